@@ -1,0 +1,1 @@
+//! `App`, what the process has once, and `Ws`, one open workspace.

@@ -1,0 +1,1 @@
+//! Key ring and envelopes, password hashes, tokens.

@@ -1,0 +1,1 @@
+//! One folder for each noun; see STYLE for the inner shape.

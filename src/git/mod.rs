@@ -1,0 +1,1 @@
+//! Agent files as commits in one bare repository, through gix. Blocking: call from `spawn_blocking`.

@@ -1,0 +1,1 @@
+//! The words shared by every layer: ids, time, actors, events, vocabularies, problems. No I/O, no async.

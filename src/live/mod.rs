@@ -1,0 +1,1 @@
+//! The lossy hub that tells open pages what changed.

@@ -1,0 +1,1 @@
+//! The outside world over HTTP: one client, the SSRF guard, event streams, retries.

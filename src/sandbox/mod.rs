@@ -1,0 +1,1 @@
+//! Processes of tools: the jail helper, the spawning thread, stop, posture.

@@ -1,0 +1,1 @@
+//! Assembly: start, router, access, schema, reactions, stop.

@@ -1,0 +1,1 @@
+//! Kit for agent tools: the four tool traits, their spec, the registry.
