@@ -1,1 +1,26 @@
 //! The words shared by every layer: ids, time, actors, events, vocabularies, problems. No I/O, no async.
+
+pub mod actor;
+pub mod cursor;
+pub mod event;
+pub mod id;
+pub mod json;
+pub mod problem;
+pub mod text;
+pub mod time;
+pub mod vocab;
+
+pub use actor::{Actor, Cause, Part, Via};
+pub use event::Event;
+pub use id::{
+    AccountId, AgentId, ChannelId, CommentId, ConnectionId, DeliverableId, GatewayId, ImportId,
+    InputId, ItemId, JobId, PluginId, ReservationId, RoutineId, RunId, SessionId, SignInId, TaskId,
+    TokenId, TypedId, UsageId, VersionId, WorkspaceId,
+};
+pub use json::JsonText;
+pub use problem::{FieldError, Problem, ProblemKind};
+pub use time::{Clock, Timestamp};
+pub use vocab::{
+    AgentStatus, Assignee, Can, DeliverableState, ItemKind, ItemState, Outcome, Priority, Role,
+    RunState, RunTrigger, TaskField, TaskState, TaskStatus, Thinking, Verdict, WaitFor,
+};

@@ -1,0 +1,268 @@
+//! Domain events: facts in the past tense, emitted by rules, handled by reactions in the same
+//! transaction and kept in the head of the feed. Stored by position: variants are only appended,
+//! and a field is added by a new variant.
+
+use serde::{Deserialize, Serialize};
+
+use super::id::{
+    AccountId, AgentId, CommentId, ConnectionId, DeliverableId, InputId, ItemId, RunId, SessionId,
+    SignInId, TaskId, TokenId, VersionId,
+};
+use super::vocab::{AgentStatus, Assignee, TaskField, TaskStatus, Verdict};
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// A task was made.
+    TaskCreated {
+        /// The task.
+        task: TaskId,
+        /// The task that it belongs to.
+        parent: Option<TaskId>,
+    },
+    /// Fields of a task changed that have no event of their own.
+    TaskChanged {
+        /// The task.
+        task: TaskId,
+        /// Which fields.
+        fields: Vec<TaskField>,
+    },
+    /// A task was given to somebody else, or to nobody.
+    TaskAssigned {
+        /// The task.
+        task: TaskId,
+        /// Who had it.
+        from: Option<Assignee>,
+        /// Who has it now.
+        to: Option<Assignee>,
+        /// Counts the assignments of this task; part of the inbox key.
+        assignment: u32,
+    },
+    /// A task moved to another status.
+    TaskStatusChanged {
+        /// The task.
+        task: TaskId,
+        /// Who has it.
+        assignee: Option<Assignee>,
+        /// Before.
+        from: TaskStatus,
+        /// Now.
+        to: TaskStatus,
+    },
+    /// Somebody commented on a task.
+    CommentAdded {
+        /// The comment.
+        comment: CommentId,
+        /// Its task.
+        task: TaskId,
+        /// Agents mentioned in it, without its author.
+        mentions: Vec<AgentId>,
+        /// Whether the task's agent is left alone.
+        note_only: bool,
+    },
+    /// Work was delivered, for the first time or again.
+    DeliverableSubmitted {
+        /// The deliverable.
+        deliverable: DeliverableId,
+        /// The version.
+        version: VersionId,
+        /// Its task.
+        task: TaskId,
+    },
+    /// A person looked at delivered work.
+    DeliverableReviewed {
+        /// The deliverable.
+        deliverable: DeliverableId,
+        /// The version that was looked at.
+        version: VersionId,
+        /// Its task.
+        task: TaskId,
+        /// How.
+        verdict: Verdict,
+        /// The agent that delivered it.
+        submitter: Option<AgentId>,
+    },
+    /// An agent was made.
+    AgentCreated {
+        /// The agent.
+        agent: AgentId,
+    },
+    /// An agent's stored status changed.
+    AgentStatusChanged {
+        /// The agent.
+        agent: AgentId,
+        /// Before.
+        from: AgentStatus,
+        /// Now.
+        to: AgentStatus,
+    },
+    /// An agent was archived.
+    AgentArchived {
+        /// The agent.
+        agent: AgentId,
+    },
+    /// An agent sent a message to a colleague.
+    AgentMessageSent {
+        /// From.
+        from: AgentId,
+        /// To.
+        to: AgentId,
+        /// The task that it is about.
+        task: Option<TaskId>,
+        /// The text, at most 1 KiB.
+        text: String,
+    },
+    /// An agent has something to do.
+    ItemEnqueued {
+        /// The item.
+        item: ItemId,
+        /// For whom.
+        agent: AgentId,
+    },
+    /// An inbox item ended.
+    ItemEnded {
+        /// The item.
+        item: ItemId,
+        /// Whose.
+        agent: AgentId,
+        /// Its task.
+        task: Option<TaskId>,
+    },
+    /// Somebody said something in a session.
+    InputQueued {
+        /// The input.
+        input: InputId,
+        /// The session.
+        session: SessionId,
+        /// Whose session.
+        agent: AgentId,
+    },
+    /// A run began to work.
+    RunStarted {
+        /// The run.
+        run: RunId,
+        /// Whose.
+        agent: AgentId,
+        /// The item that it serves.
+        item: Option<ItemId>,
+        /// The task that it works on.
+        task: Option<TaskId>,
+    },
+    /// Somebody asked a run to stop.
+    RunStopRequested {
+        /// The run.
+        run: RunId,
+        /// Who.
+        by: Option<AccountId>,
+    },
+    /// A run is over.
+    RunEnded {
+        /// The run.
+        run: RunId,
+        /// Whose.
+        agent: AgentId,
+        /// The item that it served.
+        item: Option<ItemId>,
+        /// The task that it worked on.
+        task: Option<TaskId>,
+        /// The word of its outcome.
+        outcome: String,
+    },
+    /// A provider connection was made, changed or tested.
+    ConnectionChanged {
+        /// The connection.
+        connection: ConnectionId,
+    },
+    /// Somebody joined the workspace.
+    MemberJoined {
+        /// The account.
+        account: AccountId,
+    },
+    /// Somebody signed in.
+    SignedIn {
+        /// Who.
+        account: AccountId,
+        /// The new sign-in.
+        sign_in: SignInId,
+    },
+    /// A sign-in ended.
+    SignedOut {
+        /// Whose.
+        account: AccountId,
+        /// The sign-in.
+        sign_in: SignInId,
+    },
+    /// An API token was made.
+    TokenCreated {
+        /// The token.
+        token: TokenId,
+    },
+    /// An API token was withdrawn.
+    TokenRevoked {
+        /// The token.
+        token: TokenId,
+    },
+}
+
+impl Event {
+    /// The number of the kind in the feed: the variant's position.
+    #[must_use]
+    pub fn kind(&self) -> u16 {
+        match self {
+            Self::TaskCreated { .. } => 0,
+            Self::TaskChanged { .. } => 1,
+            Self::TaskAssigned { .. } => 2,
+            Self::TaskStatusChanged { .. } => 3,
+            Self::CommentAdded { .. } => 4,
+            Self::DeliverableSubmitted { .. } => 5,
+            Self::DeliverableReviewed { .. } => 6,
+            Self::AgentCreated { .. } => 7,
+            Self::AgentStatusChanged { .. } => 8,
+            Self::AgentArchived { .. } => 9,
+            Self::AgentMessageSent { .. } => 10,
+            Self::ItemEnqueued { .. } => 11,
+            Self::ItemEnded { .. } => 12,
+            Self::InputQueued { .. } => 13,
+            Self::RunStarted { .. } => 14,
+            Self::RunStopRequested { .. } => 15,
+            Self::RunEnded { .. } => 16,
+            Self::ConnectionChanged { .. } => 17,
+            Self::MemberJoined { .. } => 18,
+            Self::SignedIn { .. } => 19,
+            Self::SignedOut { .. } => 20,
+            Self::TokenCreated { .. } => 21,
+            Self::TokenRevoked { .. } => 22,
+        }
+    }
+
+    /// The name of the kind, for the API and plugins.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        const NAMES: [&str; 23] = [
+            "task.created",
+            "task.changed",
+            "task.assigned",
+            "task.status_changed",
+            "comment.added",
+            "deliverable.submitted",
+            "deliverable.reviewed",
+            "agent.created",
+            "agent.status_changed",
+            "agent.archived",
+            "agent.message_sent",
+            "item.enqueued",
+            "item.ended",
+            "input.queued",
+            "run.started",
+            "run.stop_requested",
+            "run.ended",
+            "connection.changed",
+            "member.joined",
+            "account.signed_in",
+            "account.signed_out",
+            "token.created",
+            "token.revoked",
+        ];
+        NAMES[usize::from(self.kind())]
+    }
+}

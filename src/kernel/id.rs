@@ -1,0 +1,216 @@
+//! Typed ids: UUIDv7 everywhere, so that the order of ids is the order of creation.
+
+use std::sync::Mutex;
+
+use uuid::{Builder, NoContext, Timestamp as UuidTimestamp, Uuid};
+
+/// An id of one kind of record.
+pub trait TypedId: Copy + Eq + Ord + std::fmt::Display + 'static {
+    /// Wraps a raw UUID.
+    fn from_uuid(uuid: Uuid) -> Self;
+    /// The raw UUID.
+    fn uuid(self) -> Uuid;
+    /// Reads an id from its 16 bytes.
+    fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self::from_uuid(Uuid::from_bytes(bytes))
+    }
+    /// Eight hexadecimal digits of the random half: short enough for people and models, and
+    /// unlike the first digits not shared by ids of the same minute.
+    fn short(self) -> String {
+        let text = self.uuid().simple().to_string();
+        text[24..].to_owned()
+    }
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl TypedId for $name {
+            fn from_uuid(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+            fn uuid(self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.hyphenated().fmt(f)
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.0)
+            }
+        }
+
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "format": "uuid" })
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = uuid::Error;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Uuid::try_parse(text).map(Self)
+            }
+        }
+    )+};
+}
+
+ids! {
+    /// A person's account (`system.redb`).
+    AccountId,
+    /// A browser that is signed in.
+    SignInId,
+    /// An API token.
+    TokenId,
+    /// A workspace.
+    WorkspaceId,
+    /// An agent.
+    AgentId,
+    /// A task.
+    TaskId,
+    /// A comment.
+    CommentId,
+    /// A piece of delivered work.
+    DeliverableId,
+    /// One version of a deliverable.
+    VersionId,
+    /// An inbox item: one reason for an agent to act.
+    ItemId,
+    /// A queued input of a session.
+    InputId,
+    /// A conversation of an agent.
+    SessionId,
+    /// One activation of an agent.
+    RunId,
+    /// A usage row: one model call.
+    UsageId,
+    /// A provider account.
+    ConnectionId,
+    /// Money held back for a running call.
+    ReservationId,
+    /// A plugin.
+    PluginId,
+    /// A host that runs agents.
+    GatewayId,
+    /// A messaging account.
+    ChannelId,
+    /// A routine.
+    RoutineId,
+    /// An import.
+    ImportId,
+    /// Detached machine work.
+    JobId,
+}
+
+/// Where new ids come from.
+pub trait IdSource: Send + Sync {
+    /// A UUIDv7 for this moment (milliseconds since 1970), larger than every one given before.
+    fn next(&self, now_ms: i64) -> Uuid;
+}
+
+/// Makes strictly increasing UUIDv7: the 12 bits after the time count within a millisecond.
+#[derive(Default)]
+pub struct SystemIds {
+    last: Mutex<(u64, u16)>,
+}
+
+impl IdSource for SystemIds {
+    fn next(&self, now_ms: i64) -> Uuid {
+        let now = now_ms.max(0).cast_unsigned();
+        let random = Uuid::new_v7(UuidTimestamp::from_unix(NoContext, now / 1000, 0)).into_bytes();
+        let (ms, count) = step(&self.last, now);
+        compose(ms, count, &random[8..])
+    }
+}
+
+/// Repeatable ids for tests.
+pub struct SeededIds {
+    last: Mutex<(u64, u16)>,
+    state: Mutex<u64>,
+}
+
+impl SeededIds {
+    /// Ids that depend on the seed and the clock alone.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self { last: Mutex::default(), state: Mutex::new(seed | 1) }
+    }
+}
+
+impl IdSource for SeededIds {
+    fn next(&self, now_ms: i64) -> Uuid {
+        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // xorshift64: any spread will do here.
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        let (ms, count) = step(&self.last, now_ms.max(0).cast_unsigned());
+        compose(ms, count, &state.to_be_bytes())
+    }
+}
+
+/// The next (millisecond, count) pair; a clock that stands still or goes back only moves the count.
+fn step(last: &Mutex<(u64, u16)>, now: u64) -> (u64, u16) {
+    let mut last = last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    *last = match *last {
+        (ms, _) if now > ms => (now, 0),
+        (ms, count) if count < 0x0fff => (ms, count + 1),
+        (ms, _) => (ms + 1, 0),
+    };
+    *last
+}
+
+fn compose(ms: u64, count: u16, random: &[u8]) -> Uuid {
+    let mut bytes = [0u8; 10];
+    bytes[..2].copy_from_slice(&count.to_be_bytes());
+    bytes[2..].copy_from_slice(&random[..8]);
+    Builder::from_unix_timestamp_millis(ms, &bytes).into_uuid()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{IdSource, SeededIds, SystemIds, TaskId, TypedId};
+
+    #[test]
+    fn ids_grow_even_when_the_clock_goes_back() {
+        let ids = SystemIds::default();
+        let mut before = ids.next(1_700_000_000_000);
+        for step in 0..10_000 {
+            let next = ids.next(1_700_000_000_000 - step);
+            assert!(next > before, "{next} must be after {before}");
+            assert_eq!(next.get_version_num(), 7);
+            before = next;
+        }
+    }
+
+    #[test]
+    fn seeded_ids_repeat() {
+        let (a, b) = (SeededIds::new(7), SeededIds::new(7));
+        for now in [1, 1, 5, 2] {
+            assert_eq!(a.next(now), b.next(now));
+        }
+    }
+
+    #[test]
+    fn a_typed_id_reads_what_it_prints() {
+        let id = TaskId::from_uuid(SystemIds::default().next(1_700_000_000_000));
+        assert_eq!(id.to_string().parse::<TaskId>().ok(), Some(id));
+        assert_eq!(id.short().len(), 8);
+    }
+}

@@ -1,0 +1,98 @@
+//! Small text rules used by several features.
+
+/// The longest text that a person writes into one field, in bytes (64 KiB).
+pub const MAX_TEXT: usize = 64 * 1024;
+
+/// Makes a slug: lower-case ASCII letters and digits in groups joined by `-`, at most `max` bytes.
+/// Common Latin letters with marks lose the mark; other letters are left out.
+#[must_use]
+pub fn slug(text: &str, max: usize) -> String {
+    let mut out = String::new();
+    for ch in text.chars().flat_map(char::to_lowercase) {
+        let plain: &str = match ch {
+            'a'..='z' | '0'..='9' => {
+                out.push(ch);
+                continue;
+            }
+            'ä' | 'æ' => "ae",
+            'ö' | 'ø' | 'œ' => "oe",
+            'ü' => "ue",
+            'ß' => "ss",
+            'à' | 'á' | 'â' | 'ã' | 'å' => "a",
+            'è' | 'é' | 'ê' | 'ë' => "e",
+            'ì' | 'í' | 'î' | 'ï' => "i",
+            'ò' | 'ó' | 'ô' | 'õ' => "o",
+            'ù' | 'ú' | 'û' => "u",
+            'ç' => "c",
+            'ñ' => "n",
+            '\'' | '’' => "",
+            _ => "-",
+        };
+        if plain == "-" && (out.is_empty() || out.ends_with('-')) {
+            continue;
+        }
+        out.push_str(plain);
+    }
+    cut(&out, max).trim_end_matches('-').to_owned()
+}
+
+/// At most `max` bytes of a text, cut at a character.
+#[must_use]
+pub fn cut(text: &str, max: usize) -> &str {
+    if text.len() <= max {
+        return text;
+    }
+    let mut end = max;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// At most `max` characters, with an ellipsis when something was left out.
+#[must_use]
+pub fn ellipsis(text: &str, max: usize) -> String {
+    if text.chars().count() <= max {
+        return text.to_owned();
+    }
+    let mut out: String = text.chars().take(max.saturating_sub(1)).collect();
+    out.truncate(out.trim_end().len());
+    out.push('…');
+    out
+}
+
+/// Keeps the head and the tail of a long text, 70 to 30, with a marker between them.
+#[must_use]
+pub fn head_tail(text: &str, max: usize, marker: &str) -> String {
+    if text.len() <= max {
+        return text.to_owned();
+    }
+    let head = cut(text, max * 7 / 10);
+    let mut start = text.len() - max * 3 / 10;
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    format!("{head}{marker}{}", &text[start..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{cut, ellipsis, head_tail, slug};
+
+    #[test]
+    fn slugs_are_plain() {
+        assert_eq!(slug("Marlow Cargo", 40), "marlow-cargo");
+        assert_eq!(slug("  Éva's Über-Büro! ", 40), "evas-ueber-buero");
+        assert_eq!(slug("日本", 40), "");
+        assert_eq!(slug("a-----b", 40), "a-b");
+        assert_eq!(slug("abc def", 4), "abc");
+    }
+
+    #[test]
+    fn cutting_never_splits_a_character() {
+        assert_eq!(cut("äöü", 3), "ä");
+        assert_eq!(ellipsis("one two", 5), "one…");
+        let long = "ä".repeat(100);
+        assert!(head_tail(&long, 41, "[…]").contains("[…]"));
+    }
+}

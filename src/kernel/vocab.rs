@@ -1,0 +1,440 @@
+//! Closed vocabularies that appear in records and events. Stored by position: only ever appended.
+
+use serde::{Deserialize, Serialize};
+
+use super::id::{AccountId, AgentId};
+use super::time::Timestamp;
+
+/// A closed list of words with one spelling for the wire, forms and templates.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal, $label:literal;)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum $name { $($(#[$vdoc])* $variant,)+ }
+
+        impl $name {
+            /// Every value, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The word on the wire.
+            #[must_use]
+            pub fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+
+            /// The word for people.
+            #[must_use]
+            pub fn label(self) -> &'static str {
+                match self { $(Self::$variant => $label,)+ }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.word())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = UnknownWord;
+            fn from_str(text: &str) -> Result<Self, UnknownWord> {
+                Self::ALL.iter().copied().find(|v| v.word() == text).ok_or_else(|| UnknownWord {
+                    word: text.chars().take(40).collect(),
+                    known: Self::ALL.iter().map(|v| v.word()).collect::<Vec<_>>().join(", "),
+                })
+            }
+        }
+
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({
+                    "type": "string",
+                    "enum": Self::ALL.iter().map(|v| v.word()).collect::<Vec<_>>(),
+                })
+            }
+        }
+
+        // One byte in records, the word in JSON and forms.
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+                if out.is_human_readable() { out.serialize_str(self.word()) } else { out.serialize_u8(*self as u8) }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+                if input.is_human_readable() {
+                    let text = std::borrow::Cow::<'de, str>::deserialize(input)?;
+                    text.parse().map_err(serde::de::Error::custom)
+                } else {
+                    let at = u8::deserialize(input)?;
+                    Self::ALL.get(usize::from(at)).copied().ok_or_else(|| {
+                        serde::de::Error::custom(concat!("unknown ", stringify!($name)))
+                    })
+                }
+            }
+        }
+    };
+}
+
+/// A word that is not in the list.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("\"{word}\" is not one of: {known}")]
+pub struct UnknownWord {
+    /// What was given.
+    pub word: String,
+    /// What there is.
+    pub known: String,
+}
+
+words! {
+    /// Where a task stands.
+    TaskStatus {
+        /// Not begun.
+        Todo = "todo", "To do";
+        /// Somebody works on it.
+        InProgress = "in_progress", "In progress";
+        /// It cannot go on.
+        Blocked = "blocked", "Blocked";
+        /// Finished.
+        Done = "done", "Done";
+        /// Given up.
+        Cancelled = "cancelled", "Cancelled";
+        /// Its day has passed.
+        Missed = "missed", "Missed";
+    }
+}
+
+impl TaskStatus {
+    /// Whether work may still happen.
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Todo | Self::InProgress | Self::Blocked)
+    }
+}
+
+words! {
+    /// How urgent a task is; ordered from least to most.
+    Priority {
+        /// Some day.
+        Low = "low", "Low";
+        /// The default.
+        Medium = "medium", "Medium";
+        /// Soon.
+        High = "high", "High";
+        /// Now.
+        Urgent = "urgent", "Urgent";
+    }
+}
+
+words! {
+    /// How much a model thinks before it answers.
+    Thinking {
+        /// Not at all.
+        None = "none", "None";
+        /// A little.
+        Low = "low", "Low";
+        /// Some.
+        Medium = "medium", "Medium";
+        /// Much.
+        High = "high", "High";
+        /// As much as the model can.
+        Max = "max", "Max";
+    }
+}
+
+words! {
+    /// What is stored of an agent's state; what is shown is derived from it and from its runs.
+    AgentStatus {
+        /// Its files are being made.
+        Provisioning = "provisioning", "Setting up";
+        /// Ready for work.
+        Ready = "ready", "Ready";
+        /// A person paused it.
+        Paused = "paused", "Paused";
+        /// It cannot work; the reason is in the record.
+        Error = "error", "Error";
+        /// Its host sleeps.
+        Hibernating = "hibernating", "Asleep";
+    }
+}
+
+words! {
+    /// What a member may be.
+    Role {
+        /// Everything, and the workspace itself.
+        Owner = "owner", "Owner";
+        /// Everything but the workspace itself.
+        Admin = "admin", "Admin";
+        /// Work with tasks, agents and records.
+        Member = "member", "Member";
+        /// Look only.
+        Viewer = "viewer", "Viewer";
+    }
+}
+
+words! {
+    /// What a route, tool or stream needs; `server/access.rs` maps roles and token scopes to these.
+    Can {
+        /// Nobody needs to be signed in.
+        Open = "open", "Open to all";
+        /// Read what the workspace holds.
+        Read = "read", "Read";
+        /// Change tasks, comments and other shared records.
+        Write = "write", "Write";
+        /// Talk to agents and steer or stop their runs.
+        Chat = "chat", "Chat with agents";
+        /// Approve, ask for changes, reject.
+        Review = "review", "Review deliverables";
+        /// Make, change, pause and archive agents.
+        Agents = "agents", "Manage agents";
+        /// Connections, members, budgets, settings.
+        Admin = "admin", "Administer";
+        /// One's own account: sign-ins, tokens, password.
+        Account = "account", "Own account";
+        /// The machine's owner, over the local socket.
+        Local = "local", "This machine";
+    }
+}
+
+words! {
+    /// Why an agent has an inbox item.
+    ItemKind {
+        /// A task was given to it.
+        TaskAssignment = "task_assignment", "Assigned";
+        /// A task came to it from another agent.
+        TaskReassignment = "task_reassignment", "Reassigned";
+        /// It was mentioned.
+        TaskCommentMention = "task_comment_mention", "Mentioned";
+        /// A person commented on its task.
+        TaskComment = "task_comment", "Comment";
+        /// Its delivered work was looked at.
+        DeliverableReview = "deliverable_review", "Review result";
+        /// A colleague sent a message.
+        AgentMessage = "agent_message", "Message";
+        /// A task that it delegated has ended.
+        DelegationResult = "delegation_result", "Delegated work came back";
+    }
+}
+
+words! {
+    /// Where an inbox item stands.
+    ItemState {
+        /// Waits for a run.
+        Pending = "pending", "Waiting";
+        /// A run has it.
+        Leased = "leased", "In work";
+        /// Handled.
+        Done = "done", "Done";
+        /// Failed; may be tried again.
+        Failed = "failed", "Failed";
+        /// Tried as often as allowed.
+        DeadLetter = "dead_letter", "Given up";
+        /// Not wanted any more.
+        Cancelled = "cancelled", "Cancelled";
+    }
+}
+
+words! {
+    /// What a run does.
+    RunState {
+        /// Waits for a slot.
+        Queued = "queued", "Queued";
+        /// A live task works on it.
+        Running = "running", "Working";
+        /// Waits for something outside; holds no task.
+        Waiting = "waiting", "Waiting";
+        /// Over; the outcome says how.
+        Ended = "ended", "Ended";
+    }
+}
+
+words! {
+    /// What started a run.
+    RunTrigger {
+        /// An inbox item.
+        Item = "item", "Work";
+        /// A person's chat message.
+        Chat = "chat", "Chat";
+        /// An API call.
+        Api = "api", "API";
+    }
+}
+
+words! {
+    /// What a waiting run waits for.
+    WaitFor {
+        /// A decision on a risky call.
+        Approval = "approval", "your approval";
+        /// An answer.
+        Question = "question", "your answer";
+        /// A sub-agent.
+        Child = "child", "a sub-agent";
+        /// A moment.
+        Timer = "timer", "a moment in time";
+        /// A provider that is down or full.
+        Provider = "provider", "the model provider";
+        /// A client tool.
+        External = "external", "an outside program";
+        /// Money.
+        Budget = "budget", "budget";
+        /// The link to its host.
+        Link = "link", "the link to its host";
+    }
+}
+
+words! {
+    /// How a review ended.
+    Verdict {
+        /// Good.
+        Approved = "approved", "Approved";
+        /// To be done again, with a note.
+        ChangesRequested = "changes_requested", "Changes requested";
+        /// Not wanted.
+        Rejected = "rejected", "Rejected";
+    }
+}
+
+words! {
+    /// Where a deliverable stands.
+    DeliverableState {
+        /// Not sent yet.
+        Draft = "draft", "Draft";
+        /// Waits for a person.
+        InReview = "in_review", "In review";
+        /// Accepted.
+        Approved = "approved", "Approved";
+        /// Sent back with a note.
+        ChangesRequested = "changes_requested", "Changes requested";
+        /// Refused.
+        Rejected = "rejected", "Rejected";
+    }
+}
+
+words! {
+    /// What `work_done` says of the task it leaves.
+    TaskState {
+        /// The task is finished.
+        Complete = "complete", "Complete";
+        /// A person looks at the delivered work.
+        InReview = "in_review", "In review";
+        /// It cannot go on.
+        Blocked = "blocked", "Blocked";
+        /// Somebody else goes on.
+        HandedOver = "handed_over", "Handed over";
+        /// Nothing changes; something will bring it back.
+        Leave = "leave", "Unchanged";
+    }
+}
+
+words! {
+    /// A field of a task, as named in events and history.
+    TaskField {
+        /// The title.
+        Title = "title", "Title";
+        /// The description.
+        Description = "description", "Description";
+        /// The priority.
+        Priority = "priority", "Priority";
+        /// The due date.
+        Due = "due", "Due date";
+        /// Archived or restored.
+        Archived = "archived", "Archive";
+        /// The model.
+        Model = "model", "Model";
+        /// The thinking level.
+        Thinking = "thinking", "Thinking";
+        /// The parent.
+        Parent = "parent", "Parent";
+    }
+}
+
+/// Who a task is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Assignee {
+    /// A member.
+    Person(AccountId),
+    /// An agent.
+    Agent(AgentId),
+    /// The program.
+    System,
+}
+
+impl Assignee {
+    /// The agent, if it is one.
+    #[must_use]
+    pub fn agent(self) -> Option<AgentId> {
+        match self {
+            Self::Agent(agent) => Some(agent),
+            _ => None,
+        }
+    }
+
+    /// The person, if it is one.
+    #[must_use]
+    pub fn person(self) -> Option<AccountId> {
+        match self {
+            Self::Person(account) => Some(account),
+            _ => None,
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// As it should.
+    Done,
+    /// With a reason.
+    Failed {
+        /// A stable word: `provider`, `tool`, `agent`, …
+        code: String,
+        /// For people.
+        reason: String,
+    },
+    /// To go on later.
+    Snoozed {
+        /// When.
+        until: Timestamp,
+    },
+    /// A person stopped it; nobody when the person is unknown.
+    Stopped {
+        /// Who.
+        by: Option<AccountId>,
+    },
+    /// The agent ended without saying what became of the work.
+    NoOutcome,
+    /// A limit was reached.
+    Limit {
+        /// Which: `calls`, `tools`, `time`, `cost`, `tokens`, `loop`.
+        which: String,
+    },
+    /// Too old to go on after a restart.
+    Interrupted,
+    /// It crashed the program three times without a finished step.
+    CrashLoop,
+}
+
+impl Outcome {
+    /// The word on the wire.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed { .. } => "failed",
+            Self::Snoozed { .. } => "snoozed",
+            Self::Stopped { .. } => "stopped",
+            Self::NoOutcome => "no_outcome",
+            Self::Limit { .. } => "limit",
+            Self::Interrupted => "interrupted",
+            Self::CrashLoop => "crash_loop",
+        }
+    }
+}
