@@ -1,0 +1,67 @@
+# Each goal is one line here; what is longer stands in scripts/.
+# `make` alone lists them.
+
+export CARGO_TERM_PROGRESS_WHEN ?= auto
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+# `make run` uses the profile of the tests: half the cold build time of `release`, the same files
+# as `make test`, and quick enough for one person, since hashing, sealing and the store are compiled
+# with full optimisation in it. `make run PROFILE=release` for a server that stays.
+PROFILE ?= dev
+OUT := $(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+ARGS ?=
+ASSET_SOURCES := package.json package-lock.json $(wildcard scripts/assets.mjs) \
+	$(shell find static -path static/dist -prune -o -type f -print 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run assets test bench crash timings deny lint-image shots fmt clean
+
+help: ## list the goals
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+
+setup: ## install what running and testing need
+	@scripts/setup.sh run test
+
+run: ## build and start HQ on 127.0.0.1:8080 with ./data
+	@scripts/setup.sh run
+	@$(MAKE) --no-print-directory assets
+	cargo build --locked --profile $(PROFILE)
+	$(OUT)/hq serve $(ARGS)
+
+assets: static/dist/.made ## bundle script, style and sprite into static/dist
+
+static/dist/.made: $(ASSET_SOURCES) node_modules/.package-lock.json
+	npm run --silent assets
+	@touch $@
+
+node_modules/.package-lock.json: package.json package-lock.json
+	npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
+	@touch $@
+
+test: ## format, lints, documents, all tests
+	@scripts/test.sh
+
+bench: ## measure what is promised, one table
+	@scripts/setup.sh run
+	cargo bench --locked --bench hq -- $(ARGS)
+
+crash: ## kill the program N times at random moments (N=1000, SEED=… repeats one)
+	HQ_CRASH_N=$(or $(N),1000) HQ_CRASH_SEED=$(SEED) \
+		cargo test --locked --test it crash:: -- --nocapture --test-threads=1
+
+timings: ## check, build and test build after a one-line edit
+	@scripts/timings.sh
+
+deny: ## licences, banned crates and sources of all dependencies
+	@scripts/deny.sh
+
+lint-image: ## lint the Dockerfile
+	@scripts/lint-image.sh
+
+shots: ## screenshots of every page, wide and narrow, light and dark
+	@scripts/web.sh shots
+
+fmt: ## format the code
+	cargo fmt
+
+clean: ## remove what was built (the data folder stays)
+	rm -rf $(TARGET) node_modules web-tests/node_modules web-tests/out static/dist/* static/dist/.made

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Installs what is missing, and only that. Arguments: run (to build and start HQ) and test (also
+# what the tests need). Says nothing and takes no time when everything is there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+target=${CARGO_TARGET_DIR:-target}
+
+packages=()
+need() { # need COMMAND PACKAGE...: the Debian packages that bring a command
+    command -v "$1" >/dev/null 2>&1 || packages+=("${@:2}")
+}
+
+for part in "${@:-run}"; do
+    case $part in
+    run)
+        need cc gcc libc6-dev
+        need node nodejs
+        need npm npm
+        ;;
+    test)
+        need git git
+        need chromium chromium
+        need python3 python3
+        need fc-list fontconfig
+        [ -d /usr/share/fonts/truetype/dejavu ] || packages+=(fonts-dejavu-core)
+        ls /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf >/dev/null 2>&1 ||
+            packages+=(fonts-noto-color-emoji)
+        python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || packages+=(python3-venv)
+        ;;
+    *)
+        echo "setup: unknown part '$part' (run, test)" >&2
+        exit 2
+        ;;
+    esac
+done
+
+if [ ${#packages[@]} -gt 0 ]; then
+    install="apt-get install -y --no-install-recommends ${packages[*]}"
+    if ! command -v apt-get >/dev/null 2>&1; then
+        echo "setup: please install these first: ${packages[*]}" >&2
+        exit 1
+    fi
+    if [ "$(id -u)" = 0 ]; then
+        as_root=()
+    elif sudo -n true 2>/dev/null; then
+        as_root=(sudo -n)
+    else
+        echo "setup: some packages are missing. Please run this once, then try again:" >&2
+        echo "  sudo sh -c 'apt-get update && $install'" >&2
+        exit 1
+    fi
+    echo "setup: installing ${packages[*]}"
+    "${as_root[@]}" apt-get update -qq
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive $install
+fi
+
+if ! command -v cargo >/dev/null 2>&1; then
+    echo "setup: Rust is missing. Install it with rustup (https://www.rust-lang.org/tools/install)" >&2
+    echo "setup: for your own user, open a new shell and try again." >&2
+    exit 1
+fi
+
+case " $* " in
+*" test "*)
+    if [ -f web-tests/package-lock.json ] &&
+        [ web-tests/package-lock.json -nt web-tests/node_modules/.package-lock.json ]; then
+        (cd web-tests && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error)
+        touch web-tests/node_modules/.package-lock.json
+    fi
+    # Proves the OpenAI-compatible API with its official client; nothing of HQ runs on Python.
+    if [ tests/requirements.txt -nt "$target/venv/.made" ]; then
+        python3 -m venv "$target/venv"
+        "$target/venv/bin/pip" install --quiet --disable-pip-version-check -r tests/requirements.txt
+        touch "$target/venv/.made"
+    fi
+    ;;
+esac

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# The one test command: people and CI run the same. Each step says how long it took; all suites run
+# even when one fails. The sum of tests is left in <target>/test-summary for .ci/run.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+target=${CARGO_TARGET_DIR:-target}
+mkdir -p "$target"
+passed=0 failed=0 broken=() rows=()
+summary="$target/test-summary"
+rm -f "$summary"
+
+step() { # step NAME COMMAND...
+    local name=$1 began=$SECONDS
+    shift
+    printf '\n== %s\n' "$name"
+    if "$@"; then
+        rows+=("$(printf 'ok      %-14s %4d s' "$name" $((SECONDS - began)))")
+    else
+        rows+=("$(printf 'FAILED  %-14s %4d s' "$name" $((SECONDS - began)))")
+        broken+=("$name")
+    fi
+}
+
+sum_of() { # sum_of PATTERN: the sum of the numbers in what matches on standard input; nothing is 0
+    grep -oE "$1" | grep -oE '[0-9]+' | awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+count() { # count LOG LINES PASSED FAILED: adds up the closing lines of a runner
+    local closing
+    closing=$(grep -E "$2" "$1")
+    passed=$((passed + $(sum_of "$3" <<<"$closing")))
+    failed=$((failed + $(sum_of "$4" <<<"$closing")))
+}
+
+rust_tests() {
+    local log="$target/test-rust.log" status
+    if cargo nextest --version >/dev/null 2>&1; then
+        cargo nextest run --locked --no-fail-fast 2>&1 | tee "$log"
+        status=${PIPESTATUS[0]}
+        count "$log" 'Summary \[' '[0-9]+ passed' '[0-9]+ (failed|timed out)'
+    else
+        cargo test --locked --no-fail-fast --lib --test it 2>&1 | tee "$log"
+        status=${PIPESTATUS[0]}
+        count "$log" '^test result:' '[0-9]+ passed' '[0-9]+ failed'
+    fi
+    return "$status"
+}
+
+web_tests() {
+    local log="$target/test-web.log" status
+    scripts/web.sh test 2>&1 | tee "$log"
+    status=${PIPESTATUS[0]}
+    count "$log" '^# (pass|fail) ' '# pass [0-9]+' '# fail [0-9]+'
+    return "$status"
+}
+
+began=$SECONDS
+step setup scripts/setup.sh run test
+if [ ${#broken[@]} -gt 0 ]; then
+    exit 1
+fi
+step format cargo fmt --check
+step lints cargo clippy --locked --all-targets -- -D warnings
+step documents env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet
+step rust rust_tests
+# The browser suite stands in this list as soon as there are pages to open: see web-tests/.
+
+printf '\n'
+printf '%s\n' "${rows[@]}"
+printf 'tests: %d ran, %d of them failed; %d s in all\n' $((passed + failed)) "$failed" $((SECONDS - began))
+echo "$passed passed, $failed failed" >"$summary"
+if [ ${#broken[@]} -gt 0 ]; then
+    printf 'failed: %s\n' "${broken[*]}" >&2
+    exit 1
+fi

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Drives the real program with a real Chromium. Argument: test (stories and accessibility) or shots
+# (screenshots into web-tests/out, the README's five into docs/shots).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+what=${1:-test}
+scripts/setup.sh run test
+make --no-print-directory assets
+cargo build --locked
+HQ_BIN=$(realpath "${CARGO_TARGET_DIR:-target}/debug/hq")
+export HQ_BIN
+cd web-tests
+exec npm run --silent "$what"
