@@ -1,0 +1,148 @@
+//! Holds the source to its layers: who may name whom, which file may use which foreign crate, who
+//! may write, how long a file may be. There is no list of exemptions; an exception is an edit here.
+
+use std::path::Path;
+
+use crate::support::source::{code_only, files, paths};
+
+/// Each module below `src` with its layer. A module may name what stands in a lower layer.
+const LAYERS: &[(usize, &[&str])] = &[
+    (0, &["kernel", "config"]),
+    (1, &["store", "crypto", "net", "live", "git", "sandbox", "providers"]),
+    (2, &["app", "web", "tool"]),
+    (3, &["features"]),
+    (4, &["runtime"]),
+    (5, &["server", "ops", "cli", "main", "lib"]),
+];
+/// What a module may name in its own layer; the last layer ties everything together.
+const BESIDE: &str = "config>kernel providers>net store>crypto web>app tool>app";
+const FILES: &str = "config store crypto git sandbox server ops cli";
+const SURFACE: &str = "web server cli features/mod features/*/mod features/*/pages features/*/api \
+                       features/users/session";
+/// Foreign crates and parts of the standard library, and the only places that may name them.
+const CONFINED: &[(&str, &str)] = &[
+    ("redb", "store"),
+    ("postcard", "store/codec"),
+    ("gix", "git"),
+    ("reqwest", "net"),
+    ("aes_gcm", "crypto"),
+    ("hkdf", "crypto"),
+    ("argon2", "crypto"),
+    ("landlock", "sandbox"),
+    ("seccompiler", "sandbox"),
+    ("axum", SURFACE),
+    ("askama", SURFACE),
+    ("clap", "cli"),
+    ("std::env", "config"),
+    ("std::fs", FILES),
+    ("std::process::Command", "sandbox cli"),
+    ("tokio::process", "sandbox cli"),
+    ("tokio::spawn", "server"),
+    ("tokio::task::spawn", "server"),
+];
+/// Methods that change the store, and the files that may call them (besides the store).
+const WRITES: &[(&str, &str)] = &[
+    ("tx.put", "rules reactions migrations"),
+    ("tx.delete", "rules reactions migrations"),
+    ("tx.emit", "rules"),
+];
+
+#[test]
+fn the_source_keeps_to_its_layers() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut faults = Vec::new();
+    let sources = files(&root.join("src"));
+    for (name, text) in &sources {
+        check(name.trim_end_matches(".rs"), text, &mut faults);
+    }
+    let templates = files(&root.join("templates"));
+    for (name, _) in &templates {
+        let quoted = format!("\"{name}\"");
+        if !sources.iter().chain(&templates).any(|(_, text)| text.contains(&quoted)) {
+            faults
+                .push(format!("templates/{name}: no struct, extends, include or import names it"));
+        }
+    }
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+}
+
+#[test]
+fn the_check_sees_what_it_forbids() {
+    let found = |name: &str, text: &str| {
+        let mut faults = Vec::new();
+        check(name, &format!("//! Words.\n{text}"), &mut faults);
+        faults.len()
+    };
+    assert_eq!(found("store/tx", "use crate::{kernel::{Id, Clock}, features::tasks};"), 1);
+    assert_eq!(
+        found("features/tasks/rules", "use crate::features::agents::{model, rules::go};"),
+        1
+    );
+    assert_eq!(found("features/tasks/rules", "// crate::server\nlet a = \"crate::cli\"; 'c';"), 0);
+    assert_eq!(found("features/tasks/pages", "use std::{fs, process::ExitCode};\nredb::Key"), 2);
+    assert_eq!(found("features/tasks/pages", "tx\n    .put(&task)?; tx.delete::<Task>(id)?"), 2);
+    assert_eq!(found("kernel/id", "#[cfg(test)]\nmod tests { use crate::server::start; }"), 0);
+}
+
+fn check(name: &str, text: &str, faults: &mut Vec<String>) {
+    let end = text.find("#[cfg(test)]\nmod ").unwrap_or(text.len());
+    let code = code_only(&text[..end]);
+    let mut fault = |at: usize, rule: String| {
+        let line = code[..at].bytes().filter(|b| *b == b'\n').count() + 1;
+        faults.push(format!("src/{name}.rs:{line}: {rule}"));
+    };
+    if !text.starts_with("//!") {
+        fault(0, "a module starts with `//!`".to_owned());
+    }
+    if text[..end].lines().count() > 600 {
+        fault(0, "more than 600 lines of production code; split it by idea".to_owned());
+    }
+    let owner = name.split('/').next().unwrap_or(name);
+    for (at, path) in paths(&code, "crate") {
+        let Some(target) = path.get(1) else { continue };
+        let known = LAYERS.iter().any(|(_, names)| names.contains(&target.as_str()));
+        let listed = BESIDE.contains(&format!("{owner}>{target}"));
+        let beside = owner == target || listed || layer(owner) == 5;
+        if known && !beside && layer(target) >= layer(owner) {
+            fault(at, format!("`{owner}` may not name `{target}`"));
+        }
+        let own = name.split('/').nth(1).filter(|own| owner == "features" && *own != "mod");
+        let noun = path.get(2).map_or("", String::as_str);
+        let public = matches!(path.get(3).map(String::as_str), Some("model" | "queries"));
+        if target == "features" && own.is_some_and(|own| own != noun) && !public {
+            fault(at, format!("feature `{noun}` may be named only by its model and queries"));
+        }
+    }
+    for (what, places) in CONFINED {
+        let wanted: Vec<&str> = what.split("::").collect();
+        for (at, path) in paths(&code, wanted[0]) {
+            let same = path.iter().zip(&wanted).all(|(a, b)| a == b || a == "self");
+            if same && !places.split_whitespace().any(|place| stands_in(name, place)) {
+                fault(at, format!("`{what}` only in {}", places));
+            }
+        }
+    }
+    for (what, allowed) in WRITES.iter().filter(|_| owner != "store") {
+        let (receiver, method) = what.split_once('.').expect("invariant: written as tx.method");
+        for (at, _) in code.match_indices(&format!(".{method}")) {
+            let called = code[at + method.len() + 1..].starts_with(['(', ':']);
+            let ours = code[..at].trim_end().ends_with(receiver);
+            if called
+                && ours
+                && !name.split('/').any(|part| allowed.split(' ').any(|one| one == part))
+            {
+                fault(at, format!("`{what}` only in {}", allowed));
+            }
+        }
+    }
+}
+
+fn layer(module: &str) -> usize {
+    LAYERS.iter().find(|(_, names)| names.contains(&module)).map_or(5, |(layer, _)| *layer)
+}
+
+/// Whether the file lies at `place` or below it; `*` stands for any one folder.
+fn stands_in(name: &str, place: &str) -> bool {
+    let mut parts = name.split('/');
+    place.split('/').all(|want| parts.next().is_some_and(|part| want == "*" || want == part))
+}

@@ -1,0 +1,117 @@
+//! Reads Rust source well enough to see which paths a file names.
+
+use std::fs;
+use std::path::Path;
+
+/// All text files below a folder as (path from that folder, text), sorted; none if it is missing.
+pub fn files(root: &Path) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.expect("a readable folder entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if let Ok(text) = fs::read_to_string(&path) {
+                let name = path.strip_prefix(root).expect("below the root").to_string_lossy();
+                found.push((name.into_owned(), text));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The text with comments, strings and character literals blanked; line breaks and the places of
+/// everything else stay.
+pub fn code_only(text: &str) -> String {
+    let mut out = text.as_bytes().to_vec();
+    let mut at = 0;
+    while at < out.len() {
+        let end = match &out[at..] {
+            [b'/', b'/', ..] => at + until(&out[at..], b"\n"),
+            [b'/', b'*', ..] => at + until(&out[at..], b"*/"),
+            [b'r', b'"' | b'#', ..] if !word(&out, at) => raw_string(&out, at),
+            [b'"', ..] => quoted(&out, at, b'"'),
+            // A lifetime has no closing mark one character (or one escape) further on.
+            [b'\'', b'\\', ..] | [b'\'', _, b'\'', ..] => quoted(&out, at, b'\''),
+            _ => at,
+        };
+        for byte in out[at..end].iter_mut().filter(|byte| **byte != b'\n') {
+            *byte = b' ';
+        }
+        at = end.max(at + 1);
+    }
+    String::from_utf8(out).expect("whole literals and comments are blanked, never half a character")
+}
+
+/// Every path in the code that begins with `first`, with its place; a `use` tree counts as each of
+/// the paths in it.
+pub fn paths(code: &str, first: &str) -> Vec<(usize, Vec<String>)> {
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices(&format!("{first}::")) {
+        let before = code[..at].trim_end();
+        if !word(code.as_bytes(), at) && (!before.ends_with("::") || before.ends_with(" ::")) {
+            let mut rest = &code[at..];
+            let mut all = Vec::new();
+            expand(&mut rest, &[], &mut all);
+            found.extend(all.into_iter().map(|path| (at, path)));
+        }
+    }
+    found
+}
+
+fn expand(rest: &mut &str, prefix: &[String], all: &mut Vec<Vec<String>>) {
+    let mut path = prefix.to_vec();
+    loop {
+        *rest = rest.trim_start();
+        if let Some(inner) = rest.strip_prefix('{') {
+            *rest = inner;
+            while !rest.is_empty() && !rest.starts_with('}') {
+                expand(rest, &path, all);
+                let next = rest.find([',', '}']).unwrap_or(rest.len());
+                *rest = rest[next..].trim_start_matches(',').trim_start();
+            }
+            *rest = rest.strip_prefix('}').unwrap_or(rest);
+            return;
+        }
+        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+        if end > 0 {
+            path.push(rest[..end].to_owned());
+        }
+        *rest = &rest[end..];
+        match rest.strip_prefix("::") {
+            Some(more) if end > 0 => *rest = more,
+            _ => return all.push(path),
+        }
+    }
+}
+
+/// Whether the byte before `at` belongs to a name.
+fn word(bytes: &[u8], at: usize) -> bool {
+    at > 0 && (bytes[at - 1].is_ascii_alphanumeric() || bytes[at - 1] == b'_')
+}
+
+/// How far it is to the end of `mark`, or to the end of the text.
+fn until(bytes: &[u8], mark: &[u8]) -> usize {
+    let found = bytes.windows(mark.len()).position(|window| window == mark);
+    found.map_or(bytes.len(), |at| at + mark.len())
+}
+
+fn quoted(bytes: &[u8], at: usize, mark: u8) -> usize {
+    let mut end = at + 1;
+    while end < bytes.len() && bytes[end] != mark {
+        end += if bytes[end] == b'\\' { 2 } else { 1 };
+    }
+    (end + 1).min(bytes.len())
+}
+
+fn raw_string(bytes: &[u8], at: usize) -> usize {
+    let hashes = bytes[at + 1..].iter().take_while(|byte| **byte == b'#').count();
+    let open = at + 1 + hashes;
+    if bytes.get(open) != Some(&b'"') {
+        return at;
+    }
+    let close = [b"\"", "#".repeat(hashes).as_bytes()].concat();
+    open + 1 + until(&bytes[open + 1..], &close)
+}
