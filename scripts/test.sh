@@ -50,7 +50,7 @@ web_tests() {
     local log="$target/test-web.log" status
     scripts/web.sh test 2>&1 | tee "$log"
     status=${PIPESTATUS[0]}
-    count "$log" '^# (pass|fail) ' '# pass [0-9]+' '# fail [0-9]+'
+    count "$log" '^(#|ℹ) (pass|fail) ' ' pass [0-9]+' ' fail [0-9]+'
     return "$status"
 }
 

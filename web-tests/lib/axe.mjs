@@ -1,0 +1,30 @@
+// The accessibility check: WCAG 2.2 AA and the landmarks that every page has.
+
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+
+const source = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+
+/** Fails with every remark, each with its rule, what it is about and the first places. */
+export async function assertAccessible(page, name) {
+  // A protocol evaluation, so the page's content policy stays as strict as it is.
+  await page.evaluate(source);
+  const { violations } = await page.evaluate(
+    (values) => window.axe.run(document, { runOnly: { type: 'tag', values }, resultTypes: ['violations'] }),
+    RULES,
+  );
+  const remarks = violations.map(({ id, help, nodes }) => {
+    const places = nodes.slice(0, 4).map(({ html }) => `    ${html.slice(0, 160)}`);
+    return `  ${id}: ${help} (${nodes.length})\n${places.join('\n')}`;
+  });
+  assert.equal(remarks.length, 0, `${name} at ${page.url()}\n${remarks.join('\n')}`);
+
+  const headings = await page.getByRole('heading', { level: 1 }).count();
+  assert.equal(headings, 1, `${name}: one first-level heading, not ${headings}`);
+  const styled = await page.locator('[style]').count();
+  assert.equal(styled, 0, `${name}: ${styled} elements with a style attribute`);
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+  assert.ok(wide <= 0, `${name}: the page is ${wide} px wider than the window`);
+}

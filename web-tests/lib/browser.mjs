@@ -1,0 +1,72 @@
+// One Chromium for all stories; a fresh context each, which also notes what a page must never do.
+
+import { accessSync, constants } from 'node:fs';
+import { chromium } from 'playwright-core';
+
+const PROGRAMS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+export const WIDE = { width: 1440, height: 900 };
+export const PHONE = { width: 390, height: 844 };
+
+function program() {
+  for (const path of [process.env.CHROMIUM, ...PROGRAMS].filter(Boolean)) {
+    try {
+      accessSync(path, constants.X_OK);
+      return path;
+    } catch {
+      // Not here; the next place.
+    }
+  }
+  throw new Error('no Chromium found; run `make setup`, or name it in CHROMIUM');
+}
+
+export function startBrowser() {
+  return chromium.launch({ executablePath: program(), args: FLAGS });
+}
+
+/**
+ * A context at one size and theme. `faults()` lists script errors, blocked content, answers of 500
+ * and above, and requests that left the server: a story ends by asserting that it is empty.
+ */
+export async function newContext(browser, server, options = {}) {
+  const { size = WIDE, theme = 'light', script = true, storageState } = options;
+  const context = await browser.newContext({
+    baseURL: server.url,
+    viewport: size,
+    colorScheme: theme,
+    reducedMotion: 'reduce',
+    isMobile: size.width < 768,
+    hasTouch: size.width < 768,
+    javaScriptEnabled: script,
+    locale: 'en-GB',
+    timezoneId: 'Europe/Berlin',
+    storageState,
+  });
+  context.setDefaultTimeout(10_000);
+  const faults = [];
+  context.on('page', (page) => {
+    page.on('pageerror', (error) => faults.push(`script error on ${page.url()}: ${error.message}`));
+    page.on('console', (message) => {
+      if (message.type() === 'error') faults.push(`console on ${page.url()}: ${message.text()}`);
+    });
+  });
+  context.on('request', (request) => {
+    const { origin, protocol } = new URL(request.url());
+    if (protocol.startsWith('http') && origin !== new URL(server.url).origin) {
+      faults.push(`request to another server: ${request.url()}`);
+    }
+  });
+  context.on('response', (response) => {
+    if (response.status() >= 500) faults.push(`${response.status()} from ${response.url()}`);
+  });
+  return Object.assign(context, { faults: () => faults });
+}

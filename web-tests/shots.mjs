@@ -1,0 +1,68 @@
+// Screenshots of every page into out/, wide and narrow, light and dark; the README's five are copied
+// to docs/shots. Made by `make shots`, never part of `make test`.
+
+import { copyFile, mkdir } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { after, before, test } from 'node:test';
+
+import { newContext, PHONE, startBrowser, WIDE } from './lib/browser.mjs';
+import { startServer } from './lib/server.mjs';
+import { upToReview } from './lib/story.mjs';
+import { everyPage } from './stories/access.mjs';
+
+const OUT = fileURLToPath(new URL('out/', import.meta.url));
+const README = fileURLToPath(new URL('../docs/shots/', import.meta.url));
+const given = {};
+
+before(async () => {
+  await mkdir(OUT, { recursive: true });
+  given.server = await startServer();
+  given.browser = await startBrowser();
+});
+
+after(async () => {
+  await given.browser?.close();
+  await given.server?.stop();
+});
+
+function fileName(path, size, theme) {
+  const page = path.replace(/^\/w\/[^/]+\/?/, '').replace(/\W+/g, '-').replace(/^-|-$/g, '') || 'dashboard';
+  return `${OUT}${page}-${size.width}-${theme}.png`;
+}
+
+test('screenshots of every page', async () => {
+  const { browser, server } = given;
+  const maker = await newContext(browser, server);
+  const page = await maker.newPage();
+  await upToReview(page, server);
+  const task = new URL(page.url()).pathname;
+  const signedIn = await maker.storageState();
+  const pages = await everyPage(page, '/');
+  await maker.close();
+
+  for (const size of [WIDE, PHONE]) {
+    for (const theme of ['light', 'dark']) {
+      const context = await newContext(browser, server, { size, theme, storageState: signedIn });
+      const page = await context.newPage();
+      for (const path of pages) {
+        await page.goto(path);
+        await page.screenshot({ path: fileName(path, size, theme) });
+      }
+      await context.close();
+    }
+  }
+
+  const find = (pattern) => pages.find((path) => pattern.test(path));
+  const five = {
+    dashboard: [pages[0], WIDE],
+    task: [task, WIDE],
+    run: [find(/\/runs\/[^/]+$/), WIDE],
+    agent: [find(/\/agents\/(?!new)[^/]+$/), WIDE],
+    'tasks-phone': [find(/\/tasks$/), PHONE],
+  };
+  await mkdir(README, { recursive: true });
+  for (const [name, [path, size]] of Object.entries(five)) {
+    if (!path) throw new Error(`no page found for docs/shots/${name}.png`);
+    await copyFile(fileName(path, size, 'light'), `${README}${name}.png`);
+  }
+});
