@@ -1,1 +1,13 @@
-//! Key ring and envelopes, password hashes, tokens.
+//! Master key, key ring and envelopes, password hashes, tokens, and the redactor of live secrets.
+//!
+//! Everything here is synchronous and free of I/O, except that `master` reads or makes one file.
+//! Values that must stay secret have no `Display`, a `Debug` that hides them, and are wiped when dropped.
+
+pub mod master;
+pub mod keyring;
+
+mod problem;
+mod random;
+
+#[cfg(test)]
+mod vectors;

@@ -1,0 +1,307 @@
+//! The master key: one text that every other key of an installation is derived from.
+//!
+//! It lies in a file of its own that only the user running HQ may read, never beside the secrets in a
+//! backup. HQ makes it once and never writes to it again.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::{GeneralPurpose, STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
+use hkdf::Hkdf;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::random;
+
+/// The shortest master key that is accepted, in bytes: 32 hex digits would be 128 bits.
+const MIN_TEXT: usize = 32;
+const MAX_FILE: u64 = 4096;
+
+const ENVELOPE_SALT: &[u8] = b"yourhq-secrets-v1";
+const ENVELOPE_INFO: &[u8] = b"aes-256-gcm";
+const PURPOSE_SALT: &[u8] = b"hq-purpose-v1";
+
+/// Unpadded base64url on write, padding tolerated on read, as the envelope format asks for.
+pub(super) const BASE64URL: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_encode_padding(false)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// A 256-bit key, wiped when dropped.
+pub(super) type Key = Zeroizing<[u8; 32]>;
+
+/// Why there is no master key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The file is there but cannot be read.
+    #[error("the master key {} cannot be read; check its owner and mode", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The file is absent and cannot be made.
+    #[error("the master key {} cannot be made; check that its folder can be written", path.display())]
+    NotMade {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Others may read the file.
+    #[error("the master key {} has mode {mode:03o}, so others can read it; run `chmod 600` on it", path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The text is too short to be a key.
+    #[error(
+        "a master key needs at least {MIN_TEXT} characters; make one with `openssl rand -hex 32`"
+    )]
+    TooShort,
+    /// The text is longer than any key.
+    #[error("a master key has at most {MAX_FILE} bytes; check that this is the right file")]
+    TooLong,
+    /// The text holds white space or control characters.
+    #[error("a master key is one word of text; remove the spaces, line breaks or binary data")]
+    NotText,
+    /// Not one of the three encodings of 32 bytes.
+    #[error("the former key is not 32 bytes as base64url, base64 or hex")]
+    NotRaw,
+}
+
+/// How keys follow from the material.
+enum Kind {
+    /// A text; HKDF makes the envelope key.
+    Text,
+    /// The envelope key itself, from an installation that was given one.
+    Raw,
+}
+
+/// The one key that all others are derived from.
+pub struct MasterKey {
+    material: Zeroizing<Vec<u8>>,
+    kind: Kind,
+}
+
+impl MasterKey {
+    /// Reads the key in `path`, or makes it there (mode 0600, all or nothing) when there is none.
+    pub fn load_or_create(path: &Path) -> Result<MasterKey, KeyError> {
+        let found = match fs::metadata(path) {
+            Ok(found) => found,
+            Err(err) if err.kind() == io::ErrorKind::NotFound => return create(path),
+            Err(source) => return Err(KeyError::Unreadable { path: path.into(), source }),
+        };
+        let mode = found.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(KeyError::Exposed { path: path.into(), mode });
+        }
+        MasterKey::load(path)
+    }
+
+    /// Reads the key in `path`, whatever its mode: mounted secrets are often readable by a group.
+    pub fn load(path: &Path) -> Result<MasterKey, KeyError> {
+        let mut text = Zeroizing::new(Vec::with_capacity(128));
+        File::open(path)
+            .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut text))
+            .map_err(|source| KeyError::Unreadable { path: path.into(), source })?;
+        MasterKey::from_text(std::str::from_utf8(&text).or(Err(KeyError::NotText))?)
+    }
+
+    /// A key given as text; white space around it does not count.
+    pub fn from_text(text: &str) -> Result<MasterKey, KeyError> {
+        let text = text.trim();
+        if text.len() < MIN_TEXT {
+            return Err(KeyError::TooShort);
+        }
+        if text.len() as u64 > MAX_FILE {
+            return Err(KeyError::TooLong);
+        }
+        if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return Err(KeyError::NotText);
+        }
+        Ok(MasterKey::former(text))
+    }
+
+    /// A key made of 32 bytes, for tests and for keys that a machine hands over.
+    pub fn from_bytes(bytes: &[u8; 32]) -> MasterKey {
+        MasterKey::former(&Zeroizing::new(BASE64URL.encode(bytes)))
+    }
+
+    /// The key of a former installation, taken as it is: reading its secrets needs exactly this text.
+    pub fn former(text: &str) -> MasterKey {
+        MasterKey { material: Zeroizing::new(text.as_bytes().to_vec()), kind: Kind::Text }
+    }
+
+    /// The key of a former hosted installation: 32 bytes as base64url, base64 or hex, used undivided.
+    pub fn former_raw(text: &str) -> Result<MasterKey, KeyError> {
+        let text = text.trim();
+        let readings =
+            [BASE64URL.decode(text).ok(), STANDARD.decode(text).ok(), hex::decode(text).ok()];
+        let bytes = readings.into_iter().flatten().map(Zeroizing::new).find(|b| b.len() == 32);
+        let material = bytes.ok_or(KeyError::NotRaw)?;
+        Ok(MasterKey { material, kind: Kind::Raw })
+    }
+
+    /// The key that seals secrets.
+    pub(super) fn envelope_key(&self) -> Key {
+        match self.kind {
+            Kind::Text => derive(&self.material, ENVELOPE_SALT, ENVELOPE_INFO),
+            Kind::Raw => {
+                let mut key = Key::default();
+                key.copy_from_slice(&self.material);
+                key
+            }
+        }
+    }
+
+    /// A key for one other purpose; keys of different purposes tell nothing about each other.
+    pub(super) fn purpose_key(&self, purpose: &str) -> Key {
+        derive(&self.material, PURPOSE_SALT, purpose.as_bytes())
+    }
+}
+
+impl fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MasterKey(hidden)")
+    }
+}
+
+fn derive(material: &[u8], salt: &[u8], info: &[u8]) -> Key {
+    let mut key = Key::default();
+    Hkdf::<Sha256>::new(Some(salt), material)
+        .expand(info, key.as_mut_slice())
+        .expect("invariant: HKDF-SHA256 gives 32 bytes");
+    key
+}
+
+/// Writes a new key beside its place and links it there, so that `path` never holds half a key and a
+/// key that somebody else made in the meantime is never replaced.
+fn create(path: &Path) -> Result<MasterKey, KeyError> {
+    let text = Zeroizing::new(URL_SAFE_NO_PAD.encode(random::bytes::<32>().as_slice()));
+    let draft = path.with_extension(format!("new-{}", hex::encode(*random::bytes::<6>())));
+    let written = write_draft(&draft, &text).and_then(|()| fs::hard_link(&draft, path));
+    let removed = fs::remove_file(&draft);
+    match written {
+        Ok(()) => {}
+        Err(err) if err.kind() == io::ErrorKind::AlreadyExists => return MasterKey::load(path),
+        Err(source) => return Err(KeyError::NotMade { path: path.into(), source }),
+    }
+    removed
+        .and_then(|()| sync_folder(path))
+        .map_err(|source| KeyError::NotMade { path: path.into(), source })?;
+    MasterKey::load(path)
+}
+
+fn write_draft(draft: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft)?;
+    file.write_all(text.as_bytes())?;
+    file.write_all(b"\n")?;
+    file.sync_all()
+}
+
+/// Without this the name of a new file may be lost in a power cut, and all secrets with it.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file_mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn an_absent_key_is_made_once_readable_by_its_owner_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("master.key");
+
+        let made = MasterKey::load_or_create(&path).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let again = MasterKey::load_or_create(&path).unwrap();
+
+        assert_eq!(file_mode(&path), 0o600);
+        assert_eq!(BASE64URL.decode(text.trim()).unwrap().len(), 32);
+        assert_eq!(*made.envelope_key(), *again.envelope_key());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_key_that_appears_meanwhile_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("master.key");
+        fs::write(&path, "0123456789abcdef0123456789abcdef").unwrap();
+
+        let key = create(&path).unwrap();
+
+        assert_eq!(fs::read_to_string(&path).unwrap(), "0123456789abcdef0123456789abcdef");
+        assert_eq!(
+            *key.envelope_key(),
+            *MasterKey::former("0123456789abcdef0123456789abcdef").envelope_key()
+        );
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_refused_with_the_way_to_mend_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("master.key");
+        fs::write(&path, "0123456789abcdef0123456789abcdef\n").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+
+        let refused = MasterKey::load_or_create(&path).unwrap_err();
+
+        assert!(matches!(refused, KeyError::Exposed { mode: 0o644, .. }));
+        assert!(refused.to_string().contains("chmod 600"));
+        assert!(MasterKey::load(&path).is_ok());
+    }
+
+    #[test]
+    fn damaged_keys_are_named_and_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("master.key");
+        for (content, name) in [
+            (b"".to_vec(), "TooShort"),
+            (b"too short\n".to_vec(), "TooShort"),
+            (b"two words that are long enough together".to_vec(), "NotText"),
+            (vec![0xff; 40], "NotText"),
+            (vec![b'a'; 5000], "TooLong"),
+        ] {
+            fs::write(&path, &content).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            let error = MasterKey::load_or_create(&path).unwrap_err();
+            assert_eq!(format!("{error:?}"), name);
+            assert_eq!(fs::read(&path).unwrap(), content);
+        }
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_reported() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = MasterKey::load_or_create(&folder.path().join("no/master.key")).unwrap_err();
+        assert!(matches!(error, KeyError::NotMade { .. }));
+    }
+
+    #[test]
+    fn purposes_give_unrelated_keys() {
+        let key = MasterKey::from_bytes(&[7; 32]);
+        assert_ne!(*key.purpose_key("a"), *key.purpose_key("b"));
+        assert_ne!(*key.purpose_key("aes-256-gcm"), *key.envelope_key());
+        assert_eq!(format!("{key:?}"), "MasterKey(hidden)");
+    }
+}
