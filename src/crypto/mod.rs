@@ -5,6 +5,7 @@
 
 pub mod master;
 pub mod keyring;
+pub mod password;
 
 mod problem;
 mod random;

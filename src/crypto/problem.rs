@@ -1,9 +1,10 @@
 //! What the errors of this module are called and how they answer at the edge.
 
-use crate::kernel::problem::{Problem, ProblemKind};
+use crate::kernel::problem::{FieldError, Problem, ProblemKind};
 
 use super::keyring::SealError;
 use super::master::KeyError;
+use super::password::PasswordError;
 
 impl Problem for SealError {
     fn code(&self) -> &'static str {
@@ -36,6 +37,37 @@ impl Problem for KeyError {
                 ProblemKind::Internal
             }
             Self::TooShort | Self::TooLong | Self::NotText | Self::NotRaw => ProblemKind::Invalid,
+        }
+    }
+}
+
+impl Problem for PasswordError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::TooShort => "password_too_short",
+            Self::TooLong => "password_too_long",
+            Self::Guessable => "password_guessable",
+            Self::Personal => "password_personal",
+            Self::PepperMissing => "password_key_missing",
+            Self::BadHash => "password_unreadable",
+            Self::NoMemory => "password_no_memory",
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::TooShort | Self::TooLong | Self::Guessable | Self::Personal => {
+                ProblemKind::Invalid
+            }
+            Self::PepperMissing | Self::NoMemory => ProblemKind::Unavailable,
+            Self::BadHash => ProblemKind::Internal,
+        }
+    }
+
+    fn fields(&self) -> Vec<FieldError> {
+        match self.kind() {
+            ProblemKind::Invalid => vec![FieldError::new("password", self.to_string())],
+            _ => Vec::new(),
         }
     }
 }
