@@ -6,6 +6,7 @@
 pub mod master;
 pub mod keyring;
 pub mod password;
+pub mod token;
 
 mod problem;
 mod random;

@@ -5,6 +5,7 @@ use crate::kernel::problem::{FieldError, Problem, ProblemKind};
 use super::keyring::SealError;
 use super::master::KeyError;
 use super::password::PasswordError;
+use super::token::TokenError;
 
 impl Problem for SealError {
     fn code(&self) -> &'static str {
@@ -69,5 +70,19 @@ impl Problem for PasswordError {
             ProblemKind::Invalid => vec![FieldError::new("password", self.to_string())],
             _ => Vec::new(),
         }
+    }
+}
+
+impl Problem for TokenError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::BadFormat => "token_invalid",
+            Self::Forged => "token_forged",
+            Self::Expired => "token_expired",
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        ProblemKind::Unauthorized
     }
 }
