@@ -7,6 +7,7 @@ pub mod master;
 pub mod keyring;
 pub mod password;
 pub mod token;
+pub mod redact;
 
 mod problem;
 mod random;

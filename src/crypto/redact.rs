@@ -1,0 +1,627 @@
+//! The redactor knows every live secret value and takes it out of tool output, logs and errors, also
+//! where the value was encoded: base64 at any offset, hex, percent, JSON, HTML and shell quoting.
+//!
+//! It is the last line, not the first: secrets are not to get there at all. Values shorter than
+//! [`MIN_CHARS`] are not looked for, because they would tear holes into ordinary text.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use parking_lot::{Mutex, RwLock};
+use zeroize::Zeroizing;
+
+use super::keyring::Secret;
+
+/// The shortest value that is looked for.
+pub const MIN_CHARS: usize = 8;
+/// A line of a longer value is looked for by itself when it has this many bytes.
+const MIN_LINE: usize = 16;
+/// A longer value is looked for in its usual forms only: each form costs memory.
+const MAX_ALL_FORMS: usize = 4096;
+
+/// Whether a value is looked for from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// It is.
+    Watched,
+    /// It is too short to be told from ordinary text; say so where it was entered.
+    TooShort,
+}
+
+/// Takes live secrets out of text. Cheap to clone; all clones share one list.
+#[derive(Clone, Default)]
+pub struct Redactor {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// By the name that stands in place of the value.
+    values: Mutex<BTreeMap<String, Secret>>,
+    matcher: RwLock<Arc<Matcher>>,
+    hits: AtomicU64,
+}
+
+impl Redactor {
+    /// A redactor that knows no secret yet.
+    pub fn new() -> Redactor {
+        Redactor::default()
+    }
+
+    /// Looks for `value` from now on and writes `[secret:name]` in its place. An earlier value of the
+    /// same name is forgotten.
+    pub fn add(&self, name: &str, value: Secret) -> Watch {
+        let mut values = self.shared.values.lock();
+        if String::from_utf8_lossy(value.expose()).trim().chars().count() < MIN_CHARS {
+            if values.remove(name).is_some() {
+                self.rebuild(&values);
+            }
+            return Watch::TooShort;
+        }
+        values.insert(name.to_owned(), value);
+        self.rebuild(&values);
+        Watch::Watched
+    }
+
+    /// Takes many values at once, which builds the search once instead of once for each.
+    pub fn add_all<'a>(&self, entries: impl IntoIterator<Item = (&'a str, Secret)>) {
+        let mut values = self.shared.values.lock();
+        for (name, value) in entries {
+            if MIN_CHARS <= String::from_utf8_lossy(value.expose()).trim().chars().count() {
+                values.insert(name.to_owned(), value);
+            }
+        }
+        self.rebuild(&values);
+    }
+
+    /// Forgets a value.
+    pub fn remove(&self, name: &str) {
+        let mut values = self.shared.values.lock();
+        if values.remove(name).is_some() {
+            self.rebuild(&values);
+        }
+    }
+
+    /// How many values were taken out since the start: a number to raise an alarm on.
+    pub fn hits(&self) -> u64 {
+        self.shared.hits.load(Ordering::Relaxed)
+    }
+
+    /// The text without secrets.
+    pub fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        match self.bytes(text.as_bytes()) {
+            Cow::Borrowed(_) => Cow::Borrowed(text),
+            // A value that is no UTF-8 may have been cut out of the middle of a character.
+            Cow::Owned(clean) => Cow::Owned(match String::from_utf8(clean) {
+                Ok(clean) => clean,
+                Err(err) => String::from_utf8_lossy(err.as_bytes()).into_owned(),
+            }),
+        }
+    }
+
+    /// The bytes without secrets.
+    pub fn bytes<'t>(&self, bytes: &'t [u8]) -> Cow<'t, [u8]> {
+        let matcher = self.matcher();
+        let spans = matcher.spans(bytes);
+        if spans.is_empty() {
+            return Cow::Borrowed(bytes);
+        }
+        let mut clean = Vec::with_capacity(bytes.len());
+        let mut from = 0;
+        for span in &spans {
+            clean.extend_from_slice(&bytes[from..span.start]);
+            clean.extend_from_slice(matcher.mask(span.name).as_bytes());
+            from = span.end;
+        }
+        clean.extend_from_slice(&bytes[from..]);
+        self.count(spans.len());
+        Cow::Owned(clean)
+    }
+
+    /// A filter for bytes that arrive in pieces, such as the output of a command.
+    pub fn stream(&self) -> RedactStream {
+        RedactStream { redactor: self.clone(), held: Vec::new(), masked: 0 }
+    }
+
+    /// A writer that cleans each piece by itself, for logs, which write one whole line at a time.
+    pub fn writer<W: Write>(&self, inner: W) -> RedactWriter<W> {
+        RedactWriter { redactor: self.clone(), inner }
+    }
+
+    fn matcher(&self) -> Arc<Matcher> {
+        Arc::clone(&self.shared.matcher.read())
+    }
+
+    fn rebuild(&self, values: &BTreeMap<String, Secret>) {
+        *self.shared.matcher.write() = Arc::new(Matcher::new(values));
+    }
+
+    fn count(&self, hits: usize) {
+        self.shared.hits.fetch_add(hits as u64, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redactor").field("values", &self.shared.values.lock().len()).finish()
+    }
+}
+
+/// Cleans a stream. Holds back only bytes that may be the beginning of a secret.
+pub struct RedactStream {
+    redactor: Redactor,
+    held: Vec<u8>,
+    /// How many bytes at the front of `held` lie below a mask that was already given out.
+    masked: usize,
+}
+
+impl RedactStream {
+    /// Takes the next piece and gives what is certain.
+    pub fn push(&mut self, piece: &[u8]) -> Vec<u8> {
+        self.held.extend_from_slice(piece);
+        let matcher = self.redactor.matcher();
+        let keep_from = matcher.open_from(&self.held);
+        self.emit(&matcher, keep_from)
+    }
+
+    /// Gives the rest.
+    pub fn finish(mut self) -> Vec<u8> {
+        let matcher = self.redactor.matcher();
+        let end = self.held.len();
+        self.emit(&matcher, end)
+    }
+
+    /// Gives out everything before `until`, and the masks of what begins there.
+    fn emit(&mut self, matcher: &Matcher, until: usize) -> Vec<u8> {
+        let mut clean = Vec::with_capacity(until);
+        let mut from = self.masked;
+        let mut hits = 0;
+        for span in matcher.spans(&self.held).iter().take_while(|span| span.start < until) {
+            // A span that touches the masked part only makes it longer.
+            if self.masked <= span.start || self.masked == 0 {
+                clean.extend_from_slice(&self.held[from.min(span.start)..span.start]);
+                clean.extend_from_slice(matcher.mask(span.name).as_bytes());
+                hits += 1;
+            }
+            from = from.max(span.end);
+        }
+        if from < until {
+            clean.extend_from_slice(&self.held[from..until]);
+        }
+        self.masked = from.saturating_sub(until);
+        self.held.drain(..until);
+        self.redactor.count(hits);
+        clean
+    }
+}
+
+impl fmt::Debug for RedactStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedactStream").field("held", &self.held.len()).finish()
+    }
+}
+
+/// See [`Redactor::writer`].
+#[derive(Debug)]
+pub struct RedactWriter<W> {
+    redactor: Redactor,
+    inner: W,
+}
+
+impl<W: Write> Write for RedactWriter<W> {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        self.inner.write_all(&self.redactor.bytes(piece))?;
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// A stretch of bytes that belongs to one secret, or to several that overlap.
+struct Span {
+    start: usize,
+    end: usize,
+    name: usize,
+}
+
+/// The search for all forms of all values.
+#[derive(Default)]
+struct Matcher {
+    search: Option<AhoCorasick>,
+    /// Sorted, for the question whether some bytes begin one of them.
+    patterns: Vec<Zeroizing<Vec<u8>>>,
+    /// For each pattern the place of its name in `masks`.
+    names: Vec<usize>,
+    masks: Vec<String>,
+    longest: usize,
+}
+
+impl Matcher {
+    fn new(values: &BTreeMap<String, Secret>) -> Matcher {
+        let mut forms: Vec<(Zeroizing<Vec<u8>>, usize)> = Vec::new();
+        let mut masks = Vec::with_capacity(values.len());
+        for (place, (name, value)) in values.iter().enumerate() {
+            masks.push(format!("[secret:{name}]"));
+            forms.extend(forms_of(value.expose()).into_iter().map(|form| (form, place)));
+        }
+        // A stable sort: two secrets with the same form go by the first name.
+        forms.sort_by(|a, b| a.0.as_slice().cmp(b.0.as_slice()));
+        forms.dedup_by(|a, b| a.0 == b.0);
+        if forms.is_empty() {
+            return Matcher::default();
+        }
+        let (patterns, names): (Vec<_>, Vec<_>) = forms.into_iter().unzip();
+        let search = AhoCorasick::builder()
+            .match_kind(MatchKind::Standard)
+            // The faster automaton would take half a kilobyte for each byte of each form.
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .build(patterns.iter().map(|form| form.as_slice()))
+            .expect("invariant: the forms of all secrets fit the search");
+        let longest = patterns.iter().map(|form| form.len()).max().unwrap_or(0);
+        Matcher { search: Some(search), patterns, names, masks, longest }
+    }
+
+    fn mask(&self, name: usize) -> &str {
+        &self.masks[name]
+    }
+
+    /// All stretches to mask, in order and apart from each other. Overlapping finds become one, so that
+    /// no end of a secret sticks out behind another.
+    fn spans(&self, bytes: &[u8]) -> Vec<Span> {
+        let mut spans: Vec<Span> = Vec::new();
+        let Some(search) = &self.search else { return spans };
+        for found in search.find_overlapping_iter(bytes) {
+            let mut span = Span {
+                start: found.start(),
+                end: found.end(),
+                name: self.names[found.pattern().as_usize()],
+            };
+            // Finds come in the order of their ends, so a late one may swallow several.
+            while let Some(last) = spans.pop_if(|last| span.start < last.end) {
+                span.name = if last.start <= span.start { last.name } else { span.name };
+                span.start = span.start.min(last.start);
+                span.end = span.end.max(last.end);
+            }
+            spans.push(span);
+        }
+        spans
+    }
+
+    /// Where the part begins that more bytes could turn into a secret; the length if there is none.
+    fn open_from(&self, bytes: &[u8]) -> usize {
+        let first = bytes.len().saturating_sub(self.longest.saturating_sub(1));
+        (first..bytes.len()).find(|from| self.begins(&bytes[*from..])).unwrap_or(bytes.len())
+    }
+
+    /// Whether `tail` is the beginning of a form, but not the whole of it.
+    fn begins(&self, tail: &[u8]) -> bool {
+        let at = self.patterns.partition_point(|form| form.as_slice() <= tail);
+        self.patterns.get(at).is_some_and(|form| form.starts_with(tail))
+    }
+}
+
+/// The value and every way it may be written.
+fn forms_of(value: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
+    let value = value.trim_ascii();
+    let mut forms = vec![value.to_vec()];
+    forms.extend(base64_forms(value));
+    let text = std::str::from_utf8(value).unwrap_or_default();
+    if value.len() <= MAX_ALL_FORMS {
+        forms.push(hex::encode(value).into_bytes());
+        forms.push(hex::encode_upper(value).into_bytes());
+        forms.extend(percent_forms(text));
+        forms.extend(json_forms(text));
+        forms.extend(html_forms(text));
+        forms.push(text.replace('\'', r"'\''").into_bytes());
+        forms.push(text.replace('\'', "''").into_bytes());
+    } else {
+        forms.push(json_inner(text).into_bytes());
+    }
+    let lines = text.lines().map(str::trim).filter(|line| MIN_LINE <= line.len());
+    forms.extend(lines.filter(|line| !is_marker(line)).map(|line| line.as_bytes().to_vec()));
+    forms.retain(|form| MIN_CHARS <= form.len());
+    forms.into_iter().map(Zeroizing::new).collect()
+}
+
+/// The first and last line of a PEM file are no secret.
+fn is_marker(line: &str) -> bool {
+    line.starts_with("-----") && line.ends_with("-----")
+}
+
+/// The value inside something longer that was encoded: three offsets, two alphabets, without the
+/// characters at both ends that depend on the neighbours.
+fn base64_forms(value: &[u8]) -> Vec<Vec<u8>> {
+    let mut forms = Vec::with_capacity(6);
+    for offset in 0..3 {
+        let mut shifted = Zeroizing::new(vec![0u8; offset]);
+        shifted.extend_from_slice(value);
+        let first = (offset * 8).div_ceil(6);
+        let whole = shifted.len() * 8 / 6;
+        for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
+            let encoded = Zeroizing::new(engine.encode(shifted.as_slice()));
+            forms.push(encoded.as_bytes()[first..whole].to_vec());
+        }
+    }
+    forms
+}
+
+/// As in an address or form: everything but the unreserved characters, or only what must be.
+fn percent_forms(text: &str) -> Vec<Vec<u8>> {
+    let strict = percent(text, |b| b.is_ascii_alphanumeric() || b"-._~".contains(&b));
+    let loose = percent(text, |b| b.is_ascii_graphic() && !b"\"%<>`#?{}".contains(&b));
+    let component = percent(text, |b| b.is_ascii_alphanumeric() || b"-._~!*'()".contains(&b));
+    let form =
+        percent(text, |b| b.is_ascii_alphanumeric() || b"-._* ".contains(&b)).replace(' ', "+");
+    [&strict, &loose, &component, &form]
+        .into_iter()
+        .flat_map(|upper| [upper.clone(), lower_escapes(upper)])
+        .map(String::into_bytes)
+        .collect()
+}
+
+fn percent(text: &str, plain: impl Fn(u8) -> bool) -> String {
+    let mut out = String::with_capacity(text.len() * 2);
+    for byte in text.bytes() {
+        if plain(byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+/// The same with `%2f` in place of `%2F`.
+fn lower_escapes(text: &str) -> String {
+    let mut escape = 0;
+    let lower = text.chars().map(|c| match (c, escape) {
+        ('%', _) => {
+            escape = 2;
+            c
+        }
+        (_, 0) => c,
+        _ => {
+            escape -= 1;
+            c.to_ascii_lowercase()
+        }
+    });
+    lower.collect()
+}
+
+/// Inside a JSON string: plain, with escaped slashes, and with everything outside ASCII escaped; each
+/// also once more, because tool results carry JSON inside JSON.
+fn json_forms(text: &str) -> Vec<Vec<u8>> {
+    let once = json_inner(text);
+    let slashes = once.replace('/', r"\/");
+    let ascii = json_ascii(&once);
+    let mut forms = vec![json_inner(&once), json_inner(&ascii), json_ascii(&slashes)];
+    forms.extend([once, slashes, ascii]);
+    forms.into_iter().map(String::into_bytes).collect()
+}
+
+fn json_inner(text: &str) -> String {
+    let quoted = serde_json::Value::from(text).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
+}
+
+fn json_ascii(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_ascii() {
+            out.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    out
+}
+
+fn html_forms(text: &str) -> Vec<Vec<u8>> {
+    let base = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let named = base.replace('"', "&quot;").replace('\'', "&#39;");
+    let numbered = base.replace('"', "&#34;").replace('\'', "&#39;");
+    let hex = base.replace('"', "&quot;").replace('\'', "&#x27;");
+    [base, named, numbered, hex].into_iter().map(String::into_bytes).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::engine::general_purpose::STANDARD;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn redactor(values: &[(&str, &str)]) -> Redactor {
+        let redactor = Redactor::new();
+        redactor.add_all(values.iter().map(|(name, value)| (*name, Secret::new(*value))));
+        redactor
+    }
+
+    fn streamed(redactor: &Redactor, text: &str, pieces: &[usize]) -> String {
+        let mut stream = redactor.stream();
+        let (mut out, mut rest) = (Vec::new(), text.as_bytes());
+        for piece in pieces {
+            let (now, later) = rest.split_at((*piece).min(rest.len()));
+            out.extend(stream.push(now));
+            rest = later;
+        }
+        out.extend(stream.push(rest));
+        out.extend(stream.finish());
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
+    #[test]
+    fn a_live_value_is_replaced_by_its_name() {
+        let redactor = redactor(&[("STRIPE_KEY", "sk_live_abcdef123")]);
+        let clean = redactor.text("key=sk_live_abcdef123; again sk_live_abcdef123");
+        assert_eq!(clean, "key=[secret:STRIPE_KEY]; again [secret:STRIPE_KEY]");
+        assert_eq!(redactor.hits(), 2);
+        assert!(matches!(redactor.text("nothing here"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn values_come_and_go_for_all_clones() {
+        let redactor = Redactor::new();
+        let other = redactor.clone();
+        assert_eq!(redactor.add("A", Secret::new("first-value-1")), Watch::Watched);
+        assert_eq!(other.text("first-value-1"), "[secret:A]");
+        redactor.add("A", Secret::new("second-value-2"));
+        assert_eq!(other.text("first-value-1 second-value-2"), "first-value-1 [secret:A]");
+        other.remove("A");
+        assert_eq!(redactor.text("second-value-2"), "second-value-2");
+    }
+
+    #[test]
+    fn short_values_are_reported_and_not_looked_for() {
+        let redactor = Redactor::new();
+        assert_eq!(redactor.add("PIN", Secret::new("1234567")), Watch::TooShort);
+        assert_eq!(redactor.add("PAD", Secret::new("  12345 \n")), Watch::TooShort);
+        assert_eq!(redactor.text("1234567 12345"), "1234567 12345");
+        redactor.add("PIN", Secret::new("12345678"));
+        redactor.add("PIN", Secret::new("123"));
+        assert_eq!(redactor.text("12345678"), "12345678");
+    }
+
+    #[test]
+    fn encoded_values_are_found() {
+        let value = "p/ä's \"s\"+w&rd<1>\\%";
+        let redactor = redactor(&[("K", value)]);
+        let json = serde_json::to_string(value).unwrap();
+        let nested = serde_json::to_string(&format!("{{\"a\":{json}}}")).unwrap();
+        let written = [
+            STANDARD.encode(value),
+            URL_SAFE_NO_PAD.encode(value),
+            STANDARD.encode(format!("user:{value}")),
+            STANDARD.encode(format!("u:{value}:end")),
+            STANDARD.encode(format!("us:{value}?")),
+            hex::encode(value),
+            hex::encode_upper(value),
+            url::form_urlencoded::byte_serialize(value.as_bytes()).collect(),
+            "p%2F%C3%A4%27s%20%22s%22%2Bw%26rd%3C1%3E%5C%25".to_owned(),
+            "p%2f%c3%a4%27s%20%22s%22%2bw%26rd%3c1%3e%5c%25".to_owned(),
+            json,
+            nested,
+            r#""p\/ä's \"s\"+w&rd<1>\\%""#.to_owned(),
+            r#""p/\u00e4's \"s\"+w&rd<1>\\%""#.to_owned(),
+            r#"'p/ä'\''s "s"+w&rd<1>\%'"#.to_owned(),
+            "p/ä&#39;s &quot;s&quot;+w&amp;rd&lt;1&gt;\\%".to_owned(),
+        ];
+        for text in written {
+            let clean = redactor.text(&text).into_owned();
+            assert!(clean.contains("[secret:K]"), "{text} stayed");
+            assert!(clean.len() < "[secret:K]".len() + 20, "{text} became {clean}");
+        }
+    }
+
+    #[test]
+    fn each_line_of_a_key_file_is_a_secret_but_its_frame_is_not() {
+        let file = "-----BEGIN TEST KEY-----\nMIIBVgIBADANBgkqhkiG\nq83vEjRWeJq83vEjRWeJ\n-----END TEST KEY-----\n";
+        let redactor = redactor(&[("PEM", file)]);
+        assert_eq!(redactor.text("  q83vEjRWeJq83vEjRWeJ\r\n"), "  [secret:PEM]\r\n");
+        assert_eq!(redactor.text("-----BEGIN TEST KEY-----"), "-----BEGIN TEST KEY-----");
+        assert_eq!(redactor.text(file), "[secret:PEM]\n");
+    }
+
+    #[test]
+    fn a_long_value_is_found_as_it_is_and_in_base64_and_json() {
+        let value: String = (0..60_000u32).map(|n| char::from(b'!' + (n * n % 89) as u8)).collect();
+        let redactor = redactor(&[("LONG", &value)]);
+        let json = serde_json::to_string(&value).unwrap();
+        for text in [value.clone(), STANDARD.encode(format!("x{value}")), json] {
+            let clean = redactor.text(&text);
+            assert!(clean.contains("[secret:LONG]") && clean.len() < 40, "{}", clean.len());
+        }
+    }
+
+    #[test]
+    fn overlapping_values_leave_no_remainder() {
+        let redactor = redactor(&[("A", "abcdefghij"), ("B", "ghijklmnop"), ("C", "abcdefghijkl")]);
+        assert_eq!(redactor.text("<abcdefghijklmnop>"), "<[secret:A]>");
+        assert_eq!(redactor.text("<abcdefghijkl>"), "<[secret:A]>");
+    }
+
+    #[test]
+    fn a_stream_holds_back_only_what_may_become_a_secret() {
+        let redactor = redactor(&[("A", "secret-value-1")]);
+        let mut stream = redactor.stream();
+        assert_eq!(stream.push(b"hello "), b"hello ");
+        assert_eq!(stream.push(b"my secret-va"), b"my ");
+        assert_eq!(stream.push(b"riation; secret-value-"), b"secret-variation; ");
+        assert_eq!(stream.push(b"1."), b"[secret:A].");
+        assert_eq!(stream.push(b"the end s"), b"the end ");
+        assert_eq!(stream.finish(), b"s");
+    }
+
+    #[test]
+    fn a_stream_of_nothing_but_overlaps_stays_small() {
+        let redactor = redactor(&[("A", "aaaaaaaaaaaa")]);
+        let mut stream = redactor.stream();
+        let mut out = Vec::new();
+        for _ in 0..1000 {
+            out.extend(stream.push(&[b'a'; 100]));
+            assert!(stream.held.len() < 200);
+        }
+        out.extend(stream.push(b"!"));
+        out.extend(stream.finish());
+        assert_eq!(out, b"[secret:A]!");
+    }
+
+    #[test]
+    fn log_lines_are_cleaned_as_they_are_written() {
+        let redactor = redactor(&[("A", "secret-value-1")]);
+        let mut log = Vec::new();
+        redactor.writer(&mut log).write_all(b"WARN secret-value-1 seen\n").unwrap();
+        assert_eq!(log, b"WARN [secret:A] seen\n");
+    }
+
+    #[test]
+    fn nothing_secret_is_printed_by_the_redactor_itself() {
+        let redactor = redactor(&[("A", "secret-value-1")]);
+        let mut stream = redactor.stream();
+        stream.push(b"secret-va");
+        let shown = format!("{redactor:?} {stream:?} {:?}", redactor.writer(io::sink()));
+        assert!(!shown.contains("secret-va"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_stream_cut_anywhere_gives_what_the_whole_gives(
+            text in "[ab]{0,12}(abcabcabc|bcabcaaa|x|ä){0,6}[abc]{0,12}",
+            pieces in proptest::collection::vec(0usize..7, 0..20),
+        ) {
+            let redactor = redactor(&[("A", "abcabcabc"), ("B", "bcabcaaab"), ("C", "aaaaaaaa")]);
+            let whole = redactor.text(&text).into_owned();
+            prop_assert_eq!(streamed(&redactor, &text, &pieces), whole);
+        }
+
+        #[test]
+        fn no_value_survives_in_any_surrounding(
+            value in "[ -~äß漢]{8,40}",
+            before in "[ -~]{0,9}",
+            after in "[ -~]{0,9}",
+        ) {
+            prop_assume!(MIN_CHARS <= value.trim().chars().count());
+            let redactor = redactor(&[("K", &value)]);
+            let text = format!("{before}{value}{after}");
+            for written in [
+                text.clone(),
+                STANDARD.encode(&text),
+                serde_json::to_string(&text).unwrap(),
+                url::form_urlencoded::byte_serialize(text.as_bytes()).collect(),
+            ] {
+                prop_assert!(redactor.text(&written).contains("[secret:K]"), "{} stayed", written);
+            }
+        }
+    }
+}
