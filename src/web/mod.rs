@@ -1,1 +1,13 @@
 //! Kit for pages and JSON: routes with capabilities, extractors, errors, forms, assets, streams. No product noun.
+
+pub mod assets;
+pub mod format;
+pub mod headers;
+pub mod html;
+pub mod hx;
+pub mod live;
+pub mod md;
+pub mod parts;
+pub mod shell;
+pub mod time;
+pub mod trouble;

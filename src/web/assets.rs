@@ -1,0 +1,144 @@
+//! Script, style and sprite: bundled by `make assets` into `static/dist`, embedded in the binary
+//! (a debug build reads them from disk), named after their content and kept by browsers for ever.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue,
+    IF_NONE_MATCH, VARY,
+};
+use axum::response::{IntoResponse, Response};
+use rust_embed::RustEmbed;
+
+use crate::web::headers;
+
+/// What a page says when nobody has bundled script and style yet.
+pub const MISSING: &str = "script and style are not built; run `make assets` and start again";
+
+#[derive(RustEmbed)]
+#[folder = "static/dist"]
+struct Dist;
+
+/// Addresses of the bundled files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Links {
+    /// The one script.
+    pub script: String,
+    /// The one style sheet.
+    pub style: String,
+    /// The one sprite; an icon is `<sprite>#i-<name>`.
+    pub sprite: String,
+    /// The mark of the browser tab.
+    pub favicon: String,
+    /// Whether the files are there.
+    pub built: bool,
+}
+
+/// Addresses of the bundled files, read once.
+pub fn links() -> &'static Links {
+    static LINKS: LazyLock<Links> = LazyLock::new(read_links);
+    &LINKS
+}
+
+/// Address of the sprite.
+pub fn sprite() -> &'static str {
+    &links().sprite
+}
+
+fn read_links() -> Links {
+    let manifest = Dist::get("manifest.json").map(|file| file.data).unwrap_or_default();
+    let names: serde_json::Value = match serde_json::from_slice(&manifest) {
+        Ok(names) => names,
+        Err(_) => return Links::default(),
+    };
+    let link = |name: &str| names[name].as_str().map(|file| format!("/s/{file}"));
+    Links {
+        script: link("app.js").unwrap_or_default(),
+        style: link("app.css").unwrap_or_default(),
+        sprite: link("icons.svg").unwrap_or_default(),
+        favicon: link("favicon.svg").unwrap_or_default(),
+        built: link("app.css").is_some(),
+    }
+}
+
+/// `GET /s/{file}`: a bundled file, in the smallest form that the browser takes.
+pub async fn serve(Path(file): Path<String>, headers: HeaderMap) -> Response {
+    answer(&file, &headers)
+}
+
+/// `GET /favicon.ico`, which browsers ask for unasked.
+pub async fn favicon(headers: HeaderMap) -> Response {
+    answer(links().favicon.trim_start_matches("/s/"), &headers)
+}
+
+fn answer(file: &str, asked: &HeaderMap) -> Response {
+    let kind = content_type(file);
+    let Some((data, encoding)) = kind.and_then(|_| best_form(file, asked)) else {
+        let words = if links().built { "no such file" } else { MISSING };
+        return (StatusCode::NOT_FOUND, words).into_response();
+    };
+    let tag = HeaderValue::try_from(format!("\"{file}\""));
+    let (Some(kind), Ok(tag)) = (kind, tag) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let fresh = asked.get(IF_NONE_MATCH) == Some(&tag);
+    let mut response = match fresh {
+        true => StatusCode::NOT_MODIFIED.into_response(),
+        false => data.into_response(),
+    };
+    let kept = response.headers_mut();
+    if !fresh {
+        kept.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        if let Some(word) = encoding {
+            kept.insert(CONTENT_ENCODING, HeaderValue::from_static(word));
+        }
+    }
+    kept.insert(ETAG, tag);
+    kept.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    kept.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
+    headers::secure(kept);
+    response
+}
+
+/// The bytes to send and how they are packed.
+fn best_form(file: &str, asked: &HeaderMap) -> Option<(Cow<'static, [u8]>, Option<&'static str>)> {
+    let takes = asked.get(ACCEPT_ENCODING).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let offers =
+        |word: &str| takes.split(',').any(|o| o.split(';').next().map(str::trim) == Some(word));
+    for (word, ending) in [("br", "br"), ("gzip", "gz")] {
+        if offers(word)
+            && let Some(packed) = Dist::get(&format!("{file}.{ending}"))
+        {
+            return Some((packed.data, Some(word)));
+        }
+    }
+    Dist::get(file).map(|plain| (plain.data, None))
+}
+
+/// Only these kinds are served, so packed forms and the manifest have no address of their own.
+fn content_type(file: &str) -> Option<&'static str> {
+    match file.rsplit_once('.')?.1 {
+        "js" => Some("text/javascript; charset=utf-8"),
+        "css" => Some("text/css; charset=utf-8"),
+        "svg" => Some("image/svg+xml"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{answer, content_type};
+    use axum::http::HeaderMap;
+
+    #[test]
+    fn only_bundled_kinds_have_an_address() {
+        assert_eq!(content_type("app.0a1b.js"), Some("text/javascript; charset=utf-8"));
+        assert_eq!(content_type("app.0a1b.js.br"), None);
+        assert_eq!(content_type("manifest.json"), None);
+        assert_eq!(answer("../Cargo.toml", &HeaderMap::new()).status(), 404);
+        assert_eq!(answer("nothing.css", &HeaderMap::new()).status(), 404);
+    }
+}

@@ -1,0 +1,118 @@
+//! Numbers as people read them: money, tokens, sizes, lengths of time.
+
+use std::time::Duration;
+
+/// Dollars with two places, four below a cent: `$0.0042`, `$1.49`, `$1,204.00`.
+pub fn money(micros: i64) -> String {
+    let sign = if micros < 0 { "-" } else { "" };
+    let micros = micros.unsigned_abs();
+    if 0 < micros && micros < 10_000 {
+        return format!("{sign}$0.{:04}", (micros + 50) / 100);
+    }
+    let cents = (micros + 5_000) / 10_000;
+    format!("{sign}${}.{:02}", grouped(cents / 100), cents % 100)
+}
+
+/// A count of tokens: `812`, `12.3K`, `1.2M`.
+pub fn tokens(n: u64) -> String {
+    match n {
+        0..1_000 => n.to_string(),
+        1_000..999_950 => format!("{}.{}K", (n + 50) / 1_000, (n + 50) % 1_000 / 100),
+        _ => format!("{}.{}M", (n + 50_000) / 1_000_000, (n + 50_000) % 1_000_000 / 100_000),
+    }
+}
+
+/// A whole number with commas: `12,345`.
+pub fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if 0 < i && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A number with its noun: `1 task`, `3 tasks`, `no tasks`.
+pub fn count(n: u64, one: &str, many: &str) -> String {
+    match n {
+        0 => format!("no {many}"),
+        1 => format!("1 {one}"),
+        _ => format!("{} {many}", grouped(n)),
+    }
+}
+
+/// The size of a file: `512 B`, `12.5 KB`, `3.0 MB`.
+pub fn size(bytes: u64) -> String {
+    let tenths = |unit: u64| format!("{}.{}", bytes / unit, bytes % unit * 10 / unit);
+    match bytes {
+        0..1_024 => format!("{bytes} B"),
+        1_024..1_048_576 => format!("{} KB", tenths(1_024)),
+        1_048_576..1_073_741_824 => format!("{} MB", tenths(1_048_576)),
+        _ => format!("{} GB", tenths(1_073_741_824)),
+    }
+}
+
+/// A length of time: `0.4 s`, `14 s`, `2 min 5 s`, `3 h 20 min`, `2 d 4 h`.
+pub fn duration(length: Duration) -> String {
+    let whole = length.as_secs();
+    let pair = |a: u64, one: &str, b: u64, two: &str| match b {
+        0 => format!("{a} {one}"),
+        _ => format!("{a} {one} {b} {two}"),
+    };
+    match whole {
+        0 => format!("0.{} s", length.subsec_millis() / 100),
+        1..60 => format!("{whole} s"),
+        60..3_600 => pair(whole / 60, "min", whole % 60, "s"),
+        3_600..86_400 => pair(whole / 3_600, "h", whole % 3_600 / 60, "min"),
+        _ => pair(whole / 86_400, "d", whole % 86_400 / 3_600, "h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{count, duration, grouped, money, size, tokens};
+    use std::time::Duration;
+
+    #[test]
+    fn money_shows_four_places_below_a_cent() {
+        assert_eq!(money(0), "$0.00");
+        assert_eq!(money(4_200), "$0.0042");
+        assert_eq!(money(9_999), "$0.0100");
+        assert_eq!(money(10_000), "$0.01");
+        assert_eq!(money(1_490_000), "$1.49");
+        assert_eq!(money(1_204_000_000), "$1,204.00");
+        assert_eq!(money(-500_000), "-$0.50");
+    }
+
+    #[test]
+    fn tokens_are_short_and_never_show_a_thousand_thousands() {
+        assert_eq!(tokens(812), "812");
+        assert_eq!(tokens(12_345), "12.3K");
+        assert_eq!(tokens(999_949), "999.9K");
+        assert_eq!(tokens(999_950), "1.0M");
+        assert_eq!(tokens(1_234_567), "1.2M");
+    }
+
+    #[test]
+    fn lengths_of_time_have_at_most_two_parts() {
+        let of = |ms: u64| duration(Duration::from_millis(ms));
+        assert_eq!(of(420), "0.4 s");
+        assert_eq!(of(14_000), "14 s");
+        assert_eq!(of(125_000), "2 min 5 s");
+        assert_eq!(of(12_000_000), "3 h 20 min");
+        assert_eq!(of(187_200_000), "2 d 4 h");
+    }
+
+    #[test]
+    fn counts_and_sizes_read_well() {
+        assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(count(0, "task", "tasks"), "no tasks");
+        assert_eq!(count(1, "task", "tasks"), "1 task");
+        assert_eq!(count(1_200, "task", "tasks"), "1,200 tasks");
+        assert_eq!(size(12_800), "12.5 KB");
+        assert_eq!(size(3_145_728), "3.0 MB");
+    }
+}

@@ -1,0 +1,71 @@
+//! What a region of a page wants to hear about, as attributes for htmx.
+//!
+//! The page's one stream names changed tables and ids; a script repeats each as DOM events on
+//! `<body>`: `hq:tasks:<id>` and `hq:tasks` for a record, `hq:tasks:any` and `hq:tasks` for a
+//! whole table, `hq:resync` after a gap. A region that carries [`Live`] fetches itself again.
+
+use std::fmt::{self, Display, Formatter};
+
+use crate::web::html::escape;
+
+/// Attributes of a region that renews itself: `<section id="head" {{ live }}>`.
+///
+/// `url` must answer with exactly this region (same id), after its usual check of rights. The
+/// answer is morphed in, so focus, selection and half-typed text stay; a region in which
+/// somebody is typing waits until they leave it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Live {
+    url: String,
+    events: Vec<String>,
+}
+
+impl Live {
+    /// A region that `url` renders.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: url.into(), events: Vec::new() }
+    }
+
+    /// Renews when any record of `table` changed.
+    #[must_use]
+    pub fn table(mut self, table: &str) -> Self {
+        self.events.push(format!("hq:{table}"));
+        self
+    }
+
+    /// Renews when this record of `table` changed.
+    #[must_use]
+    pub fn record(mut self, table: &str, id: impl Display) -> Self {
+        self.events.push(format!("hq:{table}:{id}"));
+        self.events.push(format!("hq:{table}:any"));
+        self
+    }
+}
+
+impl Display for Live {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, r#"hx-get="{}" hx-trigger=""#, escape(&self.url))?;
+        for event in &self.events {
+            // One message may name several things; the short wait makes one request of them.
+            write!(f, "{} from:body delay:15ms, ", escape(event))?;
+        }
+        f.write_str(r#"hq:resync from:body" hx-target="this" hx-swap="outerMorph" data-region"#)
+    }
+}
+
+impl askama::filters::HtmlSafe for Live {}
+
+#[cfg(test)]
+mod tests {
+    use super::Live;
+
+    #[test]
+    fn a_region_hears_its_record_its_table_and_a_gap() {
+        let live = Live::new("/w/a/tasks/1?part=row&x=\"").record("tasks", 1).table("inbox");
+        assert_eq!(
+            live.to_string(),
+            "hx-get=\"/w/a/tasks/1?part=row&amp;x=&quot;\" hx-trigger=\"hq:tasks:1 from:body \
+             delay:15ms, hq:tasks:any from:body delay:15ms, hq:inbox from:body delay:15ms, \
+             hq:resync from:body\" hx-target=\"this\" hx-swap=\"outerMorph\" data-region"
+        );
+    }
+}

@@ -1,0 +1,305 @@
+//! Everything around the content of a page: sidebar, top bar, messages, theme.
+//!
+//! The shell knows no product noun. Who assembles a page (one place, with the signed-in person
+//! and the workspace at hand) fills a [`Shell`]; `layout.html` draws it.
+
+use axum::http::header::{COOKIE, HeaderMap, HeaderValue};
+
+use crate::web::assets::{self, Links};
+use crate::web::live::Live;
+use crate::web::parts::{Dot, Face, Tone};
+
+/// Name of the cookie that keeps the theme.
+pub const THEME_COOKIE: &str = "hq_theme";
+
+/// Light, dark, or as the system says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Theme {
+    /// As the system says.
+    #[default]
+    System,
+    /// Dark on light.
+    Light,
+    /// Light on dark.
+    Dark,
+}
+
+impl Theme {
+    /// The theme that the browser asked for last.
+    pub fn from_headers(headers: &HeaderMap) -> Self {
+        let cookies = headers.get_all(COOKIE).iter().filter_map(|v| v.to_str().ok());
+        let pairs =
+            cookies.flat_map(|line| line.split(';')).filter_map(|c| c.trim().split_once('='));
+        let word = pairs.filter(|(name, _)| *name == THEME_COOKIE).map(|(_, value)| value).next();
+        Self::from_word(word.unwrap_or_default())
+    }
+
+    /// The theme with this name; an unknown name means the system's.
+    pub fn from_word(word: &str) -> Self {
+        match word {
+            "light" => Self::Light,
+            "dark" => Self::Dark,
+            _ => Self::System,
+        }
+    }
+
+    /// The word in `data-theme` and in the cookie.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Light => "light",
+            Self::Dark => "dark",
+        }
+    }
+
+    /// The `Set-Cookie` value that keeps this theme for a year. A script may read and write it,
+    /// so that the button answers at once.
+    pub fn cookie(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::System => "hq_theme=system; Path=/; Max-Age=31536000; SameSite=Lax",
+            Self::Light => "hq_theme=light; Path=/; Max-Age=31536000; SameSite=Lax",
+            Self::Dark => "hq_theme=dark; Path=/; Max-Age=31536000; SameSite=Lax",
+        })
+    }
+}
+
+/// A message that the page shows once, after a redirect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flash {
+    /// What kind of message.
+    pub tone: Tone,
+    /// A whole sentence.
+    pub text: String,
+}
+
+impl Flash {
+    /// Something was done.
+    pub fn ok(text: impl Into<String>) -> Self {
+        Self { tone: Tone::Ok, text: text.into() }
+    }
+
+    /// Something failed, with the real reason.
+    pub fn danger(text: impl Into<String>) -> Self {
+        Self { tone: Tone::Danger, text: text.into() }
+    }
+}
+
+/// The workspace as the shell shows it.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    /// Word in addresses: `/w/<slug>/…`.
+    pub slug: String,
+    /// Name of the company.
+    pub name: String,
+    /// One emoji.
+    pub emoji: String,
+}
+
+/// One line of the sidebar.
+#[derive(Clone, Debug, Default)]
+pub struct NavItem {
+    /// What a person reads.
+    pub label: String,
+    /// Where it leads.
+    pub href: String,
+    /// Icon name, if no face stands there.
+    pub icon: &'static str,
+    /// An agent's face in place of the icon.
+    pub face: Option<Face>,
+    /// Number at the end of the line.
+    pub count: Option<u64>,
+    /// Whether the number wants attention.
+    pub loud: bool,
+    /// State at the end of the line.
+    pub dot: Option<Dot>,
+    /// Key chord such as `g t`, or empty.
+    pub key: &'static str,
+    /// Whether the page belongs to this line.
+    pub current: bool,
+}
+
+impl NavItem {
+    /// A place with an icon.
+    pub fn new(label: impl Into<String>, href: impl Into<String>, icon: &'static str) -> Self {
+        Self { label: label.into(), href: href.into(), icon, ..Self::default() }
+    }
+
+    /// An agent with its face and state.
+    pub fn agent(face: Face, href: impl Into<String>, dot: Dot) -> Self {
+        let label = face.name.clone();
+        Self { label, href: href.into(), face: Some(face), dot: Some(dot), ..Self::default() }
+    }
+
+    /// The same line with a number; zero is not shown.
+    #[must_use]
+    pub fn count(mut self, count: u64) -> Self {
+        self.count = (0 < count).then_some(count);
+        self
+    }
+
+    /// The same line, its number in the colour of attention.
+    #[must_use]
+    pub fn loud(mut self) -> Self {
+        self.loud = true;
+        self
+    }
+
+    /// The same line with a key chord.
+    #[must_use]
+    pub fn key(mut self, chord: &'static str) -> Self {
+        self.key = chord;
+        self
+    }
+
+    /// The number as it is shown, at most "99+".
+    pub fn count_text(&self) -> String {
+        match self.count {
+            Some(n) if 99 < n => "99+".to_owned(),
+            Some(n) => n.to_string(),
+            None => String::new(),
+        }
+    }
+}
+
+/// A part of the sidebar.
+#[derive(Clone, Debug, Default)]
+pub struct NavGroup {
+    /// Heading, or empty for the first group.
+    pub label: String,
+    /// Address of the "new" button beside the heading, or empty.
+    pub add_href: String,
+    /// Name of that button.
+    pub add_label: String,
+    /// Lines.
+    pub items: Vec<NavItem>,
+}
+
+impl NavGroup {
+    /// A group with a heading (or none).
+    pub fn new(label: impl Into<String>, items: Vec<NavItem>) -> Self {
+        Self { label: label.into(), items, ..Self::default() }
+    }
+
+    /// The same group with a "new" button.
+    #[must_use]
+    pub fn add(mut self, label: impl Into<String>, href: impl Into<String>) -> Self {
+        self.add_label = label.into();
+        self.add_href = href.into();
+        self
+    }
+}
+
+/// Everything that `layout.html` draws around the content.
+#[derive(Clone, Debug, Default)]
+pub struct Shell {
+    /// The workspace.
+    pub place: Place,
+    /// The signed-in person.
+    pub person: Face,
+    /// Their e-mail address, for the account menu.
+    pub email: String,
+    /// Sidebar, top to bottom.
+    pub nav: Vec<NavGroup>,
+    /// How the sidebar renews itself: `Live::new(url of the nav fragment).table("tasks")…`.
+    pub nav_live: Option<Live>,
+    /// Places of the phone's bottom bar, at most four; "More" is added.
+    pub tabs: Vec<NavItem>,
+    /// Theme from the cookie.
+    pub theme: Theme,
+    /// Whether the page belongs to the settings; set by [`Shell::at`].
+    pub settings: bool,
+    /// Messages to show once.
+    pub flash: Vec<Flash>,
+    /// Place in the feed that this page shows, `<incarnation>.<seq>`; the stream starts there.
+    /// Empty: no stream.
+    pub cursor: String,
+}
+
+impl Shell {
+    /// An address inside the workspace: `url("tasks")` is `/w/<slug>/tasks`.
+    pub fn url(&self, path: &str) -> String {
+        format!("/w/{}/{path}", self.place.slug)
+    }
+
+    /// Marks the line whose address is the longest start of `path`, so that `/tasks/7` belongs
+    /// to "Tasks".
+    #[must_use]
+    pub fn at(mut self, path: &str) -> Self {
+        let home = self.url("");
+        self.settings = path.starts_with(&self.url("settings"));
+        let covers = |href: &str| {
+            let rest = path.strip_prefix(href.trim_end_matches('/'));
+            match href == home {
+                true => path.trim_end_matches('/') == home.trim_end_matches('/'),
+                false => rest.is_some_and(|r| r.is_empty() || r.starts_with('/')),
+            }
+        };
+        let lines = self.nav.iter_mut().flat_map(|g| g.items.iter_mut());
+        let longest = lines.filter(|i| covers(&i.href)).max_by_key(|i| i.href.len());
+        if let Some(line) = longest {
+            line.current = true;
+        }
+        let tabs = self.tabs.iter_mut().filter(|i| covers(&i.href));
+        if let Some(tab) = tabs.max_by_key(|i| i.href.len()) {
+            tab.current = true;
+        }
+        self
+    }
+
+    /// Whether the page belongs to the settings, which stand below the sidebar's lines.
+    pub fn in_settings(&self) -> bool {
+        self.settings
+    }
+
+    /// Addresses of script, style and sprite.
+    pub fn assets(&self) -> &'static Links {
+        assets::links()
+    }
+
+    /// Whether the page opens the live stream.
+    pub fn is_live(&self) -> bool {
+        !self.cursor.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NavGroup, NavItem, Place, Shell, Theme};
+    use axum::http::HeaderMap;
+
+    #[test]
+    fn the_theme_comes_from_its_own_cookie_only() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(Theme::from_headers(&headers), Theme::System);
+        headers.insert("cookie", "a=b; hq_theme=dark; my_hq_theme=light".parse().unwrap());
+        assert_eq!(Theme::from_headers(&headers), Theme::Dark);
+        assert_eq!(Theme::from_word("purple"), Theme::System);
+    }
+
+    #[test]
+    fn a_page_below_a_place_belongs_to_it_and_home_only_to_itself() {
+        let place = Place { slug: "acme".into(), ..Place::default() };
+        let items = vec![
+            NavItem::new("Dashboard", "/w/acme/", "home"),
+            NavItem::new("Tasks", "/w/acme/tasks", "tasks"),
+            NavItem::new("Agents", "/w/acme/agents", "agent"),
+            NavItem::new("Ada", "/w/acme/agents/ada", "agent"),
+        ];
+        let shell = Shell { place, nav: vec![NavGroup::new("", items)], ..Shell::default() };
+        let current = |path: &str| {
+            let shell = shell.clone().at(path);
+            let marked = shell.nav[0].items.iter().filter(|i| i.current).map(|i| i.label.clone());
+            marked.collect::<Vec<_>>()
+        };
+        assert_eq!(current("/w/acme/"), ["Dashboard"]);
+        assert_eq!(current("/w/acme/tasks/MC-1"), ["Tasks"]);
+        assert_eq!(current("/w/acme/agents/ada/chat"), ["Ada"]);
+        assert_eq!(current("/w/acme/tasksome"), [""; 0]);
+    }
+
+    #[test]
+    fn a_large_number_is_cut_at_99() {
+        assert_eq!(NavItem::default().count(100).count_text(), "99+");
+        assert_eq!(NavItem::default().count(0).count_text(), "");
+    }
+}

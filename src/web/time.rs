@@ -1,0 +1,150 @@
+//! Points in time as people read them.
+//!
+//! A page shows a relative text with the exact time in the tooltip; a script renews the text once
+//! a minute by the same steps, so both must agree.
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Unit, Zoned};
+
+use crate::web::parts::Tone;
+
+/// A moment for `ui::time`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RelTime {
+    /// RFC 3339, for machines.
+    pub iso: String,
+    /// "3 minutes ago", for people.
+    pub text: String,
+    /// Date and time in the person's zone, for the tooltip.
+    pub exact: String,
+}
+
+impl RelTime {
+    /// `at` as seen at `now` in `zone`.
+    pub fn new(at: Timestamp, now: Timestamp, zone: &TimeZone) -> Self {
+        let local = at.to_zoned(zone.clone());
+        Self {
+            iso: at.to_string(),
+            text: relative(&local, &now.to_zoned(zone.clone())),
+            exact: local.strftime("%A, %-d %B %Y, %H:%M:%S %Z").to_string(),
+        }
+    }
+}
+
+/// Seconds, minutes, hours, yesterday, then a date; the future the same way.
+fn relative(at: &Zoned, now: &Zoned) -> String {
+    let secs = now.timestamp().as_second() - at.timestamp().as_second();
+    let (ahead, span) = (secs < 0, secs.unsigned_abs());
+    let near = match span {
+        0..45 if !ahead => return "just now".to_owned(),
+        0..90 => "1 min".to_owned(),
+        90..3_570 => format!("{} min", (span + 30) / 60),
+        3_570..79_200 => format!("{} h", (span + 1_800) / 3_600),
+        _ => return dated(at, now),
+    };
+    if ahead { format!("in {near}") } else { format!("{near} ago") }
+}
+
+/// "yesterday", "12 Nov", or "12 Nov 2024" in another year.
+fn dated(at: &Zoned, now: &Zoned) -> String {
+    match days_between(now.date(), at.date()) {
+        -1 => "yesterday".to_owned(),
+        0 => at.strftime("%H:%M").to_string(),
+        1 => "tomorrow".to_owned(),
+        _ if at.year() == now.year() => at.strftime("%-d %b").to_string(),
+        _ => at.strftime("%-d %b %Y").to_string(),
+    }
+}
+
+/// Whole days from `from` to `to`.
+fn days_between(from: Date, to: Date) -> i64 {
+    from.until((Unit::Day, to)).map_or(0, |span| i64::from(span.get_days()))
+}
+
+/// A due date for `ui::due`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Due {
+    /// `2026-11-20`, for machines and date inputs.
+    pub iso: String,
+    /// "Today", "Tomorrow", "Friday", "28 Nov", for people.
+    pub text: String,
+    /// Overdue is danger, today is a warning, later is neutral.
+    pub tone: Tone,
+}
+
+impl Due {
+    /// A date as seen on `today`; `open` work past its date is marked as late.
+    pub fn new(date: Date, today: Date, work: Work) -> Self {
+        let days = days_between(today, date);
+        let text = match days {
+            -1 => "Yesterday".to_owned(),
+            0 => "Today".to_owned(),
+            1 => "Tomorrow".to_owned(),
+            2..=6 => date.strftime("%A").to_string(),
+            _ if date.year() == today.year() => date.strftime("%-d %b").to_string(),
+            _ => date.strftime("%-d %b %Y").to_string(),
+        };
+        let tone = match (work, days) {
+            (Work::Open, ..0) => Tone::Danger,
+            (Work::Open, 0) => Tone::Warn,
+            _ => Tone::Neutral,
+        };
+        Self { iso: date.to_string(), text, tone }
+    }
+}
+
+/// Whether a due date still matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Not finished.
+    Open,
+    /// Done or cancelled.
+    Closed,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Due, RelTime, Work};
+    use crate::web::parts::Tone;
+    use jiff::civil::date;
+    use jiff::tz::TimeZone;
+    use jiff::{Timestamp, ToSpan};
+
+    #[test]
+    fn a_moment_is_told_from_now() {
+        let now: Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
+        let text = |at: &str| RelTime::new(at.parse().unwrap(), now, &TimeZone::UTC).text;
+        assert_eq!(text("2026-11-20T11:59:40Z"), "just now");
+        assert_eq!(text("2026-11-20T11:59:00Z"), "1 min ago");
+        assert_eq!(text("2026-11-20T11:30:00Z"), "30 min ago");
+        assert_eq!(text("2026-11-20T11:00:10Z"), "1 h ago");
+        assert_eq!(text("2026-11-19T20:00:00Z"), "16 h ago");
+        assert_eq!(text("2026-11-19T08:00:00Z"), "yesterday");
+        assert_eq!(text("2026-11-12T08:00:00Z"), "12 Nov");
+        assert_eq!(text("2025-11-12T08:00:00Z"), "12 Nov 2025");
+        assert_eq!(text("2026-11-20T12:05:00Z"), "in 5 min");
+        assert_eq!(text("2026-11-21T15:00:00Z"), "tomorrow");
+    }
+
+    #[test]
+    fn the_exact_time_is_in_the_zone_of_the_person() {
+        let at: Timestamp = "2026-11-20T23:30:00Z".parse().unwrap();
+        let zone = TimeZone::get("Europe/Berlin").unwrap();
+        let time = RelTime::new(at, at + 1.hour(), &zone);
+        assert_eq!(time.exact, "Saturday, 21 November 2026, 00:30:00 CET");
+        assert_eq!(time.iso, "2026-11-20T23:30:00Z");
+    }
+
+    #[test]
+    fn only_open_work_is_late() {
+        let today = date(2026, 11, 20);
+        let due = |day, work| Due::new(day, today, work);
+        assert_eq!(due(date(2026, 11, 18), Work::Open).tone, Tone::Danger);
+        assert_eq!(due(date(2026, 11, 18), Work::Closed).tone, Tone::Neutral);
+        assert_eq!(due(today, Work::Open).text, "Today");
+        assert_eq!(due(today, Work::Open).tone, Tone::Warn);
+        assert_eq!(due(date(2026, 11, 23), Work::Open).text, "Monday");
+        assert_eq!(due(date(2027, 1, 4), Work::Open).text, "4 Jan 2027");
+    }
+}

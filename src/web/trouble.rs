@@ -1,0 +1,200 @@
+//! Pages and panels that say what went wrong, what it means and what to do now.
+//!
+//! The same words serve a whole page (in the shell, or bare before sign-in), a panel inside the
+//! region that htmx asked for, and a message in the corner when a write was refused.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use crate::web::html;
+use crate::web::hx::Ask;
+use crate::web::parts::Tone;
+use crate::web::shell::{Shell, Theme};
+
+/// What went wrong, in words for a person.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trouble {
+    /// Status of the answer.
+    pub status: StatusCode,
+    /// Icon name.
+    pub icon: &'static str,
+    /// A few words, no full stop.
+    pub title: String,
+    /// One or two sentences: what it means and what to do.
+    pub text: String,
+    /// Number to give to whoever runs the program, or empty.
+    pub reference: String,
+    /// Whether the same request may well work now.
+    pub again: bool,
+    /// Words of the way out, or empty.
+    pub link: String,
+    /// Where the way out leads, or empty.
+    pub href: String,
+}
+
+impl Trouble {
+    /// Something went wrong with this status, said in these words.
+    pub fn new(status: StatusCode, title: impl Into<String>, text: impl Into<String>) -> Self {
+        let icon = match status {
+            StatusCode::NOT_FOUND | StatusCode::GONE => "search",
+            StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => "lock",
+            _ => "warn",
+        };
+        Self { status, icon, title: title.into(), text: text.into(), ..Self::default() }
+    }
+
+    /// No such page or record.
+    pub fn not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "This is not here",
+            "The address is wrong, or what it named was deleted.",
+        )
+    }
+
+    /// The person may not do this.
+    pub fn forbidden(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "Not allowed", why)
+    }
+
+    /// Our fault. The reference finds the line in the log.
+    pub fn failure(reference: impl Into<String>) -> Self {
+        let text = "Something failed on our side. Nothing was changed.";
+        let mut trouble =
+            Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong", text);
+        trouble.reference = reference.into();
+        trouble.again = true;
+        trouble
+    }
+
+    /// Busy, or a disk that refuses: may work in a moment.
+    pub fn unavailable(why: impl Into<String>) -> Self {
+        let mut trouble = Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not possible right now", why);
+        trouble.again = true;
+        trouble
+    }
+
+    /// The same trouble with a way out.
+    #[must_use]
+    pub fn way_out(mut self, link: impl Into<String>, href: impl Into<String>) -> Self {
+        self.link = link.into();
+        self.href = href.into();
+        self
+    }
+
+    /// A whole page: in the shell for a signed-in person, bare otherwise.
+    pub fn page(self, shell: Option<Shell>, theme: Theme) -> Response {
+        let status = self.status;
+        let words = format!("{}. {}", self.title, self.text);
+        let rendered = match shell {
+            Some(shell) => InShell { shell, trouble: self }.render(),
+            None => Bare { theme, trouble: self }.render(),
+        };
+        match rendered {
+            Ok(body) => html::answer(status, body),
+            Err(_) => (status, words).into_response(),
+        }
+    }
+
+    /// The answer to htmx: a panel in the region that was asked for, or, when a write was
+    /// refused, a message in the corner that leaves the page and what was typed as they are.
+    pub fn region(self, act: Act) -> Response {
+        let status = self.status;
+        if act == Act::Write {
+            let words = match self.reference.is_empty() {
+                true => format!("{}. {}", self.title, self.text),
+                false => format!("{} (reference {})", self.text, self.reference),
+            };
+            let ask = Ask::new().reswap("none").toast(Tone::Danger, &words);
+            return (ask, html::answer(status, String::new())).into_response();
+        }
+        let words = self.text.clone();
+        match (Panel { trouble: self }).render() {
+            Ok(body) => html::answer(status, body),
+            Err(_) => (status, words).into_response(),
+        }
+    }
+}
+
+/// Whether a request only looked or wanted to change something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// GET.
+    Read,
+    /// POST.
+    Write,
+}
+
+/// The plain page shown while the program starts or migrates; it needs no bundled file.
+pub fn starting(text: &str) -> Response {
+    let page = Starting { text };
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    html::answer(status, page.render().unwrap_or_else(|_| "HQ is starting".to_owned()))
+}
+
+#[derive(Template)]
+#[template(path = "errors/in_shell.html")]
+struct InShell {
+    shell: Shell,
+    trouble: Trouble,
+}
+
+#[derive(Template)]
+#[template(path = "errors/alone.html")]
+struct Bare {
+    theme: Theme,
+    trouble: Trouble,
+}
+
+#[derive(Template)]
+#[template(path = "errors/panel.html")]
+struct Panel {
+    trouble: Trouble,
+}
+
+#[derive(Template)]
+#[template(path = "errors/starting.html")]
+struct Starting<'a> {
+    text: &'a str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Act, Trouble};
+    use crate::web::shell::{Shell, Theme};
+    use http_body_util::BodyExt as _;
+
+    async fn body(response: axum::response::Response) -> String {
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_unknown_address_is_a_page_with_a_way_out() {
+        let trouble = Trouble::not_found().way_out("All tasks", "/w/a/tasks");
+        let response = trouble.page(Some(Shell::default()), Theme::System);
+        assert_eq!(response.status(), 404);
+        let body = body(response).await;
+        assert!(body.contains("<h1>This is not here</h1>"));
+        assert!(body.contains("<span aria-current=\"page\">This is not here</span>"), "{body}");
+        assert!(body.contains("href=\"/w/a/tasks\""));
+    }
+
+    #[tokio::test]
+    async fn a_failure_shows_its_reference_and_no_cause() {
+        let response = Trouble::failure("7F3A").page(None, Theme::Dark);
+        let body = body(response).await;
+        assert!(body.contains("7F3A"));
+        assert!(body.contains("data-theme=\"dark\""));
+    }
+
+    #[tokio::test]
+    async fn a_refused_write_leaves_the_region_as_it_is() {
+        let response = Trouble::forbidden("Ask an admin.").region(Act::Write);
+        assert_eq!(response.status(), 403);
+        assert_eq!(response.headers()["hx-reswap"], "none");
+        assert!(response.headers()["hx-trigger"].to_str().unwrap().contains("Ask an admin."));
+        assert_eq!(body(response).await, "");
+    }
+}
