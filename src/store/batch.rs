@@ -1,0 +1,142 @@
+//! redb's tables as bytes: a snapshot for readers, and the open batch of the writer.
+
+use std::cell::OnceCell;
+use std::ops::{Bound, ControlFlow};
+
+use redb::{
+    ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, Table, TableDefinition,
+    TableError, WriteTransaction,
+};
+
+use super::error::{StoreError, failed};
+use super::key::Range;
+use super::read::{Read, Visit};
+use super::schema::Schema;
+
+type Bytes = &'static [u8];
+
+fn definition(name: &str) -> TableDefinition<'_, Bytes, Bytes> {
+    TableDefinition::new(name)
+}
+
+fn visit_all<T: ReadableTable<Bytes, Bytes>>(
+    table: &T,
+    range: &Range,
+    visit: &mut Visit<'_>,
+) -> Result<(), StoreError> {
+    let lo = Bound::Included(range.lo.as_slice());
+    let hi = range.hi.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+    if range.hi.as_deref().is_some_and(|hi| hi <= range.lo.as_slice()) {
+        return Ok(());
+    }
+    let mut rows = table.range::<&[u8]>((lo, hi)).map_err(failed)?;
+    loop {
+        let row = if range.reverse { rows.next_back() } else { rows.next() };
+        let Some(row) = row else { return Ok(()) };
+        let (key, value) = row.map_err(failed)?;
+        if visit(key.value(), value.value()) == ControlFlow::Break(()) {
+            return Ok(());
+        }
+    }
+}
+
+/// A consistent view of everything, as of one commit. It never leaves the closure it was made for.
+pub struct Snap<'s> {
+    txn: ReadTransaction,
+    schema: &'s Schema,
+    open: Box<[OnceCell<ReadOnlyTable<Bytes, Bytes>>]>,
+}
+
+impl<'s> Snap<'s> {
+    pub(super) fn new(db: &impl ReadableDatabase, schema: &'s Schema) -> Result<Self, StoreError> {
+        let txn = db.begin_read().map_err(failed)?;
+        let open = (0..schema.tables().len()).map(|_| OnceCell::new()).collect();
+        Ok(Self { txn, schema, open })
+    }
+
+    fn table(&self, number: u16) -> Result<&ReadOnlyTable<Bytes, Bytes>, StoreError> {
+        let slot = self.schema.slot(number)?;
+        if let Some(table) = self.open[slot].get() {
+            return Ok(table);
+        }
+        let name = &self.schema.tables()[slot].redb_name;
+        let table = self.txn.open_table(definition(name)).map_err(failed)?;
+        Ok(self.open[slot].get_or_init(|| table))
+    }
+
+    /// The names of the tables that were read so far: what a live region must name.
+    #[must_use]
+    pub fn tables_read(&self) -> Vec<&'static str> {
+        let tables = self.schema.tables().iter().zip(&self.open);
+        tables.filter(|(_, open)| open.get().is_some()).map(|(info, _)| info.name).collect()
+    }
+}
+
+impl Read for Snap<'_> {
+    fn raw_get(&self, table: u16, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.table(table)?.get(key).map_err(failed)?.map(|v| v.value().to_vec()))
+    }
+
+    fn raw_scan(&self, table: u16, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        visit_all(self.table(table)?, range, visit)
+    }
+}
+
+/// The tables of the writer's open transaction, opened at first use.
+pub(super) struct Batch<'t> {
+    txn: &'t WriteTransaction,
+    schema: &'t Schema,
+    open: Box<[OnceCell<Table<'t, Bytes, Bytes>>]>,
+}
+
+impl<'t> Batch<'t> {
+    pub(super) fn new(txn: &'t WriteTransaction, schema: &'t Schema) -> Self {
+        let open = (0..schema.tables().len()).map(|_| OnceCell::new()).collect();
+        Self { txn, schema, open }
+    }
+
+    fn table(&self, number: u16) -> Result<&Table<'t, Bytes, Bytes>, StoreError> {
+        let slot = self.schema.slot(number)?;
+        if let Some(table) = self.open[slot].get() {
+            return Ok(table);
+        }
+        let name = &self.schema.tables()[slot].redb_name;
+        let table = self.txn.open_table(definition(name)).map_err(failed)?;
+        Ok(self.open[slot].get_or_init(|| table))
+    }
+
+    pub(super) fn set(
+        &mut self,
+        number: u16,
+        key: &[u8],
+        value: Option<&[u8]>,
+    ) -> Result<(), StoreError> {
+        self.table(number)?;
+        let slot = self.schema.slot(number)?;
+        let Some(table) = self.open[slot].get_mut() else {
+            return Err(StoreError::UnknownTable(number));
+        };
+        match value {
+            Some(value) => table.insert(key, value).map(|_| ()).map_err(failed),
+            None => table.remove(key).map(|_| ()).map_err(failed),
+        }
+    }
+}
+
+impl Read for Batch<'_> {
+    fn raw_get(&self, table: u16, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.table(table)?.get(key).map_err(failed)?.map(|v| v.value().to_vec()))
+    }
+
+    fn raw_scan(&self, table: u16, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        visit_all(self.table(table)?, range, visit)
+    }
+}
+
+/// Makes all tables that are missing: reading a table that was never made is an error.
+pub(super) fn create_tables(txn: &WriteTransaction, schema: &Schema) -> Result<(), TableError> {
+    for info in schema.tables() {
+        txn.open_table(definition(&info.redb_name))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! The one file that names the record codec: postcard 1.x, whose wire format is written down and
+//! stable. A stored value is `version u8, rev u64 (big-endian), body`.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+/// Why bytes could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// The body does not fit the type.
+    #[error("the stored bytes do not fit the record: {0}")]
+    Body(#[from] postcard::Error),
+    /// A version that this program does not know.
+    #[error("record version {version} of {table} is not known to this program")]
+    UnknownVersion {
+        /// The table.
+        table: &'static str,
+        /// The version found.
+        version: u8,
+    },
+    /// Shorter than a header, or a key that does not fit.
+    #[error("the stored bytes are cut short")]
+    Short,
+}
+
+/// Length of version and rev in front of a body.
+pub const HEADER: usize = 9;
+
+/// Encodes a value.
+///
+/// # Errors
+/// When the type holds something that the codec has no form for.
+pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, DecodeError> {
+    Ok(postcard::to_stdvec(value)?)
+}
+
+/// Decodes a value; bytes that are left over are an error.
+///
+/// # Errors
+/// When the bytes do not fit the type.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    let (value, rest) = postcard::take_from_bytes(bytes)?;
+    if rest.is_empty() { Ok(value) } else { Err(DecodeError::Short) }
+}
+
+/// Puts version and rev in front of a body.
+#[must_use]
+pub fn wrap(version: u8, rev: u64, body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(HEADER + body.len());
+    out.push(version);
+    out.extend_from_slice(&rev.to_be_bytes());
+    out.extend_from_slice(body);
+    out
+}
+
+/// Splits a stored value into version, rev and body.
+///
+/// # Errors
+/// When it is shorter than a header.
+pub fn unwrap(value: &[u8]) -> Result<(u8, u64, &[u8]), DecodeError> {
+    let (version, rest) = value.split_first().ok_or(DecodeError::Short)?;
+    let (rev, body) = rest.split_first_chunk::<8>().ok_or(DecodeError::Short)?;
+    Ok((*version, u64::from_be_bytes(*rev), body))
+}
+
+/// Whether two stored values differ in more than the rev.
+#[must_use]
+pub fn differ(a: &[u8], b: &[u8]) -> bool {
+    a.len() < HEADER || b.len() < HEADER || a[0] != b[0] || a[HEADER..] != b[HEADER..]
+}

@@ -1,0 +1,201 @@
+//! Durable consumers: readers of the feed whose cursor lies where their effect lies.
+//!
+//! The effects of a consumer here are rows of the store, so its cursor moves in the same
+//! transaction and each entry takes effect exactly once. An entry that fails five times becomes a
+//! dead letter and the cursor moves on; three dead letters in a row pause the consumer. The cursor
+//! is `Local`: a consumer at rest writes nothing.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::{Actor, Cause, Part};
+
+use super::codec;
+use super::error::StoreError;
+use super::key::{KeyBuf, Range};
+use super::read::Read;
+use super::schema::builtin;
+use super::{Entry, Lane, Store, WriteTx};
+
+/// How many entries one step takes.
+const STEP: usize = 500;
+/// How often an entry is tried.
+const TRIES: u32 = 5;
+/// How many dead letters in a row pause a consumer.
+const PAUSE_AFTER: u32 = 3;
+
+/// What a consumer does with an entry.
+pub trait Consume: Send + Sync + 'static {
+    /// Its number, never reused.
+    fn number(&self) -> u16;
+    /// Its name.
+    fn name(&self) -> &'static str;
+    /// Takes one entry. What it writes and the cursor are one transaction.
+    ///
+    /// # Errors
+    /// Why the entry could not be taken; it is tried again.
+    fn handle(&self, tx: &mut WriteTx<'_>, entry: &Entry) -> Result<(), ConsumeError>;
+}
+
+/// Why an entry was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsumeError {
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The consumer refused.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Where a consumer stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// The store's life that the cursor belongs to.
+    pub incarnation: u64,
+    /// The last entry taken or given up.
+    pub cursor: u64,
+    /// Tries of the entry behind the cursor.
+    pub tries: u32,
+    /// Dead letters in a row.
+    pub dead_in_a_row: u32,
+    /// Whether it stands still until a person resumes it.
+    pub paused: bool,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+}
+
+/// An entry that was given up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// When, in milliseconds since 1970.
+    pub at: i64,
+    /// Why.
+    pub error: String,
+}
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Took so many entries; there may be more.
+    Took(usize),
+    /// The entry behind the cursor failed and will be tried again.
+    Failed,
+    /// Nothing to do.
+    Idle,
+    /// Paused.
+    Paused,
+}
+
+/// Where a consumer stands.
+///
+/// # Errors
+/// When the disk fails.
+pub fn state(read: &dyn Read, number: u16) -> Result<State, StoreError> {
+    match read.raw_get(builtin::CONSUMERS, KeyBuf::of(&number).bytes())? {
+        Some(row) => Ok(codec::decode(&row)?),
+        None => Ok(State::default()),
+    }
+}
+
+/// The dead letters of a consumer, by entry.
+///
+/// # Errors
+/// When the disk fails.
+pub fn dead_letters(read: &dyn Read, number: u16) -> Result<Vec<(u64, DeadLetter)>, StoreError> {
+    let mut found = Vec::new();
+    let prefix = KeyBuf::of(&number);
+    read.raw_scan(builtin::CONSUMERS, &Range::prefix(prefix), &mut |key, row| {
+        if let Some((_, seq)) = super::key::decode::<(u16, u64)>(key) {
+            found.push((seq, row.to_vec()));
+        }
+        std::ops::ControlFlow::Continue(())
+    })?;
+    found.into_iter().map(|(seq, row)| Ok((seq, codec::decode(&row)?))).collect()
+}
+
+/// Lets a paused consumer go on.
+///
+/// # Errors
+/// When the disk fails.
+pub fn resume(tx: &mut WriteTx<'_>, number: u16) -> Result<(), StoreError> {
+    let mut now = state(tx, number)?;
+    (now.paused, now.dead_in_a_row, now.tries) = (false, 0, 0);
+    save(tx, number, &now)
+}
+
+fn save(tx: &mut WriteTx<'_>, number: u16, state: &State) -> Result<(), StoreError> {
+    let row = codec::encode(state)?;
+    tx.set(builtin::CONSUMERS, KeyBuf::of(&number).into_bytes(), Some(row));
+    Ok(())
+}
+
+/// Takes up to 500 entries in one transaction of the second lane.
+///
+/// # Errors
+/// When the store fails.
+pub async fn step(store: &Store, consumer: Arc<dyn Consume>) -> Result<Step, StoreError> {
+    let number = consumer.number();
+    let now = store.read(|snap| state(snap, number))?;
+    if now.paused {
+        return Ok(Step::Paused);
+    }
+    let incarnation = store.incarnation();
+    // Another life of the store: its numbers mean nothing here, so begin at its start.
+    let cursor = if now.incarnation == incarnation { now.cursor } else { 0 };
+    let entries = store.entries_after(cursor, STEP)?;
+    if entries.is_empty() {
+        return Ok(Step::Idle);
+    }
+    let start = State { incarnation, cursor, ..now };
+    let (actor, cause) = (Actor::System(Part::Consumer), Cause::Consumer(number));
+    store
+        .write_in(Lane::Second, actor, cause, move |tx| take(tx, &*consumer, start, &entries))
+        .await
+}
+
+fn take(
+    tx: &mut WriteTx<'_>,
+    consumer: &dyn Consume,
+    mut state: State,
+    entries: &[Arc<Entry>],
+) -> Result<Step, StoreError> {
+    let number = consumer.number();
+    let mut taken = 0;
+    for entry in entries {
+        match tx.attempt(|tx| consumer.handle(tx, entry)) {
+            Ok(()) => {
+                (state.cursor, state.tries, state.dead_in_a_row) = (entry.seq, 0, 0);
+                taken += 1;
+            }
+            Err(error) => {
+                state.tries += 1;
+                state.last_error = Some(error.to_string());
+                tracing::warn!(consumer = consumer.name(), entry.seq, %error, "an entry failed");
+                if state.tries < TRIES {
+                    save(tx, number, &state)?;
+                    return Ok(Step::Failed);
+                }
+                bury(tx, number, entry.seq, error.to_string())?;
+                (state.cursor, state.tries) = (entry.seq, 0);
+                state.dead_in_a_row += 1;
+                if state.dead_in_a_row >= PAUSE_AFTER {
+                    state.paused = true;
+                    break;
+                }
+            }
+        }
+    }
+    save(tx, number, &state)?;
+    Ok(if state.paused { Step::Paused } else { Step::Took(taken) })
+}
+
+fn bury(tx: &mut WriteTx<'_>, number: u16, seq: u64, error: String) -> Result<(), StoreError> {
+    let letter = DeadLetter { at: tx.now().as_millisecond(), error };
+    let mut key = KeyBuf::of(&number);
+    key.part(seq);
+    let row = codec::encode(&letter)?;
+    tx.set(builtin::CONSUMERS, key.into_bytes(), Some(row));
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! The file below redb: redb's own file backend, wrapped.
+//!
+//! It counts what is written, is the seam for fault injection in tests, and ends the process when
+//! an fsync fails: what the kernel dropped then can never be written again, so nothing that the
+//! program would do afterwards could be trusted.
+
+use std::fs::File;
+use std::io;
+use std::ops::Bound;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use redb::backends::FileBackend;
+use redb::{BackendError, StorageBackend};
+
+/// The exit code after a failed fsync.
+pub const EXIT_SYNC_FAILED: i32 = 74;
+
+/// What tests may do to a disk. In the program nothing is ever injected.
+pub trait Faults: Send + Sync {
+    /// Called before each write of so many bytes.
+    ///
+    /// # Errors
+    /// What the disk is to answer.
+    fn write(&self, _offset: u64, _len: usize) -> io::Result<()> {
+        Ok(())
+    }
+    /// Called before the file grows or shrinks.
+    ///
+    /// # Errors
+    /// What the disk is to answer.
+    fn set_len(&self, _len: u64) -> io::Result<()> {
+        Ok(())
+    }
+    /// Called before each fsync.
+    ///
+    /// # Errors
+    /// What the disk is to answer.
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+    /// Called when an fsync has failed, in place of ending the process.
+    fn sync_failed(&self) {
+        std::process::exit(EXIT_SYNC_FAILED);
+    }
+    /// Free bytes of the file system; the real figure by default.
+    fn free_space(&self, folder: &Path) -> io::Result<u64> {
+        free_space(folder)
+    }
+}
+
+/// No faults.
+pub struct NoFaults;
+
+impl Faults for NoFaults {}
+
+/// What a disk has done since it was opened.
+#[derive(Default, Debug)]
+pub struct DiskCounters {
+    /// Bytes written.
+    pub written: AtomicU64,
+    /// fsyncs.
+    pub syncs: AtomicU64,
+}
+
+pub(super) struct Disk {
+    file: FileBackend,
+    faults: Arc<dyn Faults>,
+    counters: Arc<DiskCounters>,
+}
+
+impl std::fmt::Debug for Disk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Disk").finish_non_exhaustive()
+    }
+}
+
+impl Disk {
+    pub(super) fn open(
+        path: &Path,
+        faults: Arc<dyn Faults>,
+        counters: Arc<DiskCounters>,
+    ) -> Result<Self, redb::DatabaseError> {
+        let file =
+            File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        // After a failed fsync the kernel may hold pages that are not on the disk: read anew.
+        // ok: only advice, and the first start has no file to speak of.
+        let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+        Ok(Self { file: FileBackend::new(file)?, faults, counters })
+    }
+}
+
+impl StorageBackend for Disk {
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.faults.set_len(len)?;
+        self.file.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.counters.syncs.fetch_add(1, Ordering::Relaxed);
+        let done = self.faults.sync().and_then(|()| self.file.sync_data());
+        if let Err(error) = &done {
+            tracing::error!(%error, "an fsync failed; ending now, the next start reads the disk anew");
+            self.faults.sync_failed();
+        }
+        done
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.faults.write(offset, data.len())?;
+        self.counters.written.fetch_add(data.len() as u64, Ordering::Relaxed);
+        self.file.write(offset, data)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.file.close()
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.file.try_lock_range(start, end)
+    }
+
+    fn try_lock_shared_range(
+        &self,
+        start: Bound<u64>,
+        end: Bound<u64>,
+    ) -> Result<bool, BackendError> {
+        self.file.try_lock_shared_range(start, end)
+    }
+
+    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.file.lock_range(start, end)
+    }
+
+    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.file.lock_shared_range(start, end)
+    }
+
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.file.unlock_range(start, end)
+    }
+}
+
+/// Free bytes for this process on the file system of a folder.
+///
+/// # Errors
+/// When the folder cannot be looked at.
+pub fn free_space(folder: &Path) -> io::Result<u64> {
+    let stat = rustix::fs::statvfs(folder)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}

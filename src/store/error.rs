@@ -1,0 +1,178 @@
+//! What can go wrong in the store.
+
+use crate::kernel::{Problem, ProblemKind};
+
+use super::codec::DecodeError;
+
+/// A failed read or write.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The queue was full for too long.
+    #[error("the store is busy; try again")]
+    Busy,
+    /// The disk is nearly full.
+    #[error(
+        "the disk is nearly full ({free_mb} MB free, {reserve_mb} MB are kept in reserve); free some space and try again"
+    )]
+    Full {
+        /// Free space in MB.
+        free_mb: u64,
+        /// What is kept in reserve in MB.
+        reserve_mb: u64,
+    },
+    /// Nothing was written.
+    #[error("the disk failed and nothing was saved: {0}")]
+    Failed(String),
+    /// Whether it was written is not known.
+    #[error("this may have been saved or not; repeat it with the same key: {0}")]
+    Unknown(String),
+    /// The store is used from inside its own writer.
+    #[error("the store was called from inside a write")]
+    Nested,
+    /// The store is closed.
+    #[error("the store is closed")]
+    Closed,
+    /// Stored bytes could not be read.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// A unique key is taken.
+    #[error("{index} is taken")]
+    Taken {
+        /// The index.
+        index: &'static str,
+    },
+    /// A reference leads nowhere.
+    #[error("the {table} that this refers to does not exist")]
+    MissingTarget {
+        /// The table.
+        table: &'static str,
+    },
+    /// Something still refers to it.
+    #[error("a {table} still refers to this; change that first")]
+    Referenced {
+        /// The table.
+        table: &'static str,
+    },
+    /// The record changed since it was read.
+    #[error("this was changed in the meantime; read it again")]
+    Stale,
+    /// A log row cannot be changed.
+    #[error("rows of {table} are never changed")]
+    LogRow {
+        /// The table.
+        table: &'static str,
+    },
+    /// A delete or reaction would touch too much.
+    #[error("this would touch more than {limit} rows ({count} so far); do it in pieces")]
+    TooMany {
+        /// How many were counted.
+        count: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A record is too large.
+    #[error("a {table} of {size} bytes is too large (at most {limit})")]
+    TooLarge {
+        /// The table.
+        table: &'static str,
+        /// Its size.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The same key came with another content.
+    #[error("this idempotency key was used for another request")]
+    OtherDigest,
+    /// A reaction refused.
+    #[error("{reaction}: {message}")]
+    Reaction {
+        /// Its name.
+        reaction: &'static str,
+        /// What it said.
+        message: String,
+        /// Its code.
+        code: &'static str,
+        /// Its kind.
+        kind: ProblemKind,
+    },
+    /// Reactions went too deep.
+    #[error("reactions went deeper than {0}; this is a bug")]
+    TooDeep(u8),
+    /// The closure panicked.
+    #[error("a write was given up because of a bug: {0}")]
+    Panicked(String),
+    /// `seq` was asked for before anything worth an entry was written.
+    #[error("this transaction has no number yet: it has written nothing that the feed keeps")]
+    NoSeq,
+    /// A table that the schema does not list.
+    #[error("table {0} is not in the schema")]
+    UnknownTable(u16),
+    /// The file was written by another program version.
+    #[error(
+        "this data folder has format {found}, this program reads {known}; use the program version that wrote it"
+    )]
+    Format {
+        /// What was found.
+        found: u32,
+        /// What is known.
+        known: u32,
+    },
+}
+
+impl Problem for StoreError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Full { .. } => "storage_full",
+            Self::Failed(_) => "storage_failed",
+            Self::Unknown(_) => "storage_unknown",
+            Self::Nested => "nested",
+            Self::Closed => "closed",
+            Self::Decode(_) => "undecodable",
+            Self::Taken { .. } => "taken",
+            Self::MissingTarget { .. } => "missing_target",
+            Self::Referenced { .. } => "referenced",
+            Self::Stale => "stale",
+            Self::LogRow { .. } => "log_row",
+            Self::TooMany { .. } => "too_many",
+            Self::TooLarge { .. } => "too_large",
+            Self::OtherDigest => "idempotency_conflict",
+            Self::Reaction { code, .. } => code,
+            Self::TooDeep(_) => "reactions_too_deep",
+            Self::Panicked(_) => "panicked",
+            Self::NoSeq => "no_seq",
+            Self::UnknownTable(_) => "unknown_table",
+            Self::Format { .. } => "format",
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::Busy | Self::Unknown(_) | Self::Closed | Self::Failed(_) => {
+                ProblemKind::Unavailable
+            }
+            Self::Full { .. } => ProblemKind::Full,
+            Self::Taken { .. } | Self::Referenced { .. } | Self::OtherDigest => {
+                ProblemKind::Conflict
+            }
+            Self::MissingTarget { .. } => ProblemKind::Invalid,
+            Self::Stale => ProblemKind::Stale,
+            Self::TooMany { .. } => ProblemKind::Conflict,
+            Self::TooLarge { .. } => ProblemKind::TooLarge,
+            Self::Reaction { kind, .. } => *kind,
+            Self::Nested
+            | Self::Decode(_)
+            | Self::LogRow { .. }
+            | Self::TooDeep(_)
+            | Self::Panicked(_)
+            | Self::NoSeq
+            | Self::UnknownTable(_)
+            | Self::Format { .. } => ProblemKind::Internal,
+        }
+    }
+}
+
+/// Any error of redb, as text: its types do not leave this module.
+pub(super) fn failed(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Failed(error.to_string())
+}

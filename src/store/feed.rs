@@ -1,0 +1,301 @@
+//! The durable feed: one head for each transaction that changed something worth knowing, with the
+//! before-images of tracked rows apart.
+//!
+//! Key `(seq u64, part u16)`: part 0 is the head, part `n + 1` the before-image of change `n`.
+//! Hashes are SHA-256. Row: over table number, key length, key and the whole stored value. Head:
+//! over `"hq.head.1"`, the hash before it and the encoded head without its own hash.
+
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::kernel::{Actor, Cause, Event};
+
+use super::codec::{self, DecodeError};
+use super::error::StoreError;
+use super::key::{KeyBuf, Range};
+use super::read::Read;
+use super::record::Root;
+use super::schema::{Schema, builtin};
+
+/// A SHA-256 hash.
+pub type Hash = [u8; 32];
+
+/// What happened to a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Op {
+    /// It is new.
+    Insert,
+    /// It changed.
+    Update,
+    /// It is gone.
+    Delete,
+}
+
+/// One changed row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Table number.
+    pub table: u16,
+    /// Key bytes.
+    pub key: Vec<u8>,
+    /// What happened.
+    pub op: Op,
+    /// The rev of the row before; 0 when it was new.
+    pub before_rev: u64,
+    /// Hash of the new row; zeros when it is gone.
+    pub hash: Hash,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct StoredEvent {
+    kind: u16,
+    version: u8,
+    bytes: Vec<u8>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct HeadBody {
+    at: i64,
+    actor: Actor,
+    cause: Cause,
+    changes: Vec<Change>,
+    events: Vec<StoredEvent>,
+    previous: Hash,
+}
+
+/// The version of the events' layout in heads.
+const EVENT_VERSION: u8 = 1;
+
+/// One entry of the feed as readers get it.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its number, without gaps.
+    pub seq: u64,
+    /// When, in milliseconds since 1970.
+    pub at: i64,
+    /// Who.
+    pub actor: Actor,
+    /// Why.
+    pub cause: Cause,
+    /// The changed rows.
+    pub changes: Vec<Change>,
+    /// What happened, in words.
+    pub events: Vec<Event>,
+    /// The roots of the changed rows, where they are not the rows themselves.
+    pub roots: Vec<Root>,
+    /// The hash of the entry before.
+    pub previous: Hash,
+    /// Its own hash.
+    pub hash: Hash,
+}
+
+/// A place in the feed that is good as long as the store's incarnation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// Made at creation and at every restore.
+    pub incarnation: u64,
+    /// The last entry seen.
+    pub seq: u64,
+}
+
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:x}.{}", self.incarnation, self.seq)
+    }
+}
+
+impl std::str::FromStr for Cursor {
+    type Err = DecodeError;
+    fn from_str(text: &str) -> Result<Self, DecodeError> {
+        let (incarnation, seq) = text.split_once('.').ok_or(DecodeError::Short)?;
+        Ok(Self {
+            incarnation: u64::from_str_radix(incarnation, 16).map_err(|_| DecodeError::Short)?,
+            seq: seq.parse().map_err(|_| DecodeError::Short)?,
+        })
+    }
+}
+
+pub(super) fn row_hash(table: u16, key: &[u8], value: &[u8]) -> Hash {
+    let mut hash = Sha256::new();
+    hash.update(table.to_be_bytes());
+    hash.update(u32::try_from(key.len()).unwrap_or(u32::MAX).to_be_bytes());
+    hash.update(key);
+    hash.update(value);
+    hash.finalize().into()
+}
+
+pub(super) fn head_key(seq: u64, part: u16) -> Vec<u8> {
+    let mut key = KeyBuf::of(&seq);
+    key.part(part);
+    key.into_bytes()
+}
+
+/// Encodes a head and gives its bytes; fills in the entry's own hash.
+pub(super) fn encode_head(entry: &mut Entry) -> Result<Vec<u8>, DecodeError> {
+    let mut events = Vec::with_capacity(entry.events.len());
+    for event in &entry.events {
+        let bytes = codec::encode(event)?;
+        events.push(StoredEvent { kind: event.kind(), version: EVENT_VERSION, bytes });
+    }
+    let body = codec::encode(&HeadBody {
+        at: entry.at,
+        actor: entry.actor,
+        cause: entry.cause,
+        changes: std::mem::take(&mut entry.changes),
+        events,
+        previous: entry.previous,
+    })?;
+    let mut hash = Sha256::new();
+    hash.update(b"hq.head.1");
+    hash.update(entry.previous);
+    hash.update(&body);
+    entry.hash = hash.finalize().into();
+    let mut out = body;
+    out.extend_from_slice(&entry.hash);
+    entry.changes = decode_body(&out)?.0.changes;
+    Ok(out)
+}
+
+fn decode_body(value: &[u8]) -> Result<(HeadBody, Hash), DecodeError> {
+    let (body, hash) = value.split_last_chunk::<32>().ok_or(DecodeError::Short)?;
+    Ok((codec::decode(body)?, *hash))
+}
+
+pub(super) fn decode_head(seq: u64, value: &[u8]) -> Result<Entry, DecodeError> {
+    let (head, hash) = decode_body(value)?;
+    let mut events = Vec::with_capacity(head.events.len());
+    for event in &head.events {
+        // An event of a newer program is left out: its records still say what changed.
+        if event.version == EVENT_VERSION
+            && let Ok(event) = codec::decode::<Event>(&event.bytes)
+        {
+            events.push(event);
+        }
+    }
+    Ok(Entry {
+        seq,
+        at: head.at,
+        actor: head.actor,
+        cause: head.cause,
+        changes: head.changes,
+        events,
+        roots: Vec::new(),
+        previous: head.previous,
+        hash,
+    })
+}
+
+/// The last entry's number and hash.
+pub(super) fn last(read: &dyn Read) -> Result<(u64, Hash), StoreError> {
+    let mut found = None;
+    read.raw_scan(builtin::FEED, &Range::all().reverse(), &mut |key, value| {
+        // Images sort behind their head, so walk back to the head.
+        match split(key) {
+            Some((seq, 0)) => {
+                found = Some((seq, value.to_vec()));
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    })?;
+    match found {
+        Some((seq, value)) => Ok((seq, decode_head(seq, &value)?.hash)),
+        None => Ok((0, [0; 32])),
+    }
+}
+
+pub(super) fn split(key: &[u8]) -> Option<(u64, u16)> {
+    super::key::decode::<(u64, u16)>(key)
+}
+
+/// Entries with a number in `(after, to]`, oldest first, at most `limit`.
+///
+/// # Errors
+/// When the disk fails or bytes cannot be read.
+pub fn entries(
+    read: &dyn Read,
+    schema: &Schema,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<Entry>, StoreError> {
+    let mut found: Vec<(u64, Vec<u8>)> = Vec::new();
+    let range = Range::between(KeyBuf::of(&(after + 1)), KeyBuf::of(&u64::MAX));
+    read.raw_scan(builtin::FEED, &range, &mut |key, value| {
+        if let Some((seq, 0)) = split(key) {
+            if found.len() >= limit {
+                return ControlFlow::Break(());
+            }
+            found.push((seq, value.to_vec()));
+        }
+        ControlFlow::Continue(())
+    })?;
+    let mut out = Vec::with_capacity(found.len());
+    for (seq, value) in found {
+        let mut entry = decode_head(seq, &value)?;
+        entry.roots = roots(read, schema, &entry)?;
+        out.push(entry);
+    }
+    Ok(out)
+}
+
+/// Entries before a number, newest first.
+///
+/// # Errors
+/// As [`entries`].
+pub fn newest(
+    read: &dyn Read,
+    schema: &Schema,
+    before: Option<u64>,
+    limit: usize,
+) -> Result<Vec<Entry>, StoreError> {
+    let end = before.unwrap_or(u64::MAX);
+    let mut found = Vec::new();
+    let range = Range::between(KeyBuf::new(), KeyBuf::of(&end)).reverse();
+    read.raw_scan(builtin::FEED, &range, &mut |key, value| {
+        if let Some((seq, 0)) = split(key) {
+            found.push((seq, value.to_vec()));
+        }
+        super::read::stop_at(found.len() >= limit)
+    })?;
+    found
+        .into_iter()
+        .map(|(seq, value)| {
+            let mut entry = decode_head(seq, &value)?;
+            entry.roots = roots(read, schema, &entry)?;
+            Ok(entry)
+        })
+        .collect()
+}
+
+/// The before-image of change `n` of an entry, if it is still kept.
+///
+/// # Errors
+/// When the disk fails.
+pub fn before_image(read: &dyn Read, seq: u64, n: u16) -> Result<Option<Vec<u8>>, StoreError> {
+    read.raw_get(builtin::FEED, &head_key(seq, n + 1))
+}
+
+/// The roots of an entry's rows: from the row, or from its image when the row is gone.
+fn roots(read: &dyn Read, schema: &Schema, entry: &Entry) -> Result<Vec<Root>, StoreError> {
+    let mut out: Vec<Root> = Vec::new();
+    for (n, change) in entry.changes.iter().enumerate() {
+        let Some(ops) = schema.table(change.table).and_then(|t| t.ops.as_ref()) else { continue };
+        let row = match read.raw_get(change.table, &change.key)? {
+            Some(row) => Some(row),
+            None => before_image(read, entry.seq, u16::try_from(n).unwrap_or(u16::MAX - 1))?,
+        };
+        push_root(&mut out, row.and_then(|row| (ops.root)(&row)), change);
+    }
+    Ok(out)
+}
+
+pub(super) fn push_root(out: &mut Vec<Root>, root: Option<Root>, change: &Change) {
+    if let Some(root) = root
+        && (root.table != change.table || root.key != change.key)
+        && !out.contains(&root)
+    {
+        out.push(root);
+    }
+}

@@ -1,0 +1,308 @@
+//! Key bytes whose order is the order of the values.
+//!
+//! Unsigned numbers are big-endian; signed ones have the top bit flipped; text escapes a zero byte
+//! as `00 FF` and ends with `00 00`; ids are their 16 raw bytes. Below this file everything is bytes.
+
+use crate::kernel::{Assignee, Timestamp, TypedId};
+
+/// A key under construction.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyBuf(Vec<u8>);
+
+impl KeyBuf {
+    /// An empty key.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A key of one part.
+    #[must_use]
+    pub fn of(part: &impl Key) -> Self {
+        let mut key = Self::new();
+        part.encode(&mut key);
+        key
+    }
+
+    /// Adds a part.
+    #[must_use = "keys are built by chaining"]
+    pub fn with(mut self, part: &impl Key) -> Self {
+        part.encode(&mut self);
+        self
+    }
+
+    /// Adds a part in place.
+    pub fn part(&mut self, part: impl Key) -> &mut Self {
+        part.encode(self);
+        self
+    }
+
+    /// Adds one byte.
+    pub fn u8(&mut self, value: u8) -> &mut Self {
+        self.0.push(value);
+        self
+    }
+
+    /// Adds text.
+    pub fn text(&mut self, text: &str) -> &mut Self {
+        for byte in text.bytes() {
+            self.0.push(byte);
+            if byte == 0 {
+                self.0.push(0xff);
+            }
+        }
+        self.0.extend_from_slice(&[0, 0]);
+        self
+    }
+
+    /// Adds bytes as they are; only sound as the last part or with a fixed length.
+    pub fn raw(&mut self, bytes: &[u8]) -> &mut Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    /// Adds a moment; none sorts after all others.
+    pub fn time_or_max(&mut self, at: Option<Timestamp>) -> &mut Self {
+        let ms = at.map_or(i64::MAX, Timestamp::as_millisecond);
+        ms.encode(self);
+        self
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The bytes, owned.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+/// A value that can be part of a key.
+pub trait Key: Sized {
+    /// Appends its bytes.
+    fn encode(&self, out: &mut KeyBuf);
+    /// Takes it from the front of the bytes; nothing when they do not fit.
+    fn take(bytes: &mut &[u8]) -> Option<Self>;
+}
+
+fn take_array<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (head, rest) = bytes.split_first_chunk::<N>()?;
+    *bytes = rest;
+    Some(*head)
+}
+
+impl<T: TypedId> Key for T {
+    fn encode(&self, out: &mut KeyBuf) {
+        out.0.extend_from_slice(self.uuid().as_bytes());
+    }
+    fn take(bytes: &mut &[u8]) -> Option<Self> {
+        take_array(bytes).map(T::from_bytes)
+    }
+}
+
+macro_rules! unsigned {
+    ($($t:ty),+) => {$(
+        impl Key for $t {
+            fn encode(&self, out: &mut KeyBuf) {
+                out.0.extend_from_slice(&self.to_be_bytes());
+            }
+            fn take(bytes: &mut &[u8]) -> Option<Self> {
+                take_array(bytes).map(<$t>::from_be_bytes)
+            }
+        }
+    )+};
+}
+unsigned!(u8, u16, u32, u64);
+
+impl Key for i64 {
+    fn encode(&self, out: &mut KeyBuf) {
+        (self.cast_unsigned() ^ (1 << 63)).encode(out);
+    }
+    fn take(bytes: &mut &[u8]) -> Option<Self> {
+        u64::take(bytes).map(|v| (v ^ (1 << 63)).cast_signed())
+    }
+}
+
+impl Key for Timestamp {
+    fn encode(&self, out: &mut KeyBuf) {
+        self.as_millisecond().encode(out);
+    }
+    fn take(bytes: &mut &[u8]) -> Option<Self> {
+        i64::take(bytes).map(crate::kernel::time::from_ms)
+    }
+}
+
+impl Key for String {
+    fn encode(&self, out: &mut KeyBuf) {
+        out.text(self);
+    }
+    fn take(bytes: &mut &[u8]) -> Option<Self> {
+        let mut text = Vec::new();
+        loop {
+            let (&byte, rest) = bytes.split_first()?;
+            *bytes = rest;
+            if byte != 0 {
+                text.push(byte);
+                continue;
+            }
+            let (&mark, rest) = bytes.split_first()?;
+            *bytes = rest;
+            match mark {
+                0 => return String::from_utf8(text).ok(),
+                0xff => text.push(0),
+                _ => return None,
+            }
+        }
+    }
+}
+
+/// The key of a record of which there is only one.
+impl Key for () {
+    fn encode(&self, out: &mut KeyBuf) {
+        out.0.push(0);
+    }
+    fn take(bytes: &mut &[u8]) -> Option<Self> {
+        take_array::<1>(bytes).map(|_| ())
+    }
+}
+
+impl<A: Key, B: Key> Key for (A, B) {
+    fn encode(&self, out: &mut KeyBuf) {
+        self.0.encode(out);
+        self.1.encode(out);
+    }
+    fn take(bytes: &mut &[u8]) -> Option<Self> {
+        Some((A::take(bytes)?, B::take(bytes)?))
+    }
+}
+
+/// Kind first, then the id, so that one person's or agent's rows lie together.
+impl Key for Assignee {
+    fn encode(&self, out: &mut KeyBuf) {
+        match self {
+            Self::Person(account) => out.u8(0).part(*account),
+            Self::Agent(agent) => out.u8(1).part(*agent),
+            Self::System => out.u8(2),
+        };
+    }
+    fn take(bytes: &mut &[u8]) -> Option<Self> {
+        match u8::take(bytes)? {
+            0 => Key::take(bytes).map(Self::Person),
+            1 => Key::take(bytes).map(Self::Agent),
+            2 => Some(Self::System),
+            _ => None,
+        }
+    }
+}
+
+/// A whole key from its bytes; nothing when some are left over.
+#[must_use]
+pub fn decode<K: Key>(mut bytes: &[u8]) -> Option<K> {
+    let key = K::take(&mut bytes)?;
+    bytes.is_empty().then_some(key)
+}
+
+/// A stretch of a table: from `lo` (included) to `hi` (excluded, none = the end).
+#[derive(Clone, Debug)]
+pub struct Range {
+    pub(super) lo: Vec<u8>,
+    pub(super) hi: Option<Vec<u8>>,
+    pub(super) reverse: bool,
+    pub(super) limit: usize,
+}
+
+impl Range {
+    /// Everything.
+    #[must_use]
+    pub fn all() -> Self {
+        Self { lo: Vec::new(), hi: None, reverse: false, limit: usize::MAX }
+    }
+
+    /// All keys that begin with this one.
+    #[must_use]
+    pub fn prefix(prefix: KeyBuf) -> Self {
+        let lo = prefix.into_bytes();
+        let hi = successor(&lo);
+        Self { lo, hi, ..Self::all() }
+    }
+
+    /// Keys from `lo` up to, without, `hi`.
+    #[must_use]
+    pub fn between(lo: KeyBuf, hi: KeyBuf) -> Self {
+        Self { lo: lo.into_bytes(), hi: Some(hi.into_bytes()), ..Self::all() }
+    }
+
+    /// Goes from the end to the beginning.
+    #[must_use]
+    pub fn reverse(mut self) -> Self {
+        self.reverse = true;
+        self
+    }
+
+    /// At most this many.
+    #[must_use]
+    pub fn limit(mut self, limit: usize) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Goes on behind this key in the direction of the range. Give the direction first.
+    #[must_use]
+    pub fn after(mut self, key: &[u8]) -> Self {
+        if self.reverse {
+            if self.hi.as_deref().is_none_or(|hi| key < hi) {
+                self.hi = Some(key.to_vec());
+            }
+        } else {
+            let next = [key, &[0]].concat();
+            if next > self.lo {
+                self.lo = next;
+            }
+        }
+        self
+    }
+}
+
+/// The smallest byte string larger than all that begin with `prefix`.
+fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < 0xff {
+            end.push(last + 1);
+            return Some(end);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Key, KeyBuf, decode, successor};
+    use proptest::prelude::{any, prop_assert_eq, proptest};
+
+    proptest! {
+        #[test]
+        fn signed_numbers_sort_like_their_keys(a in any::<i64>(), b in any::<i64>()) {
+            prop_assert_eq!(a.cmp(&b), KeyBuf::of(&a).cmp(&KeyBuf::of(&b)));
+            prop_assert_eq!(decode::<i64>(KeyBuf::of(&a).bytes()), Some(a));
+        }
+
+        #[test]
+        fn text_sorts_like_its_key_also_in_front_of_other_parts(
+            a in any::<(String, u64)>(), b in any::<(String, u64)>()
+        ) {
+            prop_assert_eq!(a.cmp(&b), KeyBuf::of(&a).cmp(&KeyBuf::of(&b)));
+            prop_assert_eq!(decode::<(String, u64)>(KeyBuf::of(&a).bytes()), Some(a));
+        }
+    }
+
+    #[test]
+    fn a_prefix_of_ff_has_no_end() {
+        assert_eq!(successor(&[1, 0xff]), Some(vec![2]));
+        assert_eq!(successor(&[0xff, 0xff]), None);
+    }
+}

@@ -1,0 +1,237 @@
+//! Reading: the same calls on a snapshot and inside a write.
+
+use std::ops::ControlFlow;
+
+use super::codec::DecodeError;
+use super::error::StoreError;
+use super::key::{self, Key, KeyBuf, Range};
+use super::record::{self, Count, Index, Record};
+use super::schema::builtin;
+
+/// Visits one row: key and value.
+pub type Visit<'v> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'v;
+
+/// What bytes a snapshot or a write set can give.
+pub trait Read {
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    fn raw_get(&self, table: u16, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Visits a stretch of a table in order until told to stop. The range's limit is the
+    /// visitor's business.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    fn raw_scan(&self, table: u16, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError>;
+}
+
+/// A record with the index key it was found under.
+#[derive(Clone, Debug)]
+pub struct Hit<R> {
+    /// The record.
+    pub record: R,
+    /// The key in the index or table; give it to [`Range::after`] for the next page.
+    pub key: Vec<u8>,
+}
+
+/// Typed reads over [`Read`].
+pub trait ReadExt: Read {
+    /// A record by its id.
+    ///
+    /// # Errors
+    /// When the disk fails or the bytes cannot be read.
+    fn get<R: Record>(&self, id: R::Id) -> Result<Option<R>, StoreError> {
+        Ok(self.get_rev::<R>(id)?.map(|(record, _)| record))
+    }
+
+    /// A record by its id, with the seq of the transaction that last wrote it.
+    ///
+    /// # Errors
+    /// As `get`.
+    fn get_rev<R: Record>(&self, id: R::Id) -> Result<Option<(R, u64)>, StoreError> {
+        match self.raw_get(R::TABLE.number, KeyBuf::of(&id).bytes())? {
+            Some(value) => Ok(Some(record::read::<R>(&value)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// A record by a key of a unique index.
+    ///
+    /// # Errors
+    /// As `get`.
+    fn find<R: Record>(&self, index: Index, key: &KeyBuf) -> Result<Option<R>, StoreError> {
+        match self.raw_get(index.number, key.bytes())? {
+            Some(id) => match self.raw_get(R::TABLE.number, &id)? {
+                Some(value) => Ok(Some(record::read::<R>(&value)?.0)),
+                None => Ok(None),
+            },
+            None => Ok(None),
+        }
+    }
+
+    /// Whether a key of a unique index is taken.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    fn taken(&self, index: Index, key: &KeyBuf) -> Result<bool, StoreError> {
+        Ok(self.raw_get(index.number, key.bytes())?.is_some())
+    }
+
+    /// The ids in a stretch of an index.
+    ///
+    /// # Errors
+    /// As `get`.
+    fn ids<R: Record>(&self, index: Index, range: &Range) -> Result<Vec<R::Id>, StoreError> {
+        let mut out = Vec::new();
+        let mut bad = false;
+        self.raw_scan(index.number, range, &mut |_, value| {
+            match key::decode::<R::Id>(value) {
+                Some(id) => out.push(id),
+                None => bad = true,
+            }
+            stop_at(out.len() >= range.limit || bad)
+        })?;
+        if bad { Err(DecodeError::Short.into()) } else { Ok(out) }
+    }
+
+    /// The records in a stretch of an index, with their index keys.
+    ///
+    /// # Errors
+    /// As `get`.
+    fn hits<R: Record>(&self, index: Index, range: &Range) -> Result<Vec<Hit<R>>, StoreError> {
+        let mut found = Vec::new();
+        self.raw_scan(index.number, range, &mut |key, value| {
+            found.push((key.to_vec(), value.to_vec()));
+            stop_at(found.len() >= range.limit)
+        })?;
+        let mut out = Vec::with_capacity(found.len());
+        for (key, id) in found {
+            if let Some(value) = self.raw_get(R::TABLE.number, &id)? {
+                out.push(Hit { record: record::read::<R>(&value)?.0, key });
+            }
+        }
+        Ok(out)
+    }
+
+    /// The records in a stretch of an index.
+    ///
+    /// # Errors
+    /// As `get`.
+    fn scan<R: Record>(&self, index: Index, range: &Range) -> Result<Vec<R>, StoreError> {
+        Ok(self.hits::<R>(index, range)?.into_iter().map(|hit| hit.record).collect())
+    }
+
+    /// How many rows an index has in a stretch, counting no further than the range's limit.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    fn len(&self, index: Index, range: &Range) -> Result<usize, StoreError> {
+        let mut n = 0;
+        self.raw_scan(index.number, range, &mut |_, _| {
+            n += 1;
+            stop_at(n >= range.limit)
+        })?;
+        Ok(n)
+    }
+
+    /// Records in the order of their ids.
+    ///
+    /// # Errors
+    /// As `get`.
+    fn rows<R: Record>(&self, range: &Range) -> Result<Vec<Hit<R>>, StoreError> {
+        let mut out = Vec::new();
+        let mut bad = None;
+        self.raw_scan(R::TABLE.number, range, &mut |key, value| {
+            match record::read::<R>(value) {
+                Ok((record, _)) => out.push(Hit { record, key: key.to_vec() }),
+                Err(error) => bad = Some(error),
+            }
+            stop_at(out.len() >= range.limit || bad.is_some())
+        })?;
+        match bad {
+            Some(error) => Err(error.into()),
+            None => Ok(out),
+        }
+    }
+
+    /// Records in the order of their ids, without keys.
+    ///
+    /// # Errors
+    /// As `get`.
+    fn list<R: Record>(&self, range: &Range) -> Result<Vec<R>, StoreError> {
+        Ok(self.rows::<R>(range)?.into_iter().map(|hit| hit.record).collect())
+    }
+
+    /// A sum kept by the store.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    fn sum(&self, count: Count, key: &KeyBuf) -> Result<i64, StoreError> {
+        Ok(self.raw_get(count.number, key.bytes())?.map_or(0, |v| read_sum(&v)))
+    }
+
+    /// The sums whose keys lie in a range, with their keys.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    fn sums(&self, count: Count, range: &Range) -> Result<Vec<(Vec<u8>, i64)>, StoreError> {
+        let mut out = Vec::new();
+        self.raw_scan(count.number, range, &mut |key, value| {
+            out.push((key.to_vec(), read_sum(value)));
+            stop_at(out.len() >= range.limit)
+        })?;
+        Ok(out)
+    }
+
+    /// The ids of records of type `R` whose field `field` refers to this target.
+    ///
+    /// # Errors
+    /// As `get`.
+    fn referrers<R: Record, T: Record>(
+        &self,
+        target: T::Id,
+        field: u8,
+        limit: usize,
+    ) -> Result<Vec<R::Id>, StoreError> {
+        let mut prefix = KeyBuf::of(&T::TABLE.number);
+        prefix.part(target).part(R::TABLE.number).u8(field);
+        let start = prefix.bytes().len();
+        let mut out = Vec::new();
+        self.raw_scan(builtin::REFS, &Range::prefix(prefix), &mut |key, _| {
+            out.extend(key::decode::<R::Id>(&key[start..]));
+            stop_at(out.len() >= limit)
+        })?;
+        Ok(out)
+    }
+}
+
+impl<T: Read + ?Sized> ReadExt for T {}
+
+pub(super) fn stop_at(full: bool) -> ControlFlow<()> {
+    if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}
+
+pub(super) fn read_sum(value: &[u8]) -> i64 {
+    <[u8; 8]>::try_from(value).map_or(0, i64::from_be_bytes)
+}
+
+/// A key from a hexadecimal page cursor.
+#[must_use]
+pub fn cursor_key(text: &str) -> Option<Vec<u8>> {
+    hex::decode(text).ok().filter(|k| !k.is_empty())
+}
+
+/// A page cursor from a key.
+#[must_use]
+pub fn key_cursor(key: &[u8]) -> String {
+    hex::encode(key)
+}
+
+/// The id at the front of a key and what follows it.
+#[must_use]
+pub fn split_key<K: Key>(bytes: &[u8]) -> Option<(K, &[u8])> {
+    let mut rest = bytes;
+    K::take(&mut rest).map(|k| (k, rest))
+}

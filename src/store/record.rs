@@ -1,0 +1,242 @@
+//! What a record declares, in one place: table, class, version, indexes, references, root, counts.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::codec::{self, DecodeError};
+use super::key::{Key, KeyBuf};
+
+/// A table of records: a number that is never reused and a name for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// The number; the redb table is named after it.
+    pub number: u16,
+    /// The name in the feed's readers, topics and pages.
+    pub name: &'static str,
+}
+
+impl Table {
+    /// Declares a table. Numbers 1 to 15 belong to the store.
+    #[must_use]
+    pub const fn new(number: u16, name: &'static str) -> Self {
+        assert!(number > 15, "table numbers 1 to 15 belong to the store");
+        Self { number, name }
+    }
+}
+
+/// An index of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Index {
+    /// Its own table number.
+    pub number: u16,
+    /// Its name.
+    pub name: &'static str,
+    /// Whether a key may stand for one record only.
+    pub unique: bool,
+}
+
+impl Index {
+    /// An index in which many records may share a key.
+    #[must_use]
+    pub const fn multi(number: u16, name: &'static str) -> Self {
+        Self { number, name, unique: false }
+    }
+
+    /// An index in which a key stands for one record.
+    #[must_use]
+    pub const fn unique(number: u16, name: &'static str) -> Self {
+        Self { number, name, unique: true }
+    }
+}
+
+/// A table of sums that the store keeps beside the records (class `Derived`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// Its own table number.
+    pub number: u16,
+    /// Its name.
+    pub name: &'static str,
+}
+
+impl Count {
+    /// Declares a table of sums.
+    #[must_use]
+    pub const fn new(number: u16, name: &'static str) -> Self {
+        Self { number, name }
+    }
+}
+
+/// What the feed keeps of a change, and what an undo does with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Key, operation, before-image and hash of the new row; undo restores it.
+    Tracked,
+    /// Insert only; the row is its own image; undo keeps it.
+    Log,
+    /// Key, operation and hash, never a value; undo keeps it.
+    Sealed,
+    /// Key, operation and hash; undo cancels open ones.
+    Work,
+    /// Nothing; cursors and the like.
+    Local,
+    /// Nothing; recomputed.
+    Derived,
+}
+
+impl Class {
+    /// Whether a change of such a row stands in the feed.
+    #[must_use]
+    pub fn in_feed(self) -> bool {
+        !matches!(self, Self::Local | Self::Derived)
+    }
+}
+
+/// What happens to a row when the record it refers to is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum OnDelete {
+    /// It goes too.
+    Cascade = 0,
+    /// The reference is cleared (`Record::clear`).
+    Clear = 1,
+    /// The delete is refused.
+    Refuse = 2,
+}
+
+impl OnDelete {
+    pub(super) fn from_byte(byte: u8) -> Self {
+        match byte {
+            0 => Self::Cascade,
+            1 => Self::Clear,
+            _ => Self::Refuse,
+        }
+    }
+}
+
+/// The aggregate that a record belongs to: a table and a key in it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Root {
+    /// Table number.
+    pub table: u16,
+    /// Key bytes.
+    pub key: Vec<u8>,
+}
+
+impl Root {
+    /// The record of this type with this id.
+    #[must_use]
+    pub fn of<R: Record>(id: R::Id) -> Self {
+        Self { table: R::TABLE.number, key: KeyBuf::of(&id).into_bytes() }
+    }
+}
+
+/// Collects the index keys of a record.
+#[derive(Default)]
+pub struct Keys(pub(super) Vec<(Index, KeyBuf)>);
+
+impl Keys {
+    /// Begins a key in an index; the record's id is added by the store.
+    pub fn entry(&mut self, index: Index) -> &mut KeyBuf {
+        self.0.push((index, KeyBuf::new()));
+        let at = self.0.len() - 1;
+        &mut self.0[at].1
+    }
+}
+
+/// A reference found in a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reference {
+    pub table: u16,
+    pub key: Vec<u8>,
+    pub field: u8,
+    pub on_delete: OnDelete,
+}
+
+/// Collects the references of a record.
+#[derive(Default)]
+pub struct Refs(pub(super) Vec<Reference>);
+
+impl Refs {
+    /// Field number `field` (never reused) refers to a record of type `R`.
+    pub fn to<R: Record>(&mut self, field: u8, id: Option<R::Id>, on_delete: OnDelete) {
+        if let Some(id) = id {
+            let Root { table, key } = Root::of::<R>(id);
+            self.0.push(Reference { table, key, field, on_delete });
+        }
+    }
+}
+
+/// Collects what a record adds to tables of sums.
+#[derive(Default)]
+pub struct Counts(pub(super) Vec<(Count, i64, KeyBuf)>);
+
+impl Counts {
+    /// Adds one under the key that is built on the answer.
+    pub fn one(&mut self, count: Count) -> &mut KeyBuf {
+        self.add(count, 1)
+    }
+
+    /// Adds an amount under the key that is built on the answer.
+    pub fn add(&mut self, count: Count, amount: i64) -> &mut KeyBuf {
+        self.0.push((count, amount, KeyBuf::new()));
+        let at = self.0.len() - 1;
+        &mut self.0[at].2
+    }
+}
+
+/// A stored type.
+pub trait Record: Serialize + DeserializeOwned + 'static {
+    /// Its key.
+    type Id: Key + Clone;
+    /// Its table.
+    const TABLE: Table;
+    /// What the feed keeps of it.
+    const CLASS: Class;
+    /// The version of its layout.
+    const VERSION: u8 = 1;
+    /// Its indexes.
+    const INDEXES: &'static [Index] = &[];
+    /// The tables of sums that it adds to.
+    const COUNTS: &'static [Count] = &[];
+
+    /// Its key.
+    fn id(&self) -> Self::Id;
+
+    /// Its index keys.
+    fn index(&self, _keys: &mut Keys) {}
+
+    /// Its references.
+    fn refs(&self, _refs: &mut Refs) {}
+
+    /// Clears the reference in a field, when its target is deleted with `OnDelete::Clear`.
+    fn clear(&mut self, _field: u8) {}
+
+    /// The aggregate it belongs to; itself when it is a root.
+    fn root(&self) -> Root {
+        Root::of::<Self>(self.id())
+    }
+
+    /// What it adds to tables of sums.
+    fn counts(&self, _counts: &mut Counts) {}
+
+    /// Reads an older layout.
+    ///
+    /// # Errors
+    /// When the version is not known.
+    fn upgrade(version: u8, _body: &[u8]) -> Result<Self, DecodeError> {
+        Err(DecodeError::UnknownVersion { table: Self::TABLE.name, version })
+    }
+
+    /// A fixed value for the golden test of its layout.
+    fn sample() -> Self;
+}
+
+/// Reads a stored value as a record, upgrading an older layout.
+///
+/// # Errors
+/// When the bytes do not fit.
+pub fn read<R: Record>(value: &[u8]) -> Result<(R, u64), DecodeError> {
+    let (version, rev, body) = codec::unwrap(value)?;
+    let record =
+        if version == R::VERSION { codec::decode(body)? } else { R::upgrade(version, body)? };
+    Ok((record, rev))
+}

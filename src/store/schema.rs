@@ -1,0 +1,224 @@
+//! The list of all tables of a store, and what the store may do with a record without its type.
+
+use super::codec::{self, DecodeError};
+use super::error::StoreError;
+use super::key::{self, KeyBuf};
+use super::record::{self, Class, Count, Counts, Index, Keys, Record, Refs, Root};
+use super::tx::WriteTx;
+
+/// The store's own tables.
+pub(super) mod builtin {
+    pub const FEED: u16 = 1;
+    pub const REFS: u16 = 2;
+    pub const CONSUMERS: u16 = 3;
+    pub const ONCE: u16 = 4;
+    pub const TOMBSTONES: u16 = 5;
+    pub const META: u16 = 6;
+    pub const ALL: [(u16, &str); 6] = [
+        (FEED, "feed"),
+        (REFS, "references"),
+        (CONSUMERS, "consumers"),
+        (ONCE, "once"),
+        (TOMBSTONES, "tombstones"),
+        (META, "meta"),
+    ];
+}
+
+/// What a table is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Rows of a record.
+    Record(Class),
+    /// An index.
+    Index,
+    /// Sums.
+    Count,
+    /// The store's own.
+    Builtin,
+}
+
+/// What the store can do with a row by its table number alone.
+pub struct Ops {
+    pub(super) delete: fn(&mut WriteTx<'_>, &[u8]) -> Result<(), StoreError>,
+    pub(super) clear: fn(&mut WriteTx<'_>, &[u8], u8) -> Result<(), StoreError>,
+    pub(super) root: fn(&[u8]) -> Option<Root>,
+    /// The stored bytes of the sample.
+    pub sample: fn() -> Result<Vec<u8>, DecodeError>,
+    /// Everything that the store keeps beside a row, from its bytes.
+    pub derive: fn(&[u8]) -> Result<Derived, DecodeError>,
+    /// The row as JSON for export, the API and history.
+    pub json: fn(&[u8]) -> Result<serde_json::Value, DecodeError>,
+    /// The key as text.
+    pub key_text: fn(&[u8]) -> Option<String>,
+    /// The version of the layout.
+    pub version: u8,
+}
+
+/// What the store keeps beside a row.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Derived {
+    /// Index rows: table, key, value.
+    pub index: Vec<(Index, Vec<u8>, Vec<u8>)>,
+    pub(super) refs: Vec<record::Reference>,
+    /// Sums: table, key, amount.
+    pub counts: Vec<(Count, Vec<u8>, i64)>,
+}
+
+pub(super) fn derive<R: Record>(record: &R) -> Derived {
+    let own = KeyBuf::of(&record.id()).into_bytes();
+    let (mut keys, mut refs, mut counts) = (Keys::default(), Refs::default(), Counts::default());
+    record.index(&mut keys);
+    record.refs(&mut refs);
+    record.counts(&mut counts);
+    let index = keys
+        .0
+        .into_iter()
+        .map(|(index, mut key)| {
+            if !index.unique {
+                key.raw(&own);
+            }
+            (index, key.into_bytes(), own.clone())
+        })
+        .collect();
+    let counts = counts.0.into_iter().map(|(c, n, k)| (c, k.into_bytes(), n)).collect();
+    Derived { index, refs: refs.0, counts }
+}
+
+/// One table.
+pub struct TableInfo {
+    /// Its number.
+    pub number: u16,
+    /// Its name.
+    pub name: &'static str,
+    /// What it is for.
+    pub kind: Kind,
+    /// For rows of a record.
+    pub ops: Option<Ops>,
+    pub(super) redb_name: String,
+}
+
+/// All tables of a store.
+#[derive(Default)]
+pub struct Schema {
+    tables: Vec<TableInfo>,
+    slots: Vec<Option<u16>>,
+}
+
+impl Schema {
+    /// A schema with the store's own tables.
+    ///
+    /// # Panics
+    /// Never: the numbers of the store's own tables differ.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut schema = Self::default();
+        for (number, name) in builtin::ALL {
+            schema.add(number, name, Kind::Builtin, None);
+        }
+        schema
+    }
+
+    fn add(&mut self, number: u16, name: &'static str, kind: Kind, ops: Option<Ops>) {
+        let at = usize::from(number);
+        if self.slots.len() <= at {
+            self.slots.resize(at + 1, None);
+        }
+        assert!(self.slots[at].is_none(), "table number {number} ({name}) is used twice");
+        self.slots[at] = u16::try_from(self.tables.len()).ok();
+        self.tables.push(TableInfo { number, name, kind, ops, redb_name: format!("t{number:04}") });
+    }
+
+    /// Adds a record with its indexes and sums.
+    ///
+    /// # Panics
+    /// When a number is used twice or a record has more than four indexes: both are mistakes of
+    /// the program's source that must be seen at the first start.
+    #[must_use]
+    pub fn with<R: Record>(mut self) -> Self {
+        assert!(R::INDEXES.len() <= 4, "{} has more than four indexes", R::TABLE.name);
+        let ops = Ops {
+            delete: |tx, bytes| match key::decode::<R::Id>(bytes) {
+                Some(id) => tx.delete::<R>(id).map(|_| ()),
+                None => Err(DecodeError::Short.into()),
+            },
+            clear: |tx, bytes, field| {
+                let id = key::decode::<R::Id>(bytes).ok_or(DecodeError::Short)?;
+                tx.clear_reference::<R>(id, field)
+            },
+            root: |value| record::read::<R>(value).ok().map(|(r, _)| r.root()),
+            sample: || Ok(codec::wrap(R::VERSION, 0, &codec::encode(&R::sample())?)),
+            derive: |value| record::read::<R>(value).map(|(r, _)| derive(&r)),
+            json: |value| {
+                let (record, _) = record::read::<R>(value)?;
+                serde_json::to_value(&record).map_err(|_| DecodeError::Short)
+            },
+            key_text: |bytes| key_text::<R>(bytes),
+            version: R::VERSION,
+        };
+        self.add(R::TABLE.number, R::TABLE.name, Kind::Record(R::CLASS), Some(ops));
+        for index in R::INDEXES {
+            self.add(index.number, index.name, Kind::Index, None);
+        }
+        for count in R::COUNTS {
+            if !self.has(count.number) {
+                self.add(count.number, count.name, Kind::Count, None);
+            }
+        }
+        self
+    }
+
+    fn has(&self, number: u16) -> bool {
+        self.slots.get(usize::from(number)).is_some_and(Option::is_some)
+    }
+
+    /// All tables.
+    #[must_use]
+    pub fn tables(&self) -> &[TableInfo] {
+        &self.tables
+    }
+
+    /// A table by its number.
+    #[must_use]
+    pub fn table(&self, number: u16) -> Option<&TableInfo> {
+        self.slot(number).ok().map(|slot| &self.tables[slot])
+    }
+
+    /// A table by its name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&TableInfo> {
+        self.tables.iter().find(|t| t.name == name)
+    }
+
+    pub(super) fn slot(&self, number: u16) -> Result<usize, StoreError> {
+        self.slots
+            .get(usize::from(number))
+            .copied()
+            .flatten()
+            .map(usize::from)
+            .ok_or(StoreError::UnknownTable(number))
+    }
+
+    pub(super) fn class(&self, number: u16) -> Option<Class> {
+        match self.table(number)?.kind {
+            Kind::Record(class) => Some(class),
+            _ => None,
+        }
+    }
+}
+
+/// Ids as people write them: 16 bytes as a UUID, anything else in hexadecimal.
+fn key_text<R: Record>(bytes: &[u8]) -> Option<String> {
+    key::decode::<R::Id>(bytes)?;
+    Some(match <[u8; 16]>::try_from(bytes) {
+        Ok(id) => uuid::Uuid::from_bytes(id).hyphenated().to_string(),
+        Err(_) => hex::encode(bytes),
+    })
+}
+
+/// Builds a [`Schema`] from a list of records.
+#[macro_export]
+macro_rules! schema {
+    ($($record:ty),+ $(,)?) => {
+        $crate::store::Schema::new()$(.with::<$record>())+
+    };
+}
