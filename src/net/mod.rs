@@ -3,3 +3,4 @@
 //! No type of the HTTP library leaves this module.
 
 pub mod sse;
+pub mod retry;
