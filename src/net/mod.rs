@@ -2,5 +2,7 @@
 //!
 //! No type of the HTTP library leaves this module.
 
+pub mod address;
+pub mod guard;
 pub mod sse;
 pub mod retry;
