@@ -45,8 +45,7 @@ bench: ## measure what is promised, one table
 	cargo bench --locked --bench hq -- $(ARGS)
 
 crash: ## kill the program N times at random moments (N=1000, SEED=… repeats one)
-	HQ_CRASH_N=$(or $(N),1000) HQ_CRASH_SEED=$(SEED) \
-		cargo test --locked --test it crash:: -- --nocapture --test-threads=1
+	@HQ_CRASH_N=$(or $(N),1000) HQ_CRASH_SEED=$(SEED) scripts/crash.sh
 
 timings: ## check, build and test build after a one-line edit
 	@scripts/timings.sh

@@ -1,0 +1,168 @@
+//! The real program as a process: started on a free port with a folder of its own, killed, started
+//! again. Crash, start-up and command tests and the benches use it; everything else starts the
+//! server in the test's own process.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running `hq serve`. Dropping it kills it.
+pub struct Program {
+    child: Child,
+    lines: Receiver<String>,
+    log: Arc<Mutex<String>>,
+    url: String,
+    setup_link: Option<String>,
+    ready_after: Duration,
+}
+
+impl Program {
+    /// Starts the program on `data` and waits until it says that it is ready.
+    pub fn start(binary: &Path, data: &Path) -> Self {
+        Self::start_with(&mut command(binary, data, &["serve"]))
+    }
+
+    /// The same with a command that has been given more settings.
+    pub fn start_with(command: &mut Command) -> Self {
+        let began = Instant::now();
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let (send, lines) = channel();
+        let stdout = BufReader::new(child.stdout.take().expect("a piped stdout"));
+        thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|l| send.send(l)));
+        let log = Arc::new(Mutex::new(String::new()));
+        let (kept, stderr) = (log.clone(), child.stderr.take().expect("a piped stderr"));
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let mut kept = kept.lock().expect("no reader panics");
+                kept.push_str(&line);
+                kept.push('\n');
+            }
+        });
+        let mut program = Self {
+            child,
+            lines,
+            log,
+            url: String::new(),
+            setup_link: None,
+            ready_after: Duration::ZERO,
+        };
+        program.url = program.line_after("HQ is ready at ");
+        program.ready_after = began.elapsed();
+        program
+    }
+
+    /// Where it listens, without a slash at the end.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// From the start of the process to the line that says it is ready.
+    pub fn ready_after(&self) -> Duration {
+        self.ready_after
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The one-time link that an empty folder's server prints.
+    pub fn setup_link(&mut self) -> String {
+        if self.setup_link.is_none() {
+            self.setup_link = Some(self.line_after("Set up HQ: "));
+        }
+        self.setup_link.clone().expect("found just now")
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().expect("no reader panics").clone()
+    }
+
+    /// Kills it without a warning, as a power cut would.
+    pub fn kill(mut self) {
+        self.child.kill().expect("a process of ours can be killed");
+        self.child.wait().expect("a killed process ends");
+    }
+
+    /// Asks it to end and waits for that.
+    pub fn stop(mut self) -> ExitStatus {
+        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(asked.is_ok_and(|status| status.success()), "kill -TERM works");
+        self.child.wait().expect("a process that was asked to end does")
+    }
+
+    /// The rest of the first line on standard output that begins so; set-up lines are kept.
+    fn line_after(&mut self, start: &str) -> String {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let Ok(line) = self.lines.recv_timeout(left) else {
+                let ended = self.child.try_wait();
+                panic!("no line `{start}…` (ended: {ended:?}); its log:\n{}", self.log());
+            };
+            if let Some(rest) = line.strip_prefix(start) {
+                return rest.trim().to_owned();
+            }
+            if let Some(link) = line.strip_prefix("Set up HQ: ") {
+                self.setup_link = Some(link.trim().to_owned());
+            }
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // ok: it may have ended by itself, which is what is wanted here.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A command of the program on this folder: no setting of ours reaches it from outside, port 0.
+#[expect(clippy::disallowed_methods, reason = "a child must not inherit settings of HQ")]
+pub fn command(binary: &Path, data: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("HQ_") {
+            command.env_remove(name);
+        }
+    }
+    command.env("HQ_DATA", data).env("HQ_LISTEN", "127.0.0.1:0").env("HQ_LOG", "warn");
+    command.args(arguments);
+    command
+}
+
+/// Runs a command to its end.
+pub fn run(binary: &Path, data: &Path, arguments: &[&str]) -> Output {
+    command(binary, data, arguments).stdin(Stdio::null()).output().expect("the program starts")
+}
+
+/// Runs a command with `--json`, which must succeed, and gives what it printed.
+pub fn run_json(binary: &Path, data: &Path, arguments: &[&str]) -> serde_json::Value {
+    let output = run(binary, data, &[arguments, &["--json"]].concat());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "hq {arguments:?} ended with {}: {errors}", output.status);
+    serde_json::from_slice(&output.stdout).expect("one JSON value on standard output")
+}
+
+/// Memory that is the process's own share (`Pss`), in KiB.
+pub fn pss_kib(process: u32) -> u64 {
+    let mut text = String::new();
+    let path = PathBuf::from(format!("/proc/{process}/smaps_rollup"));
+    let mut file = std::fs::File::open(path).expect("a running process");
+    file.read_to_string(&mut text).expect("a readable summary");
+    let line = text.lines().find(|line| line.starts_with("Pss:")).expect("a Pss line");
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number of KiB")
+}
