@@ -1,0 +1,159 @@
+//! Load: connections that stay open, many clients at once, times and their shares.
+
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+/// Times of many like acts.
+#[derive(Clone, Copy)]
+pub struct Times {
+    /// Half were at most this long.
+    pub p50: Duration,
+    /// One in a hundred was longer.
+    pub p99: Duration,
+}
+
+/// What a load did.
+pub struct Load {
+    /// The times of all acts.
+    pub times: Times,
+    /// Acts a second, all clients together.
+    pub rate: f64,
+}
+
+/// One client with its own connection.
+pub struct Client {
+    sender: SendRequest<Full<Bytes>>,
+    host: String,
+    /// A header that says who it is: name and value.
+    who: (&'static str, String),
+}
+
+impl Client {
+    /// Connects to an address like `http://127.0.0.1:8080`.
+    pub async fn connect(url: &str, who: (&'static str, String)) -> Result<Self, String> {
+        let host = url.trim_start_matches("http://").to_owned();
+        let stream = TcpStream::connect(&host).await.map_err(told("connect"))?;
+        stream.set_nodelay(true).map_err(told("connect"))?;
+        let (sender, connection) =
+            handshake(TokioIo::new(stream)).await.map_err(told("connect"))?;
+        tokio::spawn(connection);
+        Ok(Self { sender, host, who })
+    }
+
+    /// Sends a request; the answer's body is still to be read.
+    pub async fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Response<Incoming>, String> {
+        let (name, value) = &self.who;
+        let mut request = Request::builder().method(method).uri(path);
+        request = request.header("host", &self.host).header(*name, value);
+        if body.is_some() {
+            request = request.header("content-type", "application/json");
+        }
+        let bytes = body.map(Value::to_string).unwrap_or_default();
+        let request = request.body(Full::from(bytes)).map_err(told(path))?;
+        let answer = self.sender.send_request(request).await.map_err(told(path))?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let status = answer.status();
+        let text = answer.into_body().collect().await.map_err(told(path))?.to_bytes();
+        let text: String = String::from_utf8_lossy(&text).chars().take(120).collect();
+        Err(format!("{method} {path} answers {status} {text}"))
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub async fn call(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Bytes, String> {
+        let answer = self.send(method, path, body).await?;
+        Ok(answer.into_body().collect().await.map_err(told(path))?.to_bytes())
+    }
+
+    /// The same for an answer in JSON.
+    pub async fn json(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, String> {
+        let bytes = self.call(method, path, body).await?;
+        serde_json::from_slice(&bytes).map_err(told(path))
+    }
+}
+
+/// Lets each client do the same act again and again for `span`, after a tenth of it as warm-up. The
+/// act is told the client's number and how often it has been called.
+pub async fn repeat<A>(clients: Vec<Client>, span: Duration, act: A) -> Result<Load, String>
+where
+    A: AsyncFn(&mut Client, usize, usize) -> Result<(), String>,
+{
+    let warm = Instant::now() + span / 10;
+    let end = warm + span;
+    let act = &act;
+    let work = clients.into_iter().enumerate().map(|(number, mut client)| async move {
+        let mut times = Vec::new();
+        for count in 0.. {
+            let began = Instant::now();
+            if began >= end {
+                break;
+            }
+            act(&mut client, number, count).await?;
+            if began >= warm {
+                times.push(began.elapsed());
+            }
+        }
+        Ok::<_, String>(times)
+    });
+    let times: Vec<Duration> = try_join_all(work).await?.into_iter().flatten().collect();
+    let rate = times.len() as f64 / span.as_secs_f64();
+    Ok(Load { times: share(times)?, rate })
+}
+
+/// Sorts times into their shares.
+pub fn share(mut times: Vec<Duration>) -> Result<Times, String> {
+    times.sort_unstable();
+    let at = |hundredths: usize| times.get((times.len() * hundredths / 100).min(times.len() - 1));
+    if times.is_empty() {
+        return Err("nothing was finished in time".to_owned());
+    }
+    let (p50, p99) = (at(50).copied(), at(99).copied());
+    Ok(Times { p50: p50.unwrap_or_default(), p99: p99.unwrap_or_default() })
+}
+
+/// What one durable write of 4 KiB costs here: the floor under every figure of a commit.
+pub fn fsync_of_disk() -> Times {
+    let mut file: File = tempfile::tempfile_in(env!("CARGO_TARGET_TMPDIR")).expect("a file");
+    let block = [7_u8; 4096];
+    let mut times = Vec::new();
+    for _ in 0..500 {
+        let began = Instant::now();
+        file.seek(SeekFrom::Start(0)).expect("a file can be rewound");
+        file.write_all(&block).expect("a small write");
+        file.sync_data().expect("an fsync");
+        times.push(began.elapsed());
+    }
+    share(times).expect("five hundred times")
+}
+
+/// Says what was being done when something failed.
+pub fn told<E: std::fmt::Display>(doing: &str) -> impl Fn(E) -> String {
+    move |error| format!("{doing}: {error}")
+}

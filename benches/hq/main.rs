@@ -1,0 +1,113 @@
+//! Measures what HQ promises and prints one table: the promise, a widely used peer's figure on a
+//! machine of this kind, ours. Everything is measured from outside, on the program as it is
+//! shipped, with a data folder on the disk that holds the build, and everything durable. The model
+//! is a server on loopback that answers at once, so a turn costs what HQ costs. Limits per minute
+//! are switched off in the folders that are measured.
+//!
+//! `make bench` runs all rows, `make bench ARGS=turn` those with this word in their name. A row whose
+//! part is missing says so; the command fails only when a promise is missed.
+
+#![expect(clippy::print_stdout, reason = "a table on standard output is what this program is for")]
+
+mod load;
+mod model;
+mod rows;
+#[path = "../../tests/it/support/mod.rs"]
+mod support;
+
+use std::process::ExitCode;
+
+/// One line of the table.
+struct Row {
+    name: &'static str,
+    promise: &'static str,
+    /// What a peer needs on such a machine, measured once; a dash where there is nothing to compare.
+    peer: &'static str,
+    measure: rows::Measure,
+}
+
+/// What was measured.
+struct Figure {
+    text: String,
+    kept: bool,
+}
+
+const ROWS: &[Row] = &[
+    Row { name: "binary", promise: "≤ 45 MB", peer: "–", measure: rows::binary },
+    Row { name: "first answer", promise: "≤ 100 ms", peer: "7.7 s", measure: rows::start },
+    Row { name: "memory idle (Pss)", promise: "≤ 30 MB", peer: "873 MB", measure: rows::memory },
+    Row {
+        name: "request of default agent",
+        promise: "≤ 12 KB",
+        peer: "61 KB",
+        measure: rows::prompt,
+    },
+    Row {
+        name: "turn, 1 client",
+        promise: "p50 ≤ 5 ms",
+        peer: "201 ms",
+        measure: rows::turn_alone,
+    },
+    Row {
+        name: "turn, 16 clients", promise: "≥ 500/s", peer: "7.2/s", measure: rows::turn_crowd
+    },
+    Row {
+        name: "assign, 1 client",
+        promise: "p50 ≤ 1.3 fsync + 0.6 ms",
+        peer: "0.58 ms (SQL)",
+        measure: rows::assign_alone,
+    },
+    Row {
+        name: "assign, 64 clients",
+        promise: "≥ 4,000/s",
+        peer: "2,530/s (SQL)",
+        measure: rows::assign_crowd,
+    },
+    Row {
+        name: "write to 100 open pages",
+        promise: "p99 ≤ 10 ms",
+        peer: "–",
+        measure: rows::streams,
+    },
+    Row {
+        name: "script, style, sprite",
+        promise: "≤ 80 KB gzip",
+        peer: "–",
+        measure: rows::assets,
+    },
+];
+
+fn main() -> ExitCode {
+    // Cargo itself adds `--bench`.
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let fsync = load::fsync_of_disk();
+    println!("fsync of 4 KiB on this disk: p50 {}, p99 {}\n", ms(fsync.p50), ms(fsync.p99));
+    println!("{:<27} {:<25} {:<15} ours", "what", "promise", "peer");
+    let mut missed = 0;
+    for row in ROWS {
+        if !wanted.is_empty() && !wanted.iter().any(|word| row.name.contains(word.as_str())) {
+            continue;
+        }
+        let ours = match runtime.block_on((row.measure)(fsync)) {
+            Ok(Figure { text, kept: true }) => text,
+            Ok(Figure { text, kept: false }) => {
+                missed += 1;
+                format!("{text}   MISSED")
+            }
+            Err(missing) => format!("not measured: {missing}"),
+        };
+        println!("{:<27} {:<25} {:<15} {ours}", row.name, row.promise, row.peer);
+    }
+    if missed > 0 {
+        println!("\n{missed} promises missed");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+/// Milliseconds with as many digits as matter.
+fn ms(time: std::time::Duration) -> String {
+    let ms = time.as_secs_f64() * 1_000.0;
+    if ms < 10.0 { format!("{ms:.2} ms") } else { format!("{ms:.0} ms") }
+}
