@@ -281,7 +281,7 @@ fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Key, KeyBuf, decode, successor};
+    use super::{KeyBuf, decode, successor};
     use proptest::prelude::{any, prop_assert_eq, proptest};
 
     proptest! {

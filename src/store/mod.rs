@@ -367,10 +367,13 @@ impl Store {
     }
 }
 
+/// Where a body leaves its typed result for the caller.
+type Slot<T, E> = Arc<Mutex<Option<Result<T, E>>>>;
+
 /// A body whose typed result stays in a slot of the caller's.
 fn box_body<T, E>(
     body: impl FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
-) -> (Body, Arc<Mutex<Option<Result<T, E>>>>)
+) -> (Body, Slot<T, E>)
 where
     T: Send + 'static,
     E: Send + 'static,
