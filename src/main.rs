@@ -1,6 +1,16 @@
 //! The one binary; everything is in the library.
 
+use std::process::ExitCode;
+
+use hq::sandbox;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() {}
+fn main() -> ExitCode {
+    // Before anything else: the helpers have one thread and know nothing of the server.
+    if let Some(code) = sandbox::helper(std::env::args_os()) {
+        return code;
+    }
+    ExitCode::SUCCESS
+}

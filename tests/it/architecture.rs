@@ -33,7 +33,7 @@ const CONFINED: &[(&str, &str)] = &[
     ("axum", SURFACE),
     ("askama", SURFACE),
     ("clap", "cli"),
-    ("std::env", "config"),
+    ("std::env", "config main"),
     ("std::fs", FILES),
     ("std::process::Command", "sandbox cli"),
     ("tokio::process", "sandbox cli"),

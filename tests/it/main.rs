@@ -3,3 +3,4 @@
 mod support;
 
 mod architecture; // the direction of the layers, and what is confined where
+mod sandbox; // what a hostile program can do in the jail, and how it is ended

@@ -1,0 +1,158 @@
+//! The jail helper, `hq --jail <policy> -- program …`: gives up rights in an order in which each step is still
+//! possible, then becomes the program. Runs before anything else of HQ, in a process of its own with one thread.
+//!
+//! It answers with the codes that shells use: [`NOT_SET_UP`] when the jail failed and nothing ran, 126 when the
+//! program may not be executed, 127 when there is none; a program's own code otherwise.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, Signal};
+use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
+
+use super::confine::{self, ConfineError};
+use super::policy::{Limits, Policy};
+use super::seccomp;
+
+/// The argument that makes HQ the jail helper.
+pub const ARGUMENT: &str = "--jail";
+/// The exit code of a jail that could not be set up.
+pub const NOT_SET_UP: u8 = 125;
+/// How the helper's own line in the error output begins.
+pub const PREFIX: &str = "hq-jail: ";
+
+const NOT_EXECUTABLE: u8 = 126;
+const NOT_FOUND: u8 = 127;
+/// When memory runs out, a tool goes before the server.
+const OOM_SCORE: &[u8] = b"800";
+
+#[derive(Debug, thiserror::Error)]
+enum JailError {
+    #[error("wrong arguments; expected {ARGUMENT} <policy as JSON> -- <program> [<argument> ...]")]
+    Arguments,
+    #[error("the policy cannot be read: {0}")]
+    Policy(#[source] serde_json::Error),
+    #[error("the process that started this one is gone")]
+    Orphan,
+    #[error("the folder {0} cannot be entered: {1}")]
+    Folder(std::path::PathBuf, #[source] Errno),
+    #[error("{0}: {1}")]
+    Kernel(&'static str, #[source] Errno),
+    #[error(transparent)]
+    Confine(#[from] ConfineError),
+    #[error("the system call filter cannot be built: {0}")]
+    Filter(#[from] seccompiler::BackendError),
+    #[error("the system call filter is refused: {0}; this kernel may lack seccomp")]
+    Seccomp(#[from] seccompiler::Error),
+}
+
+/// Runs the helper with the arguments after `--jail`. Comes back only when nothing could be started.
+#[must_use]
+pub fn main_jail(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.collect();
+    let (policy, program) = match read(&arguments) {
+        Ok(read) => read,
+        Err(error) => return fail(&error),
+    };
+    if let Err(error) = enter(&policy) {
+        return fail(&error);
+    }
+    // Resets the signal state to the default before the program is loaded.
+    let error = Command::new(&program[0]).args(&program[1..]).exec();
+    say(&format!("{}: {error}", program[0].display()));
+    let code = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
+    ExitCode::from(code)
+}
+
+fn read(arguments: &[OsString]) -> Result<(Policy, &[OsString]), JailError> {
+    let [policy, dashes, program @ ..] = arguments else { return Err(JailError::Arguments) };
+    if dashes != "--" || program.is_empty() {
+        return Err(JailError::Arguments);
+    }
+    let policy = policy.to_str().ok_or(JailError::Arguments)?;
+    Ok((serde_json::from_str(policy).map_err(JailError::Policy)?, program))
+}
+
+fn enter(policy: &Policy) -> Result<(), JailError> {
+    let own = rustix::process::setsid().map_err(|e| JailError::Kernel("setsid is refused", e))?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|e| JailError::Kernel("the parent-death signal is refused", e))?;
+    // Too late for the signal if the parent ended before that.
+    if let Some(parent) = policy.parent
+        && rustix::process::getppid().map(|p| p.as_raw_pid().unsigned_abs()) != Some(parent)
+    {
+        return Err(JailError::Orphan);
+    }
+    rustix::process::chdir(&policy.cwd).map_err(|e| JailError::Folder(policy.cwd.clone(), e))?;
+    fs::write("/proc/self/oom_score_adj", OOM_SCORE).ok(); // ok: only a wish, refused in some containers
+    limit(&policy.limits)?;
+    drop_capabilities()?;
+    rustix::thread::set_no_new_privs(true)
+        .map_err(|e| JailError::Kernel("no_new_privs is refused", e))?;
+    let abi = confine::abi_for(policy);
+    confine::confine(policy, abi)?;
+    for filter in seccomp::filters(policy, abi, own.as_raw_pid())? {
+        seccompiler::apply_filter(&filter)?;
+    }
+    Ok(())
+}
+
+fn limit(limits: &Limits) -> Result<(), JailError> {
+    let wanted = [
+        (Resource::Core, Some(0)),
+        (Resource::Cpu, limits.cpu_secs),
+        (Resource::Fsize, limits.file_bytes),
+        (Resource::Nofile, limits.open_files),
+        (Resource::As, limits.memory_bytes),
+    ];
+    for (resource, value) in wanted {
+        let Some(value) = value else { continue };
+        // Never above what this process has: raising needs a right that it may not have.
+        let value =
+            rustix::process::getrlimit(resource).maximum.map_or(value, |max| max.min(value));
+        let both = Rlimit { current: Some(value), maximum: Some(value) };
+        rustix::process::setrlimit(resource, both)
+            .map_err(|e| JailError::Kernel("a resource limit is refused", e))?;
+    }
+    Ok(())
+}
+
+/// All sets. The bounding set matters for root only, which would get its capabilities back with `exec`.
+fn drop_capabilities() -> Result<(), JailError> {
+    let lost = |e| JailError::Kernel("capabilities cannot be dropped", e);
+    rustix::thread::clear_ambient_capability_set().map_err(lost)?;
+    for number in 0..64 {
+        match rustix::thread::remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(
+            1 << number,
+        )) {
+            Ok(()) => {}
+            Err(Errno::INVAL) => break, // the last one that this kernel knows was the one before
+            Err(Errno::PERM) => break,  // no right to do so, hence nothing to get back
+            Err(error) => return Err(lost(error)),
+        }
+    }
+    let no_root = CapabilitiesSecureBits::NO_ROOT | CapabilitiesSecureBits::NO_ROOT_LOCKED;
+    match rustix::thread::set_capabilities_secure_bits(no_root) {
+        Ok(()) | Err(Errno::PERM) => {} // as above
+        Err(error) => return Err(lost(error)),
+    }
+    let none = CapabilitySets {
+        effective: CapabilitySet::empty(),
+        permitted: CapabilitySet::empty(),
+        inheritable: CapabilitySet::empty(),
+    };
+    rustix::thread::set_capabilities(None, none).map_err(lost)
+}
+
+fn fail(error: &JailError) -> ExitCode {
+    say(&error.to_string());
+    ExitCode::from(NOT_SET_UP)
+}
+
+fn say(text: &str) {
+    writeln!(io::stderr(), "{PREFIX}{text}").ok(); // ok: nobody to tell if this fails
+}

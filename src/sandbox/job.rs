@@ -1,0 +1,208 @@
+//! One started program: how to wait for it, stop it, and what became of it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use serde::Serialize;
+use tokio::sync::Notify;
+
+use super::kill::{self, SessionMark};
+
+/// Why HQ ended a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// A person or the run asked for it.
+    Stopped,
+    /// Its time was up.
+    TimedOut,
+    /// It had too many processes or threads.
+    TooManyProcesses,
+    /// It wrote too much.
+    TooMuchOutput,
+    /// HQ is stopping.
+    Shutdown,
+}
+
+/// How the program's first process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// By itself, with this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+/// What became of a program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct JobEnd {
+    /// How its first process ended.
+    pub outcome: Outcome,
+    /// Why HQ ended it; none when it ended by itself.
+    pub reason: Option<StopReason>,
+    /// Why nothing ran, when the jail could not be set up.
+    pub not_started: Option<String>,
+    /// Processes that it left behind and that were ended with it.
+    pub ended_children: usize,
+    /// Processes that go on, because the command asked for that.
+    pub running_children: usize,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+}
+
+impl JobEnd {
+    /// Whether it ran to its end with code 0.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        self.outcome == Outcome::Code(0) && self.reason.is_none()
+    }
+}
+
+/// A handle on a started program. Dropping it changes nothing.
+#[derive(Clone)]
+pub struct Job(pub(super) Arc<Shared>);
+
+/// What the handle, the waiting thread and the watcher share.
+pub(super) struct Shared {
+    pub(super) mark: SessionMark,
+    pub(super) started: Instant,
+    pub(super) deadline: Option<Instant>,
+    pub(super) files: Vec<PathBuf>,
+    pub(super) output_cap: u64,
+    pub(super) max_processes: usize,
+    pub(super) state: Mutex<State>,
+    /// Held while the session is being ended, so that two ways of ending do not meet.
+    pub(super) ending: Mutex<()>,
+    pub(super) changed: Condvar,
+    pub(super) notify: Notify,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) reason: Option<StopReason>,
+    pub(super) end: Option<JobEnd>,
+    /// Nothing of the session is left; the watcher may forget it.
+    pub(super) empty: bool,
+    pub(super) processes: usize,
+    /// Processes besides the first that were ended so far.
+    pub(super) ended_children: usize,
+}
+
+impl Job {
+    /// The number of its first process, which is also its session's.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.0.mark.session
+    }
+
+    /// What to record, so that a later start of HQ finds what is left of it.
+    #[must_use]
+    pub fn mark(&self) -> &SessionMark {
+        &self.0.mark
+    }
+
+    /// Its end, if it has come.
+    #[must_use]
+    pub fn end(&self) -> Option<JobEnd> {
+        self.0.state.lock().end.clone()
+    }
+
+    /// How many processes its session had when last counted.
+    #[must_use]
+    pub fn processes(&self) -> usize {
+        self.0.state.lock().processes
+    }
+
+    /// Waits for its end. May be dropped and called again.
+    pub async fn wait(&self) -> JobEnd {
+        loop {
+            // Registered before the look, so that an end in between is not missed.
+            let mut notified = std::pin::pin!(self.0.notify.notified());
+            notified.as_mut().enable();
+            if let Some(end) = self.end() {
+                return end;
+            }
+            notified.await;
+        }
+    }
+
+    /// Waits for its end for at most this long; none when it still runs.
+    pub async fn wait_for(&self, time: Duration) -> Option<JobEnd> {
+        tokio::time::timeout(time, self.wait()).await.ok()
+    }
+
+    /// Waits for its end in a thread that may block.
+    #[must_use]
+    pub fn wait_blocking(&self) -> JobEnd {
+        let mut state = self.0.state.lock();
+        loop {
+            if let Some(end) = &state.end {
+                return end.clone();
+            }
+            self.0.changed.wait(&mut state);
+        }
+    }
+
+    /// Ends the program with everything that it started: asks, and kills what is left after 700 ms. Returns at once;
+    /// the end comes through [`Job::wait`]. The first reason given is kept.
+    pub fn stop(&self, reason: StopReason) {
+        {
+            let mut state = self.0.state.lock();
+            if state.empty || state.reason.is_some() {
+                return;
+            }
+            state.reason = Some(reason);
+        }
+        let shared = Arc::clone(&self.0);
+        let grace = match reason {
+            StopReason::TooManyProcesses => Duration::ZERO,
+            _ => kill::GRACE,
+        };
+        let work = move || shared.end_session(grace);
+        if let Err(error) = thread::Builder::new()
+            .name("hq-stop".into())
+            .stack_size(super::spawn::STACK)
+            .spawn(work)
+        {
+            tracing::warn!(job.pid = self.pid(), "no thread to stop a program gently: {error}");
+            self.0.end_session(Duration::ZERO);
+        }
+    }
+}
+
+impl Shared {
+    /// Ends what is there of the session and notes that nothing is left.
+    pub(super) fn end_session(&self, grace: Duration) {
+        let _ending = self.ending.lock();
+        let ended = if grace.is_zero() {
+            kill::end(&self.mark, kill::PATIENCE)
+        } else {
+            kill::stop(&self.mark, grace)
+        };
+        if 0 < ended.left {
+            tracing::error!(
+                job.pid = self.mark.session,
+                "{} processes of session {} cannot be ended",
+                ended.left,
+                self.mark.session
+            );
+        }
+        let mut state = self.state.lock();
+        // Before the end of the first process is known, the session is not empty for good.
+        state.empty = state.end.is_some() && ended.left == 0;
+        state.ended_children += ended.ended - usize::from(ended.first && 0 < ended.ended);
+    }
+
+    pub(super) fn finish(&self, end: JobEnd) {
+        let mut state = self.state.lock();
+        state.empty = end.running_children == 0;
+        state.end = Some(end);
+        drop(state);
+        self.changed.notify_all();
+        self.notify.notify_waiters();
+    }
+}

@@ -1,0 +1,203 @@
+//! Ends a whole session: every process that a program started, whatever group it moved to. All groups are stopped
+//! first, so that nobody forks while others are killed, and it is looked again until none is left.
+//!
+//! These functions block for as long as they need; call them from a thread of their own.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal};
+use serde::{Deserialize, Serialize};
+
+use super::procfs::{self, Stat};
+
+/// How long a program that is asked to stop may take.
+pub const GRACE: Duration = Duration::from_millis(700);
+/// How long killing is repeated before the rest is reported as not endable (stuck in the kernel).
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Names one session for good, even after its first process ended and after a restart of HQ. Recorded with the job.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SessionMark {
+    /// The session's number: that of its first process.
+    pub session: i32,
+    /// When that process was started, in clock ticks since the host was.
+    pub started: u64,
+    /// Which start of the host that was.
+    pub boot: String,
+}
+
+impl SessionMark {
+    /// The mark of the session that this process leads or will lead.
+    pub fn of(pid: i32) -> io::Result<Self> {
+        let stat = procfs::stat(pid)?;
+        Ok(Self { session: pid, started: stat.started, boot: procfs::boot_id()? })
+    }
+
+    /// Its living processes.
+    #[must_use]
+    pub fn members(&self) -> Vec<Stat> {
+        match procfs::boot_id() {
+            Ok(boot) if boot == self.boot => self.among(&procfs::all()),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Its living processes among those found in `/proc`.
+    ///
+    /// A number is not given again while a session of it lives. So if its first process is still there, it tells
+    /// by its start whether the session is ours; if it is gone, only processes that carry the marks of our jail and
+    /// are younger count.
+    #[must_use]
+    pub fn among(&self, all: &[Stat]) -> Vec<Stat> {
+        let first = all.iter().find(|p| p.pid == self.session);
+        if first.is_some_and(|p| p.started != self.started) {
+            return Vec::new();
+        }
+        all.iter()
+            .filter(|p| p.session == self.session && !p.is_gone())
+            .filter(|p| first.is_some() || (self.started <= p.started && procfs::is_jailed(p.pid)))
+            .copied()
+            .collect()
+    }
+}
+
+/// What ending a session did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Ended {
+    /// Processes that were found and are gone.
+    pub ended: usize,
+    /// Whether the session's first process was one of them.
+    pub first: bool,
+    /// Processes that could not be ended.
+    pub left: usize,
+}
+
+/// Asks every process to end, and ends those that have not after the grace time.
+pub fn stop(mark: &SessionMark, grace: Duration) -> Ended {
+    let begun = Instant::now();
+    let mut seen = BTreeSet::new();
+    let mut asked = BTreeSet::new();
+    loop {
+        let members = mark.members();
+        if members.is_empty() {
+            return result(mark, &seen, 0);
+        }
+        seen.extend(members.iter().map(|p| p.pid));
+        if grace <= begun.elapsed() {
+            break;
+        }
+        for group in groups(&members) {
+            // Once each: a handler that tidies up is not interrupted again.
+            if asked.insert(group) {
+                signal(group, Signal::TERM);
+                signal(group, Signal::CONT);
+            }
+        }
+        pause();
+    }
+    end_seen(mark, PATIENCE, seen)
+}
+
+/// Ends every process at once.
+pub fn end(mark: &SessionMark, patience: Duration) -> Ended {
+    end_seen(mark, patience, BTreeSet::new())
+}
+
+/// Ends what former runs of the program left behind.
+pub fn clean_up(marks: &[SessionMark]) -> Ended {
+    marks.iter().map(|mark| end(mark, PATIENCE)).fold(Ended::default(), |sum, one| Ended {
+        ended: sum.ended + one.ended,
+        first: sum.first || one.first,
+        left: sum.left + one.left,
+    })
+}
+
+fn end_seen(mark: &SessionMark, patience: Duration, mut seen: BTreeSet<i32>) -> Ended {
+    let begun = Instant::now();
+    loop {
+        let members = mark.members();
+        if members.is_empty() {
+            return result(mark, &seen, 0);
+        }
+        seen.extend(members.iter().map(|p| p.pid));
+        let groups = groups(&members);
+        for group in &groups {
+            signal(*group, Signal::STOP);
+        }
+        for group in &groups {
+            signal(*group, Signal::KILL);
+        }
+        if patience <= begun.elapsed() {
+            return result(mark, &seen, members.len());
+        }
+        pause();
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "`/proc` has no event to wait for; ends after PATIENCE"
+)]
+fn pause() {
+    thread::sleep(PAUSE);
+}
+
+fn result(mark: &SessionMark, seen: &BTreeSet<i32>, left: usize) -> Ended {
+    let first = seen.contains(&mark.session);
+    Ended { ended: seen.len().saturating_sub(left), first, left }
+}
+
+fn groups(members: &[Stat]) -> BTreeSet<i32> {
+    members.iter().map(|p| p.group).filter(|group| 1 < *group).collect()
+}
+
+fn signal(group: i32, signal: Signal) {
+    if let Some(group) = Pid::from_raw(group) {
+        // ok: whoever is gone needs no signal, and whoever is left is found on the next look
+        rustix::process::kill_process_group(group, signal).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process(pid: i32, session: i32, started: u64, state: char) -> Stat {
+        Stat { pid, state, parent: 1, group: session, session, threads: 1, started }
+    }
+
+    #[test]
+    fn a_number_that_was_given_again_is_not_our_session() {
+        let mark = SessionMark { session: 50, started: 1000, boot: "b".into() };
+        let theirs = [process(50, 50, 2000, 'S'), process(51, 50, 2001, 'S')];
+        assert!(mark.among(&theirs).is_empty());
+    }
+
+    #[test]
+    fn a_process_that_has_ended_does_not_count() {
+        let mark = SessionMark { session: 50, started: 1000, boot: "b".into() };
+        let ours =
+            [process(50, 50, 1000, 'Z'), process(51, 50, 1001, 'S'), process(52, 7, 1001, 'S')];
+        assert_eq!(mark.among(&ours), [ours[1]]);
+    }
+
+    #[test]
+    fn without_its_first_process_only_jailed_ones_count() {
+        let me = procfs::stat(rustix::process::getpid().as_raw_pid()).unwrap();
+        let mark = SessionMark { session: 50, started: 0, boot: "b".into() };
+        assert!(mark.among(&[Stat { session: 50, ..me }]).is_empty());
+    }
+
+    #[test]
+    fn a_mark_of_an_earlier_start_of_the_host_names_nobody() {
+        let me = rustix::process::getpid().as_raw_pid();
+        let mark = SessionMark { boot: "before".into(), ..SessionMark::of(me).unwrap() };
+        assert!(mark.members().is_empty());
+        assert_eq!(clean_up(&[mark]), Ended::default());
+    }
+}

@@ -1,0 +1,324 @@
+//! What the jail really does on this host, found out by trying: the self-test behind `hq doctor sandbox`.
+
+use std::fs;
+use std::io;
+use std::net::{TcpListener, UdpSocket};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::SandboxError;
+use super::confine;
+use super::job::Outcome;
+use super::output;
+use super::policy::{Network, Policy, WithoutLandlock};
+use super::probe::{self, Attempts, Check, Finding};
+use super::spawn::{Command, Output, Spawner};
+
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How well programs are confined on this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overall {
+    /// Files are not kept apart: a program can do what HQ can.
+    None,
+    /// Files are kept apart; signals or ports less finely than they could be.
+    Coarse,
+    /// Everything that was tried was refused.
+    Strong,
+}
+
+/// What one line of the report says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It is as it should be.
+    Held,
+    /// It is less exact than on a newer kernel.
+    Coarse,
+    /// It is not as it should be.
+    Broken,
+    /// Known and the same on every host.
+    Limit,
+}
+
+/// One line of the report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// What was tried; none for a remark.
+    pub check: Option<Check>,
+    /// How it went.
+    pub verdict: Verdict,
+    /// The same for a person.
+    pub text: String,
+}
+
+/// The report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Posture {
+    /// In one word.
+    pub overall: Overall,
+    /// The Landlock ABI in use; 0 for none.
+    pub landlock_abi: u8,
+    /// Whether programs are started at all.
+    pub starts: bool,
+    /// What was tried, and remarks.
+    pub lines: Vec<Line>,
+}
+
+/// What to test.
+#[derive(Clone, Debug)]
+pub struct SelfTest {
+    /// HQ's data folder; the test works in a new folder below it and removes it.
+    pub data: PathBuf,
+    /// The master key, if it is a file.
+    pub master_key: Option<PathBuf>,
+    /// What a person chose for a host without Landlock.
+    pub without_landlock: WithoutLandlock,
+    /// Pretends an older kernel; for tests.
+    pub landlock_ceiling: Option<u8>,
+}
+
+impl SelfTest {
+    /// Runs two programs in the jail, without and with network, and reports what they could do. Blocks for about a
+    /// tenth of a second; not for async code.
+    pub fn run(&self, spawner: &Spawner) -> Result<Posture, SandboxError> {
+        let stage = Stage::set(&self.data).map_err(SandboxError::Posture)?;
+        let abi = confine::landlock_abi().min(self.landlock_ceiling.unwrap_or(u8::MAX));
+        let mut lines = Vec::new();
+        match self.attempt(spawner, &stage, "off", Network::Off)? {
+            Ok(findings) => lines.extend(findings.iter().map(judge)),
+            Err(why) => {
+                let text = format!("Programs are not started: {why}.");
+                let line = Line { check: None, verdict: Verdict::Broken, text };
+                return Ok(Posture {
+                    overall: Overall::None,
+                    landlock_abi: abi,
+                    starts: false,
+                    lines: vec![line],
+                });
+            }
+        }
+        // A port where nobody of ours listens: the real one must stay out of reach.
+        let other_port = if stage.port == 1 { 2 } else { 1 };
+        if let Ok(findings) =
+            self.attempt(spawner, &stage, "on", Network::to_ports([other_port]))?
+        {
+            lines.push(ports(&findings));
+        }
+        lines.push(signals(abi));
+        if rustix::process::geteuid().is_root() {
+            lines.push(Line {
+                check: None,
+                verdict: Verdict::Limit,
+                text: "HQ runs as root. Programs lose its special rights, but run HQ as a user of \
+                       its own all the same."
+                    .into(),
+            });
+        }
+        Ok(Posture { overall: overall(&lines), landlock_abi: abi, starts: true, lines })
+    }
+
+    /// The findings of one run, or why the program did not start.
+    fn attempt(
+        &self,
+        spawner: &Spawner,
+        stage: &Stage,
+        name: &str,
+        network: Network,
+    ) -> Result<Result<Vec<Finding>, String>, SandboxError> {
+        let program = fs::read_link(spawner.program()).unwrap_or_else(|_| spawner.program().into());
+        let agent = stage.root.join("agent");
+        let mut policy = Policy::for_agent(&agent, &agent, &self.data);
+        policy.readable.push(program.clone());
+        policy.network = network;
+        policy.without_landlock = self.without_landlock;
+        policy.landlock_ceiling = self.landlock_ceiling;
+        let attempts =
+            serde_json::to_string(&stage.attempts(self)).map_err(SandboxError::Policy)?;
+        let (out, error) = (stage.root.join(format!("{name}.out")), stage.root.join(name));
+        let mut command = Command::new(program, policy);
+        command.args = vec![probe::ARGUMENT.into(), attempts.into()];
+        command.stdout = Output::File(out.clone());
+        command.stderr = Output::File(error.clone());
+        command.timeout = Some(TIMEOUT);
+        let end = spawner.spawn_blocking(command)?.job.wait_blocking();
+        if let Some(why) = end.not_started {
+            return Ok(Err(why));
+        }
+        let text = fs::read(&out).map_err(SandboxError::Posture)?;
+        match serde_json::from_slice(&text) {
+            Ok(findings) if end.outcome == Outcome::Code(0) => Ok(Ok(findings)),
+            _ => {
+                let said = output::tail(&error, 400).unwrap_or_default(); // ok: only a hint
+                Ok(Err(format!("the test program ended with {:?} {}", end.outcome, said.text())))
+            }
+        }
+    }
+}
+
+/// The props of a test; removed at its end.
+struct Stage {
+    root: PathBuf,
+    tcp: TcpListener,
+    udp: UdpSocket,
+    port: u16,
+    _unix: Option<UnixListener>,
+}
+
+impl Stage {
+    fn set(data: &Path) -> io::Result<Self> {
+        let root = (0..100)
+            .map(|n| data.join(format!("sandbox-test-{}-{n}", process::id())))
+            .find(|path| fs::create_dir(path).is_ok())
+            .ok_or_else(|| {
+                io::Error::other(format!("no folder can be made in {}", data.display()))
+            })?;
+        fs::create_dir(root.join("agent"))?;
+        fs::create_dir(root.join("other"))?;
+        fs::write(root.join("other/notes.md"), "private")?;
+        fs::write(root.join("key"), "stand-in")?;
+        fs::write(root.join("mode"), "")?;
+        let tcp = TcpListener::bind("127.0.0.1:0")?;
+        let port = tcp.local_addr()?.port();
+        let udp = UdpSocket::bind("127.0.0.1:0")?;
+        // The path may be too long for a socket; then nobody listens, and the attempt fails as it should.
+        let unix = UnixListener::bind(root.join("s")).ok();
+        Ok(Self { root, tcp, udp, port, _unix: unix })
+    }
+
+    fn attempts(&self, test: &SelfTest) -> Attempts {
+        let nowhere = ([127, 0, 0, 1], 9).into();
+        Attempts {
+            key: test.master_key.clone().unwrap_or_else(|| self.root.join("key")),
+            data: test.data.clone(),
+            other: self.root.join("other/notes.md"),
+            outside: self.root.join("outside"),
+            mode: self.root.join("mode"),
+            own: self.root.join("agent/own"),
+            tcp: self.tcp.local_addr().unwrap_or(nowhere),
+            udp: self.udp.local_addr().unwrap_or(nowhere),
+            unix: self.root.join("s"),
+            server: process::id().cast_signed(),
+        }
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.root) {
+            tracing::warn!("the folder {} of a self-test is left: {error}", self.root.display());
+        }
+    }
+}
+
+fn judge(finding: &Finding) -> Line {
+    let what = match finding.check {
+        Check::WriteOwn => "write in its own folder",
+        Check::ReadKey => "read the master key",
+        Check::ListData => "list HQ's data folder",
+        Check::ReadOther => "read another agent's files",
+        Check::WriteOutside => "write outside of its folder",
+        Check::ServerRoot => "reach the key through the server's entry in /proc",
+        Check::OwnRoot => "reach the key through its own entry in /proc",
+        Check::ServerEnvironment => "read the server's environment",
+        Check::ConnectTcp => "connect to another host (TCP) with network off",
+        Check::SendUdp => "send to another host (UDP) with network off",
+        Check::ConnectUnix => "talk to local services of this user (Unix sockets)",
+        Check::SignalServer => "signal the server",
+        Check::SignalAll => "signal everything at once",
+        Check::KeepRights => "keep or regain special rights",
+        Check::ChangeMode => "change the mode (not the content) of HQ's files",
+    };
+    let worked = finding.refused.is_none();
+    let verdict = match (finding.check, worked) {
+        (Check::WriteOwn, true) => Verdict::Held,
+        (Check::WriteOwn, false) => Verdict::Broken,
+        (Check::ChangeMode, true) => Verdict::Limit,
+        (_, true) => Verdict::Broken,
+        (_, false) => Verdict::Held,
+    };
+    let can = if worked { "can" } else { "cannot" };
+    Line { check: Some(finding.check), verdict, text: format!("A program {can} {what}.") }
+}
+
+fn ports(findings: &[Finding]) -> Line {
+    let reached = findings.iter().any(|f| f.check == Check::ConnectTcp && f.refused.is_none());
+    let (verdict, text) = if reached {
+        (
+            Verdict::Coarse,
+            "With network on, a program can reach every port; this kernel cannot tell ports apart.",
+        )
+    } else {
+        (
+            Verdict::Held,
+            "With network on, a program reaches with TCP only the ports that its policy names.",
+        )
+    };
+    Line { check: None, verdict, text: text.into() }
+}
+
+fn signals(abi: u8) -> Line {
+    let (verdict, text) = if confine::SCOPES <= abi {
+        (Verdict::Held, "Signals stay among the processes of one command.")
+    } else {
+        (
+            Verdict::Coarse,
+            "Signals: coarse. A program may signal only its own process group, so some programs \
+             cannot stop their own helpers.",
+        )
+    };
+    Line { check: None, verdict, text: text.into() }
+}
+
+fn overall(lines: &[Line]) -> Overall {
+    let files = [
+        Check::WriteOwn,
+        Check::ReadKey,
+        Check::ListData,
+        Check::ReadOther,
+        Check::WriteOutside,
+        Check::ServerRoot,
+        Check::OwnRoot,
+        Check::KeepRights,
+    ];
+    let broken = |line: &&Line| line.verdict == Verdict::Broken;
+    if lines.iter().filter(broken).any(|l| l.check.is_none_or(|check| files.contains(&check))) {
+        Overall::None
+    } else if lines.iter().any(|l| matches!(l.verdict, Verdict::Broken | Verdict::Coarse)) {
+        Overall::Coarse
+    } else {
+        Overall::Strong
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(check: Check, refused: bool) -> Finding {
+        Finding { check, refused: refused.then(|| "permission denied".into()) }
+    }
+
+    #[test]
+    fn a_readable_key_is_no_sandbox_and_a_reachable_port_a_coarse_one() {
+        let key = judge(&finding(Check::ReadKey, false));
+        assert_eq!(key.text, "A program can read the master key.");
+        assert_eq!(overall(&[key]), Overall::None);
+        let tcp = judge(&finding(Check::ConnectTcp, false));
+        assert_eq!(overall(&[tcp]), Overall::Coarse);
+        assert_eq!(overall(&[signals(5)]), Overall::Coarse);
+        let fine = judge(&finding(Check::ReadKey, true));
+        assert_eq!(overall(&[fine, signals(6)]), Overall::Strong);
+    }
+
+    #[test]
+    fn what_must_work_counts_when_it_does_not() {
+        assert_eq!(overall(&[judge(&finding(Check::WriteOwn, true))]), Overall::None);
+        assert_eq!(overall(&[judge(&finding(Check::WriteOwn, false))]), Overall::Strong);
+    }
+}

@@ -1,0 +1,108 @@
+//! What `/proc` says about processes: the few fields that finding and ending a session needs.
+
+use std::fs;
+use std::io;
+
+/// One process as `/proc/<pid>/stat` shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Its number.
+    pub pid: i32,
+    /// One letter: running, sleeping, stopped, zombie.
+    pub state: char,
+    /// Its parent.
+    pub parent: i32,
+    /// Its process group.
+    pub group: i32,
+    /// Its session.
+    pub session: i32,
+    /// Its threads.
+    pub threads: usize,
+    /// When it was started, in clock ticks since the host was.
+    pub started: u64,
+}
+
+impl Stat {
+    /// Whether it has ended and only waits to be collected.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        matches!(self.state, 'Z' | 'X')
+    }
+}
+
+/// Reads one process; an error when there is none of this number.
+pub fn stat(pid: i32) -> io::Result<Stat> {
+    let text = fs::read(format!("/proc/{pid}/stat"))?;
+    parse(&text).ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat cannot be understood"))
+    })
+}
+
+/// All processes of the host that can be seen. Those that end while we look are left out.
+#[must_use]
+pub fn all() -> Vec<Stat> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(|pid| stat(pid).ok()) // ok: a process that ended in between is not there
+        .collect()
+}
+
+/// Whether this process carries the marks of our jail, which it cannot take off: no new privileges, and at least
+/// the two filters. The server's local socket asks this to keep jailed programs out.
+#[must_use]
+pub fn is_jailed(pid: i32) -> bool {
+    let Ok(text) = fs::read_to_string(format!("/proc/{pid}/status")) else { return false };
+    let value = |name: &str| {
+        text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u32>().ok())
+    };
+    // Kernels before 5.9 do not count filters.
+    value("NoNewPrivs:") == Some(1)
+        && value("Seccomp:") == Some(2)
+        && value("Seccomp_filters:").is_none_or(|n| 2 <= n)
+}
+
+/// A name for this start of the host: clock ticks mean something only together with it.
+pub fn boot_id() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
+/// The name of a program may hold spaces and brackets, so fields are counted from the last bracket.
+fn parse(text: &[u8]) -> Option<Stat> {
+    let open = text.iter().position(|b| *b == b'(')?;
+    let close = text.iter().rposition(|b| *b == b')')?;
+    let pid = std::str::from_utf8(&text[..open]).ok()?.trim().parse().ok()?;
+    let rest: Vec<&str> =
+        std::str::from_utf8(&text[close + 1..]).ok()?.split_whitespace().collect();
+    Some(Stat {
+        pid,
+        state: rest.first()?.chars().next()?,
+        parent: rest.get(1)?.parse().ok()?,
+        group: rest.get(2)?.parse().ok()?,
+        session: rest.get(3)?.parse().ok()?,
+        threads: rest.get(17)?.parse().ok()?,
+        started: rest.get(19)?.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_named_like_a_stat_line_does_not_move_the_fields() {
+        let line = b"77 (a) R 1 2 (b) S 5 70 69 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 3 0 12345 0 0";
+        let stat = parse(line).unwrap();
+        assert_eq!((stat.pid, stat.state, stat.parent), (77, 'S', 5));
+        assert_eq!((stat.group, stat.session, stat.threads, stat.started), (70, 69, 3, 12345));
+    }
+
+    #[test]
+    fn this_process_is_found_and_is_not_jailed() {
+        let me = rustix::process::getpid().as_raw_pid();
+        assert!(all().iter().any(|p| p.pid == me && !p.is_gone()));
+        assert!(!is_jailed(me));
+        assert!(!boot_id().unwrap().is_empty());
+    }
+}

@@ -1,0 +1,335 @@
+//! System calls that a jailed program does not get. What Landlock cannot judge (it knows files, ports and signals)
+//! is refused here by number and plain arguments; a filter cannot look behind pointers.
+//!
+//! A filter has one answer, so two are stacked: "not permitted" for what is forbidden, "does not exist" for the two
+//! calls whose arguments are hidden behind a pointer and for which every program has an older form.
+
+use std::collections::BTreeMap;
+
+use seccompiler::{
+    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
+    SeccompFilter, SeccompRule, TargetArch,
+};
+
+use super::confine;
+use super::policy::{Network, Policy};
+
+#[cfg(target_arch = "x86_64")]
+const ARCH: TargetArch = TargetArch::x86_64;
+#[cfg(target_arch = "aarch64")]
+const ARCH: TargetArch = TargetArch::aarch64;
+
+/// Calls that no tool of an agent needs: other processes' memory, mounts and namespaces, the kernel's own state,
+/// and interfaces with a history of holes.
+const REFUSED: &[i64] = &[
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_process_madvise,
+    libc::SYS_process_mrelease,
+    libc::SYS_kcmp,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_pivot_root,
+    libc::SYS_chroot,
+    libc::SYS_move_mount,
+    libc::SYS_open_tree,
+    libc::SYS_fsopen,
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_fspick,
+    libc::SYS_mount_setattr,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_quotactl,
+    libc::SYS_quotactl_fd,
+    libc::SYS_unshare,
+    libc::SYS_setns,
+    libc::SYS_bpf,
+    libc::SYS_perf_event_open,
+    libc::SYS_keyctl,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_userfaultfd,
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    libc::SYS_fanotify_init,
+    libc::SYS_fanotify_mark,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_kexec_load,
+    libc::SYS_kexec_file_load,
+    libc::SYS_reboot,
+    libc::SYS_syslog,
+    libc::SYS_acct,
+    libc::SYS_vhangup,
+    libc::SYS_sethostname,
+    libc::SYS_setdomainname,
+    libc::SYS_settimeofday,
+    libc::SYS_clock_settime,
+    libc::SYS_adjtimex,
+    libc::SYS_clock_adjtime,
+    libc::SYS_lookup_dcookie,
+    libc::SYS_nfsservctl,
+    // The session id is how everything that a program started is found again.
+    libc::SYS_setsid,
+];
+
+#[cfg(target_arch = "x86_64")]
+const REFUSED_HERE: &[i64] =
+    &[libc::SYS_iopl, libc::SYS_ioperm, libc::SYS_modify_ldt, libc::SYS_uselib];
+#[cfg(target_arch = "aarch64")]
+const REFUSED_HERE: &[i64] = &[];
+
+const NAMESPACES: &[i32] = &[
+    libc::CLONE_NEWNS,
+    libc::CLONE_NEWCGROUP,
+    libc::CLONE_NEWUTS,
+    libc::CLONE_NEWIPC,
+    libc::CLONE_NEWUSER,
+    libc::CLONE_NEWPID,
+    libc::CLONE_NEWNET,
+];
+
+/// The second set of numbers of x86-64, for 32-bit pointers, is the same calls with this bit.
+#[cfg(target_arch = "x86_64")]
+const X32: i64 = 0x4000_0000;
+
+/// The same on every architecture, but not known for all of them yet.
+const FCHMODAT2: i64 = 452;
+/// The number -1 as the lower half of an argument.
+const MINUS_ONE: u64 = 0xffff_ffff;
+const TIOCSTI: u64 = 0x5412;
+const TIOCLINUX: u64 = 0x541c;
+const SOCK_TYPE: u64 = 0xf;
+const SET_ID: [u64; 2] = [libc::S_ISUID as u64, libc::S_ISGID as u64];
+
+/// The filters of a policy, in the order in which they are put in force. `own` is this process, the first of its
+/// session and of its process group.
+pub fn filters(policy: &Policy, abi: u8, own: i32) -> Result<[BpfProgram; 2], BackendError> {
+    let mut rules = Rules::default();
+    for call in REFUSED.iter().chain(REFUSED_HERE) {
+        rules.refuse(*call);
+    }
+    // Calls that have a number of their own for 32-bit pointers.
+    #[cfg(target_arch = "x86_64")]
+    for call in 512..548 {
+        rules.refuse(call | X32);
+    }
+    for flag in NAMESPACES {
+        let flag = u64::from(flag.unsigned_abs());
+        rules.refuse_if(libc::SYS_clone, &[bits(0, flag)])?;
+    }
+    others(&mut rules)?;
+    signals(&mut rules, abi, own)?;
+    set_id_files(&mut rules)?;
+    sockets(&mut rules, policy, abi)?;
+    let refused = compile(rules.0, libc::EPERM)?;
+
+    // `clone3` and `openat2` keep their flags behind a pointer.
+    let mut absent = Rules::default();
+    absent.refuse(libc::SYS_clone3);
+    absent.refuse(libc::SYS_openat2);
+    Ok([refused, compile(absent.0, libc::ENOSYS)?])
+}
+
+/// Calls that reach another process of the same user by its number. Zero means the caller itself.
+fn others(rules: &mut Rules) -> Result<(), BackendError> {
+    for call in [
+        libc::SYS_prlimit64,
+        libc::SYS_sched_setaffinity,
+        libc::SYS_sched_setattr,
+        libc::SYS_sched_setparam,
+        libc::SYS_sched_setscheduler,
+    ] {
+        rules.refuse_if(call, &[not(0, 0)])?;
+    }
+    // First which kind of target (a process; a group or all of a user never), then which one.
+    for (call, process) in [(libc::SYS_setpriority, 0), (libc::SYS_ioprio_set, 1)] {
+        rules.refuse_if(call, &[not(0, process)])?;
+        rules.refuse_if(call, &[not(1, 0)])?;
+    }
+    // Typing into a terminal that somebody else reads.
+    rules.refuse_if(libc::SYS_ioctl, &[is(1, TIOCSTI)])?;
+    rules.refuse_if(libc::SYS_ioctl, &[is(1, TIOCLINUX)])
+}
+
+/// Never a signal to everything at once; and where Landlock does not keep signals inside the jail, only to the own
+/// process group, whose number every descendant knows.
+fn signals(rules: &mut Rules, abi: u8, own: i32) -> Result<(), BackendError> {
+    rules.refuse_if(libc::SYS_kill, &[is(0, MINUS_ONE)])?;
+    if confine::SCOPES <= abi {
+        return Ok(());
+    }
+    let own = u64::from(own.unsigned_abs());
+    let group = MINUS_ONE - own + 1;
+    rules.refuse_if(libc::SYS_kill, &[not(0, 0), not(0, own), not(0, group)])?;
+    for call in [
+        libc::SYS_tkill,
+        libc::SYS_pidfd_send_signal,
+        libc::SYS_rt_sigqueueinfo,
+        libc::SYS_rt_tgsigqueueinfo,
+    ] {
+        rules.refuse(call);
+    }
+    // Some run-time libraries wake their own threads with SIGURG; by default it does nothing to others.
+    let urgent = u64::from(libc::SIGURG.unsigned_abs());
+    rules.refuse_if(libc::SYS_tgkill, &[not(0, own), not(2, urgent)])
+}
+
+/// No file that runs with its owner's rights: HQ may run as root, and somebody else could start it outside.
+fn set_id_files(rules: &mut Rules) -> Result<(), BackendError> {
+    let create = u64::from(libc::O_CREAT.unsigned_abs());
+    let unnamed = u64::from((libc::O_TMPFILE & !libc::O_DIRECTORY).unsigned_abs());
+    for bit in SET_ID {
+        rules.refuse_if(libc::SYS_fchmod, &[bits(1, bit)])?;
+        rules.refuse_if(libc::SYS_fchmodat, &[bits(2, bit)])?;
+        rules.refuse_if(FCHMODAT2, &[bits(2, bit)])?;
+        rules.refuse_if(libc::SYS_mknodat, &[bits(2, bit)])?;
+        rules.refuse_if(libc::SYS_openat, &[bits(2, create), bits(3, bit)])?;
+        rules.refuse_if(libc::SYS_openat, &[bits(2, unnamed), bits(3, bit)])?;
+        #[cfg(target_arch = "x86_64")]
+        {
+            rules.refuse_if(libc::SYS_chmod, &[bits(1, bit)])?;
+            rules.refuse_if(libc::SYS_creat, &[bits(1, bit)])?;
+            rules.refuse_if(libc::SYS_mknod, &[bits(1, bit)])?;
+            rules.refuse_if(libc::SYS_open, &[bits(1, create), bits(2, bit)])?;
+            rules.refuse_if(libc::SYS_open, &[bits(1, unnamed), bits(2, bit)])?;
+        }
+    }
+    Ok(())
+}
+
+/// `socketpair` is always allowed: it only reaches what one has started oneself.
+fn sockets(rules: &mut Rules, policy: &Policy, abi: u8) -> Result<(), BackendError> {
+    let [unix, inet, inet6, netlink] =
+        [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK]
+            .map(|family| u64::from(family.unsigned_abs()));
+    let mut allowed = Vec::new();
+    if policy.unix_sockets || confine::UNIX_SOCKETS <= abi {
+        allowed.push(unix);
+    }
+    if let Network::On(_) = policy.network {
+        allowed.extend([inet, inet6, netlink]);
+        for family in [inet, inet6] {
+            let [tcp, udp] =
+                [libc::IPPROTO_TCP, libc::IPPROTO_UDP].map(|p| u64::from(p.unsigned_abs()));
+            // Landlock's ports are TCP's: other protocols (MPTCP, SCTP) would go past them.
+            rules.refuse_if(
+                libc::SYS_socket,
+                &[is(0, family), not(2, 0), not(2, tcp), not(2, udp)],
+            )?;
+            let raw = u64::from(libc::SOCK_RAW.unsigned_abs());
+            rules.refuse_if(libc::SYS_socket, &[is(0, family), masked(1, SOCK_TYPE, raw)])?;
+        }
+        // Of the kernel's own services only the list of addresses and routes.
+        rules.refuse_if(libc::SYS_socket, &[is(0, netlink), not(2, 0)])?;
+    }
+    if allowed.is_empty() {
+        rules.refuse(libc::SYS_socket);
+        return Ok(());
+    }
+    let none_of: Vec<Test> = allowed.iter().map(|family| not(0, *family)).collect();
+    rules.refuse_if(libc::SYS_socket, &none_of)
+}
+
+/// One test of one argument; a rule is a list of tests that all hold.
+struct Test {
+    argument: u8,
+    op: SeccompCmpOp,
+    value: u64,
+}
+
+fn is(argument: u8, value: u64) -> Test {
+    Test { argument, op: SeccompCmpOp::Eq, value }
+}
+
+fn not(argument: u8, value: u64) -> Test {
+    Test { argument, op: SeccompCmpOp::Ne, value }
+}
+
+fn masked(argument: u8, mask: u64, value: u64) -> Test {
+    Test { argument, op: SeccompCmpOp::MaskedEq(mask), value }
+}
+
+fn bits(argument: u8, value: u64) -> Test {
+    masked(argument, value, value)
+}
+
+/// Call number to the rules that refuse it; no rule means always.
+#[derive(Default)]
+struct Rules(BTreeMap<i64, Vec<SeccompRule>>);
+
+impl Rules {
+    fn refuse(&mut self, call: i64) {
+        for number in numbers(call) {
+            self.0.insert(number, Vec::new());
+        }
+    }
+
+    fn refuse_if(&mut self, call: i64, tests: &[Test]) -> Result<(), BackendError> {
+        for number in numbers(call) {
+            let conditions = tests
+                .iter()
+                .map(|test| {
+                    // All tested arguments are 32 bits wide; what stands above them is noise.
+                    SeccompCondition::new(
+                        test.argument,
+                        SeccompCmpArgLen::Dword,
+                        test.op.clone(),
+                        test.value,
+                    )
+                })
+                .collect::<Result<Vec<_>, _>>()?;
+            self.0.entry(number).or_default().push(SeccompRule::new(conditions)?);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn numbers(call: i64) -> [i64; 2] {
+    [call, call | X32]
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn numbers(call: i64) -> [i64; 1] {
+    [call]
+}
+
+fn compile(rules: BTreeMap<i64, Vec<SeccompRule>>, error: i32) -> Result<BpfProgram, BackendError> {
+    SeccompFilter::new(
+        rules,
+        SeccompAction::Allow,
+        SeccompAction::Errno(error.unsigned_abs()),
+        ARCH,
+    )?
+    .try_into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_policy_compiles_to_filters_that_the_kernel_takes() {
+        let mut policy = Policy::for_agent(Path::new("/a"), Path::new("/s"), Path::new("/d"));
+        for network in [Network::Off, Network::to_ports([443])] {
+            policy.network = network;
+            for abi in 0..=9 {
+                for unix in [false, true] {
+                    policy.unix_sockets = unix;
+                    let [refused, absent] = filters(&policy, abi, 4321).unwrap();
+                    assert!(200 < refused.len() && refused.len() < 4096, "{}", refused.len());
+                    assert!(!absent.is_empty());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,459 @@
+//! Starts programs in the jail. One thread does it for the whole life of the server, because the signal that ends
+//! a program when its parent dies follows the thread that started it: a thread of a pool may end at any time.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{self, Child, ChildStderr, ChildStdin, ChildStdout, Stdio};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitId, WaitIdOptions};
+use tokio::sync::{Notify, oneshot};
+
+use super::SandboxError;
+use super::jail;
+use super::job::{Job, JobEnd, Outcome, Shared, State, StopReason};
+use super::kill::{self, SessionMark};
+use super::policy::Policy;
+use super::watch::Watch;
+
+/// The program that HQ starts as its helper: itself.
+pub const OWN_PROGRAM: &str = "/proc/self/exe";
+
+/// Stack of the small threads of this module.
+pub(super) const STACK: usize = 256 * 1024;
+
+/// Variables that act on the helper while it is not confined yet.
+const FORBIDDEN: &[&str] = &["LD_", "DYLD_", "GLIBC_TUNABLES", "GCONV_PATH"];
+
+/// A program to start.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// A path, or a name that is looked up in the `PATH` of `env`.
+    pub program: OsString,
+    /// Its arguments. They can be read by others on the host: no secrets.
+    pub args: Vec<OsString>,
+    /// Its whole environment; nothing is inherited.
+    pub env: Vec<(OsString, OsString)>,
+    /// What it may do.
+    pub policy: Policy,
+    /// Where it reads from.
+    pub stdin: Input,
+    /// Where it writes to.
+    pub stdout: Output,
+    /// Where it complains to; may be the same file as `stdout`.
+    pub stderr: Output,
+    /// It is ended when its output files together have more bytes than this.
+    pub output_cap: u64,
+    /// It is ended after this time.
+    pub timeout: Option<Duration>,
+    /// It is ended when its session has more processes than this.
+    pub max_processes: usize,
+    /// What becomes of processes that it leaves behind.
+    pub children: Children,
+}
+
+impl Command {
+    /// A program with this policy, nothing to read, its output thrown away, no time limit.
+    #[must_use]
+    pub fn new(program: impl Into<OsString>, policy: Policy) -> Self {
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            env: Vec::new(),
+            policy,
+            stdin: Input::Nothing,
+            stdout: Output::Nothing,
+            stderr: Output::Nothing,
+            output_cap: 64 << 20,
+            timeout: None,
+            max_processes: 128,
+            children: Children::End,
+        }
+    }
+
+    /// The environment that every program gets: where programs are, and the two folders that are its own.
+    #[must_use]
+    pub fn base_env(home: &Path, scratch: &Path) -> Vec<(OsString, OsString)> {
+        let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        [
+            ("PATH", OsStr::new(path)),
+            ("HOME", home.as_os_str()),
+            ("TMPDIR", scratch.as_os_str()),
+            ("LANG", OsStr::new("C.UTF-8")),
+            ("HQ_SHELL", OsStr::new("exec")),
+        ]
+        .map(|(name, value)| (name.into(), value.to_owned()))
+        .into()
+    }
+}
+
+/// Where a program reads from.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Nothing to read.
+    Nothing,
+    /// These bytes, then the end.
+    Bytes(Vec<u8>),
+    /// A pipe, given back with the job.
+    Pipe,
+}
+
+/// Where a program writes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Thrown away.
+    Nothing,
+    /// A new file in an existing folder; what was written outlives the program and HQ.
+    File(PathBuf),
+    /// A pipe, given back with the job.
+    Pipe,
+}
+
+/// What becomes of processes that are left when the first one has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Children {
+    /// They are ended with it.
+    End,
+    /// They go on until the job is stopped, and are counted and limited as before.
+    Keep,
+}
+
+/// A started program and the pipes that were asked for.
+pub struct Started {
+    /// The handle.
+    pub job: Job,
+    /// To write to it.
+    pub stdin: Option<ChildStdin>,
+    /// To read from it.
+    pub stdout: Option<ChildStdout>,
+    /// To read its complaints.
+    pub stderr: Option<ChildStderr>,
+}
+
+/// Starts programs. Clones share one thread; when the last one is dropped, all programs are killed.
+#[derive(Clone)]
+pub struct Spawner(Arc<Inner>);
+
+struct Inner {
+    program: PathBuf,
+    requests: mpsc::Sender<Request>,
+    watch: Arc<Watch>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.watch.close();
+    }
+}
+
+struct Request {
+    command: Command,
+    reply: oneshot::Sender<Result<Started, SandboxError>>,
+}
+
+impl Spawner {
+    /// Starts the two threads. `jail_program` is [`OWN_PROGRAM`], or the built program in tests.
+    pub fn new(jail_program: PathBuf) -> Result<Self, SandboxError> {
+        let watch = Arc::new(Watch::default());
+        let (requests, incoming) = mpsc::channel::<Request>();
+        let seen = Arc::clone(&watch);
+        let program = jail_program.clone();
+        thread::Builder::new()
+            .name("hq-spawn".into())
+            .stack_size(STACK)
+            .spawn(move || {
+                for Request { command, reply } in incoming {
+                    if let Err(Ok(unwanted)) = reply.send(start(&jail_program, &seen, command)) {
+                        unwanted.job.stop(StopReason::Stopped);
+                    }
+                }
+            })
+            .map_err(SandboxError::Thread)?;
+        let watcher = Arc::clone(&watch);
+        thread::Builder::new()
+            .name("hq-watch".into())
+            .stack_size(STACK)
+            .spawn(move || watcher.run())
+            .map_err(SandboxError::Thread)?;
+        Ok(Self(Arc::new(Inner { program, requests, watch })))
+    }
+
+    /// Starts a program. If the caller goes away before it has started, it is stopped again.
+    pub async fn spawn(&self, command: Command) -> Result<Started, SandboxError> {
+        self.ask(command)?.await.map_err(|_closed| SandboxError::Closed)?
+    }
+
+    /// Starts a program from a thread that may block; not for async code.
+    pub fn spawn_blocking(&self, command: Command) -> Result<Started, SandboxError> {
+        self.ask(command)?.blocking_recv().map_err(|_closed| SandboxError::Closed)?
+    }
+
+    /// The helper.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.0.program
+    }
+
+    /// All programs of which something still runs.
+    #[must_use]
+    pub fn jobs(&self) -> Vec<Job> {
+        self.0.watch.jobs()
+    }
+
+    /// Stops everything, and waits for it for at most two seconds.
+    pub async fn shutdown(&self) {
+        let jobs = self.jobs();
+        for job in &jobs {
+            job.stop(StopReason::Shutdown);
+        }
+        let all = async {
+            for job in &jobs {
+                job.wait().await;
+            }
+        };
+        if tokio::time::timeout(Duration::from_secs(2), all).await.is_err() {
+            tracing::warn!("some programs have not ended yet; they end with HQ");
+        }
+    }
+
+    fn ask(
+        &self,
+        command: Command,
+    ) -> Result<oneshot::Receiver<Result<Started, SandboxError>>, SandboxError> {
+        let (reply, answer) = oneshot::channel();
+        self.0.requests.send(Request { command, reply }).map_err(|_closed| SandboxError::Closed)?;
+        Ok(answer)
+    }
+}
+
+fn start(
+    jail_program: &Path,
+    watch: &Arc<Watch>,
+    command: Command,
+) -> Result<Started, SandboxError> {
+    check_env(&command.env)?;
+    let mut policy = command.policy;
+    policy.parent = Some(process::id());
+    let mut files = Vec::new();
+    for output in [&command.stdout, &command.stderr] {
+        if let Output::File(path) = output
+            && !files.contains(path)
+        {
+            files.push(path.clone());
+        }
+    }
+    // `/dev/stdout` leads through the file's path.
+    policy.writable.extend(files.iter().cloned());
+    let policy = serde_json::to_string(&policy).map_err(SandboxError::Policy)?;
+    let (stdout, stderr) = outputs(&command.stdout, &command.stderr)?;
+
+    let mut child = process::Command::new(jail_program)
+        .arg(jail::ARGUMENT)
+        .arg(policy)
+        .arg("--")
+        .arg(&command.program)
+        .args(&command.args)
+        .env_clear()
+        .envs(command.env)
+        .current_dir("/")
+        .stdin(match command.stdin {
+            Input::Nothing => Stdio::null(),
+            Input::Bytes(_) | Input::Pipe => Stdio::piped(),
+        })
+        .stdout(stdout)
+        .stderr(stderr)
+        .spawn()
+        .map_err(|source| SandboxError::Start { program: jail_program.to_owned(), source })?;
+
+    let mut stdin = child.stdin.take();
+    let stdout = child.stdout.take();
+    let stderr = child.stderr.take();
+    let mark = match SessionMark::of(child.id().cast_signed()) {
+        Ok(mark) => mark,
+        Err(error) => return Err(abandon(child, jail_program, error)),
+    };
+    let now = Instant::now();
+    let shared = Arc::new(Shared {
+        mark,
+        started: now,
+        deadline: command.timeout.map(|time| now + time),
+        files,
+        output_cap: command.output_cap,
+        max_processes: command.max_processes,
+        state: Mutex::new(State::default()),
+        ending: Mutex::new(()),
+        changed: Condvar::new(),
+        notify: Notify::new(),
+    });
+    if let Input::Bytes(bytes) = command.stdin
+        && let Some(pipe) = stdin.take()
+        && let Err(error) = feed(pipe, bytes)
+    {
+        return Err(abandon(child, jail_program, error));
+    }
+    let complaints = match command.stderr {
+        Output::File(path) => Some(path),
+        Output::Nothing | Output::Pipe => None,
+    };
+    let children = command.children;
+    let waited = Arc::clone(&shared);
+    let id = child.id();
+    let waiting = thread::Builder::new()
+        .name("hq-wait".into())
+        .stack_size(STACK)
+        .spawn(move || wait(&waited, child, children, complaints.as_deref()));
+    if let Err(error) = waiting {
+        // The child went with the closure; it is ended by its mark and collected by number.
+        kill::end(&shared.mark, kill::PATIENCE);
+        if let Some(pid) = Pid::from_raw(id.cast_signed()) {
+            // ok: nothing to do if it cannot be collected
+            rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).ok();
+        }
+        return Err(SandboxError::Thread(error));
+    }
+    watch.add(Arc::clone(&shared));
+    Ok(Started { job: Job(shared), stdin, stdout, stderr })
+}
+
+fn check_env(env: &[(OsString, OsString)]) -> Result<(), SandboxError> {
+    for (name, _) in env {
+        let text = name.to_string_lossy();
+        if text.is_empty()
+            || text.contains('=')
+            || FORBIDDEN.iter().any(|start| text.starts_with(start))
+        {
+            return Err(SandboxError::ForbiddenVariable(text.into_owned()));
+        }
+    }
+    Ok(())
+}
+
+fn outputs(stdout: &Output, stderr: &Output) -> Result<(Stdio, Stdio), SandboxError> {
+    let out = open(stdout)?;
+    let error = if let (Output::File(path), Some(file)) = (stdout, &out)
+        && stdout == stderr
+    {
+        let clone = file
+            .try_clone()
+            .map_err(|source| SandboxError::Output { path: path.clone(), source })?;
+        Some(clone)
+    } else {
+        open(stderr)?
+    };
+    let stdio = |output: &Output, file: Option<File>| match (output, file) {
+        (_, Some(file)) => file.into(),
+        (Output::Pipe, None) => Stdio::piped(),
+        (_, None) => Stdio::null(),
+    };
+    Ok((stdio(stdout, out), stdio(stderr, error)))
+}
+
+/// A file that is new: one that a program has put there, or a link, is never written to.
+fn open(output: &Output) -> Result<Option<File>, SandboxError> {
+    let Output::File(path) = output else { return Ok(None) };
+    OpenOptions::new()
+        .create_new(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map(Some)
+        .map_err(|source| SandboxError::Output { path: path.clone(), source })
+}
+
+/// Ends a child that nobody could wait for.
+fn abandon(mut child: Child, program: &Path, source: io::Error) -> SandboxError {
+    child.kill().ok(); // ok: it has ended by itself
+    child.wait().ok(); // ok: as above
+    SandboxError::Start { program: program.to_owned(), source }
+}
+
+fn feed(mut pipe: ChildStdin, bytes: Vec<u8>) -> io::Result<()> {
+    thread::Builder::new().name("hq-stdin".into()).stack_size(STACK).spawn(move || {
+        pipe.write_all(&bytes).ok(); // ok: the program did not want to read it all
+    })?;
+    Ok(())
+}
+
+/// Waits for the first process, ends what it left behind, and tells the end. Until the very end the process is left
+/// uncollected, so that its number, which is the session's, belongs to nobody else.
+fn wait(shared: &Shared, mut child: Child, children: Children, complaints: Option<&Path>) {
+    if let Some(pid) = Pid::from_raw(shared.mark.session) {
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while let Err(Errno::INTR) = rustix::process::waitid(WaitId::Pid(pid), look) {}
+    }
+    let running_children = match children {
+        Children::End => {
+            shared.end_session(Duration::ZERO);
+            0
+        }
+        Children::Keep => shared.mark.members().len(),
+    };
+    let outcome = match child.wait() {
+        Ok(status) => match (status.code(), status.signal()) {
+            (Some(code), _) => Outcome::Code(code),
+            (None, signal) => Outcome::Signal(signal.unwrap_or_default()),
+        },
+        Err(error) => {
+            tracing::error!(job.pid = shared.mark.session, "the end of a program is lost: {error}");
+            Outcome::Signal(0)
+        }
+    };
+    let not_started = (outcome == Outcome::Code(i32::from(jail::NOT_SET_UP)))
+        .then(|| complaints.and_then(own_complaint))
+        .flatten();
+    let (reason, ended_children) = {
+        let state = shared.state.lock();
+        (state.reason, state.ended_children)
+    };
+    shared.finish(JobEnd {
+        outcome,
+        reason,
+        not_started,
+        ended_children,
+        running_children,
+        duration_ms: u64::try_from(shared.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+    });
+}
+
+/// What the helper itself said, if it was the helper.
+fn own_complaint(path: &Path) -> Option<String> {
+    let mut text = String::new();
+    fs::File::open(path).ok()?.take(4096).read_to_string(&mut text).ok()?;
+    Some(text.strip_prefix(jail::PREFIX)?.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_that_would_load_code_into_the_helper_is_refused() {
+        for name in ["LD_PRELOAD", "LD_AUDIT", "DYLD_INSERT_LIBRARIES", "GLIBC_TUNABLES", "", "A=B"]
+        {
+            let env = [(name.into(), "x".into())];
+            assert!(
+                matches!(check_env(&env), Err(SandboxError::ForbiddenVariable(_))),
+                "{name} was allowed"
+            );
+        }
+        assert!(check_env(&[("PATH".into(), "/bin".into()), ("MODE".into(), "x".into())]).is_ok());
+    }
+
+    #[test]
+    fn an_output_file_that_exists_is_not_written_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        fs::write(&path, "kept").unwrap();
+        let file = Output::File(path.clone());
+        assert!(matches!(outputs(&file, &file), Err(SandboxError::Output { .. })));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "kept");
+    }
+}
