@@ -48,6 +48,15 @@ pub fn sprite() -> &'static str {
     &links().sprite
 }
 
+/// Names of all icons in the sprite, for the gallery.
+pub fn icon_names() -> Vec<String> {
+    let sprite = Dist::get(links().sprite.trim_start_matches("/s/"));
+    let text = sprite.map(|file| String::from_utf8_lossy(&file.data).into_owned());
+    let text = text.unwrap_or_default();
+    let names = text.split("id=\"i-").skip(1).filter_map(|rest| rest.split_once('"'));
+    names.map(|(name, _)| name.to_owned()).collect()
+}
+
 fn read_links() -> Links {
     let manifest = Dist::get("manifest.json").map(|file| file.data).unwrap_or_default();
     let names: serde_json::Value = match serde_json::from_slice(&manifest) {

@@ -2,6 +2,7 @@
 
 pub mod assets;
 pub mod format;
+pub mod gallery;
 pub mod headers;
 pub mod html;
 pub mod hx;

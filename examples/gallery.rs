@@ -1,0 +1,21 @@
+//! Writes the gallery into `target/design`, to be looked at without a server:
+//! `cargo run --example gallery && python3 -m http.server -d target/design`.
+
+use std::path::Path;
+
+use hq::web::gallery;
+use hq::web::shell::Theme;
+
+fn main() -> anyhow::Result<()> {
+    let out = Path::new("target/design");
+    std::fs::create_dir_all(out.join("s"))?;
+    for entry in std::fs::read_dir("static/dist")? {
+        let entry = entry?;
+        std::fs::copy(entry.path(), out.join("s").join(entry.file_name()))?;
+    }
+    let now = "2026-11-20T12:00:00Z".parse()?;
+    for (name, theme) in [("light.html", Theme::Light), ("dark.html", Theme::Dark)] {
+        std::fs::write(out.join(name), gallery::render(theme, now)?)?;
+    }
+    Ok(())
+}

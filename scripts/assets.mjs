@@ -1,0 +1,67 @@
+// Bundles static/ into static/dist: one script, one style sheet, one sprite, the tab's mark, each
+// named after its content, with packed forms beside it and a manifest of the names. Prints the
+// packed sizes and fails above the budget, which holds for every page since each loads all three.
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+import { build } from "esbuild";
+
+const dist = "static/dist";
+const budget = 80 * 1024;
+const caps = { "app.css": 36 * 1024, "icons.svg": 10 * 1024 };
+
+const options = {
+  bundle: true,
+  minify: true,
+  write: false,
+  legalComments: "none",
+  charset: "utf8",
+  target: ["chrome123", "firefox128", "safari17.5"],
+  logLevel: "warning",
+};
+const bundled = async (entry, more) =>
+  (await build({ ...options, entryPoints: [entry], ...more })).outputFiles[0].contents;
+const squeezed = (file) =>
+  Buffer.from(
+    readFileSync(file, "utf8")
+      .replace(/<!--[^]*?-->/g, "")
+      .replace(/>\s+</g, "><")
+      .trim(),
+  );
+
+const files = {
+  "app.js": Buffer.from(await bundled("static/js/app.js", { format: "iife" })),
+  "app.css": Buffer.from(await bundled("static/css/app.css", { external: ["*.svg"] })),
+  "icons.svg": squeezed("static/icons.svg"),
+  "favicon.svg": squeezed("static/favicon.svg"),
+};
+
+mkdirSync(dist, { recursive: true });
+for (const old of readdirSync(dist)) {
+  if (old !== ".gitkeep") rmSync(`${dist}/${old}`);
+}
+
+const manifest = {};
+let total = 0;
+let tooBig = false;
+for (const [name, bytes] of Object.entries(files)) {
+  const hash = createHash("sha256").update(bytes).digest("hex").slice(0, 12);
+  const file = name.replace(/\.(\w+)$/, `.${hash}.$1`);
+  const gz = gzipSync(bytes, { level: 9 });
+  const br = brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } });
+  writeFileSync(`${dist}/${file}`, bytes);
+  writeFileSync(`${dist}/${file}.gz`, gz);
+  writeFileSync(`${dist}/${file}.br`, br);
+  manifest[name] = file;
+  total += gz.length;
+  tooBig ||= gz.length > (caps[name] ?? budget);
+  const kb = (n) => `${(n / 1024).toFixed(1)} KB`.padStart(9);
+  console.log(`${name.padEnd(12)}${kb(bytes.length)} ${kb(gz.length)} gzip ${kb(br.length)} brotli`);
+}
+writeFileSync(`${dist}/manifest.json`, `${JSON.stringify(manifest, null, 1)}\n`);
+
+console.log(`together    ${(total / 1024).toFixed(1)} KB gzip of ${budget / 1024} KB`);
+if (tooBig || total > budget) {
+  console.error("assets: above the budget; make them smaller");
+  process.exit(1);
+}

@@ -1,0 +1,9 @@
+// The one script of HQ's pages. Every page works without it; it makes them live and quick.
+// Behaviour hangs on data-* attributes and is delegated from the document, so that swapped-in
+// regions need no set-up.
+import "./swap.js";
+import "./live.js";
+import "./keys.js";
+import "./layers.js";
+import "./forms.js";
+import "./time.js";

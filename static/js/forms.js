@@ -1,0 +1,54 @@
+// Small help in forms: Enter sends a message, fields save themselves, text areas grow, secrets can
+// be looked at while they are typed, and the first wrong field has the focus.
+import { toast } from "./toast.js";
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.isComposing) return;
+  const field = event.target;
+  const send = field.dataset?.send;
+  const mod = event.ctrlKey || event.metaKey;
+  if (!field.form || !(mod || (send === "enter" && !event.shiftKey))) return;
+  if (!field.matches("textarea")) return;
+  event.preventDefault();
+  if (field.value.trim()) field.form.requestSubmit();
+});
+
+document.addEventListener("change", (event) => {
+  const form = event.target.form;
+  if (form?.matches("[data-saves]")) form.requestSubmit();
+});
+
+if (!CSS.supports("field-sizing", "content")) {
+  document.addEventListener("input", ({ target }) => {
+    if (!target.matches("[data-grow]")) return;
+    target.style.height = "auto";
+    target.style.height = `${target.scrollHeight + 2}px`;
+  });
+}
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest?.("[data-reveal], [data-copy]");
+  if (!button) return;
+  if (button.dataset.reveal) {
+    const field = document.getElementById(button.dataset.reveal);
+    field.type = field.type === "password" ? "text" : "password";
+    button.setAttribute("aria-pressed", String(field.type === "text"));
+    return;
+  }
+  try {
+    await navigator.clipboard.writeText(button.dataset.copy);
+    toast({ text: "Copied" });
+  } catch {
+    toast({ tone: "danger", text: "The browser did not allow copying." });
+  }
+});
+
+// A plain form is sent once; the page that answers takes the mark away.
+document.addEventListener("submit", ({ target, submitter, defaultPrevented }) => {
+  if (!defaultPrevented && target.method === "post") submitter?.setAttribute("aria-busy", "true");
+});
+addEventListener("pageshow", ({ persisted }) => {
+  if (persisted) document.querySelectorAll(".btn[aria-busy]").forEach((button) => button.removeAttribute("aria-busy"));
+});
+
+document.querySelector("[aria-invalid=true], [role=alert][tabindex]")?.focus();

@@ -1,0 +1,60 @@
+// htmx, with evaluation switched off and with manners: it neither runs text as code nor takes a
+// region away from somebody who is typing in it.
+import htmx from "htmx.org";
+import { toast } from "./toast.js";
+
+const pass = (text) => text;
+const noCode = function () {
+  throw new Error("pages run no text as code");
+};
+
+htmx.registerExtension("hq", {
+  init: (api) => {
+    const policy = { createHTML: pass, createScript: pass };
+    const trusted = window.trustedTypes?.createPolicy("htmx", policy) ?? policy;
+    api.initSecurity(trusted, noCode, noCode);
+  },
+});
+
+const isTyping = (region) => {
+  const field = document.activeElement;
+  return (
+    region.contains(field) &&
+    field.matches("input, textarea, select") &&
+    (field.matches("select") || field.value !== field.defaultValue)
+  );
+};
+
+document.addEventListener("htmx:before:request", (event) => {
+  const region = event.target;
+  if (region.hasAttribute?.("data-region") && isTyping(region)) {
+    region.dataset.stale = "";
+    event.preventDefault();
+  }
+});
+
+document.addEventListener("focusout", (event) => {
+  const region = event.target.closest?.("[data-stale]");
+  if (!region) return;
+  delete region.dataset.stale;
+  const source = region;
+  setTimeout(() => {
+    const url = region.getAttribute("hx-get");
+    if (region.isConnected) htmx.ajax("GET", url, { source, target: region, swap: "outerMorph" });
+  });
+});
+
+document.addEventListener("htmx:error", ({ detail }) => {
+  if (detail.ctx?.request.method === "POST") {
+    toast({ tone: "danger", text: "Not saved: no connection. What you typed is still here." });
+  }
+});
+
+document.addEventListener("htmx:after:swap", ({ detail }) => {
+  const form = detail.ctx?.sourceElement?.closest?.("form");
+  if (form?.matches("[data-reset]") && detail.ctx.response?.status < 400) form.reset();
+  const wrong = document.querySelector(".htmx-added [aria-invalid=true], .htmx-added[role=alert]");
+  wrong?.focus();
+  const layer = document.querySelector("#layer > dialog:not([open])");
+  layer?.showModal();
+});
