@@ -2,7 +2,15 @@
 //!
 //! No type of the HTTP library leaves this module.
 
+pub mod error;
+pub mod message;
 pub mod address;
 pub mod guard;
+pub mod client;
 pub mod sse;
 pub mod retry;
+
+#[cfg(test)]
+mod loopback;
+#[cfg(test)]
+mod client_tests;

@@ -1,0 +1,454 @@
+//! The one HTTP client. Its two halves never share a connection: what a trusted request has opened,
+//! a guarded one cannot use.
+//!
+//! A request is cancelled by dropping its future, an answer by dropping its body. Environment variables
+//! for proxies do not count.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::{self, Stream};
+use parking_lot::Mutex;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use tokio::time::{Instant, timeout};
+use url::Url;
+
+use super::error::{NetError, Phase};
+use super::guard::{self, Exceptions, Guard, GuardError, NoExceptions, Resolver, SystemResolver};
+use super::message::{Headers, Method, Policy, Request, Timeouts, is_hidden};
+
+/// No request follows more redirects.
+pub const MAX_REDIRECTS: u8 = 5;
+
+const USER_AGENT: &str = concat!("hq/", env!("CARGO_PKG_VERSION"));
+/// Set by the connection; given by a caller they could smuggle a second request.
+const CONNECTION_HEADERS: [&str; 9] = [
+    "host",
+    "connection",
+    "content-length",
+    "expect",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+/// All that goes along when a redirect leads to another origin.
+const TRAVELLING_HEADERS: [&str; 5] =
+    ["accept", "accept-encoding", "accept-language", "content-type", "user-agent"];
+
+/// What a client is made of.
+pub struct ClientParts {
+    /// Finds addresses, for both policies.
+    pub resolver: Arc<dyn Resolver>,
+    /// What an owner has opened for guarded requests.
+    pub exceptions: Arc<dyn Exceptions>,
+    /// Public addresses that HQ itself listens on, closed for guarded requests.
+    pub own: Vec<IpAddr>,
+    /// How long a connection may take to stand.
+    pub connect_timeout: Duration,
+}
+
+impl Default for ClientParts {
+    fn default() -> ClientParts {
+        ClientParts {
+            resolver: Arc::new(SystemResolver),
+            exceptions: Arc::new(NoExceptions),
+            own: Vec::new(),
+            connect_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Makes requests. Cheap to clone; clones share their connections. Nothing is set up before the first
+/// request.
+#[derive(Clone)]
+pub struct HttpClient {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    guard: Guard,
+    resolver: Arc<dyn Resolver>,
+    connect_timeout: Duration,
+    trusted: Mutex<Option<reqwest::Client>>,
+    guarded: Mutex<Option<reqwest::Client>>,
+}
+
+impl HttpClient {
+    /// A client of these parts.
+    pub fn new(parts: ClientParts) -> HttpClient {
+        let guard = Guard::new(Arc::clone(&parts.resolver), parts.exceptions, &parts.own);
+        HttpClient {
+            shared: Arc::new(Shared {
+                guard,
+                resolver: parts.resolver,
+                connect_timeout: parts.connect_timeout,
+                trusted: Mutex::new(None),
+                guarded: Mutex::new(None),
+            }),
+        }
+    }
+
+    /// The guard of this client, for checks before a request is made.
+    pub fn guard(&self) -> &Guard {
+        &self.shared.guard
+    }
+
+    /// Sends a request and gives the answer as soon as it begins.
+    pub async fn request(&self, request: Request) -> Result<Response, NetError> {
+        let deadline = request.timeouts.total.map(|total| Instant::now() + total);
+        let client = self.client(request.policy)?;
+        match request.policy {
+            Policy::Trusted => {
+                let url = guard::parse(&request.url)?;
+                guard::check_shape(&url)?;
+                self.hop(&client, &request, url, deadline).await
+            }
+            Policy::Guarded => self.follow(&client, request, deadline).await,
+        }
+    }
+
+    /// Sends a guarded request from hop to hop, each checked anew.
+    async fn follow(
+        &self,
+        client: &reqwest::Client,
+        mut request: Request,
+        deadline: Option<Instant>,
+    ) -> Result<Response, NetError> {
+        let limit = request.redirects.min(MAX_REDIRECTS);
+        let mut url = self.shared.guard.check(&request.url)?;
+        for hop in 0..=limit {
+            let response = self.hop(client, &request, url.clone(), deadline).await?;
+            let Some(location) = response.redirect() else { return Ok(response) };
+            if limit == 0 {
+                return Ok(response);
+            }
+            if hop == limit {
+                return Err(NetError::Redirects { host: host_of(&url), limit });
+            }
+            let next = url
+                .join(location)
+                .map_err(|err| GuardError::BadUrl { reason: format!("redirected: {err}") })?;
+            self.shared.guard.check_url(&next)?;
+            travel(&mut request, response.status, &url, &next);
+            url = next;
+        }
+        Err(NetError::Redirects { host: host_of(&url), limit })
+    }
+
+    /// One exchange with one server.
+    async fn hop(
+        &self,
+        client: &reqwest::Client,
+        request: &Request,
+        url: Url,
+        deadline: Option<Instant>,
+    ) -> Result<Response, NetError> {
+        let clock = Clock { host: host_of(&url), timeouts: request.timeouts, deadline };
+        let sent = client
+            .request(method(request.method), url.clone())
+            .headers(header_map(&request.headers)?)
+            .body(request.body.clone())
+            .send();
+        let (wait, phase) = clock.wait(request.timeouts.headers, Phase::Headers);
+        let answer = match timeout(wait, sent).await {
+            Ok(answer) => answer.map_err(|err| self.failure(&clock, err))?,
+            Err(_) => return Err(clock.late(phase)),
+        };
+        if let (Policy::Guarded, Some(peer)) = (request.policy, answer.remote_addr()) {
+            self.shared.guard.check_peer(&url, peer)?;
+        }
+        Ok(Response {
+            status: answer.status().as_u16(),
+            headers: our_headers(answer.headers()),
+            url: url.into(),
+            body: Body { answer, clock, limit: request.max_body, taken: 0 },
+        })
+    }
+
+    fn failure(&self, clock: &Clock, err: reqwest::Error) -> NetError {
+        let host = clock.host.clone();
+        match find::<GuardError>(&err) {
+            Some(GuardError::Unknown { .. }) => return NetError::UnknownHost { host },
+            Some(refused) => return NetError::Refused(refused.clone()),
+            None => {}
+        }
+        if err.is_connect() && err.is_timeout() {
+            let limit = self.shared.connect_timeout;
+            return NetError::Timeout { host, phase: Phase::Connect, limit };
+        }
+        let detail = innermost(&err);
+        match err.is_connect() {
+            true => NetError::Connect { host, detail },
+            false => NetError::Broken { host, detail },
+        }
+    }
+
+    fn client(&self, policy: Policy) -> Result<reqwest::Client, NetError> {
+        let (slot, guard) = match policy {
+            Policy::Trusted => (&self.shared.trusted, None),
+            Policy::Guarded => (&self.shared.guarded, Some(self.shared.guard.clone())),
+        };
+        let mut slot = slot.lock();
+        if let Some(client) = &*slot {
+            return Ok(client.clone());
+        }
+        let names = Names { resolver: Arc::clone(&self.shared.resolver), guard };
+        let client = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .no_proxy()
+            .dns_resolver(names)
+            .connect_timeout(self.shared.connect_timeout)
+            .pool_idle_timeout(Duration::from_secs(60))
+            .pool_max_idle_per_host(8)
+            .tcp_keepalive(Duration::from_secs(30))
+            .http2_keep_alive_interval(Duration::from_secs(30))
+            .http2_keep_alive_timeout(Duration::from_secs(20))
+            .build()
+            .map_err(|err| NetError::Setup { detail: innermost(&err) })?;
+        *slot = Some(client.clone());
+        Ok(client)
+    }
+}
+
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpClient").field("guard", &self.shared.guard).finish_non_exhaustive()
+    }
+}
+
+/// The lookup that the connection itself makes: with a guard it gives checked addresses only.
+struct Names {
+    resolver: Arc<dyn Resolver>,
+    guard: Option<Guard>,
+}
+
+impl reqwest::dns::Resolve for Names {
+    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        let host = name.as_str().to_owned();
+        let (resolver, guard) = (Arc::clone(&self.resolver), self.guard.clone());
+        Box::pin(async move {
+            let found = match guard {
+                Some(guard) => guard.resolve(&host).await?,
+                None => match resolver.lookup(&host).await {
+                    Ok(found) if !found.is_empty() => found,
+                    Ok(_) | Err(_) => return Err(GuardError::Unknown { host }.into()),
+                },
+            };
+            // The port 0 stands for the one of the address that was asked for.
+            let found = found.into_iter().map(|address| SocketAddr::new(address, 0));
+            Ok(Box::new(found) as reqwest::dns::Addrs)
+        })
+    }
+}
+
+/// The answer of a server. Its body is read on demand.
+#[derive(Debug)]
+pub struct Response {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: Headers,
+    /// The address that answered, after all redirects.
+    pub url: String,
+    /// What follows.
+    pub body: Body,
+}
+
+impl Response {
+    /// Whether the status says that all went well.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    fn redirect(&self) -> Option<&str> {
+        match self.status {
+            301 | 302 | 303 | 307 | 308 => self.headers.get("location"),
+            _ => None,
+        }
+    }
+}
+
+/// The rest of an answer, in pieces as they arrive.
+pub struct Body {
+    answer: reqwest::Response,
+    clock: Clock,
+    limit: u64,
+    taken: u64,
+}
+
+/// Whether all of a body was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// It was.
+    Whole,
+    /// There was more.
+    Cut,
+}
+
+impl Body {
+    /// The next piece; none at the end.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, NetError> {
+        let (wait, phase) = self.clock.wait(self.clock.timeouts.idle, Phase::Idle);
+        let piece = match timeout(wait, self.answer.chunk()).await {
+            Ok(Ok(Some(piece))) => piece,
+            Ok(Ok(None)) => return Ok(None),
+            Ok(Err(err)) => {
+                let host = self.clock.host.clone();
+                return Err(NetError::Broken { host, detail: innermost(&err) });
+            }
+            Err(_) => return Err(self.clock.late(phase)),
+        };
+        self.taken = self.taken.saturating_add(piece.len() as u64);
+        if self.limit < self.taken {
+            return Err(NetError::TooLarge { host: self.clock.host.clone(), limit: self.limit });
+        }
+        Ok(Some(piece))
+    }
+
+    /// Everything; an error if it is more than the request allowed.
+    pub async fn bytes(mut self) -> Result<Vec<u8>, NetError> {
+        let mut all = Vec::new();
+        while let Some(piece) = self.chunk().await? {
+            all.extend_from_slice(&piece);
+        }
+        Ok(all)
+    }
+
+    /// The first `most` bytes, and whether that was all.
+    pub async fn beginning(mut self, most: usize) -> Result<(Vec<u8>, Extent), NetError> {
+        let mut all = Vec::new();
+        while let Some(piece) = self.chunk().await? {
+            all.extend_from_slice(&piece);
+            if most < all.len() {
+                all.truncate(most);
+                return Ok((all, Extent::Cut));
+            }
+        }
+        Ok((all, Extent::Whole))
+    }
+
+    /// The pieces as a stream, which ends after an error.
+    pub fn stream(self) -> impl Stream<Item = Result<Bytes, NetError>> + Send {
+        stream::try_unfold(self, |mut body| async move {
+            Ok(body.chunk().await?.map(|piece| (piece, body)))
+        })
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").field("taken", &self.taken).finish_non_exhaustive()
+    }
+}
+
+/// How long one exchange may still take.
+struct Clock {
+    host: String,
+    timeouts: Timeouts,
+    deadline: Option<Instant>,
+}
+
+impl Clock {
+    /// The wait for one step, or what is left of the whole if that is less.
+    fn wait(&self, step: Duration, phase: Phase) -> (Duration, Phase) {
+        let left = self.deadline.map(|end| end.saturating_duration_since(Instant::now()));
+        match left {
+            Some(left) if left < step => (left, Phase::Total),
+            Some(_) | None => (step, phase),
+        }
+    }
+
+    fn late(&self, phase: Phase) -> NetError {
+        let limit = match phase {
+            Phase::Total => self.timeouts.total.unwrap_or_default(),
+            Phase::Idle => self.timeouts.idle,
+            Phase::Connect | Phase::Headers => self.timeouts.headers,
+        };
+        NetError::Timeout { host: self.host.clone(), phase, limit }
+    }
+}
+
+/// Makes the request of the next hop: as browsers do, and without anything secret to another origin.
+fn travel(request: &mut Request, status: u16, from: &Url, to: &Url) {
+    let becomes_get = match status {
+        303 => request.method != Method::Head,
+        301 | 302 => request.method == Method::Post,
+        _ => false,
+    };
+    if becomes_get {
+        request.method = Method::Get;
+        request.body = Bytes::new();
+        request.headers.retain(|name| !name.to_ascii_lowercase().starts_with("content-"));
+    }
+    if from.origin() != to.origin() {
+        let travels = |name: &str| TRAVELLING_HEADERS.contains(&name.to_ascii_lowercase().as_str());
+        request.headers.retain(travels);
+    }
+}
+
+fn method(method: Method) -> reqwest::Method {
+    match method {
+        Method::Get => reqwest::Method::GET,
+        Method::Head => reqwest::Method::HEAD,
+        Method::Post => reqwest::Method::POST,
+        Method::Put => reqwest::Method::PUT,
+        Method::Patch => reqwest::Method::PATCH,
+        Method::Delete => reqwest::Method::DELETE,
+    }
+}
+
+fn header_map(headers: &Headers) -> Result<HeaderMap, NetError> {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers.iter() {
+        let refused = || NetError::BadHeader { name: name.escape_default().to_string() };
+        let lower = name.to_ascii_lowercase();
+        if CONNECTION_HEADERS.contains(&lower.as_str()) || lower.starts_with("proxy-") {
+            return Err(refused());
+        }
+        let key = HeaderName::from_bytes(lower.as_bytes()).map_err(|_| refused())?;
+        let mut value = HeaderValue::from_str(value).map_err(|_| refused())?;
+        value.set_sensitive(is_hidden(&lower));
+        map.append(key, value);
+    }
+    Ok(map)
+}
+
+fn our_headers(map: &HeaderMap) -> Headers {
+    let mut headers = Headers::new();
+    for (name, value) in map {
+        headers.add(name.as_str(), String::from_utf8_lossy(value.as_bytes()));
+    }
+    headers
+}
+
+fn host_of(url: &Url) -> String {
+    url.host_str().unwrap_or_default().to_owned()
+}
+
+fn causes<'e>(err: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(Some(err), |err| (*err).source())
+}
+
+fn find<E: Error + 'static>(err: &reqwest::Error) -> Option<&E> {
+    causes(err).find_map(|err| err.downcast_ref::<E>())
+}
+
+/// What the deepest cause says: the outer ones repeat the address, which may hold a key.
+fn innermost(err: &reqwest::Error) -> String {
+    if let Some(io) = find::<io::Error>(err) {
+        return io.to_string();
+    }
+    match causes(err).skip(1).last() {
+        Some(cause) => cause.to_string(),
+        None => "the answer cannot be understood".to_owned(),
+    }
+}
