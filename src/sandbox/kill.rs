@@ -3,7 +3,7 @@
 //!
 //! These functions block for as long as they need; call them from a thread of their own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -51,7 +51,7 @@ impl SessionMark {
     ///
     /// A number is not given again while a session of it lives. So if its first process is still there, it tells
     /// by its start whether the session is ours; if it is gone, only processes that carry the marks of our jail and
-    /// are younger count.
+    /// are younger count. The first process counts even before it has opened the session.
     #[must_use]
     pub fn among(&self, all: &[Stat]) -> Vec<Stat> {
         let first = all.iter().find(|p| p.pid == self.session);
@@ -59,7 +59,7 @@ impl SessionMark {
             return Vec::new();
         }
         all.iter()
-            .filter(|p| p.session == self.session && !p.is_gone())
+            .filter(|p| !p.is_gone() && (p.session == self.session || p.pid == self.session))
             .filter(|p| first.is_some() || (self.started <= p.started && procfs::is_jailed(p.pid)))
             .copied()
             .collect()
@@ -81,7 +81,7 @@ pub struct Ended {
 pub fn stop(mark: &SessionMark, grace: Duration) -> Ended {
     let begun = Instant::now();
     let mut seen = BTreeSet::new();
-    let mut asked = BTreeSet::new();
+    let mut asked = HashSet::new();
     loop {
         let members = mark.members();
         if members.is_empty() {
@@ -91,11 +91,11 @@ pub fn stop(mark: &SessionMark, grace: Duration) -> Ended {
         if grace <= begun.elapsed() {
             break;
         }
-        for group in groups(&members) {
+        for target in targets(mark, &members) {
             // Once each: a handler that tidies up is not interrupted again.
-            if asked.insert(group) {
-                signal(group, Signal::TERM);
-                signal(group, Signal::CONT);
+            if asked.insert(target) {
+                target.signal(Signal::TERM);
+                target.signal(Signal::CONT);
             }
         }
         pause();
@@ -125,12 +125,12 @@ fn end_seen(mark: &SessionMark, patience: Duration, mut seen: BTreeSet<i32>) -> 
             return result(mark, &seen, 0);
         }
         seen.extend(members.iter().map(|p| p.pid));
-        let groups = groups(&members);
-        for group in &groups {
-            signal(*group, Signal::STOP);
+        let targets = targets(mark, &members);
+        for target in &targets {
+            target.signal(Signal::STOP);
         }
-        for group in &groups {
-            signal(*group, Signal::KILL);
+        for target in &targets {
+            target.signal(Signal::KILL);
         }
         if patience <= begun.elapsed() {
             return result(mark, &seen, members.len());
@@ -139,10 +139,7 @@ fn end_seen(mark: &SessionMark, patience: Duration, mut seen: BTreeSet<i32>) -> 
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "`/proc` has no event to wait for; ends after PATIENCE"
-)]
+/// `/proc` has no event to wait for; the callers end after their time.
 fn pause() {
     thread::sleep(PAUSE);
 }
@@ -152,15 +149,30 @@ fn result(mark: &SessionMark, seen: &BTreeSet<i32>, left: usize) -> Ended {
     Ended { ended: seen.len().saturating_sub(left), first, left }
 }
 
-fn groups(members: &[Stat]) -> BTreeSet<i32> {
-    members.iter().map(|p| p.group).filter(|group| 1 < *group).collect()
+/// Whom a signal goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Target {
+    Group(Pid),
+    /// The first process before it has opened the session: its group is still the server's.
+    Process(Pid),
 }
 
-fn signal(group: i32, signal: Signal) {
-    if let Some(group) = Pid::from_raw(group) {
+impl Target {
+    fn signal(self, signal: Signal) {
         // ok: whoever is gone needs no signal, and whoever is left is found on the next look
-        rustix::process::kill_process_group(group, signal).ok();
+        match self {
+            Self::Group(group) => rustix::process::kill_process_group(group, signal).ok(),
+            Self::Process(pid) => rustix::process::kill_process(pid, signal).ok(),
+        };
     }
+}
+
+fn targets(mark: &SessionMark, members: &[Stat]) -> HashSet<Target> {
+    let target = |p: &Stat| match (p.session == mark.session, p.group) {
+        (true, group) if 1 < group => Pid::from_raw(group).map(Target::Group),
+        _ => Pid::from_raw(p.pid).map(Target::Process),
+    };
+    members.iter().filter_map(target).collect()
 }
 
 #[cfg(test)]
@@ -184,6 +196,16 @@ mod tests {
         let ours =
             [process(50, 50, 1000, 'Z'), process(51, 50, 1001, 'S'), process(52, 7, 1001, 'S')];
         assert_eq!(mark.among(&ours), [ours[1]]);
+    }
+
+    #[test]
+    fn a_program_that_has_not_opened_its_session_yet_is_met_alone() {
+        let mark = SessionMark { session: 50, started: 1000, boot: "b".into() };
+        let helper = Stat { group: 7, ..process(50, 7, 1000, 'R') };
+        let members = mark.among(&[helper, process(7, 7, 1, 'S')]);
+        assert_eq!(members, [helper]);
+        let pid = Pid::from_raw(50).unwrap();
+        assert_eq!(targets(&mark, &members), HashSet::from([Target::Process(pid)]));
     }
 
     #[test]

@@ -416,6 +416,17 @@ fn a_program_that_ignores_the_request_to_stop_is_gone_within_a_second() {
 }
 
 #[test]
+fn a_program_stopped_while_it_is_being_started_does_not_run_on() {
+    let host = Host::new();
+    for _ in 0..30 {
+        let job = host.spawner.spawn_blocking(host.sh("exec sleep 60")).unwrap().job;
+        job.stop(StopReason::Stopped);
+        assert_eq!(job.wait_blocking().reason, Some(StopReason::Stopped));
+        assert!(job.end().unwrap().duration_ms < 10_000);
+    }
+}
+
+#[test]
 fn a_program_that_tidies_up_when_asked_gets_the_time_for_it() {
     let host = Host::new();
     let mut command =
