@@ -1,1 +1,206 @@
 //! `App`, what the process has once, and `Ws`, one open workspace.
+//!
+//! Both are cheap to clone. Handlers, tools and the engine take a `Ws`, never a global store.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::crypto::keyring::Keyring;
+use crate::crypto::redact::Redactor;
+use crate::kernel::id::IdSource;
+use crate::kernel::{Actor, Cause, Clock, WorkspaceId};
+use crate::live::Hub;
+use crate::store::{Blobs, Snap, Store, StoreError, WriteTx};
+
+/// A task of the async runtime, handed to the supervised spawner.
+pub type BoxTask = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Starts named tasks; `server` gives one that supervises them.
+pub type Spawn = Arc<dyn Fn(&'static str, BoxTask) + Send + Sync>;
+
+/// What the process has once.
+#[derive(Clone)]
+pub struct App(Arc<AppParts>);
+
+/// The parts of an [`App`].
+pub struct AppParts {
+    /// Bootstrap settings.
+    pub config: Config,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Where ids come from.
+    pub ids: Arc<dyn IdSource>,
+    /// Accounts, sign-ins, tokens, the list of workspaces.
+    pub system: Store,
+    /// Seals and opens secrets.
+    pub keyring: Arc<Keyring>,
+    /// Takes live secrets out of text.
+    pub redactor: Arc<Redactor>,
+    /// Starts supervised tasks.
+    pub spawn: Spawn,
+    /// Set when the program is to end.
+    pub stopping: CancellationToken,
+    /// Raised when a test moves the clock: timers look again.
+    pub clock_moved: Notify,
+    /// Open workspaces by slug.
+    pub workspaces: RwLock<Vec<Ws>>,
+}
+
+impl std::ops::Deref for App {
+    type Target = AppParts;
+    fn deref(&self) -> &AppParts {
+        &self.0
+    }
+}
+
+impl App {
+    /// Shares the parts.
+    #[must_use]
+    pub fn new(parts: AppParts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// An open workspace by its slug.
+    #[must_use]
+    pub fn workspace(&self, slug: &str) -> Option<Ws> {
+        self.workspaces.read().iter().find(|ws| ws.slug == slug).cloned()
+    }
+
+    /// An open workspace by its id.
+    #[must_use]
+    pub fn workspace_by_id(&self, id: WorkspaceId) -> Option<Ws> {
+        self.workspaces.read().iter().find(|ws| ws.id == id).cloned()
+    }
+
+    /// Starts a supervised task.
+    pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        (self.0.spawn)(name, Box::pin(task));
+    }
+}
+
+/// Who does something and why: what `Ws::write` needs to know.
+pub trait Who {
+    /// The actor.
+    fn actor(&self) -> Actor;
+    /// The cause.
+    fn cause(&self) -> Cause;
+}
+
+impl Who for (Actor, Cause) {
+    fn actor(&self) -> Actor {
+        self.0
+    }
+    fn cause(&self) -> Cause {
+        self.1
+    }
+}
+
+/// One open workspace.
+#[derive(Clone)]
+pub struct Ws(Arc<WsParts>);
+
+/// The parts of a [`Ws`].
+pub struct WsParts {
+    /// The program.
+    pub app: App,
+    /// Its id.
+    pub id: WorkspaceId,
+    /// Its name in addresses; never changes.
+    pub slug: String,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// All its records.
+    pub store: Store,
+    /// Its blobs.
+    pub blobs: Blobs,
+    /// Running text.
+    pub live: Hub,
+    /// One lock for each file path that is being written.
+    pub paths: PathLocks,
+}
+
+impl std::ops::Deref for Ws {
+    type Target = WsParts;
+    fn deref(&self) -> &WsParts {
+        &self.0
+    }
+}
+
+impl Ws {
+    /// Shares the parts.
+    #[must_use]
+    pub fn new(parts: WsParts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// The address of a page of this workspace: `url("tasks")` is `/w/acme/tasks`.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("/w/{}/{path}", self.slug)
+    }
+
+    /// The folder of an agent.
+    #[must_use]
+    pub fn agent_folder(&self, slug: &str) -> PathBuf {
+        self.folder.join("agents").join(slug).join("files")
+    }
+
+    /// The scratch folder of an agent: job output, temporary files; never in its commits.
+    #[must_use]
+    pub fn agent_scratch(&self, slug: &str) -> PathBuf {
+        self.folder.join("agents").join(slug).join("scratch")
+    }
+
+    /// Runs a transaction as somebody.
+    ///
+    /// # Errors
+    /// What the body answers, or what the store says.
+    pub async fn write<T, E>(
+        &self,
+        who: &impl Who,
+        body: impl FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.store.write(who.actor(), who.cause(), body).await
+    }
+
+    /// Reads on a snapshot.
+    ///
+    /// # Errors
+    /// What the body answers, or what the store says.
+    pub fn read<T, E: From<StoreError>>(
+        &self,
+        body: impl FnOnce(&Snap<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.store.read(body)
+    }
+}
+
+/// Locks by path, so that two writers of one file take turns.
+#[derive(Default)]
+pub struct PathLocks(Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>>);
+
+impl PathLocks {
+    /// Waits for the path and holds it until the guard is dropped.
+    pub async fn hold(&self, path: &Path) -> tokio::sync::OwnedMutexGuard<()> {
+        let lock = {
+            let mut locks = self.0.lock();
+            if locks.len() > 1024 {
+                locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+            }
+            Arc::clone(locks.entry(path.to_owned()).or_default())
+        };
+        lock.lock_owned().await
+    }
+}

@@ -1,1 +1,12 @@
 //! One folder for each noun; see STYLE for the inner shape.
+
+pub mod workspace;
+pub mod users;
+pub mod tasks;
+pub mod comments;
+pub mod deliverables;
+pub mod agents;
+pub mod inbox;
+pub mod runs;
+pub mod usage;
+pub mod connections;

@@ -1,1 +1,3 @@
 //! Assembly: start, router, access, schema, reactions, stop.
+
+pub mod schema;

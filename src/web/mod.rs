@@ -12,3 +12,7 @@ pub mod parts;
 pub mod shell;
 pub mod time;
 pub mod trouble;
+pub mod error;
+pub mod extract;
+pub mod routes;
+pub mod session;

@@ -1,0 +1,5 @@
+//! Agents: long-lived workers with their own files, model and budget.
+//!
+//! The record is the truth for name, emoji, description and model; the files on disk for all else.
+
+pub mod model;

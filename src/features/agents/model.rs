@@ -1,0 +1,98 @@
+//! Agent records.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::{AccountId, AgentId, AgentStatus, ConnectionId, Thinking, Timestamp, TypedId};
+use crate::store::{Class, Index, Keys, Record, Table};
+
+/// Agents.
+pub const AGENTS: Table = Table::new(45, "agents");
+/// The slug; archived agents keep theirs.
+pub const BY_SLUG: Index = Index::unique(46, "agents_by_slug");
+
+/// A long-lived worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agent {
+    /// Its id.
+    pub id: AgentId,
+    /// Its name.
+    pub name: String,
+    /// Its name in addresses, mentions and branches; never changes.
+    pub slug: String,
+    /// One emoji.
+    pub emoji: String,
+    /// What it is for.
+    pub description: String,
+    /// The template that it was made from.
+    pub template: String,
+    /// What is stored of its state.
+    pub status: AgentStatus,
+    /// Why, when the status is `error`.
+    pub status_reason: Option<String>,
+    /// The connection it uses, in place of the workspace's.
+    pub connection: Option<ConnectionId>,
+    /// The model it uses, in place of the workspace's.
+    pub model: Option<String>,
+    /// How much it thinks.
+    pub thinking: Option<Thinking>,
+    /// Whether it may run programs in the jail.
+    pub exec: bool,
+    /// Whether those programs may use the network.
+    pub network: bool,
+    /// Monthly budget in micro-dollars.
+    pub budget_micros: Option<i64>,
+    /// At which share of the budget, in percent, the person is told.
+    pub budget_soft_pct: u8,
+    /// The most that one answer may have, in tokens.
+    pub max_output: u32,
+    /// Who it reports to.
+    pub reports_to: Option<AccountId>,
+    /// When it was made.
+    #[serde(with = "millisecond::required")]
+    pub created_at: Timestamp,
+    /// When it last changed.
+    #[serde(with = "millisecond::required")]
+    pub updated_at: Timestamp,
+    /// Since when it is out of the way.
+    #[serde(with = "millisecond::optional")]
+    pub archived_at: Option<Timestamp>,
+}
+
+impl Record for Agent {
+    type Id = AgentId;
+    const TABLE: Table = AGENTS;
+    const CLASS: Class = Class::Tracked;
+    const INDEXES: &'static [Index] = &[BY_SLUG];
+    fn id(&self) -> AgentId {
+        self.id
+    }
+    fn index(&self, keys: &mut Keys) {
+        keys.entry(BY_SLUG).text(&self.slug);
+    }
+    fn sample() -> Self {
+        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        Self {
+            id: AgentId::from_bytes([5; 16]),
+            name: "Ada".into(),
+            slug: "ada".into(),
+            emoji: "🔭".into(),
+            description: "Research".into(),
+            template: "default".into(),
+            status: AgentStatus::Ready,
+            status_reason: None,
+            connection: Some(ConnectionId::from_bytes([7; 16])),
+            model: Some("claude".into()),
+            thinking: Some(Thinking::Medium),
+            exec: true,
+            network: false,
+            budget_micros: Some(40_000_000),
+            budget_soft_pct: 80,
+            max_output: 16_384,
+            reports_to: Some(AccountId::from_bytes([1; 16])),
+            created_at: at,
+            updated_at: at,
+            archived_at: None,
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Comments on tasks, and the mentions in them.
+
+pub mod model;

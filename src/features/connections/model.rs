@@ -1,0 +1,139 @@
+//! Connection records.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::{ConnectionId, Timestamp, TypedId};
+use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
+
+/// Connections.
+pub const CONNECTIONS: Table = Table::new(75, "connections");
+/// The name.
+pub const BY_NAME: Index = Index::unique(76, "connections_by_name");
+/// Their keys, sealed.
+pub const CONNECTION_KEYS: Table = Table::new(77, "connection_keys");
+
+/// Which wire a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wire {
+    /// Anthropic Messages.
+    Anthropic,
+    /// OpenAI Chat Completions and all that speak it.
+    OpenaiChat,
+}
+
+/// What the last test said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tested {
+    /// When.
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+    /// Whether a real call was answered.
+    pub ok: bool,
+    /// What it said.
+    pub message: String,
+}
+
+/// A model as the provider lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedModel {
+    /// Its id on the wire.
+    pub id: String,
+    /// Its name for people.
+    pub name: String,
+}
+
+/// A provider account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connection {
+    /// Its id.
+    pub id: ConnectionId,
+    /// Its name.
+    pub name: String,
+    /// The wire it speaks.
+    pub wire: Wire,
+    /// The base address.
+    pub base_url: String,
+    /// The model that is used when nobody chose one.
+    pub default_model: Option<String>,
+    /// The models that the provider listed last.
+    pub models: Vec<ListedModel>,
+    /// The last characters of the key, so that a person knows which it is.
+    pub key_hint: Option<String>,
+    /// The last test.
+    pub tested: Option<Tested>,
+    /// Price of a million tokens in micro-dollars where the catalogue has none: input, output.
+    pub price: Option<(i64, i64)>,
+    /// When it was made.
+    #[serde(with = "millisecond::required")]
+    pub created_at: Timestamp,
+    /// When it last changed.
+    #[serde(with = "millisecond::required")]
+    pub updated_at: Timestamp,
+}
+
+impl Record for Connection {
+    type Id = ConnectionId;
+    const TABLE: Table = CONNECTIONS;
+    const CLASS: Class = Class::Tracked;
+    const INDEXES: &'static [Index] = &[BY_NAME];
+    fn id(&self) -> ConnectionId {
+        self.id
+    }
+    fn index(&self, keys: &mut Keys) {
+        keys.entry(BY_NAME).text(&self.name.to_lowercase());
+    }
+    fn sample() -> Self {
+        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        Self {
+            id: ConnectionId::from_bytes([7; 16]),
+            name: "Anthropic".into(),
+            wire: Wire::Anthropic,
+            base_url: "https://api.anthropic.com".into(),
+            default_model: Some("claude".into()),
+            models: vec![ListedModel { id: "claude".into(), name: "Claude".into() }],
+            key_hint: Some("…7f3a".into()),
+            tested: Some(Tested { at, ok: true, message: "answered in 0.8 s".into() }),
+            price: Some((3_000_000, 15_000_000)),
+            created_at: at,
+            updated_at: at,
+        }
+    }
+}
+
+/// The key of a connection, sealed with `enc:v1`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionKey {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The envelope.
+    pub sealed: String,
+    /// The id of the master key that sealed it.
+    pub key_id: String,
+}
+
+impl std::fmt::Debug for ConnectionKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ConnectionKey({})", self.connection)
+    }
+}
+
+impl Record for ConnectionKey {
+    type Id = ConnectionId;
+    const TABLE: Table = CONNECTION_KEYS;
+    const CLASS: Class = Class::Sealed;
+    fn id(&self) -> ConnectionId {
+        self.connection
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Connection>(1, Some(self.connection), OnDelete::Cascade);
+    }
+    fn sample() -> Self {
+        Self {
+            connection: ConnectionId::from_bytes([7; 16]),
+            sealed: "enc:v1:sample".into(),
+            key_id: "k1".into(),
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Deliverable records.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+
+use crate::features::tasks::model::Task;
+use crate::kernel::{
+    AccountId, Actor, DeliverableId, DeliverableState, Part, RunId, TaskId, Timestamp, TypedId,
+    Verdict, VersionId,
+};
+use crate::store::{BlobId, Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+
+/// Deliverables.
+pub const DELIVERABLES: Table = Table::new(35, "deliverables");
+/// Task, then the order of making.
+pub const BY_TASK: Index = Index::multi(36, "deliverables_by_task");
+/// Those that wait for a person, oldest first.
+pub const IN_REVIEW: Index = Index::multi(37, "deliverables_in_review");
+/// Versions.
+pub const VERSIONS: Table = Table::new(38, "deliverable_versions");
+/// Deliverable, then the number.
+pub const VERSIONS_BY_DELIVERABLE: Index = Index::multi(39, "deliverable_versions_by_deliverable");
+/// Reviews, by version.
+pub const REVIEWS: Table = Table::new(40, "reviews");
+
+/// What kind of thing was delivered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Content {
+    /// Markdown.
+    Text(String),
+    /// An address on the web.
+    Url(String),
+    /// A file.
+    File {
+        /// Its name.
+        name: String,
+        /// Its content.
+        blob: BlobId,
+        /// Its size in bytes.
+        size: u64,
+    },
+}
+
+/// A piece of delivered work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deliverable {
+    /// Its id.
+    pub id: DeliverableId,
+    /// The task.
+    pub task: TaskId,
+    /// What it is called.
+    pub title: String,
+    /// Where it stands.
+    pub state: DeliverableState,
+    /// The version that counts.
+    pub version: VersionId,
+    /// How many versions there are.
+    pub versions: u32,
+    /// Who delivered it.
+    pub submitted_by: Actor,
+    /// When it was first delivered.
+    #[serde(with = "millisecond::required")]
+    pub created_at: Timestamp,
+    /// When it last changed.
+    #[serde(with = "millisecond::required")]
+    pub updated_at: Timestamp,
+}
+
+impl Record for Deliverable {
+    type Id = DeliverableId;
+    const TABLE: Table = DELIVERABLES;
+    const CLASS: Class = Class::Tracked;
+    const INDEXES: &'static [Index] = &[BY_TASK, IN_REVIEW];
+    fn id(&self) -> DeliverableId {
+        self.id
+    }
+    fn index(&self, keys: &mut Keys) {
+        keys.entry(BY_TASK).part(self.task);
+        if self.state == DeliverableState::InReview {
+            keys.entry(IN_REVIEW).part(self.updated_at);
+        }
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Task>(1, Some(self.task), OnDelete::Cascade);
+    }
+    fn root(&self) -> Root {
+        Root::of::<Task>(self.task)
+    }
+    fn sample() -> Self {
+        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        Self {
+            id: DeliverableId::from_bytes([6; 16]),
+            task: TaskId::from_bytes([2; 16]),
+            title: "Leasing prices".into(),
+            state: DeliverableState::InReview,
+            version: VersionId::from_bytes([7; 16]),
+            versions: 2,
+            submitted_by: Actor::System(Part::Setup),
+            created_at: at,
+            updated_at: at,
+        }
+    }
+}
+
+/// One version of a deliverable; never changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// Its id.
+    pub id: VersionId,
+    /// The deliverable.
+    pub deliverable: DeliverableId,
+    /// The task.
+    pub task: TaskId,
+    /// 1, 2, 3, …
+    pub number: u32,
+    /// What was delivered.
+    pub content: Content,
+    /// What its maker says about it.
+    pub note: String,
+    /// The run that made it.
+    pub run: Option<RunId>,
+    /// When.
+    #[serde(with = "millisecond::required")]
+    pub created_at: Timestamp,
+}
+
+impl Record for Version {
+    type Id = VersionId;
+    const TABLE: Table = VERSIONS;
+    const CLASS: Class = Class::Tracked;
+    const INDEXES: &'static [Index] = &[VERSIONS_BY_DELIVERABLE];
+    fn id(&self) -> VersionId {
+        self.id
+    }
+    fn index(&self, keys: &mut Keys) {
+        keys.entry(VERSIONS_BY_DELIVERABLE).part(self.deliverable).part(self.number);
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Deliverable>(1, Some(self.deliverable), OnDelete::Cascade);
+    }
+    fn root(&self) -> Root {
+        Root::of::<Task>(self.task)
+    }
+    fn sample() -> Self {
+        Self {
+            id: VersionId::from_bytes([7; 16]),
+            deliverable: DeliverableId::from_bytes([6; 16]),
+            task: TaskId::from_bytes([2; 16]),
+            number: 2,
+            content: Content::Text("# Prices".into()),
+            note: "now with VAT".into(),
+            run: Some(RunId::from_bytes([8; 16])),
+            created_at: crate::kernel::time::from_ms(1_700_000_000_000),
+        }
+    }
+}
+
+/// What a person said of a version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Review {
+    /// The version.
+    pub version: VersionId,
+    /// The task.
+    pub task: TaskId,
+    /// Who.
+    pub by: AccountId,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// Why; required unless approved.
+    pub note: String,
+    /// When.
+    #[serde(with = "millisecond::required")]
+    pub created_at: Timestamp,
+}
+
+impl Record for Review {
+    type Id = VersionId;
+    const TABLE: Table = REVIEWS;
+    const CLASS: Class = Class::Tracked;
+    fn id(&self) -> VersionId {
+        self.version
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Version>(1, Some(self.version), OnDelete::Cascade);
+    }
+    fn root(&self) -> Root {
+        Root::of::<Task>(self.task)
+    }
+    fn sample() -> Self {
+        Self {
+            version: VersionId::from_bytes([7; 16]),
+            task: TaskId::from_bytes([2; 16]),
+            by: AccountId::from_bytes([1; 16]),
+            verdict: Verdict::ChangesRequested,
+            note: "add VAT".into(),
+            created_at: crate::kernel::time::from_ms(1_700_000_000_000),
+        }
+    }
+}

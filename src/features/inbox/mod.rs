@@ -1,0 +1,7 @@
+//! Inbox items: one reason for an agent to act, served by one run.
+//!
+//! Work (assignment, mention, comment, review result) becomes an item in the transaction that
+//! caused it. A key is used once, for ever; a new cause for the same agent, kind and task while an
+//! item is pending is merged into it.
+
+pub mod model;

@@ -1,0 +1,130 @@
+//! Task records. A released layout is frozen: add `TaskV1`, raise `VERSION`, extend `upgrade`.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+
+use crate::features::agents::model::Agent;
+use crate::kernel::{
+    Actor, Assignee, Part, Priority, TaskId, TaskStatus, Thinking, Timestamp, TypedId,
+};
+use crate::store::{Class, Count, Counts, Index, Keys, OnDelete, Record, Refs, Table};
+
+/// Tasks.
+pub const TASKS: Table = Table::new(20, "tasks");
+/// Assignee, status, due (or the end of time): "what should this agent do next?"
+pub const BY_ASSIGNEE: Index = Index::multi(21, "tasks_by_assignee");
+/// The number.
+pub const BY_NUMBER: Index = Index::unique(22, "tasks_by_number");
+/// Status, then priority from most to least, then due; archived ones are left out.
+pub const BY_STATUS: Index = Index::multi(23, "tasks_by_status");
+/// Tasks by status, archived ones left out.
+pub const OPEN_COUNT: Count = Count::new(24, "tasks_by_status_count");
+
+/// A task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// Its id.
+    pub id: TaskId,
+    /// Its number in the workspace.
+    pub number: u32,
+    /// What is to be done, in one line.
+    pub title: String,
+    /// More, in Markdown.
+    pub description: String,
+    /// Where it stands.
+    pub status: TaskStatus,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// Who it is for.
+    pub assignee: Option<Assignee>,
+    /// Counts assignments and reopenings: part of the inbox key.
+    pub assignment: u32,
+    /// The task that it is a part of.
+    pub parent: Option<TaskId>,
+    /// Model for this task, in place of the agent's.
+    pub model: Option<String>,
+    /// Thinking level for this task, in place of the agent's.
+    pub thinking: Option<Thinking>,
+    /// When it should be done.
+    #[serde(with = "millisecond::optional")]
+    pub due_at: Option<Timestamp>,
+    /// When it was done.
+    #[serde(with = "millisecond::optional")]
+    pub completed_at: Option<Timestamp>,
+    /// Since when it is out of the way.
+    #[serde(with = "millisecond::optional")]
+    pub archived_at: Option<Timestamp>,
+    /// Who made it.
+    pub created_by: Actor,
+    /// When it was made.
+    #[serde(with = "millisecond::required")]
+    pub created_at: Timestamp,
+    /// When it last changed.
+    #[serde(with = "millisecond::required")]
+    pub updated_at: Timestamp,
+}
+
+impl Record for Task {
+    type Id = TaskId;
+    const TABLE: Table = TASKS;
+    const CLASS: Class = Class::Tracked;
+    const INDEXES: &'static [Index] = &[BY_ASSIGNEE, BY_NUMBER, BY_STATUS];
+    const COUNTS: &'static [Count] = &[OPEN_COUNT];
+
+    fn id(&self) -> TaskId {
+        self.id
+    }
+
+    fn index(&self, keys: &mut Keys) {
+        keys.entry(BY_NUMBER).part(self.number);
+        if self.archived_at.is_some() {
+            return;
+        }
+        if let Some(who) = self.assignee {
+            let key = keys.entry(BY_ASSIGNEE).part(who);
+            key.u8(self.status as u8).time_or_max(self.due_at);
+        }
+        let key = keys.entry(BY_STATUS).u8(self.status as u8);
+        key.u8(u8::MAX - self.priority as u8).time_or_max(self.due_at);
+    }
+
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Agent>(1, self.assignee.and_then(Assignee::agent), OnDelete::Clear);
+        refs.to::<Task>(2, self.parent, OnDelete::Cascade);
+    }
+
+    fn clear(&mut self, field: u8) {
+        if field == 1 {
+            self.assignee = None;
+        }
+    }
+
+    fn counts(&self, counts: &mut Counts) {
+        if self.archived_at.is_none() {
+            counts.one(OPEN_COUNT).u8(self.status as u8);
+        }
+    }
+
+    fn sample() -> Self {
+        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        Self {
+            id: TaskId::from_bytes([2; 16]),
+            number: 142,
+            title: "Compare leasing prices".into(),
+            description: "Five rivals, **cargo bikes**.".into(),
+            status: TaskStatus::InProgress,
+            priority: Priority::High,
+            assignee: Some(Assignee::System),
+            assignment: 3,
+            parent: Some(TaskId::from_bytes([3; 16])),
+            model: Some("claude".into()),
+            thinking: Some(Thinking::High),
+            due_at: Some(at),
+            completed_at: None,
+            archived_at: None,
+            created_by: Actor::System(Part::Setup),
+            created_at: at,
+            updated_at: at,
+        }
+    }
+}

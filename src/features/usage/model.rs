@@ -1,0 +1,180 @@
+//! Usage records.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+
+use crate::features::runs::model::Run;
+use crate::kernel::time::month_of;
+use crate::kernel::{
+    AgentId, ConnectionId, ReservationId, RunId, TaskId, Timestamp, TypedId, UsageId,
+};
+use crate::store::{Class, Count, Counts, Index, Keys, OnDelete, Record, Refs, Root, Table};
+
+/// Model calls.
+pub const USAGE: Table = Table::new(80, "usage");
+/// Run, then the order of calls.
+pub const BY_RUN: Index = Index::multi(81, "usage_by_run");
+/// Month and agent: billed micro-dollars.
+pub const AGENT_MONTH: Count = Count::new(82, "usage_agent_month");
+/// Month: billed micro-dollars.
+pub const MONTH: Count = Count::new(83, "usage_month");
+/// Day (days since 1970, UTC) and agent: billed micro-dollars.
+pub const AGENT_DAY: Count = Count::new(84, "usage_agent_day");
+/// Held back for calls that run.
+pub const RESERVATIONS: Table = Table::new(85, "reservations");
+/// Agent.
+pub const RESERVED_BY_AGENT: Index = Index::multi(86, "reservations_by_agent");
+/// Agent: held back, in micro-dollars.
+pub const RESERVED_AGENT: Count = Count::new(87, "reserved_agent");
+/// The workspace: held back, in micro-dollars.
+pub const RESERVED: Count = Count::new(88, "reserved");
+/// Run: billed micro-dollars.
+pub const RUN_COST: Count = Count::new(89, "usage_run");
+
+/// One model call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Its id.
+    pub id: UsageId,
+    /// The agent.
+    pub agent: AgentId,
+    /// The run.
+    pub run: RunId,
+    /// The number of the call within the run.
+    pub call: u32,
+    /// The task.
+    pub task: Option<TaskId>,
+    /// The connection.
+    pub connection: Option<ConnectionId>,
+    /// The provider.
+    pub provider: String,
+    /// The model.
+    pub model: String,
+    /// Tokens sent that were not cached.
+    pub input: u64,
+    /// Tokens read from the provider's cache.
+    pub cache_read: u64,
+    /// Tokens written to the provider's cache.
+    pub cache_write: u64,
+    /// Tokens received.
+    pub output: u64,
+    /// Of those, thinking.
+    pub reasoning: u64,
+    /// What is billed, in micro-dollars; none when no price is known.
+    pub billed_micros: Option<i64>,
+    /// Whether the figures are estimates, because the call's end is not known.
+    pub estimated: bool,
+    /// When.
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+}
+
+impl Record for Usage {
+    type Id = UsageId;
+    const TABLE: Table = USAGE;
+    const CLASS: Class = Class::Log;
+    const INDEXES: &'static [Index] = &[BY_RUN];
+    const COUNTS: &'static [Count] = &[AGENT_MONTH, MONTH, AGENT_DAY, RUN_COST];
+    fn id(&self) -> UsageId {
+        self.id
+    }
+    fn index(&self, keys: &mut Keys) {
+        keys.entry(BY_RUN).part(self.run).part(self.call);
+    }
+    fn counts(&self, counts: &mut Counts) {
+        let Some(billed) = self.billed_micros.filter(|n| *n != 0) else { return };
+        let month = month_of(self.at);
+        counts.add(AGENT_MONTH, billed).part(month).part(self.agent);
+        counts.add(MONTH, billed).part(month);
+        counts.add(AGENT_DAY, billed).part(day_of(self.at)).part(self.agent);
+        counts.add(RUN_COST, billed).part(self.run);
+    }
+    fn root(&self) -> Root {
+        Root::of::<Run>(self.run)
+    }
+    fn sample() -> Self {
+        Self {
+            id: UsageId::from_bytes([10; 16]),
+            agent: AgentId::from_bytes([5; 16]),
+            run: RunId::from_bytes([8; 16]),
+            call: 1,
+            task: Some(TaskId::from_bytes([2; 16])),
+            connection: Some(ConnectionId::from_bytes([7; 16])),
+            provider: "anthropic".into(),
+            model: "claude".into(),
+            input: 1200,
+            cache_read: 3000,
+            cache_write: 0,
+            output: 250,
+            reasoning: 40,
+            billed_micros: Some(8_400),
+            estimated: false,
+            at: crate::kernel::time::from_ms(1_700_000_000_000),
+        }
+    }
+}
+
+/// The day of a moment in UTC as days since 1970, the key of daily totals.
+#[must_use]
+pub fn day_of(at: Timestamp) -> u32 {
+    u32::try_from(at.as_second().div_euclid(86_400)).unwrap_or(0)
+}
+
+/// Money held back for a call that runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reservation {
+    /// Its id.
+    pub id: ReservationId,
+    /// The agent.
+    pub agent: AgentId,
+    /// The run.
+    pub run: RunId,
+    /// The number of the call within the run.
+    pub call: u32,
+    /// The most that the call may cost, in micro-dollars.
+    pub micros: i64,
+    /// What its input alone costs, for a call whose end is never known.
+    pub input_micros: i64,
+    /// When.
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+    /// Released by itself then, when the call's end is not known.
+    #[serde(with = "millisecond::optional")]
+    pub release_at: Option<Timestamp>,
+}
+
+impl Record for Reservation {
+    type Id = ReservationId;
+    const TABLE: Table = RESERVATIONS;
+    const CLASS: Class = Class::Work;
+    const INDEXES: &'static [Index] = &[RESERVED_BY_AGENT];
+    const COUNTS: &'static [Count] = &[RESERVED_AGENT, RESERVED];
+    fn id(&self) -> ReservationId {
+        self.id
+    }
+    fn index(&self, keys: &mut Keys) {
+        keys.entry(RESERVED_BY_AGENT).part(self.agent).part(self.run);
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Run>(1, Some(self.run), OnDelete::Cascade);
+    }
+    fn counts(&self, counts: &mut Counts) {
+        counts.add(RESERVED_AGENT, self.micros).part(self.agent);
+        counts.add(RESERVED, self.micros).part(());
+    }
+    fn root(&self) -> Root {
+        Root::of::<Run>(self.run)
+    }
+    fn sample() -> Self {
+        Self {
+            id: ReservationId::from_bytes([11; 16]),
+            agent: AgentId::from_bytes([5; 16]),
+            run: RunId::from_bytes([8; 16]),
+            call: 1,
+            micros: 120_000,
+            input_micros: 9_000,
+            at: crate::kernel::time::from_ms(1_700_000_000_000),
+            release_at: None,
+        }
+    }
+}

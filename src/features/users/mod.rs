@@ -1,0 +1,1 @@
+//! People: accounts, passwords, sign-ins, API tokens, first boot (`system.redb`).

@@ -1,0 +1,156 @@
+//! Records of the workspace itself. A released layout is frozen: add `…V1`, raise `VERSION`.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::{AccountId, ConnectionId, Role, Timestamp, TypedId};
+use crate::store::{Class, Index, Key, KeyBuf, Keys, Record, Table};
+
+/// Settings of the workspace (one row).
+pub const SETTINGS: Table = Table::new(16, "settings");
+/// Members.
+pub const MEMBERS: Table = Table::new(17, "members");
+/// A member's handle, for mentions; shared with agents' slugs by rule.
+pub const MEMBER_BY_HANDLE: Index = Index::unique(18, "members_by_handle");
+/// Numbers that are given out once.
+pub const COUNTERS: Table = Table::new(19, "counters");
+
+/// Settings of the workspace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Its name.
+    pub name: String,
+    /// One emoji.
+    pub emoji: String,
+    /// Two to five letters in front of task numbers.
+    pub task_key: String,
+    /// Former keys, which resolve for ever.
+    pub old_task_keys: Vec<String>,
+    /// IANA time zone.
+    pub zone: String,
+    /// The connection that agents without one of their own use.
+    pub default_connection: Option<ConnectionId>,
+    /// The model that agents without one of their own use.
+    pub default_model: Option<String>,
+    /// Monthly budget of the workspace in micro-dollars.
+    pub budget_micros: Option<i64>,
+    /// What one run may cost in micro-dollars.
+    pub run_cap_micros: i64,
+    /// Whether a person's comment on an agent's task reaches the agent without a mention.
+    pub comments_reach_assignee: bool,
+    /// Whether `exec` may run on a host without Landlock.
+    pub exec_without_jail: bool,
+}
+
+impl Record for Settings {
+    type Id = ();
+    const TABLE: Table = SETTINGS;
+    const CLASS: Class = Class::Tracked;
+    fn id(&self) {}
+    fn sample() -> Self {
+        Self {
+            name: "Marlow Cargo".into(),
+            emoji: "🚲".into(),
+            task_key: "MC".into(),
+            old_task_keys: vec!["HQ".into()],
+            zone: "Europe/Berlin".into(),
+            default_connection: Some(ConnectionId::from_bytes([7; 16])),
+            default_model: Some("practice-1".into()),
+            budget_micros: Some(150_000_000),
+            run_cap_micros: 2_000_000,
+            comments_reach_assignee: true,
+            exec_without_jail: false,
+        }
+    }
+}
+
+/// A person of the workspace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// The account in `system.redb`.
+    pub account: AccountId,
+    /// The name for others.
+    pub name: String,
+    /// What `@` and tools call this person.
+    pub handle: String,
+    /// The e-mail address.
+    pub email: String,
+    /// What this person is here.
+    pub role: Role,
+    /// Since when.
+    #[serde(with = "millisecond::required")]
+    pub created_at: Timestamp,
+    /// Until when.
+    #[serde(with = "millisecond::optional")]
+    pub left_at: Option<Timestamp>,
+}
+
+impl Record for Member {
+    type Id = AccountId;
+    const TABLE: Table = MEMBERS;
+    const CLASS: Class = Class::Tracked;
+    const INDEXES: &'static [Index] = &[MEMBER_BY_HANDLE];
+    fn id(&self) -> AccountId {
+        self.account
+    }
+    fn index(&self, keys: &mut Keys) {
+        if self.left_at.is_none() {
+            keys.entry(MEMBER_BY_HANDLE).text(&self.handle);
+        }
+    }
+    fn sample() -> Self {
+        Self {
+            account: AccountId::from_bytes([1; 16]),
+            name: "Mira Lang".into(),
+            handle: "mira".into(),
+            email: "mira@marlow.example".into(),
+            role: Role::Owner,
+            created_at: crate::kernel::time::from_ms(1_700_000_000_000),
+            left_at: None,
+        }
+    }
+}
+
+/// What a counter counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Counting {
+    /// Task numbers.
+    Tasks = 0,
+    /// Run numbers.
+    Runs = 1,
+}
+
+impl Key for Counting {
+    fn encode(&self, out: &mut KeyBuf) {
+        out.u8(*self as u8);
+    }
+    fn take(bytes: &mut &[u8]) -> Option<Self> {
+        match u8::take(bytes)? {
+            0 => Some(Self::Tasks),
+            1 => Some(Self::Runs),
+            _ => None,
+        }
+    }
+}
+
+/// The last number given out. `Local`: an undo never takes a number back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counter {
+    /// What it counts.
+    pub counting: Counting,
+    /// The last number.
+    pub last: u32,
+}
+
+impl Record for Counter {
+    type Id = Counting;
+    const TABLE: Table = COUNTERS;
+    const CLASS: Class = Class::Local;
+    fn id(&self) -> Counting {
+        self.counting
+    }
+    fn sample() -> Self {
+        Self { counting: Counting::Runs, last: 2291 }
+    }
+}

@@ -1,0 +1,32 @@
+//! The list of all records: makes the tables, feeds doctor, export and the golden tests.
+
+use crate::features::{
+    agents, comments, connections, deliverables, inbox, runs, tasks, usage, workspace,
+};
+use crate::schema;
+use crate::store::Schema;
+
+/// The tables of a workspace's store.
+#[must_use]
+pub fn workspace() -> Schema {
+    schema! {
+        workspace::model::Settings,
+        workspace::model::Member,
+        workspace::model::Counter,
+        tasks::model::Task,
+        comments::model::Comment,
+        deliverables::model::Deliverable,
+        deliverables::model::Version,
+        deliverables::model::Review,
+        agents::model::Agent,
+        inbox::model::Item,
+        runs::model::Session,
+        runs::model::SessionEvent,
+        runs::model::Run,
+        runs::model::Input,
+        connections::model::Connection,
+        connections::model::ConnectionKey,
+        usage::model::Usage,
+        usage::model::Reservation,
+    }
+}

@@ -1,0 +1,243 @@
+//! The registry: name to tool, kept by kind so that the engine matches on the kind.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+
+use schemars::JsonSchema;
+use serde_json::Value;
+
+use super::{
+    ActTool, FilePlan, FileTool, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool, args,
+};
+use crate::store::WriteTx;
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, ToolError>> + Send + 'a>>;
+
+/// The change of a workspace tool, ready to run inside the engine's transaction.
+pub type Commit =
+    Box<dyn FnOnce(&ToolCx, &mut WriteTx<'_>) -> Result<ToolOutput, ToolError> + Send>;
+
+/// A [`ReadTool`] without its types.
+pub trait DynRead: Send + Sync {
+    /// Reads the arguments and does it.
+    fn read<'a>(&'a self, cx: &'a ToolCx, raw: &'a str) -> Boxed<'a, ToolOutput>;
+}
+
+/// A [`WriteTool`] without its types.
+pub trait DynWrite: Send + Sync {
+    /// Reads the arguments, prepares, and gives the change.
+    fn ready<'a>(&'a self, cx: &'a ToolCx, raw: &'a str) -> Boxed<'a, Commit>;
+}
+
+/// A [`FileTool`] without its types.
+pub trait DynFile: Send + Sync {
+    /// Reads the arguments and plans the change.
+    fn plan<'a>(&'a self, cx: &'a ToolCx, raw: &'a str) -> Boxed<'a, FilePlan>;
+}
+
+/// An [`ActTool`] without its types.
+pub trait DynAct: Send + Sync {
+    /// Reads the arguments and does it.
+    fn act<'a>(&'a self, cx: &'a ToolCx, raw: &'a str) -> Boxed<'a, ToolOutput>;
+}
+
+struct Adapter<T> {
+    tool: std::sync::Arc<T>,
+    schema: Value,
+}
+
+impl<T: ReadTool> DynRead for Adapter<T> {
+    fn read<'a>(&'a self, cx: &'a ToolCx, raw: &'a str) -> Boxed<'a, ToolOutput> {
+        Box::pin(async move { self.tool.read(cx, args::read(raw, &self.schema)?).await })
+    }
+}
+
+impl<T: WriteTool> DynWrite for Adapter<T> {
+    fn ready<'a>(&'a self, cx: &'a ToolCx, raw: &'a str) -> Boxed<'a, Commit> {
+        Box::pin(async move {
+            let read: T::Args = args::read(raw, &self.schema)?;
+            let ready = self.tool.ready(cx, &read).await?;
+            let tool = std::sync::Arc::clone(&self.tool);
+            Ok(Box::new(move |cx: &ToolCx, tx: &mut WriteTx<'_>| tool.commit(cx, tx, read, ready))
+                as Commit)
+        })
+    }
+}
+
+impl<T: FileTool> DynFile for Adapter<T> {
+    fn plan<'a>(&'a self, cx: &'a ToolCx, raw: &'a str) -> Boxed<'a, FilePlan> {
+        Box::pin(async move { self.tool.plan(cx, args::read(raw, &self.schema)?).await })
+    }
+}
+
+impl<T: ActTool> DynAct for Adapter<T> {
+    fn act<'a>(&'a self, cx: &'a ToolCx, raw: &'a str) -> Boxed<'a, ToolOutput> {
+        Box::pin(async move { self.tool.act(cx, args::read(raw, &self.schema)?).await })
+    }
+}
+
+/// A tool of one of the four kinds.
+pub enum AnyTool {
+    /// Pure.
+    Read(Box<dyn DynRead>),
+    /// Workspace.
+    Write(Box<dyn DynWrite>),
+    /// File.
+    File(Box<dyn DynFile>),
+    /// External.
+    Act(Box<dyn DynAct>),
+}
+
+/// A registered tool.
+pub struct Entry {
+    /// What it says of itself.
+    pub spec: ToolSpec,
+    /// The JSON schema of its arguments.
+    pub schema: Value,
+    /// The tool.
+    pub tool: AnyTool,
+}
+
+/// All tools by name.
+#[derive(Default)]
+pub struct Registry {
+    tools: BTreeMap<&'static str, Entry>,
+}
+
+impl Registry {
+    /// No tools.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn add(mut self, spec: ToolSpec, schema: Value, tool: AnyTool) -> Self {
+        let before = self.tools.insert(spec.name, Entry { spec, schema, tool });
+        assert!(before.is_none(), "invariant: tool {} is registered once", spec.name);
+        self
+    }
+
+    /// Adds a pure tool.
+    #[must_use]
+    pub fn read<T: ReadTool>(self, tool: T) -> Self {
+        let (schema, tool) = adapter::<T, T::Args>(tool);
+        self.add(T::SPEC, schema, AnyTool::Read(Box::new(tool)))
+    }
+
+    /// Adds a workspace tool.
+    #[must_use]
+    pub fn write<T: WriteTool>(self, tool: T) -> Self {
+        let (schema, tool) = adapter::<T, T::Args>(tool);
+        self.add(T::SPEC, schema, AnyTool::Write(Box::new(tool)))
+    }
+
+    /// Adds a file tool.
+    #[must_use]
+    pub fn file<T: FileTool>(self, tool: T) -> Self {
+        let (schema, tool) = adapter::<T, T::Args>(tool);
+        self.add(T::SPEC, schema, AnyTool::File(Box::new(tool)))
+    }
+
+    /// Adds an external tool.
+    #[must_use]
+    pub fn act<T: ActTool>(self, tool: T) -> Self {
+        let (schema, tool) = adapter::<T, T::Args>(tool);
+        self.add(T::SPEC, schema, AnyTool::Act(Box::new(tool)))
+    }
+
+    /// Takes over all tools of another registry.
+    #[must_use]
+    pub fn merge(mut self, other: Self) -> Self {
+        for (name, entry) in other.tools {
+            let before = self.tools.insert(name, entry);
+            assert!(before.is_none(), "invariant: tool {name} is registered once");
+        }
+        self
+    }
+
+    /// A tool by its name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Entry> {
+        self.tools.get(name)
+    }
+
+    /// All tools.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.tools.values()
+    }
+
+    /// The three names most like an unknown one.
+    #[must_use]
+    pub fn nearest(&self, name: &str) -> Vec<&'static str> {
+        args::nearest(name, self.tools.keys().copied(), 3)
+    }
+}
+
+fn adapter<T, A: JsonSchema>(tool: T) -> (Value, Adapter<T>) {
+    let schema = schema_of::<A>();
+    (schema.clone(), Adapter { tool: std::sync::Arc::new(tool), schema })
+}
+
+/// The schema of arguments without what models do not need: every byte is paid for in each call.
+fn schema_of<A: JsonSchema>() -> Value {
+    let mut settings = schemars::generate::SchemaSettings::draft2020_12();
+    settings.inline_subschemas = true;
+    settings.meta_schema = None;
+    let mut schema = settings.into_generator().into_root_schema_for::<A>().to_value();
+    slim(&mut schema);
+    schema
+}
+
+fn slim(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            for noise in
+                ["title", "format", "$schema", "default", "minimum", "additionalProperties"]
+            {
+                // A property of that name is kept: only keywords of the schema itself go.
+                if map.contains_key("type") || map.contains_key("anyOf") || map.contains_key("enum")
+                {
+                    map.remove(noise);
+                }
+            }
+            without_null(map);
+            for (key, inner) in map.iter_mut() {
+                if key == "properties" {
+                    if let Value::Object(properties) = inner {
+                        properties.values_mut().for_each(slim);
+                    }
+                } else {
+                    slim(inner);
+                }
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(slim),
+        _ => {}
+    }
+}
+
+/// `Option<T>` is a property that may be left out; models need not be told of null.
+fn without_null(map: &mut serde_json::Map<String, Value>) {
+    if let Some(Value::Array(types)) = map.get_mut("type") {
+        types.retain(|t| t != "null");
+        if let [one] = types.as_slice() {
+            let one = one.clone();
+            map.insert("type".to_owned(), one);
+        }
+    }
+    if let Some(Value::Array(any)) = map.get("anyOf") {
+        let real: Vec<Value> =
+            any.iter().filter(|v| v.get("type") != Some(&Value::from("null"))).cloned().collect();
+        if let [Value::Object(one)] = real.as_slice() {
+            let one = one.clone();
+            map.remove("anyOf");
+            for (key, value) in one {
+                map.entry(key).or_insert(value);
+            }
+        }
+    }
+    if let Some(Value::Array(words)) = map.get_mut("enum") {
+        words.retain(|w| !w.is_null());
+    }
+}

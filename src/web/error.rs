@@ -1,0 +1,203 @@
+//! Errors at the edge: `PageError` becomes a page or panel, `ApiError` problem+json.
+//!
+//! Both take any [`Problem`] by `?`. A page error travels as a [`Failure`] in the answer's
+//! extensions; the layer in `server/router.rs` draws it, because only there it is known whether
+//! the person is signed in and whether htmx asked.
+
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::response::{IntoResponse, Response};
+
+use crate::kernel::{Can, FieldError, Problem, ProblemKind};
+
+/// What went wrong, without its type.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// Its kind.
+    pub kind: ProblemKind,
+    /// Stable name.
+    pub code: String,
+    /// What is wrong and what would be right.
+    pub detail: String,
+    /// The fields that were refused.
+    pub fields: Vec<FieldError>,
+    /// Shown in place of the detail when it is our fault; the log has the rest.
+    pub reference: Option<String>,
+}
+
+impl Failure {
+    /// From any problem.
+    pub fn of(problem: &dyn Problem) -> Self {
+        if problem.kind() == ProblemKind::Internal {
+            let mut chain = problem.to_string();
+            let mut source = problem.source();
+            while let Some(next) = source {
+                chain = format!("{chain}: {next}");
+                source = next.source();
+            }
+            return Self { code: problem.code().to_owned(), ..Self::internal(chain) };
+        }
+        Self {
+            kind: problem.kind(),
+            code: problem.code().to_owned(),
+            detail: problem.to_string(),
+            fields: problem.fields(),
+            reference: None,
+        }
+    }
+
+    /// Our fault: logged once, here, under a reference that the person can name.
+    pub fn internal(what: impl std::fmt::Display) -> Self {
+        let mut bytes = [0; 4];
+        // ok: without randomness the reference is zeros and the log line is still there.
+        let _ = getrandom::fill(&mut bytes);
+        let reference = hex::encode(bytes);
+        tracing::error!(reference, "{what}");
+        Self {
+            kind: ProblemKind::Internal,
+            code: "internal".to_owned(),
+            detail: format!("Something went wrong on our side. Reference: {reference}"),
+            fields: Vec::new(),
+            reference: Some(reference),
+        }
+    }
+
+    /// A failure without a type of its own.
+    pub fn new(kind: ProblemKind, code: &str, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            code: code.to_owned(),
+            detail: detail.into(),
+            fields: Vec::new(),
+            reference: None,
+        }
+    }
+
+    /// The status of the answer.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+fn not_allowed(can: Can) -> Failure {
+    let detail = format!("This needs the right to \"{}\". Ask an owner or admin.", can.label());
+    Failure::new(ProblemKind::Forbidden, "forbidden", detail)
+}
+
+fn not_signed_in() -> Failure {
+    Failure::new(ProblemKind::Unauthorized, "unauthorized", "Sign in, or send a token.")
+}
+
+/// An error of a page handler.
+#[derive(Debug)]
+pub struct PageError(pub Failure);
+
+impl PageError {
+    /// Not there, or not for this person.
+    pub fn not_found(what: &str) -> Self {
+        Self(Failure::new(ProblemKind::NotFound, "not_found", format!("{what} was not found.")))
+    }
+
+    /// Signed in, but not allowed.
+    #[must_use]
+    pub fn forbidden(can: Can) -> Self {
+        Self(not_allowed(can))
+    }
+
+    /// Nobody is signed in.
+    #[must_use]
+    pub fn unauthorized() -> Self {
+        Self(not_signed_in())
+    }
+}
+
+impl<E: Problem> From<E> for PageError {
+    fn from(error: E) -> Self {
+        Self(Failure::of(&error))
+    }
+}
+
+impl From<askama::Error> for PageError {
+    fn from(error: askama::Error) -> Self {
+        Self(Failure::internal(format!("a template failed: {error}")))
+    }
+}
+
+impl IntoResponse for PageError {
+    fn into_response(self) -> Response {
+        let mut response = self.0.status().into_response();
+        response.extensions_mut().insert(self.0);
+        response
+    }
+}
+
+/// An error of an API handler.
+#[derive(Debug)]
+pub struct ApiError(pub Failure);
+
+impl ApiError {
+    /// Not there, or not for this person.
+    pub fn not_found(what: &str) -> Self {
+        Self(PageError::not_found(what).0)
+    }
+
+    /// Known, but not allowed.
+    #[must_use]
+    pub fn forbidden(can: Can) -> Self {
+        Self(not_allowed(can))
+    }
+
+    /// Nobody is known.
+    #[must_use]
+    pub fn unauthorized() -> Self {
+        Self(not_signed_in())
+    }
+
+    /// A refused input without a feature's error type.
+    pub fn invalid(field: &str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        let mut failure = Failure::new(ProblemKind::Invalid, "invalid", message.clone());
+        failure.fields.push(FieldError::new(field, message));
+        Self(failure)
+    }
+}
+
+impl<E: Problem> From<E> for ApiError {
+    fn from(error: E) -> Self {
+        Self(Failure::of(&error))
+    }
+}
+
+impl From<PageError> for ApiError {
+    fn from(error: PageError) -> Self {
+        Self(error.0)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let Failure { kind, code, detail, fields, reference } = self.0;
+        let mut body = serde_json::json!({
+            "type": format!("urn:hq:{code}"),
+            "title": kind.title(),
+            "status": kind.status(),
+            "detail": detail,
+            "code": code,
+        });
+        if !fields.is_empty() {
+            body["errors"] = serde_json::json!(fields);
+        }
+        if let Some(reference) = reference {
+            body["instance"] = serde_json::json!(reference);
+        }
+        let status = StatusCode::from_u16(kind.status()).unwrap_or_default();
+        let mut response = (status, [(CONTENT_TYPE, "application/problem+json")], body.to_string())
+            .into_response();
+        if matches!(kind, ProblemKind::Limited | ProblemKind::Unavailable) {
+            let headers = response.headers_mut();
+            headers.entry(RETRY_AFTER).or_insert(axum::http::HeaderValue::from_static("2"));
+        }
+        response
+    }
+}

@@ -1,0 +1,234 @@
+//! Route tables: a path, a handler, and the capability it needs, in one line.
+//!
+//! ```ignore
+//! Routes::new()
+//!     .get("/tasks", list.needs(Can::Read))
+//!     .post("/tasks/{id}/status", set_status.needs(Can::Write))
+//! ```
+//!
+//! Pages use GET and POST only. API routes also carry a [`Doc`], from which the OpenAPI document is
+//! made. A route cannot be mounted without saying what it needs.
+
+use axum::Router;
+use axum::extract::Request;
+use axum::handler::Handler;
+use axum::http::Method;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use schemars::JsonSchema;
+use serde_json::Value;
+
+use crate::app::App;
+use crate::kernel::Can;
+use crate::web::error::{ApiError, PageError};
+use crate::web::session::Access;
+
+/// What an API route says of itself.
+#[derive(Clone, Debug, Default)]
+pub struct Doc {
+    /// One line.
+    pub about: &'static str,
+    /// Schema of the query.
+    pub query: Option<Value>,
+    /// Schema of the body.
+    pub body: Option<Value>,
+    /// Schema of the answer.
+    pub returns: Option<Value>,
+    /// Status of a success.
+    pub status: u16,
+}
+
+impl Doc {
+    /// A route in one line.
+    #[must_use]
+    pub fn new(about: &'static str) -> Self {
+        Self { about, status: 200, ..Self::default() }
+    }
+
+    /// What stands behind the question mark.
+    #[must_use]
+    pub fn query<T: JsonSchema>(mut self) -> Self {
+        self.query = Some(schema::<T>());
+        self
+    }
+
+    /// What it takes.
+    #[must_use]
+    pub fn body<T: JsonSchema>(mut self) -> Self {
+        self.body = Some(schema::<T>());
+        self
+    }
+
+    /// What it gives.
+    #[must_use]
+    pub fn returns<T: JsonSchema>(mut self) -> Self {
+        self.returns = Some(schema::<T>());
+        self
+    }
+
+    /// The status of a success, when it is not 200.
+    #[must_use]
+    pub fn status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+}
+
+fn schema<T: JsonSchema>() -> Value {
+    let mut settings = schemars::generate::SchemaSettings::openapi3();
+    settings.inline_subschemas = true;
+    settings.meta_schema = None;
+    settings.into_generator().into_root_schema_for::<T>().to_value()
+}
+
+/// A handler with what it needs.
+pub struct Guarded {
+    can: Can,
+    doc: Option<fn() -> Doc>,
+    mount: Box<dyn FnOnce(MethodFilter) -> MethodRouter<App> + Send>,
+}
+
+impl Guarded {
+    /// Describes an API route. Given as a function, so that no schema is made before somebody
+    /// asks for the document.
+    #[must_use]
+    pub fn doc(mut self, doc: fn() -> Doc) -> Self {
+        self.doc = Some(doc);
+        self
+    }
+}
+
+/// Says what a handler needs.
+pub trait Needs<T>: Sized {
+    /// The capability.
+    fn needs(self, can: Can) -> Guarded;
+}
+
+impl<T: 'static, H: Handler<T, App> + Sync> Needs<T> for H {
+    fn needs(self, can: Can) -> Guarded {
+        Guarded { can, doc: None, mount: Box::new(move |filter| on(filter, self)) }
+    }
+}
+
+/// One row of the route table.
+#[derive(Clone, Debug)]
+pub struct RouteInfo {
+    /// The method.
+    pub method: Method,
+    /// The path below the mount point.
+    pub path: &'static str,
+    /// What it needs.
+    pub can: Can,
+    /// For the OpenAPI document.
+    pub doc: Option<fn() -> Doc>,
+}
+
+/// A table of routes.
+#[derive(Default)]
+pub struct Routes {
+    rows: Vec<(RouteInfo, MethodRouter<App>)>,
+}
+
+impl Routes {
+    /// An empty table.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads.
+    #[must_use]
+    pub fn get(self, path: &'static str, handler: Guarded) -> Self {
+        self.add(Method::GET, MethodFilter::GET, path, handler)
+    }
+
+    /// Changes something.
+    #[must_use]
+    pub fn post(self, path: &'static str, handler: Guarded) -> Self {
+        self.add(Method::POST, MethodFilter::POST, path, handler)
+    }
+
+    /// Changes fields (API only).
+    #[must_use]
+    pub fn patch(self, path: &'static str, handler: Guarded) -> Self {
+        self.add(Method::PATCH, MethodFilter::PATCH, path, handler)
+    }
+
+    /// Replaces (API only).
+    #[must_use]
+    pub fn put(self, path: &'static str, handler: Guarded) -> Self {
+        self.add(Method::PUT, MethodFilter::PUT, path, handler)
+    }
+
+    /// Removes (API only).
+    #[must_use]
+    pub fn delete(self, path: &'static str, handler: Guarded) -> Self {
+        self.add(Method::DELETE, MethodFilter::DELETE, path, handler)
+    }
+
+    /// Takes over the rows of another table.
+    #[must_use]
+    pub fn merge(mut self, other: Self) -> Self {
+        self.rows.extend(other.rows);
+        self
+    }
+
+    fn add(
+        mut self,
+        method: Method,
+        filter: MethodFilter,
+        path: &'static str,
+        handler: Guarded,
+    ) -> Self {
+        let Guarded { can, doc, mount } = handler;
+        let guard = from_fn(move |request: Request, next: Next| guard(can, request, next));
+        self.rows.push((RouteInfo { method, path, can, doc }, mount(filter).layer(guard)));
+        self
+    }
+
+    /// The router and its table.
+    #[must_use]
+    pub fn build(self) -> (Router<App>, Vec<RouteInfo>) {
+        let mut router = Router::new();
+        let mut table = Vec::with_capacity(self.rows.len());
+        for (info, handler) in self.rows {
+            router = router.route(info.path, handler);
+            table.push(info);
+        }
+        (router, table)
+    }
+}
+
+/// Lets a request through when who sent it may do what the route needs.
+async fn guard(can: Can, request: Request, next: Next) -> Response {
+    if can == Can::Open {
+        return next.run(request).await;
+    }
+    let access = request.extensions().get::<Access>().copied();
+    match access {
+        Some(access) if access.may(can) => next.run(request).await,
+        Some(_) => refuse(&request, |api| match api {
+            true => ApiError::forbidden(can).into_response(),
+            false => PageError::forbidden(can).into_response(),
+        }),
+        None => refuse(&request, |api| match api {
+            true => ApiError::unauthorized().into_response(),
+            false => PageError::unauthorized().into_response(),
+        }),
+    }
+}
+
+/// Whether a path answers with JSON problems rather than pages.
+#[must_use]
+pub fn is_api(path: &str) -> bool {
+    ["/api/", "/v1/", "/local/"].iter().any(|prefix| path.starts_with(prefix))
+}
+
+fn refuse(request: &Request, answer: impl FnOnce(bool) -> Response) -> Response {
+    let path = request
+        .extensions()
+        .get::<axum::extract::OriginalUri>()
+        .map_or_else(|| request.uri().path().to_owned(), |uri| uri.path().to_owned());
+    answer(is_api(&path))
+}
