@@ -59,6 +59,7 @@ step setup scripts/setup.sh run test
 if [ ${#broken[@]} -gt 0 ]; then
     exit 1
 fi
+step assets make --no-print-directory assets
 step format cargo fmt --check
 step lints cargo clippy --locked --all-targets -- -D warnings
 step documents env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet
