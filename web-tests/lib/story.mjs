@@ -35,7 +35,7 @@ export async function tryWithPractice(page) {
 /** Makes an agent and ends on its page. */
 export async function createAgent(page, name, template = 'Assistant') {
   await page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name: 'Agents', exact: true }).click();
-  await page.getByRole('main').getByRole('link', { name: 'New agent' }).first().click();
+  await page.getByRole('link', { name: 'New agent', exact: true }).first().click();
   await page.getByRole('radio', { name: new RegExp(template, 'i') }).check();
   await page.getByLabel('Name', { exact: true }).fill(name);
   await page.getByRole('button', { name: 'Create agent' }).click();
@@ -45,7 +45,7 @@ export async function createAgent(page, name, template = 'Assistant') {
 /** Makes a task for an agent and ends on its page. */
 export async function createTask(page, title, agent) {
   await page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name: 'Tasks', exact: true }).click();
-  await page.getByRole('main').getByRole('link', { name: 'New task' }).first().click();
+  await page.getByRole('link', { name: 'New task', exact: true }).first().click();
   await page.getByLabel('Title').fill(title);
   await page.getByLabel('Assignee').selectOption({ label: agent });
   await page.getByRole('button', { name: 'Create', exact: true }).click();

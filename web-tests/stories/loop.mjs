@@ -25,7 +25,7 @@ export function tell(given) {
     const watcher = await context.newPage();
     await watcher.goto(task);
 
-    const steps = page.getByRole('region', { name: 'Work' }).getByRole('listitem');
+    const steps = page.getByRole('main').locator('li[id^="step-"]');
     await steps.first().waitFor();
     await page.getByRole('button', { name: 'Approve' }).waitFor({ timeout: 30_000 });
     await watcher.getByRole('button', { name: 'Approve' }).waitFor();
