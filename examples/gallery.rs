@@ -5,6 +5,7 @@ use std::path::Path;
 
 use hq::web::gallery;
 use hq::web::shell::Theme;
+use hq::web::trouble::Trouble;
 
 fn main() -> anyhow::Result<()> {
     let out = Path::new("target/design");
@@ -17,5 +18,10 @@ fn main() -> anyhow::Result<()> {
     for (name, theme) in [("light.html", Theme::Light), ("dark.html", Theme::Dark)] {
         std::fs::write(out.join(name), gallery::render(theme, now)?)?;
     }
+    let shell = gallery::sample_shell().at("/w/marlow/tasks/MC-9");
+    let lost = Trouble::not_found().way_out("All tasks", "/w/marlow/tasks");
+    let failed = Trouble::failure("7F3A-19C2").way_out("Dashboard", "/w/marlow/");
+    std::fs::write(out.join("lost.html"), lost.render(Some(shell), Theme::Light)?)?;
+    std::fs::write(out.join("failed.html"), failed.render(None, Theme::Dark)?)?;
     Ok(())
 }

@@ -151,6 +151,11 @@ impl NavItem {
         self
     }
 
+    /// Key caps of the chord, upper case.
+    pub fn keys(&self) -> Vec<String> {
+        self.key.split_whitespace().map(str::to_uppercase).collect()
+    }
+
     /// The number as it is shown, at most "99+".
     pub fn count_text(&self) -> String {
         match self.count {

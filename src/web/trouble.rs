@@ -87,13 +87,20 @@ impl Trouble {
     pub fn page(self, shell: Option<Shell>, theme: Theme) -> Response {
         let status = self.status;
         let words = format!("{}. {}", self.title, self.text);
-        let rendered = match shell {
-            Some(shell) => InShell { shell, trouble: self }.render(),
-            None => Bare { theme, trouble: self }.render(),
-        };
-        match rendered {
+        match self.render(shell, theme) {
             Ok(body) => html::answer(status, body),
             Err(_) => (status, words).into_response(),
+        }
+    }
+
+    /// The page as text.
+    ///
+    /// # Errors
+    /// When the template fails to render.
+    pub fn render(self, shell: Option<Shell>, theme: Theme) -> Result<String, askama::Error> {
+        match shell {
+            Some(shell) => InShell { shell, trouble: self }.render(),
+            None => Bare { theme, trouble: self }.render(),
         }
     }
 

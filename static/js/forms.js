@@ -1,5 +1,5 @@
-// Small help in forms: Enter sends a message, fields save themselves, text areas grow, secrets can
-// be looked at while they are typed, and the first wrong field has the focus.
+// Small help in forms: Enter sends a message, fields save themselves, secrets can be looked at
+// while they are typed, and the first wrong field has the focus.
 import { toast } from "./toast.js";
 
 document.addEventListener("keydown", (event) => {
@@ -17,14 +17,6 @@ document.addEventListener("change", (event) => {
   const form = event.target.form;
   if (form?.matches("[data-saves]")) form.requestSubmit();
 });
-
-if (!CSS.supports("field-sizing", "content")) {
-  document.addEventListener("input", ({ target }) => {
-    if (!target.matches("[data-grow]")) return;
-    target.style.height = "auto";
-    target.style.height = `${target.scrollHeight + 2}px`;
-  });
-}
 
 document.addEventListener("click", async (event) => {
   const button = event.target.closest?.("[data-reveal], [data-copy]");

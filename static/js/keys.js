@@ -56,20 +56,3 @@ document.addEventListener("keydown", (event) => {
     setTimeout(() => (first = undefined), chordTime);
   }
 });
-
-// The help dialog lists the places that this page can go to.
-document.getElementById("help")?.addEventListener("toggle", () => {
-  const list = document.getElementById("help-go");
-  if (list.childElementCount) return;
-  for (const link of document.querySelectorAll('.side [data-key^="g "]')) {
-    const line = document.createElement("div");
-    const keys = document.createElement("dt");
-    for (const letter of link.dataset.key.toUpperCase().split(" ")) {
-      keys.append(Object.assign(document.createElement("kbd"), { textContent: letter }));
-    }
-    const words = document.createElement("dd");
-    words.textContent = link.querySelector("span:not(.avatar)").textContent;
-    line.append(keys, words);
-    list.append(line);
-  }
-});
