@@ -217,7 +217,7 @@ const PRIORITIES: [(&str, &str); 4] =
 const CHIPS: [(&str, &str); 8] = [
     ("in_review", "In review"),
     ("approved", "Approved"),
-    ("revision", "Changes asked for"),
+    ("changes_requested", "Changes requested"),
     ("rejected", "Rejected"),
     ("working", "Working"),
     ("failed", "Failed"),
@@ -233,7 +233,7 @@ const DOTS: [(&str, &str); 9] = [
     ("paused", "Paused"),
     ("provisioning", "Being set up"),
     ("error", "Needs attention"),
-    ("sleeping", "Asleep"),
+    ("hibernating", "Asleep"),
     ("exceeded", "Over budget"),
 ];
 
@@ -267,6 +267,33 @@ mod tests {
             assert!(!page.contains(bad), "{bad} stands in the page");
         }
         assert!(page.contains("data-theme=\"dark\""));
+    }
+
+    #[test]
+    fn every_icon_that_a_template_names_is_in_the_sprite() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let sprite = std::fs::read_to_string(root.join("static/icons.svg")).unwrap();
+        let mut folders = vec![root.join("templates")];
+        let mut missing = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let text = std::fs::read_to_string(&path).unwrap();
+                let named = ["icon(\"", "glyph = \"", "event(\"", "icon_go(\"", "icon_button(\""];
+                for name in named.iter().flat_map(|start| text.split(start).skip(1)) {
+                    let name = name.split('"').next().unwrap();
+                    if !name.is_empty() && !sprite.contains(&format!("id=\"i-{name}\"")) {
+                        missing.push(format!("{name} in {}", path.display()));
+                    }
+                }
+            }
+        }
+        assert_eq!(missing, [""; 0]);
+        assert!(sprite.matches("<symbol").count() <= 90);
     }
 
     #[test]

@@ -14,8 +14,9 @@
 //! | `layers` | dialogs, popovers and sticky bars outside `<main>` |
 //!
 //! Pages before sign-in extend `bare.html` (blocks `title`, `tools`, `content`, `foot`) and have a
-//! field `theme: Theme`. Parts come from the macro files in `templates/ui/`:
-//! `{% import "ui/parts.html" as ui %}`.
+//! field `theme: Theme`. Parts come from the macro files
+//! `macros.html`, `forms.html` and `work.html`, whose first lines tell how to use them. Addresses in
+//! templates come from `shell.url("tasks")`.
 //!
 //! [`page`] answers with a whole document, [`fragment`] with a region that htmx swaps in. Both
 //! send the security headers; neither is ever stored by a cache, since both show private data.

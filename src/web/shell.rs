@@ -3,9 +3,11 @@
 //! The shell knows no product noun. Who assembles a page (one place, with the signed-in person
 //! and the workspace at hand) fills a [`Shell`]; `layout.html` draws it.
 
-use axum::http::header::{COOKIE, HeaderMap, HeaderValue};
+use axum::http::header::{COOKIE, HeaderMap, HeaderValue, REFERER, SET_COOKIE};
+use axum::response::Response;
 
 use crate::web::assets::{self, Links};
+use crate::web::hx::Hx;
 use crate::web::live::Live;
 use crate::web::parts::{Dot, Face, Tone};
 
@@ -43,6 +45,15 @@ impl Theme {
         }
     }
 
+    /// What the button switches to.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Dark => Self::Light,
+            Self::Light | Self::System => Self::Dark,
+        }
+    }
+
     /// The word in `data-theme` and in the cookie.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -61,6 +72,22 @@ impl Theme {
             Self::Dark => "hq_theme=dark; Path=/; Max-Age=31536000; SameSite=Lax",
         })
     }
+}
+
+/// `POST /theme`: switches the theme for a browser without script, and goes back.
+pub async fn switch_theme(headers: HeaderMap) -> Response {
+    let back = headers.get(REFERER).and_then(|v| v.to_str().ok()).and_then(own_path);
+    let mut response = Hx::default().go_to(back.unwrap_or("/"));
+    let cookie = Theme::from_headers(&headers).other().cookie();
+    response.headers_mut().insert(SET_COOKIE, cookie);
+    response
+}
+
+/// The path of an address, so that going back cannot lead to another host.
+fn own_path(referer: &str) -> Option<&str> {
+    let rest = referer.split_once("://")?.1;
+    let path = &rest[rest.find('/')?..];
+    (!path.starts_with("//") && !path.starts_with("/\\")).then_some(path)
 }
 
 /// A message that the page shows once, after a redirect.
@@ -279,6 +306,18 @@ mod tests {
         headers.insert("cookie", "a=b; hq_theme=dark; my_hq_theme=light".parse().unwrap());
         assert_eq!(Theme::from_headers(&headers), Theme::Dark);
         assert_eq!(Theme::from_word("purple"), Theme::System);
+    }
+
+    #[tokio::test]
+    async fn the_theme_button_works_without_script_and_stays_on_this_host() {
+        let mut headers = HeaderMap::new();
+        headers.insert("cookie", "hq_theme=dark".parse().unwrap());
+        headers.insert("referer", "http://127.0.0.1:8080/w/acme/tasks?q=x".parse().unwrap());
+        let answer = super::switch_theme(headers.clone()).await;
+        assert_eq!(answer.headers()["location"], "/w/acme/tasks?q=x");
+        assert!(answer.headers()["set-cookie"].to_str().unwrap().starts_with("hq_theme=light;"));
+        headers.insert("referer", "http://127.0.0.1:8080//evil.example".parse().unwrap());
+        assert_eq!(super::switch_theme(headers).await.headers()["location"], "/");
     }
 
     #[test]

@@ -7,6 +7,8 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
+use crate::kernel::ProblemKind;
+use crate::web::error::Failure;
 use crate::web::html;
 use crate::web::hx::Ask;
 use crate::web::parts::Tone;
@@ -124,6 +126,35 @@ impl Trouble {
     }
 }
 
+impl From<&Failure> for Trouble {
+    fn from(failure: &Failure) -> Self {
+        if let Some(reference) = &failure.reference {
+            return Self::failure(reference);
+        }
+        let title = match failure.kind {
+            ProblemKind::NotFound => "This is not here",
+            ProblemKind::Gone => "This is gone",
+            ProblemKind::Forbidden => "Not allowed",
+            ProblemKind::Unauthorized => "Sign in first",
+            ProblemKind::Conflict | ProblemKind::Stale => "Somebody was faster",
+            ProblemKind::Limited => "Too many at once",
+            ProblemKind::Unavailable => "Not possible right now",
+            _ => "This did not work",
+        };
+        let mut trouble = Self::new(failure.status(), title, sentence(&failure.detail));
+        trouble.again = matches!(failure.kind, ProblemKind::Limited | ProblemKind::Unavailable);
+        trouble
+    }
+}
+
+/// Error messages are lower case without a full stop; a person reads a sentence.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let Some(first) = chars.next() else { return String::new() };
+    let end = if text.ends_with(['.', '!', '?', '…']) { "" } else { "." };
+    format!("{}{}{end}", first.to_uppercase(), chars.as_str())
+}
+
 /// Whether a request only looked or wanted to change something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
@@ -169,6 +200,8 @@ struct Starting<'a> {
 #[cfg(test)]
 mod tests {
     use super::{Act, Trouble};
+    use crate::kernel::ProblemKind;
+    use crate::web::error::Failure;
     use crate::web::shell::{Shell, Theme};
     use http_body_util::BodyExt as _;
 
@@ -194,6 +227,14 @@ mod tests {
         let body = body(response).await;
         assert!(body.contains("7F3A"));
         assert!(body.contains("data-theme=\"dark\""));
+    }
+
+    #[test]
+    fn a_failure_of_any_kind_becomes_a_sentence() {
+        let failure = Failure::new(ProblemKind::Conflict, "taken", "the slug \"ada\" is in use");
+        let trouble = Trouble::from(&failure);
+        assert_eq!(trouble.text, "The slug \"ada\" is in use.");
+        assert_eq!(trouble.status, 409);
     }
 
     #[tokio::test]
