@@ -30,7 +30,7 @@ pub fn read<A: DeserializeOwned>(raw: &str, schema: &Value) -> Result<A, ToolErr
             None => return Err(unknown(name, known)),
         }
     }
-    given.retain(|name, value| !(value.is_null() && !is_required(schema, name)));
+    given.retain(|name, value| !value.is_null() || is_required(schema, name));
     serde_json::from_value(Value::Object(given)).map_err(|e| bad(e.to_string()))
 }
 

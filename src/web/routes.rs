@@ -188,7 +188,6 @@ impl Routes {
     }
 
     /// The router and its table.
-    #[must_use]
     pub fn build(self) -> (Router<App>, Vec<RouteInfo>) {
         let mut router = Router::new();
         let mut table = Vec::with_capacity(self.rows.len());
