@@ -1,4 +1,4 @@
-//! The outside world over HTTP: one client, the SSRF guard, event streams, retries.
+//! The outside world over HTTP: one client, the SSRF guard, event streams, retries, readable pages.
 //!
 //! No type of the HTTP library leaves this module.
 
@@ -9,6 +9,7 @@ pub mod guard;
 pub mod client;
 pub mod sse;
 pub mod retry;
+pub mod html;
 
 #[cfg(test)]
 mod loopback;

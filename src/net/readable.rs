@@ -1,0 +1,409 @@
+//! Text that a model can read, out of what a server has sent: the right characters, the readable part
+//! of a page as Markdown or plain text, other texts as they are, and a clear word about the rest.
+//!
+//! Takes up to some hundred milliseconds for a large page: call it from a blocking task.
+
+use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
+use htmd::HtmlToMarkdown;
+use htmd::options::{BulletListMarker, HrStyle, Options};
+use url::Url;
+
+use crate::kernel::problem::{Problem, ProblemKind};
+
+use super::html::clean::{self, Part};
+use super::html::text;
+
+/// How far a page is searched for what it says about its characters.
+const HEAD: usize = 4096;
+/// How far something without a type is looked at.
+const SNIFF: usize = 1024;
+
+/// In which form the text of a page is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// With headings, links, lists and tables.
+    Markdown,
+    /// The words only.
+    Text,
+}
+
+/// How the text was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extractor {
+    /// It is a part of a page.
+    Page(Part),
+    /// It was text already.
+    Plain,
+}
+
+impl Extractor {
+    /// A stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Extractor::Page(Part::Main) => "main",
+            Extractor::Page(Part::Article) => "article",
+            Extractor::Page(Part::Body) => "body",
+            Extractor::Page(Part::Everything) => "everything",
+            Extractor::Plain => "plain",
+        }
+    }
+}
+
+/// What is to be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// What the server has sent, unpacked.
+    pub body: &'a [u8],
+    /// What it says that this is.
+    pub content_type: Option<&'a str>,
+    /// Where it comes from, for links without a host.
+    pub url: &'a Url,
+}
+
+/// Text that can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Readable {
+    /// The title of the page.
+    pub title: Option<String>,
+    /// The text, cut at the limit.
+    pub text: String,
+    /// How many characters there were before the cut.
+    pub chars: usize,
+    /// Whether some are missing.
+    pub truncated: bool,
+    /// How it was found.
+    pub extractor: Extractor,
+}
+
+/// Why there is no text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// A picture, an archive, a program or the like.
+    #[error("the address gives {content_type}, which is not text; ask for a page or a text file")]
+    NotText {
+        /// What it is said to be.
+        content_type: String,
+    },
+    /// The page defeats the converter.
+    #[error("the page cannot be converted; ask for it as plain text")]
+    Unconvertible,
+}
+
+impl Problem for ReadError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotText { .. } => "not_text",
+            Self::Unconvertible => "page_unconvertible",
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        ProblemKind::Upstream
+    }
+}
+
+/// Reads a source as text of at most `max_chars` characters.
+pub fn read(source: Source<'_>, form: Form, max_chars: usize) -> Result<Readable, ReadError> {
+    let kind = kind_of(source)?;
+    let decoded = decode(source.body, source.content_type, kind);
+    let (title, text, extractor) = match kind {
+        Kind::Text => (None, decoded, Extractor::Plain),
+        Kind::Page => {
+            let cleaned = clean::clean(&decoded, source.url);
+            let text = match form {
+                Form::Text => text::plain(&cleaned),
+                Form::Markdown => markdown(&cleaned.html)?,
+            };
+            (cleaned.title, text, Extractor::Page(cleaned.part))
+        }
+    };
+    let text = text.trim();
+    let chars = text.chars().count();
+    let shown = cut(text, max_chars);
+    Ok(Readable {
+        title,
+        text: shown.to_owned(),
+        chars,
+        truncated: shown.len() < text.len(),
+        extractor,
+    })
+}
+
+fn markdown(html: &str) -> Result<String, ReadError> {
+    let options = Options {
+        hr_style: HrStyle::Dashes,
+        bullet_list_marker: BulletListMarker::Dash,
+        ul_bullet_spacing: 1,
+        ol_number_spacing: 1,
+        ..Options::default()
+    };
+    let converter = HtmlToMarkdown::builder().options(options).build();
+    converter.convert(html).or(Err(ReadError::Unconvertible))
+}
+
+/// The first `max_chars` characters, rather up to the end of a line if one is near.
+fn cut(text: &str, max_chars: usize) -> &str {
+    let Some((end, _)) = text.char_indices().nth(max_chars) else { return text };
+    let whole = &text[..end];
+    match whole.rfind('\n') {
+        Some(line) if end - end / 10 <= line => &whole[..line],
+        Some(_) | None => whole,
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Page,
+    Text,
+}
+
+fn kind_of(source: Source<'_>) -> Result<Kind, ReadError> {
+    let said = essence(source.content_type);
+    let refused = || ReadError::NotText {
+        content_type: if said.is_empty() { "data without a type".to_owned() } else { said.clone() },
+    };
+    let looks_binary = is_binary(source.body);
+    match said.as_str() {
+        "text/html" | "application/xhtml+xml" if !looks_binary => Ok(Kind::Page),
+        "" | "application/octet-stream" | "binary/octet-stream" if !looks_binary => {
+            Ok(if is_page(source.body) { Kind::Page } else { Kind::Text })
+        }
+        other if is_text(other) && !looks_binary => Ok(Kind::Text),
+        _ => Err(refused()),
+    }
+}
+
+/// The type without its parameters, in lower case.
+fn essence(content_type: Option<&str>) -> String {
+    let said = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
+    said.trim().to_ascii_lowercase()
+}
+
+fn is_text(essence: &str) -> bool {
+    const TEXTS: [&str; 14] = [
+        "application/json",
+        "application/ld+json",
+        "application/xml",
+        "application/javascript",
+        "application/x-javascript",
+        "application/ecmascript",
+        "application/yaml",
+        "application/x-yaml",
+        "application/toml",
+        "application/x-ndjson",
+        "application/jsonl",
+        "application/sql",
+        "application/graphql",
+        "application/x-sh",
+    ];
+    essence.starts_with("text/")
+        || essence.ends_with("+json")
+        || essence.ends_with("+xml")
+        || TEXTS.contains(&essence)
+}
+
+/// Text has no zero bytes, unless it is UTF-16, and few other control characters.
+fn is_binary(body: &[u8]) -> bool {
+    let head = &body[..body.len().min(SNIFF)];
+    if Encoding::for_bom(head).is_some() {
+        return false;
+    }
+    let odd = head.iter().filter(|b| **b < 0x20 && !b"\t\n\r\x0c\x1b".contains(b)).count();
+    head.contains(&0) || head.len() < odd * 10
+}
+
+fn is_page(body: &[u8]) -> bool {
+    let head = String::from_utf8_lossy(&body[..body.len().min(SNIFF)]).to_ascii_lowercase();
+    let head = head.trim_start_matches('\u{feff}').trim_start();
+    ["<!doctype html", "<html", "<head", "<body"].iter().any(|start| head.starts_with(start))
+}
+
+/// The characters of a body: by its byte order mark, by the header, by what the page says itself, as
+/// UTF-8 if it is that, else as most old pages mean it.
+fn decode(body: &[u8], content_type: Option<&str>, kind: Kind) -> String {
+    let marked = Encoding::for_bom(body).map(|(encoding, _)| encoding);
+    let said = content_type.and_then(|said| label_after(said.as_bytes()));
+    let inside = || match kind {
+        // A page that can be read as far as this is not in UTF-16, whatever it says.
+        Kind::Page => label_after(&body[..body.len().min(HEAD)])
+            .map(|encoding| if encoding.is_ascii_compatible() { encoding } else { UTF_8 }),
+        Kind::Text => None,
+    };
+    let encoding = marked
+        .or(said)
+        .or_else(inside)
+        .unwrap_or_else(|| if is_utf8(body) { UTF_8 } else { WINDOWS_1252 });
+    encoding.decode(body).0.into_owned()
+}
+
+/// Whether a body is UTF-8; its last character may be cut.
+fn is_utf8(body: &[u8]) -> bool {
+    match std::str::from_utf8(body) {
+        Ok(_) => true,
+        Err(err) => err.error_len().is_none(),
+    }
+}
+
+/// The encoding named after the first `charset=` (or `encoding=`, as XML says it).
+fn label_after(bytes: &[u8]) -> Option<&'static Encoding> {
+    let text = String::from_utf8_lossy(bytes).to_ascii_lowercase();
+    ["charset", "encoding"].into_iter().find_map(|word| {
+        text.match_indices(word).find_map(|(at, _)| {
+            let rest = text[at + word.len()..].trim_start().strip_prefix('=')?;
+            let rest = rest.trim_start().trim_start_matches(['"', '\'']);
+            let end = rest.find(|c: char| c.is_ascii_whitespace() || "\"';>?/".contains(c));
+            Encoding::for_label(&rest.as_bytes()[..end.unwrap_or(rest.len())])
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source<'a>(body: &'a [u8], content_type: Option<&'a str>, url: &'a Url) -> Source<'a> {
+        Source { body, content_type, url }
+    }
+
+    fn read_as(body: &[u8], content_type: Option<&str>) -> Result<Readable, ReadError> {
+        let url = Url::parse("https://example.com/dir/page").unwrap();
+        read(source(body, content_type, &url), Form::Markdown, 20_000)
+    }
+
+    fn markdown_of(page: &str) -> String {
+        read_as(page.as_bytes(), Some("text/html; charset=utf-8")).unwrap().text
+    }
+
+    #[test]
+    fn a_page_becomes_markdown() {
+        let page = "<!doctype html><title>T</title><nav>skip</nav><h1>Head</h1><p>One <b>bold</b> and \
+            <a href='/x'>a link</a>.</p><ul><li>a</li><li>b<ul><li>c</li></ul></li></ul>\
+            <ol><li>x</li><li>y</li></ol><pre><code>let a = 1;\nlet b = 2;</code></pre>\
+            <blockquote>said</blockquote><hr>\
+            <table><tr><th>k</th><th>v</th></tr><tr><td>1</td><td>2</td></tr></table>";
+        let text = markdown_of(page);
+        for part in [
+            "# Head\n\n",
+            "One **bold** and [a link](https://example.com/x).",
+            "- a\n- b",
+            "1. x\n2. y",
+            "```\nlet a = 1;\nlet b = 2;\n```",
+            "> said",
+            "- - -",
+        ] {
+            assert!(text.contains(part), "{part:?} is missing in\n{text}");
+        }
+        assert!(!text.contains("skip"));
+        assert!(text.lines().any(|line| line.starts_with('|') && line.contains('k')), "{text}");
+    }
+
+    #[test]
+    fn a_page_can_be_had_as_plain_text() {
+        let url = Url::parse("https://example.com/").unwrap();
+        let page = b"<title>T</title><h1>Head</h1><p>One <b>bold</b></p>";
+        let found = read(source(page, Some("text/html"), &url), Form::Text, 100).unwrap();
+        assert_eq!(found.text, "Head\n\nOne bold");
+        assert_eq!(found.title.as_deref(), Some("T"));
+        assert_eq!((found.chars, found.truncated, found.extractor.as_str()), (14, false, "body"));
+    }
+
+    #[test]
+    fn other_texts_stay_as_they_are() {
+        for (kind, body) in [
+            ("application/json", "{\"a\": \"<b>\"}"),
+            ("text/plain; charset=utf-8", "a < b\n\n\n\tc"),
+            ("TEXT/MARKDOWN", "# x\n<p>y</p>"),
+            ("application/problem+json", "{}"),
+            ("application/rss+xml", "<rss/>"),
+            ("text/csv", "a,b"),
+        ] {
+            let found = read_as(body.as_bytes(), Some(kind)).unwrap();
+            assert_eq!((found.text.as_str(), found.extractor), (body, Extractor::Plain), "{kind}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_is_named() {
+        for (kind, body, shown) in [
+            (Some("image/png"), b"\x89PNG\r\n\x1a\n".as_slice(), "image/png"),
+            (Some("application/pdf"), b"%PDF-1.7", "application/pdf"),
+            (Some("application/zip; x=y"), b"PK\x03\x04", "application/zip"),
+            (
+                Some("application/octet-stream"),
+                b"\x7fELF\x02\x01\x01\0\0",
+                "application/octet-stream",
+            ),
+            (Some("text/html"), b"\0\x01\x02\x03", "text/html"),
+            (None, b"\x1f\x8b\x08\x00\x00", "data without a type"),
+        ] {
+            let error = read_as(body, kind).unwrap_err();
+            assert_eq!(error, ReadError::NotText { content_type: shown.into() });
+        }
+    }
+
+    #[test]
+    fn without_a_type_the_content_decides() {
+        assert_eq!(read_as(b" <!DOCTYPE HTML><p>x", None).unwrap().extractor.as_str(), "body");
+        assert_eq!(read_as(b"just words", None).unwrap().extractor, Extractor::Plain);
+        assert_eq!(read_as(b"", None).unwrap().text, "");
+        assert_eq!(read_as(b"words", Some("application/octet-stream")).unwrap().text, "words");
+    }
+
+    #[test]
+    fn characters_are_read_as_they_were_meant() {
+        let utf16: Vec<u8> =
+            [0xfeff].into_iter().chain("Grüße".encode_utf16()).flat_map(u16::to_le_bytes).collect();
+        for (body, kind, expected) in [
+            ("Grüße".as_bytes(), "text/plain", "Grüße"),
+            (b"Gr\xfc\xdfe", "text/plain", "Grüße"),
+            (b"\xef\xbb\xbfGr\xc3\xbc\xc3\x9fe", "text/plain; charset=iso-8859-1", "Grüße"),
+            (b"\x83n\x83\x8d\x81[", "text/plain; charset=Shift_JIS", "ハロー"),
+            (b"\xcf\xf0\xe8\xe2\xe5\xf2", "text/plain; charset=\"windows-1251\"", "Привет"),
+            (b"<meta charset=windows-1251><p>\xcf\xf0\xe8\xe2\xe5\xf2", "text/html", "Привет"),
+            (
+                b"<meta http-equiv=x content='text/html; charset=koi8-r'><p>\xf0\xd2",
+                "text/html",
+                "Пр",
+            ),
+            (
+                b"<?xml version='1.0' encoding='windows-1251'?><html><p>\xcf",
+                "application/xhtml+xml",
+                "П",
+            ),
+            (b"<meta charset=utf-16><p>\xc3\xbc", "text/html", "ü"),
+            (b"<meta charset=nonsense><p>\xc3\xbc", "text/html", "ü"),
+            (b"cut in the middle \xc3\xbc\xc3", "text/plain", "cut in the middle ü\u{fffd}"),
+            (&utf16, "text/plain", "Grüße"),
+        ] {
+            assert_eq!(read_as(body, Some(kind)).unwrap().text, expected, "{kind}");
+        }
+    }
+
+    #[test]
+    fn long_texts_are_cut_and_say_so() {
+        let url = Url::parse("https://example.com/").unwrap();
+        let body = "ä".repeat(50) + "\n" + &"b".repeat(50);
+        let cut_at = |most| {
+            let found = read(source(body.as_bytes(), Some("text/plain"), &url), Form::Text, most);
+            let found = found.unwrap();
+            (found.text.chars().count(), found.chars, found.truncated)
+        };
+        assert_eq!(cut_at(101), (101, 101, false));
+        assert_eq!(cut_at(100), (100, 101, true));
+        assert_eq!(cut_at(53), (50, 101, true));
+        assert_eq!(cut_at(10), (10, 101, true));
+        assert_eq!(cut_at(0), (0, 101, true));
+    }
+
+    #[test]
+    fn hostile_pages_are_converted_in_bounded_depth() {
+        for page in [
+            "<div><b><i>x".repeat(10_000),
+            "<ul><li>x".repeat(10_000),
+            "<blockquote>x".repeat(10_000),
+        ] {
+            let found = read_as(page.as_bytes(), Some("text/html")).unwrap();
+            assert!(found.truncated || !found.text.is_empty());
+        }
+    }
+}
