@@ -10,6 +10,8 @@ pub mod client;
 pub mod sse;
 pub mod retry;
 pub mod html;
+pub mod readable;
+pub mod fetch;
 
 #[cfg(test)]
 mod loopback;
