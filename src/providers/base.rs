@@ -1,0 +1,315 @@
+//! Base URLs as people type them, made into the one that a provider's paths are joined to, and what is known of
+//! the server behind it.
+
+use url::{Host, Url};
+
+/// The wire format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Wire {
+    /// Anthropic Messages.
+    Anthropic,
+    /// OpenAI-compatible Chat Completions.
+    OpenAiChat,
+}
+
+/// The kind of server, where its address says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Server {
+    /// api.anthropic.com.
+    Anthropic,
+    /// api.openai.com.
+    OpenAi,
+    /// Azure's OpenAI.
+    Azure,
+    /// openrouter.ai.
+    OpenRouter,
+    /// api.deepseek.com.
+    DeepSeek,
+    /// api.groq.com.
+    Groq,
+    /// api.mistral.ai.
+    Mistral,
+    /// api.x.ai.
+    XAi,
+    /// Google's compatible endpoint.
+    Google,
+    /// Moonshot (Kimi).
+    Moonshot,
+    /// Ollama.
+    Ollama,
+    /// LM Studio.
+    LmStudio,
+    /// vLLM or llama.cpp on its usual port.
+    Vllm,
+    /// Any other.
+    Other,
+}
+
+/// A base URL that can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Base {
+    /// Without a trailing slash.
+    pub url: String,
+    /// The kind of server.
+    pub server: Server,
+    /// Whether the address is on this machine or a private network, where models cost nothing by the token and
+    /// may take long to load.
+    pub private: bool,
+}
+
+impl Base {
+    /// The address of a path below it.
+    #[must_use]
+    pub fn join(&self, path: &str) -> String {
+        format!("{}/{}", self.url, path.trim_start_matches('/'))
+    }
+}
+
+/// A base URL that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BaseError {
+    /// Nothing was given and the wire has no default.
+    #[error("give the server's address, such as http://127.0.0.1:11434")]
+    Empty,
+    /// It is not an address.
+    #[error("`{0}` is not an address; write it like https://api.example.com/v1")]
+    NotAnAddress(String),
+    /// Not http or https.
+    #[error("only http:// and https:// addresses can be used, not {0}://")]
+    Scheme(String),
+    /// It holds a user or password.
+    #[error("leave user and password out of the address; the key has a field of its own")]
+    Credentials,
+    /// It holds a query or fragment.
+    #[error("leave everything from ? or # on out of the address")]
+    Query,
+}
+
+const DEFAULT_ANTHROPIC: &str = "https://api.anthropic.com";
+const DEFAULT_OPENAI: &str = "https://api.openai.com/v1";
+
+/// Paths that people copy along with the address.
+const TAILS: &[&str] = &[
+    "/chat/completions",
+    "/completions",
+    "/responses",
+    "/models",
+    "/messages",
+    "/api/chat",
+    "/api/generate",
+    "/api/tags",
+    "/api/show",
+];
+
+/// Makes a base URL out of what a person typed. An empty text means the maker's own server.
+///
+/// # Errors
+/// It is no http(s) address, or holds more than one.
+pub fn normalise(wire: Wire, typed: &str) -> Result<Base, BaseError> {
+    let typed = typed.trim();
+    let typed = match (typed.is_empty(), wire) {
+        (true, Wire::Anthropic) => DEFAULT_ANTHROPIC,
+        (true, Wire::OpenAiChat) => DEFAULT_OPENAI,
+        (false, _) => typed,
+    };
+    let url = parse(typed)?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(BaseError::Scheme(url.scheme().to_owned()));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(BaseError::Credentials);
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(BaseError::Query);
+    }
+    let private = is_private(&url);
+    let server = server(&url);
+    let mut path = url.path().trim_end_matches('/').to_owned();
+    for tail in TAILS {
+        if let Some(rest) = path.strip_suffix(tail) {
+            path = rest.trim_end_matches('/').to_owned();
+            break;
+        }
+    }
+    let path = match wire {
+        Wire::Anthropic => path.strip_suffix("/v1").unwrap_or(&path).to_owned(),
+        Wire::OpenAiChat => openai_path(server, &path),
+    };
+    let origin = url.origin().ascii_serialization();
+    Ok(Base { url: format!("{origin}{path}"), server, private })
+}
+
+fn openai_path(server: Server, path: &str) -> String {
+    let usual = match server {
+        Server::OpenRouter => "/api/v1",
+        Server::Groq => "/openai/v1",
+        Server::Azure => "/openai/v1",
+        Server::Google => "/v1beta/openai",
+        _ => "/v1",
+    };
+    match (server, path) {
+        (_, "") => usual.to_owned(),
+        // Ollama's own protocol lies below /api; the compatible one does not.
+        (Server::Ollama | Server::LmStudio, "/api" | "/api/v0" | "/api/v1") => usual.to_owned(),
+        (Server::OpenRouter, "/api") | (Server::Groq | Server::Azure, "/openai") => {
+            usual.to_owned()
+        }
+        (Server::Google, "/v1beta" | "/v1") => usual.to_owned(),
+        (_, path) => path.to_owned(),
+    }
+}
+
+fn parse(typed: &str) -> Result<Url, BaseError> {
+    let bad = || BaseError::NotAnAddress(typed.to_owned());
+    if typed.contains("://") {
+        return Url::parse(typed).map_err(|_| bad());
+    }
+    // Without a scheme: plain http for this machine and private networks, https for all others.
+    let plain = Url::parse(&format!("http://{typed}")).map_err(|_| bad())?;
+    if is_private(&plain) {
+        return Ok(plain);
+    }
+    let safe = Url::parse(&format!("https://{typed}")).map_err(|_| bad())?;
+    match safe.domain() {
+        Some(domain) if domain.contains('.') => Ok(safe),
+        Some(_) => Err(bad()),
+        None => Ok(safe),
+    }
+}
+
+fn server(url: &Url) -> Server {
+    let host = url.host_str().unwrap_or("");
+    let is = |domain: &str| host == domain || host.ends_with(&format!(".{domain}"));
+    match () {
+        () if is("anthropic.com") => Server::Anthropic,
+        () if is("openai.com") => Server::OpenAi,
+        () if is("openai.azure.com") || is("services.ai.azure.com") => Server::Azure,
+        () if is("openrouter.ai") => Server::OpenRouter,
+        () if is("deepseek.com") => Server::DeepSeek,
+        () if is("groq.com") => Server::Groq,
+        () if is("mistral.ai") => Server::Mistral,
+        () if is("x.ai") => Server::XAi,
+        () if is("googleapis.com") => Server::Google,
+        () if is("moonshot.ai") || is("moonshot.cn") => Server::Moonshot,
+        () if is("ollama.com") => Server::Ollama,
+        () => match url.port() {
+            Some(11_434) => Server::Ollama,
+            Some(1_234) => Server::LmStudio,
+            Some(8_000 | 8_080) if is_private(url) => Server::Vllm,
+            _ => Server::Other,
+        },
+    }
+}
+
+fn is_private(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => {
+            let [a, b, ..] = ip.octets();
+            // 100.64.0.0/10 is what overlay networks use.
+            ip.is_loopback()
+                || ip.is_private()
+                || ip.is_link_local()
+                || (a == 100 && (64..=127).contains(&b))
+        }
+        Some(Host::Ipv6(ip)) => {
+            ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()
+        }
+        Some(Host::Domain(name)) => {
+            let tails = [".localhost", ".local", ".lan", ".internal", ".home.arpa"];
+            name == "localhost"
+                || tails.iter().any(|t| name.ends_with(t))
+                || (!name.contains('.') && url.port().is_some())
+        }
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn openai(typed: &str) -> String {
+        normalise(Wire::OpenAiChat, typed).map_or_else(|e| e.to_string(), |b| b.url)
+    }
+
+    #[test]
+    fn whatever_people_type_becomes_the_base() {
+        for (typed, url) in [
+            ("", "https://api.openai.com/v1"),
+            ("api.openai.com", "https://api.openai.com/v1"),
+            ("https://api.openai.com/", "https://api.openai.com/v1"),
+            ("https://api.openai.com/v1/chat/completions", "https://api.openai.com/v1"),
+            ("http://localhost:11434", "http://localhost:11434/v1"),
+            ("localhost:11434", "http://localhost:11434/v1"),
+            ("http://192.168.1.7:11434/api/chat", "http://192.168.1.7:11434/v1"),
+            ("http://host:11434/api", "http://host:11434/v1"),
+            ("ollama:11434/v1/", "http://ollama:11434/v1"),
+            ("127.0.0.1:1234", "http://127.0.0.1:1234/v1"),
+            ("http://gpu.lan:8000/v1/models", "http://gpu.lan:8000/v1"),
+            ("[::1]:8000", "http://[::1]:8000/v1"),
+            ("openrouter.ai", "https://openrouter.ai/api/v1"),
+            ("https://openrouter.ai/api", "https://openrouter.ai/api/v1"),
+            ("https://api.groq.com", "https://api.groq.com/openai/v1"),
+            (
+                "https://generativelanguage.googleapis.com",
+                "https://generativelanguage.googleapis.com/v1beta/openai",
+            ),
+            ("https://api.deepseek.com", "https://api.deepseek.com/v1"),
+            (
+                "https://llm.example.com/gateway/openai/v1",
+                "https://llm.example.com/gateway/openai/v1",
+            ),
+        ] {
+            assert_eq!(openai(typed), url, "{typed}");
+        }
+    }
+
+    #[test]
+    fn anthropic_paths_are_joined_once() {
+        for typed in [
+            "",
+            "api.anthropic.com",
+            "https://api.anthropic.com/v1",
+            "https://api.anthropic.com/v1/messages/",
+        ] {
+            let base = normalise(Wire::Anthropic, typed).expect("an address");
+            assert_eq!(
+                base.join("/v1/messages"),
+                "https://api.anthropic.com/v1/messages",
+                "{typed}"
+            );
+            assert_eq!(base.server, Server::Anthropic);
+        }
+        let proxy =
+            normalise(Wire::Anthropic, "https://api.deepseek.com/anthropic").expect("an address");
+        assert_eq!(proxy.join("v1/messages"), "https://api.deepseek.com/anthropic/v1/messages");
+    }
+
+    #[test]
+    fn what_cannot_be_used_says_why() {
+        assert!(openai("ftp://host/v1").contains("ftp://"));
+        assert!(openai("https://me:secret@host.example/v1").contains("key has a field"));
+        assert!(openai("https://host.example/v1?x=1").contains('?'));
+        assert!(openai("not a url").contains("not an address"));
+        assert!(openai("word").contains("not an address"));
+    }
+
+    #[test]
+    fn private_addresses_are_known() {
+        for (typed, private) in [
+            ("localhost:11434", true),
+            ("10.0.0.2:8000", true),
+            ("100.100.3.4:11434", true),
+            ("box.local", true),
+            ("api.openai.com", false),
+            ("8.8.8.8", false),
+            ("100.128.0.1", false),
+        ] {
+            assert_eq!(
+                normalise(Wire::OpenAiChat, typed).expect("an address").private,
+                private,
+                "{typed}"
+            );
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! How much a call can cost before it is made, and what is booked when nobody knows how it ended. Pure numbers:
+//! the caller holds the budgets.
+
+use super::catalog::Model;
+use super::model::{ChatRequest, Part, Usage};
+
+/// The most output tokens of a call unless an agent is set otherwise.
+pub const OUTPUT_SETTING: u32 = 16_384;
+/// A call that could not say at least this much is not made.
+pub const OUTPUT_LEAST: u32 = 1_024;
+/// Output tokens kept back so that a run that reaches a limit can still say where it stands.
+pub const OUTPUT_WRAP_UP: u32 = 4_096;
+
+/// Bytes that the wire adds to each message, part, tool and system part, at most.
+const FRAME: u64 = 64;
+
+/// Input tokens for a thousand bytes: two bytes a token, raised by what was really seen of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ratio(u32);
+
+impl Default for Ratio {
+    fn default() -> Self {
+        Self(500)
+    }
+}
+
+impl Ratio {
+    /// A stored ratio; never below the default.
+    #[must_use]
+    pub fn from_permille(permille: u32) -> Self {
+        Self(permille).max(Self::default())
+    }
+
+    /// For storing.
+    #[must_use]
+    pub fn permille(self) -> u32 {
+        self.0
+    }
+
+    /// Raised if a call of so many bytes was counted with more tokens than expected.
+    #[must_use]
+    pub fn observe(self, bytes: u64, tokens: u64) -> Self {
+        let seen = tokens.saturating_mul(1_000).div_ceil(bytes.max(1));
+        self.max(Self(u32::try_from(seen).unwrap_or(u32::MAX)))
+    }
+
+    fn tokens(self, bytes: u64) -> u64 {
+        bytes.saturating_mul(u64::from(self.0)).div_ceil(1_000)
+    }
+}
+
+/// How large a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Size {
+    /// UTF-8 bytes of everything but pictures, with room for the wire's own words.
+    pub bytes: u64,
+    /// Pictures.
+    pub images: u64,
+}
+
+impl Size {
+    /// The size of a request.
+    #[must_use]
+    pub fn of(request: &ChatRequest) -> Self {
+        let mut size = Self { bytes: FRAME, images: 0 };
+        for part in &request.system {
+            size.add(part.text.len());
+        }
+        for tool in &request.tools {
+            // A value that is held can always be written.
+            let schema = serde_json::to_string(&tool.schema).map_or(0, |s| s.len());
+            size.add(tool.name.len() + tool.description.len() + schema);
+        }
+        for message in &request.messages {
+            size.add(0);
+            for part in &message.parts {
+                match part {
+                    Part::Text { text } => size.add(text.len()),
+                    Part::Thinking { text, signature } => {
+                        size.add(text.len() + signature.as_ref().map_or(0, String::len));
+                    }
+                    Part::RedactedThinking { data } => size.add(data.len()),
+                    Part::ToolCall { id, name, arguments } => {
+                        size.add(id.len() + name.len() + arguments.len())
+                    }
+                    Part::ToolResult { call_id, text, .. } => size.add(call_id.len() + text.len()),
+                    Part::Image { .. } => {
+                        size.add(0);
+                        size.images += 1;
+                    }
+                }
+            }
+        }
+        size
+    }
+
+    /// The most input tokens that it can be.
+    #[must_use]
+    pub fn tokens(self, model: &Model, ratio: Ratio) -> u64 {
+        let pictures = self.images.saturating_mul(u64::from(model.image_tokens));
+        ratio.tokens(self.bytes).saturating_add(pictures)
+    }
+
+    fn add(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_add(bytes as u64 + FRAME);
+    }
+}
+
+/// Whether a call is the last one of a run that has reached a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// An ordinary step: the wrap-up has to stay possible after it.
+    Step,
+    /// The wrap-up itself.
+    WrapUp,
+}
+
+/// What the tightest budgets can still pay; nothing means no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Left {
+    /// Micro-dollars.
+    pub micros: Option<u64>,
+    /// Tokens of input and output together.
+    pub tokens: Option<u64>,
+}
+
+/// A call that may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// The most input tokens.
+    pub input: u64,
+    /// The output limit to send.
+    pub max_output: u32,
+    /// The highest possible cost in micro-dollars; nothing if the price is unknown.
+    pub micros: Option<u64>,
+}
+
+impl Bound {
+    /// The most tokens of the call.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        self.input.saturating_add(u64::from(self.max_output))
+    }
+}
+
+/// A call that the budgets cannot pay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the budget is too small for another call; raise it or choose a cheaper model")]
+pub struct TooSmall {
+    /// What the smallest useful call would cost in micro-dollars, if that is what is lacking.
+    pub needed_micros: Option<u64>,
+    /// The tokens of the smallest useful call, if that is what is lacking.
+    pub needed_tokens: Option<u64>,
+}
+
+/// The highest possible cost of a call and the output limit that the budgets allow.
+///
+/// # Errors
+/// Not even [`OUTPUT_LEAST`] output tokens can be paid.
+pub fn bound(
+    model: &Model,
+    input: u64,
+    setting: u32,
+    left: Left,
+    purpose: Purpose,
+) -> Result<Bound, TooSmall> {
+    let kept = match purpose {
+        Purpose::Step => OUTPUT_WRAP_UP,
+        Purpose::WrapUp => 0,
+    };
+    let limit = model.max_output.min(setting);
+    let least = OUTPUT_LEAST.min(limit);
+    let mut most = u64::from(limit);
+    let price = model.price_for(input);
+    if let (Some(price), Some(micros)) = (price, left.micros) {
+        let input_cost = cost(input, price.dearest_input());
+        let needed = input_cost.saturating_add(cost(u64::from(least + kept), price.output));
+        if micros < needed {
+            return Err(TooSmall { needed_micros: Some(needed), needed_tokens: None });
+        }
+        // `checked_div` because a free model pays for any output.
+        let paid = (micros - input_cost).saturating_mul(1_000_000).checked_div(price.output);
+        most = most.min(paid.map_or(u64::MAX, |tokens| tokens.saturating_sub(u64::from(kept))));
+    }
+    if let Some(tokens) = left.tokens {
+        let needed = input.saturating_add(u64::from(least + kept));
+        if tokens < needed {
+            return Err(TooSmall { needed_micros: None, needed_tokens: Some(needed) });
+        }
+        most = most.min(tokens - input - u64::from(kept));
+    }
+    let max_output = u32::try_from(most).unwrap_or(limit);
+    let micros = price.map(|p| cost(input, p.dearest_input()).saturating_add(cost(most, p.output)));
+    Ok(Bound { input, max_output, micros })
+}
+
+/// What is booked for a call whose end nobody knows: its input as estimated and the output that had come.
+#[must_use]
+pub fn lost(input: u64, received_bytes: u64, ratio: Ratio) -> Usage {
+    Usage { input, output: ratio.tokens(received_bytes), ..Usage::default() }
+}
+
+fn cost(tokens: u64, price: u64) -> u64 {
+    let micros = (u128::from(tokens) * u128::from(price)).div_ceil(1_000_000);
+    u64::try_from(micros).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{prop_assert, proptest};
+
+    use super::super::catalog::{self, Price};
+    use super::super::model::{Message, ToolDef};
+    use super::*;
+
+    fn model() -> Model {
+        let price = Price {
+            input: 3_000_000,
+            cache_read: 300_000,
+            cache_write: 3_750_000,
+            output: 15_000_000,
+        };
+        Model {
+            price: Some(price),
+            long: None,
+            max_output: 64_000,
+            ..catalog::describe("claude-sonnet-4-5")
+        }
+    }
+
+    #[test]
+    fn without_limits_the_setting_counts() {
+        let bound = bound(&model(), 10_000, OUTPUT_SETTING, Left::default(), Purpose::Step)
+            .expect("no limit");
+        assert_eq!(bound.max_output, 16_384);
+        assert_eq!(bound.micros, Some(37_500 + 245_760));
+        assert_eq!(bound.tokens(), 26_384);
+    }
+
+    #[test]
+    fn a_small_budget_shortens_the_answer_and_keeps_the_wrap_up() {
+        let left = Left { micros: Some(200_000), tokens: None };
+        let step = bound(&model(), 10_000, OUTPUT_SETTING, left, Purpose::Step).expect("enough");
+        // (200,000 - 37,500) / 15 = 10,833 tokens, 4,096 of them kept back.
+        assert_eq!(step.max_output, 10_833 - 4_096);
+        let last = bound(&model(), 10_000, OUTPUT_SETTING, left, Purpose::WrapUp).expect("enough");
+        assert_eq!(last.max_output, 10_833);
+    }
+
+    #[test]
+    fn below_the_least_output_no_call_is_made() {
+        let left = Left { micros: Some(100_000), tokens: None };
+        let refused = bound(&model(), 10_000, OUTPUT_SETTING, left, Purpose::Step);
+        assert_eq!(
+            refused,
+            Err(TooSmall { needed_micros: Some(37_500 + 76_800), needed_tokens: None })
+        );
+        let left = Left { micros: None, tokens: Some(15_000) };
+        let refused = bound(&model(), 10_000, OUTPUT_SETTING, left, Purpose::Step);
+        assert_eq!(refused, Err(TooSmall { needed_micros: None, needed_tokens: Some(15_120) }));
+        let left = Left { micros: None, tokens: Some(15_200) };
+        let bound = bound(&model(), 10_000, OUTPUT_SETTING, left, Purpose::Step).expect("enough");
+        assert_eq!(bound.max_output, 1_104);
+    }
+
+    #[test]
+    fn an_unknown_price_binds_only_tokens_and_a_free_model_nothing() {
+        let left = Left { micros: Some(1), tokens: None };
+        let unknown = bound(&Model::unknown("x"), 5_000, OUTPUT_SETTING, left, Purpose::Step)
+            .expect("no price");
+        assert_eq!((unknown.max_output, unknown.micros), (8_192, None));
+        let practice = catalog::describe("practice");
+        let free = bound(
+            &practice,
+            5_000,
+            OUTPUT_SETTING,
+            Left { micros: Some(0), tokens: None },
+            Purpose::Step,
+        );
+        assert_eq!(free.map(|b| b.micros), Ok(Some(0)));
+    }
+
+    #[test]
+    fn the_ratio_only_rises() {
+        let ratio = Ratio::default();
+        assert_eq!(ratio.observe(10_000, 2_500), ratio);
+        let raised = ratio.observe(1_000, 900);
+        assert_eq!(raised.permille(), 900);
+        assert_eq!(raised.observe(1_000, 100), raised);
+        assert_eq!(Ratio::from_permille(3), ratio);
+        assert_eq!(lost(1_000, 90, raised), Usage { input: 1_000, output: 81, ..Usage::default() });
+    }
+
+    #[test]
+    fn everything_that_is_sent_is_counted() {
+        let empty = Size::of(&ChatRequest::new("m", 1));
+        let mut request = ChatRequest::new("m", 1).message(Message::user("x".repeat(1_000)));
+        request.tools.push(ToolDef {
+            name: "read".into(),
+            description: "d".repeat(500),
+            schema: serde_json::json!({"type": "object"}),
+        });
+        request.messages.push(Message::results(vec![
+            Part::result("call", "y".repeat(2_000)),
+            Part::Image { media_type: "image/png".into(), data: vec![0; 9_000] },
+        ]));
+        let size = Size::of(&request);
+        assert!(empty.bytes + 3_500 < size.bytes && size.bytes < 4_500, "{size:?}");
+        assert_eq!(size.images, 1);
+        assert_eq!(size.tokens(&model(), Ratio::default()), size.bytes.div_ceil(2) + 2_500);
+    }
+
+    proptest! {
+        #[test]
+        fn a_call_never_costs_more_than_its_bound(
+            input in 0_u64..900_000, real in 0_u64..900_000, output in 0_u32..200_000, micros in 0_u64..20_000_000,
+        ) {
+            for model in catalog::all().iter().filter(|m| m.price.is_some()) {
+                let left = Left { micros: Some(micros), tokens: None };
+                let Ok(bound) = bound(model, input, OUTPUT_SETTING, left, Purpose::Step) else { continue };
+                let usage = Usage {
+                    cache_write: real.min(bound.input),
+                    output: u64::from(output.min(bound.max_output)),
+                    ..Usage::default()
+                };
+                let cost = model.cost(&usage).expect("it has a price");
+                prop_assert!(Some(cost) <= bound.micros, "{} {usage:?} {bound:?}", model.id);
+                prop_assert!(bound.micros <= Some(micros), "{} {bound:?} {micros}", model.id);
+            }
+        }
+    }
+}

@@ -1,0 +1,454 @@
+//! Models as data: windows, limits, prices and what each accepts. The data is `catalog.json`; a model that is not
+//! in it has no price, which is not the same as costing nothing.
+
+use std::sync::LazyLock;
+
+use serde::{Deserialize, Serialize};
+
+use super::base::{Base, Server};
+use super::model::{ModelInfo, Usage};
+use crate::kernel::Thinking;
+
+/// Micro-dollars for a million tokens, by kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Price {
+    /// Input outside any cache.
+    pub input: u64,
+    /// Input read from the cache.
+    pub cache_read: u64,
+    /// Input written to the cache.
+    pub cache_write: u64,
+    /// Output, thinking included.
+    pub output: u64,
+}
+
+impl Price {
+    /// What these tokens cost in micro-dollars, rounded up.
+    #[must_use]
+    pub fn cost(&self, usage: &Usage) -> u64 {
+        let parts = [
+            (usage.input, self.input),
+            (usage.cache_read, self.cache_read),
+            (usage.cache_write, self.cache_write),
+            (usage.output, self.output),
+        ];
+        let sum: u128 =
+            parts.iter().map(|(tokens, price)| u128::from(*tokens) * u128::from(*price)).sum();
+        u64::try_from(sum.div_ceil(1_000_000)).unwrap_or(u64::MAX)
+    }
+
+    /// What so many tokens of the dearest kind of input cost.
+    #[must_use]
+    pub fn dearest_input(&self) -> u64 {
+        self.input.max(self.cache_write).max(self.cache_read)
+    }
+
+    /// Whether nothing is ever charged.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Another price for the whole call above so much input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LongPrice {
+    /// It counts when the input is larger than this.
+    pub above: u64,
+    /// The price of the whole call.
+    pub price: Price,
+}
+
+/// How a model is told to think.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ThinkingKind {
+    /// It does not.
+    #[default]
+    None,
+    /// A budget of tokens.
+    Budget,
+    /// By effort; off when not asked for.
+    Adaptive,
+    /// By effort; on unless it is switched off.
+    DefaultOn,
+    /// By effort; the lowest setting thinks only between tool calls.
+    BetweenTools,
+    /// By effort; cannot be switched off.
+    Always,
+    /// By one of a list of effort words.
+    Effort,
+    /// On or off.
+    Switch,
+}
+
+/// Whether a model takes tools through Chat Completions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChatTools {
+    /// Like any other request.
+    #[default]
+    Any,
+    /// Only when it does not think.
+    WithoutThinking,
+    /// Not at all; the vendor wants another protocol.
+    Never,
+}
+
+/// One model.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// The id without a date.
+    pub id: String,
+    /// The name for people.
+    pub name: String,
+    /// Who makes it; empty if unknown.
+    pub vendor: String,
+    /// The context window in tokens.
+    pub window: u32,
+    /// The most output tokens of one call.
+    pub max_output: u32,
+    /// The list price, if known.
+    #[serde(default)]
+    pub price: Option<Price>,
+    /// The list price of long calls, if they have one of their own.
+    #[serde(default)]
+    pub long: Option<LongPrice>,
+    /// How it is told to think.
+    pub thinking: ThinkingKind,
+    /// The effort words that it knows, least first.
+    #[serde(default)]
+    pub efforts: Vec<String>,
+    /// Whether the thinking's text has to be asked for.
+    #[serde(default)]
+    pub display: bool,
+    /// Whether it takes a temperature and stop texts.
+    #[serde(default = "yes")]
+    pub sampling: bool,
+    /// Whether a tool can be forced.
+    #[serde(default = "yes")]
+    pub forced_tools: bool,
+    /// Whether it takes tools through Chat Completions.
+    #[serde(default)]
+    pub chat_tools: ChatTools,
+    /// Whether it sees pictures.
+    #[serde(default = "yes")]
+    pub vision: bool,
+    /// The most tokens that one picture counts for.
+    #[serde(default = "image_tokens")]
+    pub image_tokens: u32,
+    /// Whether its maker has announced its end.
+    #[serde(default)]
+    pub deprecated: bool,
+    /// Whether it is the one to begin with among those of its maker.
+    #[serde(default)]
+    pub balanced: bool,
+    /// Other ids of the same model.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn image_tokens() -> u32 {
+    2_500
+}
+
+impl Model {
+    /// A model of which nothing is known but its name. The numbers are small so that nothing overflows.
+    #[must_use]
+    pub fn unknown(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            name: id.to_owned(),
+            vendor: String::new(),
+            window: 32_768,
+            max_output: 8_192,
+            price: None,
+            long: None,
+            thinking: ThinkingKind::None,
+            efforts: Vec::new(),
+            display: false,
+            sampling: true,
+            forced_tools: true,
+            chat_tools: ChatTools::Any,
+            vision: true,
+            image_tokens: 5_000,
+            deprecated: false,
+            balanced: false,
+            aliases: Vec::new(),
+        }
+    }
+
+    /// The model as a server offers it: where people run models themselves nothing is paid by the token, so a list
+    /// price would be wrong.
+    #[must_use]
+    pub fn at(mut self, base: &Base) -> Self {
+        if matches!(base.server, Server::Ollama | Server::LmStudio | Server::Vllm) {
+            self.price = None;
+            self.long = None;
+        }
+        self
+    }
+
+    /// The price of a call with so much input, if known.
+    #[must_use]
+    pub fn price_for(&self, input_tokens: u64) -> Option<Price> {
+        match self.long {
+            Some(long) if long.above < input_tokens => Some(long.price),
+            _ => self.price,
+        }
+    }
+
+    /// What a call cost in micro-dollars by list price, if known.
+    #[must_use]
+    pub fn cost(&self, usage: &Usage) -> Option<u64> {
+        Some(self.price_for(usage.input_total())?.cost(usage))
+    }
+
+    /// The thinking levels that a person can choose for it.
+    #[must_use]
+    pub fn levels(&self) -> Vec<Thinking> {
+        use Thinking::{High, Low, Max, Medium, None};
+        match self.thinking {
+            ThinkingKind::None => vec![None],
+            ThinkingKind::Always => vec![Low, Medium, High, Max],
+            ThinkingKind::Budget
+            | ThinkingKind::Adaptive
+            | ThinkingKind::DefaultOn
+            | ThinkingKind::BetweenTools => vec![None, Low, Medium, High, Max],
+            ThinkingKind::Switch => vec![None, High],
+            ThinkingKind::Effort => {
+                let has = |word: &str| self.efforts.iter().any(|e| e == word);
+                let off = has("none") || has("minimal");
+                let most = has("xhigh") || has("max");
+                let mut levels = vec![Low, Medium, High];
+                if off {
+                    levels.insert(0, None);
+                }
+                if most {
+                    levels.push(Max);
+                }
+                levels
+            }
+        }
+    }
+
+    /// The level that is really used when this one is asked for: itself, else the next lower, else the lowest.
+    #[must_use]
+    pub fn effective(&self, asked: Thinking) -> Thinking {
+        let levels = self.levels();
+        let lower = levels.iter().rev().find(|level| **level <= asked);
+        lower.or(levels.first()).copied().unwrap_or(Thinking::None)
+    }
+
+    /// The vendor's effort word for a level.
+    #[must_use]
+    pub fn effort(&self, level: Thinking) -> Option<&str> {
+        let has = |word: &str| self.efforts.iter().find(|e| *e == word).map(String::as_str);
+        match level {
+            Thinking::None => {
+                has("none").or_else(|| has("minimal")).or(self.efforts.first().map(String::as_str))
+            }
+            Thinking::Low => has("low"),
+            Thinking::Medium => has("medium"),
+            Thinking::High => has("high"),
+            Thinking::Max => self.efforts.last().map(String::as_str),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Data {
+    models: Vec<Model>,
+    families: Vec<Model>,
+}
+
+static DATA: LazyLock<Data> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("catalog.json"))
+        .expect("invariant: the embedded catalogue is valid")
+});
+
+/// All known models, best of each vendor first.
+#[must_use]
+pub fn all() -> &'static [Model] {
+    &DATA.models
+}
+
+/// The model of this id: exact up to a date, a router's prefix and spelling; else what is known of its family,
+/// without a price; else nothing.
+#[must_use]
+pub fn find(id: &str) -> Option<Model> {
+    let (name, variant) = normal(id);
+    let known = DATA.models.iter().find(|m| m.id == name || m.aliases.contains(&name));
+    if let Some(known) = known {
+        let mut model = known.clone();
+        if variant == Variant::Other {
+            model.price = None;
+            model.long = None;
+        }
+        return Some(model);
+    }
+    let families = DATA.families.iter().filter(|f| name.starts_with(&f.id));
+    let family = families.max_by_key(|f| f.id.len())?;
+    Some(Model { id: name, name: id.to_owned(), ..family.clone() })
+}
+
+/// The model of this id, or one of which nothing is known.
+#[must_use]
+pub fn describe(id: &str) -> Model {
+    find(id).unwrap_or_else(|| Model::unknown(id))
+}
+
+/// The place of a model in the catalogue, for lists; unknown ones come last.
+#[must_use]
+pub fn rank(id: &str) -> usize {
+    let (name, _) = normal(id);
+    DATA.models.iter().position(|m| m.id == name || m.aliases.contains(&name)).unwrap_or(usize::MAX)
+}
+
+/// The model to begin with among those that a server offers: a balanced one of its maker, else the first.
+#[must_use]
+pub fn to_begin_with(offered: &[ModelInfo]) -> Option<&ModelInfo> {
+    let balanced = offered.iter().filter(|m| find(&m.id).is_some_and(|known| known.balanced));
+    balanced.min_by_key(|m| rank(&m.id)).or_else(|| offered.first())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Variant {
+    /// The model itself.
+    Plain,
+    /// A tag such as `:free` or `:20b`, for which the list price does not hold.
+    Other,
+}
+
+fn normal(id: &str) -> (String, Variant) {
+    let lower = id.trim().to_lowercase();
+    let last = lower.rsplit('/').next().unwrap_or(&lower);
+    let (name, variant) = match last.split_once(':') {
+        Some((name, _)) => (name, Variant::Other),
+        None => (last, Variant::Plain),
+    };
+    let name = name.split_once('@').map_or(name, |(name, _)| name);
+    let name = name.strip_suffix("-latest").unwrap_or(name);
+    let name = without_date(name);
+    // Routers write "claude-sonnet-4.5" where the maker writes "claude-sonnet-4-5".
+    let name = if name.starts_with("claude-") { name.replace('.', "-") } else { name.to_owned() };
+    (name, variant)
+}
+
+/// Takes `-20251101` or `-2025-11-01` from the end.
+fn without_date(name: &str) -> &str {
+    let digits = |text: &str, n: usize| text.len() == n && text.bytes().all(|b| b.is_ascii_digit());
+    if let Some((rest, date)) = name.rsplit_once('-') {
+        if digits(date, 8) {
+            return rest;
+        }
+        if digits(date, 2)
+            && let Some((rest, month)) = rest.rsplit_once('-')
+            && digits(month, 2)
+            && let Some((rest, year)) = rest.rsplit_once('-')
+            && digits(year, 4)
+        {
+            return rest;
+        }
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_catalogue_is_sound() {
+        for model in all() {
+            assert!(model.max_output <= model.window, "{}", model.id);
+            assert_eq!(
+                find(&model.id).as_ref(),
+                Some(model),
+                "{} is found by its own id",
+                model.id
+            );
+            if let Some(price) = model.price {
+                assert!(
+                    price.cache_read <= price.input && price.input <= price.output,
+                    "{}",
+                    model.id
+                );
+            }
+            assert_eq!(
+                model.thinking == ThinkingKind::Effort,
+                !model.efforts.is_empty(),
+                "{}",
+                model.id
+            );
+            for level in model.levels() {
+                assert_eq!(model.effective(level), level);
+                assert_eq!(
+                    model.thinking == ThinkingKind::Effort,
+                    model.effort(level).is_some(),
+                    "{}",
+                    model.id
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn dates_routers_and_spellings_lead_to_the_same_model() {
+        for id in [
+            "claude-sonnet-4-5",
+            "claude-sonnet-4-5-20250929",
+            "anthropic/claude-sonnet-4.5",
+            "claude-sonnet-4-5@20250929",
+            "Claude-Sonnet-4-5-latest",
+        ] {
+            assert_eq!(find(id).map(|m| m.id), Some("claude-sonnet-4-5".to_owned()), "{id}");
+        }
+        assert_eq!(find("gpt-4o-2024-08-06").map(|m| m.id), Some("gpt-4o".to_owned()));
+        assert_eq!(find("models/gemini-2.5-pro").map(|m| m.id), Some("gemini-2.5-pro".to_owned()));
+    }
+
+    #[test]
+    fn an_unknown_model_has_no_price() {
+        assert_eq!(find("somebody/else-7b"), None);
+        assert_eq!(describe("else-7b").price, None);
+        let sibling = find("gpt-5-ultra").expect("its family is known");
+        assert_eq!((sibling.price, sibling.long, sibling.sampling), (None, None, false));
+        let tagged = find("openai/gpt-4o:free").expect("known");
+        assert_eq!(tagged.price, None);
+        assert_eq!(describe("else-7b").cost(&Usage { input: 5, ..Usage::default() }), None);
+    }
+
+    #[test]
+    fn costs_are_whole_micro_dollars_rounded_up() {
+        let haiku = describe("claude-haiku-4-5");
+        let usage =
+            Usage { input: 10, cache_read: 2_000, cache_write: 100, output: 50, reasoning: 20 };
+        // 10 + 200 + 125 + 250
+        assert_eq!(haiku.cost(&usage), Some(585));
+        assert_eq!(haiku.cost(&Usage { cache_read: 1, ..Usage::default() }), Some(1));
+        assert_eq!(describe("practice").cost(&usage), Some(0));
+    }
+
+    #[test]
+    fn a_long_call_has_the_long_price() {
+        let model = describe("claude-haiku-5-5");
+        assert_eq!(model.cost(&Usage { input: 100_000, ..Usage::default() }), Some(10_000));
+        assert_eq!(model.cost(&Usage { input: 100_001, ..Usage::default() }), Some(50_001));
+    }
+
+    #[test]
+    fn a_level_that_a_model_lacks_becomes_the_nearest() {
+        assert_eq!(describe("claude-opus-5-5").effective(Thinking::None), Thinking::Low);
+        assert_eq!(describe("gpt-4o").effective(Thinking::Max), Thinking::None);
+        assert_eq!(describe("gpt-5").effective(Thinking::Max), Thinking::High);
+        assert_eq!(describe("gpt-5").effort(Thinking::None), Some("minimal"));
+        assert_eq!(describe("gpt-5.2").effort(Thinking::Max), Some("xhigh"));
+        assert_eq!(describe("o3").effort(Thinking::None), Some("low"));
+    }
+}

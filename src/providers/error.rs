@@ -1,0 +1,514 @@
+//! What can go wrong with a provider, in classes that say what to do about it. One table decides the class from
+//! the status, the provider's code and its words; no adapter has a table of its own.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::model::Received;
+use crate::kernel::{Problem, ProblemKind};
+use crate::net::retry::{Backoff, Next};
+
+/// What a failure means for the caller. Stored by position: only ever appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ErrorClass {
+    /// Too many requests or tokens: wait, then again.
+    RateLimit,
+    /// The provider is busy: wait, then again.
+    Overloaded,
+    /// The provider broke: again soon.
+    Server,
+    /// No connection, or it broke before an answer: again soon.
+    Network,
+    /// No answer in time: again soon.
+    Timeout,
+    /// The answer broke off before its final event.
+    Interrupted,
+    /// The answer is not what the protocol says.
+    Garbage,
+    /// The key is missing, wrong, revoked or lacks a right: a person has to act.
+    Auth,
+    /// No credit: a person has to pay.
+    Billing,
+    /// The conversation does not fit the model's window: compact it.
+    ContextTooLong,
+    /// Thinking or tool results in the conversation are not accepted back: rebuild it, then again.
+    Replay,
+    /// The request is wrong in another way; the same request will fail again.
+    InvalidRequest,
+    /// There is no such model, or not for this key: choose another.
+    NotFoundModel,
+    /// The provider declined the content.
+    ContentRefused,
+}
+
+impl ErrorClass {
+    /// A stable word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::RateLimit => "rate_limit",
+            Self::Overloaded => "overloaded",
+            Self::Server => "server_error",
+            Self::Network => "network",
+            Self::Timeout => "timeout",
+            Self::Interrupted => "interrupted",
+            Self::Garbage => "garbage",
+            Self::Auth => "auth",
+            Self::Billing => "billing",
+            Self::ContextTooLong => "context_too_long",
+            Self::Replay => "replay_invalid",
+            Self::InvalidRequest => "invalid_request",
+            Self::NotFoundModel => "model_not_found",
+            Self::ContentRefused => "content_refused",
+        }
+    }
+
+    /// For people: what happened and what helps.
+    #[must_use]
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::RateLimit => {
+                "The provider limits how often it may be called. HQ waits and tries again."
+            }
+            Self::Overloaded => "The provider is overloaded. HQ waits and tries again.",
+            Self::Server => "The provider had an error of its own. HQ tries again.",
+            Self::Network => {
+                "The provider could not be reached. Check the address and the network."
+            }
+            Self::Timeout => "The provider did not answer in time. HQ tries again.",
+            Self::Interrupted => "The answer broke off before it was complete.",
+            Self::Garbage => "The server did not answer as the protocol says. Check the base URL.",
+            Self::Auth => {
+                "The provider does not accept the key. Check it on the connection's page."
+            }
+            Self::Billing => "The account at the provider has no credit left.",
+            Self::ContextTooLong => "The conversation is too long for this model.",
+            Self::Replay => {
+                "The provider does not take earlier thinking back; HQ sends the conversation without it."
+            }
+            Self::InvalidRequest => "The provider refused the request.",
+            Self::NotFoundModel => {
+                "The provider does not know this model, or the key may not use it."
+            }
+            Self::ContentRefused => "The provider declined to answer this.",
+        }
+    }
+
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub fn retryable(self) -> bool {
+        matches!(
+            self,
+            Self::RateLimit
+                | Self::Overloaded
+                | Self::Server
+                | Self::Network
+                | Self::Timeout
+                | Self::Interrupted
+                | Self::Garbage
+        )
+    }
+
+    /// Whether waiting is what helps, as opposed to asking again at once.
+    #[must_use]
+    pub fn is_wait(self) -> bool {
+        matches!(self, Self::RateLimit | Self::Overloaded)
+    }
+}
+
+impl std::fmt::Display for ErrorClass {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// A failed call.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ProviderError {
+    /// What to do about it.
+    pub class: ErrorClass,
+    /// The HTTP status, if there was an answer.
+    pub status: Option<u16>,
+    /// What is wrong, in the provider's words where it gave some; without any key.
+    pub message: String,
+    /// How long the provider wants to be left alone.
+    pub retry_after: Option<Duration>,
+    /// The provider's id of the request, for its support.
+    pub request_id: Option<String>,
+    /// What had arrived, if the call broke off.
+    pub received: Option<Box<Received>>,
+}
+
+impl ProviderError {
+    /// A failure without an answer.
+    #[must_use]
+    pub fn new(class: ErrorClass, message: impl Into<String>) -> Self {
+        Self {
+            class,
+            status: None,
+            message: message.into(),
+            retry_after: None,
+            request_id: None,
+            received: None,
+        }
+    }
+
+    /// A failure that the provider reported.
+    #[must_use]
+    pub fn reported(status: u16, code: &str, message: &str) -> Self {
+        let class = classify(Some(status), code, message);
+        let said = shorten(message);
+        let message = match (said.is_empty(), code.is_empty()) {
+            (false, _) => said,
+            (true, false) => format!("the provider answered {status} ({code})"),
+            (true, true) => format!("the provider answered {status} without saying why"),
+        };
+        Self { status: Some(status), ..Self::new(class, message) }
+    }
+
+    /// A failure that came in the middle of a stream.
+    #[must_use]
+    pub fn in_stream(code: &str, message: &str) -> Self {
+        let class = classify(None, code, message);
+        let said = shorten(message);
+        Self::new(
+            class,
+            if said.is_empty() { format!("the provider broke off ({code})") } else { said },
+        )
+    }
+
+    /// An answer that broke off.
+    #[must_use]
+    pub fn interrupted(why: impl Into<String>) -> Self {
+        Self::new(ErrorClass::Interrupted, why)
+    }
+
+    /// An answer that the protocol does not know.
+    #[must_use]
+    pub fn garbage(why: impl Into<String>) -> Self {
+        Self::new(ErrorClass::Garbage, why)
+    }
+
+    /// With what had arrived.
+    #[must_use]
+    pub fn with_received(mut self, received: Received) -> Self {
+        self.received = Some(Box::new(received));
+        self
+    }
+
+    /// With how long to wait.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
+        self.retry_after = wait;
+        self
+    }
+
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub fn retryable(&self) -> bool {
+        self.class.retryable()
+    }
+
+    /// Whether something had arrived that a person may have seen or that will be billed.
+    #[must_use]
+    pub fn has_content(&self) -> bool {
+        self.received.as_ref().is_some_and(|r| !r.is_empty())
+    }
+
+    /// Whether and when to try again after the failed try number `failed`, counted from 1. The provider's own wish
+    /// is honoured; `random` is any random number, for the jitter.
+    #[must_use]
+    pub fn again(&self, failed: u32, random: u64) -> Next {
+        match self.class {
+            ErrorClass::RateLimit | ErrorClass::Overloaded => {
+                Backoff::OVERLOAD.next(failed, self.retry_after, random)
+            }
+            class if class.retryable() => Backoff::TRANSIENT.next(failed, self.retry_after, random),
+            _ => Next::GiveUp(None),
+        }
+    }
+}
+
+impl Problem for ProviderError {
+    fn code(&self) -> &'static str {
+        self.class.word()
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self.class {
+            ErrorClass::RateLimit => ProblemKind::Limited,
+            ErrorClass::Overloaded | ErrorClass::Timeout | ErrorClass::Network => {
+                ProblemKind::Unavailable
+            }
+            ErrorClass::ContextTooLong
+            | ErrorClass::InvalidRequest
+            | ErrorClass::NotFoundModel
+            | ErrorClass::ContentRefused => ProblemKind::Invalid,
+            ErrorClass::Server
+            | ErrorClass::Interrupted
+            | ErrorClass::Garbage
+            | ErrorClass::Auth
+            | ErrorClass::Billing
+            | ErrorClass::Replay => ProblemKind::Upstream,
+        }
+    }
+}
+
+/// Words that decide before any status does, most telling first.
+const WORDS: &[(ErrorClass, &[&str])] = &[
+    (
+        ErrorClass::Billing,
+        &[
+            "insufficient_quota",
+            "billing_error",
+            "insufficient credits",
+            "insufficient balance",
+            "credit balance is too low",
+            "exceeded your current quota",
+            "billing_not_active",
+            "billing hard limit",
+            "payment required",
+        ],
+    ),
+    (
+        ErrorClass::ContextTooLong,
+        &[
+            "context_length_exceeded",
+            "context length exceeded",
+            "maximum context length",
+            "prompt is too long",
+            "prompt too long",
+            "input token count exceeds",
+            "request_too_large",
+            "exceed context limit",
+            "exceeds the context window",
+            "context window exceeded",
+            "exceeds the available context size",
+            "model_context_window_exceeded",
+            "greater than the context length",
+            "input is too long",
+        ],
+    ),
+    (
+        ErrorClass::Replay,
+        &[
+            "invalid `signature` in `thinking`",
+            "invalid signature in thinking",
+            "`thinking` or `redacted_thinking` blocks",
+            "thinking blocks cannot be modified",
+            "expected `thinking`",
+            "`tool_use` ids were found without `tool_result`",
+            "unexpected `tool_use_id`",
+            "must be followed by tool messages",
+            "must be a response to a preceding message with 'tool_calls'",
+            "reasoning_content in the thinking mode must be passed back",
+        ],
+    ),
+    (
+        ErrorClass::Auth,
+        &[
+            "invalid_api_key",
+            "invalid api key",
+            "incorrect api key",
+            "authentication_error",
+            "permission_error",
+            "invalid x-api-key",
+            "account_deactivated",
+            "no auth credentials",
+            "api key not valid",
+            "unauthorized",
+        ],
+    ),
+    (
+        ErrorClass::NotFoundModel,
+        &[
+            "model_not_found",
+            "model not found",
+            "does not exist or you do not have access",
+            "is not a valid model",
+            "no such model",
+            "unknown model",
+            "no endpoints found",
+        ],
+    ),
+    (
+        ErrorClass::ContentRefused,
+        &[
+            "content_policy",
+            "content_filter",
+            "content policy",
+            "flagged by moderation",
+            "data_inspection_failed",
+        ],
+    ),
+    (
+        ErrorClass::Overloaded,
+        &["overloaded", "engine_overloaded", "at capacity", "server is busy", "model is loading"],
+    ),
+    (
+        ErrorClass::RateLimit,
+        &[
+            "rate_limit",
+            "rate limit",
+            "too many requests",
+            "resource_exhausted",
+            "throttl",
+            "tokens per min",
+        ],
+    ),
+    (ErrorClass::Timeout, &["timeout_error", "timed out", "deadline_exceeded"]),
+];
+
+/// The class of a failure from its status, the provider's code and its words.
+#[must_use]
+pub fn classify(status: Option<u16>, code: &str, message: &str) -> ErrorClass {
+    let said = format!("{code} {message}").to_lowercase();
+    let by_words = WORDS
+        .iter()
+        .find(|(_, words)| words.iter().any(|w| said.contains(w)))
+        .map(|(class, _)| *class);
+    match (status, by_words) {
+        // Words of a person's text may be quoted in any message, so a status that is clear wins over them.
+        (Some(401 | 403), Some(ErrorClass::Billing)) => ErrorClass::Billing,
+        (Some(401 | 403), Some(ErrorClass::NotFoundModel)) => ErrorClass::NotFoundModel,
+        (Some(403), Some(ErrorClass::ContentRefused)) => ErrorClass::ContentRefused,
+        (Some(401 | 403), _) => ErrorClass::Auth,
+        (Some(402), Some(ErrorClass::RateLimit)) => ErrorClass::RateLimit,
+        (Some(402), _) => ErrorClass::Billing,
+        (Some(429), Some(ErrorClass::Billing)) => ErrorClass::Billing,
+        (Some(429), Some(ErrorClass::Overloaded)) => ErrorClass::Overloaded,
+        (Some(429), _) => ErrorClass::RateLimit,
+        (Some(503 | 529), Some(ErrorClass::RateLimit)) => ErrorClass::RateLimit,
+        (Some(503 | 529), _) => ErrorClass::Overloaded,
+        (Some(408 | 504 | 524), _) => ErrorClass::Timeout,
+        (Some(413), _) => ErrorClass::ContextTooLong,
+        (Some(500..=599), Some(class @ (ErrorClass::ContextTooLong | ErrorClass::Overloaded))) => {
+            class
+        }
+        (Some(500..=599), _) => ErrorClass::Server,
+        (_, Some(class)) => class,
+        (Some(404), None) => {
+            if said.contains("model") {
+                ErrorClass::NotFoundModel
+            } else {
+                ErrorClass::Garbage
+            }
+        }
+        (Some(400..=499), None) => ErrorClass::InvalidRequest,
+        (Some(_), None) => ErrorClass::Garbage,
+        (None, None) => match code {
+            "invalid_request_error" | "invalid_request" => ErrorClass::InvalidRequest,
+            "not_found_error" => ErrorClass::NotFoundModel,
+            _ => ErrorClass::Server,
+        },
+    }
+}
+
+/// Provider messages are shown and stored, so they are one line and short.
+fn shorten(message: &str) -> String {
+    let one_line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    crate::kernel::text::cut(&one_line, 600).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_known_answer_has_its_class() {
+        use ErrorClass as C;
+        let table = [
+            (Some(401), "authentication_error", "invalid x-api-key", C::Auth),
+            (Some(401), "invalid_api_key", "Incorrect API key provided", C::Auth),
+            (Some(403), "permission_error", "Your key may not use this", C::Auth),
+            (
+                Some(403),
+                "model_not_found",
+                "Project does not have access to model x",
+                C::NotFoundModel,
+            ),
+            (Some(402), "billing_error", "", C::Billing),
+            (Some(402), "", "Insufficient credits", C::Billing),
+            (
+                Some(400),
+                "invalid_request_error",
+                "Your credit balance is too low to access the API",
+                C::Billing,
+            ),
+            (Some(429), "insufficient_quota", "You exceeded your current quota", C::Billing),
+            (Some(429), "rate_limit_exceeded", "Rate limit reached", C::RateLimit),
+            (Some(429), "rate_limit_error", "", C::RateLimit),
+            (Some(429), "", "", C::RateLimit),
+            (Some(529), "overloaded_error", "Overloaded", C::Overloaded),
+            (Some(503), "", "Service Unavailable", C::Overloaded),
+            (Some(500), "api_error", "Internal server error", C::Server),
+            (Some(502), "", "bad gateway", C::Server),
+            (Some(504), "timeout_error", "", C::Timeout),
+            (Some(408), "", "", C::Timeout),
+            (Some(413), "request_too_large", "", C::ContextTooLong),
+            (
+                Some(400),
+                "context_length_exceeded",
+                "This model's maximum context length is 8192",
+                C::ContextTooLong,
+            ),
+            (
+                Some(400),
+                "invalid_request_error",
+                "prompt is too long: 210000 tokens > 200000",
+                C::ContextTooLong,
+            ),
+            (
+                Some(400),
+                "invalid_request_error",
+                "messages.1: Invalid `signature` in `thinking` block",
+                C::Replay,
+            ),
+            (
+                Some(400),
+                "invalid_request_error",
+                "max_tokens: Input should be an integer",
+                C::InvalidRequest,
+            ),
+            (Some(422), "", "Extra inputs are not permitted", C::InvalidRequest),
+            (Some(404), "not_found_error", "model: claude-nope", C::NotFoundModel),
+            (Some(404), "", "model 'llama9' not found", C::NotFoundModel),
+            (Some(404), "", "404 page not found", C::Garbage),
+            (Some(400), "content_policy_violation", "", C::ContentRefused),
+            (Some(302), "", "", C::Garbage),
+            (None, "overloaded_error", "Overloaded", C::Overloaded),
+            (None, "api_error", "Internal server error", C::Server),
+            (None, "rate_limit_error", "", C::RateLimit),
+        ];
+        for (status, code, message, class) in table {
+            assert_eq!(classify(status, code, message), class, "{status:?} {code} {message}");
+        }
+    }
+
+    #[test]
+    fn only_what_may_succeed_is_tried_again() {
+        let limited = ProviderError::reported(429, "rate_limit_error", "slow down");
+        let asked = limited.with_retry_after(Some(Duration::from_secs(17)));
+        assert_eq!(asked.again(1, 0), Next::Wait(Duration::from_secs(17)));
+        let long = asked.with_retry_after(Some(Duration::from_secs(3_600)));
+        assert_eq!(long.again(1, 0), Next::GiveUp(Some(Duration::from_secs(3_600))));
+        assert_eq!(ProviderError::reported(401, "", "no").again(1, 0), Next::GiveUp(None));
+        let broken = ProviderError::reported(500, "", "no");
+        assert!(
+            matches!(broken.again(1, 0), Next::Wait(_)) && broken.again(3, 0) == Next::GiveUp(None)
+        );
+    }
+
+    #[test]
+    fn messages_are_one_short_line() {
+        let error = ProviderError::reported(400, "", &format!("line\n  two {}", "x".repeat(2_000)));
+        assert!(error.message.starts_with("line two xxx"));
+        assert!(error.message.len() <= 600);
+        assert_eq!(
+            ProviderError::reported(500, "", "").message,
+            "the provider answered 500 without saying why"
+        );
+    }
+}
