@@ -1,8 +1,137 @@
 //! Models behind one trait. Our own words stand at the boundary (`model`); wire formats end here. A stream without
-//! its final event is an error, never an answer.
+//! its final event is an error, never an answer; a key is given when a provider is made and is never shown again.
 
 pub mod model;
 pub mod error;
 pub mod catalog;
 pub mod bound;
 pub mod base;
+pub mod wire;
+pub mod anthropic;
+pub mod openai_chat;
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use zeroize::Zeroizing;
+
+use anthropic::Anthropic;
+use base::Wire;
+use catalog::Model;
+use error::ProviderError;
+use model::{ChatRequest, Delta, Message, ModelInfo, Probe, Reply};
+use openai_chat::OpenAiChat;
+use wire::Connection;
+
+/// Takes what arrives, as it arrives. It must not block: it hands on to a buffer or a hub.
+pub type Sink<'a> = &'a mut (dyn FnMut(Delta) + Send + 'a);
+
+/// Somebody who answers. Dropping a future of it ends the call at once.
+pub trait Provider: Send + Sync {
+    /// A stable word for logs and usage rows: `anthropic`, `openai_chat`, `practice`.
+    fn name(&self) -> &'static str;
+
+    /// Asks, hands every piece to the sink as it comes, and gives the whole answer once its final event has come.
+    /// A call that breaks off gives what had arrived in [`ProviderError::received`].
+    fn stream<'a>(
+        &'a self,
+        request: &'a ChatRequest,
+        sink: Sink<'a>,
+    ) -> BoxFuture<'a, Result<Reply, ProviderError>>;
+
+    /// The models that the server offers now.
+    fn models(&self) -> BoxFuture<'_, Result<Vec<ModelInfo>, ProviderError>>;
+
+    /// What is known of a model as this server offers it: limits, price, thinking.
+    fn model(&self, id: &str) -> Model;
+
+    /// Really asks something small, to see that address, key and model work. Without a model the first one that
+    /// the server offers is asked.
+    fn probe<'a>(&'a self, model: Option<&'a str>) -> BoxFuture<'a, Result<Probe, ProviderError>> {
+        async move {
+            let model = match model {
+                Some(model) => model.to_owned(),
+                None => first_model(&self.models().await?)?,
+            };
+            let request = ChatRequest::new(model, PROBE_OUTPUT)
+                .message(Message::user("Answer with the one word: ready"));
+            let begun = std::time::Instant::now();
+            let reply = self.stream(&request, &mut |_| {}).await?;
+            let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let answer = crate::kernel::text::cut(reply.text().trim(), 200).to_owned();
+            Ok(Probe { model: reply.model, millis, answer, usage: reply.usage })
+        }
+        .boxed()
+    }
+}
+
+/// Enough for a model that thinks before it says one word.
+const PROBE_OUTPUT: u32 = 1_024;
+
+/// A provider that speaks this wire format over this connection.
+#[must_use]
+pub fn connect(wire: Wire, connection: Connection) -> Arc<dyn Provider> {
+    match wire {
+        Wire::Anthropic => Arc::new(Anthropic::new(connection)),
+        Wire::OpenAiChat => Arc::new(OpenAiChat::new(connection)),
+    }
+}
+
+/// What the catalogue can say of a model that a server lists.
+fn known(model: &Model) -> ModelInfo {
+    let told = !model.vendor.is_empty();
+    ModelInfo {
+        id: model.id.clone(),
+        name: model.name.clone(),
+        window: told.then_some(model.window),
+        max_output: told.then_some(model.max_output),
+        price: model.price,
+    }
+}
+
+fn first_model(models: &[ModelInfo]) -> Result<String, ProviderError> {
+    let first = catalog::to_begin_with(models).map(|m| m.id.clone());
+    first.ok_or_else(|| {
+        ProviderError::new(
+            error::ErrorClass::NotFoundModel,
+            "the server offers no model; install or enable one there",
+        )
+    })
+}
+
+/// An API key. It is wiped from memory when it goes, and has no way to be shown.
+#[derive(Clone)]
+pub struct Key(Zeroizing<String>);
+
+impl Key {
+    /// A key as a person gave it; nothing if it is empty, as for local servers.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let text = text.trim();
+        (!text.is_empty()).then(|| Self(Zeroizing::new(text.to_owned())))
+    }
+
+    fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_never_shown() {
+        let key = Key::new(" sk-secret ").expect("a key");
+        assert_eq!(key.reveal(), "sk-secret");
+        assert_eq!(format!("{key:?} {:#?}", Some(&key)).matches("secret").count(), 0);
+        assert!(Key::new("  ").is_none());
+    }
+}

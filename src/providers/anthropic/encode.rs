@@ -1,0 +1,526 @@
+//! Our request as the body of `POST /v1/messages`. The same request gives the same bytes, because the provider's
+//! cache goes by them.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::kernel::Thinking;
+use crate::providers::catalog::{Model, ThinkingKind};
+use crate::providers::model::{ChatRequest, Message, Part, Role, SystemPart, ToolChoice, ToolDef};
+
+/// The least thinking budget that is accepted.
+const BUDGET_LEAST: u32 = 1_024;
+/// What stays for the answer itself when a budget is set.
+const ANSWER_LEAST: u32 = 1_024;
+/// How far back the second mark in the conversation lies: the provider looks 20 blocks back for an entry.
+const LOOKBACK: usize = 15;
+/// The most cache marks of one request.
+const MARKS: usize = 4;
+
+#[derive(Serialize)]
+struct Body<'a> {
+    model: &'a str,
+    max_tokens: u32,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<Tool<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_choice: Option<Choice<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    system: Vec<Block<'a>>,
+    messages: Vec<Turn<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking: Option<Think>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_config: Option<OutputConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f32>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    stop_sequences: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<User<'a>>,
+    stream: bool,
+}
+
+#[derive(Serialize)]
+struct Tool<'a> {
+    name: &'a str,
+    description: &'a str,
+    input_schema: &'a serde_json::Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_control: Option<Mark>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Choice<'a> {
+    None,
+    Any,
+    Tool { name: &'a str },
+}
+
+#[derive(Clone, Copy, Serialize)]
+struct Mark {
+    #[serde(rename = "type")]
+    kind: &'static str,
+}
+
+const MARK: Mark = Mark { kind: "ephemeral" };
+
+#[derive(Serialize)]
+struct Turn<'a> {
+    role: &'static str,
+    content: Vec<Block<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Block<'a> {
+    Text {
+        text: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_control: Option<Mark>,
+    },
+    Image {
+        source: Source<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_control: Option<Mark>,
+    },
+    Thinking {
+        thinking: &'a str,
+        signature: &'a str,
+    },
+    RedactedThinking {
+        data: &'a str,
+    },
+    ToolUse {
+        id: &'a str,
+        name: &'a str,
+        input: Box<RawValue>,
+    },
+    ToolResult {
+        tool_use_id: &'a str,
+        content: &'a str,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        is_error: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_control: Option<Mark>,
+    },
+}
+
+impl Block<'_> {
+    fn mark(&mut self) {
+        match self {
+            Self::Text { cache_control, .. }
+            | Self::Image { cache_control, .. }
+            | Self::ToolResult { cache_control, .. } => *cache_control = Some(MARK),
+            Self::Thinking { .. } | Self::RedactedThinking { .. } | Self::ToolUse { .. } => {}
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Source<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    media_type: &'a str,
+    data: String,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Think {
+    Enabled {
+        budget_tokens: u32,
+    },
+    Adaptive {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        display: Option<&'static str>,
+    },
+    BetweenTools,
+    Disabled,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct OutputConfig {
+    effort: &'static str,
+}
+
+#[derive(Serialize)]
+struct User<'a> {
+    user_id: &'a str,
+}
+
+/// The body for a request to a model.
+pub(super) fn body(request: &ChatRequest, model: &Model) -> serde_json::Result<Vec<u8>> {
+    let max_tokens = match model.vendor.as_str() {
+        "" => request.max_output,
+        _ => request.max_output.min(model.max_output),
+    };
+    let (thinking, output_config) = thinking(request, model, max_tokens);
+    let thinks = !matches!(thinking, None | Some(Think::Disabled));
+    let mut body = Body {
+        model: &request.model,
+        max_tokens,
+        tools: tools(request),
+        tool_choice: choice(request, model),
+        system: request.system.iter().filter(|p| !p.text.trim().is_empty()).map(system).collect(),
+        messages: turns(&request.messages),
+        thinking,
+        output_config,
+        temperature: request.temperature.filter(|_| model.sampling && !thinks),
+        stop_sequences: &request.stop,
+        metadata: request.metadata.user.as_deref().map(|user_id| User { user_id }),
+        stream: true,
+    };
+    if request.system.iter().any(|part| part.cache) {
+        mark(&mut body, request);
+    }
+    serde_json::to_vec(&body)
+}
+
+fn tools<'a>(request: &'a ChatRequest) -> Vec<Tool<'a>> {
+    let tool = |tool: &'a ToolDef| Tool {
+        name: &tool.name,
+        description: &tool.description,
+        input_schema: &tool.schema,
+        cache_control: None,
+    };
+    request.tools.iter().map(tool).collect()
+}
+
+fn system(part: &SystemPart) -> Block<'_> {
+    Block::Text { text: &part.text, cache_control: None }
+}
+
+fn choice<'a>(request: &'a ChatRequest, model: &Model) -> Option<Choice<'a>> {
+    if request.tools.is_empty() {
+        return None;
+    }
+    match &request.tool_choice {
+        ToolChoice::Auto => None,
+        ToolChoice::None => Some(Choice::None),
+        ToolChoice::Required | ToolChoice::Named(_) if !model.forced_tools => None,
+        ToolChoice::Required => Some(Choice::Any),
+        ToolChoice::Named(name) => Some(Choice::Tool { name }),
+    }
+}
+
+/// A forced tool and thinking exclude each other; the tool wins, because the caller cannot do without it.
+fn thinking(
+    request: &ChatRequest,
+    model: &Model,
+    max_tokens: u32,
+) -> (Option<Think>, Option<OutputConfig>) {
+    let forced = matches!(request.tool_choice, ToolChoice::Required | ToolChoice::Named(_))
+        && model.forced_tools
+        && !request.tools.is_empty();
+    let level = model.effective(if forced { Thinking::None } else { request.thinking });
+    let display = model.display.then_some("summarized");
+    let adaptive = || (Some(Think::Adaptive { display }), effort(level));
+    match (model.thinking, level) {
+        (ThinkingKind::None, _)
+        | (ThinkingKind::Budget | ThinkingKind::Adaptive, Thinking::None) => (None, None),
+        (ThinkingKind::DefaultOn | ThinkingKind::Switch, Thinking::None) => {
+            (Some(Think::Disabled), None)
+        }
+        (ThinkingKind::BetweenTools, Thinking::None) => (Some(Think::BetweenTools), None),
+        (ThinkingKind::Budget | ThinkingKind::Switch | ThinkingKind::Effort, level) => {
+            (budget(level, max_tokens).map(|budget_tokens| Think::Enabled { budget_tokens }), None)
+        }
+        (
+            ThinkingKind::Adaptive
+            | ThinkingKind::DefaultOn
+            | ThinkingKind::BetweenTools
+            | ThinkingKind::Always,
+            _,
+        ) => adaptive(),
+    }
+}
+
+fn effort(level: Thinking) -> Option<OutputConfig> {
+    let effort = match level {
+        Thinking::None => return None,
+        Thinking::Low => "low",
+        Thinking::Medium => "medium",
+        Thinking::High => "high",
+        Thinking::Max => "max",
+    };
+    Some(OutputConfig { effort })
+}
+
+/// The budget has to be below `max_tokens`, which is what was reserved and is never raised for it.
+fn budget(level: Thinking, max_tokens: u32) -> Option<u32> {
+    let most = max_tokens.saturating_sub(ANSWER_LEAST);
+    let wanted = match level {
+        Thinking::None => return None,
+        Thinking::Low => 4_096,
+        Thinking::Medium => 10_240,
+        Thinking::High => 20_480,
+        Thinking::Max => most,
+    };
+    Some(wanted.min(most)).filter(|budget| BUDGET_LEAST <= *budget)
+}
+
+/// Neighbours of one role become one turn; results come first in it, as the provider wants them.
+fn turns(messages: &[Message]) -> Vec<Turn<'_>> {
+    let mut turns: Vec<Turn<'_>> = Vec::new();
+    for message in messages {
+        let role = match message.role {
+            Role::User => "user",
+            Role::Assistant => "assistant",
+        };
+        let blocks: Vec<Block<'_>> = message.parts.iter().filter_map(block).collect();
+        if blocks.is_empty() {
+            continue;
+        }
+        match turns.last_mut() {
+            Some(last) if last.role == role => last.content.extend(blocks),
+            _ => turns.push(Turn { role, content: blocks }),
+        }
+    }
+    for turn in turns.iter_mut().filter(|t| t.role == "user") {
+        turn.content.sort_by_key(|b| !matches!(b, Block::ToolResult { .. }));
+    }
+    turns
+}
+
+/// Empty texts and thinking without its signature are refused by the provider, so they are left out.
+fn block(part: &Part) -> Option<Block<'_>> {
+    Some(match part {
+        Part::Text { text } if text.trim().is_empty() => return None,
+        Part::Text { text } => Block::Text { text, cache_control: None },
+        Part::Thinking { signature: None, .. } => return None,
+        Part::Thinking { text, signature: Some(signature) } => {
+            Block::Thinking { thinking: text, signature }
+        }
+        Part::RedactedThinking { data } => Block::RedactedThinking { data },
+        Part::ToolCall { id, name, arguments } => {
+            Block::ToolUse { id, name, input: input(arguments) }
+        }
+        Part::ToolResult { call_id, text, is_error } => Block::ToolResult {
+            tool_use_id: call_id,
+            content: text,
+            is_error: *is_error,
+            cache_control: None,
+        },
+        Part::Image { media_type, data } => Block::Image {
+            source: Source { kind: "base64", media_type, data: STANDARD.encode(data) },
+            cache_control: None,
+        },
+    })
+}
+
+/// The arguments as the model wrote them. What is no JSON object is wrapped, because the provider takes no other.
+fn input(arguments: &str) -> Box<RawValue> {
+    let text = match arguments.trim() {
+        "" => "{}".to_owned(),
+        text => text.to_owned(),
+    };
+    if text.starts_with('{')
+        && let Ok(raw) = RawValue::from_string(text)
+    {
+        return raw;
+    }
+    let wrapped = serde_json::json!({ "invalid_json": arguments }).to_string();
+    RawValue::from_string(wrapped).expect("invariant: what serde_json wrote is JSON")
+}
+
+/// Marks what stays the same: the tools, the stable system prompt, the conversation so far, and a point in it
+/// that the next call can still find when many blocks are added at once.
+fn mark(body: &mut Body<'_>, request: &ChatRequest) {
+    let mut left = MARKS - 2;
+    if let Some(tool) = body.tools.last_mut() {
+        tool.cache_control = Some(MARK);
+        left -= 1;
+    }
+    let stable: Vec<bool> =
+        request.system.iter().filter(|p| !p.text.trim().is_empty()).map(|p| p.cache).collect();
+    for (block, stable) in body.system.iter_mut().zip(stable).rev() {
+        if stable && 0 < left {
+            block.mark();
+            left -= 1;
+        }
+    }
+    let mut blocks = 0;
+    let mut marked = 0;
+    for turn in body.messages.iter_mut().rev() {
+        let due = marked == 0 || (marked == 1 && LOOKBACK <= blocks);
+        if turn.role == "user" && due {
+            if let Some(last) = turn.content.last_mut() {
+                last.mark();
+            }
+            marked += 1;
+        }
+        blocks += turn.content.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::providers::catalog;
+    use crate::providers::model::Cache;
+
+    fn encoded(request: &ChatRequest) -> Value {
+        let model = catalog::describe(&request.model);
+        serde_json::from_slice(&body(request, &model).expect("encodes")).expect("JSON")
+    }
+
+    fn tool(name: &str) -> ToolDef {
+        ToolDef {
+            name: name.into(),
+            description: "Does it".into(),
+            schema: json!({"type": "object"}),
+        }
+    }
+
+    #[test]
+    fn a_conversation_with_tools_and_thinking_is_sent_back_as_it_came() {
+        let request = ChatRequest::new("claude-sonnet-4-5", 16_000)
+            .system("Rules", Cache::UpToHere)
+            .system("Today", Cache::No)
+            .tool(tool("read"))
+            .message(Message::user("Look"))
+            .message(Message::assistant(vec![
+                Part::Thinking { text: "hm".into(), signature: Some("sig".into()) },
+                Part::Thinking { text: "cut".into(), signature: None },
+                Part::RedactedThinking { data: "xyz".into() },
+                Part::text(" "),
+                Part::call("c1", "read", "{\"z\": 1, \"a\": 2}"),
+                Part::call("c2", "read", "not json"),
+            ]))
+            .message(Message::user("Hurry"))
+            .message(Message::results(vec![
+                Part::result("c1", "A"),
+                Part::failure("c2", "bad arguments"),
+            ]));
+        let bytes = body(&request, &catalog::describe(&request.model)).expect("encodes");
+        let text = String::from_utf8(bytes).expect("UTF-8");
+        assert!(text.contains("{\"z\": 1, \"a\": 2}"), "arguments keep their order: {text}");
+        let sent = encoded(&request);
+        assert_eq!(
+            sent["messages"],
+            json!([
+                {"role": "user", "content": [{"type": "text", "text": "Look"}]},
+                {"role": "assistant", "content": [
+                    {"type": "thinking", "thinking": "hm", "signature": "sig"},
+                    {"type": "redacted_thinking", "data": "xyz"},
+                    {"type": "tool_use", "id": "c1", "name": "read", "input": {"z": 1, "a": 2}},
+                    {"type": "tool_use", "id": "c2", "name": "read", "input": {"invalid_json": "not json"}},
+                ]},
+                {"role": "user", "content": [
+                    {"type": "tool_result", "tool_use_id": "c1", "content": "A"},
+                    {"type": "tool_result", "tool_use_id": "c2", "content": "bad arguments", "is_error": true},
+                    {"type": "text", "text": "Hurry", "cache_control": {"type": "ephemeral"}},
+                ]},
+            ])
+        );
+        assert_eq!(sent["system"][0]["cache_control"], json!({"type": "ephemeral"}));
+        assert_eq!(sent["system"][1], json!({"type": "text", "text": "Today"}));
+        assert_eq!(sent["tools"][0]["cache_control"], json!({"type": "ephemeral"}));
+        assert_eq!(sent["stream"], true);
+    }
+
+    #[test]
+    fn a_long_conversation_has_at_most_four_marks() {
+        let mut request = ChatRequest::new("claude-sonnet-4-5", 1_000)
+            .system("A", Cache::UpToHere)
+            .system("B", Cache::UpToHere)
+            .tool(tool("read"));
+        for n in 0..30 {
+            request.messages.push(Message::user(format!("q{n}")));
+            request.messages.push(Message::assistant(vec![Part::text("a")]));
+        }
+        request.messages.push(Message::user("last"));
+        let sent = encoded(&request).to_string();
+        assert_eq!(sent.matches("cache_control").count(), 4, "{sent}");
+        let plain = ChatRequest::new("claude-sonnet-4-5", 1_000).message(Message::user("hi"));
+        assert!(!encoded(&plain).to_string().contains("cache_control"));
+    }
+
+    #[test]
+    fn thinking_is_asked_for_in_the_models_own_way() {
+        let ask = |model: &str, level: Thinking, max: u32| {
+            let mut request = ChatRequest::new(model, max).message(Message::user("hi"));
+            request.thinking = level;
+            request.temperature = Some(0.5);
+            let sent = encoded(&request);
+            (
+                sent["thinking"].clone(),
+                sent["output_config"]["effort"].clone(),
+                sent["temperature"].clone(),
+            )
+        };
+        let high = json!({"type": "adaptive", "display": "summarized"});
+        assert_eq!(
+            ask("claude-sonnet-4-5", Thinking::Medium, 16_384),
+            (json!({"type": "enabled", "budget_tokens": 10_240}), Value::Null, Value::Null)
+        );
+        assert_eq!(ask("claude-sonnet-4-5", Thinking::High, 8_192).0["budget_tokens"], 7_168);
+        assert_eq!(
+            ask("claude-sonnet-4-5", Thinking::Low, 1_500),
+            (Value::Null, Value::Null, json!(0.5))
+        );
+        assert_eq!(
+            ask("claude-opus-4-6", Thinking::High, 9_000),
+            (json!({"type": "adaptive"}), json!("high"), Value::Null)
+        );
+        assert_eq!(
+            ask("claude-opus-4-8", Thinking::None, 9_000),
+            (Value::Null, Value::Null, Value::Null)
+        );
+        assert_eq!(ask("claude-sonnet-5", Thinking::None, 9_000).0, json!({"type": "disabled"}));
+        assert_eq!(
+            ask("claude-sonnet-5-5", Thinking::None, 9_000).0,
+            json!({"type": "between_tools"})
+        );
+        assert_eq!(
+            ask("claude-opus-5-5", Thinking::None, 9_000),
+            (high.clone(), json!("low"), Value::Null)
+        );
+        assert_eq!(ask("claude-opus-5-5", Thinking::Max, 9_000), (high, json!("max"), Value::Null));
+        assert_eq!(
+            ask("claude-3-5-haiku", Thinking::Max, 9_000),
+            (Value::Null, Value::Null, json!(0.5))
+        );
+    }
+
+    #[test]
+    fn a_forced_tool_switches_thinking_off_where_both_cannot_be() {
+        let mut request = ChatRequest::new("claude-sonnet-5", 4_000)
+            .tool(tool("read"))
+            .message(Message::user("x"));
+        request.thinking = Thinking::High;
+        request.tool_choice = ToolChoice::Named("read".into());
+        let sent = encoded(&request);
+        assert_eq!(sent["tool_choice"], json!({"type": "tool", "name": "read"}));
+        assert_eq!(sent["thinking"], json!({"type": "disabled"}));
+        request.model = "claude-opus-5-5".into();
+        let sent = encoded(&request);
+        assert_eq!(sent["tool_choice"], Value::Null);
+        assert_eq!(sent["output_config"]["effort"], "high");
+    }
+
+    #[test]
+    fn a_picture_is_sent_as_base64() {
+        let image = Part::Image { media_type: "image/png".into(), data: vec![1, 2, 3] };
+        let request =
+            ChatRequest::new("claude-sonnet-5", 4_000).message(Message::results(vec![image]));
+        assert_eq!(
+            encoded(&request)["messages"][0]["content"][0]["source"],
+            json!({"type": "base64", "media_type": "image/png", "data": "AQID"})
+        );
+    }
+
+    #[test]
+    fn the_limit_of_the_model_is_kept() {
+        let request =
+            ChatRequest::new("claude-3-haiku-20240307", 16_384).message(Message::user("x"));
+        assert_eq!(encoded(&request)["max_tokens"], 4_096);
+        assert_eq!(encoded(&request)["model"], "claude-3-haiku-20240307");
+    }
+}

@@ -1,0 +1,100 @@
+//! Anthropic Messages, by API key: streaming, tools, signed thinking, pictures, prompt caching. Also for servers
+//! that speak the same protocol.
+
+mod decode;
+mod encode;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+
+use super::catalog::{self, Model};
+use super::error::{ErrorClass, ProviderError};
+use super::model::{ChatRequest, ModelInfo, Reply};
+use super::wire::Connection;
+use super::{Provider, Sink, known};
+use crate::net::message::{Method, Request};
+
+/// The version of the protocol.
+const VERSION: &str = "2023-06-01";
+
+/// The provider.
+#[derive(Debug)]
+pub struct Anthropic {
+    connection: Connection,
+}
+
+impl Anthropic {
+    /// A provider at a server.
+    #[must_use]
+    pub fn new(connection: Connection) -> Self {
+        Self { connection }
+    }
+
+    async fn ask(&self, request: &ChatRequest, sink: Sink<'_>) -> Result<Reply, ProviderError> {
+        let model = self.model(&request.model);
+        let body = encode::body(request, &model).map_err(|e| {
+            ProviderError::new(
+                ErrorClass::InvalidRequest,
+                format!("the request cannot be written: {e}"),
+            )
+        })?;
+        let post = self.head(Method::Post, "/v1/messages").body("application/json", body);
+        self.connection.ask(post, &request.model, &mut decode::Decoder::default(), sink).await
+    }
+
+    async fn list(&self) -> Result<Vec<ModelInfo>, ProviderError> {
+        let list = self.connection.get(self.head(Method::Get, "/v1/models?limit=1000")).await?;
+        let Some(data) = list.get("data").and_then(Value::as_array) else {
+            return Err(ProviderError::garbage(
+                "the server sent no list of models; check the base URL",
+            ));
+        };
+        Ok(data.iter().filter_map(|entry| info(entry, self)).collect())
+    }
+
+    fn head(&self, method: Method, path: &str) -> Request {
+        let request = self.connection.request(method, path).header("anthropic-version", VERSION);
+        match &self.connection.key {
+            Some(key) => request.header("x-api-key", key.reveal()),
+            None => request,
+        }
+    }
+}
+
+fn info(entry: &Value, provider: &Anthropic) -> Option<ModelInfo> {
+    let id = entry.get("id")?.as_str()?;
+    let number =
+        |key: &str| entry.get(key).and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
+    let name = entry.get("display_name").and_then(Value::as_str).unwrap_or(id);
+    let known = known(&provider.model(id));
+    Some(ModelInfo {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        window: number("max_input_tokens").or(known.window),
+        max_output: number("max_tokens").or(known.max_output),
+        price: known.price,
+    })
+}
+
+impl Provider for Anthropic {
+    fn name(&self) -> &'static str {
+        "anthropic"
+    }
+
+    fn stream<'a>(
+        &'a self,
+        request: &'a ChatRequest,
+        sink: Sink<'a>,
+    ) -> BoxFuture<'a, Result<Reply, ProviderError>> {
+        self.ask(request, sink).boxed()
+    }
+
+    fn models(&self) -> BoxFuture<'_, Result<Vec<ModelInfo>, ProviderError>> {
+        self.list().boxed()
+    }
+
+    fn model(&self, id: &str) -> Model {
+        catalog::describe(id).at(&self.connection.base)
+    }
+}

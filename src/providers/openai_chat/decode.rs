@@ -1,0 +1,620 @@
+//! The chunks of `POST /chat/completions`, one at a time. A pure state machine that takes what compatible servers
+//! really send: calls without index or id, names sent twice, usage in any chunk, whole messages, errors in
+//! between, a last chunk without `[DONE]`.
+
+use serde::Deserialize;
+
+use super::think_tags::{Piece, Splitter};
+use crate::providers::error::ProviderError;
+use crate::providers::model::{Delta, Part, Received, Reply, StopReason, Usage};
+use crate::providers::wire::Decode;
+
+/// An answer in the making.
+pub(super) struct Decoder {
+    parts: Vec<Part>,
+    /// For each call: its index on the wire and its place in `parts`.
+    calls: Vec<Call>,
+    tags: Option<Splitter>,
+    usage: Option<Usage>,
+    response_id: Option<String>,
+    model: Option<String>,
+    started: bool,
+    stop: Option<StopReason>,
+    done: bool,
+    received: Received,
+}
+
+struct Call {
+    index: Option<u64>,
+    id: Option<String>,
+    part: usize,
+}
+
+#[derive(Default, Deserialize)]
+struct Chunk {
+    id: Option<String>,
+    model: Option<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    choices: Vec<Choice>,
+    usage: Option<WireUsage>,
+    error: Option<serde_json::Value>,
+    /// Some servers put the status of an error beside its text.
+    message: Option<String>,
+    object: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    #[serde(default)]
+    index: u64,
+    #[serde(alias = "message", default, deserialize_with = "or_default")]
+    delta: Said,
+    finish_reason: Option<String>,
+    error: Option<serde_json::Value>,
+    usage: Option<WireUsage>,
+}
+
+#[derive(Default, Deserialize)]
+struct Said {
+    content: Option<Content>,
+    #[serde(alias = "reasoning_text")]
+    reasoning_content: Option<String>,
+    reasoning: Option<String>,
+    refusal: Option<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    tool_calls: Vec<WireCall>,
+    function_call: Option<Function>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Content {
+    Text(String),
+    Parts(Vec<ContentPart>),
+}
+
+#[derive(Deserialize)]
+struct ContentPart {
+    #[serde(default)]
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct WireCall {
+    index: Option<u64>,
+    id: Option<String>,
+    #[serde(default)]
+    function: Function,
+}
+
+#[derive(Default, Deserialize)]
+struct Function {
+    name: Option<String>,
+    arguments: Option<Arguments>,
+}
+
+/// The protocol says text; some servers send the object itself.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Arguments {
+    Text(String),
+    Value(serde_json::Value),
+}
+
+#[derive(Clone, Copy, Deserialize)]
+struct WireUsage {
+    #[serde(default)]
+    prompt_tokens: u64,
+    #[serde(default)]
+    completion_tokens: u64,
+    prompt_tokens_details: Option<PromptDetails>,
+    completion_tokens_details: Option<CompletionDetails>,
+    /// DeepSeek's name for what came from its cache.
+    prompt_cache_hit_tokens: Option<u64>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+struct PromptDetails {
+    cached_tokens: Option<u64>,
+    cache_write_tokens: Option<u64>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+struct CompletionDetails {
+    reasoning_tokens: Option<u64>,
+}
+
+/// `null` where a value is expected counts as nothing.
+fn or_default<'de, D, T>(from: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::<T>::deserialize(from)?.unwrap_or_default())
+}
+
+impl Decode for Decoder {
+    fn event(&mut self, name: &str, data: &str, out: &mut Vec<Delta>) -> Result<(), ProviderError> {
+        let data = data.trim();
+        if data.is_empty() || self.done {
+            return Ok(());
+        }
+        let first = out.len();
+        let result = if data == "[DONE]" { self.finish(out) } else { self.chunk(name, data, out) };
+        for delta in &out[first..] {
+            self.received.push(delta);
+        }
+        result
+    }
+
+    fn whole(&mut self, body: &str, out: &mut Vec<Delta>) -> Result<(), ProviderError> {
+        let first = out.len();
+        let result = self.chunk("", body, out).and_then(|()| self.finish(out));
+        for delta in &out[first..] {
+            self.received.push(delta);
+        }
+        result
+    }
+
+    fn ended(&self) -> bool {
+        self.done
+    }
+
+    fn complete(&self) -> bool {
+        self.done || self.stop.is_some()
+    }
+
+    fn received(&mut self) -> Received {
+        std::mem::take(&mut self.received)
+    }
+
+    fn reply(&mut self, asked: &str) -> Result<Reply, ProviderError> {
+        self.flush(&mut Vec::new());
+        let mut parts = std::mem::take(&mut self.parts);
+        for part in &mut parts {
+            if let Part::ToolCall { name, arguments, .. } = part {
+                if name.is_empty() {
+                    return Err(ProviderError::garbage("the model called a tool without a name"));
+                }
+                if arguments.trim().is_empty() {
+                    *arguments = "{}".to_owned();
+                }
+            }
+        }
+        let calls = parts.iter().any(|p| matches!(p, Part::ToolCall { .. }));
+        let stop = match self.stop {
+            // Many servers say "stop" although they called tools.
+            Some(StopReason::End) | None if calls => StopReason::ToolUse,
+            Some(stop) => stop,
+            None => StopReason::End,
+        };
+        Ok(Reply {
+            parts,
+            usage: self.usage,
+            stop,
+            response_id: self.response_id.take(),
+            model: self.model.take().unwrap_or_else(|| asked.to_owned()),
+        })
+    }
+}
+
+impl Decoder {
+    /// A decoder; with `tags`, thinking in tags at the start of the content is told apart from text.
+    pub(super) fn new(tags: Tags) -> Self {
+        Self {
+            parts: Vec::new(),
+            calls: Vec::new(),
+            tags: (tags == Tags::Split).then(Splitter::default),
+            usage: None,
+            response_id: None,
+            model: None,
+            started: false,
+            stop: None,
+            done: false,
+            received: Received::default(),
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<Delta>) -> Result<(), ProviderError> {
+        self.flush(out);
+        if self.stop.is_none() && self.parts.is_empty() {
+            return Err(ProviderError::garbage(
+                "the server ended its answer without having begun it",
+            ));
+        }
+        self.done = true;
+        Ok(())
+    }
+
+    fn chunk(&mut self, name: &str, data: &str, out: &mut Vec<Delta>) -> Result<(), ProviderError> {
+        let chunk: Chunk = serde_json::from_str(data).map_err(|e| {
+            ProviderError::garbage(format!("a piece of the answer cannot be read: {e}"))
+        })?;
+        if let Some(error) = chunk.error.as_ref().filter(|e| !e.is_null()) {
+            return Err(failure(error));
+        }
+        if name == "error" || chunk.object.as_deref() == Some("error") {
+            let message = chunk.message.unwrap_or_else(|| data.to_owned());
+            return Err(ProviderError::in_stream("", &message));
+        }
+        if !self.started {
+            self.started = true;
+            self.response_id.clone_from(&chunk.id);
+            self.model.clone_from(&chunk.model);
+            out.push(Delta::Start { response_id: chunk.id, model: chunk.model });
+        }
+        for choice in chunk.choices {
+            if choice.index == 0 {
+                self.choice(choice, out)?;
+            }
+        }
+        self.count(chunk.usage, out);
+        Ok(())
+    }
+
+    fn choice(&mut self, choice: Choice, out: &mut Vec<Delta>) -> Result<(), ProviderError> {
+        if let Some(error) = choice.error.as_ref().filter(|e| !e.is_null()) {
+            return Err(failure(error));
+        }
+        let said = choice.delta;
+        // Some servers send both fields with the same text.
+        if let Some(more) = said.reasoning_content.or(said.reasoning) {
+            self.thinking(&more, out);
+        }
+        if let Some(more) = said.content {
+            let more = match more {
+                Content::Text(text) => text,
+                Content::Parts(parts) => parts.into_iter().map(|p| p.text).collect(),
+            };
+            self.content(&more, out);
+        }
+        if let Some(more) = said.refusal.filter(|r| !r.is_empty()) {
+            self.text(&more, out);
+            self.stop = Some(StopReason::Refusal);
+        }
+        for call in said.tool_calls {
+            self.call(call, out);
+        }
+        if let Some(function) = said.function_call {
+            self.call(WireCall { index: Some(0), id: None, function }, out);
+        }
+        match choice.finish_reason.as_deref() {
+            None | Some("") => {}
+            Some("error") => {
+                return Err(ProviderError::in_stream("error", "the model failed while answering"));
+            }
+            Some(word) if self.stop != Some(StopReason::Refusal) => {
+                self.stop = Some(stop_reason(word))
+            }
+            Some(_) => {}
+        }
+        self.count(choice.usage, out);
+        Ok(())
+    }
+
+    fn content(&mut self, more: &str, out: &mut Vec<Delta>) {
+        match &mut self.tags {
+            None => self.text(more, out),
+            Some(tags) => {
+                let pieces = tags.push(more);
+                self.pieces(pieces, out);
+            }
+        }
+    }
+
+    fn pieces(&mut self, pieces: Vec<Piece>, out: &mut Vec<Delta>) {
+        for piece in pieces {
+            match piece {
+                Piece::Text(text) => self.text(&text, out),
+                Piece::Thinking(text) => self.thinking(&text, out),
+            }
+        }
+    }
+
+    fn flush(&mut self, out: &mut Vec<Delta>) {
+        if let Some(mut tags) = self.tags.take() {
+            let pieces = tags.finish();
+            self.pieces(pieces, out);
+        }
+    }
+
+    fn text(&mut self, more: &str, out: &mut Vec<Delta>) {
+        if more.is_empty() {
+            return;
+        }
+        out.push(Delta::Text(more.to_owned()));
+        match self.parts.last_mut() {
+            Some(Part::Text { text }) => text.push_str(more),
+            _ => self.parts.push(Part::text(more)),
+        }
+    }
+
+    fn thinking(&mut self, more: &str, out: &mut Vec<Delta>) {
+        if more.is_empty() {
+            return;
+        }
+        out.push(Delta::Thinking(more.to_owned()));
+        match self.parts.last_mut() {
+            Some(Part::Thinking { text, .. }) => text.push_str(more),
+            _ => self.parts.push(Part::Thinking { text: more.to_owned(), signature: None }),
+        }
+    }
+
+    fn call(&mut self, call: WireCall, out: &mut Vec<Delta>) {
+        let id = call.id.filter(|id| !id.is_empty());
+        let name = call.function.name.filter(|n| !n.is_empty());
+        let more = match call.function.arguments {
+            None => String::new(),
+            Some(Arguments::Text(text)) => text,
+            Some(Arguments::Value(serde_json::Value::Null)) => String::new(),
+            Some(Arguments::Value(value)) => value.to_string(),
+        };
+        let known = self.calls.iter().rposition(|c| match (call.index, &id, &c.id) {
+            // Some servers number every call 0 and tell them apart by id only.
+            (Some(index), Some(id), Some(known)) => c.index == Some(index) && id == known,
+            (Some(index), _, _) => c.index == Some(index),
+            (None, Some(id), known) => known.as_ref() == Some(id),
+            (None, None, _) => name.is_none(),
+        });
+        let position = known.unwrap_or_else(|| {
+            let made = format!(
+                "{}-{}",
+                self.response_id.as_deref().unwrap_or("call"),
+                self.calls.len() + 1
+            );
+            let id_or_made = id.clone().unwrap_or(made);
+            out.push(Delta::ToolCallStart {
+                index: self.calls.len(),
+                id: id_or_made.clone(),
+                name: name.clone().unwrap_or_default(),
+            });
+            self.parts.push(Part::call(id_or_made, name.clone().unwrap_or_default(), ""));
+            self.calls.push(Call { index: call.index, id, part: self.parts.len() - 1 });
+            self.calls.len() - 1
+        });
+        let Some(Part::ToolCall { name: kept, arguments, .. }) =
+            self.parts.get_mut(self.calls[position].part)
+        else {
+            return;
+        };
+        // The name comes once; a server that repeats it must not double it.
+        if kept.is_empty()
+            && let Some(name) = name
+        {
+            *kept = name;
+        }
+        if !more.is_empty() {
+            arguments.push_str(&more);
+            out.push(Delta::ToolCallArgs { index: position, json: more });
+        }
+    }
+
+    fn count(&mut self, usage: Option<WireUsage>, out: &mut Vec<Delta>) {
+        let Some(said) = usage else { return };
+        let prompt = said.prompt_tokens_details.unwrap_or_default();
+        let cache_read = prompt.cached_tokens.or(said.prompt_cache_hit_tokens).unwrap_or(0);
+        let cache_write = prompt.cache_write_tokens.unwrap_or(0);
+        let usage = Usage {
+            input: said.prompt_tokens.saturating_sub(cache_read).saturating_sub(cache_write),
+            cache_read,
+            cache_write,
+            output: said.completion_tokens,
+            reasoning: said.completion_tokens_details.and_then(|d| d.reasoning_tokens).unwrap_or(0),
+        };
+        // Servers that count nothing send zeros.
+        if usage.total() != 0 && self.usage != Some(usage) {
+            self.usage = Some(usage);
+            out.push(Delta::Usage(usage));
+        }
+    }
+}
+
+/// Whether thinking may stand in tags in the content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tags {
+    /// The content is text.
+    Keep,
+    /// Tags at its start are split off.
+    Split,
+}
+
+/// The error object of a chunk, in its known shapes.
+fn failure(error: &serde_json::Value) -> ProviderError {
+    let text = |key: &str| error.get(key).and_then(serde_json::Value::as_str).unwrap_or("");
+    let status =
+        error.get("code").and_then(serde_json::Value::as_u64).and_then(|c| u16::try_from(c).ok());
+    let code = match text("code") {
+        "" => text("type"),
+        code => code,
+    };
+    let message = error.as_str().unwrap_or_else(|| text("message"));
+    match status {
+        Some(status @ 400..=599) => ProviderError::reported(status, code, message),
+        _ => ProviderError::in_stream(code, message),
+    }
+}
+
+fn stop_reason(word: &str) -> StopReason {
+    match word {
+        "length" | "max_tokens" => StopReason::MaxTokens,
+        "tool_calls" | "function_call" | "tool_use" => StopReason::ToolUse,
+        "content_filter" => StopReason::Refusal,
+        "insufficient_system_resource" | "model_length" => StopReason::ContextFull,
+        _ => StopReason::End,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::error::ErrorClass;
+
+    fn run(tags: Tags, events: &[&str]) -> Result<(Reply, Vec<Delta>, bool), ProviderError> {
+        let mut decoder = Decoder::new(tags);
+        let mut out = Vec::new();
+        for data in events {
+            decoder.event("", data, &mut out)?;
+        }
+        let complete = decoder.complete();
+        Ok((decoder.reply("asked")?, out, complete))
+    }
+
+    #[test]
+    fn text_and_calls_in_pieces_are_put_together_by_index() {
+        let (reply, deltas, complete) = run(
+            Tags::Keep,
+            &[
+                r#"{"id":"c1","model":"gpt-x","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}"#,
+                r#"{"id":"c1","choices":[{"index":0,"delta":{"content":"Grü"}}]}"#,
+                r#"{"id":"c1","choices":[{"index":0,"delta":{"content":"ß"}}]}"#,
+                r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"read","arguments":""}}]}}]}"#,
+                r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":1,"id":"b","type":"function","function":{"name":"list","arguments":"{"}}]}}]}"#,
+                r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"p\":1}"}},{"index":1,"function":{"name":"list","arguments":"}"}}]}}]}"#,
+                r#"{"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}"#,
+                r#"{"choices":[],"usage":{"prompt_tokens":100,"completion_tokens":9,"prompt_tokens_details":{"cached_tokens":64},"completion_tokens_details":{"reasoning_tokens":4}}}"#,
+                "[DONE]",
+            ],
+        )
+        .expect("decodes");
+        assert_eq!(
+            reply.parts,
+            [
+                Part::text("Grüß"),
+                Part::call("a", "read", "{\"p\":1}"),
+                Part::call("b", "list", "{}")
+            ]
+        );
+        assert_eq!(
+            reply.usage,
+            Some(Usage { input: 36, cache_read: 64, cache_write: 0, output: 9, reasoning: 4 })
+        );
+        assert_eq!((reply.stop, reply.model.as_str()), (StopReason::ToolUse, "gpt-x"));
+        assert!(complete);
+        assert_eq!(deltas.iter().filter(|d| matches!(d, Delta::ToolCallStart { .. })).count(), 2);
+    }
+
+    #[test]
+    fn calls_without_index_or_id_or_all_numbered_zero_are_told_apart() {
+        let (reply, ..) = run(
+            Tags::Keep,
+            &[
+                r#"{"id":"r","choices":[{"delta":{"tool_calls":[{"function":{"name":"a","arguments":"{"}}]}}]}"#,
+                r#"{"id":"r","choices":[{"delta":{"tool_calls":[{"function":{"arguments":"}"}}]}}]}"#,
+                r#"{"id":"r","choices":[{"delta":{"tool_calls":[{"function":{"name":"b","arguments":{"x":1}}}]}}]}"#,
+                r#"{"id":"r","choices":[{"delta":{},"finish_reason":"stop"}]}"#,
+            ],
+        )
+        .expect("decodes");
+        assert_eq!(
+            reply.parts,
+            [Part::call("r-1", "a", "{}"), Part::call("r-2", "b", "{\"x\":1}")]
+        );
+        assert_eq!((reply.stop, reply.usage), (StopReason::ToolUse, None));
+        let (reply, ..) = run(
+            Tags::Keep,
+            &[
+                r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"x","function":{"name":"a","arguments":"{}"}}]}}]}"#,
+                r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"y","function":{"name":"b","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}"#,
+            ],
+        )
+        .expect("decodes");
+        assert_eq!(reply.calls().map(|c| c.0).collect::<Vec<_>>(), ["x", "y"]);
+    }
+
+    #[test]
+    fn thinking_comes_in_either_field_or_in_tags() {
+        for field in ["reasoning", "reasoning_content"] {
+            let (reply, ..) = run(
+                Tags::Keep,
+                &[
+                    &format!(r#"{{"choices":[{{"delta":{{"{field}":"hm"}}}}]}}"#),
+                    r#"{"choices":[{"delta":{"content":"So."},"finish_reason":"stop"}]}"#,
+                ],
+            )
+            .expect("decodes");
+            assert_eq!(
+                reply.parts,
+                [Part::Thinking { text: "hm".into(), signature: None }, Part::text("So.")]
+            );
+        }
+        let tagged = [
+            r#"{"choices":[{"delta":{"content":"<thi"}}]}"#,
+            r#"{"choices":[{"delta":{"content":"nk>hm</think>\n\nSo."}}]}"#,
+            r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#,
+        ];
+        let (reply, ..) = run(Tags::Split, &tagged).expect("decodes");
+        assert_eq!(
+            reply.parts,
+            [Part::Thinking { text: "hm".into(), signature: None }, Part::text("So.")]
+        );
+        let (reply, ..) = run(Tags::Keep, &tagged).expect("decodes");
+        assert_eq!(reply.text(), "<think>hm</think>\n\nSo.");
+    }
+
+    #[test]
+    fn finish_reasons_have_their_meaning() {
+        for (word, stop) in [
+            ("stop", StopReason::End),
+            ("length", StopReason::MaxTokens),
+            ("content_filter", StopReason::Refusal),
+            ("eos", StopReason::End),
+        ] {
+            let data = format!(
+                r#"{{"choices":[{{"delta":{{"content":"x"}},"finish_reason":"{word}"}}]}}"#
+            );
+            assert_eq!(run(Tags::Keep, &[&data]).expect("decodes").0.stop, stop, "{word}");
+        }
+        let refused = r#"{"choices":[{"delta":{"refusal":"I cannot"},"finish_reason":"stop"}]}"#;
+        assert_eq!(run(Tags::Keep, &[refused]).expect("decodes").0.stop, StopReason::Refusal);
+    }
+
+    #[test]
+    fn without_a_finish_reason_or_done_it_is_not_complete() {
+        let begun = r#"{"choices":[{"delta":{"content":"x"}}]}"#;
+        assert!(!run(Tags::Keep, &[begun]).expect("decodes").2);
+        assert!(run(Tags::Keep, &[begun, "[DONE]"]).expect("decodes").2);
+        assert_eq!(run(Tags::Keep, &["[DONE]"]).expect_err("empty").class, ErrorClass::Garbage);
+    }
+
+    #[test]
+    fn errors_in_between_have_their_class() {
+        for (data, class) in [
+            (
+                r#"{"error":{"message":"Rate limit reached","type":"requests","code":"rate_limit_exceeded"}}"#,
+                ErrorClass::RateLimit,
+            ),
+            (r#"{"error":{"message":"Provider returned error","code":502}}"#, ErrorClass::Server),
+            (r#"{"error":"model requires more system memory"}"#, ErrorClass::Server),
+            (
+                r#"{"object":"error","message":"maximum context length is 4096"}"#,
+                ErrorClass::ContextTooLong,
+            ),
+            (r#"{"choices":[{"delta":{},"finish_reason":"error"}]}"#, ErrorClass::Server),
+            ("nonsense", ErrorClass::Garbage),
+        ] {
+            assert_eq!(run(Tags::Keep, &[data]).expect_err(data).class, class, "{data}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_was_not_streamed_is_read_too() {
+        let mut decoder = Decoder::new(Tags::Keep);
+        let mut out = Vec::new();
+        decoder
+            .whole(
+                r#"{"id":"w","model":"m","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"Hi","tool_calls":[{"id":"t","type":"function","function":{"name":"n","arguments":"{\"a\":1}"}}]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}"#,
+                &mut out,
+            )
+            .expect("decodes");
+        assert!(decoder.ended());
+        let reply = decoder.reply("asked").expect("complete");
+        assert_eq!(reply.parts, [Part::text("Hi"), Part::call("t", "n", "{\"a\":1}")]);
+        assert_eq!(reply.usage.map(|u| u.total()), Some(7));
+    }
+
+    #[test]
+    fn a_server_that_counts_nothing_has_no_usage() {
+        let data = r#"{"choices":[{"delta":{"content":"x"},"finish_reason":"stop"}],"usage":{"prompt_tokens":0,"completion_tokens":0}}"#;
+        assert_eq!(run(Tags::Keep, &[data, "[DONE]"]).expect("decodes").0.usage, None);
+    }
+}

@@ -1,0 +1,356 @@
+//! One call over HTTP: sends, watches the time, feeds the decoder, and tells apart an answer that is complete, one
+//! that broke off, and one that never was an answer. What it reports holds no key.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::base::Base;
+use super::error::{ErrorClass, ProviderError};
+use super::model::{Delta, Received, Reply};
+use super::{Key, Sink};
+use crate::kernel::Clock;
+use crate::net::client::{Body, Extent, HttpClient, Response};
+use crate::net::error::{NetError, Phase};
+use crate::net::message::{Headers, Method, Policy, Request, Timeouts};
+use crate::net::retry;
+use crate::net::sse::SseParser;
+
+/// The most bytes of an error's body that are looked at.
+const ERROR_BODY: usize = 64 * 1024;
+/// The most bytes of a list of models; a router's is several megabytes.
+const LIST_BODY: u64 = 32 * 1024 * 1024;
+
+/// Turns what a server sends into deltas and a reply. It sees no bytes and no time.
+pub(super) trait Decode: Send {
+    /// Takes one event of the stream.
+    fn event(&mut self, name: &str, data: &str, out: &mut Vec<Delta>) -> Result<(), ProviderError>;
+    /// Takes the body of a server that did not stream.
+    fn whole(&mut self, body: &str, out: &mut Vec<Delta>) -> Result<(), ProviderError>;
+    /// Whether nothing more has to be read.
+    fn ended(&self) -> bool;
+    /// Whether the answer is complete, even if something may still follow.
+    fn complete(&self) -> bool;
+    /// What arrived, for an answer that broke off.
+    fn received(&mut self) -> Received;
+    /// The answer; `asked` is the model that was asked for.
+    fn reply(&mut self, asked: &str) -> Result<Reply, ProviderError>;
+}
+
+/// How long a call may wait and how large an answer may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// From sending to the beginning of the answer.
+    pub header: Duration,
+    /// Between two pieces of the answer.
+    pub idle: Duration,
+    /// After an answer is complete, for what may still follow, such as usage.
+    pub tail: Duration,
+    /// The most bytes of one answer.
+    pub total: u64,
+}
+
+impl Limits {
+    /// For a server: a private one may first have to load its model.
+    #[must_use]
+    pub fn of(base: &Base) -> Self {
+        let patient = |public: u64| Duration::from_secs(if base.private { 300 } else { public });
+        Self {
+            header: patient(120),
+            idle: patient(90),
+            tail: Duration::from_secs(5),
+            total: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// What a provider needs to reach its server.
+#[derive(Clone)]
+pub struct Connection {
+    /// Makes the requests.
+    pub client: HttpClient,
+    /// Tells how long a date in `Retry-After` is away.
+    pub clock: Arc<dyn Clock>,
+    /// The server.
+    pub base: Base,
+    /// The key, if the server wants one.
+    pub key: Option<Key>,
+    /// Waits and sizes.
+    pub limits: Limits,
+}
+
+impl Connection {
+    /// A connection with the usual limits for its server.
+    #[must_use]
+    pub fn new(client: HttpClient, clock: Arc<dyn Clock>, base: Base, key: Option<Key>) -> Self {
+        let limits = Limits::of(&base);
+        Self { client, clock, base, key, limits }
+    }
+
+    /// With other limits.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sends a request and reads the answer to its end.
+    pub(super) async fn ask(
+        &self,
+        request: Request,
+        asked: &str,
+        decoder: &mut dyn Decode,
+        sink: Sink<'_>,
+    ) -> Result<Reply, ProviderError> {
+        let timeouts =
+            Timeouts { headers: self.limits.header, idle: self.limits.idle, total: None };
+        let request = request.timeouts(timeouts).max_body(self.limits.total);
+        let response = self.send(request).await?;
+        let request_id = request_id(&response.headers);
+        let result = match self.read(response, decoder, sink).await {
+            Ok(()) => decoder.reply(asked),
+            Err(error) => Err(error),
+        };
+        result.map_err(|error| {
+            let error = error.with_received(decoder.received());
+            self.clean(ProviderError {
+                request_id: error.request_id.clone().or(request_id),
+                ..error
+            })
+        })
+    }
+
+    /// Reads a small document.
+    pub(super) async fn get(&self, request: Request) -> Result<Value, ProviderError> {
+        let response = self.send(request.max_body(LIST_BODY)).await?;
+        let bytes = response.body.bytes().await.map_err(|e| self.clean(unsent(e)))?;
+        serde_json::from_slice(&bytes).map_err(|_| {
+            ProviderError::garbage("the server's answer is no JSON; check the base URL")
+        })
+    }
+
+    /// A request to a path of the server, trusted because a person gave the address.
+    pub(super) fn request(&self, method: Method, path: &str) -> Request {
+        Request::new(Policy::Trusted, method, self.base.join(path))
+    }
+
+    /// Sends and gives the answer if it is a good one.
+    async fn send(&self, request: Request) -> Result<Response, ProviderError> {
+        let response = self.client.request(request).await.map_err(|e| self.clean(unsent(e)))?;
+        if response.is_success() {
+            return Ok(response);
+        }
+        let (status, id) = (response.status, request_id(&response.headers));
+        let wait = self.wait(&response.headers);
+        // ok: the status says enough if the rest of the answer does not come
+        let (body, _) =
+            response.body.beginning(ERROR_BODY).await.unwrap_or_else(|_| (Vec::new(), Extent::Cut));
+        let (code, message) = match status {
+            300..=399 => (
+                String::new(),
+                "the server redirects; give its final address as base URL".to_owned(),
+            ),
+            _ => error_body(&body),
+        };
+        let error = ProviderError::reported(status, &code, &message).with_retry_after(wait);
+        Err(self.clean(ProviderError { request_id: id, ..error }))
+    }
+
+    async fn read(
+        &self,
+        response: Response,
+        decoder: &mut dyn Decode,
+        sink: Sink<'_>,
+    ) -> Result<(), ProviderError> {
+        let kind = response.headers.get("content-type").unwrap_or("").to_ascii_lowercase();
+        if kind.contains("html") {
+            return Err(ProviderError::garbage(
+                "the server answered with a web page; check the base URL",
+            ));
+        }
+        if kind.contains("json") {
+            let bytes = response.body.bytes().await.map_err(broken)?;
+            let mut out = Vec::new();
+            let read = decoder.whole(&String::from_utf8_lossy(&bytes), &mut out);
+            out.into_iter().for_each(sink);
+            return read;
+        }
+        self.read_events(response.body, decoder, sink).await
+    }
+
+    async fn read_events(
+        &self,
+        mut body: Body,
+        decoder: &mut dyn Decode,
+        sink: Sink<'_>,
+    ) -> Result<(), ProviderError> {
+        let mut parser = SseParser::new();
+        let mut out = Vec::new();
+        while let Some(piece) = self.piece(&mut body, decoder.complete()).await? {
+            let events = parser.push(&piece).map_err(|e| ProviderError::garbage(e.to_string()))?;
+            for event in events {
+                let read = decoder.event(&event.name, &event.data, &mut out);
+                out.drain(..).for_each(&mut *sink);
+                read?;
+                if decoder.ended() {
+                    return Ok(());
+                }
+            }
+        }
+        // Some servers leave out the empty line after their last event. What is cut in it does not count.
+        if let Some(event) = parser.finish()
+            && decoder.event(&event.name, &event.data, &mut out).is_ok()
+        {
+            out.into_iter().for_each(sink);
+        }
+        if decoder.complete() {
+            return Ok(());
+        }
+        Err(ProviderError::interrupted("the answer ended before its final event"))
+    }
+
+    /// The next piece. Once the answer is complete, nothing that goes wrong after it counts.
+    async fn piece(
+        &self,
+        body: &mut Body,
+        complete: bool,
+    ) -> Result<Option<bytes::Bytes>, ProviderError> {
+        if !complete {
+            return body.chunk().await.map_err(broken);
+        }
+        match timeout(self.limits.tail, body.chunk()).await {
+            Ok(Ok(piece)) => Ok(piece),
+            Ok(Err(_)) | Err(_) => Ok(None),
+        }
+    }
+
+    fn wait(&self, headers: &Headers) -> Option<Duration> {
+        let exact = headers.get("retry-after-ms").and_then(retry::retry_after_ms);
+        exact.or_else(|| retry::retry_after(headers.get("retry-after")?, self.clock.now()))
+    }
+
+    /// Takes the key out of what a server may have repeated.
+    fn clean(&self, mut error: ProviderError) -> ProviderError {
+        if let Some(key) = &self.key {
+            error.message = error.message.replace(key.reveal(), "…");
+        }
+        error
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection")
+            .field("base", &self.base)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+fn request_id(headers: &Headers) -> Option<String> {
+    let id = headers.get("request-id").or_else(|| headers.get("x-request-id"))?;
+    Some(crate::kernel::text::cut(id, 100).to_owned())
+}
+
+/// No answer has begun.
+fn unsent(error: NetError) -> ProviderError {
+    let class = match &error {
+        NetError::UnknownHost { .. }
+        | NetError::Connect { .. }
+        | NetError::Broken { .. }
+        | NetError::Setup { .. } => ErrorClass::Network,
+        NetError::Timeout { phase: Phase::Connect, .. } => ErrorClass::Network,
+        NetError::Timeout { .. } => ErrorClass::Timeout,
+        // The key is the only header that a person writes.
+        NetError::BadHeader { .. } => ErrorClass::Auth,
+        NetError::Refused(_) => ErrorClass::InvalidRequest,
+        NetError::TooLarge { .. } | NetError::Redirects { .. } => ErrorClass::Garbage,
+    };
+    ProviderError::new(class, error.to_string())
+}
+
+/// An answer that had begun breaks off.
+fn broken(error: NetError) -> ProviderError {
+    let class = match &error {
+        NetError::Timeout { .. } => ErrorClass::Timeout,
+        NetError::TooLarge { .. } => ErrorClass::Garbage,
+        _ => ErrorClass::Interrupted,
+    };
+    ProviderError::new(class, error.to_string())
+}
+
+/// Code and message of an error's body, in the shapes that servers use.
+fn error_body(body: &[u8]) -> (String, String) {
+    let Ok(json) = serde_json::from_slice::<Value>(body) else {
+        let text = String::from_utf8_lossy(body);
+        let text = text.trim();
+        // A web page of some proxy says nothing to a person.
+        let message = if text.starts_with('<') { "" } else { text };
+        return (String::new(), message.to_owned());
+    };
+    // Google's compatible server wraps the object into a list.
+    let json = json.get(0).unwrap_or(&json);
+    let error = json.get("error").unwrap_or(json);
+    let text = |key: &str| error.get(key).and_then(Value::as_str);
+    let code = text("code").or_else(|| text("type")).or_else(|| text("status")).unwrap_or("");
+    let message = match (error.as_str(), text("message")) {
+        (Some(message), _) | (None, Some(message)) => message.to_owned(),
+        (None, None) => {
+            json.get("detail").map_or_else(String::new, |detail| match detail.as_str() {
+                Some(text) => text.to_owned(),
+                None => detail.to_string(),
+            })
+        }
+    };
+    (code.to_owned(), message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_read_in_every_shape() {
+        for (body, code, message) in [
+            (
+                r#"{"type":"error","error":{"type":"overloaded_error","message":"Busy"}}"#,
+                "overloaded_error",
+                "Busy",
+            ),
+            (
+                r#"{"error":{"message":"No","type":"x","code":"invalid_api_key"}}"#,
+                "invalid_api_key",
+                "No",
+            ),
+            (r#"{"error":{"message":"No","type":"x","code":null}}"#, "x", "No"),
+            (r#"{"error":"model 'a' not found"}"#, "", "model 'a' not found"),
+            (
+                r#"{"object":"error","message":"too long","type":"BadRequestError"}"#,
+                "BadRequestError",
+                "too long",
+            ),
+            (r#"{"detail":"Not Found"}"#, "", "Not Found"),
+            (
+                r#"{"detail":[{"loc":["body","stream_options"]}]}"#,
+                "",
+                r#"[{"loc":["body","stream_options"]}]"#,
+            ),
+            (
+                r#"[{"error":{"code":400,"message":"bad","status":"INVALID_ARGUMENT"}}]"#,
+                "INVALID_ARGUMENT",
+                "bad",
+            ),
+            ("<html>502</html>", "", ""),
+            ("upstream gone", "", "upstream gone"),
+            ("", "", ""),
+        ] {
+            assert_eq!(
+                error_body(body.as_bytes()),
+                (code.to_owned(), message.to_owned()),
+                "{body}"
+            );
+        }
+    }
+}
