@@ -9,6 +9,7 @@ pub mod base;
 pub mod wire;
 pub mod anthropic;
 pub mod openai_chat;
+pub mod practice;
 
 use std::sync::Arc;
 

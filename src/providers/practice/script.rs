@@ -1,0 +1,537 @@
+//! The script: what practice says and does next, decided from the conversation alone. The same conversation gives
+//! the same answer, so a run that is resumed goes on where it was; each tool is called a fixed number of times,
+//! so it always ends.
+
+use serde_json::{Value, json};
+
+use super::card::{self, Card, Cause};
+use crate::kernel::text::cut;
+use crate::providers::model::{ChatRequest, Message, Part, Role, ToolChoice};
+
+/// What comes next.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Turn {
+    /// What is "thought", where thinking is on.
+    pub thinking: &'static str,
+    /// What is said.
+    pub text: String,
+    /// The tool to call with its arguments.
+    pub call: Option<(String, Value)>,
+}
+
+/// A call of this run and what came of it.
+struct Made<'a> {
+    tool: &'a str,
+    /// What it said, if it failed.
+    failed: Option<&'a str>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Read,
+    Plan,
+    Write,
+    Submit,
+    Reply,
+    Done,
+}
+
+const WORK: &[Step] = &[Step::Read, Step::Plan, Step::Write, Step::Submit, Step::Done];
+const REPLY: &[Step] = &[Step::Read, Step::Reply, Step::Done];
+
+impl Step {
+    fn tool(self) -> &'static str {
+        match self {
+            Self::Read => "task_get",
+            Self::Plan | Self::Reply => "comment_add",
+            Self::Write => "write",
+            Self::Submit => "deliverable_submit",
+            Self::Done => "work_done",
+        }
+    }
+}
+
+/// The next turn for a conversation.
+pub(super) fn next(request: &ChatRequest) -> Turn {
+    if request.tool_choice == ToolChoice::None && request.offers("work_done") {
+        return say(
+            "I have to stop here. What I did so far stands in the steps above; run me again to go on.",
+        );
+    }
+    if request.offers("work_done") { work(request) } else { chat(request) }
+}
+
+fn say(text: impl Into<String>) -> Turn {
+    Turn { thinking: "The script ends here.", text: text.into(), call: None }
+}
+
+fn work(request: &ChatRequest) -> Turn {
+    let (card, since) = run(request);
+    let made = made(&request.messages[since..]);
+    let last_error = made.last().and_then(|m| m.failed.map(|why| (m.tool, why)));
+    if made.iter().any(|m| m.tool == "work_done" && m.failed.is_none()) {
+        return say("The practice run is finished. No AI was involved.");
+    }
+    if made.iter().any(|m| m.tool == "work_fail") {
+        return say("I could not finish this practice run; the reason stands above.");
+    }
+    let sorry = match last_error {
+        Some((tool, why)) => {
+            format!("`{tool}` answered with an error ({}). ", cut(why.trim(), 160))
+        }
+        None => String::new(),
+    };
+    let failed = |tool: &str| made.iter().find(|m| m.tool == tool).and_then(|m| m.failed);
+    if let Some(why) = failed("deliverable_submit") {
+        return give_up(request, &sorry, why);
+    }
+    let script = if card.cause == Cause::Comment { REPLY } else { WORK };
+    let open = |step: &&Step| {
+        request.offers(step.tool())
+            && !made.iter().any(|m| m.tool == step.tool())
+            && card.task_or(**step)
+    };
+    match script.iter().find(open) {
+        Some(step) => act(request, *step, &card, &sorry),
+        None if failed("work_done").is_some()
+            && made.iter().filter(|m| m.tool == "work_done").count() == 1 =>
+        {
+            // Perhaps only the state was refused.
+            let args = json!({ "summary": summary(&card) });
+            Turn {
+                thinking: "The end was refused once; I try it in its simplest form.",
+                text: format!("{sorry}I try to finish without changing the task's state."),
+                call: Some(("work_done".to_owned(), fit(request, "work_done", args))),
+            }
+        }
+        None => say(format!("{sorry}There is nothing more in the practice script, so I stop.")),
+    }
+}
+
+impl Card {
+    /// Steps about a task make no sense without one.
+    fn task_or(&self, step: Step) -> bool {
+        self.task.is_some() || matches!(step, Step::Write | Step::Done)
+    }
+
+    fn name(&self) -> &str {
+        self.task.as_deref().unwrap_or("the task")
+    }
+}
+
+fn give_up(request: &ChatRequest, sorry: &str, why: &str) -> Turn {
+    let reason = format!("The result could not be handed in: {}", cut(why.trim(), 300));
+    let text = format!("{sorry}Without handing in a result I cannot finish, so I say so and stop.");
+    let call = request.offers("work_fail").then(|| {
+        let args = json!({ "reason": reason, "summary": reason });
+        ("work_fail".to_owned(), fit(request, "work_fail", args))
+    });
+    Turn { thinking: "Handing in failed. Trying the same again would change nothing.", text, call }
+}
+
+fn act(request: &ChatRequest, step: Step, card: &Card, sorry: &str) -> Turn {
+    let (name, title) = (card.name(), &card.title);
+    let revised = matches!(card.cause, Cause::Changes(_));
+    let (thinking, text, args) = match step {
+        Step::Read => {
+            ("First I look at the task itself.", plan_in_words(card), json!({ "task": name }))
+        }
+        Step::Plan => (
+            "A plan in the task lets everybody follow.",
+            format!("{sorry}I write the plan into the task, so that everybody can follow."),
+            json!({ "task": name, "body": plan_comment(card) }),
+        ),
+        Step::Write => (
+            "Notes belong into a file.",
+            format!("{sorry}Now I write my notes into a file in my folder."),
+            json!({ "path": notes_path(card), "content": notes(card) }),
+        ),
+        Step::Submit => (
+            "The result goes to a person for review.",
+            if revised {
+                format!("{sorry}I hand in a revised version that answers the note.")
+            } else {
+                format!("{sorry}I hand in the result for review.")
+            },
+            submission(card),
+        ),
+        Step::Reply => (
+            "Somebody wrote to me, so I answer once.",
+            format!("{sorry}I answer in the task."),
+            json!({ "task": name, "body": format!(
+                "Thank you for the comment on {name}. I am practice mode, a script without AI: I can answer, \
+                 but not understand what you wrote. Connect a provider to get a real answer.") }),
+        ),
+        Step::Done => (
+            "Everything is done; a person decides now.",
+            format!("{sorry}That was my part of “{title}”. A person decides now."),
+            json!({ "summary": summary(card), "task_state": "in_review" }),
+        ),
+    };
+    Turn { thinking, text, call: Some((step.tool().to_owned(), fit(request, step.tool(), args))) }
+}
+
+fn plan_in_words(card: &Card) -> String {
+    let (name, title) = (card.name(), &card.title);
+    match &card.cause {
+        Cause::Changes(note) => format!(
+            "This is practice mode: a script, no AI. The work on {name} “{title}” came back with a note: “{note}”. \
+             I read the task again, say what I will change, write it down and hand in a revised version."
+        ),
+        Cause::Comment => format!(
+            "This is practice mode: a script, no AI. There is a comment on {name} “{title}”. I read the task and \
+             answer once."
+        ),
+        Cause::Work => format!(
+            "This is practice mode: a script, no AI. My plan for {name} “{title}”: read the task, put a plan into \
+             it, write notes into a file, hand in a short text for review, and finish."
+        ),
+    }
+}
+
+fn plan_comment(card: &Card) -> String {
+    let title = &card.title;
+    match &card.cause {
+        Cause::Changes(note) => format!(
+            "**Practice plan for the revision** (no AI)\n\n> {note}\n\n1. Take up this note in the text\n2. Hand in a \
+             new version"
+        ),
+        Cause::Work | Cause::Comment => format!(
+            "**Practice plan** (no AI)\n\n1. Read “{title}”\n2. Write notes into `{}`\n3. Hand in a short text for \
+             review",
+            notes_path(card)
+        ),
+    }
+}
+
+fn notes_path(card: &Card) -> String {
+    let name = card.task.as_deref().map_or_else(|| "practice".to_owned(), str::to_lowercase);
+    let again = if matches!(card.cause, Cause::Changes(_)) { "-revised" } else { "" };
+    format!("notes/{name}{again}.md")
+}
+
+fn notes(card: &Card) -> String {
+    let mut text = format!("# Notes on {}: {}\n\n", card.name(), card.title);
+    text.push_str("Written by practice mode. No AI has read or thought about this task.\n\n");
+    if let Cause::Changes(note) = &card.cause {
+        text.push_str(&format!("## The note\n\n> {note}\n\n"));
+    }
+    text.push_str(
+        "## What a real agent would do here\n\n- Read the description, comments and links\n- Look things up, ask, \
+         try things out\n- Keep what it learns in files like this one\n",
+    );
+    text
+}
+
+fn submission(card: &Card) -> Value {
+    let (name, title) = (card.name(), &card.title);
+    let mut body = format!(
+        "# {title}\n\nThis is a practice result for {name}. It shows where the work of an agent \
+         appears; no AI has written it.\n\n"
+    );
+    let mut args =
+        json!({ "task": name, "kind": "text", "title": format!("Result for “{title}”") });
+    if let Cause::Changes(note) = &card.cause {
+        body.push_str(&format!(
+            "## Changed after your note\n\n> {note}\n\nThis version takes the note up.\n\n"
+        ));
+        args["note"] = json!(format!("Revised after your note: “{note}”"));
+    }
+    body.push_str(
+        "## What happened\n\n- A plan was put into the task\n- Notes were written into a file\n- This text was handed \
+         in\n\n## What you can do now\n\n- **Approve** it\n- **Ask for changes** and watch the next version come\n",
+    );
+    args["body"] = json!(body);
+    args
+}
+
+fn summary(card: &Card) -> String {
+    match &card.cause {
+        Cause::Changes(_) => {
+            format!("Practice run: revised the result for “{}” after the note.", card.title)
+        }
+        Cause::Comment => format!("Practice run: answered the comment on “{}”.", card.title),
+        Cause::Work => {
+            format!("Practice run: planned, wrote notes and handed in a text for “{}”.", card.title)
+        }
+    }
+}
+
+/// Leaves out arguments that the tool's schema does not know.
+fn fit(request: &ChatRequest, tool: &str, mut args: Value) -> Value {
+    let schema = request.tools.iter().find(|t| t.name == tool).map(|t| &t.schema);
+    let known = schema.and_then(|s| s.get("properties")).and_then(Value::as_object);
+    if let (Some(known), Some(args)) = (known.filter(|k| !k.is_empty()), args.as_object_mut()) {
+        args.retain(|name, _| known.contains_key(name));
+    }
+    args
+}
+
+/// The card of the present run, and where in the messages the run begins.
+fn run(request: &ChatRequest) -> (Card, usize) {
+    let texts: Vec<(usize, String)> =
+        request.messages.iter().enumerate().filter_map(said).collect();
+    let newest = texts.last().map_or(0, |(at, _)| *at);
+    let ends = |at: &usize| *at < newest && ends_run(&request.messages[*at], &request.messages);
+    let ended = (0..request.messages.len()).rev().find(ends).map_or(0, |at| at + 1);
+    let fresh: Vec<&(usize, String)> = texts.iter().filter(|(at, _)| ended <= *at).collect();
+    let card = fresh.iter().rfind(|(_, text)| card::looks_like_card(text));
+    let named = || fresh.iter().find(|(_, text)| card::reference(text).is_some());
+    if let Some((at, text)) = card.or_else(named) {
+        return (card::read(text), *at);
+    }
+    // The card may stand at the end of the system prompt.
+    let since = fresh.first().map_or(0, |(at, _)| *at);
+    let told = request.system.iter().rev().find(|part| card::reference(&part.text).is_some());
+    let text =
+        told.map(|part| part.text.as_str()).or_else(|| texts.last().map(|(_, text)| text.as_str()));
+    (card::read(text.unwrap_or("")), since)
+}
+
+fn said((at, message): (usize, &Message)) -> Option<(usize, String)> {
+    if message.role != Role::User {
+        return None;
+    }
+    let texts = message.parts.iter().filter_map(|part| match part {
+        Part::Text { text } => Some(text.as_str()),
+        _ => None,
+    });
+    let text = texts.collect::<Vec<_>>().join("\n");
+    (!text.trim().is_empty()).then_some((at, text))
+}
+
+/// Whether a message holds a call that ended a run, as opposed to one that was refused.
+fn ends_run(message: &Message, all: &[Message]) -> bool {
+    message.parts.iter().any(|part| match part {
+        Part::ToolCall { id, name, .. }
+            if matches!(name.as_str(), "work_done" | "work_fail" | "work_snooze") =>
+        {
+            result(all, id).is_some_and(|(_, is_error)| !is_error)
+        }
+        _ => false,
+    })
+}
+
+/// What a tool answered to a call, and whether it failed.
+fn result<'a>(messages: &'a [Message], id: &str) -> Option<(&'a str, bool)> {
+    messages.iter().flat_map(|m| &m.parts).find_map(|part| match part {
+        Part::ToolResult { call_id, text, is_error } if call_id == id => {
+            Some((text.as_str(), *is_error))
+        }
+        _ => None,
+    })
+}
+
+fn made(messages: &[Message]) -> Vec<Made<'_>> {
+    let mut made = Vec::new();
+    for part in messages.iter().flat_map(|m| &m.parts) {
+        let Part::ToolCall { id, name, .. } = part else { continue };
+        let failed = result(messages, id).and_then(|(text, is_error)| is_error.then_some(text));
+        made.push(Made { tool: name, failed });
+    }
+    made
+}
+
+fn chat(request: &ChatRequest) -> Turn {
+    let last = request.messages.iter().enumerate().rev().find_map(said);
+    let heard = last
+        .map(|(_, text)| text.split_whitespace().collect::<Vec<_>>().join(" "))
+        .unwrap_or_default();
+    let mut text = String::from(
+        "I am **practice mode**: a built-in script. No AI is involved and nothing leaves this computer, so I cannot \
+         really answer",
+    );
+    match heard.as_str() {
+        "" => text.push_str(".\n\n"),
+        heard => text.push_str(&format!(", but I heard you: “{}”.\n\n", shortened(heard, 200))),
+    }
+    text.push_str(
+        "What you can try with me:\n\n- Create a task, assign it to this agent and watch: I plan, comment, write a \
+         file and hand in a text.\n- Open the run to see each step with its input and output.\n- Approve the result, \
+         or ask for changes and see a revised version.\n\n",
+    );
+    if !request.tools.is_empty() {
+        let names: Vec<String> = request.tools.iter().map(|t| format!("`{}`", t.name)).collect();
+        text.push_str(&format!(
+            "A real model could use these tools in this chat: {}.\n\n",
+            names.join(", ")
+        ));
+    }
+    text.push_str("For real answers connect a provider under Settings, Connections.");
+    Turn {
+        thinking: "A chat: I say what practice mode is and what can be tried.",
+        text,
+        call: None,
+    }
+}
+
+fn shortened(text: &str, max: usize) -> String {
+    let short = cut(text, max);
+    if short.len() < text.len() { format!("{}…", short.trim_end()) } else { short.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::model::ToolDef;
+
+    const TOOLS: &[&str] = &[
+        "task_get",
+        "comment_add",
+        "write",
+        "deliverable_submit",
+        "work_done",
+        "work_fail",
+        "read",
+    ];
+    const CARD: &str = "Task MC-142: Write the brief\nPriority: high";
+
+    fn request(card: &str) -> ChatRequest {
+        let mut request = ChatRequest::new("practice", 4_000).message(Message::user(card));
+        for name in TOOLS {
+            let schema = json!({"type": "object"});
+            request.tools.push(ToolDef {
+                name: (*name).into(),
+                description: String::new(),
+                schema,
+            });
+        }
+        request
+    }
+
+    /// Plays a run to its end; `fails` are tools that answer with an error. Gives the calls.
+    fn play(request: &mut ChatRequest, fails: &[&str]) -> Vec<(String, Value)> {
+        let mut calls = Vec::new();
+        for _ in 0..20 {
+            let turn = next(request);
+            assert_eq!(next(request), turn, "the same conversation gives the same answer");
+            assert!(!turn.text.is_empty());
+            let Some((tool, args)) = turn.call else { return calls };
+            let id = format!("call{}", request.messages.len());
+            request.messages.push(Message::assistant(vec![
+                Part::text(turn.text),
+                Part::call(id.as_str(), tool.as_str(), args.to_string()),
+            ]));
+            let failed = fails.contains(&tool.as_str());
+            let result =
+                if failed { Part::failure(id, "it is broken") } else { Part::result(id, "ok") };
+            request.messages.push(Message::results(vec![result]));
+            let end = tool == "work_done" && !failed;
+            calls.push((tool, args));
+            if end {
+                return calls;
+            }
+        }
+        panic!("the script does not end");
+    }
+
+    fn names(calls: &[(String, Value)]) -> Vec<&str> {
+        calls.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    #[test]
+    fn a_task_is_planned_noted_handed_in_and_finished() {
+        let calls = play(&mut request(CARD), &[]);
+        assert_eq!(
+            names(&calls),
+            ["task_get", "comment_add", "write", "deliverable_submit", "work_done"]
+        );
+        assert_eq!(calls[0].1, json!({"task": "MC-142"}));
+        assert_eq!(calls[1].1["task"], "MC-142");
+        assert_eq!(calls[2].1["path"], "notes/mc-142.md");
+        assert_eq!(calls[3].1["kind"], "text");
+        assert_eq!(calls[3].1["note"], Value::Null);
+        assert_eq!(calls[4].1["task_state"], "in_review");
+    }
+
+    #[test]
+    fn a_note_brings_a_revised_version_that_names_it() {
+        let mut request = request(CARD);
+        play(&mut request, &[]);
+        request.messages.push(Message::user(
+            "Task MC-142: Write the brief\nChanges requested: make it shorter",
+        ));
+        let calls = play(&mut request, &[]);
+        assert_eq!(
+            names(&calls),
+            ["task_get", "comment_add", "write", "deliverable_submit", "work_done"]
+        );
+        assert!(calls[3].1["body"].as_str().is_some_and(|b| b.contains("make it shorter")));
+        assert!(calls[3].1["note"].as_str().is_some_and(|n| n.contains("make it shorter")));
+        assert_eq!(calls[2].1["path"], "notes/mc-142-revised.md");
+    }
+
+    #[test]
+    fn a_comment_is_answered_once() {
+        let calls = play(&mut request("Task MC-1: X\nMira mentioned you:\n> Hello?"), &[]);
+        assert_eq!(names(&calls), ["task_get", "comment_add", "work_done"]);
+    }
+
+    #[test]
+    fn whatever_fails_the_run_ends() {
+        let calls = play(&mut request(CARD), &["task_get", "comment_add", "write"]);
+        assert_eq!(
+            names(&calls),
+            ["task_get", "comment_add", "write", "deliverable_submit", "work_done"]
+        );
+        let calls = play(&mut request(CARD), &["deliverable_submit"]);
+        assert_eq!(names(&calls).last(), Some(&"work_fail"));
+        let calls = play(&mut request(CARD), &["work_done"]);
+        assert_eq!(names(&calls).iter().filter(|n| **n == "work_done").count(), 2);
+        for tool in TOOLS {
+            play(&mut request(CARD), &[tool]);
+        }
+        play(&mut request(CARD), TOOLS);
+    }
+
+    #[test]
+    fn a_remark_in_between_does_not_start_again() {
+        let mut request = request(CARD);
+        let turn = next(&request);
+        let (tool, args) = turn.call.expect("a call");
+        request.messages.push(Message::assistant(vec![Part::call("c", tool, args.to_string())]));
+        request.messages.push(Message::results(vec![Part::result("c", "ok")]));
+        request.messages.push(Message::user("By the way, MC-142 is urgent"));
+        assert_eq!(next(&request).call.map(|c| c.0).as_deref(), Some("comment_add"));
+    }
+
+    #[test]
+    fn tools_that_are_not_offered_are_not_called() {
+        let mut request = request(CARD);
+        request.tools.retain(|t| t.name == "work_done" || t.name == "task_get");
+        assert_eq!(names(&play(&mut request, &[])), ["task_get", "work_done"]);
+        request.tool_choice = ToolChoice::None;
+        assert_eq!(next(&request).call, None);
+    }
+
+    #[test]
+    fn arguments_that_the_schema_does_not_know_are_left_out() {
+        let mut request = request(CARD);
+        request.tools.retain(|t| t.name == "work_done");
+        request.tools[0].schema =
+            json!({"type": "object", "properties": {"summary": {"type": "string"}}});
+        let calls = play(&mut request, &[]);
+        assert_eq!(
+            calls[0].1.as_object().map(|o| o.keys().collect::<Vec<_>>()),
+            Some(vec![&"summary".to_owned()])
+        );
+    }
+
+    #[test]
+    fn the_card_may_stand_in_the_system_prompt() {
+        let mut request = request("Please begin.");
+        request = request.system(CARD, crate::providers::model::Cache::No);
+        assert_eq!(play(&mut request, &[])[0].1, json!({"task": "MC-142"}));
+    }
+
+    #[test]
+    fn a_chat_is_answered_with_what_practice_is() {
+        let mut request = request("What is the weather?");
+        request.tools.retain(|t| t.name == "read");
+        let turn = next(&request);
+        assert_eq!(turn.call, None);
+        for word in ["practice mode", "What is the weather?", "`read`", "connect a provider"] {
+            assert!(turn.text.contains(word), "{word} in {}", turn.text);
+        }
+    }
+}
