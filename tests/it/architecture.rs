@@ -53,7 +53,10 @@ fn the_source_keeps_to_its_layers() {
     let mut faults = Vec::new();
     let sources = files(&root.join("src"));
     for (name, text) in &sources {
-        check(name.trim_end_matches(".rs"), text, &mut faults);
+        // Data that is embedded beside the code, such as the catalogue of models, has no rules.
+        if let Some(module) = name.strip_suffix(".rs") {
+            check(module, text, &mut faults);
+        }
     }
     let templates = files(&root.join("templates"));
     for (name, _) in &templates {
