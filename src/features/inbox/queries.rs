@@ -1,0 +1,82 @@
+//! Reads of inbox items.
+
+use crate::kernel::{AgentId, ItemKind, ItemState, TaskId, Timestamp};
+use crate::store::{Hit, KeyBuf, Range, ReadExt, StoreError};
+
+use super::model::{BY_AGENT, DUE, Item, OPEN_BY_TASK};
+
+/// The pending item that a new cause of the same kind joins.
+///
+/// # Errors
+/// When the disk fails.
+pub fn pending(
+    tx: &impl ReadExt,
+    agent: AgentId,
+    kind: ItemKind,
+    task: Option<TaskId>,
+) -> Result<Option<Item>, StoreError> {
+    let mut open = KeyBuf::of(&agent);
+    open.u8(0);
+    let items: Vec<Item> = tx.scan(BY_AGENT, &Range::prefix(open).limit(200))?;
+    Ok(items
+        .into_iter()
+        .find(|i| i.state == ItemState::Pending && i.kind == kind && i.task == task))
+}
+
+/// Items that may be begun at this moment, the longest due first.
+///
+/// # Errors
+/// When the disk fails.
+pub fn due(tx: &impl ReadExt, now: Timestamp, limit: usize) -> Result<Vec<Item>, StoreError> {
+    let end = KeyBuf::of(&(now.as_millisecond() + 1));
+    tx.scan(DUE, &Range::between(KeyBuf::new(), end).limit(limit))
+}
+
+/// The next moment at which an item becomes due, after this one.
+///
+/// # Errors
+/// When the disk fails.
+pub fn next_due(tx: &impl ReadExt, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    let start = KeyBuf::of(&(now.as_millisecond() + 1));
+    let end = KeyBuf::of(&i64::MAX);
+    let next: Vec<Item> = tx.scan(DUE, &Range::between(start, end).limit(1))?;
+    Ok(next.first().and_then(|item| item.not_before))
+}
+
+/// Items of an agent: the open ones, or those that are over, newest first.
+///
+/// # Errors
+/// When the disk fails.
+pub fn of_agent(
+    tx: &impl ReadExt,
+    agent: AgentId,
+    over: bool,
+    after: Option<&[u8]>,
+    limit: usize,
+) -> Result<Vec<Hit<Item>>, StoreError> {
+    let mut key = KeyBuf::of(&agent);
+    key.u8(u8::from(over));
+    let mut range = Range::prefix(key).reverse().limit(limit);
+    if let Some(after) = after {
+        range = range.after(after);
+    }
+    tx.hits(BY_AGENT, &range)
+}
+
+/// How many open items an agent has, counting to 100.
+///
+/// # Errors
+/// When the disk fails.
+pub fn open_count(tx: &impl ReadExt, agent: AgentId) -> Result<usize, StoreError> {
+    let mut key = KeyBuf::of(&agent);
+    key.u8(0);
+    tx.len(BY_AGENT, &Range::prefix(key).limit(100))
+}
+
+/// The open items of a task.
+///
+/// # Errors
+/// When the disk fails.
+pub fn open_of_task(tx: &impl ReadExt, task: TaskId) -> Result<Vec<Item>, StoreError> {
+    tx.scan(OPEN_BY_TASK, &Range::prefix(KeyBuf::of(&task)).limit(50))
+}
