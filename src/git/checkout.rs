@@ -1,0 +1,48 @@
+//! Writes the files of a branch into a folder, as plain files.
+
+use std::fs;
+use std::path::Path;
+
+use super::folder::{Folder, Kind};
+use super::names::{self, Branch};
+use super::{AgentsRepo, GitError, head, leaves};
+
+impl AgentsRepo {
+    /// Writes every file of a branch below `dir`, which is made if it is missing. A file that differs is replaced;
+    /// what is not in the branch stays. Gives the paths that were written.
+    pub fn checkout(&self, branch: &Branch, dir: &Path) -> Result<Vec<String>, GitError> {
+        let repo = self.repo();
+        let commit = head(&repo, branch)?.ok_or_else(|| GitError::NoBranch(branch.clone()))?;
+        fs::create_dir_all(dir).map_err(GitError::disk(dir))?;
+        let root = Folder::open(dir).map_err(GitError::disk(dir))?;
+        let mut written = Vec::new();
+        for (path, leaf) in leaves(&repo, commit)? {
+            // A branch can also come from outside.
+            names::check_path(&path)?;
+            let target = dir.join(&path);
+            let bytes = repo.find_blob(leaf.id)?.take_data();
+            if put(&root, &path, &bytes, leaf.executable).map_err(GitError::disk(&target))? {
+                written.push(path);
+            }
+        }
+        Ok(written)
+    }
+}
+
+/// Whether the file had to be written.
+fn put(root: &Folder, path: &str, bytes: &[u8], executable: bool) -> std::io::Result<bool> {
+    let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let mut folder = None;
+    for part in folders.split('/').filter(|part| !part.is_empty()) {
+        folder = Some(folder.as_ref().unwrap_or(root).enter_or_make(part)?);
+    }
+    let folder = folder.as_ref().unwrap_or(root);
+    let size = bytes.len() as u64;
+    if folder.kind(name)? == Some(Kind::File { bytes: size, executable })
+        && folder.read(name, size)? == bytes
+    {
+        return Ok(false);
+    }
+    folder.write(name, bytes, executable)?;
+    Ok(true)
+}

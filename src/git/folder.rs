@@ -1,0 +1,123 @@
+//! An agent's folder, opened step by step from its root and never through a link: a program of the agent may be
+//! exchanging folders for links while we look.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RawMode};
+use rustix::io::Errno;
+
+/// Opens folders without following a link and without handing the file on to children.
+const FOLDER: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+/// Opening must not wait, should it be a pipe.
+const FILE: OFlags =
+    OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// An open folder.
+pub(crate) struct Folder(OwnedFd);
+
+/// What a name in a folder stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Another folder.
+    Folder,
+    /// A file with this many bytes.
+    File { bytes: u64, executable: bool },
+    /// A link, a socket, a pipe, a device.
+    Other,
+}
+
+impl Folder {
+    /// The root. The path up to it is ours and may have links.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self(rustix::fs::open(path, FOLDER.difference(OFlags::NOFOLLOW), Mode::empty())?))
+    }
+
+    /// A folder in this one.
+    pub(crate) fn enter(&self, name: &str) -> io::Result<Self> {
+        Ok(Self(rustix::fs::openat(&self.0, name, FOLDER, Mode::empty())?))
+    }
+
+    /// The same, made if it is missing.
+    pub(crate) fn enter_or_make(&self, name: &str) -> io::Result<Self> {
+        match rustix::fs::mkdirat(&self.0, name, Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(Errno::EXIST) => self.enter(name),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The names in it, in order; names that are no UTF-8 as bytes.
+    pub(crate) fn names(&self) -> io::Result<Vec<Result<String, Vec<u8>>>> {
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&self.0)? {
+            let entry = entry?;
+            let bytes = entry.file_name().to_bytes();
+            if bytes != b"." && bytes != b".." {
+                names.push(String::from_utf8(bytes.to_vec()).map_err(|e| e.into_bytes()));
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// What a name stands for; none when there is nothing.
+    pub(crate) fn kind(&self, name: &str) -> io::Result<Option<Kind>> {
+        let stat = match rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Some(match FileType::from_raw_mode(stat.st_mode as RawMode) {
+            FileType::Directory => Kind::Folder,
+            FileType::RegularFile => Kind::File {
+                bytes: u64::try_from(stat.st_size).unwrap_or(u64::MAX),
+                executable: stat.st_mode & 0o100 != 0,
+            },
+            _ => Kind::Other,
+        }))
+    }
+
+    /// The content of a file, up to one byte more than `limit`, so that the caller sees that it is larger.
+    pub(crate) fn read(&self, name: &str, limit: u64) -> io::Result<Vec<u8>> {
+        let file: fs::File = rustix::fs::openat(&self.0, name, FILE, Mode::empty())?.into();
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it is no file any more"));
+        }
+        let mut bytes = Vec::new();
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Writes a file beside and moves it into its place.
+    pub(crate) fn write(&self, name: &str, bytes: &[u8], executable: bool) -> io::Result<()> {
+        let mode = if executable { 0o755 } else { 0o644 };
+        let new =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let beside = format!(".hq-new-{:08x}", short_hash(name.as_bytes()));
+        // One that a crash has left is ours to remove; it was never in its place.
+        match rustix::fs::unlinkat(&self.0, &beside, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let file = rustix::fs::openat(&self.0, &beside, new, Mode::from_raw_mode(mode))?;
+        let mut file: fs::File = file.into();
+        file.write_all(bytes)?;
+        rustix::fs::renameat(&self.0, &beside, &self.0, name)?;
+        Ok(())
+    }
+}
+
+/// A short number for a name; names in one folder rarely share it, and nothing depends on that.
+fn short_hash(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811c_9dc5, |hash: u32, b| (hash ^ u32::from(*b)).wrapping_mul(0x0100_0193))
+}
+
+/// A name that is no text, as well as it can be shown.
+pub(crate) fn show(bytes: &[u8]) -> String {
+    OsStr::from_bytes(bytes).to_string_lossy().into_owned()
+}

@@ -1,0 +1,232 @@
+//! Names: of branches, of commits, of files. What does not pass here never reaches the disk or the repository.
+
+use std::fmt;
+use std::str::FromStr;
+
+use gix::ObjectId;
+
+use super::GitError;
+
+/// The longest path in bytes.
+pub const MAX_PATH: usize = 512;
+/// The most folders in a path.
+pub const MAX_DEPTH: usize = 32;
+
+const MAX_NAME: usize = 64;
+
+/// A branch of an agent or of a template.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Branch(String);
+
+impl Branch {
+    /// The branch of an agent.
+    pub fn agent(slug: &str) -> Result<Self, GitError> {
+        Self::parse(&format!("agent/{slug}"))
+    }
+
+    /// The branch of a template.
+    pub fn template(name: &str) -> Result<Self, GitError> {
+        Self::parse(&format!("template/{name}"))
+    }
+
+    /// Reads `agent/<slug>` or `template/<name>`.
+    pub fn parse(text: &str) -> Result<Self, GitError> {
+        let name = text.strip_prefix("agent/").or_else(|| text.strip_prefix("template/"));
+        let is_name = |name: &str| {
+            let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+            (1..=MAX_NAME).contains(&name.len())
+                && name.bytes().all(|b| plain(b) || b == b'-')
+                && name.bytes().next().is_some_and(plain)
+                && name.bytes().last().is_some_and(plain)
+        };
+        match name {
+            Some(name) if is_name(name) => Ok(Self(text.to_owned())),
+            _ => Err(GitError::Branch(text.to_owned())),
+        }
+    }
+
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn reference(&self) -> String {
+        format!("refs/heads/{}", self.0)
+    }
+}
+
+impl fmt::Display for Branch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Branch {
+    type Err = GitError;
+
+    fn from_str(text: &str) -> Result<Self, GitError> {
+        Self::parse(text)
+    }
+}
+
+/// The name of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommitId(ObjectId);
+
+impl CommitId {
+    /// Reads the 40 digits.
+    pub fn parse(text: &str) -> Result<Self, GitError> {
+        let digits = text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        match ObjectId::from_hex(text.as_bytes()) {
+            Ok(id) if digits => Ok(Self(id)),
+            _ => Err(GitError::CommitName(text.to_owned())),
+        }
+    }
+
+    /// The first digits, as people read it.
+    #[must_use]
+    pub fn short(&self) -> String {
+        self.0.to_hex_with_len(8).to_string()
+    }
+
+    pub(crate) fn object(&self) -> ObjectId {
+        self.0
+    }
+}
+
+impl From<ObjectId> for CommitId {
+    fn from(id: ObjectId) -> Self {
+        Self(id)
+    }
+}
+
+impl fmt::Display for CommitId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.to_hex().fmt(f)
+    }
+}
+
+impl FromStr for CommitId {
+    type Err = GitError;
+
+    fn from_str(text: &str) -> Result<Self, GitError> {
+        Self::parse(text)
+    }
+}
+
+/// Checks the path of a file: below the folder, and harmless on every system that may check it out.
+pub fn check_path(path: &str) -> Result<(), GitError> {
+    let refuse = |why| Err(GitError::Path { path: path.to_owned(), why });
+    if path.is_empty() {
+        return refuse("it is empty");
+    }
+    if MAX_PATH < path.len() {
+        return refuse("it is longer than 512 bytes");
+    }
+    if MAX_DEPTH < path.split('/').count() {
+        return refuse("it is more than 32 folders deep");
+    }
+    for name in path.split('/') {
+        if let Some(why) = name_fault(name) {
+            return refuse(why);
+        }
+    }
+    Ok(())
+}
+
+/// What is wrong with one name of a path.
+pub(crate) fn name_fault(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        return Some("a name in it is empty");
+    }
+    if name == "." || name == ".." {
+        return Some("it leaves its folder");
+    }
+    if 255 < name.len() {
+        return Some("a name in it is longer than 255 bytes");
+    }
+    if name.chars().any(|c| c.is_control() || c == '\\') {
+        return Some("it has a control character or a backslash");
+    }
+    // Some file systems ignore case, invisible characters, and dots and spaces at the end.
+    let seen: String = name
+        .chars()
+        .filter(|c| !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'))
+        .collect::<String>()
+        .to_lowercase();
+    let seen = seen.trim_end_matches(['.', ' ']);
+    if seen == ".git" || seen.starts_with(".git:") || seen == "git~1" {
+        return Some("`.git` belongs to git");
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_branches_of_agents_and_templates_are_branches() {
+        for good in ["agent/ada", "agent/a", "template/chief-of-staff", "agent/r2-d2"] {
+            assert_eq!(Branch::parse(good).unwrap().to_string(), good);
+        }
+        for bad in [
+            "main",
+            "agent/",
+            "agent/-a",
+            "agent/a-",
+            "agent/Ada",
+            "agent/a/b",
+            "agent/a..b",
+            "agent/a.lock",
+            "HEAD",
+            "refs/heads/agent/ada",
+            "agent/ä",
+            "template/a b",
+            "agent/../x",
+        ] {
+            assert!(Branch::parse(bad).is_err(), "{bad} was taken");
+        }
+        assert!(Branch::agent(&"a".repeat(65)).is_err());
+    }
+
+    #[test]
+    fn only_whole_names_are_commits() {
+        let text = "0123456789abcdef0123456789abcdef01234567";
+        let id = CommitId::parse(text).unwrap();
+        assert_eq!((id.to_string().as_str(), id.short().as_str()), (text, "01234567"));
+        for bad in ["", "0123", "HEAD", "agent/ada", &"g".repeat(40), "--output=x"] {
+            assert!(CommitId::parse(bad).is_err(), "{bad} was taken");
+        }
+    }
+
+    #[test]
+    fn a_path_stays_below_its_folder_and_away_from_git() {
+        for good in ["SOUL.md", "memory/2026-01-01.md", ".gitignore", "a b/ü.txt", ".github/x"] {
+            assert!(check_path(good).is_ok(), "{good} was refused");
+        }
+        for bad in [
+            "",
+            "/etc/passwd",
+            "../x",
+            "a/../b",
+            "a//b",
+            "a/",
+            "./a",
+            ".git/config",
+            "a/.GIT/x",
+            ".git./x",
+            ".git /x",
+            "git~1/x",
+            ".g\u{200d}it/x",
+            "a\\b",
+            "a\nb",
+            ".git::$INDEX/x",
+        ] {
+            assert!(check_path(bad).is_err(), "{bad:?} was taken");
+        }
+        assert!(check_path(&["a"; 33].join("/")).is_err());
+        assert!(check_path(&"a".repeat(300)).is_err());
+    }
+}

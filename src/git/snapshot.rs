@@ -1,0 +1,241 @@
+//! Takes an agent's folder into its branch: all of it, or the paths that a run has noted.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+
+use super::folder::{Folder, Kind, show};
+use super::names::{self, Branch, CommitId};
+use super::{AgentsRepo, Entry, GitError, Leaf, Leaves, commit, head, leaves, write_tree};
+
+/// The largest file that is kept, in bytes.
+pub const MAX_FILE: u64 = 25 << 20;
+/// The most files in a branch.
+pub const MAX_FILES: usize = 10_000;
+/// The most bytes in a branch.
+pub const MAX_BYTES: u64 = 512 << 20;
+
+/// The most files that are told as left out.
+const MAX_SKIPPED: usize = 100;
+
+/// Folders at the top that are for working in, not for keeping.
+const SCRATCH: &[&str] = &["scratch", "state", "tmp", ".cache", ".local", ".config", ".npm"];
+/// What is left out wherever it lies: made by tools, or secret by habit.
+const NEVER: &[&str] =
+    &["node_modules", "__pycache__", ".venv", ".DS_Store", "Thumbs.db", ".pytest_cache"];
+
+/// Which part of a folder to take.
+#[derive(Clone, Copy, Debug)]
+pub enum Paths<'a> {
+    /// All of it.
+    All,
+    /// These files and folders; one that is gone is removed from the branch.
+    Only(&'a [String]),
+}
+
+/// What a snapshot has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The new commit; none when nothing had changed.
+    pub commit: Option<CommitId>,
+    /// The paths that it changes.
+    pub changed: Vec<String>,
+    /// What was left out and why, the first hundred; a person can be told.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A file that was left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// Its path.
+    pub path: String,
+    /// Why.
+    pub why: &'static str,
+}
+
+impl AgentsRepo {
+    /// Commits what has changed in a folder since the newest commit of its branch.
+    pub fn commit_paths(
+        &self,
+        branch: &Branch,
+        dir: &Path,
+        paths: Paths<'_>,
+        entry: &Entry<'_>,
+    ) -> Result<Snapshot, GitError> {
+        let _writing = self.writing.lock();
+        let repo = self.repo();
+        let parent = head(&repo, branch)?.ok_or_else(|| GitError::NoBranch(branch.clone()))?;
+        let before = leaves(&repo, parent)?;
+        let root = Folder::open(dir).map_err(GitError::disk(dir))?;
+        let mut taking = Taking {
+            repo: &repo,
+            before: &before,
+            after: Leaves::new(),
+            skipped: Vec::new(),
+            bytes: 0,
+        };
+        match paths {
+            Paths::All => taking.folder(&root, "").map_err(|e| e.at(dir))?,
+            Paths::Only(paths) => {
+                taking.after = before.clone();
+                for path in BTreeSet::from_iter(paths) {
+                    taking.path(&root, path).map_err(|e| e.at(dir))?;
+                }
+            }
+        }
+        let Taking { after, skipped, .. } = taking;
+        let changed = changed(&before, &after);
+        if changed.is_empty() {
+            return Ok(Snapshot { commit: None, changed, skipped });
+        }
+        let tree = write_tree(&repo, &after)?;
+        let id = commit(&repo, branch, tree, Some(parent), entry)?;
+        Ok(Snapshot { commit: Some(id), changed, skipped })
+    }
+}
+
+/// Why taking stopped: the disk, with the path below the folder, or the repository.
+enum Stop {
+    Disk(String, io::Error),
+    Git(GitError),
+}
+
+impl Stop {
+    fn at(self, dir: &Path) -> GitError {
+        match self {
+            Self::Disk(path, source) => GitError::Disk { path: dir.join(path), source },
+            Self::Git(error) => error,
+        }
+    }
+}
+
+struct Taking<'a> {
+    repo: &'a gix::Repository,
+    before: &'a Leaves,
+    after: Leaves,
+    skipped: Vec<Skipped>,
+    bytes: u64,
+}
+
+impl Taking<'_> {
+    /// One path that was noted. What was there before is replaced by what is there now.
+    fn path(&mut self, root: &Folder, path: &str) -> Result<(), Stop> {
+        names::check_path(path).map_err(Stop::Git)?;
+        let below = format!("{path}/");
+        self.after.retain(|other, _| other != path && !other.starts_with(&below));
+        let mut folder = None;
+        let mut names = path.split('/').peekable();
+        let mut so_far = String::new();
+        while let Some(name) = names.next() {
+            let here = folder.as_ref().unwrap_or(root);
+            if is_ignored(&so_far, name) {
+                return Ok(());
+            }
+            so_far = join(&so_far, name);
+            if names.peek().is_none() {
+                return self.name(here, &so_far, name);
+            }
+            // A file of the branch that has become a folder.
+            self.after.remove(&so_far);
+            match here.enter(name) {
+                Ok(inner) => folder = Some(inner),
+                Err(_) => return Ok(()), // ok: gone, or no folder any more; the file is gone with it
+            }
+        }
+        Ok(())
+    }
+
+    fn folder(&mut self, folder: &Folder, at: &str) -> Result<(), Stop> {
+        for name in folder.names().map_err(|e| Stop::Disk(at.to_owned(), e))? {
+            match name {
+                Ok(name) if is_ignored(at, &name) => {}
+                Ok(name) => self.name(folder, &join(at, &name), &name)?,
+                Err(bytes) => self.skip(join(at, &show(&bytes)), "its name is no text (UTF-8)"),
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&mut self, folder: &Folder, path: &str, name: &str) -> Result<(), Stop> {
+        let failed = |e| Stop::Disk(path.to_owned(), e);
+        if let Err(GitError::Path { why, .. }) = names::check_path(path) {
+            self.skip(path.to_owned(), why);
+            return Ok(());
+        }
+        match folder.kind(name).map_err(failed)? {
+            None => Ok(()),
+            Some(Kind::Folder) => match folder.enter(name) {
+                Ok(inner) => self.folder(&inner, path),
+                Err(_) => {
+                    self.keep(path, "it cannot be read"); // ok: told to the person
+                    Ok(())
+                }
+            },
+            Some(Kind::Other) => {
+                self.skip(path.to_owned(), "it is a link, a socket, a pipe or a device");
+                Ok(())
+            }
+            Some(Kind::File { bytes, executable }) => {
+                if MAX_FILE < bytes {
+                    self.keep(path, "it is larger than 25 MiB");
+                    return Ok(());
+                }
+                if MAX_FILES <= self.after.len() {
+                    self.keep(path, "there are more than 10,000 files");
+                    return Ok(());
+                }
+                let Ok(content) = folder.read(name, MAX_FILE) else {
+                    self.keep(path, "it cannot be read");
+                    return Ok(());
+                };
+                let size = content.len() as u64;
+                if MAX_FILE < size || MAX_BYTES < self.bytes + size {
+                    self.keep(path, "there are more than 512 MiB, or it grows while it is read");
+                    return Ok(());
+                }
+                self.bytes += size;
+                let id = self.repo.write_blob(&content).map_err(|e| Stop::Git(e.into()))?.detach();
+                self.after.insert(path.to_owned(), Leaf { id, executable });
+                Ok(())
+            }
+        }
+    }
+
+    fn skip(&mut self, path: String, why: &'static str) {
+        if self.skipped.len() < MAX_SKIPPED {
+            self.skipped.push(Skipped { path, why });
+        }
+    }
+
+    /// Left out as it is now; what the branch has of it stays.
+    fn keep(&mut self, path: &str, why: &'static str) {
+        let below = format!("{path}/");
+        for (other, leaf) in self.before.range(path.to_owned()..) {
+            if other == path || other.starts_with(&below) {
+                self.after.insert(other.clone(), *leaf);
+            } else if !other.starts_with(path) {
+                break;
+            }
+        }
+        self.skip(path.to_owned(), why);
+    }
+}
+
+fn is_ignored(at: &str, name: &str) -> bool {
+    (at.is_empty() && SCRATCH.contains(&name))
+        || NEVER.contains(&name)
+        || name == ".git"
+        || name == ".env"
+        || name.starts_with(".env.")
+        || name.starts_with(".hq-new-")
+        || name.ends_with(".pyc")
+}
+
+fn join(at: &str, name: &str) -> String {
+    if at.is_empty() { name.to_owned() } else { format!("{at}/{name}") }
+}
+
+fn changed(before: &Leaves, after: &Leaves) -> Vec<String> {
+    let both: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    both.into_iter().filter(|path| before.get(*path) != after.get(*path)).cloned().collect()
+}
