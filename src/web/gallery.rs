@@ -296,6 +296,54 @@ mod tests {
         assert!(sprite.matches("<symbol").count() <= 90);
     }
 
+    /// Light and dark value of a colour of the style sheet.
+    fn colour(sheet: &str, name: &str) -> [f64; 2] {
+        let rest = sheet.split(&format!("--{name}: light-dark(")).nth(1).unwrap();
+        let mut values = rest.split(')').next().unwrap().split(", ").map(luminance);
+        [values.next().unwrap(), values.next().unwrap()]
+    }
+
+    fn luminance(hex: &str) -> f64 {
+        let digits = hex.trim_start_matches('#');
+        let wide: String = match digits.len() {
+            3 => digits.chars().flat_map(|c| [c, c]).collect(),
+            _ => digits.to_owned(),
+        };
+        let part = |at: usize| {
+            let value = f64::from(u8::from_str_radix(&wide[at..at + 2], 16).unwrap()) / 255.0;
+            if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * part(0) + 0.7152 * part(2) + 0.0722 * part(4)
+    }
+
+    #[test]
+    fn text_and_controls_can_be_read_in_both_themes() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let sheet = std::fs::read_to_string(root.join("static/css/tokens.css")).unwrap();
+        let grounds = ["canvas", "surface", "raised", "sunken"];
+        let texts = ["text", "text-2", "text-3", "brand", "link", "ok", "warn", "danger", "info"];
+        let mut pairs: Vec<_> =
+            texts.iter().flat_map(|t| grounds.iter().map(move |g| (*t, *g, 4.5))).collect();
+        pairs.extend([
+            ("ok", "ok-soft", 4.5),
+            ("warn", "warn-soft", 4.5),
+            ("danger", "danger-soft", 4.5),
+            ("info", "info-soft", 4.5),
+            ("neutral", "neutral-soft", 4.5),
+            ("brand", "brand-soft", 4.5),
+            ("on-brand", "brand", 4.5),
+            ("line-strong", "surface", 3.0),
+        ]);
+        for (front, back, least) in pairs {
+            let (front_at, back_at) = (colour(&sheet, front), colour(&sheet, back));
+            for (theme, word) in ["light", "dark"].iter().enumerate() {
+                let (a, b) = (front_at[theme] + 0.05, back_at[theme] + 0.05);
+                let ratio = a.max(b) / a.min(b);
+                assert!(least <= ratio, "{front} on {back}, {word}: {ratio:.2} is under {least}");
+            }
+        }
+    }
+
     #[test]
     fn every_id_is_there_once() {
         let page = gallery();

@@ -176,7 +176,7 @@ pub fn initials(name: &str) -> String {
 /// A state word with the colour dot that means it: `working`, `ready`, `paused`, `error`, …
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dot {
-    /// Word of section 1.3 of the style sheet.
+    /// A state word that static/css/tokens.css knows.
     pub state: String,
     /// What a person reads.
     pub label: String,

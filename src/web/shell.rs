@@ -3,10 +3,12 @@
 //! The shell knows no product noun. Who assembles a page (one place, with the signed-in person
 //! and the workspace at hand) fills a [`Shell`]; `layout.html` draws it.
 
+use askama::Template;
 use axum::http::header::{COOKIE, HeaderMap, HeaderValue, REFERER, SET_COOKIE};
 use axum::response::Response;
 
 use crate::web::assets::{self, Links};
+use crate::web::html;
 use crate::web::hx::Hx;
 use crate::web::live::Live;
 use crate::web::parts::{Dot, Face, Tone};
@@ -88,6 +90,21 @@ fn own_path(referer: &str) -> Option<&str> {
     let rest = referer.split_once("://")?.1;
     let path = &rest[rest.find('/')?..];
     (!path.starts_with("//") && !path.starts_with("/\\")).then_some(path)
+}
+
+/// The sidebar's lines alone, for [`Shell::nav_live`]. Mark the reader's place with
+/// [`Shell::at`] and the path of `Hx::current_url` first.
+///
+/// # Errors
+/// When the template fails to render.
+pub fn nav<E: From<askama::Error>>(shell: Shell) -> Result<Response, E> {
+    html::fragment(&Nav { shell })
+}
+
+#[derive(Template)]
+#[template(path = "shell/nav.html")]
+struct Nav {
+    shell: Shell,
 }
 
 /// A message that the page shows once, after a redirect.
