@@ -125,6 +125,14 @@ impl Message {
         Self { role: Role::Assistant, parts }
     }
 
+    /// The message without thinking, for a provider or model that does not take it back. Nothing if nothing is
+    /// left.
+    #[must_use]
+    pub fn without_thinking(mut self) -> Option<Self> {
+        self.parts.retain(|p| !matches!(p, Part::Thinking { .. } | Part::RedactedThinking { .. }));
+        (!self.parts.is_empty()).then_some(self)
+    }
+
     /// Results of tools.
     #[must_use]
     pub fn results(parts: Vec<Part>) -> Self {
@@ -503,6 +511,15 @@ mod tests {
         assert_eq!(received.parts[3], Part::call("b", "list", "{}"));
         assert_eq!(received.bytes, 2 + 5 + 4 + 4 + 2 + 3);
         assert!(!received.is_empty());
+    }
+
+    #[test]
+    fn thinking_can_be_left_out() {
+        let thought = Part::Thinking { text: "hm".into(), signature: Some("s".into()) };
+        let hidden = Part::RedactedThinking { data: "x".into() };
+        let both = Message::assistant(vec![thought.clone(), hidden, Part::text("So")]);
+        assert_eq!(both.without_thinking().map(|m| m.parts), Some(vec![Part::text("So")]));
+        assert_eq!(Message::assistant(vec![thought]).without_thinking(), None);
     }
 
     #[test]

@@ -5,3 +5,4 @@ mod support;
 mod architecture; // the direction of the layers, and what is confined where
 mod git; // agents' files: snapshots, history, what must not get in or out
 mod sandbox; // what a hostile program can do in the jail, and how it is ended
+mod providers; // model providers against a scripted server

@@ -1,0 +1,787 @@
+//! A scripted model behind a real loopback server. It speaks Anthropic Messages and Chat Completions, streaming
+//! and not, cuts its answers into pieces of any size, fails in every way that providers fail, and keeps what it
+//! was asked. Time is given by gates that a test opens, never by waiting.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, Response, StatusCode, Uri};
+use axum::routing::{get, post};
+use futures_util::stream;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// The server. Dropping it ends it.
+pub struct ModelServer {
+    address: String,
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+struct Shared {
+    inner: Mutex<Inner>,
+    asked: watch::Sender<usize>,
+}
+
+#[derive(Default)]
+struct Inner {
+    turns: VecDeque<Turn>,
+    usual: Option<Turn>,
+    seen: Vec<Seen>,
+    models: Vec<String>,
+    key: Option<String>,
+}
+
+/// The protocol that a request came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// `POST /v1/messages`.
+    Messages,
+    /// `POST /v1/chat/completions`.
+    Chat,
+}
+
+/// A request as it came.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Its protocol.
+    pub protocol: Protocol,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Value,
+}
+
+impl Seen {
+    /// All of the body as text, to look for words in it.
+    pub fn text(&self) -> String {
+        self.body.to_string()
+    }
+
+    /// A header.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or("")
+    }
+
+    /// The names of the tools on offer, in order.
+    pub fn tools(&self) -> Vec<String> {
+        let tools = self.body["tools"].as_array().cloned().unwrap_or_default();
+        let name = |t: &Value| {
+            t["name"].as_str().or(t["function"]["name"].as_str()).unwrap_or("").to_owned()
+        };
+        tools.iter().map(name).collect()
+    }
+}
+
+impl ModelServer {
+    /// A server on a free port that knows the model `mock` and has nothing to say yet.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = format!("http://{}", listener.local_addr().expect("a bound port"));
+        let inner = Inner { models: vec!["mock".to_owned()], ..Inner::default() };
+        let shared = Arc::new(Shared { inner: Mutex::new(inner), asked: watch::Sender::new(0) });
+        let app = Router::new()
+            .route("/v1/messages", post(messages))
+            .route("/v1/chat/completions", post(chat))
+            .route("/v1/models", get(models))
+            .with_state(shared.clone());
+        let task =
+            tokio::spawn(async move { axum::serve(listener, app).await.expect("it serves") });
+        Self { address, shared, task }
+    }
+
+    /// The base URL for Anthropic Messages.
+    pub fn anthropic_url(&self) -> String {
+        self.address.clone()
+    }
+
+    /// The base URL for Chat Completions.
+    pub fn openai_url(&self) -> String {
+        format!("{}/v1", self.address)
+    }
+
+    /// What is said next, after all that was pushed before.
+    pub fn push(&self, turn: Turn) -> &Self {
+        self.inner(|inner| inner.turns.push_back(turn));
+        self
+    }
+
+    /// What is said when nothing else is left. Without it the answer is 500.
+    pub fn usually(&self, turn: Turn) -> &Self {
+        self.inner(|inner| inner.usual = Some(turn));
+        self
+    }
+
+    /// The models of the list.
+    pub fn offer(&self, models: &[&str]) -> &Self {
+        self.inner(|inner| inner.models = models.iter().map(|m| (*m).to_owned()).collect());
+        self
+    }
+
+    /// Every request without this key is refused.
+    pub fn require_key(&self, key: &str) -> &Self {
+        self.inner(|inner| inner.key = Some(key.to_owned()));
+        self
+    }
+
+    /// The requests for answers so far.
+    pub fn requests(&self) -> Vec<Seen> {
+        self.inner(|inner| inner.seen.clone())
+    }
+
+    /// The newest request.
+    pub fn last(&self) -> Seen {
+        self.requests().pop().expect("a request")
+    }
+
+    /// How many turns nobody has asked for.
+    pub fn left(&self) -> usize {
+        self.inner(|inner| inner.turns.len())
+    }
+
+    /// Waits until so many requests have come in all.
+    pub async fn asked(&self, count: usize) {
+        let mut asked = self.shared.asked.subscribe();
+        asked.wait_for(|n| count <= *n).await.expect("the server lives");
+    }
+
+    fn inner<T>(&self, with: impl FnOnce(&mut Inner) -> T) -> T {
+        with(&mut self.shared.inner.lock().expect("nobody panics with it"))
+    }
+}
+
+impl Drop for ModelServer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A place in an answer at which the server waits until the test lets it go on.
+#[derive(Clone)]
+pub struct Gate {
+    open: Arc<watch::Sender<bool>>,
+    reached: Arc<watch::Sender<bool>>,
+}
+
+impl Gate {
+    /// A closed gate.
+    pub fn new() -> Self {
+        Self {
+            open: Arc::new(watch::Sender::new(false)),
+            reached: Arc::new(watch::Sender::new(false)),
+        }
+    }
+
+    /// Lets the server go on.
+    pub fn open(&self) {
+        self.open.send_replace(true);
+    }
+
+    /// Waits until the server stands at the gate.
+    pub async fn reached(&self) {
+        self.reached.subscribe().wait_for(|r| *r).await.expect("the gate lives");
+    }
+
+    async fn pass(&self) {
+        self.reached.send_replace(true);
+        self.open.subscribe().wait_for(|o| *o).await.expect("the gate lives");
+    }
+}
+
+/// One thing in an answer.
+#[derive(Clone)]
+enum Say {
+    Text(String),
+    Thinking { text: String, signature: String },
+    Redacted(String),
+    Call { id: Option<String>, name: String, arguments: String },
+}
+
+/// What happens after the content.
+#[derive(Clone)]
+enum End {
+    /// The final event.
+    Whole,
+    /// The answer ends as if it were done, without its final event.
+    Cut,
+    /// The connection breaks.
+    Broken,
+    /// Nothing more comes, the connection stays.
+    Stalled,
+    /// An error event.
+    Error { code: String, message: String },
+}
+
+/// Tokens of a turn.
+#[derive(Clone, Copy)]
+pub struct Tokens {
+    /// Fresh input.
+    pub input: u64,
+    /// Input from the cache.
+    pub cache_read: u64,
+    /// Input into the cache.
+    pub cache_write: u64,
+    /// Output.
+    pub output: u64,
+}
+
+/// One answer.
+#[derive(Clone)]
+pub struct Turn {
+    model: Option<String>,
+    says: Vec<Say>,
+    usage: Option<Tokens>,
+    stop: Option<String>,
+    end: End,
+    gate: Option<Gate>,
+    middle: Option<(usize, Gate)>,
+    piece: Option<usize>,
+    stream: bool,
+    instead: Option<Instead>,
+}
+
+/// What is sent in place of an answer.
+#[derive(Clone)]
+enum Instead {
+    Error { status: u16, code: String, message: String, headers: Vec<(String, String)> },
+    Raw { kind: String, body: String },
+    Silence,
+}
+
+impl Turn {
+    fn empty() -> Self {
+        Self {
+            model: None,
+            says: Vec::new(),
+            usage: Some(Tokens { input: 100, cache_read: 0, cache_write: 0, output: 20 }),
+            stop: None,
+            end: End::Whole,
+            gate: None,
+            middle: None,
+            piece: None,
+            stream: true,
+            instead: None,
+        }
+    }
+
+    fn instead(what: Instead) -> Self {
+        Self { instead: Some(what), ..Self::empty() }
+    }
+
+    /// Says something and ends.
+    pub fn text(text: &str) -> Self {
+        Self::empty().and_text(text)
+    }
+
+    /// Calls a tool.
+    pub fn call(name: &str, arguments: Value) -> Self {
+        Self::empty().and_call(name, arguments)
+    }
+
+    /// Begins by thinking.
+    pub fn thinking(text: &str, signature: &str) -> Self {
+        Self::empty().and(Say::Thinking { text: text.to_owned(), signature: signature.to_owned() })
+    }
+
+    /// An error answer.
+    pub fn error(status: u16, code: &str, message: &str) -> Self {
+        let (code, message) = (code.to_owned(), message.to_owned());
+        Self::instead(Instead::Error { status, code, message, headers: Vec::new() })
+    }
+
+    /// 200 with this body.
+    pub fn raw(content_type: &str, body: &str) -> Self {
+        Self::instead(Instead::Raw { kind: content_type.to_owned(), body: body.to_owned() })
+    }
+
+    /// A stream of nonsense.
+    pub fn garbage() -> Self {
+        Self::raw("text/event-stream", "data: {\"certainly\": not json\n\n")
+    }
+
+    /// Takes the request and never answers.
+    pub fn silence() -> Self {
+        Self::instead(Instead::Silence)
+    }
+
+    /// Says more.
+    pub fn and_text(self, text: &str) -> Self {
+        self.and(Say::Text(text.to_owned()))
+    }
+
+    /// Calls another tool.
+    pub fn and_call(self, name: &str, arguments: Value) -> Self {
+        self.and_call_as(None, name, &arguments.to_string())
+    }
+
+    /// Calls a tool with an id of its own and arguments that need not be JSON.
+    pub fn and_call_as(self, id: Option<&str>, name: &str, arguments: &str) -> Self {
+        self.and(Say::Call {
+            id: id.map(str::to_owned),
+            name: name.to_owned(),
+            arguments: arguments.to_owned(),
+        })
+    }
+
+    /// Adds thinking that only the provider can read.
+    pub fn and_redacted(self, data: &str) -> Self {
+        self.and(Say::Redacted(data.to_owned()))
+    }
+
+    fn and(mut self, say: Say) -> Self {
+        self.says.push(say);
+        self
+    }
+
+    /// Only for requests for this model.
+    pub fn for_model(mut self, model: &str) -> Self {
+        self.model = Some(model.to_owned());
+        self
+    }
+
+    /// With these tokens.
+    pub fn usage(mut self, tokens: Tokens) -> Self {
+        self.usage = Some(tokens);
+        self
+    }
+
+    /// Without a word about tokens.
+    pub fn no_usage(mut self) -> Self {
+        self.usage = None;
+        self
+    }
+
+    /// With this stop reason, in the protocol's own word.
+    pub fn stop(mut self, word: &str) -> Self {
+        self.stop = Some(word.to_owned());
+        self
+    }
+
+    /// In pieces of so many bytes, also within a character.
+    pub fn in_pieces(mut self, bytes: usize) -> Self {
+        self.piece = Some(bytes);
+        self
+    }
+
+    /// As a whole document although a stream was asked for.
+    pub fn whole(mut self) -> Self {
+        self.stream = false;
+        self
+    }
+
+    /// Waits at a gate before the answer begins.
+    pub fn behind(mut self, gate: &Gate) -> Self {
+        self.gate = Some(gate.clone());
+        self
+    }
+
+    /// Waits at a gate after so many events.
+    pub fn pausing(mut self, events: usize, gate: &Gate) -> Self {
+        self.middle = Some((events, gate.clone()));
+        self
+    }
+
+    /// Ends without its final event.
+    pub fn cut(mut self) -> Self {
+        self.end = End::Cut;
+        self
+    }
+
+    /// Breaks the connection in place of the final event.
+    pub fn broken(mut self) -> Self {
+        self.end = End::Broken;
+        self
+    }
+
+    /// Says nothing more in place of the final event, and keeps the connection.
+    pub fn stalled(mut self) -> Self {
+        self.end = End::Stalled;
+        self
+    }
+
+    /// Sends an error in place of the final event.
+    pub fn failing(mut self, code: &str, message: &str) -> Self {
+        self.end = End::Error { code: code.to_owned(), message: message.to_owned() };
+        self
+    }
+
+    /// With a header more; for errors.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        if let Some(Instead::Error { headers, .. }) = &mut self.instead {
+            headers.push((name.to_owned(), value.to_owned()));
+        }
+        self
+    }
+
+    fn calls(&self) -> bool {
+        self.says.iter().any(|s| matches!(s, Say::Call { .. }))
+    }
+}
+
+async fn messages(state: State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response<Body> {
+    answer(Protocol::Messages, &state, headers, &body).await
+}
+
+async fn chat(state: State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response<Body> {
+    answer(Protocol::Chat, &state, headers, &body).await
+}
+
+async fn models(state: State<Arc<Shared>>, headers: HeaderMap, _uri: Uri) -> Response<Body> {
+    let inner = state.inner.lock().expect("nobody panics with it");
+    if !may(&inner, &headers) {
+        return refused();
+    }
+    let anthropic = headers.contains_key("anthropic-version");
+    let entry = |id: &String| match anthropic {
+        true => json!({ "type": "model", "id": id, "display_name": format!("Model {id}") }),
+        false => json!({ "object": "model", "id": id, "owned_by": "tests" }),
+    };
+    let data: Vec<Value> = inner.models.iter().map(entry).collect();
+    document(200, &json!({ "object": "list", "data": data, "has_more": false }))
+}
+
+async fn answer(
+    protocol: Protocol,
+    shared: &Shared,
+    headers: HeaderMap,
+    body: &[u8],
+) -> Response<Body> {
+    let body: Value = serde_json::from_slice(body).expect("a request is JSON");
+    let streams = body["stream"].as_bool().unwrap_or(false);
+    let counts = protocol == Protocol::Messages || body["stream_options"]["include_usage"] == true;
+    let asked = body["model"].as_str().unwrap_or("").to_owned();
+    let (turn, number) = {
+        let mut inner = shared.inner.lock().expect("nobody panics with it");
+        let allowed = may(&inner, &headers);
+        inner.seen.push(Seen { protocol, headers, body });
+        shared.asked.send_replace(inner.seen.len());
+        if !allowed {
+            return refused();
+        }
+        let fits = |t: &Turn| t.model.as_ref().is_none_or(|m| *m == asked);
+        let at = inner.turns.iter().position(fits);
+        (at.and_then(|at| inner.turns.remove(at)).or_else(|| inner.usual.clone()), inner.seen.len())
+    };
+    let Some(turn) = turn else {
+        return document(
+            500,
+            &error(protocol, "api_error", "the test has no turn for this request"),
+        );
+    };
+    if let Some(gate) = &turn.gate {
+        gate.pass().await;
+    }
+    match &turn.instead {
+        Some(Instead::Silence) => std::future::pending().await,
+        Some(Instead::Error { status, code, message, headers }) => {
+            let mut response = document(*status, &error(protocol, code, message));
+            for (name, value) in headers {
+                let name: axum::http::HeaderName = name.parse().expect("a header's name");
+                response.headers_mut().insert(name, value.parse().expect("a header's value"));
+            }
+            return response;
+        }
+        Some(Instead::Raw { kind, body }) => return typed(200, kind, Body::from(body.clone())),
+        None => {}
+    }
+    let id = format!("answer-{number}");
+    let events = match protocol {
+        Protocol::Messages => messages_events(&turn, &id, &asked),
+        Protocol::Chat => chat_events(&turn, &id, &asked, counts),
+    };
+    if streams && turn.stream {
+        return typed(200, "text/event-stream; charset=utf-8", streamed(&turn, events, protocol));
+    }
+    let document_of = match protocol {
+        Protocol::Messages => messages_document(&turn, &id, &asked),
+        Protocol::Chat => chat_document(&turn, &id, &asked),
+    };
+    document(200, &document_of)
+}
+
+fn may(inner: &Inner, headers: &HeaderMap) -> bool {
+    let header = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
+    match &inner.key {
+        None => true,
+        Some(key) => {
+            header("x-api-key") == Some(key)
+                || header("authorization") == Some(&format!("Bearer {key}"))
+        }
+    }
+}
+
+fn refused() -> Response<Body> {
+    document(401, &error(Protocol::Messages, "authentication_error", "invalid x-api-key"))
+}
+
+fn error(protocol: Protocol, code: &str, message: &str) -> Value {
+    match protocol {
+        Protocol::Messages => {
+            json!({ "type": "error", "error": { "type": code, "message": message } })
+        }
+        Protocol::Chat => {
+            json!({ "error": { "message": message, "type": code, "param": null, "code": code } })
+        }
+    }
+}
+
+fn document(status: u16, body: &Value) -> Response<Body> {
+    typed(status, "application/json", Body::from(body.to_string()))
+}
+
+fn typed(status: u16, kind: &str, body: Body) -> Response<Body> {
+    let status = StatusCode::from_u16(status).expect("a status");
+    Response::builder().status(status).header("content-type", kind).body(body).expect("a response")
+}
+
+/// A step of a body.
+enum Step {
+    Bytes(Bytes),
+    Gate(Gate),
+    Break,
+    Stall,
+}
+
+fn streamed(turn: &Turn, events: Vec<String>, protocol: Protocol) -> Body {
+    let mut steps = VecDeque::new();
+    let mut pending = Vec::new();
+    for (n, event) in events.iter().enumerate() {
+        if let Some((at, gate)) = &turn.middle
+            && *at == n
+        {
+            pieces(&mut steps, &mut pending, turn.piece);
+            steps.push_back(Step::Gate(gate.clone()));
+        }
+        pending.extend_from_slice(event.as_bytes());
+        if turn.piece.is_none() {
+            pieces(&mut steps, &mut pending, None);
+        }
+    }
+    if let End::Error { code, message } = &turn.end {
+        let data = error(protocol, code, message);
+        let name = if protocol == Protocol::Messages { "event: error\n" } else { "" };
+        pending.extend_from_slice(format!("{name}data: {data}\n\n").as_bytes());
+    }
+    pieces(&mut steps, &mut pending, turn.piece);
+    match turn.end {
+        End::Broken => steps.push_back(Step::Break),
+        End::Stalled => steps.push_back(Step::Stall),
+        End::Whole | End::Cut | End::Error { .. } => {}
+    }
+    Body::from_stream(stream::unfold(steps, |mut steps| async move {
+        loop {
+            // What was given so far leaves the machine before the next step.
+            tokio::task::yield_now().await;
+            match steps.pop_front()? {
+                Step::Bytes(bytes) => return Some((Ok::<_, io::Error>(bytes), steps)),
+                Step::Gate(gate) => gate.pass().await,
+                Step::Break => return Some((Err(io::Error::other("cut by the test")), steps)),
+                Step::Stall => std::future::pending().await,
+            }
+        }
+    }))
+}
+
+fn pieces(steps: &mut VecDeque<Step>, pending: &mut Vec<u8>, size: Option<usize>) {
+    let bytes = std::mem::take(pending);
+    let size = size.unwrap_or(bytes.len()).max(1);
+    steps.extend(bytes.chunks(size).map(|piece| Step::Bytes(Bytes::copy_from_slice(piece))));
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split_inclusive(' ')
+}
+
+/// Pieces of a text of about so many bytes.
+fn parts(text: &str, size: usize) -> Vec<String> {
+    let chars: Vec<char> = text.chars().collect();
+    chars.chunks(size).map(|c| c.iter().collect()).collect()
+}
+
+fn call_id(id: &Option<String>, answer: &str, n: usize) -> String {
+    id.clone().unwrap_or_else(|| format!("{answer}-call-{n}"))
+}
+
+fn messages_usage(tokens: Option<Tokens>, output: u64) -> Value {
+    match tokens {
+        None => json!({}),
+        Some(t) => json!({
+            "input_tokens": t.input, "cache_read_input_tokens": t.cache_read,
+            "cache_creation_input_tokens": t.cache_write, "output_tokens": output,
+        }),
+    }
+}
+
+fn messages_stop(turn: &Turn) -> String {
+    turn.stop
+        .clone()
+        .unwrap_or_else(|| if turn.calls() { "tool_use" } else { "end_turn" }.to_owned())
+}
+
+fn messages_events(turn: &Turn, id: &str, model: &str) -> Vec<String> {
+    let mut events = Vec::new();
+    let mut push = |data: Value| {
+        let name = data["type"].as_str().unwrap_or("").to_owned();
+        events.push(format!("event: {name}\ndata: {data}\n\n"));
+    };
+    push(json!({ "type": "message_start", "message": {
+        "id": id, "type": "message", "role": "assistant", "model": model, "content": [],
+        "stop_reason": null, "usage": messages_usage(turn.usage, 1),
+    }}));
+    push(json!({ "type": "ping" }));
+    for (index, say) in turn.says.iter().enumerate() {
+        let delta =
+            |delta: Value| json!({ "type": "content_block_delta", "index": index, "delta": delta });
+        let start = |block: Value| json!({ "type": "content_block_start", "index": index, "content_block": block });
+        match say {
+            Say::Text(text) => {
+                push(start(json!({ "type": "text", "text": "" })));
+                words(text).for_each(|w| push(delta(json!({ "type": "text_delta", "text": w }))));
+            }
+            Say::Thinking { text, signature } => {
+                push(start(json!({ "type": "thinking", "thinking": "", "signature": "" })));
+                words(text)
+                    .for_each(|w| push(delta(json!({ "type": "thinking_delta", "thinking": w }))));
+                let half = parts(signature, signature.len().div_ceil(2).max(1));
+                half.iter().for_each(|s| {
+                    push(delta(json!({ "type": "signature_delta", "signature": s })))
+                });
+            }
+            Say::Redacted(data) => {
+                push(start(json!({ "type": "redacted_thinking", "data": data })))
+            }
+            Say::Call { id: own, name, arguments } => {
+                let id = call_id(own, id, index);
+                push(start(json!({ "type": "tool_use", "id": id, "name": name, "input": {} })));
+                let json = parts(arguments, 7);
+                json.iter().for_each(|j| {
+                    push(delta(json!({ "type": "input_json_delta", "partial_json": j })))
+                });
+            }
+        }
+        push(json!({ "type": "content_block_stop", "index": index }));
+    }
+    if matches!(turn.end, End::Whole) {
+        push(json!({
+            "type": "message_delta",
+            "delta": { "stop_reason": messages_stop(turn), "stop_sequence": null },
+            "usage": turn.usage.map_or(json!({}), |t| json!({ "output_tokens": t.output })),
+        }));
+        push(json!({ "type": "message_stop" }));
+    }
+    events
+}
+
+fn messages_document(turn: &Turn, id: &str, model: &str) -> Value {
+    let block = |(n, say): (usize, &Say)| match say {
+        Say::Text(text) => json!({ "type": "text", "text": text }),
+        Say::Thinking { text, signature } => {
+            json!({ "type": "thinking", "thinking": text, "signature": signature })
+        }
+        Say::Redacted(data) => json!({ "type": "redacted_thinking", "data": data }),
+        Say::Call { id: own, name, arguments } => {
+            let input: Value = serde_json::from_str(arguments).unwrap_or_else(|_| json!({}));
+            json!({ "type": "tool_use", "id": call_id(own, id, n), "name": name, "input": input })
+        }
+    };
+    let content: Vec<Value> = turn.says.iter().enumerate().map(block).collect();
+    json!({
+        "id": id, "type": "message", "role": "assistant", "model": model, "content": content,
+        "stop_reason": messages_stop(turn), "stop_sequence": null,
+        "usage": messages_usage(turn.usage, turn.usage.map_or(0, |t| t.output)),
+    })
+}
+
+fn chat_usage(tokens: Tokens) -> Value {
+    let prompt = tokens.input + tokens.cache_read + tokens.cache_write;
+    json!({
+        "prompt_tokens": prompt, "completion_tokens": tokens.output, "total_tokens": prompt + tokens.output,
+        "prompt_tokens_details": { "cached_tokens": tokens.cache_read, "cache_write_tokens": tokens.cache_write },
+    })
+}
+
+fn chat_stop(turn: &Turn) -> String {
+    turn.stop.clone().unwrap_or_else(|| if turn.calls() { "tool_calls" } else { "stop" }.to_owned())
+}
+
+fn chat_events(turn: &Turn, id: &str, model: &str, counts: bool) -> Vec<String> {
+    let mut events = Vec::new();
+    let mut push = |delta: Value, stop: Option<String>| {
+        let data = json!({
+            "id": id, "object": "chat.completion.chunk", "created": 0, "model": model,
+            "choices": [{ "index": 0, "delta": delta, "finish_reason": stop }],
+        });
+        events.push(format!("data: {data}\n\n"));
+    };
+    push(json!({ "role": "assistant", "content": "" }), None);
+    let mut calls = 0;
+    for say in &turn.says {
+        match say {
+            Say::Text(text) => words(text).for_each(|w| push(json!({ "content": w }), None)),
+            Say::Thinking { text, .. } => {
+                words(text).for_each(|w| push(json!({ "reasoning_content": w }), None))
+            }
+            Say::Redacted(_) => {}
+            Say::Call { id: own, name, arguments } => {
+                let first = json!({
+                    "index": calls, "id": call_id(own, id, calls), "type": "function",
+                    "function": { "name": name, "arguments": "" },
+                });
+                push(json!({ "tool_calls": [first] }), None);
+                for json in parts(arguments, 7) {
+                    let more = json!({ "index": calls, "function": { "arguments": json } });
+                    push(json!({ "tool_calls": [more] }), None);
+                }
+                calls += 1;
+            }
+        }
+    }
+    if matches!(turn.end, End::Whole) {
+        push(json!({}), Some(chat_stop(turn)));
+        if let (Some(tokens), true) = (turn.usage, counts) {
+            let data = json!({
+                "id": id, "object": "chat.completion.chunk", "created": 0, "model": model, "choices": [],
+                "usage": chat_usage(tokens),
+            });
+            events.push(format!("data: {data}\n\n"));
+        }
+        events.push("data: [DONE]\n\n".to_owned());
+    }
+    events
+}
+
+fn chat_document(turn: &Turn, id: &str, model: &str) -> Value {
+    let mut message = json!({ "role": "assistant", "content": null });
+    let mut calls = Vec::new();
+    for say in &turn.says {
+        match say {
+            Say::Text(text) => {
+                let before = message["content"].as_str().unwrap_or("").to_owned();
+                message["content"] = json!(before + text);
+            }
+            Say::Thinking { text, .. } => message["reasoning_content"] = json!(text),
+            Say::Redacted(_) => {}
+            Say::Call { id: own, name, arguments } => calls.push(json!({
+                "id": call_id(own, id, calls.len()), "type": "function",
+                "function": { "name": name, "arguments": arguments },
+            })),
+        }
+    }
+    if !calls.is_empty() {
+        message["tool_calls"] = json!(calls);
+    }
+    let mut document = json!({
+        "id": id, "object": "chat.completion", "created": 0, "model": model,
+        "choices": [{ "index": 0, "message": message, "finish_reason": chat_stop(turn) }],
+    });
+    if let Some(tokens) = turn.usage {
+        document["usage"] = chat_usage(tokens);
+    }
+    document
+}
