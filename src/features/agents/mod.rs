@@ -3,3 +3,4 @@
 //! The record is the truth for name, emoji, description and model; the files on disk for all else.
 
 pub mod model;
+pub mod templates;
