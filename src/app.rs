@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
@@ -15,9 +16,12 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::crypto::keyring::Keyring;
 use crate::crypto::redact::Redactor;
+use crate::git::{AgentsRepo, GitError};
 use crate::kernel::id::IdSource;
 use crate::kernel::{Actor, Cause, Clock, WorkspaceId};
 use crate::live::Hub;
+use crate::net::client::HttpClient;
+use crate::sandbox::spawn::Spawner;
 use crate::store::{Blobs, Snap, Store, StoreError, WriteTx};
 
 /// A task of the async runtime, handed to the supervised spawner.
@@ -44,6 +48,12 @@ pub struct AppParts {
     pub keyring: Arc<Keyring>,
     /// Takes live secrets out of text.
     pub redactor: Arc<Redactor>,
+    /// Makes requests to the outside.
+    pub http: HttpClient,
+    /// Starts the programs of agents, in the jail.
+    pub sandbox: Spawner,
+    /// How long practice pauses between two words; zero in tests.
+    pub practice_pause: Duration,
     /// Starts supervised tasks.
     pub spawn: Spawn,
     /// Set when the program is to end.
@@ -125,6 +135,8 @@ pub struct WsParts {
     pub live: Hub,
     /// One lock for each file path that is being written.
     pub paths: PathLocks,
+    /// The agents' repository, opened at first use through [`Ws::repo`].
+    pub repo: OnceLock<AgentsRepo>,
 }
 
 impl std::ops::Deref for Ws {
@@ -145,6 +157,18 @@ impl Ws {
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("/w/{}/{path}", self.slug)
+    }
+
+    /// The agents' repository. Blocking: call from `spawn_blocking`.
+    ///
+    /// # Errors
+    /// When it cannot be opened or made.
+    pub fn repo(&self) -> Result<&AgentsRepo, GitError> {
+        if let Some(repo) = self.repo.get() {
+            return Ok(repo);
+        }
+        let repo = AgentsRepo::open_or_init(&self.folder.join("agents.git"))?;
+        Ok(self.repo.get_or_init(|| repo))
     }
 
     /// The folder of an agent.

@@ -112,7 +112,7 @@ pub enum Body {
         id: BlobId,
         /// Its length in bytes.
         len: u64,
-        /// The first 2 KiB.
+        /// What a model reads of it: its head and tail, at most 16 KiB.
         head: String,
     },
 }

@@ -328,6 +328,8 @@ pub struct Pen {
     pub run: Run,
     /// Its session.
     pub session: Session,
+    /// What was appended so far, for the writer's own view of the conversation.
+    pub appended: Vec<EventKind>,
 }
 
 impl Pen {
@@ -345,7 +347,7 @@ impl Pen {
         {
             return Err(RunError::Fenced);
         }
-        Ok(Self { run, session })
+        Ok(Self { run, session, appended: Vec::new() })
     }
 
     /// Appends an event.
@@ -356,9 +358,13 @@ impl Pen {
         match &kind {
             EventKind::Assistant { .. } => self.run.crashes = 0,
             EventKind::CallStarted { .. } => self.run.calls += 1,
-            EventKind::ToolFinished { .. } => self.run.crashes = 0,
+            EventKind::ToolFinished { .. } => {
+                self.run.crashes = 0;
+                self.run.steps += 1;
+            }
             _ => {}
         }
+        self.appended.push(kind.clone());
         let event = SessionEvent {
             session: self.session.id,
             n: self.session.events,
@@ -417,7 +423,7 @@ impl Pen {
             tx,
             EventKind::RunEnded { outcome: outcome.clone(), summary: summary.clone() },
         )?;
-        let Self { mut run, mut session } = self;
+        let Self { mut run, mut session, .. } = self;
         run.state = RunState::Ended;
         run.waiting = None;
         run.ended_at = Some(tx.now());
@@ -495,7 +501,7 @@ pub fn begin(tx: &mut WriteTx<'_>, id: RunId) -> Result<Pen, RunError> {
             task: run.task,
         });
     }
-    Ok(Pen { run, session })
+    Ok(Pen { run, session, appended: Vec::new() })
 }
 
 /// Wakes a waiting run: it goes to the front of its agent's queue.
@@ -571,7 +577,7 @@ pub fn force_end(
     let session_id = run.session;
     let mut session = tx.get::<Session>(session_id)?.ok_or(RunError::NoSession(session_id))?;
     session.epoch += 1;
-    Pen { run, session }.end(tx, outcome, summary)
+    Pen { run, session, appended: Vec::new() }.end(tx, outcome, summary)
 }
 
 /// Whether an agent takes work or talk now; the reason when it does not.
