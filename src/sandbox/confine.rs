@@ -12,6 +12,8 @@ use landlock::{
 
 use super::policy::{Network, Policy, WithoutLandlock};
 
+/// From this ABI on emptying a file is a right of its own.
+pub const TRUNCATE: u8 = 3;
 /// From this ABI on TCP ports are told apart.
 pub const PORTS: u8 = 4;
 /// From this ABI on signals and abstract sockets stay inside the jail.

@@ -75,6 +75,20 @@ const REFUSED: &[i64] = &[
     libc::SYS_clock_adjtime,
     libc::SYS_lookup_dcookie,
     libc::SYS_nfsservctl,
+    // Memory, queues and semaphores with a number or a name are shared with all that this user runs.
+    libc::SYS_shmget,
+    libc::SYS_shmat,
+    libc::SYS_shmctl,
+    libc::SYS_semget,
+    libc::SYS_semop,
+    libc::SYS_semtimedop,
+    libc::SYS_semctl,
+    libc::SYS_msgget,
+    libc::SYS_msgsnd,
+    libc::SYS_msgrcv,
+    libc::SYS_msgctl,
+    libc::SYS_mq_open,
+    libc::SYS_mq_unlink,
     // The session id is how everything that a program started is found again.
     libc::SYS_setsid,
 ];
@@ -85,7 +99,9 @@ const REFUSED_HERE: &[i64] =
 #[cfg(target_arch = "aarch64")]
 const REFUSED_HERE: &[i64] = &[];
 
-const NAMESPACES: &[i32] = &[
+/// Namespaces, and a child that would be the server's.
+const CLONE_REFUSED: &[i32] = &[
+    libc::CLONE_PARENT,
     libc::CLONE_NEWNS,
     libc::CLONE_NEWCGROUP,
     libc::CLONE_NEWUTS,
@@ -105,6 +121,10 @@ const FCHMODAT2: i64 = 452;
 const MINUS_ONE: u64 = 0xffff_ffff;
 const TIOCSTI: u64 = 0x5412;
 const TIOCLINUX: u64 = 0x541c;
+const FIOSETOWN: u64 = 0x8901;
+const SIOCSPGRP: u64 = 0x8902;
+const F_SETOWN: u64 = 8;
+const F_SETOWN_EX: u64 = 15;
 const SOCK_TYPE: u64 = 0xf;
 const SET_ID: [u64; 2] = [libc::S_ISUID as u64, libc::S_ISGID as u64];
 
@@ -120,13 +140,16 @@ pub fn filters(policy: &Policy, abi: u8, own: i32) -> Result<[BpfProgram; 2], Ba
     for call in 512..548 {
         rules.refuse(call | X32);
     }
-    for flag in NAMESPACES {
+    for flag in CLONE_REFUSED {
         let flag = u64::from(flag.unsigned_abs());
         rules.refuse_if(libc::SYS_clone, &[bits(0, flag)])?;
     }
     others(&mut rules)?;
     signals(&mut rules, abi, own)?;
     set_id_files(&mut rules)?;
+    if abi < confine::TRUNCATE {
+        emptied_files(&mut rules)?;
+    }
     sockets(&mut rules, policy, abi)?;
     let refused = compile(rules.0, libc::EPERM)?;
 
@@ -176,9 +199,28 @@ fn signals(rules: &mut Rules, abi: u8, own: i32) -> Result<(), BackendError> {
     ] {
         rules.refuse(call);
     }
+    // A file can be told to whom it sends a signal when something happens to it.
+    for request in [F_SETOWN, F_SETOWN_EX] {
+        rules.refuse_if(libc::SYS_fcntl, &[is(1, request)])?;
+    }
+    for request in [FIOSETOWN, SIOCSPGRP] {
+        rules.refuse_if(libc::SYS_ioctl, &[is(1, request)])?;
+    }
     // Some run-time libraries wake their own threads with SIGURG; by default it does nothing to others.
     let urgent = u64::from(libc::SIGURG.unsigned_abs());
     rules.refuse_if(libc::SYS_tgkill, &[not(0, own), not(2, urgent)])
+}
+
+/// Before Landlock knew about it, a file could be emptied with no right to write.
+fn emptied_files(rules: &mut Rules) -> Result<(), BackendError> {
+    let empty = u64::from(libc::O_TRUNC.unsigned_abs());
+    let access = u64::from(libc::O_ACCMODE.unsigned_abs());
+    let read = u64::from(libc::O_RDONLY.unsigned_abs());
+    rules.refuse(libc::SYS_truncate);
+    rules.refuse_if(libc::SYS_openat, &[bits(2, empty), masked(2, access, read)])?;
+    #[cfg(target_arch = "x86_64")]
+    rules.refuse_if(libc::SYS_open, &[bits(1, empty), masked(1, access, read)])?;
+    Ok(())
 }
 
 /// No file that runs with its owner's rights: HQ may run as root, and somebody else could start it outside.

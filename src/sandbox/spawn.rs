@@ -406,6 +406,9 @@ fn wait(shared: &Shared, mut child: Child, children: Children, complaints: Optio
             Outcome::Signal(0)
         }
     };
+    if shared.state.lock().reason == Some(StopReason::TooMuchOutput) {
+        cut(&shared.files, shared.output_cap);
+    }
     let not_started = (outcome == Outcome::Code(i32::from(jail::NOT_SET_UP)))
         .then(|| complaints.and_then(own_complaint))
         .flatten();
@@ -421,6 +424,18 @@ fn wait(shared: &Shared, mut child: Child, children: Children, complaints: Optio
         running_children,
         duration_ms: u64::try_from(shared.started.elapsed().as_millis()).unwrap_or(u64::MAX),
     });
+}
+
+/// Gives back the space of what was written after the limit, before it was seen.
+fn cut(files: &[PathBuf], cap: u64) {
+    for path in files {
+        let done = OpenOptions::new().write(true).open(path).and_then(|file| {
+            if file.metadata()?.len() <= cap { Ok(()) } else { file.set_len(cap) }
+        });
+        if let Err(error) = done {
+            tracing::warn!("the output {} cannot be cut: {error}", path.display());
+        }
+    }
 }
 
 /// What the helper itself said, if it was the helper.
