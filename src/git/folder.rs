@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -23,13 +23,26 @@ pub(crate) struct Folder(OwnedFd);
 
 /// What a name in a folder stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// Another folder.
     Folder,
-    /// A file with this many bytes.
-    File { bytes: u64, executable: bool },
+    /// A file.
+    File {
+        /// Its size.
+        bytes: u64,
+        /// Whether it is a program.
+        executable: bool,
+    },
     /// A link, a socket, a pipe, a device.
     Other,
+}
+
+/// What changes when a file is written to, replaced, or gets another mode. A program cannot set it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) bytes: u64,
+    node: u64,
+    changed: (i64, i64),
 }
 
 impl Folder {
@@ -67,30 +80,46 @@ impl Folder {
 
     /// What a name stands for; none when there is nothing.
     pub(crate) fn kind(&self, name: &str) -> io::Result<Option<Kind>> {
+        Ok(self.mark(name)?.map(|(kind, _)| kind))
+    }
+
+    /// The same with a mark of its present state.
+    pub(crate) fn mark(&self, name: &str) -> io::Result<Option<(Kind, Mark)>> {
         let stat = match rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        Ok(Some(match FileType::from_raw_mode(stat.st_mode as RawMode) {
+        let bytes = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
+        let kind = match FileType::from_raw_mode(stat.st_mode as RawMode) {
             FileType::Directory => Kind::Folder,
-            FileType::RegularFile => Kind::File {
-                bytes: u64::try_from(stat.st_size).unwrap_or(u64::MAX),
-                executable: stat.st_mode & 0o100 != 0,
-            },
+            FileType::RegularFile => Kind::File { bytes, executable: stat.st_mode & 0o100 != 0 },
             _ => Kind::Other,
-        }))
+        };
+        let changed = (stat.st_ctime as i64, stat.st_ctime_nsec as i64);
+        Ok(Some((kind, Mark { bytes, node: stat.st_ino as u64, changed })))
     }
 
     /// The content of a file, up to one byte more than `limit`, so that the caller sees that it is larger.
     pub(crate) fn read(&self, name: &str, limit: u64) -> io::Result<Vec<u8>> {
-        let file: fs::File = rustix::fs::openat(&self.0, name, FILE, Mode::empty())?.into();
+        self.read_part(name, 0, limit.saturating_add(1))
+    }
+
+    /// At most `limit` bytes from `offset` on.
+    pub(crate) fn read_part(&self, name: &str, offset: u64, limit: u64) -> io::Result<Vec<u8>> {
+        let mut file: fs::File = rustix::fs::openat(&self.0, name, FILE, Mode::empty())?.into();
         if !file.metadata()?.is_file() {
             return Err(io::Error::other("it is no file any more"));
         }
+        file.seek(SeekFrom::Start(offset))?;
         let mut bytes = Vec::new();
-        file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+        file.take(limit).read_to_end(&mut bytes)?;
         Ok(bytes)
+    }
+
+    /// Removes a file or a link.
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
     }
 
     /// Writes a file beside and moves it into its place.

@@ -2,12 +2,13 @@
 //!
 //! Each workspace has one repository with a branch `agent/<slug>` for each agent and `template/<name>` for each
 //! template. Agents' folders are plain folders without `.git`; HQ takes snapshots of them ([`snapshot`]) and writes
-//! them out again ([`checkout`]).
+//! them out again ([`checkout`]); tools and pages reach a folder through [`files`].
 //!
 //! Invariants: nothing outside of the repository is read, neither the user's nor the system's configuration; no
 //! program is run; no link is followed; a branch moves only from the commit that was read. HQ is the only writer.
 
 pub mod checkout;
+pub mod files;
 pub mod folder;
 pub mod history;
 pub mod names;

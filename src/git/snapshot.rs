@@ -221,7 +221,8 @@ impl Taking<'_> {
     }
 }
 
-fn is_ignored(at: &str, name: &str) -> bool {
+/// Whether a name is never taken.
+pub(crate) fn is_ignored(at: &str, name: &str) -> bool {
     (at.is_empty() && SCRATCH.contains(&name))
         || NEVER.contains(&name)
         || name == ".git"
@@ -231,7 +232,7 @@ fn is_ignored(at: &str, name: &str) -> bool {
         || name.ends_with(".pyc")
 }
 
-fn join(at: &str, name: &str) -> String {
+pub(crate) fn join(at: &str, name: &str) -> String {
     if at.is_empty() { name.to_owned() } else { format!("{at}/{name}") }
 }
 

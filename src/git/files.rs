@@ -1,0 +1,239 @@
+//! An agent's folder for tools and pages: read, write, list, remove, and see what a command has changed. Every step
+//! is opened from the folder before, never through a link; a path that would leave the folder is refused.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use super::folder::{Folder, Kind, Mark};
+use super::names::check_path;
+use super::snapshot::{MAX_FILES, is_ignored, join};
+use super::{File, GitError};
+
+/// An open folder of an agent.
+pub struct AgentFiles {
+    root: Folder,
+    dir: PathBuf,
+}
+
+/// A name in a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The name, without the folder.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// A part of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// How many the whole file has.
+    pub total: u64,
+    /// Whether it is a program.
+    pub executable: bool,
+}
+
+/// Which files there are, and marks that change when they do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scan {
+    marks: BTreeMap<String, Mark>,
+    /// Whether there were more files than are looked at.
+    pub is_cut: bool,
+}
+
+impl AgentFiles {
+    /// Opens the folder.
+    pub fn open(dir: &Path) -> Result<Self, GitError> {
+        let dir = dir.canonicalize().map_err(GitError::disk(dir))?;
+        let root = Folder::open(&dir).map_err(GitError::disk(&dir))?;
+        Ok(Self { root, dir })
+    }
+
+    /// The path below the folder for what a model or a person wrote: relative, or with the folder in front, with
+    /// `.` and `..` as long as they stay inside. The folder itself is the empty path.
+    pub fn relative(&self, written: &str) -> Result<String, GitError> {
+        let refuse = |why| Err(GitError::Path { path: written.to_owned(), why });
+        let path = Path::new(written.trim());
+        let below = if path.is_absolute() {
+            match path.strip_prefix(&self.dir) {
+                Ok(below) => below,
+                Err(_) => return refuse("it is outside of the folder; use a path below it"),
+            }
+        } else {
+            path
+        };
+        let mut parts = Vec::new();
+        for part in below.components() {
+            match part {
+                Component::Normal(name) => parts.push(name.to_string_lossy().into_owned()),
+                Component::CurDir => {}
+                Component::ParentDir if parts.pop().is_some() => {}
+                _ => return refuse("it leaves the folder; use a path below it"),
+            }
+        }
+        let path = parts.join("/");
+        if !path.is_empty() {
+            check_path(&path)?;
+        }
+        Ok(path)
+    }
+
+    /// At most `limit` bytes of a file from `offset` on; none when there is no such file.
+    pub fn read(&self, path: &str, offset: u64, limit: u64) -> Result<Option<Part>, GitError> {
+        let Some((folder, name)) = self.parent(path)? else { return Ok(None) };
+        let folder = folder.as_ref().unwrap_or(&self.root);
+        match folder.kind(name).map_err(self.failed(path))? {
+            None => Ok(None),
+            Some(Kind::File { bytes: total, executable }) => {
+                let bytes = folder.read_part(name, offset, limit).map_err(self.failed(path))?;
+                Ok(Some(Part { bytes, total, executable }))
+            }
+            Some(Kind::Folder) => Err(refused(path, "it is a folder; list it")),
+            Some(Kind::Other) => {
+                Err(refused(path, "it is a link or no file; those are not followed"))
+            }
+        }
+    }
+
+    /// Writes a file as a whole; its folders are made. What was a link is replaced by the file.
+    pub fn write(&self, file: &File) -> Result<(), GitError> {
+        check_path(&file.path)?;
+        let (folders, name) = split(&file.path);
+        let mut folder = None;
+        for part in folders {
+            let here: &Folder = folder.as_ref().unwrap_or(&self.root);
+            folder = Some(here.enter_or_make(part).map_err(self.failed(&file.path))?);
+        }
+        let folder = folder.as_ref().unwrap_or(&self.root);
+        if folder.kind(name).map_err(self.failed(&file.path))? == Some(Kind::Folder) {
+            return Err(refused(&file.path, "it is a folder; choose another name"));
+        }
+        folder.write(name, &file.bytes, file.executable).map_err(self.failed(&file.path))
+    }
+
+    /// Removes a file or a link (never what it points to); false when there was none.
+    pub fn remove(&self, path: &str) -> Result<bool, GitError> {
+        let Some((folder, name)) = self.parent(path)? else { return Ok(false) };
+        let folder = folder.as_ref().unwrap_or(&self.root);
+        match folder.kind(name).map_err(self.failed(path))? {
+            None => Ok(false),
+            Some(Kind::Folder) => Err(refused(path, "it is a folder; remove what is in it")),
+            Some(Kind::File { .. } | Kind::Other) => {
+                folder.remove(name).map_err(self.failed(path))?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// What is in a folder, by name; the empty path is the agent's folder itself. None when there is no such folder.
+    pub fn list(&self, path: &str) -> Result<Option<Vec<Item>>, GitError> {
+        let entered;
+        let folder = if path.is_empty() {
+            &self.root
+        } else {
+            let Some((parent, name)) = self.parent(path)? else { return Ok(None) };
+            let parent = parent.as_ref().unwrap_or(&self.root);
+            if parent.kind(name).map_err(self.failed(path))? != Some(Kind::Folder) {
+                return Ok(None);
+            }
+            entered = parent.enter(name).map_err(self.failed(path))?;
+            &entered
+        };
+        let mut items = Vec::new();
+        // A name that is no text cannot be asked for either.
+        for name in folder.names().map_err(self.failed(path))?.into_iter().flatten() {
+            if let Some(kind) = folder.kind(&name).map_err(self.failed(path))? {
+                items.push(Item { name, kind });
+            }
+        }
+        Ok(Some(items))
+    }
+
+    /// Looks at every file that a snapshot would take, without reading it. What a command changed is the difference
+    /// of two scans.
+    pub fn scan(&self) -> Result<Scan, GitError> {
+        let mut scan = Scan::default();
+        walk(&self.root, "", &mut scan).map_err(GitError::disk(&self.dir))?;
+        Ok(scan)
+    }
+
+    /// The folder that a path lies in and its last name; none when that folder is not there. No folder at all means
+    /// the root.
+    fn parent<'a>(&self, path: &'a str) -> Result<Option<(Option<Folder>, &'a str)>, GitError> {
+        check_path(path)?;
+        let (folders, name) = split(path);
+        let mut folder = None;
+        for part in folders {
+            let here: &Folder = folder.as_ref().unwrap_or(&self.root);
+            match here.kind(part).map_err(self.failed(path))? {
+                Some(Kind::Folder) => folder = Some(here.enter(part).map_err(self.failed(path))?),
+                Some(Kind::Other) => {
+                    return Err(refused(path, "it leads through a link; those are not followed"));
+                }
+                Some(Kind::File { .. }) | None => return Ok(None),
+            }
+        }
+        Ok(Some((folder, name)))
+    }
+
+    fn failed(&self, path: &str) -> impl FnOnce(io::Error) -> GitError + use<> {
+        let path = self.dir.join(path);
+        move |source| GitError::Disk { path, source }
+    }
+}
+
+impl Scan {
+    /// The paths that are new, changed or gone in a later scan.
+    #[must_use]
+    pub fn changes(&self, later: &Scan) -> Vec<String> {
+        let mut changed: Vec<String> = later
+            .marks
+            .iter()
+            .filter(|(path, mark)| self.marks.get(*path) != Some(mark))
+            .chain(self.marks.iter().filter(|(path, _)| !later.marks.contains_key(*path)))
+            .map(|(path, _)| path.clone())
+            .collect();
+        changed.sort();
+        changed
+    }
+
+    /// The files there were, with their sizes.
+    pub fn files(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.marks.iter().map(|(path, mark)| (path.as_str(), mark.bytes))
+    }
+}
+
+fn walk(folder: &Folder, at: &str, scan: &mut Scan) -> io::Result<()> {
+    for name in folder.names()?.into_iter().flatten() {
+        let path = join(at, &name);
+        if is_ignored(at, &name) || check_path(&path).is_err() {
+            continue;
+        }
+        match folder.mark(&name)? {
+            Some((Kind::Folder, _)) => {
+                // Gone or changed to something else in between: the next scan sees it.
+                if let Ok(inner) = folder.enter(&name) {
+                    walk(&inner, &path, scan)?;
+                }
+            }
+            Some((Kind::File { .. }, _)) if MAX_FILES <= scan.marks.len() => scan.is_cut = true,
+            Some((Kind::File { .. }, mark)) => {
+                scan.marks.insert(path, mark);
+            }
+            Some((Kind::Other, _)) | None => {}
+        }
+    }
+    Ok(())
+}
+
+fn split(path: &str) -> (impl Iterator<Item = &str>, &str) {
+    let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
+    (folders.split('/').filter(|part| !part.is_empty()), name)
+}
+
+fn refused(path: &str, why: &'static str) -> GitError {
+    GitError::Path { path: path.to_owned(), why }
+}
