@@ -28,5 +28,6 @@ pub fn workspace() -> Schema {
         connections::model::ConnectionKey,
         usage::model::Usage,
         usage::model::Reservation,
+        usage::model::SeenRatio,
     }
 }

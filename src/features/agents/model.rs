@@ -3,8 +3,9 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
+use crate::features::connections::model::Connection;
 use crate::kernel::{AccountId, AgentId, AgentStatus, ConnectionId, Thinking, Timestamp, TypedId};
-use crate::store::{Class, Index, Keys, Record, Table};
+use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
 /// Agents.
 pub const AGENTS: Table = Table::new(45, "agents");
@@ -69,6 +70,13 @@ impl Record for Agent {
     }
     fn index(&self, keys: &mut Keys) {
         keys.entry(BY_SLUG).text(&self.slug);
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Connection>(1, self.connection, OnDelete::Clear);
+    }
+    fn clear(&mut self, _field: u8) {
+        // A model belongs to its connection: the workspace's takes its place.
+        (self.connection, self.model) = (None, None);
     }
     fn sample() -> Self {
         let at = crate::kernel::time::from_ms(1_700_000_000_000);

@@ -1,5 +1,10 @@
 //! Provider connections: where models come from, with keys encrypted at rest.
 //!
-//! `practice` is built in and has no record.
+//! `practice` is built in and has no record: wherever a connection is optional, none means practice.
 
 pub mod model;
+pub mod provider;
+pub mod queries;
+pub mod rules;
+
+pub use provider::provider;

@@ -22,12 +22,8 @@ pub const MONTH: Count = Count::new(83, "usage_month");
 pub const AGENT_DAY: Count = Count::new(84, "usage_agent_day");
 /// Held back for calls that run.
 pub const RESERVATIONS: Table = Table::new(85, "reservations");
-/// Agent.
-pub const RESERVED_BY_AGENT: Index = Index::multi(86, "reservations_by_agent");
-/// Agent: held back, in micro-dollars.
-pub const RESERVED_AGENT: Count = Count::new(87, "reserved_agent");
-/// The workspace: held back, in micro-dollars.
-pub const RESERVED: Count = Count::new(88, "reserved");
+/// How many tokens the bytes of a model's requests really were, at most.
+pub const RATIOS: Table = Table::new(86, "model_ratios");
 /// Run: billed micro-dollars.
 pub const RUN_COST: Count = Count::new(89, "usage_run");
 
@@ -120,7 +116,8 @@ pub fn day_of(at: Timestamp) -> u32 {
     u32::try_from(at.as_second().div_euclid(86_400)).unwrap_or(0)
 }
 
-/// Money held back for a call that runs.
+/// Money held back for a call that runs. There are as many as there are calls at once, so sums
+/// over them are made by reading them all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reservation {
     /// Its id.
@@ -143,24 +140,23 @@ pub struct Reservation {
     pub release_at: Option<Timestamp>,
 }
 
+impl Reservation {
+    /// Whether it holds money no longer, although its row is still there.
+    #[must_use]
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.release_at.is_some_and(|at| at <= now)
+    }
+}
+
 impl Record for Reservation {
     type Id = ReservationId;
     const TABLE: Table = RESERVATIONS;
     const CLASS: Class = Class::Work;
-    const INDEXES: &'static [Index] = &[RESERVED_BY_AGENT];
-    const COUNTS: &'static [Count] = &[RESERVED_AGENT, RESERVED];
     fn id(&self) -> ReservationId {
         self.id
     }
-    fn index(&self, keys: &mut Keys) {
-        keys.entry(RESERVED_BY_AGENT).part(self.agent).part(self.run);
-    }
     fn refs(&self, refs: &mut Refs) {
         refs.to::<Run>(1, Some(self.run), OnDelete::Cascade);
-    }
-    fn counts(&self, counts: &mut Counts) {
-        counts.add(RESERVED_AGENT, self.micros).part(self.agent);
-        counts.add(RESERVED, self.micros).part(());
     }
     fn root(&self) -> Root {
         Root::of::<Run>(self.run)
@@ -176,5 +172,26 @@ impl Record for Reservation {
             at: crate::kernel::time::from_ms(1_700_000_000_000),
             release_at: None,
         }
+    }
+}
+
+/// The highest ratio of tokens to bytes that was seen of a model. `Local`: it may be lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenRatio {
+    /// The model.
+    pub model: String,
+    /// Tokens for a thousand bytes.
+    pub permille: u32,
+}
+
+impl Record for SeenRatio {
+    type Id = String;
+    const TABLE: Table = RATIOS;
+    const CLASS: Class = Class::Local;
+    fn id(&self) -> String {
+        self.model.clone()
+    }
+    fn sample() -> Self {
+        Self { model: "claude".into(), permille: 640 }
     }
 }

@@ -3,8 +3,9 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
+use crate::features::connections::model::Connection;
 use crate::kernel::{AccountId, ConnectionId, Role, Timestamp, TypedId};
-use crate::store::{Class, Index, Key, KeyBuf, Keys, Record, Table};
+use crate::store::{Class, Index, Key, KeyBuf, Keys, OnDelete, Record, Refs, Table};
 
 /// Settings of the workspace (one row).
 pub const SETTINGS: Table = Table::new(16, "settings");
@@ -47,6 +48,13 @@ impl Record for Settings {
     const TABLE: Table = SETTINGS;
     const CLASS: Class = Class::Tracked;
     fn id(&self) {}
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Connection>(1, self.default_connection, OnDelete::Clear);
+    }
+    fn clear(&mut self, _field: u8) {
+        // A model belongs to its connection: practice takes its place until a person chooses.
+        (self.default_connection, self.default_model) = (None, None);
+    }
     fn sample() -> Self {
         Self {
             name: "Marlow Cargo".into(),

@@ -1,0 +1,301 @@
+//! Reads of connections, and which model wins.
+
+use crate::features::agents::model::Agent;
+use crate::features::runs::model::ModelSource;
+use crate::features::tasks::model::Task;
+use crate::features::workspace::model::Settings;
+use crate::kernel::{AgentId, ConnectionId, Thinking};
+use crate::providers::base::{self, Server};
+use crate::providers::catalog::{self, Model, Price};
+use crate::providers::model::ModelInfo;
+use crate::providers::practice;
+use crate::store::{KeyBuf, Range, ReadExt, StoreError};
+
+use super::model::{BY_NAME, Connection, ConnectionKey, Wire};
+
+/// The name of the built-in provider, in lists and as a model's id.
+pub const PRACTICE: &str = practice::MODEL;
+/// What people read in its place.
+pub const PRACTICE_LABEL: &str = "Practice · no AI";
+
+/// All connections by name; practice is not among them.
+///
+/// # Errors
+/// When the disk fails.
+pub fn all(tx: &impl ReadExt) -> Result<Vec<Connection>, StoreError> {
+    tx.scan(BY_NAME, &Range::all())
+}
+
+/// A connection by its name, without regard to case.
+///
+/// # Errors
+/// When the disk fails.
+pub fn by_name(tx: &impl ReadExt, name: &str) -> Result<Option<Connection>, StoreError> {
+    let mut key = KeyBuf::new();
+    key.text(&name.to_lowercase());
+    tx.find(BY_NAME, &key)
+}
+
+/// The sealed key of a connection.
+///
+/// # Errors
+/// When the disk fails.
+pub fn key(tx: &impl ReadExt, id: ConnectionId) -> Result<Option<ConnectionKey>, StoreError> {
+    tx.get(id)
+}
+
+/// The agents that name this connection themselves.
+///
+/// # Errors
+/// When the disk fails.
+pub fn agents_of(tx: &impl ReadExt, id: ConnectionId) -> Result<Vec<Agent>, StoreError> {
+    let ids: Vec<AgentId> = tx.referrers::<Agent, Connection>(id, 1, 500)?;
+    ids.into_iter().filter_map(|id| tx.get(id).transpose()).collect()
+}
+
+/// What is asked for: who may choose a model, from the strongest word to the weakest.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// A model for this message alone.
+    pub message: Option<&'a str>,
+    /// The task that is worked on.
+    pub task: Option<&'a Task>,
+    /// The agent.
+    pub agent: &'a Agent,
+}
+
+/// Which model a run uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The connection; none for practice.
+    pub connection: Option<ConnectionId>,
+    /// The model, as the provider calls it.
+    pub model: String,
+    /// Who chose it.
+    pub source: ModelSource,
+    /// How much it thinks.
+    pub thinking: Thinking,
+    /// Who chose that.
+    pub thinking_source: ModelSource,
+}
+
+/// Which model wins: the message, else the task, else the agent, else the workspace, else practice.
+/// Model and thinking are decided each on its own.
+///
+/// # Errors
+/// When the disk fails.
+pub fn resolve(tx: &impl ReadExt, asked: Asked<'_>) -> Result<Choice, StoreError> {
+    let settings = tx.get::<Settings>(())?;
+    let default = settings.as_ref().and_then(|settings| settings.default_connection);
+    let (connection, model, source) = pick_model(tx, asked, settings.as_ref(), default)?;
+    let (thinking, thinking_source) =
+        match (asked.task.and_then(|t| t.thinking), asked.agent.thinking) {
+            (Some(level), _) => (level, ModelSource::Task),
+            (None, Some(level)) => (level, ModelSource::Agent),
+            (None, None) => (Thinking::None, ModelSource::Fallback),
+        };
+    Ok(Choice { connection, model, source, thinking, thinking_source })
+}
+
+type Picked = (Option<ConnectionId>, String, ModelSource);
+
+fn pick_model(
+    tx: &impl ReadExt,
+    asked: Asked<'_>,
+    settings: Option<&Settings>,
+    default: Option<ConnectionId>,
+) -> Result<Picked, StoreError> {
+    let agent = asked.agent;
+    let near = [agent.connection, default];
+    let named = [
+        (asked.message, ModelSource::Message),
+        (asked.task.and_then(|task| task.model.as_deref()), ModelSource::Task),
+    ];
+    for (model, source) in named {
+        if let Some(model) = model.map(str::trim).filter(|model| !model.is_empty()) {
+            let (connection, model) = locate(tx, model, near)?;
+            return Ok((connection, model, source));
+        }
+    }
+    match (agent.connection, agent.model.as_deref()) {
+        (Some(connection), Some(model)) => {
+            return Ok((Some(connection), model.to_owned(), ModelSource::Agent));
+        }
+        (Some(id), None) => {
+            if let Some(model) = tx.get::<Connection>(id)?.and_then(|c| first_model(&c)) {
+                return Ok((Some(id), model, ModelSource::Agent));
+            }
+        }
+        (None, Some(model)) => {
+            let (connection, model) = locate(tx, model, near)?;
+            return Ok((connection, model, ModelSource::Agent));
+        }
+        (None, None) => {}
+    }
+    if let Some(id) = default
+        && let Some(connection) = tx.get::<Connection>(id)?
+    {
+        let chosen = settings.and_then(|settings| settings.default_model.clone());
+        if let Some(model) = chosen.or_else(|| first_model(&connection)) {
+            return Ok((Some(id), model, ModelSource::Workspace));
+        }
+    }
+    Ok((None, PRACTICE.to_owned(), ModelSource::Fallback))
+}
+
+/// The model that a connection uses when nobody chose one.
+#[must_use]
+pub fn first_model(connection: &Connection) -> Option<String> {
+    if let Some(model) = &connection.default_model {
+        return Some(model.clone());
+    }
+    let infos: Vec<ModelInfo> = connection.models.iter().map(as_info).collect();
+    catalog::to_begin_with(&infos).map(|model| model.id.clone())
+}
+
+fn as_info(listed: &super::model::ListedModel) -> ModelInfo {
+    ModelInfo {
+        id: listed.id.clone(),
+        name: listed.name.clone(),
+        window: None,
+        max_output: None,
+        price: None,
+    }
+}
+
+/// Which connection a model's name means: `name/model` names it, else the nearest one that lists
+/// the model, else any that does, else the nearest at all.
+///
+/// # Errors
+/// When the disk fails.
+pub fn locate(
+    tx: &impl ReadExt,
+    model: &str,
+    near: [Option<ConnectionId>; 2],
+) -> Result<(Option<ConnectionId>, String), StoreError> {
+    if model == PRACTICE || model.strip_prefix("practice/").is_some_and(|rest| rest == PRACTICE) {
+        return Ok((None, PRACTICE.to_owned()));
+    }
+    let all = all(tx)?;
+    if let Some((name, rest)) = model.split_once('/') {
+        let same = |c: &&Connection| handle(&c.name) == name.to_lowercase();
+        if let Some(connection) = all.iter().find(same) {
+            return Ok((Some(connection.id), rest.to_owned()));
+        }
+    }
+    let lists = |c: &Connection| {
+        c.default_model.as_deref() == Some(model) || c.models.iter().any(|m| m.id == model)
+    };
+    let near: Vec<&Connection> =
+        near.iter().flatten().filter_map(|id| all.iter().find(|c| c.id == *id)).collect();
+    let best = near.iter().copied().find(|c| lists(c)).or_else(|| all.iter().find(|c| lists(c)));
+    let best = best.or_else(|| near.first().copied()).or_else(|| all.first());
+    Ok(match best {
+        Some(connection) => (Some(connection.id), model.to_owned()),
+        None => (None, PRACTICE.to_owned()),
+    })
+}
+
+/// What a connection is called in front of a model: `anthropic/claude-sonnet-5`.
+#[must_use]
+pub fn handle(name: &str) -> String {
+    crate::kernel::text::slug(name, 40)
+}
+
+/// What is known of a model as a connection bills it: a price that a person entered counts where
+/// the catalogue has none, and a model that people run themselves costs nothing by the token.
+#[must_use]
+pub fn priced(connection: Option<&Connection>, model: Model) -> Model {
+    let Some(connection) = connection else { return model };
+    if model.price.is_some() {
+        return model;
+    }
+    let entered = connection.price.map(|(input, output)| {
+        let input = u64::try_from(input).unwrap_or(0);
+        let output = u64::try_from(output).unwrap_or(0);
+        Price { input, cache_read: input, cache_write: input, output }
+    });
+    let price = entered.or_else(|| is_own(connection).then(Price::default));
+    Model { price, ..model }
+}
+
+/// Whether models behind it run on people's own machines, where nothing is paid by the token.
+#[must_use]
+pub fn is_own(connection: &Connection) -> bool {
+    base::normalise(connection.wire.into(), &connection.base_url).is_ok_and(|base| {
+        base.private && matches!(base.server, Server::Ollama | Server::LmStudio | Server::Vllm)
+    })
+}
+
+impl From<Wire> for base::Wire {
+    fn from(wire: Wire) -> Self {
+        match wire {
+            Wire::Anthropic => Self::Anthropic,
+            Wire::OpenaiChat => Self::OpenAiChat,
+        }
+    }
+}
+
+/// A model that a person can choose: with its connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pick {
+    /// The connection; none for practice.
+    pub connection: Option<ConnectionId>,
+    /// What people call the connection.
+    pub connection_name: String,
+    /// The model's id on the wire.
+    pub model: String,
+    /// The model's name for people.
+    pub name: String,
+}
+
+impl Pick {
+    /// What a form sends for it: `<connection>/<model>`; see [`Pick::parse`].
+    #[must_use]
+    pub fn value(&self) -> String {
+        match self.connection {
+            Some(id) => format!("{id}/{}", self.model),
+            None => PRACTICE.to_owned(),
+        }
+    }
+
+    /// Reads what a form sent: connection and model.
+    #[must_use]
+    pub fn parse(value: &str) -> Option<(Option<ConnectionId>, String)> {
+        if value == PRACTICE {
+            return Some((None, PRACTICE.to_owned()));
+        }
+        let (id, model) = value.split_once('/')?;
+        Some((Some(id.parse().ok()?), model.to_owned())).filter(|(_, model)| !model.is_empty())
+    }
+}
+
+/// All models that can be chosen: those of the connections, the known ones first, then practice.
+///
+/// # Errors
+/// When the disk fails.
+pub fn picks(tx: &impl ReadExt) -> Result<Vec<Pick>, StoreError> {
+    let mut picks = Vec::new();
+    for connection in all(tx)? {
+        let mut models = connection.models.clone();
+        if let Some(id) = &connection.default_model
+            && !models.iter().any(|model| model.id == *id)
+        {
+            models.push(super::model::ListedModel { id: id.clone(), name: id.clone() });
+        }
+        models.sort_by_key(|model| catalog::rank(&model.id));
+        picks.extend(models.into_iter().map(|model| Pick {
+            connection: Some(connection.id),
+            connection_name: connection.name.clone(),
+            model: model.id,
+            name: model.name,
+        }));
+    }
+    picks.push(Pick {
+        connection: None,
+        connection_name: PRACTICE_LABEL.to_owned(),
+        model: PRACTICE.to_owned(),
+        name: PRACTICE_LABEL.to_owned(),
+    });
+    Ok(picks)
+}

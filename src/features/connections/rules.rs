@@ -1,0 +1,396 @@
+//! All writes of connections. Keys come sealed: nothing here ever sees one.
+
+use crate::crypto::keyring::SealError;
+use crate::features::workspace::model::Settings;
+use crate::kernel::text::ellipsis;
+use crate::kernel::{ConnectionId, Event, FieldError, Problem, ProblemKind};
+use crate::providers::base::{self, BaseError};
+use crate::store::{KeyBuf, ReadExt, StoreError, WriteTx};
+
+use super::model::{BY_NAME, Connection, ConnectionKey, ListedModel, Tested, Wire};
+use super::queries::{self, PRACTICE};
+
+/// The longest name.
+const MAX_NAME: usize = 60;
+/// The longest model id.
+const MAX_MODEL: usize = 200;
+/// How many models of a provider are kept: a router lists hundreds.
+const MAX_MODELS: usize = 1_000;
+/// The dearest price that is believed: ten thousand dollars a million tokens.
+const MAX_PRICE: i64 = 10_000_000_000;
+
+/// What a rule of connections refuses.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectionError {
+    /// No such connection.
+    #[error("connection {0} does not exist")]
+    NotFound(ConnectionId),
+    /// The name is empty or too long.
+    #[error("a name has 1 to {MAX_NAME} characters")]
+    BadName,
+    /// The name is taken.
+    #[error("there is already a connection called \"{0}\"; choose another name")]
+    NameTaken(String),
+    /// The address cannot be used.
+    #[error(transparent)]
+    Base(#[from] BaseError),
+    /// The provider cannot be called without a key.
+    #[error("Anthropic needs a key; make one at console.anthropic.com")]
+    KeyMissing,
+    /// The key belongs to another server.
+    #[error(
+        "the address leads to another server; enter the key again, so that it goes nowhere unasked"
+    )]
+    KeyAgain,
+    /// A model's id is empty or too long.
+    #[error("a model's id has 1 to {MAX_MODEL} characters and no spaces")]
+    BadModel,
+    /// A price that nobody asks.
+    #[error("a price is between $0 and $10,000 for a million tokens")]
+    BadPrice,
+    /// The stored key does not open.
+    #[error("{0}")]
+    Unreadable(#[from] SealError),
+    /// The workspace has no settings yet.
+    #[error("the workspace is not set up yet")]
+    NoWorkspace,
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Problem for ConnectionError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "connection_not_found",
+            Self::BadName => "name_invalid",
+            Self::NameTaken(_) => "name_taken",
+            Self::Base(_) => "address_invalid",
+            Self::KeyMissing | Self::KeyAgain => "key_missing",
+            Self::BadModel => "model_invalid",
+            Self::BadPrice => "price_invalid",
+            Self::Unreadable(_) => "key_unreadable",
+            Self::NoWorkspace => "workspace_not_set_up",
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::NotFound(_) => ProblemKind::NotFound,
+            Self::NameTaken(_) | Self::Unreadable(_) | Self::NoWorkspace => ProblemKind::Conflict,
+            Self::Store(error) => error.kind(),
+            _ => ProblemKind::Invalid,
+        }
+    }
+
+    fn fields(&self) -> Vec<FieldError> {
+        let field = match self {
+            Self::BadName | Self::NameTaken(_) => "name",
+            Self::Base(_) => "base_url",
+            Self::KeyMissing | Self::KeyAgain | Self::Unreadable(_) => "key",
+            Self::BadModel => "default_model",
+            Self::BadPrice => "price",
+            _ => return Vec::new(),
+        };
+        vec![FieldError::new(field, self.to_string())]
+    }
+}
+
+/// A key, sealed.
+#[derive(Clone, Debug)]
+pub struct NewKey {
+    /// The envelope.
+    pub sealed: String,
+    /// The id of the master key that sealed it.
+    pub key_id: String,
+    /// Its last characters.
+    pub hint: String,
+}
+
+/// A connection as a person describes it.
+#[derive(Clone, Debug)]
+pub struct NewConnection {
+    /// Its name.
+    pub name: String,
+    /// The wire it speaks.
+    pub wire: Wire,
+    /// The address as typed; empty for the maker's own.
+    pub base_url: String,
+    /// The key, if the server wants one.
+    pub key: Option<NewKey>,
+    /// The model that is used when nobody chose one.
+    pub default_model: Option<String>,
+}
+
+/// Adds a connection.
+///
+/// # Errors
+/// When the name, address, key or model cannot be used.
+pub fn create(tx: &mut WriteTx<'_>, new: NewConnection) -> Result<ConnectionId, ConnectionError> {
+    let name = good_name(tx, &new.name, None)?;
+    let base = base::normalise(new.wire.into(), &new.base_url)?;
+    if new.key.is_none() && base.server == base::Server::Anthropic {
+        return Err(ConnectionError::KeyMissing);
+    }
+    let now = tx.now();
+    let connection = Connection {
+        id: tx.new_id(),
+        name,
+        wire: new.wire,
+        base_url: base.url,
+        default_model: good_model(new.default_model)?,
+        models: Vec::new(),
+        key_hint: new.key.as_ref().map(|key| key.hint.clone()),
+        tested: None,
+        price: None,
+        created_at: now,
+        updated_at: now,
+    };
+    tx.put(&connection)?;
+    if let Some(key) = new.key {
+        put_key(tx, connection.id, key)?;
+    }
+    tx.emit(Event::ConnectionChanged { connection: connection.id });
+    Ok(connection.id)
+}
+
+fn put_key(tx: &mut WriteTx<'_>, id: ConnectionId, key: NewKey) -> Result<(), ConnectionError> {
+    tx.put(&ConnectionKey { connection: id, sealed: key.sealed, key_id: key.key_id })?;
+    Ok(())
+}
+
+/// What becomes of a connection's key.
+#[derive(Clone, Debug, Default)]
+pub enum KeyChange {
+    /// It stays.
+    #[default]
+    Keep,
+    /// Another one.
+    Replace(NewKey),
+    /// None any more.
+    Remove,
+}
+
+/// Fields to change; none keeps what is there.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// Its name.
+    pub name: Option<String>,
+    /// The address as typed.
+    pub base_url: Option<String>,
+    /// The key.
+    pub key: KeyChange,
+    /// The model that is used when nobody chose one; `Some(None)` for none.
+    pub default_model: Option<Option<String>>,
+    /// Price of a million tokens in micro-dollars, input and output; `Some(None)` for unknown.
+    pub price: Option<Option<(i64, i64)>>,
+}
+
+/// Changes a connection. After another address or key the last test says nothing any more.
+///
+/// # Errors
+/// When the name, address, key, model or price cannot be used; `Stale` when `rev` is not the
+/// present one.
+pub fn update(
+    tx: &mut WriteTx<'_>,
+    id: ConnectionId,
+    rev: Option<u64>,
+    changes: Changes,
+) -> Result<Connection, ConnectionError> {
+    let (mut connection, present) =
+        tx.get_rev::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
+    if rev.is_some_and(|rev| rev != present) {
+        return Err(StoreError::Stale.into());
+    }
+    let before = connection.clone();
+    if let Some(name) = changes.name {
+        connection.name = good_name(tx, &name, Some(id))?;
+    }
+    if let Some(typed) = changes.base_url {
+        connection.base_url = base::normalise(connection.wire.into(), &typed)?.url;
+        let moved = origin(&connection.base_url) != origin(&before.base_url);
+        if moved && before.key_hint.is_some() && matches!(changes.key, KeyChange::Keep) {
+            return Err(ConnectionError::KeyAgain);
+        }
+    }
+    if let Some(model) = changes.default_model {
+        connection.default_model = good_model(model)?;
+    }
+    if let Some(price) = changes.price {
+        connection.price = good_price(price)?;
+    }
+    let new_key = !matches!(changes.key, KeyChange::Keep);
+    match changes.key {
+        KeyChange::Keep => {}
+        KeyChange::Replace(key) => {
+            connection.key_hint = Some(key.hint.clone());
+            put_key(tx, id, key)?;
+        }
+        KeyChange::Remove => {
+            connection.key_hint = None;
+            tx.delete::<ConnectionKey>(id)?;
+        }
+    }
+    if new_key || connection.base_url != before.base_url {
+        connection.tested = None;
+    }
+    if connection != before || new_key {
+        connection.updated_at = tx.now();
+        tx.put(&connection)?;
+        tx.emit(Event::ConnectionChanged { connection: id });
+    }
+    Ok(connection)
+}
+
+/// Scheme, host and port of a base URL: a key never goes to another origin by itself.
+fn origin(url: &str) -> &str {
+    let rest = url.find("://").map_or(0, |at| at + 3);
+    let end = url[rest..].find('/').map_or(url.len(), |at| rest + at);
+    &url[..end]
+}
+
+/// Removes a connection and its key. Agents and the workspace that named it use the next in line.
+///
+/// # Errors
+/// `NotFound`.
+pub fn delete(tx: &mut WriteTx<'_>, id: ConnectionId) -> Result<Connection, ConnectionError> {
+    let connection = tx.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
+    tx.delete::<Connection>(id)?;
+    tx.emit(Event::ConnectionChanged { connection: id });
+    Ok(connection)
+}
+
+/// What a test found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Whether a real call was answered.
+    pub ok: bool,
+    /// What it said.
+    pub message: String,
+    /// The models that the provider listed, if it did.
+    pub models: Option<Vec<ListedModel>>,
+    /// The model that answered.
+    pub model: Option<String>,
+}
+
+/// What a test changed besides the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing.
+    None,
+    /// The connection is the workspace's default now: it had none.
+    BecameDefault,
+}
+
+/// Keeps what a test found. The first connection that passes becomes the workspace's default;
+/// later ones never change it.
+///
+/// # Errors
+/// `NotFound` when it was removed meanwhile.
+pub fn note_test(
+    tx: &mut WriteTx<'_>,
+    id: ConnectionId,
+    found: Found,
+) -> Result<Effect, ConnectionError> {
+    let mut connection = tx.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
+    let message = ellipsis(found.message.trim(), 500);
+    connection.tested = Some(Tested { at: tx.now(), ok: found.ok, message });
+    if let Some(mut models) = found.models {
+        models.truncate(MAX_MODELS);
+        connection.models = models;
+    }
+    if found.ok && connection.default_model.is_none() {
+        connection.default_model = queries::first_model(&connection).or(found.model);
+    }
+    tx.put(&connection)?;
+    tx.emit(Event::ConnectionChanged { connection: id });
+    let Some(settings) = tx.get::<Settings>(())?.filter(|s| found.ok && s.default_model.is_none())
+    else {
+        return Ok(Effect::None);
+    };
+    let Some(model) = connection.default_model else { return Ok(Effect::None) };
+    tx.put(&Settings { default_connection: Some(id), default_model: Some(model), ..settings })?;
+    Ok(Effect::BecameDefault)
+}
+
+/// Keeps the models that a provider lists.
+///
+/// # Errors
+/// `NotFound` when it was removed meanwhile.
+pub fn set_models(
+    tx: &mut WriteTx<'_>,
+    id: ConnectionId,
+    mut models: Vec<ListedModel>,
+) -> Result<Connection, ConnectionError> {
+    let mut connection = tx.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
+    models.truncate(MAX_MODELS);
+    if connection.models != models {
+        connection.models = models;
+        connection.updated_at = tx.now();
+        tx.put(&connection)?;
+        tx.emit(Event::ConnectionChanged { connection: id });
+    }
+    Ok(connection)
+}
+
+/// Chooses what agents without a model of their own use; no connection means practice.
+///
+/// # Errors
+/// `NotFound` when there is no such connection, `BadModel` for a model that cannot be one.
+pub fn set_default(
+    tx: &mut WriteTx<'_>,
+    connection: Option<ConnectionId>,
+    model: &str,
+) -> Result<(), ConnectionError> {
+    let mut settings = tx.get::<Settings>(())?.ok_or(ConnectionError::NoWorkspace)?;
+    let model = good_model(Some(model.to_owned()))?.ok_or(ConnectionError::BadModel)?;
+    match connection {
+        Some(id) => {
+            tx.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
+        }
+        None if model == PRACTICE => {}
+        None => return Err(ConnectionError::BadModel),
+    }
+    settings.default_connection = connection;
+    settings.default_model = Some(model);
+    tx.put(&settings)?;
+    Ok(())
+}
+
+fn good_name(
+    tx: &WriteTx<'_>,
+    name: &str,
+    own: Option<ConnectionId>,
+) -> Result<String, ConnectionError> {
+    let name = name.trim();
+    if name.is_empty() || name.chars().count() > MAX_NAME || name.chars().any(char::is_control) {
+        return Err(ConnectionError::BadName);
+    }
+    let mut key = KeyBuf::new();
+    key.text(&name.to_lowercase());
+    let other = tx.find::<Connection>(BY_NAME, &key)?.is_some_and(|c| Some(c.id) != own);
+    if other || queries::handle(name) == PRACTICE {
+        return Err(ConnectionError::NameTaken(name.to_owned()));
+    }
+    Ok(name.to_owned())
+}
+
+fn good_model(model: Option<String>) -> Result<Option<String>, ConnectionError> {
+    let Some(model) = model.map(|model| model.trim().to_owned()).filter(|model| !model.is_empty())
+    else {
+        return Ok(None);
+    };
+    if model.len() > MAX_MODEL || model.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(ConnectionError::BadModel);
+    }
+    Ok(Some(model))
+}
+
+fn good_price(price: Option<(i64, i64)>) -> Result<Option<(i64, i64)>, ConnectionError> {
+    let fits = |micros: i64| (0..=MAX_PRICE).contains(&micros);
+    match price {
+        Some((input, output)) if !fits(input) || !fits(output) => Err(ConnectionError::BadPrice),
+        other => Ok(other),
+    }
+}
