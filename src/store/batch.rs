@@ -1,11 +1,12 @@
 //! redb's tables as bytes: a snapshot for readers, and the open batch of the writer.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
+use std::collections::HashSet;
 use std::ops::{Bound, ControlFlow};
 
 use redb::{
-    ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, Table, TableDefinition,
-    TableError, WriteTransaction,
+    Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, Table,
+    TableDefinition, TableHandle, WriteTransaction,
 };
 
 use super::error::{StoreError, failed};
@@ -17,6 +18,13 @@ type Bytes = &'static [u8];
 
 fn definition(name: &str) -> TableDefinition<'_, Bytes, Bytes> {
     TableDefinition::new(name)
+}
+
+fn get<T: ReadableTable<Bytes, Bytes>>(
+    table: &T,
+    key: &[u8],
+) -> Result<Option<Vec<u8>>, StoreError> {
+    Ok(table.get(key).map_err(failed)?.map(|value| value.value().to_vec()))
 }
 
 fn visit_all<T: ReadableTable<Bytes, Bytes>>(
@@ -40,18 +48,33 @@ fn visit_all<T: ReadableTable<Bytes, Bytes>>(
     }
 }
 
+/// Remembers that the disk failed, also when the caller swallows the error: redb refuses all that
+/// follows until the file is opened anew.
+#[derive(Default)]
+struct Health(Cell<bool>);
+
+impl Health {
+    fn note<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        if matches!(result, Err(StoreError::Failed(_))) {
+            self.0.set(true);
+        }
+        result
+    }
+}
+
 /// A consistent view of everything, as of one commit. It never leaves the closure it was made for.
 pub struct Snap<'s> {
     txn: ReadTransaction,
     schema: &'s Schema,
     open: Box<[OnceCell<ReadOnlyTable<Bytes, Bytes>>]>,
+    health: Health,
 }
 
 impl<'s> Snap<'s> {
-    pub(super) fn new(db: &impl ReadableDatabase, schema: &'s Schema) -> Result<Self, StoreError> {
+    pub(super) fn new(db: &Database, schema: &'s Schema) -> Result<Self, StoreError> {
         let txn = db.begin_read().map_err(failed)?;
         let open = (0..schema.tables().len()).map(|_| OnceCell::new()).collect();
-        Ok(Self { txn, schema, open })
+        Ok(Self { txn, schema, open, health: Health::default() })
     }
 
     fn table(&self, number: u16) -> Result<&ReadOnlyTable<Bytes, Bytes>, StoreError> {
@@ -64,6 +87,11 @@ impl<'s> Snap<'s> {
         Ok(self.open[slot].get_or_init(|| table))
     }
 
+    /// Whether the disk failed under this snapshot.
+    pub(super) fn broken(&self) -> bool {
+        self.health.0.get()
+    }
+
     /// The names of the tables that were read so far: what a live region must name.
     #[must_use]
     pub fn tables_read(&self) -> Vec<&'static str> {
@@ -74,11 +102,11 @@ impl<'s> Snap<'s> {
 
 impl Read for Snap<'_> {
     fn raw_get(&self, table: u16, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.table(table)?.get(key).map_err(failed)?.map(|v| v.value().to_vec()))
+        self.health.note(self.table(table).and_then(|table| get(table, key)))
     }
 
     fn raw_scan(&self, table: u16, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        visit_all(self.table(table)?, range, visit)
+        self.health.note(self.table(table).and_then(|table| visit_all(table, range, visit)))
     }
 }
 
@@ -87,12 +115,13 @@ pub(super) struct Batch<'t> {
     txn: &'t WriteTransaction,
     schema: &'t Schema,
     open: Box<[OnceCell<Table<'t, Bytes, Bytes>>]>,
+    health: Health,
 }
 
 impl<'t> Batch<'t> {
     pub(super) fn new(txn: &'t WriteTransaction, schema: &'t Schema) -> Self {
         let open = (0..schema.tables().len()).map(|_| OnceCell::new()).collect();
-        Self { txn, schema, open }
+        Self { txn, schema, open, health: Health::default() }
     }
 
     fn table(&self, number: u16) -> Result<&Table<'t, Bytes, Bytes>, StoreError> {
@@ -105,38 +134,62 @@ impl<'t> Batch<'t> {
         Ok(self.open[slot].get_or_init(|| table))
     }
 
+    /// Whether the disk failed: then nothing of this batch may be committed.
+    pub(super) fn broken(&self) -> bool {
+        self.health.0.get()
+    }
+
     pub(super) fn set(
         &mut self,
         number: u16,
         key: &[u8],
         value: Option<&[u8]>,
     ) -> Result<(), StoreError> {
-        self.table(number)?;
+        self.health.note(self.table(number).map(|_| ()))?;
         let slot = self.schema.slot(number)?;
         let Some(table) = self.open[slot].get_mut() else {
             return Err(StoreError::UnknownTable(number));
         };
-        match value {
+        let done = match value {
             Some(value) => table.insert(key, value).map(|_| ()).map_err(failed),
             None => table.remove(key).map(|_| ()).map_err(failed),
-        }
+        };
+        self.health.note(done)
     }
 }
 
 impl Read for Batch<'_> {
     fn raw_get(&self, table: u16, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.table(table)?.get(key).map_err(failed)?.map(|v| v.value().to_vec()))
+        self.health.note(self.table(table).and_then(|table| get(table, key)))
     }
 
     fn raw_scan(&self, table: u16, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        visit_all(self.table(table)?, range, visit)
+        self.health.note(self.table(table).and_then(|table| visit_all(table, range, visit)))
     }
 }
 
+/// Whether the file has every table of the schema.
+pub(super) fn has_all_tables(db: &Database, schema: &Schema) -> Result<bool, StoreError> {
+    let txn = db.begin_read().map_err(failed)?;
+    let there: HashSet<String> =
+        txn.list_tables().map_err(failed)?.map(|table| table.name().to_owned()).collect();
+    Ok(schema.tables().iter().all(|info| there.contains(&info.redb_name)))
+}
+
+/// Whether the file has this table.
+pub(super) fn has_table(
+    txn: &WriteTransaction,
+    schema: &Schema,
+    number: u16,
+) -> Result<bool, StoreError> {
+    let name = &schema.tables()[schema.slot(number)?].redb_name;
+    Ok(txn.list_tables().map_err(failed)?.any(|table| table.name() == name))
+}
+
 /// Makes all tables that are missing: reading a table that was never made is an error.
-pub(super) fn create_tables(txn: &WriteTransaction, schema: &Schema) -> Result<(), TableError> {
+pub(super) fn create_tables(txn: &WriteTransaction, schema: &Schema) -> Result<(), StoreError> {
     for info in schema.tables() {
-        txn.open_table(definition(&info.redb_name))?;
+        txn.open_table(definition(&info.redb_name)).map_err(failed)?;
     }
     Ok(())
 }

@@ -6,10 +6,17 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use super::RESERVE;
+use super::disk::{Faults, NoFaults, sync_folder};
+
+/// How much is written before the free space is looked at again.
+const LOOK_EACH: u64 = 8 * 1024 * 1024;
 
 /// The name of a blob: the SHA-256 of its content.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -45,10 +52,18 @@ impl std::str::FromStr for BlobId {
 }
 
 /// The blobs of one store.
-#[derive(Debug)]
 pub struct Blobs {
     folder: PathBuf,
     next: AtomicU64,
+    /// Folders whose names are known to be on the disk.
+    durable: [AtomicBool; 256],
+    faults: Arc<dyn Faults>,
+}
+
+impl std::fmt::Debug for Blobs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Blobs").field("folder", &self.folder).finish_non_exhaustive()
+    }
 }
 
 impl Blobs {
@@ -57,12 +72,24 @@ impl Blobs {
     /// # Errors
     /// When the folder cannot be made or read.
     pub fn open(folder: PathBuf) -> io::Result<Self> {
+        Self::open_with(folder, Arc::new(NoFaults))
+    }
+
+    /// As `open`, on a disk that fails when told to.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn open_with(folder: PathBuf, faults: Arc<dyn Faults>) -> io::Result<Self> {
         let tmp = folder.join("tmp");
         fs::create_dir_all(&tmp)?;
         for left in fs::read_dir(&tmp)? {
             fs::remove_file(left?.path())?;
         }
-        Ok(Self { folder, next: AtomicU64::new(0) })
+        if let Some(parent) = folder.parent() {
+            sync_folder(parent)?;
+        }
+        let durable = std::array::from_fn(|_| AtomicBool::new(false));
+        Ok(Self { folder, next: AtomicU64::new(0), durable, faults })
     }
 
     fn path(&self, id: BlobId) -> PathBuf {
@@ -73,10 +100,11 @@ impl Blobs {
     /// Stores bytes; durable when it answers. The same content is stored once.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// When the disk fails, or with `StorageFull` when it is nearly full.
     pub fn put(&self, content: &[u8]) -> io::Result<BlobId> {
         let id = BlobId::of(content);
         if self.path(id).exists() {
+            self.sync_name(id)?;
             return Ok(id);
         }
         self.put_from(&mut &content[..], u64::MAX).map(|(id, _)| id)
@@ -85,7 +113,8 @@ impl Blobs {
     /// Stores what a reader gives, up to `limit` bytes; answers the name and the length.
     ///
     /// # Errors
-    /// When the disk fails, or with `FileTooLarge` when there is more than the limit.
+    /// When the disk fails, with `StorageFull` when it is nearly full, or with `FileTooLarge` when
+    /// there is more than the limit.
     pub fn put_from(&self, content: &mut dyn Read, limit: u64) -> io::Result<(BlobId, u64)> {
         let n = self.next.fetch_add(1, Ordering::Relaxed);
         let tmp = self.folder.join("tmp").join(n.to_string());
@@ -101,12 +130,17 @@ impl Blobs {
         let mut file = File::create(tmp)?;
         let mut hash = Sha256::new();
         let mut buffer = vec![0; 64 * 1024];
-        let mut len = 0u64;
+        let (mut len, mut look_at) = (0u64, 0);
         loop {
             let n = content.read(&mut buffer)?;
             if n == 0 {
                 break;
             }
+            if len >= look_at {
+                self.refuse_when_full()?;
+                look_at = len + LOOK_EACH;
+            }
+            self.faults.write(len, n)?;
             len += n as u64;
             if len > limit {
                 return Err(io::ErrorKind::FileTooLarge.into());
@@ -114,17 +148,36 @@ impl Blobs {
             hash.update(&buffer[..n]);
             file.write_all(&buffer[..n])?;
         }
+        self.faults.sync()?;
         file.sync_all()?;
         let id = BlobId(hash.finalize().into());
         let path = self.path(id);
-        let parent = path.parent().unwrap_or(&self.folder).to_owned();
-        if !parent.exists() {
-            fs::create_dir_all(&parent)?;
-            File::open(&self.folder)?.sync_all()?;
-        }
+        fs::create_dir_all(path.parent().unwrap_or(&self.folder))?;
         fs::rename(tmp, &path)?;
-        File::open(&parent)?.sync_all()?;
+        self.sync_name(id)?;
         Ok((id, len))
+    }
+
+    /// Makes a blob's name durable. Also when it was there before: whoever put it may still be on
+    /// the way to this.
+    fn sync_name(&self, id: BlobId) -> io::Result<()> {
+        let path = self.path(id);
+        self.faults.sync()?;
+        sync_folder(path.parent().unwrap_or(&self.folder))?;
+        let known = &self.durable[usize::from(id.0[0])];
+        if !known.load(Ordering::Acquire) {
+            sync_folder(&self.folder)?;
+            known.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    fn refuse_when_full(&self) -> io::Result<()> {
+        // A file system that cannot be asked is not a full one.
+        if self.faults.free_space(&self.folder).unwrap_or(u64::MAX) < RESERVE {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        Ok(())
     }
 
     /// Opens a blob for reading.

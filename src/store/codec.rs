@@ -42,6 +42,14 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     if rest.is_empty() { Ok(value) } else { Err(DecodeError::Short) }
 }
 
+/// Encodes a row: version, rev and the record behind them, in one buffer.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_row<T: Serialize>(version: u8, rev: u64, record: &T) -> Result<Vec<u8>, DecodeError> {
+    Ok(postcard::to_extend(record, wrap(version, rev, &[]))?)
+}
+
 /// Puts version and rev in front of a body.
 #[must_use]
 pub fn wrap(version: u8, rev: u64, body: &[u8]) -> Vec<u8> {

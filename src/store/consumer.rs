@@ -6,6 +6,7 @@
 //! is `Local`: a consumer at rest writes nothing.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,8 @@ use super::error::StoreError;
 use super::key::{KeyBuf, Range};
 use super::read::Read;
 use super::schema::builtin;
+use super::tx::MAX_CHANGES;
+use super::writer::MAX_TIME;
 use super::{Entry, Lane, Store, WriteTx};
 
 /// How many entries one step takes.
@@ -127,8 +130,7 @@ pub fn resume(tx: &mut WriteTx<'_>, number: u16) -> Result<(), StoreError> {
 
 fn save(tx: &mut WriteTx<'_>, number: u16, state: &State) -> Result<(), StoreError> {
     let row = codec::encode(state)?;
-    tx.set(builtin::CONSUMERS, KeyBuf::of(&number).into_bytes(), Some(row));
-    Ok(())
+    tx.set(builtin::CONSUMERS, KeyBuf::of(&number).into_bytes(), Some(row))
 }
 
 /// Takes up to 500 entries in one transaction of the second lane.
@@ -148,23 +150,33 @@ pub async fn step(store: &Store, consumer: Arc<dyn Consume>) -> Result<Step, Sto
     if entries.is_empty() {
         return Ok(Step::Idle);
     }
-    let start = State { incarnation, cursor, ..now };
     let (actor, cause) = (Actor::System(Part::Consumer), Cause::Consumer(number));
     store
-        .write_in(Lane::Second, actor, cause, move |tx| take(tx, &*consumer, start, &entries))
+        .write_in(Lane::Second, actor, cause, move |tx| {
+            take(tx, &*consumer, &now, incarnation, &entries)
+        })
         .await
 }
 
 fn take(
     tx: &mut WriteTx<'_>,
     consumer: &dyn Consume,
-    mut state: State,
+    seen: &State,
+    incarnation: u64,
     entries: &[Arc<Entry>],
 ) -> Result<Step, StoreError> {
     let number = consumer.number();
-    let mut taken = 0;
+    let mut state = state(tx, number)?;
+    if state != *seen {
+        // Another step, or a person, was faster: these entries may be taken already.
+        return Ok(Step::Took(0));
+    }
+    if state.incarnation != incarnation {
+        state = State { incarnation, last_error: state.last_error, ..State::default() };
+    }
+    let (mut taken, started) = (0, Instant::now());
     for entry in entries {
-        match tx.attempt(|tx| consumer.handle(tx, entry)) {
+        match tx.attempt_caught(|tx| consumer.handle(tx, entry)) {
             Ok(()) => {
                 (state.cursor, state.tries, state.dead_in_a_row) = (entry.seq, 0, 0);
                 taken += 1;
@@ -186,6 +198,10 @@ fn take(
                 }
             }
         }
+        // Leave room for the next one, and do not keep people waiting.
+        if tx.changes() > MAX_CHANGES / 2 || started.elapsed() > MAX_TIME {
+            break;
+        }
     }
     save(tx, number, &state)?;
     Ok(if state.paused { Step::Paused } else { Step::Took(taken) })
@@ -196,6 +212,5 @@ fn bury(tx: &mut WriteTx<'_>, number: u16, seq: u64, error: String) -> Result<()
     let mut key = KeyBuf::of(&number);
     key.part(seq);
     let row = codec::encode(&letter)?;
-    tx.set(builtin::CONSUMERS, key.into_bytes(), Some(row));
-    Ok(())
+    tx.set(builtin::CONSUMERS, key.into_bytes(), Some(row))
 }

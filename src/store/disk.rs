@@ -7,9 +7,10 @@
 use std::fs::File;
 use std::io;
 use std::ops::Bound;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
@@ -19,6 +20,13 @@ pub const EXIT_SYNC_FAILED: i32 = 74;
 
 /// What tests may do to a disk. In the program nothing is ever injected.
 pub trait Faults: Send + Sync {
+    /// Called before each read of so many bytes.
+    ///
+    /// # Errors
+    /// What the disk is to answer.
+    fn read(&self, _offset: u64, _len: usize) -> io::Result<()> {
+        Ok(())
+    }
     /// Called before each write of so many bytes.
     ///
     /// # Errors
@@ -45,6 +53,9 @@ pub trait Faults: Send + Sync {
         std::process::exit(EXIT_SYNC_FAILED);
     }
     /// Free bytes of the file system; the real figure by default.
+    ///
+    /// # Errors
+    /// When the folder cannot be looked at.
     fn free_space(&self, folder: &Path) -> io::Result<u64> {
         free_space(folder)
     }
@@ -55,13 +66,29 @@ pub struct NoFaults;
 
 impl Faults for NoFaults {}
 
-/// What a disk has done since it was opened.
+/// What a disk has done since the store was opened.
 #[derive(Default, Debug)]
 pub struct DiskCounters {
     /// Bytes written.
     pub written: AtomicU64,
     /// fsyncs.
     pub syncs: AtomicU64,
+    dead: AtomicBool,
+}
+
+impl DiskCounters {
+    /// Whether an fsync has failed. From then on nothing is written, whoever asks.
+    #[must_use]
+    pub fn sync_failed(&self) -> bool {
+        self.dead.load(Ordering::Acquire)
+    }
+
+    fn alive(&self) -> io::Result<()> {
+        if self.sync_failed() {
+            return Err(io::Error::other("an fsync failed before; nothing is written any more"));
+        }
+        Ok(())
+    }
 }
 
 pub(super) struct Disk {
@@ -82,13 +109,28 @@ impl Disk {
         faults: Arc<dyn Faults>,
         counters: Arc<DiskCounters>,
     ) -> Result<Self, redb::DatabaseError> {
-        let file =
-            File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut options = File::options();
+        options.read(true).write(true).mode(0o600);
+        let file = match options.clone().create_new(true).open(path) {
+            Ok(file) => {
+                // A file whose name is not on the disk is lost with everything in it.
+                sync_folder(path.parent().unwrap_or(Path::new("")))?;
+                file
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(path)?,
+            Err(error) => return Err(error.into()),
+        };
         // After a failed fsync the kernel may hold pages that are not on the disk: read anew.
         // ok: only advice, and the first start has no file to speak of.
         let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
         Ok(Self { file: FileBackend::new(file)?, faults, counters })
     }
+}
+
+/// Makes the names in a folder durable.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    File::open(folder)?.sync_all()
 }
 
 impl StorageBackend for Disk {
@@ -97,18 +139,22 @@ impl StorageBackend for Disk {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.faults.read(offset, out.len())?;
         self.file.read(offset, out)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
+        self.counters.alive()?;
         self.faults.set_len(len)?;
         self.file.set_len(len)
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        self.counters.alive()?;
         self.counters.syncs.fetch_add(1, Ordering::Relaxed);
         let done = self.faults.sync().and_then(|()| self.file.sync_data());
         if let Err(error) = &done {
+            self.counters.dead.store(true, Ordering::Release);
             tracing::error!(%error, "an fsync failed; ending now, the next start reads the disk anew");
             self.faults.sync_failed();
         }
@@ -116,6 +162,7 @@ impl StorageBackend for Disk {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.counters.alive()?;
         self.faults.write(offset, data.len())?;
         self.counters.written.fetch_add(data.len() as u64, Ordering::Relaxed);
         self.file.write(offset, data)
@@ -155,6 +202,7 @@ impl StorageBackend for Disk {
 /// # Errors
 /// When the folder cannot be looked at.
 pub fn free_space(folder: &Path) -> io::Result<u64> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let stat = rustix::fs::statvfs(folder)?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }

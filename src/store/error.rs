@@ -101,6 +101,14 @@ pub enum StoreError {
     /// The closure panicked.
     #[error("a write was given up because of a bug: {0}")]
     Panicked(String),
+    /// The file ends before entries that were acknowledged.
+    #[error("the file ends at entry {found}, though {known} was acknowledged; restore a backup")]
+    Lost {
+        /// Where it ends.
+        found: u64,
+        /// What was acknowledged.
+        known: u64,
+    },
     /// `seq` was asked for before anything worth an entry was written.
     #[error("this transaction has no number yet: it has written nothing that the feed keeps")]
     NoSeq,
@@ -140,6 +148,7 @@ impl Problem for StoreError {
             Self::Reaction { code, .. } => code,
             Self::TooDeep(_) => "reactions_too_deep",
             Self::Panicked(_) => "panicked",
+            Self::Lost { .. } => "entries_lost",
             Self::NoSeq => "no_seq",
             Self::UnknownTable(_) => "unknown_table",
             Self::Format { .. } => "format",
@@ -165,6 +174,7 @@ impl Problem for StoreError {
             | Self::LogRow { .. }
             | Self::TooDeep(_)
             | Self::Panicked(_)
+            | Self::Lost { .. }
             | Self::NoSeq
             | Self::UnknownTable(_)
             | Self::Format { .. } => ProblemKind::Internal,
@@ -175,4 +185,13 @@ impl Problem for StoreError {
 /// Any error of redb, as text: its types do not leave this module.
 pub(super) fn failed(error: impl std::fmt::Display) -> StoreError {
     StoreError::Failed(error.to_string())
+}
+
+/// What a panic said.
+pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a text".to_owned())
 }

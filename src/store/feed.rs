@@ -42,7 +42,8 @@ pub struct Change {
     pub key: Vec<u8>,
     /// What happened.
     pub op: Op,
-    /// The rev of the row before; 0 when it was new.
+    /// The rev of the row before. A row that comes back after a delete names the delete, so that
+    /// its history goes on; 0 when it was never there.
     pub before_rev: u64,
     /// Hash of the new row; zeros when it is gone.
     pub hash: Hash,
@@ -55,12 +56,14 @@ struct StoredEvent {
     bytes: Vec<u8>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct HeadBody {
+/// A head as it is stored, in front of its own hash. Generic over the list, so that writing needs
+/// no copy: a slice and a vector have the same bytes.
+#[derive(Serialize, Deserialize)]
+struct HeadBody<Changes> {
     at: i64,
     actor: Actor,
     cause: Cause,
-    changes: Vec<Change>,
+    changes: Changes,
     events: Vec<StoredEvent>,
     previous: Hash,
 }
@@ -110,10 +113,12 @@ impl std::str::FromStr for Cursor {
     type Err = DecodeError;
     fn from_str(text: &str) -> Result<Self, DecodeError> {
         let (incarnation, seq) = text.split_once('.').ok_or(DecodeError::Short)?;
-        Ok(Self {
+        let cursor = Self {
             incarnation: u64::from_str_radix(incarnation, 16).map_err(|_| DecodeError::Short)?,
             seq: seq.parse().map_err(|_| DecodeError::Short)?,
-        })
+        };
+        // One place has one spelling: no sign, no capitals, no zeros in front.
+        if cursor.to_string() == text { Ok(cursor) } else { Err(DecodeError::Short) }
     }
 }
 
@@ -139,26 +144,24 @@ pub(super) fn encode_head(entry: &mut Entry) -> Result<Vec<u8>, DecodeError> {
         let bytes = codec::encode(event)?;
         events.push(StoredEvent { kind: event.kind(), version: EVENT_VERSION, bytes });
     }
-    let body = codec::encode(&HeadBody {
+    let mut out = codec::encode(&HeadBody {
         at: entry.at,
         actor: entry.actor,
         cause: entry.cause,
-        changes: std::mem::take(&mut entry.changes),
+        changes: entry.changes.as_slice(),
         events,
         previous: entry.previous,
     })?;
     let mut hash = Sha256::new();
     hash.update(b"hq.head.1");
     hash.update(entry.previous);
-    hash.update(&body);
+    hash.update(&out);
     entry.hash = hash.finalize().into();
-    let mut out = body;
     out.extend_from_slice(&entry.hash);
-    entry.changes = decode_body(&out)?.0.changes;
     Ok(out)
 }
 
-fn decode_body(value: &[u8]) -> Result<(HeadBody, Hash), DecodeError> {
+fn decode_body(value: &[u8]) -> Result<(HeadBody<Vec<Change>>, Hash), DecodeError> {
     let (body, hash) = value.split_last_chunk::<32>().ok_or(DecodeError::Short)?;
     Ok((codec::decode(body)?, *hash))
 }
@@ -187,8 +190,19 @@ pub(super) fn decode_head(seq: u64, value: &[u8]) -> Result<Entry, DecodeError> 
     })
 }
 
-/// The last entry's number and hash.
-pub(super) fn last(read: &dyn Read) -> Result<(u64, Hash), StoreError> {
+/// Where the feed ends.
+#[derive(Clone, Copy)]
+pub(super) struct End {
+    /// The number of the last entry; 0 when there is none.
+    pub seq: u64,
+    /// Its hash.
+    pub hash: Hash,
+    /// When it was written, in milliseconds since 1970.
+    pub at: i64,
+}
+
+/// Where the feed ends.
+pub(super) fn last(read: &dyn Read) -> Result<End, StoreError> {
     let mut found = None;
     read.raw_scan(builtin::FEED, &Range::all().reverse(), &mut |key, value| {
         // Images sort behind their head, so walk back to the head.
@@ -200,17 +214,16 @@ pub(super) fn last(read: &dyn Read) -> Result<(u64, Hash), StoreError> {
             _ => ControlFlow::Continue(()),
         }
     })?;
-    match found {
-        Some((seq, value)) => Ok((seq, decode_head(seq, &value)?.hash)),
-        None => Ok((0, [0; 32])),
-    }
+    let Some((seq, value)) = found else { return Ok(End { seq: 0, hash: [0; 32], at: i64::MIN }) };
+    let entry = decode_head(seq, &value)?;
+    Ok(End { seq, hash: entry.hash, at: entry.at })
 }
 
 pub(super) fn split(key: &[u8]) -> Option<(u64, u16)> {
     super::key::decode::<(u64, u16)>(key)
 }
 
-/// Entries with a number in `(after, to]`, oldest first, at most `limit`.
+/// Entries with a number above `after`, oldest first, at most `limit`.
 ///
 /// # Errors
 /// When the disk fails or bytes cannot be read.
@@ -221,7 +234,7 @@ pub fn entries(
     limit: usize,
 ) -> Result<Vec<Entry>, StoreError> {
     let mut found: Vec<(u64, Vec<u8>)> = Vec::new();
-    let range = Range::between(KeyBuf::of(&(after + 1)), KeyBuf::of(&u64::MAX));
+    let range = Range::between(KeyBuf::of(&after.saturating_add(1)), KeyBuf::of(&u64::MAX));
     read.raw_scan(builtin::FEED, &range, &mut |key, value| {
         if let Some((seq, 0)) = split(key) {
             if found.len() >= limit {
@@ -274,28 +287,29 @@ pub fn newest(
 /// # Errors
 /// When the disk fails.
 pub fn before_image(read: &dyn Read, seq: u64, n: u16) -> Result<Option<Vec<u8>>, StoreError> {
-    read.raw_get(builtin::FEED, &head_key(seq, n + 1))
+    match n.checked_add(1) {
+        Some(part) => read.raw_get(builtin::FEED, &head_key(seq, part)),
+        None => Ok(None),
+    }
 }
 
 /// The roots of an entry's rows: from the row, or from its image when the row is gone.
 fn roots(read: &dyn Read, schema: &Schema, entry: &Entry) -> Result<Vec<Root>, StoreError> {
-    let mut out: Vec<Root> = Vec::new();
+    let mut found: Vec<Root> = Vec::new();
     for (n, change) in entry.changes.iter().enumerate() {
         let Some(ops) = schema.table(change.table).and_then(|t| t.ops.as_ref()) else { continue };
         let row = match read.raw_get(change.table, &change.key)? {
             Some(row) => Some(row),
-            None => before_image(read, entry.seq, u16::try_from(n).unwrap_or(u16::MAX - 1))?,
+            None => before_image(read, entry.seq, u16::try_from(n).unwrap_or(u16::MAX))?,
         };
-        push_root(&mut out, row.and_then(|row| (ops.root)(&row)), change);
+        let root = row.and_then(|row| (ops.root)(&row));
+        found.extend(root.filter(|root| !root.is(change.table, &change.key)));
     }
-    Ok(out)
+    Ok(distinct(found))
 }
 
-pub(super) fn push_root(out: &mut Vec<Root>, root: Option<Root>, change: &Change) {
-    if let Some(root) = root
-        && (root.table != change.table || root.key != change.key)
-        && !out.contains(&root)
-    {
-        out.push(root);
-    }
+pub(super) fn distinct(mut roots: Vec<Root>) -> Vec<Root> {
+    roots.sort_unstable();
+    roots.dedup();
+    roots
 }

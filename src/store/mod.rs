@@ -4,30 +4,35 @@
 //! changed something worth knowing appends one entry to the feed. Nothing outside this folder knows
 //! redb, and nothing outside `codec.rs` the record codec.
 
+mod apply;
 mod batch;
 pub mod blob;
 pub mod codec;
 pub mod consumer;
+mod delete;
 pub mod disk;
 mod error;
 pub mod feed;
 pub mod key;
+mod layer;
+mod once;
+mod open;
 pub mod read;
 pub mod record;
 pub mod schema;
 mod tx;
 mod writer;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex, RwLock};
+use parking_lot::{Mutex, RwLockReadGuard};
 use redb::Database;
-use tokio::sync::{Semaphore, broadcast, oneshot, watch};
+use tokio::sync::{broadcast, oneshot, watch};
 
 use crate::kernel::id::IdSource;
 use crate::kernel::{Actor, Cause, Clock};
@@ -40,25 +45,20 @@ pub use error::StoreError;
 pub use feed::{Change, Cursor, Entry, Op};
 pub use key::{Key, KeyBuf, Range};
 pub use read::{Hit, Read, ReadExt, cursor_key, key_cursor};
-pub use record::{Class, Count, Counts, Index, Keys, OnDelete, Record, Refs, Root, Table};
+pub use record::{
+    Class, Count, Counts, Index, Keys, OnDelete, Record, Reference, Refs, Root, Table,
+};
 pub use schema::{Kind, Schema};
 pub use tx::{ReactionError, Reactor, WriteTx};
 pub use writer::Lane;
 
-use feed::Hash;
-use schema::builtin;
-use writer::{Body, Job, Lanes, Writer};
+use open::Shared;
+use writer::{Body, Job, Writer};
 
 /// The format of the file. A newer program upgrades it, an older one refuses it.
 pub const FORMAT: u32 = 1;
 /// The number of the record layouts on the wire between hosts.
 pub const WIRE: u32 = 1;
-/// How many writes may wait.
-const QUEUE: usize = 1024;
-/// How long a caller waits for a place in the queue.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How many entries are kept in memory.
-const RECENT: usize = 1024;
 /// Free space that is always left, in bytes.
 const RESERVE: u64 = 256 * 1024 * 1024;
 
@@ -80,27 +80,28 @@ pub struct Options {
     pub faults: Arc<dyn Faults>,
 }
 
-struct Shared {
-    path: PathBuf,
-    folder: PathBuf,
-    cache: usize,
-    reserve: u64,
-    schema: Schema,
-    clock: Arc<dyn Clock>,
-    ids: Arc<dyn IdSource>,
-    reactor: Option<Arc<Reactor>>,
-    faults: Arc<dyn Faults>,
-    counters: Arc<DiskCounters>,
-    incarnation: AtomicU64,
-    db: RwLock<Option<Database>>,
-    lanes: Mutex<Lanes>,
-    wake: Condvar,
-    permits: Arc<Semaphore>,
-    head: watch::Sender<u64>,
-    live: broadcast::Sender<Arc<Entry>>,
-    recent: Mutex<VecDeque<Arc<Entry>>>,
-    snapshots: Mutex<BTreeMap<u64, Instant>>,
-    next_snapshot: AtomicU64,
+/// What bounds a store. The program uses the defaults.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many writes may wait in a lane.
+    pub queue: usize,
+    /// How long a caller waits for a place in the queue.
+    pub patience: Duration,
+    /// How many entries are kept in memory.
+    pub recent: usize,
+    /// Quiet time before the commit that makes a later recovery cheap.
+    pub quiet: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            queue: 1024,
+            patience: Duration::from_secs(5),
+            recent: 1024,
+            quiet: Duration::from_secs(1),
+        }
+    }
 }
 
 /// One open store. Cheap to clone; closed when the last clone goes.
@@ -116,17 +117,29 @@ struct Closer {
     id: ThreadId,
 }
 
-impl Drop for Closer {
-    fn drop(&mut self) {
+impl Closer {
+    /// Lets the writer finish what is queued and waits for it.
+    fn close(&self) {
         self.shared.lanes.lock().closed = true;
         self.shared.wake.notify_all();
-        if let Some(thread) = self.thread.lock().take()
-            && std::thread::current().id() != self.id
+        if std::thread::current().id() != self.id
+            && let Some(thread) = self.thread.lock().take()
         {
             // ok: a panic of the writer thread was logged where it happened.
             let _ = thread.join();
         }
     }
+}
+
+impl Drop for Closer {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+thread_local! {
+    /// Snapshots that this thread holds.
+    static READING: Cell<usize> = const { Cell::new(0) };
 }
 
 impl Store {
@@ -135,40 +148,28 @@ impl Store {
     /// # Errors
     /// When the file cannot be opened or was written by a newer program.
     pub fn open(options: Options) -> Result<Self, StoreError> {
-        let folder = options.path.parent().map(PathBuf::from).unwrap_or_default();
-        let shared = Arc::new(Shared {
-            folder,
-            path: options.path,
-            cache: options.cache,
-            reserve: RESERVE,
-            schema: options.schema,
-            clock: options.clock,
-            ids: options.ids,
-            reactor: options.reactor,
-            faults: options.faults,
-            counters: Arc::default(),
-            incarnation: AtomicU64::new(0),
-            db: RwLock::new(None),
-            lanes: Mutex::default(),
-            wake: Condvar::new(),
-            permits: Arc::new(Semaphore::new(QUEUE)),
-            head: watch::Sender::new(0),
-            live: broadcast::Sender::new(RECENT),
-            recent: Mutex::new(VecDeque::with_capacity(16)),
-            snapshots: Mutex::default(),
-            next_snapshot: AtomicU64::new(0),
-        });
-        let (db, seq, hash) = shared.open_database()?;
-        *shared.db.write() = Some(db);
-        shared.head.send_replace(seq);
+        Self::open_with(options, Limits::default())
+    }
+
+    /// As `open`, with other limits.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn open_with(options: Options, limits: Limits) -> Result<Self, StoreError> {
+        let shared = Arc::new(Shared::new(options, limits));
+        let end = shared.open()?;
         let now = shared.clock.now();
+        // Time does not go back across a restart either, unless the last entry lies so far ahead
+        // that the clock was wrong then.
+        let last = crate::kernel::time::from_ms(end.at);
+        let near = end.at.saturating_sub(now.as_millisecond()) <= 60 * 60 * 1000;
         let writer = Writer {
             shared: Arc::clone(&shared),
-            seq,
-            hash,
-            now,
+            end,
+            now: if near { now.max(last) } else { now },
             space_checked: None,
             settled: true,
+            open: true,
         };
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
@@ -177,6 +178,13 @@ impl Store {
         let id = thread.thread().id();
         let closer = Closer { shared: Arc::clone(&shared), thread: Mutex::new(Some(thread)), id };
         Ok(Self { shared, closer: Arc::new(closer) })
+    }
+
+    /// Finishes what is queued and closes the file. Whoever still holds a clone is refused then.
+    /// The last clone that goes does this by itself.
+    pub fn close(&self) {
+        self.closer.close();
+        *self.shared.db.write() = None;
     }
 
     /// Runs a transaction in the first lane and answers when it is on disk.
@@ -213,8 +221,8 @@ impl Store {
     {
         let (body, result) = box_body(body);
         let reply = self.queue(lane, actor, cause, body).await?;
-        reply.await.map_err(|_| StoreError::Closed)??;
-        result.lock().take().unwrap_or_else(|| Err(StoreError::Closed.into()))
+        reply.await.unwrap_or_else(|_| Err(unanswered()))?;
+        result.lock().take().unwrap_or_else(|| Err(unanswered().into()))
     }
 
     /// As `write`, for threads outside the async runtime.
@@ -235,16 +243,18 @@ impl Store {
         self.refuse_nested()?;
         let start = Instant::now();
         let permit = loop {
-            match Arc::clone(&self.shared.permits).try_acquire_owned() {
+            match Arc::clone(self.shared.places(Lane::First)).try_acquire_owned() {
                 Ok(permit) => break permit,
-                Err(_) if start.elapsed() > PATIENCE => return Err(StoreError::Busy.into()),
+                Err(_) if start.elapsed() > self.shared.limits.patience => {
+                    return Err(StoreError::Busy.into());
+                }
                 Err(_) => std::thread::sleep(Duration::from_millis(1)),
             }
         };
         let (reply, answer) = oneshot::channel();
         self.push(Lane::First, Job { actor, cause, body, reply, permit })?;
-        answer.blocking_recv().map_err(|_| StoreError::Closed)??;
-        result.lock().take().unwrap_or_else(|| Err(StoreError::Closed.into()))
+        answer.blocking_recv().unwrap_or_else(|_| Err(unanswered()))?;
+        result.lock().take().unwrap_or_else(|| Err(unanswered().into()))
     }
 
     async fn queue(
@@ -255,8 +265,8 @@ impl Store {
         body: Body,
     ) -> Result<oneshot::Receiver<Result<(), StoreError>>, StoreError> {
         self.refuse_nested()?;
-        let permit = Arc::clone(&self.shared.permits).acquire_owned();
-        let permit = tokio::time::timeout(PATIENCE, permit)
+        let permit = Arc::clone(self.shared.places(lane)).acquire_owned();
+        let permit = tokio::time::timeout(self.shared.limits.patience, permit)
             .await
             .map_err(|_| StoreError::Busy)?
             .map_err(|_| StoreError::Closed)?;
@@ -296,13 +306,37 @@ impl Store {
     ) -> Result<T, E> {
         self.refuse_nested()?;
         let shared = &self.shared;
-        let db = shared.db.read_recursive();
+        let db = self.hold();
         let Some(open) = &*db else {
-            return Err(StoreError::Failed("the file is not open".to_owned()).into());
+            let closed = shared.lanes.lock().closed;
+            let why = || StoreError::Failed("the file is being opened anew".to_owned());
+            return Err(if closed { StoreError::Closed } else { why() }.into());
         };
-        let snap = Snap::new(open, &shared.schema)?;
+        let snap = match Snap::new(open, &shared.schema) {
+            Ok(snap) => snap,
+            Err(error) => {
+                self.ask_to_reopen();
+                return Err(error.into());
+            }
+        };
         let _age = SnapshotAge::new(shared);
-        body(&snap)
+        let result = body(&snap);
+        if snap.broken() {
+            self.ask_to_reopen();
+        }
+        result
+    }
+
+    /// Keeps the file open. A thread that reads inside a read must not queue behind the writer,
+    /// which waits for that thread; everyone else does, so that the writer has its turn.
+    fn hold(&self) -> RwLockReadGuard<'_, Option<Database>> {
+        if READING.get() > 0 { self.shared.db.read_recursive() } else { self.shared.db.read() }
+    }
+
+    /// After a failed read redb refuses everything: the writer is to open the file anew.
+    fn ask_to_reopen(&self) {
+        self.shared.lanes.lock().broken = true;
+        self.shared.wake.notify_one();
     }
 
     /// Where the feed ends.
@@ -335,12 +369,11 @@ impl Store {
     /// # Errors
     /// When the disk fails.
     pub fn entries_after(&self, seq: u64, limit: usize) -> Result<Vec<Arc<Entry>>, StoreError> {
-        {
-            let recent = self.shared.recent.lock();
-            if recent.front().is_some_and(|first| first.seq <= seq + 1) {
-                let from = recent.partition_point(|entry| entry.seq <= seq);
-                return Ok(recent.iter().skip(from).take(limit).cloned().collect());
-            }
+        if let Some(entries) = self.shared.recent.lock().after(seq, limit) {
+            return Ok(entries);
+        }
+        if seq >= *self.shared.head.borrow() {
+            return Ok(Vec::new());
         }
         self.read(|snap| {
             let entries = feed::entries(snap, &self.shared.schema, seq, limit)?;
@@ -389,6 +422,12 @@ where
     (boxed, result)
 }
 
+/// The writer fell before it could answer: it panicked in the middle of a batch.
+fn unanswered() -> StoreError {
+    StoreError::Unknown("the writer gave up in the middle".to_owned())
+}
+
+/// Counts a snapshot as long as it is read.
 struct SnapshotAge<'s> {
     shared: &'s Shared,
     number: u64,
@@ -398,83 +437,14 @@ impl<'s> SnapshotAge<'s> {
     fn new(shared: &'s Shared) -> Self {
         let number = shared.next_snapshot.fetch_add(1, Ordering::Relaxed);
         shared.snapshots.lock().insert(number, Instant::now());
+        READING.set(READING.get() + 1);
         Self { shared, number }
     }
 }
 
 impl Drop for SnapshotAge<'_> {
     fn drop(&mut self) {
+        READING.set(READING.get() - 1);
         self.shared.snapshots.lock().remove(&self.number);
-    }
-}
-
-impl Shared {
-    /// Opens the file, makes missing tables, checks the format; answers where the feed ends.
-    fn open_database(&self) -> Result<(Database, u64, Hash), StoreError> {
-        let disk =
-            disk::Disk::open(&self.path, Arc::clone(&self.faults), Arc::clone(&self.counters))
-                .map_err(error::failed)?;
-        let db = Database::builder()
-            .set_cache_size(self.cache)
-            .create_with_backend(disk)
-            .map_err(error::failed)?;
-        let incarnation = self.prepare(&db)?;
-        self.incarnation.store(incarnation, Ordering::Relaxed);
-        let (seq, hash) = writer::last_entry(&db, self)?;
-        Ok((db, seq, hash))
-    }
-
-    fn prepare(&self, db: &Database) -> Result<u64, StoreError> {
-        let txn = db.begin_write().map_err(error::failed)?;
-        batch::create_tables(&txn, &self.schema).map_err(error::failed)?;
-        let incarnation;
-        {
-            let mut batch = batch::Batch::new(&txn, &self.schema);
-            if let Some(found) = batch.raw_get(builtin::META, b"format")? {
-                let found: u32 = codec::decode(&found)?;
-                if found != FORMAT {
-                    return Err(StoreError::Format { found, known: FORMAT });
-                }
-            } else {
-                batch.set(builtin::META, b"format", Some(&codec::encode(&FORMAT)?))?;
-                batch.set(builtin::META, b"wire", Some(&codec::encode(&WIRE)?))?;
-            }
-            incarnation = match batch.raw_get(builtin::META, b"incarnation")? {
-                Some(found) => codec::decode(&found)?,
-                None => {
-                    let mut bytes = [0; 8];
-                    getrandom::fill(&mut bytes).map_err(error::failed)?;
-                    let fresh = u64::from_be_bytes(bytes);
-                    let row = codec::encode(&fresh)?;
-                    batch.set(builtin::META, b"incarnation", Some(&row))?;
-                    fresh
-                }
-            };
-        }
-        txn.commit().map_err(error::failed)?;
-        Ok(incarnation)
-    }
-
-    /// Hands committed entries to readers.
-    fn publish(&self, entries: Vec<Entry>) {
-        let Some(last) = entries.last().map(|entry| entry.seq) else { return };
-        let entries: Vec<Arc<Entry>> = entries.into_iter().map(Arc::new).collect();
-        {
-            let mut recent = self.recent.lock();
-            recent.extend(entries.iter().cloned());
-            let over = recent.len().saturating_sub(RECENT);
-            recent.drain(..over);
-        }
-        self.head.send_replace(last);
-        for entry in entries {
-            // ok: nobody listens.
-            let _ = self.live.send(entry);
-        }
-    }
-
-    /// After a reopen that found more or fewer entries than were known.
-    fn catch_up(&self, seq: u64) {
-        self.recent.lock().clear();
-        self.head.send_replace(seq);
     }
 }

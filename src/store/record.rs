@@ -38,12 +38,14 @@ impl Index {
     /// An index in which many records may share a key.
     #[must_use]
     pub const fn multi(number: u16, name: &'static str) -> Self {
+        assert!(number > 15, "table numbers 1 to 15 belong to the store");
         Self { number, name, unique: false }
     }
 
     /// An index in which a key stands for one record.
     #[must_use]
     pub const fn unique(number: u16, name: &'static str) -> Self {
+        assert!(number > 15, "table numbers 1 to 15 belong to the store");
         Self { number, name, unique: true }
     }
 }
@@ -61,6 +63,7 @@ impl Count {
     /// Declares a table of sums.
     #[must_use]
     pub const fn new(number: u16, name: &'static str) -> Self {
+        assert!(number > 15, "table numbers 1 to 15 belong to the store");
         Self { number, name }
     }
 }
@@ -85,31 +88,20 @@ pub enum Class {
 impl Class {
     /// Whether a change of such a row stands in the feed.
     #[must_use]
-    pub fn in_feed(self) -> bool {
+    pub const fn in_feed(self) -> bool {
         !matches!(self, Self::Local | Self::Derived)
     }
 }
 
 /// What happens to a row when the record it refers to is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum OnDelete {
     /// It goes too.
-    Cascade = 0,
+    Cascade,
     /// The reference is cleared (`Record::clear`).
-    Clear = 1,
-    /// The delete is refused.
-    Refuse = 2,
-}
-
-impl OnDelete {
-    pub(super) fn from_byte(byte: u8) -> Self {
-        match byte {
-            0 => Self::Cascade,
-            1 => Self::Clear,
-            _ => Self::Refuse,
-        }
-    }
+    Clear,
+    /// The delete is refused, unless the row goes too for another reason.
+    Refuse,
 }
 
 /// The aggregate that a record belongs to: a table and a key in it.
@@ -126,6 +118,12 @@ impl Root {
     #[must_use]
     pub fn of<R: Record>(id: R::Id) -> Self {
         Self { table: R::TABLE.number, key: KeyBuf::of(&id).into_bytes() }
+    }
+
+    /// Whether it is this row.
+    #[must_use]
+    pub fn is(&self, table: u16, key: &[u8]) -> bool {
+        self.table == table && self.key == key
     }
 }
 
@@ -144,11 +142,24 @@ impl Keys {
 
 /// A reference found in a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Reference {
-    pub table: u16,
-    pub key: Vec<u8>,
+pub struct Reference {
+    /// The target.
+    pub target: Root,
+    /// The number of the field that holds it.
     pub field: u8,
+    /// What happens when the target is deleted.
     pub on_delete: OnDelete,
+}
+
+impl Reference {
+    /// The key in the store's table of references when this stands in that row: target first, so
+    /// that it can be followed backwards.
+    #[must_use]
+    pub fn row_key(&self, source_table: u16, source_key: &[u8]) -> Vec<u8> {
+        let mut key = KeyBuf::of(&self.target.table);
+        key.raw(&self.target.key).part(source_table).u8(self.field).raw(source_key);
+        key.into_bytes()
+    }
 }
 
 /// Collects the references of a record.
@@ -159,8 +170,7 @@ impl Refs {
     /// Field number `field` (never reused) refers to a record of type `R`.
     pub fn to<R: Record>(&mut self, field: u8, id: Option<R::Id>, on_delete: OnDelete) {
         if let Some(id) = id {
-            let Root { table, key } = Root::of::<R>(id);
-            self.0.push(Reference { table, key, field, on_delete });
+            self.0.push(Reference { target: Root::of::<R>(id), field, on_delete });
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::codec::{self, DecodeError};
 use super::error::StoreError;
 use super::key::{self, KeyBuf};
-use super::record::{self, Class, Count, Counts, Index, Keys, Record, Refs, Root};
+use super::record::{self, Class, Count, Counts, Index, Keys, Record, Reference, Refs, Root};
 use super::tx::WriteTx;
 
 /// The store's own tables.
@@ -37,10 +37,12 @@ pub enum Kind {
     Builtin,
 }
 
+/// Clears references of the row with this key.
+type Clear = fn(&mut WriteTx<'_>, &[u8], &[Reference]) -> Result<(), StoreError>;
+
 /// What the store can do with a row by its table number alone.
 pub struct Ops {
-    pub(super) delete: fn(&mut WriteTx<'_>, &[u8]) -> Result<(), StoreError>,
-    pub(super) clear: fn(&mut WriteTx<'_>, &[u8], u8) -> Result<(), StoreError>,
+    pub(super) clear: Clear,
     pub(super) root: fn(&[u8]) -> Option<Root>,
     /// The stored bytes of the sample.
     pub sample: fn() -> Result<Vec<u8>, DecodeError>,
@@ -59,13 +61,13 @@ pub struct Ops {
 pub struct Derived {
     /// Index rows: table, key, value.
     pub index: Vec<(Index, Vec<u8>, Vec<u8>)>,
-    pub(super) refs: Vec<record::Reference>,
+    /// References to other records.
+    pub refs: Vec<Reference>,
     /// Sums: table, key, amount.
     pub counts: Vec<(Count, Vec<u8>, i64)>,
 }
 
-pub(super) fn derive<R: Record>(record: &R) -> Derived {
-    let own = KeyBuf::of(&record.id()).into_bytes();
+pub(super) fn derive<R: Record>(record: &R, own: &[u8]) -> Derived {
     let (mut keys, mut refs, mut counts) = (Keys::default(), Refs::default(), Counts::default());
     record.index(&mut keys);
     record.refs(&mut refs);
@@ -75,9 +77,9 @@ pub(super) fn derive<R: Record>(record: &R) -> Derived {
         .into_iter()
         .map(|(index, mut key)| {
             if !index.unique {
-                key.raw(&own);
+                key.raw(own);
             }
-            (index, key.into_bytes(), own.clone())
+            (index, key.into_bytes(), own.to_vec())
         })
         .collect();
     let counts = counts.0.into_iter().map(|(c, n, k)| (c, k.into_bytes(), n)).collect();
@@ -95,6 +97,22 @@ pub struct TableInfo {
     /// For rows of a record.
     pub ops: Option<Ops>,
     pub(super) redb_name: String,
+}
+
+impl TableInfo {
+    /// What the feed keeps of its rows, if they are records.
+    #[must_use]
+    pub fn class(&self) -> Option<Class> {
+        match self.kind {
+            Kind::Record(class) => Some(class),
+            Kind::Index | Kind::Count | Kind::Builtin => None,
+        }
+    }
+
+    /// What the store can do with its rows.
+    pub(super) fn ops(&self) -> Result<&Ops, StoreError> {
+        self.ops.as_ref().ok_or(StoreError::UnknownTable(self.number))
+    }
 }
 
 /// All tables of a store.
@@ -137,17 +155,16 @@ impl Schema {
     pub fn with<R: Record>(mut self) -> Self {
         assert!(R::INDEXES.len() <= 4, "{} has more than four indexes", R::TABLE.name);
         let ops = Ops {
-            delete: |tx, bytes| match key::decode::<R::Id>(bytes) {
-                Some(id) => tx.delete::<R>(id).map(|_| ()),
-                None => Err(DecodeError::Short.into()),
-            },
-            clear: |tx, bytes, field| {
+            clear: |tx, bytes, gone| {
                 let id = key::decode::<R::Id>(bytes).ok_or(DecodeError::Short)?;
-                tx.clear_reference::<R>(id, field)
+                tx.clear_references::<R>(id, gone)
             },
             root: |value| record::read::<R>(value).ok().map(|(r, _)| r.root()),
-            sample: || Ok(codec::wrap(R::VERSION, 0, &codec::encode(&R::sample())?)),
-            derive: |value| record::read::<R>(value).map(|(r, _)| derive(&r)),
+            sample: || codec::encode_row(R::VERSION, 0, &R::sample()),
+            derive: |value| {
+                let (record, _) = record::read::<R>(value)?;
+                Ok(derive(&record, KeyBuf::of(&record.id()).bytes()))
+            },
             json: |value| {
                 let (record, _) = record::read::<R>(value)?;
                 serde_json::to_value(&record).map_err(|_| DecodeError::Short)
@@ -199,10 +216,7 @@ impl Schema {
     }
 
     pub(super) fn class(&self, number: u16) -> Option<Class> {
-        match self.table(number)?.kind {
-            Kind::Record(class) => Some(class),
-            _ => None,
-        }
+        self.table(number)?.class()
     }
 }
 

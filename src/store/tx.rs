@@ -3,35 +3,30 @@
 //! A stack of layers; the top one is written. An error or a panic drops the caller's layers and the
 //! batch never sees them. `attempt` is a layer of its own.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-
-use serde::{Serialize, de::DeserializeOwned};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::kernel::id::IdSource;
 use crate::kernel::{Actor, Cause, Event, Problem, ProblemKind, Timestamp, TypedId};
 
 use super::codec;
-use super::error::StoreError;
+use super::error::{StoreError, panic_text};
 use super::key::{KeyBuf, Range};
-use super::read::{Read, ReadExt, Visit, read_sum};
-use super::record::{Class, OnDelete, Record, Reference};
-use super::schema::{Derived, Schema, builtin, derive};
+use super::layer::{Laid, Layer};
+use super::read::{Read, Visit, read_sum};
+use super::record::{Class, Record, Root};
+use super::schema::{Derived, Schema, TableInfo, builtin, derive};
 
 /// How deep reactions may cause reactions.
 const MAX_DEPTH: u8 = 8;
 /// How many events one transaction may emit.
 const MAX_EVENTS: usize = 5_000;
-/// How many rows one transaction may change.
-const MAX_CHANGES: usize = 10_000;
-/// How many rows a delete inside a request may touch.
-const MAX_DELETE: usize = 2_000;
+/// How many records one transaction may change.
+pub(super) const MAX_CHANGES: usize = 10_000;
 /// The largest record in bytes.
 const MAX_RECORD: usize = 256 * 1024;
-/// The largest kept answer of `once`.
-const MAX_ANSWER: usize = 64 * 1024;
-
-type Layer = BTreeMap<(u16, Vec<u8>), Option<Vec<u8>>>;
 
 /// Why a reaction refused.
 pub struct ReactionError {
@@ -67,6 +62,8 @@ pub(super) struct Context<'b> {
 pub(super) struct WriteSet {
     pub rows: Layer,
     pub events: Vec<Event>,
+    /// Whether somebody was told the number that its entry will have.
+    pub numbered: bool,
 }
 
 /// A transaction.
@@ -76,6 +73,7 @@ pub struct WriteTx<'b> {
     layers: Vec<Layer>,
     events: Vec<Emitted>,
     depth: u8,
+    numbered: Cell<bool>,
 }
 
 struct Emitted {
@@ -84,16 +82,27 @@ struct Emitted {
     handled: bool,
 }
 
+/// A row that is about to be laid over the batch.
+struct Fresh {
+    key: Vec<u8>,
+    value: Vec<u8>,
+    root: Root,
+    derived: Derived,
+}
+
 impl<'b> WriteTx<'b> {
     pub(super) fn new(base: &'b dyn Read, context: Context<'b>) -> Self {
-        Self { base, context, layers: vec![Layer::new()], events: Vec::new(), depth: 0 }
+        let layers = vec![Layer::default()];
+        Self { base, context, layers, events: Vec::new(), depth: 0, numbered: Cell::new(false) }
     }
 
     /// Runs the reactions that are due and gives what is to be written.
     pub(super) fn finish(mut self) -> Result<WriteSet, StoreError> {
         self.react(0)?;
+        self.check_size()?;
         let rows = self.layers.swap_remove(0);
-        Ok(WriteSet { rows, events: self.events.into_iter().map(|e| e.event).collect() })
+        let events = self.events.into_iter().map(|emitted| emitted.event).collect();
+        Ok(WriteSet { rows, events, numbered: self.numbered.get() })
     }
 
     /// Who does this.
@@ -119,11 +128,12 @@ impl<'b> WriteTx<'b> {
     /// # Errors
     /// When nothing that the feed keeps was written yet.
     pub fn seq(&self) -> Result<u64, StoreError> {
-        let in_feed = |(table, _): &(u16, Vec<u8>)| {
-            self.context.schema.class(*table).is_some_and(Class::in_feed)
-        };
-        let any = !self.events.is_empty() || self.layers.iter().any(|l| l.keys().any(in_feed));
-        if any { Ok(self.context.seq) } else { Err(StoreError::NoSeq) }
+        let in_feed = |table| self.context.schema.class(table).is_some_and(Class::in_feed);
+        if self.events.is_empty() && self.layers.iter().all(|layer| layer.count(in_feed) == 0) {
+            return Err(StoreError::NoSeq);
+        }
+        self.numbered.set(true);
+        Ok(self.context.seq)
     }
 
     /// A new id.
@@ -137,108 +147,82 @@ impl<'b> WriteTx<'b> {
         self.events.push(Emitted { event, depth: self.depth, handled: false });
     }
 
-    /// Writes a record: new, or in place of the one with its id.
+    /// Writes a record: new, or in place of the one with its id. The same bytes are no change.
     ///
     /// # Errors
     /// When a unique key is taken, a reference leads nowhere, the record is too large or a log
     /// row would change.
     pub fn put<R: Record>(&mut self, record: &R) -> Result<(), StoreError> {
-        let own = KeyBuf::of(&record.id()).into_bytes();
-        let body = codec::encode(record)?;
-        if body.len() > MAX_RECORD {
-            let (table, size) = (R::TABLE.name, body.len());
-            return Err(StoreError::TooLarge { table, size, limit: MAX_RECORD });
-        }
+        let key = KeyBuf::of(&record.id()).into_bytes();
         let rev = if R::CLASS.in_feed() { self.context.seq } else { 0 };
-        let value = codec::wrap(R::VERSION, rev, &body);
-        let before = self.raw_get(R::TABLE.number, &own)?;
+        let value = codec::encode_row(R::VERSION, rev, record)?;
+        let before = self.raw_get(R::TABLE.number, &key)?;
         if before.as_deref().is_some_and(|old| !codec::differ(old, &value)) {
             return Ok(());
         }
-        if before.is_some() && R::CLASS == Class::Log {
-            return Err(StoreError::LogRow { table: R::TABLE.name });
+        let derived = derive(record, &key);
+        self.put_row(R::TABLE.number, before, Fresh { root: record.root(), key, value, derived })
+    }
+
+    /// The part of `put` that needs no type.
+    fn put_row(
+        &mut self,
+        table: u16,
+        before: Option<Vec<u8>>,
+        fresh: Fresh,
+    ) -> Result<(), StoreError> {
+        let info = self.info(table)?;
+        let ops = info.ops()?;
+        let size = fresh.value.len() - codec::HEADER;
+        if size > MAX_RECORD {
+            return Err(StoreError::TooLarge { table: info.name, size, limit: MAX_RECORD });
         }
-        let old = match &before {
-            Some(old) => derive(&super::record::read::<R>(old)?.0),
-            None => Derived::default(),
-        };
-        self.move_derived(R::TABLE.number, &own, old, derive(record))?;
-        self.set(R::TABLE.number, own, Some(value));
+        if before.is_some() && info.class() == Some(Class::Log) {
+            return Err(StoreError::LogRow { table: info.name });
+        }
+        let old = before.map_or_else(|| Ok(Derived::default()), |old| (ops.derive)(&old))?;
+        self.move_derived(table, &fresh.key, old, fresh.derived)?;
+        let root = Some(fresh.root).filter(|root| !root.is(table, &fresh.key));
+        self.lay(table, fresh.key, Laid { value: Some(fresh.value), root });
         Ok(())
     }
 
-    /// Writes a record only if it still has this rev.
+    /// Writes a record only if it still has this rev. Not for `Local` and `Derived` records, which
+    /// have none: that is refused when the program is compiled.
     ///
     /// # Errors
     /// `Stale` when it has another, else as `put`.
     pub fn put_if<R: Record>(&mut self, record: &R, rev: u64) -> Result<(), StoreError> {
-        let now = self.get_rev::<R>(record.id())?.map(|(_, rev)| rev);
-        if !R::CLASS.in_feed() || now != Some(rev) {
+        const { assert!(R::CLASS.in_feed(), "a record that the feed does not keep has no rev") };
+        let key = KeyBuf::of(&record.id());
+        let now = self.raw_get(R::TABLE.number, key.bytes())?;
+        let now = now.map(|row| codec::unwrap(&row).map(|(_, rev, _)| rev)).transpose()?;
+        if now != Some(rev) {
             return Err(StoreError::Stale);
         }
         self.put(record)
     }
 
-    /// Deletes a record and does to those that refer to it what they declared. Says whether it
-    /// was there.
-    ///
-    /// # Errors
-    /// When something that refers to it refuses, or too many rows would be touched.
-    pub fn delete<R: Record>(&mut self, id: R::Id) -> Result<bool, StoreError> {
-        let own = KeyBuf::of(&id).into_bytes();
-        let Some(old) = self.raw_get(R::TABLE.number, &own)? else { return Ok(false) };
-        if R::CLASS == Class::Log && self.context.cause != Cause::Retention {
-            return Err(StoreError::LogRow { table: R::TABLE.name });
-        }
-        let old = derive(&super::record::read::<R>(&old)?.0);
-        // Gone first: a cycle of references must end.
-        self.move_derived(R::TABLE.number, &own, old, Derived::default())?;
-        self.set(R::TABLE.number, own.clone(), None);
-        self.follow_references(R::TABLE.number, &own)?;
-        Ok(true)
-    }
-
-    fn follow_references(&mut self, table: u16, own: &[u8]) -> Result<(), StoreError> {
-        let mut prefix = KeyBuf::of(&table);
-        prefix.raw(own);
-        let start = prefix.bytes().len();
-        let mut found: Vec<(Vec<u8>, u8)> = Vec::new();
-        self.raw_scan(builtin::REFS, &Range::prefix(prefix), &mut |key, value| {
-            found.push((key[start..].to_vec(), value.first().copied().unwrap_or(2)));
-            super::read::stop_at(found.len() > MAX_DELETE)
-        })?;
-        let touched = self.layers.iter().map(BTreeMap::len).sum::<usize>() / 2 + found.len();
-        if found.len() > MAX_DELETE || touched > MAX_CHANGES {
-            return Err(StoreError::TooMany { count: found.len(), limit: MAX_DELETE });
-        }
-        for (source, mode) in found {
-            let Some((table, rest)) = super::read::split_key::<u16>(&source) else { continue };
-            let Some((field, key)) = super::read::split_key::<u8>(rest) else { continue };
-            let schema = self.context.schema;
-            let info = schema.table(table).ok_or(StoreError::UnknownTable(table))?;
-            let ops = info.ops.as_ref().ok_or(StoreError::UnknownTable(table))?;
-            match OnDelete::from_byte(mode) {
-                OnDelete::Cascade => (ops.delete)(self, key)?,
-                OnDelete::Clear => (ops.clear)(self, key, field)?,
-                OnDelete::Refuse => return Err(StoreError::Referenced { table: info.name }),
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn clear_reference<R: Record>(
+    /// Takes a row and all that the store keeps beside it away.
+    pub(super) fn remove_row(
         &mut self,
-        id: R::Id,
-        field: u8,
+        table: u16,
+        key: Vec<u8>,
+        row: &[u8],
+        derived: Derived,
     ) -> Result<(), StoreError> {
-        if let Some(mut record) = self.get::<R>(id)? {
-            record.clear(field);
-            self.put(&record)?;
-        }
+        let root = (self.info(table)?.ops()?.root)(row).filter(|root| !root.is(table, &key));
+        self.move_derived(table, &key, derived, Derived::default())?;
+        self.lay(table, key, Laid { value: None, root });
         Ok(())
     }
 
-    /// Moves index rows, references and sums from what they were to what they are.
+    pub(super) fn info(&self, table: u16) -> Result<&'b TableInfo, StoreError> {
+        self.context.schema.table(table).ok_or(StoreError::UnknownTable(table))
+    }
+
+    /// Moves index rows, references and sums from what they were to what they are. Either all of
+    /// them or, with an error, none: a caller may go on after a refused `put`.
     fn move_derived(
         &mut self,
         table: u16,
@@ -246,49 +230,77 @@ impl<'b> WriteTx<'b> {
         old: Derived,
         new: Derived,
     ) -> Result<(), StoreError> {
+        self.check_derived(table, own, &old, &new)?;
         for (index, key, _) in old.index.iter().filter(|row| !new.index.contains(row)) {
-            self.set(index.number, key.clone(), None);
+            self.set(index.number, key.clone(), None)?;
         }
-        for (index, key, value) in new.index.into_iter().filter(|row| !old.index.contains(row)) {
-            if index.unique && self.raw_get(index.number, &key)?.is_some_and(|v| v != value) {
-                return Err(StoreError::Taken { index: index.name });
-            }
-            self.set(index.number, key, Some(value));
-        }
-        let at = |r: &Reference| {
-            let mut key = KeyBuf::of(&r.table);
-            key.raw(&r.key).part(table).u8(r.field).raw(own);
-            key.into_bytes()
-        };
         for gone in old.refs.iter().filter(|r| !new.refs.contains(r)) {
-            self.set(builtin::REFS, at(gone), None);
+            self.set(builtin::REFS, gone.row_key(table, own), None)?;
         }
         for fresh in new.refs.iter().filter(|r| !old.refs.contains(r)) {
-            if (fresh.table != table || fresh.key != own)
-                && self.raw_get(fresh.table, &fresh.key)?.is_none()
-            {
-                let name = self.context.schema.table(fresh.table).map_or("record", |t| t.name);
-                return Err(StoreError::MissingTarget { table: name });
-            }
-            self.set(builtin::REFS, at(fresh), Some(vec![fresh.on_delete as u8]));
+            self.set(builtin::REFS, fresh.row_key(table, own), Some(Vec::new()))?;
+        }
+        for (index, key, value) in new.index.into_iter().filter(|row| !old.index.contains(row)) {
+            self.set(index.number, key, Some(value))?;
         }
         let mut sums: BTreeMap<(u16, Vec<u8>), i64> = BTreeMap::new();
         for (count, key, n) in new.counts {
-            *sums.entry((count.number, key)).or_default() += n;
+            let sum = sums.entry((count.number, key)).or_default();
+            *sum = sum.wrapping_add(n);
         }
         for (count, key, n) in old.counts {
-            *sums.entry((count.number, key)).or_default() -= n;
+            let sum = sums.entry((count.number, key)).or_default();
+            *sum = sum.wrapping_sub(n);
         }
         for ((table, key), n) in sums.into_iter().filter(|(_, n)| *n != 0) {
-            let sum = self.raw_get(table, &key)?.map_or(0, |v| read_sum(&v)) + n;
-            self.set(table, key, (sum != 0).then(|| sum.to_be_bytes().to_vec()));
+            // Wrapping: the sum of all rows is then the same in whatever order they came.
+            let sum = self.raw_get(table, &key)?.map_or(0, |v| read_sum(&v)).wrapping_add(n);
+            self.set(table, key, (sum != 0).then(|| sum.to_be_bytes().to_vec()))?;
         }
         Ok(())
     }
 
-    pub(super) fn set(&mut self, table: u16, key: Vec<u8>, value: Option<Vec<u8>>) {
+    /// Whether unique keys are free, targets are there, and all tables are known.
+    fn check_derived(
+        &self,
+        table: u16,
+        own: &[u8],
+        old: &Derived,
+        new: &Derived,
+    ) -> Result<(), StoreError> {
+        for (index, key, value) in new.index.iter().filter(|row| !old.index.contains(row)) {
+            self.info(index.number)?;
+            if index.unique && self.raw_get(index.number, key)?.is_some_and(|v| v != *value) {
+                return Err(StoreError::Taken { index: index.name });
+            }
+        }
+        for fresh in new.refs.iter().filter(|r| !old.refs.contains(r)) {
+            let Root { table: target, key } = &fresh.target;
+            if !fresh.target.is(table, own) && self.raw_get(*target, key)?.is_none() {
+                return Err(StoreError::MissingTarget { table: self.info(*target)?.name });
+            }
+        }
+        for (count, ..) in &new.counts {
+            self.info(count.number)?;
+        }
+        Ok(())
+    }
+
+    /// Lays bytes over a row that is not a record's.
+    pub(super) fn set(
+        &mut self,
+        table: u16,
+        key: Vec<u8>,
+        value: Option<Vec<u8>>,
+    ) -> Result<(), StoreError> {
+        self.info(table)?;
+        self.lay(table, key, Laid { value, root: None });
+        Ok(())
+    }
+
+    fn lay(&mut self, table: u16, key: Vec<u8>, laid: Laid) {
         let top = self.layers.len() - 1;
-        self.layers[top].insert((table, key), value);
+        self.layers[top].insert(table, key, laid);
     }
 
     /// A transaction inside the transaction: on an error its changes and events are dropped and
@@ -301,9 +313,10 @@ impl<'b> WriteTx<'b> {
         body: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
         let (events, depth) = (self.events.len(), self.depth);
-        self.layers.push(Layer::new());
+        self.layers.push(Layer::default());
         let result = body(self).and_then(|value| {
             self.react(events)?;
+            self.check_size()?;
             Ok(value)
         });
         self.depth = depth;
@@ -311,7 +324,7 @@ impl<'b> WriteTx<'b> {
         match result {
             Ok(value) => {
                 let at = self.layers.len() - 1;
-                self.layers[at].extend(top);
+                self.layers[at].merge(top);
                 Ok(value)
             }
             Err(error) => {
@@ -321,63 +334,33 @@ impl<'b> WriteTx<'b> {
         }
     }
 
-    /// Runs the body at most once for a key and gives the stored answer afterwards (24 h, also
-    /// across a restart). Only a success is kept.
-    ///
-    /// # Errors
-    /// `OtherDigest` when the key came with another content; else what the body answers.
-    pub fn once<T, E>(
+    /// Changes that all stay or, with an error, all go. Unlike an attempt it handles no events.
+    pub(super) fn all_or_nothing(
         &mut self,
-        scope: &str,
-        key: &str,
-        digest: [u8; 32],
-        body: impl FnOnce(&mut Self) -> Result<T, E>,
-    ) -> Result<T, E>
-    where
-        T: Serialize + DeserializeOwned,
-        E: From<StoreError>,
-    {
-        let mut at = KeyBuf::new();
-        at.text(scope).text(key);
-        if let Some(row) = self.raw_get(builtin::ONCE, at.bytes())? {
-            let (kept, _, answer): ([u8; 32], i64, Vec<u8>) =
-                codec::decode(&row).map_err(StoreError::from)?;
-            if kept != digest {
-                return Err(StoreError::OtherDigest.into());
-            }
-            return Ok(codec::decode(&answer).map_err(StoreError::from)?);
+        body: impl FnOnce(&mut Self) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.layers.push(Layer::default());
+        let result = body(self);
+        let top = self.layers.pop().unwrap_or_default();
+        if result.is_ok() {
+            let at = self.layers.len() - 1;
+            self.layers[at].merge(top);
         }
-        let value = body(self)?;
-        let answer = codec::encode(&value).map_err(StoreError::from)?;
-        if answer.len() > MAX_ANSWER {
-            let size = answer.len();
-            return Err(StoreError::TooLarge { table: "once", size, limit: MAX_ANSWER }.into());
-        }
-        let row = (digest, self.context.now.as_millisecond(), answer);
-        let row = codec::encode(&row).map_err(StoreError::from)?;
-        self.set(builtin::ONCE, at.into_bytes(), Some(row));
-        Ok(value)
+        result
     }
 
-    /// Drops answers of `once` from before this moment, at most `limit`; says how many.
-    ///
-    /// # Errors
-    /// When the disk fails.
-    pub fn sweep_once(&mut self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        let mut old = Vec::new();
-        let before = before.as_millisecond();
-        self.raw_scan(builtin::ONCE, &Range::all(), &mut |key, row| {
-            let at = codec::decode::<([u8; 32], i64, Vec<u8>)>(row).map_or(0, |(_, at, _)| at);
-            if at < before {
-                old.push(key.to_vec());
-            }
-            super::read::stop_at(old.len() >= limit)
-        })?;
-        let n = old.len();
-        for key in old {
-            self.set(builtin::ONCE, key, None);
-        }
-        Ok(n)
+    /// An attempt that a panic of its body ends like an error.
+    pub(super) fn attempt_caught<T, E: From<StoreError>>(
+        &mut self,
+        body: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let (layers, events, depth) = (self.layers.len(), self.events.len(), self.depth);
+        catch_unwind(AssertUnwindSafe(|| self.attempt(body))).unwrap_or_else(|panic| {
+            self.layers.truncate(layers);
+            self.events.truncate(events);
+            self.depth = depth;
+            Err(StoreError::Panicked(panic_text(&*panic)).into())
+        })
     }
 
     /// Handles events from position `from` on, first in, first out.
@@ -385,9 +368,7 @@ impl<'b> WriteTx<'b> {
         let Some(reactor) = self.context.reactor else { return Ok(()) };
         let mut at = from;
         while at < self.events.len() {
-            if self.events.len() > MAX_EVENTS {
-                return Err(StoreError::TooMany { count: self.events.len(), limit: MAX_EVENTS });
-            }
+            self.check_events()?;
             let Emitted { event, depth, handled } = &mut self.events[at];
             at += 1;
             // Those of an `attempt` were handled before it merged.
@@ -411,26 +392,35 @@ impl<'b> WriteTx<'b> {
         Ok(())
     }
 
-    fn check_size(&self) -> Result<(), StoreError> {
-        // Rows beside the records can only be more, so count them apart only near the limit.
-        if self.layers.iter().map(BTreeMap::len).sum::<usize>() <= MAX_CHANGES {
-            return Ok(());
+    fn check_events(&self) -> Result<(), StoreError> {
+        let count = self.events.len();
+        if count > MAX_EVENTS {
+            return Err(StoreError::TooMany { count, limit: MAX_EVENTS });
         }
-        let is_record = |(table, _): &&(u16, Vec<u8>)| self.context.schema.class(*table).is_some();
-        let count = self.layers.iter().flat_map(BTreeMap::keys).filter(is_record).count();
+        Ok(())
+    }
+
+    fn check_size(&self) -> Result<(), StoreError> {
+        self.check_events()?;
+        let count = self.changes();
         if count > MAX_CHANGES {
             return Err(StoreError::TooMany { count, limit: MAX_CHANGES });
         }
         Ok(())
     }
+
+    /// How many records this transaction has touched so far.
+    pub(super) fn changes(&self) -> usize {
+        let is_record = |table| self.context.schema.class(table).is_some();
+        self.layers.iter().map(|layer| layer.count(is_record)).sum()
+    }
 }
 
 impl Read for WriteTx<'_> {
     fn raw_get(&self, table: u16, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let at = (table, key.to_vec());
         for layer in self.layers.iter().rev() {
-            if let Some(value) = layer.get(&at) {
-                return Ok(value.clone());
+            if let Some(laid) = layer.get(table, key) {
+                return Ok(laid.value.clone());
             }
         }
         self.base.raw_get(table, key)
@@ -440,10 +430,6 @@ impl Read for WriteTx<'_> {
         let over = self.overlay(table, range);
         if over.is_empty() {
             return self.base.raw_scan(table, range, visit);
-        }
-        let mut over: Vec<(&[u8], Option<&[u8]>)> = over.into_iter().collect();
-        if range.reverse {
-            over.reverse();
         }
         let before = |a: &[u8], b: &[u8]| if range.reverse { a > b } else { a < b };
         let mut at = 0;
@@ -483,16 +469,15 @@ impl Read for WriteTx<'_> {
 }
 
 impl WriteTx<'_> {
-    /// What the layers say about a stretch of a table, the top one winning.
-    fn overlay(&self, table: u16, range: &Range) -> BTreeMap<&[u8], Option<&[u8]>> {
+    /// What the layers say about a stretch of a table, the top one winning, in the range's order.
+    fn overlay(&self, table: u16, range: &Range) -> Vec<(&[u8], Option<&[u8]>)> {
         let mut over = BTreeMap::new();
         for layer in &self.layers {
-            for ((_, key), value) in layer
-                .range((table, range.lo.clone())..)
-                .take_while(|((t, k), _)| *t == table && range.hi.as_ref().is_none_or(|hi| k < hi))
-            {
-                over.insert(key.as_slice(), value.as_deref());
-            }
+            over.extend(layer.range(table, range).map(|(key, laid)| (key, laid.value.as_deref())));
+        }
+        let mut over: Vec<_> = over.into_iter().collect();
+        if range.reverse {
+            over.reverse();
         }
         over
     }

@@ -1,0 +1,218 @@
+//! Lays what a transaction leaves into the open batch, with its entry for the feed.
+
+use crate::kernel::{Actor, Cause};
+
+use super::batch::Batch;
+use super::codec::{self, DecodeError};
+use super::error::StoreError;
+use super::feed::{self, Change, End, Entry, Op};
+use super::key::KeyBuf;
+use super::layer::{Laid, Layer};
+use super::read::Read;
+use super::record::Class;
+use super::schema::{Kind, Schema, builtin};
+use super::tx::WriteSet;
+
+/// What a write may add while the disk is nearly full, if it deletes something: a note, an event.
+const SMALL: i64 = 4 * 1024;
+
+/// Who, why, and what the batch stands on.
+pub(super) struct Ground<'s> {
+    pub schema: &'s Schema,
+    /// Where the feed ends.
+    pub end: End,
+    /// The time of the batch in milliseconds.
+    pub now: i64,
+    pub actor: Actor,
+    pub cause: Cause,
+}
+
+/// What was laid into the batch.
+#[derive(Default)]
+pub(super) struct Applied {
+    pub changed: bool,
+    pub entry: Option<Entry>,
+}
+
+/// A row that is not a record's: table, key, new bytes.
+type Beside<'w> = (u16, &'w [u8], Option<&'w [u8]>);
+
+/// A row of a record that really changes.
+struct Touched<'w> {
+    table: u16,
+    key: &'w [u8],
+    laid: &'w Laid,
+    class: Class,
+    before: Option<Vec<u8>>,
+    op: Op,
+}
+
+/// Lays a write set into the batch and appends its entry to the feed. All that may fail for another
+/// reason than the disk comes before the first row is laid: a write that is half there would be
+/// committed with its neighbours.
+pub(super) fn apply(
+    batch: &mut Batch<'_>,
+    ground: &Ground<'_>,
+    set: WriteSet,
+) -> Result<Applied, StoreError> {
+    let WriteSet { rows, events, numbered } = set;
+    let touched = touched(batch, ground.schema, &rows)?;
+    let beside = beside(ground.schema, &rows, !touched.is_empty())?;
+    let mut entry = Entry {
+        seq: ground.end.seq + 1,
+        at: ground.now,
+        actor: ground.actor,
+        cause: ground.cause,
+        changes: Vec::new(),
+        events,
+        roots: Vec::new(),
+        previous: ground.end.hash,
+        hash: [0; 32],
+    };
+    let mut images: Vec<(u16, &[u8])> = Vec::new();
+    for row in touched.iter().filter(|row| row.class.in_feed()) {
+        let n = u16::try_from(entry.changes.len()).unwrap_or(u16::MAX);
+        entry.changes.push(change(batch, row)?);
+        entry.roots.extend(row.laid.root.clone());
+        let image = row.before.as_deref().filter(|_| row.class == Class::Tracked);
+        images.extend(image.map(|image| (n, image)));
+    }
+    let noted = !entry.changes.is_empty() || !entry.events.is_empty() || numbered;
+    if !noted && touched.is_empty() && beside.is_empty() {
+        return Ok(Applied::default());
+    }
+    entry.roots = feed::distinct(entry.roots);
+    let head = if noted { feed::encode_head(&mut entry)? } else { Vec::new() };
+
+    for row in &touched {
+        batch.set(row.table, row.key, row.laid.value.as_deref())?;
+        mark(batch, row, entry.seq)?;
+    }
+    for (table, key, value) in beside {
+        batch.set(table, key, value)?;
+    }
+    if !noted {
+        return Ok(Applied { changed: true, entry: None });
+    }
+    batch.set(builtin::FEED, &feed::head_key(entry.seq, 0), Some(&head))?;
+    for (n, image) in images {
+        batch.set(builtin::FEED, &feed::head_key(entry.seq, n + 1), Some(image))?;
+    }
+    Ok(Applied { changed: true, entry: Some(entry) })
+}
+
+fn kind(schema: &Schema, table: u16) -> Result<Kind, StoreError> {
+    schema.table(table).map(|info| info.kind).ok_or(StoreError::UnknownTable(table))
+}
+
+/// The rows of records that end up other than they were.
+fn touched<'w>(
+    batch: &Batch<'_>,
+    schema: &Schema,
+    rows: &'w Layer,
+) -> Result<Vec<Touched<'w>>, StoreError> {
+    let mut touched = Vec::new();
+    for (table, key, laid) in rows.rows() {
+        let Kind::Record(class) = kind(schema, table)? else { continue };
+        let before = batch.raw_get(table, key)?;
+        let Some(op) = op(before.as_deref(), laid.value.as_deref()) else { continue };
+        touched.push(Touched { table, key, laid, class, before, op });
+    }
+    Ok(touched)
+}
+
+/// What happened to a row, if anything did.
+fn op(before: Option<&[u8]>, after: Option<&[u8]>) -> Option<Op> {
+    match (before, after) {
+        (None, None) => None,
+        (None, Some(_)) => Some(Op::Insert),
+        (Some(_), None) => Some(Op::Delete),
+        (Some(b), Some(a)) => codec::differ(b, a).then_some(Op::Update),
+    }
+}
+
+fn change(batch: &Batch<'_>, row: &Touched<'_>) -> Result<Change, StoreError> {
+    let before_rev = match &row.before {
+        Some(before) => codec::unwrap(before)?.1,
+        None => match batch.raw_get(builtin::TOMBSTONES, &tombstone(row))? {
+            Some(mark) => super::key::decode::<u64>(&mark).ok_or(DecodeError::Short)?,
+            None => 0,
+        },
+    };
+    let hash = match &row.laid.value {
+        Some(value) => feed::row_hash(row.table, row.key, value),
+        None => [0; 32],
+    };
+    Ok(Change { table: row.table, key: row.key.to_vec(), op: row.op, before_rev, hash })
+}
+
+fn tombstone(row: &Touched<'_>) -> Vec<u8> {
+    let mut key = KeyBuf::of(&row.table);
+    key.raw(row.key);
+    key.into_bytes()
+}
+
+/// Marks where a deleted record's history goes on; a row that comes back needs no mark, its change
+/// names the delete.
+fn mark(batch: &mut Batch<'_>, row: &Touched<'_>, seq: u64) -> Result<(), StoreError> {
+    if row.class != Class::Tracked {
+        return Ok(());
+    }
+    match row.op {
+        Op::Update => Ok(()),
+        Op::Delete => batch.set(builtin::TOMBSTONES, &tombstone(row), Some(&seq.to_be_bytes())),
+        Op::Insert => {
+            let key = tombstone(row);
+            if batch.raw_get(builtin::TOMBSTONES, &key)?.is_some() {
+                batch.set(builtin::TOMBSTONES, &key, None)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// The rows that are not records: what the store keeps beside them, and its own.
+fn beside<'w>(
+    schema: &Schema,
+    rows: &'w Layer,
+    touched: bool,
+) -> Result<Vec<Beside<'w>>, StoreError> {
+    let mut found = Vec::new();
+    for (table, key, laid) in rows.rows() {
+        let derived = match kind(schema, table)? {
+            Kind::Record(_) => continue,
+            Kind::Index | Kind::Count => true,
+            Kind::Builtin => table == builtin::REFS,
+        };
+        // What is kept beside the records stays as it is when no record changed.
+        if !derived || touched {
+            found.push((table, key, laid.value.as_deref()));
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a write may go on while the disk is nearly full: it frees something, adds next to
+/// nothing, or is retention.
+pub(super) fn frees(
+    batch: &Batch<'_>,
+    schema: &Schema,
+    cause: Cause,
+    set: &WriteSet,
+) -> Result<bool, StoreError> {
+    if cause == Cause::Retention {
+        return Ok(true);
+    }
+    let length = |row: Option<&Vec<u8>>| row.map_or(0, |r| i64::try_from(r.len()).unwrap_or(0));
+    let (mut deletes, mut records, mut growth) = (false, false, 0);
+    for (table, key, laid) in set.rows.rows() {
+        if matches!(kind(schema, table)?, Kind::Record(_)) {
+            let before = batch.raw_get(table, key)?;
+            deletes |= before.is_some() && laid.value.is_none();
+            growth += length(laid.value.as_ref()) - length(before.as_ref());
+            records = true;
+        }
+    }
+    // Without records there is only the store's own: a consumer that moves on, a swept answer.
+    Ok(!records || (deletes && growth <= SMALL))
+}

@@ -1,0 +1,148 @@
+//! Deleting a record, with what its references declared: first a plan of all rows, then the work.
+//!
+//! The plan makes the outcome independent of the order in which references are found, keeps a long
+//! chain off the stack, and counts before anything is touched.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::kernel::Cause;
+
+use super::error::StoreError;
+use super::key::{KeyBuf, Range};
+use super::read::{Read, ReadExt, split_key, stop_at};
+use super::record::{Class, OnDelete, Record, Reference, Root};
+use super::schema::{Derived, builtin, derive};
+use super::tx::{MAX_CHANGES, WriteTx};
+
+/// How many rows a delete inside a request may touch.
+const MAX_DELETE: usize = 2_000;
+
+enum Fate {
+    /// The row goes: its bytes and what stands beside it.
+    Delete(Vec<u8>, Derived),
+    /// These references of it are cleared.
+    Clear(Vec<Reference>),
+}
+
+#[derive(Default)]
+struct Plan {
+    fates: BTreeMap<Root, Fate>,
+    /// Deleted rows in the order in which they were found, nearest first.
+    order: Vec<Root>,
+    /// Rows whose references refuse.
+    refusing: Vec<Root>,
+}
+
+impl WriteTx<'_> {
+    /// Deletes a record and does to those that refer to it what they declared. Says whether it
+    /// was there.
+    ///
+    /// # Errors
+    /// When something that refers to it refuses, or too many rows would be touched.
+    pub fn delete<R: Record>(&mut self, id: R::Id) -> Result<bool, StoreError> {
+        let start = Root::of::<R>(id);
+        let Some(row) = self.raw_get(start.table, &start.key)? else { return Ok(false) };
+        let plan = self.plan_delete(start, row)?;
+        self.all_or_nothing(|tx| tx.carry_out(plan))?;
+        Ok(true)
+    }
+
+    fn plan_delete(&self, start: Root, row: Vec<u8>) -> Result<Plan, StoreError> {
+        let mut plan = Plan::default();
+        let derived = (self.info(start.table)?.ops()?.derive)(&row)?;
+        plan.fates.insert(start.clone(), Fate::Delete(row, derived));
+        let mut queue = VecDeque::from([start]);
+        while let Some(target) = queue.pop_front() {
+            let info = self.info(target.table)?;
+            if info.class() == Some(Class::Log) && self.cause() != Cause::Retention {
+                return Err(StoreError::LogRow { table: info.name });
+            }
+            for (source, field) in self.sources(&target)? {
+                if matches!(plan.fates.get(&source), Some(Fate::Delete(..))) {
+                    continue;
+                }
+                let Some(row) = self.raw_get(source.table, &source.key)? else { continue };
+                let mut derived = (self.info(source.table)?.ops()?.derive)(&row)?;
+                let found = |r: &Reference| r.field == field && r.target == target;
+                let Some(at) = derived.refs.iter().position(found) else { continue };
+                match derived.refs[at].on_delete {
+                    OnDelete::Cascade => {
+                        plan.fates.insert(source.clone(), Fate::Delete(row, derived));
+                        queue.push_back(source);
+                    }
+                    OnDelete::Clear => {
+                        let reference = derived.refs.swap_remove(at);
+                        let fate = plan.fates.entry(source);
+                        if let Fate::Clear(list) = fate.or_insert_with(|| Fate::Clear(Vec::new())) {
+                            list.push(reference);
+                        }
+                    }
+                    OnDelete::Refuse => plan.refusing.push(source),
+                }
+            }
+            plan.order.push(target);
+            // Count on a little for the message, but never without an end.
+            if plan.fates.len() > MAX_CHANGES {
+                break;
+            }
+        }
+        let count = plan.fates.len();
+        if count > MAX_DELETE {
+            return Err(StoreError::TooMany { count, limit: MAX_DELETE });
+        }
+        Ok(plan)
+    }
+
+    /// The rows that refer to this one, with the field that does.
+    fn sources(&self, target: &Root) -> Result<Vec<(Root, u8)>, StoreError> {
+        let mut prefix = KeyBuf::of(&target.table);
+        prefix.raw(&target.key);
+        let start = prefix.bytes().len();
+        let mut found = Vec::new();
+        self.raw_scan(builtin::REFS, &Range::prefix(prefix), &mut |key, _| {
+            if let Some((table, rest)) = split_key::<u16>(&key[start..])
+                && let Some((field, key)) = split_key::<u8>(rest)
+            {
+                found.push((Root { table, key: key.to_vec() }, field));
+            }
+            stop_at(found.len() > MAX_CHANGES)
+        })?;
+        Ok(found)
+    }
+
+    fn carry_out(&mut self, mut plan: Plan) -> Result<(), StoreError> {
+        for source in &plan.refusing {
+            if !matches!(plan.fates.get(source), Some(Fate::Delete(..))) {
+                return Err(StoreError::Referenced { table: self.info(source.table)?.name });
+            }
+        }
+        for root in plan.order {
+            if let Some(Fate::Delete(row, derived)) = plan.fates.remove(&root) {
+                self.remove_row(root.table, root.key, &row, derived)?;
+            }
+        }
+        for (source, fate) in plan.fates {
+            if let Fate::Clear(gone) = fate {
+                (self.info(source.table)?.ops()?.clear)(self, &source.key, &gone)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn clear_references<R: Record>(
+        &mut self,
+        id: R::Id,
+        gone: &[Reference],
+    ) -> Result<(), StoreError> {
+        let Some(mut record) = self.get::<R>(id)? else { return Ok(()) };
+        for reference in gone {
+            record.clear(reference.field);
+        }
+        // A `clear` that forgets a field would leave a reference to nothing.
+        let left = derive(&record, &[]).refs;
+        if gone.iter().any(|r| left.iter().any(|l| l.field == r.field && l.target == r.target)) {
+            return Err(StoreError::Referenced { table: R::TABLE.name });
+        }
+        self.put(&record)
+    }
+}

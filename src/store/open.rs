@@ -1,0 +1,236 @@
+//! What the threads of one store share: opening the file, opening it anew after a fault, handing
+//! entries to readers.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex, RwLock};
+use redb::Database;
+use tokio::sync::{Semaphore, broadcast, watch};
+
+use crate::kernel::Clock;
+use crate::kernel::id::IdSource;
+
+use super::batch::{self, Batch, Snap};
+use super::codec;
+use super::disk::{Disk, DiskCounters, Faults};
+use super::error::{StoreError, failed};
+use super::feed::{self, End, Entry};
+use super::read::Read;
+use super::schema::{Schema, builtin};
+use super::tx::Reactor;
+use super::writer::{Lane, Lanes};
+use super::{FORMAT, Limits, Options, WIRE};
+
+/// The last entries, in memory.
+#[derive(Default)]
+pub(super) struct Recent {
+    entries: VecDeque<Arc<Entry>>,
+    changes: usize,
+}
+
+/// How many changes the entries in memory may have together: an import must not fill it.
+const RECENT_CHANGES: usize = 16 * 1024;
+
+impl Recent {
+    fn push(&mut self, entry: Arc<Entry>, limit: usize) {
+        self.changes += entry.changes.len();
+        self.entries.push_back(entry);
+        while self.entries.len() > limit || self.changes > RECENT_CHANGES {
+            let Some(gone) = self.entries.pop_front() else { break };
+            self.changes -= gone.changes.len();
+        }
+        if self.entries.capacity() > 4 * self.entries.len().max(16) {
+            self.entries.shrink_to(2 * self.entries.len());
+        }
+    }
+
+    /// Entries above a number, if all of them are here.
+    pub(super) fn after(&self, seq: u64, limit: usize) -> Option<Vec<Arc<Entry>>> {
+        let first = self.entries.front()?.seq;
+        let from = usize::try_from(seq.checked_add(1)?.checked_sub(first)?).ok()?;
+        Some(self.entries.iter().skip(from).take(limit).cloned().collect())
+    }
+}
+
+pub(super) struct Shared {
+    pub path: PathBuf,
+    pub folder: PathBuf,
+    pub cache: usize,
+    pub limits: Limits,
+    pub schema: Schema,
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<dyn IdSource>,
+    pub reactor: Option<Arc<Reactor>>,
+    pub faults: Arc<dyn Faults>,
+    pub counters: Arc<DiskCounters>,
+    pub incarnation: AtomicU64,
+    pub db: RwLock<Option<Database>>,
+    pub lanes: Mutex<Lanes>,
+    pub wake: Condvar,
+    first: Arc<Semaphore>,
+    second: Arc<Semaphore>,
+    pub head: watch::Sender<u64>,
+    pub live: broadcast::Sender<Arc<Entry>>,
+    pub recent: Mutex<Recent>,
+    pub snapshots: Mutex<BTreeMap<u64, Instant>>,
+    pub next_snapshot: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn new(options: Options, limits: Limits) -> Self {
+        Self {
+            folder: options.path.parent().map(PathBuf::from).unwrap_or_default(),
+            path: options.path,
+            cache: options.cache,
+            schema: options.schema,
+            clock: options.clock,
+            ids: options.ids,
+            reactor: options.reactor,
+            faults: options.faults,
+            counters: Arc::default(),
+            incarnation: AtomicU64::new(0),
+            db: RwLock::new(None),
+            lanes: Mutex::default(),
+            wake: Condvar::new(),
+            first: Arc::new(Semaphore::new(limits.queue)),
+            second: Arc::new(Semaphore::new(limits.queue)),
+            head: watch::Sender::new(0),
+            live: broadcast::Sender::new(limits.recent),
+            recent: Mutex::default(),
+            snapshots: Mutex::default(),
+            next_snapshot: AtomicU64::new(0),
+            limits,
+        }
+    }
+
+    /// Places in a lane's queue: bulk work must not take those of people.
+    pub(super) fn places(&self, lane: Lane) -> &Arc<Semaphore> {
+        match lane {
+            Lane::First => &self.first,
+            Lane::Second => &self.second,
+        }
+    }
+
+    /// Opens the file for the first time.
+    pub(super) fn open(&self) -> Result<End, StoreError> {
+        let (db, end) = self.open_database()?;
+        *self.db.write() = Some(db);
+        self.head.send_replace(end.seq);
+        Ok(end)
+    }
+
+    /// Opens the file anew after a fault. Readers wait meanwhile; entries that turn out to be
+    /// there are handed to them.
+    pub(super) fn reopen(&self) -> Result<End, StoreError> {
+        let mut slot = self.db.write();
+        // Closes the file and gives its lock back.
+        *slot = None;
+        if self.counters.sync_failed() {
+            return Err(StoreError::Failed("an fsync has failed; start HQ again".to_owned()));
+        }
+        let (db, end) = self.open_database()?;
+        let known = *self.head.borrow();
+        if end.seq < known {
+            return Err(StoreError::Lost { found: end.seq, known });
+        }
+        let snap = Snap::new(&db, &self.schema)?;
+        let found = feed::entries(&snap, &self.schema, known, usize::MAX)?;
+        drop(snap);
+        *slot = Some(db);
+        drop(slot);
+        self.publish(found);
+        Ok(end)
+    }
+
+    /// Opens the file, makes missing tables, checks the format; answers where the feed ends.
+    fn open_database(&self) -> Result<(Database, End), StoreError> {
+        let disk = Disk::open(&self.path, Arc::clone(&self.faults), Arc::clone(&self.counters))
+            .map_err(failed)?;
+        let db = Database::builder()
+            .set_cache_size(self.cache)
+            .create_with_backend(disk)
+            .map_err(failed)?;
+        let incarnation = match self.prepared(&db)? {
+            Some(incarnation) => incarnation,
+            None => self.prepare(&db)?,
+        };
+        self.incarnation.store(incarnation, Ordering::Relaxed);
+        let end = feed::last(&Snap::new(&db, &self.schema)?)?;
+        Ok((db, end))
+    }
+
+    /// The incarnation, if nothing is missing in the file. Opening it then writes nothing: a full
+    /// disk can be read.
+    fn prepared(&self, db: &Database) -> Result<Option<u64>, StoreError> {
+        if !batch::has_all_tables(db, &self.schema)? {
+            return Ok(None);
+        }
+        let snap = Snap::new(db, &self.schema)?;
+        check_format(&snap)?;
+        match snap.raw_get(builtin::META, b"incarnation")? {
+            Some(row) => Ok(Some(codec::decode(&row)?)),
+            None => Ok(None),
+        }
+    }
+
+    fn prepare(&self, db: &Database) -> Result<u64, StoreError> {
+        let txn = db.begin_write().map_err(failed)?;
+        // A file that is refused is left as it was.
+        if batch::has_table(&txn, &self.schema, builtin::META)? {
+            check_format(&Batch::new(&txn, &self.schema))?;
+        }
+        batch::create_tables(&txn, &self.schema)?;
+        let mut batch = Batch::new(&txn, &self.schema);
+        let incarnation = match batch.raw_get(builtin::META, b"incarnation")? {
+            Some(found) => codec::decode(&found)?,
+            None => {
+                let mut bytes = [0; 8];
+                getrandom::fill(&mut bytes).map_err(failed)?;
+                let fresh = u64::from_be_bytes(bytes);
+                let rows = [
+                    (&b"format"[..], codec::encode(&FORMAT)?),
+                    (b"wire", codec::encode(&WIRE)?),
+                    (b"incarnation", codec::encode(&fresh)?),
+                ];
+                for (key, row) in rows {
+                    batch.set(builtin::META, key, Some(&row))?;
+                }
+                fresh
+            }
+        };
+        drop(batch);
+        txn.commit().map_err(failed)?;
+        Ok(incarnation)
+    }
+
+    /// Hands committed entries to readers.
+    pub(super) fn publish(&self, entries: Vec<Entry>) {
+        let Some(last) = entries.last().map(|entry| entry.seq) else { return };
+        let entries: Vec<Arc<Entry>> = entries.into_iter().map(Arc::new).collect();
+        {
+            let mut recent = self.recent.lock();
+            for entry in &entries {
+                recent.push(Arc::clone(entry), self.limits.recent);
+            }
+        }
+        self.head.send_replace(last);
+        for entry in entries {
+            // ok: nobody listens.
+            let _ = self.live.send(entry);
+        }
+    }
+}
+
+/// Refuses a file that another program has written.
+fn check_format(read: &dyn Read) -> Result<(), StoreError> {
+    let Some(row) = read.raw_get(builtin::META, b"format")? else { return Ok(()) };
+    let found: u32 = codec::decode(&row)?;
+    if found != FORMAT {
+        return Err(StoreError::Format { found, known: FORMAT });
+    }
+    Ok(())
+}
