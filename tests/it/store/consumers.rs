@@ -1,0 +1,223 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use hq::store::consumer::{Consume, ConsumeError, State, Step, dead_letters, resume, state, step};
+use hq::store::{Entry, Op, ReadExt, StoreError, WriteTx};
+use tokio::runtime::Runtime;
+
+use super::check;
+use super::toys::{Note, Seen, Total, Toys, id, note};
+
+const NUMBER: u16 = 7;
+
+/// Counts notes that were made in a `Total`, and fails as their owner says.
+#[derive(Default)]
+struct Counter {
+    tried: AtomicU32,
+}
+
+impl Consume for Counter {
+    fn number(&self) -> u16 {
+        NUMBER
+    }
+
+    fn name(&self) -> &'static str {
+        "counter"
+    }
+
+    fn handle(&self, tx: &mut WriteTx<'_>, entry: &Entry) -> Result<(), ConsumeError> {
+        self.tried.fetch_add(1, Ordering::Relaxed);
+        for change in entry.changes.iter().filter(|c| c.table == 100 && c.op == Op::Insert) {
+            let made = hq::store::key::decode(&change.key).map(|own| tx.get::<Note>(own));
+            let owner = made.transpose()?.flatten().map(|n| n.owner).unwrap_or_default();
+            let sum = tx.get::<Total>(id(1))?.map_or(0, |total| total.n);
+            tx.put(&Total { id: id(1), n: sum + 1 })?;
+            match owner.as_str() {
+                "poison" => return Err(ConsumeError::Refused("bad taste".to_owned())),
+                "panic" => panic!("a bug in a consumer"),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime")
+}
+
+fn take(toys: &Toys, counter: &Arc<Counter>) -> Step {
+    let counter = Arc::clone(counter) as Arc<dyn Consume>;
+    runtime().block_on(step(&toys.store, counter)).expect("a step")
+}
+
+fn total(toys: &Toys) -> u64 {
+    toys.get::<Total>(id(1)).map_or(0, |total| total.n)
+}
+
+fn now(toys: &Toys) -> State {
+    toys.store.read(|snap| state(snap, NUMBER)).expect("a read")
+}
+
+fn make(toys: &Toys, owners: &[&str]) {
+    let first = toys.seq();
+    for (n, owner) in owners.iter().enumerate() {
+        toys.put(Note::new(note(first + n as u64), owner)).expect("a note");
+    }
+}
+
+#[test]
+fn each_entry_takes_effect_once_and_a_consumer_at_rest_writes_nothing() {
+    let (toys, counter) = (Toys::open(), Arc::new(Counter::default()));
+    assert_eq!(take(&toys, &counter), Step::Idle);
+    make(&toys, &["a", "b", "c"]);
+    assert_eq!(take(&toys, &counter), Step::Took(3));
+    assert_eq!((total(&toys), now(&toys).cursor), (3, 3));
+    assert_eq!(take(&toys, &counter), Step::Idle);
+    let toys = toys.reopen();
+    assert_eq!(take(&toys, &counter), Step::Idle, "the cursor is as durable as the effect");
+    make(&toys, &["d"]);
+    assert_eq!(take(&toys, &counter), Step::Took(1));
+    assert_eq!((total(&toys), toys.seq()), (4, 4), "its own work is no entry");
+    check::all_fits(&toys.store);
+}
+
+#[test]
+fn two_steps_at_once_do_not_take_an_entry_twice() {
+    let (toys, counter) = (Toys::open(), Arc::new(Counter::default()));
+    make(&toys, &["a", "b", "c"]);
+    let steps = runtime().block_on(async {
+        let one = step(&toys.store, Arc::clone(&counter) as Arc<dyn Consume>);
+        let other = step(&toys.store, Arc::clone(&counter) as Arc<dyn Consume>);
+        tokio::join!(one, other)
+    });
+    let took = [steps.0.expect("a step"), steps.1.expect("a step")];
+    assert!(took.contains(&Step::Took(3)), "{took:?}");
+    assert_eq!(total(&toys), 3);
+}
+
+#[test]
+fn a_poisoned_entry_is_tried_five_times_and_then_set_aside() {
+    for poison in ["poison", "panic"] {
+        let (toys, counter) = (Toys::open(), Arc::new(Counter::default()));
+        make(&toys, &["a", poison, "b"]);
+        for tries in 1..5 {
+            assert_eq!(take(&toys, &counter), Step::Failed);
+            let state = now(&toys);
+            assert_eq!((state.cursor, state.tries), (1, tries), "what came before it stays taken");
+            assert_eq!(total(&toys), 1, "nothing of the failed one stays");
+        }
+        assert_eq!(take(&toys, &counter), Step::Took(1), "set aside, and on with the next");
+        assert_eq!(total(&toys), 2);
+        let state = now(&toys);
+        assert_eq!((state.cursor, state.tries, state.dead_in_a_row), (3, 0, 0));
+        let letters = toys.store.read(|snap| dead_letters(snap, NUMBER)).expect("a read");
+        let [(2, letter)] = letters.as_slice() else { panic!("{letters:?}") };
+        let word = if poison == "poison" { "bad taste" } else { "a bug in a consumer" };
+        assert!(letter.error.contains(word), "{letter:?}");
+        assert_eq!(letter.at, 1_700_000_000_000);
+        assert_eq!(state.last_error.as_deref(), Some(letter.error.as_str()));
+    }
+}
+
+#[test]
+fn three_set_aside_in_a_row_pause_it_until_somebody_resumes() {
+    let (toys, counter) = (Toys::open(), Arc::new(Counter::default()));
+    make(&toys, &["poison", "poison", "poison", "poison", "a"]);
+    let mut last = Step::Failed;
+    for _ in 0..13 {
+        last = take(&toys, &counter);
+    }
+    assert_eq!(last, Step::Paused, "after three times five tries, less two in passing");
+    assert_eq!((now(&toys).paused, now(&toys).cursor), (true, 3));
+    let tried = counter.tried.load(Ordering::Relaxed);
+    assert_eq!(tried, 15);
+    assert_eq!(take(&toys, &counter), Step::Paused);
+    assert_eq!(counter.tried.load(Ordering::Relaxed), tried, "it stands still");
+    toys.write(|tx| resume(tx, NUMBER)).expect("resumed");
+    let mut steps = Vec::new();
+    for _ in 0..5 {
+        steps.push(take(&toys, &counter));
+    }
+    assert_eq!(steps[4], Step::Took(1));
+    assert_eq!((total(&toys), now(&toys).cursor), (1, 5));
+    let letters = toys.store.read(|snap| dead_letters(snap, NUMBER)).expect("a read");
+    assert_eq!(letters.len(), 4);
+}
+
+#[test]
+fn a_step_takes_at_most_five_hundred_entries() {
+    let (toys, counter) = (Toys::open(), Arc::new(Counter::default()));
+    let runtime = runtime();
+    runtime.block_on(async {
+        let puts = (0..600).map(|n| {
+            toys.store.write(super::toys::ACTOR, super::toys::CAUSE, move |tx| {
+                tx.put(&Note::new(note(n), "m"))?;
+                Ok::<_, StoreError>(())
+            })
+        });
+        futures_util::future::try_join_all(puts).await.expect("notes");
+    });
+    let mut steps = 0;
+    while let Step::Took(n) = take(&toys, &counter) {
+        assert!(n <= 500);
+        steps += 1;
+    }
+    assert!(steps >= 2);
+    assert_eq!(total(&toys), 600);
+}
+
+/// Writes so many rows for each entry.
+struct Glutton(u64);
+
+impl Consume for Glutton {
+    fn number(&self) -> u16 {
+        8
+    }
+
+    fn name(&self) -> &'static str {
+        "glutton"
+    }
+
+    fn handle(&self, tx: &mut WriteTx<'_>, entry: &Entry) -> Result<(), ConsumeError> {
+        for n in 0..self.0 {
+            tx.put(&Seen { id: id(entry.seq * 100_000 + n), at: 1 })?;
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_consumer_that_writes_much_is_not_stuck_at_the_limit_of_a_transaction() {
+    let toys = Toys::open();
+    make(&toys, &["a", "b", "c", "d", "e"]);
+    let glutton: Arc<dyn Consume> = Arc::new(Glutton(3_000));
+    let mut taken = 0;
+    while let Step::Took(n) =
+        runtime().block_on(step(&toys.store, Arc::clone(&glutton))).expect("a step")
+    {
+        taken += n;
+    }
+    assert_eq!(taken, 5);
+}
+
+#[test]
+fn another_life_of_the_store_is_read_from_its_beginning() {
+    let (toys, counter) = (Toys::open(), Arc::new(Counter::default()));
+    make(&toys, &["a", "b"]);
+    assert_eq!(take(&toys, &counter), Step::Took(2));
+    // As a restore does it: another incarnation, the rows as they were.
+    let path = toys.path();
+    toys.store.close();
+    let db = redb::Database::open(path).expect("nobody else has it");
+    let txn = db.begin_write().expect("a transaction");
+    let meta = redb::TableDefinition::<&[u8], &[u8]>::new("t0006");
+    let fresh = hq::store::codec::encode(&42u64).expect("a number");
+    txn.open_table(meta).expect("a table").insert(&b"incarnation"[..], &*fresh).expect("a row");
+    txn.commit().expect("a commit");
+    drop(db);
+    let toys = toys.reopen();
+    assert_eq!(toys.store.incarnation(), 42);
+    assert_eq!(take(&toys, &counter), Step::Took(2), "its old numbers mean nothing here");
+    assert_eq!((now(&toys).incarnation, now(&toys).cursor), (42, 2));
+}

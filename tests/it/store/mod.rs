@@ -1,0 +1,15 @@
+//! The store: what stands on a real file, with records that exist for these tests alone.
+
+mod toys; // the records, and how a store of them is opened
+mod check; // everything that can be said about a store's bytes without knowing how they came
+
+mod records; // one record at a time: keys, indexes, references, counts, limits
+mod model; // random transactions against a plain model
+mod scans; // ranges, directions, pages, with and without a write set over them
+mod transactions; // attempts, reactions, panics, once, time, numbers
+mod feed; // entries, their chain, cursors, resuming
+mod lanes; // the queue, group commit, snapshots, closing
+mod consumers; // durable readers of the feed
+mod blobs; // files beside the database
+mod failure; // what happens when the disk fails
+mod bytes; // golden bytes: what must never change by accident
