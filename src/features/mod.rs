@@ -10,3 +10,11 @@ pub mod inbox;
 pub mod runs;
 pub mod usage;
 pub mod connections;
+
+use crate::tool::Registry;
+
+/// The tools that agents have from all features.
+#[must_use]
+pub fn tools() -> Registry {
+    Registry::new().merge(tasks::tools()).merge(comments::tools()).merge(deliverables::tools())
+}

@@ -1,3 +1,9 @@
 //! Comments on tasks, and the mentions in them.
 
+pub mod mentions;
 pub mod model;
+pub mod queries;
+pub mod rules;
+pub mod tools;
+
+pub use tools::tools;

@@ -4,7 +4,7 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::features::tasks::model::Task;
-use crate::kernel::{Actor, AgentId, CommentId, Part, TaskId, Timestamp, TypedId};
+use crate::kernel::{AccountId, Actor, AgentId, CommentId, Part, TaskId, Timestamp, TypedId};
 use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 
 /// Comments.
@@ -25,6 +25,8 @@ pub struct Comment {
     pub author: Actor,
     /// The agents mentioned.
     pub mentions: Vec<AgentId>,
+    /// The members mentioned.
+    pub people: Vec<AccountId>,
     /// Whether the task's agent was to be left alone.
     pub note_only: bool,
     /// When.
@@ -59,6 +61,7 @@ impl Record for Comment {
             body: "@ada please look".into(),
             author: Actor::System(Part::Setup),
             mentions: vec![AgentId::from_bytes([5; 16])],
+            people: vec![AccountId::from_bytes([1; 16])],
             note_only: false,
             created_at: crate::kernel::time::from_ms(1_700_000_000_000),
             edited_at: None,

@@ -4,3 +4,9 @@
 //! Assignment leaves the status alone: the run that takes the work sets `in_progress`.
 
 pub mod model;
+pub mod queries;
+pub mod reactions;
+pub mod rules;
+pub mod tools;
+
+pub use tools::tools;

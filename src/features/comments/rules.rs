@@ -1,0 +1,202 @@
+//! All writes to comments. Everybody changes only what is their own.
+
+use super::mentions::mentions;
+use super::model::Comment;
+use crate::features::agents::model::{self as agents, Agent};
+use crate::features::tasks::model::Task;
+use crate::features::tasks::queries as tasks;
+use crate::features::tasks::queries::error::TaskError;
+use crate::features::workspace::model::{self as workspace, Member};
+use crate::kernel::text::MAX_TEXT;
+use crate::kernel::{
+    AccountId, Actor, AgentId, CommentId, Event, FieldError, Problem, ProblemKind, TaskId,
+};
+use crate::store::{KeyBuf, ReadExt, StoreError, WriteTx};
+
+/// Why a comment is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum CommentError {
+    /// No such comment.
+    #[error("this comment does not exist any more")]
+    NotFound,
+    /// Nothing in it.
+    #[error("Write something first.")]
+    Empty,
+    /// Too long.
+    #[error("A comment has at most 64 KB of text; deliver a long text as a deliverable.")]
+    TooLong,
+    /// Somebody else's.
+    #[error("only its author can change a comment; write a new one")]
+    NotYours,
+    /// The task cannot be commented on.
+    #[error("{0} is archived; restore it first")]
+    Archived(String),
+    /// The task.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Problem for CommentError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound => "comment_not_found",
+            Self::Empty => "comment_empty",
+            Self::TooLong => "comment_too_long",
+            Self::NotYours => "comment_not_yours",
+            Self::Archived(_) => "task_archived",
+            Self::Task(error) => error.code(),
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::NotFound => ProblemKind::NotFound,
+            Self::Empty | Self::TooLong => ProblemKind::Invalid,
+            Self::NotYours => ProblemKind::Forbidden,
+            Self::Archived(_) => ProblemKind::Conflict,
+            Self::Task(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+        }
+    }
+
+    fn fields(&self) -> Vec<FieldError> {
+        match self {
+            Self::Empty | Self::TooLong => vec![FieldError::new("body", self.to_string())],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Whether a comment reaches the task's agent without a mention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// As the workspace's setting says.
+    Usual,
+    /// Only those mentioned.
+    NoteOnly,
+}
+
+/// Writes a comment on a task.
+///
+/// # Errors
+/// When it is empty or too long, or the task is archived.
+pub fn add(
+    tx: &mut WriteTx<'_>,
+    task: TaskId,
+    body: &str,
+    reach: Reach,
+) -> Result<Comment, CommentError> {
+    let body = check(body)?;
+    usable(tx, task)?;
+    let (mentions, people) = named(tx, &body)?;
+    let comment = Comment {
+        id: tx.new_id(),
+        task,
+        body,
+        author: tx.by(),
+        mentions,
+        people,
+        note_only: reach == Reach::NoteOnly,
+        created_at: tx.now(),
+        edited_at: None,
+    };
+    tx.put(&comment)?;
+    tx.emit(Event::CommentAdded {
+        comment: comment.id,
+        task,
+        mentions: comment.mentions.clone(),
+        note_only: comment.note_only,
+    });
+    Ok(comment)
+}
+
+/// Changes the words of one's own comment. Who is mentioned only now hears of it; nobody else is
+/// woken again.
+///
+/// # Errors
+/// As [`add`], and when it is somebody else's.
+pub fn edit(tx: &mut WriteTx<'_>, id: CommentId, body: &str) -> Result<Comment, CommentError> {
+    let body = check(body)?;
+    let mut comment = own(tx, id)?;
+    usable(tx, comment.task)?;
+    if comment.body == body {
+        return Ok(comment);
+    }
+    let (mentions, people) = named(tx, &body)?;
+    let new: Vec<AgentId> =
+        mentions.iter().copied().filter(|agent| !comment.mentions.contains(agent)).collect();
+    comment.body = body;
+    comment.mentions = mentions;
+    comment.people = people;
+    comment.edited_at = Some(tx.now());
+    tx.put(&comment)?;
+    if !new.is_empty() {
+        let (comment, task) = (comment.id, comment.task);
+        tx.emit(Event::CommentAdded { comment, task, mentions: new, note_only: true });
+    }
+    Ok(comment)
+}
+
+/// Removes one's own comment.
+///
+/// # Errors
+/// When it is somebody else's.
+pub fn remove(tx: &mut WriteTx<'_>, id: CommentId) -> Result<Comment, CommentError> {
+    let comment = own(tx, id)?;
+    tx.delete::<Comment>(id)?;
+    Ok(comment)
+}
+
+fn check(body: &str) -> Result<String, CommentError> {
+    let body = body.replace("\r\n", "\n").trim().to_owned();
+    if body.is_empty() {
+        return Err(CommentError::Empty);
+    }
+    if MAX_TEXT < body.len() { Err(CommentError::TooLong) } else { Ok(body) }
+}
+
+fn usable(tx: &WriteTx<'_>, id: TaskId) -> Result<Task, CommentError> {
+    let task = tasks::get(tx, id)?;
+    match task.archived_at {
+        Some(_) => Err(CommentError::Archived(tasks::name(tx, task.number)?)),
+        None => Ok(task),
+    }
+}
+
+fn own(tx: &WriteTx<'_>, id: CommentId) -> Result<Comment, CommentError> {
+    let comment = tx.get::<Comment>(id)?.ok_or(CommentError::NotFound)?;
+    if is_by(&comment, tx.by()) { Ok(comment) } else { Err(CommentError::NotYours) }
+}
+
+/// Whether somebody wrote a comment: the same account by any way in, or the same agent in any run.
+#[must_use]
+pub fn is_by(comment: &Comment, who: Actor) -> bool {
+    match (comment.author, who) {
+        (Actor::Person { account: a, .. }, Actor::Person { account: b, .. }) => a == b,
+        (Actor::Agent { agent: a, .. }, Actor::Agent { agent: b, .. }) => a == b,
+        (a, b) => a == b,
+    }
+}
+
+/// The agents and members that a text mentions, without its author.
+fn named(tx: &WriteTx<'_>, body: &str) -> Result<(Vec<AgentId>, Vec<AccountId>), StoreError> {
+    let (mut mentioned, mut people) = (Vec::new(), Vec::new());
+    for name in mentions(body) {
+        let mut key = KeyBuf::new();
+        key.text(&name);
+        if let Some(agent) = tx.find::<Agent>(agents::BY_SLUG, &key)? {
+            if agent.archived_at.is_none() && Some(agent.id) != tx.by().agent() {
+                mentioned.push(agent.id);
+            }
+        } else if let Some(member) = tx.find::<Member>(workspace::MEMBER_BY_HANDLE, &key)?
+            && Some(member.account) != tx.by().account()
+        {
+            people.push(member.account);
+        }
+    }
+    Ok((mentioned, people))
+}

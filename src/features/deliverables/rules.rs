@@ -1,0 +1,283 @@
+//! All writes to delivered work. A version and a review are never changed; agents never review.
+
+use url::Url;
+
+use super::model::{Content, Deliverable, Review, Version};
+use crate::features::tasks::model::Task;
+use crate::features::tasks::queries as tasks;
+use crate::features::tasks::queries::error::TaskError;
+use crate::kernel::text::MAX_TEXT;
+use crate::kernel::{
+    DeliverableId, DeliverableState, Event, FieldError, Problem, ProblemKind, TaskId, Verdict,
+    VersionId,
+};
+use crate::store::{ReadExt, StoreError, WriteTx};
+
+/// The longest title, in characters.
+const MAX_TITLE: usize = 200;
+/// The longest address, in bytes.
+const MAX_URL: usize = 2_048;
+/// The longest note, in bytes.
+const MAX_NOTE: usize = 8 * 1024;
+/// The largest file (25 MB).
+pub const MAX_FILE: u64 = 25 * 1024 * 1024;
+
+/// Why delivered work is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliverableError {
+    /// No such piece.
+    #[error("there is no deliverable \"{0}\" on this task; task_get shows those there are")]
+    NotFound(String),
+    /// Something in the input is wrong.
+    #[error("{1}")]
+    Invalid(&'static str, String),
+    /// The task is out of the way.
+    #[error("{0} is archived; restore it first")]
+    Archived(String),
+    /// An agent wanted to judge.
+    #[error("only a person can review delivered work; wait for the review")]
+    OnlyPeople,
+    /// It does not wait for a review.
+    #[error("\"{title}\" is not in review: it is {state}; reload the page")]
+    NotInReview {
+        /// Its title.
+        title: String,
+        /// Where it stands.
+        state: String,
+    },
+    /// A newer version came.
+    #[error("version {0} has come in the meantime; look at it first")]
+    Newer(u32),
+    /// The task.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Problem for DeliverableError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "deliverable_not_found",
+            Self::Invalid(..) => "invalid",
+            Self::Archived(_) => "task_archived",
+            Self::OnlyPeople => "only_people_review",
+            Self::NotInReview { .. } => "not_in_review",
+            Self::Newer(_) => "newer_version",
+            Self::Task(error) => error.code(),
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::NotFound(_) => ProblemKind::NotFound,
+            Self::Invalid(..) => ProblemKind::Invalid,
+            Self::OnlyPeople => ProblemKind::Forbidden,
+            Self::Archived(_) | Self::NotInReview { .. } | Self::Newer(_) => ProblemKind::Conflict,
+            Self::Task(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+        }
+    }
+
+    fn fields(&self) -> Vec<FieldError> {
+        match self {
+            Self::Invalid(field, message) => vec![FieldError::new(*field, message.clone())],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Work to be delivered.
+#[derive(Clone, Debug)]
+pub struct NewDelivery {
+    /// The task.
+    pub task: TaskId,
+    /// What it is called; empty keeps the title of the one that it revises.
+    pub title: String,
+    /// What it is.
+    pub content: Content,
+    /// What its maker says about it.
+    pub note: String,
+    /// The piece of which this is the next version.
+    pub revises: Option<DeliverableId>,
+}
+
+/// Delivers work, for the first time or again; it waits for a person then.
+///
+/// # Errors
+/// When the input is wrong, the task is archived, or there is no such piece to revise.
+pub fn submit(
+    tx: &mut WriteTx<'_>,
+    new: NewDelivery,
+) -> Result<(Deliverable, Version), DeliverableError> {
+    let task = usable(tx, new.task)?;
+    let content = check_content(new.content)?;
+    let note = new.note.trim().to_owned();
+    if MAX_NOTE < note.len() {
+        return Err(DeliverableError::Invalid("note", "A note has at most 8 KB.".to_owned()));
+    }
+    let now = tx.now();
+    let (id, title, number, created_at) = match new.revises {
+        None => (tx.new_id(), check_title(&new.title)?, 1, now),
+        Some(id) => {
+            let old = of_task(tx, id, task.id)?;
+            let title = match new.title.trim() {
+                "" => old.title,
+                title => check_title(title)?,
+            };
+            (id, title, old.versions + 1, old.created_at)
+        }
+    };
+    let version = Version {
+        id: tx.new_id(),
+        deliverable: id,
+        task: task.id,
+        number,
+        content,
+        note,
+        run: tx.by().run(),
+        created_at: now,
+    };
+    let deliverable = Deliverable {
+        id,
+        task: task.id,
+        title,
+        state: DeliverableState::InReview,
+        version: version.id,
+        versions: number,
+        submitted_by: tx.by(),
+        created_at,
+        updated_at: now,
+    };
+    tx.put(&deliverable)?;
+    tx.put(&version)?;
+    tx.emit(Event::DeliverableSubmitted { deliverable: id, version: version.id, task: task.id });
+    Ok((deliverable, version))
+}
+
+/// A person's judgement of a version.
+#[derive(Clone, Debug)]
+pub struct NewReview {
+    /// The piece.
+    pub deliverable: DeliverableId,
+    /// The version that was looked at; none means the newest.
+    pub version: Option<VersionId>,
+    /// How it ends.
+    pub verdict: Verdict,
+    /// Why; needed unless approved.
+    pub note: String,
+}
+
+/// Approves, asks for changes or rejects.
+///
+/// # Errors
+/// When an agent asks, a note is missing, it is not in review, or a newer version has come.
+pub fn review(tx: &mut WriteTx<'_>, new: NewReview) -> Result<Deliverable, DeliverableError> {
+    let by = tx.by().account().ok_or(DeliverableError::OnlyPeople)?;
+    let mut piece = tx
+        .get::<Deliverable>(new.deliverable)?
+        .ok_or_else(|| DeliverableError::NotFound(new.deliverable.to_string()))?;
+    usable(tx, piece.task)?;
+    if new.version.is_some_and(|seen| seen != piece.version) {
+        return Err(DeliverableError::Newer(piece.versions));
+    }
+    if piece.state != DeliverableState::InReview {
+        let (title, state) = (piece.title, piece.state.label().to_lowercase());
+        return Err(DeliverableError::NotInReview { title, state });
+    }
+    let note = new.note.replace("\r\n", "\n").trim().to_owned();
+    if note.is_empty() && new.verdict != Verdict::Approved {
+        let what = match new.verdict {
+            Verdict::Rejected => "Say why, so that the next one is better.",
+            _ => "Say what should change.",
+        };
+        return Err(DeliverableError::Invalid("note", what.to_owned()));
+    }
+    if MAX_NOTE < note.len() {
+        return Err(DeliverableError::Invalid("note", "A note has at most 8 KB.".to_owned()));
+    }
+    let (version, task, now) = (piece.version, piece.task, tx.now());
+    tx.put(&Review { version, task, by, verdict: new.verdict, note, created_at: now })?;
+    piece.state = match new.verdict {
+        Verdict::Approved => DeliverableState::Approved,
+        Verdict::ChangesRequested => DeliverableState::ChangesRequested,
+        Verdict::Rejected => DeliverableState::Rejected,
+    };
+    piece.updated_at = now;
+    tx.put(&piece)?;
+    tx.emit(Event::DeliverableReviewed {
+        deliverable: piece.id,
+        version,
+        task,
+        verdict: new.verdict,
+        submitter: piece.submitted_by.agent(),
+    });
+    Ok(piece)
+}
+
+fn usable(tx: &WriteTx<'_>, id: TaskId) -> Result<Task, DeliverableError> {
+    let task = tasks::get(tx, id)?;
+    match task.archived_at {
+        Some(_) => Err(DeliverableError::Archived(tasks::name(tx, task.number)?)),
+        None => Ok(task),
+    }
+}
+
+fn of_task(
+    tx: &WriteTx<'_>,
+    id: DeliverableId,
+    task: TaskId,
+) -> Result<Deliverable, DeliverableError> {
+    let piece = tx.get::<Deliverable>(id)?.filter(|piece| piece.task == task);
+    piece.ok_or_else(|| DeliverableError::NotFound(id.to_string()))
+}
+
+fn check_title(text: &str) -> Result<String, DeliverableError> {
+    let title = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let wrong = match title.chars().count() {
+        0 => "Give it a title.",
+        n if MAX_TITLE < n => "A title has at most 200 characters.",
+        _ => return Ok(title),
+    };
+    Err(DeliverableError::Invalid("title", wrong.to_owned()))
+}
+
+fn check_content(content: Content) -> Result<Content, DeliverableError> {
+    let wrong = |message: &str| Err(DeliverableError::Invalid("body", message.to_owned()));
+    match content {
+        Content::Text(text) => match text.trim().is_empty() {
+            true => wrong("The text is empty."),
+            false if MAX_TEXT < text.len() => {
+                wrong("A text has at most 64 KB; write it to a file and deliver kind \"file\".")
+            }
+            false => Ok(Content::Text(text.replace("\r\n", "\n"))),
+        },
+        Content::Url(address) => {
+            let address = address.trim();
+            let web = |url: &Url| {
+                matches!(url.scheme(), "http" | "https")
+                    && url.host_str().is_some()
+                    && url.username().is_empty()
+                    && url.password().is_none()
+            };
+            match Url::parse(address).ok().filter(web) {
+                Some(url) if url.as_str().len() <= MAX_URL => Ok(Content::Url(url.into())),
+                Some(_) => wrong("This address is too long."),
+                None => wrong("Give a whole address on the web, such as https://example.com/page."),
+            }
+        }
+        Content::File { name, blob, size } => {
+            let plain = !name.is_empty()
+                && name.len() <= 255
+                && !name.contains(['/', '\\', '"'])
+                && !name.chars().any(char::is_control);
+            match plain {
+                true if size <= MAX_FILE => Ok(Content::File { name, blob, size }),
+                true => wrong("A file has at most 25 MB."),
+                false => wrong("This file name cannot be used."),
+            }
+        }
+    }
+}

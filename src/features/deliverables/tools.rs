@@ -1,0 +1,236 @@
+//! What agents can do with delivered work: deliver it, and deliver it again. They never review.
+
+use std::os::fd::AsRawFd as _;
+use std::path::{Component, Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::model::{Content, Deliverable};
+use super::queries;
+use super::rules::{self, MAX_FILE, NewDelivery};
+use crate::features::tasks::model::Task;
+use crate::features::tasks::queries as tasks;
+use crate::kernel::{Can, TypedId as _};
+use crate::store::{BlobId, WriteTx};
+use crate::tool::{Effect, Group, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
+
+/// The tools of this noun.
+#[must_use]
+pub fn tools() -> Registry {
+    Registry::new().write(DeliverableSubmit).write(DeliverableRevise)
+}
+
+const fn spec(name: &'static str, about: &'static str) -> ToolSpec {
+    ToolSpec { name, group: Group::Tasks, needs: Can::Write, effect: Effect::Add, about }
+}
+
+/// What kind of thing is delivered. (Its variants are words for models and need none.)
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    #[default]
+    #[allow(missing_docs, reason = "a comment would make the schema four times as long")]
+    Text,
+    #[allow(missing_docs, reason = "as above")]
+    Url,
+    #[allow(missing_docs, reason = "as above")]
+    File,
+}
+
+/// A file that was read and stored before the transaction.
+#[derive(Default)]
+pub struct Stored(Option<(String, BlobId, u64)>);
+
+/// Delivers work.
+pub struct DeliverableSubmit;
+
+/// Arguments of `deliverable_submit`.
+#[derive(Deserialize, JsonSchema)]
+pub struct SubmitArgs {
+    /// default: the one you work on
+    task: Option<String>,
+    kind: Kind,
+    title: String,
+    /// Markdown text, address, or path of a file in your folder
+    body: String,
+    /// what the reviewer should know
+    note: Option<String>,
+    /// id or title of the deliverable of which this is the next version
+    revises: Option<String>,
+}
+
+impl WriteTool for DeliverableSubmit {
+    type Args = SubmitArgs;
+    type Ready = Stored;
+    const SPEC: ToolSpec = spec(
+        "deliverable_submit",
+        "Deliver finished work on a task; a person reviews it. Use revises after changes were asked for.",
+    );
+
+    async fn ready(&self, cx: &ToolCx, args: &SubmitArgs) -> Result<Stored, ToolError> {
+        stored(cx, args.kind, &args.body).await
+    }
+
+    fn commit(
+        &self,
+        cx: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: SubmitArgs,
+        stored: Stored,
+    ) -> Result<ToolOutput, ToolError> {
+        let task = tasks::meant(tx, args.task.as_deref(), cx.task)?;
+        // A model that delivers the same title again means the next version of it.
+        let revises = match args.revises.as_deref().filter(|text| !text.trim().is_empty()) {
+            Some(text) => Some(queries::resolve(tx, task.id, text)?),
+            None => queries::unfinished(tx, task.id, &args.title)?,
+        };
+        let content = content(args.kind, args.body, stored);
+        let note = args.note.unwrap_or_default();
+        deliver(tx, &task, revises, (args.title, content, note))
+    }
+}
+
+/// Delivers the next version of something.
+pub struct DeliverableRevise;
+
+/// Arguments of `deliverable_revise`.
+#[derive(Deserialize, JsonSchema)]
+pub struct ReviseArgs {
+    /// its id or title
+    deliverable: String,
+    /// default: the one you work on
+    task: Option<String>,
+    /// default: text
+    kind: Option<Kind>,
+    /// Markdown text, address, or path of a file in your folder
+    body: String,
+    /// what has changed
+    note: Option<String>,
+}
+
+impl WriteTool for DeliverableRevise {
+    type Args = ReviseArgs;
+    type Ready = Stored;
+    const SPEC: ToolSpec = spec("deliverable_revise", "Deliver the next version of a deliverable.");
+
+    async fn ready(&self, cx: &ToolCx, args: &ReviseArgs) -> Result<Stored, ToolError> {
+        stored(cx, args.kind.unwrap_or_default(), &args.body).await
+    }
+
+    fn commit(
+        &self,
+        cx: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: ReviseArgs,
+        stored: Stored,
+    ) -> Result<ToolOutput, ToolError> {
+        let task = tasks::meant(tx, args.task.as_deref(), cx.task)?;
+        let revises = queries::resolve(tx, task.id, &args.deliverable)?;
+        let content = content(args.kind.unwrap_or_default(), args.body, stored);
+        let note = args.note.unwrap_or_default();
+        deliver(tx, &task, Some(revises), (String::new(), content, note))
+    }
+}
+
+fn deliver(
+    tx: &mut WriteTx<'_>,
+    task: &Task,
+    revises: Option<Deliverable>,
+    (title, content, note): (String, Content, String),
+) -> Result<ToolOutput, ToolError> {
+    let revises = revises.map(|piece| piece.id);
+    let new = NewDelivery { task: task.id, title, content, note, revises };
+    let (piece, version) = rules::submit(tx, new)?;
+    let name = tasks::name(tx, task.number)?;
+    Ok(ToolOutput::text(format!(
+        "Delivered \"{}\" (id {}, version {}) on {name}. A person reviews it now.",
+        piece.title,
+        piece.id.short(),
+        version.number
+    )))
+}
+
+fn content(kind: Kind, body: String, stored: Stored) -> Content {
+    match (kind, stored.0) {
+        (Kind::File, Some((name, blob, size))) => Content::File { name, blob, size },
+        (Kind::Url, _) => Content::Url(body),
+        _ => Content::Text(body),
+    }
+}
+
+/// Takes the named file into the blobs, if it is a file that is delivered.
+async fn stored(cx: &ToolCx, kind: Kind, path: &str) -> Result<Stored, ToolError> {
+    match kind {
+        Kind::File => Ok(Stored(Some(take_file(cx, path).await?))),
+        Kind::Text | Kind::Url => Ok(Stored(None)),
+    }
+}
+
+async fn take_file(cx: &ToolCx, path: &str) -> Result<(String, BlobId, u64), ToolError> {
+    let refused = |code, message: String| ToolError::Refused { code, message };
+    let outside = || refused("outside", format!("\"{path}\" is not a file in your folder"));
+    let missing = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            refused("file_not_found", format!("there is no file \"{path}\" in your folder"))
+        }
+        _ => refused("file_unreadable", format!("\"{path}\" cannot be read: {error}")),
+    };
+    let inner = inner_path(path).ok_or_else(outside)?;
+    let name = inner.file_name().and_then(|name| name.to_str()).ok_or_else(outside)?.to_owned();
+    // A pipe must not hold the thread that opens it.
+    let mut options = tokio::fs::OpenOptions::new();
+    options.read(true).custom_flags(libc::O_NONBLOCK);
+    let file = options.open(cx.folder.join(&inner)).await.map_err(missing)?;
+    // Where the open file really lies: a link on the way, also one made just now, leads nowhere.
+    let real = tokio::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).await;
+    let folder = tokio::fs::canonicalize(&cx.folder).await.map_err(missing)?;
+    if !real.map_err(missing)?.starts_with(&folder) {
+        return Err(outside());
+    }
+    if !file.metadata().await.map_err(missing)?.is_file() {
+        return Err(outside());
+    }
+    let mut file = file.into_std().await;
+    let ws = cx.ws.clone();
+    let put = move || ws.blobs.put_from(&mut file, MAX_FILE);
+    match tokio::task::spawn_blocking(put).await {
+        Ok(Ok((blob, size))) => Ok((name, blob, size)),
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::FileTooLarge => {
+            Err(refused("file_too_large", "a file has at most 25 MB".to_owned()))
+        }
+        Ok(Err(error)) => {
+            Err(ToolError::Failed { code: "blob", message: format!("storing a file: {error}") })
+        }
+        Err(error) => {
+            Err(ToolError::Failed { code: "blob", message: format!("storing a file: {error}") })
+        }
+    }
+}
+
+/// A path without a root and without steps upwards.
+fn inner_path(path: &str) -> Option<PathBuf> {
+    let mut inner = PathBuf::new();
+    for part in Path::new(path.trim()).components() {
+        match part {
+            Component::Normal(name) => inner.push(name),
+            Component::CurDir => {}
+            _ => return None,
+        }
+    }
+    (!inner.as_os_str().is_empty()).then_some(inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::inner_path;
+
+    #[test]
+    fn a_path_stays_in_the_folder() {
+        assert_eq!(inner_path("./out/a.csv").unwrap().to_str(), Some("out/a.csv"));
+        assert_eq!(inner_path("../a"), None);
+        assert_eq!(inner_path("out/../../a"), None);
+        assert_eq!(inner_path("/etc/passwd"), None);
+        assert_eq!(inner_path(" "), None);
+    }
+}

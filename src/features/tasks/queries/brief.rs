@@ -1,0 +1,184 @@
+//! Tasks as models and the API read them: short, by name.
+
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::people::People;
+use super::{due, open_ends::OpenEnds};
+use crate::features::comments::queries as comments;
+use crate::features::deliverables::queries as deliverables;
+use crate::features::tasks::model::Task;
+use crate::features::workspace::model::Settings;
+use crate::kernel::text::{cut, ellipsis};
+use crate::kernel::{Priority, TaskStatus};
+use crate::store::{Read, ReadExt, StoreError};
+
+/// How much of a description a model gets, in bytes.
+const MAX_DESCRIPTION: usize = 8 * 1024;
+/// How many comments a model gets.
+const MAX_COMMENTS: usize = 15;
+/// How much of each, in characters.
+const MAX_COMMENT: usize = 1_200;
+
+/// A task in one line.
+#[derive(Clone, Debug, Serialize)]
+pub struct Line {
+    /// `MC-142`.
+    pub task: String,
+    /// The title.
+    pub title: String,
+    /// Where it stands.
+    pub status: TaskStatus,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// Whose it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assignee: Option<String>,
+    /// The due day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due: Option<String>,
+}
+
+/// A comment.
+#[derive(Clone, Debug, Serialize)]
+pub struct Said {
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: String,
+    /// What.
+    pub text: String,
+}
+
+/// A piece of delivered work.
+#[derive(Clone, Debug, Serialize)]
+pub struct Piece {
+    /// What to give as `revises`.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// Where it stands.
+    pub state: &'static str,
+    /// The number of its newest version.
+    pub version: u32,
+    /// What the person said of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub review_note: Option<String>,
+}
+
+/// A task with what an agent needs in order to work on it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Brief {
+    /// The line.
+    #[serde(flatten)]
+    pub line: Line,
+    /// The description, cut when it is very long.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// What it is a part of, from the top down.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub part_of: Vec<String>,
+    /// Its parts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Line>,
+    /// What was delivered.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deliverables: Vec<Piece>,
+    /// The last comments, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub comments: Vec<Said>,
+    /// How many earlier comments are left out.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub earlier_comments: usize,
+    /// What keeps it from being finished.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open: Option<String>,
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
+/// What makes names: the key, the people, the zone.
+pub struct Names {
+    /// The letters in front of numbers.
+    pub key: String,
+    /// Everybody.
+    pub people: People,
+    /// The workspace's zone.
+    pub zone: TimeZone,
+}
+
+impl Names {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn read(read: &dyn Read) -> Result<Self, StoreError> {
+        let zone = read.get::<Settings>(())?.map(|settings| due::zone(&settings.zone));
+        let zone = zone.unwrap_or(TimeZone::UTC);
+        Ok(Self { key: super::key(read)?, people: People::read(read)?, zone })
+    }
+
+    /// `MC-142`.
+    #[must_use]
+    pub fn of(&self, task: &Task) -> String {
+        format!("{}-{}", self.key, task.number)
+    }
+
+    /// A task in one line.
+    #[must_use]
+    pub fn line(&self, task: &Task) -> Line {
+        Line {
+            task: self.of(task),
+            title: task.title.clone(),
+            status: task.status,
+            priority: task.priority,
+            assignee: task.assignee.map(|who| self.people.handle(who)),
+            due: task.due_at.map(|at| due::day(at, &self.zone).to_string()),
+        }
+    }
+}
+
+/// A task with what an agent needs in order to work on it.
+///
+/// # Errors
+/// When the store fails.
+pub fn brief(read: &dyn Read, names: &Names, task: &Task) -> Result<Brief, StoreError> {
+    let chain = super::ancestors(read, task)?;
+    let parts = super::children(read, task.id)?;
+    let all = comments::of_task(read, task.id)?;
+    let earlier_comments = all.len().saturating_sub(MAX_COMMENTS);
+    let pieces = deliverables::of_task(read, task.id)?;
+    let mut description = cut(&task.description, MAX_DESCRIPTION).to_owned();
+    if description.len() < task.description.len() {
+        description.push_str("\n[…the rest is cut]");
+    }
+    Ok(Brief {
+        line: names.line(task),
+        description,
+        part_of: chain.iter().map(|t| format!("{} {}", names.of(t), t.title)).collect(),
+        parts: parts.iter().map(|part| names.line(part)).collect(),
+        deliverables: pieces
+            .iter()
+            .map(|piece| Piece {
+                id: piece.short(),
+                title: piece.deliverable.title.clone(),
+                state: piece.deliverable.state.word(),
+                version: piece.deliverable.versions,
+                review_note: piece.last_note().map(str::to_owned),
+            })
+            .collect(),
+        comments: all
+            .iter()
+            .skip(earlier_comments)
+            .map(|comment| Said {
+                by: names.people.actor_handle(comment.author),
+                at: comment.created_at.to_string(),
+                text: ellipsis(&comment.body, MAX_COMMENT),
+            })
+            .collect(),
+        earlier_comments,
+        open: OpenEnds::of(read, task.id)?.why(&names.key),
+    })
+}

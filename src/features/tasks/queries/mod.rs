@@ -1,0 +1,145 @@
+//! Reads of tasks: by name, as lists, as views for pages and models.
+
+pub mod brief;
+pub mod due;
+pub mod error;
+pub mod history;
+pub mod list;
+pub mod open_ends;
+pub mod people;
+pub mod standing;
+
+use super::model::{self, Task};
+use crate::features::workspace::model::Settings;
+use crate::kernel::TaskId;
+use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError};
+use error::TaskError;
+
+/// What stands before task numbers until the workspace has its own letters.
+const DEFAULT_KEY: &str = "HQ";
+/// How many parts of a task are looked at.
+const MAX_PARTS: usize = 500;
+
+/// The letters in front of task numbers.
+///
+/// # Errors
+/// When the store fails.
+pub fn key(read: &dyn Read) -> Result<String, StoreError> {
+    let settings = read.get::<Settings>(())?;
+    Ok(settings.map_or_else(|| DEFAULT_KEY.to_owned(), |settings| settings.task_key))
+}
+
+/// The name of a task: `MC-142`.
+///
+/// # Errors
+/// When the store fails.
+pub fn name(read: &dyn Read, number: u32) -> Result<String, StoreError> {
+    Ok(format!("{}-{number}", key(read)?))
+}
+
+/// A task by its id.
+///
+/// # Errors
+/// When there is none.
+pub fn get(read: &dyn Read, id: TaskId) -> Result<Task, TaskError> {
+    get_rev(read, id).map(|(task, _)| task)
+}
+
+/// A task by its id, with its rev.
+///
+/// # Errors
+/// When there is none.
+pub fn get_rev(read: &dyn Read, id: TaskId) -> Result<(Task, u64), TaskError> {
+    match read.get_rev::<Task>(id)? {
+        Some(found) => Ok(found),
+        None => Err(TaskError::NotFound(id.to_string(), key(read)?)),
+    }
+}
+
+/// A task by what people and models call it: `MC-142` (also with a former key), `142`, or its id.
+///
+/// # Errors
+/// When there is none.
+pub fn resolve(read: &dyn Read, text: &str) -> Result<Task, TaskError> {
+    let text = text.trim().trim_start_matches('#');
+    let found = match text.parse::<TaskId>() {
+        Ok(id) => read.get::<Task>(id)?,
+        Err(_) => match number(read, text)? {
+            Some(number) => read.find::<Task>(model::BY_NUMBER, &KeyBuf::of(&number))?,
+            None => None,
+        },
+    };
+    match found {
+        Some(task) => Ok(task),
+        None => {
+            let shown: String = text.chars().take(60).collect();
+            Err(TaskError::NotFound(shown, key(read)?))
+        }
+    }
+}
+
+/// The task that a tool call means: the one it names, else the one that its run works on.
+///
+/// # Errors
+/// When there is none.
+pub fn meant(read: &dyn Read, text: Option<&str>, own: Option<TaskId>) -> Result<Task, TaskError> {
+    match (text.map(str::trim).filter(|text| !text.is_empty()), own) {
+        (Some(text), _) => resolve(read, text),
+        (None, Some(id)) => get(read, id),
+        (None, None) => Err(TaskError::field("task", "say which task, such as MC-142")),
+    }
+}
+
+/// The number in `MC-142`, `mc-142` or `142`; nothing when the letters are not this workspace's.
+fn number(read: &dyn Read, text: &str) -> Result<Option<u32>, StoreError> {
+    let Some((letters, digits)) = text.rsplit_once('-') else { return Ok(text.parse().ok()) };
+    let Ok(number) = digits.parse() else { return Ok(None) };
+    let known = match read.get::<Settings>(())? {
+        Some(settings) => std::iter::once(&settings.task_key)
+            .chain(&settings.old_task_keys)
+            .any(|key| key.eq_ignore_ascii_case(letters)),
+        None => DEFAULT_KEY.eq_ignore_ascii_case(letters),
+    };
+    Ok(known.then_some(number))
+}
+
+/// The ids of the parts of a task, archived ones too.
+///
+/// # Errors
+/// When the store fails.
+pub fn child_ids(read: &dyn Read, id: TaskId) -> Result<Vec<TaskId>, StoreError> {
+    read.referrers::<Task, Task>(id, 2, MAX_PARTS)
+}
+
+/// The parts of a task in the order of making, without archived ones.
+///
+/// # Errors
+/// When the store fails.
+pub fn children(read: &dyn Read, id: TaskId) -> Result<Vec<Task>, StoreError> {
+    let mut parts = Vec::new();
+    for id in child_ids(read, id)? {
+        parts.extend(read.get::<Task>(id)?.filter(|part| part.archived_at.is_none()));
+    }
+    Ok(parts)
+}
+
+/// The tasks above a task, from the top down.
+///
+/// # Errors
+/// When the store fails.
+pub fn ancestors(read: &dyn Read, task: &Task) -> Result<Vec<Task>, StoreError> {
+    let mut chain = Vec::new();
+    let mut at = task.parent;
+    while let Some(id) = at {
+        let Some(next) = read.get::<Task>(id)? else { break };
+        at = next.parent.filter(|_| chain.len() < super::rules::MAX_DEPTH);
+        chain.push(next);
+    }
+    chain.reverse();
+    Ok(chain)
+}
+
+/// Everything that begins with this id in an index of a record that belongs to a task.
+pub(super) fn of_task(id: TaskId) -> Range {
+    Range::prefix(KeyBuf::of(&id))
+}

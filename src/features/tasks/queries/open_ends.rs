@@ -1,0 +1,69 @@
+//! What keeps a task from being finished.
+
+use crate::features::deliverables::model::{self, Deliverable};
+use crate::kernel::{DeliverableState, TaskId};
+use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError};
+
+/// What is still open on a task.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OpenEnds {
+    /// Titles of delivered work that waits for a person.
+    pub in_review: Vec<String>,
+    /// Titles of delivered work that was sent back.
+    pub sent_back: Vec<String>,
+    /// Numbers of open parts.
+    pub parts: Vec<u32>,
+    /// How much delivered work was approved.
+    pub approved: usize,
+}
+
+impl OpenEnds {
+    /// Reads what is open on a task.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn of(read: &dyn Read, task: TaskId) -> Result<Self, StoreError> {
+        let mut ends = Self::default();
+        let range = Range::prefix(KeyBuf::of(&task));
+        for piece in read.scan::<Deliverable>(model::BY_TASK, &range)? {
+            match piece.state {
+                DeliverableState::InReview | DeliverableState::Draft => {
+                    ends.in_review.push(piece.title);
+                }
+                DeliverableState::ChangesRequested => ends.sent_back.push(piece.title),
+                DeliverableState::Approved => ends.approved += 1,
+                DeliverableState::Rejected => {}
+            }
+        }
+        let parts = super::children(read, task)?;
+        ends.parts = parts.iter().filter(|part| part.status.is_open()).map(|p| p.number).collect();
+        Ok(ends)
+    }
+
+    /// Whether nothing is open.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.in_review.is_empty() && self.sent_back.is_empty() && self.parts.is_empty()
+    }
+
+    /// What is open and what to do, in one line; nothing when the task can be finished.
+    #[must_use]
+    pub fn why(&self, key: &str) -> Option<String> {
+        let quoted = |titles: &[String]| {
+            titles.iter().map(|title| format!("\"{title}\"")).collect::<Vec<_>>().join(", ")
+        };
+        let mut why = Vec::new();
+        if !self.in_review.is_empty() {
+            why.push(format!("a person has yet to review {}", quoted(&self.in_review)));
+        }
+        if !self.sent_back.is_empty() {
+            let titles = quoted(&self.sent_back);
+            why.push(format!("changes were asked for in {titles}: deliver a new version"));
+        }
+        if !self.parts.is_empty() {
+            let parts: Vec<_> = self.parts.iter().map(|n| format!("{key}-{n}")).collect();
+            why.push(format!("these parts are open: {}", parts.join(", ")));
+        }
+        (!why.is_empty()).then(|| why.join("; "))
+    }
+}

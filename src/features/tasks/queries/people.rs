@@ -1,0 +1,194 @@
+//! Everybody a task can belong to: names, faces, and who is meant by a word.
+
+use crate::features::agents::model::Agent;
+use crate::features::runs::model::{self as runs, Run};
+use crate::features::tasks::queries::error::TaskError;
+use crate::features::workspace::model::Member;
+use crate::kernel::{AccountId, Actor, AgentId, Assignee, RunState};
+use crate::store::{Range, Read, ReadExt, StoreError};
+use crate::tool::args::nearest;
+use crate::web::parts::{Choice, Face};
+
+/// The members and agents of a workspace, read once for a page or a tool call.
+pub struct People {
+    members: Vec<Member>,
+    agents: Vec<Agent>,
+    working: Vec<AgentId>,
+}
+
+impl People {
+    /// Reads everybody.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn read(read: &dyn Read) -> Result<Self, StoreError> {
+        let live = read.scan::<Run>(runs::RUN_LIVE, &Range::all())?;
+        let working = live.iter().filter(|run| run.state == RunState::Running);
+        Ok(Self {
+            working: working.map(|run| run.agent).collect(),
+            members: read.list(&Range::all())?,
+            agents: read.list(&Range::all())?,
+        })
+    }
+
+    /// An agent.
+    #[must_use]
+    pub fn agent(&self, id: AgentId) -> Option<&Agent> {
+        self.agents.iter().find(|agent| agent.id == id)
+    }
+
+    /// A member, also one who has left.
+    #[must_use]
+    pub fn member(&self, id: AccountId) -> Option<&Member> {
+        self.members.iter().find(|member| member.account == id)
+    }
+
+    /// An agent by its slug.
+    #[must_use]
+    pub fn agent_called(&self, slug: &str) -> Option<&Agent> {
+        self.agents.iter().find(|agent| agent.slug.eq_ignore_ascii_case(slug))
+    }
+
+    /// A member by the handle.
+    #[must_use]
+    pub fn member_called(&self, handle: &str) -> Option<&Member> {
+        let mut here = self.members.iter().filter(|member| member.left_at.is_none());
+        here.find(|member| member.handle.eq_ignore_ascii_case(handle))
+    }
+
+    /// What `@` and tools call somebody.
+    #[must_use]
+    pub fn handle(&self, who: Assignee) -> String {
+        match who {
+            Assignee::Agent(id) => self.agent(id).map(|agent| agent.slug.clone()),
+            Assignee::Person(id) => self.member(id).map(|member| member.handle.clone()),
+            Assignee::System => Some("hq".to_owned()),
+        }
+        .unwrap_or_else(|| "unknown".to_owned())
+    }
+
+    /// The name of somebody.
+    #[must_use]
+    pub fn name(&self, who: Assignee) -> String {
+        self.face(who).name
+    }
+
+    /// The face of somebody.
+    #[must_use]
+    pub fn face(&self, who: Assignee) -> Face {
+        match who {
+            Assignee::Agent(id) => match self.agent(id) {
+                Some(agent) => Face::agent(&agent.name, &agent.emoji, &agent.slug)
+                    .working(self.working.contains(&id).into()),
+                None => Face::agent("A former agent", "", "former"),
+            },
+            Assignee::Person(id) => match self.member(id) {
+                Some(member) => Face::person(&member.name),
+                None => Face::person("Somebody"),
+            },
+            Assignee::System => Face::agent("HQ", "⚙️", "hq"),
+        }
+    }
+
+    /// The face of whoever has a task.
+    #[must_use]
+    pub fn face_or_nobody(&self, who: Option<Assignee>) -> Face {
+        who.map_or_else(Face::nobody, |who| self.face(who))
+    }
+
+    /// The face of whoever did something.
+    #[must_use]
+    pub fn actor(&self, actor: Actor) -> Face {
+        self.face(assignee_of(actor))
+    }
+
+    /// What `@` calls whoever did something.
+    #[must_use]
+    pub fn actor_handle(&self, actor: Actor) -> String {
+        self.handle(assignee_of(actor))
+    }
+
+    /// Who is meant: `me`, a slug or handle (with or without `@`), an id, or `none`.
+    ///
+    /// # Errors
+    /// When nobody of that name is here; the message names the nearest.
+    pub fn find(&self, text: &str, me: Assignee) -> Result<Option<Assignee>, TaskError> {
+        let word = text.trim().trim_start_matches('@');
+        if word.eq_ignore_ascii_case("me") {
+            return Ok(Some(me));
+        }
+        if let Some(agent) = self.agent_called(word) {
+            return Ok(Some(Assignee::Agent(agent.id)));
+        }
+        if let Some(member) = self.member_called(word) {
+            return Ok(Some(Assignee::Person(member.account)));
+        }
+        if word.is_empty() || ["none", "nobody", "unassigned"].contains(&word) {
+            return Ok(None);
+        }
+        if let Ok(id) = word.parse()
+            && self.agent(id).is_some()
+        {
+            return Ok(Some(Assignee::Agent(id)));
+        }
+        if let Ok(id) = word.parse()
+            && self.member(id).is_some()
+        {
+            return Ok(Some(Assignee::Person(id)));
+        }
+        Err(self.unknown(word))
+    }
+
+    fn unknown(&self, word: &str) -> TaskError {
+        let agents = self.agents.iter().filter(|agent| agent.archived_at.is_none());
+        let members = self.members.iter().filter(|member| member.left_at.is_none());
+        let names = agents
+            .map(|agent| agent.slug.as_str())
+            .chain(members.map(|member| member.handle.as_str()));
+        let near = nearest(word, names, 3);
+        let hint = match near.is_empty() {
+            true => "; create an agent first".to_owned(),
+            false => format!("; there are: {}", near.join(", ")),
+        };
+        TaskError::UnknownAssignee { name: word.chars().take(60).collect(), hint }
+    }
+
+    /// Everybody who can get a task, for a select; the one who has it now is listed in any case.
+    #[must_use]
+    pub fn choices(&self, now: Option<Assignee>, me: AccountId) -> Vec<Choice> {
+        let mut list = vec![Choice::new("", "Nobody", now.is_none())];
+        for agent in &self.agents {
+            let chosen = now == Some(Assignee::Agent(agent.id));
+            if agent.archived_at.is_none() || chosen {
+                let label = format!("{} {}", agent.emoji, agent.name);
+                list.push(Choice::new(&agent.slug, label.trim(), chosen));
+            }
+        }
+        for member in &self.members {
+            let chosen = now == Some(Assignee::Person(member.account));
+            if member.left_at.is_none() || chosen {
+                let me = if member.account == me { " (you)" } else { "" };
+                list.push(Choice::new(&member.handle, format!("{}{me}", member.name), chosen));
+            }
+        }
+        if now == Some(Assignee::System) {
+            list.push(Choice::new("hq", "HQ", true));
+        }
+        list
+    }
+
+    /// The agents that take work, in the order of making.
+    pub fn agents(&self) -> impl Iterator<Item = &Agent> {
+        self.agents.iter().filter(|agent| agent.archived_at.is_none())
+    }
+}
+
+/// Who an actor is as somebody who has work.
+#[must_use]
+pub fn assignee_of(actor: Actor) -> Assignee {
+    match actor {
+        Actor::Person { account, .. } => Assignee::Person(account),
+        Actor::Agent { agent, .. } => Assignee::Agent(agent),
+        Actor::Plugin(_) | Actor::Gateway(_) | Actor::System(_) => Assignee::System,
+    }
+}

@@ -1,0 +1,161 @@
+//! Who is on a task right now: derived, never stored.
+
+use crate::features::agents::model::Agent;
+use crate::features::deliverables::model::{self as deliverables, Deliverable};
+use crate::features::inbox::model::{self as inbox, Item};
+use crate::features::runs::model::{self as runs, Run};
+use crate::features::tasks::model::Task;
+use crate::kernel::{AgentStatus, DeliverableState, Outcome, RunState, TaskId, Timestamp};
+use crate::store::{Read, ReadExt, StoreError};
+
+/// After how many milliseconds a task without anybody on it says so.
+const ALONE_AFTER_MS: i64 = 10 * 60 * 1000;
+
+/// What happens with a task at this moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing worth a word.
+    Plain,
+    /// A run works on it.
+    Working {
+        /// The run's number.
+        run: u32,
+        /// Tool calls so far.
+        steps: u32,
+        /// What it does.
+        activity: String,
+    },
+    /// A run waits for something.
+    Waiting {
+        /// The run's number.
+        run: u32,
+        /// For what, in one sentence.
+        detail: String,
+    },
+    /// It is in the agent's inbox.
+    Queued {
+        /// Why it is held, if it is.
+        held: Option<String>,
+    },
+    /// Its agent is paused, so nothing will start.
+    Paused,
+    /// Delivered work waits for a person.
+    InReview,
+    /// The last run failed and nothing will start by itself.
+    Failed {
+        /// The run's number.
+        run: u32,
+        /// Why.
+        reason: String,
+    },
+    /// A person stopped the last run.
+    Stopped {
+        /// The run's number.
+        run: u32,
+    },
+    /// It is open and has an agent, but nothing will wake it.
+    Alone,
+}
+
+/// The open inbox items of a task.
+///
+/// # Errors
+/// When the store fails.
+pub fn open_items(read: &dyn Read, task: TaskId) -> Result<Vec<Item>, StoreError> {
+    read.scan(inbox::OPEN_BY_TASK, &super::of_task(task))
+}
+
+/// The newest runs of a task, newest first.
+///
+/// # Errors
+/// When the store fails.
+pub fn newest_runs(read: &dyn Read, task: TaskId, limit: usize) -> Result<Vec<Run>, StoreError> {
+    read.scan(runs::RUN_BY_TASK, &super::of_task(task).reverse().limit(limit))
+}
+
+/// Whether delivered work of a task waits for a person.
+///
+/// # Errors
+/// When the store fails.
+pub fn in_review(read: &dyn Read, task: TaskId) -> Result<bool, StoreError> {
+    let pieces: Vec<Deliverable> = read.scan(deliverables::BY_TASK, &super::of_task(task))?;
+    Ok(pieces.iter().any(|piece| piece.state == DeliverableState::InReview))
+}
+
+/// What happens with a task right now.
+///
+/// # Errors
+/// When the store fails.
+pub fn standing(read: &dyn Read, task: &Task, now: Timestamp) -> Result<Standing, StoreError> {
+    let newest = newest_runs(read, task.id, 3)?;
+    let live = newest.iter().find(|run| run.state == RunState::Running);
+    if let Some(run) = live {
+        let (run, steps, activity) = (run.number, run.steps, run.activity.clone());
+        return Ok(Standing::Working { run, steps, activity });
+    }
+    if let Some(run) = newest.iter().find(|run| run.state == RunState::Waiting) {
+        let detail = run.waiting.as_ref().map_or_else(String::new, |w| w.detail.clone());
+        return Ok(Standing::Waiting { run: run.number, detail });
+    }
+    if !task.status.is_open() || task.archived_at.is_some() {
+        return Ok(Standing::Plain);
+    }
+    let agent = match task.assignee.and_then(|who| who.agent()) {
+        Some(id) => read.get::<Agent>(id)?,
+        None => None,
+    };
+    let items = open_items(read, task.id)?;
+    if let Some(item) = items.first() {
+        let paused = agent.is_some_and(|agent| agent.status == AgentStatus::Paused);
+        let held = item.held_reason.clone().filter(|_| !paused);
+        return Ok(if paused { Standing::Paused } else { Standing::Queued { held } });
+    }
+    if newest.iter().any(|run| run.state == RunState::Queued) {
+        return Ok(Standing::Queued { held: None });
+    }
+    if in_review(read, task.id)? {
+        return Ok(Standing::InReview);
+    }
+    if agent.is_none() {
+        return Ok(Standing::Plain);
+    }
+    let moved = newest.first().and_then(|run| run.ended_at).unwrap_or(task.updated_at);
+    if let Some(run) = newest.first().filter(|run| task.updated_at <= run_end(run)) {
+        match &run.outcome {
+            Some(Outcome::Stopped { .. }) => return Ok(Standing::Stopped { run: run.number }),
+            Some(outcome) if failed(outcome) => {
+                let reason = reason(outcome);
+                return Ok(Standing::Failed { run: run.number, reason });
+            }
+            _ => {}
+        }
+    }
+    let since = moved.max(task.updated_at).as_millisecond();
+    let parts = super::children(read, task.id)?;
+    let waits_for_parts = parts.iter().any(|part| part.status.is_open());
+    let alone = since + ALONE_AFTER_MS <= now.as_millisecond() && !waits_for_parts;
+    Ok(if alone { Standing::Alone } else { Standing::Plain })
+}
+
+fn run_end(run: &Run) -> Timestamp {
+    run.ended_at.unwrap_or(run.created_at)
+}
+
+fn failed(outcome: &Outcome) -> bool {
+    !matches!(outcome, Outcome::Done | Outcome::Snoozed { .. } | Outcome::Stopped { .. })
+}
+
+/// How a run ended badly, in words.
+#[must_use]
+pub fn reason(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Failed { reason, .. } => reason.clone(),
+        Outcome::NoOutcome => "it ended without saying what became of the work".to_owned(),
+        Outcome::Limit { which } => format!("the limit of {which} was reached"),
+        Outcome::Interrupted => "it was interrupted and too old to go on".to_owned(),
+        Outcome::CrashLoop => "it crashed three times".to_owned(),
+        Outcome::Done => "done".to_owned(),
+        Outcome::Snoozed { .. } => "it goes on later".to_owned(),
+        Outcome::Stopped { .. } => "it was stopped".to_owned(),
+    }
+}

@@ -1,0 +1,425 @@
+//! All writes to tasks. Any status may follow any other; asking for what already is changes nothing.
+
+use super::model::Task;
+use super::queries::error::TaskError;
+use super::queries::{self, open_ends::OpenEnds};
+use crate::features::agents::model::Agent;
+use crate::features::workspace::model::{Counter, Counting, Member};
+use crate::kernel::text::MAX_TEXT;
+use crate::kernel::{
+    Assignee, Event, FieldError, Priority, TaskField, TaskId, TaskStatus, Thinking, Timestamp,
+};
+use crate::store::{ReadExt, StoreError, WriteTx};
+
+/// The longest title, in characters.
+pub const MAX_TITLE: usize = 200;
+/// How many levels of parts a task may have, itself included.
+pub const MAX_DEPTH: usize = 5;
+
+/// A task to be made.
+#[derive(Clone, Debug)]
+pub struct NewTask {
+    /// What is to be done, in one line.
+    pub title: String,
+    /// More, in Markdown.
+    pub description: String,
+    /// Where it stands at first.
+    pub status: TaskStatus,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// Who it is for.
+    pub assignee: Option<Assignee>,
+    /// The task that it is a part of.
+    pub parent: Option<TaskId>,
+    /// When it should be done.
+    pub due_at: Option<Timestamp>,
+    /// Model in place of the agent's.
+    pub model: Option<String>,
+    /// Thinking level in place of the agent's.
+    pub thinking: Option<Thinking>,
+}
+
+impl NewTask {
+    /// A task to do, of medium priority, for nobody.
+    pub fn titled(title: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            description: String::new(),
+            status: TaskStatus::Todo,
+            priority: Priority::Medium,
+            assignee: None,
+            parent: None,
+            due_at: None,
+            model: None,
+            thinking: None,
+        }
+    }
+}
+
+/// What is to change; what is not given stays.
+#[derive(Clone, Debug, Default)]
+pub struct TaskPatch {
+    /// The title.
+    pub title: Option<String>,
+    /// The description.
+    pub description: Option<String>,
+    /// The priority.
+    pub priority: Option<Priority>,
+    /// The due moment, or none.
+    pub due_at: Option<Option<Timestamp>>,
+    /// The parent, or none.
+    pub parent: Option<Option<TaskId>>,
+    /// The model, or the agent's.
+    pub model: Option<Option<String>>,
+    /// The thinking level, or the agent's.
+    pub thinking: Option<Option<Thinking>>,
+}
+
+/// Makes a task with the next number.
+///
+/// # Errors
+/// When the input is wrong, or its assignee or parent cannot be used.
+pub fn create(tx: &mut WriteTx<'_>, new: NewTask) -> Result<Task, TaskError> {
+    let mut wrong = Vec::new();
+    let title = title(&new.title, &mut wrong);
+    let description = description(&new.description, &mut wrong);
+    let model = model(new.model, &mut wrong);
+    if !wrong.is_empty() {
+        return Err(TaskError::Invalid(wrong));
+    }
+    check_assignee(tx, new.assignee)?;
+    if let Some(parent) = new.parent {
+        check_parent(tx, None, parent)?;
+    }
+    let now = tx.now();
+    let task = Task {
+        id: tx.new_id(),
+        number: next_number(tx)?,
+        title,
+        description,
+        status: new.status,
+        priority: new.priority,
+        assignee: new.assignee,
+        assignment: u32::from(new.assignee.is_some()),
+        parent: new.parent,
+        model,
+        thinking: new.thinking,
+        due_at: new.due_at,
+        completed_at: (new.status == TaskStatus::Done).then_some(now),
+        archived_at: None,
+        created_by: tx.by(),
+        created_at: now,
+        updated_at: now,
+    };
+    tx.put(&task)?;
+    tx.emit(Event::TaskCreated { task: task.id, parent: task.parent });
+    if task.assignee.is_some() {
+        let (to, assignment) = (task.assignee, task.assignment);
+        tx.emit(Event::TaskAssigned { task: task.id, from: None, to, assignment });
+    }
+    Ok(task)
+}
+
+/// Makes a part of a task and gives it to another agent.
+///
+/// # Errors
+/// As [`create`]; an agent cannot delegate to itself.
+pub fn delegate(tx: &mut WriteTx<'_>, new: NewTask) -> Result<Task, TaskError> {
+    let own = tx.by().agent().map(Assignee::Agent);
+    if own.is_some() && own == new.assignee {
+        return Err(TaskError::OwnDelegate);
+    }
+    create(tx, new)
+}
+
+/// Changes fields that have no effect of their own.
+///
+/// # Errors
+/// When the task is archived or the input is wrong.
+pub fn update(tx: &mut WriteTx<'_>, id: TaskId, patch: TaskPatch) -> Result<Task, TaskError> {
+    let old = usable(tx, id)?;
+    let mut task = old.clone();
+    let mut wrong = Vec::new();
+    if let Some(text) = patch.title {
+        task.title = title(&text, &mut wrong);
+    }
+    if let Some(text) = patch.description {
+        task.description = description(&text, &mut wrong);
+    }
+    if let Some(name) = patch.model {
+        task.model = model(name, &mut wrong);
+    }
+    if !wrong.is_empty() {
+        return Err(TaskError::Invalid(wrong));
+    }
+    task.priority = patch.priority.unwrap_or(task.priority);
+    task.due_at = patch.due_at.unwrap_or(task.due_at);
+    task.thinking = patch.thinking.unwrap_or(task.thinking);
+    task.parent = patch.parent.unwrap_or(task.parent);
+    if let Some(parent) = task.parent.filter(|_| task.parent != old.parent) {
+        check_parent(tx, Some(id), parent)?;
+    }
+    let fields = changed_fields(&old, &task);
+    if fields.is_empty() {
+        return Ok(task);
+    }
+    task.updated_at = tx.now();
+    tx.put(&task)?;
+    tx.emit(Event::TaskChanged { task: id, fields });
+    Ok(task)
+}
+
+/// The fields in which two states of a task differ, of those that have no event of their own.
+fn changed_fields(old: &Task, new: &Task) -> Vec<TaskField> {
+    let all = [
+        (TaskField::Title, old.title != new.title),
+        (TaskField::Description, old.description != new.description),
+        (TaskField::Priority, old.priority != new.priority),
+        (TaskField::Due, old.due_at != new.due_at),
+        (TaskField::Model, old.model != new.model),
+        (TaskField::Thinking, old.thinking != new.thinking),
+        (TaskField::Parent, old.parent != new.parent),
+    ];
+    all.into_iter().filter_map(|(field, differs)| differs.then_some(field)).collect()
+}
+
+/// Moves a task to another status. A task that is opened again counts as assigned anew, so that
+/// its agent hears of it.
+///
+/// # Errors
+/// When the task is archived.
+pub fn set_status(tx: &mut WriteTx<'_>, id: TaskId, to: TaskStatus) -> Result<Task, TaskError> {
+    let mut task = usable(tx, id)?;
+    if task.status == to {
+        return Ok(task);
+    }
+    let from = std::mem::replace(&mut task.status, to);
+    let reopened = !from.is_open() && to.is_open() && task.assignee.is_some();
+    task.assignment += u32::from(reopened);
+    task.completed_at = (to == TaskStatus::Done).then_some(tx.now());
+    task.updated_at = tx.now();
+    tx.put(&task)?;
+    let assignee = task.assignee;
+    tx.emit(Event::TaskStatusChanged { task: id, assignee, from, to });
+    if reopened {
+        let assignment = task.assignment;
+        tx.emit(Event::TaskAssigned { task: id, from: assignee, to: assignee, assignment });
+    }
+    Ok(task)
+}
+
+/// Finishes a task as an agent does: not while delivered work waits or parts of it are open.
+///
+/// # Errors
+/// When something is still open.
+pub fn complete(tx: &mut WriteTx<'_>, id: TaskId) -> Result<Task, TaskError> {
+    let task = usable(tx, id)?;
+    if task.status == TaskStatus::Done {
+        return Ok(task);
+    }
+    if let Some(why) = OpenEnds::of(tx, id)?.why(&queries::key(tx)?) {
+        return Err(TaskError::NotComplete { task: queries::name(tx, task.number)?, why });
+    }
+    set_status(tx, id, TaskStatus::Done)
+}
+
+/// Finishes a task whose delivered work has all been approved, if nothing else is open. Says
+/// whether it did.
+///
+/// # Errors
+/// When the store fails.
+pub fn complete_if_accepted(tx: &mut WriteTx<'_>, id: TaskId) -> Result<bool, TaskError> {
+    let Some(task) = tx.get::<Task>(id)? else { return Ok(false) };
+    let ends = OpenEnds::of(tx, id)?;
+    if !task.status.is_open()
+        || task.archived_at.is_some()
+        || ends.approved == 0
+        || !ends.is_empty()
+    {
+        return Ok(false);
+    }
+    set_status(tx, id, TaskStatus::Done)?;
+    Ok(true)
+}
+
+/// A run of its agent has begun: what was to do is in progress.
+///
+/// # Errors
+/// When the store fails.
+pub fn begin(tx: &mut WriteTx<'_>, id: TaskId, by: Assignee) -> Result<(), TaskError> {
+    let Some(task) = tx.get::<Task>(id)? else { return Ok(()) };
+    let waits = task.status == TaskStatus::Todo && task.archived_at.is_none();
+    if waits && task.assignee == Some(by) {
+        set_status(tx, id, TaskStatus::InProgress)?;
+    }
+    Ok(())
+}
+
+/// Gives a task to somebody, or to nobody.
+///
+/// # Errors
+/// When the task is archived, or who should get it is unknown or archived.
+pub fn assign(tx: &mut WriteTx<'_>, id: TaskId, to: Option<Assignee>) -> Result<Task, TaskError> {
+    let mut task = usable(tx, id)?;
+    if task.assignee == to {
+        return Ok(task);
+    }
+    check_assignee(tx, to)?;
+    let from = std::mem::replace(&mut task.assignee, to);
+    task.assignment += 1;
+    task.updated_at = tx.now();
+    tx.put(&task)?;
+    tx.emit(Event::TaskAssigned { task: id, from, to, assignment: task.assignment });
+    Ok(task)
+}
+
+/// Puts a task out of the way.
+///
+/// # Errors
+/// When there is no such task.
+pub fn archive(tx: &mut WriteTx<'_>, id: TaskId) -> Result<Task, TaskError> {
+    let at = tx.now();
+    set_archived(tx, id, Some(at))
+}
+
+/// Brings an archived task back.
+///
+/// # Errors
+/// When there is no such task.
+pub fn restore(tx: &mut WriteTx<'_>, id: TaskId) -> Result<Task, TaskError> {
+    set_archived(tx, id, None)
+}
+
+fn set_archived(
+    tx: &mut WriteTx<'_>,
+    id: TaskId,
+    at: Option<Timestamp>,
+) -> Result<Task, TaskError> {
+    let mut task = queries::get(tx, id)?;
+    if task.archived_at.is_some() == at.is_some() {
+        return Ok(task);
+    }
+    task.archived_at = at;
+    task.updated_at = tx.now();
+    tx.put(&task)?;
+    tx.emit(Event::TaskChanged { task: id, fields: vec![TaskField::Archived] });
+    Ok(task)
+}
+
+/// Refuses when the task has changed since the caller read it.
+///
+/// # Errors
+/// `Stale`, or when there is no such task.
+pub fn expect_rev(tx: &WriteTx<'_>, id: TaskId, rev: Option<u64>) -> Result<(), TaskError> {
+    let Some(expected) = rev else { return Ok(()) };
+    match queries::get_rev(tx, id)?.1 {
+        now if now == expected => Ok(()),
+        _ => Err(StoreError::Stale.into()),
+    }
+}
+
+/// A task that may be changed.
+fn usable(tx: &WriteTx<'_>, id: TaskId) -> Result<Task, TaskError> {
+    let task = queries::get(tx, id)?;
+    match task.archived_at {
+        Some(_) => Err(TaskError::Archived(queries::name(tx, task.number)?)),
+        None => Ok(task),
+    }
+}
+
+/// Takes the next number; it is never given again, not even after an undo.
+fn next_number(tx: &mut WriteTx<'_>) -> Result<u32, StoreError> {
+    let counting = Counting::Tasks;
+    let last = tx.get::<Counter>(counting)?.map_or(0, |counter| counter.last);
+    let next = Counter { counting, last: last + 1 };
+    tx.put(&next)?;
+    Ok(next.last)
+}
+
+fn check_assignee(tx: &WriteTx<'_>, who: Option<Assignee>) -> Result<(), TaskError> {
+    let unknown = |name: String| {
+        let hint = "; choose somebody from the list".to_owned();
+        TaskError::UnknownAssignee { name, hint }
+    };
+    match who {
+        None | Some(Assignee::System) => Ok(()),
+        Some(Assignee::Agent(id)) => match tx.get::<Agent>(id)? {
+            Some(agent) if agent.archived_at.is_some() => Err(TaskError::ArchivedAgent(agent.name)),
+            Some(_) => Ok(()),
+            None => Err(unknown(id.to_string())),
+        },
+        Some(Assignee::Person(id)) => match tx.get::<Member>(id)? {
+            Some(member) if member.left_at.is_none() => Ok(()),
+            Some(member) => Err(unknown(member.name)),
+            None => Err(unknown(id.to_string())),
+        },
+    }
+}
+
+/// A parent must exist, be in use, not lie below the task and leave room for its parts.
+fn check_parent(tx: &WriteTx<'_>, task: Option<TaskId>, parent: TaskId) -> Result<(), TaskError> {
+    let mut above = 0;
+    let mut at = Some(parent);
+    while let Some(id) = at {
+        if Some(id) == task {
+            return Err(TaskError::Cycle);
+        }
+        let next = queries::get(tx, id)?;
+        if next.archived_at.is_some() {
+            return Err(TaskError::Archived(queries::name(tx, next.number)?));
+        }
+        above += 1;
+        if MAX_DEPTH <= above {
+            return Err(TaskError::TooDeep);
+        }
+        at = next.parent;
+    }
+    let below = match task {
+        Some(id) => height(tx, id)?,
+        None => 1,
+    };
+    if MAX_DEPTH < above + below { Err(TaskError::TooDeep) } else { Ok(()) }
+}
+
+/// How many levels a task and its parts have.
+fn height(tx: &WriteTx<'_>, id: TaskId) -> Result<usize, StoreError> {
+    let mut level = vec![id];
+    let mut levels = 0;
+    while !level.is_empty() && levels <= MAX_DEPTH {
+        levels += 1;
+        let mut next = Vec::new();
+        for id in level {
+            next.extend(queries::child_ids(tx, id)?);
+        }
+        level = next;
+    }
+    Ok(levels)
+}
+
+fn title(text: &str, wrong: &mut Vec<FieldError>) -> String {
+    let title = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if title.is_empty() {
+        wrong.push(FieldError::new("title", "Say in one line what is to be done."));
+    }
+    if MAX_TITLE < title.chars().count() {
+        let message = format!("At most {MAX_TITLE} characters; put the rest in the description.");
+        wrong.push(FieldError::new("title", message));
+    }
+    title
+}
+
+fn description(text: &str, wrong: &mut Vec<FieldError>) -> String {
+    let text = text.replace("\r\n", "\n");
+    if MAX_TEXT < text.len() {
+        wrong.push(FieldError::new("description", "At most 64 KB of text; attach the rest."));
+    }
+    text.trim_end().to_owned()
+}
+
+fn model(name: Option<String>, wrong: &mut Vec<FieldError>) -> Option<String> {
+    let name = name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+    if name.as_ref().is_some_and(|name| MAX_TITLE < name.len()) {
+        wrong.push(FieldError::new("model", "This is too long for the name of a model."));
+    }
+    name
+}

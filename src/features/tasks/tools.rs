@@ -1,0 +1,333 @@
+//! What agents can do with tasks: the same rules as the pages.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::queries::error::TaskError;
+use super::queries::{self, brief, due, list};
+use super::rules::{self, NewTask, TaskPatch};
+use crate::kernel::{Assignee, Can, Priority, TaskStatus, Timestamp};
+use crate::store::WriteTx;
+use crate::tool::{
+    Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool,
+};
+
+/// The tools of this noun.
+#[must_use]
+pub fn tools() -> Registry {
+    Registry::new()
+        .read(TaskList)
+        .read(TaskGet)
+        .write(TaskCreate)
+        .write(TaskUpdate)
+        .write(TaskComplete)
+        .write(TaskDelegate)
+}
+
+const fn spec(name: &'static str, effect: Effect, about: &'static str) -> ToolSpec {
+    let needs = match effect {
+        Effect::Read => Can::Read,
+        _ => Can::Write,
+    };
+    ToolSpec { name, group: Group::Tasks, needs, effect, about }
+}
+
+/// Lists tasks.
+pub struct TaskList;
+
+/// Arguments of `task_list`.
+#[derive(Deserialize, JsonSchema)]
+pub struct ListArgs {
+    /// me (default), any, none or a name
+    assignee: Option<String>,
+    /// open (default), all, or words with commas
+    status: Option<String>,
+    /// words in title or text
+    q: Option<String>,
+    limit: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    tasks: Vec<brief::Line>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more: Option<&'static str>,
+}
+
+impl ReadTool for TaskList {
+    type Args = ListArgs;
+    const SPEC: ToolSpec = spec("task_list", Effect::Read, "List tasks, most urgent first.");
+
+    async fn read(&self, cx: &ToolCx, args: ListArgs) -> Result<ToolOutput, ToolError> {
+        let now = cx.ws.app.clock.now();
+        cx.ws.read(|snap| {
+            let names = brief::Names::read(snap)?;
+            let me = Assignee::Agent(cx.agent);
+            let assignee = match args.assignee.as_deref().map(str::trim) {
+                Some("any" | "all" | "") => list::Whose::Any,
+                who => match names.people.find(who.unwrap_or("me"), me)? {
+                    Some(one) => list::Whose::One(one),
+                    None => list::Whose::Nobody,
+                },
+            };
+            let filter = list::Filter {
+                q: args.q.unwrap_or_default(),
+                status: statuses(args.status.as_deref().unwrap_or("open"))?,
+                assignee,
+                ..list::Filter::default()
+            };
+            let today = list::Today { now, zone: names.zone.clone() };
+            let cut = list::Cut { after: None, limit: args.limit.unwrap_or(25).clamp(1, 100) };
+            let page = list::page(snap, &filter, list::Sort::Priority, &today, &cut)?;
+            let tasks = page.items.iter().map(|task| names.line(task)).collect();
+            let more = page.next.map(|_| "there are more; narrow the search");
+            Ok(ToolOutput::of(&Listed { tasks, more }))
+        })
+    }
+}
+
+/// Reads `open`, `all`, or status words with commas.
+fn statuses(text: &str) -> Result<Vec<TaskStatus>, ToolError> {
+    match text.trim() {
+        "all" | "any" => Ok(Vec::new()),
+        "open" | "" => Ok(list::OPEN.to_vec()),
+        words => words
+            .split(',')
+            .map(|word| {
+                let parsed = word.trim().parse::<TaskStatus>();
+                parsed.map_err(|e| ToolError::refused("bad_arguments", e.to_string()))
+            })
+            .collect(),
+    }
+}
+
+/// Shows one task.
+pub struct TaskGet;
+
+/// Arguments of `task_get`.
+#[derive(Deserialize, JsonSchema)]
+pub struct GetArgs {
+    /// such as MC-142; default: the one you work on
+    task: Option<String>,
+}
+
+impl ReadTool for TaskGet {
+    type Args = GetArgs;
+    const SPEC: ToolSpec =
+        spec("task_get", Effect::Read, "Show a task with its parts, comments and delivered work.");
+
+    async fn read(&self, cx: &ToolCx, args: GetArgs) -> Result<ToolOutput, ToolError> {
+        cx.ws.read(|snap| {
+            let task = queries::meant(snap, args.task.as_deref(), cx.task)?;
+            let names = brief::Names::read(snap)?;
+            Ok(ToolOutput::of(&brief::brief(snap, &names, &task)?))
+        })
+    }
+}
+
+/// Makes a task.
+pub struct TaskCreate;
+
+/// Arguments of `task_create`.
+#[derive(Deserialize, JsonSchema)]
+pub struct CreateArgs {
+    title: String,
+    /// Markdown
+    description: Option<String>,
+    priority: Option<Priority>,
+    /// YYYY-MM-DD
+    due: Option<String>,
+    /// me, an agent or a person
+    assignee: Option<String>,
+    /// task of which it is a part
+    parent: Option<String>,
+}
+
+impl WriteTool for TaskCreate {
+    type Args = CreateArgs;
+    type Ready = ();
+    const SPEC: ToolSpec = spec("task_create", Effect::Add, "Create a task or a part of one.");
+
+    fn commit(
+        &self,
+        cx: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: CreateArgs,
+        (): (),
+    ) -> Result<ToolOutput, ToolError> {
+        let names = brief::Names::read(tx)?;
+        let parent = match args.parent.as_deref() {
+            Some(text) => Some(queries::resolve(tx, text)?.id),
+            None => None,
+        };
+        let who = args.assignee.as_deref().unwrap_or_default();
+        let new = NewTask {
+            description: args.description.unwrap_or_default(),
+            priority: args.priority.unwrap_or(Priority::Medium),
+            due_at: due_of(args.due.as_deref(), &names, tx.now())?.flatten(),
+            assignee: names.people.find(who, Assignee::Agent(cx.agent))?,
+            parent,
+            ..NewTask::titled(args.title)
+        };
+        let task = rules::create(tx, new)?;
+        Ok(ToolOutput::of(&names.line(&task)))
+    }
+}
+
+/// Reads a due date if there is one; the inner nothing takes the date away.
+fn due_of(
+    text: Option<&str>,
+    names: &brief::Names,
+    now: Timestamp,
+) -> Result<Option<Option<Timestamp>>, TaskError> {
+    text.map(|text| due::parse(text, &names.zone, now)).transpose()
+}
+
+/// Changes a task.
+pub struct TaskUpdate;
+
+/// Arguments of `task_update`.
+#[derive(Deserialize, JsonSchema)]
+pub struct UpdateArgs {
+    /// default: the one you work on
+    task: Option<String>,
+    status: Option<TaskStatus>,
+    priority: Option<Priority>,
+    /// YYYY-MM-DD or none
+    due: Option<String>,
+    title: Option<String>,
+    description: Option<String>,
+    /// a name, me or none
+    assignee: Option<String>,
+}
+
+impl WriteTool for TaskUpdate {
+    type Args = UpdateArgs;
+    type Ready = ();
+    const SPEC: ToolSpec = spec(
+        "task_update",
+        Effect::Change,
+        "Change fields of a task. Say why in a comment before status blocked.",
+    );
+
+    fn commit(
+        &self,
+        cx: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: UpdateArgs,
+        (): (),
+    ) -> Result<ToolOutput, ToolError> {
+        let id = queries::meant(tx, args.task.as_deref(), cx.task)?.id;
+        let names = brief::Names::read(tx)?;
+        let patch = TaskPatch {
+            title: args.title,
+            description: args.description,
+            priority: args.priority,
+            due_at: due_of(args.due.as_deref(), &names, tx.now())?,
+            ..TaskPatch::default()
+        };
+        let mut task = rules::update(tx, id, patch)?;
+        if let Some(who) = args.assignee.as_deref() {
+            let to = names.people.find(who, Assignee::Agent(cx.agent))?;
+            task = rules::assign(tx, id, to)?;
+        }
+        task = match args.status {
+            Some(TaskStatus::Done) => rules::complete(tx, id)?,
+            Some(status) => rules::set_status(tx, id, status)?,
+            None => task,
+        };
+        Ok(ToolOutput::of(&names.line(&task)))
+    }
+}
+
+/// Finishes a task.
+pub struct TaskComplete;
+
+/// Arguments of `task_complete`.
+#[derive(Deserialize, JsonSchema)]
+pub struct CompleteArgs {
+    /// default: the one you work on
+    task: Option<String>,
+}
+
+impl WriteTool for TaskComplete {
+    type Args = CompleteArgs;
+    type Ready = ();
+    const SPEC: ToolSpec = spec(
+        "task_complete",
+        Effect::Change,
+        "Finish a task. Refused while delivered work waits for a review or parts are open.",
+    );
+
+    fn commit(
+        &self,
+        cx: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: CompleteArgs,
+        (): (),
+    ) -> Result<ToolOutput, ToolError> {
+        let id = queries::meant(tx, args.task.as_deref(), cx.task)?.id;
+        let task = rules::complete(tx, id)?;
+        let name = queries::name(tx, task.number)?;
+        Ok(ToolOutput::text(format!("{name} is done.")))
+    }
+}
+
+/// Gives a part of a task to another agent.
+pub struct TaskDelegate;
+
+/// Arguments of `task_delegate`.
+#[derive(Deserialize, JsonSchema)]
+pub struct DelegateArgs {
+    /// slug of the agent
+    to: String,
+    title: String,
+    /// all that the agent needs to know, Markdown
+    description: String,
+    priority: Option<Priority>,
+    /// YYYY-MM-DD
+    due: Option<String>,
+    /// default: the one you work on
+    parent: Option<String>,
+}
+
+impl WriteTool for TaskDelegate {
+    type Args = DelegateArgs;
+    type Ready = ();
+    const SPEC: ToolSpec = spec(
+        "task_delegate",
+        Effect::Add,
+        "Give a part of your task to another agent. You are woken when it is done.",
+    );
+
+    fn commit(
+        &self,
+        cx: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: DelegateArgs,
+        (): (),
+    ) -> Result<ToolOutput, ToolError> {
+        let names = brief::Names::read(tx)?;
+        let parent = match (args.parent.as_deref(), cx.task) {
+            (None, None) => None,
+            (text, own) => Some(queries::meant(tx, text, own)?.id),
+        };
+        let me = Assignee::Agent(cx.agent);
+        let assignee = names.people.find(&args.to, me)?;
+        if assignee.and_then(Assignee::agent).is_none() {
+            let message =
+                format!("\"{}\" is not an agent; agent_list shows those there are", args.to);
+            return Err(ToolError::refused("not_an_agent", message));
+        }
+        let new = NewTask {
+            description: args.description,
+            priority: args.priority.unwrap_or(Priority::Medium),
+            due_at: due_of(args.due.as_deref(), &names, tx.now())?.flatten(),
+            assignee,
+            parent,
+            ..NewTask::titled(args.title)
+        };
+        let task = rules::delegate(tx, new)?;
+        Ok(ToolOutput::of(&names.line(&task)))
+    }
+}
