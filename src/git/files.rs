@@ -52,6 +52,12 @@ impl AgentFiles {
         Ok(Self { root, dir })
     }
 
+    /// Makes the folder if it is missing, and opens it.
+    pub fn create(dir: &Path) -> Result<Self, GitError> {
+        std::fs::create_dir_all(dir).map_err(GitError::disk(dir))?;
+        Self::open(dir)
+    }
+
     /// The path below the folder for what a model or a person wrote: relative, or with the folder in front, with
     /// `.` and `..` as long as they stay inside. The folder itself is the empty path.
     pub fn relative(&self, written: &str) -> Result<String, GitError> {

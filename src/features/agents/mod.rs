@@ -3,4 +3,9 @@
 //! The record is the truth for name, emoji, description and model; the files on disk for all else.
 
 pub mod model;
+pub mod provision;
+pub mod queries;
+pub mod rules;
 pub mod templates;
+
+pub use provision::complete_provisioning;

@@ -1,0 +1,253 @@
+//! Reads of agents, and what an agent does now.
+
+use crate::features::inbox::model::Item;
+use crate::features::inbox::queries as inbox;
+use crate::features::runs::model::Run;
+use crate::features::runs::queries as runs;
+use crate::features::usage::queries::{self as usage, Budget, Standing};
+use crate::kernel::{AgentId, AgentStatus, ItemState, RunState, Timestamp, WaitFor};
+use crate::store::{KeyBuf, Range, ReadExt, StoreError};
+
+use super::model::{Agent, BY_SLUG};
+
+/// How many of the last items are looked at to see how the last work ended.
+const LAST_ITEMS: usize = 5;
+
+/// An agent by its slug, also an archived one.
+///
+/// # Errors
+/// When the disk fails.
+pub fn by_slug(tx: &impl ReadExt, slug: &str) -> Result<Option<Agent>, StoreError> {
+    let mut key = KeyBuf::new();
+    key.text(slug);
+    tx.find(BY_SLUG, &key)
+}
+
+/// An agent by what people, models and addresses call it: slug, `@slug` or id.
+///
+/// # Errors
+/// When the disk fails.
+pub fn by_name(tx: &impl ReadExt, name: &str) -> Result<Option<Agent>, StoreError> {
+    let name = name.trim().trim_start_matches('@');
+    if let Some(agent) = by_slug(tx, name)? {
+        return Ok(Some(agent));
+    }
+    match name.parse::<AgentId>() {
+        Ok(id) => tx.get(id),
+        Err(_) => by_slug(tx, &name.to_lowercase()),
+    }
+}
+
+/// All agents that are not archived, in the order of their names.
+///
+/// # Errors
+/// When the disk fails.
+pub fn all(tx: &impl ReadExt) -> Result<Vec<Agent>, StoreError> {
+    sorted(tx, |agent| agent.archived_at.is_none())
+}
+
+/// The archived agents, in the order of their names.
+///
+/// # Errors
+/// When the disk fails.
+pub fn archived(tx: &impl ReadExt) -> Result<Vec<Agent>, StoreError> {
+    sorted(tx, |agent| agent.archived_at.is_some())
+}
+
+fn sorted(tx: &impl ReadExt, keep: impl Fn(&Agent) -> bool) -> Result<Vec<Agent>, StoreError> {
+    let mut agents: Vec<Agent> = tx.list(&Range::all())?;
+    agents.retain(|agent| keep(agent));
+    agents.sort_by_cached_key(|agent| (agent.name.to_lowercase(), agent.id));
+    Ok(agents)
+}
+
+/// The five groups that lists of agents are filtered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Group {
+    /// A run has a live step.
+    Working,
+    /// A run waits for somebody or something.
+    Waiting,
+    /// Nothing to do, or about to begin.
+    Idle,
+    /// A person has to act.
+    Attention,
+    /// Takes no work.
+    Off,
+}
+
+impl Group {
+    /// All groups, in the order of lists.
+    pub const ALL: [Self; 5] =
+        [Self::Working, Self::Waiting, Self::Idle, Self::Attention, Self::Off];
+
+    /// The word in addresses.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Working => "working",
+            Self::Waiting => "waiting",
+            Self::Idle => "idle",
+            Self::Attention => "attention",
+            Self::Off => "off",
+        }
+    }
+
+    /// The word for people.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Working => "Working",
+            Self::Waiting => "Waiting",
+            Self::Idle => "Idle",
+            Self::Attention => "Needs attention",
+            Self::Off => "Off",
+        }
+    }
+
+    /// The state word whose colour stands for the group.
+    #[must_use]
+    pub fn dot(self) -> &'static str {
+        match self {
+            Self::Working => "working",
+            Self::Waiting => "waiting",
+            Self::Idle => "idle",
+            Self::Attention => "error",
+            Self::Off => "paused",
+        }
+    }
+}
+
+/// What an agent does now, as every page, list and tool says it.
+#[derive(Clone, Debug)]
+pub struct Activity {
+    /// The group it belongs to.
+    pub group: Group,
+    /// The state word: colour of the dot, and `activity` of the API.
+    pub state: &'static str,
+    /// What people read.
+    pub label: String,
+    /// More, in one sentence; may be empty.
+    pub detail: String,
+    /// The run that it works on or waits with.
+    pub run: Option<Run>,
+    /// How many items wait for it, counted to 100.
+    pub open: usize,
+    /// The item that was given up, when that is why it needs attention.
+    pub stuck: Option<Item>,
+    /// The budget that is used up, when that is why it needs attention.
+    pub over: Option<Standing>,
+}
+
+/// What an agent does now: from its stored status, its live runs, its open items and its budget.
+///
+/// # Errors
+/// When the disk fails.
+pub fn activity(tx: &impl ReadExt, agent: &Agent, now: Timestamp) -> Result<Activity, StoreError> {
+    let open = inbox::open_count(tx, agent.id)?;
+    let mut live = runs::live_of_agent(tx, agent.id)?;
+    // One that works says more than one that waits, and the newest the most.
+    live.sort_by_key(|run| (rank(run.state), std::cmp::Reverse(run.number)));
+    let run = live.into_iter().next();
+    let plain = |group, state, label: &str, detail: &str| Activity {
+        group,
+        state,
+        label: label.to_owned(),
+        detail: detail.to_owned(),
+        run: None,
+        open,
+        stuck: None,
+        over: None,
+    };
+    if agent.archived_at.is_some() {
+        return Ok(plain(Group::Off, "archived", "Archived", "Its files and history are kept."));
+    }
+    let reason = agent.status_reason.as_deref().unwrap_or_default();
+    let off = match agent.status {
+        AgentStatus::Ready => None,
+        AgentStatus::Provisioning => Some(plain(Group::Off, "provisioning", "Setting up", "")),
+        AgentStatus::Paused => Some(plain(Group::Off, "paused", "Paused", "")),
+        AgentStatus::Hibernating => Some(plain(Group::Off, "hibernating", "Asleep", "")),
+        AgentStatus::Error => Some(plain(Group::Attention, "error", "Error", reason)),
+    };
+    if let Some(off) = off {
+        return Ok(Activity { run, ..off });
+    }
+    if let Some(run) = &run
+        && let Some(shown) = of_run(run, &plain)
+    {
+        return Ok(Activity { run: Some(run.clone()), ..shown });
+    }
+    if let Some(over) = usage::over_budget(tx, agent.id, now)? {
+        let detail = match over.budget {
+            Budget::Workspace => "The workspace's budget of this month is used up.",
+            Budget::Agent | Budget::Run => "Its budget of this month is used up.",
+        };
+        let shown = plain(Group::Attention, "over_budget", "Over budget", detail);
+        return Ok(Activity { run, over: Some(over), ..shown });
+    }
+    if run.is_some() || open > 0 {
+        return Ok(Activity { run, ..plain(Group::Idle, "queued", "Queued", "") });
+    }
+    if let Some(item) = stuck(tx, agent.id)? {
+        let label = match item.state {
+            ItemState::DeadLetter => format!("Stopped after {} tries", item.attempts),
+            _ => "Stopped".to_owned(),
+        };
+        let detail = item.last_error.clone().unwrap_or_default();
+        let shown = plain(Group::Attention, "stalled", &label, &detail);
+        return Ok(Activity { stuck: Some(item), ..shown });
+    }
+    Ok(plain(Group::Idle, "idle", "Idle", ""))
+}
+
+fn rank(state: RunState) -> u8 {
+    match state {
+        RunState::Running => 0,
+        RunState::Waiting => 1,
+        RunState::Queued => 2,
+        RunState::Ended => 3,
+    }
+}
+
+fn of_run(
+    run: &Run,
+    plain: &dyn Fn(Group, &'static str, &str, &str) -> Activity,
+) -> Option<Activity> {
+    match run.state {
+        RunState::Running => Some(plain(Group::Working, "working", "Working", &run.activity)),
+        RunState::Waiting => {
+            let waits = run.waiting.as_ref();
+            let detail = waits.map_or("", |waiting| waiting.detail.as_str());
+            Some(match waits.map(|waiting| waiting.waits_for) {
+                Some(WaitFor::Approval | WaitFor::Question) => {
+                    plain(Group::Waiting, "waiting", "Waiting for you", detail)
+                }
+                Some(WaitFor::Budget) => {
+                    plain(Group::Attention, "over_budget", "Over budget", detail)
+                }
+                Some(WaitFor::Link) => {
+                    plain(Group::Attention, "unreachable", "Unreachable", detail)
+                }
+                Some(other) => {
+                    let label = format!("Waiting for {}", other.label());
+                    plain(Group::Waiting, "waiting", &label, detail)
+                }
+                None => plain(Group::Waiting, "waiting", "Waiting", detail),
+            })
+        }
+        RunState::Queued | RunState::Ended => None,
+    }
+}
+
+/// The item with which the agent's last work ended, when it ended badly and a person has to act.
+fn stuck(tx: &impl ReadExt, agent: AgentId) -> Result<Option<Item>, StoreError> {
+    let over = inbox::of_agent(tx, agent, true, None, LAST_ITEMS)?;
+    let last = over.into_iter().map(|hit| hit.record).max_by_key(|item| item.ended_at);
+    Ok(last.filter(|item| match item.state {
+        ItemState::DeadLetter => true,
+        // What a person stopped is no surprise to anybody.
+        ItemState::Failed => item.last_error.as_deref() != Some("stopped"),
+        ItemState::Pending | ItemState::Leased | ItemState::Done | ItemState::Cancelled => false,
+    }))
+}

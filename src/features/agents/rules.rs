@@ -1,0 +1,590 @@
+//! All writes of agent records. Files are made in `provision`, after the record and before it is
+//! ready.
+
+use crate::features::connections::model::Connection;
+use crate::features::connections::queries::PRACTICE;
+use crate::features::tasks::model::Task;
+use crate::features::workspace::model::{MEMBER_BY_HANDLE, Member};
+use crate::kernel::{
+    AccountId, AgentId, AgentStatus, ConnectionId, Event, FieldError, Problem, ProblemKind, TaskId,
+    Thinking,
+};
+use crate::store::{KeyBuf, ReadExt, StoreError, WriteTx};
+
+use super::model::Agent;
+use super::queries;
+
+/// The longest name, in characters.
+pub const MAX_NAME: usize = 60;
+/// The longest description, in characters.
+pub const MAX_DESCRIPTION: usize = 2_000;
+/// The longest slug.
+pub const MAX_SLUG: usize = 40;
+/// The longest message between agents, in bytes.
+pub const MAX_MESSAGE: usize = 1_024;
+/// How much one answer may have at least and at most, in tokens.
+pub const OUTPUT: std::ops::RangeInclusive<u32> = 1_024..=128_000;
+/// The largest budget, in micro-dollars (a million dollars a month).
+const MAX_BUDGET: i64 = 1_000_000_000_000;
+/// Words that mean something else in addresses, mentions, branches or models.
+const RESERVED: &[&str] = &[
+    "all", "default", "everyone", "here", "hq", "main", "master", "me", "new", "nobody",
+    "openclaw", "practice", "system", "template",
+];
+
+/// What a rule of agents refuses.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// No such agent.
+    #[error("agent {0} does not exist")]
+    NotFound(String),
+    /// The name is empty or too long.
+    #[error("a name has 1 to {MAX_NAME} characters")]
+    BadName,
+    /// The slug has other characters or another length.
+    #[error(
+        "a handle has 2 to {MAX_SLUG} lower-case letters, digits and single dashes, as in my-agent"
+    )]
+    BadSlug,
+    /// The slug means something else.
+    #[error("\"{0}\" has a meaning of its own in HQ; choose another handle")]
+    ReservedSlug(String),
+    /// An agent or a person has it.
+    #[error("@{0} is taken; choose another handle")]
+    SlugTaken(String),
+    /// No emoji.
+    #[error("choose one emoji")]
+    BadEmoji,
+    /// Too long.
+    #[error("a description has at most {MAX_DESCRIPTION} characters")]
+    BadDescription,
+    /// No such template.
+    #[error("there is no template \"{0}\"; the page for new agents shows those that are")]
+    NoTemplate(String),
+    /// No such connection.
+    #[error("there is no such connection; choose another model")]
+    NoConnection,
+    /// Not a model's id.
+    #[error("a model's id has 1 to 200 characters and no spaces")]
+    BadModel,
+    /// An amount that cannot be a budget.
+    #[error("a budget is between $0 and $1,000,000 a month; leave it empty for none")]
+    BadBudget,
+    /// Not a share.
+    #[error("the warning comes at 1 to 100 percent of the budget")]
+    BadShare,
+    /// Too little or too much.
+    #[error("an answer may have {} to {} tokens", OUTPUT.start(), OUTPUT.end())]
+    BadOutput,
+    /// The state does not allow it.
+    #[error("{name} is {state}; {hint}")]
+    WrongState {
+        /// The agent.
+        name: String,
+        /// Its state.
+        state: &'static str,
+        /// The way out.
+        hint: &'static str,
+    },
+    /// A message without words.
+    #[error("write what your colleague should know or do")]
+    EmptyMessage,
+    /// A message that is too long.
+    #[error("a message has at most {MAX_MESSAGE} bytes; put more into a comment or a file")]
+    LongMessage,
+    /// A message to oneself.
+    #[error("you cannot send a message to yourself; use `work_snooze` to go on later")]
+    Yourself,
+    /// The message is about a task that is not there.
+    #[error("the task that the message is about does not exist")]
+    NoTask,
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Problem for AgentError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "agent_not_found",
+            Self::BadName => "name_invalid",
+            Self::BadSlug => "slug_invalid",
+            Self::ReservedSlug(_) => "slug_reserved",
+            Self::SlugTaken(_) => "slug_taken",
+            Self::BadEmoji => "emoji_invalid",
+            Self::BadDescription => "description_invalid",
+            Self::NoTemplate(_) => "template_not_found",
+            Self::NoConnection => "connection_not_found",
+            Self::BadModel => "model_invalid",
+            Self::BadBudget => "budget_invalid",
+            Self::BadShare => "budget_share_invalid",
+            Self::BadOutput => "max_output_invalid",
+            Self::WrongState { .. } => "agent_state",
+            Self::EmptyMessage => "message_empty",
+            Self::LongMessage => "message_too_long",
+            Self::Yourself => "message_to_self",
+            Self::NoTask => "task_not_found",
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::NotFound(_) => ProblemKind::NotFound,
+            Self::SlugTaken(_) | Self::WrongState { .. } => ProblemKind::Conflict,
+            Self::Store(error) => error.kind(),
+            _ => ProblemKind::Invalid,
+        }
+    }
+
+    fn fields(&self) -> Vec<FieldError> {
+        let field = match self {
+            Self::BadName => "name",
+            Self::BadSlug | Self::ReservedSlug(_) | Self::SlugTaken(_) => "slug",
+            Self::BadEmoji => "emoji",
+            Self::BadDescription => "description",
+            Self::NoTemplate(_) => "template",
+            Self::NoConnection | Self::BadModel => "model",
+            Self::BadBudget => "budget",
+            Self::BadShare => "budget_soft",
+            Self::BadOutput => "max_output",
+            _ => return Vec::new(),
+        };
+        vec![FieldError::new(field, self.to_string())]
+    }
+}
+
+/// Which model an agent uses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ModelWish {
+    /// The connection; none for practice or the workspace's.
+    pub connection: Option<ConnectionId>,
+    /// The model; none for the connection's or the workspace's.
+    pub model: Option<String>,
+}
+
+/// A new agent.
+#[derive(Clone, Debug)]
+pub struct NewAgent {
+    /// Its name.
+    pub name: String,
+    /// Its name in addresses and mentions; empty to make one from the name.
+    pub slug: String,
+    /// One emoji.
+    pub emoji: String,
+    /// What it is for.
+    pub description: String,
+    /// The template that it is made from.
+    pub template: String,
+    /// Which model it uses.
+    pub model: ModelWish,
+    /// How much it thinks; none for the least.
+    pub thinking: Option<Thinking>,
+    /// Whether it may run programs in the jail.
+    pub exec: bool,
+    /// Monthly budget in micro-dollars.
+    pub budget_micros: Option<i64>,
+    /// Who it reports to.
+    pub reports_to: Option<AccountId>,
+}
+
+/// Makes the record of an agent, which waits for its files. `templates` says which there are.
+///
+/// # Errors
+/// When a field cannot be used or the handle is taken.
+pub fn create(
+    tx: &mut WriteTx<'_>,
+    new: NewAgent,
+    templates: &[&str],
+) -> Result<Agent, AgentError> {
+    let name = good_name(&new.name)?;
+    let slug = match new.slug.trim() {
+        "" => free_slug(tx, &name)?,
+        slug => good_slug(tx, slug)?,
+    };
+    if !templates.contains(&new.template.as_str()) {
+        return Err(AgentError::NoTemplate(new.template));
+    }
+    let now = tx.now();
+    let mut agent = Agent {
+        id: tx.new_id(),
+        name,
+        slug,
+        emoji: good_emoji(&new.emoji)?,
+        description: good_description(&new.description)?,
+        template: new.template,
+        status: AgentStatus::Provisioning,
+        status_reason: None,
+        connection: None,
+        model: None,
+        thinking: new.thinking,
+        exec: new.exec,
+        network: false,
+        budget_micros: good_budget(new.budget_micros)?,
+        budget_soft_pct: 80,
+        max_output: crate::providers::bound::OUTPUT_SETTING,
+        reports_to: new.reports_to,
+        created_at: now,
+        updated_at: now,
+        archived_at: None,
+    };
+    set_model(tx, &mut agent, new.model)?;
+    tx.put(&agent)?;
+    tx.emit(Event::AgentCreated { agent: agent.id });
+    Ok(agent)
+}
+
+/// Fields to change; none keeps what is there.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// Its name.
+    pub name: Option<String>,
+    /// One emoji.
+    pub emoji: Option<String>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Which model it uses.
+    pub model: Option<ModelWish>,
+    /// How much it thinks; `Some(None)` for the least.
+    pub thinking: Option<Option<Thinking>>,
+    /// Whether it may run programs.
+    pub exec: Option<bool>,
+    /// Whether those programs may use the network.
+    pub network: Option<bool>,
+    /// Monthly budget in micro-dollars; `Some(None)` for none.
+    pub budget_micros: Option<Option<i64>>,
+    /// At which share of the budget a person is warned.
+    pub budget_soft_pct: Option<u8>,
+    /// The most that one answer may have, in tokens.
+    pub max_output: Option<u32>,
+}
+
+/// Changes an agent. What its files say of it is written anew by `provision::tell_files`.
+///
+/// # Errors
+/// When a field cannot be used; `Stale` when `rev` is not the present one.
+pub fn update(
+    tx: &mut WriteTx<'_>,
+    id: AgentId,
+    rev: Option<u64>,
+    changes: Changes,
+) -> Result<Agent, AgentError> {
+    let (mut agent, present) =
+        tx.get_rev::<Agent>(id)?.ok_or_else(|| AgentError::NotFound(id.to_string()))?;
+    if rev.is_some_and(|rev| rev != present) {
+        return Err(StoreError::Stale.into());
+    }
+    let before = agent.clone();
+    if let Some(name) = changes.name {
+        agent.name = good_name(&name)?;
+    }
+    if let Some(emoji) = changes.emoji {
+        agent.emoji = good_emoji(&emoji)?;
+    }
+    if let Some(description) = changes.description {
+        agent.description = good_description(&description)?;
+    }
+    if let Some(model) = changes.model {
+        set_model(tx, &mut agent, model)?;
+    }
+    if let Some(thinking) = changes.thinking {
+        agent.thinking = thinking;
+    }
+    agent.exec = changes.exec.unwrap_or(agent.exec);
+    agent.network = changes.network.unwrap_or(agent.network);
+    if let Some(budget) = changes.budget_micros {
+        agent.budget_micros = good_budget(budget)?;
+    }
+    if let Some(share) = changes.budget_soft_pct {
+        if !(1..=100).contains(&share) {
+            return Err(AgentError::BadShare);
+        }
+        agent.budget_soft_pct = share;
+    }
+    if let Some(tokens) = changes.max_output {
+        if !OUTPUT.contains(&tokens) {
+            return Err(AgentError::BadOutput);
+        }
+        agent.max_output = tokens;
+    }
+    if agent != before {
+        agent.updated_at = tx.now();
+        tx.put(&agent)?;
+    }
+    Ok(agent)
+}
+
+/// Moves an agent to another stored status.
+fn set_status(
+    tx: &mut WriteTx<'_>,
+    mut agent: Agent,
+    to: AgentStatus,
+    reason: Option<String>,
+) -> Result<Agent, AgentError> {
+    let from = std::mem::replace(&mut agent.status, to);
+    agent.status_reason = reason;
+    agent.updated_at = tx.now();
+    tx.put(&agent)?;
+    if from != to {
+        tx.emit(Event::AgentStatusChanged { agent: agent.id, from, to });
+    }
+    Ok(agent)
+}
+
+/// Its files are there: it takes work from now on. An agent that is not being set up stays as it
+/// is.
+///
+/// # Errors
+/// `NotFound`.
+pub fn provisioned(tx: &mut WriteTx<'_>, id: AgentId) -> Result<Agent, AgentError> {
+    let agent = load(tx, id)?;
+    match agent.status {
+        AgentStatus::Provisioning => set_status(tx, agent, AgentStatus::Ready, None),
+        _ => Ok(agent),
+    }
+}
+
+/// Its files could not be made; the page shows why and offers another try.
+///
+/// # Errors
+/// `NotFound`.
+pub fn provision_failed(
+    tx: &mut WriteTx<'_>,
+    id: AgentId,
+    reason: &str,
+) -> Result<Agent, AgentError> {
+    let agent = load(tx, id)?;
+    let reason = crate::kernel::text::ellipsis(reason, 500);
+    match agent.status {
+        AgentStatus::Provisioning => set_status(tx, agent, AgentStatus::Error, Some(reason)),
+        _ => Ok(agent),
+    }
+}
+
+/// Lets the set-up of an agent with an error begin again.
+///
+/// # Errors
+/// `WrongState` when it has none.
+pub fn retry(tx: &mut WriteTx<'_>, id: AgentId) -> Result<Agent, AgentError> {
+    let agent = load(tx, id)?;
+    match agent.status {
+        AgentStatus::Provisioning => Ok(agent),
+        AgentStatus::Error => set_status(tx, agent, AgentStatus::Provisioning, None),
+        _ => Err(wrong_state(agent, "there is nothing to set up again")),
+    }
+}
+
+/// No new work is begun; what runs goes on. Pausing a paused agent changes nothing.
+///
+/// # Errors
+/// `WrongState` when it is neither ready nor paused.
+pub fn pause(tx: &mut WriteTx<'_>, id: AgentId) -> Result<Agent, AgentError> {
+    let agent = load(tx, id)?;
+    match agent.status {
+        AgentStatus::Paused => Ok(agent),
+        AgentStatus::Ready if agent.archived_at.is_none() => {
+            set_status(tx, agent, AgentStatus::Paused, None)
+        }
+        _ => Err(wrong_state(agent, "only an agent that is ready can be paused")),
+    }
+}
+
+/// Takes work again. Resuming an agent that is ready changes nothing.
+///
+/// # Errors
+/// `WrongState` when it is neither paused nor ready.
+pub fn resume(tx: &mut WriteTx<'_>, id: AgentId) -> Result<Agent, AgentError> {
+    let agent = load(tx, id)?;
+    match agent.status {
+        AgentStatus::Ready => Ok(agent),
+        AgentStatus::Paused => set_status(tx, agent, AgentStatus::Ready, None),
+        _ => Err(wrong_state(agent, "only a paused agent can be resumed")),
+    }
+}
+
+/// Puts an agent out of the way: its runs are stopped, its inbox is emptied, its files and its
+/// history stay.
+///
+/// # Errors
+/// `NotFound`.
+pub fn archive(tx: &mut WriteTx<'_>, id: AgentId) -> Result<Agent, AgentError> {
+    let mut agent = load(tx, id)?;
+    if agent.archived_at.is_none() {
+        let now = tx.now();
+        (agent.archived_at, agent.updated_at) = (Some(now), now);
+        tx.put(&agent)?;
+        tx.emit(Event::AgentArchived { agent: id });
+    }
+    Ok(agent)
+}
+
+/// Takes an agent out of the archive.
+///
+/// # Errors
+/// `NotFound`.
+pub fn restore(tx: &mut WriteTx<'_>, id: AgentId) -> Result<Agent, AgentError> {
+    let mut agent = load(tx, id)?;
+    if agent.archived_at.take().is_some() {
+        agent.updated_at = tx.now();
+        tx.put(&agent)?;
+    }
+    Ok(agent)
+}
+
+/// A message from one agent to another.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// From.
+    pub from: AgentId,
+    /// To.
+    pub to: AgentId,
+    /// The task that it is about.
+    pub task: Option<TaskId>,
+    /// The text.
+    pub text: String,
+}
+
+/// Sends a message; it becomes an inbox item of the other agent in this transaction.
+///
+/// # Errors
+/// When it has no words or too many, is for its sender, or the other agent is archived.
+pub fn send_message(tx: &mut WriteTx<'_>, message: Message) -> Result<Agent, AgentError> {
+    let text = message.text.trim();
+    if text.is_empty() {
+        return Err(AgentError::EmptyMessage);
+    }
+    if text.len() > MAX_MESSAGE {
+        return Err(AgentError::LongMessage);
+    }
+    if message.from == message.to {
+        return Err(AgentError::Yourself);
+    }
+    let to = load(tx, message.to)?;
+    if to.archived_at.is_some() {
+        return Err(wrong_state(to, "message another agent; `agent_list` shows them"));
+    }
+    if let Some(task) = message.task
+        && tx.get::<Task>(task)?.is_none()
+    {
+        return Err(AgentError::NoTask);
+    }
+    tx.emit(Event::AgentMessageSent {
+        from: message.from,
+        to: message.to,
+        task: message.task,
+        text: text.to_owned(),
+    });
+    Ok(to)
+}
+
+fn load(tx: &WriteTx<'_>, id: AgentId) -> Result<Agent, AgentError> {
+    tx.get::<Agent>(id)?.ok_or_else(|| AgentError::NotFound(id.to_string()))
+}
+
+fn wrong_state(agent: Agent, hint: &'static str) -> AgentError {
+    let state = if agent.archived_at.is_some() { "archived" } else { agent.status.word() };
+    AgentError::WrongState { name: agent.name, state, hint }
+}
+
+fn good_name(name: &str) -> Result<String, AgentError> {
+    let name = name.trim();
+    let fits = (1..=MAX_NAME).contains(&name.chars().count());
+    if fits && !name.chars().any(char::is_control) {
+        Ok(name.to_owned())
+    } else {
+        Err(AgentError::BadName)
+    }
+}
+
+fn good_description(text: &str) -> Result<String, AgentError> {
+    let text = text.trim();
+    if text.chars().count() > MAX_DESCRIPTION {
+        return Err(AgentError::BadDescription);
+    }
+    Ok(text.to_owned())
+}
+
+/// One picture may be several characters that are drawn as one; letters and spaces are none.
+fn good_emoji(emoji: &str) -> Result<String, AgentError> {
+    let emoji = emoji.trim();
+    let plain = |c: char| c.is_alphanumeric() || c.is_whitespace() || c.is_control();
+    let fits = (1..=10).contains(&emoji.chars().count()) && emoji.len() <= 40;
+    if fits && !emoji.is_ascii() && !emoji.chars().any(plain) {
+        Ok(emoji.to_owned())
+    } else {
+        Err(AgentError::BadEmoji)
+    }
+}
+
+fn good_budget(micros: Option<i64>) -> Result<Option<i64>, AgentError> {
+    match micros {
+        Some(micros) if !(0..=MAX_BUDGET).contains(&micros) => Err(AgentError::BadBudget),
+        other => Ok(other),
+    }
+}
+
+fn set_model(tx: &WriteTx<'_>, agent: &mut Agent, wish: ModelWish) -> Result<(), AgentError> {
+    let model = wish.model.map(|model| model.trim().to_owned()).filter(|model| !model.is_empty());
+    let bad = |model: &String| {
+        model.len() > 200 || model.chars().any(|c| c.is_whitespace() || c.is_control())
+    };
+    if model.as_ref().is_some_and(bad) {
+        return Err(AgentError::BadModel);
+    }
+    if let Some(id) = wish.connection
+        && tx.get::<Connection>(id)?.is_none()
+    {
+        return Err(AgentError::NoConnection);
+    }
+    agent.connection = wish.connection.filter(|_| model.as_deref() != Some(PRACTICE));
+    agent.model = model;
+    Ok(())
+}
+
+/// Whether text has the form of a slug.
+#[must_use]
+pub fn is_slug(text: &str) -> bool {
+    (2..=MAX_SLUG).contains(&text.len()) && crate::kernel::text::slug(text, MAX_SLUG) == text
+}
+
+fn is_reserved(slug: &str) -> bool {
+    RESERVED.contains(&slug) || slug.starts_with("template-")
+}
+
+fn is_taken(tx: &WriteTx<'_>, slug: &str) -> Result<bool, AgentError> {
+    let mut key = KeyBuf::new();
+    key.text(slug);
+    let person = tx.find::<Member>(MEMBER_BY_HANDLE, &key)?.is_some();
+    Ok(person || queries::by_slug(tx, slug)?.is_some())
+}
+
+fn good_slug(tx: &WriteTx<'_>, slug: &str) -> Result<String, AgentError> {
+    if !is_slug(slug) {
+        return Err(AgentError::BadSlug);
+    }
+    if is_reserved(slug) {
+        return Err(AgentError::ReservedSlug(slug.to_owned()));
+    }
+    if is_taken(tx, slug)? {
+        return Err(AgentError::SlugTaken(slug.to_owned()));
+    }
+    Ok(slug.to_owned())
+}
+
+/// A slug made from the name, with a number behind it when it is taken.
+fn free_slug(tx: &WriteTx<'_>, name: &str) -> Result<String, AgentError> {
+    let base = crate::kernel::text::slug(name, MAX_SLUG - 4);
+    if base.len() < 2 {
+        return Err(AgentError::BadSlug);
+    }
+    if !is_reserved(&base) && !is_taken(tx, &base)? {
+        return Ok(base);
+    }
+    for n in 2..1_000 {
+        let slug = format!("{base}-{n}");
+        if !is_reserved(&slug) && !is_taken(tx, &slug)? {
+            return Ok(slug);
+        }
+    }
+    Err(AgentError::SlugTaken(base))
+}
