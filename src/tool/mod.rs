@@ -121,12 +121,14 @@ pub struct ToolOutput {
     pub is_error: bool,
     /// Whether, and how, the run ends with this result.
     pub end: Option<RunEnd>,
+    /// Tools that the session has from now on.
+    pub load: Vec<String>,
 }
 
 impl ToolOutput {
     /// A plain text.
     pub fn text(text: impl Into<String>) -> Self {
-        Self { text: text.into(), is_error: false, end: None }
+        Self { text: text.into(), is_error: false, end: None, load: Vec::new() }
     }
 
     /// A structured answer as compact JSON.
@@ -140,7 +142,7 @@ impl ToolOutput {
 
     /// An error that the model should mend.
     pub fn error(text: impl Into<String>) -> Self {
-        Self { text: text.into(), is_error: true, end: None }
+        Self { text: text.into(), is_error: true, end: None, load: Vec::new() }
     }
 
     /// Ends the run with this result.

@@ -220,8 +220,6 @@ pub enum EventKind {
         name: String,
         /// `file` tools: path, hash before, hash after.
         file: Option<FileMark>,
-        /// `exec`: the process session and its start time, to end it after a crash.
-        process: Option<(i32, u64)>,
     },
     /// A tool has answered.
     ToolFinished {

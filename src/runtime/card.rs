@@ -1,0 +1,139 @@
+//! The run card: what a run that serves an item is about, with all that is needed to begin.
+
+use jiff::tz::TimeZone;
+
+use crate::features::agents::model::Agent;
+use crate::features::comments::model::{BY_TASK, Comment};
+use crate::features::deliverables::model as deliverables;
+use crate::features::deliverables::model::{Content, Deliverable, Review, Version};
+use crate::features::inbox::model::{Item, Reason};
+use crate::features::tasks::model::Task;
+use crate::features::workspace::model::{Member, Settings};
+use crate::kernel::text::{cut, head_tail};
+use crate::kernel::{Actor, ItemKind, Timestamp};
+use crate::store::{KeyBuf, Range, ReadExt, StoreError};
+
+/// How many comments a card shows.
+const COMMENTS: usize = 10;
+/// The most of a description or delivered text in a card, in bytes.
+const LONG: usize = 6_000;
+
+/// Writes the card of an item.
+///
+/// # Errors
+/// When the disk fails.
+pub fn write(tx: &impl ReadExt, item: &Item) -> Result<String, StoreError> {
+    let settings = tx.get::<Settings>(())?;
+    let mut out = format!("# Run card\nKind: {}\n", item.kind);
+    let task = match item.task {
+        Some(task) => tx.get::<Task>(task)?,
+        None => None,
+    };
+    if let Some(task) = &task {
+        let key = settings.as_ref().map_or("HQ", |s| s.task_key.as_str());
+        let zone = settings.as_ref().map_or("UTC", |s| s.zone.as_str());
+        out.push_str(&format!("Task: {key}-{}\nTitle: {}\n", task.number, task.title));
+        out.push_str(&format!("Status: {}\nPriority: {}\n", task.status, task.priority));
+        if let Some(due) = task.due_at {
+            out.push_str(&format!("Due: {}\n", local(due, zone)));
+        }
+    }
+    out.push_str("\n## Why you were woken\n");
+    for reason in &item.reasons {
+        out.push_str(&why(tx, reason)?);
+    }
+    if let Some(task) = &task {
+        if !task.description.trim().is_empty() {
+            let text = head_tail(task.description.trim(), LONG, "\n[…]\n");
+            out.push_str(&format!("\n## Description\n{text}\n"));
+        }
+        delivered(tx, task, &mut out)?;
+        comments(tx, task, &mut out)?;
+    }
+    out.push_str(&format!("\n## Asked for\n{}\n", asked(item.kind)));
+    Ok(out)
+}
+
+fn local(at: Timestamp, zone: &str) -> String {
+    let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
+    at.to_zoned(zone).strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+fn asked(kind: ItemKind) -> &'static str {
+    match kind {
+        ItemKind::TaskAssignment | ItemKind::TaskReassignment => {
+            "Do the task. Submit what it asks for as a deliverable, or finish it if there is nothing to review."
+        }
+        ItemKind::TaskCommentMention | ItemKind::TaskComment => {
+            "Answer once with a comment on the task; do what was asked if it asks for something."
+        }
+        ItemKind::DeliverableReview => {
+            "Read the note. Submit a new version of the same deliverable (revises), or say why not."
+        }
+        ItemKind::AgentMessage => "Answer or do what the message asks, if it makes sense.",
+        ItemKind::DelegationResult => "Use the result and decide the next step.",
+    }
+}
+
+fn why(tx: &impl ReadExt, reason: &Reason) -> Result<String, StoreError> {
+    let from = match (reason.person, reason.agent) {
+        (Some(person), _) => tx.get::<Member>(person)?.map(|m| m.name),
+        (None, Some(agent)) => tx.get::<Agent>(agent)?.map(|a| a.name),
+        (None, None) => None,
+    };
+    let mut line = format!("- {}", reason.summary);
+    if let Some(from) = from {
+        line.push_str(&format!(" (from {from})"));
+    }
+    if !reason.text.is_empty() {
+        line.push_str(&format!("\n{}", quote(&reason.text)));
+    }
+    line.push('\n');
+    Ok(line)
+}
+
+fn quote(text: &str) -> String {
+    text.lines().map(|line| format!("  > {line}")).collect::<Vec<_>>().join("\n")
+}
+
+fn delivered(tx: &impl ReadExt, task: &Task, out: &mut String) -> Result<(), StoreError> {
+    let range = Range::prefix(KeyBuf::of(&task.id)).limit(20);
+    let all: Vec<Deliverable> = tx.scan(deliverables::BY_TASK, &range)?;
+    if all.is_empty() {
+        return Ok(());
+    }
+    out.push_str("\n## Delivered so far\n");
+    for work in all {
+        out.push_str(&format!(
+            "- \"{}\" version {} is {} (id {})\n",
+            work.title, work.versions, work.state, work.id
+        ));
+        if let Some(review) = tx.get::<Review>(work.version)?.filter(|r| !r.note.is_empty()) {
+            out.push_str(&format!("  Note of the review:\n{}\n", quote(&review.note)));
+        }
+        if let Some(Version { content: Content::Text(text), .. }) = tx.get(work.version)? {
+            let text = head_tail(&text, LONG, "\n[…]\n");
+            out.push_str(&format!("  Present text:\n{}\n", quote(&text)));
+        }
+    }
+    Ok(())
+}
+
+fn comments(tx: &impl ReadExt, task: &Task, out: &mut String) -> Result<(), StoreError> {
+    let range = Range::prefix(KeyBuf::of(&task.id)).reverse().limit(COMMENTS);
+    let last: Vec<Comment> = tx.scan(BY_TASK, &range)?;
+    if last.is_empty() {
+        return Ok(());
+    }
+    out.push_str("\n## Last comments\n");
+    for comment in last.into_iter().rev() {
+        let name = match comment.author {
+            Actor::Person { account, .. } => tx.get::<Member>(account)?.map(|m| m.name),
+            Actor::Agent { agent, .. } => tx.get::<Agent>(agent)?.map(|a| a.name),
+            _ => None,
+        };
+        let name = name.unwrap_or_else(|| "HQ".to_owned());
+        out.push_str(&format!("- {name}:\n{}\n", quote(cut(&comment.body, 2_000))));
+    }
+    Ok(())
+}

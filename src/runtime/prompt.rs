@@ -1,0 +1,156 @@
+//! The system prompt: stable parts first, so that providers' prompt caches hit.
+//!
+//! Order of `resolutions.md` G7: product rules, who the agent is, how it works, whom it works for,
+//! the workspace; the cache boundary; its memory, the day, and what this run is. The run card is
+//! the first message of the conversation, not a part of this prompt.
+
+use std::path::{Path, PathBuf};
+
+use jiff::tz::TimeZone;
+
+use crate::app::Ws;
+use crate::features::agents::model::Agent;
+use crate::features::workspace::model::{Member, Settings};
+use crate::kernel::text::head_tail;
+use crate::kernel::{RunTrigger, Timestamp};
+use crate::providers::model::SystemPart;
+use crate::store::{Range, ReadExt, StoreError};
+
+const RULES: &str = include_str!("prompts/rules.md");
+const WORK: &str = include_str!("prompts/work.md");
+const CHAT: &str = include_str!("prompts/chat.md");
+
+/// The most characters of one file.
+const FILE_CAP: usize = 20_000;
+/// The most of USER.md.
+const USER_CAP: usize = 4_000;
+/// The most of MEMORY.md.
+const MEMORY_CAP: usize = 24 * 1024;
+/// The most of a daily note.
+const NOTE_CAP: usize = 8 * 1024;
+
+/// What the prompt is made of besides the agent's files.
+pub struct Facts {
+    /// The agent.
+    pub agent: Agent,
+    /// The workspace's name.
+    pub workspace: String,
+    /// Its time zone.
+    pub zone: String,
+    /// The people.
+    pub people: Vec<String>,
+    /// The colleagues.
+    pub colleagues: Vec<String>,
+    /// What started the run.
+    pub trigger: RunTrigger,
+    /// Whether programs may run, and with the network.
+    pub exec: Option<bool>,
+    /// This moment.
+    pub now: Timestamp,
+}
+
+impl Facts {
+    /// Reads what the store knows.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn read(ws: &Ws, agent: Agent, trigger: RunTrigger) -> Result<Self, StoreError> {
+        ws.read(|snap| {
+            let settings = snap.get::<Settings>(())?;
+            let members: Vec<Member> = snap.list(&Range::all().limit(20))?;
+            let agents: Vec<Agent> = snap.list(&Range::all().limit(50))?;
+            let people = members.iter().filter(|m| m.left_at.is_none());
+            let others = agents.iter().filter(|a| a.archived_at.is_none() && a.id != agent.id);
+            Ok(Self {
+                workspace: settings.as_ref().map_or_else(|| ws.slug.clone(), |s| s.name.clone()),
+                zone: settings.map_or_else(|| "UTC".to_owned(), |s| s.zone),
+                people: people.map(|m| format!("{} (@{}, {})", m.name, m.handle, m.role)).collect(),
+                colleagues: others.map(|a| format!("{} (@{})", a.name, a.slug)).collect(),
+                exec: agent.exec.then_some(agent.network),
+                trigger,
+                now: ws.app.clock.now(),
+                agent,
+            })
+        })
+    }
+}
+
+/// Builds the prompt. Reads the agent's files: call it where blocking is allowed.
+#[must_use]
+pub fn system(facts: &Facts, folder: &Path) -> Vec<SystemPart> {
+    let mut stable = vec![RULES.trim().to_owned()];
+    for name in ["IDENTITY.md", "SOUL.md", "AGENTS.md", "TOOLS.md"] {
+        stable.extend(file(folder, name, FILE_CAP));
+    }
+    stable.extend(file(folder, "USER.md", USER_CAP));
+    stable.push(place(facts));
+    stable.push(match facts.trigger {
+        RunTrigger::Item => WORK.trim().to_owned(),
+        RunTrigger::Chat | RunTrigger::Api => CHAT.trim().to_owned(),
+    });
+    let mut changing = Vec::new();
+    changing.extend(file(folder, "MEMORY.md", MEMORY_CAP));
+    for note in last_notes(folder) {
+        changing.extend(file(folder, &note, NOTE_CAP));
+    }
+    changing.push(day(facts));
+    vec![
+        SystemPart { text: stable.join("\n\n"), cache: true },
+        SystemPart { text: changing.join("\n\n"), cache: false },
+    ]
+}
+
+/// A file of the agent as a section; nothing when it is missing or empty.
+fn file(folder: &Path, name: &str, cap: usize) -> Option<String> {
+    // ok: an agent may have removed any of its files.
+    let text = std::fs::read_to_string(folder.join(name)).ok()?;
+    let text = text.trim();
+    if text.is_empty() {
+        return None;
+    }
+    let text = head_tail(text, cap, "\n[… cut: read the file for the rest …]\n");
+    Some(format!("<{name}>\n{text}\n</{name}>"))
+}
+
+/// The two newest daily notes, `memory/2026-11-20.md`, older first.
+fn last_notes(folder: &Path) -> Vec<String> {
+    // ok: no folder, no notes.
+    let Ok(entries) = std::fs::read_dir(folder.join("memory")) else { return Vec::new() };
+    let mut names: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(PathBuf::from(entry.ok()?.file_name())))
+        .filter(|name| {
+            let stem = name.file_stem().and_then(|s| s.to_str()).unwrap_or_default();
+            name.extension().is_some_and(|e| e == "md") && stem.parse::<jiff::civil::Date>().is_ok()
+        })
+        .collect();
+    names.sort();
+    let from = names.len().saturating_sub(2);
+    names[from..].iter().map(|name| format!("memory/{}", name.display())).collect()
+}
+
+fn place(facts: &Facts) -> String {
+    let mut lines = vec![format!("Workspace: {}", facts.workspace)];
+    lines.push(format!("You: {} (@{})", facts.agent.name, facts.agent.slug));
+    if !facts.people.is_empty() {
+        lines.push(format!("People: {}", facts.people.join(", ")));
+    }
+    if !facts.colleagues.is_empty() {
+        lines.push(format!("Colleagues: {}", facts.colleagues.join(", ")));
+    }
+    lines.push(match facts.exec {
+        Some(true) => {
+            "Programs: exec runs in a sandbox with your folder and the network.".to_owned()
+        }
+        Some(false) => {
+            "Programs: exec runs in a sandbox with your folder, without network.".to_owned()
+        }
+        None => "Programs: you may not run programs.".to_owned(),
+    });
+    lines.join("\n")
+}
+
+fn day(facts: &Facts) -> String {
+    let zone = TimeZone::get(&facts.zone).unwrap_or(TimeZone::UTC);
+    let today = facts.now.to_zoned(zone);
+    format!("Today is {} ({}).", today.strftime("%A, %-d %B %Y"), facts.zone)
+}

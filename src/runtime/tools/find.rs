@@ -1,0 +1,76 @@
+//! `tool_search`: loads the schemas of tools beyond the core set, for the rest of the session.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::kernel::Can;
+use crate::tool::{Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec};
+
+/// How many tools one search loads.
+const LOADED: usize = 5;
+
+/// Finds tools.
+pub(crate) struct ToolSearch {
+    /// All tools: name and what it says of itself.
+    catalogue: Vec<(&'static str, &'static str)>,
+}
+
+impl ToolSearch {
+    /// A search over these tools.
+    pub(crate) fn over(tools: &Registry) -> Self {
+        Self { catalogue: tools.iter().map(|e| (e.spec.name, e.spec.about)).collect() }
+    }
+
+    /// The tools that fit best: a word in the name counts more than one in the description.
+    fn search(&self, query: &str) -> Vec<(&'static str, &'static str)> {
+        let query = query.to_lowercase();
+        let words: Vec<&str> =
+            query.split(|c: char| !c.is_alphanumeric()).filter(|w| w.len() > 1).collect();
+        let mut scored: Vec<(usize, (&str, &str))> = self
+            .catalogue
+            .iter()
+            .map(|entry| {
+                let (name, about) = (entry.0, entry.1.to_lowercase());
+                let fits = |w: &&&str| {
+                    if name.contains(**w) { 3 } else { usize::from(about.contains(**w)) }
+                };
+                let exact = usize::from(query.trim() == name) * 100;
+                (words.iter().map(|w| fits(&w)).sum::<usize>() + exact, *entry)
+            })
+            .filter(|(score, _)| *score > 0)
+            .collect();
+        scored.sort_by_key(|(score, entry)| (std::cmp::Reverse(*score), entry.0));
+        scored.into_iter().take(LOADED).map(|(_, entry)| entry).collect()
+    }
+}
+
+/// What `tool_search` takes.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct Args {
+    /// Words or a tool's name.
+    query: String,
+}
+
+impl ReadTool for ToolSearch {
+    type Args = Args;
+    const SPEC: ToolSpec = ToolSpec {
+        name: "tool_search",
+        group: Group::Work,
+        needs: Can::Read,
+        effect: Effect::Control,
+        about: "Find more tools: colleagues, messages, web pages, delegation, progress.",
+    };
+
+    async fn read(&self, _: &ToolCx, args: Args) -> Result<ToolOutput, ToolError> {
+        let found = self.search(&args.query);
+        if found.is_empty() {
+            return Ok(ToolOutput::text("no tool fits these words"));
+        }
+        let lines: Vec<String> =
+            found.iter().map(|(name, about)| format!("{name}: {about}")).collect();
+        let mut output =
+            ToolOutput::text(format!("You can use these from now on:\n{}", lines.join("\n")));
+        output.load = found.iter().map(|(name, _)| (*name).to_owned()).collect();
+        Ok(output)
+    }
+}

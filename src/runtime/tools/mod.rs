@@ -1,0 +1,32 @@
+//! Tools that belong to the engine: files, programs, the web, the run itself.
+
+pub mod exec;
+pub(super) mod fetch;
+pub(super) mod files;
+pub(super) mod find;
+pub(super) mod folder;
+pub(super) mod search;
+pub(super) mod work;
+
+use crate::net::client::HttpClient;
+use crate::sandbox::spawn::Spawner;
+use crate::tool::Registry;
+
+/// All tools: those of the features and the engine's own.
+#[must_use]
+pub fn registry(features: Registry, sandbox: Spawner, http: HttpClient) -> Registry {
+    let all = features
+        .write(work::WorkDone)
+        .write(work::WorkFail)
+        .write(work::WorkSnooze)
+        .write(work::Progress)
+        .read(files::Read)
+        .read(files::List)
+        .read(search::Search)
+        .file(files::Write)
+        .file(files::Edit)
+        .act(exec::Exec { sandbox })
+        .read(fetch::WebFetch { http });
+    let find = find::ToolSearch::over(&all);
+    all.read(find)
+}

@@ -1,0 +1,233 @@
+//! How a run that serves an item ends, and what it says on the way.
+
+use jiff::SignedDuration;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::features::inbox::queries as inbox;
+use crate::features::tasks::model::Task;
+use crate::features::tasks::rules as tasks;
+use crate::kernel::text::ellipsis;
+use crate::kernel::{Can, TaskId, TaskState, TaskStatus, Timestamp};
+use crate::store::{ReadExt, WriteTx};
+use crate::tool::{Effect, Group, RunEnd, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
+
+/// The longest snooze.
+const MAX_SNOOZE: SignedDuration = SignedDuration::from_hours(24 * 60);
+
+/// Ends the run: the work is done.
+pub(crate) struct WorkDone;
+
+/// What `work_done` takes.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct DoneArgs {
+    /// What was done, in one or two sentences.
+    summary: String,
+    /// What becomes of the task.
+    task_state: Option<TaskState>,
+}
+
+impl WriteTool for WorkDone {
+    type Args = DoneArgs;
+    type Ready = ();
+    const SPEC: ToolSpec = ToolSpec {
+        name: "work_done",
+        group: Group::Work,
+        needs: Can::Write,
+        effect: Effect::Control,
+        about: "End this run: the work is done.",
+    };
+
+    fn commit(
+        &self,
+        cx: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: DoneArgs,
+        (): (),
+    ) -> Result<ToolOutput, ToolError> {
+        let task_state = args.task_state.unwrap_or(TaskState::Leave);
+        if let Some(task) = cx.task {
+            leave_task(cx, tx, task, task_state)?;
+        }
+        let summary = args.summary.trim().to_owned();
+        Ok(ToolOutput::text("The run is over.").ending(RunEnd::Done { summary, task_state }))
+    }
+}
+
+/// Applies what the agent says of its task. A task of its own must not fall asleep: `leave` is
+/// taken only when something will bring it back.
+fn leave_task(
+    cx: &ToolCx,
+    tx: &mut WriteTx<'_>,
+    id: TaskId,
+    state: TaskState,
+) -> Result<(), ToolError> {
+    let Some(task) = tx.get::<Task>(id)? else { return Ok(()) };
+    let own = task.assignee.and_then(crate::kernel::Assignee::agent) == Some(cx.agent);
+    if !task.status.is_open() || task.archived_at.is_some() || !own {
+        return Ok(());
+    }
+    match state {
+        TaskState::Complete => {
+            tasks::complete(tx, id)?;
+        }
+        TaskState::Blocked => {
+            tasks::set_status(tx, id, TaskStatus::Blocked)?;
+        }
+        TaskState::InReview | TaskState::HandedOver => {}
+        TaskState::Leave => {
+            let waits = inbox::open_of_task(tx, id)?.iter().any(|item| Some(item.id) != cx.item);
+            if !waits && serves_assignment(cx, tx)? {
+                return Err(ToolError::refused(
+                    "task_state_missing",
+                    "say what becomes of the task: complete, in_review (after deliverable_submit), blocked, or handed_over",
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn serves_assignment(cx: &ToolCx, tx: &WriteTx<'_>) -> Result<bool, ToolError> {
+    use crate::features::inbox::model::Item;
+    use crate::kernel::ItemKind;
+    let item = match cx.item {
+        Some(item) => tx.get::<Item>(item)?,
+        None => None,
+    };
+    Ok(item.is_some_and(|item| {
+        matches!(item.kind, ItemKind::TaskAssignment | ItemKind::TaskReassignment)
+    }))
+}
+
+/// Ends the run: the work cannot be done.
+pub(crate) struct WorkFail;
+
+/// What `work_fail` takes.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct FailArgs {
+    /// Why, and what would help.
+    reason: String,
+}
+
+impl WriteTool for WorkFail {
+    type Args = FailArgs;
+    type Ready = ();
+    const SPEC: ToolSpec = ToolSpec {
+        name: "work_fail",
+        group: Group::Work,
+        needs: Can::Write,
+        effect: Effect::Control,
+        about: "End this run: the work cannot be done.",
+    };
+
+    fn commit(
+        &self,
+        cx: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: FailArgs,
+        (): (),
+    ) -> Result<ToolOutput, ToolError> {
+        let reason = args.reason.trim().to_owned();
+        if reason.is_empty() {
+            return Err(ToolError::refused("bad_arguments", "say why"));
+        }
+        if let Some(task) = cx.task
+            && let Some(own) = tx.get::<Task>(task)?
+            && own.status == TaskStatus::InProgress
+            && own.assignee.and_then(crate::kernel::Assignee::agent) == Some(cx.agent)
+        {
+            tasks::set_status(tx, task, TaskStatus::Blocked)?;
+        }
+        Ok(ToolOutput::text("The run is over.").ending(RunEnd::Failed { reason }))
+    }
+}
+
+/// Ends the run: the work goes on later.
+pub(crate) struct WorkSnooze;
+
+/// What `work_snooze` takes.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct SnoozeArgs {
+    /// Minutes from now.
+    minutes: Option<i64>,
+    /// Or a moment, such as 2026-11-21T09:00:00Z.
+    until: Option<String>,
+    /// What it waits for.
+    reason: String,
+}
+
+impl WriteTool for WorkSnooze {
+    type Args = SnoozeArgs;
+    type Ready = ();
+    const SPEC: ToolSpec = ToolSpec {
+        name: "work_snooze",
+        group: Group::Work,
+        needs: Can::Write,
+        effect: Effect::Control,
+        about: "End this run and take the work up again later.",
+    };
+
+    fn commit(
+        &self,
+        _: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: SnoozeArgs,
+        (): (),
+    ) -> Result<ToolOutput, ToolError> {
+        let now = tx.now();
+        let until = match (args.minutes, args.until) {
+            (Some(minutes), None) => now + SignedDuration::from_mins(minutes.clamp(1, 86_400)),
+            (None, Some(text)) => text.trim().parse::<Timestamp>().map_err(|_| {
+                ToolError::refused("bad_arguments", "until is written like 2026-11-21T09:00:00Z")
+            })?,
+            _ => {
+                return Err(ToolError::refused(
+                    "bad_arguments",
+                    "give minutes or until, one of them",
+                ));
+            }
+        };
+        if until <= now || until > now + MAX_SNOOZE {
+            return Err(ToolError::refused(
+                "bad_arguments",
+                "the moment is within the next 60 days",
+            ));
+        }
+        let reason = args.reason.trim().to_owned();
+        let output = ToolOutput::text("The run is over; it goes on later.");
+        Ok(output.ending(RunEnd::Snoozed { until, reason }))
+    }
+}
+
+/// Says what the agent is doing, for the people who watch.
+pub(crate) struct Progress;
+
+/// What `progress` takes.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct ProgressArgs {
+    /// A few words, e.g. "reading the offers, 3 of 5".
+    text: String,
+}
+
+impl WriteTool for Progress {
+    type Args = ProgressArgs;
+    type Ready = ();
+    const SPEC: ToolSpec = ToolSpec {
+        name: "progress",
+        group: Group::Work,
+        needs: Can::Write,
+        effect: Effect::Control,
+        about: "Show people in a few words what you are doing.",
+    };
+
+    fn commit(
+        &self,
+        _: &ToolCx,
+        _: &mut WriteTx<'_>,
+        args: ProgressArgs,
+        (): (),
+    ) -> Result<ToolOutput, ToolError> {
+        Ok(ToolOutput::text(ellipsis(args.text.trim(), 120)))
+    }
+}
