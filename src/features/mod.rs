@@ -16,5 +16,9 @@ use crate::tool::Registry;
 /// The tools that agents have from all features.
 #[must_use]
 pub fn tools() -> Registry {
-    Registry::new().merge(tasks::tools()).merge(comments::tools()).merge(deliverables::tools())
+    Registry::new()
+        .merge(tasks::tools())
+        .merge(comments::tools())
+        .merge(deliverables::tools())
+        .merge(agents::tools())
 }

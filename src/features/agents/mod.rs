@@ -7,5 +7,7 @@ pub mod provision;
 pub mod queries;
 pub mod rules;
 pub mod templates;
+pub mod tools;
 
 pub use provision::complete_provisioning;
+pub use tools::tools;
