@@ -13,6 +13,7 @@ pub mod shell;
 pub mod time;
 pub mod trouble;
 pub mod error;
+pub mod etag;
 pub mod extract;
 pub mod routes;
 pub mod session;

@@ -1,0 +1,94 @@
+//! ETags: the seq of the transaction that last wrote a record, so that two people do not overwrite
+//! each other.
+
+use axum::extract::FromRequestParts;
+use axum::http::header::{ETAG, HeaderValue, IF_MATCH};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::web::error::ApiError;
+
+/// The rev that a request wants to change; none when it sent no `If-Match`, or `*`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IfMatch(pub Option<u64>);
+
+impl IfMatch {
+    fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
+        let Some(value) = headers.get(IF_MATCH) else { return Ok(Self(None)) };
+        let text = value.to_str().unwrap_or_default().trim();
+        if text == "*" {
+            return Ok(Self(None));
+        }
+        let inner = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        match inner.and_then(|rev| rev.parse().ok()) {
+            Some(rev) => Ok(Self(Some(rev))),
+            None => Err(ApiError::invalid(
+                "If-Match",
+                "send the ETag as it came with the record, such as \"42\"",
+            )),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        Self::of(&parts.headers)
+    }
+}
+
+/// A record as JSON with its rev as ETag.
+pub struct Tagged<T> {
+    /// The status.
+    pub status: StatusCode,
+    /// The seq of the transaction that last wrote it.
+    pub rev: u64,
+    /// The record as the API shows it.
+    pub body: T,
+}
+
+impl<T> Tagged<T> {
+    /// Found or changed.
+    pub fn ok(rev: u64, body: T) -> Self {
+        Self { status: StatusCode::OK, rev, body }
+    }
+
+    /// Made.
+    pub fn created(rev: u64, body: T) -> Self {
+        Self { status: StatusCode::CREATED, rev, body }
+    }
+}
+
+impl<T: Serialize> IntoResponse for Tagged<T> {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, axum::Json(self.body)).into_response();
+        if let Ok(tag) = HeaderValue::try_from(format!("\"{}\"", self.rev)) {
+            response.headers_mut().insert(ETAG, tag);
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{IfMatch, Tagged};
+    use axum::http::HeaderMap;
+    use axum::response::IntoResponse;
+
+    #[test]
+    fn a_tag_comes_back_as_it_went_out() {
+        let answer = Tagged::ok(42, "x").into_response();
+        let tag = answer.headers()["etag"].clone();
+        assert_eq!(tag, "\"42\"");
+        let mut headers = HeaderMap::new();
+        assert_eq!(IfMatch::of(&headers).unwrap(), IfMatch(None));
+        headers.insert("if-match", tag);
+        assert_eq!(IfMatch::of(&headers).unwrap(), IfMatch(Some(42)));
+        headers.insert("if-match", "*".parse().unwrap());
+        assert_eq!(IfMatch::of(&headers).unwrap(), IfMatch(None));
+        headers.insert("if-match", "W/\"42\"".parse().unwrap());
+        assert!(IfMatch::of(&headers).is_err());
+    }
+}
