@@ -4,13 +4,14 @@
 //! the workspace; the cache boundary; its memory, the day, and what this run is. The run card is
 //! the first message of the conversation, not a part of this prompt.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::tz::TimeZone;
 
 use crate::app::Ws;
 use crate::features::agents::model::Agent;
 use crate::features::workspace::model::{Member, Settings};
+use crate::git::files::AgentFiles;
 use crate::kernel::text::head_tail;
 use crate::kernel::{RunTrigger, Timestamp};
 use crate::providers::model::SystemPart;
@@ -78,20 +79,23 @@ impl Facts {
 /// Builds the prompt. Reads the agent's files: call it where blocking is allowed.
 #[must_use]
 pub fn system(facts: &Facts, folder: &Path) -> Vec<SystemPart> {
+    // ok: an agent without a folder still knows the rules and who it is.
+    let files = AgentFiles::open(folder).ok();
+    let file = |name: &str, cap: usize| section(files.as_ref()?, name, cap);
     let mut stable = vec![RULES.trim().to_owned()];
     for name in ["IDENTITY.md", "SOUL.md", "AGENTS.md", "TOOLS.md"] {
-        stable.extend(file(folder, name, FILE_CAP));
+        stable.extend(file(name, FILE_CAP));
     }
-    stable.extend(file(folder, "USER.md", USER_CAP));
+    stable.extend(file("USER.md", USER_CAP));
     stable.push(place(facts));
     stable.push(match facts.trigger {
         RunTrigger::Item => WORK.trim().to_owned(),
         RunTrigger::Chat | RunTrigger::Api => CHAT.trim().to_owned(),
     });
     let mut changing = Vec::new();
-    changing.extend(file(folder, "MEMORY.md", MEMORY_CAP));
-    for note in last_notes(folder) {
-        changing.extend(file(folder, &note, NOTE_CAP));
+    changing.extend(file("MEMORY.md", MEMORY_CAP));
+    for note in files.as_ref().map(last_notes).unwrap_or_default() {
+        changing.extend(file(&note, NOTE_CAP));
     }
     changing.push(day(facts));
     vec![
@@ -100,10 +104,12 @@ pub fn system(facts: &Facts, folder: &Path) -> Vec<SystemPart> {
     ]
 }
 
-/// A file of the agent as a section; nothing when it is missing or empty.
-fn file(folder: &Path, name: &str, cap: usize) -> Option<String> {
+/// A file of the agent as a section; nothing when it is missing, empty or no text. A link is never
+/// followed: what it leads to is not the agent's.
+fn section(files: &AgentFiles, name: &str, cap: usize) -> Option<String> {
     // ok: an agent may have removed any of its files.
-    let text = std::fs::read_to_string(folder.join(name)).ok()?;
+    let part = files.read(name, 0, 4 * cap as u64).ok().flatten()?;
+    let text = String::from_utf8_lossy(&part.bytes);
     let text = text.trim();
     if text.is_empty() {
         return None;
@@ -113,19 +119,19 @@ fn file(folder: &Path, name: &str, cap: usize) -> Option<String> {
 }
 
 /// The two newest daily notes, `memory/2026-11-20.md`, older first.
-fn last_notes(folder: &Path) -> Vec<String> {
+fn last_notes(files: &AgentFiles) -> Vec<String> {
     // ok: no folder, no notes.
-    let Ok(entries) = std::fs::read_dir(folder.join("memory")) else { return Vec::new() };
-    let mut names: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(PathBuf::from(entry.ok()?.file_name())))
+    let items = files.list("memory").ok().flatten().unwrap_or_default();
+    let mut names: Vec<String> = items
+        .into_iter()
+        .map(|item| item.name)
         .filter(|name| {
-            let stem = name.file_stem().and_then(|s| s.to_str()).unwrap_or_default();
-            name.extension().is_some_and(|e| e == "md") && stem.parse::<jiff::civil::Date>().is_ok()
+            name.strip_suffix(".md").is_some_and(|day| day.parse::<jiff::civil::Date>().is_ok())
         })
         .collect();
     names.sort();
     let from = names.len().saturating_sub(2);
-    names[from..].iter().map(|name| format!("memory/{}", name.display())).collect()
+    names[from..].iter().map(|name| format!("memory/{name}")).collect()
 }
 
 fn place(facts: &Facts) -> String {

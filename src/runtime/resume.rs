@@ -167,7 +167,10 @@ async fn finish(
 /// to the queue, or are given up after three crashes.
 pub(super) async fn recover(ws: &crate::app::Ws) -> Result<usize, EngineError> {
     let agents = ws.folder.join("agents");
-    blocking(move || super::tools::exec::end_left_overs(&agents)).await?;
+    let ended = blocking(move || crate::sandbox::left_over::end_all(&agents)).await?;
+    if ended > 0 {
+        tracing::info!(ended, "ended {ended} processes that the last life left behind");
+    }
     use crate::features::runs::queries;
     use crate::kernel::RunState;
     let live = ws.read(|snap| queries::live(snap))?;

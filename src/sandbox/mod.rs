@@ -13,6 +13,7 @@ pub mod confine;
 pub mod jail;
 pub mod job;
 pub mod kill;
+pub mod left_over;
 pub mod output;
 pub mod policy;
 pub mod posture;

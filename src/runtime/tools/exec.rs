@@ -4,7 +4,7 @@
 //! a crash. The session of each job is recorded there, so that the next start can end what is left.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -14,7 +14,7 @@ use crate::features::agents::model::Agent;
 use crate::features::workspace::model::Settings;
 use crate::kernel::Can;
 use crate::sandbox::job::{JobEnd, Outcome, StopReason};
-use crate::sandbox::kill::{self, SessionMark};
+use crate::sandbox::left_over;
 use crate::sandbox::output;
 use crate::sandbox::policy::{Network, Policy, WithoutLandlock};
 use crate::sandbox::spawn::{Command, Output, Spawner};
@@ -29,8 +29,6 @@ const MAX_SECONDS: u64 = 600;
 const OUTPUT_CAP: u64 = 16 * 1024 * 1024;
 /// How much of each end of the output is read back.
 const READ_BACK: usize = 256 * 1024;
-/// The file in a job's folder that names its session.
-const MARK: &str = "session.json";
 
 /// Runs a program.
 pub(crate) struct Exec {
@@ -93,8 +91,7 @@ impl ActTool for Exec {
         command.output_cap = OUTPUT_CAP;
         command.timeout = Some(Duration::from_secs(seconds));
         let job = self.sandbox.spawn(command).await?.job;
-        let mark = serde_json::to_vec(job.mark()).unwrap_or_default();
-        io(tokio::fs::write(folder.join(MARK), mark).await, "the job's mark")?;
+        io(left_over::note(&folder, job.mark()), "the job's mark")?;
         let end = tokio::select! {
             end = job.wait() => end,
             () = cx.cancel.cancelled() => {
@@ -102,8 +99,7 @@ impl ActTool for Exec {
                 job.wait().await
             }
         };
-        // ok: a mark that stays names a session that is gone.
-        let _ = tokio::fs::remove_file(folder.join(MARK)).await;
+        left_over::forget(&folder);
         let text = read_back(out).await?;
         Ok(report(&end, &text, seconds))
     }
@@ -140,31 +136,4 @@ fn report(end: &JobEnd, text: &str, seconds: u64) -> ToolOutput {
     };
     let body = format!("[{how}]\n{text}");
     if end.is_success() { ToolOutput::text(body) } else { ToolOutput::error(body) }
-}
-
-/// Ends what the programs of an earlier life of HQ left behind. Blocking.
-pub fn end_left_overs(agents: &Path) {
-    let mut marks = Vec::new();
-    let mut files = Vec::new();
-    // ok: folders that are not there hold no jobs.
-    for agent in std::fs::read_dir(agents).into_iter().flatten().flatten() {
-        let jobs = agent.path().join("scratch").join("jobs");
-        for job in std::fs::read_dir(jobs).into_iter().flatten().flatten() {
-            let path = job.path().join(MARK);
-            let Ok(bytes) = std::fs::read(&path) else { continue };
-            if let Ok(mark) = serde_json::from_slice::<SessionMark>(&bytes) {
-                marks.push(mark);
-            }
-            files.push(path);
-        }
-    }
-    if !marks.is_empty() {
-        let ended = kill::clean_up(&marks);
-        tracing::info!(processes = ended.ended, "ended processes that the last life left behind");
-    }
-    for file in files {
-        if let Err(error) = std::fs::remove_file(&file) {
-            tracing::warn!(%error, "a job's mark could not be removed");
-        }
-    }
 }
