@@ -501,3 +501,28 @@ fn outcome_of(end: &RunEnd) -> (Outcome, String) {
         RunEnd::Snoozed { until, reason } => (Outcome::Snoozed { until: *until }, reason.clone()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{TALK, WORK, definition};
+    use crate::net::client::{ClientParts, HttpClient};
+    use crate::runtime::tools;
+    use crate::sandbox::spawn::Spawner;
+
+    fn size(names: &[&str]) -> usize {
+        let sandbox = Spawner::new("/bin/false".into()).unwrap();
+        let http = HttpClient::new(ClientParts::default());
+        let all = tools::registry(crate::features::tools(), sandbox, http);
+        let sizes = names.iter().map(|name| {
+            let tool = definition(all.get(name).expect(name));
+            tool.name.len() + tool.description.len() + tool.schema.to_string().len()
+        });
+        sizes.sum()
+    }
+
+    #[test]
+    fn the_core_sets_exist_and_are_small() {
+        assert!(size(WORK) < 6_000, "{}", size(WORK));
+        assert!(size(TALK) < 6_000, "{}", size(TALK));
+    }
+}

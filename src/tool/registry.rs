@@ -186,6 +186,10 @@ fn schema_of<A: JsonSchema>() -> Value {
     settings.meta_schema = None;
     let mut schema = settings.into_generator().into_root_schema_for::<A>().to_value();
     slim(&mut schema);
+    if let Value::Object(root) = &mut schema {
+        // The type's docstring: the tool's own words say more.
+        root.remove("description");
+    }
     schema
 }
 
