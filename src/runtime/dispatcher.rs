@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -51,6 +52,8 @@ struct Parts {
     ws: Ws,
     working: Mutex<HashMap<RunId, Working>>,
     wake: Notify,
+    /// Set when an agent or the settings changed: a limit may have been raised.
+    limits_changed: AtomicBool,
 }
 
 /// The dispatcher of one workspace.
@@ -136,6 +139,9 @@ impl Handle {
             .changes
             .iter()
             .any(|change| change.table == AGENTS.number || change.table == SETTINGS.number);
+        if due {
+            self.0.limits_changed.store(true, Ordering::Relaxed);
+        }
         for event in &entry.events {
             match event {
                 Event::RunStopRequested { run, by } => self.stop(*run, *by),
@@ -192,13 +198,14 @@ impl Handle {
 
     /// Waiting runs whose wait is over go back to the queue.
     async fn wake_waiting(&self, now: Timestamp) -> Result<(), EngineError> {
+        let raised = self.0.limits_changed.swap(false, Ordering::Relaxed);
         let due = self.0.ws.read(|snap| {
             let mut due = Vec::new();
             for run in runs::live(snap)? {
                 let Some(waiting) = &run.waiting else { continue };
-                let budget = waiting.waits_for == WaitFor::Budget
-                    && usage::over_budget(snap, run.agent, now)?.is_none()
-                    && changed_since(snap, run.agent, waiting.since)?;
+                let budget = raised
+                    && waiting.waits_for == WaitFor::Budget
+                    && usage::over_budget(snap, run.agent, now)?.is_none();
                 if budget || waiting.until.is_some_and(|until| until <= now) {
                     due.push(run.id);
                 }
@@ -344,15 +351,4 @@ fn session_key(slug: &str, task: Option<TaskId>) -> String {
 fn urgency(item: &Item, now: Timestamp) -> i64 {
     let waited = now.duration_since(item.created_at).as_secs().max(0);
     item.priority as i64 + (waited / 1_800).min(3)
-}
-
-/// Whether the agent's record or the settings changed since a run was parked: a limit may have
-/// been raised.
-fn changed_since(
-    snap: &crate::store::Snap<'_>,
-    agent: AgentId,
-    since: Timestamp,
-) -> Result<bool, EngineError> {
-    Ok(snap.get::<Agent>(agent)?.is_some_and(|agent| agent.updated_at > since)
-        || usage::over_budget(snap, agent, since)?.is_none())
 }

@@ -18,7 +18,7 @@ use crate::features::tasks::model::Task;
 use crate::features::usage::queries::Budget;
 use crate::features::usage::rules::{self as money, Admitted, UsageError};
 use crate::kernel::{
-    Actor, Cause, Outcome, Part, RunId, RunTrigger, SessionId, Timestamp, WaitFor,
+    Actor, Cause, Outcome, Part, RunId, RunState, RunTrigger, SessionId, Timestamp, WaitFor,
 };
 use crate::providers::bound::Size;
 use crate::providers::error::ErrorClass;
@@ -387,8 +387,16 @@ impl Turn {
             .read(|snap| Ok::<_, EngineError>(snap.get::<Run>(id)?.and_then(|run| run.stop)))?;
         match stop {
             Some(stop) => self.end(Outcome::Stopped { by: stop.by }, "").await,
-            // Nobody asked: the program ends, and the next start resumes the run.
-            None => Ok(false),
+            // Nobody asked: the program ends, and the next start takes the run up again.
+            None => {
+                self.journal
+                    .write(move |tx, mut pen| {
+                        pen.run.state = RunState::Queued;
+                        save(tx, pen).map(|appended| ((), appended))
+                    })
+                    .await?;
+                Ok(false)
+            }
         }
     }
 
