@@ -71,8 +71,13 @@ impl Handle {
 /// Resumes what a crash interrupted and begins to dispatch.
 #[must_use]
 pub fn start(engine: Engine, ws: Ws) -> Handle {
-    let handle =
-        Handle(Arc::new(Parts { engine, ws, working: Mutex::default(), wake: Notify::new() }));
+    let handle = Handle(Arc::new(Parts {
+        engine,
+        ws,
+        working: Mutex::default(),
+        wake: Notify::new(),
+        limits_changed: AtomicBool::new(true),
+    }));
     let own = handle.clone();
     handle.0.ws.app.spawn("dispatcher", async move { own.run().await });
     handle
