@@ -22,5 +22,5 @@ pub use problem::{FieldError, Problem, ProblemKind};
 pub use time::{Clock, Timestamp};
 pub use vocab::{
     AgentStatus, Assignee, Can, DeliverableState, ItemKind, ItemState, Outcome, Priority, Role,
-    RunState, RunTrigger, TaskField, TaskState, TaskStatus, Thinking, Verdict, WaitFor,
+    RunState, RunTrigger, Scope, TaskField, TaskState, TaskStatus, Thinking, Verdict, WaitFor,
 };

@@ -35,6 +35,8 @@ pub enum ProblemKind {
     Stale,
     /// 413: too large.
     TooLarge,
+    /// 421: asked under a name that is not ours.
+    Misdirected,
     /// 429: too often.
     Limited,
     /// 502: somebody that we asked has failed.
@@ -60,6 +62,7 @@ impl ProblemKind {
             Self::Gone => 410,
             Self::Stale => 412,
             Self::TooLarge => 413,
+            Self::Misdirected => 421,
             Self::Limited => 429,
             Self::Upstream => 502,
             Self::Unavailable => 503,
@@ -80,6 +83,7 @@ impl ProblemKind {
             Self::Gone => "This is no longer there",
             Self::Stale => "Somebody changed this in the meantime",
             Self::TooLarge => "Too large",
+            Self::Misdirected => "Not at this address",
             Self::Limited => "Too many requests",
             Self::Upstream => "Another service did not answer as it should",
             Self::Unavailable => "Not available right now",

@@ -75,9 +75,41 @@ pub fn head_tail(text: &str, max: usize, marker: &str) -> String {
     format!("{head}{marker}{}", &text[start..])
 }
 
+/// The word that was probably meant, if one is near: at most a third of its letters differ.
+#[must_use]
+pub fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    let near = known.map(|one| (distance(word, one), one)).min()?;
+    (near.0 * 3 <= near.1.chars().count()).then_some(near.1)
+}
+
+/// How many letters must be added, removed or replaced to make one word of the other.
+#[must_use]
+pub fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{cut, ellipsis, head_tail, slug};
+    use super::{cut, ellipsis, head_tail, nearest, slug};
+
+    #[test]
+    fn the_nearest_word_is_one_that_may_have_been_meant() {
+        let known = || ["HQ_DATA", "HQ_LISTEN", "HQ_LOG"].into_iter();
+        assert_eq!(nearest("HQ_DATE", known()), Some("HQ_DATA"));
+        assert_eq!(nearest("HQ_LISTENS", known()), Some("HQ_LISTEN"));
+        assert_eq!(nearest("HQ_MASTER_KEY", known()), None);
+    }
 
     #[test]
     fn slugs_are_plain() {

@@ -205,6 +205,24 @@ words! {
 }
 
 words! {
+    /// What an API token may be used for; never more than its owner may.
+    Scope {
+        /// Look at everything in the workspace.
+        Read = "read", "Read";
+        /// Change tasks, comments and other shared records.
+        Write = "write", "Write";
+        /// Talk to agents, also through the OpenAI-compatible API.
+        Chat = "chat", "Chat with agents";
+        /// Approve and reject delivered work.
+        Review = "review", "Review";
+        /// Make and change agents.
+        Agents = "agents", "Manage agents";
+        /// Connections and settings.
+        Admin = "admin", "Administer";
+    }
+}
+
+words! {
     /// Why an agent has an inbox item.
     ItemKind {
         /// A task was given to it.

@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::ToolError;
+use crate::kernel::text;
 
 /// Reads arguments as a model sent them. Numbers and booleans written as text are accepted;
 /// unknown names are refused with the names there are.
@@ -82,25 +83,10 @@ fn coerce(value: &mut Value, property: &Value) {
 
 /// The names most like a given one, best first.
 pub fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>, count: usize) -> Vec<&'n str> {
-    let mut scored: Vec<(usize, &str)> = names.map(|n| (distance(name, n), n)).collect();
+    let mut scored: Vec<(usize, &str)> =
+        names.map(|n| (text::distance(text::cut(name, 64), n), n)).collect();
     scored.sort();
     scored.into_iter().take(count).map(|(_, n)| n).collect()
-}
-
-/// Levenshtein distance in characters.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().take(64).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let cost = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = cost.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
