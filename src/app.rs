@@ -2,6 +2,9 @@
 //!
 //! Both are cheap to clone. Handlers, tools and the engine take a `Ws`, never a global store.
 
+pub mod limits;
+pub mod passwords;
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -54,6 +57,10 @@ pub struct AppParts {
     pub sandbox: Spawner,
     /// How long practice pauses between two words; zero in tests.
     pub practice_pause: Duration,
+    /// Hashes passwords.
+    pub hasher: Arc<passwords::Hasher>,
+    /// How often somebody may do something.
+    pub limiter: limits::Limiter,
     /// Starts supervised tasks.
     pub spawn: Spawn,
     /// Set when the program is to end.

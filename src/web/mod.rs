@@ -15,5 +15,7 @@ pub mod trouble;
 pub mod error;
 pub mod etag;
 pub mod extract;
+pub mod flash;
+pub mod idempotency;
 pub mod routes;
 pub mod session;

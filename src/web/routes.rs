@@ -187,16 +187,34 @@ impl Routes {
         self
     }
 
-    /// The router and its table.
-    pub fn build(self) -> (Router<App>, Vec<RouteInfo>) {
-        let mut router = Router::new();
-        let mut table = Vec::with_capacity(self.rows.len());
+    /// Adds the rows to a router below `prefix`, and to the table of everything that is mounted.
+    pub fn mount(
+        self,
+        prefix: &str,
+        mut router: Router<App>,
+        table: &mut Vec<Mounted>,
+    ) -> Router<App> {
         for (info, handler) in self.rows {
-            router = router.route(info.path, handler);
-            table.push(info);
+            let path = format!("{prefix}{}", info.path);
+            router = router.route(&path, handler);
+            let RouteInfo { method, can, doc, .. } = info;
+            table.push(Mounted { method, path, can, doc });
         }
-        (router, table)
+        router
     }
+}
+
+/// A route at its place.
+#[derive(Clone, Debug)]
+pub struct Mounted {
+    /// The method.
+    pub method: Method,
+    /// The whole path.
+    pub path: String,
+    /// What it needs.
+    pub can: Can,
+    /// For the OpenAPI document.
+    pub doc: Option<fn() -> Doc>,
 }
 
 /// Lets a request through when who sent it may do what the route needs.
@@ -225,9 +243,5 @@ pub fn is_api(path: &str) -> bool {
 }
 
 fn refuse(request: &Request, answer: impl FnOnce(bool) -> Response) -> Response {
-    let path = request
-        .extensions()
-        .get::<axum::extract::OriginalUri>()
-        .map_or_else(|| request.uri().path().to_owned(), |uri| uri.path().to_owned());
-    answer(is_api(&path))
+    answer(is_api(request.uri().path()))
 }

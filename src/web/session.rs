@@ -1,6 +1,8 @@
 //! Who is asking. `features/users/session.rs` turns a cookie or token into these request
 //! extensions; here are the extractors that handlers take.
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
@@ -24,6 +26,18 @@ impl Access {
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
+    }
+
+    /// What either allows.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all of `other` is allowed here too.
+    #[must_use]
+    pub fn covers(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
     }
 
     /// Whether this is allowed.
@@ -106,6 +120,70 @@ impl FromRequestParts<App> for App {
     }
 }
 
+/// Where a request came from: the other end of the connection, never a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Over the network.
+    Net(IpAddr),
+    /// Over the socket in the data folder, by a program of this user id.
+    Socket {
+        /// The user id.
+        uid: u32,
+    },
+}
+
+impl Peer {
+    /// The key of limits: an IPv4 address, or the /64 of an IPv6 one; mapped forms count as one.
+    #[must_use]
+    pub fn key(self) -> String {
+        match self {
+            Self::Socket { uid } => format!("uid {uid}"),
+            Self::Net(address) => match address.to_canonical() {
+                IpAddr::V4(v4) => v4.to_string(),
+                IpAddr::V6(v6) => format!("{}/64", masked(v6, 64)),
+            },
+        }
+    }
+
+    /// The network, cut so that it names no single machine: what is kept of a sign-in.
+    #[must_use]
+    pub fn network(self) -> String {
+        match self {
+            Self::Socket { .. } => "this machine".to_owned(),
+            Self::Net(address) if address.to_canonical().is_loopback() => "this machine".to_owned(),
+            Self::Net(address) => match address.to_canonical() {
+                IpAddr::V4(v4) => {
+                    let [a, b, c, _] = v4.octets();
+                    format!("{a}.{b}.{c}.0/24")
+                }
+                IpAddr::V6(v6) => format!("{}/48", masked(v6, 48)),
+            },
+        }
+    }
+}
+
+fn masked(address: Ipv6Addr, bits: u32) -> Ipv6Addr {
+    Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - bits)))
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Peer {
+    type Rejection = PageError;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, PageError> {
+        extension(parts)
+    }
+}
+
+/// Asks again whether what let a request in still does: for streams, which live long.
+#[derive(Clone)]
+pub struct Alive(pub std::sync::Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Alive {
+    type Rejection = PageError;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, PageError> {
+        extension(parts)
+    }
+}
+
 /// Makes the shell of a page; `server` puts one into each request.
 #[derive(Clone)]
 pub struct ShellMaker(pub std::sync::Arc<ShellFn>);
@@ -119,5 +197,29 @@ impl<S: Send + Sync> FromRequestParts<S> for Shell {
         let maker: ShellMaker = extension(parts)?;
         let (ws, who) = (extension::<Ws>(parts)?, extension::<Person>(parts)?);
         (maker.0)(&ws, &who, parts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Access, Peer};
+    use crate::kernel::Can;
+
+    #[test]
+    fn mapped_addresses_share_a_key_and_a_network_has_one() {
+        let key = |text: &str| Peer::Net(text.parse().unwrap()).key();
+        assert_eq!(key("127.0.0.1"), key("::ffff:127.0.0.1"));
+        assert_eq!(key("2001:db8:1:2::1"), key("2001:db8:1:2:ffff::9"));
+        assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
+        assert_eq!(Peer::Net("192.0.2.77".parse().unwrap()).network(), "192.0.2.0/24");
+        assert_eq!(Peer::Net("::1".parse().unwrap()).network(), "this machine");
+    }
+
+    #[test]
+    fn access_is_a_set() {
+        let (read, both) = (Access::of(&[Can::Read]), Access::of(&[Can::Read, Can::Write]));
+        assert!(both.covers(read) && !read.covers(both));
+        assert_eq!(both.and(read), read);
+        assert_eq!(read.or(both), both);
     }
 }

@@ -1,0 +1,267 @@
+//! How often: token buckets, lock-outs that grow, and places for open streams. In memory only: what a
+//! guesser gains from a restart is one more burst.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+/// How many keys are kept before those at rest are dropped.
+const MANY: usize = 10_000;
+
+/// So many in a stretch of time, evenly filled up again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many in `per`; 0 switches the limit off.
+    pub amount: u32,
+    /// The stretch.
+    pub per: Duration,
+    /// How many at once.
+    pub burst: u32,
+}
+
+/// What is left after a request was let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// How many more at once.
+    pub remaining: u32,
+    /// Until all is filled up again.
+    pub reset: Duration,
+}
+
+/// How guessing is slowed down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// How many failures are free within `window`.
+    pub free: u32,
+    /// After so much time without a failure all is forgotten.
+    pub window: Duration,
+    /// The first wait; each further failure doubles it.
+    pub first: Duration,
+    /// The longest wait.
+    pub longest: Duration,
+}
+
+type Key = (&'static str, String);
+
+#[derive(Clone, Copy, Default)]
+struct Strikes {
+    count: u32,
+    last_ms: i64,
+    until_ms: i64,
+}
+
+/// All limits of the process.
+#[derive(Default)]
+pub struct Limiter {
+    /// For each key the moment (in microseconds) at which its bucket is full again.
+    buckets: Mutex<HashMap<Key, i64>>,
+    strikes: Mutex<HashMap<Key, Strikes>>,
+    places: Arc<Mutex<HashMap<Key, u32>>>,
+}
+
+fn micros(length: Duration) -> i64 {
+    i64::try_from(length.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn length(micros: i64) -> Duration {
+    Duration::from_micros(micros.max(0).cast_unsigned())
+}
+
+fn make_room<K: Eq + Hash, V>(map: &mut HashMap<K, V>, keep: impl Fn(&V) -> bool) {
+    if MANY <= map.len() {
+        map.retain(|_, value| keep(value));
+    }
+}
+
+impl Limiter {
+    /// Takes one from a bucket.
+    ///
+    /// # Errors
+    /// How long to wait, when it is empty.
+    pub fn take(
+        &self,
+        what: &'static str,
+        who: &str,
+        rate: Rate,
+        now_ms: i64,
+    ) -> Result<Left, Duration> {
+        if rate.amount == 0 {
+            return Ok(Left { remaining: u32::MAX, reset: Duration::ZERO });
+        }
+        let now = now_ms.saturating_mul(1_000);
+        let each = (micros(rate.per) / i64::from(rate.amount)).max(1);
+        let room = each.saturating_mul(i64::from(rate.burst.max(1)));
+        let mut buckets = self.buckets.lock();
+        make_room(&mut buckets, |full_at| now < *full_at);
+        let full_at = buckets.entry((what, who.to_owned())).or_insert(now);
+        let next = (*full_at).max(now) + each;
+        if room < next - now {
+            return Err(length(next - now - room));
+        }
+        *full_at = next;
+        let remaining = u32::try_from((room - (next - now)) / each).unwrap_or(u32::MAX);
+        Ok(Left { remaining, reset: length(next - now) })
+    }
+
+    /// Puts one back into a bucket: what was let through did not count.
+    pub fn give_back(&self, what: &'static str, who: &str, rate: Rate) {
+        if rate.amount == 0 {
+            return;
+        }
+        let each = (micros(rate.per) / i64::from(rate.amount)).max(1);
+        if let Some(full_at) = self.buckets.lock().get_mut(&(what, who.to_owned())) {
+            *full_at -= each;
+        }
+    }
+
+    /// Counts a try as failed until [`Limiter::forgive`] says otherwise, so that many at once gain
+    /// nothing.
+    ///
+    /// # Errors
+    /// How long to wait, when there were too many.
+    pub fn strike(
+        &self,
+        what: &'static str,
+        who: &str,
+        patience: Patience,
+        now_ms: i64,
+    ) -> Result<(), Duration> {
+        let mut strikes = self.strikes.lock();
+        let ms = |length: Duration| i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
+        let rest = ms(patience.window);
+        make_room(&mut strikes, |kept| now_ms < kept.until_ms || now_ms < kept.last_ms + rest);
+        let kept = strikes.entry((what, who.to_owned())).or_default();
+        if now_ms < kept.until_ms {
+            return Err(length((kept.until_ms - now_ms).saturating_mul(1_000)));
+        }
+        if kept.last_ms.max(kept.until_ms) + rest <= now_ms {
+            *kept = Strikes::default();
+        }
+        kept.count += 1;
+        kept.last_ms = now_ms;
+        if patience.free <= kept.count {
+            let doubled = 1_u32.checked_shl(kept.count - patience.free).unwrap_or(u32::MAX);
+            let wait = patience.first.saturating_mul(doubled).min(patience.longest);
+            kept.until_ms = now_ms + ms(wait);
+        }
+        Ok(())
+    }
+
+    /// How long a key has to wait, without counting anything.
+    ///
+    /// # Errors
+    /// The wait.
+    pub fn locked(&self, what: &'static str, who: &str, now_ms: i64) -> Result<(), Duration> {
+        let strikes = self.strikes.lock();
+        match strikes.get(&(what, who.to_owned())) {
+            Some(kept) if now_ms < kept.until_ms => {
+                Err(length((kept.until_ms - now_ms).saturating_mul(1_000)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Forgets the failures of a key.
+    pub fn forgive(&self, what: &'static str, who: &str) {
+        self.strikes.lock().remove(&(what, who.to_owned()));
+    }
+
+    /// A place among at most `most`, kept until it is dropped; 0 means no limit.
+    #[must_use]
+    pub fn place(&self, what: &'static str, who: &str, most: u32) -> Option<Place> {
+        let key = (what, who.to_owned());
+        let mut places = self.places.lock();
+        let taken = places.entry(key.clone()).or_default();
+        if 0 < most && most <= *taken {
+            return None;
+        }
+        *taken += 1;
+        drop(places);
+        Some(Place { places: Arc::clone(&self.places), key })
+    }
+}
+
+/// A taken place.
+pub struct Place {
+    places: Arc<Mutex<HashMap<Key, u32>>>,
+    key: Key,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut places = self.places.lock();
+        if let Some(taken) = places.get_mut(&self.key) {
+            *taken -= 1;
+            if *taken == 0 {
+                places.remove(&self.key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Limiter, Patience, Rate};
+    use std::time::Duration;
+
+    const RATE: Rate = Rate { amount: 10, per: Duration::from_secs(10), burst: 3 };
+    const PATIENCE: Patience = Patience {
+        free: 2,
+        window: Duration::from_secs(100),
+        first: Duration::from_secs(10),
+        longest: Duration::from_secs(30),
+    };
+
+    #[test]
+    fn a_bucket_lets_a_burst_through_and_then_the_steady_rate() {
+        let limiter = Limiter::default();
+        let take = |at| limiter.take("api", "a", RATE, at);
+        assert_eq!(take(0).map(|left| left.remaining), Ok(2));
+        assert_eq!(take(0).map(|left| left.remaining), Ok(1));
+        assert_eq!(take(0).map(|left| left.remaining), Ok(0));
+        assert_eq!(take(0), Err(Duration::from_secs(1)));
+        assert!(take(1_000).is_ok());
+        assert!(take(1_000).is_err());
+        assert!(limiter.take("api", "b", RATE, 0).is_ok(), "others have their own bucket");
+        limiter.give_back("api", "a", RATE);
+        assert!(take(1_000).is_ok(), "what was given back can be taken again");
+    }
+
+    #[test]
+    fn a_limit_of_zero_is_off() {
+        let limiter = Limiter::default();
+        let off = Rate { amount: 0, ..RATE };
+        assert!((0..1000).all(|_| limiter.take("api", "a", off, 0).is_ok()));
+    }
+
+    #[test]
+    fn the_wait_doubles_up_to_the_longest_and_is_forgotten_after_a_rest() {
+        let limiter = Limiter::default();
+        let strike = |at_s: i64| limiter.strike("sign-in", "a", PATIENCE, at_s * 1_000);
+        assert!(strike(0).is_ok());
+        assert!(strike(0).is_ok());
+        assert_eq!(strike(4), Err(Duration::from_secs(6)));
+        assert!(strike(10).is_ok());
+        assert_eq!(strike(10), Err(Duration::from_secs(20)));
+        assert!(strike(30).is_ok());
+        assert_eq!(strike(31), Err(Duration::from_secs(29)), "no longer than the longest");
+        assert!(strike(200).is_ok());
+        assert!(strike(200).is_ok(), "after a rest the first tries are free again");
+        limiter.forgive("sign-in", "a");
+        assert!(limiter.locked("sign-in", "a", 200_000).is_ok());
+    }
+
+    #[test]
+    fn a_place_is_free_again_when_it_is_dropped() {
+        let limiter = Limiter::default();
+        let first = limiter.place("streams", "a", 1);
+        assert!(first.is_some());
+        assert!(limiter.place("streams", "a", 1).is_none());
+        drop(first);
+        assert!(limiter.place("streams", "a", 1).is_some());
+        assert!(limiter.place("streams", "a", 0).is_some());
+    }
+}
