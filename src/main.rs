@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use hq::sandbox;
+use hq::{cli, sandbox};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -12,5 +12,5 @@ fn main() -> ExitCode {
     if let Some(code) = sandbox::helper(std::env::args_os()) {
         return code;
     }
-    ExitCode::SUCCESS
+    cli::main()
 }

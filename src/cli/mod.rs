@@ -1,1 +1,98 @@
-//! Commands of the one binary.
+//! The commands. `hq serve` is the program; the others ask it through the socket in its data folder,
+//! or, when it does not run, the stores themselves.
+
+mod serve;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, Given};
+
+/// All went well.
+const OK: u8 = 0;
+/// Wrong use, or it could not run.
+const USAGE: u8 = 2;
+
+/// A company of AI agents in one program and one data folder.
+#[derive(Parser)]
+#[command(name = "hq", version, disable_help_subcommand = true)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Args, Clone)]
+struct Common {
+    /// The data folder [default: ./data]
+    #[arg(long, global = true, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// Print one JSON value
+    #[arg(long, global = true)]
+    json: bool,
+    /// What to log: error, warn, info, debug, trace, or levels by module
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run HQ
+    Serve(serve::Serve),
+}
+
+impl Common {
+    /// The settings, with the flags of a command on top.
+    fn config(
+        &self,
+        more: impl IntoIterator<Item = (&'static str, String)>,
+        dev: bool,
+    ) -> Result<Config, crate::config::ConfigError> {
+        let mut flags: BTreeMap<&'static str, String> = more.into_iter().collect();
+        if let Some(data) = &self.data {
+            flags.insert("data", data.display().to_string());
+        }
+        if let Some(log) = &self.log {
+            flags.insert("log", log.clone());
+        }
+        Config::load(&Given::with_flags(flags, dev))
+    }
+}
+
+/// Runs the command that was given.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { USAGE } else { OK };
+            // ok: nobody reads what is printed.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let code = match cli.command {
+        Command::Serve(serve) => serve::run(&cli.common, serve),
+    };
+    ExitCode::from(code)
+}
+
+/// Prints a line for people or programs.
+#[expect(clippy::print_stdout, reason = "what a command answers stands on standard output")]
+fn say(line: &str) {
+    use std::io::Write;
+    println!("{line}");
+    // ok: nobody reads what is printed.
+    let _ = std::io::stdout().flush();
+}
+
+/// Prints what went wrong.
+#[expect(clippy::print_stderr, reason = "what a command complains about stands on standard error")]
+fn complain(line: &str) {
+    eprintln!("hq: {line}");
+}

@@ -1,7 +1,9 @@
-//! One folder for each noun; see STYLE for the inner shape.
+//! One folder for each noun; see STYLE for the inner shape. Each feature adds its routes, its API and
+//! its tools here, one line each.
 
 pub mod workspace;
 pub mod users;
+pub mod dashboard;
 pub mod tasks;
 pub mod comments;
 pub mod deliverables;
@@ -12,6 +14,23 @@ pub mod usage;
 pub mod connections;
 
 use crate::tool::Registry;
+use crate::web::routes::Routes;
+
+/// Pages of a workspace, below `/w/{ws}`.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        // One line a feature.
+        .merge(dashboard::pages::routes())
+        .merge(workspace::pages::routes())
+}
+
+/// The JSON API, below `/api/v1`.
+#[must_use]
+pub fn api() -> Routes {
+    // One line a feature.
+    Routes::new()
+}
 
 /// The tools that agents have from all features.
 #[must_use]

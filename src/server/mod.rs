@@ -1,3 +1,313 @@
 //! Assembly: start, router, access, schema, reactions, stop.
+//!
+//! [`start`] is what `hq serve` and the tests call. It listens first, so that a health check is
+//! answered while the stores open, and hands back a [`Running`] server.
 
+pub mod access;
+pub mod first_boot;
+pub mod health;
+pub mod listen;
+pub mod lock;
+pub mod reactions;
+pub mod router;
 pub mod schema;
+pub mod tasks;
+pub mod timers;
+pub mod workspaces;
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::limits::Limiter;
+use crate::app::passwords::Hasher;
+use crate::app::{App, AppParts, Ws};
+use crate::config::Config;
+use crate::crypto::keyring::Keyring;
+use crate::crypto::master::{KeyError, MasterKey};
+use crate::crypto::redact::Redactor;
+use crate::crypto::token::{Token, TokenKind};
+use crate::features::users::model::{Purpose, Workspace};
+use crate::features::users::rules::UsersError;
+use crate::features::{users, workspace};
+use crate::kernel::id::{IdSource, SystemIds};
+use crate::kernel::time::SystemClock;
+use crate::kernel::{Actor, Cause, Clock, Part};
+use crate::net::client::{ClientParts, HttpClient};
+use crate::sandbox::SandboxError;
+use crate::sandbox::spawn::{OWN_PROGRAM, Spawner};
+use crate::store::{NoFaults, Options, Store, StoreError};
+use crate::web::routes::Mounted;
+
+use listen::Front;
+use lock::{Lock, LockError};
+use tasks::Tasks;
+use workspaces::OpenError;
+
+/// How long everything may take at the end.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Pause of the practice provider between two words, so that a person can watch.
+const PRACTICE_PAUSE: Duration = Duration::from_millis(25);
+
+/// What a server is made of besides its settings. The tests put in their own.
+pub struct Parts {
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Where ids come from.
+    pub ids: Arc<dyn IdSource>,
+    /// How requests to the outside are made.
+    pub http: ClientParts,
+    /// The program that jails: this one.
+    pub jail_program: PathBuf,
+    /// How long practice pauses between two words.
+    pub practice_pause: Duration,
+    /// Takes live secrets out of text; the log writes through it, too.
+    pub redactor: Arc<Redactor>,
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(SystemIds::default()),
+            http: ClientParts::default(),
+            jail_program: PathBuf::from(OWN_PROGRAM),
+            practice_pause: PRACTICE_PAUSE,
+            redactor: Arc::new(Redactor::new()),
+        }
+    }
+}
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Somebody else has the folder, or it cannot be written.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The address.
+    #[error("cannot listen on {address}: {source}; choose another with --listen")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// Open to a network, with nobody to own it.
+    #[error(
+        "refusing to listen on {0} without an owner; set HQ up on 127.0.0.1 first, then listen wider"
+    )]
+    Exposed(SocketAddr),
+    /// The master key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The system store.
+    #[error("system.redb: {0}")]
+    System(#[from] StoreError),
+    /// A workspace.
+    #[error(transparent)]
+    Workspace(#[from] OpenError),
+    /// Accounts.
+    #[error(transparent)]
+    Users(#[from] UsersError),
+    /// The sandbox.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// A thread that opens files ended early.
+    #[error("opening the data folder was cut off: {0}")]
+    CutOff(String),
+}
+
+/// A started server.
+pub struct Running {
+    /// The program.
+    pub app: App,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Where people find it, without a slash at the end.
+    pub url: String,
+    /// The one-time link, while there is no owner.
+    pub setup_link: Option<String>,
+    /// All routes with what they need.
+    pub routes: Arc<Vec<Mounted>>,
+    tasks: Tasks,
+    _lock: Lock,
+}
+
+/// Starts a server: listen, open, take requests.
+///
+/// # Errors
+/// When the folder is taken, the address is in use, or a store cannot be opened.
+pub async fn start(config: Config, parts: Parts) -> Result<Running, StartError> {
+    let lock = lock::take(&config.data, parts.clock.now())?;
+    raise_open_files();
+    let stopping = CancellationToken::new();
+    // A start that fails leaves nothing behind.
+    let guard = stopping.clone().drop_guard();
+    let tasks = Tasks::new(stopping.clone());
+    let front = Front::default();
+    // On a network nothing answers before it is known that somebody owns this.
+    let wide = !config.listen.ip().is_loopback() && !in_container();
+    let early = if wide { None } else { Some(listen(&config, &front, &tasks, &stopping).await?) };
+    let (listen_at, spawner) = (config.listen, tasks.spawn());
+    let token = stopping.clone();
+    let opened = tokio::task::spawn_blocking(move || open(config, parts, spawner, token)).await;
+    let app = opened.map_err(|error| StartError::CutOff(error.to_string()))??;
+    let owned = app.system.read(|snap| users::queries::any_account(snap))?;
+    let address = match early {
+        Some(address) => address,
+        None if !owned => return Err(StartError::Exposed(listen_at)),
+        None => listen(&app.config, &front, &tasks, &stopping).await?,
+    };
+    adopt(&app).await?;
+    let sweeping = app.clone();
+    tasks.keep("timers", move || Box::pin(timers::run(sweeping.clone())));
+    let site = router::site(&app);
+    front.open(site.router);
+    let url = app.config.public_url.clone().unwrap_or_else(|| local_url(address));
+    let setup_link = if owned { None } else { Some(setup_link(&app, &url).await?) };
+    guard.disarm();
+    Ok(Running { app, address, url, setup_link, routes: site.routes, tasks, _lock: lock })
+}
+
+async fn listen(
+    config: &Config,
+    front: &Front,
+    tasks: &Tasks,
+    stopping: &CancellationToken,
+) -> Result<SocketAddr, StartError> {
+    let address = config.listen;
+    let failed = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    let accepting = listen::network(listener, front.clone(), tasks.clone(), stopping.clone());
+    tasks.start("listener", Box::pin(accepting));
+    Ok(bound)
+}
+
+/// Opens everything in the data folder. Blocking.
+fn open(
+    config: Config,
+    parts: Parts,
+    spawn: crate::app::Spawn,
+    stopping: CancellationToken,
+) -> Result<App, StartError> {
+    let key = match &config.master_key_file {
+        Some(file) => MasterKey::load(file)?,
+        None => MasterKey::load_or_create(&config.key_file())?,
+    };
+    let keyring = Arc::new(Keyring::new(key));
+    let system = Store::open(Options {
+        path: config.data.join("system.redb"),
+        schema: schema::system(),
+        cache: workspaces::LEAST_CACHE,
+        clock: Arc::clone(&parts.clock),
+        ids: Arc::clone(&parts.ids),
+        reactor: None,
+        faults: Arc::new(NoFaults),
+    })?;
+    let app = App::new(AppParts {
+        clock: parts.clock,
+        ids: parts.ids,
+        system,
+        hasher: Arc::new(Hasher::new(Arc::clone(&keyring))),
+        keyring,
+        redactor: parts.redactor,
+        http: HttpClient::new(parts.http),
+        sandbox: Spawner::new(parts.jail_program)?,
+        practice_pause: parts.practice_pause,
+        limiter: Limiter::default(),
+        spawn,
+        stopping,
+        clock_moved: Notify::new(),
+        workspaces: RwLock::default(),
+        config,
+    });
+    let folders = workspaces::folders(&app.config.data)?;
+    let cache = workspaces::cache_for(folders.len());
+    for folder in folders {
+        let ws = workspaces::open(&app, folder, cache)?;
+        app.workspaces.write().push(ws);
+    }
+    Ok(app)
+}
+
+/// Puts workspaces on the list that are there and not on it: a folder that was moved here, or a
+/// start that was cut off between its two halves.
+async fn adopt(app: &App) -> Result<(), StartError> {
+    let known = app.system.read(|snap| users::queries::workspaces(snap))?;
+    let all: Vec<Ws> = app.workspaces.read().clone();
+    for ws in all.into_iter().filter(|ws| !known.iter().any(|one| one.id == ws.id)) {
+        if ws.read(|snap| workspace::queries::settings(snap))?.is_some() {
+            let created_at = app.clock.now();
+            let row = Workspace { id: ws.id, slug: ws.slug.clone(), created_at };
+            let by = Actor::System(Part::Setup);
+            app.system
+                .write(by, Cause::Setup, move |tx| users::rules::list_workspace(tx, &row))
+                .await?;
+            tracing::info!(workspace = ws.slug, "took in the workspace {}", ws.slug);
+        }
+    }
+    Ok(())
+}
+
+/// A new one-time link for the first person.
+///
+/// # Errors
+/// When the store refuses.
+pub async fn setup_link(app: &App, url: &str) -> Result<String, UsersError> {
+    let token = Token::issue(TokenKind::Link);
+    let link = format!("{url}/setup?token={}", token.reveal());
+    let by = Actor::System(Part::Setup);
+    app.system
+        .write(by, Cause::Setup, move |tx| users::rules::give_link(tx, &token, Purpose::SetUp))
+        .await?;
+    Ok(link)
+}
+
+impl Running {
+    /// Stops taking work, lets open requests end, closes the stores. Says whether all was over in
+    /// time.
+    pub async fn stop(self) -> bool {
+        self.app.stopping.cancel();
+        let ended = self.tasks.wait(PATIENCE).await;
+        if !ended {
+            tracing::warn!("{} tasks were still busy at the end", self.tasks.count());
+        }
+        // The stores close with their last owner.
+        self.app.workspaces.write().clear();
+        ended
+    }
+}
+
+/// Where a browser on this machine finds an address.
+fn local_url(address: SocketAddr) -> String {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, address.port()))
+}
+
+/// Whether this runs in a container, which publishes the port where its owner says.
+fn in_container() -> bool {
+    ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| fs::exists(mark).unwrap_or(false))
+}
+
+/// As many open files as the machine allows: connections, stores, logs.
+fn raise_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "could not raise the limit of open files");
+    }
+}

@@ -1,7 +1,7 @@
 //! The list of all records: makes the tables, feeds doctor, export and the golden tests.
 
 use crate::features::{
-    agents, comments, connections, deliverables, inbox, runs, tasks, usage, workspace,
+    agents, comments, connections, deliverables, inbox, runs, tasks, usage, users, workspace,
 };
 use crate::schema;
 use crate::store::Schema;
@@ -29,5 +29,21 @@ pub fn workspace() -> Schema {
         usage::model::Usage,
         usage::model::Reservation,
         usage::model::SeenRatio,
+    }
+}
+
+/// The tables of `system.redb`.
+#[must_use]
+pub fn system() -> Schema {
+    schema! {
+        users::model::Account,
+        users::model::Password,
+        users::model::SignIn,
+        users::model::LastSeen,
+        users::model::ApiToken,
+        users::model::TokenSecret,
+        users::model::LastUsed,
+        users::model::Workspace,
+        users::model::Link,
     }
 }

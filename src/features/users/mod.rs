@@ -1,1 +1,10 @@
-//! People: accounts, passwords, sign-ins, API tokens, first boot (`system.redb`).
+//! People: accounts, sign-ins, tokens, one-time links, all in `system.redb`.
+//!
+//! Membership and roles are the workspace's (see `features/workspace`). No view of this feature can
+//! hold a password, a token or a hash.
+
+pub mod model;
+pub mod pages;
+pub mod queries;
+pub mod rules;
+pub mod session;

@@ -4,7 +4,7 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::features::connections::model::Connection;
-use crate::kernel::{AccountId, ConnectionId, Role, Timestamp, TypedId};
+use crate::kernel::{AccountId, ConnectionId, Role, Timestamp, TypedId, WorkspaceId};
 use crate::store::{Class, Index, Key, KeyBuf, Keys, OnDelete, Record, Refs, Table};
 
 /// Settings of the workspace (one row).
@@ -19,6 +19,8 @@ pub const COUNTERS: Table = Table::new(19, "counters");
 /// Settings of the workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
+    /// The workspace's id, so that a moved folder is known again.
+    pub id: WorkspaceId,
     /// Its name.
     pub name: String,
     /// One emoji.
@@ -57,6 +59,7 @@ impl Record for Settings {
     }
     fn sample() -> Self {
         Self {
+            id: WorkspaceId::from_bytes([2; 16]),
             name: "Marlow Cargo".into(),
             emoji: "🚲".into(),
             task_key: "MC".into(),

@@ -1,0 +1,127 @@
+//! `hq serve`: starts the server, says where it is, and ends it well.
+
+use std::fmt::Display;
+use std::io;
+use std::sync::Arc;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::config::Config;
+use crate::crypto::redact::{RedactWriter, Redactor};
+use crate::server::{self, Parts};
+
+use super::{Common, OK, USAGE, complain, say};
+
+/// Threads of the runtime.
+const THREADS: std::ops::RangeInclusive<usize> = 2..=4;
+/// Threads for what blocks.
+const BLOCKING: usize = 32;
+
+/// Flags of `hq serve`.
+#[derive(Args)]
+pub struct Serve {
+    /// Where to listen [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// The address that people use, when it differs
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// The master key's file, when it is not in the data folder
+    #[arg(long, value_name = "FILE")]
+    master_key_file: Option<String>,
+    /// Serve the component gallery at /design
+    #[arg(long)]
+    dev: bool,
+}
+
+impl Serve {
+    fn flags(&self) -> Vec<(&'static str, String)> {
+        let given = [
+            ("listen", &self.listen),
+            ("public_url", &self.public_url),
+            ("master_key_file", &self.master_key_file),
+        ];
+        given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect()
+    }
+}
+
+/// Runs the server until it is asked to end; gives the exit code.
+pub fn run(common: &Common, serve: Serve) -> u8 {
+    let config = match common.config(serve.flags(), serve.dev) {
+        Ok(config) => config,
+        Err(error) => return failed(&error),
+    };
+    let redactor = Arc::new(Redactor::new());
+    if let Err(error) = log_to_stderr(&config.log, common.json, &redactor) {
+        return failed(&error);
+    }
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads.clamp(*THREADS.start(), *THREADS.end()))
+        .max_blocking_threads(BLOCKING)
+        .thread_name("hq")
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(serve_until_told(config, redactor)),
+        Err(error) => failed(&error),
+    }
+}
+
+async fn serve_until_told(config: Config, redactor: Arc<Redactor>) -> u8 {
+    if rustix::process::geteuid().is_root() && std::process::id() != 1 {
+        tracing::warn!("HQ runs as root; a user of its own keeps what agents do smaller");
+    }
+    let parts = Parts { redactor, ..Parts::default() };
+    let running = match server::start(config, parts).await {
+        Ok(running) => running,
+        Err(error) => return failed(&error),
+    };
+    say(&format!("HQ is ready at {}", running.url));
+    if let Some(link) = &running.setup_link {
+        say(&format!("Set up HQ: {link}"));
+    }
+    if let Err(error) = told_to_end().await {
+        complain(&format!("signals cannot be heard: {error}"));
+    }
+    tracing::info!("stopping");
+    running.stop().await;
+    OK
+}
+
+async fn told_to_end() -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+fn failed(error: &dyn Display) -> u8 {
+    complain(&error.to_string());
+    USAGE
+}
+
+/// The log goes to standard error, with live secrets taken out.
+fn log_to_stderr(levels: &str, json: bool, redactor: &Arc<Redactor>) -> Result<(), String> {
+    let filter = EnvFilter::try_new(levels)
+        .map_err(|error| format!("HQ_LOG = \"{levels}\": {error}; try info or warn"))?;
+    let writer = Redacted(Arc::clone(redactor));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let set = if json { log.json().try_init() } else { log.try_init() };
+    set.map_err(|error| error.to_string())
+}
+
+struct Redacted(Arc<Redactor>);
+
+impl<'w> MakeWriter<'w> for Redacted {
+    type Writer = RedactWriter<io::Stderr>;
+    fn make_writer(&'w self) -> Self::Writer {
+        self.0.writer(io::stderr())
+    }
+}

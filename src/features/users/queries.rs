@@ -1,0 +1,187 @@
+//! Reads of accounts, sign-ins, tokens and links, and the checks of what people type.
+
+use crate::crypto::token::Token;
+use crate::kernel::{AccountId, Timestamp, TokenId};
+use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError};
+
+use super::model::{
+    ACCOUNT_BY_EMAIL, Account, ApiToken, LastSeen, LastUsed, Link, Password, SIGN_IN_BY_ACCOUNT,
+    SIGN_IN_BY_HASH, SignIn, TOKEN_BY_ACCOUNT, TOKEN_BY_PUBLIC, TokenSecret, Workspace,
+};
+use super::rules::UsersError;
+
+/// Whether HQ has an owner.
+///
+/// # Errors
+/// When the disk fails.
+pub fn any_account<R: Read + ?Sized>(read: &R) -> Result<bool, StoreError> {
+    Ok(!read.list::<Account>(&Range::all().limit(1))?.is_empty())
+}
+
+/// All accounts, oldest first.
+///
+/// # Errors
+/// When the disk fails.
+pub fn accounts<R: Read + ?Sized>(read: &R) -> Result<Vec<Account>, StoreError> {
+    read.list(&Range::all())
+}
+
+/// An account by its address, however it was typed.
+///
+/// # Errors
+/// When the disk fails.
+pub fn by_email<R: Read + ?Sized>(read: &R, email: &str) -> Result<Option<Account>, StoreError> {
+    let mut key = KeyBuf::new();
+    key.text(&normal_email(email));
+    read.find(ACCOUNT_BY_EMAIL, &key)
+}
+
+/// The stored hash of a person's password.
+///
+/// # Errors
+/// When the disk fails.
+pub fn password_hash<R: Read + ?Sized>(
+    read: &R,
+    account: AccountId,
+) -> Result<Option<String>, StoreError> {
+    Ok(read.get::<Password>(account)?.map(|kept| kept.hash))
+}
+
+/// The sign-in of a cookie, with when it was last seen.
+///
+/// # Errors
+/// When the disk fails.
+pub fn by_cookie<R: Read + ?Sized>(
+    read: &R,
+    token: &Token,
+) -> Result<Option<(SignIn, Timestamp)>, StoreError> {
+    let mut key = KeyBuf::new();
+    key.raw(token.hash().as_bytes());
+    let found = read.find::<SignIn>(SIGN_IN_BY_HASH, &key)?;
+    // The index compares bytes as it likes; what decides is compared in constant time.
+    let Some(found) = found.filter(|found| found.hash == token.hash()) else { return Ok(None) };
+    let seen = read.get::<LastSeen>(found.id)?.map_or(found.created_at, |seen| seen.at);
+    Ok(Some((found, seen)))
+}
+
+/// A person's sign-ins, oldest first.
+///
+/// # Errors
+/// When the disk fails.
+pub fn sign_ins<R: Read + ?Sized>(read: &R, account: AccountId) -> Result<Vec<SignIn>, StoreError> {
+    read.scan(SIGN_IN_BY_ACCOUNT, &Range::prefix(KeyBuf::of(&account)))
+}
+
+/// When a sign-in was last seen.
+///
+/// # Errors
+/// When the disk fails.
+pub fn seen<R: Read + ?Sized>(read: &R, sign_in: &SignIn) -> Result<Timestamp, StoreError> {
+    Ok(read.get::<LastSeen>(sign_in.id)?.map_or(sign_in.created_at, |seen| seen.at))
+}
+
+/// The row of a token that somebody has sent, if it is the right one.
+///
+/// # Errors
+/// When the disk fails.
+pub fn by_token<R: Read + ?Sized>(read: &R, token: &Token) -> Result<Option<ApiToken>, StoreError> {
+    let mut key = KeyBuf::new();
+    key.text(token.id());
+    let Some(found) = read.find::<ApiToken>(TOKEN_BY_PUBLIC, &key)? else { return Ok(None) };
+    let right = read.get::<TokenSecret>(found.id)?.is_some_and(|kept| kept.hash == token.hash());
+    Ok(right.then_some(found))
+}
+
+/// A person's tokens, oldest first, withdrawn ones too.
+///
+/// # Errors
+/// When the disk fails.
+pub fn tokens<R: Read + ?Sized>(read: &R, account: AccountId) -> Result<Vec<ApiToken>, StoreError> {
+    read.scan(TOKEN_BY_ACCOUNT, &Range::prefix(KeyBuf::of(&account)))
+}
+
+/// When a token was last used.
+///
+/// # Errors
+/// When the disk fails.
+pub fn last_used<R: Read + ?Sized>(
+    read: &R,
+    token: TokenId,
+) -> Result<Option<Timestamp>, StoreError> {
+    Ok(read.get::<LastUsed>(token)?.map(|used| used.at))
+}
+
+/// A one-time link that still works.
+///
+/// # Errors
+/// When the disk fails.
+pub fn link<R: Read + ?Sized>(
+    read: &R,
+    token: &Token,
+    now: Timestamp,
+) -> Result<Option<Link>, StoreError> {
+    let found = read.get::<Link>(token.id().to_owned())?;
+    Ok(found.filter(|link| link.hash == token.hash() && now < link.expires_at))
+}
+
+/// All workspaces, oldest first.
+///
+/// # Errors
+/// When the disk fails.
+pub fn workspaces<R: Read + ?Sized>(read: &R) -> Result<Vec<Workspace>, StoreError> {
+    read.list(&Range::all())
+}
+
+/// An address as it is kept and compared.
+#[must_use]
+pub fn normal_email(email: &str) -> String {
+    email.trim().to_lowercase()
+}
+
+/// An address that can be one.
+///
+/// # Errors
+/// Says what is missing.
+pub fn checked_email(email: &str) -> Result<String, UsersError> {
+    let email = normal_email(email);
+    let good = email.split_once('@').is_some_and(|(name, host)| {
+        !name.is_empty() && !host.is_empty() && !host.contains('@') && !host.starts_with('.')
+    });
+    let plain = email.chars().all(|c| !c.is_whitespace() && !c.is_control());
+    if !good || !plain || 254 < email.len() {
+        return Err(UsersError::field("email", "write an address like name@example.com"));
+    }
+    Ok(email)
+}
+
+/// A person's name.
+///
+/// # Errors
+/// Says what is wrong.
+pub fn checked_name(name: &str) -> Result<String, UsersError> {
+    let name = name.trim();
+    if name.is_empty() || 80 < name.chars().count() || name.chars().any(char::is_control) {
+        return Err(UsersError::field("name", "write a name of 1 to 80 characters"));
+    }
+    Ok(name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{checked_email, checked_name};
+
+    #[test]
+    fn addresses_are_kept_in_lower_case_and_refused_when_they_cannot_be_one() {
+        assert_eq!(checked_email(" Mira@Marlow.Example ").ok(), Some("mira@marlow.example".into()));
+        for bad in ["", "mira", "@x", "mira@", "a b@c", "a@b@c", "a@.b", "a\u{7}@b"] {
+            assert!(checked_email(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_trimmed_and_have_a_length() {
+        assert_eq!(checked_name("  Mira ").ok(), Some("Mira".into()));
+        assert!(checked_name(" ").is_err());
+        assert!(checked_name(&"x".repeat(81)).is_err());
+    }
+}

@@ -1,0 +1,489 @@
+//! Every write of accounts, sign-ins, tokens and links. Tokens and hashes are made outside; here come
+//! only what may be stored of them.
+
+use jiff::SignedDuration;
+
+use crate::crypto::password::PasswordError;
+use crate::crypto::token::{Token, TokenHash};
+use crate::kernel::{
+    AccountId, Event, FieldError, Problem, ProblemKind, Scope, SignInId, Timestamp, TokenId,
+    WorkspaceId,
+};
+use crate::store::{Range, ReadExt, StoreError, WriteTx};
+
+use super::model::{
+    Account, ApiToken, LastSeen, LastUsed, Link, Password, Purpose, SignIn, TokenSecret, Workspace,
+};
+use super::queries;
+
+/// How long a one-time link works.
+pub const LINK_LIFE: SignedDuration = SignedDuration::from_mins(30);
+/// How many days a token may live.
+pub const TOKEN_DAYS: std::ops::RangeInclusive<i64> = 1..=365;
+/// How many tokens and sign-ins a person may have.
+const MAX_EACH: usize = 200;
+
+/// Why an act of a person on accounts was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum UsersError {
+    /// A field of the form is wrong.
+    #[error("{message}")]
+    Field {
+        /// Its name.
+        field: &'static str,
+        /// What is wrong and what would be right.
+        message: String,
+    },
+    /// Address and password do not belong together, or there is no such account.
+    #[error("e-mail or password does not match; try again")]
+    NoMatch,
+    /// Too many tries.
+    #[error("too many tries; try again in {0}")]
+    TooMany(String),
+    /// The link was used, replaced, or is too old.
+    #[error(
+        "this link does not work any more; start HQ again or run `hq user reset-link` for a new one"
+    )]
+    DeadLink,
+    /// HQ has an owner already.
+    #[error("HQ is set up already; sign in")]
+    SetUpDone,
+    /// No such account.
+    #[error("there is no account {0}; check the spelling")]
+    NoAccount(String),
+    /// Not there, or somebody else's.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// More than the person may do.
+    #[error("a token cannot allow \"{0}\", since you may not do that yourself")]
+    MoreThanOwn(&'static str),
+    /// The most are reached.
+    #[error("you have {MAX_EACH} {0} already; remove one first")]
+    Many(&'static str),
+    /// The password is not taken or cannot be checked.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl UsersError {
+    /// A refused field.
+    pub fn field(field: &'static str, message: impl Into<String>) -> Self {
+        Self::Field { field, message: message.into() }
+    }
+}
+
+impl Problem for UsersError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Field { .. } => "invalid",
+            Self::NoMatch => "no_match",
+            Self::TooMany(_) => "rate_limited",
+            Self::DeadLink => "dead_link",
+            Self::SetUpDone => "set_up_done",
+            Self::NoAccount(_) => "no_account",
+            Self::NotFound(_) => "not_found",
+            Self::MoreThanOwn(_) => "more_than_own",
+            Self::Many(_) => "too_many",
+            Self::Password(PasswordError::NoMemory) => "no_memory",
+            Self::Password(PasswordError::PepperMissing | PasswordError::BadHash) => {
+                "password_unreadable"
+            }
+            Self::Password(_) => "weak_password",
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::Field { .. } | Self::NoMatch => ProblemKind::Invalid,
+            Self::TooMany(_) => ProblemKind::Limited,
+            Self::DeadLink => ProblemKind::Gone,
+            Self::SetUpDone | Self::Many(_) => ProblemKind::Conflict,
+            Self::NoAccount(_) | Self::NotFound(_) => ProblemKind::NotFound,
+            Self::MoreThanOwn(_) => ProblemKind::Forbidden,
+            Self::Password(PasswordError::NoMemory) => ProblemKind::Unavailable,
+            Self::Password(_) => ProblemKind::Invalid,
+            Self::Store(error) => error.kind(),
+        }
+    }
+
+    fn fields(&self) -> Vec<FieldError> {
+        match self {
+            Self::Field { field, message } => vec![FieldError::new(*field, message)],
+            Self::Password(
+                PasswordError::TooShort
+                | PasswordError::TooLong
+                | PasswordError::Guessable
+                | PasswordError::Personal,
+            ) => vec![FieldError::new("password", self.to_string())],
+            Self::Store(error) => error.fields(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// A new account with its password.
+pub struct NewAccount {
+    /// Its id, already known to the workspace.
+    pub id: AccountId,
+    /// The name.
+    pub name: String,
+    /// The checked e-mail address.
+    pub email: String,
+    /// The hash of the password.
+    pub hash: String,
+}
+
+/// The second half of first boot: the owner's account, the workspace in the list, the link gone.
+///
+/// # Errors
+/// When somebody was faster, or the link does not work.
+pub fn set_up(
+    tx: &mut WriteTx<'_>,
+    owner: NewAccount,
+    workspace: &Workspace,
+    link: &Token,
+) -> Result<Account, UsersError> {
+    if queries::any_account(tx)? {
+        return Err(UsersError::SetUpDone);
+    }
+    use_link(tx, link, Purpose::SetUp)?;
+    list_workspace(tx, workspace)?;
+    let now = tx.now();
+    let account = Account {
+        id: owner.id,
+        email: owner.email,
+        name: owner.name,
+        zone: None,
+        created_at: now,
+        disabled_at: None,
+    };
+    tx.put(&account)?;
+    tx.put(&Password { account: owner.id, hash: owner.hash, changed_at: now })?;
+    Ok(account)
+}
+
+/// Puts a workspace on the list, unless it is there.
+///
+/// # Errors
+/// When the store refuses.
+pub fn list_workspace(tx: &mut WriteTx<'_>, workspace: &Workspace) -> Result<(), UsersError> {
+    if tx.get::<Workspace>(workspace.id)?.is_none() {
+        tx.put(workspace)?;
+    }
+    Ok(())
+}
+
+/// What is stored of a browser that signs in.
+pub struct NewSignIn {
+    /// The hash of the cookie's token.
+    pub hash: TokenHash,
+    /// The network it came from.
+    pub address: String,
+    /// What the browser calls itself.
+    pub agent: String,
+}
+
+/// Signs a browser in. The oldest sign-ins go when there are too many.
+///
+/// # Errors
+/// When there is no such account or it is closed.
+pub fn sign_in(
+    tx: &mut WriteTx<'_>,
+    account: AccountId,
+    new: NewSignIn,
+) -> Result<SignIn, UsersError> {
+    let known = tx.get::<Account>(account)?.ok_or(UsersError::NoMatch)?;
+    if known.disabled_at.is_some() {
+        return Err(UsersError::NoMatch);
+    }
+    let others = queries::sign_ins(tx, account)?;
+    for old in others.iter().take((others.len() + 1).saturating_sub(MAX_EACH)) {
+        sign_out(tx, old.id)?;
+    }
+    let now = tx.now();
+    let sign_in = SignIn {
+        id: tx.new_id(),
+        account,
+        hash: new.hash,
+        created_at: now,
+        address: new.address,
+        agent: new.agent,
+    };
+    tx.put(&sign_in)?;
+    tx.put(&LastSeen { sign_in: sign_in.id, at: now })?;
+    tx.emit(Event::SignedIn { account, sign_in: sign_in.id });
+    Ok(sign_in)
+}
+
+/// Ends a sign-in, if it is there.
+///
+/// # Errors
+/// When the store refuses.
+pub fn sign_out(tx: &mut WriteTx<'_>, id: SignInId) -> Result<(), UsersError> {
+    if let Some(gone) = tx.get::<SignIn>(id)? {
+        tx.delete::<SignIn>(id)?;
+        tx.emit(Event::SignedOut { account: gone.account, sign_in: id });
+    }
+    Ok(())
+}
+
+/// Ends a sign-in of one's own.
+///
+/// # Errors
+/// When it is not there or somebody else's.
+pub fn revoke_sign_in(
+    tx: &mut WriteTx<'_>,
+    account: AccountId,
+    id: SignInId,
+) -> Result<(), UsersError> {
+    match tx.get::<SignIn>(id)? {
+        Some(found) if found.account == account => sign_out(tx, id),
+        _ => Err(UsersError::NotFound("sign-in")),
+    }
+}
+
+/// Ends all sign-ins of a person but one.
+///
+/// # Errors
+/// When the store refuses.
+pub fn revoke_others(
+    tx: &mut WriteTx<'_>,
+    account: AccountId,
+    keep: Option<SignInId>,
+) -> Result<usize, UsersError> {
+    let others = queries::sign_ins(tx, account)?;
+    let gone: Vec<_> = others.iter().filter(|one| Some(one.id) != keep).collect();
+    for one in &gone {
+        sign_out(tx, one.id)?;
+    }
+    Ok(gone.len())
+}
+
+/// Notes that a sign-in was used.
+///
+/// # Errors
+/// When the store refuses.
+pub fn note_seen(tx: &mut WriteTx<'_>, sign_in: SignInId) -> Result<(), UsersError> {
+    let at = tx.now();
+    if tx.get::<SignIn>(sign_in)?.is_some() {
+        tx.put(&LastSeen { sign_in, at })?;
+    }
+    Ok(())
+}
+
+/// Notes that a token was used.
+///
+/// # Errors
+/// When the store refuses.
+pub fn note_used(tx: &mut WriteTx<'_>, token: TokenId) -> Result<(), UsersError> {
+    let at = tx.now();
+    if tx.get::<ApiToken>(token)?.is_some() {
+        tx.put(&LastUsed { token, at })?;
+    }
+    Ok(())
+}
+
+/// A new password; it ends the person's other sign-ins.
+///
+/// # Errors
+/// When the store refuses.
+pub fn set_password(
+    tx: &mut WriteTx<'_>,
+    account: AccountId,
+    hash: String,
+    keep: Option<SignInId>,
+) -> Result<(), UsersError> {
+    let changed_at = tx.now();
+    tx.put(&Password { account, hash, changed_at })?;
+    revoke_others(tx, account, keep)?;
+    Ok(())
+}
+
+/// The same password in the present form; nothing else changes.
+///
+/// # Errors
+/// When the store refuses.
+pub fn renew_hash(
+    tx: &mut WriteTx<'_>,
+    account: AccountId,
+    hash: String,
+) -> Result<(), UsersError> {
+    if let Some(mut kept) = tx.get::<Password>(account)? {
+        kept.hash = hash;
+        tx.put(&kept)?;
+    }
+    Ok(())
+}
+
+/// Sets a password by a one-time link and ends all sign-ins. Says whose it was.
+///
+/// # Errors
+/// When the link does not work.
+pub fn reset_password(
+    tx: &mut WriteTx<'_>,
+    link: &Token,
+    hash: String,
+) -> Result<AccountId, UsersError> {
+    let Some(Link { purpose: Purpose::Reset(account), .. }) = queries::link(tx, link, tx.now())?
+    else {
+        return Err(UsersError::DeadLink);
+    };
+    use_link(tx, link, Purpose::Reset(account))?;
+    set_password(tx, account, hash, None)?;
+    Ok(account)
+}
+
+/// Changes what a person says of themselves.
+///
+/// # Errors
+/// When a field is wrong.
+pub fn rename(
+    tx: &mut WriteTx<'_>,
+    id: AccountId,
+    name: &str,
+    zone: Option<String>,
+) -> Result<Account, UsersError> {
+    let mut account =
+        tx.get::<Account>(id)?.ok_or_else(|| UsersError::NoAccount(id.to_string()))?;
+    account.name = queries::checked_name(name)?;
+    account.zone = zone;
+    tx.put(&account)?;
+    Ok(account)
+}
+
+/// Keeps a one-time link; earlier ones for the same purpose stop working.
+///
+/// # Errors
+/// When the store refuses.
+pub fn give_link(
+    tx: &mut WriteTx<'_>,
+    token: &Token,
+    purpose: Purpose,
+) -> Result<Link, UsersError> {
+    let expires_at = tx.now() + LINK_LIFE;
+    for old in tx.list::<Link>(&Range::all())? {
+        if old.purpose == purpose || old.expires_at <= tx.now() {
+            tx.delete::<Link>(old.public)?;
+        }
+    }
+    let link = Link { public: token.id().to_owned(), hash: token.hash(), purpose, expires_at };
+    tx.put(&link)?;
+    Ok(link)
+}
+
+fn use_link(tx: &mut WriteTx<'_>, token: &Token, purpose: Purpose) -> Result<(), UsersError> {
+    match queries::link(tx, token, tx.now())? {
+        Some(link) if link.purpose == purpose => {
+            tx.delete::<Link>(link.public)?;
+            Ok(())
+        }
+        _ => Err(UsersError::DeadLink),
+    }
+}
+
+/// A new token.
+pub struct NewToken {
+    /// Whose.
+    pub account: AccountId,
+    /// The workspace it is good for.
+    pub workspace: WorkspaceId,
+    /// What it is for.
+    pub name: String,
+    /// What it may be used for; at least one.
+    pub scopes: Vec<Scope>,
+    /// How many days it lives.
+    pub days: i64,
+    /// The part of it that may be shown.
+    pub public: String,
+    /// Its hash.
+    pub hash: TokenHash,
+}
+
+/// Makes an API token.
+///
+/// # Errors
+/// When a field is wrong.
+pub fn create_token(tx: &mut WriteTx<'_>, new: NewToken) -> Result<ApiToken, UsersError> {
+    let name = new.name.trim().to_owned();
+    if name.is_empty() || 80 < name.chars().count() {
+        return Err(UsersError::field("name", "say in 1 to 80 characters what the token is for"));
+    }
+    if new.scopes.is_empty() {
+        return Err(UsersError::field("scopes", "choose at least one thing the token may do"));
+    }
+    if !TOKEN_DAYS.contains(&new.days) {
+        return Err(UsersError::field("days", "a token lives 1 to 365 days"));
+    }
+    if MAX_EACH <= queries::tokens(tx, new.account)?.iter().filter(|t| t.is_open()).count() {
+        return Err(UsersError::Many("tokens"));
+    }
+    let mut scopes = new.scopes;
+    scopes.sort();
+    scopes.dedup();
+    let now = tx.now();
+    let token = ApiToken {
+        id: tx.new_id(),
+        public: new.public,
+        account: new.account,
+        workspace: new.workspace,
+        name,
+        scopes,
+        created_at: now,
+        expires_at: now + SignedDuration::from_hours(24 * new.days),
+        revoked_at: None,
+    };
+    tx.put(&token)?;
+    tx.put(&TokenSecret { token: token.id, hash: new.hash })?;
+    tx.emit(Event::TokenCreated { token: token.id });
+    Ok(token)
+}
+
+/// Withdraws a token of one's own.
+///
+/// # Errors
+/// When it is not there or somebody else's.
+pub fn revoke_token(
+    tx: &mut WriteTx<'_>,
+    account: AccountId,
+    id: TokenId,
+) -> Result<ApiToken, UsersError> {
+    let found = tx.get::<ApiToken>(id)?.filter(|token| token.account == account);
+    let mut token = found.ok_or(UsersError::NotFound("token"))?;
+    if token.is_open() {
+        token.revoked_at = Some(tx.now());
+        tx.put(&token)?;
+        tx.delete::<TokenSecret>(id)?;
+        tx.emit(Event::TokenRevoked { token: id });
+    }
+    Ok(token)
+}
+
+/// Drops sign-ins and links that are too old, at most `limit`; says how many.
+///
+/// # Errors
+/// When the store refuses.
+pub fn sweep(tx: &mut WriteTx<'_>, oldest: Timestamp, limit: usize) -> Result<usize, UsersError> {
+    let now = tx.now();
+    let old: Vec<SignIn> = tx.list(&Range::all().limit(limit))?;
+    let gone: Vec<_> = old.into_iter().take_while(|one| one.created_at < oldest).collect();
+    for one in &gone {
+        sign_out(tx, one.id)?;
+    }
+    let links = tx.list::<Link>(&Range::all())?;
+    for link in links.into_iter().filter(|link| link.expires_at <= now) {
+        tx.delete::<Link>(link.public)?;
+    }
+    Ok(gone.len())
+}
+
+impl ApiToken {
+    /// Whether it was not withdrawn.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.revoked_at.is_none()
+    }
+}

@@ -1,0 +1,527 @@
+//! The middleware that turns a cookie, a token or the local socket into who is asking.
+//!
+//! Nothing is known from an address or a header that anybody could write. A cookie opens pages and the
+//! API of workspaces its person belongs to; a token opens the API of its one workspace; the local
+//! socket opens the API as the owner. Credentials are looked up anew for each request, so that a
+//! withdrawn one ends at once; long streams ask again through [`Alive`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use jiff::SignedDuration;
+
+use crate::app::limits::{Left, Patience, Rate};
+use crate::app::{App, Ws};
+use crate::config::Config;
+use crate::crypto::token::{Token, TokenKind};
+use crate::features::workspace::queries as members;
+use crate::kernel::{
+    Actor, Can, Cause, Problem, ProblemKind, Role, Scope, SignInId, TokenId, Via, WorkspaceId,
+};
+use crate::store::{Lane, ReadExt, StoreError};
+use crate::web::error::{ApiError, Failure, PageError};
+use crate::web::routes::is_api;
+use crate::web::session::{Access, Alive, Peer, Person, RequestId, ShellMaker};
+
+use super::model::{Account, ApiToken, SignIn};
+use super::{queries, rules};
+
+/// A sign-in ends after so much time without use.
+pub const IDLE: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// The same for owners and admins.
+pub const IDLE_ADMIN: SignedDuration = SignedDuration::from_hours(24);
+/// A sign-in ends after so much time in any case.
+pub const LONGEST: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// How exactly "last seen" is kept.
+const SEEN_STEP: SignedDuration = SignedDuration::from_mins(1);
+/// Wrong tokens from one address.
+const WRONG_TOKENS: Patience = Patience {
+    free: 20,
+    window: Duration::from_secs(60),
+    first: Duration::from_secs(15 * 60),
+    longest: Duration::from_secs(15 * 60),
+};
+
+/// Roles and token scopes as capabilities; `server/access.rs` has the table.
+#[derive(Clone, Copy)]
+pub struct Rights {
+    /// What a role may do.
+    pub role: fn(Role) -> Access,
+    /// What a scope allows.
+    pub scope: fn(Scope) -> Access,
+}
+
+/// What the middleware works with.
+pub struct Door {
+    app: App,
+    rights: Rights,
+    shell: ShellMaker,
+    owned: AtomicBool,
+}
+
+/// What let a request in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// A browser's cookie.
+    SignIn(SignInId),
+    /// An API token.
+    Token(TokenId),
+    /// The socket.
+    Socket(u32),
+}
+
+/// Who is asking, whatever the workspace.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The account.
+    pub account: Account,
+    /// What let it in.
+    pub key: Key,
+    /// For tokens: the workspace they are good for and what they allow.
+    bound: Option<(WorkspaceId, Access)>,
+}
+
+impl Caller {
+    /// The sign-in, if it is a browser.
+    #[must_use]
+    pub fn sign_in(&self) -> Option<SignInId> {
+        match self.key {
+            Key::SignIn(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    fn via(&self) -> Via {
+        match self.key {
+            Key::SignIn(id) => Via::SignIn(id),
+            Key::Token(id) => Via::Token(id),
+            Key::Socket(uid) => Via::Socket { uid },
+        }
+    }
+
+    /// As an actor.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        Actor::Person { account: self.account.id, via: self.via() }
+    }
+}
+
+impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Caller {
+    type Rejection = PageError;
+    async fn from_request_parts(
+        parts: &mut axum::http::request::Parts,
+        _: &S,
+    ) -> Result<Self, PageError> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(PageError::unauthorized)
+    }
+}
+
+impl Door {
+    /// A door of this program.
+    #[must_use]
+    pub fn new(app: App, rights: Rights, shell: ShellMaker) -> Arc<Self> {
+        Arc::new(Self { app, rights, shell, owned: AtomicBool::new(false) })
+    }
+
+    /// Whether HQ has an owner; once it has one, it stays so.
+    fn is_owned(&self) -> Result<bool, StoreError> {
+        if !self.owned.load(Ordering::Relaxed)
+            && self.app.system.read(|snap| queries::any_account(snap))?
+        {
+            self.owned.store(true, Ordering::Relaxed);
+        }
+        Ok(self.owned.load(Ordering::Relaxed))
+    }
+
+    /// What a caller with this key is now; nothing when the key does not open any more.
+    fn caller(&self, key: Key) -> Result<Option<Caller>, StoreError> {
+        let now = self.app.clock.now();
+        self.app.system.read(|snap| {
+            let (account, bound) = match key {
+                Key::SignIn(id) => match snap.get::<SignIn>(id)? {
+                    Some(sign_in) if now < sign_in.created_at + LONGEST => (sign_in.account, None),
+                    _ => return Ok(None),
+                },
+                Key::Token(id) => match snap.get::<ApiToken>(id)? {
+                    Some(token) if token.is_open() && now < token.expires_at => {
+                        let scopes = token.scopes.iter().map(|scope| (self.rights.scope)(*scope));
+                        let all = scopes.fold(Access::default(), Access::or);
+                        (token.account, Some((token.workspace, all)))
+                    }
+                    _ => return Ok(None),
+                },
+                Key::Socket(_) => match queries::accounts(snap)?.first() {
+                    Some(owner) => (owner.id, None),
+                    None => return Ok(None),
+                },
+            };
+            let account = snap.get::<Account>(account)?.filter(|a| a.disabled_at.is_none());
+            Ok(account.map(|account| Caller { account, key, bound }))
+        })
+    }
+
+    /// The person of a caller in a workspace; nothing for those who do not belong to it.
+    fn person(
+        &self,
+        caller: &Caller,
+        ws: &Ws,
+        request: RequestId,
+    ) -> Result<Option<Person>, StoreError> {
+        if caller.bound.is_some_and(|(only, _)| only != ws.id) {
+            return Ok(None);
+        }
+        ws.read(|snap| {
+            let Some(member) = members::member(snap, caller.account.id)? else {
+                return Ok(None);
+            };
+            let settings = members::settings(snap)?;
+            let zone = caller.account.zone.clone().or(settings.map(|settings| settings.zone));
+            let mut access = (self.rights.role)(member.role);
+            if let Some((_, bound)) = caller.bound {
+                access = access.and(bound);
+            }
+            if matches!(caller.key, Key::Socket(_)) {
+                access = access.or(Access::of(&[Can::Local]));
+            }
+            Ok(Some(Person {
+                account: member.account,
+                name: member.name,
+                email: caller.account.email.clone(),
+                role: member.role,
+                via: caller.via(),
+                request,
+                access,
+                zone: zone.unwrap_or_else(|| "UTC".to_owned()),
+            }))
+        })
+    }
+
+    /// Whether the account is an owner or admin anywhere: such sign-ins end sooner.
+    fn is_admin(&self, account: &Account) -> Result<bool, StoreError> {
+        let all: Vec<Ws> = self.app.workspaces.read().clone();
+        for ws in all {
+            let member = ws.read(|snap| members::member(snap, account.id))?;
+            if member.is_some_and(|m| matches!(m.role, Role::Owner | Role::Admin)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn by_cookie(&self, headers: &HeaderMap) -> Result<Option<Caller>, StoreError> {
+        let Some(token) = cookie_token(&self.app.config, headers) else { return Ok(None) };
+        let found = self.app.system.read(|snap| queries::by_cookie(snap, &token))?;
+        let Some((sign_in, seen)) = found else { return Ok(None) };
+        let Some(caller) = self.caller(Key::SignIn(sign_in.id))? else { return Ok(None) };
+        let idle = if self.is_admin(&caller.account)? { IDLE_ADMIN } else { IDLE };
+        let now = self.app.clock.now();
+        if seen + idle <= now {
+            return Ok(None);
+        }
+        if seen + SEEN_STEP <= now {
+            let id = sign_in.id;
+            self.note("last seen", caller.actor(), move |tx| rules::note_seen(tx, id));
+        }
+        Ok(Some(caller))
+    }
+
+    fn by_token(&self, text: &str) -> Result<Option<Caller>, StoreError> {
+        let Ok(token) = Token::parse(TokenKind::Personal, text) else { return Ok(None) };
+        let found = self.app.system.read(|snap| {
+            let row = queries::by_token(snap, &token)?;
+            let used = row.as_ref().map(|row| queries::last_used(snap, row.id)).transpose()?;
+            Ok::<_, StoreError>(row.map(|row| (row, used.flatten())))
+        })?;
+        let Some((row, used)) = found else { return Ok(None) };
+        let Some(caller) = self.caller(Key::Token(row.id))? else { return Ok(None) };
+        if used.is_none_or(|used| used + SEEN_STEP <= self.app.clock.now()) {
+            self.note("last used", caller.actor(), move |tx| rules::note_used(tx, row.id));
+        }
+        Ok(Some(caller))
+    }
+
+    /// Writes what nobody waits for.
+    fn note(
+        &self,
+        what: &'static str,
+        actor: Actor,
+        write: impl FnOnce(&mut crate::store::WriteTx<'_>) -> Result<(), rules::UsersError>
+        + Send
+        + 'static,
+    ) {
+        let store = self.app.system.clone();
+        self.app.spawn(what, async move {
+            if let Err(error) = store.write_in(Lane::Second, actor, Cause::Timer, write).await {
+                tracing::warn!(%error, "could not note {what}");
+            }
+        });
+    }
+
+    /// The workspace that a request names: by its path, its header, or, for those who belong to one
+    /// only, that one.
+    fn place(&self, caller: &Caller, path: &str, headers: &HeaderMap) -> Option<Ws> {
+        if let Some(slug) = page_workspace(path) {
+            return self.app.workspace(slug);
+        }
+        if let Some((only, _)) = caller.bound {
+            return self.app.workspace_by_id(only);
+        }
+        match headers.get("x-hq-workspace") {
+            Some(slug) => self.app.workspace(slug.to_str().ok()?),
+            None => {
+                let mine = workspaces_of(&self.app, caller.account.id).ok()?;
+                mine.into_iter().next()
+            }
+        }
+    }
+}
+
+/// The open workspaces that a person belongs to.
+///
+/// # Errors
+/// When the disk fails.
+pub fn workspaces_of(app: &App, account: crate::kernel::AccountId) -> Result<Vec<Ws>, StoreError> {
+    let all: Vec<Ws> = app.workspaces.read().clone();
+    let mut mine = Vec::new();
+    for ws in all {
+        if ws.read(|snap| members::member(snap, account))?.is_some() {
+            mine.push(ws);
+        }
+    }
+    Ok(mine)
+}
+
+/// The middleware.
+pub async fn enter(State(door): State<Arc<Door>>, mut request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    if is_open_file(&path) {
+        return next.run(request).await;
+    }
+    let left = match admit(&door, &path, &mut request) {
+        Ok(left) => left,
+        Err(stop) => return stop.answer(&path),
+    };
+    let mut response = next.run(request).await;
+    if let Some((left, rate)) = left {
+        rate_headers(response.headers_mut(), left, rate);
+    }
+    response
+}
+
+/// Why a request ends here.
+enum Stop {
+    Failure(Failure),
+    Wait(&'static str, Duration),
+    SetUp,
+}
+
+impl<E: Problem> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Failure(Failure::of(&error))
+    }
+}
+
+impl Stop {
+    fn answer(self, path: &str) -> Response {
+        let (failure, wait) = match self {
+            Self::SetUp if is_api(path) => {
+                let text = "HQ has no owner yet; follow the set-up link that it printed";
+                (Failure::new(ProblemKind::Unavailable, "setup_required", text), None)
+            }
+            Self::SetUp => return Redirect::to("/setup").into_response(),
+            Self::Failure(failure) => (failure, None),
+            Self::Wait(what, wait) => {
+                let seconds = wait.as_secs() + 1;
+                let text = format!("too many {what}; try again in {seconds} seconds");
+                let failure = Failure::new(ProblemKind::Limited, "rate_limited", text);
+                (failure, Some(HeaderValue::from(seconds)))
+            }
+        };
+        let mut response = match is_api(path) {
+            true => ApiError(failure).into_response(),
+            false => PageError(failure).into_response(),
+        };
+        if let Some(seconds) = wait {
+            response.headers_mut().insert(RETRY_AFTER, seconds);
+        }
+        response
+    }
+}
+
+/// Finds out who asks and puts it into the request.
+fn admit(
+    door: &Arc<Door>,
+    path: &str,
+    request: &mut Request,
+) -> Result<Option<(Left, Rate)>, Stop> {
+    let peer = request.extensions().get::<Peer>().copied();
+    let id = request.extensions().get::<RequestId>().copied().unwrap_or(RequestId([0; 16]));
+    if !door.is_owned()? && !is_before_owner(path) {
+        return Err(Stop::SetUp);
+    }
+    let headers = request.headers().clone();
+    let Some(caller) = identify(door, path, &headers, peer)? else {
+        // Nothing below a workspace or the API says even that it does not exist.
+        let closed =
+            page_workspace(path).is_some() || (is_api(path) && !path.starts_with("/local/"));
+        return match closed {
+            true => Err(Stop::Failure(PageError::unauthorized().0)),
+            false => Ok(None),
+        };
+    };
+    let left = match caller.key {
+        Key::Socket(_) => None,
+        _ if !is_api(path) => None,
+        _ => Some(api_limit(door, &caller)?),
+    };
+    let ws = door.place(&caller, path, &headers);
+    let person = ws.as_ref().map(|ws| door.person(&caller, ws, id)).transpose()?.flatten();
+    let extensions = request.extensions_mut();
+    match (ws, person) {
+        (Some(ws), Some(person)) => {
+            extensions.insert(alive(door, &caller, &ws, &person));
+            extensions.insert(person.access);
+            extensions.insert(ws);
+            extensions.insert(person);
+            extensions.insert(door.shell.clone());
+        }
+        _ if page_workspace(path).is_some() || headers.contains_key("x-hq-workspace") => {
+            return Err(Stop::Failure(PageError::not_found("This workspace").0));
+        }
+        _ => {
+            extensions.insert(Access::of(&[Can::Account]));
+        }
+    }
+    extensions.insert(caller);
+    Ok(left)
+}
+
+fn identify(
+    door: &Door,
+    path: &str,
+    headers: &HeaderMap,
+    peer: Option<Peer>,
+) -> Result<Option<Caller>, Stop> {
+    let bearer = headers.get(AUTHORIZATION).filter(|_| is_api(path));
+    let Some(bearer) = bearer else {
+        return Ok(match peer {
+            Some(Peer::Socket { uid }) => door.caller(Key::Socket(uid))?,
+            _ => door.by_cookie(headers)?,
+        });
+    };
+    let now = door.app.clock.now_ms();
+    let from = peer.map(Peer::key).unwrap_or_default();
+    let wrong = "wrong tokens from this address";
+    door.app.limiter.locked("token", &from, now).map_err(|wait| Stop::Wait(wrong, wait))?;
+    let text = bearer.to_str().ok().and_then(|text| text.strip_prefix("Bearer "));
+    match text.map(|text| door.by_token(text.trim())).transpose()?.flatten() {
+        Some(caller) => Ok(Some(caller)),
+        None => {
+            // ok: a wait that begins with this try is told at the next one.
+            let _ = door.app.limiter.strike("token", &from, WRONG_TOKENS, now);
+            let text = "This token is not known, was withdrawn or has expired.";
+            Err(Stop::Failure(Failure::new(ProblemKind::Unauthorized, "bad_token", text)))
+        }
+    }
+}
+
+fn api_limit(door: &Door, caller: &Caller) -> Result<(Left, Rate), Stop> {
+    let limits = &door.app.config.limits;
+    let rate = Rate {
+        amount: limits.api_per_minute,
+        per: Duration::from_secs(60),
+        burst: limits.api_burst,
+    };
+    let who = match caller.key {
+        Key::Token(id) => id.to_string(),
+        _ => caller.account.id.to_string(),
+    };
+    let taken = door.app.limiter.take("api", &who, rate, door.app.clock.now_ms());
+    taken.map(|left| (left, rate)).map_err(|wait| Stop::Wait("API calls", wait))
+}
+
+fn rate_headers(headers: &mut HeaderMap, left: Left, rate: Rate) {
+    if rate.amount == 0 {
+        return;
+    }
+    let policy = format!("\"api\";q={};w={}", rate.amount, rate.per.as_secs());
+    let now = format!("\"api\";r={};t={}", left.remaining, left.reset.as_secs());
+    for (name, value) in [("ratelimit-policy", policy), ("ratelimit", now)] {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+}
+
+/// Asks again for a stream: same key, still a member, same rights.
+fn alive(door: &Arc<Door>, caller: &Caller, ws: &Ws, person: &Person) -> Alive {
+    let (door, key, ws) = (Arc::clone(door), caller.key, ws.clone());
+    let (request, access) = (person.request, person.access);
+    Alive(Arc::new(move || {
+        let caller = door.caller(key).ok().flatten();
+        let person = caller.and_then(|caller| door.person(&caller, &ws, request).ok().flatten());
+        person.is_some_and(|person| person.access == access)
+    }))
+}
+
+/// The slug in `/w/<slug>/…`.
+fn page_workspace(path: &str) -> Option<&str> {
+    path.strip_prefix("/w/")?.split('/').next()
+}
+
+fn is_open_file(path: &str) -> bool {
+    path.starts_with("/s/") || matches!(path, "/favicon.ico" | "/healthz" | "/readyz")
+}
+
+/// What answers before there is an owner, besides files and health.
+fn is_before_owner(path: &str) -> bool {
+    path.starts_with("/local/") || matches!(path, "/setup" | "/theme" | "/design")
+}
+
+// ── The cookie ──
+
+/// The cookie's name: with https the browser itself holds it to this host and to encryption.
+fn cookie_name(config: &Config) -> &'static str {
+    if config.is_https() { "__Host-hq" } else { "hq" }
+}
+
+/// The sign-in token that a browser sent.
+fn cookie_token(config: &Config, headers: &HeaderMap) -> Option<Token> {
+    let name = cookie_name(config);
+    let lines = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|c| c.trim().split_once('='));
+    let (_, value) = pairs.find(|(found, _)| *found == name)?;
+    Token::parse(TokenKind::SignIn, value).ok()
+}
+
+/// Whether a request carries a sign-in, be it good or not.
+#[must_use]
+pub fn has_cookie(config: &Config, headers: &HeaderMap) -> bool {
+    cookie_token(config, headers).is_some()
+}
+
+/// The `Set-Cookie` that signs a browser in.
+#[must_use]
+pub fn cookie(config: &Config, token: &Token) -> HeaderValue {
+    set_cookie(config, token.reveal(), LONGEST.as_secs())
+}
+
+/// The `Set-Cookie` that signs a browser out.
+#[must_use]
+pub fn no_cookie(config: &Config) -> HeaderValue {
+    set_cookie(config, "", 0)
+}
+
+fn set_cookie(config: &Config, value: &str, seconds: i64) -> HeaderValue {
+    let name = cookie_name(config);
+    let secure = if config.is_https() { "; Secure" } else { "" };
+    let text = format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
+    let mut header = HeaderValue::try_from(text).expect("invariant: tokens are plain ASCII");
+    header.set_sensitive(true);
+    header
+}

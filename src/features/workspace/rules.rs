@@ -1,0 +1,245 @@
+//! Every write of the workspace itself: founding, settings, members, counters.
+
+use crate::kernel::{AccountId, Event, FieldError, Problem, ProblemKind, Role, WorkspaceId, text};
+use crate::store::{ReadExt, StoreError, WriteTx};
+
+use super::model::{Member, Settings};
+use super::queries;
+
+/// What one run may cost unless somebody says otherwise: two dollars.
+const RUN_CAP_MICROS: i64 = 2_000_000;
+/// The highest amount of money a setting takes: a million dollars.
+const MAX_MICROS: i64 = 1_000_000_000_000;
+
+/// Why a change of the workspace was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkspaceError {
+    /// A field is wrong.
+    #[error("{message}")]
+    Field {
+        /// Its name.
+        field: &'static str,
+        /// What is wrong and what would be right.
+        message: String,
+    },
+    /// The store has no settings: it was not founded.
+    #[error("this workspace is not set up; follow the set-up link")]
+    NotFounded,
+    /// No such member.
+    #[error("{0} is not a member of this workspace")]
+    NoMember(AccountId),
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl WorkspaceError {
+    /// A refused field.
+    pub fn field(field: &'static str, message: impl Into<String>) -> Self {
+        Self::Field { field, message: message.into() }
+    }
+}
+
+impl Problem for WorkspaceError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Field { .. } => "invalid",
+            Self::NotFounded => "setup_required",
+            Self::NoMember(_) => "no_member",
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::Field { .. } => ProblemKind::Invalid,
+            Self::NotFounded => ProblemKind::Unavailable,
+            Self::NoMember(_) => ProblemKind::NotFound,
+            Self::Store(error) => error.kind(),
+        }
+    }
+
+    fn fields(&self) -> Vec<FieldError> {
+        match self {
+            Self::Field { field, message } => vec![FieldError::new(*field, message)],
+            Self::Store(error) => error.fields(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// A new workspace and its owner.
+#[derive(Clone, Debug)]
+pub struct Founding {
+    /// Its id.
+    pub id: WorkspaceId,
+    /// Its name.
+    pub name: String,
+    /// IANA time zone.
+    pub zone: String,
+    /// The owner's account, which is made after the workspace.
+    pub owner: AccountId,
+    /// The owner's name.
+    pub owner_name: String,
+    /// The owner's address.
+    pub owner_email: String,
+}
+
+/// Founds the workspace, or, when a start was cut off in between, takes over what is newer in the
+/// form. The id of the first attempt and of its owner stay.
+///
+/// # Errors
+/// When a field is wrong.
+pub fn found(tx: &mut WriteTx<'_>, new: Founding) -> Result<(Settings, Member), WorkspaceError> {
+    let name = queries::checked_name(&new.name)?;
+    let zone = queries::checked_zone(&new.zone)?;
+    let before = tx.get::<Settings>(())?;
+    let is_new = before.is_none();
+    let owner = queries::owner(tx)?.map_or(new.owner, |member| member.account);
+    let settings = match before {
+        Some(before) => Settings { name, zone, ..before },
+        None => Settings {
+            id: new.id,
+            task_key: queries::proposed_key(&name),
+            name,
+            emoji: "🏢".to_owned(),
+            old_task_keys: Vec::new(),
+            zone,
+            default_connection: None,
+            default_model: None,
+            budget_micros: None,
+            run_cap_micros: RUN_CAP_MICROS,
+            comments_reach_assignee: true,
+            exec_without_jail: false,
+        },
+    };
+    tx.put(&settings)?;
+    let member = Member {
+        account: owner,
+        handle: handle(&new.owner_name),
+        name: new.owner_name,
+        email: new.owner_email,
+        role: Role::Owner,
+        created_at: tx.now(),
+        left_at: None,
+    };
+    tx.put(&member)?;
+    if is_new {
+        tx.emit(Event::MemberJoined { account: owner });
+    }
+    Ok((settings, member))
+}
+
+/// What `@` calls a person: the first name.
+fn handle(name: &str) -> String {
+    let handle = text::slug(name.split_whitespace().next().unwrap_or(name), 30);
+    if handle.is_empty() { "owner".to_owned() } else { handle }
+}
+
+/// Changes of the settings; nothing stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct SettingsPatch {
+    /// The name.
+    pub name: Option<String>,
+    /// The emoji.
+    pub emoji: Option<String>,
+    /// Letters in front of task numbers.
+    pub task_key: Option<String>,
+    /// IANA time zone.
+    pub zone: Option<String>,
+    /// Monthly budget in micro-dollars; `Some(None)` takes it away.
+    pub budget_micros: Option<Option<i64>>,
+    /// What one run may cost in micro-dollars.
+    pub run_cap_micros: Option<i64>,
+    /// Whether a person's comment reaches the agent of the task.
+    pub comments_reach_assignee: Option<bool>,
+    /// Whether programs may run on a host that cannot confine them.
+    pub exec_without_jail: Option<bool>,
+}
+
+/// Changes the settings. With `rev`, only if they are still what was read.
+///
+/// # Errors
+/// When a field is wrong or somebody was faster.
+pub fn update(
+    tx: &mut WriteTx<'_>,
+    patch: SettingsPatch,
+    rev: Option<u64>,
+) -> Result<Settings, WorkspaceError> {
+    let mut now = tx.get::<Settings>(())?.ok_or(WorkspaceError::NotFounded)?;
+    if let Some(name) = patch.name {
+        now.name = queries::checked_name(&name)?;
+    }
+    if let Some(emoji) = patch.emoji {
+        now.emoji = checked_emoji(&emoji)?;
+    }
+    if let Some(key) = patch.task_key {
+        change_key(&mut now, &key)?;
+    }
+    if let Some(zone) = patch.zone {
+        now.zone = queries::checked_zone(&zone)?;
+    }
+    if let Some(budget) = patch.budget_micros {
+        now.budget_micros = budget.map(|b| checked_money("budget", b)).transpose()?;
+    }
+    if let Some(cap) = patch.run_cap_micros {
+        now.run_cap_micros = checked_money("run_cap", cap)?;
+    }
+    now.comments_reach_assignee =
+        patch.comments_reach_assignee.unwrap_or(now.comments_reach_assignee);
+    now.exec_without_jail = patch.exec_without_jail.unwrap_or(now.exec_without_jail);
+    match rev {
+        Some(rev) => tx.put_if(&now, rev)?,
+        None => tx.put(&now)?,
+    }
+    Ok(now)
+}
+
+fn change_key(settings: &mut Settings, key: &str) -> Result<(), WorkspaceError> {
+    let key = key.trim().to_uppercase();
+    let letters = key.bytes().all(|b| b.is_ascii_uppercase());
+    if !letters || !(2..=5).contains(&key.len()) {
+        return Err(WorkspaceError::field("task_key", "write two to five letters, like MC"));
+    }
+    if key != settings.task_key {
+        let old = std::mem::replace(&mut settings.task_key, key);
+        settings.old_task_keys.retain(|one| *one != settings.task_key && *one != old);
+        settings.old_task_keys.push(old);
+    }
+    Ok(())
+}
+
+/// Changes a member's name.
+///
+/// # Errors
+/// When there is no such member or no name.
+pub fn rename_member(
+    tx: &mut WriteTx<'_>,
+    account: AccountId,
+    name: &str,
+) -> Result<Member, WorkspaceError> {
+    let mut member = tx.get::<Member>(account)?.ok_or(WorkspaceError::NoMember(account))?;
+    let name = name.trim();
+    if name.is_empty() || 80 < name.chars().count() || name.chars().any(char::is_control) {
+        return Err(WorkspaceError::field("name", "write a name of 1 to 80 characters"));
+    }
+    name.clone_into(&mut member.name);
+    tx.put(&member)?;
+    Ok(member)
+}
+
+fn checked_emoji(emoji: &str) -> Result<String, WorkspaceError> {
+    let emoji = emoji.trim();
+    let plain = emoji.chars().any(|c| c.is_alphanumeric() || c.is_control() || c.is_whitespace());
+    if emoji.is_empty() || plain || 8 < emoji.chars().count() {
+        return Err(WorkspaceError::field("emoji", "put in one emoji"));
+    }
+    Ok(emoji.to_owned())
+}
+
+fn checked_money(field: &'static str, micros: i64) -> Result<i64, WorkspaceError> {
+    if !(0..=MAX_MICROS).contains(&micros) {
+        return Err(WorkspaceError::field(field, "write an amount from 0 to 1,000,000 dollars"));
+    }
+    Ok(micros)
+}

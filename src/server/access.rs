@@ -1,0 +1,51 @@
+//! Who may do what: the one table from roles and token scopes to capabilities.
+
+use crate::features::users::session::Rights;
+use crate::kernel::{Can, Role, Scope};
+use crate::web::session::Access;
+
+/// The table as the sign-in middleware takes it.
+pub const RIGHTS: Rights = Rights { role, scope };
+
+/// What a member with this role may do.
+#[must_use]
+pub fn role(role: Role) -> Access {
+    Access::of(match role {
+        Role::Owner | Role::Admin => {
+            &[Can::Account, Can::Read, Can::Write, Can::Chat, Can::Review, Can::Agents, Can::Admin]
+        }
+        Role::Member => &[Can::Account, Can::Read, Can::Write, Can::Chat, Can::Review, Can::Agents],
+        Role::Viewer => &[Can::Account, Can::Read],
+    })
+}
+
+/// What a token with this scope may do, as far as its owner may do it. No scope opens the owner's
+/// account: a token cannot make another.
+#[must_use]
+pub fn scope(scope: Scope) -> Access {
+    Access::of(match scope {
+        Scope::Read => &[Can::Read],
+        Scope::Write => &[Can::Read, Can::Write],
+        Scope::Chat => &[Can::Read, Can::Chat],
+        Scope::Review => &[Can::Read, Can::Review],
+        Scope::Agents => &[Can::Read, Can::Agents],
+        Scope::Admin => &[Can::Read, Can::Admin],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{role, scope};
+    use crate::kernel::{Can, Role, Scope};
+
+    #[test]
+    fn a_viewer_only_looks_and_no_token_reaches_the_account() {
+        for can in [Can::Write, Can::Chat, Can::Review, Can::Agents, Can::Admin, Can::Local] {
+            assert!(!role(Role::Viewer).may(can), "{can}");
+        }
+        for one in Scope::ALL {
+            assert!(!scope(*one).may(Can::Account) && !scope(*one).may(Can::Local), "{one}");
+            assert!(role(Role::Owner).covers(scope(*one)), "an owner may give {one}");
+        }
+    }
+}

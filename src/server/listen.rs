@@ -1,0 +1,128 @@
+//! Connections: accepted before anything is opened, answered with a starting page until the router is
+//! there, drained at the end.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use axum::response::{IntoResponse, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+
+use crate::web::error::{ApiError, Failure};
+use crate::web::routes::is_api;
+use crate::web::session::Peer;
+use crate::web::trouble;
+
+use crate::kernel::ProblemKind;
+
+use super::tasks::Tasks;
+
+/// How long a client may take to send the head of a request, also between two requests.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// The largest head of a request.
+const MAX_HEAD: usize = 64 * 1024;
+/// How long an open request may go on when the program ends.
+pub const DRAIN: Duration = Duration::from_secs(8);
+
+/// What answers: the router, once there is one.
+#[derive(Clone, Default)]
+pub struct Front(Arc<OnceLock<Router>>);
+
+impl Front {
+    /// The router takes over from the starting page.
+    pub fn open(&self, router: Router) {
+        // ok: a front is opened once, by `server::start`.
+        let _ = self.0.set(router);
+    }
+
+    async fn answer(&self, mut request: Request<Incoming>, peer: Peer) -> Response {
+        request.extensions_mut().insert(peer);
+        match self.0.get() {
+            Some(router) => match router.clone().call(request.map(Body::new)).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            },
+            None => starting(request.uri().path()),
+        }
+    }
+}
+
+/// Until the store is open: healthy, but nothing to see yet.
+fn starting(path: &str) -> Response {
+    if path == "/healthz" {
+        return (StatusCode::OK, "ok\n").into_response();
+    }
+    if is_api(path) || path == "/readyz" {
+        let text = "HQ is starting; try again in a moment";
+        return ApiError(Failure::new(ProblemKind::Unavailable, "starting", text)).into_response();
+    }
+    trouble::starting("The data folder is being opened.")
+}
+
+/// Accepts connections from the network until the program ends.
+pub async fn network(listener: TcpListener, front: Front, tasks: Tasks, stop: CancellationToken) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, SocketAddr::V4(_) | SocketAddr::V6(_))) => {
+                // ok: a connection that does not say where it comes from is closed already.
+                let Ok(from) = stream.peer_addr() else { continue };
+                // ok: without it answers only take a little longer.
+                let _ = stream.set_nodelay(true);
+                let (front, stop) = (front.clone(), stop.clone());
+                let peer = Peer::Net(from.ip());
+                tasks.start("connection", Box::pin(connection(stream, peer, front, stop)));
+            }
+            Err(error) => {
+                // Out of descriptors, most likely: give open connections time to end.
+                tracing::warn!(%error, "could not accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+/// Serves one connection to its end.
+pub async fn connection<S>(stream: S, peer: Peer, front: Front, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(move |request| {
+        let front = front.clone();
+        async move { Ok::<_, Infallible>(front.answer(request, peer).await) }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut served = pin!(served);
+    let ended = tokio::select! {
+        ended = served.as_mut() => ended,
+        () = stop.cancelled() => {
+            served.as_mut().graceful_shutdown();
+            match tokio::time::timeout(DRAIN, served).await {
+                Ok(ended) => ended,
+                Err(_) => return,
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}

@@ -1,0 +1,21 @@
+//! What must happen in the same moment: which feature reacts to an event. One line each; they run in
+//! this order, inside the transaction that emitted the event, and may emit again.
+
+use crate::features::{inbox, runs, tasks};
+use crate::kernel::{Event, Problem};
+use crate::store::{ReactionError, WriteTx};
+
+/// Hands an event to everybody who reacts.
+///
+/// # Errors
+/// What the first refusing reaction says, with its name.
+pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), ReactionError> {
+    named("tasks", tasks::reactions::react(tx, event))?;
+    named("inbox", inbox::reactions::react(tx, event))?;
+    named("runs", runs::reactions::react(tx, event))?;
+    Ok(())
+}
+
+fn named<E: Problem>(name: &'static str, result: Result<(), E>) -> Result<(), ReactionError> {
+    result.map_err(|error| ReactionError::new(name, &error))
+}

@@ -1,0 +1,422 @@
+//! Every address and every layer, in order.
+//!
+//! From the outside in: request id and span; a panic becomes an answer; foreign hosts and cross-site
+//! writes are refused; the body has a limit; who is asking; a failure becomes a page, a region or
+//! problem+json; `Idempotency-Key`; the route with the capability it needs.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN,
+};
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::{Extension, Router};
+use futures_util::FutureExt;
+use tracing::Instrument;
+
+use crate::app::App;
+use crate::config::Config;
+use crate::features;
+use crate::features::users::session::{self, Caller, Door};
+use crate::kernel::{Can, ProblemKind};
+use crate::web::error::{ApiError, Failure, PageError};
+use crate::web::hx::Hx;
+use crate::web::routes::{Mounted, Needs, Routes, is_api};
+use crate::web::session::{Peer, Person, RequestId, ShellMaker};
+use crate::web::shell::Theme;
+use crate::web::trouble::{Act, Trouble};
+use crate::web::{assets, flash, gallery, headers, idempotency, shell};
+
+use super::{access, first_boot, health, tasks};
+
+/// The largest body of a request.
+const MAX_BODY: usize = 1024 * 1024;
+/// Longer words of a client are cut before they are logged.
+const MAX_LOGGED: usize = 200;
+
+/// The router and everything that is mounted in it.
+pub struct Site {
+    /// Answers requests.
+    pub router: Router,
+    /// All routes with what they need.
+    pub routes: Arc<Vec<Mounted>>,
+}
+
+/// Mounts everything.
+#[must_use]
+pub fn site(app: &App) -> Site {
+    let mut routes = Vec::new();
+    let mut router = Router::new();
+    for (prefix, table) in [
+        ("", own_routes(&app.config)),
+        ("", first_boot::routes()),
+        ("", features::users::pages::routes()),
+        ("/w/{ws}", features::routes()),
+        ("/api/v1", features::api()),
+    ] {
+        router = table.mount(prefix, router, &mut routes);
+    }
+    let door = Door::new(
+        app.clone(),
+        access::RIGHTS,
+        ShellMaker(Arc::new(features::workspace::pages::shell::shell)),
+    );
+    let routes = Arc::new(routes);
+    let router = router
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn(idempotency::digest))
+        .layer(from_fn_with_state(app.clone(), draw))
+        .layer(from_fn_with_state(door, session::enter))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(app.clone(), outside))
+        .layer(Extension(Arc::new(first_boot::Turn::default())))
+        .layer(Extension(Arc::clone(&routes)))
+        .with_state(app.clone());
+    Site { router, routes }
+}
+
+/// What belongs to no feature.
+fn own_routes(config: &Config) -> Routes {
+    let mut routes = Routes::new()
+        .get("/", home.needs(Can::Account))
+        .get("/healthz", health::alive.needs(Can::Open))
+        .get("/readyz", health::ready.needs(Can::Open))
+        .get("/s/{file}", assets::serve.needs(Can::Open))
+        .get("/favicon.ico", assets::favicon.needs(Can::Open))
+        .post("/theme", shell::switch_theme.needs(Can::Open))
+        .get("/w/{ws}", slash.needs(Can::Read))
+        .get("/dashboard", former.needs(Can::Account))
+        .get("/dashboard/{*rest}", former.needs(Can::Account))
+        .get("/onboarding", start.needs(Can::Open));
+    if config.dev || cfg!(debug_assertions) {
+        routes = routes.get("/design", design.needs(Can::Open));
+    }
+    routes
+}
+
+/// `/`: the workspace that the person belongs to.
+async fn home(app: App, caller: Caller) -> Result<Response, PageError> {
+    let mine = session::workspaces_of(&app, caller.account.id)?;
+    match mine.first() {
+        Some(ws) => Ok(Redirect::to(&ws.url("")).into_response()),
+        None => Err(PageError::not_found("A workspace of yours")),
+    }
+}
+
+/// `/w/acme` is `/w/acme/`.
+async fn slash(uri: Uri) -> Redirect {
+    Redirect::permanent(&format!("{}/", uri.path()))
+}
+
+/// The addresses of the program that HQ follows stay valid: `/dashboard/tasks` is `/w/<last>/tasks`.
+async fn former(app: App, caller: Caller, uri: Uri) -> Result<Response, PageError> {
+    let mine = session::workspaces_of(&app, caller.account.id)?;
+    let ws = mine.first().ok_or_else(|| PageError::not_found("A workspace of yours"))?;
+    let rest = uri.path().trim_start_matches("/dashboard").trim_start_matches('/');
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    Ok(Redirect::to(&format!("{}{query}", ws.url(rest))).into_response())
+}
+
+async fn start() -> Redirect {
+    Redirect::to("/")
+}
+
+async fn design(app: App, headers: HeaderMap) -> Result<Response, PageError> {
+    gallery::page(Theme::from_headers(&headers), app.clock.now())
+}
+
+async fn nothing_here(uri: Uri) -> Response {
+    missing(&uri, ProblemKind::NotFound, "there is nothing at this address")
+}
+
+async fn wrong_method(uri: Uri) -> Response {
+    let mut response =
+        missing(&uri, ProblemKind::NotFound, "this address does not take that method");
+    if is_api(uri.path()) {
+        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    }
+    response
+}
+
+fn missing(uri: &Uri, kind: ProblemKind, text: &str) -> Response {
+    let failure = Failure::new(kind, "not_found", text);
+    match is_api(uri.path()) {
+        true => ApiError(failure).into_response(),
+        false => PageError(failure).into_response(),
+    }
+}
+
+// ── The outermost layer ──
+
+async fn outside(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let id = RequestId(random());
+    request.extensions_mut().insert(id);
+    let asked = Asked::of(&request);
+    let span = tracing::info_span!(
+        "request",
+        id = %hex::encode(&id.0[..6]),
+        method = %asked.method,
+        path = crate::kernel::text::cut(asked.uri.path(), MAX_LOGGED),
+    );
+    let refused = refuse(&app.config, &request);
+    let work = async {
+        let answered = async {
+            match refused {
+                Some(failure) => missing_as(&asked, failure),
+                None => next.run(request).await,
+            }
+        };
+        match AssertUnwindSafe(answered).catch_unwind().await {
+            Ok(response) => response,
+            Err(panic) => {
+                let failure = Failure::internal(format!("panic: {}", tasks::words(&*panic)));
+                missing_as(&asked, failure)
+            }
+        }
+    };
+    let mut response = work.instrument(span).await;
+    if let Some(failure) = response.extensions_mut().remove::<Failure>() {
+        response = picture(failure, &asked, None, response.headers());
+    }
+    finish(&app.config, id, &mut response);
+    response
+}
+
+fn random() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    // ok: an id of zeros only makes the log harder to read.
+    let _ = getrandom::fill(&mut bytes);
+    bytes
+}
+
+fn missing_as(asked: &Asked, failure: Failure) -> Response {
+    match is_api(asked.uri.path()) {
+        true => ApiError(failure).into_response(),
+        false => PageError(failure).into_response(),
+    }
+}
+
+/// Hosts that are not ours (a name that was made to point here) and writes from other sites.
+fn refuse(config: &Config, request: &Request) -> Option<Failure> {
+    if matches!(request.extensions().get::<Peer>(), Some(Peer::Socket { .. })) {
+        return None;
+    }
+    let headers = request.headers();
+    let host = headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !is_our_host(config, host) {
+        let text = "HQ does not answer under this name; set HQ_PUBLIC_URL to the address you use";
+        return Some(Failure::new(ProblemKind::Misdirected, "unknown_host", text));
+    }
+    let writes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if writes && is_cross_site(config, headers, host) {
+        let text = "this request came from another site and was not carried out";
+        return Some(Failure::new(ProblemKind::Forbidden, "cross_site", text));
+    }
+    None
+}
+
+/// Addresses as numbers cannot be made to point elsewhere by a name server; of names there are only
+/// this machine's and the public one.
+fn is_our_host(config: &Config, host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(v6) => return v6.split_once(']').is_some_and(|(a, _)| is_ip(a)),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    let public = config.public_url.as_deref().and_then(|url| url.split_once("://"));
+    let public = public.map(|(_, rest)| rest.rsplit_once(':').map_or(rest, |(name, _)| name));
+    name.eq_ignore_ascii_case("localhost")
+        || is_ip(name)
+        || public.is_some_and(|public| name.eq_ignore_ascii_case(public))
+}
+
+fn is_ip(text: &str) -> bool {
+    text.parse::<std::net::IpAddr>().is_ok()
+}
+
+/// What a browser says of where a request came from. A request that carries a cookie must prove that
+/// it is ours; one with a token carries its own proof.
+fn is_cross_site(config: &Config, headers: &HeaderMap, host: &str) -> bool {
+    let word = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    if let Some(site) = word("sec-fetch-site") {
+        return !matches!(site, "same-origin" | "none");
+    }
+    match headers.get(ORIGIN).map(|origin| origin.to_str().unwrap_or_default()) {
+        Some(origin) => {
+            let here = format!("http://{host}");
+            let public = config.public_url.as_deref();
+            !origin.eq_ignore_ascii_case(&here) && Some(origin) != public
+        }
+        None => session::has_cookie(config, headers),
+    }
+}
+
+/// Headers of every answer.
+fn finish(config: &Config, id: RequestId, response: &mut Response) {
+    let kept = response.headers_mut();
+    headers::secure(kept);
+    if config.is_https() {
+        let year = HeaderValue::from_static("max-age=31536000");
+        kept.insert(HeaderName::from_static("strict-transport-security"), year);
+    }
+    kept.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    let robots = HeaderValue::from_static("noindex");
+    kept.insert(HeaderName::from_static("x-robots-tag"), robots);
+    if let Ok(id) = HeaderValue::try_from(hex::encode(id.0)) {
+        kept.insert(HeaderName::from_static("x-request-id"), id);
+    }
+}
+
+// ── Failures become something to look at ──
+
+/// What a failure's picture depends on.
+struct Asked {
+    method: Method,
+    uri: Uri,
+    hx: Hx,
+    theme: Theme,
+}
+
+impl Asked {
+    fn of(request: &Request) -> Self {
+        Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            hx: Hx::from_headers(request.headers()),
+            theme: Theme::from_headers(request.headers()),
+        }
+    }
+
+    fn act(&self) -> Act {
+        if self.method == Method::GET || self.method == Method::HEAD {
+            Act::Read
+        } else {
+            Act::Write
+        }
+    }
+}
+
+/// Draws failures inside the shell of the signed-in person; takes a shown message away.
+async fn draw(State(_): State<App>, request: Request, next: Next) -> Response {
+    let asked = Asked::of(&request);
+    let (parts, body) = request.into_parts();
+    let kept = parts.clone();
+    let mut response = next.run(Request::from_parts(parts, body)).await;
+    if let Some(failure) = response.extensions_mut().remove::<Failure>() {
+        let shell = kept.extensions.get::<ShellMaker>();
+        let ws = kept.extensions.get::<crate::app::Ws>();
+        let who = kept.extensions.get::<Person>();
+        let shell = match (shell, ws, who) {
+            (Some(make), Some(ws), Some(who)) => (make.0)(ws, who, &kept).ok(),
+            _ => None,
+        };
+        response = picture(failure, &asked, shell, response.headers());
+    }
+    let html = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let shows = html.is_some_and(|kind| kind.starts_with("text/html")) && !asked.hx.is_partial();
+    if shows {
+        flash::clear(&kept.headers, &mut response);
+    }
+    response
+}
+
+/// A failure as problem+json, a page, or a region for htmx. Nobody signed in: to the sign-in page.
+fn picture(
+    failure: Failure,
+    asked: &Asked,
+    shell: Option<crate::web::shell::Shell>,
+    from: &HeaderMap,
+) -> Response {
+    let path = asked.uri.path();
+    let mut response = if is_api(path) {
+        ApiError(failure).into_response()
+    } else if failure.kind == ProblemKind::Unauthorized {
+        sign_in_first(asked)
+    } else {
+        let trouble = Trouble::from(&failure);
+        let trouble = match &shell {
+            Some(shell) => trouble.way_out("Dashboard", shell.url("")),
+            None => trouble.way_out("Home", "/"),
+        };
+        match asked.hx.is_partial() {
+            true => trouble.region(asked.act()),
+            false => trouble.page(shell, asked.theme),
+        }
+    };
+    // What the failing handler said beside its failure, such as when to try again.
+    if let Some(wait) = from.get(axum::http::header::RETRY_AFTER) {
+        response.headers_mut().insert(axum::http::header::RETRY_AFTER, wait.clone());
+    }
+    response
+}
+
+/// To the sign-in page, and back afterwards.
+fn sign_in_first(asked: &Asked) -> Response {
+    let back = match asked.hx.current_url().map(str::parse::<Uri>) {
+        Some(Ok(shown)) => shown.path_and_query().map(ToString::to_string),
+        _ if asked.act() == Act::Read => asked.uri.path_and_query().map(ToString::to_string),
+        _ => None,
+    };
+    let back = back.filter(|path| path != "/").unwrap_or_default();
+    let query = serde_urlencoded::to_string([("next", &back)]).unwrap_or_default();
+    match back.is_empty() {
+        true => asked.hx.go_to("/login"),
+        false => asked.hx.go_to(&format!("/login?{query}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_cross_site, is_our_host};
+    use crate::config::Config;
+    use axum::http::HeaderMap;
+    use std::path::Path;
+
+    fn config(url: Option<&str>) -> Config {
+        let mut config = Config::for_folder(Path::new("data"));
+        config.public_url = url.map(str::to_owned);
+        config
+    }
+
+    #[test]
+    fn names_that_are_not_ours_are_refused_and_numbers_are_not() {
+        let public = config(Some("https://hq.example.com"));
+        for good in [
+            "127.0.0.1:8080",
+            "localhost:1",
+            "[::1]:8080",
+            "192.0.2.7",
+            "HQ.example.com",
+            "hq.example.com:443",
+        ] {
+            assert!(is_our_host(&public, good), "{good}");
+        }
+        for bad in ["", "evil.example", "hq.example.com.evil.example", "localhost.evil.example:80"]
+        {
+            assert!(!is_our_host(&public, bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_write_with_a_cookie_must_come_from_here() {
+        let token = crate::crypto::token::Token::issue(crate::crypto::token::TokenKind::SignIn);
+        let cookie = format!("hq={}", token.reveal());
+        let cross = |pairs: &[(&'static str, &str)]| {
+            let headers: HeaderMap =
+                pairs.iter().map(|(k, v)| (k.parse().unwrap(), v.parse().unwrap())).collect();
+            is_cross_site(&config(None), &headers, "localhost:8080")
+        };
+        assert!(cross(&[("sec-fetch-site", "cross-site")]));
+        assert!(cross(&[("sec-fetch-site", "same-site")]));
+        assert!(!cross(&[("sec-fetch-site", "same-origin")]));
+        assert!(cross(&[("origin", "http://evil.example")]));
+        assert!(cross(&[("origin", "null")]));
+        assert!(!cross(&[("origin", "http://localhost:8080")]));
+        assert!(cross(&[("cookie", &cookie)]));
+        assert!(!cross(&[("authorization", "Bearer x")]));
+    }
+}

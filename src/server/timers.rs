@@ -1,0 +1,79 @@
+//! What happens once an hour: old answers of `once`, old sign-ins and links go, in pieces.
+
+use jiff::SignedDuration;
+use std::time::Duration;
+
+use crate::app::{App, Ws};
+use crate::features::users::{self, session};
+use crate::kernel::{Actor, Cause, Part};
+use crate::store::{Lane, Store, StoreError};
+
+/// How often.
+const EVERY: SignedDuration = SignedDuration::from_hours(1);
+/// How long answers of `once` are kept.
+const ONCE: SignedDuration = SignedDuration::from_hours(24);
+/// How much goes in one transaction.
+const PIECE: usize = 500;
+/// The longest sleep, so that a clock that was set forward is noticed.
+const LONGEST_SLEEP: Duration = Duration::from_secs(600);
+
+/// Runs until the program ends.
+pub async fn run(app: App) {
+    let mut due = app.clock.now() + EVERY;
+    loop {
+        let left = due.duration_since(app.clock.now());
+        if left <= SignedDuration::ZERO {
+            if let Err(error) = sweep(&app).await {
+                tracing::warn!(%error, "the hourly sweep failed");
+            }
+            due = app.clock.now() + EVERY;
+            continue;
+        }
+        let sleep = Duration::try_from(left).unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP);
+        tokio::select! {
+            () = tokio::time::sleep(sleep) => {}
+            () = app.clock_moved.notified() => {}
+            () = app.stopping.cancelled() => return,
+        }
+    }
+}
+
+/// Sweeps all stores once.
+///
+/// # Errors
+/// When a store refuses.
+pub async fn sweep(app: &App) -> Result<(), StoreError> {
+    let all: Vec<Ws> = app.workspaces.read().clone();
+    once(app, &app.system).await?;
+    for ws in all {
+        once(app, &ws.store).await?;
+    }
+    let oldest = app.clock.now() - session::LONGEST;
+    let by = Actor::System(Part::Timer);
+    loop {
+        let swept = app.system.write_in(Lane::Second, by, Cause::Timer, move |tx| {
+            users::rules::sweep(tx, oldest, PIECE)
+        });
+        match swept.await {
+            Ok(n) if n < PIECE => return Ok(()),
+            Ok(_) => {}
+            Err(users::rules::UsersError::Store(error)) => return Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "old sign-ins could not be swept");
+                return Ok(());
+            }
+        }
+    }
+}
+
+async fn once(app: &App, store: &Store) -> Result<(), StoreError> {
+    let before = app.clock.now() - ONCE;
+    let by = Actor::System(Part::Timer);
+    loop {
+        let swept =
+            store.write_in(Lane::Second, by, Cause::Timer, move |tx| tx.sweep_once(before, PIECE));
+        if swept.await? < PIECE {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Opening workspaces: one folder, one store, one page-cache budget for all.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use crate::app::{App, PathLocks, Ws, WsParts};
+use crate::features::workspace;
+use crate::kernel::{TypedId, WorkspaceId};
+use crate::live::Hub;
+use crate::store::{Blobs, NoFaults, Options, Store, StoreError};
+
+use super::{reactions, schema};
+
+const MB: usize = 1024 * 1024;
+/// Page cache of `system.redb`, and the least that a workspace gets.
+pub const LEAST_CACHE: usize = 4 * MB;
+
+/// Why a workspace could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder.
+    #[error("the folder {} cannot be used: {source}", folder.display())]
+    Folder {
+        /// Which.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The store.
+    #[error("{}: {source}", folder.display())]
+    Store {
+        /// Which.
+        folder: PathBuf,
+        /// Why.
+        source: StoreError,
+    },
+}
+
+/// The page cache of each of `count` workspaces: a sixteenth of the memory, between 32 and 256 MB,
+/// for all together.
+#[must_use]
+pub fn cache_for(count: usize) -> usize {
+    let all = (memory() / 16).clamp(32 * MB, 256 * MB);
+    ((all - LEAST_CACHE) / count.max(1)).max(LEAST_CACHE)
+}
+
+/// The memory of the machine in bytes; little when it is not told.
+fn memory() -> usize {
+    // ok: without the figure the smallest budget is used.
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
+    kib.unwrap_or(0).saturating_mul(1024)
+}
+
+/// The folders of workspaces below the data folder, sorted.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn folders(data: &Path) -> Result<Vec<PathBuf>, OpenError> {
+    let folder = data.join("workspaces");
+    let failed = |source| OpenError::Folder { folder: folder.clone(), source };
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for entry in fs::read_dir(&folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.join("hq.redb").is_file() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Opens the workspace in a folder, making it if need be. Blocking.
+///
+/// # Errors
+/// When the folder or its store cannot be opened.
+pub fn open(app: &App, folder: PathBuf, cache: usize) -> Result<Ws, OpenError> {
+    let slug = folder.file_name().map(|name| name.to_string_lossy().into_owned());
+    let bad = |source| OpenError::Folder { folder: folder.clone(), source };
+    fs::create_dir_all(folder.join("agents")).map_err(bad)?;
+    let blobs = Blobs::open(folder.join("blobs")).map_err(bad)?;
+    let failed = |source| OpenError::Store { folder: folder.clone(), source };
+    let store = Store::open(Options {
+        path: folder.join("hq.redb"),
+        schema: schema::workspace(),
+        cache,
+        clock: Arc::clone(&app.clock),
+        ids: Arc::clone(&app.ids),
+        reactor: Some(Arc::new(reactions::react)),
+        faults: Arc::new(NoFaults),
+    })
+    .map_err(failed)?;
+    let settings = store.read(|snap| workspace::queries::settings(snap)).map_err(failed)?;
+    let id = settings.map_or_else(
+        || WorkspaceId::from_uuid(app.ids.next(app.clock.now_ms())),
+        |settings| settings.id,
+    );
+    Ok(Ws::new(WsParts {
+        app: app.clone(),
+        id,
+        slug: slug.unwrap_or_default(),
+        store,
+        blobs,
+        live: Hub::default(),
+        paths: PathLocks::default(),
+        repo: OnceLock::new(),
+        folder,
+    }))
+}
