@@ -120,8 +120,7 @@ struct Closer {
 impl Closer {
     /// Lets the writer finish what is queued and waits for it.
     fn close(&self) {
-        self.shared.lanes.lock().closed = true;
-        self.shared.wake.notify_all();
+        self.shared.queue.close();
         if std::thread::current().id() != self.id
             && let Some(thread) = self.thread.lock().take()
         {
@@ -276,17 +275,7 @@ impl Store {
     }
 
     fn push(&self, lane: Lane, job: Job) -> Result<(), StoreError> {
-        let mut lanes = self.shared.lanes.lock();
-        if lanes.closed {
-            return Err(StoreError::Closed);
-        }
-        match lane {
-            Lane::First => lanes.first.push_back(job),
-            Lane::Second => lanes.second.push_back(job),
-        }
-        drop(lanes);
-        self.shared.wake.notify_one();
-        Ok(())
+        self.shared.queue.push(lane, job)
     }
 
     fn refuse_nested(&self) -> Result<(), StoreError> {
@@ -308,21 +297,22 @@ impl Store {
         let shared = &self.shared;
         let db = self.hold();
         let Some(open) = &*db else {
-            let closed = shared.lanes.lock().closed;
+            let closed = shared.queue.lock().closed;
             let why = || StoreError::Failed("the file is being opened anew".to_owned());
             return Err(if closed { StoreError::Closed } else { why() }.into());
         };
         let snap = match Snap::new(open, &shared.schema) {
             Ok(snap) => snap,
             Err(error) => {
-                self.ask_to_reopen();
+                shared.queue.ask_to_reopen();
                 return Err(error.into());
             }
         };
         let _age = SnapshotAge::new(shared);
         let result = body(&snap);
         if snap.broken() {
-            self.ask_to_reopen();
+            // redb refuses everything now.
+            shared.queue.ask_to_reopen();
         }
         result
     }
@@ -331,12 +321,6 @@ impl Store {
     /// which waits for that thread; everyone else does, so that the writer has its turn.
     fn hold(&self) -> RwLockReadGuard<'_, Option<Database>> {
         if READING.get() > 0 { self.shared.db.read_recursive() } else { self.shared.db.read() }
-    }
-
-    /// After a failed read redb refuses everything: the writer is to open the file anew.
-    fn ask_to_reopen(&self) {
-        self.shared.lanes.lock().broken = true;
-        self.shared.wake.notify_one();
     }
 
     /// Where the feed ends.

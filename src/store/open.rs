@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex, RwLock};
+use parking_lot::{Mutex, RwLock};
 use redb::Database;
 use tokio::sync::{Semaphore, broadcast, watch};
 
@@ -22,7 +22,7 @@ use super::feed::{self, End, Entry};
 use super::read::Read;
 use super::schema::{Schema, builtin};
 use super::tx::Reactor;
-use super::writer::{Lane, Lanes};
+use super::writer::{Lane, Queue};
 use super::{FORMAT, Limits, Options, WIRE};
 
 /// The last entries, in memory.
@@ -34,6 +34,9 @@ pub(super) struct Recent {
 
 /// How many changes the entries in memory may have together: an import must not fill it.
 const RECENT_CHANGES: usize = 16 * 1024;
+/// How many entries a listener of the broadcast may lag behind before it has to read the feed: as
+/// many as one commit can have. A slot costs memory in every store, used or not.
+const LIVE: usize = 256;
 
 impl Recent {
     fn push(&mut self, entry: Arc<Entry>, limit: usize) {
@@ -69,8 +72,7 @@ pub(super) struct Shared {
     pub counters: Arc<DiskCounters>,
     pub incarnation: AtomicU64,
     pub db: RwLock<Option<Database>>,
-    pub lanes: Mutex<Lanes>,
-    pub wake: Condvar,
+    pub queue: Queue,
     first: Arc<Semaphore>,
     second: Arc<Semaphore>,
     pub head: watch::Sender<u64>,
@@ -94,12 +96,11 @@ impl Shared {
             counters: Arc::default(),
             incarnation: AtomicU64::new(0),
             db: RwLock::new(None),
-            lanes: Mutex::default(),
-            wake: Condvar::new(),
+            queue: Queue::default(),
             first: Arc::new(Semaphore::new(limits.queue)),
             second: Arc::new(Semaphore::new(limits.queue)),
             head: watch::Sender::new(0),
-            live: broadcast::Sender::new(limits.recent),
+            live: broadcast::Sender::new(LIVE),
             recent: Mutex::default(),
             snapshots: Mutex::default(),
             next_snapshot: AtomicU64::new(0),

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use redb::WriteTransaction;
@@ -52,11 +52,63 @@ pub(super) struct Job {
 
 #[derive(Default)]
 pub(super) struct Lanes {
-    pub first: VecDeque<Job>,
-    pub second: VecDeque<Job>,
+    first: VecDeque<Job>,
+    second: VecDeque<Job>,
     pub closed: bool,
     /// A reader found that redb refuses all; the file is to be opened anew.
-    pub broken: bool,
+    broken: bool,
+}
+
+/// What waits for the writer. The standard library's lock: a thread that only waits on it needs no
+/// memory of its own, so a store that nobody writes to costs next to none.
+#[derive(Default)]
+pub(super) struct Queue {
+    lanes: Mutex<Lanes>,
+    wake: Condvar,
+}
+
+impl Queue {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Lanes> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn push(&self, lane: Lane, job: Job) -> Result<(), StoreError> {
+        let mut lanes = self.lock();
+        if lanes.closed {
+            return Err(StoreError::Closed);
+        }
+        match lane {
+            Lane::First => lanes.first.push_back(job),
+            Lane::Second => lanes.second.push_back(job),
+        }
+        drop(lanes);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.wake.notify_one();
+    }
+
+    pub(super) fn ask_to_reopen(&self) {
+        self.lock().broken = true;
+        self.wake.notify_one();
+    }
+
+    /// Waits to be woken, at most so long; says whether that has passed.
+    fn wait<'q>(
+        &self,
+        lanes: MutexGuard<'q, Lanes>,
+        span: Option<Duration>,
+    ) -> (MutexGuard<'q, Lanes>, bool) {
+        let Some(span) = span else {
+            return (self.wake.wait(lanes).unwrap_or_else(PoisonError::into_inner), false);
+        };
+        let waited = self.wake.wait_timeout(lanes, span);
+        let (lanes, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        (lanes, timeout.timed_out())
+    }
 }
 
 /// What the writer thread keeps to itself.
@@ -126,7 +178,7 @@ impl Writer {
 
     /// What to do next; none when closed and done.
     fn wait(&mut self) -> Option<Next> {
-        let mut lanes = self.shared.lanes.lock();
+        let mut lanes = self.shared.queue.lock();
         loop {
             if std::mem::take(&mut lanes.broken) && self.open {
                 return Some(Next::Reopen);
@@ -137,19 +189,21 @@ impl Writer {
             if lanes.closed {
                 return None;
             }
-            if self.open && self.settled {
-                self.shared.wake.wait(&mut lanes);
-                continue;
-            }
-            let span = if self.open { self.shared.limits.quiet } else { RETRY };
-            if self.shared.wake.wait_for(&mut lanes, span).timed_out() {
+            let span = match (self.open, self.settled) {
+                (true, true) => None,
+                (true, false) => Some(self.shared.limits.quiet),
+                (false, _) => Some(RETRY),
+            };
+            let (woken, passed) = self.shared.queue.wait(lanes, span);
+            lanes = woken;
+            if passed {
                 return Some(if self.open { Next::Quiet } else { Next::Reopen });
             }
         }
     }
 
     fn take(&self, taken: &mut Taken) -> Option<Job> {
-        let mut lanes = self.shared.lanes.lock();
+        let mut lanes = self.shared.queue.lock();
         let crowded = !lanes.first.is_empty();
         let job = if crowded && (taken.second >= taken.jobs / 4 || lanes.second.is_empty()) {
             lanes.first.pop_front()
@@ -203,7 +257,7 @@ impl Writer {
                 let aborted = txn.abort();
                 if aborted.is_err() && outcome.is_ok() {
                     // Nothing was to be written, so nobody's answer depends on it.
-                    self.shared.lanes.lock().broken = true;
+                    self.shared.queue.ask_to_reopen();
                 }
                 outcome
             }
