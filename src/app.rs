@@ -33,6 +33,9 @@ pub type BoxTask = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// Starts named tasks; `server` gives one that supervises them.
 pub type Spawn = Arc<dyn Fn(&'static str, BoxTask) + Send + Sync>;
 
+/// What begins when a workspace is opened; `server` gives it.
+pub type OnOpen = Arc<dyn Fn(&Ws) + Send + Sync>;
+
 /// What the process has once.
 #[derive(Clone)]
 pub struct App(Arc<AppParts>);
@@ -69,6 +72,8 @@ pub struct AppParts {
     pub clock_moved: Notify,
     /// Open workspaces by slug.
     pub workspaces: RwLock<Vec<Ws>>,
+    /// What begins when a workspace is opened.
+    pub on_open: OnceLock<OnOpen>,
 }
 
 impl std::ops::Deref for App {
@@ -95,6 +100,14 @@ impl App {
     #[must_use]
     pub fn workspace_by_id(&self, id: WorkspaceId) -> Option<Ws> {
         self.workspaces.read().iter().find(|ws| ws.id == id).cloned()
+    }
+
+    /// Takes in a workspace that was opened just now.
+    pub fn add_workspace(&self, ws: &Ws) {
+        self.workspaces.write().push(ws.clone());
+        if let Some(begin) = self.on_open.get() {
+            begin(ws);
+        }
     }
 
     /// Starts a supervised task.

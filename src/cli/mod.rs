@@ -1,6 +1,7 @@
 //! The commands. `hq serve` is the program; the others ask it through the socket in its data folder,
 //! or, when it does not run, the stores themselves.
 
+mod demo;
 mod serve;
 
 use std::collections::BTreeMap;
@@ -44,6 +45,8 @@ struct Common {
 enum Command {
     /// Run HQ
     Serve(serve::Serve),
+    /// Watch an agent do a piece of work, with practice, in a temporary folder
+    Demo(demo::Demo),
 }
 
 impl Common {
@@ -78,6 +81,7 @@ pub fn main() -> ExitCode {
     };
     let code = match cli.command {
         Command::Serve(serve) => serve::run(&cli.common, serve),
+        Command::Demo(demo) => demo::run(&cli.common, &demo),
     };
     ExitCode::from(code)
 }

@@ -58,17 +58,21 @@ pub fn run(common: &Common, serve: Serve) -> u8 {
     if let Err(error) = log_to_stderr(&config.log, common.json, &redactor) {
         return failed(&error);
     }
+    match runtime() {
+        Ok(runtime) => runtime.block_on(serve_until_told(config, redactor)),
+        Err(error) => failed(&error),
+    }
+}
+
+/// The async runtime of a server.
+pub fn runtime() -> io::Result<tokio::runtime::Runtime> {
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads.clamp(*THREADS.start(), *THREADS.end()))
         .max_blocking_threads(BLOCKING)
         .thread_name("hq")
         .enable_all()
-        .build();
-    match runtime {
-        Ok(runtime) => runtime.block_on(serve_until_told(config, redactor)),
-        Err(error) => failed(&error),
-    }
+        .build()
 }
 
 async fn serve_until_told(config: Config, redactor: Arc<Redactor>) -> u8 {

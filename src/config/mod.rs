@@ -213,7 +213,7 @@ impl Given {
 }
 
 impl Config {
-    /// The settings of a folder with everything else at its default, on a free port: for tests.
+    /// The settings of a folder with everything else at its default, on a free port.
     #[must_use]
     pub fn for_folder(data: &Path) -> Self {
         Self {
@@ -226,6 +226,20 @@ impl Config {
             limits: Limits::default(),
             settings: Vec::new(),
         }
+    }
+
+    /// A folder below the machine's temporary one that nobody has used yet.
+    #[must_use]
+    pub fn scratch(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!(
+            "{name}-{}",
+            uuid::Uuid::new_v7(uuid::Timestamp::from_unix(
+                uuid::NoContext,
+                u64::from(std::process::id()),
+                0
+            ))
+            .simple()
+        ))
     }
 
     /// Puts together what was given.

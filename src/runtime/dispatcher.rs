@@ -58,32 +58,22 @@ struct Parts {
 
 /// The dispatcher of one workspace.
 #[derive(Clone)]
-pub struct Handle(Arc<Parts>);
-
-impl Handle {
-    /// How many runs are being worked on.
-    #[must_use]
-    pub fn working(&self) -> usize {
-        self.0.working.lock().len()
-    }
-}
+struct Dispatcher(Arc<Parts>);
 
 /// Resumes what a crash interrupted and begins to dispatch.
-#[must_use]
-pub fn start(engine: Engine, ws: Ws) -> Handle {
-    let handle = Handle(Arc::new(Parts {
+pub fn start(engine: Engine, ws: Ws) {
+    let dispatcher = Dispatcher(Arc::new(Parts {
         engine,
         ws,
         working: Mutex::default(),
         wake: Notify::new(),
         limits_changed: AtomicBool::new(true),
     }));
-    let own = handle.clone();
-    handle.0.ws.app.spawn("dispatcher", async move { own.run().await });
-    handle
+    let own = dispatcher.clone();
+    dispatcher.0.ws.app.spawn("dispatcher", async move { own.run().await });
 }
 
-impl Handle {
+impl Dispatcher {
     async fn run(self) {
         match resume::recover(&self.0.ws).await {
             Ok(0) => {}

@@ -29,7 +29,7 @@ use crate::kernel::Problem;
 use crate::store::StoreError;
 use crate::tool::{ToolError, Tools};
 
-pub use dispatcher::{Handle, start};
+pub use dispatcher::start;
 
 /// How many runs one host works on at once.
 pub const MAX_ACTIVE: usize = 32;

@@ -262,6 +262,6 @@ async fn first_workspace(app: &App, name: &str) -> Result<Ws, PageError> {
         .await
         .map_err(|error| PageError(Failure::internal(error)))?
         .map_err(|error| PageError(Failure::internal(error)))?;
-    app.workspaces.write().push(ws.clone());
+    app.add_workspace(&ws);
     Ok(ws)
 }

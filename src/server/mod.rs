@@ -37,11 +37,12 @@ use crate::crypto::redact::Redactor;
 use crate::crypto::token::{Token, TokenKind};
 use crate::features::users::model::{Purpose, Workspace};
 use crate::features::users::rules::UsersError;
-use crate::features::{users, workspace};
+use crate::features::{self, agents, connections, users, workspace};
 use crate::kernel::id::{IdSource, SystemIds};
 use crate::kernel::time::SystemClock;
 use crate::kernel::{Actor, Cause, Clock, Part};
 use crate::net::client::{ClientParts, HttpClient};
+use crate::runtime::{self, Engine};
 use crate::sandbox::SandboxError;
 use crate::sandbox::spawn::{OWN_PROGRAM, Spawner};
 use crate::store::{NoFaults, Options, Store, StoreError};
@@ -167,6 +168,7 @@ pub async fn start(config: Config, parts: Parts) -> Result<Running, StartError> 
         None => listen(&app.config, &front, &tasks, &stopping).await?,
     };
     adopt(&app).await?;
+    begin_work(&app);
     let sweeping = app.clone();
     tasks.keep("timers", move || Box::pin(timers::run(sweeping.clone())));
     let site = router::site(&app);
@@ -228,6 +230,7 @@ fn open(
         stopping,
         clock_moved: Notify::new(),
         workspaces: RwLock::default(),
+        on_open: std::sync::OnceLock::new(),
         config,
     });
     let folders = workspaces::folders(&app.config.data)?;
@@ -256,6 +259,28 @@ async fn adopt(app: &App) -> Result<(), StartError> {
         }
     }
     Ok(())
+}
+
+/// Lets agents work in every workspace that is open and in each that will be.
+fn begin_work(app: &App) {
+    let tools = runtime::tools::registry(features::tools(), app.sandbox.clone(), app.http.clone());
+    let engine = Engine::new(app.clone(), Arc::new(tools));
+    let begin = move |ws: &Ws| {
+        let (engine, ws) = (engine.clone(), ws.clone());
+        ws.app.clone().spawn("agents", async move {
+            if let Err(error) = connections::provider::watch_keys(&ws.app, &ws) {
+                tracing::error!(%error, "keys of connections could not be read");
+            }
+            if let Err(error) = agents::provision::complete_provisioning(&ws).await {
+                tracing::error!(%error, "agents could not be set up");
+            }
+            runtime::start(engine, ws);
+        });
+    };
+    let all: Vec<Ws> = app.workspaces.read().clone();
+    all.iter().for_each(&begin);
+    // ok: set once, here; a second start has an App of its own.
+    let _ = app.on_open.set(Arc::new(begin));
 }
 
 /// A new one-time link for the first person.
