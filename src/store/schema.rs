@@ -43,7 +43,8 @@ type Clear = fn(&mut WriteTx<'_>, &[u8], &[Reference]) -> Result<(), StoreError>
 /// What the store can do with a row by its table number alone.
 pub struct Ops {
     pub(super) clear: Clear,
-    pub(super) root: fn(&[u8]) -> Option<Root>,
+    /// The aggregate that a row belongs to, from its bytes.
+    pub root: fn(&[u8]) -> Option<Root>,
     /// The stored bytes of the sample.
     pub sample: fn() -> Result<Vec<u8>, DecodeError>,
     /// Everything that the store keeps beside a row, from its bytes.
@@ -54,6 +55,10 @@ pub struct Ops {
     pub key_text: fn(&[u8]) -> Option<String>,
     /// The version of the layout.
     pub version: u8,
+    /// The indexes that the record declares.
+    pub indexes: &'static [Index],
+    /// The sums that it declares.
+    pub counts: &'static [Count],
 }
 
 /// What the store keeps beside a row.
@@ -171,6 +176,8 @@ impl Schema {
             },
             key_text: |bytes| key_text::<R>(bytes),
             version: R::VERSION,
+            indexes: R::INDEXES,
+            counts: R::COUNTS,
         };
         self.add(R::TABLE.number, R::TABLE.name, Kind::Record(R::CLASS), Some(ops));
         for index in R::INDEXES {

@@ -8,12 +8,18 @@
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use hq::kernel::id::SystemIds;
+use hq::kernel::time::SystemClock;
+use hq::server::schema;
+use hq::store::{NoFaults, Options, Store};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 
+use crate::store::check;
 use crate::support::browse::Browser;
 use crate::support::program::{Program, run_json};
 use crate::support::wire;
@@ -92,6 +98,9 @@ async fn nothing_acknowledged_is_lost_or_doubled_by_kills() {
             program.kill();
         };
         tokio::join!(killer, join_all(writers.iter_mut().map(|w| w.write(&api, &agent))));
+        if kill % 20 == 0 {
+            all_fits(folder.path());
+        }
         program = Program::start(Path::new(BINARY), folder.path());
         let api = Api { client: &client, base: program.url().to_owned(), token: &token };
         let latest = if kill % 20 == 0 || kill == kills { usize::MAX } else { 3 };
@@ -117,7 +126,32 @@ async fn nothing_acknowledged_is_lost_or_doubled_by_kills() {
     }
     assert_eq!(listed.len(), tasks + 1, "no task that nobody made");
     assert!(program.stop().success(), "the program ends well after all kills");
+    all_fits(folder.path());
     say(&format!("{kills} kills, {tasks} tasks, {comments} comments, {runs} runs, all as told"));
+}
+
+/// Whether everything in the stores fits: indexes and sums a rebuild, rows and images the chain of
+/// heads. Looks at copies, so that the program finds its files as the kill left them.
+fn all_fits(data: &Path) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut files = vec![(data.join("system.redb"), schema::system())];
+    for entry in std::fs::read_dir(data.join("workspaces")).expect("the workspaces") {
+        files.push((entry.expect("an entry").path().join("hq.redb"), schema::workspace()));
+    }
+    for (n, (file, schema)) in files.into_iter().enumerate() {
+        let path = folder.path().join(n.to_string());
+        std::fs::copy(&file, &path).expect("a copy");
+        let options = Options {
+            path,
+            schema,
+            cache: 4 << 20,
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(SystemIds::default()),
+            reactor: None,
+            faults: Arc::new(NoFaults),
+        };
+        check::all_fits(&Store::open(options).expect("it opens"));
+    }
 }
 
 /// Sets HQ up as a newcomer does and makes a token with the command.

@@ -1,7 +1,7 @@
 //! The store: what stands on a real file, with records that exist for these tests alone.
 
 mod toys; // the records, and how a store of them is opened
-mod check; // everything that can be said about a store's bytes without knowing how they came
+pub mod check; // everything that can be said about a store's bytes without knowing how they came
 
 mod records; // one record at a time: keys, indexes, references, counts, limits
 mod model; // random transactions against a plain model
@@ -13,3 +13,5 @@ mod consumers; // durable readers of the feed
 mod blobs; // files beside the database
 mod failure; // what happens when the disk fails
 mod bytes; // golden bytes: what must never change by accident
+mod golden; // the layouts of the program's own records
+mod kills; // a process with a store, killed again and again

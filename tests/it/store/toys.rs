@@ -306,7 +306,7 @@ impl Default for With {
 
 impl With {
     pub fn open(self) -> Toys {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = folder_in_memory();
         let clock = Arc::new(ManualClock::at(from_ms(1_700_000_000_000)));
         let store = self.open_at(&folder.path().join("toys.redb"), &clock).expect("it opens");
         Toys { store, clock, folder }
@@ -324,6 +324,15 @@ impl With {
         };
         Store::open_with(options, self.limits)
     }
+}
+
+/// A temporary folder in memory where there is room: these tests make thousands of files and do not
+/// ask whether the disk is quick.
+fn folder_in_memory() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let roomy = hq::store::disk::free_space(memory).is_ok_and(|free| free > 2 << 30);
+    let folder = if roomy { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    folder.expect("a temporary folder")
 }
 
 impl Toys {

@@ -1,0 +1,104 @@
+//! One file for each version of each record: the bytes of its sample, as they lie on people's disks.
+//! A change of a layout is a new version with an `upgrade`; the old file stays and must be read.
+//! `HQ_GOLDEN=write` writes the files that are missing; one that is there is never touched.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use hq::server::schema;
+use hq::store::codec;
+use hq::store::schema::{Kind, Ops, TableInfo};
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures/golden")
+}
+
+/// Calls with the store, the table and the operations of each record.
+fn each(mut record: impl FnMut(&str, &TableInfo, &Ops)) {
+    for (store, schema) in [("workspace", schema::workspace()), ("system", schema::system())] {
+        for info in schema.tables() {
+            if let Some(ops) = &info.ops {
+                record(store, info, ops);
+            }
+        }
+    }
+}
+
+fn file_name(store: &str, info: &TableInfo, version: u8) -> String {
+    format!("{store}-{:04}-{}-v{version}.hex", info.number, info.name)
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a person asks for new files")]
+fn samples_of_all_records_have_the_bytes_they_always_had() {
+    let write = std::env::var("HQ_GOLDEN").is_ok_and(|word| word == "write");
+    let mut faults = Vec::new();
+    each(|store, info, ops| {
+        let (file, name) = (file_name(store, info, ops.version), info.name);
+        let bytes = (ops.sample)().expect("a sample can be encoded");
+        assert_eq!(
+            bytes,
+            (ops.sample)().expect("again"),
+            "the sample of {name} is always the same"
+        );
+        let text = format!("{}\n", hex::encode(&bytes));
+        match std::fs::read_to_string(folder().join(&file)) {
+            Ok(kept) if kept == text => {}
+            Ok(_) => faults.push(format!(
+                "{file}: other bytes; give the layout a new version, or delete the file if no \
+                 release has it"
+            )),
+            Err(_) if write => {
+                std::fs::create_dir_all(folder()).expect("a folder");
+                std::fs::write(folder().join(&file), text).expect("a file");
+            }
+            Err(_) => faults.push(format!("{file}: missing; HQ_GOLDEN=write makes it")),
+        }
+    });
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn every_layout_that_ever_was_is_still_read() {
+    let mut known = BTreeSet::new();
+    each(|store, info, ops| {
+        for version in 1..=ops.version {
+            let file = file_name(store, info, version);
+            let text = std::fs::read_to_string(folder().join(&file)).unwrap_or_default();
+            let bytes = hex::decode(text.trim()).expect("hexadecimal text");
+            assert_eq!(codec::unwrap(&bytes).expect(&file).0, version);
+            (ops.derive)(&bytes).unwrap_or_else(|error| panic!("{file}: {error}"));
+            let json = (ops.json)(&bytes).unwrap_or_else(|error| panic!("{file}: {error}"));
+            assert!(json.is_object(), "{file}: {json}");
+            assert!((ops.root)(&bytes).is_some(), "{file} has a root");
+            known.insert(file);
+        }
+    });
+    let there = std::fs::read_dir(folder()).expect("the golden files");
+    for entry in there {
+        let name = entry.expect("an entry").file_name().to_string_lossy().into_owned();
+        assert!(known.contains(&name), "{name} belongs to no record; tables are never forgotten");
+    }
+}
+
+#[test]
+fn what_a_record_derives_lies_in_tables_that_it_declared() {
+    for schema in [schema::workspace(), schema::system()] {
+        for info in schema.tables() {
+            let Some(ops) = &info.ops else { continue };
+            let sample = (ops.sample)().expect("a sample");
+            let derived = (ops.derive)(&sample).expect("it can be read");
+            let name = info.name;
+            for (index, ..) in &derived.index {
+                assert!(ops.indexes.contains(index), "{name} does not declare {}", index.name);
+            }
+            for (count, ..) in &derived.counts {
+                assert!(ops.counts.contains(count), "{name} does not declare {}", count.name);
+            }
+            for reference in &derived.refs {
+                let target = schema.table(reference.target.table).map(|table| table.kind);
+                assert!(matches!(target, Some(Kind::Record(_))), "{name} refers to no record");
+            }
+        }
+    }
+}
