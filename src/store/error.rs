@@ -26,8 +26,8 @@ pub enum StoreError {
     /// Whether it was written is not known.
     #[error("this may have been saved or not; repeat it with the same key: {0}")]
     Unknown(String),
-    /// The store is used from inside its own writer.
-    #[error("the store was called from inside a write")]
+    /// The store is used from inside its own writer, or written to from inside a read.
+    #[error("the store was called from inside a write, or for a write from inside a read")]
     Nested,
     /// The store is closed.
     #[error("the store is closed")]

@@ -224,7 +224,8 @@ impl Store {
         result.lock().take().unwrap_or_else(|| Err(unanswered().into()))
     }
 
-    /// As `write`, for threads outside the async runtime.
+    /// As `write`, for threads outside the async runtime. Not inside a read: the writer may have
+    /// to wait for that read to end.
     ///
     /// # Errors
     /// As `write`.
@@ -240,6 +241,9 @@ impl Store {
     {
         let (body, result) = box_body(body);
         self.refuse_nested()?;
+        if READING.get() > 0 {
+            return Err(StoreError::Nested.into());
+        }
         let start = Instant::now();
         let permit = loop {
             match Arc::clone(self.shared.places(Lane::First)).try_acquire_owned() {

@@ -153,6 +153,7 @@ impl Shared {
             .map_err(failed)?;
         let db = Database::builder()
             .set_cache_size(self.cache)
+            .set_repair_callback(say_progress())
             .create_with_backend(disk)
             .map_err(failed)?;
         let incarnation = match self.prepared(&db)? {
@@ -222,6 +223,17 @@ impl Shared {
         for entry in entries {
             // ok: nobody listens.
             let _ = self.live.send(entry);
+        }
+    }
+}
+
+/// Says in the log how far the recovery after a kill has come: a large file takes seconds.
+fn say_progress() -> impl Fn(&mut redb::RepairSession) + 'static {
+    let tenths = std::cell::Cell::new(0.0);
+    move |session| {
+        let now = (session.progress() * 10.0).floor();
+        if now > tenths.replace(now) {
+            tracing::info!("the store was not closed well; recovering, {}0 % done", now);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A store of toys in a process of its own, killed at random moments, against a ledger out here.
 //!
-//! `HQ_CRASH_N` kills (12), `HQ_CRASH_SEED` repeats the choices of another time.
+//! `HQ_STORE_KILLS` kills (12), `HQ_STORE_SEED` repeats the choices of another time.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, BufReader};
@@ -26,9 +26,9 @@ fn what_was_acknowledged_survives_a_kill_and_nothing_is_there_by_half() {
         return child(Path::new(&folder));
     }
     let setting = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    let kills: u64 = setting("HQ_CRASH_N").unwrap_or(12);
-    let mut seed = setting("HQ_CRASH_SEED").unwrap_or_else(|| RandomState::new().hash_one(kills));
-    let told = format!("HQ_CRASH_SEED={seed}");
+    let kills: u64 = setting("HQ_STORE_KILLS").unwrap_or(12);
+    let mut seed = setting("HQ_STORE_SEED").unwrap_or_else(|| RandomState::new().hash_one(kills));
+    let told = format!("HQ_STORE_SEED={seed}");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut acknowledged = [0u64; WRITERS as usize];
     for kill in 0..kills {

@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 use super::check;
-use super::toys::{ACTOR, CAUSE, Note, Toys, With, note};
+use super::toys::{ACTOR, CAUSE, Line, Note, Toys, With, id, note};
 
 type Written = JoinHandle<Result<(), StoreError>>;
 
@@ -186,8 +186,16 @@ fn a_snapshot_stays_as_it_was_and_does_not_hold_up_the_writer() {
     assert_eq!(toys.store.oldest_snapshot(), None);
     let read = toys.store.read(|snap| {
         let first = snap.get::<Note>(note(1))?;
-        toys.put(Note::new(note(1), "after"))?;
-        toys.put(Note::new(note(2), "after"))?;
+        // A thread that waits for the writer while the writer may wait for its read.
+        let inside = toys.put(Note::new(note(1), "never"));
+        assert!(matches!(inside, Err(StoreError::Nested)));
+        std::thread::scope(|other| {
+            let written = other.spawn(|| {
+                toys.put(Note::new(note(1), "after"))?;
+                toys.put(Note::new(note(2), "after"))
+            });
+            written.join().expect("no panic")
+        })?;
         assert!(toys.store.oldest_snapshot().is_some());
         // A read inside a read sees the present, and does not lock up.
         let inside = toys.store.read(|snap| snap.get::<Note>(note(1)))?;
@@ -199,6 +207,62 @@ fn a_snapshot_stays_as_it_was_and_does_not_hold_up_the_writer() {
     });
     read.expect("a read");
     assert_eq!(toys.store.oldest_snapshot(), None);
+}
+
+#[test]
+fn readers_beside_writers_never_see_half_of_a_transaction() {
+    let toys = Toys::open();
+    let writing = std::sync::atomic::AtomicBool::new(true);
+    let reads = std::thread::scope(|threads| {
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                threads.spawn(|| {
+                    let (mut reads, mut last) = (0, 0);
+                    while writing.load(Ordering::Relaxed) {
+                        last = whole(&toys, last);
+                        reads += 1;
+                    }
+                    reads
+                })
+            })
+            .collect();
+        let writers: Vec<_> = (0..3u64)
+            .map(|writer| {
+                let store = &toys.store;
+                threads.spawn(move || {
+                    for n in 0..100 {
+                        let line = Line { id: id(writer * 1_000 + n), note: note(1), amount: 1 };
+                        let one = move |tx: &mut WriteTx<'_>| {
+                            let size = tx.get::<Note>(note(1))?.map_or(0, |n| n.size);
+                            tx.put(&Note { size: size + 1, ..Note::new(note(1), "m") })?;
+                            tx.put(&line)
+                        };
+                        store.write_blocking::<(), StoreError>(ACTOR, CAUSE, one).expect("a write");
+                    }
+                })
+            })
+            .collect();
+        writers.into_iter().for_each(|writer| writer.join().expect("no panic"));
+        writing.store(false, Ordering::Relaxed);
+        readers.into_iter().map(|reader| reader.join().expect("no panic")).sum::<u32>()
+    });
+    assert!(reads > 0);
+    assert_eq!(whole(&toys, 0), 300);
+    check::all_fits(&toys.store);
+}
+
+/// How many lines a snapshot has; the note, the sum and the index must all say the same.
+fn whole(toys: &Toys, before: usize) -> usize {
+    let seen = toys.store.read(|snap| {
+        let size = snap.get::<Note>(note(1))?.map_or(0, |n| n.size);
+        let sum = snap.sum(Line::SUM, &hq::store::KeyBuf::of(&note(1)))?;
+        let lines = snap.len(Line::BY_NOTE, &Range::all())?;
+        Ok::<_, StoreError>((size, sum, lines))
+    });
+    let (size, sum, lines) = seen.expect("a read");
+    assert_eq!((size, size), (sum, i64::try_from(lines).expect("few")));
+    assert!(lines >= before, "time does not go back for a reader");
+    lines
 }
 
 #[test]
