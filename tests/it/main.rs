@@ -6,5 +6,6 @@ mod architecture; // the direction of the layers, and what is confined where
 mod git; // agents' files: snapshots, history, what must not get in or out
 mod sandbox; // what a hostile program can do in the jail, and how it is ended
 mod tasks; // tasks, comments, delivered work: rules, tools, pages, API
+mod setup; // first boot
 mod providers; // model providers against a scripted server
 mod store; // records, feed, consumers, faults: the store on a real file
