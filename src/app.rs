@@ -73,7 +73,7 @@ pub struct AppParts {
     /// Open workspaces by slug.
     pub workspaces: RwLock<Vec<Ws>>,
     /// What begins when a workspace is opened.
-    pub on_open: OnceLock<OnOpen>,
+    pub on_open: RwLock<Option<OnOpen>>,
 }
 
 impl std::ops::Deref for App {
@@ -105,7 +105,8 @@ impl App {
     /// Takes in a workspace that was opened just now.
     pub fn add_workspace(&self, ws: &Ws) {
         self.workspaces.write().push(ws.clone());
-        if let Some(begin) = self.on_open.get() {
+        let begin = self.on_open.read().clone();
+        if let Some(begin) = begin {
             begin(ws);
         }
     }

@@ -22,14 +22,17 @@ pub fn routes() -> Routes {
     Routes::new()
         // One line a feature.
         .merge(dashboard::pages::routes())
+        .merge(users::pages::settings::routes())
         .merge(workspace::pages::routes())
 }
 
 /// The JSON API, below `/api/v1`.
 #[must_use]
 pub fn api() -> Routes {
-    // One line a feature.
     Routes::new()
+        // One line a feature.
+        .merge(users::api::routes())
+        .merge(workspace::api::routes())
 }
 
 /// The tools that agents have from all features.

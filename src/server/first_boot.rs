@@ -34,6 +34,7 @@ use crate::web::parts::Choice;
 use crate::web::routes::{Needs, Routes};
 use crate::web::session::Peer;
 use crate::web::shell::Theme;
+use crate::web::time::zones;
 
 use super::workspaces;
 
@@ -142,18 +143,6 @@ fn draw(
     };
     let zones = zones(&values.zone);
     html::document(status, &Page { theme, token, values, errors, wrong, zones })
-}
-
-/// All places of the time zone database, with this one chosen.
-fn zones(chosen: &str) -> Vec<Choice> {
-    let all = jiff::tz::db().available().map(|name| name.to_string());
-    let places = all.filter(|name| {
-        let area = name.split_once('/').map_or("", |(area, _)| area);
-        name == "UTC"
-            || name == chosen
-            || !matches!(area, "" | "Etc" | "SystemV" | "posix" | "right")
-    });
-    places.map(|name| Choice::new(name.clone(), name.clone(), name == chosen)).collect()
 }
 
 fn is_owned(app: &App) -> Result<bool, PageError> {

@@ -230,7 +230,7 @@ fn open(
         stopping,
         clock_moved: Notify::new(),
         workspaces: RwLock::default(),
-        on_open: std::sync::OnceLock::new(),
+        on_open: RwLock::default(),
         config,
     });
     let folders = workspaces::folders(&app.config.data)?;
@@ -279,8 +279,7 @@ fn begin_work(app: &App) {
     };
     let all: Vec<Ws> = app.workspaces.read().clone();
     all.iter().for_each(&begin);
-    // ok: set once, here; a second start has an App of its own.
-    let _ = app.on_open.set(Arc::new(begin));
+    *app.on_open.write() = Some(Arc::new(begin));
 }
 
 /// A new one-time link for the first person.
@@ -306,7 +305,8 @@ impl Running {
         if !ended {
             tracing::warn!("{} tasks were still busy at the end", self.tasks.count());
         }
-        // The stores close with their last owner.
+        // The stores close with their last owner; the engine and the program own each other.
+        *self.app.on_open.write() = None;
         self.app.workspaces.write().clear();
         ended
     }

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Unit, Zoned};
 
-use crate::web::parts::Tone;
+use crate::web::parts::{Choice, Tone};
 
 /// A moment for `ui::time`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,6 +92,17 @@ impl Due {
         };
         Self { iso: date.to_string(), text, tone }
     }
+}
+
+/// The places of the time zone database for a select, with this one chosen.
+pub fn zones(chosen: &str) -> Vec<Choice> {
+    let all = jiff::tz::db().available().map(|name| name.to_string());
+    let places = all.filter(|name| {
+        let area = name.split_once('/').map_or("", |(area, _)| area);
+        let odd = matches!(area, "" | "Etc" | "SystemV" | "posix" | "right");
+        name == "UTC" || name == chosen || !odd
+    });
+    places.map(|name| Choice::new(name.clone(), name.clone(), name == chosen)).collect()
 }
 
 /// Whether a due date still matters.

@@ -337,19 +337,20 @@ pub fn reset_password(
     Ok(account)
 }
 
-/// Changes what a person says of themselves.
+/// Sets a person's own time zone; nothing means the workspace's.
 ///
 /// # Errors
-/// When a field is wrong.
-pub fn rename(
+/// When there is no such zone.
+pub fn set_zone(
     tx: &mut WriteTx<'_>,
     id: AccountId,
-    name: &str,
     zone: Option<String>,
 ) -> Result<Account, UsersError> {
+    if zone.as_deref().is_some_and(|zone| jiff::tz::TimeZone::get(zone).is_err()) {
+        return Err(UsersError::field("zone", "choose a time zone like Europe/Berlin"));
+    }
     let mut account =
         tx.get::<Account>(id)?.ok_or_else(|| UsersError::NoAccount(id.to_string()))?;
-    account.name = queries::checked_name(name)?;
     account.zone = zone;
     tx.put(&account)?;
     Ok(account)

@@ -121,6 +121,16 @@ impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Caller {
     }
 }
 
+impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Rights {
+    type Rejection = PageError;
+    async fn from_request_parts(
+        parts: &mut axum::http::request::Parts,
+        _: &S,
+    ) -> Result<Self, PageError> {
+        parts.extensions.get::<Self>().copied().ok_or_else(PageError::unauthorized)
+    }
+}
+
 impl Door {
     /// A door of this program.
     #[must_use]
@@ -398,6 +408,7 @@ fn admit(
         }
     }
     extensions.insert(caller);
+    extensions.insert(door.rights);
     Ok(left)
 }
 

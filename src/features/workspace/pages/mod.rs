@@ -1,21 +1,208 @@
-//! Pages of the workspace itself.
+//! Pages of the workspace itself: its settings, its members, the sidebar.
 
 pub mod shell;
 
+use askama::Template;
+use axum::http::StatusCode;
 use axum::response::Response;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
 
-use crate::kernel::Can;
+use crate::app::{App, Ws};
+use crate::kernel::{Can, FieldError, Problem};
 use crate::web::error::PageError;
+use crate::web::extract::Form;
+use crate::web::flash;
+use crate::web::html;
+use crate::web::hx::Hx;
+use crate::web::parts::{Choice, Face};
 use crate::web::routes::{Needs, Routes};
-use crate::web::shell::{Shell, nav as draw_nav};
+use crate::web::session::Person;
+use crate::web::shell::{Flash, Shell, nav as draw_nav};
+use crate::web::time::{RelTime, zones};
+
+use super::model::Settings;
+use super::rules::{self, SettingsPatch, WorkspaceError};
+use super::{money, queries};
 
 /// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
-    Routes::new().get("/nav", nav.needs(Can::Read))
+    Routes::new()
+        .get("/nav", nav.needs(Can::Read))
+        .get("/settings/general", general.needs(Can::Read))
+        .post("/settings/general", save.needs(Can::Admin))
+        .post("/settings/name", rename.needs(Can::Account))
+        .get("/settings/members", members.needs(Can::Read))
 }
 
 /// The lines of the sidebar, which renew themselves.
-async fn nav(shell: Shell) -> Result<Response, PageError> {
-    draw_nav(shell)
+async fn nav(shell: Shell, hx: Hx) -> Result<Response, PageError> {
+    let shown = hx.current_url().and_then(|url| url.parse::<axum::http::Uri>().ok());
+    let path = shown.map(|uri| uri.path().to_owned()).unwrap_or_default();
+    draw_nav(shell.at(&path))
+}
+
+// ── General ──
+
+#[derive(Clone, Default, Deserialize)]
+struct Values {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    emoji: String,
+    #[serde(default)]
+    task_key: String,
+    #[serde(default)]
+    zone: String,
+    #[serde(default)]
+    budget: String,
+    #[serde(default)]
+    run_cap: String,
+    comments_reach_assignee: Option<String>,
+    exec_without_jail: Option<String>,
+}
+
+impl Values {
+    fn of(settings: Settings) -> Self {
+        let on = |is: bool| is.then(|| "on".to_owned());
+        Self {
+            name: settings.name,
+            emoji: settings.emoji,
+            task_key: settings.task_key,
+            zone: settings.zone,
+            budget: settings.budget_micros.map(money::dollars).unwrap_or_default(),
+            run_cap: money::dollars(settings.run_cap_micros),
+            comments_reach_assignee: on(settings.comments_reach_assignee),
+            exec_without_jail: on(settings.exec_without_jail),
+        }
+    }
+
+    fn patch(&self) -> Result<SettingsPatch, WorkspaceError> {
+        let budget = match self.budget.trim() {
+            "" => None,
+            text => Some(money::micros("budget", text)?),
+        };
+        Ok(SettingsPatch {
+            name: Some(self.name.clone()),
+            emoji: Some(self.emoji.clone()),
+            task_key: Some(self.task_key.clone()),
+            zone: Some(self.zone.clone()),
+            budget_micros: Some(budget),
+            run_cap_micros: Some(money::micros("run_cap", &self.run_cap)?),
+            comments_reach_assignee: Some(self.comments_reach_assignee.is_some()),
+            exec_without_jail: Some(self.exec_without_jail.is_some()),
+        })
+    }
+}
+
+#[derive(Default)]
+struct Errors(Vec<FieldError>);
+
+impl Errors {
+    fn of(&self, field: &str) -> &str {
+        let found = self.0.iter().find(|error| error.field == field);
+        found.map_or("", |error| error.message.as_str())
+    }
+}
+
+#[derive(Template)]
+#[template(path = "workspace/general.html")]
+struct General {
+    shell: Shell,
+    may: bool,
+    v: Values,
+    e: Errors,
+    wrong: String,
+    zones: Vec<Choice>,
+}
+
+async fn general(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
+    let settings = ws.read(|snap| queries::settings(snap))?;
+    let v = settings.map(Values::of).unwrap_or_default();
+    let (may, zones) = (who.access.may(Can::Admin), zones(&v.zone));
+    html::page(&General { shell, may, v, e: Errors::default(), wrong: String::new(), zones })
+}
+
+async fn save(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Form(form): Form<Values>,
+) -> Result<Response, PageError> {
+    let saved = match form.patch() {
+        Ok(patch) => ws.write(&who, move |tx| rules::update(tx, patch, None)).await,
+        Err(error) => Err(error),
+    };
+    match saved {
+        Ok(_) => {
+            let back = hx.go_to(&ws.url("settings/general"));
+            Ok(flash::say(&app, Flash::ok("Saved."), back))
+        }
+        Err(error) if !error.fields().is_empty() => {
+            let wrong = "Please look at the marked field; nothing was saved.".to_owned();
+            let (e, zones) = (Errors(error.fields()), zones(&form.zone));
+            let page = General { shell, may: true, v: form, e, wrong, zones };
+            html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[derive(Deserialize)]
+struct NameForm {
+    #[serde(default)]
+    name: String,
+}
+
+async fn rename(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(form): Form<NameForm>,
+) -> Result<Response, PageError> {
+    let account = who.account;
+    let saved = ws.write(&who, move |tx| rules::rename_member(tx, account, &form.name)).await;
+    let back = hx.go_to(&ws.url("settings/profile"));
+    match saved {
+        Ok(_) => Ok(flash::say(&app, Flash::ok("Your name is saved."), back)),
+        Err(error) if !error.fields().is_empty() => {
+            Ok(flash::say(&app, Flash::danger(format!("Not saved: {error}.")), back))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+// ── Members ──
+
+struct MemberRow {
+    face: Face,
+    handle: String,
+    email: String,
+    role: &'static str,
+    since: RelTime,
+}
+
+#[derive(Template)]
+#[template(path = "workspace/members.html")]
+struct Members {
+    shell: Shell,
+    rows: Vec<MemberRow>,
+}
+
+async fn members(app: App, ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
+    let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
+    let now = app.clock.now();
+    let found = ws.read(|snap| queries::members(snap))?;
+    let row = |member: super::model::Member| MemberRow {
+        face: Face::person(&member.name),
+        handle: member.handle,
+        email: member.email,
+        role: member.role.label(),
+        since: RelTime::new(member.created_at, now, &zone),
+    };
+    html::page(&Members { shell, rows: found.into_iter().map(row).collect() })
 }

@@ -1,4 +1,7 @@
-//! Pages before sign-in: sign in, sign out, choose a new password by a link.
+//! Pages before sign-in: sign in, sign out, choose a new password by a link. A person's own settings
+//! are in [`settings`].
+
+pub mod settings;
 
 use askama::Template;
 use axum::http::header::{HeaderMap, SET_COOKIE, USER_AGENT};
@@ -166,6 +169,24 @@ async fn check(
         }
         _ => Err(UsersError::NoMatch),
     }
+}
+
+/// Checks a signed-in person's own password again, as slowly for those who guess as the sign-in.
+async fn check_own(
+    app: &App,
+    caller: &Caller,
+    password: Zeroizing<String>,
+) -> Result<Verdict, UsersError> {
+    let email = &caller.account.email;
+    let wait = |wait: Duration| UsersError::TooMany(waiting(wait));
+    app.limiter.strike("sign-in", email, WRONG, app.clock.now_ms()).map_err(wait)?;
+    let id = caller.account.id;
+    let stored = app.system.read(|snap| queries::password_hash(snap, id))?;
+    let verdict = app.hasher.verify(stored, password).await?;
+    if verdict != Verdict::Wrong {
+        app.limiter.forgive("sign-in", email);
+    }
+    Ok(verdict)
 }
 
 /// Signs a browser in; gives its cookie.

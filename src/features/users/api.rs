@@ -1,0 +1,197 @@
+//! `/api/v1/me` and `/api/v1/tokens`.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::app::{App, Who, Ws};
+use crate::crypto::token::{Token, TokenKind};
+use crate::kernel::{AccountId, Can, Role, Scope, Timestamp, TokenId, WorkspaceId};
+use crate::store::StoreError;
+use crate::web::error::ApiError;
+use crate::web::extract::{Json, Path};
+use crate::web::routes::{Doc, Needs, Routes};
+use crate::web::session::Person;
+
+use super::model::ApiToken;
+use super::rules::NewToken;
+use super::session::{Caller, Rights};
+use super::{queries, rules, tokens};
+
+/// Routes below `/api/v1`.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get(
+            "/me",
+            me.needs(Can::Read)
+                .doc(|| Doc::new("Who is asking, and what they may do").returns::<Me>()),
+        )
+        .get(
+            "/tokens",
+            list.needs(Can::Account).doc(|| Doc::new("Your API tokens").returns::<Tokens>()),
+        )
+        .post(
+            "/tokens",
+            create.needs(Can::Account).doc(|| {
+                Doc::new("Make an API token; it is shown once")
+                    .body::<NewTokenBody>()
+                    .returns::<FreshToken>()
+                    .status(201)
+            }),
+        )
+        .delete(
+            "/tokens/{id}",
+            revoke
+                .needs(Can::Account)
+                .doc(|| Doc::new("Withdraw an API token").returns::<TokenView>()),
+        )
+}
+
+/// Who is asking.
+#[derive(Serialize, JsonSchema)]
+struct Me {
+    account: AccountView,
+    workspace: WorkspaceView,
+    /// What this request may do.
+    can: Vec<Can>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct AccountView {
+    id: AccountId,
+    name: String,
+    email: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct WorkspaceView {
+    id: WorkspaceId,
+    slug: String,
+    role: Role,
+}
+
+async fn me(ws: Ws, who: Person, caller: Caller) -> Json<Me> {
+    let can = Can::ALL.iter().copied();
+    Json(Me {
+        account: AccountView {
+            id: who.account,
+            name: caller.account.name,
+            email: caller.account.email,
+        },
+        workspace: WorkspaceView { id: ws.id, slug: ws.slug.clone(), role: who.role },
+        can: can.filter(|can| *can != Can::Open && who.access.may(*can)).collect(),
+    })
+}
+
+/// A token without its secret.
+#[derive(Serialize, JsonSchema)]
+struct TokenView {
+    id: TokenId,
+    /// Its beginning, which may be shown.
+    mark: String,
+    name: String,
+    scopes: Vec<Scope>,
+    #[schemars(with = "String")]
+    created_at: Timestamp,
+    #[schemars(with = "String")]
+    expires_at: Timestamp,
+    #[schemars(with = "Option<String>")]
+    last_used_at: Option<Timestamp>,
+    #[schemars(with = "Option<String>")]
+    revoked_at: Option<Timestamp>,
+}
+
+impl TokenView {
+    fn of(token: ApiToken, last_used_at: Option<Timestamp>) -> Self {
+        Self {
+            id: token.id,
+            mark: format!("{}{}", TokenKind::Personal.prefix(), token.public),
+            name: token.name,
+            scopes: token.scopes,
+            created_at: token.created_at,
+            expires_at: token.expires_at,
+            last_used_at,
+            revoked_at: token.revoked_at,
+        }
+    }
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Tokens {
+    items: Vec<TokenView>,
+    next: Option<String>,
+}
+
+async fn list(app: App, ws: Ws, who: Person) -> Result<Json<Tokens>, ApiError> {
+    let items = app.system.read(|snap| {
+        let all = queries::tokens(snap, who.account)?;
+        let here = all.into_iter().filter(|token| token.workspace == ws.id);
+        let view = |token: ApiToken| {
+            let used = queries::last_used(snap, token.id)?;
+            Ok::<_, StoreError>(TokenView::of(token, used))
+        };
+        here.map(view).collect::<Result<Vec<_>, _>>()
+    })?;
+    Ok(Json(Tokens { items, next: None }))
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct NewTokenBody {
+    /// What it is for.
+    name: String,
+    /// What it may be used for.
+    scopes: Vec<Scope>,
+    /// How many days it lives: 1 to 365, 90 unless said otherwise.
+    #[serde(default = "usual_days")]
+    days: i64,
+}
+
+fn usual_days() -> i64 {
+    90
+}
+
+/// A new token with its secret.
+#[derive(Serialize, JsonSchema)]
+struct FreshToken {
+    /// The token itself, never shown again.
+    token: String,
+    #[serde(flatten)]
+    view: TokenView,
+}
+
+async fn create(
+    app: App,
+    ws: Ws,
+    who: Person,
+    rights: Rights,
+    Json(body): Json<NewTokenBody>,
+) -> Result<Response, ApiError> {
+    let token = Token::issue(TokenKind::Personal);
+    let new = NewToken {
+        account: who.account,
+        workspace: ws.id,
+        name: body.name,
+        scopes: body.scopes,
+        days: body.days,
+        public: token.id().to_owned(),
+        hash: token.hash(),
+    };
+    let made = tokens::create(&app, &who, rights, new).await?;
+    let fresh = FreshToken { token: token.reveal().to_owned(), view: TokenView::of(made, None) };
+    Ok((StatusCode::CREATED, Json(fresh)).into_response())
+}
+
+async fn revoke(
+    app: App,
+    who: Person,
+    Path(id): Path<TokenId>,
+) -> Result<Json<TokenView>, ApiError> {
+    let account = who.account;
+    let gone = app
+        .system
+        .write(who.actor(), who.cause(), move |tx| rules::revoke_token(tx, account, id))
+        .await?;
+    Ok(Json(TokenView::of(gone, None)))
+}
