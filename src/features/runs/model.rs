@@ -14,7 +14,7 @@ use crate::store::{BlobId, Class, Index, Keys, OnDelete, Record, Refs, Root, Tab
 pub const SESSIONS: Table = Table::new(60, "sessions");
 /// The readable key; a reset gives it to the new session.
 pub const SESSION_BY_KEY: Index = Index::unique(61, "sessions_by_key");
-/// Agent, then the last time something was said.
+/// Agent, then the order of making; throw-away ones are left out.
 pub const SESSION_BY_AGENT: Index = Index::multi(62, "sessions_by_agent");
 /// Events of sessions.
 pub const SESSION_EVENTS: Table = Table::new(63, "session_events");
@@ -77,7 +77,9 @@ impl Record for Session {
         if self.archived_at.is_none() {
             keys.entry(SESSION_BY_KEY).text(&self.key);
         }
-        keys.entry(SESSION_BY_AGENT).part(self.agent).part(self.created_at);
+        if !super::queries::talk::is_throw_away(&self.key) {
+            keys.entry(SESSION_BY_AGENT).part(self.agent).part(self.created_at);
+        }
     }
     fn refs(&self, refs: &mut Refs) {
         refs.to::<Agent>(1, Some(self.agent), OnDelete::Cascade);

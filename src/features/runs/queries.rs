@@ -1,5 +1,9 @@
 //! Reads of sessions, runs and inputs.
 
+pub mod steps;
+pub mod talk;
+pub mod words;
+
 use crate::kernel::{AgentId, RunId, RunState, SessionId, TaskId};
 use crate::store::{Hit, KeyBuf, Range, ReadExt, StoreError};
 

@@ -1,5 +1,7 @@
 //! All writes of sessions, runs and inputs. The engine appends through [`Pen`], which is the fence.
 
+pub mod talk;
+
 use crate::features::agents::model::Agent;
 use crate::features::workspace::model::{Counter, Counting};
 use crate::kernel::text::{MAX_TEXT, ellipsis};
@@ -40,6 +42,9 @@ pub enum RunError {
     /// Somebody else writes this session now.
     #[error("this run is not the one that writes its session any more")]
     Fenced,
+    /// A run works in the conversation.
+    #[error("a run works in this conversation; stop it or wait for its end")]
+    Busy,
     /// The text is empty.
     #[error("write something first")]
     Empty,
@@ -66,6 +71,7 @@ impl Problem for RunError {
             Self::Archived(_) => "agent_archived",
             Self::Ended(_) => "run_ended",
             Self::Fenced => "run_fenced",
+            Self::Busy => "session_busy",
             Self::Empty => "message_empty",
             Self::TooLong(_) => "message_too_long",
             Self::QueueFull => "queue_full",
@@ -77,7 +83,7 @@ impl Problem for RunError {
     fn kind(&self) -> ProblemKind {
         match self {
             Self::NotFound(_) | Self::NoSession(_) | Self::NoAgent(_) => ProblemKind::NotFound,
-            Self::Archived(_) | Self::Ended(_) | Self::Fenced | Self::Consumed => {
+            Self::Archived(_) | Self::Ended(_) | Self::Fenced | Self::Busy | Self::Consumed => {
                 ProblemKind::Conflict
             }
             Self::Empty => ProblemKind::Invalid,
@@ -137,11 +143,11 @@ pub fn open_session(tx: &mut WriteTx<'_>, spec: SessionSpec) -> Result<Session, 
 /// Begins a conversation anew under the same key: the old one stays readable.
 ///
 /// # Errors
-/// `Ended` never; `Fenced` while a run works in it.
+/// `Busy` while a run works in it.
 pub fn reset_session(tx: &mut WriteTx<'_>, id: SessionId) -> Result<Session, RunError> {
     let mut old = tx.get::<Session>(id)?.ok_or(RunError::NoSession(id))?;
     if old.active_run.is_some() {
-        return Err(RunError::Fenced);
+        return Err(RunError::Busy);
     }
     old.archived_at = Some(tx.now());
     tx.put(&old)?;
@@ -226,21 +232,6 @@ pub fn queue(
     tx.put(&session)?;
     tx.emit(Event::InputQueued { input: input.id, session: session.id, agent: session.agent });
     Ok((input.id, queued))
-}
-
-/// Takes back a message that the agent has not read.
-///
-/// # Errors
-/// `Consumed` when it was read.
-pub fn cancel_input(tx: &mut WriteTx<'_>, id: InputId) -> Result<(), RunError> {
-    let mut input =
-        tx.get::<Input>(id)?.ok_or_else(|| RunError::NotFound(format!("of message {id}")))?;
-    if !matches!(input.state, InputState::Accepted) {
-        return Err(RunError::Consumed);
-    }
-    input.state = InputState::Cancelled;
-    tx.put(&input)?;
-    Ok(())
 }
 
 /// What a new run is for.

@@ -1,0 +1,420 @@
+//! A run as people follow it: its events folded into steps, in order.
+//!
+//! An answer of the model becomes one step for its thinking, one for its words and one for each
+//! call; a call's result joins the call. A step keeps its address for ever, because it is made
+//! from the number of its event.
+
+use crate::features::runs::model::{Body, CallStatus, EventKind, FileMark, Run, SessionEvent};
+use crate::kernel::{Actor, InputId, Outcome, RunId, Thinking, Timestamp, WaitFor};
+use crate::providers::model::Part;
+use crate::store::{ReadExt, StoreError};
+
+/// How many events are read at once.
+const CHUNK: u32 = 256;
+/// How many events of one run a page reads.
+const MOST: usize = 4_000;
+
+/// What one answer of the model used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Tokens sent.
+    pub input: u64,
+    /// Tokens received.
+    pub output: u64,
+    /// What it cost, in micro-dollars; none when no price is known.
+    pub micros: Option<i64>,
+    /// How long the model took, in milliseconds.
+    pub millis: u64,
+}
+
+/// How far a tool call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallState {
+    /// The model asked for it.
+    Planned,
+    /// It runs.
+    Running,
+    /// It has ended.
+    Ended(CallStatus),
+}
+
+/// A call of a tool with its result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolCall {
+    /// The provider's id of the call.
+    pub call_id: String,
+    /// The tool.
+    pub name: String,
+    /// The arguments as the model wrote them.
+    pub arguments: String,
+    /// How far it is.
+    pub state: CallState,
+    /// What it answered, and the number of the event that holds it.
+    pub result: Option<(Body, u32)>,
+    /// Files that changed.
+    pub paths: Vec<String>,
+    /// The planned change of a file.
+    pub file: Option<FileMark>,
+}
+
+/// What a step is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Somebody said something, or the run card.
+    Input {
+        /// The message; none for a run card.
+        input: Option<InputId>,
+        /// The text.
+        text: Body,
+        /// Who.
+        by: Actor,
+        /// Whether it came while the run worked.
+        steered: bool,
+    },
+    /// The run began or went on.
+    Began {
+        /// From 1.
+        attempt: u32,
+        /// The model.
+        model: String,
+        /// How much it thinks.
+        thinking: Thinking,
+        /// Bytes of the first request.
+        bytes: u32,
+    },
+    /// The model thought.
+    Thought(String),
+    /// The model said something.
+    Said(String),
+    /// The model called a tool.
+    Tool(Box<ToolCall>),
+    /// A model call failed.
+    Failed {
+        /// Its number.
+        call: u32,
+        /// The class of the error.
+        class: String,
+        /// What it said.
+        message: String,
+        /// When it is tried again.
+        retry_at: Option<Timestamp>,
+    },
+    /// A word of the program to the model.
+    Notice(String),
+    /// The run waited.
+    Waiting {
+        /// For what.
+        waits_for: WaitFor,
+        /// In one sentence.
+        detail: String,
+        /// Until when at most.
+        until: Option<Timestamp>,
+    },
+    /// The program ended in the middle.
+    Interrupted(String),
+    /// Files were committed.
+    Committed {
+        /// The commit.
+        commit: String,
+        /// How many files.
+        files: u32,
+    },
+    /// The run is over.
+    Ended {
+        /// How.
+        outcome: Outcome,
+        /// In the agent's words.
+        summary: String,
+    },
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Its address within the run: `s-<key>` on the page.
+    pub key: String,
+    /// The number of its event in the session.
+    pub event: u32,
+    /// Its run.
+    pub run: Option<RunId>,
+    /// When its event was written: the end of an answer, the beginning of a call.
+    pub at: Timestamp,
+    /// How long it took, in milliseconds.
+    pub millis: Option<u64>,
+    /// What the answer that it begins has used.
+    pub spent: Option<Spent>,
+    /// What it is.
+    pub what: What,
+}
+
+/// The steps of a run or of a piece of a session.
+#[derive(Clone, Debug, Default)]
+pub struct Steps {
+    /// In order.
+    pub all: Vec<Step>,
+    /// A model call that has not answered yet: its number and since when.
+    pub asking: Option<(u32, Timestamp)>,
+    /// The model that was asked last.
+    pub model: Option<String>,
+}
+
+impl Steps {
+    /// Folds events in order. Addresses count from `first`; `whole` reads a body that is not
+    /// inline.
+    pub fn fold(
+        first: u32,
+        events: Vec<SessionEvent>,
+        whole: &dyn Fn(&Body) -> Option<String>,
+    ) -> Self {
+        let mut steps = Self::default();
+        for event in events {
+            steps.push(event, first, whole);
+        }
+        steps
+    }
+
+    fn push(&mut self, event: SessionEvent, first: u32, whole: &dyn Fn(&Body) -> Option<String>) {
+        let SessionEvent { n, run, at, kind, .. } = event;
+        let key = (n.saturating_sub(first) + 1).to_string();
+        let step = |what: What| Step { key, event: n, run, at, millis: None, spent: None, what };
+        let what = match kind {
+            EventKind::Input { input, text, by, steered } => {
+                What::Input { input, text, by, steered }
+            }
+            EventKind::RunStarted { attempt, model, thinking, request_bytes: bytes } => {
+                What::Began { attempt, model, thinking, bytes }
+            }
+            EventKind::CallStarted { call, model, .. } => {
+                self.asking = Some((call, at));
+                self.model = Some(model);
+                return;
+            }
+            EventKind::CallFailed { call, class, message, retry_at } => {
+                self.asking = None;
+                What::Failed { call, class, message, retry_at }
+            }
+            EventKind::Assistant {
+                parts,
+                input_tokens,
+                output_tokens,
+                billed_micros,
+                millis,
+                ..
+            } => {
+                self.asking = None;
+                let spent = Spent {
+                    input: input_tokens,
+                    output: output_tokens,
+                    micros: billed_micros,
+                    millis,
+                };
+                let text = match &parts {
+                    Body::Inline(text) => Some(text.clone()),
+                    Body::Blob { .. } => whole(&parts),
+                };
+                let parts = text.and_then(|text| serde_json::from_str(&text).ok());
+                self.answer(&step(What::Notice(String::new())), parts.unwrap_or_default());
+                self.book(n, spent);
+                return;
+            }
+            EventKind::ToolStarted { call_id, name, file, .. } => {
+                let call = self.call(&call_id, &name, step);
+                if let What::Tool(tool) = &mut call.what {
+                    (tool.state, tool.file) = (CallState::Running, file);
+                }
+                call.at = at;
+                return;
+            }
+            EventKind::ToolFinished { call_id, name, status, result, millis, paths, .. } => {
+                let call = self.call(&call_id, &name, step);
+                call.millis = Some(millis);
+                if let What::Tool(tool) = &mut call.what {
+                    tool.state = CallState::Ended(status);
+                    (tool.result, tool.paths) = (Some((result, n)), paths);
+                }
+                return;
+            }
+            EventKind::Notice { text } => What::Notice(text),
+            EventKind::Waiting { waits_for, detail, until } => {
+                What::Waiting { waits_for, detail, until }
+            }
+            EventKind::Interrupted { what } => {
+                self.asking = None;
+                What::Interrupted(what)
+            }
+            EventKind::Committed { commit, files } => What::Committed { commit, files },
+            EventKind::RunEnded { outcome, summary } => {
+                self.asking = None;
+                What::Ended { outcome, summary }
+            }
+        };
+        self.all.push(step(what));
+    }
+
+    /// One step for each part of an answer that says something.
+    fn answer(&mut self, like: &Step, parts: Vec<Part>) {
+        let mut count = 0;
+        for part in parts {
+            let what = match part {
+                Part::Thinking { text, .. } if !text.trim().is_empty() => What::Thought(text),
+                Part::Text { text } if !text.trim().is_empty() => What::Said(text),
+                Part::ToolCall { id, name, arguments } => What::Tool(Box::new(ToolCall {
+                    call_id: id,
+                    name,
+                    arguments,
+                    state: CallState::Planned,
+                    result: None,
+                    paths: Vec::new(),
+                    file: None,
+                })),
+                _ => continue,
+            };
+            count += 1;
+            let key = match count {
+                1 => like.key.clone(),
+                _ => format!("{}-{count}", like.key),
+            };
+            self.all.push(Step { key, what, ..like.clone() });
+        }
+    }
+
+    /// Tokens and time go to the first step of the answer in this event; a call has its own time.
+    fn book(&mut self, event: u32, spent: Spent) {
+        let Some(step) = self.all.iter_mut().find(|step| step.event == event) else { return };
+        step.spent = Some(spent);
+        if !matches!(step.what, What::Tool(_)) {
+            step.millis = Some(spent.millis);
+        }
+    }
+
+    /// The open call with this id; one whose question lies before the window is made up.
+    fn call(&mut self, call_id: &str, name: &str, step: impl FnOnce(What) -> Step) -> &mut Step {
+        let open = |step: &Step| match &step.what {
+            What::Tool(tool) => {
+                tool.call_id == call_id && !matches!(tool.state, CallState::Ended(_))
+            }
+            _ => false,
+        };
+        let at = self.all.iter().rposition(open).unwrap_or_else(|| {
+            self.all.push(step(What::Tool(Box::new(ToolCall {
+                call_id: call_id.to_owned(),
+                name: name.to_owned(),
+                arguments: String::new(),
+                state: CallState::Planned,
+                result: None,
+                paths: Vec::new(),
+                file: None,
+            }))));
+            self.all.len() - 1
+        });
+        &mut self.all[at]
+    }
+}
+
+/// The events of a run, oldest first.
+///
+/// # Errors
+/// When the disk fails.
+pub fn events_of(tx: &impl ReadExt, run: &Run) -> Result<Vec<SessionEvent>, StoreError> {
+    let mut out = Vec::new();
+    let mut from = run.first_event;
+    while out.len() < MOST {
+        let chunk = super::events(tx, run.session, from, from.saturating_add(CHUNK))?;
+        let more = u32::try_from(chunk.len()).unwrap_or(0) == CHUNK;
+        for event in chunk.into_iter().filter(|event| event.run == Some(run.id)) {
+            let over = matches!(event.kind, EventKind::RunEnded { .. });
+            out.push(event);
+            if over {
+                return Ok(out);
+            }
+        }
+        if !more {
+            break;
+        }
+        from += CHUNK;
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CallState, Steps, What};
+    use crate::features::runs::model::{Body, CallStatus, EventKind, SessionEvent};
+    use crate::kernel::{RunId, SessionId, TypedId};
+    use crate::providers::model::Part;
+
+    fn event(n: u32, kind: EventKind) -> SessionEvent {
+        let at = crate::kernel::time::from_ms(1_700_000_000_000 + i64::from(n));
+        let (session, run) = (SessionId::from_bytes([1; 16]), RunId::from_bytes([2; 16]));
+        SessionEvent { session, n, run: Some(run), at, kind }
+    }
+
+    fn assistant(parts: &[Part]) -> EventKind {
+        EventKind::Assistant {
+            call: 1,
+            parts: Body::Inline(serde_json::to_string(parts).unwrap()),
+            stop: "tool_use".into(),
+            input_tokens: 10,
+            output_tokens: 5,
+            billed_micros: Some(7),
+            millis: 40,
+        }
+    }
+
+    fn finished(call: &str, text: &str) -> EventKind {
+        EventKind::ToolFinished {
+            step: 1,
+            call_id: call.into(),
+            name: "read".into(),
+            status: CallStatus::Ok,
+            result: Body::Inline(text.into()),
+            millis: 3,
+            paths: Vec::new(),
+            seq: None,
+        }
+    }
+
+    #[test]
+    fn an_answer_becomes_steps_and_results_join_their_calls() {
+        let parts = [
+            Part::Thinking { text: "hm".into(), signature: None },
+            Part::text("I look."),
+            Part::call("a", "read", "{\"path\":\"x\"}"),
+            Part::call("b", "read", "{\"path\":\"y\"}"),
+        ];
+        let events = vec![
+            event(40, assistant(&parts)),
+            event(41, finished("b", "second")),
+            event(42, finished("a", "first")),
+        ];
+        let steps = Steps::fold(40, events, &|_| None);
+        let keys: Vec<_> = steps.all.iter().map(|s| s.key.as_str()).collect();
+        assert_eq!(keys, ["1", "1-2", "1-3", "1-4"]);
+        assert_eq!(steps.all[0].millis, Some(40));
+        assert!(steps.all[1].spent.is_none(), "an answer is counted once");
+        let What::Tool(tool) = &steps.all[2].what else { panic!("a call") };
+        assert_eq!(tool.state, CallState::Ended(CallStatus::Ok));
+        assert_eq!(tool.result.as_ref().unwrap().0.head(), "first");
+        assert_eq!(tool.result.as_ref().unwrap().1, 42);
+    }
+
+    #[test]
+    fn a_result_without_its_question_is_shown_too() {
+        let steps = Steps::fold(0, vec![event(7, finished("z", "late"))], &|_| None);
+        assert_eq!(steps.all.len(), 1);
+        assert!(matches!(&steps.all[0].what, What::Tool(tool) if tool.name == "read"));
+    }
+
+    #[test]
+    fn a_call_that_has_not_answered_is_known() {
+        let started = EventKind::CallStarted {
+            call: 3,
+            provider: "practice".into(),
+            model: "practice".into(),
+            reserved_micros: 0,
+        };
+        let steps = Steps::fold(0, vec![event(1, started)], &|_| None);
+        assert_eq!(steps.asking.map(|(call, _)| call), Some(3));
+        assert_eq!(steps.model.as_deref(), Some("practice"));
+    }
+}

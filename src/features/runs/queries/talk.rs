@@ -1,0 +1,80 @@
+//! Whose conversation is which, and who may look at a run.
+
+use crate::features::agents::model::Agent;
+use crate::features::runs::model::{Run, Session};
+use crate::kernel::{AccountId, AgentId, Role};
+use crate::store::{ReadExt, StoreError};
+
+use super::{session_by_key, sessions_of_agent};
+
+/// Whether a session's key says that it was made for a single API call: such sessions are not
+/// listed.
+#[must_use]
+pub fn is_throw_away(key: &str) -> bool {
+    let id = key.split_once(":explicit:").map_or("", |(_, id)| id);
+    id.len() == 36 && uuid::Uuid::try_parse(id).is_ok()
+}
+
+/// The key of a person's own conversation with an agent: the owner has the main one, others have
+/// one that carries their account. A second owner finds the main one taken.
+///
+/// # Errors
+/// When the disk fails.
+pub fn own_key(
+    tx: &impl ReadExt,
+    agent: &Agent,
+    account: AccountId,
+    role: Role,
+) -> Result<String, StoreError> {
+    let main = format!("agent:{}:main", agent.slug);
+    let free = match session_by_key(tx, &main)? {
+        Some(session) => session.owner == Some(account),
+        None => true,
+    };
+    Ok(match role == Role::Owner && free {
+        true => main,
+        false => format!("agent:{}:person:{account}", agent.slug),
+    })
+}
+
+/// Whether this person may look at a session: work is for all, talk for its owner and for those
+/// who run the workspace.
+#[must_use]
+pub fn may_see(session: &Session, account: AccountId, role: Role) -> bool {
+    session.owner.is_none_or(|owner| owner == account) || matches!(role, Role::Owner | Role::Admin)
+}
+
+/// Whether this person may look at a run.
+///
+/// # Errors
+/// When the disk fails.
+pub fn may_see_run(
+    tx: &impl ReadExt,
+    run: &Run,
+    account: AccountId,
+    role: Role,
+) -> Result<bool, StoreError> {
+    if run.item.is_some() || matches!(role, Role::Owner | Role::Admin) {
+        return Ok(true);
+    }
+    let session = tx.get::<Session>(run.session)?;
+    Ok(session.is_some_and(|session| may_see(&session, account, role)))
+}
+
+/// The conversations of an agent that a person may open from the chat: their own, former ones too,
+/// and those about tasks. Newest first.
+///
+/// # Errors
+/// When the disk fails.
+pub fn listed(
+    tx: &impl ReadExt,
+    agent: AgentId,
+    account: AccountId,
+    limit: usize,
+) -> Result<Vec<Session>, StoreError> {
+    let all = sessions_of_agent(tx, agent, limit * 4)?;
+    let mine = |s: &Session| s.owner == Some(account) || s.task.is_some();
+    let mut found: Vec<Session> = all.into_iter().filter(mine).take(limit).collect();
+    found.sort_by_key(|session| std::cmp::Reverse(session.last_at));
+    Ok(found)
+}

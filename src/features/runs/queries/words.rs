@@ -1,0 +1,129 @@
+//! Words for the states and ends of runs, the same on every page.
+
+use crate::features::inbox::model::Item;
+use crate::features::runs::model::{CallStatus, ModelSource, Run};
+use crate::kernel::{ItemKind, Outcome, RunState, RunTrigger, WaitFor};
+
+/// A state word that the style sheet colours, with the word for people.
+#[must_use]
+pub fn state(run: &Run) -> (&'static str, &'static str) {
+    match (run.state, &run.outcome) {
+        (RunState::Queued, _) => ("queued", "Queued"),
+        (RunState::Running, _) if run.stop.is_some() => ("working", "Stopping"),
+        (RunState::Running, _) => ("working", "Working"),
+        (RunState::Waiting, _) => ("waiting", "Waiting"),
+        (RunState::Ended, Some(outcome)) => (outcome.word(), end(outcome)),
+        (RunState::Ended, None) => ("done", "Done"),
+    }
+}
+
+/// How a run ended, in one or two words.
+#[must_use]
+pub fn end(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done => "Done",
+        Outcome::Failed { .. } => "Failed",
+        Outcome::Snoozed { .. } => "Goes on later",
+        Outcome::Stopped { .. } => "Stopped",
+        Outcome::NoOutcome => "No outcome",
+        Outcome::Limit { .. } => "Limit reached",
+        Outcome::Interrupted => "Interrupted",
+        Outcome::CrashLoop => "Crashed",
+    }
+}
+
+/// Why a run ended as it did, in a sentence; nothing when it ended well.
+#[must_use]
+pub fn reason(outcome: &Outcome) -> Option<String> {
+    Some(match outcome {
+        Outcome::Done | Outcome::Stopped { .. } | Outcome::Snoozed { .. } => return None,
+        Outcome::Failed { reason, .. } => reason.clone(),
+        Outcome::NoOutcome => {
+            "The agent stopped without saying what became of the work.".to_owned()
+        }
+        Outcome::Limit { which } => match which.as_str() {
+            "calls" => "The most model calls of one run were made.".to_owned(),
+            "tools" => "The most tool calls of one run were made.".to_owned(),
+            "time" => "The longest time of one run was reached.".to_owned(),
+            "cost" => "The most that one run may cost was spent.".to_owned(),
+            "loop" => "The agent repeated the same call again and again.".to_owned(),
+            other => format!("The limit of {other} was reached."),
+        },
+        Outcome::Interrupted => {
+            "HQ was away for too long; the run was too old to go on.".to_owned()
+        }
+        Outcome::CrashLoop => "The run ended the program three times in a row.".to_owned(),
+    })
+}
+
+/// What a run was started by, in words that follow "started by".
+#[must_use]
+pub fn cause(run: &Run, item: Option<&Item>) -> &'static str {
+    match (run.trigger, item.map(|item| item.kind)) {
+        (RunTrigger::Chat, _) => "a chat message",
+        (RunTrigger::Api, _) => "an API call",
+        (RunTrigger::Item, Some(ItemKind::TaskAssignment)) => "an assignment",
+        (RunTrigger::Item, Some(ItemKind::TaskReassignment)) => "a reassignment",
+        (RunTrigger::Item, Some(ItemKind::TaskCommentMention)) => "a mention",
+        (RunTrigger::Item, Some(ItemKind::TaskComment)) => "a comment",
+        (RunTrigger::Item, Some(ItemKind::DeliverableReview)) => "a review",
+        (RunTrigger::Item, Some(ItemKind::AgentMessage)) => "a colleague’s message",
+        (RunTrigger::Item, Some(ItemKind::DelegationResult)) => "delegated work that came back",
+        (RunTrigger::Item, None) => "work",
+    }
+}
+
+/// Why a run does not go on now, in one sentence, and where a person can help: a path of the
+/// workspace with the words of its button.
+#[must_use]
+pub fn waits(run: &Run) -> Option<(String, Option<(&'static str, &'static str)>)> {
+    let waiting = run.waiting.as_ref()?;
+    let door = match waiting.waits_for {
+        WaitFor::Budget => Some(("settings/usage", "Budgets")),
+        WaitFor::Provider => Some(("settings/connections", "Connections")),
+        WaitFor::Approval
+        | WaitFor::Question
+        | WaitFor::Child
+        | WaitFor::Timer
+        | WaitFor::External
+        | WaitFor::Link => None,
+    };
+    let mut text = format!("Waits for {}", waiting.waits_for.label());
+    if !waiting.detail.is_empty() {
+        text.push_str(": ");
+        text.push_str(waiting.detail.trim_end_matches('.'));
+    }
+    text.push('.');
+    Some((text, door))
+}
+
+/// Who chose the model.
+#[must_use]
+pub fn source(source: ModelSource) -> &'static str {
+    match source {
+        ModelSource::Message => "this message",
+        ModelSource::Task => "the task",
+        ModelSource::Agent => "the agent",
+        ModelSource::Workspace => "the workspace",
+        ModelSource::Fallback => "nobody; it is the only one",
+    }
+}
+
+/// Whether a model is the built-in one without AI.
+#[must_use]
+pub fn is_practice(model: &str) -> bool {
+    model.starts_with("practice")
+}
+
+/// How a tool call ended, on the wire.
+#[must_use]
+pub fn call(status: CallStatus) -> &'static str {
+    match status {
+        CallStatus::Ok => "ok",
+        CallStatus::Error => "error",
+        CallStatus::Timeout => "timeout",
+        CallStatus::Stopped => "stopped",
+        CallStatus::Skipped => "skipped",
+        CallStatus::Unknown => "unknown",
+    }
+}
