@@ -23,6 +23,7 @@ pub fn routes() -> Routes {
         // One line a feature.
         .merge(dashboard::pages::routes())
         .merge(users::pages::settings::routes())
+        .merge(runs::routes())
         .merge(workspace::pages::routes())
 }
 
@@ -33,6 +34,13 @@ pub fn api() -> Routes {
         // One line a feature.
         .merge(users::api::routes())
         .merge(workspace::api::routes())
+        .merge(runs::api())
+}
+
+/// The OpenAI-compatible API, below `/v1`.
+#[must_use]
+pub fn openai_api() -> Routes {
+    runs::openai_api()
 }
 
 /// The tools that agents have from all features.

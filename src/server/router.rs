@@ -57,6 +57,7 @@ pub fn site(app: &App) -> Site {
         ("", features::users::pages::routes()),
         ("/w/{ws}", features::routes()),
         ("/api/v1", features::api()),
+        ("/v1", features::openai_api()),
     ] {
         router = table.mount(prefix, router, &mut routes);
     }
@@ -73,6 +74,7 @@ pub fn site(app: &App) -> Site {
         .layer(from_fn_with_state(app.clone(), draw))
         .layer(from_fn_with_state(door, session::enter))
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn(features::runs::shape_openai_errors))
         .layer(from_fn_with_state(app.clone(), outside))
         .layer(Extension(Arc::new(first_boot::Turn::default())))
         .layer(Extension(Arc::clone(&routes)))

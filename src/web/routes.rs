@@ -174,6 +174,13 @@ impl Routes {
         self
     }
 
+    /// Lays something around every handler and its guard, such as another form of errors.
+    #[must_use]
+    pub fn wrap(self, wrap: impl Fn(MethodRouter<App>) -> MethodRouter<App>) -> Self {
+        let rows = self.rows.into_iter().map(|(info, handler)| (info, wrap(handler))).collect();
+        Self { rows }
+    }
+
     fn add(
         mut self,
         method: Method,

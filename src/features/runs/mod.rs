@@ -5,7 +5,31 @@
 //! queued input; it is never lost around the end of a run, because the end hands what is left to
 //! the next run in its own transaction.
 
+mod api;
 pub mod model;
+mod pages;
 pub mod queries;
 pub mod reactions;
 pub mod rules;
+
+use crate::web::routes::Routes;
+
+pub use api::openai::shape_errors as shape_openai_errors;
+
+/// Pages, below `/w/{ws}`.
+#[must_use]
+pub fn routes() -> Routes {
+    pages::routes()
+}
+
+/// The JSON API, below `/api/v1`.
+#[must_use]
+pub fn api() -> Routes {
+    api::routes()
+}
+
+/// The OpenAI-compatible API, below `/v1`.
+#[must_use]
+pub fn openai_api() -> Routes {
+    api::openai::routes()
+}

@@ -1,0 +1,191 @@
+//! JSON routes of runs, and the OpenAI-compatible API.
+
+pub mod openai;
+mod view;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::app::Ws;
+use crate::features::agents::queries as agents;
+use crate::features::runs::model::Run;
+use crate::features::runs::queries::{self, steps, talk};
+use crate::features::runs::rules;
+use crate::kernel::cursor::{DEFAULT_LIMIT, MAX_LIMIT, Page};
+use crate::kernel::{Can, RunState};
+use crate::store::{Hit, StoreError, cursor_key, key_cursor};
+use crate::web::error::ApiError;
+use crate::web::extract::{Json, Path, Query};
+use crate::web::routes::{Doc, Needs, Routes};
+use crate::web::session::Person;
+
+use view::{RunOut, StepOut};
+
+/// How many runs a filter looks through for one page.
+const LOOK_THROUGH: usize = 2_000;
+
+/// Routes below `/api/v1`.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get(
+            "/runs",
+            list.needs(Can::Read)
+                .doc(|| Doc::new("Runs, newest first").query::<ListQuery>().returns::<RunPage>()),
+        )
+        .get(
+            "/runs/{name}",
+            get.needs(Can::Read)
+                .doc(|| Doc::new("A run by its name, number or id").returns::<RunOut>()),
+        )
+        .get(
+            "/runs/{name}/steps",
+            steps_of.needs(Can::Read).doc(|| {
+                Doc::new("The events of a run, oldest first; ask again with `after` for newer ones")
+                    .query::<StepQuery>()
+                    .returns::<StepPage>()
+            }),
+        )
+        .get(
+            "/runs/{name}/steps/{n}/raw",
+            super::pages::raw.needs(Can::Read).doc(|| Doc::new("A long text of a step, whole")),
+        )
+        .post(
+            "/runs/{name}/stop",
+            stop.needs(Can::Chat)
+                .doc(|| Doc::new("Stop a run; it ends within a second").returns::<RunOut>()),
+        )
+}
+
+/// Which runs.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+struct ListQuery {
+    /// Slug or id of an agent.
+    #[serde(default)]
+    agent: Option<String>,
+    /// `queued`, `running`, `waiting` or `ended`.
+    #[serde(default)]
+    state: Option<RunState>,
+    /// The cursor of the page before.
+    #[serde(default)]
+    after: Option<String>,
+    /// At most so many, up to 100.
+    #[serde(default)]
+    limit: Option<usize>,
+}
+
+/// Which steps.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+struct StepQuery {
+    /// The number of the last event that is known already.
+    #[serde(default)]
+    after: Option<u32>,
+    /// At most so many, up to 100.
+    #[serde(default)]
+    limit: Option<usize>,
+}
+
+/// A page of runs.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "describes the answer in the OpenAPI document")]
+struct RunPage {
+    /// The runs.
+    items: Vec<RunOut>,
+    /// Give this back as `after` for the next page.
+    next: Option<String>,
+}
+
+/// A page of steps.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "describes the answer in the OpenAPI document")]
+struct StepPage {
+    /// The steps.
+    items: Vec<StepOut>,
+    /// Give this back as `after` for the next page.
+    next: Option<String>,
+}
+
+fn limit(asked: Option<usize>) -> usize {
+    asked.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT)
+}
+
+async fn list(
+    ws: Ws,
+    who: Person,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Page<RunOut>>, ApiError> {
+    let limit = limit(query.limit);
+    let page = ws.read(|snap| {
+        let agent = match &query.agent {
+            None => None,
+            Some(name) => match agents::by_name(snap, name)? {
+                Some(agent) => Some(agent.id),
+                None => return Ok(Page { items: Vec::new(), next: None }),
+            },
+        };
+        let mut after = query.after.as_deref().and_then(cursor_key);
+        let (mut items, mut seen, mut next) = (Vec::new(), 0, None);
+        while items.len() < limit && seen < LOOK_THROUGH {
+            let hits: Vec<Hit<Run>> = match agent {
+                Some(agent) => queries::of_agent(snap, agent, after.as_deref(), limit + 1)?,
+                None => queries::all(snap, after.as_deref(), limit + 1)?,
+            };
+            let full = hits.len() > limit;
+            for hit in hits.into_iter().take(limit) {
+                seen += 1;
+                let run = hit.record;
+                let wanted = query.state.is_none_or(|state| run.state == state);
+                if wanted && talk::may_see_run(snap, &run, who.account, who.role)? {
+                    items.push(RunOut::of(snap, &run)?);
+                }
+                next = full.then(|| key_cursor(&hit.key));
+                after = Some(hit.key);
+                if items.len() == limit {
+                    break;
+                }
+            }
+            if !full {
+                break;
+            }
+        }
+        Ok::<_, StoreError>(Page { items, next })
+    })?;
+    Ok(Json(page))
+}
+
+fn find(ws: &Ws, who: &Person, name: &str) -> Result<Run, ApiError> {
+    Ok(super::pages::find(ws, who, name)?)
+}
+
+async fn get(ws: Ws, who: Person, Path(name): Path<String>) -> Result<Json<RunOut>, ApiError> {
+    let run = find(&ws, &who, &name)?;
+    Ok(Json(ws.read(|snap| RunOut::of(snap, &run))?))
+}
+
+async fn steps_of(
+    ws: Ws,
+    who: Person,
+    Path(name): Path<String>,
+    Query(query): Query<StepQuery>,
+) -> Result<Json<Page<StepOut>>, ApiError> {
+    let run = find(&ws, &who, &name)?;
+    let limit = limit(query.limit);
+    let events = ws.read(|snap| match query.after {
+        None => steps::events_of(snap, &run),
+        Some(after) => {
+            let from = run.first_event.max(after.saturating_add(1));
+            steps::events_of(snap, &Run { first_event: from, ..run.clone() })
+        }
+    })?;
+    let more = limit < events.len();
+    let items: Vec<StepOut> = events.into_iter().take(limit).map(StepOut::of).collect();
+    let next = items.last().filter(|_| more).map(|step| step.n.to_string());
+    Ok(Json(Page { items, next }))
+}
+
+async fn stop(ws: Ws, who: Person, Path(name): Path<String>) -> Result<Json<RunOut>, ApiError> {
+    let run = find(&ws, &who, &name)?;
+    let by = Some(who.account);
+    let run = ws.write(&who, move |tx| rules::request_stop(tx, run.id, by)).await?;
+    Ok(Json(ws.read(|snap| RunOut::of(snap, &run))?))
+}

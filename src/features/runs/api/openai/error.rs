@@ -1,0 +1,174 @@
+//! Errors in the shape that clients of the OpenAI API read.
+
+use axum::body::to_bytes;
+use axum::extract::Request;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use crate::kernel::{Problem, ProblemKind};
+use crate::web::error::Failure;
+
+/// The header by which the official clients let the server decide about a retry.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+/// The largest error of our own that is turned into the other shape.
+const MAX_PROBLEM: usize = 256 * 1024;
+
+/// An error for a client of the OpenAI API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ChatError {
+    /// The status of the answer.
+    pub status: StatusCode,
+    /// A stable word.
+    pub code: String,
+    /// The field of the request that is wrong.
+    pub param: Option<String>,
+    /// What is wrong and what would be right.
+    pub message: String,
+    /// Whether the same request may succeed later.
+    pub again: Again,
+}
+
+/// Whether asking again helps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Again {
+    /// It may.
+    Later,
+    /// The same request fails again.
+    Never,
+}
+
+impl ChatError {
+    /// An error with its status.
+    pub fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
+        let again = match status.as_u16() {
+            429 | 502 | 503 => Again::Later,
+            _ => Again::Never,
+        };
+        Self { status, code: code.to_owned(), param: None, message: message.into(), again }
+    }
+
+    /// A request that cannot be served as it is.
+    pub fn invalid(param: &str, message: impl Into<String>) -> Self {
+        let new = Self::new(StatusCode::BAD_REQUEST, "invalid_request", message);
+        Self { param: Some(param.to_owned()), ..new }
+    }
+
+    /// The same error, after which asking again is of no use.
+    pub fn for_good(self) -> Self {
+        Self { again: Again::Never, ..self }
+    }
+
+    /// The error's body.
+    pub fn body(&self) -> Value {
+        let Self { status, code, param, message, .. } = self;
+        json!({ "error": {
+            "message": message, "type": kind(*status), "code": code, "param": param,
+        }})
+    }
+}
+
+impl<E: Problem> From<E> for ChatError {
+    fn from(error: E) -> Self {
+        Self::from(Failure::of(&error))
+    }
+}
+
+impl From<Failure> for ChatError {
+    fn from(failure: Failure) -> Self {
+        let status = match failure.kind {
+            ProblemKind::Invalid => StatusCode::BAD_REQUEST,
+            ProblemKind::Full => StatusCode::SERVICE_UNAVAILABLE,
+            kind => StatusCode::from_u16(kind.status()).unwrap_or_default(),
+        };
+        let param = failure.fields.into_iter().next().map(|field| field.field);
+        Self { param, ..Self::new(status, &failure.code, failure.detail) }
+    }
+}
+
+/// The word for a status.
+fn kind(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 | 410 => "not_found_error",
+        409 | 412 => "conflict_error",
+        429 => "rate_limit_error",
+        503 => "service_unavailable",
+        400..=499 => "invalid_request_error",
+        _ => "api_error",
+    }
+}
+
+impl IntoResponse for ChatError {
+    fn into_response(self) -> Response {
+        let body = self.body().to_string();
+        let mut response =
+            (self.status, [(CONTENT_TYPE, "application/json")], body).into_response();
+        let headers = response.headers_mut();
+        if matches!(self.status.as_u16(), 429 | 503) && self.again == Again::Later {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
+        }
+        if self.again == Again::Never {
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        }
+        response
+    }
+}
+
+/// The layer that gives whatever is refused below `/v1` the shape of this API: by the door, by
+/// guards and by extractors.
+pub async fn shape_errors(request: Request, next: Next) -> Response {
+    let ours = request.uri().path().starts_with("/v1/");
+    let response = next.run(request).await;
+    if !ours || response.status().is_success() {
+        return response;
+    }
+    let problem = HeaderValue::from_static("application/problem+json");
+    if response.headers().get(CONTENT_TYPE) != Some(&problem) {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let body = to_bytes(body, MAX_PROBLEM).await.unwrap_or_default();
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let word = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+    let status = match parts.status {
+        StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
+        status => status,
+    };
+    let mut shaped = ChatError::new(status, &word("code"), word("detail")).into_response();
+    if let Some(wait) = parts.headers.get(RETRY_AFTER) {
+        shaped.headers_mut().insert(RETRY_AFTER, wait.clone());
+    }
+    shaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ChatError, StatusCode};
+    use crate::kernel::{FieldError, ProblemKind};
+    use crate::web::error::Failure;
+    use axum::response::IntoResponse;
+
+    #[test]
+    fn a_problem_takes_the_shape_that_clients_read() {
+        let mut failure = Failure::new(ProblemKind::Invalid, "empty", "write something");
+        failure.fields.push(FieldError::new("messages", "empty"));
+        let error = ChatError::from(failure);
+        assert_eq!(error.status, 400);
+        assert_eq!(error.body()["error"]["type"], "invalid_request_error");
+        assert_eq!(error.body()["error"]["param"], "messages");
+        assert_eq!(error.into_response().headers()["x-should-retry"], "false");
+    }
+
+    #[test]
+    fn what_may_succeed_later_says_when() {
+        let error = ChatError::new(StatusCode::SERVICE_UNAVAILABLE, "paused", "Ada is paused");
+        let answer = error.clone().into_response();
+        assert_eq!(answer.headers()["retry-after"], "2");
+        assert!(!answer.headers().contains_key("x-should-retry"));
+        assert!(error.for_good().into_response().headers().contains_key("x-should-retry"));
+    }
+}

@@ -1,0 +1,226 @@
+//! The OpenAI-compatible API: an agent behind the model's name, `hq/<agent>`.
+//!
+//! A question is talk: it becomes a queued input of a session and is answered by a run, exactly as
+//! a chat message is. One write makes the session, the input and the run; the answer is read from
+//! the session when the store says that the run has ended. Mounted at `/v1`.
+
+mod error;
+mod request;
+mod stream;
+mod turn;
+
+use axum::body::Bytes;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::app::Ws;
+use crate::features::agents::model::Agent;
+use crate::features::agents::queries as people;
+use crate::features::runs::queries::{self, talk};
+use crate::features::runs::rules::{self, NewInput, RunError, SessionSpec};
+use crate::kernel::{AgentId, Can, InputId, RunId, RunTrigger};
+use crate::store::{Range, ReadExt, StoreError};
+use crate::web::extract::Path;
+use crate::web::routes::{Doc, Needs, Routes};
+use crate::web::session::Person;
+
+pub use error::shape_errors;
+
+use error::ChatError;
+use request::{ChatRequest, Remembers, Target, Thread, header, unknown_model};
+use stream::{Head, Telling};
+use turn::{Answer, StopOnDrop, Turn};
+
+/// The largest body.
+const MAX_BODY: usize = 20 * 1024 * 1024;
+
+/// Routes below `/v1`.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .post(
+            "/chat/completions",
+            complete.needs(Can::Chat).doc(|| {
+                Doc::new("Ask an agent, in the form of the OpenAI API").body::<ChatRequest>()
+            }),
+        )
+        .get(
+            "/models",
+            models.needs(Can::Read).doc(|| {
+                Doc::new("Agents as models, in the form of the OpenAI API").returns::<ModelList>()
+            }),
+        )
+        .get(
+            "/models/{*id}",
+            model.needs(Can::Read).doc(|| Doc::new("One agent as a model").returns::<Model>()),
+        )
+        .wrap(|route| route.layer(DefaultBodyLimit::max(MAX_BODY)))
+}
+
+/// An agent as a model.
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
+struct Model {
+    /// `hq/default` or `hq/<agent>`.
+    id: String,
+    /// Always `model`.
+    object: &'static str,
+    /// When the agent was made, in seconds since 1970.
+    created: i64,
+    /// Always `hq`.
+    owned_by: &'static str,
+}
+
+impl Model {
+    fn of(id: String, agent: &Agent) -> Self {
+        Self { id, object: "model", created: agent.created_at.as_second(), owned_by: "hq" }
+    }
+}
+
+/// All agents as models.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ModelList {
+    /// Always `list`.
+    object: &'static str,
+    /// The models.
+    data: Vec<Model>,
+}
+
+/// Agents that are not archived, oldest first.
+fn agents(ws: &Ws) -> Result<Vec<Agent>, StoreError> {
+    let all: Vec<Agent> = ws.read(|snap| snap.list(&Range::all()))?;
+    Ok(all.into_iter().filter(|agent| agent.archived_at.is_none()).collect())
+}
+
+fn list(ws: &Ws) -> Result<Vec<Model>, StoreError> {
+    let agents = agents(ws)?;
+    let first = agents.first().map(|agent| Model::of("hq/default".to_owned(), agent));
+    let named = agents.iter().map(|agent| Model::of(format!("hq/{}", agent.slug), agent));
+    Ok(first.into_iter().chain(named).collect())
+}
+
+async fn models(ws: Ws) -> Result<Response, ChatError> {
+    let data = list(&ws)?;
+    Ok(axum::Json(ModelList { object: "list", data }).into_response())
+}
+
+async fn model(ws: Ws, Path(id): Path<String>) -> Result<Response, ChatError> {
+    let (target, asked) = (Target::of(&id)?, id);
+    let agent = find(&ws, &target, &asked)?;
+    Ok(axum::Json(Model::of(asked, &agent)).into_response())
+}
+
+/// The agent that is meant.
+fn find(ws: &Ws, target: &Target, asked: &str) -> Result<Agent, ChatError> {
+    let found = match target {
+        Target::Default => agents(ws)?.into_iter().next(),
+        Target::Named(name) => ws.read(|snap| match name.parse::<AgentId>() {
+            Ok(id) => snap.get::<Agent>(id),
+            Err(_) => people::by_slug(snap, name),
+        })?,
+    };
+    match found.filter(|agent| agent.archived_at.is_none()) {
+        Some(agent) => Ok(agent),
+        None if *target == Target::Default => {
+            let text = "this workspace has no agent yet; make one, then ask it";
+            Err(ChatError::new(StatusCode::NOT_FOUND, "no_agent", text))
+        }
+        None => Err(unknown_model(asked)),
+    }
+}
+
+async fn complete(
+    ws: Ws,
+    who: Person,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, ChatError> {
+    let request = ChatRequest::read(&body)?;
+    let target = match header(&headers, "agent-id") {
+        Some(agent) => Target::Named(agent.to_owned()),
+        None => Target::of(&request.model)?,
+    };
+    let agent = find(&ws, &target, &request.model)?;
+    if let Some(reason) = rules::held(&agent) {
+        let text = format!("{} does not take talk now: {}", agent.name, reason.replace('_', " "));
+        return Err(ChatError::new(StatusCode::SERVICE_UNAVAILABLE, reason, text));
+    }
+    let thread = Thread::of(header(&headers, "session-key"), request.user.as_deref(), who.account)?;
+    let model = header(&headers, "model").map(str::to_owned);
+    // Both ears are open before the question is asked, so that nothing of its answer is missed.
+    let (entries, pieces) = (ws.store.subscribe(), ws.live.subscribe());
+    let (input, run) = ask(&ws, &who, &agent, &thread, model, &request).await?;
+    let alone = thread == Thread::Single;
+    let mut guard = alone.then(|| StopOnDrop::new(ws.clone(), who.clone(), run));
+    let head = Head {
+        id: format!("chatcmpl_{run}"),
+        created: ws.app.clock.now().as_second(),
+        model: request.model.clone(),
+    };
+    let mut turn = Turn { ws, input, run, entries };
+    if request.streams() {
+        let usage = request.wants_usage();
+        return Ok(stream::answer(Telling { turn, pieces, head, usage, guard }));
+    }
+    drop(pieces);
+    let ended = turn.ended().await?;
+    if let Some(guard) = &mut guard {
+        guard.disarm();
+    }
+    let answer = Answer::read(&turn.ws, &ended)?;
+    Ok(axum::Json(whole(&head, &answer)).into_response())
+}
+
+/// Queues the question in its session, in one write.
+async fn ask(
+    ws: &Ws,
+    who: &Person,
+    agent: &Agent,
+    thread: &Thread,
+    model: Option<String>,
+    request: &ChatRequest,
+) -> Result<(InputId, RunId), ChatError> {
+    let slug = &agent.slug;
+    let key = match thread {
+        Thread::Single => {
+            let id = ws.app.ids.next(ws.app.clock.now_ms());
+            format!("agent:{slug}:explicit:{id}")
+        }
+        Thread::Shared(name) => format!("agent:{slug}:explicit:{name}"),
+        Thread::Own => ws.read(|snap| talk::own_key(snap, agent, who.account, who.role))?,
+    };
+    let known = match thread {
+        Thread::Single => None,
+        _ => ws.read(|snap| queries::session_by_key(snap, &key))?,
+    };
+    let remembers = match known.is_some_and(|session| 0 < session.events) {
+        true => Remembers::Everything,
+        false => Remembers::Nothing,
+    };
+    let text = request.input(remembers)?;
+    let spec = SessionSpec { agent: agent.id, key, owner: Some(who.account), task: None };
+    let new = NewInput { text, trigger: RunTrigger::Api, model };
+    let (input, queued) =
+        ws.write(who, move |tx| -> Result<_, RunError> { rules::talk::say(tx, spec, new) }).await?;
+    Ok((input, queued.run()))
+}
+
+/// A whole answer.
+fn whole(head: &Head, answer: &Answer) -> Value {
+    json!({
+        "id": head.id,
+        "object": "chat.completion",
+        "created": head.created,
+        "model": head.model,
+        "choices": [{
+            "index": 0,
+            "message": { "role": "assistant", "content": answer.text, "refusal": null },
+            "logprobs": null,
+            "finish_reason": answer.finish,
+        }],
+        "usage": answer.usage,
+    })
+}

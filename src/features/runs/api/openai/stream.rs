@@ -1,0 +1,268 @@
+//! An answer piece by piece, as server-sent events.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::Response;
+use futures_util::stream;
+use serde_json::{Value, json};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, interval_at};
+
+use crate::live::{BlockKind, Piece};
+
+use super::turn::{Answer, StopOnDrop, Turn};
+
+/// A sign of life so often while nothing is said.
+const BEAT: Duration = Duration::from_secs(15);
+/// How many chunks may wait for a slow client; then pieces are gathered by the hub.
+const WAITING: usize = 64;
+
+/// What every chunk of an answer says.
+pub(super) struct Head {
+    /// `chatcmpl_…`.
+    pub id: String,
+    /// When it began, in seconds since 1970.
+    pub created: i64,
+    /// The model as it was asked for.
+    pub model: String,
+}
+
+impl Head {
+    fn chunk(&self, choices: &Value) -> Value {
+        json!({
+            "id": self.id, "object": "chat.completion.chunk", "created": self.created,
+            "model": self.model, "choices": choices,
+        })
+    }
+
+    fn delta(&self, delta: &Value, finish: Option<&str>) -> Value {
+        self.chunk(&json!([{ "index": 0, "delta": delta, "finish_reason": finish }]))
+    }
+}
+
+/// What a stream is made of.
+pub(super) struct Telling {
+    /// The question.
+    pub turn: Turn,
+    /// Running text.
+    pub pieces: Receiver<Arc<Piece>>,
+    /// What every chunk says.
+    pub head: Head,
+    /// Whether the stream ends with its usage.
+    pub usage: bool,
+    /// For a session made for this call alone.
+    pub guard: Option<StopOnDrop>,
+}
+
+/// Answers with a stream that a task of its own fills.
+pub(super) fn answer(telling: Telling) -> Response {
+    let (out, chunks) = mpsc::channel::<Bytes>(WAITING);
+    let app = telling.turn.ws.app.clone();
+    app.spawn("stream of an answer", async move {
+        // ok: the client has gone, and the guard knows.
+        let _ = tell(telling, out).await;
+    });
+    let chunks = stream::unfold(chunks, |mut chunks| async move {
+        chunks.recv().await.map(|bytes| (Ok::<_, Infallible>(bytes), chunks))
+    });
+    let mut response = Response::new(Body::from_stream(chunks));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// The client has gone.
+struct Gone;
+
+async fn send(out: &mpsc::Sender<Bytes>, data: &Value) -> Result<(), Gone> {
+    out.send(format!("data: {data}\n\n").into()).await.map_err(|_| Gone)
+}
+
+async fn tell(telling: Telling, out: mpsc::Sender<Bytes>) -> Result<(), Gone> {
+    let Telling { mut turn, mut pieces, head, usage, mut guard } = telling;
+    let delta = |text: &str| head.delta(&json!({ "content": text }), None);
+    send(&out, &head.delta(&json!({ "role": "assistant", "content": "" }), None)).await?;
+    let mut relay = Relay::default();
+    let mut beat = interval_at(Instant::now() + BEAT, BEAT);
+    let ended = loop {
+        tokio::select! {
+            biased;
+            () = out.closed() => return Err(Gone),
+            piece = pieces.recv() => {
+                let more = match piece {
+                    Ok(piece) if piece.run == turn.run => relay.take(&piece),
+                    Ok(_) | Err(RecvError::Closed) => continue,
+                    Err(RecvError::Lagged(_)) => Took::Gap,
+                };
+                let more = match more {
+                    Took::Gap => turn.ws.live.block(turn.run).map(|block| relay.take(&block)),
+                    more => Some(more),
+                };
+                if let Some(Took::Text(text)) = more {
+                    send(&out, &delta(&text)).await?;
+                }
+            }
+            ended = turn.ended() => break ended,
+            _ = beat.tick() => out.send(Bytes::from_static(b": ping\n\n")).await.map_err(|_| Gone)?,
+        }
+    };
+    let answer = ended.and_then(|run| Answer::read(&turn.ws, &run));
+    if let Some(guard) = &mut guard {
+        guard.disarm();
+    }
+    match answer {
+        Ok(answer) => {
+            if let Some(rest) = relay.rest(&answer.text) {
+                send(&out, &delta(&rest)).await?;
+            }
+            send(&out, &head.delta(&json!({}), Some(answer.finish))).await?;
+            if usage {
+                let mut last = head.chunk(&json!([]));
+                last["usage"] = answer.usage;
+                send(&out, &last).await?;
+            }
+        }
+        Err(error) => send(&out, &error.body()).await?,
+    }
+    out.send(Bytes::from_static(b"data: [DONE]\n\n")).await.map_err(|_| Gone)
+}
+
+/// What came of a piece.
+#[derive(Debug, PartialEq, Eq)]
+enum Took {
+    /// Say this.
+    Text(String),
+    /// Nothing to say.
+    Nothing,
+    /// Pieces are missing: ask for the block.
+    Gap,
+}
+
+/// What the client has been told of the block that is being written. A call that is made again
+/// after an error begins its block anew; what was said already is not said twice.
+#[derive(Default)]
+struct Relay {
+    step: Option<u32>,
+    /// The block as the model writes it.
+    block: String,
+    /// What the client has of it.
+    told: String,
+    /// Whether anything was said before this block.
+    before: bool,
+}
+
+impl Relay {
+    fn take(&mut self, piece: &Piece) -> Took {
+        if piece.kind != BlockKind::Text || piece.text.is_empty() {
+            return Took::Nothing;
+        }
+        if self.step != Some(piece.step) {
+            self.before |= !self.told.is_empty();
+            (self.step, self.block, self.told) = (Some(piece.step), String::new(), String::new());
+        }
+        let Some(have) = self.block.get(piece.at..) else { return Took::Gap };
+        if have.is_empty() && self.told.len() == self.block.len() && !self.told.is_empty() {
+            self.block.push_str(&piece.text);
+            self.told.push_str(&piece.text);
+            return Took::Text(piece.text.clone());
+        }
+        if !have.starts_with(&piece.text) {
+            self.block.truncate(piece.at);
+            self.block.push_str(&piece.text);
+        }
+        self.say()
+    }
+
+    /// What of the block the client does not have.
+    fn say(&mut self) -> Took {
+        if self.told.starts_with(&self.block) {
+            return Took::Nothing;
+        }
+        let text = match self.block.strip_prefix(&self.told) {
+            Some(more) if self.told.is_empty() && self.before => format!("\n\n{more}"),
+            Some(more) => more.to_owned(),
+            None => format!("\n\n{}", self.block),
+        };
+        self.told.clone_from(&self.block);
+        Took::Text(text)
+    }
+
+    /// What of the final words the client does not have.
+    fn rest(&mut self, text: &str) -> Option<String> {
+        if text.is_empty() {
+            return None;
+        }
+        text.clone_into(&mut self.block);
+        match self.say() {
+            Took::Text(rest) => Some(rest),
+            Took::Nothing | Took::Gap => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Relay, Took};
+    use crate::kernel::{RunId, TypedId};
+    use crate::live::{BlockKind, Piece};
+
+    fn piece(step: u32, at: usize, text: &str) -> Piece {
+        let run = RunId::from_bytes([1; 16]);
+        Piece { run, step, kind: BlockKind::Text, at, text: text.to_owned() }
+    }
+
+    fn told(relay: &mut Relay, piece: &Piece) -> String {
+        match relay.take(piece) {
+            Took::Text(text) => text,
+            Took::Nothing => String::new(),
+            Took::Gap => "GAP".to_owned(),
+        }
+    }
+
+    #[test]
+    fn pieces_are_passed_on_and_the_rest_at_the_end() {
+        let mut relay = Relay::default();
+        assert_eq!(told(&mut relay, &piece(1, 0, "Hel")), "Hel");
+        assert_eq!(told(&mut relay, &piece(1, 3, "lo")), "lo");
+        assert_eq!(relay.rest("Hello there"), Some(" there".to_owned()));
+        assert_eq!(relay.rest("Hello there"), None);
+    }
+
+    #[test]
+    fn a_gap_is_filled_from_the_block_without_saying_anything_twice() {
+        let mut relay = Relay::default();
+        assert_eq!(told(&mut relay, &piece(1, 0, "ab")), "ab");
+        assert_eq!(told(&mut relay, &piece(1, 4, "ef")), "GAP");
+        assert_eq!(told(&mut relay, &piece(1, 0, "abcdef")), "cdef");
+        assert_eq!(told(&mut relay, &piece(1, 4, "ef")), "");
+        assert_eq!(told(&mut relay, &piece(1, 6, "g")), "g");
+    }
+
+    #[test]
+    fn a_call_made_again_says_only_what_is_new() {
+        let mut relay = Relay::default();
+        assert_eq!(told(&mut relay, &piece(1, 0, "The answer")), "The answer");
+        assert_eq!(told(&mut relay, &piece(1, 0, "The ")), "");
+        assert_eq!(told(&mut relay, &piece(1, 4, "other")), "\n\nThe other");
+    }
+
+    #[test]
+    fn words_before_a_tool_and_after_it_are_two_paragraphs() {
+        let mut relay = Relay::default();
+        assert_eq!(told(&mut relay, &piece(1, 0, "I look.")), "I look.");
+        assert_eq!(told(&mut relay, &piece(2, 0, "Found")), "\n\nFound");
+        assert_eq!(told(&mut relay, &piece(2, 5, " it")), " it");
+    }
+
+    #[test]
+    fn an_answer_that_nobody_streamed_is_said_at_the_end() {
+        assert_eq!(Relay::default().rest("Hi"), Some("Hi".to_owned()));
+    }
+}

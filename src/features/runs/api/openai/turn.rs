@@ -1,0 +1,280 @@
+//! A question that was asked, and how it ends: waits for the end of its run without polling and
+//! reads the answer from the session.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+use crate::app::Ws;
+use crate::features::runs::model::{Body, EventKind, Input, InputState, RUNS, Run};
+use crate::features::runs::queries::steps;
+use crate::features::runs::rules;
+use crate::features::usage::model::{BY_RUN, Usage};
+use crate::kernel::{Event, InputId, Outcome, RunId, RunState, WaitFor};
+use crate::providers::model::Part;
+use crate::store::{Entry, KeyBuf, Range, ReadExt, StoreError};
+use crate::web::session::Person;
+
+use super::error::ChatError;
+
+/// A question that waits for its answer.
+pub(super) struct Turn {
+    pub ws: Ws,
+    pub input: InputId,
+    pub run: RunId,
+    pub entries: Receiver<Arc<Entry>>,
+}
+
+impl Turn {
+    /// The run, once it has ended.
+    ///
+    /// # Errors
+    /// When the question was taken back, nothing can be paid, or the program ends.
+    pub async fn ended(&mut self) -> Result<Run, ChatError> {
+        loop {
+            let stopping = self.ws.app.stopping.cancelled();
+            let entry = tokio::select! {
+                entry = self.entries.recv() => entry,
+                () = stopping => return Err(closing()),
+            };
+            let look = match entry {
+                Ok(entry) => self.concerns(&entry),
+                Err(RecvError::Lagged(_)) => true,
+                Err(RecvError::Closed) => return Err(closing()),
+            };
+            if look && let Some(run) = self.look()? {
+                return Ok(run);
+            }
+        }
+    }
+
+    /// Whether an entry may have ended the turn.
+    fn concerns(&self, entry: &Entry) -> bool {
+        let key = KeyBuf::of(&self.run);
+        entry.changes.iter().any(|c| c.table == RUNS.number && c.key == key.bytes())
+            || entry
+                .events
+                .iter()
+                .any(|e| matches!(e, Event::RunEnded { run, .. } if *run == self.run))
+    }
+
+    /// Looks how the turn stands. A message that a run did not read goes on with the next run.
+    fn look(&mut self) -> Result<Option<Run>, ChatError> {
+        let found = self.ws.read(|snap| -> Result<_, StoreError> {
+            let input = snap.get::<Input>(self.input)?;
+            let run = match input.as_ref().map(|input| &input.state) {
+                Some(InputState::Assigned(run) | InputState::Consumed(run)) => *run,
+                _ => self.run,
+            };
+            Ok((input.map(|input| input.state), snap.get::<Run>(run)?))
+        })?;
+        let (Some(state), Some(run)) = found else { return Err(gone()) };
+        if matches!(state, InputState::Cancelled | InputState::Dropped(_)) {
+            return Err(gone());
+        }
+        self.run = run.id;
+        if run.state == RunState::Ended {
+            return Ok(Some(run));
+        }
+        match run.waiting.as_ref() {
+            Some(waiting) if waiting.waits_for == WaitFor::Budget => {
+                let message = format!("{}; raise the budget or wait", waiting.detail);
+                let status = StatusCode::TOO_MANY_REQUESTS;
+                Err(ChatError::new(status, "insufficient_quota", message).for_good())
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+fn closing() -> ChatError {
+    let message = "HQ is stopping; ask again in a moment";
+    ChatError::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", message)
+}
+
+fn gone() -> ChatError {
+    ChatError::new(StatusCode::CONFLICT, "cancelled", "the message was taken back")
+}
+
+/// Stops the run of a call whose client has gone, unless it was told not to.
+pub(super) struct StopOnDrop {
+    ws: Ws,
+    who: Person,
+    run: Option<RunId>,
+}
+
+impl StopOnDrop {
+    /// Watches over a run that was made for one call alone.
+    pub fn new(ws: Ws, who: Person, run: RunId) -> Self {
+        Self { ws, who, run: Some(run) }
+    }
+
+    /// The call is over.
+    pub fn disarm(&mut self) {
+        self.run = None;
+    }
+}
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        let Some(run) = self.run.take() else { return };
+        let (ws, who) = (self.ws.clone(), self.who.clone());
+        let by = Some(who.account);
+        let stop = async move {
+            let stopped = ws.write(&who, move |tx| rules::request_stop(tx, run, by)).await;
+            if let Err(error) = stopped {
+                tracing::debug!(run.id = %run, "a run whose client left was not stopped: {error}");
+            }
+        };
+        self.ws.app.clone().spawn("stop after a client left", stop);
+    }
+}
+
+/// What a run answered.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Answer {
+    /// The last words of the model.
+    pub text: String,
+    /// `stop`, `length` or `content_filter`.
+    pub finish: &'static str,
+    /// Tokens.
+    pub usage: Value,
+}
+
+impl Answer {
+    /// Reads the answer of a run that has ended.
+    ///
+    /// # Errors
+    /// Says why there is none.
+    pub fn read(ws: &Ws, run: &Run) -> Result<Self, ChatError> {
+        let (events, used) = ws.read(|snap| -> Result<_, StoreError> {
+            let used: Vec<Usage> =
+                snap.scan(BY_RUN, &Range::prefix(KeyBuf::of(&run.id)).limit(1_000))?;
+            Ok((steps::events_of(snap, run)?, used))
+        })?;
+        let (mut text, mut stopped, mut sent, mut received) = (String::new(), String::new(), 0, 0);
+        for event in events {
+            if let EventKind::Assistant { parts, stop, input_tokens, output_tokens, .. } =
+                event.kind
+            {
+                sent += input_tokens;
+                received += output_tokens;
+                let said = words(ws, &parts);
+                if !said.trim().is_empty() {
+                    (text, stopped) = (said, stop);
+                }
+            }
+        }
+        let usage = usage(&used, sent, received);
+        let cut_short = stopped.contains("max_tokens") || stopped.contains("length");
+        let finish = match run.outcome.as_ref().unwrap_or(&Outcome::Done) {
+            Outcome::Done | Outcome::NoOutcome | Outcome::Snoozed { .. } => {
+                if stopped.contains("refusal") {
+                    "content_filter"
+                } else if cut_short {
+                    "length"
+                } else {
+                    "stop"
+                }
+            }
+            Outcome::Limit { .. } if !text.is_empty() => "length",
+            outcome => return Err(failed(outcome)),
+        };
+        Ok(Self { text, finish, usage })
+    }
+}
+
+/// The words of an answer of the model.
+fn words(ws: &Ws, parts: &Body) -> String {
+    let parsed: Option<Vec<Part>> = match parts {
+        Body::Inline(text) => serde_json::from_str(text).ok(),
+        Body::Blob { id, .. } => {
+            ws.blobs.get(*id, 32 << 20).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        }
+    };
+    let texts = parsed.unwrap_or_default().into_iter().filter_map(|part| match part {
+        Part::Text { text } => Some(text),
+        _ => None,
+    });
+    texts.collect()
+}
+
+fn usage(used: &[Usage], sent: u64, received: u64) -> Value {
+    let sum = |of: fn(&Usage) -> u64| used.iter().map(of).sum::<u64>();
+    let (sent, received) = match used.is_empty() {
+        true => (sent, received),
+        false => (sum(|u| u.input + u.cache_read + u.cache_write), sum(|u| u.output)),
+    };
+    json!({
+        "prompt_tokens": sent,
+        "completion_tokens": received,
+        "total_tokens": sent + received,
+        "prompt_tokens_details": { "cached_tokens": sum(|u| u.cache_read) },
+        "completion_tokens_details": { "reasoning_tokens": sum(|u| u.reasoning) },
+    })
+}
+
+/// Why a run gave no answer.
+fn failed(outcome: &Outcome) -> ChatError {
+    let internal = |code: &str, text: String| {
+        ChatError::new(StatusCode::INTERNAL_SERVER_ERROR, code, text).for_good()
+    };
+    match outcome {
+        Outcome::Stopped { .. } => {
+            ChatError::new(StatusCode::CONFLICT, "stopped", "the run was stopped")
+        }
+        Outcome::Limit { which } if matches!(which.as_str(), "cost" | "tokens") => {
+            let text = format!("the limit of {which} for one run was reached");
+            ChatError::new(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", text).for_good()
+        }
+        Outcome::Limit { which } => {
+            internal("limit", format!("the limit of {which} was reached before an answer"))
+        }
+        Outcome::Failed { code, reason } => by_class(code, reason.clone()),
+        other => {
+            internal(other.word(), format!("the run ended without an answer: {}", other.word()))
+        }
+    }
+}
+
+/// The status for a class of provider error.
+fn by_class(class: &str, reason: String) -> ChatError {
+    let (status, code, for_good) = match class {
+        "rate_limit" => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", false),
+        "overloaded" => (StatusCode::SERVICE_UNAVAILABLE, class, false),
+        "billing" | "budget" => (StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", true),
+        "context_too_long" => (StatusCode::BAD_REQUEST, "context_length_exceeded", true),
+        "content_refused" => (StatusCode::BAD_REQUEST, "content_filter", true),
+        "auth" | "model_not_found" | "invalid_request" | "replay_invalid" | "no_provider" => {
+            (StatusCode::BAD_GATEWAY, class, true)
+        }
+        "server_error" | "network" | "timeout" | "interrupted" | "garbage" => {
+            (StatusCode::BAD_GATEWAY, class, false)
+        }
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, class, true),
+    };
+    let error = ChatError::new(status, code, reason);
+    if for_good { error.for_good() } else { error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{by_class, failed};
+    use crate::kernel::Outcome;
+
+    #[test]
+    fn every_end_without_an_answer_has_a_status() {
+        let status = |outcome: &Outcome| failed(outcome).status.as_u16();
+        assert_eq!(status(&Outcome::Stopped { by: None }), 409);
+        assert_eq!(status(&Outcome::Limit { which: "cost".into() }), 429);
+        assert_eq!(status(&Outcome::Limit { which: "time".into() }), 500);
+        assert_eq!(status(&Outcome::CrashLoop), 500);
+        for (class, status) in
+            [("rate_limit", 429), ("overloaded", 503), ("auth", 502), ("content_refused", 400)]
+        {
+            assert_eq!(by_class(class, String::new()).status, status, "{class}");
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Runs and their steps as JSON.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::features::runs::model::{Body, EventKind, Run, SessionEvent};
+use crate::features::runs::queries::words;
+use crate::features::usage::queries as usage;
+use crate::kernel::{
+    Actor, AgentId, InputId, ItemId, Outcome, RunId, RunState, RunTrigger, SessionId, TaskId,
+    Thinking, WaitFor,
+};
+use crate::store::{ReadExt, StoreError};
+
+/// What a run waits for.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct WaitingOut {
+    /// For what.
+    r#for: WaitFor,
+    /// Since when.
+    since: String,
+    /// What would end it, in one sentence.
+    detail: String,
+    /// When it ends by itself.
+    until: Option<String>,
+}
+
+/// How a run ended.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct OutcomeOut {
+    /// `done`, `failed`, `snoozed`, `stopped`, `no_outcome`, `limit`, `interrupted`, `crash_loop`.
+    word: &'static str,
+    /// The class of a failure, or the limit that was reached.
+    code: Option<String>,
+    /// Why, in a sentence; nothing when it ended well.
+    reason: Option<String>,
+}
+
+impl OutcomeOut {
+    fn of(outcome: &Outcome) -> Self {
+        let code = match outcome {
+            Outcome::Failed { code, .. } => Some(code.clone()),
+            Outcome::Limit { which } => Some(which.clone()),
+            _ => None,
+        };
+        Self { word: outcome.word(), code, reason: words::reason(outcome) }
+    }
+}
+
+/// A run.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct RunOut {
+    /// Its id.
+    id: RunId,
+    /// Its name, such as `R-2291`.
+    name: String,
+    /// Whose.
+    agent: AgentId,
+    /// The conversation.
+    session: SessionId,
+    /// What started it.
+    trigger: RunTrigger,
+    /// The inbox item that it serves.
+    item: Option<ItemId>,
+    /// The task that it works on.
+    task: Option<TaskId>,
+    /// What it is about, in one line.
+    title: String,
+    /// What it does now.
+    state: RunState,
+    /// What it waits for.
+    waiting: Option<WaitingOut>,
+    /// How it ended.
+    outcome: Option<OutcomeOut>,
+    /// In the agent's words.
+    summary: String,
+    /// The model.
+    model: String,
+    /// How much it thinks.
+    thinking: Thinking,
+    /// Model calls so far.
+    calls: u32,
+    /// Tool calls so far.
+    steps: u32,
+    /// What it does, in a few words.
+    activity: String,
+    /// What it has cost, in micro-dollars.
+    cost_micros: i64,
+    /// When it was made.
+    created_at: String,
+    /// When it began to work.
+    started_at: Option<String>,
+    /// When it ended.
+    ended_at: Option<String>,
+}
+
+impl RunOut {
+    pub fn of(tx: &impl ReadExt, run: &Run) -> Result<Self, StoreError> {
+        let waiting = run.waiting.as_ref().map(|waiting| WaitingOut {
+            r#for: waiting.waits_for,
+            since: waiting.since.to_string(),
+            detail: waiting.detail.clone(),
+            until: waiting.until.map(|until| until.to_string()),
+        });
+        Ok(Self {
+            id: run.id,
+            name: run.name(),
+            agent: run.agent,
+            session: run.session,
+            trigger: run.trigger,
+            item: run.item,
+            task: run.task,
+            title: run.title.clone(),
+            state: run.state,
+            waiting,
+            outcome: run.outcome.as_ref().map(OutcomeOut::of),
+            summary: run.summary.clone(),
+            model: run.model.clone(),
+            thinking: run.thinking,
+            calls: run.calls,
+            steps: run.steps,
+            activity: run.activity.clone(),
+            cost_micros: usage::run_cost(tx, run.id)?,
+            created_at: run.created_at.to_string(),
+            started_at: run.started_at.map(|at| at.to_string()),
+            ended_at: run.ended_at.map(|at| at.to_string()),
+        })
+    }
+}
+
+/// A text; a long one is given by its head and its tail, whole at `…/steps/{n}/raw`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct TextOut {
+    /// The text, or what is at hand of it.
+    text: String,
+    /// Its whole length in bytes.
+    bytes: u64,
+    /// Whether something was left out.
+    shortened: bool,
+}
+
+impl TextOut {
+    fn of(body: Body) -> Self {
+        match body {
+            Body::Inline(text) => Self { bytes: text.len() as u64, shortened: false, text },
+            Body::Blob { len, head, .. } => Self { text: head, bytes: len, shortened: true },
+        }
+    }
+}
+
+/// What happened.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum KindOut {
+    /// Somebody said something, or the run card.
+    Input { by: String, input: Option<InputId>, steered: bool, content: TextOut },
+    /// The run began or went on.
+    RunStarted { attempt: u32, model: String, thinking: Thinking, request_bytes: u32 },
+    /// A model call is about to be made.
+    CallStarted { call: u32, provider: String, model: String, reserved_micros: i64 },
+    /// A model call failed.
+    CallFailed { call: u32, class: String, message: String, retry_at: Option<String> },
+    /// The model has spoken; the content is a list of parts as JSON text.
+    Assistant {
+        call: u32,
+        content: TextOut,
+        stop: String,
+        input_tokens: u64,
+        output_tokens: u64,
+        billed_micros: Option<i64>,
+        millis: u64,
+    },
+    /// A tool was begun.
+    ToolStarted { step: u32, call_id: String, name: String },
+    /// A tool has answered.
+    ToolFinished {
+        step: u32,
+        call_id: String,
+        name: String,
+        status: &'static str,
+        content: TextOut,
+        millis: u64,
+        paths: Vec<String>,
+        seq: Option<u64>,
+    },
+    /// A word of the program to the model.
+    Notice { text: String },
+    /// The run waits.
+    Waiting { r#for: WaitFor, detail: String, until: Option<String> },
+    /// The program ended in the middle.
+    Interrupted { what: String },
+    /// Files were committed.
+    Committed { commit: String, files: u32 },
+    /// The run is over.
+    RunEnded { outcome: OutcomeOut, summary: String },
+}
+
+/// One event of a run.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct StepOut {
+    /// Its number in the session.
+    pub n: u32,
+    /// When.
+    at: String,
+    /// What.
+    #[serde(flatten)]
+    what: KindOut,
+}
+
+impl StepOut {
+    pub fn of(event: SessionEvent) -> Self {
+        Self { n: event.n, at: event.at.to_string(), what: kind(event.kind) }
+    }
+}
+
+fn kind(kind: EventKind) -> KindOut {
+    let when = |at: Option<crate::kernel::Timestamp>| at.map(|at| at.to_string());
+    match kind {
+        EventKind::Input { input, text, by, steered } => {
+            KindOut::Input { by: actor(by), input, steered, content: TextOut::of(text) }
+        }
+        EventKind::RunStarted { attempt, model, thinking, request_bytes } => {
+            KindOut::RunStarted { attempt, model, thinking, request_bytes }
+        }
+        EventKind::CallStarted { call, provider, model, reserved_micros } => {
+            KindOut::CallStarted { call, provider, model, reserved_micros }
+        }
+        EventKind::CallFailed { call, class, message, retry_at } => {
+            KindOut::CallFailed { call, class, message, retry_at: when(retry_at) }
+        }
+        EventKind::Assistant {
+            call,
+            parts,
+            stop,
+            input_tokens,
+            output_tokens,
+            billed_micros,
+            millis,
+        } => KindOut::Assistant {
+            call,
+            content: TextOut::of(parts),
+            stop,
+            input_tokens,
+            output_tokens,
+            billed_micros,
+            millis,
+        },
+        EventKind::ToolStarted { step, call_id, name, .. } => {
+            KindOut::ToolStarted { step, call_id, name }
+        }
+        EventKind::ToolFinished { step, call_id, name, status, result, millis, paths, seq } => {
+            let (status, content) = (words::call(status), TextOut::of(result));
+            KindOut::ToolFinished { step, call_id, name, status, content, millis, paths, seq }
+        }
+        EventKind::Notice { text } => KindOut::Notice { text },
+        EventKind::Waiting { waits_for, detail, until } => {
+            KindOut::Waiting { r#for: waits_for, detail, until: when(until) }
+        }
+        EventKind::Interrupted { what } => KindOut::Interrupted { what },
+        EventKind::Committed { commit, files } => KindOut::Committed { commit, files },
+        EventKind::RunEnded { outcome, summary } => {
+            KindOut::RunEnded { outcome: OutcomeOut::of(&outcome), summary }
+        }
+    }
+}
+
+fn actor(actor: Actor) -> String {
+    match actor {
+        Actor::Person { account, .. } => format!("person:{account}"),
+        Actor::Agent { agent, .. } => format!("agent:{agent}"),
+        Actor::Plugin(id) => format!("plugin:{id}"),
+        Actor::Gateway(id) => format!("gateway:{id}"),
+        Actor::System(_) => "system".to_owned(),
+    }
+}

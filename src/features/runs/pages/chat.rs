@@ -1,0 +1,467 @@
+//! The chat with an agent: a person's own conversation, and a look at others of the agent.
+
+use askama::Template;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use crate::app::Ws;
+use crate::features::agents::model::{AGENTS, Agent};
+use crate::features::agents::queries as agents;
+use crate::features::connections::queries::{self as connections, Asked};
+use crate::features::runs::model::{EventKind, RUNS, SESSIONS, Session, SessionEvent};
+use crate::features::runs::queries::steps::Steps;
+use crate::features::runs::queries::{self, talk, words};
+use crate::features::runs::rules::{self, NewInput, RunError, SessionSpec};
+use crate::features::tasks::model::Task;
+use crate::kernel::{AgentStatus, Can, InputId, RunTrigger, SessionId};
+use crate::providers::model::Part;
+use crate::store::{ReadExt, StoreError};
+use crate::web::error::PageError;
+use crate::web::extract::{Form, Path, Path2, Query};
+use crate::web::html;
+use crate::web::hx::Hx;
+use crate::web::live::Live;
+use crate::web::md;
+use crate::web::parts::{Dot, Face, Tab};
+use crate::web::session::Person;
+use crate::web::shell::Shell;
+use crate::web::time::RelTime;
+
+use super::look::Look;
+use super::show::Said;
+use super::steps::Shape;
+use super::talk::{Entry, Telling};
+use super::tools::Piece as Detail;
+
+/// How many events of a conversation a page shows at once.
+const WINDOW: u32 = 240;
+/// How many conversations stand in the list.
+const LISTED: usize = 30;
+/// How many events are looked at to find the last words of a conversation.
+const PEEK: usize = 6;
+
+/// What the address says.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Place {
+    /// Another conversation than one's own.
+    #[serde(default)]
+    session: String,
+    /// Only what was said before this event.
+    before: Option<u32>,
+}
+
+/// A conversation in the list.
+struct Line {
+    href: String,
+    icon: &'static str,
+    works: bool,
+    title: String,
+    peek: String,
+    at: RelTime,
+    current: bool,
+}
+
+#[derive(Template)]
+#[template(path = "chat/_sessions.html")]
+struct Sessions {
+    live: Live,
+    anew: Option<String>,
+    now: Vec<Line>,
+    former: Vec<Line>,
+    tasks: Vec<Line>,
+}
+
+#[derive(Template)]
+#[template(path = "chat/_talk.html")]
+struct Talk {
+    live: Live,
+    name: String,
+    face: Face,
+    entries: Vec<Entry>,
+    earlier: Option<String>,
+    /// What may be said first, and where it is posted.
+    ideas: Vec<&'static str>,
+    action: String,
+    practice: bool,
+}
+
+#[derive(Template)]
+#[template(path = "chat/_head.html")]
+struct Head {
+    live: Live,
+    face: Face,
+    name: String,
+    about: String,
+    state: Dot,
+    detail: String,
+    tabs: Vec<Tab>,
+}
+
+#[derive(Template)]
+#[template(path = "chat/_note.html")]
+struct Note {
+    live: Live,
+    text: String,
+    resume: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "chat/show.html")]
+struct Show {
+    shell: Shell,
+    name: String,
+    href: String,
+    title: String,
+    own: bool,
+    action: String,
+    head: Head,
+    sessions: Sessions,
+    talk: Talk,
+    note: Note,
+    may_talk: bool,
+}
+
+/// Everything of the page.
+struct Parts {
+    head: Head,
+    sessions: Sessions,
+    talk: Talk,
+    note: Note,
+    title: String,
+    own: bool,
+    open: bool,
+}
+
+/// `GET /agents/{slug}/chat`
+pub(super) async fn show(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Query(place): Query<Place>,
+) -> Result<Response, PageError> {
+    let agent = find(&ws, &slug)?;
+    let parts = ws.read(|snap| parts(snap, &ws, &who, &agent, &place))?;
+    let Some(parts) = parts else { return Err(PageError::not_found("This conversation")) };
+    let Parts { head, sessions, talk, note, title, own, open } = parts;
+    match hx.target().filter(|_| hx.is_partial()) {
+        Some("talk") => return html::fragment(&talk),
+        Some("chat-head") => return html::fragment(&head),
+        Some("chat-sessions") => return html::fragment(&sessions),
+        Some("chat-note") => return html::fragment(&note),
+        _ => {}
+    }
+    let may_talk = own && open && who.access.may(Can::Chat);
+    let (href, action) = (ws.url(&format!("agents/{slug}")), talk.action.clone());
+    let name = agent.name;
+    html::page(&Show {
+        shell,
+        name,
+        href,
+        title,
+        own,
+        action,
+        head,
+        sessions,
+        talk,
+        note,
+        may_talk,
+    })
+}
+
+fn find(ws: &Ws, slug: &str) -> Result<Agent, PageError> {
+    let found = ws.read(|snap| agents::by_slug(snap, slug))?;
+    found.ok_or_else(|| PageError::not_found("This agent"))
+}
+
+fn parts(
+    tx: &impl ReadExt,
+    ws: &Ws,
+    who: &Person,
+    agent: &Agent,
+    place: &Place,
+) -> Result<Option<Parts>, StoreError> {
+    let look = Look::new(tx, ws, who)?;
+    let here = ws.url(&format!("agents/{}/chat", agent.slug));
+    let key = talk::own_key(tx, agent, who.account, who.role)?;
+    let mine = queries::session_by_key(tx, &key)?;
+    let session = match place.session.as_str() {
+        "" => mine.clone(),
+        id => {
+            let found = match id.parse::<SessionId>() {
+                Ok(id) => tx.get::<Session>(id)?,
+                Err(_) => None,
+            };
+            let seen = |s: &Session| s.agent == agent.id && talk::may_see(s, who.account, who.role);
+            match found.filter(seen) {
+                Some(session) => Some(session),
+                None => return Ok(None),
+            }
+        }
+    };
+    let own = session.as_ref().map(|s| s.id) == mine.as_ref().map(|s| s.id);
+    let activity = agents::activity(tx, agent, look.now)?;
+    let face = look.agent(agent, activity.state == "working");
+    let title = match &session {
+        Some(session) if !own => title(tx, &look, session)?,
+        _ => "Your conversation".to_owned(),
+    };
+    let all = talk::listed(tx, agent.id, who.account, LISTED)?;
+    let current = session.as_ref().map(|s| s.id);
+    let sessions = sessions(tx, &look, &here, &all, (mine.as_ref().map(|s| s.id), current))?;
+    let talk = transcript(tx, &look, agent, session.as_ref(), (&here, own), place)?;
+    Ok(Some(Parts {
+        head: head(&look, agent, activity, face),
+        sessions,
+        talk,
+        note: note(&look, agent, &here),
+        title,
+        own,
+        open: agent.archived_at.is_none(),
+    }))
+}
+
+fn head(look: &Look<'_>, agent: &Agent, activity: agents::Activity, face: Face) -> Head {
+    let href = look.ws.url(&format!("agents/{}", agent.slug));
+    let tab = |label: &str, path: &str| Tab::new(label, format!("{href}{path}"), path == "/chat");
+    Head {
+        live: Live::new(format!("{href}/chat")).record(AGENTS.name, agent.id).table(RUNS.name),
+        face,
+        name: agent.name.clone(),
+        about: agent.description.clone(),
+        state: Dot::new(activity.state, activity.label),
+        detail: activity.detail,
+        tabs: vec![
+            tab("Overview", ""),
+            tab("Chat", "/chat"),
+            tab("Files", "/files"),
+            tab("Runs", "/runs"),
+            tab("Settings", "/settings"),
+        ],
+    }
+}
+
+/// Why what is said now is not read at once, with the way out.
+fn note(look: &Look<'_>, agent: &Agent, here: &str) -> Note {
+    let name = &agent.name;
+    let resume = look.ws.url(&format!("agents/{}/resume", agent.slug));
+    let (text, resume) = match rules::held(agent) {
+        None => (String::new(), None),
+        Some("agent_paused") => (
+            format!("{name} is paused. What you write is kept and read when it resumes."),
+            Some(resume),
+        ),
+        Some("agent_archived") => (format!("{name} is archived and reads nothing."), None),
+        Some("agent_provisioning") => {
+            (format!("{name} is being set up and reads this soon."), None)
+        }
+        Some(_) => {
+            let reason = agent.status_reason.as_deref().unwrap_or("see its page");
+            (format!("{name} cannot work now: {reason}"), None)
+        }
+    };
+    debug_assert!(resume.is_none() || agent.status == AgentStatus::Paused);
+    Note { live: Live::new(here).record(AGENTS.name, agent.id), text, resume }
+}
+
+fn sessions(
+    tx: &impl ReadExt,
+    look: &Look<'_>,
+    here: &str,
+    all: &[Session],
+    (mine, current): (Option<SessionId>, Option<SessionId>),
+) -> Result<Sessions, StoreError> {
+    let (mut now, mut former, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
+    for session in all {
+        let own = Some(session.id) == mine;
+        let line = Line {
+            href: match own {
+                true => here.to_owned(),
+                false => format!("{here}?session={}", session.id),
+            },
+            icon: if session.task.is_some() { "tasks" } else { "comment" },
+            works: session.active_run.is_some(),
+            title: if own { "Your conversation".to_owned() } else { title(tx, look, session)? },
+            peek: peek(tx, look, session)?,
+            at: look.time(session.last_at),
+            current: Some(session.id) == current,
+        };
+        match (own, session.task.is_some()) {
+            (true, _) => now.push(line),
+            (false, true) => tasks.push(line),
+            (false, false) => former.push(line),
+        }
+    }
+    if now.is_empty() {
+        now.push(Line {
+            href: here.to_owned(),
+            icon: "comment",
+            works: false,
+            title: "Your conversation".to_owned(),
+            peek: "Nothing said yet".to_owned(),
+            at: RelTime::default(),
+            current: current.is_none(),
+        });
+    }
+    let spoken = all.iter().any(|s| Some(s.id) == mine && 0 < s.events && s.active_run.is_none());
+    Ok(Sessions {
+        live: Live::new(here).table(SESSIONS.name),
+        anew: spoken.then(|| format!("{here}/new")),
+        now,
+        former,
+        tasks,
+    })
+}
+
+/// What a conversation is called: its task, or the first words in it.
+fn title(tx: &impl ReadExt, look: &Look<'_>, session: &Session) -> Result<String, StoreError> {
+    if let Some(task) = session.task {
+        let task = tx.get::<Task>(task)?;
+        return Ok(task.map_or_else(
+            || "A task".to_owned(),
+            |task| format!("{} {}", look.task_name(&task), task.title),
+        ));
+    }
+    let first = queries::events(tx, session.id, 0, 8)?;
+    let said = first.into_iter().find_map(|event| match event.kind {
+        EventKind::Input { text, .. } => Some(md::excerpt(text.head(), 48)),
+        _ => None,
+    });
+    Ok(said.filter(|said| !said.is_empty()).unwrap_or_else(|| "A conversation".to_owned()))
+}
+
+/// The last words of a conversation.
+fn peek(tx: &impl ReadExt, look: &Look<'_>, session: &Session) -> Result<String, StoreError> {
+    let last = queries::last_events(tx, session.id, PEEK)?;
+    let said = last.into_iter().rev().find_map(|event| match event.kind {
+        EventKind::Input { text, .. } => Some(md::excerpt(text.head(), 60)),
+        EventKind::Assistant { parts, .. } => {
+            let parts: Vec<Part> = serde_json::from_str(&look.whole(&parts)?).ok()?;
+            let text = parts.iter().find_map(|part| match part {
+                Part::Text { text } if !text.trim().is_empty() => Some(text.as_str()),
+                _ => None,
+            });
+            text.map(|text| md::excerpt(text, 60))
+        }
+        _ => None,
+    });
+    Ok(said.unwrap_or_default())
+}
+
+fn transcript(
+    tx: &impl ReadExt,
+    look: &Look<'_>,
+    agent: &Agent,
+    session: Option<&Session>,
+    (here, own): (&str, bool),
+    place: &Place,
+) -> Result<Talk, StoreError> {
+    let mut live = Live::new(match own {
+        true => here.to_owned(),
+        false => format!("{here}?session={}", place.session),
+    });
+    let (mut entries, mut earlier) = (Vec::new(), None);
+    match session {
+        // The first message makes the session, whose id nobody knows yet.
+        None => live = live.table(SESSIONS.name),
+        Some(session) => {
+            live = live.record(SESSIONS.name, session.id).record(AGENTS.name, agent.id);
+            if let Some(run) = session.active_run {
+                live = live.record(RUNS.name, run);
+            }
+            let end = place.before.unwrap_or(session.events).min(session.events);
+            let from = end.saturating_sub(WINDOW);
+            let events: Vec<SessionEvent> = queries::events(tx, session.id, from, end)?;
+            let steps = Steps::fold(0, events, &|body| look.whole(body));
+            let waiting = match place.before {
+                None => queries::open_inputs(tx, session.id)?,
+                Some(_) => Vec::new(),
+            };
+            let face = look.agent(agent, false);
+            let cancel = |id: InputId| format!("{here}/{id}/cancel");
+            let telling = Telling::new(look, face);
+            entries = telling.tell(tx, &steps, &waiting, rules::held(agent), &cancel)?;
+            earlier = (0 < from).then(|| format!("{here}?session={}&before={from}", session.id));
+        }
+    }
+    let nothing = Asked { message: None, task: None, agent };
+    let practice = match connections::resolve(tx, nothing) {
+        Ok(choice) => words::is_practice(&choice.model),
+        Err(_) => false,
+    };
+    Ok(Talk {
+        live,
+        name: agent.name.clone(),
+        face: look.agent(agent, false),
+        entries,
+        earlier,
+        ideas: match own && agent.archived_at.is_none() {
+            true => vec![
+                "Say hello and tell me what you can do",
+                "What is open, and what would you do first?",
+                "What do you need from me to do good work?",
+            ],
+            false => Vec::new(),
+        },
+        action: here.to_owned(),
+        practice,
+    })
+}
+
+/// `POST /agents/{slug}/chat`
+pub(super) async fn say(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Form(said): Form<Said>,
+) -> Result<Response, PageError> {
+    let agent = find(&ws, &slug)?;
+    let key = ws.read(|snap| talk::own_key(snap, &agent, who.account, who.role))?;
+    let spec = SessionSpec { agent: agent.id, key, owner: Some(who.account), task: None };
+    let new = NewInput { text: said.body, trigger: RunTrigger::Chat, model: None };
+    ws.write(&who, move |tx| -> Result<_, RunError> { rules::talk::say(tx, spec, new) }).await?;
+    back(&ws, &who, &hx, &agent)
+}
+
+/// `POST /agents/{slug}/chat/new`
+pub(super) async fn anew(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+) -> Result<Response, PageError> {
+    let agent = find(&ws, &slug)?;
+    let key = ws.read(|snap| talk::own_key(snap, &agent, who.account, who.role))?;
+    if let Some(session) = ws.read(|snap| queries::session_by_key(snap, &key))? {
+        let (id, by) = (session.id, who.account);
+        ws.write(&who, move |tx| rules::talk::begin_anew(tx, id, by)).await?;
+    }
+    Ok(hx.go_to(&ws.url(&format!("agents/{slug}/chat"))))
+}
+
+/// `POST /agents/{slug}/chat/{input}/cancel`
+pub(super) async fn take_back(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path2(slug, input): Path2<String, InputId>,
+) -> Result<Response, PageError> {
+    let agent = find(&ws, &slug)?;
+    let by = who.account;
+    ws.write(&who, move |tx| rules::talk::take_back(tx, input, by)).await?;
+    back(&ws, &who, &hx, &agent)
+}
+
+/// The conversation after a change of it.
+fn back(ws: &Ws, who: &Person, hx: &Hx, agent: &Agent) -> Result<Response, PageError> {
+    if !hx.wants("talk") {
+        return Ok(hx.go_to(&ws.url(&format!("agents/{}/chat", agent.slug))));
+    }
+    let parts = ws.read(|snap| parts(snap, ws, who, agent, &Place::default()))?;
+    match parts {
+        Some(parts) => Ok(html::fragment::<_, PageError>(&parts.talk)?.into_response()),
+        None => Err(PageError::not_found("This conversation")),
+    }
+}

@@ -1,0 +1,470 @@
+//! The page of one run, and what can be done with it.
+
+use askama::Template;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use crate::app::Ws;
+use crate::features::agents::model::Agent;
+use crate::features::connections::model::Connection;
+use crate::features::inbox::model::Item;
+use crate::features::runs::model::{Body, EventKind, RUNS, Run, Session, SessionEvent};
+use crate::features::runs::queries::steps::{Steps, What};
+use crate::features::runs::queries::{self, steps as reading, talk, words};
+use crate::features::runs::rules::{self, NewInput, RunError};
+use crate::features::tasks::model::Task;
+use crate::features::usage::model::{BY_RUN, RUN_COST, Usage};
+use crate::kernel::{AgentStatus, ItemState, RunState, RunTrigger, Thinking};
+use crate::store::{KeyBuf, Range, ReadExt, StoreError};
+use crate::web::error::{Failure, PageError};
+use crate::web::extract::{Form, Path, Path2, Query};
+use crate::web::format;
+use crate::web::headers;
+use crate::web::html;
+use crate::web::hx::{Ask, Hx};
+use crate::web::live::Live;
+use crate::web::parts::{Dot, Face, Tone, percent};
+use crate::web::session::Person;
+use crate::web::shell::Shell;
+use crate::web::time::RelTime;
+
+use super::lane::Lane;
+use super::look::Look;
+use super::steps::{Drawing, StepList, one_line};
+
+/// How many steps a page shows at first.
+const WINDOW: usize = 100;
+/// The largest text that is handed out whole.
+const MAX_RAW: u64 = 64 * 1024 * 1024;
+
+/// What the address says.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct From {
+    /// The first step that is shown, counted from 0.
+    from: Option<usize>,
+}
+
+/// A fact in the head.
+struct Fact {
+    label: &'static str,
+    value: String,
+    small: String,
+}
+
+#[derive(Template)]
+#[template(path = "runs/_head.html")]
+struct Head {
+    live: Live,
+    face: Face,
+    title: String,
+    name: String,
+    agent: Option<(String, String)>,
+    cause: &'static str,
+    task: Option<(String, String)>,
+    began: RelTime,
+    practice: bool,
+    state: Dot,
+    doing: String,
+    facts: Vec<Fact>,
+    waits: Option<Waits>,
+    lane: Option<Lane>,
+    stop: Option<String>,
+    retry: Option<String>,
+    chat: Option<String>,
+}
+
+/// Why a run does not go on, with the button that helps.
+struct Waits {
+    text: String,
+    /// A page.
+    door: Option<(String, &'static str)>,
+    /// An action.
+    deed: Option<(String, &'static str)>,
+}
+
+#[derive(Template)]
+#[template(path = "runs/_rail.html")]
+struct Rail {
+    live: Live,
+    files: Vec<(String, String)>,
+    commit: String,
+    context: Option<(String, u8)>,
+    details: Vec<(&'static str, String, String)>,
+}
+
+#[derive(Template)]
+#[template(path = "runs/show.html")]
+struct Show {
+    shell: Shell,
+    name: String,
+    title: String,
+    agent: Option<(String, String)>,
+    head: Head,
+    list: StepList,
+    rail: Rail,
+    steer: Option<(String, String)>,
+}
+
+/// The parts of the page.
+struct Parts {
+    head: Head,
+    list: StepList,
+    rail: Rail,
+    agent_name: String,
+    live: bool,
+}
+
+/// `GET /runs/{name}`
+pub(super) async fn show(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Path(name): Path<String>,
+    Query(from): Query<From>,
+) -> Result<Response, PageError> {
+    let run = find(&ws, &who, &name)?;
+    let parts = ws.read(|snap| parts(snap, &ws, &who, &run, from.from))?;
+    if hx.wants("run-head") {
+        return html::fragment(&parts.head);
+    }
+    if hx.wants("run-steps") {
+        return html::fragment(&parts.list);
+    }
+    if hx.wants("run-rail") {
+        return html::fragment(&parts.rail);
+    }
+    let Parts { head, list, rail, agent_name, live } = parts;
+    let steer = live.then(|| (ws.url(&format!("runs/{}/say", run.name())), agent_name));
+    let (title, agent) = (head.title.clone(), head.agent.clone());
+    html::page(&Show { shell, name: run.name(), title, agent, head, list, rail, steer })
+}
+
+/// The run of this name, if the person may look at it.
+pub(in crate::features::runs) fn find(ws: &Ws, who: &Person, name: &str) -> Result<Run, PageError> {
+    let found = ws.read(|snap| -> Result<_, StoreError> {
+        match queries::by_name(snap, name)? {
+            Some(run) if talk::may_see_run(snap, &run, who.account, who.role)? => Ok(Some(run)),
+            _ => Ok(None),
+        }
+    })?;
+    found.ok_or_else(|| PageError::not_found("This run"))
+}
+
+fn parts(
+    tx: &impl ReadExt,
+    ws: &Ws,
+    who: &Person,
+    run: &Run,
+    from: Option<usize>,
+) -> Result<Parts, StoreError> {
+    // Read again in this snapshot, so that head, steps and rail agree.
+    let run = &tx.get::<Run>(run.id)?.unwrap_or_else(|| run.clone());
+    let look = Look::new(tx, ws, who)?;
+    let agent = tx.get::<Agent>(run.agent)?;
+    let events = reading::events_of(tx, run)?;
+    let steps = Steps::fold(run.first_event, events, &|body| look.whole(body));
+    let href = ws.url(&format!("runs/{}", run.name()));
+    let works = run.state == RunState::Running;
+    let face = agent.as_ref().map_or_else(Face::nobody, |agent| look.agent(agent, works));
+    let list = list(tx, &look, run, &steps, (&href, &face), from)?;
+    let rail = rail(tx, &look, run, &steps, &href)?;
+    let head = head(tx, &look, (run, agent.as_ref()), &steps, (&href, face))?;
+    let agent_name = agent.map_or_else(|| "the agent".to_owned(), |agent| agent.name);
+    Ok(Parts { head, list, rail, agent_name, live: run.is_live() })
+}
+
+fn list(
+    tx: &impl ReadExt,
+    look: &Look<'_>,
+    run: &Run,
+    steps: &Steps,
+    (href, face): (&str, &Face),
+    from: Option<usize>,
+) -> Result<StepList, StoreError> {
+    let from = from.unwrap_or_else(|| steps.all.len().saturating_sub(WINDOW));
+    let last = steps.all.iter().rev().find_map(|step| match &step.what {
+        What::Said(text) => Some(text.clone()),
+        _ => None,
+    });
+    let (agent, href_of) = (face.clone(), href.to_owned());
+    let drawing = Drawing { look, agent, href: href_of, last: last.unwrap_or_default() };
+    let shown = steps.all.iter().skip(from);
+    let mut views = shown.map(|step| drawing.view(tx, step)).collect::<Result<Vec<_>, _>>()?;
+    if run.state == RunState::Running {
+        views.extend(drawing.writing(steps, look.ws.live.block(run.id)));
+    }
+    let earlier = (0 < from).then(|| {
+        let before = from.saturating_sub(WINDOW);
+        (from - before, format!("{href}?from={before}"))
+    });
+    let empty = match run.state {
+        RunState::Queued => "It has not begun: its steps are shown here as they happen.",
+        _ => "Nothing is kept of this run.",
+    };
+    let live = Live::new(format!("{href}?from={from}")).record(RUNS.name, run.id);
+    Ok(StepList { live, earlier, steps: views, empty })
+}
+
+fn head(
+    tx: &impl ReadExt,
+    look: &Look<'_>,
+    (run, agent): (&Run, Option<&Agent>),
+    steps: &Steps,
+    (href, face): (&str, Face),
+) -> Result<Head, StoreError> {
+    let ws = look.ws;
+    let item = match run.item {
+        Some(item) => tx.get::<Item>(item)?,
+        None => None,
+    };
+    let task = match run.task {
+        Some(task) => tx.get::<Task>(task)?,
+        None => None,
+    };
+    let task = task.map(|task| {
+        let name = look.task_name(&task);
+        let href = ws.url(&format!("tasks/{name}"));
+        (name, href)
+    });
+    let (state, label) = words::state(run);
+    let doing = match run.state {
+        RunState::Running if !run.activity.is_empty() => one_line(&run.activity),
+        RunState::Running if 0 < run.steps => format!("step {}", run.steps),
+        _ => String::new(),
+    };
+    let retry = item.as_ref().filter(|item| {
+        !run.is_live()
+            && item.run == Some(run.id)
+            && matches!(item.state, ItemState::Failed | ItemState::DeadLetter)
+    });
+    let chat = agent.filter(|_| run.trigger == RunTrigger::Chat && run.item.is_none());
+    let model = if run.model.is_empty() { steps.model.clone() } else { Some(run.model.clone()) };
+    Ok(Head {
+        live: Live::new(href).record(RUNS.name, run.id),
+        face,
+        title: if run.title.is_empty() { run.name() } else { run.title.clone() },
+        name: run.name(),
+        agent: agent.map(|a| (a.name.clone(), ws.url(&format!("agents/{}", a.slug)))),
+        cause: words::cause(run, item.as_ref()),
+        task,
+        began: look.time(run.started_at.unwrap_or(run.created_at)),
+        practice: model.as_deref().is_some_and(words::is_practice),
+        state: Dot::new(state, label),
+        doing,
+        facts: facts(tx, look, run, model)?,
+        waits: waits(look, run, agent),
+        lane: Lane::of(run, steps, look.now),
+        stop: (run.is_live() && run.stop.is_none()).then(|| format!("{href}/stop")),
+        retry: retry.map(|item| ws.url(&format!("inbox/{}/retry", item.id))),
+        chat: chat.map(|agent| ws.url(&format!("agents/{}/chat", agent.slug))),
+    })
+}
+
+fn facts(
+    tx: &impl ReadExt,
+    look: &Look<'_>,
+    run: &Run,
+    model: Option<String>,
+) -> Result<Vec<Fact>, StoreError> {
+    let used: Vec<Usage> = tx.scan(BY_RUN, &Range::prefix(KeyBuf::of(&run.id)).limit(1_000))?;
+    let sum = |of: fn(&Usage) -> u64| used.iter().map(of).sum::<u64>();
+    let (cached, sent) = (sum(|u| u.cache_read), sum(|u| u.input + u.cache_read + u.cache_write));
+    let tokens = sent + sum(|u| u.output);
+    let cost = tx.sum(RUN_COST, &KeyBuf::of(&run.id))?;
+    let unknown = used.iter().any(|u| u.billed_micros.is_none());
+    let mut facts = Vec::new();
+    let mut add = |label, value: String, small: String| facts.push(Fact { label, value, small });
+    if let Some(model) = model {
+        let small = match run.thinking {
+            Thinking::None => String::new(),
+            thinking => format!("thinking {}", thinking.word()),
+        };
+        add("Model", model, small);
+    }
+    let small = match percent(cached, sent) {
+        0 => String::new(),
+        share => format!("{share} % from cache"),
+    };
+    add("Tokens", format::tokens(tokens), small);
+    let cap = look.run_cap().map(|cap| format!("limit {}", format::money(cap)));
+    let small = if unknown { Some("price not known".to_owned()) } else { cap };
+    add("Cost", format::money(cost), small.unwrap_or_default());
+    let took = look.duration(run).map(format::duration);
+    let small = if run.attempt > 1 { format!("attempt {}", run.attempt) } else { String::new() };
+    add("Duration", took.unwrap_or_else(|| "not begun".to_owned()), small);
+    Ok(facts)
+}
+
+/// Why the run does not go on now.
+fn waits(look: &Look<'_>, run: &Run, agent: Option<&Agent>) -> Option<Waits> {
+    if run.state == RunState::Queued {
+        let held = agent.and_then(rules::held).filter(|_| run.started_at.is_none());
+        let name = agent.map_or("The agent", |agent| agent.name.as_str());
+        let slug = agent.map_or("", |agent| agent.slug.as_str());
+        let paused = agent.is_some_and(|agent| agent.status == AgentStatus::Paused);
+        let resume = look.ws.url(&format!("agents/{slug}/resume"));
+        return Some(Waits {
+            text: match held {
+                Some("agent_paused") => {
+                    format!("{name} is paused; the run begins when it resumes.")
+                }
+                Some(_) => format!("{name} cannot work now; see its page."),
+                None => "Waits for a free place; it begins by itself.".to_owned(),
+            },
+            door: (held.is_some() && !paused)
+                .then(|| (look.ws.url(&format!("agents/{slug}")), "Open the agent")),
+            deed: paused.then_some((resume, "Resume")),
+        });
+    }
+    let (text, door) = words::waits(run)?;
+    let until = run.waiting.as_ref().and_then(|waiting| waiting.until);
+    let text = match until {
+        Some(until) => format!("{text} It goes on {} by itself.", look.time(until).text),
+        None => text,
+    };
+    Some(Waits { text, door: door.map(|(path, label)| (look.ws.url(path), label)), deed: None })
+}
+
+fn rail(
+    tx: &impl ReadExt,
+    look: &Look<'_>,
+    run: &Run,
+    steps: &Steps,
+    href: &str,
+) -> Result<Rail, StoreError> {
+    let mut files: Vec<(String, String)> = Vec::new();
+    let mut commit = String::new();
+    for step in &steps.all {
+        match &step.what {
+            What::Tool(call) => {
+                for path in &call.paths {
+                    files.retain(|(_, known)| known != path);
+                    files.push((format!("#s-{}", step.key), path.clone()));
+                }
+            }
+            What::Committed { commit: id, .. } => commit = id.chars().take(10).collect(),
+            _ => {}
+        }
+    }
+    let last = steps.all.iter().rev().find_map(|step| step.spent).filter(|spent| 0 < spent.input);
+    let model = steps.model.as_deref().unwrap_or(&run.model);
+    let window = last.and_then(|_| crate::providers::catalog::find(model)).map(|m| m.window);
+    let context = last.map(|spent| match window {
+        Some(window) => (
+            format!("{} of {}", format::tokens(spent.input), format::tokens(u64::from(window))),
+            percent(spent.input, u64::from(window)),
+        ),
+        None => (format::tokens(spent.input), 0),
+    });
+    let mut details = Vec::new();
+    let mut add = |label, value: String, href: String| details.push((label, value, href));
+    if !run.model.is_empty() {
+        add("Asked", run.model.clone(), String::new());
+        add("Chosen by", words::source(run.model_source).to_owned(), String::new());
+    }
+    if let Some(used) = steps.model.clone().filter(|used| *used != run.model) {
+        add("Used", used, String::new());
+    }
+    if let Some(connection) = run.connection {
+        let name = tx.get::<Connection>(connection)?.map_or_else(String::new, |c| c.name);
+        add("Connection", name, look.ws.url("settings/connections"));
+    }
+    add("Calls", format!("{} of the model, {} of tools", run.calls, run.steps), String::new());
+    if let Some(session) = tx.get::<Session>(run.session)? {
+        let about = match (session.task.is_some(), session.owner) {
+            (true, _) => "of this task",
+            (_, Some(owner)) if owner == look.me => "your own",
+            (_, Some(_)) => "of another person",
+            (false, None) => "of the agent",
+        };
+        add("Session", about.to_owned(), String::new());
+    }
+    let live = Live::new(href).record(RUNS.name, run.id);
+    Ok(Rail { live, files, commit, context, details })
+}
+
+/// `POST /runs/{name}/stop`
+pub(super) async fn stop(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(name): Path<String>,
+) -> Result<Response, PageError> {
+    let run = find(&ws, &who, &name)?;
+    let (id, by) = (run.id, Some(who.account));
+    ws.write(&who, move |tx| rules::request_stop(tx, id, by)).await?;
+    if hx.is_partial() {
+        return Ok((Ask::new().toast(Tone::Ok, "Stopping"), "").into_response());
+    }
+    Ok(hx.go_to(&ws.url(&format!("runs/{}", run.name()))))
+}
+
+/// What is said to a run.
+#[derive(Debug, Deserialize)]
+pub(super) struct Said {
+    #[serde(default)]
+    pub body: String,
+}
+
+/// `POST /runs/{name}/say`: a word to a run that works.
+pub(super) async fn say(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(name): Path<String>,
+    Form(said): Form<Said>,
+) -> Result<Response, PageError> {
+    let run = find(&ws, &who, &name)?;
+    let (id, session) = (run.id, run.session);
+    let new = NewInput { text: said.body, trigger: RunTrigger::Chat, model: None };
+    ws.write(&who, move |tx| {
+        let live = tx.get::<Run>(id)?.is_some_and(|run| run.is_live());
+        if !live {
+            return Err(RunError::Ended(format!("R-{}", run.number)));
+        }
+        rules::queue(tx, session, new)
+    })
+    .await?;
+    if hx.is_partial() {
+        return Ok((Ask::new().toast(Tone::Ok, "Read at the next step"), "").into_response());
+    }
+    Ok(hx.go_to(&ws.url(&format!("runs/{name}"))))
+}
+
+/// `GET /runs/{name}/steps/{n}/raw`: a whole text, as a plain file that no browser runs.
+pub(in crate::features::runs) async fn raw(
+    ws: Ws,
+    who: Person,
+    Path2(name, n): Path2<String, u32>,
+) -> Result<Response, PageError> {
+    let run = find(&ws, &who, &name)?;
+    let event = ws.read(|snap| snap.get::<SessionEvent>((run.session, n)))?;
+    let event = event.filter(|event| event.run == Some(run.id));
+    let body = match event.map(|event| event.kind) {
+        Some(EventKind::Input { text, .. }) => Some(text),
+        Some(EventKind::Assistant { parts, .. }) => Some(parts),
+        Some(EventKind::ToolFinished { result, .. }) => Some(result),
+        _ => None,
+    };
+    let bytes = match body {
+        Some(Body::Inline(text)) => text.into_bytes(),
+        Some(Body::Blob { id, .. }) => {
+            let ws = ws.clone();
+            let read = tokio::task::spawn_blocking(move || ws.blobs.get(id, MAX_RAW)).await;
+            let read = read.map_err(|e| PageError(Failure::internal(e)))?;
+            read.map_err(|e| PageError(Failure::internal(format!("blob {id}: {e}"))))?
+        }
+        None => return Err(PageError::not_found("This step")),
+    };
+    let mut response = bytes.into_response();
+    let kept = response.headers_mut();
+    kept.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    kept.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let name = format!("attachment; filename=\"{}-step-{n}.txt\"", run.name());
+    let name = HeaderValue::try_from(name).map_err(|e| PageError(Failure::internal(e)))?;
+    kept.insert(CONTENT_DISPOSITION, name);
+    headers::secure(kept);
+    Ok(response)
+}

@@ -1,0 +1,317 @@
+//! Steps of a run as a page shows them.
+
+use std::time::Duration;
+
+use askama::Template;
+
+use crate::features::runs::model::{Body, CallStatus};
+use crate::features::runs::queries::steps::{CallState, Spent, Step, Steps, ToolCall, What};
+use crate::features::runs::queries::words;
+use crate::kernel::text::{ellipsis, head_tail};
+use crate::kernel::{Actor, Outcome, Thinking};
+use crate::live::{BlockKind, Piece};
+use crate::store::{ReadExt, StoreError};
+use crate::web::format;
+use crate::web::html::SafeHtml;
+use crate::web::md;
+use crate::web::parts::Face;
+use crate::web::time::RelTime;
+
+use super::look::Look;
+use super::tools::{self, Piece as Detail};
+
+/// The most of a prompt that a page shows, in bytes.
+const SHOWN: usize = 24_000;
+
+/// A step in the form that the template draws.
+pub(super) struct StepView {
+    pub key: String,
+    pub icon: &'static str,
+    pub tone: &'static str,
+    pub face: Option<Face>,
+    pub verb: String,
+    pub what: String,
+    pub code: String,
+    pub took: String,
+    pub cost: String,
+    pub at: RelTime,
+    pub shape: Shape,
+    pub parts: Vec<Detail>,
+    pub paths: Vec<String>,
+    /// Where the whole text is, and how long it is.
+    pub raw: Option<(String, String)>,
+}
+
+/// How the middle of a step looks.
+pub(super) enum Shape {
+    /// A line.
+    Act,
+    /// A line that opens.
+    Quiet { peek: String, html: SafeHtml, text: String },
+    /// Rendered text.
+    Text(SafeHtml),
+    /// Text that is being written.
+    Writing(Piece),
+}
+
+/// The list of steps; a region of the run page.
+#[derive(Template)]
+#[template(path = "runs/_steps.html")]
+pub(super) struct StepList {
+    pub live: crate::web::live::Live,
+    pub earlier: Option<(usize, String)>,
+    pub steps: Vec<StepView>,
+    pub empty: &'static str,
+}
+
+/// What the steps of a run share.
+pub(super) struct Drawing<'a, 'l> {
+    pub look: &'a Look<'l>,
+    pub agent: Face,
+    /// Address of the run's page.
+    pub href: String,
+    /// The last words of the model, which the end of a run need not repeat.
+    pub last: String,
+}
+
+impl Drawing<'_, '_> {
+    /// One step.
+    pub fn view(&self, tx: &impl ReadExt, step: &Step) -> Result<StepView, StoreError> {
+        let mut view = self.plain(step);
+        match &step.what {
+            What::Input { text, by, input, steered } => {
+                self.input(tx, &mut view, (text, step.event), *by, (input.is_none(), *steered))?;
+            }
+            What::Began { attempt, model, thinking, bytes } => {
+                began(&mut view, *attempt, model, *thinking, *bytes);
+            }
+            What::Thought(text) => {
+                (view.icon, view.verb) = ("thought", "Thought".to_owned());
+                let peek = md::excerpt(text, 140);
+                view.shape = Shape::Quiet { peek, html: md::plain(text), text: String::new() };
+            }
+            What::Said(text) => {
+                view.face = Some(self.agent.clone());
+                view.shape = Shape::Text(self.look.md(tx, text));
+            }
+            What::Tool(call) => self.tool(&mut view, call),
+            What::Failed { class, message, retry_at, call } => {
+                (view.icon, view.tone) = ("refresh", "warn");
+                view.verb = "The model call failed.".to_owned();
+                view.code = format!("{class}, call {call}");
+                view.what = match retry_at {
+                    Some(_) => format!("{message} It is tried again."),
+                    None => message.clone(),
+                };
+                if retry_at.is_none() {
+                    view.tone = "danger";
+                }
+            }
+            What::Notice(text) => {
+                (view.icon, view.verb) = ("info", "HQ told the agent".to_owned());
+                let peek = md::excerpt(text, 140);
+                view.shape = Shape::Quiet { peek, html: md::plain(text), text: String::new() };
+            }
+            What::Waiting { waits_for, detail, until } => {
+                (view.icon, view.tone) = ("clock", "warn");
+                view.verb = format!("Waited for {}.", waits_for.label());
+                view.what.clone_from(detail);
+                if let Some(until) = until {
+                    view.code = format!("at most until {}", self.look.time(*until).text);
+                }
+            }
+            What::Interrupted(what) => {
+                (view.icon, view.tone) = ("warn", "warn");
+                view.verb = "Interrupted.".to_owned();
+                view.what = format!("{what}; the run goes on from its last step.");
+            }
+            What::Committed { commit, files } => {
+                (view.icon, view.verb) = ("branch", "Committed".to_owned());
+                view.what = format::count(u64::from(*files), "file", "files");
+                view.code = commit.chars().take(10).collect();
+            }
+            What::Ended { outcome, summary } => self.ended(tx, &mut view, outcome, summary)?,
+        }
+        Ok(view)
+    }
+
+    /// The block that the model writes right now.
+    pub fn writing(&self, steps: &Steps, piece: Option<Piece>) -> Option<StepView> {
+        let (call, since) = steps.asking?;
+        let mut view = StepView {
+            key: format!("call-{call}"),
+            at: self.look.time(since),
+            ..self.blank("info")
+        };
+        match piece {
+            Some(piece) if piece.kind == BlockKind::Text => {
+                view.face = Some(self.agent.clone());
+                view.shape = Shape::Writing(piece);
+            }
+            Some(piece) => {
+                view.icon = if piece.kind == BlockKind::Output { "terminal" } else { "thought" };
+                view.shape = Shape::Writing(piece);
+            }
+            None => {
+                (view.icon, view.verb) = ("spark", "Asking the model".to_owned());
+                view.code = steps.model.clone().unwrap_or_default();
+            }
+        }
+        Some(view)
+    }
+
+    fn blank(&self, tone: &'static str) -> StepView {
+        StepView {
+            key: String::new(),
+            icon: "info",
+            tone,
+            face: None,
+            verb: String::new(),
+            what: String::new(),
+            code: String::new(),
+            took: String::new(),
+            cost: String::new(),
+            at: RelTime::default(),
+            shape: Shape::Act,
+            parts: Vec::new(),
+            paths: Vec::new(),
+            raw: None,
+        }
+    }
+
+    fn plain(&self, step: &Step) -> StepView {
+        let took = step.millis.map(|ms| format::duration(Duration::from_millis(ms)));
+        StepView {
+            key: step.key.clone(),
+            took: took.unwrap_or_default(),
+            cost: step.spent.map(spent).unwrap_or_default(),
+            at: self.look.time(step.at),
+            ..self.blank("")
+        }
+    }
+
+    /// The link to a text that the page does not show whole.
+    fn whole(&self, body: &Body, event: u32) -> Option<(String, String)> {
+        let len = match body {
+            Body::Blob { len, .. } => *len,
+            Body::Inline(text) if SHOWN < text.len() => text.len() as u64,
+            Body::Inline(_) => return None,
+        };
+        Some((format!("{}/steps/{event}/raw", self.href), format::size(len)))
+    }
+
+    fn input(
+        &self,
+        tx: &impl ReadExt,
+        view: &mut StepView,
+        (text, event): (&Body, u32),
+        by: Actor,
+        (card, steered): (bool, bool),
+    ) -> Result<(), StoreError> {
+        view.raw = self.whole(text, event);
+        let shown = head_tail(text.head(), SHOWN, "\n\n[…]\n\n");
+        if card {
+            (view.icon, view.verb) = ("file", "Prompt".to_owned());
+            let peek = format!("what the agent was told, {}", format::size(shown.len() as u64));
+            view.shape = Shape::Quiet { peek, html: SafeHtml::default(), text: shown };
+            return Ok(());
+        }
+        let name = self.look.actor(tx, by)?;
+        if by.account().is_some() {
+            view.face = Some(Face::person(&name));
+        }
+        view.icon = "comment";
+        view.verb = name;
+        view.what = if steered { "said meanwhile" } else { "said" }.to_owned();
+        view.shape = Shape::Text(self.look.md(tx, &shown));
+        Ok(())
+    }
+
+    fn tool(&self, view: &mut StepView, call: &ToolCall) {
+        let told = tools::tell(call);
+        (view.icon, view.verb, view.what, view.parts) =
+            (told.icon, told.verb, told.what, told.parts);
+        (view.tone, view.code) = match call.state {
+            CallState::Planned => ("", String::new()),
+            CallState::Running => ("info", "running".to_owned()),
+            CallState::Ended(CallStatus::Ok) => ("", String::new()),
+            CallState::Ended(CallStatus::Error) => ("danger", "failed".to_owned()),
+            CallState::Ended(CallStatus::Timeout) => ("danger", "took too long".to_owned()),
+            CallState::Ended(CallStatus::Stopped) => ("warn", "stopped".to_owned()),
+            CallState::Ended(CallStatus::Skipped) => {
+                ("", "skipped: a message came first".to_owned())
+            }
+            CallState::Ended(CallStatus::Unknown) => {
+                ("warn", "interrupted; whether it took effect is not known".to_owned())
+            }
+        };
+        view.raw = call.result.as_ref().and_then(|(body, event)| self.whole(body, *event));
+        view.paths.clone_from(&call.paths);
+    }
+
+    fn ended(
+        &self,
+        tx: &impl ReadExt,
+        view: &mut StepView,
+        outcome: &Outcome,
+        summary: &str,
+    ) -> Result<(), StoreError> {
+        (view.icon, view.tone) = match outcome {
+            Outcome::Done => ("done", "ok"),
+            Outcome::Snoozed { .. } => ("clock", ""),
+            Outcome::Stopped { .. } => ("stop", ""),
+            Outcome::NoOutcome | Outcome::Limit { .. } | Outcome::Interrupted => ("warn", "warn"),
+            Outcome::Failed { .. } | Outcome::CrashLoop => ("warn", "danger"),
+        };
+        view.verb = match outcome {
+            Outcome::Stopped { by: Some(by) } if *by == self.look.me => "Stopped by you".to_owned(),
+            Outcome::Stopped { by: Some(by) } => {
+                format!("Stopped by {}", self.look.person(tx, *by)?)
+            }
+            Outcome::Snoozed { until } => format!("Goes on {}", self.look.time(*until).text),
+            outcome => words::end(outcome).to_owned(),
+        };
+        view.what = words::reason(outcome).unwrap_or_default();
+        let said = ellipsis(self.last.trim(), 2_000) == summary;
+        if !summary.is_empty() && !said && *summary != view.what {
+            view.shape = Shape::Text(self.look.md(tx, summary));
+        }
+        Ok(())
+    }
+}
+
+fn began(view: &mut StepView, attempt: u32, model: &str, thinking: Thinking, bytes: u32) {
+    (view.icon, view.verb) = match attempt {
+        0 | 1 => ("play", "Began".to_owned()),
+        _ => ("play", format!("Went on, attempt {attempt}")),
+    };
+    view.what = format!("with {model}");
+    let mut facts = Vec::new();
+    if thinking != Thinking::None {
+        facts.push(format!("thinking {}", thinking.word()));
+    }
+    if 0 < bytes {
+        facts.push(format!("first request {}", format::size(u64::from(bytes))));
+    }
+    view.code = facts.join(", ");
+}
+
+/// `2.9K in, 48 out, $0.0051`
+pub(super) fn spent(spent: Spent) -> String {
+    let mut words = Vec::new();
+    if 0 < spent.input {
+        words.push(format!("{} in", format::tokens(spent.input)));
+    }
+    if 0 < spent.output {
+        words.push(format!("{} out", format::tokens(spent.output)));
+    }
+    if let Some(micros) = spent.micros.filter(|micros| 0 < *micros) {
+        words.push(format::money(micros));
+    }
+    words.join(", ")
+}
+
+/// What a run is doing, for a place that has one line.
+pub(super) fn one_line(text: &str) -> String {
+    ellipsis(text.trim(), 80)
+}

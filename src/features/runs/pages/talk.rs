@@ -1,0 +1,343 @@
+//! A conversation as a page shows it: what people said, and each turn of the agent with its steps
+//! folded into one line.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::features::runs::model::{Input, InputState, Run};
+use crate::features::runs::queries::steps::{CallState, Spent, Step, Steps, What};
+use crate::features::runs::queries::words;
+use crate::kernel::{Actor, InputId, Outcome, RunId, RunState, RunTrigger};
+use crate::live::{BlockKind, Piece};
+use crate::store::{ReadExt, StoreError};
+use crate::web::format;
+use crate::web::html::SafeHtml;
+use crate::web::parts::Face;
+use crate::web::time::RelTime;
+
+use super::look::Look;
+use super::steps::{Drawing, StepView, spent};
+
+/// Something in a conversation.
+pub(super) enum Entry {
+    /// What the reader said.
+    Mine { at: RelTime, html: SafeHtml, note: String, cancel: Option<String> },
+    /// What somebody else said.
+    Theirs { face: Face, at: RelTime, html: SafeHtml },
+    /// A turn of the agent.
+    Turn(Box<Turn>),
+}
+
+/// What the agent did and said in one run.
+pub(super) struct Turn {
+    pub key: String,
+    pub face: Face,
+    pub at: RelTime,
+    /// What it does now, or nothing.
+    pub doing: String,
+    /// Thinking and tools.
+    pub steps: Vec<StepView>,
+    /// What they were, in one line.
+    pub folded: String,
+    pub words: Vec<SafeHtml>,
+    pub writing: Option<Piece>,
+    /// How it ended, when it did not end well: tone and text.
+    pub trouble: Option<(&'static str, String)>,
+    /// Tokens, cost and time.
+    pub facts: Vec<String>,
+    /// The run's page, and where it is stopped while it works.
+    pub href: String,
+    pub stop: Option<String>,
+    /// What was asked, to ask it again.
+    pub again: Option<String>,
+}
+
+impl Turn {
+    fn says_nothing(&self) -> bool {
+        let silent = self.words.is_empty() && self.steps.is_empty() && self.writing.is_none();
+        silent && self.doing.is_empty() && self.trouble.is_none()
+    }
+}
+
+/// A conversation that is being told.
+pub(super) struct Telling<'a, 'l> {
+    look: &'a Look<'l>,
+    drawing: Drawing<'a, 'l>,
+    face: Face,
+    runs: HashMap<RunId, Run>,
+    entries: Vec<Entry>,
+    open: Option<(RunId, Box<Turn>)>,
+    /// The run of the last step, which may have said nothing yet.
+    last: Option<RunId>,
+    seen: Seen,
+    asked: Option<String>,
+}
+
+/// What was counted in the open turn.
+#[derive(Default)]
+struct Seen {
+    tools: usize,
+    thoughts: usize,
+    spent: Spent,
+}
+
+impl<'a, 'l> Telling<'a, 'l> {
+    pub fn new(look: &'a Look<'l>, face: Face) -> Self {
+        let (href, last) = (String::new(), String::new());
+        let drawing = Drawing { look, agent: face.clone(), href, last };
+        Self {
+            look,
+            drawing,
+            face,
+            runs: HashMap::new(),
+            entries: Vec::new(),
+            open: None,
+            last: None,
+            seen: Seen::default(),
+            asked: None,
+        }
+    }
+
+    /// Tells all steps, then what is being written, then what waits to be read.
+    pub fn tell(
+        mut self,
+        tx: &impl ReadExt,
+        steps: &Steps,
+        waiting: &[Input],
+        held: Option<&str>,
+        cancel: &dyn Fn(InputId) -> String,
+    ) -> Result<Vec<Entry>, StoreError> {
+        for step in &steps.all {
+            self.step(tx, step)?;
+        }
+        self.now(tx, steps)?;
+        self.close();
+        for input in waiting {
+            let run = match input.state {
+                InputState::Assigned(run) => self.run(tx, run)?,
+                _ => None,
+            };
+            let begun = run.is_some_and(|run| run.started_at.is_some());
+            let note = match (&input.state, held) {
+                (InputState::Assigned(_), Some("agent_paused")) if !begun => {
+                    "Kept until the agent resumes"
+                }
+                (InputState::Assigned(_), Some(_)) if !begun => "Kept until the agent can work",
+                (InputState::Assigned(_), None) if !begun => "Starting",
+                _ => "Read at the next step",
+            };
+            let mine = input.by.account() == Some(self.look.me);
+            let html = self.look.md(tx, &input.text);
+            let at = self.look.time(input.created_at);
+            let cancel = (mine && (!begun || matches!(input.state, InputState::Accepted)))
+                .then(|| cancel(input.id));
+            self.entries.push(Entry::Mine { at, html, note: note.to_owned(), cancel });
+        }
+        Ok(self.entries)
+    }
+
+    fn run(&mut self, tx: &impl ReadExt, id: RunId) -> Result<Option<Run>, StoreError> {
+        if let Some(run) = self.runs.get(&id) {
+            return Ok(Some(run.clone()));
+        }
+        let run = tx.get::<Run>(id)?;
+        self.runs.extend(run.clone().map(|run| (id, run)));
+        Ok(run)
+    }
+
+    fn step(&mut self, tx: &impl ReadExt, step: &Step) -> Result<(), StoreError> {
+        self.last = step.run.or(self.last);
+        if matches!(step.what, What::Began { .. } | What::Notice(_) | What::Committed { .. }) {
+            return Ok(());
+        }
+        if let What::Input { text, by, input, .. } = &step.what {
+            self.close();
+            let html = self.look.md(tx, text.head());
+            self.said(tx, *by, step, (input.is_none(), html))?;
+            self.asked = Some(text.head().to_owned());
+            return Ok(());
+        }
+        let Some(run) = step.run else { return Ok(()) };
+        if self.open.as_ref().is_none_or(|(open, _)| *open != run) {
+            self.close();
+            let turn = self.begin(tx, run, self.look.time(step.at))?;
+            self.open = Some((run, Box::new(turn)));
+        }
+        let view = self.drawing.view(tx, step)?;
+        let trouble = trouble(&step.what, self.look, tx)?;
+        let words = match &step.what {
+            What::Said(text) => Some(self.look.md(tx, text)),
+            _ => None,
+        };
+        let Some((_, turn)) = self.open.as_mut() else { return Ok(()) };
+        if let Some(spent) = step.spent {
+            self.seen.spent.input += spent.input;
+            self.seen.spent.output += spent.output;
+            self.seen.spent.micros = match (self.seen.spent.micros, spent.micros) {
+                (Some(a), Some(b)) => Some(a + b),
+                (a, b) => a.or(b),
+            };
+        }
+        match &step.what {
+            What::Said(_) => turn.words.extend(words),
+            What::Thought(_) => {
+                self.seen.thoughts += 1;
+                turn.steps.push(view);
+            }
+            What::Tool(call) => {
+                self.seen.tools += 1;
+                if call.state == CallState::Running {
+                    turn.doing = format!("{} {}", view.verb, view.what).trim().to_owned();
+                }
+                turn.steps.push(view);
+            }
+            What::Failed { .. } | What::Interrupted(_) | What::Waiting { .. } => {
+                turn.steps.push(view);
+            }
+            _ => {}
+        }
+        if trouble.is_some() {
+            turn.trouble = trouble;
+        }
+        Ok(())
+    }
+
+    fn said(
+        &mut self,
+        tx: &impl ReadExt,
+        by: Actor,
+        step: &Step,
+        (card, html): (bool, SafeHtml),
+    ) -> Result<(), StoreError> {
+        let at = self.look.time(step.at);
+        self.entries.push(match by.account() {
+            Some(account) if account == self.look.me && !card => {
+                Entry::Mine { at, html, note: String::new(), cancel: None }
+            }
+            Some(_) if !card => {
+                Entry::Theirs { face: Face::person(&self.look.actor(tx, by)?), at, html }
+            }
+            _ => Entry::Theirs { face: Face::agent("HQ", "", "hq"), at, html },
+        });
+        Ok(())
+    }
+
+    fn begin(&mut self, tx: &impl ReadExt, id: RunId, at: RelTime) -> Result<Turn, StoreError> {
+        let run = self.run(tx, id)?;
+        let works = run.as_ref().is_some_and(|run| run.state == RunState::Running);
+        let name = run.as_ref().map(Run::name).unwrap_or_default();
+        let mut face = self.face.clone();
+        face.live = works;
+        let doing = match run.as_ref() {
+            Some(run) if run.state == RunState::Waiting => {
+                words::waits(run).map(|(text, _)| text).unwrap_or_default()
+            }
+            _ if works => "is working".to_owned(),
+            _ => String::new(),
+        };
+        self.seen = Seen::default();
+        let asked = self.asked.take();
+        let chat = run.as_ref().is_some_and(|run| run.trigger != RunTrigger::Item);
+        Ok(Turn {
+            key: format!("run-{name}"),
+            face,
+            at,
+            doing,
+            steps: Vec::new(),
+            folded: String::new(),
+            words: Vec::new(),
+            writing: None,
+            trouble: None,
+            facts: Vec::new(),
+            href: self.look.ws.url(&format!("runs/{name}")),
+            stop: run
+                .as_ref()
+                .filter(|run| run.is_live() && run.stop.is_none())
+                .map(|run| self.look.ws.url(&format!("runs/{}/stop", run.name()))),
+            again: asked.filter(|_| chat),
+        })
+    }
+
+    /// What the last run is doing right now, although it may have said nothing yet.
+    fn now(&mut self, tx: &impl ReadExt, steps: &Steps) -> Result<(), StoreError> {
+        if let (None, Some(last)) = (&self.open, self.last)
+            && self.run(tx, last)?.is_some_and(|run| run.is_live() && run.started_at.is_some())
+        {
+            let since = steps.asking.map_or(self.look.now, |(_, since)| since);
+            let turn = self.begin(tx, last, self.look.time(since))?;
+            self.open = Some((last, Box::new(turn)));
+        }
+        let Some((run, turn)) = self.open.as_mut() else { return Ok(()) };
+        if !turn.face.live {
+            return Ok(());
+        }
+        match self.look.ws.live.block(*run) {
+            Some(piece) if piece.kind == BlockKind::Text => {
+                turn.doing = "is writing".to_owned();
+                turn.writing = Some(piece);
+            }
+            Some(piece) if piece.kind == BlockKind::Thinking => {
+                turn.doing = "is thinking".to_owned();
+            }
+            _ if steps.asking.is_some() => turn.doing = "is thinking".to_owned(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        let Some((id, mut turn)) = self.open.take() else { return };
+        let seen = std::mem::take(&mut self.seen);
+        turn.folded = folded(&seen);
+        let run = self.runs.get(&id);
+        if run.is_some_and(|run| run.state == RunState::Ended) {
+            let words = spent(seen.spent);
+            turn.facts.extend(words.split(", ").filter(|w| !w.is_empty()).map(str::to_owned));
+            let took = run.and_then(|run| self.look.duration(run));
+            turn.facts.extend(took.filter(|t| *t > Duration::ZERO).map(format::duration));
+        }
+        if turn.trouble.is_none() {
+            turn.again = None;
+        }
+        if turn.says_nothing() {
+            return;
+        }
+        self.entries.push(Entry::Turn(turn));
+    }
+}
+
+/// "Thought, used 3 tools"
+fn folded(seen: &Seen) -> String {
+    let tools = u64::try_from(seen.tools).unwrap_or(u64::MAX);
+    match (seen.thoughts, tools) {
+        (0, 0) => "Steps".to_owned(),
+        (_, 0) => "Thought".to_owned(),
+        (0, _) => format!("Used {}", format::count(tools, "tool", "tools")),
+        (_, _) => format!("Thought, used {}", format::count(tools, "tool", "tools")),
+    }
+}
+
+/// How a turn ended, when it did not end well.
+fn trouble(
+    what: &What,
+    look: &Look<'_>,
+    tx: &impl ReadExt,
+) -> Result<Option<(&'static str, String)>, StoreError> {
+    let What::Ended { outcome, .. } = what else { return Ok(None) };
+    Ok(match outcome {
+        Outcome::Done | Outcome::Snoozed { .. } | Outcome::NoOutcome => None,
+        Outcome::Stopped { by: Some(by) } if *by == look.me => {
+            Some(("neutral", "You stopped this.".to_owned()))
+        }
+        Outcome::Stopped { by: Some(by) } => {
+            Some(("neutral", format!("{} stopped this.", look.person(tx, *by)?)))
+        }
+        Outcome::Stopped { by: None } => Some(("neutral", "This was stopped.".to_owned())),
+        Outcome::Limit { .. } | Outcome::Interrupted => {
+            words::reason(outcome).map(|text| ("warn", text))
+        }
+        Outcome::Failed { .. } | Outcome::CrashLoop => {
+            words::reason(outcome).map(|text| ("danger", text))
+        }
+    })
+}

@@ -1,0 +1,240 @@
+//! What a tool call did, in words: verb, object, and its input and output in the form that suits
+//! it. Tools that are not known here are shown by their name with all their arguments.
+
+use serde_json::{Map, Value};
+
+use crate::features::runs::model::CallStatus;
+use crate::features::runs::queries::steps::{CallState, ToolCall};
+use crate::kernel::text::{ellipsis, head_tail};
+
+/// The most of an output that a page shows at once, in bytes.
+const SHOWN: usize = 6_000;
+/// The most lines of a written file or a change that a page shows.
+const LINES: usize = 40;
+
+/// A tool call in words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    /// Icon of the step.
+    pub icon: &'static str,
+    /// What was done.
+    pub verb: String,
+    /// To what.
+    pub what: String,
+    /// What kind of time it took, for the bar on top.
+    pub kind: &'static str,
+    /// Its input and output.
+    pub parts: Vec<Piece>,
+}
+
+/// A piece of what went in or came out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// A command with its output.
+    Terminal {
+        /// The command.
+        title: String,
+        /// What it printed.
+        text: String,
+    },
+    /// A file that was written.
+    File {
+        /// Its path.
+        title: String,
+        /// Its first lines.
+        text: String,
+        /// What else there is to say.
+        foot: String,
+    },
+    /// A change of a file.
+    Change {
+        /// Its path.
+        title: String,
+        /// Lines that went.
+        gone: Vec<String>,
+        /// Lines that came.
+        came: Vec<String>,
+    },
+    /// Text that stays folded.
+    Fold {
+        /// What it is.
+        title: &'static str,
+        /// A line about it.
+        meta: String,
+        /// The text.
+        text: String,
+    },
+}
+
+/// Tells what a call did.
+pub(super) fn tell(call: &ToolCall) -> Told {
+    let args: Map<String, Value> = serde_json::from_str(&call.arguments).unwrap_or_default();
+    let (icon, verb, kind) = words(&call.name);
+    let verb = match (verb, call.state) {
+        ("", _) => format!("Called {}", call.name),
+        (verb, CallState::Planned) => format!("Next: {}", lower(verb)),
+        (verb, _) => verb.to_owned(),
+    };
+    let mut told = Told { icon, verb, what: subject(&call.name, &args), kind, parts: Vec::new() };
+    let output = call.result.as_ref().map(|(body, _)| body.head()).unwrap_or_default();
+    let failed = matches!(call.state, CallState::Ended(status) if status != CallStatus::Ok);
+    match call.name.as_str() {
+        "exec" if !output.is_empty() => {
+            let title = ellipsis(&told.what, 160);
+            told.parts.push(Piece::Terminal { title, text: shortened(output) });
+            told.what = String::new();
+            return told;
+        }
+        "write" if !failed => {
+            let text = first_of(&args, &["content", "text"]);
+            let lines = text.lines().count();
+            let foot = match LINES < lines {
+                true => format!("{lines} lines, the first {LINES} are shown"),
+                false => String::new(),
+            };
+            let text = text.lines().take(LINES).collect::<Vec<_>>().join("\n");
+            told.parts.push(Piece::File { title: told.what.clone(), text, foot });
+            return told;
+        }
+        "edit" if !failed => {
+            let lines = |names: &[&str]| -> Vec<String> {
+                first_of(&args, names).lines().take(LINES).map(str::to_owned).collect()
+            };
+            let gone = lines(&["old", "old_text", "old_string", "find", "before"]);
+            let came = lines(&["new", "new_text", "new_string", "replace", "after"]);
+            if !gone.is_empty() || !came.is_empty() {
+                told.parts.push(Piece::Change { title: told.what.clone(), gone, came });
+                return told;
+            }
+        }
+        _ => {}
+    }
+    if !args.is_empty() {
+        let text = serde_json::to_string_pretty(&args).unwrap_or_default();
+        let meta = ellipsis(&call.arguments.replace('\n', " "), 90);
+        told.parts.push(Piece::Fold { title: "Input", meta, text: shortened(&text) });
+    } else if !call.arguments.trim().is_empty() && call.arguments.trim() != "{}" {
+        let text = shortened(&call.arguments);
+        told.parts.push(Piece::Fold { title: "Input", meta: "not valid JSON".to_owned(), text });
+    }
+    if !output.is_empty() {
+        let line = output.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        let meta = ellipsis(line.trim(), 90);
+        let title = if failed { "Error" } else { "Result" };
+        told.parts.push(Piece::Fold { title, meta, text: shortened(output) });
+    }
+    told
+}
+
+fn lower(verb: &str) -> String {
+    let mut chars = verb.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+}
+
+fn shortened(text: &str) -> String {
+    head_tail(text, SHOWN, "\n[…]\n")
+}
+
+/// Icon, verb in the past, and kind of a tool; an empty verb for one that is not known.
+fn words(tool: &str) -> (&'static str, &'static str, &'static str) {
+    match tool {
+        "read" => ("file", "Read", "file"),
+        "list" => ("folder", "Listed", "file"),
+        "search" => ("search", "Searched files for", "file"),
+        "write" => ("file", "Wrote", "file"),
+        "edit" | "apply_patch" => ("edit", "Changed", "file"),
+        "exec" => ("terminal", "Ran", "exec"),
+        "web_fetch" => ("globe", "Opened", "web"),
+        "web_search" => ("search", "Searched the web for", "web"),
+        "task_list" => ("tasks", "Listed tasks", "hq"),
+        "task_get" => ("tasks", "Read task", "hq"),
+        "task_create" => ("plus", "Created a task:", "hq"),
+        "task_update" => ("tasks", "Changed task", "hq"),
+        "task_complete" => ("done", "Completed task", "hq"),
+        "task_delegate" => ("sub", "Delegated to", "hq"),
+        "comment_add" => ("comment", "Commented on", "hq"),
+        "deliverable_submit" | "deliverable_revise" => ("box", "Delivered", "hq"),
+        "agent_list" => ("users", "Looked up colleagues", "hq"),
+        "message_agent" => ("send", "Wrote to", "hq"),
+        "progress" => ("pulse", "Said how far it is:", "hq"),
+        "work_done" => ("done", "Finished the work", "hq"),
+        "work_fail" => ("warn", "Gave the work back", "hq"),
+        "work_snooze" => ("clock", "Put the work off", "hq"),
+        "tool_search" => ("search", "Looked for a tool:", "hq"),
+        _ => ("code", "", "hq"),
+    }
+}
+
+/// What a call was about, from the argument that says it best.
+fn subject(tool: &str, args: &Map<String, Value>) -> String {
+    let names: &[&str] = match tool {
+        "exec" => &["command", "cmd", "argv"],
+        "read" | "write" | "edit" | "apply_patch" | "list" => &["path", "file"],
+        "search" | "web_search" | "tool_search" => &["query", "pattern", "text"],
+        "web_fetch" => &["url"],
+        "task_create" | "deliverable_submit" | "deliverable_revise" => &["title", "name"],
+        "task_delegate" | "message_agent" => &["agent", "to", "assignee"],
+        "progress" => &["text", "message", "note", "summary"],
+        "work_done" | "work_fail" | "work_snooze" => &[],
+        "task_list" | "agent_list" => &[],
+        _ => &["task", "title", "id"],
+    };
+    let text = first_of(args, names);
+    let text = if text.is_empty() && tool == "list" { ".".to_owned() } else { text };
+    ellipsis(text.lines().next().unwrap_or_default(), 160)
+}
+
+fn first_of(args: &Map<String, Value>, names: &[&str]) -> String {
+    let found = names.iter().find_map(|name| args.get(*name));
+    match found {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(words)) => {
+            words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
+        }
+        Some(Value::Null) | None => String::new(),
+        Some(other) => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Piece, tell};
+    use crate::features::runs::model::{Body, CallStatus};
+    use crate::features::runs::queries::steps::{CallState, ToolCall};
+
+    fn call(name: &str, arguments: &str, result: &str) -> ToolCall {
+        ToolCall {
+            call_id: "1".into(),
+            name: name.into(),
+            arguments: arguments.into(),
+            state: CallState::Ended(CallStatus::Ok),
+            result: Some((Body::Inline(result.into()), 3)),
+            paths: Vec::new(),
+            file: None,
+        }
+    }
+
+    #[test]
+    fn a_command_is_shown_as_a_terminal() {
+        let told = tell(&call("exec", r#"{"command":"ls -la"}"#, "total 0"));
+        assert_eq!(told.verb, "Ran");
+        assert_eq!(
+            told.parts,
+            [Piece::Terminal { title: "ls -la".into(), text: "total 0".into() }]
+        );
+    }
+
+    #[test]
+    fn an_edit_is_shown_as_a_change() {
+        let told = tell(&call("edit", r#"{"path":"a.md","old":"x","new":"y\nz"}"#, "ok"));
+        let Piece::Change { gone, came, .. } = &told.parts[0] else { panic!("a change") };
+        assert_eq!((gone.len(), came.len()), (1, 2));
+    }
+
+    #[test]
+    fn a_tool_that_nobody_knows_keeps_its_name_and_broken_input_is_shown() {
+        let told = tell(&call("browser", "{oops", "done"));
+        assert_eq!(told.verb, "Called browser");
+        assert!(matches!(&told.parts[0], Piece::Fold { meta, .. } if meta == "not valid JSON"));
+    }
+}
