@@ -371,7 +371,7 @@ fn rail(
         let name = tx.get::<Connection>(connection)?.map_or_else(String::new, |c| c.name);
         add("Connection", name, look.ws.url("settings/connections"));
     }
-    add("Calls", format!("{} of the model, {} of tools", run.calls, run.steps), String::new());
+    add("Calls", format!("{} model, {} tool", run.calls, run.steps), String::new());
     if let Some(session) = tx.get::<Session>(run.session)? {
         let about = match (session.task.is_some(), session.owner) {
             (true, _) => "of this task",

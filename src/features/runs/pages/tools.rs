@@ -55,14 +55,16 @@ pub(super) enum Piece {
         /// Lines that came.
         came: Vec<String>,
     },
-    /// Text that stays folded.
+    /// What went in and came out, folded.
     Fold {
-        /// What it is.
-        title: &'static str,
-        /// A line about it.
+        /// The first line of what came out.
         meta: String,
-        /// The text.
-        text: String,
+        /// What went in; may be empty.
+        input: String,
+        /// What came out; may be empty.
+        output: String,
+        /// Whether the tool failed: then it is open.
+        failed: bool,
     },
 }
 
@@ -109,19 +111,16 @@ pub(super) fn tell(call: &ToolCall) -> Told {
         }
         _ => {}
     }
-    if !args.is_empty() {
-        let text = serde_json::to_string_pretty(&args).unwrap_or_default();
-        let meta = ellipsis(&call.arguments.replace('\n', " "), 90);
-        told.parts.push(Piece::Fold { title: "Input", meta, text: shortened(&text) });
-    } else if !call.arguments.trim().is_empty() && call.arguments.trim() != "{}" {
-        let text = shortened(&call.arguments);
-        told.parts.push(Piece::Fold { title: "Input", meta: "not valid JSON".to_owned(), text });
-    }
-    if !output.is_empty() {
-        let line = output.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        let meta = ellipsis(line.trim(), 90);
-        let title = if failed { "Error" } else { "Result" };
-        told.parts.push(Piece::Fold { title, meta, text: shortened(output) });
+    let input = match args.is_empty() {
+        false => serde_json::to_string_pretty(&args).unwrap_or_default(),
+        true if matches!(call.arguments.trim(), "" | "{}") => String::new(),
+        true => call.arguments.clone(),
+    };
+    if !input.is_empty() || !output.is_empty() {
+        let line =
+            output.lines().find(|line| !line.trim().is_empty()).unwrap_or("what it was given");
+        let (input, output) = (shortened(&input), shortened(output));
+        told.parts.push(Piece::Fold { meta: ellipsis(line.trim(), 120), input, output, failed });
     }
     told
 }
@@ -235,6 +234,6 @@ mod tests {
     fn a_tool_that_nobody_knows_keeps_its_name_and_broken_input_is_shown() {
         let told = tell(&call("browser", "{oops", "done"));
         assert_eq!(told.verb, "Called browser");
-        assert!(matches!(&told.parts[0], Piece::Fold { meta, .. } if meta == "not valid JSON"));
+        assert!(matches!(&told.parts[0], Piece::Fold { input, .. } if input == "{oops"));
     }
 }

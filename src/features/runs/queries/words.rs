@@ -105,7 +105,7 @@ pub fn source(source: ModelSource) -> &'static str {
         ModelSource::Task => "the task",
         ModelSource::Agent => "the agent",
         ModelSource::Workspace => "the workspace",
-        ModelSource::Fallback => "nobody; it is the only one",
+        ModelSource::Fallback => "nobody",
     }
 }
 
