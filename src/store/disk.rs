@@ -109,17 +109,13 @@ impl Disk {
         faults: Arc<dyn Faults>,
         counters: Arc<DiskCounters>,
     ) -> Result<Self, redb::DatabaseError> {
-        let mut options = File::options();
-        options.read(true).write(true).mode(0o600);
-        let file = match options.clone().create_new(true).open(path) {
-            Ok(file) => {
-                // A file whose name is not on the disk is lost with everything in it.
-                sync_folder(path.parent().unwrap_or(Path::new("")))?;
-                file
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(path)?,
-            Err(error) => return Err(error.into()),
-        };
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)?;
         // After a failed fsync the kernel may hold pages that are not on the disk: read anew.
         // ok: only advice, and the first start has no file to speak of.
         let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);

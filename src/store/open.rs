@@ -2,7 +2,9 @@
 //! entries to readers.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -16,7 +18,7 @@ use crate::kernel::id::IdSource;
 
 use super::batch::{self, Batch, Snap};
 use super::codec;
-use super::disk::{Disk, DiskCounters, Faults};
+use super::disk::{Disk, DiskCounters, Faults, sync_folder};
 use super::error::{StoreError, failed};
 use super::feed::{self, End, Entry};
 use super::read::Read;
@@ -116,8 +118,11 @@ impl Shared {
         }
     }
 
-    /// Opens the file for the first time.
+    /// Opens the file for the first time, making it if need be.
     pub(super) fn open(&self) -> Result<End, StoreError> {
+        if !self.path.try_exists().map_err(failed)? {
+            self.make()?;
+        }
         let (db, end) = self.open_database()?;
         *self.db.write() = Some(db);
         self.head.send_replace(end.seq);
@@ -147,15 +152,36 @@ impl Shared {
         Ok(end)
     }
 
-    /// Opens the file, makes missing tables, checks the format; answers where the feed ends.
-    fn open_database(&self) -> Result<(Database, End), StoreError> {
-        let disk = Disk::open(&self.path, Arc::clone(&self.faults), Arc::clone(&self.counters))
+    /// Makes the file under another name and renames it when it is whole: redb does not open what
+    /// a power cut leaves of a file that it was about to make.
+    fn make(&self) -> Result<(), StoreError> {
+        let fresh = self.path.with_extension("redb.new");
+        match std::fs::remove_file(&fresh) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        self.prepare(&self.database(&fresh)?)?;
+        let whole = File::open(&fresh).and_then(|file| file.sync_all());
+        whole.and_then(|()| std::fs::rename(&fresh, &self.path)).map_err(failed)?;
+        sync_folder(&self.folder).map_err(failed)
+    }
+
+    fn database(&self, path: &Path) -> Result<Database, StoreError> {
+        let disk = Disk::open(path, Arc::clone(&self.faults), Arc::clone(&self.counters))
             .map_err(failed)?;
-        let db = Database::builder()
+        Database::builder()
             .set_cache_size(self.cache)
             .set_repair_callback(say_progress())
             .create_with_backend(disk)
-            .map_err(failed)?;
+            .map_err(failed)
+    }
+
+    /// Opens the file, makes missing tables, checks the format; answers where the feed ends.
+    fn open_database(&self) -> Result<(Database, End), StoreError> {
+        if !self.path.try_exists().map_err(failed)? {
+            return Err(StoreError::Failed("the file is gone".to_owned()));
+        }
+        let db = self.database(&self.path)?;
         let incarnation = match self.prepared(&db)? {
             Some(incarnation) => incarnation,
             None => self.prepare(&db)?,

@@ -15,3 +15,4 @@ mod failure; // what happens when the disk fails
 mod bytes; // golden bytes: what must never change by accident
 mod golden; // the layouts of the program's own records
 mod kills; // a process with a store, killed again and again
+mod power; // what a power cut can leave

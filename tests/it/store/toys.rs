@@ -328,7 +328,7 @@ impl With {
 
 /// A temporary folder in memory where there is room: these tests make thousands of files and do not
 /// ask whether the disk is quick.
-fn folder_in_memory() -> tempfile::TempDir {
+pub fn folder_in_memory() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     let roomy = hq::store::disk::free_space(memory).is_ok_and(|free| free > 2 << 30);
     let folder = if roomy { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
