@@ -25,6 +25,9 @@ pub fn routes() -> Routes {
         .merge(users::pages::settings::routes())
         .merge(runs::routes())
         .merge(workspace::pages::routes())
+        .merge(tasks::routes())
+        .merge(comments::routes())
+        .merge(deliverables::routes())
 }
 
 /// The JSON API, below `/api/v1`.

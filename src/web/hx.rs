@@ -128,6 +128,13 @@ impl Ask {
         self
     }
 
+    /// Tells the regions of this page that a record changed: those that name it fetch themselves
+    /// again, also while the page's stream is down. Raised at `<body>`, where they listen.
+    pub fn changed(self, table: &str, id: impl std::fmt::Display) -> Self {
+        let at = serde_json::json!({ "target": "body" });
+        self.event(&format!("hq:{table}"), at.clone()).event(&format!("hq:{table}:{id}"), at)
+    }
+
     /// Shows a short message in the corner.
     pub fn toast(self, tone: Tone, text: &str) -> Self {
         self.event("hq:toast", serde_json::json!({ "tone": tone.as_str(), "text": text }))

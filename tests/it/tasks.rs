@@ -70,10 +70,17 @@ impl Desk {
         .unwrap();
         let desk = Self { store, clock, _folder: folder };
         desk.by(system(), |tx| {
-            tx.put(&Settings::sample())?;
+            tx.put(&Settings { default_connection: None, ..Settings::sample() })?;
             for (id, name, slug) in [(ada_id(), "Ada", "ada"), (otto_id(), "Otto", "otto")] {
                 let (name, slug) = (name.to_owned(), slug.to_owned());
-                tx.put(&Agent { id, name, slug, reports_to: None, ..Agent::sample() })?;
+                tx.put(&Agent {
+                    id,
+                    name,
+                    slug,
+                    reports_to: None,
+                    connection: None,
+                    ..Agent::sample()
+                })?;
             }
             tx.put(&Member::sample())?;
             let tom = Member { account: id(2), handle: "tom".into(), ..Member::sample() };

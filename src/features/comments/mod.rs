@@ -2,8 +2,10 @@
 
 pub mod mentions;
 pub mod model;
+pub mod pages;
 pub mod queries;
 pub mod rules;
 pub mod tools;
 
+pub use pages::routes;
 pub use tools::tools;

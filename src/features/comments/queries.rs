@@ -3,10 +3,17 @@
 use super::model::{self, Comment};
 use crate::features::agents::model::Agent;
 use crate::features::tasks::model::Task;
+use crate::features::tasks::queries::error::TaskError;
+use crate::features::tasks::queries::people::assignee_of;
+use crate::features::tasks::queries::scene::Scene;
 use crate::features::tasks::queries::standing;
 use crate::features::workspace::model::Settings;
 use crate::kernel::{AgentStatus, CommentId, RunState, TaskId};
 use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError};
+use crate::web::html::SafeHtml;
+use crate::web::live::Live;
+use crate::web::parts::Face;
+use crate::web::time::RelTime;
 
 /// The comments on a task, oldest first.
 ///
@@ -68,4 +75,79 @@ pub struct Reaches {
     pub agent: Option<String>,
     /// What will happen.
     pub text: String,
+}
+
+/// Where people write a comment.
+#[derive(Clone, Debug, Default)]
+pub struct Composer {
+    /// Where it is sent; empty when nothing can be written.
+    pub action: String,
+    /// How the line about whom it reaches renews itself.
+    pub live: Live,
+    /// What will happen.
+    pub reach: String,
+    /// The agent that would hear of it.
+    pub agent: Option<String>,
+    /// What was typed.
+    pub body: String,
+    /// Whether it is for people only.
+    pub note_only: bool,
+    /// What is wrong with it, or empty.
+    pub error: String,
+}
+
+/// The composer of a task's page.
+///
+/// # Errors
+/// When the store fails.
+pub fn composer(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Composer, TaskError> {
+    let reaches = reach(read, task)?;
+    let base = scene.href(task);
+    let usable = scene.may_write && task.archived_at.is_none();
+    let live = Live::new(format!("{base}/reach")).record("tasks", task.id);
+    Ok(Composer {
+        action: if usable { format!("{base}/comment") } else { String::new() },
+        live: live.table("inbox").table("agents"),
+        reach: reaches.text,
+        agent: reaches.agent,
+        ..Composer::default()
+    })
+}
+
+/// A comment on a page.
+#[derive(Clone, Debug)]
+pub struct CommentView {
+    /// The id of its element.
+    pub key: String,
+    /// Who.
+    pub face: Face,
+    /// When.
+    pub at: RelTime,
+    /// The words.
+    pub body: SafeHtml,
+    /// Whether it was changed later.
+    pub edited: bool,
+    /// Whether the task's agent was left alone.
+    pub note_only: bool,
+    /// Where its author changes it; empty for others.
+    pub edit: String,
+    /// Where its author removes it; empty for others.
+    pub remove: String,
+}
+
+/// A comment on a page.
+#[must_use]
+pub fn view(scene: &Scene, read: &dyn Read, task: &Task, comment: Comment) -> CommentView {
+    let own = assignee_of(comment.author) == scene.myself() && scene.may_write;
+    let base = format!("{}/comments/{}", scene.href(task), comment.id);
+    CommentView {
+        key: format!("c-{}", comment.id),
+        face: scene.people.actor(comment.author),
+        at: scene.time(comment.created_at),
+        body: scene.md(read, &comment.body),
+        edited: comment.edited_at.is_some(),
+        note_only: comment.note_only,
+        edit: if own { format!("{base}/edit") } else { String::new() },
+        remove: if own { format!("{base}/delete") } else { String::new() },
+    }
 }

@@ -4,8 +4,10 @@
 //! agents never review. Approving the last piece finishes the task (`tasks/reactions.rs`).
 
 pub mod model;
+pub mod pages;
 pub mod queries;
 pub mod rules;
 pub mod tools;
 
+pub use pages::routes;
 pub use tools::tools;

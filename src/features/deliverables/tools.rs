@@ -1,8 +1,5 @@
 //! What agents can do with delivered work: deliver it, and deliver it again. They never review.
 
-use std::os::fd::AsRawFd as _;
-use std::path::{Component, Path, PathBuf};
-
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -11,6 +8,7 @@ use super::queries;
 use super::rules::{self, MAX_FILE, NewDelivery};
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries as tasks;
+use crate::git::files::AgentFiles;
 use crate::kernel::{Can, TypedId as _};
 use crate::store::{BlobId, WriteTx};
 use crate::tool::{Effect, Group, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
@@ -168,69 +166,27 @@ async fn stored(cx: &ToolCx, kind: Kind, path: &str) -> Result<Stored, ToolError
 }
 
 async fn take_file(cx: &ToolCx, path: &str) -> Result<(String, BlobId, u64), ToolError> {
-    let refused = |code, message: String| ToolError::Refused { code, message };
-    let outside = || refused("outside", format!("\"{path}\" is not a file in your folder"));
-    let missing = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            refused("file_not_found", format!("there is no file \"{path}\" in your folder"))
+    let (ws, folder, path) = (cx.ws.clone(), cx.folder.clone(), path.to_owned());
+    let taken = tokio::task::spawn_blocking(move || {
+        let files = AgentFiles::open(&folder)?;
+        let inner = files.relative(&path)?;
+        let Some(part) = files.read(&inner, 0, MAX_FILE)? else {
+            let message = format!("there is no file \"{inner}\" in your folder");
+            return Err(ToolError::refused("file_not_found", message));
+        };
+        if MAX_FILE < part.total {
+            return Err(ToolError::refused("file_too_large", "a file has at most 25 MB"));
         }
-        _ => refused("file_unreadable", format!("\"{path}\" cannot be read: {error}")),
-    };
-    let inner = inner_path(path).ok_or_else(outside)?;
-    let name = inner.file_name().and_then(|name| name.to_str()).ok_or_else(outside)?.to_owned();
-    // A pipe must not hold the thread that opens it.
-    let mut options = tokio::fs::OpenOptions::new();
-    options.read(true).custom_flags(libc::O_NONBLOCK);
-    let file = options.open(cx.folder.join(&inner)).await.map_err(missing)?;
-    // Where the open file really lies: a link on the way, also one made just now, leads nowhere.
-    let real = tokio::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).await;
-    let folder = tokio::fs::canonicalize(&cx.folder).await.map_err(missing)?;
-    if !real.map_err(missing)?.starts_with(&folder) {
-        return Err(outside());
-    }
-    if !file.metadata().await.map_err(missing)?.is_file() {
-        return Err(outside());
-    }
-    let mut file = file.into_std().await;
-    let ws = cx.ws.clone();
-    let put = move || ws.blobs.put_from(&mut file, MAX_FILE);
-    match tokio::task::spawn_blocking(put).await {
-        Ok(Ok((blob, size))) => Ok((name, blob, size)),
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::FileTooLarge => {
-            Err(refused("file_too_large", "a file has at most 25 MB".to_owned()))
-        }
-        Ok(Err(error)) => {
-            Err(ToolError::Failed { code: "blob", message: format!("storing a file: {error}") })
-        }
-        Err(error) => {
-            Err(ToolError::Failed { code: "blob", message: format!("storing a file: {error}") })
-        }
+        let blob = ws.blobs.put(&part.bytes).map_err(|error| failed(&error))?;
+        let name = inner.rsplit('/').next().unwrap_or(&inner).to_owned();
+        Ok((name, blob, part.total))
+    });
+    match taken.await {
+        Ok(result) => result,
+        Err(error) => Err(failed(&error)),
     }
 }
 
-/// A path without a root and without steps upwards.
-fn inner_path(path: &str) -> Option<PathBuf> {
-    let mut inner = PathBuf::new();
-    for part in Path::new(path.trim()).components() {
-        match part {
-            Component::Normal(name) => inner.push(name),
-            Component::CurDir => {}
-            _ => return None,
-        }
-    }
-    (!inner.as_os_str().is_empty()).then_some(inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::inner_path;
-
-    #[test]
-    fn a_path_stays_in_the_folder() {
-        assert_eq!(inner_path("./out/a.csv").unwrap().to_str(), Some("out/a.csv"));
-        assert_eq!(inner_path("../a"), None);
-        assert_eq!(inner_path("out/../../a"), None);
-        assert_eq!(inner_path("/etc/passwd"), None);
-        assert_eq!(inner_path(" "), None);
-    }
+fn failed(error: &dyn std::fmt::Display) -> ToolError {
+    ToolError::Failed { code: "blob", message: format!("storing a file: {error}") }
 }

@@ -4,9 +4,11 @@
 //! Assignment leaves the status alone: the run that takes the work sets `in_progress`.
 
 pub mod model;
+pub mod pages;
 pub mod queries;
 pub mod reactions;
 pub mod rules;
 pub mod tools;
 
+pub use pages::routes;
 pub use tools::tools;

@@ -160,8 +160,7 @@ impl People {
         for agent in &self.agents {
             let chosen = now == Some(Assignee::Agent(agent.id));
             if agent.archived_at.is_none() || chosen {
-                let label = format!("{} {}", agent.emoji, agent.name);
-                list.push(Choice::new(&agent.slug, label.trim(), chosen));
+                list.push(Choice::new(&agent.slug, &agent.name, chosen));
             }
         }
         for member in &self.members {

@@ -1,5 +1,7 @@
 //! Reads of delivered work.
 
+pub mod card;
+
 use super::model::{self, Deliverable, Review, VERSIONS_BY_DELIVERABLE, Version};
 use super::rules::DeliverableError;
 use crate::kernel::{DeliverableId, DeliverableState, TaskId, Timestamp, TypedId as _, Verdict};

@@ -1,0 +1,436 @@
+//! The review queue, the verdict, and the files that were delivered.
+
+use askama::Template;
+use axum::body::Body;
+use axum::http::StatusCode;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    HeaderValue, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::response::{IntoResponse as _, Response};
+use jiff::ToSpan as _;
+use serde::Deserialize;
+use tokio_util::io::ReaderStream;
+
+use super::model::{Content, Deliverable, Version};
+use super::queries::card::{Card, state_of};
+use super::queries::{self, Piece};
+use super::rules::{self, DeliverableError, NewReview};
+use crate::app::{App, Ws};
+use crate::features::tasks::model::Task;
+use crate::features::tasks::queries as tasks;
+use crate::features::tasks::queries::open_ends::OpenEnds;
+use crate::features::tasks::queries::scene::Scene;
+use crate::kernel::{
+    Can, DeliverableId, DeliverableState, Problem as _, ProblemKind, TaskId, Verdict, VersionId,
+};
+use crate::store::{Read, ReadExt as _};
+use crate::web::error::PageError;
+use crate::web::extract::{Form, Path, Query};
+use crate::web::hx::{Ask, Hx};
+use crate::web::live::Live;
+use crate::web::parts::{Face, Tab, Tone};
+use crate::web::routes::{Needs as _, Routes};
+use crate::web::session::Person;
+use crate::web::shell::{Flash, Shell};
+use crate::web::time::RelTime;
+use crate::web::{flash, html};
+
+/// How many waiting pieces the queue shows.
+const QUEUE: usize = 100;
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/review", queue.needs(Can::Read))
+        .post("/deliverables/{piece}/review", review.needs(Can::Review))
+        .get("/deliverables/{version}/file", file.needs(Can::Read))
+}
+
+/// A line of the queue.
+struct Line {
+    href: String,
+    title: String,
+    face: Face,
+    at: RelTime,
+    tone: &'static str,
+    word: &'static str,
+    more: String,
+    quiet: bool,
+    current: bool,
+}
+
+/// The piece that is looked at.
+struct Desk {
+    card: Card,
+    task_name: String,
+    task_href: String,
+    task_title: String,
+    task_status: (&'static str, &'static str),
+    /// Versions as tabs; the newest is the last.
+    versions: Vec<Tab>,
+    /// What approval does to the task.
+    after: String,
+    /// The run that made it, if it was an agent's.
+    run: Option<(String, String)>,
+    place: (usize, usize),
+    next: String,
+    note: String,
+    error: String,
+}
+
+#[derive(Template)]
+#[template(path = "deliverables/review.html", blocks = ["queue", "desk"])]
+struct ReviewPage {
+    shell: Shell,
+    live: Live,
+    desk_live: Live,
+    waiting: Vec<Line>,
+    back: Vec<Line>,
+    decided: Vec<Line>,
+    desk: Option<Desk>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Asked {
+    piece: String,
+    version: u32,
+    part: String,
+}
+
+/// What waits for a person, and one piece of it.
+async fn queue(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let mut page = ws.read(|snap| view(&ws, &who, snap, &asked))?;
+    match (hx.is_partial(), asked.part.as_str()) {
+        (true, "queue") => html::fragment(&page.as_queue()),
+        (true, "desk") => html::fragment(&page.as_desk()),
+        _ => {
+            page.shell = shell;
+            html::page(&page)
+        }
+    }
+}
+
+fn view(
+    ws: &Ws,
+    who: &Person,
+    read: &dyn Read,
+    asked: &Asked,
+) -> Result<ReviewPage, DeliverableError> {
+    let scene = Scene::new(ws, who, read)?;
+    let waiting = queries::in_review(read, QUEUE)?;
+    let week = scene.today.now.checked_sub(168.hours()).unwrap_or(scene.today.now);
+    let (back, decided) = queries::decided(read, week)?;
+    let piece = match asked.piece.as_str() {
+        "" => waiting.first().cloned(),
+        text => {
+            let id = text.parse::<DeliverableId>();
+            let id = id.map_err(|_| DeliverableError::NotFound(text.chars().take(60).collect()))?;
+            Some(queries::get(read, id)?.deliverable)
+        }
+    };
+    let desk = match &piece {
+        Some(piece) => Some(desk(&scene, read, piece, (&waiting, asked.version))?),
+        None => None,
+    };
+    let chosen = piece.as_ref().map(|piece| piece.id);
+    let line = |piece: &Deliverable| line(&scene, read, piece, chosen);
+    let here = match chosen {
+        Some(id) => format!("review?piece={id}&"),
+        None => "review?".to_owned(),
+    };
+    let version = match asked.version {
+        0 => String::new(),
+        n => format!("&version={n}"),
+    };
+    let region = |part: &str| Live::new(ws.url(&format!("{here}part={part}{version}")));
+    let desk_live = region("desk").table("deliverables");
+    Ok(ReviewPage {
+        shell: Shell::default(),
+        live: region("queue").table("deliverables"),
+        desk_live,
+        waiting: waiting.iter().map(line).collect::<Result<_, _>>()?,
+        back: back.iter().map(line).collect::<Result<_, _>>()?,
+        decided: decided.iter().map(line).collect::<Result<_, _>>()?,
+        desk,
+    })
+}
+
+fn line(
+    scene: &Scene,
+    read: &dyn Read,
+    piece: &Deliverable,
+    chosen: Option<DeliverableId>,
+) -> Result<Line, DeliverableError> {
+    let task = tasks::get(read, piece.task)?;
+    let name = scene.name(&task);
+    let (tone, word, more) = match piece.state {
+        DeliverableState::InReview | DeliverableState::Draft => {
+            ("info", "Piece", format!("version {} · {name}", piece.versions))
+        }
+        DeliverableState::ChangesRequested => {
+            ("neutral", "Sent back", format!("version {} due · {name}", piece.versions + 1))
+        }
+        DeliverableState::Approved => ("ok", "Approved", name),
+        DeliverableState::Rejected => ("danger", "Rejected", name),
+    };
+    Ok(Line {
+        href: scene.ws.url(&format!("review?piece={}", piece.id)),
+        title: piece.title.clone(),
+        face: scene.people.actor(piece.submitted_by),
+        at: scene.time(piece.updated_at),
+        tone,
+        word,
+        more,
+        quiet: piece.state != DeliverableState::InReview,
+        current: chosen == Some(piece.id),
+    })
+}
+
+fn desk(
+    scene: &Scene,
+    read: &dyn Read,
+    piece: &Deliverable,
+    (waiting, wanted): (&[Deliverable], u32),
+) -> Result<Desk, DeliverableError> {
+    let Piece { deliverable, mut versions } = queries::with_versions(read, piece.clone())?;
+    let task = tasks::get(read, piece.task)?;
+    let url = scene.ws.url(&format!("review?piece={}", piece.id));
+    let number = if wanted == 0 { piece.versions } else { wanted };
+    let tabs = versions.iter().map(|judged| {
+        let n = judged.version.number;
+        let word = judged.review.as_ref().map(|review| state_of(review.verdict));
+        let label = match word {
+            Some("changes_requested") => format!("Version {n}, sent back"),
+            _ => format!("Version {n}"),
+        };
+        Tab::new(label, format!("{url}&version={n}"), n == number)
+    });
+    let tabs: Vec<Tab> = tabs.collect();
+    let at = versions.iter().position(|judged| judged.version.number == number);
+    let judged = match at {
+        Some(at) => Some(versions.swap_remove(at)),
+        None => versions.pop(),
+    };
+    let run = judged.as_ref().and_then(|judged| judged.version.run);
+    let run = match run {
+        Some(id) => read.get::<crate::features::runs::model::Run>(id)?.map(|run| {
+            let label = crate::web::format::count(u64::from(run.steps), "step", "steps");
+            (format!("R-{}, {label}", run.number), scene.run_href(run.number))
+        }),
+        None => None,
+    };
+    let place = waiting.iter().position(|other| other.id == piece.id).map_or(0, |at| at + 1);
+    let next = waiting.get(place).or_else(|| waiting.first()).filter(|next| next.id != piece.id);
+    Ok(Desk {
+        task_name: scene.name(&task),
+        task_href: scene.href(&task),
+        task_status: (task.status.word(), task.status.label()),
+        after: after(scene, read, &task, piece)?,
+        task_title: task.title,
+        card: Card::at(scene, read, &deliverable, judged),
+        versions: tabs,
+        run,
+        place: (place, waiting.len()),
+        next: next
+            .map(|piece| scene.ws.url(&format!("review?piece={}", piece.id)))
+            .unwrap_or_default(),
+        note: String::new(),
+        error: String::new(),
+    })
+}
+
+/// What will become of the task when this piece is approved.
+fn after(
+    scene: &Scene,
+    read: &dyn Read,
+    task: &Task,
+    piece: &Deliverable,
+) -> Result<String, DeliverableError> {
+    if piece.state != DeliverableState::InReview {
+        return Ok(String::new());
+    }
+    let name = scene.name(task);
+    if !task.status.is_open() {
+        return Ok(format!("{name} stays {}", task.status.label().to_lowercase()));
+    }
+    let mut ends = OpenEnds::of(read, task.id)?;
+    if let Some(at) = ends.in_review.iter().position(|title| *title == piece.title) {
+        ends.in_review.remove(at);
+    }
+    Ok(match ends.why(&scene.key) {
+        None => format!("After approval {name} is done"),
+        Some(why) => format!("After approval {name} stays open: {why}"),
+    })
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Typed {
+    verdict: String,
+    note: String,
+    version: String,
+    /// `review` when it comes from the review page.
+    from: String,
+}
+
+/// Approves, asks for changes or rejects.
+async fn review(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(id): Path<DeliverableId>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let Ok(verdict) = typed.verdict.parse::<Verdict>() else {
+        let wrong = "choose approve, ask for changes or reject".to_owned();
+        return Err(DeliverableError::Invalid("verdict", wrong).into());
+    };
+    let new = NewReview {
+        deliverable: id,
+        // ok: no version in the form means the newest one.
+        version: typed.version.parse::<VersionId>().ok(),
+        verdict,
+        note: typed.note.clone(),
+    };
+    let piece = match ws.write(&who, move |tx| rules::review(tx, new)).await {
+        Ok(piece) => piece,
+        Err(error) if error.kind() == ProblemKind::Invalid => {
+            return refused((&ws, &who), (&hx, shell), id, (&typed, &error));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let (words, href) = ws.read(|snap| said(&ws, snap, verdict, &piece))?;
+    if hx.is_partial() {
+        let ask = changed(piece.task).toast(Tone::Ok, &words);
+        return Ok((ask, html::answer(StatusCode::OK, String::new())).into_response());
+    }
+    let href = if typed.from == "review" { ws.url("review") } else { href };
+    Ok(flash::say(&app, Flash::ok(words), hx.go_to(&href)))
+}
+
+/// What happened, in one sentence, and where the task is.
+fn said(
+    ws: &Ws,
+    read: &dyn Read,
+    verdict: Verdict,
+    piece: &Deliverable,
+) -> Result<(String, String), DeliverableError> {
+    let task = tasks::get(read, piece.task)?;
+    let name = tasks::name(read, task.number)?;
+    let key = tasks::key(read)?;
+    let title = &piece.title;
+    let words = match verdict {
+        Verdict::Approved if !task.status.is_open() => {
+            format!("Approved “{title}”. {name} is {}.", task.status.label().to_lowercase())
+        }
+        Verdict::Approved => match OpenEnds::of(read, task.id)?.why(&key) {
+            Some(why) => format!("Approved “{title}”. {name} stays open: {why}."),
+            None => format!("Approved “{title}”."),
+        },
+        Verdict::ChangesRequested => format!("Sent “{title}” back with your note."),
+        Verdict::Rejected => format!("Rejected “{title}”."),
+    };
+    Ok((words, ws.url(&format!("tasks/{name}"))))
+}
+
+/// Tells the regions of this page that delivered work changed.
+fn changed(task: TaskId) -> Ask {
+    Ask::new().reswap("none").changed("tasks", task).changed("deliverables", "any")
+}
+
+/// The review page with the note as it was typed and what is missing. To htmx the reason is said in
+/// the corner: the form stands there unchanged.
+fn refused(
+    (ws, who): (&Ws, &Person),
+    (hx, shell): (&Hx, Shell),
+    id: DeliverableId,
+    (typed, error): (&Typed, &DeliverableError),
+) -> Result<Response, PageError> {
+    if hx.is_partial() {
+        return Err(PageError(crate::web::error::Failure::of(error)));
+    }
+    let asked = Asked { piece: id.to_string(), ..Asked::default() };
+    let mut page = ws.read(|snap| view(ws, who, snap, &asked))?;
+    page.shell = shell;
+    if let Some(desk) = &mut page.desk {
+        desk.note.clone_from(&typed.note);
+        desk.error = error.to_string();
+    }
+    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}
+
+/// A delivered file: always a download, never shown as a page of ours.
+async fn file(ws: Ws, Path(id): Path<VersionId>) -> Result<Response, PageError> {
+    let version = ws.read(|snap| snap.get::<Version>(id))?;
+    let Some(Version { content: Content::File { name, blob, size }, .. }) = version else {
+        return Err(PageError::not_found("The file"));
+    };
+    let open = ws.clone();
+    let opened = tokio::task::spawn_blocking(move || open.blobs.open_blob(blob)).await;
+    let file = match opened {
+        Ok(Ok(file)) => tokio::fs::File::from_std(file),
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(PageError::not_found("The file"));
+        }
+        Ok(Err(error)) => return Err(failed(&error)),
+        Err(error) => return Err(failed(&error)),
+    };
+    let mut response = Body::from_stream(ReaderStream::new(file)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers
+        .insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox; default-src 'none'"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(size));
+    if let Ok(value) = HeaderValue::try_from(disposition(&name)) {
+        headers.insert(CONTENT_DISPOSITION, value);
+    }
+    Ok(response)
+}
+
+fn failed(error: &dyn std::fmt::Display) -> PageError {
+    PageError(crate::web::error::Failure::internal(format!("a delivered file: {error}")))
+}
+
+/// A download under its own name: plain for old browsers, in full by RFC 5987.
+fn disposition(name: &str) -> String {
+    let plain: String = name
+        .chars()
+        .map(|c| if c.is_ascii_graphic() && c != '"' && c != '\\' { c } else { '_' })
+        .collect();
+    let mut full = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' => {
+                full.push(char::from(byte));
+            }
+            _ => full.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{full}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::disposition;
+
+    #[test]
+    fn a_file_keeps_its_name_whatever_it_is() {
+        assert_eq!(
+            disposition("Prüf \"x\".csv"),
+            "attachment; filename=\"Pr_f__x_.csv\"; filename*=UTF-8''Pr%C3%BCf%20%22x%22.csv"
+        );
+    }
+}

@@ -1,0 +1,141 @@
+//! Delivered work as a card: what it is, where it stands, what was said of it.
+
+use crate::features::deliverables::model::{Content, Deliverable};
+use crate::features::tasks::queries::scene::Scene;
+use crate::kernel::{Assignee, DeliverableState, TypedId as _, Verdict};
+use crate::store::Read;
+use crate::web::format;
+use crate::web::html::SafeHtml;
+use crate::web::parts::Face;
+use crate::web::time::RelTime;
+
+use super::{Judged, Piece};
+
+/// What a person said of a version.
+#[derive(Clone, Debug)]
+pub struct Said {
+    /// Who.
+    pub face: Face,
+    /// State word.
+    pub state: &'static str,
+    /// In words: "Approved".
+    pub label: &'static str,
+    /// The note, rendered.
+    pub note: SafeHtml,
+    /// When.
+    pub at: RelTime,
+}
+
+/// What was delivered.
+#[derive(Clone, Debug)]
+pub enum Shown {
+    /// Markdown, rendered.
+    Text(SafeHtml),
+    /// An address on the web.
+    Url(String),
+    /// A file: name, size, where it is fetched.
+    File(String, String, String),
+}
+
+/// Delivered work for a page.
+#[derive(Clone, Debug)]
+pub struct Card {
+    /// The id.
+    pub id: String,
+    /// A short id for elements.
+    pub short: String,
+    /// The title.
+    pub title: String,
+    /// Where it stands: word and label.
+    pub state: (&'static str, &'static str),
+    /// "Text", "Link", "File".
+    pub kind: &'static str,
+    /// Icon of the kind.
+    pub glyph: &'static str,
+    /// Who delivered it.
+    pub by: Face,
+    /// The number of the version.
+    pub version: u32,
+    /// The id of the version: a review is bound to it.
+    pub version_id: String,
+    /// When it was delivered.
+    pub at: RelTime,
+    /// What was delivered.
+    pub shown: Shown,
+    /// What its maker says about it.
+    pub note: SafeHtml,
+    /// What was said of this version.
+    pub said: Option<Said>,
+    /// Where the review page shows it.
+    pub href: String,
+    /// Where a review is sent.
+    pub action: String,
+    /// Whether this person may decide now.
+    pub open: bool,
+}
+
+impl Card {
+    /// The card of a piece at its newest version.
+    #[must_use]
+    pub fn new(scene: &Scene, read: &dyn Read, piece: Piece) -> Self {
+        let Piece { deliverable, mut versions } = piece;
+        let newest = versions.pop();
+        Self::at(scene, read, &deliverable, newest)
+    }
+
+    /// The card of a piece at one of its versions.
+    #[must_use]
+    pub fn at(scene: &Scene, read: &dyn Read, piece: &Deliverable, judged: Option<Judged>) -> Self {
+        let action = scene.ws.url(&format!("deliverables/{}/review", piece.id));
+        let mut card = Self {
+            id: piece.id.to_string(),
+            short: piece.id.short(),
+            title: piece.title.clone(),
+            state: (piece.state.word(), piece.state.label()),
+            kind: "Text",
+            glyph: "doc",
+            by: scene.people.actor(piece.submitted_by),
+            version: piece.versions,
+            version_id: String::new(),
+            at: scene.time(piece.created_at),
+            shown: Shown::Text(SafeHtml::default()),
+            note: SafeHtml::default(),
+            said: None,
+            href: scene.ws.url(&format!("review?piece={}", piece.id)),
+            action,
+            open: piece.state == DeliverableState::InReview && scene.may_review,
+        };
+        let Some(Judged { version, review }) = judged else { return card };
+        card.version = version.number;
+        card.version_id = version.id.to_string();
+        card.open &= version.id == piece.version;
+        card.at = scene.time(version.created_at);
+        card.note = scene.md(read, &version.note);
+        (card.kind, card.glyph, card.shown) = match version.content {
+            Content::Text(text) => ("Text", "doc", Shown::Text(scene.md(read, &text))),
+            Content::Url(url) => ("Link", "link", Shown::Url(url)),
+            Content::File { name, size, .. } => {
+                let href = scene.ws.url(&format!("deliverables/{}/file", version.id));
+                ("File", "file", Shown::File(name, format::size(size), href))
+            }
+        };
+        card.said = review.map(|review| Said {
+            face: scene.people.face(Assignee::Person(review.by)),
+            state: state_of(review.verdict),
+            label: review.verdict.label(),
+            note: scene.md(read, &review.note),
+            at: scene.time(review.created_at),
+        });
+        card
+    }
+}
+
+/// The state word of a verdict.
+#[must_use]
+pub fn state_of(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Approved => "approved",
+        Verdict::ChangesRequested => "changes_requested",
+        Verdict::Rejected => "rejected",
+    }
+}

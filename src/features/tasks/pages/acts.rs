@@ -1,0 +1,243 @@
+//! What a person does to a task with one press: status, assignee, priority, due date, archive, …
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+
+use super::create::word;
+use super::show::{self, Edit};
+use crate::app::{App, Ws};
+use crate::features::tasks::model::Task;
+use crate::features::tasks::queries::error::TaskError;
+use crate::features::tasks::queries::{self, due, scene::Scene};
+use crate::features::tasks::rules::{self, TaskPatch};
+use crate::kernel::{Priority, Problem as _, ProblemKind, TaskId, TaskStatus, Thinking};
+use crate::store::WriteTx;
+use crate::web::error::PageError;
+use crate::web::extract::{Form, Path, Path2};
+use crate::web::hx::{Ask, Hx};
+use crate::web::parts::Tone;
+use crate::web::session::Person;
+use crate::web::shell::{Flash, Shell};
+use crate::web::{flash, html};
+
+/// One of the acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Another status.
+    Status,
+    /// Another assignee.
+    Assign,
+    /// Another priority.
+    Priority,
+    /// Another due date.
+    Due,
+    /// Another model.
+    Model,
+    /// Another thinking level.
+    Thinking,
+    /// Another parent.
+    Parent,
+    /// Out of the way.
+    Archive,
+    /// Back again.
+    Restore,
+}
+
+impl std::str::FromStr for Verb {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Ok(match text {
+            "status" => Self::Status,
+            "assign" => Self::Assign,
+            "priority" => Self::Priority,
+            "due" => Self::Due,
+            "model" => Self::Model,
+            "thinking" => Self::Thinking,
+            "parent" => Self::Parent,
+            "archive" => Self::Archive,
+            "restore" => Self::Restore,
+            _ => return Err(()),
+        })
+    }
+}
+
+/// The value of the act, under its own name, and where to go afterwards.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Value {
+    status: String,
+    assignee: String,
+    priority: String,
+    due: String,
+    model: String,
+    thinking: String,
+    parent: String,
+    back: String,
+}
+
+/// Changes one thing.
+pub async fn act(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path2(text, verb): Path2<String, Verb>,
+    Form(value): Form<Value>,
+) -> Result<Response, PageError> {
+    let (id, back) = (ws.read(|snap| queries::resolve(snap, &text))?.id, value.back.clone());
+    let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
+    let change = read(&scene, verb, &value)?;
+    let task = ws.write(&who, move |tx| change.apply(tx, id)).await?;
+    let name = scene.name(&task);
+    if hx.is_partial() {
+        let ask = Ask::new().reswap("none").changed("tasks", id);
+        let ask = match verb {
+            Verb::Archive => {
+                let undo = format!("{}/restore", scene.href(&task));
+                ask.toast_with_undo(&format!("Archived {name}"), &undo)
+            }
+            Verb::Restore => ask.toast(Tone::Ok, &format!("Restored {name}")),
+            _ => ask,
+        };
+        return Ok(empty(ask));
+    }
+    let at = if back.starts_with(&ws.url("tasks")) { back } else { scene.href(&task) };
+    let answer = hx.go_to(&at);
+    Ok(match verb {
+        Verb::Archive => flash::say(&app, Flash::ok(format!("Archived {name}")), answer),
+        Verb::Restore => flash::say(&app, Flash::ok(format!("Restored {name}")), answer),
+        _ => answer,
+    })
+}
+
+fn empty(ask: Ask) -> Response {
+    (ask, html::answer(StatusCode::OK, String::new())).into_response()
+}
+
+/// A change that was read and understood.
+enum Change {
+    Status(TaskStatus),
+    Assign(Option<crate::kernel::Assignee>),
+    Patch(Box<TaskPatch>),
+    Parent(String),
+    Archive,
+    Restore,
+}
+
+impl Change {
+    fn apply(self, tx: &mut WriteTx<'_>, id: TaskId) -> Result<Task, TaskError> {
+        match self {
+            Self::Status(to) => rules::set_status(tx, id, to),
+            Self::Assign(to) => rules::assign(tx, id, to),
+            Self::Patch(patch) => rules::update(tx, id, *patch),
+            Self::Parent(text) => {
+                let parent = match text.trim() {
+                    "" => None,
+                    text => Some(queries::resolve(tx, text)?.id),
+                };
+                let patch = TaskPatch { parent: Some(parent), ..TaskPatch::default() };
+                rules::update(tx, id, patch)
+            }
+            Self::Archive => rules::archive(tx, id),
+            Self::Restore => rules::restore(tx, id),
+        }
+    }
+}
+
+fn read(scene: &Scene, verb: Verb, value: &Value) -> Result<Change, TaskError> {
+    let patch = |patch: TaskPatch| Ok(Change::Patch(Box::new(patch)));
+    let none = TaskPatch::default();
+    match verb {
+        Verb::Status => match value.status.parse() {
+            Ok(status) => Ok(Change::Status(status)),
+            Err(error) => {
+                let error: crate::kernel::vocab::UnknownWord = error;
+                Err(TaskError::field("status", error.to_string()))
+            }
+        },
+        Verb::Assign => Ok(Change::Assign(scene.people.find(&value.assignee, scene.myself())?)),
+        Verb::Priority => {
+            let priority = word("priority", &value.priority, Priority::Medium)?;
+            patch(TaskPatch { priority: Some(priority), ..none })
+        }
+        Verb::Due => {
+            let due_at = due::parse(&value.due, &scene.today.zone, scene.today.now)?;
+            patch(TaskPatch { due_at: Some(due_at), ..none })
+        }
+        Verb::Model => patch(TaskPatch { model: Some(Some(value.model.clone())), ..none }),
+        Verb::Thinking => {
+            let thinking = match value.thinking.as_str() {
+                "" => None,
+                text => Some(word("thinking", text, Thinking::Low)?),
+            };
+            patch(TaskPatch { thinking: Some(thinking), ..none })
+        }
+        Verb::Parent => Ok(Change::Parent(value.parent.clone())),
+        Verb::Archive => Ok(Change::Archive),
+        Verb::Restore => Ok(Change::Restore),
+    }
+}
+
+/// Title and description as they were edited.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Text {
+    title: String,
+    description: String,
+    was: String,
+}
+
+/// Saves title and description. What somebody else wrote in the meantime is shown, and nothing is
+/// lost.
+pub async fn save(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(text): Path<String>,
+    Form(typed): Form<Text>,
+) -> Result<Response, PageError> {
+    let task = ws.read(|snap| queries::resolve(snap, &text))?;
+    let id = task.id;
+    let (was, patch) = (
+        typed.was.clone(),
+        TaskPatch {
+            title: Some(typed.title.clone()),
+            description: Some(typed.description.clone()),
+            ..TaskPatch::default()
+        },
+    );
+    let saved = ws
+        .write(&who, move |tx| {
+            let now = queries::get(tx, id)?;
+            if !was.is_empty() && was != show::mark(&now) {
+                return Ok(Err(now));
+            }
+            rules::update(tx, id, patch).map(Ok)
+        })
+        .await;
+    let edit = Edit { title: typed.title, description: typed.description, ..Edit::default() };
+    let with = (&ws, &who);
+    match saved {
+        Ok(Ok(task)) if hx.is_partial() => {
+            let text = show::editing(with, (&hx, shell), &task, (StatusCode::OK, None))?;
+            Ok((Ask::new().changed("tasks", id), text).into_response())
+        }
+        Ok(Ok(task)) => {
+            let href = ws.read(|snap| Ok::<_, TaskError>(queries::name(snap, task.number)?))?;
+            Ok(hx.go_to(&ws.url(&format!("tasks/{href}"))))
+        }
+        Ok(Err(now)) => {
+            let theirs = Some((now.title.clone(), now.description.clone()));
+            let edit = Edit { was: show::mark(&now), theirs, ..edit };
+            show::editing(with, (&hx, shell), &now, (StatusCode::CONFLICT, Some(edit)))
+        }
+        Err(error) if error.kind() == ProblemKind::Invalid => {
+            let edit = Edit { was: typed.was, wrong: error.fields(), ..edit };
+            let status = StatusCode::UNPROCESSABLE_ENTITY;
+            show::editing(with, (&hx, shell), &task, (status, Some(edit)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,219 @@
+//! New tasks: the whole form, and the quick line of the list.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+
+use super::list::{self, Asked};
+use crate::app::{App, Ws};
+use crate::features::tasks::queries::error::TaskError;
+use crate::features::tasks::queries::{self, due, scene::Scene};
+use crate::features::tasks::rules::{self, NewTask};
+use crate::kernel::{Priority, Problem as _, ProblemKind, TaskStatus, Thinking};
+use crate::store::Read;
+use crate::web::error::PageError;
+use crate::web::extract::{Form, Query};
+use crate::web::hx::{Ask, Hx};
+use crate::web::parts::{Choice, Tone};
+use crate::web::session::Person;
+use crate::web::shell::{Flash, Shell};
+use crate::web::{flash, html};
+
+/// What the form sends, as it was typed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Typed {
+    title: String,
+    description: String,
+    status: String,
+    priority: String,
+    assignee: String,
+    due: String,
+    parent: String,
+    model: String,
+    thinking: String,
+    /// Sent by the quick line: the address of the list.
+    quick: String,
+}
+
+#[derive(Template)]
+#[template(path = "tasks/new.html", blocks = ["form"])]
+struct NewPage {
+    shell: Shell,
+    url: String,
+    list_url: String,
+    typed: Typed,
+    wrong: Vec<(String, String)>,
+    summary: String,
+    statuses: Vec<Choice>,
+    priorities: Vec<Choice>,
+    assignees: Vec<Choice>,
+    thinkings: Vec<Choice>,
+}
+
+impl NewPage {
+    fn error(&self, field: &str) -> &str {
+        self.wrong.iter().find(|(name, _)| name == field).map_or("", |(_, message)| message)
+    }
+}
+
+/// The empty form; what stands in the address is filled in.
+pub async fn form(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Query(typed): Query<Typed>,
+) -> Result<Response, PageError> {
+    html::page(&page(&ws, &who, shell, typed)?)
+}
+
+fn page(ws: &Ws, who: &Person, shell: Shell, typed: Typed) -> Result<NewPage, PageError> {
+    let scene = ws.read(|snap| Scene::new(ws, who, snap))?;
+    // ok: a name that is not known chooses nobody; sending the form says what is wrong with it.
+    let assignee = scene.people.find(&typed.assignee, scene.myself()).ok().flatten();
+    let status = typed.status.parse().unwrap_or(TaskStatus::Todo);
+    let priority = typed.priority.parse().unwrap_or(Priority::Medium);
+    Ok(NewPage {
+        shell,
+        url: ws.url("tasks"),
+        list_url: ws.url("tasks"),
+        statuses: TaskStatus::ALL
+            .iter()
+            .map(|s| Choice::new(s.word(), s.label(), *s == status))
+            .collect(),
+        priorities: Priority::ALL
+            .iter()
+            .rev()
+            .map(|p| Choice::new(p.word(), p.label(), *p == priority))
+            .collect(),
+        assignees: scene.people.choices(assignee, scene.me),
+        thinkings: thinking_choices(typed.thinking.parse().ok()),
+        wrong: Vec::new(),
+        summary: String::new(),
+        typed,
+    })
+}
+
+/// The thinking levels, the agent's own first.
+pub fn thinking_choices(now: Option<Thinking>) -> Vec<Choice> {
+    let mut list = vec![Choice::new("", "As the agent does", now.is_none())];
+    let all = Thinking::ALL.iter();
+    list.extend(all.map(|level| Choice::new(level.word(), level.label(), now == Some(*level))));
+    list
+}
+
+/// Makes a task; a refused form comes back with what was typed.
+pub async fn create(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
+    let made = match ws.read(|snap| new_task(&scene, snap, &typed)) {
+        Ok(new) => ws.write(&who, move |tx| rules::create(tx, new)).await,
+        Err(error) => Err(error),
+    };
+    let task = match made {
+        Ok(task) => task,
+        Err(error) if error.kind() == ProblemKind::Invalid => {
+            return refused(&ws, &who, (hx, shell), typed, &error);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let words = format!("Created {}", scene.name(&task));
+    if typed.quick.is_empty() {
+        return Ok(flash::say(&app, Flash::ok(words), hx.go_to(&scene.href(&task))));
+    }
+    if hx.is_partial() {
+        let ask = Ask::new().reswap("none").changed("tasks", task.id).toast(Tone::Ok, &words);
+        return Ok((ask, html::answer(StatusCode::OK, String::new())).into_response());
+    }
+    let back =
+        if typed.quick.starts_with(&ws.url("tasks")) { typed.quick } else { ws.url("tasks") };
+    Ok(flash::say(&app, Flash::ok(words), hx.go_to(&back)))
+}
+
+/// Reads the form; all that is wrong at once.
+fn new_task(scene: &Scene, read: &dyn Read, typed: &Typed) -> Result<NewTask, TaskError> {
+    let mut wrong = Vec::new();
+    let assignee = scene.people.find(&typed.assignee, scene.myself());
+    let due_at = due::parse(&typed.due, &scene.today.zone, scene.today.now);
+    if typed.title.trim().is_empty() {
+        let empty = TaskError::field("title", "Say in one line what is to be done.");
+        wrong.extend(empty.fields());
+    }
+    let parent = match typed.parent.trim() {
+        "" => None,
+        text => match queries::resolve(read, text) {
+            Ok(task) => Some(task.id),
+            Err(error) => {
+                wrong.extend(TaskError::field("parent", error.to_string()).fields());
+                None
+            }
+        },
+    };
+    for error in [assignee.as_ref().err(), due_at.as_ref().err()].into_iter().flatten() {
+        wrong.extend(error.fields());
+    }
+    if !wrong.is_empty() {
+        return Err(TaskError::Invalid(wrong));
+    }
+    Ok(NewTask {
+        description: typed.description.clone(),
+        status: word("status", &typed.status, TaskStatus::Todo)?,
+        priority: word("priority", &typed.priority, Priority::Medium)?,
+        assignee: assignee?,
+        due_at: due_at?,
+        parent,
+        model: Some(typed.model.clone()),
+        thinking: match typed.thinking.as_str() {
+            "" => None,
+            text => Some(word("thinking", text, Thinking::Low)?),
+        },
+        ..NewTask::titled(typed.title.clone())
+    })
+}
+
+/// A word of a closed list; the default when nothing was chosen.
+pub fn word<T>(field: &str, text: &str, default: T) -> Result<T, TaskError>
+where
+    T: std::str::FromStr<Err = crate::kernel::vocab::UnknownWord>,
+{
+    match text {
+        "" => Ok(default),
+        text => text.parse().map_err(|e: T::Err| TaskError::field(field, e.to_string())),
+    }
+}
+
+fn refused(
+    ws: &Ws,
+    who: &Person,
+    (hx, shell): (Hx, Shell),
+    typed: Typed,
+    error: &TaskError,
+) -> Result<Response, PageError> {
+    if !typed.quick.is_empty() {
+        if hx.is_partial() {
+            // What was typed stays in the line; the reason stands in the corner.
+            return Err(PageError(crate::web::error::Failure::of(error)));
+        }
+        let query = typed.quick.split_once('?').map_or("", |(_, query)| query);
+        // ok: an address that cannot be read is the plain list.
+        let asked: Asked = serde_urlencoded::from_str(query).unwrap_or_default();
+        return list::refused(ws, who, shell, asked, (typed.title, error.to_string()));
+    }
+    let mut page = page(ws, who, shell, typed)?;
+    page.wrong = error.fields().into_iter().map(|f| (f.field, f.message)).collect();
+    if page.wrong.is_empty() {
+        page.summary = error.to_string();
+    }
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    match hx.is_partial() {
+        true => html::fragment_with(status, &page.as_form()),
+        false => html::document(status, &page),
+    }
+}

@@ -1,0 +1,23 @@
+//! Pages of tasks: the list, the form for a new one, the page of one.
+
+mod acts;
+mod create;
+mod list;
+mod rows;
+mod show;
+mod timeline;
+
+use crate::kernel::Can;
+use crate::web::routes::{Needs as _, Routes};
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/tasks", list::list.needs(Can::Read))
+        .get("/tasks/new", create::form.needs(Can::Write))
+        .post("/tasks", create::create.needs(Can::Write))
+        .get("/tasks/{task}", show::show.needs(Can::Read))
+        .post("/tasks/{task}", acts::save.needs(Can::Write))
+        .post("/tasks/{task}/{verb}", acts::act.needs(Can::Write))
+}

@@ -1,0 +1,330 @@
+//! The page of a task: words, properties, parts, timeline. Each region renews itself.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::create::thinking_choices;
+use super::rows::Row;
+use super::timeline::{self, Entry, RunView};
+use crate::app::Ws;
+use crate::features::comments::queries::{self as comments, Composer};
+use crate::features::tasks::model::Task;
+use crate::features::tasks::queries::error::TaskError;
+use crate::features::tasks::queries::scene::{Chip, Scene};
+use crate::features::tasks::queries::standing::Standing;
+use crate::features::tasks::queries::{self, due, list, standing};
+use crate::kernel::{FieldError, Priority, RunState, TaskStatus};
+use crate::store::{BlobId, Read};
+use crate::web::error::PageError;
+use crate::web::extract::{Path, Query};
+use crate::web::html::{self, SafeHtml};
+use crate::web::hx::Hx;
+use crate::web::live::Live;
+use crate::web::parts::{Choice, Face, percent};
+use crate::web::session::Person;
+use crate::web::shell::Shell;
+use crate::web::time::{Due, RelTime};
+
+/// What stands behind the question mark.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Asked {
+    /// The region that is asked for.
+    part: String,
+    /// Whether title and description are to be edited.
+    edit: String,
+}
+
+/// Title and description being edited.
+#[derive(Clone, Debug, Default)]
+pub struct Edit {
+    /// The title as typed.
+    pub title: String,
+    /// The description as typed.
+    pub description: String,
+    /// What both were when the editing began, as a hash.
+    pub was: String,
+    /// The refused fields.
+    pub wrong: Vec<FieldError>,
+    /// What somebody else wrote in the meantime.
+    pub theirs: Option<(String, String)>,
+}
+
+impl Edit {
+    fn of(task: &Task) -> Self {
+        Self {
+            title: task.title.clone(),
+            description: task.description.clone(),
+            was: mark(task),
+            ..Self::default()
+        }
+    }
+
+    fn error(&self, field: &str) -> &str {
+        self.wrong.iter().find(|e| e.field == field).map_or("", |e| e.message.as_str())
+    }
+}
+
+/// A short mark of title and description: it differs when somebody changed them.
+pub fn mark(task: &Task) -> String {
+    let text = format!("{}\0{}", task.title, task.description);
+    BlobId::of(text.as_bytes()).to_string()[..16].to_owned()
+}
+
+#[derive(Default)]
+struct Head {
+    live: Live,
+    chip: Option<Chip>,
+    title: String,
+    archived: bool,
+    /// Why the last run failed, or empty.
+    failed: String,
+    failed_href: String,
+}
+
+#[derive(Default)]
+struct Text {
+    live: Live,
+    description: SafeHtml,
+    edit: Option<Edit>,
+}
+
+#[derive(Default)]
+struct Props {
+    live: Live,
+    status: (&'static str, &'static str),
+    priority: (&'static str, &'static str),
+    face: Face,
+    nobody: bool,
+    due: Option<Due>,
+    model: String,
+    thinking: String,
+    statuses: Vec<Choice>,
+    priorities: Vec<Choice>,
+    assignees: Vec<Choice>,
+    thinkings: Vec<Choice>,
+    has_agent: bool,
+    by: Face,
+    at: RelTime,
+    parent: Option<(String, String, String)>,
+}
+
+#[derive(Default)]
+struct Parts {
+    live: Live,
+    rows: Vec<Row>,
+    done: usize,
+    share: u8,
+    add: String,
+}
+
+#[derive(Default)]
+struct Time {
+    live: Live,
+    entries: Vec<Entry>,
+}
+
+#[derive(Template)]
+#[template(path = "tasks/_run.html")]
+struct RunPart {
+    run: RunView,
+}
+
+#[derive(Template, Default)]
+#[template(path = "tasks/show.html", blocks = ["head", "text", "props", "parts", "time"])]
+struct ShowPage {
+    shell: Shell,
+    name: String,
+    base: String,
+    list_url: String,
+    new_url: String,
+    may_write: bool,
+    back: String,
+    chain: Vec<(String, String, String)>,
+    head: Head,
+    text: Text,
+    props: Props,
+    parts: Parts,
+    time: Time,
+    composer: Composer,
+}
+
+/// Shows a task, or one region of its page.
+pub async fn show(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(text): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let task = ws.read(|snap| queries::resolve(snap, &text))?;
+    let edit = (!asked.edit.is_empty()).then(|| Edit::of(&task));
+    let part = if hx.is_partial() { asked.part.as_str() } else { "" };
+    if part == "run" {
+        let run =
+            ws.read(|snap| timeline::newest_run(&Scene::new(&ws, &who, snap)?, snap, &task))?;
+        return html::fragment(&RunPart { run: run.unwrap_or_default() });
+    }
+    let mut page = ws.read(|snap| view(&ws, &who, snap, &task, (part, edit)))?;
+    if !page.base.ends_with(&format!("/{text}")) && part.is_empty() {
+        return Ok(hx.go_to(&page.base));
+    }
+    match part {
+        "head" => html::fragment(&page.as_head()),
+        "text" => html::fragment(&page.as_text()),
+        "props" => html::fragment(&page.as_props()),
+        "parts" => html::fragment(&page.as_parts()),
+        "time" => html::fragment(&page.as_time()),
+        _ => {
+            page.shell = shell;
+            html::page(&page)
+        }
+    }
+}
+
+/// The page, or its words alone, with title and description as somebody left them.
+pub fn editing(
+    (ws, who): (&Ws, &Person),
+    (hx, shell): (&Hx, Shell),
+    task: &Task,
+    (status, edit): (StatusCode, Option<Edit>),
+) -> Result<Response, PageError> {
+    let part = if hx.is_partial() { "text" } else { "" };
+    let mut page = ws.read(|snap| view(ws, who, snap, task, (part, edit)))?;
+    if hx.is_partial() {
+        return html::fragment_with(status, &page.as_text());
+    }
+    page.shell = shell;
+    html::document(status, &page)
+}
+
+/// Builds what a region needs; everything when none is named.
+fn view(
+    ws: &Ws,
+    who: &Person,
+    read: &dyn Read,
+    task: &Task,
+    (part, edit): (&str, Option<Edit>),
+) -> Result<ShowPage, TaskError> {
+    let scene = Scene::new(ws, who, read)?;
+    let wants = |name: &str| part.is_empty() || part == name;
+    let mut page = ShowPage {
+        name: scene.name(task),
+        base: scene.href(task),
+        back: scene.href(task),
+        list_url: ws.url("tasks"),
+        new_url: ws.url("tasks/new"),
+        may_write: scene.may_write && task.archived_at.is_none(),
+        ..ShowPage::default()
+    };
+    if wants("head") {
+        page.head = head(&scene, read, task)?;
+    }
+    if wants("text") {
+        let description = scene.md(read, &task.description);
+        page.text = Text { live: live(&scene, task, "text"), description, edit };
+    }
+    if wants("props") {
+        page.props = props(&scene, read, task)?;
+    }
+    if wants("parts") {
+        page.parts = parts(&scene, read, task)?;
+    }
+    if wants("time") {
+        let live = live(&scene, task, "time").table("inbox");
+        page.time = Time { live, entries: timeline::entries(&scene, read, task)? };
+    }
+    if part.is_empty() {
+        page.composer = comments::composer(&scene, read, task)?;
+        let above = queries::ancestors(read, task)?.into_iter();
+        page.chain = above.map(|t| (scene.name(&t), scene.href(&t), t.title)).collect();
+    }
+    Ok(page)
+}
+
+/// A region of this task's page that renews itself with the task.
+fn live(scene: &Scene, task: &Task, part: &str) -> Live {
+    let url = format!("{}?part={part}", scene.href(task));
+    Live::new(url).record("tasks", task.id)
+}
+
+fn head(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Head, TaskError> {
+    let standing = standing::standing(read, task, scene.today.now)?;
+    let mut live = live(scene, task, "head").table("inbox");
+    for run in standing::newest_runs(read, task.id, 3)? {
+        if run.state != RunState::Ended {
+            live = live.record("runs", run.id);
+        }
+    }
+    let (failed, failed_href) = match &standing {
+        Standing::Failed { reason, run } => {
+            (format!("The last run failed: {reason}."), scene.run_href(*run))
+        }
+        _ => (String::new(), String::new()),
+    };
+    Ok(Head {
+        live,
+        chip: scene.chip(task, &standing),
+        title: task.title.clone(),
+        archived: task.archived_at.is_some(),
+        failed,
+        failed_href,
+    })
+}
+
+fn props(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Props, TaskError> {
+    let agent = task.assignee.and_then(|who| who.agent());
+    let parent = match task.parent {
+        Some(id) => Some(queries::get(read, id)?),
+        None => None,
+    };
+    Ok(Props {
+        live: live(scene, task, "props").table("agents"),
+        status: (task.status.word(), task.status.label()),
+        priority: (task.priority.word(), task.priority.label()),
+        face: scene.people.face_or_nobody(task.assignee),
+        nobody: task.assignee.is_none(),
+        due: scene.due(task).map(|due| Due {
+            iso: task
+                .due_at
+                .map(|at| due::day(at, &scene.today.zone).to_string())
+                .unwrap_or_default(),
+            ..due
+        }),
+        model: task.model.clone().unwrap_or_default(),
+        thinking: task.thinking.map(|level| level.label().to_owned()).unwrap_or_default(),
+        statuses: TaskStatus::ALL
+            .iter()
+            .map(|s| Choice::new(s.word(), s.label(), *s == task.status))
+            .collect(),
+        priorities: Priority::ALL
+            .iter()
+            .rev()
+            .map(|p| Choice::new(p.word(), p.label(), *p == task.priority))
+            .collect(),
+        assignees: scene.people.choices(task.assignee, scene.me),
+        thinkings: thinking_choices(task.thinking),
+        has_agent: agent.is_some(),
+        by: scene.people.actor(task.created_by),
+        at: scene.time(task.created_at),
+        parent: parent.map(|above| (scene.name(&above), scene.href(&above), above.title)),
+    })
+}
+
+fn parts(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Parts, TaskError> {
+    let all = queries::children(read, task.id)?;
+    let total = all.len();
+    let done = all.iter().filter(|part| part.status == TaskStatus::Done).count();
+    let summaries = list::summaries(read, all, scene.today.now)?;
+    let rows = summaries.into_iter().map(|summary| Row::new(scene, read, summary));
+    Ok(Parts {
+        live: live(scene, task, "parts").table("inbox"),
+        rows: rows.collect::<Result<_, _>>()?,
+        done,
+        share: percent(done as u64, total as u64),
+        add: scene.ws.url(&format!("tasks/new?parent={}", scene.name(task))),
+    })
+}

@@ -1,0 +1,173 @@
+//! What every view of a task needs: where, who looks, when, and everybody's names.
+
+use jiff::Timestamp;
+
+use super::due;
+use super::error::TaskError;
+use super::list::Today;
+use super::people::People;
+use super::standing::Standing;
+use crate::app::Ws;
+use crate::features::tasks::model::Task;
+use crate::kernel::{AccountId, Assignee, Can};
+use crate::store::Read;
+use crate::web::html::SafeHtml;
+use crate::web::md;
+use crate::web::session::Person;
+use crate::web::time::{Due, RelTime, Work};
+
+/// A small word about a task with its colour.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chip {
+    /// What a person reads.
+    pub label: String,
+    /// State word, or empty.
+    pub state: &'static str,
+    /// Tone word when there is no state.
+    pub tone: &'static str,
+    /// Icon, or empty.
+    pub glyph: &'static str,
+    /// Where it leads, or empty.
+    pub href: String,
+    /// More words, for a tooltip.
+    pub hint: String,
+}
+
+/// Who looks at what, when.
+pub struct Scene {
+    /// The workspace.
+    pub ws: Ws,
+    /// Who looks.
+    pub me: AccountId,
+    /// Whether this person may change tasks.
+    pub may_write: bool,
+    /// Whether this person may review.
+    pub may_review: bool,
+    /// Whether this person may stop runs.
+    pub may_chat: bool,
+    /// The letters in front of numbers.
+    pub key: String,
+    /// Everybody.
+    pub people: People,
+    /// Now, in this person's zone.
+    pub today: Today,
+}
+
+impl Scene {
+    /// Looks around.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn new(ws: &Ws, who: &Person, read: &dyn Read) -> Result<Self, TaskError> {
+        Ok(Self {
+            ws: ws.clone(),
+            me: who.account,
+            may_write: who.access.may(Can::Write),
+            may_review: who.access.may(Can::Review),
+            may_chat: who.access.may(Can::Chat),
+            key: super::key(read)?,
+            people: People::read(read)?,
+            today: Today { now: ws.app.clock.now(), zone: due::zone(&who.zone) },
+        })
+    }
+
+    /// Who looks, as somebody who has work.
+    #[must_use]
+    pub fn myself(&self) -> Assignee {
+        Assignee::Person(self.me)
+    }
+
+    /// `MC-142`.
+    #[must_use]
+    pub fn name(&self, task: &Task) -> String {
+        format!("{}-{}", self.key, task.number)
+    }
+
+    /// The address of a task's page.
+    #[must_use]
+    pub fn href(&self, task: &Task) -> String {
+        self.ws.url(&format!("tasks/{}", self.name(task)))
+    }
+
+    /// The address of a run's page.
+    #[must_use]
+    pub fn run_href(&self, number: u32) -> String {
+        self.ws.url(&format!("runs/{number}"))
+    }
+
+    /// A moment as seen now.
+    #[must_use]
+    pub fn time(&self, at: Timestamp) -> RelTime {
+        RelTime::new(at, self.today.now, &self.today.zone)
+    }
+
+    /// A due date as seen today.
+    #[must_use]
+    pub fn due(&self, task: &Task) -> Option<Due> {
+        let work = if task.status.is_open() { Work::Open } else { Work::Closed };
+        let today = due::day(self.today.now, &self.today.zone);
+        task.due_at.map(|at| Due::new(due::day(at, &self.today.zone), today, work))
+    }
+
+    /// Markdown in which `MC-142` and `@ada` are links.
+    #[must_use]
+    pub fn md(&self, read: &dyn Read, text: &str) -> SafeHtml {
+        md::render(text, &|word| self.link(read, word))
+    }
+
+    fn link(&self, read: &dyn Read, word: &str) -> Option<String> {
+        match word.strip_prefix('@') {
+            Some(name) => {
+                let agent = self.people.agent_called(name)?;
+                Some(self.ws.url(&format!("agents/{}", agent.slug)))
+            }
+            // ok: a word that cannot be looked up stays a word.
+            None => super::resolve(read, word).ok().map(|task| self.href(&task)),
+        }
+    }
+
+    /// What happens with a task, as a chip; nothing when there is nothing to say.
+    #[must_use]
+    pub fn chip(&self, task: &Task, standing: &Standing) -> Option<Chip> {
+        let who = task.assignee.map(|who| self.people.name(who)).unwrap_or_default();
+        let run = |number: u32| self.run_href(number);
+        let chip = |label: String, state| Chip { label, state, ..Chip::default() };
+        Some(match standing {
+            Standing::Plain => return None,
+            Standing::Working { run: number, steps, activity } => Chip {
+                href: run(*number),
+                hint: activity.clone(),
+                ..chip(format!("{who} is working, step {steps}"), "working")
+            },
+            Standing::Waiting { run: number, detail } => Chip {
+                href: run(*number),
+                hint: detail.clone(),
+                ..chip(format!("{who} waits"), "waiting")
+            },
+            Standing::Queued { held: None } => chip(format!("Queued for {who}"), "queued"),
+            Standing::Queued { held: Some(why) } => {
+                let hint = format!("Held: {why}");
+                Chip { hint, ..chip(format!("Held for {who}"), "waiting") }
+            }
+            Standing::Paused => chip(format!("{who} is paused"), "paused"),
+            Standing::InReview => {
+                Chip { glyph: "box", ..chip("In review".to_owned(), "in_review") }
+            }
+            Standing::Failed { run: number, reason } => Chip {
+                href: run(*number),
+                hint: reason.clone(),
+                glyph: "warn",
+                ..chip(format!("{who} failed"), "failed")
+            },
+            Standing::Stopped { run: number } => {
+                Chip { href: run(*number), ..chip("Stopped".to_owned(), "stopped") }
+            }
+            Standing::Alone => Chip {
+                tone: "warn",
+                glyph: "warn",
+                hint: "It is open and has an agent, but nothing will wake it.".to_owned(),
+                ..chip("Nobody is on this".to_owned(), "")
+            },
+        })
+    }
+}
