@@ -305,9 +305,16 @@ impl Running {
         if !ended {
             tracing::warn!("{} tasks were still busy at the end", self.tasks.count());
         }
-        // The stores close with their last owner; the engine and the program own each other.
+        // The engine and the program own each other.
         *self.app.on_open.write() = None;
-        self.app.workspaces.write().clear();
+        let mut stores: Vec<Store> =
+            self.app.workspaces.write().drain(..).map(|ws| ws.store.clone()).collect();
+        stores.push(self.app.system.clone());
+        // Whoever is still busy is refused from here on; a file that was closed needs no recovery.
+        let closed = tokio::task::spawn_blocking(move || stores.iter().for_each(Store::close));
+        if let Err(error) = closed.await {
+            tracing::error!(%error, "a store did not close well");
+        }
         ended
     }
 }

@@ -281,8 +281,10 @@ fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{KeyBuf, decode, successor};
-    use proptest::prelude::{any, prop_assert_eq, proptest};
+    use super::{Assignee, KeyBuf, Timestamp, TypedId, decode, successor};
+    use crate::kernel::time::from_ms;
+    use crate::kernel::{AgentId, TaskId};
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
     proptest! {
         #[test]
@@ -297,6 +299,48 @@ mod tests {
         ) {
             prop_assert_eq!(a.cmp(&b), KeyBuf::of(&a).cmp(&KeyBuf::of(&b)));
             prop_assert_eq!(decode::<(String, u64)>(KeyBuf::of(&a).bytes()), Some(a));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_and_moments_sort_like_their_keys(
+            a in any::<(u16, u32, u64, i32)>(), b in any::<(u16, u32, u64, i32)>()
+        ) {
+            let key = |(one, two, three, ms): (u16, u32, u64, i32)| {
+                let at = from_ms(i64::from(ms));
+                KeyBuf::of(&one).with(&two).with(&three).with(&at)
+            };
+            prop_assert_eq!(a.cmp(&b), key(a).cmp(&key(b)));
+            let at = from_ms(i64::from(a.3));
+            prop_assert_eq!(decode::<Timestamp>(KeyBuf::of(&at).bytes()), Some(at));
+            let (mut some, mut none) = (KeyBuf::new(), KeyBuf::new());
+            prop_assert!(some.time_or_max(Some(at)) < none.time_or_max(None));
+        }
+
+        #[test]
+        fn ids_sort_as_they_were_made_and_no_key_of_another_length_is_one(
+            bytes in any::<[u8; 16]>(), other in any::<[u8; 16]>(), rest in 0..16usize
+        ) {
+            let (a, b) = (TaskId::from_bytes(bytes), TaskId::from_bytes(other));
+            prop_assert_eq!(a.cmp(&b), KeyBuf::of(&a).cmp(&KeyBuf::of(&b)));
+            prop_assert_eq!(decode::<TaskId>(&bytes), Some(a));
+            prop_assert_eq!(decode::<TaskId>(&bytes[..rest]), None);
+            for assignee in [Assignee::Agent(AgentId::from_bytes(bytes)), Assignee::System] {
+                let key = KeyBuf::of(&assignee).into_bytes();
+                prop_assert_eq!(decode::<Assignee>(&key), Some(assignee));
+                prop_assert_eq!(decode::<Assignee>(&[&key[..], &[0]].concat()), None);
+            }
+        }
+
+        #[test]
+        fn bytes_from_outside_are_a_key_or_none_and_never_a_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..40)
+        ) {
+            // Whatever decodes is the only spelling of its value.
+            if let Some(pair) = decode::<(String, i64)>(&bytes) {
+                prop_assert_eq!(KeyBuf::of(&pair).into_bytes(), bytes);
+            }
         }
     }
 
