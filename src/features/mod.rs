@@ -12,6 +12,7 @@ pub mod inbox;
 pub mod runs;
 pub mod usage;
 pub mod connections;
+pub mod activity;
 
 use crate::tool::Registry;
 use crate::web::routes::Routes;
@@ -28,6 +29,7 @@ pub fn routes() -> Routes {
         .merge(tasks::routes())
         .merge(comments::routes())
         .merge(deliverables::routes())
+        .merge(activity::pages::routes())
 }
 
 /// The JSON API, below `/api/v1`.
@@ -38,6 +40,7 @@ pub fn api() -> Routes {
         .merge(users::api::routes())
         .merge(workspace::api::routes())
         .merge(runs::api())
+        .merge(activity::api::routes())
 }
 
 /// The OpenAI-compatible API, below `/v1`.

@@ -10,6 +10,7 @@ pub mod live;
 pub mod md;
 pub mod parts;
 pub mod shell;
+pub mod sse;
 pub mod time;
 pub mod trouble;
 pub mod error;

@@ -1,0 +1,7 @@
+//! What happened: a view of the feed's heads for people, the same feed for programs, and the live
+//! stream of pages. Writes nothing.
+
+pub mod api;
+pub mod pages;
+pub mod queries;
+mod words;

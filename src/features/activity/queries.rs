@@ -1,0 +1,273 @@
+//! Reads of the feed: lines for people, entries for programs.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::features::tasks::queries::people::People;
+use crate::kernel::{Actor, Cause, Event, Timestamp};
+use crate::store::{Class, Cursor, Entry, Kind, Op, Read, Schema, StoreError, feed};
+use crate::web::parts::Face;
+
+use super::words::{self, Words};
+
+/// How many entries one page looks through at most.
+const MAX_LOOK: usize = 2_000;
+/// How many it reads at once.
+const PIECE: usize = 200;
+
+/// Which part of the program something happened in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Area {
+    /// Tasks, comments, delivered work.
+    Work,
+    /// Agents and their runs.
+    Agents,
+    /// Members, settings, connections.
+    Workspace,
+}
+
+impl Area {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Work, Self::Agents, Self::Workspace];
+
+    /// The word in addresses.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Work => "work",
+            Self::Agents => "agents",
+            Self::Workspace => "workspace",
+        }
+    }
+
+    /// The word for people.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Work => "Work",
+            Self::Agents => "Agents",
+            Self::Workspace => "Workspace",
+        }
+    }
+}
+
+/// Whose doings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// People.
+    People,
+    /// Agents.
+    Agents,
+    /// The program itself.
+    System,
+}
+
+impl By {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::People, Self::Agents, Self::System];
+
+    /// The word in addresses.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::People => "people",
+            Self::Agents => "agents",
+            Self::System => "system",
+        }
+    }
+
+    /// The word for people.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::People => "People",
+            Self::Agents => "Agents",
+            Self::System => "HQ",
+        }
+    }
+
+    fn covers(self, actor: Actor) -> bool {
+        match actor {
+            Actor::Person { .. } => self == Self::People,
+            Actor::Agent { .. } => self == Self::Agents,
+            Actor::Plugin(_) | Actor::Gateway(_) | Actor::System(_) => self == Self::System,
+        }
+    }
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter {
+    /// Only this part.
+    pub area: Option<Area>,
+    /// Only theirs.
+    pub by: Option<By>,
+    /// Only what lies before this entry.
+    pub before: Option<u64>,
+}
+
+/// One thing that happened.
+pub struct Line {
+    /// The entry.
+    pub seq: u64,
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub who: Face,
+    /// What, in words.
+    pub words: Words,
+}
+
+/// A page of lines, newest first, and the entry before which to go on.
+pub struct Lines {
+    /// The lines.
+    pub lines: Vec<Line>,
+    /// Give this back as `before`.
+    pub next: Option<u64>,
+}
+
+/// What happened, newest first.
+///
+/// # Errors
+/// When the disk fails.
+pub fn lines(
+    read: &dyn Read,
+    schema: &Schema,
+    filter: Filter,
+    limit: usize,
+) -> Result<Lines, StoreError> {
+    let people = People::read(read)?;
+    let mut found = Lines { lines: Vec::new(), next: None };
+    let (mut before, mut looked) = (filter.before, 0);
+    while found.lines.len() < limit && looked < MAX_LOOK {
+        let entries = feed::newest(read, schema, before, PIECE)?;
+        looked += entries.len();
+        let is_last = entries.len() < PIECE;
+        for entry in entries {
+            before = Some(entry.seq);
+            if filter.by.is_some_and(|by| !by.covers(entry.actor)) {
+                continue;
+            }
+            for (area, words) in words::of(read, schema, &entry, &people)? {
+                if filter.area.is_none_or(|only| only == area) {
+                    let at = crate::kernel::time::from_ms(entry.at);
+                    let who = people.actor(entry.actor);
+                    found.lines.push(Line { seq: entry.seq, at, who, words });
+                }
+            }
+            if limit <= found.lines.len() {
+                break;
+            }
+        }
+        if is_last && found.lines.len() < limit {
+            return Ok(found);
+        }
+    }
+    found.next = before;
+    Ok(found)
+}
+
+/// An entry of the feed for programs.
+#[derive(Debug, Serialize)]
+pub struct Change {
+    /// Its number.
+    pub seq: u64,
+    /// Give this back as `after`.
+    pub cursor: String,
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: Value,
+    /// Why.
+    pub cause: Value,
+    /// The changed rows.
+    pub changes: Vec<Value>,
+    /// What happened, in events.
+    pub events: Vec<Value>,
+}
+
+/// Entries after a place, oldest first, with the rows as they are now if asked for. Rows that hold
+/// secrets are named, never shown.
+///
+/// # Errors
+/// When the disk fails.
+pub fn changes(
+    read: &dyn Read,
+    schema: &Schema,
+    after: Cursor,
+    limit: usize,
+    with_rows: bool,
+) -> Result<Vec<Change>, StoreError> {
+    let entries = feed::entries(read, schema, after.seq, limit)?;
+    let mut out = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let mut changes = Vec::with_capacity(entry.changes.len());
+        for change in &entry.changes {
+            let Some(info) = schema.table(change.table) else { continue };
+            let Some(ops) = &info.ops else { continue };
+            let id = (ops.key_text)(&change.key);
+            let mut view = json!({ "table": info.name, "id": id, "op": word(change.op) });
+            let shown = !matches!(info.kind, Kind::Record(Class::Sealed));
+            if with_rows && shown {
+                let row = read.raw_get(change.table, &change.key)?;
+                // A row that cannot be read does not hide the rest.
+                view["row"] = row.and_then(|row| (ops.json)(&row).ok()).unwrap_or_default();
+            }
+            changes.push(view);
+        }
+        let cursor = Cursor { incarnation: after.incarnation, seq: entry.seq };
+        out.push(Change {
+            seq: entry.seq,
+            cursor: cursor.to_string(),
+            at: crate::kernel::time::from_ms(entry.at),
+            actor: actor(entry.actor),
+            cause: cause(&entry),
+            changes,
+            events: entry.events.iter().map(event).collect(),
+        });
+    }
+    Ok(out)
+}
+
+fn word(op: Op) -> &'static str {
+    match op {
+        Op::Insert => "insert",
+        Op::Update => "update",
+        Op::Delete => "delete",
+    }
+}
+
+fn actor(actor: Actor) -> Value {
+    match actor {
+        Actor::Person { account, .. } => json!({ "kind": "person", "account": account }),
+        Actor::Agent { agent, run } => json!({ "kind": "agent", "agent": agent, "run": run }),
+        Actor::Plugin(id) => json!({ "kind": "plugin", "plugin": id }),
+        Actor::Gateway(id) => json!({ "kind": "gateway", "gateway": id }),
+        Actor::System(part) => {
+            json!({ "kind": "system", "part": format!("{part:?}").to_lowercase() })
+        }
+    }
+}
+
+fn cause(entry: &Entry) -> Value {
+    match entry.cause {
+        Cause::Request(id) => json!({ "kind": "request", "request": hex::encode(id) }),
+        Cause::Step(run, step) => json!({ "kind": "step", "run": run, "step": step }),
+        Cause::Routine(id, at) => json!({ "kind": "routine", "routine": id, "at": at }),
+        Cause::Consumer(number) => json!({ "kind": "consumer", "number": number }),
+        Cause::Undo(seq) => json!({ "kind": "undo", "of": seq }),
+        Cause::Import(id) => json!({ "kind": "import", "import": id }),
+        Cause::Job(id) => json!({ "kind": "job", "job": id }),
+        Cause::Retention => json!({ "kind": "retention" }),
+        Cause::Migration(number) => json!({ "kind": "migration", "number": number }),
+        Cause::Setup => json!({ "kind": "setup" }),
+        Cause::Timer => json!({ "kind": "timer" }),
+    }
+}
+
+/// `{"name": "task.created", "data": {…}}`.
+fn event(event: &Event) -> Value {
+    let tagged = serde_json::to_value(event).unwrap_or_default();
+    let data = tagged.as_object().and_then(|map| map.values().next()).cloned();
+    json!({ "name": event.name(), "data": data })
+}

@@ -1,0 +1,244 @@
+//! A sentence for each thing that happened: a verb, what it was done to, and where that is.
+
+use crate::features::agents::model::Agent;
+use crate::features::comments::model::Comment;
+use crate::features::connections::model::Connection;
+use crate::features::deliverables::model::Deliverable;
+use crate::features::runs::model::Run;
+use crate::features::tasks::model::Task;
+use crate::features::tasks::queries as tasks;
+use crate::features::tasks::queries::people::People;
+use crate::features::workspace::model::SETTINGS;
+use crate::kernel::text::ellipsis;
+use crate::kernel::{
+    AgentId, Assignee, CommentId, ConnectionId, DeliverableId, Event, RunId, TaskId, Verdict,
+};
+use crate::store::{Entry, Read, ReadExt, Schema, StoreError};
+
+use super::queries::Area;
+
+/// The longest title that is shown.
+const MAX_TITLE: usize = 90;
+
+/// What happened, after the name of who did it: "moved **MC-3 Buy milk** to Done".
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Words {
+    /// Before the thing.
+    pub verb: String,
+    /// The thing, or empty.
+    pub thing: String,
+    /// Its address below the workspace, or empty.
+    pub path: String,
+    /// After the thing.
+    pub rest: String,
+    /// Icon name.
+    pub icon: &'static str,
+}
+
+struct Speaker<'r> {
+    read: &'r dyn Read,
+    people: &'r People,
+    key: String,
+}
+
+/// Sentences for an entry; none for what only machines want to know.
+///
+/// # Errors
+/// When the disk fails.
+pub fn of(
+    read: &dyn Read,
+    schema: &Schema,
+    entry: &Entry,
+    people: &People,
+) -> Result<Vec<(Area, Words)>, StoreError> {
+    let speaker = Speaker { read, people, key: tasks::key(read)? };
+    let mut all = Vec::new();
+    for event in &entry.events {
+        all.extend(speaker.event(event)?);
+    }
+    let settings = entry.changes.iter().any(|change| change.table == SETTINGS.number);
+    let changed = settings && schema.table(SETTINGS.number).is_some();
+    if changed && entry.events.is_empty() {
+        let words = Words {
+            verb: "changed the".to_owned(),
+            thing: "workspace settings".to_owned(),
+            path: "settings/general".to_owned(),
+            icon: "settings",
+            ..Words::default()
+        };
+        all.push((Area::Workspace, words));
+    }
+    Ok(all)
+}
+
+impl Speaker<'_> {
+    fn event(&self, event: &Event) -> Result<Option<(Area, Words)>, StoreError> {
+        let words = match event {
+            Event::TaskCreated { task, .. } => self.task("created", *task, "", "plus")?,
+            Event::TaskChanged { task, fields } => {
+                let labels: Vec<_> = fields.iter().map(|f| f.label().to_lowercase()).collect();
+                let verb = format!("changed the {} of", labels.join(", "));
+                self.task(&verb, *task, "", "edit")?
+            }
+            Event::TaskAssigned { task, to, .. } => {
+                let rest = match to {
+                    Some(to) => format!("to {}", self.people.name(*to)),
+                    None => "to nobody".to_owned(),
+                };
+                self.task("gave", *task, &rest, "user")?
+            }
+            Event::TaskStatusChanged { task, to, .. } => {
+                self.task("moved", *task, &format!("to {}", to.label()), to.word())?
+            }
+            Event::CommentAdded { comment, task, .. } => self.comment(*comment, *task)?,
+            Event::DeliverableSubmitted { deliverable, task, .. } => {
+                self.deliverable("handed in", *deliverable, *task, "box")?
+            }
+            Event::DeliverableReviewed { deliverable, task, verdict, .. } => {
+                let (verb, icon) = match verdict {
+                    Verdict::Approved => ("approved", "check"),
+                    Verdict::ChangesRequested => ("asked for changes of", "repeat"),
+                    Verdict::Rejected => ("rejected", "x"),
+                };
+                self.deliverable(verb, *deliverable, *task, icon)?
+            }
+            other => return self.machine(other),
+        };
+        Ok(words.map(|words| (Area::Work, words)))
+    }
+
+    /// Agents, runs, the workspace.
+    fn machine(&self, event: &Event) -> Result<Option<(Area, Words)>, StoreError> {
+        let (area, words) = match event {
+            Event::AgentCreated { agent } => (Area::Agents, self.agent("hired", *agent, "plus")?),
+            Event::AgentArchived { agent } => {
+                (Area::Agents, self.agent("archived", *agent, "box")?)
+            }
+            Event::AgentStatusChanged { agent, to, .. } => {
+                let mut words = self.agent("set", *agent, "agent")?;
+                if let Some(words) = &mut words {
+                    words.rest = format!("to {}", to.label());
+                }
+                (Area::Agents, words)
+            }
+            Event::AgentMessageSent { to, .. } => {
+                let mut words = self.agent("sent a message to", *to, "chat")?;
+                if let Some(words) = &mut words {
+                    words.rest = String::new();
+                }
+                (Area::Agents, words)
+            }
+            Event::RunStarted { run, .. } => (Area::Agents, self.run("began", *run, "", "play")?),
+            Event::RunStopRequested { run, .. } => {
+                (Area::Agents, self.run("asked to stop", *run, "", "stop")?)
+            }
+            Event::RunEnded { run, outcome, .. } => {
+                let rest = format!("({})", outcome.replace('_', " "));
+                (Area::Agents, self.run("ended", *run, &rest, "check")?)
+            }
+            Event::ConnectionChanged { connection } => {
+                (Area::Workspace, self.connection(*connection)?)
+            }
+            Event::MemberJoined { account } => {
+                let words = Words {
+                    verb: "joined:".to_owned(),
+                    thing: self.people.name(Assignee::Person(*account)),
+                    path: "settings/members".to_owned(),
+                    icon: "user",
+                    ..Words::default()
+                };
+                (Area::Workspace, Some(words))
+            }
+            _ => return Ok(None),
+        };
+        Ok(words.map(|words| (area, words)))
+    }
+
+    fn task(
+        &self,
+        verb: &str,
+        id: TaskId,
+        rest: &str,
+        icon: &'static str,
+    ) -> Result<Option<Words>, StoreError> {
+        let found = self.read.get::<Task>(id)?;
+        Ok(found.map(|task| Words {
+            verb: verb.to_owned(),
+            thing: ellipsis(&format!("{}-{} {}", self.key, task.number, task.title), MAX_TITLE),
+            path: format!("tasks/{}-{}", self.key, task.number),
+            rest: rest.to_owned(),
+            icon,
+        }))
+    }
+
+    fn comment(&self, id: CommentId, task: TaskId) -> Result<Option<Words>, StoreError> {
+        let mut words = self.task("commented on", task, "", "chat")?;
+        if let Some(words) = &mut words
+            && let Some(comment) = self.read.get::<Comment>(id)?
+        {
+            words.rest = format!("“{}”", ellipsis(comment.body.trim(), MAX_TITLE));
+        }
+        Ok(words)
+    }
+
+    fn deliverable(
+        &self,
+        verb: &str,
+        id: DeliverableId,
+        task: TaskId,
+        icon: &'static str,
+    ) -> Result<Option<Words>, StoreError> {
+        let mut words = self.task(verb, task, "", icon)?;
+        if let Some(words) = &mut words
+            && let Some(deliverable) = self.read.get::<Deliverable>(id)?
+        {
+            words.rest = format!("for {}", words.thing);
+            words.thing = ellipsis(&deliverable.title, MAX_TITLE);
+        }
+        Ok(words)
+    }
+
+    fn agent(
+        &self,
+        verb: &str,
+        id: AgentId,
+        icon: &'static str,
+    ) -> Result<Option<Words>, StoreError> {
+        let found = self.read.get::<Agent>(id)?;
+        Ok(found.map(|agent| Words {
+            verb: verb.to_owned(),
+            thing: agent.name,
+            path: format!("agents/{}", agent.slug),
+            rest: String::new(),
+            icon,
+        }))
+    }
+
+    fn run(
+        &self,
+        verb: &str,
+        id: RunId,
+        rest: &str,
+        icon: &'static str,
+    ) -> Result<Option<Words>, StoreError> {
+        let found = self.read.get::<Run>(id)?;
+        Ok(found.map(|run| Words {
+            verb: verb.to_owned(),
+            thing: ellipsis(&format!("R-{} {}", run.number, run.title), MAX_TITLE),
+            path: format!("runs/R-{}", run.number),
+            rest: rest.to_owned(),
+            icon,
+        }))
+    }
+
+    fn connection(&self, id: ConnectionId) -> Result<Option<Words>, StoreError> {
+        let found = self.read.get::<Connection>(id)?;
+        Ok(Some(Words {
+            verb: "changed the connection".to_owned(),
+            thing: found.map_or_else(|| "that was removed".to_owned(), |one| one.name),
+            path: "settings/connections".to_owned(),
+            icon: "link",
+            ..Words::default()
+        }))
+    }
+}

@@ -1,0 +1,311 @@
+//! Event streams. [`PageStream`] is the one stream of a page: it names what changed, never what it
+//! says, and carries running text.
+//!
+//! ```text
+//! id: <incarnation>.<seq>
+//! event: hq
+//! data: {"t":[["tasks","<id>"],["inbox"]]}      no id: anything in the table
+//!
+//! event: hq-run      a piece of running text, as `live::Piece`
+//! event: hq-resync   too much was missed: fetch every region again
+//! ```
+//!
+//! The first change goes out at once, further ones are gathered for 100 ms; more than 64 ids of one
+//! table become the table. A stream that resumes is told what changed meanwhile, up to 1,000 entries.
+//! It ends with the program, with the sign-in that opened it, or after half an hour.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use axum::response::Response;
+use futures_util::stream::{self, Stream};
+use serde_json::{Value, json};
+use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::time::Instant;
+
+use crate::app::Ws;
+use crate::app::limits::Place;
+use crate::live::Piece;
+use crate::store::{Cursor, Entry, Schema, StoreError};
+use crate::web::session::Alive;
+
+/// How long changes are gathered after one went out.
+const GATHER: Duration = Duration::from_millis(100);
+/// A comment keeps the connection open through what lies between.
+pub const BEAT: Duration = Duration::from_secs(15);
+/// How often the sign-in is looked at although nothing happened.
+pub const CHECK: Duration = Duration::from_secs(60);
+/// A stream ends after so long; the page opens another.
+pub const LONGEST: Duration = Duration::from_secs(30 * 60);
+/// How many ids of one table are named.
+const MAX_IDS: usize = 64;
+/// How many missed entries are told.
+const MAX_MISSED: usize = 1_000;
+/// What a page learns of people by: a change of it may end a stream.
+const MEMBERS: &str = "members";
+
+/// One message as it goes over the wire.
+#[must_use]
+pub fn frame(event: &str, id: &str, data: &Value) -> Bytes {
+    let id = if id.is_empty() { String::new() } else { format!("id: {id}\n") };
+    Bytes::from(format!("{id}event: {event}\ndata: {data}\n\n"))
+}
+
+/// A comment: nothing to hear, but the connection lives.
+#[must_use]
+pub fn beat() -> Bytes {
+    Bytes::from_static(b":\n\n")
+}
+
+/// An answer that goes on for as long as the stream does.
+pub fn respond(frames: impl Stream<Item = Bytes> + Send + 'static) -> Response {
+    use futures_util::StreamExt;
+    let mut response = Response::new(Body::from_stream(frames.map(Ok::<_, Infallible>)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    response
+}
+
+/// What changed, by table.
+#[derive(Debug, Default)]
+struct Topics(BTreeMap<&'static str, Named>);
+
+#[derive(Debug)]
+enum Named {
+    Ids(BTreeSet<String>),
+    All,
+}
+
+impl Topics {
+    fn add(&mut self, schema: &Schema, entry: &Entry) {
+        let changes = entry.changes.iter().map(|change| (change.table, change.key.as_slice()));
+        let roots = entry.roots.iter().map(|root| (root.table, root.key.as_slice()));
+        for (table, key) in changes.chain(roots) {
+            let Some(info) = schema.table(table) else { continue };
+            let id = info.ops.as_ref().and_then(|ops| (ops.key_text)(key));
+            let named = self.0.entry(info.name).or_insert_with(|| Named::Ids(BTreeSet::new()));
+            match (&mut *named, id) {
+                (Named::Ids(ids), Some(id)) => {
+                    ids.insert(id);
+                    if MAX_IDS < ids.len() {
+                        *named = Named::All;
+                    }
+                }
+                (_, _) => *named = Named::All,
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn take(&mut self) -> Value {
+        let mut all = Vec::new();
+        for (table, named) in std::mem::take(&mut self.0) {
+            match named {
+                Named::All => all.push(json!([table])),
+                Named::Ids(ids) => all.extend(ids.into_iter().map(|id| json!([table, id]))),
+            }
+        }
+        json!({ "t": all })
+    }
+}
+
+/// The stream of one page.
+pub struct PageStream {
+    ws: Ws,
+    alive: Alive,
+    entries: broadcast::Receiver<Arc<Entry>>,
+    accounts: broadcast::Receiver<Arc<Entry>>,
+    pieces: broadcast::Receiver<Arc<Piece>>,
+    cursor: Cursor,
+    topics: Topics,
+    queue: VecDeque<Bytes>,
+    /// When what was gathered may go out.
+    due: Option<Instant>,
+    last_sent: Option<Instant>,
+    checked: Instant,
+    end: Instant,
+    ended: bool,
+    _places: Vec<Place>,
+}
+
+impl PageStream {
+    /// Begins after a place in the feed; without one, now.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn open(
+        ws: Ws,
+        alive: Alive,
+        after: Option<Cursor>,
+        places: Vec<Place>,
+    ) -> Result<Self, StoreError> {
+        // Listen first, look back second: nothing falls between.
+        let entries = ws.store.subscribe();
+        let head = ws.store.head();
+        let now = Instant::now();
+        let mut stream = Self {
+            entries,
+            accounts: ws.app.system.subscribe(),
+            pieces: ws.live.subscribe(),
+            cursor: after.unwrap_or(head),
+            topics: Topics::default(),
+            queue: VecDeque::from([beat()]),
+            due: None,
+            last_sent: None,
+            checked: now,
+            end: now + LONGEST,
+            ended: false,
+            _places: places,
+            alive,
+            ws,
+        };
+        stream.catch_up(head)?;
+        for piece in stream.ws.live.blocks() {
+            stream.push_piece(&piece);
+        }
+        Ok(stream)
+    }
+
+    /// As a stream of messages.
+    pub fn frames(self) -> impl Stream<Item = Bytes> + Send {
+        stream::unfold(self, |mut this| async move {
+            let frame = this.next().await?;
+            Some((frame, this))
+        })
+    }
+
+    fn catch_up(&mut self, head: Cursor) -> Result<(), StoreError> {
+        if self.cursor.incarnation != head.incarnation || head.seq < self.cursor.seq {
+            self.resync(head);
+            return Ok(());
+        }
+        let missed = self.ws.store.entries_after(self.cursor.seq, MAX_MISSED + 1)?;
+        if MAX_MISSED < missed.len() {
+            self.resync(head);
+            return Ok(());
+        }
+        for entry in missed {
+            self.take_in(&entry);
+        }
+        self.flush();
+        Ok(())
+    }
+
+    fn resync(&mut self, head: Cursor) {
+        self.cursor = head;
+        self.topics = Topics::default();
+        self.due = None;
+        self.queue.push_back(frame("hq-resync", &head.to_string(), &json!({})));
+    }
+
+    fn take_in(&mut self, entry: &Entry) {
+        if entry.seq <= self.cursor.seq {
+            return;
+        }
+        self.cursor.seq = entry.seq;
+        let store = self.ws.store.clone();
+        self.topics.add(store.schema(), entry);
+    }
+
+    fn flush(&mut self) {
+        self.due = None;
+        if !self.topics.is_empty() {
+            let data = self.topics.take();
+            self.queue.push_back(frame("hq", &self.cursor.to_string(), &data));
+            self.last_sent = Some(Instant::now());
+        }
+    }
+
+    fn push_piece(&mut self, piece: &Piece) {
+        if let Ok(data) = serde_json::to_value(piece) {
+            self.queue.push_back(frame("hq-run", "", &data));
+        }
+    }
+
+    fn check(&mut self) {
+        self.checked = Instant::now();
+        self.ended |= !(self.alive.0)();
+    }
+
+    async fn next(&mut self) -> Option<Bytes> {
+        let stopping = self.ws.app.stopping.clone();
+        loop {
+            if let Some(frame) = self.queue.pop_front() {
+                return Some(frame);
+            }
+            if self.ended {
+                return None;
+            }
+            let due = self.due.unwrap_or(self.end);
+            let beat_at = Instant::now() + BEAT;
+            tokio::select! {
+                biased;
+                () = stopping.cancelled() => return None,
+                entry = self.entries.recv() => self.heard(entry)?,
+                account = self.accounts.recv() => {
+                    if !matches!(account, Err(RecvError::Closed)) {
+                        self.check();
+                    }
+                }
+                piece = self.pieces.recv() => self.written(piece)?,
+                () = tokio::time::sleep_until(due) => {
+                    if self.end <= Instant::now() {
+                        return None;
+                    }
+                    self.flush();
+                }
+                () = tokio::time::sleep_until(beat_at) => {
+                    if self.checked + CHECK <= Instant::now() {
+                        self.check();
+                    }
+                    self.queue.push_back(beat());
+                }
+            }
+        }
+    }
+
+    /// Takes in an entry; none when the store is closed.
+    fn heard(&mut self, entry: Result<Arc<Entry>, RecvError>) -> Option<()> {
+        match entry {
+            Ok(entry) => {
+                self.take_in(&entry);
+                if self.topics.0.contains_key(MEMBERS) {
+                    self.check();
+                }
+                let free_at = self.last_sent.map(|at| at + GATHER);
+                match free_at {
+                    Some(at) if Instant::now() < at => self.due = Some(at),
+                    _ => self.flush(),
+                }
+            }
+            Err(RecvError::Lagged(_)) => {
+                let head = self.ws.store.head();
+                self.resync(head);
+            }
+            Err(RecvError::Closed) => return None,
+        }
+        Some(())
+    }
+
+    fn written(&mut self, piece: Result<Arc<Piece>, RecvError>) -> Option<()> {
+        match piece {
+            Ok(piece) => self.push_piece(&piece),
+            Err(RecvError::Lagged(_)) => {
+                for piece in self.ws.live.blocks() {
+                    self.push_piece(&piece);
+                }
+            }
+            Err(RecvError::Closed) => return None,
+        }
+        Some(())
+    }
+}
