@@ -8,6 +8,7 @@ pub mod first_boot;
 pub mod health;
 pub mod listen;
 pub mod lock;
+pub mod openapi;
 pub mod reactions;
 pub mod router;
 pub mod schema;

@@ -31,7 +31,7 @@ use crate::web::shell::Theme;
 use crate::web::trouble::{Act, Trouble};
 use crate::web::{assets, flash, gallery, headers, idempotency, shell};
 
-use super::{access, first_boot, health, tasks};
+use super::{access, first_boot, health, openapi, tasks};
 
 /// The largest body of a request.
 const MAX_BODY: usize = 1024 * 1024;
@@ -58,6 +58,7 @@ pub fn site(app: &App) -> Site {
         ("/w/{ws}", features::routes()),
         ("/api/v1", features::api()),
         ("/v1", features::openai_api()),
+        ("/api/v1", openapi::routes()),
     ] {
         router = table.mount(prefix, router, &mut routes);
     }
@@ -77,7 +78,7 @@ pub fn site(app: &App) -> Site {
         .layer(from_fn(features::runs::shape_openai_errors))
         .layer(from_fn_with_state(app.clone(), outside))
         .layer(Extension(Arc::new(first_boot::Turn::default())))
-        .layer(Extension(Arc::clone(&routes)))
+        .layer(Extension(openapi::Document::new(Arc::clone(&routes))))
         .with_state(app.clone());
     Site { router, routes }
 }
