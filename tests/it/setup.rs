@@ -58,7 +58,7 @@ async fn before_there_is_an_owner_everything_else_leads_to_set_up_or_is_closed()
     for path in ["/api/v1/me", "/v1/models"] {
         let reply = person.get(path).await;
         assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
-        assert_eq!(reply.json()["code"], "setup_required");
+        assert!(reply.text.contains("setup_required"), "{}", reply.text);
     }
     for path in ["/healthz", "/readyz"] {
         assert_eq!(person.get(path).await.status, StatusCode::OK, "{path}");

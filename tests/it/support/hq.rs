@@ -8,10 +8,14 @@ use std::time::Duration;
 
 use hq::app::Ws;
 use hq::config::Config;
-use hq::features::{inbox, runs};
+use hq::crypto::token::{Token, TokenKind};
+use hq::features::users::model::Account;
+use hq::features::users::rules::NewSignIn;
+use hq::features::workspace::model::Member;
+use hq::features::{inbox, runs, users};
 use hq::kernel::id::SeededIds;
 use hq::kernel::time::ManualClock;
-use hq::kernel::{Clock as _, Timestamp};
+use hq::kernel::{Actor, Cause, Clock as _, Part, Role, Timestamp};
 use hq::net::client::ClientParts;
 use hq::server::{self, Parts, Running};
 use parking_lot::Mutex;
@@ -182,6 +186,47 @@ impl TestHq {
         self.token(&["read", "write", "chat", "review", "agents", "admin"]).await
     }
 
+    /// The browser of another account, which belongs to the workspace if a role is given.
+    pub async fn another(&self, name: &str, role: Option<Role>) -> Person {
+        let running = self.running();
+        let cookie = Token::issue(TokenKind::SignIn);
+        let (hash, called) = (cookie.hash(), name.to_owned());
+        let made = running.app.system.write(Actor::System(Part::Setup), Cause::Setup, move |tx| {
+            let email = format!("{}@marlow.example", called.to_lowercase());
+            let account = Account {
+                id: tx.new_id(),
+                email,
+                name: called,
+                zone: None,
+                created_at: tx.now(),
+                disabled_at: None,
+            };
+            tx.put(&account)?;
+            let new = NewSignIn { hash, address: "test".into(), agent: "test".into() };
+            users::rules::sign_in(tx, account.id, new)?;
+            Ok::<_, users::rules::UsersError>(account)
+        });
+        let account = made.await.expect("an account");
+        if let Some(role) = role {
+            let by = (Actor::System(Part::Setup), Cause::Setup);
+            let put = move |tx: &mut hq::store::WriteTx<'_>| {
+                tx.put(&Member {
+                    account: account.id,
+                    name: account.name.clone(),
+                    handle: account.name.to_lowercase(),
+                    email: account.email,
+                    role,
+                    created_at: tx.now(),
+                    left_at: None,
+                })
+            };
+            self.ws().write(&by, put).await.expect("a member");
+        }
+        let person = self.nobody();
+        person.keep(&format!("hq={}", cookie.reveal()));
+        person
+    }
+
     /// Moves the clock; what waits for it looks again.
     pub async fn advance(&self, by: Duration) {
         self.clock.advance_ms(i64::try_from(by.as_millis()).expect("a short time"));
@@ -264,6 +309,19 @@ impl Person {
         own.send(Method::POST, path, Some((kind, body))).await
     }
 
+    /// Sends a form as another site would make a browser do it, or with any other headers.
+    pub async fn form_as(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
+        let body = serde_urlencoded::to_string(fields).expect("pairs of text");
+        let kind = "application/x-www-form-urlencoded";
+        self.send(Method::POST, path, Some((kind, body))).await
+    }
+
+    /// Sends any method without a body.
+    pub async fn call(&self, method: &str, path: &str) -> Reply {
+        let own = self.clone().with("sec-fetch-site", "same-origin");
+        own.send(method.parse().expect("a method"), path, None).await
+    }
+
     /// Sends JSON.
     pub async fn json(&self, method: &str, path: &str, body: &Value) -> Reply {
         let method = method.parse().expect("a method");
@@ -301,6 +359,11 @@ impl Person {
         }
         let (status, headers) = (answer.status(), answer.headers().clone());
         Reply { status, headers, text: answer.text().await.expect("a whole answer") }
+    }
+
+    /// A header that it sends with every request.
+    pub fn header(&self, name: &str) -> String {
+        self.headers[name].to_str().expect("plain characters").to_owned()
     }
 
     /// What it sends as `Cookie`.

@@ -1,0 +1,214 @@
+//! Who may do what: every route of the table, by everybody.
+
+use std::time::Duration;
+
+use hq::kernel::{Can, Role};
+use hq::server::access;
+use reqwest::StatusCode;
+use serde_json::json;
+
+use crate::support::hq::{Reply, TestHq};
+
+/// What answers without a sign-in. Everything else is closed.
+const OPEN: [&str; 13] = [
+    "GET /healthz",
+    "GET /readyz",
+    "GET /s/{file}",
+    "GET /favicon.ico",
+    "GET /design",
+    "POST /theme",
+    "GET /onboarding",
+    "GET /setup",
+    "POST /setup",
+    "GET /login",
+    "POST /login",
+    "GET /reset",
+    "POST /reset",
+];
+/// Answers that do not end.
+const STREAMS: [&str; 1] = ["/w/{ws}/events"];
+
+/// An address of a route, with something in the place of each parameter.
+fn address(path: &str) -> String {
+    let parts = path.split('/').map(|part| match part {
+        "{ws}" => "marlow-cargo",
+        "{id}" => "01890000-0000-7000-8000-000000000000",
+        "{n}" => "1",
+        part if part.starts_with('{') => "none",
+        part => part,
+    });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+fn is_api(path: &str) -> bool {
+    ["/api/", "/v1/", "/local/"].iter().any(|prefix| path.starts_with(prefix))
+}
+
+fn is_refused_for_good(path: &str, reply: &Reply) -> bool {
+    match is_api(path) {
+        true => reply.status == StatusCode::UNAUTHORIZED,
+        false => reply.location().is_some_and(|to| to.starts_with("/login")),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_sign_in_everything_is_closed_but_the_listed_routes() {
+    let hq = TestHq::start().await;
+    let liar =
+        hq.nobody().with("x-forwarded-for", "127.0.0.1").with("x-hq-workspace", "marlow-cargo");
+    let mut open = Vec::new();
+    for route in hq.running().routes.iter() {
+        let name = format!("{} {}", route.method, route.path);
+        if route.can == Can::Open {
+            open.push(name);
+            continue;
+        }
+        let reply = liar.call(route.method.as_str(), &address(&route.path)).await;
+        assert!(is_refused_for_good(&route.path, &reply), "{name} answers {}", reply.status);
+    }
+    open.sort();
+    let mut expected = OPEN.map(str::to_owned).to_vec();
+    expected.sort();
+    assert_eq!(open, expected);
+    for unknown in ["/w/marlow-cargo/no-such-page", "/w/other/", "/api/v1/nothing"] {
+        let reply = hq.nobody().get(unknown).await;
+        assert!(is_refused_for_good(unknown, &reply), "{unknown}");
+    }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_does_not_belong_to_a_workspace_finds_nothing_there() {
+    let hq = TestHq::start().await;
+    let stranger = hq.another("Eve", None).await.with("x-hq-workspace", "marlow-cargo");
+    for route in hq.running().routes.iter().filter(|route| route.can != Can::Open) {
+        if !route.path.starts_with("/w/") && !is_api(&route.path) {
+            continue;
+        }
+        let reply = stranger.call(route.method.as_str(), &address(&route.path)).await;
+        let name = format!("{} {}", route.method, route.path);
+        assert_eq!(reply.status, StatusCode::NOT_FOUND, "{name}");
+        assert!(!reply.text.contains("Marlow"), "{name}");
+    }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_role_reaches_what_its_row_of_the_table_says() {
+    let hq = TestHq::start().await;
+    for role in Role::ALL {
+        let person = hq.another(role.word(), Some(*role)).await;
+        let may = access::role(*role);
+        for route in hq.running().routes.iter() {
+            let in_place = route.path.starts_with("/w/{ws}/") || route.path.starts_with("/api/");
+            if !in_place || STREAMS.contains(&route.path.as_str()) {
+                continue;
+            }
+            let allowed = may.may(route.can);
+            // What a role may do is done by the tests of each feature.
+            if allowed && route.method != "GET" {
+                continue;
+            }
+            let reply = person.call(route.method.as_str(), &address(&route.path)).await;
+            let refused = reply.status == StatusCode::FORBIDDEN;
+            let name = format!("{role}: {} {} answers {}", route.method, route.path, reply.status);
+            assert_eq!(refused, !allowed, "{name}");
+            assert_ne!(reply.status, StatusCode::UNAUTHORIZED, "{name}");
+            assert!(reply.status.as_u16() < 500, "{name}: {}", reply.text);
+        }
+    }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_does_what_its_scopes_say_and_never_more_than_its_owner() {
+    let hq = TestHq::start().await;
+    let reader = hq.token(&["read"]).await;
+    let me = reader.get("/api/v1/me").await;
+    assert_eq!(me.json()["can"], json!(["read"]));
+    let body = json!({ "name": "Other" });
+    let refused = reader.json("PATCH", "/api/v1/settings", &body).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    assert_eq!(refused.json()["code"], "forbidden");
+    let admin = hq.token(&["admin"]).await;
+    assert_eq!(admin.json("PATCH", "/api/v1/settings", &body).await.status, StatusCode::OK);
+    // A token opens the API, never a page, and makes no other token.
+    assert_eq!(admin.get("/w/marlow-cargo/").await.status, StatusCode::SEE_OTHER);
+    let token = json!({ "name": "More", "scopes": ["read"] });
+    assert_eq!(admin.post("/api/v1/tokens", &token).await.status, StatusCode::FORBIDDEN);
+
+    let viewer = hq.another("Vera", Some(Role::Viewer)).await;
+    let more = json!({ "name": "More", "scopes": ["read", "write"] });
+    let reply = viewer.post("/api/v1/tokens", &more).await;
+    assert_eq!(
+        (reply.status, reply.json()["code"].clone()),
+        (StatusCode::FORBIDDEN, json!("more_than_own"))
+    );
+    assert_eq!(viewer.post("/api/v1/tokens", &token).await.status, StatusCode::CREATED);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_that_are_wrong_in_any_way_are_refused_and_guessing_is_stopped() {
+    let hq = TestHq::start().await;
+    let good = hq.token(&["read"]).await;
+    let token = good.header("authorization").trim_start_matches("Bearer ").to_owned();
+    let mut other = token.clone();
+    let at = other.len() - 20;
+    let letter = if &other[at..=at] == "a" { "b" } else { "a" };
+    other.replace_range(at..=at, letter);
+    let wrong = ["", "undefined", "null", &token[..token.len() - 1], &other, "hq_pat_"];
+    for text in wrong {
+        let reply = hq.nobody().with("authorization", &format!("Bearer {text}"));
+        assert_eq!(reply.get("/api/v1/me").await.status, StatusCode::UNAUTHORIZED, "{text}");
+    }
+    let query = format!("/api/v1/me?token={token}");
+    assert_eq!(hq.nobody().get(&query).await.status, StatusCode::UNAUTHORIZED);
+    let guesser = hq.nobody().with("authorization", "Bearer hq_pat_guess");
+    let mut last = guesser.get("/api/v1/me").await;
+    for _ in 0..20 {
+        last = guesser.get("/api/v1/me").await;
+    }
+    assert_eq!(last.status, StatusCode::TOO_MANY_REQUESTS);
+    assert!(last.header("retry-after").is_some_and(|wait| wait.parse::<u64>().unwrap() > 800));
+    hq.advance(Duration::from_secs(16 * 60)).await;
+    assert_eq!(guesser.get("/api/v1/me").await.status, StatusCode::UNAUTHORIZED);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_withdrawn_or_expired_token_ends_at_once() {
+    let hq = TestHq::start().await;
+    let program = hq.token(&["read"]).await;
+    let list = hq.owner().get("/api/v1/tokens").await.json();
+    let id = list["items"][0]["id"].as_str().expect("an id").to_owned();
+    let gone = hq.owner().call("DELETE", &format!("/api/v1/tokens/{id}")).await;
+    assert!(gone.json()["revoked_at"].is_string());
+    assert_eq!(program.get("/api/v1/me").await.status, StatusCode::UNAUTHORIZED);
+    let second = hq.token(&["read"]).await;
+    assert_eq!(second.get("/api/v1/me").await.status, StatusCode::OK);
+    hq.advance(Duration::from_secs(31 * 86_400)).await;
+    assert_eq!(second.get("/api/v1/me").await.status, StatusCode::UNAUTHORIZED);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn api_calls_are_limited_by_token_and_say_so() {
+    let setup = crate::support::hq::Setup::default().config(|config| {
+        (config.limits.api_per_minute, config.limits.api_burst) = (60, 3);
+    });
+    let hq = setup.start().await;
+    let program = hq.token(&["read"]).await;
+    let first = program.get("/api/v1/me").await;
+    assert_eq!(first.header("ratelimit-policy"), Some("\"api\";q=60;w=60"));
+    assert!(first.header("ratelimit").is_some_and(|now| now.starts_with("\"api\";r=2")));
+    program.get("/api/v1/me").await;
+    program.get("/api/v1/me").await;
+    let refused = program.get("/api/v1/me").await;
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(refused.json()["code"], "rate_limited");
+    assert!(refused.header("retry-after").is_some());
+    hq.advance(Duration::from_secs(2)).await;
+    assert_eq!(program.get("/api/v1/me").await.status, StatusCode::OK);
+    hq.finish().await;
+}
