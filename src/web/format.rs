@@ -13,6 +13,20 @@ pub fn money(micros: i64) -> String {
     format!("{sign}${}.{:02}", grouped(cents / 100), cents % 100)
 }
 
+/// Dollars as people type them, in micro-dollars: `40`, `$40`, `1,200.50`; nothing when it is none.
+#[must_use]
+pub fn parse_dollars(text: &str) -> Option<i64> {
+    let text = text.trim().trim_start_matches('$').replace([',', ' '], "");
+    let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if (whole.is_empty() && part.is_empty()) || !digits(whole) || !digits(part) || 6 < part.len() {
+        return None;
+    }
+    let whole: i64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    let part: i64 = format!("{part:0<6}").parse().ok()?;
+    whole.checked_mul(1_000_000)?.checked_add(part)
+}
+
 /// A count of tokens: `812`, `12.3K`, `1.2M`.
 pub fn tokens(n: u64) -> String {
     match n {
@@ -73,7 +87,7 @@ pub fn duration(length: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{count, duration, grouped, money, size, tokens};
+    use super::{count, duration, grouped, money, parse_dollars, size, tokens};
     use std::time::Duration;
 
     #[test]
@@ -85,6 +99,17 @@ mod tests {
         assert_eq!(money(1_490_000), "$1.49");
         assert_eq!(money(1_204_000_000), "$1,204.00");
         assert_eq!(money(-500_000), "-$0.50");
+    }
+
+    #[test]
+    fn dollars_are_read_as_people_type_them() {
+        assert_eq!(parse_dollars("40"), Some(40_000_000));
+        assert_eq!(parse_dollars(" $1,200.50 "), Some(1_200_500_000));
+        assert_eq!(parse_dollars(".5"), Some(500_000));
+        assert_eq!(parse_dollars("0.000001"), Some(1));
+        for wrong in ["", "$", "-3", "1.2.3", "0.0000001", "ten", "99999999999999999999"] {
+            assert_eq!(parse_dollars(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Kit for pages and JSON: routes with capabilities, extractors, errors, forms, assets, streams. No product noun.
 
 pub mod assets;
+pub mod form;
 pub mod format;
 pub mod gallery;
 pub mod headers;

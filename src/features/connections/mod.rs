@@ -2,7 +2,11 @@
 //!
 //! `practice` is built in and has no record: wherever a connection is optional, none means practice.
 
+pub mod api;
+pub mod checks;
 pub mod model;
+pub mod pages;
+pub mod presets;
 pub mod provider;
 pub mod queries;
 pub mod rules;

@@ -1,0 +1,308 @@
+//! Connections over the API. Keys go in and never come out.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::app::Ws;
+use crate::features::workspace::model::Settings;
+use crate::kernel::{Can, ConnectionId};
+use crate::store::ReadExt;
+use crate::web::error::ApiError;
+use crate::web::etag::{IfMatch, Tagged};
+use crate::web::extract::{Json, Path};
+use crate::web::routes::{Doc, Needs, Routes};
+use crate::web::session::Person;
+
+use super::checks;
+use super::model::{Connection, Wire};
+use super::provider::{forget_key, seal_key, watch_key};
+use super::queries::{self, PRACTICE, PRACTICE_LABEL};
+use super::rules::{self, Changes, ConnectionError, Effect, KeyChange, NewConnection};
+
+/// The routes of this noun below `/api/v1`.
+#[must_use]
+pub fn routes() -> Routes {
+    let one = "/connections/{id}";
+    Routes::new()
+        .get("/connections", list.needs(Can::Read).doc(|| {
+            Doc::new("All provider connections, the built-in practice provider and the default model")
+                .returns::<Listing>()
+        }))
+        .post("/connections", create.needs(Can::Admin).doc(|| {
+            Doc::new("Add a connection").body::<NewBody>().returns::<View>().status(201)
+        }))
+        .get(one, get.needs(Can::Read).doc(|| {
+            Doc::new("One connection with the models it lists").returns::<View>()
+        }))
+        .patch(one, patch.needs(Can::Admin).doc(|| {
+            Doc::new("Change a connection").body::<PatchBody>().returns::<View>()
+        }))
+        .delete(one, delete.needs(Can::Admin).doc(|| {
+            Doc::new("Remove a connection and its key").status(204)
+        }))
+        .post("/connections/{id}/test", test.needs(Can::Admin).doc(|| {
+            Doc::new("Really call the provider and keep what it said").returns::<TestView>()
+        }))
+        .post("/connections/{id}/models", refresh.needs(Can::Admin).doc(|| {
+            Doc::new("Read the list of models again").returns::<View>()
+        }))
+        .put("/connections/default", set_default.needs(Can::Admin).doc(|| {
+            Doc::new("Choose what agents without a model of their own use")
+                .body::<DefaultBody>()
+                .returns::<DefaultView>()
+        }))
+}
+
+/// A connection as the API shows it.
+#[derive(Serialize, JsonSchema)]
+struct View {
+    id: ConnectionId,
+    name: String,
+    /// `anthropic` or `openai_chat`.
+    wire: &'static str,
+    base_url: String,
+    default_model: Option<String>,
+    /// The last characters of the key.
+    key_hint: Option<String>,
+    tested: Option<TestedView>,
+    models: Vec<ModelView>,
+    /// Price of a million tokens in micro-dollars where the catalogue has none.
+    price: Option<PriceView>,
+    created_at: String,
+    updated_at: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct TestedView {
+    at: String,
+    ok: bool,
+    message: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct ModelView {
+    id: String,
+    name: String,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct PriceView {
+    input: i64,
+    output: i64,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct DefaultView {
+    /// None means practice.
+    connection: Option<ConnectionId>,
+    model: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Practice {
+    name: &'static str,
+    model: &'static str,
+    built_in: bool,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Listing {
+    items: Vec<View>,
+    practice: Practice,
+    default: DefaultView,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct TestView {
+    ok: bool,
+    message: String,
+    /// Whether this made it the workspace's default, which had none.
+    became_default: bool,
+    connection: View,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct NewBody {
+    name: String,
+    /// `anthropic` or `openai_chat`.
+    wire: WireWord,
+    /// As a person would type it; empty for the maker's own server.
+    #[serde(default)]
+    base_url: String,
+    #[serde(default)]
+    key: String,
+    default_model: Option<String>,
+}
+
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum WireWord {
+    Anthropic,
+    OpenaiChat,
+}
+
+impl From<WireWord> for Wire {
+    fn from(word: WireWord) -> Self {
+        match word {
+            WireWord::Anthropic => Self::Anthropic,
+            WireWord::OpenaiChat => Self::OpenaiChat,
+        }
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct PatchBody {
+    name: Option<String>,
+    base_url: Option<String>,
+    /// Another key; an empty text removes it.
+    key: Option<String>,
+    /// An empty text leaves the choice to HQ.
+    default_model: Option<String>,
+    price: Option<PriceView>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct DefaultBody {
+    /// None means practice.
+    connection: Option<ConnectionId>,
+    model: String,
+}
+
+fn view(connection: Connection) -> View {
+    View {
+        id: connection.id,
+        name: connection.name,
+        wire: match connection.wire {
+            Wire::Anthropic => "anthropic",
+            Wire::OpenaiChat => "openai_chat",
+        },
+        base_url: connection.base_url,
+        default_model: connection.default_model,
+        key_hint: connection.key_hint,
+        tested: connection.tested.map(|tested| TestedView {
+            at: tested.at.to_string(),
+            ok: tested.ok,
+            message: tested.message,
+        }),
+        models: connection
+            .models
+            .into_iter()
+            .map(|model| ModelView { id: model.id, name: model.name })
+            .collect(),
+        price: connection.price.map(|(input, output)| PriceView { input, output }),
+        created_at: connection.created_at.to_string(),
+        updated_at: connection.updated_at.to_string(),
+    }
+}
+
+fn default_of(tx: &impl ReadExt) -> Result<DefaultView, ConnectionError> {
+    let settings = tx.get::<Settings>(())?;
+    let connection = settings.as_ref().and_then(|s| s.default_connection);
+    let model = settings.and_then(|s| s.default_model);
+    Ok(DefaultView { connection, model: model.unwrap_or_else(|| PRACTICE.to_owned()) })
+}
+
+async fn list(ws: Ws) -> Result<Json<Listing>, ApiError> {
+    let listing = ws.read(|snap| {
+        Ok::<_, ConnectionError>(Listing {
+            items: queries::all(snap)?.into_iter().map(view).collect(),
+            practice: Practice { name: PRACTICE_LABEL, model: PRACTICE, built_in: true },
+            default: default_of(snap)?,
+        })
+    })?;
+    Ok(Json(listing))
+}
+
+fn tagged(ws: &Ws, id: ConnectionId) -> Result<Tagged<View>, ApiError> {
+    let found =
+        ws.read(|snap| snap.get_rev::<Connection>(id)?.ok_or(ConnectionError::NotFound(id)))?;
+    Ok(Tagged::ok(found.1, view(found.0)))
+}
+
+async fn get(ws: Ws, Path(id): Path<ConnectionId>) -> Result<Tagged<View>, ApiError> {
+    tagged(&ws, id)
+}
+
+async fn create(ws: Ws, who: Person, Json(body): Json<NewBody>) -> Result<Tagged<View>, ApiError> {
+    let new = NewConnection {
+        name: body.name,
+        wire: body.wire.into(),
+        base_url: body.base_url,
+        key: seal_key(&ws.app, &body.key),
+        default_model: body.default_model,
+    };
+    let id = ws.write(&who, move |tx| rules::create(tx, new)).await?;
+    if !body.key.trim().is_empty() {
+        watch_key(&ws.app, id, &body.key);
+    }
+    Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, id)? })
+}
+
+async fn patch(
+    ws: Ws,
+    who: Person,
+    if_match: IfMatch,
+    Path(id): Path<ConnectionId>,
+    Json(body): Json<PatchBody>,
+) -> Result<Tagged<View>, ApiError> {
+    let changes = Changes {
+        name: body.name,
+        base_url: body.base_url,
+        key: match &body.key {
+            None => KeyChange::Keep,
+            Some(typed) => seal_key(&ws.app, typed).map_or(KeyChange::Remove, KeyChange::Replace),
+        },
+        default_model: body.default_model.map(Some),
+        price: body.price.map(|price| Some((price.input, price.output))),
+    };
+    ws.write(&who, move |tx| rules::update(tx, id, if_match.0, changes)).await?;
+    match body.key.as_deref().map(str::trim) {
+        Some("") => forget_key(&ws.app, id),
+        Some(typed) => {
+            watch_key(&ws.app, id, typed);
+        }
+        None => {}
+    }
+    tagged(&ws, id)
+}
+
+async fn delete(ws: Ws, who: Person, Path(id): Path<ConnectionId>) -> Result<Response, ApiError> {
+    ws.write(&who, move |tx| rules::delete(tx, id)).await?;
+    forget_key(&ws.app, id);
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn test(
+    ws: Ws,
+    who: Person,
+    Path(id): Path<ConnectionId>,
+) -> Result<Json<TestView>, ApiError> {
+    let checked = checks::test(&ws, &who, id).await?;
+    Ok(Json(TestView {
+        ok: checked.tested.ok,
+        message: checked.tested.message,
+        became_default: checked.effect == Effect::BecameDefault,
+        connection: view(checked.connection),
+    }))
+}
+
+async fn refresh(
+    ws: Ws,
+    who: Person,
+    Path(id): Path<ConnectionId>,
+) -> Result<Tagged<View>, ApiError> {
+    checks::refresh_models(&ws, &who, id).await?;
+    tagged(&ws, id)
+}
+
+async fn set_default(
+    ws: Ws,
+    who: Person,
+    Json(body): Json<DefaultBody>,
+) -> Result<Json<DefaultView>, ApiError> {
+    let DefaultBody { connection, model } = body;
+    ws.write(&who, move |tx| rules::set_default(tx, connection, &model)).await?;
+    Ok(Json(ws.read(|snap| default_of(snap))?))
+}

@@ -1,0 +1,176 @@
+//! Really calling a provider: the test button, the list of models.
+
+use std::time::Duration;
+
+use crate::app::{Who, Ws};
+use crate::kernel::{ConnectionId, Problem, ProblemKind};
+use crate::providers::Provider;
+use crate::providers::error::{ErrorClass, ProviderError};
+use crate::providers::model::{ModelInfo, Probe};
+use crate::store::ReadExt;
+use crate::web::format;
+
+use super::model::{Connection, ListedModel, Tested};
+use super::provider::provider;
+use super::queries;
+use super::rules::{self, ConnectionError, Effect, Found};
+
+/// How long a person waits for a test: a private server may first have to load its model.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// What a person asked a provider for and did not get.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// The connection itself.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    /// The provider.
+    #[error("{0}")]
+    Provider(String),
+}
+
+impl Problem for CheckError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Connection(error) => error.code(),
+            Self::Provider(_) => "provider_failed",
+        }
+    }
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::Connection(error) => error.kind(),
+            Self::Provider(_) => ProblemKind::Upstream,
+        }
+    }
+}
+
+/// What a test came to.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// What is kept of it.
+    pub tested: Tested,
+    /// What it changed besides the connection.
+    pub effect: Effect,
+    /// The connection as it is now.
+    pub connection: Connection,
+}
+
+/// Asks the provider for its models and for one word, and keeps what it said.
+///
+/// # Errors
+/// `NotFound` when there is no such connection; what the provider answers is no error but the
+/// result.
+pub async fn test(ws: &Ws, who: &impl Who, id: ConnectionId) -> Result<Checked, ConnectionError> {
+    let stored = stored(ws, id)?;
+    let provider = match provider(ws, Some(id)) {
+        Ok(provider) => provider,
+        // A key that does not open is what the test is there to find.
+        Err(error @ ConnectionError::Unreadable(_)) => {
+            return keep(ws, who, id, failed(&error.to_string(), None)).await;
+        }
+        Err(error) => return Err(error),
+    };
+    let asked = tokio::time::timeout(PATIENCE, ask(provider.as_ref(), &stored)).await;
+    let found = match asked {
+        Ok(found) => found,
+        Err(_) => {
+            let text = format!("no answer within {} s; is the server up?", PATIENCE.as_secs());
+            failed(&text, None)
+        }
+    };
+    let message = ws.app.redactor.text(&found.message).into_owned();
+    keep(ws, who, id, Found { message, ..found }).await
+}
+
+async fn keep(
+    ws: &Ws,
+    who: &impl Who,
+    id: ConnectionId,
+    found: Found,
+) -> Result<Checked, ConnectionError> {
+    ws.write(who, move |tx| {
+        let effect = rules::note_test(tx, id, found)?;
+        let connection = tx.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
+        let tested = connection.tested.clone().ok_or(ConnectionError::NotFound(id))?;
+        Ok(Checked { tested, effect, connection })
+    })
+    .await
+}
+
+fn failed(message: &str, models: Option<Vec<ListedModel>>) -> Found {
+    Found { ok: false, message: message.to_owned(), models, model: None }
+}
+
+async fn ask(provider: &dyn Provider, stored: &Connection) -> Found {
+    // Some servers have no list; whether they answer is what counts.
+    let listed = provider.models().await;
+    if let Err(error) = &listed
+        && matches!(error.class, ErrorClass::Auth | ErrorClass::Network | ErrorClass::Billing)
+    {
+        return failed(&words(error), None);
+    }
+    let models = listed.ok().map(|models| list(&models));
+    let with_list = Connection {
+        models: models.clone().unwrap_or_else(|| stored.models.clone()),
+        ..stored.clone()
+    };
+    let Some(model) = queries::first_model(&with_list) else {
+        let text = "the server lists no model; name one below, or install one there";
+        return failed(text, models);
+    };
+    match provider.probe(Some(&model)).await {
+        Ok(probe) => {
+            Found { ok: true, message: answered(&probe, &model), models, model: Some(model) }
+        }
+        Err(error) => failed(&words(&error), models),
+    }
+}
+
+fn answered(probe: &Probe, asked: &str) -> String {
+    let took = format::duration(Duration::from_millis(probe.millis));
+    let model = if probe.model.is_empty() { asked } else { &probe.model };
+    format!("{model} answered in {took}")
+}
+
+/// What happened, what helps, and the provider's own words.
+fn words(error: &ProviderError) -> String {
+    let status = error.status.map_or_else(String::new, |status| format!(" ({status})"));
+    let own = error.message.trim();
+    let advice = error.class.advice();
+    if own.is_empty() {
+        format!("{advice}{status}")
+    } else {
+        format!("{advice} It said{status}: {own}")
+    }
+}
+
+fn list(models: &[ModelInfo]) -> Vec<ListedModel> {
+    let listed = models.iter().map(|m| ListedModel { id: m.id.clone(), name: m.name.clone() });
+    listed.collect()
+}
+
+fn stored(ws: &Ws, id: ConnectionId) -> Result<Connection, ConnectionError> {
+    ws.read(|snap| snap.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id)))
+}
+
+/// Reads the list of models again.
+///
+/// # Errors
+/// When the provider does not answer with a list.
+pub async fn refresh_models(
+    ws: &Ws,
+    who: &impl Who,
+    id: ConnectionId,
+) -> Result<Connection, CheckError> {
+    let provider = provider(ws, Some(id))?;
+    let listed = match tokio::time::timeout(PATIENCE, provider.models()).await {
+        Ok(Ok(models)) => list(&models),
+        Ok(Err(error)) => {
+            let text = words(&error);
+            return Err(CheckError::Provider(ws.app.redactor.text(&text).into_owned()));
+        }
+        Err(_) => return Err(CheckError::Provider("no answer in time; try again".to_owned())),
+    };
+    let changed = ws.write(who, move |tx| rules::set_models(tx, id, listed)).await;
+    changed.map_err(CheckError::from)
+}

@@ -1,0 +1,213 @@
+//! Changing a connection.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use crate::app::{App, Ws};
+use crate::features::connections::model::Connection;
+use crate::features::connections::provider::{forget_key, seal_key, watch_key};
+use crate::features::connections::queries;
+use crate::features::connections::rules::{self, Changes, ConnectionError, KeyChange};
+use crate::features::workspace::model::Settings;
+use crate::kernel::ConnectionId;
+use crate::store::ReadExt;
+use crate::web::error::PageError;
+use crate::web::extract::{Form, Path};
+use crate::web::flash;
+use crate::web::form::Wrong;
+use crate::web::format;
+use crate::web::html;
+use crate::web::hx::Hx;
+use crate::web::parts::Choice;
+use crate::web::session::Person;
+use crate::web::shell::{Flash, Shell};
+
+use super::HERE;
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Typed {
+    rev: String,
+    name: String,
+    base_url: String,
+    key: String,
+    remove_key: String,
+    default_model: String,
+    other_model: String,
+    price_input: String,
+    price_output: String,
+}
+
+#[derive(Template)]
+#[template(path = "connections/edit.html")]
+struct EditPage {
+    shell: Shell,
+    here: &'static str,
+    name: String,
+    about: String,
+    failed: String,
+    rev: String,
+    v: Typed,
+    wrong: Wrong,
+    has_key: bool,
+    key_hint: String,
+    models: Vec<Choice>,
+    removal: String,
+    href: String,
+    test_href: String,
+    delete_href: String,
+}
+
+pub(super) async fn form(
+    ws: Ws,
+    shell: Shell,
+    Path(id): Path<ConnectionId>,
+) -> Result<Response, PageError> {
+    let (connection, rev) = stored(&ws, id)?;
+    let dollars = |micros: i64| format!("{}.{:02}", micros / 1_000_000, micros / 10_000 % 100);
+    let v = Typed {
+        rev: rev.to_string(),
+        name: connection.name.clone(),
+        base_url: connection.base_url.clone(),
+        default_model: connection.default_model.clone().unwrap_or_default(),
+        price_input: connection.price.map_or_else(String::new, |(input, _)| dollars(input)),
+        price_output: connection.price.map_or_else(String::new, |(_, output)| dollars(output)),
+        ..Typed::default()
+    };
+    html::page(&page(&ws, shell, &connection, v, Wrong::none())?)
+}
+
+fn stored(ws: &Ws, id: ConnectionId) -> Result<(Connection, u64), ConnectionError> {
+    ws.read(|snap| snap.get_rev::<Connection>(id)?.ok_or(ConnectionError::NotFound(id)))
+}
+
+fn page(
+    ws: &Ws,
+    shell: Shell,
+    connection: &Connection,
+    v: Typed,
+    wrong: Wrong,
+) -> Result<EditPage, PageError> {
+    let id = connection.id;
+    let (agents, settings) = ws.read(|snap| {
+        Ok::<_, ConnectionError>((queries::agents_of(snap, id)?, snap.get::<Settings>(())?))
+    })?;
+    let is_default = settings.is_some_and(|settings| settings.default_connection == Some(id));
+    let mut models =
+        vec![Choice::new("", "The balanced one of its list", v.default_model.is_empty())];
+    let listed = connection.models.iter();
+    models.extend(listed.map(|m| Choice::new(&m.id, &m.id, m.id == v.default_model)));
+    if !models.iter().any(|choice| choice.chosen) {
+        models.push(Choice::new(&v.default_model, &v.default_model, true));
+    }
+    let href = |tail: &str| ws.url(&format!("{HERE}/{id}{tail}"));
+    let failed = connection.tested.as_ref().filter(|tested| !tested.ok);
+    Ok(EditPage {
+        shell,
+        here: HERE,
+        name: connection.name.clone(),
+        about: match connection.models.len() {
+            0 => "It has listed no models yet.".to_owned(),
+            n => format!("It lists {}.", format::count(n as u64, "model", "models")),
+        },
+        failed: failed.map_or_else(String::new, |tested| tested.message.clone()),
+        rev: v.rev.clone(),
+        has_key: connection.key_hint.is_some(),
+        key_hint: match &connection.key_hint {
+            Some(hint) => format!("The stored key ends in {hint}. Leave this empty to keep it."),
+            None => "It has no key.".to_owned(),
+        },
+        models,
+        removal: removal(&agents.iter().map(|a| a.name.as_str()).collect::<Vec<_>>(), is_default),
+        href: href(""),
+        test_href: href("/test"),
+        delete_href: href("/delete"),
+        v,
+        wrong,
+    })
+}
+
+/// What happens to those who use a connection that goes.
+fn removal(agents: &[&str], is_default: bool) -> String {
+    let mut text = "Its key is deleted.".to_owned();
+    if !agents.is_empty() {
+        text = format!("{text} {} then use what the workspace uses.", agents.join(", "));
+    }
+    if is_default {
+        text =
+            format!("{text} The workspace goes back to practice until you choose another model.");
+    }
+    text
+}
+
+pub(super) async fn save(
+    app: App,
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Path(id): Path<ConnectionId>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let (connection, _) = stored(&ws, id)?;
+    let price = match price(&typed) {
+        Ok(price) => price,
+        Err(wrong) => return again(&ws, shell, &connection, typed, wrong),
+    };
+    let model = if typed.other_model.trim().is_empty() {
+        typed.default_model.clone()
+    } else {
+        typed.other_model.clone()
+    };
+    let key = match (seal_key(&app, &typed.key), typed.remove_key.is_empty()) {
+        (Some(key), _) => KeyChange::Replace(key),
+        (None, true) => KeyChange::Keep,
+        (None, false) => KeyChange::Remove,
+    };
+    let removes = matches!(key, KeyChange::Remove);
+    let changes = Changes {
+        name: Some(typed.name.clone()),
+        base_url: Some(typed.base_url.clone()),
+        key,
+        default_model: Some(Some(model)),
+        price: Some(price),
+    };
+    let rev = typed.rev.parse().ok();
+    match ws.write(&who, move |tx| rules::update(tx, id, rev, changes)).await {
+        Ok(_) => {}
+        Err(error) => return again(&ws, shell, &connection, typed, Wrong::of(&error)?),
+    }
+    if removes {
+        forget_key(&app, id);
+    } else if !typed.key.trim().is_empty() {
+        watch_key(&app, id, &typed.key);
+    }
+    let text = format!("{} is saved.", typed.name.trim());
+    Ok(flash::say(&app, Flash::ok(text), hx.go_to(&ws.url(HERE))))
+}
+
+fn again(
+    ws: &Ws,
+    shell: Shell,
+    connection: &Connection,
+    typed: Typed,
+    wrong: Wrong,
+) -> Result<Response, PageError> {
+    let v = Typed { key: String::new(), ..typed };
+    let page = page(ws, shell, connection, v, wrong)?;
+    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}
+
+fn price(typed: &Typed) -> Result<Option<(i64, i64)>, Wrong> {
+    let bad = || Wrong::field("price", "write both prices in dollars, such as 3.00, or neither");
+    match (typed.price_input.trim(), typed.price_output.trim()) {
+        ("", "") => Ok(None),
+        (input, output) => {
+            let input = format::parse_dollars(input).ok_or_else(bad)?;
+            let output = format::parse_dollars(output).ok_or_else(bad)?;
+            Ok(Some((input, output)))
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! The list of connections, which renews itself.
+
+use askama::Template;
+use axum::response::Response;
+use jiff::tz::TimeZone;
+
+use crate::app::Ws;
+use crate::features::agents::model::Agent;
+use crate::features::agents::queries as agents;
+use crate::features::connections::model::{Connection, ListedModel};
+use crate::features::connections::queries::{self, Asked, Choice as Chosen, PRACTICE_LABEL};
+use crate::features::workspace::model::Settings;
+use crate::kernel::{Can, ConnectionId};
+use crate::providers::base;
+use crate::providers::catalog::{self, Price};
+use crate::store::{ReadExt, StoreError};
+use crate::web::error::PageError;
+use crate::web::format;
+use crate::web::html;
+use crate::web::hx::Hx;
+use crate::web::live::Live;
+use crate::web::parts::{Choice, Dot, Face, colour_of};
+use crate::web::session::Person;
+use crate::web::shell::Shell;
+use crate::web::time::RelTime;
+
+use super::HERE;
+
+/// How many models a list shows; the others are counted.
+const SHOWN: usize = 20;
+
+pub(super) struct ConnView {
+    id: ConnectionId,
+    name: String,
+    initial: String,
+    colour: u8,
+    meta: String,
+    dot: Dot,
+    is_default: bool,
+    is_own: bool,
+    glyph: &'static str,
+    route: String,
+    key: String,
+    tested_at: Option<RelTime>,
+    result: Dot,
+    result_glyph: &'static str,
+    error: String,
+    said: String,
+    models: Vec<ModelView>,
+    models_count: String,
+    more: String,
+    open: bool,
+    edit_label: String,
+    edit_href: String,
+    test_href: String,
+    models_href: String,
+}
+
+struct ModelView {
+    id: String,
+    window: String,
+    input: String,
+    output: String,
+    is_default: bool,
+    used_by: Vec<Face>,
+    used_names: String,
+}
+
+struct PracticeView {
+    name: &'static str,
+    is_default: bool,
+    dot: Dot,
+}
+
+#[derive(Template)]
+#[template(path = "connections/list.html")]
+struct ListPage {
+    shell: Shell,
+    here: &'static str,
+    manages: bool,
+    live: Live,
+    picks: Vec<Choice>,
+    default: String,
+    conns: Vec<ConnView>,
+    practice: PracticeView,
+}
+
+#[derive(Template)]
+#[template(path = "connections/all.html")]
+struct AllPart {
+    shell: Shell,
+    manages: bool,
+    live: Live,
+    picks: Vec<Choice>,
+    default: String,
+    conns: Vec<ConnView>,
+    practice: PracticeView,
+}
+
+#[derive(Template)]
+#[template(path = "connections/one.html")]
+struct OnePart {
+    manages: bool,
+    conn: ConnView,
+}
+
+/// What the page reads once.
+struct Scene {
+    settings: Option<Settings>,
+    connections: Vec<Connection>,
+    uses: Vec<(Agent, Chosen)>,
+}
+
+impl Scene {
+    fn read(ws: &Ws) -> Result<Self, StoreError> {
+        ws.read(|snap| {
+            let mut uses = Vec::new();
+            for agent in agents::all(snap)? {
+                let asked = Asked { message: None, task: None, agent: &agent };
+                let choice = queries::resolve(snap, asked)?;
+                uses.push((agent, choice));
+            }
+            let connections = queries::all(snap)?;
+            Ok(Self { settings: snap.get(())?, connections, uses })
+        })
+    }
+
+    fn default(&self) -> (Option<ConnectionId>, String) {
+        let connection = self.settings.as_ref().and_then(|s| s.default_connection);
+        let model = self.settings.as_ref().and_then(|s| s.default_model.clone());
+        (connection, model.unwrap_or_else(|| queries::PRACTICE.to_owned()))
+    }
+}
+
+pub(super) async fn show(ws: Ws, who: Person, shell: Shell, hx: Hx) -> Result<Response, PageError> {
+    let scene = Scene::read(&ws)?;
+    let manages = who.access.may(Can::Admin);
+    let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
+    let conns = scene.connections.iter().map(|c| view(&ws, &scene, c, &zone)).collect();
+    let (default_id, default_model) = scene.default();
+    let picks = ws.read(|snap| queries::picks(snap))?.into_iter().map(|pick| {
+        let is_now = pick.connection == default_id && pick.model == default_model;
+        let label = match pick.connection {
+            Some(_) => format!("{} · {}", pick.connection_name, pick.model),
+            None => PRACTICE_LABEL.to_owned(),
+        };
+        Choice::new(pick.value(), label, is_now)
+    });
+    let picks = picks.collect();
+    let practice = PracticeView {
+        name: PRACTICE_LABEL,
+        is_default: default_id.is_none(),
+        dot: Dot::new("ready", "Always there"),
+    };
+    let live = Live::new(ws.url(HERE)).table("connections").table("settings").table("agents");
+    let default = default_model;
+    if hx.wants("connections") {
+        return html::fragment(&AllPart { shell, manages, live, picks, default, conns, practice });
+    }
+    let here = HERE;
+    html::page(&ListPage { shell, here, manages, live, picks, default, conns, practice })
+}
+
+/// One connection, after a test of it.
+pub(super) fn one(ws: &Ws, who: &Person, id: ConnectionId) -> Result<Response, PageError> {
+    let scene = Scene::read(ws)?;
+    let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
+    let found = scene.connections.iter().find(|connection| connection.id == id);
+    let found = found.ok_or_else(|| PageError::not_found("This connection"))?;
+    let conn = view(ws, &scene, found, &zone);
+    html::fragment(&OnePart { manages: who.access.may(Can::Admin), conn })
+}
+
+fn view(ws: &Ws, scene: &Scene, connection: &Connection, zone: &TimeZone) -> ConnView {
+    let (default_id, default_model) = scene.default();
+    let id = connection.id;
+    let is_own = queries::is_own(connection);
+    let users = scene.uses.iter().filter(|(_, choice)| choice.connection == Some(id)).count();
+    let used = match users {
+        0 => "used by no agent".to_owned(),
+        n => format!("used by {}", format::count(n as u64, "agent", "agents")),
+    };
+    let (dot, result, result_glyph, error, said) = match &connection.tested {
+        None => (
+            Dot::new("none", "Not tested"),
+            Dot::new("none", "–"),
+            "",
+            String::new(),
+            String::new(),
+        ),
+        Some(tested) if tested.ok => (
+            Dot::new("healthy", "Healthy"),
+            Dot::new("done", "Works"),
+            "done",
+            String::new(),
+            tested.message.clone(),
+        ),
+        Some(tested) => (
+            Dot::new("error", "Failed"),
+            Dot::new("error", "Failed"),
+            "warn",
+            tested.message.clone(),
+            String::new(),
+        ),
+    };
+    let href = |tail: &str| ws.url(&format!("{HERE}/{id}{tail}"));
+    let mut models: Vec<&ListedModel> = connection.models.iter().collect();
+    models.sort_by_key(|model| (catalog::rank(&model.id), model.id.clone()));
+    let total = models.len();
+    let default_here = connection.default_model.as_deref();
+    let models: Vec<ModelView> = models
+        .into_iter()
+        .take(SHOWN)
+        .map(|model| {
+            let is_default = default_id == Some(id) && model.id == default_model;
+            model_view(scene, connection, &model.id, is_default)
+        })
+        .collect();
+    ConnView {
+        id,
+        initial: connection.name.chars().next().map_or_else(String::new, |c| c.to_string()),
+        colour: colour_of(&connection.name),
+        meta: match default_here {
+            Some(model) => format!("{used}, with {model} unless another is chosen"),
+            None => used,
+        },
+        dot,
+        is_default: default_id == Some(id),
+        is_own,
+        glyph: if connection.key_hint.is_some() { "key" } else { "server" },
+        route: connection.base_url.clone(),
+        key: match &connection.key_hint {
+            Some(hint) if hint.chars().count() > 1 => format!("key ends in {hint}"),
+            Some(_) => "with a key".to_owned(),
+            None => "without a key".to_owned(),
+        },
+        tested_at: connection
+            .tested
+            .as_ref()
+            .map(|tested| RelTime::new(tested.at, ws.app.clock.now(), zone)),
+        result,
+        result_glyph,
+        error,
+        said,
+        models_count: match total {
+            0 => "none listed yet".to_owned(),
+            n => n.to_string(),
+        },
+        more: match total.saturating_sub(SHOWN) {
+            0 => String::new(),
+            n => format!("and {n} more; every id that the server knows can be used"),
+        },
+        models,
+        open: false,
+        edit_label: format!("Edit {}", connection.name),
+        edit_href: href(""),
+        test_href: href("/test"),
+        models_href: href("/models"),
+        name: connection.name.clone(),
+    }
+}
+
+fn model_view(scene: &Scene, connection: &Connection, id: &str, is_default: bool) -> ModelView {
+    let known = catalog::find(id);
+    let described = match base::normalise(connection.wire.into(), &connection.base_url) {
+        Ok(base) => catalog::describe(id).at(&base),
+        Err(_) => catalog::describe(id),
+    };
+    let priced = queries::priced(Some(connection), described);
+    let users: Vec<&Agent> = scene
+        .uses
+        .iter()
+        .filter(|(_, choice)| choice.connection == Some(connection.id) && choice.model == id)
+        .map(|(agent, _)| agent)
+        .collect();
+    ModelView {
+        id: id.to_owned(),
+        window: known.map_or_else(|| "–".to_owned(), |m| format::tokens(u64::from(m.window))),
+        input: dollars(priced.price, |price| price.input),
+        output: dollars(priced.price, |price| price.output),
+        is_default,
+        used_names: users.iter().map(|a| a.name.as_str()).collect::<Vec<_>>().join(", "),
+        used_by: users.iter().map(|a| Face::agent(&a.name, &a.emoji, &a.slug)).collect(),
+    }
+}
+
+/// Dollars for a million tokens; a dash when nobody knows.
+fn dollars(price: Option<Price>, part: impl Fn(&Price) -> u64) -> String {
+    match price {
+        None => "–".to_owned(),
+        Some(price) if price.is_free() => "free".to_owned(),
+        Some(price) => {
+            let cents = (part(&price) + 5_000) / 10_000;
+            format!("{}.{:02}", cents / 100, cents % 100)
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The pages of connections in the settings.
+
+mod edit;
+mod list;
+mod new;
+
+use crate::app::{App, Ws};
+use crate::kernel::Can;
+use crate::web::error::PageError;
+use crate::web::extract::{Form, Path};
+use crate::web::flash;
+use crate::web::hx::Hx;
+use crate::web::routes::{Needs, Routes};
+use crate::web::session::Person;
+use crate::web::shell::Flash;
+use axum::response::Response;
+use serde::Deserialize;
+
+use crate::kernel::ConnectionId;
+
+use super::checks::{self, Checked};
+use super::provider::forget_key;
+use super::queries::{PRACTICE, Pick};
+use super::rules::{self, ConnectionError, Effect};
+
+/// The word of these pages in the list of settings.
+const HERE: &str = "settings/connections";
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/settings/connections", list::show.needs(Can::Read))
+        .post("/settings/connections", new::create.needs(Can::Admin))
+        .get("/settings/connections/new", new::form.needs(Can::Admin))
+        .post("/settings/connections/default", set_default.needs(Can::Admin))
+        .post("/settings/connections/practice", use_practice.needs(Can::Admin))
+        .get("/settings/connections/{id}", edit::form.needs(Can::Admin))
+        .post("/settings/connections/{id}", edit::save.needs(Can::Admin))
+        .post("/settings/connections/{id}/test", test.needs(Can::Admin))
+        .post("/settings/connections/{id}/models", refresh.needs(Can::Admin))
+        .post("/settings/connections/{id}/delete", remove.needs(Can::Admin))
+}
+
+/// What a person reads after a test.
+fn told(checked: &Checked) -> Flash {
+    let name = &checked.connection.name;
+    match (checked.tested.ok, checked.effect) {
+        (false, _) => {
+            Flash::danger(format!("{name} does not work yet. {}", checked.tested.message))
+        }
+        (true, Effect::None) => Flash::ok(format!("{name} works: {}.", checked.tested.message)),
+        (true, Effect::BecameDefault) => {
+            let model = checked.connection.default_model.as_deref().unwrap_or_default();
+            Flash::ok(format!("{name} works. Your agents now think with {model}."))
+        }
+    }
+}
+
+async fn test(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<ConnectionId>,
+) -> Result<Response, PageError> {
+    let checked = checks::test(&ws, &who, id).await?;
+    if hx.is_partial() {
+        return list::one(&ws, &who, id);
+    }
+    Ok(flash::say(&app, told(&checked), hx.go_to(&ws.url(HERE))))
+}
+
+async fn refresh(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<ConnectionId>,
+) -> Result<Response, PageError> {
+    let changed = checks::refresh_models(&ws, &who, id).await?;
+    if hx.is_partial() {
+        return list::one(&ws, &who, id);
+    }
+    let text = format!("{} lists {} models.", changed.name, changed.models.len());
+    Ok(flash::say(&app, Flash::ok(text), hx.go_to(&ws.url(HERE))))
+}
+
+#[derive(Deserialize)]
+struct DefaultForm {
+    pick: String,
+}
+
+async fn set_default(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(form): Form<DefaultForm>,
+) -> Result<Response, PageError> {
+    let (connection, model) = Pick::parse(&form.pick).ok_or(ConnectionError::BadModel)?;
+    choose(&app, &ws, &who, &hx, connection, model, HERE).await
+}
+
+async fn use_practice(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
+    choose(&app, &ws, &who, &hx, None, PRACTICE.to_owned(), "agents/new").await
+}
+
+async fn choose(
+    app: &App,
+    ws: &Ws,
+    who: &Person,
+    hx: &Hx,
+    connection: Option<ConnectionId>,
+    model: String,
+    next: &str,
+) -> Result<Response, PageError> {
+    let text = format!("Agents without a model of their own now use {model}.");
+    ws.write(who, move |tx| rules::set_default(tx, connection, &model)).await?;
+    Ok(flash::say(app, Flash::ok(text), hx.go_to(&ws.url(next))))
+}
+
+async fn remove(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<ConnectionId>,
+) -> Result<Response, PageError> {
+    let gone = ws.write(&who, move |tx| rules::delete(tx, id)).await?;
+    forget_key(&app, id);
+    let text = format!("{} and its key are removed.", gone.name);
+    Ok(flash::say(&app, Flash::ok(text), hx.go_to(&ws.url(HERE))))
+}

@@ -1,0 +1,160 @@
+//! Providers that people know by name: what they need to know to connect each.
+
+use super::model::Wire;
+
+/// Whether a key has to be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyNeed {
+    /// Nothing works without one.
+    Needed,
+    /// A server of one's own may want one.
+    Optional,
+}
+
+/// A provider that people know by name.
+#[derive(Clone, Copy, Debug)]
+pub struct Preset {
+    /// Its word in addresses.
+    pub slug: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// The list it stands in.
+    pub group: &'static str,
+    /// One line in the list.
+    pub text: &'static str,
+    /// The wire it speaks.
+    pub wire: Wire,
+    /// Its usual address; empty for the maker's own, which nobody has to type.
+    pub address: &'static str,
+    /// Whether the address is asked for.
+    pub asks_address: bool,
+    /// Whether a key has to be given.
+    pub key: KeyNeed,
+    /// How its keys begin.
+    pub key_shape: &'static str,
+    /// Where keys are made, or what to know about them.
+    pub key_hint: &'static str,
+}
+
+const RECOMMENDED: &str = "Recommended";
+const OWN: &str = "Run your own";
+const OTHER: &str = "Everything else";
+
+/// All of them, in the order of the list.
+pub const PRESETS: &[Preset] = &[
+    Preset {
+        slug: "anthropic",
+        name: "Anthropic",
+        group: RECOMMENDED,
+        text: "Claude models, by API key",
+        wire: Wire::Anthropic,
+        address: "",
+        asks_address: false,
+        key: KeyNeed::Needed,
+        key_shape: "sk-ant-…",
+        key_hint: "Make one at console.anthropic.com under API keys. It is billed by use.",
+    },
+    Preset {
+        slug: "openai",
+        name: "OpenAI",
+        group: RECOMMENDED,
+        text: "GPT models, by API key",
+        wire: Wire::OpenaiChat,
+        address: "",
+        asks_address: false,
+        key: KeyNeed::Needed,
+        key_shape: "sk-…",
+        key_hint: "Make one at platform.openai.com under API keys. It is billed by use.",
+    },
+    Preset {
+        slug: "openrouter",
+        name: "OpenRouter",
+        group: RECOMMENDED,
+        text: "Hundreds of models behind one key",
+        wire: Wire::OpenaiChat,
+        address: "https://openrouter.ai/api/v1",
+        asks_address: false,
+        key: KeyNeed::Needed,
+        key_shape: "sk-or-…",
+        key_hint: "Make one at openrouter.ai under Keys.",
+    },
+    Preset {
+        slug: "ollama",
+        name: "Ollama",
+        group: OWN,
+        text: "Models on your own machine; nothing leaves the house",
+        wire: Wire::OpenaiChat,
+        address: "http://127.0.0.1:11434",
+        asks_address: true,
+        key: KeyNeed::Optional,
+        key_shape: "",
+        key_hint: "Usually none.",
+    },
+    Preset {
+        slug: "lm-studio",
+        name: "LM Studio",
+        group: OWN,
+        text: "Start its local server first",
+        wire: Wire::OpenaiChat,
+        address: "http://127.0.0.1:1234",
+        asks_address: true,
+        key: KeyNeed::Optional,
+        key_shape: "",
+        key_hint: "Usually none.",
+    },
+    Preset {
+        slug: "vllm",
+        name: "vLLM or llama.cpp",
+        group: OWN,
+        text: "A server of your own with the OpenAI protocol",
+        wire: Wire::OpenaiChat,
+        address: "http://127.0.0.1:8000/v1",
+        asks_address: true,
+        key: KeyNeed::Optional,
+        key_shape: "",
+        key_hint: "The key that the server was started with, if any.",
+    },
+    Preset {
+        slug: "openai-compatible",
+        name: "OpenAI-compatible",
+        group: OTHER,
+        text: "Any server that speaks Chat Completions: DeepSeek, Groq, Mistral, xAI, a gateway",
+        wire: Wire::OpenaiChat,
+        address: "",
+        asks_address: true,
+        key: KeyNeed::Optional,
+        key_shape: "",
+        key_hint: "Leave it empty if the server wants none.",
+    },
+    Preset {
+        slug: "anthropic-compatible",
+        name: "Anthropic-compatible",
+        group: OTHER,
+        text: "A gateway that speaks the Messages protocol",
+        wire: Wire::Anthropic,
+        address: "",
+        asks_address: true,
+        key: KeyNeed::Optional,
+        key_shape: "",
+        key_hint: "Leave it empty if the server wants none.",
+    },
+];
+
+/// One of them.
+#[must_use]
+pub fn find(slug: &str) -> Option<&'static Preset> {
+    PRESETS.iter().find(|preset| preset.slug == slug)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PRESETS;
+    use crate::providers::base;
+
+    #[test]
+    fn every_address_that_is_offered_can_be_used() {
+        for preset in PRESETS {
+            base::normalise(preset.wire.into(), preset.address).unwrap();
+        }
+    }
+}
