@@ -30,6 +30,7 @@ pub fn routes() -> Routes {
         .merge(comments::routes())
         .merge(deliverables::routes())
         .merge(activity::pages::routes())
+        .merge(connections::pages::routes())
 }
 
 /// The JSON API, below `/api/v1`.
@@ -41,6 +42,7 @@ pub fn api() -> Routes {
         .merge(workspace::api::routes())
         .merge(runs::api())
         .merge(activity::api::routes())
+        .merge(connections::api::routes())
 }
 
 /// The OpenAI-compatible API, below `/v1`.
