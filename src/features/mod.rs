@@ -30,6 +30,8 @@ pub fn routes() -> Routes {
         .merge(comments::routes())
         .merge(deliverables::routes())
         .merge(activity::pages::routes())
+        .merge(agents::pages::routes())
+        .merge(inbox::pages::routes())
         .merge(connections::pages::routes())
 }
 
@@ -42,6 +44,8 @@ pub fn api() -> Routes {
         .merge(workspace::api::routes())
         .merge(runs::api())
         .merge(activity::api::routes())
+        .merge(agents::api::routes())
+        .merge(inbox::api::routes())
         .merge(connections::api::routes())
 }
 

@@ -13,6 +13,15 @@ pub fn money(micros: i64) -> String {
     format!("{sign}${}.{:02}", grouped(cents / 100), cents % 100)
 }
 
+/// Dollars for a field that is typed into: `40`, `12.50`.
+pub fn plain_dollars(micros: i64) -> String {
+    match (micros / 1_000_000, micros % 1_000_000) {
+        (whole, 0) => whole.to_string(),
+        (whole, part) if part % 10_000 == 0 => format!("{whole}.{:02}", part / 10_000),
+        (whole, part) => format!("{whole}.{part:06}").trim_end_matches('0').to_owned(),
+    }
+}
+
 /// Dollars as people type them, in micro-dollars: `40`, `$40`, `1,200.50`; nothing when it is none.
 #[must_use]
 pub fn parse_dollars(text: &str) -> Option<i64> {
@@ -45,6 +54,19 @@ pub fn grouped(n: u64) -> String {
             out.push(',');
         }
         out.push(digit);
+    }
+    out
+}
+
+/// A value behind a question mark: everything but letters, digits and a few signs as `%XX`.
+pub fn query_value(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
     }
     out
 }
@@ -87,7 +109,7 @@ pub fn duration(length: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{count, duration, grouped, money, parse_dollars, size, tokens};
+    use super::{count, duration, grouped, money, parse_dollars, plain_dollars, size, tokens};
     use std::time::Duration;
 
     #[test]
@@ -107,6 +129,10 @@ mod tests {
         assert_eq!(parse_dollars(" $1,200.50 "), Some(1_200_500_000));
         assert_eq!(parse_dollars(".5"), Some(500_000));
         assert_eq!(parse_dollars("0.000001"), Some(1));
+        for micros in [40_000_000, 12_500_000, 1, 1_234_567] {
+            assert_eq!(parse_dollars(&plain_dollars(micros)), Some(micros));
+        }
+        assert_eq!(plain_dollars(12_500_000), "12.50");
         for wrong in ["", "$", "-3", "1.2.3", "0.0000001", "ten", "99999999999999999999"] {
             assert_eq!(parse_dollars(wrong), None, "{wrong}");
         }

@@ -2,7 +2,10 @@
 //!
 //! The record is the truth for name, emoji, description and model; the files on disk for all else.
 
+pub mod api;
+pub mod files;
 pub mod model;
+pub mod pages;
 pub mod provision;
 pub mod queries;
 pub mod rules;

@@ -146,3 +146,15 @@ pub async fn tell_files(ws: &Ws, agent: &Agent, author: Author) -> Result<(), Gi
         Ok(())
     })
 }
+
+/// Tells the files when something that they say has changed. The record is the truth: when its
+/// files cannot be written now they are behind, which is logged and mended by the next change.
+pub async fn tell_change(ws: &Ws, author: Author, before: &Agent, now: &Agent) {
+    let told = |agent: &Agent| (agent.name.clone(), agent.emoji.clone(), agent.description.clone());
+    if told(before) == told(now) {
+        return;
+    }
+    if let Err(error) = tell_files(ws, now, author).await {
+        tracing::warn!(agent.id = %now.id, "the agent's manifest is behind: {error}");
+    }
+}

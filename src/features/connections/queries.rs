@@ -97,6 +97,21 @@ pub fn resolve(tx: &impl ReadExt, asked: Asked<'_>) -> Result<Choice, StoreError
     Ok(Choice { connection, model, source, thinking, thinking_source })
 }
 
+/// The model of agents that have none of their own, in words.
+///
+/// # Errors
+/// When the disk fails.
+pub fn resolve_default(tx: &impl ReadExt) -> Result<String, StoreError> {
+    let settings = tx.get::<Settings>(())?;
+    let connection = match settings.as_ref().and_then(|settings| settings.default_connection) {
+        Some(id) => tx.get::<Connection>(id)?,
+        None => None,
+    };
+    let chosen = settings.and_then(|settings| settings.default_model);
+    let model = connection.as_ref().and_then(|c| chosen.or_else(|| first_model(c)));
+    Ok(model.unwrap_or_else(|| PRACTICE_LABEL.to_owned()))
+}
+
 type Picked = (Option<ConnectionId>, String, ModelSource);
 
 fn pick_model(

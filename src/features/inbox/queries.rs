@@ -1,5 +1,7 @@
 //! Reads of inbox items.
 
+pub mod view;
+
 use crate::kernel::{AgentId, ItemKind, ItemState, TaskId, Timestamp};
 use crate::store::{Hit, KeyBuf, Range, ReadExt, StoreError};
 

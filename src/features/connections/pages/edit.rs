@@ -66,14 +66,17 @@ pub(super) async fn form(
     Path(id): Path<ConnectionId>,
 ) -> Result<Response, PageError> {
     let (connection, rev) = stored(&ws, id)?;
-    let dollars = |micros: i64| format!("{}.{:02}", micros / 1_000_000, micros / 10_000 % 100);
     let v = Typed {
         rev: rev.to_string(),
         name: connection.name.clone(),
         base_url: connection.base_url.clone(),
         default_model: connection.default_model.clone().unwrap_or_default(),
-        price_input: connection.price.map_or_else(String::new, |(input, _)| dollars(input)),
-        price_output: connection.price.map_or_else(String::new, |(_, output)| dollars(output)),
+        price_input: connection
+            .price
+            .map_or_else(String::new, |(input, _)| format::plain_dollars(input)),
+        price_output: connection
+            .price
+            .map_or_else(String::new, |(_, output)| format::plain_dollars(output)),
         ..Typed::default()
     };
     html::page(&page(&ws, shell, &connection, v, Wrong::none())?)

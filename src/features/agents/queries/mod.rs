@@ -1,5 +1,7 @@
 //! Reads of agents, and what an agent does now.
 
+pub mod head;
+
 use crate::features::inbox::model::Item;
 use crate::features::inbox::queries as inbox;
 use crate::features::runs::model::Run;

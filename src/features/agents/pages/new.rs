@@ -1,0 +1,184 @@
+//! Making an agent.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use crate::app::{App, Ws};
+use crate::features::agents::provision;
+use crate::features::agents::rules::{self, NewAgent};
+use crate::features::agents::templates;
+use crate::web::error::PageError;
+use crate::web::extract::{Form, Query};
+use crate::web::flash;
+use crate::web::form::Wrong;
+use crate::web::format;
+use crate::web::html;
+use crate::web::hx::Hx;
+use crate::web::parts::Choice;
+use crate::web::session::Person;
+use crate::web::shell::Shell;
+
+use super::{acts, model_choices, model_wish, thinking_choices};
+
+/// Emoji to choose from, with the words that are read out.
+const EMOJIS: &[(&str, &str)] = &[
+    ("🌱", "Seedling"),
+    ("🧭", "Compass"),
+    ("🔭", "Telescope"),
+    ("✍️", "Writing hand"),
+    ("📮", "Postbox"),
+    ("🧮", "Abacus"),
+    ("🛟", "Lifebuoy"),
+    ("🛠️", "Tools"),
+    ("🗺️", "Map"),
+    ("📚", "Books"),
+    ("🎨", "Palette"),
+    ("🧪", "Test tube"),
+    ("🦉", "Owl"),
+    ("🐝", "Bee"),
+    ("🦊", "Fox"),
+    ("🐙", "Octopus"),
+    ("🤖", "Robot"),
+    ("🚀", "Rocket"),
+    ("⚡", "Lightning"),
+    ("🔥", "Fire"),
+    ("🌊", "Wave"),
+    ("🌍", "Globe"),
+    ("🎯", "Target"),
+    ("🧩", "Puzzle piece"),
+];
+
+/// The emoji to choose from; another one that is in use stands first.
+pub(super) fn emojis(now: &str) -> Vec<Choice> {
+    let known = EMOJIS.iter().any(|(emoji, _)| *emoji == now);
+    let first = (!known && !now.is_empty()).then(|| Choice::new(now, "The present one", true));
+    let rest = EMOJIS.iter().map(|(emoji, words)| Choice::new(*emoji, *words, *emoji == now));
+    first.into_iter().chain(rest).collect()
+}
+
+/// The emoji that a form sent: what was typed wins over what was chosen.
+pub(super) fn emoji(chosen: &str, typed: &str) -> String {
+    let typed = typed.trim();
+    if typed.is_empty() { chosen.to_owned() } else { typed.to_owned() }
+}
+
+/// The budget that a form sent.
+pub(super) fn budget(typed: &str) -> Result<Option<i64>, Wrong> {
+    let typed = typed.trim();
+    if typed.is_empty() {
+        return Ok(None);
+    }
+    let wrong = || Wrong::field("budget", "write an amount in dollars, such as 40, or nothing");
+    format::parse_dollars(typed).map(Some).ok_or_else(wrong)
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Typed {
+    template: String,
+    name: String,
+    slug: String,
+    emoji: String,
+    emoji_other: String,
+    description: String,
+    model: String,
+    thinking: String,
+    budget: String,
+    exec: String,
+}
+
+#[derive(Template)]
+#[template(path = "agents/new.html")]
+struct NewPage {
+    shell: Shell,
+    v: Typed,
+    wrong: Wrong,
+    templates: Vec<Choice>,
+    emojis: Vec<Choice>,
+    models: Vec<Choice>,
+    thinking: Vec<Choice>,
+}
+
+pub(super) async fn form(
+    ws: Ws,
+    shell: Shell,
+    Query(typed): Query<Typed>,
+) -> Result<Response, PageError> {
+    let template = templates::find(&typed.template).or_else(|| templates::find("default"));
+    let manifest = template.map(|template| &template.manifest);
+    let v = Typed {
+        template: template.map_or_else(String::new, |template| template.slug.clone()),
+        emoji: manifest.map_or_else(String::new, |manifest| manifest.emoji.clone()),
+        thinking: manifest.map_or_else(String::new, |m| m.thinking.word().to_owned()),
+        exec: "on".to_owned(),
+        ..typed
+    };
+    html::page(&page(&ws, shell, v, Wrong::none())?)
+}
+
+fn page(ws: &Ws, shell: Shell, v: Typed, wrong: Wrong) -> Result<NewPage, PageError> {
+    let wish = model_wish(&v.model);
+    let models = ws.read(|snap| model_choices(snap, Some(&wish)))?;
+    // The plain one first: it fits when nothing else does.
+    let mut all: Vec<_> = templates::builtin().iter().collect();
+    all.sort_by_key(|template| template.slug != "default");
+    let templates = all.into_iter().map(|template| {
+        let manifest = &template.manifest;
+        let label = format!("{} {}", manifest.emoji, manifest.name);
+        Choice::new(&template.slug, label, template.slug == v.template).hint(&manifest.description)
+    });
+    Ok(NewPage {
+        shell,
+        templates: templates.collect(),
+        emojis: emojis(&v.emoji),
+        models,
+        thinking: thinking_choices(v.thinking.parse().ok()),
+        v,
+        wrong,
+    })
+}
+
+pub(super) async fn create(
+    app: App,
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let budget = match budget(&typed.budget) {
+        Ok(budget) => budget,
+        Err(wrong) => return again(&ws, shell, typed, wrong),
+    };
+    let told = templates::find(&typed.template).map(|t| t.manifest.description.clone());
+    let description = match typed.description.trim() {
+        "" => told.unwrap_or_default(),
+        text => text.to_owned(),
+    };
+    let new = NewAgent {
+        name: typed.name.clone(),
+        slug: typed.slug.clone(),
+        emoji: emoji(&typed.emoji, &typed.emoji_other),
+        description,
+        template: typed.template.clone(),
+        model: model_wish(&typed.model),
+        thinking: typed.thinking.parse().ok(),
+        exec: !typed.exec.is_empty(),
+        budget_micros: budget,
+        reports_to: Some(who.account),
+    };
+    let made = ws.write(&who, move |tx| rules::create(tx, new, &provision::template_names()));
+    let id = match made.await {
+        Ok(agent) => agent.id,
+        Err(error) => return again(&ws, shell, typed, Wrong::of(&error)?),
+    };
+    let agent = provision::make(&ws, &who, id).await?;
+    let url = ws.url(&format!("agents/{}", agent.slug));
+    Ok(flash::say(&app, acts::told(&agent), hx.go_to(&url)))
+}
+
+fn again(ws: &Ws, shell: Shell, typed: Typed, wrong: Wrong) -> Result<Response, PageError> {
+    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page(ws, shell, typed, wrong)?)
+}

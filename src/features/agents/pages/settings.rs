@@ -1,0 +1,175 @@
+//! How an agent is set.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use crate::app::{App, Ws};
+use crate::features::agents::model::Agent;
+use crate::features::agents::provision;
+use crate::features::agents::queries::head::{self, Head, Place};
+use crate::features::agents::rules::{self, Changes, ModelWish};
+use crate::git::Author;
+use crate::kernel::Thinking;
+use crate::store::ReadExt;
+use crate::web::error::PageError;
+use crate::web::extract::{Form, Path};
+use crate::web::flash;
+use crate::web::form::Wrong;
+use crate::web::format;
+use crate::web::html;
+use crate::web::hx::Hx;
+use crate::web::parts::Choice;
+use crate::web::session::Person;
+use crate::web::shell::{Flash, Shell};
+
+use super::new::{budget, emoji, emojis};
+use super::{find, model_choices, model_wish, thinking_choices};
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Typed {
+    rev: String,
+    name: String,
+    emoji: String,
+    emoji_other: String,
+    description: String,
+    model: String,
+    model_other: String,
+    thinking: String,
+    max_output: String,
+    budget: String,
+    budget_soft: String,
+    exec: String,
+    network: String,
+}
+
+#[derive(Template)]
+#[template(path = "agents/settings.html")]
+struct SettingsPage {
+    shell: Shell,
+    head: Head,
+    handle_hint: String,
+    v: Typed,
+    wrong: Wrong,
+    emojis: Vec<Choice>,
+    models: Vec<Choice>,
+    thinking: Vec<Choice>,
+}
+
+fn on(is: bool) -> String {
+    if is { "on".to_owned() } else { String::new() }
+}
+
+pub(super) async fn form(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Path(slug): Path<String>,
+) -> Result<Response, PageError> {
+    let (agent, rev) = stored(&ws, &slug)?;
+    let v = Typed {
+        rev: rev.to_string(),
+        name: agent.name.clone(),
+        emoji: agent.emoji.clone(),
+        description: agent.description.clone(),
+        thinking: agent.thinking.unwrap_or(Thinking::None).word().to_owned(),
+        max_output: agent.max_output.to_string(),
+        budget: agent.budget_micros.map_or_else(String::new, format::plain_dollars),
+        budget_soft: agent.budget_soft_pct.to_string(),
+        exec: on(agent.exec),
+        network: on(agent.network),
+        ..Typed::default()
+    };
+    let wish = ModelWish { connection: agent.connection, model: agent.model.clone() };
+    html::page(&page(&ws, &who, shell, &agent, v, &wish, Wrong::none())?)
+}
+
+fn stored(ws: &Ws, slug: &str) -> Result<(Agent, u64), PageError> {
+    ws.read(|snap| {
+        let id = find(snap, slug)?.id;
+        snap.get_rev::<Agent>(id)?.ok_or_else(|| PageError::not_found("This agent"))
+    })
+}
+
+fn page(
+    ws: &Ws,
+    who: &Person,
+    shell: Shell,
+    agent: &Agent,
+    v: Typed,
+    wish: &ModelWish,
+    wrong: Wrong,
+) -> Result<SettingsPage, PageError> {
+    let now = ws.app.clock.now();
+    let (head, models) = ws.read(|snap| {
+        let head = head::head(ws, snap, agent, Place::Settings, who.access, now)?;
+        Ok::<_, PageError>((head, model_choices(snap, Some(wish))?))
+    })?;
+    Ok(SettingsPage {
+        shell,
+        head,
+        handle_hint: format!("Its handle stays @{}.", agent.slug),
+        emojis: emojis(&v.emoji),
+        models,
+        thinking: thinking_choices(v.thinking.parse().ok()),
+        v,
+        wrong,
+    })
+}
+
+fn changes(typed: &Typed) -> Result<Changes, Wrong> {
+    let whole = |field: &str, text: &str| {
+        let message = "write a whole number";
+        text.trim().parse::<u32>().map_err(|_| Wrong::field(field, message))
+    };
+    let share = whole("budget_soft", &typed.budget_soft)?;
+    let model = match typed.model_other.trim() {
+        "" => model_wish(&typed.model),
+        other => ModelWish { model: Some(other.to_owned()), ..model_wish(&typed.model) },
+    };
+    Ok(Changes {
+        name: Some(typed.name.clone()),
+        emoji: Some(emoji(&typed.emoji, &typed.emoji_other)),
+        description: Some(typed.description.clone()),
+        model: Some(model),
+        thinking: Some(typed.thinking.parse().ok()),
+        exec: Some(!typed.exec.is_empty()),
+        network: Some(!typed.network.is_empty()),
+        budget_micros: Some(budget(&typed.budget)?),
+        // A share above 255 is as wrong as one above 100.
+        budget_soft_pct: Some(u8::try_from(share).unwrap_or(u8::MAX)),
+        max_output: Some(whole("max_output", &typed.max_output)?),
+    })
+}
+
+pub(super) async fn save(
+    app: App,
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let (before, _) = stored(&ws, &slug)?;
+    let id = before.id;
+    let rev = typed.rev.parse().ok();
+    let refused = match changes(&typed) {
+        Ok(changes) => match ws.write(&who, move |tx| rules::update(tx, id, rev, changes)).await {
+            Ok(agent) => {
+                let author = Author::new(&who.name, &who.email);
+                provision::tell_change(&ws, author, &before, &agent).await;
+                let text = format!("{} is saved.", agent.name);
+                let url = ws.url(&format!("agents/{}/settings", agent.slug));
+                return Ok(flash::say(&app, Flash::ok(text), hx.go_to(&url)));
+            }
+            Err(error) => Wrong::of(&error)?,
+        },
+        Err(wrong) => wrong,
+    };
+    let wish = model_wish(&typed.model);
+    let page = page(&ws, &who, shell, &before, typed, &wish, refused)?;
+    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}

@@ -1,0 +1,183 @@
+//! The head of an agent's pages: who it is, what it does now, its tabs. All pages of an agent have
+//! it, also those of other features: their templates extend `agents/frame.html` with fields
+//! `shell` and `head`.
+
+use super::{Activity, Group};
+use crate::app::Ws;
+use crate::features::agents::model::Agent;
+use crate::features::agents::templates;
+use crate::features::tasks::queries as tasks;
+use crate::kernel::{AgentStatus, Can, ItemId, Timestamp};
+use crate::store::{ReadExt, StoreError};
+use crate::web::live::Live;
+use crate::web::parts::{Dot, Face, Tab, Working};
+use crate::web::session::Access;
+
+/// Which tab is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// What it does and did.
+    Overview,
+    /// Talk.
+    Chat,
+    /// Its files.
+    Files,
+    /// What it did.
+    Runs,
+    /// What waits for it.
+    Inbox,
+    /// How it is set.
+    Settings,
+}
+
+impl Place {
+    const ALL: [Self; 6] =
+        [Self::Overview, Self::Chat, Self::Files, Self::Runs, Self::Inbox, Self::Settings];
+
+    /// The word behind the agent's address; empty for the overview.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Overview => "",
+            Self::Chat => "chat",
+            Self::Files => "files",
+            Self::Runs => "runs",
+            Self::Inbox => "inbox",
+            Self::Settings => "settings",
+        }
+    }
+
+    /// The place of a word.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|place| place.word() == word)
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Overview => "Overview",
+            Self::Chat => "Chat",
+            Self::Files => "Files",
+            Self::Runs => "Runs",
+            Self::Inbox => "Inbox",
+            Self::Settings => "Settings",
+        }
+    }
+}
+
+/// The head of an agent's page.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// Its face, with the ring while it works.
+    pub face: Face,
+    /// Its name.
+    pub name: String,
+    /// Its name in mentions.
+    pub slug: String,
+    /// What its template is for, in a word or two.
+    pub role: String,
+    /// What it does now.
+    pub dot: Dot,
+    /// The task or run that it is about, in words.
+    pub now: String,
+    /// Where that leads; empty for nowhere.
+    pub now_href: String,
+    /// Its tabs.
+    pub tabs: Vec<Tab>,
+    /// Where its pages lie: `/w/acme/agents/ada`.
+    pub base: String,
+    /// Where people talk to it.
+    pub chat_href: String,
+    /// Whether this person may change it.
+    pub manages: bool,
+    /// Whether it can be paused now.
+    pub can_pause: bool,
+    /// Whether it can be resumed now.
+    pub can_resume: bool,
+    /// Whether its set-up can be tried again.
+    pub can_retry: bool,
+    /// Whether it is archived.
+    pub is_archived: bool,
+    /// How the head renews itself.
+    pub live: Live,
+    /// The whole of it, for pages that show more.
+    pub activity: Activity,
+}
+
+impl Head {
+    /// Where a given-up item of this agent is tried again.
+    #[must_use]
+    pub fn item_href(&self, item: ItemId) -> String {
+        let end = self.base.rfind("/agents/").unwrap_or(self.base.len());
+        format!("{}/inbox/{item}/retry", &self.base[..end])
+    }
+}
+
+/// Makes the head.
+///
+/// # Errors
+/// When the disk fails.
+pub fn head(
+    ws: &Ws,
+    tx: &impl ReadExt,
+    agent: &Agent,
+    place: Place,
+    access: Access,
+    now: Timestamp,
+) -> Result<Head, StoreError> {
+    let activity = super::activity(tx, agent, now)?;
+    let base = ws.url(&format!("agents/{}", agent.slug));
+    let (words, now_href) = about(ws, tx, &activity)?;
+    let at = |other: Place| match other {
+        Place::Overview => base.clone(),
+        _ => format!("{base}/{}", other.word()),
+    };
+    let tabs = Place::ALL.into_iter().map(|other| {
+        let tab = Tab::new(other.label(), at(other), other == place);
+        if other == Place::Inbox { tab.count(activity.open as u64) } else { tab }
+    });
+    let working = if activity.group == Group::Working { Working::Yes } else { Working::No };
+    let is_archived = agent.archived_at.is_some();
+    let manages = access.may(Can::Agents);
+    let role = templates::find(&agent.template).map(|t| t.manifest.name.clone());
+    Ok(Head {
+        face: Face::agent(&agent.name, &agent.emoji, &agent.slug).working(working),
+        name: agent.name.clone(),
+        slug: agent.slug.clone(),
+        role: role.unwrap_or_else(|| agent.template.clone()),
+        dot: Dot::new(activity.state, &activity.label),
+        now: words,
+        now_href,
+        tabs: tabs.collect(),
+        chat_href: format!("{base}/chat"),
+        manages,
+        can_pause: manages && agent.status == AgentStatus::Ready && !is_archived,
+        can_resume: manages && agent.status == AgentStatus::Paused && !is_archived,
+        can_retry: manages && agent.status == AgentStatus::Error && !is_archived,
+        is_archived,
+        live: Live::new(format!("{base}/head?tab={}", place.word()))
+            .record("agents", agent.id)
+            .table("runs")
+            .table("inbox"),
+        base,
+        activity,
+    })
+}
+
+/// What an agent is busy with, in words, and where that leads.
+fn about(ws: &Ws, tx: &impl ReadExt, activity: &Activity) -> Result<(String, String), StoreError> {
+    let Some(run) = &activity.run else { return Ok((activity.detail.clone(), String::new())) };
+    let href = ws.url(&format!("runs/{}", run.number));
+    let subject = match run.task.map(|task| tasks::get(tx, task)) {
+        Some(Ok(task)) => tasks::name(tx, task.number)?,
+        _ => run.name(),
+    };
+    let words = match activity.group {
+        Group::Working => format!("on {subject}, step {}", run.steps + 1),
+        Group::Waiting | Group::Attention if !activity.detail.is_empty() => {
+            format!("{}: {}", subject, activity.detail)
+        }
+        _ => subject,
+    };
+    Ok((words, href))
+}
