@@ -293,11 +293,7 @@ fn now_words(
             }
         }
     }
-    if !activity.detail.is_empty() && activity.group != Group::Working {
-        meta.push(activity.detail.clone());
-    } else if activity.group == Group::Working && !activity.detail.is_empty() {
-        meta.push(activity.detail.clone());
-    }
+    meta.extend((!activity.detail.is_empty()).then(|| activity.detail.clone()));
     if activity.group != Group::Idle && activity.open > 1 {
         meta.push(format!("{} wait", format::count(activity.open as u64, "item", "items")));
     }
