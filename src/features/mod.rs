@@ -47,6 +47,9 @@ pub fn api() -> Routes {
         .merge(agents::api::routes())
         .merge(inbox::api::routes())
         .merge(connections::api::routes())
+        .merge(tasks::api())
+        .merge(comments::api())
+        .merge(deliverables::api())
 }
 
 /// The OpenAI-compatible API, below `/v1`.

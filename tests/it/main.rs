@@ -5,9 +5,10 @@ mod support;
 mod architecture; // the direction of the layers, and what is confined where
 mod git; // agents' files: snapshots, history, what must not get in or out
 mod sandbox; // what a hostile program can do in the jail, and how it is ended
-mod tasks; // tasks, comments, delivered work: rules, tools, pages, API
 mod access; // who may do what: every route, by everybody
 mod live; // the live stream of pages, the change stream, activity
+mod tasks; // tasks, comments, delivered work: the rules
+mod work; // the same as people and programs meet it, over HTTP
 mod setup; // first boot
 mod users; // signing in and out, passwords, tokens, cross-site requests
 mod providers; // model providers against a scripted server

@@ -35,6 +35,15 @@ pub fn on_task(
     Ok(read.get::<Comment>(id)?.filter(|comment| comment.task == task))
 }
 
+/// Refuses when a comment has changed since the caller read it.
+///
+/// # Errors
+/// `Stale`.
+pub fn expect_rev(read: &dyn Read, id: CommentId, rev: Option<u64>) -> Result<(), StoreError> {
+    let now = read.get_rev::<Comment>(id)?.map(|(_, rev)| rev);
+    if rev.is_none() || now.is_none() || rev == now { Ok(()) } else { Err(StoreError::Stale) }
+}
+
 /// What a person's comment without a mention will do, in one line for the composer.
 ///
 /// # Errors

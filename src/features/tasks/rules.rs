@@ -75,6 +75,20 @@ pub struct TaskPatch {
     pub thinking: Option<Option<Thinking>>,
 }
 
+impl TaskPatch {
+    /// Whether nothing is to change.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.title.is_none()
+            && self.description.is_none()
+            && self.priority.is_none()
+            && self.due_at.is_none()
+            && self.parent.is_none()
+            && self.model.is_none()
+            && self.thinking.is_none()
+    }
+}
+
 /// Makes a task with the next number.
 ///
 /// # Errors

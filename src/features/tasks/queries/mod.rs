@@ -4,6 +4,7 @@ pub mod brief;
 pub mod due;
 pub mod error;
 pub mod history;
+pub mod json;
 pub mod list;
 pub mod open_ends;
 pub mod people;

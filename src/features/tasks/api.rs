@@ -1,0 +1,345 @@
+//! `/api/v1/tasks`.
+
+use axum::http::StatusCode;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::queries::brief::Names;
+use super::queries::error::TaskError;
+use super::queries::json::{TaskView, given};
+use super::queries::list::{self, Cut, DueIn, Filter, OPEN, Sort, Today, Whose};
+use super::queries::{self, due};
+use super::rules::{self, NewTask, TaskPatch};
+use crate::app::Ws;
+use crate::kernel::cursor::{DEFAULT_LIMIT, MAX_LIMIT};
+use crate::kernel::{Assignee, Can, Priority, TaskId, TaskStatus, Thinking, Timestamp};
+use crate::store::{Read, WriteTx, cursor_key};
+use crate::web::error::ApiError;
+use crate::web::etag::{IfMatch, Tagged};
+use crate::web::extract::{Json, Path, Query};
+use crate::web::idempotency::Once;
+use crate::web::routes::{Doc, Needs as _, Routes};
+use crate::web::session::Person;
+
+/// Routes below `/api/v1`.
+#[must_use]
+pub fn api() -> Routes {
+    Routes::new()
+        .get(
+            "/tasks",
+            list_all
+                .needs(Can::Read)
+                .doc(|| Doc::new("List tasks").query::<Asked>().returns::<Tasks>()),
+        )
+        .post(
+            "/tasks",
+            create.needs(Can::Write).doc(|| {
+                Doc::new("Create a task").body::<NewBody>().returns::<TaskView>().status(201)
+            }),
+        )
+        .get(
+            "/tasks/{task}",
+            show.needs(Can::Read).doc(|| Doc::new("Show a task").returns::<TaskView>()),
+        )
+        .patch(
+            "/tasks/{task}",
+            change.needs(Can::Write).doc(|| {
+                Doc::new("Change a task; give If-Match to change only what you have read")
+                    .body::<ChangeBody>()
+                    .returns::<TaskView>()
+            }),
+        )
+}
+
+/// Which tasks, in which order.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct Asked {
+    /// Words in the title or description, or a key.
+    q: String,
+    /// `open`, `closed`, `all` (the default), or status words with commas.
+    status: String,
+    /// `me`, `none`, an agent's slug, a person's handle, or an id.
+    assignee: String,
+    /// Priority words with commas.
+    priority: String,
+    /// `overdue`, `today`, `week` or `none`.
+    due: String,
+    /// Parts of this task only.
+    parent: String,
+    /// The archived ones in place of the others.
+    archived: bool,
+    /// `priority` (the default), `due`, `updated`, `created` or `title`.
+    sort: String,
+    /// The `next` of the page before.
+    after: Option<String>,
+    /// 1 to 100; 25 unless said otherwise.
+    limit: Option<usize>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Tasks {
+    items: Vec<TaskView>,
+    /// Give this back as `after`.
+    next: Option<String>,
+}
+
+async fn list_all(
+    ws: Ws,
+    who: Person,
+    Query(asked): Query<Asked>,
+) -> Result<Json<Tasks>, ApiError> {
+    let now = ws.app.clock.now();
+    let tasks = ws.read(|snap| {
+        let names = Names::read(snap)?;
+        let (filter, sort) = filter(snap, &names, &asked, who.account)?;
+        let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+        if asked.after.as_deref().is_some_and(|after| cursor_key(after).is_none()) {
+            return Err(TaskError::field("after", "give back the `next` of the page before"));
+        }
+        let cut = Cut { after: asked.after.clone(), limit };
+        let today = Today { now, zone: due::zone(&who.zone) };
+        let page = list::page(snap, &filter, sort, &today, &cut)?;
+        let views = page.items.into_iter().map(|task| TaskView::of(snap, &names, task));
+        Ok::<_, TaskError>(Tasks { items: views.collect::<Result<_, _>>()?, next: page.next })
+    })?;
+    Ok(Json(tasks))
+}
+
+/// Reads the filters strictly: a program should hear of its mistake.
+fn filter(
+    read: &dyn Read,
+    names: &Names,
+    asked: &Asked,
+    me: crate::kernel::AccountId,
+) -> Result<(Filter, Sort), TaskError> {
+    let closed = || TaskStatus::ALL.iter().copied().filter(|status| !status.is_open()).collect();
+    let status = match asked.status.as_str() {
+        "" | "all" => Vec::new(),
+        "open" => OPEN.to_vec(),
+        "closed" => closed(),
+        text => words("status", text)?,
+    };
+    let assignee = match asked.assignee.as_str() {
+        "" => Whose::Any,
+        text => match names.people.find(text, Assignee::Person(me))? {
+            Some(who) => Whose::One(who),
+            None => Whose::Nobody,
+        },
+    };
+    let due = match asked.due.as_str() {
+        "" => None,
+        text => Some(
+            DueIn::from_word(text)
+                .ok_or_else(|| TaskError::field("due", "use overdue, today, week or none"))?,
+        ),
+    };
+    let sort = match asked.sort.as_str() {
+        "" => Sort::default(),
+        text => Sort::from_word(text).ok_or_else(|| {
+            TaskError::field("sort", "use priority, due, updated, created or title")
+        })?,
+    };
+    let parent = match asked.parent.as_str() {
+        "" => None,
+        text => Some(queries::resolve(read, text)?.id),
+    };
+    let priority = words("priority", &asked.priority)?;
+    let (q, archived) = (asked.q.clone(), asked.archived);
+    Ok((Filter { q, status, assignee, priority, due, parent, archived }, sort))
+}
+
+fn words<T>(field: &str, text: &str) -> Result<Vec<T>, TaskError>
+where
+    T: std::str::FromStr<Err = crate::kernel::vocab::UnknownWord>,
+{
+    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    words
+        .map(|word| word.parse().map_err(|e: T::Err| TaskError::field(field, e.to_string())))
+        .collect()
+}
+
+/// A task to be made.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NewBody {
+    title: String,
+    /// Markdown.
+    #[serde(default)]
+    description: String,
+    status: Option<TaskStatus>,
+    priority: Option<Priority>,
+    /// `me`, an agent's slug, a person's handle, or an id.
+    assignee: Option<String>,
+    /// The key or id of the task that it is a part of.
+    parent: Option<String>,
+    /// A day (`2026-11-20`) or a moment in RFC 3339.
+    due_at: Option<String>,
+    /// In place of the agent's.
+    model: Option<String>,
+    /// In place of the agent's.
+    thinking: Option<Thinking>,
+}
+
+async fn create(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Json(body): Json<NewBody>,
+) -> Result<Tagged<TaskView>, ApiError> {
+    let (me, zone) = (Assignee::Person(who.account), due::zone(&who.zone));
+    let made = once.run(move |tx: &mut WriteTx<'_>| {
+        let names = Names::read(tx)?;
+        let assignee = match body.assignee.as_deref() {
+            Some(text) => names.people.find(text, me)?,
+            None => None,
+        };
+        let parent = match body.parent.as_deref() {
+            Some(text) => Some(parent(tx, text)?),
+            None => None,
+        };
+        let due_at = match body.due_at.as_deref() {
+            Some(text) => due_at(text, &zone, tx.now())?,
+            None => None,
+        };
+        let new = NewTask {
+            description: body.description,
+            status: body.status.unwrap_or(TaskStatus::Todo),
+            priority: body.priority.unwrap_or(Priority::Medium),
+            assignee,
+            parent,
+            due_at,
+            model: body.model,
+            thinking: body.thinking,
+            ..NewTask::titled(body.title)
+        };
+        rules::create(tx, new).map(|task| task.id)
+    });
+    let id = ws.write(&who, made).await?;
+    Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, id)? })
+}
+
+fn parent(read: &dyn Read, text: &str) -> Result<TaskId, TaskError> {
+    match queries::resolve(read, text) {
+        Ok(task) => Ok(task.id),
+        Err(error) => Err(TaskError::field("parent", error.to_string())),
+    }
+}
+
+fn due_at(
+    text: &str,
+    zone: &jiff::tz::TimeZone,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, TaskError> {
+    due::parse(text, zone, now).map_err(|error| TaskError::field("due_at", error.to_string()))
+}
+
+fn tagged(ws: &Ws, id: TaskId) -> Result<Tagged<TaskView>, ApiError> {
+    let (rev, view) = ws.read(|snap| {
+        let (task, rev) = queries::get_rev(snap, id)?;
+        Ok::<_, TaskError>((rev, TaskView::of(snap, &Names::read(snap)?, task)?))
+    })?;
+    Ok(Tagged::ok(rev, view))
+}
+
+async fn show(ws: Ws, Path(text): Path<String>) -> Result<Tagged<TaskView>, ApiError> {
+    let task = ws.read(|snap| queries::resolve(snap, &text))?;
+    tagged(&ws, task.id)
+}
+
+/// What may be changed; a field that is absent stays.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ChangeBody {
+    title: Option<String>,
+    /// Markdown.
+    description: Option<String>,
+    status: Option<TaskStatus>,
+    priority: Option<Priority>,
+    /// A slug, handle or id; `null` takes it away.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<String>")]
+    assignee: Option<Option<String>>,
+    /// `null` makes it a task of its own.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<String>")]
+    parent: Option<Option<String>>,
+    /// A day or a moment; `null` takes it away.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<String>")]
+    due_at: Option<Option<String>>,
+    /// `null` for the agent's.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<String>")]
+    model: Option<Option<String>>,
+    /// `null` for the agent's.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<Thinking>")]
+    thinking: Option<Option<Thinking>>,
+    /// Out of the way, or back.
+    archived: Option<bool>,
+}
+
+async fn change(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    IfMatch(rev): IfMatch,
+    Path(text): Path<String>,
+    Json(body): Json<ChangeBody>,
+) -> Result<Tagged<TaskView>, ApiError> {
+    let id = ws.read(|snap| queries::resolve(snap, &text))?.id;
+    let (me, zone) = (Assignee::Person(who.account), due::zone(&who.zone));
+    let changed = once.run(move |tx: &mut WriteTx<'_>| {
+        rules::expect_rev(tx, id, rev)?;
+        apply(tx, id, body, (me, &zone))
+    });
+    ws.write(&who, changed).await?;
+    tagged(&ws, id)
+}
+
+/// All of it in one transaction: restored first, archived last.
+fn apply(
+    tx: &mut WriteTx<'_>,
+    id: TaskId,
+    body: ChangeBody,
+    (me, zone): (Assignee, &jiff::tz::TimeZone),
+) -> Result<(), TaskError> {
+    if body.archived == Some(false) {
+        rules::restore(tx, id)?;
+    }
+    let parent = match body.parent {
+        Some(Some(text)) => Some(Some(parent(tx, &text)?)),
+        Some(None) => Some(None),
+        None => None,
+    };
+    let due_at = match body.due_at {
+        Some(Some(text)) => Some(due_at(&text, zone, tx.now())?),
+        Some(None) => Some(None),
+        None => None,
+    };
+    let patch = TaskPatch {
+        title: body.title,
+        description: body.description,
+        priority: body.priority,
+        due_at,
+        parent,
+        model: body.model,
+        thinking: body.thinking,
+    };
+    if !patch.is_empty() {
+        rules::update(tx, id, patch)?;
+    }
+    if let Some(text) = body.assignee {
+        let names = Names::read(tx)?;
+        let to = names.people.find(text.as_deref().unwrap_or("none"), me)?;
+        rules::assign(tx, id, to)?;
+    }
+    if let Some(status) = body.status {
+        rules::set_status(tx, id, status)?;
+    }
+    if body.archived == Some(true) {
+        rules::archive(tx, id)?;
+    }
+    Ok(())
+}
