@@ -14,6 +14,7 @@ pub mod router;
 pub mod schema;
 pub mod tasks;
 pub mod timers;
+pub mod try_practice;
 pub mod workspaces;
 
 use std::fs;

@@ -31,7 +31,7 @@ use crate::web::shell::Theme;
 use crate::web::trouble::{Act, Trouble};
 use crate::web::{assets, flash, gallery, headers, idempotency, shell};
 
-use super::{access, first_boot, health, openapi, tasks};
+use super::{access, first_boot, health, openapi, tasks, try_practice};
 
 /// The largest body of a request.
 const MAX_BODY: usize = 1024 * 1024;
@@ -56,6 +56,7 @@ pub fn site(app: &App) -> Site {
         ("", first_boot::routes()),
         ("", features::users::pages::routes()),
         ("/w/{ws}", features::routes()),
+        ("/w/{ws}", try_practice::routes()),
         ("/api/v1", features::api()),
         ("/v1", features::openai_api()),
         ("/api/v1", openapi::routes()),

@@ -1,0 +1,135 @@
+//! What each agent does now.
+
+use askama::Template;
+
+use crate::features::agents::model::AGENTS;
+use crate::features::agents::queries::{self as agents, Group};
+use crate::features::inbox::model::INBOX;
+use crate::features::runs::model::{RUNS, Run};
+use crate::features::runs::queries as runs;
+use crate::features::tasks::model::Task;
+use crate::features::usage::queries as usage;
+use crate::kernel::Can;
+use crate::store::{ReadExt, StoreError};
+use crate::web::format;
+use crate::web::live::Live;
+use crate::web::parts::{Dot, Face};
+
+use super::{Scene, face};
+
+/// How many agents stand on the dashboard; the others are on their own page.
+const SHOWN: usize = 12;
+
+/// One agent.
+struct Row {
+    face: Face,
+    name: String,
+    href: String,
+    about: String,
+    dot: Dot,
+    /// What it works on, with an address.
+    what: Option<(String, String)>,
+    detail: String,
+    cost: String,
+}
+
+#[derive(Template)]
+#[template(path = "dashboard/_fleet.html")]
+pub(super) struct Fleet {
+    live: Live,
+    rows: Vec<Row>,
+    sum: String,
+    working: bool,
+    all: String,
+    anew: Option<String>,
+}
+
+pub(super) fn read(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Fleet, StoreError> {
+    let mut rows = Vec::new();
+    let mut groups = [0_u64; Group::ALL.len()];
+    for agent in &scene.agents {
+        let activity = agents::activity(tx, agent, scene.now)?;
+        let at = Group::ALL.iter().position(|group| *group == activity.group).unwrap_or_default();
+        groups[at] += 1;
+        let works = activity.group == Group::Working;
+        let (what, detail) = match &activity.run {
+            Some(run) => doing(tx, scene, run, &activity.detail)?,
+            None => (None, resting(tx, scene, agent.id, &activity)?),
+        };
+        rows.push((
+            at,
+            Row {
+                face: face(agent).working(works.into()),
+                name: agent.name.clone(),
+                href: scene.ws.url(&format!("agents/{}", agent.slug)),
+                about: agent.description.clone(),
+                dot: Dot::new(activity.state, activity.label),
+                what,
+                detail,
+                cost: format::money(usage::agent_day(tx, agent.id, scene.now)?),
+            },
+        ));
+    }
+    rows.sort_by_key(|(group, _)| *group);
+    let words = ["working", "waiting", "idle", "in need of help", "off"];
+    let counted = groups.iter().zip(words).filter(|(n, _)| 0 < **n);
+    let sum = counted.map(|(n, word)| format!("{n} {word}")).collect::<Vec<_>>().join(" · ");
+    let live = Live::new(scene.ws.url(""));
+    Ok(Fleet {
+        live: live.table(AGENTS.name).table(RUNS.name).table(INBOX.name),
+        rows: rows.into_iter().take(SHOWN).map(|(_, row)| row).collect(),
+        sum,
+        working: 0 < groups[0],
+        all: scene.ws.url("agents"),
+        anew: scene.who.access.may(Can::Agents).then(|| scene.ws.url("agents/new")),
+    })
+}
+
+/// What an agent's live run is about, and how far it is.
+fn doing(
+    tx: &impl ReadExt,
+    scene: &Scene<'_>,
+    run: &Run,
+    detail: &str,
+) -> Result<(Option<(String, String)>, String), StoreError> {
+    let task = match run.task {
+        Some(task) => tx.get::<Task>(task)?,
+        None => None,
+    };
+    let title = task.map_or_else(|| run.title.clone(), |task| task.title);
+    let href = scene.ws.url(&format!("runs/{}", run.name()));
+    let mut facts = Vec::new();
+    if !detail.is_empty() {
+        facts.push(crate::kernel::text::ellipsis(detail, 80));
+    }
+    if 0 < run.steps {
+        facts.push(format!("step {}", run.steps));
+    }
+    if let Some(began) = run.started_at {
+        let ms = scene.now.as_millisecond() - began.as_millisecond();
+        let length = std::time::Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+        facts.push(format!("{} in", format::duration(length)));
+    }
+    Ok((Some((title, href)), facts.join(" · ")))
+}
+
+/// What an agent without a live run last did.
+fn resting(
+    tx: &impl ReadExt,
+    scene: &Scene<'_>,
+    agent: crate::kernel::AgentId,
+    activity: &agents::Activity,
+) -> Result<String, StoreError> {
+    if !activity.detail.is_empty() {
+        return Ok(crate::kernel::text::ellipsis(&activity.detail, 120));
+    }
+    if 0 < activity.open {
+        let open = u64::try_from(activity.open).unwrap_or(u64::MAX);
+        return Ok(format!("{} to do", format::count(open, "thing", "things")));
+    }
+    let last = runs::of_agent(tx, agent, None, 1)?.into_iter().next();
+    Ok(match last.and_then(|hit| hit.record.ended_at) {
+        Some(at) => format!("last worked {}", scene.time(at).text),
+        None => "no work yet".to_owned(),
+    })
+}

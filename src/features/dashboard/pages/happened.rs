@@ -1,0 +1,55 @@
+//! What happened last.
+
+use askama::Template;
+
+use crate::features::activity::queries::{self as activity, Filter};
+use crate::store::{Snap, StoreError};
+use crate::web::live::Live;
+use crate::web::parts::Face;
+use crate::web::time::RelTime;
+
+use super::Scene;
+
+/// How many lines.
+const LINES: usize = 10;
+
+/// One thing that happened.
+struct Row {
+    face: Face,
+    at: RelTime,
+    verb: String,
+    thing: String,
+    href: String,
+    icon: &'static str,
+    rest: String,
+}
+
+#[derive(Template)]
+#[template(path = "dashboard/_happened.html")]
+pub(super) struct Happened {
+    live: Live,
+    rows: Vec<Row>,
+    all: String,
+}
+
+pub(super) fn read(tx: &Snap<'_>, scene: &Scene<'_>) -> Result<Happened, StoreError> {
+    let found = activity::lines(tx, scene.ws.store.schema(), Filter::default(), LINES)?;
+    let rows = found.lines.into_iter().map(|line| Row {
+        face: line.who,
+        at: scene.time(line.at),
+        verb: line.words.verb,
+        thing: line.words.thing,
+        href: match line.words.path.is_empty() {
+            true => String::new(),
+            false => scene.ws.url(&line.words.path),
+        },
+        icon: line.words.icon,
+        rest: line.words.rest,
+    });
+    let tables = ["tasks", "comments", "deliverables", "reviews", "agents", "runs"];
+    Ok(Happened {
+        live: tables.into_iter().fold(Live::new(scene.ws.url("")), Live::table),
+        rows: rows.collect(),
+        all: scene.ws.url("activity"),
+    })
+}

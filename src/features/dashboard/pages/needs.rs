@@ -1,0 +1,360 @@
+//! What waits for the person, the most urgent first.
+
+use askama::Template;
+use jiff::ToSpan;
+
+use crate::features::agents::model::{AGENTS, Agent};
+use crate::features::connections::model::CONNECTIONS;
+use crate::features::connections::queries as connections;
+use crate::features::deliverables::model::{DELIVERABLES, Deliverable, IN_REVIEW};
+use crate::features::inbox::model::{INBOX, Item};
+use crate::features::inbox::queries as inbox;
+use crate::features::runs::model::{RUNS, Run};
+use crate::features::runs::queries::{self as runs, words};
+use crate::features::tasks::model::{BY_STATUS, TASKS, Task};
+use crate::features::usage::queries as usage;
+use crate::kernel::text::ellipsis;
+use crate::kernel::{
+    AgentStatus, Assignee, Can, ItemState, Priority, RunState, TaskStatus, Timestamp,
+};
+use crate::store::{Hit, KeyBuf, Range, ReadExt, StoreError};
+use crate::web::format;
+use crate::web::live::Live;
+use crate::web::parts::{Face, Tone};
+
+use super::{Scene, face};
+
+/// How many of one kind, and of all kinds.
+const OF_A_KIND: usize = 5;
+const ALL: usize = 12;
+/// Failed work is shown for so long.
+const FAILED_HOURS: i64 = 7 * 24;
+
+/// A button of a row.
+struct Act {
+    label: &'static str,
+    glyph: &'static str,
+    kind: &'static str,
+    href: String,
+    /// The fields of a form; nothing for a link.
+    form: Option<Vec<(&'static str, String)>>,
+}
+
+impl Act {
+    fn go(label: &'static str, href: String) -> Self {
+        Self { label, glyph: "", kind: "", href, form: None }
+    }
+
+    fn post(label: &'static str, href: String, fields: Vec<(&'static str, String)>) -> Self {
+        Self { label, glyph: "", kind: "", href, form: Some(fields) }
+    }
+
+    fn glyph(self, glyph: &'static str) -> Self {
+        Self { glyph, ..self }
+    }
+
+    fn quiet(self) -> Self {
+        Self { kind: "ghost", ..self }
+    }
+}
+
+/// One thing.
+struct Row {
+    tone: Tone,
+    icon: &'static str,
+    title: String,
+    href: String,
+    word: &'static str,
+    face: Option<Face>,
+    facts: Vec<String>,
+    acts: Vec<Act>,
+}
+
+#[derive(Template)]
+#[template(path = "dashboard/_needs.html")]
+pub(super) struct Needs {
+    live: Live,
+    rows: Vec<Row>,
+    count: String,
+    review: String,
+}
+
+pub(super) fn read(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Needs, StoreError> {
+    let mut rows = waiting(tx, scene)?;
+    rows.extend(broken(tx, scene)?);
+    rows.extend(to_review(tx, scene)?);
+    rows.extend(failed(tx, scene)?);
+    rows.extend(overdue(tx, scene)?);
+    rows.extend(budgets(tx, scene)?);
+    let count = match rows.len() {
+        0 => String::new(),
+        n if ALL < n => format!("{ALL}+"),
+        n => n.to_string(),
+    };
+    rows.truncate(ALL);
+    let tables = [DELIVERABLES, INBOX, RUNS, AGENTS, TASKS, CONNECTIONS].map(|table| table.name);
+    Ok(Needs {
+        live: tables.into_iter().fold(Live::new(scene.ws.url("")), Live::table),
+        rows,
+        count,
+        review: scene.ws.url("review"),
+    })
+}
+
+fn named(scene: &Scene<'_>, agent: Option<&Agent>, task: Option<&Task>) -> Vec<String> {
+    let agent = agent.map(|agent| agent.name.clone());
+    let task = task.map(|task| scene.task_name(task.number));
+    agent.into_iter().chain(task).collect()
+}
+
+fn task_of(
+    tx: &impl ReadExt,
+    id: Option<crate::kernel::TaskId>,
+) -> Result<Option<Task>, StoreError> {
+    match id {
+        Some(id) => tx.get(id),
+        None => Ok(None),
+    }
+}
+
+/// Runs that wait for something.
+fn waiting(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
+    let mut rows = Vec::new();
+    let all: Vec<Run> = runs::live(tx)?;
+    for run in all.iter().filter(|run| run.state == RunState::Waiting).take(OF_A_KIND) {
+        let Some((text, door)) = words::waits(run) else { continue };
+        let (agent, task) = (scene.agent(run.agent), task_of(tx, run.task)?);
+        let mut facts = named(scene, agent, task.as_ref());
+        facts.push(ellipsis(&text, 140));
+        let href = scene.ws.url(&format!("runs/{}", run.name()));
+        let door = door.map(|(path, label)| Act::go(label, scene.ws.url(path)));
+        rows.push(Row {
+            tone: Tone::Warn,
+            icon: "clock",
+            title: run.title.clone(),
+            word: "Waiting",
+            face: agent.map(face),
+            facts,
+            acts: door.into_iter().chain([Act::go("Open", href.clone()).quiet()]).collect(),
+            href,
+        });
+    }
+    Ok(rows)
+}
+
+/// Agents and connections that cannot work.
+fn broken(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
+    let mut rows = Vec::new();
+    let admin = scene.who.access.may(Can::Admin);
+    for connection in connections::all(tx)? {
+        let Some(tested) = connection.tested.as_ref().filter(|tested| !tested.ok) else { continue };
+        let href = scene.ws.url(&format!("settings/connections/{}", connection.id));
+        rows.push(Row {
+            tone: Tone::Danger,
+            icon: "key",
+            title: format!("{} does not answer", connection.name),
+            word: "Provider",
+            face: None,
+            facts: vec![ellipsis(&tested.message, 160), scene.time(tested.at).text],
+            acts: admin.then(|| Act::go("Open", href.clone())).into_iter().collect(),
+            href,
+        });
+    }
+    for agent in scene.agents.iter().filter(|agent| agent.status == AgentStatus::Error) {
+        let href = scene.ws.url(&format!("agents/{}", agent.slug));
+        let reason = agent.status_reason.as_deref().unwrap_or("its set-up failed");
+        rows.push(Row {
+            tone: Tone::Danger,
+            icon: "warn",
+            title: format!("{} cannot work", agent.name),
+            word: "Agent",
+            face: Some(face(agent)),
+            facts: vec![ellipsis(reason, 160)],
+            acts: vec![Act::go("Open", href.clone())],
+            href,
+        });
+    }
+    Ok(rows)
+}
+
+/// Delivered work.
+fn to_review(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
+    let mut rows = Vec::new();
+    let pieces: Vec<Deliverable> = tx.scan(IN_REVIEW, &Range::all().limit(OF_A_KIND))?;
+    for piece in pieces {
+        let task = tx.get::<Task>(piece.task)?;
+        let agent = piece.submitted_by.agent().and_then(|agent| scene.agent(agent));
+        let mut facts = named(scene, agent, task.as_ref());
+        facts.push(scene.time(piece.updated_at).text);
+        let href = scene.ws.url(&format!("review?piece={}", piece.id));
+        let mut acts = Vec::new();
+        if scene.who.access.may(Can::Review) {
+            let approve = scene.ws.url(&format!("deliverables/{}/review", piece.id));
+            let fields = vec![
+                ("verdict", "approved".to_owned()),
+                ("version", piece.version.to_string()),
+                ("from", "dashboard".to_owned()),
+            ];
+            acts.push(Act::post("Approve", approve, fields));
+        }
+        acts.push(Act::go("Open", href.clone()).quiet());
+        rows.push(Row {
+            tone: Tone::Info,
+            icon: "box",
+            title: match piece.versions {
+                0 | 1 => piece.title.clone(),
+                n => format!("{}, version {n}", piece.title),
+            },
+            word: "Review",
+            face: agent.map(face),
+            facts,
+            acts,
+            href,
+        });
+    }
+    Ok(rows)
+}
+
+/// Work that failed and is not tried again by itself.
+fn failed(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
+    let since = scene.now.checked_sub(FAILED_HOURS.hours()).unwrap_or(scene.now);
+    let mut found: Vec<(Timestamp, Row)> = Vec::new();
+    for agent in &scene.agents {
+        let over: Vec<Hit<Item>> = inbox::of_agent(tx, agent.id, true, None, 20)?;
+        let mut seen = Vec::new();
+        for item in over.into_iter().map(|hit| hit.record) {
+            // Newest first: what came after it on the same task counts.
+            if seen.contains(&item.task) && item.task.is_some() {
+                continue;
+            }
+            seen.push(item.task);
+            let ended = item.ended_at.unwrap_or(item.updated_at);
+            let stopped = item.last_error.as_deref() == Some("stopped");
+            let bad = matches!(item.state, ItemState::Failed | ItemState::DeadLetter);
+            if !bad || stopped || ended < since {
+                continue;
+            }
+            let task = task_of(tx, item.task)?;
+            let open = task.as_ref().is_none_or(|t| t.status.is_open() && t.archived_at.is_none());
+            let again = match item.task {
+                Some(task) => !inbox::open_of_task(tx, task)?.is_empty(),
+                None => false,
+            };
+            if open && !again {
+                found.push((ended, failed_row(tx, scene, agent, &item, task.as_ref())?));
+            }
+        }
+    }
+    found.sort_by_key(|(ended, _)| std::cmp::Reverse(*ended));
+    Ok(found.into_iter().take(OF_A_KIND).map(|(_, row)| row).collect())
+}
+
+fn failed_row(
+    tx: &impl ReadExt,
+    scene: &Scene<'_>,
+    agent: &Agent,
+    item: &Item,
+    task: Option<&Task>,
+) -> Result<Row, StoreError> {
+    let run = match item.run {
+        Some(run) => tx.get::<Run>(run)?,
+        None => None,
+    };
+    let title = task.map(|task| task.title.clone());
+    let title = title.or_else(|| item.reasons.first().map(|reason| reason.summary.clone()));
+    let reason = run.as_ref().and_then(|run| run.outcome.as_ref()).and_then(words::reason);
+    let reason = reason.or_else(|| item.last_error.clone()).unwrap_or_default();
+    let mut facts = named(scene, Some(agent), task);
+    if 1 < item.attempts {
+        facts.push(format!("{} tries", item.attempts));
+    }
+    facts.push(ellipsis(&reason, 160));
+    let href = match (&run, task) {
+        (Some(run), _) => scene.ws.url(&format!("runs/{}", run.name())),
+        (None, Some(task)) => scene.ws.url(&format!("tasks/{}", scene.task_name(task.number))),
+        (None, None) => scene.ws.url(&format!("agents/{}", agent.slug)),
+    };
+    let mut acts = Vec::new();
+    if scene.who.access.may(Can::Write) {
+        let retry = scene.ws.url(&format!("inbox/{}/retry", item.id));
+        acts.push(Act::post("Retry", retry, Vec::new()).glyph("repeat"));
+    }
+    acts.push(Act::go("Open", href.clone()).quiet());
+    Ok(Row {
+        tone: Tone::Danger,
+        icon: "warn",
+        title: title.unwrap_or_else(|| "Work that failed".to_owned()),
+        word: "Failed",
+        face: Some(face(agent)),
+        facts,
+        acts,
+        href,
+    })
+}
+
+/// Open tasks whose day has passed.
+fn overdue(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
+    let midnight = scene.midnight();
+    let mut found: Vec<Task> = Vec::new();
+    for status in [TaskStatus::InProgress, TaskStatus::Todo, TaskStatus::Blocked] {
+        for priority in Priority::ALL {
+            let mut from = KeyBuf::new();
+            from.u8(status as u8).u8(u8::MAX - *priority as u8);
+            let to = from.clone().with(&midnight);
+            found.extend(tx.scan::<Task>(BY_STATUS, &Range::between(from, to).limit(OF_A_KIND))?);
+        }
+    }
+    found.sort_by_key(|task| task.due_at);
+    let mut rows = Vec::new();
+    for task in found.into_iter().take(OF_A_KIND) {
+        let agent = task.assignee.and_then(Assignee::agent).and_then(|agent| scene.agent(agent));
+        let mine = task.assignee.and_then(Assignee::person) == Some(scene.who.account);
+        let mut facts = named(scene, agent, Some(&task));
+        if mine {
+            facts.insert(0, "yours".to_owned());
+        }
+        if let Some(due) = task.due_at {
+            let due = due.to_zoned(scene.zone.clone());
+            facts.push(format!("was due {}", due.strftime("%-d %b")));
+        }
+        let href = scene.ws.url(&format!("tasks/{}", scene.task_name(task.number)));
+        rows.push(Row {
+            tone: Tone::Danger,
+            icon: "missed",
+            title: task.title.clone(),
+            word: "Overdue",
+            face: agent.map(face),
+            facts,
+            acts: vec![Act::go("Open", href.clone()).quiet()],
+            href,
+        });
+    }
+    Ok(rows)
+}
+
+/// Budgets that are used up or nearly so.
+fn budgets(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
+    let mut rows = Vec::new();
+    for agent in &scene.agents {
+        let Some(limit) = agent.budget_micros.filter(|limit| 0 < *limit) else { continue };
+        let spent = usage::agent_month(tx, agent.id, scene.now)?;
+        let percent = spent.saturating_mul(100) / limit;
+        if percent < i64::from(agent.budget_soft_pct) {
+            continue;
+        }
+        let href = scene.ws.url(&format!("agents/{}/settings", agent.slug));
+        let tone = if limit <= spent { Tone::Danger } else { Tone::Warn };
+        rows.push(Row {
+            tone,
+            icon: "clock",
+            title: format!("{} has used {percent} % of this month’s budget", agent.name),
+            word: "Budget",
+            face: Some(face(agent)),
+            facts: vec![format!("{} of {}", format::money(spent), format::money(limit))],
+            acts: vec![Act::go("Raise limit", href.clone())],
+            href,
+        });
+    }
+    rows.truncate(OF_A_KIND);
+    Ok(rows)
+}

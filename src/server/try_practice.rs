@@ -1,0 +1,80 @@
+//! "Try with practice": an agent, if there is none, and a small task for it, so that a newcomer
+//! sees the whole loop. It stands here because it calls the rules of agents and of tasks.
+
+use axum::response::Response;
+
+use crate::app::{App, Ws};
+use crate::features::agents::model::Agent;
+use crate::features::agents::{provision, queries as agents, rules as agent_rules};
+use crate::features::connections::queries::PRACTICE;
+use crate::features::tasks::rules as tasks;
+use crate::features::workspace::model::Settings;
+use crate::kernel::{AgentStatus, Assignee, Can};
+use crate::store::{ReadExt, StoreError};
+use crate::web::error::PageError;
+use crate::web::flash;
+use crate::web::hx::Hx;
+use crate::web::routes::{Needs, Routes};
+use crate::web::session::Person;
+use crate::web::shell::Flash;
+
+/// What the agent is called; `Ada` is left for the person's own first one.
+const NAME: &str = "Scout";
+const TITLE: &str = "Write a short welcome note for new customers";
+const DESCRIPTION: &str = "Friendly, five sentences, in plain words.";
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new().post("/try", begin.needs(Can::Agents))
+}
+
+/// `POST /try`
+async fn begin(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
+    let agent = match found(&ws)? {
+        Some(agent) => agent,
+        None => make(&ws, &who).await?,
+    };
+    let to = Assignee::Agent(agent.id);
+    let task = ws.write(&who, move |tx| {
+        let mut new = tasks::NewTask::titled(TITLE);
+        new.description = DESCRIPTION.to_owned();
+        new.assignee = Some(to);
+        // Whatever the agent uses otherwise: this task costs nothing.
+        new.model = Some(PRACTICE.to_owned());
+        tasks::create(tx, new)
+    });
+    let task = task.await?;
+    let settings = ws.read(|snap| snap.get::<Settings>(()))?;
+    let key = settings.map_or_else(|| "HQ".to_owned(), |settings| settings.task_key);
+    let url = ws.url(&format!("tasks/{key}-{}", task.number));
+    let text = format!("{} works on this with practice: a script, no AI.", agent.name);
+    Ok(flash::say(&app, Flash::ok(text), hx.go_to(&url)))
+}
+
+/// An agent that can take the task.
+fn found(ws: &Ws) -> Result<Option<Agent>, StoreError> {
+    let all = ws.read(|snap| agents::all(snap))?;
+    Ok(all.into_iter().find(|agent| agent.status == AgentStatus::Ready))
+}
+
+async fn make(ws: &Ws, who: &Person) -> Result<Agent, PageError> {
+    let owner = who.account;
+    let made = ws.write(who, move |tx| {
+        let new = agent_rules::NewAgent {
+            name: NAME.to_owned(),
+            slug: String::new(),
+            emoji: "🧭".to_owned(),
+            description: "Tries things out".to_owned(),
+            template: "default".to_owned(),
+            model: agent_rules::ModelWish::default(),
+            thinking: None,
+            exec: false,
+            budget_micros: None,
+            reports_to: Some(owner),
+        };
+        agent_rules::create(tx, new, &provision::template_names())
+    });
+    let agent = made.await?;
+    Ok(provision::make(ws, who, agent.id).await?)
+}
