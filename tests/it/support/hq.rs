@@ -343,6 +343,16 @@ impl Person {
         Events { answer, rest: String::new() }
     }
 
+    /// Posts JSON and opens the stream of events that answers.
+    pub async fn post_stream(&self, path: &str, body: &Value) -> Events {
+        let request =
+            self.client.post(format!("{}{path}", self.base)).headers(self.headers.clone());
+        let request = request.header("content-type", "application/json").body(body.to_string());
+        let answer = request.send().await.expect("the server answers");
+        assert_eq!(answer.status(), StatusCode::OK, "POST {path}");
+        Events { answer, rest: String::new() }
+    }
+
     async fn send(&self, method: Method, path: &str, body: Option<(&str, String)>) -> Reply {
         let mut request = self.client.request(method, format!("{}{path}", self.base));
         request = request.headers(self.headers.clone());

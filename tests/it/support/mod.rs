@@ -8,3 +8,4 @@ pub mod model;
 pub mod program;
 pub mod source;
 pub mod wire;
+pub mod work;

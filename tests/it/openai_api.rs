@@ -1,0 +1,219 @@
+//! The OpenAI-compatible API: forms of answers and errors, sessions that remember, streams.
+
+use serde_json::{Value, json};
+
+use hq::features::agents::rules as agents;
+use hq::features::runs::queries as runs;
+use hq::kernel::{Outcome, RunState};
+use hq::store::StoreError;
+
+use crate::support::hq::{Message, Person, TestHq};
+use crate::support::model::{Gate, ModelServer, Turn};
+use crate::support::work;
+
+const CHAT: &str = "/v1/chat/completions";
+
+fn asking(text: &str) -> Value {
+    json!({ "model": "hq/ada", "messages": [{ "role": "user", "content": text }] })
+}
+
+fn content(answer: &Value) -> &str {
+    answer["choices"][0]["message"]["content"].as_str().expect("an answer")
+}
+
+/// HQ with Ada, who answers through a scripted model, and a program that may talk to her.
+async fn ready() -> (TestHq, ModelServer, Person) {
+    let (hq, model) = (TestHq::start().await, ModelServer::start().await);
+    work::connect(&hq, &model).await;
+    work::agent(&hq, "Ada").await;
+    let program = hq.token(&["read", "chat"]).await;
+    (hq, model, program)
+}
+
+#[tokio::test]
+async fn agents_are_models() {
+    let hq = TestHq::start().await;
+    let program = hq.token(&["read", "chat"]).await;
+    assert_eq!(program.get("/v1/models").await.json()["data"], json!([]));
+    let nobody = program.post(CHAT, &json!({ "model": "hq", "messages": [] })).await;
+    assert_eq!(nobody.status, 400, "{}", nobody.text);
+    let nobody = program.post(CHAT, &asking("Hi")).await;
+    assert_eq!(nobody.status, 404, "{}", nobody.text);
+
+    work::agent(&hq, "Ada").await;
+    let list = program.get("/v1/models").await.json();
+    let ids: Vec<_> = list["data"].as_array().unwrap().iter().map(|m| m["id"].clone()).collect();
+    assert_eq!(ids, ["hq/default", "hq/ada"]);
+    for path in ["/v1/models/hq/default", "/v1/models/hq%2Fada", "/v1/models/openclaw"] {
+        let one = program.get(path).await;
+        assert_eq!(one.json()["owned_by"], "hq", "{path}: {}", one.text);
+    }
+    let lost = program.get("/v1/models/gpt-4o").await;
+    assert_eq!(lost.status, 404);
+    assert_eq!(lost.json()["error"]["type"], "not_found_error");
+}
+
+#[tokio::test]
+async fn an_answer_has_the_form_that_clients_read() {
+    let (hq, model, program) = ready().await;
+    model.push(Turn::text("Three tasks are open."));
+    let reply = program.post(CHAT, &asking("What is open?")).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    let answer = reply.json();
+    assert_eq!(answer["object"], "chat.completion");
+    assert_eq!(answer["model"], "hq/ada");
+    assert_eq!(content(&answer), "Three tasks are open.");
+    assert_eq!(answer["choices"][0]["finish_reason"], "stop");
+    let usage = &answer["usage"];
+    let sum =
+        usage["prompt_tokens"].as_u64().unwrap() + usage["completion_tokens"].as_u64().unwrap();
+    assert_eq!(usage["total_tokens"].as_u64(), Some(sum));
+    assert!(model.last().text().contains("What is open?"));
+    hq.finish().await;
+}
+
+#[tokio::test]
+async fn history_is_told_once_and_a_named_session_remembers() {
+    let (hq, model, program) = ready().await;
+    model.usually(Turn::text("Noted."));
+    let talk = json!({ "model": "hq", "messages": [
+        { "role": "system", "content": "Answer in one word." },
+        { "role": "user", "content": "My name is Mira." },
+        { "role": "assistant", "content": "Hello." },
+        { "role": "user", "content": "Who am I?" },
+    ]});
+    program.post(CHAT, &talk).await;
+    let alone = model.last().text();
+    assert!(alone.contains("Answer in one word.") && alone.contains("My name is Mira."), "{alone}");
+
+    let kept = program.clone().with("x-hq-session-key", "notes");
+    kept.post(CHAT, &asking("Zebra one")).await;
+    kept.post(CHAT, &asking("Zebra two")).await;
+    let asked = model.last().text();
+    assert!(asked.contains("Zebra one") && asked.contains("Zebra two"), "{asked}");
+    program.post(CHAT, &asking("Third")).await;
+    assert!(!model.last().text().contains("Zebra"), "a single call knows nothing of others");
+
+    let agent = hq.ws().read(|snap| hq::features::agents::queries::by_slug(snap, "ada"));
+    let agent = agent.unwrap().unwrap();
+    let listed: Result<_, StoreError> =
+        hq.ws().read(|snap| runs::sessions_of_agent(snap, agent.id, 10));
+    assert_eq!(listed.unwrap().len(), 1, "sessions of single calls are not listed");
+    let reserved =
+        program.clone().with("x-hq-session-key", "cron:x").post(CHAT, &asking("Hi")).await;
+    assert_eq!(reserved.status, 400);
+}
+
+/// The chunks of a stream up to its end.
+async fn chunks(stream: &mut crate::support::hq::Events) -> Vec<Value> {
+    let mut all = Vec::new();
+    loop {
+        let Message { data, .. } = stream.next().await.expect("the stream ends with [DONE]");
+        if data == "[DONE]" {
+            return all;
+        }
+        all.push(serde_json::from_str(&data).expect("a chunk"));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_begins_with_the_role_and_passes_pieces_on_at_once() {
+    let (hq, model, program) = ready().await;
+    let gate = Gate::new();
+    model.push(Turn::text("One two three").pausing(2, &gate));
+    let body = json!({
+        "model": "hq/ada", "stream": true, "stream_options": { "include_usage": true },
+        "messages": [{ "role": "user", "content": "Count" }],
+    });
+    let mut stream = program.post_stream(CHAT, &body).await;
+    let first = stream.next().await.unwrap().json();
+    assert_eq!(first["choices"][0]["delta"]["role"], "assistant");
+    let early = stream.next().await.unwrap().json();
+    assert!(!early["choices"][0]["delta"]["content"].as_str().unwrap().is_empty());
+    gate.open();
+    let rest = chunks(&mut stream).await;
+    let mut text = early["choices"][0]["delta"]["content"].as_str().unwrap().to_owned();
+    for chunk in &rest {
+        text.push_str(chunk["choices"][0]["delta"]["content"].as_str().unwrap_or_default());
+    }
+    assert_eq!(text, "One two three");
+    let ends: Vec<_> =
+        rest.iter().filter_map(|c| c["choices"][0]["finish_reason"].as_str()).collect();
+    assert_eq!(ends, ["stop"]);
+    assert!(rest.last().unwrap()["usage"]["total_tokens"].as_u64().unwrap() > 0);
+    hq.finish().await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_stops_a_single_call_and_no_other() {
+    let (hq, model, program) = ready().await;
+    let gates = [Gate::new(), Gate::new()];
+    for gate in &gates {
+        model.push(Turn::text("Slow words").pausing(2, gate));
+    }
+    let body = json!({
+        "model": "hq/ada", "stream": true, "messages": [{ "role": "user", "content": "Slowly" }],
+    });
+    let mut single = program.post_stream(CHAT, &body).await;
+    single.next().await;
+    gates[0].reached().await;
+    drop(single);
+    hq.settle().await;
+    let stopped = work::run(&hq, "R-1");
+    assert!(matches!(stopped.outcome, Some(Outcome::Stopped { .. })), "{:?}", stopped.outcome);
+
+    let kept = program.clone().with("x-hq-session-key", "kept");
+    let mut named = kept.post_stream(CHAT, &body).await;
+    named.next().await;
+    gates[1].reached().await;
+    drop(named);
+    gates[0].open();
+    gates[1].open();
+    hq.settle().await;
+    let done = work::run(&hq, "R-2");
+    assert_eq!((done.state, done.outcome), (RunState::Ended, Some(Outcome::Done)));
+    hq.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_refused_says_so_in_the_form_of_this_api() {
+    let (hq, model, program) = ready().await;
+    let stranger = hq.nobody().with("authorization", "Bearer hq_pat_wrong");
+    let reply = stranger.get("/v1/models").await;
+    assert_eq!(reply.status, 401);
+    assert_eq!(reply.json()["error"]["type"], "authentication_error");
+    let reader = hq.token(&["read"]).await.post(CHAT, &asking("Hi")).await;
+    assert_eq!(
+        (reader.status.as_u16(), reader.json()["error"]["type"].clone()),
+        (403, "permission_error".into())
+    );
+
+    let mut tools = asking("Hi");
+    tools["tools"] = json!([{ "type": "function", "function": { "name": "x" } }]);
+    let reply = program.post(CHAT, &tools).await;
+    assert_eq!(
+        (reply.status.as_u16(), reply.json()["error"]["param"].clone()),
+        (400, "tools".into())
+    );
+    let broken = program.post(CHAT, &json!({ "messages": "no list" })).await;
+    assert_eq!(broken.status, 400, "{}", broken.text);
+    assert_eq!(broken.json()["error"]["type"], "invalid_request_error");
+
+    model.push(Turn::error(401, "invalid_api_key", "wrong key"));
+    let reply = program.post(CHAT, &asking("Hi")).await;
+    assert_eq!(reply.status, 502, "{}", reply.text);
+    assert_eq!(reply.json()["error"]["code"], "auth");
+    assert_eq!(reply.header("x-should-retry"), Some("false"));
+
+    let (ws, who) = (hq.ws(), work::owner(&hq));
+    let agent = ws.read(|snap| hq::features::agents::queries::by_slug(snap, "ada"));
+    let id = agent.unwrap().unwrap().id;
+    ws.write(&who, move |tx| agents::pause(tx, id)).await.unwrap();
+    let paused = program.post(CHAT, &asking("Hi")).await;
+    assert_eq!(
+        (paused.status.as_u16(), paused.json()["error"]["code"].clone()),
+        (503, "agent_paused".into())
+    );
+    assert!(paused.header("retry-after").is_some());
+    hq.finish().await;
+}

@@ -1,0 +1,67 @@
+//! Agents and models for tests of runs, made by the rules that pages call.
+
+use hq::features::agents::model::Agent;
+use hq::features::agents::{provision, rules as agents};
+use hq::features::connections::model::Wire;
+use hq::features::connections::rules::{self as connections, NewConnection};
+use hq::features::runs::model::Run;
+use hq::features::runs::queries as runs;
+use hq::features::workspace::model::Member;
+use hq::kernel::{Actor, Cause, SignInId, TypedId as _, Via};
+use hq::store::{Range, ReadExt as _, StoreError};
+
+use super::hq::TestHq;
+use super::model::ModelServer;
+
+/// The owner of a test's workspace, as the one who does something.
+pub fn owner(hq: &TestHq) -> (Actor, Cause) {
+    let members: Vec<Member> =
+        hq.ws().read(|snap| snap.list(&Range::all().limit(1))).expect("a readable store");
+    let account = members.first().expect("an owner").account;
+    let via = Via::SignIn(SignInId::from_bytes([9; 16]));
+    (Actor::Person { account, via }, Cause::Setup)
+}
+
+/// A new agent from the template `default`, ready for work.
+pub async fn agent(hq: &TestHq, name: &str) -> Agent {
+    let (ws, who) = (hq.ws(), owner(hq));
+    let new = agents::NewAgent {
+        name: name.to_owned(),
+        slug: String::new(),
+        emoji: "🔭".to_owned(),
+        description: "Research".to_owned(),
+        template: "default".to_owned(),
+        model: agents::ModelWish::default(),
+        thinking: None,
+        exec: false,
+        budget_micros: None,
+        reports_to: who.0.account(),
+    };
+    let names = provision::template_names();
+    let made = ws.write(&who, move |tx| agents::create(tx, new, &names)).await;
+    let made = made.expect("an agent");
+    provision::make(&ws, &who, made.id).await.expect("its files")
+}
+
+/// Makes a scripted server the model of everybody.
+pub async fn connect(hq: &TestHq, model: &ModelServer) {
+    let (ws, who) = (hq.ws(), owner(hq));
+    let new = NewConnection {
+        name: "Mock".to_owned(),
+        wire: Wire::OpenaiChat,
+        base_url: model.openai_url(),
+        key: None,
+        default_model: Some("mock".to_owned()),
+    };
+    let made = ws.write(&who, move |tx| {
+        let id = connections::create(tx, new)?;
+        connections::set_default(tx, Some(id), "mock")
+    });
+    made.await.expect("a connection");
+}
+
+/// A run by its name.
+pub fn run(hq: &TestHq, name: &str) -> Run {
+    let found: Result<_, StoreError> = hq.ws().read(|snap| runs::by_name(snap, name));
+    found.expect("a readable store").expect("a run of this name")
+}
