@@ -8,9 +8,9 @@ document.addEventListener("keydown", (event) => {
   const send = field.dataset?.send;
   const mod = event.ctrlKey || event.metaKey;
   if (!field.form || !(mod || (send === "enter" && !event.shiftKey))) return;
-  if (!field.matches("textarea")) return;
+  if (!field.matches("textarea") && !(mod && field.matches("input"))) return;
   event.preventDefault();
-  if (field.value.trim()) field.form.requestSubmit();
+  if (!send || field.value.trim()) field.form.requestSubmit();
 });
 
 document.addEventListener("change", (event) => {

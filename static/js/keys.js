@@ -28,7 +28,7 @@ function move(step) {
 }
 
 function inRow(key) {
-  const row = document.querySelector("[data-cursor]");
+  const row = [...document.querySelectorAll(rows)].find((one) => one.hasAttribute("data-cursor"));
   const found = row?.querySelector(key === "Enter" ? "a" : `[data-row-key="${CSS.escape(key)}"]`);
   found?.click();
   return Boolean(found);

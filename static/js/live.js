@@ -23,7 +23,10 @@ function changed(event) {
 
 function writing(event) {
   const { run, step, text, at } = JSON.parse(event.data);
-  for (const box of document.querySelectorAll(`[data-run="${CSS.escape(run)}"]`)) {
+  const boxes = document.querySelectorAll(`[data-run="${CSS.escape(run)}"]`);
+  // Words begin where none were before, after thinking for example: whoever shows this run draws a box.
+  if (at === 0 && !boxes.length) fire(`hq:runs:${run}`);
+  for (const box of boxes) {
     const words = box.firstElementChild;
     if (box.dataset.step !== String(step) || at === 0) {
       Object.assign(box.dataset, { step, at: 0 });

@@ -172,7 +172,7 @@ impl Speaker<'_> {
     }
 
     fn comment(&self, id: CommentId, task: TaskId) -> Result<Option<Words>, StoreError> {
-        let mut words = self.task("commented on", task, "", "chat")?;
+        let mut words = self.task("commented on", task, "", "comment")?;
         if let Some(words) = &mut words
             && let Some(comment) = self.read.get::<Comment>(id)?
         {

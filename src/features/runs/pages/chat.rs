@@ -237,6 +237,7 @@ fn head(look: &Look<'_>, agent: &Agent, activity: agents::Activity, face: Face) 
             tab("Chat", "/chat"),
             tab("Files", "/files"),
             tab("Runs", "/runs"),
+            tab("Inbox", "/inbox"),
             tab("Settings", "/settings"),
         ],
     }
