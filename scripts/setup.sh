@@ -25,6 +25,8 @@ for part in "${@:-run}"; do
         [ -d /usr/share/fonts/truetype/dejavu ] || packages+=(fonts-dejavu-core)
         ls /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf >/dev/null 2>&1 ||
             packages+=(fonts-noto-color-emoji)
+        # The face of the screenshots; a system without it shows its own.
+        [ -d /usr/share/fonts/opentype/inter ] || packages+=(fonts-inter)
         python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || packages+=(python3-venv)
         ;;
     *)

@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 
 import { newContext, PHONE, startBrowser, WIDE } from './lib/browser.mjs';
 import { startServer } from './lib/server.mjs';
-import { upToReview } from './lib/story.mjs';
+import { foundCompany } from './lib/company.mjs';
 import { everyPage } from './stories/access.mjs';
 
 const OUT = fileURLToPath(new URL('out/', import.meta.url));
@@ -34,10 +34,10 @@ test('screenshots of every page', async () => {
   const { browser, server } = given;
   const maker = await newContext(browser, server);
   const page = await maker.newPage();
-  await upToReview(page, server);
-  const task = new URL(page.url()).pathname;
+  const { place, review } = await foundCompany(page, server);
+  const task = new URL(review, server.url).pathname;
   const signedIn = await maker.storageState();
-  const pages = await everyPage(page, '/');
+  const pages = [...new Set([task, ...(await everyPage(page, `${place}/`)).pages, '/login'])];
   await maker.close();
 
   for (const size of [WIDE, PHONE]) {
@@ -46,6 +46,7 @@ test('screenshots of every page', async () => {
       const page = await context.newPage();
       for (const path of pages) {
         await page.goto(path);
+        await page.evaluate(() => document.fonts.ready);
         await page.screenshot({ path: fileName(path, size, theme) });
       }
       await context.close();
@@ -54,7 +55,7 @@ test('screenshots of every page', async () => {
 
   const find = (pattern) => pages.find((path) => pattern.test(path));
   const five = {
-    dashboard: [pages[0], WIDE],
+    dashboard: [`${place}/`, WIDE],
     task: [task, WIDE],
     run: [find(/\/runs\/[^/]+$/), WIDE],
     agent: [find(/\/agents\/(?!new)[^/]+$/), WIDE],

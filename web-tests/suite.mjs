@@ -5,7 +5,10 @@ import { after, before } from 'node:test';
 import { startBrowser } from './lib/browser.mjs';
 import { startServer } from './lib/server.mjs';
 import * as access from './stories/access.mjs';
+import * as doors from './stories/doors.mjs';
 import * as loop from './stories/loop.mjs';
+import * as plain from './stories/plain.mjs';
+import * as talk from './stories/talk.mjs';
 
 const given = {};
 
@@ -20,4 +23,7 @@ after(async () => {
 });
 
 loop.tell(given);
+talk.tell(given);
+plain.tell(given);
+doors.tell(given);
 access.tell(given);

