@@ -7,11 +7,13 @@ pub mod access;
 pub mod first_boot;
 pub mod health;
 pub mod listen;
+pub mod local;
 pub mod lock;
 pub mod openapi;
 pub mod reactions;
 pub mod router;
 pub mod schema;
+pub mod socket;
 pub mod tasks;
 pub mod timers;
 pub mod try_practice;
@@ -52,6 +54,7 @@ use crate::web::routes::Mounted;
 
 use listen::Front;
 use lock::{Lock, LockError};
+use socket::Socket;
 use tasks::Tasks;
 use workspaces::OpenError;
 
@@ -141,6 +144,7 @@ pub struct Running {
     /// All routes with what they need.
     pub routes: Arc<Vec<Mounted>>,
     tasks: Tasks,
+    socket: Option<Socket>,
     _lock: Lock,
 }
 
@@ -173,12 +177,18 @@ pub async fn start(config: Config, parts: Parts) -> Result<Running, StartError> 
     begin_work(&app);
     let sweeping = app.clone();
     tasks.keep("timers", move || Box::pin(timers::run(sweeping.clone())));
-    let site = router::site(&app);
-    front.open(site.router);
     let url = app.config.public_url.clone().unwrap_or_else(|| local_url(address));
+    let site = router::site(&app, Arc::new(local::Here { url: url.clone() }));
+    let socket = socket::open(&app.config.data, front.clone(), stopping.clone())
+        .inspect_err(
+            |error| tracing::warn!(%error, "there is no local socket; commands do not work"),
+        )
+        .ok();
+    front.open(site.router);
     let setup_link = if owned { None } else { Some(setup_link(&app, &url).await?) };
     guard.disarm();
-    Ok(Running { app, address, url, setup_link, routes: site.routes, tasks, _lock: lock })
+    let routes = site.routes;
+    Ok(Running { app, address, url, setup_link, routes, tasks, socket, _lock: lock })
 }
 
 async fn listen(
@@ -284,6 +294,30 @@ fn begin_work(app: &App) {
     *app.on_open.write() = Some(Arc::new(begin));
 }
 
+/// The stores of a folder whose program does not run, for commands that work on them directly.
+pub struct Offline {
+    /// The program, without listener, engine and pages.
+    pub app: App,
+    /// Where it would be found.
+    pub here: local::Here,
+    _lock: Lock,
+}
+
+/// Opens a data folder that nobody holds. Call from an async runtime.
+///
+/// # Errors
+/// When somebody holds it, or a store cannot be opened.
+pub async fn offline(config: Config) -> Result<Offline, StartError> {
+    let parts = Parts::default();
+    let lock = lock::take(&config.data, parts.clock.now())?;
+    let url = config.public_url.clone().unwrap_or_else(|| local_url(config.listen));
+    let stopping = CancellationToken::new();
+    let spawn = Tasks::new(stopping.clone()).spawn();
+    let opened = tokio::task::spawn_blocking(move || open(config, parts, spawn, stopping)).await;
+    let app = opened.map_err(|error| StartError::CutOff(error.to_string()))??;
+    Ok(Offline { app, here: local::Here { url }, _lock: lock })
+}
+
 /// A new one-time link for the first person.
 ///
 /// # Errors
@@ -304,6 +338,11 @@ impl Running {
     pub async fn stop(self) -> bool {
         self.app.stopping.cancel();
         let ended = self.tasks.wait(PATIENCE).await;
+        if let Some(socket) = self.socket
+            && let Err(error) = tokio::task::spawn_blocking(move || socket.close()).await
+        {
+            tracing::error!(%error, "the socket did not close well");
+        }
         if !ended {
             tracing::warn!("{} tasks were still busy at the end", self.tasks.count());
         }

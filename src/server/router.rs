@@ -31,7 +31,7 @@ use crate::web::shell::Theme;
 use crate::web::trouble::{Act, Trouble};
 use crate::web::{assets, flash, gallery, headers, idempotency, shell};
 
-use super::{access, first_boot, health, openapi, tasks, try_practice};
+use super::{access, first_boot, health, local, openapi, tasks, try_practice};
 
 /// The largest body of a request.
 const MAX_BODY: usize = 1024 * 1024;
@@ -48,7 +48,7 @@ pub struct Site {
 
 /// Mounts everything.
 #[must_use]
-pub fn site(app: &App) -> Site {
+pub fn site(app: &App, here: Arc<local::Here>) -> Site {
     let mut routes = Vec::new();
     let mut router = Router::new();
     for (prefix, table) in [
@@ -60,6 +60,7 @@ pub fn site(app: &App) -> Site {
         ("/api/v1", features::api()),
         ("/v1", features::openai_api()),
         ("/api/v1", openapi::routes()),
+        ("/local", local::routes()),
     ] {
         router = table.mount(prefix, router, &mut routes);
     }
@@ -78,6 +79,7 @@ pub fn site(app: &App) -> Site {
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn(features::runs::shape_openai_errors))
         .layer(from_fn_with_state(app.clone(), outside))
+        .layer(Extension(here))
         .layer(Extension(Arc::new(first_boot::Turn::default())))
         .layer(Extension(openapi::Document::new(Arc::clone(&routes))))
         .with_state(app.clone());

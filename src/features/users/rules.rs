@@ -51,6 +51,9 @@ pub enum UsersError {
     /// No such account.
     #[error("there is no account {0}; check the spelling")]
     NoAccount(String),
+    /// Nobody has set HQ up.
+    #[error("HQ has no owner yet; follow its set-up link first (`hq user reset-link` makes one)")]
+    NoOwner,
     /// Not there, or somebody else's.
     #[error("there is no such {0}")]
     NotFound(&'static str),
@@ -84,6 +87,7 @@ impl Problem for UsersError {
             Self::DeadLink => "dead_link",
             Self::SetUpDone => "set_up_done",
             Self::NoAccount(_) => "no_account",
+            Self::NoOwner => "setup_required",
             Self::NotFound(_) => "not_found",
             Self::MoreThanOwn(_) => "more_than_own",
             Self::Many(_) => "too_many",
@@ -101,7 +105,7 @@ impl Problem for UsersError {
             Self::Field { .. } | Self::NoMatch => ProblemKind::Invalid,
             Self::TooMany(_) => ProblemKind::Limited,
             Self::DeadLink => ProblemKind::Gone,
-            Self::SetUpDone | Self::Many(_) => ProblemKind::Conflict,
+            Self::SetUpDone | Self::Many(_) | Self::NoOwner => ProblemKind::Conflict,
             Self::NoAccount(_) | Self::NotFound(_) => ProblemKind::NotFound,
             Self::MoreThanOwn(_) => ProblemKind::Forbidden,
             Self::Password(PasswordError::NoMemory) => ProblemKind::Unavailable,

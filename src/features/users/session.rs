@@ -195,9 +195,6 @@ impl Door {
             if let Some((_, bound)) = caller.bound {
                 access = access.and(bound);
             }
-            if matches!(caller.key, Key::Socket(_)) {
-                access = access.or(Access::of(&[Can::Local]));
-            }
             Ok(Some(Person {
                 account: member.account,
                 name: member.name,
@@ -374,11 +371,15 @@ fn admit(
     if !door.is_owned()? && !is_before_owner(path) {
         return Err(Stop::SetUp);
     }
+    let at_socket = matches!(peer, Some(Peer::Socket { .. }));
+    if at_socket && path.starts_with("/local/") {
+        request.extensions_mut().insert(Access::of(&[Can::Local]));
+        return Ok(None);
+    }
     let headers = request.headers().clone();
     let Some(caller) = identify(door, path, &headers, peer)? else {
         // Nothing below a workspace or the API says even that it does not exist.
-        let closed =
-            page_workspace(path).is_some() || (is_api(path) && !path.starts_with("/local/"));
+        let closed = page_workspace(path).is_some() || is_api(path);
         return match closed {
             true => Err(Stop::Failure(PageError::unauthorized().0)),
             false => Ok(None),

@@ -1,0 +1,307 @@
+//! What the machine's owner may do, over the socket or with the program stopped: see how it is, make
+//! a one-time link or a token, show the settings.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::app::{App, Ws};
+use crate::crypto::token::{Token, TokenKind};
+use crate::features::users::model::{Account, Purpose};
+use crate::features::users::rules::{self, NewToken, UsersError};
+use crate::features::users::{queries, session};
+use crate::features::{agents, inbox, runs, tasks, workspace};
+use crate::kernel::{Actor, Can, Cause, Part, RunState, Scope, Timestamp, TokenId, Via};
+use crate::store::StoreError;
+use crate::web::error::ApiError;
+use crate::web::extract::Json;
+use crate::web::routes::{Needs, Routes};
+use crate::web::session::Peer;
+
+use super::lock;
+
+/// Where the program is found, for links.
+pub struct Here {
+    /// The address, without a slash at the end.
+    pub url: String,
+}
+
+/// Routes below `/local`.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/status", show_status.needs(Can::Local))
+        .get("/config", show_config.needs(Can::Local))
+        .post("/reset-link", make_link.needs(Can::Local))
+        .post("/tokens", make_token.needs(Can::Local))
+}
+
+// ── How it is ──
+
+/// How the program is.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// Its process.
+    pub pid: u32,
+    /// Since when it runs.
+    pub since: Option<Timestamp>,
+    /// Its version.
+    pub version: String,
+    /// Where it is found.
+    pub url: String,
+    /// Whether it waits for its owner.
+    pub setup_required: bool,
+    /// Memory that is its own share, in KiB; nothing when it is not told.
+    pub memory_kib: Option<u64>,
+    /// Its workspaces.
+    pub workspaces: Vec<WorkspaceStatus>,
+}
+
+/// How a workspace is.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct WorkspaceStatus {
+    /// Its name in addresses.
+    pub slug: String,
+    /// Its name.
+    pub name: String,
+    /// Agents that are not archived.
+    pub agents: usize,
+    /// Runs that are being worked on.
+    pub runs_working: usize,
+    /// Runs that wait for something.
+    pub runs_waiting: usize,
+    /// Work that could begin now.
+    pub items_due: usize,
+    /// Open tasks.
+    pub tasks_open: u64,
+    /// Number of the last entry in the feed.
+    pub feed: u64,
+}
+
+fn status(app: &App, here: &Here) -> Result<Status, StoreError> {
+    let all: Vec<Ws> = app.workspaces.read().clone();
+    let workspaces = all.iter().map(workspace_status).collect::<Result<Vec<_>, _>>()?;
+    let owned = app.system.read(|snap| queries::any_account(snap))?;
+    Ok(Status {
+        pid: std::process::id(),
+        since: lock::holder(&app.config.data).map(|holder| holder.since),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        url: here.url.clone(),
+        setup_required: !owned,
+        memory_kib: memory_kib(Path::new("/proc/self/smaps_rollup")),
+        workspaces,
+    })
+}
+
+fn workspace_status(ws: &Ws) -> Result<WorkspaceStatus, StoreError> {
+    let now = ws.app.clock.now();
+    ws.read(|snap| {
+        let live = runs::queries::live(snap)?;
+        let settings = workspace::queries::settings(snap)?;
+        let waiting = live.iter().filter(|run| run.state == RunState::Waiting).count();
+        Ok(WorkspaceStatus {
+            slug: ws.slug.clone(),
+            name: settings.map(|settings| settings.name).unwrap_or_default(),
+            agents: agents::queries::all(snap)?.len(),
+            runs_working: live.len() - waiting,
+            runs_waiting: waiting,
+            items_due: inbox::queries::due(snap, now, 1_000)?.len(),
+            tasks_open: tasks::queries::list::open_count(snap)?,
+            feed: ws.store.head().seq,
+        })
+    })
+}
+
+fn memory_kib(file: &Path) -> Option<u64> {
+    let text = std::fs::read_to_string(file).ok()?; // ok: only a figure is missing then
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+async fn show_status(
+    app: App,
+    Extension(here): Extension<Arc<Here>>,
+) -> Result<Json<Status>, ApiError> {
+    Ok(Json(status(&app, &here)?))
+}
+
+async fn show_config(app: App) -> Json<Value> {
+    Json(json!({ "settings": app.config.settings }))
+}
+
+// ── Links ──
+
+/// Whose link is wanted.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct LinkWish {
+    /// The account's address; may be left out when there is one account.
+    pub email: Option<String>,
+}
+
+/// A one-time link.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct FreshLink {
+    /// The link.
+    pub link: String,
+    /// Whose password it resets; nothing for the set-up link.
+    pub email: Option<String>,
+    /// Until when it works.
+    pub expires_at: Timestamp,
+}
+
+/// A link that sets a new password, or the set-up link while there is no owner.
+///
+/// # Errors
+/// When there is no such account.
+pub async fn reset_link(
+    app: &App,
+    here: &Here,
+    by: Actor,
+    wish: LinkWish,
+) -> Result<FreshLink, UsersError> {
+    let account = match app.system.read(|snap| queries::any_account(snap))? {
+        true => Some(chosen_account(app, wish.email.as_deref())?),
+        false => None,
+    };
+    let token = Token::issue(TokenKind::Link);
+    let page = if account.is_some() { "reset" } else { "setup" };
+    let link = format!("{}/{page}?token={}", here.url, token.reveal());
+    let purpose = account.as_ref().map_or(Purpose::SetUp, |account| Purpose::Reset(account.id));
+    let given =
+        app.system.write(by, Cause::Setup, move |tx| rules::give_link(tx, &token, purpose)).await?;
+    Ok(FreshLink { link, email: account.map(|a| a.email), expires_at: given.expires_at })
+}
+
+fn chosen_account(app: &App, email: Option<&str>) -> Result<Account, UsersError> {
+    if let Some(email) = email {
+        let found = app.system.read(|snap| queries::by_email(snap, email))?;
+        return found.ok_or_else(|| UsersError::NoAccount(email.to_owned()));
+    }
+    let mut all = app.system.read(|snap| queries::accounts(snap))?;
+    match all.len() {
+        0 => Err(UsersError::NoOwner),
+        1 => Ok(all.remove(0)),
+        _ => {
+            let known = all.into_iter().map(|one| one.email).collect::<Vec<_>>().join(", ");
+            Err(UsersError::field(
+                "email",
+                format!("there are several accounts; say whose: {known}"),
+            ))
+        }
+    }
+}
+
+async fn make_link(
+    app: App,
+    peer: Peer,
+    Extension(here): Extension<Arc<Here>>,
+    Json(wish): Json<LinkWish>,
+) -> Result<Json<FreshLink>, ApiError> {
+    let by = local_actor(&app, peer)?;
+    Ok(Json(reset_link(&app, &here, by, wish).await?))
+}
+
+/// The owner at the machine, with the user id; before there is an owner, the program.
+fn local_actor(app: &App, peer: Peer) -> Result<Actor, StoreError> {
+    let accounts = app.system.read(|snap| queries::accounts(snap))?;
+    Ok(match (accounts.first(), peer) {
+        (Some(owner), Peer::Socket { uid }) => {
+            Actor::Person { account: owner.id, via: Via::Socket { uid } }
+        }
+        _ => Actor::System(Part::Cli),
+    })
+}
+
+// ── Tokens ──
+
+/// What a token is wanted for.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct TokenWish {
+    /// What it is for.
+    pub name: String,
+    /// What it may be used for; everything its owner may do when empty.
+    #[serde(default)]
+    pub scopes: Vec<Scope>,
+    /// How many days it lives.
+    pub days: Option<i64>,
+    /// Whose; may be left out when there is one account.
+    pub email: Option<String>,
+    /// The workspace; may be left out when there is one.
+    pub workspace: Option<String>,
+}
+
+/// A new token, shown once.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct FreshToken {
+    /// The token.
+    pub token: String,
+    /// Its id, to withdraw it.
+    pub id: TokenId,
+    /// What it may be used for.
+    pub scopes: Vec<Scope>,
+    /// The workspace.
+    pub workspace: String,
+    /// Until when.
+    pub expires_at: Timestamp,
+}
+
+/// Makes a token in the name of an account, with no more rights than that has.
+///
+/// # Errors
+/// When there is no such account or workspace, or a scope is too much.
+pub async fn token(app: &App, by: Actor, wish: TokenWish) -> Result<FreshToken, UsersError> {
+    let account = chosen_account(app, wish.email.as_deref())?;
+    let mine = session::workspaces_of(app, account.id)?;
+    let wanted = wish.workspace.as_deref();
+    let mut fitting = mine.into_iter().filter(|ws| wanted.is_none_or(|slug| slug == ws.slug));
+    let ws = fitting.next().ok_or(UsersError::NotFound("workspace of this account"))?;
+    if wanted.is_none() && fitting.next().is_some() {
+        return Err(UsersError::field("workspace", "say which workspace with --workspace"));
+    }
+    let member = ws.read(|snap| workspace::queries::member(snap, account.id))?;
+    let member = member.ok_or(UsersError::NotFound("member"))?;
+    let may = super::access::role(member.role);
+    let scopes: Vec<Scope> = match wish.scopes.is_empty() {
+        true => {
+            let all = Scope::ALL.iter().copied();
+            all.filter(|scope| may.covers(super::access::scope(*scope))).collect()
+        }
+        false => wish.scopes,
+    };
+    if let Some(more) = scopes.iter().find(|scope| !may.covers(super::access::scope(**scope))) {
+        return Err(UsersError::MoreThanOwn(more.label()));
+    }
+    let fresh = Token::issue(TokenKind::Personal);
+    let new = NewToken {
+        account: account.id,
+        workspace: ws.id,
+        name: wish.name,
+        scopes,
+        days: wish.days.unwrap_or(90),
+        public: fresh.id().to_owned(),
+        hash: fresh.hash(),
+    };
+    let made = app.system.write(by, Cause::Setup, move |tx| rules::create_token(tx, new)).await?;
+    Ok(FreshToken {
+        token: fresh.reveal().to_owned(),
+        id: made.id,
+        scopes: made.scopes,
+        workspace: ws.slug.clone(),
+        expires_at: made.expires_at,
+    })
+}
+
+async fn make_token(
+    app: App,
+    peer: Peer,
+    Json(wish): Json<TokenWish>,
+) -> Result<Response, ApiError> {
+    let by = local_actor(&app, peer)?;
+    let made = token(&app, by, wish).await?;
+    Ok((StatusCode::CREATED, Json(made)).into_response())
+}
