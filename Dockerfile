@@ -41,6 +41,6 @@ VOLUME /data
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 # Asks the running server through the socket in its data folder: no port, no sign-in, no curl.
-HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 CMD ["hq", "status", "--json"]
+HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 CMD ["hq", "healthcheck"]
 ENTRYPOINT ["hq"]
 CMD ["serve"]

@@ -1,7 +1,9 @@
 //! The commands. `hq serve` is the program; the others ask it through the socket in its data folder,
 //! or, when it does not run, the stores themselves.
 
+mod commands;
 mod demo;
+mod reach;
 mod serve;
 
 use std::collections::BTreeMap;
@@ -14,8 +16,12 @@ use crate::config::{Config, Given};
 
 /// All went well.
 const OK: u8 = 0;
+/// Refused, or something is not as it should be.
+const FAILED: u8 = 1;
 /// Wrong use, or it could not run.
 const USAGE: u8 = 2;
+/// HQ does not run, or does not answer.
+const NOT_RUNNING: u8 = 3;
 
 /// A company of AI agents in one program and one data folder.
 #[derive(Parser)]
@@ -47,6 +53,21 @@ enum Command {
     Serve(serve::Serve),
     /// Watch an agent do a piece of work, with practice, in a temporary folder
     Demo(demo::Demo),
+    /// Say whether HQ runs on the data folder, and how it is
+    Status,
+    /// Accounts
+    #[command(subcommand)]
+    User(commands::User),
+    /// Tokens for the API
+    #[command(subcommand)]
+    Token(commands::Token),
+    /// Find out what is wrong
+    #[command(subcommand)]
+    Doctor(commands::Doctor),
+    /// Show each setting and where it comes from
+    Config,
+    /// End with 0 when HQ answers: for containers
+    Healthcheck,
 }
 
 impl Common {
@@ -79,11 +100,39 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let code = match cli.command {
-        Command::Serve(serve) => serve::run(&cli.common, serve),
-        Command::Demo(demo) => demo::run(&cli.common, &demo),
+    ExitCode::from(run(&cli.common, cli.command))
+}
+
+fn run(common: &Common, command: Command) -> u8 {
+    let command = match command {
+        Command::Serve(serve) => return serve::run(common, serve),
+        Command::Demo(demo) => return demo::run(common, &demo),
+        command => command,
     };
-    ExitCode::from(code)
+    let config = match common.config([], false) {
+        Ok(config) => config,
+        Err(error) => {
+            complain(&error.to_string());
+            return USAGE;
+        }
+    };
+    let done = match command {
+        Command::Status => commands::status(common, &config),
+        Command::User(commands::User::ResetLink(flags)) => {
+            commands::reset_link(common, config, flags)
+        }
+        Command::Token(commands::Token::Create(flags)) => {
+            commands::create_token(common, config, flags)
+        }
+        Command::Doctor(commands::Doctor::Sandbox) => commands::doctor_sandbox(common, &config),
+        Command::Config => commands::config(common, &config),
+        Command::Healthcheck => commands::healthcheck(&config),
+        Command::Serve(_) | Command::Demo(_) => Ok(OK),
+    };
+    done.unwrap_or_else(|error| {
+        complain(&error.to_string());
+        error.code()
+    })
 }
 
 /// Prints a line for people or programs.

@@ -6,6 +6,7 @@ mod architecture; // the direction of the layers, and what is confined where
 mod git; // agents' files: snapshots, history, what must not get in or out
 mod sandbox; // what a hostile program can do in the jail, and how it is ended
 mod access; // who may do what: every route, by everybody
+mod cli; // the commands, with the real program
 mod live; // the live stream of pages, the change stream, activity
 mod tasks; // tasks, comments, delivered work: the rules
 mod work; // the same as people and programs meet it, over HTTP

@@ -1,0 +1,263 @@
+//! The commands for whoever runs the machine: how it is, links, tokens, settings, the sandbox.
+
+use std::time::Instant;
+
+use axum::http::Method;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::config::{Config, Setting};
+use crate::features::users::queries;
+use crate::kernel::{Actor, Part, Scope, Via};
+use crate::sandbox::policy::WithoutLandlock;
+use crate::sandbox::posture::{Overall, SelfTest, Verdict};
+use crate::sandbox::spawn::{OWN_PROGRAM, Spawner};
+use crate::server::local::{self, FreshLink, FreshToken, LinkWish, Status, TokenWish};
+
+use super::reach::{self, CommandError, Reach, block_on};
+use super::{Common, FAILED, OK, say};
+
+const NOTHING: Option<&()> = None;
+
+/// `hq user …`
+#[derive(Subcommand)]
+pub enum User {
+    /// Make a one-time link that sets a new password (or sets HQ up)
+    ResetLink(ResetLink),
+}
+
+/// Flags of `hq user reset-link`.
+#[derive(Args)]
+pub struct ResetLink {
+    /// Whose password; may be left out when there is one account
+    email: Option<String>,
+}
+
+/// `hq token …`
+#[derive(Subcommand)]
+pub enum Token {
+    /// Make a token for the API; it is printed once
+    Create(CreateToken),
+}
+
+/// Flags of `hq token create`.
+#[derive(Args)]
+pub struct CreateToken {
+    /// What it is for
+    #[arg(long)]
+    name: String,
+    /// What it may be used for: read, write, chat, review, agents, admin [default: all]
+    #[arg(long, value_delimiter = ',')]
+    scopes: Vec<String>,
+    /// How many days it lives, 1 to 365 [default: 90]
+    #[arg(long)]
+    days: Option<i64>,
+    /// Whose; may be left out when there is one account
+    #[arg(long)]
+    email: Option<String>,
+    /// The workspace; may be left out when there is one
+    #[arg(long)]
+    workspace: Option<String>,
+}
+
+/// `hq doctor …`
+#[derive(Subcommand)]
+pub enum Doctor {
+    /// Try what the jail for agents' programs really holds on this machine
+    Sandbox,
+}
+
+fn print<T: Serialize>(common: &Common, value: &T, lines: &[String]) -> Result<u8, CommandError> {
+    if common.json {
+        let text = serde_json::to_string_pretty(value);
+        say(&text.map_err(|error| CommandError::Failed(error.to_string()))?);
+    } else {
+        lines.iter().for_each(|line| say(line));
+    }
+    Ok(OK)
+}
+
+/// `hq status`: whether it runs, and how it is.
+pub fn status(common: &Common, config: &Config) -> Result<u8, CommandError> {
+    let (status, took): (Status, _) = block_on(async {
+        let not_running = || CommandError::NotRunning(config.data.display().to_string());
+        let local = reach::running(config).await?.ok_or_else(not_running)?;
+        let began = Instant::now();
+        let status = local.call(Method::GET, "/local/status", NOTHING).await?;
+        Ok((status, began.elapsed()))
+    })?;
+    let mut lines = vec![
+        format!(
+            "Runtime: running (process {}, since {}, version {})",
+            status.pid,
+            status.since.map(|at| at.to_string()).unwrap_or_default(),
+            status.version
+        ),
+        format!("Address: {}", status.url),
+        format!("Answers: in {} ms", took.as_millis()),
+    ];
+    lines.extend(status.memory_kib.map(|kib| format!("Memory: {} MB", kib / 1024)));
+    if status.setup_required {
+        lines.push("Waits for its owner: `hq user reset-link` makes a set-up link".to_owned());
+    }
+    for ws in &status.workspaces {
+        lines.push(format!(
+            "{} ({}): {} agents · {} runs working, {} waiting · {} items due · {} open tasks",
+            ws.name,
+            ws.slug,
+            ws.agents,
+            ws.runs_working,
+            ws.runs_waiting,
+            ws.items_due,
+            ws.tasks_open
+        ));
+    }
+    print(common, &status, &lines)
+}
+
+/// `hq healthcheck`: whether it answers, for containers.
+pub fn healthcheck(config: &Config) -> Result<u8, CommandError> {
+    let answered = block_on(async {
+        match reach::running(config).await? {
+            Some(local) => local.text(Method::GET, "/healthz", NOTHING).await.map(Some),
+            None => Ok(None),
+        }
+    });
+    match answered {
+        Ok(Some(_)) => Ok(OK),
+        // A container knows healthy and unhealthy only.
+        _ => Ok(FAILED),
+    }
+}
+
+/// `hq user reset-link`.
+pub fn reset_link(common: &Common, config: Config, flags: ResetLink) -> Result<u8, CommandError> {
+    let wish = LinkWish { email: flags.email };
+    let made: FreshLink = block_on(async {
+        match reach::reach(config).await? {
+            Reach::Running(local) => {
+                local.call(Method::POST, "/local/reset-link", Some(&wish)).await
+            }
+            Reach::Stopped(offline) => {
+                let by = actor(&offline.app)?;
+                let made = local::reset_link(&offline.app, &offline.here, by, wish).await;
+                made.map_err(|error| CommandError::Refused(error.to_string()))
+            }
+        }
+    })?;
+    let what = match &made.email {
+        Some(email) => format!("Sets a new password for {email}, once, until {}:", made.expires_at),
+        None => format!("Sets HQ up, once, until {}:", made.expires_at),
+    };
+    print(common, &made, &[what, made.link.clone()])
+}
+
+/// `hq token create`.
+pub fn create_token(
+    common: &Common,
+    config: Config,
+    flags: CreateToken,
+) -> Result<u8, CommandError> {
+    let scopes = flags.scopes.iter().map(|scope| scope.parse::<Scope>());
+    let scopes = scopes.collect::<Result<Vec<_>, _>>();
+    let wish = TokenWish {
+        name: flags.name,
+        scopes: scopes.map_err(|error| CommandError::Failed(format!("--scopes: {error}")))?,
+        days: flags.days,
+        email: flags.email,
+        workspace: flags.workspace,
+    };
+    let made: FreshToken = block_on(async {
+        match reach::reach(config).await? {
+            Reach::Running(local) => local.call(Method::POST, "/local/tokens", Some(&wish)).await,
+            Reach::Stopped(offline) => {
+                let by = actor(&offline.app)?;
+                let made = local::token(&offline.app, by, wish).await;
+                made.map_err(|error| CommandError::Refused(error.to_string()))
+            }
+        }
+    })?;
+    let words: Vec<_> = made.scopes.iter().map(|scope| scope.word()).collect();
+    let what = format!(
+        "For the workspace {}, may {}, until {}; it is not shown again:",
+        made.workspace,
+        words.join(", "),
+        made.expires_at
+    );
+    print(common, &made, &[what, made.token.clone()])
+}
+
+/// The owner at this machine, for the audit.
+fn actor(app: &App) -> Result<Actor, CommandError> {
+    let accounts = app.system.read(|snap| queries::accounts(snap));
+    let accounts = accounts.map_err(|error| CommandError::Failed(error.to_string()))?;
+    let uid = rustix::process::getuid().as_raw();
+    Ok(match accounts.first() {
+        Some(owner) => Actor::Person { account: owner.id, via: Via::Socket { uid } },
+        None => Actor::System(Part::Cli),
+    })
+}
+
+/// `hq config`: each setting with its source; those of the running program, if one runs.
+pub fn config(common: &Common, config: &Config) -> Result<u8, CommandError> {
+    let running: Option<Value> = block_on(async {
+        match reach::running(config).await {
+            Ok(Some(local)) => local.call(Method::GET, "/local/config", NOTHING).await.map(Some),
+            // Without a program these are the settings that one would start with.
+            _ => Ok(None),
+        }
+    })?;
+    let settings: Vec<Setting> = config.settings.clone();
+    let mut lines: Vec<String> = settings
+        .iter()
+        .map(|one| {
+            let value = if one.value.is_empty() { "(none)" } else { &one.value };
+            format!("{:<32} {value:<32} {}", one.name, one.source.label())
+        })
+        .collect();
+    let differs = running.as_ref().is_some_and(|running| running["settings"] != json!(settings));
+    if differs {
+        lines.push("The running program was started with other settings.".to_owned());
+    }
+    let value = json!({ "settings": settings, "running": running.map(|r| r["settings"].clone()) });
+    print(common, &value, &lines)
+}
+
+/// `hq doctor sandbox`.
+pub fn doctor_sandbox(common: &Common, config: &Config) -> Result<u8, CommandError> {
+    let failed = |error: &dyn std::fmt::Display| CommandError::Failed(error.to_string());
+    std::fs::create_dir_all(&config.data).map_err(|error| failed(&error))?;
+    let key = config.key_file();
+    let test = SelfTest {
+        data: config.data.clone(),
+        master_key: key.is_file().then_some(key),
+        without_landlock: WithoutLandlock::Refuse,
+        landlock_ceiling: None,
+    };
+    let spawner = Spawner::new(OWN_PROGRAM.into()).map_err(|error| failed(&error))?;
+    let posture = test.run(&spawner).map_err(|error| failed(&error))?;
+    let mut lines: Vec<String> = posture
+        .lines
+        .iter()
+        .map(|line| {
+            let word = match line.verdict {
+                Verdict::Held => "held",
+                Verdict::Coarse => "coarse",
+                Verdict::Broken => "BROKEN",
+                Verdict::Limit => "note",
+            };
+            format!("{word:<8} {}", line.text)
+        })
+        .collect();
+    let word = match posture.overall {
+        Overall::None => "none: agents' programs are not started on this machine",
+        Overall::Coarse => "coarse",
+        Overall::Strong => "strong",
+    };
+    lines.push(format!("Sandbox: {word} (Landlock ABI {})", posture.landlock_abi));
+    print(common, &posture, &lines)?;
+    let broken = posture.lines.iter().any(|line| line.verdict == Verdict::Broken);
+    Ok(if broken || posture.overall == Overall::None { FAILED } else { OK })
+}

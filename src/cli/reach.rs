@@ -1,0 +1,199 @@
+//! How a command reaches HQ: through the socket of the program that runs on the folder, or, when none
+//! runs, on the stores themselves.
+
+use std::io;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, HOST};
+use axum::http::{Method, Request};
+use http_body_util::BodyExt;
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::config::Config;
+use crate::server::lock::{self, Holder, LockError};
+use crate::server::socket::Place;
+use crate::server::{Offline, StartError, offline};
+
+use super::{FAILED, NOT_RUNNING, USAGE};
+
+/// How long the program may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a command may take.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// Why a command did not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// It was refused, with the reason.
+    #[error("{0}")]
+    Refused(String),
+    /// The program does not run.
+    #[error("HQ does not run on {0}; start it with `hq serve`")]
+    NotRunning(String),
+    /// Somebody holds the folder and does not answer.
+    #[error("{}, but it does not answer at its socket; look at its log, or end it",
+        .0.as_ref().map_or_else(
+            || "the data folder is in use".to_owned(),
+            |holder| format!("the data folder is in use by {holder}"),
+        ))]
+    Silent(Option<Holder>),
+    /// There is no such folder.
+    #[error("there is no data folder at {0}; give it with --data, or start HQ with `hq serve`")]
+    NoFolder(String),
+    /// It could not run at all.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl CommandError {
+    /// The exit code.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Refused(_) => FAILED,
+            Self::NotRunning(_) | Self::Silent(_) => NOT_RUNNING,
+            Self::NoFolder(_) | Self::Failed(_) => USAGE,
+        }
+    }
+}
+
+/// Runs a command on a small runtime of its own.
+pub fn block_on<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
+    let failed = |error: io::Error| CommandError::Failed(error.to_string());
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    runtime.block_on(work)
+}
+
+/// The way to HQ.
+pub enum Reach {
+    /// It runs.
+    Running(Local),
+    /// It does not run; nobody else can start it now.
+    Stopped(Box<Offline>),
+}
+
+/// The program's socket.
+pub struct Local {
+    place: Place,
+    holder: Option<Holder>,
+}
+
+/// Finds the way.
+///
+/// # Errors
+/// When somebody holds the folder and does not answer.
+pub async fn reach(config: Config) -> Result<Reach, CommandError> {
+    if let Some(local) = running(&config).await? {
+        return Ok(Reach::Running(local));
+    }
+    match offline(config.clone()).await {
+        Ok(offline) => Ok(Reach::Stopped(Box::new(offline))),
+        // Started or stopped just now: the socket knows better.
+        Err(StartError::Lock(LockError::Held(holder))) => match running(&config).await? {
+            Some(local) => Ok(Reach::Running(local)),
+            None => Err(CommandError::Silent(holder)),
+        },
+        Err(error) => Err(CommandError::Failed(error.to_string())),
+    }
+}
+
+/// The program that runs on the folder, if one does.
+///
+/// # Errors
+/// When there is no folder, or its holder does not answer.
+pub async fn running(config: &Config) -> Result<Option<Local>, CommandError> {
+    let shown = config.data.display().to_string();
+    if !config.data.is_dir() {
+        return Err(CommandError::NoFolder(shown));
+    }
+    let failed = |error: io::Error| CommandError::Failed(format!("{shown}: {error}"));
+    let place = Place::of(&config.data).map_err(failed)?;
+    let holder = lock::holder(&config.data);
+    match tokio::time::timeout(PATIENCE, place.connect()).await {
+        Ok(Ok(_)) => Ok(Some(Local { place, holder })),
+        Ok(Err(error))
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+            ) =>
+        {
+            Ok(None)
+        }
+        Ok(Err(error)) => Err(failed(error)),
+        Err(_) => Err(CommandError::Silent(holder)),
+    }
+}
+
+impl Local {
+    /// Asks the program.
+    ///
+    /// # Errors
+    /// What it refuses, or that it does not answer.
+    pub async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<T, CommandError> {
+        let text = self.text(method, path, body).await?;
+        serde_json::from_str(&text).map_err(|error| {
+            CommandError::Failed(format!("the answer is not what it should be: {error}"))
+        })
+    }
+
+    /// Asks the program for text.
+    ///
+    /// # Errors
+    /// As `call`.
+    pub async fn text(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<String, CommandError> {
+        let failed = |error: &dyn std::fmt::Display| CommandError::Failed(error.to_string());
+        let body = body.map(serde_json::to_vec).transpose().map_err(|e| failed(&e))?;
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, "localhost")
+            .header(CONTENT_TYPE, "application/json")
+            .body(Body::from(body.unwrap_or_default()))
+            .map_err(|e| failed(&e))?;
+        let stream = self.place.connect().await.map_err(|e| failed(&e))?;
+        let asked = async {
+            let (mut sender, connection) =
+                hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+            let answer = async {
+                let answer = sender.send_request(request).await?;
+                let status = answer.status();
+                let body = answer.into_body().collect().await?.to_bytes();
+                Ok::<_, hyper::Error>((status, body))
+            };
+            tokio::pin!(answer, connection);
+            tokio::select! {
+                answered = &mut answer => answered,
+                ended = &mut connection => match ended {
+                    Ok(()) => answer.await,
+                    Err(error) => Err(error),
+                },
+            }
+        };
+        let answered = tokio::time::timeout(LONGEST, asked).await;
+        let (status, body) = match answered {
+            Ok(answered) => answered.map_err(|e| failed(&e))?,
+            Err(_) => return Err(CommandError::Silent(self.holder.clone())),
+        };
+        let text = String::from_utf8_lossy(&body).into_owned();
+        if status.is_success() {
+            return Ok(text);
+        }
+        let problem: Value = serde_json::from_str(&text).unwrap_or_default();
+        let detail = problem["detail"].as_str().unwrap_or(text.trim()).to_owned();
+        Err(CommandError::Refused(detail))
+    }
+}

@@ -1,0 +1,155 @@
+//! The commands, as a person at the machine runs them: the real program on a folder of its own.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Output;
+
+use crate::support::browse::Browser;
+use crate::support::program::{Program, command, run, run_json};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_hq");
+
+fn hq(data: &Path, arguments: &[&str]) -> Output {
+    run(Path::new(BINARY), data, arguments)
+}
+
+fn says(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_asks_the_running_program_and_works_alone_when_it_is_stopped() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (binary, data) = (Path::new(BINARY), folder.path());
+    let mut program = Program::start(binary, data);
+    let link = program.setup_link();
+    let status = run_json(binary, data, &["status"]);
+    assert_eq!(status["pid"], program.id());
+    assert_eq!((&status["setup_required"], &status["url"]), (&true.into(), &program.url().into()));
+    assert_eq!(hq(data, &["healthcheck"]).status.code(), Some(0));
+    let early = hq(data, &["token", "create", "--name", "x"]);
+    assert_eq!(early.status.code(), Some(1));
+    assert!(says(&early).contains("has no owner yet"), "{}", says(&early));
+
+    // A new link takes the place of the printed one.
+    let fresh = run_json(binary, data, &["user", "reset-link"]);
+    let fresh = fresh["link"].as_str().expect("a link");
+    assert!(fresh.starts_with(&format!("{}/setup?token=", program.url())));
+    let person = Browser::new(program.url());
+    assert_eq!(person.open(&link).await.status, 410);
+    person.set_up(fresh).await;
+
+    let made =
+        run_json(binary, data, &["token", "create", "--name", "x", "--scopes", "read,write"]);
+    assert_eq!(made["scopes"], serde_json::json!(["read", "write"]));
+    let token = made["token"].as_str().expect("a token").to_owned();
+    let me = reqwest::Client::new().get(format!("{}/api/v1/me", program.url()));
+    let me = me.bearer_auth(&token).send().await.expect("an answer");
+    assert_eq!(me.status(), 200);
+    let reset = run_json(binary, data, &["user", "reset-link", "Mira@Marlow.example"]);
+    assert_eq!(reset["email"], "mira@marlow.example");
+    assert!(reset["link"].as_str().is_some_and(|link| link.contains("/reset?token=")));
+    let nobody = hq(data, &["user", "reset-link", "eve@x.example"]);
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(says(&nobody).contains("there is no account eve@x.example"));
+    let status = hq(data, &["status"]);
+    let text = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(text.contains("Runtime: running") && text.contains("Marlow Cargo"), "{text}");
+    assert!(program.stop().success());
+
+    let stopped = hq(data, &["status"]);
+    assert_eq!(stopped.status.code(), Some(3));
+    assert!(says(&stopped).contains("does not run"), "{}", says(&stopped));
+    assert_eq!(hq(data, &["healthcheck"]).status.code(), Some(1));
+    let made = run_json(binary, data, &["token", "create", "--name", "alone"]);
+    let alone = made["token"].as_str().expect("a token").to_owned();
+    let program = Program::start(binary, data);
+    for token in [&token, &alone] {
+        let me = reqwest::Client::new().get(format!("{}/api/v1/me", program.url()));
+        assert_eq!(me.bearer_auth(token).send().await.expect("an answer").status(), 200);
+    }
+}
+
+#[test]
+fn a_second_server_on_a_folder_is_told_who_has_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let first = Program::start(Path::new(BINARY), folder.path());
+    let second = hq(folder.path(), &["serve"]);
+    assert_eq!(second.status.code(), Some(2));
+    let text = says(&second);
+    assert!(text.contains(&format!("in use by process {}", first.id())), "{text}");
+    assert!(first.stop().success());
+}
+
+#[test]
+fn the_data_folder_is_closed_to_others() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().join("new");
+    let program = Program::start(Path::new(BINARY), &data);
+    let mode =
+        |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!(mode(&data), 0o700);
+    for name in ["hq.sock", "lock", "master.key", "system.redb"] {
+        assert_eq!(mode(&data.join(name)), 0o600, "{name}");
+    }
+    assert!(program.stop().success());
+    assert!(!data.join("hq.sock").exists());
+}
+
+#[test]
+fn a_folder_with_a_long_path_has_a_socket_too() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().join("a".repeat(60)).join("b".repeat(60));
+    std::fs::create_dir_all(&data).expect("a folder");
+    let program = Program::start(Path::new(BINARY), &data);
+    let status = run_json(Path::new(BINARY), &data, &["status"]);
+    assert_eq!(status["pid"], program.id());
+}
+
+#[test]
+fn settings_are_shown_with_their_source_and_mistakes_stop_the_start() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("hq.toml"), "[limits]\napi_burst = 7\n").expect("a file");
+    let shown = run_json(Path::new(BINARY), folder.path(), &["config"]);
+    let source = |name: &str| {
+        let all = shown["settings"].as_array().expect("a list");
+        let found = all.iter().find(|one| one["name"] == name).expect("a setting");
+        found["source"].as_str().expect("a source").to_owned()
+    };
+    assert_eq!(source("data"), "environment");
+    assert_eq!(source("limits.api_burst"), "file");
+    assert_eq!(source("public_url"), "default");
+
+    let mut wrong = command(Path::new(BINARY), folder.path(), &["serve"]);
+    let output = wrong.env("HQ_LISEN", "x").output().expect("the program starts");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(says(&output).contains("did you mean HQ_LISTEN?"), "{}", says(&output));
+    assert_eq!(hq(folder.path(), &["nonsense"]).status.code(), Some(2));
+    let absent = hq(&folder.path().join("absent"), &["status"]);
+    assert_eq!(absent.status.code(), Some(2));
+    assert!(says(&absent).contains("there is no data folder"));
+}
+
+#[test]
+fn a_wide_address_without_an_owner_is_refused() {
+    if ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| Path::new(mark).exists()) {
+        // In a container the port is published by whoever runs it.
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut wide = command(Path::new(BINARY), folder.path(), &["serve"]);
+    let output = wide.env("HQ_LISTEN", "0.0.0.0:0").output().expect("the program starts");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(says(&output).contains("without an owner"), "{}", says(&output));
+}
+
+#[test]
+fn the_doctor_tries_the_sandbox_and_says_what_holds() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let output = hq(folder.path(), &["doctor", "sandbox", "--json"]);
+    let posture: serde_json::Value =
+        serde_json::from_slice(&output.stdout).expect("one JSON value on standard output");
+    assert!(posture["lines"].as_array().is_some_and(|lines| !lines.is_empty()));
+    let fine = posture["overall"] != "none";
+    assert_eq!(output.status.code(), Some(i32::from(!fine)), "{posture}");
+}
