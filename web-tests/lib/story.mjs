@@ -33,7 +33,7 @@ export async function tryWithPractice(page) {
 }
 
 export async function open(page, name) {
-  await page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name, exact: true }).click();
+  await page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name: new RegExp(`^${name}`) }).click();
   await page.getByRole('heading', { level: 1, name }).waitFor({ state: 'attached' });
 }
 

@@ -4,15 +4,23 @@
 use axum::http::request::Parts;
 
 use crate::app::Ws;
-use crate::kernel::Can;
+use crate::features::agents::model::Agent;
+use crate::features::agents::queries::{self as agents_of, Activity, Group};
+use crate::features::deliverables::queries as deliverables;
+use crate::features::tasks::queries::list as tasks;
+use crate::kernel::{Can, Timestamp};
+use crate::store::{Snap, StoreError};
 use crate::web::error::PageError;
 use crate::web::flash;
 use crate::web::live::Live;
-use crate::web::parts::Face;
+use crate::web::parts::{Dot, Face, Working};
 use crate::web::session::Person;
 use crate::web::shell::{NavGroup, NavItem, Place, Shell, Theme};
 
 use super::super::queries;
+
+/// How many agents the sidebar shows; the list of agents has all.
+const MAX_AGENTS: usize = 20;
 
 /// The shell of a page of this workspace for this person.
 ///
@@ -21,20 +29,24 @@ use super::super::queries;
 pub fn shell(ws: &Ws, who: &Person, parts: &Parts) -> Result<Shell, PageError> {
     // The place in the feed first: what changes while the page is made is heard again.
     let cursor = ws.store.head().to_string();
-    let settings = ws.read(|snap| queries::settings(snap))?;
+    let now = ws.app.clock.now();
+    let (settings, numbers) =
+        ws.read(|snap| Ok::<_, StoreError>((queries::settings(snap)?, Numbers::read(snap, now)?)))?;
     let place = match settings {
         Some(settings) => {
             Place { slug: ws.slug.clone(), name: settings.name, emoji: settings.emoji }
         }
         None => Place { slug: ws.slug.clone(), ..Place::default() },
     };
+    let live = ["tasks", "deliverables", "agents", "runs", "inbox"];
+    let live = live.into_iter().fold(Live::new(ws.url("nav")), Live::table);
     let shell = Shell {
         place,
         person: Face::person(&who.name),
         email: who.email.clone(),
-        nav: nav(ws, who),
-        nav_live: Some(Live::new(ws.url("nav")).table("tasks").table("agents").table("runs")),
-        tabs: tabs(ws),
+        tabs: tabs(ws, &numbers),
+        nav: nav(ws, who, numbers),
+        nav_live: Some(live),
         theme: Theme::from_headers(&parts.headers),
         flash: flash::read(&ws.app, &parts.headers).into_iter().collect(),
         cursor,
@@ -43,28 +55,57 @@ pub fn shell(ws: &Ws, who: &Person, parts: &Parts) -> Result<Shell, PageError> {
     Ok(shell.at(parts.uri.path()))
 }
 
-fn nav(ws: &Ws, who: &Person) -> Vec<NavGroup> {
+/// What stands beside the lines of the sidebar.
+struct Numbers {
+    reviews: u64,
+    tasks: u64,
+    agents: Vec<(Agent, Activity)>,
+}
+
+impl Numbers {
+    fn read(snap: &Snap<'_>, now: Timestamp) -> Result<Self, StoreError> {
+        let mut agents = Vec::new();
+        for agent in agents_of::all(snap)?.into_iter().take(MAX_AGENTS) {
+            let activity = agents_of::activity(snap, &agent, now)?;
+            agents.push((agent, activity));
+        }
+        let reviews = deliverables::in_review_count(snap)?;
+        Ok(Self {
+            reviews: u64::try_from(reviews).unwrap_or(u64::MAX),
+            tasks: tasks::open_count(snap)?,
+            agents,
+        })
+    }
+}
+
+fn nav(ws: &Ws, who: &Person, numbers: Numbers) -> Vec<NavGroup> {
     let places = vec![
         NavItem::new("Dashboard", ws.url(""), "home").key("g d"),
-        NavItem::new("Review", ws.url("review"), "inbox").loud().key("g r"),
+        NavItem::new("Review", ws.url("review"), "inbox").count(numbers.reviews).loud().key("g r"),
         NavItem::new("Activity", ws.url("activity"), "pulse").key("g l"),
     ];
-    let work = vec![NavItem::new("Tasks", ws.url("tasks"), "tasks").key("g t")];
-    let agents = vec![
+    let work = vec![
+        NavItem::new("Tasks", ws.url("tasks"), "tasks").count(numbers.tasks).key("g t"),
         NavItem::new("Agents", ws.url("agents"), "agent").key("g a"),
         NavItem::new("Runs", ws.url("runs"), "play").key("g u"),
     ];
-    let mut fleet = NavGroup::new("Agents", agents);
+    let agents = numbers.agents.into_iter().map(|(agent, activity)| {
+        let working = Working::from(activity.group == Group::Working);
+        let face = Face::agent(&agent.name, &agent.emoji, &agent.slug).working(working);
+        let dot = Dot::new(activity.state, &activity.label);
+        NavItem::agent(face, ws.url(&format!("agents/{}", agent.slug)), dot)
+    });
+    let mut fleet = NavGroup::new("Agents", agents.collect());
     if who.access.may(Can::Agents) {
         fleet = fleet.add("New agent", ws.url("agents/new"));
     }
     vec![NavGroup::new("", places), NavGroup::new("Work", work), fleet]
 }
 
-fn tabs(ws: &Ws) -> Vec<NavItem> {
+fn tabs(ws: &Ws, numbers: &Numbers) -> Vec<NavItem> {
     vec![
         NavItem::new("Home", ws.url(""), "home"),
-        NavItem::new("Review", ws.url("review"), "inbox"),
+        NavItem::new("Review", ws.url("review"), "inbox").count(numbers.reviews),
         NavItem::new("Tasks", ws.url("tasks"), "tasks"),
         NavItem::new("Agents", ws.url("agents"), "agent"),
     ]
