@@ -68,9 +68,9 @@ fn tell(as_json: bool, value: &Value, line: &str) {
 
 async fn play(as_json: bool, folder: PathBuf) -> anyhow::Result<()> {
     fs::create_dir_all(&folder)?;
-    let config = Config::for_folder(&folder);
-    let parts = Parts { practice_pause: Duration::from_millis(2), ..Parts::default() };
-    let running = server::start(config, parts).await?;
+    let mut config = Config::for_folder(&folder);
+    config.practice_pause = Duration::from_millis(2);
+    let running = server::start(config, Parts::default()).await?;
     let (ws, owner) = found(&running).await?;
     tell(as_json, &json!({"step": "workspace", "slug": ws.slug}), "1. A workspace: Demo Company");
     let who = (Actor::Person { account: owner, via: Via::Socket { uid: 0 } }, Cause::Setup);

@@ -9,6 +9,7 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::kernel::text;
 
@@ -32,6 +33,8 @@ pub struct Config {
     pub dev: bool,
     /// Limits of requests; 0 switches one off.
     pub limits: Limits,
+    /// How long the practice provider pauses between two words, so that a person can watch.
+    pub practice_pause: Duration,
     /// Every setting with its value and where it came from.
     pub settings: Vec<Setting>,
 }
@@ -176,7 +179,9 @@ const ALL_STREAMS: Known = Known {
     variable: "HQ_LIMITS_STREAMS_PER_WORKSPACE",
     default: "200",
 };
-const ALL: [&Known; 9] = [
+const PRACTICE_PAUSE: Known =
+    Known { name: "practice_pause_ms", variable: "HQ_PRACTICE_PAUSE_MS", default: "25" };
+const ALL: [&Known; 10] = [
     &DATA,
     &LISTEN,
     &PUBLIC_URL,
@@ -186,6 +191,7 @@ const ALL: [&Known; 9] = [
     &API_BURST,
     &STREAMS,
     &ALL_STREAMS,
+    &PRACTICE_PAUSE,
 ];
 
 /// What was given from outside, before it is understood.
@@ -224,6 +230,7 @@ impl Config {
             log: LOG.default.to_owned(),
             dev: false,
             limits: Limits::default(),
+            practice_pause: Duration::ZERO,
             settings: Vec::new(),
         }
     }
@@ -269,7 +276,7 @@ impl Config {
         let log = take(&LOG);
         let mut number = |known: &'static Known| {
             let (value, from) = take(known);
-            let wanted = "a number from 0 on; 0 switches the limit off";
+            let wanted = "a number from 0 on; 0 switches it off";
             parse(known, value, from, wanted)
         };
         let limits = Limits {
@@ -278,7 +285,9 @@ impl Config {
             streams_per_sign_in: number(&STREAMS)?,
             streams_per_workspace: number(&ALL_STREAMS)?,
         };
+        let practice_pause = Duration::from_millis(u64::from(number(&PRACTICE_PAUSE)?));
         Ok(Self {
+            practice_pause,
             data,
             listen: parse(&LISTEN, listen.0, listen.1, "an address and port like 127.0.0.1:8080")?,
             public_url: public(public_url.0, public_url.1)?,

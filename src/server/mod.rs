@@ -60,8 +60,6 @@ use workspaces::OpenError;
 
 /// How long everything may take at the end.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Pause of the practice provider between two words, so that a person can watch.
-const PRACTICE_PAUSE: Duration = Duration::from_millis(25);
 
 /// What a server is made of besides its settings. The tests put in their own.
 pub struct Parts {
@@ -73,8 +71,6 @@ pub struct Parts {
     pub http: ClientParts,
     /// The program that jails: this one.
     pub jail_program: PathBuf,
-    /// How long practice pauses between two words.
-    pub practice_pause: Duration,
     /// Takes live secrets out of text; the log writes through it, too.
     pub redactor: Arc<Redactor>,
 }
@@ -86,7 +82,6 @@ impl Default for Parts {
             ids: Arc::new(SystemIds::default()),
             http: ClientParts::default(),
             jail_program: PathBuf::from(OWN_PROGRAM),
-            practice_pause: PRACTICE_PAUSE,
             redactor: Arc::new(Redactor::new()),
         }
     }
@@ -236,7 +231,7 @@ fn open(
         redactor: parts.redactor,
         http: HttpClient::new(parts.http),
         sandbox: Spawner::new(parts.jail_program)?,
-        practice_pause: parts.practice_pause,
+        practice_pause: config.practice_pause,
         limiter: Limiter::default(),
         spawn,
         stopping,

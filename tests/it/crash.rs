@@ -82,7 +82,7 @@ async fn nothing_acknowledged_is_lost_or_doubled_by_kills() {
     let token = first_boot(&mut program, folder.path()).await;
     let api = Api { client: &client, base: program.url().to_owned(), token: &token };
     let agent = api.post(wire::AGENTS, "agent", &wire::agent("Ada")).await.expect("an agent");
-    let agent = agent["id"].as_str().expect("an id").to_owned();
+    let agent = agent["slug"].as_str().expect("a slug").to_owned();
     let body = wire::task("undisturbed", Some(&agent));
     let control = api.post(wire::TASKS, "control", &body).await.expect("a task");
     let control = api.finished(control["id"].as_str().expect("an id")).await;
@@ -194,7 +194,7 @@ impl Writer {
             let task = usize::try_from(self.dice.below(self.known.len() as u64)).expect("small");
             let path = format!("{}/{}/comments", wire::TASKS, self.known[task].id);
             let text = format!("comment {name}");
-            let body = json!({ "body": text });
+            let body = json!({ "body": text, "note_only": true });
             return Act { key, path, body, effect: Effect::Comment { task, text } };
         }
         let (title, for_agent) = (format!("task {name}"), self.dice.below(4) == 0);
@@ -256,7 +256,7 @@ impl Api<'_> {
             let mut page = self.get(&format!("{path}{joint}limit=100{cursor}")).await;
             all.append(page["items"].as_array_mut().expect("a list of items"));
             match page["next"].as_str() {
-                Some(next) => cursor = format!("&cursor={next}"),
+                Some(next) => cursor = format!("&after={next}"),
                 None => return all,
             }
         }

@@ -14,5 +14,6 @@ mod setup; // first boot
 mod users; // signing in and out, passwords, tokens, cross-site requests
 mod providers; // model providers against a scripted server
 mod store; // records, feed, consumers, faults: the store on a real file
+mod crash; // kills of the real program, against a ledger kept outside
 mod runs_pages; // runs, chat, the dashboard, the way in with practice
 mod openai_api; // agents as models: answers, streams, sessions, errors

@@ -113,7 +113,6 @@ impl TestHq {
             clock: self.clock.clone(),
             ids: Arc::new(SeededIds::new(7 * self.starts)),
             jail_program: PathBuf::from(env!("CARGO_BIN_EXE_hq")),
-            practice_pause: Duration::ZERO,
             http: self.setup.http.take().unwrap_or_default(),
             ..Parts::default()
         };

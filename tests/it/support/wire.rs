@@ -21,14 +21,14 @@ pub fn agent(name: &str) -> Value {
 /// A new task, for an agent if one is named.
 pub fn task(title: &str, agent: Option<&str>) -> Value {
     match agent {
-        Some(id) => json!({ "title": title, "assignee": { "agent": id } }),
+        Some(id) => json!({ "title": title, "assignee": id }),
         None => json!({ "title": title }),
     }
 }
 
 /// A change of a task: it goes to this agent.
 pub fn assign(agent: &str) -> Value {
-    json!({ "assignee": { "agent": agent } })
+    json!({ "assignee": agent })
 }
 
 /// A connection to a server that speaks the OpenAI API.

@@ -12,7 +12,7 @@ use crate::features::runs::model::Run;
 use crate::features::runs::queries::{self, steps, talk};
 use crate::features::runs::rules;
 use crate::kernel::cursor::{DEFAULT_LIMIT, MAX_LIMIT, Page};
-use crate::kernel::{Can, RunState};
+use crate::kernel::{Can, RunState, TaskId};
 use crate::store::{Hit, StoreError, cursor_key, key_cursor};
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path, Query};
@@ -66,6 +66,9 @@ struct ListQuery {
     /// `queued`, `running`, `waiting` or `ended`.
     #[serde(default)]
     state: Option<RunState>,
+    /// Id of a task: only runs that work on it.
+    #[serde(default)]
+    task: Option<TaskId>,
     /// The cursor of the page before.
     #[serde(default)]
     after: Option<String>,
@@ -134,7 +137,8 @@ async fn list(
             for hit in hits.into_iter().take(limit) {
                 seen += 1;
                 let run = hit.record;
-                let wanted = query.state.is_none_or(|state| run.state == state);
+                let wanted = query.state.is_none_or(|state| run.state == state)
+                    && query.task.is_none_or(|task| run.task == Some(task));
                 if wanted && talk::may_see_run(snap, &run, who.account, who.role)? {
                     items.push(RunOut::of(snap, &run)?);
                 }
