@@ -65,10 +65,10 @@ async fn new_task(person: &Person, fields: &[(&str, &str)]) -> Reply {
 async fn an_empty_list_says_what_will_be_here_and_how_to_begin() {
     let hq = TestHq::start().await;
     let page = hq.owner().get(TASKS).await;
-    assert_eq!(page.text_of(".empty h3"), "No tasks yet");
+    assert_eq!(page.text_of(".empty h2"), "No tasks yet");
     assert_eq!(page.attr(".empty a", "href"), "/w/marlow-cargo/tasks/new");
     let filtered = hq.owner().get(&format!("{TASKS}?q=nothing")).await;
-    assert_eq!(filtered.text_of(".empty h3"), "No matching tasks");
+    assert_eq!(filtered.text_of(".empty h2"), "No matching tasks");
     assert_eq!(
         hq.owner().get("/w/marlow-cargo/review").await.text_of(".fill h3"),
         "Nothing waits for you"
