@@ -2,7 +2,7 @@
 //!
 //! A layer takes the digest of the whole request; the handler runs its closure through [`Once`]:
 //!
-//! ```ignore
+//! ```text
 //! async fn create(ws: Ws, who: Person, once: Once, Json(new): Json<NewTask>) -> … {
 //!     let task = ws.write(&who, once.run(move |tx| rules::create(tx, new))).await?;
 //! ```
