@@ -104,7 +104,7 @@ impl History {
         let mut from = 0;
         for (at, message) in self.messages.iter().enumerate() {
             let begins = message.role == Role::User
-                && message.parts.iter().all(|p| !matches!(p, Part::ToolResult { .. }));
+                && message.parts.iter().any(|p| matches!(p, Part::Text { .. }));
             if begins && at > 0 {
                 from = at;
                 if bytes <= max {
@@ -115,6 +115,8 @@ impl History {
         }
         if from > 0 {
             self.messages.drain(..from);
+            // Results whose calls were left out would dangle.
+            self.messages[0].parts.retain(|p| !matches!(p, Part::ToolResult { .. }));
             self.messages[0].parts.insert(
                 0,
                 Part::text("[Earlier parts of this conversation were left out; your files and the task hold what matters.]"),
