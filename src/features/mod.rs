@@ -33,6 +33,7 @@ pub fn routes() -> Routes {
         .merge(agents::pages::routes())
         .merge(inbox::pages::routes())
         .merge(connections::pages::routes())
+        .merge(usage::pages::routes())
 }
 
 /// The JSON API, below `/api/v1`.
@@ -50,6 +51,7 @@ pub fn api() -> Routes {
         .merge(tasks::api())
         .merge(comments::api())
         .merge(deliverables::api())
+        .merge(usage::api::routes())
 }
 
 /// The OpenAI-compatible API, below `/v1`.

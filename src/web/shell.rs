@@ -238,28 +238,6 @@ impl NavGroup {
     }
 }
 
-/// Pages of the settings under one heading.
-#[derive(Clone, Copy, Debug)]
-pub struct SettingsGroup {
-    /// Heading.
-    pub label: &'static str,
-    /// Address below the workspace and what a person reads.
-    pub pages: &'static [(&'static str, &'static str)],
-}
-
-/// All pages of the settings, in the order of their list. A page that is added stands here.
-pub const SETTINGS: &[SettingsGroup] = &[SettingsGroup {
-    label: "Agents",
-    pages: &[("settings/connections", "Connections"), ("settings/usage", "Usage and budgets")],
-}];
-
-/// What a person reads for the address of a page of the settings.
-#[must_use]
-pub fn settings_label(here: &str) -> &'static str {
-    let mut pages = SETTINGS.iter().flat_map(|group| group.pages);
-    pages.find(|(word, _)| *word == here).map_or("Settings", |(_, label)| label)
-}
-
 /// Everything that `layout.html` draws around the content.
 #[derive(Clone, Debug, Default)]
 pub struct Shell {

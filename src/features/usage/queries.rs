@@ -278,6 +278,25 @@ pub fn by_day(
     Ok(days)
 }
 
+/// The same, each day split by agent in the order of their making.
+///
+/// # Errors
+/// When the disk fails.
+pub fn by_day_and_agent(
+    tx: &impl ReadExt,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<BTreeMap<u32, Vec<(AgentId, i64)>>, StoreError> {
+    let range = Range::between(KeyBuf::of(&day_of(from)), KeyBuf::of(&(day_of(to) + 1)));
+    let mut days: BTreeMap<u32, Vec<(AgentId, i64)>> = BTreeMap::new();
+    for (key, sum) in tx.sums(AGENT_DAY, &range)? {
+        if let Some((day, agent)) = decode::<(u32, AgentId)>(&key) {
+            days.entry(day).or_default().push((agent, sum));
+        }
+    }
+    Ok(days)
+}
+
 /// What an agent spent on the day of this moment (UTC).
 ///
 /// # Errors

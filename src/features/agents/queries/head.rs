@@ -128,14 +128,6 @@ pub fn head(
     let activity = super::activity(tx, agent, now)?;
     let base = ws.url(&format!("agents/{}", agent.slug));
     let (words, now_href) = about(ws, tx, &activity)?;
-    let at = |other: Place| match other {
-        Place::Overview => base.clone(),
-        _ => format!("{base}/{}", other.word()),
-    };
-    let tabs = Place::ALL.into_iter().map(|other| {
-        let tab = Tab::new(other.label(), at(other), other == place);
-        if other == Place::Inbox { tab.count(activity.open as u64) } else { tab }
-    });
     let working = if activity.group == Group::Working { Working::Yes } else { Working::No };
     let is_archived = agent.archived_at.is_some();
     let manages = access.may(Can::Agents);
@@ -148,7 +140,7 @@ pub fn head(
         dot: Dot::new(activity.state, &activity.label),
         now: words,
         now_href,
-        tabs: tabs.collect(),
+        tabs: tabs(&base, place, activity.open),
         chat_href: format!("{base}/chat"),
         manages,
         can_pause: manages && agent.status == AgentStatus::Ready && !is_archived,
@@ -162,6 +154,20 @@ pub fn head(
         base,
         activity,
     })
+}
+
+/// The tabs below the head; `base` is the agent's address, `open` how many items wait.
+#[must_use]
+pub fn tabs(base: &str, place: Place, open: usize) -> Vec<Tab> {
+    let tab = |other: Place| {
+        let href = match other {
+            Place::Overview => base.to_owned(),
+            _ => format!("{base}/{}", other.word()),
+        };
+        let tab = Tab::new(other.label(), href, other == place);
+        if other == Place::Inbox { tab.count(open as u64) } else { tab }
+    };
+    Place::ALL.into_iter().map(tab).collect()
 }
 
 /// What an agent is busy with, in words, and where that leads.

@@ -24,7 +24,7 @@ use crate::web::parts::Choice;
 use crate::web::session::Person;
 use crate::web::shell::{Flash, Shell};
 
-use super::HERE;
+use super::{HERE, MENU};
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -109,7 +109,7 @@ fn page(
     let failed = connection.tested.as_ref().filter(|tested| !tested.ok);
     Ok(EditPage {
         shell,
-        here: HERE,
+        here: MENU,
         name: connection.name.clone(),
         about: match connection.models.len() {
             0 => "It has listed no models yet.".to_owned(),

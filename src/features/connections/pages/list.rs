@@ -24,7 +24,7 @@ use crate::web::session::Person;
 use crate::web::shell::Shell;
 use crate::web::time::RelTime;
 
-use super::HERE;
+use super::{HERE, MENU};
 
 /// How many models a list shows; the others are counted.
 const SHOWN: usize = 20;
@@ -157,7 +157,7 @@ pub(super) async fn show(ws: Ws, who: Person, shell: Shell, hx: Hx) -> Result<Re
     if hx.wants("connections") {
         return html::fragment(&AllPart { shell, manages, live, picks, default, conns, practice });
     }
-    let here = HERE;
+    let here = MENU;
     html::page(&ListPage { shell, here, manages, live, picks, default, conns, practice })
 }
 

@@ -23,8 +23,10 @@ use super::provider::forget_key;
 use super::queries::{PRACTICE, Pick};
 use super::rules::{self, ConnectionError, Effect};
 
-/// The word of these pages in the list of settings.
+/// Where these pages lie.
 const HERE: &str = "settings/connections";
+/// Their word in the menu of settings.
+const MENU: &str = "connections";
 
 /// Routes below the workspace.
 #[must_use]

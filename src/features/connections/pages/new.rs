@@ -22,7 +22,7 @@ use crate::web::parts::colour_of;
 use crate::web::session::Person;
 use crate::web::shell::Shell;
 
-use super::{HERE, told};
+use super::{HERE, MENU, told};
 
 struct KindLine {
     name: &'static str,
@@ -113,7 +113,7 @@ pub(super) async fn form(
         base_url: preset.address.to_owned(),
         ..typed
     };
-    html::page(&NewPage { shell, here: HERE, preset: preset.into(), v, wrong: Wrong::none() })
+    html::page(&NewPage { shell, here: MENU, preset: preset.into(), v, wrong: Wrong::none() })
 }
 
 fn kinds(ws: &Ws, shell: Shell) -> Result<Response, PageError> {
@@ -131,7 +131,7 @@ fn kinds(ws: &Ws, shell: Shell) -> Result<Response, PageError> {
             None => groups.push(KindGroup { label: preset.group, kinds: vec![line] }),
         }
     }
-    html::page(&KindsPage { shell, here: HERE, groups })
+    html::page(&KindsPage { shell, here: MENU, groups })
 }
 
 pub(super) async fn create(
@@ -190,6 +190,6 @@ fn again(
 ) -> Result<Response, PageError> {
     let wrong = Wrong::of(error)?;
     let v = Typed { key: String::new(), ..typed };
-    let page = NewPage { shell, here: HERE, preset: preset.into(), v, wrong };
+    let page = NewPage { shell, here: MENU, preset: preset.into(), v, wrong };
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }

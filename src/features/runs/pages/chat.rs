@@ -224,7 +224,6 @@ fn parts(
 
 fn head(look: &Look<'_>, agent: &Agent, activity: agents::Activity, face: Face) -> Head {
     let href = look.ws.url(&format!("agents/{}", agent.slug));
-    let tab = |label: &str, path: &str| Tab::new(label, format!("{href}{path}"), path == "/chat");
     Head {
         live: Live::new(format!("{href}/chat")).record(AGENTS.name, agent.id).table(RUNS.name),
         face,
@@ -232,14 +231,7 @@ fn head(look: &Look<'_>, agent: &Agent, activity: agents::Activity, face: Face) 
         about: agent.description.clone(),
         state: Dot::new(activity.state, activity.label),
         detail: activity.detail,
-        tabs: vec![
-            tab("Overview", ""),
-            tab("Chat", "/chat"),
-            tab("Files", "/files"),
-            tab("Runs", "/runs"),
-            tab("Inbox", "/inbox"),
-            tab("Settings", "/settings"),
-        ],
+        tabs: agents::head::tabs(&href, agents::head::Place::Chat, activity.open),
     }
 }
 
