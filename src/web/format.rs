@@ -13,6 +13,14 @@ pub fn money(micros: i64) -> String {
     format!("{sign}${}.{:02}", grouped(cents / 100), cents % 100)
 }
 
+/// A limit in dollars, without cents where it has none: `$40`, `$1,200`, `$0.50`.
+pub fn limit(micros: i64) -> String {
+    match micros % 1_000_000 {
+        0 if 0 <= micros => format!("${}", grouped((micros / 1_000_000).unsigned_abs())),
+        _ => money(micros),
+    }
+}
+
 /// Dollars for a field that is typed into: `40`, `12.50`.
 pub fn plain_dollars(micros: i64) -> String {
     match (micros / 1_000_000, micros % 1_000_000) {
@@ -109,7 +117,9 @@ pub fn duration(length: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{count, duration, grouped, money, parse_dollars, plain_dollars, size, tokens};
+    use super::{
+        count, duration, grouped, limit, money, parse_dollars, plain_dollars, size, tokens,
+    };
     use std::time::Duration;
 
     #[test]
@@ -133,6 +143,7 @@ mod tests {
             assert_eq!(parse_dollars(&plain_dollars(micros)), Some(micros));
         }
         assert_eq!(plain_dollars(12_500_000), "12.50");
+        assert_eq!((limit(1_200_000_000), limit(500_000)), ("$1,200".into(), "$0.50".into()));
         for wrong in ["", "$", "-3", "1.2.3", "0.0000001", "ten", "99999999999999999999"] {
             assert_eq!(parse_dollars(wrong), None, "{wrong}");
         }

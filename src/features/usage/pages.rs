@@ -157,7 +157,7 @@ fn view(ws: &Ws, snap: &Snap<'_>, month: Month) -> Result<View, StoreError> {
         spent_note: format::count(u64::from(past), "day", "days"),
         forecast: format::money(forecast),
         forecast_note: match budget {
-            Some(budget) => format!("of {} budget", format::money(budget)),
+            Some(budget) => format!("of {} budget", format::limit(budget)),
             None => "no limit".to_owned(),
         },
         against: against(total, former_same),
@@ -214,7 +214,7 @@ fn row(ws: &Ws, agent: &Agent, spent: &[(AgentId, i64)], past: u32, month: Month
         name: agent.name.clone(),
         href: ws.url(&format!("agents/{}/settings", agent.slug)),
         spent: format::money(micros),
-        limit: agent.budget_micros.map_or_else(|| "none".to_owned(), format::money),
+        limit: agent.budget_micros.map_or_else(|| "none".to_owned(), format::limit),
         percent: share,
         tone,
         pace: match agent.budget_micros {
@@ -229,11 +229,17 @@ fn row(ws: &Ws, agent: &Agent, spent: &[(AgentId, i64)], past: u32, month: Month
 fn chart(snap: &Snap<'_>, month: Month, past: u32, all: &[Agent]) -> Result<Chart, StoreError> {
     let days = queries::by_day_and_agent(snap, month.start(), month.last())?;
     let first = day_of(month.start());
-    let names: Vec<(AgentId, String, u8)> = all
-        .iter()
-        .map(|agent| {
-            let face = Face::agent(&agent.name, &agent.emoji, &agent.slug);
-            (agent.id, agent.name.clone(), face.colour)
+    // The colours of a series in the order of making, so that an agent keeps its own as long as
+    // there are no more than eight, and two that stand on each other never share one.
+    let mut ids: Vec<AgentId> = days.values().flatten().map(|(agent, _)| *agent).collect();
+    ids.sort();
+    ids.dedup();
+    let names: Vec<(AgentId, String, u8)> = ids
+        .into_iter()
+        .enumerate()
+        .filter_map(|(n, id)| {
+            let agent = all.iter().find(|agent| agent.id == id)?;
+            Some((id, agent.name.clone(), u8::try_from(n % 8).unwrap_or(0) + 1))
         })
         .collect();
     Ok(chart::draw(first, month.days(), past, &days, &names))

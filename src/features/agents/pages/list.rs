@@ -267,7 +267,7 @@ pub(super) fn budget(agent: &Agent, spent: i64) -> (String, u8, Tone) {
         share if agent.budget_soft_pct <= share => Tone::Warn,
         _ => Tone::Brand,
     };
-    (format!("of {}", format::money(limit)), share, tone)
+    (format!("of {}", format::limit(limit)), share, tone)
 }
 
 /// What stands behind the state: "on <title>", and the line below it.
@@ -353,7 +353,7 @@ fn summary(
     let limit = snap.get::<Settings>(())?.and_then(|s| s.budget_micros).unwrap_or(limits);
     let budget = match limit {
         0 => format!("in {}, without a limit", when.month()),
-        limit => format!("in {}, of {} in limits", when.month(), format::money(limit)),
+        limit => format!("in {}, of {} in limits", when.month(), format::limit(limit)),
     };
     let (slices, bar_label) = slices(costs, limit);
     let (runs_today, hours) = runs_of_today(snap, when)?;
@@ -383,6 +383,11 @@ fn summary(
     })
 }
 
+/// The colours of a series in their order: two that stand side by side never share one.
+fn series(n: usize) -> u8 {
+    u8::try_from(n % 8).unwrap_or(0) + 1
+}
+
 /// The bar of what each agent cost; up to the limits if there are any.
 fn slices(costs: &[(&Agent, i64)], limit: i64) -> (Vec<Slice>, String) {
     let mut costs: Vec<(&Agent, i64)> = costs.iter().copied().filter(|(_, n)| *n > 0).collect();
@@ -393,12 +398,11 @@ fn slices(costs: &[(&Agent, i64)], limit: i64) -> (Vec<Slice>, String) {
         |micros: i64| u32::try_from(i128::from(micros) * 1000 / i128::from(whole)).unwrap_or(0);
     let mut before = 0;
     let mut slices = Vec::with_capacity(costs.len());
-    for (agent, micros) in &costs {
+    for (n, (agent, micros)) in costs.iter().enumerate() {
         let at = place(before);
         before += micros;
-        let face = Face::agent(&agent.name, &agent.emoji, &agent.slug);
         let title = format!("{} {}", agent.name, format::money(*micros));
-        slices.push(Slice { colour: face.colour, at, width: place(before) - at, title });
+        slices.push(Slice { colour: series(n), at, width: place(before) - at, title });
     }
     let label = match slices.is_empty() {
         true => "Nothing spent".to_owned(),

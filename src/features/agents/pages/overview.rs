@@ -44,6 +44,7 @@ struct Stuck {
     title: String,
     why: String,
     retry_href: String,
+    raise_href: String,
 }
 
 struct Line {
@@ -309,8 +310,10 @@ fn stuck(agent: &Agent, head: &Head) -> Option<Stuck> {
     if activity.state == "error" {
         let href = if head.can_retry { format!("{}/retry", head.base) } else { String::new() };
         let title = format!("{} could not be set up.", agent.name);
-        return Some(Stuck { title, why: activity.detail.clone(), retry_href: href });
+        let (why, raise_href) = (activity.detail.clone(), String::new());
+        return Some(Stuck { title, why, retry_href: href, raise_href });
     }
+    let raise_href = if head.manages { format!("{}/settings", head.base) } else { String::new() };
     if let Some(over) = &activity.over {
         let title = format!(
             "Over budget: {} of {} used.",
@@ -318,14 +321,28 @@ fn stuck(agent: &Agent, head: &Head) -> Option<Stuck> {
             format::money(over.limit)
         );
         let why = "It begins again next month, or as soon as the limit is raised.".to_owned();
-        return Some(Stuck { title, why, retry_href: String::new() });
+        return Some(Stuck { title, why, retry_href: String::new(), raise_href });
+    }
+    if activity.state == "over_budget" {
+        let title = "The budget cannot pay the next step.".to_owned();
+        let why = sentence(&activity.detail);
+        return Some(Stuck { title, why, retry_href: String::new(), raise_href });
     }
     let item = activity.stuck.as_ref()?;
     Some(Stuck {
         title: format!("{}.", activity.label),
         why: item.last_error.clone().unwrap_or_default(),
         retry_href: head.item_href(item.id),
+        raise_href: String::new(),
     })
+}
+
+/// Words of the program as a sentence of their own.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let Some(first) = letters.next() else { return String::new() };
+    let rest = letters.as_str().trim_end_matches('.');
+    format!("{}{rest}.", first.to_uppercase())
 }
 
 fn live_run(ws: &Ws, snap: &Snap<'_>, when: &When, run: &Run) -> Result<LiveRun, StoreError> {

@@ -180,10 +180,7 @@ fn about(ws: &Ws, tx: &impl ReadExt, activity: &Activity) -> Result<(String, Str
     };
     let words = match activity.group {
         Group::Working => format!("on {subject}, step {}", run.steps + 1),
-        Group::Waiting | Group::Attention if !activity.detail.is_empty() => {
-            format!("{}: {}", subject, activity.detail)
-        }
-        _ => subject,
+        _ => format!("with {subject}"),
     };
     Ok((words, href))
 }
