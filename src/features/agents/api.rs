@@ -12,6 +12,7 @@ use crate::store::{ReadExt, StoreError};
 use crate::web::error::ApiError;
 use crate::web::etag::{IfMatch, Tagged};
 use crate::web::extract::{Json, Path, Query};
+use crate::web::idempotency::Once;
 use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Person;
 
@@ -292,7 +293,12 @@ async fn get(ws: Ws, Path(name): Path<String>) -> Result<Tagged<View>, ApiError>
     tagged(&ws, id)
 }
 
-async fn create(ws: Ws, who: Person, Json(body): Json<NewBody>) -> Result<Tagged<View>, ApiError> {
+async fn create(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Json(body): Json<NewBody>,
+) -> Result<Tagged<View>, ApiError> {
     let template = body.template.unwrap_or_else(|| "default".to_owned());
     let manifest = templates::find(&template).map(|template| &template.manifest);
     let new = NewAgent {
@@ -310,7 +316,8 @@ async fn create(ws: Ws, who: Person, Json(body): Json<NewBody>) -> Result<Tagged
         reports_to: Some(who.account),
         template,
     };
-    let made = ws.write(&who, move |tx| rules::create(tx, new, &provision::template_names()));
+    let made = once.run(move |tx| rules::create(tx, new, &provision::template_names()));
+    let made = ws.write(&who, made);
     let id = made.await?.id;
     provision::make(&ws, &who, id).await?;
     Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, id)? })
@@ -319,6 +326,7 @@ async fn create(ws: Ws, who: Person, Json(body): Json<NewBody>) -> Result<Tagged
 async fn patch(
     ws: Ws,
     who: Person,
+    once: Once,
     if_match: IfMatch,
     Path(name): Path<String>,
     Json(body): Json<PatchBody>,
@@ -341,7 +349,9 @@ async fn patch(
         max_output: body.max_output,
     };
     let id = before.id;
-    let agent = ws.write(&who, move |tx| rules::update(tx, id, if_match.0, changes)).await?;
+    let agent = ws
+        .write(&who, once.run(move |tx| rules::update(tx, id, if_match.0, changes)))
+        .await?;
     provision::tell_change(&ws, Author::new(&who.name, &who.email), &before, &agent).await;
     tagged(&ws, id)
 }

@@ -38,6 +38,10 @@ pub async fn make(ws: &Ws, who: &impl Who, id: AgentId) -> Result<Agent, AgentEr
         Ok::<_, AgentError>((agent, owner.unwrap_or_default(), workspace.unwrap_or_default()))
     })?;
     let (agent, owner, workspace) = plan;
+    if agent.status != AgentStatus::Provisioning {
+        // Its files are its own by now: making them again would undo its work.
+        return Ok(agent);
+    }
     let (here, now) = (ws.clone(), ws.app.clock.now());
     let made =
         tokio::task::spawn_blocking(move || make_files(&here, &agent, &owner, &workspace, now))

@@ -12,6 +12,7 @@ use crate::store::ReadExt;
 use crate::web::error::ApiError;
 use crate::web::etag::{IfMatch, Tagged};
 use crate::web::extract::{Json, Path};
+use crate::web::idempotency::Once;
 use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Person;
 
@@ -60,8 +61,7 @@ pub fn routes() -> Routes {
 struct View {
     id: ConnectionId,
     name: String,
-    /// `anthropic` or `openai_chat`.
-    wire: &'static str,
+    kind: Kind,
     base_url: String,
     default_model: Option<String>,
     /// The last characters of the key.
@@ -126,28 +126,42 @@ struct TestView {
 #[derive(Deserialize, JsonSchema)]
 struct NewBody {
     name: String,
-    /// `anthropic` or `openai_chat`.
-    wire: WireWord,
+    kind: Kind,
     /// As a person would type it; empty for the maker's own server.
     #[serde(default)]
     base_url: String,
     #[serde(default)]
-    key: String,
+    api_key: String,
     default_model: Option<String>,
+    /// Whether agents without a model of their own use it from now on.
+    #[serde(default)]
+    is_default: bool,
 }
 
-#[derive(Clone, Copy, Deserialize, JsonSchema)]
+/// Which protocol a connection speaks.
+#[derive(Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum WireWord {
+enum Kind {
+    /// Anthropic Messages.
     Anthropic,
-    OpenaiChat,
+    /// OpenAI Chat Completions and all that speak it.
+    Openai,
 }
 
-impl From<WireWord> for Wire {
-    fn from(word: WireWord) -> Self {
-        match word {
-            WireWord::Anthropic => Self::Anthropic,
-            WireWord::OpenaiChat => Self::OpenaiChat,
+impl From<Kind> for Wire {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Anthropic => Self::Anthropic,
+            Kind::Openai => Self::OpenaiChat,
+        }
+    }
+}
+
+impl From<Wire> for Kind {
+    fn from(wire: Wire) -> Self {
+        match wire {
+            Wire::Anthropic => Self::Anthropic,
+            Wire::OpenaiChat => Self::Openai,
         }
     }
 }
@@ -157,7 +171,7 @@ struct PatchBody {
     name: Option<String>,
     base_url: Option<String>,
     /// Another key; an empty text removes it.
-    key: Option<String>,
+    api_key: Option<String>,
     /// An empty text leaves the choice to HQ.
     default_model: Option<String>,
     price: Option<PriceView>,
@@ -174,10 +188,7 @@ fn view(connection: Connection) -> View {
     View {
         id: connection.id,
         name: connection.name,
-        wire: match connection.wire {
-            Wire::Anthropic => "anthropic",
-            Wire::OpenaiChat => "openai_chat",
-        },
+        kind: connection.wire.into(),
         base_url: connection.base_url,
         default_model: connection.default_model,
         key_hint: connection.key_hint,
@@ -225,17 +236,29 @@ async fn get(ws: Ws, Path(id): Path<ConnectionId>) -> Result<Tagged<View>, ApiEr
     tagged(&ws, id)
 }
 
-async fn create(ws: Ws, who: Person, Json(body): Json<NewBody>) -> Result<Tagged<View>, ApiError> {
+async fn create(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Json(body): Json<NewBody>,
+) -> Result<Tagged<View>, ApiError> {
     let new = NewConnection {
         name: body.name,
-        wire: body.wire.into(),
+        wire: body.kind.into(),
         base_url: body.base_url,
-        key: seal_key(&ws.app, &body.key),
+        key: seal_key(&ws.app, &body.api_key),
         default_model: body.default_model,
     };
-    let id = ws.write(&who, move |tx| rules::create(tx, new)).await?;
-    if !body.key.trim().is_empty() {
-        watch_key(&ws.app, id, &body.key);
+    let made = once.run(move |tx| {
+        let id = rules::create(tx, new)?;
+        if body.is_default {
+            rules::make_default(tx, id)?;
+        }
+        Ok::<_, ConnectionError>(id)
+    });
+    let id = ws.write(&who, made).await?;
+    if !body.api_key.trim().is_empty() {
+        watch_key(&ws.app, id, &body.api_key);
     }
     Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, id)? })
 }
@@ -243,6 +266,7 @@ async fn create(ws: Ws, who: Person, Json(body): Json<NewBody>) -> Result<Tagged
 async fn patch(
     ws: Ws,
     who: Person,
+    once: Once,
     if_match: IfMatch,
     Path(id): Path<ConnectionId>,
     Json(body): Json<PatchBody>,
@@ -250,15 +274,15 @@ async fn patch(
     let changes = Changes {
         name: body.name,
         base_url: body.base_url,
-        key: match &body.key {
+        key: match &body.api_key {
             None => KeyChange::Keep,
             Some(typed) => seal_key(&ws.app, typed).map_or(KeyChange::Remove, KeyChange::Replace),
         },
         default_model: body.default_model.map(Some),
         price: body.price.map(|price| Some((price.input, price.output))),
     };
-    ws.write(&who, move |tx| rules::update(tx, id, if_match.0, changes)).await?;
-    match body.key.as_deref().map(str::trim) {
+    ws.write(&who, once.run(move |tx| rules::update(tx, id, if_match.0, changes))).await?;
+    match body.api_key.as_deref().map(str::trim) {
         Some("") => forget_key(&ws.app, id),
         Some(typed) => {
             watch_key(&ws.app, id, typed);
@@ -268,8 +292,13 @@ async fn patch(
     tagged(&ws, id)
 }
 
-async fn delete(ws: Ws, who: Person, Path(id): Path<ConnectionId>) -> Result<Response, ApiError> {
-    ws.write(&who, move |tx| rules::delete(tx, id)).await?;
+async fn delete(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(id): Path<ConnectionId>,
+) -> Result<Response, ApiError> {
+    ws.write(&who, once.run(move |tx| rules::delete(tx, id))).await?;
     forget_key(&ws.app, id);
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -358,6 +358,16 @@ pub fn set_default(
     Ok(())
 }
 
+/// The same with the model that the connection would take itself.
+///
+/// # Errors
+/// `BadModel` when it has none to take.
+pub fn make_default(tx: &mut WriteTx<'_>, id: ConnectionId) -> Result<(), ConnectionError> {
+    let connection = tx.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
+    let model = queries::first_model(&connection).ok_or(ConnectionError::BadModel)?;
+    set_default(tx, Some(id), &model)
+}
+
 fn good_name(
     tx: &WriteTx<'_>,
     name: &str,

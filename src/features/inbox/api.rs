@@ -10,6 +10,7 @@ use crate::kernel::{AgentId, Can, ItemId, ItemKind, ItemState, Priority, RunId, 
 use crate::store::{ReadExt, cursor_key, key_cursor};
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path, Query};
+use crate::web::idempotency::Once;
 use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Person;
 
@@ -144,19 +145,29 @@ async fn get(ws: Ws, Path(id): Path<ItemId>) -> Result<Json<View>, ApiError> {
     one(&ws, id)
 }
 
-async fn retry(ws: Ws, who: Person, Path(id): Path<ItemId>) -> Result<Json<View>, ApiError> {
-    ws.write(&who, move |tx| rules::retry(tx, id)).await?;
+async fn retry(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(id): Path<ItemId>,
+) -> Result<Json<View>, ApiError> {
+    ws.write(&who, once.run(move |tx| rules::retry(tx, id))).await?;
     one(&ws, id)
 }
 
-async fn cancel(ws: Ws, who: Person, Path(id): Path<ItemId>) -> Result<Json<View>, ApiError> {
-    ws.write(&who, move |tx| {
+async fn cancel(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(id): Path<ItemId>,
+) -> Result<Json<View>, ApiError> {
+    let cancel = once.run(move |tx| {
         if rules::cancel(tx, id, "cancelled over the API")? {
             return Ok(());
         }
         let state = tx.get::<Item>(id)?.map_or("gone", |item| item.state.word());
         Err(InboxError::WrongState { state, hint: "stop its run in its place" })
-    })
-    .await?;
+    });
+    ws.write(&who, cancel).await?;
     one(&ws, id)
 }

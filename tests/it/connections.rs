@@ -1,0 +1,268 @@
+//! Provider connections: keys that are never shown, tests that really call, which model wins.
+
+use hq::features::connections::model::{Connection, ConnectionKey};
+use hq::features::connections::{provider, queries};
+use hq::features::workspace::model::Settings;
+use hq::store::{ReadExt, StoreError};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::support::hq::{Person, TestHq};
+use crate::support::model::{ModelServer, Turn};
+
+const KEY: &str = "sk-very-secret-key-0815";
+
+fn body(name: &str, kind: &str, url: &str) -> Value {
+    json!({ "name": name, "kind": kind, "base_url": url, "api_key": KEY })
+}
+
+async fn connect(api: &Person, body: &Value) -> String {
+    let made = api.post("/api/v1/connections", body).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    made.json()["id"].as_str().expect("an id").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_is_tested_by_a_real_call_and_the_first_that_passes_becomes_the_default() {
+    let hq = TestHq::start().await;
+    let model = ModelServer::start().await;
+    model.offer(&["gpt-5.2", "gpt-4o"]).require_key(KEY).usually(Turn::text("ready"));
+    let api = hq.api().await;
+
+    let id = connect(&api, &body("Mock", "openai", &model.openai_url())).await;
+    let tested = api.call("POST", &format!("/api/v1/connections/{id}/test")).await.json();
+    assert_eq!(tested["ok"], true, "{tested}");
+    assert_eq!(tested["became_default"], true);
+    assert_eq!(tested["connection"]["default_model"], "gpt-5.2");
+    assert_eq!(model.last().header("authorization"), format!("Bearer {KEY}"));
+
+    let second = connect(&api, &body("Second", "anthropic", &model.anthropic_url())).await;
+    let tested = api.call("POST", &format!("/api/v1/connections/{second}/test")).await.json();
+    assert_eq!((&tested["ok"], &tested["became_default"]), (&json!(true), &json!(false)));
+    let all = api.get("/api/v1/connections").await.json();
+    assert_eq!(all["default"], json!({ "connection": id, "model": "gpt-5.2" }));
+    assert_eq!(all["practice"]["name"], "Practice · no AI");
+
+    // Removing the default goes back to practice and says so beforehand.
+    let page = hq.owner().get(&format!("/w/marlow-cargo/settings/connections/{id}")).await;
+    assert!(page.text.contains("goes back to practice"), "{}", page.text);
+    let gone = api.call("DELETE", &format!("/api/v1/connections/{id}")).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT);
+    let all = api.get("/api/v1/connections").await.json();
+    assert_eq!(all["default"], json!({ "connection": null, "model": "practice" }));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_key_an_empty_server_and_no_server_are_told_apart() {
+    let hq = TestHq::start().await;
+    let model = ModelServer::start().await;
+    model.offer(&[]).require_key("sk-another-key-4711").usually(Turn::text("ready"));
+    let api = hq.api().await;
+    let test = async |id: &str| {
+        let said = api.call("POST", &format!("/api/v1/connections/{id}/test")).await.json();
+        assert_eq!(said["ok"], false, "{said}");
+        said["message"].as_str().expect("words").to_owned()
+    };
+
+    let id = connect(&api, &body("Wrong", "openai", &model.openai_url())).await;
+    let said = test(&id).await;
+    assert!(said.contains("does not accept the key") && said.contains("401"), "{said}");
+    assert!(!said.contains(KEY), "a key stands in what a test says");
+
+    let patch = json!({ "api_key": "sk-another-key-4711" });
+    let changed = api.json("PATCH", &format!("/api/v1/connections/{id}"), &patch).await;
+    assert_eq!(changed.status, StatusCode::OK, "{}", changed.text);
+    assert_eq!(changed.json()["tested"], Value::Null, "another key has not been tested");
+    let said = test(&id).await;
+    assert!(said.contains("lists no model"), "{said}");
+
+    let nobody = connect(&api, &body("Nobody", "openai", "http://127.0.0.1:9")).await;
+    let said = test(&nobody).await;
+    assert!(said.contains("could not be reached"), "{said}");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_is_sealed_hinted_and_nowhere_to_be_read() {
+    let mut hq = TestHq::start().await;
+    let api = hq.api().await;
+    let made = api.post("/api/v1/connections", &body("Mock", "openai", "127.0.0.1:9")).await;
+    assert_eq!(made.json()["key_hint"], "…0815");
+    assert!(!made.text.contains(KEY));
+    let id = made.json()["id"].as_str().expect("an id").to_owned();
+
+    let owner = hq.owner();
+    for path in [
+        "/w/marlow-cargo/settings/connections".to_owned(),
+        format!("/w/marlow-cargo/settings/connections/{id}"),
+        "/w/marlow-cargo/activity".to_owned(),
+        "/api/v1/connections".to_owned(),
+        format!("/api/v1/connections/{id}"),
+    ] {
+        let page = owner.get(&path).await;
+        assert!(page.status.is_success(), "{path}: {}", page.status);
+        assert!(!page.text.contains(KEY), "{path} shows the key");
+    }
+    let ws = hq.ws();
+    let connection: hq::kernel::ConnectionId = id.parse().expect("an id");
+    let stored: ConnectionKey =
+        ws.read(|snap| snap.get(connection)).expect("a read").expect("a key");
+    assert!(stored.sealed.starts_with("enc:v1:"));
+    let said = format!("your key {KEY} is here");
+    assert!(!ws.app.redactor.text(&said).contains(KEY), "the live key is taken out of texts");
+    drop(ws);
+
+    hq.restart().await;
+    let ws = hq.ws();
+    assert!(!ws.app.redactor.text(&said).contains(KEY), "after a restart, too");
+    provider::provider(&ws, Some(connection)).expect("the sealed key opens");
+    let gone = hq.owner().call("DELETE", &format!("/api/v1/connections/{id}")).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT);
+    let left: Result<Option<ConnectionKey>, StoreError> = ws.read(|snap| snap.get(connection));
+    assert_eq!(left.expect("a read"), None, "the key goes with its connection");
+    drop(ws);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_input_is_named_and_changes_nothing() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let before = hq.ws().store.head();
+    for (body, field) in [
+        (json!({ "name": " ", "kind": "openai" }), "name"),
+        (json!({ "name": "A", "kind": "openai", "base_url": "ftp://host" }), "base_url"),
+        (json!({ "name": "A", "kind": "anthropic" }), "key"),
+        (json!({ "name": "Practice", "kind": "openai" }), "name"),
+        (json!({ "name": "A", "kind": "openai", "default_model": "two words" }), "default_model"),
+    ] {
+        let refused = api.post("/api/v1/connections", &body).await;
+        assert!(refused.status.is_client_error(), "{body}: {}", refused.status);
+        assert_eq!(refused.json()["errors"][0]["field"], field, "{}", refused.text);
+    }
+    let owner = hq.owner();
+    let typed =
+        [("kind", "openai-compatible"), ("name", "Our gateway"), ("base_url", "no address")];
+    let page = owner.form("/w/marlow-cargo/settings/connections", &typed).await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(page.attr("#f-name", "value"), "Our gateway", "what was typed is kept");
+    assert!(page.text_of("#f-base_url-says").contains("not an address"));
+    assert_eq!(hq.ws().store.head(), before, "nothing was written");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_never_goes_to_another_server_unasked() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let id = connect(&api, &body("Mock", "openai", "https://api.example.com/v1")).await;
+    let url = format!("/api/v1/connections/{id}");
+    let moved = api.json("PATCH", &url, &json!({ "base_url": "https://evil.example/v1" })).await;
+    assert_eq!(moved.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", moved.text);
+    assert_eq!(moved.json()["errors"][0]["field"], "key");
+    let same = api.json("PATCH", &url, &json!({ "base_url": "https://api.example.com/v2" })).await;
+    assert_eq!(same.status, StatusCode::OK, "another path of the same server: {}", same.text);
+    let both = json!({ "base_url": "https://other.example/v1", "api_key": "sk-for-the-other-one" });
+    assert_eq!(api.json("PATCH", &url, &both).await.status, StatusCode::OK);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_people_do_not_overwrite_each_other() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let id = connect(&api, &body("Mock", "openai", "127.0.0.1:9")).await;
+    let url = format!("/api/v1/connections/{id}");
+    let tag = api.get(&url).await.header("etag").expect("a tag").to_owned();
+    let first = api.clone().with("if-match", &tag);
+    assert_eq!(first.json("PATCH", &url, &json!({ "name": "Mine" })).await.status, StatusCode::OK);
+    let late = first.json("PATCH", &url, &json!({ "name": "Yours" })).await;
+    assert_eq!(late.status, StatusCode::PRECONDITION_FAILED, "{}", late.text);
+    assert_eq!(api.get(&url).await.json()["name"], "Mine");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn task_wins_over_agent_over_workspace_and_the_agent_answers_with_that_model() {
+    let hq = TestHq::start().await;
+    let model = ModelServer::start().await;
+    model.offer(&["big", "small", "tiny"]).usually(Turn::text("Hello."));
+    let api = hq.api().await;
+    let mut mock = body("Mock", "openai", &model.openai_url());
+    mock["default_model"] = json!("big");
+    mock["is_default"] = json!(true);
+    let id = connect(&api, &mock).await;
+    let models = api.call("POST", &format!("/api/v1/connections/{id}/models")).await;
+    assert_eq!(models.json()["models"].as_array().map(Vec::len), Some(3), "{}", models.text);
+    let agent = api.post("/api/v1/agents", &json!({ "name": "Ada" })).await.json();
+    assert_eq!(agent["status"], "ready", "{agent}");
+
+    let choice = |task: Option<&str>| {
+        let ws = hq.ws();
+        let task = task.map(str::to_owned);
+        ws.read(|snap| {
+            let ada = hq::features::agents::queries::by_slug(snap, "ada")?.expect("Ada");
+            let task = task.map(|model| hq::features::tasks::model::Task {
+                model: Some(model),
+                thinking: Some(hq::kernel::Thinking::High),
+                ..hq::store::Record::sample()
+            });
+            let asked = queries::Asked { message: None, task: task.as_ref(), agent: &ada };
+            queries::resolve(snap, asked)
+        })
+        .expect("a choice")
+    };
+    assert_eq!(choice(None).model, "big");
+    api.json("PATCH", "/api/v1/agents/ada", &json!({ "model": "small" })).await;
+    assert_eq!(choice(None).model, "small");
+    let by_task = choice(Some("mock/tiny"));
+    assert_eq!((by_task.model.as_str(), by_task.thinking), ("tiny", hq::kernel::Thinking::High));
+    assert_eq!(by_task.connection.map(|id| id.to_string()), Some(id));
+    assert_eq!(choice(Some("practice")).connection, None);
+
+    let asked = json!({ "model": "hq/ada", "messages": [{ "role": "user", "content": "Hi" }] });
+    let said = api.post("/v1/chat/completions", &asked).await;
+    assert_eq!(said.status, StatusCode::OK, "{}", said.text);
+    assert_eq!(model.last().body["model"], "small");
+    hq.settle().await;
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn practice_is_chosen_from_the_empty_dashboard_and_by_the_default_of_the_workspace() {
+    let hq = TestHq::start().await;
+    let owner = hq.owner();
+    let chosen = owner.form("/w/marlow-cargo/settings/connections/practice", &[]).await;
+    assert_eq!(chosen.location(), Some("/w/marlow-cargo/agents/new"));
+    let settings: Settings = hq.ws().read(|snap| snap.get(())).expect("a read").expect("settings");
+    assert_eq!(settings.default_model.as_deref(), Some("practice"));
+    let page = owner.get("/w/marlow-cargo/settings/connections").await;
+    assert!(page.text_of("#practice").starts_with("Practice · no AI"));
+    assert!(page.text_of("#practice").contains("Default"));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_test_button_answers_with_its_own_region() {
+    let hq = TestHq::start().await;
+    let model = ModelServer::start().await;
+    model.usually(Turn::text("ready"));
+    let api = hq.api().await;
+    let id = connect(&api, &body("Mock", "openai", &model.openai_url())).await;
+    let part = hq.owner().htmx(&format!("conn-{id}"));
+    let path = format!("/w/marlow-cargo/settings/connections/{id}/test");
+    let region = part.form(&path, &[]).await;
+    assert!(!region.text.contains("<html"), "{}", region.text);
+    assert_eq!(region.attr("section.conn", "id"), format!("conn-{id}"));
+    assert!(region.text_of(".r-state").contains("Works"));
+    let plain = hq.owner().form(&path, &[]).await;
+    assert_eq!(plain.status, StatusCode::SEE_OTHER);
+    let stored: Connection = hq
+        .ws()
+        .read(|snap| snap.get(id.parse().expect("an id")))
+        .expect("a read")
+        .expect("a connection");
+    assert!(stored.tested.is_some_and(|tested| tested.ok));
+    hq.finish().await;
+}
