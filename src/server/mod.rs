@@ -169,7 +169,7 @@ pub async fn start(config: Config, parts: Parts) -> Result<Running, StartError> 
         None => listen(&app.config, &front, &tasks, &stopping).await?,
     };
     adopt(&app).await?;
-    begin_work(&app);
+    begin_work(&app).await;
     let sweeping = app.clone();
     tasks.keep("timers", move || Box::pin(timers::run(sweeping.clone())));
     let url = app.config.public_url.clone().unwrap_or_else(|| local_url(address));
@@ -268,23 +268,21 @@ async fn adopt(app: &App) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Lets agents work in every workspace that is open and in each that will be.
-fn begin_work(app: &App) {
+/// Lets agents work in every workspace that is open and in each that will be. What a crash left
+/// half made is finished first, so that nobody meets it.
+async fn begin_work(app: &App) {
     let tools = runtime::tools::registry(features::tools(), app.sandbox.clone(), app.http.clone());
     let engine = Engine::new(app.clone(), Arc::new(tools));
-    let begin = move |ws: &Ws| {
-        let (engine, ws) = (engine.clone(), ws.clone());
-        ws.app.clone().spawn("agents", async move {
-            if let Err(error) = connections::provider::watch_keys(&ws.app, &ws) {
-                tracing::error!(%error, "keys of connections could not be read");
-            }
-            if let Err(error) = agents::provision::complete_provisioning(&ws).await {
-                tracing::error!(%error, "agents could not be set up");
-            }
-            runtime::start(engine, ws);
-        });
-    };
     let all: Vec<Ws> = app.workspaces.read().clone();
+    for ws in &all {
+        if let Err(error) = connections::provider::watch_keys(app, ws) {
+            tracing::error!(%error, "keys of connections could not be read");
+        }
+        if let Err(error) = agents::provision::complete_provisioning(ws).await {
+            tracing::error!(%error, "agents could not be set up");
+        }
+    }
+    let begin = move |ws: &Ws| runtime::start(engine.clone(), ws.clone());
     all.iter().for_each(&begin);
     *app.on_open.write() = Some(Arc::new(begin));
 }

@@ -240,7 +240,8 @@ async fn activity_tells_working_queued_paused_stalled_and_archived_apart() {
 async fn enqueue(hq: &TestHq, slug: &str) -> String {
     let agent = stored(hq, slug).id;
     let by = (Actor::System(Part::Engine), Cause::Timer);
-    let made = hq.ws().write(&by, move |tx| {
+    let ws = hq.ws();
+    let made = ws.write(&by, move |tx| {
         let reason = hq::features::inbox::model::Reason {
             summary: "Message from nobody".into(),
             comment: None,

@@ -7,7 +7,6 @@ mod git; // agents' files: snapshots, history, what must not get in or out
 mod sandbox; // what a hostile program can do in the jail, and how it is ended
 mod agents; // agents: set-up, files, what each does now
 mod connections; // provider connections: keys, tests, which model wins
-mod tasks; // tasks, comments, delivered work: rules, tools, pages, API
 mod access; // who may do what: every route, by everybody
 mod cli; // the commands, with the real program
 mod live; // the live stream of pages, the change stream, activity

@@ -70,7 +70,7 @@ async fn an_empty_list_says_what_will_be_here_and_how_to_begin() {
     let filtered = hq.owner().get(&format!("{TASKS}?q=nothing")).await;
     assert_eq!(filtered.text_of(".empty h2"), "No matching tasks");
     assert_eq!(
-        hq.owner().get("/w/marlow-cargo/review").await.text_of(".fill h3"),
+        hq.owner().get("/w/marlow-cargo/review").await.text_of(".fill h2"),
         "Nothing waits for you"
     );
     let missing = hq.owner().get(&format!("{TASKS}/MC-9")).await;

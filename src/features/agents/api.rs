@@ -349,9 +349,8 @@ async fn patch(
         max_output: body.max_output,
     };
     let id = before.id;
-    let agent = ws
-        .write(&who, once.run(move |tx| rules::update(tx, id, if_match.0, changes)))
-        .await?;
+    let agent =
+        ws.write(&who, once.run(move |tx| rules::update(tx, id, if_match.0, changes))).await?;
     provision::tell_change(&ws, Author::new(&who.name, &who.email), &before, &agent).await;
     tagged(&ws, id)
 }
