@@ -16,8 +16,8 @@ WORKDIR /src
 COPY Cargo.toml Cargo.lock rust-toolchain.toml ./
 RUN mkdir -p src benches/hq \
     && touch src/lib.rs \
-    && echo 'fn main() {}' > src/main.rs \
-    && echo 'fn main() {}' > benches/hq/main.rs \
+    && for stub in src/main.rs benches/hq/main.rs benches/store.rs; do \
+        echo 'fn main() {}' > "$stub"; done \
     && cargo build --release --locked --bin hq \
     && rm -r src benches
 COPY . .
@@ -32,7 +32,8 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --user-group --home-dir /data --no-create-home hq \
-    && install -d -o hq -g hq -m 0700 /data
+    && install -d -o hq -g hq -m 0700 /data \
+    && install -D /dev/null /etc/hq/container
 COPY --from=build /src/target/release/hq /usr/local/bin/hq
 COPY LICENSE-MIT LICENSE-APACHE /usr/share/doc/hq/
 USER 10001:10001

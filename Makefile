@@ -40,8 +40,9 @@ node_modules/.package-lock.json: package.json package-lock.json
 test: ## format, lints, documents, all tests
 	@scripts/test.sh
 
-bench: ## measure what is promised, one table
+bench: ## measure what is promised: the store alone, then all from outside in one table
 	@scripts/setup.sh run
+	cargo bench --locked --bench store
 	cargo bench --locked --bench hq -- $(ARGS)
 
 crash: ## kill the program N times at random moments (N=1000, SEED=… repeats one)

@@ -187,6 +187,7 @@ impl Bench {
         let ids = SystemIds::default();
         let agents = (0..AGENTS).map(|_| AgentId::from_uuid(ids.next(0))).collect();
         let mut tasks = Vec::new();
+        let began = Instant::now();
         while (tasks.len() as u64) < TASKS {
             let made = store.write_blocking(ACTOR, Cause::Setup, |tx| {
                 let mut made = Vec::new();
@@ -199,6 +200,8 @@ impl Bench {
             })?;
             tasks.extend(made);
         }
+        let rate = TASKS as f64 / began.elapsed().as_secs_f64();
+        println!("import        {rate:.0} tasks/s, 500 a commit");
         Ok(Self { store, tasks, agents })
     }
 
@@ -316,10 +319,14 @@ fn pss() -> std::io::Result<u64> {
 /// What a store costs that is open and does nothing, its thread included.
 fn idle(folder: &Path) -> Result<bool, Box<dyn std::error::Error>> {
     const COUNT: u64 = 50;
-    let mut stores = vec![open(&folder.join("idle-first.redb"))?];
+    let file = |n| folder.join(format!("idle-{n}.redb"));
+    for n in 0..=COUNT {
+        drop(open(&file(n))?);
+    }
+    let mut stores = vec![open(&file(COUNT))?];
     let before = pss()?;
     for n in 0..COUNT {
-        stores.push(open(&folder.join(format!("idle-{n}.redb")))?);
+        stores.push(open(&file(n))?);
     }
     let store = pss()?.saturating_sub(before) / COUNT;
     let opening = Instant::now();

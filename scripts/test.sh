@@ -64,7 +64,7 @@ step format cargo fmt --check
 step lints cargo clippy --locked --all-targets -- -D warnings
 step documents env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet
 step rust rust_tests
-# The browser suite stands in this list as soon as there are pages to open: see web-tests/.
+step browser web_tests
 
 printf '\n'
 printf '%s\n' "${rows[@]}"

@@ -6,7 +6,8 @@ cd "$(dirname "$0")/.."
 what=${1:-test}
 scripts/setup.sh run test
 make --no-print-directory assets
-cargo build --locked
+# With the tests, so that what they have built is used and not built again with other features.
+cargo build --locked --bin hq --test it
 HQ_BIN=$(realpath "${CARGO_TARGET_DIR:-target}/debug/hq")
 export HQ_BIN
 cd web-tests

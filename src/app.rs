@@ -21,7 +21,7 @@ use crate::crypto::keyring::Keyring;
 use crate::crypto::redact::Redactor;
 use crate::git::{AgentsRepo, GitError};
 use crate::kernel::id::IdSource;
-use crate::kernel::{Actor, Cause, Clock, WorkspaceId};
+use crate::kernel::{Actor, Cause, Clock, Timestamp, WorkspaceId};
 use crate::live::Hub;
 use crate::net::client::HttpClient;
 use crate::sandbox::spawn::Spawner;
@@ -108,6 +108,24 @@ impl App {
         let begin = self.on_open.read().clone();
         if let Some(begin) = begin {
             begin(ws);
+        }
+    }
+
+    /// Waits until the clock has reached a moment; a test that moves the clock is noticed.
+    pub async fn sleep_until(&self, at: Timestamp) {
+        loop {
+            // Registered before the clock is read, so that a move in between is not missed.
+            let moved = self.clock_moved.notified();
+            tokio::pin!(moved);
+            moved.as_mut().enable();
+            let left = Duration::try_from(at.duration_since(self.clock.now())).unwrap_or_default();
+            if left.is_zero() {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(left) => {}
+                () = moved => {}
+            }
         }
     }
 
@@ -198,7 +216,14 @@ impl Ws {
         self.folder.join("agents").join(slug).join("files")
     }
 
-    /// The scratch folder of an agent: job output, temporary files; never in its commits.
+    /// Where the programs of agents keep what HQ reads: their output, the marks of their sessions.
+    /// It lies outside of everything that a program may write to.
+    #[must_use]
+    pub fn jobs_folder(&self) -> PathBuf {
+        self.folder.join("jobs")
+    }
+
+    /// The scratch folder of an agent: temporary files of its programs; never in its commits.
     #[must_use]
     pub fn agent_scratch(&self, slug: &str) -> PathBuf {
         self.folder.join("agents").join(slug).join("scratch")

@@ -1,15 +1,23 @@
 """Speaks to HQ with the official client of the OpenAI API, as a program written for OpenAI would.
 
-HQ_URL and HQ_TOKEN say where; the default agent must have a model (practice will do).
+HQ_URL and HQ_TOKEN say where; the argument says which story: `talk` or `leave`. The model behind
+the agents answers every question with "Three tasks are open."
 """
 
 import os
+import sys
 
 from openai import AuthenticationError, BadRequestError, NotFoundError, OpenAI
 
+ANSWER = "Three tasks are open."
+
 base = os.environ["HQ_URL"] + "/v1"
 client = OpenAI(base_url=base, api_key=os.environ["HQ_TOKEN"], max_retries=0, timeout=20)
-question = [{"role": "user", "content": "What is open?"}]
+
+
+def asked(text):
+    """A conversation of one question."""
+    return [{"role": "user", "content": text}]
 
 
 def fails(kind, call):
@@ -21,38 +29,100 @@ def fails(kind, call):
     raise AssertionError(f"expected {kind.__name__}")
 
 
-models = [model.id for model in client.models.list()]
-assert "hq/default" in models, models
-assert client.models.retrieve("hq/default").owned_by == "hq"
+def lists_models():
+    models = [model.id for model in client.models.list()]
+    assert models == ["hq", "hq/default", "hq/ada"], models
+    one = client.models.retrieve("hq/ada")
+    assert (one.id, one.object, one.owned_by) == ("hq/ada", "model", "hq"), one
 
-whole = client.chat.completions.create(model="hq/default", messages=question)
-assert whole.object == "chat.completion", whole
-assert whole.choices[0].message.role == "assistant"
-assert whole.choices[0].message.content, whole
-assert whole.choices[0].finish_reason == "stop"
-assert whole.usage.total_tokens == whole.usage.prompt_tokens + whole.usage.completion_tokens
 
-text, ended, usage = "", None, None
-for chunk in client.chat.completions.create(
-    model="hq", messages=question, stream=True, stream_options={"include_usage": True}
-):
-    assert chunk.object == "chat.completion.chunk", chunk
-    if chunk.choices:
-        text += chunk.choices[0].delta.content or ""
-        ended = chunk.choices[0].finish_reason or ended
-    usage = chunk.usage or usage
-assert text and ended == "stop", (text, ended)
-assert usage and usage.total_tokens > 0, usage
+def answers_whole():
+    answer = client.chat.completions.create(model="hq/default", messages=asked("What is open?"))
+    assert answer.object == "chat.completion", answer
+    assert answer.model == "hq/default", answer
+    choice = answer.choices[0]
+    assert (choice.message.role, choice.message.content) == ("assistant", ANSWER), answer
+    assert choice.finish_reason == "stop", answer
+    usage = answer.usage
+    assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens > 0, usage
 
-alias = client.chat.completions.create(model="openclaw", messages=question)
-assert alias.choices[0].message.content
 
-unknown = fails(
-    NotFoundError, lambda: client.chat.completions.create(model="hq/nobody", messages=question)
-)
-assert "nobody" in str(unknown), unknown
-fails(BadRequestError, lambda: client.chat.completions.create(model="hq/default", messages=[]))
-stranger = OpenAI(base_url=base, api_key="hq_pat_wrong", max_retries=0, timeout=20)
-fails(AuthenticationError, lambda: stranger.models.list())
+def answers_in_pieces():
+    pieces, ended, usage, ids = [], None, None, set()
+    for chunk in client.chat.completions.create(
+        model="hq",
+        messages=asked("What is open?"),
+        stream=True,
+        stream_options={"include_usage": True},
+    ):
+        assert chunk.object == "chat.completion.chunk", chunk
+        ids.add(chunk.id)
+        for choice in chunk.choices:
+            pieces.append(choice.delta.content or "")
+            ended = choice.finish_reason or ended
+        usage = chunk.usage or usage
+    assert ("".join(pieces), ended) == (ANSWER, "stop"), (pieces, ended)
+    assert len(ids) == 1, ids
+    assert usage and usage.total_tokens > 0, usage
 
-print("the official client is content")
+
+def streams_with_the_helper():
+    with client.chat.completions.stream(model="hq/ada", messages=asked("What is open?")) as stream:
+        final = stream.get_final_completion()
+    assert final.choices[0].message.content == ANSWER, final
+
+
+def knows_the_alias():
+    for name in ["openclaw", "openclaw/default", "openclaw:ada"]:
+        answer = client.chat.completions.create(model=name, messages=asked("What is open?"))
+        assert (answer.model, answer.choices[0].message.content) == (name, ANSWER), answer
+
+
+def keeps_a_session_for_a_user():
+    for text in ["The word is heron.", "What was the word?"]:
+        client.chat.completions.create(model="hq/ada", messages=asked(text), user="mira-desk")
+
+
+def says_what_is_wrong():
+    create = client.chat.completions.create
+    unknown = fails(NotFoundError, lambda: create(model="hq/nobody", messages=asked("Hi")))
+    assert (unknown.code, unknown.param) == ("model_not_found", "model"), unknown.body
+    assert "nobody" in unknown.message, unknown
+    fails(NotFoundError, lambda: client.models.retrieve("gpt-4o"))
+    empty = fails(BadRequestError, lambda: create(model="hq/default", messages=[]))
+    assert empty.param == "messages" and empty.type == "invalid_request_error", empty.body
+    tools = [{"type": "function", "function": {"name": "x", "parameters": {}}}]
+    own = fails(BadRequestError, lambda: create(model="hq", messages=asked("Hi"), tools=tools))
+    assert own.param == "tools", own.body
+    odd = fails(BadRequestError, lambda: create(model="hq", messages="no list"))
+    assert "messages" in odd.message or "body" in odd.message, odd
+    stranger = OpenAI(base_url=base, api_key="hq_pat_wrong", max_retries=0, timeout=20)
+    wrong = fails(AuthenticationError, lambda: stranger.models.list())
+    assert wrong.type == "authentication_error", wrong.body
+    question = asked("Hi")
+    fails(
+        AuthenticationError,
+        lambda: stranger.chat.completions.create(model="hq", messages=question, stream=True),
+    )
+
+
+def talk():
+    lists_models()
+    answers_whole()
+    answers_in_pieces()
+    streams_with_the_helper()
+    knows_the_alias()
+    says_what_is_wrong()
+    keeps_a_session_for_a_user()
+
+
+def leave():
+    """Hangs up as soon as the first words are there."""
+    stream = client.chat.completions.create(model="hq", messages=asked("Slowly"), stream=True)
+    for chunk in stream:
+        if chunk.choices and chunk.choices[0].delta.content:
+            break
+    stream.close()
+
+
+{"talk": talk, "leave": leave}[sys.argv[1]]()

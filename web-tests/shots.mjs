@@ -1,14 +1,14 @@
-// Screenshots of every page into out/, wide and narrow, light and dark; the README's five are copied
+// Screenshots of every page into out/, at three widths, light and dark; the README's five are copied
 // to docs/shots. Made by `make shots`, never part of `make test`.
 
 import { copyFile, mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { after, before, test } from 'node:test';
 
-import { newContext, PHONE, startBrowser, WIDE } from './lib/browser.mjs';
+import { MIDDLE, newContext, PHONE, startBrowser, WIDE } from './lib/browser.mjs';
 import { startServer } from './lib/server.mjs';
 import { foundCompany } from './lib/company.mjs';
-import { everyPage } from './stories/access.mjs';
+import { everyPage, kindOf } from './stories/access.mjs';
 
 const OUT = fileURLToPath(new URL('out/', import.meta.url));
 const README = fileURLToPath(new URL('../docs/shots/', import.meta.url));
@@ -26,7 +26,7 @@ after(async () => {
 });
 
 function fileName(path, size, theme) {
-  const page = path.replace(/^\/w\/[^/]+\/?/, '').replace(/\W+/g, '-').replace(/^-|-$/g, '') || 'dashboard';
+  const page = kindOf(path).replace('/*', '-one').replace(/\W+/g, '-').replace(/^-|-$/g, '') || 'dashboard';
   return `${OUT}${page}-${size.width}-${theme}.png`;
 }
 
@@ -34,13 +34,19 @@ test('screenshots of every page', async () => {
   const { browser, server } = given;
   const maker = await newContext(browser, server);
   const page = await maker.newPage();
-  const { place, review } = await foundCompany(page, server);
+  const { place, review, send } = await foundCompany(page, server);
+  // Somebody is at work in the pictures, for as long as they take.
+  await server.restart({ settings: { HQ_PRACTICE_PAUSE_MS: '600' } });
+  const live = await send('/tasks', { title: 'Write three headlines for the spring series', assignee: 'quill', priority: 'high', status: 'todo', description: '' });
+  await page.goto(live);
+  await page.getByRole('main').getByRole('link', { name: 'Watch' }).waitFor();
   const task = new URL(review, server.url).pathname;
   const signedIn = await maker.storageState();
-  const pages = [...new Set([task, ...(await everyPage(page, `${place}/`)).pages, '/login'])];
+  const first = [task, `${place}/agents/quill`, `${place}/runs/R-1`, `${place}/`];
+  const pages = (await everyPage(page, ...first)).pages;
   await maker.close();
 
-  for (const size of [WIDE, PHONE]) {
+  for (const size of [WIDE, MIDDLE, PHONE]) {
     for (const theme of ['light', 'dark']) {
       const context = await newContext(browser, server, { size, theme, storageState: signedIn });
       const page = await context.newPage();

@@ -6,6 +6,8 @@ import { startBrowser } from './lib/browser.mjs';
 import { startServer } from './lib/server.mjs';
 import * as access from './stories/access.mjs';
 import * as doors from './stories/doors.mjs';
+import * as faults from './stories/faults.mjs';
+import * as forms from './stories/forms.mjs';
 import * as loop from './stories/loop.mjs';
 import * as plain from './stories/plain.mjs';
 import * as talk from './stories/talk.mjs';
@@ -23,7 +25,9 @@ after(async () => {
 });
 
 loop.tell(given);
-talk.tell(given);
 plain.tell(given);
 doors.tell(given);
+forms.tell(given);
+talk.tell(given);
+faults.tell(given);
 access.tell(given);

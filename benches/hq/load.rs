@@ -66,6 +66,8 @@ impl Client {
         }
         let bytes = body.map(Value::to_string).unwrap_or_default();
         let request = request.body(Full::from(bytes)).map_err(told(path))?;
+        // The former answer is read, but its connection may not have noticed yet.
+        self.sender.ready().await.map_err(told(path))?;
         let answer = self.sender.send_request(request).await.map_err(told(path))?;
         if answer.status().is_success() {
             return Ok(answer);

@@ -223,7 +223,7 @@ impl Ready {
         serving()?;
         let folder = folder()?;
         let model = model::start().await;
-        let mut program = Program::start(Path::new(BINARY), folder.path());
+        let mut program = Program::start_with(&mut unlimited(folder.path()));
         let browser = Browser::new(program.url());
         let page = browser.set_up(&program.setup_link()).await;
         let workspace = page.url.path().split('/').nth(2).unwrap_or_default().to_owned();
@@ -243,7 +243,6 @@ impl Ready {
             _folder: folder,
         };
         let mut client = ready.client().await?;
-        client.call("PATCH", wire::SETTINGS, Some(&wire::no_limits())).await?;
         let connection = wire::connection(&ready.model.url);
         client.call("POST", wire::CONNECTIONS, Some(&connection)).await?;
         let agent = client.json("POST", wire::AGENTS, Some(&wire::agent("Ada"))).await?;
@@ -263,6 +262,15 @@ impl Ready {
         }
         Ok(all)
     }
+}
+
+/// The program with its limits per minute and stream switched off.
+fn unlimited(data: &Path) -> std::process::Command {
+    let mut command = program::command(Path::new(BINARY), data, &["serve"]);
+    for name in ["API_PER_MINUTE", "STREAMS_PER_SIGN_IN", "STREAMS_PER_WORKSPACE"] {
+        command.env(format!("HQ_LIMITS_{name}"), "0");
+    }
+    command
 }
 
 /// Whether the program has a server at all; asked before a row starts one.

@@ -8,16 +8,19 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::config::remote::Remote;
 use crate::config::{Config, Setting};
 use crate::features::users::queries;
 use crate::kernel::{Actor, Part, Scope, Via};
 use crate::sandbox::policy::WithoutLandlock;
 use crate::sandbox::posture::{Overall, SelfTest, Verdict};
 use crate::sandbox::spawn::{OWN_PROGRAM, Spawner};
-use crate::server::local::{self, FreshLink, FreshToken, LinkWish, Status, TokenWish};
+use crate::server::local::{
+    self, FreshLink, FreshToken, LinkWish, RemoteStatus, Status, TokenWish, WorkspaceStatus,
+};
 
 use super::reach::{self, CommandError, Reach, block_on};
-use super::{Common, FAILED, OK, say};
+use super::{Common, FAILED, OK, remote, say};
 
 const NOTHING: Option<&()> = None;
 
@@ -102,34 +105,49 @@ pub fn status(common: &Common, config: &Config) -> Result<u8, CommandError> {
     if status.setup_required {
         lines.push("Waits for its owner: `hq user reset-link` makes a set-up link".to_owned());
     }
-    for ws in &status.workspaces {
-        lines.push(format!(
-            "{} ({}): {} agents · {} runs working, {} waiting · {} items due · {} open tasks",
-            ws.name,
-            ws.slug,
-            ws.agents,
-            ws.runs_working,
-            ws.runs_waiting,
-            ws.items_due,
-            ws.tasks_open
-        ));
-    }
+    lines.extend(status.workspaces.iter().map(workspace_line));
     print(common, &status, &lines)
 }
 
+fn workspace_line(ws: &WorkspaceStatus) -> String {
+    format!(
+        "{} ({}): {} agents · {} runs working, {} waiting · {} items due · {} open tasks",
+        ws.name, ws.slug, ws.agents, ws.runs_working, ws.runs_waiting, ws.items_due, ws.tasks_open
+    )
+}
+
+/// `hq status --url …`: how a workspace on another machine is.
+pub fn remote_status(common: &Common, remote: &Remote) -> Result<u8, CommandError> {
+    let began = Instant::now();
+    let status: RemoteStatus = remote::get(remote, "/api/v1/status")?;
+    let lines = [
+        format!("Runtime: running (version {})", status.version),
+        format!("Address: {}", remote.url),
+        format!("Answers: in {} ms", began.elapsed().as_millis()),
+        workspace_line(&status.workspace),
+    ];
+    print(common, &status, &lines)
+}
+
+/// `hq healthcheck --url …`.
+pub fn remote_healthcheck(remote: &Remote) -> Result<u8, CommandError> {
+    remote::get::<RemoteStatus>(remote, "/api/v1/status").map(|_| OK)
+}
+
 /// `hq healthcheck`: whether it answers, for containers.
-pub fn healthcheck(config: &Config) -> Result<u8, CommandError> {
+pub fn healthcheck(common: &Common, config: &Config) -> Result<u8, CommandError> {
     let answered = block_on(async {
         match reach::running(config).await? {
             Some(local) => local.text(Method::GET, "/healthz", NOTHING).await.map(Some),
             None => Ok(None),
         }
     });
-    match answered {
-        Ok(Some(_)) => Ok(OK),
-        // A container knows healthy and unhealthy only.
-        _ => Ok(FAILED),
+    let fine = matches!(answered, Ok(Some(_)));
+    if common.json {
+        print(common, &json!({ "ok": fine }), &[])?;
     }
+    // A container knows healthy and unhealthy only.
+    Ok(if fine { OK } else { FAILED })
 }
 
 /// `hq user reset-link`.
@@ -228,16 +246,23 @@ pub fn config(common: &Common, config: &Config) -> Result<u8, CommandError> {
 /// `hq doctor sandbox`.
 pub fn doctor_sandbox(common: &Common, config: &Config) -> Result<u8, CommandError> {
     let failed = |error: &dyn std::fmt::Display| CommandError::Failed(error.to_string());
-    std::fs::create_dir_all(&config.data).map_err(|error| failed(&error))?;
+    // Where there is no data folder yet, none is left behind.
+    let made = !config.data.exists();
+    let data = if made { Config::scratch("hq-doctor") } else { config.data.clone() };
+    std::fs::create_dir_all(&data).map_err(|error| failed(&error))?;
     let key = config.key_file();
     let test = SelfTest {
-        data: config.data.clone(),
+        data: data.clone(),
         master_key: key.is_file().then_some(key),
         without_landlock: WithoutLandlock::Refuse,
         landlock_ceiling: None,
     };
     let spawner = Spawner::new(OWN_PROGRAM.into()).map_err(|error| failed(&error))?;
-    let posture = test.run(&spawner).map_err(|error| failed(&error))?;
+    let posture = test.run(&spawner).map_err(|error| failed(&error));
+    if made {
+        std::fs::remove_dir_all(&data).map_err(|error| failed(&error))?;
+    }
+    let posture = posture?;
     let mut lines: Vec<String> = posture
         .lines
         .iter()

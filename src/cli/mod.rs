@@ -4,6 +4,7 @@
 mod commands;
 mod demo;
 mod reach;
+mod remote;
 mod serve;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::config::remote::{Remote, RemoteError, RemoteFlags};
 use crate::config::{Config, Given};
 
 /// All went well.
@@ -45,6 +47,15 @@ struct Common {
     /// What to log: error, warn, info, debug, trace, or levels by module
     #[arg(long, global = true, value_name = "LEVEL")]
     log: Option<String>,
+    /// Ask a server on another machine [variable: HQ_URL]
+    #[arg(long, global = true, value_name = "URL")]
+    url: Option<String>,
+    /// The token for it; others on this machine can read arguments [variable: HQ_TOKEN]
+    #[arg(long, global = true, value_name = "TOKEN", conflicts_with = "token_file")]
+    token: Option<String>,
+    /// A file that holds the token
+    #[arg(long, global = true, value_name = "FILE")]
+    token_file: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -71,6 +82,16 @@ enum Command {
 }
 
 impl Common {
+    /// The server on another machine that the command is for, if it is.
+    fn remote(&self) -> Result<Option<Remote>, RemoteError> {
+        let flags = RemoteFlags {
+            url: self.url.clone(),
+            token: self.token.clone(),
+            token_file: self.token_file.clone(),
+        };
+        Remote::find(flags, &Given::with_flags(BTreeMap::new(), false).environment)
+    }
+
     /// The settings, with the flags of a command on top.
     fn config(
         &self,
@@ -104,6 +125,14 @@ pub fn main() -> ExitCode {
 }
 
 fn run(common: &Common, command: Command) -> u8 {
+    match common.remote() {
+        Ok(None) => {}
+        Ok(Some(remote)) => return elsewhere(common, &command, &remote),
+        Err(error) => {
+            complain(&error.to_string());
+            return USAGE;
+        }
+    }
     let command = match command {
         Command::Serve(serve) => return serve::run(common, serve),
         Command::Demo(demo) => return demo::run(common, &demo),
@@ -126,7 +155,7 @@ fn run(common: &Common, command: Command) -> u8 {
         }
         Command::Doctor(commands::Doctor::Sandbox) => commands::doctor_sandbox(common, &config),
         Command::Config => commands::config(common, &config),
-        Command::Healthcheck => commands::healthcheck(&config),
+        Command::Healthcheck => commands::healthcheck(common, &config),
         Command::Serve(_) | Command::Demo(_) => Ok(OK),
     };
     done.unwrap_or_else(|error| {
@@ -135,13 +164,30 @@ fn run(common: &Common, command: Command) -> u8 {
     })
 }
 
+/// A command for a server on another machine.
+fn elsewhere(common: &Common, command: &Command, remote: &Remote) -> u8 {
+    let done = match command {
+        Command::Status => commands::remote_status(common, remote),
+        Command::Healthcheck => commands::remote_healthcheck(remote),
+        _ => {
+            let text = "this is done on the machine itself; leave out --url and --token, and unset \
+                        HQ_URL and HQ_TOKEN (an address for people is --public-url)";
+            complain(text);
+            return USAGE;
+        }
+    };
+    done.unwrap_or_else(|error| {
+        complain(&error.to_string());
+        error.code()
+    })
+}
+
 /// Prints a line for people or programs.
-#[expect(clippy::print_stdout, reason = "what a command answers stands on standard output")]
 fn say(line: &str) {
     use std::io::Write;
-    println!("{line}");
-    // ok: nobody reads what is printed.
-    let _ = std::io::stdout().flush();
+    let mut out = std::io::stdout().lock();
+    // ok: nobody reads what is printed; `hq status | head -1` is no error.
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
 /// Prints what went wrong.

@@ -41,6 +41,9 @@ pub enum CommandError {
             |holder| format!("the data folder is in use by {holder}"),
         ))]
     Silent(Option<Holder>),
+    /// The server on another machine cannot be asked.
+    #[error("{0}; is the address right, and does HQ run there?")]
+    Unreachable(String),
     /// There is no such folder.
     #[error("there is no data folder at {0}; give it with --data, or start HQ with `hq serve`")]
     NoFolder(String),
@@ -54,7 +57,7 @@ impl CommandError {
     pub fn code(&self) -> u8 {
         match self {
             Self::Refused(_) => FAILED,
-            Self::NotRunning(_) | Self::Silent(_) => NOT_RUNNING,
+            Self::NotRunning(_) | Self::Silent(_) | Self::Unreachable(_) => NOT_RUNNING,
             Self::NoFolder(_) | Self::Failed(_) => USAGE,
         }
     }

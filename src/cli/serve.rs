@@ -1,11 +1,12 @@
 //! `hq serve`: starts the server, says where it is, and ends it well.
 
 use std::fmt::Display;
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use serde_json::json;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -61,7 +62,7 @@ pub fn run(common: &Common, serve: Serve) -> u8 {
         return failed(&error);
     }
     match runtime() {
-        Ok(runtime) => runtime.block_on(serve_until_told(config, redactor)),
+        Ok(runtime) => runtime.block_on(serve_until_told(config, redactor, common.json)),
         Err(error) => failed(&error),
     }
 }
@@ -77,35 +78,57 @@ pub fn runtime() -> io::Result<tokio::runtime::Runtime> {
         .build()
 }
 
-async fn serve_until_told(config: Config, redactor: Arc<Redactor>) -> u8 {
+async fn serve_until_told(config: Config, redactor: Arc<Redactor>, as_json: bool) -> u8 {
     if rustix::process::geteuid().is_root() && std::process::id() != 1 {
         tracing::warn!("HQ runs as root; a user of its own keeps what agents do smaller");
     }
+    // Heard from the beginning: the first process of a container is not ended by a signal that it
+    // does not listen to.
+    let ending = match Ending::listen() {
+        Ok(ending) => ending,
+        Err(error) => return failed(&format!("signals cannot be heard: {error}")),
+    };
     let parts = Parts { redactor, ..Parts::default() };
     let running = match server::start(config, parts).await {
         Ok(running) => running,
         Err(error) => return failed(&error),
     };
-    say(&format!("HQ is ready at {}", running.url));
-    if let Some(link) = &running.setup_link {
-        say(&format!("Set up HQ: {link}"));
+    if as_json {
+        let told = json!({ "url": running.url, "setup_link": running.setup_link });
+        say(&told.to_string());
+    } else {
+        say(&format!("HQ is ready at {}", running.url));
+        if let Some(link) = &running.setup_link {
+            say(&format!("Set up HQ: {link}"));
+        }
     }
-    if let Err(error) = told_to_end().await {
-        complain(&format!("signals cannot be heard: {error}"));
-    }
+    ending.told().await;
     tracing::info!("stopping");
     running.stop().await;
     OK
 }
 
-async fn told_to_end() -> io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// The two signals that ask HQ to end.
+struct Ending {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ending {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
-    Ok(())
+
+    /// Waits for either.
+    async fn told(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 fn failed(error: &dyn Display) -> u8 {
@@ -118,7 +141,9 @@ fn log_to_stderr(levels: &str, json: bool, redactor: &Arc<Redactor>) -> Result<(
     let filter = EnvFilter::try_new(levels)
         .map_err(|error| format!("HQ_LOG = \"{levels}\": {error}; try info or warn"))?;
     let writer = Redacted(Arc::clone(redactor));
+    let colours = io::stderr().is_terminal();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let log = log.with_ansi(colours);
     let set = if json { log.json().try_init() } else { log.try_init() };
     set.map_err(|error| error.to_string())
 }

@@ -4,6 +4,8 @@
 //! the default. Each value remembers where it came from. A name that nobody knows stops the start: a
 //! mistyped setting must not go unnoticed.
 
+pub mod remote;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -255,13 +257,15 @@ impl Config {
     /// When a name is not known or a value does not fit.
     pub fn load(given: &Given) -> Result<Self, ConfigError> {
         for name in given.environment.keys() {
-            if !ALL.iter().any(|known| known.variable == name) {
+            let is_remote = remote::VARIABLES.contains(&name.as_str());
+            if !is_remote && !ALL.iter().any(|known| known.variable == name) {
                 let near = text::nearest(name, ALL.iter().map(|known| known.variable));
                 return Err(ConfigError::UnknownVariable { name: name.clone(), hint: hint(near) });
             }
         }
         let (data, from) = pick(&DATA, given, &BTreeMap::new());
-        let data = PathBuf::from(&data.clone());
+        // Programs of agents start elsewhere, and must find it all the same.
+        let data = absolute(&DATA, &data, from)?;
         let file = read_file(&data.join(FILE))?;
         let mut settings =
             vec![Setting { name: DATA.name, value: data.display().to_string(), source: from }];
@@ -291,7 +295,10 @@ impl Config {
             data,
             listen: parse(&LISTEN, listen.0, listen.1, "an address and port like 127.0.0.1:8080")?,
             public_url: public(public_url.0, public_url.1)?,
-            master_key_file: some(master_key_file.0).map(PathBuf::from),
+            master_key_file: match some(master_key_file.0) {
+                Some(path) => Some(absolute(&MASTER_KEY, &path, master_key_file.1)?),
+                None => None,
+            },
             log: log.0,
             dev: given.dev,
             limits,
@@ -310,6 +317,16 @@ impl Config {
     pub fn key_file(&self) -> PathBuf {
         self.master_key_file.clone().unwrap_or_else(|| self.data.join("master.key"))
     }
+}
+
+/// A path that means the same from every folder.
+fn absolute(known: &'static Known, value: &str, from: Source) -> Result<PathBuf, ConfigError> {
+    std::path::absolute(value).map_err(|_| ConfigError::BadValue {
+        name: known.name,
+        value: value.to_owned(),
+        from,
+        wanted: "a path from the root, where the present folder is gone",
+    })
 }
 
 fn some(value: String) -> Option<String> {
@@ -443,6 +460,15 @@ mod tests {
         assert_eq!(source(&config, "public_url"), Source::Default);
         let config = Config::load(&given(&flags[1..], &[("HQ_LISTEN", "127.0.0.1:2")])).unwrap();
         assert_eq!(config.listen.port(), 2);
+    }
+
+    #[test]
+    fn a_relative_folder_means_the_same_from_everywhere() {
+        let given = given(&[("data", "some/data"), ("master_key_file", "key")], &[]);
+        let config = Config::load(&given).unwrap();
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(config.data, here.join("some/data"));
+        assert_eq!(config.key_file(), here.join("key"));
     }
 
     #[test]

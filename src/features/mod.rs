@@ -1,4 +1,4 @@
-//! One folder for each noun; see STYLE for the inner shape. Each feature adds its routes, its API and
+//! One folder for each noun; ARCHITECTURE.md has the inner shape. Each feature adds its routes, its API and
 //! its tools here, one line each.
 
 pub mod workspace;

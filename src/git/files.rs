@@ -87,12 +87,30 @@ impl AgentFiles {
         Ok(path)
     }
 
+    /// The whole of a file that has at most `limit` bytes; of a larger one only how many it has.
+    pub fn read_up_to(&self, path: &str, limit: u64) -> Result<Option<Part>, GitError> {
+        self.read_if(path, 0, limit, |total| total <= limit)
+    }
+
     /// At most `limit` bytes of a file from `offset` on; none when there is no such file.
     pub fn read(&self, path: &str, offset: u64, limit: u64) -> Result<Option<Part>, GitError> {
+        self.read_if(path, offset, limit, |_| true)
+    }
+
+    fn read_if(
+        &self,
+        path: &str,
+        offset: u64,
+        limit: u64,
+        wanted: impl FnOnce(u64) -> bool,
+    ) -> Result<Option<Part>, GitError> {
         let Some((folder, name)) = self.parent(path)? else { return Ok(None) };
         let folder = folder.as_ref().unwrap_or(&self.root);
         match folder.kind(name).map_err(self.failed(path))? {
             None => Ok(None),
+            Some(Kind::File { bytes: total, executable }) if !wanted(total) => {
+                Ok(Some(Part { bytes: Vec::new(), total, executable }))
+            }
             Some(Kind::File { bytes: total, executable }) => {
                 let bytes = folder.read_part(name, offset, limit).map_err(self.failed(path))?;
                 Ok(Some(Part { bytes, total, executable }))

@@ -27,6 +27,10 @@ pub enum ProblemKind {
     Forbidden,
     /// 404: not there, or not for this person.
     NotFound,
+    /// 405: the address does not take this method.
+    WrongMethod,
+    /// 408: the request did not arrive in time.
+    Slow,
     /// 409: somebody else was faster, or the state does not allow it.
     Conflict,
     /// 410: it was there.
@@ -58,6 +62,8 @@ impl ProblemKind {
             Self::Unauthorized => 401,
             Self::Forbidden => 403,
             Self::NotFound => 404,
+            Self::WrongMethod => 405,
+            Self::Slow => 408,
             Self::Conflict => 409,
             Self::Gone => 410,
             Self::Stale => 412,
@@ -79,6 +85,8 @@ impl ProblemKind {
             Self::Unauthorized => "Please sign in",
             Self::Forbidden => "You may not do this",
             Self::NotFound => "Not found",
+            Self::WrongMethod => "This address does not take that method",
+            Self::Slow => "The request took too long to arrive",
             Self::Conflict => "This does not fit the present state",
             Self::Gone => "This is no longer there",
             Self::Stale => "Somebody changed this in the meantime",

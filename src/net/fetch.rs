@@ -22,7 +22,7 @@ const ACCEPT: &str = "text/html,application/xhtml+xml,text/markdown;q=0.9,text/p
     application/json;q=0.9,application/xml;q=0.8,*/*;q=0.5";
 
 /// What is wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PageRequest {
     /// The address.
     pub url: String,

@@ -12,6 +12,7 @@ pub mod retry;
 pub mod html;
 pub mod readable;
 pub mod fetch;
+pub mod pages;
 
 #[cfg(test)]
 mod loopback;

@@ -19,7 +19,7 @@ const HEAD: usize = 4096;
 const SNIFF: usize = 1024;
 
 /// In which form the text of a page is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Form {
     /// With headings, links, lists and tables.
     Markdown,

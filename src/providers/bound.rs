@@ -2,7 +2,7 @@
 //! the caller holds the budgets.
 
 use super::catalog::Model;
-use super::model::{ChatRequest, Part, Usage};
+use super::model::{ChatRequest, Message, Part, Usage};
 
 /// The most output tokens of a call unless an agent is set otherwise.
 pub const OUTPUT_SETTING: u32 = 16_384;
@@ -71,7 +71,14 @@ impl Size {
             let schema = serde_json::to_string(&tool.schema).map_or(0, |s| s.len());
             size.add(tool.name.len() + tool.description.len() + schema);
         }
-        for message in &request.messages {
+        size.and(Self::of_messages(&request.messages))
+    }
+
+    /// The size of messages alone.
+    #[must_use]
+    pub fn of_messages(messages: &[Message]) -> Self {
+        let mut size = Self::default();
+        for message in messages {
             size.add(0);
             for part in &message.parts {
                 match part {
@@ -92,6 +99,12 @@ impl Size {
             }
         }
         size
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { bytes: self.bytes + other.bytes, images: self.images + other.images }
     }
 
     /// The most input tokens that it can be.
@@ -200,6 +213,17 @@ pub fn lost(input: u64, received_bytes: u64, ratio: Ratio) -> Usage {
     Usage { input, output: ratio.tokens(received_bytes), ..Usage::default() }
 }
 
+/// What is booked for a call that broke off. Some providers count the input at the beginning and the
+/// output only at the end: what had come counts, then.
+#[must_use]
+pub fn cut_off(counted: Option<Usage>, input: u64, received_bytes: u64, ratio: Ratio) -> Usage {
+    let seen = lost(input, received_bytes, ratio);
+    match counted {
+        Some(counted) => Usage { output: counted.output.max(seen.output), ..counted },
+        None => seen,
+    }
+}
+
 fn cost(tokens: u64, price: u64) -> u64 {
     let micros = (u128::from(tokens) * u128::from(price)).div_ceil(1_000_000);
     u64::try_from(micros).unwrap_or(u64::MAX)
@@ -210,7 +234,7 @@ mod tests {
     use proptest::prelude::{prop_assert, proptest};
 
     use super::super::catalog::{self, Price};
-    use super::super::model::{Message, ToolDef};
+    use super::super::model::{ToolDef, Usage};
     use super::*;
 
     fn model() -> Model {
@@ -328,5 +352,16 @@ mod tests {
                 prop_assert!(bound.micros <= Some(micros), "{} {bound:?} {micros}", model.id);
             }
         }
+    }
+
+    #[test]
+    fn what_had_come_counts_when_only_the_input_was_counted() {
+        let counted = Usage { input: 900, output: 1, ..Usage::default() };
+        let booked = super::cut_off(Some(counted), 1_000, 30_000, super::Ratio::default());
+        assert_eq!(booked.input, 900);
+        assert!(booked.output > 5_000, "{booked:?}");
+        let whole = Usage { output: 70_000, ..counted };
+        assert_eq!(super::cut_off(Some(whole), 0, 30, super::Ratio::default()), whole);
+        assert_eq!(super::cut_off(None, 1_000, 0, super::Ratio::default()).input, 1_000);
     }
 }

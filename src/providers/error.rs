@@ -139,6 +139,8 @@ pub struct ProviderError {
     pub request_id: Option<String>,
     /// What had arrived, if the call broke off.
     pub received: Option<Box<Received>>,
+    /// Whether the server may have begun to work on it, and bill it.
+    pub sent: bool,
 }
 
 impl ProviderError {
@@ -152,6 +154,7 @@ impl ProviderError {
             retry_after: None,
             request_id: None,
             received: None,
+            sent: true,
         }
     }
 
@@ -165,7 +168,7 @@ impl ProviderError {
             (true, false) => format!("the provider answered {status} ({code})"),
             (true, true) => format!("the provider answered {status} without saying why"),
         };
-        Self { status: Some(status), ..Self::new(class, message) }
+        Self { status: Some(status), sent: status < 400, ..Self::new(class, message) }
     }
 
     /// A failure that came in the middle of a stream.

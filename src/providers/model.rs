@@ -309,6 +309,19 @@ pub enum StopReason {
     ContextFull,
 }
 
+impl StopReason {
+    /// What an answer ended with. Many servers say "stop", or nothing, although they called tools.
+    #[must_use]
+    pub fn of(said: Option<Self>, parts: &[Part]) -> Self {
+        let calls = parts.iter().any(|part| matches!(part, Part::ToolCall { .. }));
+        match said {
+            Some(Self::End) | None if calls => Self::ToolUse,
+            Some(stop) => stop,
+            None => Self::End,
+        }
+    }
+}
+
 /// What arrives while a model answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delta {

@@ -268,7 +268,12 @@ fn unsent(error: NetError) -> ProviderError {
         NetError::Refused(_) => ErrorClass::InvalidRequest,
         NetError::TooLarge { .. } | NetError::Redirects { .. } => ErrorClass::Garbage,
     };
-    ProviderError::new(class, error.to_string())
+    let sent = match &error {
+        NetError::Broken { .. } | NetError::TooLarge { .. } | NetError::Redirects { .. } => true,
+        NetError::Timeout { phase, .. } => *phase != Phase::Connect,
+        _ => false,
+    };
+    ProviderError { sent, ..ProviderError::new(class, error.to_string()) }
 }
 
 /// An answer that had begun breaks off.

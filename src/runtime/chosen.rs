@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use crate::app::Ws;
+use crate::features::agents::model::Agent;
+use crate::features::connections::model::Connection;
 use crate::features::connections::provider;
-use crate::features::connections::queries::Choice;
-use crate::features::runs::model::ModelSource;
+use crate::features::connections::queries::{self as connections, Asked, Choice};
+use crate::features::runs::model::{ModelSource, Run};
+use crate::features::tasks::model::Task;
 use crate::kernel::{ConnectionId, Thinking};
 use crate::providers::Provider;
 use crate::providers::catalog::Model;
+use crate::store::{ReadExt, StoreError};
 
 use super::EngineError;
 
@@ -22,6 +26,33 @@ pub(super) struct Chosen {
     pub thinking: Thinking,
     /// Window, limits and the price that counts.
     pub known: Model,
+}
+
+/// Which model wins for a run. What a message asked for holds until the run ends.
+pub(super) fn choose(
+    tx: &impl ReadExt,
+    run: &Run,
+    agent: &Agent,
+    message: Option<&str>,
+) -> Result<Choice, StoreError> {
+    let task = match run.task {
+        Some(task) => tx.get::<Task>(task)?,
+        None => None,
+    };
+    let task = task.as_ref();
+    let mut choice = connections::resolve(tx, Asked { message, task, agent })?;
+    if message.is_none() && run.model_source == ModelSource::Message {
+        let there = match run.connection {
+            Some(id) => tx.get::<Connection>(id)?.is_some(),
+            None => true,
+        };
+        if there {
+            choice.connection = run.connection;
+            choice.model.clone_from(&run.model);
+            choice.source = ModelSource::Message;
+        }
+    }
+    Ok(choice)
 }
 
 /// Connects to the provider of a choice.

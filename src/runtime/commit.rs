@@ -1,35 +1,106 @@
 //! What a run changed in its agent's files becomes one commit on the agent's branch.
 
+use std::collections::BTreeSet;
+
+use crate::app::Ws;
 use crate::features::agents::model::Agent;
-use crate::features::runs::model::EventKind;
-use crate::features::runs::model::Run;
+use crate::features::runs::model::{EventKind, Run, SessionEvent};
+use crate::features::runs::queries as runs;
 use crate::features::tasks::model::Task;
 use crate::features::workspace::model::Settings;
 use crate::git::snapshot::Paths;
 use crate::git::{Author, Branch, Entry};
 use crate::kernel::text::ellipsis;
+use crate::kernel::{AgentId, RunId};
 use crate::store::ReadExt;
 
 use super::EngineError;
 use super::journal::{Journal, blocking};
 
 /// Commits the paths that the run noted; nothing when none changed. The answer belongs into the
-/// session.
+/// session. A repository that fails does not take the run's work with it: the files stay as they
+/// are, and the log says so.
 pub(super) async fn files(journal: &mut Journal) -> Result<Option<EventKind>, EngineError> {
-    if journal.paths.is_empty() {
+    if journal.paths.is_empty() && !journal.unsure {
         return Ok(None);
     }
-    let (agent_id, run_id) = (journal.agent, journal.run);
-    let facts = journal.ws.read(|snap| {
-        let task = match snap.get::<Run>(run_id)?.and_then(|run| run.task) {
+    let taken = Taken {
+        ws: journal.ws.clone(),
+        run: journal.run,
+        agent: journal.agent,
+        paths: journal.paths.iter().cloned().collect(),
+        unsure: journal.unsure,
+    };
+    match commit(taken).await {
+        Ok(committed) => {
+            journal.paths.clear();
+            journal.unsure = false;
+            Ok(committed)
+        }
+        Err(EngineError::Git(error)) => {
+            tracing::error!(run.id = %journal.run, %error, "an agent's files were not committed");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The paths that a run has changed since its last commit, as its events tell.
+pub(super) fn noted(run: &Run, events: &[SessionEvent]) -> BTreeSet<String> {
+    let mut paths = BTreeSet::new();
+    for event in events.iter().filter(|event| event.run == Some(run.id)) {
+        match &event.kind {
+            EventKind::ToolFinished { paths: changed, .. } => paths.extend(changed.iter().cloned()),
+            EventKind::Committed { .. } => paths.clear(),
+            _ => {}
+        }
+    }
+    paths
+}
+
+/// Commits what a run had noted and not committed, and that no task will: it was ended from outside,
+/// or could not even be loaded.
+pub(super) async fn left(ws: &Ws, run: RunId) {
+    let noted = ws.read(|snap| {
+        let Some(run) = snap.get::<Run>(run)? else { return Ok(None) };
+        let paths = noted(&run, &runs::events_of_run(snap, &run, usize::MAX)?);
+        Ok::<_, EngineError>((!paths.is_empty()).then_some((run.agent, paths)))
+    });
+    let committed = match noted {
+        Ok(None) => return,
+        Ok(Some((agent, paths))) => {
+            let paths = paths.into_iter().collect();
+            commit(Taken { ws: ws.clone(), run, agent, paths, unsure: false }).await.map(|_| ())
+        }
+        Err(error) => Err(error),
+    };
+    if let Err(error) = committed {
+        tracing::error!(run.id = %run, %error, "an agent's files were not committed");
+    }
+}
+
+/// What is to be committed.
+struct Taken {
+    ws: Ws,
+    run: RunId,
+    agent: AgentId,
+    paths: Vec<String>,
+    /// Whether everything that differs is taken.
+    unsure: bool,
+}
+
+async fn commit(taken: Taken) -> Result<Option<EventKind>, EngineError> {
+    let Taken { ws, run: run_id, agent: agent_id, paths, unsure } = taken;
+    let facts = ws.read(|snap| {
+        let Some(run) = snap.get::<Run>(run_id)? else { return Ok(None) };
+        let task = match run.task {
             Some(task) => snap.get::<Task>(task)?,
             None => None,
         };
-        let settings = snap.get::<Settings>(())?;
-        let run = snap.get::<Run>(run_id)?;
-        Ok::<_, EngineError>((snap.get::<Agent>(agent_id)?, run, task, settings))
+        let (agent, settings) = (snap.get::<Agent>(agent_id)?, snap.get::<Settings>(())?);
+        Ok::<_, EngineError>(agent.map(|agent| (agent, run, task, settings)))
     })?;
-    let (Some(agent), Some(run), task, settings) = facts else {
+    let Some((agent, run, task, settings)) = facts else {
         return Err(EngineError::Broken("the agent of a run is gone"));
     };
     let subject = match (&task, &settings) {
@@ -39,17 +110,16 @@ pub(super) async fn files(journal: &mut Journal) -> Result<Option<EventKind>, En
         _ => ellipsis(&run.title, 70),
     };
     let message = format!("{subject}\n\nRun: {}\nAgent: {}\n", run.name(), agent.slug);
-    let paths = journal.paths.clone();
-    let (ws, now) = (journal.ws.clone(), journal.ws.app.clock.now());
+    let now = ws.app.clock.now();
     let snapshot = blocking(move || {
         let branch = Branch::agent(&agent.slug)?;
         let author = Author::new(&agent.name, &format!("{}@agents.hq", agent.slug));
         let entry = Entry { author: &author, message: &message, time: now };
         let folder = ws.agent_folder(&agent.slug);
-        ws.repo()?.commit_paths(&branch, &folder, Paths::Only(&paths), &entry)
+        let taken = if unsure { Paths::All } else { Paths::Only(&paths) };
+        ws.repo()?.commit_paths(&branch, &folder, taken, &entry)
     })
     .await??;
-    let files = u32::try_from(journal.paths.len()).unwrap_or(u32::MAX);
-    journal.paths.clear();
+    let files = u32::try_from(snapshot.changed.len()).unwrap_or(u32::MAX);
     Ok(snapshot.commit.map(|id| EventKind::Committed { commit: id.to_string(), files }))
 }

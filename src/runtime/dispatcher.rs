@@ -6,39 +6,44 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use parking_lot::Mutex;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Ws;
 use crate::features::agents::model::{AGENTS, Agent};
 use crate::features::inbox::model::Item;
-use crate::features::inbox::{queries as inbox, rules as inbox_rules};
-use crate::features::runs::model::Run;
+use crate::features::inbox::rules::{self as inbox, InboxError};
+use crate::features::runs::model::{Run, Session};
 use crate::features::runs::queries as runs;
-use crate::features::runs::rules::{self, RunSpec, SessionSpec};
-use crate::features::usage::queries as usage;
+use crate::features::runs::rules::{self, RunError, RunSpec, SessionSpec};
+use crate::features::tasks::model::Task;
+use crate::features::usage::model::RESERVATIONS;
 use crate::features::workspace::model::SETTINGS;
 use crate::kernel::text::ellipsis;
 use crate::kernel::{
-    Actor, AgentId, Cause, Event, Outcome, Part, RunId, RunState, RunTrigger, TaskId, Timestamp,
-    WaitFor,
+    AccountId, AgentId, Event, Outcome, RunId, RunState, RunTrigger, SessionId, TaskField,
+    Timestamp,
 };
-use crate::store::{Entry, ReadExt};
+use crate::store::{Entry, ReadExt, StoreError, WriteTx};
 
-use super::{Engine, EngineError, resume, turn};
+use super::plan::{Noted, Plan};
+use super::{BY, Engine, EngineError, resume, turn};
 
-/// How many due items one pass looks at.
-const ITEMS: usize = 200;
 /// How long a stopped run's task may take before the run is ended without it.
 const STOP_GRACE: Duration = Duration::from_millis(950);
 /// How often the dispatcher looks although nothing woke it: a net below all others.
 const AT_LEAST: Duration = Duration::from_secs(60);
+/// The pause after a look that failed.
+const AGAIN: SignedDuration = SignedDuration::from_secs(1);
+/// Why a run goes on whose task is gone.
+const LOST: &str = "HQ could not write down what happened";
 
 /// A run that a task works on.
 struct Working {
@@ -51,14 +56,33 @@ struct Parts {
     engine: Engine,
     ws: Ws,
     working: Mutex<HashMap<RunId, Working>>,
+    memory: Mutex<Memory>,
     wake: Notify,
-    /// Set when an agent or the settings changed: a limit may have been raised.
-    limits_changed: AtomicBool,
+    /// Counts changes after which another model may be chosen: runs look again then.
+    choices: Arc<AtomicU64>,
+}
+
+#[derive(Default)]
+struct Memory {
+    noted: Noted,
+    /// A run had to wait because the host had no slot left.
+    starved: bool,
+    /// A run waits for a budget.
+    poor: bool,
 }
 
 /// The dispatcher of one workspace.
 #[derive(Clone)]
 struct Dispatcher(Arc<Parts>);
+
+/// What an entry of the feed means here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    /// Nothing that is not done already.
+    Nothing,
+    /// A look is due.
+    Look,
+}
 
 /// Resumes what a crash interrupted and begins to dispatch.
 pub fn start(engine: Engine, ws: Ws) {
@@ -66,8 +90,9 @@ pub fn start(engine: Engine, ws: Ws) {
         engine,
         ws,
         working: Mutex::default(),
+        memory: Mutex::default(),
         wake: Notify::new(),
-        limits_changed: AtomicBool::new(true),
+        choices: Arc::default(),
     }));
     let own = dispatcher.clone();
     dispatcher.0.ws.app.spawn("dispatcher", async move { own.run().await });
@@ -75,22 +100,19 @@ pub fn start(engine: Engine, ws: Ws) {
 
 impl Dispatcher {
     async fn run(self) {
-        match resume::recover(&self.0.ws).await {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(count, "{count} runs go on after a restart"),
-            Err(error) => tracing::error!(%error, "runs could not be resumed"),
-        }
         let mut feed = self.0.ws.store.subscribe();
+        let mut freed = self.0.engine.freed.subscribe();
         let stopping = self.0.ws.app.stopping.clone();
-        loop {
-            let next = match self.pass().await {
+        let mut recovered = false;
+        while !stopping.is_cancelled() {
+            let next = match self.look(&mut recovered).await {
                 Ok(next) => next,
                 Err(error) => {
-                    tracing::warn!(%error, "a dispatcher pass failed; trying again");
-                    Some(self.0.ws.app.clock.now() + SignedDuration::from_secs(1))
+                    tracing::warn!(%error, "the dispatcher failed; it tries again");
+                    Some(self.0.ws.app.clock.now() + AGAIN)
                 }
             };
-            if !self.sleep(&mut feed, next, &stopping).await {
+            if !self.sleep(&mut feed, &mut freed, next).await {
                 break;
             }
         }
@@ -99,251 +121,319 @@ impl Dispatcher {
         }
     }
 
+    async fn look(&self, recovered: &mut bool) -> Result<Option<Timestamp>, EngineError> {
+        if !*recovered {
+            let count = resume::recover(&self.0.ws).await?;
+            if count > 0 {
+                tracing::info!(count, "{count} runs go on after a restart");
+            }
+            *recovered = true;
+        }
+        self.pass().await
+    }
+
     /// Waits for something that matters. Answers false when the program ends.
     async fn sleep(
         &self,
-        feed: &mut tokio::sync::broadcast::Receiver<Arc<Entry>>,
+        feed: &mut Receiver<Arc<Entry>>,
+        freed: &mut tokio::sync::watch::Receiver<u64>,
         next: Option<Timestamp>,
-        stopping: &CancellationToken,
     ) -> bool {
         let app = &self.0.ws.app;
+        // Registered before the clock is read, so that a move in between is not missed.
+        let moved = app.clock_moved.notified();
+        tokio::pin!(moved);
+        moved.as_mut().enable();
         let pause = next.map_or(AT_LEAST, |at| {
             Duration::try_from(at.duration_since(app.clock.now())).unwrap_or_default()
         });
         let timer = tokio::time::sleep(pause.min(AT_LEAST));
         tokio::pin!(timer);
         loop {
+            let starved = self.0.memory.lock().starved;
             tokio::select! {
                 biased;
-                () = stopping.cancelled() => return false,
+                () = app.stopping.cancelled() => return false,
                 entry = feed.recv() => match entry {
-                    Ok(entry) => if self.notice(&entry) { return true; },
+                    Ok(entry) => if self.hear(&entry) == Heard::Look {
+                        self.hear_all(feed);
+                        return true;
+                    },
                     Err(RecvError::Lagged(_)) => return true,
                     Err(RecvError::Closed) => return false,
                 },
                 () = self.0.wake.notified() => return true,
-                () = app.clock_moved.notified() => return true,
+                Ok(()) = freed.changed(), if starved => return true,
+                () = &mut moved => return true,
                 () = &mut timer => return true,
             }
         }
     }
 
-    /// Hands a stop to its task; answers whether a pass is due.
-    fn notice(&self, entry: &Entry) -> bool {
-        let mut due = entry
-            .changes
-            .iter()
-            .any(|change| change.table == AGENTS.number || change.table == SETTINGS.number);
-        if due {
-            self.0.limits_changed.store(true, Ordering::Relaxed);
+    /// Takes in what is there already: one look serves it all.
+    fn hear_all(&self, feed: &mut Receiver<Arc<Entry>>) {
+        loop {
+            match feed.try_recv() {
+                Ok(entry) => {
+                    self.hear(&entry);
+                }
+                // What was missed is found by the look.
+                Err(TryRecvError::Lagged(_)) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+            }
+        }
+    }
+
+    /// Hands a stop to its task and a message to its run.
+    fn hear(&self, entry: &Entry) -> Heard {
+        let mut heard = Heard::Nothing;
+        let changed = |table: u16| entry.changes.iter().any(|change| change.table == table);
+        if changed(AGENTS.number) || changed(SETTINGS.number) {
+            // A limit may have been raised, a model chosen.
+            self.0.choices.fetch_add(1, Ordering::Relaxed);
+            heard = Heard::Look;
+        }
+        if self.0.memory.lock().poor && changed(RESERVATIONS.number) {
+            heard = Heard::Look;
         }
         for event in &entry.events {
             match event {
-                Event::RunStopRequested { run, by } => self.stop(*run, *by),
-                Event::ItemEnqueued { .. }
-                | Event::ItemEnded { .. }
-                | Event::InputQueued { .. }
-                | Event::RunEnded { .. }
-                | Event::AgentStatusChanged { .. }
-                | Event::ConnectionChanged { .. } => due = true,
+                Event::RunStopRequested { run, by } if self.stop(*run, *by) => {}
+                Event::RunStopRequested { .. } => heard = Heard::Look,
+                Event::InputQueued { session, .. } => self.begin_in(*session),
+                Event::ItemEnqueued { agent, .. } => {
+                    self.0.memory.lock().noted.fresh.insert(*agent);
+                    heard = Heard::Look;
+                }
+                Event::RunEnded { run, item, .. } => {
+                    if item.is_some() {
+                        heard = Heard::Look;
+                    } else {
+                        self.begin_after(*run);
+                    }
+                }
+                Event::TaskChanged { fields, .. }
+                    if fields.contains(&TaskField::Model)
+                        || fields.contains(&TaskField::Thinking) =>
+                {
+                    self.0.choices.fetch_add(1, Ordering::Relaxed);
+                    heard = Heard::Look;
+                }
+                Event::ConnectionChanged { .. } => {
+                    self.0.choices.fetch_add(1, Ordering::Relaxed);
+                    heard = Heard::Look;
+                }
+                Event::ItemEnded { .. } | Event::AgentStatusChanged { .. } => heard = Heard::Look,
                 _ => {}
             }
         }
-        due
+        heard
     }
 
-    /// Cancels a run's task; ends the run without it when it hangs.
-    fn stop(&self, run: RunId, by: Option<crate::kernel::AccountId>) {
+    /// Begins the run that a message in a session waits for, without a look at everything else.
+    fn begin_in(&self, session: SessionId) {
+        let found = self.0.ws.read(|snap| {
+            let Some(run) = snap.get::<Session>(session)?.and_then(|s| s.active_run) else {
+                return Ok(None);
+            };
+            let Some(run) = snap.get::<Run>(run)?.filter(|r| r.state == RunState::Queued) else {
+                return Ok(None);
+            };
+            let agent = snap.get::<Agent>(run.agent)?;
+            let free = agent.is_some_and(|agent| rules::held(&agent).is_none());
+            Ok::<_, StoreError>(free.then_some(run))
+        });
+        match found {
+            Ok(Some(run)) => self.begin(&run),
+            Ok(None) => {}
+            // The next look finds it.
+            Err(error) => {
+                tracing::warn!(%error, "a message could not be looked up");
+                self.0.wake.notify_one();
+            }
+        }
+    }
+
+    /// What was said and not read by a run that ended has its next run already.
+    fn begin_after(&self, run: RunId) {
+        match self.0.ws.read(|snap| snap.get::<Run>(run)) {
+            Ok(Some(run)) => self.begin_in(run.session),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(%error, "a run could not be looked up");
+                self.0.wake.notify_one();
+            }
+        }
+    }
+
+    /// A run that should be worked on and is not: its task could not write the end, because the
+    /// disk was full for example. It goes on from what is durable. Answers whether that was written.
+    async fn take_up(&self, run: RunId) -> bool {
+        if self.0.working.lock().contains_key(&run) {
+            return true;
+        }
+        // What has ended since the look stays as it is.
+        match resume::recover_one(&self.0.ws, run, LOST).await {
+            Ok(taken) => {
+                tracing::warn!(run.id = %run, state = ?taken.state, "run {run} was taken up again");
+                self.begin_in(taken.session);
+                true
+            }
+            Err(error) => {
+                tracing::warn!(run.id = %run, %error, "run {run} cannot go on yet");
+                false
+            }
+        }
+    }
+
+    /// Ends a run that was asked to stop, whatever its task does. Answers whether that was written.
+    async fn end_stopped(&self, run: RunId, by: Option<AccountId>) -> bool {
+        let outcome = Outcome::Stopped { by };
+        let end = move |tx: &mut WriteTx<'_>| rules::force_end(tx, run, outcome, "").map(|_| ());
+        let ended = self.0.ws.write(&BY, end).await;
+        if let Err(error) = &ended {
+            tracing::error!(run.id = %run, %error, "run {run} could not be stopped");
+        }
+        ended.is_ok()
+    }
+
+    /// Cancels a run's task; ends the run without it when it hangs. Answers whether it has one.
+    fn stop(&self, run: RunId, by: Option<AccountId>) -> bool {
         let Some(cancel) = self.0.working.lock().get(&run).map(|w| w.cancel.clone()) else {
-            return;
+            return false;
         };
+        if cancel.is_cancelled() {
+            return true;
+        }
         cancel.cancel();
         let own = self.clone();
         self.0.ws.app.spawn("stop", async move {
-            tokio::time::sleep(STOP_GRACE).await;
-            let outcome = Outcome::Stopped { by };
-            let (actor, cause) = (Actor::System(Part::Engine), Cause::Timer);
-            let ended = own
-                .0
-                .ws
-                .store
-                .write(actor, cause, move |tx| rules::force_end(tx, run, outcome, "").map(|_| ()))
-                .await;
-            if let Err(error) = ended {
-                tracing::error!(run.id = %run, %error, "run {run} could not be stopped");
+            tokio::select! {
+                () = tokio::time::sleep(STOP_GRACE) => {}
+                // The program ends: nobody waits for the rest of the second.
+                () = own.0.ws.app.stopping.cancelled() => return,
             }
+            own.end_stopped(run, by).await;
+            own.0.ws.live.finish(run);
         });
+        true
     }
 
     /// Starts what can be started. Answers when something becomes due by itself.
     async fn pass(&self) -> Result<Option<Timestamp>, EngineError> {
-        if self.0.ws.app.stopping.is_cancelled() {
-            return Ok(None);
-        }
         let now = self.0.ws.app.clock.now();
-        self.wake_waiting(now).await?;
-        self.start_queued()?;
-        self.start_items(now).await?;
-        self.0.ws.read(|snap| {
-            let item = inbox::next_due(snap, now)?;
-            let waits = runs::live(snap)?.into_iter().filter_map(|run| run.waiting?.until);
-            Ok(item.into_iter().chain(waits).filter(|at| *at > now).min())
-        })
-    }
-
-    /// Waiting runs whose wait is over go back to the queue.
-    async fn wake_waiting(&self, now: Timestamp) -> Result<(), EngineError> {
-        let raised = self.0.limits_changed.swap(false, Ordering::Relaxed);
-        let due = self.0.ws.read(|snap| {
-            let mut due = Vec::new();
-            for run in runs::live(snap)? {
-                let Some(waiting) = &run.waiting else { continue };
-                let budget = raised
-                    && waiting.waits_for == WaitFor::Budget
-                    && usage::over_budget(snap, run.agent, now)?.is_none();
-                if budget || waiting.until.is_some_and(|until| until <= now) {
-                    due.push(run.id);
-                }
-            }
-            Ok::<_, EngineError>(due)
-        })?;
-        for run in due {
-            let (actor, cause) = (Actor::System(Part::Engine), Cause::Timer);
-            self.0.ws.store.write(actor, cause, move |tx| rules::wake(tx, run)).await?;
+        let plan = {
+            let mut memory = self.0.memory.lock();
+            memory.starved = false;
+            let plan = self.0.ws.read(|snap| Plan::read(snap, &memory.noted, now))?;
+            memory.noted.fresh.clear();
+            memory.poor = plan.poor;
+            plan
+        };
+        let mut written = true;
+        for (run, by) in plan.stops {
+            written &= self.stop(run, by) || self.end_stopped(run, by).await;
         }
-        Ok(())
-    }
-
-    /// Queued runs get a slot, talk before work.
-    fn start_queued(&self) -> Result<(), EngineError> {
-        let mut queued = self.0.ws.read(|snap| {
-            let mut queued = Vec::new();
-            for run in runs::live(snap)?.into_iter().filter(|r| r.state == RunState::Queued) {
-                let agent = snap.get::<Agent>(run.agent)?;
-                if agent.as_ref().is_some_and(|agent| rules::held(agent).is_none()) {
-                    queued.push(run);
-                }
-            }
-            Ok::<_, EngineError>(queued)
-        })?;
-        queued.sort_by_key(|run| (run.item.is_some(), run.id));
-        for run in queued {
-            if !self.begin(&run) {
-                break;
+        for run in plan.running {
+            written &= self.take_up(run).await;
+        }
+        for run in plan.wakes {
+            match self.0.ws.write(&BY, move |tx| rules::wake(tx, run)).await {
+                Ok(run) => self.begin_in(run.session),
+                // It was stopped meanwhile.
+                Err(RunError::Ended(_)) => {}
+                Err(error) => return Err(error.into()),
             }
         }
-        Ok(())
+        for run in plan.queued {
+            self.begin(&run);
+        }
+        for (agent, reason) in plan.notes {
+            self.0.ws.write(&BY, move |tx| inbox::note_held(tx, agent, reason)).await?;
+            self.0.memory.lock().noted.reasons.insert(agent, reason);
+        }
+        for (item, agent) in plan.items {
+            self.start_item(item, agent).await?;
+        }
+        let again = (!written).then_some(now + AGAIN);
+        Ok(plan.next.into_iter().chain(again).min())
     }
 
-    /// Gives a run its task. Answers false when the host has no slot left.
-    fn begin(&self, run: &Run) -> bool {
+    /// Gives a run its task, if the host has a slot and the agent's folder no other writer.
+    fn begin(&self, run: &Run) {
         let mut working = self.0.working.lock();
         let background = run.item.is_some();
         let busy = background
             && working.values().any(|other| other.background && other.agent == run.agent);
         if working.contains_key(&run.id) || busy {
-            return true;
+            return;
         }
         let Ok(permit) = Arc::clone(&self.0.engine.slots).try_acquire_owned() else {
-            return false;
+            self.0.memory.lock().starved = true;
+            return;
         };
         let cancel = self.0.ws.app.stopping.child_token();
         let entry = Working { agent: run.agent, background, cancel: cancel.clone() };
         working.insert(run.id, entry);
         drop(working);
-        self.launch(run.id, cancel, permit);
-        true
+        self.launch(run.id, background, cancel, permit);
     }
 
-    fn launch(&self, run: RunId, cancel: CancellationToken, permit: OwnedSemaphorePermit) {
+    fn launch(
+        &self,
+        run: RunId,
+        background: bool,
+        cancel: CancellationToken,
+        permit: OwnedSemaphorePermit,
+    ) {
         let own = self.clone();
         self.0.ws.app.spawn("run", async move {
-            turn::drive(own.0.engine.clone(), own.0.ws.clone(), run, cancel).await;
+            let Parts { engine, ws, choices, .. } = &*own.0;
+            let waits = turn::drive(engine, ws, run, cancel, Arc::clone(choices)).await;
             own.0.working.lock().remove(&run);
             drop(permit);
-            own.0.wake.notify_one();
+            engine.freed.send_modify(|count| *count += 1);
+            if background || waits {
+                // The agent is free for its next item only now; a wait may be over already.
+                own.0.wake.notify_one();
+            }
         });
     }
 
-    /// Due items become runs, the most urgent first.
-    async fn start_items(&self, now: Timestamp) -> Result<(), EngineError> {
-        let mut items = self.0.ws.read(|snap| inbox::due(snap, now, ITEMS))?;
-        items.sort_by_key(|item| (std::cmp::Reverse(urgency(item, now)), item.created_at, item.id));
-        for item in items {
-            if self.0.engine.slots.available_permits() == 0 {
-                return Ok(());
-            }
-            self.start_item(item, now).await?;
+    async fn start_item(&self, item: Item, agent: Agent) -> Result<(), EngineError> {
+        if self.0.engine.slots.available_permits() == 0 {
+            self.0.memory.lock().starved = true;
+            return Ok(());
+        }
+        let made = self.0.ws.write(&BY, move |tx| make_run(tx, &item, &agent)).await;
+        match made {
+            Ok(Some(run)) => self.begin(&run),
+            // Somebody was faster: there is nothing to do any more.
+            Ok(None) | Err(EngineError::Inbox(InboxError::WrongState { .. })) => {}
+            Err(error) => return Err(error),
         }
         Ok(())
-    }
-
-    async fn start_item(&self, item: Item, now: Timestamp) -> Result<(), EngineError> {
-        let agent_id = item.agent;
-        let found = self.0.ws.read(|snap| {
-            let agent = snap.get::<Agent>(agent_id)?;
-            let busy = runs::has_background_run(snap, agent_id)?;
-            let over = usage::over_budget(snap, agent_id, now)?.is_some();
-            Ok::<_, EngineError>((agent, busy, over))
-        })?;
-        let (Some(agent), busy, over) = found else { return Ok(()) };
-        if busy {
-            return Ok(());
-        }
-        let held = rules::held(&agent).or(over.then_some("over_budget"));
-        let (actor, cause) = (Actor::System(Part::Engine), Cause::Timer);
-        if let Some(reason) = held {
-            let until = (reason == "over_budget").then(|| now + SignedDuration::from_mins(10));
-            self.0
-                .ws
-                .store
-                .write(actor, cause, move |tx| inbox_rules::hold(tx, item.id, reason, until))
-                .await?;
-            return Ok(());
-        }
-        let run = self.0.ws.store.write(actor, cause, move |tx| make_run(tx, &item, &agent)).await;
-        match run {
-            Ok(Some(run)) => {
-                self.begin(&run);
-                Ok(())
-            }
-            Ok(None) => Ok(()),
-            // Somebody was faster: there is nothing to do any more.
-            Err(EngineError::Inbox(inbox_rules::InboxError::WrongState { .. })) => Ok(()),
-            Err(error) => Err(error),
-        }
     }
 }
 
 /// Makes the run of an item and leases the item to it, in one transaction.
-fn make_run(
-    tx: &mut crate::store::WriteTx<'_>,
-    item: &Item,
-    agent: &Agent,
-) -> Result<Option<Run>, EngineError> {
+fn make_run(tx: &mut WriteTx<'_>, item: &Item, agent: &Agent) -> Result<Option<Run>, EngineError> {
+    let now = tx.get::<Agent>(agent.id)?;
+    if now.is_none_or(|agent| rules::held(&agent).is_some())
+        || runs::has_background_run(tx, agent.id)?
+    {
+        return Ok(None);
+    }
     let title = match item.task {
-        Some(task) => tx
-            .get::<crate::features::tasks::model::Task>(task)?
-            .map_or_else(|| item.kind.label().to_owned(), |task| task.title),
+        Some(task) => {
+            tx.get::<Task>(task)?.map_or_else(|| item.kind.label().to_owned(), |task| task.title)
+        }
         None => item.reasons.last().map_or_else(String::new, |r| ellipsis(&r.summary, 80)),
     };
-    let key = session_key(&agent.slug, item.task);
+    let key = runs::work_session_key(&agent.slug, item.task);
     let session = SessionSpec { agent: agent.id, key, owner: None, task: item.task };
     let spec = RunSpec { trigger: RunTrigger::Item, item: Some(item.id), task: item.task, title };
     let Some(run) = rules::make_item_run(tx, session, spec)? else { return Ok(None) };
-    inbox_rules::lease(tx, item.id, run)?;
+    inbox::lease(tx, item.id, run)?;
     Ok(tx.get::<Run>(run)?)
-}
-
-fn session_key(slug: &str, task: Option<TaskId>) -> String {
-    match task {
-        Some(task) => format!("agent:{slug}:task:{task}"),
-        None => format!("agent:{slug}:work"),
-    }
-}
-
-/// Priority, raised one level for each half hour of waiting.
-fn urgency(item: &Item, now: Timestamp) -> i64 {
-    let waited = now.duration_since(item.created_at).as_secs().max(0);
-    item.priority as i64 + (waited / 1_800).min(3)
 }

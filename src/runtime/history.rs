@@ -4,24 +4,54 @@
 //! is followed by one message with the results of all its calls: a call without a result, left by
 //! a crash or a stop, is answered with an error, so that no provider ever sees a dangling call.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::crypto::redact::Redactor;
 use crate::features::runs::model::{Body, CallStatus, EventKind};
 use crate::providers::model::{Message, Part, Role};
+
+/// How many of the newest messages are never made smaller.
+const RECENT: usize = 4;
+/// What is longer may be left out when the conversation is too long, in bytes.
+const LONG: usize = 400;
+
+const LEFT_OUT: &str = "[Earlier parts of this conversation were left out; your files and the task hold what matters.]";
 
 /// Folds events into messages.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     messages: Vec<Message>,
+    /// The message with the newest run card: what a run is about is never cut off.
+    card: Option<usize>,
+    /// Takes secrets out of what people and tasks say.
+    redactor: Option<Arc<Redactor>>,
     /// Calls of the last assistant message that have no result yet.
     open: Vec<String>,
 }
 
 impl History {
-    /// The messages so far, complete for a call.
+    /// An empty conversation that never repeats a live secret to a provider, whoever said it.
     #[must_use]
-    pub fn messages(&self) -> Vec<Message> {
-        let mut closed = self.clone();
-        closed.close("this call was not carried out");
-        closed.messages
+    pub fn guarded(redactor: Arc<Redactor>) -> Self {
+        Self { redactor: Some(redactor), ..Self::default() }
+    }
+
+    /// The messages so far, complete for a call; they are given back with [`History::put_back`].
+    pub fn take(&mut self) -> Vec<Message> {
+        self.close("this call was not carried out");
+        std::mem::take(&mut self.messages)
+    }
+
+    /// After a call: nothing was added meanwhile.
+    pub fn put_back(&mut self, messages: Vec<Message>) {
+        self.messages = messages;
+    }
+
+    /// The messages so far.
+    #[must_use]
+    pub fn messages(&self) -> &[Message] {
+        &self.messages
     }
 
     /// How many bytes the messages have, about.
@@ -33,7 +63,12 @@ impl History {
     /// Takes in one event.
     pub fn push(&mut self, kind: &EventKind) {
         match kind {
-            EventKind::Input { text, .. } => self.say(text.head()),
+            EventKind::Input { text, input, .. } => {
+                self.say(text.head());
+                if input.is_none() {
+                    self.card = Some(self.messages.len() - 1);
+                }
+            }
             EventKind::Notice { text } => self.say(text),
             EventKind::Assistant { parts, .. } => self.assistant(parts),
             EventKind::ToolFinished { call_id, status, result, .. } => {
@@ -52,6 +87,10 @@ impl History {
 
     fn say(&mut self, text: &str) {
         self.close("a message came first");
+        let text = match &self.redactor {
+            Some(redactor) => redactor.text(text),
+            None => Cow::Borrowed(text),
+        };
         self.user(Part::text(text));
     }
 
@@ -94,18 +133,45 @@ impl History {
         }
     }
 
-    /// Drops the oldest exchanges until at most `max` bytes are left, at a place where a person or
-    /// a run card speaks, and says so.
-    pub fn cut_to(&mut self, max: usize) {
-        let mut bytes = self.bytes();
-        if bytes <= max {
-            return;
+    /// Leaves out what stands before the first message of a person or the first run card: only a
+    /// part of the session's events was read, and it may begin in the middle of an exchange.
+    pub fn begin_clean(&mut self) {
+        let from = self.messages.iter().position(begins).unwrap_or(0);
+        self.cut(from);
+    }
+
+    /// Leaves out the first messages, up to one in which somebody speaks.
+    fn cut(&mut self, from: usize) {
+        self.messages.drain(..from);
+        self.card = self.card.and_then(|card| card.checked_sub(from));
+        // Results whose calls were left out would dangle.
+        if from > 0 {
+            self.messages[0].parts.retain(|p| !matches!(p, Part::ToolResult { .. }));
         }
+    }
+
+    /// Makes the conversation smaller until it has at most `max` bytes: the oldest exchanges go
+    /// first, then what tools said and were told long ago. Answers whether anything went.
+    pub fn shrink(&mut self, max: usize) -> bool {
+        let before = self.bytes();
+        if before <= max {
+            return false;
+        }
+        self.drop_exchanges(max);
+        self.blank_old_results(max);
+        self.bytes() < before
+    }
+
+    /// Drops the oldest exchanges, up to a place where a person or a run card speaks, and says so.
+    fn drop_exchanges(&mut self, max: usize) {
+        let mut bytes = self.bytes();
         let mut from = 0;
+        let last = self.card.unwrap_or(usize::MAX);
         for (at, message) in self.messages.iter().enumerate() {
-            let begins = message.role == Role::User
-                && message.parts.iter().any(|p| matches!(p, Part::Text { .. }));
-            if begins && at > 0 {
+            if at > last {
+                break;
+            }
+            if begins(message) && at > 0 {
                 from = at;
                 if bytes <= max {
                     break;
@@ -114,15 +180,45 @@ impl History {
             bytes -= message.parts.iter().map(part_bytes).sum::<usize>();
         }
         if from > 0 {
-            self.messages.drain(..from);
-            // Results whose calls were left out would dangle.
-            self.messages[0].parts.retain(|p| !matches!(p, Part::ToolResult { .. }));
-            self.messages[0].parts.insert(
-                0,
-                Part::text("[Earlier parts of this conversation were left out; your files and the task hold what matters.]"),
-            );
+            self.cut(from);
+            self.messages[0].parts.insert(0, Part::text(LEFT_OUT));
         }
     }
+
+    fn blank_old_results(&mut self, max: usize) {
+        let mut bytes = self.bytes();
+        let old = self.messages.len().saturating_sub(RECENT);
+        for part in self.messages[..old].iter_mut().flat_map(|message| &mut message.parts) {
+            if bytes <= max {
+                return;
+            }
+            let before = part_bytes(part);
+            match part {
+                Part::ToolResult { text, .. } if text.len() > LONG => {
+                    "[left out; call the tool again if you need this]".clone_into(text);
+                }
+                Part::ToolCall { arguments, .. } if arguments.len() > LONG => {
+                    r#"{"left_out":true}"#.clone_into(arguments);
+                }
+                _ => continue,
+            }
+            bytes = bytes + part_bytes(part) - before;
+        }
+    }
+
+    /// Leaves out what the model thought, for a provider that does not take it back. Answers whether
+    /// there was any.
+    pub fn drop_thinking(&mut self) -> bool {
+        let before: usize = self.messages.iter().map(|m| m.parts.len()).sum();
+        let messages = std::mem::take(&mut self.messages);
+        self.messages = messages.into_iter().filter_map(Message::without_thinking).collect();
+        before > self.messages.iter().map(|m| m.parts.len()).sum::<usize>()
+    }
+}
+
+/// Whether somebody speaks here, so that a conversation may begin with it.
+fn begins(message: &Message) -> bool {
+    message.role == Role::User && message.parts.iter().any(|p| matches!(p, Part::Text { .. }))
 }
 
 fn part_bytes(part: &Part) -> usize {
@@ -185,7 +281,7 @@ mod tests {
         history.push(&assistant(&[Part::call("a", "read", "{}"), Part::call("b", "read", "{}")]));
         history.push(&result("b"));
         history.push(&input("stop that"));
-        let messages = history.messages();
+        let messages = history.take();
         assert_eq!(messages.len(), 3);
         let kinds: Vec<bool> =
             messages[2].parts.iter().map(|p| matches!(p, Part::ToolResult { .. })).collect();
@@ -208,10 +304,49 @@ mod tests {
             history.push(&assistant(&[Part::call(format!("c{n}"), "read", "{}")]));
             history.push(&result(&format!("c{n}")));
         }
-        history.cut_to(5_000);
+        assert!(history.shrink(5_000));
         let messages = history.messages();
         assert!(history.bytes() < 7_000);
         assert_eq!(messages[0].role, Role::User);
         assert!(messages[0].parts.iter().all(|p| matches!(p, Part::Text { .. })));
+    }
+
+    #[test]
+    fn one_long_run_loses_old_results_and_keeps_the_newest() {
+        let mut history = History::default();
+        history.push(&input("card"));
+        for n in 0..10 {
+            let id = format!("c{n}");
+            history.push(&assistant(&[Part::call(&id, "read", "{}")]));
+            let mut event = result(&id);
+            if let EventKind::ToolFinished { result, .. } = &mut event {
+                *result = Body::Inline("y".repeat(2_000));
+            }
+            history.push(&event);
+        }
+        assert!(history.shrink(9_000));
+        assert!(history.bytes() <= 9_000);
+        let texts: Vec<usize> = history
+            .messages()
+            .iter()
+            .flat_map(|m| &m.parts)
+            .filter_map(|p| match p {
+                Part::ToolResult { text, .. } => Some(text.len()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!((texts.len(), texts[9]), (10, 2_000));
+        assert!(!history.shrink(9_000));
+    }
+
+    #[test]
+    fn thinking_can_be_left_out() {
+        let mut history = History::default();
+        history.push(&input("go"));
+        let thought = Part::Thinking { text: "hm".into(), signature: Some("s".into()) };
+        history.push(&assistant(&[thought, Part::text("yes")]));
+        assert!(history.drop_thinking());
+        assert!(!history.drop_thinking());
+        assert_eq!(history.messages().len(), 2);
     }
 }

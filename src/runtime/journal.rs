@@ -1,10 +1,13 @@
 //! The run's own pen: every write of the engine goes through here, fenced, with the run as actor.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
 use crate::app::Ws;
 use crate::features::runs::model::{Body, EventKind};
 use crate::features::runs::rules::Pen;
 use crate::kernel::text::head_tail;
-use crate::kernel::{Actor, AgentId, Cause, RunId};
+use crate::kernel::{Actor, AgentId, Cause, RunId, Timestamp};
 use crate::store::WriteTx;
 use crate::tool::MAX_OUTPUT;
 
@@ -19,6 +22,8 @@ const MAX_INLINE_PARTS: usize = 160 * 1024;
 pub(super) struct Journal {
     pub ws: Ws,
     pub run: RunId,
+    /// Its number in the workspace.
+    pub number: u32,
     pub agent: AgentId,
     /// The epoch with which the run was begun.
     pub epoch: u64,
@@ -26,8 +31,14 @@ pub(super) struct Journal {
     pub history: History,
     /// Tool calls so far; the number of the last step.
     pub steps: u32,
+    /// How long the run had worked when this task took it up, in milliseconds.
+    pub worked_ms: i64,
+    /// When this task took it up.
+    pub since: Timestamp,
     /// Paths of the agent's files that changed since the last commit.
-    pub paths: Vec<String>,
+    pub paths: BTreeSet<String>,
+    /// Whether a program was cut off: nobody knows what it changed.
+    pub unsure: bool,
     /// Whether anything changed in the workspace or in files.
     pub effective: bool,
 }
@@ -68,11 +79,7 @@ impl Journal {
             self.history.push(kind);
             if let EventKind::ToolFinished { paths, .. } = kind {
                 self.steps += 1;
-                for path in paths {
-                    if !self.paths.contains(path) {
-                        self.paths.push(path.clone());
-                    }
-                }
+                self.paths.extend(paths.iter().cloned());
             }
         }
     }
@@ -88,14 +95,17 @@ impl Journal {
     /// A tool's text as it is kept: secrets taken out, inline up to 16 KiB, else the whole in a
     /// blob and its head and tail for the model.
     pub(super) async fn body(&self, step: u32, text: String) -> Result<Body, EngineError> {
-        let text = self.ws.app.redactor.text(&text).into_owned();
+        let text = match self.ws.app.redactor.text(&text) {
+            Cow::Owned(clean) => clean,
+            Cow::Borrowed(_) => text,
+        };
         if text.len() <= MAX_OUTPUT {
             return Ok(Body::Inline(text));
         }
         let len = text.len() as u64;
-        let marker = format!(
-            "\n[… {len} bytes in all; read the rest with read, path \"result:{step}\" …]\n"
-        );
+        let name = format!("result:{}.{step}", self.number);
+        let marker =
+            format!("\n[… {len} bytes in all; read or search the rest with path \"{name}\" …]\n");
         let head = head_tail(&text, MAX_OUTPUT - marker.len() - 8, &marker);
         let ws = self.ws.clone();
         let id = blocking(move || ws.blobs.put(text.as_bytes())).await??;

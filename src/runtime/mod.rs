@@ -4,13 +4,18 @@
 //! session, appended through the store before it goes on. What streams is in memory only. The
 //! engine knows neither which page or channel asked nor how a model's wire looks.
 
+mod calls;
 mod card;
 mod chosen;
 mod commit;
 mod dispatcher;
+mod ending;
+mod guard;
 mod history;
 mod journal;
+mod limits;
 mod model_call;
+mod plan;
 mod prompt;
 mod resume;
 mod toolbox;
@@ -19,37 +24,44 @@ mod turn;
 
 use std::sync::Arc;
 
-use crate::app::App;
 use crate::features::connections::rules::ConnectionError;
 use crate::features::inbox::rules::InboxError;
 use crate::features::runs::rules::RunError;
 use crate::features::usage::rules::UsageError;
 use crate::git::GitError;
-use crate::kernel::Problem;
+use crate::kernel::{Actor, Cause, Part, Problem};
 use crate::store::StoreError;
 use crate::tool::{ToolError, Tools};
 
 pub use dispatcher::start;
+pub use limits::Limits;
 
-/// How many runs one host works on at once.
-pub const MAX_ACTIVE: usize = 32;
+/// What the engine itself does has no other cause.
+const BY: (Actor, Cause) = (Actor::System(Part::Engine), Cause::Timer);
 
 /// What all runs share.
 #[derive(Clone)]
 pub struct Engine {
-    /// The program.
-    pub app: App,
     /// The tools.
     pub tools: Tools,
+    /// What bounds runs.
+    pub limits: Limits,
     /// One permit for each run that works.
     slots: Arc<tokio::sync::Semaphore>,
+    /// Counts the permits that were given back, for workspaces that wait for one.
+    freed: Arc<tokio::sync::watch::Sender<u64>>,
 }
 
 impl Engine {
     /// An engine with these tools.
     #[must_use]
-    pub fn new(app: App, tools: Tools) -> Self {
-        Self { app, tools, slots: Arc::new(tokio::sync::Semaphore::new(MAX_ACTIVE)) }
+    pub fn new(tools: Tools, limits: Limits) -> Self {
+        Self {
+            tools,
+            limits,
+            slots: Arc::new(tokio::sync::Semaphore::new(limits.active)),
+            freed: Arc::new(tokio::sync::watch::Sender::new(0)),
+        }
     }
 }
 

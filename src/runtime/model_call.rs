@@ -1,21 +1,23 @@
 //! One model call: money reserved and the call noted before it, the answer and its cost after it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use crate::crypto::redact::RedactStream;
 use crate::features::runs::model::{Body, EventKind};
 use crate::features::runs::rules::Pen;
 use crate::features::usage::queries as usage;
-use crate::features::usage::rules::{self as money, Admitted, Ask, Spent, UsageError};
-use crate::kernel::Timestamp;
-use crate::live::BlockKind;
+use crate::features::usage::rules::{self as money, Admitted, Ask, Spent};
+use crate::kernel::time::from_ms;
+use crate::kernel::{ConnectionId, RunId, Timestamp};
+use crate::live::{BlockKind, Hub};
 use crate::net::retry::{self, Next};
-use crate::providers::bound::{Purpose, Ratio, Size, lost};
+use crate::providers::bound::{Purpose, Ratio, Size, cut_off};
+use crate::providers::catalog::Model;
 use crate::providers::error::{ErrorClass, ProviderError};
-use crate::providers::model::{ChatRequest, Delta, Received, Reply, ToolChoice, Usage};
+use crate::providers::model::{Delta, Received, Reply, StopReason, ToolChoice, Usage};
 use crate::store::WriteTx;
 
 use super::EngineError;
-use super::chosen::Chosen;
 use super::journal::{Journal, save};
 use super::turn::Turn;
 
@@ -27,8 +29,8 @@ pub(super) enum Called {
     Retry(Timestamp),
     /// It failed for good.
     Failed(ProviderError),
-    /// A person stopped the run.
-    Stopped,
+    /// It was cut off in the middle: a person stopped the run, or the program ends.
+    Stopped(Box<CutOff>),
 }
 
 /// An answer that is not written down yet.
@@ -40,13 +42,20 @@ pub(super) struct Answer {
     pub millis: u64,
 }
 
+/// A call that was cut off and is not written down yet.
+pub(super) struct CutOff {
+    call: u32,
+    admitted: Admitted,
+    spent: Spent,
+}
+
 impl Answer {
     /// The assistant's event.
     pub(super) fn event(&self, parts: Body) -> EventKind {
         EventKind::Assistant {
             call: self.call,
             parts,
-            stop: stop_word(&self.reply).to_owned(),
+            stop: stop_word(self.reply.stop).to_owned(),
             input_tokens: self.spent.tokens.input_total(),
             output_tokens: self.spent.tokens.output,
             billed_micros: self.spent.billed_micros,
@@ -55,22 +64,41 @@ impl Answer {
     }
 }
 
-fn stop_word(reply: &Reply) -> &'static str {
-    use crate::providers::model::StopReason as S;
-    match reply.stop {
-        S::End => "end",
-        S::ToolUse => "tool_use",
-        S::MaxTokens => "max_tokens",
-        S::StopSequence => "stop_sequence",
-        S::Refusal => "refusal",
-        S::Pause => "pause",
-        S::ContextFull => "context_full",
+impl CutOff {
+    /// Books what it may have cost and notes that it has no answer.
+    pub(super) fn write(self, tx: &mut WriteTx<'_>, pen: &mut Pen) -> Result<(), EngineError> {
+        money::book_lost(tx, self.admitted.reservation, self.spent)?;
+        pen.append(
+            tx,
+            EventKind::CallFailed {
+                call: self.call,
+                class: "stopped".to_owned(),
+                message: "cut off while the model was answering".to_owned(),
+                retry_at: None,
+            },
+        )?;
+        Ok(())
+    }
+}
+
+fn stop_word(stop: StopReason) -> &'static str {
+    match stop {
+        StopReason::End => "end",
+        StopReason::ToolUse => "tool_use",
+        StopReason::MaxTokens => "max_tokens",
+        StopReason::StopSequence => "stop_sequence",
+        StopReason::Refusal => "refusal",
+        StopReason::Pause => "pause",
+        StopReason::ContextFull => "context_full",
     }
 }
 
 /// The question to the budgets for one call.
 pub(super) struct Question {
-    pub chosen: Chosen,
+    pub connection: Option<ConnectionId>,
+    pub provider: &'static str,
+    pub model: String,
+    pub known: Model,
     pub size: Size,
     pub max_output: u32,
     pub wrap_up: bool,
@@ -97,7 +125,9 @@ impl Question {
             agent: pen.run.agent,
             run: pen.run.id,
             call,
-            model: &self.chosen.known,
+            connection: self.connection,
+            provider: self.provider,
+            model: &self.known,
             size,
             max_output: self.max_output,
             purpose: if self.wrap_up { Purpose::WrapUp } else { Purpose::Step },
@@ -107,8 +137,8 @@ impl Question {
             tx,
             EventKind::CallStarted {
                 call,
-                provider: self.chosen.provider.name().to_owned(),
-                model: self.chosen.model.clone(),
+                provider: self.provider.to_owned(),
+                model: self.model.clone(),
                 reserved_micros: admitted.micros,
             },
         )?;
@@ -117,78 +147,50 @@ impl Question {
 }
 
 impl Turn {
-    /// The request as it stands; its messages are the conversation so far.
-    pub(super) fn request(&self, wrap_up: bool) -> ChatRequest {
-        let mut request = ChatRequest::new(self.chosen.model.clone(), self.agent.max_output);
-        request.system.clone_from(&self.system);
-        request.messages = self.journal.history.messages();
-        request.tools.clone_from(&self.tools);
-        request.thinking = self.chosen.thinking;
-        request.metadata.cache_key = Some(self.session.to_string());
-        if wrap_up {
-            request.tool_choice = ToolChoice::None;
-        }
-        request
-    }
-
-    /// Makes the call that was admitted.
+    /// Makes the call that was admitted. The conversation lends its messages to the request.
     pub(super) async fn call(
         &mut self,
         call: u32,
         admitted: Admitted,
-        wrap_up: bool,
     ) -> Result<Called, EngineError> {
-        let mut request = self.request(wrap_up);
-        request.max_output = admitted.bound.max_output;
-        let size = Size::of(&request);
+        self.request.messages = self.journal.history.take();
+        self.request.max_output = admitted.bound.max_output;
+        self.request.tool_choice =
+            if self.wrap_up.is_some() { ToolChoice::None } else { ToolChoice::Auto };
+        let size = self.fixed.and(Size::of_messages(&self.request.messages));
         let started = Instant::now();
         let mut received = Received::default();
         let outcome = {
-            let (hub, run) = (&self.journal.ws.live, self.journal.run);
+            let mut live = Live::of(&self.journal, call);
             let mut sink = |delta: Delta| {
                 received.push(&delta);
-                match &delta {
-                    Delta::Text(text) => hub.push(run, call, BlockKind::Text, text),
-                    Delta::Thinking(text) => hub.push(run, call, BlockKind::Thinking, text),
-                    _ => {}
-                }
+                live.push(&delta);
             };
-            tokio::select! {
-                reply = self.chosen.provider.stream(&request, &mut sink) => Some(reply),
+            let outcome = tokio::select! {
+                reply = self.chosen.provider.stream(&self.request, &mut sink) => Some(reply),
                 () = self.cancel.cancelled() => None,
-                () = tokio::time::sleep(super::turn::MAX_CALL) => Some(Err(ProviderError::new(
+                () = tokio::time::sleep(self.engine.limits.answer) => Some(Err(ProviderError::new(
                     ErrorClass::Timeout,
                     "the model did not finish its answer in time",
                 ))),
-            }
+            };
+            live.finish();
+            outcome
         };
+        self.journal.history.put_back(std::mem::take(&mut self.request.messages));
         let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         match outcome {
             Some(Ok(reply)) => {
                 let tokens = reply.usage.unwrap_or_else(|| self.guess(size, &received));
-                let spent = self.spent(&admitted, tokens, &reply.model, Some(size));
+                let known = reply.usage.map(|_| size);
+                let spent = self.spent(&admitted, tokens, &reply.model, known);
                 Ok(Called::Answered(Box::new(Answer { reply, admitted, spent, call, millis })))
             }
             Some(Err(error)) => self.failed(call, admitted, size, error, &received).await,
             None => {
                 let tokens = self.guess(size, &received);
                 let spent = self.spent(&admitted, tokens, "", None);
-                self.journal
-                    .write(move |tx, mut pen| {
-                        money::book_lost(tx, admitted.reservation, spent)?;
-                        pen.append(
-                            tx,
-                            EventKind::CallFailed {
-                                call,
-                                class: "stopped".to_owned(),
-                                message: "stopped while the model was answering".to_owned(),
-                                retry_at: None,
-                            },
-                        )?;
-                        save(tx, pen).map(|appended| ((), appended))
-                    })
-                    .await?;
-                Ok(Called::Stopped)
+                Ok(Called::Stopped(Box::new(CutOff { call, admitted, spent })))
             }
         }
     }
@@ -197,9 +199,10 @@ impl Turn {
     fn guess(&self, size: Size, received: &Received) -> Usage {
         let ratio = Ratio::default();
         let input = size.tokens(&self.chosen.known, ratio);
-        received.usage.unwrap_or_else(|| lost(input, received.bytes, ratio))
+        cut_off(received.usage, input, received.bytes, ratio)
     }
 
+    /// What is booked. `size` is the request's, when the provider counted its tokens.
     fn spent(&self, admitted: &Admitted, tokens: Usage, model: &str, size: Option<Size>) -> Spent {
         let model = if model.is_empty() { self.chosen.model.as_str() } else { model };
         Spent {
@@ -207,6 +210,7 @@ impl Turn {
             provider: self.chosen.provider.name().to_owned(),
             model: model.to_owned(),
             tokens,
+            counted: size.is_some(),
             billed_micros: usage::bill(&admitted.model, &tokens),
             size,
         }
@@ -218,28 +222,31 @@ impl Turn {
         call: u32,
         admitted: Admitted,
         size: Size,
-        error: ProviderError,
+        mut error: ProviderError,
         received: &Received,
     ) -> Result<Called, EngineError> {
         self.failures += 1;
+        error.message = self.journal.ws.app.redactor.text(&error.message).into_owned();
+        let begun = error.has_content() || !received.is_empty();
         let again = match error.again(self.failures, retry::random()) {
-            Next::Wait(pause) if !error.has_content() && received.is_empty() => {
-                Some(self.journal.ws.app.clock.now() + pause)
-            }
+            Next::Wait(pause) if !begun => Some(later(self.journal.ws.app.clock.now_ms(), pause)),
             _ => None,
         };
-        // A refused request costs nothing; one that broke off may be billed.
-        let unknown = error.status.is_none_or(|status| status < 400)
-            && !matches!(error.class, ErrorClass::Network | ErrorClass::RateLimit);
+        // A request that was refused, or never arrived, costs nothing; one that broke off may be
+        // billed.
+        let free = !error.sent && !begun;
         let tokens = self.guess(size, received);
         let spent = self.spent(&admitted, tokens, "", None);
         let (class, message) = (error.class.word().to_owned(), error.message.clone());
         self.journal
             .write(move |tx, mut pen| {
-                if unknown {
-                    money::book_lost(tx, admitted.reservation, spent)?;
-                } else {
+                if free {
                     money::release(tx, admitted.reservation)?;
+                } else {
+                    money::book_lost(tx, admitted.reservation, spent)?;
+                }
+                if let Some(until) = again {
+                    pen.hold(tx, until, message.clone());
                 }
                 pen.append(tx, EventKind::CallFailed { call, class, message, retry_at: again })?;
                 save(tx, pen).map(|appended| ((), appended))
@@ -253,31 +260,51 @@ impl Turn {
     }
 }
 
-/// Books the calls that a crash cut off: nobody knows what they came to.
-pub(super) async fn book_cut_off(
-    journal: &mut Journal,
-    chosen: &Chosen,
-) -> Result<(), EngineError> {
-    let run = journal.run;
-    let (connection, provider) = (chosen.connection, chosen.provider.name().to_owned());
-    let model = chosen.model.clone();
-    journal
-        .write(move |tx, pen| {
-            for held in usage::unsettled(tx, run)? {
-                let spent = Spent {
-                    connection,
-                    provider: provider.clone(),
-                    model: model.clone(),
-                    tokens: Usage::default(),
-                    billed_micros: Some(held.input_micros),
-                    size: None,
-                };
-                match money::book_lost(tx, held.id, spent) {
-                    Ok(_) | Err(UsageError::Settled(_)) => {}
-                    Err(error) => return Err(error.into()),
-                }
+/// A pause from now, in whole milliseconds as everything is stored, never too short.
+fn later(now_ms: i64, pause: Duration) -> Timestamp {
+    let ms = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX).saturating_add(1);
+    from_ms(now_ms.saturating_add(ms))
+}
+
+/// Shows what the model says as it comes, without secrets.
+struct Live<'a> {
+    hub: &'a Hub,
+    run: RunId,
+    call: u32,
+    text: RedactStream,
+    thinking: RedactStream,
+}
+
+impl<'a> Live<'a> {
+    fn of(journal: &'a Journal, call: u32) -> Self {
+        let redactor = &journal.ws.app.redactor;
+        let (text, thinking) = (redactor.stream(), redactor.stream());
+        Self { hub: &journal.ws.live, run: journal.run, call, text, thinking }
+    }
+
+    fn push(&mut self, delta: &Delta) {
+        let (kind, clean) = match delta {
+            Delta::Text(text) => (BlockKind::Text, self.text.push(text.as_bytes())),
+            Delta::Thinking(text) => (BlockKind::Thinking, self.thinking.push(text.as_bytes())),
+            _ => return,
+        };
+        self.show(kind, &clean);
+    }
+
+    /// What was held back because it might have become a secret.
+    fn finish(self) {
+        let Self { hub, run, call, text, thinking } = self;
+        for (kind, rest) in [(BlockKind::Thinking, thinking), (BlockKind::Text, text)] {
+            let rest = rest.finish();
+            if !rest.is_empty() {
+                hub.push(run, call, kind, &String::from_utf8_lossy(&rest));
             }
-            save(tx, pen).map(|appended| ((), appended))
-        })
-        .await
+        }
+    }
+
+    fn show(&self, kind: BlockKind, clean: &[u8]) {
+        if !clean.is_empty() {
+            self.hub.push(self.run, self.call, kind, &String::from_utf8_lossy(clean));
+        }
+    }
 }

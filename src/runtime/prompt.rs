@@ -1,6 +1,6 @@
 //! The system prompt: stable parts first, so that providers' prompt caches hit.
 //!
-//! Order of `resolutions.md` G7: product rules, who the agent is, how it works, whom it works for,
+//! In this order: product rules, who the agent is, how it works, whom it works for,
 //! the workspace; the cache boundary; its memory, the day, and what this run is. The run card is
 //! the first message of the conversation, not a part of this prompt.
 
@@ -55,23 +55,26 @@ impl Facts {
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn read(ws: &Ws, agent: Agent, trigger: RunTrigger) -> Result<Self, StoreError> {
-        ws.read(|snap| {
-            let settings = snap.get::<Settings>(())?;
-            let members: Vec<Member> = snap.list(&Range::all().limit(20))?;
-            let agents: Vec<Agent> = snap.list(&Range::all().limit(50))?;
-            let people = members.iter().filter(|m| m.left_at.is_none());
-            let others = agents.iter().filter(|a| a.archived_at.is_none() && a.id != agent.id);
-            Ok(Self {
-                workspace: settings.as_ref().map_or_else(|| ws.slug.clone(), |s| s.name.clone()),
-                zone: settings.map_or_else(|| "UTC".to_owned(), |s| s.zone),
-                people: people.map(|m| format!("{} (@{}, {})", m.name, m.handle, m.role)).collect(),
-                colleagues: others.map(|a| format!("{} (@{})", a.name, a.slug)).collect(),
-                exec: agent.exec.then_some(agent.network),
-                trigger,
-                now: ws.app.clock.now(),
-                agent,
-            })
+    pub fn read(
+        tx: &impl ReadExt,
+        ws: &Ws,
+        agent: &Agent,
+        trigger: RunTrigger,
+    ) -> Result<Self, StoreError> {
+        let settings = tx.get::<Settings>(())?;
+        let members: Vec<Member> = tx.list(&Range::all().limit(20))?;
+        let agents: Vec<Agent> = tx.list(&Range::all().limit(50))?;
+        let people = members.iter().filter(|m| m.left_at.is_none());
+        let others = agents.iter().filter(|a| a.archived_at.is_none() && a.id != agent.id);
+        Ok(Self {
+            workspace: settings.as_ref().map_or_else(|| ws.slug.clone(), |s| s.name.clone()),
+            zone: settings.map_or_else(|| "UTC".to_owned(), |s| s.zone),
+            people: people.map(|m| format!("{} (@{}, {})", m.name, m.handle, m.role)).collect(),
+            colleagues: others.map(|a| format!("{} (@{})", a.name, a.slug)).collect(),
+            exec: agent.exec.then_some(agent.network),
+            trigger,
+            now: ws.app.clock.now(),
+            agent: agent.clone(),
         })
     }
 }

@@ -3,114 +3,60 @@
 //! A call that was planned and never begun is made now. A file tool is settled by the hash of its
 //! file. An external tool is never repeated: the model is told that its outcome is unknown.
 
-use std::collections::BTreeSet;
-
-use sha2::{Digest, Sha256};
-
+use crate::app::Ws;
 use crate::features::runs::model::{Body, CallStatus, EventKind, FileMark, Run};
+use crate::features::runs::queries;
 use crate::features::runs::rules;
-use crate::kernel::{Actor, Cause, Part};
-use crate::providers::model::Part as Said;
-use crate::store::ReadExt;
+use crate::features::usage::rules as money;
+use crate::kernel::{RunId, RunState};
+use crate::sandbox::left_over;
+use crate::store::WriteTx;
 
-use super::EngineError;
 use super::journal::{blocking, save};
-use super::model_call;
 use super::toolbox::Call;
+use super::tools::{exec, folder};
 use super::turn::Turn;
+use super::{BY, EngineError, commit};
 
-const UNKNOWN: &str =
-    "interrupted by a restart: this may or may not have happened. Look before you do it again.";
+/// Why runs of the program's last life were interrupted.
+const RESTARTED: &str = "HQ was restarted";
+const UNKNOWN: &str = "Error (interrupted_unknown): interrupted by a restart: this may or may not have happened. Look before you do it again.";
 
-/// Begins the run anew and settles what was left open.
-pub(super) async fn settle(turn: &mut Turn) -> Result<(), EngineError> {
+/// Begins the run anew and settles what was left open. Answers whether it goes on.
+pub(super) async fn settle(turn: &mut Turn) -> Result<bool, EngineError> {
     let run = turn.journal.run;
     let chosen = turn.chosen.clone();
     let (actor, cause) = (turn.journal.actor(), turn.journal.cause());
-    let epoch = turn
-        .journal
-        .ws
-        .store
-        .write(actor, cause, move |tx| {
-            let mut pen = rules::begin(tx, run)?;
-            let (attempt, thinking) = (pen.run.attempt, chosen.thinking);
-            (pen.run.connection, pen.run.model) = (chosen.connection, chosen.model.clone());
-            pen.append(
-                tx,
-                EventKind::RunStarted { attempt, model: chosen.model, thinking, request_bytes: 0 },
-            )?;
-            let epoch = pen.run.epoch;
-            save(tx, pen)?;
-            Ok::<u64, EngineError>(epoch)
-        })
-        .await?;
+    let begun = turn.journal.ws.store.write(actor, cause, move |tx| {
+        let mut pen = rules::begin(tx, run)?;
+        let (attempt, thinking, model) = (pen.run.attempt, chosen.thinking, chosen.model);
+        (pen.run.connection, pen.run.model) = (chosen.connection, model.clone());
+        (pen.run.model_source, pen.run.thinking) = (chosen.source, thinking);
+        pen.append(tx, EventKind::RunStarted { attempt, model, thinking, request_bytes: 0 })?;
+        let open = queries::open_calls(tx, &pen.run)?;
+        let epoch = pen.run.epoch;
+        save(tx, pen)?;
+        Ok::<_, EngineError>((epoch, open))
+    });
+    let (epoch, open) = begun.await?;
     turn.journal.epoch = epoch;
     turn.begun = true;
-    model_call::book_cut_off(&mut turn.journal, &turn.chosen.clone()).await?;
-    let left = left_open(turn)?;
     let mut again = Vec::new();
-    for open in left {
-        match open.started {
-            None => again.push(open.call),
-            Some(EventKind::ToolStarted { file: Some(mark), step, .. }) => {
-                if !settle_file(turn, &open.call, step, mark).await? {
-                    again.push(open.call);
-                }
+    for call in open {
+        let made = Call::of((&call.id, &call.name, &call.arguments));
+        let settled = match call.started {
+            None => false,
+            Some((step, Some(mark))) => settle_file(turn, &made, step, mark).await?,
+            Some((step, None)) => {
+                unknown(turn, &made, step).await?;
+                true
             }
-            Some(EventKind::ToolStarted { step, .. }) => {
-                let text = UNKNOWN.to_owned();
-                finish(turn, &open.call, step, CallStatus::Unknown, text, Vec::new()).await?;
-            }
-            Some(_) => {}
+        };
+        if !settled {
+            again.push(made);
         }
     }
-    if !again.is_empty() {
-        turn.run_tools(again).await?;
-    }
-    Ok(())
-}
-
-/// A call of the last assistant message that has no result.
-struct Open {
-    call: Call,
-    started: Option<EventKind>,
-}
-
-fn left_open(turn: &Turn) -> Result<Vec<Open>, EngineError> {
-    let run = turn.journal.run;
-    let events = turn.journal.ws.read(|snap| {
-        let run = snap.get::<Run>(run)?.ok_or(EngineError::Broken("the run is gone"))?;
-        let events = crate::features::runs::queries::events_of_run(snap, &run, usize::MAX)?;
-        Ok::<_, EngineError>(events)
-    })?;
-    let Some(last) = events.iter().rposition(|e| matches!(e.kind, EventKind::Assistant { .. }))
-    else {
-        return Ok(Vec::new());
-    };
-    let EventKind::Assistant { parts, .. } = &events[last].kind else { return Ok(Vec::new()) };
-    let parts: Vec<Said> = serde_json::from_str(parts.head()).unwrap_or_default();
-    let mut finished = BTreeSet::new();
-    let mut started = Vec::new();
-    for event in &events[last..] {
-        match &event.kind {
-            EventKind::ToolFinished { call_id, .. } => {
-                finished.insert(call_id.clone());
-            }
-            EventKind::ToolStarted { call_id, .. } => started.push((call_id.clone(), &event.kind)),
-            _ => {}
-        }
-    }
-    let calls = parts.into_iter().filter_map(|part| match part {
-        Said::ToolCall { id, name, arguments } => Some(Call { id, name, arguments }),
-        _ => None,
-    });
-    Ok(calls
-        .filter(|call| !finished.contains(&call.id))
-        .map(|call| Open {
-            started: started.iter().find(|(id, _)| *id == call.id).map(|(_, k)| (*k).clone()),
-            call,
-        })
-        .collect())
+    if again.is_empty() { Ok(true) } else { turn.run_tools(again).await }
 }
 
 /// Settles a file tool by the hash of its file. Answers false when it has to run again.
@@ -120,25 +66,38 @@ async fn settle_file(
     step: u32,
     mark: FileMark,
 ) -> Result<bool, EngineError> {
-    let folder = turn.journal.ws.agent_folder(&turn.agent.slug);
+    let root = turn.journal.ws.agent_folder(&turn.agent.slug);
     let path = mark.path.clone();
-    let now = blocking(move || {
-        super::tools::folder::read(&folder, &path, u64::MAX)
-            .ok()
-            .map(|bytes| <[u8; 32]>::from(Sha256::digest(bytes)))
-    })
-    .await?;
-    if now == mark.after {
+    let now = blocking(move || folder::hash(&folder::open(&root)?, &path)).await?;
+    if now.as_ref().is_ok_and(|now| *now == mark.after) {
         let text = format!("{} was written before the restart.", mark.path);
         finish(turn, call, step, CallStatus::Ok, text, vec![mark.path]).await?;
         return Ok(true);
     }
-    if now == mark.before {
+    if now.is_ok_and(|now| now == mark.before) {
         return Ok(false);
     }
-    let text = format!("{} was changed by somebody else meanwhile; read it first.", mark.path);
+    let text = format!(
+        "Error (conflict): {} was changed by somebody else meanwhile; read it first.",
+        mark.path
+    );
     finish(turn, call, step, CallStatus::Error, text, Vec::new()).await?;
     Ok(true)
+}
+
+/// An external tool: what it had said so far is all that is known. What a program changed in the
+/// agent's files is not known either, so the run's commit takes all that differs.
+async fn unknown(turn: &mut Turn, call: &Call, step: u32) -> Result<(), EngineError> {
+    let job = exec::job_folder(&turn.journal.ws, turn.journal.run, step);
+    let read = job.clone();
+    let so_far = blocking(move || exec::so_far(&read)).await?;
+    let text = match so_far {
+        Some(output) => format!("{UNKNOWN}\nIts output so far:\n{output}"),
+        None => UNKNOWN.to_owned(),
+    };
+    turn.journal.unsure = true;
+    finish(turn, call, step, CallStatus::Unknown, text, Vec::new()).await?;
+    blocking(move || left_over::clear(&job)).await
 }
 
 async fn finish(
@@ -149,13 +108,14 @@ async fn finish(
     text: String,
     paths: Vec<String>,
 ) -> Result<(), EngineError> {
+    let result: Body = turn.journal.body(step, text).await?;
     turn.journal
         .append(vec![EventKind::ToolFinished {
             step,
             call_id: call.id.clone(),
             name: call.name.clone(),
             status,
-            result: Body::Inline(text),
+            result,
             millis: 0,
             paths,
             seq: None,
@@ -164,21 +124,48 @@ async fn finish(
 }
 
 /// At start: programs that the last life left behind are ended, and runs that were working go back
-/// to the queue, or are given up after three crashes.
-pub(super) async fn recover(ws: &crate::app::Ws) -> Result<usize, EngineError> {
-    let agents = ws.folder.join("agents");
-    let ended = blocking(move || crate::sandbox::left_over::end_all(&agents)).await?;
+/// to the queue, or are given up. Answers how many go on.
+pub(super) async fn recover(ws: &Ws) -> Result<usize, EngineError> {
+    let jobs = ws.jobs_folder();
+    let ended = blocking(move || left_over::end_all(&jobs)).await?;
     if ended > 0 {
         tracing::info!(ended, "ended {ended} processes that the last life left behind");
     }
-    use crate::features::runs::queries;
-    use crate::kernel::RunState;
+    let left = |run: &Run| run.is_at_work() || run.state == RunState::Queued;
     let live = ws.read(|snap| queries::live(snap))?;
     let mut count = 0;
-    for run in live.into_iter().filter(|run| run.state == RunState::Running) {
-        let (actor, cause) = (Actor::System(Part::Engine), Cause::Timer);
-        ws.store.write(actor, cause, move |tx| rules::recover(tx, run.id).map(|_| ())).await?;
-        count += 1;
+    for run in live.into_iter().filter(left) {
+        // One that cannot be taken up again keeps no other from going on; the dispatcher tries it
+        // anew with each look.
+        match recover_one(ws, run.id, RESTARTED).await {
+            Ok(run) => count += usize::from(run.is_live()),
+            Err(error) => {
+                tracing::error!(run.id = %run.id, %error, "run {} could not be recovered", run.id);
+            }
+        }
     }
+    // What the programs of the others had written is needed no more.
+    let live = ws.read(|snap| queries::live(snap))?.into_iter().map(|run| run.id).collect();
+    let jobs = ws.jobs_folder();
+    blocking(move || exec::sweep(&jobs, &live)).await?;
     Ok(count)
+}
+
+/// Takes one run up again. What its calls came to that nobody saw the end of is booked here and not
+/// when it begins: it may have to wait for long.
+pub(super) async fn recover_one(
+    ws: &Ws,
+    id: RunId,
+    what: &'static str,
+) -> Result<Run, EngineError> {
+    let recover = move |tx: &mut WriteTx<'_>| {
+        let run = rules::recover(tx, id, what)?;
+        money::book_left(tx, id)?;
+        Ok::<_, EngineError>(run)
+    };
+    let run = ws.write(&BY, recover).await?;
+    if !run.is_live() {
+        commit::left(ws, id).await;
+    }
+    Ok(run)
 }

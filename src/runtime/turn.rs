@@ -1,50 +1,41 @@
 //! The loop of one run: model call, tool calls, model call, … until it ends.
 
+use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::FutureExt;
-use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Ws;
 use crate::features::agents::model::Agent;
-use crate::features::connections::queries::{self as connections, Asked};
 use crate::features::inbox::model::Item;
-use crate::features::runs::model::{Body, EventKind, Run, Session};
+use crate::features::runs::model::{Body, EventKind, Run, Session, SessionEvent};
 use crate::features::runs::queries as runs;
 use crate::features::runs::rules::{self, Pen, RunError};
-use crate::features::tasks::model::Task;
 use crate::features::usage::queries::Budget;
-use crate::features::usage::rules::{self as money, Admitted, UsageError};
-use crate::kernel::{
-    Actor, Cause, Outcome, Part, RunId, RunState, RunTrigger, SessionId, Timestamp, WaitFor,
-};
+use crate::features::usage::rules::{Admitted, UsageError};
+use crate::kernel::{Actor, Outcome, Part, RunId, RunTrigger, SessionId};
 use crate::providers::bound::Size;
-use crate::providers::error::ErrorClass;
-use crate::providers::model::{SystemPart, ToolDef};
+use crate::providers::catalog::Model;
+use crate::providers::error::{ErrorClass, ProviderError};
+use crate::providers::model::ChatRequest;
 use crate::store::{ReadExt, WriteTx};
 
 use super::chosen::{self, Chosen};
+use super::ending::{self, LimitReached};
+use super::guard::Guard;
 use super::history::History;
 use super::journal::{Journal, blocking, save};
-use super::model_call::{Answer, Called, Question};
-use super::{Engine, EngineError, card, commit, prompt, resume, toolbox};
+use super::model_call::{Called, Question};
+use super::toolbox::Call;
+use super::{BY, Engine, EngineError, card, commit, prompt, resume, toolbox};
 
-/// The most model calls of a run.
-const MAX_CALLS: u32 = 200;
-/// The most tool calls of a run.
-const MAX_STEPS: u32 = 400;
-/// The longest that a run works.
-const MAX_TIME: SignedDuration = SignedDuration::from_hours(2);
-/// The longest that one answer may take.
-pub(super) const MAX_CALL: Duration = Duration::from_mins(10);
-/// How often the same call with the same arguments may come in a row.
-const MAX_REPEATS: u32 = 8;
 /// How many of a session's last events make the conversation.
 const MAX_EVENTS: usize = 2_000;
-
-const REMINDER: &str = "You ended without saying what became of the work. Call work_done, work_fail or work_snooze now.";
+/// How often a conversation that is too long is made shorter before the run gives up.
+const MAX_SHORTER: u32 = 3;
 
 /// A run at work.
 pub(super) struct Turn {
@@ -54,39 +45,60 @@ pub(super) struct Turn {
     pub session: SessionId,
     pub trigger: RunTrigger,
     pub item: Option<Item>,
+    /// The run as it was when this task took it up.
     pub run: Run,
     pub chosen: Chosen,
-    pub system: Vec<SystemPart>,
-    pub tools: Vec<ToolDef>,
+    /// System prompt and tools; the conversation is lent to it for each call.
+    pub request: ChatRequest,
+    /// The size of what is the same in each request.
+    pub fixed: Size,
     pub cancel: CancellationToken,
     /// Whether the run was begun by this task.
     pub begun: bool,
+    /// Model calls so far.
+    pub calls: u32,
     /// Failed calls in a row.
     pub failures: u32,
-    /// The last call's name and arguments, and how often it came in a row.
-    pub repeated: (String, u32),
-    /// Set when the next call is the last one, with the limit that was reached.
-    pub wrap_up: Option<String>,
-    /// Whether the conversation was shortened for a model that could not take it.
-    pub shortened: bool,
+    /// How often the conversation was made shorter for a call that did not fit.
+    pub shorter: u32,
+    /// Whether the conversation goes without what the model thought.
+    pub unthought: bool,
+    /// Whether the model was told that its last answer was none.
+    pub nudged: bool,
+    pub guard: Guard,
+    /// Set when the next call is the last one.
+    pub wrap_up: Option<LimitReached>,
+    /// A model that a message asked for.
+    pub wish: Option<String>,
+    /// Whether the run waits for something.
+    parked: bool,
+    choices: Arc<AtomicU64>,
+    seen_choices: u64,
 }
 
 /// What the first transaction of a call came to.
 enum Begun {
     Admitted(u32, Box<Admitted>),
-    Parked,
-    Ended,
+    /// It waits or has ended.
+    Over,
 }
 
-/// Works on a run until it ends, waits or is taken away.
-pub(super) async fn drive(engine: Engine, ws: Ws, run: RunId, cancel: CancellationToken) {
-    let work = AssertUnwindSafe(work(&engine, &ws, run, cancel)).catch_unwind().await;
+/// Works on a run until it ends, waits or is taken away. Answers whether the dispatcher has to look
+/// at it again: it waits, or its end could not be written.
+pub(super) async fn drive(
+    engine: &Engine,
+    ws: &Ws,
+    run: RunId,
+    cancel: CancellationToken,
+    choices: Arc<AtomicU64>,
+) -> bool {
+    let work = AssertUnwindSafe(work(engine, ws, run, cancel, choices)).catch_unwind().await;
     ws.live.finish(run);
     let (code, reason) = match work {
-        Ok(Ok(())) => return,
+        Ok(Ok(waits)) => return waits,
         Ok(Err(error)) if error.is_fenced() => {
             tracing::debug!(run.id = %run, "run {run} was taken away");
-            return;
+            return false;
         }
         Ok(Err(error)) => {
             tracing::warn!(run.id = %run, %error, "run {run} failed");
@@ -94,15 +106,13 @@ pub(super) async fn drive(engine: Engine, ws: Ws, run: RunId, cancel: Cancellati
         }
         Err(_) => ("internal", "a bug in HQ ended this run; the log has the details".to_owned()),
     };
+    let reason = ws.app.redactor.text(&reason).into_owned();
     let outcome = Outcome::Failed { code: code.to_owned(), reason };
-    let (actor, cause) = (Actor::System(Part::Engine), Cause::Timer);
-    let ended = ws
-        .store
-        .write(actor, cause, move |tx| rules::force_end(tx, run, outcome, "").map(|_| ()))
-        .await;
-    if let Err(error) = ended {
+    let ended = ws.write(&BY, move |tx| rules::force_end(tx, run, outcome, "").map(|_| ())).await;
+    if let Err(error) = &ended {
         tracing::error!(run.id = %run, %error, "the end of run {run} could not be written");
     }
+    ended.is_err()
 }
 
 async fn work(
@@ -110,23 +120,42 @@ async fn work(
     ws: &Ws,
     run: RunId,
     cancel: CancellationToken,
-) -> Result<(), EngineError> {
-    let mut turn = Turn::load(engine, ws, run, cancel).await?;
-    if turn.run.attempt > 0 {
-        resume::settle(&mut turn).await?;
+    choices: Arc<AtomicU64>,
+) -> Result<bool, EngineError> {
+    let mut turn = match Turn::load(engine, ws, run, cancel, choices).await {
+        Ok(turn) => turn,
+        Err(error) => {
+            commit::left(ws, run).await;
+            return Err(error);
+        }
+    };
+    let worked = turn.work().await;
+    if worked.is_err() {
+        // However it ended: what it changed in the agent's files is kept in the branch. The journal
+        // knows more of that than the events do, when the last of them could not be written.
+        commit::files(&mut turn.journal).await?;
     }
-    while turn.step().await? {}
-    Ok(())
+    worked.map(|()| turn.parked)
 }
 
 impl Turn {
+    async fn work(&mut self) -> Result<(), EngineError> {
+        if self.run.attempt > 0 && !resume::settle(self).await? {
+            return Ok(());
+        }
+        while self.step().await? {}
+        Ok(())
+    }
+
     /// Reads everything that the run needs.
     async fn load(
         engine: &Engine,
         ws: &Ws,
         id: RunId,
         cancel: CancellationToken,
+        choices: Arc<AtomicU64>,
     ) -> Result<Self, EngineError> {
+        let seen_choices = choices.load(Ordering::Relaxed);
         let loaded = ws.read(|snap| {
             let run = snap.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
             let session =
@@ -136,289 +165,321 @@ impl Turn {
                 Some(item) => snap.get::<Item>(item)?,
                 None => None,
             };
-            let task = match run.task {
-                Some(task) => snap.get::<Task>(task)?,
-                None => None,
-            };
-            let asked = runs::open_inputs(snap, session.id)?.into_iter().find_map(|i| i.model);
-            let asked = Asked { message: asked.as_deref(), task: task.as_ref(), agent: &agent };
-            let choice = connections::resolve(snap, asked)?;
+            let wish = runs::open_inputs(snap, session.id)?.into_iter().find_map(|i| i.model);
+            let choice = chosen::choose(snap, &run, &agent, wish.as_deref())?;
             let events = runs::last_events(snap, session.id, MAX_EVENTS)?;
-            Ok::<_, EngineError>((run, session, agent, item, choice, events))
+            let facts = prompt::Facts::read(snap, ws, &agent, run.trigger)?;
+            Ok::<_, EngineError>((run, session, agent, item, choice, events, facts))
         })?;
-        let (run, session, agent, item, choice, events) = loaded;
+        let (run, session, agent, item, choice, events, facts) = loaded;
         let chosen = chosen::connect(ws, choice)?;
-        let mut history = History::default();
-        let mut paths = Vec::new();
-        for event in &events {
-            history.push(&event.kind);
-            match &event.kind {
-                EventKind::ToolFinished { paths: changed, .. } if event.run == Some(id) => {
-                    paths.extend(changed.iter().cloned());
-                }
-                EventKind::Committed { .. } => paths.clear(),
-                _ => {}
+        let folder = ws.agent_folder(&agent.slug);
+        let mut request = ChatRequest::new(chosen.model.clone(), agent.max_output);
+        request.system = blocking(move || prompt::system(&facts, &folder)).await?;
+        for part in &mut request.system {
+            if let Cow::Owned(clean) = ws.app.redactor.text(&part.text) {
+                part.text = clean;
             }
         }
-        let known = &chosen.known;
-        let room = u64::from(known.window.saturating_sub(known.max_output / 2)).max(4_096) * 2;
-        history.cut_to(usize::try_from(room).unwrap_or(usize::MAX));
-        let facts = prompt::Facts::read(ws, agent.clone(), run.trigger)?;
-        let folder = ws.agent_folder(&agent.slug);
-        let system = blocking(move || prompt::system(&facts, &folder)).await?;
-        let tools = toolbox::offered(engine, &agent, run.trigger, &session.loaded_tools);
-        let journal = Journal {
-            ws: ws.clone(),
-            run: id,
-            agent: agent.id,
-            epoch: run.epoch,
-            history,
-            steps: run.steps,
-            paths,
-            effective: run.effective,
-        };
+        request.tools = toolbox::offered(engine, &agent, run.trigger, &session.loaded_tools);
+        request.thinking = chosen.thinking;
+        request.metadata.cache_key = Some(session.id.to_string());
+        let fixed = Size::of(&request);
+        let journal = journal_of(ws, &run, &events);
         Ok(Self {
             engine: engine.clone(),
             journal,
+            agent,
             session: session.id,
             trigger: run.trigger,
-            agent,
             item,
-            run,
             chosen,
-            system,
-            tools,
+            request,
+            fixed,
             cancel,
             begun: false,
+            calls: run.calls,
             failures: 0,
-            repeated: (String::new(), 0),
+            shorter: 0,
+            unthought: false,
+            nudged: false,
+            guard: Guard::default(),
             wrap_up: None,
-            shortened: false,
+            wish: None,
+            parked: false,
+            choices,
+            seen_choices,
+            run,
         })
     }
 
     /// One model call and what follows from it. Answers whether the run goes on.
     async fn step(&mut self) -> Result<bool, EngineError> {
         if self.cancel.is_cancelled() && self.begun {
-            return self.stopped().await;
+            return self.stopped(None).await;
         }
+        self.choose_again()?;
         let (call, admitted) = match self.begin_call().await? {
             Begun::Admitted(call, admitted) => (call, admitted),
-            Begun::Parked | Begun::Ended => return Ok(false),
+            Begun::Over => return Ok(false),
         };
-        let wrap_up = self.wrap_up.is_some();
-        match self.call(call, *admitted, wrap_up).await? {
+        match self.call(call, *admitted).await? {
             Called::Answered(answer) => {
-                self.failures = 0;
+                (self.failures, self.shorter) = (0, 0);
                 self.answered(*answer).await
             }
-            Called::Stopped => self.stopped().await,
+            Called::Stopped(cut_off) => self.stopped(Some(cut_off)).await,
             Called::Retry(at) => {
-                let pause = at.duration_since(self.journal.ws.app.clock.now());
-                let pause = Duration::try_from(pause).unwrap_or_default();
+                let app = self.journal.ws.app.clone();
+                // The run keeps its slot and this task; the next call takes it out of waiting.
                 tokio::select! {
-                    () = tokio::time::sleep(pause) => Ok(true),
-                    () = self.cancel.cancelled() => self.stopped().await,
+                    () = app.sleep_until(at) => Ok(true),
+                    () = self.cancel.cancelled() => self.stopped(None).await,
                 }
             }
-            Called::Failed(error)
-                if error.class == ErrorClass::ContextTooLong && !self.shortened =>
-            {
-                self.shortened = true;
-                let half = self.journal.history.bytes() / 2;
-                self.journal.history.cut_to(half);
-                Ok(true)
-            }
             Called::Failed(error) => {
-                let reason = format!("{} {}", error.class.advice(), error.message);
-                let code = error.class.word().to_owned();
-                self.end(Outcome::Failed { code, reason }, "").await
+                if self.mend(error.class) {
+                    return Ok(true);
+                }
+                self.failed_for_good(&error).await
             }
         }
+    }
+
+    /// What can be done about a conversation that the provider does not take. Answers whether it is
+    /// worth another call.
+    pub(super) fn mend(&mut self, class: ErrorClass) -> bool {
+        match class {
+            ErrorClass::ContextTooLong if self.shorter < MAX_SHORTER => {
+                self.shorter += 1;
+                let half = self.journal.history.bytes() / 2;
+                self.journal.history.shrink(half)
+            }
+            ErrorClass::Replay if !self.unthought => {
+                self.unthought = true;
+                self.journal.history.drop_thinking()
+            }
+            _ => false,
+        }
+    }
+
+    async fn failed_for_good(&mut self, error: &ProviderError) -> Result<bool, EngineError> {
+        let reason = format!("{} {}", error.class.advice(), error.message);
+        let code = error.class.word().to_owned();
+        self.end(Outcome::Failed { code, reason }, "").await
+    }
+
+    /// Looks which model wins, when that may have changed: it counts from the next call.
+    fn choose_again(&mut self) -> Result<(), EngineError> {
+        let choices = self.choices.load(Ordering::Relaxed);
+        let wish = self.wish.take();
+        if choices == self.seen_choices && wish.is_none() {
+            return Ok(());
+        }
+        self.seen_choices = choices;
+        let (run, agent) = (self.journal.run, self.agent.id);
+        let read = self.journal.ws.read(|snap| {
+            let (run, agent) = (snap.get::<Run>(run)?, snap.get::<Agent>(agent)?);
+            let (Some(run), Some(agent)) = (run, agent) else { return Ok(None) };
+            let choice = chosen::choose(snap, &run, &agent, wish.as_deref())?;
+            Ok::<_, EngineError>(Some((agent, choice)))
+        })?;
+        let Some((agent, choice)) = read else { return Ok(()) };
+        self.agent = agent;
+        self.chosen = chosen::connect(&self.journal.ws, choice)?;
+        self.request.model.clone_from(&self.chosen.model);
+        self.request.thinking = self.chosen.thinking;
+        Ok(())
     }
 
     /// The transaction before a call: begins the run if need be, reads what was said, reserves the
     /// money, notes the call.
     async fn begin_call(&mut self) -> Result<Begun, EngineError> {
         self.check_limits();
-        let request = self.request(self.wrap_up.is_some());
-        let question = Question {
+        let room = room(&self.chosen.known, self.fixed);
+        self.journal.history.shrink(room);
+        loop {
+            match self.try_begin().await {
+                // The run has used up what it may cost: it may still say where it stands.
+                Err(EngineError::Usage(UsageError::OverBudget { budget: Budget::Run, .. }))
+                    if self.wrap_up.is_none() =>
+                {
+                    self.wrap_up = Some(LimitReached::new("cost"));
+                }
+                Err(EngineError::Usage(refusal @ UsageError::OverBudget { .. })) => {
+                    return self.refused(refusal).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// What is written when the run begins or goes on.
+    fn first_events(&self, size: Size) -> Option<FirstEvents> {
+        (!self.begun).then(|| FirstEvents {
+            item: self.item.clone().filter(|_| self.run.attempt == 0),
             chosen: self.chosen.clone(),
-            size: Size::of(&request),
+            request_bytes: u32::try_from(size.bytes).unwrap_or(u32::MAX),
+        })
+    }
+
+    async fn try_begin(&mut self) -> Result<Begun, EngineError> {
+        let chosen = &self.chosen;
+        let question = Question {
+            connection: chosen.connection,
+            provider: chosen.provider.name(),
+            model: chosen.model.clone(),
+            known: chosen.known.clone(),
+            size: self.fixed.and(Size::of_messages(self.journal.history.messages())),
             max_output: self.agent.max_output,
             wrap_up: self.wrap_up.is_some(),
         };
-        let first = (!self.begun).then(|| FirstEvents {
-            item: self.item.clone().filter(|_| self.run.attempt == 0),
-            chosen: self.chosen.clone(),
-            request_bytes: u32::try_from(question.size.bytes).unwrap_or(u32::MAX),
-        });
-        let notice = self.wrap_up.as_ref().map(|which| {
-            format!("You have reached this run's limit ({which}). Say in a few lines what is done and what is left. No tools can be used any more.")
-        });
+        let first = self.first_events(question.size);
+        let notice = self.wrap_up.as_mut().and_then(LimitReached::notice);
         let (run, epoch, begun) = (self.journal.run, self.journal.epoch, self.begun);
         let (actor, cause) = (self.journal.actor(), self.journal.cause());
-        let written = self.journal.ws.store.write(actor, cause, move |tx| {
+        let ask = move |tx: &mut WriteTx<'_>| {
             let mut pen = match first {
                 Some(first) => first.write(tx, run)?,
                 None => Pen::open(tx, run, epoch)?,
             };
             debug_assert!(begun || pen.run.attempt > 0);
-            pen.read_inputs(tx)?;
+            let wish = pen.read_inputs(tx)?;
             if let Some(text) = notice {
                 pen.append(tx, EventKind::Notice { text })?;
             }
             let epoch = pen.run.epoch;
-            match question.ask(tx, &mut pen) {
-                Ok((call, admitted)) => {
-                    let appended = save(tx, pen)?;
-                    Ok((Begun::Admitted(call, Box::new(admitted)), appended, epoch))
-                }
-                Err(EngineError::Usage(refusal @ UsageError::OverBudget { .. })) => {
-                    let (begun, appended) = over_budget(tx, pen, &refusal)?;
-                    Ok((begun, appended, epoch))
-                }
-                Err(error) => Err(error),
-            }
-        });
-        let (begun, appended, epoch): (Begun, Vec<EventKind>, u64) = written.await?;
+            let (call, admitted) = question.ask(tx, &mut pen)?;
+            let appended = save(tx, pen)?;
+            Ok::<_, EngineError>((call, admitted, appended, epoch, wish))
+        };
+        let written = self.journal.ws.store.write(actor, cause, ask).await;
+        if written.is_err()
+            && let Some(limit) = &mut self.wrap_up
+        {
+            limit.untold();
+        }
+        let (call, admitted, appended, epoch, wish) = written?;
         self.journal.epoch = epoch;
-        self.begun = true;
+        // The first call goes to the model that the message asked for already.
+        self.wish = wish.filter(|_| self.begun);
+        (self.begun, self.calls) = (true, call);
         self.journal.take(&appended);
-        Ok(begun)
+        Ok(Begun::Admitted(call, Box::new(admitted)))
+    }
+
+    /// No budget can pay the call. The run's own cap ends it; a month's budget lets it wait until
+    /// somebody raises it or the month is over.
+    async fn refused(&mut self, refusal: UsageError) -> Result<Begun, EngineError> {
+        // It may be ended while it waits: what it changed so far is kept before.
+        let committed = commit::files(&mut self.journal).await?;
+        let first = self.first_events(self.fixed);
+        let (run, epoch) = (self.journal.run, self.journal.epoch);
+        let limit = self.wrap_up.as_ref().map(|limit| limit.which);
+        let write = move |tx: &mut WriteTx<'_>| {
+            let mut pen = match first {
+                Some(first) => first.write(tx, run)?,
+                None => Pen::open(tx, run, epoch)?,
+            };
+            if let Some(committed) = committed {
+                pen.append(tx, committed)?;
+            }
+            pen.read_inputs(tx)?;
+            ending::park(tx, pen, &refusal, limit)
+        };
+        let (actor, cause) = (self.journal.actor(), self.journal.cause());
+        let parked = self.journal.ws.store.write(actor, cause, write).await?;
+        self.parked = parked;
+        Ok(Begun::Over)
     }
 
     fn check_limits(&mut self) {
         if self.wrap_up.is_some() {
             return;
         }
+        let limits = self.engine.limits;
         let now = self.journal.ws.app.clock.now();
-        let began = self.run.started_at.unwrap_or(now);
-        let calls = self.run.calls;
-        self.wrap_up = if calls >= MAX_CALLS {
-            Some("calls".to_owned())
-        } else if self.journal.steps >= MAX_STEPS {
-            Some("tools".to_owned())
-        } else if now.duration_since(began) > MAX_TIME {
-            Some("time".to_owned())
-        } else if self.repeated.1 >= MAX_REPEATS {
-            Some("loop".to_owned())
+        let worked =
+            self.journal.worked_ms + now.as_millisecond() - self.journal.since.as_millisecond();
+        let which = if self.calls >= limits.calls {
+            "calls"
+        } else if self.journal.steps >= limits.steps {
+            "tools"
+        } else if worked > i64::try_from(limits.time.as_millis()).unwrap_or(i64::MAX) {
+            "time"
         } else {
-            None
+            return;
         };
-        self.run.calls += 1;
-        self.run.started_at = Some(began);
+        self.wrap_up = Some(LimitReached::new(which));
     }
 
     /// Writes an answer down and does what it asks for.
-    async fn answered(&mut self, answer: Answer) -> Result<bool, EngineError> {
+    async fn answered(&mut self, answer: super::model_call::Answer) -> Result<bool, EngineError> {
         let json = serde_json::to_string(&answer.reply.parts)
             .map_err(|_| EngineError::Broken("an answer could not be written as JSON"))?;
-        let parts = Journal::parts(self.journal.ws.app.redactor.text(&json).into_owned())?;
-        let calls: Vec<toolbox::Call> = answer.reply.calls().map(toolbox::Call::of).collect();
+        let mut answer = answer;
+        let json = match self.journal.ws.app.redactor.text(&json) {
+            Cow::Borrowed(_) => json,
+            // A secret that a model repeats goes nowhere: not into a tool, not into a summary.
+            Cow::Owned(clean) => {
+                answer.reply.parts = serde_json::from_str(&clean)
+                    .map_err(|_| EngineError::Broken("an answer without its secrets is no JSON"))?;
+                clean
+            }
+        };
+        let parts = Journal::parts(json)?;
+        let calls: Vec<Call> = answer.reply.calls().map(Call::of).collect();
         if calls.is_empty() || self.wrap_up.is_some() {
             return self.last_word(answer, parts).await;
         }
+        self.nudged = false;
         let event = answer.event(parts);
         let (reservation, spent) = (answer.admitted.reservation, answer.spent);
         let first = calls[0].name.clone();
         self.journal
             .write(move |tx, mut pen| {
-                money::settle(tx, reservation, spent)?;
+                crate::features::usage::rules::settle(tx, reservation, spent)?;
                 pen.append(tx, event)?;
                 pen.run.activity = first;
                 save(tx, pen).map(|appended| ((), appended))
             })
             .await?;
         self.journal.ws.live.finish(self.journal.run);
-        for call in &calls {
-            let key = format!("{} {}", call.name, call.arguments);
-            self.repeated =
-                if self.repeated.0 == key { (key, self.repeated.1 + 1) } else { (key, 1) };
-        }
         self.run_tools(calls).await
     }
+}
 
-    /// An answer without tool calls: the end, unless somebody has said something meanwhile.
-    async fn last_word(&mut self, answer: Answer, parts: Body) -> Result<bool, EngineError> {
-        let committed = commit::files(&mut self.journal).await?;
-        let text = answer.reply.text();
-        let event = answer.event(parts);
-        let (reservation, spent) = (answer.admitted.reservation, answer.spent);
-        let limit = self.wrap_up.clone();
-        let (effective, serves_item) = (self.journal.effective, self.item.is_some());
-        let goes_on = self
-            .journal
-            .write(move |tx, mut pen| {
-                money::settle(tx, reservation, spent)?;
-                pen.append(tx, event)?;
-                if let Some(committed) = committed {
-                    pen.append(tx, committed)?;
-                }
-                pen.run.effective |= effective;
-                if limit.is_none() && !runs::open_inputs(tx, pen.session.id)?.is_empty() {
-                    return save(tx, pen).map(|appended| (true, appended));
-                }
-                let outcome = match limit {
-                    Some(which) => Outcome::Limit { which },
-                    None if !serves_item || pen.run.effective => Outcome::Done,
-                    None if !pen.run.reminded => {
-                        pen.run.reminded = true;
-                        pen.append(tx, EventKind::Notice { text: REMINDER.to_owned() })?;
-                        return save(tx, pen).map(|appended| (true, appended));
-                    }
-                    None => Outcome::NoOutcome,
-                };
-                let appended = std::mem::take(&mut pen.appended);
-                pen.end(tx, outcome, &text)?;
-                Ok((false, appended))
-            })
-            .await?;
-        self.journal.ws.live.finish(self.journal.run);
-        Ok(goes_on)
+/// The run's pen with the conversation so far.
+fn journal_of(ws: &Ws, run: &Run, events: &[SessionEvent]) -> Journal {
+    let mut history = History::guarded(ws.app.redactor.clone());
+    for event in events {
+        history.push(&event.kind);
     }
+    if events.len() == MAX_EVENTS {
+        history.begin_clean();
+    }
+    Journal {
+        ws: ws.clone(),
+        run: run.id,
+        number: run.number,
+        agent: run.agent,
+        epoch: run.epoch,
+        history,
+        steps: run.steps,
+        worked_ms: run.worked_ms,
+        since: ws.app.clock.now(),
+        paths: commit::noted(run, events),
+        unsure: false,
+        effective: run.effective,
+    }
+}
 
-    /// Ends the run as stopped by the person who asked.
-    pub(super) async fn stopped(&mut self) -> Result<bool, EngineError> {
-        let id = self.journal.run;
-        let stop = self
-            .journal
-            .ws
-            .read(|snap| Ok::<_, EngineError>(snap.get::<Run>(id)?.and_then(|run| run.stop)))?;
-        match stop {
-            Some(stop) => self.end(Outcome::Stopped { by: stop.by }, "").await,
-            // Nobody asked: the program ends, and the next start takes the run up again.
-            None => {
-                self.journal
-                    .write(move |tx, mut pen| {
-                        pen.run.state = RunState::Queued;
-                        save(tx, pen).map(|appended| ((), appended))
-                    })
-                    .await?;
-                Ok(false)
-            }
-        }
-    }
-
-    /// Commits files and ends the run.
-    pub(super) async fn end(
-        &mut self,
-        outcome: Outcome,
-        summary: &str,
-    ) -> Result<bool, EngineError> {
-        let committed = commit::files(&mut self.journal).await?;
-        let summary = summary.to_owned();
-        self.journal
-            .write(move |tx, mut pen| {
-                if let Some(committed) = committed {
-                    pen.append(tx, committed)?;
-                }
-                pen.end(tx, outcome, &summary)?;
-                Ok(((), Vec::new()))
-            })
-            .await?;
-        Ok(false)
-    }
+/// How many bytes of conversation fit a model beside everything else. What is cut here is cut
+/// before it is paid for; a provider that counts more says so, and it is cut again then.
+fn room(known: &Model, fixed: Size) -> usize {
+    let tokens = known.window.saturating_sub(known.max_output.min(known.window / 2));
+    let bytes = (u64::from(tokens) * 3).saturating_sub(fixed.bytes).max(8_192);
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 /// What is written when a run begins or goes on.
@@ -446,29 +507,4 @@ impl FirstEvents {
         }
         Ok(pen)
     }
-}
-
-/// Parks a run whose next call no budget can pay; a run's own cap ends it.
-fn over_budget(
-    tx: &mut WriteTx<'_>,
-    mut pen: Pen,
-    refusal: &UsageError,
-) -> Result<(Begun, Vec<EventKind>), EngineError> {
-    let appended = std::mem::take(&mut pen.appended);
-    if let UsageError::OverBudget { budget: Budget::Run, .. } = refusal {
-        pen.end(tx, Outcome::Limit { which: "cost".to_owned() }, &refusal.to_string())?;
-        return Ok((Begun::Ended, appended));
-    }
-    let until = next_month(tx.now());
-    pen.wait(tx, WaitFor::Budget, &refusal.to_string(), Some(until))?;
-    Ok((Begun::Parked, appended))
-}
-
-/// The first moment of the next month in UTC, when budgets begin anew.
-fn next_month(now: Timestamp) -> Timestamp {
-    let zoned = now.to_zoned(jiff::tz::TimeZone::UTC);
-    let first = zoned.date().last_of_month().tomorrow();
-    first
-        .and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC))
-        .map_or(now + SignedDuration::from_hours(24 * 28), |zoned| zoned.timestamp())
 }

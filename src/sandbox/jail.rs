@@ -29,6 +29,8 @@ const NOT_EXECUTABLE: u8 = 126;
 const NOT_FOUND: u8 = 127;
 /// When memory runs out, a tool goes before the server.
 const OOM_SCORE: &[u8] = b"800";
+/// How much a program's niceness is raised.
+const POLITE: i32 = 15;
 
 #[derive(Debug, thiserror::Error)]
 enum JailError {
@@ -89,6 +91,10 @@ fn enter(policy: &Policy) -> Result<(), JailError> {
     }
     rustix::process::chdir(&policy.cwd).map_err(|e| JailError::Folder(policy.cwd.clone(), e))?;
     fs::write("/proc/self/oom_score_adj", OOM_SCORE).ok(); // ok: only a wish, refused in some containers
+    // The server answers people first, and must get a turn even when a program forks without end.
+    rustix::process::nice(POLITE).ok(); // ok: only a wish
+    // Inherited from the server, which is better off without; programs choose for themselves.
+    rustix::thread::disable_transparent_huge_pages(false).ok(); // ok: only a wish
     limit(&policy.limits)?;
     drop_capabilities()?;
     rustix::thread::set_no_new_privs(true)

@@ -1,6 +1,7 @@
 //! One started program: how to wait for it, stop it, and what became of it.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use serde::Serialize;
 use tokio::sync::Notify;
 
 use super::kill::{self, SessionMark};
+use super::output::{self, Excerpt};
 
 /// Why HQ ended a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -71,7 +73,8 @@ pub(super) struct Shared {
     pub(super) mark: SessionMark,
     pub(super) started: Instant,
     pub(super) deadline: Option<Instant>,
-    pub(super) files: Vec<PathBuf>,
+    /// The output files, open since they were made: what their paths lead to by now does not matter.
+    pub(super) files: Vec<File>,
     pub(super) output_cap: u64,
     pub(super) max_processes: usize,
     pub(super) state: Mutex<State>,
@@ -109,6 +112,18 @@ impl Job {
     #[must_use]
     pub fn end(&self) -> Option<JobEnd> {
         self.0.state.lock().end.clone()
+    }
+
+    /// What it wrote to its first output file, read through the descriptor with which the file was made. Nothing when
+    /// its output goes to no file. Blocking.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn excerpt(&self, head: usize, tail: usize) -> io::Result<Excerpt> {
+        match self.0.files.first() {
+            Some(file) => output::excerpt_of(file, head, tail),
+            None => Ok(Excerpt::default()),
+        }
     }
 
     /// How many processes its session had when last counted.

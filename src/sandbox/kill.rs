@@ -47,6 +47,14 @@ impl SessionMark {
         }
     }
 
+    /// Its living processes that carry the marks of our jail: a mark that was read from the disk is not believed so far
+    /// that it could name somebody else's session.
+    fn jailed(&self) -> Vec<Stat> {
+        let mut members = self.members();
+        members.retain(|p| procfs::is_jailed(p.pid));
+        members
+    }
+
     /// Its living processes among those found in `/proc`.
     ///
     /// A number is not given again while a session of it lives. So if its first process is still there, it tells
@@ -100,27 +108,40 @@ pub fn stop(mark: &SessionMark, grace: Duration) -> Ended {
         }
         pause();
     }
-    end_seen(mark, PATIENCE, seen)
+    end_seen(mark, PATIENCE, seen, SessionMark::members)
+}
+
+/// Holds every process where it is, so that none starts another until the session is ended.
+pub fn freeze(mark: &SessionMark, members: &[Stat]) {
+    for target in targets(mark, members) {
+        target.signal(Signal::STOP);
+    }
 }
 
 /// Ends every process at once.
 pub fn end(mark: &SessionMark, patience: Duration) -> Ended {
-    end_seen(mark, patience, BTreeSet::new())
+    end_seen(mark, patience, BTreeSet::new(), SessionMark::members)
 }
 
-/// Ends what former runs of the program left behind.
+/// Ends what former runs of the program left behind; only what carries the marks of our jail.
 pub fn clean_up(marks: &[SessionMark]) -> Ended {
-    marks.iter().map(|mark| end(mark, PATIENCE)).fold(Ended::default(), |sum, one| Ended {
+    let end = |mark| end_seen(mark, PATIENCE, BTreeSet::new(), SessionMark::jailed);
+    marks.iter().map(end).fold(Ended::default(), |sum, one| Ended {
         ended: sum.ended + one.ended,
         first: sum.first || one.first,
         left: sum.left + one.left,
     })
 }
 
-fn end_seen(mark: &SessionMark, patience: Duration, mut seen: BTreeSet<i32>) -> Ended {
+fn end_seen(
+    mark: &SessionMark,
+    patience: Duration,
+    mut seen: BTreeSet<i32>,
+    members: fn(&SessionMark) -> Vec<Stat>,
+) -> Ended {
     let begun = Instant::now();
     loop {
-        let members = mark.members();
+        let members = members(mark);
         if members.is_empty() {
             return result(mark, &seen, 0);
         }

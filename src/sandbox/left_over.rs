@@ -1,18 +1,50 @@
 //! What programs leave behind when HQ itself ends hard: each job's folder names the session of its
 //! processes, and the next start ends what is still alive of it.
+//!
+//! The folders lie where no program can write, or a program could name somebody else's session.
 
-use std::fs;
-use std::io;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use super::kill::{self, SessionMark};
+use super::output;
 
 /// The file in a job's folder that names its session.
 const MARK: &str = "session.json";
+/// More than a mark ever has, in bytes.
+const MAX_MARK: u64 = 4096;
 
-/// Notes the session of a job that has begun.
+/// Makes a job's folder, in place of what is there under its name.
+pub fn make(job: &Path) -> io::Result<()> {
+    clear(job);
+    fs::create_dir_all(job)
+}
+
+/// Removes the folder of a job whose result is kept elsewhere.
+pub fn clear(job: &Path) {
+    match fs::remove_dir_all(job) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(%error, "the folder of a job could not be removed");
+        }
+        _ => {}
+    }
+}
+
+/// Removes the folders of all jobs but those with these names.
+pub fn sweep(jobs: &Path, is_kept: impl Fn(&str) -> bool) {
+    // ok: a folder that is not there holds no jobs.
+    for job in fs::read_dir(jobs).into_iter().flatten().flatten() {
+        if !is_kept(&job.file_name().to_string_lossy()) {
+            clear(&job.path());
+        }
+    }
+}
+
+/// Notes the session of a job that has begun, in a file that is new.
 pub fn note(job: &Path, mark: &SessionMark) -> io::Result<()> {
-    fs::write(job.join(MARK), serde_json::to_vec(mark)?)
+    let bytes = serde_json::to_vec(mark)?;
+    OpenOptions::new().write(true).create_new(true).open(job.join(MARK))?.write_all(&bytes)
 }
 
 /// Forgets the session of a job that is over.
@@ -21,27 +53,59 @@ pub fn forget(job: &Path) {
     let _ = fs::remove_file(job.join(MARK));
 }
 
-/// Ends what the jobs below these agents' folders (`<agent>/scratch/jobs/<job>`) left behind.
-/// Answers how many processes were ended. Blocking.
+/// Ends what the jobs in this folder (`<jobs>/<job>`) left behind. Answers how many processes were
+/// ended. Blocking.
 #[must_use]
-pub fn end_all(agents: &Path) -> usize {
+pub fn end_all(jobs: &Path) -> usize {
     let mut marks = Vec::new();
-    let mut files = Vec::new();
-    // ok: folders that are not there hold no jobs.
-    for agent in fs::read_dir(agents).into_iter().flatten().flatten() {
-        let jobs = agent.path().join("scratch").join("jobs");
-        for job in fs::read_dir(jobs).into_iter().flatten().flatten() {
-            let path = job.path().join(MARK);
-            let Ok(bytes) = fs::read(&path) else { continue };
+    // ok: a folder that is not there holds no jobs.
+    for job in fs::read_dir(jobs).into_iter().flatten().flatten() {
+        let path = job.path().join(MARK);
+        let Ok(file) = output::open(&path) else { continue };
+        let mut bytes = Vec::new();
+        if file.take(MAX_MARK).read_to_end(&mut bytes).is_ok() {
             marks.extend(serde_json::from_slice::<SessionMark>(&bytes));
-            files.push(path);
         }
-    }
-    let ended = if marks.is_empty() { 0 } else { kill::clean_up(&marks).ended };
-    for file in files {
-        if let Err(error) = fs::remove_file(&file) {
+        if let Err(error) = fs::remove_file(&path) {
             tracing::warn!(%error, "a job's mark could not be removed");
         }
     }
-    ended
+    if marks.is_empty() { 0 } else { kill::clean_up(&marks).ended }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn a_mark_of_somebody_elses_session_ends_nobody() {
+        let jobs = tempfile::tempdir().unwrap();
+        let job = jobs.path().join("job");
+        fs::create_dir(&job).unwrap();
+        let mut foreign =
+            Command::new("setsid").args(["sleep", "60"]).stdout(Stdio::null()).spawn().unwrap();
+        note(&job, &SessionMark::of(foreign.id().cast_signed()).unwrap()).unwrap();
+
+        assert_eq!(end_all(jobs.path()), 0);
+
+        assert!(foreign.try_wait().unwrap().is_none(), "it was ended");
+        assert!(!job.join(MARK).exists());
+        foreign.kill().unwrap();
+        foreign.wait().unwrap();
+    }
+
+    #[test]
+    fn a_mark_is_neither_written_nor_read_through_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (job, other) = (dir.path().join("jobs/job"), dir.path().join("other"));
+        fs::create_dir_all(&job).unwrap();
+        fs::write(&other, "kept").unwrap();
+        std::os::unix::fs::symlink(&other, job.join(MARK)).unwrap();
+        let mark = SessionMark { session: 50, started: 1, boot: "b".into() };
+        assert!(note(&job, &mark).is_err());
+        assert_eq!(end_all(&dir.path().join("jobs")), 0);
+        assert_eq!(fs::read_to_string(&other).unwrap(), "kept");
+    }
 }

@@ -1,10 +1,15 @@
 //! What a program wrote, read back from its files: the beginning, the end, or both with the middle left out.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
+use rustix::fs::OFlags;
 use serde::Serialize;
+
+/// How much is read at once.
+const PIECE: u64 = 64 * 1024;
 
 /// A part of an output file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -30,18 +35,29 @@ impl Excerpt {
     }
 }
 
+/// Opens a file for reading: never through a link, and without waiting, should it be a pipe.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
+    let file = OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no file")) }
+}
+
 /// At most this many bytes from the beginning and from the end. A character that a cut would split is left out.
 pub fn excerpt(path: &Path, head: usize, tail: usize) -> io::Result<Excerpt> {
-    let mut file = File::open(path)?;
+    excerpt_of(&open(path)?, head, tail)
+}
+
+/// The same of a file that is open.
+pub fn excerpt_of(file: &File, head: usize, tail: usize) -> io::Result<Excerpt> {
     let total = file.metadata()?.len();
     let room = head.saturating_add(tail) as u64;
     if total <= room {
-        let bytes = read(&mut file, 0, total)?;
+        let bytes = read(file, 0, total)?;
         let head = String::from_utf8_lossy(&bytes).into_owned();
         return Ok(Excerpt { head, tail: String::new(), skipped: 0, total });
     }
-    let first = read(&mut file, 0, head as u64)?;
-    let last = read(&mut file, total - tail as u64, tail as u64)?;
+    let first = read(file, 0, head as u64)?;
+    let last = read(file, total - tail as u64, tail as u64)?;
     let first = without_cut_end(&first);
     let last = without_cut_start(&last);
     Ok(Excerpt {
@@ -64,8 +80,8 @@ pub fn tail(path: &Path, bytes: usize) -> io::Result<Excerpt> {
 
 /// What was written from this byte on, at most so much, and the byte to go on from: for a page that follows a job.
 pub fn from(path: &Path, offset: u64, bytes: usize) -> io::Result<(String, u64)> {
-    let mut file = File::open(path)?;
-    let part = read(&mut file, offset, bytes as u64)?;
+    let file = open(path)?;
+    let part = read(&file, offset, bytes as u64)?;
     let total = file.metadata()?.len();
     let whole = without_cut_end(&part);
     // A lone start of a character at the very end may still become one; elsewhere it never will.
@@ -73,11 +89,20 @@ pub fn from(path: &Path, offset: u64, bytes: usize) -> io::Result<(String, u64)>
     Ok((String::from_utf8_lossy(part).into_owned(), offset + part.len() as u64))
 }
 
-fn read(file: &mut File, offset: u64, bytes: u64) -> io::Result<Vec<u8>> {
-    file.seek(SeekFrom::Start(offset))?;
-    let mut buffer = Vec::new();
-    file.take(bytes).read_to_end(&mut buffer)?;
-    Ok(buffer)
+/// Reads without moving the place in the file: the program may have the same one open.
+fn read(file: &File, offset: u64, bytes: u64) -> io::Result<Vec<u8>> {
+    let mut buffer: Vec<u8> = Vec::new();
+    let mut piece = vec![0; bytes.min(PIECE) as usize];
+    loop {
+        let got = buffer.len() as u64;
+        let room = (bytes - got).min(PIECE) as usize;
+        match file.read_at(&mut piece[..room], offset + got) {
+            Ok(0) => return Ok(buffer),
+            Ok(count) => buffer.extend_from_slice(&piece[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Without the beginning of a character whose rest is missing.
@@ -127,6 +152,18 @@ mod tests {
         assert!(got.text().contains("8 bytes left out"));
         assert_eq!(tail(file.path(), 3).unwrap().tail, "end");
         assert_eq!(head(file.path(), 9).unwrap().head, "beginning");
+    }
+
+    #[test]
+    fn a_link_or_a_pipe_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let (secret, link) = (dir.path().join("secret"), dir.path().join("link"));
+        std::fs::write(&secret, "secret").unwrap();
+        std::os::unix::fs::symlink(&secret, &link).unwrap();
+        assert!(excerpt(&link, 9, 9).is_err() && from(&link, 0, 9).is_err());
+        let (name, mode) = (dir.path().join("pipe"), rustix::fs::Mode::from_raw_mode(0o600));
+        rustix::fs::mknodat(rustix::fs::CWD, &name, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        assert!(excerpt(&name, 9, 9).is_err());
     }
 
     #[test]

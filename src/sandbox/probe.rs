@@ -160,8 +160,7 @@ fn signal_all() -> io::Result<()> {
 fn rights() -> io::Result<()> {
     let sets = rustix::thread::capabilities(None)?;
     let none = sets.permitted.is_empty() && sets.effective.is_empty();
-    let own = rustix::process::getpid().as_raw_pid();
-    if none && rustix::thread::no_new_privs()? && procfs::is_jailed(own) {
+    if none && rustix::thread::no_new_privs()? && procfs::is_self_jailed() {
         return Err(io::Error::other("nothing is left"));
     }
     Ok(())

@@ -41,26 +41,70 @@ pub fn stat(pid: i32) -> io::Result<Stat> {
 /// All processes of the host that can be seen. Those that end while we look are left out.
 #[must_use]
 pub fn all() -> Vec<Stat> {
+    numbers().into_iter().filter_map(|pid| stat(pid).ok()).collect() // ok: whoever ended in between is not there
+}
+
+/// The numbers of all processes. Taken down before any is looked at: new ones come last in `/proc`, and a program that
+/// forks without end would make them faster than they can be read.
+#[must_use]
+pub fn numbers() -> Vec<i32> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter_map(|pid| stat(pid).ok()) // ok: a process that ended in between is not there
-        .collect()
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// How many threads the host has in all, in one short read; 0 where it does not say.
+#[must_use]
+pub fn threads_of_host() -> usize {
+    let Ok(text) = fs::read_to_string("/proc/loadavg") else { return 0 };
+    // "0.20 0.18 0.12 1/80 11206": of 80 threads one runs.
+    let all = text.split(' ').nth(3).and_then(|part| part.split('/').nth(1));
+    all.and_then(|n| n.parse().ok()).unwrap_or(0)
+}
+
+/// What the marks of a process say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Jailed {
+    /// It is in our jail.
+    Yes,
+    /// It is not.
+    No,
+    /// It cannot be looked at, for instance because it has ended.
+    Unknown,
+}
+
+/// Whether this process carries the marks of our jail, and is there.
+#[must_use]
+pub fn is_jailed(pid: i32) -> bool {
+    jailed(pid) == Jailed::Yes
 }
 
 /// Whether this process carries the marks of our jail, which it cannot take off: no new privileges, and at least
-/// the two filters. The server's local socket asks this to keep jailed programs out.
+/// two filters more than HQ itself has, which may live in a container that filters too. The server's local socket
+/// asks this to keep jailed programs out.
 #[must_use]
-pub fn is_jailed(pid: i32) -> bool {
-    let Ok(text) = fs::read_to_string(format!("/proc/{pid}/status")) else { return false };
-    let value = |name: &str| {
+pub fn jailed(pid: i32) -> Jailed {
+    let read = |whose: &str| fs::read_to_string(format!("/proc/{whose}/status"));
+    let (Ok(theirs), Ok(ours)) = (read(&pid.to_string()), read("self")) else {
+        return Jailed::Unknown;
+    };
+    if has_marks(&theirs, &ours) { Jailed::Yes } else { Jailed::No }
+}
+
+/// Whether this process itself carries the marks of the jail, whatever filters it began with.
+#[must_use]
+pub fn is_self_jailed() -> bool {
+    fs::read_to_string("/proc/self/status").is_ok_and(|status| has_marks(&status, ""))
+}
+
+fn has_marks(theirs: &str, ours: &str) -> bool {
+    let value = |text: &str, name: &str| {
         text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u32>().ok())
     };
     // Kernels before 5.9 do not count filters.
-    value("NoNewPrivs:") == Some(1)
-        && value("Seccomp:") == Some(2)
-        && value("Seccomp_filters:").is_none_or(|n| 2 <= n)
+    let filters = |text| value(text, "Seccomp_filters:");
+    value(theirs, "NoNewPrivs:") == Some(1)
+        && value(theirs, "Seccomp:") == Some(2)
+        && filters(theirs).is_none_or(|n| filters(ours).unwrap_or(0) + 2 <= n)
 }
 
 /// A name for this start of the host: clock ticks mean something only together with it.
@@ -99,10 +143,25 @@ mod tests {
     }
 
     #[test]
+    fn the_filters_of_a_container_are_no_jail() {
+        let status = |privileges: u32, filters: u32| {
+            let mode = if filters == 0 { 0 } else { 2 };
+            format!("NoNewPrivs:\t{privileges}\nSeccomp:\t{mode}\nSeccomp_filters:\t{filters}\n")
+        };
+        assert!(has_marks(&status(1, 2), &status(0, 0)));
+        assert!(has_marks(&status(1, 3), &status(1, 1)));
+        assert!(!has_marks(&status(1, 2), &status(1, 2)), "a neighbour in the same container");
+        assert!(!has_marks(&status(0, 2), &status(0, 0)));
+        assert!(has_marks("NoNewPrivs:\t1\nSeccomp:\t2\n", "NoNewPrivs:\t0\nSeccomp:\t0\n"));
+    }
+
+    #[test]
     fn this_process_is_found_and_is_not_jailed() {
         let me = rustix::process::getpid().as_raw_pid();
         assert!(all().iter().any(|p| p.pid == me && !p.is_gone()));
-        assert!(!is_jailed(me));
+        assert_eq!(jailed(me), Jailed::No);
+        assert_eq!(jailed(i32::MAX), Jailed::Unknown);
+        assert!(0 < threads_of_host());
         assert!(!boot_id().unwrap().is_empty());
     }
 }

@@ -2,9 +2,9 @@
 //! a program when its parent dies follows the thread that started it: a thread of a pool may end at any time.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Child, ChildStderr, ChildStdin, ChildStdout, Stdio};
@@ -240,20 +240,18 @@ fn start(
     command: Command,
 ) -> Result<Started, SandboxError> {
     check_env(&command.env)?;
+    let _starting = watch.starting();
     let mut policy = command.policy;
     policy.parent = Some(process::id());
-    let mut files = Vec::new();
+    // `/dev/stdout` leads through the file's path.
     for output in [&command.stdout, &command.stderr] {
-        if let Output::File(path) = output
-            && !files.contains(path)
-        {
-            files.push(path.clone());
+        if let Output::File(path) = output {
+            policy.writable.push(path.clone());
         }
     }
-    // `/dev/stdout` leads through the file's path.
-    policy.writable.extend(files.iter().cloned());
     let policy = serde_json::to_string(&policy).map_err(SandboxError::Policy)?;
-    let (stdout, stderr) = outputs(&command.stdout, &command.stderr)?;
+    let Opened { stdout, stderr, files, complaints } =
+        Opened::open(&command.stdout, &command.stderr)?;
 
     let mut child = process::Command::new(jail_program)
         .arg(jail::ARGUMENT)
@@ -299,17 +297,13 @@ fn start(
     {
         return Err(abandon(child, jail_program, error));
     }
-    let complaints = match command.stderr {
-        Output::File(path) => Some(path),
-        Output::Nothing | Output::Pipe => None,
-    };
     let children = command.children;
     let waited = Arc::clone(&shared);
     let id = child.id();
     let waiting = thread::Builder::new()
         .name("hq-wait".into())
         .stack_size(STACK)
-        .spawn(move || wait(&waited, child, children, complaints.as_deref()));
+        .spawn(move || wait(&waited, child, children, complaints.as_ref()));
     if let Err(error) = waiting {
         // The child went with the closure; it is ended by its mark and collected by number.
         kill::end(&shared.mark, kill::PATIENCE);
@@ -336,31 +330,56 @@ fn check_env(env: &[(OsString, OsString)]) -> Result<(), SandboxError> {
     Ok(())
 }
 
-fn outputs(stdout: &Output, stderr: &Output) -> Result<(Stdio, Stdio), SandboxError> {
-    let out = open(stdout)?;
-    let error = if let (Output::File(path), Some(file)) = (stdout, &out)
-        && stdout == stderr
-    {
-        let clone = file
-            .try_clone()
-            .map_err(|source| SandboxError::Output { path: path.clone(), source })?;
-        Some(clone)
-    } else {
-        open(stderr)?
-    };
-    let stdio = |output: &Output, file: Option<File>| match (output, file) {
+/// The two outputs as the program gets them, and what is kept of those that are files.
+struct Opened {
+    stdout: Stdio,
+    stderr: Stdio,
+    files: Vec<File>,
+    complaints: Option<File>,
+}
+
+impl Opened {
+    fn open(stdout: &Output, stderr: &Output) -> Result<Self, SandboxError> {
+        let out = create(stdout)?;
+        let mut files = Vec::new();
+        let given = stdio(stdout, out.as_ref())?;
+        if stdout == stderr {
+            let stderr = stdio(stderr, out.as_ref())?;
+            let complaints = again(stdout, out.as_ref())?;
+            files.extend(out);
+            return Ok(Self { stdout: given, stderr, files, complaints });
+        }
+        let error = create(stderr)?;
+        let complained = stdio(stderr, error.as_ref())?;
+        let complaints = again(stderr, error.as_ref())?;
+        files.extend(out.into_iter().chain(error));
+        Ok(Self { stdout: given, stderr: complained, files, complaints })
+    }
+}
+
+fn stdio(output: &Output, file: Option<&File>) -> Result<Stdio, SandboxError> {
+    Ok(match (output, again(output, file)?) {
         (_, Some(file)) => file.into(),
         (Output::Pipe, None) => Stdio::piped(),
         (_, None) => Stdio::null(),
-    };
-    Ok((stdio(stdout, out), stdio(stderr, error)))
+    })
 }
 
-/// A file that is new: one that a program has put there, or a link, is never written to.
-fn open(output: &Output) -> Result<Option<File>, SandboxError> {
+/// The same open file once more.
+fn again(output: &Output, file: Option<&File>) -> Result<Option<File>, SandboxError> {
+    let (Output::File(path), Some(file)) = (output, file) else { return Ok(None) };
+    let clone =
+        file.try_clone().map_err(|source| SandboxError::Output { path: path.clone(), source })?;
+    Ok(Some(clone))
+}
+
+/// A file that is new: one that a program has put there, or a link, is never written to. It is read back, measured
+/// and cut through this descriptor alone.
+fn create(output: &Output) -> Result<Option<File>, SandboxError> {
     let Output::File(path) = output else { return Ok(None) };
     OpenOptions::new()
         .create_new(true)
+        .read(true)
         .append(true)
         .mode(0o600)
         .open(path)
@@ -384,7 +403,7 @@ fn feed(mut pipe: ChildStdin, bytes: Vec<u8>) -> io::Result<()> {
 
 /// Waits for the first process, ends what it left behind, and tells the end. Until the very end the process is left
 /// uncollected, so that its number, which is the session's, belongs to nobody else.
-fn wait(shared: &Shared, mut child: Child, children: Children, complaints: Option<&Path>) {
+fn wait(shared: &Shared, mut child: Child, children: Children, complaints: Option<&File>) {
     if let Some(pid) = Pid::from_raw(shared.mark.session) {
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         while let Err(Errno::INTR) = rustix::process::waitid(WaitId::Pid(pid), look) {}
@@ -427,21 +446,22 @@ fn wait(shared: &Shared, mut child: Child, children: Children, complaints: Optio
 }
 
 /// Gives back the space of what was written after the limit, before it was seen.
-fn cut(files: &[PathBuf], cap: u64) {
-    for path in files {
-        let done = OpenOptions::new().write(true).open(path).and_then(|file| {
-            if file.metadata()?.len() <= cap { Ok(()) } else { file.set_len(cap) }
-        });
+fn cut(files: &[File], cap: u64) {
+    for file in files {
+        let done = file
+            .metadata()
+            .and_then(|meta| if meta.len() <= cap { Ok(()) } else { file.set_len(cap) });
         if let Err(error) = done {
-            tracing::warn!("the output {} cannot be cut: {error}", path.display());
+            tracing::warn!("the output of a program cannot be cut: {error}");
         }
     }
 }
 
 /// What the helper itself said, if it was the helper.
-fn own_complaint(path: &Path) -> Option<String> {
-    let mut text = String::new();
-    fs::File::open(path).ok()?.take(4096).read_to_string(&mut text).ok()?;
+fn own_complaint(file: &File) -> Option<String> {
+    let mut bytes = [0; 4096];
+    let count = file.read_at(&mut bytes, 0).ok()?;
+    let text = String::from_utf8_lossy(&bytes[..count]).into_owned();
     Some(text.strip_prefix(jail::PREFIX)?.trim().to_owned())
 }
 
@@ -466,9 +486,9 @@ mod tests {
     fn an_output_file_that_exists_is_not_written_to() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("out");
-        fs::write(&path, "kept").unwrap();
+        std::fs::write(&path, "kept").unwrap();
         let file = Output::File(path.clone());
-        assert!(matches!(outputs(&file, &file), Err(SandboxError::Output { .. })));
-        assert_eq!(fs::read_to_string(&path).unwrap(), "kept");
+        assert!(matches!(Opened::open(&file, &file), Err(SandboxError::Output { .. })));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "kept");
     }
 }

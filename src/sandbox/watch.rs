@@ -1,18 +1,22 @@
 //! Watches running programs: their time, their output, the number of their processes. Sleeps when there are none.
 
-use std::collections::BTreeSet;
-use std::fs;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use rustix::process::{Pid, WaitOptions};
 
 use super::job::{Job, Shared, StopReason};
+use super::kill;
 use super::procfs::{self, Stat};
 
-const TICK: Duration = Duration::from_millis(100);
-const TICKS_A_COUNT: u32 = 5;
+const TICK: Duration = Duration::from_millis(20);
+const TICKS_A_LOOK: u32 = 5;
+const TICKS_A_COUNT: u32 = 25;
+/// As many more threads on the host since the last count are a reason to count at once: a program that forks without
+/// end doubles within milliseconds, and soon leaves no time to anybody who would end it.
+const SURGE: usize = 100;
 /// Threads cost as much as processes; programs with a thread for each core and connection stay far below.
 const MAX_THREADS: usize = 4096;
 
@@ -21,6 +25,9 @@ const MAX_THREADS: usize = 4096;
 pub(super) struct Watch {
     state: Mutex<WatchState>,
     woken: Condvar,
+    /// Held while a program is started: from then on until it is among the jobs nobody could tell it from one
+    /// that was left to us.
+    starting: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -35,6 +42,11 @@ impl Watch {
         self.woken.notify_all();
     }
 
+    /// Nothing is collected that may be ours as long as this is held.
+    pub(super) fn starting(&self) -> MutexGuard<'_, ()> {
+        self.starting.lock()
+    }
+
     pub(super) fn close(&self) {
         self.state.lock().closed = true;
         self.woken.notify_all();
@@ -46,9 +58,9 @@ impl Watch {
 
     /// The watching thread.
     pub(super) fn run(&self) {
-        // As process 1 of a container HQ inherits what others leave behind, with or without jobs.
-        let is_init = rustix::process::getpid().is_init();
-        let mut tick = 0;
+        let adopts = adopts();
+        let mut tick: u32 = 0;
+        let mut usual = usize::MAX;
         loop {
             let jobs = {
                 let mut state = self.state.lock();
@@ -57,7 +69,7 @@ impl Watch {
                     return;
                 }
                 if state.jobs.is_empty() {
-                    if is_init {
+                    if adopts {
                         self.woken.wait_for(&mut state, TICK * TICKS_A_COUNT);
                     } else {
                         self.woken.wait(&mut state);
@@ -67,15 +79,54 @@ impl Watch {
                 }
                 state.jobs.clone()
             };
-            tick += 1;
-            check_time_and_output(&jobs);
-            if (is_init || !jobs.is_empty()) && (tick % TICKS_A_COUNT == 0 || jobs.is_empty()) {
-                let all = procfs::all();
-                count(&jobs, &all);
-                reap_orphans(&jobs, &all);
+            tick = tick.wrapping_add(1);
+            if tick.is_multiple_of(TICKS_A_LOOK) {
+                check_time_and_output(&jobs);
+            }
+            let threads = procfs::threads_of_host();
+            let surge = usual.saturating_add(SURGE) < threads;
+            let due = tick.is_multiple_of(TICKS_A_COUNT) || jobs.is_empty();
+            usual = if surge || due { threads } else { usual.min(threads) };
+            if surge {
+                end_bombs(&jobs);
+            }
+            if !jobs.is_empty() && (surge || due) {
+                count(&jobs, &procfs::all());
+            }
+            if adopts && due {
+                self.reap_orphans();
             }
         }
     }
+
+    /// Collects ended processes that were left to us because their parent ended first. Those that we started are
+    /// collected by whoever waits for them: the leaders of a job by its thread, everything else of our own session
+    /// elsewhere.
+    fn reap_orphans(&self) {
+        // ok: whatever is there now is there at the next look, too.
+        let Some(_quiet) = self.starting.try_lock() else { return };
+        let leaders: BTreeSet<i32> =
+            self.state.lock().jobs.iter().map(|job| job.mark.session).collect();
+        let all = procfs::all();
+        let own = rustix::process::getpid().as_raw_pid();
+        let own_session = all.iter().find(|p| p.pid == own).map(|p| p.session);
+        let left = |p: &&Stat| {
+            let ours = Some(p.session) == own_session || leaders.contains(&p.pid);
+            p.is_gone() && p.parent == own && !ours
+        };
+        for orphan in all.iter().filter(left) {
+            if let Some(pid) = Pid::from_raw(orphan.pid) {
+                rustix::process::waitpid(Some(pid), WaitOptions::NOHANG).ok(); // ok: collected already
+            }
+        }
+    }
+}
+
+/// Whether processes whose parent has ended become ours, with or without jobs: as process 1 of a
+/// container, or when whoever started HQ made it the one that takes them in.
+fn adopts() -> bool {
+    let chosen = || rustix::process::child_subreaper().is_ok_and(|chosen| chosen.is_some());
+    rustix::process::getpid().is_init() || chosen()
 }
 
 fn check_time_and_output(jobs: &[Arc<Shared>]) {
@@ -84,16 +135,48 @@ fn check_time_and_output(jobs: &[Arc<Shared>]) {
         if job.deadline.is_some_and(|deadline| deadline <= now) {
             Job(Arc::clone(job)).stop(StopReason::TimedOut);
         }
-        let written: u64 = job
-            .files
-            .iter()
-            .filter_map(|path| fs::metadata(path).ok())
-            .map(|meta| meta.len())
-            .sum();
+        let written: u64 =
+            job.files.iter().filter_map(|file| file.metadata().ok()).map(|meta| meta.len()).sum();
         if job.output_cap < written {
             Job(Arc::clone(job)).stop(StopReason::TooMuchOutput);
         }
     }
+}
+
+/// Ends the programs that have too many processes, as soon as enough of these were seen alive, and holds the rest until
+/// that is done. The newest are looked at first; every moment makes more of them, and leaves less time to this thread.
+///
+/// Whoever is held is always ended, too: by the time everything has been counted again many of a bomb's processes are
+/// gone, and a program that was held on the strength of the first look would otherwise stay so for good.
+fn end_bombs(jobs: &[Arc<Shared>]) {
+    let mut seen: HashMap<i32, Vec<Stat>> = HashMap::new();
+    for process in procfs::numbers().into_iter().rev().filter_map(|pid| procfs::stat(pid).ok()) {
+        let Some(job) = jobs.iter().find(|job| job.mark.session == process.session) else {
+            continue;
+        };
+        if process.is_gone() {
+            continue;
+        }
+        let members = seen.entry(process.session).or_default();
+        members.push(process);
+        if job.max_processes < members.len() {
+            kill::freeze(&job.mark, members);
+            too_many(job, members.len(), members.iter().map(|p| p.threads).sum());
+            members.clear();
+        }
+    }
+}
+
+fn too_many(job: &Arc<Shared>, processes: usize, threads: usize) {
+    if job.state.lock().reason.is_some() {
+        return; // it is being ended already
+    }
+    let pid = job.mark.session;
+    tracing::warn!(
+        job.pid = pid,
+        "session {pid} has {processes} processes and {threads} threads and is ended"
+    );
+    Job(Arc::clone(job)).stop(StopReason::TooManyProcesses);
 }
 
 fn count(jobs: &[Arc<Shared>], all: &[Stat]) {
@@ -109,32 +192,7 @@ fn count(jobs: &[Arc<Shared>], all: &[Stat]) {
             }
         }
         if job.max_processes < members.len() || MAX_THREADS < threads {
-            tracing::warn!(
-                job.pid = job.mark.session,
-                "session {} has {} processes and {threads} threads and is ended",
-                job.mark.session,
-                members.len()
-            );
-            Job(Arc::clone(job)).stop(StopReason::TooManyProcesses);
-        }
-    }
-}
-
-/// Collects ended processes that were left to us because their parent ended first. Those that we started are
-/// collected by whoever waits for them: the leaders of a job here, everything else of our own session elsewhere.
-fn reap_orphans(jobs: &[Arc<Shared>], all: &[Stat]) {
-    let own = rustix::process::getpid().as_raw_pid();
-    let own_session = all.iter().find(|p| p.pid == own).map(|p| p.session);
-    let leaders: BTreeSet<i32> = jobs.iter().map(|job| job.mark.session).collect();
-    for orphan in all.iter().filter(|p| {
-        p.is_gone()
-            && p.parent == own
-            && Some(p.session) != own_session
-            && p.session != p.pid
-            && !leaders.contains(&p.pid)
-    }) {
-        if let Some(pid) = Pid::from_raw(orphan.pid) {
-            rustix::process::waitpid(Some(pid), WaitOptions::NOHANG).ok(); // ok: collected already
+            too_many(job, members.len(), threads);
         }
     }
 }

@@ -19,16 +19,15 @@ use crate::app::{App, Ws};
 use crate::crypto::password;
 use crate::crypto::token::{Token, TokenKind};
 use crate::features::users::model::{Purpose, Workspace};
-use crate::features::users::pages::{LinkQuery, new_sign_in, sentence};
+use crate::features::users::pages::{LinkQuery, new_sign_in};
 use crate::features::users::rules::{NewAccount, UsersError};
 use crate::features::users::{self, session};
 use crate::features::workspace;
 use crate::features::workspace::rules::Founding;
-use crate::kernel::{
-    AccountId, Actor, Can, Cause, FieldError, Part, Problem, ProblemKind, TypedId, text,
-};
+use crate::kernel::{AccountId, Actor, Can, Cause, Part, ProblemKind, TypedId, text};
 use crate::web::error::{Failure, PageError};
 use crate::web::extract::{Form, Query};
+use crate::web::form::Wrong;
 use crate::web::html;
 use crate::web::parts::Choice;
 use crate::web::routes::{Needs, Routes};
@@ -73,31 +72,14 @@ struct Values {
     zone: String,
 }
 
-#[derive(Default)]
-struct Errors(Vec<FieldError>);
-
-impl Errors {
-    fn of(&self, field: &str) -> &str {
-        let found = self.0.iter().find(|error| error.field == field);
-        found.map_or("", |error| error.message.as_str())
-    }
-
-    fn add(&mut self, error: &dyn Problem) {
-        self.0.extend(error.fields().into_iter().map(|mut field| {
-            field.message = sentence(&field.message);
-            field
-        }));
-    }
-}
-
 #[derive(Template)]
 #[template(path = "users/setup.html")]
 struct Page {
     theme: Theme,
     token: String,
     values: Values,
-    errors: Errors,
-    wrong: String,
+    wrong: Wrong,
+    whole: &'static str,
     zones: Vec<Choice>,
 }
 
@@ -122,9 +104,8 @@ async fn form(
     }
     match link(&app, peer, &query.token)? {
         Some(_) => {
-            let zone = TimeZone::system().iana_name().unwrap_or("UTC").to_owned();
-            let values = Values { zone, ..Values::default() };
-            draw(StatusCode::OK, theme, query.token, values, Errors::default())
+            let values = Values { zone: own_zone(), ..Values::default() };
+            draw(StatusCode::OK, theme, query.token, values, Wrong::none())
         }
         None => html::document(StatusCode::GONE, &Closed { theme }),
     }
@@ -135,14 +116,14 @@ fn draw(
     theme: Theme,
     token: String,
     values: Values,
-    errors: Errors,
+    wrong: Wrong,
 ) -> Result<Response, PageError> {
-    let wrong = match errors.0.is_empty() {
-        true => String::new(),
-        false => "Please look at the marked fields; nothing was made yet.".to_owned(),
+    let whole = match wrong.has_fields() {
+        true => "Please look at the marked fields; nothing was made yet.",
+        false => "",
     };
     let zones = zones(&values.zone);
-    html::document(status, &Page { theme, token, values, errors, wrong, zones })
+    html::document(status, &Page { theme, token, values, wrong, whole, zones })
 }
 
 fn is_owned(app: &App) -> Result<bool, PageError> {
@@ -171,9 +152,13 @@ async fn found(
     peer: Peer,
     headers: HeaderMap,
     Extension(turn): Extension<Arc<Turn>>,
-    Form(values): Form<Values>,
+    Form(mut values): Form<Values>,
 ) -> Result<Response, PageError> {
     let theme = Theme::from_headers(&headers);
+    if values.zone.trim().is_empty() {
+        // Four fields are enough.
+        values.zone = own_zone();
+    }
     let _turn = turn.0.lock().await;
     if is_owned(&app)? {
         return Ok(Redirect::to("/login").into_response());
@@ -181,10 +166,10 @@ async fn found(
     let Some(token) = link(&app, peer, &values.token)? else {
         return html::document(StatusCode::GONE, &Closed { theme });
     };
-    let errors = wrong_fields(&values);
-    if !errors.0.is_empty() {
+    let wrong = wrong_fields(&values);
+    if wrong.has_fields() {
         let token = values.token.clone();
-        return draw(StatusCode::UNPROCESSABLE_ENTITY, theme, token, values, errors);
+        return draw(StatusCode::UNPROCESSABLE_ENTITY, theme, token, values, wrong);
     }
     let hash = app.hasher.hash(Zeroizing::new(values.password)).await.map_err(UsersError::from)?;
     let ws = first_workspace(&app, &values.workspace).await?;
@@ -211,28 +196,21 @@ async fn found(
     Ok(([(SET_COOKIE, cookie)], Redirect::to(&ws.url(""))).into_response())
 }
 
+/// The time zone of this machine.
+fn own_zone() -> String {
+    TimeZone::system().iana_name().unwrap_or("UTC").to_owned()
+}
+
 /// Everything that is wrong with the form, at once.
-fn wrong_fields(values: &Values) -> Errors {
-    let mut errors = Errors::default();
-    if let Err(error) = users::queries::checked_name(&values.name) {
-        errors.add(&error);
-    }
-    if let Err(error) = users::queries::checked_email(&values.email) {
-        errors.add(&error);
-    }
+fn wrong_fields(values: &Values) -> Wrong {
+    let mut wrong = Wrong::none();
     let about = [values.name.as_str(), values.email.as_str(), values.workspace.as_str()];
-    if let Err(error) = password::check(&values.password, &about) {
-        errors.add(&UsersError::from(error));
-    }
-    for checked in [
-        workspace::queries::checked_name(&values.workspace).map(drop),
-        workspace::queries::checked_zone(&values.zone).map(drop),
-    ] {
-        if let Err(error) = checked {
-            errors.add(&error);
-        }
-    }
-    errors
+    wrong.note(users::queries::checked_name(&values.name));
+    wrong.note(users::queries::checked_email(&values.email));
+    wrong.note(password::check(&values.password, &about).map_err(UsersError::from));
+    wrong.note(workspace::queries::checked_name(&values.workspace));
+    wrong.note(workspace::queries::checked_zone(&values.zone));
+    wrong
 }
 
 /// The workspace of an attempt that was cut off, or a new folder.

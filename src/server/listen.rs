@@ -29,12 +29,27 @@ use crate::kernel::ProblemKind;
 
 use super::tasks::Tasks;
 
-/// How long a client may take to send the head of a request, also between two requests.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest head of a request.
-const MAX_HEAD: usize = 64 * 1024;
+const MAX_HEAD: usize = 32 * 1024;
+/// The most of a connection that is read ahead.
+const MAX_AHEAD: usize = 64 * 1024;
 /// How long an open request may go on when the program ends.
 pub const DRAIN: Duration = Duration::from_secs(8);
+
+/// How long a client may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// For the head of a request, from the connection on; also between two requests.
+    pub head: Duration,
+    /// For its body.
+    pub body: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { head: Duration::from_secs(30), body: Duration::from_secs(60) }
+    }
+}
 
 /// What answers: the router, once there is one.
 #[derive(Clone, Default)]
@@ -72,7 +87,13 @@ fn starting(path: &str) -> Response {
 }
 
 /// Accepts connections from the network until the program ends.
-pub async fn network(listener: TcpListener, front: Front, tasks: Tasks, stop: CancellationToken) {
+pub async fn network(
+    listener: TcpListener,
+    front: Front,
+    tasks: Tasks,
+    stop: CancellationToken,
+    head_within: Duration,
+) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -86,7 +107,10 @@ pub async fn network(listener: TcpListener, front: Front, tasks: Tasks, stop: Ca
                 let _ = stream.set_nodelay(true);
                 let (front, stop) = (front.clone(), stop.clone());
                 let peer = Peer::Net(from.ip());
-                tasks.start("connection", Box::pin(connection(stream, peer, front, stop)));
+                tasks.start(
+                    "connection",
+                    Box::pin(connection(stream, peer, front, stop, head_within)),
+                );
             }
             Err(error) => {
                 // Out of descriptors, most likely: give open connections time to end.
@@ -98,8 +122,13 @@ pub async fn network(listener: TcpListener, front: Front, tasks: Tasks, stop: Ca
 }
 
 /// Serves one connection to its end.
-pub async fn connection<S>(stream: S, peer: Peer, front: Front, stop: CancellationToken)
-where
+pub async fn connection<S>(
+    stream: S,
+    peer: Peer,
+    front: Front,
+    stop: CancellationToken,
+    head_within: Duration,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(move |request| {
@@ -108,8 +137,9 @@ where
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(MAX_HEAD)
+        .header_read_timeout(head_within)
+        .max_header_size(MAX_HEAD)
+        .max_buf_size(MAX_AHEAD)
         .serve_connection(TokioIo::new(stream), service);
     let mut served = pin!(served);
     let ended = tokio::select! {

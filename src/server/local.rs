@@ -1,5 +1,5 @@
 //! What the machine's owner may do, over the socket or with the program stopped: see how it is, make
-//! a one-time link or a token, show the settings.
+//! a one-time link or a token, show the settings. How a workspace is, those may see who may read it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -20,7 +21,7 @@ use crate::kernel::{Actor, Can, Cause, Part, RunState, Scope, Timestamp, TokenId
 use crate::store::StoreError;
 use crate::web::error::ApiError;
 use crate::web::extract::Json;
-use crate::web::routes::{Needs, Routes};
+use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Peer;
 
 use super::lock;
@@ -39,6 +40,13 @@ pub fn routes() -> Routes {
         .get("/config", show_config.needs(Can::Local))
         .post("/reset-link", make_link.needs(Can::Local))
         .post("/tokens", make_token.needs(Can::Local))
+}
+
+/// Routes below `/api/v1`.
+#[must_use]
+pub fn api() -> Routes {
+    let doc = || Doc::new("How the workspace is").returns::<RemoteStatus>();
+    Routes::new().get("/status", show_workspace.needs(Can::Read).doc(doc))
 }
 
 // ── How it is ──
@@ -62,8 +70,17 @@ pub struct Status {
     pub workspaces: Vec<WorkspaceStatus>,
 }
 
+/// How a workspace is, for those who may read it from another machine.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct RemoteStatus {
+    /// The program's version.
+    pub version: String,
+    /// The workspace.
+    pub workspace: WorkspaceStatus,
+}
+
 /// How a workspace is.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct WorkspaceStatus {
     /// Its name in addresses.
     pub slug: String,
@@ -128,6 +145,11 @@ async fn show_status(
     Extension(here): Extension<Arc<Here>>,
 ) -> Result<Json<Status>, ApiError> {
     Ok(Json(status(&app, &here)?))
+}
+
+async fn show_workspace(ws: Ws) -> Result<Json<RemoteStatus>, ApiError> {
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    Ok(Json(RemoteStatus { version, workspace: workspace_status(&ws)? }))
 }
 
 async fn show_config(app: App) -> Json<Value> {

@@ -46,20 +46,20 @@ use crate::kernel::id::{IdSource, SystemIds};
 use crate::kernel::time::SystemClock;
 use crate::kernel::{Actor, Cause, Clock, Part};
 use crate::net::client::{ClientParts, HttpClient};
-use crate::runtime::{self, Engine};
+use crate::runtime::{self, Engine, Limits};
 use crate::sandbox::SandboxError;
 use crate::sandbox::spawn::{OWN_PROGRAM, Spawner};
 use crate::store::{NoFaults, Options, Store, StoreError};
 use crate::web::routes::Mounted;
 
-use listen::Front;
+use listen::{Front, Patience};
 use lock::{Lock, LockError};
 use socket::Socket;
 use tasks::Tasks;
 use workspaces::OpenError;
 
 /// How long everything may take at the end.
-const PATIENCE: Duration = Duration::from_secs(10);
+const END_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a server is made of besides its settings. The tests put in their own.
 pub struct Parts {
@@ -71,8 +71,12 @@ pub struct Parts {
     pub http: ClientParts,
     /// The program that jails: this one.
     pub jail_program: PathBuf,
+    /// What bounds the runs of agents.
+    pub runs: Limits,
     /// Takes live secrets out of text; the log writes through it, too.
     pub redactor: Arc<Redactor>,
+    /// How long clients may take.
+    pub patience: Patience,
 }
 
 impl Default for Parts {
@@ -82,7 +86,9 @@ impl Default for Parts {
             ids: Arc::new(SystemIds::default()),
             http: ClientParts::default(),
             jail_program: PathBuf::from(OWN_PROGRAM),
+            runs: Limits::default(),
             redactor: Arc::new(Redactor::new()),
+            patience: Patience::default(),
         }
     }
 }
@@ -154,11 +160,12 @@ pub async fn start(config: Config, parts: Parts) -> Result<Running, StartError> 
     // A start that fails leaves nothing behind.
     let guard = stopping.clone().drop_guard();
     let tasks = Tasks::new(stopping.clone());
-    let front = Front::default();
+    let (front, patience) = (Front::default(), parts.patience);
     // On a network nothing answers before it is known that somebody owns this.
     let wide = !config.listen.ip().is_loopback() && !in_container();
-    let early = if wide { None } else { Some(listen(&config, &front, &tasks, &stopping).await?) };
-    let (listen_at, spawner) = (config.listen, tasks.spawn());
+    let early =
+        if wide { None } else { Some(listen(&config, &front, &tasks, &stopping, patience).await?) };
+    let (listen_at, spawner, limits) = (config.listen, tasks.spawn(), parts.runs);
     let token = stopping.clone();
     let opened = tokio::task::spawn_blocking(move || open(config, parts, spawner, token)).await;
     let app = opened.map_err(|error| StartError::CutOff(error.to_string()))??;
@@ -166,14 +173,14 @@ pub async fn start(config: Config, parts: Parts) -> Result<Running, StartError> 
     let address = match early {
         Some(address) => address,
         None if !owned => return Err(StartError::Exposed(listen_at)),
-        None => listen(&app.config, &front, &tasks, &stopping).await?,
+        None => listen(&app.config, &front, &tasks, &stopping, patience).await?,
     };
     adopt(&app).await?;
-    begin_work(&app).await;
+    begin_work(&app, limits).await;
     let sweeping = app.clone();
     tasks.keep("timers", move || Box::pin(timers::run(sweeping.clone())));
     let url = app.config.public_url.clone().unwrap_or_else(|| local_url(address));
-    let site = router::site(&app, Arc::new(local::Here { url: url.clone() }));
+    let site = router::site(&app, Arc::new(local::Here { url: url.clone() }), patience.body);
     let socket = socket::open(&app.config.data, front.clone(), stopping.clone())
         .inspect_err(
             |error| tracing::warn!(%error, "there is no local socket; commands do not work"),
@@ -191,12 +198,14 @@ async fn listen(
     front: &Front,
     tasks: &Tasks,
     stopping: &CancellationToken,
+    patience: Patience,
 ) -> Result<SocketAddr, StartError> {
     let address = config.listen;
     let failed = |source| StartError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
-    let accepting = listen::network(listener, front.clone(), tasks.clone(), stopping.clone());
+    let accepting =
+        listen::network(listener, front.clone(), tasks.clone(), stopping.clone(), patience.head);
     tasks.start("listener", Box::pin(accepting));
     Ok(bound)
 }
@@ -270,9 +279,14 @@ async fn adopt(app: &App) -> Result<(), StartError> {
 
 /// Lets agents work in every workspace that is open and in each that will be. What a crash left
 /// half made is finished first, so that nobody meets it.
-async fn begin_work(app: &App) {
-    let tools = runtime::tools::registry(features::tools(), app.sandbox.clone(), app.http.clone());
-    let engine = Engine::new(app.clone(), Arc::new(tools));
+async fn begin_work(app: &App, limits: Limits) {
+    let own = runtime::tools::Own {
+        sandbox: app.sandbox.clone(),
+        http: app.http.clone(),
+        programs: limits.programs,
+    };
+    let tools = runtime::tools::registry(features::tools(), own);
+    let engine = Engine::new(Arc::new(tools), limits);
     let all: Vec<Ws> = app.workspaces.read().clone();
     for ws in &all {
         if let Err(error) = connections::provider::watch_keys(app, ws) {
@@ -330,7 +344,7 @@ impl Running {
     /// time.
     pub async fn stop(self) -> bool {
         self.app.stopping.cancel();
-        let ended = self.tasks.wait(PATIENCE).await;
+        let ended = self.tasks.wait(END_WITHIN).await;
         if let Some(socket) = self.socket
             && let Err(error) = tokio::task::spawn_blocking(move || socket.close()).await
         {
@@ -365,7 +379,10 @@ fn local_url(address: SocketAddr) -> String {
 
 /// Whether this runs in a container, which publishes the port where its owner says.
 fn in_container() -> bool {
-    ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| fs::exists(mark).unwrap_or(false))
+    // The last one is made in our own image: not every engine leaves a mark.
+    ["/.dockerenv", "/run/.containerenv", "/etc/hq/container"]
+        .iter()
+        .any(|mark| fs::exists(mark).unwrap_or(false))
 }
 
 /// As many open files as the machine allows: connections, stores, logs.

@@ -4,11 +4,15 @@
 use std::sync::{Arc, OnceLock};
 
 use axum::Extension;
+use axum::http::Method;
 use serde_json::{Map, Value, json};
 
 use crate::kernel::Can;
 use crate::web::extract::Json;
 use crate::web::routes::{Doc, Mounted, Needs, Routes};
+
+/// The media type of a stream of events.
+const STREAM: &str = "text/event-stream";
 
 /// The document and what it is made from.
 pub struct Document {
@@ -41,7 +45,7 @@ fn make(routes: &[Mounted]) -> Value {
     let mut paths: Map<String, Value> = Map::new();
     for route in routes {
         let Some(doc) = route.doc else { continue };
-        let item = paths.entry(route.path.clone()).or_insert_with(|| json!({}));
+        let item = paths.entry(template(&route.path)).or_insert_with(|| json!({}));
         item[route.method.as_str().to_lowercase()] = operation(route, &doc());
     }
     json!({
@@ -49,22 +53,31 @@ fn make(routes: &[Mounted]) -> Value {
         "info": {
             "title": "HQ",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "The workspace comes from the token. Writes take an Idempotency-Key: a \
-                            repeat within 24 hours gives the first answer. Records have an ETag; \
-                            send it as If-Match to change only what you have read.",
+            "description": "The workspace comes from the token. Writes that list an \
+                            Idempotency-Key keep it: a repeat within 24 hours changes nothing \
+                            more. Not kept are /v1/chat/completions and what calls a provider; \
+                            POST /api/v1/tokens refuses it, as its answer holds a secret. Records \
+                            have an ETag; send it as If-Match to change only what you have read. \
+                            Fields that a route does not know are refused, save below /v1. \
+                            Sign-ins, your profile and your password belong to the pages.",
         },
         "components": {
             "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
-            "schemas": { "Problem": problem() },
+            "schemas": { "Problem": problem(), "OpenAiError": openai_error() },
         },
         "security": [{ "token": [] }],
         "paths": paths,
     })
 }
 
+/// `/v1/models/{*id}`, which takes slashes too, is the template `/v1/models/{id}`.
+fn template(path: &str) -> String {
+    path.replace("{*", "{")
+}
+
 fn operation(route: &Mounted, doc: &Doc) -> Value {
-    let mut parameters: Vec<Value> = route
-        .path
+    let path = template(&route.path);
+    let mut parameters: Vec<Value> = path
         .split('/')
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
         .map(|name| {
@@ -74,37 +87,90 @@ fn operation(route: &Mounted, doc: &Doc) -> Value {
     if let Some(query) = &doc.query {
         parameters.extend(query_parameters(query));
     }
+    let writes = route.method != Method::GET;
+    if writes && doc.no_key.is_none() {
+        let about = "1 to 200 plain characters: a repeat within 24 hours changes nothing more";
+        parameters.push(header("Idempotency-Key", about));
+    }
+    if doc.if_match {
+        let about = "the ETag of the record as it was read; 412 when it has changed since";
+        parameters.push(header("If-Match", about));
+    }
+    if doc.media.contains(&STREAM) && !writes {
+        let about = "the id of the last message of a stream that was cut off";
+        parameters.push(header("Last-Event-ID", about));
+    }
+    let mut about = format!("Needs the right to \"{}\".", route.can.label());
+    if let Some(why) = doc.no_key {
+        about.push_str(&format!(" Keeps no Idempotency-Key: {why}."));
+    }
     let mut operation = json!({
         "summary": doc.about,
-        "operationId": operation_id(route),
-        "description": format!("Needs the right to \"{}\".", route.can.label()),
+        "operationId": operation_id(&path, &route.method),
+        "description": about,
         "parameters": parameters,
-        "responses": {
-            doc.status.to_string(): answer(doc),
-            "default": {
-                "description": "What went wrong, and what would be right",
-                "content": {
-                    "application/problem+json": {
-                        "schema": { "$ref": "#/components/schemas/Problem" },
-                    },
-                },
-            },
-        },
+        "responses": answers(route, doc),
     });
     if let Some(body) = &doc.body {
         let content = json!({ "application/json": { "schema": body } });
-        operation["requestBody"] = json!({ "required": true, "content": content });
+        let required = body["required"].as_array().is_some_and(|names| !names.is_empty());
+        operation["requestBody"] = json!({ "required": required, "content": content });
     }
     operation
 }
 
+fn header(name: &str, about: &str) -> Value {
+    json!({
+        "name": name, "in": "header", "required": false,
+        "description": about, "schema": { "type": "string" },
+    })
+}
+
+/// The success, the refusals that a client should know how to meet, and all others.
+fn answers(route: &Mounted, doc: &Doc) -> Value {
+    let (media, schema) = match route.path.starts_with("/v1/") {
+        true => ("application/json", "#/components/schemas/OpenAiError"),
+        false => ("application/problem+json", "#/components/schemas/Problem"),
+    };
+    let refusal = |about: &str| {
+        let content = json!({ media: { "schema": { "$ref": schema } } });
+        json!({ "description": about, "content": content })
+    };
+    let mut all = json!({
+        doc.status.to_string(): answer(doc),
+        "401": refusal("No token, or one that is not valid"),
+        "403": refusal("The token may not do this"),
+        "429": refusal("Too often, or too many at once: Retry-After says when to ask again"),
+        "default": refusal("What went wrong, and what would be right"),
+    });
+    if route.path.contains('{') {
+        all["404"] = refusal("What the address names is not there");
+    }
+    if route.method != Method::GET {
+        all["409"] = refusal("It does not fit the present state, or the key came with other words");
+    }
+    if doc.if_match {
+        all["412"] = refusal("The record has changed since it was read");
+    }
+    all
+}
+
 fn answer(doc: &Doc) -> Value {
-    match &doc.returns {
-        Some(schema) => json!({
-            "description": "Done",
-            "content": { "application/json": { "schema": schema } },
-        }),
-        None => json!({ "description": "Done" }),
+    let mut content = Map::new();
+    if let Some(schema) = &doc.returns {
+        content.insert("application/json".to_owned(), json!({ "schema": schema }));
+    }
+    for media in &doc.media {
+        let schema = match *media {
+            "application/json" => json!({ "type": "object" }),
+            "application/octet-stream" => json!({ "type": "string", "format": "binary" }),
+            _ => json!({ "type": "string" }),
+        };
+        content.insert((*media).to_owned(), json!({ "schema": schema }));
+    }
+    match content.is_empty() {
+        true => json!({ "description": "Done" }),
+        false => json!({ "description": "Done", "content": content }),
     }
 }
 
@@ -130,11 +196,30 @@ fn query_parameters(schema: &Value) -> Vec<Value> {
 }
 
 /// `GET /api/v1/tasks/{id}/comments` is `get_tasks_id_comments`.
-fn operation_id(route: &Mounted) -> String {
-    let path = route.path.trim_start_matches("/api/v1").trim_start_matches('/');
+fn operation_id(path: &str, method: &Method) -> String {
+    let path = path.trim_start_matches("/api/v1").trim_start_matches('/');
     let plain: String = path.chars().filter(|c| !matches!(c, '{' | '}')).collect();
-    let words = plain.replace(['/', '.', '-'], "_");
-    format!("{}_{words}", route.method.as_str().to_lowercase())
+    let words = plain.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+    format!("{}_{words}", method.as_str().to_lowercase())
+}
+
+/// The body of a refusal below `/v1`.
+fn openai_error() -> Value {
+    let text = json!({ "type": "string" });
+    json!({
+        "type": "object",
+        "properties": {
+            "error": {
+                "type": "object",
+                "properties": {
+                    "message": text, "type": text, "code": text,
+                    "param": { "type": "string", "nullable": true },
+                },
+                "required": ["message", "type", "code"],
+            },
+        },
+        "required": ["error"],
+    })
 }
 
 /// The body of every refusal (RFC 9457).

@@ -1,7 +1,7 @@
 //! What must happen in the same moment: which feature reacts to an event. One line each; they run in
 //! this order, inside the transaction that emitted the event, and may emit again.
 
-use crate::features::{inbox, runs, tasks};
+use crate::features::{inbox, runs, tasks, usage};
 use crate::kernel::{Event, Problem};
 use crate::store::{ReactionError, WriteTx};
 
@@ -13,6 +13,7 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), ReactionError> {
     named("tasks", tasks::reactions::react(tx, event))?;
     named("inbox", inbox::reactions::react(tx, event))?;
     named("runs", runs::reactions::react(tx, event))?;
+    named("usage", usage::reactions::react(tx, event))?;
     Ok(())
 }
 

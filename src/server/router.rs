@@ -1,17 +1,19 @@
 //! Every address and every layer, in order.
 //!
 //! From the outside in: request id and span; a panic becomes an answer; foreign hosts and cross-site
-//! writes are refused; the body has a limit; who is asking; a failure becomes a page, a region or
+//! writes are refused; the body has a limit in time and size; who is asking; a failure becomes a page, a region or
 //! problem+json; `Idempotency-Key`; the route with the capability it needs.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN,
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN,
+    RETRY_AFTER,
 };
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{Method, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::{Extension, Router};
@@ -29,7 +31,7 @@ use crate::web::routes::{Mounted, Needs, Routes, is_api};
 use crate::web::session::{Peer, Person, RequestId, ShellMaker};
 use crate::web::shell::Theme;
 use crate::web::trouble::{Act, Trouble};
-use crate::web::{assets, flash, gallery, headers, idempotency, shell};
+use crate::web::{assets, flash, gallery, headers, idempotency, shell, slow};
 
 use super::{access, first_boot, health, local, openapi, tasks, try_practice};
 
@@ -48,7 +50,7 @@ pub struct Site {
 
 /// Mounts everything.
 #[must_use]
-pub fn site(app: &App, here: Arc<local::Here>) -> Site {
+pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
     let mut routes = Vec::new();
     let mut router = Router::new();
     for (prefix, table) in [
@@ -59,6 +61,7 @@ pub fn site(app: &App, here: Arc<local::Here>) -> Site {
         ("/w/{ws}", try_practice::routes()),
         ("/api/v1", features::api()),
         ("/v1", features::openai_api()),
+        ("/api/v1", local::api()),
         ("/api/v1", openapi::routes()),
         ("/local", local::routes()),
     ] {
@@ -77,6 +80,7 @@ pub fn site(app: &App, here: Arc<local::Here>) -> Site {
         .layer(from_fn_with_state(app.clone(), draw))
         .layer(from_fn_with_state(door, session::enter))
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(body_within, slow::limit))
         .layer(from_fn(features::runs::shape_openai_errors))
         .layer(from_fn_with_state(app.clone(), outside))
         .layer(Extension(here))
@@ -137,20 +141,16 @@ async fn design(app: App, headers: HeaderMap) -> Result<Response, PageError> {
 }
 
 async fn nothing_here(uri: Uri) -> Response {
-    missing(&uri, ProblemKind::NotFound, "there is nothing at this address")
+    let text = "there is nothing at this address";
+    missing(&uri, Failure::new(ProblemKind::NotFound, "not_found", text))
 }
 
 async fn wrong_method(uri: Uri) -> Response {
-    let mut response =
-        missing(&uri, ProblemKind::NotFound, "this address does not take that method");
-    if is_api(uri.path()) {
-        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-    }
-    response
+    let text = "this address does not take that method";
+    missing(&uri, Failure::new(ProblemKind::WrongMethod, "method_not_allowed", text))
 }
 
-fn missing(uri: &Uri, kind: ProblemKind, text: &str) -> Response {
-    let failure = Failure::new(kind, "not_found", text);
+fn missing(uri: &Uri, failure: Failure) -> Response {
     match is_api(uri.path()) {
         true => ApiError(failure).into_response(),
         false => PageError(failure).into_response(),
@@ -353,9 +353,11 @@ fn picture(
             false => trouble.page(shell, asked.theme),
         }
     };
-    // What the failing handler said beside its failure, such as when to try again.
-    if let Some(wait) = from.get(axum::http::header::RETRY_AFTER) {
-        response.headers_mut().insert(axum::http::header::RETRY_AFTER, wait.clone());
+    // What was said beside the failure: when to try again, which methods there are.
+    for name in [RETRY_AFTER, ALLOW] {
+        if let Some(value) = from.get(&name) {
+            response.headers_mut().insert(name, value.clone());
+        }
     }
     response
 }

@@ -1,7 +1,8 @@
 //! The local way in: a socket in the data folder for programs of the same user or root.
 //!
 //! It has a thread and a runtime of its own, so that `hq status` is answered while all others are
-//! busy. It speaks the same HTTP as the port; who is at the other end is told by the kernel.
+//! busy. It speaks the same HTTP as the port; who is at the other end is told by the kernel. An agent's
+//! command runs as the same user, so a program in the jail is told by its marks and refused.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -10,13 +11,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
+use tokio::net::unix::UCred;
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::sandbox::procfs::{self, Jailed};
 use crate::web::session::Peer;
 
-use super::listen::{DRAIN, Front, connection};
+use super::listen::{DRAIN, Front, Patience, connection};
 
 /// The socket's name in the data folder.
 pub const NAME: &str = "hq.sock";
@@ -108,16 +111,33 @@ async fn accept(listener: UnixListener, front: Front, stop: CancellationToken) {
             () = stop.cancelled() => break,
         };
         let Ok((stream, _)) = accepted else { continue };
-        match stream.peer_cred() {
-            Ok(peer) if peer.uid() == own || peer.uid() == 0 => {
-                let peer = Peer::Socket { uid: peer.uid() };
-                tracker.spawn(connection(stream, peer, front.clone(), stop.clone()));
+        match stream.peer_cred().map(|peer| (peer.uid(), admit(&peer, own))) {
+            Ok((uid, Ok(()))) => {
+                let peer = Peer::Socket { uid };
+                let head = Patience::default().head;
+                tracker.spawn(connection(stream, peer, front.clone(), stop.clone(), head));
             }
-            Ok(peer) => tracing::warn!(uid = peer.uid(), "refused another user at the socket"),
+            Ok((uid, Err(reason))) => tracing::warn!(uid, "refused at the socket: {reason}"),
             Err(error) => tracing::warn!(%error, "somebody at the socket could not be told"),
         }
     }
     tracker.close();
     // ok: what is still open after the time for draining is cut off.
     let _ = tokio::time::timeout(DRAIN, tracker.wait()).await;
+}
+
+/// Whether a program may come in: the same user's or root's, and none that an agent started. A program
+/// that has ended already cannot be looked at and gets no answer either.
+fn admit(peer: &UCred, own: u32) -> Result<(), &'static str> {
+    match (peer.uid(), peer.pid()) {
+        // Jailed programs have our user id; root may look from outside, where we cannot see it.
+        (0, _) if own != 0 => Ok(()),
+        (uid, _) if uid != own => Err("another user"),
+        (_, Some(pid)) => match procfs::jailed(pid) {
+            Jailed::No => Ok(()),
+            Jailed::Yes => Err("a program of an agent"),
+            Jailed::Unknown => Err("a program that cannot be looked at"),
+        },
+        (_, None) => Err("a program without a number"),
+    }
 }

@@ -1,11 +1,14 @@
-//! What happens once an hour: old answers of `once`, old sign-ins and links go, in pieces.
+//! What happens once an hour: old answers of `once`, sessions of single API calls, old sign-ins and
+//! links go, in pieces.
 
 use jiff::SignedDuration;
 use std::time::Duration;
 
 use crate::app::{App, Ws};
+use crate::features::runs;
+use crate::features::runs::rules::{RunError, forget};
 use crate::features::users::{self, session};
-use crate::kernel::{Actor, Cause, Part};
+use crate::kernel::{Actor, Cause, Part, SessionId};
 use crate::store::{Lane, Store, StoreError};
 
 /// How often.
@@ -47,6 +50,7 @@ pub async fn sweep(app: &App) -> Result<(), StoreError> {
     once(app, &app.system).await?;
     for ws in all {
         once(app, &ws.store).await?;
+        single_calls(&ws).await?;
     }
     let oldest = app.clock.now() - session::LONGEST;
     let by = Actor::System(Part::Timer);
@@ -74,6 +78,36 @@ async fn once(app: &App, store: &Store) -> Result<(), StoreError> {
             store.write_in(Lane::Second, by, Cause::Timer, move |tx| tx.sweep_once(before, PIECE));
         if swept.await? < PIECE {
             return Ok(());
+        }
+    }
+}
+
+/// Sessions that were made for a single API call.
+async fn single_calls(ws: &Ws) -> Result<(), StoreError> {
+    let by = Actor::System(Part::Timer);
+    let mut after: Option<SessionId> = None;
+    loop {
+        let now = ws.app.clock.now();
+        let looked = ws.read(|snap| runs::queries::sessions_made(snap, after, PIECE))?;
+        for id in looked.iter().filter(|one| forget::is_over(one, now)).map(|one| one.id) {
+            loop {
+                let forgotten = ws.store.write_in(Lane::Second, by, Cause::Retention, move |tx| {
+                    forget::forget(tx, id, PIECE)
+                });
+                match forgotten.await {
+                    Ok(true) => break,
+                    Ok(false) => {}
+                    Err(RunError::Store(error)) => return Err(error),
+                    Err(error) => {
+                        tracing::warn!(session = %id, "it could not be removed: {error}");
+                        break;
+                    }
+                }
+            }
+        }
+        match looked.last() {
+            Some(last) if looked.len() == PIECE => after = Some(last.id),
+            _ => return Ok(()),
         }
     }
 }

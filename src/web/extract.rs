@@ -46,11 +46,80 @@ impl<S: Send + Sync, A: FromStr, B: FromStr> FromRequestParts<S> for Path2<A, B>
     }
 }
 
-fn refused(code: &str, detail: String) -> PageError {
-    // "missing field `title`" and the like name the field; say it where forms look for it.
-    let field = detail.split('`').nth(1).map(str::to_owned);
-    let mut failure = Failure::new(ProblemKind::Invalid, code, detail.clone());
-    failure.fields.extend(field.map(|field| FieldError::new(field, detail)));
+/// What is wrong and where, of an input that serde refused.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Misfit {
+    /// The field, such as `title` or `messages[0].role`; empty when it is the whole.
+    pub field: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl Misfit {
+    fn of<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>) -> Self {
+        let message = without_type_names(&error.inner().to_string());
+        let path = error.path().to_string();
+        let mut field = if path == "." { String::new() } else { path };
+        // A field that is absent or unknown is not on the path, but the message names it.
+        let said = ["missing field `", "unknown field `", "duplicate field `"];
+        let named = said.iter().find_map(|said| message.strip_prefix(said)?.split('`').next());
+        if let Some(name) = named
+            && field != name
+            && !field.ends_with(&format!(".{name}"))
+        {
+            let dot = if field.is_empty() { "" } else { "." };
+            field = format!("{field}{dot}{name}");
+        }
+        Self { field, message }
+    }
+}
+
+/// Names of our types say nothing to whoever wrote the input.
+fn without_type_names(message: &str) -> String {
+    let mut words: Vec<&str> = message.split(' ').collect();
+    if let Some(at) = words.iter().position(|word| matches!(*word, "struct" | "enum"))
+        && words.get(at.wrapping_sub(1)) == Some(&"expected")
+        && at + 1 < words.len()
+    {
+        let what = if words[at] == "struct" { "an object" } else { "one of its words" };
+        words.splice(at..=at + 1, [what]);
+    }
+    words.join(" ")
+}
+
+/// Reads a JSON object: records are not taken from lists, where a place would stand for a name.
+///
+/// # Errors
+/// Says what is wrong and where.
+pub fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Misfit> {
+    let body = body.trim_ascii_start();
+    let body: &[u8] = if body.is_empty() { b"{}" } else { body };
+    if body[0] != b'{' {
+        let message = "the body must be a JSON object, which begins with {".to_owned();
+        return Err(Misfit { field: String::new(), message });
+    }
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let read = serde_path_to_error::deserialize(&mut json).map_err(|e| Misfit::of(&e))?;
+    let end = json.end();
+    end.map_err(|e| Misfit { field: String::new(), message: e.to_string() })?;
+    Ok(read)
+}
+
+fn pairs<T: DeserializeOwned>(text: &[u8]) -> Result<T, Misfit> {
+    let pairs = serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(text));
+    serde_path_to_error::deserialize(pairs).map_err(|e| Misfit::of(&e))
+}
+
+fn refused(code: &str, what: &str, misfit: Misfit) -> PageError {
+    let Misfit { field, message } = misfit;
+    let detail = match field.is_empty() || message.contains(&format!("`{field}`")) {
+        true => format!("{what}: {message}"),
+        false => format!("{what}: {field}: {message}"),
+    };
+    let mut failure = Failure::new(ProblemKind::Invalid, code, detail);
+    if !field.is_empty() {
+        failure.fields.push(FieldError::new(field, message));
+    }
     PageError(failure)
 }
 
@@ -61,9 +130,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = PageError;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, PageError> {
         let query = parts.uri.query().unwrap_or_default();
-        serde_urlencoded::from_str(query)
+        pairs(query.as_bytes())
             .map(Self)
-            .map_err(|e| refused("bad_query", format!("the address has a bad query: {e}")))
+            .map_err(|misfit| refused("bad_query", "the address has a bad query", misfit))
     }
 }
 
@@ -74,22 +143,21 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
     type Rejection = PageError;
     async fn from_request(request: Request, state: &S) -> Result<Self, PageError> {
         let body = body(request, state).await?;
-        serde_urlencoded::from_bytes(&body)
+        pairs(&body)
             .map(Self)
-            .map_err(|e| refused("bad_form", format!("the form could not be read: {e}")))
+            .map_err(|misfit| refused("bad_form", "the form could not be read", misfit))
     }
 }
 
-/// A JSON body.
+/// A JSON body: an object. An empty body is an object without fields.
 pub struct Json<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = crate::web::error::ApiError;
     async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
         let body = body(request, state).await?;
-        let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
-        serde_json::from_slice(body).map(Self).map_err(|e| {
-            refused("bad_json", format!("the body is not what this route takes: {e}")).into()
+        object(&body).map(Self).map_err(|misfit| {
+            refused("bad_json", "the body is not what this route takes", misfit).into()
         })
     }
 }
@@ -109,4 +177,66 @@ async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Page
         };
         PageError(Failure::new(kind, "bad_body", e.to_string()))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Misfit, object, pairs};
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Wish {
+        #[expect(dead_code, reason = "only read")]
+        name: String,
+        #[expect(dead_code, reason = "only read")]
+        #[serde(default)]
+        count: Option<usize>,
+        #[expect(dead_code, reason = "only read")]
+        #[serde(default)]
+        price: Option<Price>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Price {
+        #[expect(dead_code, reason = "only read")]
+        input: i64,
+    }
+
+    fn json(text: &str) -> Misfit {
+        object::<Wish>(text.as_bytes()).expect_err(text)
+    }
+
+    #[test]
+    fn a_wrong_field_is_named_wherever_it_stands() {
+        for (text, field) in [
+            (r#"{"name":5}"#, "name"),
+            (r#"{"name":"a","count":"`x`"}"#, "count"),
+            (r#"{"name":"a","nmae":1}"#, "nmae"),
+            (r#"{}"#, "name"),
+            ("", "name"),
+            (r#"{"name":"a","name":"b"}"#, "name"),
+            (r#"{"name":"a","price":{"input":"x"}}"#, "price.input"),
+            (r#"{"name":"a","price":{}}"#, "price.input"),
+            (r#"{"name":"a","price":{"output":1}}"#, "price.output"),
+            (r#"{"name":"a","price":7}"#, "price"),
+        ] {
+            let misfit = json(text);
+            assert_eq!(misfit.field, field, "{text}: {}", misfit.message);
+            assert!(!misfit.message.contains("struct"), "{}", misfit.message);
+        }
+        for (text, field) in [("name=a&count=x", "count"), ("count=1", "name"), ("nme=a", "nme")] {
+            assert_eq!(pairs::<Wish>(text.as_bytes()).expect_err(text).field, field);
+        }
+    }
+
+    #[test]
+    fn only_an_object_is_a_record_and_nothing_follows_it() {
+        for text in [r#"["a",1,null]"#, "\"a\"", "7", "null", " [1]"] {
+            assert_eq!(json(text).field, "");
+        }
+        assert_eq!(json(r#"{"name":"a"} x"#).field, "");
+        object::<Wish>(b" {\"name\":\"a\"} ").expect("an object with room around it");
+    }
 }

@@ -3,6 +3,15 @@
 use crate::kernel::{FieldError, Problem, ProblemKind};
 use crate::web::error::PageError;
 
+/// Error messages are lower case without a full stop; a person reads a sentence.
+#[must_use]
+pub fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let Some(first) = chars.next() else { return String::new() };
+    let end = if text.ends_with(['.', '!', '?', '…']) { "" } else { "." };
+    format!("{}{}{end}", first.to_uppercase(), chars.as_str())
+}
+
 /// What is wrong: field by field, and as a whole.
 #[derive(Clone, Debug, Default)]
 pub struct Wrong {
@@ -39,6 +48,34 @@ impl Wrong {
     /// One field, with what would be right.
     pub fn field(field: &str, message: impl Into<String>) -> Self {
         Self { fields: vec![FieldError::new(field, message)], whole: String::new() }
+    }
+
+    /// The value of a field, or none with what is wrong noted, so that a form says all at once.
+    pub fn note<T>(&mut self, checked: Result<T, impl Problem>) -> Option<T> {
+        match checked {
+            Ok(value) => Some(value),
+            Err(problem) => {
+                self.fields.extend(problem.fields());
+                None
+            }
+        }
+    }
+
+    /// The same for what was found wrong already.
+    pub fn join<T>(&mut self, checked: Result<T, Self>) -> Option<T> {
+        match checked {
+            Ok(value) => Some(value),
+            Err(wrong) => {
+                self.fields.extend(wrong.fields);
+                None
+            }
+        }
+    }
+
+    /// Whether a field is wrong.
+    #[must_use]
+    pub fn has_fields(&self) -> bool {
+        !self.fields.is_empty()
     }
 
     /// What is wrong with a field; empty if nothing is.

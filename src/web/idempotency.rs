@@ -70,6 +70,23 @@ impl<S: Send + Sync> FromRequestParts<S> for Once {
     }
 }
 
+/// Refuses a key where the answer may not be kept, because it holds a secret that is shown once.
+pub struct NoKey;
+
+impl<S: Send + Sync> FromRequestParts<S> for NoKey {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        match parts.extensions.get::<Keyed>() {
+            None => Ok(Self),
+            Some(_) => {
+                let text = "this answer is not kept for a repeat, as it holds a secret; leave \
+                            Idempotency-Key out";
+                Err(ApiError::invalid("Idempotency-Key", text))
+            }
+        }
+    }
+}
+
 /// The layer: takes the digest of a write of the API that carries a key.
 pub async fn digest(request: Request, next: Next) -> Response {
     let key = request.headers().get(HEADER).map(|key| key.to_str().unwrap_or("").to_owned());

@@ -82,6 +82,9 @@ static CLEANER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
         .add_tag_attributes("input", ["type", "checked", "disabled"])
         .set_tag_attribute_value("input", "class", "tick")
         .set_tag_attribute_value("input", "aria-label", "Item")
+        // Both scroll sideways when they are wide: the keyboard must reach them.
+        .set_tag_attribute_value("table", "tabindex", "0")
+        .set_tag_attribute_value("pre", "tabindex", "0")
         .add_allowed_classes("a", ["at", "ref"])
         .rm_tags(["img"])
         .rm_generic_attributes(["title", "lang"])

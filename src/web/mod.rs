@@ -21,3 +21,4 @@ pub mod flash;
 pub mod idempotency;
 pub mod routes;
 pub mod session;
+pub mod slow;

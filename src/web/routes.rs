@@ -37,6 +37,12 @@ pub struct Doc {
     pub returns: Option<Value>,
     /// Status of a success.
     pub status: u16,
+    /// Other media types that a success may have.
+    pub media: Vec<&'static str>,
+    /// Whether `If-Match` is heeded.
+    pub if_match: bool,
+    /// Why no `Idempotency-Key` is kept.
+    pub no_key: Option<&'static str>,
 }
 
 impl Doc {
@@ -64,6 +70,27 @@ impl Doc {
     #[must_use]
     pub fn returns<T: JsonSchema>(mut self) -> Self {
         self.returns = Some(schema::<T>());
+        self
+    }
+
+    /// A success may also have, or has alone, this media type.
+    #[must_use]
+    pub fn media(mut self, media: &'static str) -> Self {
+        self.media.push(media);
+        self
+    }
+
+    /// It heeds `If-Match`.
+    #[must_use]
+    pub fn if_match(mut self) -> Self {
+        self.if_match = true;
+        self
+    }
+
+    /// It keeps no `Idempotency-Key`, for this reason.
+    #[must_use]
+    pub fn no_key(mut self, why: &'static str) -> Self {
+        self.no_key = Some(why);
         self
     }
 

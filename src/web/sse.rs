@@ -61,6 +61,13 @@ pub fn beat() -> Bytes {
     Bytes::from_static(b":\n\n")
 }
 
+/// Nothing to hear, but where the stream is: a client that is cut off before the first message can
+/// go on from there.
+#[must_use]
+pub fn place(id: &str) -> Bytes {
+    Bytes::from(format!("id: {id}\n\n"))
+}
+
 /// An answer that goes on for as long as the stream does.
 pub fn respond(frames: impl Stream<Item = Bytes> + Send + 'static) -> Response {
     use futures_util::StreamExt;

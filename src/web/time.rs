@@ -94,8 +94,15 @@ impl Due {
     }
 }
 
-/// The places of the time zone database for a select, with this one chosen.
+/// The places of the time zone database for a select, with this one chosen. Machines name the
+/// zone of the world's time in several ways; people read one.
 pub fn zones(chosen: &str) -> Vec<Choice> {
+    let chosen = match chosen {
+        "Etc/UTC" | "Etc/UCT" | "Etc/Zulu" | "Etc/Universal" | "UCT" | "Zulu" | "Universal" => {
+            "UTC"
+        }
+        other => other,
+    };
     let all = jiff::tz::db().available().map(|name| name.to_string());
     let places = all.filter(|name| {
         let area = name.split_once('/').map_or("", |(area, _)| area);
@@ -116,7 +123,7 @@ pub enum Work {
 
 #[cfg(test)]
 mod tests {
-    use super::{Due, RelTime, Work};
+    use super::{Due, RelTime, Work, zones};
     use crate::web::parts::Tone;
     use jiff::civil::date;
     use jiff::tz::TimeZone;
@@ -136,6 +143,14 @@ mod tests {
         assert_eq!(text("2025-11-12T08:00:00Z"), "12 Nov 2025");
         assert_eq!(text("2026-11-20T12:05:00Z"), "in 5 min");
         assert_eq!(text("2026-11-21T15:00:00Z"), "tomorrow");
+    }
+
+    #[test]
+    fn the_time_of_the_world_has_one_name() {
+        let all = zones("Etc/UTC");
+        let chosen: Vec<_> = all.iter().filter(|one| one.chosen).map(|one| &one.value).collect();
+        assert_eq!(chosen, ["UTC"]);
+        assert!(all.iter().all(|one| one.value != "Etc/UTC"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::kernel::ProblemKind;
 use crate::web::error::Failure;
+use crate::web::form::sentence;
 use crate::web::html;
 use crate::web::hx::Ask;
 use crate::web::parts::Tone;
@@ -133,10 +134,12 @@ impl From<&Failure> for Trouble {
         }
         let title = match failure.kind {
             ProblemKind::NotFound => "This is not here",
+            ProblemKind::WrongMethod => "This page does not take that",
             ProblemKind::Gone => "This is gone",
             ProblemKind::Forbidden => "Not allowed",
             ProblemKind::Unauthorized => "Sign in first",
             ProblemKind::Conflict | ProblemKind::Stale => "Somebody was faster",
+            ProblemKind::Slow => "This took too long to arrive",
             ProblemKind::Limited => "Too many at once",
             ProblemKind::Unavailable => "Not possible right now",
             _ => "This did not work",
@@ -145,14 +148,6 @@ impl From<&Failure> for Trouble {
         trouble.again = matches!(failure.kind, ProblemKind::Limited | ProblemKind::Unavailable);
         trouble
     }
-}
-
-/// Error messages are lower case without a full stop; a person reads a sentence.
-fn sentence(text: &str) -> String {
-    let mut chars = text.chars();
-    let Some(first) = chars.next() else { return String::new() };
-    let end = if text.ends_with(['.', '!', '?', '…']) { "" } else { "." };
-    format!("{}{}{end}", first.to_uppercase(), chars.as_str())
 }
 
 /// Whether a request only looked or wanted to change something.

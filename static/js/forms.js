@@ -8,7 +8,7 @@ document.addEventListener("keydown", (event) => {
   const send = field.dataset?.send;
   const mod = event.ctrlKey || event.metaKey;
   if (!field.form || !(mod || (send === "enter" && !event.shiftKey))) return;
-  if (!field.matches("textarea") && !(mod && field.matches("input"))) return;
+  if (!field.matches("textarea") && !(mod && field.matches("input, select"))) return;
   event.preventDefault();
   if (!send || field.value.trim()) field.form.requestSubmit();
 });

@@ -62,6 +62,12 @@ yes?.addEventListener("click", () => {
   asked = undefined;
 });
 
+// A row of tabs that is longer than the page begins at the one that is shown.
+for (const tab of document.querySelectorAll(":is(.tabs, .views, .seg) > [aria-current]")) {
+  const row = tab.parentElement;
+  if (row.scrollWidth > row.clientWidth) row.scrollLeft += tab.getBoundingClientRect().left - row.getBoundingClientRect().left - 24;
+}
+
 document.addEventListener("click", (event) => {
   if (!event.target.closest?.("[data-theme-toggle]")) return;
   event.preventDefault();

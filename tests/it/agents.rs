@@ -70,6 +70,8 @@ async fn a_handle_is_one_persons_or_one_agents_and_stays() {
     let api = hq.api().await;
     make(&api, "Ada").await;
     assert_eq!(make(&api, "Ada").await["slug"], "ada-2");
+    assert_eq!(make(&api, "Q").await["slug"], "agent-q", "a short name is a name");
+    assert_eq!(make(&api, "…").await["slug"], "agent");
     // The owner's own handle.
     let mira = hq.ws().read(|snap| {
         let all: Result<Vec<hq::features::workspace::model::Member>, StoreError> =
@@ -256,6 +258,7 @@ async fn enqueue(hq: &TestHq, slug: &str) -> String {
             task: None,
             key: "agent_message:test".into(),
             priority: hq::kernel::Priority::Medium,
+            by: by.0,
             reason,
         };
         hq::features::inbox::rules::enqueue(tx, new)

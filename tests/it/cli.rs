@@ -146,10 +146,54 @@ fn a_wide_address_without_an_owner_is_refused() {
 #[test]
 fn the_doctor_tries_the_sandbox_and_says_what_holds() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let output = hq(folder.path(), &["doctor", "sandbox", "--json"]);
+    // A relative folder, as `make run` has it, and one that is not there yet.
+    let mut doctor = command(Path::new(BINARY), Path::new("data"), &["doctor", "sandbox"]);
+    let output =
+        doctor.arg("--json").current_dir(folder.path()).output().expect("the program starts");
+    assert!(!folder.path().join("data").exists(), "nothing is left behind");
     let posture: serde_json::Value =
         serde_json::from_slice(&output.stdout).expect("one JSON value on standard output");
     assert!(posture["lines"].as_array().is_some_and(|lines| !lines.is_empty()));
-    let fine = posture["overall"] != "none";
-    assert_eq!(output.status.code(), Some(i32::from(!fine)), "{posture}");
+    let can = hq::sandbox::confine::landlock_abi() > 0;
+    assert_eq!(posture["overall"] != "none", can, "{posture}");
+    assert_eq!(posture["starts"], can, "{posture}");
+    let lines = posture["lines"].as_array().expect("lines");
+    assert!(!can || lines.iter().all(|line| line["verdict"] != "broken"), "{posture}");
+    assert_eq!(output.status.code(), Some(i32::from(!can)), "{posture}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_on_another_machine_is_asked_with_a_token() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (binary, data) = (Path::new(BINARY), folder.path());
+    let mut program = Program::start(binary, data);
+    Browser::new(program.url()).set_up(&program.setup_link()).await;
+    let made = run_json(binary, data, &["token", "create", "--name", "x", "--scopes", "read"]);
+    let (url, token) = (program.url().to_owned(), made["token"].as_str().expect("a token"));
+    let file = data.join("token");
+    std::fs::write(&file, format!("{token}\n")).expect("a file");
+
+    // A folder where nothing runs: what answers is elsewhere.
+    let other = tempfile::tempdir().expect("another folder");
+    let file = file.to_str().expect("a plain path");
+    let with = ["status", "--url", &url, "--token-file", file];
+    let status = run_json(binary, other.path(), &with);
+    assert_eq!(status["workspace"]["slug"], "marlow-cargo");
+    assert_eq!(hq(other.path(), &["status"]).status.code(), Some(3));
+    let mut by_variable = command(binary, other.path(), &["healthcheck"]);
+    let by_variable = by_variable.env("HQ_URL", &url).env("HQ_TOKEN", token).output();
+    assert_eq!(by_variable.expect("it starts").status.code(), Some(0));
+
+    let wrong = hq(other.path(), &["status", "--url", &url, "--token", "hq_pat_wrong"]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(says(&wrong).contains("token is not known"), "{}", says(&wrong));
+    let without = hq(other.path(), &["status", "--url", &url]);
+    assert_eq!(without.status.code(), Some(2));
+    let here = hq(other.path(), &["token", "create", "--name", "y", "--url", &url, "--token", "t"]);
+    assert_eq!(here.status.code(), Some(2));
+    assert!(says(&here).contains("on the machine itself"), "{}", says(&here));
+    assert!(program.stop().success());
+    let gone = hq(other.path(), &["status", "--url", &url, "--token", token]);
+    assert_eq!(gone.status.code(), Some(3), "{}", says(&gone));
+    assert!(!says(&gone).contains(token));
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::hq::{Person, TestHq};
 use crate::support::model::{ModelServer, Turn};
+use crate::support::work;
 
 const KEY: &str = "sk-very-secret-key-0815";
 
@@ -35,6 +36,15 @@ async fn a_connection_is_tested_by_a_real_call_and_the_first_that_passes_becomes
     assert_eq!(tested["became_default"], true);
     assert_eq!(tested["connection"]["default_model"], "gpt-5.2");
     assert_eq!(model.last().header("authorization"), format!("Bearer {KEY}"));
+
+    // The call was real, so it stands in the month.
+    let month = api.get("/api/v1/usage").await.json();
+    let spent = month["tests_micros"].as_i64().expect("a sum");
+    assert!(0 < spent && month["billed_micros"] == spent, "{month}");
+    assert_eq!(month["by_agent"], json!([]));
+    assert_eq!(month["by_day"][0]["billed_micros"], spent);
+    let page = hq.owner().get("/w/marlow-cargo/settings/usage").await;
+    assert!(page.text.contains("Tests of connections"), "{}", page.text);
 
     let second = connect(&api, &body("Second", "anthropic", &model.anthropic_url())).await;
     let tested = api.call("POST", &format!("/api/v1/connections/{second}/test")).await.json();
@@ -264,5 +274,30 @@ async fn the_test_button_answers_with_its_own_region() {
         .expect("a read")
         .expect("a connection");
     assert!(stored.tested.is_some_and(|tested| tested.ok));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_budget_of_the_workspace_that_is_nearly_used_up_stands_on_the_dashboard() {
+    let hq = TestHq::start().await;
+    let model = ModelServer::start().await;
+    model.offer(&["gpt-5.2"]).require_key(KEY).usually(Turn::text("ready"));
+    let api = hq.api().await;
+    work::agent(&hq, "Ada").await;
+    let id = connect(&api, &body("Mock", "openai", &model.openai_url())).await;
+    api.call("POST", &format!("/api/v1/connections/{id}/test")).await;
+    let spent = api.get("/api/v1/usage").await.json()["billed_micros"].as_i64().expect("a sum");
+    let told = async |limit: i64| {
+        let limits = json!({ "month_micros": limit, "run_micros": 0 });
+        let set = api.json("PUT", "/api/v1/usage/limits", &limits).await;
+        assert_eq!(set.status, StatusCode::OK, "{}", set.text);
+        let page = hq.owner().get("/w/marlow-cargo/").await.text;
+        page.contains("The workspace has used").then_some(page)
+    };
+    assert!(told(spent * 10).await.is_none(), "a tenth is no reason");
+    let nearly = told(spent * 100 / 85).await.expect("a row");
+    assert!(nearly.contains("has used 85 %") || nearly.contains("has used 84 %"), "{nearly}");
+    let all = told(spent).await.expect("a row");
+    assert!(all.contains("has used 100 %") && all.contains("Raise limit"), "{all}");
     hq.finish().await;
 }

@@ -173,7 +173,7 @@ async fn the_activity_page_says_who_did_what_and_filters_by_address() {
     let page = hq.owner().get("/w/marlow-cargo/activity").await;
     let lines = page.texts(".feed li .what");
     assert_eq!(lines[0], "Mira Lindqvist changed the workspace settings");
-    assert!(lines[1].contains("joined: Mira Lindqvist"));
+    assert_eq!(lines[1], "Mira Lindqvist joined the workspace");
     let none = hq.owner().get("/w/marlow-cargo/activity?by=agents").await;
     assert!(none.text.contains("Nothing here yet"));
     let region = hq.owner().htmx("activity").get("/w/marlow-cargo/activity").await;
@@ -188,7 +188,7 @@ async fn the_api_describes_itself_from_its_routes() {
     let document = hq.token(&["read"]).await.get("/api/v1/openapi.json").await.json();
     for route in hq.running().routes.iter().filter(|route| route.path.starts_with("/api/v1/")) {
         let method = route.method.as_str().to_lowercase();
-        let operation = &document["paths"][&route.path][&method];
+        let operation = &document["paths"][&route.path.replace("{*", "{")][&method];
         assert!(operation["summary"].is_string(), "{method} {} is not described", route.path);
     }
     let create = &document["paths"]["/api/v1/tokens"]["post"];

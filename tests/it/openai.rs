@@ -3,26 +3,62 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::browse::Browser;
-use crate::support::program::{Program, run_json};
+use hq::kernel::Outcome;
+
+use crate::support::hq::TestHq;
+use crate::support::model::{Gate, ModelServer, Turn};
+use crate::support::work;
+
+/// Lets the official client play one of its stories.
+async fn play(hq: &TestHq, story: &'static str) {
+    let program = hq.token(&["read", "chat"]).await;
+    let bearer = program.header("authorization");
+    let token = bearer.strip_prefix("Bearer ").expect("a bearer token").to_owned();
+    let python = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../venv/bin/python");
+    assert!(python.exists(), "the official client is missing; run `make setup`");
+    let mut client = Command::new(python);
+    client
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/openai_client.py"))
+        .arg(story)
+        .env("HQ_URL", hq.url())
+        .env("HQ_TOKEN", token);
+    for proxy in ["http_proxy", "https_proxy", "all_proxy"] {
+        client.env_remove(proxy).env_remove(proxy.to_uppercase());
+    }
+    let output = tokio::task::spawn_blocking(move || client.output()).await;
+    let output = output.expect("no panic").expect("Python starts");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{story}: {told}");
+}
+
+/// HQ with Ada, who answers through a scripted model.
+async fn ready() -> (TestHq, ModelServer) {
+    let (hq, model) = (TestHq::start().await, ModelServer::start().await);
+    work::connect(&hq, &model).await;
+    work::agent(&hq, "Ada").await;
+    (hq, model)
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_official_openai_client_is_content() {
-    let (binary, folder) = (Path::new(env!("CARGO_BIN_EXE_hq")), tempfile::tempdir());
-    let folder = folder.expect("a temporary folder");
-    let python = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../venv/bin/python");
-    assert!(python.exists(), "the official client is missing; run `make setup`");
+    let (hq, model) = ready().await;
+    model.usually(Turn::text("Three tasks are open."));
+    play(&hq, "talk").await;
+    let asked = model.last().text();
+    let remembers = asked.contains("The word is heron.") && asked.contains("What was the word?");
+    assert!(remembers, "calls with one `user` share a session: {asked}");
+    hq.finish().await;
+}
 
-    let mut program = Program::start(binary, folder.path());
-    let browser = Browser::new(program.url());
-    browser.set_up(&program.setup_link()).await;
-    let made = run_json(binary, folder.path(), &["token", "create", "--name", "openai"]);
-    let output = Command::new(python)
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/openai_client.py"))
-        .env("HQ_URL", program.url())
-        .env("HQ_TOKEN", made["token"].as_str().expect("a token"))
-        .output()
-        .expect("Python starts");
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}\nlog of the program:\n{}", program.log());
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_official_openai_client_stops_a_run_by_hanging_up() {
+    let (hq, model) = ready().await;
+    let gate = Gate::new();
+    model.push(Turn::text("Slow words that go on").pausing(2, &gate));
+    play(&hq, "leave").await;
+    hq.settle().await;
+    let stopped = work::run(&hq, "R-1");
+    assert!(matches!(stopped.outcome, Some(Outcome::Stopped { .. })), "{:?}", stopped.outcome);
+    gate.open();
+    hq.finish().await;
 }

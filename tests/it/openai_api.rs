@@ -1,11 +1,17 @@
 //! The OpenAI-compatible API: forms of answers and errors, sessions that remember, streams.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use hq::features::agents::rules as agents;
+use hq::features::runs::model::{Input, Run, Session, SessionEvent};
 use hq::features::runs::queries as runs;
-use hq::kernel::{Outcome, RunState};
-use hq::store::StoreError;
+use hq::features::runs::rules::{self, NewInput};
+use hq::features::usage::queries as usage;
+use hq::kernel::{Cause, Outcome, RunState, RunTrigger};
+use hq::server::timers;
+use hq::store::{KeyBuf, Range, ReadExt as _, StoreError};
 
 use crate::support::hq::{Message, Person, TestHq};
 use crate::support::model::{Gate, ModelServer, Turn};
@@ -43,10 +49,16 @@ async fn agents_are_models() {
     work::agent(&hq, "Ada").await;
     let list = program.get("/v1/models").await.json();
     let ids: Vec<_> = list["data"].as_array().unwrap().iter().map(|m| m["id"].clone()).collect();
-    assert_eq!(ids, ["hq/default", "hq/ada"]);
+    assert_eq!(ids, ["hq", "hq/default", "hq/ada"]);
     for path in ["/v1/models/hq/default", "/v1/models/hq%2Fada", "/v1/models/openclaw"] {
         let one = program.get(path).await;
         assert_eq!(one.json()["owned_by"], "hq", "{path}: {}", one.text);
+    }
+    for lost in ["gpt-4o", "hq/", "hq:", "openclaw/"] {
+        let mut asked = asking("Hi");
+        asked["model"] = json!(lost);
+        let reply = program.post(CHAT, &asked).await;
+        assert_eq!(reply.json()["error"]["code"], "model_not_found", "{lost}: {}", reply.text);
     }
     let lost = program.get("/v1/models/gpt-4o").await;
     assert_eq!(lost.status, 404);
@@ -195,9 +207,27 @@ async fn what_is_refused_says_so_in_the_form_of_this_api() {
         (reply.status.as_u16(), reply.json()["error"]["param"].clone()),
         (400, "tools".into())
     );
-    let broken = program.post(CHAT, &json!({ "messages": "no list" })).await;
-    assert_eq!(broken.status, 400, "{}", broken.text);
-    assert_eq!(broken.json()["error"]["type"], "invalid_request_error");
+    for (field, value) in [
+        ("messages", json!("no list")),
+        ("model", json!(5)),
+        ("temperature", json!("warm")),
+        ("temperature", json!(2.5)),
+        ("top_p", json!(-1)),
+        ("max_tokens", json!(-5)),
+        ("max_tokens", json!(0)),
+        ("stop", json!({ "at": "." })),
+        ("stop", json!(["a", 5])),
+    ] {
+        let mut asked = asking("Hi");
+        asked[field] = value;
+        let broken = program.post(CHAT, &asked).await;
+        assert_eq!(broken.status, 400, "{asked}: {}", broken.text);
+        assert_eq!(broken.json()["error"]["param"], field, "{}", broken.text);
+        assert_eq!(broken.json()["error"]["type"], "invalid_request_error");
+    }
+    let role = json!({ "model": "hq", "messages": [{ "role": 5, "content": "Hi" }] });
+    assert_eq!(program.post(CHAT, &role).await.json()["error"]["param"], "messages[0].role");
+    assert_eq!(program.post(CHAT, &json!([])).await.json()["error"]["param"], "body");
 
     model.push(Turn::error(401, "invalid_api_key", "wrong key"));
     let reply = program.post(CHAT, &asking("Hi")).await;
@@ -215,5 +245,89 @@ async fn what_is_refused_says_so_in_the_form_of_this_api() {
         (503, "agent_paused".into())
     );
     assert!(paused.header("retry-after").is_some());
+    hq.finish().await;
+}
+
+/// The sessions that were made for single calls.
+fn single_sessions(hq: &TestHq) -> Vec<Session> {
+    let all: Result<_, StoreError> = hq.ws().read(|snap| runs::sessions_made(snap, None, 100));
+    let mut all = all.expect("a readable store");
+    all.retain(|session| runs::talk::is_throw_away(&session.key));
+    all
+}
+
+#[tokio::test]
+async fn sessions_of_single_calls_go_a_day_after_their_last_use_with_all_they_hold() {
+    let (hq, model, program) = ready().await;
+    model.usually(Turn::text("Noted."));
+    program.post(CHAT, &asking("Once")).await;
+    let kept = program.clone().with("x-hq-session-key", "notes");
+    kept.post(CHAT, &asking("Kept")).await;
+    hq.settle().await;
+    let [single] = single_sessions(&hq).try_into().expect("one session of a single call");
+    let run = work::run(&hq, "R-1");
+    assert_eq!(run.session, single.id);
+    let spent = |hq: &TestHq| {
+        let calls: Result<_, StoreError> = hq.ws().read(|snap| usage::of_run(snap, run.id));
+        calls.expect("a readable store").len()
+    };
+    assert_eq!(spent(&hq), 1);
+
+    hq.advance(Duration::from_secs(23 * 3600)).await;
+    timers::sweep(&hq.running().app).await.expect("a sweep");
+    assert_eq!(single_sessions(&hq).len(), 1, "a day has not passed");
+    hq.advance(Duration::from_secs(2 * 3600)).await;
+    timers::sweep(&hq.running().app).await.expect("a sweep");
+    assert!(single_sessions(&hq).is_empty());
+    hq.ws()
+        .read(|snap| -> Result<_, StoreError> {
+            assert!(snap.get::<Run>(run.id)?.is_none());
+            assert!(snap.list::<SessionEvent>(&Range::prefix(KeyBuf::of(&single.id)))?.is_empty());
+            let inputs: Vec<Input> = snap.list(&Range::all())?;
+            assert!(inputs.iter().all(|input| input.session != single.id));
+            assert_eq!(inputs.len(), 1, "the named session keeps its own");
+            Ok(())
+        })
+        .expect("a readable store");
+    assert_eq!(spent(&hq), 1, "what was paid stays booked");
+    let status = program.get("/api/v1/runs/R-1").await.status;
+    assert_eq!(status, 404);
+    assert_eq!(program.get("/api/v1/runs/R-2").await.status, 200);
+    hq.finish().await;
+}
+
+#[tokio::test]
+async fn a_session_that_is_worked_in_stays_and_a_long_one_goes_in_pieces() {
+    let (hq, model, program) = ready().await;
+    model.usually(Turn::text("Noted."));
+    let (ws, who) = (hq.ws(), work::owner(&hq));
+    program.post(CHAT, &asking("Once")).await;
+    hq.settle().await;
+    let id = single_sessions(&hq).first().expect("a session").id;
+    hq.advance(Duration::from_secs(23 * 3600)).await;
+
+    // Said while the agent does not work: the run waits.
+    let agent = work::run(&hq, "R-1").agent;
+    ws.write(&who, move |tx| agents::pause(tx, agent)).await.expect("a paused agent");
+    let new = || NewInput { text: "More".into(), trigger: RunTrigger::Api, model: None };
+    ws.write(&who, move |tx| rules::queue(tx, id, new())).await.expect("a queued message");
+    hq.advance(Duration::from_secs(25 * 3600)).await;
+    timers::sweep(&hq.running().app).await.expect("a sweep");
+    assert_eq!(single_sessions(&hq).len(), 1, "a run waits in it");
+    ws.write(&who, move |tx| agents::resume(tx, agent)).await.expect("a working agent");
+    hq.settle().await;
+
+    let by = (who.0, Cause::Retention);
+    let early = ws.write(&by, move |tx| rules::forget::forget(tx, id, 3)).await;
+    assert!(early.expect("nothing to do"), "it was used just now");
+    assert_eq!(single_sessions(&hq).len(), 1);
+    hq.advance_unnoticed(Duration::from_secs(24 * 3600));
+    let mut pieces = 0;
+    while !ws.write(&by, move |tx| rules::forget::forget(tx, id, 3)).await.expect("a piece") {
+        pieces += 1;
+        assert_eq!(single_sessions(&hq).len(), 1, "the session goes last");
+    }
+    assert!((2..20).contains(&pieces), "{pieces}");
+    assert!(single_sessions(&hq).is_empty());
     hq.finish().await;
 }

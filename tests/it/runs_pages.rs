@@ -91,6 +91,16 @@ async fn steps_of_the_api_go_on_after_a_number() {
     assert_eq!(items[0]["n"].as_u64().unwrap(), after.parse::<u64>().unwrap() + 1);
     let list = program.get("/api/v1/runs?state=ended&agent=scout").await.json();
     assert_eq!(list["items"][0]["name"], "R-1");
+    let task = run["task"].as_str().expect("a task");
+    for (filter, count) in [("", 1), ("&state=ended", 1), ("&agent=scout", 1), ("&state=queued", 0)]
+    {
+        let list = program.get(&format!("/api/v1/runs?task={task}{filter}")).await.json();
+        assert_eq!(list["items"].as_array().expect("runs").len(), count, "{filter}: {list}");
+    }
+    let none = program.get(&format!("/api/v1/runs?task={}", run["id"].as_str().unwrap())).await;
+    assert_eq!(none.json()["errors"][0]["field"], "task", "{}", none.text);
+    let named = program.get("/api/v1/runs?task=MC-1").await.json();
+    assert_eq!(named["items"][0]["name"], "R-1", "{named}");
     assert_eq!(program.post("/api/v1/runs/R-1/stop", &json!({})).await.status, 403);
 }
 

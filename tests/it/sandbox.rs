@@ -12,14 +12,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use hq::sandbox::confine::landlock_abi;
-use hq::sandbox::job::{JobEnd, Outcome, StopReason};
-use hq::sandbox::kill::{self, SessionMark};
-use hq::sandbox::output;
+use hq::sandbox::job::{JobEnd, Outcome};
+use hq::sandbox::kill::SessionMark;
 use hq::sandbox::policy::{Network, Policy, WithoutLandlock};
 use hq::sandbox::posture::{Overall, Posture, SelfTest, Verdict};
-use hq::sandbox::procfs;
-use hq::sandbox::spawn::{Children, Command, Input, Output, Spawner, Started};
+use hq::sandbox::spawn::{Command, Input, Output, Spawner, Started};
 use tempfile::TempDir;
+
+mod ends; // how programs end
 
 struct Host {
     dir: TempDir,
@@ -410,174 +410,6 @@ fn a_program_keeps_no_capability() {
         }
     }
     assert!(ran.output.contains("NoNewPrivs:\t1") && ran.output.contains("Seccomp:\t2"));
-}
-
-#[test]
-fn limits_hold() {
-    let host = Host::new();
-    let mut command = host.sh("head -c 100000 /dev/zero > big; echo $?; ulimit -c; ulimit -n");
-    command.policy.limits.file_bytes = Some(50_000);
-    command.policy.limits.open_files = Some(77);
-    let ran = host.run(command);
-    assert_eq!(fs::metadata(host.path("agents/ada/big")).unwrap().len(), 50_000);
-    assert!(ran.output.ends_with("0\n77\n"), "{}", ran.output);
-
-    let mut command = host.sh("while :; do :; done");
-    command.policy.limits.cpu_secs = Some(1);
-    assert!(matches!(host.run(command).end.outcome, Outcome::Signal(9 | 24)));
-}
-
-#[test]
-fn a_program_that_ignores_the_request_to_stop_is_gone_within_a_second() {
-    let host = Host::new();
-    let mut command = host
-        .sh("trap '' TERM HUP INT; (trap '' TERM; echo ready; while :; do sleep 1; done) & wait");
-    command.stdout = Output::Pipe;
-    let Started { job, stdout, .. } = host.spawner.spawn_blocking(command).unwrap();
-    stdout.unwrap().read_exact(&mut [0; 6]).unwrap();
-    let begun = Instant::now();
-    job.stop(StopReason::Stopped);
-    let end = job.wait_blocking();
-    let took = begun.elapsed();
-    assert!(took < Duration::from_millis(1500), "took {took:?}"); // a second, and room for a busy machine
-    assert_eq!(end.reason, Some(StopReason::Stopped));
-    assert_eq!(end.outcome, Outcome::Signal(9));
-    assert!(1 <= end.ended_children);
-    assert_eq!(living(job.mark()), 0);
-}
-
-#[test]
-fn a_program_stopped_while_it_is_being_started_does_not_run_on() {
-    let host = Host::new();
-    for _ in 0..30 {
-        let job = host.spawner.spawn_blocking(host.sh("exec sleep 60")).unwrap().job;
-        job.stop(StopReason::Stopped);
-        assert_eq!(job.wait_blocking().reason, Some(StopReason::Stopped));
-        assert!(job.end().unwrap().duration_ms < 10_000);
-    }
-}
-
-#[test]
-fn a_program_that_tidies_up_when_asked_gets_the_time_for_it() {
-    let host = Host::new();
-    let mut command =
-        host.sh("trap 'echo tidy > note; exit 5' TERM; echo ready; while :; do sleep 0.05; done");
-    command.stdout = Output::Pipe;
-    let Started { job, stdout, .. } = host.spawner.spawn_blocking(command).unwrap();
-    stdout.unwrap().read_exact(&mut [0; 6]).unwrap();
-    job.stop(StopReason::Stopped);
-    assert_eq!(job.wait_blocking().outcome, Outcome::Code(5));
-    assert_eq!(fs::read_to_string(host.path("agents/ada/note")).unwrap(), "tidy\n");
-}
-
-#[test]
-fn a_program_whose_time_is_up_is_ended_and_what_it_wrote_is_kept() {
-    let host = Host::new();
-    let mut command = host.sh("echo so far; exec sleep 60");
-    command.timeout = Some(Duration::from_millis(300));
-    let ran = host.run(command);
-    assert_eq!(ran.end.reason, Some(StopReason::TimedOut));
-    assert_eq!(ran.output, "so far\n");
-    assert!(!ran.end.is_success());
-}
-
-#[test]
-fn a_fork_bomb_is_counted_and_ended() {
-    let host = Host::new();
-    // Bounded: 300 sleepers, in several process groups where the shell can make them.
-    let mut command = host.sh("i=0; while [ $i -lt 300 ]; do sleep 60 & i=$((i+1)); done; wait");
-    command.max_processes = 40;
-    let Started { job, .. } = host.spawner.spawn_blocking(command).unwrap();
-    let end = job.wait_blocking();
-    assert_eq!(end.reason, Some(StopReason::TooManyProcesses));
-    assert!(40 <= end.ended_children, "{end:?}");
-    assert_eq!(living(job.mark()), 0);
-}
-
-#[test]
-fn nobody_escapes_by_becoming_a_daemon() {
-    let host = Host::new();
-    let Some(perl) = perl() else { return };
-    // Two forks, an attempt at a session of its own, a process group of its own, all files closed.
-    let script = "use POSIX; exit if fork; POSIX::setsid(); exit if fork; setpgrp(0, 0); \
-                  $SIG{TERM} = $SIG{HUP} = 'IGNORE'; close STDIN; close STDOUT; close STDERR; \
-                  open(my $f, '>', 'alive'); print $f $$; close $f; sleep 60 while 1";
-    let launch =
-        format!("perl -e '{}'; while [ ! -s alive ]; do :; done", script.replace('\'', "\""));
-    let launch = launch.replacen("perl", perl, 1);
-
-    let job = host.spawner.spawn_blocking(host.sh(&launch)).unwrap().job;
-    let end = job.wait_blocking();
-    let daemon: i32 = fs::read_to_string(host.path("agents/ada/alive")).unwrap().parse().unwrap();
-    assert!(1 <= end.ended_children);
-    assert!(procfs::stat(daemon).is_ok_and(|p| p.is_gone()) || procfs::stat(daemon).is_err());
-
-    // Kept on purpose it is still the job's, and ends with it.
-    fs::remove_file(host.path("agents/ada/alive")).unwrap();
-    let mut command = host.sh(&launch);
-    command.children = Children::Keep;
-    let job = host.spawner.spawn_blocking(command).unwrap().job;
-    assert_eq!(job.wait_blocking().running_children, 1);
-    assert_eq!(living(job.mark()), 1);
-    let daemon: i32 = fs::read_to_string(host.path("agents/ada/alive")).unwrap().parse().unwrap();
-    assert!(procfs::is_jailed(daemon));
-    job.stop(StopReason::Stopped);
-    until("the daemon lives", || living(job.mark()) == 0);
-    until("the job is still listed", || host.spawner.jobs().is_empty());
-}
-
-#[test]
-fn what_a_killed_server_left_is_found_again_by_its_mark() {
-    let host = Host::new();
-    let mut command = host.sh("(trap '' TERM HUP; echo ready; while :; do sleep 1; done) & wait");
-    command.stdout = Output::Pipe;
-    let Started { job, stdout, .. } = host.spawner.spawn_blocking(command).unwrap();
-    stdout.unwrap().read_exact(&mut [0; 6]).unwrap();
-    let recorded = serde_json::to_string(job.mark()).unwrap();
-
-    // The end of the starting thread is the end of the server for its children.
-    drop(host.spawner);
-    assert_eq!(job.wait_blocking().outcome, Outcome::Signal(9));
-
-    let mark: SessionMark = serde_json::from_str(&recorded).unwrap();
-    assert_eq!(kill::clean_up(std::slice::from_ref(&mark)).left, 0);
-    assert_eq!(living(&mark), 0);
-}
-
-#[test]
-fn ten_megabytes_of_output_are_kept_and_read_in_part() {
-    let host = Host::new();
-    let command = host.sh("echo first; head -c 10000000 /dev/zero | tr '\\0' x; echo; echo last");
-    let Output::File(file) = command.stdout.clone() else { unreachable!() };
-    assert!(host.run(command).end.is_success());
-    let part = output::excerpt(&file, 8, 8).unwrap();
-    assert_eq!(part.total, 10_000_012);
-    assert!(part.head.starts_with("first\n") && part.tail.ends_with("last\n"));
-}
-
-#[test]
-fn a_program_that_writes_without_end_is_ended() {
-    let host = Host::new();
-    let mut command = host.command("yes", &[]);
-    command.output_cap = 1 << 20;
-    command.policy.limits.file_bytes = Some(4 << 30);
-    let Output::File(file) = command.stdout.clone() else { unreachable!() };
-    let end = host.spawner.spawn_blocking(command).unwrap().job.wait_blocking();
-    assert_eq!(end.reason, Some(StopReason::TooMuchOutput));
-    assert!(fs::metadata(file).unwrap().len() <= 1 << 20);
-}
-
-#[tokio::test]
-async fn stopping_hq_stops_every_program() {
-    let host = Host::new();
-    let mut jobs = Vec::new();
-    for _ in 0..4 {
-        jobs.push(host.spawner.spawn(host.sh("sleep 60")).await.unwrap().job);
-    }
-    host.spawner.shutdown().await;
-    for job in jobs {
-        assert_eq!(job.wait().await.reason, Some(StopReason::Shutdown));
-    }
 }
 
 #[test]

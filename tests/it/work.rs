@@ -187,7 +187,7 @@ async fn two_people_who_edit_at_once_lose_nothing() {
     let now = reply.attr("#task-text input[name=was]", "value");
     let again = [("title", "Offer"), ("description", "mine"), ("was", now.as_str())];
     assert_eq!(mira.form(&path, &again).await.status, StatusCode::SEE_OTHER);
-    assert_eq!(mira.get(&path).await.text_of("#task-text"), "mine");
+    assert_eq!(mira.get(&path).await.text_of("#task-text .md"), "mine");
     let empty = [("title", ""), ("description", "mine too")];
     let reply = mira.form(&path, &empty).await;
     assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY);
@@ -269,7 +269,7 @@ async fn delivered_work_is_looked_at_sent_back_and_approved() {
     ws.write(&by, move |tx| {
         let task = tasks::resolve(tx, "MC-1")?.id;
         let piece = hq::features::deliverables::queries::resolve(tx, task, "prices")?;
-        let content = Content::Url("https://example.com/prices".to_owned());
+        let content = Content::Text("# Prices\n\nWith VAT".to_owned());
         let (title, note, revises) = (String::new(), String::new(), Some(piece.id));
         deliverables::submit(tx, NewDelivery { task, title, content, note, revises })
     })
@@ -278,7 +278,14 @@ async fn delivered_work_is_looked_at_sent_back_and_approved() {
     let stale = judge("approved", "").await;
     assert_eq!(stale.status, StatusCode::CONFLICT, "the first version is not the newest");
     let page = mira.get("/w/marlow-cargo/review").await;
-    assert_eq!(page.texts(".tabs a"), ["Version 1, sent back", "Version 2"]);
+    let tabs = ["Changes in version 2", "Version 1, sent back", "Version 2"];
+    assert_eq!(page.texts(".tabs a"), tabs);
+    let compared = mira.get(&page.attr(".tabs a", "href")).await;
+    assert_eq!(compared.texts(".diff span"), ["# Prices", ""]);
+    assert_eq!(compared.texts(".diff ins"), ["With VAT"]);
+    assert_eq!(compared.texts(".diff del").len(), 1);
+    assert!(compared.attrs(".diff img", "src").is_empty(), "a comparison shows text, never HTML");
+    assert_eq!(compared.attr(".tabs a[aria-current]", "href"), page.attr(".tabs a", "href"));
     let version = page.attr(".verdict input[name=version]", "value");
     let form = [("verdict", "approved"), ("version", version.as_str()), ("from", "review")];
     let done = mira.form(&action, &form).await;
@@ -309,6 +316,19 @@ async fn a_delivered_file_is_only_ever_a_download() {
     let disposition = file.header("content-disposition").expect("a download");
     assert!(disposition.starts_with("attachment;") && disposition.contains("Preise%20%C3%BC.html"));
     assert_eq!(hq.nobody().get(&href).await.status, StatusCode::SEE_OTHER, "not without a sign-in");
+
+    // The same for a program.
+    let reader = hq.token(&["read"]).await;
+    let pieces = reader.get("/api/v1/tasks/MC-1/deliverables").await.json();
+    let version = pieces["items"][0]["versions"][0]["id"].as_str().expect("a version").to_owned();
+    let path = format!("/api/v1/deliverables/versions/{version}/file");
+    let file = reader.get(&path).await;
+    assert_eq!(file.text.as_bytes(), page);
+    assert_eq!(file.header("content-type"), Some("application/octet-stream"));
+    assert_eq!(hq.nobody().get(&path).await.status, StatusCode::UNAUTHORIZED);
+    let lost = reader.get(&path.replace(&version, "00000000-0000-7000-8000-000000000000")).await;
+    assert_eq!(lost.status, StatusCode::NOT_FOUND);
+    assert_eq!(lost.json()["code"], "not_found");
     hq.finish().await;
 }
 

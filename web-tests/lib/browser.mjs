@@ -15,6 +15,7 @@ const FLAGS = [
 ];
 
 export const WIDE = { width: 1440, height: 900 };
+export const MIDDLE = { width: 1024, height: 768 };
 export const PHONE = { width: 390, height: 844 };
 
 function program() {
@@ -51,7 +52,7 @@ export async function newContext(browser, server, options = {}) {
     timezoneId: 'Europe/Berlin',
     storageState,
   });
-  context.setDefaultTimeout(10_000);
+  context.setDefaultTimeout(20_000);
   const faults = [];
   context.on('page', (page) => {
     page.on('pageerror', (error) => faults.push(`script error on ${page.url()}: ${error.message}`));

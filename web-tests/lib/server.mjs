@@ -9,19 +9,21 @@ import { createInterface } from 'node:readline';
 const READY = /^HQ is ready at (http:\/\/\S+)$/;
 const SETUP = /^Set up HQ: (http:\/\/\S+)$/;
 const PATIENCE = 20_000;
+/** How practice writes: quickly where only the result counts, slowly where somebody must look or act meanwhile. */
+const QUICK = { HQ_PRACTICE_PAUSE_MS: '8' };
+export const SLOW = { HQ_PRACTICE_PAUSE_MS: '60' };
 
 /** The environment of the tests without our own settings, so that each server starts from defaults. */
 function bareEnvironment() {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('HQ_')));
 }
 
-/** A running HQ: `url`, `setupLink` (the one-time link of an empty folder) and `stop()`. */
-export async function startServer() {
+/** Starts the program; ends when it has said where it listens and, if asked for, the set-up link. */
+async function launch(data, listen, settings, isNew) {
   const program = process.env.HQ_BIN;
   if (!program) throw new Error('HQ_BIN names no program; start the tests through scripts/web.sh');
-  const data = await mkdtemp(join(tmpdir(), 'hq-web-'));
   const child = spawn(program, ['serve'], {
-    env: { ...bareEnvironment(), HQ_DATA: data, HQ_LISTEN: '127.0.0.1:0', HQ_LOG: 'warn' },
+    env: { ...bareEnvironment(), HQ_DATA: data, HQ_LISTEN: listen, HQ_LOG: 'warn', ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const log = [];
@@ -37,21 +39,39 @@ export async function startServer() {
     createInterface({ input: child.stdout }).on('line', (line) => {
       found.url ??= line.match(READY)?.[1];
       found.setupLink ??= line.match(SETUP)?.[1];
-      if (found.url && found.setupLink) {
+      if (found.url && (found.setupLink || !isNew)) {
         clearTimeout(late);
         resolve(found);
       }
     });
   });
+  const end = async (signal) => {
+    child.kill(signal);
+    const late = setTimeout(() => child.kill('SIGKILL'), 12_000);
+    const how = await ended;
+    clearTimeout(late);
+    return how;
+  };
+  return { ...lines, end };
+}
 
+/**
+ * A running HQ: `url`, `setupLink` (the one-time link of an empty folder), `stop()` and `restart()`,
+ * which ends it by a signal and starts it again on the same folder and port with other settings.
+ */
+export async function startServer() {
+  const data = await mkdtemp(join(tmpdir(), 'hq-web-'));
+  let running = await launch(data, '127.0.0.1:0', QUICK, true);
+  const { url, setupLink } = running;
   return {
-    ...lines,
-    log,
+    url,
+    setupLink,
+    async restart({ signal = 'SIGTERM', settings = QUICK } = {}) {
+      await running.end(signal);
+      running = await launch(data, new URL(url).host, settings, false);
+    },
     async stop() {
-      child.kill('SIGTERM');
-      const late = setTimeout(() => child.kill('SIGKILL'), 12_000);
-      const end = await ended;
-      clearTimeout(late);
+      const end = await running.end('SIGTERM');
       await rm(data, { recursive: true, force: true });
       return end;
     },

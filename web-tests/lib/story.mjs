@@ -62,4 +62,17 @@ export function waiting(page) {
   return page.getByRole('main').getByRole('button', { name: 'Approve', exact: true });
 }
 
+/** The names of the fields that are marked as wrong; each must say why. */
+export async function wrongFields(page) {
+  const fields = await page.locator('[aria-invalid="true"]').all();
+  return Promise.all(
+    fields.map(async (field) => {
+      const says = await field.getAttribute('aria-describedby');
+      const text = await page.locator(`#${says}`).innerText();
+      if (!text.trim()) throw new Error(`nothing is said beside ${await field.getAttribute('id')}`);
+      return field.getAttribute('name');
+    }),
+  );
+}
+
 export const PATIENCE = { timeout: 30_000 };

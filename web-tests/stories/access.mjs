@@ -8,21 +8,68 @@ import { assertAccessible } from '../lib/axe.mjs';
 import { newContext, PHONE, WIDE } from '../lib/browser.mjs';
 
 const MOST = 60;
+/** Parts of an address that show something else under the same path. */
+const TURNS = ['edit', 'kind', 'changes', 'session'];
+/** What must have been found and looked at; a page that loses its last link is noticed here. */
+const KINDS = [
+  '/',
+  '/activity',
+  '/agents',
+  '/agents/*',
+  '/agents/*/chat',
+  '/agents/*/files',
+  '/agents/*/files/*',
+  '/agents/*/inbox',
+  '/agents/*/runs',
+  '/agents/*/settings',
+  '/agents/new',
+  '/review',
+  '/review?changes',
+  '/runs',
+  '/runs/*',
+  '/settings/connections',
+  '/settings/connections/*',
+  '/settings/connections/new',
+  '/settings/connections/new?kind',
+  '/settings/general',
+  '/settings/members',
+  '/settings/profile',
+  '/settings/sign-ins',
+  '/settings/tokens',
+  '/settings/usage',
+  '/tasks',
+  '/tasks/*',
+  '/tasks/*/comments/*/edit',
+  '/tasks/*?edit',
+  '/tasks/new',
+];
 
 /** What a path shows: two tasks are one kind, and so are two agents or two runs. */
-function kindOf(path) {
-  return path
-    .replace(/[?#].*/, '')
+export function kindOf(path) {
+  const { pathname, searchParams } = new URL(path, 'http://hq');
+  const name = pathname
     .replace(/^\/w\/[^/]+/, '')
-    .replace(/\/(tasks|agents|runs|review|chat|connections|files)\/(?!new(\/|$))[^/]+/g, '/$1/*')
-    .replace(/\/files\/\*.*/, '/files/*');
+    .replace(/\/(tasks|agents|runs|connections|comments)\/(?!new(\/|$))[^/]+/g, '/$1/*');
+  const turns = TURNS.filter((turn) => searchParams.has(turn));
+  if (searchParams.has('path')) return `${name}/*`;
+  return turns.length > 0 ? `${name}?${turns.join('&')}` : name;
 }
 
-/** The pages behind links from `start`, each kind once, and what was behind links that lead nowhere. */
-export async function everyPage(page, start) {
+/** What pages need to be reached at all: a connection and a comment of one's own. */
+async function furnish(page, { server, place, task }) {
+  const send = (path, form) =>
+    page.request.post(`${server.url}${path}`, { form, headers: { origin: server.url }, maxRedirects: 0 });
+  const comment = await send(`${task}/comment`, { body: 'A word of my own.', note_only: 'on' });
+  const connection = { kind: 'openai-compatible', name: 'A server that is off', base_url: 'http://127.0.0.1:9/v1' };
+  const connected = await send(`${place}/settings/connections`, connection);
+  for (const answer of [comment, connected]) assert.equal(answer.status(), 303, await answer.text());
+}
+
+/** The pages behind links from `starts`, each kind once, and what was behind links that lead nowhere. */
+export async function everyPage(page, ...starts) {
   const kinds = new Map();
   const dead = [];
-  const queue = [start];
+  const queue = starts;
   while (queue.length > 0 && kinds.size < MOST) {
     const path = queue.shift();
     const kind = kindOf(path);
@@ -36,17 +83,20 @@ export async function everyPage(page, start) {
         .evaluateAll((links) => links.map((link) => link.getAttribute('href')))),
     );
   }
-  return { pages: [...kinds.values()], dead };
+  return { pages: [...kinds.values()], kinds: [...kinds.keys()], dead };
 }
 
 export function tell(given) {
   test('every page is accessible in both themes and at two widths', async () => {
-    const { browser, server, signedIn, place } = given;
+    const { browser, server, signedIn, place, changes } = given;
     assert.ok(signedIn, 'the loop must have passed first');
     const walker = await newContext(browser, server, { storageState: signedIn });
-    const { pages, dead } = await everyPage(await walker.newPage(), `${place}/`);
+    const first = await walker.newPage();
+    await furnish(first, given);
+    const { pages, kinds, dead } = await everyPage(first, `${place}/`, changes);
     await walker.close();
-    assert.ok(pages.includes(given.task) || pages.length >= 8, `only ${pages.length} pages were found`);
+    const missing = KINDS.filter((kind) => !kinds.includes(kind));
+    assert.deepEqual(missing, [], `no link leads to some pages; found were ${kinds}`);
 
     const looks = [
       { size: WIDE, theme: 'light' },
@@ -68,6 +118,31 @@ export function tell(given) {
       }),
     );
     assert.equal(remarks.length, 0, remarks.join('\n\n'));
+  });
+
+  test('what opens over a page is accessible, too', async () => {
+    const { browser, server, signedIn, place, task } = given;
+    for (const look of [{ size: WIDE, theme: 'dark' }, { size: PHONE, theme: 'light' }]) {
+      const context = await newContext(browser, server, { ...look, storageState: signedIn });
+      const page = await context.newPage();
+      const open = async (path, opener, layer) => {
+        await page.goto(path);
+        await page.locator(opener).first().click();
+        await page.locator(layer).waitFor();
+        // What is still moving in is paler than it will be.
+        await page.locator(layer).evaluate((box) => Promise.all(box.getAnimations({ subtree: true }).map((one) => one.finished)));
+        await assertAccessible(page, `${path} with ${layer} (${look.theme}, ${look.size.width} px)`);
+      };
+      await open(`${place}/tasks`, '[popovertarget="filter"]', '#filter');
+      await open(`${place}/tasks`, '[popovertarget="sort"]', '#sort');
+      await open(`${place}/`, '[popovertarget="account"]', '#account');
+      for (const menu of ['m-status', 'm-assign', 'm-due']) await open(task, `[popovertarget="${menu}"]`, `#${menu}`);
+      if (look.size === PHONE) await open(`${place}/`, '.tabbar [popovertarget="side"]', '#side');
+      else await open(`${place}/`, '[commandfor="help"]', '#help');
+      await page.goto(`${place}/nothing-is-here`);
+      await assertAccessible(page, `a page that is not there (${look.theme})`);
+      await context.close();
+    }
   });
 
   test('the pages before a sign-in are accessible', async () => {

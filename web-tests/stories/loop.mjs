@@ -3,10 +3,29 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { assertAccessible } from '../lib/axe.mjs';
 import { newContext } from '../lib/browser.mjs';
-import { createAgent, createTask, PATIENCE, setUp, TASK, tryWithPractice, waiting } from '../lib/story.mjs';
+import { createAgent, createTask, PATIENCE, setUp, TASK, tryWithPractice, waiting, wrongFields } from '../lib/story.mjs';
 
 export function tell(given) {
+  test('a set-up with a bad password says so beside it and keeps the rest', async () => {
+    const { browser, server } = given;
+    const context = await newContext(browser, server);
+    const page = await context.newPage();
+    await page.goto(server.setupLink);
+    const typed = { 'Your name': 'Łukasz “Ω” O’Neil <b>', Email: 'lukasz@marlow.example', 'Workspace name': 'A & B' };
+    for (const [label, text] of Object.entries(typed)) await page.getByLabel(label).fill(text);
+    await page.getByLabel('Password', { exact: true }).fill('short');
+    await page.getByRole('button', { name: 'Create and continue' }).click();
+    await page.getByRole('alert').waitFor();
+    assert.deepEqual(await wrongFields(page), ['password']);
+    for (const [label, text] of Object.entries(typed)) {
+      assert.equal(await page.getByLabel(label).inputValue(), text);
+    }
+    await assertAccessible(page, 'set-up with a mistake');
+    await context.close();
+  });
+
   test('a newcomer sees an agent do a piece of work and approves it', async () => {
     const { browser, server } = given;
     const context = await newContext(browser, server);
@@ -60,6 +79,14 @@ export function tell(given) {
     await dialog.getByLabel('What should change?').fill('Please add the deposit of each firm.');
     await dialog.getByRole('button', { name: 'Send back' }).click();
     await page.getByText(/version 2/).first().waitFor(PATIENCE);
+    await page.getByRole('link', { name: 'Open for review' }).last().click();
+    await page.getByRole('link', { name: 'Changes in version 2' }).click();
+    await page.locator('.diff ins').first().waitFor();
+    const changes = new URL(page.url());
+    given.changes = changes.pathname + changes.search;
+    await page.getByLabel('Note to Ada').waitFor();
+    await page.goBack();
+    await page.goBack();
     await waiting(page).click();
     await page.getByRole('main').getByText('Approved', { exact: true }).first().waitFor();
     assert.deepEqual(context.faults(), []);

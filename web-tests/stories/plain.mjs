@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { newContext } from '../lib/browser.mjs';
-import { createTask, PATIENCE, signIn, waiting } from '../lib/story.mjs';
+import { SLOW } from '../lib/server.mjs';
+import { createAgent, createTask, open, PATIENCE, signIn, waiting } from '../lib/story.mjs';
 
 /** Without script a page is as fresh as its last load. */
 async function reloadUntil(page, locator) {
@@ -26,6 +27,177 @@ export function tell(given) {
     await reloadUntil(page, waiting(page));
     await waiting(page).click();
     await page.getByRole('main').getByText('Approved', { exact: true }).first().waitFor();
+    assert.deepEqual(context.faults(), []);
+    await context.close();
+  });
+
+  test('every action works without script', async () => {
+    const { browser, server, place } = given;
+    const context = await newContext(browser, server, { script: false });
+    const page = await context.newPage();
+    const main = page.getByRole('main');
+    const press = (name) => main.getByRole('button', { name, exact: true }).first().click();
+    const says = (text) => page.getByText(text).first().waitFor();
+    // What stands in a layer is pressed by key: without script a mouse cannot tell when it stands still.
+    const pick = async (menu, value) => {
+      await page.locator(`[popovertarget="${menu}"]`).click();
+      await page.locator(`#${menu} button[value="${value}"]`).press('Enter');
+    };
+    await signIn(page);
+
+    // An agent: pause, resume, settings, archive, restore.
+    await createAgent(page, 'Bo');
+    await press('Pause');
+    await press('Resume');
+    await main.getByRole('button', { name: 'Pause', exact: true }).waitFor();
+    await page.getByRole('link', { name: 'Settings', exact: true }).last().click();
+    await page.getByLabel('Budget a month, in $').fill('5');
+    await press('Save');
+    await says('Bo is saved.');
+    await press('Archive this agent');
+    await press('Restore');
+    await main.getByRole('button', { name: 'Pause', exact: true }).waitFor();
+
+    // A task: the quick line, text, properties, comments, archive, a part of it.
+    await open(page, 'Tasks');
+    await page.getByLabel('Add a task', { exact: true }).fill('Sweep the yard');
+    await press('Add');
+    await main.getByRole('link', { name: 'Sweep the yard' }).click();
+    await page.getByRole('link', { name: 'Edit task' }).click();
+    await page.getByLabel('Description').fill('All **four** corners.');
+    await press('Save');
+    await says('All four corners.');
+    await pick('m-status', 'in_progress');
+    await pick('m-priority', 'high');
+    await server.restart({ settings: SLOW });
+    await pick('m-assign', 'bo');
+    await pick('m-due', 'tomorrow');
+    const properties = page.getByLabel('Properties');
+    for (const now of ['In progress', 'High', 'Bo', 'Tomorrow']) await properties.getByText(now, { exact: true }).first().waitFor();
+
+    // The run that this began: stopped, tried again, its work refused.
+    await reloadUntil(page, main.getByRole('button', { name: 'Stop', exact: true }));
+    await main.getByRole('link', { name: 'All steps' }).click();
+    await press('Stop');
+    await reloadUntil(page, main.getByRole('button', { name: 'Retry', exact: true }));
+    await server.restart();
+    await press('Retry');
+    await says('It is tried again now.');
+    await open(page, 'Tasks');
+    await main.getByRole('link', { name: 'Sweep the yard' }).click();
+    await reloadUntil(page, waiting(page));
+    await press('Reject');
+    const dialog = page.getByRole('dialog', { name: 'Reject this work' });
+    await dialog.getByLabel('Why?').fill('A yard is swept with a broom.');
+    await dialog.getByRole('button', { name: 'Reject', exact: true }).press('Enter');
+    await main.getByText('Rejected', { exact: true }).first().waitFor();
+
+    await page.getByLabel('Comment', { exact: true }).fill('Wait for the wind.');
+    await page.getByLabel('Note only').check();
+    await press('Comment');
+    const comment = main.locator('li.comment').filter({ hasText: 'Wait for the wind.' });
+    await comment.getByRole('link', { name: 'Edit' }).click();
+    await page.getByLabel('Comment', { exact: true }).fill('The wind is gone.');
+    await press('Save');
+    await main.locator('li.comment').filter({ hasText: 'The wind is gone.' }).getByRole('button', { name: 'Delete' }).click();
+    await main.getByText('The wind is gone.').waitFor({ state: 'detached' });
+    await main.getByRole('link', { name: 'Add subtask' }).click();
+    await page.getByLabel('Title', { exact: true }).fill('Find the broom');
+    await press('Create');
+    await page.getByRole('heading', { level: 1, name: 'Find the broom' }).waitFor();
+    await press('Archive');
+    await press('Restore');
+    await main.getByRole('button', { name: 'Archive', exact: true }).waitFor();
+
+    // Talk, and begin anew.
+    await page.goto(`${place}/agents/bo/chat`);
+    await page.getByLabel('Message to Bo').fill('Where is the broom?');
+    await press('Send');
+    await reloadUntil(page, page.getByText('For real answers connect a provider'));
+    const anew = main.getByRole('button', { name: 'New conversation' });
+    await reloadUntil(page, anew);
+    await anew.first().click();
+    await page.getByRole('heading', { name: 'Talk with Bo' }).waitFor();
+
+    // Settings: a connection that nobody answers, a token, names, the look.
+    await page.goto(`${place}/settings/connections/new?kind=openai-compatible`);
+    await page.getByLabel('Name', { exact: true }).fill('Cellar');
+    await page.getByLabel('Address').fill('http://127.0.0.1:9/v1');
+    await press('Connect and test');
+    await page.getByRole('heading', { level: 1, name: 'Cellar' }).waitFor();
+    await page.getByLabel('Name', { exact: true }).fill('The cellar');
+    await press('Save');
+    await main.getByRole('region', { name: 'The cellar' }).getByRole('button', { name: 'Test', exact: true }).click();
+    await main.getByRole('region', { name: 'The cellar' }).getByRole('link', { name: /Edit/ }).click();
+    await press('Remove this connection');
+    await page.getByRole('heading', { level: 1, name: 'Connections' }).waitFor();
+    await main.getByRole('region', { name: 'The cellar' }).waitFor({ state: 'detached' });
+
+    await page.goto(`${place}/settings/tokens`);
+    await page.getByLabel('What is it for?').fill('Nightly import');
+    await press('Create token');
+    await says('Copy it now; it is not shown again.');
+    await press('Withdraw');
+    await says('The token "Nightly import" is withdrawn.');
+    await page.goto(`${place}/settings/profile`);
+    await press('Save name');
+    await says('Your name is saved.');
+    await press('Save time zone');
+    await says('Your time zone is saved.');
+    await page.goto(`${place}/settings/general`);
+    await press('Save');
+    await says('Saved.');
+    await page.getByRole('button', { name: 'Light or dark' }).click();
+    assert.equal(await page.locator('html').getAttribute('data-theme'), 'dark');
+    await page.locator('[popovertarget="account"]').click();
+    await page.getByRole('button', { name: 'Sign out' }).press('Enter');
+    await page.getByRole('heading', { level: 1, name: 'Sign in to HQ' }).waitFor();
+    assert.deepEqual(context.faults(), []);
+    await context.close();
+  });
+
+  test('an agent is given a task and its work approved with keys alone', async () => {
+    const { browser, server, signedIn, place } = given;
+    const context = await newContext(browser, server, { storageState: signedIn });
+    const page = await context.newPage();
+    const focused = () => page.evaluate(() => document.activeElement.closest('a, button')?.innerText ?? '');
+    const tabTo = async (wanted) => {
+      for (let at = 0; at < 60 && !wanted.test(await focused()); at += 1) await page.keyboard.press('Tab');
+      assert.match(await focused(), wanted);
+    };
+    await page.goto(`${place}/tasks`);
+    await tabTo(/Account of/);
+    await page.keyboard.press('Enter');
+    await page.getByRole('link', { name: 'Settings' }).last().waitFor();
+    await page.keyboard.press('ArrowDown');
+    assert.match(await focused(), /Settings/);
+    await page.keyboard.press('Escape');
+
+    await page.keyboard.press('c');
+    await page.getByRole('heading', { level: 1, name: 'New task' }).waitFor();
+    await page.keyboard.type('Ring the bell');
+    await page.keyboard.press('Tab');
+    await page.keyboard.type('Twice.');
+    while (!(await page.getByLabel('Assignee').evaluate((field) => field === document.activeElement))) {
+      await page.keyboard.press('Tab');
+    }
+    await page.keyboard.type('Ada');
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Shift+Tab');
+    assert.equal(await page.getByLabel('Assignee').inputValue(), 'ada');
+    await page.keyboard.press('Control+Enter');
+    await page.getByRole('heading', { level: 1, name: 'Ring the bell' }).waitFor();
+    await waiting(page).waitFor(PATIENCE);
+
+    await page.keyboard.press('g');
+    await page.keyboard.press('r');
+    await page.getByRole('form', { name: 'Decision' }).waitFor();
+    for (let at = 0; at < 20 && !/Ring the bell/.test(await focused()); at += 1) await page.keyboard.press('j');
+    await page.keyboard.press('Enter');
+    const desk = page.locator('#desk');
+    await desk.getByTitle('Ring the bell').first().waitFor();
+    await page.keyboard.press('a');
+    await page.getByText('Approved').first().waitFor();
     assert.deepEqual(context.faults(), []);
     await context.close();
   });

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { newContext } from '../lib/browser.mjs';
+import { SLOW } from '../lib/server.mjs';
 import { open, PATIENCE } from '../lib/story.mjs';
 
 async function openChat(page, agent) {
@@ -18,6 +19,7 @@ async function openChat(page, agent) {
 export function tell(given) {
   test('an answer of an agent is written while one looks', async () => {
     const { browser, server, signedIn } = given;
+    await server.restart({ settings: SLOW });
     const context = await newContext(browser, server, { storageState: signedIn });
     const page = await context.newPage();
     await openChat(page, 'Ada');
@@ -45,6 +47,7 @@ export function tell(given) {
 
   test('Stop ends an answer', async () => {
     const { browser, server, signedIn } = given;
+    await server.restart({ settings: SLOW });
     const context = await newContext(browser, server, { storageState: signedIn });
     const page = await context.newPage();
     await openChat(page, 'Ada');

@@ -45,11 +45,13 @@ pub fn routes() -> Routes {
             )
             .query::<Asked>()
             .returns::<PageDoc>()
+            .media("text/event-stream")
         }),
     )
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct Asked {
     /// The cursor of the last entry seen, or `start`. Absent: begin now.
     after: Option<String>,
@@ -84,16 +86,14 @@ struct PageDoc {
 ///
 /// # Errors
 /// 410 when the place belongs to another life of the store: what was there may be gone.
-fn begin(ws: &Ws, text: Option<&str>) -> Result<Cursor, ApiError> {
+fn begin(ws: &Ws, field: &str, text: Option<&str>) -> Result<Cursor, ApiError> {
     let head = ws.store.head();
     let after = match text {
         None | Some("") => return Ok(head),
         Some("start") => return Ok(Cursor { seq: 0, ..head }),
         Some(text) => text.parse::<Cursor>(),
     };
-    let after = after.map_err(|_| {
-        ApiError::invalid("after", "give back a cursor as it came, like 3f2a….17, or `start`")
-    })?;
+    let after = after.map_err(|_| unreadable(field))?;
     if after.incarnation != head.incarnation || head.seq < after.seq {
         let text = format!(
             "the cursor belongs to another life of this workspace; take a snapshot: read \
@@ -102,6 +102,10 @@ fn begin(ws: &Ws, text: Option<&str>) -> Result<Cursor, ApiError> {
         return Err(ApiError(Failure::new(ProblemKind::Gone, "unknown_incarnation", text)));
     }
     Ok(after)
+}
+
+fn unreadable(field: &str) -> ApiError {
+    ApiError::invalid(field, "give back a cursor as it came, like 3f2a….17, or `start`")
 }
 
 async fn changes(
@@ -121,8 +125,15 @@ async fn changes(
         Some("rows") => true,
         Some(_) => return Err(ApiError::invalid("include", "only `rows` can be included")),
     };
-    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
-    let after = begin(&ws, last.or(asked.after.as_deref()))?;
+    let last = match headers.get("last-event-id").map(|value| value.to_str()) {
+        None | Some(Ok("")) => None,
+        Some(Ok(text)) => Some(begin(&ws, "Last-Event-ID", Some(text))?),
+        Some(Err(_)) => return Err(unreadable("Last-Event-ID")),
+    };
+    let after = match last {
+        Some(cursor) => cursor,
+        None => begin(&ws, "after", asked.after.as_deref())?,
+    };
     let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accepts.contains("text/event-stream") {
         let places = places(&app, &ws, &who)?;
@@ -165,7 +176,7 @@ impl Reader {
         Self {
             head: ws.store.watch(),
             accounts: ws.app.system.watch(),
-            queue: VecDeque::from([sse::beat()]),
+            queue: VecDeque::from([sse::place(&after.to_string())]),
             end: Instant::now() + sse::LONGEST,
             _places: places,
             ws,

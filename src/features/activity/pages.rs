@@ -176,8 +176,11 @@ async fn events(
     Query(query): Query<After>,
 ) -> Result<Response, PageError> {
     let places = places(&app, &ws, &who)?;
-    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
-    let after = last.or(query.after.as_deref()).and_then(|text| text.parse::<Cursor>().ok());
+    let last = headers.get("last-event-id").map(|value| value.to_str().unwrap_or("unreadable"));
+    let asked = last.or(query.after.as_deref()).filter(|text| !text.is_empty());
+    // A place that cannot be read is one that no store knows: the page is told to begin afresh.
+    let unknown = Cursor { seq: u64::MAX, ..ws.store.head() };
+    let after = asked.map(|text| text.parse::<Cursor>().unwrap_or(unknown));
     let stream = PageStream::open(ws, alive, after, places)?;
     Ok(sse::respond(stream.frames()))
 }

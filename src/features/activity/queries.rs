@@ -151,7 +151,10 @@ pub fn lines(
             for (area, words) in words::of(read, schema, &entry, &people)? {
                 if filter.area.is_none_or(|only| only == area) {
                     let at = crate::kernel::time::from_ms(entry.at);
-                    let who = people.actor(entry.actor);
+                    let who = match words.by {
+                        Some(by) => people.face(by),
+                        None => people.actor(entry.actor),
+                    };
                     found.lines.push(Line { seq: entry.seq, at, who, words });
                 }
             }

@@ -11,9 +11,11 @@ use crate::features::tasks::queries::people::People;
 use crate::features::workspace::model::SETTINGS;
 use crate::kernel::text::ellipsis;
 use crate::kernel::{
-    AgentId, Assignee, CommentId, ConnectionId, DeliverableId, Event, RunId, TaskId, Verdict,
+    AgentId, AgentStatus, Assignee, CommentId, ConnectionId, DeliverableId, Event, RunId, TaskId,
+    Verdict,
 };
 use crate::store::{Entry, Read, ReadExt, Schema, StoreError};
+use crate::web::md;
 
 use super::queries::Area;
 
@@ -23,6 +25,9 @@ const MAX_TITLE: usize = 90;
 /// What happened, after the name of who did it: "moved **MC-3 Buy milk** to Done".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Words {
+    /// Whom the sentence is about when that is not who wrote the entry: a run ends by the agent,
+    /// also where HQ takes note of it.
+    pub by: Option<Assignee>,
     /// Before the thing.
     pub verb: String,
     /// The thing, or empty.
@@ -77,7 +82,7 @@ impl Speaker<'_> {
             Event::TaskCreated { task, .. } => self.task("created", *task, "", "plus")?,
             Event::TaskChanged { task, fields } => {
                 let labels: Vec<_> = fields.iter().map(|f| f.label().to_lowercase()).collect();
-                let verb = format!("changed the {} of", labels.join(", "));
+                let verb = format!("changed the {} of", listed(&labels));
                 self.task(&verb, *task, "", "edit")?
             }
             Event::TaskAssigned { task, to, .. } => {
@@ -114,12 +119,8 @@ impl Speaker<'_> {
             Event::AgentArchived { agent } => {
                 (Area::Agents, self.agent("archived", *agent, "box")?)
             }
-            Event::AgentStatusChanged { agent, to, .. } => {
-                let mut words = self.agent("set", *agent, "agent")?;
-                if let Some(words) = &mut words {
-                    words.rest = format!("to {}", to.label());
-                }
-                (Area::Agents, words)
+            Event::AgentStatusChanged { agent, from, to } => {
+                (Area::Agents, self.standing(*agent, *from, *to)?)
             }
             Event::AgentMessageSent { to, .. } => {
                 let mut words = self.agent("sent a message to", *to, "chat")?;
@@ -128,21 +129,24 @@ impl Speaker<'_> {
                 }
                 (Area::Agents, words)
             }
-            Event::RunStarted { run, .. } => (Area::Agents, self.run("began", *run, "", "play")?),
+            Event::RunStarted { run, .. } => {
+                (Area::Agents, self.own_run("began", *run, "", "play")?)
+            }
             Event::RunStopRequested { run, .. } => {
                 (Area::Agents, self.run("asked to stop", *run, "", "stop")?)
             }
             Event::RunEnded { run, outcome, .. } => {
-                let rest = format!("({})", outcome.replace('_', " "));
-                (Area::Agents, self.run("ended", *run, &rest, "check")?)
+                let (verb, rest, icon) = ended(outcome);
+                (Area::Agents, self.own_run(verb, *run, rest, icon)?)
             }
             Event::ConnectionChanged { connection } => {
                 (Area::Workspace, self.connection(*connection)?)
             }
             Event::MemberJoined { account } => {
                 let words = Words {
-                    verb: "joined:".to_owned(),
-                    thing: self.people.name(Assignee::Person(*account)),
+                    by: Some(Assignee::Person(*account)),
+                    verb: "joined the".to_owned(),
+                    thing: "workspace".to_owned(),
                     path: "settings/members".to_owned(),
                     icon: "user",
                     ..Words::default()
@@ -168,6 +172,7 @@ impl Speaker<'_> {
             path: format!("tasks/{}-{}", self.key, task.number),
             rest: rest.to_owned(),
             icon,
+            ..Words::default()
         }))
     }
 
@@ -176,7 +181,8 @@ impl Speaker<'_> {
         if let Some(words) = &mut words
             && let Some(comment) = self.read.get::<Comment>(id)?
         {
-            words.rest = format!("“{}”", ellipsis(comment.body.trim(), MAX_TITLE));
+            let said = md::excerpt(&comment.body, MAX_TITLE);
+            words.rest = if said.is_empty() { said } else { format!("“{said}”") };
         }
         Ok(words)
     }
@@ -209,9 +215,41 @@ impl Speaker<'_> {
             verb: verb.to_owned(),
             thing: agent.name,
             path: format!("agents/{}", agent.slug),
-            rest: String::new(),
             icon,
+            ..Words::default()
         }))
+    }
+
+    /// An agent that works again, or no longer.
+    fn standing(
+        &self,
+        id: AgentId,
+        from: AgentStatus,
+        to: AgentStatus,
+    ) -> Result<Option<Words>, StoreError> {
+        let Some(agent) = self.read.get::<Agent>(id)? else { return Ok(None) };
+        let itself = |verb: &str, rest: String| Words {
+            by: Some(Assignee::Agent(id)),
+            verb: verb.to_owned(),
+            rest,
+            icon: "agent",
+            ..Words::default()
+        };
+        Ok(match (from, to) {
+            (AgentStatus::Provisioning | AgentStatus::Error, AgentStatus::Ready) => {
+                Some(itself("is ready for work", String::new()))
+            }
+            (_, AgentStatus::Ready) => self.agent("resumed", id, "play")?,
+            (_, AgentStatus::Paused) => self.agent("paused", id, "pause")?,
+            (_, AgentStatus::Error) => {
+                let reason = agent.status_reason.as_deref().unwrap_or("its page says why");
+                Some(itself("cannot work:", ellipsis(reason, MAX_TITLE)))
+            }
+            (_, to) => {
+                let words = self.agent("set", id, "agent")?;
+                words.map(|words| Words { rest: format!("to {}", to.label()), ..words })
+            }
+        })
     }
 
     fn run(
@@ -228,7 +266,21 @@ impl Speaker<'_> {
             path: format!("runs/R-{}", run.number),
             rest: rest.to_owned(),
             icon,
+            ..Words::default()
         }))
+    }
+
+    /// What an agent did with a run of its own.
+    fn own_run(
+        &self,
+        verb: &str,
+        id: RunId,
+        rest: &str,
+        icon: &'static str,
+    ) -> Result<Option<Words>, StoreError> {
+        let agent = self.read.get::<Run>(id)?.map(|run| Assignee::Agent(run.agent));
+        let words = self.run(verb, id, rest, icon)?;
+        Ok(words.map(|words| Words { by: agent, ..words }))
     }
 
     fn connection(&self, id: ConnectionId) -> Result<Option<Words>, StoreError> {
@@ -240,5 +292,42 @@ impl Speaker<'_> {
             icon: "link",
             ..Words::default()
         }))
+    }
+}
+
+/// "title", "title and due date", "title, due date and priority".
+fn listed(words: &[String]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// How a run ended: before its name, after it, and the icon.
+fn ended(outcome: &str) -> (&'static str, &'static str, &'static str) {
+    match outcome {
+        "done" => ("finished", "", "check"),
+        "failed" => ("failed in", "", "warn"),
+        "snoozed" => ("put off the rest of", "", "clock"),
+        "stopped" => ("ended", "when asked to", "stop"),
+        "no_outcome" => ("ended", "without an outcome", "warn"),
+        "limit" => ("reached a limit in", "", "warn"),
+        "interrupted" => ("was interrupted in", "", "warn"),
+        "crash_loop" => ("gave up", "after it had ended HQ three times", "warn"),
+        _ => ("ended", "", "check"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::listed;
+
+    #[test]
+    fn fields_are_listed_as_a_person_would_say_them() {
+        let words = |all: &[&str]| listed(&all.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>());
+        assert_eq!(words(&["title"]), "title");
+        assert_eq!(words(&["title", "due date"]), "title and due date");
+        assert_eq!(words(&["title", "due date", "priority"]), "title, due date and priority");
     }
 }

@@ -55,9 +55,9 @@ pub fn routes() -> Routes {
         )
         .patch(
             one,
-            patch
-                .needs(Can::Agents)
-                .doc(|| Doc::new("Change an agent").body::<PatchBody>().returns::<View>()),
+            patch.needs(Can::Agents).doc(|| {
+                Doc::new("Change an agent").if_match().body::<PatchBody>().returns::<View>()
+            }),
         )
         .post(
             "/agents/{agent}/pause",
@@ -137,7 +137,7 @@ struct View {
 }
 
 #[derive(Deserialize, JsonSchema, Default)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct ListAsked {
     /// The archived agents in place of the others.
     archived: bool,
@@ -162,6 +162,7 @@ struct TemplateView {
 }
 
 #[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct NewBody {
     name: String,
     /// Made from the name when it is left out; never changes.
@@ -183,6 +184,7 @@ struct NewBody {
 }
 
 #[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct PatchBody {
     name: Option<String>,
     emoji: Option<String>,
@@ -200,7 +202,7 @@ struct PatchBody {
 }
 
 #[derive(Deserialize, JsonSchema, Default)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct FileAsked {
     path: String,
 }
@@ -355,34 +357,59 @@ async fn patch(
     tagged(&ws, id)
 }
 
-async fn pause(ws: Ws, who: Person, Path(name): Path<String>) -> Result<Tagged<View>, ApiError> {
+async fn pause(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(name): Path<String>,
+) -> Result<Tagged<View>, ApiError> {
     let id = ws.read(|snap| find(snap, &name))?.id;
-    ws.write(&who, move |tx| rules::pause(tx, id)).await?;
+    ws.write(&who, once.run(move |tx| rules::pause(tx, id).map(drop))).await?;
     tagged(&ws, id)
 }
 
-async fn resume(ws: Ws, who: Person, Path(name): Path<String>) -> Result<Tagged<View>, ApiError> {
+async fn resume(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(name): Path<String>,
+) -> Result<Tagged<View>, ApiError> {
     let id = ws.read(|snap| find(snap, &name))?.id;
-    ws.write(&who, move |tx| rules::resume(tx, id)).await?;
+    ws.write(&who, once.run(move |tx| rules::resume(tx, id).map(drop))).await?;
     tagged(&ws, id)
 }
 
-async fn retry(ws: Ws, who: Person, Path(name): Path<String>) -> Result<Tagged<View>, ApiError> {
+async fn retry(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(name): Path<String>,
+) -> Result<Tagged<View>, ApiError> {
     let id = ws.read(|snap| find(snap, &name))?.id;
-    ws.write(&who, move |tx| rules::retry(tx, id)).await?;
+    ws.write(&who, once.run(move |tx| rules::retry(tx, id).map(drop))).await?;
     provision::make(&ws, &who, id).await?;
     tagged(&ws, id)
 }
 
-async fn archive(ws: Ws, who: Person, Path(name): Path<String>) -> Result<Tagged<View>, ApiError> {
+async fn archive(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(name): Path<String>,
+) -> Result<Tagged<View>, ApiError> {
     let id = ws.read(|snap| find(snap, &name))?.id;
-    ws.write(&who, move |tx| rules::archive(tx, id)).await?;
+    ws.write(&who, once.run(move |tx| rules::archive(tx, id).map(drop))).await?;
     tagged(&ws, id)
 }
 
-async fn restore(ws: Ws, who: Person, Path(name): Path<String>) -> Result<Tagged<View>, ApiError> {
+async fn restore(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(name): Path<String>,
+) -> Result<Tagged<View>, ApiError> {
     let id = ws.read(|snap| find(snap, &name))?.id;
-    ws.write(&who, move |tx| rules::restore(tx, id)).await?;
+    ws.write(&who, once.run(move |tx| rules::restore(tx, id).map(drop))).await?;
     tagged(&ws, id)
 }
 

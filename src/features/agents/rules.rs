@@ -296,16 +296,10 @@ pub fn update(
         agent.budget_micros = good_budget(budget)?;
     }
     if let Some(share) = changes.budget_soft_pct {
-        if !(1..=100).contains(&share) {
-            return Err(AgentError::BadShare);
-        }
-        agent.budget_soft_pct = share;
+        agent.budget_soft_pct = good_share(share)?;
     }
     if let Some(tokens) = changes.max_output {
-        if !OUTPUT.contains(&tokens) {
-            return Err(AgentError::BadOutput);
-        }
-        agent.max_output = tokens;
+        agent.max_output = good_output(tokens)?;
     }
     if agent != before {
         agent.updated_at = tx.now();
@@ -486,7 +480,7 @@ fn wrong_state(agent: Agent, hint: &'static str) -> AgentError {
     AgentError::WrongState { name: agent.name, state, hint }
 }
 
-fn good_name(name: &str) -> Result<String, AgentError> {
+pub(super) fn good_name(name: &str) -> Result<String, AgentError> {
     let name = name.trim();
     let fits = (1..=MAX_NAME).contains(&name.chars().count());
     if fits && !name.chars().any(char::is_control) {
@@ -496,7 +490,7 @@ fn good_name(name: &str) -> Result<String, AgentError> {
     }
 }
 
-fn good_description(text: &str) -> Result<String, AgentError> {
+pub(super) fn good_description(text: &str) -> Result<String, AgentError> {
     let text = text.trim();
     if text.chars().count() > MAX_DESCRIPTION {
         return Err(AgentError::BadDescription);
@@ -505,7 +499,7 @@ fn good_description(text: &str) -> Result<String, AgentError> {
 }
 
 /// One picture may be several characters that are drawn as one; letters and spaces are none.
-fn good_emoji(emoji: &str) -> Result<String, AgentError> {
+pub(super) fn good_emoji(emoji: &str) -> Result<String, AgentError> {
     let emoji = emoji.trim();
     let plain = |c: char| c.is_alphanumeric() || c.is_whitespace() || c.is_control();
     let fits = (1..=10).contains(&emoji.chars().count()) && emoji.len() <= 40;
@@ -516,11 +510,19 @@ fn good_emoji(emoji: &str) -> Result<String, AgentError> {
     }
 }
 
-fn good_budget(micros: Option<i64>) -> Result<Option<i64>, AgentError> {
+pub(super) fn good_budget(micros: Option<i64>) -> Result<Option<i64>, AgentError> {
     match micros {
         Some(micros) if !(0..=MAX_BUDGET).contains(&micros) => Err(AgentError::BadBudget),
         other => Ok(other),
     }
+}
+
+pub(super) fn good_share(share: u8) -> Result<u8, AgentError> {
+    if (1..=100).contains(&share) { Ok(share) } else { Err(AgentError::BadShare) }
+}
+
+pub(super) fn good_output(tokens: u32) -> Result<u32, AgentError> {
+    if OUTPUT.contains(&tokens) { Ok(tokens) } else { Err(AgentError::BadOutput) }
 }
 
 fn set_model(tx: &WriteTx<'_>, agent: &mut Agent, wish: ModelWish) -> Result<(), AgentError> {
@@ -558,13 +560,17 @@ fn is_taken(tx: &WriteTx<'_>, slug: &str) -> Result<bool, AgentError> {
     Ok(person || queries::by_slug(tx, slug)?.is_some())
 }
 
+/// Whether a handle can be used if nobody else has it.
+pub(super) fn plain_slug(slug: &str) -> Result<(), AgentError> {
+    match slug {
+        _ if !is_slug(slug) => Err(AgentError::BadSlug),
+        _ if is_reserved(slug) => Err(AgentError::ReservedSlug(slug.to_owned())),
+        _ => Ok(()),
+    }
+}
+
 fn good_slug(tx: &WriteTx<'_>, slug: &str) -> Result<String, AgentError> {
-    if !is_slug(slug) {
-        return Err(AgentError::BadSlug);
-    }
-    if is_reserved(slug) {
-        return Err(AgentError::ReservedSlug(slug.to_owned()));
-    }
+    plain_slug(slug)?;
     if is_taken(tx, slug)? {
         return Err(AgentError::SlugTaken(slug.to_owned()));
     }
@@ -573,10 +579,11 @@ fn good_slug(tx: &WriteTx<'_>, slug: &str) -> Result<String, AgentError> {
 
 /// A slug made from the name, with a number behind it when it is taken.
 fn free_slug(tx: &WriteTx<'_>, name: &str) -> Result<String, AgentError> {
-    let base = crate::kernel::text::slug(name, MAX_SLUG - 4);
-    if base.len() < 2 {
-        return Err(AgentError::BadSlug);
-    }
+    let base = match crate::kernel::text::slug(name, MAX_SLUG - 4) {
+        // "Q", or a name in letters that no address holds.
+        short if short.len() < 2 => format!("agent-{short}").trim_end_matches('-').to_owned(),
+        slug => slug,
+    };
     if !is_reserved(&base) && !is_taken(tx, &base)? {
         return Ok(base);
     }

@@ -48,14 +48,17 @@ pub fn api() -> Routes {
         .patch(
             "/comments/{comment}",
             change.needs(Can::Write).doc(|| {
-                Doc::new("Change your own comment").body::<ChangeBody>().returns::<CommentView>()
+                Doc::new("Change your own comment")
+                    .if_match()
+                    .body::<ChangeBody>()
+                    .returns::<CommentView>()
             }),
         )
         .delete(
             "/comments/{comment}",
             remove
                 .needs(Can::Write)
-                .doc(|| Doc::new("Delete your own comment").returns::<CommentView>()),
+                .doc(|| Doc::new("Delete your own comment").if_match().returns::<CommentView>()),
         )
 }
 
@@ -201,15 +204,15 @@ async fn change(
 async fn remove(
     ws: Ws,
     who: Person,
+    once: Once,
     IfMatch(rev): IfMatch,
     Path(id): Path<CommentId>,
 ) -> Result<Json<CommentView>, ApiError> {
-    let gone = ws
-        .write(&who, move |tx| {
-            queries::expect_rev(tx, id, rev)?;
-            rules::remove(tx, id)
-        })
-        .await?;
+    let remove = once.run(move |tx: &mut WriteTx<'_>| {
+        queries::expect_rev(tx, id, rev)?;
+        rules::remove(tx, id)
+    });
+    let gone = ws.write(&who, remove).await?;
     let shown = ws.read(|snap| view(snap, &Names::read(snap)?, gone))?;
     Ok(Json(shown))
 }

@@ -38,16 +38,20 @@ pub fn routes() -> Routes {
             Doc::new("One connection with the models it lists").returns::<View>()
         }))
         .patch(one, patch.needs(Can::Admin).doc(|| {
-            Doc::new("Change a connection").body::<PatchBody>().returns::<View>()
+            Doc::new("Change a connection").if_match().body::<PatchBody>().returns::<View>()
         }))
         .delete(one, delete.needs(Can::Admin).doc(|| {
             Doc::new("Remove a connection and its key").status(204)
         }))
         .post("/connections/{id}/test", test.needs(Can::Admin).doc(|| {
-            Doc::new("Really call the provider and keep what it said").returns::<TestView>()
+            Doc::new("Really call the provider and keep what it said")
+                .no_key("each call asks the provider anew")
+                .returns::<TestView>()
         }))
         .post("/connections/{id}/models", refresh.needs(Can::Admin).doc(|| {
-            Doc::new("Read the list of models again").returns::<View>()
+            Doc::new("Read the list of models again")
+                .no_key("each call asks the provider anew")
+                .returns::<View>()
         }))
         .put("/connections/default", set_default.needs(Can::Admin).doc(|| {
             Doc::new("Choose what agents without a model of their own use")
@@ -88,6 +92,7 @@ struct ModelView {
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct PriceView {
     input: i64,
     output: i64,
@@ -124,6 +129,7 @@ struct TestView {
 }
 
 #[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct NewBody {
     name: String,
     kind: Kind,
@@ -167,6 +173,7 @@ impl From<Wire> for Kind {
 }
 
 #[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct PatchBody {
     name: Option<String>,
     base_url: Option<String>,
@@ -178,6 +185,7 @@ struct PatchBody {
 }
 
 #[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct DefaultBody {
     /// None means practice.
     connection: Option<ConnectionId>,
@@ -329,9 +337,11 @@ async fn refresh(
 async fn set_default(
     ws: Ws,
     who: Person,
+    once: Once,
     Json(body): Json<DefaultBody>,
 ) -> Result<Json<DefaultView>, ApiError> {
     let DefaultBody { connection, model } = body;
-    ws.write(&who, move |tx| rules::set_default(tx, connection, &model)).await?;
+    let set = once.run(move |tx| rules::set_default(tx, connection, &model).map(drop));
+    ws.write(&who, set).await?;
     Ok(Json(ws.read(|snap| default_of(snap))?))
 }

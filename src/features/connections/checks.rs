@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::app::{Who, Ws};
+use crate::features::usage::queries as usage;
 use crate::kernel::{ConnectionId, Problem, ProblemKind};
 use crate::providers::Provider;
 use crate::providers::error::{ErrorClass, ProviderError};
@@ -13,7 +14,7 @@ use crate::web::format;
 use super::model::{Connection, ListedModel, Tested};
 use super::provider::provider;
 use super::queries;
-use super::rules::{self, ConnectionError, Effect, Found};
+use super::rules::{self, ConnectionError, Effect, Found, Spent};
 
 /// How long a person waits for a test: a private server may first have to load its model.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -98,7 +99,7 @@ async fn keep(
 }
 
 fn failed(message: &str, models: Option<Vec<ListedModel>>) -> Found {
-    Found { ok: false, message: message.to_owned(), models, model: None }
+    Found { ok: false, message: message.to_owned(), models, model: None, spent: None }
 }
 
 async fn ask(provider: &dyn Provider, stored: &Connection) -> Found {
@@ -120,10 +121,19 @@ async fn ask(provider: &dyn Provider, stored: &Connection) -> Found {
     };
     match provider.probe(Some(&model)).await {
         Ok(probe) => {
-            Found { ok: true, message: answered(&probe, &model), models, model: Some(model) }
+            let message = answered(&probe, &model);
+            let spent = Some(spent(provider, stored, probe, &model));
+            Found { ok: true, message, models, model: Some(model), spent }
         }
         Err(error) => failed(&words(&error), models),
     }
+}
+
+fn spent(provider: &dyn Provider, stored: &Connection, probe: Probe, asked: &str) -> Spent {
+    let known = queries::priced(Some(stored), provider.model(asked));
+    let billed_micros = probe.usage.as_ref().and_then(|tokens| usage::bill(&known, tokens));
+    let model = if probe.model.is_empty() { asked.to_owned() } else { probe.model };
+    Spent { provider: provider.name(), model, tokens: probe.usage, billed_micros }
 }
 
 fn answered(probe: &Probe, asked: &str) -> String {

@@ -1,10 +1,12 @@
 //! All writes of connections. Keys come sealed: nothing here ever sees one.
 
 use crate::crypto::keyring::SealError;
+use crate::features::usage::model::Usage;
 use crate::features::workspace::model::Settings;
 use crate::kernel::text::ellipsis;
 use crate::kernel::{ConnectionId, Event, FieldError, Problem, ProblemKind};
 use crate::providers::base::{self, BaseError};
+use crate::providers::model::Usage as Tokens;
 use crate::store::{KeyBuf, ReadExt, StoreError, WriteTx};
 
 use super::model::{BY_NAME, Connection, ConnectionKey, ListedModel, Tested, Wire};
@@ -272,6 +274,44 @@ pub struct Found {
     pub models: Option<Vec<ListedModel>>,
     /// The model that answered.
     pub model: Option<String>,
+    /// What the call used.
+    pub spent: Option<Spent>,
+}
+
+/// What the call of a test used.
+#[derive(Clone, Debug)]
+pub struct Spent {
+    /// The provider's stable word.
+    pub provider: &'static str,
+    /// The model that answered.
+    pub model: String,
+    /// Tokens, if the server counts.
+    pub tokens: Option<Tokens>,
+    /// What it cost, in micro-dollars; none when no price is known.
+    pub billed_micros: Option<i64>,
+}
+
+/// Books the call of a test: no agent made it, so no agent's budget pays it.
+fn book(tx: &mut WriteTx<'_>, id: ConnectionId, spent: Spent) -> Result<(), StoreError> {
+    let tokens = spent.tokens.unwrap_or_default();
+    tx.put(&Usage {
+        id: tx.new_id(),
+        agent: None,
+        run: None,
+        call: 1,
+        task: None,
+        connection: Some(id),
+        provider: spent.provider.to_owned(),
+        model: spent.model,
+        input: tokens.input,
+        cache_read: tokens.cache_read,
+        cache_write: tokens.cache_write,
+        output: tokens.output,
+        reasoning: tokens.reasoning,
+        billed_micros: spent.billed_micros,
+        estimated: spent.tokens.is_none(),
+        at: tx.now(),
+    })
 }
 
 /// What a test changed besides the connection.
@@ -304,6 +344,9 @@ pub fn note_test(
         connection.default_model = queries::first_model(&connection).or(found.model);
     }
     tx.put(&connection)?;
+    if let Some(spent) = found.spent {
+        book(tx, id, spent)?;
+    }
     tx.emit(Event::ConnectionChanged { connection: id });
     let Some(settings) = tx.get::<Settings>(())?.filter(|s| found.ok && s.default_model.is_none())
     else {

@@ -55,6 +55,13 @@ pub fn api() -> Routes {
             "/deliverables/{piece}",
             show.needs(Can::Read).doc(|| Doc::new("Show delivered work").returns::<PieceView>()),
         )
+        .get(
+            "/deliverables/versions/{version}/file",
+            super::pages::file.needs(Can::Read).doc(|| {
+                Doc::new("The file of a version, as it was delivered")
+                    .media("application/octet-stream")
+            }),
+        )
         .post(
             "/deliverables/{piece}/reviews",
             review.needs(Can::Review).doc(|| {

@@ -14,6 +14,7 @@ use tokio_util::io::ReaderStream;
 
 use super::model::{Content, Deliverable, Version};
 use super::queries::card::{Card, state_of};
+use super::queries::diff::{self, Line};
 use super::queries::{self, Piece};
 use super::rules::{self, DeliverableError, NewReview};
 use crate::app::{App, Ws};
@@ -49,7 +50,7 @@ pub fn routes() -> Routes {
 }
 
 /// A line of the queue.
-struct Line {
+struct Waiting {
     href: String,
     title: String,
     face: Face,
@@ -61,6 +62,13 @@ struct Line {
     current: bool,
 }
 
+/// A comparison with the version before.
+struct Changes {
+    lines: Vec<Line>,
+    new: usize,
+    old: usize,
+}
+
 /// The piece that is looked at.
 struct Desk {
     card: Card,
@@ -70,6 +78,8 @@ struct Desk {
     task_status: (&'static str, &'static str),
     /// Versions as tabs; the newest is the last.
     versions: Vec<Tab>,
+    /// What changed since the version before, when that is asked for.
+    changes: Option<Changes>,
     /// What approval does to the task.
     after: String,
     /// The run that made it, if it was an agent's.
@@ -86,9 +96,9 @@ struct ReviewPage {
     shell: Shell,
     live: Live,
     desk_live: Live,
-    waiting: Vec<Line>,
-    back: Vec<Line>,
-    decided: Vec<Line>,
+    waiting: Vec<Waiting>,
+    back: Vec<Waiting>,
+    decided: Vec<Waiting>,
     desk: Option<Desk>,
 }
 
@@ -97,6 +107,8 @@ struct ReviewPage {
 struct Asked {
     piece: String,
     version: u32,
+    /// Whether the comparison with the version before is shown.
+    changes: String,
     part: String,
 }
 
@@ -138,7 +150,7 @@ fn view(
         }
     };
     let desk = match &piece {
-        Some(piece) => Some(desk(&scene, read, piece, (&waiting, asked.version))?),
+        Some(piece) => Some(desk(&scene, read, piece, (&waiting, asked))?),
         None => None,
     };
     let chosen = piece.as_ref().map(|piece| piece.id);
@@ -147,10 +159,13 @@ fn view(
         Some(id) => format!("review?piece={id}&"),
         None => "review?".to_owned(),
     };
-    let version = match asked.version {
+    let mut version = match asked.version {
         0 => String::new(),
         n => format!("&version={n}"),
     };
+    if !asked.changes.is_empty() {
+        version.push_str("&changes=1");
+    }
     let region = |part: &str| Live::new(ws.url(&format!("{here}part={part}{version}")));
     let desk_live = region("desk").table("deliverables");
     Ok(ReviewPage {
@@ -169,7 +184,7 @@ fn line(
     read: &dyn Read,
     piece: &Deliverable,
     chosen: Option<DeliverableId>,
-) -> Result<Line, DeliverableError> {
+) -> Result<Waiting, DeliverableError> {
     let task = tasks::get(read, piece.task)?;
     let name = scene.name(&task);
     let (tone, word, more) = match piece.state {
@@ -182,7 +197,7 @@ fn line(
         DeliverableState::Approved => ("ok", "Approved", name),
         DeliverableState::Rejected => ("danger", "Rejected", name),
     };
-    Ok(Line {
+    Ok(Waiting {
         href: scene.ws.url(&format!("review?piece={}", piece.id)),
         title: piece.title.clone(),
         face: scene.people.actor(piece.submitted_by),
@@ -199,12 +214,13 @@ fn desk(
     scene: &Scene,
     read: &dyn Read,
     piece: &Deliverable,
-    (waiting, wanted): (&[Deliverable], u32),
+    (waiting, asked): (&[Deliverable], &Asked),
 ) -> Result<Desk, DeliverableError> {
     let Piece { deliverable, mut versions } = queries::with_versions(read, piece.clone())?;
     let task = tasks::get(read, piece.task)?;
     let url = scene.ws.url(&format!("review?piece={}", piece.id));
-    let number = if wanted == 0 { piece.versions } else { wanted };
+    let number = if asked.version == 0 { piece.versions } else { asked.version };
+    let compare = !asked.changes.is_empty();
     let tabs = versions.iter().map(|judged| {
         let n = judged.version.number;
         let word = judged.review.as_ref().map(|review| state_of(review.verdict));
@@ -212,10 +228,16 @@ fn desk(
             Some("changes_requested") => format!("Version {n}, sent back"),
             _ => format!("Version {n}"),
         };
-        Tab::new(label, format!("{url}&version={n}"), n == number)
+        Tab::new(label, format!("{url}&version={n}"), n == number && !compare)
     });
-    let tabs: Vec<Tab> = tabs.collect();
+    let mut tabs: Vec<Tab> = tabs.collect();
     let at = versions.iter().position(|judged| judged.version.number == number);
+    let changed = at.and_then(|at| changes(&versions, at));
+    if changed.is_some() {
+        let label = format!("Changes in version {number}");
+        let href = format!("{url}&version={number}&changes=1");
+        tabs.insert(0, Tab::new(label, href, compare));
+    }
     let judged = match at {
         Some(at) => Some(versions.swap_remove(at)),
         None => versions.pop(),
@@ -238,6 +260,7 @@ fn desk(
         task_title: task.title,
         card: Card::at(scene, read, &deliverable, judged),
         versions: tabs,
+        changes: changed.filter(|_| compare),
         run,
         place: (place, waiting.len()),
         next: next
@@ -246,6 +269,17 @@ fn desk(
         note: String::new(),
         error: String::new(),
     })
+}
+
+/// What changed in a version, if it and the one before are texts.
+fn changes(versions: &[queries::Judged], at: usize) -> Option<Changes> {
+    let before = &versions[at.checked_sub(1)?].version.content;
+    let (Content::Text(old), Content::Text(new)) = (before, &versions[at].version.content) else {
+        return None;
+    };
+    let lines = diff::changes(old, new);
+    let (new, old) = diff::words(&lines);
+    Some(Changes { lines, new, old })
 }
 
 /// What will become of the task when this piece is approved.
@@ -371,7 +405,7 @@ fn refused(
 }
 
 /// A delivered file: always a download, never shown as a page of ours.
-async fn file(ws: Ws, Path(id): Path<VersionId>) -> Result<Response, PageError> {
+pub(super) async fn file(ws: Ws, Path(id): Path<VersionId>) -> Result<Response, PageError> {
     let version = ws.read(|snap| snap.get::<Version>(id))?;
     let Some(Version { content: Content::File { name, blob, size }, .. }) = version else {
         return Err(PageError::not_found("The file"));

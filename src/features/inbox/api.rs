@@ -50,7 +50,7 @@ pub fn routes() -> Routes {
 }
 
 #[derive(Deserialize, JsonSchema, Default)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct Asked {
     /// The items that are over, in place of the open ones.
     over: bool,
@@ -122,7 +122,12 @@ async fn list(
     Query(asked): Query<Asked>,
 ) -> Result<Json<Listing>, ApiError> {
     let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
-    let after = asked.after.as_deref().and_then(cursor_key);
+    let after = match asked.after.as_deref() {
+        None => None,
+        Some(text) => Some(cursor_key(text).ok_or_else(|| {
+            ApiError::invalid("after", "give back the `next` of the page before")
+        })?),
+    };
     let page = ws.read(|snap| {
         let found = agents::by_name(snap, &agent)?;
         let id = found.ok_or_else(|| ApiError::not_found("This agent"))?.id;

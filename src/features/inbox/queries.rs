@@ -17,10 +17,7 @@ pub fn pending(
     kind: ItemKind,
     task: Option<TaskId>,
 ) -> Result<Option<Item>, StoreError> {
-    let mut open = KeyBuf::of(&agent);
-    open.u8(0);
-    let items: Vec<Item> = tx.scan(BY_AGENT, &Range::prefix(open).limit(200))?;
-    Ok(items
+    Ok(open(tx, agent, 200)?
         .into_iter()
         .find(|i| i.state == ItemState::Pending && i.kind == kind && i.task == task))
 }
@@ -32,6 +29,16 @@ pub fn pending(
 pub fn due(tx: &impl ReadExt, now: Timestamp, limit: usize) -> Result<Vec<Item>, StoreError> {
     let end = KeyBuf::of(&(now.as_millisecond() + 1));
     tx.scan(DUE, &Range::between(KeyBuf::new(), end).limit(limit))
+}
+
+/// The open items of an agent, oldest first: what waits, what a run has, what is tried again.
+///
+/// # Errors
+/// When the disk fails.
+pub fn open(tx: &impl ReadExt, agent: AgentId, limit: usize) -> Result<Vec<Item>, StoreError> {
+    let mut open = KeyBuf::of(&agent);
+    open.u8(0);
+    tx.scan(BY_AGENT, &Range::prefix(open).limit(limit))
 }
 
 /// The next moment at which an item becomes due, after this one.

@@ -1,7 +1,9 @@
 //! What becomes work for an agent, in the transaction that caused it.
 
+use jiff::SignedDuration;
+
 use crate::features::agents::model::Agent;
-use crate::features::comments::model::Comment;
+use crate::features::comments::model::{BY_TASK, Comment};
 use crate::features::deliverables::model::{Deliverable, Review};
 use crate::features::runs::model::Run;
 use crate::features::runs::queries as runs;
@@ -9,13 +11,16 @@ use crate::features::tasks::model::Task;
 use crate::features::workspace::model::Settings;
 use crate::kernel::text::{cut, ellipsis};
 use crate::kernel::{
-    AgentId, Assignee, CommentId, DeliverableId, Event, ItemKind, Priority, TaskField, TaskId,
-    Verdict, VersionId,
+    Actor, AgentId, Assignee, CommentId, DeliverableId, Event, ItemKind, Priority, RunId,
+    TaskField, TaskId, TaskStatus, Verdict, VersionId,
 };
-use crate::store::{ReadExt, WriteTx};
+use crate::store::{KeyBuf, Range, ReadExt, WriteTx};
 
 use super::model::Reason;
 use super::rules::{self, InboxError, NewItem};
+
+/// How many comments of agents on one task may call other agents within an hour.
+const AGENT_MENTIONS: usize = 10;
 
 /// Handles one event.
 ///
@@ -26,8 +31,11 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), InboxError> {
         Event::TaskAssigned { task, from, to, assignment } => {
             assigned(tx, *task, *from, *to, *assignment)
         }
-        Event::TaskStatusChanged { task, to, .. } if !to.is_open() => {
-            rules::cancel_for_task(tx, *task, None, "task closed")
+        Event::TaskStatusChanged { task, to, .. } => {
+            if !to.is_open() {
+                rules::cancel_for_task(tx, *task, None, "task closed")?;
+            }
+            if !to.is_open() || *to == TaskStatus::Blocked { delegated(tx, *task) } else { Ok(()) }
         }
         Event::TaskChanged { task, fields } if fields.contains(&TaskField::Archived) => {
             match tx.get::<Task>(*task)? {
@@ -50,28 +58,25 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), InboxError> {
         }
         Event::AgentMessageSent { from, to, task, text } => messaged(tx, *from, *to, *task, text),
         Event::AgentArchived { agent } => rules::cancel_for_agent(tx, *agent, "agent archived"),
-        Event::RunEnded { run, item: Some(item), .. } => match tx.get::<Run>(*run)? {
-            Some(run) => rules::close(tx, *item, &run),
-            None => Ok(()),
-        },
+        Event::RunEnded { run, .. } => ended(tx, *run),
         _ => Ok(()),
     }
 }
 
-fn reason(tx: &WriteTx<'_>, summary: String) -> Reason {
+fn reason(by: Actor, summary: String) -> Reason {
     Reason {
         summary: ellipsis(&summary, 300),
         comment: None,
         deliverable: None,
-        person: tx.by().account(),
-        agent: tx.by().agent(),
+        person: by.account(),
+        agent: by.agent(),
         text: String::new(),
     }
 }
 
 /// Work given by a person counts as at least high.
-fn priority(tx: &WriteTx<'_>, task: &Task) -> Priority {
-    match tx.by().account() {
+fn priority(by: Actor, task: &Task) -> Priority {
+    match by.account() {
         Some(_) => task.priority.max(Priority::High),
         None => task.priority,
     }
@@ -107,8 +112,9 @@ fn assigned(
         kind,
         task: Some(task.id),
         key: format!("{kind}:{}:{assignment}", task.id),
-        priority: priority(tx, &task),
-        reason: reason(tx, format!("Task assigned: {}", task.title)),
+        priority: priority(tx.by(), &task),
+        by: tx.by(),
+        reason: reason(tx.by(), format!("Task assigned: {}", task.title)),
     };
     rules::enqueue(tx, new).map(|_| ())
 }
@@ -123,16 +129,35 @@ fn commented(
     let (Some(comment), Some(task)) = (tx.get::<Comment>(comment)?, tx.get::<Task>(task)?) else {
         return Ok(());
     };
-    for agent in mentions {
-        enqueue_comment(tx, &task, &comment, *agent, ItemKind::TaskCommentMention)?;
+    let kind = ItemKind::TaskCommentMention;
+    if !mentions.is_empty() && (comment.author.agent().is_none() || may_call(tx, &task)?) {
+        for agent in mentions {
+            if runs::live_of_task(tx, task.id, *agent)?.is_none() {
+                enqueue_comment(tx, &task, &comment, *agent, kind)?;
+            }
+        }
     }
     let Some(agent) = task.assignee.and_then(Assignee::agent) else { return Ok(()) };
     let reaches = tx.get::<Settings>(())?.is_none_or(|s| s.comments_reach_assignee);
     let by_person = comment.author.account().is_some();
-    if by_person && !note_only && reaches && is_workable(&task) && !mentions.contains(&agent) {
-        enqueue_comment(tx, &task, &comment, agent, ItemKind::TaskComment)?;
+    let called = !by_person || note_only || !reaches || mentions.contains(&agent);
+    // A run that is working on it reads the comment at its next step: `runs` steers it.
+    if called || !is_workable(&task) || runs::live_of_task(tx, task.id, agent)?.is_some() {
+        return Ok(());
     }
-    Ok(())
+    enqueue_comment(tx, &task, &comment, agent, ItemKind::TaskComment)
+}
+
+/// Agents that only call each other come to an end.
+fn may_call(tx: &WriteTx<'_>, task: &Task) -> Result<bool, InboxError> {
+    let range = Range::prefix(KeyBuf::of(&task.id)).reverse().limit(100);
+    let last: Vec<Comment> = tx.scan(BY_TASK, &range)?;
+    let hour_ago = tx.now() - SignedDuration::from_hours(1);
+    let called = last.iter().filter(|comment| {
+        let lately = comment.created_at > hour_ago;
+        lately && comment.author.agent().is_some() && !comment.mentions.is_empty()
+    });
+    Ok(called.count() <= AGENT_MENTIONS)
 }
 
 fn enqueue_comment(
@@ -142,9 +167,7 @@ fn enqueue_comment(
     agent: AgentId,
     kind: ItemKind,
 ) -> Result<(), InboxError> {
-    let usable = tx.get::<Agent>(agent)?.is_some_and(|a| a.archived_at.is_none());
-    // A run that is working on it reads the comment at its next step: `runs` steers it.
-    if !usable || runs::live_of_task(tx, task.id, agent)?.is_some() {
+    if tx.get::<Agent>(agent)?.is_none_or(|a| a.archived_at.is_some()) {
         return Ok(());
     }
     let summary = match kind {
@@ -154,15 +177,83 @@ fn enqueue_comment(
     let reason = Reason {
         comment: Some(comment.id),
         text: cut(&comment.body, 1024).to_owned(),
-        ..reason(tx, summary)
+        ..reason(comment.author, summary)
     };
     let new = NewItem {
         agent,
         kind,
         task: Some(task.id),
         key: format!("{kind}:{}:{agent}", comment.id),
-        priority: priority(tx, task),
+        priority: priority(comment.author, task),
+        by: comment.author,
         reason,
+    };
+    rules::enqueue(tx, new).map(|_| ())
+}
+
+/// Closes the item of a run that has ended. Comments that came too late for it become work.
+fn ended(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), InboxError> {
+    let Some(run) = tx.get::<Run>(run)? else { return Ok(()) };
+    if let Some(item) = run.item {
+        rules::close(tx, item, &run)?;
+    }
+    let Some(task) = run.task else { return Ok(()) };
+    let left = runs::open_inputs(tx, run.session)?;
+    let Some(task) = tx.get::<Task>(task)?.filter(|t| !left.is_empty() && t.archived_at.is_none())
+    else {
+        return Ok(());
+    };
+    for comment in left.into_iter().filter_map(|input| input.comment) {
+        let Some(comment) = tx.get::<Comment>(comment)? else { continue };
+        if comment.mentions.contains(&run.agent) {
+            late_comment(tx, &task, &comment, run.agent, ItemKind::TaskCommentMention)?;
+        } else if task.assignee == Some(Assignee::Agent(run.agent)) {
+            late_comment(tx, &task, &comment, run.agent, ItemKind::TaskComment)?;
+        }
+    }
+    Ok(())
+}
+
+/// A comment that a run has not read. One that goes no deeper stays what it is: a comment on the
+/// task. It must not keep the run from ending.
+fn late_comment(
+    tx: &mut WriteTx<'_>,
+    task: &Task,
+    comment: &Comment,
+    agent: AgentId,
+    kind: ItemKind,
+) -> Result<(), InboxError> {
+    match enqueue_comment(tx, task, comment, agent, kind) {
+        Err(InboxError::TooDeep) => Ok(()),
+        other => other,
+    }
+}
+
+/// A part of a task has been finished or goes no further: the agent that has the whole hears of it,
+/// unless it is at work on the whole and did this itself.
+fn delegated(tx: &mut WriteTx<'_>, part: TaskId) -> Result<(), InboxError> {
+    let Some(part) = tx.get::<Task>(part)? else { return Ok(()) };
+    let Some(whole) = part.parent else { return Ok(()) };
+    let Some(whole) = tx.get::<Task>(whole)?.filter(is_workable) else { return Ok(()) };
+    let Some(agent) = whole.assignee.and_then(Assignee::agent) else { return Ok(()) };
+    let own = match tx.by().run() {
+        Some(run) => tx.get::<Run>(run)?.is_some_and(|run| run.task == Some(whole.id)),
+        None => false,
+    };
+    if own || part.created_by.agent() != Some(agent) {
+        return Ok(());
+    }
+    let key = tx.get::<Settings>(())?.map_or_else(|| "HQ".to_owned(), |s| s.task_key);
+    let summary = format!("{key}-{} \"{}\" is {}", part.number, part.title, part.status);
+    let seq = tx.seq()?;
+    let new = NewItem {
+        agent,
+        kind: ItemKind::DelegationResult,
+        task: Some(whole.id),
+        key: format!("delegation_result:{}:{seq}", part.id),
+        priority: priority(tx.by(), &whole),
+        by: tx.by(),
+        reason: reason(tx.by(), summary),
     };
     rules::enqueue(tx, new).map(|_| ())
 }
@@ -186,14 +277,15 @@ fn reviewed(
     let reason = Reason {
         deliverable: Some(deliverable),
         text: cut(&review.note, 1024).to_owned(),
-        ..reason(tx, summary)
+        ..reason(tx.by(), summary)
     };
     let new = NewItem {
         agent,
         kind: ItemKind::DeliverableReview,
         task: Some(task.id),
         key: format!("deliverable_review:{version}"),
-        priority: priority(tx, &task),
+        priority: priority(tx.by(), &task),
+        by: tx.by(),
         reason,
     };
     rules::enqueue(tx, new).map(|_| ())
@@ -208,13 +300,15 @@ fn messaged(
 ) -> Result<(), InboxError> {
     let name = tx.get::<Agent>(from)?.map_or_else(|| "A colleague".to_owned(), |a| a.name);
     let seq = tx.seq()?;
-    let reason = Reason { text: text.to_owned(), ..reason(tx, format!("Message from {name}")) };
+    let reason =
+        Reason { text: text.to_owned(), ..reason(tx.by(), format!("Message from {name}")) };
     let new = NewItem {
         agent: to,
         kind: ItemKind::AgentMessage,
         task,
         key: format!("agent_message:{from}:{to}:{seq}"),
         priority: Priority::Medium,
+        by: tx.by(),
         reason,
     };
     rules::enqueue(tx, new).map(|_| ())

@@ -2,25 +2,42 @@
 
 use jiff::SignedDuration;
 
+use crate::features::agents::model::Agent;
+use crate::features::agents::queries::held;
 use crate::features::runs::model::Run;
 use crate::kernel::text::ellipsis;
 use crate::kernel::{
-    AgentId, Event, ItemId, ItemKind, ItemState, Outcome, Priority, Problem, ProblemKind, RunId,
-    TaskId, Timestamp,
+    Actor, AgentId, Event, ItemId, ItemKind, ItemState, Outcome, Priority, Problem, ProblemKind,
+    RunId, TaskId,
 };
 use crate::store::{KeyBuf, Range, ReadExt, StoreError, WriteTx};
 
-use super::model::{BY_AGENT, BY_KEY, Item, OPEN_BY_TASK, Reason};
+use super::model::{BY_KEY, Item, OPEN_BY_TASK, Reason};
 use super::queries;
 
-/// How often a run is started for an item before it is given up.
-pub const MAX_ATTEMPTS: u32 = 3;
+/// Waiting times before an item is tried again; after the last one it is given up.
+const RETRY_SECS: [i64; 3] = [30, 120, 600];
+/// What another try would not change: a person has to act first.
+const FINAL: &[&str] = &[
+    "agent",
+    "agent_not_found",
+    "auth",
+    "billing",
+    "connection_not_found",
+    "content_refused",
+    "context_too_long",
+    "empty_answer",
+    "invalid_request",
+    "key_unreadable",
+    "model_not_found",
+    "replay_invalid",
+];
 /// How many reasons one item gathers.
 const MAX_REASONS: usize = 10;
 /// How deep agents may cause work for each other.
 const MAX_DEPTH: u8 = 5;
-/// Waiting times before the second and third try.
-const RETRY_SECS: [i64; 3] = [30, 120, 600];
+/// How many items of an agent are looked at together.
+const PAGE: usize = 500;
 
 /// What a rule of the inbox refuses.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +53,11 @@ pub enum InboxError {
         /// The way out.
         hint: &'static str,
     },
+    /// Agents keep causing work for each other.
+    #[error(
+        "{MAX_DEPTH} agents have already passed this on to each other; finish it yourself or ask a person"
+    )]
+    TooDeep,
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -46,13 +68,14 @@ impl Problem for InboxError {
         match self {
             Self::NotFound(_) => "item_not_found",
             Self::WrongState { .. } => "item_state",
+            Self::TooDeep => "chain_too_deep",
             Self::Store(error) => error.code(),
         }
     }
     fn kind(&self) -> ProblemKind {
         match self {
             Self::NotFound(_) => ProblemKind::NotFound,
-            Self::WrongState { .. } => ProblemKind::Conflict,
+            Self::WrongState { .. } | Self::TooDeep => ProblemKind::Conflict,
             Self::Store(error) => error.kind(),
         }
     }
@@ -70,6 +93,8 @@ pub struct NewItem {
     pub key: String,
     /// How urgent it is.
     pub priority: Priority,
+    /// Who caused it: what agents cause for each other ends at some depth.
+    pub by: Actor,
     /// The reason.
     pub reason: Reason,
 }
@@ -78,17 +103,20 @@ pub struct NewItem {
 /// changes nothing.
 ///
 /// # Errors
-/// When the store refuses.
+/// `TooDeep` when agents keep passing it on.
 pub fn enqueue(tx: &mut WriteTx<'_>, new: NewItem) -> Result<Option<ItemId>, InboxError> {
     let mut key = KeyBuf::new();
     key.text(&new.key);
     if tx.taken(BY_KEY, &key)? {
         return Ok(None);
     }
-    let depth = depth(tx)?;
+    let mut depth = depth(tx, new.by)?;
+    if new.kind == ItemKind::DelegationResult {
+        // It comes back to where the part was given away, like the answer of a question.
+        depth = depth.saturating_sub(2);
+    }
     if depth > MAX_DEPTH {
-        tracing::warn!(agent.id = %new.agent, "a chain of agents went too deep; no item was made");
-        return Ok(None);
+        return Err(InboxError::TooDeep);
     }
     let now = tx.now();
     if let Some(mut item) = queries::pending(tx, new.agent, new.kind, new.task)?
@@ -96,10 +124,13 @@ pub fn enqueue(tx: &mut WriteTx<'_>, new: NewItem) -> Result<Option<ItemId>, Inb
     {
         item.reasons.push(new.reason);
         item.priority = item.priority.max(new.priority);
+        item.depth = item.depth.min(depth);
         item.updated_at = now;
         tx.put(&item)?;
         return Ok(Some(item.id));
     }
+    // Known here already, so that nobody has to write the item a second time.
+    let held_reason = tx.get::<Agent>(new.agent)?.as_ref().and_then(held).map(str::to_owned);
     let item = Item {
         id: tx.new_id(),
         agent: new.agent,
@@ -112,7 +143,7 @@ pub fn enqueue(tx: &mut WriteTx<'_>, new: NewItem) -> Result<Option<ItemId>, Inb
         run: None,
         attempts: 0,
         not_before: None,
-        held_reason: None,
+        held_reason,
         last_error: None,
         depth,
         created_at: now,
@@ -125,8 +156,8 @@ pub fn enqueue(tx: &mut WriteTx<'_>, new: NewItem) -> Result<Option<ItemId>, Inb
 }
 
 /// One deeper than the item that the acting agent's run serves; 0 for a person.
-fn depth(tx: &WriteTx<'_>) -> Result<u8, InboxError> {
-    let Some(run) = tx.by().run() else { return Ok(0) };
+fn depth(tx: &WriteTx<'_>, by: Actor) -> Result<u8, InboxError> {
+    let Some(run) = by.run() else { return Ok(0) };
     let item = tx.get::<Run>(run)?.and_then(|run| run.item);
     let depth = match item {
         Some(item) => tx.get::<Item>(item)?.map_or(0, |item| item.depth),
@@ -176,23 +207,23 @@ pub fn lease(tx: &mut WriteTx<'_>, id: ItemId, run: RunId) -> Result<Item, Inbox
     Ok(item)
 }
 
-/// Notes why an item that is due is not begun; nothing is written when it is known already.
+/// Notes why nothing of an agent's is begun, or that nothing holds it any more, in the items that
+/// wait for it. What is known already is not written again.
 ///
 /// # Errors
 /// When the store refuses.
-pub fn hold(
+pub fn note_held(
     tx: &mut WriteTx<'_>,
-    id: ItemId,
-    reason: &str,
-    until: Option<Timestamp>,
+    agent: AgentId,
+    reason: Option<&str>,
 ) -> Result<(), InboxError> {
-    let mut item = load(tx, id)?;
-    if item.held_reason.as_deref() == Some(reason) && item.not_before == until {
-        return Ok(());
+    for mut item in queries::open(tx, agent, PAGE)? {
+        if item.state != ItemState::Leased && item.held_reason.as_deref() != reason {
+            item.held_reason = reason.map(str::to_owned);
+            save(tx, &mut item)?;
+        }
     }
-    item.held_reason = Some(reason.to_owned());
-    item.not_before = until;
-    save(tx, &mut item)
+    Ok(())
 }
 
 /// Closes the item of a run that has ended.
@@ -217,13 +248,11 @@ pub fn close(tx: &mut WriteTx<'_>, id: ItemId, run: &Run) -> Result<(), InboxErr
         Outcome::NoOutcome => finish_failed(tx, &mut item, "no_outcome"),
         Outcome::Limit { which } => finish_failed(tx, &mut item, &format!("limit: {which}")),
         Outcome::CrashLoop => finish_failed(tx, &mut item, "crash_loop"),
-        Outcome::Interrupted => retry_later(tx, &mut item, "interrupted"),
-        Outcome::Failed { code, reason } => match code.as_str() {
-            // A person has to act first: the same try would fail again.
-            "auth" | "billing" | "model_not_found" | "invalid_request" | "content_refused"
-            | "agent" => finish_failed(tx, &mut item, reason),
-            _ => retry_later(tx, &mut item, reason),
-        },
+        Outcome::Interrupted => finish_failed(tx, &mut item, "interrupted"),
+        Outcome::Failed { code, reason } if FINAL.contains(&code.as_str()) => {
+            finish_failed(tx, &mut item, reason)
+        }
+        Outcome::Failed { reason, .. } => retry_later(tx, &mut item, reason),
     }
 }
 
@@ -234,12 +263,12 @@ fn finish_failed(tx: &mut WriteTx<'_>, item: &mut Item, why: &str) -> Result<(),
 
 fn retry_later(tx: &mut WriteTx<'_>, item: &mut Item, why: &str) -> Result<(), InboxError> {
     item.last_error = Some(ellipsis(why, 500));
-    if item.attempts >= MAX_ATTEMPTS {
+    let tried = usize::try_from(item.attempts.saturating_sub(1)).unwrap_or(usize::MAX);
+    let Some(pause) = RETRY_SECS.get(tried) else {
         return over(tx, item, ItemState::DeadLetter);
-    }
-    let at = usize::try_from(item.attempts.saturating_sub(1)).unwrap_or(2).min(2);
+    };
     item.state = ItemState::Failed;
-    item.not_before = Some(tx.now() + SignedDuration::from_secs(RETRY_SECS[at]));
+    item.not_before = Some(tx.now() + SignedDuration::from_secs(*pause));
     save(tx, item)
 }
 
@@ -279,7 +308,8 @@ pub fn cancel(tx: &mut WriteTx<'_>, id: ItemId, reason: &str) -> Result<bool, In
     Ok(true)
 }
 
-/// Cancels what waits for a task, of one agent or of all.
+/// Cancels what there is to do on a task, of one agent or of all. A person takes it away from the
+/// run that has it, too, which is stopped; an agent's own run says itself how it ends.
 ///
 /// # Errors
 /// When the store refuses.
@@ -289,10 +319,13 @@ pub fn cancel_for_task(
     agent: Option<AgentId>,
     reason: &str,
 ) -> Result<(), InboxError> {
-    let items: Vec<Item> = tx.scan(OPEN_BY_TASK, &Range::prefix(KeyBuf::of(&task)).limit(500))?;
-    for item in items {
-        if agent.is_none_or(|agent| agent == item.agent) {
-            cancel(tx, item.id, reason)?;
+    let by_person = tx.by().account().is_some();
+    let items: Vec<Item> = tx.scan(OPEN_BY_TASK, &Range::prefix(KeyBuf::of(&task)).limit(PAGE))?;
+    for mut item in items {
+        let meant = agent.is_none_or(|agent| agent == item.agent);
+        if meant && (by_person || item.state != ItemState::Leased) {
+            item.last_error = Some(reason.to_owned());
+            over(tx, &mut item, ItemState::Cancelled)?;
         }
     }
     Ok(())
@@ -307,11 +340,9 @@ pub fn cancel_for_agent(
     agent: AgentId,
     reason: &str,
 ) -> Result<(), InboxError> {
-    let mut open = KeyBuf::of(&agent);
-    open.u8(0);
-    let items: Vec<Item> = tx.scan(BY_AGENT, &Range::prefix(open).limit(500))?;
-    for item in items {
-        cancel(tx, item.id, reason)?;
+    for mut item in queries::open(tx, agent, PAGE)? {
+        item.last_error = Some(reason.to_owned());
+        over(tx, &mut item, ItemState::Cancelled)?;
     }
     Ok(())
 }

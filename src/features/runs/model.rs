@@ -5,10 +5,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::features::agents::model::Agent;
 use crate::kernel::{
-    AccountId, Actor, AgentId, ConnectionId, InputId, ItemId, Outcome, Part, RunId, RunState,
-    RunTrigger, SessionId, TaskId, Thinking, Timestamp, TypedId, WaitFor,
+    AccountId, Actor, AgentId, CommentId, ConnectionId, InputId, ItemId, Outcome, Part, RunId,
+    RunState, RunTrigger, SessionId, TaskId, Thinking, Timestamp, TypedId, WaitFor,
 };
-use crate::store::{BlobId, Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+
+mod event;
+
+pub use event::{Body, CallStatus, EventKind, FileMark, SessionEvent};
 
 /// Sessions.
 pub const SESSIONS: Table = Table::new(60, "sessions");
@@ -103,241 +107,6 @@ impl Record for Session {
     }
 }
 
-/// Text that may be long: inline up to 16 KiB, else a blob.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Body {
-    /// Here.
-    Inline(String),
-    /// In a blob; the head is kept here.
-    Blob {
-        /// The blob.
-        id: BlobId,
-        /// Its length in bytes.
-        len: u64,
-        /// What a model reads of it: its head and tail, at most 16 KiB.
-        head: String,
-    },
-}
-
-impl Body {
-    /// What is at hand without reading the blob.
-    #[must_use]
-    pub fn head(&self) -> &str {
-        match self {
-            Self::Inline(text) => text,
-            Self::Blob { head, .. } => head,
-        }
-    }
-}
-
-/// How a tool call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum CallStatus {
-    /// With a result.
-    Ok,
-    /// With an error that the model reads.
-    Error,
-    /// It took too long.
-    Timeout,
-    /// A person stopped it.
-    Stopped,
-    /// It was never begun: a message came first.
-    Skipped,
-    /// Interrupted; whether it took effect is not known.
-    Unknown,
-}
-
-/// What happened in a session.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum EventKind {
-    /// Somebody said something.
-    Input {
-        /// The queued input that it was; none for a run card.
-        input: Option<InputId>,
-        /// What was said, as the model reads it.
-        text: Body,
-        /// Who.
-        by: Actor,
-        /// Whether it came while a run was working.
-        steered: bool,
-    },
-    /// A run began, or went on after a crash or a wait.
-    RunStarted {
-        /// Its attempt, from 1.
-        attempt: u32,
-        /// The model.
-        model: String,
-        /// How much it thinks.
-        thinking: Thinking,
-        /// The size of the first request in bytes; 0 when unknown.
-        request_bytes: u32,
-    },
-    /// A model call is about to be made; money is reserved.
-    CallStarted {
-        /// Its number in the run, from 1.
-        call: u32,
-        /// The provider.
-        provider: String,
-        /// The model.
-        model: String,
-        /// The most that it may cost, in micro-dollars.
-        reserved_micros: i64,
-    },
-    /// A model call failed.
-    CallFailed {
-        /// Its number.
-        call: u32,
-        /// The class of the error.
-        class: String,
-        /// What it said.
-        message: String,
-        /// When it is tried again.
-        #[serde(with = "millisecond::optional")]
-        retry_at: Option<Timestamp>,
-    },
-    /// The model has spoken. The parts are JSON text, so that their form can grow.
-    Assistant {
-        /// The call's number.
-        call: u32,
-        /// `Vec<providers::Part>` as JSON.
-        parts: Body,
-        /// Why it ended.
-        stop: String,
-        /// Tokens sent, cached or not.
-        input_tokens: u64,
-        /// Tokens received.
-        output_tokens: u64,
-        /// What it cost, in micro-dollars; none when no price is known.
-        billed_micros: Option<i64>,
-        /// How long it took, in milliseconds.
-        millis: u64,
-    },
-    /// A tool was begun: noted before any effect that the store does not hold.
-    ToolStarted {
-        /// The number of the call in the run, from 1.
-        step: u32,
-        /// The provider's id of the call.
-        call_id: String,
-        /// The tool.
-        name: String,
-        /// `file` tools: path, hash before, hash after.
-        file: Option<FileMark>,
-    },
-    /// A tool has answered.
-    ToolFinished {
-        /// The number of the call in the run.
-        step: u32,
-        /// The provider's id of the call.
-        call_id: String,
-        /// The tool.
-        name: String,
-        /// How it ended.
-        status: CallStatus,
-        /// What the model reads.
-        result: Body,
-        /// How long it took, in milliseconds.
-        millis: u64,
-        /// Paths of the agent's files that changed.
-        paths: Vec<String>,
-        /// The feed entry of its effect: undo finds it.
-        seq: Option<u64>,
-    },
-    /// A word of the program to the model.
-    Notice {
-        /// The text.
-        text: String,
-    },
-    /// The run waits.
-    Waiting {
-        /// For what.
-        waits_for: WaitFor,
-        /// In one sentence.
-        detail: String,
-        /// Until when at most.
-        #[serde(with = "millisecond::optional")]
-        until: Option<Timestamp>,
-    },
-    /// The program ended in the middle of the run.
-    Interrupted {
-        /// What was going on.
-        what: String,
-    },
-    /// Files were committed.
-    Committed {
-        /// The commit.
-        commit: String,
-        /// How many files changed.
-        files: u32,
-    },
-    /// The run is over.
-    RunEnded {
-        /// How.
-        outcome: Outcome,
-        /// In the agent's words.
-        summary: String,
-    },
-}
-
-/// A planned change of a file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileMark {
-    /// The path in the agent's folder.
-    pub path: String,
-    /// SHA-256 before; none when it is new.
-    pub before: Option<[u8; 32]>,
-    /// SHA-256 after; none when it is deleted.
-    pub after: Option<[u8; 32]>,
-}
-
-/// One event of a session; never changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SessionEvent {
-    /// The session.
-    pub session: SessionId,
-    /// Its number in the session, from 0.
-    pub n: u32,
-    /// The run.
-    pub run: Option<RunId>,
-    /// When.
-    #[serde(with = "millisecond::required")]
-    pub at: Timestamp,
-    /// What.
-    pub kind: EventKind,
-}
-
-impl Record for SessionEvent {
-    type Id = (SessionId, u32);
-    const TABLE: Table = SESSION_EVENTS;
-    const CLASS: Class = Class::Log;
-    fn id(&self) -> (SessionId, u32) {
-        (self.session, self.n)
-    }
-    fn root(&self) -> Root {
-        match self.run {
-            Some(run) => Root::of::<Run>(run),
-            None => Root::of::<Session>(self.session),
-        }
-    }
-    fn sample() -> Self {
-        Self {
-            session: SessionId::from_bytes([12; 16]),
-            n: 3,
-            run: Some(RunId::from_bytes([8; 16])),
-            at: crate::kernel::time::from_ms(1_700_000_000_000),
-            kind: EventKind::ToolFinished {
-                step: 2,
-                call_id: "call_2".into(),
-                name: "write".into(),
-                status: CallStatus::Ok,
-                result: Body::Inline("wrote notes.md".into()),
-                millis: 3,
-                paths: vec!["notes.md".into()],
-                seq: Some(99),
-            },
-        }
-    }
-}
-
 /// What a waiting run waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
@@ -348,6 +117,8 @@ pub struct Waiting {
     pub since: Timestamp,
     /// What would end it, in one sentence.
     pub detail: String,
+    /// What the next call may cost in micro-dollars, when it waits for a budget that can pay it.
+    pub needs_micros: Option<i64>,
     /// When it ends by itself.
     #[serde(with = "millisecond::optional")]
     pub until: Option<Timestamp>,
@@ -429,6 +200,11 @@ pub struct Run {
     /// When it began to work.
     #[serde(with = "millisecond::optional")]
     pub started_at: Option<Timestamp>,
+    /// Since when it works without a break; none while nothing works on it.
+    #[serde(with = "millisecond::optional")]
+    pub working_since: Option<Timestamp>,
+    /// How long it worked before that, in milliseconds: waiting does not count.
+    pub worked_ms: i64,
     /// When it ended.
     #[serde(with = "millisecond::optional")]
     pub ended_at: Option<Timestamp>,
@@ -449,6 +225,34 @@ impl Run {
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.state != RunState::Ended
+    }
+
+    /// Whether it waits for its provider: it has its slot and its task all the while.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.state == RunState::Waiting
+            && self.waiting.as_ref().is_some_and(|w| w.waits_for == WaitFor::Provider)
+    }
+
+    /// Whether a task works on it or should.
+    #[must_use]
+    pub fn is_at_work(&self) -> bool {
+        self.state == RunState::Running || self.is_held()
+    }
+
+    /// Whether its agent begins no other item meanwhile: it serves one itself and has not given its
+    /// slot back.
+    #[must_use]
+    pub fn keeps_agent_busy(&self) -> bool {
+        let rests = self.state == RunState::Waiting && !self.is_held();
+        self.item.is_some() && self.is_live() && !rests
+    }
+
+    /// How long it has worked at this moment, in milliseconds.
+    #[must_use]
+    pub fn worked(&self, now: Timestamp) -> i64 {
+        let since = self.working_since.unwrap_or(now);
+        self.worked_ms + (now.as_millisecond() - since.as_millisecond()).max(0)
     }
 
     /// Its name: `R-2291`.
@@ -495,6 +299,7 @@ impl Record for Run {
                 waits_for: WaitFor::Budget,
                 since: at,
                 detail: "the month's budget is used up".into(),
+                needs_micros: Some(120_000),
                 until: None,
             }),
             outcome: None,
@@ -515,6 +320,8 @@ impl Record for Run {
             stop: Some(StopRequest { by: None, at }),
             created_at: at,
             started_at: Some(at),
+            working_since: None,
+            worked_ms: 48_000,
             ended_at: None,
         }
     }
@@ -554,6 +361,8 @@ pub struct Input {
     pub state: InputState,
     /// A model for this message alone.
     pub model: Option<String>,
+    /// The comment that it was; when no run reads it in time, it becomes an inbox item.
+    pub comment: Option<CommentId>,
     /// When.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
@@ -588,6 +397,7 @@ impl Record for Input {
             trigger: RunTrigger::Chat,
             state: InputState::Accepted,
             model: None,
+            comment: Some(CommentId::from_bytes([3; 16])),
             created_at: crate::kernel::time::from_ms(1_700_000_000_000),
         }
     }

@@ -1,16 +1,24 @@
 //! Reads of sessions, runs and inputs.
 
+pub mod doing;
 pub mod steps;
 pub mod talk;
 pub mod words;
 
-use crate::kernel::{AgentId, RunId, RunState, SessionId, TaskId};
-use crate::store::{Hit, KeyBuf, Range, ReadExt, StoreError};
+use crate::kernel::{AgentId, RunId, SessionId, TaskId};
+use crate::providers::model::Part;
+use crate::store::{Hit, Index, KeyBuf, Range, ReadExt, StoreError};
 
 use super::model::{
-    INPUT_OPEN, Input, RUN_BY_AGENT, RUN_BY_NUMBER, RUN_BY_TASK, RUN_LIVE, Run, SESSION_BY_AGENT,
-    SESSION_BY_KEY, Session, SessionEvent,
+    Body, EventKind, FileMark, INPUT_OPEN, Input, RUN_BY_AGENT, RUN_BY_NUMBER, RUN_BY_TASK,
+    RUN_LIVE, Run, SESSION_BY_AGENT, SESSION_BY_KEY, Session, SessionEvent,
 };
+
+/// How far back the runs of a task are looked at for one that has not ended.
+const LAST_OF_TASK: usize = 50;
+
+/// How many of a run's newest events are looked at for its last answer.
+const LAST_EVENTS: usize = 2_000;
 
 /// Runs of an agent that have not ended.
 ///
@@ -37,7 +45,28 @@ pub fn live_of_task(
     task: TaskId,
     agent: AgentId,
 ) -> Result<Option<Run>, StoreError> {
-    Ok(live_of_agent(tx, agent)?.into_iter().find(|run| run.task == Some(task)))
+    let mut live = live_of_agent(tx, agent)?;
+    live.retain(|run| run.task == Some(task) && run.item.is_some());
+    Ok(live.into_iter().next())
+}
+
+/// All runs that work on a task now, or wait to go on.
+///
+/// # Errors
+/// When the disk fails.
+pub fn live_on_task(tx: &impl ReadExt, task: TaskId) -> Result<Vec<Run>, StoreError> {
+    let mut runs = of_task(tx, task, LAST_OF_TASK)?;
+    runs.retain(Run::is_live);
+    Ok(runs)
+}
+
+/// The key of an agent's session for work: one for each task, one for all else.
+#[must_use]
+pub fn work_session_key(slug: &str, task: Option<TaskId>) -> String {
+    match task {
+        Some(task) => format!("agent:{slug}:task:{task}"),
+        None => format!("agent:{slug}:work"),
+    }
 }
 
 /// A run by its name (`R-2291`), number or id.
@@ -65,7 +94,7 @@ pub fn of_agent(
     after: Option<&[u8]>,
     limit: usize,
 ) -> Result<Vec<Hit<Run>>, StoreError> {
-    newest(tx, Range::prefix(KeyBuf::of(&agent)), after, limit, true)
+    newest(tx, RUN_BY_AGENT, Range::prefix(KeyBuf::of(&agent)), after, limit)
 }
 
 /// Runs of the workspace, newest first.
@@ -77,21 +106,34 @@ pub fn all(
     after: Option<&[u8]>,
     limit: usize,
 ) -> Result<Vec<Hit<Run>>, StoreError> {
-    newest(tx, Range::all(), after, limit, false)
+    newest(tx, RUN_BY_NUMBER, Range::all(), after, limit)
+}
+
+/// Runs on a task, newest first, page by page.
+///
+/// # Errors
+/// When the disk fails.
+pub fn pages_of_task(
+    tx: &impl ReadExt,
+    task: TaskId,
+    after: Option<&[u8]>,
+    limit: usize,
+) -> Result<Vec<Hit<Run>>, StoreError> {
+    newest(tx, RUN_BY_TASK, Range::prefix(KeyBuf::of(&task)), after, limit)
 }
 
 fn newest(
     tx: &impl ReadExt,
+    index: Index,
     range: Range,
     after: Option<&[u8]>,
     limit: usize,
-    by_agent: bool,
 ) -> Result<Vec<Hit<Run>>, StoreError> {
     let mut range = range.reverse().limit(limit);
     if let Some(after) = after {
         range = range.after(after);
     }
-    tx.hits(if by_agent { RUN_BY_AGENT } else { RUN_BY_NUMBER }, &range)
+    tx.hits(index, &range)
 }
 
 /// Runs on a task, newest first.
@@ -112,6 +154,22 @@ pub fn session_by_key(tx: &impl ReadExt, key: &str) -> Result<Option<Session>, S
     tx.find(SESSION_BY_KEY, &at)
 }
 
+/// Sessions in the order in which they were made, from behind this one.
+///
+/// # Errors
+/// When the disk fails.
+pub fn sessions_made(
+    tx: &impl ReadExt,
+    after: Option<SessionId>,
+    limit: usize,
+) -> Result<Vec<Session>, StoreError> {
+    let range = Range::all().limit(limit);
+    tx.list(&match after {
+        Some(id) => range.after(KeyBuf::of(&id).bytes()),
+        None => range,
+    })
+}
+
 /// Sessions of an agent, newest first.
 ///
 /// # Errors
@@ -129,7 +187,7 @@ pub fn sessions_of_agent(
 /// # Errors
 /// When the disk fails.
 pub fn events(
-    tx: &impl ReadExt,
+    tx: &(impl ReadExt + ?Sized),
     session: SessionId,
     from: u32,
     to: u32,
@@ -168,6 +226,63 @@ pub fn events_of_run(
     Ok(events.into_iter().filter(|event| event.run == Some(run.id)).collect())
 }
 
+/// A tool call of a run's last answer that has no result.
+#[derive(Clone, Debug)]
+pub struct OpenCall {
+    /// The provider's id of the call.
+    pub id: String,
+    /// The tool, as the model called it.
+    pub name: String,
+    /// Its arguments.
+    pub arguments: String,
+    /// Its number and what it was about to do to a file, when it was begun.
+    pub started: Option<(u32, Option<FileMark>)>,
+}
+
+/// The calls of a run's last answer that have no result, in order.
+///
+/// # Errors
+/// When the disk fails.
+pub fn open_calls(tx: &impl ReadExt, run: &Run) -> Result<Vec<OpenCall>, StoreError> {
+    let at = |n: u32| KeyBuf::of(&(run.session, n));
+    let range = Range::between(at(run.first_event), at(u32::MAX)).reverse().limit(LAST_EVENTS);
+    let mut started = Vec::new();
+    let mut finished = Vec::new();
+    for event in tx.list::<SessionEvent>(&range)? {
+        match event.kind {
+            _ if event.run != Some(run.id) => {}
+            EventKind::ToolFinished { call_id, .. } => finished.push(call_id),
+            EventKind::ToolStarted { call_id, step, file, .. } => {
+                started.push((call_id, (step, file)));
+            }
+            EventKind::Assistant { parts, .. } => {
+                let calls = parts_of(&parts).into_iter().filter_map(|part| match part {
+                    Part::ToolCall { id, name, arguments } => {
+                        let began = started.iter().find(|(call, _)| *call == id);
+                        let started = began.map(|(_, how)| how.clone());
+                        Some(OpenCall { id, name, arguments, started })
+                    }
+                    _ => None,
+                });
+                return Ok(calls.filter(|call| !finished.contains(&call.id)).collect());
+            }
+            _ => {}
+        }
+    }
+    Ok(Vec::new())
+}
+
+fn parts_of(parts: &Body) -> Vec<Part> {
+    // ok: parts that this version cannot read have no calls that it could close.
+    serde_json::from_str(parts.head()).unwrap_or_default()
+}
+
+/// Whether an answer asks for calls.
+#[must_use]
+pub fn has_calls(parts: &Body) -> bool {
+    parts_of(parts).iter().any(|part| matches!(part, Part::ToolCall { .. }))
+}
+
 /// The open inputs of a session, oldest first.
 ///
 /// # Errors
@@ -182,5 +297,5 @@ pub fn open_inputs(tx: &impl ReadExt, session: SessionId) -> Result<Vec<Input>, 
 /// When the disk fails.
 pub fn has_background_run(tx: &impl ReadExt, agent: AgentId) -> Result<bool, StoreError> {
     let live = live_of_agent(tx, agent)?;
-    Ok(live.iter().any(|run| run.item.is_some() && run.state != RunState::Waiting))
+    Ok(live.iter().any(Run::keeps_agent_busy))
 }

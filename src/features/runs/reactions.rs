@@ -1,13 +1,15 @@
 //! What happens to runs when something else changes.
 
+use crate::features::agents::model::Agent;
 use crate::features::comments::model::Comment;
 use crate::features::tasks::model::Task;
-use crate::features::workspace::model::Settings;
-use crate::kernel::{AgentId, Assignee, CommentId, Event, RunTrigger, TaskId};
+use crate::features::workspace::model::{Member, Settings};
+use crate::kernel::{Actor, AgentId, Assignee, CommentId, Event, TaskField, TaskId};
 use crate::store::{ReadExt, WriteTx};
 
+use super::model::Run;
 use super::queries;
-use super::rules::{self, NewInput, RunError};
+use super::rules::{self, RunError};
 
 /// Handles one event.
 ///
@@ -18,6 +20,19 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RunError> {
         Event::CommentAdded { comment, task, mentions, note_only } => {
             steer(tx, *comment, *task, mentions, *note_only)
         }
+        Event::TaskAssigned { task, from, to, .. } if from != to => {
+            match from.and_then(Assignee::agent) {
+                Some(former) => stop_on(tx, *task, Some(former)),
+                None => Ok(()),
+            }
+        }
+        Event::TaskStatusChanged { task, to, .. } if !to.is_open() => stop_on(tx, *task, None),
+        Event::TaskChanged { task, fields } if fields.contains(&TaskField::Archived) => {
+            match tx.get::<Task>(*task)? {
+                Some(task) if task.archived_at.is_some() => stop_on(tx, task.id, None),
+                _ => Ok(()),
+            }
+        }
         Event::AgentArchived { agent } => {
             for run in queries::live_of_agent(tx, *agent)? {
                 let by = tx.by().account();
@@ -25,8 +40,25 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RunError> {
             }
             Ok(())
         }
+        // What no run has read has become an inbox item: the inbox reacts before.
+        Event::RunEnded { run, .. } => match tx.get::<Run>(*run)? {
+            Some(run) if run.task.is_some() => rules::drop_comments(tx, run.session),
+            _ => Ok(()),
+        },
         _ => Ok(()),
     }
+}
+
+/// A person took the work away: who works on it stops. An agent that closes or hands over its own
+/// task says itself how its run ends.
+fn stop_on(tx: &mut WriteTx<'_>, task: TaskId, agent: Option<AgentId>) -> Result<(), RunError> {
+    let Some(by) = tx.by().account() else { return Ok(()) };
+    for run in queries::live_on_task(tx, task)? {
+        if agent.is_none_or(|agent| agent == run.agent) && run.item.is_some() {
+            rules::request_stop(tx, run.id, Some(by))?;
+        }
+    }
+    Ok(())
 }
 
 /// A comment for an agent that works on the task right now is read at its next step.
@@ -52,9 +84,14 @@ fn steer(
     }
     for agent in agents {
         if let Some(run) = queries::live_of_task(tx, task.id, agent)? {
-            let text = format!("New comment on the task:\n\n{}", comment.body);
-            let input = NewInput { text, trigger: RunTrigger::Chat, model: None };
-            rules::queue(tx, run.session, input)?;
+            let name = match comment.author {
+                Actor::Person { account, .. } => tx.get::<Member>(account)?.map(|m| m.name),
+                Actor::Agent { agent, .. } => tx.get::<Agent>(agent)?.map(|a| a.name),
+                _ => None,
+            };
+            let name = name.unwrap_or_else(|| "HQ".to_owned());
+            let text = format!("New comment on the task by {name}:\n\n{}", comment.body);
+            rules::steer(tx, &run, comment.id, &text)?;
         }
     }
     Ok(())

@@ -45,6 +45,7 @@ pub fn api() -> Routes {
             "/tasks/{task}",
             change.needs(Can::Write).doc(|| {
                 Doc::new("Change a task; give If-Match to change only what you have read")
+                    .if_match()
                     .body::<ChangeBody>()
                     .returns::<TaskView>()
             }),

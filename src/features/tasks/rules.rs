@@ -410,7 +410,7 @@ fn height(tx: &WriteTx<'_>, id: TaskId) -> Result<usize, StoreError> {
     Ok(levels)
 }
 
-fn title(text: &str, wrong: &mut Vec<FieldError>) -> String {
+pub(in crate::features::tasks) fn title(text: &str, wrong: &mut Vec<FieldError>) -> String {
     let title = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if title.is_empty() {
         wrong.push(FieldError::new("title", "Say in one line what is to be done."));
@@ -425,7 +425,7 @@ fn title(text: &str, wrong: &mut Vec<FieldError>) -> String {
 fn description(text: &str, wrong: &mut Vec<FieldError>) -> String {
     let text = text.replace("\r\n", "\n");
     if MAX_TEXT < text.len() {
-        wrong.push(FieldError::new("description", "At most 64 KB of text; attach the rest."));
+        wrong.push(FieldError::new("description", "At most 64 KB of text."));
     }
     text.trim_end().to_owned()
 }

@@ -11,10 +11,11 @@ use crate::kernel::{AgentId, Can, ConnectionId, RunId};
 use crate::store::{ReadExt, StoreError};
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path, Query};
+use crate::web::idempotency::Once;
 use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Person;
 
-use super::model::Usage;
+use super::model::{Usage, nobody};
 use super::period::Month;
 use super::queries;
 use super::rules::{self, Limits};
@@ -54,7 +55,7 @@ pub fn routes() -> Routes {
 }
 
 #[derive(Deserialize, JsonSchema, Default)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct Asked {
     /// `2026-11`; this month when it is left out.
     month: Option<String>,
@@ -65,6 +66,8 @@ struct MonthView {
     month: String,
     /// Micro-dollars.
     billed_micros: i64,
+    /// What of it tests of connections cost.
+    tests_micros: i64,
     by_agent: Vec<AgentView>,
     by_day: Vec<DayView>,
 }
@@ -109,6 +112,7 @@ struct CallView {
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct LimitsView {
     /// A month, in micro-dollars; none for no limit.
     month_micros: Option<i64>,
@@ -142,8 +146,12 @@ async fn month(ws: Ws, Query(asked): Query<Asked>) -> Result<Json<MonthView>, Ap
     };
     let view = ws.read(|snap| {
         let at = month.start();
-        let mut by_agent = Vec::new();
+        let (mut by_agent, mut tests_micros) = (Vec::new(), 0);
         for (agent, billed_micros) in queries::by_agent(snap, at)? {
+            if agent == nobody() {
+                tests_micros = billed_micros;
+                continue;
+            }
             let found = snap.get::<Agent>(agent)?;
             by_agent.push(AgentView {
                 agent,
@@ -160,6 +168,7 @@ async fn month(ws: Ws, Query(asked): Query<Asked>) -> Result<Json<MonthView>, Ap
         Ok::<_, StoreError>(MonthView {
             month: month.to_string(),
             billed_micros: queries::month_total(snap, at)?,
+            tests_micros,
             by_agent,
             by_day: by_day.collect(),
         })
@@ -192,9 +201,10 @@ async fn limits(ws: Ws) -> Result<Json<LimitsView>, ApiError> {
 async fn set_limits(
     ws: Ws,
     who: Person,
+    once: Once,
     Json(body): Json<LimitsView>,
 ) -> Result<Json<LimitsView>, ApiError> {
     let new = Limits { month_micros: body.month_micros, run_micros: body.run_micros };
-    ws.write(&who, move |tx| rules::set_limits(tx, new)).await?;
+    ws.write(&who, once.run(move |tx| rules::set_limits(tx, new).map(drop))).await?;
     limits_of(&ws)
 }

@@ -11,4 +11,5 @@ pub mod model;
 pub mod pages;
 pub mod period;
 pub mod queries;
+pub mod reactions;
 pub mod rules;

@@ -32,10 +32,10 @@ pub const RUN_COST: Count = Count::new(89, "usage_run");
 pub struct Usage {
     /// Its id.
     pub id: UsageId,
-    /// The agent.
-    pub agent: AgentId,
-    /// The run.
-    pub run: RunId,
+    /// The agent; none for the test of a connection.
+    pub agent: Option<AgentId>,
+    /// The run; none for the test of a connection.
+    pub run: Option<RunId>,
     /// The number of the call within the run.
     pub call: u32,
     /// The task.
@@ -75,24 +75,31 @@ impl Record for Usage {
         self.id
     }
     fn index(&self, keys: &mut Keys) {
-        keys.entry(BY_RUN).part(self.run).part(self.call);
+        if let Some(run) = self.run {
+            keys.entry(BY_RUN).part(run).part(self.call);
+        }
     }
     fn counts(&self, counts: &mut Counts) {
         let Some(billed) = self.billed_micros.filter(|n| *n != 0) else { return };
-        let month = month_of(self.at);
-        counts.add(AGENT_MONTH, billed).part(month).part(self.agent);
+        let (month, agent) = (month_of(self.at), self.agent.unwrap_or_else(nobody));
+        counts.add(AGENT_MONTH, billed).part(month).part(agent);
         counts.add(MONTH, billed).part(month);
-        counts.add(AGENT_DAY, billed).part(day_of(self.at)).part(self.agent);
-        counts.add(RUN_COST, billed).part(self.run);
+        counts.add(AGENT_DAY, billed).part(day_of(self.at)).part(agent);
+        if let Some(run) = self.run {
+            counts.add(RUN_COST, billed).part(run);
+        }
     }
     fn root(&self) -> Root {
-        Root::of::<Run>(self.run)
+        match self.run {
+            Some(run) => Root::of::<Run>(run),
+            None => Root::of::<Self>(self.id),
+        }
     }
     fn sample() -> Self {
         Self {
             id: UsageId::from_bytes([10; 16]),
-            agent: AgentId::from_bytes([5; 16]),
-            run: RunId::from_bytes([8; 16]),
+            agent: Some(AgentId::from_bytes([5; 16])),
+            run: Some(RunId::from_bytes([8; 16])),
             call: 1,
             task: Some(TaskId::from_bytes([2; 16])),
             connection: Some(ConnectionId::from_bytes([7; 16])),
@@ -108,6 +115,12 @@ impl Record for Usage {
             at: crate::kernel::time::from_ms(1_700_000_000_000),
         }
     }
+}
+
+/// Stands in the totals for calls that no agent made: tests of connections.
+#[must_use]
+pub fn nobody() -> AgentId {
+    AgentId::from_bytes([0; 16])
 }
 
 /// The day of a moment in UTC as days since 1970, the key of daily totals.
@@ -128,6 +141,12 @@ pub struct Reservation {
     pub run: RunId,
     /// The number of the call within the run.
     pub call: u32,
+    /// The connection.
+    pub connection: Option<ConnectionId>,
+    /// The provider.
+    pub provider: String,
+    /// The model.
+    pub model: String,
     /// The most that the call may cost, in micro-dollars.
     pub micros: i64,
     /// What its input alone costs, for a call whose end is never known.
@@ -167,6 +186,9 @@ impl Record for Reservation {
             agent: AgentId::from_bytes([5; 16]),
             run: RunId::from_bytes([8; 16]),
             call: 1,
+            connection: Some(ConnectionId::from_bytes([7; 16])),
+            provider: "anthropic".into(),
+            model: "claude".into(),
             micros: 120_000,
             input_micros: 9_000,
             at: crate::kernel::time::from_ms(1_700_000_000_000),

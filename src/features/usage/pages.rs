@@ -25,7 +25,7 @@ use crate::web::session::Person;
 use crate::web::shell::{Flash, Shell};
 
 use super::chart::{self, Chart};
-use super::model::day_of;
+use super::model::{day_of, nobody};
 use super::period::Month;
 use super::queries;
 use super::rules::{self, Limits};
@@ -238,8 +238,11 @@ fn chart(snap: &Snap<'_>, month: Month, past: u32, all: &[Agent]) -> Result<Char
         .into_iter()
         .enumerate()
         .filter_map(|(n, id)| {
-            let agent = all.iter().find(|agent| agent.id == id)?;
-            Some((id, agent.name.clone(), u8::try_from(n % 8).unwrap_or(0) + 1))
+            let name = match id == nobody() {
+                true => "Tests of connections".to_owned(),
+                false => all.iter().find(|agent| agent.id == id)?.name.clone(),
+            };
+            Some((id, name, u8::try_from(n % 8).unwrap_or(0) + 1))
         })
         .collect();
     Ok(chart::draw(first, month.days(), past, &days, &names))

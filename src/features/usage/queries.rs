@@ -159,6 +159,28 @@ pub fn left(
     Ok(Left { micros, tokens: None })
 }
 
+/// Whether every budget that applies can pay a call that may cost so much.
+///
+/// # Errors
+/// When the disk fails.
+pub fn can_pay(
+    tx: &impl ReadExt,
+    agent: AgentId,
+    run: RunId,
+    needed: i64,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    Ok(tightest(tx, agent, Some(run), now)?.is_none_or(|standing| needed <= standing.left()))
+}
+
+/// When the next reservation is released that only lingers.
+///
+/// # Errors
+/// When the disk fails.
+pub fn next_release(tx: &impl ReadExt, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    Ok(reservations(tx, now)?.into_iter().filter_map(|held| held.release_at).min())
+}
+
 /// Whether a month's budget of the agent or of the workspace is used up: nothing is begun for it.
 ///
 /// # Errors

@@ -11,6 +11,7 @@ use crate::kernel::{AccountId, Can, Role, Scope, Timestamp, TokenId, WorkspaceId
 use crate::store::StoreError;
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path};
+use crate::web::idempotency::NoKey;
 use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Person;
 
@@ -36,6 +37,7 @@ pub fn routes() -> Routes {
             "/tokens",
             create.needs(Can::Account).doc(|| {
                 Doc::new("Make an API token; it is shown once")
+                    .no_key("the answer holds a secret, so a key is refused with 422")
                     .body::<NewTokenBody>()
                     .returns::<FreshToken>()
                     .status(201)
@@ -43,9 +45,11 @@ pub fn routes() -> Routes {
         )
         .delete(
             "/tokens/{id}",
-            revoke
-                .needs(Can::Account)
-                .doc(|| Doc::new("Withdraw an API token").returns::<TokenView>()),
+            revoke.needs(Can::Account).doc(|| {
+                Doc::new("Withdraw an API token")
+                    .no_key("a repeat changes nothing anyway")
+                    .returns::<TokenView>()
+            }),
         )
 }
 
@@ -138,6 +142,7 @@ async fn list(app: App, ws: Ws, who: Person) -> Result<Json<Tokens>, ApiError> {
 }
 
 #[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct NewTokenBody {
     /// What it is for.
     name: String,
@@ -166,6 +171,7 @@ async fn create(
     ws: Ws,
     who: Person,
     rights: Rights,
+    _: NoKey,
     Json(body): Json<NewTokenBody>,
 ) -> Result<Response, ApiError> {
     let token = Token::issue(TokenKind::Personal);

@@ -436,6 +436,7 @@ fn identify(
         None => {
             // ok: a wait that begins with this try is told at the next one.
             let _ = door.app.limiter.strike("token", &from, WRONG_TOKENS, now);
+            tracing::warn!(from, "a token was refused");
             let text = "This token is not known, was withdrawn or has expired.";
             Err(Stop::Failure(Failure::new(ProblemKind::Unauthorized, "bad_token", text)))
         }

@@ -8,6 +8,7 @@ use crate::kernel::{AccountId, Can, ConnectionId, Role, Timestamp, WorkspaceId};
 use crate::web::error::ApiError;
 use crate::web::etag::{IfMatch, Tagged};
 use crate::web::extract::Json;
+use crate::web::idempotency::Once;
 use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Person;
 
@@ -28,6 +29,7 @@ pub fn routes() -> Routes {
             "/settings",
             change.needs(Can::Admin).doc(|| {
                 Doc::new("Change settings of the workspace")
+                    .if_match()
                     .body::<SettingsBody>()
                     .returns::<SettingsView>()
             }),
@@ -111,6 +113,7 @@ fn given<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Option<i64>>, D::
 async fn change(
     ws: Ws,
     who: Person,
+    once: Once,
     IfMatch(rev): IfMatch,
     Json(body): Json<SettingsBody>,
 ) -> Result<Tagged<SettingsView>, ApiError> {
@@ -124,7 +127,7 @@ async fn change(
         comments_reach_assignee: body.comments_reach_assignee,
         exec_without_jail: body.exec_without_jail,
     };
-    ws.write(&who, move |tx| rules::update(tx, patch, rev)).await?;
+    ws.write(&who, once.run(move |tx| rules::update(tx, patch, rev).map(drop))).await?;
     tagged(&ws)
 }
 

@@ -91,6 +91,18 @@ pub fn checked_name(name: &str) -> Result<String, WorkspaceError> {
     Ok(name.to_owned())
 }
 
+/// The name of a member.
+///
+/// # Errors
+/// When it is empty, too long or holds control characters.
+pub fn checked_member_name(name: &str) -> Result<String, WorkspaceError> {
+    let name = name.trim();
+    if name.is_empty() || 80 < name.chars().count() || name.chars().any(char::is_control) {
+        return Err(WorkspaceError::field("name", "write a name of 1 to 80 characters"));
+    }
+    Ok(name.to_owned())
+}
+
 /// An IANA time zone.
 ///
 /// # Errors

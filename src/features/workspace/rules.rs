@@ -195,12 +195,18 @@ pub fn update(
     Ok(now)
 }
 
-fn change_key(settings: &mut Settings, key: &str) -> Result<(), WorkspaceError> {
+/// The letters in front of task numbers.
+pub(super) fn checked_key(key: &str) -> Result<String, WorkspaceError> {
     let key = key.trim().to_uppercase();
     let letters = key.bytes().all(|b| b.is_ascii_uppercase());
-    if !letters || !(2..=5).contains(&key.len()) {
-        return Err(WorkspaceError::field("task_key", "write two to five letters, like MC"));
+    match letters && (2..=5).contains(&key.len()) {
+        true => Ok(key),
+        false => Err(WorkspaceError::field("task_key", "write two to five letters, like MC")),
     }
+}
+
+fn change_key(settings: &mut Settings, key: &str) -> Result<(), WorkspaceError> {
+    let key = checked_key(key)?;
     if key != settings.task_key {
         let old = std::mem::replace(&mut settings.task_key, key);
         settings.old_task_keys.retain(|one| *one != settings.task_key && *one != old);
@@ -219,16 +225,12 @@ pub fn rename_member(
     name: &str,
 ) -> Result<Member, WorkspaceError> {
     let mut member = tx.get::<Member>(account)?.ok_or(WorkspaceError::NoMember(account))?;
-    let name = name.trim();
-    if name.is_empty() || 80 < name.chars().count() || name.chars().any(char::is_control) {
-        return Err(WorkspaceError::field("name", "write a name of 1 to 80 characters"));
-    }
-    name.clone_into(&mut member.name);
+    member.name = queries::checked_member_name(name)?;
     tx.put(&member)?;
     Ok(member)
 }
 
-fn checked_emoji(emoji: &str) -> Result<String, WorkspaceError> {
+pub(super) fn checked_emoji(emoji: &str) -> Result<String, WorkspaceError> {
     let emoji = emoji.trim();
     let plain = emoji.chars().any(|c| c.is_alphanumeric() || c.is_control() || c.is_whitespace());
     if emoji.is_empty() || plain || 8 < emoji.chars().count() {
@@ -237,7 +239,7 @@ fn checked_emoji(emoji: &str) -> Result<String, WorkspaceError> {
     Ok(emoji.to_owned())
 }
 
-fn checked_money(field: &'static str, micros: i64) -> Result<i64, WorkspaceError> {
+pub(super) fn checked_money(field: &'static str, micros: i64) -> Result<i64, WorkspaceError> {
     if !(0..=MAX_MICROS).contains(&micros) {
         return Err(WorkspaceError::field(field, "write an amount from 0 to 1,000,000 dollars"));
     }

@@ -220,12 +220,7 @@ impl Decode for Decoder {
     fn reply(&mut self, asked: &str) -> Result<Reply, ProviderError> {
         let parts: Vec<Part> =
             std::mem::take(&mut self.blocks).into_iter().filter_map(part).collect();
-        let calls = parts.iter().any(|p| matches!(p, Part::ToolCall { .. }));
-        let stop = match self.stop {
-            Some(StopReason::End) | None if calls => StopReason::ToolUse,
-            Some(stop) => stop,
-            None => StopReason::End,
-        };
+        let stop = StopReason::of(self.stop, &parts);
         Ok(Reply {
             parts,
             usage: self.usage,

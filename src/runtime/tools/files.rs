@@ -10,6 +10,7 @@ use crate::features::runs::model::{Body, EventKind, Run};
 use crate::features::runs::queries;
 use crate::git::folder::Kind;
 use crate::kernel::Can;
+use crate::kernel::text::cut;
 use crate::store::ReadExt;
 use crate::tool::{
     Effect, FilePlan, FileTool, Group, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec,
@@ -21,6 +22,10 @@ use super::folder;
 const LINES: usize = 2_000;
 /// How many names `list` gives.
 const NAMES: usize = 500;
+/// How much of one line `read` gives, in bytes.
+const MAX_LINE: usize = 2_000;
+/// After how many bytes `read` ends, with a word on where to go on.
+const MAX_SHOWN: usize = 12 * 1024;
 
 async fn blocking<T: Send + 'static>(
     body: impl FnOnce() -> Result<T, ToolError> + Send + 'static,
@@ -72,14 +77,25 @@ impl ReadTool for Read {
     }
 }
 
-/// The full output of an earlier call of this run.
-async fn result_text(cx: &ToolCx, step: &str) -> Result<String, ToolError> {
-    let wanted: u32 = step.trim().parse().map_err(|_| {
-        ToolError::refused("bad_path", "write result:<number>, as it stands in the cut output")
-    })?;
-    let run = cx.run;
+/// The full output of an earlier call: `result:<run>.<n>`, or `result:<n>` for one of this run.
+pub(super) async fn result_text(cx: &ToolCx, name: &str) -> Result<String, ToolError> {
+    let number = |text: &str| {
+        text.trim().parse::<u32>().map_err(|_| {
+            ToolError::refused("bad_path", "write result:<number>, as it stands in the cut output")
+        })
+    };
+    let (run, wanted) = match name.split_once('.') {
+        Some((run, step)) => (Some(number(run)?), number(step)?),
+        None => (None, number(name)?),
+    };
+    let (own, agent) = (cx.run, cx.agent);
     let body = cx.ws.read(|snap| {
-        let Some(run) = snap.get::<Run>(run)? else { return Ok(None) };
+        let run = match run {
+            Some(number) => queries::by_name(snap, &number.to_string())?,
+            None => snap.get::<Run>(own)?,
+        };
+        // What others were told is theirs.
+        let Some(run) = run.filter(|run| run.agent == agent) else { return Ok(None) };
         let events = queries::events_of_run(snap, &run, usize::MAX)?;
         let found = events.into_iter().find_map(|event| match event.kind {
             EventKind::ToolFinished { step, result, .. } if step == wanted => Some(result),
@@ -99,22 +115,39 @@ async fn result_text(cx: &ToolCx, step: &str) -> Result<String, ToolError> {
             })
             .await
         }
-        None => Err(ToolError::refused("no_such_result", format!("call {wanted} has no result"))),
+        None => Err(ToolError::refused("no_such_result", format!("there is no result {name}"))),
     }
 }
 
-/// Some lines of a text, with a word on what is left out.
+/// Some lines of a text, with a word on what is left out. Of a line that is too long its beginning
+/// is given; `search` finds what stands further back.
 fn window(text: &str, offset: Option<usize>, limit: Option<usize>) -> String {
     let from = offset.unwrap_or(1).max(1);
-    let count = limit.unwrap_or(LINES);
-    let total = text.lines().count();
-    if from == 1 && total <= count {
-        return text.to_owned();
+    let count = limit.unwrap_or(LINES).max(1);
+    let mut out = String::new();
+    let mut total = 0;
+    for line in text.lines() {
+        total += 1;
+        if total < from || from + count <= total || MAX_SHOWN < out.len() {
+            continue;
+        }
+        let shown = cut(line, MAX_LINE);
+        out.push_str(shown);
+        if shown.len() < line.len() {
+            // ok: writing to a String cannot fail.
+            let _ = write!(out, " [… {} more bytes in this line]", line.len() - shown.len());
+        }
+        out.push('\n');
     }
-    let mut out = text.lines().skip(from - 1).take(count).collect::<Vec<_>>().join("\n");
-    let last = (from - 1 + count).min(total);
-    // ok: writing to a String cannot fail.
-    let _ = write!(out, "\n[lines {from} to {last} of {total}]");
+    let shown = out.lines().count();
+    if from == 1 && shown == total && !text.ends_with('\n') {
+        out.pop();
+    }
+    if shown < total {
+        let last = (from + shown).saturating_sub(1);
+        // ok: writing to a String cannot fail.
+        let _ = write!(out, "[lines {from} to {last} of {total}]");
+    }
     out
 }
 
@@ -284,6 +317,13 @@ mod tests {
     #[test]
     fn a_window_says_what_it_leaves_out() {
         assert_eq!(window("1\n2\n3", None, None), "1\n2\n3");
+        assert_eq!(window("1\n2\n", None, None), "1\n2\n");
+        assert_eq!(window("", None, None), "");
         assert_eq!(window("1\n2\n3", Some(2), Some(1)), "2\n[lines 2 to 2 of 3]");
+        assert_eq!(window("1\n2\n3", Some(9), None), "[lines 9 to 8 of 3]");
+        let long = window(&"x".repeat(5_000), None, None);
+        assert!(long.starts_with("xxx") && long.ends_with("[… 3000 more bytes in this line]"));
+        let many = window(&"some words in a line\n".repeat(5_000), None, None);
+        assert!(many.len() < 13_000 && many.ends_with("of 5000]"), "{}", &many[many.len() - 60..]);
     }
 }

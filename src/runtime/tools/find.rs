@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::features::agents::model::Agent;
 use crate::kernel::Can;
+use crate::runtime::toolbox::ENDS;
+use crate::store::ReadExt;
 use crate::tool::{Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec};
 
 /// How many tools one search loads.
@@ -22,13 +25,18 @@ impl ToolSearch {
     }
 
     /// The tools that fit best: a word in the name counts more than one in the description.
-    fn search(&self, query: &str) -> Vec<(&'static str, &'static str)> {
+    fn search(
+        &self,
+        query: &str,
+        may_use: impl Fn(&str) -> bool,
+    ) -> Vec<(&'static str, &'static str)> {
         let query = query.to_lowercase();
         let words: Vec<&str> =
             query.split(|c: char| !c.is_alphanumeric()).filter(|w| w.len() > 1).collect();
         let mut scored: Vec<(usize, (&str, &str))> = self
             .catalogue
             .iter()
+            .filter(|(name, _)| may_use(name))
             .map(|entry| {
                 let (name, about) = (entry.0, entry.1.to_lowercase());
                 let fits = |w: &&&str| {
@@ -61,8 +69,14 @@ impl ReadTool for ToolSearch {
         about: "Find more tools: colleagues, messages, web pages, delegation, progress.",
     };
 
-    async fn read(&self, _: &ToolCx, args: Args) -> Result<ToolOutput, ToolError> {
-        let found = self.search(&args.query);
+    async fn read(&self, cx: &ToolCx, args: Args) -> Result<ToolOutput, ToolError> {
+        let agent = cx.ws.read(|snap| snap.get::<Agent>(cx.agent))?;
+        let exec = agent.is_some_and(|agent| agent.exec);
+        let may_use = |name: &str| match name {
+            "exec" => exec,
+            name => cx.item.is_some() || !ENDS.contains(&name),
+        };
+        let found = self.search(&args.query, may_use);
         if found.is_empty() {
             return Ok(ToolOutput::text("no tool fits these words"));
         }

@@ -23,19 +23,27 @@ pub(crate) fn open(root: &Path) -> Result<AgentFiles, ToolError> {
 pub(crate) fn read(root: &Path, path: &str, limit: u64) -> Result<Vec<u8>, ToolError> {
     let files = open(root)?;
     let path = files.relative(path)?;
-    match files.read(&path, 0, limit)? {
-        Some(part) if part.total > limit => Err(ToolError::refused(
-            "file_too_large",
-            format!("{path} has {} bytes; files up to {limit} bytes can be used", part.total),
-        )),
-        Some(part) => Ok(part.bytes),
+    match within(&files, &path, limit)? {
+        Some(bytes) => Ok(bytes),
         None => Err(ToolError::refused("no_such_file", format!("there is no file {path}"))),
     }
 }
 
-/// SHA-256 of a file; none when there is no such file.
+/// The same; none when there is no such file. One that is larger is not read at all: a program can
+/// make a file of any size in no time.
+fn within(files: &AgentFiles, path: &str, limit: u64) -> Result<Option<Vec<u8>>, ToolError> {
+    match files.read_up_to(path, limit)? {
+        Some(part) if part.total > limit => Err(ToolError::refused(
+            "file_too_large",
+            format!("{path} has {} bytes; files up to {limit} bytes can be used", part.total),
+        )),
+        part => Ok(part.map(|part| part.bytes)),
+    }
+}
+
+/// SHA-256 of a file; none when there is no such file. Refused when tools cannot use a file so large.
 pub(crate) fn hash(files: &AgentFiles, path: &str) -> Result<Option<[u8; 32]>, ToolError> {
-    Ok(files.read(path, 0, u64::MAX)?.map(|part| Sha256::digest(part.bytes).into()))
+    Ok(within(files, path, MAX_FILE)?.map(|bytes| Sha256::digest(bytes).into()))
 }
 
 /// Puts content in the place of what has this hash; none deletes.

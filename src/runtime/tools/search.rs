@@ -7,7 +7,7 @@ use crate::kernel::Can;
 use crate::kernel::text::ellipsis;
 use crate::tool::{Effect, Group, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec};
 
-use super::folder;
+use super::{files, folder};
 
 /// How many hits are given.
 const HITS: usize = 100;
@@ -22,7 +22,7 @@ pub(crate) struct Search;
 pub(crate) struct Args {
     /// Text to find; case does not matter.
     text: String,
-    /// Only below this folder.
+    /// Only below this folder, or in `result:<n>`.
     path: Option<String>,
     /// Look in names only.
     names: Option<bool>,
@@ -39,6 +39,10 @@ impl ReadTool for Search {
     };
 
     async fn read(&self, cx: &ToolCx, args: Args) -> Result<ToolOutput, ToolError> {
+        if let Some(name) = args.path.as_deref().and_then(|path| path.strip_prefix("result:")) {
+            let text = files::result_text(cx, name).await?;
+            return in_text(&text, &args.text);
+        }
         let root = cx.folder.clone();
         let cancel = cx.cancel.clone();
         let work = tokio::task::spawn_blocking(move || {
@@ -85,4 +89,25 @@ impl ReadTool for Search {
             hits.join("\n")
         }))
     }
+}
+
+/// The lines of an earlier output that have the text; of a long line the words around it.
+fn in_text(text: &str, wanted: &str) -> Result<ToolOutput, ToolError> {
+    let wanted = wanted.to_lowercase();
+    if wanted.is_empty() {
+        return Err(ToolError::refused("bad_arguments", "text must not be empty"));
+    }
+    let mut hits = Vec::new();
+    for (n, line) in text.lines().enumerate() {
+        let Some(at) = line.to_lowercase().find(&wanted) else { continue };
+        let mut from = at.saturating_sub(80).min(line.len());
+        while !line.is_char_boundary(from) {
+            from -= 1;
+        }
+        hits.push(format!("{}: {}", n + 1, ellipsis(line[from..].trim(), 200)));
+        if hits.len() >= HITS {
+            break;
+        }
+    }
+    Ok(ToolOutput::text(if hits.is_empty() { "nothing found".to_owned() } else { hits.join("\n") }))
 }

@@ -4,12 +4,18 @@ use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::features::inbox::model::Item;
 use crate::features::inbox::queries as inbox;
+use crate::features::runs::model::Run;
+use crate::features::runs::queries as runs;
 use crate::features::tasks::model::Task;
+use crate::features::tasks::queries::open_ends::OpenEnds;
 use crate::features::tasks::rules as tasks;
 use crate::kernel::text::ellipsis;
-use crate::kernel::{Can, TaskId, TaskState, TaskStatus, Timestamp};
-use crate::store::{ReadExt, WriteTx};
+use crate::kernel::{
+    AgentId, Assignee, Can, ItemId, ItemKind, TaskId, TaskState, TaskStatus, Timestamp,
+};
+use crate::store::{ReadExt, StoreError, WriteTx};
 use crate::tool::{Effect, Group, RunEnd, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
 
 /// The longest snooze.
@@ -54,19 +60,18 @@ impl WriteTool for WorkDone {
     }
 }
 
-/// Applies what the agent says of its task. A task of its own must not fall asleep: `leave` is
-/// taken only when something will bring it back.
+/// Applies what the agent says of its task. A task of its own must not fall asleep: it is told how
+/// not to.
 fn leave_task(
     cx: &ToolCx,
     tx: &mut WriteTx<'_>,
     id: TaskId,
     state: TaskState,
 ) -> Result<(), ToolError> {
-    let Some(task) = tx.get::<Task>(id)? else { return Ok(()) };
-    let own = task.assignee.and_then(crate::kernel::Assignee::agent) == Some(cx.agent);
-    if !task.status.is_open() || task.archived_at.is_some() || !own {
+    let Some(task) = tx.get::<Task>(id)?.filter(|task| is_own(task, cx.agent)) else {
         return Ok(());
-    }
+    };
+    let refused = |message: &str| Err(ToolError::refused("task_state", message));
     match state {
         TaskState::Complete => {
             tasks::complete(tx, id)?;
@@ -74,13 +79,27 @@ fn leave_task(
         TaskState::Blocked => {
             tasks::set_status(tx, id, TaskStatus::Blocked)?;
         }
-        TaskState::InReview | TaskState::HandedOver => {}
+        TaskState::InReview if OpenEnds::of(tx, id)?.in_review.is_empty() => {
+            return refused(
+                "nothing of this task waits for a review: submit it with deliverable_submit first, or say complete",
+            );
+        }
+        TaskState::InReview => {}
+        TaskState::HandedOver if OpenEnds::of(tx, id)?.parts.is_empty() => {
+            return refused(
+                "the task is still yours: give it to whoever goes on (task_update with assignee), or delegate a part of it (task_delegate)",
+            );
+        }
+        TaskState::HandedOver => {}
         TaskState::Leave => {
-            let waits = inbox::open_of_task(tx, id)?.iter().any(|item| Some(item.id) != cx.item);
-            if !waits && serves_assignment(cx, tx)? {
+            let (Some(run), Some(item)) = (tx.get::<Run>(cx.run)?, cx.item) else { return Ok(()) };
+            if would_sleep(tx, &run, item)? {
                 return Err(ToolError::refused(
                     "task_state_missing",
-                    "say what becomes of the task: complete, in_review (after deliverable_submit), blocked, or handed_over",
+                    format!(
+                        "say with task_state what becomes of \"{}\": complete, in_review (after deliverable_submit), blocked, or handed_over; nothing else would ever take it up again",
+                        task.title
+                    ),
                 ));
             }
         }
@@ -88,16 +107,33 @@ fn leave_task(
     Ok(())
 }
 
-fn serves_assignment(cx: &ToolCx, tx: &WriteTx<'_>) -> Result<bool, ToolError> {
-    use crate::features::inbox::model::Item;
-    use crate::kernel::ItemKind;
-    let item = match cx.item {
-        Some(item) => tx.get::<Item>(item)?,
+fn is_own(task: &Task, agent: AgentId) -> bool {
+    let own = task.assignee == Some(Assignee::Agent(agent));
+    task.status.is_open() && task.archived_at.is_none() && own
+}
+
+/// Whether a run that ends now leaves an assignment behind that nothing will ever take up again:
+/// no review that is waited for, no open part, no other item, no other run.
+pub(crate) fn would_sleep(tx: &impl ReadExt, run: &Run, item: ItemId) -> Result<bool, StoreError> {
+    let assigned = tx.get::<Item>(item)?.is_some_and(|item| {
+        matches!(item.kind, ItemKind::TaskAssignment | ItemKind::TaskReassignment)
+    });
+    let task = match run.task {
+        Some(task) => tx.get::<Task>(task)?,
         None => None,
     };
-    Ok(item.is_some_and(|item| {
-        matches!(item.kind, ItemKind::TaskAssignment | ItemKind::TaskReassignment)
-    }))
+    let Some(task) = task.filter(|task| assigned && is_own(task, run.agent)) else {
+        return Ok(false);
+    };
+    if task.status == TaskStatus::Blocked || !OpenEnds::of(tx, task.id)?.is_empty() {
+        return Ok(false);
+    }
+    let other = |item_of: &Item| item_of.agent == run.agent && item_of.id != item;
+    if inbox::open_of_task(tx, task.id)?.iter().any(other) {
+        return Ok(false);
+    }
+    let live = runs::live_on_task(tx, task.id)?;
+    Ok(!live.iter().any(|one| one.agent == run.agent && one.id != run.id))
 }
 
 /// Ends the run: the work cannot be done.
@@ -135,7 +171,7 @@ impl WriteTool for WorkFail {
         if let Some(task) = cx.task
             && let Some(own) = tx.get::<Task>(task)?
             && own.status == TaskStatus::InProgress
-            && own.assignee.and_then(crate::kernel::Assignee::agent) == Some(cx.agent)
+            && is_own(&own, cx.agent)
         {
             tasks::set_status(tx, task, TaskStatus::Blocked)?;
         }

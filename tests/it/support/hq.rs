@@ -17,6 +17,8 @@ use hq::kernel::id::SeededIds;
 use hq::kernel::time::ManualClock;
 use hq::kernel::{Actor, Cause, Clock as _, Part, Role, Timestamp};
 use hq::net::client::ClientParts;
+use hq::runtime::Limits;
+use hq::server::listen::Patience;
 use hq::server::{self, Parts, Running};
 use parking_lot::Mutex;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -41,6 +43,8 @@ type Change = Box<dyn Fn(&mut Config) + Send>;
 pub struct Setup {
     config: Vec<Change>,
     http: Option<ClientParts>,
+    patience: Patience,
+    runs: Limits,
 }
 
 impl Setup {
@@ -55,6 +59,20 @@ impl Setup {
     #[must_use]
     pub fn http(mut self, parts: ClientParts) -> Self {
         self.http = Some(parts);
+        self
+    }
+
+    /// With another patience with slow clients.
+    #[must_use]
+    pub fn patience(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// With other limits of runs.
+    #[must_use]
+    pub fn runs(mut self, limits: Limits) -> Self {
+        self.runs = limits;
         self
     }
 
@@ -113,7 +131,9 @@ impl TestHq {
             clock: self.clock.clone(),
             ids: Arc::new(SeededIds::new(7 * self.starts)),
             jail_program: PathBuf::from(env!("CARGO_BIN_EXE_hq")),
+            runs: self.setup.runs,
             http: self.setup.http.take().unwrap_or_default(),
+            patience: self.setup.patience,
             ..Parts::default()
         };
         self.running = Some(server::start(config, parts).await.expect("HQ starts"));
@@ -128,6 +148,17 @@ impl TestHq {
         if let Some(owner) = &mut self.owner {
             owner.base = base;
         }
+    }
+
+    /// Stops it; its folder stays for another program.
+    pub async fn stop(&mut self) {
+        let running = self.running.take().expect("it runs");
+        assert!(running.stop().await, "all tasks end in time");
+    }
+
+    /// Starts it again after a stop.
+    pub async fn start_again(&mut self) {
+        self.start_server().await;
     }
 
     /// Stops it: nothing may be left running.
@@ -231,6 +262,11 @@ impl TestHq {
         self.clock.advance_ms(i64::try_from(by.as_millis()).expect("a short time"));
         self.running().app.clock_moved.notify_waiters();
         tokio::task::yield_now().await;
+    }
+
+    /// Moves the clock; nothing that waits for it looks again.
+    pub fn advance_unnoticed(&self, by: Duration) {
+        self.clock.advance_ms(i64::try_from(by.as_millis()).expect("a short time"));
     }
 
     /// Waits until no agent works and no work is due.
@@ -485,6 +521,21 @@ impl Events {
     pub async fn next(&mut self) -> Option<Message> {
         let next = tokio::time::timeout(PATIENCE, self.message());
         next.await.expect("a message in time")
+    }
+
+    /// The id in the frame that opens the stream.
+    pub async fn place(&mut self) -> String {
+        loop {
+            if let Some((head, tail)) = self.rest.split_once("\n\n") {
+                let id = head.lines().find_map(|line| line.strip_prefix("id: "));
+                let id = id.expect("the stream begins with its place").to_owned();
+                self.rest = tail.to_owned();
+                return id;
+            }
+            let piece = tokio::time::timeout(PATIENCE, self.answer.chunk()).await;
+            let piece = piece.expect("a frame in time").expect("a stream").expect("a frame");
+            self.rest.push_str(std::str::from_utf8(&piece).expect("text"));
+        }
     }
 
     /// The next message of this kind.

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,9 +16,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Program {
     child: Child,
     lines: Receiver<String>,
-    log: Arc<Mutex<String>>,
+    log: Arc<(Mutex<String>, Condvar)>,
     url: String,
     setup_link: Option<String>,
+    before: Vec<String>,
     ready_after: Duration,
 }
 
@@ -40,13 +41,14 @@ impl Program {
         let (send, lines) = channel();
         let stdout = BufReader::new(child.stdout.take().expect("a piped stdout"));
         thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|l| send.send(l)));
-        let log = Arc::new(Mutex::new(String::new()));
+        let log = Arc::new((Mutex::new(String::new()), Condvar::new()));
         let (kept, stderr) = (log.clone(), child.stderr.take().expect("a piped stderr"));
         thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                let mut kept = kept.lock().expect("no reader panics");
-                kept.push_str(&line);
-                kept.push('\n');
+                let mut text = kept.0.lock().expect("no reader panics");
+                text.push_str(&line);
+                text.push('\n');
+                kept.1.notify_all();
             }
         });
         let mut program = Self {
@@ -55,6 +57,7 @@ impl Program {
             log,
             url: String::new(),
             setup_link: None,
+            before: Vec::new(),
             ready_after: Duration::ZERO,
         };
         program.url = program.line_after("HQ is ready at ");
@@ -85,9 +88,24 @@ impl Program {
         self.setup_link.clone().expect("found just now")
     }
 
+    /// The rest of a line that it printed before it was ready.
+    pub fn said(&self, start: &str) -> String {
+        let found = self.before.iter().find_map(|line| line.strip_prefix(start));
+        found.unwrap_or_else(|| panic!("it never said `{start}…`: {:?}", self.before)).to_owned()
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
-        self.log.lock().expect("no reader panics").clone()
+        self.log.0.lock().expect("no reader panics").clone()
+    }
+
+    /// Waits until it has logged these words; gives the whole log.
+    pub fn log_with(&self, words: &str) -> String {
+        let log = self.log.0.lock().expect("no reader panics");
+        let waited = self.log.1.wait_timeout_while(log, PATIENCE, |log| !log.contains(words));
+        let (log, _) = waited.expect("no reader panics");
+        assert!(log.contains(words), "`{words}` was never logged:\n{log}");
+        log.clone()
     }
 
     /// Kills it without a warning, as a power cut would.
@@ -118,6 +136,7 @@ impl Program {
             if let Some(link) = line.strip_prefix("Set up HQ: ") {
                 self.setup_link = Some(link.trim().to_owned());
             }
+            self.before.push(line);
         }
     }
 }

@@ -8,8 +8,6 @@ pub const TASKS: &str = "/api/v1/tasks";
 pub const AGENTS: &str = "/api/v1/agents";
 /// Where provider connections are listed and made.
 pub const CONNECTIONS: &str = "/api/v1/connections";
-/// Workspace settings.
-pub const SETTINGS: &str = "/api/v1/settings";
 /// The OpenAI-compatible endpoint.
 pub const CHAT: &str = "/v1/chat/completions";
 
@@ -44,9 +42,4 @@ pub fn chat(text: &str, stream: bool) -> Value {
     json!({
         "model": "hq/default", "stream": stream, "messages": [{ "role": "user", "content": text }],
     })
-}
-
-/// Settings that switch off the limits per minute.
-pub fn no_limits() -> Value {
-    json!({ "limits": { "api_calls_per_minute": 0, "streams_per_sign_in": 0 } })
 }

@@ -148,10 +148,10 @@ pub(super) async fn create(
     hx: Hx,
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
-    let budget = match budget(&typed.budget) {
-        Ok(budget) => budget,
-        Err(wrong) => return again(&ws, shell, typed, wrong),
-    };
+    let (budget, wrong) = checked(&typed);
+    if wrong.has_fields() {
+        return again(&ws, shell, typed, wrong);
+    }
     let told = templates::find(&typed.template).map(|t| t.manifest.description.clone());
     let description = match typed.description.trim() {
         "" => told.unwrap_or_default(),
@@ -177,6 +177,20 @@ pub(super) async fn create(
     let agent = provision::make(&ws, &who, id).await?;
     let url = ws.url(&format!("agents/{}", agent.slug));
     Ok(flash::say(&app, acts::told(&agent), hx.go_to(&url)))
+}
+
+/// All that is wrong with the form at once, and the budget.
+fn checked(typed: &Typed) -> (Option<i64>, Wrong) {
+    let mut wrong = Wrong::none();
+    wrong.note(rules::good_name(&typed.name));
+    if !typed.slug.trim().is_empty() {
+        wrong.note(rules::plain_slug(typed.slug.trim()));
+    }
+    wrong.note(rules::good_emoji(&emoji(&typed.emoji, &typed.emoji_other)));
+    wrong.note(rules::good_description(&typed.description));
+    let budget = wrong.join(budget(&typed.budget)).flatten();
+    wrong.note(rules::good_budget(budget));
+    (budget, wrong)
 }
 
 fn again(ws: &Ws, shell: Shell, typed: Typed, wrong: Wrong) -> Result<Response, PageError> {

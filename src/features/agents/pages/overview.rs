@@ -25,6 +25,7 @@ use crate::kernel::{Assignee, Can, Outcome, RunState, Thinking, Timestamp};
 use crate::store::{ReadExt, Snap, StoreError};
 use crate::web::error::PageError;
 use crate::web::extract::{Path, Query};
+use crate::web::form::sentence;
 use crate::web::format;
 use crate::web::html;
 use crate::web::hx::Hx;
@@ -337,14 +338,6 @@ fn stuck(agent: &Agent, head: &Head) -> Option<Stuck> {
     })
 }
 
-/// Words of the program as a sentence of their own.
-fn sentence(words: &str) -> String {
-    let mut letters = words.chars();
-    let Some(first) = letters.next() else { return String::new() };
-    let rest = letters.as_str().trim_end_matches('.');
-    format!("{}{rest}.", first.to_uppercase())
-}
-
 fn live_run(ws: &Ws, snap: &Snap<'_>, when: &When, run: &Run) -> Result<LiveRun, StoreError> {
     let title = if run.title.is_empty() { run.name() } else { run.title.clone() };
     let events = runs::last_events(snap, run.session, 12)?;
@@ -352,7 +345,7 @@ fn live_run(ws: &Ws, snap: &Snap<'_>, when: &When, run: &Run) -> Result<LiveRun,
     let mut lines: Vec<Line> = ours.filter_map(|event| line(&event.kind)).collect();
     lines.drain(..lines.len().saturating_sub(3));
     if run.state == RunState::Running {
-        let what = ellipsis(&run.activity, 120);
+        let what = ellipsis(runs::doing::now(&run.activity), 120);
         let verb = if what.is_empty() { "Thinking" } else { "Now:" };
         lines.push(Line { glyph: "", verb, what, took: String::new(), current: true });
     }

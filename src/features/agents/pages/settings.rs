@@ -119,28 +119,43 @@ fn page(
     })
 }
 
+/// What the form asks for, or all that is wrong with it at once.
 fn changes(typed: &Typed) -> Result<Changes, Wrong> {
     let whole = |field: &str, text: &str| {
         let message = "write a whole number";
         text.trim().parse::<u32>().map_err(|_| Wrong::field(field, message))
     };
-    let share = whole("budget_soft", &typed.budget_soft)?;
+    let mut wrong = Wrong::none();
+    let emoji = emoji(&typed.emoji, &typed.emoji_other);
+    wrong.note(rules::good_name(&typed.name));
+    wrong.note(rules::good_emoji(&emoji));
+    wrong.note(rules::good_description(&typed.description));
+    let budget = wrong.join(budget(&typed.budget)).flatten();
+    wrong.note(rules::good_budget(budget));
+    // A share above 255 is as wrong as one above 100.
+    let share = wrong.join(whole("budget_soft", &typed.budget_soft));
+    let share = share.map(|share| u8::try_from(share).unwrap_or(u8::MAX));
+    share.and_then(|share| wrong.note(rules::good_share(share)));
+    let tokens = wrong.join(whole("max_output", &typed.max_output));
+    tokens.and_then(|tokens| wrong.note(rules::good_output(tokens)));
+    if wrong.has_fields() {
+        return Err(wrong);
+    }
     let model = match typed.model_other.trim() {
         "" => model_wish(&typed.model),
         other => ModelWish { model: Some(other.to_owned()), ..model_wish(&typed.model) },
     };
     Ok(Changes {
         name: Some(typed.name.clone()),
-        emoji: Some(emoji(&typed.emoji, &typed.emoji_other)),
+        emoji: Some(emoji),
         description: Some(typed.description.clone()),
         model: Some(model),
         thinking: Some(typed.thinking.parse().ok()),
         exec: Some(!typed.exec.is_empty()),
         network: Some(!typed.network.is_empty()),
-        budget_micros: Some(budget(&typed.budget)?),
-        // A share above 255 is as wrong as one above 100.
-        budget_soft_pct: Some(u8::try_from(share).unwrap_or(u8::MAX)),
-        max_output: Some(whole("max_output", &typed.max_output)?),
+        budget_micros: Some(budget),
+        budget_soft_pct: share,
+        max_output: tokens,
     })
 }
 

@@ -63,6 +63,19 @@ fn sorted(tx: &impl ReadExt, keep: impl Fn(&Agent) -> bool) -> Result<Vec<Agent>
     Ok(agents)
 }
 
+/// Whether an agent takes work or talk now; the reason when it does not.
+#[must_use]
+pub fn held(agent: &Agent) -> Option<&'static str> {
+    match agent.status {
+        _ if agent.archived_at.is_some() => Some("agent_archived"),
+        AgentStatus::Ready => None,
+        AgentStatus::Paused => Some("agent_paused"),
+        AgentStatus::Provisioning => Some("agent_provisioning"),
+        AgentStatus::Error => Some("agent_error"),
+        AgentStatus::Hibernating => Some("agent_asleep"),
+    }
+}
+
 /// The five groups that lists of agents are filtered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Group {
@@ -217,7 +230,9 @@ fn of_run(
     plain: &dyn Fn(Group, &'static str, &str, &str) -> Activity,
 ) -> Option<Activity> {
     match run.state {
-        RunState::Running => Some(plain(Group::Working, "working", "Working", &run.activity)),
+        RunState::Running => {
+            Some(plain(Group::Working, "working", "Working", runs::doing::now(&run.activity)))
+        }
         RunState::Waiting => {
             let waits = run.waiting.as_ref();
             let detail = waits.map_or("", |waiting| waiting.detail.as_str());

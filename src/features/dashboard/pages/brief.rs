@@ -90,8 +90,12 @@ fn done_today(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Option<String>, St
         }
     }
     done.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    if 3 < done.len() {
+        let runs = format::count(done.iter().map(|(_, count)| count).sum(), "run", "runs");
+        return Ok(Some(format!("Today {} agents finished {runs}.", done.len())));
+    }
     let mut parts = Vec::new();
-    for (agent, count) in done.into_iter().take(3) {
+    for (agent, count) in done {
         let Some(agent) = scene.agent(agent) else { continue };
         parts.push(match parts.is_empty() {
             true => format!("{} finished {}", agent.name, format::count(count, "run", "runs")),

@@ -12,7 +12,9 @@ use crate::features::inbox::queries as inbox;
 use crate::features::runs::model::{RUNS, Run};
 use crate::features::runs::queries::{self as runs, words};
 use crate::features::tasks::model::{BY_STATUS, TASKS, Task};
+use crate::features::usage::model::USAGE;
 use crate::features::usage::queries as usage;
+use crate::features::workspace::model::{SETTINGS, Settings};
 use crate::kernel::text::ellipsis;
 use crate::kernel::{
     AgentStatus, Assignee, Can, ItemState, Priority, RunState, TaskStatus, Timestamp,
@@ -27,6 +29,8 @@ use super::{Scene, face};
 /// How many of one kind, and of all kinds.
 const OF_A_KIND: usize = 5;
 const ALL: usize = 12;
+/// From this share on the workspace's budget is told; an agent has its own.
+const SOFT_PCT: u8 = 80;
 /// Failed work is shown for so long.
 const FAILED_HOURS: i64 = 7 * 24;
 
@@ -92,7 +96,8 @@ pub(super) fn read(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Needs, StoreE
         n => n.to_string(),
     };
     rows.truncate(ALL);
-    let tables = [DELIVERABLES, INBOX, RUNS, AGENTS, TASKS, CONNECTIONS].map(|table| table.name);
+    let tables = [DELIVERABLES, INBOX, RUNS, AGENTS, TASKS, CONNECTIONS, SETTINGS, USAGE];
+    let tables = tables.map(|table| table.name);
     Ok(Needs {
         live: tables.into_iter().fold(Live::new(scene.ws.url("")), Live::table),
         rows,
@@ -332,29 +337,46 @@ fn overdue(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError>
     Ok(rows)
 }
 
-/// Budgets that are used up or nearly so.
+/// Budgets that are used up or nearly so: the workspace's, then those of agents.
 fn budgets(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
     let mut rows = Vec::new();
+    let settings = tx.get::<Settings>(())?;
+    if let Some(limit) = settings.as_ref().and_then(|settings| settings.budget_micros) {
+        let spent = usage::month_total(tx, scene.now)?;
+        let href = scene.ws.url("settings/usage");
+        let may = scene.who.access.may(Can::Admin);
+        rows.extend(budget("The workspace", (spent, limit, SOFT_PCT), href, may));
+    }
     for agent in &scene.agents {
-        let Some(limit) = agent.budget_micros.filter(|limit| 0 < *limit) else { continue };
+        let Some(limit) = agent.budget_micros else { continue };
         let spent = usage::agent_month(tx, agent.id, scene.now)?;
-        let percent = spent.saturating_mul(100) / limit;
-        if percent < i64::from(agent.budget_soft_pct) {
-            continue;
-        }
         let href = scene.ws.url(&format!("agents/{}/settings", agent.slug));
-        let tone = if limit <= spent { Tone::Danger } else { Tone::Warn };
-        rows.push(Row {
-            tone,
-            icon: "clock",
-            title: format!("{} has used {percent} % of this month’s budget", agent.name),
-            word: "Budget",
-            face: Some(face(agent)),
-            facts: vec![format!("{} of {}", format::money(spent), format::money(limit))],
-            acts: vec![Act::go("Raise limit", href.clone())],
-            href,
-        });
+        let row = budget(&agent.name, (spent, limit, agent.budget_soft_pct), href, true);
+        rows.extend(row.map(|row| Row { face: Some(face(agent)), ..row }));
     }
     rows.truncate(OF_A_KIND);
     Ok(rows)
+}
+
+/// A budget of which more than this share is spent.
+fn budget(
+    whose: &str,
+    (spent, limit, soft_pct): (i64, i64, u8),
+    href: String,
+    may_raise: bool,
+) -> Option<Row> {
+    let percent = spent.saturating_mul(100).checked_div(limit)?;
+    if percent < i64::from(soft_pct) {
+        return None;
+    }
+    Some(Row {
+        tone: if limit <= spent { Tone::Danger } else { Tone::Warn },
+        icon: "clock",
+        title: format!("{whose} has used {percent} % of this month’s budget"),
+        word: "Budget",
+        face: None,
+        facts: vec![format!("{} of {}", format::money(spent), format::money(limit))],
+        acts: may_raise.then(|| Act::go("Raise limit", href.clone())).into_iter().collect(),
+        href,
+    })
 }

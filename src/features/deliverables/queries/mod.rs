@@ -1,6 +1,7 @@
 //! Reads of delivered work.
 
 pub mod card;
+pub mod diff;
 
 use super::model::{self, Deliverable, Review, VERSIONS_BY_DELIVERABLE, Version};
 use super::rules::DeliverableError;

@@ -1,6 +1,7 @@
 //! JSON routes of runs, and the OpenAI-compatible API.
 
 pub mod openai;
+mod talk;
 mod view;
 
 use schemars::JsonSchema;
@@ -9,13 +10,16 @@ use serde::Deserialize;
 use crate::app::Ws;
 use crate::features::agents::queries as agents;
 use crate::features::runs::model::Run;
-use crate::features::runs::queries::{self, steps, talk};
+use crate::features::runs::queries::talk as whose;
+use crate::features::runs::queries::{self, steps};
 use crate::features::runs::rules;
+use crate::features::tasks::queries as tasks;
 use crate::kernel::cursor::{DEFAULT_LIMIT, MAX_LIMIT, Page};
-use crate::kernel::{Can, RunState, TaskId};
-use crate::store::{Hit, StoreError, cursor_key, key_cursor};
+use crate::kernel::{Can, RunState};
+use crate::store::{Hit, cursor_key, key_cursor};
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path, Query};
+use crate::web::idempotency::Once;
 use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Person;
 
@@ -48,17 +52,21 @@ pub fn routes() -> Routes {
         )
         .get(
             "/runs/{name}/steps/{n}/raw",
-            super::pages::raw.needs(Can::Read).doc(|| Doc::new("A long text of a step, whole")),
+            super::pages::raw
+                .needs(Can::Read)
+                .doc(|| Doc::new("A long text of a step, whole").media("text/plain")),
         )
         .post(
             "/runs/{name}/stop",
             stop.needs(Can::Chat)
                 .doc(|| Doc::new("Stop a run; it ends within a second").returns::<RunOut>()),
         )
+        .merge(talk::routes())
 }
 
 /// Which runs.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct ListQuery {
     /// Slug or id of an agent.
     #[serde(default)]
@@ -66,9 +74,9 @@ struct ListQuery {
     /// `queued`, `running`, `waiting` or `ended`.
     #[serde(default)]
     state: Option<RunState>,
-    /// Id of a task: only runs that work on it.
+    /// A task's key, such as `MC-142`, or its id: only runs that work on it.
     #[serde(default)]
-    task: Option<TaskId>,
+    task: Option<String>,
     /// The cursor of the page before.
     #[serde(default)]
     after: Option<String>,
@@ -79,6 +87,7 @@ struct ListQuery {
 
 /// Which steps.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct StepQuery {
     /// The number of the last event that is known already.
     #[serde(default)]
@@ -123,23 +132,37 @@ async fn list(
             None => None,
             Some(name) => match agents::by_name(snap, name)? {
                 Some(agent) => Some(agent.id),
-                None => return Ok(Page { items: Vec::new(), next: None }),
+                None => return Err(ApiError::invalid("agent", "there is no such agent")),
             },
         };
-        let mut after = query.after.as_deref().and_then(cursor_key);
+        let task = match &query.task {
+            None => None,
+            Some(name) => match tasks::resolve(snap, name) {
+                Ok(task) => Some(task.id),
+                Err(error) => return Err(ApiError::invalid("task", error.to_string())),
+            },
+        };
+        let mut after = match query.after.as_deref() {
+            None => None,
+            Some(text) => Some(cursor_key(text).ok_or_else(|| {
+                ApiError::invalid("after", "give back the `next` of the page before")
+            })?),
+        };
         let (mut items, mut seen, mut next) = (Vec::new(), 0, None);
         while items.len() < limit && seen < LOOK_THROUGH {
-            let hits: Vec<Hit<Run>> = match agent {
-                Some(agent) => queries::of_agent(snap, agent, after.as_deref(), limit + 1)?,
-                None => queries::all(snap, after.as_deref(), limit + 1)?,
+            let (after_key, count) = (after.as_deref(), limit + 1);
+            let hits: Vec<Hit<Run>> = match (task, agent) {
+                (Some(task), _) => queries::pages_of_task(snap, task, after_key, count)?,
+                (None, Some(agent)) => queries::of_agent(snap, agent, after_key, count)?,
+                (None, None) => queries::all(snap, after_key, count)?,
             };
             let full = hits.len() > limit;
             for hit in hits.into_iter().take(limit) {
                 seen += 1;
                 let run = hit.record;
                 let wanted = query.state.is_none_or(|state| run.state == state)
-                    && query.task.is_none_or(|task| run.task == Some(task));
-                if wanted && talk::may_see_run(snap, &run, who.account, who.role)? {
+                    && agent.is_none_or(|agent| run.agent == agent);
+                if wanted && whose::may_see_run(snap, &run, who.account, who.role)? {
                     items.push(RunOut::of(snap, &run)?);
                 }
                 next = full.then(|| key_cursor(&hit.key));
@@ -152,7 +175,7 @@ async fn list(
                 break;
             }
         }
-        Ok::<_, StoreError>(Page { items, next })
+        Ok::<_, ApiError>(Page { items, next })
     })?;
     Ok(Json(page))
 }
@@ -187,9 +210,16 @@ async fn steps_of(
     Ok(Json(Page { items, next }))
 }
 
-async fn stop(ws: Ws, who: Person, Path(name): Path<String>) -> Result<Json<RunOut>, ApiError> {
+async fn stop(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(name): Path<String>,
+) -> Result<Json<RunOut>, ApiError> {
     let run = find(&ws, &who, &name)?;
     let by = Some(who.account);
-    let run = ws.write(&who, move |tx| rules::request_stop(tx, run.id, by)).await?;
+    let stop = once.run(move |tx| rules::request_stop(tx, run.id, by).map(drop));
+    ws.write(&who, stop).await?;
+    let run = find(&ws, &who, &name)?;
     Ok(Json(ws.read(|snap| RunOut::of(snap, &run))?))
 }

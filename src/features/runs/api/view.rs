@@ -264,7 +264,7 @@ fn kind(kind: EventKind) -> KindOut {
     }
 }
 
-fn actor(actor: Actor) -> String {
+pub(super) fn actor(actor: Actor) -> String {
     match actor {
         Actor::Person { account, .. } => format!("person:{account}"),
         Actor::Agent { agent, .. } => format!("agent:{agent}"),

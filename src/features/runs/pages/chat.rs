@@ -7,6 +7,7 @@ use serde::Deserialize;
 use crate::app::Ws;
 use crate::features::agents::model::{AGENTS, Agent};
 use crate::features::agents::queries as agents;
+use crate::features::agents::queries::head::{self, Head};
 use crate::features::connections::queries::{self as connections, Asked};
 use crate::features::runs::model::{EventKind, RUNS, SESSIONS, Session, SessionEvent};
 use crate::features::runs::queries::steps::Steps;
@@ -22,7 +23,7 @@ use crate::web::html;
 use crate::web::hx::Hx;
 use crate::web::live::Live;
 use crate::web::md;
-use crate::web::parts::{Dot, Face, Tab};
+use crate::web::parts::Face;
 use crate::web::session::Person;
 use crate::web::shell::Shell;
 use crate::web::time::RelTime;
@@ -86,18 +87,6 @@ struct Talk {
 }
 
 #[derive(Template)]
-#[template(path = "chat/_head.html")]
-struct Head {
-    live: Live,
-    face: Face,
-    name: String,
-    about: String,
-    state: Dot,
-    detail: String,
-    tabs: Vec<Tab>,
-}
-
-#[derive(Template)]
 #[template(path = "chat/_note.html")]
 struct Note {
     live: Live,
@@ -110,7 +99,6 @@ struct Note {
 struct Show {
     shell: Shell,
     name: String,
-    href: String,
     title: String,
     own: bool,
     action: String,
@@ -147,27 +135,14 @@ pub(super) async fn show(
     let Parts { head, sessions, talk, note, title, own, open } = parts;
     match hx.target().filter(|_| hx.is_partial()) {
         Some("talk") => return html::fragment(&talk),
-        Some("chat-head") => return html::fragment(&head),
         Some("chat-sessions") => return html::fragment(&sessions),
         Some("chat-note") => return html::fragment(&note),
         _ => {}
     }
     let may_talk = own && open && who.access.may(Can::Chat);
-    let (href, action) = (ws.url(&format!("agents/{slug}")), talk.action.clone());
+    let action = talk.action.clone();
     let name = agent.name;
-    html::page(&Show {
-        shell,
-        name,
-        href,
-        title,
-        own,
-        action,
-        head,
-        sessions,
-        talk,
-        note,
-        may_talk,
-    })
+    html::page(&Show { shell, name, title, own, action, head, sessions, talk, note, may_talk })
 }
 
 fn find(ws: &Ws, slug: &str) -> Result<Agent, PageError> {
@@ -201,8 +176,6 @@ fn parts(
         }
     };
     let own = session.as_ref().map(|s| s.id) == mine.as_ref().map(|s| s.id);
-    let activity = agents::activity(tx, agent, look.now)?;
-    let face = look.agent(agent, activity.state == "working");
     let title = match &session {
         Some(session) if !own => title(tx, &look, session)?,
         _ => "Your conversation".to_owned(),
@@ -212,7 +185,7 @@ fn parts(
     let sessions = sessions(tx, &look, &here, &all, (mine.as_ref().map(|s| s.id), current))?;
     let talk = transcript(tx, &look, agent, session.as_ref(), (&here, own), place)?;
     Ok(Some(Parts {
-        head: head(&look, agent, activity, face),
+        head: head::head(ws, tx, agent, head::Place::Chat, who.access, look.now)?,
         sessions,
         talk,
         note: note(&look, agent, &here),
@@ -220,19 +193,6 @@ fn parts(
         own,
         open: agent.archived_at.is_none(),
     }))
-}
-
-fn head(look: &Look<'_>, agent: &Agent, activity: agents::Activity, face: Face) -> Head {
-    let href = look.ws.url(&format!("agents/{}", agent.slug));
-    Head {
-        live: Live::new(format!("{href}/chat")).record(AGENTS.name, agent.id).table(RUNS.name),
-        face,
-        name: agent.name.clone(),
-        about: agent.description.clone(),
-        state: Dot::new(activity.state, activity.label),
-        detail: activity.detail,
-        tabs: agents::head::tabs(&href, agents::head::Place::Chat, activity.open),
-    }
 }
 
 /// Why what is said now is not read at once, with the way out.

@@ -230,7 +230,9 @@ fn head(
     });
     let (state, label) = words::state(run);
     let doing = match run.state {
-        RunState::Running if !run.activity.is_empty() => one_line(&run.activity),
+        RunState::Running if !run.activity.is_empty() => {
+            one_line(queries::doing::now(&run.activity))
+        }
         RunState::Running if 0 < run.steps => format!("step {}", run.steps),
         _ => String::new(),
     };

@@ -1,9 +1,8 @@
-//! What a tool call did, in words: verb, object, and its input and output in the form that suits
-//! it. Tools that are not known here are shown by their name with all their arguments.
-
-use serde_json::{Map, Value};
+//! What a tool call did, as the run's page shows it: in words, with its input and output in the form
+//! that suits it. Tools that are not known here are shown by their name with all their arguments.
 
 use crate::features::runs::model::CallStatus;
+use crate::features::runs::queries::doing::{Doing, arguments, doing, first_of};
 use crate::features::runs::queries::steps::{CallState, ToolCall};
 use crate::kernel::text::{ellipsis, head_tail};
 
@@ -70,14 +69,9 @@ pub(super) enum Piece {
 
 /// Tells what a call did.
 pub(super) fn tell(call: &ToolCall) -> Told {
-    let args: Map<String, Value> = serde_json::from_str(&call.arguments).unwrap_or_default();
-    let (icon, verb, kind) = words(&call.name);
-    let verb = match (verb, call.state) {
-        ("", _) => format!("Called {}", call.name),
-        (verb, CallState::Planned) => format!("Next: {}", lower(verb)),
-        (verb, _) => verb.to_owned(),
-    };
-    let mut told = Told { icon, verb, what: subject(&call.name, &args), kind, parts: Vec::new() };
+    let args = arguments(call);
+    let Doing { icon, verb, what, kind } = doing(call);
+    let mut told = Told { icon, verb, what, kind, parts: Vec::new() };
     let output = call.result.as_ref().map(|(body, _)| body.head()).unwrap_or_default();
     let failed = matches!(call.state, CallState::Ended(status) if status != CallStatus::Ok);
     match call.name.as_str() {
@@ -125,74 +119,8 @@ pub(super) fn tell(call: &ToolCall) -> Told {
     told
 }
 
-fn lower(verb: &str) -> String {
-    let mut chars = verb.chars();
-    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
-}
-
 fn shortened(text: &str) -> String {
     head_tail(text, SHOWN, "\n[…]\n")
-}
-
-/// Icon, verb in the past, and kind of a tool; an empty verb for one that is not known.
-fn words(tool: &str) -> (&'static str, &'static str, &'static str) {
-    match tool {
-        "read" => ("file", "Read", "file"),
-        "list" => ("folder", "Listed", "file"),
-        "search" => ("search", "Searched files for", "file"),
-        "write" => ("file", "Wrote", "file"),
-        "edit" | "apply_patch" => ("edit", "Changed", "file"),
-        "exec" => ("terminal", "Ran", "exec"),
-        "web_fetch" => ("globe", "Opened", "web"),
-        "web_search" => ("search", "Searched the web for", "web"),
-        "task_list" => ("tasks", "Listed tasks", "hq"),
-        "task_get" => ("tasks", "Read task", "hq"),
-        "task_create" => ("plus", "Created a task:", "hq"),
-        "task_update" => ("tasks", "Changed task", "hq"),
-        "task_complete" => ("done", "Completed task", "hq"),
-        "task_delegate" => ("sub", "Delegated to", "hq"),
-        "comment_add" => ("comment", "Commented on", "hq"),
-        "deliverable_submit" | "deliverable_revise" => ("box", "Delivered", "hq"),
-        "agent_list" => ("users", "Looked up colleagues", "hq"),
-        "message_agent" => ("send", "Wrote to", "hq"),
-        "progress" => ("pulse", "Said how far it is:", "hq"),
-        "work_done" => ("done", "Finished the work", "hq"),
-        "work_fail" => ("warn", "Gave the work back", "hq"),
-        "work_snooze" => ("clock", "Put the work off", "hq"),
-        "tool_search" => ("search", "Looked for a tool:", "hq"),
-        _ => ("code", "", "hq"),
-    }
-}
-
-/// What a call was about, from the argument that says it best.
-fn subject(tool: &str, args: &Map<String, Value>) -> String {
-    let names: &[&str] = match tool {
-        "exec" => &["command", "cmd", "argv"],
-        "read" | "write" | "edit" | "apply_patch" | "list" => &["path", "file"],
-        "search" | "web_search" | "tool_search" => &["query", "pattern", "text"],
-        "web_fetch" => &["url"],
-        "task_create" | "deliverable_submit" | "deliverable_revise" => &["title", "name"],
-        "task_delegate" | "message_agent" => &["agent", "to", "assignee"],
-        "progress" => &["text", "message", "note", "summary"],
-        "work_done" | "work_fail" | "work_snooze" => &[],
-        "task_list" | "agent_list" => &[],
-        _ => &["task", "title", "id"],
-    };
-    let text = first_of(args, names);
-    let text = if text.is_empty() && tool == "list" { ".".to_owned() } else { text };
-    ellipsis(text.lines().next().unwrap_or_default(), 160)
-}
-
-fn first_of(args: &Map<String, Value>, names: &[&str]) -> String {
-    let found = names.iter().find_map(|name| args.get(*name));
-    match found {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(words)) => {
-            words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
-        }
-        Some(Value::Null) | None => String::new(),
-        Some(other) => other.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -156,6 +156,8 @@ pub struct Steps {
     pub asking: Option<(u32, Timestamp)>,
     /// The model that was asked last.
     pub model: Option<String>,
+    /// What all answers together have used.
+    pub used: Spent,
 }
 
 impl Steps {
@@ -280,6 +282,12 @@ impl Steps {
 
     /// Tokens and time go to the first step of the answer in this event; a call has its own time.
     fn book(&mut self, event: u32, spent: Spent) {
+        self.used.input += spent.input;
+        self.used.output += spent.output;
+        self.used.millis += spent.millis;
+        if let Some(micros) = spent.micros {
+            *self.used.micros.get_or_insert(0) += micros;
+        }
         let Some(step) = self.all.iter_mut().find(|step| step.event == event) else { return };
         step.spent = Some(spent);
         if !matches!(step.what, What::Tool(_)) {
@@ -315,7 +323,7 @@ impl Steps {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn events_of(tx: &impl ReadExt, run: &Run) -> Result<Vec<SessionEvent>, StoreError> {
+pub fn events_of(tx: &(impl ReadExt + ?Sized), run: &Run) -> Result<Vec<SessionEvent>, StoreError> {
     let mut out = Vec::new();
     let mut from = run.first_event;
     while out.len() < MOST {
@@ -392,6 +400,7 @@ mod tests {
         assert_eq!(keys, ["1", "1-2", "1-3", "1-4"]);
         assert_eq!(steps.all[0].millis, Some(40));
         assert!(steps.all[1].spent.is_none(), "an answer is counted once");
+        assert_eq!((steps.used.input, steps.used.output, steps.used.micros), (10, 5, Some(7)));
         let What::Tool(tool) = &steps.all[2].what else { panic!("a call") };
         assert_eq!(tool.state, CallState::Ended(CallStatus::Ok));
         assert_eq!(tool.result.as_ref().unwrap().0.head(), "first");

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 
-use super::list::{self, Asked};
+use super::list::{self, Asked, Quick};
 use crate::app::{App, Ws};
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::{self, due, scene::Scene};
@@ -129,12 +129,23 @@ pub async fn create(
         return Ok(flash::say(&app, Flash::ok(words), hx.go_to(&scene.href(&task))));
     }
     if hx.is_partial() {
-        let ask = Ask::new().reswap("none").changed("tasks", task.id).toast(Tone::Ok, &words);
-        return Ok((ask, html::answer(StatusCode::OK, String::new())).into_response());
+        let ask = Ask::new().changed("tasks", task.id).toast(Tone::Ok, &words);
+        let line = html::fragment::<_, PageError>(&quick(&ws, &typed))?;
+        return Ok((ask, line).into_response());
     }
     let back =
         if typed.quick.starts_with(&ws.url("tasks")) { typed.quick } else { ws.url("tasks") };
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&back)))
+}
+
+/// The quick line as it was, empty.
+fn quick(ws: &Ws, typed: &Typed) -> Quick {
+    Quick {
+        action: ws.url("tasks"),
+        back: typed.quick.clone(),
+        assignee: typed.assignee.clone(),
+        ..Quick::default()
+    }
 }
 
 /// Reads the form; all that is wrong at once.
@@ -142,10 +153,7 @@ fn new_task(scene: &Scene, read: &dyn Read, typed: &Typed) -> Result<NewTask, Ta
     let mut wrong = Vec::new();
     let assignee = scene.people.find(&typed.assignee, scene.myself());
     let due_at = due::parse(&typed.due, &scene.today.zone, scene.today.now);
-    if typed.title.trim().is_empty() {
-        let empty = TaskError::field("title", "Say in one line what is to be done.");
-        wrong.extend(empty.fields());
-    }
+    rules::title(&typed.title, &mut wrong);
     let parent = match typed.parent.trim() {
         "" => None,
         text => match queries::resolve(read, text) {
@@ -198,8 +206,10 @@ fn refused(
 ) -> Result<Response, PageError> {
     if !typed.quick.is_empty() {
         if hx.is_partial() {
-            // What was typed stays in the line; the reason stands in the corner.
-            return Err(PageError(crate::web::error::Failure::of(error)));
+            let status = StatusCode::UNPROCESSABLE_ENTITY;
+            let line =
+                Quick { wrong: error.to_string(), typed: typed.title.clone(), ..quick(ws, &typed) };
+            return html::fragment_with(status, &line);
         }
         let query = typed.quick.split_once('?').map_or("", |(_, query)| query);
         // ok: an address that cannot be read is the plain list.

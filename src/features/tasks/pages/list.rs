@@ -99,12 +99,27 @@ struct Group {
     add: String,
 }
 
+/// The line that makes a task by its title alone.
+#[derive(Default, Template)]
+#[template(path = "tasks/_quick.html")]
+pub(super) struct Quick {
+    pub(super) action: String,
+    /// The list that it stands in.
+    pub(super) back: String,
+    /// Who gets the task, or empty.
+    pub(super) assignee: String,
+    pub(super) typed: String,
+    /// Why it was refused, or empty.
+    pub(super) wrong: String,
+}
+
 #[derive(Template)]
 #[template(path = "tasks/list.html", blocks = ["rows"])]
 struct ListPage {
     shell: Shell,
     new_url: String,
-    quick_url: String,
+    list_url: String,
+    quick: Option<Quick>,
     live: Live,
     views: Vec<Tab>,
     asked: Asked,
@@ -122,8 +137,6 @@ struct ListPage {
     total: usize,
     untouched: bool,
     may_write: bool,
-    typed: String,
-    wrong: String,
     back: String,
 }
 
@@ -163,7 +176,10 @@ pub fn refused(
     (typed, wrong): (String, String),
 ) -> Result<Response, PageError> {
     let mut page = ws.read(|snap| view(ws, who, snap, asked))?;
-    (page.shell, page.typed, page.wrong) = (shell, typed, wrong);
+    page.shell = shell;
+    if let Some(quick) = &mut page.quick {
+        (quick.typed, quick.wrong) = (typed, wrong);
+    }
     html::document(axum::http::StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
@@ -223,7 +239,13 @@ fn view(ws: &Ws, who: &Person, read: &dyn Read, asked: Asked) -> Result<ListPage
     Ok(ListPage {
         shell: Shell::default(),
         new_url: ws.url("tasks/new"),
-        quick_url: ws.url("tasks"),
+        list_url: ws.url("tasks"),
+        quick: (scene.may_write && asked.archived.is_empty()).then(|| Quick {
+            action: ws.url("tasks"),
+            back: url.clone(),
+            assignee: if asked.assignee == "none" { String::new() } else { asked.assignee.clone() },
+            ..Quick::default()
+        }),
         views: views(&scene, read, &asked)?,
         clear: Asked { sort: asked.sort.clone(), ..Asked::default() }.url(ws, &[]),
         statuses: status_choices(&asked),
@@ -244,8 +266,6 @@ fn view(ws: &Ws, who: &Person, read: &dyn Read, asked: Asked) -> Result<ListPage
         total,
         untouched,
         may_write: scene.may_write,
-        typed: String::new(),
-        wrong: String::new(),
         others: asked.others(),
         asked,
     })

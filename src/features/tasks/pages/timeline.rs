@@ -5,18 +5,20 @@ use jiff::civil::Date;
 
 use crate::features::comments::queries as comments;
 use crate::features::deliverables::queries::{self as deliverables, card::Card};
-use crate::features::runs::model::Run;
+use crate::features::runs::model::{CallStatus, Run};
+use crate::features::runs::queries::doing::{doing, now};
+use crate::features::runs::queries::steps::{self, CallState, Steps, What};
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::history::{self, Fact, FactKind};
 use crate::features::tasks::queries::scene::{Chip, Scene};
-use crate::features::tasks::queries::steps::{self, Trace};
 use crate::features::tasks::queries::{due, standing};
 use crate::kernel::{Actor, Assignee, Outcome, RunState, TaskField, Verdict};
 use crate::store::Read;
 use crate::web::format;
 use crate::web::html::{SafeHtml, escape};
 use crate::web::live::Live;
+use crate::web::md;
 use crate::web::parts::Face;
 use crate::web::time::RelTime;
 
@@ -53,12 +55,12 @@ pub struct FactView {
 
 /// A step of the newest run.
 pub struct StepView {
-    /// Its number in the run.
-    pub number: u32,
+    /// Its name in the run.
+    pub number: String,
     /// Icon.
     pub glyph: &'static str,
     /// What was done.
-    pub words: &'static str,
+    pub words: String,
     /// To what.
     pub what: String,
     /// How long it took, or empty.
@@ -205,7 +207,7 @@ fn delivered(
             };
             let note = match review.note.as_str() {
                 "" => String::new(),
-                note => format!(": “{}”", escape(&crate::kernel::text::ellipsis(note, 200))),
+                note => format!(": “{}”", escape(&md::excerpt(note, 200))),
             };
             let words = format!("{by} {verb} version {} of {title}{note}", version.number);
             let at = review.created_at;
@@ -309,7 +311,7 @@ fn took(scene: &Scene, run: &Run) -> Option<String> {
 fn run_view(scene: &Scene, read: &dyn Read, run: &Run) -> Result<RunView, TaskError> {
     let who = Assignee::Agent(run.agent);
     let name = scene.people.name(who);
-    let trace = steps::trace(read, run)?;
+    let steps = Steps::fold(run.first_event, steps::events_of(read, run)?, &|_| None);
     let is_live = run.state != RunState::Ended;
     let (state, head, text) = words(run, &name);
     let can_stop = is_live && run.stop.is_none() && scene.may_chat;
@@ -320,11 +322,12 @@ fn run_view(scene: &Scene, read: &dyn Read, run: &Run) -> Result<RunView, TaskEr
         chips.push(Chip { label: "Practice, no AI".to_owned(), hint, ..Chip::default() });
     }
     let mut facts: Vec<String> = took(scene, run).into_iter().collect();
-    if 0 < trace.tokens {
-        facts.push(format!("{} tokens", format::tokens(trace.tokens)));
+    let tokens = steps.used.input + steps.used.output;
+    if 0 < tokens {
+        facts.push(format!("{} tokens", format::tokens(tokens)));
     }
-    facts.extend(trace.micros.map(format::money));
-    let mut steps = step_views(trace, run.state == RunState::Running);
+    facts.extend(steps.used.micros.map(format::money));
+    let mut steps = step_views(steps, run.state);
     let earlier = steps.len().saturating_sub(SHOWN_STEPS);
     let shown = steps.split_off(earlier);
     let live = Live::new(format!("{}?part=run", task_href(scene, read, run)?));
@@ -362,7 +365,7 @@ fn words(run: &Run, name: &str) -> (&'static str, String, String) {
             ("working", format!("{name} is stopping"), String::new())
         }
         (RunState::Running, _) => {
-            let activity = run.activity.trim();
+            let activity = now(&run.activity);
             let sep = if activity.is_empty() { "" } else { ", " };
             let text = format!("step {}{sep}{activity}", run.steps.max(1));
             ("working", format!("{name} is working:"), text)
@@ -387,16 +390,30 @@ fn words(run: &Run, name: &str) -> (&'static str, String, String) {
     }
 }
 
-fn step_views(trace: Trace, running: bool) -> Vec<StepView> {
-    let last = trace.steps.len();
-    let views = trace.steps.into_iter().enumerate().map(|(n, step)| StepView {
-        number: step.number,
-        glyph: step.glyph,
-        words: step.words,
-        what: step.what,
-        current: running && n + 1 == last && step.took.is_none(),
-        took: step.took.map(format::duration).unwrap_or_default(),
-        failed: step.failed,
-    });
-    views.collect()
+/// The tool calls that were begun.
+fn step_views(steps: Steps, state: RunState) -> Vec<StepView> {
+    let mut views = Vec::new();
+    for step in steps.all {
+        let What::Tool(call) = &step.what else { continue };
+        let told = doing(call);
+        let failed = match call.state {
+            CallState::Planned => continue,
+            CallState::Running => state == RunState::Ended,
+            CallState::Ended(status) => status != CallStatus::Ok,
+        };
+        let took = step.millis.map(|ms| format::duration(std::time::Duration::from_millis(ms)));
+        views.push(StepView {
+            number: step.key,
+            glyph: told.icon,
+            words: told.verb,
+            what: told.what,
+            took: took.unwrap_or_default(),
+            current: false,
+            failed,
+        });
+    }
+    if let Some(last) = views.last_mut() {
+        last.current = state == RunState::Running && last.took.is_empty();
+    }
+    views
 }

@@ -10,7 +10,6 @@ pub mod open_ends;
 pub mod people;
 pub mod scene;
 pub mod standing;
-pub mod steps;
 
 use super::model::{self, Task};
 use crate::features::workspace::model::Settings;

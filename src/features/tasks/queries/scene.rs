@@ -8,6 +8,7 @@ use super::list::Today;
 use super::people::People;
 use super::standing::Standing;
 use crate::app::Ws;
+use crate::features::runs::queries::doing;
 use crate::features::tasks::model::Task;
 use crate::kernel::{AccountId, Assignee, Can};
 use crate::store::Read;
@@ -136,7 +137,7 @@ impl Scene {
             Standing::Plain => return None,
             Standing::Working { run: number, steps, activity } => Chip {
                 href: run(*number),
-                hint: activity.clone(),
+                hint: doing::now(activity).to_owned(),
                 ..chip(format!("{who} is working, step {steps}"), "working")
             },
             Standing::Waiting { run: number, detail } => Chip {

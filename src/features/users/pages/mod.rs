@@ -21,6 +21,7 @@ use crate::store::{ReadExt, StoreError};
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Query};
 use crate::web::flash;
+pub use crate::web::form::sentence;
 use crate::web::html;
 use crate::web::routes::{Needs, Routes};
 use crate::web::session::{Peer, RequestId};
@@ -167,7 +168,12 @@ async fn check(
             }
             Ok(account)
         }
-        _ => Err(UsersError::NoMatch),
+        (known, _) => {
+            // Without the address that was typed: people put their password there by mistake.
+            let account = known.map_or_else(|| "unknown".to_owned(), |known| known.id.to_string());
+            tracing::warn!(from, account, "a sign-in failed");
+            Err(UsersError::NoMatch)
+        }
     }
 }
 
@@ -183,8 +189,9 @@ async fn check_own(
     let id = caller.account.id;
     let stored = app.system.read(|snap| queries::password_hash(snap, id))?;
     let verdict = app.hasher.verify(stored, password).await?;
-    if verdict != Verdict::Wrong {
-        app.limiter.forgive("sign-in", email);
+    match verdict {
+        Verdict::Wrong => tracing::warn!(account = %id, "a signed-in person's password was wrong"),
+        Verdict::Right | Verdict::RightButOld => app.limiter.forgive("sign-in", email),
     }
     Ok(verdict)
 }
@@ -365,16 +372,6 @@ fn waiting(wait: Duration) -> String {
         0..60 => format!("{} seconds", whole.as_secs() + 1),
         60..120 => "2 minutes".to_owned(),
         seconds => format!("{} minutes", seconds / 60 + 1),
-    }
-}
-
-/// An error message as a sentence.
-#[must_use]
-pub fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    match letters.next() {
-        Some(first) => format!("{}{}.", first.to_uppercase(), letters.as_str()),
-        None => String::new(),
     }
 }
 

@@ -13,10 +13,11 @@ use zeroize::Zeroizing;
 use crate::app::{App, Who, Ws};
 use crate::crypto::password::{self, Verdict};
 use crate::crypto::token::{Token, TokenKind};
+use crate::features::workspace::queries as workspace;
 use crate::kernel::{Can, Problem, Scope, SignInId, Timestamp, TokenId};
 use crate::store::StoreError;
 use crate::web::error::PageError;
-use crate::web::extract::{Form, Path};
+use crate::web::extract::{Form, Path, Query};
 use crate::web::flash;
 use crate::web::html;
 use crate::web::hx::Hx;
@@ -62,6 +63,7 @@ async fn start(ws: Ws) -> Redirect {
 struct Profile {
     shell: Shell,
     called: String,
+    name_error: String,
     zones: Vec<Choice>,
     zone_error: String,
     current_error: String,
@@ -75,6 +77,7 @@ impl Profile {
         Self {
             shell,
             called: who.name.clone(),
+            name_error: String::new(),
             zones: choices,
             zone_error: String::new(),
             current_error: String::new(),
@@ -83,8 +86,24 @@ impl Profile {
     }
 }
 
-async fn profile(caller: Caller, who: Person, shell: Shell) -> Result<Response, PageError> {
-    html::page(&Profile::of(shell, &who, caller.account.zone.as_deref()))
+#[derive(Deserialize)]
+struct Typed {
+    /// A name that was refused.
+    name: Option<String>,
+}
+
+async fn profile(
+    caller: Caller,
+    who: Person,
+    shell: Shell,
+    Query(typed): Query<Typed>,
+) -> Result<Response, PageError> {
+    let mut page = Profile::of(shell, &who, caller.account.zone.as_deref());
+    let Some(name) = typed.name else { return html::page(&page) };
+    if let Err(error) = workspace::checked_member_name(&name) {
+        (page.called, page.name_error) = (name, error.to_string());
+    }
+    html::page(&page)
 }
 
 #[derive(Deserialize)]

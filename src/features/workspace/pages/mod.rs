@@ -9,10 +9,12 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::app::{App, Ws};
-use crate::kernel::{Can, FieldError, Problem};
+use crate::kernel::{Can, Problem, text};
 use crate::web::error::PageError;
 use crate::web::extract::Form;
 use crate::web::flash;
+use crate::web::form::Wrong;
+use crate::web::format;
 use crate::web::html;
 use crate::web::hx::Hx;
 use crate::web::parts::{Choice, Face};
@@ -22,7 +24,7 @@ use crate::web::shell::{Flash, Shell, nav as draw_nav};
 use crate::web::time::{RelTime, zones};
 
 use super::model::Settings;
-use super::rules::{self, SettingsPatch, WorkspaceError};
+use super::rules::{self, SettingsPatch};
 use super::{money, queries};
 
 /// Routes below the workspace.
@@ -42,6 +44,9 @@ async fn nav(shell: Shell, hx: Hx) -> Result<Response, PageError> {
     let path = shown.map(|uri| uri.path().to_owned()).unwrap_or_default();
     draw_nav(shell.at(&path))
 }
+
+/// How much of a name that was refused is shown again.
+const MAX_TYPED: usize = 8_000;
 
 // ── General ──
 
@@ -78,31 +83,34 @@ impl Values {
         }
     }
 
-    fn patch(&self) -> Result<SettingsPatch, WorkspaceError> {
+    /// What the form asks for, or all that is wrong with it at once.
+    fn patch(&self) -> Result<SettingsPatch, Wrong> {
+        let mut wrong = Wrong::none();
+        wrong.note(queries::checked_name(&self.name));
+        wrong.note(rules::checked_emoji(&self.emoji));
+        wrong.note(rules::checked_key(&self.task_key));
+        wrong.note(queries::checked_zone(&self.zone));
+        let amount = |field: &'static str, text: &str| {
+            money::micros(field, text).and_then(|micros| rules::checked_money(field, micros))
+        };
         let budget = match self.budget.trim() {
             "" => None,
-            text => Some(money::micros("budget", text)?),
+            text => wrong.note(amount("budget", text)),
         };
+        let run_cap = wrong.note(amount("run_cap", &self.run_cap));
+        if wrong.has_fields() {
+            return Err(wrong);
+        }
         Ok(SettingsPatch {
             name: Some(self.name.clone()),
             emoji: Some(self.emoji.clone()),
             task_key: Some(self.task_key.clone()),
             zone: Some(self.zone.clone()),
             budget_micros: Some(budget),
-            run_cap_micros: Some(money::micros("run_cap", &self.run_cap)?),
+            run_cap_micros: run_cap,
             comments_reach_assignee: Some(self.comments_reach_assignee.is_some()),
             exec_without_jail: Some(self.exec_without_jail.is_some()),
         })
-    }
-}
-
-#[derive(Default)]
-struct Errors(Vec<FieldError>);
-
-impl Errors {
-    fn of(&self, field: &str) -> &str {
-        let found = self.0.iter().find(|error| error.field == field);
-        found.map_or("", |error| error.message.as_str())
     }
 }
 
@@ -112,7 +120,7 @@ struct General {
     shell: Shell,
     may: bool,
     v: Values,
-    e: Errors,
+    e: Wrong,
     wrong: String,
     zones: Vec<Choice>,
 }
@@ -121,7 +129,7 @@ async fn general(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageErro
     let settings = ws.read(|snap| queries::settings(snap))?;
     let v = settings.map(Values::of).unwrap_or_default();
     let (may, zones) = (who.access.may(Can::Admin), zones(&v.zone));
-    html::page(&General { shell, may, v, e: Errors::default(), wrong: String::new(), zones })
+    html::page(&General { shell, may, v, e: Wrong::none(), wrong: String::new(), zones })
 }
 
 async fn save(
@@ -132,23 +140,20 @@ async fn save(
     shell: Shell,
     Form(form): Form<Values>,
 ) -> Result<Response, PageError> {
-    let saved = match form.patch() {
-        Ok(patch) => ws.write(&who, move |tx| rules::update(tx, patch, None)).await,
-        Err(error) => Err(error),
+    let e = match form.patch() {
+        Ok(patch) => match ws.write(&who, move |tx| rules::update(tx, patch, None)).await {
+            Ok(_) => {
+                let back = hx.go_to(&ws.url("settings/general"));
+                return Ok(flash::say(&app, Flash::ok("Saved."), back));
+            }
+            Err(error) => Wrong::of(&error)?,
+        },
+        Err(wrong) => wrong,
     };
-    match saved {
-        Ok(_) => {
-            let back = hx.go_to(&ws.url("settings/general"));
-            Ok(flash::say(&app, Flash::ok("Saved."), back))
-        }
-        Err(error) if !error.fields().is_empty() => {
-            let wrong = "Please look at the marked field; nothing was saved.".to_owned();
-            let (e, zones) = (Errors(error.fields()), zones(&form.zone));
-            let page = General { shell, may: true, v: form, e, wrong, zones };
-            html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
-        }
-        Err(error) => Err(error.into()),
-    }
+    let wrong = "Please look at the marked fields; nothing was saved.".to_owned();
+    let zones = zones(&form.zone);
+    let page = General { shell, may: true, v: form, e, wrong, zones };
+    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
 #[derive(Deserialize)]
@@ -165,12 +170,15 @@ async fn rename(
     Form(form): Form<NameForm>,
 ) -> Result<Response, PageError> {
     let account = who.account;
-    let saved = ws.write(&who, move |tx| rules::rename_member(tx, account, &form.name)).await;
-    let back = hx.go_to(&ws.url("settings/profile"));
+    let name = form.name.clone();
+    let saved = ws.write(&who, move |tx| rules::rename_member(tx, account, &name)).await;
+    let back = ws.url("settings/profile");
     match saved {
-        Ok(_) => Ok(flash::say(&app, Flash::ok("Your name is saved."), back)),
+        Ok(_) => Ok(flash::say(&app, Flash::ok("Your name is saved."), hx.go_to(&back))),
+        // The page belongs to accounts; it says what is wrong with a name that it is given.
         Err(error) if !error.fields().is_empty() => {
-            Ok(flash::say(&app, Flash::danger(format!("Not saved: {error}.")), back))
+            let typed = format::query_value(text::cut(&form.name, MAX_TYPED));
+            Ok(hx.go_to(&format!("{back}?name={typed}")))
         }
         Err(error) => Err(error.into()),
     }

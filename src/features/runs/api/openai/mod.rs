@@ -45,7 +45,11 @@ pub fn routes() -> Routes {
         .post(
             "/chat/completions",
             complete.needs(Can::Chat).doc(|| {
-                Doc::new("Ask an agent, in the form of the OpenAI API").body::<ChatRequest>()
+                Doc::new("Ask an agent, in the form of the OpenAI API")
+                    .body::<ChatRequest>()
+                    .no_key("each call is a question of its own")
+                    .media("application/json")
+                    .media("text/event-stream")
             }),
         )
         .get(
@@ -64,7 +68,7 @@ pub fn routes() -> Routes {
 /// An agent as a model.
 #[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 struct Model {
-    /// `hq/default` or `hq/<agent>`.
+    /// `hq`, `hq/default` or `hq/<agent>`.
     id: String,
     /// Always `model`.
     object: &'static str,
@@ -97,9 +101,10 @@ fn agents(ws: &Ws) -> Result<Vec<Agent>, StoreError> {
 
 fn list(ws: &Ws) -> Result<Vec<Model>, StoreError> {
     let agents = agents(ws)?;
-    let first = agents.first().map(|agent| Model::of("hq/default".to_owned(), agent));
+    let first = agents.first().into_iter();
+    let first = first.flat_map(|agent| ["hq", "hq/default"].map(|id| Model::of(id.into(), agent)));
     let named = agents.iter().map(|agent| Model::of(format!("hq/{}", agent.slug), agent));
-    Ok(first.into_iter().chain(named).collect())
+    Ok(first.chain(named).collect())
 }
 
 async fn models(ws: Ws) -> Result<Response, ChatError> {

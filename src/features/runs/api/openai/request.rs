@@ -10,6 +10,8 @@ use sha2::{Digest, Sha256};
 use crate::kernel::AccountId;
 use crate::kernel::text::{MAX_TEXT, cut};
 
+use crate::web::extract::{Misfit, object};
+
 use super::error::ChatError;
 
 /// The longest input that is made of a conversation, in bytes; the oldest messages give way.
@@ -48,6 +50,21 @@ pub(super) struct ChatRequest {
     /// Refused when true.
     #[serde(default)]
     logprobs: Option<bool>,
+    /// Not used: the agent's model works as it is set. Checked, 0 to 2.
+    #[serde(default)]
+    temperature: Option<f64>,
+    /// Not used, as `temperature`. Checked, 0 to 1.
+    #[serde(default)]
+    top_p: Option<f64>,
+    /// Not used: how much an agent may say is set on its page. Checked, at least 1.
+    #[serde(default)]
+    max_tokens: Option<u64>,
+    /// Not used, as `max_tokens`.
+    #[serde(default)]
+    max_completion_tokens: Option<u64>,
+    /// Not used: the agent ends its answer itself. Checked, a text or up to four.
+    #[serde(default)]
+    stop: Option<Value>,
 }
 
 /// What a stream says besides the answer.
@@ -74,10 +91,9 @@ impl ChatRequest {
     /// # Errors
     /// Names what is wrong.
     pub fn read(body: &[u8]) -> Result<Self, ChatError> {
-        let request: Self = serde_json::from_slice(body).map_err(|error| {
-            let text = error.to_string();
-            let field = text.split('`').nth(1).unwrap_or("body").to_owned();
-            ChatError::invalid(&field, format!("the body is not a chat request: {text}"))
+        let request: Self = object(body).map_err(|Misfit { field, message }| {
+            let field = if field.is_empty() { "body" } else { &field };
+            ChatError::invalid(field, format!("the body is not a chat request: {message}"))
         })?;
         request.check()?;
         Ok(request)
@@ -109,6 +125,7 @@ impl ChatRequest {
                 "one answer is given for each request: leave `n` out",
             ));
         }
+        self.check_unused()?;
         if self.logprobs == Some(true) {
             return Err(ChatError::invalid(
                 "logprobs",
@@ -119,6 +136,35 @@ impl ChatRequest {
             return Err(ChatError::invalid("messages", "`messages` is empty: say something first"));
         }
         Ok(())
+    }
+
+    /// What is taken so that programs work as they are, and not used, must still make sense.
+    fn check_unused(&self) -> Result<(), ChatError> {
+        let outside = |value: Option<f64>, most: f64| {
+            value.is_some_and(|value| !(0.0..=most).contains(&value))
+        };
+        if outside(self.temperature, 2.0) {
+            return Err(ChatError::invalid("temperature", "`temperature` is from 0 to 2"));
+        }
+        if outside(self.top_p, 1.0) {
+            return Err(ChatError::invalid("top_p", "`top_p` is from 0 to 1"));
+        }
+        for (name, value) in
+            [("max_tokens", self.max_tokens), ("max_completion_tokens", self.max_completion_tokens)]
+        {
+            if value == Some(0) {
+                return Err(ChatError::invalid(name, format!("`{name}` is at least 1")));
+            }
+        }
+        let sound = match &self.stop {
+            None | Some(Value::Null | Value::String(_)) => true,
+            Some(Value::Array(words)) => words.len() <= 4 && words.iter().all(Value::is_string),
+            Some(_) => false,
+        };
+        match sound {
+            true => Ok(()),
+            false => Err(ChatError::invalid("stop", "`stop` is a text or a list of up to four")),
+        }
     }
 
     /// Whether the answer comes piece by piece.
@@ -305,9 +351,9 @@ impl Target {
             }
         });
         match name {
-            Some("default" | "") => Ok(Self::Default),
-            Some(name) => Ok(Self::Named(name.to_owned())),
-            None => Err(unknown_model(model)),
+            Some("default") => Ok(Self::Default),
+            Some(name) if !name.is_empty() => Ok(Self::Named(name.to_owned())),
+            _ => Err(unknown_model(model)),
         }
     }
 }

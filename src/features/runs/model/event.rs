@@ -1,0 +1,245 @@
+//! Events of conversations: what was said, called and decided.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+
+use super::{Run, SESSION_EVENTS, Session};
+use crate::kernel::{
+    Actor, InputId, Outcome, RunId, SessionId, Thinking, Timestamp, TypedId, WaitFor,
+};
+use crate::store::{BlobId, Class, Record, Root, Table};
+
+/// Text that may be long: inline up to 16 KiB, else a blob.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Body {
+    /// Here.
+    Inline(String),
+    /// In a blob; the head is kept here.
+    Blob {
+        /// The blob.
+        id: BlobId,
+        /// Its length in bytes.
+        len: u64,
+        /// What a model reads of it: its head and tail, at most 16 KiB.
+        head: String,
+    },
+}
+
+impl Body {
+    /// What is at hand without reading the blob.
+    #[must_use]
+    pub fn head(&self) -> &str {
+        match self {
+            Self::Inline(text) => text,
+            Self::Blob { head, .. } => head,
+        }
+    }
+}
+
+/// How a tool call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CallStatus {
+    /// With a result.
+    Ok,
+    /// With an error that the model reads.
+    Error,
+    /// It took too long.
+    Timeout,
+    /// A person stopped it.
+    Stopped,
+    /// It was never begun: a message came first.
+    Skipped,
+    /// Interrupted; whether it took effect is not known.
+    Unknown,
+}
+
+/// What happened in a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EventKind {
+    /// Somebody said something.
+    Input {
+        /// The queued input that it was; none for a run card.
+        input: Option<InputId>,
+        /// What was said, as the model reads it.
+        text: Body,
+        /// Who.
+        by: Actor,
+        /// Whether it came while a run was working.
+        steered: bool,
+    },
+    /// A run began, or went on after a crash or a wait.
+    RunStarted {
+        /// Its attempt, from 1.
+        attempt: u32,
+        /// The model.
+        model: String,
+        /// How much it thinks.
+        thinking: Thinking,
+        /// The size of the first request in bytes; 0 when unknown.
+        request_bytes: u32,
+    },
+    /// A model call is about to be made; money is reserved.
+    CallStarted {
+        /// Its number in the run, from 1.
+        call: u32,
+        /// The provider.
+        provider: String,
+        /// The model.
+        model: String,
+        /// The most that it may cost, in micro-dollars.
+        reserved_micros: i64,
+    },
+    /// A model call failed.
+    CallFailed {
+        /// Its number.
+        call: u32,
+        /// The class of the error.
+        class: String,
+        /// What it said.
+        message: String,
+        /// When it is tried again.
+        #[serde(with = "millisecond::optional")]
+        retry_at: Option<Timestamp>,
+    },
+    /// The model has spoken. The parts are JSON text, so that their form can grow.
+    Assistant {
+        /// The call's number.
+        call: u32,
+        /// `Vec<providers::Part>` as JSON.
+        parts: Body,
+        /// Why it ended.
+        stop: String,
+        /// Tokens sent, cached or not.
+        input_tokens: u64,
+        /// Tokens received.
+        output_tokens: u64,
+        /// What it cost, in micro-dollars; none when no price is known.
+        billed_micros: Option<i64>,
+        /// How long it took, in milliseconds.
+        millis: u64,
+    },
+    /// A tool was begun: noted before any effect that the store does not hold.
+    ToolStarted {
+        /// The number of the call in the run, from 1.
+        step: u32,
+        /// The provider's id of the call.
+        call_id: String,
+        /// The tool.
+        name: String,
+        /// `file` tools: path, hash before, hash after.
+        file: Option<FileMark>,
+    },
+    /// A tool has answered.
+    ToolFinished {
+        /// The number of the call in the run.
+        step: u32,
+        /// The provider's id of the call.
+        call_id: String,
+        /// The tool.
+        name: String,
+        /// How it ended.
+        status: CallStatus,
+        /// What the model reads.
+        result: Body,
+        /// How long it took, in milliseconds.
+        millis: u64,
+        /// Paths of the agent's files that changed.
+        paths: Vec<String>,
+        /// The feed entry of its effect: undo finds it.
+        seq: Option<u64>,
+    },
+    /// A word of the program to the model.
+    Notice {
+        /// The text.
+        text: String,
+    },
+    /// The run waits.
+    Waiting {
+        /// For what.
+        waits_for: WaitFor,
+        /// In one sentence.
+        detail: String,
+        /// Until when at most.
+        #[serde(with = "millisecond::optional")]
+        until: Option<Timestamp>,
+    },
+    /// The program ended in the middle of the run.
+    Interrupted {
+        /// What was going on.
+        what: String,
+    },
+    /// Files were committed.
+    Committed {
+        /// The commit.
+        commit: String,
+        /// How many files changed.
+        files: u32,
+    },
+    /// The run is over.
+    RunEnded {
+        /// How.
+        outcome: Outcome,
+        /// In the agent's words.
+        summary: String,
+    },
+}
+
+/// A planned change of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileMark {
+    /// The path in the agent's folder.
+    pub path: String,
+    /// SHA-256 before; none when it is new.
+    pub before: Option<[u8; 32]>,
+    /// SHA-256 after; none when it is deleted.
+    pub after: Option<[u8; 32]>,
+}
+
+/// One event of a session; never changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionEvent {
+    /// The session.
+    pub session: SessionId,
+    /// Its number in the session, from 0.
+    pub n: u32,
+    /// The run.
+    pub run: Option<RunId>,
+    /// When.
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+    /// What.
+    pub kind: EventKind,
+}
+
+impl Record for SessionEvent {
+    type Id = (SessionId, u32);
+    const TABLE: Table = SESSION_EVENTS;
+    const CLASS: Class = Class::Log;
+    fn id(&self) -> (SessionId, u32) {
+        (self.session, self.n)
+    }
+    fn root(&self) -> Root {
+        match self.run {
+            Some(run) => Root::of::<Run>(run),
+            None => Root::of::<Session>(self.session),
+        }
+    }
+    fn sample() -> Self {
+        Self {
+            session: SessionId::from_bytes([12; 16]),
+            n: 3,
+            run: Some(RunId::from_bytes([8; 16])),
+            at: crate::kernel::time::from_ms(1_700_000_000_000),
+            kind: EventKind::ToolFinished {
+                step: 2,
+                call_id: "call_2".into(),
+                name: "write".into(),
+                status: CallStatus::Ok,
+                result: Body::Inline("wrote notes.md".into()),
+                millis: 3,
+                paths: vec!["notes.md".into()],
+                seq: Some(99),
+            },
+        }
+    }
+}

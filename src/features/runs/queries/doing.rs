@@ -1,0 +1,176 @@
+//! What a tool call does, in words: an icon, a verb, what it is about. The same on every page.
+
+use serde_json::{Map, Value};
+
+use crate::kernel::text::ellipsis;
+
+use super::steps::{CallState, ToolCall};
+
+/// A tool call in words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Doing {
+    /// Icon.
+    pub icon: &'static str,
+    /// What is or was done.
+    pub verb: String,
+    /// To what.
+    pub what: String,
+    /// What kind of time it takes.
+    pub kind: &'static str,
+}
+
+/// Says what a call does or did.
+#[must_use]
+pub fn doing(call: &ToolCall) -> Doing {
+    let (icon, verb, kind) = words(&call.name);
+    let verb = match (verb, call.state) {
+        ("", _) => format!("Called {}", call.name),
+        (verb, CallState::Planned) => format!("Next: {}", lower(verb)),
+        (verb, _) => verb.to_owned(),
+    };
+    let mut what = subject(&call.name, &arguments(call));
+    // A call that was restored without its question still knows the file that it wrote.
+    if what.is_empty() {
+        let written = call.file.as_ref().map(|mark| &mark.path).or(call.paths.first());
+        what = written.cloned().unwrap_or_default();
+    }
+    Doing { icon, verb, what, kind }
+}
+
+/// The arguments of a call; nothing when the model wrote something else.
+#[must_use]
+pub fn arguments(call: &ToolCall) -> Map<String, Value> {
+    serde_json::from_str(&call.arguments).unwrap_or_default()
+}
+
+fn lower(verb: &str) -> String {
+    let mut chars = verb.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+}
+
+/// What goes on now, in words: a run notes the name of the tool that it calls, or what its agent
+/// says of its progress.
+#[must_use]
+pub fn now(activity: &str) -> &str {
+    match activity.trim() {
+        "read" => "reading a file",
+        "list" => "looking through its folder",
+        "search" => "searching its files",
+        "write" => "writing a file",
+        "edit" | "apply_patch" => "changing a file",
+        "exec" => "running a program",
+        "web_fetch" => "reading a web page",
+        "web_search" => "searching the web",
+        "task_list" => "looking through tasks",
+        "task_get" => "reading the task",
+        "task_create" => "creating a task",
+        "task_update" => "changing a task",
+        "task_complete" => "completing a task",
+        "task_delegate" => "handing on a task",
+        "comment_add" => "writing a comment",
+        "deliverable_submit" | "deliverable_revise" => "delivering",
+        "agent_list" => "looking up colleagues",
+        "message_agent" => "writing to a colleague",
+        "progress" => "saying how far it is",
+        "work_done" => "finishing",
+        "work_fail" => "giving the work back",
+        "work_snooze" => "putting the work off",
+        "tool_search" => "looking for a tool",
+        other => other,
+    }
+}
+
+/// Icon, verb in the past, and kind of a tool; an empty verb for one that is not known.
+fn words(tool: &str) -> (&'static str, &'static str, &'static str) {
+    match tool {
+        "read" => ("file", "Read", "file"),
+        "list" => ("folder", "Listed", "file"),
+        "search" => ("search", "Searched files for", "file"),
+        "write" => ("file", "Wrote", "file"),
+        "edit" | "apply_patch" => ("edit", "Changed", "file"),
+        "exec" => ("terminal", "Ran", "exec"),
+        "web_fetch" => ("globe", "Opened", "web"),
+        "web_search" => ("search", "Searched the web for", "web"),
+        "task_list" => ("tasks", "Listed tasks", "hq"),
+        "task_get" => ("tasks", "Read task", "hq"),
+        "task_create" => ("plus", "Created a task:", "hq"),
+        "task_update" => ("tasks", "Changed task", "hq"),
+        "task_complete" => ("done", "Completed task", "hq"),
+        "task_delegate" => ("sub", "Delegated to", "hq"),
+        "comment_add" => ("comment", "Commented on", "hq"),
+        "deliverable_submit" | "deliverable_revise" => ("box", "Delivered", "hq"),
+        "agent_list" => ("users", "Looked up colleagues", "hq"),
+        "message_agent" => ("send", "Wrote to", "hq"),
+        "progress" => ("pulse", "Said how far it is:", "hq"),
+        "work_done" => ("done", "Finished the work", "hq"),
+        "work_fail" => ("warn", "Gave the work back", "hq"),
+        "work_snooze" => ("clock", "Put the work off", "hq"),
+        "tool_search" => ("search", "Looked for a tool:", "hq"),
+        _ => ("code", "", "hq"),
+    }
+}
+
+/// What a call was about, from the argument that says it best.
+fn subject(tool: &str, args: &Map<String, Value>) -> String {
+    let names: &[&str] = match tool {
+        "exec" => &["command", "cmd", "argv"],
+        "read" | "write" | "edit" | "apply_patch" | "list" => &["path", "file"],
+        "search" | "web_search" | "tool_search" => &["query", "pattern", "text"],
+        "web_fetch" => &["url"],
+        "task_create" | "deliverable_submit" | "deliverable_revise" => &["title", "name"],
+        "task_delegate" | "message_agent" => &["agent", "to", "assignee"],
+        "progress" => &["text", "message", "note", "summary"],
+        "work_done" | "work_fail" | "work_snooze" => &[],
+        "task_list" | "agent_list" => &[],
+        _ => &["task", "title", "id"],
+    };
+    let text = first_of(args, names);
+    let text = if text.is_empty() && tool == "list" { ".".to_owned() } else { text };
+    ellipsis(text.lines().next().unwrap_or_default(), 160)
+}
+
+/// The first of these arguments that is there, as text.
+pub fn first_of(args: &Map<String, Value>, names: &[&str]) -> String {
+    let found = names.iter().find_map(|name| args.get(*name));
+    match found {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(words)) => {
+            words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
+        }
+        Some(Value::Null) | None => String::new(),
+        Some(other) => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::doing;
+    use crate::features::runs::queries::steps::{CallState, ToolCall};
+
+    fn call(name: &str, arguments: &str, state: CallState) -> ToolCall {
+        ToolCall {
+            call_id: "1".into(),
+            name: name.into(),
+            arguments: arguments.into(),
+            state,
+            result: None,
+            paths: vec!["notes.md".into()],
+            file: None,
+        }
+    }
+
+    #[test]
+    fn a_call_is_told_by_its_verb_and_subject() {
+        let told = doing(&call("exec", r#"{"command":"ls -la"}"#, CallState::Running));
+        assert_eq!((told.verb.as_str(), told.what.as_str()), ("Ran", "ls -la"));
+        let planned = doing(&call("read", r#"{"path":"a.md"}"#, CallState::Planned));
+        assert_eq!((planned.verb.as_str(), planned.what.as_str()), ("Next: read", "a.md"));
+    }
+
+    #[test]
+    fn without_arguments_the_written_file_is_named_and_without_words_the_tool() {
+        let told = doing(&call("write", "", CallState::Running));
+        assert_eq!((told.verb.as_str(), told.what.as_str()), ("Wrote", "notes.md"));
+        assert_eq!(doing(&call("browser", "{oops", CallState::Running)).verb, "Called browser");
+    }
+}

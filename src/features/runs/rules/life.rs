@@ -1,0 +1,269 @@
+//! The life of a run: made, begun, woken, recovered, stopped.
+
+use jiff::SignedDuration;
+
+use crate::features::agents::model::Agent;
+use crate::features::agents::queries::held;
+use crate::features::runs::model::{
+    CallStatus, EventKind, Input, InputState, ModelSource, Run, Session, StopRequest,
+};
+use crate::features::workspace::model::{Counter, Counting};
+use crate::kernel::text::ellipsis;
+use crate::kernel::{
+    AccountId, Event, ItemId, Outcome, RunId, RunState, RunTrigger, TaskId, Thinking,
+};
+use crate::store::{ReadExt, WriteTx};
+
+use super::RunError;
+use super::input::{self, SessionSpec, open_session};
+use super::pen::Pen;
+
+/// Crashes without a finished step after which a run is parked for good.
+pub const MAX_CRASHES: u32 = 3;
+/// After so long without HQ, nobody waits for the answer of a chat any more.
+const TALK_AGE: SignedDuration = SignedDuration::from_hours(2);
+/// After so long without HQ, a person says whether work goes on.
+const WORK_AGE: SignedDuration = SignedDuration::from_hours(24);
+/// What becomes of messages that waited for longer.
+const TOO_OLD: &str = "HQ was off for too long; send it again if you still want an answer";
+
+/// What a new run is for.
+pub struct RunSpec {
+    /// What started it.
+    pub trigger: RunTrigger,
+    /// The item it serves.
+    pub item: Option<ItemId>,
+    /// The task it works on.
+    pub task: Option<TaskId>,
+    /// What it is about, in one line.
+    pub title: String,
+}
+
+impl RunSpec {
+    pub(super) fn for_input(input: &Input) -> Self {
+        let line = input.text.lines().next().unwrap_or_default();
+        Self { trigger: input.trigger, item: None, task: None, title: ellipsis(line, 80) }
+    }
+}
+
+/// Makes a run that waits for a slot.
+pub(super) fn make_run(
+    tx: &mut WriteTx<'_>,
+    session: &mut Session,
+    spec: RunSpec,
+) -> Result<RunId, RunError> {
+    let mut counter =
+        tx.get::<Counter>(Counting::Runs)?.unwrap_or(Counter { counting: Counting::Runs, last: 0 });
+    counter.last += 1;
+    tx.put(&counter)?;
+    let run = Run {
+        id: tx.new_id(),
+        number: counter.last,
+        agent: session.agent,
+        session: session.id,
+        trigger: spec.trigger,
+        item: spec.item,
+        task: spec.task.or(session.task),
+        title: spec.title,
+        state: RunState::Queued,
+        waiting: None,
+        outcome: None,
+        summary: String::new(),
+        attempt: 0,
+        crashes: 0,
+        epoch: session.epoch,
+        connection: None,
+        model: String::new(),
+        model_source: ModelSource::Fallback,
+        thinking: Thinking::None,
+        first_event: session.events,
+        calls: 0,
+        steps: 0,
+        activity: String::new(),
+        reminded: false,
+        effective: false,
+        stop: None,
+        created_at: tx.now(),
+        started_at: None,
+        working_since: None,
+        worked_ms: 0,
+        ended_at: None,
+    };
+    tx.put(&run)?;
+    session.active_run = Some(run.id);
+    Ok(run.id)
+}
+
+/// Makes the run that serves an item; none when its session is in use.
+///
+/// # Errors
+/// When the store refuses.
+pub fn make_item_run(
+    tx: &mut WriteTx<'_>,
+    session: SessionSpec,
+    spec: RunSpec,
+) -> Result<Option<RunId>, RunError> {
+    let mut session = open_session(tx, session)?;
+    if session.active_run.is_some() {
+        return Ok(None);
+    }
+    let run = make_run(tx, &mut session, spec)?;
+    tx.put(&session)?;
+    Ok(Some(run))
+}
+
+/// Begins or resumes a queued run: raises the epoch, so that an older writer stops.
+///
+/// # Errors
+/// `Fenced` when it is not queued any more.
+pub fn begin(tx: &mut WriteTx<'_>, id: RunId) -> Result<Pen, RunError> {
+    let mut run = tx.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
+    let session_id = run.session;
+    let mut session = tx.get::<Session>(session_id)?.ok_or(RunError::NoSession(session_id))?;
+    if run.state != RunState::Queued || session.active_run != Some(run.id) {
+        return Err(RunError::Fenced);
+    }
+    session.epoch += 1;
+    run.epoch = session.epoch;
+    run.state = RunState::Running;
+    run.waiting = None;
+    run.attempt += 1;
+    run.working_since = Some(tx.now());
+    if run.started_at.is_none() {
+        run.started_at = Some(tx.now());
+        run.first_event = session.events;
+        tx.emit(Event::RunStarted {
+            run: run.id,
+            agent: run.agent,
+            item: run.item,
+            task: run.task,
+        });
+    }
+    Ok(Pen { run, session, appended: Vec::new() })
+}
+
+/// Wakes a waiting run: it goes to the front of its agent's queue.
+///
+/// # Errors
+/// `Ended` when it does not wait.
+pub fn wake(tx: &mut WriteTx<'_>, id: RunId) -> Result<Run, RunError> {
+    let mut run = tx.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
+    if run.state != RunState::Waiting {
+        return Err(RunError::Ended(run.name()));
+    }
+    run.state = RunState::Queued;
+    run.waiting = None;
+    tx.put(&run)?;
+    Ok(run)
+}
+
+/// After a crash, or when the task of a run is gone: the run goes on from its last step with a new
+/// epoch; `what` says why it was interrupted. One that was asked to stop, is too old to go on
+/// unasked, or has ended the program too often, ends here.
+///
+/// # Errors
+/// When the store refuses.
+pub fn recover(tx: &mut WriteTx<'_>, id: RunId, what: &str) -> Result<Run, RunError> {
+    let run = tx.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
+    let session = tx.get::<Session>(run.session)?.ok_or(RunError::NoSession(run.session))?;
+    let crashed = run.is_at_work();
+    if !crashed && run.state != RunState::Queued {
+        return Ok(run);
+    }
+    let waits = match tx.get::<Agent>(run.agent)? {
+        Some(agent) => !crashed && held(&agent).is_some(),
+        None => false,
+    };
+    let age = tx.now().duration_since(session.last_at.max(run.created_at));
+    let most = if run.item.is_some() { WORK_AGE } else { TALK_AGE };
+    let aged = age > most && !waits;
+    if !crashed && !aged {
+        return Ok(run);
+    }
+    let last = session.last_at;
+    let mut pen = Pen { run, session, appended: Vec::new() };
+    if crashed {
+        pen.rest(last);
+        pen.run.crashes += 1;
+    }
+    let end = if let Some(stop) = &pen.run.stop {
+        Some((Outcome::Stopped { by: stop.by }, ""))
+    } else if pen.run.crashes >= MAX_CRASHES {
+        Some((Outcome::CrashLoop, "ended the program three times in a row"))
+    } else if aged {
+        Some((Outcome::Interrupted, "HQ was off for too long to go on unasked"))
+    } else {
+        None
+    };
+    if let Some((outcome, summary)) = end {
+        if outcome == Outcome::Interrupted {
+            // Else its next run would answer after all.
+            input::drop_talk(tx, &pen.session, |_| true, TOO_OLD)?;
+        }
+        pen.session.epoch += 1;
+        pen.close_calls(tx, CallStatus::Unknown, "HQ was restarted before this had an answer")?;
+        return pen.end(tx, outcome, summary);
+    }
+    pen.append(tx, EventKind::Interrupted { what: what.to_owned() })?;
+    (pen.run.state, pen.run.waiting) = (RunState::Queued, None);
+    pen.save(tx)
+}
+
+/// Asks a run to stop. One that no task works on ends at once.
+///
+/// # Errors
+/// `Ended` when it has ended.
+pub fn request_stop(
+    tx: &mut WriteTx<'_>,
+    id: RunId,
+    by: Option<AccountId>,
+) -> Result<Run, RunError> {
+    let mut run = tx.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
+    if !run.is_live() {
+        return Err(RunError::Ended(run.name()));
+    }
+    if run.stop.is_none() {
+        run.stop = Some(StopRequest { by, at: tx.now() });
+        tx.put(&run)?;
+        tx.emit(Event::RunStopRequested { run: id, by });
+    }
+    if run.is_at_work() {
+        return Ok(run);
+    }
+    if run.started_at.is_none() {
+        // What it was made for is not wanted any more; what was said since is for the next run.
+        input::cancel_assigned(tx, &run)?;
+    }
+    force_end(tx, id, Outcome::Stopped { by }, "")
+}
+
+/// Ends a run whatever its task does: the epoch moves on, so its late writes are refused.
+///
+/// # Errors
+/// When the store refuses.
+pub fn force_end(
+    tx: &mut WriteTx<'_>,
+    id: RunId,
+    outcome: Outcome,
+    summary: &str,
+) -> Result<Run, RunError> {
+    let run = tx.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
+    if !run.is_live() {
+        return Ok(run);
+    }
+    let session_id = run.session;
+    let mut session = tx.get::<Session>(session_id)?.ok_or(RunError::NoSession(session_id))?;
+    if let (None, Outcome::Failed { reason, .. }) = (run.started_at, &outcome) {
+        // A run that never began would be made again for the same message, without end.
+        let own = InputState::Assigned(id);
+        input::drop_talk(tx, &session, |input| input.state == own, reason)?;
+    }
+    session.epoch += 1;
+    let mut pen = Pen { run, session, appended: Vec::new() };
+    let status = match outcome {
+        Outcome::Stopped { .. } => CallStatus::Stopped,
+        _ => CallStatus::Unknown,
+    };
+    pen.close_calls(tx, status, "the run ended before this had an answer")?;
+    pen.end(tx, outcome, summary)
+}

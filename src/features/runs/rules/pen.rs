@@ -1,0 +1,231 @@
+//! What the engine writes a run with. Opening it is the fence.
+
+use crate::features::runs::model::{
+    Body, CallStatus, EventKind, InputState, Run, Session, SessionEvent, Waiting,
+};
+use crate::features::runs::queries;
+use crate::kernel::text::ellipsis;
+use crate::kernel::{Event, Outcome, RunId, RunState, Timestamp, WaitFor};
+use crate::store::{ReadExt, WriteTx};
+
+use super::RunError;
+use super::input::hand_over;
+
+/// An open run.
+pub struct Pen {
+    /// The run.
+    pub run: Run,
+    /// Its session.
+    pub session: Session,
+    /// What was appended so far, for the writer's own view of the conversation.
+    pub appended: Vec<EventKind>,
+}
+
+/// What is to be waited for.
+pub struct Pause {
+    /// For what.
+    pub waits_for: WaitFor,
+    /// In one sentence.
+    pub detail: String,
+    /// What the next call may cost, when a budget has to be able to pay it.
+    pub needs_micros: Option<i64>,
+    /// Until when at most.
+    pub until: Option<Timestamp>,
+}
+
+impl Pen {
+    /// Opens a run that this writer began with this epoch.
+    ///
+    /// # Errors
+    /// `Fenced` when somebody else writes the session now.
+    pub fn open(tx: &WriteTx<'_>, run: RunId, epoch: u64) -> Result<Self, RunError> {
+        let run = tx.get::<Run>(run)?.ok_or_else(|| RunError::NotFound(run.to_string()))?;
+        let id = run.session;
+        let session = tx.get::<Session>(id)?.ok_or(RunError::NoSession(id))?;
+        let held = run.is_held();
+        if session.epoch != epoch
+            || session.active_run != Some(run.id)
+            || !(held || run.state == RunState::Running)
+        {
+            return Err(RunError::Fenced);
+        }
+        let mut pen = Self { run, session, appended: Vec::new() };
+        if held {
+            (pen.run.state, pen.run.waiting) = (RunState::Running, None);
+            pen.run.working_since = Some(tx.now());
+        }
+        Ok(pen)
+    }
+
+    /// The run pauses before it asks its provider again. Its task stays and opens it again.
+    pub fn hold(&mut self, tx: &WriteTx<'_>, until: Timestamp, detail: String) {
+        self.rest(tx.now());
+        self.run.state = RunState::Waiting;
+        self.run.waiting = Some(Waiting {
+            waits_for: WaitFor::Provider,
+            since: tx.now(),
+            detail,
+            needs_micros: None,
+            until: Some(until),
+        });
+    }
+
+    /// Appends an event.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn append(&mut self, tx: &mut WriteTx<'_>, kind: EventKind) -> Result<(), RunError> {
+        match &kind {
+            // An answer that only asks for what ended the program is no step forward.
+            EventKind::Assistant { parts, .. }
+                if 0 < self.run.crashes && !queries::has_calls(parts) =>
+            {
+                self.run.crashes = 0;
+            }
+            EventKind::CallStarted { .. } => self.run.calls += 1,
+            EventKind::ToolFinished { status, .. } => {
+                if !matches!(status, CallStatus::Unknown | CallStatus::Skipped) {
+                    self.run.crashes = 0;
+                }
+                self.run.steps += 1;
+            }
+            _ => {}
+        }
+        let event = SessionEvent {
+            session: self.session.id,
+            n: self.session.events,
+            run: Some(self.run.id),
+            at: tx.now(),
+            kind,
+        };
+        tx.put(&event)?;
+        self.appended.push(event.kind);
+        self.session.events += 1;
+        self.session.last_at = tx.now();
+        Ok(())
+    }
+
+    /// Writes run and session back.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn save(self, tx: &mut WriteTx<'_>) -> Result<Run, RunError> {
+        tx.put(&self.run)?;
+        tx.put(&self.session)?;
+        Ok(self.run)
+    }
+
+    /// Reads what was said meanwhile into the session; answers the model that was asked for last.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn read_inputs(&mut self, tx: &mut WriteTx<'_>) -> Result<Option<String>, RunError> {
+        let mut model = None;
+        for mut input in queries::open_inputs(tx, self.session.id)? {
+            let steered = input.state == InputState::Accepted;
+            model = input.model.clone().or(model);
+            let text = Body::Inline(input.text.clone());
+            self.append(
+                tx,
+                EventKind::Input { input: Some(input.id), text, by: input.by, steered },
+            )?;
+            input.state = InputState::Consumed(self.run.id);
+            tx.put(&input)?;
+        }
+        Ok(model)
+    }
+
+    /// Gives calls of the last answer that have no result one that says why: nothing is left open.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn close_calls(
+        &mut self,
+        tx: &mut WriteTx<'_>,
+        status: CallStatus,
+        why: &str,
+    ) -> Result<(), RunError> {
+        for call in queries::open_calls(tx, &self.run)? {
+            let status = if call.started.is_some() { status } else { CallStatus::Skipped };
+            let finished = EventKind::ToolFinished {
+                step: self.run.steps + 1,
+                call_id: call.id,
+                name: call.name,
+                status,
+                result: Body::Inline(why.to_owned()),
+                millis: 0,
+                paths: Vec::new(),
+                seq: None,
+            };
+            self.append(tx, finished)?;
+        }
+        Ok(())
+    }
+
+    /// Nothing works on it from here on: counts the time that it has worked.
+    pub(super) fn rest(&mut self, now: Timestamp) {
+        self.run.worked_ms = self.run.worked(now);
+        self.run.working_since = None;
+    }
+
+    /// Puts the run back into the queue: the program ends, and its next start goes on with it.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn requeue(mut self, tx: &mut WriteTx<'_>) -> Result<Run, RunError> {
+        self.rest(tx.now());
+        self.run.state = RunState::Queued;
+        self.save(tx)
+    }
+
+    /// Ends the run. What was said and not read is handed to a next run at once.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn end(
+        mut self,
+        tx: &mut WriteTx<'_>,
+        outcome: Outcome,
+        summary: &str,
+    ) -> Result<Run, RunError> {
+        let summary = ellipsis(summary.trim(), 2_000);
+        self.rest(tx.now());
+        self.append(
+            tx,
+            EventKind::RunEnded { outcome: outcome.clone(), summary: summary.clone() },
+        )?;
+        let Self { mut run, mut session, .. } = self;
+        run.state = RunState::Ended;
+        run.waiting = None;
+        run.ended_at = Some(tx.now());
+        run.summary = summary;
+        let word = outcome.word().to_owned();
+        run.outcome = Some(outcome);
+        tx.put(&run)?;
+        session.active_run = None;
+        hand_over(tx, &mut session)?;
+        tx.put(&session)?;
+        tx.emit(Event::RunEnded {
+            run: run.id,
+            agent: run.agent,
+            item: run.item,
+            task: run.task,
+            outcome: word,
+        });
+        Ok(run)
+    }
+
+    /// Gives the slot back until something happens.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn wait(mut self, tx: &mut WriteTx<'_>, pause: Pause) -> Result<Run, RunError> {
+        let Pause { waits_for, detail, needs_micros, until } = pause;
+        self.rest(tx.now());
+        self.append(tx, EventKind::Waiting { waits_for, detail: detail.clone(), until })?;
+        self.run.state = RunState::Waiting;
+        self.run.waiting =
+            Some(Waiting { waits_for, since: tx.now(), detail, needs_micros, until });
+        self.save(tx)
+    }
+}

@@ -1,0 +1,211 @@
+//! Pages that agents read, kept for a quarter of an hour: an agent that reads a page in pieces, or
+//! colleagues that follow the same link, ask the site once.
+//!
+//! Requests carry no credentials and all the same headers, so a page is known by what was wanted.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::client::HttpClient;
+use super::fetch::{self, FetchError, Page, PageRequest};
+
+/// How long a page is kept.
+pub const KEPT: Duration = Duration::from_secs(15 * 60);
+/// How many bytes of pages are kept at most.
+pub const MAX_KEPT: usize = 2 * 1024 * 1024;
+/// What a page costs besides its texts.
+const OVERHEAD: usize = 512;
+
+/// Fetches pages and keeps them for a while.
+pub struct Pages {
+    http: HttpClient,
+    kept: Mutex<Kept>,
+}
+
+/// A page and how old it is.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// The page.
+    pub page: Arc<Page>,
+    /// How long ago it was fetched, when it was not fetched just now.
+    pub age: Option<Duration>,
+}
+
+impl Pages {
+    /// Fetches with this client.
+    #[must_use]
+    pub fn new(http: HttpClient) -> Self {
+        Self { http, kept: Mutex::default() }
+    }
+
+    /// The page as it was a short while ago, or fetched now.
+    ///
+    /// # Errors
+    /// When it has to be fetched and does not come, or cannot be read. Neither is kept.
+    pub async fn get(&self, wanted: PageRequest) -> Result<Fetched, FetchError> {
+        if let Some((page, at)) = self.kept.lock().find(&wanted, Instant::now()) {
+            return Ok(Fetched { page, age: Some(at.elapsed()) });
+        }
+        let page = Arc::new(fetch::page(&self.http, wanted.clone()).await?);
+        if (200..300).contains(&page.status) {
+            self.kept.lock().keep(wanted, Arc::clone(&page), Instant::now());
+        }
+        Ok(Fetched { page, age: None })
+    }
+}
+
+/// What is kept, oldest first.
+#[derive(Default)]
+struct Kept {
+    pages: HashMap<PageRequest, (Arc<Page>, Instant)>,
+    order: VecDeque<(PageRequest, Instant)>,
+    bytes: usize,
+}
+
+fn size(wanted: &PageRequest, page: &Page) -> usize {
+    let title = page.readable.title.as_ref().map_or(0, String::len);
+    // The request stands in the map and in the order.
+    OVERHEAD + 2 * wanted.url.len() + page.final_url.len() + title + page.readable.text.len()
+}
+
+impl Kept {
+    fn find(&mut self, wanted: &PageRequest, now: Instant) -> Option<(Arc<Page>, Instant)> {
+        self.forget(now, MAX_KEPT);
+        self.pages.get(wanted).cloned()
+    }
+
+    fn keep(&mut self, wanted: PageRequest, page: Arc<Page>, now: Instant) {
+        let room = size(&wanted, &page);
+        if MAX_KEPT < room {
+            return;
+        }
+        self.drop_page(&wanted);
+        self.forget(now, MAX_KEPT - room);
+        self.bytes += room;
+        self.order.push_back((wanted.clone(), now));
+        self.pages.insert(wanted, (page, now));
+    }
+
+    /// Drops what is too old, and the oldest until no more than this many bytes are kept.
+    fn forget(&mut self, now: Instant, most: usize) {
+        while let Some((oldest, at)) = self.order.front() {
+            if now < *at + KEPT && self.bytes <= most {
+                return;
+            }
+            let oldest = oldest.clone();
+            self.drop_page(&oldest);
+        }
+    }
+
+    fn drop_page(&mut self, wanted: &PageRequest) {
+        if let Some((page, at)) = self.pages.remove(wanted) {
+            self.bytes -= size(wanted, &page);
+            self.order.retain(|(other, since)| *since != at || other != wanted);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::net::client::ClientParts;
+    use crate::net::guard::{Lookup, Resolver};
+    use crate::net::loopback::{answer, serving};
+    use crate::net::readable::{Extractor, Form, Readable};
+
+    fn wanted(url: &str) -> PageRequest {
+        PageRequest { url: url.to_owned(), form: Form::Markdown, max_chars: 1_000 }
+    }
+
+    fn page(text: &str) -> Arc<Page> {
+        Arc::new(Page {
+            final_url: "https://site.test/".to_owned(),
+            status: 200,
+            content_type: None,
+            bytes: text.len(),
+            readable: Readable {
+                title: None,
+                text: text.to_owned(),
+                chars: text.len(),
+                truncated: false,
+                extractor: Extractor::Plain,
+            },
+        })
+    }
+
+    #[test]
+    fn a_page_is_kept_for_a_quarter_of_an_hour() {
+        let (mut kept, now) = (Kept::default(), Instant::now());
+        kept.keep(wanted("a"), page("one"), now);
+        assert!(kept.find(&wanted("a"), now + KEPT - Duration::from_secs(1)).is_some());
+        assert!(kept.find(&wanted("b"), now).is_none());
+        assert!(kept.find(&wanted("a"), now + KEPT).is_none());
+        assert_eq!((kept.bytes, kept.order.len(), kept.pages.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn the_oldest_give_way_and_what_is_too_large_is_not_kept() {
+        let (mut kept, now) = (Kept::default(), Instant::now());
+        let large = "x".repeat(MAX_KEPT / 4);
+        for n in 0..10 {
+            kept.keep(wanted(&n.to_string()), page(&large), now + Duration::from_secs(n));
+            assert!(kept.bytes <= MAX_KEPT, "{}", kept.bytes);
+        }
+        assert_eq!(kept.pages.len(), 3);
+        assert!(kept.find(&wanted("9"), now).is_some() && kept.find(&wanted("6"), now).is_none());
+        kept.keep(wanted("9"), page("short now"), now);
+        assert_eq!((kept.pages.len(), kept.order.len()), (3, 3), "the same page stands once");
+        kept.keep(wanted("huge"), page(&"x".repeat(MAX_KEPT)), now);
+        assert_eq!(kept.pages.len(), 3);
+    }
+
+    struct Loopback;
+
+    impl Resolver for Loopback {
+        fn lookup(&self, _host: &str) -> Lookup {
+            Box::pin(async { Ok(vec![std::net::IpAddr::from([127, 0, 0, 1])]) })
+        }
+    }
+
+    impl crate::net::guard::Exceptions for Loopback {
+        fn host(&self, _host: &str, _port: u16) -> bool {
+            true
+        }
+
+        fn address(&self, _host: &str, _address: std::net::IpAddr) -> bool {
+            true
+        }
+    }
+
+    #[tokio::test]
+    async fn a_site_is_asked_once_and_again_after_a_failure() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        serving(
+            move |_| match count.fetch_add(1, Ordering::SeqCst) {
+                0 => answer("503 Service Unavailable", "content-type: text/plain\r\n", "later"),
+                _ => answer("200 OK", "content-type: text/plain\r\n", "here"),
+            },
+            async |address| {
+                let (resolver, exceptions) = (Arc::new(Loopback), Arc::new(Loopback));
+                let parts = ClientParts { resolver, exceptions, ..ClientParts::default() };
+                let pages = Pages::new(HttpClient::new(parts));
+                let wanted = wanted(&format!("http://site.test:{}/", address.port()));
+                let first = pages.get(wanted.clone()).await.expect("a page of a failure");
+                assert_eq!(first.page.status, 503);
+                let second = pages.get(wanted.clone()).await.expect("the page");
+                assert_eq!((second.page.status, second.age), (200, None));
+                let third = pages.get(wanted).await.expect("the kept page");
+                assert!(third.age.is_some());
+            },
+        )
+        .await;
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
+    }
+}

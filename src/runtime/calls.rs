@@ -1,0 +1,523 @@
+//! Carries out the calls of one answer.
+//!
+//! Calls that only look run side by side; as soon as one of a message changes something, all run
+//! one after the other in the order of the message. The kind of a tool decides what is written
+//! when: see `tool/mod.rs`. Somebody who speaks meanwhile is heard before the next call begins.
+
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+
+use crate::features::runs::model::{Body, CallStatus, EventKind, FileMark};
+use crate::features::runs::queries as runs;
+use crate::features::runs::rules::Pen;
+use crate::kernel::Outcome;
+use crate::kernel::text::head_tail;
+use crate::sandbox::left_over;
+use crate::tool::registry::{Commit, Entry};
+use crate::tool::{AnyTool, Effect, FilePlan, MAX_OUTPUT, RunEnd, ToolCx, ToolError, ToolOutput};
+
+use super::ending::LimitReached;
+use super::guard::{Advice, BLOCKED, Seen};
+use super::journal::{blocking, save};
+use super::toolbox::{Call, ENDS, definition, may_use};
+use super::tools::{exec, folder};
+use super::turn::Turn;
+use super::{EngineError, commit};
+
+/// How many calls that only look run at once.
+const SIDE_BY_SIDE: usize = 8;
+/// How long a stopped tool may take to end before it is left behind.
+const GRACE: Duration = Duration::from_millis(850);
+
+const SKIPPED: &str = "Skipped due to queued user message.";
+const TOO_MANY: &str = "Skipped: the limit of tool calls of this run is reached.";
+const AFTER_BLOCK: &str = "Skipped: an earlier call of this message was refused.";
+
+/// A result before it is written down.
+struct Outcomes {
+    status: CallStatus,
+    output: ToolOutput,
+    millis: u64,
+    paths: Vec<String>,
+}
+
+impl Outcomes {
+    fn of(result: Result<ToolOutput, ToolError>, millis: u64) -> Result<Self, EngineError> {
+        let output = match result {
+            Ok(output) => output,
+            Err(error) => error.into_output()?,
+        };
+        let status = if output.is_error { CallStatus::Error } else { CallStatus::Ok };
+        Ok(Self { status, output, millis, paths: Vec::new() })
+    }
+
+    fn without(status: CallStatus, text: impl Into<String>) -> Self {
+        Self { status, output: ToolOutput::error(text), millis: 0, paths: Vec::new() }
+    }
+}
+
+fn since(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Turn {
+    /// Carries out the calls of one message. Answers whether the run goes on.
+    pub(super) async fn run_tools(&mut self, calls: Vec<Call>) -> Result<bool, EngineError> {
+        if self.cancel.is_cancelled() {
+            return self.stopped(None).await;
+        }
+        let only_looks = |call: &Call| {
+            self.engine
+                .tools
+                .get(&call.name)
+                .is_some_and(|entry| matches!(entry.tool, AnyTool::Read(_)) && self.may_use(entry))
+        };
+        let left = self.engine.limits.steps.saturating_sub(self.journal.steps) as usize;
+        if (2..=left).contains(&calls.len()) && calls.iter().all(only_looks) {
+            return self.look(calls).await;
+        }
+        for (at, call) in calls.iter().enumerate() {
+            if self.cancel.is_cancelled() {
+                return self.stopped(None).await;
+            }
+            if let Some(why) = self.held_up()? {
+                return self.skip(&calls[at..], why).await.map(|()| true);
+            }
+            if let Some(why) = self.refuse(call) {
+                self.answer(std::slice::from_ref(call), CallStatus::Error, why).await?;
+                return self.skip(&calls[at + 1..], AFTER_BLOCK).await.map(|()| true);
+            }
+            if self.run_tool(call).await? {
+                self.journal.ws.live.finish(self.journal.run);
+                return Ok(false);
+            }
+        }
+        if self.cancel.is_cancelled() { self.stopped(None).await } else { Ok(true) }
+    }
+
+    fn may_use(&self, entry: &Entry) -> bool {
+        may_use(&self.agent, self.trigger, entry)
+    }
+
+    /// Why no further call of the message is begun.
+    fn held_up(&self) -> Result<Option<&'static str>, EngineError> {
+        if self.journal.steps >= self.engine.limits.steps {
+            return Ok(Some(TOO_MANY));
+        }
+        let session = self.session;
+        let spoken = self
+            .journal
+            .ws
+            .read(|snap| Ok::<_, EngineError>(!runs::open_inputs(snap, session)?.is_empty()))?;
+        Ok(spoken.then_some(SKIPPED))
+    }
+
+    /// Why a call is refused: the run goes in circles.
+    fn refuse(&mut self, call: &Call) -> Option<&'static str> {
+        match self.guard.before(&call.name, &call.arguments) {
+            Advice::Go => None,
+            Advice::Block => Some(BLOCKED),
+            Advice::End => {
+                self.wrap_up.get_or_insert(LimitReached::new("loop"));
+                Some(BLOCKED)
+            }
+        }
+    }
+
+    /// Tells the guard of a result; what it says about it goes to the model with the result.
+    fn note(&mut self, call: &Call, text: &str, is_error: bool) -> Option<&'static str> {
+        let entry = self.engine.tools.get(&call.name);
+        let changes = entry.is_some_and(|entry| {
+            !matches!(entry.tool, AnyTool::Read(_)) && entry.spec.effect != Effect::Control
+        });
+        let seen = Seen { text, is_error, unknown: entry.is_none(), changes };
+        let note = self.guard.after(&call.name, &call.arguments, &seen);
+        if note.end {
+            self.wrap_up.get_or_insert(LimitReached::new("loop"));
+        }
+        note.warning
+    }
+
+    async fn skip(&mut self, calls: &[Call], why: &str) -> Result<(), EngineError> {
+        self.answer(calls, CallStatus::Skipped, why).await
+    }
+
+    /// Answers calls that are not made, in one transaction.
+    async fn answer(
+        &mut self,
+        calls: &[Call],
+        status: CallStatus,
+        why: &str,
+    ) -> Result<(), EngineError> {
+        if calls.is_empty() {
+            return Ok(());
+        }
+        let mut events = Vec::with_capacity(calls.len());
+        for call in calls {
+            let step = self.journal.steps + 1 + u32::try_from(events.len()).unwrap_or(0);
+            events.push(finished(step, call, status, Body::Inline(why.to_owned())));
+        }
+        self.write_down(events, Vec::new()).await
+    }
+
+    fn cx(&self, step: u32) -> ToolCx {
+        ToolCx {
+            ws: self.journal.ws.clone(),
+            agent: self.agent.id,
+            run: self.journal.run,
+            step,
+            session: self.session,
+            item: self.run.item,
+            task: self.run.task,
+            folder: self.journal.ws.agent_folder(&self.agent.slug),
+            cancel: self.cancel.clone(),
+        }
+    }
+
+    /// Calls that only look, side by side; their results are one transaction.
+    async fn look(&mut self, calls: Vec<Call>) -> Result<bool, EngineError> {
+        if let Some(why) = self.held_up()? {
+            return self.skip(&calls, why).await.map(|()| true);
+        }
+        for at in 0..calls.len() {
+            if let Some(why) = self.refuse(&calls[at]) {
+                return self.answer(&calls, CallStatus::Error, why).await.map(|()| true);
+            }
+        }
+        let mut results = Vec::with_capacity(calls.len());
+        let mut step = self.journal.steps;
+        for some in calls.chunks(SIDE_BY_SIDE) {
+            let mut work = Vec::with_capacity(some.len());
+            for call in some {
+                step += 1;
+                work.push(self.read_one(call, step));
+            }
+            results.extend(futures_util::future::join_all(work).await);
+        }
+        let mut events = Vec::with_capacity(calls.len());
+        let mut load = Vec::new();
+        for (call, result) in calls.iter().zip(results) {
+            let step = self.journal.steps + 1 + u32::try_from(events.len()).unwrap_or(0);
+            let Outcomes { status, mut output, millis, .. } = result?;
+            if let Some(warning) = self.note(call, &output.text, output.is_error) {
+                output.text = format!("{}\n{warning}", output.text);
+            }
+            load.extend(output.load);
+            let result = self.journal.body(step, output.text).await?;
+            let mut event = finished(step, call, status, result);
+            if let EventKind::ToolFinished { millis: took, .. } = &mut event {
+                *took = millis;
+            }
+            events.push(event);
+        }
+        self.write_down(events, load).await?;
+        if self.cancel.is_cancelled() { self.stopped(None).await } else { Ok(true) }
+    }
+
+    async fn read_one(&self, call: &Call, step: u32) -> Result<Outcomes, EngineError> {
+        let start = Instant::now();
+        let Some(Entry { tool: AnyTool::Read(tool), .. }) = self.engine.tools.get(&call.name)
+        else {
+            return Err(EngineError::Broken("a tool changed its kind"));
+        };
+        let cx = self.cx(step);
+        let work = tool.read(&cx, &call.arguments);
+        match self.guarded(self.limit(), work).await {
+            Some(result) => Outcomes::of(result, since(start)),
+            None => Ok(self.cut_off(start)),
+        }
+    }
+
+    /// What bounds a tool that has no limit of its own.
+    fn limit(&self) -> Option<Duration> {
+        Some(self.engine.limits.tool)
+    }
+
+    /// Waits for a tool, no longer than a stop or the limit allows.
+    async fn guarded<T>(
+        &self,
+        limit: Option<Duration>,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let too_long = async {
+            match limit {
+                Some(limit) => tokio::time::sleep(limit).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(work);
+        tokio::select! {
+            result = &mut work => Some(result),
+            () = too_long => None,
+            () = self.cancel.cancelled() => tokio::time::timeout(GRACE, work).await.ok(),
+        }
+    }
+
+    fn cut_off(&self, start: Instant) -> Outcomes {
+        let mut outcome = if self.journal.ws.app.stopping.is_cancelled() {
+            Outcomes::without(CallStatus::Stopped, "ended, because HQ was stopped")
+        } else if self.cancel.is_cancelled() {
+            Outcomes::without(CallStatus::Stopped, "stopped by a person")
+        } else {
+            Outcomes::without(CallStatus::Timeout, "this took too long and was ended")
+        };
+        outcome.millis = since(start);
+        outcome
+    }
+
+    /// One call of any kind. Answers whether it ended the run.
+    async fn run_tool(&mut self, call: &Call) -> Result<bool, EngineError> {
+        let tools = self.engine.tools.clone();
+        let Some(entry) = tools.get(&call.name) else {
+            let near = tools.nearest(&call.name).join(", ");
+            let text =
+                format!("Error (unknown_tool): there is no tool \"{}\". Near: {near}", call.name);
+            return self
+                .finish(call, Outcomes::without(CallStatus::Error, text))
+                .await
+                .map(|()| false);
+        };
+        if !self.may_use(entry) {
+            let text = format!("Error (not_allowed): you may not use {} here", call.name);
+            return self
+                .finish(call, Outcomes::without(CallStatus::Error, text))
+                .await
+                .map(|()| false);
+        }
+        let (start, step) = (Instant::now(), self.journal.steps + 1);
+        let cx = self.cx(step);
+        let refused = match &entry.tool {
+            AnyTool::Read(_) => self.read_one(call, step).await?,
+            AnyTool::Write(tool) => {
+                match self.guarded(self.limit(), tool.ready(&cx, &call.arguments)).await {
+                    Some(Ok(change)) => return self.change(call, cx, change, start).await,
+                    Some(Err(refused)) => Outcomes::of(Err(refused), since(start))?,
+                    None => self.cut_off(start),
+                }
+            }
+            AnyTool::File(tool) => {
+                match self.guarded(self.limit(), tool.plan(&cx, &call.arguments)).await {
+                    Some(Ok(plan)) => self.change_file(call, plan, start).await?,
+                    Some(Err(refused)) => Outcomes::of(Err(refused), since(start))?,
+                    None => self.cut_off(start),
+                }
+            }
+            AnyTool::Act(tool) => {
+                self.begin_step(call, None).await?;
+                let before = self.marks(entry).await?;
+                // A program has a time-out of its own, which begins when its turn has come.
+                let limit = self.limit().filter(|_| entry.spec.effect != Effect::Exec);
+                let mut outcome = match self.guarded(limit, tool.act(&cx, &call.arguments)).await {
+                    Some(result) => Outcomes::of(result, since(start))?,
+                    None => self.cut_off(start),
+                };
+                if let Some(before) = before {
+                    outcome.paths = self.changed_since(before).await?;
+                    // Also when the run is taken away before this is written.
+                    self.journal.paths.extend(outcome.paths.iter().cloned());
+                }
+                self.journal.effective = true;
+                outcome
+            }
+        };
+        self.finish(call, refused).await?;
+        if entry.spec.effect == Effect::Exec {
+            // What the program wrote is in its result from here on.
+            let job = exec::job_folder(&self.journal.ws, self.journal.run, step);
+            blocking(move || left_over::clear(&job)).await?;
+        }
+        Ok(false)
+    }
+
+    /// A workspace tool: its effect and its result are one transaction. Answers whether it ended
+    /// the run.
+    async fn change(
+        &mut self,
+        call: &Call,
+        cx: ToolCx,
+        change: Commit,
+        start: Instant,
+    ) -> Result<bool, EngineError> {
+        let ends = ENDS.contains(&call.name.as_str());
+        let committed = if ends { commit::files(&mut self.journal).await? } else { None };
+        let (made, redactor) = (call.clone(), self.journal.ws.app.redactor.clone());
+        let (run, epoch, effective) =
+            (self.journal.run, self.journal.epoch, self.journal.effective);
+        let (text, is_error, ended) = self
+            .journal
+            .write(move |tx, pen| {
+                // What is said to a run that is about to end is heard before it ends.
+                let spoken = ends && !runs::open_inputs(tx, pen.session.id)?.is_empty();
+                // What the tool refuses becomes its result; a failure of the program stays one.
+                let output = if spoken {
+                    ToolOutput::error(SKIPPED)
+                } else {
+                    match tx.attempt(|tx| change(&cx, tx)) {
+                        Ok(output) => output,
+                        Err(error) => error.into_output()?,
+                    }
+                };
+                // Opened again: what the tool did may have touched the run and its session.
+                let mut pen = Pen::open(tx, run, epoch)?;
+                pen.run.effective |= effective;
+                if let Some(committed) = committed {
+                    pen.append(tx, committed)?;
+                }
+                let text = redactor.text(&output.text).into_owned();
+                let text = head_tail(&text, MAX_OUTPUT - 64, "\n[…]\n");
+                let is_progress = made.name == "progress";
+                pen.run.effective |= !output.is_error && output.end.is_none() && !is_progress;
+                pen.run.activity =
+                    if is_progress && !output.is_error { text.clone() } else { made.name.clone() };
+                let status = match (spoken, output.is_error) {
+                    (true, _) => CallStatus::Skipped,
+                    (false, true) => CallStatus::Error,
+                    (false, false) => CallStatus::Ok,
+                };
+                let mut event =
+                    finished(pen.run.steps + 1, &made, status, Body::Inline(text.clone()));
+                if let EventKind::ToolFinished { millis, seq, .. } = &mut event {
+                    (*millis, *seq) = (since(start), tx.seq().ok());
+                }
+                pen.append(tx, event)?;
+                match &output.end {
+                    Some(end) => {
+                        let appended = std::mem::take(&mut pen.appended);
+                        let (outcome, summary) = outcome_of(end);
+                        pen.end(tx, outcome, &summary)?;
+                        Ok(((text, output.is_error, true), appended))
+                    }
+                    None => {
+                        save(tx, pen).map(|appended| ((text, output.is_error, false), appended))
+                    }
+                }
+            })
+            .await?;
+        self.journal.effective |= !is_error && !ends && call.name != "progress";
+        self.note(call, &text, is_error);
+        Ok(ended)
+    }
+
+    /// A file tool: hashes noted, file changed; the result is noted by the caller.
+    async fn change_file(
+        &mut self,
+        call: &Call,
+        plan: FilePlan,
+        start: Instant,
+    ) -> Result<Outcomes, EngineError> {
+        let after = plan.content.as_ref().map(|c| <[u8; 32]>::from(Sha256::digest(c)));
+        let mark = FileMark { path: plan.path.clone(), before: plan.before, after };
+        self.begin_step(call, Some(mark)).await?;
+        let root = self.journal.ws.agent_folder(&self.agent.slug);
+        let guard = self.journal.ws.paths.hold(&root.join(&plan.path)).await;
+        let (path, before, content) = (plan.path.clone(), plan.before, plan.content);
+        let done =
+            blocking(move || folder::change(&root, &path, before, content.as_deref())).await?;
+        drop(guard);
+        let mut outcome = Outcomes::of(done.map(|()| plan.output), since(start))?;
+        if outcome.status == CallStatus::Ok {
+            outcome.paths.push(plan.path);
+            self.journal.effective = true;
+        }
+        Ok(outcome)
+    }
+
+    async fn begin_step(&mut self, call: &Call, file: Option<FileMark>) -> Result<(), EngineError> {
+        let (call_id, name) = (call.id.clone(), call.name.clone());
+        self.journal
+            .write(move |tx, mut pen| {
+                pen.run.activity.clone_from(&name);
+                let step = pen.run.steps + 1;
+                pen.append(tx, EventKind::ToolStarted { step, call_id, name, file })?;
+                save(tx, pen).map(|appended| ((), appended))
+            })
+            .await
+    }
+
+    /// Writes one result down.
+    async fn finish(&mut self, call: &Call, outcome: Outcomes) -> Result<(), EngineError> {
+        let step = self.journal.steps + 1;
+        let Outcomes { status, mut output, millis, paths } = outcome;
+        if matches!(status, CallStatus::Ok | CallStatus::Error)
+            && let Some(warning) = self.note(call, &output.text, output.is_error)
+        {
+            output.text = format!("{}\n{warning}", output.text);
+        }
+        let result = self.journal.body(step, output.text).await?;
+        let mut event = finished(step, call, status, result);
+        if let EventKind::ToolFinished { millis: took, paths: changed, .. } = &mut event {
+            (*took, *changed) = (millis, paths);
+        }
+        self.write_down(vec![event], output.load).await
+    }
+
+    /// Writes results down; tools that were found are offered from the next call on.
+    async fn write_down(
+        &mut self,
+        events: Vec<EventKind>,
+        load: Vec<String>,
+    ) -> Result<(), EngineError> {
+        for name in &load {
+            let known = self.request.tools.iter().any(|tool| tool.name == *name);
+            if let Some(entry) = self.engine.tools.get(name).filter(|_| !known)
+                && self.may_use(entry)
+            {
+                self.request.tools.push(definition(entry));
+                self.fixed = crate::providers::bound::Size::of(&self.request);
+            }
+        }
+        let effective = self.journal.effective;
+        self.journal
+            .write(move |tx, mut pen| {
+                pen.run.effective |= effective;
+                for name in load {
+                    if !pen.session.loaded_tools.contains(&name) {
+                        pen.session.loaded_tools.push(name);
+                    }
+                }
+                for event in events {
+                    pen.append(tx, event)?;
+                }
+                save(tx, pen).map(|appended| ((), appended))
+            })
+            .await
+    }
+
+    /// For programs: what the folder looked like before.
+    async fn marks(&self, entry: &Entry) -> Result<Option<folder::Marks>, EngineError> {
+        if entry.spec.effect != Effect::Exec {
+            return Ok(None);
+        }
+        let root = self.journal.ws.agent_folder(&self.agent.slug);
+        blocking(move || folder::marks(&root)).await.map(Some)
+    }
+
+    async fn changed_since(&self, before: folder::Marks) -> Result<Vec<String>, EngineError> {
+        let root = self.journal.ws.agent_folder(&self.agent.slug);
+        blocking(move || folder::changed(&before, &folder::marks(&root))).await
+    }
+}
+
+fn finished(step: u32, call: &Call, status: CallStatus, result: Body) -> EventKind {
+    EventKind::ToolFinished {
+        step,
+        call_id: call.id.clone(),
+        name: call.name.clone(),
+        status,
+        result,
+        millis: 0,
+        paths: Vec::new(),
+        seq: None,
+    }
+}
+
+fn outcome_of(end: &RunEnd) -> (Outcome, String) {
+    match end {
+        RunEnd::Done { summary, .. } => (Outcome::Done, summary.clone()),
+        RunEnd::Failed { reason } => {
+            (Outcome::Failed { code: "agent".to_owned(), reason: reason.clone() }, reason.clone())
+        }
+        RunEnd::Snoozed { until, reason } => (Outcome::Snoozed { until: *until }, reason.clone()),
+    }
+}

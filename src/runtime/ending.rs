@@ -1,0 +1,324 @@
+//! How a run comes to its end: an answer without tool calls, a limit, a stop, a budget.
+
+use jiff::SignedDuration;
+
+use crate::features::runs::model::{Body, CallStatus, EventKind};
+use crate::features::runs::queries as runs;
+use crate::features::runs::rules::{Pause, Pen};
+use crate::features::usage::queries::Budget;
+use crate::features::usage::rules::{self as money, UsageError};
+use crate::kernel::{Outcome, Timestamp, WaitFor};
+use crate::providers::error::ErrorClass;
+use crate::providers::model::{Reply, StopReason};
+use crate::store::WriteTx;
+
+use super::journal::save;
+use super::model_call::{Answer, CutOff};
+use super::tools::work;
+use super::turn::Turn;
+use super::{EngineError, commit};
+
+const REMINDER: &str = "You ended without saying what became of the work. Call work_done or work_fail now, or find work_snooze with tool_search.";
+const ASLEEP: &str = "You ended, and nothing would ever take this task up again. Call work_done and say with task_state what becomes of it, or work_fail.";
+const EMPTY: &str = "Your answer was empty. Answer, or call a tool.";
+const SHAPED: &str = "You wrote a tool call as text, so nothing was done. Call the tool itself.";
+const CUT: &str = "The conversation had become too long, so older parts were left out. Go on.";
+
+/// A limit of a run that was reached: one more call without tools, then it ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LimitReached {
+    /// Which: `calls`, `tools`, `time`, `cost`, `loop`.
+    pub which: &'static str,
+    told: bool,
+}
+
+impl LimitReached {
+    pub(super) fn new(which: &'static str) -> Self {
+        Self { which, told: false }
+    }
+
+    /// What the model is told, once.
+    pub(super) fn notice(&mut self) -> Option<String> {
+        if std::mem::replace(&mut self.told, true) {
+            return None;
+        }
+        let why = match self.which {
+            "loop" => "You keep making the same calls without getting further".to_owned(),
+            which => format!("You have reached this run's limit ({which})"),
+        };
+        Some(format!(
+            "{why}. Say in a few lines what is done and what is left. No tools can be used any more."
+        ))
+    }
+
+    /// It was not told after all.
+    pub(super) fn untold(&mut self) {
+        self.told = false;
+    }
+}
+
+/// What an answer without tool calls is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    Something,
+    Nothing,
+    /// A tool call written as text.
+    Shaped,
+    Refusal,
+    /// The provider wants the same conversation again.
+    Pause,
+    /// The window was full.
+    Full,
+}
+
+impl Said {
+    fn of(reply: &Reply, offered: &[crate::providers::model::ToolDef]) -> Self {
+        let text = reply.text();
+        match reply.stop {
+            StopReason::Refusal => Self::Refusal,
+            StopReason::Pause => Self::Pause,
+            StopReason::ContextFull => Self::Full,
+            StopReason::ToolUse => Self::Shaped,
+            _ if text.trim().is_empty() => Self::Nothing,
+            _ if is_call_in_words(&text, offered.iter().map(|tool| tool.name.as_str())) => {
+                Self::Shaped
+            }
+            _ => Self::Something,
+        }
+    }
+}
+
+/// Whether a text is nothing but a call in the dialects of models that were not taught this one.
+fn is_call_in_words<'n>(text: &str, mut names: impl Iterator<Item = &'n str>) -> bool {
+    let text = text.trim();
+    if text.starts_with("<tool_call>") || text.starts_with("<function_call>") {
+        return true;
+    }
+    let inner = text.strip_prefix("```json").or_else(|| text.strip_prefix("```")).unwrap_or(text);
+    let inner = inner.strip_suffix("```").unwrap_or(inner).trim();
+    let Ok(serde_json::Value::Object(map)) = serde_json::from_str(inner) else { return false };
+    let named = map.get("name").or_else(|| map.get("tool")).and_then(|name| name.as_str());
+    let has_arguments = map.contains_key("arguments") || map.contains_key("parameters");
+    has_arguments && named.is_some_and(|named| names.any(|name| name == named))
+}
+
+/// What an answer without tool calls leads to.
+enum Next {
+    GoOn(Option<&'static str>),
+    End(Outcome),
+}
+
+impl Turn {
+    /// An answer without tool calls: the end, unless somebody has said something meanwhile or
+    /// something is missing.
+    pub(super) async fn last_word(
+        &mut self,
+        answer: Answer,
+        parts: Body,
+    ) -> Result<bool, EngineError> {
+        let said = Said::of(&answer.reply, &self.request.tools);
+        if said == Said::Full {
+            self.mend(ErrorClass::ContextTooLong);
+        }
+        let committed = commit::files(&mut self.journal).await?;
+        let text = answer.reply.text();
+        let event = answer.event(parts);
+        let (reservation, spent) = (answer.admitted.reservation, answer.spent);
+        let limit = self.wrap_up.map(|limit| limit.which);
+        let (effective, nudged) = (self.journal.effective, self.nudged);
+        let end = text.clone();
+        let goes_on = self
+            .journal
+            .write(move |tx, mut pen| {
+                money::settle(tx, reservation, spent)?;
+                pen.append(tx, event)?;
+                if let Some(committed) = committed {
+                    pen.append(tx, committed)?;
+                }
+                pen.run.effective |= effective;
+                let next = match limit {
+                    Some(which) => Next::End(Outcome::Limit { which: which.to_owned() }),
+                    None if !runs::open_inputs(tx, pen.session.id)?.is_empty() => Next::GoOn(None),
+                    None => next(tx, &mut pen, said, nudged, &end)?,
+                };
+                match next {
+                    Next::GoOn(notice) => {
+                        if let Some(text) = notice {
+                            pen.append(tx, EventKind::Notice { text: text.to_owned() })?;
+                        }
+                        save(tx, pen).map(|appended| (true, appended))
+                    }
+                    Next::End(outcome) => {
+                        let appended = std::mem::take(&mut pen.appended);
+                        pen.end(tx, outcome, &end)?;
+                        Ok((false, appended))
+                    }
+                }
+            })
+            .await?;
+        self.nudged = matches!(said, Said::Nothing | Said::Shaped | Said::Full);
+        self.journal.ws.live.finish(self.journal.run);
+        Ok(goes_on)
+    }
+
+    /// Ends the run as stopped by the person who asked; a program that ends leaves it to its next
+    /// start.
+    pub(super) async fn stopped(
+        &mut self,
+        cut_off: Option<Box<CutOff>>,
+    ) -> Result<bool, EngineError> {
+        let ending = self.journal.ws.app.stopping.is_cancelled();
+        self.journal.ws.live.finish(self.journal.run);
+        let committed = if ending { None } else { commit::files(&mut self.journal).await? };
+        let effective = self.journal.effective;
+        self.journal
+            .write(move |tx, mut pen| {
+                if let Some(cut_off) = cut_off {
+                    cut_off.write(tx, &mut pen)?;
+                }
+                if let Some(committed) = committed {
+                    pen.append(tx, committed)?;
+                }
+                pen.run.effective |= effective;
+                match &pen.run.stop {
+                    None if ending => {
+                        pen.requeue(tx)?;
+                    }
+                    stop => {
+                        let by = stop.as_ref().and_then(|stop| stop.by);
+                        pen.close_calls(tx, CallStatus::Stopped, "the run was stopped")?;
+                        pen.end(tx, Outcome::Stopped { by }, "")?;
+                    }
+                }
+                Ok(((), Vec::new()))
+            })
+            .await?;
+        Ok(false)
+    }
+
+    /// Commits files and ends the run.
+    pub(super) async fn end(
+        &mut self,
+        outcome: Outcome,
+        summary: &str,
+    ) -> Result<bool, EngineError> {
+        let committed = commit::files(&mut self.journal).await?;
+        let summary = summary.to_owned();
+        self.journal
+            .write(move |tx, mut pen| {
+                if let Some(committed) = committed {
+                    pen.append(tx, committed)?;
+                }
+                pen.end(tx, outcome, &summary)?;
+                Ok(((), Vec::new()))
+            })
+            .await?;
+        Ok(false)
+    }
+}
+
+fn next(
+    tx: &mut WriteTx<'_>,
+    pen: &mut Pen,
+    said: Said,
+    nudged: bool,
+    text: &str,
+) -> Result<Next, EngineError> {
+    let failed =
+        |code: &str, reason: String| Next::End(Outcome::Failed { code: code.to_owned(), reason });
+    Ok(match said {
+        Said::Nothing if nudged => {
+            failed("empty_answer", "the model answered twice without a word or a call".to_owned())
+        }
+        Said::Full if nudged => {
+            failed("context_too_long", "the conversation is too long for this model".to_owned())
+        }
+        // In a chat the person reads it as the answer.
+        Said::Refusal if pen.run.item.is_none() && !text.trim().is_empty() => {
+            Next::End(Outcome::Done)
+        }
+        Said::Refusal => {
+            let words = if text.trim().is_empty() { "it gave no reason" } else { text.trim() };
+            failed("content_refused", format!("the model declined to answer: {words}"))
+        }
+        Said::Nothing => Next::GoOn(Some(EMPTY)),
+        Said::Shaped if !nudged => Next::GoOn(Some(SHAPED)),
+        Said::Full => Next::GoOn(Some(CUT)),
+        Said::Pause => Next::GoOn(None),
+        Said::Something | Said::Shaped => plain_end(tx, pen)?,
+    })
+}
+
+/// A plain end of turn. A chat needs no more. Work is done if it changed something and the task
+/// will not fall asleep; otherwise the model is reminded once.
+fn plain_end(tx: &mut WriteTx<'_>, pen: &mut Pen) -> Result<Next, EngineError> {
+    let Some(item) = pen.run.item else { return Ok(Next::End(Outcome::Done)) };
+    let asleep = work::would_sleep(tx, &pen.run, item)?;
+    if pen.run.effective && !asleep {
+        return Ok(Next::End(Outcome::Done));
+    }
+    if pen.run.reminded {
+        return Ok(Next::End(Outcome::NoOutcome));
+    }
+    pen.run.reminded = true;
+    Ok(Next::GoOn(Some(if pen.run.effective { ASLEEP } else { REMINDER })))
+}
+
+/// Ends a run that has used up what it may cost, or lets it wait for a budget. Answers whether it
+/// waits.
+pub(super) fn park(
+    tx: &mut WriteTx<'_>,
+    pen: Pen,
+    refusal: &UsageError,
+    limit: Option<&'static str>,
+) -> Result<bool, EngineError> {
+    let (needs, own) = match refusal {
+        UsageError::OverBudget { budget, needed, .. } => (Some(*needed), *budget == Budget::Run),
+        _ => (None, false),
+    };
+    if own {
+        let which = limit.unwrap_or("cost").to_owned();
+        pen.end(tx, Outcome::Limit { which }, &refusal.to_string())?;
+        return Ok(false);
+    }
+    let pause = Pause {
+        waits_for: WaitFor::Budget,
+        detail: refusal.to_string(),
+        needs_micros: needs,
+        until: Some(next_month(tx.now())),
+    };
+    pen.wait(tx, pause)?;
+    Ok(true)
+}
+
+/// The first moment of the next month in UTC, when budgets begin anew.
+pub(super) fn next_month(now: Timestamp) -> Timestamp {
+    let zoned = now.to_zoned(jiff::tz::TimeZone::UTC);
+    let first = zoned.date().last_of_month().tomorrow();
+    first
+        .and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC))
+        .map_or(now + SignedDuration::from_hours(24 * 28), |zoned| zoned.timestamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_call_in_words, next_month};
+
+    #[test]
+    fn calls_in_words_are_told_from_answers() {
+        let is_call = |text: &str| is_call_in_words(text, ["read", "work_done"].into_iter());
+        assert!(is_call("<tool_call>{\"name\":\"x\"}</tool_call>"));
+        assert!(is_call("```json\n{\"name\": \"read\", \"arguments\": {\"path\": \"a\"}}\n```"));
+        assert!(is_call("{\"tool\":\"work_done\",\"parameters\":{}}"));
+        assert!(!is_call("{\"name\":\"Mira\",\"arguments\":\"none\"}"));
+        assert!(!is_call("I would call read with {\"path\": \"a\"}."));
+        assert!(!is_call("{\"name\": \"read\"}"));
+    }
+
+    #[test]
+    fn budgets_begin_anew_on_the_first() {
+        let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
+        assert_eq!(next_month(at("2026-11-20T12:00:00Z")), at("2026-12-01T00:00:00Z"));
+        assert_eq!(next_month(at("2026-12-31T23:59:59Z")), at("2027-01-01T00:00:00Z"));
+    }
+}

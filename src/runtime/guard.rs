@@ -1,0 +1,274 @@
+//! Sees when a run goes in circles: the same call again and again, errors that never change.
+//!
+//! Only what happened since the last progress counts. Progress is a change that succeeded and that
+//! this run has not made before: a file that is read again after it was edited is no circle. First
+//! the model is warned, in the result; then the call is refused; a call that was refused and comes
+//! again ends the run, with a last word of the model. (Two calls in turn are two calls that come
+//! again and again, so they need no rule of their own.)
+
+use std::collections::{HashSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use serde_json::Value;
+
+/// How many calls are looked back at.
+const WINDOW: usize = 20;
+/// What agents may ask often: the answer changes without them.
+const POLLS: &[&str] = &["agent_list", "exec", "task_get", "task_list"];
+/// So often such a call may come without progress.
+const MAX_POLLS: usize = 8;
+/// A shorter result says too little to be the same for a reason.
+const TELLING: usize = 80;
+
+/// What to do with a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Advice {
+    /// Make it.
+    Go,
+    /// Refuse it.
+    Block,
+    /// Refuse it; the run ends.
+    End,
+}
+
+/// What a result shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Note {
+    /// What the model is told with the result.
+    pub warning: Option<&'static str>,
+    /// Whether the run ends.
+    pub end: bool,
+}
+
+/// A call's result, as far as it matters here.
+pub struct Seen<'a> {
+    /// What the model reads.
+    pub text: &'a str,
+    /// Whether it is an error.
+    pub is_error: bool,
+    /// Whether there is no such tool.
+    pub unknown: bool,
+    /// Whether it changed something.
+    pub changes: bool,
+}
+
+struct Made {
+    call: u64,
+    /// Its result; none while it runs, and for one that was refused.
+    result: Option<u64>,
+    error: Option<u64>,
+    unknown: bool,
+    blocked: bool,
+}
+
+/// The calls of a run since its last progress.
+#[derive(Default)]
+pub struct Guard {
+    made: VecDeque<Made>,
+    changes: HashSet<u64>,
+}
+
+/// Told to a model whose call is refused.
+pub const BLOCKED: &str = "Error (loop): refused, because you made this same call several times \
+     and nothing has changed since. Do something else, or end the run and say what is missing.";
+
+const REPEATED: &str = "[You made this same call before, and nothing has changed since.]";
+const SAME_RESULT: &str = "[Different calls keep giving this same result.]";
+const SAME_ERROR: &str = "[This error keeps coming. Try another way.]";
+const UNKNOWN: &str = "[Use only tools that are listed; tool_search finds more.]";
+
+impl Guard {
+    /// Before a call: whether it is made.
+    pub fn before(&mut self, tool: &str, arguments: &str) -> Advice {
+        let call = key_of(tool, arguments);
+        let same: Vec<&Made> = self.made.iter().filter(|made| made.call == call).collect();
+        let advice = if same.iter().any(|made| made.blocked) {
+            Advice::End
+        } else {
+            let alike = same.iter().map(|one| {
+                same.iter().filter(|o| one.result.is_some() && o.result == one.result).count()
+            });
+            let (alike, count) = (alike.max().unwrap_or(0) + 1, same.len() + 1);
+            let block =
+                if POLLS.contains(&tool) { count >= MAX_POLLS } else { count >= 4 || alike >= 3 };
+            if block { Advice::Block } else { Advice::Go }
+        };
+        let blocked = advice != Advice::Go;
+        self.push(Made { call, result: None, error: None, unknown: false, blocked });
+        advice
+    }
+
+    /// After a call that was made.
+    pub fn after(&mut self, tool: &str, arguments: &str, seen: &Seen<'_>) -> Note {
+        let call = key_of(tool, arguments);
+        if seen.changes && !seen.is_error && self.changes.insert(call) {
+            self.made.clear();
+            return Note::default();
+        }
+        let result = hash(seen.text);
+        let error = seen.is_error.then(|| hash(&without_numbers(seen.text)));
+        let open = |made: &&mut Made| made.call == call && made.result.is_none() && !made.blocked;
+        if let Some(made) = self.made.iter_mut().find(open) {
+            (made.result, made.error, made.unknown) = (Some(result), error, seen.unknown);
+        }
+        let count = |of: &dyn Fn(&Made) -> bool| self.made.iter().filter(|m| of(m)).count();
+        if seen.unknown {
+            let unknown = count(&|m| m.unknown);
+            return Note { warning: (unknown >= 2).then_some(UNKNOWN), end: unknown >= 4 };
+        }
+        let errors = count(&|m| error.is_some() && m.error == error);
+        if errors >= 3 {
+            return Note { warning: Some(SAME_ERROR), end: errors >= 7 };
+        }
+        let results = count(&|m| m.result == Some(result) && m.call != call);
+        if seen.text.len() >= TELLING && results >= 4 {
+            return Note { warning: Some(SAME_RESULT), end: results >= 6 };
+        }
+        let again = count(&|m| m.call == call);
+        let alike = count(&|m| m.call == call && m.result == Some(result));
+        let warn = !POLLS.contains(&tool) && (again >= 3 || alike >= 2);
+        Note { warning: warn.then_some(REPEATED), end: false }
+    }
+
+    fn push(&mut self, made: Made) {
+        if self.made.len() >= WINDOW {
+            self.made.pop_front();
+        }
+        self.made.push_back(made);
+    }
+}
+
+/// The same for the same call, however its arguments are written.
+fn key_of(tool: &str, arguments: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    tool.hash(&mut hasher);
+    match serde_json::from_str::<Value>(arguments) {
+        Ok(value) => hash_value(&value, &mut hasher),
+        Err(_) => arguments.hash(&mut hasher),
+    }
+    hasher.finish()
+}
+
+fn hash_value(value: &Value, hasher: &mut DefaultHasher) {
+    match value {
+        Value::Object(map) => {
+            let mut names: Vec<&String> = map.keys().collect();
+            names.sort();
+            for name in names {
+                name.hash(hasher);
+                hash_value(&map[name], hasher);
+            }
+        }
+        Value::Array(list) => {
+            list.len().hash(hasher);
+            list.iter().for_each(|one| hash_value(one, hasher));
+        }
+        other => other.to_string().hash(hasher),
+    }
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn without_numbers(text: &str) -> String {
+    text.chars().filter(|c| !c.is_ascii_digit()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Advice, Guard, Note, Seen};
+
+    fn look(text: &str) -> Seen<'_> {
+        Seen { text, is_error: false, unknown: false, changes: false }
+    }
+
+    fn change() -> Seen<'static> {
+        Seen { text: "done", is_error: false, unknown: false, changes: true }
+    }
+
+    fn error(text: &str) -> Seen<'_> {
+        Seen { text, is_error: true, unknown: false, changes: false }
+    }
+
+    fn go(guard: &mut Guard, tool: &str, arguments: &str, seen: &Seen<'_>) -> Note {
+        assert_eq!(guard.before(tool, arguments), Advice::Go, "{tool} {arguments}");
+        guard.after(tool, arguments, seen)
+    }
+
+    #[test]
+    fn the_same_call_with_the_same_result_is_warned_then_refused_then_ends_the_run() {
+        let mut guard = Guard::default();
+        assert_eq!(go(&mut guard, "read", r#"{"path":"a","limit":1}"#, &look("x")).warning, None);
+        let second = go(&mut guard, "read", r#"{"limit":1, "path":"a"}"#, &look("x"));
+        assert!(second.warning.is_some());
+        assert_eq!(guard.before("read", r#"{"path":"a","limit":1}"#), Advice::Block);
+        assert_eq!(guard.before("read", r#"{"path":"a","limit":1}"#), Advice::End);
+    }
+
+    #[test]
+    fn a_call_whose_result_changes_may_come_a_little_more_often() {
+        let mut guard = Guard::default();
+        assert_eq!(go(&mut guard, "read", "{}", &look("1")).warning, None);
+        assert_eq!(go(&mut guard, "read", "{}", &look("2")).warning, None);
+        assert!(go(&mut guard, "read", "{}", &look("3")).warning.is_some());
+        assert_eq!(guard.before("read", "{}"), Advice::Block);
+    }
+
+    #[test]
+    fn reading_again_after_a_change_is_no_circle() {
+        let mut guard = Guard::default();
+        for n in 0..30 {
+            assert_eq!(go(&mut guard, "read", "{}", &look("same")).warning, None);
+            go(&mut guard, "edit", &format!(r#"{{"new":"{n}"}}"#), &change());
+        }
+    }
+
+    #[test]
+    fn changing_there_and_back_again_is_a_circle() {
+        let mut guard = Guard::default();
+        let mut advice = Vec::new();
+        for _ in 0..5 {
+            for to in ["a", "b"] {
+                let arguments = format!(r#"{{"to":"{to}"}}"#);
+                let one = guard.before("task_update", &arguments);
+                if one == Advice::Go {
+                    guard.after("task_update", &arguments, &change());
+                }
+                advice.push(one);
+            }
+        }
+        assert!(advice.contains(&Advice::Block) && advice.contains(&Advice::End), "{advice:?}");
+    }
+
+    #[test]
+    fn looking_whether_something_has_changed_is_allowed_for_longer() {
+        let mut guard = Guard::default();
+        for _ in 0..7 {
+            assert_eq!(go(&mut guard, "task_get", "{}", &look("todo")).warning, None);
+        }
+        assert_eq!(guard.before("task_get", "{}"), Advice::Block);
+    }
+
+    #[test]
+    fn an_error_that_never_changes_ends_the_run() {
+        let mut guard = Guard::default();
+        let notes: Vec<Note> = (0..7)
+            .map(|n| go(&mut guard, "read", &format!("{{\"n\":{n}}}"), &error("no file 12")))
+            .collect();
+        assert!(notes[1].warning.is_none() && notes[2].warning.is_some());
+        assert!(!notes[5].end && notes[6].end);
+    }
+
+    #[test]
+    fn inventing_tools_ends_the_run() {
+        let mut guard = Guard::default();
+        let unknown = Seen { text: "none", is_error: true, unknown: true, changes: false };
+        let notes: Vec<Note> =
+            (0..4).map(|n| go(&mut guard, &format!("tool{n}"), "{}", &unknown)).collect();
+        assert!(notes[0].warning.is_none() && notes[1].warning.is_some());
+        assert!(!notes[2].end && notes[3].end);
+    }
+}

@@ -1,0 +1,39 @@
+//! What bounds runs. The program uses the defaults; tests put in smaller ones.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+/// What bounds runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many runs one host works on at once.
+    pub active: usize,
+    /// The most model calls of a run.
+    pub calls: u32,
+    /// The most tool calls of a run.
+    pub steps: u32,
+    /// The longest that a run works; waiting does not count.
+    pub time: SignedDuration,
+    /// The longest that one answer may take.
+    pub answer: Duration,
+    /// The longest that a tool without a limit of its own may take.
+    pub tool: Duration,
+    /// How many programs of agents one host runs at once.
+    pub programs: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        Self {
+            active: 32,
+            calls: 200,
+            steps: 400,
+            time: SignedDuration::from_hours(2),
+            answer: Duration::from_mins(10),
+            tool: Duration::from_secs(660),
+            programs: 2 * cores,
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! What a dispatcher has to do now, read from one snapshot: nothing is kept between two looks that
+//! could be lost.
+
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+
+use crate::features::agents::model::Agent;
+use crate::features::inbox::model::Item;
+use crate::features::inbox::queries as inbox;
+use crate::features::runs::model::Run;
+use crate::features::runs::queries as runs;
+use crate::features::runs::rules::held;
+use crate::features::usage::queries as usage;
+use crate::kernel::{AccountId, AgentId, ItemState, RunId, RunState, Timestamp, WaitFor};
+use crate::store::{Range, ReadExt, StoreError};
+
+use super::chosen::choose;
+use super::ending::next_month;
+
+/// Why items wait when a budget cannot pay for more.
+const OVER_BUDGET: &str = "over_budget";
+/// How many open items of one agent are looked at.
+const ITEMS: usize = 500;
+
+/// What is known of agents from the last look, so that notes are written only when they change.
+#[derive(Default)]
+pub(super) struct Noted {
+    /// What held each agent that has work.
+    pub reasons: HashMap<AgentId, Option<&'static str>>,
+    /// Agents that got work since.
+    pub fresh: HashSet<AgentId>,
+}
+
+impl Noted {
+    fn is_news(&self, agent: AgentId, reason: Option<&'static str>) -> bool {
+        match self.reasons.get(&agent) {
+            // What the agent's state says stands in a new item from the beginning.
+            Some(known) if *known == reason => {
+                reason == Some(OVER_BUDGET) && self.fresh.contains(&agent)
+            }
+            _ => true,
+        }
+    }
+}
+
+/// What has to be done.
+#[derive(Default)]
+pub(super) struct Plan {
+    /// Runs that were asked to stop.
+    pub stops: Vec<(RunId, Option<AccountId>)>,
+    /// Runs that a task should be working on.
+    pub running: Vec<RunId>,
+    /// Runs whose wait is over.
+    pub wakes: Vec<RunId>,
+    /// Runs that may begin, talk before work, the oldest first.
+    pub queued: Vec<Run>,
+    /// The most urgent item of each agent that is free for it, the most urgent first.
+    pub items: Vec<(Item, Agent)>,
+    /// Agents whose items should say something else about why they wait.
+    pub notes: Vec<(AgentId, Option<&'static str>)>,
+    /// Whether a run waits for a budget.
+    pub poor: bool,
+    /// Agents of which a run waits for a budget: what they would begin now would wait, too.
+    broke: HashSet<AgentId>,
+    /// When something becomes due by itself.
+    pub next: Option<Timestamp>,
+}
+
+impl Plan {
+    /// Looks at everything.
+    pub(super) fn read(
+        tx: &impl ReadExt,
+        noted: &Noted,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let mut plan = Self { next: inbox::next_due(tx, now)?, ..Self::default() };
+        let agents: Vec<Agent> = tx.list(&Range::all())?;
+        let mut busy = HashSet::new();
+        for run in runs::live(tx)? {
+            if run.keeps_agent_busy() {
+                busy.insert(run.agent);
+            }
+            plan.look_at_run(tx, run, &agents, now)?;
+        }
+        plan.queued.sort_by_key(|run| (run.item.is_some(), run.id));
+        if plan.poor {
+            plan.soon(usage::next_release(tx, now)?, now);
+        }
+        for agent in agents {
+            let is_busy = busy.contains(&agent.id);
+            plan.look_at_agent(tx, agent, is_busy, noted, now)?;
+        }
+        plan.items.sort_by_key(|(item, _)| (Reverse(urgency(item, now)), item.created_at, item.id));
+        Ok(plan)
+    }
+
+    fn soon(&mut self, at: Option<Timestamp>, now: Timestamp) {
+        let at = at.filter(|at| *at > now);
+        self.next = self.next.into_iter().chain(at).min();
+    }
+
+    fn look_at_run(
+        &mut self,
+        tx: &impl ReadExt,
+        run: Run,
+        agents: &[Agent],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if let Some(stop) = &run.stop {
+            self.stops.push((run.id, stop.by));
+            return Ok(());
+        }
+        if run.is_at_work() {
+            self.running.push(run.id);
+            return Ok(());
+        }
+        if let Some(waiting) = &run.waiting {
+            let budget = waiting.waits_for == WaitFor::Budget;
+            self.poor |= budget;
+            if budget {
+                self.broke.insert(run.agent);
+            }
+            self.soon(waiting.until, now);
+            let paid = match waiting.needs_micros.filter(|_| budget) {
+                Some(needed) => {
+                    usage::can_pay(tx, run.agent, run.id, needed, now)?
+                        || has_other_model(tx, &run, agents)?
+                }
+                None => false,
+            };
+            if paid || waiting.until.is_some_and(|until| until <= now) {
+                self.wakes.push(run.id);
+            }
+            return Ok(());
+        }
+        let free = |agent: &Agent| agent.id == run.agent && held(agent).is_none();
+        if run.state == RunState::Queued && agents.iter().any(free) {
+            self.queued.push(run);
+        }
+        Ok(())
+    }
+
+    fn look_at_agent(
+        &mut self,
+        tx: &impl ReadExt,
+        agent: Agent,
+        busy: bool,
+        noted: &Noted,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if inbox::open(tx, agent.id, 1)?.is_empty() {
+            return Ok(());
+        }
+        let reason = match held(&agent) {
+            Some(reason) => Some(reason),
+            None if self.broke.contains(&agent.id) => Some(OVER_BUDGET),
+            None => usage::over_budget(tx, agent.id, now)?.map(|_| OVER_BUDGET),
+        };
+        if noted.is_news(agent.id, reason) {
+            self.notes.push((agent.id, reason));
+        }
+        if reason == Some(OVER_BUDGET) {
+            self.soon(Some(next_month(now)), now);
+        }
+        if busy || reason.is_some() {
+            return Ok(());
+        }
+        let mut open = inbox::open(tx, agent.id, ITEMS)?;
+        open.retain(|item| {
+            item.state != ItemState::Leased && item.not_before.is_none_or(|at| at <= now)
+        });
+        open.sort_by_key(|item| (Reverse(urgency(item, now)), item.created_at, item.id));
+        for item in open {
+            let key = runs::work_session_key(&agent.slug, item.task);
+            let session = runs::session_by_key(tx, &key)?;
+            // A run that waits may still have the conversation: the next item then.
+            if session.is_none_or(|session| session.active_run.is_none()) {
+                self.items.push((item, agent));
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether another model has been chosen since a run began to wait: a cheaper one, perhaps.
+fn has_other_model(tx: &impl ReadExt, run: &Run, agents: &[Agent]) -> Result<bool, StoreError> {
+    let Some(agent) = agents.iter().find(|agent| agent.id == run.agent) else { return Ok(false) };
+    let choice = choose(tx, run, agent, None)?;
+    Ok(choice.model != run.model || choice.connection != run.connection)
+}
+
+/// Priority, raised one level for each half hour of waiting.
+fn urgency(item: &Item, now: Timestamp) -> i64 {
+    let waited = now.duration_since(item.created_at).as_secs().max(0);
+    item.priority as i64 + (waited / 1_800).min(3)
+}

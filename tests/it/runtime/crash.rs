@@ -1,0 +1,265 @@
+//! `kill -9` of the real program in the middle of runs, at moments that matter and at random ones:
+//! each run goes on by itself, nothing of the workspace is done twice or lost.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hq::features::agents::model::Agent;
+use hq::features::agents::rules as agents;
+use hq::features::comments::model::Comment;
+use hq::features::runs::model::{CallStatus, EventKind, Run};
+use hq::features::tasks::model::Task;
+use hq::features::usage::model::{Reservation, Usage};
+use hq::kernel::id::SystemIds;
+use hq::kernel::time::SystemClock;
+use hq::kernel::{Actor, Cause, ItemState, Outcome, Part, RunState};
+use hq::store::{NoFaults, Options, Store};
+use serde_json::json;
+
+use crate::support::model::{Gate, Turn};
+use crate::support::office::Office;
+use crate::support::program::Program;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_hq");
+
+/// An office whose agent has a task to do as soon as the real program starts.
+struct Stage {
+    office: Office,
+    ada: Agent,
+    task: Task,
+}
+
+impl Stage {
+    async fn set() -> Self {
+        let mut office = Office::open().await;
+        office.settings(|settings| settings.exec_without_jail = true).await;
+        let ada = office.agent_with("Ada", |new| new.exec = true).await;
+        // Paused, so that nothing begins here; resumed while nobody is there who would begin.
+        let id = ada.id;
+        office.act(move |tx| agents::pause(tx, id)).await;
+        let task = office.task("Compare two offers", &ada).await;
+        office.hq.stop().await;
+        let store = Store::open(Options {
+            path: office.hq.data().join("workspaces/marlow-cargo/hq.redb"),
+            schema: hq::server::schema::workspace(),
+            cache: 4 << 20,
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(SystemIds::default()),
+            reactor: None,
+            faults: Arc::new(NoFaults),
+        })
+        .expect("the server has let go of it");
+        let by = (Actor::System(Part::Setup), Cause::Setup);
+        let resumed = store.write(by.0, by.1, move |tx| agents::resume(tx, id)).await;
+        resumed.expect("it was paused");
+        store.close();
+        Self { office, ada, task }
+    }
+
+    fn start(&self) -> Program {
+        Program::start(Path::new(BINARY), &self.office.hq.data())
+    }
+
+    fn file(&self, path: &str) -> PathBuf {
+        let folder = self.office.hq.data().join("workspaces/marlow-cargo/agents");
+        folder.join(&self.ada.slug).join("files").join(path)
+    }
+
+    /// The server in this process again, on what the kills have left; the run has ended.
+    async fn look(&mut self) -> Run {
+        self.office.hq.start_again().await;
+        self.office.worked(self.task.id, 1).await
+    }
+}
+
+async fn there(path: &Path) {
+    until(path, true).await;
+}
+
+async fn gone(path: &Path) {
+    until(path, false).await;
+}
+
+/// Looks again and again, as nobody tells from outside; each look is one file.
+async fn until(path: &Path, is_there: bool) {
+    let mut tick = tokio::time::interval(Duration::from_millis(5));
+    let seen = async {
+        while path.exists() != is_there {
+            tick.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), seen).await.expect("the file comes or goes");
+}
+
+fn script() -> Vec<Turn> {
+    vec![
+        Turn::call("task_create", json!({ "title": "Made by the run" })),
+        Turn::call("write", json!({ "path": "notes.md", "content": "first\n" })),
+        Turn::call("comment_add", json!({ "body": "Half way." }))
+            .and_call("edit", json!({ "path": "notes.md", "old": "first", "new": "second" })),
+        Turn::call("exec", json!({ "command": "echo line >> log.txt" })),
+        Turn::call(
+            "deliverable_submit",
+            json!({ "kind": "text", "title": "Offers", "body": "A." }),
+        )
+        .and_call("work_done", json!({ "summary": "Done.", "task_state": "in_review" })),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_survives_kills_at_random_moments() {
+    for seed in 0..4_u64 {
+        let mut stage = Stage::set().await;
+        stage.office.model.follow(script());
+        for kill in 0..3_u64 {
+            let asked = stage.office.model.requests().len();
+            let program = stage.start();
+            // The moment is what this test is about: from the first call on, up to a tenth of a second.
+            let moment =
+                tokio::time::timeout(Duration::from_secs(2), stage.office.model.asked(asked + 1));
+            if moment.await.is_ok() {
+                let micros = (seed * 37 + kill * 61) % 100 * 1_000;
+                tokio::time::sleep(Duration::from_micros(micros)).await;
+            }
+            program.kill();
+        }
+        let run = stage.look().await;
+        assert_eq!(run.outcome, Some(Outcome::Done), "seed {seed}");
+        let office = &stage.office;
+        let mut tasks = office.all::<Task>();
+        tasks.sort_by_key(|task| task.number);
+        let titles: Vec<String> = tasks.into_iter().map(|task| task.title).collect();
+        assert_eq!(titles, ["Compare two offers", "Made by the run"], "seed {seed}");
+        assert_eq!(office.all::<Comment>().len(), 1, "seed {seed}");
+        let pieces = office.delivered(stage.task.id);
+        assert_eq!((pieces.len(), pieces[0].versions), (1, 1), "seed {seed}");
+        assert_eq!(office.file(&stage.ada, "notes.md").as_deref(), Some("second\n"), "seed {seed}");
+        // A program is never run twice: its line is there once, or the model was told that nobody knows.
+        let lines = office.file(&stage.ada, "log.txt").map_or(0, |text| text.lines().count());
+        let unknown = office.events(run.id).iter().any(|kind| {
+            matches!(kind, EventKind::ToolFinished { status: CallStatus::Unknown, .. })
+        });
+        assert!(lines == 1 || (lines == 0 && unknown), "seed {seed}: {lines} {unknown}");
+        // Each call has one end, each model call is booked once, nothing stays held back for good.
+        let mut calls = std::collections::BTreeMap::<String, usize>::new();
+        for kind in office.events(run.id) {
+            if let EventKind::ToolFinished { call_id, .. } = kind {
+                *calls.entry(call_id).or_default() += 1;
+            }
+        }
+        assert_eq!(calls.len(), 7, "seed {seed}: {calls:?}");
+        assert!(calls.values().all(|count| *count == 1), "seed {seed}: {calls:?}");
+        let started = office
+            .events(run.id)
+            .into_iter()
+            .filter(|kind| matches!(kind, EventKind::CallStarted { .. }));
+        assert_eq!(office.all::<Usage>().len(), started.count(), "seed {seed}");
+        assert!(office.all::<Reservation>().iter().all(|held| held.release_at.is_some()));
+        stage.office.hq.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_was_running_is_ended_and_never_run_again() {
+    let mut stage = Stage::set().await;
+    let command = "echo once >> log.txt; echo so far; touch begun; sleep 31415 & sleep 31415";
+    stage.office.model.follow(vec![
+        Turn::call("exec", json!({ "command": command })),
+        Turn::call("work_done", json!({ "summary": "Done.", "task_state": "complete" })),
+    ]);
+    let program = stage.start();
+    there(&stage.file("begun")).await;
+    program.kill();
+    let run = stage.look().await;
+    assert_eq!((run.outcome.clone(), run.attempt), (Some(Outcome::Done), 2));
+    let office = &stage.office;
+    let (status, text) = office
+        .events(run.id)
+        .into_iter()
+        .find_map(|kind| match kind {
+            EventKind::ToolFinished { name, status, result, .. } if name == "exec" => {
+                Some((status, result.head().to_owned()))
+            }
+            _ => None,
+        })
+        .expect("a result");
+    assert_eq!(status, CallStatus::Unknown);
+    assert!(text.contains("may or may not have happened") && text.contains("so far"), "{text}");
+    assert_eq!(office.file(&stage.ada, "log.txt").as_deref(), Some("once\n"));
+    let sleeping = std::fs::read_dir("/proc").expect("processes").flatten().filter(|entry| {
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        line.split(|b| *b == 0).any(|part| part == b"31415")
+    });
+    assert_eq!(sleeping.count(), 0, "nothing of it is left");
+    // What it had changed is in the branch although nobody saw its end.
+    let branch = hq::git::Branch::agent(&stage.ada.slug).expect("a branch");
+    let at = hq::git::history::At::Branch(branch);
+    let kept = office.ws().repo().expect("a repository").read_file(&at, "log.txt");
+    assert!(kept.expect("readable").is_some());
+    assert_eq!(jobs(&stage), 0, "what it had written is in the result");
+    stage.office.hq.finish().await;
+}
+
+/// How many jobs have left a folder.
+fn jobs(stage: &Stage) -> usize {
+    std::fs::read_dir(stage.office.ws().jobs_folder()).expect("a folder").count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_ends_hq_each_time_is_given_up_after_three_crashes() {
+    let mut stage = Stage::set().await;
+    let script = (1..=4).map(|n| {
+        let command = format!("touch begun-{n}; sleep 31416");
+        Turn::call("exec", json!({ "command": command }))
+    });
+    stage.office.model.follow(script.collect());
+    for n in 1..=3 {
+        let program = stage.start();
+        there(&stage.file(&format!("begun-{n}"))).await;
+        program.kill();
+    }
+    let run = stage.look().await;
+    assert_eq!((run.outcome, run.state), (Some(Outcome::CrashLoop), RunState::Ended));
+    assert_eq!(stage.office.model.requests().len(), 3, "nothing was asked a fourth time");
+    gone(&stage.office.ws().jobs_folder().join(format!("{}-3", run.id))).await;
+    stage.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_was_cut_off_is_made_again_and_booked_as_estimated() {
+    let mut stage = Stage::set().await;
+    let gate = Gate::new();
+    stage.office.model.push(Turn::text("I was about to say").pausing(4, &gate));
+    let done = json!({ "summary": "Done.", "task_state": "complete" });
+    stage.office.model.follow(vec![Turn::call("work_done", done)]);
+    let program = stage.start();
+    gate.reached().await;
+    program.kill();
+    gate.open();
+    let run = stage.look().await;
+    assert_eq!((run.outcome.clone(), run.calls, run.attempt), (Some(Outcome::Done), 2, 2));
+    let usage = stage.office.usage(run.id);
+    assert_eq!(usage.iter().map(|one| one.estimated).collect::<Vec<_>>(), [true, false]);
+    let words = format!("{:?}", stage.office.model.last().body["messages"]);
+    assert!(!words.contains("about to say"), "what was never whole is not told: {words}");
+    stage.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_never_gets_further_is_given_up_after_three_crashes() {
+    let mut stage = Stage::set().await;
+    stage.office.model.usually(Turn::silence());
+    for kill in 1..=3 {
+        let program = stage.start();
+        stage.office.model.asked(kill).await;
+        program.kill();
+    }
+    let run = stage.look().await;
+    assert_eq!((run.outcome, run.state), (Some(Outcome::CrashLoop), RunState::Ended));
+    let item = stage.office.items(stage.ada.id).pop().expect("an item");
+    assert_eq!((item.state, item.last_error.as_deref()), (ItemState::Failed, Some("crash_loop")));
+    assert_eq!(stage.office.model.requests().len(), 3, "nothing was asked a fourth time");
+    assert!(stage.office.all::<Reservation>().iter().all(|held| held.release_at.is_some()));
+    stage.office.hq.finish().await;
+}

@@ -1,0 +1,281 @@
+//! Providers that fail: each way has an end that a person sees, and money that is accounted for.
+
+use std::time::Duration;
+
+use hq::features::connections::model::{ConnectionKey, Wire};
+use hq::features::runs::model::{EventKind, Input, InputState, Run};
+use hq::features::usage::model::Reservation;
+use hq::kernel::{Outcome, RunId, RunState, WaitFor};
+use hq::runtime::Limits;
+use hq::store::ReadExt as _;
+use serde_json::json;
+
+use crate::support::hq::Setup;
+use crate::support::model::Turn;
+use crate::support::office::{KEY, Office};
+
+/// The class that a run failed with, and its failed calls: class, whether it is tried again.
+async fn failed(office: &Office, run: RunId) -> (String, Vec<(String, bool)>) {
+    let run = office.ended(run).await;
+    let Some(Outcome::Failed { code, reason }) = run.outcome else { panic!("{:?}", run.outcome) };
+    assert!(!reason.is_empty());
+    let calls = office.events(run.id).into_iter().filter_map(|kind| match kind {
+        EventKind::CallFailed { class, retry_at, .. } => Some((class, retry_at.is_some())),
+        _ => None,
+    });
+    (code, calls.collect())
+}
+
+fn again(class: &str, tries: usize) -> Vec<(String, bool)> {
+    (1..=tries).map(|n| (class.to_owned(), n < tries)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_that_is_down_is_tried_three_times_and_costs_nothing() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = format!("http://{}/v1", gone.local_addr().expect("an address"));
+    drop(gone);
+    let connection = office.connection;
+    let changes = hq::features::connections::rules::Changes {
+        base_url: Some(address),
+        key: hq::features::connections::rules::KeyChange::Remove,
+        ..Default::default()
+    };
+    office
+        .act(move |tx| hq::features::connections::rules::update(tx, connection, None, changes))
+        .await;
+    let run = office.say(&ada, "Hello?").await;
+    office.pass_retry(run, 1).await;
+    office.pass_retry(run, 2).await;
+    assert_eq!(failed(&office, run).await, ("network".to_owned(), again("network", 3)));
+    assert!(office.usage(run).is_empty() && office.all::<Reservation>().is_empty());
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_try_would_not_change_is_not_tried_again() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    for (status, code, class) in [
+        (401, "invalid_api_key", "auth"),
+        (402, "insufficient_quota", "billing"),
+        (404, "model_not_found", "model_not_found"),
+        (400, "invalid_request_error", "invalid_request"),
+        (400, "content_policy_violation", "content_refused"),
+    ] {
+        office.model.push(Turn::error(status, code, "No"));
+        let run = office.say(&ada, "Hello?").await;
+        assert_eq!(failed(&office, run).await, (class.to_owned(), again(class, 1)));
+        assert!(office.usage(run).is_empty() && office.all::<Reservation>().is_empty());
+    }
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_key_ends_the_work_and_is_not_shown() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let words = format!("Incorrect API key provided: {KEY}. Find yours at the provider.");
+    office.model.push(Turn::error(401, "invalid_api_key", &words));
+    let task = office.task("Compare two offers", &ada).await;
+    let run = office.worked(task.id, 1).await;
+    let Some(Outcome::Failed { code, reason }) = run.outcome else { panic!("{:?}", run.outcome) };
+    assert_eq!(code, "auth");
+    assert!(
+        reason.contains("Check it on the connection's page") && !reason.contains(KEY),
+        "{reason}"
+    );
+    let item = office.items(ada.id).pop().expect("an item");
+    assert_eq!(item.not_before, None, "a person has to act first");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_that_asks_for_patience_gets_it() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.model.push(Turn::error(429, "rate_limit_error", "Slow down").header("retry-after", "7"));
+    office.model.push(Turn::error(529, "overloaded_error", "Busy")).push(Turn::text("Now."));
+    let run = office.say(&ada, "Hello?").await;
+    let now = office.hq.now();
+    let first = office.happened(run, |kind| matches!(kind, EventKind::CallFailed { .. })).await;
+    let EventKind::CallFailed { class, retry_at: Some(at), .. } = first else {
+        panic!("{first:?}")
+    };
+    assert_eq!((class.as_str(), at.duration_since(now).as_secs()), ("rate_limit", 7));
+    let waiting = office.in_state(run, RunState::Waiting).await.waiting.expect("what it waits for");
+    assert_eq!((waiting.waits_for, waiting.until), (WaitFor::Provider, Some(at)));
+    office.pass_retry(run, 1).await;
+    office.pass_retry(run, 2).await;
+    let run = office.ended(run).await;
+    assert_eq!((run.summary.as_str(), run.attempt), ("Now.", 1), "it kept its task");
+    // More patience than a person has is told at once.
+    office.model.push(Turn::error(429, "rate_limit_error", "Later").header("retry-after", "3600"));
+    let run = office.say(&ada, "Hello?").await;
+    assert_eq!(failed(&office, run).await, ("rate_limit".to_owned(), again("rate_limit", 1)));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_never_was_one_is_asked_for_again() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let nothing = || Turn::raw("text/event-stream", "");
+    for (turn, class) in [
+        (Turn::error(500, "api_error", "Broken"), "server_error"),
+        (Turn::garbage(), "garbage"),
+        (nothing(), "interrupted"),
+        (
+            Turn::raw(
+                "text/event-stream",
+                "data: {\"error\":{\"message\":\"Overloaded\",\"code\":502}}\n\n",
+            ),
+            "overloaded",
+        ),
+    ] {
+        office.model.push(turn).push(Turn::text("At last."));
+        let run = office.say(&ada, "Hello?").await;
+        office.pass_retry(run, 1).await;
+        assert_eq!(office.ended(run).await.summary, "At last.", "{class}");
+        let failure =
+            office.happened(run, |kind| matches!(kind, EventKind::CallFailed { .. })).await;
+        let EventKind::CallFailed { class: told, .. } = failure else { panic!("{failure:?}") };
+        assert_eq!(told, class);
+    }
+    office.model.usually(Turn::garbage());
+    let run = office.say(&ada, "Hello?").await;
+    office.pass_retry(run, 1).await;
+    office.pass_retry(run, 2).await;
+    assert_eq!(failed(&office, run).await, ("garbage".to_owned(), again("garbage", 3)));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_breaks_off_is_not_asked_for_twice_and_is_booked() {
+    let office = Office::open().await;
+    office.price(3_000_000, 15_000_000).await;
+    let ada = office.agent("Ada").await;
+    for (turn, class) in [
+        (Turn::text("Half of an").cut(), "interrupted"),
+        (Turn::text("Half of an").broken(), "interrupted"),
+        (
+            Turn::text("Half of an").failing("server_error", "The server had an error"),
+            "server_error",
+        ),
+    ] {
+        office.model.push(turn);
+        let run = office.say(&ada, "Hello?").await;
+        assert_eq!(failed(&office, run).await, (class.to_owned(), again(class, 1)));
+        let usage = office.usage(run);
+        assert_eq!((usage.len(), usage[0].estimated), (1, true), "{class}");
+        assert!(0 < usage[0].billed_micros.expect("a price is known"));
+        assert!(usage[0].model == "mock" && usage[0].connection == Some(office.connection));
+    }
+    // The rest stays held back for a while: the provider may still be writing.
+    assert_eq!(office.all::<Reservation>().len(), 3);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_that_never_answers_is_given_up() {
+    let limits = Limits { answer: Duration::from_millis(60), ..Limits::default() };
+    let office = Office::limited(limits).await;
+    let ada = office.agent("Ada").await;
+    office.model.usually(Turn::silence());
+    let run = office.say(&ada, "Hello?").await;
+    office.pass_retry(run, 1).await;
+    office.pass_retry(run, 2).await;
+    assert_eq!(failed(&office, run).await, ("timeout".to_owned(), again("timeout", 3)));
+    assert_eq!(office.usage(run).len(), 3, "nobody knows what was billed");
+    // One that stops in the middle is not asked again.
+    office.model.usually(Turn::text("Half of an").stalled());
+    let run = office.say(&ada, "Hello?").await;
+    assert_eq!(failed(&office, run).await, ("timeout".to_owned(), again("timeout", 1)));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conversation_that_is_too_long_is_made_shorter() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let too_long =
+        || Turn::error(400, "context_length_exceeded", "maximum context length is 8192 tokens");
+    // With nothing to leave out it is the end.
+    office.model.push(too_long());
+    let run = office.say(&ada, "Hello?").await;
+    assert_eq!(failed(&office, run).await.0, "context_too_long");
+
+    office.model.push(Turn::text("Long.")).push(Turn::text("Longer."));
+    for _ in 0..2 {
+        let run = office.say(&ada, &"words and more words ".repeat(1_000)).await;
+        office.ended(run).await;
+    }
+    office.model.push(too_long()).push(Turn::text("Short."));
+    let run = office.say(&ada, "And now?").await;
+    assert_eq!(office.ended(run).await.summary, "Short.");
+    let requests = office.model.requests();
+    let [.., before, after] = requests.as_slice() else { panic!("two requests") };
+    assert!(after.bytes < before.bytes * 3 / 4, "{} {}", before.bytes, after.bytes);
+    assert!(after.text().contains("Earlier parts of this conversation were left out"));
+    assert!(after.text().contains("And now?"));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thinking_that_is_not_taken_back_is_left_out() {
+    let office = Office::with(Setup::default(), Wire::Anthropic, "claude-sonnet-4-5").await;
+    let ada = office.agent("Ada").await;
+    office
+        .model
+        .push(Turn::thinking("Hm.", "signed").and_call("task_list", json!({ "assignee": "any" })));
+    office.model.push(Turn::error(
+        400,
+        "invalid_request_error",
+        "messages.1.content.0: Invalid `signature` in `thinking` block",
+    ));
+    office.model.push(Turn::text("Nothing to do."));
+    let run = office.say(&ada, "What is there to do?").await;
+    assert_eq!(office.ended(run).await.summary, "Nothing to do.");
+    let requests = office.model.requests();
+    assert!(requests[1].text().contains("\"signature\""), "{}", requests[1].text());
+    assert!(!requests[2].text().contains("\"signature\""), "{}", requests[2].text());
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_is_shown_as_one() {
+    let office = Office::with(Setup::default(), Wire::Anthropic, "claude-sonnet-4-5").await;
+    let ada = office.agent("Ada").await;
+    office.model.push(Turn::text("I cannot help with that.").stop("refusal"));
+    let task = office.task("Do something bad", &ada).await;
+    let run = office.worked(task.id, 1).await;
+    let Some(Outcome::Failed { code, reason }) = run.outcome else { panic!("{:?}", run.outcome) };
+    assert_eq!(code, "content_refused");
+    assert!(reason.contains("I cannot help with that."), "{reason}");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_cannot_even_be_begun_is_answered_once_with_why() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let connection = office.connection;
+    // The folder was put back from a copy, beside another master key.
+    let swap = move |tx: &mut hq::store::WriteTx<'_>| {
+        let mut key = tx.get::<ConnectionKey>(connection)?.expect("its key");
+        key.sealed = "enc:v1:bm9ib2R5IGhhcyB0aGUga2V5IGZvciB0aGlz".to_owned();
+        tx.put(&key)
+    };
+    office.act::<(), hq::store::StoreError>(swap).await;
+    let run = office.say(&ada, "Hello?").await;
+    let run = office.ended(run).await;
+    let Some(Outcome::Failed { code, reason }) = &run.outcome else { panic!("{run:?}") };
+    assert_eq!(code, "key_unreadable", "{reason}");
+    office.hq.settle().await;
+    assert_eq!(office.all::<Run>().len(), 1, "it is not made again and again");
+    let left: Vec<InputState> = office.all::<Input>().into_iter().map(|i| i.state).collect();
+    assert_eq!(left, [InputState::Dropped(reason.clone())]);
+    office.hq.finish().await;
+}

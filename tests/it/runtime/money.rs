@@ -1,0 +1,238 @@
+//! Budgets: reserved before a call, settled after it, waited for when they are used up.
+
+use hq::features::agents::rules::{Changes, ModelWish};
+use hq::features::inbox::model::Item;
+use hq::features::runs::model::{EventKind, Run};
+use hq::features::usage::model::Reservation;
+use hq::features::usage::queries;
+use hq::kernel::{ItemState, Outcome, RunState, WaitFor};
+use serde_json::json;
+
+use crate::support::model::{Gate, Tokens, Turn};
+use crate::support::office::Office;
+
+/// A hundred dollars a million tokens: the request alone is bound at about half a dollar, what an
+/// answer and a last word need at the same again.
+const DEAR: (i64, i64) = (100_000_000, 100_000_000);
+
+fn cents(cents: i64) -> i64 {
+    cents * 10_000
+}
+
+fn budget(limit: i64) -> Changes {
+    Changes { budget_micros: Some(Some(limit)), ..Changes::default() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_call_is_booked_and_the_sums_are_right() {
+    let office = Office::open().await;
+    office.price(3_000_000, 15_000_000).await;
+    let ada = office.agent("Ada").await;
+    let tokens = Tokens { input: 1_000, cache_read: 200, cache_write: 0, output: 100 };
+    office.model.push(Turn::call("task_list", json!({})).usage(tokens));
+    office.model.push(Turn::text("Nothing.").usage(tokens));
+    let run = office.say(&ada, "What is there to do?").await;
+    office.ended(run).await;
+    let usage = office.usage(run);
+    let billed: Vec<Option<i64>> = usage.iter().map(|one| one.billed_micros).collect();
+    assert_eq!(billed, [Some(5_100), Some(5_100)]);
+    assert_eq!((usage[1].call, usage[1].cache_read, usage[1].estimated), (2, 200, false));
+    let now = office.hq.now();
+    let sums = office.ws().read(|snap| {
+        Ok::<_, hq::store::StoreError>((
+            queries::run_cost(snap, run)?,
+            queries::agent_month(snap, ada.id, now)?,
+            queries::month_total(snap, now)?,
+        ))
+    });
+    assert_eq!(sums.expect("a readable store"), (10_200, 10_200, 10_200));
+    assert!(office.all::<Reservation>().is_empty());
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_waits_for_a_budget_and_goes_on_when_it_is_raised() {
+    let office = Office::open().await;
+    office.price(DEAR.0, DEAR.1).await;
+    let ada = office.agent("Ada").await;
+    office.change(ada.id, budget(cents(40))).await;
+    let task = office.task("Compare two offers", &ada).await;
+    let run = office.run_on(task.id).await;
+    let waiting = office.in_state(run, RunState::Waiting).await.waiting.expect("what it waits for");
+    assert_eq!(waiting.waits_for, WaitFor::Budget);
+    assert!(waiting.detail.contains("the agent's budget of this month"), "{}", waiting.detail);
+    assert!(office.model.requests().is_empty(), "nothing was asked");
+
+    // A budget that still cannot pay it changes nothing, and is not tried again and again.
+    let before = office.ws().store.head().seq;
+    office.change(ada.id, budget(cents(60))).await;
+    office.hq.advance(std::time::Duration::from_secs(60)).await;
+    let other = office.agent("Otto").await;
+    assert_eq!(office.get::<Run>(run).attempt, 1);
+    let written = office.ws().store.entries_after(before, 100).expect("entries");
+    assert!(written.iter().all(|entry| entry.actor.run().is_none()), "{written:?}");
+
+    // Others go on meanwhile; the agent itself has its slot back.
+    office.model.push(Turn::text("Yes."));
+    let chat = office.say(&other, "Are you there?").await;
+    office.ended(chat).await;
+
+    office
+        .model
+        .push(Turn::call("work_done", json!({ "summary": "Done.", "task_state": "complete" })));
+    office.change(ada.id, budget(cents(5_000))).await;
+    let run = office.ended(run).await;
+    assert_eq!((run.outcome, run.attempt), (Some(Outcome::Done), 2));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_waits_until_the_workspace_has_a_new_month() {
+    let office = Office::open().await;
+    office.price(DEAR.0, DEAR.1).await;
+    office.limits(Some(cents(270)), 0).await;
+    let ada = office.agent("Ada").await;
+    let spent = Tokens { input: 100, cache_read: 0, cache_write: 0, output: 20_000 };
+    office.model.push(Turn::text("That was dear.").usage(spent));
+    let first = office.say(&ada, "Begin").await;
+    office.ended(first).await;
+    let second = office.say(&ada, "Go on").await;
+    let waiting =
+        office.in_state(second, RunState::Waiting).await.waiting.expect("what it waits for");
+    assert!(waiting.detail.contains("the workspace's budget of this month"), "{}", waiting.detail);
+    office.model.push(Turn::text("A new month."));
+    office.move_to(waiting.until.expect("the first of the next month")).await;
+    assert_eq!(office.ended(second).await.summary, "A new month.");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_waits_for_what_another_holds_back_goes_on_by_itself() {
+    let office = Office::open().await;
+    office.price(DEAR.0, DEAR.1).await;
+    office.limits(Some(cents(200)), 0).await;
+    let (ada, otto) = (office.agent("Ada").await, office.agent("Otto").await);
+    let gate = Gate::new();
+    office.model.push(Turn::text("One.").behind(&gate)).push(Turn::text("Two."));
+    let first = office.say(&ada, "One?").await;
+    gate.reached().await;
+    let second = office.say(&otto, "Two?").await;
+    office.in_state(second, RunState::Waiting).await;
+    gate.open();
+    office.ended(first).await;
+    assert_eq!(office.ended(second).await.summary, "Two.");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_run_may_cost_ends_it_with_a_last_word() {
+    let office = Office::open().await;
+    office.price(DEAR.0, DEAR.1).await;
+    office.limits(None, cents(200)).await;
+    let ada = office.agent("Ada").await;
+    let spent = Tokens { input: 100, cache_read: 0, cache_write: 0, output: 11_000 };
+    office.model.push(Turn::call("task_list", json!({})).usage(spent));
+    office.model.push(Turn::text("I have listed the tasks; nothing else is done."));
+    let task = office.task("Compare two offers", &ada).await;
+    let run = office.worked(task.id, 1).await;
+    assert_eq!(run.outcome, Some(Outcome::Limit { which: "cost".into() }));
+    assert_eq!(run.summary, "I have listed the tasks; nothing else is done.");
+    let cost = office.ws().read(|snap| queries::run_cost(snap, run.id)).expect("a readable store");
+    assert!(cost <= cents(200), "{cost}");
+    assert_eq!(office.items(ada.id)[0].last_error.as_deref(), Some("limit: cost"));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_even_pay_a_last_word_ends_without_one() {
+    let office = Office::open().await;
+    office.price(DEAR.0, DEAR.1).await;
+    office.limits(None, cents(10)).await;
+    let ada = office.agent("Ada").await;
+    let run = office.say(&ada, "Hello?").await;
+    let run = office.ended(run).await;
+    assert_eq!(run.outcome, Some(Outcome::Limit { which: "cost".into() }));
+    assert!(run.summary.contains("what one run may cost"), "{}", run.summary);
+    assert!(office.model.requests().is_empty());
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_without_money_begins_nothing_and_its_items_say_why() {
+    let office = Office::open().await;
+    office.price(DEAR.0, DEAR.1).await;
+    office.limits(None, 0).await;
+    let ada = office.agent("Ada").await;
+    let spent = Tokens { input: 100, cache_read: 0, cache_write: 0, output: 60_000 };
+    office.model.push(Turn::text("That was dear.").usage(spent));
+    office.change(ada.id, budget(cents(500))).await;
+    let first = office.say(&ada, "Begin").await;
+    office.ended(first).await;
+    let task = office.task("Compare two offers", &ada).await;
+    let item = office
+        .until("a held item", |snap| {
+            let items: Vec<Item> = hq::store::ReadExt::list(snap, &hq::store::Range::all())?;
+            Ok(items.into_iter().find(|item| item.held_reason.is_some()))
+        })
+        .await;
+    assert_eq!(
+        (item.state, item.held_reason.as_deref()),
+        (ItemState::Pending, Some("over_budget"))
+    );
+    assert!(office.runs_on(task.id).is_empty());
+    office
+        .model
+        .push(Turn::call("work_done", json!({ "summary": "Done.", "task_state": "complete" })));
+    office.change(ada.id, budget(cents(5_000))).await;
+    assert_eq!(office.worked(task.id, 1).await.outcome, Some(Outcome::Done));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_model_without_a_price_still_meets_a_limit() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.change(ada.id, budget(cents(5))).await;
+    let run = office.say(&ada, "Hello?").await;
+    office.in_state(run, RunState::Waiting).await;
+    // Without a limit nobody counts, and nobody pretends to know what it cost.
+    let none = Changes { budget_micros: Some(None), ..Changes::default() };
+    office.model.push(Turn::text("Hello."));
+    office.change(ada.id, none).await;
+    office.ended(run).await;
+    assert_eq!(office.usage(run)[0].billed_micros, None);
+    let events = office.events(run);
+    let waits = events.iter().filter(|kind| matches!(kind, EventKind::Waiting { .. })).count();
+    assert_eq!(waits, 1);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cheaper_model_ends_the_wait_for_a_budget() {
+    let office = Office::open().await;
+    office.price(DEAR.0, DEAR.1).await;
+    let ada = office.agent("Ada").await;
+    office.change(ada.id, budget(cents(40))).await;
+    let first = office.task("Compare two offers", &ada).await;
+    let second = office.task("Compare two more", &ada).await;
+    let run = office.run_on(first.id).await;
+    office.in_state(run, RunState::Waiting).await;
+    // What else there is to do is not begun: it could not be paid either.
+    let held = || office.items(ada.id).into_iter().find_map(|item| item.held_reason);
+    let reason = office.until("what waits says why", |_| Ok(held())).await;
+    assert_eq!(reason, "over_budget");
+    assert!(office.runs_on(second.id).is_empty());
+    for _ in 0..2 {
+        office
+            .model
+            .push(Turn::call("work_done", json!({ "summary": "Done.", "task_state": "complete" })));
+    }
+    let cheap =
+        ModelWish { connection: Some(office.connection), model: Some("claude-haiku-4-5".into()) };
+    office.change(ada.id, Changes { model: Some(cheap), ..Changes::default() }).await;
+    assert_eq!(office.ended(run).await.outcome, Some(Outcome::Done));
+    office.worked(second.id, 1).await;
+    let dear = office.model.requests().iter().filter(|seen| seen.body["model"] == "mock").count();
+    assert_eq!(dear, 0, "the dear model was never asked");
+    office.hq.finish().await;
+}

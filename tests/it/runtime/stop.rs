@@ -1,0 +1,181 @@
+//! Stop: within a second, whatever the run does; nothing is left, nothing begins again by itself.
+
+use std::time::{Duration, Instant};
+
+use hq::features::agents::rules as agents;
+use hq::features::runs::model::{CallStatus, EventKind, Input, InputState, Run};
+use hq::features::runs::rules::{self as runs, RunError};
+use hq::features::usage::model::Reservation;
+use hq::kernel::{ItemState, Outcome, RunId, RunState, TaskStatus};
+use hq::runtime::Limits;
+use serde_json::json;
+
+use crate::support::model::{Gate, Turn};
+use crate::support::office::Office;
+
+/// A second, and what a busy machine needs to look at it.
+const A_SECOND: Duration = Duration::from_millis(1_400);
+
+async fn stopped_in_time(office: &Office, run: RunId) -> Run {
+    let began = Instant::now();
+    office.stop(run).await;
+    let run = office.ended(run).await;
+    assert!(began.elapsed() < A_SECOND, "{:?}", began.elapsed());
+    assert_eq!(run.outcome, Some(Outcome::Stopped { by: Some(office.owner()) }));
+    let held = office.all::<Reservation>().into_iter().filter(|held| held.run == run.id);
+    assert_eq!(held.filter(|held| held.release_at.is_none()).count(), 0);
+    run
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_is_stopped_while_the_model_speaks() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let gate = Gate::new();
+    let words = "One two three four five six seven eight nine ten.";
+    office.model.push(Turn::text(words).pausing(5, &gate));
+    let task = office.task("Count", &ada).await;
+    gate.reached().await;
+    let run = office.run_on(task.id).await;
+    stopped_in_time(&office, run).await;
+    let item = office.items(ada.id).pop().expect("an item");
+    assert_eq!((item.state, item.last_error.as_deref()), (ItemState::Failed, Some("stopped")));
+    assert_eq!(item.not_before, None, "it is not tried again by itself");
+    assert_eq!(
+        office.get::<hq::features::tasks::model::Task>(task.id).status,
+        TaskStatus::InProgress
+    );
+    // What had come may be billed.
+    let usage = office.usage(run);
+    assert_eq!((usage.len(), usage[0].estimated), (1, true));
+    assert!(office.ws().live.block(run).is_none());
+    gate.open();
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_is_stopped_while_the_model_says_nothing_and_a_second_time_changes_nothing() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.model.push(Turn::silence());
+    let run = office.say(&ada, "Hello?").await;
+    office.model.asked(1).await;
+    stopped_in_time(&office, run).await;
+    let again = office.try_act(move |tx| runs::request_stop(tx, run, None)).await;
+    assert!(matches!(again, Err(RunError::Ended(_))));
+    let ends =
+        office.events(run).into_iter().filter(|kind| matches!(kind, EventKind::RunEnded { .. }));
+    assert_eq!(ends.count(), 1);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_ignores_the_request_to_end_is_gone_with_its_run() {
+    let office = Office::open().await;
+    office.settings(|settings| settings.exec_without_jail = true).await;
+    let ada = office.agent_with("Ada", |new| new.exec = true).await;
+    let command = "trap '' TERM; echo begun > begun.txt; while true; do sleep 4711; done";
+    office
+        .model
+        .push(Turn::call("exec", json!({ "command": command })).and_call("task_list", json!({})));
+    let task = office.task("Wait for ever", &ada).await;
+    let run = office.run_on(task.id).await;
+    office.happened(run, |kind| matches!(kind, EventKind::ToolStarted { .. })).await;
+    let mut tick = tokio::time::interval(Duration::from_millis(5));
+    while office.file(&ada, "begun.txt").is_none() {
+        tick.tick().await;
+    }
+    stopped_in_time(&office, run).await;
+    let statuses: Vec<CallStatus> = office
+        .events(run)
+        .into_iter()
+        .filter_map(|kind| match kind {
+            EventKind::ToolFinished { status, .. } => Some(status),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(statuses.len(), 2, "no call is left without an end");
+    assert!(matches!(statuses[0], CallStatus::Stopped | CallStatus::Error), "{statuses:?}");
+    assert_eq!(statuses[1], CallStatus::Skipped);
+    let end = Instant::now() + Duration::from_secs(5);
+    while processes_of("4711") > 0 {
+        assert!(Instant::now() < end, "the program lives");
+        tick.tick().await;
+    }
+    office.hq.finish().await;
+}
+
+/// How many processes have this word in their command line.
+fn processes_of(word: &str) -> usize {
+    let all = std::fs::read_dir("/proc").expect("a list of processes");
+    let lines = all.flatten().filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    lines.filter(|line| line.split(|b| *b == 0).any(|part| part == word.as_bytes())).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_is_stopped_while_it_waits_for_a_slot_for_its_next_try_and_for_money() {
+    let office = Office::limited(Limits { active: 1, ..Limits::default() }).await;
+    let (ada, otto) = (office.agent("Ada").await, office.agent("Otto").await);
+    // For a slot.
+    let gate = Gate::new();
+    office.model.push(Turn::text("One.").behind(&gate));
+    let first = office.say(&ada, "One?").await;
+    gate.reached().await;
+    let second = office.say(&otto, "Two?").await;
+    assert_eq!(office.get::<Run>(second).state, RunState::Queued);
+    stopped_in_time(&office, second).await;
+    let inputs = office.all::<Input>().into_iter().filter(|input| input.agent == otto.id);
+    let states: Vec<InputState> = inputs.map(|input| input.state).collect();
+    assert_eq!(states, [InputState::Cancelled], "it does not come back as another run");
+    gate.open();
+    office.ended(first).await;
+    // For its next try.
+    office.model.push(Turn::error(529, "overloaded_error", "Busy").header("retry-after", "30"));
+    let third = office.say(&ada, "Three?").await;
+    office.happened(third, |kind| matches!(kind, EventKind::CallFailed { .. })).await;
+    stopped_in_time(&office, third).await;
+    // For money.
+    office.price(100_000_000, 100_000_000).await;
+    let poor = agents::Changes { budget_micros: Some(Some(10_000)), ..agents::Changes::default() };
+    office.change(ada.id, poor).await;
+    let fourth = office.say(&ada, "Four?").await;
+    office.in_state(fourth, RunState::Waiting).await;
+    stopped_in_time(&office, fourth).await;
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn archiving_an_agent_stops_what_it_does() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.model.push(Turn::silence()).push(Turn::silence());
+    let task = office.task("Count", &ada).await;
+    let chat = office.say(&ada, "Hello?").await;
+    office.model.asked(2).await;
+    let id = ada.id;
+    office.act(move |tx| agents::archive(tx, id)).await;
+    office.ended(chat).await;
+    office.worked(task.id, 1).await;
+    let item = office.items(id).pop().expect("an item");
+    assert_eq!(
+        (item.state, item.last_error.as_deref()),
+        (ItemState::Cancelled, Some("agent archived"))
+    );
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_of_the_program_leaves_the_run_to_its_next_start() {
+    let mut office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.model.push(Turn::silence());
+    let run = office.say(&ada, "Hello?").await;
+    office.model.asked(1).await;
+    office.hq.stop().await;
+    office.model.push(Turn::text("Here I am."));
+    office.hq.start_again().await;
+    let run = office.ended(run).await;
+    assert_eq!((run.outcome, run.summary.as_str()), (Some(Outcome::Done), "Here I am."));
+    assert_eq!((run.attempt, run.crashes), (2, 0), "an orderly end is no crash");
+    office.hq.finish().await;
+}

@@ -1,0 +1,386 @@
+//! Agents at work with a scripted model behind a real connection: what tests of the runtime start
+//! from. People act through the same rules as the pages.
+
+use std::time::Duration;
+
+use hq::app::Ws;
+use hq::features::agents::model::Agent;
+use hq::features::agents::{provision, rules as agents};
+use hq::features::comments::rules::{self as comments, Reach};
+use hq::features::connections::model::Wire;
+use hq::features::connections::provider;
+use hq::features::connections::rules::{self as connections, NewConnection};
+use hq::features::deliverables::model::Deliverable;
+use hq::features::deliverables::rules::{self as deliverables, NewReview};
+use hq::features::inbox::model::Item;
+use hq::features::runs::model::{EventKind, Run};
+use hq::features::runs::queries;
+use hq::features::runs::rules::talk;
+use hq::features::runs::rules::{self as runs, NewInput, SessionSpec};
+use hq::features::tasks::model::Task;
+use hq::features::tasks::rules::{self as tasks, NewTask};
+use hq::features::usage::model::Usage;
+use hq::features::workspace::model::{Member, Settings};
+use hq::kernel::{
+    AccountId, Actor, AgentId, Assignee, Cause, ConnectionId, RunId, RunState, RunTrigger, TaskId,
+    Timestamp, Verdict, Via,
+};
+use hq::runtime::Limits;
+use hq::store::{Range, ReadExt as _, Record, Snap, StoreError, WriteTx};
+
+use super::hq::{Setup, TestHq};
+use super::model::ModelServer;
+
+/// How long a test waits for something that must happen.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The key of the connection.
+pub const KEY: &str = "sk-office-0123456789abcdef";
+
+/// A workspace with a scripted model as its default.
+pub struct Office {
+    /// The server.
+    pub hq: TestHq,
+    /// What the model says.
+    pub model: ModelServer,
+    /// The connection to it.
+    pub connection: ConnectionId,
+    owner: AccountId,
+}
+
+impl Office {
+    /// The usual one: Chat Completions, a model without a price.
+    pub async fn open() -> Self {
+        Self::with(Setup::default(), Wire::OpenaiChat, "mock").await
+    }
+
+    /// With other limits of runs.
+    pub async fn limited(limits: Limits) -> Self {
+        Self::with(Setup::default().runs(limits), Wire::OpenaiChat, "mock").await
+    }
+
+    /// With everything else.
+    pub async fn with(setup: Setup, wire: Wire, model: &str) -> Self {
+        let hq = setup.start().await;
+        let server = ModelServer::start().await;
+        let ws = hq.ws();
+        let members: Vec<Member> = ws.read(|snap| snap.list(&Range::all())).expect("members");
+        let owner = members[0].account;
+        let base_url = match wire {
+            Wire::Anthropic => server.anthropic_url(),
+            Wire::OpenaiChat => server.openai_url(),
+        };
+        server.offer(&[model]);
+        let new = NewConnection {
+            name: "Scripted".to_owned(),
+            wire,
+            base_url,
+            key: provider::seal_key(&ws.app, KEY),
+            default_model: Some(model.to_owned()),
+        };
+        let by = (person(owner), Cause::Timer);
+        let chosen = model.to_owned();
+        let connection = ws.write(&by, move |tx| {
+            let id = connections::create(tx, new)?;
+            connections::set_default(tx, Some(id), &chosen)?;
+            Ok::<_, connections::ConnectionError>(id)
+        });
+        let connection = connection.await.expect("a connection");
+        provider::watch_key(&ws.app, connection, KEY);
+        Self { hq, model: server, connection, owner }
+    }
+
+    /// The workspace.
+    pub fn ws(&self) -> Ws {
+        self.hq.ws()
+    }
+
+    /// Who owns it.
+    pub fn owner(&self) -> AccountId {
+        self.owner
+    }
+
+    /// Acts as the owner.
+    pub async fn act<T: Send + 'static, E: From<StoreError> + Send + std::fmt::Debug + 'static>(
+        &self,
+        body: impl FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> T {
+        self.try_act(body).await.expect("the owner may")
+    }
+
+    /// Acts as the owner, who may be refused.
+    pub async fn try_act<T: Send + 'static, E: From<StoreError> + Send + 'static>(
+        &self,
+        body: impl FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
+        self.ws().write(&(person(self.owner), Cause::Timer), body).await
+    }
+
+    /// An agent from the template `default`, with its files.
+    pub async fn agent(&self, name: &str) -> Agent {
+        self.agent_with(name, |_| {}).await
+    }
+
+    /// An agent that differs from the usual one.
+    pub async fn agent_with(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut agents::NewAgent) + Send + 'static,
+    ) -> Agent {
+        let mut new = agents::NewAgent {
+            name: name.to_owned(),
+            slug: String::new(),
+            emoji: "🔭".to_owned(),
+            description: "Does what tests need".to_owned(),
+            template: "default".to_owned(),
+            model: agents::ModelWish::default(),
+            thinking: None,
+            exec: false,
+            budget_micros: None,
+            reports_to: Some(self.owner),
+        };
+        change(&mut new);
+        let made = self.act(move |tx| agents::create(tx, new, &provision::template_names())).await;
+        let by = (person(self.owner), Cause::Timer);
+        provision::make(&self.ws(), &by, made.id).await.expect("its files")
+    }
+
+    /// An agent with a model of its own at the same connection, so that a script can tell who asks.
+    pub async fn agent_on(&self, name: &str, model: &str) -> Agent {
+        let (connection, model) = (Some(self.connection), Some(model.to_owned()));
+        self.agent_with(name, move |new| new.model = agents::ModelWish { connection, model }).await
+    }
+
+    /// Changes an agent.
+    pub async fn change(&self, agent: AgentId, changes: agents::Changes) -> Agent {
+        self.act(move |tx| agents::update(tx, agent, None, changes)).await
+    }
+
+    /// Gives the connection a price: micro-dollars for a million tokens, input and output.
+    pub async fn price(&self, input: i64, output: i64) {
+        let connection = self.connection;
+        let price = Some(Some((input, output)));
+        let changes = connections::Changes { price, ..connections::Changes::default() };
+        self.act(move |tx| connections::update(tx, connection, None, changes)).await;
+    }
+
+    /// A task for an agent.
+    pub async fn task(&self, title: &str, agent: &Agent) -> Task {
+        let mut new = NewTask::titled(title);
+        new.assignee = Some(Assignee::Agent(agent.id));
+        self.act(move |tx| tasks::create(tx, new)).await
+    }
+
+    /// Says something in the owner's conversation with an agent.
+    pub async fn say(&self, agent: &Agent, text: &str) -> RunId {
+        self.try_say(agent, text).await.expect("the agent listens")
+    }
+
+    /// The same, where it may be refused.
+    pub async fn try_say(&self, agent: &Agent, text: &str) -> Result<RunId, runs::RunError> {
+        let session = SessionSpec {
+            agent: agent.id,
+            key: format!("agent:{}:main", agent.slug),
+            owner: Some(self.owner),
+            task: None,
+        };
+        let new = NewInput { text: text.to_owned(), trigger: RunTrigger::Chat, model: None };
+        self.try_act(move |tx| talk::say(tx, session, new).map(|(_, queued)| queued.run())).await
+    }
+
+    /// Comments on a task.
+    pub async fn comment(&self, task: TaskId, body: &str) {
+        let body = body.to_owned();
+        self.act(move |tx| comments::add(tx, task, &body, Reach::Usual)).await;
+    }
+
+    /// Looks at the newest version of the one piece of work on a task.
+    pub async fn review(&self, task: TaskId, verdict: Verdict, note: &str) -> Deliverable {
+        let piece = self.delivered(task).pop().expect("something was delivered");
+        let note = note.to_owned();
+        let new = NewReview { deliverable: piece.id, version: Some(piece.version), verdict, note };
+        self.act(move |tx| deliverables::review(tx, new)).await
+    }
+
+    /// Asks a run to stop.
+    pub async fn stop(&self, run: RunId) {
+        let by = Some(self.owner);
+        self.act(move |tx| runs::request_stop(tx, run, by)).await;
+    }
+
+    /// Sets what the workspace may spend in a month and in a run.
+    pub async fn limits(&self, month_micros: Option<i64>, run_micros: i64) {
+        use hq::features::usage::rules::{Limits, set_limits};
+        self.act(move |tx| set_limits(tx, Limits { month_micros, run_micros })).await;
+    }
+
+    /// Changes the settings directly.
+    pub async fn settings(&self, change: impl FnOnce(&mut Settings) + Send + 'static) {
+        self.act(move |tx| {
+            let mut settings = tx.get::<Settings>(())?.expect("founded");
+            change(&mut settings);
+            tx.put(&settings)?;
+            Ok::<_, StoreError>(())
+        })
+        .await;
+    }
+
+    /// A record.
+    pub fn get<R: Record>(&self, id: R::Id) -> R {
+        self.ws().read(|snap| snap.get::<R>(id)).expect("a readable store").expect("it is there")
+    }
+
+    /// All records of a kind.
+    pub fn all<R: Record>(&self) -> Vec<R> {
+        self.ws().read(|snap| snap.list::<R>(&Range::all())).expect("a readable store")
+    }
+
+    /// The events of a run.
+    pub fn events(&self, run: RunId) -> Vec<EventKind> {
+        let run: Run = self.get(run);
+        let events = self.ws().read(|snap| queries::events_of_run(snap, &run, usize::MAX));
+        events.expect("a readable store").into_iter().map(|event| event.kind).collect()
+    }
+
+    /// What tools answered in a run, in order: name, whether it is no error, text.
+    pub fn results(&self, run: RunId) -> Vec<(String, bool, String)> {
+        let results = self.events(run).into_iter().filter_map(|kind| match kind {
+            EventKind::ToolFinished { name, status, result, .. } => {
+                let ok = status == hq::features::runs::model::CallStatus::Ok;
+                Some((name, ok, result.head().to_owned()))
+            }
+            _ => None,
+        });
+        results.collect()
+    }
+
+    /// The model calls of a run that were booked.
+    pub fn usage(&self, run: RunId) -> Vec<Usage> {
+        let usage = self.ws().read(|snap| hq::features::usage::queries::of_run(snap, run));
+        usage.expect("a readable store")
+    }
+
+    /// What was delivered on a task.
+    pub fn delivered(&self, task: TaskId) -> Vec<Deliverable> {
+        let mut all = self.all::<Deliverable>();
+        all.retain(|piece| piece.task == task);
+        all
+    }
+
+    /// The items of an agent.
+    pub fn items(&self, agent: AgentId) -> Vec<Item> {
+        let mut all = self.all::<Item>();
+        all.retain(|item| item.agent == agent);
+        all
+    }
+
+    /// The runs on a task, oldest first.
+    pub fn runs_on(&self, task: TaskId) -> Vec<Run> {
+        let mut all = self.all::<Run>();
+        all.retain(|run| run.task == Some(task));
+        all.sort_by_key(|run| run.number);
+        all
+    }
+
+    /// Waits until what is looked for is there.
+    pub async fn until<T>(
+        &self,
+        what: &str,
+        mut look: impl FnMut(&Snap<'_>) -> Result<Option<T>, StoreError>,
+    ) -> T {
+        let ws = self.ws();
+        let mut feed = ws.store.watch();
+        let end = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            feed.borrow_and_update();
+            if let Some(found) = ws.read(&mut look).expect("a readable store") {
+                return found;
+            }
+            let changed = tokio::time::timeout_at(end, feed.changed()).await;
+            if changed.is_err() {
+                let runs: Vec<_> = self
+                    .all::<Run>()
+                    .into_iter()
+                    .map(|r| (r.name(), r.state, r.outcome, r.waiting))
+                    .collect();
+                panic!("{what} did not happen; runs: {runs:#?}");
+            }
+        }
+    }
+
+    /// Waits until a run has ended.
+    pub async fn ended(&self, run: RunId) -> Run {
+        self.until(&format!("the end of {run}"), |snap| {
+            Ok(snap.get::<Run>(run)?.filter(|run| run.state == RunState::Ended))
+        })
+        .await
+    }
+
+    /// Waits until so many runs on a task have ended, and gives the newest.
+    pub async fn worked(&self, task: TaskId, count: usize) -> Run {
+        self.until(&format!("run {count} on the task"), |snap| {
+            let mut runs: Vec<Run> = snap.list(&Range::all())?;
+            runs.retain(|run| run.task == Some(task) && run.state == RunState::Ended);
+            runs.sort_by_key(|run| run.number);
+            Ok(runs.into_iter().nth(count - 1))
+        })
+        .await
+    }
+
+    /// Waits until a run is in a state.
+    pub async fn in_state(&self, run: RunId, state: RunState) -> Run {
+        self.until(&format!("{run} {state:?}"), |snap| {
+            Ok(snap.get::<Run>(run)?.filter(|run| run.state == state))
+        })
+        .await
+    }
+
+    /// Waits until an event of a run is there.
+    pub async fn happened(&self, run: RunId, is: impl Fn(&EventKind) -> bool) -> EventKind {
+        self.until("an event", |snap| {
+            let Some(run) = snap.get::<Run>(run)? else { return Ok(None) };
+            let events = queries::events_of_run(snap, &run, usize::MAX)?;
+            Ok(events.into_iter().map(|event| event.kind).find(|kind| is(kind)))
+        })
+        .await
+    }
+
+    /// Waits until a run waits for its next try, and moves the clock there.
+    pub async fn pass_retry(&self, run: RunId, failed: usize) {
+        let at = self
+            .until("a retry", |snap| {
+                let Some(run) = snap.get::<Run>(run)? else { return Ok(None) };
+                let events = queries::events_of_run(snap, &run, usize::MAX)?;
+                let mut failures = events.into_iter().filter_map(|event| match event.kind {
+                    EventKind::CallFailed { retry_at, .. } => retry_at,
+                    _ => None,
+                });
+                Ok(failures.nth(failed - 1))
+            })
+            .await;
+        self.move_to(at).await;
+    }
+
+    /// Moves the clock to a moment, if it is not there yet.
+    pub async fn move_to(&self, at: Timestamp) {
+        let left = at.duration_since(self.hq.now());
+        self.hq.advance(Duration::try_from(left).unwrap_or_default()).await;
+    }
+
+    /// The first run on a task, once it is there.
+    pub async fn run_on(&self, task: TaskId) -> RunId {
+        self.until("a run on the task", |snap| {
+            let runs: Vec<Run> = snap.list(&Range::all())?;
+            Ok(runs.into_iter().find(|run| run.task == Some(task)).map(|run| run.id))
+        })
+        .await
+    }
+
+    /// A file in an agent's folder; none when it is not there.
+    pub fn file(&self, agent: &Agent, path: &str) -> Option<String> {
+        std::fs::read_to_string(self.ws().agent_folder(&agent.slug).join(path)).ok()
+    }
+}
+
+fn person(account: AccountId) -> Actor {
+    Actor::Person { account, via: Via::Socket { uid: 0 } }
+}
