@@ -111,6 +111,23 @@ pub fn stop(mark: &SessionMark, grace: Duration) -> Ended {
     end_seen(mark, PATIENCE, seen, SessionMark::members)
 }
 
+/// Holds the group of a session's first process at once, without looking for its members. Only while nobody has
+/// collected that process: its number is no other's then.
+pub fn hold(mark: &SessionMark) {
+    first_group(mark, Signal::STOP);
+}
+
+/// Lets the group of a session's first process go on, as long as nobody has collected that process.
+pub fn release(mark: &SessionMark) {
+    first_group(mark, Signal::CONT);
+}
+
+fn first_group(mark: &SessionMark, signal: Signal) {
+    if let Some(group) = Pid::from_raw(mark.session) {
+        Target::Group(group).signal(signal);
+    }
+}
+
 /// Holds every process where it is, so that none starts another until the session is ended.
 pub fn freeze(mark: &SessionMark, members: &[Stat]) {
     for target in targets(mark, members) {

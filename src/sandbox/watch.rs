@@ -88,10 +88,15 @@ impl Watch {
             let due = tick.is_multiple_of(TICKS_A_COUNT) || jobs.is_empty();
             usual = if surge || due { threads } else { usual.min(threads) };
             if surge {
+                // Before anybody is looked at: looking takes time, and each moment makes more of them.
+                jobs.iter().for_each(hold);
                 end_bombs(&jobs);
             }
             if !jobs.is_empty() && (surge || due) {
                 count(&jobs, &procfs::all());
+            }
+            if surge {
+                jobs.iter().for_each(release);
             }
             if adopts && due {
                 self.reap_orphans();
@@ -143,11 +148,26 @@ fn check_time_and_output(jobs: &[Arc<Shared>]) {
     }
 }
 
-/// Ends the programs that have too many processes, as soon as enough of these were seen alive, and holds the rest until
-/// that is done. The newest are looked at first; every moment makes more of them, and leaves less time to this thread.
+/// Holds the process group of a program's first process, and with it all that did not move to another.
+fn hold(job: &Arc<Shared>) {
+    if job.state.lock().end.is_none() {
+        kill::hold(&job.mark);
+    }
+}
+
+/// Lets a program go on that was held and is none of those that are being ended.
+fn release(job: &Arc<Shared>) {
+    let state = job.state.lock();
+    if state.end.is_none() && state.reason != Some(StopReason::TooManyProcesses) {
+        kill::release(&job.mark);
+    }
+}
+
+/// Ends the programs that have too many processes, as soon as enough of these were seen alive, and holds those that
+/// moved to groups of their own until that is done. The newest are looked at first.
 ///
-/// Whoever is held is always ended, too: by the time everything has been counted again many of a bomb's processes are
-/// gone, and a program that was held on the strength of the first look would otherwise stay so for good.
+/// Whoever is held here is always ended, too: by the time everything has been counted again many of a bomb's processes
+/// are gone, and a program that was held on the strength of the first look would otherwise stay so for good.
 fn end_bombs(jobs: &[Arc<Shared>]) {
     let mut seen: HashMap<i32, Vec<Stat>> = HashMap::new();
     for process in procfs::numbers().into_iter().rev().filter_map(|pid| procfs::stat(pid).ok()) {
