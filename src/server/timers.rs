@@ -17,7 +17,9 @@ const EVERY: SignedDuration = SignedDuration::from_hours(1);
 const ONCE: SignedDuration = SignedDuration::from_hours(24);
 /// How much goes in one transaction.
 const PIECE: usize = 500;
-/// The longest sleep, so that a clock that was set forward is noticed.
+/// How long columns are kept that nobody uses.
+const COLUMNS: Duration = Duration::from_secs(600);
+/// The longest sleep, so that a clock that was set forward is noticed and unused columns go.
 const LONGEST_SLEEP: Duration = Duration::from_secs(600);
 
 /// Runs until the program ends.
@@ -34,7 +36,9 @@ pub async fn run(app: App) {
         }
         let sleep = Duration::try_from(left).unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP);
         tokio::select! {
-            () = tokio::time::sleep(sleep) => {}
+            () = tokio::time::sleep(sleep) => {
+                app.workspaces.read().iter().for_each(|ws| ws.store.drop_idle_columns(COLUMNS));
+            }
             () = app.clock_moved.notified() => {}
             () = app.stopping.cancelled() => return,
         }

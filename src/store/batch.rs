@@ -9,8 +9,10 @@ use redb::{
     TableDefinition, TableHandle, WriteTransaction,
 };
 
+use super::columns::Columns;
 use super::error::{StoreError, failed};
 use super::key::Range;
+use super::open::Shared;
 use super::read::{Read, Visit};
 use super::schema::Schema;
 
@@ -68,13 +70,20 @@ pub struct Snap<'s> {
     schema: &'s Schema,
     open: Box<[OnceCell<ReadOnlyTable<Bytes, Bytes>>]>,
     health: Health,
+    /// The open store that it is a snapshot of.
+    store: Option<&'s Shared>,
 }
 
 impl<'s> Snap<'s> {
     pub(super) fn new(db: &Database, schema: &'s Schema) -> Result<Self, StoreError> {
         let txn = db.begin_read().map_err(failed)?;
         let open = (0..schema.tables().len()).map(|_| OnceCell::new()).collect();
-        Ok(Self { txn, schema, open, health: Health::default() })
+        Ok(Self { txn, schema, open, health: Health::default(), store: None })
+    }
+
+    /// A snapshot of an open store.
+    pub(super) fn of(db: &Database, store: &'s Shared) -> Result<Self, StoreError> {
+        Ok(Self { store: Some(store), ..Self::new(db, &store.schema)? })
     }
 
     fn table(&self, number: u16) -> Result<&ReadOnlyTable<Bytes, Bytes>, StoreError> {
@@ -107,6 +116,11 @@ impl Read for Snap<'_> {
 
     fn raw_scan(&self, table: u16, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError> {
         self.health.note(self.table(table).and_then(|table| visit_all(table, range, visit)))
+    }
+
+    fn columns(&self) -> Option<Columns<'_>> {
+        let Shared { columns: kept, recent, .. } = self.store?;
+        Some(Columns { kept, recent, schema: self.schema, snap: self })
     }
 }
 

@@ -8,6 +8,7 @@ mod apply;
 mod batch;
 pub mod blob;
 pub mod codec;
+pub mod columns;
 pub mod consumer;
 mod delete;
 pub mod disk;
@@ -305,7 +306,7 @@ impl Store {
             let why = || StoreError::Failed("the file is being opened anew".to_owned());
             return Err(if closed { StoreError::Closed } else { why() }.into());
         };
-        let snap = match Snap::new(open, &shared.schema) {
+        let snap = match Snap::of(open, shared) {
             Ok(snap) => snap,
             Err(error) => {
                 shared.queue.ask_to_reopen();
@@ -373,6 +374,11 @@ impl Store {
     #[must_use]
     pub fn schema(&self) -> &Schema {
         &self.shared.schema
+    }
+
+    /// Drops columns that nobody has used for so long.
+    pub fn drop_idle_columns(&self, idle: Duration) {
+        self.shared.columns.drop_idle(idle);
     }
 
     /// What the disk has done.

@@ -18,6 +18,7 @@ use crate::kernel::id::IdSource;
 
 use super::batch::{self, Batch, Snap};
 use super::codec;
+use super::columns::Kept;
 use super::disk::{Disk, DiskCounters, Faults, sync_folder};
 use super::error::{StoreError, failed};
 use super::feed::{self, End, Entry};
@@ -80,6 +81,7 @@ pub(super) struct Shared {
     pub head: watch::Sender<u64>,
     pub live: broadcast::Sender<Arc<Entry>>,
     pub recent: Mutex<Recent>,
+    pub columns: Kept,
     pub snapshots: Mutex<BTreeMap<u64, Instant>>,
     pub next_snapshot: AtomicU64,
 }
@@ -104,6 +106,7 @@ impl Shared {
             head: watch::Sender::new(0),
             live: broadcast::Sender::new(LIVE),
             recent: Mutex::default(),
+            columns: Kept::default(),
             snapshots: Mutex::default(),
             next_snapshot: AtomicU64::new(0),
             limits,

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::codec::DecodeError;
+use super::columns::Columns;
 use super::error::StoreError;
 use super::key::{self, Key, KeyBuf, Range};
 use super::record::{self, Count, Index, Record};
@@ -25,6 +26,11 @@ pub trait Read {
     /// # Errors
     /// When the disk fails.
     fn raw_scan(&self, table: u16, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError>;
+
+    /// The columns that are kept in memory, where this is a snapshot of an open store.
+    fn columns(&self) -> Option<Columns<'_>> {
+        None
+    }
 }
 
 /// A record with the index key it was found under.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use hq::kernel::Problem;
+use hq::store::columns::{self, Column};
 use hq::store::{Range, ReadExt, Record, StoreError, WriteTx};
 use proptest::collection::vec;
 use proptest::option;
@@ -143,6 +144,27 @@ fn write(toys: &Toys, model: &mut Model, acts: Vec<Act>, fails: bool) {
     let entries = toys.store.entries_after(seq, 10).expect("the feed");
     assert_eq!(entries.len(), usize::from(changes > 0), "an entry only when it is worth it");
     assert_eq!(entries.iter().map(|entry| entry.changes.len()).sum::<usize>(), changes);
+    let columns =
+        toys.store.read(|snap| columns::with(snap, <[NoteColumn]>::to_vec)).expect("columns");
+    let wanted: Vec<NoteColumn> = model.notes.values().map(NoteColumn::of).collect();
+    assert_eq!(columns, wanted, "columns that were brought up are those of a scan");
+}
+
+/// What a list of notes would need.
+#[derive(Clone, Debug, PartialEq)]
+struct NoteColumn {
+    id: hq::kernel::TaskId,
+    size: i64,
+}
+
+impl Column for NoteColumn {
+    type Of = Note;
+    fn of(note: &Note) -> Self {
+        Self { id: note.id, size: note.size }
+    }
+    fn id(&self) -> hq::kernel::TaskId {
+        self.id
+    }
 }
 
 /// The answers of the store, in words.

@@ -1,4 +1,7 @@
-//! Lists of tasks: filter, order, pages, counts.
+//! Lists of tasks: filter, order, pages, counts. All but the rows that are shown is answered from the
+//! tasks' columns.
+
+use std::cmp::Ordering;
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -9,6 +12,7 @@ use crate::features::comments::model as comments;
 use crate::features::tasks::model::{self, Task};
 use crate::kernel::cursor::Page;
 use crate::kernel::{Assignee, Priority, TaskId, TaskStatus};
+use crate::store::columns::{self, Column};
 use crate::store::{Key as _, KeyBuf, Range, Read, ReadExt, StoreError, cursor_key, key_cursor};
 
 /// Whose tasks.
@@ -116,6 +120,88 @@ pub struct Today {
     pub zone: TimeZone,
 }
 
+/// What a list needs to know of a task: 100 bytes and the title.
+#[derive(Clone)]
+struct Row {
+    id: TaskId,
+    number: u32,
+    status: TaskStatus,
+    priority: Priority,
+    archived: bool,
+    assignee: Option<Assignee>,
+    parent: Option<TaskId>,
+    due: Option<Timestamp>,
+    created_ms: i64,
+    updated_ms: i64,
+    /// In lower case.
+    title: Box<str>,
+}
+
+impl Column for Row {
+    type Of = Task;
+
+    fn of(task: &Task) -> Self {
+        Self {
+            id: task.id,
+            number: task.number,
+            status: task.status,
+            priority: task.priority,
+            archived: task.archived_at.is_some(),
+            assignee: task.assignee,
+            parent: task.parent,
+            due: task.due_at,
+            created_ms: task.created_at.as_millisecond(),
+            updated_ms: task.updated_at.as_millisecond(),
+            title: task.title.to_lowercase().into(),
+        }
+    }
+
+    fn id(&self) -> TaskId {
+        self.id
+    }
+}
+
+impl Row {
+    fn compare(&self, other: &Self, sort: Sort) -> Ordering {
+        let due = |row: &Self| row.due.map_or(i64::MAX, Timestamp::as_millisecond);
+        let by = match sort {
+            Sort::Priority => {
+                other.priority.cmp(&self.priority).then_with(|| due(self).cmp(&due(other)))
+            }
+            Sort::Due => {
+                due(self).cmp(&due(other)).then_with(|| other.priority.cmp(&self.priority))
+            }
+            Sort::Created => other.created_ms.cmp(&self.created_ms),
+            Sort::Updated => other.updated_ms.cmp(&self.updated_ms),
+            Sort::Title => self.title.cmp(&other.title),
+        };
+        by.then_with(|| self.id.cmp(&other.id))
+    }
+
+    /// Bytes whose order is the order of the list; the id makes them unique.
+    fn order_key(&self, sort: Sort) -> Vec<u8> {
+        let mut key = KeyBuf::new();
+        let priority = u8::MAX - self.priority as u8;
+        match sort {
+            Sort::Priority => key.u8(priority).time_or_max(self.due),
+            Sort::Due => key.time_or_max(self.due).u8(priority),
+            Sort::Created => key.part(i64::MAX - self.created_ms),
+            Sort::Updated => key.part(i64::MAX - self.updated_ms),
+            Sort::Title => key.text(&self.title),
+        };
+        self.id.encode(&mut key);
+        key.into_bytes()
+    }
+}
+
+/// Tasks that were found: how many, and the first of them with the cursor behind the last.
+struct Found {
+    status: TaskStatus,
+    total: usize,
+    first: Vec<TaskId>,
+    next: Option<String>,
+}
+
 /// All tasks that fit, in the order asked for.
 ///
 /// # Errors
@@ -126,30 +212,129 @@ pub fn select(
     sort: Sort,
     today: &Today,
 ) -> Result<Vec<Task>, StoreError> {
-    let q = filter.q.trim().to_lowercase();
-    let number = super::number(read, filter.q.trim())?;
-    let last = last_moment(filter.due, today);
-    let mut found = candidates(read, filter)?;
-    found.retain(|task| {
-        task.archived_at.is_some() == filter.archived
-            && (filter.status.is_empty() || filter.status.contains(&task.status))
-            && (filter.priority.is_empty() || filter.priority.contains(&task.priority))
-            && (filter.parent.is_none() || filter.parent == task.parent)
+    let all = Cut { after: None, limit: usize::MAX };
+    Ok(page(read, filter, sort, today, &all)?.items)
+}
+
+/// How the tasks that fit are put in order, and which of them are shown.
+struct Order {
+    sort: Sort,
+    /// One list for each status.
+    by_status: bool,
+    /// The order key that a page begins behind.
+    after: Option<Vec<u8>>,
+    limit: usize,
+}
+
+impl Order {
+    fn of(sort: Sort, cut: &Cut) -> Self {
+        let after = cut.after.as_deref().and_then(cursor_key);
+        Self { sort, by_status: false, after, limit: cut.limit }
+    }
+
+    fn take<'r>(&self, rows: impl Iterator<Item = &'r Row>) -> Vec<Found> {
+        let mut groups: Vec<Vec<&Row>> = vec![Vec::new(); GROUP_ORDER.len()];
+        for row in rows {
+            if self.after.as_ref().is_some_and(|after| row.order_key(self.sort) <= *after) {
+                continue;
+            }
+            let at = GROUP_ORDER.iter().position(|status| *status == row.status);
+            groups[at.filter(|_| self.by_status).unwrap_or(0)].push(row);
+        }
+        groups.into_iter().filter_map(|rows| first(rows, self.sort, self.limit)).collect()
+    }
+}
+
+/// Looks through the columns: filters, counts, and puts what will be shown in order.
+fn find(
+    read: &dyn Read,
+    filter: &Filter,
+    today: &Today,
+    order: &Order,
+) -> Result<Vec<Found>, StoreError> {
+    let fits = Fits::new(read, filter, today)?;
+    if fits.q.is_empty() {
+        return columns::with(read, |rows| order.take(rows.iter().filter(|row| fits.row(row))));
+    }
+    // Descriptions come from the disk: nobody else should wait for the columns meanwhile.
+    let fitting =
+        |rows: &[Row]| -> Vec<Row> { rows.iter().filter(|row| fits.row(row)).cloned().collect() };
+    let mut found = columns::with(read, fitting)?;
+    let mut failed = None;
+    found.retain(|row| match fits.text(read, row) {
+        Ok(holds) => holds,
+        Err(error) => {
+            failed = Some(error);
+            false
+        }
+    });
+    failed.map_or_else(|| Ok(order.take(found.iter())), Err)
+}
+
+/// The first rows of a group in order, without ordering the others.
+fn first(mut rows: Vec<&Row>, sort: Sort, limit: usize) -> Option<Found> {
+    let total = rows.len();
+    let compare = |a: &&Row, b: &&Row| a.compare(b, sort);
+    if limit < total {
+        rows.select_nth_unstable_by(limit, compare);
+        rows.truncate(limit);
+    }
+    rows.sort_unstable_by(compare);
+    let last = rows.last()?;
+    let next = (limit < total).then(|| key_cursor(&last.order_key(sort)));
+    let status = last.status;
+    Some(Found { status, total, first: rows.iter().map(|row| row.id).collect(), next })
+}
+
+/// A filter made ready for many rows.
+struct Fits<'f> {
+    filter: &'f Filter,
+    /// The words in lower case.
+    q: String,
+    /// The task whose number the words are.
+    number: Option<u32>,
+    /// The moment before which a due date must lie.
+    last: Option<Timestamp>,
+}
+
+impl<'f> Fits<'f> {
+    fn new(read: &dyn Read, filter: &'f Filter, today: &Today) -> Result<Self, StoreError> {
+        Ok(Self {
+            filter,
+            q: filter.q.trim().to_lowercase(),
+            number: super::number(read, filter.q.trim())?,
+            last: last_moment(filter.due, today),
+        })
+    }
+
+    fn row(&self, row: &Row) -> bool {
+        let filter = self.filter;
+        row.archived == filter.archived
+            && (filter.status.is_empty() || filter.status.contains(&row.status))
+            && (filter.priority.is_empty() || filter.priority.contains(&row.priority))
+            && (filter.parent.is_none() || filter.parent == row.parent)
             && match filter.assignee {
                 Whose::Any => true,
-                Whose::Nobody => task.assignee.is_none(),
-                Whose::One(who) => task.assignee == Some(who),
+                Whose::Nobody => row.assignee.is_none(),
+                Whose::One(who) => row.assignee == Some(who),
             }
             && match filter.due {
                 None => true,
-                Some(DueIn::Never) => task.due_at.is_none(),
-                Some(DueIn::Overdue) => task.status.is_open() && is_before(task.due_at, last),
-                Some(DueIn::Today | DueIn::Week) => is_before(task.due_at, last),
+                Some(DueIn::Never) => row.due.is_none(),
+                Some(DueIn::Overdue) => row.status.is_open() && is_before(row.due, self.last),
+                Some(DueIn::Today | DueIn::Week) => is_before(row.due, self.last),
             }
-            && (q.is_empty() || number == Some(task.number) || holds(task, &q))
-    });
-    found.sort_by_cached_key(|task| order_key(task, sort));
-    Ok(found)
+    }
+
+    /// Whether the words stand in the number, the title or the description. Only the last is read
+    /// from the store.
+    fn text(&self, read: &dyn Read, row: &Row) -> Result<bool, StoreError> {
+        if self.q.is_empty() || self.number == Some(row.number) || row.title.contains(&self.q) {
+            return Ok(true);
+        }
+        let task = read.get::<Task>(row.id)?;
+        Ok(task.is_some_and(|task| task.description.to_lowercase().contains(&self.q)))
+    }
 }
 
 fn is_before(due: Option<Timestamp>, last: Option<Timestamp>) -> bool {
@@ -168,49 +353,6 @@ fn last_moment(due: Option<DueIn>, today: &Today) -> Option<Timestamp> {
     Some(day.to_zoned(today.zone.clone()).ok()?.timestamp())
 }
 
-fn holds(task: &Task, q: &str) -> bool {
-    task.title.to_lowercase().contains(q) || task.description.to_lowercase().contains(q)
-}
-
-/// The tasks among which to look: by the narrowest index.
-fn candidates(read: &dyn Read, filter: &Filter) -> Result<Vec<Task>, StoreError> {
-    if let Some(parent) = filter.parent {
-        let mut parts = Vec::new();
-        for id in super::child_ids(read, parent)? {
-            parts.extend(read.get::<Task>(id)?);
-        }
-        return Ok(parts);
-    }
-    if filter.archived {
-        return read.list(&Range::all());
-    }
-    if let Whose::One(who) = filter.assignee {
-        return read.scan(model::BY_ASSIGNEE, &Range::prefix(KeyBuf::of(&who)));
-    }
-    let mut found = Vec::new();
-    let all = if filter.status.is_empty() { TaskStatus::ALL } else { &filter.status };
-    for status in all {
-        let range = Range::prefix(KeyBuf::of(&(*status as u8)));
-        found.extend(read.scan::<Task>(model::BY_STATUS, &range)?);
-    }
-    Ok(found)
-}
-
-/// Bytes whose order is the order of the list; the id makes them unique.
-fn order_key(task: &Task, sort: Sort) -> Vec<u8> {
-    let mut key = KeyBuf::new();
-    let newest = |at: Timestamp| i64::MAX - at.as_millisecond();
-    match sort {
-        Sort::Priority => key.u8(u8::MAX - task.priority as u8).time_or_max(task.due_at),
-        Sort::Due => key.time_or_max(task.due_at).u8(u8::MAX - task.priority as u8),
-        Sort::Created => key.part(newest(task.created_at)),
-        Sort::Updated => key.part(newest(task.updated_at)),
-        Sort::Title => key.text(&task.title.to_lowercase()),
-    };
-    task.id.encode(&mut key);
-    key.into_bytes()
-}
-
 /// One page of the tasks that fit.
 ///
 /// # Errors
@@ -222,11 +364,11 @@ pub fn page(
     today: &Today,
     cut: &Cut,
 ) -> Result<Page<Task>, StoreError> {
-    let mut items = select(read, filter, sort, today)?;
-    if let Some(after) = cut.after.as_deref().and_then(cursor_key) {
-        items.retain(|task| after < order_key(task, sort));
+    let found = find(read, filter, today, &Order::of(sort, cut))?;
+    match found.into_iter().next() {
+        Some(found) => shown(read, found),
+        None => Ok(Page { items: Vec::new(), next: None }),
     }
-    Ok(trim(items, sort, cut.limit))
 }
 
 /// Where a page begins and how long it is.
@@ -238,11 +380,13 @@ pub struct Cut {
     pub limit: usize,
 }
 
-fn trim(mut items: Vec<Task>, sort: Sort, limit: usize) -> Page<Task> {
-    let more = limit < items.len();
-    items.truncate(limit);
-    let next = items.last().filter(|_| more).map(|task| key_cursor(&order_key(task, sort)));
-    Page { items, next }
+/// The tasks of a page. One that the snapshot does not have was made after it.
+fn shown(read: &dyn Read, found: Found) -> Result<Page<Task>, StoreError> {
+    let mut items = Vec::with_capacity(found.first.len());
+    for id in found.first {
+        items.extend(read.get::<Task>(id)?);
+    }
+    Ok(Page { items, next: found.next })
 }
 
 /// The tasks of one status in a grouped list.
@@ -277,21 +421,15 @@ pub fn groups(
     today: &Today,
     limit: usize,
 ) -> Result<Vec<Group>, StoreError> {
-    let all = select(read, filter, sort, today)?;
-    let mut by_status: Vec<Vec<Task>> = vec![Vec::new(); GROUP_ORDER.len()];
-    for task in all {
-        let at = GROUP_ORDER.iter().position(|status| *status == task.status);
-        if let Some(at) = at {
-            by_status[at].push(task);
-        }
-    }
-    let filled = GROUP_ORDER.into_iter().zip(by_status).filter(|(_, tasks)| !tasks.is_empty());
-    Ok(filled
-        .map(|(status, tasks)| {
-            let total = tasks.len();
-            Group { status, total, page: trim(tasks, sort, limit) }
+    let order = Order { sort, by_status: true, after: None, limit };
+    let found = find(read, filter, today, &order)?;
+    found
+        .into_iter()
+        .map(|found| {
+            let (status, total) = (found.status, found.total);
+            Ok(Group { status, total, page: shown(read, found)? })
         })
-        .collect())
+        .collect()
 }
 
 /// How many tasks have each status, archived ones left out.

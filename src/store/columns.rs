@@ -1,0 +1,210 @@
+//! Columns: of each record of a table the few values by which lists filter, sort and count, kept in
+//! memory.
+//!
+//! Built at first use by one scan, then brought up to each reader's snapshot by the changes that the
+//! feed names in between; dropped when nobody has used them for a while. They are never the truth: a
+//! list decodes the rows that it shows from its own snapshot.
+
+use std::any::{Any, TypeId};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
+
+use super::error::StoreError;
+use super::feed::{self, Entry};
+use super::key;
+use super::open::Recent;
+use super::read::{Read, ReadExt};
+use super::record::Record;
+use super::schema::Schema;
+
+/// With so many entries to catch up on a scan is cheaper.
+const FAR: usize = 4096;
+
+/// The compact form of a record.
+pub trait Column: Send + Sync + Sized + 'static {
+    /// The record.
+    type Of: Record<Id: Ord>;
+    /// The values of a record.
+    fn of(record: &Self::Of) -> Self;
+    /// The id of the record.
+    fn id(&self) -> <Self::Of as Record>::Id;
+}
+
+/// The columns of one store.
+#[derive(Default)]
+pub(super) struct Kept {
+    tables: Mutex<HashMap<TypeId, Arc<dyn Table>>>,
+}
+
+impl Kept {
+    fn table<C: Column>(&self) -> Arc<Held<C>> {
+        let mut tables = self.tables.lock();
+        let found = tables.entry(TypeId::of::<C>()).or_insert_with(|| Arc::new(Held::<C>::new()));
+        let any: Arc<dyn Any + Send + Sync> = Arc::clone(found).into_any();
+        // The map is keyed by the very type that is asked for.
+        any.downcast().unwrap_or_else(|_| Arc::new(Held::new()))
+    }
+
+    /// Drops what nobody has used for so long.
+    pub(super) fn drop_idle(&self, idle: Duration) {
+        self.tables.lock().retain(|_, table| table.used().elapsed() < idle);
+    }
+}
+
+trait Table: Send + Sync {
+    fn used(&self) -> Instant;
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
+}
+
+struct Held<C> {
+    used: Mutex<Instant>,
+    rows: RwLock<Rows<C>>,
+}
+
+/// Rows in the order of their ids, as of an entry; `None` before the first scan.
+struct Rows<C> {
+    seq: Option<u64>,
+    rows: Vec<C>,
+}
+
+impl<C: Column> Held<C> {
+    fn new() -> Self {
+        let rows = RwLock::new(Rows { seq: None, rows: Vec::new() });
+        Self { used: Mutex::new(Instant::now()), rows }
+    }
+}
+
+impl<C: Column> Table for Held<C> {
+    fn used(&self) -> Instant {
+        *self.used.lock()
+    }
+
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
+    }
+}
+
+/// The columns as a snapshot sees them.
+pub struct Columns<'s> {
+    pub(super) kept: &'s Kept,
+    pub(super) recent: &'s Mutex<Recent>,
+    pub(super) schema: &'s Schema,
+    pub(super) snap: &'s dyn Read,
+}
+
+impl Columns<'_> {
+    /// Gives the body all rows, in the order of their ids, as of the snapshot or, when another reader
+    /// was faster, as of a commit just after it. The body must not read columns itself.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn with<C: Column, T>(&self, body: impl FnOnce(&[C]) -> T) -> Result<T, StoreError> {
+        let held = self.kept.table::<C>();
+        *held.used.lock() = Instant::now();
+        let seq = feed::last_seq(self.snap)?;
+        {
+            let rows = held.rows.read();
+            if rows.seq.is_some_and(|known| seq <= known) {
+                return Ok(body(&rows.rows));
+            }
+        }
+        let mut rows = held.rows.write();
+        self.bring_up(&mut rows, seq)?;
+        Ok(body(&RwLockWriteGuard::downgrade(rows).rows))
+    }
+
+    fn bring_up<C: Column>(&self, rows: &mut Rows<C>, seq: u64) -> Result<(), StoreError> {
+        let Some(known) = rows.seq else { return self.scan(rows, seq) };
+        if seq <= known {
+            return Ok(());
+        }
+        let Some(ids) = self.changed::<C>(known, seq)? else { return self.scan(rows, seq) };
+        let mut fresh = Vec::with_capacity(ids.len());
+        for id in ids {
+            let now = self.snap.get::<C::Of>(id.clone())?;
+            fresh.push((id, now.as_ref().map(C::of)));
+        }
+        for (id, now) in fresh {
+            let place = rows.rows.binary_search_by(|row| row.id().cmp(&id));
+            match (place, now) {
+                (Ok(at), Some(now)) => rows.rows[at] = now,
+                (Ok(at), None) => {
+                    rows.rows.remove(at);
+                }
+                (Err(at), Some(now)) => rows.rows.insert(at, now),
+                (Err(_), None) => {}
+            }
+        }
+        rows.seq = Some(seq);
+        Ok(())
+    }
+
+    /// The ids of the rows that entries above `known` up to `seq` have changed; none when there are
+    /// too many entries to look through.
+    fn changed<C: Column>(
+        &self,
+        known: u64,
+        seq: u64,
+    ) -> Result<Option<BTreeSet<<C::Of as Record>::Id>>, StoreError> {
+        let recent = self.recent.lock().after(known, FAR + 1);
+        let entries: Vec<Arc<Entry>> = match recent {
+            Some(entries) => entries,
+            None => {
+                let entries = feed::entries(self.snap, self.schema, known, FAR + 1)?;
+                entries.into_iter().map(Arc::new).collect()
+            }
+        };
+        if FAR < entries.len() {
+            return Ok(None);
+        }
+        let entries = entries.iter().filter(|entry| entry.seq <= seq);
+        let changes = entries.flat_map(|entry| &entry.changes);
+        let own = changes.filter(|change| change.table == C::Of::TABLE.number);
+        Ok(Some(own.filter_map(|change| key::decode(&change.key)).collect()))
+    }
+
+    fn scan<C: Column>(&self, rows: &mut Rows<C>, seq: u64) -> Result<(), StoreError> {
+        rows.seq = None;
+        rows.rows = all::<C>(self.snap)?;
+        rows.seq = Some(seq);
+        Ok(())
+    }
+}
+
+/// The rows of a table, read one by one: what the columns hold, and what stands in for them inside a
+/// write.
+///
+/// # Errors
+/// When the disk fails.
+pub fn all<C: Column>(read: &dyn Read) -> Result<Vec<C>, StoreError> {
+    let (mut rows, mut bad) = (Vec::new(), None);
+    read.raw_scan(C::Of::TABLE.number, &key::Range::all(), &mut |_, value| {
+        match super::record::read::<C::Of>(value) {
+            Ok((record, _)) => rows.push(C::of(&record)),
+            Err(error) => bad = Some(error),
+        }
+        super::read::stop_at(bad.is_some())
+    })?;
+    match bad {
+        Some(error) => Err(error.into()),
+        None => {
+            rows.shrink_to_fit();
+            Ok(rows)
+        }
+    }
+}
+
+/// Gives the body all rows of a table: the columns that are kept where a snapshot is read, rows read
+/// one by one inside a write.
+///
+/// # Errors
+/// When the disk fails.
+pub fn with<C: Column, T>(read: &dyn Read, body: impl FnOnce(&[C]) -> T) -> Result<T, StoreError> {
+    match read.columns() {
+        Some(columns) => columns.with(body),
+        None => Ok(body(&all(read)?)),
+    }
+}
