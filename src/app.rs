@@ -15,13 +15,14 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::crypto::keyring::Keyring;
 use crate::crypto::redact::Redactor;
 use crate::git::{AgentsRepo, GitError};
 use crate::kernel::id::IdSource;
-use crate::kernel::{Actor, Cause, Clock, Timestamp, WorkspaceId};
+use crate::kernel::{Actor, Cause, Clock, Timestamp, WorkspaceId, WorkspaceState};
 use crate::live::Hub;
 use crate::net::client::HttpClient;
 use crate::sandbox::spawn::Spawner;
@@ -72,8 +73,36 @@ pub struct AppParts {
     pub clock_moved: Notify,
     /// Open workspaces by slug.
     pub workspaces: RwLock<Vec<Ws>>,
+    /// Workspaces that are here and cannot be opened.
+    pub broken: RwLock<Vec<Broken>>,
+    /// Held by whoever adds or takes away a workspace.
+    pub list_turn: tokio::sync::Mutex<()>,
     /// What begins when a workspace is opened.
     pub on_open: RwLock<Option<OnOpen>>,
+}
+
+/// A workspace that cannot be opened.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    /// Its name in addresses, which is the name of its folder.
+    pub slug: String,
+    /// Why, and what to do.
+    pub reason: String,
+}
+
+/// Whether a workspace is worked in, and until when it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether it is worked in.
+    pub state: WorkspaceState,
+    /// When it goes, if it is to be deleted.
+    pub delete_after: Option<Timestamp>,
+}
+
+impl Default for Standing {
+    fn default() -> Self {
+        Self { state: WorkspaceState::Active, delete_after: None }
+    }
 }
 
 impl std::ops::Deref for App {
@@ -105,8 +134,18 @@ impl App {
     /// Takes in a workspace that was opened just now.
     pub fn add_workspace(&self, ws: &Ws) {
         self.workspaces.write().push(ws.clone());
+        self.begin_work(ws);
+    }
+
+    /// Forgets an open workspace; its store stays open until it is closed.
+    pub fn drop_workspace(&self, id: WorkspaceId) {
+        self.workspaces.write().retain(|ws| ws.id != id);
+    }
+
+    /// Lets agents work in a workspace, if it is active.
+    pub fn begin_work(&self, ws: &Ws) {
         let begin = self.on_open.read().clone();
-        if let Some(begin) = begin {
+        if let Some(begin) = begin.filter(|_| ws.is_active()) {
             begin(ws);
         }
     }
@@ -176,6 +215,27 @@ pub struct WsParts {
     pub paths: PathLocks,
     /// The agents' repository, opened at first use through [`Ws::repo`].
     pub repo: OnceLock<AgentsRepo>,
+    /// Its own work, which can be halted without the program.
+    pub work: Work,
+}
+
+/// What goes on in a workspace by itself, and whether it may.
+pub struct Work {
+    standing: RwLock<Standing>,
+    halt: RwLock<CancellationToken>,
+    tasks: TaskTracker,
+}
+
+impl Work {
+    /// Nothing yet; it ends with the program.
+    #[must_use]
+    pub fn new(stopping: &CancellationToken) -> Self {
+        Self {
+            standing: RwLock::default(),
+            halt: RwLock::new(stopping.child_token()),
+            tasks: TaskTracker::new(),
+        }
+    }
 }
 
 impl std::ops::Deref for Ws {
@@ -196,6 +256,68 @@ impl Ws {
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("/w/{}/{path}", self.slug)
+    }
+
+    /// Whether it is worked in, and until when it is kept.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        *self.work.standing.read()
+    }
+
+    /// Says whether it is worked in; what it means for the work, the caller sees to.
+    pub fn stand(&self, standing: Standing) {
+        *self.work.standing.write() = standing;
+    }
+
+    /// Whether it is worked in.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.standing().state == WorkspaceState::Active
+    }
+
+    /// Why nothing changes here, for a workspace that nobody works in.
+    #[must_use]
+    pub fn closed_words(&self) -> Option<String> {
+        let Standing { state, delete_after } = self.standing();
+        let until = delete_after.map(|at| at.strftime("%-d %B %Y, %H:%M UTC").to_string());
+        match state {
+            WorkspaceState::Active => None,
+            WorkspaceState::Archived => Some(
+                "this workspace is archived and nothing in it changes; an owner can bring it back \
+                 in its general settings"
+                    .to_owned(),
+            ),
+            WorkspaceState::Deleting => Some(format!(
+                "this workspace will be deleted on {} and nothing in it changes; an owner can keep \
+                 it in its general settings",
+                until.unwrap_or_default()
+            )),
+        }
+    }
+
+    /// Set when the program ends or the workspace is archived: its work stops at the next step.
+    #[must_use]
+    pub fn halt(&self) -> CancellationToken {
+        self.work.halt.read().clone()
+    }
+
+    /// Starts a task of its own work, which [`Ws::rest`] waits for.
+    pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.app.spawn(name, self.work.tasks.track_future(task));
+    }
+
+    /// Halts its work and waits, at most so long, until it has come to rest. Says whether it has.
+    pub async fn rest(&self, patience: Duration) -> bool {
+        self.halt().cancel();
+        self.work.tasks.close();
+        let rested = tokio::time::timeout(patience, self.work.tasks.wait()).await.is_ok();
+        self.work.tasks.reopen();
+        rested
+    }
+
+    /// Lets work begin again after a rest.
+    pub fn wake(&self) {
+        *self.work.halt.write() = self.app.stopping.child_token();
     }
 
     /// The agents' repository. Blocking: call from `spawn_blocking`.

@@ -22,7 +22,8 @@ use crate::server::local::{
 use super::reach::{self, CommandError, Reach, block_on};
 use super::{Common, FAILED, OK, remote, say};
 
-const NOTHING: Option<&()> = None;
+/// No body.
+pub const NOTHING: Option<&()> = None;
 
 /// `hq user …`
 #[derive(Subcommand)]
@@ -72,7 +73,12 @@ pub enum Doctor {
     Sandbox,
 }
 
-fn print<T: Serialize>(common: &Common, value: &T, lines: &[String]) -> Result<u8, CommandError> {
+/// Prints a value for programs or lines for people.
+pub fn print<T: Serialize>(
+    common: &Common,
+    value: &T,
+    lines: &[String],
+) -> Result<u8, CommandError> {
     if common.json {
         let text = serde_json::to_string_pretty(value);
         say(&text.map_err(|error| CommandError::Failed(error.to_string()))?);
@@ -208,7 +214,7 @@ pub fn create_token(
 }
 
 /// The owner at this machine, for the audit.
-fn actor(app: &App) -> Result<Actor, CommandError> {
+pub fn actor(app: &App) -> Result<Actor, CommandError> {
     let accounts = app.system.read(|snap| queries::accounts(snap));
     let accounts = accounts.map_err(|error| CommandError::Failed(error.to_string()))?;
     let uid = rustix::process::getuid().as_raw();

@@ -6,6 +6,7 @@ mod demo;
 mod reach;
 mod remote;
 mod serve;
+mod workspaces;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -69,6 +70,9 @@ enum Command {
     /// Accounts
     #[command(subcommand)]
     User(commands::User),
+    /// Workspaces: list, add, archive, delete, move
+    #[command(subcommand)]
+    Workspace(workspaces::Command),
     /// Tokens for the API
     #[command(subcommand)]
     Token(commands::Token),
@@ -150,6 +154,7 @@ fn run(common: &Common, command: Command) -> u8 {
         Command::User(commands::User::ResetLink(flags)) => {
             commands::reset_link(common, config, flags)
         }
+        Command::Workspace(command) => workspaces::run(common, config, command),
         Command::Token(commands::Token::Create(flags)) => {
             commands::create_token(common, config, flags)
         }

@@ -5,10 +5,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::id::{
-    AccountId, AgentId, CommentId, ConnectionId, DeliverableId, InputId, ItemId, RunId, SessionId,
-    SignInId, TaskId, TokenId, VersionId,
+    AccountId, AgentId, CommentId, ConnectionId, DeliverableId, InputId, InviteId, ItemId, RunId,
+    SessionId, SignInId, TaskId, TokenId, VersionId, WorkspaceId,
 };
-use super::vocab::{AgentStatus, Assignee, TaskField, TaskStatus, Verdict};
+use super::vocab::{
+    AgentStatus, Assignee, FactorChange, Role, TaskField, TaskStatus, Verdict, WorkspaceState,
+};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -202,6 +204,71 @@ pub enum Event {
         /// The token.
         token: TokenId,
     },
+    /// Somebody left the workspace, or was removed.
+    MemberLeft {
+        /// The account.
+        account: AccountId,
+    },
+    /// A member may do more or less than before.
+    MemberRoleChanged {
+        /// The account.
+        account: AccountId,
+        /// Before.
+        from: Role,
+        /// Now.
+        to: Role,
+    },
+    /// An invitation was made.
+    Invited {
+        /// The invitation.
+        invite: InviteId,
+        /// What its bearer will be.
+        role: Role,
+    },
+    /// An invitation was withdrawn.
+    InviteWithdrawn {
+        /// The invitation.
+        invite: InviteId,
+    },
+    /// Somebody joined by an invitation.
+    InviteAccepted {
+        /// The invitation.
+        invite: InviteId,
+        /// Who.
+        account: AccountId,
+    },
+    /// A workspace was made, or a folder with one was taken in.
+    WorkspaceAdded {
+        /// The workspace.
+        workspace: WorkspaceId,
+        /// Its name in addresses.
+        slug: String,
+    },
+    /// A workspace was archived, marked for deletion, or brought back.
+    WorkspaceStateChanged {
+        /// The workspace.
+        workspace: WorkspaceId,
+        /// Before.
+        from: WorkspaceState,
+        /// Now.
+        to: WorkspaceState,
+    },
+    /// A workspace is not here any more: deleted after its time of grace, or moved away.
+    WorkspaceRemoved {
+        /// The workspace.
+        workspace: WorkspaceId,
+        /// Its name in addresses.
+        slug: String,
+        /// Its name.
+        label: String,
+    },
+    /// A person's second factor or passkeys changed.
+    FactorChanged {
+        /// Whose.
+        account: AccountId,
+        /// How.
+        change: FactorChange,
+    },
 }
 
 impl Event {
@@ -232,13 +299,22 @@ impl Event {
             Self::SignedOut { .. } => 20,
             Self::TokenCreated { .. } => 21,
             Self::TokenRevoked { .. } => 22,
+            Self::MemberLeft { .. } => 23,
+            Self::MemberRoleChanged { .. } => 24,
+            Self::Invited { .. } => 25,
+            Self::InviteWithdrawn { .. } => 26,
+            Self::InviteAccepted { .. } => 27,
+            Self::WorkspaceAdded { .. } => 28,
+            Self::WorkspaceStateChanged { .. } => 29,
+            Self::WorkspaceRemoved { .. } => 30,
+            Self::FactorChanged { .. } => 31,
         }
     }
 
     /// The name of the kind, for the API and plugins.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        const NAMES: [&str; 23] = [
+        const NAMES: [&str; 32] = [
             "task.created",
             "task.changed",
             "task.assigned",
@@ -262,6 +338,15 @@ impl Event {
             "account.signed_out",
             "token.created",
             "token.revoked",
+            "member.left",
+            "member.role_changed",
+            "invite.created",
+            "invite.withdrawn",
+            "invite.accepted",
+            "workspace.added",
+            "workspace.state_changed",
+            "workspace.removed",
+            "account.factor_changed",
         ];
         NAMES[usize::from(self.kind())]
     }

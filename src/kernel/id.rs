@@ -80,6 +80,10 @@ ids! {
     TokenId,
     /// A workspace.
     WorkspaceId,
+    /// An invitation to a workspace.
+    InviteId,
+    /// A passkey of a person.
+    PasskeyId,
     /// An agent.
     AgentId,
     /// A task.

@@ -14,13 +14,14 @@ pub use actor::{Actor, Cause, Part, Via};
 pub use event::Event;
 pub use id::{
     AccountId, AgentId, ChannelId, CommentId, ConnectionId, DeliverableId, GatewayId, ImportId,
-    InputId, ItemId, JobId, PluginId, ReservationId, RoutineId, RunId, SessionId, SignInId, TaskId,
-    TokenId, TypedId, UsageId, VersionId, WorkspaceId,
+    InputId, InviteId, ItemId, JobId, PasskeyId, PluginId, ReservationId, RoutineId, RunId,
+    SessionId, SignInId, TaskId, TokenId, TypedId, UsageId, VersionId, WorkspaceId,
 };
 pub use json::JsonText;
 pub use problem::{FieldError, Problem, ProblemKind};
 pub use time::{Clock, Timestamp};
 pub use vocab::{
-    AgentStatus, Assignee, Can, DeliverableState, ItemKind, ItemState, Outcome, Priority, Role,
-    RunState, RunTrigger, Scope, TaskField, TaskState, TaskStatus, Thinking, Verdict, WaitFor,
+    AgentStatus, Assignee, Can, DeliverableState, FactorChange, ItemKind, ItemState, Outcome,
+    Priority, Role, RunState, RunTrigger, Scope, TaskField, TaskState, TaskStatus, Thinking,
+    Verdict, WaitFor, WorkspaceState,
 };

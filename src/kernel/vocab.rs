@@ -181,6 +181,38 @@ words! {
 }
 
 words! {
+    /// Whether a workspace is worked in.
+    WorkspaceState {
+        /// It is.
+        Active = "active", "Active";
+        /// It is kept to look at.
+        Archived = "archived", "Archived";
+        /// It goes after a time of grace.
+        Deleting = "deleting", "Will be deleted";
+    }
+}
+
+words! {
+    /// What happened to the ways in which a person proves who they are.
+    FactorChange {
+        /// Codes from an app are asked for from now on.
+        TotpOn = "totp_on", "Turned on codes from an app";
+        /// They are not any more.
+        TotpOff = "totp_off", "Turned off codes from an app";
+        /// New recovery codes were made; former ones are void.
+        CodesMade = "codes_made", "Made new recovery codes";
+        /// A recovery code was used up.
+        CodeUsed = "code_used", "Used a recovery code";
+        /// A passkey was added.
+        PasskeyAdded = "passkey_added", "Added a passkey";
+        /// A passkey was removed.
+        PasskeyRemoved = "passkey_removed", "Removed a passkey";
+        /// A passkey counted backwards: it may have been copied.
+        PasskeyRegressed = "passkey_regressed", "A passkey may have been copied";
+    }
+}
+
+words! {
     /// What a route, tool or stream needs; `server/access.rs` maps roles and token scopes to these.
     Can {
         /// Nobody needs to be signed in.
@@ -201,6 +233,8 @@ words! {
         Account = "account", "Own account";
         /// The machine's owner, over the local socket.
         Local = "local", "This machine";
+        /// The workspace itself: archive it, delete it, say who must have a second factor.
+        Own = "own", "Own the workspace";
     }
 }
 

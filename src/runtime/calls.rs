@@ -255,7 +255,7 @@ impl Turn {
     }
 
     fn cut_off(&self, start: Instant) -> Outcomes {
-        let mut outcome = if self.journal.ws.app.stopping.is_cancelled() {
+        let mut outcome = if self.journal.ws.halt().is_cancelled() {
             Outcomes::without(CallStatus::Stopped, "ended, because HQ was stopped")
         } else if self.cancel.is_cancelled() {
             Outcomes::without(CallStatus::Stopped, "stopped by a person")

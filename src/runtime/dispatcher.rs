@@ -95,14 +95,14 @@ pub fn start(engine: Engine, ws: Ws) {
         choices: Arc::default(),
     }));
     let own = dispatcher.clone();
-    dispatcher.0.ws.app.spawn("dispatcher", async move { own.run().await });
+    dispatcher.0.ws.spawn("dispatcher", async move { own.run().await });
 }
 
 impl Dispatcher {
     async fn run(self) {
         let mut feed = self.0.ws.store.subscribe();
         let mut freed = self.0.engine.freed.subscribe();
-        let stopping = self.0.ws.app.stopping.clone();
+        let stopping = self.0.ws.halt();
         let mut recovered = false;
         while !stopping.is_cancelled() {
             let next = match self.look(&mut recovered).await {
@@ -149,11 +149,12 @@ impl Dispatcher {
         });
         let timer = tokio::time::sleep(pause.min(AT_LEAST));
         tokio::pin!(timer);
+        let halt = self.0.ws.halt();
         loop {
             let starved = self.0.memory.lock().starved;
             tokio::select! {
                 biased;
-                () = app.stopping.cancelled() => return false,
+                () = halt.cancelled() => return false,
                 entry = feed.recv() => match entry {
                     Ok(entry) => if self.hear(&entry) == Heard::Look {
                         self.hear_all(feed);
@@ -307,11 +308,12 @@ impl Dispatcher {
         }
         cancel.cancel();
         let own = self.clone();
-        self.0.ws.app.spawn("stop", async move {
+        let halt = self.0.ws.halt();
+        self.0.ws.spawn("stop", async move {
             tokio::select! {
                 () = tokio::time::sleep(STOP_GRACE) => {}
                 // The program ends: nobody waits for the rest of the second.
-                () = own.0.ws.app.stopping.cancelled() => return,
+                () = halt.cancelled() => return,
             }
             own.end_stopped(run, by).await;
             own.0.ws.live.finish(run);
@@ -372,7 +374,7 @@ impl Dispatcher {
             self.0.memory.lock().starved = true;
             return;
         };
-        let cancel = self.0.ws.app.stopping.child_token();
+        let cancel = self.0.ws.halt().child_token();
         let entry = Working { agent: run.agent, background, cancel: cancel.clone() };
         working.insert(run.id, entry);
         drop(working);
@@ -387,7 +389,7 @@ impl Dispatcher {
         permit: OwnedSemaphorePermit,
     ) {
         let own = self.clone();
-        self.0.ws.app.spawn("run", async move {
+        self.0.ws.spawn("run", async move {
             let Parts { engine, ws, choices, .. } = &*own.0;
             let waits = turn::drive(engine, ws, run, cancel, Arc::clone(choices)).await;
             own.0.working.lock().remove(&run);

@@ -167,7 +167,7 @@ impl Turn {
         &mut self,
         cut_off: Option<Box<CutOff>>,
     ) -> Result<bool, EngineError> {
-        let ending = self.journal.ws.app.stopping.is_cancelled();
+        let ending = self.journal.ws.halt().is_cancelled();
         self.journal.ws.live.finish(self.journal.run);
         let committed = if ending { None } else { commit::files(&mut self.journal).await? };
         let effective = self.journal.effective;

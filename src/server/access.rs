@@ -1,4 +1,15 @@
 //! Who may do what: the one table from roles and token scopes to capabilities.
+//!
+//! | | owner | admin | member | viewer | a token, if its owner may |
+//! |---|---|---|---|---|---|
+//! | own account | yes | yes | yes | yes | no |
+//! | read | yes | yes | yes | yes | every scope |
+//! | tasks, comments and other records | yes | yes | yes | no | `write` |
+//! | talk to agents, stop and steer runs | yes | yes | yes | no | `chat` |
+//! | review deliverables | yes | yes | yes | no | `review` |
+//! | make and change agents | yes | yes | yes | no | `agents` |
+//! | connections, members, budgets, settings | yes | yes | no | no | `admin` |
+//! | archive and delete the workspace, owners, who must have a second factor | yes | no | no | no | no |
 
 use crate::features::users::session::Rights;
 use crate::kernel::{Can, Role, Scope};
@@ -11,7 +22,17 @@ pub const RIGHTS: Rights = Rights { role, scope };
 #[must_use]
 pub fn role(role: Role) -> Access {
     Access::of(match role {
-        Role::Owner | Role::Admin => {
+        Role::Owner => &[
+            Can::Account,
+            Can::Read,
+            Can::Write,
+            Can::Chat,
+            Can::Review,
+            Can::Agents,
+            Can::Admin,
+            Can::Own,
+        ],
+        Role::Admin => {
             &[Can::Account, Can::Read, Can::Write, Can::Chat, Can::Review, Can::Agents, Can::Admin]
         }
         Role::Member => &[Can::Account, Can::Read, Can::Write, Can::Chat, Can::Review, Can::Agents],
@@ -45,6 +66,7 @@ mod tests {
         }
         for one in Scope::ALL {
             assert!(!scope(*one).may(Can::Account) && !scope(*one).may(Can::Local), "{one}");
+            assert!(!scope(*one).may(Can::Own), "{one}");
             assert!(role(Role::Owner).covers(scope(*one)), "an owner may give {one}");
         }
     }

@@ -18,7 +18,7 @@ use crate::app::limits::Patience;
 use crate::app::{App, Ws};
 use crate::crypto::password;
 use crate::crypto::token::{Token, TokenKind};
-use crate::features::users::model::{Purpose, Workspace};
+use crate::features::users::model::Purpose;
 use crate::features::users::pages::{LinkQuery, new_sign_in};
 use crate::features::users::rules::{NewAccount, UsersError};
 use crate::features::users::{self, session};
@@ -176,14 +176,15 @@ async fn found(
     let founding = Founding {
         id: ws.id,
         name: values.workspace,
+        emoji: None,
         zone: values.zone,
         owner: AccountId::from_uuid(app.ids.next(app.clock.now_ms())),
         owner_name: values.name.trim().to_owned(),
         owner_email: users::queries::normal_email(&values.email),
     };
     let by = (Actor::System(Part::Setup), Cause::Setup);
-    let (_, owner) = ws.write(&by, move |tx| workspace::rules::found(tx, founding)).await?;
-    let listed = Workspace { id: ws.id, slug: ws.slug.clone(), created_at: app.clock.now() };
+    let (settings, owner) = ws.write(&by, move |tx| workspace::rules::found(tx, founding)).await?;
+    let listed = workspaces::row(&ws, &settings, app.clock.now());
     let account = NewAccount { id: owner.account, name: owner.name, email: owner.email, hash };
     let cookie = Token::issue(TokenKind::SignIn);
     let browser = new_sign_in(&cookie, peer, &headers);

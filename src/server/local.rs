@@ -199,7 +199,11 @@ pub async fn reset_link(
     Ok(FreshLink { link, email: account.map(|a| a.email), expires_at: given.expires_at })
 }
 
-fn chosen_account(app: &App, email: Option<&str>) -> Result<Account, UsersError> {
+/// The account with this address, or the only one.
+///
+/// # Errors
+/// When there is none, or several and none was named.
+pub fn chosen_account(app: &App, email: Option<&str>) -> Result<Account, UsersError> {
     if let Some(email) = email {
         let found = app.system.read(|snap| queries::by_email(snap, email))?;
         return found.ok_or_else(|| UsersError::NoAccount(email.to_owned()));
@@ -229,7 +233,10 @@ async fn make_link(
 }
 
 /// The owner at the machine, with the user id; before there is an owner, the program.
-fn local_actor(app: &App, peer: Peer) -> Result<Actor, StoreError> {
+///
+/// # Errors
+/// When the disk fails.
+pub fn local_actor(app: &App, peer: Peer) -> Result<Actor, StoreError> {
     let accounts = app.system.read(|snap| queries::accounts(snap))?;
     Ok(match (accounts.first(), peer) {
         (Some(owner), Peer::Socket { uid }) => {

@@ -10,6 +10,7 @@ pub mod listen;
 pub mod local;
 pub mod lock;
 pub mod openapi;
+pub mod people;
 pub mod reactions;
 pub mod router;
 pub mod schema;
@@ -39,9 +40,9 @@ use crate::crypto::keyring::Keyring;
 use crate::crypto::master::{KeyError, MasterKey};
 use crate::crypto::redact::Redactor;
 use crate::crypto::token::{Token, TokenKind};
-use crate::features::users::model::{Purpose, Workspace};
+use crate::features::users::model::Purpose;
 use crate::features::users::rules::UsersError;
-use crate::features::{self, agents, connections, users, workspace};
+use crate::features::{self, users};
 use crate::kernel::id::{IdSource, SystemIds};
 use crate::kernel::time::SystemClock;
 use crate::kernel::{Actor, Cause, Clock, Part};
@@ -57,6 +58,7 @@ use lock::{Lock, LockError};
 use socket::Socket;
 use tasks::Tasks;
 use workspaces::OpenError;
+use workspaces::life::{self, LifeError};
 
 /// How long everything may take at the end.
 const END_WITHIN: Duration = Duration::from_secs(10);
@@ -118,9 +120,12 @@ pub enum StartError {
     /// The system store.
     #[error("system.redb: {0}")]
     System(#[from] StoreError),
-    /// A workspace.
+    /// The only workspace.
     #[error(transparent)]
     Workspace(#[from] OpenError),
+    /// The list of workspaces.
+    #[error(transparent)]
+    List(#[from] LifeError),
     /// Accounts.
     #[error(transparent)]
     Users(#[from] UsersError),
@@ -175,7 +180,8 @@ pub async fn start(config: Config, parts: Parts) -> Result<Running, StartError> 
         None if !owned => return Err(StartError::Exposed(listen_at)),
         None => listen(&app.config, &front, &tasks, &stopping, patience).await?,
     };
-    adopt(&app).await?;
+    life::complete(&app, owned).await?;
+    people::withdraw_strange_tokens(&app).await?;
     begin_work(&app, limits).await;
     let sweeping = app.clone();
     tasks.keep("timers", move || Box::pin(timers::run(sweeping.clone())));
@@ -246,35 +252,13 @@ fn open(
         stopping,
         clock_moved: Notify::new(),
         workspaces: RwLock::default(),
+        broken: RwLock::default(),
+        list_turn: tokio::sync::Mutex::default(),
         on_open: RwLock::default(),
         config,
     });
-    let folders = workspaces::folders(&app.config.data)?;
-    let cache = workspaces::cache_for(folders.len());
-    for folder in folders {
-        let ws = workspaces::open(&app, folder, cache)?;
-        app.workspaces.write().push(ws);
-    }
+    workspaces::open_all(&app)?;
     Ok(app)
-}
-
-/// Puts workspaces on the list that are there and not on it: a folder that was moved here, or a
-/// start that was cut off between its two halves.
-async fn adopt(app: &App) -> Result<(), StartError> {
-    let known = app.system.read(|snap| users::queries::workspaces(snap))?;
-    let all: Vec<Ws> = app.workspaces.read().clone();
-    for ws in all.into_iter().filter(|ws| !known.iter().any(|one| one.id == ws.id)) {
-        if ws.read(|snap| workspace::queries::settings(snap))?.is_some() {
-            let created_at = app.clock.now();
-            let row = Workspace { id: ws.id, slug: ws.slug.clone(), created_at };
-            let by = Actor::System(Part::Setup);
-            app.system
-                .write(by, Cause::Setup, move |tx| users::rules::list_workspace(tx, &row))
-                .await?;
-            tracing::info!(workspace = ws.slug, "took in the workspace {}", ws.slug);
-        }
-    }
-    Ok(())
 }
 
 /// Lets agents work in every workspace that is open and in each that will be. What a crash left
@@ -289,16 +273,11 @@ async fn begin_work(app: &App, limits: Limits) {
     let engine = Engine::new(Arc::new(tools), limits);
     let all: Vec<Ws> = app.workspaces.read().clone();
     for ws in &all {
-        if let Err(error) = connections::provider::watch_keys(app, ws) {
-            tracing::error!(%error, "keys of connections could not be read");
-        }
-        if let Err(error) = agents::provision::complete_provisioning(ws).await {
-            tracing::error!(%error, "agents could not be set up");
-        }
+        life::prepare(app, ws).await;
     }
     let begin = move |ws: &Ws| runtime::start(engine.clone(), ws.clone());
-    all.iter().for_each(&begin);
     *app.on_open.write() = Some(Arc::new(begin));
+    all.iter().for_each(|ws| app.begin_work(ws));
 }
 
 /// The stores of a folder whose program does not run, for commands that work on them directly.
@@ -322,6 +301,8 @@ pub async fn offline(config: Config) -> Result<Offline, StartError> {
     let spawn = Tasks::new(stopping.clone()).spawn();
     let opened = tokio::task::spawn_blocking(move || open(config, parts, spawn, stopping)).await;
     let app = opened.map_err(|error| StartError::CutOff(error.to_string()))??;
+    let owned = app.system.read(|snap| users::queries::any_account(snap))?;
+    life::complete(&app, owned).await?;
     Ok(Offline { app, here: local::Here { url }, _lock: lock })
 }
 

@@ -20,7 +20,7 @@ use axum::{Extension, Router};
 use futures_util::FutureExt;
 use tracing::Instrument;
 
-use crate::app::App;
+use crate::app::{App, Ws};
 use crate::config::Config;
 use crate::features;
 use crate::features::users::session::{self, Caller, Door};
@@ -33,7 +33,7 @@ use crate::web::shell::Theme;
 use crate::web::trouble::{Act, Trouble};
 use crate::web::{assets, flash, gallery, headers, idempotency, shell, slow};
 
-use super::{access, first_boot, health, local, openapi, tasks, try_practice};
+use super::{access, first_boot, health, local, openapi, people, tasks, try_practice, workspaces};
 
 /// The largest body of a request.
 const MAX_BODY: usize = 1024 * 1024;
@@ -57,13 +57,20 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
         ("", own_routes(&app.config)),
         ("", first_boot::routes()),
         ("", features::users::pages::routes()),
+        ("", workspaces::pages::routes()),
+        ("", people::join::routes()),
         ("/w/{ws}", features::routes()),
         ("/w/{ws}", try_practice::routes()),
+        ("/w/{ws}", workspaces::pages::routes_inside()),
+        ("/w/{ws}", people::pages::routes()),
         ("/api/v1", features::api()),
         ("/v1", features::openai_api()),
         ("/api/v1", local::api()),
+        ("/api/v1", workspaces::api::routes()),
+        ("/api/v1", people::api::routes()),
         ("/api/v1", openapi::routes()),
         ("/local", local::routes()),
+        ("/local", workspaces::local::routes()),
     ] {
         router = table.mount(prefix, router, &mut routes);
     }
@@ -109,13 +116,20 @@ fn own_routes(config: &Config) -> Routes {
     routes
 }
 
-/// `/`: the workspace that the person belongs to.
-async fn home(app: App, caller: Caller) -> Result<Response, PageError> {
-    let mine = session::workspaces_of(&app, caller.account.id)?;
-    match mine.first() {
-        Some(ws) => Ok(Redirect::to(&ws.url("")).into_response()),
-        None => Err(PageError::not_found("A workspace of yours")),
-    }
+/// `/`: the workspace that the person was in last; who belongs to none sees so.
+async fn home(app: App, caller: Caller, headers: HeaderMap) -> Result<Response, PageError> {
+    let to =
+        last(&app, &caller, &headers)?.map_or_else(|| "/workspaces".to_owned(), |ws| ws.url(""));
+    Ok(Redirect::to(&to).into_response())
+}
+
+/// The workspace that this browser was in last, or else one that is worked in, or else any.
+fn last(app: &App, caller: &Caller, headers: &HeaderMap) -> Result<Option<Ws>, PageError> {
+    let mine = session::workspaces_of(app, caller.account.id)?;
+    let last = session::last_workspace(headers);
+    let found = mine.iter().find(|ws| Some(ws.slug.as_str()) == last);
+    let found = found.or_else(|| mine.iter().find(|ws| ws.is_active())).or(mine.first());
+    Ok(found.cloned())
 }
 
 /// `/w/acme` is `/w/acme/`.
@@ -124,9 +138,14 @@ async fn slash(uri: Uri) -> Redirect {
 }
 
 /// The addresses of the program that HQ follows stay valid: `/dashboard/tasks` is `/w/<last>/tasks`.
-async fn former(app: App, caller: Caller, uri: Uri) -> Result<Response, PageError> {
-    let mine = session::workspaces_of(&app, caller.account.id)?;
-    let ws = mine.first().ok_or_else(|| PageError::not_found("A workspace of yours"))?;
+async fn former(
+    app: App,
+    caller: Caller,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, PageError> {
+    let ws = last(&app, &caller, &headers)?;
+    let ws = ws.ok_or_else(|| PageError::not_found("A workspace of yours"))?;
     let rest = uri.path().trim_start_matches("/dashboard").trim_start_matches('/');
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     Ok(Redirect::to(&format!("{}{query}", ws.url(rest))).into_response())
@@ -314,7 +333,7 @@ async fn draw(State(_): State<App>, request: Request, next: Next) -> Response {
     let mut response = next.run(Request::from_parts(parts, body)).await;
     if let Some(failure) = response.extensions_mut().remove::<Failure>() {
         let shell = kept.extensions.get::<ShellMaker>();
-        let ws = kept.extensions.get::<crate::app::Ws>();
+        let ws = kept.extensions.get::<Ws>();
         let who = kept.extensions.get::<Person>();
         let shell = match (shell, ws, who) {
             (Some(make), Some(ws), Some(who)) => (make.0)(ws, who, &kept).ok(),

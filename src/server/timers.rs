@@ -11,6 +11,9 @@ use crate::features::users::{self, session};
 use crate::kernel::{Actor, Cause, Part, SessionId};
 use crate::store::{Lane, Store, StoreError};
 
+use super::people;
+use super::workspaces::life::{self, LifeError};
+
 /// How often.
 const EVERY: SignedDuration = SignedDuration::from_hours(1);
 /// How long answers of `once` are kept.
@@ -31,6 +34,9 @@ pub async fn run(app: App) {
             if let Err(error) = sweep(&app).await {
                 tracing::warn!(%error, "the hourly sweep failed");
             }
+            if let Err(error) = workspaces(&app).await {
+                tracing::warn!(%error, "workspaces could not be looked after");
+            }
             due = app.clock.now() + EVERY;
             continue;
         }
@@ -43,6 +49,14 @@ pub async fn run(app: App) {
             () = app.stopping.cancelled() => return,
         }
     }
+}
+
+/// Withdraws tokens of people who left, deletes workspaces whose time of grace is over, keeps copies
+/// of names true.
+async fn workspaces(app: &App) -> Result<(), LifeError> {
+    people::withdraw_strange_tokens(app).await?;
+    life::end_graces(app).await?;
+    life::note_labels(app).await
 }
 
 /// Sweeps all stores once.

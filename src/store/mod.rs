@@ -187,6 +187,14 @@ impl Store {
         *self.shared.db.write() = None;
     }
 
+    /// Gives the page cache another size. The file is opened anew for it between two writes, and
+    /// readers wait that long: for rare moments, such as another store that wants its share.
+    pub fn set_cache(&self, bytes: usize) {
+        if self.shared.cache.swap(bytes, Ordering::Relaxed) != bytes {
+            self.shared.queue.ask_to_reopen();
+        }
+    }
+
     /// Runs a transaction in the first lane and answers when it is on disk.
     ///
     /// # Errors

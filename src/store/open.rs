@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
@@ -65,7 +65,8 @@ impl Recent {
 pub(super) struct Shared {
     pub path: PathBuf,
     pub folder: PathBuf,
-    pub cache: usize,
+    /// Page cache in bytes, for the next time the file is opened.
+    pub cache: AtomicUsize,
     pub limits: Limits,
     pub schema: Schema,
     pub clock: Arc<dyn Clock>,
@@ -91,7 +92,7 @@ impl Shared {
         Self {
             folder: options.path.parent().map(PathBuf::from).unwrap_or_default(),
             path: options.path,
-            cache: options.cache,
+            cache: AtomicUsize::new(options.cache),
             schema: options.schema,
             clock: options.clock,
             ids: options.ids,
@@ -173,7 +174,7 @@ impl Shared {
         let disk = Disk::open(path, Arc::clone(&self.faults), Arc::clone(&self.counters))
             .map_err(failed)?;
         Database::builder()
-            .set_cache_size(self.cache)
+            .set_cache_size(self.cache.load(Ordering::Relaxed))
             .set_repair_callback(say_progress())
             .create_with_backend(disk)
             .map_err(failed)

@@ -50,6 +50,11 @@ impl Wrong {
         Self { fields: vec![FieldError::new(field, message)], whole: String::new() }
     }
 
+    /// The form as a whole.
+    pub fn said(whole: impl Into<String>) -> Self {
+        Self { fields: Vec::new(), whole: whole.into() }
+    }
+
     /// The value of a field, or none with what is wrong noted, so that a form says all at once.
     pub fn note<T>(&mut self, checked: Result<T, impl Problem>) -> Option<T> {
         match checked {

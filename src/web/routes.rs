@@ -21,8 +21,8 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::kernel::Can;
-use crate::web::error::{ApiError, PageError};
-use crate::web::session::Access;
+use crate::web::error::{ApiError, Failure, PageError};
+use crate::web::session::{Access, Frozen};
 
 /// What an API route says of itself.
 #[derive(Clone, Debug, Default)]
@@ -258,7 +258,13 @@ async fn guard(can: Can, request: Request, next: Next) -> Response {
     }
     let access = request.extensions().get::<Access>().copied();
     match access {
-        Some(access) if access.may(can) => next.run(request).await,
+        Some(access) if access.may(can) => match frozen(can, &request) {
+            Some(failure) => refuse(&request, |api| match api {
+                true => ApiError(failure).into_response(),
+                false => PageError(failure).into_response(),
+            }),
+            None => next.run(request).await,
+        },
         Some(_) => refuse(&request, |api| match api {
             true => ApiError::forbidden(can).into_response(),
             false => PageError::forbidden(can).into_response(),
@@ -268,6 +274,16 @@ async fn guard(can: Can, request: Request, next: Next) -> Response {
             false => PageError::unauthorized().into_response(),
         }),
     }
+}
+
+/// Why nothing is written: nobody works in the workspace. What its owner does with it as a whole, and
+/// what is about a person's account, is written elsewhere.
+fn frozen(can: Can, request: &Request) -> Option<Failure> {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if reads || matches!(can, Can::Account | Can::Own | Can::Local) {
+        return None;
+    }
+    request.extensions().get::<Frozen>().map(|frozen| frozen.0.clone())
 }
 
 /// Whether a path answers with JSON problems rather than pages.

@@ -173,6 +173,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Peer {
     }
 }
 
+/// Said to whoever wants to change something in a workspace that nobody works in.
+#[derive(Clone)]
+pub struct Frozen(pub Failure);
+
 /// Asks again whether what let a request in still does: for streams, which live long.
 #[derive(Clone)]
 pub struct Alive(pub std::sync::Arc<dyn Fn() -> bool + Send + Sync>);

@@ -101,6 +101,34 @@ pub fn nav<E: From<askama::Error>>(shell: Shell) -> Result<Response, E> {
     html::fragment(&Nav { shell })
 }
 
+/// The switcher alone, for [`Shell::places_live`].
+///
+/// # Errors
+/// When the template fails to render.
+pub fn switcher<E: From<askama::Error>>(shell: Shell) -> Result<Response, E> {
+    html::fragment(&Switcher { shell })
+}
+
+#[derive(Template)]
+#[template(path = "shell/switcher.html")]
+struct Switcher {
+    shell: Shell,
+}
+
+/// The line over all pages alone, for [`Shell::closed_live`].
+///
+/// # Errors
+/// When the template fails to render.
+pub fn closed<E: From<askama::Error>>(shell: Shell) -> Result<Response, E> {
+    html::fragment(&ClosedLine { shell })
+}
+
+#[derive(Template)]
+#[template(path = "shell/closed.html")]
+struct ClosedLine {
+    shell: Shell,
+}
+
 #[derive(Template)]
 #[template(path = "shell/nav.html")]
 struct Nav {
@@ -137,6 +165,28 @@ pub struct Place {
     pub name: String,
     /// One emoji.
     pub emoji: String,
+}
+
+/// A workspace in the switcher.
+#[derive(Clone, Debug, Default)]
+pub struct PlaceLine {
+    /// The workspace.
+    pub place: Place,
+    /// A word when it is not worked in, or empty.
+    pub note: &'static str,
+    /// Whether this page belongs to it.
+    pub current: bool,
+}
+
+/// A line over all pages of a workspace that nobody works in.
+#[derive(Clone, Debug, Default)]
+pub struct Closed {
+    /// A whole sentence.
+    pub text: String,
+    /// A word for its tone.
+    pub tone: &'static str,
+    /// What the button that brings it back says; empty for those who may not.
+    pub verb: &'static str,
 }
 
 /// One line of the sidebar.
@@ -253,6 +303,16 @@ pub struct Shell {
     pub nav_live: Option<Live>,
     /// Places of the phone's bottom bar, at most four; "More" is added.
     pub tabs: Vec<NavItem>,
+    /// All workspaces of the person, for the switcher.
+    pub places: Vec<PlaceLine>,
+    /// Whether the person may add a workspace.
+    pub may_add: bool,
+    /// How the switcher renews itself.
+    pub places_live: Option<Live>,
+    /// Said over all pages when nobody works here.
+    pub closed: Option<Closed>,
+    /// How that line renews itself.
+    pub closed_live: Option<Live>,
     /// Theme from the cookie.
     pub theme: Theme,
     /// Whether the page belongs to the settings; set by [`Shell::at`].

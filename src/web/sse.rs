@@ -47,6 +47,8 @@ const MAX_IDS: usize = 64;
 const MAX_MISSED: usize = 1_000;
 /// What a page learns of people by: a change of it may end a stream.
 const MEMBERS: &str = "members";
+/// The list of workspaces, which lies in the system's store.
+const WORKSPACES: &str = "workspaces";
 
 /// One message as it goes over the wire.
 #[must_use]
@@ -258,11 +260,7 @@ impl PageStream {
                 biased;
                 () = stopping.cancelled() => return None,
                 entry = self.entries.recv() => self.heard(entry)?,
-                account = self.accounts.recv() => {
-                    if !matches!(account, Err(RecvError::Closed)) {
-                        self.check();
-                    }
-                }
+                account = self.accounts.recv() => self.heard_of_accounts(&account),
                 piece = self.pieces.recv() => self.written(piece)?,
                 () = tokio::time::sleep_until(due) => {
                     if self.end <= Instant::now() {
@@ -288,11 +286,7 @@ impl PageStream {
                 if self.topics.0.contains_key(MEMBERS) {
                     self.check();
                 }
-                let free_at = self.last_sent.map(|at| at + GATHER);
-                match free_at {
-                    Some(at) if Instant::now() < at => self.due = Some(at),
-                    _ => self.flush(),
-                }
+                self.hand_out();
             }
             Err(RecvError::Lagged(_)) => {
                 let head = self.ws.store.head();
@@ -301,6 +295,33 @@ impl PageStream {
             Err(RecvError::Closed) => return None,
         }
         Some(())
+    }
+
+    /// Sends what was gathered, now or as soon as the last message is old enough.
+    fn hand_out(&mut self) {
+        match self.last_sent.map(|at| at + GATHER) {
+            Some(at) if Instant::now() < at => self.due = Some(at),
+            _ => self.flush(),
+        }
+    }
+
+    /// Accounts changed: the sign-in may be over, a workspace may have another standing.
+    fn heard_of_accounts(&mut self, entry: &Result<Arc<Entry>, RecvError>) {
+        if matches!(entry, Err(RecvError::Closed)) {
+            return;
+        }
+        self.check();
+        let system = self.ws.app.system.schema();
+        let named = |table: u16| system.table(table).is_some_and(|info| info.name == WORKSPACES);
+        let touched = match entry {
+            Ok(entry) => entry.changes.iter().any(|change| named(change.table)),
+            Err(_) => true,
+        };
+        if touched {
+            // Which one is told to nobody: others may not belong to it.
+            self.topics.0.insert(WORKSPACES, Named::All);
+            self.hand_out();
+        }
     }
 
     fn written(&mut self, piece: Result<Arc<Piece>, RecvError>) -> Option<()> {

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::support::hq::{Reply, TestHq};
 
 /// What answers without a sign-in. Everything else is closed.
-const OPEN: [&str; 13] = [
+const OPEN: [&str; 15] = [
     "GET /healthz",
     "GET /readyz",
     "GET /s/{file}",
@@ -24,6 +24,8 @@ const OPEN: [&str; 13] = [
     "POST /login",
     "GET /reset",
     "POST /reset",
+    "GET /join",
+    "POST /join",
 ];
 /// Answers that do not end.
 const STREAMS: [&str; 1] = ["/w/{ws}/events"];

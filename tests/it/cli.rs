@@ -197,3 +197,42 @@ async fn a_server_on_another_machine_is_asked_with_a_token() {
     assert_eq!(gone.status.code(), Some(3), "{}", says(&gone));
     assert!(!says(&gone).contains(token));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workspaces_are_added_archived_deleted_and_moved_from_the_terminal() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (binary, data) = (Path::new(BINARY), folder.path());
+    let mut program = Program::start(binary, data);
+    let link = program.setup_link();
+    Browser::new(program.url()).set_up(&link).await;
+    let states = || {
+        let all = run_json(binary, data, &["workspace", "list"]);
+        let all = all.as_array().expect("a list").clone();
+        let word = |one: &serde_json::Value, key| one[key].as_str().unwrap_or("").to_owned();
+        all.iter().map(|one| (word(one, "slug"), word(one, "state"))).collect::<Vec<_>>()
+    };
+    let pair = |slug: &str, state: &str| (slug.to_owned(), state.to_owned());
+    assert!(hq(data, &["workspace", "add", "Northwind", "--zone", "Europe/Oslo"]).status.success());
+    assert_eq!(states(), [pair("marlow-cargo", "active"), pair("northwind", "active")]);
+    let again = hq(data, &["workspace", "add", "Northwind"]);
+    assert!(says(&again).contains("choose another name"), "{}", says(&again));
+    assert!(hq(data, &["workspace", "archive", "northwind"]).status.success());
+    assert_eq!(states()[1], pair("northwind", "archived"));
+    assert!(program.stop().success());
+
+    // The same with the program stopped.
+    assert!(hq(data, &["workspace", "restore", "northwind"]).status.success());
+    let unsure = hq(data, &["workspace", "delete", "northwind"]);
+    assert_eq!(unsure.status.code(), Some(1));
+    assert!(says(&unsure).contains("type the name"), "{}", says(&unsure));
+    let sure = hq(data, &["workspace", "delete", "northwind", "--name", "Northwind"]);
+    assert!(sure.status.success(), "{}", says(&sure));
+    assert_eq!(states()[1], pair("northwind", "deleting"));
+    let away = data.join("away");
+    let away = away.to_str().expect("plain text");
+    assert!(hq(data, &["workspace", "move", "northwind", away]).status.success());
+    assert_eq!(states(), [pair("marlow-cargo", "active")]);
+    assert!(Path::new(away).join("hq.redb").is_file());
+    let unknown = hq(data, &["workspace", "archive", "northwind"]);
+    assert!(says(&unknown).contains("hq workspace list"), "{}", says(&unknown));
+}

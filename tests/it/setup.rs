@@ -119,6 +119,7 @@ async fn a_set_up_that_was_cut_off_after_the_workspace_is_finished_by_the_next_l
     let founding = hq::features::workspace::rules::Founding {
         id: ws.id,
         name: "Marlow Cargo".into(),
+        emoji: None,
         zone: "UTC".into(),
         owner,
         owner_name: "Mira".into(),

@@ -42,6 +42,8 @@ const KINDS = [
   '/tasks/*/comments/*/edit',
   '/tasks/*?edit',
   '/tasks/new',
+  '/workspaces',
+  '/workspaces/new',
 ];
 
 /** What a path shows: two tasks are one kind, and so are two agents or two runs. */

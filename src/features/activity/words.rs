@@ -143,15 +143,24 @@ impl Speaker<'_> {
                 (Area::Workspace, self.connection(*connection)?)
             }
             Event::MemberJoined { account } => {
-                let words = Words {
-                    by: Some(Assignee::Person(*account)),
-                    verb: "joined the".to_owned(),
-                    thing: "workspace".to_owned(),
-                    path: "settings/members".to_owned(),
-                    icon: "user",
-                    ..Words::default()
-                };
-                (Area::Workspace, Some(words))
+                let by = Some(Assignee::Person(*account));
+                (Area::Workspace, Some(Words { by, ..people("joined the", "workspace", "") }))
+            }
+            Event::MemberLeft { account } => {
+                let name = self.people.name(Assignee::Person(*account));
+                (Area::Workspace, Some(people("ended the membership of", &name, "")))
+            }
+            Event::MemberRoleChanged { account, from, to } => {
+                let name = self.people.name(Assignee::Person(*account));
+                let rest = format!("from {} to {}", from.label(), to.label());
+                (Area::Workspace, Some(people("changed the role of", &name, &rest)))
+            }
+            Event::Invited { role, .. } => {
+                let rest = format!("as {}", role.label());
+                (Area::Workspace, Some(people("invited", "somebody", &rest)))
+            }
+            Event::InviteWithdrawn { .. } => {
+                (Area::Workspace, Some(people("withdrew", "an invitation", "")))
             }
             _ => return Ok(None),
         };
@@ -296,6 +305,18 @@ impl Speaker<'_> {
 }
 
 /// "title", "title and due date", "title, due date and priority".
+/// What happens among the people of the workspace.
+fn people(verb: &str, thing: &str, rest: &str) -> Words {
+    Words {
+        verb: verb.to_owned(),
+        thing: thing.to_owned(),
+        path: "settings/members".to_owned(),
+        rest: rest.to_owned(),
+        icon: "user",
+        ..Words::default()
+    }
+}
+
 fn listed(words: &[String]) -> String {
     match words {
         [] => String::new(),

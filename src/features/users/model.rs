@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::crypto::token::TokenHash;
 use crate::kernel::time::from_ms;
-use crate::kernel::{AccountId, Scope, SignInId, Timestamp, TokenId, TypedId, WorkspaceId};
+use crate::kernel::{
+    AccountId, Scope, SignInId, Timestamp, TokenId, TypedId, WorkspaceId, WorkspaceState,
+};
+use crate::store::codec::{self, DecodeError};
 use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
 /// Accounts.
@@ -297,15 +300,34 @@ pub struct Workspace {
     pub id: WorkspaceId,
     /// Its folder and its name in addresses; never changes.
     pub slug: String,
+    /// A copy of its name, for when its own store cannot be read or is gone.
+    pub label: String,
+    /// A copy of its emoji.
+    pub emoji: String,
+    /// Whether it is worked in.
+    pub state: WorkspaceState,
     /// Since when it is here.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
+    /// When it goes, if it is to be deleted.
+    #[serde(with = "millisecond::optional")]
+    pub delete_after: Option<Timestamp>,
+}
+
+/// The layout before workspaces could be archived and deleted. Frozen.
+#[derive(Deserialize)]
+struct WorkspaceV1 {
+    id: WorkspaceId,
+    slug: String,
+    #[serde(with = "millisecond::required")]
+    created_at: Timestamp,
 }
 
 impl Record for Workspace {
     type Id = WorkspaceId;
     const TABLE: Table = WORKSPACES;
     const CLASS: Class = Class::Tracked;
+    const VERSION: u8 = 2;
     const INDEXES: &'static [Index] = &[WORKSPACE_BY_SLUG];
     fn id(&self) -> WorkspaceId {
         self.id
@@ -317,8 +339,27 @@ impl Record for Workspace {
         Self {
             id: WorkspaceId::from_bytes([2; 16]),
             slug: "marlow-cargo".into(),
+            label: "Marlow Cargo".into(),
+            emoji: "🚲".into(),
+            state: WorkspaceState::Deleting,
             created_at: from_ms(1_700_000_000_000),
+            delete_after: Some(from_ms(1_700_604_800_000)),
         }
+    }
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        if version != 1 {
+            return Err(DecodeError::UnknownVersion { table: WORKSPACES.name, version });
+        }
+        let old: WorkspaceV1 = codec::decode(body)?;
+        Ok(Self {
+            label: old.slug.clone(),
+            slug: old.slug,
+            emoji: String::new(),
+            id: old.id,
+            state: WorkspaceState::Active,
+            created_at: old.created_at,
+            delete_after: None,
+        })
     }
 }
 

@@ -1,6 +1,8 @@
 //! Every write of accounts, sign-ins, tokens and links. Tokens and hashes are made outside; here come
 //! only what may be stored of them.
 
+pub mod workspaces;
+
 use jiff::SignedDuration;
 
 use crate::crypto::password::PasswordError;
@@ -155,30 +157,31 @@ pub fn set_up(
         return Err(UsersError::SetUpDone);
     }
     use_link(tx, link, Purpose::SetUp)?;
-    list_workspace(tx, workspace)?;
+    workspaces::list(tx, workspace)?;
+    create_account(tx, owner)
+}
+
+/// Makes an account. It belongs to no workspace yet.
+///
+/// # Errors
+/// When there is one with this address.
+pub fn create_account(tx: &mut WriteTx<'_>, new: NewAccount) -> Result<Account, UsersError> {
+    if queries::by_email(tx, &new.email)?.is_some() {
+        let text = "there is an account with this address already; sign in with it";
+        return Err(UsersError::field("email", text));
+    }
     let now = tx.now();
     let account = Account {
-        id: owner.id,
-        email: owner.email,
-        name: owner.name,
+        id: new.id,
+        email: new.email,
+        name: new.name,
         zone: None,
         created_at: now,
         disabled_at: None,
     };
     tx.put(&account)?;
-    tx.put(&Password { account: owner.id, hash: owner.hash, changed_at: now })?;
+    tx.put(&Password { account: new.id, hash: new.hash, changed_at: now })?;
     Ok(account)
-}
-
-/// Puts a workspace on the list, unless it is there.
-///
-/// # Errors
-/// When the store refuses.
-pub fn list_workspace(tx: &mut WriteTx<'_>, workspace: &Workspace) -> Result<(), UsersError> {
-    if tx.get::<Workspace>(workspace.id)?.is_none() {
-        tx.put(workspace)?;
-    }
-    Ok(())
 }
 
 /// What is stored of a browser that signs in.

@@ -5,31 +5,38 @@
 //! socket opens the API as the owner. Credentials are looked up anew for each request, so that a
 //! withdrawn one ends at once; long streams ask again through [`Alive`].
 
+mod cookies;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use axum::http::Method;
+use axum::http::header::{
+    AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE,
+};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::SignedDuration;
 
 use crate::app::limits::{Left, Patience, Rate};
 use crate::app::{App, Ws};
-use crate::config::Config;
 use crate::crypto::token::{Token, TokenKind};
 use crate::features::workspace::queries as members;
 use crate::kernel::{
-    Actor, Can, Cause, Problem, ProblemKind, Role, Scope, SignInId, TokenId, Via, WorkspaceId,
+    Actor, Can, Cause, Problem, ProblemKind, Role, Scope, SignInId, Timestamp, TokenId, Via,
+    WorkspaceId,
 };
 use crate::store::{Lane, ReadExt, StoreError};
 use crate::web::error::{ApiError, Failure, PageError};
 use crate::web::routes::is_api;
-use crate::web::session::{Access, Alive, Peer, Person, RequestId, ShellMaker};
+use crate::web::session::{Access, Alive, Frozen, Peer, Person, RequestId, ShellMaker};
 
 use super::model::{Account, ApiToken, SignIn};
 use super::{queries, rules};
+use cookies::cookie_token;
+pub use cookies::{cookie, has_cookie, last_workspace, named, no_cookie};
 
 /// A sign-in ends after so much time without use.
 pub const IDLE: SignedDuration = SignedDuration::from_hours(14 * 24);
@@ -39,6 +46,8 @@ pub const IDLE_ADMIN: SignedDuration = SignedDuration::from_hours(24);
 pub const LONGEST: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// How exactly "last seen" is kept.
 const SEEN_STEP: SignedDuration = SignedDuration::from_mins(1);
+/// The one address of the API that is about no workspace in particular.
+const ALL_WORKSPACES: &str = "/api/v1/workspaces";
 /// Wrong tokens from one address.
 const WRONG_TOKENS: Patience = Patience {
     free: 20,
@@ -84,6 +93,8 @@ pub struct Caller {
     pub key: Key,
     /// For tokens: the workspace they are good for and what they allow.
     bound: Option<(WorkspaceId, Access)>,
+    /// For tokens: since when there are.
+    made: Option<Timestamp>,
 }
 
 impl Caller {
@@ -152,26 +163,28 @@ impl Door {
     fn caller(&self, key: Key) -> Result<Option<Caller>, StoreError> {
         let now = self.app.clock.now();
         self.app.system.read(|snap| {
-            let (account, bound) = match key {
+            let (account, bound, made) = match key {
                 Key::SignIn(id) => match snap.get::<SignIn>(id)? {
-                    Some(sign_in) if now < sign_in.created_at + LONGEST => (sign_in.account, None),
+                    Some(sign_in) if now < sign_in.created_at + LONGEST => {
+                        (sign_in.account, None, None)
+                    }
                     _ => return Ok(None),
                 },
                 Key::Token(id) => match snap.get::<ApiToken>(id)? {
                     Some(token) if token.is_open() && now < token.expires_at => {
                         let scopes = token.scopes.iter().map(|scope| (self.rights.scope)(*scope));
                         let all = scopes.fold(Access::default(), Access::or);
-                        (token.account, Some((token.workspace, all)))
+                        (token.account, Some((token.workspace, all)), Some(token.created_at))
                     }
                     _ => return Ok(None),
                 },
                 Key::Socket(_) => match queries::accounts(snap)?.first() {
-                    Some(owner) => (owner.id, None),
+                    Some(owner) => (owner.id, None, None),
                     None => return Ok(None),
                 },
             };
             let account = snap.get::<Account>(account)?.filter(|a| a.disabled_at.is_none());
-            Ok(account.map(|account| Caller { account, key, bound }))
+            Ok(account.map(|account| Caller { account, key, bound, made }))
         })
     }
 
@@ -189,6 +202,10 @@ impl Door {
             let Some(member) = members::member(snap, caller.account.id)? else {
                 return Ok(None);
             };
+            // Who comes back does not find the tokens of the time before.
+            if caller.made.is_some_and(|made| made < member.created_at) {
+                return Ok(None);
+            }
             let settings = members::settings(snap)?;
             let zone = caller.account.zone.clone().or(settings.map(|settings| settings.zone));
             let mut access = (self.rights.role)(member.role);
@@ -280,9 +297,10 @@ impl Door {
         }
         match headers.get("x-hq-workspace") {
             Some(slug) => self.app.workspace(slug.to_str().ok()?),
+            // A path without a workspace is not about one, except for those who have one only.
             None => {
-                let mine = workspaces_of(&self.app, caller.account.id).ok()?;
-                mine.into_iter().next()
+                let mut mine = workspaces_of(&self.app, caller.account.id).ok()?;
+                if mine.len() == 1 { mine.pop() } else { None }
             }
         }
     }
@@ -313,11 +331,32 @@ pub async fn enter(State(door): State<Arc<Door>>, mut request: Request, next: Ne
         Ok(left) => left,
         Err(stop) => return stop.answer(&path),
     };
+    let visit = Visit::of(&request);
     let mut response = next.run(request).await;
     if let Some((left, rate)) = left {
         rate_headers(response.headers_mut(), left, rate);
     }
+    if let Some(cookie) = visit.and_then(|visit| visit.note(&door.app, &response)) {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
     response
+}
+
+/// A look at a page of another workspace than last time.
+struct Visit(String);
+
+impl Visit {
+    fn of(request: &Request) -> Option<Self> {
+        let slug = page_workspace(request.uri().path()).filter(|_| request.method() == Method::GET);
+        let slug = slug.filter(|slug| cookies::last_workspace(request.headers()) != Some(slug))?;
+        Some(Self(slug.to_owned()))
+    }
+
+    fn note(self, app: &App, response: &Response) -> Option<HeaderValue> {
+        let kind = response.headers().get(CONTENT_TYPE)?.to_str().ok()?;
+        let seen = response.status().is_success() && kind.starts_with("text/html");
+        cookies::remember(&app.config, &self.0).filter(|_| seen)
+    }
 }
 
 /// Why a request ends here.
@@ -395,14 +434,25 @@ fn admit(
     let extensions = request.extensions_mut();
     match (ws, person) {
         (Some(ws), Some(person)) => {
+            if let Some(words) = ws.closed_words() {
+                let failure = Failure::new(ProblemKind::Conflict, "workspace_archived", words);
+                extensions.insert(Frozen(failure));
+            }
             extensions.insert(alive(door, &caller, &ws, &person));
             extensions.insert(person.access);
             extensions.insert(ws);
             extensions.insert(person);
             extensions.insert(door.shell.clone());
         }
-        _ if page_workspace(path).is_some() || headers.contains_key("x-hq-workspace") => {
-            return Err(Stop::Failure(PageError::not_found("This workspace").0));
+        (named, _)
+            if (is_api(path) && path != ALL_WORKSPACES)
+                || page_workspace(path).is_some()
+                || headers.contains_key("x-hq-workspace") =>
+        {
+            let is_named = named.is_some()
+                || page_workspace(path).is_some()
+                || headers.contains_key("x-hq-workspace");
+            return Err(Stop::Failure(nowhere(door, &caller, is_named)?));
         }
         _ => {
             extensions.insert(Access::of(&[Can::Account]));
@@ -411,6 +461,16 @@ fn admit(
     extensions.insert(caller);
     extensions.insert(door.rights);
     Ok(left)
+}
+
+/// Why a request has no workspace: it names one that its sender does not belong to, or none.
+fn nowhere(door: &Door, caller: &Caller, is_named: bool) -> Result<Failure, StoreError> {
+    if is_named || caller.bound.is_some() || workspaces_of(&door.app, caller.account.id)?.is_empty()
+    {
+        return Ok(PageError::not_found("This workspace").0);
+    }
+    let text = "you belong to several workspaces; say which with the header X-HQ-Workspace";
+    Ok(Failure::new(ProblemKind::Invalid, "workspace_required", text))
 }
 
 fn identify(
@@ -494,47 +554,4 @@ fn is_open_file(path: &str) -> bool {
 /// What answers before there is an owner, besides files and health.
 fn is_before_owner(path: &str) -> bool {
     path.starts_with("/local/") || matches!(path, "/setup" | "/theme" | "/design")
-}
-
-// ── The cookie ──
-
-/// The cookie's name: with https the browser itself holds it to this host and to encryption.
-fn cookie_name(config: &Config) -> &'static str {
-    if config.is_https() { "__Host-hq" } else { "hq" }
-}
-
-/// The sign-in token that a browser sent.
-fn cookie_token(config: &Config, headers: &HeaderMap) -> Option<Token> {
-    let name = cookie_name(config);
-    let lines = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|c| c.trim().split_once('='));
-    let (_, value) = pairs.find(|(found, _)| *found == name)?;
-    Token::parse(TokenKind::SignIn, value).ok()
-}
-
-/// Whether a request carries a sign-in, be it good or not.
-#[must_use]
-pub fn has_cookie(config: &Config, headers: &HeaderMap) -> bool {
-    cookie_token(config, headers).is_some()
-}
-
-/// The `Set-Cookie` that signs a browser in.
-#[must_use]
-pub fn cookie(config: &Config, token: &Token) -> HeaderValue {
-    set_cookie(config, token.reveal(), LONGEST.as_secs())
-}
-
-/// The `Set-Cookie` that signs a browser out.
-#[must_use]
-pub fn no_cookie(config: &Config) -> HeaderValue {
-    set_cookie(config, "", 0)
-}
-
-fn set_cookie(config: &Config, value: &str, seconds: i64) -> HeaderValue {
-    let name = cookie_name(config);
-    let secure = if config.is_https() { "; Secure" } else { "" };
-    let text = format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
-    let mut header = HeaderValue::try_from(text).expect("invariant: tokens are plain ASCII");
-    header.set_sensitive(true);
-    header
 }

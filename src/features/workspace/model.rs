@@ -3,8 +3,9 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
+use crate::crypto::token::TokenHash;
 use crate::features::connections::model::Connection;
-use crate::kernel::{AccountId, ConnectionId, Role, Timestamp, TypedId, WorkspaceId};
+use crate::kernel::{AccountId, ConnectionId, InviteId, Role, Timestamp, TypedId, WorkspaceId};
 use crate::store::{Class, Index, Key, KeyBuf, Keys, OnDelete, Record, Refs, Table};
 
 /// Settings of the workspace (one row).
@@ -15,6 +16,15 @@ pub const MEMBERS: Table = Table::new(17, "members");
 pub const MEMBER_BY_HANDLE: Index = Index::unique(18, "members_by_handle");
 /// Numbers that are given out once.
 pub const COUNTERS: Table = Table::new(19, "counters");
+
+/// Invitations.
+pub const INVITES: Table = Table::new(26, "invites");
+/// The part of an invitation's token that finds it.
+pub const INVITE_BY_PUBLIC: Index = Index::unique(27, "invites_by_public");
+/// Hashes of invitations.
+pub const INVITE_SECRETS: Table = Table::new(28, "invite_hashes");
+/// What is asked of the people of the workspace.
+pub const PEOPLE: Table = Table::new(29, "people");
 
 /// Settings of the workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,6 +129,102 @@ impl Record for Member {
             created_at: crate::kernel::time::from_ms(1_700_000_000_000),
             left_at: None,
         }
+    }
+}
+
+/// A link that makes its bearer a member, once. It stays when it was used or withdrawn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invite {
+    /// Its id.
+    pub id: InviteId,
+    /// The part of its token that finds it.
+    pub public: String,
+    /// What its bearer will be.
+    pub role: Role,
+    /// The only address that may use it, in lower case.
+    pub email: Option<String>,
+    /// Who made it.
+    pub by: AccountId,
+    /// Since when.
+    #[serde(with = "millisecond::required")]
+    pub created_at: Timestamp,
+    /// Until when.
+    #[serde(with = "millisecond::required")]
+    pub expires_at: Timestamp,
+    /// Since when it is used up or withdrawn.
+    #[serde(with = "millisecond::optional")]
+    pub ended_at: Option<Timestamp>,
+    /// Who used it.
+    pub used_by: Option<AccountId>,
+}
+
+impl Record for Invite {
+    type Id = InviteId;
+    const TABLE: Table = INVITES;
+    // An undo must not open a door again.
+    const CLASS: Class = Class::Work;
+    const INDEXES: &'static [Index] = &[INVITE_BY_PUBLIC];
+    fn id(&self) -> InviteId {
+        self.id
+    }
+    fn index(&self, keys: &mut Keys) {
+        if self.ended_at.is_none() {
+            keys.entry(INVITE_BY_PUBLIC).text(&self.public);
+        }
+    }
+    fn sample() -> Self {
+        Self {
+            id: InviteId::from_bytes([5; 16]),
+            public: "7c4n8t2q".into(),
+            role: Role::Member,
+            email: Some("tom@marlow.example".into()),
+            by: AccountId::from_bytes([1; 16]),
+            created_at: crate::kernel::time::from_ms(1_700_000_000_000),
+            expires_at: crate::kernel::time::from_ms(1_700_259_200_000),
+            ended_at: Some(crate::kernel::time::from_ms(1_700_001_000_000)),
+            used_by: Some(AccountId::from_bytes([6; 16])),
+        }
+    }
+}
+
+/// The hash of an invitation's token, while it is open.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InviteSecret {
+    /// The invitation.
+    pub invite: InviteId,
+    /// The hash.
+    pub hash: TokenHash,
+}
+
+impl Record for InviteSecret {
+    type Id = InviteId;
+    const TABLE: Table = INVITE_SECRETS;
+    const CLASS: Class = Class::Sealed;
+    fn id(&self) -> InviteId {
+        self.invite
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Invite>(1, Some(self.invite), OnDelete::Cascade);
+    }
+    fn sample() -> Self {
+        Self { invite: InviteId::from_bytes([5; 16]), hash: TokenHash::of(b"sample") }
+    }
+}
+
+/// What is asked of the people of the workspace (one row).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct People {
+    /// Whether owners and admins must have a second factor before they do anything.
+    pub factor_for_admins: bool,
+}
+
+impl Record for People {
+    type Id = ();
+    const TABLE: Table = PEOPLE;
+    const CLASS: Class = Class::Tracked;
+    fn id(&self) {}
+    fn sample() -> Self {
+        Self { factor_for_admins: true }
     }
 }
 

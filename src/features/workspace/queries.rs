@@ -2,10 +2,12 @@
 
 use jiff::tz::TimeZone;
 
-use crate::kernel::{AccountId, Role, text};
-use crate::store::{Range, Read, ReadExt, StoreError};
+use crate::app::{App, Ws};
+use crate::crypto::token::Token;
+use crate::kernel::{AccountId, Role, Timestamp, text};
+use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError};
 
-use super::model::{Member, Settings};
+use super::model::{INVITE_BY_PUBLIC, Invite, InviteSecret, Member, People, Settings};
 use super::rules::WorkspaceError;
 
 /// The settings, if the workspace was founded.
@@ -55,12 +57,74 @@ pub fn members<R: Read + ?Sized>(read: &R) -> Result<Vec<Member>, StoreError> {
     Ok(all.into_iter().filter(|member| member.left_at.is_none()).collect())
 }
 
+/// The open workspaces that a person belongs to, by name, with what they are there.
+///
+/// # Errors
+/// When the disk fails.
+pub fn places(app: &App, account: AccountId) -> Result<Vec<PlaceOf>, StoreError> {
+    let all: Vec<Ws> = app.workspaces.read().clone();
+    let mut mine = Vec::new();
+    for ws in all {
+        let found = ws.read(|snap| match member(snap, account)? {
+            Some(member) => Ok::<_, StoreError>(settings(snap)?.map(|settings| (member, settings))),
+            None => Ok(None),
+        })?;
+        mine.extend(found.map(|(member, settings)| PlaceOf { ws, member, settings }));
+    }
+    mine.sort_by_cached_key(|place| (place.settings.name.to_lowercase(), place.ws.id));
+    Ok(mine)
+}
+
+/// A workspace as one of its people has it.
+pub struct PlaceOf {
+    /// The workspace.
+    pub ws: Ws,
+    /// The person there.
+    pub member: Member,
+    /// Its settings.
+    pub settings: Settings,
+}
+
 /// The first owner.
 ///
 /// # Errors
 /// When the disk fails.
 pub fn owner<R: Read + ?Sized>(read: &R) -> Result<Option<Member>, StoreError> {
     Ok(members(read)?.into_iter().find(|member| member.role == Role::Owner))
+}
+
+/// The open invitations, oldest first.
+///
+/// # Errors
+/// When the disk fails.
+pub fn open_invites<R: Read + ?Sized>(read: &R, now: Timestamp) -> Result<Vec<Invite>, StoreError> {
+    let all = read.list::<Invite>(&Range::all())?;
+    Ok(all.into_iter().filter(|one| one.ended_at.is_none() && now < one.expires_at).collect())
+}
+
+/// The invitation of a token, if it is still good.
+///
+/// # Errors
+/// When the disk fails.
+pub fn invite<R: Read + ?Sized>(
+    read: &R,
+    token: &Token,
+    now: Timestamp,
+) -> Result<Option<Invite>, StoreError> {
+    let mut key = KeyBuf::new();
+    key.text(token.id());
+    let found = read.find::<Invite>(INVITE_BY_PUBLIC, &key)?;
+    let Some(invite) = found.filter(|one| now < one.expires_at) else { return Ok(None) };
+    let right = read.get::<InviteSecret>(invite.id)?.is_some_and(|kept| kept.hash == token.hash());
+    Ok(right.then_some(invite))
+}
+
+/// What is asked of the people of the workspace.
+///
+/// # Errors
+/// When the disk fails.
+pub fn people<R: Read + ?Sized>(read: &R) -> Result<People, StoreError> {
+    Ok(read.get::<People>(())?.unwrap_or_default())
 }
 
 /// Letters for task numbers from a name: initials, or the first letters of one word.

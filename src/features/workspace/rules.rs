@@ -1,5 +1,8 @@
 //! Every write of the workspace itself: founding, settings, members, counters.
 
+pub mod invites;
+pub mod members;
+
 use crate::kernel::{AccountId, Event, FieldError, Problem, ProblemKind, Role, WorkspaceId, text};
 use crate::store::{ReadExt, StoreError, WriteTx};
 
@@ -28,6 +31,33 @@ pub enum WorkspaceError {
     /// No such member.
     #[error("{0} is not a member of this workspace")]
     NoMember(AccountId),
+    /// Nobody works here.
+    #[error("{0}")]
+    Closed(String),
+    /// Somebody must own it.
+    #[error("a workspace needs an owner; make somebody else an owner first")]
+    LastOwner,
+    /// More than the person may do.
+    #[error("only an owner can do this with an {}, or make somebody one", .0.to_lowercase())]
+    MoreThanOwn(&'static str),
+    /// A program wanted to.
+    #[error("only a person can do this")]
+    PeopleOnly,
+    /// No such invitation.
+    #[error("there is no such invitation")]
+    NoInvite,
+    /// The invitation was used, withdrawn, or is too old.
+    #[error("this invitation is not good any more; ask for a new one")]
+    DeadInvite,
+    /// The invitation names another address.
+    #[error("this invitation is for another e-mail address; sign in with that one")]
+    OtherPerson,
+    /// The person is here already.
+    #[error("you are a member of this workspace already")]
+    Member,
+    /// Too many open invitations.
+    #[error("{0} invitations are open; withdraw one first")]
+    ManyInvites(usize),
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -46,6 +76,15 @@ impl Problem for WorkspaceError {
             Self::Field { .. } => "invalid",
             Self::NotFounded => "setup_required",
             Self::NoMember(_) => "no_member",
+            Self::Closed(_) => "workspace_archived",
+            Self::LastOwner => "last_owner",
+            Self::MoreThanOwn(_) => "more_than_own",
+            Self::PeopleOnly => "people_only",
+            Self::NoInvite => "no_invite",
+            Self::DeadInvite => "dead_invite",
+            Self::OtherPerson => "other_person",
+            Self::Member => "member_already",
+            Self::ManyInvites(_) => "too_many",
             Self::Store(error) => error.code(),
         }
     }
@@ -54,7 +93,12 @@ impl Problem for WorkspaceError {
         match self {
             Self::Field { .. } => ProblemKind::Invalid,
             Self::NotFounded => ProblemKind::Unavailable,
-            Self::NoMember(_) => ProblemKind::NotFound,
+            Self::NoMember(_) | Self::NoInvite => ProblemKind::NotFound,
+            Self::Closed(_) | Self::LastOwner | Self::Member | Self::ManyInvites(_) => {
+                ProblemKind::Conflict
+            }
+            Self::MoreThanOwn(_) | Self::PeopleOnly | Self::OtherPerson => ProblemKind::Forbidden,
+            Self::DeadInvite => ProblemKind::Gone,
             Self::Store(error) => error.kind(),
         }
     }
@@ -75,9 +119,11 @@ pub struct Founding {
     pub id: WorkspaceId,
     /// Its name.
     pub name: String,
+    /// Its emoji; a house unless somebody chose one.
+    pub emoji: Option<String>,
     /// IANA time zone.
     pub zone: String,
-    /// The owner's account, which is made after the workspace.
+    /// The owner's account; at first boot it is made after the workspace.
     pub owner: AccountId,
     /// The owner's name.
     pub owner_name: String,
@@ -93,6 +139,7 @@ pub struct Founding {
 pub fn found(tx: &mut WriteTx<'_>, new: Founding) -> Result<(Settings, Member), WorkspaceError> {
     let name = queries::checked_name(&new.name)?;
     let zone = queries::checked_zone(&new.zone)?;
+    let emoji = new.emoji.map(|emoji| checked_emoji(&emoji)).transpose()?;
     let before = tx.get::<Settings>(())?;
     let is_new = before.is_none();
     let owner = queries::owner(tx)?.map_or(new.owner, |member| member.account);
@@ -102,7 +149,7 @@ pub fn found(tx: &mut WriteTx<'_>, new: Founding) -> Result<(Settings, Member), 
             id: new.id,
             task_key: queries::proposed_key(&name),
             name,
-            emoji: "🏢".to_owned(),
+            emoji: emoji.unwrap_or_else(|| "🏢".to_owned()),
             old_task_keys: Vec::new(),
             zone,
             default_connection: None,
@@ -230,7 +277,11 @@ pub fn rename_member(
     Ok(member)
 }
 
-pub(super) fn checked_emoji(emoji: &str) -> Result<String, WorkspaceError> {
+/// One emoji.
+///
+/// # Errors
+/// Says what is wrong.
+pub fn checked_emoji(emoji: &str) -> Result<String, WorkspaceError> {
     let emoji = emoji.trim();
     let plain = emoji.chars().any(|c| c.is_alphanumeric() || c.is_control() || c.is_whitespace());
     if emoji.is_empty() || plain || 8 < emoji.chars().count() {

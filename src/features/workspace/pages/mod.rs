@@ -5,11 +5,10 @@ pub mod shell;
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
-use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::app::{App, Ws};
-use crate::kernel::{Can, Problem, text};
+use crate::kernel::{Can, Problem, WorkspaceState, text};
 use crate::web::error::PageError;
 use crate::web::extract::Form;
 use crate::web::flash;
@@ -17,14 +16,16 @@ use crate::web::form::Wrong;
 use crate::web::format;
 use crate::web::html;
 use crate::web::hx::Hx;
-use crate::web::parts::{Choice, Face};
+use crate::web::parts::Choice;
 use crate::web::routes::{Needs, Routes};
 use crate::web::session::Person;
-use crate::web::shell::{Flash, Shell, nav as draw_nav};
-use crate::web::time::{RelTime, zones};
+use crate::web::shell::{
+    Flash, Shell, closed as draw_closed, nav as draw_nav, switcher as draw_switcher,
+};
+use crate::web::time::zones;
 
 use super::model::Settings;
-use super::rules::{self, SettingsPatch};
+use super::rules::{self, SettingsPatch, WorkspaceError};
 use super::{money, queries};
 
 /// Routes below the workspace.
@@ -32,10 +33,11 @@ use super::{money, queries};
 pub fn routes() -> Routes {
     Routes::new()
         .get("/nav", nav.needs(Can::Read))
+        .get("/places", places.needs(Can::Read))
+        .get("/closed", closed.needs(Can::Read))
         .get("/settings/general", general.needs(Can::Read))
         .post("/settings/general", save.needs(Can::Admin))
         .post("/settings/name", rename.needs(Can::Account))
-        .get("/settings/members", members.needs(Can::Read))
 }
 
 /// The lines of the sidebar, which renew themselves.
@@ -43,6 +45,16 @@ async fn nav(shell: Shell, hx: Hx) -> Result<Response, PageError> {
     let shown = hx.current_url().and_then(|url| url.parse::<axum::http::Uri>().ok());
     let path = shown.map(|uri| uri.path().to_owned()).unwrap_or_default();
     draw_nav(shell.at(&path))
+}
+
+/// The switcher, which renews itself.
+async fn places(shell: Shell) -> Result<Response, PageError> {
+    draw_switcher(shell)
+}
+
+/// The line over all pages of a workspace that nobody works in, which renews itself.
+async fn closed(shell: Shell) -> Result<Response, PageError> {
+    draw_closed(shell)
 }
 
 /// How much of a name that was refused is shown again.
@@ -119,6 +131,8 @@ impl Values {
 struct General {
     shell: Shell,
     may: bool,
+    own: bool,
+    state: WorkspaceState,
     v: Values,
     e: Wrong,
     wrong: String,
@@ -128,8 +142,9 @@ struct General {
 async fn general(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
     let settings = ws.read(|snap| queries::settings(snap))?;
     let v = settings.map(Values::of).unwrap_or_default();
-    let (may, zones) = (who.access.may(Can::Admin), zones(&v.zone));
-    html::page(&General { shell, may, v, e: Wrong::none(), wrong: String::new(), zones })
+    let (may, own) = (who.access.may(Can::Admin) && ws.is_active(), who.access.may(Can::Own));
+    let (state, zones, e) = (ws.standing().state, zones(&v.zone), Wrong::none());
+    html::page(&General { shell, may, own, state, v, e, wrong: String::new(), zones })
 }
 
 async fn save(
@@ -152,7 +167,8 @@ async fn save(
     };
     let wrong = "Please look at the marked fields; nothing was saved.".to_owned();
     let zones = zones(&form.zone);
-    let page = General { shell, may: true, v: form, e, wrong, zones };
+    let (own, state) = (who.access.may(Can::Own), ws.standing().state);
+    let page = General { shell, may: true, own, state, v: form, e, wrong, zones };
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
@@ -169,6 +185,9 @@ async fn rename(
     hx: Hx,
     Form(form): Form<NameForm>,
 ) -> Result<Response, PageError> {
+    if let Some(words) = ws.closed_words() {
+        return Err(WorkspaceError::Closed(words).into());
+    }
     let account = who.account;
     let name = form.name.clone();
     let saved = ws.write(&who, move |tx| rules::rename_member(tx, account, &name)).await;
@@ -182,35 +201,4 @@ async fn rename(
         }
         Err(error) => Err(error.into()),
     }
-}
-
-// ── Members ──
-
-struct MemberRow {
-    face: Face,
-    handle: String,
-    email: String,
-    role: &'static str,
-    since: RelTime,
-}
-
-#[derive(Template)]
-#[template(path = "workspace/members.html")]
-struct Members {
-    shell: Shell,
-    rows: Vec<MemberRow>,
-}
-
-async fn members(app: App, ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
-    let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
-    let now = app.clock.now();
-    let found = ws.read(|snap| queries::members(snap))?;
-    let row = |member: super::model::Member| MemberRow {
-        face: Face::person(&member.name),
-        handle: member.handle,
-        email: member.email,
-        role: member.role.label(),
-        since: RelTime::new(member.created_at, now, &zone),
-    };
-    html::page(&Members { shell, rows: found.into_iter().map(row).collect() })
 }

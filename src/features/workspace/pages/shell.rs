@@ -8,16 +8,18 @@ use crate::features::agents::model::Agent;
 use crate::features::agents::queries::{self as agents_of, Activity, Group};
 use crate::features::deliverables::queries as deliverables;
 use crate::features::tasks::queries::list as tasks;
-use crate::kernel::{Can, Timestamp};
+use crate::kernel::{Can, Role, Timestamp, WorkspaceState};
 use crate::store::{Snap, StoreError};
 use crate::web::error::PageError;
 use crate::web::flash;
+use crate::web::form::sentence;
 use crate::web::live::Live;
 use crate::web::parts::{Dot, Face, Working};
 use crate::web::session::Person;
-use crate::web::shell::{NavGroup, NavItem, Place, Shell, Theme};
+use crate::web::shell::{Closed, NavGroup, NavItem, Place, PlaceLine, Shell, Theme};
 
-use super::super::queries;
+use super::super::model::Settings;
+use super::super::queries::{self, PlaceOf};
 
 /// How many agents the sidebar shows; the list of agents has all.
 const MAX_AGENTS: usize = 20;
@@ -32,16 +34,19 @@ pub fn shell(ws: &Ws, who: &Person, parts: &Parts) -> Result<Shell, PageError> {
     let now = ws.app.clock.now();
     let (settings, numbers) =
         ws.read(|snap| Ok::<_, StoreError>((queries::settings(snap)?, Numbers::read(snap, now)?)))?;
-    let place = match settings {
-        Some(settings) => {
-            Place { slug: ws.slug.clone(), name: settings.name, emoji: settings.emoji }
-        }
-        None => Place { slug: ws.slug.clone(), ..Place::default() },
-    };
+    let place = settings.map(|settings| place(ws, &settings));
+    let all = queries::places(&ws.app, who.account)?;
     let live = ["tasks", "deliverables", "agents", "runs", "inbox"];
     let live = live.into_iter().fold(Live::new(ws.url("nav")), Live::table);
+    let places_live = ["workspaces", "settings", "members"];
+    let places_live = places_live.into_iter().fold(Live::new(ws.url("places")), Live::table);
     let shell = Shell {
-        place,
+        place: place.unwrap_or_else(|| Place { slug: ws.slug.clone(), ..Place::default() }),
+        may_add: all.iter().any(|place| place.member.role == Role::Owner),
+        places: all.iter().map(|one| line(one, ws)).collect(),
+        places_live: Some(places_live),
+        closed: closed(ws, who),
+        closed_live: Some(Live::new(ws.url("closed")).table("workspaces")),
         person: Face::person(&who.name),
         email: who.email.clone(),
         tabs: tabs(ws, &numbers),
@@ -53,6 +58,30 @@ pub fn shell(ws: &Ws, who: &Person, parts: &Parts) -> Result<Shell, PageError> {
         ..Shell::default()
     };
     Ok(shell.at(parts.uri.path()))
+}
+
+fn place(ws: &Ws, settings: &Settings) -> Place {
+    Place { slug: ws.slug.clone(), name: settings.name.clone(), emoji: settings.emoji.clone() }
+}
+
+/// A workspace in the switcher.
+fn line(one: &PlaceOf, here: &Ws) -> PlaceLine {
+    let state = one.ws.standing().state;
+    PlaceLine {
+        place: place(&one.ws, &one.settings),
+        note: if state == WorkspaceState::Active { "" } else { state.label() },
+        current: one.ws.id == here.id,
+    }
+}
+
+/// What is said over all pages when nobody works here.
+fn closed(ws: &Ws, who: &Person) -> Option<Closed> {
+    let text = sentence(&ws.closed_words()?);
+    let (tone, verb) = match ws.standing().state {
+        WorkspaceState::Deleting => ("danger", "Keep it"),
+        _ => ("warn", "Bring it back"),
+    };
+    Some(Closed { text, tone, verb: if who.access.may(Can::Own) { verb } else { "" } })
 }
 
 /// What stands beside the lines of the sidebar.

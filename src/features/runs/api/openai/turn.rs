@@ -34,10 +34,10 @@ impl Turn {
     /// When the question was taken back, nothing can be paid, or the program ends.
     pub async fn ended(&mut self) -> Result<Run, ChatError> {
         loop {
-            let stopping = self.ws.app.stopping.cancelled();
+            let halt = self.ws.halt();
             let entry = tokio::select! {
                 entry = self.entries.recv() => entry,
-                () = stopping => return Err(closing()),
+                () = halt.cancelled() => return Err(closing()),
             };
             let look = match entry {
                 Ok(entry) => self.concerns(&entry),
@@ -90,7 +90,7 @@ impl Turn {
 }
 
 fn closing() -> ChatError {
-    let message = "HQ is stopping; ask again in a moment";
+    let message = "work here has stopped; ask again in a moment";
     ChatError::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", message)
 }
 

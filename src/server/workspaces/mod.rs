@@ -1,17 +1,28 @@
-//! Opening workspaces: one folder, one store, one page-cache budget for all.
+//! Opening workspaces: one folder, one store, one page-cache budget for all. What happens to a
+//! workspace as a whole (added, archived, deleted, moved away) is in [`life`].
+
+pub mod api;
+pub mod life;
+pub mod local;
+pub mod pages;
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use crate::app::{App, PathLocks, Ws, WsParts};
+use crate::app::{App, Broken, PathLocks, Work, Ws, WsParts};
+use crate::features::users::model::Workspace;
 use crate::features::workspace;
-use crate::kernel::{TypedId, WorkspaceId};
+use crate::features::workspace::model::Settings;
+use crate::kernel::{Timestamp, TypedId, WorkspaceId, WorkspaceState};
 use crate::live::Hub;
 use crate::store::{Blobs, NoFaults, Options, Store, StoreError};
 
 use super::{reactions, schema};
+
+/// A folder with this beginning is on its way out and not a workspace any more.
+pub const GONE: &str = ".gone-";
 
 const MB: usize = 1024 * 1024;
 /// Page cache of `system.redb`, and the least that a workspace gets.
@@ -68,12 +79,51 @@ pub fn folders(data: &Path) -> Result<Vec<PathBuf>, OpenError> {
     let mut found = Vec::new();
     for entry in fs::read_dir(&folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        if path.join("hq.redb").is_file() {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let gone = name.is_none_or(|name| name.starts_with(GONE));
+        if !gone && path.join("hq.redb").is_file() {
             found.push(path);
         }
     }
     found.sort();
     Ok(found)
+}
+
+/// Opens all workspaces. One that cannot be opened is noted and keeps nobody else from working; when
+/// there is no other, that is the reason not to start.
+///
+/// # Errors
+/// When none of several can be opened, or the only one.
+pub fn open_all(app: &App) -> Result<(), OpenError> {
+    let folders = folders(&app.config.data)?;
+    let cache = cache_for(folders.len());
+    let mut first = None;
+    for folder in folders {
+        let slug = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let reason = match open(app, folder, cache) {
+            Ok(ws) => match app.workspace_by_id(ws.id) {
+                None => {
+                    app.workspaces.write().push(ws);
+                    continue;
+                }
+                Some(other) => {
+                    ws.store.close();
+                    format!("it is a copy of {}; take one of the two folders away", other.slug)
+                }
+            },
+            Err(error) => {
+                let reason = error.to_string();
+                first.get_or_insert(error);
+                reason
+            }
+        };
+        tracing::error!(workspace = slug, "the workspace {slug} is left out: {reason}");
+        app.broken.write().push(Broken { slug, reason });
+    }
+    match first {
+        Some(error) if app.workspaces.read().is_empty() => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Opens the workspace in a folder, making it if need be. Blocking.
@@ -110,6 +160,21 @@ pub fn open(app: &App, folder: PathBuf, cache: usize) -> Result<Ws, OpenError> {
         live: Hub::default(),
         paths: PathLocks::default(),
         repo: OnceLock::new(),
+        work: Work::new(&app.stopping),
         folder,
     }))
+}
+
+/// A workspace as the list in `system.redb` has it.
+#[must_use]
+pub fn row(ws: &Ws, settings: &Settings, created_at: Timestamp) -> Workspace {
+    Workspace {
+        id: ws.id,
+        slug: ws.slug.clone(),
+        label: settings.name.clone(),
+        emoji: settings.emoji.clone(),
+        state: WorkspaceState::Active,
+        created_at,
+        delete_after: None,
+    }
 }

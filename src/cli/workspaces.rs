@@ -1,0 +1,126 @@
+//! `hq workspace …`
+
+use std::path::PathBuf;
+
+use axum::http::Method;
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use crate::config::Config;
+use crate::kernel::WorkspaceState;
+use crate::server::workspaces::local::{Line, Wish, carry_out, lines};
+
+use super::Common;
+use super::commands::{NOTHING, actor, print};
+use super::reach::{self, CommandError, Reach, block_on};
+
+/// `hq workspace …`
+#[derive(Subcommand)]
+pub enum Command {
+    /// Show all workspaces and how they stand
+    List,
+    /// Add a workspace
+    Add(Add),
+    /// Archive a workspace: it can be read, agents stop
+    Archive {
+        /// Its name in addresses
+        slug: String,
+    },
+    /// Bring back a workspace that is archived or waits for its deletion
+    Restore {
+        /// Its name in addresses
+        slug: String,
+    },
+    /// Delete a workspace after seven days; until then it can be brought back
+    Delete {
+        /// Its name in addresses
+        slug: String,
+        /// Its whole name, to be sure
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Move a workspace's folder away, for another HQ, which takes it in at its next start
+    Move {
+        /// Its name in addresses
+        slug: String,
+        /// A folder that does not exist yet
+        to: PathBuf,
+    },
+}
+
+/// Flags of `hq workspace add`.
+#[derive(Args)]
+pub struct Add {
+    /// Its name
+    name: String,
+    /// Its time zone, such as Europe/Berlin [default: UTC]
+    #[arg(long)]
+    zone: Option<String>,
+    /// Who owns it; may be left out when there is one account
+    #[arg(long, value_name = "EMAIL")]
+    owner: Option<String>,
+}
+
+/// Runs one of them.
+///
+/// # Errors
+/// What was refused, or that HQ does not answer.
+pub fn run(common: &Common, config: Config, command: Command) -> Result<u8, CommandError> {
+    let (wish, done) = match command {
+        Command::List => return list(common, config),
+        Command::Add(Add { name, zone, owner }) => {
+            (Wish::Add { name, zone, email: owner }, "is ready")
+        }
+        Command::Archive { slug } => (Wish::Archive { slug }, "is archived"),
+        Command::Restore { slug } => (Wish::Restore { slug }, "is back"),
+        Command::Delete { slug, name } => {
+            (Wish::Delete { slug, name }, "goes in seven days; `hq workspace restore` keeps it")
+        }
+        Command::Move { slug, to } => {
+            // The program may run elsewhere than this command.
+            let to = std::path::absolute(&to).map_err(|e| CommandError::Failed(e.to_string()))?;
+            (Wish::Move { slug, to }, "was moved")
+        }
+    };
+    let answer: Value = block_on(async {
+        match reach::reach(config).await? {
+            Reach::Running(local) => {
+                local.call(Method::POST, "/local/workspaces", Some(&wish)).await
+            }
+            Reach::Stopped(offline) => {
+                let by = actor(&offline.app)?;
+                let done = carry_out(&offline.app, by, wish).await;
+                let slug = done.map_err(|error| CommandError::Refused(error.to_string()))?;
+                Ok(serde_json::json!({ "slug": slug }))
+            }
+        }
+    })?;
+    let slug = answer["slug"].as_str().unwrap_or_default();
+    print(common, &answer, &[format!("The workspace {slug} {done}.")])
+}
+
+fn list(common: &Common, config: Config) -> Result<u8, CommandError> {
+    let all: Vec<Line> = block_on(async {
+        match reach::reach(config).await? {
+            Reach::Running(local) => local.call(Method::GET, "/local/workspaces", NOTHING).await,
+            Reach::Stopped(offline) => {
+                lines(&offline.app).map_err(|error| CommandError::Failed(error.to_string()))
+            }
+        }
+    })?;
+    let shown: Vec<String> = all.iter().map(line).collect();
+    print(common, &all, &shown)
+}
+
+fn line(one: &Line) -> String {
+    let state = match (&one.broken, one.state) {
+        (Some(reason), _) => format!("cannot be opened: {reason}"),
+        (None, WorkspaceState::Active) => format!("{} members", one.members),
+        (None, WorkspaceState::Archived) => "archived".to_owned(),
+        (None, WorkspaceState::Deleting) => {
+            let at = one.delete_after.map(|at| at.to_string()).unwrap_or_default();
+            format!("will be deleted at {at}")
+        }
+    };
+    format!("{:<24} {:<32} {state}", one.slug, one.name)
+}

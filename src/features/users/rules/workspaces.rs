@@ -1,0 +1,99 @@
+//! Writes of the list of workspaces in `system.redb`. The workspaces themselves are elsewhere; what
+//! needs both is done there first.
+
+use jiff::SignedDuration;
+
+use crate::kernel::{Event, Timestamp, WorkspaceId, WorkspaceState};
+use crate::store::{Range, ReadExt, WriteTx};
+
+use super::super::model::{ApiToken, TokenSecret, Workspace};
+use super::UsersError;
+
+/// How long a workspace is kept after somebody asked for its deletion.
+pub const GRACE: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// Puts a workspace on the list, unless it is there.
+///
+/// # Errors
+/// When the store refuses.
+pub fn list(tx: &mut WriteTx<'_>, workspace: &Workspace) -> Result<(), UsersError> {
+    if tx.get::<Workspace>(workspace.id)?.is_none() {
+        tx.put(workspace)?;
+        tx.emit(Event::WorkspaceAdded { workspace: workspace.id, slug: workspace.slug.clone() });
+    }
+    Ok(())
+}
+
+/// Keeps a copy of a workspace's name.
+///
+/// # Errors
+/// When the store refuses.
+pub fn relabel(
+    tx: &mut WriteTx<'_>,
+    id: WorkspaceId,
+    label: &str,
+    emoji: &str,
+) -> Result<(), UsersError> {
+    if let Some(mut kept) = tx.get::<Workspace>(id)? {
+        label.clone_into(&mut kept.label);
+        emoji.clone_into(&mut kept.emoji);
+        tx.put(&kept)?;
+    }
+    Ok(())
+}
+
+/// Archives a workspace, marks it for deletion after the time of grace, or brings it back.
+///
+/// # Errors
+/// When it is not on the list.
+pub fn set_state(
+    tx: &mut WriteTx<'_>,
+    id: WorkspaceId,
+    to: WorkspaceState,
+) -> Result<Workspace, UsersError> {
+    let mut kept = tx.get::<Workspace>(id)?.ok_or(UsersError::NotFound("workspace"))?;
+    let from = kept.state;
+    if from == to {
+        return Ok(kept);
+    }
+    kept.state = to;
+    kept.delete_after = (to == WorkspaceState::Deleting).then(|| tx.now() + GRACE);
+    tx.put(&kept)?;
+    tx.emit(Event::WorkspaceStateChanged { workspace: id, from, to });
+    Ok(kept)
+}
+
+/// Takes a workspace off the list and withdraws the tokens that were good for it. What happened to
+/// it stays in the feed.
+///
+/// # Errors
+/// When the store refuses.
+pub fn forget(tx: &mut WriteTx<'_>, id: WorkspaceId) -> Result<(), UsersError> {
+    let Some(kept) = tx.get::<Workspace>(id)? else { return Ok(()) };
+    withdraw_tokens(tx, |token| token.workspace == id)?;
+    tx.delete::<Workspace>(id)?;
+    tx.emit(Event::WorkspaceRemoved { workspace: id, slug: kept.slug, label: kept.label });
+    Ok(())
+}
+
+/// Withdraws the open tokens that a condition names; says how many.
+///
+/// # Errors
+/// When the store refuses.
+pub fn withdraw_tokens(
+    tx: &mut WriteTx<'_>,
+    which: impl Fn(&ApiToken) -> bool,
+) -> Result<usize, UsersError> {
+    let now: Timestamp = tx.now();
+    let open = |token: &ApiToken| token.is_open() && now < token.expires_at;
+    let all = tx.list::<ApiToken>(&Range::all())?;
+    let gone: Vec<_> = all.into_iter().filter(|token| open(token) && which(token)).collect();
+    let count = gone.len();
+    for mut token in gone {
+        token.revoked_at = Some(now);
+        tx.put(&token)?;
+        tx.delete::<TokenSecret>(token.id)?;
+        tx.emit(Event::TokenRevoked { token: token.id });
+    }
+    Ok(count)
+}

@@ -1,0 +1,111 @@
+//! Invitations: a link that makes its bearer a member, once. Who makes it gives no more than they have.
+
+use jiff::SignedDuration;
+
+use crate::crypto::token::{Token, TokenHash};
+use crate::kernel::{Event, InviteId, Role};
+use crate::store::{ReadExt, WriteTx};
+
+use super::super::model::{Invite, InviteSecret, Member};
+use super::super::queries;
+use super::WorkspaceError;
+use super::members::{self, Joining};
+
+/// How long an invitation is good.
+pub const LIFE: SignedDuration = SignedDuration::from_hours(72);
+/// How many may be open at once.
+const MOST: usize = 100;
+
+/// A new invitation.
+pub struct NewInvite {
+    /// What its bearer will be.
+    pub role: Role,
+    /// The only address that may use it, in lower case.
+    pub email: Option<String>,
+    /// The part of its token that finds it.
+    pub public: String,
+    /// The hash of its token.
+    pub hash: TokenHash,
+}
+
+/// Makes an invitation.
+///
+/// # Errors
+/// When it would give more than one's own rights, or the person is here already.
+pub fn create(tx: &mut WriteTx<'_>, new: NewInvite) -> Result<Invite, WorkspaceError> {
+    members::may_handle(tx, new.role)?;
+    let by = tx.by().account().ok_or(WorkspaceError::PeopleOnly)?;
+    let now = tx.now();
+    if MOST <= queries::open_invites(tx, now)?.len() {
+        return Err(WorkspaceError::ManyInvites(MOST));
+    }
+    let here = queries::members(tx)?;
+    if let Some(known) = here.iter().find(|one| Some(&one.email) == new.email.as_ref()) {
+        let text = format!("{} is a member already", known.name);
+        return Err(WorkspaceError::field("email", text));
+    }
+    let invite = Invite {
+        id: tx.new_id(),
+        public: new.public,
+        role: new.role,
+        email: new.email,
+        by,
+        created_at: now,
+        expires_at: now + LIFE,
+        ended_at: None,
+        used_by: None,
+    };
+    tx.put(&invite)?;
+    tx.put(&InviteSecret { invite: invite.id, hash: new.hash })?;
+    tx.emit(Event::Invited { invite: invite.id, role: invite.role });
+    Ok(invite)
+}
+
+/// Withdraws an invitation. One that was used or withdrawn stays as it is.
+///
+/// # Errors
+/// When there is none, or it gives more than one's own rights.
+pub fn withdraw(tx: &mut WriteTx<'_>, id: InviteId) -> Result<Invite, WorkspaceError> {
+    let mut invite = tx.get::<Invite>(id)?.ok_or(WorkspaceError::NoInvite)?;
+    members::may_handle(tx, invite.role)?;
+    if invite.ended_at.is_none() {
+        invite.ended_at = Some(tx.now());
+        tx.put(&invite)?;
+        tx.delete::<InviteSecret>(id)?;
+        tx.emit(Event::InviteWithdrawn { invite: id });
+    }
+    Ok(invite)
+}
+
+/// Uses an invitation up and makes its bearer a member.
+///
+/// # Errors
+/// When it is not good any more, or is for somebody else.
+pub fn accept(tx: &mut WriteTx<'_>, token: &Token, who: Joining) -> Result<Member, WorkspaceError> {
+    let now = tx.now();
+    let mut invite = queries::invite(tx, token, now)?.ok_or(WorkspaceError::DeadInvite)?;
+    if invite.email.as_ref().is_some_and(|only| *only != who.email) {
+        return Err(WorkspaceError::OtherPerson);
+    }
+    if queries::member(tx, who.account)?.is_some() {
+        return Err(WorkspaceError::Member);
+    }
+    (invite.ended_at, invite.used_by) = (Some(now), Some(who.account));
+    tx.put(&invite)?;
+    tx.delete::<InviteSecret>(invite.id)?;
+    tx.emit(Event::InviteAccepted { invite: invite.id, account: who.account });
+    members::join(tx, who, invite.role)
+}
+
+/// Says whether owners and admins must have a second factor here.
+///
+/// # Errors
+/// When somebody else than an owner wants it.
+pub fn require_factor(
+    tx: &mut WriteTx<'_>,
+    policy: super::super::model::People,
+) -> Result<(), WorkspaceError> {
+    members::may_handle(tx, Role::Owner)?;
+    tx.put(&policy)?;
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! Who belongs to the workspace and as what. Nobody gives or takes more than they have, and there is
+//! always an owner.
+
+use crate::features::agents::queries as agents;
+use crate::kernel::{AccountId, Actor, Event, Role, Via};
+use crate::store::{KeyBuf, ReadExt, WriteTx};
+
+use super::super::model::{MEMBER_BY_HANDLE, Member};
+use super::super::queries;
+use super::WorkspaceError;
+
+/// What whoever writes may do as the people of the workspace go. Whoever runs the machine counts as
+/// an owner.
+///
+/// # Errors
+/// When it is nobody of the workspace.
+pub fn standing(tx: &WriteTx<'_>) -> Result<Role, WorkspaceError> {
+    match tx.by() {
+        Actor::System(_) | Actor::Person { via: Via::Socket { .. }, .. } => Ok(Role::Owner),
+        Actor::Person { account, .. } => {
+            let member = queries::member(tx, account)?;
+            Ok(member.ok_or(WorkspaceError::NoMember(account))?.role)
+        }
+        _ => Err(WorkspaceError::PeopleOnly),
+    }
+}
+
+/// Refuses who may not give this role, or touch somebody who has it.
+///
+/// # Errors
+/// When it is more than their own.
+pub fn may_handle(tx: &WriteTx<'_>, role: Role) -> Result<(), WorkspaceError> {
+    match (standing(tx)?, role) {
+        (Role::Owner, _) | (Role::Admin, Role::Admin | Role::Member | Role::Viewer) => Ok(()),
+        _ => Err(WorkspaceError::MoreThanOwn(role.label())),
+    }
+}
+
+fn present(tx: &WriteTx<'_>, account: AccountId) -> Result<Member, WorkspaceError> {
+    queries::member(tx, account)?.ok_or(WorkspaceError::NoMember(account))
+}
+
+/// Refuses to leave the workspace without an owner.
+fn keep_an_owner(tx: &WriteTx<'_>, going: &Member) -> Result<(), WorkspaceError> {
+    let owners = queries::members(tx)?.into_iter().filter(|one| one.role == Role::Owner);
+    let others = owners.filter(|one| one.account != going.account).count();
+    if going.role == Role::Owner && others == 0 {
+        return Err(WorkspaceError::LastOwner);
+    }
+    Ok(())
+}
+
+/// Changes what a member is.
+///
+/// # Errors
+/// When it is more than one's own, or the last owner.
+pub fn change_role(
+    tx: &mut WriteTx<'_>,
+    account: AccountId,
+    to: Role,
+) -> Result<Member, WorkspaceError> {
+    let mut member = present(tx, account)?;
+    may_handle(tx, member.role)?;
+    may_handle(tx, to)?;
+    if member.role == to {
+        return Ok(member);
+    }
+    keep_an_owner(tx, &member)?;
+    let from = std::mem::replace(&mut member.role, to);
+    tx.put(&member)?;
+    tx.emit(Event::MemberRoleChanged { account, from, to });
+    Ok(member)
+}
+
+/// Ends a membership: one's own, or that of somebody with no more rights. The row stays, for the
+/// names in the history.
+///
+/// # Errors
+/// When it is somebody with more rights, or the last owner.
+pub fn remove(tx: &mut WriteTx<'_>, account: AccountId) -> Result<Member, WorkspaceError> {
+    let mut member = present(tx, account)?;
+    let own = tx.by().account() == Some(account);
+    if !own {
+        may_handle(tx, member.role)?;
+    }
+    keep_an_owner(tx, &member)?;
+    member.left_at = Some(tx.now());
+    tx.put(&member)?;
+    tx.emit(Event::MemberLeft { account });
+    Ok(member)
+}
+
+/// A person who joins.
+#[derive(Clone, Debug)]
+pub struct Joining {
+    /// The account.
+    pub account: AccountId,
+    /// The name for others.
+    pub name: String,
+    /// The e-mail address.
+    pub email: String,
+}
+
+/// Makes somebody a member, or one again.
+///
+/// # Errors
+/// When the name is none.
+pub(super) fn join(
+    tx: &mut WriteTx<'_>,
+    who: Joining,
+    role: Role,
+) -> Result<Member, WorkspaceError> {
+    let name = queries::checked_member_name(&who.name)?;
+    let former = tx.get::<Member>(who.account)?;
+    let wanted = former.map_or_else(|| super::handle(&name), |former| former.handle);
+    let member = Member {
+        account: who.account,
+        handle: free_handle(tx, &wanted, who.account)?,
+        name,
+        email: who.email,
+        role,
+        created_at: tx.now(),
+        left_at: None,
+    };
+    tx.put(&member)?;
+    tx.emit(Event::MemberJoined { account: who.account });
+    Ok(member)
+}
+
+/// The wanted handle, with a number if another person or agent is called so.
+fn free_handle(tx: &WriteTx<'_>, wanted: &str, own: AccountId) -> Result<String, WorkspaceError> {
+    let mut handle = wanted.to_owned();
+    for number in 2.. {
+        let mut key = KeyBuf::new();
+        key.text(&handle);
+        let person = tx.find::<Member>(MEMBER_BY_HANDLE, &key)?.filter(|one| one.account != own);
+        if person.is_none() && agents::by_slug(tx, &handle)?.is_none() {
+            break;
+        }
+        handle = format!("{wanted}-{number}");
+    }
+    Ok(handle)
+}

@@ -1,0 +1,266 @@
+//! `/join`: an invitation is accepted, by somebody new or by somebody with an account.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::http::header::{HeaderMap, SET_COOKIE};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+use crate::app::limits::Patience;
+use crate::app::{App, Ws};
+use crate::crypto::password;
+use crate::crypto::token::{Token, TokenKind};
+use crate::features::users::model::Account;
+use crate::features::users::pages::issue;
+use crate::features::users::rules::{NewAccount, UsersError};
+use crate::features::users::session::Caller;
+use crate::features::users::{queries as users, rules};
+use crate::features::workspace::model::{Invite, Settings};
+use crate::features::workspace::queries;
+use crate::features::workspace::rules::WorkspaceError;
+use crate::features::workspace::rules::invites;
+use crate::features::workspace::rules::members::Joining;
+use crate::kernel::{AccountId, Actor, Can, Cause, Part, ProblemKind, Role, TypedId};
+use crate::store::StoreError;
+use crate::web::error::{Failure, PageError};
+use crate::web::extract::{Form, Query};
+use crate::web::flash;
+use crate::web::form::Wrong;
+use crate::web::html;
+use crate::web::routes::{Needs, Routes};
+use crate::web::session::{Peer, RequestId};
+use crate::web::shell::{Flash, Theme};
+
+/// Wrong invitations of one address.
+const WRONG: Patience = Patience {
+    free: 5,
+    window: Duration::from_secs(10 * 60),
+    first: Duration::from_secs(60 * 60),
+    longest: Duration::from_secs(60 * 60),
+};
+
+/// Routes outside of a workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new().get("/join", form.needs(Can::Open)).post("/join", join.needs(Can::Open))
+}
+
+#[derive(Deserialize)]
+struct LinkQuery {
+    #[serde(default, rename = "in")]
+    place: String,
+    #[serde(default)]
+    token: String,
+}
+
+#[derive(Clone, Default, Deserialize)]
+struct Values {
+    #[serde(default, rename = "in")]
+    place: String,
+    #[serde(default)]
+    token: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    password: String,
+}
+
+#[derive(Template)]
+#[template(path = "workspace/join.html")]
+struct Page {
+    theme: Theme,
+    settings: Settings,
+    role: Role,
+    by: String,
+    /// Who is signed in, if somebody is.
+    me: Option<Account>,
+    /// What is said to somebody who is signed in with another address than the invited one.
+    other: String,
+    sign_in: String,
+    values: Values,
+    wrong: Wrong,
+    whole: String,
+}
+
+#[derive(Template)]
+#[template(path = "workspace/join_closed.html")]
+struct Closed {
+    theme: Theme,
+}
+
+/// A good invitation.
+struct Found {
+    ws: Ws,
+    invite: Invite,
+    settings: Settings,
+    by: String,
+}
+
+/// The invitation of a link. Guessing is slowed down; a dead link looks like a wrong one.
+fn find(app: &App, peer: Peer, place: &str, text: &str) -> Result<Option<Found>, PageError> {
+    let (from, now) = (peer.key(), app.clock.now());
+    app.limiter.strike("invitation", &from, WRONG, now.as_millisecond()).map_err(|wait| {
+        let minutes = wait.as_secs() / 60 + 1;
+        let text = format!("too many wrong invitations; try again in {minutes} minutes");
+        PageError(Failure::new(ProblemKind::Limited, "rate_limited", text))
+    })?;
+    let (Some(ws), Ok(token)) = (app.workspace(place), Token::parse(TokenKind::Invite, text))
+    else {
+        return Ok(None);
+    };
+    let found = ws.read(|snap| {
+        let Some(invite) = queries::invite(snap, &token, now)? else { return Ok(None) };
+        let by = queries::known_person(snap, invite.by)?.map(|by| by.name).unwrap_or_default();
+        Ok::<_, StoreError>(queries::settings(snap)?.map(|settings| (invite, settings, by)))
+    })?;
+    let Some((invite, settings, by)) = found.filter(|_| ws.is_active()) else { return Ok(None) };
+    app.limiter.forgive("invitation", &from);
+    Ok(Some(Found { ws, invite, settings, by }))
+}
+
+fn page(theme: Theme, found: Found, me: Option<Account>, values: Values) -> Page {
+    let back = serde_urlencoded::to_string([("in", &values.place), ("token", &values.token)]);
+    let back = format!("/join?{}", back.unwrap_or_default());
+    let sign_in = serde_urlencoded::to_string([("next", &back)]).unwrap_or_default();
+    let only = found.invite.email.unwrap_or_default();
+    let mut values = Values { password: String::new(), ..values };
+    if values.email.is_empty() {
+        only.clone_into(&mut values.email);
+    }
+    let other = match &me {
+        Some(me) if !only.is_empty() && only != me.email => {
+            format!("This invitation is for {only}. Sign in with that address to use it.")
+        }
+        _ => String::new(),
+    };
+    Page {
+        theme,
+        settings: found.settings,
+        role: found.invite.role,
+        by: found.by,
+        me,
+        other,
+        sign_in: format!("/login?{sign_in}"),
+        values,
+        wrong: Wrong::none(),
+        whole: String::new(),
+    }
+}
+
+async fn form(
+    app: App,
+    peer: Peer,
+    headers: HeaderMap,
+    caller: Option<axum::Extension<Caller>>,
+    Query(query): Query<LinkQuery>,
+) -> Result<Response, PageError> {
+    let theme = Theme::from_headers(&headers);
+    let Some(found) = find(&app, peer, &query.place, &query.token)? else {
+        return html::document(StatusCode::GONE, &Closed { theme });
+    };
+    let me = caller.map(|caller| caller.0.account);
+    if let Some(me) = &me
+        && found.ws.read(|snap| queries::member(snap, me.id))?.is_some()
+    {
+        return Ok(Redirect::to(&found.ws.url("")).into_response());
+    }
+    let values = Values { place: query.place, token: query.token, ..Values::default() };
+    html::page(&page(theme, found, me, values))
+}
+
+async fn join(
+    app: App,
+    peer: Peer,
+    id: RequestId,
+    headers: HeaderMap,
+    caller: Option<axum::Extension<Caller>>,
+    Form(values): Form<Values>,
+) -> Result<Response, PageError> {
+    let theme = Theme::from_headers(&headers);
+    let Some(found) = find(&app, peer, &values.place, &values.token)? else {
+        return html::document(StatusCode::GONE, &Closed { theme });
+    };
+    let known = caller.map(|caller| caller.0);
+    let by = known.as_ref().map_or(Actor::System(Part::Setup), Caller::actor);
+    let cause = Cause::Request(id.0);
+    let account = match &known {
+        Some(caller) => Ok(caller.account.clone()),
+        None => new_account(&app, &found, &values, cause).await,
+    };
+    let joined = match account {
+        Ok(account) => accept(&found, &values, &account, (by, cause)).await.map(|()| account),
+        Err(wrong) => Err(wrong?),
+    };
+    match joined {
+        Ok(account) => {
+            let welcome = format!("Welcome to {}.", found.settings.name);
+            let mut answer = Redirect::to(&found.ws.url("")).into_response();
+            if known.is_none() {
+                let cookie = issue(&app, &account, peer, id, &headers).await?;
+                answer.headers_mut().append(SET_COOKIE, cookie);
+            }
+            Ok(flash::say(&app, Flash::ok(welcome), answer))
+        }
+        Err(wrong) => {
+            let mut page = page(theme, found, known.map(|caller| caller.account), values);
+            page.whole = match wrong.has_fields() {
+                true => "Please look at the marked fields; nothing was made yet.".to_owned(),
+                false => wrong.whole().to_owned(),
+            };
+            page.wrong = wrong;
+            html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+    }
+}
+
+/// The account of somebody new; the second error is what they can mend in the form.
+async fn new_account(
+    app: &App,
+    found: &Found,
+    values: &Values,
+    cause: Cause,
+) -> Result<Account, Result<Wrong, PageError>> {
+    let mut wrong = Wrong::none();
+    let about = [values.name.as_str(), values.email.as_str(), found.settings.name.as_str()];
+    let name = wrong.note(users::checked_name(&values.name));
+    let email = wrong.note(users::checked_email(&values.email));
+    wrong.note(password::check(&values.password, &about).map_err(UsersError::from));
+    if found.invite.email.is_some() && email.is_some() && found.invite.email != email {
+        let only = WorkspaceError::field("email", "this invitation is for another address");
+        wrong.note(Err::<(), _>(only));
+    }
+    let (Some(name), Some(email), false) = (name, email, wrong.has_fields()) else {
+        return Err(Ok(wrong));
+    };
+    let hash = app.hasher.hash(Zeroizing::new(values.password.clone())).await;
+    let hash = hash.map_err(|error| Err(UsersError::from(error).into()))?;
+    let id = AccountId::from_uuid(app.ids.next(app.clock.now_ms()));
+    let new = NewAccount { id, name, email, hash };
+    let by = Actor::System(Part::Setup);
+    let made = app.system.write(by, cause, move |tx| rules::create_account(tx, new)).await;
+    made.map_err(|error| Wrong::of(&error))
+}
+
+async fn accept(
+    found: &Found,
+    values: &Values,
+    account: &Account,
+    by: (Actor, Cause),
+) -> Result<(), Wrong> {
+    let (name, email) = (account.name.clone(), account.email.clone());
+    let who = Joining { account: account.id, name, email };
+    let token = Token::parse(TokenKind::Invite, &values.token);
+    let token = token.map_err(|error| Wrong::said(error.to_string()))?;
+    let accepted = found.ws.write(&by, move |tx| invites::accept(tx, &token, who)).await;
+    let words = |error: WorkspaceError| {
+        let mut wrong = Wrong::none();
+        let text = error.to_string();
+        wrong.note(Err::<(), _>(error));
+        if wrong.has_fields() { wrong } else { Wrong::said(text) }
+    };
+    accepted.map(drop).map_err(words)
+}

@@ -1,0 +1,111 @@
+//! People and the workspaces that they belong to: members, invitations, who joins. It stands here because
+//! accounts and memberships lie in two stores.
+//!
+//! Who joins has an account first and a membership second: an account without a membership opens
+//! nothing, and the same link goes on where a crash cut it off. Who leaves loses the membership first,
+//! which closes every door at once; their tokens are withdrawn second, and again every hour for those
+//! that a crash left.
+
+pub mod api;
+pub mod join;
+pub mod pages;
+
+use std::collections::BTreeSet;
+
+use crate::app::{App, Who, Ws};
+use crate::crypto::token::{Token, TokenKind};
+use crate::features::users::model::ApiToken;
+use crate::features::users::rules::{UsersError, workspaces};
+use crate::features::workspace::model::{Invite, Member};
+use crate::features::workspace::rules::invites::{self, NewInvite};
+use crate::features::workspace::rules::{WorkspaceError, members};
+use crate::features::workspace::{self};
+use crate::kernel::{AccountId, Actor, Can, Cause, Part, Role, WorkspaceId};
+use crate::store::{Range, ReadExt, StoreError};
+use crate::web::error::PageError;
+use crate::web::session::{Access, Person};
+
+/// Ends a membership, and what it opened.
+///
+/// # Errors
+/// When it may not be ended.
+pub async fn remove(
+    app: &App,
+    ws: &Ws,
+    who: &Person,
+    account: AccountId,
+) -> Result<Member, PageError> {
+    if let Some(words) = ws.closed_words() {
+        return Err(WorkspaceError::Closed(words).into());
+    }
+    let gone = ws.write(who, move |tx| members::remove(tx, account)).await?;
+    let id = ws.id;
+    let withdraw = move |tx: &mut crate::store::WriteTx<'_>| {
+        workspaces::withdraw_tokens(tx, |one| one.workspace == id && one.account == account)
+    };
+    app.system.write(who.actor(), who.cause(), withdraw).await?;
+    Ok(gone)
+}
+
+/// Makes an invitation for somebody who gets no more rights than the person who invites has, also
+/// when that person comes by a token. Gives the link's token, which is shown once.
+///
+/// # Errors
+/// When it would give more, or a field is wrong.
+pub async fn invite(
+    ws: &Ws,
+    who: &Person,
+    role: Role,
+    email: Option<String>,
+) -> Result<(Token, Invite), WorkspaceError> {
+    give_no_more(who, role)?;
+    let token = Token::issue(TokenKind::Invite);
+    let (public, hash) = (token.id().to_owned(), token.hash());
+    let new = NewInvite { role, email, public, hash };
+    let made = ws.write(who, move |tx| invites::create(tx, new)).await?;
+    Ok((token, made))
+}
+
+/// Refuses to give a role that allows more than this request may do.
+///
+/// # Errors
+/// When it does.
+pub fn give_no_more(who: &Person, role: Role) -> Result<(), WorkspaceError> {
+    // What everybody may do with their own account is nothing that is given.
+    let own = Access::of(&[Can::Account]);
+    match who.access.or(own).covers(super::access::role(role)) {
+        true => Ok(()),
+        false => Err(WorkspaceError::MoreThanOwn(role.label())),
+    }
+}
+
+/// Withdraws the open tokens of people who do not belong to their workspace any more.
+///
+/// # Errors
+/// When a store refuses.
+pub async fn withdraw_strange_tokens(app: &App) -> Result<(), UsersError> {
+    let now = app.clock.now();
+    let open = |token: &ApiToken| token.is_open() && now < token.expires_at;
+    let all: Vec<ApiToken> = app.system.read(|snap| snap.list(&Range::all()))?;
+    let mut strange: BTreeSet<(WorkspaceId, AccountId)> = BTreeSet::new();
+    for token in all.iter().filter(|token| open(token)) {
+        let Some(ws) = app.workspace_by_id(token.workspace) else { continue };
+        let account = token.account;
+        let member = ws.read(|snap| workspace::queries::member(snap, account));
+        match member {
+            Ok(None) => strange.insert((token.workspace, token.account)),
+            Ok(Some(_)) => false,
+            // Taken away just now.
+            Err(StoreError::Closed) => false,
+            Err(error) => return Err(error.into()),
+        };
+    }
+    if !strange.is_empty() {
+        let by = Actor::System(Part::Timer);
+        let withdraw = move |tx: &mut crate::store::WriteTx<'_>| {
+            workspaces::withdraw_tokens(tx, |one| strange.contains(&(one.workspace, one.account)))
+        };
+        app.system.write(by, Cause::Timer, withdraw).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,372 @@
+//! Settings → Members: who belongs to the workspace, as what, and who is invited.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::http::header::{HOST, HeaderMap};
+use axum::response::Response;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+
+use crate::app::{App, Ws};
+use crate::crypto::token::Token;
+use crate::features::users;
+use crate::features::workspace::model::{Invite, Member};
+use crate::features::workspace::queries;
+use crate::features::workspace::rules::invites;
+use crate::features::workspace::rules::{WorkspaceError, members};
+use crate::kernel::{AccountId, Can, InviteId, Problem, ProblemKind, Role, Timestamp};
+use crate::store::StoreError;
+use crate::web::error::PageError;
+use crate::web::extract::{Form, Path};
+use crate::web::flash;
+use crate::web::form::{Wrong, sentence};
+use crate::web::html;
+use crate::web::hx::Hx;
+use crate::web::live::Live;
+use crate::web::parts::{Choice, Face};
+use crate::web::routes::{Needs, Routes};
+use crate::web::session::Person;
+use crate::web::shell::{Flash, Shell};
+use crate::web::time::RelTime;
+
+/// Routes below a workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/settings/members", list.needs(Can::Read))
+        .get("/settings/members/list", list_part.needs(Can::Read))
+        .post("/settings/members/{id}/role", change_role.needs(Can::Admin))
+        .post("/settings/members/{id}/remove", remove.needs(Can::Admin))
+        .post("/settings/leave", leave.needs(Can::Account))
+        .post("/settings/invites", invite.needs(Can::Admin))
+        .post("/settings/invites/{id}/withdraw", withdraw.needs(Can::Admin))
+}
+
+struct MemberRow {
+    face: Face,
+    handle: String,
+    email: String,
+    role: Role,
+    since: RelTime,
+    seen: Option<RelTime>,
+    own: bool,
+    /// The roles that this person may give them; none when they may not be touched.
+    roles: Vec<Role>,
+    href: String,
+}
+
+struct InviteRow {
+    role: &'static str,
+    email: String,
+    by: String,
+    since: RelTime,
+    until: RelTime,
+    withdraw: String,
+}
+
+/// The two tables, a region of their own.
+struct Tables {
+    live: Live,
+    rows: Vec<MemberRow>,
+    invites: Vec<InviteRow>,
+    may: bool,
+}
+
+#[derive(Template)]
+#[template(path = "workspace/members.html")]
+struct Members {
+    shell: Shell,
+    t: Tables,
+    may_invite: bool,
+    fresh: Option<Fresh>,
+    roles: Vec<Choice>,
+    email: String,
+    wrong: Wrong,
+    only_owner: bool,
+}
+
+#[derive(Template)]
+#[template(path = "workspace/_members.html")]
+struct TablesPart {
+    t: Tables,
+}
+
+/// A new invitation, shown once.
+struct Fresh {
+    link: String,
+    role: &'static str,
+    email: String,
+}
+
+/// Whether somebody with one role may touch somebody with another, or make somebody that.
+fn may_handle(own: Role, other: Role) -> bool {
+    own == Role::Owner || (own == Role::Admin && other != Role::Owner)
+}
+
+impl Tables {
+    fn read(app: &App, ws: &Ws, who: &Person) -> Result<Self, PageError> {
+        let now = app.clock.now();
+        let may = who.access.may(Can::Admin) && ws.is_active();
+        let (found, open) = ws.read(|snap| {
+            let open = if may { queries::open_invites(snap, now)? } else { Vec::new() };
+            Ok::<_, StoreError>((queries::members(snap)?, open))
+        })?;
+        let when = When { now, zone: TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC) };
+        let name = |account: AccountId| {
+            let known = found.iter().find(|one| one.account == account);
+            known.map_or_else(|| "somebody who left".to_owned(), |one| one.name.clone())
+        };
+        let invites = open.into_iter().map(|one| invite_row(ws, one, &name, &when)).collect();
+        let mut rows = Vec::new();
+        for member in found {
+            let seen = last_seen(app, member.account)?;
+            rows.push(member_row(ws, who, member, seen, may, &when));
+        }
+        rows.sort_by_cached_key(|row| (row.role, row.face.name.to_lowercase()));
+        let live = Live::new(ws.url("settings/members/list")).table("members").table("invites");
+        Ok(Self { live, rows, invites, may })
+    }
+}
+
+/// When somebody's browsers were last here, on any workspace.
+fn last_seen(app: &App, account: AccountId) -> Result<Option<Timestamp>, StoreError> {
+    app.system.read(|snap| {
+        let mut last = None;
+        for sign_in in users::queries::sign_ins(snap, account)? {
+            last = last.max(Some(users::queries::seen(snap, &sign_in)?));
+        }
+        Ok(last)
+    })
+}
+
+fn member_row(
+    ws: &Ws,
+    who: &Person,
+    member: Member,
+    seen: Option<Timestamp>,
+    may: bool,
+    when: &When,
+) -> MemberRow {
+    let touch = may && may_handle(who.role, member.role);
+    let roles = Role::ALL.iter().copied().filter(|role| touch && may_handle(who.role, *role));
+    MemberRow {
+        face: Face::person(&member.name),
+        roles: roles.collect(),
+        handle: member.handle,
+        email: member.email,
+        role: member.role,
+        since: when.at(member.created_at),
+        seen: seen.map(|at| when.at(at)),
+        own: member.account == who.account,
+        href: ws.url(&format!("settings/members/{}", member.account)),
+    }
+}
+
+fn invite_row(
+    ws: &Ws,
+    invite: Invite,
+    name: &impl Fn(AccountId) -> String,
+    when: &When,
+) -> InviteRow {
+    InviteRow {
+        role: invite.role.label(),
+        email: invite.email.unwrap_or_default(),
+        by: name(invite.by),
+        since: when.at(invite.created_at),
+        until: when.at(invite.expires_at),
+        withdraw: ws.url(&format!("settings/invites/{}/withdraw", invite.id)),
+    }
+}
+
+/// Moments as this person reads them.
+struct When {
+    now: Timestamp,
+    zone: TimeZone,
+}
+
+impl When {
+    fn at(&self, at: Timestamp) -> RelTime {
+        RelTime::new(at, self.now, &self.zone)
+    }
+}
+
+impl Members {
+    fn of(app: &App, ws: &Ws, who: &Person, shell: Shell) -> Result<Self, PageError> {
+        let t = Tables::read(app, ws, who)?;
+        let owners = t.rows.iter().filter(|row| row.role == Role::Owner).count();
+        Ok(Self {
+            shell,
+            may_invite: t.may,
+            only_owner: who.role == Role::Owner && owners == 1,
+            t,
+            fresh: None,
+            roles: roles(who.role, Role::Member),
+            email: String::new(),
+            wrong: Wrong::none(),
+        })
+    }
+}
+
+fn roles(own: Role, chosen: Role) -> Vec<Choice> {
+    let hint = |role: Role| match role {
+        Role::Owner => "Everything, and the workspace itself",
+        Role::Admin => "Also connections, members, budgets, settings",
+        Role::Member => "Works with tasks and agents",
+        Role::Viewer => "Looks, and changes nothing",
+    };
+    let all = [Role::Member, Role::Viewer, Role::Admin, Role::Owner];
+    all.into_iter()
+        .filter(|role| may_handle(own, *role))
+        .map(|role| Choice::new(role.word(), role.label(), role == chosen).hint(hint(role)))
+        .collect()
+}
+
+async fn list(app: App, ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
+    html::page(&Members::of(&app, &ws, &who, shell)?)
+}
+
+async fn list_part(app: App, ws: Ws, who: Person) -> Result<Response, PageError> {
+    html::fragment(&TablesPart { t: Tables::read(&app, &ws, &who)? })
+}
+
+#[derive(Deserialize)]
+struct RoleForm {
+    #[serde(default)]
+    role: String,
+}
+
+/// What a rule refused, as a message on the page that was left.
+fn said(app: &App, back: Response, error: WorkspaceError) -> Result<Response, PageError> {
+    match error.kind() {
+        ProblemKind::Conflict | ProblemKind::Invalid => {
+            Ok(flash::say(app, Flash::danger(sentence(&error.to_string())), back))
+        }
+        _ => Err(error.into()),
+    }
+}
+
+async fn change_role(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(account): Path<AccountId>,
+    Form(form): Form<RoleForm>,
+) -> Result<Response, PageError> {
+    let back = hx.go_to(&ws.url("settings/members"));
+    let role: Role = match form.role.parse() {
+        Ok(role) => role,
+        Err(error) => return said(&app, back, WorkspaceError::field("role", error.to_string())),
+    };
+    super::give_no_more(&who, role)?;
+    match ws.write(&who, move |tx| members::change_role(tx, account, role)).await {
+        Ok(now) => {
+            let text = format!("{} is {} now.", now.name, with_article(now.role));
+            Ok(flash::say(&app, Flash::ok(text), back))
+        }
+        Err(error) => said(&app, back, error),
+    }
+}
+
+fn with_article(role: Role) -> &'static str {
+    match role {
+        Role::Owner => "an owner",
+        Role::Admin => "an admin",
+        Role::Member => "a member",
+        Role::Viewer => "a viewer",
+    }
+}
+
+async fn remove(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(account): Path<AccountId>,
+) -> Result<Response, PageError> {
+    let back = hx.go_to(&ws.url("settings/members"));
+    match super::remove(&app, &ws, &who, account).await {
+        Ok(gone) => {
+            let text = format!("{} does not belong to this workspace any more.", gone.name);
+            Ok(flash::say(&app, Flash::ok(text), back))
+        }
+        Err(error) if error.0.kind == ProblemKind::Conflict => {
+            Ok(flash::say(&app, Flash::danger(sentence(&error.0.detail)), back))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn leave(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
+    match super::remove(&app, &ws, &who, who.account).await {
+        Ok(_) => Ok(flash::say(&app, Flash::ok("You have left the workspace."), hx.go_to("/"))),
+        Err(error) if error.0.kind == ProblemKind::Conflict => {
+            let back = hx.go_to(&ws.url("settings/members"));
+            Ok(flash::say(&app, Flash::danger(sentence(&error.0.detail)), back))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[derive(Deserialize)]
+struct InviteForm {
+    #[serde(default)]
+    role: String,
+    #[serde(default)]
+    email: String,
+}
+
+/// The address of an invitation, as the browser that makes it knows this server.
+pub(super) fn link(app: &App, ws: &Ws, headers: &HeaderMap, token: &Token) -> String {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    let here = app.config.public_url.clone().unwrap_or_else(|| format!("http://{host}"));
+    format!("{here}/join?in={}&token={}", ws.slug, token.reveal())
+}
+
+/// The address that an invitation is bound to; none when nothing was typed.
+pub(super) fn bound_email(typed: &str) -> Result<Option<String>, users::rules::UsersError> {
+    match typed.trim() {
+        "" => Ok(None),
+        typed => users::queries::checked_email(typed).map(Some),
+    }
+}
+
+async fn invite(
+    app: App,
+    ws: Ws,
+    who: Person,
+    headers: HeaderMap,
+    shell: Shell,
+    Form(form): Form<InviteForm>,
+) -> Result<Response, PageError> {
+    let mut wrong = Wrong::none();
+    let role: Role = form.role.parse().unwrap_or(Role::Viewer);
+    if let Some(email) = wrong.note(bound_email(&form.email)) {
+        match super::invite(&ws, &who, role, email).await {
+            Ok((token, made)) => {
+                let link = link(&app, &ws, &headers, &token);
+                let email = made.email.unwrap_or_default();
+                let fresh = Fresh { link, role: with_article(role), email };
+                let mut page = Members::of(&app, &ws, &who, shell)?;
+                page.fresh = Some(fresh);
+                return html::page(&page);
+            }
+            Err(error) => wrong = Wrong::of(&error)?,
+        }
+    }
+    let mut page = Members::of(&app, &ws, &who, shell)?;
+    (page.roles, page.email, page.wrong) = (roles(who.role, role), form.email, wrong);
+    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}
+
+async fn withdraw(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<InviteId>,
+) -> Result<Response, PageError> {
+    ws.write(&who, move |tx| invites::withdraw(tx, id)).await?;
+    let done = Flash::ok("The invitation is withdrawn.");
+    Ok(flash::say(&app, done, hx.go_to(&ws.url("settings/members"))))
+}

@@ -1,0 +1,180 @@
+//! `/api/v1/workspaces` and what an owner does with the one of the request.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::app::{App, Who, Ws};
+use crate::features::users::session::Caller;
+use crate::features::workspace::model::Settings;
+use crate::features::workspace::queries;
+use crate::kernel::{Can, Cause, Problem, Role, Timestamp, WorkspaceId, WorkspaceState};
+use crate::web::error::{ApiError, Failure};
+use crate::web::extract::Json;
+use crate::web::routes::{Doc, Needs, Routes};
+use crate::web::session::{Person, RequestId};
+
+use super::life::{self, LifeError, NewWorkspace};
+use super::pages::may_add;
+
+/// Routes below `/api/v1`.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get(
+            "/workspaces",
+            list.needs(Can::Account)
+                .doc(|| Doc::new("The workspaces that you belong to").returns::<Workspaces>()),
+        )
+        .post(
+            "/workspaces",
+            add.needs(Can::Account).doc(|| {
+                Doc::new("Add a workspace; its address comes from its name")
+                    .no_key("a repeat is refused, since the address is taken")
+                    .body::<NewBody>()
+                    .returns::<WorkspaceView>()
+                    .status(201)
+            }),
+        )
+        .post(
+            "/workspace/archive",
+            archive.needs(Can::Own).doc(|| {
+                Doc::new("Archive this workspace").no_key(AGAIN).returns::<WorkspaceView>()
+            }),
+        )
+        .post(
+            "/workspace/restore",
+            restore.needs(Can::Own).doc(|| {
+                Doc::new("Bring this workspace back").no_key(AGAIN).returns::<WorkspaceView>()
+            }),
+        )
+        .post(
+            "/workspace/delete",
+            delete.needs(Can::Own).doc(|| {
+                Doc::new("Delete this workspace after seven days")
+                    .no_key(AGAIN)
+                    .body::<DeleteBody>()
+                    .returns::<WorkspaceView>()
+            }),
+        )
+}
+
+const AGAIN: &str = "a repeat finds the workspace as it is and changes nothing";
+
+#[derive(Serialize, JsonSchema)]
+struct WorkspaceView {
+    id: WorkspaceId,
+    /// Its name in addresses, which never changes.
+    slug: String,
+    name: String,
+    emoji: String,
+    /// What you are there.
+    role: Role,
+    state: WorkspaceState,
+    /// When it goes, if it is to be deleted.
+    #[schemars(with = "Option<String>")]
+    delete_after: Option<Timestamp>,
+}
+
+impl WorkspaceView {
+    fn of(ws: &Ws, settings: Settings, role: Role) -> Self {
+        let standing = ws.standing();
+        Self {
+            id: ws.id,
+            slug: ws.slug.clone(),
+            name: settings.name,
+            emoji: settings.emoji,
+            role,
+            state: standing.state,
+            delete_after: standing.delete_after,
+        }
+    }
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Workspaces {
+    items: Vec<WorkspaceView>,
+    next: Option<String>,
+}
+
+async fn list(app: App, caller: Caller) -> Result<Json<Workspaces>, ApiError> {
+    let mine = queries::places(&app, caller.account.id)?;
+    let view =
+        |place: queries::PlaceOf| WorkspaceView::of(&place.ws, place.settings, place.member.role);
+    Ok(Json(Workspaces { items: mine.into_iter().map(view).collect(), next: None }))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NewBody {
+    name: String,
+    /// One emoji.
+    emoji: Option<String>,
+    /// IANA time zone; UTC unless said otherwise.
+    zone: Option<String>,
+}
+
+/// The form calls the name "workspace"; here it is the name of the workspace.
+fn by_name(error: &LifeError) -> ApiError {
+    let mut failure = Failure::of(error);
+    let own = failure.fields.iter_mut().filter(|field| field.field == "workspace");
+    own.for_each(|field| "name".clone_into(&mut field.field));
+    ApiError(failure)
+}
+
+async fn add(
+    app: App,
+    caller: Caller,
+    id: RequestId,
+    Json(body): Json<NewBody>,
+) -> Result<Response, ApiError> {
+    may_add(&app, &caller)?;
+    let new = NewWorkspace {
+        name: body.name,
+        emoji: body.emoji,
+        zone: body.zone.unwrap_or_else(|| "UTC".to_owned()),
+        owner: caller.account.clone(),
+    };
+    let made = life::add(&app, (caller.actor(), Cause::Request(id.0)), new).await;
+    let ws = made.map_err(|error| by_name(&error))?;
+    Ok((StatusCode::CREATED, Json(view(&ws, Role::Owner)?)).into_response())
+}
+
+fn view(ws: &Ws, role: Role) -> Result<WorkspaceView, ApiError> {
+    let settings = ws.read(|snap| queries::settings(snap))?;
+    let settings = settings.ok_or_else(|| ApiError::not_found("This workspace"))?;
+    Ok(WorkspaceView::of(ws, settings, role))
+}
+
+async fn archive(app: App, ws: Ws, who: Person) -> Result<Json<WorkspaceView>, ApiError> {
+    life::archive(&app, (who.actor(), who.cause()), &ws).await?;
+    Ok(Json(view(&ws, who.role)?))
+}
+
+async fn restore(app: App, ws: Ws, who: Person) -> Result<Json<WorkspaceView>, ApiError> {
+    life::restore(&app, (who.actor(), who.cause()), &ws).await?;
+    Ok(Json(view(&ws, who.role)?))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct DeleteBody {
+    /// The name of the workspace, typed again.
+    name: String,
+}
+
+async fn delete(
+    app: App,
+    ws: Ws,
+    who: Person,
+    Json(body): Json<DeleteBody>,
+) -> Result<Json<WorkspaceView>, ApiError> {
+    let done = life::delete(&app, (who.actor(), who.cause()), &ws, &body.name).await;
+    done.map_err(|error| {
+        let mut failure = Failure::of(&error as &dyn Problem);
+        failure.fields.iter_mut().for_each(|field| "name".clone_into(&mut field.field));
+        ApiError(failure)
+    })?;
+    Ok(Json(view(&ws, who.role)?))
+}

@@ -1,0 +1,525 @@
+//! A workspace from its making to its end.
+//!
+//! Two stores know of it: its own, and the list in `system.redb`. Nothing writes to both at once. A new
+//! workspace is founded in its folder first and listed second; one that goes leaves its place by a
+//! rename first, then the list, then the disk. [`complete`] finishes at start what was cut off between.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::app::{App, Broken, Standing, Ws};
+use crate::features::users::model::{Account, Workspace};
+use crate::features::users::rules::{UsersError, workspaces as listed};
+use crate::features::workspace::rules::{Founding, WorkspaceError};
+use crate::features::{connections, users, workspace};
+use crate::kernel::{
+    Actor, Cause, FieldError, Part, Problem, ProblemKind, WorkspaceId, WorkspaceState, text,
+};
+use crate::store::StoreError;
+
+use super::OpenError;
+
+/// How long running work may take to come to rest.
+const REST: Duration = Duration::from_secs(10);
+/// How many workspaces a server takes.
+const MOST: usize = 200;
+
+/// Why a workspace was not added, archived, deleted or moved.
+#[derive(Debug, thiserror::Error)]
+pub enum LifeError {
+    /// There is none.
+    #[error("there is no workspace {0}; `hq workspace list` shows those that there are")]
+    Unknown(String),
+    /// The address is in use.
+    #[error("there is a workspace at /w/{0} already; choose another name")]
+    Taken(String),
+    /// The name was not typed.
+    #[error("type the name of the workspace, {0}, to delete it")]
+    NotTyped(String),
+    /// Work goes on that does not stop.
+    #[error("agents of this workspace are still at work; try again in a minute")]
+    Busy,
+    /// There are many.
+    #[error("this server has {MOST} workspaces already; delete one first")]
+    Many,
+    /// The place to move it to is taken.
+    #[error("{} is there already; name a folder that does not exist yet", .0.display())]
+    Occupied(PathBuf),
+    /// The disk refused.
+    #[error("{}: {source}", path.display())]
+    Disk {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A field is wrong.
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
+    /// The list refused.
+    #[error(transparent)]
+    Users(#[from] UsersError),
+    /// A store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Problem for LifeError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown(_) => "no_workspace",
+            Self::Taken(_) => "slug_taken",
+            Self::NotTyped(_) => "name_not_typed",
+            Self::Busy => "busy",
+            Self::Many => "too_many",
+            Self::Occupied(_) => "folder_exists",
+            Self::Disk { .. } | Self::Open(_) => "disk_failed",
+            Self::Workspace(error) => error.code(),
+            Self::Users(error) => error.code(),
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::Unknown(_) => ProblemKind::NotFound,
+            Self::Taken(_) | Self::Many | Self::Occupied(_) => ProblemKind::Conflict,
+            Self::NotTyped(_) => ProblemKind::Invalid,
+            Self::Busy => ProblemKind::Unavailable,
+            Self::Disk { .. } | Self::Open(_) => ProblemKind::Internal,
+            Self::Workspace(error) => error.kind(),
+            Self::Users(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+        }
+    }
+
+    fn fields(&self) -> Vec<FieldError> {
+        match self {
+            Self::Taken(_) => vec![FieldError::new("workspace", self.to_string())],
+            Self::NotTyped(_) => vec![FieldError::new("typed", self.to_string())],
+            Self::Workspace(error) => error.fields(),
+            Self::Users(error) => error.fields(),
+            Self::Store(error) => error.fields(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// A workspace that somebody wants.
+#[derive(Clone, Debug)]
+pub struct NewWorkspace {
+    /// Its name; its address comes from it.
+    pub name: String,
+    /// Its emoji.
+    pub emoji: Option<String>,
+    /// IANA time zone.
+    pub zone: String,
+    /// Who will own it.
+    pub owner: Account,
+}
+
+/// Adds a workspace: its folder, its settings and owner, its line in the list, its work.
+///
+/// # Errors
+/// When a field is wrong, the address is taken, or the disk refuses.
+pub async fn add(app: &App, by: (Actor, Cause), new: NewWorkspace) -> Result<Ws, LifeError> {
+    let _turn = app.list_turn.lock().await;
+    workspace::queries::checked_name(&new.name)?;
+    workspace::queries::checked_zone(&new.zone)?;
+    let slug = free_slug(app, &new.name)?;
+    let count = app.workspaces.read().len() + 1;
+    if MOST < count {
+        return Err(LifeError::Many);
+    }
+    let folder = app.config.data.join("workspaces").join(slug);
+    let ws = open(app, folder, super::cache_for(count)).await?;
+    let founding = Founding {
+        id: ws.id,
+        name: new.name,
+        emoji: new.emoji,
+        zone: new.zone,
+        owner: new.owner.id,
+        owner_name: new.owner.name,
+        owner_email: new.owner.email,
+    };
+    let founded = ws.write(&by, move |tx| workspace::rules::found(tx, founding)).await;
+    let (settings, _) = match founded {
+        Ok(founded) => founded,
+        Err(error) => {
+            discard(&ws).await?;
+            return Err(error.into());
+        }
+    };
+    let row = super::row(&ws, &settings, app.clock.now());
+    app.system.write(by.0, by.1, move |tx| listed::list(tx, &row)).await?;
+    share_cache(app, count);
+    app.add_workspace(&ws);
+    tracing::info!(workspace = ws.slug, "added the workspace {}", ws.slug);
+    Ok(ws)
+}
+
+/// Gives each open workspace its part of the one budget.
+fn share_cache(app: &App, count: usize) {
+    let share = super::cache_for(count);
+    app.workspaces.read().iter().for_each(|ws| ws.store.set_cache(share));
+}
+
+async fn open(app: &App, folder: PathBuf, cache: usize) -> Result<Ws, LifeError> {
+    let app = app.clone();
+    blocking(move || super::open(&app, folder, cache)).await?.map_err(LifeError::from)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, LifeError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| LifeError::Store(StoreError::Panicked(error.to_string())))
+}
+
+/// The address for a name. A name without plain letters gets a number.
+fn free_slug(app: &App, name: &str) -> Result<String, LifeError> {
+    let rows = app.system.read(|snap| users::queries::workspaces(snap))?;
+    let folder = app.config.data.join("workspaces");
+    let is_taken = |slug: &str| {
+        rows.iter().any(|row| row.slug == slug) || folder.join(slug).join("hq.redb").exists()
+    };
+    let slug = text::slug(name, 40);
+    if slug.is_empty() {
+        let numbered = (1..).map(|n| format!("workspace-{n}"));
+        return Ok(numbered.into_iter().find(|slug| !is_taken(slug)).unwrap_or_default());
+    }
+    if is_taken(&slug) { Err(LifeError::Taken(slug)) } else { Ok(slug) }
+}
+
+/// Closes and removes what was only begun.
+async fn discard(ws: &Ws) -> Result<(), LifeError> {
+    let (store, folder) = (ws.store.clone(), ws.folder.clone());
+    blocking(move || {
+        store.close();
+        remove(&folder)
+    })
+    .await?
+}
+
+fn remove(folder: &Path) -> Result<(), LifeError> {
+    match fs::remove_dir_all(folder) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(LifeError::Disk { path: folder.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Takes a workspace off the list that is not on the disk any more.
+///
+/// # Errors
+/// When it is there, or was never on the list.
+pub async fn forget_missing(app: &App, by: (Actor, Cause), slug: &str) -> Result<(), LifeError> {
+    let _turn = app.list_turn.lock().await;
+    let rows = app.system.read(|snap| users::queries::workspaces(snap))?;
+    let row = rows.into_iter().find(|row| row.slug == slug);
+    let is_gone = !app.config.data.join("workspaces").join(slug).exists();
+    let row = row.filter(|_| is_gone).ok_or_else(|| LifeError::Unknown(slug.to_owned()))?;
+    app.system.write(by.0, by.1, move |tx| listed::forget(tx, row.id)).await?;
+    app.broken.write().retain(|broken| broken.slug != slug);
+    Ok(())
+}
+
+/// An open workspace by its address.
+///
+/// # Errors
+/// When there is none.
+pub fn find(app: &App, slug: &str) -> Result<Ws, LifeError> {
+    app.workspace(slug).ok_or_else(|| LifeError::Unknown(slug.to_owned()))
+}
+
+/// Archives a workspace: it can be looked at, and nothing happens in it any more.
+///
+/// # Errors
+/// When it is not on the list.
+pub async fn archive(app: &App, by: (Actor, Cause), ws: &Ws) -> Result<(), LifeError> {
+    halt(app, by, ws, WorkspaceState::Archived).await
+}
+
+/// Marks a workspace for deletion; until the time of grace is over it is as if archived.
+///
+/// # Errors
+/// When its name was not typed.
+pub async fn delete(app: &App, by: (Actor, Cause), ws: &Ws, typed: &str) -> Result<(), LifeError> {
+    let settings = ws.read(|snap| workspace::queries::settings(snap))?;
+    let name = settings.map_or_else(|| ws.slug.clone(), |settings| settings.name);
+    if typed.trim() != name {
+        return Err(LifeError::NotTyped(name));
+    }
+    halt(app, by, ws, WorkspaceState::Deleting).await
+}
+
+async fn halt(app: &App, by: (Actor, Cause), ws: &Ws, to: WorkspaceState) -> Result<(), LifeError> {
+    let _turn = app.list_turn.lock().await;
+    let id = ws.id;
+    let row = app.system.write(by.0, by.1, move |tx| listed::set_state(tx, id, to)).await?;
+    ws.stand(Standing { state: row.state, delete_after: row.delete_after });
+    if !ws.rest(REST).await {
+        tracing::warn!(workspace = ws.slug, "some work of {} is slow to stop", ws.slug);
+    }
+    Ok(())
+}
+
+/// Brings back a workspace that is archived or waits for its deletion.
+///
+/// # Errors
+/// When work from before is still stopping.
+pub async fn restore(app: &App, by: (Actor, Cause), ws: &Ws) -> Result<(), LifeError> {
+    let _turn = app.list_turn.lock().await;
+    if ws.is_active() {
+        return Ok(());
+    }
+    if !ws.rest(REST).await {
+        return Err(LifeError::Busy);
+    }
+    let id = ws.id;
+    let active = WorkspaceState::Active;
+    app.system.write(by.0, by.1, move |tx| listed::set_state(tx, id, active)).await?;
+    ws.stand(Standing::default());
+    ws.wake();
+    prepare(app, ws).await;
+    app.begin_work(ws);
+    Ok(())
+}
+
+/// Moves a workspace's folder out of the data folder, for another HQ. It takes its people along;
+/// secrets stay sealed with this server's master key.
+///
+/// # Errors
+/// When the target is there, its work does not stop, or the disk refuses.
+pub async fn move_to(
+    app: &App,
+    by: (Actor, Cause),
+    ws: &Ws,
+    target: PathBuf,
+) -> Result<(), LifeError> {
+    let _turn = app.list_turn.lock().await;
+    if fs::symlink_metadata(&target).is_ok() {
+        return Err(LifeError::Occupied(target));
+    }
+    if !ws.rest(REST).await {
+        go_on_later(app, ws);
+        return Err(LifeError::Busy);
+    }
+    take_out(app, by, ws, Some(target)).await
+}
+
+/// Lets work begin again as soon as what is slow to stop has stopped.
+fn go_on_later(app: &App, ws: &Ws) {
+    let (own, ws) = (app.clone(), ws.clone());
+    app.spawn("begin work again", async move {
+        while !own.stopping.is_cancelled() && !ws.rest(REST).await {}
+        ws.wake();
+        own.begin_work(&ws);
+    });
+}
+
+/// Closes a workspace and takes it away: to `target`, or for good.
+async fn take_out(
+    app: &App,
+    by: (Actor, Cause),
+    ws: &Ws,
+    target: Option<PathBuf>,
+) -> Result<(), LifeError> {
+    app.drop_workspace(ws.id);
+    let (store, from) = (ws.store.clone(), ws.folder.clone());
+    let aside = from.with_file_name(format!("{}{}-{}", super::GONE, ws.slug, ws.id));
+    let to = aside.clone();
+    let parted = blocking(move || {
+        store.close();
+        match target {
+            Some(target) => carry(&from, &target, &to),
+            None => part(&from, &to),
+        }
+    });
+    if let Err(error) = parted.await? {
+        // It stays what it was.
+        let again = open(app, ws.folder.clone(), super::cache_for(1)).await?;
+        again.stand(ws.standing());
+        app.add_workspace(&again);
+        share_cache(app, app.workspaces.read().len());
+        return Err(error);
+    }
+    let id = ws.id;
+    app.system.write(by.0, by.1, move |tx| listed::forget(tx, id)).await?;
+    share_cache(app, app.workspaces.read().len());
+    tracing::info!(workspace = ws.slug, "the workspace {} is not here any more", ws.slug);
+    blocking(move || remove(&aside)).await?
+}
+
+/// One step, so that a crash leaves either a whole workspace or one that is on its way out.
+fn part(from: &Path, aside: &Path) -> Result<(), LifeError> {
+    fs::rename(from, aside).map_err(|source| LifeError::Disk { path: from.to_owned(), source })
+}
+
+/// Moves a folder, also to another disk: there it is whole before it leaves its place here.
+fn carry(from: &Path, to: &Path, aside: &Path) -> Result<(), LifeError> {
+    let failed = |source| LifeError::Disk { path: to.to_owned(), source };
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+            copy(from, to).map_err(failed)?;
+            part(from, aside)
+        }
+        moved => moved.map_err(failed),
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (kind, target) = (entry.file_type()?, to.join(entry.file_name()));
+        if kind.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else if kind.is_symlink() {
+            std::os::unix::fs::symlink(fs::read_link(entry.path())?, &target)?;
+        } else {
+            fs::copy(entry.path(), &target)?;
+            fs::File::open(&target)?.sync_all()?;
+        }
+    }
+    fs::File::open(to)?.sync_all()
+}
+
+/// Takes away the workspaces whose time of grace is over.
+///
+/// # Errors
+/// When a store or the disk refuses; the next hour tries again.
+pub async fn end_graces(app: &App) -> Result<(), LifeError> {
+    let now = app.clock.now();
+    let by = (Actor::System(Part::Timer), Cause::Timer);
+    let all: Vec<Ws> = app.workspaces.read().clone();
+    let due = |ws: &&Ws| ws.standing().delete_after.is_some_and(|at| at <= now);
+    for ws in all.iter().filter(due) {
+        let _turn = app.list_turn.lock().await;
+        // Somebody may have kept it meanwhile.
+        if due(&ws) && ws.rest(REST).await {
+            take_out(app, by, ws, None).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Brings the list and the folders together: takes in folders that were moved here or founded by a
+/// start that was cut off, finishes what was going, says how each workspace stands.
+///
+/// # Errors
+/// When a store or the disk refuses.
+pub async fn complete(app: &App, owned: bool) -> Result<(), LifeError> {
+    let by = (Actor::System(Part::Setup), Cause::Setup);
+    let data = app.config.data.join("workspaces");
+    for folder in leftovers(&data)? {
+        blocking(move || remove(&folder)).await??;
+    }
+    let rows = app.system.read(|snap| users::queries::workspaces(snap))?;
+    let all: Vec<Ws> = app.workspaces.read().clone();
+    for ws in &all {
+        match rows.iter().find(|row| row.id == ws.id) {
+            Some(row) => ws.stand(Standing { state: row.state, delete_after: row.delete_after }),
+            None if !adopt(app, by, ws, owned).await? => continue,
+            None => {}
+        }
+        note_label(app, ws, &rows).await?;
+    }
+    for row in rows.iter().filter(|row| !all.iter().any(|ws| ws.id == row.id)) {
+        if data.join(&row.slug).exists() {
+            continue;
+        }
+        if row.state == WorkspaceState::Deleting {
+            let id = row.id;
+            app.system.write(by.0, by.1, move |tx| listed::forget(tx, id)).await?;
+        } else {
+            let reason = format!("its folder {} is missing", data.join(&row.slug).display());
+            tracing::error!(workspace = row.slug, "{reason}");
+            app.broken.write().push(Broken { slug: row.slug.clone(), reason });
+        }
+    }
+    Ok(())
+}
+
+/// Folders that were taken out of the list and not yet off the disk.
+fn leftovers(data: &Path) -> Result<Vec<PathBuf>, LifeError> {
+    let failed = |source| LifeError::Disk { path: data.to_owned(), source };
+    if !data.exists() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for entry in fs::read_dir(data).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_name().to_string_lossy().starts_with(super::GONE) {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+/// Puts a founded workspace on the list; one that was never founded is taken away again, unless the
+/// set-up page still waits for it. Says whether it stays.
+async fn adopt(app: &App, by: (Actor, Cause), ws: &Ws, owned: bool) -> Result<bool, LifeError> {
+    match ws.read(|snap| workspace::queries::settings(snap))? {
+        Some(settings) => {
+            let row = super::row(ws, &settings, app.clock.now());
+            app.system.write(by.0, by.1, move |tx| listed::list(tx, &row)).await?;
+            tracing::info!(workspace = ws.slug, "took in the workspace {}", ws.slug);
+        }
+        None if owned && ws.store.head().seq == 0 => {
+            app.drop_workspace(ws.id);
+            discard(ws).await?;
+            return Ok(false);
+        }
+        None => {}
+    }
+    Ok(true)
+}
+
+/// Keeps the copy of a workspace's name true.
+async fn note_label(app: &App, ws: &Ws, rows: &[Workspace]) -> Result<(), LifeError> {
+    let Some(now) = ws.read(|snap| workspace::queries::settings(snap))? else { return Ok(()) };
+    let row = rows.iter().find(|row| row.id == ws.id);
+    if row.is_some_and(|row| (&row.label, &row.emoji) != (&now.name, &now.emoji)) {
+        let by = Actor::System(Part::Timer);
+        let id: WorkspaceId = ws.id;
+        let write = move |tx: &mut crate::store::WriteTx<'_>| {
+            listed::relabel(tx, id, &now.name, &now.emoji)
+        };
+        app.system.write(by, Cause::Timer, write).await?;
+    }
+    Ok(())
+}
+
+/// Keeps the copies of all names true; a workspace is renamed in its own store first.
+///
+/// # Errors
+/// When a store refuses.
+pub async fn note_labels(app: &App) -> Result<(), LifeError> {
+    let rows = app.system.read(|snap| users::queries::workspaces(snap))?;
+    let all: Vec<Ws> = app.workspaces.read().clone();
+    for ws in &all {
+        note_label(app, ws, &rows).await?;
+    }
+    Ok(())
+}
+
+/// Makes agents of a new or restored workspace ready, and hides its keys from texts.
+pub async fn prepare(app: &App, ws: &Ws) {
+    if let Err(error) = connections::provider::watch_keys(app, ws) {
+        tracing::error!(%error, "keys of connections could not be read");
+    }
+    if !ws.is_active() {
+        return;
+    }
+    if let Err(error) = crate::features::agents::provision::complete_provisioning(ws).await {
+        tracing::error!(%error, "agents could not be set up");
+    }
+}

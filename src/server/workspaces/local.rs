@@ -1,0 +1,166 @@
+//! What the machine's owner does with workspaces, over the socket or with the program stopped.
+
+use std::path::PathBuf;
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use crate::app::{App, Ws};
+use crate::features::users;
+use crate::features::workspace::queries;
+use crate::kernel::{Actor, Can, Cause, Timestamp, WorkspaceState};
+use crate::store::StoreError;
+use crate::web::error::ApiError;
+use crate::web::extract::Json;
+use crate::web::routes::{Needs, Routes};
+use crate::web::session::Peer;
+
+use super::life::{self, LifeError, NewWorkspace};
+use crate::server::local::{chosen_account, local_actor};
+
+/// Routes below `/local`.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/workspaces", show.needs(Can::Local))
+        .post("/workspaces", act.needs(Can::Local))
+}
+
+/// A workspace in the list.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Line {
+    /// Its name in addresses.
+    pub slug: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it is worked in.
+    pub state: WorkspaceState,
+    /// When it goes, if it is to be deleted.
+    pub delete_after: Option<Timestamp>,
+    /// How many people it has.
+    pub members: usize,
+    /// Why it cannot be opened, if so.
+    pub broken: Option<String>,
+}
+
+/// What is to be done.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "snake_case")]
+pub enum Wish {
+    /// Add one.
+    Add {
+        /// Its name.
+        name: String,
+        /// IANA time zone.
+        zone: Option<String>,
+        /// Whose it is; may be left out when there is one account.
+        email: Option<String>,
+    },
+    /// Archive it.
+    Archive {
+        /// Which.
+        slug: String,
+    },
+    /// Bring it back.
+    Restore {
+        /// Which.
+        slug: String,
+    },
+    /// Delete it after the time of grace.
+    Delete {
+        /// Which.
+        slug: String,
+        /// Its name, typed again.
+        name: Option<String>,
+    },
+    /// Move its folder away.
+    Move {
+        /// Which.
+        slug: String,
+        /// To where; must not exist yet.
+        to: PathBuf,
+    },
+}
+
+/// All workspaces.
+///
+/// # Errors
+/// When a store cannot be read.
+pub fn lines(app: &App) -> Result<Vec<Line>, StoreError> {
+    let rows = app.system.read(|snap| users::queries::workspaces(snap))?;
+    let all: Vec<Ws> = app.workspaces.read().clone();
+    let mut lines = Vec::new();
+    for ws in &all {
+        let (settings, members) = ws.read(|snap| {
+            Ok::<_, StoreError>((queries::settings(snap)?, queries::members(snap)?.len()))
+        })?;
+        let standing = ws.standing();
+        lines.push(Line {
+            slug: ws.slug.clone(),
+            name: settings.map(|settings| settings.name).unwrap_or_default(),
+            state: standing.state,
+            delete_after: standing.delete_after,
+            members,
+            broken: None,
+        });
+    }
+    for broken in app.broken.read().iter() {
+        let row = rows.iter().find(|row| row.slug == broken.slug);
+        lines.push(Line {
+            slug: broken.slug.clone(),
+            name: row.map(|row| row.label.clone()).unwrap_or_default(),
+            state: row.map_or(WorkspaceState::Active, |row| row.state),
+            delete_after: row.and_then(|row| row.delete_after),
+            members: 0,
+            broken: Some(broken.reason.clone()),
+        });
+    }
+    lines.sort_by(|a, b| a.slug.cmp(&b.slug));
+    Ok(lines)
+}
+
+/// Does it, and gives the address of the workspace.
+///
+/// # Errors
+/// When it is refused.
+pub async fn carry_out(app: &App, actor: Actor, wish: Wish) -> Result<String, LifeError> {
+    let by = (actor, Cause::Setup);
+    match wish {
+        Wish::Add { name, zone, email } => {
+            let owner = chosen_account(app, email.as_deref())?;
+            let zone = zone.unwrap_or_else(|| "UTC".to_owned());
+            let new = NewWorkspace { name, emoji: None, zone, owner };
+            Ok(life::add(app, by, new).await?.slug.clone())
+        }
+        Wish::Archive { slug } => {
+            life::archive(app, by, &life::find(app, &slug)?).await?;
+            Ok(slug)
+        }
+        Wish::Restore { slug } => {
+            life::restore(app, by, &life::find(app, &slug)?).await?;
+            Ok(slug)
+        }
+        Wish::Delete { slug, name } => {
+            match life::find(app, &slug) {
+                Ok(ws) => life::delete(app, by, &ws, &name.unwrap_or_default()).await?,
+                Err(_) => life::forget_missing(app, by, &slug).await?,
+            }
+            Ok(slug)
+        }
+        Wish::Move { slug, to } => {
+            life::move_to(app, by, &life::find(app, &slug)?, to).await?;
+            Ok(slug)
+        }
+    }
+}
+
+async fn show(app: App) -> Result<Json<Vec<Line>>, ApiError> {
+    Ok(Json(lines(&app)?))
+}
+
+async fn act(app: App, peer: Peer, Json(wish): Json<Wish>) -> Result<Response, ApiError> {
+    let by = local_actor(&app, peer)?;
+    let slug = carry_out(&app, by, wish).await?;
+    Ok((StatusCode::OK, Json(serde_json::json!({ "slug": slug }))).into_response())
+}

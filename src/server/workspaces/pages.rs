@@ -1,0 +1,194 @@
+//! Pages of workspaces as a whole: the list, a new one, archive, delete, bring back.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::http::header::HeaderMap;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use crate::app::{App, Broken, Who, Ws};
+use crate::features::users::session::Caller;
+use crate::features::workspace::queries;
+use crate::features::workspace::rules as workspace;
+use crate::kernel::{Can, Cause, ProblemKind, Role, WorkspaceState};
+use crate::web::error::{Failure, PageError};
+use crate::web::extract::Form;
+use crate::web::flash;
+use crate::web::form::Wrong;
+use crate::web::html;
+use crate::web::hx::Hx;
+use crate::web::parts::Choice;
+use crate::web::routes::{Needs, Routes};
+use crate::web::session::{Person, RequestId};
+use crate::web::shell::{Flash, Theme};
+use crate::web::time::zones;
+
+use super::life::{self, LifeError, NewWorkspace};
+
+/// Routes outside of a workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/workspaces", list.needs(Can::Account))
+        .get("/workspaces/new", form.needs(Can::Account))
+        .post("/workspaces/new", add.needs(Can::Account))
+}
+
+/// Routes below a workspace.
+#[must_use]
+pub fn routes_inside() -> Routes {
+    Routes::new()
+        .post("/settings/archive", archive.needs(Can::Own))
+        .post("/settings/restore", restore.needs(Can::Own))
+        .post("/settings/delete", delete.needs(Can::Own))
+}
+
+struct Row {
+    slug: String,
+    name: String,
+    emoji: String,
+    role: &'static str,
+    note: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "workspace/list.html")]
+struct List {
+    theme: Theme,
+    rows: Vec<Row>,
+    broken: Vec<Broken>,
+    may_add: bool,
+}
+
+async fn list(app: App, caller: Caller, headers: HeaderMap) -> Result<Response, PageError> {
+    let places = queries::places(&app, caller.account.id)?;
+    let may_add = places.iter().any(|place| place.member.role == Role::Owner);
+    let row = |place: queries::PlaceOf| Row {
+        slug: place.ws.slug.clone(),
+        name: place.settings.name,
+        emoji: place.settings.emoji,
+        role: place.member.role.label(),
+        note: match place.ws.standing().state {
+            WorkspaceState::Active => "",
+            state => state.label(),
+        },
+    };
+    // Who owns nothing here is not told what there is.
+    let broken = if may_add { app.broken.read().clone() } else { Vec::new() };
+    let rows = places.into_iter().map(row).collect();
+    html::page(&List { theme: Theme::from_headers(&headers), rows, broken, may_add })
+}
+
+/// Whoever owns a workspace may add another.
+pub(super) fn may_add(app: &App, caller: &Caller) -> Result<(), PageError> {
+    let places = queries::places(app, caller.account.id)?;
+    if places.iter().any(|place| place.member.role == Role::Owner) {
+        return Ok(());
+    }
+    let text = "Only an owner of a workspace on this server can add another one.";
+    Err(PageError(Failure::new(ProblemKind::Forbidden, "forbidden", text)))
+}
+
+#[derive(Clone, Default, Deserialize)]
+struct Values {
+    #[serde(default)]
+    workspace: String,
+    #[serde(default)]
+    emoji: String,
+    #[serde(default)]
+    zone: String,
+}
+
+#[derive(Template)]
+#[template(path = "workspace/new.html")]
+struct New {
+    theme: Theme,
+    values: Values,
+    wrong: Wrong,
+    whole: String,
+    zones: Vec<Choice>,
+}
+
+async fn form(app: App, caller: Caller, headers: HeaderMap) -> Result<Response, PageError> {
+    may_add(&app, &caller)?;
+    let places = queries::places(&app, caller.account.id)?;
+    let zone = places.into_iter().next().map(|place| place.settings.zone).unwrap_or_default();
+    let values = Values { emoji: "🏢".to_owned(), zone, ..Values::default() };
+    let zones = zones(&values.zone);
+    let (theme, wrong) = (Theme::from_headers(&headers), Wrong::none());
+    html::page(&New { theme, values, wrong, whole: String::new(), zones })
+}
+
+async fn add(
+    app: App,
+    caller: Caller,
+    id: RequestId,
+    headers: HeaderMap,
+    Form(values): Form<Values>,
+) -> Result<Response, PageError> {
+    may_add(&app, &caller)?;
+    let new = NewWorkspace {
+        name: values.workspace.clone(),
+        emoji: Some(values.emoji.clone()),
+        zone: values.zone.clone(),
+        owner: caller.account.clone(),
+    };
+    let mut wrong = Wrong::none();
+    wrong.note(queries::checked_name(&values.workspace));
+    wrong.note(workspace::checked_emoji(&values.emoji));
+    wrong.note(queries::checked_zone(&values.zone));
+    if !wrong.has_fields() {
+        match life::add(&app, (caller.actor(), Cause::Request(id.0)), new).await {
+            Ok(ws) => {
+                let done = Flash::ok("Your workspace is ready.");
+                return Ok(flash::say(&app, done, Redirect::to(&ws.url("")).into_response()));
+            }
+            Err(error) => wrong = Wrong::of(&error)?,
+        }
+    }
+    let whole = match wrong.has_fields() {
+        true => "Please look at the marked fields; nothing was made yet.".to_owned(),
+        false => wrong.whole().to_owned(),
+    };
+    let (theme, zones) = (Theme::from_headers(&headers), zones(&values.zone));
+    let page = New { theme, values, wrong, whole, zones };
+    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}
+
+async fn archive(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
+    life::archive(&app, (who.actor(), who.cause()), &ws).await?;
+    let done = Flash::ok("The workspace is archived. You can bring it back at any time.");
+    Ok(flash::say(&app, done, hx.go_to(&ws.url("settings/general"))))
+}
+
+async fn restore(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
+    life::restore(&app, (who.actor(), who.cause()), &ws).await?;
+    let done = Flash::ok("The workspace is back; agents go on with their work.");
+    Ok(flash::say(&app, done, hx.go_to(&ws.url("settings/general"))))
+}
+
+#[derive(Deserialize)]
+struct Typed {
+    #[serde(default)]
+    typed: String,
+}
+
+async fn delete(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(form): Form<Typed>,
+) -> Result<Response, PageError> {
+    let back = hx.go_to(&ws.url("settings/general"));
+    let done = match life::delete(&app, (who.actor(), who.cause()), &ws, &form.typed).await {
+        Ok(()) => {
+            Flash::ok("The workspace will be deleted in seven days. You can keep it until then.")
+        }
+        Err(error @ LifeError::NotTyped(_)) => {
+            Flash::danger(crate::web::form::sentence(&format!("{error}; nothing was changed")))
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(flash::say(&app, done, back))
+}

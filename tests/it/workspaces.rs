@@ -1,0 +1,274 @@
+//! Several workspaces in one program: made, kept apart, archived, deleted, moved, and one that is broken.
+
+use std::fs;
+use std::time::Duration;
+
+use hq::kernel::{Role, WorkspaceState};
+use reqwest::StatusCode;
+use serde_json::json;
+
+use crate::support::hq::{Person, Reply, TestHq};
+
+const DAY: u64 = 86_400;
+
+/// Adds the workspace Northwind through its page.
+async fn add(hq: &TestHq, name: &str) -> Reply {
+    let form = [("workspace", name), ("emoji", "🧊"), ("zone", "UTC")];
+    hq.owner().form("/workspaces/new", &form).await
+}
+
+async fn northwind(hq: &TestHq) {
+    let reply = add(hq, "Northwind").await;
+    assert_eq!(reply.location(), Some("/w/northwind/"), "{}", reply.text);
+}
+
+fn task(person: &Person, ws: &str) -> impl Future<Output = Reply> {
+    let own = person.clone().with("x-hq-workspace", ws);
+    async move { own.post("/api/v1/tasks", &json!({ "title": "Pack the van" })).await }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_owner_adds_a_workspace_and_switches_between_the_two() {
+    let hq = TestHq::start().await;
+    let owner = hq.owner();
+    let form = owner.get("/workspaces/new").await;
+    assert_eq!(form.attr("#f-zone option[selected]", "value"), "Europe/Berlin");
+    northwind(&hq).await;
+    let page = owner.get("/w/northwind/").await;
+    assert_eq!(page.texts("#toasts .toast p"), ["Your workspace is ready."]);
+    let lines = page.texts("#places a[href^='/w/']");
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].contains("Marlow Cargo") && lines[1].contains("Northwind"));
+    assert_eq!(page.attr("#places a[aria-current]", "href"), "/w/northwind/");
+    assert_eq!(owner.get("/").await.location(), Some("/w/northwind/"), "the last one");
+    owner.get("/w/marlow-cargo/").await;
+    assert_eq!(owner.get("/").await.location(), Some("/w/marlow-cargo/"));
+    assert_eq!(owner.get("/dashboard/tasks").await.location(), Some("/w/marlow-cargo/tasks"));
+    // Each has its own tasks.
+    assert_eq!(task(&owner, "northwind").await.status, StatusCode::CREATED);
+    assert!(owner.get("/w/northwind/tasks").await.text.contains("Pack the van"));
+    assert!(!owner.get("/w/marlow-cargo/tasks").await.text.contains("Pack the van"));
+    // The API wants to know which is meant.
+    let which = owner.get("/api/v1/tasks").await;
+    assert_eq!(which.json()["code"], "workspace_required", "{}", which.text);
+    let all = owner.get("/api/v1/workspaces").await.json();
+    assert_eq!(all["items"][1]["slug"], "northwind");
+    assert_eq!(all["items"][1]["role"], "owner");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workspace_needs_a_name_that_is_free_and_an_owner_to_add_it() {
+    let hq = TestHq::start().await;
+    let taken = add(&hq, "Marlow  Cargo!").await;
+    assert_eq!(taken.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(taken.text_of("#f-workspace-says").contains("already; choose another name"));
+    assert_eq!(taken.attr("#f-workspace", "value"), "Marlow  Cargo!");
+    let empty = hq.owner().post("/api/v1/workspaces", &json!({ "name": " " })).await;
+    assert_eq!(empty.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(empty.json()["errors"][0]["field"], "name");
+    let foreign = add(&hq, "日本").await;
+    assert_eq!(foreign.location(), Some("/w/workspace-1/"));
+    for role in [Role::Admin, Role::Member, Role::Viewer] {
+        let other = hq.another(role.word(), Some(role)).await;
+        let body = json!({ "name": "Mine" });
+        assert_eq!(other.post("/api/v1/workspaces", &body).await.status, StatusCode::FORBIDDEN);
+        assert_eq!(other.get("/workspaces/new").await.status, StatusCode::FORBIDDEN);
+    }
+    let left: Vec<_> = fs::read_dir(hq.data().join("workspaces")).expect("a folder").collect();
+    assert_eq!(left.len(), 2, "what was refused left no folder");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_archived_workspace_can_be_read_and_nothing_changes_in_it() {
+    let mut hq = TestHq::start().await;
+    let owner = hq.owner();
+    let archived = owner.form("/w/marlow-cargo/settings/archive", &[]).await;
+    assert_eq!(archived.location(), Some("/w/marlow-cargo/settings/general"));
+    for _ in 0..2 {
+        let owner = hq.owner();
+        let page = owner.get("/w/marlow-cargo/tasks").await;
+        assert_eq!(page.status, StatusCode::OK);
+        assert!(page.text_of("#closed").contains("is archived"), "{}", page.text_of("#closed"));
+        let refused = task(&owner, "marlow-cargo").await;
+        assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
+        assert_eq!(refused.json()["code"], "workspace_archived");
+        let name = owner.form("/w/marlow-cargo/settings/name", &[("name", "Mira")]).await;
+        assert_eq!(name.status, StatusCode::CONFLICT);
+        let chat =
+            json!({ "model": "hq/default", "messages": [{ "role": "user", "content": "hi" }] });
+        let chat = owner.post("/v1/chat/completions", &chat).await;
+        assert_eq!(chat.status, StatusCode::CONFLICT, "{}", chat.text);
+        assert!(chat.text.contains("is archived"), "{}", chat.text);
+        // It stays so over a restart.
+        hq.restart().await;
+    }
+    let owner = hq.owner();
+    let admin = hq.another("Ada", Some(Role::Admin)).await;
+    let refused = admin.form("/w/marlow-cargo/settings/restore", &[]).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    owner.form("/w/marlow-cargo/settings/restore", &[]).await;
+    assert_eq!(task(&owner, "marlow-cargo").await.status, StatusCode::CREATED);
+    assert!(owner.get("/w/marlow-cargo/").await.texts("#closed .banner").is_empty());
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_pages_hear_at_once_that_a_workspace_is_archived() {
+    let hq = TestHq::start().await;
+    let owner = hq.owner();
+    let mut page = owner.stream("/w/marlow-cargo/events").await;
+    owner.form("/w/marlow-cargo/settings/archive", &[]).await;
+    let heard = page.next_of("hq").await;
+    assert_eq!(heard.json()["t"], json!([["workspaces"]]), "and not which one");
+    let line = owner.get("/w/marlow-cargo/closed").await;
+    assert_eq!(line.text_of("#closed button"), "Bring it back");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workspace_is_deleted_after_seven_days_unless_somebody_keeps_it() {
+    let mut hq = TestHq::start().await;
+    northwind(&hq).await;
+    let owner = hq.owner().with("x-hq-workspace", "northwind");
+    let (url, folder) = ("/w/northwind/settings/delete", hq.data().join("workspaces/northwind"));
+    owner.form(url, &[("typed", "northwind")]).await;
+    let page = owner.get("/w/northwind/settings/general").await;
+    assert!(
+        page.text_of("#toasts").contains("type the name of the workspace, Northwind")
+            || page.text_of("#toasts").contains("Type the name of the workspace, Northwind")
+    );
+    let state = owner.get("/api/v1/workspaces").await.json()["items"][1]["state"].clone();
+    assert_eq!(state, "active", "a wrong name changes nothing");
+    let token = owner.post("/api/v1/tokens", &json!({ "name": "T", "scopes": ["read"] })).await;
+    let bearer = format!("Bearer {}", token.json()["token"].as_str().expect("a token"));
+
+    let body = json!({ "name": "Northwind" });
+    let marked = owner.post("/api/v1/workspace/delete", &body).await;
+    assert_eq!(marked.json()["delete_after"], "2026-11-27T12:00:00Z", "{}", marked.text);
+    assert!(owner.get("/w/northwind/").await.text_of("#closed").contains("will be deleted"));
+    hq.advance(Duration::from_secs(3 * DAY)).await;
+    hq.restart().await;
+    let (owner, program) = (sign_in(&hq).await, hq.nobody().with("authorization", &bearer));
+    owner.form("/w/northwind/settings/restore", &[]).await;
+    assert_eq!(task(&owner, "northwind").await.status, StatusCode::CREATED, "it is kept");
+    assert_eq!(program.get("/api/v1/me").await.status, StatusCode::OK);
+
+    owner.form(url, &[("typed", "Northwind")]).await;
+    hq.advance(Duration::from_secs(7 * DAY + 3_600)).await;
+    let end = tokio::time::Instant::now() + Duration::from_secs(20);
+    while hq.running().app.workspace("northwind").is_some() || folder.exists() {
+        assert!(tokio::time::Instant::now() < end, "it goes in time");
+        tokio::task::yield_now().await;
+    }
+    let owner = sign_in(&hq).await;
+    assert_eq!(owner.get("/w/northwind/").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(owner.get("/w/marlow-cargo/").await.status, StatusCode::OK);
+    let refused = program.get("/api/v1/me").await.status;
+    assert_eq!(refused, StatusCode::UNAUTHORIZED, "its tokens went with it");
+    let owner = owner.with("x-hq-workspace", "marlow-cargo");
+    let feed = hq.running().app.system.entries_after(0, 1_000).expect("the feed");
+    let names: Vec<_> = feed.iter().flat_map(|e| e.events.iter().map(|e| e.name())).collect();
+    assert!(names.contains(&"workspace.removed"), "{names:?}");
+    let again = owner.post("/api/v1/workspaces", &json!({ "name": "Northwind" })).await;
+    assert_eq!(again.status, StatusCode::CREATED, "the name is free again: {}", again.text);
+    hq.finish().await;
+}
+
+/// Mira anew: the clock has run past her sign-in.
+async fn sign_in(hq: &TestHq) -> Person {
+    let person = hq.nobody();
+    let (_, email, password) = crate::support::hq::OWNER;
+    let form = [("email", email), ("password", password), ("next", "")];
+    assert_eq!(person.form("/login", &form).await.status, StatusCode::SEE_OTHER);
+    person
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_crash_cut_off_is_finished_at_the_next_start() {
+    let mut hq = TestHq::start().await;
+    northwind(&hq).await;
+    assert_eq!(add(&hq, "Southwind").await.status, StatusCode::SEE_OTHER);
+    let at = hq.data().join("workspaces");
+    hq.owner().form("/w/southwind/settings/delete", &[("typed", "Southwind")]).await;
+    hq.stop().await;
+    // A folder that was only begun; one that was renamed away and not removed; one whose line in the
+    // list was not written; and a line whose folder is gone.
+    let empty = at.join("half");
+    fs::create_dir_all(&empty).expect("a folder");
+    make_empty_store(&empty);
+    fs::rename(at.join("southwind"), at.join(".gone-southwind-x")).expect("renamed");
+    hq.start_again().await;
+    assert!(!empty.exists(), "what was never founded is cleaned");
+    assert!(!at.join(".gone-southwind-x").exists());
+    let slugs: Vec<_> =
+        hq.running().app.workspaces.read().iter().map(|ws| ws.slug.clone()).collect();
+    assert_eq!(slugs, ["marlow-cargo", "northwind"]);
+    let rows = hq.running().app.system.read(|snap| hq::features::users::queries::workspaces(snap));
+    let rows = rows.expect("the list");
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    assert!(rows.iter().all(|row| row.state == WorkspaceState::Active));
+    hq.finish().await;
+}
+
+/// A store as it is right after its file was made.
+fn make_empty_store(folder: &std::path::Path) {
+    let options = hq::store::Options {
+        path: folder.join("hq.redb"),
+        schema: hq::server::schema::workspace(),
+        cache: 1 << 20,
+        clock: std::sync::Arc::new(hq::kernel::time::SystemClock),
+        ids: std::sync::Arc::new(hq::kernel::id::SystemIds::default()),
+        reactor: None,
+        faults: std::sync::Arc::new(hq::store::NoFaults),
+    };
+    hq::store::Store::open(options).expect("a new store").close();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_workspace_keeps_nobody_else_from_working_and_is_shown() {
+    let mut hq = TestHq::start().await;
+    northwind(&hq).await;
+    hq.stop().await;
+    let file = hq.data().join("workspaces/northwind/hq.redb");
+    let before = fs::read(&file).expect("the store");
+    fs::write(&file, b"not a database").expect("damaged");
+    hq.start_again().await;
+    let owner = sign_in(&hq).await;
+    assert_eq!(owner.get("/w/marlow-cargo/").await.status, StatusCode::OK);
+    assert_eq!(owner.get("/w/northwind/").await.status, StatusCode::NOT_FOUND);
+    let page = owner.get("/workspaces").await;
+    assert!(page.text.contains("Cannot be opened") && page.text.contains("northwind"));
+    let viewer = hq.another("Vera", Some(Role::Viewer)).await;
+    assert!(!viewer.get("/workspaces").await.text.contains("northwind"));
+    hq.stop().await;
+    assert_eq!(fs::read(&file).expect("the file"), b"not a database", "it is left as it is");
+    fs::write(&file, before).expect("mended");
+    hq.start_again().await;
+    assert_eq!(sign_in(&hq).await.get("/w/northwind/").await.status, StatusCode::OK);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workspace_moves_to_another_place_and_is_taken_in_again() {
+    let mut hq = TestHq::start().await;
+    northwind(&hq).await;
+    let owner = hq.owner();
+    task(&owner, "northwind").await;
+    let (app, ws) = (hq.running().app.clone(), hq.running().app.workspace("northwind"));
+    let by = (hq::kernel::Actor::System(hq::kernel::Part::Cli), hq::kernel::Cause::Setup);
+    let (ws, away) = (ws.expect("it is there"), hq.data().join("away"));
+    let moving = |to| hq::server::workspaces::life::move_to(&app, by, &ws, to);
+    let error = moving(hq.data()).await.expect_err("the place is taken");
+    assert!(error.to_string().contains("does not exist yet"), "{error}");
+    moving(away.clone()).await.expect("moved");
+    drop((app, ws));
+    assert_eq!(owner.get("/w/northwind/").await.status, StatusCode::NOT_FOUND);
+    hq.stop().await;
+    fs::rename(&away, hq.data().join("workspaces/northwind")).expect("put back");
+    hq.start_again().await;
+    let tasks = sign_in(&hq).await.get("/w/northwind/tasks").await;
+    assert!(tasks.text.contains("Pack the van"), "{}", tasks.status);
+    hq.finish().await;
+}
