@@ -42,7 +42,8 @@ test: ## format, lints, documents, all tests
 
 bench: ## measure what is promised: the store alone, then all from outside in one table
 	@scripts/setup.sh run
-	cargo bench --locked --bench store
+	cargo build --release --locked --manifest-path benches/peer/Cargo.toml --target-dir target/peer
+	cargo bench --locked --bench store -- $(ARGS)
 	cargo bench --locked --bench hq -- $(ARGS)
 
 crash: ## kill the program N times at random moments (N=1000, SEED=… repeats one)
