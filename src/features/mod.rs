@@ -14,6 +14,7 @@ pub mod usage;
 pub mod connections;
 pub mod activity;
 pub mod audit;
+pub mod health;
 
 use crate::tool::Registry;
 use crate::web::routes::Routes;
@@ -32,6 +33,7 @@ pub fn routes() -> Routes {
         .merge(deliverables::routes())
         .merge(activity::pages::routes())
         .merge(audit::pages::routes())
+        .merge(health::pages::routes())
         .merge(agents::pages::routes())
         .merge(inbox::pages::routes())
         .merge(connections::pages::routes())
@@ -48,6 +50,7 @@ pub fn api() -> Routes {
         .merge(runs::api())
         .merge(activity::api::routes())
         .merge(audit::api::routes())
+        .merge(health::api::routes())
         .merge(agents::api::routes())
         .merge(inbox::api::routes())
         .merge(connections::api::routes())

@@ -15,13 +15,13 @@ const REFUSED: Duration = Duration::from_secs(2);
 pub fn begin(ws: &Ws) {
     for consumer in ws.app.consumers.all() {
         let (ws, consumer) = (ws.clone(), Arc::clone(consumer));
-        ws.app.clone().spawn("consumer", run(ws, consumer));
+        ws.clone().spawn("consumer", run(ws, consumer));
     }
 }
 
 async fn run(ws: Ws, consumer: Arc<dyn Consume>) {
     let (mut feed, mut nudges) = (ws.store.watch(), ws.app.consumers.nudges());
-    let stopping = ws.app.stopping.clone();
+    let stopping = ws.halt();
     let mut failures = 0;
     while !stopping.is_cancelled() {
         // Looked at before the step, so that what comes meanwhile wakes it again.

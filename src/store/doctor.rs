@@ -280,8 +280,7 @@ fn references(
 ) -> Result<(), StoreError> {
     for (key, _) in rows {
         found.references += 1;
-        let owner = owner_of(read, schema, key)?;
-        if owner.is_some_and(|(_, makes)| makes) {
+        if is_made(read, schema, key)? {
             continue;
         }
         let fix = Fix::Row { table, key: key.clone(), value: Vec::new(), owner: None };
@@ -290,13 +289,9 @@ fn references(
     Ok(())
 }
 
-/// The record that a reference stands for, and whether that makes it. The target's key has no mark
-/// at its end, so every place is tried; most are ids.
-pub(super) fn owner_of(
-    read: &dyn Read,
-    schema: &Schema,
-    key: &[u8],
-) -> Result<Option<((u16, Vec<u8>), bool)>, StoreError> {
+/// Whether a record makes this reference. The target's key has no mark at its end, so every place is
+/// tried; most are ids.
+pub(super) fn is_made(read: &dyn Read, schema: &Schema, key: &[u8]) -> Result<bool, StoreError> {
     let places = std::iter::once(2 + 16).chain(2..key.len()).filter(|at| at + 3 <= key.len());
     for at in places {
         let source = u16::from_be_bytes([key[at], key[at + 1]]);
@@ -306,10 +301,10 @@ pub(super) fn owner_of(
         }
         let Some(made) = derived(read, schema, source, own)? else { continue };
         if made.refs.iter().any(|reference| reference.row_key(source, own) == key) {
-            return Ok(Some(((source, own.to_vec()), true)));
+            return Ok(true);
         }
     }
-    Ok(None)
+    Ok(false)
 }
 
 /// Tables of sums, by the tables of records that they are made of.

@@ -94,11 +94,14 @@ pub fn images(store: &Store) -> Result<Images, StoreError> {
     }
 }
 
+/// Visits a row of the feed: entry, part, value.
+type Visit<'v> = dyn FnMut(u64, u16, &[u8]) -> ControlFlow<()> + 'v;
+
 /// Visits a slice of the feed from a key on and moves the key behind it; says whether it was the last.
 fn scan_from(
     read: &dyn Read,
     from: &mut Vec<u8>,
-    visit: &mut dyn FnMut(u64, u16, &[u8]) -> ControlFlow<()>,
+    visit: &mut Visit<'_>,
 ) -> Result<bool, StoreError> {
     let range = Range { lo: from.clone(), ..Range::all() };
     let (mut looked, mut end, mut next) = (0, true, from.clone());

@@ -227,13 +227,16 @@ impl Verifier<'_> {
     }
 }
 
+/// Visits a row: key and value.
+type Visit<'v> = dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError> + 'v;
+
 /// Rows of a table from a key on, in one snapshot; moves the key behind them and says whether they
 /// were the last.
 fn slice_of(
     read: &dyn Read,
     table: u16,
     from: &mut Vec<u8>,
-    visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
+    visit: &mut Visit<'_>,
 ) -> Result<bool, StoreError> {
     let range = Range { lo: from.clone(), ..Range::all() };
     let (started, mut looked, mut end, mut failed) = (Instant::now(), 0, true, None);

@@ -7,7 +7,7 @@ use crate::store::read::{Read, read_sum};
 use crate::store::schema::builtin;
 use crate::store::{Lane, Store, WriteTx};
 
-use super::{Diagnosis, Fix, derived, owner_of};
+use super::{Diagnosis, Fix, derived, is_made};
 
 /// How many rows go in one transaction.
 const PIECE: usize = 500;
@@ -58,7 +58,7 @@ fn row(
 ) -> Result<bool, StoreError> {
     let schema = tx.schema();
     let makes = match (&owner, table) {
-        (None, builtin::REFS) => owner_of(tx, schema, &key)?.is_some_and(|(_, makes)| makes),
+        (None, builtin::REFS) => is_made(tx, schema, &key)?,
         (None, _) => false,
         (Some((of, own)), _) => derived(tx, schema, *of, own)?.is_some_and(|made| match table {
             builtin::REFS => made.refs.iter().any(|one| one.row_key(*of, own) == key),

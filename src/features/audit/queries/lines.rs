@@ -85,6 +85,28 @@ pub fn lines(ws: &Ws, wish: &Wish, limit: usize) -> Result<Page, StoreError> {
     })
 }
 
+/// What an entry tells, as one sentence; empty when it is not there.
+///
+/// # Errors
+/// When the disk fails.
+pub fn told(ws: &Ws, seq: u64) -> Result<String, StoreError> {
+    ws.read(|snap| {
+        let schema = ws.store.schema();
+        let entries = crate::store::feed::entries(snap, schema, seq.saturating_sub(1), 1)?;
+        let Some(entry) = entries.first().filter(|entry| entry.seq == seq) else {
+            return Ok(String::new());
+        };
+        let people = People::read(snap)?;
+        let teller = Teller { read: snap, schema, people, source: Source::Workspace };
+        let line = teller.line(entry)?;
+        let said = line.said.iter().map(|words| {
+            let parts = [words.verb.as_str(), &words.thing, &words.rest];
+            parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+        });
+        Ok(format!("{} {}", line.who.name, said.collect::<Vec<_>>().join("; ")))
+    })
+}
+
 struct Teller<'r> {
     read: &'r dyn Read,
     schema: &'r Schema,
@@ -149,6 +171,9 @@ impl Teller<'_> {
             Event::SignedOut { .. } => ("signed out", String::new(), "out"),
             Event::TokenCreated { .. } => ("made an", "API token".to_owned(), "key"),
             Event::TokenRevoked { .. } => ("withdrew an", "API token".to_owned(), "key"),
+            Event::FactorChanged { .. } => {
+                ("changed the", "second factor or passkeys".to_owned(), "lock")
+            }
             Event::RecordRedacted { table, key } => {
                 let info = self.schema.table(*table);
                 let name = info.map_or("record", |info| info.name);
