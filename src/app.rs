@@ -2,6 +2,8 @@
 //!
 //! Both are cheap to clone. Handlers, tools and the engine take a `Ws`, never a global store.
 
+pub mod consumers;
+pub mod jobs;
 pub mod limits;
 pub mod passwords;
 
@@ -26,7 +28,7 @@ use crate::kernel::{Actor, Cause, Clock, Timestamp, WorkspaceId, WorkspaceState}
 use crate::live::Hub;
 use crate::net::client::HttpClient;
 use crate::sandbox::spawn::Spawner;
-use crate::store::{Blobs, Snap, Store, StoreError, WriteTx};
+use crate::store::{Blobs, Faults, Snap, Store, StoreError, WriteTx};
 
 /// A task of the async runtime, handed to the supervised spawner.
 pub type BoxTask = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -49,6 +51,8 @@ pub struct AppParts {
     pub clock: Arc<dyn Clock>,
     /// Where ids come from.
     pub ids: Arc<dyn IdSource>,
+    /// What may happen to disks; nothing is injected in the program.
+    pub faults: Arc<dyn Faults>,
     /// Accounts, sign-ins, tokens, the list of workspaces.
     pub system: Store,
     /// Seals and opens secrets.
@@ -65,6 +69,10 @@ pub struct AppParts {
     pub hasher: Arc<passwords::Hasher>,
     /// How often somebody may do something.
     pub limiter: limits::Limiter,
+    /// Long pieces of work that somebody asked for.
+    pub jobs: jobs::Jobs,
+    /// The durable consumers of the feed.
+    pub consumers: consumers::Consumers,
     /// Starts supervised tasks.
     pub spawn: Spawn,
     /// Set when the program is to end.

@@ -3,6 +3,7 @@
 
 mod commands;
 mod demo;
+mod operate;
 mod reach;
 mod remote;
 mod serve;
@@ -79,6 +80,11 @@ enum Command {
     /// Find out what is wrong
     #[command(subcommand)]
     Doctor(commands::Doctor),
+    /// Who did what: verify it, export it
+    #[command(subcommand)]
+    Audit(operate::Audit),
+    /// Remove all former versions of one record
+    Redact(operate::Redact),
     /// Show each setting and where it comes from
     Config,
     /// End with 0 when HQ answers: for containers
@@ -159,6 +165,13 @@ fn run(common: &Common, command: Command) -> u8 {
             commands::create_token(common, config, flags)
         }
         Command::Doctor(commands::Doctor::Sandbox) => commands::doctor_sandbox(common, &config),
+        Command::Audit(operate::Audit::Verify(place)) => {
+            operate::audit_verify(common, config, place)
+        }
+        Command::Audit(operate::Audit::Export(flags)) => {
+            operate::audit_export(common, config, flags)
+        }
+        Command::Redact(flags) => operate::redact(common, config, flags),
         Command::Config => commands::config(common, &config),
         Command::Healthcheck => commands::healthcheck(common, &config),
         Command::Serve(_) | Command::Demo(_) => Ok(OK),

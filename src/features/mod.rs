@@ -13,6 +13,8 @@ pub mod runs;
 pub mod usage;
 pub mod connections;
 pub mod activity;
+pub mod audit;
+pub mod health;
 
 use crate::tool::Registry;
 use crate::web::routes::Routes;
@@ -30,6 +32,8 @@ pub fn routes() -> Routes {
         .merge(comments::routes())
         .merge(deliverables::routes())
         .merge(activity::pages::routes())
+        .merge(audit::pages::routes())
+        .merge(health::pages::routes())
         .merge(agents::pages::routes())
         .merge(inbox::pages::routes())
         .merge(connections::pages::routes())
@@ -45,6 +49,8 @@ pub fn api() -> Routes {
         .merge(workspace::api::routes())
         .merge(runs::api())
         .merge(activity::api::routes())
+        .merge(audit::api::routes())
+        .merge(health::api::routes())
         .merge(agents::api::routes())
         .merge(inbox::api::routes())
         .merge(connections::api::routes())

@@ -269,6 +269,25 @@ pub enum Event {
         /// How.
         change: FactorChange,
     },
+    /// The former versions of a record were removed from the feed for good.
+    RecordRedacted {
+        /// The table's number.
+        table: u16,
+        /// The key's bytes.
+        key: Vec<u8>,
+    },
+    /// Somebody paused a durable consumer, let it go on, or moved it.
+    ConsumerChanged {
+        /// Its number.
+        consumer: u16,
+        /// What was done with it, as a word.
+        act: String,
+    },
+    /// What the store keeps beside the records was put right.
+    StoreMended {
+        /// How many rows.
+        rows: u32,
+    },
 }
 
 impl Event {
@@ -308,46 +327,54 @@ impl Event {
             Self::WorkspaceStateChanged { .. } => 29,
             Self::WorkspaceRemoved { .. } => 30,
             Self::FactorChanged { .. } => 31,
+            Self::RecordRedacted { .. } => 32,
+            Self::ConsumerChanged { .. } => 33,
+            Self::StoreMended { .. } => 34,
         }
     }
 
     /// The name of the kind, for the API and plugins.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        const NAMES: [&str; 32] = [
-            "task.created",
-            "task.changed",
-            "task.assigned",
-            "task.status_changed",
-            "comment.added",
-            "deliverable.submitted",
-            "deliverable.reviewed",
-            "agent.created",
-            "agent.status_changed",
-            "agent.archived",
-            "agent.message_sent",
-            "item.enqueued",
-            "item.ended",
-            "input.queued",
-            "run.started",
-            "run.stop_requested",
-            "run.ended",
-            "connection.changed",
-            "member.joined",
-            "account.signed_in",
-            "account.signed_out",
-            "token.created",
-            "token.revoked",
-            "member.left",
-            "member.role_changed",
-            "invite.created",
-            "invite.withdrawn",
-            "invite.accepted",
-            "workspace.added",
-            "workspace.state_changed",
-            "workspace.removed",
-            "account.factor_changed",
-        ];
-        NAMES[usize::from(self.kind())]
+        Self::NAMES[usize::from(self.kind())]
     }
+
+    /// The names of all kinds, in the order of their numbers.
+    pub const NAMES: [&'static str; 35] = [
+        "task.created",
+        "task.changed",
+        "task.assigned",
+        "task.status_changed",
+        "comment.added",
+        "deliverable.submitted",
+        "deliverable.reviewed",
+        "agent.created",
+        "agent.status_changed",
+        "agent.archived",
+        "agent.message_sent",
+        "item.enqueued",
+        "item.ended",
+        "input.queued",
+        "run.started",
+        "run.stop_requested",
+        "run.ended",
+        "connection.changed",
+        "member.joined",
+        "account.signed_in",
+        "account.signed_out",
+        "token.created",
+        "token.revoked",
+        "member.left",
+        "member.role_changed",
+        "invite.created",
+        "invite.withdrawn",
+        "invite.accepted",
+        "workspace.added",
+        "workspace.state_changed",
+        "workspace.removed",
+        "account.factor_changed",
+        "record.redacted",
+        "consumer.changed",
+        "store.mended",
+    ];
 }

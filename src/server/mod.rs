@@ -4,12 +4,14 @@
 //! answered while the stores open, and hands back a [`Running`] server.
 
 pub mod access;
+pub mod consumers;
 pub mod first_boot;
 pub mod health;
 pub mod listen;
 pub mod local;
 pub mod lock;
 pub mod openapi;
+pub mod operate;
 pub mod people;
 pub mod reactions;
 pub mod router;
@@ -32,6 +34,8 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::app::consumers::Consumers;
+use crate::app::jobs::Jobs;
 use crate::app::limits::Limiter;
 use crate::app::passwords::Hasher;
 use crate::app::{App, AppParts, Ws};
@@ -50,7 +54,7 @@ use crate::net::client::{ClientParts, HttpClient};
 use crate::runtime::{self, Engine, Limits};
 use crate::sandbox::SandboxError;
 use crate::sandbox::spawn::{OWN_PROGRAM, Spawner};
-use crate::store::{NoFaults, Options, Store, StoreError};
+use crate::store::{Faults, NoFaults, Options, Store, StoreError};
 use crate::web::routes::Mounted;
 
 use listen::{Front, Patience};
@@ -79,6 +83,10 @@ pub struct Parts {
     pub redactor: Arc<Redactor>,
     /// How long clients may take.
     pub patience: Patience,
+    /// The durable consumers of the feed.
+    pub consumers: Consumers,
+    /// What may happen to disks; nothing is injected in the program.
+    pub faults: Arc<dyn Faults>,
 }
 
 impl Default for Parts {
@@ -91,6 +99,8 @@ impl Default for Parts {
             runs: Limits::default(),
             redactor: Arc::new(Redactor::new()),
             patience: Patience::default(),
+            consumers: Consumers::default(),
+            faults: Arc::new(NoFaults),
         }
     }
 }
@@ -235,11 +245,12 @@ fn open(
         clock: Arc::clone(&parts.clock),
         ids: Arc::clone(&parts.ids),
         reactor: None,
-        faults: Arc::new(NoFaults),
+        faults: Arc::clone(&parts.faults),
     })?;
     let app = App::new(AppParts {
         clock: parts.clock,
         ids: parts.ids,
+        faults: parts.faults,
         system,
         hasher: Arc::new(Hasher::new(Arc::clone(&keyring))),
         keyring,
@@ -248,6 +259,8 @@ fn open(
         sandbox: Spawner::new(parts.jail_program)?,
         practice_pause: config.practice_pause,
         limiter: Limiter::default(),
+        jobs: Jobs::default(),
+        consumers: parts.consumers,
         spawn,
         stopping,
         clock_moved: Notify::new(),
@@ -275,7 +288,10 @@ async fn begin_work(app: &App, limits: Limits) {
     for ws in &all {
         life::prepare(app, ws).await;
     }
-    let begin = move |ws: &Ws| runtime::start(engine.clone(), ws.clone());
+    let begin = move |ws: &Ws| {
+        consumers::begin(ws);
+        runtime::start(engine.clone(), ws.clone());
+    };
     *app.on_open.write() = Some(Arc::new(begin));
     all.iter().for_each(|ws| app.begin_work(ws));
 }

@@ -33,7 +33,9 @@ use crate::web::shell::Theme;
 use crate::web::trouble::{Act, Trouble};
 use crate::web::{assets, flash, gallery, headers, idempotency, shell, slow};
 
-use super::{access, first_boot, health, local, openapi, people, tasks, try_practice, workspaces};
+use super::{
+    access, first_boot, health, local, openapi, operate, people, tasks, try_practice, workspaces,
+};
 
 /// The largest body of a request.
 const MAX_BODY: usize = 1024 * 1024;
@@ -71,6 +73,7 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
         ("/api/v1", openapi::routes()),
         ("/local", local::routes()),
         ("/local", workspaces::local::routes()),
+        ("/local", operate::routes()),
     ] {
         router = table.mount(prefix, router, &mut routes);
     }

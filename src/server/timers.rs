@@ -1,14 +1,15 @@
-//! What happens once an hour: old answers of `once`, sessions of single API calls, old sign-ins and
-//! links go, in pieces.
+//! What happens once an hour: old answers of `once`, sessions of single API calls, former versions of
+//! records, old sign-ins and links go, in pieces.
 
 use jiff::SignedDuration;
 use std::time::Duration;
 
 use crate::app::{App, Ws};
+use crate::features::audit::{self, model::Keeping};
 use crate::features::runs;
 use crate::features::runs::rules::{RunError, forget};
 use crate::features::users::{self, session};
-use crate::kernel::{Actor, Cause, Part, SessionId};
+use crate::kernel::{Actor, Cause, Part, SessionId, Timestamp};
 use crate::store::{Lane, Store, StoreError};
 
 use super::people;
@@ -66,9 +67,12 @@ async fn workspaces(app: &App) -> Result<(), LifeError> {
 pub async fn sweep(app: &App) -> Result<(), StoreError> {
     let all: Vec<Ws> = app.workspaces.read().clone();
     once(app, &app.system).await?;
+    former_versions(&app.system, Keeping::default(), app.clock.now()).await?;
     for ws in all {
         once(app, &ws.store).await?;
         single_calls(&ws).await?;
+        let keeping = ws.read(|snap| audit::queries::keeping(snap))?;
+        former_versions(&ws.store, keeping, app.clock.now()).await?;
     }
     let oldest = app.clock.now() - session::LONGEST;
     let by = Actor::System(Part::Timer);
@@ -98,6 +102,15 @@ async fn once(app: &App, store: &Store) -> Result<(), StoreError> {
             return Ok(());
         }
     }
+}
+
+/// Former versions of records that are older than they are kept, or too many.
+async fn former_versions(store: &Store, keep: Keeping, now: Timestamp) -> Result<(), StoreError> {
+    let gone = audit::queries::enforce(store, &keep, now).await?;
+    if gone > 0 {
+        tracing::info!(gone, "former versions of records were dropped");
+    }
+    Ok(())
 }
 
 /// Sessions that were made for a single API call.

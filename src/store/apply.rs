@@ -55,9 +55,9 @@ pub(super) fn apply(
     ground: &Ground<'_>,
     set: WriteSet,
 ) -> Result<Applied, StoreError> {
-    let WriteSet { rows, events, numbered } = set;
+    let WriteSet { rows, events, numbered, mends } = set;
     let touched = touched(batch, ground.schema, &rows)?;
-    let beside = beside(ground.schema, &rows, !touched.is_empty())?;
+    let beside = beside(ground.schema, &rows, mends || !touched.is_empty())?;
     let mut entry = Entry {
         seq: ground.end.seq + 1,
         at: ground.now,

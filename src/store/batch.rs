@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use std::ops::{Bound, ControlFlow};
 
 use redb::{
-    Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, Table,
-    TableDefinition, TableHandle, WriteTransaction,
+    Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable,
+    ReadableTableMetadata, Table, TableDefinition, TableHandle, WriteTransaction,
 };
 
 use super::columns::Columns;
@@ -64,6 +64,14 @@ impl Health {
     }
 }
 
+/// What a table takes, in rows and bytes.
+pub(super) struct Figures {
+    pub rows: u64,
+    pub stored: u64,
+    pub overhead: u64,
+    pub fragmented: u64,
+}
+
 /// A consistent view of everything, as of one commit. It never leaves the closure it was made for.
 pub struct Snap<'s> {
     txn: ReadTransaction,
@@ -94,6 +102,18 @@ impl<'s> Snap<'s> {
         let name = &self.schema.tables()[slot].redb_name;
         let table = self.txn.open_table(definition(name)).map_err(failed)?;
         Ok(self.open[slot].get_or_init(|| table))
+    }
+
+    /// What a table takes, reading all of it.
+    pub(super) fn table_stats(&self, number: u16) -> Result<Figures, StoreError> {
+        let table = self.table(number)?;
+        let stats = table.stats().map_err(failed)?;
+        Ok(Figures {
+            rows: table.len().map_err(failed)?,
+            stored: stats.stored_bytes(),
+            overhead: stats.metadata_bytes(),
+            fragmented: stats.fragmented_bytes(),
+        })
     }
 
     /// Whether the disk failed under this snapshot.

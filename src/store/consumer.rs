@@ -5,6 +5,9 @@
 //! dead letter and the cursor moves on; three dead letters in a row pause the consumer. The cursor
 //! is `Local`: a consumer at rest writes nothing.
 
+mod control;
+mod rebuild;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -20,6 +23,9 @@ use super::schema::builtin;
 use super::tx::MAX_CHANGES;
 use super::writer::MAX_TIME;
 use super::{Entry, Lane, Store, WriteTx};
+
+pub use control::{Standing, drop_letter, pause, retry, rewind, skip, standing};
+pub use rebuild::{Rebuilding, rebuild, rebuilding};
 
 /// How many entries one step takes.
 const STEP: usize = 500;
@@ -39,6 +45,29 @@ pub trait Consume: Send + Sync + 'static {
     /// # Errors
     /// Why the entry could not be taken; it is tried again.
     fn handle(&self, tx: &mut WriteTx<'_>, entry: &Entry) -> Result<(), ConsumeError>;
+    /// The tables that it can be rebuilt from; none when rows do not tell what it keeps.
+    fn tables(&self) -> &'static [u16] {
+        &[]
+    }
+    /// Removes up to `limit` rows of what it keeps, before a rebuild; says whether nothing is left.
+    ///
+    /// # Errors
+    /// Why it could not.
+    fn clear(&self, _tx: &mut WriteTx<'_>, _limit: usize) -> Result<bool, ConsumeError> {
+        Ok(true)
+    }
+    /// Takes one row of its tables, during a rebuild: table, key, stored bytes.
+    ///
+    /// # Errors
+    /// Why it could not.
+    fn row(
+        &self,
+        _tx: &mut WriteTx<'_>,
+        _row: (u16, &[u8]),
+        _value: &[u8],
+    ) -> Result<(), ConsumeError> {
+        Ok(())
+    }
 }
 
 /// Why an entry was not taken.
@@ -144,6 +173,9 @@ pub async fn step(store: &Store, consumer: Arc<dyn Consume>) -> Result<Step, Sto
         return Ok(Step::Paused);
     }
     let incarnation = store.incarnation();
+    if store.read(|snap| rebuilding(snap, number))?.is_some() {
+        return rebuild::step(store, consumer, incarnation).await;
+    }
     // Another life of the store: its numbers mean nothing here, so begin at its start.
     let cursor = if now.incarnation == incarnation { now.cursor } else { 0 };
     let entries = store.entries_after(cursor, STEP)?;

@@ -59,6 +59,38 @@ pub trait Faults: Send + Sync {
     fn free_space(&self, folder: &Path) -> io::Result<u64> {
         free_space(folder)
     }
+    /// Free bytes and all bytes of the file system; the real figures by default.
+    ///
+    /// # Errors
+    /// When the folder cannot be looked at.
+    fn space(&self, folder: &Path) -> io::Result<(u64, u64)> {
+        space(folder)
+    }
+}
+
+/// Room on a disk, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Free for this process.
+    pub free: u64,
+    /// All.
+    pub all: u64,
+    /// Kept in reserve: below that, writes are refused.
+    pub reserve: u64,
+}
+
+impl Room {
+    /// Whether a tenth or less is free.
+    #[must_use]
+    pub fn is_low(self) -> bool {
+        self.free <= self.all / 10
+    }
+
+    /// Whether writes are refused.
+    #[must_use]
+    pub fn is_full(self) -> bool {
+        self.free < self.reserve
+    }
 }
 
 /// No faults.
@@ -191,6 +223,14 @@ impl StorageBackend for Disk {
     fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
         self.file.unlock_range(start, end)
     }
+}
+
+/// Free bytes for this process and all bytes of the file system of a folder.
+fn space(folder: &Path) -> io::Result<(u64, u64)> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let stat = rustix::fs::statvfs(folder)?;
+    let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+    Ok((bytes(stat.f_bavail), bytes(stat.f_blocks)))
 }
 
 /// Free bytes for this process on the file system of a folder.

@@ -109,6 +109,15 @@ pub enum StoreError {
         /// What was acknowledged.
         known: u64,
     },
+    /// Nothing is known of a record, neither now nor in the past.
+    #[error("there is no such record, and there never was; look at its table and id")]
+    UnknownRecord,
+    /// Bytes that the disk gave back are not what was written.
+    #[error("{0}; restore a backup of it")]
+    Damaged(String),
+    /// What was begun was called off.
+    #[error("this was called off")]
+    CalledOff,
     /// `seq` was asked for before anything worth an entry was written.
     #[error("this transaction has no number yet: it has written nothing that the feed keeps")]
     NoSeq,
@@ -149,6 +158,9 @@ impl Problem for StoreError {
             Self::TooDeep(_) => "reactions_too_deep",
             Self::Panicked(_) => "panicked",
             Self::Lost { .. } => "entries_lost",
+            Self::UnknownRecord => "unknown_record",
+            Self::Damaged(_) => "damaged",
+            Self::CalledOff => "called_off",
             Self::NoSeq => "no_seq",
             Self::UnknownTable(_) => "unknown_table",
             Self::Format { .. } => "format",
@@ -165,6 +177,8 @@ impl Problem for StoreError {
                 ProblemKind::Conflict
             }
             Self::MissingTarget { .. } => ProblemKind::Invalid,
+            Self::UnknownRecord => ProblemKind::NotFound,
+            Self::CalledOff => ProblemKind::Unavailable,
             Self::Stale => ProblemKind::Stale,
             Self::TooMany { .. } => ProblemKind::Conflict,
             Self::TooLarge { .. } => ProblemKind::TooLarge,
@@ -175,6 +189,7 @@ impl Problem for StoreError {
             | Self::TooDeep(_)
             | Self::Panicked(_)
             | Self::Lost { .. }
+            | Self::Damaged(_)
             | Self::NoSeq
             | Self::UnknownTable(_)
             | Self::Format { .. } => ProblemKind::Internal,

@@ -215,7 +215,9 @@ pub(super) fn last(read: &dyn Read) -> Result<End, StoreError> {
         }
     })?;
     let Some((seq, value)) = found else { return Ok(End { seq: 0, hash: [0; 32], at: i64::MIN }) };
-    let entry = decode_head(seq, &value)?;
+    let entry = decode_head(seq, &value).map_err(|error| {
+        StoreError::Damaged(format!("entry {seq}, the last of the feed, cannot be read ({error})"))
+    })?;
     Ok(End { seq, hash: entry.hash, at: entry.at })
 }
 

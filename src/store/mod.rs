@@ -5,6 +5,7 @@
 //! redb, and nothing outside `codec.rs` the record codec.
 
 mod apply;
+pub mod audit;
 mod batch;
 pub mod blob;
 pub mod codec;
@@ -12,8 +13,10 @@ pub mod columns;
 pub mod consumer;
 mod delete;
 pub mod disk;
+pub mod doctor;
 mod error;
 pub mod feed;
+pub mod keep;
 pub mod key;
 mod layer;
 mod once;
@@ -21,7 +24,10 @@ mod open;
 pub mod read;
 pub mod record;
 pub mod schema;
+pub mod stats;
 mod tx;
+mod upkeep;
+pub mod verify;
 mod writer;
 
 use std::cell::Cell;
@@ -92,7 +98,22 @@ pub struct Limits {
     pub recent: usize,
     /// Quiet time before the commit that makes a later recovery cheap.
     pub quiet: Duration,
+    /// A file that takes so many bytes more on the disk than twice what stands in it is compacted
+    /// when it is opened.
+    pub waste: u64,
 }
+
+/// What takes long while a store is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// It was not closed well: so many percent of its recovery are done.
+    Recovering(u8),
+    /// It takes far more room than it needs.
+    Compacting,
+}
+
+/// Told what takes long while a store is opened.
+pub type Onlooker = dyn Fn(Opening) + Send + Sync;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -101,6 +122,7 @@ impl Default for Limits {
             patience: Duration::from_secs(5),
             recent: 1024,
             quiet: Duration::from_secs(1),
+            waste: 256 * 1024 * 1024,
         }
     }
 }
@@ -156,7 +178,21 @@ impl Store {
     /// # Errors
     /// As `open`.
     pub fn open_with(options: Options, limits: Limits) -> Result<Self, StoreError> {
-        let shared = Arc::new(Shared::new(options, limits));
+        Self::open_watched(options, limits, None)
+    }
+
+    /// As `open_with`, telling somebody what takes long.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn open_watched(
+        options: Options,
+        limits: Limits,
+        onlooker: Option<Arc<Onlooker>>,
+    ) -> Result<Self, StoreError> {
+        let mut shared = Shared::new(options, limits);
+        shared.onlooker = onlooker;
+        let shared = Arc::new(shared);
         let end = shared.open()?;
         let now = shared.clock.now();
         // Time does not go back across a restart either, unless the last entry lies so far ahead

@@ -24,9 +24,10 @@ use super::error::{StoreError, failed};
 use super::feed::{self, End, Entry};
 use super::read::Read;
 use super::schema::{Schema, builtin};
+use super::stats::IN_USE;
 use super::tx::Reactor;
 use super::writer::{Lane, Queue};
-use super::{FORMAT, Limits, Options, WIRE};
+use super::{FORMAT, Limits, Onlooker, Opening, Options, WIRE};
 
 /// The last entries, in memory.
 #[derive(Default)]
@@ -85,6 +86,9 @@ pub(super) struct Shared {
     pub columns: Kept,
     pub snapshots: Mutex<BTreeMap<u64, Instant>>,
     pub next_snapshot: AtomicU64,
+    /// When which entry was the last: a sample a second, for a minute.
+    pub rate: Mutex<VecDeque<(Instant, u64)>>,
+    pub onlooker: Option<Arc<Onlooker>>,
 }
 
 impl Shared {
@@ -110,6 +114,8 @@ impl Shared {
             columns: Kept::default(),
             snapshots: Mutex::default(),
             next_snapshot: AtomicU64::new(0),
+            rate: Mutex::default(),
+            onlooker: None,
             limits,
         }
     }
@@ -127,7 +133,10 @@ impl Shared {
         if !self.path.try_exists().map_err(failed)? {
             self.make()?;
         }
-        let (db, end) = self.open_database()?;
+        let (mut db, end) = self.open_database()?;
+        let in_use = Snap::new(&db, &self.schema)?.raw_get(builtin::META, IN_USE)?;
+        let in_use = in_use.map(|row| codec::decode(&row)).transpose()?;
+        self.compact_if_wasteful(&mut db, in_use)?;
         *self.db.write() = Some(db);
         self.head.send_replace(end.seq);
         Ok(end)
@@ -175,7 +184,7 @@ impl Shared {
             .map_err(failed)?;
         Database::builder()
             .set_cache_size(self.cache.load(Ordering::Relaxed))
-            .set_repair_callback(say_progress())
+            .set_repair_callback(say_progress(self.onlooker.clone()))
             .create_with_backend(disk)
             .map_err(failed)
     }
@@ -239,9 +248,28 @@ impl Shared {
         Ok(incarnation)
     }
 
+    /// Tells whoever waits for this store what takes long.
+    pub(super) fn tell(&self, opening: Opening) {
+        if let Some(onlooker) = &self.onlooker {
+            onlooker(opening);
+        }
+    }
+
+    /// Notes which entry was the last, once a second.
+    fn note_rate(&self) {
+        let mut rate = self.rate.lock();
+        if rate.back().is_none_or(|(at, _)| at.elapsed().as_secs() >= 1) {
+            rate.push_back((Instant::now(), *self.head.borrow()));
+        }
+        while rate.len() > 61 {
+            rate.pop_front();
+        }
+    }
+
     /// Hands committed entries to readers.
     pub(super) fn publish(&self, entries: Vec<Entry>) {
         let Some(last) = entries.last().map(|entry| entry.seq) else { return };
+        self.note_rate();
         let entries: Vec<Arc<Entry>> = entries.into_iter().map(Arc::new).collect();
         {
             let mut recent = self.recent.lock();
@@ -258,9 +286,17 @@ impl Shared {
 }
 
 /// Says in the log how far the recovery after a kill has come: a large file takes seconds.
-fn say_progress() -> impl Fn(&mut redb::RepairSession) + 'static {
+fn say_progress(onlooker: Option<Arc<Onlooker>>) -> impl Fn(&mut redb::RepairSession) + 'static {
     let tenths = std::cell::Cell::new(0.0);
     move |session| {
+        if let Some(onlooker) = &onlooker {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a share of one"
+            )]
+            onlooker(Opening::Recovering((session.progress() * 100.0).clamp(0.0, 99.0) as u8));
+        }
         let now = (session.progress() * 10.0).floor();
         if now > tenths.replace(now) {
             tracing::info!("the store was not closed well; recovering, {}0 % done", now);

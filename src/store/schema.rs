@@ -14,13 +14,17 @@ pub(super) mod builtin {
     pub const ONCE: u16 = 4;
     pub const TOMBSTONES: u16 = 5;
     pub const META: u16 = 6;
-    pub const ALL: [(u16, &str); 6] = [
+    pub const REDACTED: u16 = 7;
+    pub const REBUILDS: u16 = 8;
+    pub const ALL: [(u16, &str); 8] = [
         (FEED, "feed"),
         (REFS, "references"),
         (CONSUMERS, "consumers"),
         (ONCE, "once"),
         (TOMBSTONES, "tombstones"),
         (META, "meta"),
+        (REDACTED, "redacted"),
+        (REBUILDS, "rebuilds"),
     ];
 }
 

@@ -64,6 +64,8 @@ pub(super) struct WriteSet {
     pub events: Vec<Event>,
     /// Whether somebody was told the number that its entry will have.
     pub numbered: bool,
+    /// Whether rows beside the records are put right although no record changes.
+    pub mends: bool,
 }
 
 /// A transaction.
@@ -74,6 +76,7 @@ pub struct WriteTx<'b> {
     events: Vec<Emitted>,
     depth: u8,
     numbered: Cell<bool>,
+    mends: bool,
 }
 
 struct Emitted {
@@ -93,7 +96,15 @@ struct Fresh {
 impl<'b> WriteTx<'b> {
     pub(super) fn new(base: &'b dyn Read, context: Context<'b>) -> Self {
         let layers = vec![Layer::default()];
-        Self { base, context, layers, events: Vec::new(), depth: 0, numbered: Cell::new(false) }
+        Self {
+            base,
+            context,
+            layers,
+            events: Vec::new(),
+            depth: 0,
+            numbered: Cell::new(false),
+            mends: false,
+        }
     }
 
     /// Runs the reactions that are due and gives what is to be written.
@@ -102,7 +113,7 @@ impl<'b> WriteTx<'b> {
         self.check_size()?;
         let rows = self.layers.swap_remove(0);
         let events = self.events.into_iter().map(|emitted| emitted.event).collect();
-        Ok(WriteSet { rows, events, numbered: self.numbered.get() })
+        Ok(WriteSet { rows, events, numbered: self.numbered.get(), mends: self.mends })
     }
 
     /// Who does this.
@@ -134,6 +145,20 @@ impl<'b> WriteTx<'b> {
         }
         self.numbered.set(true);
         Ok(self.context.seq)
+    }
+
+    /// Lets rows beside the records be written although no record changes.
+    pub(super) fn mend_beside(&mut self) {
+        self.mends = true;
+    }
+
+    /// The number of the last entry before this transaction.
+    pub(super) fn last_seq(&self) -> u64 {
+        self.context.seq - 1
+    }
+
+    pub(super) fn schema(&self) -> &'b Schema {
+        self.context.schema
     }
 
     /// A new id.

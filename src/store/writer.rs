@@ -20,6 +20,7 @@ use super::error::{StoreError, failed, panic_text};
 use super::feed::{End, Entry};
 use super::open::Shared;
 use super::tx::{Context, WriteSet, WriteTx};
+use super::upkeep::{self, Upkeep};
 
 /// How many closures one commit may hold.
 const MAX_JOBS: usize = 256;
@@ -57,6 +58,8 @@ pub(super) struct Lanes {
     pub closed: bool,
     /// A reader found that redb refuses all; the file is to be opened anew.
     broken: bool,
+    /// What needs the whole file.
+    upkeep: VecDeque<(Upkeep, upkeep::Reply)>,
 }
 
 /// What waits for the writer. The standard library's lock: a thread that only waits on it needs no
@@ -81,6 +84,17 @@ impl Queue {
             Lane::First => lanes.first.push_back(job),
             Lane::Second => lanes.second.push_back(job),
         }
+        drop(lanes);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    pub(super) fn push_upkeep(&self, work: Upkeep, reply: upkeep::Reply) -> Result<(), StoreError> {
+        let mut lanes = self.lock();
+        if lanes.closed {
+            return Err(StoreError::Closed);
+        }
+        lanes.upkeep.push_back((work, reply));
         drop(lanes);
         self.wake.notify_one();
         Ok(())
@@ -126,6 +140,7 @@ enum Next {
     Job(Job),
     Quiet,
     Reopen,
+    Upkeep(Upkeep, upkeep::Reply),
 }
 
 /// Jobs taken into the present batch, and those of the second lane among them.
@@ -166,6 +181,7 @@ impl Writer {
                 Next::Job(job) => self.batch(job),
                 Next::Quiet => self.settle(),
                 Next::Reopen => self.reopen(),
+                Next::Upkeep(work, reply) => self.upkeep(work, reply),
             }));
             // A closure's panic ends in `run_one`. This one is ours or redb's, and what redb
             // holds in memory is worth nothing after it; the callers hear `Unknown`.
@@ -185,6 +201,9 @@ impl Writer {
             }
             if let Some(job) = lanes.first.pop_front().or_else(|| lanes.second.pop_front()) {
                 return Some(Next::Job(job));
+            }
+            if let Some((work, reply)) = lanes.upkeep.pop_front() {
+                return Some(Next::Upkeep(work, reply));
             }
             if lanes.closed {
                 return None;

@@ -8,7 +8,8 @@ use crate::kernel::{Actor, Cause, Event, Timestamp};
 use crate::store::{Class, Cursor, Entry, Kind, Op, Read, Schema, StoreError, feed};
 use crate::web::parts::Face;
 
-use super::words::{self, Words};
+use super::words;
+pub use super::words::Words;
 
 /// How many entries one page looks through at most.
 const MAX_LOOK: usize = 2_000;
@@ -224,7 +225,7 @@ pub fn changes(
             cursor: cursor.to_string(),
             at: crate::kernel::time::from_ms(entry.at),
             actor: actor(entry.actor),
-            cause: cause(&entry),
+            cause: cause(entry.cause),
             changes,
             events: entry.events.iter().map(event).collect(),
         });
@@ -232,7 +233,22 @@ pub fn changes(
     Ok(out)
 }
 
-fn word(op: Op) -> &'static str {
+/// Sentences for an entry; none for what only machines want to know.
+///
+/// # Errors
+/// When the disk fails.
+pub fn sentences(
+    read: &dyn Read,
+    schema: &Schema,
+    entry: &Entry,
+    people: &People,
+) -> Result<Vec<Words>, StoreError> {
+    Ok(words::of(read, schema, entry, people)?.into_iter().map(|(_, words)| words).collect())
+}
+
+/// What happened to a row, as programs read it.
+#[must_use]
+pub fn word(op: Op) -> &'static str {
     match op {
         Op::Insert => "insert",
         Op::Update => "update",
@@ -240,7 +256,9 @@ fn word(op: Op) -> &'static str {
     }
 }
 
-fn actor(actor: Actor) -> Value {
+/// Who did something, as programs read it.
+#[must_use]
+pub fn actor(actor: Actor) -> Value {
     match actor {
         Actor::Person { account, .. } => json!({ "kind": "person", "account": account }),
         Actor::Agent { agent, run } => json!({ "kind": "agent", "agent": agent, "run": run }),
@@ -252,8 +270,10 @@ fn actor(actor: Actor) -> Value {
     }
 }
 
-fn cause(entry: &Entry) -> Value {
-    match entry.cause {
+/// Why something happened, as programs read it.
+#[must_use]
+pub fn cause(cause: Cause) -> Value {
+    match cause {
         Cause::Request(id) => json!({ "kind": "request", "request": hex::encode(id) }),
         Cause::Step(run, step) => json!({ "kind": "step", "run": run, "step": step }),
         Cause::Routine(id, at) => json!({ "kind": "routine", "routine": id, "at": at }),
@@ -269,7 +289,8 @@ fn cause(entry: &Entry) -> Value {
 }
 
 /// `{"name": "task.created", "data": {…}}`.
-fn event(event: &Event) -> Value {
+#[must_use]
+pub fn event(event: &Event) -> Value {
     let tagged = serde_json::to_value(event).unwrap_or_default();
     let data = tagged.as_object().and_then(|map| map.values().next()).cloned();
     json!({ "name": event.name(), "data": data })

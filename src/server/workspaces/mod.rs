@@ -17,7 +17,7 @@ use crate::features::workspace;
 use crate::features::workspace::model::Settings;
 use crate::kernel::{Timestamp, TypedId, WorkspaceId, WorkspaceState};
 use crate::live::Hub;
-use crate::store::{Blobs, NoFaults, Options, Store, StoreError};
+use crate::store::{Blobs, Options, Store, StoreError};
 
 use super::{reactions, schema};
 
@@ -143,7 +143,7 @@ pub fn open(app: &App, folder: PathBuf, cache: usize) -> Result<Ws, OpenError> {
         clock: Arc::clone(&app.clock),
         ids: Arc::clone(&app.ids),
         reactor: Some(Arc::new(reactions::react)),
-        faults: Arc::new(NoFaults),
+        faults: Arc::clone(&app.faults),
     })
     .map_err(failed)?;
     let settings = store.read(|snap| workspace::queries::settings(snap)).map_err(failed)?;

@@ -9,6 +9,8 @@ mod scans; // ranges, directions, pages, with and without a write set over them
 mod transactions; // attempts, reactions, panics, once, time, numbers
 mod feed; // entries, their chain, cursors, resuming
 mod lanes; // the queue, group commit, snapshots, closing
+mod audit; // verification, redaction, retention, searching
+mod operate; // consumers under a hand, rebuilds, doctor, sizes, compaction
 mod consumers; // durable readers of the feed
 mod blobs; // files beside the database
 mod failure; // what happens when the disk fails

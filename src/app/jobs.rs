@@ -1,0 +1,157 @@
+//! Long pieces of work that somebody asked for: at most one of a kind in a place at a time, with how
+//! far it has come and what came of it. In memory: after a restart it is asked for again.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::app::App;
+use crate::kernel::{Problem, ProblemKind, Timestamp};
+use crate::store::StoreError;
+use crate::store::verify::Progress;
+
+/// How a piece of work stands.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct JobState {
+    /// When it began.
+    pub began: Timestamp,
+    /// When it ended, if it has.
+    pub ended: Option<Timestamp>,
+    /// What is being done, for people.
+    pub what: String,
+    /// How much of that is done.
+    pub done: u64,
+    /// How much there is; 0 when that is not known.
+    pub total: u64,
+    /// What came of it.
+    pub result: Option<Value>,
+    /// Why nothing came of it.
+    pub error: Option<String>,
+}
+
+struct Job {
+    state: Mutex<JobState>,
+    called_off: AtomicBool,
+}
+
+/// All pieces of work of this process, by place and kind.
+#[derive(Default)]
+pub struct Jobs(Mutex<BTreeMap<(String, &'static str), Arc<Job>>>);
+
+/// The same work is under way already.
+#[derive(Debug, thiserror::Error)]
+#[error("this is under way already; wait until it ends")]
+pub struct UnderWay;
+
+impl Problem for UnderWay {
+    fn code(&self) -> &'static str {
+        "under_way"
+    }
+    fn kind(&self) -> ProblemKind {
+        ProblemKind::Conflict
+    }
+}
+
+/// What a piece of work tells of itself.
+#[derive(Clone)]
+pub struct JobWatch(Arc<Job>);
+
+impl JobWatch {
+    /// Notes how far it has come; breaks when it was called off or the program ends.
+    pub fn tell(&self, progress: Progress) -> ControlFlow<()> {
+        let mut state = self.0.state.lock();
+        progress.what.clone_into(&mut state.what);
+        (state.done, state.total) = (progress.done, progress.total);
+        match self.0.called_off.load(Ordering::Relaxed) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
+}
+
+impl Jobs {
+    /// How the last piece of work of this kind stands, if there was one.
+    #[must_use]
+    pub fn state(&self, place: &str, kind: &str) -> Option<JobState> {
+        let all = self.0.lock();
+        let mut found = all.iter().filter(|((at, what), _)| at == place && *what == kind);
+        let job = found.next().map(|(_, job)| Arc::clone(job));
+        drop(found);
+        drop(all);
+        job.map(|job| job.state.lock().clone())
+    }
+
+    /// Asks a piece of work to end early; says whether it was under way.
+    pub fn call_off(&self, place: &str, kind: &'static str) -> bool {
+        let job = self.0.lock().get(&(place.to_owned(), kind)).cloned();
+        let running = job.filter(|job| job.state.lock().ended.is_none());
+        running.is_some_and(|job| {
+            job.called_off.store(true, Ordering::Relaxed);
+            true
+        })
+    }
+
+    fn begin(&self, place: &str, kind: &'static str, now: Timestamp) -> Result<Arc<Job>, UnderWay> {
+        let mut all = self.0.lock();
+        let at = (place.to_owned(), kind);
+        if all.get(&at).is_some_and(|job| job.state.lock().ended.is_none()) {
+            return Err(UnderWay);
+        }
+        let state = JobState {
+            began: now,
+            ended: None,
+            what: "beginning".to_owned(),
+            done: 0,
+            total: 0,
+            result: None,
+            error: None,
+        };
+        let job = Arc::new(Job { state: Mutex::new(state), called_off: AtomicBool::new(false) });
+        all.insert(at, Arc::clone(&job));
+        Ok(job)
+    }
+}
+
+impl App {
+    /// Begins a piece of work that blocks, on a thread of its own.
+    ///
+    /// # Errors
+    /// When the same is under way in this place.
+    pub fn begin_job<T: Serialize>(
+        &self,
+        place: &str,
+        kind: &'static str,
+        work: impl FnOnce(&JobWatch) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<(), UnderWay> {
+        let job = self.jobs.begin(place, kind, self.clock.now())?;
+        let (app, watch) = (self.clone(), JobWatch(Arc::clone(&job)));
+        self.spawn("job", async move {
+            let stopping = app.stopping.clone();
+            let worked = tokio::task::spawn_blocking(move || {
+                let done = work(&watch)?;
+                serde_json::to_value(done).map_err(|e| StoreError::Failed(e.to_string()))
+            });
+            tokio::pin!(worked);
+            let ended = tokio::select! {
+                ended = &mut worked => ended,
+                () = stopping.cancelled() => {
+                    job.called_off.store(true, Ordering::Relaxed);
+                    worked.await
+                }
+            };
+            let mut state = job.state.lock();
+            match ended {
+                Ok(Ok(value)) => state.result = Some(value),
+                Ok(Err(error)) => state.error = Some(error.to_string()),
+                Err(error) => state.error = Some(format!("a bug ended it: {error}")),
+            }
+            state.ended = Some(app.clock.now());
+        });
+        Ok(())
+    }
+}

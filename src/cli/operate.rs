@@ -1,0 +1,233 @@
+//! The commands that look after the stores: verify, export, remove former versions.
+
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use axum::http::Method;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::app::jobs::JobState;
+use crate::config::Config;
+use crate::server::operate::{
+    ExportPiece, ExportWish, RedactWish, Redacted, Where, chosen, export_piece, redact_in,
+};
+use crate::store::Store;
+use crate::store::verify::{Progress, Verified, verify};
+
+use super::commands::{actor, print};
+use super::reach::{self, CommandError, Local, Reach, block_on};
+use super::{Common, FAILED, OK};
+
+/// How often a running piece of work is asked how far it is.
+const ASK_EVERY: Duration = Duration::from_millis(250);
+
+/// Which workspace a command is for.
+#[derive(Args, Clone)]
+pub struct Place {
+    /// The workspace; may be left out when there is one
+    #[arg(long, value_name = "SLUG")]
+    workspace: Option<String>,
+}
+
+/// `hq audit …`
+#[derive(Subcommand)]
+pub enum Audit {
+    /// Read everything again and compare it with the hashes: entries, former versions, records
+    Verify(Place),
+    /// Everything that was done, oldest first, as JSON Lines
+    Export(Export),
+}
+
+/// Flags of `hq audit export`.
+#[derive(Args)]
+pub struct Export {
+    #[command(flatten)]
+    place: Place,
+    /// Sign-ins, tokens and accounts of the members in place of the workspace
+    #[arg(long)]
+    accounts: bool,
+    /// The file; standard output when it is left out
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// Flags of `hq redact`.
+#[derive(Args)]
+pub struct Redact {
+    /// The kind of record, such as tasks
+    table: String,
+    /// Its id
+    id: String,
+    #[command(flatten)]
+    place: Place,
+    /// Do it: former versions cannot be brought back
+    #[arg(long)]
+    yes: bool,
+}
+
+fn failed(error: impl std::fmt::Display) -> CommandError {
+    CommandError::Failed(error.to_string())
+}
+
+fn refused(error: &crate::web::error::ApiError) -> CommandError {
+    CommandError::Refused(error.0.detail.clone())
+}
+
+/// Tells on a terminal how far a piece of work is.
+fn show(common: &Common, what: &str, done: u64, total: u64) {
+    use std::io::IsTerminal;
+    let mut out = std::io::stderr();
+    if common.json || !out.is_terminal() {
+        return;
+    }
+    let of = if total == 0 { String::new() } else { format!(" of {total}") };
+    // ok: nobody looks.
+    let _ = write!(out, "\r\x1b[K{done}{of} {what}").and_then(|()| out.flush());
+}
+
+fn clear(common: &Common) {
+    use std::io::IsTerminal;
+    let mut out = std::io::stderr();
+    if !common.json && out.is_terminal() {
+        // ok: nobody looks.
+        let _ = write!(out, "\r\x1b[K").and_then(|()| out.flush());
+    }
+}
+
+/// Begins a piece of work in the running program and waits until it ends.
+async fn run_job(
+    common: &Common,
+    local: &Local,
+    kind: &str,
+    place: &Where,
+) -> Result<Value, CommandError> {
+    let path = format!("/local/jobs/{kind}");
+    let mut state: JobState = local.call(Method::POST, &path, Some(place)).await?;
+    let query = place.workspace.as_ref().map(|slug| format!("?workspace={slug}"));
+    let path = format!("{path}{}", query.unwrap_or_default());
+    while state.ended.is_none() {
+        show(common, &state.what, state.done, state.total);
+        tokio::time::sleep(ASK_EVERY).await;
+        state = local.call(Method::GET, &path, None::<&()>).await?;
+    }
+    clear(common);
+    match (state.result, state.error) {
+        (Some(value), _) => Ok(value),
+        (None, error) => Err(CommandError::Refused(error.unwrap_or_default())),
+    }
+}
+
+/// `hq audit verify`.
+pub fn audit_verify(common: &Common, config: Config, place: Place) -> Result<u8, CommandError> {
+    let place = Where { workspace: place.workspace };
+    let found: Value = block_on(async {
+        match reach::reach(config).await? {
+            Reach::Running(local) => run_job(common, &local, "verify", &place).await,
+            Reach::Stopped(offline) => {
+                let ws = chosen(&offline.app, place.workspace.as_deref()).map_err(failed)?;
+                let look = |store: &Store| {
+                    verify(store, &mut |Progress { what, done, total }| {
+                        show(common, what, done, total);
+                        ControlFlow::Continue(())
+                    })
+                    .map_err(failed)
+                };
+                let both = json!({
+                    "workspace": look(&ws.store)?,
+                    "accounts": look(&offline.app.system)?,
+                });
+                clear(common);
+                Ok(both)
+            }
+        }
+    })?;
+    let mut lines = Vec::new();
+    let mut sound = true;
+    for (name, what) in [("workspace", "the workspace"), ("accounts", "the accounts")] {
+        let report: Verified = serde_json::from_value(found[name].clone()).map_err(failed)?;
+        lines.push(format!(
+            "{}: {} entries, {} former versions, {} records in {} ms: {}",
+            what,
+            report.entries,
+            report.images,
+            report.rows,
+            report.took_ms,
+            match report.faults_count {
+                0 => "all fit their hashes".to_owned(),
+                n => format!("{n} DO NOT FIT"),
+            }
+        ));
+        lines.extend(report.faults.iter().map(|fault| format!("  {fault}")));
+        if report.is_sound() {
+            lines.push(format!("  last hash {}", report.head));
+        } else {
+            sound = false;
+        }
+    }
+    if !sound {
+        lines.push("Keep a copy of the data folder, and restore a backup from before.".to_owned());
+    }
+    print(common, &found, &lines)?;
+    Ok(if sound { OK } else { FAILED })
+}
+
+/// `hq audit export`.
+pub fn audit_export(common: &Common, config: Config, flags: Export) -> Result<u8, CommandError> {
+    let mut wish = ExportWish {
+        workspace: flags.place.workspace,
+        source: flags.accounts.then(|| "accounts".to_owned()),
+        after: 0,
+    };
+    let mut out: Box<dyn Write> = match &flags.out {
+        Some(path) => Box::new(std::fs::File::create(path).map_err(failed)?),
+        None => Box::new(std::io::stdout().lock()),
+    };
+    block_on(async {
+        let reach = reach::reach(config).await?;
+        loop {
+            let piece: ExportPiece = match &reach {
+                Reach::Running(local) => {
+                    let query = serde_urlencoded::to_string(&wish).map_err(failed)?;
+                    local.call(Method::GET, &format!("/local/audit?{query}"), None::<&()>).await?
+                }
+                Reach::Stopped(offline) => {
+                    export_piece(&offline.app, &wish).map_err(|error| refused(&error))?
+                }
+            };
+            out.write_all(piece.text.as_bytes()).map_err(failed)?;
+            match piece.next {
+                Some(next) => wish.after = next,
+                None => return out.flush().map_err(failed),
+            }
+            show(common, "entries", wish.after, 0);
+        }
+    })?;
+    clear(common);
+    Ok(OK)
+}
+
+/// `hq redact`.
+pub fn redact(common: &Common, config: Config, flags: Redact) -> Result<u8, CommandError> {
+    if !flags.yes {
+        let text = format!(
+            "all former versions of {} {} would go for good; say so with --yes",
+            flags.table, flags.id
+        );
+        return Err(CommandError::Refused(text));
+    }
+    let wish = RedactWish { workspace: flags.place.workspace, table: flags.table, id: flags.id };
+    let done: Redacted = block_on(async {
+        match reach::reach(config).await? {
+            Reach::Running(local) => local.call(Method::POST, "/local/redact", Some(&wish)).await,
+            Reach::Stopped(offline) => {
+                let by = actor(&offline.app)?;
+                redact_in(&offline.app, by, wish).await.map_err(|error| refused(&error))
+            }
+        }
+    })?;
+    let line = format!("{} former versions are gone; what the record is now stays.", done.removed);
+    print(common, &done, &[line])
+}

@@ -1,0 +1,477 @@
+//! Settings → Audit: what was done, whether the record of it is sound, what is kept of former versions.
+
+use askama::Template;
+use axum::response::Response;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+
+use crate::app::jobs::JobState;
+use crate::app::{App, Ws};
+use crate::features::tasks::queries::people::People;
+use crate::kernel::{Can, Event, Problem, Timestamp};
+use crate::store::StoreError;
+use crate::store::verify::Verified;
+use crate::web::error::PageError;
+use crate::web::extract::{Form, Query};
+use crate::web::flash;
+use crate::web::form::{Wrong, sentence};
+use crate::web::format;
+use crate::web::html;
+use crate::web::hx::Hx;
+use crate::web::parts::{Choice, Tab, percent};
+use crate::web::routes::{Needs, Routes};
+use crate::web::session::{Alive, Person};
+use crate::web::shell::{Flash, Shell};
+use crate::web::time::RelTime;
+
+use super::api::export;
+use super::model::Keeping;
+use super::queries::{self, Asked, CAUSES, Line, Source, Wish};
+use super::rules::{self, AuditError};
+
+/// Lines of one page.
+const PAGE: usize = 40;
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/settings/audit", show.needs(Can::Admin))
+        .get("/settings/audit/export", send.needs(Can::Admin))
+        .get("/settings/audit/verify", check.needs(Can::Admin))
+        .post("/settings/audit/verify", begin.needs(Can::Admin))
+        .post("/settings/audit/redact", redact.needs(Can::Admin))
+        .post("/settings/audit/retention", keep.needs(Can::Admin))
+}
+
+fn address(ws: &Ws, asked: &Asked) -> String {
+    let query = asked.query();
+    match query.is_empty() {
+        true => ws.url("settings/audit"),
+        false => format!("{}?{query}", ws.url("settings/audit")),
+    }
+}
+
+// ── What was done ──
+
+struct Row {
+    line: Line,
+    at: RelTime,
+    via_href: String,
+    said: Vec<Said>,
+}
+
+struct Said {
+    verb: String,
+    thing: String,
+    href: String,
+    rest: String,
+    icon: &'static str,
+}
+
+struct Day {
+    label: String,
+    rows: Vec<Row>,
+}
+
+/// The lines alone: what "more" adds.
+#[derive(Template)]
+#[template(path = "audit/_days.html")]
+struct Days {
+    days: Vec<Day>,
+    next: String,
+    searched: String,
+    narrow: bool,
+}
+
+#[derive(Template)]
+#[template(path = "audit/show.html")]
+struct Show {
+    shell: Shell,
+    here: &'static str,
+    sources: Vec<Tab>,
+    asked: Asked,
+    e: Wrong,
+    whose: Vec<Choice>,
+    causes: Vec<Choice>,
+    events: Vec<Choice>,
+    export: String,
+    clear: String,
+    days: Vec<Day>,
+    next: String,
+    searched: String,
+    narrow: bool,
+    check: CheckView,
+    keeping: KeepingForm,
+    kept: String,
+    tables: Vec<Choice>,
+    redact: RedactForm,
+    wrong: Wrong,
+}
+
+async fn show(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let asked = asked.tidy();
+    if hx.is_partial() {
+        return html::fragment(&days(&app, &ws, &who, &asked)?);
+    }
+    let page = page(&app, &ws, &who, shell, asked)?;
+    html::page(&page)
+}
+
+fn zone_of(who: &Person) -> TimeZone {
+    TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC)
+}
+
+fn days(app: &App, ws: &Ws, who: &Person, asked: &Asked) -> Result<Days, AuditError> {
+    let zone = zone_of(who);
+    let wish = Wish::new(ws, asked, &zone)?;
+    let found = queries::lines(ws, &wish, PAGE)?;
+    let looked = format::count(found.looked, "entry", "entries");
+    let searched = match (&found.next, found.reached) {
+        (Some(_), Some(at)) => {
+            let day = at.to_zoned(zone.clone()).strftime("%-d %B %Y, %H:%M").to_string();
+            format!("Looked through {looked}, back to {day}.")
+        }
+        _ => format!("Looked through {looked}, back to the first."),
+    };
+    let next = found.next.map(|next| Asked { before: Some(next), ..asked.clone() });
+    let next = next.map(|asked| address(ws, &asked)).unwrap_or_default();
+    let narrow = asked.is_narrow();
+    Ok(Days { days: by_day(ws, found.lines, app.clock.now(), &zone), next, searched, narrow })
+}
+
+fn by_day(ws: &Ws, lines: Vec<Line>, now: Timestamp, zone: &TimeZone) -> Vec<Day> {
+    let mut days: Vec<Day> = Vec::new();
+    for line in lines {
+        let date = line.at.to_zoned(zone.clone()).date();
+        let label = date.strftime("%A, %-d %B %Y").to_string();
+        let link = |path: &str| if path.is_empty() { String::new() } else { ws.url(path) };
+        let said = line.said.iter().map(|words| Said {
+            verb: words.verb.clone(),
+            thing: words.thing.clone(),
+            href: link(&words.path),
+            rest: words.rest.clone(),
+            icon: words.icon,
+        });
+        let row = Row {
+            at: RelTime::new(line.at, now, zone),
+            via_href: link(&line.via_path),
+            said: said.collect(),
+            line,
+        };
+        match days.last_mut() {
+            Some(day) if day.label == label => day.rows.push(row),
+            _ => days.push(Day { label, rows: vec![row] }),
+        }
+    }
+    days
+}
+
+fn page(app: &App, ws: &Ws, who: &Person, shell: Shell, asked: Asked) -> Result<Show, PageError> {
+    let (found, e) = match days(app, ws, who, &asked) {
+        Ok(found) => (found, Wrong::none()),
+        Err(AuditError::Store(error)) => return Err(error.into()),
+        Err(error) => {
+            let none = Days {
+                days: Vec::new(),
+                next: String::new(),
+                searched: String::new(),
+                narrow: true,
+            };
+            (none, Wrong::of(&error).unwrap_or_else(|_| Wrong::field("before", error.to_string())))
+        }
+    };
+    let (people, keeping) =
+        ws.read(|snap| Ok::<_, StoreError>((People::read(snap)?, queries::keeping(snap)?)))?;
+    let kept = keep_words(&ws.store)?;
+    let tab = |label: &str, source: Option<&str>| {
+        let to = Asked { source: source.map(str::to_owned), ..Asked::default() };
+        let current = (asked.source() == Source::Accounts) == source.is_some();
+        Tab::new(label, address(ws, &to), current)
+    };
+    let export = Asked { before: None, ..asked.clone() }.query();
+    let clear = Asked { source: asked.source.clone(), ..Asked::default() };
+    Ok(Show {
+        here: "audit",
+        sources: vec![tab("Workspace", None), tab("Sign-ins and tokens", Some("accounts"))],
+        whose: whose(&people, who, asked.by.as_deref()),
+        causes: causes(asked.cause.as_deref()),
+        events: events(asked.event.as_deref()),
+        export: format!("{}?{export}", ws.url("settings/audit/export")),
+        clear: address(ws, &clear),
+        days: found.days,
+        next: found.next,
+        searched: found.searched,
+        narrow: found.narrow,
+        check: CheckView::of(app, ws, who),
+        keeping: KeepingForm::of(&keeping),
+        kept,
+        tables: tables(ws, ""),
+        redact: RedactForm::default(),
+        wrong: Wrong::none(),
+        asked,
+        e,
+        shell,
+    })
+}
+
+/// How much is kept now.
+fn keep_words(store: &crate::store::Store) -> Result<String, StoreError> {
+    let images = crate::store::keep::images(store)?;
+    let many = format::count(images.count, "former version is", "former versions are");
+    Ok(format!(
+        "{} kept now, {}.",
+        sentence(&many).trim_end_matches('.'),
+        format::size(images.bytes)
+    ))
+}
+
+fn whose(people: &People, who: &Person, chosen: Option<&str>) -> Vec<Choice> {
+    let fixed = [
+        ("", "Anybody"),
+        ("people", "All people"),
+        ("agents", "All agents"),
+        ("system", "HQ itself"),
+    ];
+    let mut all: Vec<Choice> = fixed
+        .iter()
+        .map(|(value, label)| Choice::new(*value, *label, chosen.unwrap_or_default() == *value))
+        .collect();
+    let each = people.choices(None, who.account).into_iter().filter(|one| !one.value.is_empty());
+    all.extend(each.map(|one| {
+        let is = chosen == Some(one.value.as_str());
+        Choice { chosen: is, ..one }
+    }));
+    all
+}
+
+fn causes(chosen: Option<&str>) -> Vec<Choice> {
+    let any = Choice::new("", "Any reason", chosen.is_none());
+    let all = CAUSES.iter().map(|(word, label)| Choice::new(*word, *label, chosen == Some(*word)));
+    std::iter::once(any).chain(all).collect()
+}
+
+fn events(chosen: Option<&str>) -> Vec<Choice> {
+    let any = Choice::new("", "Anything", chosen.is_none());
+    let label = |name: &str| {
+        let words = name.replace(['.', '_'], " ");
+        sentence(&words).trim_end_matches('.').to_owned()
+    };
+    let all =
+        Event::NAMES.iter().map(|name| Choice::new(*name, label(name), chosen == Some(*name)));
+    std::iter::once(any).chain(all).collect()
+}
+
+fn tables(ws: &Ws, chosen: &str) -> Vec<Choice> {
+    let all = ws.store.schema().tables().iter();
+    let kept = all.filter(|info| info.class() == Some(crate::store::Class::Tracked));
+    kept.map(|info| Choice::new(info.name, info.name, info.name == chosen)).collect()
+}
+
+async fn send(
+    ws: Ws,
+    who: Person,
+    alive: Alive,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    export(&ws, &who, alive, asked)
+}
+
+// ── Whether it is sound ──
+
+/// How the last verification stands.
+#[derive(Default)]
+struct CheckView {
+    url: String,
+    running: bool,
+    what: String,
+    percent: u8,
+    label: String,
+    ended: Option<RelTime>,
+    error: String,
+    sound: bool,
+    figures: String,
+    head: String,
+    faults: Vec<String>,
+    more: u64,
+}
+
+#[derive(Template)]
+#[template(path = "audit/_check.html")]
+struct Check {
+    check: CheckView,
+}
+
+impl CheckView {
+    fn of(app: &App, ws: &Ws, who: &Person) -> Self {
+        let url = ws.url("settings/audit/verify");
+        let Some(state) = app.jobs.state(&ws.slug, queries::VERIFY) else {
+            return Self { url, ..Self::default() };
+        };
+        let zone = zone_of(who);
+        let percent = percent(state.done, state.total);
+        let mut view = Self {
+            url,
+            label: format!("{percent} percent verified"),
+            percent,
+            running: state.ended.is_none(),
+            what: match state.total {
+                0 => format!("{} {}", format::grouped(state.done), state.what),
+                all => format!(
+                    "{} of {} {}",
+                    format::grouped(state.done),
+                    format::grouped(all),
+                    state.what
+                ),
+            },
+            ended: state.ended.map(|at| RelTime::new(at, app.clock.now(), &zone)),
+            error: state.error.clone().map(|error| sentence(&error)).unwrap_or_default(),
+            ..Self::default()
+        };
+        view.found(&state);
+        view
+    }
+
+    fn found(&mut self, state: &JobState) {
+        let part = |name: &str| -> Option<Verified> {
+            serde_json::from_value(state.result.as_ref()?.get(name)?.clone()).ok()
+        };
+        let (Some(own), Some(accounts)) = (part("workspace"), part("accounts")) else { return };
+        self.sound = own.is_sound() && accounts.is_sound();
+        self.figures = format!(
+            "{} entries, {} former versions and {} records fit their hashes; it took {}.",
+            format::grouped(own.entries + accounts.entries),
+            format::grouped(own.images + accounts.images),
+            format::grouped(own.rows + accounts.rows),
+            format::duration(std::time::Duration::from_millis(own.took_ms + accounts.took_ms)),
+        );
+        self.head = own.head.clone();
+        let said = |report: &Verified, prefix: &str| {
+            report.faults.iter().map(|fault| format!("{prefix}{fault}")).collect::<Vec<_>>()
+        };
+        self.faults = said(&own, "");
+        self.faults.extend(said(&accounts, "accounts: "));
+        let all = own.faults_count + accounts.faults_count;
+        self.more = all - u64::try_from(self.faults.len()).unwrap_or(all);
+    }
+}
+
+async fn check(app: App, ws: Ws, who: Person) -> Result<Response, PageError> {
+    html::fragment(&Check { check: CheckView::of(&app, &ws, &who) })
+}
+
+async fn begin(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
+    // Who asks while it runs sees how far it is.
+    let _running = queries::begin_verify(&ws);
+    if hx.is_partial() {
+        return html::fragment(&Check { check: CheckView::of(&app, &ws, &who) });
+    }
+    Ok(hx.go_to(&ws.url("settings/audit")))
+}
+
+// ── What is kept ──
+
+#[derive(Clone, Default, Deserialize)]
+struct KeepingForm {
+    #[serde(default)]
+    days: String,
+    #[serde(default)]
+    megabytes: String,
+}
+
+impl KeepingForm {
+    fn of(keeping: &Keeping) -> Self {
+        let megabytes = keeping.megabytes.map(|m| m.to_string()).unwrap_or_default();
+        Self { days: keeping.days.to_string(), megabytes }
+    }
+
+    fn read(&self) -> Result<Keeping, AuditError> {
+        let days = self.days.trim().parse();
+        let days = days.map_err(|_| AuditError::field("days", "write a number of days"))?;
+        let megabytes = match self.megabytes.trim() {
+            "" => None,
+            text => {
+                let wrong = |_| AuditError::field("megabytes", "write a number, or nothing");
+                Some(text.parse().map_err(wrong)?)
+            }
+        };
+        Ok(Keeping { days, megabytes })
+    }
+}
+
+async fn keep(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Form(form): Form<KeepingForm>,
+) -> Result<Response, PageError> {
+    let saved = match form.read() {
+        Ok(keeping) => ws.write(&who, move |tx| rules::keep(tx, keeping)).await,
+        Err(error) => Err(error),
+    };
+    match saved {
+        Ok(_) => {
+            let done = Flash::ok("Saved. What is too old goes within the hour.");
+            Ok(flash::say(&app, done, hx.go_to(&ws.url("settings/audit"))))
+        }
+        Err(error) => {
+            let wrong = Wrong::of(&error)?;
+            let mut page = page(&app, &ws, &who, shell, Asked::default())?;
+            (page.keeping, page.wrong) = (form, wrong);
+            html::document(axum::http::StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+    }
+}
+
+#[derive(Clone, Default, Deserialize)]
+struct RedactForm {
+    #[serde(default)]
+    table: String,
+    #[serde(default)]
+    id: String,
+    /// The id again, typed.
+    #[serde(default)]
+    sure: String,
+}
+
+async fn redact(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Form(form): Form<RedactForm>,
+) -> Result<Response, PageError> {
+    let done = match form.sure.trim() == "redact" {
+        true => queries::redact(&ws.store, &who, &form.table, &form.id).await,
+        false => Err(AuditError::field("sure", "type the word redact to confirm")),
+    };
+    match done {
+        Ok(n) => {
+            let n = format::count(n.try_into().unwrap_or(u64::MAX), "version", "versions");
+            let text = format!("Removed {n}. What the record is now stays as it is.");
+            Ok(flash::say(&app, Flash::ok(text), hx.go_to(&ws.url("settings/audit"))))
+        }
+        Err(error) => {
+            let wrong = match &error {
+                AuditError::Store(StoreError::UnknownRecord) => {
+                    Wrong::field("id", error.to_string())
+                }
+                error => Wrong::of(error as &dyn Problem)?,
+            };
+            let mut page = page(&app, &ws, &who, shell, Asked::default())?;
+            page.tables = tables(&ws, &form.table);
+            (page.redact, page.wrong) = (form, wrong);
+            html::document(axum::http::StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+    }
+}

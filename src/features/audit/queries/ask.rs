@@ -1,0 +1,355 @@
+//! What is asked for, as it stands in an address, and what that means for the search.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::app::Ws;
+use crate::features::runs::{model::Run, queries as runs};
+use crate::features::tasks::queries::{self as tasks, people::People};
+use crate::features::users::model::ACCOUNTS;
+use crate::features::workspace::queries as workspace;
+use crate::kernel::{AccountId, Actor, Assignee, Cause, Event, Timestamp};
+use crate::store::audit::{Found, Search, search};
+use crate::store::{Cursor, Entry, Key, KeyBuf, Record, Store, StoreError};
+
+use super::super::rules::AuditError;
+
+/// How long one page looks for entries.
+const WITHIN: Duration = Duration::from_millis(1_000);
+
+/// Whose feed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// What was done in the workspace.
+    #[default]
+    Workspace,
+    /// Sign-ins, tokens and accounts of its members.
+    Accounts,
+}
+
+/// What stands behind the question mark. Empty words are the same as none.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    /// `workspace` (default), or `accounts` for sign-ins, tokens and accounts of its members.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Only one record: `MC-12`, `R-7`, or a table and an id such as `agents 0190…`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<String>,
+    /// Only theirs: `people`, `agents`, `system`, or a handle or slug such as `ada`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Only for this reason: `request`, `step`, `routine`, `consumer`, `undo`, `import`, `job`,
+    /// `retention`, `migration`, `setup`, `timer`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// Only entries with this kind of event, such as `task.created`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
+    /// Only from this day on, or from this moment on (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Only up to the end of this day, or up to this moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Go on before this cursor, as it came in `next`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// 1 to 200 (API).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
+impl Asked {
+    /// The same without empty words, which forms send.
+    #[must_use]
+    pub fn tidy(self) -> Self {
+        let word = |text: Option<String>| {
+            text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+        };
+        Self {
+            source: word(self.source).filter(|source| source == "accounts"),
+            record: word(self.record),
+            by: word(self.by),
+            cause: word(self.cause),
+            event: word(self.event),
+            from: word(self.from),
+            to: word(self.to),
+            before: word(self.before),
+            limit: self.limit,
+        }
+    }
+
+    /// As it stands behind a question mark.
+    #[must_use]
+    pub fn query(&self) -> String {
+        serde_urlencoded::to_string(self).unwrap_or_default()
+    }
+
+    /// Whose feed.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        match self.source.as_deref() {
+            Some("accounts") => Source::Accounts,
+            _ => Source::Workspace,
+        }
+    }
+
+    /// Whether anything is filtered.
+    #[must_use]
+    pub fn is_narrow(&self) -> bool {
+        let all = [&self.record, &self.by, &self.cause, &self.event, &self.from, &self.to];
+        all.into_iter().any(Option::is_some)
+    }
+}
+
+/// Whose doings.
+#[derive(Clone, Copy, Debug)]
+enum Who {
+    People,
+    Agents,
+    System,
+    One(Assignee),
+}
+
+impl Who {
+    fn is(self, actor: Actor) -> bool {
+        match (self, actor) {
+            (Self::People, Actor::Person { .. }) | (Self::Agents, Actor::Agent { .. }) => true,
+            (Self::System, Actor::System(_) | Actor::Plugin(_) | Actor::Gateway(_)) => true,
+            (Self::One(Assignee::Person(id)), actor) => actor.account() == Some(id),
+            (Self::One(Assignee::Agent(id)), actor) => actor.agent() == Some(id),
+            _ => false,
+        }
+    }
+}
+
+/// What is asked for, understood.
+pub struct Wish {
+    /// Whose feed.
+    pub source: Source,
+    record: Option<(u16, Vec<u8>)>,
+    who: Option<Who>,
+    cause: Option<String>,
+    event: Option<u16>,
+    since: Option<i64>,
+    until: Option<i64>,
+    before: Option<u64>,
+    members: BTreeSet<AccountId>,
+}
+
+impl Wish {
+    /// Understands what is asked for, by people in this time zone.
+    ///
+    /// # Errors
+    /// Names the word that means nothing.
+    pub fn new(ws: &Ws, asked: &Asked, zone: &TimeZone) -> Result<Self, AuditError> {
+        let source = asked.source();
+        let (people, members) = ws.read(|snap| {
+            let members = workspace::members(snap)?;
+            let members = members.into_iter().map(|member| member.account).collect();
+            Ok::<_, StoreError>((People::read(snap)?, members))
+        })?;
+        let event = asked.event.as_deref().map(|name| {
+            let at = Event::NAMES.iter().position(|known| *known == name);
+            let at = at.and_then(|at| u16::try_from(at).ok());
+            at.ok_or_else(|| {
+                AuditError::field(
+                    "event",
+                    format!("`{name}` is no kind of event; try task.created"),
+                )
+            })
+        });
+        let cause = asked.cause.clone();
+        if let Some(word) = cause.as_deref().filter(|word| !CAUSES.iter().any(|c| c.0 == *word)) {
+            let all: Vec<_> = CAUSES.iter().map(|cause| cause.0).collect();
+            let text = format!("`{word}` is no reason; there are {}", all.join(", "));
+            return Err(AuditError::field("cause", text));
+        }
+        let store = store_of(ws, source);
+        let before = asked.before.as_deref().map(|text| cursor(store, text)).transpose()?;
+        Ok(Self {
+            source,
+            record: asked.record.as_deref().map(|text| record(ws, source, text)).transpose()?,
+            who: asked.by.as_deref().map(|text| who(&people, text)).transpose()?,
+            cause,
+            event: event.transpose()?,
+            since: asked.from.as_deref().map(|text| moment("from", text, zone)).transpose()?,
+            until: asked.to.as_deref().map(|text| moment("to", text, zone)).transpose()?,
+            before,
+            members,
+        })
+    }
+
+    /// Looks for a page of entries.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn search(&self, ws: &Ws, limit: usize) -> Result<Found, StoreError> {
+        let wish = Search {
+            record: self.record.as_ref().map(|(table, key)| (*table, key.as_slice())),
+            before: self.before,
+            since: self.since,
+            until: self.until,
+            limit,
+            within: WITHIN,
+            wanted: &|entry| self.is_wanted(entry),
+        };
+        search(store_of(ws, self.source), &wish)
+    }
+
+    /// Whether an entry is meant, without its place and time.
+    #[must_use]
+    pub fn is_wanted(&self, entry: &Entry) -> bool {
+        self.who.is_none_or(|who| who.is(entry.actor))
+            && self.cause.as_deref().is_none_or(|word| cause_word(entry.cause) == word)
+            && self.event.is_none_or(|kind| entry.events.iter().any(|e| e.kind() == kind))
+            && (self.source == Source::Workspace || self.is_about_a_member(entry))
+    }
+
+    /// The same, with place and time: for an export, which reads everything in order.
+    #[must_use]
+    pub fn covers(&self, entry: &Entry) -> bool {
+        let names = |(table, key): &(u16, Vec<u8>)| {
+            entry.changes.iter().any(|change| change.table == *table && change.key == *key)
+        };
+        self.since.is_none_or(|since| since <= entry.at)
+            && self.until.is_none_or(|until| entry.at <= until)
+            && self.before.is_none_or(|before| entry.seq < before)
+            && self.record.as_ref().is_none_or(names)
+            && self.is_wanted(entry)
+    }
+
+    /// Other accounts of this machine are not this workspace's business.
+    fn is_about_a_member(&self, entry: &Entry) -> bool {
+        let mine =
+            |account: Option<AccountId>| account.is_some_and(|id| self.members.contains(&id));
+        let told = |event: &Event| match event {
+            Event::SignedIn { account, .. } | Event::SignedOut { account, .. } => Some(*account),
+            _ => None,
+        };
+        let own = |key: &[u8]| crate::store::key::decode::<AccountId>(key);
+        mine(entry.actor.account())
+            || entry.events.iter().any(|event| mine(told(event)))
+            || entry.changes.iter().any(|c| c.table == ACCOUNTS.number && mine(own(&c.key)))
+    }
+}
+
+/// The store that a source is read from.
+#[must_use]
+pub(super) fn store_of(ws: &Ws, source: Source) -> &Store {
+    match source {
+        Source::Workspace => &ws.store,
+        Source::Accounts => &ws.app.system,
+    }
+}
+
+fn cursor(store: &Store, text: &str) -> Result<u64, AuditError> {
+    let cursor = text.parse::<Cursor>();
+    let cursor = cursor.map_err(|_| AuditError::field("before", "give back `next` as it came"))?;
+    match cursor.incarnation == store.incarnation() {
+        true => Ok(cursor.seq),
+        false => Err(AuditError::OtherLife),
+    }
+}
+
+fn key_of<R: Record>(id: R::Id) -> (u16, Vec<u8>)
+where
+    R::Id: Key,
+{
+    (R::TABLE.number, KeyBuf::of(&id).into_bytes())
+}
+
+/// The record that is meant by a name or by table and id.
+fn record(ws: &Ws, source: Source, text: &str) -> Result<(u16, Vec<u8>), AuditError> {
+    let schema = store_of(ws, source).schema();
+    let split = text.split_once([' ', ':', '/']);
+    if let Some((table, id)) = split {
+        let info = schema.named(table).filter(|info| info.ops.is_some()).ok_or_else(|| {
+            AuditError::field("record", format!("there is no table `{table}`; try tasks or agents"))
+        })?;
+        let key = info.key_of(id.trim());
+        let key = key.ok_or_else(|| AuditError::field("record", format!("`{id}` is no id")))?;
+        return Ok((info.number, key));
+    }
+    let found = ws.read(|snap| {
+        if let Some(run) = runs::by_name(snap, text)? {
+            return Ok(Some(key_of::<Run>(run.id)));
+        }
+        if let Ok(task) = tasks::resolve(snap, text) {
+            return Ok(Some(key_of::<crate::features::tasks::model::Task>(task.id)));
+        }
+        let agent = crate::features::agents::queries::by_slug(snap, text.trim_start_matches('@'))?;
+        let agent = agent.map(|a| key_of::<crate::features::agents::model::Agent>(a.id));
+        Ok::<_, StoreError>(agent)
+    })?;
+    found.ok_or_else(|| {
+        let text = format!("`{text}` is not known; write MC-12, R-7, or a table and an id");
+        AuditError::field("record", text)
+    })
+}
+
+fn who(people: &People, text: &str) -> Result<Who, AuditError> {
+    Ok(match text {
+        "people" => Who::People,
+        "agents" => Who::Agents,
+        "system" => Who::System,
+        text => {
+            let found = people.find(text, Assignee::System);
+            let found = found.map_err(|error| AuditError::field("by", error.to_string()))?;
+            Who::One(found.ok_or_else(|| AuditError::field("by", "write a handle or a slug"))?)
+        }
+    })
+}
+
+/// A moment, or the beginning or end of a day, in milliseconds.
+fn moment(field: &'static str, text: &str, zone: &TimeZone) -> Result<i64, AuditError> {
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Ok(at.as_millisecond());
+    }
+    let wrong = || AuditError::field(field, format!("`{text}` is no day; write it as 2026-11-20"));
+    let day = text.parse::<Date>().map_err(|_| wrong())?;
+    let start = |day: Date| day.to_zoned(zone.clone()).map(|at| at.timestamp().as_millisecond());
+    let at = match field {
+        "to" => day.tomorrow().and_then(start).map(|at| at - 1),
+        _ => start(day),
+    };
+    at.map_err(|_| wrong())
+}
+
+/// The reasons that can be asked for: word and label.
+pub const CAUSES: [(&str, &str); 11] = [
+    ("request", "A request"),
+    ("step", "A step of a run"),
+    ("routine", "A routine"),
+    ("consumer", "A consumer"),
+    ("undo", "An undo"),
+    ("import", "An import"),
+    ("job", "A job"),
+    ("retention", "Retention"),
+    ("migration", "A migration"),
+    ("setup", "Set-up"),
+    ("timer", "A timer"),
+];
+
+pub(super) fn cause_word(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Request(_) => "request",
+        Cause::Step(..) => "step",
+        Cause::Routine(..) => "routine",
+        Cause::Consumer(_) => "consumer",
+        Cause::Undo(_) => "undo",
+        Cause::Import(_) => "import",
+        Cause::Job(_) => "job",
+        Cause::Retention => "retention",
+        Cause::Migration(_) => "migration",
+        Cause::Setup => "setup",
+        Cause::Timer => "timer",
+    }
+}

@@ -1,0 +1,331 @@
+//! Entries as people and as programs read them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::app::Ws;
+use crate::features::activity::queries::{self as activity, Words};
+use crate::features::tasks::queries::people::People;
+use crate::kernel::{Actor, Assignee, Cause, Event, Part, RunId, Timestamp, Via};
+use crate::store::{Cursor, Entry, Op, Read, ReadExt, Schema, StoreError};
+use crate::web::parts::Face;
+
+use super::ask::{Source, Wish, cause_word, store_of};
+
+/// How many rows of an entry a line names.
+const MAX_ROWS: usize = 20;
+
+/// One entry, in words.
+pub struct Line {
+    /// Its number.
+    pub seq: u64,
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub who: Face,
+    /// Through what: a browser, a token, a run.
+    pub via: String,
+    /// Where that leads below the workspace, or empty.
+    pub via_path: String,
+    /// Why, where that says more.
+    pub cause: String,
+    /// What, in sentences after the name.
+    pub said: Vec<Words>,
+    /// The rows.
+    pub rows: Vec<RowLine>,
+    /// How many more rows there are.
+    pub more: usize,
+    /// The kinds of its events.
+    pub events: Vec<&'static str>,
+    /// Its hash.
+    pub hash: String,
+}
+
+/// One changed row of an entry.
+pub struct RowLine {
+    /// The table.
+    pub table: &'static str,
+    /// The id.
+    pub id: String,
+    /// What happened to it.
+    pub op: &'static str,
+}
+
+/// A page of lines, newest first.
+pub struct Page {
+    /// The lines.
+    pub lines: Vec<Line>,
+    /// The cursor to go on with; none at the end.
+    pub next: Option<String>,
+    /// How many entries were looked at.
+    pub looked: u64,
+    /// The time of the oldest that was looked at.
+    pub reached: Option<Timestamp>,
+}
+
+/// A page of what a wish finds.
+///
+/// # Errors
+/// When the disk fails.
+pub fn lines(ws: &Ws, wish: &Wish, limit: usize) -> Result<Page, StoreError> {
+    let found = wish.search(ws, limit)?;
+    let store = store_of(ws, wish.source);
+    let incarnation = store.incarnation();
+    let told = ws.read(|snap| {
+        let people = People::read(snap)?;
+        let teller = Teller { read: snap, schema: store.schema(), people, source: wish.source };
+        found.entries.iter().map(|entry| teller.line(entry)).collect::<Result<Vec<_>, _>>()
+    });
+    Ok(Page {
+        lines: told?,
+        next: found.next.map(|seq| Cursor { incarnation, seq }.to_string()),
+        looked: found.looked,
+        reached: found.reached.map(|(_, at)| crate::kernel::time::from_ms(at)),
+    })
+}
+
+/// What an entry tells, as one sentence; empty when it is not there.
+///
+/// # Errors
+/// When the disk fails.
+pub fn told(ws: &Ws, seq: u64) -> Result<String, StoreError> {
+    ws.read(|snap| {
+        let schema = ws.store.schema();
+        let entries = crate::store::feed::entries(snap, schema, seq.saturating_sub(1), 1)?;
+        let Some(entry) = entries.first().filter(|entry| entry.seq == seq) else {
+            return Ok(String::new());
+        };
+        let people = People::read(snap)?;
+        let teller = Teller { read: snap, schema, people, source: Source::Workspace };
+        let line = teller.line(entry)?;
+        let said = line.said.iter().map(|words| {
+            let parts = [words.verb.as_str(), &words.thing, &words.rest];
+            parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+        });
+        Ok(format!("{} {}", line.who.name, said.collect::<Vec<_>>().join("; ")))
+    })
+}
+
+struct Teller<'r> {
+    read: &'r dyn Read,
+    schema: &'r Schema,
+    people: People,
+    source: Source,
+}
+
+impl Teller<'_> {
+    fn line(&self, entry: &Entry) -> Result<Line, StoreError> {
+        let mut said = match self.source {
+            Source::Workspace => activity::sentences(self.read, self.schema, entry, &self.people)?,
+            Source::Accounts => Vec::new(),
+        };
+        said.extend(entry.events.iter().filter_map(|event| self.own(event)));
+        if said.is_empty() {
+            said.push(self.rows_in_words(entry));
+        }
+        let (via, via_path) = self.via(entry.actor)?;
+        let rows = entry.changes.iter().take(MAX_ROWS).filter_map(|change| {
+            let info = self.schema.table(change.table)?;
+            let id = info.ops.as_ref().and_then(|ops| (ops.key_text)(&change.key));
+            let id = id.unwrap_or_else(|| hex::encode(&change.key));
+            Some(RowLine { table: info.name, id, op: activity::word(change.op) })
+        });
+        let by = said.first().and_then(|words| words.by);
+        let who = match (self.source, by) {
+            (Source::Accounts, _) => self.who(entry),
+            (_, Some(by)) => self.people.face(by),
+            _ => self.people.actor(entry.actor),
+        };
+        Ok(Line {
+            seq: entry.seq,
+            at: crate::kernel::time::from_ms(entry.at),
+            who,
+            via,
+            via_path,
+            cause: cause(entry.cause),
+            said,
+            rows: rows.collect(),
+            more: entry.changes.len().saturating_sub(MAX_ROWS),
+            events: entry.events.iter().map(Event::name).collect(),
+            hash: hex::encode(entry.hash),
+        })
+    }
+
+    /// Whom an entry of the accounts is about.
+    fn who(&self, entry: &Entry) -> Face {
+        let about = entry.events.iter().find_map(|event| match event {
+            Event::SignedIn { account, .. } | Event::SignedOut { account, .. } => Some(*account),
+            _ => None,
+        });
+        match about.or(entry.actor.account()) {
+            Some(account) => self.people.face(Assignee::Person(account)),
+            None => self.people.actor(entry.actor),
+        }
+    }
+
+    /// What the pages of activity do not tell.
+    fn own(&self, event: &Event) -> Option<Words> {
+        let (verb, thing, icon) = match event {
+            Event::SignedIn { .. } => ("signed in", String::new(), "user"),
+            Event::SignedOut { .. } => ("signed out", String::new(), "out"),
+            Event::TokenCreated { .. } => ("made an", "API token".to_owned(), "key"),
+            Event::TokenRevoked { .. } => ("withdrew an", "API token".to_owned(), "key"),
+            Event::FactorChanged { .. } => {
+                ("changed the", "second factor or passkeys".to_owned(), "lock")
+            }
+            Event::RecordRedacted { table, key } => {
+                let info = self.schema.table(*table);
+                let name = info.map_or("record", |info| info.name);
+                let id = info.and_then(|info| info.ops.as_ref()).and_then(|o| (o.key_text)(key));
+                let thing = format!("{} {}", noun(name), id.unwrap_or_else(|| hex::encode(key)));
+                ("removed all former versions of", thing, "hidden")
+            }
+            Event::ConsumerChanged { act, .. } => (act.as_str(), "consumer".to_owned(), "layers"),
+            Event::StoreMended { rows } => (
+                "put right",
+                format!("{rows} rows that the store keeps beside the records"),
+                "check",
+            ),
+            _ => return None,
+        };
+        Some(Words { verb: verb.to_owned(), thing, icon, ..Words::default() })
+    }
+
+    /// "added a run and 3 session events".
+    fn rows_in_words(&self, entry: &Entry) -> Words {
+        let mut groups: BTreeMap<(u8, &str), u64> = BTreeMap::new();
+        for change in &entry.changes {
+            let name = self.schema.table(change.table).map_or("rows", |info| info.name);
+            let order = match change.op {
+                Op::Insert => 0,
+                Op::Update => 1,
+                Op::Delete => 2,
+            };
+            *groups.entry((order, name)).or_default() += 1;
+        }
+        let mut said = String::new();
+        let mut last = None;
+        for ((order, name), n) in groups {
+            let verb = ["added", "changed", "removed"][usize::from(order)];
+            let joint = if said.is_empty() { "" } else { ", " };
+            let verb = if last == Some(order) { String::new() } else { format!("{verb} ") };
+            last = Some(order);
+            let what = match n {
+                1 => format!("a {}", noun(name)),
+                n => format!("{n} {}", name.replace('_', " ")),
+            };
+            said = format!("{said}{joint}{verb}{what}");
+        }
+        let noted = || "noted what only programs read".to_owned();
+        let verb = if said.is_empty() { noted() } else { said };
+        Words { verb, icon: "edit", ..Words::default() }
+    }
+
+    /// Through what, and where that leads.
+    fn via(&self, actor: Actor) -> Result<(String, String), StoreError> {
+        Ok(match actor {
+            Actor::Person { via, .. } => {
+                let words = match via {
+                    Via::SignIn(_) => "in a browser".to_owned(),
+                    Via::Token(_) => "with an API token".to_owned(),
+                    Via::Channel(_) => "through a channel".to_owned(),
+                    Via::Socket { uid } => format!("at the machine, user {uid}"),
+                };
+                (words, String::new())
+            }
+            Actor::Agent { run, .. } => self.run(run)?,
+            Actor::Plugin(_) => ("a plugin".to_owned(), String::new()),
+            Actor::Gateway(_) => ("another host".to_owned(), String::new()),
+            Actor::System(part) => (part_words(part).to_owned(), String::new()),
+        })
+    }
+
+    fn run(&self, id: RunId) -> Result<(String, String), StoreError> {
+        let found = match self.source {
+            Source::Workspace => self.read.get::<crate::features::runs::model::Run>(id)?,
+            Source::Accounts => None,
+        };
+        Ok(match found {
+            Some(run) => (format!("in R-{}", run.number), format!("runs/R-{}", run.number)),
+            None => ("in a run".to_owned(), String::new()),
+        })
+    }
+}
+
+fn part_words(part: Part) -> &'static str {
+    match part {
+        Part::Cli => "a command on the machine",
+        Part::Setup => "set-up",
+        Part::Timer => "a timer",
+        Part::Consumer => "a consumer",
+        Part::Migration => "a migration",
+        Part::Retention => "retention",
+        Part::Restore => "a restore",
+        Part::Engine => "the engine",
+    }
+}
+
+/// Why, where the way in does not say it already.
+fn cause(cause: Cause) -> String {
+    match cause {
+        Cause::Step(_, step) => format!("step {step}"),
+        Cause::Undo(seq) => format!("undo of entry {seq}"),
+        Cause::Migration(n) => format!("migration {n}"),
+        Cause::Request(_) | Cause::Setup | Cause::Timer => String::new(),
+        Cause::Retention => "what was too old".to_owned(),
+        other => cause_word(other).to_owned(),
+    }
+}
+
+/// One of what a table holds: `session_events` is "session event".
+fn noun(table: &str) -> String {
+    let words = table.replace('_', " ");
+    match words.as_str() {
+        "settings" | "inbox" => words,
+        _ => words.strip_suffix("ies").map_or_else(
+            || words.strip_suffix('s').unwrap_or(&words).to_owned(),
+            |stem| format!("{stem}y"),
+        ),
+    }
+}
+
+/// An entry for programs: the layout of an export. Values are never in it, only hashes of them.
+#[must_use]
+pub fn as_json(schema: &Schema, incarnation: u64, entry: &Entry) -> Value {
+    let changes = entry.changes.iter().filter_map(|change| {
+        let info = schema.table(change.table)?;
+        let id = info.ops.as_ref().and_then(|ops| (ops.key_text)(&change.key));
+        Some(json!({
+            "table": info.name,
+            "id": id.unwrap_or_else(|| hex::encode(&change.key)),
+            "op": activity::word(change.op),
+            "before_rev": change.before_rev,
+            "hash": hex::encode(change.hash),
+        }))
+    });
+    json!({
+        "seq": entry.seq,
+        "cursor": Cursor { incarnation, seq: entry.seq }.to_string(),
+        "at": crate::kernel::time::from_ms(entry.at),
+        "actor": activity::actor(entry.actor),
+        "cause": activity::cause(entry.cause),
+        "changes": changes.collect::<Vec<_>>(),
+        "events": entry.events.iter().map(activity::event).collect::<Vec<_>>(),
+        "previous": hex::encode(entry.previous),
+        "hash": hex::encode(entry.hash),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::noun;
+
+    #[test]
+    fn a_table_has_a_word_for_one_of_its_rows() {
+        assert_eq!(noun("tasks"), "task");
+        assert_eq!(noun("session_events"), "session event");
+        assert_eq!(noun("entries"), "entry");
+        assert_eq!(noun("settings"), "settings");
+    }
+}

@@ -1,0 +1,21 @@
+//! Reads of the audit: what is asked for, what is found, how it is told.
+
+mod ask;
+mod lines;
+mod work;
+
+use crate::store::{Read, ReadExt, StoreError};
+
+use super::model::Keeping;
+
+pub use ask::{Asked, CAUSES, Source, Wish};
+pub use lines::{Line, Page, RowLine, as_json, lines, told};
+pub use work::{VERIFY, begin_verify, enforce, export_piece, redact};
+
+/// How long former versions are kept.
+///
+/// # Errors
+/// When the disk fails.
+pub fn keeping<R: Read + ?Sized>(read: &R) -> Result<Keeping, StoreError> {
+    Ok(read.get::<Keeping>(())?.unwrap_or_default())
+}

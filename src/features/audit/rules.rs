@@ -1,0 +1,75 @@
+//! The one write of the audit itself: how long former versions are kept.
+
+use crate::kernel::{FieldError, Problem, ProblemKind};
+use crate::store::{StoreError, WriteTx};
+
+use super::model::Keeping;
+
+/// The longest time that can be set, in days: ten years.
+const MAX_DAYS: u16 = 3_650;
+
+/// Why the audit refused.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// A field is wrong.
+    #[error("{message}")]
+    Field {
+        /// Its name.
+        field: &'static str,
+        /// What is wrong and what would be right.
+        message: String,
+    },
+    /// A cursor of another life of the store.
+    #[error("the cursor belongs to another life of this store; begin again without it")]
+    OtherLife,
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl AuditError {
+    /// A refused field.
+    pub fn field(field: &'static str, message: impl Into<String>) -> Self {
+        Self::Field { field, message: message.into() }
+    }
+}
+
+impl Problem for AuditError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Field { .. } => "invalid",
+            Self::OtherLife => "unknown_incarnation",
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::Field { .. } => ProblemKind::Invalid,
+            Self::OtherLife => ProblemKind::Gone,
+            Self::Store(error) => error.kind(),
+        }
+    }
+
+    fn fields(&self) -> Vec<FieldError> {
+        match self {
+            Self::Field { field, message } => vec![FieldError::new(*field, message)],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Sets how long former versions are kept.
+///
+/// # Errors
+/// When a figure is out of range.
+pub fn keep(tx: &mut WriteTx<'_>, keeping: Keeping) -> Result<Keeping, AuditError> {
+    if !(1..=MAX_DAYS).contains(&keeping.days) {
+        return Err(AuditError::field("days", format!("write 1 to {MAX_DAYS} days")));
+    }
+    if keeping.megabytes == Some(0) {
+        return Err(AuditError::field("megabytes", "write 1 or more, or leave it empty"));
+    }
+    tx.put(&keeping)?;
+    Ok(keeping)
+}

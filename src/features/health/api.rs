@@ -1,0 +1,274 @@
+//! `/api/v1/health`, `/api/v1/consumers`, `/api/v1/store`.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::app::jobs::JobState;
+use crate::app::{App, Ws};
+use crate::kernel::{Can, Timestamp};
+use crate::store::consumer::{self, Consume, Rebuilding, Standing};
+use crate::web::error::ApiError;
+use crate::web::extract::{Json, Path, Path2};
+use crate::web::idempotency::Once;
+use crate::web::routes::{Doc, Needs, Routes};
+use crate::web::session::Person;
+
+use super::queries::{self, How};
+use super::rules::{self, Act, HealthError};
+
+/// Routes below `/api/v1`.
+#[must_use]
+pub fn routes() -> Routes {
+    let health = || Doc::new("How each part of HQ is").returns::<HealthDoc>();
+    let list = || Doc::new("The durable consumers and where they stand").returns::<List>();
+    let act = || {
+        Doc::new("Pause, resume, skip an entry, rewind or rebuild a consumer")
+            .body::<ActBody>()
+            .returns::<ConsumerView>()
+    };
+    let letters = || Doc::new("Entries that a consumer gave up").returns::<Letters>();
+    let again = || {
+        Doc::new("Try an entry again that was given up")
+            .returns::<ConsumerView>()
+            .no_key("what succeeds is no dead letter any more")
+    };
+    let forget = || Doc::new("Drop an entry that was given up").returns::<ConsumerView>();
+    let begin = || {
+        Doc::new("Begin doctor, mend, check, compact or stats")
+            .status(202)
+            .no_key("it begins at most once")
+    };
+    let state = || Doc::new("How such a piece of work stands").returns::<Value>();
+    Routes::new()
+        .get("/health", health_of_all.needs(Can::Admin).doc(health))
+        .get("/consumers", consumers.needs(Can::Admin).doc(list))
+        .post("/consumers/{name}/{act}", act_on.needs(Can::Admin).doc(act))
+        .get("/consumers/{name}/dead-letters", dead_letters.needs(Can::Admin).doc(letters))
+        .post("/dead-letters/{name}/{n}/retry", retry.needs(Can::Admin).doc(again))
+        .delete("/dead-letters/{name}/{n}", drop_one.needs(Can::Admin).doc(forget))
+        .post("/store/{work}", begin_work.needs(Can::Admin).doc(begin))
+        .get("/store/{work}", state_of_work.needs(Can::Admin).doc(state))
+}
+
+// ── Health ──
+
+/// How each part is.
+#[derive(Serialize)]
+struct Health {
+    status: How,
+    parts: Vec<queries::Part>,
+}
+
+/// How each part is.
+#[derive(JsonSchema)]
+#[schemars(rename = "Health")]
+#[expect(dead_code, reason = "only its schema is used")]
+struct HealthDoc {
+    /// `ok`, `degraded` or `down`: the worst of all parts.
+    status: String,
+    /// `{name, title, how, said}`
+    parts: Vec<Value>,
+}
+
+async fn health_of_all(app: App, ws: Ws) -> Result<Json<Health>, ApiError> {
+    let parts = queries::parts(&app, &ws)?;
+    Ok(Json(Health { status: queries::worst(&parts), parts }))
+}
+
+// ── Consumers ──
+
+/// Where a consumer stands.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ConsumerView {
+    /// Its number.
+    pub number: u16,
+    /// Its name.
+    pub name: String,
+    /// `following`, `trying_again`, `paused` or `rebuilding`.
+    pub state: String,
+    /// The last entry that it has taken.
+    pub cursor: u64,
+    /// The last entry of the feed.
+    pub head: u64,
+    /// Entries that it has not taken.
+    pub behind: u64,
+    /// How old the first of them is, in seconds.
+    pub behind_seconds: i64,
+    /// Tries of the entry behind the cursor.
+    pub tries: u32,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+    /// Entries that it gave up.
+    pub dead_letters: usize,
+    /// Whether it can be rebuilt.
+    pub can_rebuild: bool,
+    /// Rows read by the rebuild that goes on.
+    pub rebuilt_rows: Option<u64>,
+}
+
+impl ConsumerView {
+    /// The view of a consumer at this moment.
+    #[must_use]
+    pub fn of(one: Standing, now: Timestamp) -> Self {
+        let rebuilt_rows = one.rebuilding.as_ref().map(|rebuilding| match rebuilding {
+            Rebuilding::Clearing => 0,
+            Rebuilding::Reading { rows, .. } => *rows,
+        });
+        let state = if one.state.paused {
+            "paused"
+        } else if one.state.tries > 0 {
+            "trying_again"
+        } else if rebuilt_rows.is_some() {
+            "rebuilding"
+        } else {
+            "following"
+        };
+        let age = one.behind_since.map(|at| (now.as_millisecond() - at).max(0) / 1_000);
+        Self {
+            number: one.number,
+            name: one.name.to_owned(),
+            state: state.to_owned(),
+            cursor: one.state.cursor,
+            head: one.head,
+            behind: one.behind,
+            behind_seconds: age.unwrap_or(0),
+            tries: one.state.tries,
+            last_error: one.state.last_error,
+            dead_letters: one.dead.len(),
+            can_rebuild: one.can_rebuild,
+            rebuilt_rows,
+        }
+    }
+}
+
+#[derive(Serialize, JsonSchema)]
+struct List {
+    items: Vec<ConsumerView>,
+    next: Option<String>,
+}
+
+async fn consumers(app: App, ws: Ws) -> Result<Json<List>, ApiError> {
+    let now = app.clock.now();
+    let all = queries::consumers(&ws)?.into_iter().map(|one| ConsumerView::of(one, now));
+    Ok(Json(List { items: all.collect(), next: None }))
+}
+
+pub(super) fn named(app: &App, name: &str) -> Result<Arc<dyn Consume>, HealthError> {
+    let found = app.consumers.named(name).cloned();
+    found.ok_or_else(|| HealthError::NoConsumer(name.to_owned()))
+}
+
+/// With what.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ActBody {
+    /// For a rewind: the entry behind which it is to go on.
+    to: Option<u64>,
+}
+
+async fn act_on(
+    app: App,
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path2(name, word): Path2<String, String>,
+    Json(body): Json<ActBody>,
+) -> Result<Json<ConsumerView>, ApiError> {
+    let consumer = named(&app, &name)?;
+    let act = Act::from_word(&word, body.to)?;
+    let own = Arc::clone(&consumer);
+    ws.write(&who, once.run(move |tx| rules::act(tx, &*own, act))).await?;
+    app.consumers.nudge();
+    view(&app, &ws, &*consumer)
+}
+
+fn view(app: &App, ws: &Ws, one: &dyn Consume) -> Result<Json<ConsumerView>, ApiError> {
+    let standing = consumer::standing(&ws.store, one)?;
+    Ok(Json(ConsumerView::of(standing, app.clock.now())))
+}
+
+/// An entry that was given up.
+#[derive(Serialize, JsonSchema)]
+struct Letter {
+    /// The entry.
+    seq: u64,
+    /// When it was given up.
+    #[schemars(with = "String")]
+    at: Timestamp,
+    /// Why.
+    error: String,
+    /// What the entry tells, in words.
+    said: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Letters {
+    items: Vec<Letter>,
+    next: Option<String>,
+}
+
+async fn dead_letters(
+    app: App,
+    ws: Ws,
+    Path(name): Path<String>,
+) -> Result<Json<Letters>, ApiError> {
+    let one = named(&app, &name)?;
+    let dead = consumer::standing(&ws.store, &*one)?.dead;
+    let items = dead.into_iter().map(|(seq, letter)| {
+        let said = crate::features::audit::queries::told(&ws, seq)?;
+        let at = crate::kernel::time::from_ms(letter.at);
+        Ok(Letter { seq, at, error: letter.error, said })
+    });
+    let items = items.collect::<Result<Vec<_>, HealthError>>()?;
+    Ok(Json(Letters { items, next: None }))
+}
+
+async fn retry(
+    app: App,
+    ws: Ws,
+    Path2(name, seq): Path2<String, u64>,
+) -> Result<Json<ConsumerView>, ApiError> {
+    let one = named(&app, &name)?;
+    consumer::retry(&ws.store, Arc::clone(&one), seq).await.map_err(HealthError::from)?;
+    view(&app, &ws, &*one)
+}
+
+async fn drop_one(
+    app: App,
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path2(name, seq): Path2<String, u64>,
+) -> Result<Json<ConsumerView>, ApiError> {
+    let one = named(&app, &name)?;
+    let own = Arc::clone(&one);
+    ws.write(&who, once.run(move |tx| rules::drop_letter(tx, &*own, seq))).await?;
+    view(&app, &ws, &*one)
+}
+
+// ── Stores ──
+
+async fn begin_work(
+    app: App,
+    ws: Ws,
+    who: Person,
+    Path(work): Path<String>,
+) -> Result<Response, ApiError> {
+    queries::begin(&ws, &work, &who)?;
+    let state = app.jobs.state(&ws.slug, queries::noted_as(&work));
+    Ok((StatusCode::ACCEPTED, axum::Json(state)).into_response())
+}
+
+async fn state_of_work(
+    app: App,
+    ws: Ws,
+    Path(work): Path<String>,
+) -> Result<Json<JobState>, ApiError> {
+    let state = app.jobs.state(&ws.slug, queries::noted_as(&work));
+    Ok(Json(state.ok_or_else(|| ApiError::not_found("Such a piece of work since the last start"))?))
+}

@@ -1,0 +1,107 @@
+//! Settings → Health: how each part is, the consumers, the store.
+
+mod consumers;
+mod store;
+
+use askama::Template;
+use axum::response::Response;
+use jiff::tz::TimeZone;
+
+use crate::app::{App, Ws};
+use crate::kernel::Can;
+use crate::web::error::PageError;
+use crate::web::html;
+use crate::web::parts::Dot;
+use crate::web::routes::{Needs, Routes};
+use crate::web::session::Person;
+use crate::web::shell::Shell;
+
+use super::queries::{self, How};
+
+use consumers::{ConsumerRow, LetterRow};
+use store::{SizesView, WorkView};
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/settings/health", show.needs(Can::Admin))
+        .get("/settings/health/now", now.needs(Can::Admin))
+        .post("/settings/health/consumers/{name}/{act}", consumers::act.needs(Can::Admin))
+        .post("/settings/health/dead-letters/{name}/{n}/retry", consumers::retry.needs(Can::Admin))
+        .post("/settings/health/dead-letters/{name}/{n}/drop", consumers::forget.needs(Can::Admin))
+        .get("/settings/health/store", store::show.needs(Can::Admin))
+        .post("/settings/health/store/{work}", store::begin.needs(Can::Admin))
+}
+
+struct PartRow {
+    title: &'static str,
+    dot: Dot,
+    said: String,
+}
+
+/// What is true now.
+struct Now {
+    url: String,
+    how: &'static str,
+    tone: &'static str,
+    parts: Vec<PartRow>,
+    consumers: Vec<ConsumerRow>,
+    letters: Vec<LetterRow>,
+    more_letters: usize,
+}
+
+/// What renews itself.
+#[derive(Template)]
+#[template(path = "health/_now.html")]
+struct Region {
+    now: Now,
+}
+
+#[derive(Template)]
+#[template(path = "health/show.html")]
+struct Show {
+    shell: Shell,
+    here: &'static str,
+    now: Now,
+    works: Vec<WorkView>,
+    sizes: SizesView,
+}
+
+fn zone_of(who: &Person) -> TimeZone {
+    TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC)
+}
+
+fn state_now(app: &App, ws: &Ws, who: &Person) -> Result<Now, PageError> {
+    let parts = queries::parts(app, ws)?;
+    let (how, tone) = match queries::worst(&parts) {
+        How::Ok => ("Everything works", "ok"),
+        How::Degraded => ("Somebody should look at this", "warn"),
+        How::Down => ("Something does not work", "danger"),
+    };
+    let row = |part: queries::Part| PartRow {
+        title: part.title,
+        dot: Dot::new(part.how.state(), part.how.label()),
+        said: crate::web::form::sentence(&part.said),
+    };
+    let (consumers, letters, more_letters) = consumers::rows(app, ws, &zone_of(who))?;
+    Ok(Now {
+        url: ws.url("settings/health/now"),
+        how,
+        tone,
+        parts: parts.into_iter().map(row).collect(),
+        consumers,
+        letters,
+        more_letters,
+    })
+}
+
+async fn now(app: App, ws: Ws, who: Person) -> Result<Response, PageError> {
+    html::fragment(&Region { now: state_now(&app, &ws, &who)? })
+}
+
+async fn show(app: App, ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
+    let now = state_now(&app, &ws, &who)?;
+    let (works, sizes) = (store::works(&app, &ws, &who), store::sizes(&app, &ws));
+    html::page(&Show { here: "health", now, works, sizes, shell })
+}

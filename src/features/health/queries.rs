@@ -1,0 +1,298 @@
+//! Reads of how HQ is: its parts with what each says of itself, and where consumers stand.
+
+use serde::Serialize;
+
+use crate::app::{App, Ws};
+use crate::features::audit::queries::VERIFY;
+use crate::features::inbox::queries as inbox;
+use crate::kernel::Timestamp;
+use crate::store::consumer::{Standing, standing};
+use crate::store::stats::{StoreStats, stats};
+use crate::store::{StoreError, doctor, verify};
+
+/// The kinds of jobs that are about stores.
+pub const DOCTOR: &str = "doctor";
+/// Compares and puts right.
+pub const MEND: &str = "mend";
+/// redb's own check.
+pub const CHECK: &str = "check";
+/// Makes the file as small as it can be.
+pub const COMPACT: &str = "compact";
+/// What each table takes.
+pub const STATS: &str = "stats";
+
+/// How long a consumer may lag before that is worth a word, in milliseconds.
+const LAG: i64 = 30_000;
+/// How long a snapshot may be held before that is worth a word.
+const OLD_SNAPSHOT: u128 = 10_000;
+
+/// How a part is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum How {
+    /// As it should be.
+    Ok,
+    /// It works, but somebody should look.
+    Degraded,
+    /// It does not work.
+    Down,
+}
+
+impl How {
+    /// The word for people.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Ok => "Fine",
+            Self::Degraded => "Look at this",
+            Self::Down => "Down",
+        }
+    }
+
+    /// The state word that colours know.
+    #[must_use]
+    pub fn state(self) -> &'static str {
+        match self {
+            Self::Ok => "healthy",
+            Self::Degraded => "waiting",
+            Self::Down => "error",
+        }
+    }
+}
+
+/// A part of HQ.
+#[derive(Clone, Debug, Serialize)]
+pub struct Part {
+    /// Its name in the API.
+    pub name: &'static str,
+    /// Its name for people.
+    pub title: &'static str,
+    /// How it is.
+    pub how: How,
+    /// What it says of itself, and what to do.
+    pub said: String,
+}
+
+/// All parts, as this workspace sees them.
+///
+/// # Errors
+/// When the disk fails.
+pub fn parts(app: &App, ws: &Ws) -> Result<Vec<Part>, StoreError> {
+    let now = app.clock.now();
+    let consumers = consumers(ws)?;
+    Ok(vec![storage(ws), disk(ws), following(&consumers, now), work(ws, now)?, record(app, ws)])
+}
+
+/// The worst of all parts.
+#[must_use]
+pub fn worst(parts: &[Part]) -> How {
+    parts.iter().map(|part| part.how).max().unwrap_or(How::Ok)
+}
+
+fn part(name: &'static str, title: &'static str, how: How, said: impl Into<String>) -> Part {
+    Part { name, title, how, said: said.into() }
+}
+
+fn storage(ws: &Ws) -> Part {
+    let made = |how, said: String| part("storage", "Storage", how, said);
+    let read = ws.read(|snap| crate::features::workspace::queries::settings(snap));
+    if let Err(error) = read {
+        return made(How::Down, format!("the store cannot be read: {error}"));
+    }
+    if ws.store.counters().sync_failed() || ws.app.system.counters().sync_failed() {
+        return made(How::Down, "the disk refused to write; start HQ again".to_owned());
+    }
+    let old = ws.store.oldest_snapshot().filter(|age| age.as_millis() > OLD_SNAPSHOT);
+    if let Some(age) = old {
+        let said = format!("somebody has been reading for {} s, so the file grows", age.as_secs());
+        return made(How::Degraded, said);
+    }
+    let rate = ws.store.writes_per_second();
+    made(How::Ok, format!("reads and writes work; {rate:.1} writes a second over the last minute"))
+}
+
+fn disk(ws: &Ws) -> Part {
+    let gb = |bytes: u64| crate::web::format::size(bytes);
+    let Some(room) = ws.store.room() else {
+        let said = "the file system does not say how much is free";
+        return part("disk", "Disk", How::Degraded, said);
+    };
+    let free = format!("{} of {} free", gb(room.free), gb(room.all));
+    let (how, said) = if room.is_full() {
+        let said = format!(
+            "{free}; below {} nothing new is saved: free some space, HQ goes on by itself",
+            gb(room.reserve)
+        );
+        (How::Down, said)
+    } else if room.is_low() {
+        let said = format!("{free}; free some space before HQ has to refuse writes");
+        (How::Degraded, said)
+    } else {
+        (How::Ok, free)
+    };
+    part("disk", "Disk", how, said)
+}
+
+fn following(all: &[Standing], now: Timestamp) -> Part {
+    let made = |how, said: String| part("consumers", "Consumers", how, said);
+    let paused: Vec<_> = all.iter().filter(|one| one.state.paused).map(|one| one.name).collect();
+    if !paused.is_empty() {
+        let said = format!("{} stands still; see below what it stumbled over", paused.join(", "));
+        return made(How::Degraded, said);
+    }
+    let dead: usize = all.iter().map(|one| one.dead.len()).sum();
+    let late = |one: &&Standing| one.behind_since.is_some_and(|at| now.as_millisecond() - at > LAG);
+    if let Some(one) = all.iter().find(late) {
+        let said = format!("{} is {} entries behind", one.name, one.behind);
+        return made(How::Degraded, said);
+    }
+    match (all.len(), dead) {
+        (0, _) => made(How::Ok, "nothing follows the feed yet".to_owned()),
+        (_, 0) => made(How::Ok, "all have taken every entry".to_owned()),
+        (_, dead) => {
+            made(How::Degraded, format!("{dead} entries were given up and wait for a person"))
+        }
+    }
+}
+
+fn work(ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
+    let due = ws.read(|snap| inbox::due(snap, now, 1_000))?;
+    let said = match due.len() {
+        0 => "no work waits to begin".to_owned(),
+        n => format!(
+            "{} ready to begin",
+            crate::web::format::count(n as u64, "item is", "items are")
+        ),
+    };
+    Ok(part("work", "Work of agents", How::Ok, said))
+}
+
+/// What the last verification and the last comparison found.
+fn record(app: &App, ws: &Ws) -> Part {
+    let made = |how, said: String| part("record", "Record of changes", how, said);
+    let faults = |kind: &str, field: &str| {
+        let result = app.jobs.state(&ws.slug, kind)?.result?;
+        Some(result.get(field).unwrap_or(&result).clone())
+    };
+    let verified: Option<verify::Verified> =
+        faults(VERIFY, "workspace").and_then(|value| serde_json::from_value(value).ok());
+    let compared: Option<doctor::Diagnosis> =
+        faults(DOCTOR, "workspace").and_then(|value| serde_json::from_value(value).ok());
+    if let Some(report) = verified.as_ref().filter(|report| !report.is_sound()) {
+        let said = format!("{} do not fit their hashes; see Audit", report.faults_count);
+        return made(How::Down, said);
+    }
+    if let Some(found) = compared.as_ref().filter(|found| !found.is_sound()) {
+        let n = found.differences_count;
+        return made(How::Degraded, format!("{n} rows beside the records differ; mend them below"));
+    }
+    match verified {
+        Some(report) => made(How::Ok, format!("{} entries verified", report.entries)),
+        None => made(How::Ok, "not verified since HQ was started".to_owned()),
+    }
+}
+
+/// Where all consumers stand.
+///
+/// # Errors
+/// When the disk fails.
+pub fn consumers(ws: &Ws) -> Result<Vec<Standing>, StoreError> {
+    ws.app.consumers.all().iter().map(|one| standing(&ws.store, &**one)).collect()
+}
+
+// ── Long pieces of work ──
+
+/// Both stores that a workspace stands on.
+#[derive(Debug, Serialize)]
+pub struct Both<T> {
+    /// The workspace's own.
+    pub workspace: T,
+    /// That of the accounts.
+    pub accounts: T,
+}
+
+/// What a check of the whole file found.
+#[derive(Clone, Copy, Debug, Serialize, serde::Deserialize)]
+pub struct Checked {
+    /// Whether the file was sound; if not, it was repaired.
+    pub sound: bool,
+}
+
+/// Begins a long piece of work on the stores: `doctor`, `mend`, `check`, `compact`, `stats`.
+///
+/// # Errors
+/// When it is under way already, or there is no such work.
+pub fn begin(ws: &Ws, kind: &str, by: &impl crate::app::Who) -> Result<(), Refused> {
+    let (store, system) = (ws.store.clone(), ws.app.system.clone());
+    let (app, place, who) = (&ws.app, ws.slug.as_str(), (by.actor(), by.cause()));
+    let handle = tokio::runtime::Handle::current();
+    match kind {
+        DOCTOR => app.begin_job(place, DOCTOR, move |watch| {
+            let workspace = doctor::diagnose(&store, &mut |p| watch.tell(p))?;
+            let accounts = doctor::diagnose(&system, &mut |p| watch.tell(p))?;
+            Ok(Both { workspace, accounts })
+        }),
+        MEND => app.begin_job(place, DOCTOR, move |watch| {
+            let mut both = Vec::new();
+            for store in [&store, &system] {
+                let mut found = doctor::diagnose(store, &mut |p| watch.tell(p))?;
+                handle.block_on(doctor::mend(store, who, &mut found))?;
+                both.push(found);
+            }
+            let accounts = both.pop().unwrap_or_default();
+            Ok(Both { workspace: both.pop().unwrap_or_default(), accounts })
+        }),
+        CHECK => app.begin_job(place, CHECK, move |_| {
+            let workspace = Checked { sound: store.check()? };
+            Ok(Both { workspace, accounts: Checked { sound: system.check()? } })
+        }),
+        COMPACT => app.begin_job(place, COMPACT, move |_| {
+            Ok(Both { workspace: store.compact()?, accounts: system.compact()? })
+        }),
+        STATS => app.begin_job(place, STATS, move |_| {
+            Ok(Both { workspace: stats(&store)?, accounts: stats(&system)? })
+        }),
+        other => return Err(Refused::Unknown(other.to_owned())),
+    }?;
+    Ok(())
+}
+
+/// The kind of job that a piece of work is noted as.
+#[must_use]
+pub fn noted_as(kind: &str) -> &str {
+    if kind == MEND { DOCTOR } else { kind }
+}
+
+/// Why a piece of work was not begun.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// There is none of that name.
+    #[error("there is no such work as `{0}`; try doctor, mend, check, compact or stats")]
+    Unknown(String),
+    /// It goes on already.
+    #[error(transparent)]
+    UnderWay(#[from] crate::app::jobs::UnderWay),
+}
+
+impl crate::kernel::Problem for Refused {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown(_) => "no_such_work",
+            Self::UnderWay(error) => crate::kernel::Problem::code(error),
+        }
+    }
+    fn kind(&self) -> crate::kernel::ProblemKind {
+        match self {
+            Self::Unknown(_) => crate::kernel::ProblemKind::NotFound,
+            Self::UnderWay(error) => crate::kernel::Problem::kind(error),
+        }
+    }
+}
+
+/// What the tables of a workspace take, now.
+///
+/// # Errors
+/// When the disk fails.
+pub fn sizes(ws: &Ws) -> Result<StoreStats, StoreError> {
+    stats(&ws.store)
+}

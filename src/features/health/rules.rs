@@ -1,0 +1,156 @@
+//! What an admin does with a consumer. Where a consumer stands is no part of the feed, so that it can
+//! come to rest; that a person moved it is.
+
+use crate::kernel::{Event, FieldError, Problem, ProblemKind};
+use crate::store::consumer::{self, Consume, ConsumeError};
+use crate::store::{StoreError, WriteTx};
+
+/// Why it was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum HealthError {
+    /// No such consumer.
+    #[error("there is no consumer `{0}`")]
+    NoConsumer(String),
+    /// No such thing to do.
+    #[error("`{0}` cannot be done; pause, resume, skip, rewind or rebuild it")]
+    NoAct(String),
+    /// The consumer refused.
+    #[error("{0}")]
+    Refused(String),
+    /// A field is wrong.
+    #[error("{message}")]
+    Field {
+        /// Its name.
+        field: &'static str,
+        /// What is wrong and what would be right.
+        message: String,
+    },
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<ConsumeError> for HealthError {
+    fn from(error: ConsumeError) -> Self {
+        match error {
+            ConsumeError::Store(error) => Self::Store(error),
+            ConsumeError::Refused(text) => Self::Refused(text),
+        }
+    }
+}
+
+impl Problem for HealthError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoConsumer(_) => "no_consumer",
+            Self::NoAct(_) => "no_act",
+            Self::Refused(_) => "refused",
+            Self::Field { .. } => "invalid",
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::NoConsumer(_) | Self::NoAct(_) => ProblemKind::NotFound,
+            Self::Refused(_) => ProblemKind::Conflict,
+            Self::Field { .. } => ProblemKind::Invalid,
+            Self::Store(error) => error.kind(),
+        }
+    }
+
+    fn fields(&self) -> Vec<FieldError> {
+        match self {
+            Self::Field { field, message } => vec![FieldError::new(*field, message)],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// What is to be done with a consumer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// It stands still until it is resumed.
+    Pause,
+    /// It goes on.
+    Resume,
+    /// The entry behind its cursor goes to the dead letters.
+    Skip,
+    /// The next entry it takes is the one behind this.
+    Rewind(u64),
+    /// It begins from nothing.
+    Rebuild,
+}
+
+impl Act {
+    /// From a word; a rewind needs the entry.
+    ///
+    /// # Errors
+    /// When there is no such thing to do, or the entry is missing.
+    pub fn from_word(word: &str, to: Option<u64>) -> Result<Self, HealthError> {
+        Ok(match word {
+            "pause" => Self::Pause,
+            "resume" => Self::Resume,
+            "skip" => Self::Skip,
+            "rewind" => {
+                let text = "write the number of the entry behind which it is to go on";
+                let missing = || HealthError::Field { field: "to", message: text.to_owned() };
+                Self::Rewind(to.ok_or_else(missing)?)
+            }
+            "rebuild" => Self::Rebuild,
+            other => return Err(HealthError::NoAct(other.to_owned())),
+        })
+    }
+
+    /// What was done, in the past.
+    #[must_use]
+    pub fn done(self) -> &'static str {
+        match self {
+            Self::Pause => "paused",
+            Self::Resume => "resumed",
+            Self::Skip => "skipped an entry of",
+            Self::Rewind(_) => "sent back",
+            Self::Rebuild => "began to rebuild",
+        }
+    }
+}
+
+/// Does it, and notes that somebody did.
+///
+/// # Errors
+/// When the consumer cannot do that.
+pub fn act(tx: &mut WriteTx<'_>, consumer: &dyn Consume, act: Act) -> Result<(), HealthError> {
+    let number = consumer.number();
+    match act {
+        Act::Pause => consumer::pause(tx, number)?,
+        Act::Resume => consumer::resume(tx, number)?,
+        Act::Skip => {
+            let skipped = consumer::skip(tx, number)?;
+            let nothing = || HealthError::Refused("it has taken every entry already".to_owned());
+            skipped.ok_or_else(nothing)?;
+        }
+        Act::Rewind(to) => consumer::rewind(tx, number, to)?,
+        Act::Rebuild => consumer::rebuild(tx, consumer)?,
+    }
+    let act = format!("{} the {}", act.done(), consumer.name());
+    tx.emit(Event::ConsumerChanged { consumer: number, act });
+    Ok(())
+}
+
+/// Forgets an entry that was given up.
+///
+/// # Errors
+/// When it is not among the dead letters.
+pub fn drop_letter(
+    tx: &mut WriteTx<'_>,
+    consumer: &dyn Consume,
+    seq: u64,
+) -> Result<(), HealthError> {
+    let number = consumer.number();
+    if !consumer::drop_letter(tx, number, seq)? {
+        return Err(HealthError::Refused(format!("entry {seq} is not among its dead letters")));
+    }
+    let act = format!("dropped entry {seq} of the {}", consumer.name());
+    tx.emit(Event::ConsumerChanged { consumer: number, act });
+    Ok(())
+}

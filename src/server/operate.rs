@@ -1,0 +1,153 @@
+//! What the machine's owner may do with the stores, over the socket: long pieces of work with their
+//! progress, the audit as JSON Lines, the removal of former versions.
+
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use crate::app::jobs::JobState;
+use crate::app::{App, Ws};
+use crate::features::audit::queries::{self as audit, Asked, Wish};
+use crate::features::users::rules::UsersError;
+use crate::kernel::{Actor, Can, Cause};
+use crate::web::error::ApiError;
+use crate::web::extract::{Json, Path, Query};
+use crate::web::routes::{Needs, Routes};
+use crate::web::session::Peer;
+
+use super::local::local_actor;
+
+/// How many entries an answer of the export has.
+const PIECE: usize = 2_000;
+
+/// Routes below `/local`.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .post("/jobs/{kind}", begin.needs(Can::Local))
+        .get("/jobs/{kind}", state.needs(Can::Local))
+        .get("/audit", export.needs(Can::Local))
+        .post("/redact", redact.needs(Can::Local))
+}
+
+/// The workspace that is meant: the only one, unless it is named.
+///
+/// # Errors
+/// When there is none of that name, or several and none is named.
+pub fn chosen(app: &App, slug: Option<&str>) -> Result<Ws, UsersError> {
+    let all: Vec<Ws> = app.workspaces.read().clone();
+    let mut fitting = all.into_iter().filter(|ws| slug.is_none_or(|slug| ws.slug == slug));
+    let ws = fitting.next().ok_or(UsersError::NotFound("workspace"))?;
+    if slug.is_none() && fitting.next().is_some() {
+        return Err(UsersError::field("workspace", "say which workspace with --workspace"));
+    }
+    Ok(ws)
+}
+
+/// Which workspace.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Where {
+    /// Its name in addresses; may be left out when there is one.
+    pub workspace: Option<String>,
+}
+
+async fn begin(
+    app: App,
+    Path(kind): Path<String>,
+    Json(place): Json<Where>,
+) -> Result<Json<JobState>, ApiError> {
+    let ws = chosen(&app, place.workspace.as_deref())?;
+    match kind.as_str() {
+        audit::VERIFY => audit::begin_verify(&ws)?,
+        _ => return Err(ApiError::not_found("Such a piece of work")),
+    }
+    stand(&app, &ws, &kind)
+}
+
+async fn state(
+    app: App,
+    Path(kind): Path<String>,
+    Query(place): Query<Where>,
+) -> Result<Json<JobState>, ApiError> {
+    let ws = chosen(&app, place.workspace.as_deref())?;
+    stand(&app, &ws, &kind)
+}
+
+fn stand(app: &App, ws: &Ws, kind: &str) -> Result<Json<JobState>, ApiError> {
+    let state = app.jobs.state(&ws.slug, kind);
+    Ok(Json(state.ok_or_else(|| ApiError::not_found("Such a piece of work"))?))
+}
+
+// ── The audit ──
+
+/// What is to be exported.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct ExportWish {
+    /// The workspace; may be left out when there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<String>,
+    /// `accounts` for sign-ins, tokens and accounts of its members.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The last entry that is there already.
+    #[serde(default)]
+    pub after: u64,
+}
+
+/// A piece of an export.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct ExportPiece {
+    /// JSON Lines.
+    pub text: String,
+    /// Go on after this entry; none at the end.
+    pub next: Option<u64>,
+}
+
+/// One piece of the audit as JSON Lines.
+///
+/// # Errors
+/// When there is no such workspace, or the disk fails.
+pub fn export_piece(app: &App, wish: &ExportWish) -> Result<ExportPiece, ApiError> {
+    let ws = chosen(app, wish.workspace.as_deref())?;
+    let asked = Asked { source: wish.source.clone(), ..Asked::default() };
+    let all = Wish::new(&ws, &asked, &jiff::tz::TimeZone::UTC)?;
+    let (text, next) = audit::export_piece(&ws, &all, wish.after, PIECE)?;
+    Ok(ExportPiece { text, next })
+}
+
+async fn export(app: App, Query(wish): Query<ExportWish>) -> Result<Json<ExportPiece>, ApiError> {
+    Ok(Json(export_piece(&app, &wish)?))
+}
+
+/// Whose past is to go.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct RedactWish {
+    /// The workspace; may be left out when there is one.
+    pub workspace: Option<String>,
+    /// The table.
+    pub table: String,
+    /// The id.
+    pub id: String,
+}
+
+/// What went.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Redacted {
+    /// Former versions that are gone.
+    pub removed: usize,
+}
+
+/// Removes the former versions of a record.
+///
+/// # Errors
+/// When there is no such record.
+pub async fn redact_in(app: &App, by: Actor, wish: RedactWish) -> Result<Redacted, ApiError> {
+    let ws = chosen(app, wish.workspace.as_deref())?;
+    let who = (by, Cause::Setup);
+    let removed = audit::redact(&ws.store, &who, &wish.table, &wish.id).await?;
+    Ok(Redacted { removed })
+}
+
+async fn redact(app: App, peer: Peer, Json(wish): Json<RedactWish>) -> Result<Response, ApiError> {
+    let by = local_actor(&app, peer)?;
+    Ok(axum::Json(redact_in(&app, by, wish).await?).into_response())
+}

@@ -1,0 +1,192 @@
+//! Reads of the feed as the record of what was done: by record, by time, by anything a head says.
+//!
+//! There is no index. A record's entries are found by walking back from its row, since a change
+//! names the rev before it; all else is looked for backwards, in slices of one short snapshot each,
+//! and the answer says how far that went.
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use super::error::StoreError;
+use super::feed::{self, Entry};
+use super::key::{KeyBuf, Range};
+use super::read::Read;
+use super::schema::builtin;
+use super::{Store, codec};
+
+/// How many entries one snapshot looks through.
+const SLICE: usize = 1_000;
+/// How long one snapshot is held.
+const HOLD: Duration = Duration::from_millis(250);
+
+/// Where to look, and for how much.
+pub struct Search<'s> {
+    /// Only this record: table and key.
+    pub record: Option<(u16, &'s [u8])>,
+    /// Only entries before this one.
+    pub before: Option<u64>,
+    /// Only entries from this moment on, in milliseconds.
+    pub since: Option<i64>,
+    /// Only entries up to this moment, in milliseconds.
+    pub until: Option<i64>,
+    /// How many entries at most.
+    pub limit: usize,
+    /// How long to look at most; at least one slice is read.
+    pub within: Duration,
+    /// What else an entry must be.
+    pub wanted: &'s dyn Fn(&Entry) -> bool,
+}
+
+/// What was found, newest first.
+pub struct Found {
+    /// The entries.
+    pub entries: Vec<Entry>,
+    /// Look on before this one; none when all was looked through.
+    pub next: Option<u64>,
+    /// How many entries were looked at.
+    pub looked: u64,
+    /// The oldest entry that was looked at: number and time in milliseconds.
+    pub reached: Option<(u64, i64)>,
+}
+
+/// Looks for entries, newest first.
+///
+/// # Errors
+/// When the disk fails or an entry cannot be read.
+pub fn search(store: &Store, search: &Search<'_>) -> Result<Found, StoreError> {
+    let mut before = search.before.unwrap_or(u64::MAX);
+    if let Some(until) = search.until {
+        let end = store.read(|snap| first_after(snap, until))?;
+        before = before.min(end);
+    }
+    let mut found = Found { entries: Vec::new(), next: None, looked: 0, reached: None };
+    if let Some((table, key)) = search.record {
+        let known = store.read(|snap| last_rev(snap, table, key))?;
+        if let Some(rev) = known {
+            return store.read(|snap| walk(snap, search, (table, key, rev), before));
+        }
+    }
+    let started = Instant::now();
+    loop {
+        let end = store.read(|snap| slice(snap, search, &mut before, &mut found))?;
+        if end {
+            return Ok(found);
+        }
+        if found.entries.len() >= search.limit || started.elapsed() > search.within {
+            found.next = Some(before);
+            return Ok(found);
+        }
+    }
+}
+
+/// Looks through one slice; says whether nothing is left.
+fn slice(
+    read: &dyn Read,
+    search: &Search<'_>,
+    before: &mut u64,
+    found: &mut Found,
+) -> Result<bool, StoreError> {
+    let range = Range::between(KeyBuf::new(), KeyBuf::of(before)).reverse();
+    let (started, mut looked, mut end, mut failed) = (Instant::now(), 0, true, None);
+    read.raw_scan(builtin::FEED, &range, &mut |key, value| {
+        // Images sort behind their head, so they come first here.
+        let Some((seq, 0)) = feed::split(key) else { return ControlFlow::Continue(()) };
+        if looked >= SLICE || found.entries.len() >= search.limit || started.elapsed() > HOLD {
+            end = false;
+            return ControlFlow::Break(());
+        }
+        let entry = match feed::decode_head(seq, value) {
+            Ok(entry) => entry,
+            Err(error) => {
+                failed = Some(error);
+                return ControlFlow::Break(());
+            }
+        };
+        if search.since.is_some_and(|since| entry.at < since) {
+            return ControlFlow::Break(());
+        }
+        looked += 1;
+        *before = seq;
+        found.looked += 1;
+        found.reached = Some((seq, entry.at));
+        if names(&entry, search.record) && (search.wanted)(&entry) {
+            found.entries.push(entry);
+        }
+        ControlFlow::Continue(())
+    })?;
+    match failed {
+        Some(error) => Err(error.into()),
+        None => Ok(end),
+    }
+}
+
+fn names(entry: &Entry, record: Option<(u16, &[u8])>) -> bool {
+    record.is_none_or(|(table, key)| {
+        entry.changes.iter().any(|change| change.table == table && change.key == key)
+    })
+}
+
+/// The entries of one record, from its newest version back.
+fn walk(
+    read: &dyn Read,
+    search: &Search<'_>,
+    (table, key, newest): (u16, &[u8], u64),
+    before: u64,
+) -> Result<Found, StoreError> {
+    let mut found = Found { entries: Vec::new(), next: None, looked: 0, reached: None };
+    let mut rev = newest;
+    while rev != 0 {
+        let Some(entry) = head(read, rev)? else { break };
+        let change = entry.changes.iter().find(|one| one.table == table && one.key == key);
+        let Some(previous) = change.map(|change| change.before_rev) else { break };
+        if search.since.is_some_and(|since| entry.at < since) || rev <= previous {
+            break;
+        }
+        if rev < before {
+            if found.entries.len() >= search.limit {
+                found.next = Some(rev + 1);
+                break;
+            }
+            found.looked += 1;
+            found.reached = Some((rev, entry.at));
+            if (search.wanted)(&entry) {
+                found.entries.push(entry);
+            }
+        }
+        rev = previous;
+    }
+    Ok(found)
+}
+
+/// The entry that wrote or removed a record last, if the record is there or was.
+pub(super) fn last_rev(read: &dyn Read, table: u16, key: &[u8]) -> Result<Option<u64>, StoreError> {
+    if let Some(row) = read.raw_get(table, key)? {
+        return Ok(Some(codec::unwrap(&row)?.1).filter(|rev| *rev != 0));
+    }
+    let mut mark = KeyBuf::of(&table);
+    mark.raw(key);
+    let mark = read.raw_get(builtin::TOMBSTONES, mark.bytes())?;
+    Ok(mark.and_then(|mark| super::key::decode::<u64>(&mark)))
+}
+
+/// One entry, without roots.
+pub(super) fn head(read: &dyn Read, seq: u64) -> Result<Option<Entry>, StoreError> {
+    match read.raw_get(builtin::FEED, &feed::head_key(seq, 0))? {
+        Some(value) => Ok(Some(feed::decode_head(seq, &value)?)),
+        None => Ok(None),
+    }
+}
+
+/// The first entry after a moment, or one past the last; times never go back in the feed.
+pub(super) fn first_after(read: &dyn Read, ms: i64) -> Result<u64, StoreError> {
+    let last = feed::last(read)?.seq;
+    let (mut low, mut high) = (1, last + 1);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match head(read, middle)? {
+            Some(entry) if entry.at > ms => high = middle,
+            _ => low = middle + 1,
+        }
+    }
+    Ok(low)
+}

@@ -1,0 +1,174 @@
+//! What a person does with a consumer: pause it, let it skip an entry, send it back, look at what it
+//! gave up and try that again.
+
+use std::sync::Arc;
+
+use crate::kernel::{Actor, Cause, Part};
+use crate::store::codec;
+use crate::store::error::StoreError;
+use crate::store::feed;
+use crate::store::key::KeyBuf;
+use crate::store::read::Read;
+use crate::store::schema::builtin;
+use crate::store::{Lane, Store, WriteTx};
+
+use super::{
+    Consume, ConsumeError, DeadLetter, Rebuilding, State, bury, dead_letters, rebuilding, save,
+    state,
+};
+
+/// Where a consumer stands, for people.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// Its number.
+    pub number: u16,
+    /// Its name.
+    pub name: &'static str,
+    /// What is stored of it.
+    pub state: State,
+    /// How far a rebuild is, if one goes on.
+    pub rebuilding: Option<Rebuilding>,
+    /// Whether it can be rebuilt.
+    pub can_rebuild: bool,
+    /// The last entry of the feed.
+    pub head: u64,
+    /// Entries that it has not taken.
+    pub behind: u64,
+    /// When the first of them was written, in milliseconds.
+    pub behind_since: Option<i64>,
+    /// Entries that were given up, oldest first.
+    pub dead: Vec<(u64, DeadLetter)>,
+}
+
+/// Where a consumer stands.
+///
+/// # Errors
+/// When the disk fails.
+pub fn standing(store: &Store, consumer: &dyn Consume) -> Result<Standing, StoreError> {
+    let number = consumer.number();
+    let incarnation = store.incarnation();
+    store.read(|snap| {
+        let mut state = state(snap, number)?;
+        if state.incarnation != incarnation {
+            state.cursor = 0;
+        }
+        let head = feed::last(snap)?.seq;
+        let first = crate::store::audit::head(snap, state.cursor + 1)?;
+        Ok(Standing {
+            number,
+            name: consumer.name(),
+            rebuilding: rebuilding(snap, number)?,
+            can_rebuild: !consumer.tables().is_empty(),
+            head,
+            behind: head.saturating_sub(state.cursor),
+            behind_since: first.map(|entry| entry.at),
+            dead: dead_letters(snap, number)?,
+            state,
+        })
+    })
+}
+
+/// The state in this life of the store.
+fn present(tx: &WriteTx<'_>, number: u16) -> Result<State, StoreError> {
+    let now = state(tx, number)?;
+    let row = tx.raw_get(builtin::META, b"incarnation")?;
+    let incarnation = row.map_or(Ok(0), |row| codec::decode(&row))?;
+    Ok(match now.incarnation == incarnation {
+        true => now,
+        false => State { incarnation, paused: now.paused, ..State::default() },
+    })
+}
+
+/// Makes a consumer stand still until it is resumed.
+///
+/// # Errors
+/// When the disk fails.
+pub fn pause(tx: &mut WriteTx<'_>, number: u16) -> Result<(), StoreError> {
+    let mut now = present(tx, number)?;
+    now.paused = true;
+    save(tx, number, &now)
+}
+
+/// Puts the entry behind the cursor to the dead letters, where it can be taken up again; says which
+/// it was, if there was one.
+///
+/// # Errors
+/// When the disk fails.
+pub fn skip(tx: &mut WriteTx<'_>, number: u16) -> Result<Option<u64>, StoreError> {
+    let mut now = present(tx, number)?;
+    let Some(entry) = crate::store::audit::head(tx, now.cursor + 1)? else { return Ok(None) };
+    let why = match now.last_error.as_deref().filter(|_| now.tries > 0) {
+        Some(error) => format!("skipped by a person after: {error}"),
+        None => "skipped by a person".to_owned(),
+    };
+    bury(tx, number, entry.seq, why)?;
+    (now.cursor, now.tries, now.dead_in_a_row) = (entry.seq, 0, 0);
+    save(tx, number, &now)?;
+    Ok(Some(entry.seq))
+}
+
+/// Sends a consumer back, so that the next entry it takes is the one behind `seq`. What it gave up
+/// from there on is taken up with the rest.
+///
+/// # Errors
+/// `Refused` when that lies ahead of it.
+pub fn rewind(tx: &mut WriteTx<'_>, number: u16, seq: u64) -> Result<(), ConsumeError> {
+    let mut now = present(tx, number)?;
+    if seq > now.cursor {
+        let text = format!("it stands at {}, and can only be sent back", now.cursor);
+        return Err(ConsumeError::Refused(text));
+    }
+    for (dead, _) in dead_letters(tx, number)?.into_iter().filter(|(dead, _)| *dead > seq) {
+        drop_letter(tx, number, dead)?;
+    }
+    (now.cursor, now.tries, now.dead_in_a_row) = (seq, 0, 0);
+    Ok(save(tx, number, &now)?)
+}
+
+/// Forgets an entry that was given up; says whether it was there.
+///
+/// # Errors
+/// When the disk fails.
+pub fn drop_letter(tx: &mut WriteTx<'_>, number: u16, seq: u64) -> Result<bool, StoreError> {
+    let mut key = KeyBuf::of(&number);
+    key.part(seq);
+    let there = tx.raw_get(builtin::CONSUMERS, key.bytes())?.is_some();
+    if there {
+        tx.set(builtin::CONSUMERS, key.into_bytes(), None)?;
+    }
+    Ok(there)
+}
+
+/// Tries an entry again that was given up. On success it is a dead letter no longer.
+///
+/// # Errors
+/// `Refused` with what went wrong this time, which is noted, or that there is no such letter.
+pub async fn retry(
+    store: &Store,
+    consumer: Arc<dyn Consume>,
+    seq: u64,
+) -> Result<(), ConsumeError> {
+    let number = consumer.number();
+    let (actor, cause) = (Actor::System(Part::Consumer), Cause::Consumer(number));
+    let tried = store.write_in(Lane::Second, actor, cause, move |tx| {
+        if !dead_letters(tx, number)?.iter().any(|(dead, _)| *dead == seq) {
+            return Ok(Err("this entry was not given up, or was dropped".to_owned()));
+        }
+        let entries = feed::entries(tx, tx.schema(), seq - 1, 1)?;
+        let Some(entry) = entries.first().filter(|entry| entry.seq == seq) else {
+            return Ok(Err("the entry is no longer there".to_owned()));
+        };
+        match tx.attempt_caught(|tx| consumer.handle(tx, entry)) {
+            Ok(()) => {
+                drop_letter(tx, number, seq)?;
+                Ok(Ok(()))
+            }
+            Err(error) => {
+                bury(tx, number, seq, error.to_string())?;
+                Ok(Err(error.to_string()))
+            }
+        }
+    });
+    let tried: Result<Result<(), String>, StoreError> = tried.await;
+    tried?.map_err(ConsumeError::Refused)
+}

@@ -1,0 +1,371 @@
+//! Doctor: what the store keeps beside the records (indexes, references, sums) is made anew from the
+//! records, in memory and piece by piece, and compared. What differs can be put right.
+//!
+//! Index rows and references are compared both ways, from the records and back, in slices of one
+//! short snapshot each. A sum stands for all rows of its tables, so those are added up in one
+//! snapshot; how long the longest was is reported. The difference of a sum stays the same however
+//! many records change meanwhile, so it is put right by adding it.
+
+mod mend;
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::Store;
+use super::error::StoreError;
+use super::key::Range;
+use super::read::{Read, read_sum};
+use super::schema::{Derived, Kind, Schema, builtin};
+use super::verify::{Progress, Watch, tell};
+
+pub use mend::mend;
+
+/// How many rows one snapshot looks at.
+const SLICE: usize = 1_000;
+/// How many differences are named, and put right at once.
+const MAX_NAMED: usize = 10_000;
+
+/// Something beside the records that is not what they make of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// The index, the sums, `references`, or the table of a record that cannot be read.
+    pub table: String,
+    /// The record, as table and id, or the key in hexadecimal.
+    pub of: String,
+    /// What is wrong.
+    pub what: String,
+    /// How it is put right; none where only a person can.
+    #[serde(skip)]
+    pub(super) fix: Option<Fix>,
+}
+
+/// How a difference is put right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fix {
+    /// A row that its owner makes is put there, one that it does not make goes.
+    Row { table: u16, key: Vec<u8>, value: Vec<u8>, owner: Option<(u16, Vec<u8>)> },
+    /// A sum is changed by so much.
+    Sum { table: u16, key: Vec<u8>, by: i64 },
+}
+
+/// What doctor found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diagnosis {
+    /// Records that were read.
+    pub records: u64,
+    /// Index rows that were compared.
+    pub index_rows: u64,
+    /// References that were compared.
+    pub references: u64,
+    /// Sums that were compared.
+    pub sums: u64,
+    /// What differs, at most ten thousand.
+    pub differences: Vec<Difference>,
+    /// How much differs.
+    pub differences_count: u64,
+    /// How many of them only a person can put right.
+    pub beyond: u64,
+    /// Rows that were put right.
+    pub mended: u64,
+    /// How long the longest snapshot was held, in milliseconds.
+    pub longest_ms: u64,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+}
+
+impl Diagnosis {
+    /// Whether everything fits.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.differences_count == 0
+    }
+
+    fn differs(&mut self, table: &str, of: String, what: impl Into<String>, fix: Option<Fix>) {
+        self.differences_count += 1;
+        self.beyond += u64::from(fix.is_none());
+        if self.differences.len() < MAX_NAMED {
+            let (table, what) = (table.to_owned(), what.into());
+            self.differences.push(Difference { table, of, what, fix });
+        }
+    }
+}
+
+/// Compares everything.
+///
+/// # Errors
+/// When the disk fails, or it was called off.
+pub fn diagnose(store: &Store, watch: &mut Watch<'_>) -> Result<Diagnosis, StoreError> {
+    let started = Instant::now();
+    let mut found = Diagnosis::default();
+    let schema = store.schema();
+    for info in schema.tables() {
+        let table = info.number;
+        let by = match info.kind {
+            Kind::Record(_) => records,
+            Kind::Index => index_rows,
+            Kind::Builtin if table == builtin::REFS => references,
+            Kind::Builtin | Kind::Count => continue,
+        };
+        each_slice(store, table, &mut found, by)?;
+        let done = found.records + found.index_rows + found.references;
+        tell(watch, Progress { what: "rows compared", done, total: 0 })?;
+    }
+    for (tables, counts) in sums_by_tables(schema) {
+        let began = Instant::now();
+        store.read(|snap| sums(snap, schema, (&tables, &counts), &mut found))?;
+        note_longest(&mut found, began.elapsed());
+        tell(watch, Progress { what: "sums compared", done: found.sums, total: 0 })?;
+    }
+    found.took_ms = ms(started.elapsed());
+    Ok(found)
+}
+
+fn ms(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn note_longest(found: &mut Diagnosis, span: Duration) {
+    found.longest_ms = found.longest_ms.max(ms(span));
+}
+
+/// What looks at rows of a table: on a snapshot, with the schema, table and rows.
+type Look = fn(&dyn Read, &Schema, u16, &Rows, &mut Diagnosis) -> Result<(), StoreError>;
+type Rows = Vec<(Vec<u8>, Vec<u8>)>;
+
+fn each_slice(
+    store: &Store,
+    table: u16,
+    found: &mut Diagnosis,
+    look: Look,
+) -> Result<(), StoreError> {
+    let mut range = Range::all();
+    loop {
+        let began = Instant::now();
+        let last = store.read(|snap| {
+            let mut rows = Rows::new();
+            snap.raw_scan(table, &range, &mut |key, value| {
+                rows.push((key.to_vec(), value.to_vec()));
+                super::read::stop_at(rows.len() >= SLICE)
+            })?;
+            look(snap, store.schema(), table, &rows, found)?;
+            Ok::<_, StoreError>(rows.pop().filter(|_| rows.len() + 1 >= SLICE))
+        })?;
+        note_longest(found, began.elapsed());
+        match last {
+            Some((key, _)) => range = Range::all().after(&key),
+            None => return Ok(()),
+        }
+    }
+}
+
+fn name(schema: &Schema, table: u16, key: &[u8]) -> String {
+    let Some(info) = schema.table(table) else { return hex::encode(key) };
+    let id = info.ops.as_ref().and_then(|ops| (ops.key_text)(key));
+    format!("{} {}", info.name, id.unwrap_or_else(|| hex::encode(key)))
+}
+
+/// What a row makes, if it is there and can be read.
+pub(super) fn derived(
+    read: &dyn Read,
+    schema: &Schema,
+    table: u16,
+    key: &[u8],
+) -> Result<Option<Derived>, StoreError> {
+    let Some(ops) = schema.table(table).and_then(|info| info.ops.as_ref()) else {
+        return Ok(None);
+    };
+    let row = read.raw_get(table, key)?;
+    Ok(row.and_then(|row| (ops.derive)(&row).ok()))
+}
+
+/// From records to what should stand beside them.
+fn records(
+    read: &dyn Read,
+    schema: &Schema,
+    table: u16,
+    rows: &Rows,
+    found: &mut Diagnosis,
+) -> Result<(), StoreError> {
+    let Some(info) = schema.table(table) else { return Ok(()) };
+    let Some(ops) = &info.ops else { return Ok(()) };
+    for (own, row) in rows {
+        found.records += 1;
+        let of = || name(schema, table, own);
+        let made = match (ops.derive)(row) {
+            Ok(made) => made,
+            Err(error) => {
+                found.differs(info.name, of(), format!("cannot be read: {error}"), None);
+                continue;
+            }
+        };
+        let owner = Some((table, own.clone()));
+        for (index, key, value) in made.index {
+            let there = read.raw_get(index.number, &key)?;
+            let other = match &there {
+                Some(there) if *there == value => continue,
+                Some(there) => derived(read, schema, table, there)?,
+                None => None,
+            };
+            let claims = |other: Derived| {
+                other.index.iter().any(|(one, k, _)| one.number == index.number && *k == key)
+            };
+            if other.is_some_and(claims) {
+                let what = "has the same key as another record".to_owned();
+                found.differs(index.name, of(), what, None);
+                continue;
+            }
+            let what = if there.is_some() { "is wrong" } else { "is missing" };
+            let fix = Fix::Row { table: index.number, key, value, owner: owner.clone() };
+            found.differs(index.name, of(), what, Some(fix));
+        }
+        for reference in made.refs {
+            let target = &reference.target;
+            if !target.is(table, own) && read.raw_get(target.table, &target.key)?.is_none() {
+                let what = format!(
+                    "refers to {}, which is not there",
+                    name(schema, target.table, &target.key)
+                );
+                found.differs("references", of(), what, None);
+            }
+            let key = reference.row_key(table, own);
+            if read.raw_get(builtin::REFS, &key)?.is_none() {
+                let owner = owner.clone();
+                let fix = Fix::Row { table: builtin::REFS, key, value: Vec::new(), owner };
+                found.differs("references", of(), "is missing", Some(fix));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// From index rows back to the records that should have made them.
+fn index_rows(
+    read: &dyn Read,
+    schema: &Schema,
+    table: u16,
+    rows: &Rows,
+    found: &mut Diagnosis,
+) -> Result<(), StoreError> {
+    let Some(info) = schema.table(table) else { return Ok(()) };
+    let makes = |ops: &super::schema::Ops| ops.indexes.iter().any(|index| index.number == table);
+    let owner = schema.tables().iter().find(|one| one.ops.as_ref().is_some_and(makes));
+    let Some(owner) = owner else { return Ok(()) };
+    for (key, value) in rows {
+        found.index_rows += 1;
+        let made = derived(read, schema, owner.number, value)?;
+        let makes_it = made.is_some_and(|made| {
+            made.index.iter().any(|(one, k, v)| one.number == table && k == key && v == value)
+        });
+        if makes_it {
+            continue;
+        }
+        // Where another record makes this key, that one's own look finds it.
+        let owner = Some((owner.number, value.clone()));
+        let fix = Fix::Row { table, key: key.clone(), value: value.clone(), owner };
+        found.differs(info.name, hex::encode(key), "is too much", Some(fix));
+    }
+    Ok(())
+}
+
+/// From references back to the records that should have made them.
+fn references(
+    read: &dyn Read,
+    schema: &Schema,
+    table: u16,
+    rows: &Rows,
+    found: &mut Diagnosis,
+) -> Result<(), StoreError> {
+    for (key, _) in rows {
+        found.references += 1;
+        if is_made(read, schema, key)? {
+            continue;
+        }
+        let fix = Fix::Row { table, key: key.clone(), value: Vec::new(), owner: None };
+        found.differs("references", hex::encode(key), "is too much", Some(fix));
+    }
+    Ok(())
+}
+
+/// Whether a record makes this reference. The target's key has no mark at its end, so every place is
+/// tried; most are ids.
+pub(super) fn is_made(read: &dyn Read, schema: &Schema, key: &[u8]) -> Result<bool, StoreError> {
+    let places = std::iter::once(2 + 16).chain(2..key.len()).filter(|at| at + 3 <= key.len());
+    for at in places {
+        let source = u16::from_be_bytes([key[at], key[at + 1]]);
+        let own = &key[at + 3..];
+        if schema.table(source).is_none_or(|info| info.ops.is_none()) {
+            continue;
+        }
+        let Some(made) = derived(read, schema, source, own)? else { continue };
+        if made.refs.iter().any(|reference| reference.row_key(source, own) == key) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Tables of sums, by the tables of records that they are made of.
+fn sums_by_tables(schema: &Schema) -> BTreeMap<Vec<u16>, Vec<u16>> {
+    let mut groups: BTreeMap<Vec<u16>, Vec<u16>> = BTreeMap::new();
+    for count in schema.tables().iter().filter(|info| info.kind == Kind::Count) {
+        let adds = |info: &&super::schema::TableInfo| {
+            let counts = info.ops.as_ref().map(|ops| ops.counts).unwrap_or_default();
+            counts.iter().any(|one| one.number == count.number)
+        };
+        let tables = schema.tables().iter().filter(adds).map(|info| info.number).collect();
+        groups.entry(tables).or_default().push(count.number);
+    }
+    groups
+}
+
+fn sums(
+    read: &dyn Read,
+    schema: &Schema,
+    (tables, counts): (&[u16], &[u16]),
+    found: &mut Diagnosis,
+) -> Result<(), StoreError> {
+    let mut wanted: HashMap<(u16, Vec<u8>), i64> = HashMap::new();
+    for table in tables {
+        let Some(ops) = schema.table(*table).and_then(|info| info.ops.as_ref()) else { continue };
+        read.raw_scan(*table, &Range::all(), &mut |_, row| {
+            // A record that cannot be read was named already.
+            for (count, key, n) in (ops.derive)(row).unwrap_or_default().counts {
+                let sum = wanted.entry((count.number, key)).or_default();
+                *sum = sum.wrapping_add(n);
+            }
+            ControlFlow::Continue(())
+        })?;
+    }
+    for count in counts {
+        let title = schema.table(*count).map_or("sums", |info| info.name);
+        read.raw_scan(*count, &Range::all(), &mut |key, value| {
+            found.sums += 1;
+            let right = wanted.remove(&(*count, key.to_vec())).unwrap_or(0);
+            compare(found, (title, *count), key, (read_sum(value), right));
+            ControlFlow::Continue(())
+        })?;
+    }
+    let mut missing: Vec<_> = wanted.into_iter().filter(|(_, right)| *right != 0).collect();
+    missing.sort();
+    for ((count, key), right) in missing {
+        let title = schema.table(count).map_or("sums", |info| info.name);
+        compare(found, (title, count), &key, (0, right));
+    }
+    Ok(())
+}
+
+fn compare(
+    found: &mut Diagnosis,
+    (title, table): (&str, u16),
+    key: &[u8],
+    (there, right): (i64, i64),
+) {
+    if there != right {
+        let fix = Fix::Sum { table, key: key.to_vec(), by: right.wrapping_sub(there) };
+        let what = format!("is {there} and should be {right}");
+        found.differs(title, hex::encode(key), what, Some(fix));
+    }
+}

@@ -1,0 +1,292 @@
+//! What the feed keeps: before-images go by age, by size, or for one record. Heads stay for good, so
+//! the chain over them still verifies.
+//!
+//! Which images may be missing is on record too: up to an entry ("floor") for retention, and record
+//! by record for redaction. Any other missing image is a fault that verification names.
+
+use std::ops::ControlFlow;
+
+use crate::kernel::{Actor, Cause, Event};
+
+use super::error::StoreError;
+use super::feed;
+use super::key::{KeyBuf, Range};
+use super::read::Read;
+use super::schema::{TableInfo, builtin};
+use super::{Lane, Store, WriteTx, audit, codec};
+
+/// How many images go in one transaction.
+const PIECE: usize = 500;
+/// How many rows of the feed one transaction or snapshot looks through.
+const LOOK: usize = 5_000;
+/// The row that says up to which entry images may be gone.
+const FLOOR: &[u8] = b"images_from";
+
+/// What retention did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Images that went.
+    pub images: usize,
+    /// Whether nothing is left to do.
+    pub done: bool,
+}
+
+/// What images are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Images {
+    /// How many.
+    pub count: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The images of entries up to this one may be gone.
+    pub floor: u64,
+}
+
+/// Up to which entry images may be gone.
+///
+/// # Errors
+/// When the disk fails.
+pub fn floor(read: &dyn Read) -> Result<u64, StoreError> {
+    match read.raw_get(builtin::META, FLOOR)? {
+        Some(row) => Ok(codec::decode(&row)?),
+        None => Ok(0),
+    }
+}
+
+/// Up to which entry the images of a record were removed for good; 0 when they never were.
+///
+/// # Errors
+/// When the disk fails.
+pub fn redacted(read: &dyn Read, table: u16, key: &[u8]) -> Result<u64, StoreError> {
+    match read.raw_get(builtin::REDACTED, &mark(table, key))? {
+        Some(row) => Ok(codec::decode(&row)?),
+        None => Ok(0),
+    }
+}
+
+fn mark(table: u16, key: &[u8]) -> Vec<u8> {
+    let mut mark = KeyBuf::of(&table);
+    mark.raw(key);
+    mark.into_bytes()
+}
+
+/// Counts the images that are kept, in slices of one short snapshot each.
+///
+/// # Errors
+/// When the disk fails.
+pub fn images(store: &Store) -> Result<Images, StoreError> {
+    let floor = store.read(|snap| floor(snap))?;
+    let mut all = Images { floor, ..Images::default() };
+    let mut from = KeyBuf::of(&floor).into_bytes();
+    loop {
+        let end = store.read(|snap| {
+            scan_from(snap, &mut from, &mut |_, part, value| {
+                if part != 0 {
+                    all.count += 1;
+                    all.bytes += value.len() as u64;
+                }
+                ControlFlow::Continue(())
+            })
+        })?;
+        if end {
+            return Ok(all);
+        }
+    }
+}
+
+/// Visits a row of the feed: entry, part, value.
+type Visit<'v> = dyn FnMut(u64, u16, &[u8]) -> ControlFlow<()> + 'v;
+
+/// Visits a slice of the feed from a key on and moves the key behind it; says whether it was the last.
+fn scan_from(
+    read: &dyn Read,
+    from: &mut Vec<u8>,
+    visit: &mut Visit<'_>,
+) -> Result<bool, StoreError> {
+    let range = Range { lo: from.clone(), ..Range::all() };
+    let (mut looked, mut end, mut next) = (0, true, from.clone());
+    read.raw_scan(builtin::FEED, &range, &mut |key, value| {
+        if looked >= LOOK {
+            end = false;
+            return ControlFlow::Break(());
+        }
+        looked += 1;
+        if let Some((seq, part)) = feed::split(key)
+            && visit(seq, part, value).is_break()
+        {
+            return ControlFlow::Break(());
+        }
+        next.clear();
+        next.extend_from_slice(key);
+        next.push(0);
+        ControlFlow::Continue(())
+    })?;
+    *from = next;
+    Ok(end)
+}
+
+/// The entry up to which images go, so that those behind it have at most so many bytes.
+///
+/// # Errors
+/// When the disk fails.
+pub fn oldest_within(store: &Store, bytes: u64) -> Result<u64, StoreError> {
+    let kept = images(store)?;
+    let mut above = kept.bytes.saturating_sub(bytes);
+    let mut from = KeyBuf::of(&kept.floor).into_bytes();
+    let mut last = kept.floor;
+    while above > 0 {
+        let end = store.read(|snap| {
+            scan_from(snap, &mut from, &mut |seq, part, value| {
+                if part == 0 && above == 0 {
+                    return ControlFlow::Break(());
+                }
+                if part != 0 {
+                    above = above.saturating_sub(value.len() as u64);
+                }
+                last = seq;
+                ControlFlow::Continue(())
+            })
+        })?;
+        if end {
+            break;
+        }
+    }
+    Ok(last)
+}
+
+/// The last entry from before a moment in milliseconds.
+///
+/// # Errors
+/// When the disk fails.
+pub fn last_before(store: &Store, ms: i64) -> Result<u64, StoreError> {
+    store.read(|snap| audit::first_after(snap, ms.saturating_sub(1)).map(|seq| seq - 1))
+}
+
+/// Drops the images of entries up to one, in pieces of the second lane; says how many.
+///
+/// # Errors
+/// When the store refuses.
+pub async fn drop_until(store: &Store, by: Actor, seq: u64) -> Result<usize, StoreError> {
+    let mut dropped = 0;
+    loop {
+        let swept =
+            store.write_in(Lane::Second, by, Cause::Retention, move |tx| drop_piece(tx, seq));
+        let swept = swept.await?;
+        dropped += swept.images;
+        if swept.done {
+            return Ok(dropped);
+        }
+    }
+}
+
+/// One piece of [`drop_until`].
+///
+/// # Errors
+/// When the disk fails.
+pub fn drop_piece(tx: &mut WriteTx<'_>, until: u64) -> Result<Swept, StoreError> {
+    let floor = floor(tx)?;
+    if floor > until {
+        return Ok(Swept { images: 0, done: true });
+    }
+    // The entry at the floor is begun again: it may have more images than one piece takes.
+    let mut from = KeyBuf::of(&floor).into_bytes();
+    let (mut gone, mut last, mut passed, mut full) = (Vec::new(), floor, false, false);
+    let end = scan_from(tx, &mut from, &mut |seq, part, _| {
+        passed = seq > until;
+        full = gone.len() >= PIECE;
+        if passed || full {
+            return ControlFlow::Break(());
+        }
+        last = seq;
+        if part != 0 {
+            gone.push(feed::head_key(seq, part));
+        }
+        ControlFlow::Continue(())
+    })?;
+    let (images, done) = (gone.len(), passed || end && !full);
+    for key in gone {
+        tx.set(builtin::FEED, key, None)?;
+    }
+    if last != floor {
+        tx.set(builtin::META, FLOOR.to_vec(), Some(codec::encode(&last)?))?;
+    }
+    Ok(Swept { images, done })
+}
+
+/// Removes all images of one record from the feed; what it is now stays. Says how many went. It is
+/// itself an entry of the feed.
+///
+/// # Errors
+/// `UnknownRecord` when nothing is known of it, or what the store says.
+pub async fn redact(
+    store: &Store,
+    (actor, cause): (Actor, Cause),
+    table: u16,
+    key: Vec<u8>,
+) -> Result<usize, StoreError> {
+    let at = key.clone();
+    let first = store.write(actor, cause, move |tx| {
+        let rev = audit::last_rev(tx, table, &at)?;
+        let rev = rev.ok_or(StoreError::UnknownRecord)?;
+        tx.emit(Event::RecordRedacted { table, key: at.clone() });
+        let seq = tx.seq()?;
+        tx.set(builtin::REDACTED, mark(table, &at), Some(codec::encode(&seq)?))?;
+        redact_piece(tx, (table, &at), rev)
+    });
+    let (mut removed, mut next) = first.await?;
+    while let Some(rev) = next {
+        let at = key.clone();
+        let piece = store.write_in(Lane::Second, actor, Cause::Retention, move |tx| {
+            redact_piece(tx, (table, &at), rev)
+        });
+        let (more, rest) = piece.await?;
+        removed += more;
+        next = rest;
+    }
+    Ok(removed)
+}
+
+/// Removes images from a version back; says how many, and the version to go on with.
+fn redact_piece(
+    tx: &mut WriteTx<'_>,
+    (table, key): (u16, &[u8]),
+    mut rev: u64,
+) -> Result<(usize, Option<u64>), StoreError> {
+    let (mut removed, mut looked) = (0, 0);
+    while rev != 0 {
+        if looked >= PIECE {
+            return Ok((removed, Some(rev)));
+        }
+        looked += 1;
+        let Some(entry) = audit::head(tx, rev)? else { break };
+        let at = entry.changes.iter().position(|one| one.table == table && one.key == key);
+        let Some(n) = at else { break };
+        let part = u16::try_from(n).ok().and_then(|n| n.checked_add(1));
+        if let Some(part) = part {
+            let image = feed::head_key(rev, part);
+            if tx.raw_get(builtin::FEED, &image)?.is_some() {
+                tx.set(builtin::FEED, image, None)?;
+                removed += 1;
+            }
+        }
+        let before = entry.changes[n].before_rev;
+        if before >= rev {
+            break;
+        }
+        rev = before;
+    }
+    Ok((removed, None))
+}
+
+impl TableInfo {
+    /// The key of a record from its id as people write it: a UUID, or hexadecimal.
+    #[must_use]
+    pub fn key_of(&self, text: &str) -> Option<Vec<u8>> {
+        let ops = self.ops.as_ref()?;
+        let bytes = match uuid::Uuid::parse_str(text) {
+            Ok(id) => id.as_bytes().to_vec(),
+            Err(_) => hex::decode(text).ok()?,
+        };
+        (ops.key_text)(&bytes).map(|_| bytes)
+    }
+}

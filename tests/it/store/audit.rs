@@ -1,0 +1,473 @@
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hq::kernel::{Clock as _, Event};
+use hq::store::audit::{Found, Search, search};
+use hq::store::verify::{Verified, verify};
+use hq::store::{Entry, StoreError, keep};
+use proptest::prelude::*;
+use tokio::runtime::Runtime;
+
+use super::check;
+use super::toys::{ACTOR, CAUSE, Folder, Job, Line, Note, Sealed, Toys, folder, id, note, says};
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime")
+}
+
+fn verified(toys: &Toys) -> Verified {
+    verify(&toys.store, &mut |_| ControlFlow::Continue(())).expect("it can be read")
+}
+
+fn sound(toys: &Toys) -> Verified {
+    let report = verified(toys);
+    assert!(report.is_sound(), "{:#?}", report.faults);
+    report
+}
+
+/// A store in which everything has happened: inserts, changes, deletes, rows that came back, of each
+/// class.
+fn lived_in() -> Toys {
+    let toys = Toys::open();
+    toys.put(Folder { id: folder(1), inside: None }).expect("a folder");
+    for n in 1..=12 {
+        let made = toys.write(move |tx| {
+            tx.put(&Note { folder: Some(folder(1)), ..Note::new(note(n), "first") })?;
+            tx.put(&Line { id: id(n), note: note(n), amount: 3 })?;
+            tx.put(&Sealed { id: id(n), value: format!("sealed {n}") })?;
+            tx.put(&Job { id: id(n), note: None, open: true })?;
+            tx.emit(says("made"));
+            Ok(())
+        });
+        made.expect("records");
+    }
+    for n in 1..=12 {
+        toys.clock.advance_ms(1_000);
+        toys.put(Note::new(note(n), "second")).expect("a change");
+        toys.put(Job { id: id(n), note: None, open: false }).expect("a change");
+    }
+    for n in 1..=6 {
+        toys.write(move |tx| tx.delete::<Note>(note(n))).expect("a delete");
+        toys.write(move |tx| tx.delete::<Job>(id(n))).expect("a delete");
+    }
+    toys.put(Note::new(note(2), "back again")).expect("it comes back");
+    toys
+}
+
+/// Every row of the tables that verification answers for, as the file has them.
+fn rows(db: &redb::Database, tables: &[&'static str]) -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
+    use redb::{ReadableDatabase, ReadableTable};
+    let txn = db.begin_read().expect("a read");
+    let mut all = Vec::new();
+    for name in tables {
+        let table = redb::TableDefinition::<&[u8], &[u8]>::new(name);
+        let table = txn.open_table(table).expect("a table");
+        for row in table.iter().expect("rows") {
+            let (key, value) = row.expect("a row");
+            all.push((*name, key.value().to_vec(), value.value().to_vec()));
+        }
+    }
+    all
+}
+
+/// Changes the file behind the store's back.
+fn tamper(
+    toys: Toys,
+    change: impl FnOnce(&redb::Database) -> Vec<(&'static str, Vec<u8>, Option<Vec<u8>>)>,
+) -> Toys {
+    let path = toys.path();
+    toys.store.close();
+    let db = redb::Database::open(path).expect("nobody else has it");
+    let changes = change(&db);
+    let txn = db.begin_write().expect("a write");
+    for (name, key, value) in changes {
+        let table = redb::TableDefinition::<&[u8], &[u8]>::new(name);
+        let mut table = txn.open_table(table).expect("a table");
+        match value {
+            Some(value) => drop(table.insert(&key[..], &value[..]).expect("a row")),
+            None => drop(table.remove(&key[..]).expect("a row")),
+        }
+    }
+    txn.commit().expect("a commit");
+    drop(db);
+    toys.reopen()
+}
+
+const FEED: &str = "t0001";
+const NOTES: &str = "t0100";
+const ANSWERED_FOR: [&str; 5] = [FEED, NOTES, "t0120", "t0130", "t0140"];
+
+#[test]
+fn a_store_in_which_everything_has_happened_verifies() {
+    let toys = lived_in();
+    check::all_fits(&toys.store);
+    let report = sound(&toys);
+    assert_eq!(report.entries, toys.seq());
+    assert_eq!(report.images, 12 + 6);
+    assert_eq!(report.head.len(), 64);
+    let again = sound(&toys.reopen());
+    assert_eq!(again.head, report.head, "the hash of the last entry stands for all before it");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #[test]
+    fn a_changed_byte_is_found_wherever_it_lies(place in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), bit in 0u8..8) {
+        let mut planted = None;
+        let toys = tamper(lived_in(), |db| {
+            let all = rows(db, &ANSWERED_FOR);
+            // The last head is read when the store opens; it has a test of its own.
+            let last = all.iter().rfind(|(name, ..)| *name == FEED).expect("entries").1.clone();
+            let all: Vec<_> = all.into_iter().filter(|row| row.0 != FEED || row.1 != last).collect();
+            let (name, key, mut value) = all[place.index(all.len())].clone();
+            let at = at.index(value.len());
+            value[at] ^= 1 << bit;
+            planted = Some((name, key.clone()));
+            vec![(name, key, Some(value))]
+        });
+        let report = verified(&toys);
+        let (name, key) = planted.expect("a byte was changed");
+        prop_assert!(!report.is_sound(), "{name} {}", hex::encode(&key));
+        let named = report.faults.iter().any(|fault| match name {
+            FEED => fault.seq == Some(u64::from_be_bytes(key[..8].try_into().expect("a number"))),
+            _ => fault.table.is_some() && fault.id.is_some(),
+        });
+        prop_assert!(named, "{name} {}: {:?}", hex::encode(&key), report.faults);
+    }
+}
+
+#[test]
+fn a_fault_is_named_by_entry_table_and_record() {
+    let toys = tamper(lived_in(), |db| {
+        let all = rows(db, &[NOTES]);
+        let (name, key, mut value) = all.last().expect("a note").clone();
+        *value.last_mut().expect("bytes") ^= 1;
+        vec![(name, key, Some(value))]
+    });
+    let report = verified(&toys);
+    let [fault] = report.faults.as_slice() else { panic!("{:?}", report.faults) };
+    assert_eq!(fault.table.as_deref(), Some("note"));
+    assert_eq!(fault.id.as_deref(), Some(note(12).to_string().as_str()));
+    assert_eq!(fault.seq, Some(36));
+    assert_eq!(
+        fault.to_string(),
+        format!("entry 36, note {}, is not what this entry made: its bytes were changed", note(12))
+    );
+}
+
+#[test]
+fn what_is_gone_or_old_or_too_much_is_found_too() {
+    // A row that nobody removed.
+    let toys = tamper(lived_in(), |db| {
+        let all = rows(db, &[NOTES]);
+        vec![(NOTES, all[3].1.clone(), None)]
+    });
+    let report = verified(&toys);
+    assert_eq!(report.faults.len(), 1, "{:?}", report.faults);
+    assert!(report.faults[0].what.contains("gone though no entry removed it"));
+
+    // A row in the version before.
+    let toys = tamper(lived_in(), |db| {
+        let image = rows(db, &[FEED]).into_iter().rfind(|row| row.1[8..] == [0, 1]);
+        let (key, old) = image.map(|(_, _, old)| (note(2).uuid_bytes(), old)).expect("an image");
+        vec![(NOTES, key, Some(old))]
+    });
+    assert!(!verified(&toys).is_sound(), "an older version stands where a newer one belongs");
+
+    // An entry and an image that are gone.
+    for part in [0u16, 1] {
+        let toys = tamper(lived_in(), |_| {
+            let key = [&20u64.to_be_bytes()[..], &part.to_be_bytes()].concat();
+            vec![(FEED, key, None)]
+        });
+        let report = verified(&toys);
+        assert!(report.faults.iter().any(|fault| fault.seq == Some(20)), "{:?}", report.faults);
+    }
+
+    // A row that no entry made.
+    let toys = tamper(lived_in(), |db| {
+        let all = rows(db, &[NOTES]);
+        vec![(NOTES, note(99).uuid_bytes(), Some(all[0].2.clone()))]
+    });
+    let report = verified(&toys);
+    assert_eq!(report.faults[0].id.as_deref(), Some(note(99).to_string().as_str()));
+}
+
+trait Bytes {
+    fn uuid_bytes(&self) -> Vec<u8>;
+}
+
+impl Bytes for hq::kernel::TaskId {
+    fn uuid_bytes(&self) -> Vec<u8> {
+        hq::kernel::TypedId::uuid(*self).as_bytes().to_vec()
+    }
+}
+
+#[test]
+fn a_damaged_last_entry_says_what_to_do() {
+    let toys = lived_in();
+    let (path, clock) = (toys.path(), Arc::clone(&toys.clock));
+    toys.store.close();
+    let db = redb::Database::open(&path).expect("nobody else has it");
+    let last = rows(&db, &[FEED]).pop().expect("entries");
+    let txn = db.begin_write().expect("a write");
+    let table = redb::TableDefinition::<&[u8], &[u8]>::new(FEED);
+    txn.open_table(table).expect("a table").insert(&last.1[..], &[7u8, 7][..]).expect("a row");
+    txn.commit().expect("a commit");
+    drop(db);
+    let opened = super::toys::With::default().open_at(&path, &clock);
+    let error = opened.err().expect("it does not open").to_string();
+    assert!(
+        error.contains(&format!("entry {}", u64::from_be_bytes(last.1[..8].try_into().unwrap())))
+    );
+    assert!(error.contains("restore a backup"), "{error}");
+}
+
+#[test]
+fn verification_is_exact_while_others_write() {
+    let toys = lived_in();
+    let store = toys.store.clone();
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let writer = std::thread::spawn(move || {
+        let mut n = 0u64;
+        while stopped.try_recv().is_err() {
+            n += 1;
+            let at = 1 + n % 40;
+            let done = store.write_blocking(ACTOR, CAUSE, move |tx| {
+                if n.is_multiple_of(3) {
+                    tx.delete::<Note>(note(at)).map(drop)
+                } else {
+                    tx.put(&Note::new(note(at), &format!("round {n}")))
+                }
+            });
+            done.map_err(|error: StoreError| error.to_string()).expect("a write");
+        }
+        n
+    });
+    for _ in 0..40 {
+        sound(&toys);
+    }
+    stop.send(()).expect("it listens");
+    assert!(writer.join().expect("it ends") > 0);
+    sound(&toys);
+    check::all_fits(&toys.store);
+}
+
+#[test]
+fn verification_can_be_called_off() {
+    let toys = lived_in();
+    let error = verify(&toys.store, &mut |_| ControlFlow::Break(())).expect_err("called off");
+    assert!(matches!(error, StoreError::CalledOff));
+}
+
+// ── Redaction and retention ──
+
+#[test]
+fn redaction_removes_every_former_version_of_one_record_and_the_chain_still_verifies() {
+    let toys = Toys::open();
+    toys.put(Note::new(note(1), "a secret word")).expect("a note");
+    toys.put(Note::new(note(1), "another secret word")).expect("a change");
+    toys.put(Note::new(note(2), "a plain word")).expect("a note");
+    toys.write(|tx| tx.delete::<Note>(note(1))).expect("a delete");
+    toys.put(Note::new(note(1), "came back")).expect("it comes back");
+    toys.put(Note::new(note(1), "harmless")).expect("a change");
+    toys.put(Note::new(note(2), "changed")).expect("a change");
+    let head = sound(&toys);
+    assert_eq!(head.images, 4);
+    let key = note(1).uuid_bytes();
+    let removed = runtime().block_on(keep::redact(&toys.store, (ACTOR, CAUSE), 100, key.clone()));
+    assert_eq!(removed.expect("redacted"), 3);
+    let report = sound(&toys);
+    assert_eq!((report.images, report.entries), (1, head.entries + 1));
+    let entry = toys.store.entries_after(head.entries, 1).expect("the feed").remove(0);
+    assert_eq!(entry.events, [Event::RecordRedacted { table: 100, key: key.clone() }]);
+    assert_eq!(toys.get::<Note>(note(1)).expect("it stays").owner, "harmless");
+    // What is kept from then on is kept.
+    toys.put(Note::new(note(1), "later")).expect("a change");
+    assert_eq!(sound(&toys).images, 2);
+    // Nobody can drop an image on the quiet: the mark covers what lies before it alone.
+    let toys = tamper(toys, |_| {
+        vec![(FEED, [&9u64.to_be_bytes()[..], &1u16.to_be_bytes()].concat(), None)]
+    });
+    assert_eq!(verified(&toys).faults.len(), 1);
+    let never = runtime().block_on(keep::redact(&toys.store, (ACTOR, CAUSE), 100, vec![9; 16]));
+    assert!(matches!(never, Err(StoreError::UnknownRecord)));
+}
+
+#[test]
+fn a_record_of_very_many_versions_is_redacted_in_pieces() {
+    let toys = Toys::open();
+    for n in 0..1_203 {
+        toys.put(Note { size: n, ..Note::new(note(1), "m") }).expect("a version");
+    }
+    let removed =
+        runtime().block_on(keep::redact(&toys.store, (ACTOR, CAUSE), 100, note(1).uuid_bytes()));
+    assert_eq!(removed.expect("redacted"), 1_202);
+    assert_eq!(sound(&toys).images, 0);
+}
+
+#[test]
+fn retention_by_age_takes_images_and_leaves_heads_and_cursors() {
+    let toys = lived_in();
+    let start = toys.clock.now_ms();
+    let cursor = toys.store.head();
+    for n in 7..=12 {
+        toys.clock.advance_ms(10_000);
+        toys.put(Note::new(note(n), "third")).expect("a change");
+    }
+    let entries = |toys: &Toys| {
+        let read = toys
+            .store
+            .read(|snap| hq::store::feed::entries(snap, toys.store.schema(), 0, usize::MAX));
+        read.expect("a read").iter().map(|entry| entry.hash).collect::<Vec<_>>()
+    };
+    let (before, images) = (entries(&toys), keep::images(&toys.store).expect("a count"));
+    assert_eq!(images.count, 24);
+    let until = keep::last_before(&toys.store, start + 30_000).expect("a place");
+    let dropped = runtime().block_on(keep::drop_until(&toys.store, ACTOR, until));
+    assert_eq!(dropped.expect("dropped"), 20, "those of the first three of the six are not young");
+    assert_eq!(keep::images(&toys.store).expect("a count").count, 4);
+    assert_eq!(entries(&toys), before, "every head stays");
+    sound(&toys);
+    let after = toys.store.entries_after(cursor.seq, 100).expect("the cursor is good");
+    assert_eq!(after.len(), 6);
+    assert_eq!(toys.store.head().incarnation, cursor.incarnation);
+    let again = runtime().block_on(keep::drop_until(&toys.store, ACTOR, until));
+    assert_eq!(again.expect("nothing is left"), 0);
+    sound(&toys.reopen());
+}
+
+#[test]
+fn retention_by_size_takes_the_oldest_until_the_rest_fits() {
+    let toys = lived_in();
+    let all = keep::images(&toys.store).expect("a count");
+    let until = keep::oldest_within(&toys.store, all.bytes / 2).expect("a place");
+    runtime().block_on(keep::drop_until(&toys.store, ACTOR, until)).expect("dropped");
+    let left = keep::images(&toys.store).expect("a count");
+    assert!(left.bytes <= all.bytes / 2 && left.bytes > all.bytes / 3, "{left:?} of {all:?}");
+    sound(&toys);
+    let whole = keep::oldest_within(&toys.store, u64::MAX).expect("a place");
+    assert_eq!(whole, left.floor, "nothing more has to go");
+    let none = keep::oldest_within(&toys.store, 0).expect("a place");
+    runtime().block_on(keep::drop_until(&toys.store, ACTOR, none)).expect("dropped");
+    assert_eq!(keep::images(&toys.store).expect("a count").count, 0);
+    sound(&toys);
+}
+
+#[test]
+fn an_entry_with_more_images_than_a_piece_takes_is_swept_whole() {
+    let toys = Toys::open();
+    for owner in ["a", "b"] {
+        let made = toys.write(move |tx| {
+            for n in 0..1_300 {
+                tx.put(&Note::new(note(n), owner))?;
+            }
+            Ok(())
+        });
+        made.expect("notes");
+    }
+    toys.put(Note::new(note(1), "c")).expect("a change");
+    let mut pieces = 0;
+    loop {
+        let swept = toys.write(|tx| keep::drop_piece(tx, 2)).expect("a piece");
+        assert!(swept.images <= 500);
+        sound(&toys);
+        pieces += 1;
+        if swept.done {
+            break;
+        }
+    }
+    assert!(pieces >= 3, "{pieces}");
+    assert_eq!(keep::images(&toys.store).expect("a count").count, 1, "the young one stays");
+}
+
+// ── Reading ──
+
+fn look<'s>(toys: &Toys, change: impl FnOnce(&mut Search<'s>)) -> Found {
+    let mut wish = Search {
+        record: None,
+        before: None,
+        since: None,
+        until: None,
+        limit: 100,
+        within: Duration::from_secs(5),
+        wanted: &|_: &Entry| true,
+    };
+    change(&mut wish);
+    search(&toys.store, &wish).expect("a search")
+}
+
+fn seqs(found: &Found) -> Vec<u64> {
+    found.entries.iter().map(|entry| entry.seq).collect()
+}
+
+#[test]
+fn the_entries_of_a_record_are_found_through_deletes_and_returns() {
+    let toys = lived_in();
+    let key = note(2).uuid_bytes();
+    let mut by_hand: BTreeMap<u64, ()> = BTreeMap::new();
+    for entry in toys.store.entries_after(0, 1_000).expect("the feed") {
+        if entry.changes.iter().any(|change| change.table == 100 && change.key == key) {
+            by_hand.insert(entry.seq, ());
+        }
+    }
+    let wanted: Vec<u64> = by_hand.into_keys().rev().collect();
+    assert_eq!(wanted.len(), 4);
+    let found = look(&toys, |s| s.record = Some((100, &key)));
+    assert_eq!((seqs(&found), found.next), (wanted.clone(), None));
+    assert_eq!(found.looked, 4, "only its own entries are read");
+    let first = look(&toys, |s| {
+        s.record = Some((100, &key));
+        s.limit = 3;
+    });
+    assert_eq!(seqs(&first), wanted[..3]);
+    let rest = look(&toys, |s| {
+        s.record = Some((100, &key));
+        s.before = first.next;
+    });
+    assert_eq!(seqs(&rest), wanted[3..]);
+    // A record that is gone without a trace but in the heads is looked for.
+    let job = look(&toys, |s| s.record = Some((140, &JOB)));
+    assert_eq!(job.entries.len(), 3, "made, changed, removed");
+}
+
+static JOB: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3];
+
+#[test]
+fn a_search_looks_backwards_in_bounded_pieces_and_says_how_far_it_came() {
+    let toys = Toys::open();
+    for n in 1..=2_500 {
+        toys.clock.advance_ms(10);
+        toys.put(Note::new(note(n), "m")).expect("a note");
+    }
+    let hit: &dyn Fn(&Entry) -> bool = &|entry| entry.seq == 3;
+    let first = look(&toys, |s| {
+        s.wanted = hit;
+        s.within = Duration::ZERO;
+    });
+    assert!(first.entries.is_empty());
+    assert_eq!((first.looked, first.next), (1_000, Some(1_501)));
+    assert_eq!(first.reached.expect("it looked").0, 1_501);
+    let mut next = first.next;
+    let mut found = Vec::new();
+    while let Some(before) = next {
+        let more = look(&toys, |s| {
+            s.wanted = hit;
+            s.within = Duration::ZERO;
+            s.before = Some(before);
+        });
+        found.extend(seqs(&more));
+        next = more.next;
+    }
+    assert_eq!(found, [3]);
+    let begin = 1_700_000_000_000;
+    let within = look(&toys, |s| {
+        s.since = Some(begin + 101);
+        s.until = Some(begin + 150);
+    });
+    assert_eq!(seqs(&within), [15, 14, 13, 12, 11], "the times lie between the two");
+    assert_eq!(within.looked, 5, "what is younger is not looked at");
+    assert_eq!(within.next, None);
+}
