@@ -28,7 +28,7 @@ use crate::kernel::{Actor, Cause, Clock, Timestamp, WorkspaceId, WorkspaceState}
 use crate::live::Hub;
 use crate::net::client::HttpClient;
 use crate::sandbox::spawn::Spawner;
-use crate::store::{Blobs, Faults, Snap, Store, StoreError, WriteTx};
+use crate::store::{Blobs, Faults, Opening, Snap, Store, StoreError, WriteTx};
 
 /// A task of the async runtime, handed to the supervised spawner.
 pub type BoxTask = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -38,6 +38,9 @@ pub type Spawn = Arc<dyn Fn(&'static str, BoxTask) + Send + Sync>;
 
 /// What begins when a workspace is opened; `server` gives it.
 pub type OnOpen = Arc<dyn Fn(&Ws) + Send + Sync>;
+
+/// Told what takes long while a store is opened: the name of its folder or file, and what.
+pub type OnLooker = Arc<dyn Fn(&str, Opening) + Send + Sync>;
 
 /// What the process has once.
 #[derive(Clone)]
@@ -51,6 +54,8 @@ pub struct AppParts {
     pub clock: Arc<dyn Clock>,
     /// Where ids come from.
     pub ids: Arc<dyn IdSource>,
+    /// Told what takes long while a store is opened: which one, and what.
+    pub onlooker: OnLooker,
     /// What may happen to disks; nothing is injected in the program.
     pub faults: Arc<dyn Faults>,
     /// Accounts, sign-ins, tokens, the list of workspaces.

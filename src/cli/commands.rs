@@ -71,6 +71,8 @@ pub struct CreateToken {
 pub enum Doctor {
     /// Try what the jail for agents' programs really holds on this machine
     Sandbox,
+    /// Make every index, reference and sum anew from the records, and compare
+    Store(super::stores::DoctorStore),
 }
 
 /// Prints a value for programs or lines for people.

@@ -4,6 +4,7 @@
 mod commands;
 mod demo;
 mod operate;
+mod stores;
 mod reach;
 mod remote;
 mod serve;
@@ -85,6 +86,12 @@ enum Command {
     Audit(operate::Audit),
     /// Remove all former versions of one record
     Redact(operate::Redact),
+    /// The store: what it takes, compact it, check it
+    #[command(subcommand)]
+    Store(stores::StoreCommand),
+    /// What follows the feed: where it stands, and what it gave up
+    #[command(subcommand)]
+    Consumer(stores::ConsumerCommand),
     /// Show each setting and where it comes from
     Config,
     /// End with 0 when HQ answers: for containers
@@ -172,6 +179,9 @@ fn run(common: &Common, command: Command) -> u8 {
             operate::audit_export(common, config, flags)
         }
         Command::Redact(flags) => operate::redact(common, config, flags),
+        Command::Store(command) => stores::store(common, config, command),
+        Command::Consumer(command) => stores::consumer(common, config, command),
+        Command::Doctor(commands::Doctor::Store(flags)) => stores::doctor(common, config, flags),
         Command::Config => commands::config(common, &config),
         Command::Healthcheck => commands::healthcheck(common, &config),
         Command::Serve(_) | Command::Demo(_) => Ok(OK),

@@ -29,7 +29,7 @@ const ASK_EVERY: Duration = Duration::from_millis(250);
 pub struct Place {
     /// The workspace; may be left out when there is one
     #[arg(long, value_name = "SLUG")]
-    workspace: Option<String>,
+    pub workspace: Option<String>,
 }
 
 /// `hq audit …`
@@ -68,16 +68,16 @@ pub struct Redact {
     yes: bool,
 }
 
-fn failed(error: impl std::fmt::Display) -> CommandError {
+pub(super) fn failed(error: impl std::fmt::Display) -> CommandError {
     CommandError::Failed(error.to_string())
 }
 
-fn refused(error: &crate::web::error::ApiError) -> CommandError {
+pub(super) fn refused(error: &crate::web::error::ApiError) -> CommandError {
     CommandError::Refused(error.0.detail.clone())
 }
 
 /// Tells on a terminal how far a piece of work is.
-fn show(common: &Common, what: &str, done: u64, total: u64) {
+pub(super) fn show(common: &Common, what: &str, done: u64, total: u64) {
     use std::io::IsTerminal;
     let mut out = std::io::stderr();
     if common.json || !out.is_terminal() {
@@ -88,7 +88,7 @@ fn show(common: &Common, what: &str, done: u64, total: u64) {
     let _ = write!(out, "\r\x1b[K{done}{of} {what}").and_then(|()| out.flush());
 }
 
-fn clear(common: &Common) {
+pub(super) fn clear(common: &Common) {
     use std::io::IsTerminal;
     let mut out = std::io::stderr();
     if !common.json && out.is_terminal() {
@@ -98,7 +98,7 @@ fn clear(common: &Common) {
 }
 
 /// Begins a piece of work in the running program and waits until it ends.
-async fn run_job(
+pub(super) async fn run_job(
     common: &Common,
     local: &Local,
     kind: &str,

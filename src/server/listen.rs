@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -51,39 +52,68 @@ impl Default for Patience {
     }
 }
 
+/// What is being done before there is a router.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stage {
+    /// In words; empty for the usual ones.
+    pub said: String,
+    /// How much of it is done.
+    pub percent: Option<u8>,
+}
+
 /// What answers: the router, once there is one.
 #[derive(Clone, Default)]
-pub struct Front(Arc<OnceLock<Router>>);
+pub struct Front {
+    router: Arc<OnceLock<Router>>,
+    stage: Arc<Mutex<Stage>>,
+}
 
 impl Front {
     /// The router takes over from the starting page.
     pub fn open(&self, router: Router) {
         // ok: a front is opened once, by `server::start`.
-        let _ = self.0.set(router);
+        let _ = self.router.set(router);
+    }
+
+    /// Says on the starting page what is being done.
+    pub fn tell(&self, stage: Stage) {
+        *self.stage.lock() = stage;
     }
 
     async fn answer(&self, mut request: Request<Incoming>, peer: Peer) -> Response {
         request.extensions_mut().insert(peer);
-        match self.0.get() {
+        match self.router.get() {
             Some(router) => match router.clone().call(request.map(Body::new)).await {
                 Ok(response) => response,
                 Err(never) => match never {},
             },
-            None => starting(request.uri().path()),
+            None => {
+                let stage = self.stage.lock().clone();
+                starting(request.uri().path(), &stage)
+            }
         }
     }
 }
 
 /// Until the store is open: healthy, but nothing to see yet.
-fn starting(path: &str) -> Response {
+fn starting(path: &str, stage: &Stage) -> Response {
     if path == "/healthz" {
         return (StatusCode::OK, "ok\n").into_response();
     }
     if is_api(path) || path == "/readyz" {
-        let text = "HQ is starting; try again in a moment";
+        let done = stage.percent.map(|percent| format!(", {percent} % done")).unwrap_or_default();
+        let said = match stage.said.is_empty() {
+            true => "try again in a moment".to_owned(),
+            false => format!("{}{done}", stage.said),
+        };
+        let text = format!("HQ is starting; {said}");
         return ApiError(Failure::new(ProblemKind::Unavailable, "starting", text)).into_response();
     }
-    trouble::starting("The data folder is being opened.")
+    let said = match stage.said.as_str() {
+        "" => "The data folder is being opened.".to_owned(),
+        said => crate::web::form::sentence(said),
+    };
+    trouble::starting(&said, stage.percent)
 }
 
 /// Accepts connections from the network until the program ends.
@@ -154,5 +184,36 @@ pub async fn connection<S>(
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Stage, starting};
+    use axum::http::StatusCode;
+    use http_body_util::BodyExt as _;
+
+    async fn body(response: axum::response::Response) -> String {
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn before_the_stores_are_open_everybody_is_told_how_far_it_is() {
+        let said = "acme was not closed well and is being recovered".to_owned();
+        let stage = Stage { said, percent: Some(40) };
+        assert_eq!(starting("/healthz", &stage).status(), StatusCode::OK);
+        let api = starting("/api/v1/tasks", &stage);
+        assert_eq!(api.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(api.headers().contains_key("retry-after"));
+        let text = body(api).await;
+        assert!(text.contains("acme") && text.contains("40 % done"), "{text}");
+        assert_eq!(starting("/readyz", &stage).status(), StatusCode::SERVICE_UNAVAILABLE);
+        let page = starting("/w/acme/", &stage);
+        assert!(page.headers().contains_key("retry-after"));
+        let page = body(page).await;
+        assert!(page.contains("value=\"40\"") && page.contains("http-equiv=\"refresh\""), "{page}");
+        let usual = body(starting("/", &Stage::default())).await;
+        assert!(usual.contains("The data folder is being opened.") && !usual.contains("<progress"));
     }
 }

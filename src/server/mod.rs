@@ -38,7 +38,7 @@ use crate::app::consumers::Consumers;
 use crate::app::jobs::Jobs;
 use crate::app::limits::Limiter;
 use crate::app::passwords::Hasher;
-use crate::app::{App, AppParts, Ws};
+use crate::app::{App, AppParts, OnLooker, Ws};
 use crate::config::Config;
 use crate::crypto::keyring::Keyring;
 use crate::crypto::master::{KeyError, MasterKey};
@@ -54,10 +54,10 @@ use crate::net::client::{ClientParts, HttpClient};
 use crate::runtime::{self, Engine, Limits};
 use crate::sandbox::SandboxError;
 use crate::sandbox::spawn::{OWN_PROGRAM, Spawner};
-use crate::store::{Faults, NoFaults, Options, Store, StoreError};
+use crate::store::{Faults, NoFaults, Onlooker, Opening, Options, Store, StoreError};
 use crate::web::routes::Mounted;
 
-use listen::{Front, Patience};
+use listen::{Front, Patience, Stage};
 use lock::{Lock, LockError};
 use socket::Socket;
 use tasks::Tasks;
@@ -181,8 +181,9 @@ pub async fn start(config: Config, parts: Parts) -> Result<Running, StartError> 
     let early =
         if wide { None } else { Some(listen(&config, &front, &tasks, &stopping, patience).await?) };
     let (listen_at, spawner, limits) = (config.listen, tasks.spawn(), parts.runs);
-    let token = stopping.clone();
-    let opened = tokio::task::spawn_blocking(move || open(config, parts, spawner, token)).await;
+    let (token, onlooker) = (stopping.clone(), telling(&front));
+    let opened =
+        tokio::task::spawn_blocking(move || open(config, parts, (spawner, token), onlooker)).await;
     let app = opened.map_err(|error| StartError::CutOff(error.to_string()))??;
     let owned = app.system.read(|snap| users::queries::any_account(snap))?;
     let address = match early {
@@ -226,19 +227,38 @@ async fn listen(
     Ok(bound)
 }
 
+/// Says on the starting page what takes long.
+fn telling(front: &Front) -> OnLooker {
+    let front = front.clone();
+    Arc::new(move |which, opening| {
+        front.tell(match opening {
+            Opening::Recovering(percent) => Stage {
+                said: format!("{which} was not closed well and is being recovered"),
+                percent: Some(percent),
+            },
+            Opening::Compacting => Stage {
+                said: format!("{which} takes more room than it needs and is being made smaller"),
+                percent: None,
+            },
+        });
+    })
+}
+
 /// Opens everything in the data folder. Blocking.
 fn open(
     config: Config,
     parts: Parts,
-    spawn: crate::app::Spawn,
-    stopping: CancellationToken,
+    (spawn, stopping): (crate::app::Spawn, CancellationToken),
+    onlooker: OnLooker,
 ) -> Result<App, StartError> {
     let key = match &config.master_key_file {
         Some(file) => MasterKey::load(file)?,
         None => MasterKey::load_or_create(&config.key_file())?,
     };
     let keyring = Arc::new(Keyring::new(key));
-    let system = Store::open(Options {
+    let looking = Arc::clone(&onlooker);
+    let look: Arc<Onlooker> = Arc::new(move |opening| looking("system.redb", opening));
+    let options = Options {
         path: config.data.join("system.redb"),
         schema: schema::system(),
         cache: workspaces::LEAST_CACHE,
@@ -246,11 +266,13 @@ fn open(
         ids: Arc::clone(&parts.ids),
         reactor: None,
         faults: Arc::clone(&parts.faults),
-    })?;
+    };
+    let system = Store::open_watched(options, crate::store::Limits::default(), Some(look))?;
     let app = App::new(AppParts {
         clock: parts.clock,
         ids: parts.ids,
         faults: parts.faults,
+        onlooker,
         system,
         hasher: Arc::new(Hasher::new(Arc::clone(&keyring))),
         keyring,
@@ -315,7 +337,9 @@ pub async fn offline(config: Config) -> Result<Offline, StartError> {
     let url = config.public_url.clone().unwrap_or_else(|| local_url(config.listen));
     let stopping = CancellationToken::new();
     let spawn = Tasks::new(stopping.clone()).spawn();
-    let opened = tokio::task::spawn_blocking(move || open(config, parts, spawn, stopping)).await;
+    let nobody: OnLooker = Arc::new(|_, _| {});
+    let opened =
+        tokio::task::spawn_blocking(move || open(config, parts, (spawn, stopping), nobody)).await;
     let app = opened.map_err(|error| StartError::CutOff(error.to_string()))??;
     let owned = app.system.read(|snap| users::queries::any_account(snap))?;
     life::complete(&app, owned).await?;

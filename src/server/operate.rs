@@ -7,8 +7,12 @@ use serde::{Deserialize, Serialize};
 use crate::app::jobs::JobState;
 use crate::app::{App, Ws};
 use crate::features::audit::queries::{self as audit, Asked, Wish};
+use crate::features::health::api::ConsumerView;
+use crate::features::health::queries as health;
+use crate::features::health::rules::{self, Act, HealthError};
 use crate::features::users::rules::UsersError;
 use crate::kernel::{Actor, Can, Cause};
+use crate::store::consumer;
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path, Query};
 use crate::web::routes::{Needs, Routes};
@@ -25,6 +29,8 @@ pub fn routes() -> Routes {
     Routes::new()
         .post("/jobs/{kind}", begin.needs(Can::Local))
         .get("/jobs/{kind}", state.needs(Can::Local))
+        .get("/consumers", list_consumers.needs(Can::Local))
+        .post("/consumers", act_on_consumer.needs(Can::Local))
         .get("/audit", export.needs(Can::Local))
         .post("/redact", redact.needs(Can::Local))
 }
@@ -52,13 +58,15 @@ pub struct Where {
 
 async fn begin(
     app: App,
+    peer: Peer,
     Path(kind): Path<String>,
     Json(place): Json<Where>,
 ) -> Result<Json<JobState>, ApiError> {
     let ws = chosen(&app, place.workspace.as_deref())?;
+    let by = (local_actor(&app, peer)?, Cause::Setup);
     match kind.as_str() {
         audit::VERIFY => audit::begin_verify(&ws)?,
-        _ => return Err(ApiError::not_found("Such a piece of work")),
+        kind => health::begin(&ws, kind, &by)?,
     }
     stand(&app, &ws, &kind)
 }
@@ -73,7 +81,7 @@ async fn state(
 }
 
 fn stand(app: &App, ws: &Ws, kind: &str) -> Result<Json<JobState>, ApiError> {
-    let state = app.jobs.state(&ws.slug, kind);
+    let state = app.jobs.state(&ws.slug, health::noted_as(kind));
     Ok(Json(state.ok_or_else(|| ApiError::not_found("Such a piece of work"))?))
 }
 
@@ -150,4 +158,83 @@ pub async fn redact_in(app: &App, by: Actor, wish: RedactWish) -> Result<Redacte
 async fn redact(app: App, peer: Peer, Json(wish): Json<RedactWish>) -> Result<Response, ApiError> {
     let by = local_actor(&app, peer)?;
     Ok(axum::Json(redact_in(&app, by, wish).await?).into_response())
+}
+
+// ── Consumers ──
+
+/// What is to be done with a consumer.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct ConsumerWish {
+    /// The workspace; may be left out when there is one.
+    pub workspace: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// `pause`, `resume`, `skip`, `rewind`, `rebuild`, `retry` or `drop`.
+    pub act: String,
+    /// The entry: to go back to, to try again, to drop.
+    pub entry: Option<u64>,
+}
+
+/// Where the consumers of a workspace stand.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ConsumerList {
+    /// All of them.
+    pub items: Vec<ConsumerView>,
+}
+
+/// Where all consumers stand.
+///
+/// # Errors
+/// When there is no such workspace, or the disk fails.
+pub fn consumers(app: &App, workspace: Option<&str>) -> Result<ConsumerList, ApiError> {
+    let ws = chosen(app, workspace)?;
+    let now = app.clock.now();
+    let all = health::consumers(&ws)?.into_iter().map(|one| ConsumerView::of(one, now));
+    Ok(ConsumerList { items: all.collect() })
+}
+
+/// Does something with a consumer and says where all stand then.
+///
+/// # Errors
+/// When it cannot be done.
+pub async fn steer(app: &App, by: Actor, wish: ConsumerWish) -> Result<ConsumerList, ApiError> {
+    let ws = chosen(app, wish.workspace.as_deref())?;
+    let one = app.consumers.named(&wish.name).cloned();
+    let one = one.ok_or_else(|| HealthError::NoConsumer(wish.name.clone()))?;
+    let who = (by, Cause::Setup);
+    let entry = || {
+        let message = "name the entry with --entry".to_owned();
+        wish.entry.ok_or(HealthError::Field { field: "entry", message })
+    };
+    match wish.act.as_str() {
+        "retry" => {
+            consumer::retry(&ws.store, one, entry()?).await.map_err(HealthError::from)?;
+        }
+        "drop" => {
+            let seq = entry()?;
+            ws.write(&who, move |tx| rules::drop_letter(tx, &*one, seq)).await?;
+        }
+        word => {
+            let act = Act::from_word(word, wish.entry)?;
+            ws.write(&who, move |tx| rules::act(tx, &*one, act)).await?;
+            app.consumers.nudge();
+        }
+    }
+    consumers(app, Some(&ws.slug))
+}
+
+async fn list_consumers(
+    app: App,
+    Query(place): Query<Where>,
+) -> Result<Json<ConsumerList>, ApiError> {
+    Ok(Json(consumers(&app, place.workspace.as_deref())?))
+}
+
+async fn act_on_consumer(
+    app: App,
+    peer: Peer,
+    Json(wish): Json<ConsumerWish>,
+) -> Result<Json<ConsumerList>, ApiError> {
+    let by = local_actor(&app, peer)?;
+    Ok(Json(steer(&app, by, wish).await?))
 }

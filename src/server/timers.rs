@@ -2,6 +2,7 @@
 //! records, old sign-ins and links go, in pieces.
 
 use jiff::SignedDuration;
+use jiff::tz::TimeZone;
 use std::time::Duration;
 
 use crate::app::{App, Ws};
@@ -10,6 +11,7 @@ use crate::features::runs;
 use crate::features::runs::rules::{RunError, forget};
 use crate::features::users::{self, session};
 use crate::kernel::{Actor, Cause, Part, SessionId, Timestamp};
+use crate::store::stats::stats;
 use crate::store::{Lane, Store, StoreError};
 
 use super::people;
@@ -73,6 +75,7 @@ pub async fn sweep(app: &App) -> Result<(), StoreError> {
         single_calls(&ws).await?;
         let keeping = ws.read(|snap| audit::queries::keeping(snap))?;
         former_versions(&ws.store, keeping, app.clock.now()).await?;
+        keep_small(&ws).await?;
     }
     let oldest = app.clock.now() - session::LONGEST;
     let by = Actor::System(Part::Timer);
@@ -102,6 +105,34 @@ async fn once(app: &App, store: &Store) -> Result<(), StoreError> {
             return Ok(());
         }
     }
+}
+
+/// Files above this are measured, so that the next start knows whether they are worth compacting.
+const WORTH_MEASURING: u64 = 256 * 1024 * 1024;
+/// The hour of the night in which a store is compacted, by its workspace's clock.
+const NIGHT: i8 = 3;
+/// The longest that compaction may have taken the last time, in milliseconds.
+const QUICK: u64 = 2_000;
+
+/// Measures a large file once an hour; at night makes it smaller, if that is worth it and was quick
+/// the last time.
+async fn keep_small(ws: &Ws) -> Result<(), StoreError> {
+    if ws.store.file_size().1 < WORTH_MEASURING {
+        return Ok(());
+    }
+    let (store, measured) = (ws.store.clone(), ws.store.clone());
+    let figures = tokio::task::spawn_blocking(move || stats(&measured)).await;
+    let figures = figures.map_err(|error| StoreError::Failed(error.to_string()))??;
+    store.remember(&figures).await?;
+    let settings = ws.read(|snap| crate::features::workspace::queries::settings(snap))?;
+    let zone = settings.and_then(|settings| TimeZone::get(&settings.zone).ok());
+    let hour = ws.app.clock.now().to_zoned(zone.unwrap_or(TimeZone::UTC)).hour();
+    let wasteful = figures.on_disk > figures.in_use().saturating_mul(3) / 2;
+    if hour == NIGHT && wasteful && figures.compacted.is_none_or(|last| last.took_ms < QUICK) {
+        let done = tokio::task::spawn_blocking(move || store.compact()).await;
+        done.map_err(|error| StoreError::Failed(error.to_string()))??;
+    }
+    Ok(())
 }
 
 /// Former versions of records that are older than they are kept, or too many.

@@ -113,7 +113,7 @@ pub enum StoreError {
     #[error("there is no such record, and there never was; look at its table and id")]
     UnknownRecord,
     /// Bytes that the disk gave back are not what was written.
-    #[error("{0}; restore a backup of it")]
+    #[error("{0}; keep the file, and restore a backup with `hq restore`")]
     Damaged(String),
     /// What was begun was called off.
     #[error("this was called off")]

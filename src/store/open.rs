@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::ErrorKind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -20,7 +21,7 @@ use super::batch::{self, Batch, Snap};
 use super::codec;
 use super::columns::Kept;
 use super::disk::{Disk, DiskCounters, Faults, sync_folder};
-use super::error::{StoreError, failed};
+use super::error::{StoreError, failed, panic_text};
 use super::feed::{self, End, Entry};
 use super::read::Read;
 use super::schema::{Schema, builtin};
@@ -130,6 +131,14 @@ impl Shared {
 
     /// Opens the file for the first time, making it if need be.
     pub(super) fn open(&self) -> Result<End, StoreError> {
+        // What redb does not expect in a damaged file ends in a panic of its own.
+        catch_unwind(AssertUnwindSafe(|| self.open_file())).unwrap_or_else(|panic| {
+            let (file, said) = (self.path.display(), panic_text(&*panic));
+            Err(StoreError::Damaged(format!("{file} is damaged ({said})")))
+        })
+    }
+
+    fn open_file(&self) -> Result<End, StoreError> {
         if !self.path.try_exists().map_err(failed)? {
             self.make()?;
         }
@@ -186,7 +195,24 @@ impl Shared {
             .set_cache_size(self.cache.load(Ordering::Relaxed))
             .set_repair_callback(say_progress(self.onlooker.clone()))
             .create_with_backend(disk)
-            .map_err(failed)
+            .map_err(|error| self.unreadable(path, &error))
+    }
+
+    /// Why a file does not open; damage is told from a disk that fails.
+    fn unreadable(&self, path: &Path, error: &redb::DatabaseError) -> StoreError {
+        use redb::{DatabaseError, StorageError};
+        let damaged = match error {
+            DatabaseError::Storage(StorageError::Corrupted(_)) => true,
+            DatabaseError::Storage(StorageError::Io(error)) => {
+                matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof)
+            }
+            DatabaseError::UpgradeRequired(_) | DatabaseError::RepairAborted => true,
+            _ => false,
+        };
+        match damaged {
+            true => StoreError::Damaged(format!("{} is damaged ({error})", path.display())),
+            false => failed(format!("{}: {error}", path.display())),
+        }
     }
 
     /// Opens the file, makes missing tables, checks the format; answers where the feed ends.

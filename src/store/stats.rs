@@ -111,7 +111,7 @@ pub fn stats(store: &Store) -> Result<StoreStats, StoreError> {
     let sum = |part: fn(&TableStats) -> u64| tables.iter().map(part).sum::<u64>();
     let (stored, overhead) = (sum(|t| t.stored), sum(|t| t.overhead));
     let fragmented = sum(|t| t.fragmented);
-    tables.sort_by_key(|t| std::cmp::Reverse(t.stored + t.overhead + t.fragmented));
+    tables.sort_by_key(|t| std::cmp::Reverse(t.stored + t.overhead));
     let (file, on_disk) = store.file_size();
     let counters = store.counters();
     let relaxed = std::sync::atomic::Ordering::Relaxed;

@@ -313,6 +313,8 @@ pub struct Shell {
     pub closed: Option<Closed>,
     /// How that line renews itself.
     pub closed_live: Option<Live>,
+    /// What those who run HQ should do something about, said over all pages; or empty.
+    pub warning: String,
     /// Theme from the cookie.
     pub theme: Theme,
     /// Whether the page belongs to the settings; set by [`Shell::at`].

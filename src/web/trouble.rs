@@ -160,10 +160,14 @@ pub enum Act {
 }
 
 /// The plain page shown while the program starts or migrates; it needs no bundled file.
-pub fn starting(text: &str) -> Response {
-    let page = Starting { text };
+pub fn starting(text: &str, percent: Option<u8>) -> Response {
+    let page = Starting { text, percent };
     let status = StatusCode::SERVICE_UNAVAILABLE;
-    html::answer(status, page.render().unwrap_or_else(|_| "HQ is starting".to_owned()))
+    let body = page.render().unwrap_or_else(|_| "HQ is starting".to_owned());
+    let mut response = html::answer(status, body);
+    let soon = axum::http::HeaderValue::from_static("2");
+    response.headers_mut().insert(axum::http::header::RETRY_AFTER, soon);
+    response
 }
 
 #[derive(Template)]
@@ -190,6 +194,7 @@ struct Panel {
 #[template(path = "errors/starting.html")]
 struct Starting<'a> {
     text: &'a str,
+    percent: Option<u8>,
 }
 
 #[cfg(test)]

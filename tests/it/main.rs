@@ -24,5 +24,6 @@ mod crash; // kills of the real program, against a ledger kept outside
 mod runs_pages; // runs, chat, the dashboard, the way in with practice
 mod api; // the JSON API: bad input, repeats, talk, files, its own description
 mod openai_api; // agents as models: answers, streams, sessions, errors
+mod ops_health; // health: parts, consumers, the store's own work; filters and snapshot of changes
 mod ops_audit; // the audit: search, export, verification, redaction, retention
 mod openai; // the same, judged by the official Python client

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::app::limits::Place;
 use crate::app::{App, Ws};
-use crate::kernel::{Can, ProblemKind};
+use crate::kernel::{AccountId, Can, Event, ProblemKind};
 use crate::store::{Cursor, StoreError};
 use crate::web::error::{ApiError, Failure};
 use crate::web::extract::{Json, Query};
@@ -36,7 +36,12 @@ const MAX_WAIT: u64 = 30;
 /// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
-    Routes::new().get(
+    let snapshot = || {
+        let about = "All rows, table by table in the order of their keys. Keep the `cursor` of the \
+                     first page: /api/v1/changes after it tells what happened meanwhile";
+        Doc::new(about).query::<SnapshotAsked>().returns::<SnapshotDoc>()
+    };
+    Routes::new().get("/snapshot", snapshot_page.needs(Can::Read).doc(snapshot)).get(
         "/changes",
         changes.needs(Can::Read).doc(|| {
             Doc::new(
@@ -61,6 +66,14 @@ struct Asked {
     wait: Option<u64>,
     /// `rows`: with the changed rows as they are now.
     include: Option<String>,
+    /// Only entries that changed a row of these tables, such as `tasks,comments`; other changes of
+    /// such an entry are left out.
+    tables: Option<String>,
+    /// Only what these did: `person`, `agent`, `plugin`, `gateway`, `system`, or the id of an
+    /// account or agent.
+    actors: Option<String>,
+    /// Only entries with these events, such as `task.created`; `task.*` is all of a noun.
+    kinds: Option<String>,
 }
 
 /// A page of entries.
@@ -97,7 +110,7 @@ fn begin(ws: &Ws, field: &str, text: Option<&str>) -> Result<Cursor, ApiError> {
     if after.incarnation != head.incarnation || head.seq < after.seq {
         let text = format!(
             "the cursor belongs to another life of this workspace; take a snapshot: read \
-             everything again and go on after {head}"
+             /api/v1/snapshot to its end and go on after the cursor of its first page ({head} now)"
         );
         return Err(ApiError(Failure::new(ProblemKind::Gone, "unknown_incarnation", text)));
     }
@@ -120,6 +133,7 @@ async fn changes(
     if limit == 0 || MAX_LIMIT < limit {
         return Err(ApiError::invalid("limit", format!("ask for 1 to {MAX_LIMIT} entries")));
     }
+    let only = Only::of(&ws, &asked)?;
     let with_rows = match asked.include.as_deref() {
         None | Some("") => false,
         Some("rows") => true,
@@ -137,25 +151,121 @@ async fn changes(
     let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accepts.contains("text/event-stream") {
         let places = places(&app, &ws, &who)?;
-        let reader = Reader::new(ws, alive, after, with_rows, places);
+        let reader = Reader::new(ws, alive, (after, with_rows, only), places);
         return Ok(sse::respond(reader.frames()));
     }
     let wait = Duration::from_secs(asked.wait.unwrap_or(0).min(MAX_WAIT));
     let mut head = ws.store.watch();
-    if *head.borrow_and_update() <= after.seq && !wait.is_zero() {
+    let end = Instant::now() + wait;
+    let mut after = after;
+    loop {
+        head.borrow_and_update();
+        let (items, next) = read(&ws, after, limit, (with_rows, &only))?;
+        let ended = next.seq == after.seq && end <= Instant::now();
+        after = next;
+        if !items.is_empty() || ended || app.stopping.is_cancelled() {
+            return Ok(Json(Page { items, next: next.to_string() }).into_response());
+        }
+        if next.seq < ws.store.head().seq {
+            continue;
+        }
         tokio::select! {
             _ = head.changed() => {}
-            () = tokio::time::sleep(wait) => {}
+            () = tokio::time::sleep_until(end) => {}
             () = app.stopping.cancelled() => {}
         }
+        if !(alive.0)() {
+            return Err(ApiError::unauthorized());
+        }
     }
-    let items = read(&ws, after, limit, with_rows)?;
-    let next = items.last().map_or(after, |last| Cursor { seq: last.seq, ..after });
-    Ok(Json(Page { items, next: next.to_string() }).into_response())
 }
 
-fn read(ws: &Ws, after: Cursor, limit: usize, rows: bool) -> Result<Vec<Change>, StoreError> {
-    ws.read(|snap| queries::changes(snap, ws.store.schema(), after, limit, rows))
+/// A piece of what is asked for, and the place behind all that was looked at for it.
+fn read(
+    ws: &Ws,
+    after: Cursor,
+    limit: usize,
+    (rows, only): (bool, &Only),
+) -> Result<(Vec<Change>, Cursor), StoreError> {
+    ws.read(|snap| {
+        let all = queries::changes(snap, ws.store.schema(), after, limit, rows)?;
+        let next = all.last().map_or(after, |last| Cursor { seq: last.seq, ..after });
+        Ok((all.into_iter().filter_map(|change| only.of_it(change)).collect(), next))
+    })
+}
+
+/// What is wanted of the entries.
+#[derive(Clone, Debug, Default)]
+struct Only {
+    tables: Vec<String>,
+    actors: Vec<String>,
+    kinds: Vec<String>,
+}
+
+impl Only {
+    fn of(ws: &Ws, asked: &Asked) -> Result<Self, ApiError> {
+        let words = |text: &Option<String>| -> Vec<String> {
+            let text = text.as_deref().unwrap_or_default();
+            let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+            words.map(str::to_owned).collect()
+        };
+        let (tables, actors, kinds) =
+            (words(&asked.tables), words(&asked.actors), words(&asked.kinds));
+        let known = |name: &String| ws.store.schema().named(name).is_some_and(|t| t.ops.is_some());
+        if let Some(other) = tables.iter().find(|name| !known(name)) {
+            return Err(ApiError::invalid("tables", format!("there is no table `{other}`")));
+        }
+        let kind = |word: &String| {
+            let stem = word.strip_suffix('*').unwrap_or(word);
+            Event::NAMES.iter().any(|name| match word.ends_with('*') {
+                true => name.starts_with(stem),
+                false => *name == stem,
+            })
+        };
+        if let Some(other) = kinds.iter().find(|word| !kind(word)) {
+            let text = format!("`{other}` is no kind of event; try task.created or task.*");
+            return Err(ApiError::invalid("kinds", text));
+        }
+        let kinds_of_actors = ["person", "agent", "plugin", "gateway", "system"];
+        let actor = |word: &String| {
+            kinds_of_actors.contains(&word.as_str()) || word.parse::<AccountId>().is_ok()
+        };
+        if let Some(other) = actors.iter().find(|word| !actor(word)) {
+            let text = format!("`{other}` is no actor; try person, agent, system or an id");
+            return Err(ApiError::invalid("actors", text));
+        }
+        Ok(Self { tables, actors, kinds })
+    }
+
+    /// An entry as far as it is wanted; none when it is not.
+    fn of_it(&self, mut change: Change) -> Option<Change> {
+        let is_by = |word: &String| {
+            let parts = change.actor.as_object();
+            parts.is_some_and(|parts| parts.values().any(|part| part == word.as_str()))
+        };
+        if !self.actors.is_empty() && !self.actors.iter().any(is_by) {
+            return None;
+        }
+        let is_of = |event: &serde_json::Value| {
+            let name = event["name"].as_str().unwrap_or_default();
+            self.kinds.iter().any(|word| match word.strip_suffix('*') {
+                Some(stem) => name.starts_with(stem),
+                None => name == word,
+            })
+        };
+        if !self.kinds.is_empty() && !change.events.iter().any(is_of) {
+            return None;
+        }
+        if !self.tables.is_empty() {
+            change
+                .changes
+                .retain(|row| self.tables.iter().any(|table| row["table"] == table.as_str()));
+            if change.changes.is_empty() {
+                return None;
+            }
+        }
+        Some(change)
+    }
 }
 
 /// A stream of entries.
@@ -166,13 +276,19 @@ struct Reader {
     accounts: watch::Receiver<u64>,
     after: Cursor,
     with_rows: bool,
+    only: Only,
     queue: VecDeque<Bytes>,
     end: Instant,
     _places: Vec<Place>,
 }
 
 impl Reader {
-    fn new(ws: Ws, alive: Alive, after: Cursor, with_rows: bool, places: Vec<Place>) -> Self {
+    fn new(
+        ws: Ws,
+        alive: Alive,
+        (after, with_rows, only): (Cursor, bool, Only),
+        places: Vec<Place>,
+    ) -> Self {
         Self {
             head: ws.store.watch(),
             accounts: ws.app.system.watch(),
@@ -183,6 +299,7 @@ impl Reader {
             alive,
             after,
             with_rows,
+            only,
         }
     }
 
@@ -195,11 +312,11 @@ impl Reader {
 
     /// Reads what is new; none when the disk fails.
     fn fill(&mut self) -> Option<()> {
-        let found = read(&self.ws, self.after, LIMIT, self.with_rows);
-        let found =
+        let found = read(&self.ws, self.after, LIMIT, (self.with_rows, &self.only));
+        let (found, next) =
             found.inspect_err(|error| tracing::warn!(%error, "a change stream ended")).ok()?;
+        self.after = next;
         for change in found {
-            self.after.seq = change.seq;
             let data = serde_json::to_value(&change).ok()?;
             self.queue.push_back(sse::frame("change", &change.cursor, &data));
         }
@@ -238,4 +355,64 @@ impl Reader {
             }
         }
     }
+}
+
+// ── The snapshot ──
+
+/// Rows of one page of a snapshot.
+const SNAPSHOT: usize = 500;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SnapshotAsked {
+    /// Only these tables, such as `tasks,comments`.
+    tables: Option<String>,
+    /// Go on behind this place, as it came in `next`.
+    after: Option<String>,
+    /// 1 to 500.
+    limit: Option<usize>,
+}
+
+/// A page of a snapshot.
+#[derive(Serialize)]
+struct SnapshotPage {
+    items: Vec<serde_json::Value>,
+    next: Option<String>,
+    cursor: String,
+}
+
+/// A page of a snapshot.
+#[derive(JsonSchema)]
+#[schemars(rename = "Snapshot")]
+#[expect(dead_code, reason = "only its schema is used")]
+struct SnapshotDoc {
+    /// `{table, id, rev, row}`
+    items: Vec<serde_json::Value>,
+    /// Give this back as `after`.
+    next: Option<String>,
+    /// As of which entry these rows are.
+    cursor: String,
+}
+
+async fn snapshot_page(
+    ws: Ws,
+    Query(asked): Query<SnapshotAsked>,
+) -> Result<Json<SnapshotPage>, ApiError> {
+    let limit = asked.limit.unwrap_or(SNAPSHOT);
+    if limit == 0 || SNAPSHOT < limit {
+        return Err(ApiError::invalid("limit", format!("ask for 1 to {SNAPSHOT} rows")));
+    }
+    let wanted: Vec<&str> = asked.tables.iter().flat_map(|text| text.split(',')).collect();
+    let from = match asked.after.as_deref() {
+        None | Some("") => (0, Vec::new()),
+        Some(text) => queries::snapshot_place(text)
+            .ok_or_else(|| ApiError::invalid("after", "give back `next` as it came"))?,
+    };
+    let (schema, incarnation) = (ws.store.schema(), ws.store.incarnation());
+    if let Some(other) = wanted.iter().find(|name| schema.named(name).is_none()) {
+        return Err(ApiError::invalid("tables", format!("there is no table `{other}`")));
+    }
+    let page = ws.read(|snap| queries::snapshot(snap, schema, (&wanted, from), limit))?;
+    let cursor = Cursor { incarnation, seq: page.seq }.to_string();
+    Ok(Json(SnapshotPage { items: page.items, next: page.next, cursor }))
 }

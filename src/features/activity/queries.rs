@@ -1,11 +1,13 @@
 //! Reads of the feed: lines for people, entries for programs.
 
+use std::ops::ControlFlow;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::features::tasks::queries::people::People;
 use crate::kernel::{Actor, Cause, Event, Timestamp};
-use crate::store::{Class, Cursor, Entry, Kind, Op, Read, Schema, StoreError, feed};
+use crate::store::{Class, Cursor, Entry, Kind, Op, Range, Read, Schema, StoreError, feed};
 use crate::web::parts::Face;
 
 use super::words;
@@ -244,6 +246,76 @@ pub fn sentences(
     people: &People,
 ) -> Result<Vec<Words>, StoreError> {
     Ok(words::of(read, schema, entry, people)?.into_iter().map(|(_, words)| words).collect())
+}
+
+/// A piece of everything that there is.
+pub struct Piece {
+    /// `{table, id, rev, row}`
+    pub items: Vec<Value>,
+    /// Where to go on.
+    pub next: Option<String>,
+    /// As of which entry.
+    pub seq: u64,
+}
+
+/// A place in a snapshot from its text: table and key.
+#[must_use]
+pub fn snapshot_place(text: &str) -> Option<(u16, Vec<u8>)> {
+    let (table, key) = text.split_once('.')?;
+    Some((table.parse().ok()?, hex::decode(key).ok()?))
+}
+
+/// Rows of all tables that programs may read, from a place on, in the order of tables and keys. What
+/// is no part of the feed is left out, and so is what holds secrets.
+///
+/// # Errors
+/// When the disk fails.
+pub fn snapshot(
+    read: &dyn Read,
+    schema: &Schema,
+    (wanted, (table, after)): (&[&str], (u16, Vec<u8>)),
+    limit: usize,
+) -> Result<Piece, StoreError> {
+    let seq = feed::newest(read, schema, None, 1)?.first().map_or(0, |entry| entry.seq);
+    let mut piece = Piece { items: Vec::new(), next: None, seq };
+    let mut tables: Vec<_> = schema.tables().iter().filter(|info| info.number >= table).collect();
+    tables.sort_by_key(|info| info.number);
+    for info in tables {
+        let shown = matches!(info.class(), Some(Class::Tracked | Class::Log | Class::Work));
+        let (Some(ops), true) = (&info.ops, shown) else { continue };
+        if !wanted.is_empty() && !wanted.contains(&info.name) {
+            continue;
+        }
+        let range = match info.number == table && !after.is_empty() {
+            true => Range::all().after(&after),
+            false => Range::all(),
+        };
+        let mut last = None;
+        read.raw_scan(info.number, &range, &mut |key, value| {
+            if piece.items.len() >= limit {
+                piece.next = last.take();
+                return ControlFlow::Break(());
+            }
+            let rev = crate::store::codec::unwrap(value).map_or(0, |(_, rev, _)| rev);
+            piece.items.push(json!({
+                "table": info.name,
+                "id": (ops.key_text)(key),
+                "rev": rev,
+                "row": (ops.json)(value).unwrap_or_default(),
+            }));
+            last = Some(format!("{}.{}", info.number, hex::encode(key)));
+            ControlFlow::Continue(())
+        })?;
+        if piece.next.is_some() {
+            break;
+        }
+        if piece.items.len() >= limit {
+            // Full at the end of a table: the next page begins behind its last row.
+            piece.next = last;
+            break;
+        }
+    }
+    Ok(piece)
 }
 
 /// What happened to a row, as programs read it.

@@ -17,7 +17,7 @@ use crate::features::workspace;
 use crate::features::workspace::model::Settings;
 use crate::kernel::{Timestamp, TypedId, WorkspaceId, WorkspaceState};
 use crate::live::Hub;
-use crate::store::{Blobs, Options, Store, StoreError};
+use crate::store::{Blobs, Limits, Onlooker, Options, Store, StoreError};
 
 use super::{reactions, schema};
 
@@ -136,7 +136,9 @@ pub fn open(app: &App, folder: PathBuf, cache: usize) -> Result<Ws, OpenError> {
     fs::create_dir_all(folder.join("agents")).map_err(bad)?;
     let blobs = Blobs::open(folder.join("blobs")).map_err(bad)?;
     let failed = |source| OpenError::Store { folder: folder.clone(), source };
-    let store = Store::open(Options {
+    let (looking, name) = (Arc::clone(&app.onlooker), slug.clone().unwrap_or_default());
+    let look: Arc<Onlooker> = Arc::new(move |opening| looking(&name, opening));
+    let options = Options {
         path: folder.join("hq.redb"),
         schema: schema::workspace(),
         cache,
@@ -144,8 +146,8 @@ pub fn open(app: &App, folder: PathBuf, cache: usize) -> Result<Ws, OpenError> {
         ids: Arc::clone(&app.ids),
         reactor: Some(Arc::new(reactions::react)),
         faults: Arc::clone(&app.faults),
-    })
-    .map_err(failed)?;
+    };
+    let store = Store::open_watched(options, Limits::default(), Some(look)).map_err(failed)?;
     let settings = store.read(|snap| workspace::queries::settings(snap)).map_err(failed)?;
     let id = settings.map_or_else(
         || WorkspaceId::from_uuid(app.ids.next(app.clock.now_ms())),

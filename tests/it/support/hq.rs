@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hq::app::Ws;
+use hq::app::consumers::Consumers;
 use hq::config::Config;
 use hq::crypto::token::{Token, TokenKind};
 use hq::features::users::model::Account;
@@ -20,6 +21,7 @@ use hq::net::client::ClientParts;
 use hq::runtime::Limits;
 use hq::server::listen::Patience;
 use hq::server::{self, Parts, Running};
+use hq::store::{Faults, NoFaults};
 use parking_lot::Mutex;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, StatusCode};
@@ -45,6 +47,8 @@ pub struct Setup {
     http: Option<ClientParts>,
     patience: Patience,
     runs: Limits,
+    consumers: Option<Box<dyn Fn() -> Consumers + Send + Sync>>,
+    faults: Option<Arc<dyn Faults>>,
 }
 
 impl Setup {
@@ -73,6 +77,20 @@ impl Setup {
     #[must_use]
     pub fn runs(mut self, limits: Limits) -> Self {
         self.runs = limits;
+        self
+    }
+
+    /// With consumers of the test's own.
+    #[must_use]
+    pub fn consumers(mut self, make: impl Fn() -> Consumers + Send + Sync + 'static) -> Self {
+        self.consumers = Some(Box::new(make));
+        self
+    }
+
+    /// On a disk of the test's own.
+    #[must_use]
+    pub fn faults(mut self, faults: Arc<dyn Faults>) -> Self {
+        self.faults = Some(faults);
         self
     }
 
@@ -134,6 +152,8 @@ impl TestHq {
             runs: self.setup.runs,
             http: self.setup.http.take().unwrap_or_default(),
             patience: self.setup.patience,
+            consumers: self.setup.consumers.as_ref().map(|make| make()).unwrap_or_default(),
+            faults: self.setup.faults.clone().unwrap_or_else(|| Arc::new(NoFaults)),
             ..Parts::default()
         };
         self.running = Some(server::start(config, parts).await.expect("HQ starts"));

@@ -282,7 +282,9 @@ fn cause(cause: Cause) -> String {
 fn noun(table: &str) -> String {
     let words = table.replace('_', " ");
     match words.as_str() {
-        "settings" | "inbox" => words,
+        "settings" => words,
+        "inbox" => "inbox item".to_owned(),
+        "usage" => "usage row".to_owned(),
         _ => words.strip_suffix("ies").map_or_else(
             || words.strip_suffix('s').unwrap_or(&words).to_owned(),
             |stem| format!("{stem}y"),

@@ -46,6 +46,7 @@ pub fn shell(ws: &Ws, who: &Person, parts: &Parts) -> Result<Shell, PageError> {
         places: all.iter().map(|one| line(one, ws)).collect(),
         places_live: Some(places_live),
         closed: closed(ws, who),
+        warning: warning(ws, who),
         closed_live: Some(Live::new(ws.url("closed")).table("workspaces")),
         person: Face::person(&who.name),
         email: who.email.clone(),
@@ -75,6 +76,26 @@ fn line(one: &PlaceOf, here: &Ws) -> PlaceLine {
 }
 
 /// What is said over all pages when nobody works here.
+/// What those who run HQ should do something about.
+fn warning(ws: &Ws, who: &Person) -> String {
+    let room = ws.store.room().filter(|_| who.access.may(Can::Admin));
+    let size = crate::web::format::size;
+    match room {
+        Some(room) if room.is_full() => format!(
+            "The disk is full: {} are free and nothing new is saved. Free some space; HQ goes on by \
+             itself.",
+            size(room.free)
+        ),
+        Some(room) if room.is_low() => format!(
+            "The disk is nearly full: {} of {} are free. Free some space before HQ has to refuse \
+             to save.",
+            size(room.free),
+            size(room.all)
+        ),
+        _ => String::new(),
+    }
+}
+
 fn closed(ws: &Ws, who: &Person) -> Option<Closed> {
     let text = sentence(&ws.closed_words()?);
     let (tone, verb) = match ws.standing().state {

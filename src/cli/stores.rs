@@ -1,0 +1,306 @@
+//! The commands for the stores themselves and for what follows their feeds.
+
+use std::ops::ControlFlow;
+
+use axum::http::Method;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::config::Config;
+use crate::kernel::Cause;
+use crate::server::operate::{
+    ConsumerList, ConsumerWish, Where, chosen, consumers as standing, steer,
+};
+use crate::store::doctor::{Diagnosis, diagnose, mend};
+use crate::store::stats::{Compacted, stats};
+use crate::store::verify::Progress;
+use crate::store::{Store, StoreError};
+use crate::web::format;
+
+use super::commands::{actor, print};
+use super::operate::{Place, clear, failed, refused, run_job, show};
+use super::reach::{self, CommandError, Reach, block_on};
+use super::{Common, FAILED, OK};
+
+/// `hq store …`
+#[derive(Subcommand)]
+pub enum StoreCommand {
+    /// What each table takes
+    Stats(Place),
+    /// Make the file as small as it can be; everybody waits meanwhile
+    Compact(Place),
+    /// Look at every page of the file; everybody waits meanwhile
+    Check(Place),
+}
+
+/// Flags of `hq doctor store`.
+#[derive(Args)]
+pub struct DoctorStore {
+    #[command(flatten)]
+    place: Place,
+    /// Put right what differs
+    #[arg(long)]
+    repair: bool,
+}
+
+/// `hq consumer …`
+#[derive(Subcommand)]
+pub enum ConsumerCommand {
+    /// Where all of them stand
+    List(Place),
+    /// Make one stand still
+    Pause(Named),
+    /// Let one go on
+    Resume(Named),
+    /// Put the entry before it to its dead letters
+    Skip(Named),
+    /// Send one back behind an entry
+    Rewind(Entry),
+    /// Begin from nothing
+    Rebuild(Named),
+    /// Try an entry again that was given up
+    Retry(Entry),
+    /// Drop an entry that was given up
+    Drop(Entry),
+}
+
+/// Which consumer.
+#[derive(Args)]
+pub struct Named {
+    /// Its name
+    name: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Which consumer and which entry.
+#[derive(Args)]
+pub struct Entry {
+    /// Its name
+    name: String,
+    /// The number of the entry
+    entry: u64,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Does something in the running program, or on the stores of a stopped one: first the workspace's,
+/// then that of the accounts.
+fn on_both<T: Serialize + Send>(
+    common: &Common,
+    config: Config,
+    (kind, place): (&str, Place),
+    alone: impl Fn(&Store) -> Result<T, StoreError> + Sync,
+) -> Result<Value, CommandError> {
+    let place = Where { workspace: place.workspace };
+    block_on(async {
+        match reach::reach(config).await? {
+            Reach::Running(local) => run_job(common, &local, kind, &place).await,
+            Reach::Stopped(offline) => {
+                let ws = chosen(&offline.app, place.workspace.as_deref()).map_err(failed)?;
+                // The stores may not be worked on from a thread of the async runtime.
+                let (own, system) = (ws.store.clone(), offline.app.system.clone());
+                std::thread::scope(|scope| {
+                    let work = scope.spawn(|| {
+                        let both = (alone(&own), alone(&system));
+                        Ok(json!({ "workspace": both.0?, "accounts": both.1? }))
+                    });
+                    let done: Result<Value, StoreError> =
+                        work.join().unwrap_or_else(|_| Err(StoreError::Closed));
+                    done.map_err(failed)
+                })
+            }
+        }
+    })
+}
+
+/// `hq store …`.
+pub fn store(common: &Common, config: Config, command: StoreCommand) -> Result<u8, CommandError> {
+    match command {
+        StoreCommand::Stats(place) => {
+            let found = on_both(common, config, ("stats", place), stats)?;
+            print(common, &found, &table_lines(&found))
+        }
+        StoreCommand::Compact(place) => {
+            let done = on_both(common, config, ("compact", place), Store::compact)?;
+            let line = |name: &str| {
+                let part: Compacted = serde_json::from_value(done[name].clone()).map_err(failed)?;
+                Ok::<_, CommandError>(format!(
+                    "{name}: from {} to {} in {} ms",
+                    format::size(part.before),
+                    format::size(part.after),
+                    part.took_ms
+                ))
+            };
+            let lines = [line("workspace")?, line("accounts")?];
+            print(common, &done, &lines)
+        }
+        StoreCommand::Check(place) => {
+            let check = |store: &Store| store.check().map(|sound| json!({ "sound": sound }));
+            let done = on_both(common, config, ("check", place), check)?;
+            let line = |name: &str| match done[name]["sound"] == true {
+                true => format!("{name}: every page is sound"),
+                false => format!(
+                    "{name}: pages were DAMAGED and have been repaired; run `hq audit verify`"
+                ),
+            };
+            print(common, &done, &[line("workspace"), line("accounts")])?;
+            let sound = done["workspace"]["sound"] == true && done["accounts"]["sound"] == true;
+            Ok(if sound { OK } else { FAILED })
+        }
+    }
+}
+
+fn table_lines(found: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    for name in ["workspace", "accounts"] {
+        let figure = |what: &str| format::size(found[name][what].as_u64().unwrap_or(0));
+        lines.push(format!(
+            "{name}: file {}, rows {}, trees {}, half-empty pages {}, free {}, {} entries",
+            figure("file"),
+            figure("stored"),
+            figure("overhead"),
+            figure("fragmented"),
+            figure("free"),
+            found[name]["feed"]
+        ));
+        for table in found[name]["tables"].as_array().into_iter().flatten() {
+            if table["rows"] == 0 {
+                continue;
+            }
+            let size = |what: &str| table[what].as_u64().unwrap_or(0);
+            lines.push(format!(
+                "  {:<28} {:<8} {:>10} rows {:>10} {:>10} half empty",
+                table["name"].as_str().unwrap_or_default(),
+                table["kind"].as_str().unwrap_or_default(),
+                size("rows"),
+                format::size(size("stored") + size("overhead")),
+                format::size(size("fragmented"))
+            ));
+        }
+    }
+    lines
+}
+
+/// `hq doctor store`.
+pub fn doctor(common: &Common, config: Config, flags: DoctorStore) -> Result<u8, CommandError> {
+    let kind = if flags.repair { "mend" } else { "doctor" };
+    let repair = flags.repair;
+    let alone = |store: &Store| {
+        let mut found = diagnose(store, &mut |Progress { what, done, total }| {
+            show(common, what, done, total);
+            ControlFlow::Continue(())
+        })?;
+        clear(common);
+        if repair {
+            let by = (crate::kernel::Actor::System(crate::kernel::Part::Cli), Cause::Setup);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|error| StoreError::Failed(error.to_string()))?;
+            runtime.block_on(mend(store, by, &mut found))?;
+        }
+        Ok(found)
+    };
+    let found = on_both(common, config, (kind, flags.place), alone)?;
+    let mut lines = Vec::new();
+    let mut left = 0;
+    for name in ["workspace", "accounts"] {
+        let part: Diagnosis = serde_json::from_value(found[name].clone()).map_err(failed)?;
+        lines.push(format!(
+            "{name}: {} records, {} index rows, {} references, {} sums in {} ms: {}",
+            part.records,
+            part.index_rows,
+            part.references,
+            part.sums,
+            part.took_ms,
+            match (part.differences_count, part.mended) {
+                (0, _) => "everything fits".to_owned(),
+                (n, 0) => format!("{n} DIFFER; --repair puts right what it can"),
+                (n, mended) => format!("{n} differed, {mended} were put right"),
+            }
+        ));
+        let each = part.differences.iter();
+        lines.extend(each.map(|one| format!("  {}, {} {}", one.table, one.of, one.what)));
+        left += match part.mended {
+            0 => part.differences_count,
+            _ => part.beyond,
+        };
+    }
+    print(common, &found, &lines)?;
+    Ok(if left == 0 { OK } else { FAILED })
+}
+
+/// `hq consumer …`.
+pub fn consumer(
+    common: &Common,
+    config: Config,
+    command: ConsumerCommand,
+) -> Result<u8, CommandError> {
+    let wish = |act: &str, name: String, entry: Option<u64>, place: Place| ConsumerWish {
+        workspace: place.workspace,
+        name,
+        act: act.to_owned(),
+        entry,
+    };
+    let named = |act: &str, one: Named| wish(act, one.name, None, one.place);
+    let entry = |act: &str, one: Entry| wish(act, one.name, Some(one.entry), one.place);
+    let wish = match command {
+        ConsumerCommand::List(place) => return list(common, config, place),
+        ConsumerCommand::Pause(one) => named("pause", one),
+        ConsumerCommand::Resume(one) => named("resume", one),
+        ConsumerCommand::Skip(one) => named("skip", one),
+        ConsumerCommand::Rebuild(one) => named("rebuild", one),
+        ConsumerCommand::Rewind(one) => entry("rewind", one),
+        ConsumerCommand::Retry(one) => entry("retry", one),
+        ConsumerCommand::Drop(one) => entry("drop", one),
+    };
+    let now: ConsumerList = block_on(async {
+        match reach::reach(config).await? {
+            Reach::Running(local) => {
+                local.call(Method::POST, "/local/consumers", Some(&wish)).await
+            }
+            Reach::Stopped(offline) => {
+                let by = actor(&offline.app)?;
+                steer(&offline.app, by, wish).await.map_err(|error| refused(&error))
+            }
+        }
+    })?;
+    print(common, &now, &consumer_lines(&now))
+}
+
+fn list(common: &Common, config: Config, place: Place) -> Result<u8, CommandError> {
+    let now: ConsumerList = block_on(async {
+        match reach::reach(config).await? {
+            Reach::Running(local) => {
+                let query = place.workspace.as_ref().map(|slug| format!("?workspace={slug}"));
+                let path = format!("/local/consumers{}", query.unwrap_or_default());
+                local.call(Method::GET, &path, None::<&()>).await
+            }
+            Reach::Stopped(offline) => {
+                let now = standing(&offline.app, place.workspace.as_deref());
+                now.map_err(|error| refused(&error))
+            }
+        }
+    })?;
+    print(common, &now, &consumer_lines(&now))
+}
+
+fn consumer_lines(now: &ConsumerList) -> Vec<String> {
+    if now.items.is_empty() {
+        return vec!["nothing follows the feed yet".to_owned()];
+    }
+    let line = |one: &crate::features::health::api::ConsumerView| {
+        let error = one.last_error.as_ref().map(|error| format!("; {error}")).unwrap_or_default();
+        format!(
+            "{:<16} {:<12} at {} of {}, {} behind ({} s), {} dead letters{error}",
+            one.name,
+            one.state,
+            one.cursor,
+            one.head,
+            one.behind,
+            one.behind_seconds,
+            one.dead_letters
+        )
+    };
+    now.items.iter().map(line).collect()
+}

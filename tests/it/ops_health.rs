@@ -1,0 +1,303 @@
+//! Health over HTTP and from the command line: parts, consumers that run, what they gave up, the store's
+//! own work; and the change stream's filters and snapshot.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use hq::app::consumers::Consumers;
+use hq::store::consumer::{Consume, ConsumeError};
+use hq::store::disk::Faults;
+use hq::store::{Entry, WriteTx};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::support::hq::{Setup, TestHq};
+use crate::support::program::run_json;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_hq");
+const PAGE: &str = "/w/marlow-cargo/settings/health";
+
+/// Notes what it took; stumbles over changes of the settings while it is told to.
+struct Follower {
+    name: &'static str,
+    number: u16,
+    strict: Arc<AtomicBool>,
+    taken: Arc<AtomicU64>,
+}
+
+impl Consume for Follower {
+    fn number(&self) -> u16 {
+        self.number
+    }
+    fn name(&self) -> &'static str {
+        self.name
+    }
+    fn handle(&self, _: &mut WriteTx<'_>, entry: &Entry) -> Result<(), ConsumeError> {
+        let settings = entry.changes.iter().any(|change| change.table == 16);
+        if settings && self.strict.load(Ordering::SeqCst) {
+            return Err(ConsumeError::Refused("settings taste bad".to_owned()));
+        }
+        self.taken.store(entry.seq, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+/// Two followers: one stumbles while it is told to, the other never does.
+fn followers() -> (Setup, Arc<AtomicBool>, Arc<AtomicU64>) {
+    let (strict, taken) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let stumbler = Follower {
+        name: "stumbler",
+        number: 901,
+        strict: Arc::clone(&strict),
+        taken: Arc::default(),
+    };
+    let steady =
+        Follower { name: "steady", number: 902, strict: Arc::default(), taken: Arc::clone(&taken) };
+    let all: Vec<Arc<dyn Consume>> = vec![Arc::new(stumbler), Arc::new(steady)];
+    let setup = Setup::default()
+        .consumers(move || Consumers::new(all.clone()).pausing(Duration::from_millis(1)));
+    (setup, strict, taken)
+}
+
+async fn rename(hq: &TestHq, name: &str) {
+    let body = json!({ "name": name });
+    let reply = hq.owner().json("PATCH", "/api/v1/settings", &body).await;
+    assert_eq!(reply.status, StatusCode::OK, "{}", reply.text);
+}
+
+async fn one(hq: &TestHq, name: &str) -> Value {
+    let all = hq.owner().get("/api/v1/consumers").await.json();
+    let items = all["items"].as_array().expect("a list").clone();
+    items.into_iter().find(|one| one["name"] == name).expect("it is registered")
+}
+
+/// Waits until a consumer is as it should be.
+async fn until(hq: &TestHq, name: &str, is: impl Fn(&Value) -> bool) -> Value {
+    let end = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let now = one(hq, name).await;
+        if is(&now) {
+            return now;
+        }
+        assert!(tokio::time::Instant::now() < end, "{now}");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_follows_by_itself_and_a_stumbling_one_holds_back_nobody() {
+    let (setup, strict, taken) = followers();
+    let hq = setup.start().await;
+    until(&hq, "steady", |one| one["behind"] == 0).await;
+    strict.store(true, Ordering::SeqCst);
+    rename(&hq, "Marlow Bicycles").await;
+    let head = hq.ws().store.head().seq;
+    until(&hq, "steady", |one| one["behind"] == 0).await;
+    assert!(taken.load(Ordering::SeqCst) >= head);
+    let stumbled = until(&hq, "stumbler", |one| one["dead_letters"] == 1).await;
+    assert!(stumbled["last_error"].as_str().expect("an error").contains("taste bad"));
+    let letters = hq.owner().get("/api/v1/consumers/stumbler/dead-letters").await.json();
+    let letter = &letters["items"][0];
+    assert!(letter["said"].as_str().expect("words").contains("workspace settings"), "{letter}");
+    let page = hq.owner().get(PAGE).await;
+    assert!(page.text.contains("taste bad") && page.text.contains("Dead letters"));
+
+    let seq = letter["seq"].as_u64().expect("a number");
+    let again = format!("/api/v1/dead-letters/stumbler/{seq}/retry");
+    assert_eq!(hq.owner().post(&again, &json!({})).await.status, StatusCode::CONFLICT);
+    strict.store(false, Ordering::SeqCst);
+    let form = format!("{PAGE}/dead-letters/stumbler/{seq}/retry");
+    assert_eq!(hq.owner().form(&form, &[]).await.location(), Some(PAGE));
+    assert_eq!(one(&hq, "stumbler").await["dead_letters"], 0);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_admin_pauses_skips_and_sends_back_and_that_is_on_record() {
+    let (setup, _, _) = followers();
+    let hq = setup.start().await;
+    until(&hq, "steady", |one| one["behind"] == 0).await;
+    let act = |word: &str| format!("/api/v1/consumers/steady/{word}");
+    let paused = hq.owner().post(&act("pause"), &json!({})).await;
+    assert_eq!(paused.json()["state"], "paused", "{}", paused.text);
+    rename(&hq, "One").await;
+    rename(&hq, "Two").await;
+    let stands = one(&hq, "steady").await;
+    assert!(stands["behind"].as_u64() >= Some(2), "{stands}");
+    let skipped = hq.owner().post(&act("skip"), &json!({})).await.json();
+    assert_eq!(skipped["dead_letters"], 1);
+    assert_eq!(skipped["cursor"].as_u64(), stands["cursor"].as_u64().map(|at| at + 1));
+    let ahead = hq.owner().post(&act("rewind"), &json!({ "to": 9_999 })).await;
+    assert_eq!(ahead.status, StatusCode::CONFLICT, "{}", ahead.text);
+    let back = hq.owner().post(&act("rewind"), &json!({ "to": 0 })).await.json();
+    assert_eq!((back["cursor"].clone(), back["dead_letters"].clone()), (json!(0), json!(0)));
+    let cannot = hq.owner().post(&act("rebuild"), &json!({})).await;
+    assert_eq!(cannot.status, StatusCode::CONFLICT, "{}", cannot.text);
+    let form = hq.owner().form(&format!("{PAGE}/consumers/steady/resume"), &[]).await;
+    assert_eq!(form.location(), Some(PAGE));
+    until(&hq, "steady", |one| one["behind"] == 0).await;
+    let told = hq.owner().get("/api/v1/audit?event=consumer.changed").await.json();
+    assert!(told["items"].as_array().expect("a list").len() >= 4, "{told}");
+    let nobody = hq.owner().post("/api/v1/consumers/nobody/pause", &json!({})).await;
+    assert_eq!(nobody.status, StatusCode::NOT_FOUND);
+    let member = hq.another("Tom", Some(hq::kernel::Role::Member)).await;
+    assert_eq!(member.get(PAGE).await.status, StatusCode::FORBIDDEN);
+    hq.finish().await;
+}
+
+/// A disk of which a test says how much is free.
+struct Room(Arc<AtomicU64>);
+
+impl Faults for Room {
+    fn free_space(&self, _: &Path) -> std::io::Result<u64> {
+        Ok(self.0.load(Ordering::SeqCst))
+    }
+    fn space(&self, _: &Path) -> std::io::Result<(u64, u64)> {
+        Ok((self.0.load(Ordering::SeqCst), 100 << 30))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_fills_up_is_told_to_those_who_run_hq_until_it_has_room_again() {
+    let free = Arc::new(AtomicU64::new(50 << 30));
+    let room = Arc::new(Room(Arc::clone(&free)));
+    let hq = Setup::default().faults(room).start().await;
+    let disk = async || {
+        let health = hq.owner().get("/api/v1/health").await.json();
+        let parts = health["parts"].as_array().expect("a list").clone();
+        parts.into_iter().find(|part| part["name"] == "disk").expect("a disk")
+    };
+    assert_eq!(disk().await["how"], "ok");
+    assert!(!hq.owner().get("/w/marlow-cargo/tasks").await.text.contains("nearly full"));
+    free.store(9 << 30, Ordering::SeqCst);
+    assert_eq!(disk().await["how"], "degraded");
+    assert!(hq.owner().get("/w/marlow-cargo/tasks").await.text.contains("nearly full"));
+    let member = hq.another("Tom", Some(hq::kernel::Role::Member)).await;
+    assert!(!member.get("/w/marlow-cargo/tasks").await.text.contains("nearly full"));
+    free.store(1 << 20, Ordering::SeqCst);
+    assert_eq!(disk().await["how"], "down");
+    free.store(50 << 30, Ordering::SeqCst);
+    assert_eq!(disk().await["how"], "ok");
+    rename(&hq, "Goes on").await;
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_work_on_the_store_runs_from_the_api_the_page_and_the_command_line() {
+    let mut hq = TestHq::start().await;
+    for (work, field) in
+        [("doctor", "records"), ("check", "sound"), ("compact", "after"), ("stats", "file")]
+    {
+        let begun = hq.owner().post(&format!("/api/v1/store/{work}"), &json!({})).await;
+        assert_eq!(begun.status, StatusCode::ACCEPTED, "{work}: {}", begun.text);
+        let ended = loop {
+            let state = hq.owner().get(&format!("/api/v1/store/{work}")).await.json();
+            if !state["ended"].is_null() {
+                break state;
+            }
+            tokio::task::yield_now().await;
+        };
+        assert_eq!(ended["error"], Value::Null, "{work}");
+        assert!(!ended["result"]["workspace"][field].is_null(), "{work}: {ended}");
+    }
+    let unknown = hq.owner().post("/api/v1/store/paint", &json!({})).await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+    let page = hq.owner().get(PAGE).await;
+    assert!(page.text.contains("Everything fits") && page.text.contains("Every page is sound"));
+    hq.stop().await;
+    let binary = Path::new(BINARY);
+    let fits = run_json(binary, &hq.data(), &["doctor", "store"]);
+    assert_eq!(fits["workspace"]["differences_count"], 0);
+    let sizes = run_json(binary, &hq.data(), &["store", "stats"]);
+    assert!(sizes["workspace"]["tables"].as_array().expect("tables").len() > 20);
+    assert!(run_json(binary, &hq.data(), &["store", "compact"])["workspace"]["after"].is_u64());
+    let none = run_json(binary, &hq.data(), &["consumer", "list"]);
+    assert_eq!(none["items"], json!([]));
+}
+
+// ── Changes ──
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_change_stream_is_narrowed_by_table_actor_and_kind() {
+    let hq = TestHq::start().await;
+    let program = hq.token(&["read"]).await;
+    let made = hq.owner().post("/api/v1/tasks", &json!({ "title": "Print the list" })).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    rename(&hq, "Renamed").await;
+    let items = async |query: &str| {
+        let page = program.get(&format!("/api/v1/changes?after=start&{query}")).await;
+        assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+        page.json()
+    };
+    let tasks = items("tables=tasks&include=rows").await;
+    assert_eq!(tasks["items"].as_array().expect("a list").len(), 1, "{tasks}");
+    assert_eq!(tasks["items"][0]["changes"][0]["row"]["title"], "Print the list");
+    let head = hq.ws().store.head().to_string();
+    assert_eq!(tasks["next"], head.as_str(), "what was left out is not read again");
+    let kinds = items("kinds=task.*").await;
+    assert_eq!(kinds["items"][0]["events"][0]["name"], "task.created");
+    assert_eq!(items("kinds=comment.added").await["items"], json!([]));
+    let people = items("actors=person").await;
+    assert!(people["items"].as_array().expect("a list").len() >= 2);
+    assert_eq!(items("actors=agent").await["items"], json!([]));
+    for (query, field) in [("tables=x", "tables"), ("kinds=x", "kinds"), ("actors=x", "actors")] {
+        let refused = program.get(&format!("/api/v1/changes?{query}")).await;
+        assert_eq!(refused.json()["errors"][0]["field"], field, "{}", refused.text);
+    }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_in_pages_has_every_row_and_no_secret_and_says_where_to_go_on() {
+    let hq = TestHq::start().await;
+    for n in 0..7 {
+        let body = json!({ "title": format!("Task {n}") });
+        assert_eq!(hq.owner().post("/api/v1/tasks", &body).await.status, StatusCode::CREATED);
+    }
+    let program = hq.token(&["read"]).await;
+    let mut rows = Vec::new();
+    let mut query = "limit=3".to_owned();
+    let mut first = None;
+    loop {
+        let page = program.get(&format!("/api/v1/snapshot?{query}")).await.json();
+        first.get_or_insert(page["cursor"].clone());
+        rows.extend(page["items"].as_array().expect("a list").clone());
+        match page["next"].as_str() {
+            Some(next) => query = format!("limit=3&after={next}"),
+            None => break,
+        }
+    }
+    let of = |table: &str| rows.iter().filter(|row| row["table"] == table).count();
+    assert_eq!((of("tasks"), of("settings"), of("members")), (7, 1, 1));
+    assert_eq!(of("connection_keys") + of("counters"), 0, "no secret, nothing local");
+    let first = first.expect("a page");
+    let first = first.as_str().expect("a cursor");
+    let rest = program.get(&format!("/api/v1/changes?after={first}")).await.json();
+    assert_eq!(rest["items"], json!([]));
+    let only = program.get("/api/v1/snapshot?tables=tasks&limit=500").await.json();
+    assert_eq!(only["items"].as_array().expect("a list").len(), 7);
+    let wrong = program.get("/api/v1/snapshot?after=nonsense").await;
+    assert_eq!(wrong.json()["errors"][0]["field"], "after");
+    hq.finish().await;
+}
+
+// ── Faults ──
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_no_store_any_more_says_which_and_what_to_do() {
+    let mut hq = TestHq::start().await;
+    hq.stop().await;
+    let file = hq.data().join("workspaces/marlow-cargo/hq.redb");
+    let mut bytes = std::fs::read(&file).expect("the file");
+    for byte in bytes.iter_mut().take(512) {
+        *byte ^= 0x5a;
+    }
+    std::fs::write(&file, &bytes).expect("a damaged file");
+    let output = crate::support::program::run(Path::new(BINARY), &hq.data(), &["audit", "verify"]);
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("hq.redb") && said.contains("restore a backup"), "{said}");
+    assert_eq!(std::fs::read(&file).expect("the file"), bytes, "it is left as it was");
+}
