@@ -13,6 +13,7 @@ pub mod runs;
 pub mod usage;
 pub mod connections;
 pub mod activity;
+pub mod history;
 
 use crate::tool::Registry;
 use crate::web::routes::Routes;
@@ -30,6 +31,7 @@ pub fn routes() -> Routes {
         .merge(comments::routes())
         .merge(deliverables::routes())
         .merge(activity::pages::routes())
+        .merge(history::pages::routes())
         .merge(agents::pages::routes())
         .merge(inbox::pages::routes())
         .merge(connections::pages::routes())
@@ -45,6 +47,7 @@ pub fn api() -> Routes {
         .merge(workspace::api::routes())
         .merge(runs::api())
         .merge(activity::api::routes())
+        .merge(history::api::routes())
         .merge(agents::api::routes())
         .merge(inbox::api::routes())
         .merge(connections::api::routes())

@@ -269,6 +269,19 @@ pub enum Event {
         /// How.
         change: FactorChange,
     },
+    /// What some entries did was undone.
+    UndoApplied {
+        /// The last of the entries.
+        of: u64,
+        /// The run that was undone, when it was one.
+        run: Option<RunId>,
+        /// Inbox items that they made.
+        items: Vec<ItemId>,
+        /// Queued inputs that they made.
+        inputs: Vec<InputId>,
+        /// Runs that serve those items and have not ended.
+        stops: Vec<RunId>,
+    },
 }
 
 impl Event {
@@ -308,13 +321,14 @@ impl Event {
             Self::WorkspaceStateChanged { .. } => 29,
             Self::WorkspaceRemoved { .. } => 30,
             Self::FactorChanged { .. } => 31,
+            Self::UndoApplied { .. } => 32,
         }
     }
 
     /// The name of the kind, for the API and plugins.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        const NAMES: [&str; 32] = [
+        const NAMES: [&str; 33] = [
             "task.created",
             "task.changed",
             "task.assigned",
@@ -347,6 +361,7 @@ impl Event {
             "workspace.state_changed",
             "workspace.removed",
             "account.factor_changed",
+            "undo.applied",
         ];
         NAMES[usize::from(self.kind())]
     }

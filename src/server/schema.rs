@@ -1,7 +1,8 @@
 //! The list of all records: makes the tables, feeds doctor, export and the golden tests.
 
 use crate::features::{
-    agents, comments, connections, deliverables, inbox, runs, tasks, usage, users, workspace,
+    agents, comments, connections, deliverables, history, inbox, runs, tasks, usage, users,
+    workspace,
 };
 use crate::schema;
 use crate::store::Schema;
@@ -32,6 +33,7 @@ pub fn workspace() -> Schema {
         usage::model::Usage,
         usage::model::Reservation,
         usage::model::SeenRatio,
+        history::model::FileRevert,
     }
 }
 

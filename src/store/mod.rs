@@ -14,6 +14,7 @@ mod delete;
 pub mod disk;
 mod error;
 pub mod feed;
+pub mod history;
 pub mod key;
 mod layer;
 mod once;
@@ -22,6 +23,7 @@ pub mod read;
 pub mod record;
 pub mod schema;
 mod tx;
+pub mod undo;
 mod writer;
 
 use std::cell::Cell;
