@@ -15,6 +15,7 @@ pub mod connections;
 pub mod activity;
 pub mod audit;
 pub mod health;
+pub mod history;
 
 use crate::tool::Registry;
 use crate::web::routes::Routes;
@@ -34,6 +35,7 @@ pub fn routes() -> Routes {
         .merge(activity::pages::routes())
         .merge(audit::pages::routes())
         .merge(health::pages::routes())
+        .merge(history::pages::routes())
         .merge(agents::pages::routes())
         .merge(inbox::pages::routes())
         .merge(connections::pages::routes())
@@ -51,6 +53,7 @@ pub fn api() -> Routes {
         .merge(activity::api::routes())
         .merge(audit::api::routes())
         .merge(health::api::routes())
+        .merge(history::api::routes())
         .merge(agents::api::routes())
         .merge(inbox::api::routes())
         .merge(connections::api::routes())

@@ -12,6 +12,7 @@ pub mod files;
 pub mod folder;
 pub mod history;
 pub mod names;
+pub mod revert;
 pub mod snapshot;
 
 use std::collections::BTreeMap;

@@ -288,6 +288,19 @@ pub enum Event {
         /// How many rows.
         rows: u32,
     },
+    /// What some entries did was undone.
+    UndoApplied {
+        /// The last of the entries.
+        of: u64,
+        /// The run that was undone, when it was one.
+        run: Option<RunId>,
+        /// Inbox items that they made.
+        items: Vec<ItemId>,
+        /// Queued inputs that they made.
+        inputs: Vec<InputId>,
+        /// Runs that serve those items and have not ended.
+        stops: Vec<RunId>,
+    },
 }
 
 impl Event {
@@ -330,6 +343,7 @@ impl Event {
             Self::RecordRedacted { .. } => 32,
             Self::ConsumerChanged { .. } => 33,
             Self::StoreMended { .. } => 34,
+            Self::UndoApplied { .. } => 35,
         }
     }
 
@@ -340,7 +354,7 @@ impl Event {
     }
 
     /// The names of all kinds, in the order of their numbers.
-    pub const NAMES: [&'static str; 35] = [
+    pub const NAMES: [&'static str; 36] = [
         "task.created",
         "task.changed",
         "task.assigned",
@@ -376,5 +390,6 @@ impl Event {
         "record.redacted",
         "consumer.changed",
         "store.mended",
+        "undo.applied",
     ];
 }

@@ -220,7 +220,7 @@ impl Dispatcher {
                     self.0.choices.fetch_add(1, Ordering::Relaxed);
                     heard = Heard::Look;
                 }
-                Event::ConnectionChanged { .. } => {
+                Event::ConnectionChanged { .. } | Event::UndoApplied { .. } => {
                     self.0.choices.fetch_add(1, Ordering::Relaxed);
                     heard = Heard::Look;
                 }

@@ -18,12 +18,14 @@ mod model_call;
 mod plan;
 mod prompt;
 mod resume;
+mod reverts;
 mod toolbox;
 pub mod tools;
 mod turn;
 
 use std::sync::Arc;
 
+use crate::app::Ws;
 use crate::features::connections::rules::ConnectionError;
 use crate::features::inbox::rules::InboxError;
 use crate::features::runs::rules::RunError;
@@ -33,7 +35,6 @@ use crate::kernel::{Actor, Cause, Part, Problem};
 use crate::store::StoreError;
 use crate::tool::{ToolError, Tools};
 
-pub use dispatcher::start;
 pub use limits::Limits;
 
 /// What the engine itself does has no other cause.
@@ -63,6 +64,12 @@ impl Engine {
             freed: Arc::new(tokio::sync::watch::Sender::new(0)),
         }
     }
+}
+
+/// Resumes what a crash interrupted and begins to dispatch; takes back files that an undo ordered.
+pub fn start(engine: Engine, ws: Ws) {
+    ws.spawn("reverts", reverts::run(ws.clone()));
+    dispatcher::start(engine, ws);
 }
 
 /// Why the engine cannot go on with a run.

@@ -1,7 +1,8 @@
 //! The list of all records: makes the tables, feeds doctor, export and the golden tests.
 
 use crate::features::{
-    agents, audit, comments, connections, deliverables, inbox, runs, tasks, usage, users, workspace,
+    agents, audit, comments, connections, deliverables, history, inbox, runs, tasks, usage, users,
+    workspace,
 };
 use crate::schema;
 use crate::store::Schema;
@@ -33,6 +34,7 @@ pub fn workspace() -> Schema {
         usage::model::Reservation,
         usage::model::SeenRatio,
         audit::model::Keeping,
+        history::model::FileRevert,
     }
 }
 

@@ -235,6 +235,17 @@ pub(super) fn split(key: &[u8]) -> Option<(u64, u16)> {
     super::key::decode::<(u64, u16)>(key)
 }
 
+/// One entry, without its roots.
+///
+/// # Errors
+/// When the disk fails or bytes cannot be read.
+pub fn entry(read: &dyn Read, seq: u64) -> Result<Option<Entry>, StoreError> {
+    match read.raw_get(builtin::FEED, &head_key(seq, 0))? {
+        Some(head) => Ok(Some(decode_head(seq, &head)?)),
+        None => Ok(None),
+    }
+}
+
 /// Entries with a number above `after`, oldest first, at most `limit`.
 ///
 /// # Errors

@@ -17,6 +17,7 @@ pub mod doctor;
 mod error;
 pub mod feed;
 pub mod keep;
+pub mod history;
 pub mod key;
 mod layer;
 mod once;
@@ -28,6 +29,7 @@ pub mod stats;
 mod tx;
 mod upkeep;
 pub mod verify;
+pub mod undo;
 mod writer;
 
 use std::cell::Cell;

@@ -33,6 +33,16 @@ pub trait Read {
     }
 }
 
+impl<T: Read + ?Sized> Read for &T {
+    fn raw_get(&self, table: u16, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        (**self).raw_get(table, key)
+    }
+
+    fn raw_scan(&self, table: u16, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        (**self).raw_scan(table, range, visit)
+    }
+}
+
 /// A record with the index key it was found under.
 #[derive(Clone, Debug)]
 pub struct Hit<R> {

@@ -208,6 +208,10 @@ pub trait Record: Serialize + DeserializeOwned + 'static {
     /// The tables of sums that it adds to.
     const COUNTS: &'static [Count] = &[];
 
+    /// Groups of fields, by name, that mean something only together: an undo gives back all of a
+    /// group or none.
+    const TOGETHER: &'static [&'static [&'static str]] = &[];
+
     /// Its key.
     fn id(&self) -> Self::Id;
 

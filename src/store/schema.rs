@@ -53,8 +53,14 @@ pub struct Ops {
     pub sample: fn() -> Result<Vec<u8>, DecodeError>,
     /// Everything that the store keeps beside a row, from its bytes.
     pub derive: fn(&[u8]) -> Result<Derived, DecodeError>,
-    /// The row as JSON for export, the API and history.
+    /// The row as JSON for export, the API, history and undo.
     pub json: fn(&[u8]) -> Result<serde_json::Value, DecodeError>,
+    /// The stored bytes of a row that is given as JSON, in the present layout and without a rev.
+    pub build: fn(serde_json::Value) -> Result<Vec<u8>, DecodeError>,
+    /// The stored bytes of a row in the present layout and without a rev.
+    pub renew: fn(&[u8]) -> Result<Vec<u8>, DecodeError>,
+    /// Fields that mean something only together.
+    pub together: &'static [&'static [&'static str]],
     /// The key as text.
     pub key_text: fn(&[u8]) -> Option<String>,
     /// The version of the layout.
@@ -178,6 +184,12 @@ impl Schema {
                 let (record, _) = record::read::<R>(value)?;
                 serde_json::to_value(&record).map_err(|_| DecodeError::Short)
             },
+            build: |value| {
+                let record: R = serde_json::from_value(value).map_err(|_| DecodeError::Short)?;
+                codec::encode_row(R::VERSION, 0, &record)
+            },
+            renew: |value| codec::encode_row(R::VERSION, 0, &record::read::<R>(value)?.0),
+            together: R::TOGETHER,
             key_text: |bytes| key_text::<R>(bytes),
             version: R::VERSION,
             indexes: R::INDEXES,

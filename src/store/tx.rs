@@ -157,7 +157,14 @@ impl<'b> WriteTx<'b> {
         self.context.seq - 1
     }
 
-    pub(super) fn schema(&self) -> &'b Schema {
+    /// The number that rows of this transaction carry.
+    pub(super) fn own_rev(&self) -> u64 {
+        self.context.seq
+    }
+
+    /// All tables.
+    #[must_use]
+    pub fn schema(&self) -> &'b Schema {
         self.context.schema
     }
 
@@ -256,12 +263,35 @@ impl<'b> WriteTx<'b> {
         new: Derived,
     ) -> Result<(), StoreError> {
         self.check_derived(table, own, &old, &new)?;
+        self.retire_derived(table, own, &old, &new)?;
+        self.enter_derived(table, own, old, new)
+    }
+
+    /// Takes away the index rows and references that a row has no more.
+    pub(super) fn retire_derived(
+        &mut self,
+        table: u16,
+        own: &[u8],
+        old: &Derived,
+        new: &Derived,
+    ) -> Result<(), StoreError> {
         for (index, key, _) in old.index.iter().filter(|row| !new.index.contains(row)) {
             self.set(index.number, key.clone(), None)?;
         }
         for gone in old.refs.iter().filter(|r| !new.refs.contains(r)) {
             self.set(builtin::REFS, gone.row_key(table, own), None)?;
         }
+        Ok(())
+    }
+
+    /// Adds the index rows and references that are new, and moves the sums.
+    pub(super) fn enter_derived(
+        &mut self,
+        table: u16,
+        own: &[u8],
+        old: Derived,
+        new: Derived,
+    ) -> Result<(), StoreError> {
         for fresh in new.refs.iter().filter(|r| !old.refs.contains(r)) {
             self.set(builtin::REFS, fresh.row_key(table, own), Some(Vec::new()))?;
         }
@@ -323,7 +353,7 @@ impl<'b> WriteTx<'b> {
         Ok(())
     }
 
-    fn lay(&mut self, table: u16, key: Vec<u8>, laid: Laid) {
+    pub(super) fn lay(&mut self, table: u16, key: Vec<u8>, laid: Laid) {
         let top = self.layers.len() - 1;
         self.layers[top].insert(table, key, laid);
     }

@@ -12,6 +12,7 @@ mod access; // who may do what: every route, by everybody
 mod people; // members, invitations, roles: who may change whom, and what ends when somebody leaves
 mod workspaces; // several workspaces: made, kept apart, archived, deleted, moved, broken
 mod cli; // the commands, with the real program
+mod history; // what became of each record, and undo, as people and programs meet them
 mod live; // the live stream of pages, the change stream, activity
 mod tasks; // tasks, comments, delivered work: the rules
 mod work; // the same as people and programs meet it, over HTTP

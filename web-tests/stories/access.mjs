@@ -23,6 +23,8 @@ const KINDS = [
   '/agents/*/runs',
   '/agents/*/settings',
   '/agents/new',
+  '/history/entry/*',
+  '/history/tasks/*',
   '/review',
   '/review?changes',
   '/runs',
@@ -42,6 +44,7 @@ const KINDS = [
   '/tasks/*/comments/*/edit',
   '/tasks/*?edit',
   '/tasks/new',
+  '/undo',
   '/workspaces',
   '/workspaces/new',
 ];
@@ -51,7 +54,8 @@ export function kindOf(path) {
   const { pathname, searchParams } = new URL(path, 'http://hq');
   const name = pathname
     .replace(/^\/w\/[^/]+/, '')
-    .replace(/\/(tasks|agents|runs|connections|comments)\/(?!new(\/|$))[^/]+/g, '/$1/*');
+    .replace(/\/history\/(\w+)\/[^/]+/, '/history/$1/*')
+    .replace(/(?<!history)\/(tasks|agents|runs|connections|comments)\/(?!new(\/|$))[^/]+/g, '/$1/*');
   const turns = TURNS.filter((turn) => searchParams.has(turn));
   if (searchParams.has('path')) return `${name}/*`;
   return turns.length > 0 ? `${name}?${turns.join('&')}` : name;

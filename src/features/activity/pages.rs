@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::app::{App, Ws};
+use crate::features::history::queries::access;
 use crate::kernel::{Can, ProblemKind, Timestamp, Via};
 use crate::store::Cursor;
 use crate::web::error::{Failure, PageError};
@@ -71,6 +72,10 @@ struct Row {
     who: Face,
     words: Words,
     href: String,
+    /// Everything that it changed.
+    entry: String,
+    /// Where it can be undone, or empty.
+    undo: String,
 }
 
 struct Day {
@@ -109,7 +114,7 @@ async fn show(
     let filter = asked.filter();
     let found = ws.read(|snap| queries::lines(snap, ws.store.schema(), filter, PAGE))?;
     let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
-    let days = by_day(&ws, found.lines, app.clock.now(), &zone);
+    let days = by_day(&ws, &who, found.lines, (app.clock.now(), &zone));
     let Filter { area, by, before } = filter;
     let next = found.next.map(|seq| address(&ws, area, by, Some(seq))).unwrap_or_default();
     // Only the first page grows at its top.
@@ -132,7 +137,13 @@ async fn show(
     html::page(&Show { shell, areas, people, days, live, next })
 }
 
-fn by_day(ws: &Ws, lines: Vec<queries::Line>, now: Timestamp, zone: &TimeZone) -> Vec<Day> {
+fn by_day(
+    ws: &Ws,
+    who: &Person,
+    lines: Vec<queries::Line>,
+    (now, zone): (Timestamp, &TimeZone),
+) -> Vec<Day> {
+    let may = |table: u16| access::may_undo(who.access, table) && who.access.may(Can::Write);
     let today = now.to_zoned(zone.clone()).date();
     let mut days: Vec<Day> = Vec::new();
     for line in lines {
@@ -143,7 +154,13 @@ fn by_day(ws: &Ws, lines: Vec<queries::Line>, now: Timestamp, zone: &TimeZone) -
             date if date.year() == today.year() => date.strftime("%A, %-d %B").to_string(),
             date => date.strftime("%A, %-d %B %Y").to_string(),
         };
+        let undoable = line.tables.iter().any(|table| may(*table));
         let row = Row {
+            entry: ws.url(&format!("history/entry/{}", line.seq)),
+            undo: match undoable {
+                true => ws.url(&format!("undo?entry={}", line.seq)),
+                false => String::new(),
+            },
             at: RelTime::new(line.at, now, zone),
             who: line.who,
             href: match line.words.path.is_empty() {

@@ -119,6 +119,8 @@ pub struct Line {
     pub who: Face,
     /// What, in words.
     pub words: Words,
+    /// The tables in which it changed something; only on the first line of an entry.
+    pub tables: Vec<u16>,
 }
 
 /// A page of lines, newest first, and the entry before which to go on.
@@ -151,6 +153,13 @@ pub fn lines(
             if filter.by.is_some_and(|by| !by.covers(entry.actor)) {
                 continue;
             }
+            let mut tables: Vec<u16> = entry.changes.iter().map(|change| change.table).collect();
+            if matches!(entry.actor, Actor::System(_)) {
+                // What HQ does by itself is not offered to be undone.
+                tables.clear();
+            }
+            tables.sort_unstable();
+            tables.dedup();
             for (area, words) in words::of(read, schema, &entry, &people)? {
                 if filter.area.is_none_or(|only| only == area) {
                     let at = crate::kernel::time::from_ms(entry.at);
@@ -158,7 +167,8 @@ pub fn lines(
                         Some(by) => people.face(by),
                         None => people.actor(entry.actor),
                     };
-                    found.lines.push(Line { seq: entry.seq, at, who, words });
+                    let tables = std::mem::take(&mut tables);
+                    found.lines.push(Line { seq: entry.seq, at, who, words, tables });
                 }
             }
             if limit <= found.lines.len() {

@@ -142,6 +142,19 @@ impl Speaker<'_> {
             Event::ConnectionChanged { connection } => {
                 (Area::Workspace, self.connection(*connection)?)
             }
+            Event::UndoApplied { run: Some(run), .. } => {
+                (Area::Work, self.run("undid", *run, "", "undo")?)
+            }
+            Event::UndoApplied { of, .. } => {
+                let words = Words {
+                    verb: "undid".to_owned(),
+                    thing: format!("entry {of}"),
+                    path: format!("history/entry/{of}"),
+                    icon: "undo",
+                    ..Words::default()
+                };
+                (Area::Work, Some(words))
+            }
             Event::MemberJoined { account } => {
                 let by = Some(Assignee::Person(*account));
                 (Area::Workspace, Some(Words { by, ..people("joined the", "workspace", "") }))

@@ -65,6 +65,8 @@ impl Record for Agent {
     const TABLE: Table = AGENTS;
     const CLASS: Class = Class::Tracked;
     const INDEXES: &'static [Index] = &[BY_SLUG];
+    const TOGETHER: &'static [&'static [&'static str]] =
+        &[&["connection", "model"], &["status", "status_reason"]];
     fn id(&self) -> AgentId {
         self.id
     }

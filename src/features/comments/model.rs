@@ -42,6 +42,8 @@ impl Record for Comment {
     const TABLE: Table = COMMENTS;
     const CLASS: Class = Class::Tracked;
     const INDEXES: &'static [Index] = &[BY_TASK];
+    const TOGETHER: &'static [&'static [&'static str]] =
+        &[&["body", "mentions", "people", "edited_at"]];
     fn id(&self) -> CommentId {
         self.id
     }

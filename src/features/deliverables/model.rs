@@ -71,6 +71,7 @@ impl Record for Deliverable {
     const TABLE: Table = DELIVERABLES;
     const CLASS: Class = Class::Tracked;
     const INDEXES: &'static [Index] = &[BY_TASK, IN_REVIEW];
+    const TOGETHER: &'static [&'static [&'static str]] = &[&["state", "version", "versions"]];
     fn id(&self) -> DeliverableId {
         self.id
     }

@@ -84,6 +84,7 @@ struct Desk {
     after: String,
     /// The run that made it, if it was an agent's.
     run: Option<(String, String)>,
+    history: String,
     place: (usize, usize),
     next: String,
     note: String,
@@ -253,6 +254,7 @@ fn desk(
     let place = waiting.iter().position(|other| other.id == piece.id).map_or(0, |at| at + 1);
     let next = waiting.get(place).or_else(|| waiting.first()).filter(|next| next.id != piece.id);
     Ok(Desk {
+        history: scene.ws.url(&format!("history/deliverables/{}", deliverable.id)),
         task_name: scene.name(&task),
         task_href: scene.href(&task),
         task_status: (task.status.word(), task.status.label()),

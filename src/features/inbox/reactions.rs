@@ -16,7 +16,7 @@ use crate::kernel::{
 };
 use crate::store::{KeyBuf, Range, ReadExt, WriteTx};
 
-use super::model::Reason;
+use super::model::{Item, Reason};
 use super::rules::{self, InboxError, NewItem};
 
 /// How many comments of agents on one task may call other agents within an hour.
@@ -59,6 +59,7 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), InboxError> {
         Event::AgentMessageSent { from, to, task, text } => messaged(tx, *from, *to, *task, text),
         Event::AgentArchived { agent } => rules::cancel_for_agent(tx, *agent, "agent archived"),
         Event::RunEnded { run, .. } => ended(tx, *run),
+        Event::UndoApplied { items, .. } => rules::cancel_items(tx, items, "undone"),
         _ => Ok(()),
     }
 }
@@ -194,7 +195,10 @@ fn enqueue_comment(
 /// Closes the item of a run that has ended. Comments that came too late for it become work.
 fn ended(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), InboxError> {
     let Some(run) = tx.get::<Run>(run)? else { return Ok(()) };
-    if let Some(item) = run.item {
+    // An undo may have taken the item away with its task.
+    if let Some(item) = run.item
+        && tx.get::<Item>(item)?.is_some()
+    {
         rules::close(tx, item, &run)?;
     }
     let Some(task) = run.task else { return Ok(()) };

@@ -331,6 +331,24 @@ pub fn cancel_for_task(
     Ok(())
 }
 
+/// Cancels these items where they are open.
+///
+/// # Errors
+/// When the store refuses.
+pub fn cancel_items(
+    tx: &mut WriteTx<'_>,
+    items: &[ItemId],
+    reason: &str,
+) -> Result<(), InboxError> {
+    for id in items {
+        if let Some(mut item) = tx.get::<Item>(*id)?.filter(Item::is_open) {
+            item.last_error = Some(reason.to_owned());
+            over(tx, &mut item, ItemState::Cancelled)?;
+        }
+    }
+    Ok(())
+}
+
 /// Cancels all that waits for an agent.
 ///
 /// # Errors

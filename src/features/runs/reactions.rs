@@ -40,6 +40,15 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RunError> {
             }
             Ok(())
         }
+        Event::UndoApplied { inputs, stops, .. } => {
+            rules::withdraw(tx, inputs)?;
+            for run in stops {
+                if tx.get::<Run>(*run)?.is_some_and(|run| run.is_live()) {
+                    rules::request_stop(tx, *run, tx.by().account())?;
+                }
+            }
+            Ok(())
+        }
         // What no run has read has become an inbox item: the inbox reacts before.
         Event::RunEnded { run, .. } => match tx.get::<Run>(*run)? {
             Some(run) if run.task.is_some() => rules::drop_comments(tx, run.session),

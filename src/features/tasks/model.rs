@@ -70,6 +70,8 @@ impl Record for Task {
     const CLASS: Class = Class::Tracked;
     const INDEXES: &'static [Index] = &[BY_ASSIGNEE, BY_NUMBER, BY_STATUS];
     const COUNTS: &'static [Count] = &[OPEN_COUNT];
+    const TOGETHER: &'static [&'static [&'static str]] =
+        &[&["status", "completed_at"], &["assignee", "assignment"]];
 
     fn id(&self) -> TaskId {
         self.id

@@ -59,6 +59,8 @@ impl Record for Settings {
     type Id = ();
     const TABLE: Table = SETTINGS;
     const CLASS: Class = Class::Tracked;
+    const TOGETHER: &'static [&'static [&'static str]] =
+        &[&["default_connection", "default_model"], &["task_key", "old_task_keys"]];
     fn id(&self) {}
     fn refs(&self, refs: &mut Refs) {
         refs.to::<Connection>(1, self.default_connection, OnDelete::Clear);

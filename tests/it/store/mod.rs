@@ -8,6 +8,8 @@ mod model; // random transactions against a plain model
 mod scans; // ranges, directions, pages, with and without a write set over them
 mod transactions; // attempts, reactions, panics, once, time, numbers
 mod feed; // entries, their chain, cursors, resuming
+mod history; // what became of one record
+mod undo; // what goes back, what stays, and that nothing breaks
 mod lanes; // the queue, group commit, snapshots, closing
 mod audit; // verification, redaction, retention, searching
 mod operate; // consumers under a hand, rebuilds, doctor, sizes, compaction

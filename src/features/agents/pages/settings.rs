@@ -51,6 +51,7 @@ struct SettingsPage {
     shell: Shell,
     head: Head,
     handle_hint: String,
+    history: String,
     v: Typed,
     wrong: Wrong,
     emojis: Vec<Choice>,
@@ -110,6 +111,7 @@ fn page(
     Ok(SettingsPage {
         shell,
         head,
+        history: ws.url(&format!("history/agents/{}", agent.slug)),
         handle_hint: format!("Its handle stays @{}.", agent.slug),
         emojis: emojis(&v.emoji),
         models,

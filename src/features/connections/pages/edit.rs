@@ -58,6 +58,7 @@ struct EditPage {
     href: String,
     test_href: String,
     delete_href: String,
+    history: String,
 }
 
 pub(super) async fn form(
@@ -127,6 +128,7 @@ fn page(
         href: href(""),
         test_href: href("/test"),
         delete_href: href("/delete"),
+        history: ws.url(&format!("history/connections/{}", connection.id)),
         v,
         wrong,
     })

@@ -10,7 +10,7 @@ use crate::features::agents::queries::by_slug;
 use crate::features::runs::model::{Body, Run};
 use crate::features::tasks::model::Task;
 use crate::features::workspace::model::{Member, Settings};
-use crate::kernel::{AccountId, Actor, RunState, Timestamp};
+use crate::kernel::{AccountId, Actor, Can, RunState, Timestamp};
 use crate::store::{ReadExt, StoreError};
 use crate::web::html::SafeHtml;
 use crate::web::md;
@@ -27,6 +27,7 @@ pub(super) struct Look<'a> {
     pub me: AccountId,
     pub now: Timestamp,
     pub zone: TimeZone,
+    pub may_write: bool,
     settings: Option<Settings>,
 }
 
@@ -35,6 +36,7 @@ impl<'a> Look<'a> {
         Ok(Self {
             ws,
             me: who.account,
+            may_write: who.access.may(Can::Write),
             now: ws.app.clock.now(),
             zone: TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC),
             settings: tx.get::<Settings>(())?,

@@ -1,5 +1,7 @@
 //! The page of one run, and what can be done with it.
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use axum::response::{IntoResponse, Response};
@@ -8,6 +10,7 @@ use serde::Deserialize;
 use crate::app::Ws;
 use crate::features::agents::model::Agent;
 use crate::features::connections::model::Connection;
+use crate::features::history::model::{FILE_REVERTS, FileRevert, REVERTS_BY_RUN, RevertState};
 use crate::features::inbox::model::Item;
 use crate::features::runs::model::{Body, EventKind, RUNS, Run, Session, SessionEvent};
 use crate::features::runs::queries::steps::{Steps, What};
@@ -15,7 +18,7 @@ use crate::features::runs::queries::{self, steps as reading, talk, words};
 use crate::features::runs::rules::{self, NewInput, RunError};
 use crate::features::tasks::model::Task;
 use crate::features::usage::model::{BY_RUN, RUN_COST, Usage};
-use crate::kernel::{AgentStatus, ItemState, RunState, RunTrigger, Thinking};
+use crate::kernel::{AgentStatus, ItemState, ProblemKind, RunId, RunState, RunTrigger, Thinking};
 use crate::store::{KeyBuf, Range, ReadExt, StoreError};
 use crate::web::error::{Failure, PageError};
 use crate::web::extract::{Form, Path, Path2, Query};
@@ -35,6 +38,8 @@ use super::steps::{Drawing, StepList, one_line};
 
 /// How many steps a page shows at first.
 const WINDOW: usize = 100;
+/// How long "stop and undo" waits for the stop.
+const STOPS_WITHIN: Duration = Duration::from_secs(5);
 /// The largest text that is handed out whole.
 const MAX_RAW: u64 = 64 * 1024 * 1024;
 
@@ -70,6 +75,10 @@ struct Head {
     waits: Option<Waits>,
     lane: Option<Lane>,
     stop: Option<String>,
+    /// Where its changes can be undone.
+    undo: Option<String>,
+    /// Where it is stopped on the way to that.
+    stop_and_undo: Option<String>,
     retry: Option<String>,
     chat: Option<String>,
 }
@@ -89,8 +98,20 @@ struct Rail {
     live: Live,
     files: Vec<(String, String)>,
     commit: String,
+    reverts: Vec<Revert>,
     context: Option<(String, u8)>,
     details: Vec<(&'static str, String, String)>,
+}
+
+/// Files that an undo took back, or is taking back.
+struct Revert {
+    at: RelTime,
+    state: Dot,
+    /// The commit, or why it failed.
+    note: String,
+    restored: Vec<String>,
+    kept: Vec<(String, String)>,
+    again: Option<String>,
 }
 
 #[derive(Template)]
@@ -242,6 +263,8 @@ fn head(
             && matches!(item.state, ItemState::Failed | ItemState::DeadLetter)
     });
     let chat = agent.filter(|_| run.trigger == RunTrigger::Chat && run.item.is_none());
+    // A run that changed nothing has nothing to undo.
+    let undoable = run.effective && look.may_write;
     let model = if run.model.is_empty() { steps.model.clone() } else { Some(run.model.clone()) };
     Ok(Head {
         live: Live::new(href).record(RUNS.name, run.id),
@@ -259,6 +282,8 @@ fn head(
         waits: waits(look, run, agent),
         lane: Lane::of(run, steps, look.now),
         stop: (run.is_live() && run.stop.is_none()).then(|| format!("{href}/stop")),
+        undo: (undoable && !run.is_live()).then(|| ws.url(&format!("undo?run={}", run.name()))),
+        stop_and_undo: (undoable && run.is_live()).then(|| format!("{href}/stop")),
         retry: retry.map(|item| ws.url(&format!("inbox/{}/retry", item.id))),
         chat: chat.map(|agent| ws.url(&format!("agents/{}/chat", agent.slug))),
     })
@@ -383,8 +408,47 @@ fn rail(
         };
         add("Session", about.to_owned(), String::new());
     }
-    let live = Live::new(href).record(RUNS.name, run.id);
-    Ok(Rail { live, files, commit, context, details })
+    let live = Live::new(href).record(RUNS.name, run.id).table(FILE_REVERTS.name);
+    let reverts = reverts(tx, look, run)?;
+    Ok(Rail { live, files, commit, reverts, context, details })
+}
+
+/// What became of files that went back, newest first.
+fn reverts(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Vec<Revert>, StoreError> {
+    let range = Range::prefix(KeyBuf::of(&run.id)).reverse().limit(10);
+    let orders: Vec<FileRevert> = tx.scan(REVERTS_BY_RUN, &range)?;
+    let views = orders.into_iter().map(|order| {
+        let (word, label, note) = match &order.state {
+            RevertState::Queued => ("queued", "on the way back", String::new()),
+            RevertState::Done if order.restored.is_empty() => {
+                ("done", "nothing went back", String::new())
+            }
+            RevertState::Done => {
+                let commit = order.commit.as_deref().unwrap_or_default();
+                ("done", "went back", commit.chars().take(10).collect())
+            }
+            RevertState::Failed(why) => ("error", "could not go back", why.clone()),
+            RevertState::Cancelled => ("cancelled", "taken back before", String::new()),
+        };
+        let failed = matches!(order.state, RevertState::Failed(_)) && look.may_write;
+        Revert {
+            at: look.time(order.ended_at.unwrap_or(order.created_at)),
+            state: Dot::new(word, label),
+            note,
+            restored: order.restored,
+            kept: order.kept.into_iter().map(|kept| (kept.path, kept.why)).collect(),
+            again: failed.then(|| look.ws.url(&format!("undo/files/{}", order.id))),
+        }
+    });
+    Ok(views.collect())
+}
+
+/// What is to follow a stop.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Then {
+    /// `undo`: the preview of an undo.
+    then: String,
 }
 
 /// `POST /runs/{name}/stop`
@@ -393,14 +457,43 @@ pub(super) async fn stop(
     who: Person,
     hx: Hx,
     Path(name): Path<String>,
+    Form(then): Form<Then>,
 ) -> Result<Response, PageError> {
     let run = find(&ws, &who, &name)?;
     let (id, by) = (run.id, Some(who.account));
-    ws.write(&who, move |tx| rules::request_stop(tx, id, by)).await?;
+    let asked = ws.write(&who, move |tx| rules::request_stop(tx, id, by)).await;
+    if then.then == "undo" {
+        // It may have ended by itself meanwhile.
+        if !matches!(asked, Err(RunError::Ended(_))) {
+            asked?;
+        }
+        if !has_ended(&ws, id).await? {
+            let text = format!("{} is still stopping; undo it in a moment", run.name());
+            return Err(PageError(Failure::new(ProblemKind::Conflict, "run_live", text)));
+        }
+        return Ok(hx.go_to(&ws.url(&format!("undo?run={}", run.name()))));
+    }
+    asked?;
     if hx.is_partial() {
         return Ok((Ask::new().toast(Tone::Ok, "Stopping"), "").into_response());
     }
     Ok(hx.go_to(&ws.url(&format!("runs/{}", run.name()))))
+}
+
+/// Waits a little for the end of a run that was asked to stop; says whether it came.
+async fn has_ended(ws: &Ws, id: RunId) -> Result<bool, StoreError> {
+    let mut feed = ws.store.watch();
+    let end = tokio::time::Instant::now() + STOPS_WITHIN;
+    loop {
+        feed.borrow_and_update();
+        if ws.read(|snap| snap.get::<Run>(id))?.is_none_or(|run| !run.is_live()) {
+            return Ok(true);
+        }
+        match tokio::time::timeout_at(end, feed.changed()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => return Ok(false),
+        }
+    }
 }
 
 /// What is said to a run.

@@ -240,3 +240,19 @@ pub(super) fn hand_over(tx: &mut WriteTx<'_>, session: &mut Session) -> Result<(
     }
     Ok(())
 }
+
+/// Cancels messages that no run has yet.
+///
+/// # Errors
+/// When the store refuses.
+pub fn withdraw(tx: &mut WriteTx<'_>, inputs: &[InputId]) -> Result<(), RunError> {
+    for id in inputs {
+        if let Some(mut input) = tx.get::<Input>(*id)?
+            && input.state == InputState::Accepted
+        {
+            input.state = InputState::Cancelled;
+            tx.put(&input)?;
+        }
+    }
+    Ok(())
+}

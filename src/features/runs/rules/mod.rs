@@ -13,7 +13,7 @@ use crate::store::StoreError;
 pub use crate::features::agents::queries::held;
 pub use input::{
     MAX_INPUTS, NewInput, Queued, SessionSpec, drop_comments, open_session, queue, reset_session,
-    steer,
+    steer, withdraw,
 };
 pub use life::{
     MAX_CRASHES, RunSpec, begin, force_end, make_item_run, recover, request_stop, wake,

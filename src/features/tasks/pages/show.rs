@@ -138,6 +138,7 @@ struct ShowPage {
     shell: Shell,
     name: String,
     base: String,
+    history: String,
     list_url: String,
     new_url: String,
     may_write: bool,
@@ -214,6 +215,7 @@ fn view(
     let mut page = ShowPage {
         name: scene.name(task),
         base: scene.href(task),
+        history: ws.url(&format!("history/tasks/{}", scene.name(task))),
         back: scene.href(task),
         list_url: ws.url("tasks"),
         new_url: ws.url("tasks/new"),

@@ -1,0 +1,458 @@
+//! `/api/v1/history` and `/api/v1/undo`.
+
+use jiff::tz::TimeZone;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::app::{Who as _, Ws};
+use crate::features::tasks::queries::brief;
+use crate::features::tasks::queries::json::WhoView;
+use crate::kernel::cursor::{DEFAULT_LIMIT, MAX_LIMIT};
+use crate::kernel::{Can, Cause, Timestamp};
+use crate::store::history::{Image, Version};
+use crate::store::undo::{self, Basis};
+use crate::store::{Op, Root, Snap, WriteTx};
+use crate::web::error::ApiError;
+use crate::web::extract::{Json, Path2, Query};
+use crate::web::idempotency::Once;
+use crate::web::routes::{Doc, Needs as _, Routes};
+use crate::web::session::Person;
+
+use super::pages::run_called;
+use super::queries::error::HistoryError;
+use super::queries::fields::{FieldDiff, Speaker};
+use super::queries::names::Names;
+use super::queries::preview::{self, StayingField};
+use super::queries::scope::{self, Wanted};
+use super::queries::versions::{self, fields_of};
+use super::queries::{access, id_text, record};
+use super::rules::{self, Undone};
+
+/// Routes below `/api/v1`.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get(
+            "/history/{table}/{id}",
+            history.needs(Can::Read).doc(|| {
+                Doc::new(
+                    "What became of a record, newest first. Tables: tasks, comments, deliverables, \
+                     deliverable_versions, reviews, agents, settings (id `-`), members, \
+                     connections, connection_keys, inbox, runs. Also of records that are gone",
+                )
+                .query::<Asked>()
+                .returns::<Versions>()
+            }),
+        )
+        .post(
+            "/undo/preview",
+            preview.needs(Can::Write).doc(|| {
+                Doc::new("What an undo would do; changes nothing")
+                    .body::<UndoBody>()
+                    .returns::<Preview>()
+            }),
+        )
+        .post(
+            "/undo",
+            apply.needs(Can::Write).doc(|| {
+                Doc::new(
+                    "Undo a change of one record, a whole entry, or a run. With the `basis` of a \
+                     preview only if it still does what that said",
+                )
+                .body::<UndoBody>()
+                .returns::<UndoneView>()
+            }),
+        )
+}
+
+// ── History ──
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    /// The `next` of the page before.
+    before: Option<u64>,
+    /// 1 to 100; 25 unless said otherwise.
+    limit: Option<usize>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct FieldView {
+    field: String,
+    /// What people call it.
+    label: String,
+    before: Value,
+    after: Value,
+}
+
+impl FieldView {
+    fn of(fields: Vec<FieldDiff>) -> Vec<Self> {
+        let views = fields.into_iter().map(|field| {
+            let (before, after) = field.raw;
+            Self { field: field.name, label: field.label, before, after }
+        });
+        views.collect()
+    }
+}
+
+/// A version of a record.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RecordVersion")]
+struct VersionView {
+    /// The entry of the feed that made it.
+    seq: u64,
+    #[schemars(with = "String")]
+    at: Timestamp,
+    /// Who.
+    actor: WhoView,
+    /// Through what: a sign-in, a token, a command, a run.
+    through: String,
+    /// The entry that it undid.
+    undo_of: Option<u64>,
+    /// `insert`, `update` or `delete`.
+    op: &'static str,
+    /// The record before; null when there was none or it is not kept.
+    before: Option<Map<String, Value>>,
+    /// The record afterwards; null when there is none or it is not kept.
+    after: Option<Map<String, Value>>,
+    /// `gone` when the values were removed by age or on purpose, `untold` when such records keep none.
+    missing: Option<&'static str>,
+    /// What differs.
+    fields: Vec<FieldView>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "History")]
+struct Versions {
+    items: Vec<VersionView>,
+    /// Give this back as `before`.
+    next: Option<u64>,
+}
+
+fn op_word(op: Op) -> &'static str {
+    match op {
+        Op::Insert => "insert",
+        Op::Update => "update",
+        Op::Delete => "delete",
+    }
+}
+
+async fn history(
+    ws: Ws,
+    who: Person,
+    Path2(table, id): Path2<String, String>,
+    Query(asked): Query<Asked>,
+) -> Result<Json<Versions>, ApiError> {
+    let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+    let found = ws.read(|snap| {
+        let schema = ws.store.schema();
+        let record = record(snap, schema, &who, (&table, &id))?;
+        let page = versions::page(snap, schema, &record, (asked.before, limit))?;
+        let page = page.ok_or(HistoryError::BadCursor)?;
+        if page.versions.is_empty() && asked.before.is_none() {
+            return Err(HistoryError::NotFound(id.clone()));
+        }
+        let teller = Teller::new(&ws, snap)?;
+        let items = page.versions.iter().map(|version| teller.version(&record, version));
+        Ok(Versions { items: items.collect::<Result<_, _>>()?, next: page.next })
+    })?;
+    Ok(Json(found))
+}
+
+/// Tells what stands in a snapshot.
+struct Teller<'a> {
+    ws: &'a Ws,
+    names: Names<'a>,
+    people: brief::Names,
+}
+
+impl<'a> Teller<'a> {
+    fn new(ws: &'a Ws, snap: &'a Snap<'a>) -> Result<Self, HistoryError> {
+        let (names, people) = (Names::new(snap)?, brief::Names::read(snap)?);
+        Ok(Self { ws, names, people })
+    }
+
+    fn speaker(&self) -> Speaker<'_> {
+        Speaker { names: &self.names, zone: TimeZone::UTC }
+    }
+
+    fn version(&self, record: &Root, version: &Version) -> Result<VersionView, HistoryError> {
+        let schema = self.ws.store.schema();
+        let told = versions::told(&self.speaker(), schema, record.table, version)?;
+        let (actor, cause) = (version.actor, version.cause);
+        let by = versions::byline(&self.ws.app, &self.names, actor, cause)?;
+        let missing = match (&version.before, &version.after) {
+            (Image::Untold, _) | (_, Image::Untold) => Some("untold"),
+            (Image::Gone, _) | (_, Image::Gone) => Some("gone"),
+            _ => None,
+        };
+        Ok(VersionView {
+            seq: version.seq,
+            at: version.at,
+            actor: WhoView::actor(&self.people, actor),
+            through: by.through.text,
+            undo_of: by.undo_of,
+            op: op_word(version.op),
+            before: fields_of(schema, record.table, version.before.bytes()),
+            after: fields_of(schema, record.table, version.after.bytes()),
+            missing,
+            fields: FieldView::of(told.fields),
+        })
+    }
+}
+
+// ── Undo ──
+
+/// One change of one record.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ChangeBody {
+    /// The entry.
+    seq: u64,
+    table: String,
+    id: String,
+}
+
+/// What is to be undone: one of `change`, `entry` and `run`.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct UndoBody {
+    change: Option<ChangeBody>,
+    /// The number of an entry of the feed.
+    entry: Option<u64>,
+    /// A run by its name (`R-12`) or id; it must have ended.
+    run: Option<String>,
+    /// Further runs, such as those that the run caused.
+    #[serde(default)]
+    with: Vec<String>,
+    /// The `basis` of a preview: refused when something else would happen now.
+    basis: Option<String>,
+}
+
+impl UndoBody {
+    fn wanted(&self, ws: &Ws, snap: &Snap<'_>, who: &Person) -> Result<Wanted, HistoryError> {
+        match (&self.change, self.entry, &self.run) {
+            (Some(change), None, None) => {
+                let named = (change.table.as_str(), change.id.as_str());
+                Ok(Wanted::Change(change.seq, record(snap, ws.store.schema(), who, named)?))
+            }
+            (None, Some(seq), None) => Ok(Wanted::Entry(seq)),
+            (None, None, Some(run)) => {
+                let mut all = Vec::new();
+                for name in std::iter::once(run).chain(&self.with) {
+                    let id = run_called(snap, who, name)?;
+                    if !all.contains(&id) {
+                        all.push(id);
+                    }
+                }
+                Ok(Wanted::Runs(all))
+            }
+            _ => Err(HistoryError::Unclear),
+        }
+    }
+
+    fn basis(&self) -> Result<Option<Basis>, HistoryError> {
+        let parsed = self.basis.as_deref().map(str::parse::<Basis>).transpose();
+        parsed.map_err(|_| HistoryError::BadBasis)
+    }
+}
+
+/// A field that stays.
+#[derive(Serialize, JsonSchema)]
+struct KeptFieldView {
+    field: String,
+    label: String,
+    /// The entry that changed it since.
+    seq: u64,
+    #[schemars(with = "String")]
+    at: Timestamp,
+    /// Who changed it since.
+    by: WhoView,
+}
+
+/// A record that goes back.
+#[derive(Serialize, JsonSchema)]
+struct GoingView {
+    table: String,
+    id: String,
+    title: String,
+    /// `delete` when it is taken away, `insert` when it comes back, `update` when it changes.
+    op: &'static str,
+    /// From what it is now to what it would be.
+    fields: Vec<FieldView>,
+    /// Fields that stay.
+    kept: Vec<KeptFieldView>,
+}
+
+/// A record that stays.
+#[derive(Serialize, JsonSchema)]
+struct StayingView {
+    table: String,
+    id: String,
+    title: String,
+    /// Stable: `changed`, `deleted`, `gone`, `taken`, `missing_target`, `referenced`, `cycle`,
+    /// `unmergeable`, `too_often`, `not_allowed`.
+    code: &'static str,
+    why: String,
+    /// The entry that changed it since.
+    seq: Option<u64>,
+    /// Who did.
+    by: Option<WhoView>,
+    fields: Vec<KeptFieldView>,
+}
+
+/// Rows that stay by their nature: what happened, happened.
+#[derive(Serialize, JsonSchema)]
+struct StaysView {
+    table: &'static str,
+    /// `log`, `sealed` or `work`.
+    class: &'static str,
+    count: usize,
+}
+
+/// A run that was caused and can be undone with it.
+#[derive(Serialize, JsonSchema)]
+struct CausedView {
+    run: String,
+    title: String,
+    /// Whether it must be stopped first.
+    live: bool,
+}
+
+/// What an undo would do.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "UndoPreview")]
+struct Preview {
+    /// Give this to `POST /undo`.
+    basis: String,
+    back: Vec<GoingView>,
+    kept: Vec<StayingView>,
+    stays: Vec<StaysView>,
+    /// Open pieces of work that are cancelled.
+    cancels: usize,
+    /// Runs that are stopped because their work is taken away.
+    stops: usize,
+    /// Files of the agent that go back where they are as the run left them.
+    files: Vec<String>,
+    /// Runs that it caused.
+    caused: Vec<CausedView>,
+}
+
+async fn preview(
+    ws: Ws,
+    who: Person,
+    Json(body): Json<UndoBody>,
+) -> Result<Json<Preview>, ApiError> {
+    Ok(Json(ws.read(|snap| seen(&ws, snap, &who, &body))?))
+}
+
+fn seen(ws: &Ws, snap: &Snap<'_>, who: &Person, body: &UndoBody) -> Result<Preview, HistoryError> {
+    let schema = ws.store.schema();
+    let wanted = body.wanted(ws, snap, who)?;
+    let scope = scope::scope(snap, schema, &wanted)?;
+    let may = |table: u16| access::may_undo(who.access, table);
+    let plan = undo::plan(snap, schema, &scope.ask(&may))?;
+    let teller = Teller::new(ws, snap)?;
+    let view = preview::view(snap, schema, &teller.speaker(), &plan)?;
+    let work = scope::work(snap, &plan)?;
+    let caused = match &wanted {
+        Wanted::Runs(all) => scope::caused(snap, schema, all)?,
+        _ => Vec::new(),
+    };
+    let mut files: Vec<String> = scope.files.into_iter().flat_map(|files| files.paths).collect();
+    files.sort_unstable();
+    files.dedup();
+    Ok(Preview {
+        basis: plan.basis.to_string(),
+        back: view.going.into_iter().map(|one| teller.going(one)).collect(),
+        kept: view.staying.into_iter().map(|one| teller.staying(one)).collect(),
+        stays: view
+            .kinds
+            .into_iter()
+            .map(|kind| StaysView { table: kind.table, class: kind.class, count: kind.count })
+            .collect(),
+        cancels: work.items.len() + work.inputs.len(),
+        stops: work.stops.len(),
+        files,
+        caused: caused
+            .into_iter()
+            .map(|run| CausedView { run: run.name(), live: run.is_live(), title: run.title })
+            .collect(),
+    })
+}
+
+impl Teller<'_> {
+    fn place(&self, record: &Root) -> (String, String) {
+        let schema = self.ws.store.schema();
+        let table = schema.table(record.table).map_or("", |info| info.name);
+        (table.to_owned(), id_text(schema, record))
+    }
+
+    fn kept(&self, fields: Vec<StayingField>) -> Vec<KeptFieldView> {
+        let views = fields.into_iter().map(|field| KeptFieldView {
+            field: field.name,
+            label: field.label,
+            seq: field.by.seq,
+            at: field.by.at,
+            by: WhoView::actor(&self.people, field.by.actor),
+        });
+        views.collect()
+    }
+
+    fn going(&self, one: preview::Going) -> GoingView {
+        let (table, id) = self.place(&one.record);
+        let (title, op) = (one.title.text, one.way.word());
+        let (fields, kept) = (FieldView::of(one.fields), self.kept(one.kept));
+        GoingView { table, id, title, op, fields, kept }
+    }
+
+    fn staying(&self, one: preview::Staying) -> StayingView {
+        let (table, id) = self.place(&one.record);
+        StayingView {
+            table,
+            id,
+            title: one.title.text,
+            code: one.code,
+            why: one.why,
+            seq: one.by.map(|by| by.seq),
+            by: one.by.map(|by| WhoView::actor(&self.people, by.actor)),
+            fields: self.kept(one.fields),
+        }
+    }
+}
+
+/// What was undone.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Undone")]
+struct UndoneView {
+    /// The new entry; undo it to have everything back.
+    entry: u64,
+    /// How many records went back.
+    back: usize,
+    /// How many stayed.
+    kept: usize,
+    /// How many open pieces of work were cancelled.
+    cancelled: usize,
+    /// How many files are on their way back.
+    files: usize,
+}
+
+async fn apply(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Json(body): Json<UndoBody>,
+) -> Result<Json<UndoneView>, ApiError> {
+    let basis = body.basis()?;
+    let (wanted, of) = ws.read(|snap| {
+        let wanted = body.wanted(&ws, snap, &who)?;
+        let of = scope::scope(snap, ws.store.schema(), &wanted)?.of;
+        Ok::<_, HistoryError>((wanted, of))
+    })?;
+    let tables = access::undoable(who.access);
+    let by = (who.actor(), Cause::Undo(of));
+    let undo = once.run(move |tx: &mut WriteTx<'_>| rules::undo(tx, &wanted, &tables, basis));
+    let Undone { seq, back, kept, cancelled, files } = ws.write(&by, undo).await?;
+    Ok(Json(UndoneView { entry: seq, back, kept, cancelled, files }))
+}

@@ -1,0 +1,102 @@
+//! Files of agents that are to go back.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+
+use crate::features::runs::model::FileMark;
+use crate::kernel::{Actor, AgentId, JobId, Part, RunId, Timestamp, TypedId};
+use crate::store::{Class, Index, Keys, Record, Table};
+
+/// Files of agents that are to go back.
+pub const FILE_REVERTS: Table = Table::new(90, "file_reverts");
+/// Those that wait, in the order of making.
+pub const REVERTS_OPEN: Index = Index::multi(91, "file_reverts_open");
+/// Run, then the order of making.
+pub const REVERTS_BY_RUN: Index = Index::multi(92, "file_reverts_by_run");
+
+/// Where it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RevertState {
+    /// It waits for the engine.
+    Queued,
+    /// It was done.
+    Done,
+    /// It could not be done, with the reason.
+    Failed(String),
+    /// It was undone before it was done.
+    Cancelled,
+}
+
+/// A file that stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptFile {
+    /// Its path in the agent's folder.
+    pub path: String,
+    /// Why.
+    pub why: String,
+}
+
+/// Commits on an agent's branch whose files are to go back in a commit of their own. Written with the
+/// undo, worked off by the engine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRevert {
+    /// Its id.
+    pub id: JobId,
+    /// The run whose files go back.
+    pub run: RunId,
+    /// The agent.
+    pub agent: AgentId,
+    /// Who undid the run.
+    pub by: Actor,
+    /// The commits, oldest first.
+    pub commits: Vec<String>,
+    /// What the run noted of each file: before its first change, after its last.
+    pub marks: Vec<FileMark>,
+    /// Where it stands.
+    pub state: RevertState,
+    /// The commit that took them back.
+    pub commit: Option<String>,
+    /// The files that went back.
+    pub restored: Vec<String>,
+    /// The files that stayed.
+    pub kept: Vec<KeptFile>,
+    /// When it was asked for.
+    #[serde(with = "millisecond::required")]
+    pub created_at: Timestamp,
+    /// When it ended.
+    #[serde(with = "millisecond::optional")]
+    pub ended_at: Option<Timestamp>,
+}
+
+impl Record for FileRevert {
+    type Id = JobId;
+    const TABLE: Table = FILE_REVERTS;
+    const CLASS: Class = Class::Work;
+    const INDEXES: &'static [Index] = &[REVERTS_OPEN, REVERTS_BY_RUN];
+    fn id(&self) -> JobId {
+        self.id
+    }
+    fn index(&self, keys: &mut Keys) {
+        if self.state == RevertState::Queued {
+            keys.entry(REVERTS_OPEN);
+        }
+        keys.entry(REVERTS_BY_RUN).part(self.run);
+    }
+    fn sample() -> Self {
+        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        Self {
+            id: JobId::from_bytes([15; 16]),
+            run: RunId::from_bytes([8; 16]),
+            agent: AgentId::from_bytes([5; 16]),
+            by: Actor::System(Part::Setup),
+            commits: vec!["0123456789012345678901234567890123456789".into()],
+            marks: vec![FileMark { path: "notes.md".into(), before: None, after: Some([7; 32]) }],
+            state: RevertState::Failed("the branch is gone".into()),
+            commit: None,
+            restored: vec!["notes.md".into()],
+            kept: vec![KeptFile { path: "plan.md".into(), why: "changed since".into() }],
+            created_at: at,
+            ended_at: Some(at),
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! One entry of the feed: who changed what at once, and the way to undo it.
+
+use askama::Template;
+use axum::response::Response;
+
+use crate::app::{App, Ws};
+use crate::features::deliverables::queries::diff::Line;
+use crate::kernel::Can;
+use crate::web::error::PageError;
+use crate::web::extract::Path;
+use crate::web::html;
+use crate::web::session::Person;
+use crate::web::shell::Shell;
+use crate::web::time::RelTime;
+
+use super::super::queries::error::HistoryError;
+use super::super::queries::names::Names;
+use super::super::queries::versions;
+use super::{BylineView, ChangeView, Look};
+
+#[derive(Template)]
+#[template(path = "history/entry.html")]
+struct Show {
+    shell: Shell,
+    seq: u64,
+    at: RelTime,
+    by: BylineView,
+    changes: Vec<ChangeView>,
+    more: usize,
+    undo: String,
+}
+
+/// `GET /history/entry/{seq}`
+pub(super) async fn show(
+    app: App,
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Path(seq): Path<u64>,
+) -> Result<Response, PageError> {
+    let look = Look::new(&app, &ws, &who);
+    let (entry, by, changes) = ws.read(|snap| {
+        let entry = versions::entry(snap, ws.store.schema(), who.access, seq)?;
+        let entry = entry.ok_or(HistoryError::NoEntry(seq))?;
+        let names = Names::new(snap)?;
+        let by = look.byline(&names, (entry.actor, entry.cause))?;
+        let changes =
+            entry.changes.iter().map(|(record, version)| look.change(&names, record, version));
+        let changes = changes.collect::<Result<Vec<_>, _>>()?;
+        Ok::<_, HistoryError>((entry, by, changes))
+    })?;
+    let undoable = changes.iter().any(|change| !change.undo.is_empty());
+    let may = undoable && who.access.may(Can::Write);
+    let undo = if may { ws.url(&format!("undo?entry={seq}")) } else { String::new() };
+    let at = look.time(entry.at);
+    html::page(&Show { shell, seq, at, by, changes, more: entry.more, undo })
+}

@@ -1,0 +1,125 @@
+//! The history of one record: a page of its own, and a region that other pages fetch.
+
+use askama::Template;
+use axum::response::Response;
+use serde::Deserialize;
+
+use crate::app::{App, Ws};
+use crate::features::deliverables::queries::diff::Line;
+use crate::store::{Root, StoreError};
+use crate::web::error::PageError;
+use crate::web::extract::{Path2, Query};
+use crate::web::html;
+use crate::web::hx::Hx;
+use crate::web::live::Live;
+use crate::web::session::Person;
+use crate::web::shell::Shell;
+
+use super::super::queries::error::HistoryError;
+use super::super::queries::names::{Names, Word, noun};
+use super::super::queries::versions::{self, fields_of};
+use super::super::queries::{id_text, record};
+use super::{Cell, Look, VersionView};
+
+/// Versions of one page.
+const PAGE: usize = 20;
+
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    before: Option<u64>,
+}
+
+#[derive(Template)]
+#[template(path = "history/_versions.html")]
+struct List {
+    live: Option<Live>,
+    versions: Vec<VersionView>,
+    next: String,
+    first: bool,
+}
+
+#[derive(Template)]
+#[template(path = "history/show.html")]
+struct Show {
+    shell: Shell,
+    title: Cell,
+    noun: &'static str,
+    list: List,
+}
+
+/// `GET /history/{table}/{id}`
+pub(super) async fn show(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path2(table, id): Path2<String, String>,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let look = Look::new(&app, &ws, &who);
+    let (list, title, noun) = ws.read(|snap| {
+        let record = record(snap, ws.store.schema(), &who, (&table, &id))?;
+        let names = Names::new(snap)?;
+        let title = title(snap, &look, &names, &record)?;
+        let list = list(snap, &look, &names, &record, asked.before)?;
+        let info = ws.store.schema().table(record.table);
+        let noun = info.map_or("record", |info| noun(info.number, info.name).0);
+        Ok::<_, HistoryError>((list, look.cell(title), noun))
+    })?;
+    match hx.is_partial() {
+        true => html::fragment(&list),
+        false => html::page(&Show { shell, title, noun, list }),
+    }
+}
+
+/// What the record is called now, or was called last.
+fn title(
+    read: &impl crate::store::Read,
+    look: &Look<'_>,
+    names: &Names<'_>,
+    record: &Root,
+) -> Result<Word, HistoryError> {
+    let schema = look.ws.store.schema();
+    let row = read.raw_get(record.table, &record.key)?;
+    let mut fields = fields_of(schema, record.table, row.as_deref());
+    if fields.is_none() {
+        let last = versions::page(read, schema, record, (None, 1))?.unwrap_or_default();
+        let bytes = last.versions.first().and_then(|version| version.before.bytes());
+        fields = fields_of(schema, record.table, bytes);
+        if last.versions.is_empty() {
+            return Err(HistoryError::NotFound(id_text(schema, record)));
+        }
+    }
+    Ok(match fields {
+        Some(fields) => names.title(record.table, &fields)?,
+        None => Word::plain("A removed record"),
+    })
+}
+
+fn list(
+    read: &impl crate::store::Read,
+    look: &Look<'_>,
+    names: &Names<'_>,
+    record: &Root,
+    before: Option<u64>,
+) -> Result<List, HistoryError> {
+    let schema = look.ws.store.schema();
+    let page = versions::page(read, schema, record, (before, PAGE))?;
+    let page = page.ok_or(HistoryError::BadCursor)?;
+    let href = look.history(record);
+    let view = |version: &crate::store::history::Version| -> Result<_, StoreError> {
+        Ok(VersionView {
+            seq: version.seq,
+            at: look.time(version.at),
+            by: look.byline(names, (version.actor, version.cause))?,
+            change: look.change(names, record, version)?,
+            entry: look.entry(version.seq),
+        })
+    };
+    let views = page.versions.iter().map(view).collect::<Result<_, _>>()?;
+    let table = schema.table(record.table).map_or("", |info| info.name);
+    let live = before.is_none().then(|| Live::new(&*href).record(table, id_text(schema, record)));
+    let next = page.next.map(|seq| format!("{href}?before={seq}")).unwrap_or_default();
+    Ok(List { live, versions: views, next, first: before.is_none() })
+}

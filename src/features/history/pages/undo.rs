@@ -1,0 +1,363 @@
+//! The preview of an undo, and the undo.
+
+use std::collections::BTreeSet;
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use crate::app::{App, Who as _, Ws};
+use crate::features::deliverables::queries::diff::Line;
+use crate::features::runs::queries::{self as runs, talk};
+use crate::kernel::{Cause, JobId, RunId};
+use crate::store::undo::{self, Plan};
+use crate::store::{Read, Snap};
+use crate::web::error::PageError;
+use crate::web::extract::{Form, Path, Query};
+use crate::web::flash;
+use crate::web::html;
+use crate::web::hx::Hx;
+use crate::web::parts::Tone;
+use crate::web::session::Person;
+use crate::web::shell::{Flash, Shell};
+use crate::web::time::RelTime;
+
+use super::super::queries::error::HistoryError;
+use super::super::queries::names::Names;
+use super::super::queries::preview::{self, PlanView, StayingField, StayingKind};
+use super::super::queries::scope::{self, Scope, Wanted, Work};
+use super::super::queries::{access, record};
+use super::super::rules::{self, Undone};
+use super::{Cell, FieldView, Look};
+
+/// What the address, or the form, asks for.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    entry: Option<u64>,
+    table: Option<String>,
+    id: Option<String>,
+    run: Option<String>,
+    /// Further runs, with commas.
+    with: String,
+    basis: String,
+}
+
+struct KeptView {
+    label: String,
+    who: String,
+    at: RelTime,
+    href: String,
+}
+
+struct GoingView {
+    title: Cell,
+    noun: &'static str,
+    way: &'static str,
+    fields: Vec<FieldView>,
+    kept: Vec<KeptView>,
+    history: String,
+}
+
+struct StayingView {
+    title: Cell,
+    noun: &'static str,
+    why: String,
+    by: Option<(RelTime, String)>,
+    fields: Vec<KeptView>,
+    history: String,
+}
+
+/// A run that can be undone as well.
+struct CausedView {
+    name: String,
+    title: String,
+    href: String,
+    /// Where the preview with, or without it, is.
+    toggle: String,
+    chosen: bool,
+    live: bool,
+}
+
+#[derive(Template)]
+#[template(path = "history/undo.html")]
+struct Show {
+    shell: Shell,
+    /// "R-12", "entry 40".
+    what: Cell,
+    /// What changed since the preview that was confirmed.
+    differs: String,
+    going: Vec<GoingView>,
+    staying: Vec<StayingView>,
+    kinds: Vec<StayingKind>,
+    caused: Vec<CausedView>,
+    files: Vec<String>,
+    work: Work,
+    nothing: bool,
+    action: String,
+    back: String,
+    hidden: Vec<(&'static str, String)>,
+}
+
+impl Asked {
+    fn wanted(&self, read: &Snap<'_>, ws: &Ws, who: &Person) -> Result<Wanted, HistoryError> {
+        match (self.entry, &self.run) {
+            (Some(seq), None) => match (&self.table, &self.id) {
+                (Some(table), Some(id)) => {
+                    let record = record(read, ws.store.schema(), who, (table, id))?;
+                    Ok(Wanted::Change(seq, record))
+                }
+                _ => Ok(Wanted::Entry(seq)),
+            },
+            (None, Some(run)) => {
+                let with = self.with.split(',').map(str::trim).filter(|name| !name.is_empty());
+                let mut all: Vec<RunId> = Vec::new();
+                for name in std::iter::once(run.as_str()).chain(with) {
+                    let id = run_called(read, who, name)?;
+                    if !all.contains(&id) {
+                        all.push(id);
+                    }
+                }
+                Ok(Wanted::Runs(all))
+            }
+            _ => Err(HistoryError::Unclear),
+        }
+    }
+
+    fn pairs(&self) -> Vec<(&'static str, String)> {
+        let mut pairs = Vec::new();
+        pairs.extend(self.entry.map(|seq| ("entry", seq.to_string())));
+        pairs.extend(self.table.clone().map(|table| ("table", table)));
+        pairs.extend(self.id.clone().map(|id| ("id", id)));
+        pairs.extend(self.run.clone().map(|run| ("run", run)));
+        if !self.with.is_empty() {
+            pairs.push(("with", self.with.clone()));
+        }
+        pairs
+    }
+}
+
+/// The run of this name, if the person may look at it.
+pub(in crate::features::history) fn run_called(
+    read: &Snap<'_>,
+    who: &Person,
+    name: &str,
+) -> Result<RunId, HistoryError> {
+    let nothing = || HistoryError::NoRun(name.chars().take(60).collect());
+    let run = runs::by_name(read, name)?.ok_or_else(nothing)?;
+    match talk::may_see_run(read, &run, who.account, who.role)? {
+        true => Ok(run.id),
+        false => Err(nothing()),
+    }
+}
+
+/// `GET /undo?entry=…` or `?run=…`
+pub(super) async fn preview(
+    app: App,
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let page = page(&Look::new(&app, &ws, &who), shell, &asked, String::new())?;
+    html::page(&page)
+}
+
+/// `POST /undo`
+pub(super) async fn apply(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Form(asked): Form<Asked>,
+) -> Result<Response, PageError> {
+    let basis = asked.basis.parse().map_err(|_| HistoryError::BadBasis)?;
+    let (wanted, of) = ws.read(|snap| {
+        let wanted = asked.wanted(snap, &ws, &who)?;
+        let of = scope::scope(snap, ws.store.schema(), &wanted)?.of;
+        Ok::<_, HistoryError>((wanted, of))
+    })?;
+    let tables = access::undoable(who.access);
+    let by = (who.actor(), Cause::Undo(of));
+    let undo =
+        move |tx: &mut crate::store::WriteTx<'_>| rules::undo(tx, &wanted, &tables, Some(basis));
+    match ws.write(&by, undo).await {
+        Ok(undone) => {
+            let answer = hx.go_to(&ws.url(&format!("history/entry/{}", undone.seq)));
+            Ok(flash::say(&app, Flash { tone: Tone::Ok, text: said(&undone) }, answer))
+        }
+        Err(HistoryError::Differs(what)) => {
+            let page = page(&Look::new(&app, &ws, &who), shell, &asked, what)?;
+            html::document(StatusCode::CONFLICT, &page)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What was undone, in a sentence.
+fn said(undone: &Undone) -> String {
+    let count = |n: usize, one: &str, many: &str| match n {
+        1 => format!("one {one}"),
+        n => format!("{n} {many}"),
+    };
+    let mut text = format!("Undone: {} went back", count(undone.back, "record", "records"));
+    if 0 < undone.kept {
+        text += &format!(", {} stayed", undone.kept);
+    }
+    if 0 < undone.cancelled {
+        text +=
+            &format!(", {} cancelled", count(undone.cancelled, "piece of work", "pieces of work"));
+    }
+    if 0 < undone.files {
+        text += &format!(", {} on the way back", count(undone.files, "file is", "files are"));
+    }
+    text + "."
+}
+
+fn page(
+    look: &Look<'_>,
+    shell: Shell,
+    asked: &Asked,
+    differs: String,
+) -> Result<Show, HistoryError> {
+    let (ws, who) = (look.ws, look.who);
+    ws.read(|snap| {
+        let schema = ws.store.schema();
+        let wanted = asked.wanted(snap, ws, who)?;
+        let scope = scope::scope(snap, schema, &wanted)?;
+        let may = |table: u16| access::may_undo(who.access, table);
+        let plan = undo::plan(snap, schema, &scope.ask(&may))?;
+        let names = Names::new(snap)?;
+        let view = preview::view(snap, schema, &look.speaker(&names), &plan)?;
+        let work = scope::work(snap, &plan)?;
+        let (what, back) = what(snap, look, &wanted, &scope)?;
+        let nothing = plan.rows.is_empty() && work.is_empty() && scope.files.is_empty();
+        let PlanView { going, staying, kinds } = view;
+        Ok(Show {
+            shell,
+            what,
+            differs,
+            going: going.into_iter().map(|one| goes(look, one)).collect(),
+            staying: staying.into_iter().map(|one| stays(look, one)).collect(),
+            kinds,
+            caused: caused(snap, look, asked, &wanted)?,
+            files: paths(&scope),
+            work,
+            nothing,
+            action: ws.url("undo"),
+            back,
+            hidden: hidden(asked, &plan),
+        })
+    })
+}
+
+fn hidden(asked: &Asked, plan: &Plan) -> Vec<(&'static str, String)> {
+    let mut pairs = asked.pairs();
+    pairs.push(("basis", plan.basis.to_string()));
+    pairs
+}
+
+fn paths(scope: &Scope) -> Vec<String> {
+    let all: BTreeSet<&String> = scope.files.iter().flat_map(|files| &files.paths).collect();
+    all.into_iter().cloned().collect()
+}
+
+/// What is undone, with its page; and where the way back leads.
+fn what(
+    read: &dyn Read,
+    look: &Look<'_>,
+    wanted: &Wanted,
+    scope: &Scope,
+) -> Result<(Cell, String), HistoryError> {
+    if let Some(id) = scope.run {
+        let word = Names::new(read)?.of("run", &id.to_string())?;
+        let cell = look.cell(word);
+        return Ok((cell.clone(), cell.href));
+    }
+    let href = look.entry(scope.of);
+    let text = match wanted {
+        Wanted::Change(seq, _) => format!("one change of entry {seq}"),
+        _ => format!("entry {}", scope.of),
+    };
+    Ok((Cell { text, href: href.clone() }, href))
+}
+
+fn goes(look: &Look<'_>, one: preview::Going) -> GoingView {
+    GoingView {
+        title: look.cell(one.title),
+        noun: one.noun,
+        way: one.way.label(),
+        fields: look.fields(one.fields),
+        kept: kept(look, one.kept),
+        history: look.history(&one.record),
+    }
+}
+
+fn stays(look: &Look<'_>, one: preview::Staying) -> StayingView {
+    StayingView {
+        title: look.cell(one.title),
+        noun: one.noun,
+        why: one.why,
+        by: one.by.map(|by| (look.time(by.at), look.entry(by.seq))),
+        fields: kept(look, one.fields),
+        history: look.history(&one.record),
+    }
+}
+
+fn kept(look: &Look<'_>, fields: Vec<StayingField>) -> Vec<KeptView> {
+    let views = fields.into_iter().map(|field| KeptView {
+        label: field.label,
+        who: field.who,
+        at: look.time(field.by.at),
+        href: look.entry(field.by.seq),
+    });
+    views.collect()
+}
+
+/// Runs that the undone ones caused, with the address of the preview that takes each in or leaves it.
+fn caused(
+    read: &dyn Read,
+    look: &Look<'_>,
+    asked: &Asked,
+    wanted: &Wanted,
+) -> Result<Vec<CausedView>, HistoryError> {
+    let (Wanted::Runs(all), Some(name)) = (wanted, &asked.run) else { return Ok(Vec::new()) };
+    let Some(first) = all.first() else { return Ok(Vec::new()) };
+    let mut views = Vec::new();
+    for run in scope::caused(read, look.ws.store.schema(), &[*first])? {
+        let chosen = all.contains(&run.id);
+        let own = run.name();
+        let mut with: Vec<&str> = asked.with.split(',').filter(|one| !one.is_empty()).collect();
+        with.retain(|one| *one != own);
+        if !chosen {
+            with.push(&own);
+        }
+        let with = with.join(",");
+        views.push(CausedView {
+            toggle: look.ws.url(&format!("undo?run={name}&with={with}")),
+            href: look.ws.url(&format!("runs/{own}")),
+            title: run.title.clone(),
+            chosen,
+            live: run.is_live(),
+            name: own,
+        });
+    }
+    Ok(views)
+}
+
+/// `POST /undo/files/{id}`: files that could not go back are tried again.
+pub(super) async fn files_again(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<JobId>,
+) -> Result<Response, PageError> {
+    let order = ws.read(|snap| {
+        let found = crate::store::ReadExt::get::<super::super::model::FileRevert>(snap, id)?;
+        found.ok_or_else(|| HistoryError::NotFound(id.to_string()))
+    })?;
+    ws.write(&who, move |tx| rules::try_files_again(tx, id)).await?;
+    Ok(hx.go_to(&ws.url(&format!("runs/{}", order.run))))
+}

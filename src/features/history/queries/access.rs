@@ -1,0 +1,63 @@
+//! Whose history may be read, and what it takes to undo there: the one table. What is not listed has
+//! no history for anybody.
+
+use std::collections::BTreeSet;
+
+use crate::features::agents::model::AGENTS;
+use crate::features::comments::model::COMMENTS;
+use crate::features::connections::model::{CONNECTION_KEYS, CONNECTIONS};
+use crate::features::deliverables::model::{DELIVERABLES, REVIEWS, VERSIONS};
+use crate::features::inbox::model::INBOX;
+use crate::features::runs::model::RUNS;
+use crate::features::tasks::model::TASKS;
+use crate::features::workspace::model::{INVITES, MEMBERS, PEOPLE, SETTINGS};
+use crate::kernel::Can;
+use crate::web::session::Access;
+
+/// Table number, what reading its history needs, what an undo in it needs. Members, and what is
+/// asked of them, are changed by the rules of their page alone: an undo must not give back a role.
+const TABLES: &[(u16, Can, Option<Can>)] = &[
+    (TASKS.number, Can::Read, Some(Can::Write)),
+    (COMMENTS.number, Can::Read, Some(Can::Write)),
+    (DELIVERABLES.number, Can::Read, Some(Can::Write)),
+    (VERSIONS.number, Can::Read, Some(Can::Write)),
+    (REVIEWS.number, Can::Read, Some(Can::Review)),
+    (AGENTS.number, Can::Read, Some(Can::Agents)),
+    (SETTINGS.number, Can::Read, Some(Can::Admin)),
+    (CONNECTIONS.number, Can::Admin, Some(Can::Admin)),
+    (CONNECTION_KEYS.number, Can::Admin, None),
+    (MEMBERS.number, Can::Read, None),
+    (INVITES.number, Can::Admin, None),
+    (PEOPLE.number, Can::Admin, None),
+    (INBOX.number, Can::Read, None),
+    (RUNS.number, Can::Read, None),
+];
+
+fn row(table: u16) -> Option<&'static (u16, Can, Option<Can>)> {
+    TABLES.iter().find(|(number, ..)| *number == table)
+}
+
+/// Whether the table has a line here.
+#[must_use]
+pub fn is_listed(table: u16) -> bool {
+    row(table).is_some()
+}
+
+/// Whether who has these rights may read the history of a table's records.
+#[must_use]
+pub fn may_read(access: Access, table: u16) -> bool {
+    row(table).is_some_and(|(_, read, _)| access.may(*read))
+}
+
+/// Whether who has these rights may undo in a table.
+#[must_use]
+pub fn may_undo(access: Access, table: u16) -> bool {
+    row(table).and_then(|(.., undo)| *undo).is_some_and(|undo| access.may(undo))
+}
+
+/// The tables in which who has these rights may undo.
+#[must_use]
+pub fn undoable(access: Access) -> BTreeSet<u16> {
+    let numbers = TABLES.iter().map(|(number, ..)| *number);
+    numbers.filter(|table| may_undo(access, *table)).collect()
+}

@@ -1,0 +1,264 @@
+//! Fields of records in words: what they are called, how their values read, what differs.
+
+use std::collections::BTreeSet;
+
+use jiff::tz::TimeZone;
+use serde_json::{Map, Value};
+
+use crate::features::deliverables::queries::diff::{self, Line};
+use crate::store::StoreError;
+use crate::web::format;
+
+use super::names::{Names, Word};
+
+/// Longer texts, and those of several lines, are compared line by line.
+const LONG: usize = 100;
+/// The longest value that is shown in one piece.
+const MAX_SHOWN: usize = 400;
+/// Fields that say nothing to people, or nothing that the line above them does not say.
+const QUIET: &[&str] = &["id", "updated_at", "created_at", "created_by", "assignment", "number"];
+/// Fields whose values are words of a closed list.
+const WORDS: &[&str] = &["status", "state", "priority", "thinking", "verdict", "role", "wire"];
+/// What fields are called, where that is not their name.
+const LABELS: &[(&str, &str)] = &[
+    ("due_at", "Due"),
+    ("completed_at", "Done"),
+    ("archived_at", "Archived"),
+    ("edited_at", "Edited"),
+    ("left_at", "Left"),
+    ("parent", "Part of"),
+    ("body", "Text"),
+    ("mentions", "Agents mentioned"),
+    ("people", "People mentioned"),
+    ("version", "Current version"),
+    ("submitted_by", "Delivered by"),
+    ("status_reason", "Reason"),
+    ("slug", "Name in addresses"),
+    ("exec", "May run programs"),
+    ("network", "Programs may use the network"),
+    ("budget_micros", "Monthly budget"),
+    ("budget_soft_pct", "Warns at (percent)"),
+    ("max_output", "Longest answer (tokens)"),
+    ("wire", "Speaks"),
+    ("base_url", "Address"),
+    ("key_hint", "Key"),
+    ("tested", "Last test"),
+    ("price", "Price of a million tokens"),
+    ("old_task_keys", "Former task keys"),
+    ("zone", "Time zone"),
+    ("run_cap_micros", "Limit of a run"),
+    ("comments_reach_assignee", "Comments reach the assignee"),
+    ("exec_without_jail", "Programs may run without the jail"),
+    ("email", "E-mail"),
+];
+
+/// A field that differs.
+#[derive(Clone, Debug)]
+pub struct FieldDiff {
+    /// Its name in the record's JSON.
+    pub name: String,
+    /// What people call it.
+    pub label: String,
+    /// What it was; none when there was nothing.
+    pub before: Option<Word>,
+    /// What it is.
+    pub after: Option<Word>,
+    /// The lines of a long text.
+    pub lines: Vec<Line>,
+    /// Whether the whole record came or went: then there is nothing to compare with.
+    pub whole: bool,
+    /// What it was, as it is stored.
+    pub raw: (Value, Value),
+}
+
+/// What people call a field.
+#[must_use]
+pub fn label(name: &str) -> String {
+    if let Some((_, label)) = LABELS.iter().find(|(field, _)| *field == name) {
+        return (*label).to_owned();
+    }
+    sentence(name)
+}
+
+/// `in_progress` is "In progress".
+fn sentence(word: &str) -> String {
+    if word == "todo" {
+        return "To do".to_owned();
+    }
+    let words = word.replace('_', " ");
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// Whether a field says something to people.
+#[must_use]
+pub fn is_quiet(name: &str) -> bool {
+    QUIET.contains(&name)
+}
+
+/// Puts fields into words.
+pub struct Speaker<'n> {
+    /// Names in place of ids.
+    pub names: &'n Names<'n>,
+    /// Where times are told.
+    pub zone: TimeZone,
+}
+
+impl Speaker<'_> {
+    /// What differs between two states of a record, field by field; of one that came or went, all
+    /// that it had.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn diff(
+        &self,
+        before: Option<&Map<String, Value>>,
+        after: Option<&Map<String, Value>>,
+    ) -> Result<Vec<FieldDiff>, StoreError> {
+        let empty = Map::new();
+        let (old, new) = (before.unwrap_or(&empty), after.unwrap_or(&empty));
+        let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        let mut found = Vec::new();
+        for name in names.into_iter().filter(|name| !is_quiet(name)) {
+            let value = |side: &Map<String, Value>| side.get(name).cloned().unwrap_or_default();
+            let raw = (value(old), value(new));
+            if raw.0 == raw.1 {
+                continue;
+            }
+            let whole = before.is_none() || after.is_none();
+            let field = FieldDiff { whole, ..self.field(name, raw)? };
+            // Of a record that came or went, what it did not have says nothing.
+            if !whole || field.before.is_some() || field.after.is_some() || !field.lines.is_empty()
+            {
+                found.push(field);
+            }
+        }
+        Ok(found)
+    }
+
+    /// One field that differs.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn field(&self, name: &str, raw: (Value, Value)) -> Result<FieldDiff, StoreError> {
+        let (old, new) = (text_of(&raw.0), text_of(&raw.1));
+        let is_long =
+            |text: &Option<&str>| text.is_some_and(|t| LONG < t.len() || t.contains('\n'));
+        let lines = match is_long(&old) || is_long(&new) {
+            true => diff::changes(old.unwrap_or_default(), new.unwrap_or_default()),
+            false => Vec::new(),
+        };
+        let (before, after) = match lines.is_empty() {
+            true => (self.value(name, &raw.0)?, self.value(name, &raw.1)?),
+            false => (None, None),
+        };
+        let (name, label) = (name.to_owned(), label(name));
+        Ok(FieldDiff { name, label, before, after, lines, whole: false, raw })
+    }
+
+    /// A value in words; none when there is nothing.
+    fn value(&self, name: &str, value: &Value) -> Result<Option<Word>, StoreError> {
+        Ok(match value {
+            Value::Null => None,
+            Value::Bool(yes) => Some(Word::plain(if *yes { "Yes" } else { "No" })),
+            Value::Number(number) => Some(self.number(name, number)),
+            Value::String(text) if text.is_empty() => None,
+            Value::String(text) => Some(self.text(name, text)?),
+            Value::Array(all) if all.is_empty() => None,
+            Value::Array(all) if name == "price" => {
+                let dollars = |at: usize| {
+                    all.get(at).and_then(Value::as_i64).map_or_else(String::new, format::limit)
+                };
+                Some(Word::plain(format!("{} in, {} out", dollars(0), dollars(1))))
+            }
+            Value::Array(all) => {
+                let mut words = Vec::new();
+                for one in all.iter().take(20) {
+                    words.extend(self.value(name, one)?.map(|word| word.text));
+                }
+                if 20 < all.len() {
+                    words.push(format!("and {} more", all.len() - 20));
+                }
+                Some(Word::plain(words.join(", ")))
+            }
+            Value::Object(map) => Some(self.object(name, map)?),
+        })
+    }
+
+    fn number(&self, name: &str, number: &serde_json::Number) -> Word {
+        let whole = number.as_i64();
+        Word::plain(match whole {
+            Some(ms) if name.ends_with("_at") || name == "at" || name == "until" => {
+                let at = crate::kernel::time::from_ms(ms).to_zoned(self.zone.clone());
+                at.strftime("%-d %b %Y, %H:%M").to_string()
+            }
+            Some(micros) if name.ends_with("_micros") => format::limit(micros),
+            Some(n) if 9_999 < n => format::grouped(n.unsigned_abs()),
+            _ => number.to_string(),
+        })
+    }
+
+    fn text(&self, name: &str, text: &str) -> Result<Word, StoreError> {
+        if uuid::Uuid::try_parse(text).is_ok() && text.len() == 36 {
+            return self.names.of(name, text);
+        }
+        if WORDS.contains(&name) {
+            return Ok(Word::plain(sentence(text)));
+        }
+        Ok(Word::plain(crate::kernel::text::ellipsis(text, MAX_SHOWN)))
+    }
+
+    /// Somebody, delivered content, or a small record of its own.
+    fn object(&self, name: &str, map: &Map<String, Value>) -> Result<Word, StoreError> {
+        if map.len() == 1
+            && let Some((variant, inner)) = map.iter().next()
+            && variant.starts_with(char::is_uppercase)
+        {
+            return Ok(match (variant.as_str(), inner) {
+                ("Agent" | "Person", Value::String(id)) => self.names.somebody(id),
+                ("Agent" | "Person", Value::Object(who)) => {
+                    let id = who.get("agent").or_else(|| who.get("account"));
+                    self.names.somebody(id.and_then(Value::as_str).unwrap_or_default())
+                }
+                ("System", _) => Word::plain("HQ"),
+                ("File", Value::Object(file)) => {
+                    let name = file.get("name").and_then(Value::as_str).unwrap_or_default();
+                    Word::plain(format!("the file {name}"))
+                }
+                (_, inner) => {
+                    self.value(name, inner)?.unwrap_or_else(|| Word::plain(sentence(variant)))
+                }
+            });
+        }
+        let mut parts = Vec::new();
+        for (key, value) in map {
+            if let Some(word) = self.value(key, value)? {
+                parts.push(format!("{}: {}", label(key).to_lowercase(), word.text));
+            }
+        }
+        Ok(Word::plain(parts.join(", ")))
+    }
+}
+
+/// The text of a value: itself, or delivered text inside its kind.
+fn text_of(value: &Value) -> Option<&str> {
+    match value {
+        Value::String(text) => Some(text),
+        Value::Object(map) if map.len() == 1 => map.get("Text").and_then(Value::as_str),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{label, sentence};
+
+    #[test]
+    fn fields_and_words_read_like_words() {
+        assert_eq!(label("due_at"), "Due");
+        assert_eq!(label("priority"), "Priority");
+        assert_eq!(label("default_model"), "Default model");
+        assert_eq!(sentence("in_progress"), "In progress");
+        assert_eq!(sentence(""), "");
+    }
+}

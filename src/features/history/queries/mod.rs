@@ -1,0 +1,98 @@
+//! Reads of history and of what an undo would do.
+
+pub mod access;
+pub mod error;
+pub mod fields;
+pub mod names;
+pub mod preview;
+pub mod scope;
+pub mod versions;
+
+use uuid::Uuid;
+
+use crate::features::agents::model::AGENTS;
+use crate::features::agents::queries as agents;
+use crate::features::runs::model::{RUNS, Run};
+use crate::features::runs::queries::{self as runs, talk};
+use crate::features::tasks::model::TASKS;
+use crate::features::tasks::queries as tasks;
+use crate::kernel::TypedId as _;
+use crate::store::{KeyBuf, Read, ReadExt as _, Root, Schema};
+use crate::web::session::Person;
+
+use error::HistoryError;
+
+/// What stands for the key of a record of which there is one, such as the settings.
+const ONLY_ONE: &str = "-";
+
+/// A record that an address names, if this person may read its history. Tasks, agents and runs may
+/// also be given by their names.
+///
+/// # Errors
+/// `NoHistory` when there is no such table for this person, `NotFound` when the id is none.
+pub fn record(
+    read: &dyn Read,
+    schema: &Schema,
+    who: &Person,
+    (table, id): (&str, &str),
+) -> Result<Root, HistoryError> {
+    let info = schema.named(table).filter(|info| access::may_read(who.access, info.number));
+    let info = info.ok_or_else(|| HistoryError::NoHistory(table.chars().take(40).collect()))?;
+    let nothing = || HistoryError::NotFound(id.chars().take(60).collect());
+    let key = match (Uuid::try_parse(id), info.number) {
+        (Ok(id), _) => id.into_bytes().to_vec(),
+        (Err(_), number) if number == TASKS.number => {
+            let task = tasks::resolve(read, id).map_err(|_| nothing())?;
+            task.id.uuid().into_bytes().to_vec()
+        }
+        (Err(_), number) if number == AGENTS.number => {
+            let agent = agents::by_slug(&read, id)?.ok_or_else(nothing)?;
+            agent.id.uuid().into_bytes().to_vec()
+        }
+        (Err(_), number) if number == RUNS.number => {
+            let run = runs::by_name(&read, id)?.ok_or_else(nothing)?;
+            run.id.uuid().into_bytes().to_vec()
+        }
+        (Err(_), _) if id == ONLY_ONE => KeyBuf::of(&()).into_bytes(),
+        (Err(_), _) => hex::decode(id).map_err(|_| nothing())?,
+    };
+    let text = info.ops.as_ref().and_then(|ops| (ops.key_text)(&key));
+    if text.is_none() {
+        return Err(nothing());
+    }
+    let record = Root { table: info.number, key };
+    if info.number == RUNS.number {
+        let run = key_of(&record).and_then(|id| read.get::<Run>(id).transpose()).transpose()?;
+        let seen = match run {
+            Some(run) => talk::may_see_run(&read, &run, who.account, who.role)?,
+            None => false,
+        };
+        if !seen {
+            return Err(nothing());
+        }
+    }
+    Ok(record)
+}
+
+/// The typed id of a record.
+#[must_use]
+pub fn key_of<K: crate::store::Key>(record: &Root) -> Option<K> {
+    crate::store::key::decode(&record.key)
+}
+
+/// The id of a record as addresses have it.
+#[must_use]
+pub fn id_text(schema: &Schema, record: &Root) -> String {
+    let ops = schema.table(record.table).and_then(|info| info.ops.as_ref());
+    if record.key == KeyBuf::of(&()).bytes() {
+        return ONLY_ONE.to_owned();
+    }
+    ops.and_then(|ops| (ops.key_text)(&record.key)).unwrap_or_default()
+}
+
+/// The address of a record's history below the workspace.
+#[must_use]
+pub fn path(schema: &Schema, record: &Root) -> String {
+    let table = schema.table(record.table).map_or("", |info| info.name);
+    format!("history/{table}/{}", id_text(schema, record))
+}

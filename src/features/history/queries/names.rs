@@ -1,0 +1,224 @@
+//! Names in place of ids: everybody is read once, everything else once for each id.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
+use crate::features::agents::model::AGENTS;
+use crate::features::comments::model::COMMENTS;
+use crate::features::connections::model::{CONNECTION_KEYS, CONNECTIONS, Connection};
+use crate::features::deliverables::model::{DELIVERABLES, Deliverable, REVIEWS, VERSIONS, Version};
+use crate::features::inbox::model::INBOX;
+use crate::features::runs::model::{RUNS, Run};
+use crate::features::tasks::model::{TASKS, Task};
+use crate::features::tasks::queries as tasks;
+use crate::features::tasks::queries::people::People;
+use crate::features::workspace::model::{INVITES, MEMBERS, PEOPLE, SETTINGS};
+use crate::kernel::Assignee;
+use crate::kernel::text::ellipsis;
+use crate::store::{Read, ReadExt, Record, StoreError};
+
+/// The longest name that is shown.
+const MAX_NAME: usize = 90;
+
+/// Words for people, and the page below the workspace where the thing is shown, or nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Word {
+    /// The words.
+    pub text: String,
+    /// The page, or empty.
+    pub path: String,
+}
+
+impl Word {
+    /// Words that lead nowhere.
+    pub fn plain(text: impl Into<String>) -> Self {
+        Self { text: text.into(), path: String::new() }
+    }
+}
+
+/// Looks names up.
+pub struct Names<'r> {
+    read: &'r dyn Read,
+    /// Everybody.
+    pub people: People,
+    /// The letters in front of task numbers.
+    pub key: String,
+    known: RefCell<HashMap<(&'static str, String), Word>>,
+}
+
+impl<'r> Names<'r> {
+    /// Reads everybody.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn new(read: &'r dyn Read) -> Result<Self, StoreError> {
+        let (people, key) = (People::read(read)?, tasks::key(read)?);
+        Ok(Self { read, people, key, known: RefCell::default() })
+    }
+
+    /// What an id in a field stands for; the id's end when that is not known.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn of(&self, field: &str, id: &str) -> Result<Word, StoreError> {
+        let kind = match field {
+            "task" | "parent" => "task",
+            "run" => "run",
+            "connection" | "default_connection" => "connection",
+            "deliverable" => "deliverable",
+            "version" => "version",
+            "agent" | "mentions" => return Ok(self.somebody(id)),
+            "account" | "people" | "by" | "reports_to" => return Ok(self.somebody(id)),
+            _ => return Ok(short(id)),
+        };
+        let at = (kind, id.to_owned());
+        if let Some(known) = self.known.borrow().get(&at) {
+            return Ok(known.clone());
+        }
+        let word = self.look_up(kind, id)?.unwrap_or_else(|| short(id));
+        self.known.borrow_mut().insert(at, word.clone());
+        Ok(word)
+    }
+
+    fn look_up(&self, kind: &str, id: &str) -> Result<Option<Word>, StoreError> {
+        Ok(match kind {
+            "task" => self.get::<Task>(id)?.map(|task| self.task(task.number, &task.title)),
+            "run" => self
+                .get::<Run>(id)?
+                .map(|run| Word { path: format!("runs/{}", run.name()), text: run.name() }),
+            "connection" => self.get::<Connection>(id)?.map(|one| Word::plain(one.name)),
+            "deliverable" => self.get::<Deliverable>(id)?.map(|one| Word::plain(one.title)),
+            _ => self.get::<Version>(id)?.map(|one| Word::plain(format!("Version {}", one.number))),
+        })
+    }
+
+    fn get<R: Record<Id: std::str::FromStr>>(&self, id: &str) -> Result<Option<R>, StoreError> {
+        match id.parse::<R::Id>() {
+            Ok(id) => self.read.get::<R>(id),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// An agent or a member by id.
+    #[must_use]
+    pub fn somebody(&self, id: &str) -> Word {
+        if let Some(agent) = id.parse().ok().and_then(|id| self.people.agent(id)) {
+            return Word { text: agent.name.clone(), path: format!("agents/{}", agent.slug) };
+        }
+        let member = id.parse().ok().and_then(|id| self.people.member(id));
+        member.map_or_else(|| short(id), |member| Word::plain(&member.name))
+    }
+
+    /// Somebody who has work.
+    #[must_use]
+    pub fn assignee(&self, who: Assignee) -> Word {
+        Word::plain(self.people.name(who))
+    }
+
+    fn task(&self, number: u32, title: &str) -> Word {
+        let name = format!("{}-{number}", self.key);
+        Word { text: ellipsis(&format!("{name} {title}"), MAX_NAME), path: format!("tasks/{name}") }
+    }
+
+    /// What a record is called, from its fields as they are or were.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn title(&self, table: u16, fields: &Map<String, Value>) -> Result<Word, StoreError> {
+        let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
+        let number = |name: &str| {
+            u32::try_from(fields.get(name).and_then(Value::as_u64).unwrap_or_default())
+                .unwrap_or_default()
+        };
+        let cut = |words: String| ellipsis(&words, MAX_NAME);
+        Ok(match table {
+            t if t == TASKS.number => self.task(number("number"), text("title")),
+            t if t == COMMENTS.number => {
+                let on = self.of("task", text("task"))?;
+                let path = match on.path.is_empty() {
+                    true => String::new(),
+                    false => format!("{}#c-{}", on.path, text("id")),
+                };
+                Word { text: cut(format!("Comment on {}", on.text)), path }
+            }
+            t if t == DELIVERABLES.number => {
+                let on = self.of("task", text("task"))?;
+                Word { text: cut(text("title").to_owned()), path: on.path }
+            }
+            t if t == VERSIONS.number => {
+                let of = self.of("deliverable", text("deliverable"))?;
+                let on = self.of("task", text("task"))?;
+                Word {
+                    text: cut(format!("Version {} of {}", number("number"), of.text)),
+                    path: on.path,
+                }
+            }
+            t if t == REVIEWS.number => {
+                let on = self.of("task", text("task"))?;
+                Word { text: cut(format!("Review on {}", on.text)), path: on.path }
+            }
+            t if t == AGENTS.number => Word {
+                text: cut(text("name").to_owned()),
+                path: format!("agents/{}", text("slug")),
+            },
+            t if t == RUNS.number => {
+                let name = format!("R-{}", number("number"));
+                Word { path: format!("runs/{name}"), text: name }
+            }
+            t if t == SETTINGS.number => {
+                Word { text: "Workspace settings".into(), path: "settings/general".into() }
+            }
+            t if t == MEMBERS.number => {
+                Word { text: cut(text("name").to_owned()), path: "settings/members".into() }
+            }
+            t if t == CONNECTIONS.number => {
+                Word { text: cut(text("name").to_owned()), path: "settings/connections".into() }
+            }
+            t if t == CONNECTION_KEYS.number => Word::plain("Key of a connection"),
+            t if t == PEOPLE.number => {
+                Word { text: "What is asked of members".into(), path: "settings/members".into() }
+            }
+            t if t == INVITES.number => Word::plain("Invitation"),
+            t if t == INBOX.number => Word::plain("Inbox item"),
+            _ => Word::plain("A record"),
+        })
+    }
+}
+
+/// An id that nothing is known of.
+fn short(id: &str) -> Word {
+    let tail: String = id.chars().rev().take(8).collect();
+    Word::plain(tail.chars().rev().collect::<String>())
+}
+
+/// What the records of a table are called, one and many.
+#[must_use]
+pub fn noun(table: u16, name: &'static str) -> (&'static str, &'static str) {
+    match name {
+        "tasks" => ("task", "tasks"),
+        "comments" => ("comment", "comments"),
+        "deliverables" => ("piece of delivered work", "pieces of delivered work"),
+        "deliverable_versions" => ("version of delivered work", "versions of delivered work"),
+        "reviews" => ("review", "reviews"),
+        "agents" => ("agent", "agents"),
+        "settings" => ("workspace settings", "workspace settings"),
+        "members" => ("member", "members"),
+        "connections" => ("connection", "connections"),
+        "connection_keys" => ("key of a connection", "keys of connections"),
+        "people" => ("rule for members", "rules for members"),
+        "invites" => ("invitation", "invitations"),
+        "inbox" => ("inbox item", "inbox items"),
+        "runs" => ("run", "runs"),
+        "sessions" => ("conversation", "conversations"),
+        "session_events" => ("step of a run", "steps of runs"),
+        "queued_inputs" => ("message", "messages"),
+        "usage" => ("model call", "model calls"),
+        "reservations" => ("reservation of money", "reservations of money"),
+        _ if table == super::super::model::FILE_REVERTS.number => {
+            ("order to take files back", "orders to take files back")
+        }
+        other => (other, other),
+    }
+}

@@ -1,0 +1,269 @@
+//! What an undo would do, in words.
+
+use crate::features::runs::model::SESSIONS;
+use crate::store::undo::{Kept, KeptField, Plan, Row, Touch, Why};
+use crate::store::{Class, Read, Root, Schema, StoreError};
+use crate::web::format;
+
+use super::fields::{self, FieldDiff, Speaker};
+use super::names::{Word, noun};
+use super::scope::is_told;
+use super::versions::{self, fields_of};
+
+/// How a record goes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// It was made, and is taken away.
+    Away,
+    /// It was removed, and comes back.
+    Back,
+    /// It was changed.
+    Fields,
+}
+
+impl Way {
+    /// The word for programs.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Away => "delete",
+            Self::Back => "insert",
+            Self::Fields => "update",
+        }
+    }
+
+    /// The word for people.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Away => "is taken away",
+            Self::Back => "comes back",
+            Self::Fields => "goes back",
+        }
+    }
+}
+
+/// A record that goes back.
+pub struct Going {
+    /// Which.
+    pub record: Root,
+    /// What it is called.
+    pub title: Word,
+    /// What kind of thing it is.
+    pub noun: &'static str,
+    /// How.
+    pub way: Way,
+    /// Its fields, from now to then.
+    pub fields: Vec<FieldDiff>,
+    /// Its fields that stay.
+    pub kept: Vec<StayingField>,
+}
+
+/// A field that stays.
+pub struct StayingField {
+    /// Its name in the record's JSON.
+    pub name: String,
+    /// What people call it.
+    pub label: String,
+    /// Who changed it since.
+    pub by: Touch,
+    /// The name of that one.
+    pub who: String,
+}
+
+/// A record that stays.
+pub struct Staying {
+    /// Which.
+    pub record: Root,
+    /// What it is called.
+    pub title: Word,
+    /// What kind of thing it is.
+    pub noun: &'static str,
+    /// The stable word of the reason.
+    pub code: &'static str,
+    /// The reason, in a sentence.
+    pub why: String,
+    /// Who changed it since, if that is the reason.
+    pub by: Option<Touch>,
+    /// The fields that others changed since.
+    pub fields: Vec<StayingField>,
+}
+
+/// Rows that stay by their nature.
+pub struct StayingKind {
+    /// The table.
+    pub table: &'static str,
+    /// The word of the class.
+    pub class: &'static str,
+    /// How many.
+    pub count: usize,
+    /// "12 steps of runs".
+    pub words: String,
+}
+
+/// A plan in words.
+pub struct PlanView {
+    /// What goes back.
+    pub going: Vec<Going>,
+    /// What stays.
+    pub staying: Vec<Staying>,
+    /// What stays by its nature.
+    pub kinds: Vec<StayingKind>,
+}
+
+/// Puts a plan into words.
+///
+/// # Errors
+/// When the store fails.
+pub fn view(
+    read: &dyn Read,
+    schema: &Schema,
+    speaker: &Speaker<'_>,
+    plan: &Plan,
+) -> Result<PlanView, StoreError> {
+    let teller = Teller { read, schema, speaker };
+    Ok(PlanView {
+        going: plan.rows.iter().map(|row| teller.going(row)).collect::<Result<_, _>>()?,
+        staying: plan.kept.iter().map(|kept| teller.staying(kept)).collect::<Result<_, _>>()?,
+        kinds: kinds(schema, plan),
+    })
+}
+
+fn kinds(schema: &Schema, plan: &Plan) -> Vec<StayingKind> {
+    let told = plan.stays.iter().filter(|stays| is_told(stays.table));
+    let told = told.filter(|stays| stays.table != SESSIONS.number);
+    told.map(|stays| {
+        let table = schema.table(stays.table).map_or("", |info| info.name);
+        let (one, many) = noun(stays.table, table);
+        let words = match stays.count {
+            1 => format!("1 {one}"),
+            n => format!("{} {many}", format::grouped(n as u64)),
+        };
+        let class = match stays.class {
+            Class::Log => "log",
+            Class::Sealed => "sealed",
+            _ => "work",
+        };
+        StayingKind { table, class, count: stays.count, words }
+    })
+    .collect()
+}
+
+struct Teller<'a> {
+    read: &'a dyn Read,
+    schema: &'a Schema,
+    speaker: &'a Speaker<'a>,
+}
+
+impl Teller<'_> {
+    fn noun(&self, table: u16) -> &'static str {
+        self.schema.table(table).map_or("record", |info| noun(table, info.name).0)
+    }
+
+    fn going(&self, row: &Row) -> Result<Going, StoreError> {
+        let table = row.record.table;
+        let now = fields_of(self.schema, table, row.now.as_deref());
+        let to = fields_of(self.schema, table, row.to.as_deref());
+        let way = match (&row.now, &row.to) {
+            (_, None) => Way::Away,
+            (None, _) => Way::Back,
+            _ => Way::Fields,
+        };
+        let title = match now.as_ref().or(to.as_ref()) {
+            Some(fields) => self.speaker.names.title(table, fields)?,
+            None => Word::default(),
+        };
+        let fields = self.speaker.diff(now.as_ref(), to.as_ref())?;
+        let kept = self.fields(&row.kept);
+        Ok(Going { record: row.record.clone(), title, noun: self.noun(table), way, fields, kept })
+    }
+
+    fn fields(&self, kept: &[KeptField]) -> Vec<StayingField> {
+        let told = kept.iter().filter(|field| !fields::is_quiet(&field.name));
+        told.map(|field| StayingField {
+            name: field.name.clone(),
+            label: fields::label(&field.name),
+            by: field.by,
+            who: self.who(field.by),
+        })
+        .collect()
+    }
+
+    fn who(&self, by: Touch) -> String {
+        self.speaker.names.people.actor(by.actor).name
+    }
+
+    /// What a record is called that may be gone.
+    fn title(&self, record: &Root, seq: Option<u64>) -> Result<Word, StoreError> {
+        let row = self.read.raw_get(record.table, &record.key)?;
+        let mut fields = fields_of(self.schema, record.table, row.as_deref());
+        if let (None, Some(seq)) = (&fields, seq) {
+            let version = versions::version_at(self.read, self.schema, record, seq)?;
+            let bytes = version.as_ref().and_then(|version| version.before.bytes());
+            fields = fields_of(self.schema, record.table, bytes);
+        }
+        match fields {
+            Some(fields) => self.speaker.names.title(record.table, &fields),
+            None => Ok(Word::plain(format!("A {}", self.noun(record.table)))),
+        }
+    }
+
+    fn staying(&self, kept: &Kept) -> Result<Staying, StoreError> {
+        let (code, why, by) = match &kept.why {
+            Why::Changed(by) => {
+                let why = match kept.fields.is_empty() {
+                    true => format!("{} has changed it since.", self.who(*by)),
+                    false => "All that could go back was changed since.".to_owned(),
+                };
+                ("changed", why, Some(*by))
+            }
+            Why::Deleted(by) => {
+                ("deleted", format!("{} has removed it since.", self.who(*by)), Some(*by))
+            }
+            other => {
+                let (code, why) = self.reason(other)?;
+                (code, why, None)
+            }
+        };
+        Ok(Staying {
+            record: kept.record.clone(),
+            title: self.title(&kept.record, by.map(|by| by.seq))?,
+            noun: self.noun(kept.record.table),
+            code,
+            why,
+            by,
+            fields: self.fields(&kept.fields),
+        })
+    }
+
+    /// Reasons that name nobody.
+    fn reason(&self, why: &Why) -> Result<(&'static str, String), StoreError> {
+        Ok(match why {
+            Why::Gone => (
+                "gone",
+                "What was there before is not kept any more: it was removed by age or on purpose."
+                    .to_owned(),
+            ),
+            Why::TooOften => ("too_often", "It has changed too often since.".to_owned()),
+            Why::Unmergeable => (
+                "unmergeable",
+                "Others changed it since, and its fields cannot be told apart.".to_owned(),
+            ),
+            Why::Taken { .. } => ("taken", "Another one has its name or number now.".to_owned()),
+            Why::MissingTarget { table } => {
+                let what = self.noun(*table);
+                ("missing_target", format!("It belongs to a {what} that is not there any more."))
+            }
+            Why::Referenced { by } => {
+                let title = self.title(by, None)?;
+                ("referenced", format!("Something that stays belongs to it: {}.", title.text))
+            }
+            Why::Cycle => ("cycle", "It would become a part of itself.".to_owned()),
+            Why::NotAllowed => (
+                "not_allowed",
+                "You may not undo this, or it is changed on its own page only.".to_owned(),
+            ),
+            Why::Changed(_) | Why::Deleted(_) => ("changed", String::new()),
+        })
+    }
+}

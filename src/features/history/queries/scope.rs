@@ -1,0 +1,264 @@
+//! What an undo takes in: the entries of a change, a transaction or runs, the work and the files that
+//! belong to them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::features::history::model::{FILE_REVERTS, FileRevert, RevertState};
+use crate::features::inbox::model::{INBOX, Item};
+use crate::features::runs::model::{EventKind, FileMark, INPUTS, Input, InputState, RUNS, Run};
+use crate::features::runs::queries as runs;
+use crate::kernel::{AgentId, InputId, ItemId, RunId};
+use crate::store::undo::{Ask, Plan};
+use crate::store::{Op, Read, ReadExt as _, Root, Schema, StoreError, feed, history};
+
+use super::error::HistoryError;
+use super::key_of;
+
+/// The most files of which a revert notes the hashes; of others the commits know enough.
+const MAX_MARKS: usize = 1_000;
+
+/// What is to be undone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// What an entry did to one record.
+    Change(u64, Root),
+    /// Everything that an entry did.
+    Entry(u64),
+    /// Everything that these runs did; the first is the one that is meant.
+    Runs(Vec<RunId>),
+}
+
+/// The files of one run that are to go back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Files {
+    /// The run.
+    pub run: RunId,
+    /// Its agent.
+    pub agent: AgentId,
+    /// Its commits, oldest first.
+    pub commits: Vec<String>,
+    /// What it noted of its files.
+    pub marks: Vec<FileMark>,
+    /// The paths that it changed, as far as it noted them.
+    pub paths: Vec<String>,
+}
+
+/// What an undo takes in.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// The entries.
+    pub entries: BTreeSet<u64>,
+    /// Only this record.
+    pub only: Option<Root>,
+    /// The entry that stands as the cause.
+    pub of: u64,
+    /// The run that is meant.
+    pub run: Option<RunId>,
+    /// Files that go back.
+    pub files: Vec<Files>,
+    /// Orders to take files back that have not been carried out: they are withdrawn.
+    pub withdrawn: Vec<FileRevert>,
+}
+
+impl Scope {
+    /// What is asked of the store.
+    #[must_use]
+    pub fn ask<'a>(&'a self, may: &'a dyn Fn(u16) -> bool) -> Ask<'a> {
+        Ask { entries: &self.entries, only: self.only.as_ref(), may }
+    }
+}
+
+/// Finds out what an undo takes in.
+///
+/// # Errors
+/// When it names nothing, a run has not ended, or the store fails.
+pub fn scope(read: &dyn Read, schema: &Schema, wanted: &Wanted) -> Result<Scope, HistoryError> {
+    let mut scope = match wanted {
+        Wanted::Change(seq, record) => {
+            let version = history::at(read, schema, record, *seq)?;
+            version.ok_or(HistoryError::NotThere(*seq))?;
+            Scope { only: Some(record.clone()), of: *seq, ..Scope::default() }
+        }
+        Wanted::Entry(seq) => {
+            feed::entry(read, *seq)?.ok_or(HistoryError::NoEntry(*seq))?;
+            Scope { of: *seq, ..Scope::default() }
+        }
+        Wanted::Runs(wanted) => return of_runs(read, schema, wanted),
+    };
+    scope.entries.insert(scope.of);
+    if scope.only.is_none() {
+        taken_back(read, &mut scope)?;
+    }
+    Ok(scope)
+}
+
+fn of_runs(read: &dyn Read, schema: &Schema, wanted: &[RunId]) -> Result<Scope, HistoryError> {
+    let mut scope = Scope { run: wanted.first().copied(), ..Scope::default() };
+    for id in wanted {
+        let run = read.get::<Run>(*id)?.ok_or_else(|| HistoryError::NoRun(id.to_string()))?;
+        if run.is_live() {
+            return Err(HistoryError::RunLive(run.name()));
+        }
+        let entries = entries_of(read, schema, &run)?;
+        if Some(*id) == scope.run {
+            scope.of = entries.last().copied().unwrap_or_default();
+        }
+        scope.entries.extend(entries);
+        scope.files.extend(files_of(read, &run)?);
+    }
+    Ok(scope)
+}
+
+/// The entries that a run wrote, found by a walk back from its row: each of its steps touches it. The
+/// steps' own notes are taken in as well.
+///
+/// # Errors
+/// When the store fails.
+pub fn entries_of(
+    read: &dyn Read,
+    schema: &Schema,
+    run: &Run,
+) -> Result<BTreeSet<u64>, StoreError> {
+    let mut found = BTreeSet::new();
+    let record = Root::of::<Run>(run.id);
+    let walked = history::of(read, schema, &record, None, usize::MAX)?.unwrap_or_default();
+    let own = walked.versions.into_iter().filter(|version| version.actor.run() == Some(run.id));
+    found.extend(own.map(|version| version.seq));
+    for event in runs::events_of_run(&read, run, usize::MAX)? {
+        if let EventKind::ToolFinished { seq: Some(seq), .. } = event.kind {
+            found.insert(seq);
+        }
+    }
+    Ok(found)
+}
+
+/// The files that a run changed; none when it changed none.
+fn files_of(read: &dyn Read, run: &Run) -> Result<Option<Files>, StoreError> {
+    let mut marks: BTreeMap<String, FileMark> = BTreeMap::new();
+    let (mut commits, mut paths) = (Vec::new(), BTreeSet::new());
+    for event in runs::events_of_run(&read, run, usize::MAX)? {
+        match event.kind {
+            EventKind::ToolStarted { file: Some(mark), .. } => {
+                let known = marks.entry(mark.path.clone()).or_insert_with(|| mark.clone());
+                known.after = mark.after;
+            }
+            EventKind::ToolFinished { paths: changed, .. } => paths.extend(changed),
+            EventKind::Committed { commit, .. } => commits.push(commit),
+            _ => {}
+        }
+    }
+    if commits.is_empty() && paths.is_empty() {
+        return Ok(None);
+    }
+    marks.retain(|path, _| paths.contains(path));
+    let marks = marks.into_values().take(MAX_MARKS).collect();
+    let paths = paths.into_iter().collect();
+    Ok(Some(Files { run: run.id, agent: run.agent, commits, marks, paths }))
+}
+
+/// Files that went back with an undo that is undone now.
+fn taken_back(read: &dyn Read, scope: &mut Scope) -> Result<(), StoreError> {
+    for record in made_in(read, &scope.entries, FILE_REVERTS.number)? {
+        let Some(order) = key_of(&record).map(|id| read.get::<FileRevert>(id)).transpose()? else {
+            continue;
+        };
+        match order {
+            Some(order) if order.state == RevertState::Queued => scope.withdrawn.push(order),
+            Some(FileRevert { run, agent, commit: Some(commit), restored, .. }) => {
+                let commits = vec![commit];
+                scope.files.push(Files { run, agent, commits, marks: Vec::new(), paths: restored });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The rows of a table that these entries made.
+fn made_in(read: &dyn Read, entries: &BTreeSet<u64>, table: u16) -> Result<Vec<Root>, StoreError> {
+    let mut found = Vec::new();
+    for seq in entries {
+        let Some(entry) = feed::entry(read, *seq)? else { continue };
+        let made = entry.changes.into_iter().filter(|c| c.table == table && c.op == Op::Insert);
+        found.extend(made.map(|change| Root { table, key: change.key }));
+    }
+    Ok(found)
+}
+
+/// Runs that these runs caused: those that served items they made, and so on. Each once, oldest first.
+///
+/// # Errors
+/// When the store fails.
+pub fn caused(read: &dyn Read, schema: &Schema, of: &[RunId]) -> Result<Vec<Run>, StoreError> {
+    let (mut found, mut queue): (Vec<Run>, Vec<RunId>) = (Vec::new(), of.to_vec());
+    while let Some(id) = queue.pop() {
+        let Some(run) = read.get::<Run>(id)? else { continue };
+        let entries = entries_of(read, schema, &run)?;
+        for record in made_in(read, &entries, INBOX.number)? {
+            let item = key_of(&record).map(|id| read.get::<Item>(id)).transpose()?.flatten();
+            let Some(next) = item.and_then(|item| item.run) else { continue };
+            let known = of.contains(&next) || found.iter().any(|run| run.id == next);
+            if let Some(run) = read.get::<Run>(next)?.filter(|_| !known) {
+                queue.push(run.id);
+                found.push(run);
+            }
+        }
+    }
+    found.sort_by_key(|run| run.number);
+    Ok(found)
+}
+
+/// Work that an undo cancels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Open items.
+    pub items: Vec<ItemId>,
+    /// Messages that no run has.
+    pub inputs: Vec<InputId>,
+    /// Runs that serve the items and have not ended.
+    pub stops: Vec<RunId>,
+}
+
+impl Work {
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty() && self.inputs.is_empty() && self.stops.is_empty()
+    }
+}
+
+/// The open work that a plan's entries made.
+///
+/// # Errors
+/// When the store fails.
+pub fn work(read: &dyn Read, plan: &Plan) -> Result<Work, StoreError> {
+    let mut work = Work::default();
+    for record in &plan.made {
+        if record.table == INBOX.number
+            && let Some(id) = key_of::<ItemId>(record)
+            && let Some(item) = read.get::<Item>(id)?
+            && item.is_open()
+        {
+            work.items.push(id);
+            if let Some(run) = item.run
+                && read.get::<Run>(run)?.is_some_and(|run| run.is_live())
+            {
+                work.stops.push(run);
+            }
+        }
+        if record.table == INPUTS.number
+            && let Some(id) = key_of::<InputId>(record)
+            && let Some(input) = read.get::<Input>(id)?
+            && input.state == InputState::Accepted
+        {
+            work.inputs.push(id);
+        }
+    }
+    Ok(work)
+}
+
+/// Whether a table's rows are told of among what stays: bookkeeping of runs is not.
+#[must_use]
+pub fn is_told(table: u16) -> bool {
+    table != RUNS.number && table != FILE_REVERTS.number
+}

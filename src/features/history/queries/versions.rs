@@ -1,0 +1,202 @@
+//! Versions of records and entries of the feed, in words.
+
+use serde_json::{Map, Value};
+
+use crate::app::App;
+use crate::features::users::model::ApiToken;
+use crate::kernel::{Actor, Cause, Part, Timestamp, Via};
+use crate::store::history::{self, Image, Page, Version};
+use crate::store::{Entry, Op, Read, ReadExt as _, Root, Schema, StoreError, feed};
+use crate::web::parts::Face;
+
+use super::access;
+use super::fields::{FieldDiff, Speaker};
+use super::names::{Names, Word, noun};
+
+/// Most changes of one entry that a page shows.
+pub const MAX_CHANGES: usize = 100;
+
+/// What a change did to a record, in words.
+pub struct Told {
+    /// What the record is called.
+    pub title: Word,
+    /// What kind of thing it is.
+    pub noun: &'static str,
+    /// "made", "changed", "removed".
+    pub verb: &'static str,
+    /// What differs.
+    pub fields: Vec<FieldDiff>,
+    /// Why nothing is shown, or empty.
+    pub missing: &'static str,
+}
+
+/// Who did something, through what and why.
+pub struct Byline {
+    /// Who.
+    pub face: Face,
+    /// "in the browser", "as a step of R-12".
+    pub through: Word,
+    /// The entry that this undid.
+    pub undo_of: Option<u64>,
+}
+
+/// The fields of stored bytes.
+#[must_use]
+pub fn fields_of(schema: &Schema, table: u16, bytes: Option<&[u8]>) -> Option<Map<String, Value>> {
+    let ops = schema.table(table)?.ops.as_ref()?;
+    match (ops.json)(bytes?).ok()? {
+        Value::Object(map) => Some(map),
+        _ => None,
+    }
+}
+
+/// The word for what happened.
+#[must_use]
+pub fn verb(op: Op) -> &'static str {
+    match op {
+        Op::Insert => "made",
+        Op::Update => "changed",
+        Op::Delete => "removed",
+    }
+}
+
+/// Puts one change into words.
+///
+/// # Errors
+/// When the store fails.
+pub fn told(
+    speaker: &Speaker<'_>,
+    schema: &Schema,
+    table: u16,
+    version: &Version,
+) -> Result<Told, StoreError> {
+    let info = schema.table(table);
+    let before = fields_of(schema, table, version.before.bytes());
+    let after = fields_of(schema, table, version.after.bytes());
+    let missing = match (&version.before, &version.after) {
+        (Image::Untold, _) | (_, Image::Untold) => "Values of such records are not kept.",
+        (Image::Gone, _) | (_, Image::Gone) => {
+            "What was there before is not kept any more: it was removed by age or on purpose."
+        }
+        _ => "",
+    };
+    // Half of a comparison would look like something that was made or removed.
+    let fields = match missing.is_empty() {
+        true => speaker.diff(before.as_ref(), after.as_ref())?,
+        false => Vec::new(),
+    };
+    let title = match after.as_ref().or(before.as_ref()) {
+        Some(fields) => speaker.names.title(table, fields)?,
+        None => Word::plain(""),
+    };
+    let noun = info.map_or("record", |info| noun(table, info.name).0);
+    Ok(Told { title, noun, verb: verb(version.op), fields, missing })
+}
+
+/// Who did something and through what.
+///
+/// # Errors
+/// When the store fails.
+pub fn byline(
+    app: &App,
+    names: &Names<'_>,
+    actor: Actor,
+    cause: Cause,
+) -> Result<Byline, StoreError> {
+    let through = match (actor, cause) {
+        (Actor::Person { via: Via::SignIn(_), .. }, _) => Word::plain("in the browser"),
+        (Actor::Person { via: Via::Token(id), .. }, _) => {
+            let token = app.system.read(|snap| snap.get::<ApiToken>(id))?;
+            Word::plain(match token {
+                Some(token) => format!("with the token “{}”", token.name),
+                None => "with a token that is gone".to_owned(),
+            })
+        }
+        (Actor::Person { via: Via::Channel(_), .. }, _) => Word::plain("through a channel"),
+        (Actor::Person { via: Via::Socket { .. }, .. }, _) => Word::plain("by a command"),
+        (Actor::Agent { run, .. }, _) => {
+            let run = names.of("run", &run.to_string())?;
+            Word { text: format!("in {}", run.text), path: run.path }
+        }
+        (Actor::System(part), cause) => Word::plain(match (part, cause) {
+            (_, Cause::Retention) => "by retention",
+            (Part::Cli, _) => "by a command",
+            (Part::Setup, _) => "at set-up",
+            (Part::Migration, _) => "by an upgrade",
+            (Part::Restore, _) => "by a restore",
+            _ => "by itself",
+        }),
+        (Actor::Plugin(_) | Actor::Gateway(_), _) => Word::plain(""),
+    };
+    let undo_of = match cause {
+        Cause::Undo(seq) => Some(seq),
+        _ => None,
+    };
+    Ok(Byline { face: names.people.actor(actor), through, undo_of })
+}
+
+/// One change of an entry as a version of its record.
+///
+/// # Errors
+/// When the store fails.
+pub fn version_at(
+    read: &dyn Read,
+    schema: &Schema,
+    record: &Root,
+    seq: u64,
+) -> Result<Option<Version>, StoreError> {
+    history::at(read, schema, record, seq)
+}
+
+/// An entry with the changes that somebody may see.
+pub struct EntryView {
+    /// The entry.
+    pub seq: u64,
+    /// When.
+    pub at: Timestamp,
+    /// Who and why.
+    pub actor: Actor,
+    /// Why.
+    pub cause: Cause,
+    /// The changed records, with the version that each got.
+    pub changes: Vec<(Root, Version)>,
+    /// How many more there are, or that this person may not see.
+    pub more: usize,
+}
+
+/// An entry of the feed.
+///
+/// # Errors
+/// When the store fails.
+pub fn entry(
+    read: &dyn Read,
+    schema: &Schema,
+    access: crate::web::session::Access,
+    seq: u64,
+) -> Result<Option<EntryView>, StoreError> {
+    let Some(entry) = feed::entry(read, seq)? else { return Ok(None) };
+    let Entry { at, actor, cause, changes, .. } = entry;
+    let total = changes.len();
+    let shown = changes.into_iter().filter(|change| access::may_read(access, change.table));
+    let mut views = Vec::new();
+    for change in shown.take(MAX_CHANGES) {
+        let record = Root { table: change.table, key: change.key };
+        views.extend(version_at(read, schema, &record, seq)?.map(|version| (record, version)));
+    }
+    let more = total - views.len();
+    let at = crate::kernel::time::from_ms(at);
+    Ok(Some(EntryView { seq, at, actor, cause, changes: views, more }))
+}
+
+/// A page of a record's history; none when `before` fits nothing.
+///
+/// # Errors
+/// When the store fails.
+pub fn page(
+    read: &dyn Read,
+    schema: &Schema,
+    record: &Root,
+    (before, limit): (Option<u64>, usize),
+) -> Result<Option<Page>, StoreError> {
+    history::of(read, schema, record, before, limit)
+}

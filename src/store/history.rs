@@ -1,0 +1,227 @@
+//! The history of one record: a walk back from its row, or from its tombstone when it was deleted.
+//!
+//! It needs no index: a row names the entry that wrote it, and a change names the entry before. What
+//! was there before a change is its image; what was there after it is the image of the next change,
+//! or the row itself. Images that retention or a redaction took are said to be gone, never an error.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::kernel::{Actor, Cause, Timestamp};
+
+use super::codec;
+use super::error::StoreError;
+use super::feed::{self, Entry, Op};
+use super::key::{self, KeyBuf};
+use super::read::Read;
+use super::record::{Class, Root};
+use super::schema::{Schema, builtin};
+
+/// What is known of a record at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Image {
+    /// There was no record.
+    Nothing,
+    /// Its stored bytes.
+    Kept(Vec<u8>),
+    /// It was kept once, and retention or a redaction took it away.
+    Gone,
+    /// The class of the record keeps no values.
+    Untold,
+}
+
+impl Image {
+    /// The stored bytes, if there are any.
+    #[must_use]
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Kept(bytes) => Some(bytes),
+            Self::Nothing | Self::Gone | Self::Untold => None,
+        }
+    }
+}
+
+/// One change of a record.
+#[derive(Clone, Debug)]
+pub struct Version {
+    /// The entry that made it.
+    pub seq: u64,
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: Actor,
+    /// Why.
+    pub cause: Cause,
+    /// What happened.
+    pub op: Op,
+    /// What was there before.
+    pub before: Image,
+    /// What was there afterwards.
+    pub after: Image,
+}
+
+/// Versions of a record, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// The versions.
+    pub versions: Vec<Version>,
+    /// Give this back as `before` for older ones.
+    pub next: Option<u64>,
+}
+
+/// A page of the history of a record, newest first: from its row or tombstone on, or what lies before
+/// the version that the entry `before` made. None when that entry did not change the record.
+///
+/// # Errors
+/// When the disk fails or bytes cannot be read.
+pub fn of(
+    read: &dyn Read,
+    schema: &Schema,
+    record: &Root,
+    before: Option<u64>,
+    limit: usize,
+) -> Result<Option<Page>, StoreError> {
+    let heads = Heads::new(read);
+    let tracked = schema.class(record.table) == Some(Class::Tracked);
+    let (mut seq, mut after) = match before {
+        None => match newest(read, record)? {
+            (Some(row), seq) => (seq, if tracked { Image::Kept(row) } else { Image::Untold }),
+            (None, seq) => (seq, Image::Nothing),
+        },
+        Some(before) => match heads.step(record, before)? {
+            Some(step) => (step.before_rev, step.image(read, tracked)?),
+            None => return Ok(None),
+        },
+    };
+    let mut page = Page::default();
+    while 0 < seq {
+        if limit <= page.versions.len() {
+            page.next = page.versions.last().map(|last| last.seq);
+            break;
+        }
+        let Some(step) = heads.step(record, seq)? else { break };
+        let image = step.image(read, tracked)?;
+        let entry = &step.head.entry;
+        page.versions.push(Version {
+            seq,
+            at: crate::kernel::time::from_ms(entry.at),
+            actor: entry.actor,
+            cause: entry.cause,
+            op: step.op,
+            before: image.clone(),
+            after: if step.op == Op::Delete { Image::Nothing } else { after },
+        });
+        (seq, after) = (step.before_rev, image);
+    }
+    Ok(Some(page))
+}
+
+/// The version of a record that an entry made; none when it did not change it.
+///
+/// # Errors
+/// When the disk fails or bytes cannot be read.
+pub fn at(
+    read: &dyn Read,
+    schema: &Schema,
+    record: &Root,
+    seq: u64,
+) -> Result<Option<Version>, StoreError> {
+    // What was there afterwards is known from the change that came next.
+    let heads = Heads::new(read);
+    if heads.step(record, seq)?.is_none() {
+        return Ok(None);
+    }
+    let (mut newer, mut found) = (None, newest(read, record)?.1);
+    while seq < found {
+        let Some(step) = heads.step(record, found)? else { return Ok(None) };
+        (newer, found) = (Some(found), step.before_rev);
+    }
+    let page = of(read, schema, record, newer, 1)?.unwrap_or_default();
+    Ok(page.versions.into_iter().next().filter(|version| version.seq == seq))
+}
+
+/// The row of a record with the entry that wrote it, or the entry that deleted it; 0 when there
+/// never was one.
+pub(super) fn newest(read: &dyn Read, record: &Root) -> Result<(Option<Vec<u8>>, u64), StoreError> {
+    if let Some(row) = read.raw_get(record.table, &record.key)? {
+        let rev = codec::unwrap(&row)?.1;
+        return Ok((Some(row), rev));
+    }
+    let mut mark = KeyBuf::of(&record.table);
+    mark.raw(&record.key);
+    let deleted = read.raw_get(builtin::TOMBSTONES, mark.bytes())?;
+    Ok((None, deleted.and_then(|seq| key::decode(&seq)).unwrap_or(0)))
+}
+
+/// A head with the places of the records that it changed.
+pub(super) struct Head {
+    pub entry: Entry,
+    places: HashMap<Root, u16>,
+}
+
+impl Head {
+    fn new(entry: Entry) -> Self {
+        let changes = entry.changes.iter().enumerate();
+        let places = changes.filter_map(|(n, change)| {
+            let root = Root { table: change.table, key: change.key.clone() };
+            Some((root, u16::try_from(n).ok()?))
+        });
+        Self { places: places.collect(), entry }
+    }
+}
+
+/// Heads that were read so far: many records of one transaction share theirs.
+pub(super) struct Heads<'r> {
+    read: &'r dyn Read,
+    known: RefCell<HashMap<u64, Option<Rc<Head>>>>,
+}
+
+impl<'r> Heads<'r> {
+    pub(super) fn new(read: &'r dyn Read) -> Self {
+        Self { read, known: RefCell::default() }
+    }
+
+    pub(super) fn head(&self, seq: u64) -> Result<Option<Rc<Head>>, StoreError> {
+        if let Some(known) = self.known.borrow().get(&seq) {
+            return Ok(known.clone());
+        }
+        let head = feed::entry(self.read, seq)?.map(|entry| Rc::new(Head::new(entry)));
+        self.known.borrow_mut().insert(seq, head.clone());
+        Ok(head)
+    }
+
+    /// What an entry did to a record; none when it did nothing to it.
+    pub(super) fn step(&self, record: &Root, seq: u64) -> Result<Option<Step>, StoreError> {
+        let Some(head) = self.head(seq)? else { return Ok(None) };
+        let Some(n) = head.places.get(record).copied() else { return Ok(None) };
+        let change = &head.entry.changes[usize::from(n)];
+        Ok(Some(Step { op: change.op, before_rev: change.before_rev, n, head }))
+    }
+}
+
+/// One change of a record on the way back.
+pub(super) struct Step {
+    pub head: Rc<Head>,
+    pub op: Op,
+    pub before_rev: u64,
+    n: u16,
+}
+
+impl Step {
+    pub(super) fn seq(&self) -> u64 {
+        self.head.entry.seq
+    }
+
+    /// What was there before it.
+    pub(super) fn image(&self, read: &dyn Read, tracked: bool) -> Result<Image, StoreError> {
+        Ok(match self.op {
+            Op::Insert => Image::Nothing,
+            Op::Update | Op::Delete if !tracked => Image::Untold,
+            Op::Update | Op::Delete => match feed::before_image(read, self.seq(), self.n)? {
+                Some(bytes) => Image::Kept(bytes),
+                None => Image::Gone,
+            },
+        })
+    }
+}

@@ -1,0 +1,260 @@
+//! What one record goes back to: all of it, or field by field.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
+use crate::store::codec;
+use crate::store::error::StoreError;
+use crate::store::feed::Op;
+use crate::store::history::{Heads, Image, Step, newest};
+use crate::store::read::Read;
+use crate::store::record::Root;
+use crate::store::schema::{Ops, Schema};
+
+use super::{KeptField, Row, Touch, Why};
+
+/// How many changes of one record are looked through.
+const MAX_STEPS: usize = 5_000;
+
+type Fields = Map<String, Value>;
+
+/// What a plan stands on.
+pub(super) struct Ground<'r> {
+    pub read: &'r dyn Read,
+    pub schema: &'r Schema,
+    pub heads: &'r Heads<'r>,
+    pub own: &'r BTreeSet<u64>,
+}
+
+/// What is to become of a record.
+pub(super) enum Settled {
+    /// It is already what it would go back to.
+    Same,
+    Goes(Row),
+    Stays(Why, Vec<KeptField>),
+}
+
+/// A record with the changes that count, newest first, the last one being the first own one.
+struct Chain {
+    record: Root,
+    now: Option<Vec<u8>>,
+    steps: Vec<Step>,
+}
+
+/// Why the chain is not whole.
+enum Broken {
+    Gone,
+    TooOften,
+}
+
+pub(super) fn settle(
+    ground: &Ground<'_>,
+    record: &Root,
+    first: u64,
+) -> Result<Settled, StoreError> {
+    let chain = match chain(ground, record, first)? {
+        Ok(chain) => chain,
+        Err(Broken::Gone) => return Ok(Settled::Stays(Why::Gone, Vec::new())),
+        Err(Broken::TooOften) => return Ok(Settled::Stays(Why::TooOften, Vec::new())),
+    };
+    let ops =
+        ground.schema.table(record.table).ok_or(StoreError::UnknownTable(record.table))?.ops()?;
+    let Some(oldest) = chain.steps.last() else { return Ok(Settled::Same) };
+    let from = match oldest.image(ground.read, true)? {
+        Image::Kept(bytes) => Some(bytes),
+        Image::Nothing => None,
+        Image::Gone | Image::Untold => return Ok(Settled::Stays(Why::Gone, Vec::new())),
+    };
+    if chain.steps.iter().all(|step| ground.own.contains(&step.seq())) {
+        let to = from.map(|bytes| (ops.renew)(&bytes)).transpose()?;
+        return Ok(goes(chain, to, Vec::new()));
+    }
+    replay(ground, ops, chain, from)
+}
+
+fn chain(
+    ground: &Ground<'_>,
+    record: &Root,
+    first: u64,
+) -> Result<Result<Chain, Broken>, StoreError> {
+    let (now, mut seq) = newest(ground.read, record)?;
+    let mut steps = Vec::new();
+    while first <= seq {
+        let Some(step) = ground.heads.step(record, seq)? else { break };
+        let before = step.before_rev;
+        steps.push(step);
+        if seq == first {
+            return Ok(Ok(Chain { record: record.clone(), now, steps }));
+        }
+        if MAX_STEPS <= steps.len() {
+            return Ok(Err(Broken::TooOften));
+        }
+        seq = before;
+    }
+    Ok(Err(Broken::Gone))
+}
+
+fn goes(chain: Chain, to: Option<Vec<u8>>, kept: Vec<KeptField>) -> Settled {
+    let same = match (&chain.now, &to) {
+        (None, None) => true,
+        (Some(now), Some(to)) => !codec::differ(now, to),
+        _ => false,
+    };
+    if same {
+        return Settled::Same;
+    }
+    Settled::Goes(Row { record: chain.record, now: chain.now, to, kept, takes: Vec::new() })
+}
+
+/// Who wrote a field last.
+#[derive(Clone, Copy)]
+enum Writer {
+    Own,
+    Foreign(Touch),
+}
+
+/// A record as the foreign changes alone would have left it.
+struct Replay {
+    state: Option<Fields>,
+    /// Fields that an own change wrote.
+    own: BTreeSet<String>,
+    /// Who wrote each field last.
+    last: BTreeMap<String, Writer>,
+    /// Who deleted it last.
+    deleted: Option<Touch>,
+}
+
+/// Replays all foreign changes on what was there before the first own one.
+fn replay(
+    ground: &Ground<'_>,
+    ops: &Ops,
+    chain: Chain,
+    from: Option<Vec<u8>>,
+) -> Result<Settled, StoreError> {
+    let mut images = Vec::with_capacity(chain.steps.len() + 1);
+    images.push(chain.now.clone().map_or(Image::Nothing, Image::Kept));
+    for step in &chain.steps {
+        images.push(step.image(ground.read, true)?);
+    }
+    let state = from.as_deref().map(|bytes| fields(ops, bytes)).transpose()?;
+    let mut replay = Replay { state, own: BTreeSet::new(), last: BTreeMap::new(), deleted: None };
+    for (n, step) in chain.steps.iter().enumerate().rev() {
+        let own = ground.own.contains(&step.seq());
+        let (before, after) = (&images[n + 1], &images[n]);
+        if matches!(before, Image::Gone) || matches!(after, Image::Gone) && step.op != Op::Delete {
+            if own {
+                continue;
+            }
+            return Ok(Settled::Stays(Why::Gone, Vec::new()));
+        }
+        let read = |image: &Image| image.bytes().map(|bytes| fields(ops, bytes)).transpose();
+        // A record that was taken away has nothing after it, whatever came back later.
+        let after = if step.op == Op::Delete { None } else { read(after)? };
+        let before = if step.op == Op::Insert { None } else { read(before)? };
+        if own {
+            replay.own_change(before, after);
+        } else if let Some(why) = replay.foreign_change(ops, Touch::of(&step.head), before, after) {
+            return Ok(Settled::Stays(why, Vec::new()));
+        }
+    }
+    replay.end(ops, chain)
+}
+
+fn fields(ops: &Ops, bytes: &[u8]) -> Result<Fields, StoreError> {
+    match (ops.json)(bytes)? {
+        Value::Object(fields) => Ok(fields),
+        other => Ok(Fields::from_iter([(String::new(), other)])),
+    }
+}
+
+/// The names of the fields in which two states differ.
+fn changed(before: &Fields, after: &Fields) -> Vec<String> {
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    names.into_iter().filter(|name| before.get(*name) != after.get(*name)).cloned().collect()
+}
+
+impl Replay {
+    fn own_change(&mut self, before: Option<Fields>, after: Option<Fields>) {
+        if let (Some(before), Some(after)) = (before, after) {
+            for name in changed(&before, &after) {
+                self.last.insert(name.clone(), Writer::Own);
+                self.own.insert(name);
+            }
+        }
+    }
+
+    /// Answers why the record must stay as it is, if it must.
+    fn foreign_change(
+        &mut self,
+        ops: &Ops,
+        by: Touch,
+        before: Option<Fields>,
+        after: Option<Fields>,
+    ) -> Option<Why> {
+        match (before, after) {
+            (Some(before), Some(after)) => {
+                // Made by an own entry, changed by another.
+                let Some(state) = &mut self.state else { return Some(Why::Changed(by)) };
+                let mut names = changed(&before, &after);
+                for group in ops.together {
+                    if names.iter().any(|name| group.contains(&name.as_str())) {
+                        names.extend(group.iter().map(|name| (*name).to_owned()));
+                    }
+                }
+                for name in names {
+                    match after.get(&name) {
+                        Some(value) => state.insert(name.clone(), value.clone()),
+                        None => state.remove(&name),
+                    };
+                    self.last.insert(name, Writer::Foreign(by));
+                }
+            }
+            (_, None) => {
+                self.state = None;
+                self.deleted = Some(by);
+            }
+            (None, Some(after)) => {
+                let names = after.keys().cloned();
+                self.last.extend(names.map(|name| (name, Writer::Foreign(by))));
+                self.state = Some(after);
+                self.deleted = None;
+            }
+        }
+        None
+    }
+
+    fn end(self, ops: &Ops, chain: Chain) -> Result<Settled, StoreError> {
+        let Self { state, own, last, deleted } = self;
+        let kept: Vec<KeptField> = own
+            .into_iter()
+            .filter_map(|name| match last.get(&name) {
+                Some(Writer::Foreign(by)) => Some(KeptField { name, by: *by }),
+                Some(Writer::Own) | None => None,
+            })
+            .collect();
+        let Some(state) = state else {
+            return Ok(match (chain.now.is_some(), deleted) {
+                (false, Some(by)) => Settled::Stays(Why::Deleted(by), kept),
+                _ => goes(chain, None, kept),
+            });
+        };
+        if let Some(now) = &chain.now {
+            // Whether the fields hold everything that the bytes do.
+            let again = (ops.build)(Value::Object(fields(ops, now)?));
+            if again.ok() != Some((ops.renew)(now)?) {
+                return Ok(Settled::Stays(Why::Unmergeable, kept));
+            }
+        }
+        let Ok(to) = (ops.build)(Value::Object(state)) else {
+            return Ok(Settled::Stays(Why::Unmergeable, kept));
+        };
+        Ok(match goes(chain, Some(to), kept.clone()) {
+            Settled::Same => match kept.iter().map(|field| field.by).max_by_key(|by| by.seq) {
+                Some(by) => Settled::Stays(Why::Changed(by), kept),
+                None => Settled::Same,
+            },
+            settled => settled,
+        })
+    }
+}

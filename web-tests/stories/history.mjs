@@ -1,0 +1,63 @@
+// A change is followed to its history, undone from there after a look at what would happen, and back.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { newContext, PHONE } from '../lib/browser.mjs';
+import { assertAccessible } from '../lib/axe.mjs';
+import { createTask, PATIENCE } from '../lib/story.mjs';
+
+export function tell(given) {
+  test('a change is found in the history of its task, undone after a preview, and done again', async () => {
+    const { browser, server, signedIn } = given;
+    const context = await newContext(browser, server, { storageState: signedIn });
+    const page = await context.newPage();
+    await page.goto('/');
+    await createTask(page, 'Order bells', 'Nobody');
+    const task = page.url();
+    await page.getByRole('button', { name: 'Medium' }).click();
+    await page.getByRole('button', { name: 'Urgent' }).click();
+    await page.getByRole('button', { name: 'Urgent' }).waitFor(PATIENCE);
+
+    await page.getByText('History', { exact: true }).click();
+    const history = page.locator('#history');
+    await history.getByText('Priority').first().waitFor(PATIENCE);
+    await assertAccessible(page, 'the history of a task');
+    await history.getByRole('link', { name: 'Undo' }).first().click();
+
+    await page.getByRole('heading', { level: 1, name: /^Undo one change/ }).waitFor();
+    await page.getByRole('heading', { name: 'Goes back' }).waitFor();
+    await assertAccessible(page, 'the preview of an undo');
+    await page.getByRole('button', { name: 'Undo this' }).click();
+    await page.getByRole('heading', { level: 1, name: /^Entry \d+$/ }).waitFor();
+    await page.getByText('Undone: one record went back.').waitFor();
+    await assertAccessible(page, 'an entry');
+    await page.goto(task);
+    await page.getByRole('button', { name: 'Medium' }).waitFor();
+
+    await page.goto(`${given.place}/activity`);
+    await page.getByRole('listitem').filter({ hasText: 'undid' }).first().hover();
+    await page.getByRole('link', { name: 'Undo', exact: true }).first().click();
+    await page.getByRole('button', { name: 'Undo this' }).click();
+    await page.goto(task);
+    await page.getByRole('button', { name: 'Urgent' }).waitFor();
+    assert.deepEqual(context.faults(), []);
+    await context.close();
+  });
+
+  test('what changed is looked at on a phone', async () => {
+    const { browser, server, signedIn, place } = given;
+    const context = await newContext(browser, server, { storageState: signedIn, size: PHONE });
+    const page = await context.newPage();
+    await page.goto(`${place}/activity`);
+    await page.getByRole('link', { name: 'What changed' }).first().click();
+    await page.getByRole('heading', { level: 1, name: /^Entry/ }).waitFor();
+    await page.getByRole('link', { name: 'Undo all of it' }).click();
+    await page.getByRole('link', { name: 'Leave it as it is' }).click();
+    await page.getByRole('heading', { level: 1, name: /^Entry/ }).waitFor();
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth);
+    assert.equal(wide, false, 'nothing is wider than the phone');
+    assert.deepEqual(context.faults(), []);
+    await context.close();
+  });
+}
