@@ -5,6 +5,7 @@ mod commands;
 mod demo;
 mod reach;
 mod remote;
+mod rollback;
 mod serve;
 mod workspaces;
 
@@ -79,6 +80,8 @@ enum Command {
     /// Find out what is wrong
     #[command(subcommand)]
     Doctor(commands::Doctor),
+    /// Go back to the data of before an upgrade, with the program stopped
+    Rollback(rollback::Rollback),
     /// Show each setting and where it comes from
     Config,
     /// End with 0 when HQ answers: for containers
@@ -159,6 +162,8 @@ fn run(common: &Common, command: Command) -> u8 {
             commands::create_token(common, config, flags)
         }
         Command::Doctor(commands::Doctor::Sandbox) => commands::doctor_sandbox(common, &config),
+        Command::Doctor(commands::Doctor::Blobs) => commands::doctor_blobs(common, config),
+        Command::Rollback(flags) => rollback::run(common, &config, &flags),
         Command::Config => commands::config(common, &config),
         Command::Healthcheck => commands::healthcheck(common, &config),
         Command::Serve(_) | Command::Demo(_) => Ok(OK),

@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -53,37 +54,52 @@ impl Default for Patience {
 
 /// What answers: the router, once there is one.
 #[derive(Clone, Default)]
-pub struct Front(Arc<OnceLock<Router>>);
+pub struct Front(Arc<Behind>);
+
+#[derive(Default)]
+struct Behind {
+    router: OnceLock<Router>,
+    /// What goes on before there is a router, in a sentence.
+    doing: Mutex<String>,
+}
 
 impl Front {
     /// The router takes over from the starting page.
     pub fn open(&self, router: Router) {
         // ok: a front is opened once, by `server::start`.
-        let _ = self.0.set(router);
+        let _ = self.0.router.set(router);
+    }
+
+    /// What the starting page says from now on.
+    pub fn say(&self, sentence: &str) {
+        sentence.clone_into(&mut self.0.doing.lock());
     }
 
     async fn answer(&self, mut request: Request<Incoming>, peer: Peer) -> Response {
         request.extensions_mut().insert(peer);
-        match self.0.get() {
+        match self.0.router.get() {
             Some(router) => match router.clone().call(request.map(Body::new)).await {
                 Ok(response) => response,
                 Err(never) => match never {},
             },
-            None => starting(request.uri().path()),
+            None => starting(request.uri().path(), &self.0.doing.lock().clone()),
         }
     }
 }
 
 /// Until the store is open: healthy, but nothing to see yet.
-fn starting(path: &str) -> Response {
+fn starting(path: &str, doing: &str) -> Response {
     if path == "/healthz" {
         return (StatusCode::OK, "ok\n").into_response();
     }
     if is_api(path) || path == "/readyz" {
-        let text = "HQ is starting; try again in a moment";
+        let text = match doing {
+            "" => "HQ is starting; try again in a moment".to_owned(),
+            doing => format!("HQ is starting; try again in a while. {doing}"),
+        };
         return ApiError(Failure::new(ProblemKind::Unavailable, "starting", text)).into_response();
     }
-    trouble::starting("The data folder is being opened.")
+    trouble::starting(if doing.is_empty() { "The data folder is being opened." } else { doing })
 }
 
 /// Accepts connections from the network until the program ends.

@@ -1,5 +1,5 @@
 //! What happens once an hour: old answers of `once`, sessions of single API calls, old sign-ins and
-//! links go, in pieces.
+//! links go, in pieces; so do files that nobody needs (`tidy`).
 
 use jiff::SignedDuration;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use crate::kernel::{Actor, Cause, Part, SessionId};
 use crate::store::{Lane, Store, StoreError};
 
 use super::people;
+use super::tidy;
 use super::workspaces::life::{self, LifeError};
 
 /// How often.
@@ -37,6 +38,7 @@ pub async fn run(app: App) {
             if let Err(error) = workspaces(&app).await {
                 tracing::warn!(%error, "workspaces could not be looked after");
             }
+            tidy::tidy(&app).await;
             due = app.clock.now() + EVERY;
             continue;
         }

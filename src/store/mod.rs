@@ -16,6 +16,7 @@ mod error;
 pub mod feed;
 pub mod key;
 mod layer;
+pub mod migrate;
 mod once;
 mod open;
 pub mod read;
@@ -47,7 +48,7 @@ pub use feed::{Change, Cursor, Entry, Op};
 pub use key::{Key, KeyBuf, Range};
 pub use read::{Hit, Read, ReadExt, cursor_key, key_cursor};
 pub use record::{
-    Class, Count, Counts, Index, Keys, OnDelete, Record, Reference, Refs, Root, Table,
+    BlobRefs, Class, Count, Counts, Index, Keys, OnDelete, Record, Reference, Refs, Root, Table,
 };
 pub use schema::{Kind, Schema};
 pub use tx::{ReactionError, Reactor, WriteTx};
@@ -57,7 +58,7 @@ use open::Shared;
 use writer::{Body, Job, Writer};
 
 /// The format of the file. A newer program upgrades it, an older one refuses it.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// The number of the record layouts on the wire between hosts.
 pub const WIRE: u32 = 1;
 /// Free space that is always left, in bytes.
@@ -156,7 +157,11 @@ impl Store {
     /// # Errors
     /// As `open`.
     pub fn open_with(options: Options, limits: Limits) -> Result<Self, StoreError> {
-        let shared = Arc::new(Shared::new(options, limits));
+        Self::start(Shared::new(options, limits))
+    }
+
+    fn start(shared: Shared) -> Result<Self, StoreError> {
+        let shared = Arc::new(shared);
         let end = shared.open()?;
         let now = shared.clock.now();
         // Time does not go back across a restart either, unless the last entry lies so far ahead
@@ -387,6 +392,11 @@ impl Store {
     /// Drops columns that nobody has used for so long.
     pub fn drop_idle_columns(&self, idle: Duration) {
         self.shared.columns.drop_idle(idle);
+    }
+
+    /// Lets transactions know which blobs are being swept away.
+    fn guard(&self, condemned: &Arc<blob::sweep::Condemned>) {
+        self.shared.condemned.get_or_init(|| Arc::clone(condemned));
     }
 
     /// What the disk has done.

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
@@ -17,6 +17,7 @@ use crate::kernel::Clock;
 use crate::kernel::id::IdSource;
 
 use super::batch::{self, Batch, Snap};
+use super::blob::sweep::Condemned;
 use super::codec;
 use super::columns::Kept;
 use super::disk::{Disk, DiskCounters, Faults, sync_folder};
@@ -85,6 +86,10 @@ pub(super) struct Shared {
     pub columns: Kept,
     pub snapshots: Mutex<BTreeMap<u64, Instant>>,
     pub next_snapshot: AtomicU64,
+    /// Blobs that are being swept away, once a sweep has begun.
+    pub condemned: OnceLock<Arc<Condemned>>,
+    /// The format that the file must have; another one only while it is upgraded.
+    pub format: u32,
 }
 
 impl Shared {
@@ -110,6 +115,8 @@ impl Shared {
             columns: Kept::default(),
             snapshots: Mutex::default(),
             next_snapshot: AtomicU64::new(0),
+            condemned: OnceLock::new(),
+            format: FORMAT,
             limits,
         }
     }
@@ -202,7 +209,7 @@ impl Shared {
             return Ok(None);
         }
         let snap = Snap::new(db, &self.schema)?;
-        check_format(&snap)?;
+        self.check_format(&snap)?;
         match snap.raw_get(builtin::META, b"incarnation")? {
             Some(row) => Ok(Some(codec::decode(&row)?)),
             None => Ok(None),
@@ -213,7 +220,7 @@ impl Shared {
         let txn = db.begin_write().map_err(failed)?;
         // A file that is refused is left as it was.
         if batch::has_table(&txn, &self.schema, builtin::META)? {
-            check_format(&Batch::new(&txn, &self.schema))?;
+            self.check_format(&Batch::new(&txn, &self.schema))?;
         }
         batch::create_tables(&txn, &self.schema)?;
         let mut batch = Batch::new(&txn, &self.schema);
@@ -237,6 +244,16 @@ impl Shared {
         drop(batch);
         txn.commit().map_err(failed)?;
         Ok(incarnation)
+    }
+
+    /// Refuses a file that another program has written.
+    fn check_format(&self, read: &dyn Read) -> Result<(), StoreError> {
+        let Some(row) = read.raw_get(builtin::META, b"format")? else { return Ok(()) };
+        let found: u32 = codec::decode(&row)?;
+        if found != self.format {
+            return Err(StoreError::Format { found, known: FORMAT });
+        }
+        Ok(())
     }
 
     /// Hands committed entries to readers.
@@ -266,14 +283,4 @@ fn say_progress() -> impl Fn(&mut redb::RepairSession) + 'static {
             tracing::info!("the store was not closed well; recovering, {}0 % done", now);
         }
     }
-}
-
-/// Refuses a file that another program has written.
-fn check_format(read: &dyn Read) -> Result<(), StoreError> {
-    let Some(row) = read.raw_get(builtin::META, b"format")? else { return Ok(()) };
-    let found: u32 = codec::decode(&row)?;
-    if found != FORMAT {
-        return Err(StoreError::Format { found, known: FORMAT });
-    }
-    Ok(())
 }

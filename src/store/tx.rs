@@ -11,6 +11,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::kernel::id::IdSource;
 use crate::kernel::{Actor, Cause, Event, Problem, ProblemKind, Timestamp, TypedId};
 
+use super::blob::BlobId;
+use super::blob::sweep::Condemned;
 use super::codec;
 use super::error::{StoreError, panic_text};
 use super::key::{KeyBuf, Range};
@@ -55,6 +57,8 @@ pub(super) struct Context<'b> {
     pub ids: &'b dyn IdSource,
     pub schema: &'b Schema,
     pub reactor: Option<&'b Reactor>,
+    /// Blobs that are being swept away, if this store has any.
+    pub condemned: Option<&'b Condemned>,
 }
 
 /// What a transaction leaves behind.
@@ -64,6 +68,8 @@ pub(super) struct WriteSet {
     pub events: Vec<Event>,
     /// Whether somebody was told the number that its entry will have.
     pub numbered: bool,
+    /// Whether what stands beside the records is made anew without a change of theirs.
+    pub rebuilt: bool,
 }
 
 /// A transaction.
@@ -74,6 +80,7 @@ pub struct WriteTx<'b> {
     events: Vec<Emitted>,
     depth: u8,
     numbered: Cell<bool>,
+    rebuilt: bool,
 }
 
 struct Emitted {
@@ -93,7 +100,8 @@ struct Fresh {
 impl<'b> WriteTx<'b> {
     pub(super) fn new(base: &'b dyn Read, context: Context<'b>) -> Self {
         let layers = vec![Layer::default()];
-        Self { base, context, layers, events: Vec::new(), depth: 0, numbered: Cell::new(false) }
+        let numbered = Cell::new(false);
+        Self { base, context, layers, events: Vec::new(), depth: 0, numbered, rebuilt: false }
     }
 
     /// Runs the reactions that are due and gives what is to be written.
@@ -102,7 +110,7 @@ impl<'b> WriteTx<'b> {
         self.check_size()?;
         let rows = self.layers.swap_remove(0);
         let events = self.events.into_iter().map(|emitted| emitted.event).collect();
-        Ok(WriteSet { rows, events, numbered: self.numbered.get() })
+        Ok(WriteSet { rows, events, numbered: self.numbered.get(), rebuilt: self.rebuilt })
     }
 
     /// Who does this.
@@ -134,6 +142,32 @@ impl<'b> WriteTx<'b> {
         }
         self.numbered.set(true);
         Ok(self.context.seq)
+    }
+
+    /// Gives this transaction an entry, whatever it changes: what happened must be on the record.
+    pub(super) fn note(&mut self) {
+        self.numbered.set(true);
+    }
+
+    /// Lays bytes beside the records that no change of theirs brings about.
+    pub(super) fn set_beside(
+        &mut self,
+        table: u16,
+        key: Vec<u8>,
+        value: Option<Vec<u8>>,
+    ) -> Result<(), StoreError> {
+        self.rebuilt = true;
+        self.set(table, key, value)
+    }
+
+    /// Whether a blob is being swept away, so that nothing may refer to it.
+    pub(super) fn is_condemned(&self, blob: BlobId) -> bool {
+        self.context.condemned.is_some_and(|list| list.has(blob))
+    }
+
+    /// All tables.
+    pub(super) fn tables(&self) -> &'b [TableInfo] {
+        self.context.schema.tables()
     }
 
     /// A new id.
@@ -231,6 +265,7 @@ impl<'b> WriteTx<'b> {
         new: Derived,
     ) -> Result<(), StoreError> {
         self.check_derived(table, own, &old, &new)?;
+        self.move_blobs(table, own, &old.blobs, &new.blobs)?;
         for (index, key, _) in old.index.iter().filter(|row| !new.index.contains(row)) {
             self.set(index.number, key.clone(), None)?;
         }
@@ -283,7 +318,10 @@ impl<'b> WriteTx<'b> {
         for (count, ..) in &new.counts {
             self.info(count.number)?;
         }
-        Ok(())
+        match new.blobs.iter().find(|b| !old.blobs.contains(b) && self.is_condemned(**b)) {
+            Some(gone) => Err(StoreError::BlobGone(*gone)),
+            None => Ok(()),
+        }
     }
 
     /// Lays bytes over a row that is not a record's.

@@ -11,6 +11,7 @@ mod feed; // entries, their chain, cursors, resuming
 mod lanes; // the queue, group commit, snapshots, closing
 mod consumers; // durable readers of the feed
 mod blobs; // files beside the database
+mod sweep; // which of them go, and that none goes that is held
 mod failure; // what happens when the disk fails
 mod bytes; // golden bytes: what must never change by accident
 mod golden; // the layouts of the program's own records

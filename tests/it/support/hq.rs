@@ -45,6 +45,7 @@ pub struct Setup {
     http: Option<ClientParts>,
     patience: Patience,
     runs: Limits,
+    data: Option<Box<dyn FnOnce(&Path) + Send>>,
 }
 
 impl Setup {
@@ -52,6 +53,13 @@ impl Setup {
     #[must_use]
     pub fn config(mut self, change: impl Fn(&mut Config) + Send + 'static) -> Self {
         self.config.push(Box::new(change));
+        self
+    }
+
+    /// With a data folder that is there already.
+    #[must_use]
+    pub fn data(mut self, fill: impl FnOnce(&Path) + Send + 'static) -> Self {
+        self.data = Some(Box::new(fill));
         self
     }
 
@@ -77,8 +85,11 @@ impl Setup {
     }
 
     /// Starts it; nobody owns it yet.
-    pub async fn unowned(self) -> TestHq {
+    pub async fn unowned(mut self) -> TestHq {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        if let Some(fill) = self.data.take() {
+            fill(&folder.path().join("data"));
+        }
         let clock = Arc::new(ManualClock::at(NOON.parse().expect("a moment")));
         let mut hq = TestHq { folder, clock, running: None, owner: None, setup: self, starts: 0 };
         hq.start_server().await;
