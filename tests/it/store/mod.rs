@@ -17,3 +17,4 @@ mod bytes; // golden bytes: what must never change by accident
 mod golden; // the layouts of the program's own records
 mod kills; // a process with a store, killed again and again
 mod power; // what a power cut can leave
+mod simulate; // a whole life on a disk that does everything wrong, over many seeds
