@@ -1,7 +1,7 @@
 //! The list of all records: makes the tables, feeds doctor, export and the golden tests.
 
 use crate::features::{
-    agents, comments, connections, deliverables, inbox, runs, tasks, usage, users, workspace,
+    agents, comments, connections, deliverables, files, inbox, runs, tasks, usage, users, workspace,
 };
 use crate::schema;
 use crate::store::Schema;
@@ -21,6 +21,7 @@ pub fn workspace() -> Schema {
         deliverables::model::Deliverable,
         deliverables::model::Version,
         deliverables::model::Review,
+        files::model::TaskFile,
         agents::model::Agent,
         inbox::model::Item,
         runs::model::Session,

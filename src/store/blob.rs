@@ -149,7 +149,7 @@ impl Blobs {
         let mut buffer = vec![0; 64 * 1024];
         loop {
             match content.read(&mut buffer)? {
-                0 => return upload.finish(),
+                0 => return self.finish(upload),
                 n => upload.take(&buffer[..n])?,
             }
         }
@@ -197,14 +197,6 @@ impl Blobs {
         if !known.load(Ordering::Acquire) {
             sync_folder(&self.folder)?;
             known.store(true, Ordering::Release);
-        }
-        Ok(())
-    }
-
-    fn refuse_when_full(&self) -> io::Result<()> {
-        // A file system that cannot be asked is not a full one.
-        if self.faults.free_space(&self.folder).unwrap_or(u64::MAX) < RESERVE {
-            return Err(io::ErrorKind::StorageFull.into());
         }
         Ok(())
     }

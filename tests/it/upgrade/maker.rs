@@ -7,6 +7,7 @@ use std::process::Command;
 use hq::crypto::token::{Token, TokenKind};
 use hq::features::deliverables::model::Content;
 use hq::features::deliverables::rules::{self as deliverables, NewDelivery};
+use hq::features::files::rules::{self as files, NewFile};
 use hq::features::runs::model::Run;
 use hq::features::tasks::model::Task;
 use hq::features::tasks::rules::{self as tasks, NewTask};
@@ -79,12 +80,20 @@ async fn people_at_work(office: &Office) {
     assert_eq!(made.status.as_u16(), 201, "{}", made.text);
     let id: TaskId = made.json()["id"].as_str().expect("an id").parse().expect("an id");
     office.comment(id, "A first word").await;
+    attached(office, id).await;
     file_on(office, id, "contract.pdf", b"%PDF-1.4 a contract").await;
     let gone = office.act(|tx| tasks::create(tx, NewTask::titled("Soon deleted"))).await;
     file_on(office, gone.id, "draft.txt", b"a draft that only an image remembers").await;
     office.act(move |tx| tx.delete::<Task>(gone.id)).await;
     // Its sign-in is seen.
     assert_eq!(office.hq.owner().get("/w/marlow-cargo/tasks").await.status.as_u16(), 200);
+}
+
+async fn attached(office: &Office, task: TaskId) {
+    let blob = office.ws().blobs.put(b"a picture").expect("a blob");
+    let name = "picture.png".to_owned();
+    let new = NewFile { name, blob, size: 9, media: "application/octet-stream" };
+    office.act(move |tx| files::attach(tx, task, new)).await;
 }
 
 async fn file_on(office: &Office, task: TaskId, name: &str, bytes: &[u8]) {
