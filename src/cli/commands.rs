@@ -12,6 +12,7 @@ use crate::config::remote::Remote;
 use crate::config::{Config, Setting};
 use crate::features::users::queries;
 use crate::kernel::{Actor, Part, Scope, Via};
+use crate::ops::blobs;
 use crate::sandbox::policy::WithoutLandlock;
 use crate::sandbox::posture::{Overall, SelfTest, Verdict};
 use crate::sandbox::spawn::{OWN_PROGRAM, Spawner};
@@ -73,6 +74,8 @@ pub enum Doctor {
     Sandbox,
     /// Make every index, reference and sum anew from the records, and compare
     Store(super::stores::DoctorStore),
+    /// Look whether every file that a record holds is there and whole; reads all of them
+    Blobs,
 }
 
 /// Prints a value for programs or lines for people.
@@ -249,6 +252,20 @@ pub fn config(common: &Common, config: &Config) -> Result<u8, CommandError> {
     }
     let value = json!({ "settings": settings, "running": running.map(|r| r["settings"].clone()) });
     print(common, &value, &lines)
+}
+
+/// `hq doctor blobs`.
+pub fn doctor_blobs(common: &Common, config: Config) -> Result<u8, CommandError> {
+    let found: Vec<blobs::Found> = block_on(async {
+        match reach::reach(config).await? {
+            Reach::Running(local) => local.call(Method::GET, "/local/doctor/blobs", NOTHING).await,
+            Reach::Stopped(offline) => {
+                blobs::look(&offline.app).await.map_err(CommandError::Failed)
+            }
+        }
+    })?;
+    print(common, &found, &blobs::lines(&found))?;
+    Ok(if found.iter().all(|one| one.report.is_fine()) { OK } else { FAILED })
 }
 
 /// `hq doctor sandbox`.

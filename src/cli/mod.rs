@@ -7,6 +7,7 @@ mod operate;
 mod stores;
 mod reach;
 mod remote;
+mod rollback;
 mod serve;
 mod workspaces;
 
@@ -92,6 +93,8 @@ enum Command {
     /// What follows the feed: where it stands, and what it gave up
     #[command(subcommand)]
     Consumer(stores::ConsumerCommand),
+    /// Go back to the data of before an upgrade, with the program stopped
+    Rollback(rollback::Rollback),
     /// Show each setting and where it comes from
     Config,
     /// End with 0 when HQ answers: for containers
@@ -182,6 +185,8 @@ fn run(common: &Common, command: Command) -> u8 {
         Command::Store(command) => stores::store(common, config, command),
         Command::Consumer(command) => stores::consumer(common, config, command),
         Command::Doctor(commands::Doctor::Store(flags)) => stores::doctor(common, config, flags),
+        Command::Doctor(commands::Doctor::Blobs) => commands::doctor_blobs(common, config),
+        Command::Rollback(flags) => rollback::run(common, &config, &flags),
         Command::Config => commands::config(common, &config),
         Command::Healthcheck => commands::healthcheck(common, &config),
         Command::Serve(_) | Command::Demo(_) => Ok(OK),

@@ -24,6 +24,8 @@ use super::{FAILED, NOT_RUNNING, USAGE};
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a command may take.
 const LONGEST: Duration = Duration::from_secs(30);
+/// How long one may take that reads all files.
+const LONGEST_LOOK: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// Why a command did not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -159,6 +161,7 @@ impl Local {
         body: Option<&impl Serialize>,
     ) -> Result<String, CommandError> {
         let failed = |error: &dyn std::fmt::Display| CommandError::Failed(error.to_string());
+        let looks = path.starts_with("/local/doctor");
         let body = body.map(serde_json::to_vec).transpose().map_err(|e| failed(&e))?;
         let request = Request::builder()
             .method(method)
@@ -186,7 +189,8 @@ impl Local {
                 },
             }
         };
-        let answered = tokio::time::timeout(LONGEST, asked).await;
+        let longest = if looks { LONGEST_LOOK } else { LONGEST };
+        let answered = tokio::time::timeout(longest, asked).await;
         let (status, body) = match answered {
             Ok(answered) => answered.map_err(|e| failed(&e))?,
             Err(_) => return Err(CommandError::Silent(self.holder.clone())),

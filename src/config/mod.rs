@@ -52,6 +52,19 @@ pub struct Limits {
     pub streams_per_sign_in: u32,
     /// Live streams of one workspace.
     pub streams_per_workspace: u32,
+    /// The largest file that may be sent, in MB.
+    pub upload_mb: u32,
+}
+
+impl Limits {
+    /// The largest file that may be sent, in bytes; no limit but the disk's when it is switched off.
+    #[must_use]
+    pub fn upload_bytes(&self) -> u64 {
+        match self.upload_mb {
+            0 => u64::MAX,
+            mb => u64::from(mb) << 20,
+        }
+    }
 }
 
 impl Default for Limits {
@@ -61,6 +74,7 @@ impl Default for Limits {
             api_burst: 200,
             streams_per_sign_in: 20,
             streams_per_workspace: 200,
+            upload_mb: 50,
         }
     }
 }
@@ -181,9 +195,11 @@ const ALL_STREAMS: Known = Known {
     variable: "HQ_LIMITS_STREAMS_PER_WORKSPACE",
     default: "200",
 };
+const UPLOAD: Known =
+    Known { name: "limits.upload_mb", variable: "HQ_LIMITS_UPLOAD_MB", default: "50" };
 const PRACTICE_PAUSE: Known =
     Known { name: "practice_pause_ms", variable: "HQ_PRACTICE_PAUSE_MS", default: "25" };
-const ALL: [&Known; 10] = [
+const ALL: [&Known; 11] = [
     &DATA,
     &LISTEN,
     &PUBLIC_URL,
@@ -193,6 +209,7 @@ const ALL: [&Known; 10] = [
     &API_BURST,
     &STREAMS,
     &ALL_STREAMS,
+    &UPLOAD,
     &PRACTICE_PAUSE,
 ];
 
@@ -288,6 +305,7 @@ impl Config {
             api_burst: number(&API_BURST)?,
             streams_per_sign_in: number(&STREAMS)?,
             streams_per_workspace: number(&ALL_STREAMS)?,
+            upload_mb: number(&UPLOAD)?,
         };
         let practice_pause = Duration::from_millis(u64::from(number(&PRACTICE_PAUSE)?));
         Ok(Self {

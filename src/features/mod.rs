@@ -7,6 +7,7 @@ pub mod dashboard;
 pub mod tasks;
 pub mod comments;
 pub mod deliverables;
+pub mod files;
 pub mod agents;
 pub mod inbox;
 pub mod runs;
@@ -32,6 +33,7 @@ pub fn routes() -> Routes {
         .merge(tasks::routes())
         .merge(comments::routes())
         .merge(deliverables::routes())
+        .merge(files::routes())
         .merge(activity::pages::routes())
         .merge(audit::pages::routes())
         .merge(health::pages::routes())
@@ -60,6 +62,7 @@ pub fn api() -> Routes {
         .merge(tasks::api())
         .merge(comments::api())
         .merge(deliverables::api())
+        .merge(files::api())
         .merge(usage::api::routes())
 }
 

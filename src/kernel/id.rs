@@ -120,6 +120,8 @@ ids! {
     ImportId,
     /// Detached machine work.
     JobId,
+    /// A file on a record.
+    FileId,
 }
 
 /// Where new ids come from.

@@ -13,9 +13,9 @@ pub mod vocab;
 pub use actor::{Actor, Cause, Part, Via};
 pub use event::Event;
 pub use id::{
-    AccountId, AgentId, ChannelId, CommentId, ConnectionId, DeliverableId, GatewayId, ImportId,
-    InputId, InviteId, ItemId, JobId, PasskeyId, PluginId, ReservationId, RoutineId, RunId,
-    SessionId, SignInId, TaskId, TokenId, TypedId, UsageId, VersionId, WorkspaceId,
+    AccountId, AgentId, ChannelId, CommentId, ConnectionId, DeliverableId, FileId, GatewayId,
+    ImportId, InputId, InviteId, ItemId, JobId, PasskeyId, PluginId, ReservationId, RoutineId,
+    RunId, SessionId, SignInId, TaskId, TokenId, TypedId, UsageId, VersionId, WorkspaceId,
 };
 pub use json::JsonText;
 pub use problem::{FieldError, Problem, ProblemKind};

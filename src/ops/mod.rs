@@ -1,1 +1,3 @@
 //! Health and doctor.
+
+pub mod blobs;

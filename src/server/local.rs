@@ -18,8 +18,9 @@ use crate::features::users::rules::{self, NewToken, UsersError};
 use crate::features::users::{queries, session};
 use crate::features::{agents, inbox, runs, tasks, workspace};
 use crate::kernel::{Actor, Can, Cause, Part, RunState, Scope, Timestamp, TokenId, Via};
+use crate::ops::blobs;
 use crate::store::StoreError;
-use crate::web::error::ApiError;
+use crate::web::error::{ApiError, Failure};
 use crate::web::extract::Json;
 use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Peer;
@@ -40,6 +41,7 @@ pub fn routes() -> Routes {
         .get("/config", show_config.needs(Can::Local))
         .post("/reset-link", make_link.needs(Can::Local))
         .post("/tokens", make_token.needs(Can::Local))
+        .get("/doctor/blobs", look_at_blobs.needs(Can::Local))
 }
 
 /// Routes below `/api/v1`.
@@ -154,6 +156,11 @@ async fn show_workspace(ws: Ws) -> Result<Json<RemoteStatus>, ApiError> {
 
 async fn show_config(app: App) -> Json<Value> {
     Json(json!({ "settings": app.config.settings }))
+}
+
+async fn look_at_blobs(app: App) -> Result<Json<Vec<blobs::Found>>, ApiError> {
+    let found = blobs::look(&app).await;
+    Ok(Json(found.map_err(|error| ApiError(Failure::internal(error)))?))
 }
 
 // ── Links ──

@@ -10,6 +10,7 @@ pub mod health;
 pub mod listen;
 pub mod local;
 pub mod lock;
+pub mod migrations;
 pub mod openapi;
 pub mod operate;
 pub mod people;
@@ -18,8 +19,10 @@ pub mod router;
 pub mod schema;
 pub mod socket;
 pub mod tasks;
+pub mod tidy;
 pub mod timers;
 pub mod try_practice;
+pub mod upgrade;
 pub mod workspaces;
 
 use std::fs;
@@ -54,6 +57,7 @@ use crate::net::client::{ClientParts, HttpClient};
 use crate::runtime::{self, Engine, Limits};
 use crate::sandbox::SandboxError;
 use crate::sandbox::spawn::{OWN_PROGRAM, Spawner};
+use crate::store::migrate::UpgradeError;
 use crate::store::{Faults, NoFaults, Onlooker, Opening, Options, Store, StoreError};
 use crate::web::routes::Mounted;
 
@@ -61,6 +65,7 @@ use listen::{Front, Patience, Stage};
 use lock::{Lock, LockError};
 use socket::Socket;
 use tasks::Tasks;
+use upgrade::Upgrader;
 use workspaces::OpenError;
 use workspaces::life::{self, LifeError};
 
@@ -139,6 +144,9 @@ pub enum StartError {
     /// Accounts.
     #[error(transparent)]
     Users(#[from] UsersError),
+    /// A store of an older or newer program.
+    #[error(transparent)]
+    Upgrade(#[from] UpgradeError),
     /// The sandbox.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -181,9 +189,9 @@ pub async fn start(config: Config, parts: Parts) -> Result<Running, StartError> 
     let early =
         if wide { None } else { Some(listen(&config, &front, &tasks, &stopping, patience).await?) };
     let (listen_at, spawner, limits) = (config.listen, tasks.spawn(), parts.runs);
-    let (token, onlooker) = (stopping.clone(), telling(&front));
+    let (token, shown) = (stopping.clone(), front.clone());
     let opened =
-        tokio::task::spawn_blocking(move || open(config, parts, (spawner, token), onlooker)).await;
+        tokio::task::spawn_blocking(move || open(config, parts, spawner, (token, shown))).await;
     let app = opened.map_err(|error| StartError::CutOff(error.to_string()))??;
     let owned = app.system.read(|snap| users::queries::any_account(snap))?;
     let address = match early {
@@ -244,30 +252,50 @@ fn telling(front: &Front) -> OnLooker {
     })
 }
 
+/// Found and known format, when that is what is wrong with the system store.
+fn formats(error: &StartError) -> Option<(u32, u32)> {
+    match error {
+        StartError::System(StoreError::Format { found, known }) => Some((*found, *known)),
+        _ => None,
+    }
+}
+
 /// Opens everything in the data folder. Blocking.
 fn open(
     config: Config,
     parts: Parts,
-    (spawn, stopping): (crate::app::Spawn, CancellationToken),
-    onlooker: OnLooker,
+    spawn: crate::app::Spawn,
+    (stopping, front): (CancellationToken, Front),
 ) -> Result<App, StartError> {
     let key = match &config.master_key_file {
         Some(file) => MasterKey::load(file)?,
         None => MasterKey::load_or_create(&config.key_file())?,
     };
     let keyring = Arc::new(Keyring::new(key));
+    let onlooker = telling(&front);
     let looking = Arc::clone(&onlooker);
     let look: Arc<Onlooker> = Arc::new(move |opening| looking("system.redb", opening));
-    let options = Options {
-        path: config.data.join("system.redb"),
-        schema: schema::system(),
-        cache: workspaces::LEAST_CACHE,
+    let upgrader = Upgrader {
+        data: config.data.clone(),
         clock: Arc::clone(&parts.clock),
         ids: Arc::clone(&parts.ids),
-        reactor: None,
         faults: Arc::clone(&parts.faults),
+        front,
     };
-    let system = Store::open_watched(options, crate::store::Limits::default(), Some(look))?;
+    let path = config.data.join("system.redb");
+    let system = upgrader.open(&path, schema::system, formats, || -> Result<_, StartError> {
+        let options = Options {
+            path: path.clone(),
+            schema: schema::system(),
+            cache: workspaces::LEAST_CACHE,
+            clock: Arc::clone(&parts.clock),
+            ids: Arc::clone(&parts.ids),
+            reactor: None,
+            faults: Arc::clone(&parts.faults),
+        };
+        let limits = crate::store::Limits::default();
+        Ok(Store::open_watched(options, limits, Some(Arc::clone(&look)))?)
+    })?;
     let app = App::new(AppParts {
         clock: parts.clock,
         ids: parts.ids,
@@ -292,7 +320,7 @@ fn open(
         on_open: RwLock::default(),
         config,
     });
-    workspaces::open_all(&app)?;
+    workspaces::open_all(&app, &upgrader)?;
     Ok(app)
 }
 
@@ -337,9 +365,8 @@ pub async fn offline(config: Config) -> Result<Offline, StartError> {
     let url = config.public_url.clone().unwrap_or_else(|| local_url(config.listen));
     let stopping = CancellationToken::new();
     let spawn = Tasks::new(stopping.clone()).spawn();
-    let nobody: OnLooker = Arc::new(|_, _| {});
-    let opened =
-        tokio::task::spawn_blocking(move || open(config, parts, (spawn, stopping), nobody)).await;
+    let ends = (stopping, Front::default());
+    let opened = tokio::task::spawn_blocking(move || open(config, parts, spawn, ends)).await;
     let app = opened.map_err(|error| StartError::CutOff(error.to_string()))??;
     let owned = app.system.read(|snap| users::queries::any_account(snap))?;
     life::complete(&app, owned).await?;

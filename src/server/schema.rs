@@ -1,8 +1,8 @@
 //! The list of all records: makes the tables, feeds doctor, export and the golden tests.
 
 use crate::features::{
-    agents, audit, comments, connections, deliverables, history, inbox, runs, tasks, usage, users,
-    workspace,
+    agents, audit, comments, connections, deliverables, files, history, inbox, runs, tasks, usage,
+    users, workspace,
 };
 use crate::schema;
 use crate::store::Schema;
@@ -22,6 +22,7 @@ pub fn workspace() -> Schema {
         deliverables::model::Deliverable,
         deliverables::model::Version,
         deliverables::model::Review,
+        files::model::TaskFile,
         agents::model::Agent,
         inbox::model::Item,
         runs::model::Session,

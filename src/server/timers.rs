@@ -1,5 +1,5 @@
 //! What happens once an hour: old answers of `once`, sessions of single API calls, former versions of
-//! records, old sign-ins and links go, in pieces.
+//! records, old sign-ins and links go, in pieces; so do files that nobody needs (`tidy`).
 
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
@@ -15,6 +15,7 @@ use crate::store::stats::stats;
 use crate::store::{Lane, Store, StoreError};
 
 use super::people;
+use super::tidy;
 use super::workspaces::life::{self, LifeError};
 
 /// How often.
@@ -40,6 +41,7 @@ pub async fn run(app: App) {
             if let Err(error) = workspaces(&app).await {
                 tracing::warn!(%error, "workspaces could not be looked after");
             }
+            tidy::tidy(&app).await;
             due = app.clock.now() + EVERY;
             continue;
         }

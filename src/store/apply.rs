@@ -3,6 +3,7 @@
 use crate::kernel::{Actor, Cause};
 
 use super::batch::Batch;
+use super::blob::refs;
 use super::codec::{self, DecodeError};
 use super::error::StoreError;
 use super::feed::{self, Change, End, Entry, Op};
@@ -69,13 +70,16 @@ pub(super) fn apply(
         previous: ground.end.hash,
         hash: [0; 32],
     };
-    let mut images: Vec<(u16, &[u8])> = Vec::new();
+    let (mut images, mut held): (Vec<(u16, &[u8])>, _) = (Vec::new(), Vec::new());
     for row in touched.iter().filter(|row| row.class.in_feed()) {
         let n = u16::try_from(entry.changes.len()).unwrap_or(u16::MAX);
         entry.changes.push(change(batch, row)?);
         entry.roots.extend(row.laid.root.clone());
         let image = row.before.as_deref().filter(|_| row.class == Class::Tracked);
-        images.extend(image.map(|image| (n, image)));
+        if let Some(image) = image {
+            held.extend(refs::of_image(ground.schema, (entry.seq, n), row.table, image)?);
+            images.push((n, image));
+        }
     }
     let noted = !entry.changes.is_empty() || !entry.events.is_empty() || numbered;
     if !noted && touched.is_empty() && beside.is_empty() {
@@ -97,6 +101,9 @@ pub(super) fn apply(
     batch.set(builtin::FEED, &feed::head_key(entry.seq, 0), Some(&head))?;
     for (n, image) in images {
         batch.set(builtin::FEED, &feed::head_key(entry.seq, n + 1), Some(image))?;
+    }
+    for key in held {
+        batch.set(builtin::BLOB_REFS, &key, Some(&[]))?;
     }
     Ok(Applied { changed: true, entry: Some(entry) })
 }
@@ -182,7 +189,7 @@ fn beside<'w>(
         let derived = match kind(schema, table)? {
             Kind::Record(_) => continue,
             Kind::Index | Kind::Count => true,
-            Kind::Builtin => table == builtin::REFS,
+            Kind::Builtin => table == builtin::REFS || table == builtin::BLOB_REFS,
         };
         // What is kept beside the records stays as it is when no record changed.
         if !derived || touched {

@@ -1,19 +1,32 @@
 //! Content-addressed files beside the database: `blobs/ab/cdef…`, named by SHA-256.
 //!
 //! Written to a temporary name, fsynced, renamed, the folder fsynced; only then may a transaction
-//! refer to it. Blocking: call from `spawn_blocking`.
+//! refer to it. Blocking: call from `spawn_blocking`. What nothing refers to any more is swept away
+//! (`sweep.rs`), never before it is a day old.
 
+pub mod check;
+pub mod refs;
+pub mod sweep;
+mod upload;
+
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Read};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::RESERVE;
 use super::disk::{Faults, NoFaults, sync_folder};
+
+pub use sweep::Hold;
+use sweep::{Condemned, Gate};
+pub use upload::Upload;
 
 /// How much is written before the free space is looked at again.
 const LOOK_EACH: u64 = 8 * 1024 * 1024;
@@ -57,6 +70,14 @@ pub struct Blobs {
     next: AtomicU64,
     /// Folders whose names are known to be on the disk.
     durable: [AtomicBool; 256],
+    /// One lock for each folder, held while a name in it comes or goes.
+    turns: [Mutex<()>; 256],
+    /// What was put lately, by a clock that nobody can set.
+    fresh: Mutex<HashMap<BlobId, Instant>>,
+    condemned: Arc<Condemned>,
+    gate: Arc<Gate>,
+    /// Blobs that somebody wanted and that are not there.
+    missing: Mutex<BTreeSet<BlobId>>,
     faults: Arc<dyn Faults>,
 }
 
@@ -88,8 +109,17 @@ impl Blobs {
         if let Some(parent) = folder.parent() {
             sync_folder(parent)?;
         }
-        let durable = std::array::from_fn(|_| AtomicBool::new(false));
-        Ok(Self { folder, next: AtomicU64::new(0), durable, faults })
+        Ok(Self {
+            folder,
+            next: AtomicU64::new(0),
+            durable: std::array::from_fn(|_| AtomicBool::new(false)),
+            turns: std::array::from_fn(|_| Mutex::new(())),
+            fresh: Mutex::default(),
+            condemned: Arc::default(),
+            gate: Arc::default(),
+            missing: Mutex::default(),
+            faults,
+        })
     }
 
     fn path(&self, id: BlobId) -> PathBuf {
@@ -103,8 +133,7 @@ impl Blobs {
     /// When the disk fails, or with `StorageFull` when it is nearly full.
     pub fn put(&self, content: &[u8]) -> io::Result<BlobId> {
         let id = BlobId::of(content);
-        if self.path(id).exists() {
-            self.sync_name(id)?;
+        if self.touch(id, content.len() as u64)? {
             return Ok(id);
         }
         self.put_from(&mut &content[..], u64::MAX).map(|(id, _)| id)
@@ -116,46 +145,46 @@ impl Blobs {
     /// When the disk fails, with `StorageFull` when it is nearly full, or with `FileTooLarge` when
     /// there is more than the limit.
     pub fn put_from(&self, content: &mut dyn Read, limit: u64) -> io::Result<(BlobId, u64)> {
-        let n = self.next.fetch_add(1, Ordering::Relaxed);
-        let tmp = self.folder.join("tmp").join(n.to_string());
-        let result = self.write(&tmp, content, limit);
-        if result.is_err() {
-            // ok: the first error counts, and the next start clears the folder.
-            let _ = fs::remove_file(&tmp);
+        let mut upload = self.begin(limit)?;
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            match content.read(&mut buffer)? {
+                0 => return self.finish(upload),
+                n => upload.take(&buffer[..n])?,
+            }
         }
-        result
     }
 
-    fn write(&self, tmp: &Path, content: &mut dyn Read, limit: u64) -> io::Result<(BlobId, u64)> {
-        let mut file = File::create(tmp)?;
-        let mut hash = Sha256::new();
-        let mut buffer = vec![0; 64 * 1024];
-        let (mut len, mut look_at) = (0u64, 0);
-        loop {
-            let n = content.read(&mut buffer)?;
-            if n == 0 {
-                break;
-            }
-            if len >= look_at {
-                self.refuse_when_full()?;
-                look_at = len + LOOK_EACH;
-            }
-            self.faults.write(len, n)?;
-            len += n as u64;
-            if len > limit {
-                return Err(io::ErrorKind::FileTooLarge.into());
-            }
-            hash.update(&buffer[..n]);
-            file.write_all(&buffer[..n])?;
+    /// Makes a blob that is there young again, so that no sweep takes it from under whoever puts it
+    /// once more. Says whether it is there, whole as far as its length tells.
+    fn touch(&self, id: BlobId, len: u64) -> io::Result<bool> {
+        let _turn = self.turn(id).lock();
+        let file = match File::open(self.path(id)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if file.metadata()?.len() != len {
+            return Ok(false);
         }
-        self.faults.sync()?;
-        file.sync_all()?;
-        let id = BlobId(hash.finalize().into());
-        let path = self.path(id);
-        fs::create_dir_all(path.parent().unwrap_or(&self.folder))?;
-        fs::rename(tmp, &path)?;
+        let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+        let times = rustix::fs::Timestamps { last_access: now, last_modification: now };
+        rustix::fs::futimens(&file, &times)?;
+        self.arrived(id);
         self.sync_name(id)?;
-        Ok((id, len))
+        Ok(true)
+    }
+
+    /// The lock of the folder in which a blob lies.
+    fn turn(&self, id: BlobId) -> &Mutex<()> {
+        &self.turns[usize::from(id.0[0])]
+    }
+
+    /// Notes that a blob was put just now. The folder's lock is held.
+    fn arrived(&self, id: BlobId) {
+        self.fresh.lock().insert(id, Instant::now());
+        self.condemned.spare(id);
+        self.missing.lock().remove(&id);
     }
 
     /// Makes a blob's name durable. Also when it was there before: whoever put it may still be on
@@ -172,20 +201,25 @@ impl Blobs {
         Ok(())
     }
 
-    fn refuse_when_full(&self) -> io::Result<()> {
-        // A file system that cannot be asked is not a full one.
-        if self.faults.free_space(&self.folder).unwrap_or(u64::MAX) < RESERVE {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        Ok(())
-    }
-
     /// Opens a blob for reading.
     ///
     /// # Errors
     /// `NotFound` when it is not there.
     pub fn open_blob(&self, id: BlobId) -> io::Result<File> {
-        File::open(self.path(id))
+        let opened = File::open(self.path(id));
+        if let Err(error) = &opened
+            && error.kind() == io::ErrorKind::NotFound
+            && self.missing.lock().insert(id)
+        {
+            tracing::error!("the file of blob {id} is missing; `hq doctor blobs` lists such files");
+        }
+        opened
+    }
+
+    /// Blobs that somebody wanted and that were not there.
+    #[must_use]
+    pub fn missing(&self) -> Vec<BlobId> {
+        self.missing.lock().iter().copied().collect()
     }
 
     /// The whole content, if it has at most `limit` bytes.

@@ -34,6 +34,10 @@ pub trait Faults: Send + Sync {
     fn write(&self, _offset: u64, _len: usize) -> io::Result<()> {
         Ok(())
     }
+    /// How much of a write reaches the disk before it breaks off; none when it goes through.
+    fn short(&self, _offset: u64, _len: usize) -> Option<usize> {
+        None
+    }
     /// Called before the file grows or shrinks.
     ///
     /// # Errors
@@ -192,6 +196,10 @@ impl StorageBackend for Disk {
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.counters.alive()?;
         self.faults.write(offset, data.len())?;
+        if let Some(len) = self.faults.short(offset, data.len()) {
+            self.file.write(offset, &data[..len.min(data.len())])?;
+            return Err(io::ErrorKind::WriteZero.into());
+        }
         self.counters.written.fetch_add(data.len() as u64, Ordering::Relaxed);
         self.file.write(offset, data)
     }

@@ -2,6 +2,7 @@
 
 use crate::kernel::{Problem, ProblemKind};
 
+use super::blob::BlobId;
 use super::codec::DecodeError;
 
 /// A failed read or write.
@@ -56,6 +57,9 @@ pub enum StoreError {
     /// The record changed since it was read.
     #[error("this was changed in the meantime; read it again")]
     Stale,
+    /// A blob that was swept away, because nothing referred to it for a day.
+    #[error("the file {0} was put away as nothing referred to it; send it again")]
+    BlobGone(BlobId),
     /// A log row cannot be changed.
     #[error("rows of {table} are never changed")]
     LogRow {
@@ -150,6 +154,7 @@ impl Problem for StoreError {
             Self::MissingTarget { .. } => "missing_target",
             Self::Referenced { .. } => "referenced",
             Self::Stale => "stale",
+            Self::BlobGone(_) => "file_gone",
             Self::LogRow { .. } => "log_row",
             Self::TooMany { .. } => "too_many",
             Self::TooLarge { .. } => "too_large",
@@ -173,9 +178,10 @@ impl Problem for StoreError {
                 ProblemKind::Unavailable
             }
             Self::Full { .. } => ProblemKind::Full,
-            Self::Taken { .. } | Self::Referenced { .. } | Self::OtherDigest => {
-                ProblemKind::Conflict
-            }
+            Self::Taken { .. }
+            | Self::Referenced { .. }
+            | Self::OtherDigest
+            | Self::BlobGone(_) => ProblemKind::Conflict,
             Self::MissingTarget { .. } => ProblemKind::Invalid,
             Self::UnknownRecord => ProblemKind::NotFound,
             Self::CalledOff => ProblemKind::Unavailable,

@@ -20,6 +20,7 @@ pub mod keep;
 pub mod history;
 pub mod key;
 mod layer;
+pub mod migrate;
 mod once;
 mod open;
 pub mod read;
@@ -55,7 +56,7 @@ pub use feed::{Change, Cursor, Entry, Op};
 pub use key::{Key, KeyBuf, Range};
 pub use read::{Hit, Read, ReadExt, cursor_key, key_cursor};
 pub use record::{
-    Class, Count, Counts, Index, Keys, OnDelete, Record, Reference, Refs, Root, Table,
+    BlobRefs, Class, Count, Counts, Index, Keys, OnDelete, Record, Reference, Refs, Root, Table,
 };
 pub use schema::{Kind, Schema};
 pub use tx::{ReactionError, Reactor, WriteTx};
@@ -65,7 +66,7 @@ use open::Shared;
 use writer::{Body, Job, Writer};
 
 /// The format of the file. A newer program upgrades it, an older one refuses it.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// The number of the record layouts on the wire between hosts.
 pub const WIRE: u32 = 1;
 /// Free space that is always left, in bytes.
@@ -194,6 +195,10 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let mut shared = Shared::new(options, limits);
         shared.onlooker = onlooker;
+        Self::start(shared)
+    }
+
+    fn start(shared: Shared) -> Result<Self, StoreError> {
         let shared = Arc::new(shared);
         let end = shared.open()?;
         let now = shared.clock.now();
@@ -425,6 +430,11 @@ impl Store {
     /// Drops columns that nobody has used for so long.
     pub fn drop_idle_columns(&self, idle: Duration) {
         self.shared.columns.drop_idle(idle);
+    }
+
+    /// Lets transactions know which blobs are being swept away.
+    fn guard(&self, condemned: &Arc<blob::sweep::Condemned>) {
+        self.shared.condemned.get_or_init(|| Arc::clone(condemned));
     }
 
     /// What the disk has done.

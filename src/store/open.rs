@@ -6,8 +6,8 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
@@ -18,6 +18,7 @@ use crate::kernel::Clock;
 use crate::kernel::id::IdSource;
 
 use super::batch::{self, Batch, Snap};
+use super::blob::sweep::Condemned;
 use super::codec;
 use super::columns::Kept;
 use super::disk::{Disk, DiskCounters, Faults, sync_folder};
@@ -90,6 +91,10 @@ pub(super) struct Shared {
     /// When which entry was the last: a sample a second, for a minute.
     pub rate: Mutex<VecDeque<(Instant, u64)>>,
     pub onlooker: Option<Arc<Onlooker>>,
+    /// Blobs that are being swept away, once a sweep has begun.
+    pub condemned: OnceLock<Arc<Condemned>>,
+    /// The format that the file must have; another one only while it is upgraded.
+    pub format: u32,
 }
 
 impl Shared {
@@ -117,6 +122,8 @@ impl Shared {
             next_snapshot: AtomicU64::new(0),
             rate: Mutex::default(),
             onlooker: None,
+            condemned: OnceLock::new(),
+            format: FORMAT,
             limits,
         }
     }
@@ -237,7 +244,7 @@ impl Shared {
             return Ok(None);
         }
         let snap = Snap::new(db, &self.schema)?;
-        check_format(&snap)?;
+        self.check_format(&snap)?;
         match snap.raw_get(builtin::META, b"incarnation")? {
             Some(row) => Ok(Some(codec::decode(&row)?)),
             None => Ok(None),
@@ -248,7 +255,7 @@ impl Shared {
         let txn = db.begin_write().map_err(failed)?;
         // A file that is refused is left as it was.
         if batch::has_table(&txn, &self.schema, builtin::META)? {
-            check_format(&Batch::new(&txn, &self.schema))?;
+            self.check_format(&Batch::new(&txn, &self.schema))?;
         }
         batch::create_tables(&txn, &self.schema)?;
         let mut batch = Batch::new(&txn, &self.schema);
@@ -279,6 +286,16 @@ impl Shared {
         if let Some(onlooker) = &self.onlooker {
             onlooker(opening);
         }
+    }
+
+    /// Refuses a file that another program has written.
+    fn check_format(&self, read: &dyn Read) -> Result<(), StoreError> {
+        let Some(row) = read.raw_get(builtin::META, b"format")? else { return Ok(()) };
+        let found: u32 = codec::decode(&row)?;
+        if found != self.format {
+            return Err(StoreError::Format { found, known: FORMAT });
+        }
+        Ok(())
     }
 
     /// Notes which entry was the last, once a second.
@@ -328,14 +345,4 @@ fn say_progress(onlooker: Option<Arc<Onlooker>>) -> impl Fn(&mut redb::RepairSes
             tracing::info!("the store was not closed well; recovering, {}0 % done", now);
         }
     }
-}
-
-/// Refuses a file that another program has written.
-fn check_format(read: &dyn Read) -> Result<(), StoreError> {
-    let Some(row) = read.raw_get(builtin::META, b"format")? else { return Ok(()) };
-    let found: u32 = codec::decode(&row)?;
-    if found != FORMAT {
-        return Err(StoreError::Format { found, known: FORMAT });
-    }
-    Ok(())
 }

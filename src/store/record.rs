@@ -2,6 +2,7 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use super::blob::BlobId;
 use super::codec::{self, DecodeError};
 use super::key::{Key, KeyBuf};
 
@@ -175,6 +176,17 @@ impl Refs {
     }
 }
 
+/// Collects the blobs that a record holds.
+#[derive(Default)]
+pub struct BlobRefs(pub(super) Vec<BlobId>);
+
+impl BlobRefs {
+    /// It holds this one.
+    pub fn one(&mut self, id: BlobId) {
+        self.0.push(id);
+    }
+}
+
 /// Collects what a record adds to tables of sums.
 #[derive(Default)]
 pub struct Counts(pub(super) Vec<(Count, i64, KeyBuf)>);
@@ -207,6 +219,9 @@ pub trait Record: Serialize + DeserializeOwned + 'static {
     const INDEXES: &'static [Index] = &[];
     /// The tables of sums that it adds to.
     const COUNTS: &'static [Count] = &[];
+    /// Names the blobs that a record holds; none for a kind that never holds any. A blob that is not
+    /// named here is swept away.
+    const BLOBS: Option<fn(&Self, &mut BlobRefs)> = None;
 
     /// Groups of fields, by name, that mean something only together: an undo gives back all of a
     /// group or none.

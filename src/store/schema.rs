@@ -1,9 +1,12 @@
 //! The list of all tables of a store, and what the store may do with a record without its type.
 
+use super::blob::BlobId;
 use super::codec::{self, DecodeError};
 use super::error::StoreError;
 use super::key::{self, KeyBuf};
-use super::record::{self, Class, Count, Counts, Index, Keys, Record, Reference, Refs, Root};
+use super::record::{
+    self, BlobRefs, Class, Count, Counts, Index, Keys, Record, Reference, Refs, Root,
+};
 use super::tx::WriteTx;
 
 /// The store's own tables.
@@ -16,7 +19,8 @@ pub(super) mod builtin {
     pub const META: u16 = 6;
     pub const REDACTED: u16 = 7;
     pub const REBUILDS: u16 = 8;
-    pub const ALL: [(u16, &str); 8] = [
+    pub const BLOB_REFS: u16 = 10;
+    pub const ALL: [(u16, &str); 9] = [
         (FEED, "feed"),
         (REFS, "references"),
         (CONSUMERS, "consumers"),
@@ -25,6 +29,7 @@ pub(super) mod builtin {
         (META, "meta"),
         (REDACTED, "redacted"),
         (REBUILDS, "rebuilds"),
+        (BLOB_REFS, "blob_references"),
     ];
 }
 
@@ -44,6 +49,9 @@ pub enum Kind {
 /// Clears references of the row with this key.
 type Clear = fn(&mut WriteTx<'_>, &[u8], &[Reference]) -> Result<(), StoreError>;
 
+/// Names the blobs that a row holds, from its bytes.
+pub type NameBlobs = fn(&[u8]) -> Result<Vec<BlobId>, DecodeError>;
+
 /// What the store can do with a row by its table number alone.
 pub struct Ops {
     pub(super) clear: Clear,
@@ -53,6 +61,8 @@ pub struct Ops {
     pub sample: fn() -> Result<Vec<u8>, DecodeError>,
     /// Everything that the store keeps beside a row, from its bytes.
     pub derive: fn(&[u8]) -> Result<Derived, DecodeError>,
+    /// The blobs that a row holds, from its bytes; none for a kind that never holds any.
+    pub blobs: Option<NameBlobs>,
     /// The row as JSON for export, the API, history and undo.
     pub json: fn(&[u8]) -> Result<serde_json::Value, DecodeError>,
     /// The stored bytes of a row that is given as JSON, in the present layout and without a rev.
@@ -78,6 +88,8 @@ pub struct Derived {
     pub index: Vec<(Index, Vec<u8>, Vec<u8>)>,
     /// References to other records.
     pub refs: Vec<Reference>,
+    /// The blobs that it holds, each once, in order.
+    pub blobs: Vec<BlobId>,
     /// Sums: table, key, amount.
     pub counts: Vec<(Count, Vec<u8>, i64)>,
 }
@@ -98,7 +110,17 @@ pub(super) fn derive<R: Record>(record: &R, own: &[u8]) -> Derived {
         })
         .collect();
     let counts = counts.0.into_iter().map(|(c, n, k)| (c, k.into_bytes(), n)).collect();
-    Derived { index, refs: refs.0, counts }
+    Derived { index, refs: refs.0, blobs: blobs(record), counts }
+}
+
+/// The blobs that a record holds, each once, in order.
+fn blobs<R: Record>(record: &R) -> Vec<BlobId> {
+    let Some(name) = R::BLOBS else { return Vec::new() };
+    let mut blobs = BlobRefs::default();
+    name(record, &mut blobs);
+    blobs.0.sort_unstable();
+    blobs.0.dedup();
+    blobs.0
 }
 
 /// One table.
@@ -180,6 +202,7 @@ impl Schema {
                 let (record, _) = record::read::<R>(value)?;
                 Ok(derive(&record, KeyBuf::of(&record.id()).bytes()))
             },
+            blobs: R::BLOBS.is_some().then_some(|value| Ok(blobs(&record::read::<R>(value)?.0))),
             json: |value| {
                 let (record, _) = record::read::<R>(value)?;
                 serde_json::to_value(&record).map_err(|_| DecodeError::Short)

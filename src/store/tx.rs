@@ -11,6 +11,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::kernel::id::IdSource;
 use crate::kernel::{Actor, Cause, Event, Problem, ProblemKind, Timestamp, TypedId};
 
+use super::blob::BlobId;
+use super::blob::sweep::Condemned;
 use super::codec;
 use super::error::{StoreError, panic_text};
 use super::key::{KeyBuf, Range};
@@ -55,6 +57,8 @@ pub(super) struct Context<'b> {
     pub ids: &'b dyn IdSource,
     pub schema: &'b Schema,
     pub reactor: Option<&'b Reactor>,
+    /// Blobs that are being swept away, if this store has any.
+    pub condemned: Option<&'b Condemned>,
 }
 
 /// What a transaction leaves behind.
@@ -168,6 +172,32 @@ impl<'b> WriteTx<'b> {
         self.context.schema
     }
 
+    /// Gives this transaction an entry, whatever it changes: what happened must be on the record.
+    pub(super) fn note(&mut self) {
+        self.numbered.set(true);
+    }
+
+    /// Lays bytes beside the records that no change of theirs brings about.
+    pub(super) fn set_beside(
+        &mut self,
+        table: u16,
+        key: Vec<u8>,
+        value: Option<Vec<u8>>,
+    ) -> Result<(), StoreError> {
+        self.mends = true;
+        self.set(table, key, value)
+    }
+
+    /// Whether a blob is being swept away, so that nothing may refer to it.
+    pub(super) fn is_condemned(&self, blob: BlobId) -> bool {
+        self.context.condemned.is_some_and(|list| list.has(blob))
+    }
+
+    /// All tables.
+    pub(super) fn tables(&self) -> &'b [TableInfo] {
+        self.context.schema.tables()
+    }
+
     /// A new id.
     #[must_use]
     pub fn new_id<T: TypedId>(&self) -> T {
@@ -275,6 +305,7 @@ impl<'b> WriteTx<'b> {
         old: &Derived,
         new: &Derived,
     ) -> Result<(), StoreError> {
+        self.retire_blobs(table, own, &old.blobs, &new.blobs)?;
         for (index, key, _) in old.index.iter().filter(|row| !new.index.contains(row)) {
             self.set(index.number, key.clone(), None)?;
         }
@@ -292,6 +323,7 @@ impl<'b> WriteTx<'b> {
         old: Derived,
         new: Derived,
     ) -> Result<(), StoreError> {
+        self.enter_blobs(table, own, &old.blobs, &new.blobs)?;
         for fresh in new.refs.iter().filter(|r| !old.refs.contains(r)) {
             self.set(builtin::REFS, fresh.row_key(table, own), Some(Vec::new()))?;
         }
@@ -338,7 +370,10 @@ impl<'b> WriteTx<'b> {
         for (count, ..) in &new.counts {
             self.info(count.number)?;
         }
-        Ok(())
+        match new.blobs.iter().find(|b| !old.blobs.contains(b) && self.is_condemned(**b)) {
+            Some(gone) => Err(StoreError::BlobGone(*gone)),
+            None => Ok(()),
+        }
     }
 
     /// Lays bytes over a row that is not a record's.

@@ -356,6 +356,7 @@ impl Writer {
             ids: &*shared.ids,
             schema: &shared.schema,
             reactor: shared.reactor.as_deref(),
+            condemned: shared.condemned.get().map(|list| &**list),
         };
         let mut tx = WriteTx::new(batch, context);
         let done = catch_unwind(AssertUnwindSafe(move || {

@@ -16,7 +16,8 @@ pub const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self
 
 /// Adds the security headers to an answer.
 pub fn secure(kept: &mut HeaderMap) {
-    kept.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    // A file brings a stricter one of its own.
+    kept.entry(CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
     kept.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     kept.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     kept.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));

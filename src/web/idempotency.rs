@@ -13,6 +13,7 @@
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequestParts, MatchedPath, Request};
 use axum::http::Method;
+use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -21,7 +22,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::kernel::{ProblemKind, Via};
-use crate::store::{StoreError, WriteTx};
+use crate::store::{BlobId, StoreError, WriteTx};
 use crate::web::error::{ApiError, Failure, PageError};
 use crate::web::routes::is_api;
 use crate::web::session::Person;
@@ -35,11 +36,20 @@ const MAX_BODY: usize = 1024 * 1024;
 #[derive(Clone)]
 struct Keyed {
     key: String,
-    digest: [u8; 32],
+    digest: Digested,
+}
+
+/// What a repeat must have in common with the first.
+#[derive(Clone)]
+enum Digested {
+    /// Everything.
+    Whole([u8; 32]),
+    /// All but the body, which is a file and passes through.
+    AllButFile(Sha256),
 }
 
 /// What a repeat is known by; nothing when the request has no key.
-pub struct Once(Option<(String, Keyed)>);
+pub struct Once(Option<(String, String, [u8; 32])>);
 
 impl Once {
     /// A closure that runs at most once for the key of this request.
@@ -50,7 +60,7 @@ impl Once {
         F: FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send,
     {
         move |tx| match self.0 {
-            Some((scope, Keyed { key, digest })) => tx.once(&scope, &key, digest, body),
+            Some((scope, key, digest)) => tx.once(&scope, &key, digest, body),
             None => body(tx),
         }
     }
@@ -59,15 +69,53 @@ impl Once {
 impl<S: Send + Sync> FromRequestParts<S> for Once {
     type Rejection = PageError;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, PageError> {
-        let Some(keyed) = parts.extensions.get::<Keyed>().cloned() else { return Ok(Self(None)) };
-        let who = parts.extensions.get::<Person>().ok_or_else(PageError::unauthorized)?;
-        let by = match who.via {
-            Via::Token(id) => format!("token {id}"),
-            _ => format!("account {}", who.account),
-        };
-        let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
-        Ok(Self(Some((format!("{by} {} {route}", parts.method), keyed))))
+        match known(parts)? {
+            None => Ok(Self(None)),
+            Some((scope, Keyed { key, digest: Digested::Whole(digest) })) => {
+                Ok(Self(Some((scope, key, digest))))
+            }
+            Some(_) => {
+                let text = "this route takes JSON; a file is sent elsewhere";
+                Err(PageError(Failure::new(ProblemKind::Invalid, "bad_body", text)))
+            }
+        }
     }
+}
+
+/// What a repeat of an upload is known by: the content counts by its hash, once it is there.
+pub struct OnceFile(Option<(String, Keyed)>);
+
+impl OnceFile {
+    /// With the content that has arrived.
+    #[must_use]
+    pub fn with(self, blob: BlobId) -> Once {
+        Once(self.0.map(|(scope, Keyed { key, digest })| match digest {
+            Digested::Whole(digest) => (scope, key, digest),
+            Digested::AllButFile(mut hash) => {
+                hash.update(blob.to_string().as_bytes());
+                (scope, key, hash.finalize().into())
+            }
+        }))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for OnceFile {
+    type Rejection = PageError;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, PageError> {
+        known(parts).map(Self)
+    }
+}
+
+/// Who repeats what, and the key.
+fn known(parts: &Parts) -> Result<Option<(String, Keyed)>, PageError> {
+    let Some(keyed) = parts.extensions.get::<Keyed>().cloned() else { return Ok(None) };
+    let who = parts.extensions.get::<Person>().ok_or_else(PageError::unauthorized)?;
+    let by = match who.via {
+        Via::Token(id) => format!("token {id}"),
+        _ => format!("account {}", who.account),
+    };
+    let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    Ok(Some((format!("{by} {} {route}", parts.method), keyed)))
 }
 
 /// Refuses a key where the answer may not be kept, because it holds a secret that is shown once.
@@ -99,17 +147,23 @@ pub async fn digest(request: Request, next: Next) -> Response {
         return ApiError(Failure::new(ProblemKind::Invalid, "bad_key", text)).into_response();
     }
     let (mut parts, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, MAX_BODY).await else {
-        let text = "a body with an Idempotency-Key has at most 1 MiB and must arrive whole";
-        return ApiError(Failure::new(ProblemKind::TooLarge, "bad_body", text)).into_response();
-    };
     let mut hash = Sha256::new();
     let uri = &parts.uri;
     for part in [parts.method.as_str(), uri.path(), uri.query().unwrap_or_default()] {
         hash.update(part.as_bytes());
         hash.update([0]);
     }
+    let kind = parts.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    if kind == Some("application/octet-stream") {
+        parts.extensions.insert(Keyed { key, digest: Digested::AllButFile(hash) });
+        return next.run(Request::from_parts(parts, body)).await;
+    }
+    let Ok(body) = to_bytes(body, MAX_BODY).await else {
+        let text = "a body with an Idempotency-Key has at most 1 MiB and must arrive whole";
+        return ApiError(Failure::new(ProblemKind::TooLarge, "bad_body", text)).into_response();
+    };
     hash.update(&body);
-    parts.extensions.insert(Keyed { key, digest: hash.finalize().into() });
+    let digest = Digested::Whole(hash.finalize().into());
+    parts.extensions.insert(Keyed { key, digest });
     next.run(Request::from_parts(parts, Body::from(body))).await
 }

@@ -1,5 +1,6 @@
 //! The body of a request must arrive in time: a client that sends a byte now and then would hold its
-//! connection, and what waits for the body, for as long as it likes. Answers may take their time.
+//! connection, and what waits for the body, for as long as it likes. A large file may take longer, as
+//! long as it comes at a fair speed. Answers may take their time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +18,9 @@ use tokio::time::{Instant, timeout_at};
 use crate::kernel::ProblemKind;
 use crate::web::error::{ApiError, Failure, PageError};
 use crate::web::routes::is_api;
+
+/// How many bytes more give a client another second.
+const BYTES_A_SECOND: u64 = 16 * 1024;
 
 /// The rest of the body did not come.
 #[derive(Debug, thiserror::Error)]
@@ -51,15 +55,20 @@ pub async fn limit(State(within): State<Duration>, request: Request, next: Next)
     response
 }
 
-/// The same body, which ends with an error at this moment and notes that it did.
+/// The same body, which ends with an error at this moment, or later as more has come, and notes that
+/// it did.
 fn timed(body: Body, until: Instant, late: Arc<AtomicBool>) -> Body {
-    let pieces = Some(body.into_data_stream());
+    let pieces = Some((body.into_data_stream(), 0u64));
     Body::from_stream(stream::unfold(pieces, move |pieces| {
         let late = Arc::clone(&late);
         async move {
-            let mut pieces = pieces?;
+            let (mut pieces, came) = pieces?;
+            let until = until + Duration::from_secs(came / BYTES_A_SECOND);
             match timeout_at(until, pieces.next()).await {
-                Ok(piece) => piece.map(|piece| (piece, Some(pieces))),
+                Ok(piece) => piece.map(|piece| {
+                    let more = piece.as_ref().map_or(0, |bytes| bytes.len() as u64);
+                    (piece, Some((pieces, came + more)))
+                }),
                 Err(_) => {
                     late.store(true, Ordering::Relaxed);
                     Some((Err(axum::Error::new(Late)), None))

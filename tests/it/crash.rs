@@ -43,14 +43,23 @@ struct Api<'a> {
 struct Act {
     key: String,
     path: String,
-    body: Value,
+    body: Sent,
     effect: Effect,
+}
+
+/// What is sent.
+#[derive(Clone)]
+enum Sent {
+    Json(Value),
+    File(Vec<u8>),
 }
 
 #[derive(Clone)]
 enum Effect {
     Task { title: String, for_agent: bool },
     Comment { task: usize, text: String },
+    File { task: usize, name: String, bytes: Vec<u8> },
+    Piece { task: usize, title: String },
 }
 
 /// A task that was acknowledged, and what must be on it.
@@ -59,6 +68,8 @@ struct Known {
     title: String,
     for_agent: bool,
     comments: Vec<String>,
+    files: Vec<(String, Vec<u8>)>,
+    pieces: Vec<String>,
 }
 
 /// One writer with its part of the ledger. It does one thing after the other.
@@ -81,9 +92,10 @@ async fn nothing_acknowledged_is_lost_or_doubled_by_kills() {
     let mut program = Program::start(Path::new(BINARY), folder.path());
     let token = first_boot(&mut program, folder.path()).await;
     let api = Api { client: &client, base: program.url().to_owned(), token: &token };
-    let agent = api.post(wire::AGENTS, "agent", &wire::agent("Ada")).await.expect("an agent");
+    let agent =
+        api.post(wire::AGENTS, "agent", &Sent::Json(wire::agent("Ada"))).await.expect("an agent");
     let agent = agent["slug"].as_str().expect("a slug").to_owned();
-    let body = wire::task("undisturbed", Some(&agent));
+    let body = Sent::Json(wire::task("undisturbed", Some(&agent)));
     let control = api.post(wire::TASKS, "control", &body).await.expect("a task");
     let control = api.finished(control["id"].as_str().expect("an id")).await;
 
@@ -112,11 +124,13 @@ async fn nothing_acknowledged_is_lost_or_doubled_by_kills() {
 
     let api = Api { client: &client, base: program.url().to_owned(), token: &token };
     let listed = api.titles().await;
-    let (mut tasks, mut comments, mut runs) = (0, 0, 0);
+    let (mut tasks, mut comments, mut files, mut pieces, mut runs) = (0, 0, 0, 0, 0);
     for known in writers.iter().flat_map(|writer| &writer.known) {
         assert_eq!(listed.get(&known.title), Some(&1), "`{}` must be listed once", known.title);
         tasks += 1;
         comments += known.comments.len();
+        files += known.files.len();
+        pieces += known.pieces.len();
         if known.for_agent {
             let found = api.finished(&known.id).await;
             let others = found.0 - known.comments.len();
@@ -127,7 +141,10 @@ async fn nothing_acknowledged_is_lost_or_doubled_by_kills() {
     assert_eq!(listed.len(), tasks + 1, "no task that nobody made");
     assert!(program.stop().success(), "the program ends well after all kills");
     all_fits(folder.path());
-    say(&format!("{kills} kills, {tasks} tasks, {comments} comments, {runs} runs, all as told"));
+    say(&format!(
+        "{kills} kills, {tasks} tasks, {comments} comments, {files} files, {pieces} pieces of work, \
+         {runs} runs, all as told (HQ_CRASH_SEED={seed})"
+    ));
 }
 
 /// Whether everything in the stores fits: indexes and sums a rebuild, rows and images the chain of
@@ -192,23 +209,52 @@ impl Writer {
         let key = format!("crash-{name}");
         if !self.known.is_empty() && self.dice.below(2) == 0 {
             let task = usize::try_from(self.dice.below(self.known.len() as u64)).expect("small");
-            let path = format!("{}/{}/comments", wire::TASKS, self.known[task].id);
-            let text = format!("comment {name}");
-            let body = json!({ "body": text, "note_only": true });
-            return Act { key, path, body, effect: Effect::Comment { task, text } };
+            return self.on_task(task, &name, key);
         }
         let (title, for_agent) = (format!("task {name}"), self.dice.below(4) == 0);
-        let body = wire::task(&title, for_agent.then_some(agent));
+        let body = Sent::Json(wire::task(&title, for_agent.then_some(agent)));
         Act { key, path: wire::TASKS.to_owned(), body, effect: Effect::Task { title, for_agent } }
+    }
+
+    /// Something on a task that is there: a comment, a file, a piece of work.
+    fn on_task(&mut self, task: usize, name: &str, key: String) -> Act {
+        let on = format!("{}/{}", wire::TASKS, self.known[task].id);
+        match self.dice.below(4) {
+            0 => {
+                let len = usize::try_from(self.dice.below(200_000)).expect("small");
+                // Some are the same as others: their content is kept once.
+                let bytes = [name.as_bytes()[0]].repeat(len + 1);
+                let path = format!("{on}/files?name=file-{name}");
+                let name = format!("file-{name}");
+                let effect = Effect::File { task, name, bytes: bytes.clone() };
+                Act { key, path, body: Sent::File(bytes), effect }
+            }
+            // An agent that finds other work than its own may do something else with it.
+            1 if !self.known[task].for_agent => {
+                let title = format!("piece {name}");
+                let body = Sent::Json(json!({ "title": title, "text": "What was made" }));
+                let path = format!("{on}/deliverables");
+                Act { key, path, body, effect: Effect::Piece { task, title } }
+            }
+            _ => {
+                let text = format!("comment {name}");
+                let body = Sent::Json(json!({ "body": text, "note_only": true }));
+                let path = format!("{on}/comments");
+                Act { key, path, body, effect: Effect::Comment { task, text } }
+            }
+        }
     }
 
     fn acknowledged(&mut self, act: Act, answer: &Value) {
         self.pending = None;
         match act.effect {
             Effect::Comment { task, text } => self.known[task].comments.push(text),
+            Effect::File { task, name, bytes } => self.known[task].files.push((name, bytes)),
+            Effect::Piece { task, title } => self.known[task].pieces.push(title),
             Effect::Task { title, for_agent } => {
                 let id = answer["id"].as_str().expect("an id").to_owned();
-                self.known.push(Known { id, title, for_agent, comments: Vec::new() });
+                let (comments, files, pieces) = (Vec::new(), Vec::new(), Vec::new());
+                self.known.push(Known { id, title, for_agent, comments, files, pieces });
             }
         }
     }
@@ -224,20 +270,46 @@ impl Writer {
                 let times = comments.iter().filter(|one| one["body"] == text.as_str()).count();
                 assert_eq!(times, 1, "`{text}` on {path}");
             }
+            let files = api.items(&format!("{path}/files")).await;
+            assert_eq!(files.len(), known.files.len(), "files on {path}");
+            for (name, bytes) in &known.files {
+                let file = files.iter().find(|one| one["name"] == name.as_str());
+                let id = file.unwrap_or_else(|| panic!("no `{name}` on {path}"))["id"].as_str();
+                let content = api.bytes(&format!("/api/v1/files/{}", id.expect("an id"))).await;
+                assert!(content == *bytes, "`{name}` on {path} is what was sent");
+            }
+            if !known.for_agent {
+                let made = api.items(&format!("{path}/deliverables")).await;
+                let titles: Vec<_> = made.iter().filter_map(|one| one["title"].as_str()).collect();
+                assert_eq!(titles, known.pieces, "work on {path}");
+            }
         }
     }
 }
 
 impl Api<'_> {
     /// Posts; nothing if the program went away. Any answer but a success is a fault.
-    async fn post(&self, path: &str, key: &str, body: &Value) -> Option<Value> {
+    async fn post(&self, path: &str, key: &str, body: &Sent) -> Option<Value> {
         let request = self.client.request(Method::POST, format!("{}{path}", self.base));
-        let request = request.bearer_auth(self.token).header("idempotency-key", key).json(body);
+        let request = request.bearer_auth(self.token).header("idempotency-key", key);
+        let request = match body {
+            Sent::Json(body) => request.json(body),
+            Sent::File(bytes) => {
+                request.header("content-type", "application/octet-stream").body(bytes.clone())
+            }
+        };
         let answer = request.send().await.ok()?;
         let status = answer.status();
         let text = answer.text().await.ok()?;
         assert!(status.is_success(), "POST {path} answers {status}: {text}");
         Some(serde_json::from_str(&text).expect("an answer in JSON"))
+    }
+
+    async fn bytes(&self, path: &str) -> Vec<u8> {
+        let request = self.client.get(format!("{}{path}", self.base)).bearer_auth(self.token);
+        let answer = request.send().await.expect("the program answers");
+        assert_eq!(answer.status(), StatusCode::OK, "GET {path}");
+        answer.bytes().await.expect("a whole file").to_vec()
     }
 
     async fn get(&self, path: &str) -> Value {

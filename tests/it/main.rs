@@ -16,11 +16,13 @@ mod history; // what became of each record, and undo, as people and programs mee
 mod live; // the live stream of pages, the change stream, activity
 mod tasks; // tasks, comments, delivered work: the rules
 mod work; // the same as people and programs meet it, over HTTP
+mod files; // files on tasks: sending, fetching, what is shown
 mod setup; // first boot
 mod users; // signing in and out, passwords, tokens, cross-site requests
 mod runtime; // agents at work, with a scripted model: the whole loop and every way it goes wrong
 mod providers; // model providers against a scripted server
 mod store; // records, feed, consumers, faults: the store on a real file
+mod upgrade; // folders of older formats, opened for ever
 mod crash; // kills of the real program, against a ledger kept outside
 mod runs_pages; // runs, chat, the dashboard, the way in with practice
 mod api; // the JSON API: bad input, repeats, talk, files, its own description

@@ -8,7 +8,7 @@ use crate::kernel::{
     AccountId, Actor, DeliverableId, DeliverableState, Part, RunId, TaskId, Timestamp, TypedId,
     Verdict, VersionId,
 };
-use crate::store::{BlobId, Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+use crate::store::{BlobId, BlobRefs, Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 
 /// Deliverables.
 pub const DELIVERABLES: Table = Table::new(35, "deliverables");
@@ -139,6 +139,11 @@ impl Record for Version {
     fn refs(&self, refs: &mut Refs) {
         refs.to::<Deliverable>(1, Some(self.deliverable), OnDelete::Cascade);
     }
+    const BLOBS: Option<fn(&Self, &mut BlobRefs)> = Some(|version, blobs| {
+        if let Content::File { blob, .. } = &version.content {
+            blobs.one(*blob);
+        }
+    });
     fn root(&self) -> Root {
         Root::of::<Task>(self.task)
     }

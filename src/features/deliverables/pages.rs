@@ -1,16 +1,10 @@
 //! The review queue, the verdict, and the files that were delivered.
 
 use askama::Template;
-use axum::body::Body;
-use axum::http::StatusCode;
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
-    HeaderValue, X_CONTENT_TYPE_OPTIONS,
-};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use jiff::ToSpan as _;
 use serde::Deserialize;
-use tokio_util::io::ReaderStream;
 
 use super::model::{Content, Deliverable, Version};
 use super::queries::card::{Card, state_of};
@@ -28,6 +22,7 @@ use crate::kernel::{
 use crate::store::{Read, ReadExt as _};
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path, Query};
+use crate::web::file::{self, Show};
 use crate::web::hx::{Ask, Hx};
 use crate::web::live::Live;
 use crate::web::parts::{Face, Tab, Tone};
@@ -47,6 +42,7 @@ pub fn routes() -> Routes {
         .get("/review", queue.needs(Can::Read))
         .post("/deliverables/{piece}/review", review.needs(Can::Review))
         .get("/deliverables/{version}/file", file.needs(Can::Read))
+        .get("/deliverables/{version}/view", view_file.needs(Can::Read))
 }
 
 /// A line of the queue.
@@ -406,67 +402,28 @@ fn refused(
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
-/// A delivered file: always a download, never shown as a page of ours.
-pub(super) async fn file(ws: Ws, Path(id): Path<VersionId>) -> Result<Response, PageError> {
+/// A delivered file, or a part of it: always a download, never shown as a page of ours.
+pub(super) async fn file(
+    ws: Ws,
+    headers: HeaderMap,
+    Path(id): Path<VersionId>,
+) -> Result<Response, PageError> {
     let version = ws.read(|snap| snap.get::<Version>(id))?;
-    let Some(Version { content: Content::File { name, blob, size }, .. }) = version else {
+    let Some(Version { content: Content::File { name, blob, .. }, .. }) = version else {
         return Err(PageError::not_found("The file"));
     };
-    let open = ws.clone();
-    let opened = tokio::task::spawn_blocking(move || open.blobs.open_blob(blob)).await;
-    let file = match opened {
-        Ok(Ok(file)) => tokio::fs::File::from_std(file),
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(PageError::not_found("The file"));
-        }
-        Ok(Err(error)) => return Err(failed(&error)),
-        Err(error) => return Err(failed(&error)),
+    file::serve(&ws, (&name, blob), Show::Download, &headers).await
+}
+
+/// The same in place, where that is safe: images and PDF.
+async fn view_file(
+    ws: Ws,
+    headers: HeaderMap,
+    Path(id): Path<VersionId>,
+) -> Result<Response, PageError> {
+    let version = ws.read(|snap| snap.get::<Version>(id))?;
+    let Some(Version { content: Content::File { name, blob, .. }, .. }) = version else {
+        return Err(PageError::not_found("The file"));
     };
-    let mut response = Body::from_stream(ReaderStream::new(file)).into_response();
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers
-        .insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox; default-src 'none'"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(size));
-    if let Ok(value) = HeaderValue::try_from(disposition(&name)) {
-        headers.insert(CONTENT_DISPOSITION, value);
-    }
-    Ok(response)
-}
-
-fn failed(error: &dyn std::fmt::Display) -> PageError {
-    PageError(crate::web::error::Failure::internal(format!("a delivered file: {error}")))
-}
-
-/// A download under its own name: plain for old browsers, in full by RFC 5987.
-fn disposition(name: &str) -> String {
-    let plain: String = name
-        .chars()
-        .map(|c| if c.is_ascii_graphic() && c != '"' && c != '\\' { c } else { '_' })
-        .collect();
-    let mut full = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' => {
-                full.push(char::from(byte));
-            }
-            _ => full.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{full}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::disposition;
-
-    #[test]
-    fn a_file_keeps_its_name_whatever_it_is() {
-        assert_eq!(
-            disposition("Prüf \"x\".csv"),
-            "attachment; filename=\"Pr_f__x_.csv\"; filename*=UTF-8''Pr%C3%BCf%20%22x%22.csv"
-        );
-    }
+    file::serve(&ws, (&name, blob), Show::InPlace, &headers).await
 }

@@ -17,8 +17,10 @@ use crate::features::workspace;
 use crate::features::workspace::model::Settings;
 use crate::kernel::{Timestamp, TypedId, WorkspaceId, WorkspaceState};
 use crate::live::Hub;
+use crate::store::migrate::UpgradeError;
 use crate::store::{Blobs, Limits, Onlooker, Options, Store, StoreError};
 
+use super::upgrade::Upgrader;
 use super::{reactions, schema};
 
 /// A folder with this beginning is on its way out and not a workspace any more.
@@ -47,6 +49,9 @@ pub enum OpenError {
         /// Why.
         source: StoreError,
     },
+    /// A store of an older or newer program.
+    #[error(transparent)]
+    Upgrade(#[from] UpgradeError),
 }
 
 /// The page cache of each of `count` workspaces: a sixteenth of the memory, between 32 and 256 MB,
@@ -94,13 +99,16 @@ pub fn folders(data: &Path) -> Result<Vec<PathBuf>, OpenError> {
 ///
 /// # Errors
 /// When none of several can be opened, or the only one.
-pub fn open_all(app: &App) -> Result<(), OpenError> {
+pub(super) fn open_all(app: &App, upgrader: &Upgrader) -> Result<(), OpenError> {
     let folders = folders(&app.config.data)?;
     let cache = cache_for(folders.len());
     let mut first = None;
     for folder in folders {
         let slug = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let reason = match open(app, folder, cache) {
+        let file = folder.join("hq.redb");
+        let opened =
+            upgrader.open(&file, schema::workspace, formats, || open(app, folder.clone(), cache));
+        let reason = match opened {
             Ok(ws) => match app.workspace_by_id(ws.id) {
                 None => {
                     app.workspaces.write().push(ws);
@@ -123,6 +131,16 @@ pub fn open_all(app: &App) -> Result<(), OpenError> {
     match first {
         Some(error) if app.workspaces.read().is_empty() => Err(error),
         _ => Ok(()),
+    }
+}
+
+/// Found and known format, when that is what is wrong.
+fn formats(error: &OpenError) -> Option<(u32, u32)> {
+    match error {
+        OpenError::Store { source: StoreError::Format { found, known }, .. } => {
+            Some((*found, *known))
+        }
+        _ => None,
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use hq::store::blob::refs::row_key;
 use hq::store::schema::Kind;
 use hq::store::{Change, Class, Entry, Op, Range, Read, Schema, Store, StoreError, codec};
 use sha2::{Digest, Sha256};
@@ -11,6 +12,7 @@ use sha2::{Digest, Sha256};
 const FEED: u16 = 1;
 const REFERENCES: u16 = 2;
 const TOMBSTONES: u16 = 5;
+const BLOBS: u16 = 10;
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 type Tables = BTreeMap<u16, Rows>;
@@ -24,7 +26,7 @@ pub fn all_fits(store: &Store) {
     let heads: Vec<_> = entries.iter().map(|entry| (entry.seq, entry.hash)).collect();
     let disk_heads: Vec<_> = on_disk.iter().map(|entry| (entry.seq, entry.hash)).collect();
     assert_eq!(heads, disk_heads, "what is in memory is what is on disk");
-    rebuilt(&tables, store.schema());
+    rebuilt(&tables, store.schema(), &on_disk);
     chained(&tables[&FEED], store.head().seq);
     accounted_for(&tables, store.schema(), &on_disk);
 }
@@ -47,7 +49,7 @@ fn read_all(store: &Store) -> Tables {
 }
 
 /// What stands beside the records is what their declarations make of them.
-fn rebuilt(tables: &Tables, schema: &Schema) {
+fn rebuilt(tables: &Tables, schema: &Schema, entries: &[Entry]) {
     let mut wanted = Tables::new();
     let mut sums: BTreeMap<(u16, Vec<u8>), i64> = BTreeMap::new();
     for info in schema.tables() {
@@ -73,8 +75,24 @@ fn rebuilt(tables: &Tables, schema: &Schema) {
                 let rows = wanted.entry(REFERENCES).or_default();
                 rows.insert(reference.row_key(info.number, key), Vec::new());
             }
+            for blob in derived.blobs {
+                let rows = wanted.entry(BLOBS).or_default();
+                rows.insert(row_key(blob, info.number, key), Vec::new());
+            }
             for (count, count_key, n) in derived.counts {
                 *sums.entry((count.number, count_key)).or_default() += n;
+            }
+        }
+    }
+    // Kept images hold blobs, too.
+    for entry in entries {
+        for (n, change) in (1u16..).zip(&entry.changes) {
+            let own = key(entry.seq, n);
+            let ops = schema.table(change.table).and_then(|info| info.ops.as_ref());
+            let (Some(ops), Some(image)) = (ops, tables[&FEED].get(&own)) else { continue };
+            for blob in (ops.derive)(image).expect("an image can be read").blobs {
+                let rows = wanted.entry(BLOBS).or_default();
+                rows.insert(row_key(blob, FEED, &own), Vec::new());
             }
         }
     }
@@ -82,7 +100,9 @@ fn rebuilt(tables: &Tables, schema: &Schema) {
         wanted.entry(table).or_default().insert(key, sum.to_be_bytes().to_vec());
     }
     for info in schema.tables() {
-        if matches!(info.kind, Kind::Index | Kind::Count) || info.number == REFERENCES {
+        if matches!(info.kind, Kind::Index | Kind::Count)
+            || [REFERENCES, BLOBS].contains(&info.number)
+        {
             let wanted = wanted.remove(&info.number).unwrap_or_default();
             assert_eq!(tables[&info.number], wanted, "{} is not what a rebuild makes", info.name);
         }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 use hq::kernel::{Cause, Problem};
 use hq::store::disk::EXIT_SYNC_FAILED;
-use hq::store::{Faults, Range, ReadExt, StoreError};
+use hq::store::{FORMAT, Faults, Range, ReadExt, StoreError};
 
 use super::check;
 use super::toys::{ACTOR, Line, Note, Seen, Toys, With, folder, id, note};
@@ -405,8 +405,8 @@ fn a_file_of_a_newer_program_is_refused_and_left_alone() {
     let Err(error) = With::default().open_at(&toys.path(), &toys.clock) else {
         panic!("it opens a file that it does not know");
     };
-    assert!(matches!(error, StoreError::Format { found: 9, known: 1 }), "{error}");
-    set_format(1);
+    assert!(matches!(error, StoreError::Format { found: 9, known: FORMAT }), "{error}");
+    set_format(FORMAT);
     let toys = toys.reopen();
     assert!(toys.get::<Note>(note(1)).is_some());
     assert_eq!(toys.get::<super::toys::Folder>(folder(1)), None);

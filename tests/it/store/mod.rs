@@ -15,8 +15,10 @@ mod audit; // verification, redaction, retention, searching
 mod operate; // consumers under a hand, rebuilds, doctor, sizes, compaction
 mod consumers; // durable readers of the feed
 mod blobs; // files beside the database
+mod sweep; // which of them go, and that none goes that is held
 mod failure; // what happens when the disk fails
 mod bytes; // golden bytes: what must never change by accident
 mod golden; // the layouts of the program's own records
 mod kills; // a process with a store, killed again and again
 mod power; // what a power cut can leave
+mod simulate; // a whole life on a disk that does everything wrong, over many seeds

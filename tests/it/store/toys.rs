@@ -4,12 +4,13 @@ use std::sync::Arc;
 use hq::kernel::id::SeededIds;
 use hq::kernel::time::{ManualClock, from_ms};
 use hq::kernel::{
-    AccountId, Actor, AgentId, Cause, Event, ItemId, Part, RoutineId, RunId, TaskId, TokenId,
-    TypedId, UsageId,
+    AccountId, Actor, AgentId, Cause, CommentId, Event, InputId, ItemId, Part, RoutineId, RunId,
+    TaskId, TokenId, TypedId, UsageId,
 };
 use hq::store::{
-    Class, Count, Counts, DecodeError, Faults, Index, KeyBuf, Keys, Limits, NoFaults, OnDelete,
-    Options, Record, Refs, Root, Schema, Store, StoreError, Table, WriteTx, codec,
+    BlobId, BlobRefs, Class, Count, Counts, DecodeError, Faults, Index, KeyBuf, Keys, Limits,
+    NoFaults, OnDelete, Options, Record, Refs, Root, Schema, Store, StoreError, Table, WriteTx,
+    codec,
 };
 use serde::{Deserialize, Serialize};
 
@@ -243,8 +244,42 @@ toy!(Sloppy, RunId, 170, "sloppy", Tracked {
     }
 });
 
+/// A record that holds blobs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paper {
+    pub id: CommentId,
+    pub blobs: Vec<BlobId>,
+    pub folder: Option<AgentId>,
+}
+
+toy!(Paper, CommentId, 180, "paper", Tracked {
+    const BLOBS: Option<fn(&Self, &mut BlobRefs)> = Some(|paper, blobs| {
+        paper.blobs.iter().for_each(|blob| blobs.one(*blob));
+    });
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Folder>(1, self.folder, OnDelete::Cascade);
+    }
+    fn sample() -> Self {
+        Self { id: id(1), blobs: vec![BlobId::of(b"a")], folder: None }
+    }
+});
+
+/// A piece of work that holds a blob as long as it is there; no history remembers it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slip {
+    pub id: InputId,
+    pub blob: BlobId,
+}
+
+toy!(Slip, InputId, 190, "slip", Work {
+    const BLOBS: Option<fn(&Self, &mut BlobRefs)> = Some(|slip, blobs| blobs.one(slip.blob));
+    fn sample() -> Self {
+        Self { id: id(1), blob: BlobId::of(b"a") }
+    }
+});
+
 pub fn schema() -> Schema {
-    hq::schema![Note, Folder, Line, Sealed, Job, Seen, Total, Sloppy]
+    hq::schema![Note, Folder, Line, Sealed, Job, Seen, Total, Sloppy, Paper, Slip]
 }
 
 /// The id with this number.

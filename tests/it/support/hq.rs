@@ -49,6 +49,7 @@ pub struct Setup {
     runs: Limits,
     consumers: Option<Box<dyn Fn() -> Consumers + Send + Sync>>,
     faults: Option<Arc<dyn Faults>>,
+    data: Option<Box<dyn FnOnce(&Path) + Send>>,
 }
 
 impl Setup {
@@ -56,6 +57,13 @@ impl Setup {
     #[must_use]
     pub fn config(mut self, change: impl Fn(&mut Config) + Send + 'static) -> Self {
         self.config.push(Box::new(change));
+        self
+    }
+
+    /// With a data folder that is there already.
+    #[must_use]
+    pub fn data(mut self, fill: impl FnOnce(&Path) + Send + 'static) -> Self {
+        self.data = Some(Box::new(fill));
         self
     }
 
@@ -95,8 +103,11 @@ impl Setup {
     }
 
     /// Starts it; nobody owns it yet.
-    pub async fn unowned(self) -> TestHq {
+    pub async fn unowned(mut self) -> TestHq {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        if let Some(fill) = self.data.take() {
+            fill(&folder.path().join("data"));
+        }
         let clock = Arc::new(ManualClock::at(NOON.parse().expect("a moment")));
         let mut hq = TestHq { folder, clock, running: None, owner: None, setup: self, starts: 0 };
         hq.start_server().await;
@@ -361,14 +372,14 @@ impl Person {
         let body = serde_urlencoded::to_string(fields).expect("pairs of text");
         let kind = "application/x-www-form-urlencoded";
         let own = self.clone().with("sec-fetch-site", "same-origin");
-        own.send(Method::POST, path, Some((kind, body))).await
+        own.send(Method::POST, path, Some((kind, body.into()))).await
     }
 
     /// Sends a form as another site would make a browser do it, or with any other headers.
     pub async fn form_as(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
         let body = serde_urlencoded::to_string(fields).expect("pairs of text");
         let kind = "application/x-www-form-urlencoded";
-        self.send(Method::POST, path, Some((kind, body))).await
+        self.send(Method::POST, path, Some((kind, body.into()))).await
     }
 
     /// Sends any method without a body.
@@ -381,7 +392,7 @@ impl Person {
     pub async fn json(&self, method: &str, path: &str, body: &Value) -> Reply {
         let method = method.parse().expect("a method");
         let own = self.clone().with("sec-fetch-site", "same-origin");
-        own.send(method, path, Some(("application/json", body.to_string()))).await
+        own.send(method, path, Some(("application/json", body.to_string().into()))).await
     }
 
     /// Posts JSON.
@@ -408,7 +419,28 @@ impl Person {
         Events { answer, rest: String::new() }
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<(&str, String)>) -> Reply {
+    /// Sends bytes of some kind.
+    pub async fn bytes(&self, method: &str, path: &str, kind: &str, body: Vec<u8>) -> Reply {
+        let own = self.clone().with("sec-fetch-site", "same-origin");
+        own.send(method.parse().expect("a method"), path, Some((kind, body.into()))).await
+    }
+
+    /// Sends bytes in pieces, without saying how many there are.
+    pub async fn streamed(&self, path: &str, kind: &str, pieces: Vec<Vec<u8>>) -> Reply {
+        let pieces = pieces.into_iter().map(Ok::<_, std::io::Error>);
+        let body = reqwest::Body::wrap_stream(futures_util::stream::iter(pieces));
+        self.send(Method::POST, path, Some((kind, body))).await
+    }
+
+    /// Sends the beginning of something and then nothing more.
+    pub async fn stuck(&self, path: &str, kind: &str, start: Vec<u8>) -> Reply {
+        use futures_util::StreamExt as _;
+        let first = futures_util::stream::iter([Ok::<_, std::io::Error>(start)]);
+        let body = reqwest::Body::wrap_stream(first.chain(futures_util::stream::pending()));
+        self.send(Method::POST, path, Some((kind, body))).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<(&str, reqwest::Body)>) -> Reply {
         let mut request = self.client.request(method, format!("{}{path}", self.base));
         request = request.headers(self.headers.clone());
         let cookie = self.cookie();

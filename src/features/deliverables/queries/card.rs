@@ -33,8 +33,17 @@ pub enum Shown {
     Text(SafeHtml),
     /// An address on the web.
     Url(String),
-    /// A file: name, size, where it is fetched.
-    File(String, String, String),
+    /// A file: name, size, where it is fetched, where it is shown if its name says an image or PDF.
+    File(String, String, String, Option<View>),
+}
+
+/// How a delivered file can be looked at. What it really is, its bytes say when it is fetched.
+#[derive(Clone, Debug)]
+pub enum View {
+    /// In an image element.
+    Image(String),
+    /// In a tab of its own.
+    Pdf(String),
 }
 
 /// Delivered work for a page.
@@ -116,7 +125,9 @@ impl Card {
             Content::Url(url) => ("Link", "link", Shown::Url(url)),
             Content::File { name, size, .. } => {
                 let href = scene.ws.url(&format!("deliverables/{}/file", version.id));
-                ("File", "file", Shown::File(name, format::size(size), href))
+                let view =
+                    view(&name, || scene.ws.url(&format!("deliverables/{}/view", version.id)));
+                ("File", "file", Shown::File(name, format::size(size), href, view))
             }
         };
         card.said = review.map(|review| Said {
@@ -127,6 +138,16 @@ impl Card {
             at: scene.time(review.created_at),
         });
         card
+    }
+}
+
+/// What the ending of a name promises.
+fn view(name: &str, url: impl FnOnce() -> String) -> Option<View> {
+    let (_, ending) = name.rsplit_once('.')?;
+    match ending.to_ascii_lowercase().as_str() {
+        "png" | "jpg" | "jpeg" | "gif" | "webp" | "avif" => Some(View::Image(url())),
+        "pdf" => Some(View::Pdf(url())),
+        _ => None,
     }
 }
 

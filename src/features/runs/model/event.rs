@@ -7,7 +7,7 @@ use super::{Run, SESSION_EVENTS, Session};
 use crate::kernel::{
     Actor, InputId, Outcome, RunId, SessionId, Thinking, Timestamp, TypedId, WaitFor,
 };
-use crate::store::{BlobId, Class, Record, Root, Table};
+use crate::store::{BlobId, BlobRefs, Class, Record, Root, Table};
 
 /// Text that may be long: inline up to 16 KiB, else a blob.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -215,6 +215,12 @@ impl Record for SessionEvent {
     type Id = (SessionId, u32);
     const TABLE: Table = SESSION_EVENTS;
     const CLASS: Class = Class::Log;
+    const BLOBS: Option<fn(&Self, &mut BlobRefs)> = Some(|event, blobs| match &event.kind {
+        EventKind::Input { text: Body::Blob { id, .. }, .. }
+        | EventKind::Assistant { parts: Body::Blob { id, .. }, .. }
+        | EventKind::ToolFinished { result: Body::Blob { id, .. }, .. } => blobs.one(*id),
+        _ => {}
+    });
     fn id(&self) -> (SessionId, u32) {
         (self.session, self.n)
     }

@@ -10,6 +10,7 @@ use super::rows::Row;
 use super::timeline::{self, Entry, RunView};
 use crate::app::Ws;
 use crate::features::comments::queries::{self as comments, Composer};
+use crate::features::files::queries::{self as files, Line};
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::scene::{Chip, Scene};
@@ -121,6 +122,14 @@ struct Parts {
 }
 
 #[derive(Default)]
+struct Files {
+    live: Live,
+    lines: Vec<Line>,
+    /// Where more are sent.
+    action: String,
+}
+
+#[derive(Default)]
 struct Time {
     live: Live,
     entries: Vec<Entry>,
@@ -133,7 +142,7 @@ struct RunPart {
 }
 
 #[derive(Template, Default)]
-#[template(path = "tasks/show.html", blocks = ["head", "text", "props", "parts", "time"])]
+#[template(path = "tasks/show.html", blocks = ["head", "text", "props", "parts", "files", "time"])]
 struct ShowPage {
     shell: Shell,
     name: String,
@@ -148,6 +157,7 @@ struct ShowPage {
     text: Text,
     props: Props,
     parts: Parts,
+    files: Files,
     time: Time,
     composer: Composer,
 }
@@ -178,6 +188,7 @@ pub async fn show(
         "text" => html::fragment(&page.as_text()),
         "props" => html::fragment(&page.as_props()),
         "parts" => html::fragment(&page.as_parts()),
+        "files" => html::fragment(&page.as_files()),
         "time" => html::fragment(&page.as_time()),
         _ => {
             page.shell = shell;
@@ -234,6 +245,9 @@ fn view(
     }
     if wants("parts") {
         page.parts = parts(&scene, read, task)?;
+    }
+    if wants("files") {
+        page.files = files_of(&scene, read, task)?;
     }
     if wants("time") {
         let live = live(&scene, task, "time").table("inbox");
@@ -313,6 +327,15 @@ fn props(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Props, TaskError
         by: scene.people.actor(task.created_by),
         at: scene.time(task.created_at),
         parent: parent.map(|above| (scene.name(&above), scene.href(&above), above.title)),
+    })
+}
+
+fn files_of(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Files, TaskError> {
+    let all = files::of_task(read, task.id)?;
+    Ok(Files {
+        live: live(scene, task, "files").table("task_files"),
+        lines: all.iter().map(|file| Line::new(scene, file)).collect(),
+        action: format!("{}/files", scene.href(task)),
     })
 }
 

@@ -1,0 +1,12 @@
+//! Files on tasks: sent by people and programs, shown, fetched in parts, removed.
+//!
+//! The content lies in a blob; the record holds its name. A file is never a page of ours.
+
+pub mod api;
+pub mod model;
+pub mod pages;
+pub mod queries;
+pub mod rules;
+
+pub use api::api;
+pub use pages::routes;

@@ -1,0 +1,148 @@
+//! Sending, looking at and removing files of a task. The card that lists them belongs to the task's
+//! page.
+
+use askama::Template;
+use axum::extract::Request;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+
+use super::model::TaskFile;
+use super::queries::{self, Line};
+use super::rules::{self, FileError, NewFile};
+use crate::app::{App, Ws};
+use crate::features::tasks::queries as tasks;
+use crate::features::tasks::queries::scene::Scene;
+use crate::kernel::{Can, FileId};
+use crate::web::error::PageError;
+use crate::web::extract::{Path, Query};
+use crate::web::file::{self, Show};
+use crate::web::hx::{Ask, Hx};
+use crate::web::routes::{Needs as _, Routes};
+use crate::web::session::Person;
+use crate::web::shell::{Flash, Shell};
+use crate::web::upload::{self, Arrived};
+use crate::web::{flash, html};
+
+/// How many files a form may send at once.
+const AT_ONCE: usize = 20;
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .post("/tasks/{task}/files", send.needs(Can::Write))
+        .get("/files/{id}", show.needs(Can::Read))
+        .get("/files/{id}/content", content.needs(Can::Read))
+        .post("/files/{id}/delete", remove.needs(Can::Write))
+}
+
+#[derive(Template)]
+#[template(path = "files/show.html")]
+struct ShowPage {
+    shell: Shell,
+    file: Line,
+    task_name: String,
+    task_href: String,
+    list_url: String,
+    may_write: bool,
+}
+
+pub(super) fn new_file(arrived: Arrived) -> NewFile {
+    let Arrived { name, blob, size, kind } = arrived;
+    NewFile { name, blob, size, media: kind.media() }
+}
+
+/// Takes the files of a form and puts them on the task.
+async fn send(
+    app: App,
+    ws: Ws,
+    who: Person,
+    Path(text): Path<String>,
+    request: Request,
+) -> Result<Response, PageError> {
+    let task = ws.read(|snap| tasks::resolve(snap, &text))?;
+    let (parts, body) = request.into_parts();
+    let limit = app.config.limits.upload_bytes();
+    let arrived = upload::form(&ws, (&parts.headers, body), AT_ONCE, limit).await?;
+    let names: Vec<String> = arrived.iter().map(|one| format!("“{}”", one.name)).collect();
+    let id = task.id;
+    let attached = ws.write(&who, move |tx| {
+        for one in arrived {
+            rules::attach(tx, id, new_file(one))?;
+        }
+        Ok::<_, FileError>(())
+    });
+    attached.await?;
+    let hx = Hx::from_headers(&parts.headers);
+    let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
+    let back = hx.go_to(&format!("{}#task-files", scene.href(&task)));
+    Ok(match names.as_slice() {
+        [] => flash::say(&app, Flash::ok("No file was chosen."), back),
+        [one] => flash::say(&app, Flash::ok(format!("Added {one}.")), back),
+        many => flash::say(&app, Flash::ok(format!("Added {} files.", many.len())), back),
+    })
+}
+
+fn found(ws: &Ws, id: FileId) -> Result<TaskFile, PageError> {
+    let file = ws.read(|snap| queries::get(snap, id))?;
+    file.ok_or_else(|| PageError::not_found("The file"))
+}
+
+/// A file with what can be shown of it.
+async fn show(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Path(id): Path<FileId>,
+) -> Result<Response, PageError> {
+    let file = found(&ws, id)?;
+    let (scene, task) = ws.read(|snap| {
+        let task = tasks::get(snap, file.task)?;
+        Ok::<_, tasks::error::TaskError>((Scene::new(&ws, &who, snap)?, task))
+    })?;
+    html::page(&ShowPage {
+        shell,
+        file: Line::new(&scene, &file),
+        task_name: scene.name(&task),
+        task_href: scene.href(&task),
+        list_url: ws.url("tasks"),
+        may_write: scene.may_write && task.archived_at.is_none(),
+    })
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct How {
+    download: String,
+}
+
+/// The content: in place where that is safe, else as a download.
+async fn content(
+    ws: Ws,
+    headers: HeaderMap,
+    Path(id): Path<FileId>,
+    Query(how): Query<How>,
+) -> Result<Response, PageError> {
+    let file = found(&ws, id)?;
+    let show = if how.download.is_empty() { Show::InPlace } else { Show::Download };
+    file::serve(&ws, (&file.name, file.blob), show, &headers).await
+}
+
+async fn remove(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<FileId>,
+) -> Result<Response, PageError> {
+    let file = ws.write(&who, move |tx| rules::remove(tx, id)).await?;
+    if hx.is_partial() {
+        let ask = Ask::new().reswap("none").changed("tasks", file.task);
+        return Ok((ask, html::answer(axum::http::StatusCode::OK, String::new())).into_response());
+    }
+    let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
+    let task = ws.read(|snap| tasks::get(snap, file.task))?;
+    let back = hx.go_to(&format!("{}#task-files", scene.href(&task)));
+    Ok(flash::say(&app, Flash::ok(format!("Removed “{}”.", file.name)), back))
+}

@@ -1,0 +1,24 @@
+//! The steps from the first format of a store to this program's, in order. The same steps upgrade the
+//! system store and the workspaces' stores. A released step is never changed.
+
+mod m0002_blob_references;
+
+use crate::store::FORMAT;
+use crate::store::migrate::Migration;
+
+/// All steps; the first leads to format 2.
+pub const LIST: [Migration; (FORMAT - 1) as usize] = [m0002_blob_references::STEP];
+
+#[cfg(test)]
+mod tests {
+    use super::LIST;
+
+    #[test]
+    fn each_step_leads_one_format_on_and_says_what_it_does() {
+        for (to, step) in (2..).zip(LIST) {
+            assert_eq!(step.to, to);
+            assert!(step.name.starts_with(&format!("m{to:04}_")), "{}", step.name);
+            assert!(!(step.describe)().is_empty());
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The files of an upgrade: copies beside the store's file, and names that change in one step.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use redb::{Database, ReadableDatabase, TableDefinition};
+
+use crate::kernel::Timestamp;
+
+use super::{UpgradeError, sync_folder};
+use crate::store::codec;
+use crate::store::error::{StoreError, failed};
+
+/// How long what an upgrade replaced is kept.
+const KEEP: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+/// The table of the store's own facts.
+const META: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("t0006");
+/// Enough memory to look into a file.
+const CACHE: usize = 1 << 20;
+
+/// The file of before an upgrade.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its format.
+    pub format: u32,
+    /// Where it lies.
+    pub path: PathBuf,
+}
+
+fn io_at(file: &Path) -> impl Fn(io::Error) -> UpgradeError {
+    move |source| UpgradeError::Io { file: file.to_owned(), source }
+}
+
+pub(super) fn folder(file: &Path) -> PathBuf {
+    file.parent().map(PathBuf::from).unwrap_or_default()
+}
+
+/// A name beside the file: `hq.redb.<ending>`.
+pub(super) fn beside(file: &Path, ending: &str) -> PathBuf {
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(".");
+    name.push(ending);
+    file.with_file_name(name)
+}
+
+pub(super) fn before(file: &Path, format: u32) -> PathBuf {
+    beside(file, &format!("before-{format}"))
+}
+
+pub(super) fn len(file: &Path) -> Result<u64, UpgradeError> {
+    Ok(fs::metadata(file).map_err(io_at(file))?.len())
+}
+
+/// A durable copy, in place of one that was left half.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<(), UpgradeError> {
+    remove(to)?;
+    let done = fs::copy(from, to).and_then(|_| File::open(to)?.sync_all());
+    if done.is_err() {
+        remove(to)?;
+    }
+    done.map_err(io_at(to))
+}
+
+pub(super) fn remove(file: &Path) -> Result<(), UpgradeError> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_at(file)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Gives a file the name of another, which is lost if nothing else names it.
+pub(super) fn replace(from: &Path, to: &Path) -> Result<(), UpgradeError> {
+    fs::rename(from, to).and_then(|()| sync_folder(&folder(to))).map_err(io_at(to))
+}
+
+/// Sets the time from which a kept file counts.
+pub(super) fn touch(file: &Path, now: Timestamp) -> Result<(), UpgradeError> {
+    let at = SystemTime::from(now);
+    File::open(file).and_then(|open| open.set_modified(at)).map_err(io_at(file))
+}
+
+/// Gives the file a second name, under which it stays when another takes the first: no moment has
+/// no file. Where the file system knows one name a file only, it is copied.
+///
+/// # Errors
+/// When the disk fails.
+pub fn keep(file: &Path, format: u32) -> Result<(), UpgradeError> {
+    second_name(file, &before(file, format))
+}
+
+fn second_name(file: &Path, name: &Path) -> Result<(), UpgradeError> {
+    remove(name)?;
+    if fs::hard_link(file, name).is_err() {
+        copy(file, name)?;
+    }
+    sync_folder(&folder(file)).map_err(io_at(name))
+}
+
+/// What upgrades have left beside a file, newest format first.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn kept(file: &Path) -> io::Result<Vec<Kept>> {
+    let start = beside(file, "before-");
+    let start = start.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder(file))? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if let Some(format) = name.strip_prefix(&start).and_then(|rest| rest.parse().ok()) {
+            found.push(Kept { format, path: entry.path() });
+        }
+    }
+    found.sort_by_key(|kept| std::cmp::Reverse(kept.format));
+    Ok(found)
+}
+
+impl Kept {
+    /// Takes it away when it has been there for 14 days; says whether it went.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn expire(&self, now: Timestamp) -> io::Result<bool> {
+        let since = SystemTime::from(now).duration_since(fs::metadata(&self.path)?.modified()?);
+        // A file from the future is young: the clock was set back.
+        if since.is_ok_and(|since| since >= KEEP) {
+            fs::remove_file(&self.path)?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+}
+
+fn open(file: &Path) -> Result<Database, StoreError> {
+    Database::builder().set_cache_size(CACHE).open(file).map_err(failed)
+}
+
+fn read_format(db: &Database) -> Result<u32, StoreError> {
+    let txn = db.begin_read().map_err(failed)?;
+    let table = txn.open_table(META).map_err(failed)?;
+    let row = table.get(&b"format"[..]).map_err(failed)?;
+    match row {
+        Some(row) => Ok(codec::decode(row.value())?),
+        None => Err(StoreError::Failed("it is no store of HQ".to_owned())),
+    }
+}
+
+/// The format of a store's file, which nobody has open.
+///
+/// # Errors
+/// When it cannot be opened or is none of ours.
+pub fn format_of(file: &Path) -> Result<u32, StoreError> {
+    read_format(&open(file)?)
+}
+
+/// Puts the file of before an upgrade back; the present one is set aside as
+/// `<name>.after-<its format>`, whose path is the answer. Nobody may have the store open.
+///
+/// # Errors
+/// When there is no such file, it is damaged, or the disk fails: nothing has changed then.
+pub fn roll_back(file: &Path, to: u32, now: Timestamp) -> Result<PathBuf, UpgradeError> {
+    let kept = before(file, to);
+    if !kept.is_file() {
+        return Err(UpgradeError::NothingKept { file: kept });
+    }
+    let at = |source| UpgradeError::Store { file: kept.clone(), source };
+    let present =
+        format_of(file).map_err(|source| UpgradeError::Store { file: file.to_owned(), source })?;
+    let copy = beside(file, "rollback");
+    self::copy(&kept, &copy)?;
+    if let Err(source) = renew(&copy, to) {
+        remove(&copy)?;
+        return Err(at(source));
+    }
+    let aside = beside(file, &format!("after-{present}"));
+    second_name(file, &aside)?;
+    replace(&copy, file)?;
+    touch(&aside, now)?;
+    Ok(aside)
+}
+
+/// Looks whether the copy is what it should be and begins another life of it.
+fn renew(copy: &Path, format: u32) -> Result<(), StoreError> {
+    let db = open(copy)?;
+    let found = read_format(&db)?;
+    if found != format {
+        return Err(StoreError::Failed(format!("it has format {found} and not {format}")));
+    }
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(failed)?;
+    let row = codec::encode(&u64::from_be_bytes(bytes))?;
+    let txn = db.begin_write().map_err(failed)?;
+    txn.open_table(META)
+        .map_err(failed)?
+        .insert(&b"incarnation"[..], row.as_slice())
+        .map_err(failed)?;
+    txn.commit().map_err(failed)?;
+    drop(db);
+    File::open(copy).and_then(|file| file.sync_all()).map_err(failed)
+}

@@ -1,0 +1,221 @@
+//! Files that people and programs send: into the blobs piece by piece, within a limit, and refused
+//! before they are read when they say that they are too large.
+
+use axum::body::{Body, BodyDataStream, Bytes};
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_LENGTH;
+use futures_util::StreamExt as _;
+
+use crate::app::Ws;
+use crate::kernel::ProblemKind;
+use crate::store::BlobId;
+use crate::store::blob::Upload;
+use crate::web::error::{Failure, PageError};
+use crate::web::file::{Kind, TELLING, clean_name};
+use crate::web::multipart::{FormError, Multipart};
+
+/// How much is gathered before it is written.
+const PIECE: usize = 256 * 1024;
+/// How much of a refused body is read and dropped.
+const DRAINED: usize = 4 * 1024 * 1024;
+/// What a form may have besides its files.
+const FRAME: u64 = 64 * 1024;
+
+/// A file that has arrived and lies on the disk; nothing refers to it yet.
+#[derive(Clone, Debug)]
+pub struct Arrived {
+    /// Its name, cleaned.
+    pub name: String,
+    /// Its content.
+    pub blob: BlobId,
+    /// Its length in bytes.
+    pub size: u64,
+    /// What its bytes say it is.
+    pub kind: Kind,
+}
+
+/// A file that is the whole body.
+///
+/// # Errors
+/// When it is larger than `limit` bytes, the disk is full, or the body is cut off.
+pub async fn body(
+    ws: &Ws,
+    (headers, body): (&HeaderMap, Body),
+    name: &str,
+    limit: u64,
+) -> Result<Arrived, PageError> {
+    let mut body = body.into_data_stream();
+    let arrived = match refuse_early(headers, limit, limit) {
+        Ok(()) => whole(ws, &mut body, name, limit).await,
+        Err(error) => Err(error),
+    };
+    if arrived.is_err() {
+        drain(&mut body).await;
+    }
+    arrived
+}
+
+async fn whole(
+    ws: &Ws,
+    body: &mut BodyDataStream,
+    name: &str,
+    limit: u64,
+) -> Result<Arrived, PageError> {
+    let mut arriving = Arriving::begin(ws, limit).await?;
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(|error| cut_off(&error.to_string()))?;
+        arriving.take(&piece).await?;
+    }
+    arriving.finish(name).await
+}
+
+/// Reads a little more and drops it: whoever is still sending then hears the answer instead of a
+/// connection that breaks. What is much longer is not waited for.
+async fn drain(body: &mut BodyDataStream) {
+    let mut left = DRAINED;
+    while let Some(Ok(piece)) = body.next().await {
+        match left.checked_sub(piece.len()) {
+            Some(less) => left = less,
+            None => return,
+        }
+    }
+}
+
+/// The files of a form, in order; fields without a file are skipped.
+///
+/// # Errors
+/// As [`body`], and when the form is broken or holds more than `most` files.
+pub async fn form(
+    ws: &Ws,
+    (headers, body): (&HeaderMap, Body),
+    most: usize,
+    limit: u64,
+) -> Result<Vec<Arrived>, PageError> {
+    let files = u64::try_from(most).unwrap_or(u64::MAX);
+    let most_bytes = limit.saturating_mul(files).saturating_add(FRAME);
+    let mut form = Multipart::new(headers, body).map_err(refused)?;
+    let arrived = match refuse_early(headers, most_bytes, limit) {
+        Ok(()) => files_of(ws, &mut form, most, limit).await,
+        Err(error) => Err(error),
+    };
+    if arrived.is_err() {
+        drain(form.rest_of_body()).await;
+    }
+    arrived
+}
+
+async fn files_of(
+    ws: &Ws,
+    form: &mut Multipart,
+    most: usize,
+    limit: u64,
+) -> Result<Vec<Arrived>, PageError> {
+    let mut all = Vec::new();
+    while let Some(part) = form.part().await.map_err(refused)? {
+        // A picker in which nothing was chosen sends a file without a name.
+        let Some(name) = part.file.filter(|name| !name.is_empty()) else { continue };
+        if all.len() >= most {
+            let text =
+                format!("at most {most} files can be sent at once; send the rest after these");
+            return Err(PageError(Failure::new(ProblemKind::Invalid, "too_many_files", text)));
+        }
+        let mut arriving = Arriving::begin(ws, limit).await?;
+        while let Some(piece) = form.piece().await.map_err(refused)? {
+            arriving.take(&piece).await?;
+        }
+        all.push(arriving.finish(&name).await?);
+    }
+    Ok(all)
+}
+
+/// What says itself that it is too large is not read at all.
+fn refuse_early(headers: &HeaderMap, most: u64, limit: u64) -> Result<(), PageError> {
+    let told = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    match told {
+        Some(len) if most < len => Err(too_large(limit)),
+        _ => Ok(()),
+    }
+}
+
+/// A file on its way in. Each piece is written on a thread where waiting harms nobody; a client that
+/// is slow holds none of them.
+struct Arriving {
+    ws: Ws,
+    upload: Option<Upload>,
+    gathered: Vec<u8>,
+    head: Vec<u8>,
+    limit: u64,
+}
+
+impl Arriving {
+    async fn begin(ws: &Ws, limit: u64) -> Result<Self, PageError> {
+        let own = ws.clone();
+        let upload = blocking(move || own.blobs.begin(limit)).await?;
+        let upload = Some(upload.map_err(|error| failed(&error, limit))?);
+        Ok(Self { ws: ws.clone(), upload, gathered: Vec::new(), head: Vec::new(), limit })
+    }
+
+    async fn take(&mut self, piece: &Bytes) -> Result<(), PageError> {
+        let missing = TELLING.saturating_sub(self.head.len()).min(piece.len());
+        self.head.extend_from_slice(&piece[..missing]);
+        self.gathered.extend_from_slice(piece);
+        if self.gathered.len() < PIECE { Ok(()) } else { self.write().await }
+    }
+
+    async fn write(&mut self) -> Result<(), PageError> {
+        let (gathered, upload) = (std::mem::take(&mut self.gathered), self.upload.take());
+        let Some(mut upload) = upload else { return Err(cut_off("it failed before")) };
+        let (upload, done) = blocking(move || {
+            let done = upload.take(&gathered);
+            (upload, done)
+        })
+        .await?;
+        self.upload = Some(upload);
+        done.map_err(|error| failed(&error, self.limit))
+    }
+
+    async fn finish(mut self, name: &str) -> Result<Arrived, PageError> {
+        self.write().await?;
+        let (ws, limit) = (self.ws, self.limit);
+        let Some(upload) = self.upload else { return Err(cut_off("it failed before")) };
+        let named = blocking(move || ws.blobs.finish(upload)).await?;
+        let (blob, size) = named.map_err(|error| failed(&error, limit))?;
+        Ok(Arrived { name: clean_name(name), blob, size, kind: Kind::of(&self.head) })
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, PageError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| PageError(Failure::internal(format!("an upload: {error}"))))
+}
+
+fn failed(error: &std::io::Error, limit: u64) -> PageError {
+    match error.kind() {
+        std::io::ErrorKind::FileTooLarge => too_large(limit),
+        std::io::ErrorKind::StorageFull => {
+            let text = "the disk is nearly full, so the file was not kept; free some space and send \
+                        it again";
+            PageError(Failure::new(ProblemKind::Full, "storage_full", text))
+        }
+        _ => PageError(Failure::internal(format!("an upload: {error}"))),
+    }
+}
+
+fn too_large(limit: u64) -> PageError {
+    let text = format!("a file has at most {} MB; nothing was kept of this one", limit >> 20);
+    PageError(Failure::new(ProblemKind::TooLarge, "file_too_large", text))
+}
+
+fn cut_off(why: &str) -> PageError {
+    let text = format!("the file did not arrive whole: {why}; send it again");
+    PageError(Failure::new(ProblemKind::Invalid, "upload_cut_off", text))
+}
+
+fn refused(error: FormError) -> PageError {
+    match error {
+        FormError::CutOff(error) => cut_off(&error.to_string()),
+        error => PageError(Failure::new(ProblemKind::Invalid, "bad_form", error.to_string())),
+    }
+}
