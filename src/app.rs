@@ -2,6 +2,7 @@
 //!
 //! Both are cheap to clone. Handlers, tools and the engine take a `Ws`, never a global store.
 
+pub mod challenges;
 pub mod limits;
 pub mod passwords;
 
@@ -65,6 +66,8 @@ pub struct AppParts {
     pub hasher: Arc<passwords::Hasher>,
     /// How often somebody may do something.
     pub limiter: limits::Limiter,
+    /// What browsers' devices are asked.
+    pub challenges: challenges::Challenges,
     /// Starts supervised tasks.
     pub spawn: Spawn,
     /// Set when the program is to end.

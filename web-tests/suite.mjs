@@ -9,6 +9,7 @@ import * as doors from './stories/doors.mjs';
 import * as faults from './stories/faults.mjs';
 import * as forms from './stories/forms.mjs';
 import * as loop from './stories/loop.mjs';
+import * as people from './stories/people.mjs';
 import * as plain from './stories/plain.mjs';
 import * as talk from './stories/talk.mjs';
 
@@ -29,5 +30,6 @@ plain.tell(given);
 doors.tell(given);
 forms.tell(given);
 talk.tell(given);
+people.tell(given);
 faults.tell(given);
 access.tell(given);

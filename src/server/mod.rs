@@ -248,6 +248,7 @@ fn open(
         sandbox: Spawner::new(parts.jail_program)?,
         practice_pause: config.practice_pause,
         limiter: Limiter::default(),
+        challenges: crate::app::challenges::Challenges::default(),
         spawn,
         stopping,
         clock_moved: Notify::new(),

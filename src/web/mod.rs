@@ -10,6 +10,7 @@ pub mod hx;
 pub mod live;
 pub mod md;
 pub mod parts;
+pub mod qr;
 pub mod shell;
 pub mod sse;
 pub mod time;

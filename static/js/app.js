@@ -6,4 +6,5 @@ import "./live.js";
 import "./keys.js";
 import "./layers.js";
 import "./forms.js";
+import "./passkeys.js";
 import "./time.js";
