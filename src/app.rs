@@ -4,6 +4,7 @@
 
 pub mod consumers;
 pub mod jobs;
+pub mod challenges;
 pub mod limits;
 pub mod passwords;
 
@@ -78,6 +79,8 @@ pub struct AppParts {
     pub jobs: jobs::Jobs,
     /// The durable consumers of the feed.
     pub consumers: consumers::Consumers,
+    /// What browsers' devices are asked.
+    pub challenges: challenges::Challenges,
     /// Starts supervised tasks.
     pub spawn: Spawn,
     /// Set when the program is to end.

@@ -10,6 +10,7 @@ import * as faults from './stories/faults.mjs';
 import * as forms from './stories/forms.mjs';
 import * as history from './stories/history.mjs';
 import * as loop from './stories/loop.mjs';
+import * as people from './stories/people.mjs';
 import * as plain from './stories/plain.mjs';
 import * as talk from './stories/talk.mjs';
 
@@ -31,5 +32,6 @@ doors.tell(given);
 forms.tell(given);
 talk.tell(given);
 history.tell(given);
+people.tell(given);
 faults.tell(given);
 access.tell(given);

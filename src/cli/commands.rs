@@ -38,6 +38,9 @@ pub enum User {
 pub struct ResetLink {
     /// Whose password; may be left out when there is one account
     email: Option<String>,
+    /// Also take the second step away, for somebody who has lost it
+    #[arg(long)]
+    factors: bool,
 }
 
 /// `hq token …`
@@ -163,7 +166,7 @@ pub fn healthcheck(common: &Common, config: &Config) -> Result<u8, CommandError>
 
 /// `hq user reset-link`.
 pub fn reset_link(common: &Common, config: Config, flags: ResetLink) -> Result<u8, CommandError> {
-    let wish = LinkWish { email: flags.email };
+    let wish = LinkWish { email: flags.email, factors: flags.factors };
     let made: FreshLink = block_on(async {
         match reach::reach(config).await? {
             Reach::Running(local) => {

@@ -5,10 +5,13 @@
 
 pub mod master;
 pub mod keyring;
+pub mod passkey;
 pub mod password;
 pub mod token;
+pub mod totp;
 pub mod redact;
 
+mod cbor;
 mod problem;
 mod random;
 

@@ -28,6 +28,7 @@ pub fn routes() -> Routes {
         // One line a feature.
         .merge(dashboard::pages::routes())
         .merge(users::pages::settings::routes())
+        .merge(users::pages::security::routes())
         .merge(runs::routes())
         .merge(workspace::pages::routes())
         .merge(tasks::routes())

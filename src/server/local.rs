@@ -170,6 +170,9 @@ async fn look_at_blobs(app: App) -> Result<Json<Vec<blobs::Found>>, ApiError> {
 pub struct LinkWish {
     /// The account's address; may be left out when there is one account.
     pub email: Option<String>,
+    /// Whether the second step goes, too.
+    #[serde(default)]
+    pub factors: bool,
 }
 
 /// A one-time link.
@@ -200,7 +203,10 @@ pub async fn reset_link(
     let token = Token::issue(TokenKind::Link);
     let page = if account.is_some() { "reset" } else { "setup" };
     let link = format!("{}/{page}?token={}", here.url, token.reveal());
-    let purpose = account.as_ref().map_or(Purpose::SetUp, |account| Purpose::Reset(account.id));
+    let purpose = account.as_ref().map_or(Purpose::SetUp, |account| match wish.factors {
+        true => Purpose::ResetAll(account.id),
+        false => Purpose::Reset(account.id),
+    });
     let given =
         app.system.write(by, Cause::Setup, move |tx| rules::give_link(tx, &token, purpose)).await?;
     Ok(FreshLink { link, email: account.map(|a| a.email), expires_at: given.expires_at })

@@ -311,6 +311,7 @@ fn open(
         limiter: Limiter::default(),
         jobs: Jobs::default(),
         consumers: parts.consumers,
+        challenges: crate::app::challenges::Challenges::default(),
         spawn,
         stopping,
         clock_moved: Notify::new(),

@@ -52,5 +52,9 @@ pub fn system() -> Schema {
         users::model::LastUsed,
         users::model::Workspace,
         users::model::Link,
+        users::model::factors::Totp,
+        users::model::factors::RecoveryCodes,
+        users::model::factors::Passkey,
+        users::model::factors::PasskeyUse,
     }
 }

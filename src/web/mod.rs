@@ -11,6 +11,7 @@ pub mod live;
 pub mod md;
 pub mod multipart;
 pub mod parts;
+pub mod qr;
 pub mod shell;
 pub mod sse;
 pub mod time;

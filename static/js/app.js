@@ -7,4 +7,5 @@ import "./keys.js";
 import "./layers.js";
 import "./forms.js";
 import "./files.js";
+import "./passkeys.js";
 import "./time.js";

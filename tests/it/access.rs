@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use hq::kernel::{Can, Role};
+use hq::features::users::queries as users;
+use hq::kernel::{Actor, Can, Cause, Part, Role, Scope};
 use hq::server::access;
+use hq::server::workspaces::life;
 use reqwest::StatusCode;
 use serde_json::json;
 
 use crate::support::hq::{Reply, TestHq};
 
 /// What answers without a sign-in. Everything else is closed.
-const OPEN: [&str; 15] = [
+const OPEN: [&str; 19] = [
     "GET /healthz",
     "GET /readyz",
     "GET /s/{file}",
@@ -24,6 +26,10 @@ const OPEN: [&str; 15] = [
     "POST /login",
     "GET /reset",
     "POST /reset",
+    "GET /login/code",
+    "POST /login/code",
+    "POST /login/passkey/begin",
+    "POST /login/passkey",
     "GET /join",
     "POST /join",
 ];
@@ -91,6 +97,66 @@ async fn who_does_not_belong_to_a_workspace_finds_nothing_there() {
         let name = format!("{} {}", route.method, route.path);
         assert_eq!(reply.status, StatusCode::NOT_FOUND, "{name}");
         assert!(!reply.text.contains("Marlow"), "{name}");
+    }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_owner_of_another_workspace_finds_nothing_in_this_one() {
+    let hq = TestHq::start().await;
+    let eve = hq.another("Eve", None).await;
+    let app = &hq.running().app;
+    let account = app.system.read(|snap| users::by_email(snap, "eve@marlow.example"));
+    let new = life::NewWorkspace {
+        name: "Northwind".into(),
+        emoji: None,
+        zone: "UTC".into(),
+        owner: account.expect("a read").expect("Eve"),
+    };
+    let by = (Actor::System(Part::Setup), Cause::Setup);
+    life::add(app, by, new).await.expect("a workspace");
+    let own = eve.clone().with("x-hq-workspace", "northwind");
+    assert_eq!(own.get("/api/v1/me").await.json()["workspace"]["role"], "owner");
+    let token = json!({ "name": "Eve's", "scopes": ["read", "write", "admin"] });
+    let token = own.post("/api/v1/tokens", &token).await.json()["token"].clone();
+    let bearer = format!("Bearer {}", token.as_str().expect("a token"));
+    let stranger = eve.with("x-hq-workspace", "marlow-cargo");
+    let program = hq.nobody().with("authorization", &bearer);
+    let foreign = hq.ws().id;
+    for route in hq.running().routes.iter().filter(|route| route.can != Can::Open) {
+        let (path, method) = (address(&route.path), route.method.as_str());
+        let name = format!("{method} {}", route.path);
+        if route.path.starts_with("/w/") || is_api(&route.path) {
+            let reply = stranger.call(method, &path).await;
+            assert_eq!(reply.status, StatusCode::NOT_FOUND, "{name}");
+            assert!(!reply.text.contains("Marlow"), "{name}");
+        }
+        // A token is for its own workspace whatever the header says, and opens no page.
+        if is_api(&route.path) && method == "GET" && !path.starts_with("/local/") {
+            let reply = program.clone().with("x-hq-workspace", "marlow-cargo").get(&path).await;
+            assert!(!reply.text.contains(&foreign.to_string()), "{name}: {}", reply.text);
+            assert!(!reply.text.contains("Marlow Cargo"), "{name}");
+        }
+    }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_of_each_scope_reaches_what_its_row_of_the_table_says() {
+    let hq = TestHq::start().await;
+    for scope in Scope::ALL {
+        let program = hq.token(&[scope.word()]).await;
+        let may = access::scope(*scope);
+        for route in hq.running().routes.iter().filter(|route| route.path.starts_with("/api/")) {
+            let allowed = may.may(route.can);
+            if allowed && route.method != "GET" {
+                continue;
+            }
+            let reply = program.call(route.method.as_str(), &address(&route.path)).await;
+            let name = format!("{scope}: {} {} answers {}", route.method, route.path, reply.status);
+            assert_eq!(reply.status == StatusCode::FORBIDDEN, !allowed, "{name}");
+            assert!(reply.status.as_u16() < 500, "{name}: {}", reply.text);
+        }
     }
     hq.finish().await;
 }

@@ -28,6 +28,8 @@ const CONFINED: &[(&str, &str)] = &[
     ("aes_gcm", "crypto"),
     ("hkdf", "crypto"),
     ("argon2", "crypto"),
+    ("aws_lc_rs", "crypto"),
+    ("qrcodegen", "web/qr"),
     ("landlock", "sandbox"),
     ("seccompiler", "sandbox"),
     ("axum", SURFACE),

@@ -10,6 +10,8 @@ mod connections; // provider connections: keys, tests, which model wins
 mod edges; // slow clients, the local socket, orphans, the log of failed sign-ins
 mod access; // who may do what: every route, by everybody
 mod people; // members, invitations, roles: who may change whom, and what ends when somebody leaves
+mod passkeys; // passkeys, with a device in software
+mod factors; // codes from an app, recovery codes, who must have a second step
 mod workspaces; // several workspaces: made, kept apart, archived, deleted, moved, broken
 mod cli; // the commands, with the real program
 mod history; // what became of each record, and undo, as people and programs meet them

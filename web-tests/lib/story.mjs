@@ -23,7 +23,7 @@ export async function signIn(page, { email, password } = OWNER) {
   await page.goto('/login');
   await page.getByLabel('Email').fill(email);
   await page.getByLabel('Password', { exact: true }).fill(password);
-  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('button', { name: 'Sign in', exact: true }).click();
 }
 
 /** Lets HQ make an agent and give it a task, from the empty dashboard; ends on the task's page. */

@@ -36,6 +36,7 @@ const KINDS = [
   '/settings/general',
   '/settings/members',
   '/settings/profile',
+  '/settings/security',
   '/settings/sign-ins',
   '/settings/tokens',
   '/settings/usage',

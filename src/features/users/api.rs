@@ -43,6 +43,20 @@ pub fn routes() -> Routes {
                     .status(201)
             }),
         )
+        .get(
+            "/workspace/tokens",
+            list_all
+                .needs(Can::Admin)
+                .doc(|| Doc::new("Open API tokens of everybody here").returns::<PeoplesTokens>()),
+        )
+        .delete(
+            "/workspace/tokens/{id}",
+            withdraw.needs(Can::Admin).doc(|| {
+                Doc::new("Withdraw somebody's API token for this workspace")
+                    .no_key("a repeat changes nothing anyway")
+                    .returns::<TokenView>()
+            }),
+        )
         .delete(
             "/tokens/{id}",
             revoke.needs(Can::Account).doc(|| {
@@ -200,4 +214,41 @@ async fn revoke(
         .write(who.actor(), who.cause(), move |tx| rules::revoke_token(tx, account, id))
         .await?;
     Ok(Json(TokenView::of(gone, None)))
+}
+
+/// A token and whose it is.
+#[derive(Serialize, JsonSchema)]
+struct PeoplesToken {
+    account: AccountId,
+    #[serde(flatten)]
+    view: TokenView,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct PeoplesTokens {
+    items: Vec<PeoplesToken>,
+    next: Option<String>,
+}
+
+async fn list_all(app: App, ws: Ws) -> Result<Json<PeoplesTokens>, ApiError> {
+    let now = app.clock.now();
+    let items = app.system.read(|snap| {
+        let view = |token: ApiToken| {
+            let used = queries::last_used(snap, token.id)?;
+            let account = token.account;
+            Ok::<_, StoreError>(PeoplesToken { account, view: TokenView::of(token, used) })
+        };
+        let all = queries::tokens_of(snap, ws.id, now)?;
+        all.into_iter().map(view).collect::<Result<Vec<_>, _>>()
+    })?;
+    Ok(Json(PeoplesTokens { items, next: None }))
+}
+
+async fn withdraw(
+    app: App,
+    ws: Ws,
+    who: Person,
+    Path(id): Path<TokenId>,
+) -> Result<Json<TokenView>, ApiError> {
+    Ok(Json(TokenView::of(tokens::withdraw(&app, &ws, &who, id).await?, None)))
 }

@@ -4,6 +4,7 @@
 //! hold a password, a token or a hash.
 
 pub mod api;
+pub mod factors;
 pub mod model;
 pub mod pages;
 pub mod queries;

@@ -3,6 +3,8 @@
 //! Nothing that opens a door lies here in the clear: passwords, tokens and links are kept as hashes,
 //! in rows whose values never enter the feed. A released layout is frozen: add `…V1`, raise `VERSION`.
 
+pub mod factors;
+
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
@@ -370,6 +372,8 @@ pub enum Purpose {
     SetUp,
     /// A person chooses a new password.
     Reset(AccountId),
+    /// A person who has lost the second step chooses a new password and signs in without it.
+    ResetAll(AccountId),
 }
 
 /// A one-time link. Used or replaced ones are deleted.

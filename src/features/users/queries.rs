@@ -1,9 +1,12 @@
 //! Reads of accounts, sign-ins, tokens and links, and the checks of what people type.
 
-use crate::crypto::token::Token;
-use crate::kernel::{AccountId, Timestamp, TokenId};
+use crate::crypto::token::{Token, TokenHash};
+use crate::kernel::{AccountId, PasskeyId, Timestamp, TokenId, WorkspaceId};
 use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError};
 
+use super::model::factors::{
+    PASSKEY_BY_ACCOUNT, PASSKEY_BY_CREDENTIAL, Passkey, PasskeyUse, RecoveryCodes, Totp,
+};
 use super::model::{
     ACCOUNT_BY_EMAIL, Account, ApiToken, LastSeen, LastUsed, Link, Password, SIGN_IN_BY_ACCOUNT,
     SIGN_IN_BY_HASH, SignIn, TOKEN_BY_ACCOUNT, TOKEN_BY_PUBLIC, TokenSecret, Workspace,
@@ -122,6 +125,88 @@ pub fn link<R: Read + ?Sized>(
 ) -> Result<Option<Link>, StoreError> {
     let found = read.get::<Link>(token.id().to_owned())?;
     Ok(found.filter(|link| link.hash == token.hash() && now < link.expires_at))
+}
+
+/// The secret of a person's app, also one that waits for its first code.
+///
+/// # Errors
+/// When the disk fails.
+pub fn totp<R: Read + ?Sized>(read: &R, account: AccountId) -> Result<Option<Totp>, StoreError> {
+    read.get::<Totp>(account)
+}
+
+/// Whether a code is asked for after the password.
+///
+/// # Errors
+/// When the disk fails.
+pub fn has_totp<R: Read + ?Sized>(read: &R, account: AccountId) -> Result<bool, StoreError> {
+    Ok(totp(read, account)?.is_some_and(|kept| kept.confirmed_at.is_some()))
+}
+
+/// How many recovery codes a person has left.
+///
+/// # Errors
+/// When the disk fails.
+pub fn recovery_left<R: Read + ?Sized>(read: &R, account: AccountId) -> Result<usize, StoreError> {
+    Ok(read.get::<RecoveryCodes>(account)?.map_or(0, |kept| kept.hashes.len()))
+}
+
+/// A person's passkeys, oldest first.
+///
+/// # Errors
+/// When the disk fails.
+pub fn passkeys<R: Read + ?Sized>(
+    read: &R,
+    account: AccountId,
+) -> Result<Vec<Passkey>, StoreError> {
+    read.scan(PASSKEY_BY_ACCOUNT, &Range::prefix(KeyBuf::of(&account)))
+}
+
+/// A passkey by what the browser calls it.
+///
+/// # Errors
+/// When the disk fails.
+pub fn passkey<R: Read + ?Sized>(
+    read: &R,
+    credential: &[u8],
+) -> Result<Option<Passkey>, StoreError> {
+    let mut key = KeyBuf::new();
+    key.raw(TokenHash::of(credential).as_bytes());
+    let found = read.find::<Passkey>(PASSKEY_BY_CREDENTIAL, &key)?;
+    Ok(found.filter(|found| found.credential == credential))
+}
+
+/// How a passkey was used last.
+///
+/// # Errors
+/// When the disk fails.
+pub fn passkey_use<R: Read + ?Sized>(
+    read: &R,
+    id: PasskeyId,
+) -> Result<Option<PasskeyUse>, StoreError> {
+    read.get::<PasskeyUse>(id)
+}
+
+/// Whether a person proves who they are by more than a password.
+///
+/// # Errors
+/// When the disk fails.
+pub fn has_factor<R: Read + ?Sized>(read: &R, account: AccountId) -> Result<bool, StoreError> {
+    Ok(has_totp(read, account)? || !passkeys(read, account)?.is_empty())
+}
+
+/// The open tokens of a workspace, whoever made them.
+///
+/// # Errors
+/// When the disk fails.
+pub fn tokens_of<R: Read + ?Sized>(
+    read: &R,
+    workspace: WorkspaceId,
+    now: Timestamp,
+) -> Result<Vec<ApiToken>, StoreError> {
+    let all = read.list::<ApiToken>(&Range::all())?;
+    let here = |token: &ApiToken| token.workspace == workspace && token.is_open();
+    Ok(all.into_iter().filter(|token| here(token) && now < token.expires_at).collect())
 }
 
 /// All workspaces, oldest first.

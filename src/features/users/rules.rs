@@ -1,6 +1,8 @@
 //! Every write of accounts, sign-ins, tokens and links. Tokens and hashes are made outside; here come
 //! only what may be stored of them.
 
+pub mod factors;
+pub mod passkeys;
 pub mod workspaces;
 
 use jiff::SignedDuration;
@@ -62,9 +64,21 @@ pub enum UsersError {
     /// More than the person may do.
     #[error("a token cannot allow \"{0}\", since you may not do that yourself")]
     MoreThanOwn(&'static str),
+    /// An admin leaves owners alone.
+    #[error("this token is an owner's; only an owner can withdraw it")]
+    OwnersToken,
     /// The most are reached.
     #[error("you have {MAX_EACH} {0} already; remove one first")]
     Many(&'static str),
+    /// A code from an app or a recovery code is wrong, or was used before.
+    #[error("this code does not match, or was used already; try the next one")]
+    NoCode,
+    /// Codes are asked for already.
+    #[error("codes from an app are asked for already; turn them off first")]
+    FactorOn,
+    /// The secret of an app cannot be opened.
+    #[error("the secret of the authenticator app cannot be read: {0}")]
+    Unreadable(String),
     /// The password is not taken or cannot be checked.
     #[error(transparent)]
     Password(#[from] PasswordError),
@@ -93,6 +107,10 @@ impl Problem for UsersError {
             Self::NotFound(_) => "not_found",
             Self::MoreThanOwn(_) => "more_than_own",
             Self::Many(_) => "too_many",
+            Self::NoCode => "no_code",
+            Self::OwnersToken => "more_than_own",
+            Self::FactorOn => "factor_on",
+            Self::Unreadable(_) => "factor_unreadable",
             Self::Password(PasswordError::NoMemory) => "no_memory",
             Self::Password(PasswordError::PepperMissing | PasswordError::BadHash) => {
                 "password_unreadable"
@@ -104,12 +122,15 @@ impl Problem for UsersError {
 
     fn kind(&self) -> ProblemKind {
         match self {
-            Self::Field { .. } | Self::NoMatch => ProblemKind::Invalid,
+            Self::Field { .. } | Self::NoMatch | Self::NoCode => ProblemKind::Invalid,
             Self::TooMany(_) => ProblemKind::Limited,
             Self::DeadLink => ProblemKind::Gone,
-            Self::SetUpDone | Self::Many(_) | Self::NoOwner => ProblemKind::Conflict,
+            Self::SetUpDone | Self::Many(_) | Self::NoOwner | Self::FactorOn => {
+                ProblemKind::Conflict
+            }
+            Self::Unreadable(_) => ProblemKind::Internal,
             Self::NoAccount(_) | Self::NotFound(_) => ProblemKind::NotFound,
-            Self::MoreThanOwn(_) => ProblemKind::Forbidden,
+            Self::MoreThanOwn(_) | Self::OwnersToken => ProblemKind::Forbidden,
             Self::Password(PasswordError::NoMemory) => ProblemKind::Unavailable,
             Self::Password(_) => ProblemKind::Invalid,
             Self::Store(error) => error.kind(),
@@ -335,11 +356,14 @@ pub fn reset_password(
     link: &Token,
     hash: String,
 ) -> Result<AccountId, UsersError> {
-    let Some(Link { purpose: Purpose::Reset(account), .. }) = queries::link(tx, link, tx.now())?
-    else {
+    let purpose = queries::link(tx, link, tx.now())?.map(|link| link.purpose);
+    let Some(purpose @ (Purpose::Reset(account) | Purpose::ResetAll(account))) = purpose else {
         return Err(UsersError::DeadLink);
     };
-    use_link(tx, link, Purpose::Reset(account))?;
+    use_link(tx, link, purpose)?;
+    if matches!(purpose, Purpose::ResetAll(_)) {
+        factors::clear(tx, account)?;
+    }
     set_password(tx, account, hash, None)?;
     Ok(account)
 }
@@ -468,6 +492,20 @@ pub fn revoke_token(
         tx.emit(Event::TokenRevoked { token: id });
     }
     Ok(token)
+}
+
+/// Withdraws somebody else's token of a workspace.
+///
+/// # Errors
+/// When it is not there or for another workspace.
+pub fn withdraw_token(
+    tx: &mut WriteTx<'_>,
+    workspace: WorkspaceId,
+    id: TokenId,
+) -> Result<ApiToken, UsersError> {
+    let found = tx.get::<ApiToken>(id)?.filter(|token| token.workspace == workspace);
+    let token = found.ok_or(UsersError::NotFound("token"))?;
+    revoke_token(tx, token.account, id)
 }
 
 /// Drops sign-ins and links that are too old, at most `limit`; says how many.

@@ -12,9 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::Method;
 use axum::http::header::{
-    AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE,
+    AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE,
 };
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -35,7 +34,7 @@ use crate::web::session::{Access, Alive, Frozen, Peer, Person, RequestId, ShellM
 
 use super::model::{Account, ApiToken, SignIn};
 use super::{queries, rules};
-use cookies::cookie_token;
+use cookies::{Visit, cookie_token};
 pub use cookies::{cookie, has_cookie, last_workspace, named, no_cookie};
 
 /// A sign-in ends after so much time without use.
@@ -269,6 +268,27 @@ impl Door {
         Ok(Some(caller))
     }
 
+    /// Whether a token was good once: whoever has it may know why it is not any more.
+    fn is_expired(&self, text: &str) -> bool {
+        let now = self.app.clock.now();
+        let row = Token::parse(TokenKind::Personal, text).ok().and_then(|token| {
+            let found = self.app.system.read(|snap| queries::by_token(snap, &token));
+            // ok: a store that fails says so at the next look.
+            found.ok().flatten()
+        });
+        row.is_some_and(|row| row.is_open() && row.expires_at <= now)
+    }
+
+    /// Whether somebody who looks after the workspace must set up a second step first.
+    fn must_enrol(&self, person: &Person, ws: &Ws) -> Result<bool, StoreError> {
+        let admin = matches!(person.role, Role::Owner | Role::Admin);
+        if !admin || !matches!(person.via, Via::SignIn(_)) {
+            return Ok(false);
+        }
+        let asked = ws.read(|snap| members::people(snap))?.factor_for_admins;
+        Ok(asked && !self.app.system.read(|snap| queries::has_factor(snap, person.account))?)
+    }
+
     /// Writes what nobody waits for.
     fn note(
         &self,
@@ -342,28 +362,12 @@ pub async fn enter(State(door): State<Arc<Door>>, mut request: Request, next: Ne
     response
 }
 
-/// A look at a page of another workspace than last time.
-struct Visit(String);
-
-impl Visit {
-    fn of(request: &Request) -> Option<Self> {
-        let slug = page_workspace(request.uri().path()).filter(|_| request.method() == Method::GET);
-        let slug = slug.filter(|slug| cookies::last_workspace(request.headers()) != Some(slug))?;
-        Some(Self(slug.to_owned()))
-    }
-
-    fn note(self, app: &App, response: &Response) -> Option<HeaderValue> {
-        let kind = response.headers().get(CONTENT_TYPE)?.to_str().ok()?;
-        let seen = response.status().is_success() && kind.starts_with("text/html");
-        cookies::remember(&app.config, &self.0).filter(|_| seen)
-    }
-}
-
 /// Why a request ends here.
 enum Stop {
     Failure(Failure),
     Wait(&'static str, Duration),
     SetUp,
+    Enrol(String),
 }
 
 impl<E: Problem> From<E> for Stop {
@@ -380,6 +384,7 @@ impl Stop {
                 (Failure::new(ProblemKind::Unavailable, "setup_required", text), None)
             }
             Self::SetUp => return Redirect::to("/setup").into_response(),
+            Self::Enrol(to) => return Redirect::to(&to).into_response(),
             Self::Failure(failure) => (failure, None),
             Self::Wait(what, wait) => {
                 let seconds = wait.as_secs() + 1;
@@ -433,13 +438,22 @@ fn admit(
     let person = ws.as_ref().map(|ws| door.person(&caller, ws, id)).transpose()?.flatten();
     let extensions = request.extensions_mut();
     match (ws, person) {
-        (Some(ws), Some(person)) => {
+        (Some(ws), Some(mut person)) => {
+            if door.must_enrol(&person, &ws)? {
+                person.access = person.access.and(Access::of(&[Can::Account, Can::Read]));
+                enrol_first(path, &ws)?;
+            }
             if let Some(words) = ws.closed_words() {
                 let failure = Failure::new(ProblemKind::Conflict, "workspace_archived", words);
                 extensions.insert(Frozen(failure));
             }
             extensions.insert(alive(door, &caller, &ws, &person));
+            // The guard says why nothing is written; pages offer only what can be done.
             extensions.insert(person.access);
+            if !ws.is_active() {
+                let looks = Access::of(&[Can::Account, Can::Read, Can::Own]);
+                person.access = person.access.and(looks);
+            }
             extensions.insert(ws);
             extensions.insert(person);
             extensions.insert(door.shell.clone());
@@ -461,6 +475,19 @@ fn admit(
     extensions.insert(caller);
     extensions.insert(door.rights);
     Ok(left)
+}
+
+/// Lets somebody who must set up a second step reach what is needed for it, and nothing else.
+fn enrol_first(path: &str, ws: &Ws) -> Result<(), Stop> {
+    let to = ws.url("settings/security");
+    if is_api(path) {
+        let text = "set up a second step first, under Settings → Two-step sign-in";
+        return Err(Stop::Failure(Failure::new(ProblemKind::Forbidden, "factor_required", text)));
+    }
+    match page_workspace(path).is_some() && !path.starts_with(&to) {
+        true => Err(Stop::Enrol(to)),
+        false => Ok(()),
+    }
 }
 
 /// Why a request has no workspace: it names one that its sender does not belong to, or none.
@@ -493,6 +520,10 @@ fn identify(
     let text = bearer.to_str().ok().and_then(|text| text.strip_prefix("Bearer "));
     match text.map(|text| door.by_token(text.trim())).transpose()?.flatten() {
         Some(caller) => Ok(Some(caller)),
+        None if text.is_some_and(|text| door.is_expired(text.trim())) => {
+            let text = "This token has expired; make a new one under Settings → API tokens.";
+            Err(Stop::Failure(Failure::new(ProblemKind::Unauthorized, "token_expired", text)))
+        }
         None => {
             // ok: a wait that begins with this try is told at the next one.
             let _ = door.app.limiter.strike("token", &from, WRONG_TOKENS, now);

@@ -1,6 +1,9 @@
 //! Making a token for somebody: the one place that compares what it would allow with what they may.
 
-use crate::app::{App, Who};
+use crate::app::{App, Who, Ws};
+use crate::features::workspace::queries as workspace;
+use crate::kernel::{Role, TokenId};
+use crate::store::ReadExt;
 use crate::web::session::Person;
 
 use super::model::ApiToken;
@@ -23,4 +26,25 @@ pub async fn create(
         }
     }
     app.system.write(who.actor(), who.cause(), move |tx| rules::create_token(tx, new)).await
+}
+
+/// Withdraws a token of somebody else in this workspace; an admin leaves those of owners alone.
+///
+/// # Errors
+/// When it is not there, or an owner's.
+pub async fn withdraw(
+    app: &App,
+    ws: &Ws,
+    who: &Person,
+    id: TokenId,
+) -> Result<ApiToken, UsersError> {
+    let found = app.system.read(|snap| snap.get::<ApiToken>(id))?;
+    let found = found.filter(|token| token.workspace == ws.id);
+    let token = found.ok_or(UsersError::NotFound("token"))?;
+    let owner = ws.read(|snap| workspace::member(snap, token.account))?;
+    if who.role != Role::Owner && owner.is_some_and(|one| one.role == Role::Owner) {
+        return Err(UsersError::OwnersToken);
+    }
+    let place = ws.id;
+    app.system.write(who.actor(), who.cause(), move |tx| rules::withdraw_token(tx, place, id)).await
 }

@@ -40,6 +40,11 @@ pub enum WorkspaceError {
     /// More than the person may do.
     #[error("only an owner can do this with an {}, or make somebody one", .0.to_lowercase())]
     MoreThanOwn(&'static str),
+    /// The person looks after another workspace.
+    #[error(
+        "this person looks after another workspace, too; whoever runs the server can help them"
+    )]
+    OtherPlace,
     /// A program wanted to.
     #[error("only a person can do this")]
     PeopleOnly,
@@ -79,6 +84,7 @@ impl Problem for WorkspaceError {
             Self::Closed(_) => "workspace_archived",
             Self::LastOwner => "last_owner",
             Self::MoreThanOwn(_) => "more_than_own",
+            Self::OtherPlace => "other_workspace",
             Self::PeopleOnly => "people_only",
             Self::NoInvite => "no_invite",
             Self::DeadInvite => "dead_invite",
@@ -97,7 +103,9 @@ impl Problem for WorkspaceError {
             Self::Closed(_) | Self::LastOwner | Self::Member | Self::ManyInvites(_) => {
                 ProblemKind::Conflict
             }
-            Self::MoreThanOwn(_) | Self::PeopleOnly | Self::OtherPerson => ProblemKind::Forbidden,
+            Self::MoreThanOwn(_) | Self::PeopleOnly | Self::OtherPerson | Self::OtherPlace => {
+                ProblemKind::Forbidden
+            }
             Self::DeadInvite => ProblemKind::Gone,
             Self::Store(error) => error.kind(),
         }

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use crate::app::{App, Who, Ws};
 use crate::crypto::token::{Token, TokenKind};
 use crate::features::users::model::ApiToken;
-use crate::features::users::rules::{UsersError, workspaces};
+use crate::features::users::rules::{UsersError, factors, workspaces};
 use crate::features::workspace::model::{Invite, Member};
 use crate::features::workspace::rules::invites::{self, NewInvite};
 use crate::features::workspace::rules::{WorkspaceError, members};
@@ -45,6 +45,31 @@ pub async fn remove(
     };
     app.system.write(who.actor(), who.cause(), withdraw).await?;
     Ok(gone)
+}
+
+/// Takes the second factors of a member away who has lost them. An owner does this for people of this
+/// workspace, but not for somebody who looks after another one that is not theirs.
+///
+/// # Errors
+/// When it is not a member, or more than the person may do.
+pub async fn reset_factors(
+    app: &App,
+    ws: &Ws,
+    who: &Person,
+    account: AccountId,
+) -> Result<Member, PageError> {
+    let member = ws.read(|snap| workspace::queries::member(snap, account))?;
+    let member = member.ok_or(WorkspaceError::NoMember(account))?;
+    for place in workspace::queries::places(app, account)? {
+        let own = place.ws.read(|snap| workspace::queries::member(snap, who.account))?;
+        let owns = own.is_some_and(|own| own.role == Role::Owner);
+        if matches!(place.member.role, Role::Owner | Role::Admin) && !owns {
+            return Err(WorkspaceError::OtherPlace.into());
+        }
+    }
+    let clear = move |tx: &mut crate::store::WriteTx<'_>| factors::clear(tx, account);
+    app.system.write(who.actor(), who.cause(), clear).await?;
+    Ok(member)
 }
 
 /// Makes an invitation for somebody who gets no more rights than the person who invites has, also

@@ -37,6 +37,7 @@ pub fn routes() -> Routes {
         .get("/settings/members/list", list_part.needs(Can::Read))
         .post("/settings/members/{id}/role", change_role.needs(Can::Admin))
         .post("/settings/members/{id}/remove", remove.needs(Can::Admin))
+        .post("/settings/members/{id}/reset-factors", reset_factors.needs(Can::Own))
         .post("/settings/leave", leave.needs(Can::Account))
         .post("/settings/invites", invite.needs(Can::Admin))
         .post("/settings/invites/{id}/withdraw", withdraw.needs(Can::Admin))
@@ -50,6 +51,10 @@ struct MemberRow {
     since: RelTime,
     seen: Option<RelTime>,
     own: bool,
+    /// Whether they sign in with more than a password; told to those who may change members.
+    factor: bool,
+    /// Whether this person may take that away.
+    may_reset: bool,
     /// The roles that this person may give them; none when they may not be touched.
     roles: Vec<Role>,
     href: String,
@@ -83,6 +88,9 @@ struct Members {
     email: String,
     wrong: Wrong,
     only_owner: bool,
+    /// Whether the person owns the workspace and it is worked in.
+    may_rule: bool,
+    factor_for_admins: bool,
 }
 
 #[derive(Template)]
@@ -119,8 +127,8 @@ impl Tables {
         let invites = open.into_iter().map(|one| invite_row(ws, one, &name, &when)).collect();
         let mut rows = Vec::new();
         for member in found {
-            let seen = last_seen(app, member.account)?;
-            rows.push(member_row(ws, who, member, seen, may, &when));
+            let known = Known::read(app, member.account, may)?;
+            rows.push(member_row(ws, who, member, known, may, &when));
         }
         rows.sort_by_cached_key(|row| (row.role, row.face.name.to_lowercase()));
         let live = Live::new(ws.url("settings/members/list")).table("members").table("invites");
@@ -128,22 +136,30 @@ impl Tables {
     }
 }
 
-/// When somebody's browsers were last here, on any workspace.
-fn last_seen(app: &App, account: AccountId) -> Result<Option<Timestamp>, StoreError> {
-    app.system.read(|snap| {
-        let mut last = None;
-        for sign_in in users::queries::sign_ins(snap, account)? {
-            last = last.max(Some(users::queries::seen(snap, &sign_in)?));
-        }
-        Ok(last)
-    })
+/// What the accounts know of a member.
+struct Known {
+    /// When their browsers were last here, on any workspace.
+    seen: Option<Timestamp>,
+    factor: bool,
+}
+
+impl Known {
+    fn read(app: &App, account: AccountId, may: bool) -> Result<Self, StoreError> {
+        app.system.read(|snap| {
+            let mut seen = None;
+            for sign_in in users::queries::sign_ins(snap, account)? {
+                seen = seen.max(Some(users::queries::seen(snap, &sign_in)?));
+            }
+            Ok(Self { seen, factor: may && users::queries::has_factor(snap, account)? })
+        })
+    }
 }
 
 fn member_row(
     ws: &Ws,
     who: &Person,
     member: Member,
-    seen: Option<Timestamp>,
+    known: Known,
     may: bool,
     when: &When,
 ) -> MemberRow {
@@ -156,7 +172,9 @@ fn member_row(
         email: member.email,
         role: member.role,
         since: when.at(member.created_at),
-        seen: seen.map(|at| when.at(at)),
+        seen: known.seen.map(|at| when.at(at)),
+        factor: known.factor,
+        may_reset: known.factor && who.role == Role::Owner && member.account != who.account,
         own: member.account == who.account,
         href: ws.url(&format!("settings/members/{}", member.account)),
     }
@@ -194,8 +212,11 @@ impl Members {
     fn of(app: &App, ws: &Ws, who: &Person, shell: Shell) -> Result<Self, PageError> {
         let t = Tables::read(app, ws, who)?;
         let owners = t.rows.iter().filter(|row| row.role == Role::Owner).count();
+        let policy = ws.read(|snap| queries::people(snap))?;
         Ok(Self {
             shell,
+            may_rule: who.access.may(Can::Own) && ws.is_active(),
+            factor_for_admins: policy.factor_for_admins,
             may_invite: t.may,
             only_owner: who.role == Role::Owner && owners == 1,
             t,
@@ -295,6 +316,18 @@ async fn remove(
         }
         Err(error) => Err(error),
     }
+}
+
+async fn reset_factors(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(account): Path<AccountId>,
+) -> Result<Response, PageError> {
+    let member = super::reset_factors(&app, &ws, &who, account).await?;
+    let text = format!("{} signs in with the password alone now, everywhere anew.", member.name);
+    Ok(flash::say(&app, Flash::ok(text), hx.go_to(&ws.url("settings/members"))))
 }
 
 async fn leave(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {

@@ -1,6 +1,9 @@
 //! Pages before sign-in: sign in, sign out, choose a new password by a link. A person's own settings
 //! are in [`settings`].
 
+pub mod passkeys;
+pub mod second_step;
+pub mod security;
 pub mod settings;
 
 use askama::Template;
@@ -48,6 +51,10 @@ pub fn routes() -> Routes {
     Routes::new()
         .get("/login", sign_in_form.needs(Can::Open))
         .post("/login", sign_in.needs(Can::Open))
+        .get("/login/code", second_step::form.needs(Can::Open))
+        .post("/login/code", second_step::check.needs(Can::Open))
+        .post("/login/passkey/begin", passkeys::begin_sign_in.needs(Can::Open))
+        .post("/login/passkey", passkeys::sign_in.needs(Can::Open))
         .post("/logout", sign_out.needs(Can::Account))
         .get("/reset", reset_form.needs(Can::Open))
         .post("/reset", reset.needs(Can::Open))
@@ -61,6 +68,8 @@ struct SignInPage {
     notice: String,
     email: String,
     next: String,
+    /// Whether browsers give passkeys to this address.
+    passkeys: bool,
 }
 
 /// Where to go after the sign-in.
@@ -80,12 +89,14 @@ async fn sign_in_form(
         return Ok(Redirect::to(&local(&query.next)).into_response());
     }
     let notice = flash::read(&app, &headers).map(|flash| flash.text).unwrap_or_default();
+    let passkeys = passkeys::site(&app, &headers).is_some();
     html::page(&SignInPage {
         theme: Theme::from_headers(&headers),
         wrong: String::new(),
         notice,
         email: String::new(),
         next: query.next,
+        passkeys,
     })
 }
 
@@ -107,11 +118,7 @@ async fn sign_in(
     Form(form): Form<SignInForm>,
 ) -> Result<Response, PageError> {
     match check(&app, peer, &form.email, Zeroizing::new(form.password)).await {
-        Ok(account) => {
-            let cookie = issue(&app, &account, peer, id, &headers).await?;
-            let to = Redirect::to(&local(&form.next));
-            Ok(([(SET_COOKIE, cookie)], to).into_response())
-        }
+        Ok(account) => second_step::enter(&app, &account, &form.next, (peer, id), &headers).await,
         Err(error @ (UsersError::NoMatch | UsersError::TooMany(_))) => {
             let mut status = StatusCode::from_u16(error.kind().status()).unwrap_or_default();
             if matches!(error, UsersError::NoMatch) {
@@ -125,6 +132,7 @@ async fn sign_in(
                     notice: String::new(),
                     email: form.email,
                     next: form.next,
+                    passkeys: passkeys::site(&app, &headers).is_some(),
                 },
             )
         }
@@ -290,7 +298,7 @@ fn link_owner(app: &App, text: &str) -> Result<(Token, Account), UsersError> {
     let account = app.system.read(|snap| {
         let link = queries::link(snap, &token, now)?;
         match link.map(|link| link.purpose) {
-            Some(Purpose::Reset(id)) => snap.get::<Account>(id),
+            Some(Purpose::Reset(id) | Purpose::ResetAll(id)) => snap.get::<Account>(id),
             _ => Ok(None),
         }
     })?;
@@ -345,8 +353,8 @@ async fn reset(
         app.system.write(by, cause, move |tx| rules::reset_password(tx, &token, hash)).await?;
     debug_assert_eq!(owner, account.id, "a link belongs to one account");
     app.limiter.forgive("sign-in", &account.email);
-    let cookie = issue(&app, &account, peer, id, &headers).await?;
-    let answer = ([(SET_COOKIE, cookie)], Redirect::to("/")).into_response();
+    // Who has a second step still has to take it, unless the link took that away.
+    let answer = second_step::enter(&app, &account, "/", (peer, id), &headers).await?;
     Ok(flash::say(
         &app,
         Flash::ok("Your password is changed. Other browsers were signed out."),
@@ -366,7 +374,8 @@ pub fn local(next: &str) -> String {
 }
 
 /// A waiting time for people.
-fn waiting(wait: Duration) -> String {
+#[must_use]
+pub fn waiting(wait: Duration) -> String {
     let whole = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
     match whole.as_secs() {
         0..60 => format!("{} seconds", whole.as_secs() + 1),

@@ -14,7 +14,7 @@ use crate::app::{App, Who, Ws};
 use crate::crypto::password::{self, Verdict};
 use crate::crypto::token::{Token, TokenKind};
 use crate::features::workspace::queries as workspace;
-use crate::kernel::{Can, Problem, Scope, SignInId, Timestamp, TokenId};
+use crate::kernel::{Can, Problem, Role, Scope, SignInId, Timestamp, TokenId};
 use crate::store::StoreError;
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path, Query};
@@ -50,6 +50,7 @@ pub fn routes() -> Routes {
         .get("/settings/tokens", list_tokens.needs(Can::Account))
         .post("/settings/tokens", create_token.needs(Can::Account))
         .post("/settings/tokens/{id}/revoke", revoke_token.needs(Can::Account))
+        .post("/settings/tokens/{id}/withdraw", withdraw_token.needs(Can::Admin))
 }
 
 async fn start(ws: Ws) -> Redirect {
@@ -263,6 +264,8 @@ async fn revoke_others(
 // ── Tokens ──
 
 struct TokenRow {
+    /// Whose, if somebody else's.
+    owner: String,
     name: String,
     mark: String,
     scopes: String,
@@ -285,6 +288,8 @@ struct Tokens {
     scopes_error: String,
     days: Vec<Choice>,
     rows: Vec<TokenRow>,
+    /// Open ones of others, for those who may withdraw them.
+    others: Vec<TokenRow>,
 }
 
 impl Tokens {
@@ -300,7 +305,9 @@ impl Tokens {
         let mut rows: Vec<_> =
             here.map(|(used, token)| token_row(ws, token, used, &when, now)).collect();
         rows.reverse();
+        let others = if who.access.may(Can::Admin) { others(app, ws, who)? } else { Vec::new() };
         Ok(Self {
+            others,
             shell,
             fresh: String::new(),
             called: String::new(),
@@ -313,6 +320,42 @@ impl Tokens {
     }
 }
 
+/// The open tokens of other people of the workspace.
+fn others(app: &App, ws: &Ws, who: &Person) -> Result<Vec<TokenRow>, PageError> {
+    let (when, now) = (When::of(app, who), app.clock.now());
+    let found = app.system.read(|snap| {
+        let all = queries::tokens_of(snap, ws.id, now)?;
+        let used = |one: ApiToken| Ok::<_, StoreError>((queries::last_used(snap, one.id)?, one));
+        all.into_iter().map(used).collect::<Result<Vec<_>, _>>()
+    })?;
+    let people = ws.read(|snap| workspace::members(snap))?;
+    let mut rows = Vec::new();
+    for (used, token) in found {
+        let owner = people.iter().find(|one| one.account == token.account);
+        let Some(owner) = owner.filter(|one| one.account != who.account) else { continue };
+        let withdraw = ws.url(&format!("settings/tokens/{}/withdraw", token.id));
+        let row = token_row(ws, token, used, &when, now);
+        // An admin sees the tokens of owners and leaves them alone.
+        let touch = who.role == Role::Owner || owner.role != Role::Owner;
+        let revoke = if touch { withdraw } else { String::new() };
+        rows.push(TokenRow { owner: owner.name.clone(), revoke, ..row });
+    }
+    Ok(rows)
+}
+
+/// Withdraws a token of somebody else, whose rights are no more than one's own.
+async fn withdraw_token(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<TokenId>,
+) -> Result<Response, PageError> {
+    let gone = tokens::withdraw(&app, &ws, &who, id).await?;
+    let done = Flash::ok(format!("The token \"{}\" is withdrawn.", gone.name));
+    Ok(flash::say(&app, done, hx.go_to(&ws.url("settings/tokens"))))
+}
+
 fn token_row(
     ws: &Ws,
     token: ApiToken,
@@ -322,6 +365,7 @@ fn token_row(
 ) -> TokenRow {
     let labels: Vec<_> = token.scopes.iter().map(|scope| scope.label()).collect();
     TokenRow {
+        owner: String::new(),
         mark: format!("{}{}…", TokenKind::Personal.prefix(), token.public),
         scopes: labels.join(", "),
         created: when.at(token.created_at),
@@ -426,18 +470,18 @@ async fn revoke_token(
 }
 
 /// Moments as this person reads them.
-struct When {
+pub(super) struct When {
     now: Timestamp,
     zone: TimeZone,
 }
 
 impl When {
-    fn of(app: &App, who: &Person) -> Self {
+    pub(super) fn of(app: &App, who: &Person) -> Self {
         let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
         Self { now: app.clock.now(), zone }
     }
 
-    fn at(&self, at: Timestamp) -> RelTime {
+    pub(super) fn at(&self, at: Timestamp) -> RelTime {
         RelTime::new(at, self.now, &self.zone)
     }
 }

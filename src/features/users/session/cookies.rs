@@ -1,11 +1,15 @@
 //! Cookies: the one that signs a browser in, and the one that remembers its last workspace.
 
-use axum::http::header::{COOKIE, HeaderMap, HeaderValue};
+use axum::extract::Request;
+use axum::http::Method;
+use axum::http::header::{CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue};
+use axum::response::Response;
 
+use crate::app::App;
 use crate::config::Config;
 use crate::crypto::token::{Token, TokenKind};
 
-use super::LONGEST;
+use super::{LONGEST, page_workspace};
 
 /// Name of the cookie that remembers the last workspace.
 const LAST: &str = "hq_last";
@@ -67,4 +71,21 @@ fn set_cookie(config: &Config, value: &str, seconds: i64) -> HeaderValue {
     let mut header = HeaderValue::try_from(text).expect("invariant: tokens are plain ASCII");
     header.set_sensitive(true);
     header
+}
+
+/// A look at a page of another workspace than last time.
+pub(super) struct Visit(String);
+
+impl Visit {
+    pub(super) fn of(request: &Request) -> Option<Self> {
+        let slug = page_workspace(request.uri().path()).filter(|_| request.method() == Method::GET);
+        let slug = slug.filter(|slug| last_workspace(request.headers()) != Some(slug))?;
+        Some(Self(slug.to_owned()))
+    }
+
+    pub(super) fn note(self, app: &App, response: &Response) -> Option<HeaderValue> {
+        let kind = response.headers().get(CONTENT_TYPE)?.to_str().ok()?;
+        let seen = response.status().is_success() && kind.starts_with("text/html");
+        remember(&app.config, &self.0).filter(|_| seen)
+    }
 }

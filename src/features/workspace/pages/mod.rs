@@ -24,7 +24,7 @@ use crate::web::shell::{
 };
 use crate::web::time::zones;
 
-use super::model::Settings;
+use super::model::{People, Settings};
 use super::rules::{self, SettingsPatch, WorkspaceError};
 use super::{money, queries};
 
@@ -37,6 +37,7 @@ pub fn routes() -> Routes {
         .get("/closed", closed.needs(Can::Read))
         .get("/settings/general", general.needs(Can::Read))
         .post("/settings/general", save.needs(Can::Admin))
+        .post("/settings/people", save_people.needs(Can::Own))
         .post("/settings/name", rename.needs(Can::Account))
 }
 
@@ -170,6 +171,25 @@ async fn save(
     let (own, state) = (who.access.may(Can::Own), ws.standing().state);
     let page = General { shell, may: true, own, state, v: form, e, wrong, zones };
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}
+
+#[derive(Deserialize)]
+struct PeopleForm {
+    factor_for_admins: Option<String>,
+}
+
+/// What is asked of the people of the workspace.
+async fn save_people(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(form): Form<PeopleForm>,
+) -> Result<Response, PageError> {
+    let policy = People { factor_for_admins: form.factor_for_admins.is_some() };
+    ws.write(&who, move |tx| rules::invites::require_factor(tx, policy)).await?;
+    let back = hx.go_to(&ws.url("settings/members"));
+    Ok(flash::say(&app, Flash::ok("Saved."), back))
 }
 
 #[derive(Deserialize)]

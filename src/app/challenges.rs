@@ -1,0 +1,56 @@
+//! Questions that a browser's device has to answer, each good once and for five minutes. In memory
+//! only: after a restart one asks again.
+
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
+
+use crate::kernel::AccountId;
+
+/// How long a question is good, in milliseconds.
+const LIFE_MS: i64 = 5 * 60 * 1000;
+/// How many are kept; then the oldest go.
+const MANY: usize = 1_000;
+
+/// Open questions, and whose they are: a person's who adds a passkey, or nobody's yet who signs in.
+#[derive(Default)]
+pub struct Challenges(Mutex<HashMap<String, (Option<AccountId>, i64)>>);
+
+impl Challenges {
+    /// Keeps a question.
+    pub fn keep(&self, challenge: &str, owner: Option<AccountId>, now_ms: i64) {
+        let mut all = self.0.lock();
+        all.retain(|_, (_, until)| now_ms < *until);
+        if MANY <= all.len() {
+            let oldest = all.iter().min_by_key(|(_, (_, until))| *until).map(|(c, _)| c.clone());
+            oldest.and_then(|oldest| all.remove(&oldest));
+        }
+        all.insert(challenge.to_owned(), (owner, now_ms + LIFE_MS));
+    }
+
+    /// Uses a question up; says whether it was open and this person's.
+    #[must_use]
+    pub fn take(&self, challenge: &str, owner: Option<AccountId>, now_ms: i64) -> bool {
+        let found = self.0.lock().remove(challenge);
+        found.is_some_and(|(whose, until)| whose == owner && now_ms < until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Challenges;
+
+    #[test]
+    fn a_question_is_good_once_and_not_for_long() {
+        let all = Challenges::default();
+        all.keep("a", None, 0);
+        assert!(all.take("a", None, 10));
+        assert!(!all.take("a", None, 10), "once");
+        all.keep("b", None, 0);
+        assert!(!all.take("b", None, 300_000), "not for long");
+        for n in 0..2_000 {
+            all.keep(&n.to_string(), None, n);
+        }
+        assert!(!all.take("0", None, 2_000) && all.take("1999", None, 2_000));
+    }
+}

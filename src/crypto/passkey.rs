@@ -1,0 +1,324 @@
+//! Passkeys (WebAuthn level 3), as far as HQ uses them: a person must be verified by the device, no
+//! attestation is looked at, and the keys are ES256, EdDSA or RS256. What a browser sends is parsed here
+//! and nowhere else; all of it is refused unless place, challenge and signature are right.
+
+use aws_lc_rs::rsa::PublicKeyComponents;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1, ED25519, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey,
+};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use super::cbor::{self, Value};
+use super::token::same;
+
+/// The person was there.
+const PRESENT: u8 = 0x01;
+/// The device made sure that it was this person.
+const VERIFIED: u8 = 0x04;
+/// A new key is told.
+const KEY_INCLUDED: u8 = 0x40;
+
+/// Why a passkey was not accepted. What exactly was wrong is for the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasskeyError {
+    /// Not of the form.
+    #[error("the browser's answer cannot be read")]
+    Malformed,
+    /// Made for another site or another request.
+    #[error("the browser's answer is for another page or request")]
+    OtherPlace,
+    /// The device did not make sure who sits before it.
+    #[error("the device did not check who you are; turn on its screen lock or PIN")]
+    NotVerified,
+    /// A kind of key that HQ does not know.
+    #[error("this kind of key is not supported")]
+    Unsupported,
+    /// The signature is wrong.
+    #[error("the signature does not match")]
+    BadSignature,
+}
+
+/// The site that a passkey belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// Its host name.
+    pub host: String,
+    /// Its origin, exactly as browsers write it.
+    pub origin: String,
+}
+
+/// A new passkey.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// What the browser calls it.
+    pub credential: Vec<u8>,
+    /// The public key in COSE.
+    pub key: Vec<u8>,
+    /// What its counter says.
+    pub count: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ClientData {
+    r#type: String,
+    challenge: String,
+    origin: String,
+    #[serde(default)]
+    cross_origin: bool,
+}
+
+/// What an authenticator says of itself and of what happened.
+struct AuthData<'a> {
+    flags: u8,
+    count: u32,
+    rest: &'a [u8],
+}
+
+/// Checks the answer to a request for a new passkey.
+///
+/// # Errors
+/// When anything in it is not as it must be.
+pub fn check_made(
+    site: &Site,
+    challenge: &str,
+    client_data: &[u8],
+    attestation: &[u8],
+) -> Result<Made, PasskeyError> {
+    check_client(site, challenge, client_data, "webauthn.create")?;
+    let (whole, rest) = cbor::read(attestation).ok_or(PasskeyError::Malformed)?;
+    let data = whole.text_key("authData").and_then(Value::bytes);
+    let data = data.filter(|_| rest.is_empty()).ok_or(PasskeyError::Malformed)?;
+    let parsed = check_data(site, data)?;
+    if parsed.flags & KEY_INCLUDED == 0 {
+        return Err(PasskeyError::Malformed);
+    }
+    // Sixteen bytes name the model; the length of the id follows.
+    let id = parsed.rest.get(16..).and_then(|rest| rest.split_at_checked(2));
+    let (length, rest) = id.ok_or(PasskeyError::Malformed)?;
+    let length = usize::from(u16::from_be_bytes([length[0], length[1]]));
+    let (credential, rest) = rest.split_at_checked(length).ok_or(PasskeyError::Malformed)?;
+    if credential.is_empty() || 1023 < credential.len() {
+        return Err(PasskeyError::Malformed);
+    }
+    let (_, after) = cbor::read(rest).ok_or(PasskeyError::Malformed)?;
+    let key = &rest[..rest.len() - after.len()];
+    Key::parse(key)?;
+    Ok(Made { credential: credential.to_vec(), key: key.to_vec(), count: parsed.count })
+}
+
+/// Checks a sign-in with a passkey; gives what its counter says.
+///
+/// # Errors
+/// When anything in it is not as it must be.
+pub fn check_used(
+    site: &Site,
+    challenge: &str,
+    client_data: &[u8],
+    data: &[u8],
+    signature: &[u8],
+    key: &[u8],
+) -> Result<u32, PasskeyError> {
+    check_client(site, challenge, client_data, "webauthn.get")?;
+    let parsed = check_data(site, data)?;
+    let mut signed = data.to_vec();
+    signed.extend_from_slice(&Sha256::digest(client_data));
+    Key::parse(key)?.verify(&signed, signature)?;
+    Ok(parsed.count)
+}
+
+fn check_client(
+    site: &Site,
+    challenge: &str,
+    client_data: &[u8],
+    kind: &str,
+) -> Result<(), PasskeyError> {
+    let said: ClientData =
+        serde_json::from_slice(client_data).map_err(|_| PasskeyError::Malformed)?;
+    let here = said.r#type == kind
+        && same(said.challenge.as_bytes(), challenge.as_bytes())
+        && said.origin == site.origin
+        && !said.cross_origin;
+    if here { Ok(()) } else { Err(PasskeyError::OtherPlace) }
+}
+
+fn check_data<'a>(site: &Site, data: &'a [u8]) -> Result<AuthData<'a>, PasskeyError> {
+    let (host, rest) = data.split_at_checked(32).ok_or(PasskeyError::Malformed)?;
+    let (head, rest) = rest.split_at_checked(5).ok_or(PasskeyError::Malformed)?;
+    if !same(host, &Sha256::digest(site.host.as_bytes())) {
+        return Err(PasskeyError::OtherPlace);
+    }
+    let flags = head[0];
+    if flags & PRESENT == 0 || flags & VERIFIED == 0 {
+        return Err(PasskeyError::NotVerified);
+    }
+    let count = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
+    Ok(AuthData { flags, count, rest })
+}
+
+/// A public key of one of the three kinds.
+enum Key {
+    P256(Vec<u8>),
+    Ed25519(Vec<u8>),
+    Rsa { n: Vec<u8>, e: Vec<u8> },
+}
+
+impl Key {
+    fn parse(cose: &[u8]) -> Result<Self, PasskeyError> {
+        let (map, rest) = cbor::read(cose).ok_or(PasskeyError::Malformed)?;
+        if !rest.is_empty() {
+            return Err(PasskeyError::Malformed);
+        }
+        let number = |key| map.int_key(key).and_then(Value::int);
+        let bytes = |key, length: usize| {
+            let found = map.int_key(key).and_then(Value::bytes);
+            found.filter(|bytes| length == 0 || bytes.len() == length).map(<[u8]>::to_vec)
+        };
+        let kind = (number(1), number(3), number(-1));
+        let key = match kind {
+            (Some(2), Some(-7), Some(1)) => bytes(-2, 32).zip(bytes(-3, 32)).map(|(x, y)| {
+                let mut point = vec![4];
+                point.extend(x);
+                point.extend(y);
+                Self::P256(point)
+            }),
+            (Some(1), Some(-8), Some(6)) => bytes(-2, 32).map(Self::Ed25519),
+            (Some(3), Some(-257), _) => {
+                bytes(-1, 0).zip(bytes(-2, 0)).map(|(n, e)| Self::Rsa { n, e })
+            }
+            _ => return Err(PasskeyError::Unsupported),
+        };
+        key.ok_or(PasskeyError::Malformed)
+    }
+
+    fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), PasskeyError> {
+        let verified = match self {
+            Self::P256(point) => {
+                UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point).verify(message, signature)
+            }
+            Self::Ed25519(key) => UnparsedPublicKey::new(&ED25519, key).verify(message, signature),
+            Self::Rsa { n, e } => {
+                let key = PublicKeyComponents { n, e };
+                key.verify(&RSA_PKCS1_2048_8192_SHA256, message, signature)
+            }
+        };
+        verified.map_err(|_| PasskeyError::BadSignature)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PasskeyError, Site, check_made, check_used};
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
+    use sha2::{Digest, Sha256};
+
+    const CHALLENGE: &str = "dGhlIGNoYWxsZW5nZQ";
+
+    fn site() -> Site {
+        Site { host: "hq.example.com".into(), origin: "https://hq.example.com".into() }
+    }
+
+    fn client(kind: &str, challenge: &str, origin: &str) -> Vec<u8> {
+        format!(r#"{{"type":"{kind}","challenge":"{challenge}","origin":"{origin}","crossOrigin":false,"more":1}}"#)
+            .into_bytes()
+    }
+
+    fn data(host: &str, flags: u8, count: u32) -> Vec<u8> {
+        let mut data = Sha256::digest(host.as_bytes()).to_vec();
+        data.push(flags);
+        data.extend(count.to_be_bytes());
+        data
+    }
+
+    /// A device in software.
+    struct Device(EcdsaKeyPair);
+
+    impl Device {
+        fn new() -> Self {
+            Self(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).expect("a key"))
+        }
+
+        fn cose(&self) -> Vec<u8> {
+            let point = self.0.public_key().as_ref();
+            let mut cose = vec![0xa5, 0x01, 0x02, 0x03, 0x26, 0x20, 0x01, 0x21, 0x58, 0x20];
+            cose.extend(&point[1..33]);
+            cose.extend([0x22, 0x58, 0x20]);
+            cose.extend(&point[33..65]);
+            cose
+        }
+
+        fn attestation(&self, flags: u8) -> Vec<u8> {
+            let mut data = data("hq.example.com", flags, 1);
+            data.extend([0; 16]);
+            data.extend([0, 4, 9, 9, 9, 9]);
+            data.extend(self.cose());
+            let mut object = vec![0xa3];
+            object.extend(b"\x63fmt\x64none\x67attStmt\xa0\x68authData\x58");
+            object.push(u8::try_from(data.len()).expect("short"));
+            object.extend(data);
+            object
+        }
+
+        fn sign(&self, data: &[u8], client: &[u8]) -> Vec<u8> {
+            let mut message = data.to_vec();
+            message.extend(Sha256::digest(client));
+            self.0.sign(&SystemRandom::new(), &message).expect("a signature").as_ref().to_vec()
+        }
+    }
+
+    #[test]
+    fn a_key_that_was_made_here_signs_in_here() {
+        let device = Device::new();
+        let asked = client("webauthn.create", CHALLENGE, "https://hq.example.com");
+        let made = check_made(&site(), CHALLENGE, &asked, &device.attestation(0x45)).expect("made");
+        assert_eq!((made.credential, made.count), (vec![9; 4], 1));
+        let asked = client("webauthn.get", CHALLENGE, "https://hq.example.com");
+        let data = data("hq.example.com", 0x05, 7);
+        let signature = device.sign(&data, &asked);
+        let used = check_used(&site(), CHALLENGE, &asked, &data, &signature, &made.key);
+        assert_eq!(used, Ok(7));
+    }
+
+    #[test]
+    fn whatever_is_not_right_is_refused() {
+        let device = Device::new();
+        let key = device.cose();
+        let good = client("webauthn.get", CHALLENGE, "https://hq.example.com");
+        let here = data("hq.example.com", 0x05, 7);
+        let check = |client: &[u8], data: &[u8], signature: &[u8]| {
+            check_used(&site(), CHALLENGE, client, data, signature, &key)
+        };
+        let signed = |client: &[u8], data: &[u8]| check(client, data, &device.sign(data, client));
+        for other in [
+            client("webauthn.create", CHALLENGE, "https://hq.example.com"),
+            client("webauthn.get", "b3RoZXI", "https://hq.example.com"),
+            client("webauthn.get", CHALLENGE, "https://hq.example.com.evil.example"),
+            client("webauthn.get", CHALLENGE, "http://hq.example.com"),
+        ] {
+            assert_eq!(signed(&other, &here), Err(PasskeyError::OtherPlace));
+        }
+        let framed = String::from_utf8(good.clone()).expect("text").replace("false", "true");
+        assert_eq!(signed(framed.as_bytes(), &here), Err(PasskeyError::OtherPlace));
+        assert_eq!(signed(&good, &data("evil.example", 0x05, 7)), Err(PasskeyError::OtherPlace));
+        for flags in [0x00, 0x01, 0x04] {
+            let unverified = data("hq.example.com", flags, 7);
+            assert_eq!(signed(&good, &unverified), Err(PasskeyError::NotVerified), "{flags}");
+        }
+        let strange = Device::new().sign(&here, &good);
+        assert_eq!(check(&good, &here, &strange), Err(PasskeyError::BadSignature));
+        let mut bent = here.clone();
+        bent[36] ^= 1;
+        let signature = device.sign(&here, &good);
+        assert_eq!(check(&good, &bent, &signature), Err(PasskeyError::BadSignature));
+        let asked = client("webauthn.create", CHALLENGE, "https://hq.example.com");
+        let whole = device.attestation(0x45);
+        for cut in 0..whole.len() {
+            let refused = check_made(&site(), CHALLENGE, &asked, &whole[..cut]);
+            assert!(refused.is_err(), "cut at {cut}");
+        }
+        let refused = check_made(&site(), CHALLENGE, &asked, &device.attestation(0x41));
+        assert_eq!(refused, Err(PasskeyError::NotVerified));
+    }
+}

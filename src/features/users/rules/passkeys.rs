@@ -1,0 +1,95 @@
+//! Writes of passkeys.
+
+use crate::kernel::{AccountId, Event, FactorChange, PasskeyId};
+use crate::store::{ReadExt, WriteTx};
+
+use super::super::model::factors::{Passkey, PasskeyUse};
+use super::super::queries;
+use super::UsersError;
+
+/// How many passkeys a person may have.
+const MOST: usize = 20;
+
+/// A new passkey.
+pub struct NewPasskey {
+    /// Whose.
+    pub account: AccountId,
+    /// What the browser calls it.
+    pub credential: Vec<u8>,
+    /// The public key.
+    pub key: Vec<u8>,
+    /// The host name that it is good for.
+    pub host: String,
+    /// What the person calls it.
+    pub name: String,
+    /// What its counter says.
+    pub count: u32,
+}
+
+/// Adds a passkey.
+///
+/// # Errors
+/// When it has no name, is here already, or there are too many.
+pub fn add(tx: &mut WriteTx<'_>, new: NewPasskey) -> Result<Passkey, UsersError> {
+    let name = new.name.trim().to_owned();
+    if name.is_empty() || 60 < name.chars().count() || name.chars().any(char::is_control) {
+        return Err(UsersError::field("name", "give it a name of 1 to 60 characters"));
+    }
+    if MOST <= queries::passkeys(tx, new.account)?.len() {
+        return Err(UsersError::Many("passkeys"));
+    }
+    if queries::passkey(tx, &new.credential)?.is_some() {
+        return Err(UsersError::field("name", "this passkey is here already"));
+    }
+    let passkey = Passkey {
+        id: tx.new_id(),
+        account: new.account,
+        credential: new.credential,
+        key: new.key,
+        host: new.host,
+        name,
+        created_at: tx.now(),
+    };
+    tx.put(&passkey)?;
+    let at = tx.now();
+    tx.put(&PasskeyUse { passkey: passkey.id, at, count: new.count, regressed: false })?;
+    let change = FactorChange::PasskeyAdded;
+    tx.emit(Event::FactorChanged { account: new.account, change });
+    Ok(passkey)
+}
+
+/// Notes that a passkey was used. A counter that goes backwards is flagged and not refused: keys that
+/// are kept in step between devices often do not count.
+///
+/// # Errors
+/// When it is gone.
+pub fn note_use(tx: &mut WriteTx<'_>, id: PasskeyId, count: u32) -> Result<(), UsersError> {
+    let passkey = tx.get::<Passkey>(id)?.ok_or(UsersError::NoMatch)?;
+    let before = tx.get::<PasskeyUse>(id)?;
+    let last = before.as_ref().map_or(0, |before| before.count);
+    let regressed = count <= last && (0 < count || 0 < last);
+    let at = tx.now();
+    let was = before.is_some_and(|before| before.regressed);
+    tx.put(&PasskeyUse { passkey: id, at, count, regressed: regressed || was })?;
+    if regressed {
+        let change = FactorChange::PasskeyRegressed;
+        tx.emit(Event::FactorChanged { account: passkey.account, change });
+    }
+    Ok(())
+}
+
+/// Removes a passkey of one's own.
+///
+/// # Errors
+/// When it is not there or somebody else's.
+pub fn remove(
+    tx: &mut WriteTx<'_>,
+    account: AccountId,
+    id: PasskeyId,
+) -> Result<Passkey, UsersError> {
+    let found = tx.get::<Passkey>(id)?.filter(|passkey| passkey.account == account);
+    let passkey = found.ok_or(UsersError::NotFound("passkey"))?;
+    tx.delete::<Passkey>(id)?;
+    tx.emit(Event::FactorChanged { account, change: FactorChange::PasskeyRemoved });
+    Ok(passkey)
+}

@@ -1,0 +1,251 @@
+//! Second factors: codes from an app, recovery codes, who must have them, who may take them away.
+
+use std::time::Duration;
+
+use hq::crypto::totp::TotpSecret;
+use hq::kernel::Role;
+use reqwest::StatusCode;
+use serde_json::json;
+
+use crate::support::hq::{OWNER, Person, Reply, TestHq};
+
+const BASE: &str = "/w/marlow-cargo/settings/security";
+
+/// The app on somebody's phone: it knows what the page says.
+struct Phone(TotpSecret);
+
+impl Phone {
+    fn reading(page: &Reply) -> Self {
+        let text = page.text_of(".steps .code code").replace(' ', "");
+        let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+        let (mut bytes, mut held, mut bits) = (Vec::new(), 0u32, 0);
+        for letter in text.bytes() {
+            let five = letters.iter().position(|one| *one == letter).expect("base 32");
+            held = (held << 5) | u32::try_from(five).expect("five bits");
+            bits += 5;
+            if 8 <= bits {
+                bits -= 8;
+                bytes.push(u8::try_from((held >> bits) & 255).expect("a byte"));
+            }
+        }
+        Self(TotpSecret::from_bytes(&bytes))
+    }
+
+    fn shows(&self, hq: &TestHq) -> String {
+        self.0.code_at(hq.now().as_millisecond())
+    }
+}
+
+/// Sets the app up as a person does; gives the phone and the recovery codes.
+async fn set_up(hq: &TestHq, person: &Person) -> (Phone, Vec<String>) {
+    let to = person.form(&format!("{BASE}/app"), &[]).await;
+    assert_eq!(to.location(), Some("/w/marlow-cargo/settings/security/app"));
+    let page = person.get(&format!("{BASE}/app")).await;
+    assert!(page.text.contains("<svg class=\"qr\""), "the picture is there");
+    let phone = Phone::reading(&page);
+    let code = phone.shows(hq);
+    let done = person.form(&format!("{BASE}/app/confirm"), &[("code", &code)]).await;
+    let codes = done.texts(".codes code");
+    assert_eq!(codes.len(), 10, "{}", done.text);
+    (phone, codes)
+}
+
+async fn first_step(person: &Person) -> Reply {
+    let form = [("email", OWNER.1), ("password", OWNER.2), ("next", "/w/marlow-cargo/tasks")];
+    person.form("/login", &form).await
+}
+
+async fn second_step(person: &Person, code: &str) -> Reply {
+    person.form("/login/code", &[("code", code)]).await
+}
+
+/// The next code: no code is good twice.
+async fn later(hq: &TestHq) {
+    hq.advance(Duration::from_secs(60)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_is_asked_for_after_the_password_and_nothing_opens_before() {
+    let hq = TestHq::start().await;
+    let other = hq.nobody();
+    first_step(&other).await;
+    assert_eq!(other.get("/").await.location(), Some("/w/marlow-cargo/"));
+    let (phone, _) = set_up(&hq, &hq.owner()).await;
+    assert_eq!(other.get("/").await.location(), Some("/login"), "other browsers were signed out");
+    let page = hq.owner().get(BASE).await;
+    assert!(page.text.contains("10 of 10 are left") && !page.text.contains("keeps others out"));
+
+    let person = hq.nobody();
+    assert_eq!(person.get("/login/code").await.location(), Some("/login"), "the password first");
+    let asked = first_step(&person).await;
+    assert_eq!(asked.location(), Some("/login/code"));
+    assert!(!person.cookie().contains("hq="), "no sign-in yet: {}", person.cookie());
+    assert_eq!(person.get("/w/marlow-cargo/").await.status, StatusCode::SEE_OTHER);
+    assert!(person.get("/login/code").await.text.contains(OWNER.1));
+    let used = second_step(&person, &phone.shows(&hq)).await;
+    assert_eq!(used.status, StatusCode::UNPROCESSABLE_ENTITY, "it was used for the set-up");
+    later(&hq).await;
+    let code = phone.shows(&hq);
+    let inside = second_step(&person, &code).await;
+    assert_eq!(inside.location(), Some("/w/marlow-cargo/tasks"), "{}", inside.text);
+    assert_eq!(person.get("/w/marlow-cargo/tasks").await.status, StatusCode::OK);
+
+    let thief = hq.nobody();
+    first_step(&thief).await;
+    let again = second_step(&thief, &code).await;
+    assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY, "no code is good twice");
+    assert!(again.text_of("[role=alert]").contains("does not match, or was used"));
+    hq.advance(Duration::from_secs(11 * 60)).await;
+    let late = second_step(&thief, &phone.shows(&hq)).await;
+    assert_eq!(late.location(), Some("/login"), "the first step is too long ago");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guessing_codes_is_slowed_down() {
+    let hq = TestHq::start().await;
+    let (phone, _) = set_up(&hq, &hq.owner()).await;
+    later(&hq).await;
+    let person = hq.nobody();
+    first_step(&person).await;
+    for guess in ["000000", "111111", "222222", "333333", "444444"] {
+        let wrong = second_step(&person, guess).await;
+        assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY, "{guess}");
+    }
+    let locked = second_step(&person, &phone.shows(&hq)).await;
+    assert_eq!(locked.status, StatusCode::TOO_MANY_REQUESTS, "even the right one has to wait");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recovery_code_opens_once_and_new_ones_make_the_old_void() {
+    let hq = TestHq::start().await;
+    let (_, codes) = set_up(&hq, &hq.owner()).await;
+    let person = hq.nobody();
+    first_step(&person).await;
+    let typed = codes[3].to_lowercase().replace('-', " ");
+    assert_eq!(second_step(&person, &typed).await.status, StatusCode::SEE_OTHER);
+    let thief = hq.nobody();
+    first_step(&thief).await;
+    assert_eq!(second_step(&thief, &codes[3]).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(person.get(BASE).await.text.contains("9 of 10 are left"));
+
+    let wrong = person.form(&format!("{BASE}/codes"), &[("password", "not it at all")]).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let fresh = person.form(&format!("{BASE}/codes"), &[("password", OWNER.2)]).await;
+    let fresh = fresh.texts(".codes code");
+    assert_eq!(second_step(&thief, &codes[4]).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(second_step(&thief, &fresh[0]).await.status, StatusCode::SEE_OTHER);
+    let all = crate::support::hq::everything_in(&hq.data());
+    let plain = fresh[1].as_bytes();
+    assert!(!all.windows(plain.len()).any(|part| part == plain), "only hashes are kept");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn turning_it_off_takes_password_and_code() {
+    let hq = TestHq::start().await;
+    let owner = hq.owner();
+    let (phone, _) = set_up(&hq, &owner).await;
+    later(&hq).await;
+    let off = format!("{BASE}/app/off");
+    let code = phone.shows(&hq);
+    let wrong = owner.form(&off, &[("password", "wrong password here"), ("code", &code)]).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let wrong = owner.form(&off, &[("password", OWNER.2), ("code", "000000")]).await;
+    assert!(wrong.text_of("#off-says").contains("does not match"));
+    let done = owner.form(&off, &[("password", OWNER.2), ("code", &code)]).await;
+    assert_eq!(done.location(), Some(BASE), "{}", done.text);
+    assert_eq!(first_step(&hq.nobody()).await.location(), Some("/w/marlow-cargo/tasks"));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_must_have_a_second_step_can_do_nothing_else_before() {
+    let hq = TestHq::start().await;
+    let (owner, admin) = (hq.owner(), hq.another("Ada", Some(Role::Admin)).await);
+    let member = hq.another("Tom", Some(Role::Member)).await;
+    assert!(owner.get(BASE).await.text.contains("keeps others out"), "it is recommended");
+    set_up(&hq, &owner).await;
+    let refused = admin.form("/w/marlow-cargo/settings/people", &[]).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN, "owners decide");
+    owner.form("/w/marlow-cargo/settings/people", &[("factor_for_admins", "on")]).await;
+    assert_eq!(owner.get("/w/marlow-cargo/tasks").await.status, StatusCode::OK);
+    assert_eq!(member.get("/w/marlow-cargo/tasks").await.status, StatusCode::OK);
+    assert_eq!(admin.get("/w/marlow-cargo/tasks").await.location(), Some(BASE));
+    let api = admin.post("/api/v1/tasks", &json!({ "title": "x" })).await;
+    assert_eq!(api.json()["code"], "factor_required", "{}", api.text);
+    assert!(admin.get(BASE).await.text.contains("Set one up to go on"));
+    set_up(&hq, &admin).await;
+    assert_eq!(admin.get("/w/marlow-cargo/tasks").await.status, StatusCode::OK);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_owner_takes_a_lost_second_step_away_but_not_that_of_another_workspaces_owner() {
+    let hq = TestHq::start().await;
+    let (owner, ada) = (hq.owner(), hq.another("Ada", Some(Role::Admin)).await);
+    set_up(&hq, &ada).await;
+    let all = owner.get("/api/v1/members").await.json();
+    let found = all["items"].as_array().expect("items").iter().find(|one| one["name"] == "Ada");
+    let id = found.expect("Ada")["account"].as_str().expect("id").to_owned();
+    let page = owner.get("/w/marlow-cargo/settings/members").await;
+    assert!(page.text_of("#members").contains("Two steps"));
+    let reset = format!("/w/marlow-cargo/settings/members/{id}/reset-factors");
+    let bob = hq.another("Bob", Some(Role::Admin)).await;
+    assert_eq!(bob.form(&reset, &[]).await.status, StatusCode::FORBIDDEN);
+    owner.form(&reset, &[]).await;
+    assert_eq!(ada.get("/").await.location(), Some("/login"), "she is signed out everywhere");
+    let page = owner.get("/w/marlow-cargo/settings/members").await;
+    assert!(!page.text_of("#members").contains("Two steps"));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reset_link_keeps_the_second_step_unless_it_says_otherwise() {
+    let hq = TestHq::start().await;
+    set_up(&hq, &hq.owner()).await;
+    let here = hq::server::local::Here { url: hq.url() };
+    for (factors, to) in [(false, "/login/code"), (true, "/")] {
+        let by = hq::kernel::Actor::System(hq::kernel::Part::Cli);
+        let wish = hq::server::local::LinkWish { email: None, factors };
+        let app = &hq.running().app;
+        let made = hq::server::local::reset_link(app, &here, by, wish).await.expect("a link");
+        let token = made.link.split_once("token=").expect("a token").1.to_owned();
+        let form = [("token", token.as_str()), ("password", "nine otters under a paper moon")];
+        let reply = hq.nobody().form("/reset", &form).await;
+        assert_eq!(reply.location(), Some(to), "{}", reply.text);
+    }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_admin_withdraws_the_tokens_of_others_but_not_an_owners() {
+    let hq = TestHq::start().await;
+    let (ada, tom) =
+        (hq.another("Ada", Some(Role::Admin)).await, hq.another("Tom", Some(Role::Member)).await);
+    let body = json!({ "name": "Script", "scopes": ["read"] });
+    let made = tom.post("/api/v1/tokens", &body).await.json();
+    let mine = hq.owner().post("/api/v1/tokens", &body).await.json();
+    let path = |made: &serde_json::Value| {
+        format!("/api/v1/workspace/tokens/{}", made["id"].as_str().expect("an id"))
+    };
+    let page = ada.get("/w/marlow-cargo/settings/tokens").await;
+    assert!(page.text.contains("Tokens of others") && page.text.contains("Tom"));
+    assert!(!tom.get("/w/marlow-cargo/settings/tokens").await.text.contains("Tokens of others"));
+    assert_eq!(tom.call("DELETE", &path(&mine)).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(ada.call("DELETE", &path(&mine)).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(ada.call("DELETE", &path(&made)).await.status, StatusCode::OK);
+    let bearer = format!("Bearer {}", made["token"].as_str().expect("a token"));
+    let program = hq.nobody().with("authorization", &bearer);
+    assert_eq!(program.get("/api/v1/me").await.status, StatusCode::UNAUTHORIZED);
+    // A token that has run out says so.
+    let bearer = format!("Bearer {}", mine["token"].as_str().expect("a token"));
+    hq.advance(Duration::from_secs(91 * 86_400)).await;
+    let late = hq.nobody().with("authorization", &bearer).get("/api/v1/me").await;
+    assert_eq!(
+        (late.status, late.json()["code"].clone()),
+        (StatusCode::UNAUTHORIZED, json!("token_expired"))
+    );
+    hq.finish().await;
+}
