@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::backup::{BackupError, Desk, Manifest, Meter, Repository};
 use crate::config::Config;
 use crate::crypto::keyring::Keyring;
 use crate::crypto::redact::Redactor;
@@ -36,6 +37,11 @@ pub type Spawn = Arc<dyn Fn(&'static str, BoxTask) + Send + Sync>;
 
 /// What begins when a workspace is opened; `server` gives it.
 pub type OnOpen = Arc<dyn Fn(&Ws) + Send + Sync>;
+
+/// Restores a backup into a folder, opens what is there, checks it and removes it; `server` gives
+/// it, since it knows all records. Says what was found.
+pub type Rehearse =
+    Arc<dyn Fn(&Repository, &Manifest, &Path, &Meter) -> Result<String, BackupError> + Send + Sync>;
 
 /// What the process has once.
 #[derive(Clone)]
@@ -65,6 +71,10 @@ pub struct AppParts {
     pub hasher: Arc<passwords::Hasher>,
     /// How often somebody may do something.
     pub limiter: limits::Limiter,
+    /// The backup that is being made, if one is.
+    pub backups: Desk,
+    /// How a restore is tried.
+    pub rehearse: Rehearse,
     /// Starts supervised tasks.
     pub spawn: Spawn,
     /// Set when the program is to end.

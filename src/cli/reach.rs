@@ -142,7 +142,21 @@ impl Local {
         path: &str,
         body: Option<&impl Serialize>,
     ) -> Result<T, CommandError> {
-        let text = self.text(method, path, body).await?;
+        self.call_within(LONGEST, method, path, body).await
+    }
+
+    /// As `call`, for what takes its time.
+    ///
+    /// # Errors
+    /// As `call`.
+    pub async fn call_within<T: DeserializeOwned>(
+        &self,
+        longest: Duration,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<T, CommandError> {
+        let text = self.text_within(longest, method, path, body).await?;
         serde_json::from_str(&text).map_err(|error| {
             CommandError::Failed(format!("the answer is not what it should be: {error}"))
         })
@@ -154,6 +168,16 @@ impl Local {
     /// As `call`.
     pub async fn text(
         &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<String, CommandError> {
+        self.text_within(LONGEST, method, path, body).await
+    }
+
+    async fn text_within(
+        &self,
+        longest: Duration,
         method: Method,
         path: &str,
         body: Option<&impl Serialize>,
@@ -186,7 +210,7 @@ impl Local {
                 },
             }
         };
-        let answered = tokio::time::timeout(LONGEST, asked).await;
+        let answered = tokio::time::timeout(longest, asked).await;
         let (status, body) = match answered {
             Ok(answered) => answered.map_err(|e| failed(&e))?,
             Err(_) => return Err(CommandError::Silent(self.holder.clone())),

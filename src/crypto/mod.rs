@@ -6,6 +6,7 @@
 pub mod master;
 pub mod keyring;
 pub mod password;
+pub mod passphrase;
 pub mod token;
 pub mod redact;
 

@@ -13,6 +13,7 @@ pub mod runs;
 pub mod usage;
 pub mod connections;
 pub mod activity;
+pub mod backups;
 
 use crate::tool::Registry;
 use crate::web::routes::Routes;
@@ -34,6 +35,7 @@ pub fn routes() -> Routes {
         .merge(inbox::pages::routes())
         .merge(connections::pages::routes())
         .merge(usage::pages::routes())
+        .merge(backups::pages::routes())
 }
 
 /// The JSON API, below `/api/v1`.
@@ -52,6 +54,7 @@ pub fn api() -> Routes {
         .merge(comments::api())
         .merge(deliverables::api())
         .merge(usage::api::routes())
+        .merge(backups::api::routes())
 }
 
 /// The OpenAI-compatible API, below `/v1`.

@@ -269,6 +269,25 @@ pub enum Event {
         /// How.
         change: FactorChange,
     },
+    /// A backup was made.
+    BackupMade {
+        /// Its name.
+        backup: String,
+    },
+    /// A backup, a check of one, or a restore drill failed.
+    BackupFailed {
+        /// What was done.
+        what: String,
+        /// Why it failed.
+        why: String,
+    },
+    /// This store was restored from a backup.
+    Restored {
+        /// The backup.
+        backup: String,
+        /// When that was taken, in milliseconds since 1970.
+        taken_at: i64,
+    },
 }
 
 impl Event {
@@ -308,13 +327,16 @@ impl Event {
             Self::WorkspaceStateChanged { .. } => 29,
             Self::WorkspaceRemoved { .. } => 30,
             Self::FactorChanged { .. } => 31,
+            Self::BackupMade { .. } => 32,
+            Self::BackupFailed { .. } => 33,
+            Self::Restored { .. } => 34,
         }
     }
 
     /// The name of the kind, for the API and plugins.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        const NAMES: [&str; 32] = [
+        const NAMES: [&str; 35] = [
             "task.created",
             "task.changed",
             "task.assigned",
@@ -347,6 +369,9 @@ impl Event {
             "workspace.state_changed",
             "workspace.removed",
             "account.factor_changed",
+            "backup.made",
+            "backup.failed",
+            "store.restored",
         ];
         NAMES[usize::from(self.kind())]
     }

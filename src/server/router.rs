@@ -33,7 +33,10 @@ use crate::web::shell::Theme;
 use crate::web::trouble::{Act, Trouble};
 use crate::web::{assets, flash, gallery, headers, idempotency, shell, slow};
 
-use super::{access, first_boot, health, local, openapi, people, tasks, try_practice, workspaces};
+use super::{
+    access, backups, first_boot, health, local, openapi, people, tasks, transfer, try_practice,
+    workspaces,
+};
 
 /// The largest body of a request.
 const MAX_BODY: usize = 1024 * 1024;
@@ -71,6 +74,10 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
         ("/api/v1", openapi::routes()),
         ("/local", local::routes()),
         ("/local", workspaces::local::routes()),
+        ("/local", backups::local_routes()),
+        ("/local", transfer::local_routes()),
+        ("/api/v1", transfer::api()),
+        ("/w/{ws}", transfer::pages()),
     ] {
         router = table.mount(prefix, router, &mut routes);
     }

@@ -1,7 +1,8 @@
 //! The list of all records: makes the tables, feeds doctor, export and the golden tests.
 
 use crate::features::{
-    agents, comments, connections, deliverables, inbox, runs, tasks, usage, users, workspace,
+    agents, backups, comments, connections, deliverables, inbox, runs, tasks, usage, users,
+    workspace,
 };
 use crate::schema;
 use crate::store::Schema;
@@ -48,5 +49,9 @@ pub fn system() -> Schema {
         users::model::LastUsed,
         users::model::Workspace,
         users::model::Link,
+        backups::model::BackupSettings,
+        backups::model::BackupSecret,
+        backups::model::BackupRun,
+        backups::model::Kept,
     }
 }

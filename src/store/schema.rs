@@ -51,6 +51,10 @@ pub struct Ops {
     pub derive: fn(&[u8]) -> Result<Derived, DecodeError>,
     /// The row as JSON for export, the API and history.
     pub json: fn(&[u8]) -> Result<serde_json::Value, DecodeError>,
+    /// A row made of its JSON again, as it is stored, with its key.
+    pub parse: fn(serde_json::Value) -> Result<(Vec<u8>, Vec<u8>), String>,
+    /// Puts a row from its stored bytes, as a rule would.
+    pub(super) put: fn(&mut WriteTx<'_>, &[u8]) -> Result<(), StoreError>,
     /// The key as text.
     pub key_text: fn(&[u8]) -> Option<String>,
     /// The version of the layout.
@@ -173,6 +177,16 @@ impl Schema {
             json: |value| {
                 let (record, _) = record::read::<R>(value)?;
                 serde_json::to_value(&record).map_err(|_| DecodeError::Short)
+            },
+            parse: |value| {
+                let record: R = serde_json::from_value(value).map_err(|error| error.to_string())?;
+                let key = KeyBuf::of(&record.id()).into_bytes();
+                let row = codec::encode_row(R::VERSION, 0, &record);
+                Ok((key, row.map_err(|error| error.to_string())?))
+            },
+            put: |tx, row| {
+                let (record, _) = record::read::<R>(row)?;
+                tx.put(&record)
             },
             key_text: |bytes| key_text::<R>(bytes),
             version: R::VERSION,

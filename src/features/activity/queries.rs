@@ -265,6 +265,7 @@ fn cause(entry: &Entry) -> Value {
         Cause::Migration(number) => json!({ "kind": "migration", "number": number }),
         Cause::Setup => json!({ "kind": "setup" }),
         Cause::Timer => json!({ "kind": "timer" }),
+        Cause::Restore => json!({ "kind": "restore" }),
     }
 }
 

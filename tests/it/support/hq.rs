@@ -388,6 +388,23 @@ impl Person {
         Events { answer, rest: String::new() }
     }
 
+    /// Reads what is no text.
+    pub async fn bytes(&self, path: &str) -> Vec<u8> {
+        let request = self.client.get(format!("{}{path}", self.base)).headers(self.headers.clone());
+        let answer = request.header("cookie", self.cookie()).send().await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::OK, "GET {path}");
+        answer.bytes().await.expect("a body").to_vec()
+    }
+
+    /// Posts what is no text; gives status and answer.
+    pub async fn post_bytes(&self, path: &str, bytes: Vec<u8>) -> (u16, String) {
+        let request =
+            self.client.post(format!("{}{path}", self.base)).headers(self.headers.clone());
+        let request = request.header("content-type", "application/octet-stream").body(bytes);
+        let answer = request.send().await.expect("the server answers");
+        (answer.status().as_u16(), answer.text().await.expect("a text"))
+    }
+
     async fn send(&self, method: Method, path: &str, body: Option<(&str, String)>) -> Reply {
         let mut request = self.client.request(method, format!("{}{path}", self.base));
         request = request.headers(self.headers.clone());
