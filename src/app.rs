@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::backup::{BackupError, Desk, Manifest, Meter, Repository};
 use crate::config::Config;
 use crate::crypto::keyring::Keyring;
 use crate::crypto::redact::Redactor;
@@ -42,6 +43,10 @@ pub type OnOpen = Arc<dyn Fn(&Ws) + Send + Sync>;
 
 /// Told what takes long while a store is opened: the name of its folder or file, and what.
 pub type OnLooker = Arc<dyn Fn(&str, Opening) + Send + Sync>;
+/// Restores a backup into a folder, opens what is there, checks it and removes it; `server` gives
+/// it, since it knows all records. Says what was found.
+pub type Rehearse =
+    Arc<dyn Fn(&Repository, &Manifest, &Path, &Meter) -> Result<String, BackupError> + Send + Sync>;
 
 /// What the process has once.
 #[derive(Clone)]
@@ -81,6 +86,10 @@ pub struct AppParts {
     pub consumers: consumers::Consumers,
     /// What browsers' devices are asked.
     pub challenges: challenges::Challenges,
+    /// The backup that is being made, if one is.
+    pub backups: Desk,
+    /// How a restore is tried.
+    pub rehearse: Rehearse,
     /// Starts supervised tasks.
     pub spawn: Spawn,
     /// Set when the program is to end.

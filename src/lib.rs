@@ -1,6 +1,7 @@
 //! HQ: a company of AI agents in one program and one data folder.
 //!
-//! Words (`kernel`, `config`), leaves (`store`, `crypto`, `net`, `live`, `git`, `sandbox`, `providers`),
+//! Words (`kernel`, `config`), leaves (`store`, `crypto`, `net`, `live`, `git`, `sandbox`, `providers`,
+//! `backup`),
 //! surfaces (`app`, `web`, `tool`), `features`, engines (`runtime`), assembly (`server`, `ops`, `cli`):
 //! a module uses only what stands before it. `ARCHITECTURE.md` has the map.
 
@@ -14,6 +15,7 @@ pub mod live;
 pub mod git;
 pub mod sandbox;
 pub mod providers;
+pub mod backup;
 
 pub mod app;
 pub mod web;

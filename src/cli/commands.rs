@@ -119,6 +119,11 @@ pub fn status(common: &Common, config: &Config) -> Result<u8, CommandError> {
     if status.setup_required {
         lines.push("Waits for its owner: `hq user reset-link` makes a set-up link".to_owned());
     }
+    lines.push(match (&status.backup_trouble, status.last_backup) {
+        (Some(trouble), _) => format!("Backups: {trouble}"),
+        (None, Some(at)) => format!("Backups: last made {at}"),
+        (None, None) => "Backups: none yet".to_owned(),
+    });
     lines.extend(status.workspaces.iter().map(workspace_line));
     print(common, &status, &lines)
 }

@@ -1,10 +1,12 @@
 //! The commands. `hq serve` is the program; the others ask it through the socket in its data folder,
 //! or, when it does not run, the stores themselves.
 
+mod backup;
 mod commands;
 mod demo;
 mod operate;
 mod stores;
+mod portable;
 mod reach;
 mod remote;
 mod rollback;
@@ -79,6 +81,14 @@ enum Command {
     /// Tokens for the API
     #[command(subcommand)]
     Token(commands::Token),
+    /// Make a backup of everything, or look at those that are there
+    Backup(backup::Backup),
+    /// Put a backup in the place of what is there, or into a new folder; HQ must be stopped
+    Restore(backup::Restore),
+    /// Write one workspace into one portable file
+    Export(portable::Export),
+    /// Make a new workspace of a portable file
+    Import(portable::Import),
     /// Find out what is wrong
     #[command(subcommand)]
     Doctor(commands::Doctor),
@@ -174,6 +184,10 @@ fn run(common: &Common, command: Command) -> u8 {
         Command::Token(commands::Token::Create(flags)) => {
             commands::create_token(common, config, flags)
         }
+        Command::Backup(flags) => backup::backup(common, config, flags),
+        Command::Restore(flags) => backup::restore_command(common, &config, flags),
+        Command::Export(flags) => portable::export(common, config, &flags),
+        Command::Import(flags) => portable::import(common, config, flags),
         Command::Doctor(commands::Doctor::Sandbox) => commands::doctor_sandbox(common, &config),
         Command::Audit(operate::Audit::Verify(place)) => {
             operate::audit_verify(common, config, place)

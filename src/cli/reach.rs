@@ -144,7 +144,21 @@ impl Local {
         path: &str,
         body: Option<&impl Serialize>,
     ) -> Result<T, CommandError> {
-        let text = self.text(method, path, body).await?;
+        self.call_within(LONGEST, method, path, body).await
+    }
+
+    /// As `call`, for what takes its time.
+    ///
+    /// # Errors
+    /// As `call`.
+    pub async fn call_within<T: DeserializeOwned>(
+        &self,
+        longest: Duration,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<T, CommandError> {
+        let text = self.text_within(longest, method, path, body).await?;
         serde_json::from_str(&text).map_err(|error| {
             CommandError::Failed(format!("the answer is not what it should be: {error}"))
         })
@@ -160,8 +174,19 @@ impl Local {
         path: &str,
         body: Option<&impl Serialize>,
     ) -> Result<String, CommandError> {
-        let failed = |error: &dyn std::fmt::Display| CommandError::Failed(error.to_string());
         let looks = path.starts_with("/local/doctor");
+        let longest = if looks { LONGEST_LOOK } else { LONGEST };
+        self.text_within(longest, method, path, body).await
+    }
+
+    async fn text_within(
+        &self,
+        longest: Duration,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<String, CommandError> {
+        let failed = |error: &dyn std::fmt::Display| CommandError::Failed(error.to_string());
         let body = body.map(serde_json::to_vec).transpose().map_err(|e| failed(&e))?;
         let request = Request::builder()
             .method(method)
@@ -189,7 +214,6 @@ impl Local {
                 },
             }
         };
-        let longest = if looks { LONGEST_LOOK } else { LONGEST };
         let answered = tokio::time::timeout(longest, asked).await;
         let (status, body) = match answered {
             Ok(answered) => answered.map_err(|e| failed(&e))?,

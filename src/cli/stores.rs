@@ -107,7 +107,7 @@ fn on_both<T: Serialize + Send>(
                         Ok(json!({ "workspace": both.0?, "accounts": both.1? }))
                     });
                     let done: Result<Value, StoreError> =
-                        work.join().unwrap_or_else(|_| Err(StoreError::Closed));
+                        work.join().unwrap_or(Err(StoreError::Closed));
                     done.map_err(failed)
                 })
             }

@@ -7,6 +7,7 @@ pub mod master;
 pub mod keyring;
 pub mod passkey;
 pub mod password;
+pub mod passphrase;
 pub mod token;
 pub mod totp;
 pub mod redact;

@@ -17,6 +17,7 @@ pub mod activity;
 pub mod audit;
 pub mod health;
 pub mod history;
+pub mod backups;
 
 use crate::tool::Registry;
 use crate::web::routes::Routes;
@@ -43,6 +44,7 @@ pub fn routes() -> Routes {
         .merge(inbox::pages::routes())
         .merge(connections::pages::routes())
         .merge(usage::pages::routes())
+        .merge(backups::pages::routes())
 }
 
 /// The JSON API, below `/api/v1`.
@@ -65,6 +67,7 @@ pub fn api() -> Routes {
         .merge(deliverables::api())
         .merge(files::api())
         .merge(usage::api::routes())
+        .merge(backups::api::routes())
 }
 
 /// The OpenAI-compatible API, below `/v1`.

@@ -7,6 +7,7 @@
 //! Invariants: nothing outside of the repository is read, neither the user's nor the system's configuration; no
 //! program is run; no link is followed; a branch moves only from the commit that was read. HQ is the only writer.
 
+pub mod bundle;
 pub mod checkout;
 pub mod files;
 pub mod folder;

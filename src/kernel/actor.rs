@@ -123,4 +123,6 @@ pub enum Cause {
     Setup,
     /// A timer or the engine's own housekeeping.
     Timer,
+    /// A restore.
+    Restore,
 }

@@ -301,6 +301,25 @@ pub enum Event {
         /// Runs that serve those items and have not ended.
         stops: Vec<RunId>,
     },
+    /// A backup was made.
+    BackupMade {
+        /// Its name.
+        backup: String,
+    },
+    /// A backup, a check of one, or a restore drill failed.
+    BackupFailed {
+        /// What was done.
+        what: String,
+        /// Why it failed.
+        why: String,
+    },
+    /// This store was restored from a backup.
+    Restored {
+        /// The backup.
+        backup: String,
+        /// When that was taken, in milliseconds since 1970.
+        taken_at: i64,
+    },
 }
 
 impl Event {
@@ -344,6 +363,9 @@ impl Event {
             Self::ConsumerChanged { .. } => 33,
             Self::StoreMended { .. } => 34,
             Self::UndoApplied { .. } => 35,
+            Self::BackupMade { .. } => 36,
+            Self::BackupFailed { .. } => 37,
+            Self::Restored { .. } => 38,
         }
     }
 
@@ -354,7 +376,7 @@ impl Event {
     }
 
     /// The names of all kinds, in the order of their numbers.
-    pub const NAMES: [&'static str; 36] = [
+    pub const NAMES: [&'static str; 39] = [
         "task.created",
         "task.changed",
         "task.assigned",
@@ -391,5 +413,8 @@ impl Event {
         "consumer.changed",
         "store.mended",
         "undo.applied",
+        "backup.made",
+        "backup.failed",
+        "store.restored",
     ];
 }

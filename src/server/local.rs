@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::app::{App, Ws};
 use crate::crypto::token::{Token, TokenKind};
+use crate::features::backups::queries as backups;
 use crate::features::users::model::{Account, Purpose};
 use crate::features::users::rules::{self, NewToken, UsersError};
 use crate::features::users::{queries, session};
@@ -68,6 +69,12 @@ pub struct Status {
     pub setup_required: bool,
     /// Memory that is its own share, in KiB; nothing when it is not told.
     pub memory_kib: Option<u64>,
+    /// When the last backup was made.
+    #[serde(default)]
+    pub last_backup: Option<Timestamp>,
+    /// What went wrong with backups, until it is mended.
+    #[serde(default)]
+    pub backup_trouble: Option<String>,
     /// Its workspaces.
     pub workspaces: Vec<WorkspaceStatus>,
 }
@@ -106,7 +113,13 @@ fn status(app: &App, here: &Here) -> Result<Status, StoreError> {
     let all: Vec<Ws> = app.workspaces.read().clone();
     let workspaces = all.iter().map(workspace_status).collect::<Result<Vec<_>, _>>()?;
     let owned = app.system.read(|snap| queries::any_account(snap))?;
+    let (last_backup, trouble) = app
+        .system
+        .read(|snap| Ok::<_, StoreError>((backups::last_made(snap)?, backups::trouble(snap)?)))?;
     Ok(Status {
+        last_backup,
+        backup_trouble: trouble
+            .map(|run| format!("{} failed: {}", run.deed.label(), run.note.unwrap_or_default())),
         pid: std::process::id(),
         since: lock::holder(&app.config.data).map(|holder| holder.since),
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod consumers;
+pub mod backups;
 pub mod first_boot;
 pub mod health;
 pub mod listen;
@@ -13,14 +14,17 @@ pub mod lock;
 pub mod migrations;
 pub mod openapi;
 pub mod operate;
+pub mod portable;
 pub mod people;
 pub mod reactions;
+pub mod restore;
 pub mod router;
 pub mod schema;
 pub mod socket;
 pub mod tasks;
 pub mod tidy;
 pub mod timers;
+pub mod transfer;
 pub mod try_practice;
 pub mod upgrade;
 pub mod workspaces;
@@ -42,6 +46,7 @@ use crate::app::jobs::Jobs;
 use crate::app::limits::Limiter;
 use crate::app::passwords::Hasher;
 use crate::app::{App, AppParts, OnLooker, Ws};
+use crate::backup::{BackupError, Desk, finish_swap};
 use crate::config::Config;
 use crate::crypto::keyring::Keyring;
 use crate::crypto::master::{KeyError, MasterKey};
@@ -150,6 +155,9 @@ pub enum StartError {
     /// The sandbox.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
+    /// A restore that was cut off cannot be finished.
+    #[error(transparent)]
+    Restore(#[from] BackupError),
     /// A thread that opens files ended early.
     #[error("opening the data folder was cut off: {0}")]
     CutOff(String),
@@ -178,6 +186,7 @@ pub struct Running {
 /// When the folder is taken, the address is in use, or a store cannot be opened.
 pub async fn start(config: Config, parts: Parts) -> Result<Running, StartError> {
     let lock = lock::take(&config.data, parts.clock.now())?;
+    finish_swap(&config.data)?;
     raise_open_files();
     let stopping = CancellationToken::new();
     // A start that fails leaves nothing behind.
@@ -204,6 +213,8 @@ pub async fn start(config: Config, parts: Parts) -> Result<Running, StartError> 
     begin_work(&app, limits).await;
     let sweeping = app.clone();
     tasks.keep("timers", move || Box::pin(timers::run(sweeping.clone())));
+    let keeping = app.clone();
+    tasks.keep("backups", move || Box::pin(backups::run(keeping.clone())));
     let url = app.config.public_url.clone().unwrap_or_else(|| local_url(address));
     let site = router::site(&app, Arc::new(local::Here { url: url.clone() }), patience.body);
     let socket = socket::open(&app.config.data, front.clone(), stopping.clone())
@@ -296,6 +307,7 @@ fn open(
         let limits = crate::store::Limits::default();
         Ok(Store::open_watched(options, limits, Some(Arc::clone(&look)))?)
     })?;
+    let rehearse = restore::rehearse(Arc::clone(&parts.clock), Arc::clone(&parts.ids));
     let app = App::new(AppParts {
         clock: parts.clock,
         ids: parts.ids,
@@ -308,6 +320,8 @@ fn open(
         http: HttpClient::new(parts.http),
         sandbox: Spawner::new(parts.jail_program)?,
         practice_pause: config.practice_pause,
+        backups: Desk::default(),
+        rehearse,
         limiter: Limiter::default(),
         jobs: Jobs::default(),
         consumers: parts.consumers,
@@ -321,6 +335,9 @@ fn open(
         on_open: RwLock::default(),
         config,
     });
+    if let Err(error) = portable::clear_left(&app.config.data) {
+        tracing::warn!(%error, "what an import has left could not be removed");
+    }
     workspaces::open_all(&app, &upgrader)?;
     Ok(app)
 }
@@ -363,6 +380,7 @@ pub struct Offline {
 pub async fn offline(config: Config) -> Result<Offline, StartError> {
     let parts = Parts::default();
     let lock = lock::take(&config.data, parts.clock.now())?;
+    finish_swap(&config.data)?;
     let url = config.public_url.clone().unwrap_or_else(|| local_url(config.listen));
     let stopping = CancellationToken::new();
     let spawn = Tasks::new(stopping.clone()).spawn();
@@ -393,6 +411,7 @@ impl Running {
     /// time.
     pub async fn stop(self) -> bool {
         self.app.stopping.cancel();
+        self.app.backups.close();
         let ended = self.tasks.wait(END_WITHIN).await;
         if let Some(socket) = self.socket
             && let Err(error) = tokio::task::spawn_blocking(move || socket.close()).await

@@ -34,7 +34,8 @@ use crate::web::trouble::{Act, Trouble};
 use crate::web::{assets, flash, gallery, headers, idempotency, shell, slow};
 
 use super::{
-    access, first_boot, health, local, openapi, operate, people, tasks, try_practice, workspaces,
+    access, backups, first_boot, health, local, openapi, operate, people, tasks, transfer,
+    try_practice, workspaces,
 };
 
 /// The largest body of a request.
@@ -74,6 +75,10 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
         ("/local", local::routes()),
         ("/local", workspaces::local::routes()),
         ("/local", operate::routes()),
+        ("/local", backups::local_routes()),
+        ("/local", transfer::local_routes()),
+        ("/api/v1", transfer::api()),
+        ("/w/{ws}", transfer::pages()),
     ] {
         router = table.mount(prefix, router, &mut routes);
     }

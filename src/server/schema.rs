@@ -1,8 +1,8 @@
 //! The list of all records: makes the tables, feeds doctor, export and the golden tests.
 
 use crate::features::{
-    agents, audit, comments, connections, deliverables, files, history, inbox, runs, tasks, usage,
-    users, workspace,
+    agents, audit, backups, comments, connections, deliverables, files, history, inbox, runs,
+    tasks, usage, users, workspace,
 };
 use crate::schema;
 use crate::store::Schema;
@@ -56,5 +56,9 @@ pub fn system() -> Schema {
         users::model::factors::RecoveryCodes,
         users::model::factors::Passkey,
         users::model::factors::PasskeyUse,
+        backups::model::BackupSettings,
+        backups::model::BackupSecret,
+        backups::model::BackupRun,
+        backups::model::Kept,
     }
 }

@@ -166,6 +166,18 @@ fn decode_body(value: &[u8]) -> Result<(HeadBody<Vec<Change>>, Hash), DecodeErro
     Ok((codec::decode(body)?, *hash))
 }
 
+/// The hash before a stored head, and whether its own fits what stands in it.
+pub(super) fn sum_of_head(value: &[u8]) -> Option<(Hash, bool)> {
+    let (body, own) = value.split_last_chunk::<32>()?;
+    let previous = codec::decode::<HeadBody<Vec<Change>>>(body).ok()?.previous;
+    let mut hash = Sha256::new();
+    hash.update(b"hq.head.1");
+    hash.update(previous);
+    hash.update(body);
+    let fits = hash.finalize().as_slice() == own;
+    Some((previous, fits))
+}
+
 pub(super) fn decode_head(seq: u64, value: &[u8]) -> Result<Entry, DecodeError> {
     let (head, hash) = decode_body(value)?;
     let mut events = Vec::with_capacity(head.events.len());

@@ -49,6 +49,9 @@ pub enum Kind {
 /// Clears references of the row with this key.
 type Clear = fn(&mut WriteTx<'_>, &[u8], &[Reference]) -> Result<(), StoreError>;
 
+/// Makes key and stored bytes of a row from its JSON, or says what is wrong with it.
+pub type Parse = fn(serde_json::Value) -> Result<(Vec<u8>, Vec<u8>), String>;
+
 /// Names the blobs that a row holds, from its bytes.
 pub type NameBlobs = fn(&[u8]) -> Result<Vec<BlobId>, DecodeError>;
 
@@ -71,6 +74,10 @@ pub struct Ops {
     pub renew: fn(&[u8]) -> Result<Vec<u8>, DecodeError>,
     /// Fields that mean something only together.
     pub together: &'static [&'static [&'static str]],
+    /// A row made of its JSON again, as it is stored, with its key.
+    pub parse: Parse,
+    /// Puts a row from its stored bytes, as a rule would.
+    pub(super) put: fn(&mut WriteTx<'_>, &[u8]) -> Result<(), StoreError>,
     /// The key as text.
     pub key_text: fn(&[u8]) -> Option<String>,
     /// The version of the layout.
@@ -213,6 +220,16 @@ impl Schema {
             },
             renew: |value| codec::encode_row(R::VERSION, 0, &record::read::<R>(value)?.0),
             together: R::TOGETHER,
+            parse: |value| {
+                let record: R = serde_json::from_value(value).map_err(|error| error.to_string())?;
+                let key = KeyBuf::of(&record.id()).into_bytes();
+                let row = codec::encode_row(R::VERSION, 0, &record);
+                Ok((key, row.map_err(|error| error.to_string())?))
+            },
+            put: |tx, row| {
+                let (record, _) = record::read::<R>(row)?;
+                tx.put(&record)
+            },
             key_text: |bytes| key_text::<R>(bytes),
             version: R::VERSION,
             indexes: R::INDEXES,

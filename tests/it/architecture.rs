@@ -8,15 +8,15 @@ use crate::support::source::{code_only, files, paths};
 /// Each module below `src` with its layer. A module may name what stands in a lower layer.
 const LAYERS: &[(usize, &[&str])] = &[
     (0, &["kernel", "config"]),
-    (1, &["store", "crypto", "net", "live", "git", "sandbox", "providers"]),
+    (1, &["store", "crypto", "net", "live", "git", "sandbox", "providers", "backup"]),
     (2, &["app", "web", "tool"]),
     (3, &["features"]),
     (4, &["runtime"]),
     (5, &["server", "ops", "cli", "main", "lib"]),
 ];
 /// What a module may name in its own layer; the last layer ties everything together.
-const BESIDE: &str = "config>kernel providers>net store>crypto web>app tool>app";
-const FILES: &str = "config store crypto git sandbox server ops cli";
+const BESIDE: &str = "config>kernel providers>net store>crypto backup>store backup>crypto backup>net backup>git web>app tool>app";
+const FILES: &str = "config store crypto git sandbox backup server ops cli";
 const SURFACE: &str = "web server cli features/mod features/*/mod features/*/pages features/*/api \
                        features/users/session";
 /// Foreign crates and parts of the standard library, and the only places that may name them.
@@ -32,6 +32,10 @@ const CONFINED: &[(&str, &str)] = &[
     ("qrcodegen", "web/qr"),
     ("landlock", "sandbox"),
     ("seccompiler", "sandbox"),
+    ("fastcdc", "backup"),
+    ("zstd", "backup"),
+    ("tar", "backup"),
+    ("rusty_s3", "backup"),
     ("axum", SURFACE),
     ("askama", SURFACE),
     ("clap", "cli"),

@@ -23,6 +23,7 @@ mod setup; // first boot
 mod users; // signing in and out, passwords, tokens, cross-site requests
 mod runtime; // agents at work, with a scripted model: the whole loop and every way it goes wrong
 mod providers; // model providers against a scripted server
+mod backup; // backups and restores
 mod store; // records, feed, consumers, faults: the store on a real file
 mod upgrade; // folders of older formats, opened for ever
 mod crash; // kills of the real program, against a ledger kept outside

@@ -367,6 +367,7 @@ pub fn cause(cause: Cause) -> Value {
         Cause::Migration(number) => json!({ "kind": "migration", "number": number }),
         Cause::Setup => json!({ "kind": "setup" }),
         Cause::Timer => json!({ "kind": "timer" }),
+        Cause::Restore => json!({ "kind": "restore" }),
     }
 }
 

@@ -175,6 +175,18 @@ impl Speaker<'_> {
             Event::InviteWithdrawn { .. } => {
                 (Area::Workspace, Some(people("withdrew", "an invitation", "")))
             }
+            Event::Restored { taken_at, .. } => {
+                let at = crate::kernel::time::from_ms(*taken_at).strftime("%-d %B %Y, %H:%M UTC");
+                let words = Words {
+                    verb: "restored the".to_owned(),
+                    thing: "workspace".to_owned(),
+                    path: "settings/backups".to_owned(),
+                    rest: format!("from the backup of {at}"),
+                    icon: "repeat",
+                    ..Words::default()
+                };
+                (Area::Workspace, Some(words))
+            }
             _ => return Ok(None),
         };
         Ok(words.map(|words| (area, words)))

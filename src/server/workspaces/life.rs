@@ -163,6 +163,26 @@ pub async fn add(app: &App, by: (Actor, Cause), new: NewWorkspace) -> Result<Ws,
     Ok(ws)
 }
 
+/// Opens a workspace whose folder was put in its place just now, and lists it.
+///
+/// # Errors
+/// When it cannot be opened, or a store refuses.
+pub async fn take_in(app: &App, by: (Actor, Cause), slug: &str) -> Result<Ws, LifeError> {
+    let _turn = app.list_turn.lock().await;
+    let count = app.workspaces.read().len() + 1;
+    let folder = app.config.data.join("workspaces").join(slug);
+    let ws = open(app, folder, super::cache_for(count)).await?;
+    let settings = ws.read(|snap| workspace::queries::settings(snap))?;
+    let settings = settings.ok_or(workspace::rules::WorkspaceError::NotFounded)?;
+    let row = super::row(&ws, &settings, app.clock.now());
+    app.system.write(by.0, by.1, move |tx| listed::list(tx, &row)).await?;
+    share_cache(app, count);
+    prepare(app, &ws).await;
+    app.add_workspace(&ws);
+    tracing::info!(workspace = ws.slug, "took in the workspace {}", ws.slug);
+    Ok(ws)
+}
+
 /// Gives each open workspace its part of the one budget.
 fn share_cache(app: &App, count: usize) {
     let share = super::cache_for(count);

@@ -40,6 +40,9 @@ const NOON: &str = "2026-11-20T12:00:00Z";
 /// A change of the settings.
 type Change = Box<dyn Fn(&mut Config) + Send>;
 
+/// Puts something into a data folder before the server starts.
+type Fill = Box<dyn FnOnce(&Path) + Send>;
+
 /// How a test's HQ differs from the usual one.
 #[derive(Default)]
 pub struct Setup {
@@ -49,7 +52,7 @@ pub struct Setup {
     runs: Limits,
     consumers: Option<Box<dyn Fn() -> Consumers + Send + Sync>>,
     faults: Option<Arc<dyn Faults>>,
-    data: Option<Box<dyn FnOnce(&Path) + Send>>,
+    data: Option<Fill>,
 }
 
 impl Setup {
@@ -438,6 +441,23 @@ impl Person {
         let first = futures_util::stream::iter([Ok::<_, std::io::Error>(start)]);
         let body = reqwest::Body::wrap_stream(first.chain(futures_util::stream::pending()));
         self.send(Method::POST, path, Some((kind, body))).await
+    }
+
+    /// Reads what is no text.
+    pub async fn download(&self, path: &str) -> Vec<u8> {
+        let request = self.client.get(format!("{}{path}", self.base)).headers(self.headers.clone());
+        let answer = request.header("cookie", self.cookie()).send().await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::OK, "GET {path}");
+        answer.bytes().await.expect("a body").to_vec()
+    }
+
+    /// Posts what is no text; gives status and answer.
+    pub async fn post_bytes(&self, path: &str, bytes: Vec<u8>) -> (u16, String) {
+        let request =
+            self.client.post(format!("{}{path}", self.base)).headers(self.headers.clone());
+        let request = request.header("content-type", "application/octet-stream").body(bytes);
+        let answer = request.send().await.expect("the server answers");
+        (answer.status().as_u16(), answer.text().await.expect("a text"))
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<(&str, reqwest::Body)>) -> Reply {

@@ -324,7 +324,7 @@ fn moment(field: &'static str, text: &str, zone: &TimeZone) -> Result<i64, Audit
 }
 
 /// The reasons that can be asked for: word and label.
-pub const CAUSES: [(&str, &str); 11] = [
+pub const CAUSES: [(&str, &str); 12] = [
     ("request", "A request"),
     ("step", "A step of a run"),
     ("routine", "A routine"),
@@ -336,6 +336,7 @@ pub const CAUSES: [(&str, &str); 11] = [
     ("migration", "A migration"),
     ("setup", "Set-up"),
     ("timer", "A timer"),
+    ("restore", "A restore"),
 ];
 
 pub(super) fn cause_word(cause: Cause) -> &'static str {
@@ -351,5 +352,6 @@ pub(super) fn cause_word(cause: Cause) -> &'static str {
         Cause::Migration(_) => "migration",
         Cause::Setup => "setup",
         Cause::Timer => "timer",
+        Cause::Restore => "restore",
     }
 }

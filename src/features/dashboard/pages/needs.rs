@@ -4,6 +4,7 @@ use askama::Template;
 use jiff::ToSpan;
 
 use crate::features::agents::model::{AGENTS, Agent};
+use crate::features::backups::queries as backups;
 use crate::features::connections::model::CONNECTIONS;
 use crate::features::connections::queries as connections;
 use crate::features::deliverables::model::{DELIVERABLES, Deliverable, IN_REVIEW};
@@ -147,6 +148,27 @@ fn waiting(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError>
     Ok(rows)
 }
 
+/// A backup or a restore drill that failed, for who can mend it.
+fn backups_trouble(scene: &Scene<'_>) -> Result<Option<Row>, StoreError> {
+    let app = &scene.ws.app;
+    if !backups::may_manage(app, scene.who.account)? {
+        return Ok(None);
+    }
+    let Some(run) = app.system.read(|snap| backups::trouble(snap))? else { return Ok(None) };
+    let href = scene.ws.url("settings/backups");
+    let note = run.note.as_deref().unwrap_or("it was cut off");
+    Ok(Some(Row {
+        tone: Tone::Danger,
+        icon: "box",
+        title: format!("{} failed", run.deed.label()),
+        word: "Backups",
+        face: None,
+        facts: vec![ellipsis(note, 160), scene.time(run.started_at).text],
+        acts: vec![Act::go("Open", href.clone())],
+        href,
+    }))
+}
+
 /// Agents and connections that cannot work.
 fn broken(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
     let mut rows = Vec::new();
@@ -165,6 +187,7 @@ fn broken(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> 
             href,
         });
     }
+    rows.extend(backups_trouble(scene)?);
     for agent in scene.agents.iter().filter(|agent| agent.status == AgentStatus::Error) {
         let href = scene.ws.url(&format!("agents/{}", agent.slug));
         let reason = agent.status_reason.as_deref().unwrap_or("its set-up failed");

@@ -127,6 +127,14 @@ pub(super) fn join(
     Ok(member)
 }
 
+/// Makes an account an owner of a workspace that came from elsewhere, beside the people in it.
+///
+/// # Errors
+/// When the name is none.
+pub fn take_over(tx: &mut WriteTx<'_>, who: Joining) -> Result<Member, WorkspaceError> {
+    join(tx, who, Role::Owner)
+}
+
 /// The wanted handle, with a number if another person or agent is called so.
 fn free_handle(tx: &WriteTx<'_>, wanted: &str, own: AccountId) -> Result<String, WorkspaceError> {
     let mut handle = wanted.to_owned();

@@ -1,0 +1,228 @@
+//! What can go wrong with backups. Every message says what to do.
+
+use std::io;
+use std::path::Path;
+
+use crate::crypto::passphrase::PassphraseError;
+use crate::kernel::{Problem, ProblemKind};
+use crate::net::error::NetError;
+use crate::store::StoreError;
+
+/// A failed backup, check or restore.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// An address that is none.
+    #[error(
+        "{given:?} is no place for backups: {why}; give a folder or s3://bucket/folder?endpoint=https://…"
+    )]
+    Address {
+        /// What was given.
+        given: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Nothing is there.
+    #[error("there are no backups at {place}; check the address, or make one with `hq backup`")]
+    NoRepository {
+        /// Where.
+        place: String,
+    },
+    /// Something else is there.
+    #[error("{place} holds other files and no backups; give an empty folder")]
+    OtherFiles {
+        /// Where.
+        place: String,
+    },
+    /// Written by a newer program.
+    #[error(
+        "the backups at {place} have format {found}, this program reads {known}; use a newer version of HQ"
+    )]
+    Format {
+        /// Where.
+        place: String,
+        /// What was found.
+        found: u32,
+        /// What is known.
+        known: u32,
+    },
+    /// No such backup.
+    #[error("there is no backup {wanted} at {place}; `hq backup list` shows those that are")]
+    NoBackup {
+        /// Where.
+        place: String,
+        /// Which.
+        wanted: String,
+    },
+    /// The target cannot be used.
+    #[error("{place} cannot be used: {why}; nothing was lost, check it and try again")]
+    Target {
+        /// Where.
+        place: String,
+        /// What happened.
+        why: String,
+    },
+    /// The target takes nothing more.
+    #[error(
+        "{place} is full ({free_mb} MB free, about {need_mb} MB needed); free some space or give another place"
+    )]
+    Full {
+        /// Where.
+        place: String,
+        /// What is free.
+        free_mb: u64,
+        /// What is needed.
+        need_mb: u64,
+    },
+    /// A server refused.
+    #[error(
+        "{place} refused ({status} {code}); check the key, its rights, the bucket and the region"
+    )]
+    Refused {
+        /// Where.
+        place: String,
+        /// The status.
+        status: u16,
+        /// What the server called it.
+        code: String,
+    },
+    /// A file of the repository is not there.
+    #[error(
+        "{name} is missing at {place}; this backup cannot be restored whole, take another one, and make a new one now"
+    )]
+    Missing {
+        /// Where.
+        place: String,
+        /// Which.
+        name: String,
+    },
+    /// A file of the repository was changed.
+    #[error(
+        "{name} at {place} is damaged ({why}); this backup cannot be trusted, take another one, and make a new one now"
+    )]
+    Damaged {
+        /// Where.
+        place: String,
+        /// Which.
+        name: String,
+        /// How it shows.
+        why: &'static str,
+    },
+    /// A passphrase is needed.
+    #[error("the backups at {place} are encrypted; give the passphrase with --passphrase-file")]
+    PassphraseNeeded {
+        /// Where.
+        place: String,
+    },
+    /// A passphrase is not needed.
+    #[error(
+        "the backups at {place} are not encrypted; a repository is encrypted from its beginning or never, give another place for encrypted ones"
+    )]
+    NotEncrypted {
+        /// Where.
+        place: String,
+    },
+    /// A passphrase that does not fit.
+    #[error(transparent)]
+    Passphrase(#[from] PassphraseError),
+    /// Another one is at work.
+    #[error("{what} is at work at {place} since {since}; wait until it is done")]
+    Busy {
+        /// Where.
+        place: String,
+        /// What.
+        what: String,
+        /// Since when.
+        since: String,
+    },
+    /// Told to stop.
+    #[error("the backup was stopped because HQ ends; the next one goes on from what is there")]
+    Stopped,
+    /// A store.
+    #[error("{which}: {source}")]
+    Store {
+        /// Which.
+        which: String,
+        /// Why.
+        source: StoreError,
+    },
+    /// A file or folder here.
+    #[error("{path}: {source}; check the disk and its rights")]
+    Disk {
+        /// Where.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A restore over something.
+    #[error("{0}")]
+    Restore(String),
+}
+
+impl BackupError {
+    /// An error of a file or folder on this machine's side.
+    pub(crate) fn disk(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        let path = path.display().to_string();
+        move |source| Self::Disk { path, source }
+    }
+
+    pub(crate) fn store(which: &str) -> impl FnOnce(StoreError) -> Self + use<> {
+        let which = which.to_owned();
+        move |source| Self::Store { which, source }
+    }
+
+    pub(crate) fn net(place: &str, error: &NetError) -> Self {
+        Self::Target { place: place.to_owned(), why: error.to_string() }
+    }
+}
+
+/// Rows are given to a backup from inside a read of the store.
+impl From<StoreError> for BackupError {
+    fn from(source: StoreError) -> Self {
+        Self::Store { which: "the store".to_owned(), source }
+    }
+}
+
+impl Problem for BackupError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Address { .. } => "backup_address",
+            Self::NoRepository { .. } => "backup_none",
+            Self::OtherFiles { .. } => "backup_other_files",
+            Self::Format { .. } => "backup_format",
+            Self::NoBackup { .. } => "backup_not_found",
+            Self::Target { .. } => "backup_target",
+            Self::Full { .. } => "backup_target_full",
+            Self::Refused { .. } => "backup_refused",
+            Self::Missing { .. } => "backup_missing",
+            Self::Damaged { .. } => "backup_damaged",
+            Self::PassphraseNeeded { .. } => "backup_passphrase_needed",
+            Self::NotEncrypted { .. } => "backup_not_encrypted",
+            Self::Passphrase(_) => "backup_passphrase",
+            Self::Busy { .. } => "backup_busy",
+            Self::Stopped => "backup_stopped",
+            Self::Store { .. } => "backup_store",
+            Self::Disk { .. } => "backup_disk",
+            Self::Restore(_) => "restore_refused",
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::Address { .. }
+            | Self::PassphraseNeeded { .. }
+            | Self::NotEncrypted { .. }
+            | Self::Passphrase(_)
+            | Self::OtherFiles { .. }
+            | Self::Format { .. } => ProblemKind::Invalid,
+            Self::NoRepository { .. } | Self::NoBackup { .. } => ProblemKind::NotFound,
+            Self::Target { .. } | Self::Refused { .. } => ProblemKind::Upstream,
+            Self::Full { .. } => ProblemKind::Full,
+            Self::Busy { .. } | Self::Restore(_) => ProblemKind::Conflict,
+            Self::Stopped => ProblemKind::Unavailable,
+            Self::Missing { .. } | Self::Damaged { .. } | Self::Disk { .. } => {
+                ProblemKind::Internal
+            }
+            Self::Store { source, .. } => source.kind(),
+        }
+    }
+}

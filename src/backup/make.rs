@@ -1,0 +1,467 @@
+//! Making a backup: the stores first, each in one snapshot, then what lies in files.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::git::folder::{Folder as Opened, Kind};
+use crate::kernel::Clock;
+use crate::store::Store;
+use crate::store::dump::Item;
+
+use super::manifest::{BlobRef, ChunkRef, Manifest, Part, PartKind, StoreFacts, blobs_hash};
+use super::pieces::{Cutter, Sink};
+use super::progress::{Meter, Phase};
+use super::repo::{Owner, Repository, Work, random_hex};
+use super::stream;
+use super::target::{Folder, Target};
+use super::{BackupError, FORMAT};
+
+/// Left free at the target beyond what is expected to be written.
+const MARGIN: u64 = 64 * 1024 * 1024;
+
+/// What is backed up.
+pub struct Source {
+    /// `system.redb`.
+    pub system: Store,
+    /// The open workspaces.
+    pub workspaces: Vec<SourceWorkspace>,
+    /// The data folder.
+    pub data: PathBuf,
+    /// Names the master key.
+    pub key_id: String,
+    /// What is known to be missing from the start.
+    pub left_out: Vec<String>,
+    /// Who makes it.
+    pub owner: Owner,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// One workspace.
+pub struct SourceWorkspace {
+    /// Its name in addresses.
+    pub slug: String,
+    /// Its store.
+    pub store: Store,
+    /// Its folder.
+    pub folder: PathBuf,
+}
+
+/// Makes a backup. Blocking.
+///
+/// # Errors
+/// When the target or a store fails; then there is no new backup, and what was written is cleaned
+/// up by the next.
+pub fn make(repo: &Repository, source: &Source, meter: &Meter) -> Result<Manifest, BackupError> {
+    let started_at = source.clock.now();
+    meter.begin(Phase::Looking, 0);
+    repo.target.tidy()?;
+    let _begun = repo.begin(Work::Backup, &source.owner, started_at)?;
+    let (former, damaged) = repo.manifests()?;
+    for error in &damaged {
+        tracing::warn!(%error, "a former backup cannot be read");
+    }
+    let sizes = Sizes::of(source)?;
+    let spool_folder = source.data.join("backups").join("spool");
+    let slow = repo.target.is_slow();
+    room(repo, &sizes, &former, slow.then_some(&spool_folder))?;
+    remove(&spool_folder)?;
+    let mut sink = Sink {
+        repo,
+        known: repo.known(&former)?,
+        meter,
+        spool: slow.then(|| Folder::new(spool_folder.clone())),
+        pending: Vec::new(),
+    };
+    meter.begin(Phase::Stores, sizes.all());
+    let taken_at = source.clock.now();
+    let mut parts = vec![store_part(&source.system, "system.redb", &mut sink)?];
+    for ws in &source.workspaces {
+        let path = format!("workspaces/{}/hq.redb", ws.slug);
+        parts.push(store_part(&ws.store, &path, &mut sink)?);
+    }
+    meter.enter(Phase::Sending);
+    sink.send()?;
+    remove(&spool_folder)?;
+    meter.enter(Phase::Files);
+    let mut left_out = source.left_out.clone();
+    for ws in &source.workspaces {
+        parts.extend(file_parts(ws, &former, &mut sink, &mut left_out)?);
+    }
+    meter.enter(Phase::Sending);
+    sink.flush()?;
+    repo.target.settle()?;
+    let stamp = taken_at.strftime("%Y%m%dT%H%M%S%3fZ").to_string();
+    let manifest = Manifest {
+        format: FORMAT,
+        id: format!("{stamp}-{}", &random_hex()[..6]),
+        taken_at,
+        started_at,
+        app: env!("CARGO_PKG_VERSION").to_owned(),
+        key_id: source.key_id.clone(),
+        workspaces: source.workspaces.iter().map(|ws| ws.slug.clone()).collect(),
+        parts,
+        new_bytes: meter.new_bytes(),
+        left_out,
+    };
+    repo.put_manifest(&manifest)?;
+    Ok(manifest)
+}
+
+/// How much there is, by the sizes of the files.
+struct Sizes {
+    stores: u64,
+    files: u64,
+}
+
+impl Sizes {
+    fn of(source: &Source) -> Result<Self, BackupError> {
+        let store = |path: PathBuf| fs::metadata(path).map_or(0, |meta| meta.len());
+        let mut sizes = Self { stores: store(source.data.join("system.redb")), files: 0 };
+        for ws in &source.workspaces {
+            sizes.stores += store(ws.folder.join("hq.redb"));
+            for name in ["blobs", "agents.git", "agents"] {
+                sizes.files += size_of(&ws.folder.join(name))?;
+            }
+        }
+        Ok(sizes)
+    }
+
+    fn all(&self) -> u64 {
+        self.stores + self.files
+    }
+}
+
+fn size_of(folder: &Path) -> Result<u64, BackupError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(BackupError::disk(folder)(error)),
+    };
+    let mut sum = 0;
+    for entry in entries {
+        let entry = entry.map_err(BackupError::disk(folder))?;
+        // What is gone by now has no size, and a link is not followed.
+        let Ok(meta) = entry.path().symlink_metadata() else { continue };
+        sum += if meta.is_dir() { size_of(&entry.path())? } else { meta.len() };
+    }
+    Ok(sum)
+}
+
+/// Whether there is room: for all of it at first, for what has grown later, and for a part of the
+/// stores, which change everywhere.
+fn room(
+    repo: &Repository,
+    sizes: &Sizes,
+    former: &[Manifest],
+    spool: Option<&PathBuf>,
+) -> Result<(), BackupError> {
+    let grown = match former.last() {
+        None => sizes.all(),
+        Some(last) => sizes.all().saturating_sub(last.bytes()) + sizes.stores / 10,
+    };
+    let enough = |target: &dyn Target, need: u64| match target.free() {
+        Some(free) if free < need + MARGIN => Err(BackupError::Full {
+            place: target.place().to_owned(),
+            free_mb: free >> 20,
+            need_mb: (need + MARGIN) >> 20,
+        }),
+        _ => Ok(()),
+    };
+    enough(&*repo.target, grown)?;
+    match spool {
+        Some(folder) => enough(&Folder::new(folder.clone()), sizes.stores.min(grown)),
+        None => Ok(()),
+    }
+}
+
+fn remove(folder: &Path) -> Result<(), BackupError> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(BackupError::disk(folder)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn store_part(store: &Store, path: &str, sink: &mut Sink<'_>) -> Result<Part, BackupError> {
+    let mut cutter = Cutter::new(sink.repo.seed());
+    let mut rows: BTreeMap<u16, u64> = BTreeMap::new();
+    let mut now = 0;
+    let dumped = store.dump(|item| {
+        match item {
+            Item::Table(number) => {
+                now = number;
+                stream::table(number, cutter.buffer());
+            }
+            Item::Row(key, value) => {
+                *rows.entry(now).or_default() += 1;
+                stream::row(key, value, cutter.buffer());
+            }
+        }
+        cutter.settle(sink)
+    });
+    let dumped = dumped.map_err(|error| match error {
+        BackupError::Store { source, .. } => BackupError::Store { which: path.to_owned(), source },
+        error => error,
+    })?;
+    cutter.buffer().push(stream::END);
+    let cut = cutter.finish(sink)?;
+    Ok(Part {
+        path: path.to_owned(),
+        kind: PartKind::Store,
+        bytes: cut.bytes,
+        sha256: hex::encode(cut.sha256),
+        chunks: cut.chunks,
+        store: Some(StoreFacts {
+            incarnation: format!("{:x}", dumped.end.incarnation),
+            seq: dumped.end.seq,
+            rows,
+            format: dumped.format,
+        }),
+        blobs: Vec::new(),
+        files: 0,
+    })
+}
+
+fn file_parts(
+    ws: &SourceWorkspace,
+    former: &[Manifest],
+    sink: &mut Sink<'_>,
+    left_out: &mut Vec<String>,
+) -> Result<Vec<Part>, BackupError> {
+    let path = |name: &str| format!("workspaces/{}/{name}", ws.slug);
+    let blobs = blobs_part(&path("blobs"), &ws.folder.join("blobs"), former, sink, left_out)?;
+    // A branch names objects that were there before it moved: so the branches are read first.
+    let git =
+        Tree::new(&ws.folder.join("agents.git"), is_git_leftover).first(&["packed-refs", "refs"]);
+    let git = files_part(&path("agents.git"), git, sink, left_out)?;
+    let agents = Tree::new(&ws.folder.join("agents"), is_scratch);
+    let agents = files_part(&path("agents"), agents, sink, left_out)?;
+    Ok(vec![blobs, git, agents])
+}
+
+/// Locks and half-written objects.
+fn is_git_leftover(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.ends_with(".lock") || name.starts_with("tmp_") || name.starts_with(".tmp")
+}
+
+/// Of an agent only its files: what its programs keep for the moment is not worth keeping.
+fn is_scratch(path: &str) -> bool {
+    let mut parts = path.split('/');
+    let second = parts.nth(1);
+    second.is_some_and(|name| name != "files")
+}
+
+// ── Blobs ──
+
+fn blobs_part(
+    path: &str,
+    folder: &Path,
+    former: &[Manifest],
+    sink: &mut Sink<'_>,
+    left_out: &mut Vec<String>,
+) -> Result<Part, BackupError> {
+    let before: HashMap<&str, &BlobRef> = former
+        .iter()
+        .flat_map(|manifest| &manifest.parts)
+        .filter(|part| part.path == path)
+        .flat_map(|part| part.blobs.iter().map(|blob| (blob.id.as_str(), blob)))
+        .collect();
+    let mut blobs = Vec::new();
+    for (id, file) in blob_files(folder)? {
+        // Its name says what is in it, so it need not be read again.
+        let kept = before.get(id.as_str()).filter(|blob| {
+            blob.chunks.iter().all(|ChunkRef(name, ..)| sink.known.contains_key(name))
+        });
+        if let Some(blob) = kept {
+            sink.meter.add(blob.chunks.iter().map(|piece| piece.1).sum())?;
+            blobs.push((*blob).clone());
+            continue;
+        }
+        match blob(&id, &file, sink)? {
+            Some(blob) => blobs.push(blob),
+            None => left_out.push(format!("{path}/{id}: its content is not what its name says")),
+        }
+    }
+    let bytes = blobs.iter().flat_map(|blob| &blob.chunks).map(|piece| piece.1).sum();
+    Ok(Part {
+        path: path.to_owned(),
+        kind: PartKind::Blobs,
+        bytes,
+        sha256: blobs_hash(&blobs),
+        chunks: Vec::new(),
+        store: None,
+        files: blobs.len() as u64,
+        blobs,
+    })
+}
+
+pub(super) fn blob_files(folder: &Path) -> Result<BTreeMap<String, PathBuf>, BackupError> {
+    let mut found = BTreeMap::new();
+    let Ok(outer) = fs::read_dir(folder) else { return Ok(found) };
+    for shelf in outer {
+        let shelf = shelf.map_err(BackupError::disk(folder))?.path();
+        let start = shelf.file_name().map(|name| name.to_string_lossy().into_owned());
+        let Some(start) = start.filter(|start| start.len() == 2 && shelf.is_dir()) else {
+            continue;
+        };
+        for file in fs::read_dir(&shelf).map_err(BackupError::disk(&shelf))? {
+            let file = file.map_err(BackupError::disk(&shelf))?;
+            let id = format!("{start}{}", file.file_name().to_string_lossy());
+            if id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit()) {
+                found.insert(id, file.path());
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// A blob in pieces; none when it is not what its name says. One that was swept just now is empty
+/// of interest, and no record names it.
+fn blob(id: &str, file: &Path, sink: &mut Sink<'_>) -> Result<Option<BlobRef>, BackupError> {
+    let mut from = match fs::File::open(file) {
+        Ok(from) => from,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(BackupError::disk(file)(error)),
+    };
+    let mut cutter = Cutter::new(sink.repo.seed());
+    loop {
+        let mut piece = (&mut from).take(stream::STRETCH as u64);
+        let n = piece.read_to_end(cutter.buffer()).map_err(BackupError::disk(file))?;
+        cutter.settle(sink)?;
+        if n == 0 {
+            break;
+        }
+    }
+    let cut = cutter.finish(sink)?;
+    let is_whole = hex::encode(cut.sha256) == id;
+    Ok(is_whole.then(|| BlobRef { id: id.to_owned(), chunks: cut.chunks }))
+}
+
+// ── Trees ──
+
+/// A folder to be read, and what in it is passed by.
+struct Tree<'t> {
+    root: PathBuf,
+    skip: fn(&str) -> bool,
+    first: &'t [&'t str],
+}
+
+impl<'t> Tree<'t> {
+    fn new(root: &Path, skip: fn(&str) -> bool) -> Self {
+        Self { root: root.to_owned(), skip, first: &[] }
+    }
+
+    fn first(self, first: &'t [&'t str]) -> Self {
+        Self { first, ..self }
+    }
+}
+
+struct Walk<'w, 'r> {
+    cutter: Cutter,
+    sink: &'w mut Sink<'r>,
+    left_out: &'w mut Vec<String>,
+    files: u64,
+    part: &'w str,
+    skip: fn(&str) -> bool,
+}
+
+fn files_part(
+    path: &str,
+    tree: Tree<'_>,
+    sink: &mut Sink<'_>,
+    left_out: &mut Vec<String>,
+) -> Result<Part, BackupError> {
+    let cutter = Cutter::new(sink.repo.seed());
+    let mut walk = Walk { cutter, sink, left_out, files: 0, part: path, skip: tree.skip };
+    match Opened::open(&tree.root) {
+        Ok(root) => walk.folder(&root, "", tree.first)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(BackupError::disk(&tree.root)(error)),
+    }
+    walk.cutter.buffer().push(stream::END);
+    let Walk { cutter, sink, files, .. } = walk;
+    let cut = cutter.finish(sink)?;
+    Ok(Part {
+        path: path.to_owned(),
+        kind: PartKind::Files,
+        bytes: cut.bytes,
+        sha256: hex::encode(cut.sha256),
+        chunks: cut.chunks,
+        store: None,
+        blobs: Vec::new(),
+        files,
+    })
+}
+
+impl Walk<'_, '_> {
+    fn folder(&mut self, folder: &Opened, at: &str, first: &[&str]) -> Result<(), BackupError> {
+        let failed = |path: &str| BackupError::disk(Path::new(path));
+        let mut names = folder.names().map_err(failed(at))?;
+        names.sort_by_key(|name| !name.as_ref().is_ok_and(|name| first.contains(&name.as_str())));
+        for name in names {
+            let Ok(name) = name else {
+                self.left_out.push(format!("{}/{at}: a name that is no text", self.part));
+                continue;
+            };
+            let path = if at.is_empty() { name.clone() } else { format!("{at}/{name}") };
+            if (self.skip)(&path) {
+                continue;
+            }
+            match folder.kind(&name).map_err(failed(&path))? {
+                None => {}
+                Some(Kind::Folder) => match folder.enter(&name) {
+                    Ok(inner) => self.folder(&inner, &path, &[])?,
+                    // Exchanged or removed while we look.
+                    Err(error) => self.left_out.push(format!("{}/{path}: {error}", self.part)),
+                },
+                Some(Kind::File { executable, .. }) => {
+                    self.file(folder, &name, &path, executable)?;
+                }
+                Some(Kind::Other) => {
+                    self.left_out.push(format!("{}/{path}: a link or no file", self.part));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn file(
+        &mut self,
+        folder: &Opened,
+        name: &str,
+        path: &str,
+        executable: bool,
+    ) -> Result<(), BackupError> {
+        let mut offset = 0;
+        loop {
+            let bytes = match folder.read_part(name, offset, stream::STRETCH as u64) {
+                Ok(bytes) => bytes,
+                Err(error) if offset == 0 => {
+                    self.left_out.push(format!("{}/{path}: {error}", self.part));
+                    return Ok(());
+                }
+                Err(error) => return Err(BackupError::disk(Path::new(path))(error)),
+            };
+            if offset == 0 {
+                stream::file(path, executable, self.cutter.buffer());
+                self.files += 1;
+            }
+            if !bytes.is_empty() {
+                stream::stretch(&bytes, self.cutter.buffer());
+            }
+            offset += bytes.len() as u64;
+            self.cutter.settle(self.sink)?;
+            if bytes.len() < stream::STRETCH {
+                break;
+            }
+        }
+        self.cutter.buffer().push(stream::FILE_END);
+        Ok(())
+    }
+}

@@ -1,0 +1,366 @@
+//! One workspace as one portable file: a tar, packed with zstd, that other programs can read too.
+//! `docs/export.md` has the layout.
+//!
+//! What is read back is believed in nothing: only names that the manifest lists, only plain files, only
+//! as long as they say, each with its hash.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::kernel::Timestamp;
+use crate::store::codec::unwrap;
+use crate::store::schema::{Kind, TableInfo};
+use crate::store::{Class, Range, Read as _, Snap, Store, StoreError};
+
+use super::BackupError;
+use super::restore::safe;
+
+/// The format of a portable file.
+const FORMAT: u32 = 1;
+const MANIFEST: &str = "manifest.json";
+const BUNDLE: &str = "agents.bundle";
+/// The largest manifest, and the longest line of a table.
+const MAX_MANIFEST: u64 = 64 * 1024 * 1024;
+const MAX_LINE: u64 = 16 * 1024 * 1024;
+const LEVEL: i32 = 3;
+
+/// A file in the portable file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// Its length.
+    pub bytes: u64,
+    /// Its SHA-256.
+    pub sha256: String,
+}
+
+/// A table in the portable file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PortableTable {
+    /// Its number.
+    pub number: u16,
+    /// Its name.
+    pub name: String,
+    /// The version of its rows' layout.
+    pub version: u8,
+    /// How many rows.
+    pub rows: u64,
+    /// Where.
+    pub file: String,
+}
+
+/// What a portable file holds: its first member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Portable {
+    /// The format.
+    pub format: u32,
+    /// `hq-workspace`.
+    pub kind: String,
+    /// The version of HQ that made it.
+    pub app: String,
+    /// When.
+    pub exported_at: Timestamp,
+    /// The name of the workspace in addresses.
+    pub slug: String,
+    /// Its id, which an import replaces.
+    pub workspace: String,
+    /// The last entry of its feed then.
+    pub seq: u64,
+    /// Its tables.
+    pub tables: Vec<PortableTable>,
+    /// Every other member.
+    pub files: BTreeMap<String, Member>,
+    /// What is not in it, and why.
+    pub left_out: Vec<String>,
+}
+
+/// What is exported.
+pub struct ExportSource<'s> {
+    /// The store.
+    pub store: &'s Store,
+    /// The workspace's folder.
+    pub folder: &'s Path,
+    /// Its name in addresses.
+    pub slug: &'s str,
+    /// Its id.
+    pub workspace: String,
+    /// Now.
+    pub now: Timestamp,
+    /// Writes the git bundle.
+    pub bundle: &'s dyn Fn(&mut dyn Write) -> io::Result<usize>,
+}
+
+/// Writes a workspace into one file. `spool` is an empty folder for what must be known before it is
+/// written. Blocking.
+///
+/// # Errors
+/// When the store or a disk fails.
+pub fn export(
+    source: &ExportSource<'_>,
+    spool: &Path,
+    out: &mut dyn Write,
+) -> Result<Portable, BackupError> {
+    fs::create_dir_all(spool).map_err(BackupError::disk(spool))?;
+    let (mut files, mut left_out) = (BTreeMap::new(), Vec::new());
+    let (seq, tables) = source.store.read(|snap| {
+        let mut tables = Vec::new();
+        for info in source.store.schema().tables() {
+            tables.extend(spool_table(snap, info, spool, &mut files, &mut left_out)?);
+        }
+        Ok::<_, BackupError>((source.store.head().seq, tables))
+    })?;
+    let bundle = spool.join(BUNDLE);
+    let failed = || BackupError::disk(&bundle);
+    let mut hashed = Hashed::new(BufWriter::new(File::create(&bundle).map_err(failed())?));
+    (source.bundle)(&mut hashed).map_err(failed())?;
+    files.insert(BUNDLE.to_owned(), hashed.end().map_err(failed())?);
+    let blobs = source.folder.join("blobs");
+    for (id, path) in super::make::blob_files(&blobs)? {
+        let bytes = fs::metadata(&path).map_err(BackupError::disk(&path))?.len();
+        let name = format!("blobs/{}/{}", &id[..2], &id[2..]);
+        files.insert(name, Member { bytes, sha256: id });
+    }
+    left_out.push("the feed: the history of changes stays where it was made".to_owned());
+    let portable = Portable {
+        format: FORMAT,
+        kind: "hq-workspace".to_owned(),
+        app: env!("CARGO_PKG_VERSION").to_owned(),
+        exported_at: source.now,
+        slug: source.slug.to_owned(),
+        workspace: source.workspace.clone(),
+        seq,
+        tables,
+        files,
+        left_out,
+    };
+    write_tar(&portable, source.folder, spool, out)
+        .map_err(BackupError::disk(Path::new("the exported file")))?;
+    fs::remove_dir_all(spool).map_err(BackupError::disk(spool))?;
+    Ok(portable)
+}
+
+/// Writes a table's rows as lines; nothing for what is not exported.
+fn spool_table(
+    snap: &Snap<'_>,
+    info: &TableInfo,
+    spool: &Path,
+    files: &mut BTreeMap<String, Member>,
+    left_out: &mut Vec<String>,
+) -> Result<Option<PortableTable>, BackupError> {
+    let (Kind::Record(class), Some(ops)) = (info.kind, &info.ops) else { return Ok(None) };
+    match class {
+        Class::Derived => return Ok(None),
+        Class::Sealed => {
+            left_out.push(format!("{}: secrets are not exported; enter them again", info.name));
+            return Ok(None);
+        }
+        Class::Tracked | Class::Log | Class::Work | Class::Local => {}
+    }
+    let file = format!("tables/{:04}-{}.jsonl", info.number, info.name);
+    let path = spool.join(format!("{:04}", info.number));
+    let mut out =
+        Hashed::new(BufWriter::new(File::create(&path).map_err(BackupError::disk(&path))?));
+    let (mut rows, mut result) = (0, Ok(()));
+    snap.raw_scan(info.number, &Range::all(), &mut |key, value| {
+        let line = || {
+            let (version, rev, _) = unwrap(value).map_err(StoreError::from)?;
+            let row = (ops.json)(value).map_err(StoreError::from)?;
+            let key = (ops.key_text)(key);
+            let line = json!({ "key": key, "rev": rev, "version": version, "row": row });
+            Ok::<_, BackupError>(line.to_string())
+        };
+        result = line().and_then(|line| writeln!(out, "{line}").map_err(BackupError::disk(&path)));
+        rows += 1;
+        if result.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    result?;
+    files.insert(file.clone(), out.end().map_err(BackupError::disk(&path))?);
+    let (number, name) = (info.number, info.name.to_owned());
+    Ok(Some(PortableTable { number, name, version: ops.version, rows, file }))
+}
+
+fn write_tar(
+    portable: &Portable,
+    folder: &Path,
+    spool: &Path,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut tar = tar::Builder::new(zstd::stream::Encoder::new(out, LEVEL)?);
+    let manifest = serde_json::to_vec_pretty(portable).map_err(io::Error::from)?;
+    let mtime = u64::try_from(portable.exported_at.as_second()).unwrap_or(0);
+    let header = |bytes: u64| {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes);
+        header.set_mode(0o600);
+        header.set_mtime(mtime);
+        header
+    };
+    tar.append_data(&mut header(manifest.len() as u64), MANIFEST, manifest.as_slice())?;
+    for (name, member) in &portable.files {
+        let table = portable.tables.iter().find(|table| table.file == *name);
+        let path = match table {
+            Some(table) => spool.join(format!("{:04}", table.number)),
+            None if name == BUNDLE => spool.join(BUNDLE),
+            None => folder.join(name),
+        };
+        let file = File::open(&path)?;
+        // A blob that is cut short just now must not shift all that follows.
+        if file.metadata()?.len() != member.bytes {
+            return Err(io::Error::other(format!("{} has changed meanwhile", path.display())));
+        }
+        tar.append_data(&mut header(member.bytes), name, file.take(member.bytes))?;
+    }
+    tar.into_inner()?.finish()?.flush()
+}
+
+/// Hashes and counts what is written.
+struct Hashed<W> {
+    inner: W,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl<W: Write> Hashed<W> {
+    fn new(inner: W) -> Self {
+        Self { inner, hash: Sha256::new(), bytes: 0 }
+    }
+
+    fn end(mut self) -> io::Result<Member> {
+        self.inner.flush()?;
+        Ok(Member { bytes: self.bytes, sha256: hex::encode(self.hash.finalize()) })
+    }
+}
+
+impl<W: Write> Write for Hashed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.inner.write(bytes)?;
+        self.hash.update(&bytes[..n]);
+        self.bytes += n as u64;
+        Ok(n)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+fn refused(why: impl std::fmt::Display) -> BackupError {
+    BackupError::Restore(format!("this is no exported workspace, or it is damaged: {why}"))
+}
+
+/// Unpacks a portable file into an empty folder, checking every name, length and hash. Blocking.
+///
+/// # Errors
+/// With the first thing that is not as it should be; whatever was unpacked is of no use then.
+pub fn unpack(from: &mut dyn Read, folder: &Path) -> Result<Portable, BackupError> {
+    let packed = zstd::stream::Decoder::new(from).map_err(refused)?;
+    let mut tar = tar::Archive::new(packed);
+    let mut entries = tar.entries().map_err(refused)?;
+    let first = entries.next().ok_or_else(|| refused("it is empty"))?.map_err(refused)?;
+    let is_manifest = first.path_bytes().as_ref() == MANIFEST.as_bytes();
+    if !is_manifest || MAX_MANIFEST < first.size() {
+        return Err(refused("it does not begin with manifest.json"));
+    }
+    let mut text = Vec::new();
+    first.take(MAX_MANIFEST).read_to_end(&mut text).map_err(refused)?;
+    let portable: Portable = serde_json::from_slice(&text).map_err(refused)?;
+    check(&portable)?;
+    let mut seen = 0;
+    for entry in entries {
+        let mut entry = entry.map_err(refused)?;
+        let name = String::from_utf8(entry.path_bytes().into_owned()).map_err(refused)?;
+        let Some(member) = portable.files.get(&name) else {
+            return Err(refused(format!("{name:?} is not in its manifest")));
+        };
+        if entry.header().entry_type() != tar::EntryType::Regular || entry.size() != member.bytes {
+            return Err(refused(format!("{name:?} is not the file of its manifest")));
+        }
+        let path = folder.join(safe(&name).ok_or_else(|| refused("a name leaves the folder"))?);
+        let parent = path.parent().unwrap_or(folder);
+        fs::create_dir_all(parent).map_err(BackupError::disk(parent))?;
+        let mut out = Hashed::new(File::create_new(&path).map_err(BackupError::disk(&path))?);
+        io::copy(&mut (&mut entry).take(member.bytes), &mut out).map_err(|error| {
+            match error.kind() {
+                io::ErrorKind::StorageFull => BackupError::disk(&path)(error),
+                _ => refused(error),
+            }
+        })?;
+        if out.end().map_err(BackupError::disk(&path))? != *member {
+            return Err(refused(format!("{name:?} has another hash than its manifest says")));
+        }
+        seen += 1;
+    }
+    // Names are written once, since each file is made anew.
+    if seen != portable.files.len() {
+        return Err(refused(format!("{} files are missing", portable.files.len() - seen)));
+    }
+    Ok(portable)
+}
+
+fn check(portable: &Portable) -> Result<(), BackupError> {
+    if portable.kind != "hq-workspace" {
+        return Err(refused("its kind is another"));
+    }
+    if portable.format != FORMAT {
+        return Err(BackupError::Format {
+            place: "the exported file".to_owned(),
+            found: portable.format,
+            known: FORMAT,
+        });
+    }
+    for (name, member) in &portable.files {
+        let is_table = portable.tables.iter().any(|table| table.file == *name);
+        let blob = name.strip_prefix("blobs/").map(|rest| rest.replacen('/', "", 1));
+        let is_blob = blob.is_some_and(|id| id == member.sha256 && id.len() == 64);
+        if safe(name).is_none() || !(is_table || is_blob || name == BUNDLE) {
+            return Err(refused(format!("{name:?} is no part of a workspace")));
+        }
+    }
+    let all_there = portable.tables.iter().all(|table| portable.files.contains_key(&table.file));
+    if all_there { Ok(()) } else { Err(refused("a table is missing")) }
+}
+
+/// Gives each row of a table that was unpacked.
+///
+/// # Errors
+/// When a line is no row, with its number; or what `take` answers.
+pub fn rows(
+    folder: &Path,
+    table: &PortableTable,
+    take: &mut dyn FnMut(Value) -> Result<(), BackupError>,
+) -> Result<(), BackupError> {
+    let path = folder.join(&table.file);
+    let mut from = BufReader::new(File::open(&path).map_err(BackupError::disk(&path))?);
+    let (mut count, mut line) = (0, Vec::new());
+    loop {
+        line.clear();
+        let n = (&mut from).take(MAX_LINE).read_until(b'\n', &mut line);
+        if n.map_err(BackupError::disk(&path))? == 0 {
+            break;
+        }
+        count += 1;
+        let wrong = |why: String| refused(format!("{}, line {count}: {why}", table.file));
+        let mut value: Value =
+            serde_json::from_slice(&line).map_err(|error| wrong(error.to_string()))?;
+        let row = value.get_mut("row").ok_or_else(|| wrong("there is no row".to_owned()))?;
+        take(row.take()).map_err(|error| wrong(error.to_string()))?;
+    }
+    match count == table.rows {
+        true => Ok(()),
+        false => Err(refused(format!("{} has {count} rows, not {}", table.file, table.rows))),
+    }
+}
+
+/// The git bundle that was unpacked.
+#[must_use]
+pub fn bundle(folder: &Path) -> PathBuf {
+    folder.join(BUNDLE)
+}

@@ -1,0 +1,203 @@
+//! How far a backup, a check or a restore has come, for whoever looks.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::Timestamp;
+
+use super::BackupError;
+
+/// What is being done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Looking at what is there.
+    #[default]
+    Looking,
+    /// Reading the stores.
+    Stores,
+    /// Reading blobs, agents' files and their history.
+    Files,
+    /// Sending what was gathered.
+    Sending,
+    /// Removing what is not needed any more.
+    Pruning,
+    /// Checking every hash.
+    Verifying,
+    /// Writing files.
+    Restoring,
+}
+
+impl Phase {
+    const ALL: [Self; 7] = [
+        Self::Looking,
+        Self::Stores,
+        Self::Files,
+        Self::Sending,
+        Self::Pruning,
+        Self::Verifying,
+        Self::Restoring,
+    ];
+
+    /// For people.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Looking => "Looking at what is there",
+            Self::Stores => "Reading the stores",
+            Self::Files => "Reading files",
+            Self::Sending => "Sending",
+            Self::Pruning => "Tidying up",
+            Self::Verifying => "Checking",
+            Self::Restoring => "Writing files",
+        }
+    }
+}
+
+/// How far it has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// What is being done.
+    pub phase: Phase,
+    /// Bytes done of this phase and those before.
+    pub done: u64,
+    /// Bytes expected in all; 0 when not known.
+    pub total: u64,
+    /// Bytes that were written at the target.
+    pub new_bytes: u64,
+    /// 0 to 100.
+    pub percent: u8,
+}
+
+/// Counts while something is at work. Shared with whoever shows it.
+#[derive(Debug, Default)]
+pub struct Meter {
+    phase: AtomicU8,
+    done: AtomicU64,
+    total: AtomicU64,
+    new_bytes: AtomicU64,
+    stop: AtomicBool,
+}
+
+impl Meter {
+    pub(super) fn begin(&self, phase: Phase, total: u64) {
+        self.enter(phase);
+        self.done.store(0, Ordering::Relaxed);
+        self.total.store(total, Ordering::Relaxed);
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    /// Counts bytes.
+    ///
+    /// # Errors
+    /// `Stopped` when it was told to stop.
+    pub(super) fn add(&self, bytes: u64) -> Result<(), BackupError> {
+        self.done.fetch_add(bytes, Ordering::Relaxed);
+        if self.stop.load(Ordering::Relaxed) { Err(BackupError::Stopped) } else { Ok(()) }
+    }
+
+    pub(super) fn wrote(&self, bytes: u64) {
+        self.new_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes that were written at the target.
+    #[must_use]
+    pub fn new_bytes(&self) -> u64 {
+        self.new_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Ends the work at its next step.
+    fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// How far it has come.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        let phase = usize::from(self.phase.load(Ordering::Relaxed));
+        let done = self.done.load(Ordering::Relaxed);
+        let total = self.total.load(Ordering::Relaxed);
+        let share = (done.min(total) * 100).checked_div(total).unwrap_or(0);
+        Progress {
+            phase: Phase::ALL.get(phase).copied().unwrap_or_default(),
+            done,
+            total,
+            new_bytes: self.new_bytes(),
+            percent: u8::try_from(share).unwrap_or(100),
+        }
+    }
+}
+
+/// What is at work in this program; one at a time.
+#[derive(Default)]
+pub struct Desk {
+    now: Mutex<Option<Busy>>,
+    closed: AtomicBool,
+}
+
+/// Something at work.
+#[derive(Clone)]
+pub struct Busy {
+    /// What, for people: "a backup".
+    pub what: &'static str,
+    /// Since when.
+    pub since: Timestamp,
+    /// How far it is.
+    pub meter: Arc<Meter>,
+}
+
+/// Holds the desk; free again when dropped.
+pub struct Held<'d> {
+    desk: &'d Desk,
+    /// Counts.
+    pub meter: Arc<Meter>,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        *self.desk.now.lock() = None;
+    }
+}
+
+impl Desk {
+    /// Takes the desk.
+    ///
+    /// # Errors
+    /// `Busy` when somebody has it.
+    pub fn take(&self, what: &'static str, since: Timestamp) -> Result<Held<'_>, BackupError> {
+        let mut now = self.now.lock();
+        if self.closed.load(Ordering::Acquire) {
+            return Err(BackupError::Stopped);
+        }
+        if let Some(busy) = &*now {
+            return Err(BackupError::Busy {
+                place: "this HQ".to_owned(),
+                what: busy.what.to_owned(),
+                since: busy.since.to_string(),
+            });
+        }
+        let meter = Arc::new(Meter::default());
+        *now = Some(Busy { what, since, meter: Arc::clone(&meter) });
+        Ok(Held { desk: self, meter })
+    }
+
+    /// Ends what is at work at its next step, and lets nothing begin.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        if let Some(busy) = &*self.now.lock() {
+            busy.meter.stop();
+        }
+    }
+
+    /// What is at work.
+    #[must_use]
+    pub fn busy(&self) -> Option<Busy> {
+        self.now.lock().clone()
+    }
+}

@@ -1,0 +1,405 @@
+//! A repository of backups at a target: its head, its manifests, its pieces.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::crypto::keyring::Secret;
+use crate::crypto::passphrase::{DataKey, WrappedKey};
+use crate::kernel::Timestamp;
+
+use super::manifest::{ChunkRef, Manifest, checked, with_sum};
+use super::target::Target;
+use super::{BackupError, FORMAT};
+
+const HEAD: &str = "hq-backups.json";
+/// In front of each piece: a mark and whether it is sealed.
+const PLAIN: &[u8; 4] = b"HQC0";
+const SEALED: &[u8; 4] = b"HQC1";
+const SUM: usize = 32;
+/// No piece is longer at the target.
+const MAX_PIECE: u64 = 4 * 1024 * 1024;
+const MAX_MANIFEST: u64 = 1024 * 1024 * 1024;
+/// A marker of somebody who did not come back is heeded no longer, in hours.
+const MARKER_HOURS: i64 = 24;
+/// zstd's own default.
+const LEVEL: i32 = 3;
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    format: u32,
+    id: String,
+    made_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<WrappedKey>,
+}
+
+/// The first line of a manifest: what may be known without a passphrase.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Label {
+    format: u32,
+    id: String,
+    sealed: bool,
+}
+
+/// Says that somebody is at work.
+#[derive(Serialize, Deserialize)]
+struct Marker {
+    owner: String,
+    what: String,
+    since: Timestamp,
+}
+
+/// What somebody is about to do at a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// Add pieces.
+    Backup,
+    /// Remove pieces.
+    Prune,
+}
+
+impl Work {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Backup => "backup",
+            Self::Prune => "prune",
+        }
+    }
+}
+
+/// Who works at a target: the same after a crash, so that it can clear what it left.
+#[derive(Clone, Debug)]
+pub struct Owner(pub String);
+
+/// An opened repository.
+pub struct Repository {
+    pub(super) target: Arc<dyn Target>,
+    key: Option<DataKey>,
+}
+
+impl Repository {
+    /// Opens the repository at a target.
+    ///
+    /// # Errors
+    /// When there is none, the passphrase is missing or wrong, or it is not of this program.
+    pub fn open(target: Arc<dyn Target>, passphrase: Option<&Secret>) -> Result<Self, BackupError> {
+        let place = target.place().to_owned();
+        let Some(bytes) = target.get(HEAD, 64 * 1024)? else {
+            return Err(BackupError::NoRepository { place });
+        };
+        let damaged =
+            |why| BackupError::Damaged { place: place.clone(), name: HEAD.to_owned(), why };
+        let text = checked(&bytes).ok_or_else(|| damaged("its sum does not fit"))?;
+        let head: Head = serde_json::from_str(text).map_err(|_| damaged("it is no head"))?;
+        if head.format != FORMAT {
+            return Err(BackupError::Format { place, found: head.format, known: FORMAT });
+        }
+        let key = match (&head.key, passphrase) {
+            (None, None) => None,
+            (Some(stored), Some(passphrase)) => Some(DataKey::open(stored, passphrase)?),
+            (Some(_), None) => return Err(BackupError::PassphraseNeeded { place }),
+            (None, Some(_)) => return Err(BackupError::NotEncrypted { place }),
+        };
+        Ok(Self { target, key })
+    }
+
+    /// Opens it, or begins one in an empty place.
+    ///
+    /// # Errors
+    /// As `open`, or when something else is there.
+    pub fn open_or_begin(
+        target: Arc<dyn Target>,
+        passphrase: Option<&Secret>,
+        now: Timestamp,
+    ) -> Result<Self, BackupError> {
+        match Self::open(Arc::clone(&target), passphrase) {
+            Err(BackupError::NoRepository { place }) => {
+                // What a cut-off beginning left is no reason to refuse.
+                target.tidy()?;
+                if !target.is_empty()? {
+                    return Err(BackupError::OtherFiles { place });
+                }
+                let (key, stored) = match passphrase {
+                    Some(passphrase) => {
+                        let (key, stored) = DataKey::create(passphrase)?;
+                        (Some(key), Some(stored))
+                    }
+                    None => (None, None),
+                };
+                let head = Head { format: FORMAT, id: random_hex(), made_at: now, key: stored };
+                target.put(HEAD, with_sum(json(&head)?))?;
+                Ok(Self { target, key })
+            }
+            opened => opened,
+        }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        self.target.place()
+    }
+
+    /// Whether what is in it is sealed.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.key.is_some()
+    }
+
+    pub(super) fn seed(&self) -> u64 {
+        self.key.as_ref().map_or(0, DataKey::seed)
+    }
+
+    // ── Pieces ──
+
+    pub(super) fn name(&self, content: &[u8]) -> String {
+        hex::encode(match &self.key {
+            Some(key) => key.name(content),
+            None => Sha256::digest(content).into(),
+        })
+    }
+
+    /// A piece as it lies at the target: mark, content packed (and sealed), sum of all before.
+    pub(super) fn pack(&self, name: &str, content: &[u8]) -> Result<Vec<u8>, BackupError> {
+        let packed = zstd::bulk::compress(content, LEVEL)
+            .map_err(|source| BackupError::Disk { path: "packing".to_owned(), source })?;
+        let (mark, body) = match &self.key {
+            Some(key) => (SEALED, key.seal(name.as_bytes(), &packed)),
+            None => (PLAIN, packed),
+        };
+        let mut out = Vec::with_capacity(mark.len() + body.len() + SUM);
+        out.extend_from_slice(mark);
+        out.extend_from_slice(&body);
+        let sum = Sha256::digest(&out);
+        out.extend_from_slice(&sum);
+        Ok(out)
+    }
+
+    /// The content of a piece, every hash checked.
+    pub(super) fn piece(&self, piece: &ChunkRef) -> Result<Vec<u8>, BackupError> {
+        let ChunkRef(name, len, _) = piece;
+        let path = piece_path(name);
+        let Some(bytes) = self.target.get(&path, MAX_PIECE)? else {
+            return Err(BackupError::Missing { place: self.place().to_owned(), name: path });
+        };
+        let content = self.unpack(name, *len, &bytes);
+        content.map_err(|why| BackupError::Damaged {
+            place: self.place().to_owned(),
+            name: path,
+            why,
+        })
+    }
+
+    fn unpack(&self, name: &str, len: u64, bytes: &[u8]) -> Result<Vec<u8>, &'static str> {
+        let (body, sum) = bytes.split_last_chunk::<SUM>().ok_or("it is cut short")?;
+        if Sha256::digest(body).as_slice() != sum {
+            return Err("its sum does not fit");
+        }
+        let (mark, body) = body.split_first_chunk::<4>().ok_or("it is cut short")?;
+        let opened;
+        let packed = match (&self.key, mark) {
+            (None, PLAIN) => body,
+            (Some(key), SEALED) => {
+                opened = key.unseal(name.as_bytes(), body).or(Err("it cannot be opened"))?;
+                &opened
+            }
+            _ => return Err("its mark is not known"),
+        };
+        let len = usize::try_from(len).unwrap_or(usize::MAX).min(MAX_PIECE as usize);
+        let content = zstd::bulk::decompress(packed, len).or(Err("it cannot be unpacked"))?;
+        if content.len() != len || self.name(&content) != name {
+            return Err("its content is not what its name says");
+        }
+        Ok(content)
+    }
+
+    /// The pieces that are there, with their sizes.
+    pub(super) fn pieces(&self) -> Result<HashMap<String, (u64, Timestamp)>, BackupError> {
+        let all = self.target.list("chunks/")?;
+        Ok(all
+            .into_iter()
+            .filter_map(|one| {
+                let name = one.name.rsplit('/').next()?;
+                Some((name.to_owned(), (one.size, one.modified)))
+            })
+            .collect())
+    }
+
+    // ── Manifests ──
+
+    /// The names of all backups, oldest first.
+    ///
+    /// # Errors
+    /// When the target cannot be asked.
+    pub fn ids(&self) -> Result<Vec<String>, BackupError> {
+        let all = self.target.list("manifests/")?;
+        Ok(all
+            .into_iter()
+            .filter_map(|one| Some(one.name.strip_prefix("manifests/")?.to_owned()))
+            .collect())
+    }
+
+    /// What a backup holds.
+    ///
+    /// # Errors
+    /// When it is not there or damaged.
+    pub fn manifest(&self, id: &str) -> Result<Manifest, BackupError> {
+        let name = format!("manifests/{id}");
+        let place = || self.place().to_owned();
+        let Some(bytes) = self.target.get(&name, MAX_MANIFEST)? else {
+            return Err(BackupError::NoBackup { place: place(), wanted: id.to_owned() });
+        };
+        let damaged = |why| BackupError::Damaged { place: place(), name: name.clone(), why };
+        let text = checked(&bytes).ok_or_else(|| damaged("its sum does not fit"))?;
+        let (label, body) = text.split_once('\n').ok_or_else(|| damaged("it is cut short"))?;
+        let label: Label =
+            serde_json::from_str(label).map_err(|_| damaged("its first line is no label"))?;
+        if label.format != FORMAT {
+            return Err(BackupError::Format { place: place(), found: label.format, known: FORMAT });
+        }
+        let opened;
+        let body = match (&self.key, label.sealed) {
+            (None, false) => body,
+            (Some(key), true) => {
+                let sealed = hex::decode(body).map_err(|_| damaged("it is no sealed text"))?;
+                let packed = key
+                    .unseal(id.as_bytes(), &sealed)
+                    .map_err(|_| damaged("it cannot be opened"))?;
+                let text = zstd::stream::decode_all(packed.as_slice())
+                    .map_err(|_| damaged("it cannot be unpacked"))?;
+                opened = String::from_utf8(text).map_err(|_| damaged("it is no text"))?;
+                &opened
+            }
+            _ => return Err(damaged("it is sealed otherwise than this repository")),
+        };
+        let manifest: Manifest =
+            serde_json::from_str(body).map_err(|_| damaged("it is no manifest"))?;
+        if manifest.id != id || label.id != id {
+            return Err(damaged("it has another's name"));
+        }
+        Ok(manifest)
+    }
+
+    /// Makes a backup exist.
+    pub(super) fn put_manifest(&self, manifest: &Manifest) -> Result<(), BackupError> {
+        let label = Label { format: FORMAT, id: manifest.id.clone(), sealed: self.is_encrypted() };
+        let body = json(manifest)?;
+        let body = match &self.key {
+            Some(key) => {
+                let packed = zstd::bulk::compress(body.as_bytes(), LEVEL)
+                    .map_err(|source| BackupError::Disk { path: "packing".into(), source })?;
+                hex::encode(key.seal(manifest.id.as_bytes(), &packed))
+            }
+            None => body,
+        };
+        let text = with_sum(format!("{}\n{body}", json(&label)?));
+        self.target.put(&format!("manifests/{}", manifest.id), text)
+    }
+
+    /// All manifests that can be read, oldest first, and what is wrong with the others.
+    ///
+    /// # Errors
+    /// When the target cannot be asked.
+    pub fn manifests(&self) -> Result<(Vec<Manifest>, Vec<BackupError>), BackupError> {
+        let (mut good, mut bad) = (Vec::new(), Vec::new());
+        for id in self.ids()? {
+            match self.manifest(&id) {
+                Ok(manifest) => good.push(manifest),
+                Err(error @ (BackupError::Damaged { .. } | BackupError::NoBackup { .. })) => {
+                    bad.push(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((good, bad))
+    }
+
+    /// The pieces that are there as a manifest says: what need not be written again.
+    pub(super) fn known(&self, manifests: &[Manifest]) -> Result<Known, BackupError> {
+        let there = self.pieces()?;
+        let mut known = Known::new();
+        for piece in manifests.iter().flat_map(|m| &m.parts).flat_map(|part| part.all_chunks()) {
+            let ChunkRef(name, _, stored) = piece;
+            if there.get(name).is_some_and(|(size, _)| size == stored) {
+                known.insert(name.clone(), *stored);
+            }
+        }
+        Ok(known)
+    }
+
+    // ── Markers ──
+
+    /// Says that work begins, and looks whether somebody else does what does not go beside it.
+    pub(super) fn begin(
+        &self,
+        work: Work,
+        owner: &Owner,
+        now: Timestamp,
+    ) -> Result<Begun<'_>, BackupError> {
+        let name = format!("running/{}-{}", random_hex(), work.word());
+        let marker = Marker { owner: owner.0.clone(), what: work.word().to_owned(), since: now };
+        self.target.put(&name, json(&marker)?.into_bytes())?;
+        // Whoever puts its marker first and looks then is seen by one of the two at least.
+        let begun = Begun { repo: self, name };
+        for object in self.target.list("running/")? {
+            if object.name == begun.name {
+                continue;
+            }
+            let Some(bytes) = self.target.get(&object.name, 64 * 1024)? else { continue };
+            let other: Option<Marker> = serde_json::from_slice(&bytes).ok(); // ok: torn, so nobody's
+            match other {
+                Some(other) if alive(&other, owner, now) => {
+                    if work == Work::Prune || other.what == Work::Prune.word() {
+                        return Err(BackupError::Busy {
+                            place: self.place().to_owned(),
+                            what: format!("another HQ ({})", other.what),
+                            since: other.since.to_string(),
+                        });
+                    }
+                }
+                _ => self.target.delete(&object.name)?,
+            }
+        }
+        Ok(begun)
+    }
+}
+
+fn alive(marker: &Marker, own: &Owner, now: Timestamp) -> bool {
+    let hours = now.duration_since(marker.since).as_hours();
+    marker.owner != own.0 && hours < MARKER_HOURS
+}
+
+/// A marker; removed when dropped.
+pub(super) struct Begun<'r> {
+    repo: &'r Repository,
+    name: String,
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.repo.target.delete(&self.name) {
+            tracing::warn!(%error, "a marker of a backup is left; the next one removes it");
+        }
+    }
+}
+
+/// Pieces at a target and their sizes there.
+pub(super) type Known = BTreeMap<String, u64>;
+
+pub(super) fn piece_path(name: &str) -> String {
+    format!("chunks/{}/{name}", name.get(..2).unwrap_or("xx"))
+}
+
+pub(super) fn json(value: &impl Serialize) -> Result<String, BackupError> {
+    serde_json::to_string(value)
+        .map_err(|error| BackupError::Disk { path: "JSON".to_owned(), source: error.into() })
+}
+
+pub(super) fn random_hex() -> String {
+    let mut bytes = [0; 6];
+    getrandom::fill(&mut bytes).expect("invariant: the system gives random bytes");
+    hex::encode(bytes)
+}

@@ -1,0 +1,173 @@
+//! Putting what was restored in the place of what is there, by renaming alone.
+//!
+//! A file says what is to be moved before the first move; whoever takes the data folder next carries
+//! out what is left of it. So a cut in the middle leaves the old or the new, never a mixture, and the
+//! old lies beside under a name that says so.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::Timestamp;
+
+use super::BackupError;
+use super::restore::safe;
+
+const INTENT: &str = "restore.json";
+
+/// What is to be moved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Swap {
+    /// The folder within the data folder in which the restored things lie.
+    pub staged: String,
+    /// The folder within the data folder to which the old things go.
+    pub kept: String,
+    /// What is moved: `system.redb`, `workspaces`, `workspaces/acme`.
+    pub names: Vec<String>,
+}
+
+impl Swap {
+    /// A swap at a moment; its folders are named after it.
+    #[must_use]
+    pub fn at(now: Timestamp, names: Vec<String>) -> Self {
+        let stamp = now.strftime("%Y%m%dT%H%M%SZ");
+        let (staged, kept) = (format!("restoring-{stamp}"), format!("before-restore-{stamp}"));
+        Self { staged, kept, names }
+    }
+
+    /// The folder in which the restored things are put.
+    ///
+    /// # Errors
+    /// When it is there already or cannot be made.
+    pub fn stage(&self, data: &Path) -> Result<PathBuf, BackupError> {
+        let folder = data.join(&self.staged);
+        if folder.exists() {
+            // What a restore that was cut off has left was never in its place.
+            fs::remove_dir_all(&folder).map_err(BackupError::disk(&folder))?;
+        }
+        fs::create_dir_all(&folder).map_err(BackupError::disk(&folder))?;
+        Ok(folder)
+    }
+
+    /// Moves everything. Whoever calls holds the lock of the data folder.
+    ///
+    /// # Errors
+    /// When the disk fails; the next start goes on.
+    pub fn carry_out(&self, data: &Path) -> Result<(), BackupError> {
+        let text = super::repo::json(self)?;
+        let (path, tmp) = (data.join(INTENT), data.join("restore.json.new"));
+        File::create(&tmp)
+            .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+            .and_then(|()| fs::rename(&tmp, &path))
+            .and_then(|()| sync(data))
+            .map_err(BackupError::disk(&path))?;
+        self.move_all(data)
+    }
+
+    fn move_all(&self, data: &Path) -> Result<(), BackupError> {
+        for name in &self.names {
+            let below = safe(name).filter(|_| safe(&self.staged).is_some());
+            let (Some(below), Some(_)) = (below, safe(&self.kept)) else {
+                let words = format!("{INTENT} names {name:?}, which is no part of a data folder");
+                return Err(BackupError::Restore(words));
+            };
+            let (staged, live) = (data.join(&self.staged).join(below), data.join(below));
+            let kept = data.join(&self.kept).join(below);
+            if !staged.exists() {
+                continue;
+            }
+            if live.exists() && !kept.exists() {
+                rename(&live, &kept)?;
+            }
+            if live.exists() {
+                return Err(BackupError::Restore(format!(
+                    "{} and {} are both there; move one of them away and start again",
+                    live.display(),
+                    kept.display()
+                )));
+            }
+            rename(&staged, &live)?;
+        }
+        let staged = data.join(&self.staged);
+        match fs::remove_dir_all(&staged) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(BackupError::disk(&staged)(error));
+            }
+            _ => {}
+        }
+        let intent = data.join(INTENT);
+        fs::remove_file(&intent).and_then(|()| sync(data)).map_err(BackupError::disk(&intent))
+    }
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), BackupError> {
+    let parent = to.parent().unwrap_or(to);
+    fs::create_dir_all(parent).map_err(BackupError::disk(parent))?;
+    fs::rename(from, to)
+        .and_then(|()| sync(parent))
+        .and_then(|()| sync(from.parent().unwrap_or(from)))
+        .map_err(BackupError::disk(to))
+}
+
+fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Carries out what a restore that was cut off has left to do. Whoever calls holds the lock.
+///
+/// # Errors
+/// When the disk fails, or somebody moved things by hand.
+pub fn finish(data: &Path) -> Result<(), BackupError> {
+    let intent = data.join(INTENT);
+    let text = match fs::read_to_string(&intent) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(BackupError::disk(&intent)(error)),
+    };
+    let swap: Swap = serde_json::from_str(&text)
+        .map_err(|error| BackupError::Restore(format!("{}: {error}", intent.display())))?;
+    tracing::warn!("a restore was cut off; carrying out the rest of it");
+    swap.move_all(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Swap, finish};
+    use std::fs;
+
+    #[test]
+    fn a_swap_that_was_cut_off_anywhere_is_finished_by_the_next_start() {
+        for cut in 0..3 {
+            let folder = tempfile::tempdir().unwrap();
+            let data = folder.path();
+            let names = vec!["system.redb".to_owned(), "workspaces/a".to_owned()];
+            let swap = Swap::at("2026-11-20T12:00:00Z".parse().unwrap(), names);
+            let staged = swap.stage(data).unwrap();
+            fs::create_dir_all(data.join("workspaces/a")).unwrap();
+            fs::create_dir_all(staged.join("workspaces/a")).unwrap();
+            for (at, text) in [(data, "old"), (&*staged, "new")] {
+                fs::write(at.join("system.redb"), text).unwrap();
+                fs::write(at.join("workspaces/a/hq.redb"), text).unwrap();
+            }
+            fs::write(data.join("restore.json"), serde_json::to_string(&swap).unwrap()).unwrap();
+            let kept = data.join(&swap.kept);
+            fs::create_dir_all(&kept).unwrap();
+            if cut > 0 {
+                fs::rename(data.join("system.redb"), kept.join("system.redb")).unwrap();
+            }
+            if cut > 1 {
+                fs::rename(staged.join("system.redb"), data.join("system.redb")).unwrap();
+            }
+            finish(data).unwrap();
+            finish(data).unwrap();
+            let read = |path: &std::path::Path| fs::read_to_string(path).unwrap();
+            for name in ["system.redb", "workspaces/a/hq.redb"] {
+                assert_eq!(read(&data.join(name)), "new", "{cut} {name}");
+                assert_eq!(read(&kept.join(name)), "old", "{cut} {name}");
+            }
+            assert!(!staged.exists() && !data.join("restore.json").exists());
+        }
+    }
+}

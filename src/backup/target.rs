@@ -1,0 +1,247 @@
+//! Where backups lie: names to bytes. A folder here; S3 in `s3.rs`.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use crate::kernel::Timestamp;
+use crate::kernel::time::from_ms;
+use crate::store::disk::free_space;
+
+use super::BackupError;
+
+/// Something that lies at a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// Its name, with slashes.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it was written, as the target says.
+    pub modified: Timestamp,
+}
+
+/// A place for backups. Blocking: call from `spawn_blocking`.
+pub trait Target: Send + Sync {
+    /// The place, for people; without keys.
+    fn place(&self) -> &str;
+    /// What lies below a prefix that ends with a slash, in the order of names.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    fn list(&self, prefix: &str) -> Result<Vec<Object>, BackupError>;
+    /// The bytes of a name; none when there is nothing.
+    ///
+    /// # Errors
+    /// When it cannot be asked, or there are more bytes than `limit`.
+    fn get(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, BackupError>;
+    /// Puts bytes under a name, all or nothing, over what was there.
+    ///
+    /// # Errors
+    /// When it is full, gone, or read-only.
+    fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), BackupError>;
+    /// Puts many at once; the order does not count.
+    ///
+    /// # Errors
+    /// As `put`.
+    fn put_all(
+        &self,
+        items: &mut dyn Iterator<Item = Result<(String, Vec<u8>), BackupError>>,
+    ) -> Result<(), BackupError> {
+        for item in items {
+            let (name, bytes) = item?;
+            self.put(&name, bytes)?;
+        }
+        Ok(())
+    }
+    /// Removes a name; nothing there is fine.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    fn delete(&self, name: &str) -> Result<(), BackupError>;
+    /// Makes what was put durable.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    fn settle(&self) -> Result<(), BackupError> {
+        Ok(())
+    }
+    /// Free bytes, where that can be told.
+    fn free(&self) -> Option<u64> {
+        None
+    }
+    /// Whether putting waits for a network: then nothing is put while a store is read.
+    fn is_slow(&self) -> bool {
+        false
+    }
+    /// Whether there is nothing but what a repository may hold.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    fn is_empty(&self) -> Result<bool, BackupError> {
+        Ok(self.list("")?.is_empty())
+    }
+    /// Removes what a broken write has left.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    fn tidy(&self) -> Result<(), BackupError> {
+        Ok(())
+    }
+}
+
+const TMP: &str = "tmp";
+
+/// A folder.
+pub struct Folder {
+    root: PathBuf,
+    place: String,
+}
+
+impl Folder {
+    /// The folder at a path; it need not be there yet.
+    #[must_use]
+    pub fn new(root: PathBuf) -> Self {
+        let place = root.display().to_string();
+        Self { root, place }
+    }
+
+    fn failed(&self, path: &Path, error: &io::Error) -> BackupError {
+        let (place, free) = (self.place.clone(), self.free().unwrap_or(0));
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                BackupError::Full { place, free_mb: free >> 20, need_mb: (free >> 20) + 1 }
+            }
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                let why = format!("{} cannot be written or read ({error})", path.display());
+                BackupError::Target { place, why }
+            }
+            _ => BackupError::Target { place, why: format!("{}: {error}", path.display()) },
+        }
+    }
+
+    fn at<'p>(&'p self, path: &'p Path) -> impl FnOnce(io::Error) -> BackupError + 'p {
+        move |error| self.failed(path, &error)
+    }
+
+    fn walk(
+        &self,
+        folder: &Path,
+        prefix: &str,
+        found: &mut Vec<Object>,
+    ) -> Result<(), BackupError> {
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(self.failed(folder, &error)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(self.at(folder))?;
+            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            let path = entry.path();
+            let kind = entry.file_type().map_err(self.at(&path))?;
+            if kind.is_dir() {
+                self.walk(&path, &format!("{name}/"), found)?;
+                continue;
+            }
+            match entry.metadata() {
+                Ok(meta) => {
+                    found.push(Object { name, size: meta.len(), modified: modified(&meta) })
+                }
+                // Removed just now.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(self.failed(&path, &error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn modified(meta: &fs::Metadata) -> Timestamp {
+    use std::os::unix::fs::MetadataExt;
+    from_ms(meta.mtime() * 1000 + meta.mtime_nsec() / 1_000_000)
+}
+
+impl Target for Folder {
+    fn place(&self) -> &str {
+        &self.place
+    }
+
+    fn list(&self, prefix: &str) -> Result<Vec<Object>, BackupError> {
+        let mut found = Vec::new();
+        self.walk(&self.root.join(prefix), prefix, &mut found)?;
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(found)
+    }
+
+    fn get(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, BackupError> {
+        let path = self.root.join(name);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(self.failed(&path, &error)),
+        };
+        let mut bytes = Vec::new();
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(self.at(&path))?;
+        if limit < bytes.len() as u64 {
+            let (place, name) = (self.place.clone(), name.to_owned());
+            return Err(BackupError::Damaged { place, name, why: "it is too long" });
+        }
+        Ok(Some(bytes))
+    }
+
+    fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), BackupError> {
+        let (path, tmp) = (self.root.join(name), self.root.join(TMP).join(name.replace('/', "-")));
+        for folder in [tmp.parent(), path.parent()].into_iter().flatten() {
+            fs::create_dir_all(folder).map_err(self.at(folder))?;
+        }
+        let written = File::create(&tmp).and_then(|mut file| {
+            file.write_all(&bytes)?;
+            // What names others must not be there before them, and not be torn itself.
+            if name.starts_with("chunks/") { Ok(()) } else { file.sync_all() }
+        });
+        if let Err(error) = written {
+            // ok: the first error counts, and the next backup clears the folder.
+            let _ = fs::remove_file(&tmp);
+            return Err(self.failed(&tmp, &error));
+        }
+        fs::rename(&tmp, &path).map_err(self.at(&path))?;
+        if !name.starts_with("chunks/") {
+            let folder = path.parent().unwrap_or(&self.root);
+            File::open(folder).and_then(|folder| folder.sync_all()).map_err(self.at(folder))?;
+        }
+        Ok(())
+    }
+
+    fn delete(&self, name: &str) -> Result<(), BackupError> {
+        let path = self.root.join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(self.failed(&path, &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn settle(&self) -> Result<(), BackupError> {
+        // One call for thousands of small files, in place of one for each.
+        let folder = File::open(&self.root).map_err(self.at(&self.root))?;
+        rustix::fs::syncfs(&folder).map_err(|error| self.failed(&self.root, &error.into()))
+    }
+
+    fn free(&self) -> Option<u64> {
+        let mut folder = self.root.as_path();
+        while !folder.exists() {
+            folder = folder.parent()?;
+        }
+        free_space(folder).ok() // ok: then it shows when it is full
+    }
+
+    fn tidy(&self) -> Result<(), BackupError> {
+        let tmp = self.root.join(TMP);
+        match fs::remove_dir_all(&tmp) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.failed(&tmp, &error)),
+            _ => Ok(()),
+        }
+    }
+}

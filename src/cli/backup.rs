@@ -1,0 +1,395 @@
+//! `hq backup …` and `hq restore …`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::Method;
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+
+use crate::backup::{Address, Manifest, Means, Meter, Progress, Repository, S3Keys, open_target};
+use crate::config::Config;
+use crate::crypto::keyring::Secret;
+use crate::features::backups::job;
+use crate::features::backups::model::{BackupRun, Deed, Outcome};
+use crate::kernel::time::SystemClock;
+use crate::net::client::{ClientParts, HttpClient};
+use crate::net::message::Policy;
+use crate::server::backups::{LocalList, LocalRun, LocalWish, local_list};
+use crate::server::restore::{Mode, RestoreWish, Which, key_file, restore};
+
+use super::commands::print;
+use super::reach::{self, CommandError, Local, Reach, block_on};
+use super::{Common, FAILED, complain, say};
+
+const NOTHING: Option<&()> = None;
+/// How often a command looks how far the program is.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Flags of `hq backup`.
+#[derive(Args)]
+pub struct Backup {
+    #[command(flatten)]
+    place: Place,
+    #[command(subcommand)]
+    deed: Option<BackupDeed>,
+}
+
+/// `hq backup …`
+#[derive(Subcommand)]
+enum BackupDeed {
+    /// List the backups that are there
+    List,
+    /// Check every hash of a backup
+    Verify {
+        /// Which; the newest when it is left out
+        id: Option<String>,
+    },
+    /// Remove the backups that the rules do not keep, and what no other one names
+    Prune,
+}
+
+/// Where backups are.
+#[derive(Args, Clone)]
+pub struct Place {
+    /// A folder or s3://bucket/folder?endpoint=https://… [default: as the settings say]
+    #[arg(long, global = true, value_name = "PLACE")]
+    to: Option<String>,
+    #[command(flatten)]
+    keys: Keys,
+}
+
+/// What opens a place.
+#[derive(Args, Clone)]
+pub struct Keys {
+    /// A file that holds the passphrase of encrypted backups
+    #[arg(long, global = true, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+    /// A file with the bucket's access key on its first line and the secret key on its second
+    #[arg(long, global = true, value_name = "FILE")]
+    credentials_file: Option<PathBuf>,
+}
+
+/// Flags of `hq restore`.
+#[derive(Args)]
+pub struct Restore {
+    /// Where the backups are: a folder or s3://bucket/folder?endpoint=https://…
+    from: String,
+    /// Which: the beginning of its name, or a moment like 2026-11-20T12:00:00Z [default: the newest]
+    #[arg(long, value_name = "ID|TIME")]
+    at: Option<String>,
+    /// Only this workspace
+    #[arg(long, value_name = "SLUG")]
+    workspace: Option<String>,
+    /// Check everything and say what would be restored
+    #[arg(long)]
+    dry_run: bool,
+    /// Make a new data folder here, which must be empty or missing
+    #[arg(long, value_name = "FOLDER", conflicts_with = "workspace")]
+    into: Option<PathBuf>,
+    #[command(flatten)]
+    keys: Keys,
+}
+
+fn failed(error: &impl std::fmt::Display) -> CommandError {
+    CommandError::Failed(error.to_string())
+}
+
+fn refused(error: &impl std::fmt::Display) -> CommandError {
+    CommandError::Refused(error.to_string())
+}
+
+impl Keys {
+    fn passphrase(&self) -> Result<Option<String>, CommandError> {
+        let Some(file) = &self.passphrase_file else { return Ok(None) };
+        let text = read_small(file)?;
+        // The line break that every editor adds is no part of it.
+        Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
+    }
+
+    fn s3(&self) -> Result<Option<(String, String)>, CommandError> {
+        let Some(file) = &self.credentials_file else { return Ok(None) };
+        let text = read_small(file)?;
+        let mut lines = text.lines().map(|line| line.trim().to_owned());
+        match (lines.next(), lines.next()) {
+            (Some(id), Some(secret)) if !id.is_empty() && !secret.is_empty() => {
+                Ok(Some((id, secret)))
+            }
+            _ => Err(CommandError::Failed(format!(
+                "{} must hold the access key on its first line and the secret key on its second",
+                file.display()
+            ))),
+        }
+    }
+}
+
+fn read_small(file: &Path) -> Result<String, CommandError> {
+    let read = std::fs::metadata(file).and_then(|meta| match meta.len() {
+        0..=65_536 => std::fs::read_to_string(file),
+        _ => Err(std::io::ErrorKind::FileTooLarge.into()),
+    });
+    read.map_err(|error| CommandError::Failed(format!("{}: {error}", file.display())))
+}
+
+/// `hq backup`, `list`, `verify`, `prune`.
+pub fn backup(common: &Common, config: Config, flags: Backup) -> Result<u8, CommandError> {
+    match flags.deed {
+        Some(BackupDeed::List) => list(common, config, &flags.place),
+        Some(BackupDeed::Verify { id }) => match &flags.place.to {
+            Some(to) => verify(common, to, id, &flags.place.keys),
+            None => ask(common, config, &flags.place, Deed::Verify, id),
+        },
+        Some(BackupDeed::Prune) => ask(common, config, &flags.place, Deed::Prune, None),
+        None => ask(common, config, &flags.place, Deed::Backup, None),
+    }
+}
+
+/// Has the program do it, or does it itself when that is stopped.
+fn ask(
+    common: &Common,
+    config: Config,
+    place: &Place,
+    deed: Deed,
+    backup: Option<String>,
+) -> Result<u8, CommandError> {
+    let mut to = place.to.clone();
+    if let Some(given) = &mut to
+        && !given.contains("://")
+    {
+        // The program has another folder to start from.
+        *given = std::path::absolute(&*given).map_err(|e| failed(&e))?.display().to_string();
+    }
+    let (passphrase, keys) = (place.keys.passphrase()?, place.keys.s3()?);
+    let wish = LocalWish { deed: Some(deed), to, passphrase, keys, backup };
+    let run = block_on(async {
+        match reach::reach(config).await? {
+            Reach::Running(local) => follow(common, &local, &wish).await,
+            Reach::Stopped(offline) => {
+                let wish = wish.wish().map_err(|e| refused(&e))?;
+                let app = &offline.app;
+                let watch = async {
+                    let mut shown = Shown::default();
+                    loop {
+                        tokio::time::sleep(LOOK).await;
+                        shown.say(common, app.backups.busy().map(|busy| busy.meter.progress()));
+                    }
+                };
+                tokio::select! {
+                    done = job::run(app, wish) => done.map_err(|e| refused(&e)),
+                    never = watch => never,
+                }
+            }
+        }
+    })?;
+    if run.outcome == Outcome::Failed {
+        return Err(CommandError::Refused(run.note.unwrap_or_default()));
+    }
+    print(common, &run, &[line(&run)])
+}
+
+async fn follow(
+    common: &Common,
+    local: &Local,
+    wish: &LocalWish,
+) -> Result<BackupRun, CommandError> {
+    let begun: LocalRun = local.call(Method::POST, "/local/backups", Some(wish)).await?;
+    let path = format!("/local/backups/{}", begun.run.id);
+    let mut shown = Shown::default();
+    loop {
+        let now: LocalRun = local.call(Method::GET, &path, NOTHING).await?;
+        if now.run.outcome != Outcome::Running {
+            return Ok(now.run);
+        }
+        shown.say(common, now.progress);
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// What was said last, so that a line comes only when there is something new.
+#[derive(Default)]
+struct Shown(Option<(&'static str, u8)>);
+
+impl Shown {
+    fn say(&mut self, common: &Common, progress: Option<Progress>) {
+        let Some(now) = progress.filter(|_| !common.json) else { return };
+        let mark = (now.phase.label(), now.percent / 10);
+        if self.0.replace(mark) != Some(mark) {
+            say(&format!(
+                "{}: {} % of {}, {} new",
+                now.phase.label(),
+                now.percent,
+                size(now.total),
+                size(now.new_bytes)
+            ));
+        }
+    }
+}
+
+fn line(run: &BackupRun) -> String {
+    let note = run.note.as_deref().map(|note| format!(" ({note})")).unwrap_or_default();
+    match (run.deed, &run.backup) {
+        (Deed::Backup, Some(id)) => format!(
+            "Backup {id} is at {}: {}, {} new{note}",
+            run.place,
+            size(run.bytes),
+            size(run.new_bytes)
+        ),
+        (Deed::Verify, Some(id)) => format!("Backup {id} is right: {}{note}", size(run.bytes)),
+        (deed, _) => format!("{}: done{note}, {} freed", deed.label(), size(run.new_bytes)),
+    }
+}
+
+/// Bytes for people.
+fn size(bytes: u64) -> String {
+    crate::web::format::size(bytes)
+}
+
+fn manifest_line(manifest: &Manifest) -> String {
+    format!(
+        "{}  {}  {:>10}  {:>10} new  {}",
+        manifest.id,
+        manifest.taken_at,
+        size(manifest.bytes()),
+        size(manifest.new_bytes),
+        manifest.workspaces.join(", ")
+    )
+}
+
+fn list(common: &Common, config: Config, place: &Place) -> Result<u8, CommandError> {
+    if let Some(to) = &place.to {
+        let repo =
+            with_repository(to, &place.keys, |repo| repo.manifests().map_err(|e| refused(&e)));
+        let (manifests, damaged) = repo?;
+        let lines: Vec<_> = manifests.iter().rev().map(manifest_line).collect();
+        damaged.iter().for_each(|error| complain(&error.to_string()));
+        return match (print(common, &manifests, &lines)?, damaged.is_empty()) {
+            (code, true) => Ok(code),
+            _ => Ok(FAILED),
+        };
+    }
+    let found: LocalList = block_on(async {
+        match reach::reach(config).await? {
+            Reach::Running(local) => local.call(Method::GET, "/local/backups", NOTHING).await,
+            Reach::Stopped(offline) => local_list(&offline.app).map_err(|e| refused(&e)),
+        }
+    })?;
+    let mut lines = vec![format!("Backups at {}:", found.place)];
+    lines.extend(found.backups.iter().map(|one| {
+        let mark = match (&one.fault, one.verified_at) {
+            (Some(_), _) => "damaged",
+            (None, Some(_)) => "checked",
+            (None, None) => "",
+        };
+        format!(
+            "{}  {}  {:>10}  {:>10} new  {}  {mark}",
+            one.id,
+            one.taken_at,
+            size(one.bytes),
+            size(one.new_bytes),
+            one.workspaces.join(", ")
+        )
+    }));
+    if found.backups.is_empty() {
+        lines.push("none yet; `hq backup` makes one".to_owned());
+    }
+    print(common, &found, &lines)
+}
+
+/// Opens a repository without a data folder and works with it on a thread that may block.
+fn with_repository<T: Send + 'static>(
+    to: &str,
+    keys: &Keys,
+    work: impl FnOnce(&Repository) -> Result<T, CommandError> + Send + 'static,
+) -> Result<T, CommandError> {
+    let address: Address = to.parse().map_err(|e| refused(&e))?;
+    let passphrase = keys.passphrase()?.map(Secret::new);
+    let s3 = keys.s3()?.map(|(id, secret)| S3Keys { id, secret: Secret::new(secret) });
+    block_on(async move {
+        let means = Means {
+            http: HttpClient::new(ClientParts::default()),
+            clock: Arc::new(SystemClock),
+            policy: Policy::Trusted,
+        };
+        let target = open_target(&address, s3, &means).map_err(|e| refused(&e))?;
+        let done = tokio::task::spawn_blocking(move || {
+            let repo = Repository::open(target, passphrase.as_ref()).map_err(|e| refused(&e))?;
+            work(&repo)
+        });
+        done.await.map_err(|e| failed(&e))?
+    })
+}
+
+fn verify(common: &Common, to: &str, id: Option<String>, keys: &Keys) -> Result<u8, CommandError> {
+    let done = with_repository(to, keys, move |repo| {
+        let ids = repo.ids().map_err(|e| refused(&e))?;
+        let id = match id {
+            Some(id) => id,
+            None => ids.last().cloned().ok_or_else(|| {
+                CommandError::Refused(format!("there is no backup at {} yet", repo.place()))
+            })?,
+        };
+        let manifest = repo.manifest(&id).map_err(|e| refused(&e))?;
+        let checked = crate::backup::verify(repo, &manifest, None, &Meter::default());
+        Ok((id, checked.map_err(|e| refused(&e))?))
+    });
+    let (id, checked) = done?;
+    if !checked.faults.is_empty() {
+        checked.faults.iter().for_each(|fault| complain(&fault.to_string()));
+        return Ok(FAILED);
+    }
+    let told = serde_json::json!({
+        "backup": id, "bytes": checked.bytes, "rows": checked.rows, "files": checked.files,
+    });
+    let words = format!(
+        "Backup {id} is right: {}, {} rows, {} files",
+        size(checked.bytes),
+        checked.rows,
+        checked.files
+    );
+    print(common, &told, &[words])
+}
+
+/// `hq restore`.
+pub fn restore_command(
+    common: &Common,
+    config: &Config,
+    flags: Restore,
+) -> Result<u8, CommandError> {
+    let backup = match flags.at.as_deref() {
+        None | Some("latest") => Which::Newest,
+        Some(text) => text.parse::<Timestamp>().map_or(Which::Id(text.to_owned()), Which::At),
+    };
+    let mode = match (flags.dry_run, &flags.into) {
+        (true, _) => Mode::DryRun,
+        (false, Some(_)) => Mode::IntoEmpty,
+        (false, None) => Mode::Restore,
+    };
+    let data = flags.into.unwrap_or_else(|| config.data.clone());
+    let key_file = key_file(config, &data);
+    let wish = RestoreWish { data, backup, workspace: flags.workspace, mode, key_file };
+    let done = with_repository(&flags.from, &flags.keys, move |repo| {
+        restore(repo, &wish, &Meter::default()).map_err(|e| refused(&e))
+    })?;
+    let what = done.workspaces.join(", ");
+    let mut lines = vec![format!(
+        "Every hash is right: {} in {} rows and files of the backup {} from {}",
+        size(done.bytes),
+        done.rows,
+        done.backup,
+        done.taken_at
+    )];
+    if done.dry_run {
+        lines.push(format!("Nothing was written. Would be restored: {what}"));
+    } else {
+        lines.push(format!("Restored into {}: {what}", done.data.display()));
+    }
+    if let Some(kept) = &done.kept {
+        lines
+            .push(format!("What was there lies in {}; remove it when all is well", kept.display()));
+    }
+    for one in &done.unreadable {
+        lines.push(format!("Cannot be read with the master key that is here: {one}"));
+    }
+    print(common, &done, &lines)
+}

@@ -1,0 +1,103 @@
+//! `hq export` and `hq import`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use axum::http::Method;
+use clap::Args;
+
+use crate::backup::portable::Portable;
+use crate::config::Config;
+use crate::server::portable::Imported;
+use crate::server::transfer::{ExportWish, ImportFile, export_named, import_named};
+use crate::web::format;
+
+use super::Common;
+use super::commands::print;
+use super::reach::{self, CommandError, Reach, block_on};
+
+/// How long the program may take over a large workspace.
+const LONG: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Flags of `hq export`.
+#[derive(Args)]
+pub struct Export {
+    /// Which workspace
+    #[arg(long, value_name = "SLUG")]
+    workspace: String,
+    /// The file to make; must not be there
+    file: PathBuf,
+}
+
+/// Flags of `hq import`.
+#[derive(Args)]
+pub struct Import {
+    /// The file
+    file: PathBuf,
+    /// The new workspace's name in addresses [default: the one in the file]
+    #[arg(long = "as", value_name = "SLUG")]
+    slug: Option<String>,
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
+    std::path::absolute(path).map_err(|error| CommandError::Failed(error.to_string()))
+}
+
+fn refused(error: &impl std::fmt::Display) -> CommandError {
+    CommandError::Refused(error.to_string())
+}
+
+/// `hq export`.
+pub fn export(common: &Common, config: Config, flags: &Export) -> Result<u8, CommandError> {
+    let file = absolute(&flags.file)?;
+    let wish = ExportWish { workspace: flags.workspace.clone(), file };
+    let done: Portable = block_on(async {
+        match reach::reach(config).await? {
+            Reach::Running(local) => {
+                local.call_within(LONG, Method::POST, "/local/export", Some(&wish)).await
+            }
+            Reach::Stopped(offline) => {
+                export_named(&offline.app, wish).await.map_err(|e| refused(&e))
+            }
+        }
+    })?;
+    let rows: u64 = done.tables.iter().map(|table| table.rows).sum();
+    let bytes: u64 = done.files.values().map(|file| file.bytes).sum();
+    let mut lines = vec![format!(
+        "{} is in {}: {} rows, {} files, {} unpacked",
+        done.slug,
+        flags.file.display(),
+        rows,
+        done.files.len(),
+        format::size(bytes)
+    )];
+    lines.extend(done.left_out.iter().map(|one| format!("Not in it: {one}")));
+    print(common, &done, &lines)
+}
+
+/// `hq import`.
+pub fn import(common: &Common, config: Config, flags: Import) -> Result<u8, CommandError> {
+    let wish = ImportFile { file: absolute(&flags.file)?, slug: flags.slug };
+    let done: Imported = block_on(async {
+        match reach::reach(config).await? {
+            Reach::Running(local) => {
+                local.call_within(LONG, Method::POST, "/local/import", Some(&wish)).await
+            }
+            Reach::Stopped(offline) => {
+                import_named(&offline.app, wish).await.map_err(|e| refused(&e))
+            }
+        }
+    })?;
+    let mut lines = vec![format!(
+        "The workspace {} is here: {} rows, {} files, {} branches",
+        done.slug, done.rows, done.blobs, done.branches
+    )];
+    if 0 < done.paused {
+        lines.push(format!("{} agents are paused until somebody resumes them", done.paused));
+    }
+    if 0 < done.interrupted {
+        lines.push(format!("{} runs were at work in it and are ended here", done.interrupted));
+    }
+    lines.extend(done.left_out.iter().map(|one| format!("Not in it: {one}")));
+    print(common, &done, &lines)
+}

@@ -1,0 +1,233 @@
+//! Keys that open with a passphrase alone, for what must be readable without the master key: backups.
+//!
+//! A random data key is wrapped by Argon2id of the passphrase. From the data key follow the key that
+//! seals, the key that gives names, and a seed for where content is cut, so that neither a name nor a
+//! length tells what is inside.
+
+use std::fmt;
+
+use aes_gcm::aead::inout::InOutBuf;
+use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Nonce, Tag};
+use argon2::{Algorithm, Argon2, Params, Version};
+use hkdf::Hkdf;
+use hmac::{Hmac, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::keyring::Secret;
+use super::random;
+
+/// The fewest characters of a passphrase.
+pub const MIN_CHARS: usize = 12;
+const IV: usize = 12;
+const TAG: usize = 16;
+/// What a new passphrase costs to try: 64 MiB, three passes. Stored with the wrapped key.
+const COST: Cost = Cost { memory_kib: 64 * 1024, passes: 3 };
+/// More than any installation writes: a forged file must not make us take all memory.
+const MOST: Cost = Cost { memory_kib: 1024 * 1024, passes: 16 };
+
+/// What one try costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Memory in KiB.
+    pub memory_kib: u32,
+    /// Passes over it.
+    pub passes: u32,
+}
+
+/// Why a passphrase does not open something.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PassphraseError {
+    /// Too short to be one.
+    #[error("a passphrase needs at least {MIN_CHARS} characters; a few unrelated words will do")]
+    TooShort,
+    /// It is another one.
+    #[error("this is not the passphrase of these backups; nothing was read")]
+    Wrong,
+    /// Changed after it was sealed.
+    #[error("the sealed bytes were changed")]
+    Broken,
+    /// The wrapped key cannot be understood.
+    #[error("the key of these backups is damaged; take it from a copy of them")]
+    BadKey,
+    /// No memory.
+    #[error("there is not enough memory to try a passphrase (64 MiB are needed)")]
+    NoMemory,
+}
+
+/// A data key as it is stored: useless without the passphrase.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrappedKey {
+    /// Random, in hexadecimal.
+    pub salt: String,
+    /// What a try costs.
+    pub cost: Cost,
+    /// The data key, sealed, in hexadecimal.
+    pub key: String,
+}
+
+/// The opened keys.
+pub struct DataKey {
+    seal: Zeroizing<[u8; 32]>,
+    name: Zeroizing<[u8; 32]>,
+    seed: u64,
+}
+
+impl fmt::Debug for DataKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DataKey(hidden)")
+    }
+}
+
+impl DataKey {
+    /// A new key, and its form to store. Blocks for about a tenth of a second.
+    ///
+    /// # Errors
+    /// When the passphrase is too short.
+    pub fn create(passphrase: &Secret) -> Result<(Self, WrappedKey), PassphraseError> {
+        check(passphrase)?;
+        let data = random::bytes::<32>();
+        let salt = random::bytes::<16>();
+        let wrap = stretch(passphrase, salt.as_slice(), COST)?;
+        let key = seal(&wrap, b"hq-backup-key", data.as_slice());
+        let stored = WrappedKey { salt: hex::encode(&salt[..]), cost: COST, key: hex::encode(key) };
+        Ok((Self::derive(&data), stored))
+    }
+
+    /// Opens a stored key.
+    ///
+    /// # Errors
+    /// `Wrong` when it is another passphrase's.
+    pub fn open(stored: &WrappedKey, passphrase: &Secret) -> Result<Self, PassphraseError> {
+        let salt = hex::decode(&stored.salt).or(Err(PassphraseError::BadKey))?;
+        let sealed = hex::decode(&stored.key).or(Err(PassphraseError::BadKey))?;
+        let cost = stored.cost;
+        if salt.len() < 16 || MOST.memory_kib < cost.memory_kib || MOST.passes < cost.passes {
+            return Err(PassphraseError::BadKey);
+        }
+        let wrap = stretch(passphrase, &salt, cost)?;
+        let data = open(&wrap, b"hq-backup-key", &sealed).or(Err(PassphraseError::Wrong))?;
+        let data = <[u8; 32]>::try_from(data.as_slice()).or(Err(PassphraseError::BadKey))?;
+        Ok(Self::derive(&Zeroizing::new(data)))
+    }
+
+    fn derive(data: &Zeroizing<[u8; 32]>) -> Self {
+        let hkdf = Hkdf::<Sha256>::new(None, data.as_slice());
+        let key = |purpose: &[u8]| {
+            let mut out = Zeroizing::new([0u8; 32]);
+            hkdf.expand(purpose, out.as_mut_slice())
+                .expect("invariant: 32 bytes are a length that HKDF gives");
+            out
+        };
+        let seed = key(b"hq-backup-cut");
+        let seed = seed.first_chunk::<8>().map_or(1, |bytes| u64::from_be_bytes(*bytes));
+        Self { seal: key(b"hq-backup-seal"), name: key(b"hq-backup-name"), seed }
+    }
+
+    /// The name of a content, which tells nothing about it to those without the key.
+    #[must_use]
+    pub fn name(&self, content: &[u8]) -> [u8; 32] {
+        let mut mac = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(self.name.as_slice())
+            .expect("invariant: HMAC takes keys of any length");
+        mac.update(content);
+        mac.finalize().into_bytes().into()
+    }
+
+    /// Moves the places where content is cut.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Seals bytes for one place: nonce, ciphertext, tag.
+    #[must_use]
+    pub fn seal(&self, place: &[u8], content: &[u8]) -> Vec<u8> {
+        seal(&self.seal, place, content)
+    }
+
+    /// Opens what was sealed for this place.
+    ///
+    /// # Errors
+    /// When it was changed, moved, or sealed with another key.
+    pub fn unseal(&self, place: &[u8], sealed: &[u8]) -> Result<Vec<u8>, PassphraseError> {
+        open(&self.seal, place, sealed)
+    }
+}
+
+/// Whether a passphrase may be chosen.
+///
+/// # Errors
+/// When it is too short.
+pub fn check(passphrase: &Secret) -> Result<(), PassphraseError> {
+    let count = String::from_utf8_lossy(passphrase.expose()).chars().count();
+    if count < MIN_CHARS { Err(PassphraseError::TooShort) } else { Ok(()) }
+}
+
+fn stretch(
+    passphrase: &Secret,
+    salt: &[u8],
+    cost: Cost,
+) -> Result<Zeroizing<[u8; 32]>, PassphraseError> {
+    let params =
+        Params::new(cost.memory_kib, cost.passes, 1, Some(32)).or(Err(PassphraseError::BadKey))?;
+    let mut out = Zeroizing::new([0u8; 32]);
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_into(passphrase.expose(), salt, out.as_mut_slice())
+        .or(Err(PassphraseError::NoMemory))?;
+    Ok(out)
+}
+
+fn seal(key: &[u8; 32], place: &[u8], content: &[u8]) -> Vec<u8> {
+    let iv = random::bytes::<IV>();
+    let mut out = Vec::with_capacity(IV + content.len() + TAG);
+    out.extend_from_slice(iv.as_slice());
+    out.extend_from_slice(content);
+    let tag = cipher(key)
+        .encrypt_inout_detached(&Nonce::from(*iv), place, InOutBuf::from(&mut out[IV..]))
+        .expect("invariant: a piece is shorter than 64 GiB");
+    out.extend_from_slice(&tag);
+    out
+}
+
+fn open(key: &[u8; 32], place: &[u8], sealed: &[u8]) -> Result<Vec<u8>, PassphraseError> {
+    let (iv, rest) = sealed.split_first_chunk::<IV>().ok_or(PassphraseError::Broken)?;
+    let (text, tag) = rest.split_last_chunk::<TAG>().ok_or(PassphraseError::Broken)?;
+    let mut text = text.to_vec();
+    let buffer = InOutBuf::from(text.as_mut_slice());
+    cipher(key)
+        .decrypt_inout_detached(&Nonce::from(*iv), place, buffer, &Tag::from(*tag))
+        .or(Err(PassphraseError::Broken))?;
+    Ok(text)
+}
+
+fn cipher(key: &[u8; 32]) -> Aes256Gcm {
+    Aes256Gcm::new(&aes_gcm::Key::<Aes256Gcm>::from(*key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_opens_with_its_passphrase_and_no_other() {
+        let right = Secret::new("three boats in a quiet harbour");
+        let (key, stored) = DataKey::create(&right).unwrap();
+        let again = DataKey::open(&stored, &right).unwrap();
+        let sealed = key.seal(b"here", b"content");
+        assert_eq!(again.unseal(b"here", &sealed).unwrap(), b"content");
+        assert_eq!(key.name(b"a"), again.name(b"a"));
+        assert_eq!(key.seed(), again.seed());
+        assert_eq!(again.unseal(b"there", &sealed), Err(PassphraseError::Broken));
+        for n in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[n] ^= 1;
+            assert!(again.unseal(b"here", &changed).is_err(), "byte {n}");
+        }
+        let wrong = Secret::new("three boats in a quiet harbor");
+        assert_eq!(DataKey::open(&stored, &wrong).unwrap_err(), PassphraseError::Wrong);
+        assert_eq!(DataKey::create(&Secret::new("short")).unwrap_err(), PassphraseError::TooShort);
+        let greedy = WrappedKey { cost: Cost { memory_kib: u32::MAX, passes: 1 }, ..stored };
+        assert_eq!(DataKey::open(&greedy, &right).unwrap_err(), PassphraseError::BadKey);
+    }
+}

@@ -1,0 +1,308 @@
+//! Records of backups in `system.redb`: how they are made, each time one was made or checked, and what
+//! lies at the target. A released layout is frozen: add `…V1`, raise `VERSION`.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::backup::Retention;
+use crate::crypto::keyring::Sealed;
+use crate::kernel::time::from_ms;
+use crate::kernel::{AccountId, JobId, Timestamp, TypedId};
+use crate::store::{Class, Record, Table};
+
+/// How backups are made.
+pub const SETTINGS: Table = Table::new(120, "backup_settings");
+/// What opens the target and the repository.
+pub const SECRETS: Table = Table::new(121, "backup_secrets");
+/// Each time something was done.
+pub const RUNS: Table = Table::new(122, "backup_runs");
+/// What lies at the target, as it was seen last.
+pub const KEPT: Table = Table::new(123, "backups_kept");
+
+/// Where requests to a target may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reach {
+    /// The public internet, through the guard.
+    Public,
+    /// Also the own network: an admin gave the address and says that it is theirs.
+    Private,
+}
+
+/// Whether what is written is sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Encryption {
+    /// Who can read the target can read the backups; what the stores seal stays sealed.
+    Off,
+    /// With a passphrase.
+    Passphrase,
+}
+
+/// Whether backups are made by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// Only when somebody asks.
+    Off,
+    /// Once a day.
+    Daily,
+}
+
+/// How backups are made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupSettings {
+    /// Whether they are made by themselves.
+    pub schedule: Schedule,
+    /// The hour of the day.
+    pub hour: u8,
+    /// The minute.
+    pub minute: u8,
+    /// IANA time zone; that of the first workspace when there is none.
+    pub zone: Option<String>,
+    /// The address of the target; the folder of HQ's own when it is empty.
+    pub target: String,
+    /// The name of the key of a bucket.
+    pub access_key: String,
+    /// Where requests may go.
+    pub reach: Reach,
+    /// Of so many days one each.
+    pub daily: u16,
+    /// Of so many weeks.
+    pub weekly: u16,
+    /// Of so many months.
+    pub monthly: u16,
+    /// Whether they are sealed.
+    pub encryption: Encryption,
+    /// Since when this is so: a schedule does not look further back.
+    #[serde(with = "millisecond::required")]
+    pub changed_at: Timestamp,
+}
+
+impl BackupSettings {
+    /// How it is until somebody says otherwise: daily at 03:30 into HQ's own folder.
+    #[must_use]
+    pub fn usual(since: Timestamp) -> Self {
+        let keep = Retention::default();
+        Self {
+            schedule: Schedule::Daily,
+            hour: 3,
+            minute: 30,
+            zone: None,
+            target: String::new(),
+            access_key: String::new(),
+            reach: Reach::Public,
+            daily: keep.daily,
+            weekly: keep.weekly,
+            monthly: keep.monthly,
+            encryption: Encryption::Off,
+            changed_at: since,
+        }
+    }
+
+    /// How many are kept.
+    #[must_use]
+    pub fn retention(&self) -> Retention {
+        Retention { daily: self.daily, weekly: self.weekly, monthly: self.monthly }
+    }
+}
+
+impl Record for BackupSettings {
+    type Id = ();
+    const TABLE: Table = SETTINGS;
+    const CLASS: Class = Class::Tracked;
+    fn id(&self) {}
+    fn sample() -> Self {
+        Self {
+            zone: Some("Europe/Berlin".into()),
+            target: "/mnt/usb".into(),
+            ..Self::usual(from_ms(1_700_000_000_000))
+        }
+    }
+}
+
+/// The passphrase of the repository.
+pub const PASSPHRASE: &str = "passphrase";
+/// The secret key of the bucket.
+pub const S3_SECRET: &str = "s3_secret";
+
+/// A sealed secret of backups.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupSecret {
+    /// Which.
+    pub name: String,
+    /// The value, sealed with the master key.
+    pub sealed: Sealed,
+}
+
+impl Record for BackupSecret {
+    type Id = String;
+    const TABLE: Table = SECRETS;
+    const CLASS: Class = Class::Sealed;
+    fn id(&self) -> String {
+        self.name.clone()
+    }
+    fn sample() -> Self {
+        Self { name: PASSPHRASE.into(), sealed: Sealed::from_stored("enc:v2:00000000:a.b.c") }
+    }
+}
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Deed {
+    /// A backup.
+    Backup,
+    /// Every hash of a backup was checked.
+    Verify,
+    /// What is not kept was removed.
+    Prune,
+    /// A backup was restored into a temporary folder, checked and removed.
+    Drill,
+}
+
+impl Deed {
+    /// For people: "a backup".
+    #[must_use]
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Backup => "a backup",
+            Self::Verify => "a check of backups",
+            Self::Prune => "tidying up backups",
+            Self::Drill => "a restore drill",
+        }
+    }
+
+    /// A label.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Backup => "Backup",
+            Self::Verify => "Check",
+            Self::Prune => "Tidying up",
+            Self::Drill => "Restore drill",
+        }
+    }
+}
+
+/// Why it was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Trigger {
+    /// Its time had come.
+    Schedule,
+    /// A person asked for it.
+    Person(AccountId),
+    /// A command on this machine.
+    Command,
+}
+
+/// How it went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It is at work, or the program was killed in the middle.
+    Running,
+    /// All went well.
+    Done,
+    /// It failed.
+    Failed,
+}
+
+/// One time that something was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupRun {
+    /// Its id.
+    pub id: JobId,
+    /// What.
+    pub deed: Deed,
+    /// Why.
+    pub trigger: Trigger,
+    /// Where, for people.
+    pub place: String,
+    /// Since when.
+    #[serde(with = "millisecond::required")]
+    pub started_at: Timestamp,
+    /// Until when.
+    #[serde(with = "millisecond::optional")]
+    pub ended_at: Option<Timestamp>,
+    /// How it went.
+    pub outcome: Outcome,
+    /// The backup that was made, checked or restored.
+    pub backup: Option<String>,
+    /// Bytes in it.
+    pub bytes: u64,
+    /// Bytes that were written at the target, or freed there.
+    pub new_bytes: u64,
+    /// What went wrong, or what is worth knowing.
+    pub note: Option<String>,
+}
+
+impl Record for BackupRun {
+    type Id = JobId;
+    const TABLE: Table = RUNS;
+    const CLASS: Class = Class::Work;
+    fn id(&self) -> JobId {
+        self.id
+    }
+    fn sample() -> Self {
+        let at = from_ms(1_700_000_000_000);
+        Self {
+            id: JobId::from_bytes([1; 16]),
+            deed: Deed::Backup,
+            trigger: Trigger::Schedule,
+            place: "/mnt/usb".into(),
+            started_at: at,
+            ended_at: Some(at),
+            outcome: Outcome::Done,
+            backup: Some("20231114T221320Z-00aabb".into()),
+            bytes: 1_000_000,
+            new_bytes: 20_000,
+            note: None,
+        }
+    }
+}
+
+/// A backup at the target, as it was seen last. The target is the truth; this answers pages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The backup.
+    pub id: String,
+    /// When it was taken.
+    #[serde(with = "millisecond::required")]
+    pub taken_at: Timestamp,
+    /// Bytes in it.
+    pub bytes: u64,
+    /// Bytes that it added.
+    pub new_bytes: u64,
+    /// Its workspaces.
+    pub workspaces: Vec<String>,
+    /// The version of HQ that made it.
+    pub app: String,
+    /// When every hash of it was checked last, and found right.
+    #[serde(with = "millisecond::optional")]
+    pub verified_at: Option<Timestamp>,
+    /// What the last check found wrong.
+    pub fault: Option<String>,
+}
+
+impl Record for Kept {
+    type Id = String;
+    const TABLE: Table = KEPT;
+    const CLASS: Class = Class::Local;
+    fn id(&self) -> String {
+        self.id.clone()
+    }
+    fn sample() -> Self {
+        Self {
+            id: "20231114T221320Z-00aabb".into(),
+            taken_at: from_ms(1_700_000_000_000),
+            bytes: 1_000_000,
+            new_bytes: 20_000,
+            workspaces: vec!["acme".into()],
+            app: "0.1.0".into(),
+            verified_at: Some(from_ms(1_700_000_100_000)),
+            fault: None,
+        }
+    }
+}

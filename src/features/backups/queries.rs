@@ -1,0 +1,204 @@
+//! Reads of backups: settings, what was done, what is due.
+
+use jiff::civil::Time;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, ToSpan};
+
+use crate::app::{App, Ws};
+use crate::backup::{Address, BackupError};
+use crate::features::users::queries as users;
+use crate::features::workspace::queries as workspace;
+use crate::kernel::{AccountId, JobId, Role, Timestamp};
+use crate::store::{Range, Read, ReadExt, StoreError};
+
+use super::model::{BackupRun, BackupSettings, Deed, Kept, Outcome, Schedule, Trigger};
+
+/// After a failure of its own it tries again so soon.
+const RETRY: SignedDuration = SignedDuration::from_hours(1);
+/// How often a backup is restored to see that it can be.
+const DRILL_EVERY: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// How backups are made.
+///
+/// # Errors
+/// When the disk fails.
+pub fn settings<R: Read + ?Sized>(read: &R) -> Result<BackupSettings, StoreError> {
+    if let Some(settings) = read.get::<BackupSettings>(())? {
+        return Ok(settings);
+    }
+    // Nothing was set: since the first workspace there is something to keep.
+    let first = users::workspaces(read)?.into_iter().map(|ws| ws.created_at).min();
+    Ok(BackupSettings::usual(first.unwrap_or(Timestamp::MAX)))
+}
+
+/// Where backups go by these settings.
+///
+/// # Errors
+/// When the address is none.
+pub fn address(app: &App, settings: &BackupSettings) -> Result<Address, BackupError> {
+    match settings.target.as_str() {
+        "" => Ok(Address::Folder(app.config.data.join("backups").join("local"))),
+        given => given.parse(),
+    }
+}
+
+/// The time zone of the schedule.
+#[must_use]
+pub fn zone(app: &App, settings: &BackupSettings) -> TimeZone {
+    let first = || {
+        let all: Vec<Ws> = app.workspaces.read().clone();
+        let ws = all.first()?;
+        // ok: a workspace that cannot be read has no zone either.
+        Some(ws.read(|snap| workspace::settings(snap)).ok()??.zone)
+    };
+    let name = settings.zone.clone().or_else(first);
+    name.and_then(|name| TimeZone::get(&name).ok()).unwrap_or(TimeZone::UTC)
+}
+
+/// What was done, newest first.
+///
+/// # Errors
+/// When the disk fails.
+pub fn runs<R: Read + ?Sized>(read: &R, limit: usize) -> Result<Vec<BackupRun>, StoreError> {
+    read.list(&Range::all().reverse().limit(limit))
+}
+
+/// One time that something was done.
+///
+/// # Errors
+/// When the disk fails.
+pub fn run<R: Read + ?Sized>(read: &R, id: JobId) -> Result<Option<BackupRun>, StoreError> {
+    read.get(id)
+}
+
+/// The backups at the target as they were seen last, newest first.
+///
+/// # Errors
+/// When the disk fails.
+pub fn kept<R: Read + ?Sized>(read: &R) -> Result<Vec<Kept>, StoreError> {
+    read.list(&Range::all().reverse())
+}
+
+/// When the last backup was made.
+///
+/// # Errors
+/// When the disk fails.
+pub fn last_made<R: Read + ?Sized>(read: &R) -> Result<Option<Timestamp>, StoreError> {
+    let all = runs(read, usize::MAX)?;
+    let made = all.iter().find(|run| run.deed == Deed::Backup && run.outcome == Outcome::Done);
+    Ok(made.map(|run| run.started_at))
+}
+
+/// When the next scheduled backup is due; none when there is no schedule.
+///
+/// # Errors
+/// When the disk fails.
+pub fn next_backup<R: Read + ?Sized>(
+    read: &R,
+    settings: &BackupSettings,
+    zone: &TimeZone,
+) -> Result<Option<Timestamp>, StoreError> {
+    if settings.schedule == Schedule::Off || settings.changed_at == Timestamp::MAX {
+        return Ok(None);
+    }
+    let all = runs(read, usize::MAX)?;
+    let last = all.iter().find(|run| run.deed == Deed::Backup && run.trigger == Trigger::Schedule);
+    let Some(last) = last.filter(|run| settings.changed_at <= run.started_at) else {
+        return Ok(next_at(settings, zone, settings.changed_at));
+    };
+    let usual = next_at(settings, zone, last.started_at);
+    if last.outcome != Outcome::Failed {
+        return Ok(usual);
+    }
+    // A success since then, by whoever asked, is as good.
+    let mended = all
+        .iter()
+        .any(|run| run.deed == Deed::Backup && run.outcome == Outcome::Done && last.id < run.id);
+    let again = last.ended_at.unwrap_or(last.started_at) + RETRY;
+    Ok(if mended { usual } else { Some(usual.map_or(again, |usual| usual.min(again))) })
+}
+
+/// The first time of day after a moment. A time that a change of the clocks leaves out is taken as
+/// soon as it is over.
+fn next_at(settings: &BackupSettings, zone: &TimeZone, after: Timestamp) -> Option<Timestamp> {
+    let hour = i8::try_from(settings.hour).unwrap_or(3);
+    let time = Time::new(hour, i8::try_from(settings.minute).unwrap_or(30), 0, 0).ok()?;
+    let mut date = after.to_zoned(zone.clone()).date();
+    for _ in 0..3 {
+        let at = date.to_datetime(time).to_zoned(zone.clone()).ok()?.timestamp();
+        if after < at {
+            return Some(at);
+        }
+        date = date.checked_add(1.day()).ok()?;
+    }
+    None
+}
+
+/// When the next restore drill is due; none while there is nothing to restore.
+///
+/// # Errors
+/// When the disk fails.
+pub fn next_drill<R: Read + ?Sized>(
+    read: &R,
+    settings: &BackupSettings,
+) -> Result<Option<Timestamp>, StoreError> {
+    let all = runs(read, usize::MAX)?;
+    let made =
+        all.iter().rev().find(|run| run.deed == Deed::Backup && run.outcome == Outcome::Done);
+    let Some(first) = made.filter(|_| settings.schedule == Schedule::Daily) else {
+        return Ok(None);
+    };
+    let last = all.iter().find(|run| run.deed == Deed::Drill && run.trigger == Trigger::Schedule);
+    Ok(Some(last.map_or(first.started_at, |run| run.started_at) + DRILL_EVERY))
+}
+
+/// What is wrong with backups, for banners and health; empty when all is well.
+///
+/// # Errors
+/// When the disk fails.
+pub fn trouble<R: Read + ?Sized>(read: &R) -> Result<Option<BackupRun>, StoreError> {
+    let all = runs(read, 100)?;
+    let worst = [Deed::Backup, Deed::Drill, Deed::Verify].into_iter().find_map(|deed| {
+        all.iter()
+            .find(|run| run.deed == deed && run.outcome != Outcome::Running)
+            .filter(|run| run.outcome == Outcome::Failed)
+    });
+    Ok(worst.cloned())
+}
+
+/// Whether this person administers every workspace: backups hold them all.
+///
+/// # Errors
+/// When the disk fails.
+pub fn may_manage(app: &App, account: AccountId) -> Result<bool, StoreError> {
+    let all: Vec<Ws> = app.workspaces.read().clone();
+    for ws in &all {
+        let member = ws.read(|snap| workspace::member(snap, account))?;
+        if !member.is_some_and(|member| matches!(member.role, Role::Owner | Role::Admin)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::next_at;
+    use crate::features::backups::model::BackupSettings;
+    use jiff::tz::TimeZone;
+
+    #[test]
+    fn the_next_time_of_day_is_found_across_changes_of_the_clocks() {
+        let zone = TimeZone::get("Europe/Berlin").unwrap();
+        let mut settings = BackupSettings::usual("2026-01-01T00:00:00Z".parse().unwrap());
+        let next = |settings: &BackupSettings, after: &str| {
+            next_at(settings, &zone, after.parse().unwrap()).unwrap().to_string()
+        };
+        assert_eq!(next(&settings, "2026-11-20T12:00:00Z"), "2026-11-21T02:30:00Z");
+        assert_eq!(next(&settings, "2026-11-21T02:29:59Z"), "2026-11-21T02:30:00Z");
+        assert_eq!(next(&settings, "2026-11-21T02:30:00Z"), "2026-11-22T02:30:00Z");
+        // 02:30 does not exist on 29 March 2026.
+        settings.hour = 2;
+        assert_eq!(next(&settings, "2026-03-28T12:00:00Z"), "2026-03-29T01:30:00Z");
+    }
+}

@@ -1,0 +1,307 @@
+//! Every write of backups: settings, and what was done.
+
+use jiff::tz::TimeZone;
+
+use crate::backup::{Address, BackupError, Manifest};
+use crate::crypto::keyring::Sealed;
+use crate::crypto::passphrase::PassphraseError;
+use crate::kernel::{Event, FieldError, JobId, Problem, ProblemKind, Timestamp};
+use crate::store::{Range, ReadExt, StoreError, WriteTx};
+
+use super::model::{
+    BackupRun, BackupSecret, BackupSettings, Deed, Encryption, Kept, Outcome, PASSPHRASE,
+    S3_SECRET, Trigger,
+};
+
+/// How many former runs are kept.
+const KEPT_RUNS: usize = 400;
+/// More backups than this nobody keeps.
+const MOST_KEPT: u16 = 3650;
+
+/// Why something about backups was refused or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupsError {
+    /// Fields are wrong.
+    #[error("{}", .0.iter().map(|one| one.message.as_str()).collect::<Vec<_>>().join("; "))]
+    Fields(Vec<FieldError>),
+    /// Backups hold all workspaces.
+    #[error(
+        "backups hold every workspace of this HQ; only who administers all of them may do this"
+    )]
+    NotAll,
+    /// No such run.
+    #[error("there is no such run of a backup")]
+    NotFound,
+    /// The backup itself.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A secret of the settings does not open.
+    #[error(
+        "the {0} of backups does not open with this master key; enter it again in Settings, Backups"
+    )]
+    Unreadable(&'static str),
+    /// The check found something.
+    #[error("{0}")]
+    Faults(String),
+    /// A thread ended early.
+    #[error("it was cut off: {0}")]
+    CutOff(String),
+}
+
+impl From<PassphraseError> for BackupsError {
+    fn from(error: PassphraseError) -> Self {
+        Self::Fields(vec![FieldError::new("passphrase", error.to_string())])
+    }
+}
+
+impl Problem for BackupsError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Fields(_) => "invalid",
+            Self::NotAll => "not_all_workspaces",
+            Self::NotFound => "backup_run_not_found",
+            Self::Backup(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::Unreadable(_) => "backup_secret_unreadable",
+            Self::Faults(_) => "backup_damaged",
+            Self::CutOff(_) => "backup_cut_off",
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::Fields(_) => ProblemKind::Invalid,
+            Self::NotAll => ProblemKind::Forbidden,
+            Self::NotFound => ProblemKind::NotFound,
+            Self::Backup(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+            Self::Unreadable(_) => ProblemKind::Conflict,
+            Self::Faults(_) | Self::CutOff(_) => ProblemKind::Internal,
+        }
+    }
+
+    fn fields(&self) -> Vec<FieldError> {
+        match self {
+            Self::Fields(fields) => fields.clone(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// A secret in a change of the settings.
+#[derive(Clone, Debug, Default)]
+pub enum NewSecret {
+    /// As it is.
+    #[default]
+    Keep,
+    /// This one, sealed.
+    Set(Sealed),
+}
+
+/// A change of the settings.
+pub struct NewSettings {
+    /// All of them.
+    pub settings: BackupSettings,
+    /// The passphrase.
+    pub passphrase: NewSecret,
+    /// The key of the bucket.
+    pub s3_secret: NewSecret,
+}
+
+/// Changes how backups are made.
+///
+/// # Errors
+/// With every field that is wrong.
+pub fn set_settings(tx: &mut WriteTx<'_>, new: NewSettings) -> Result<(), BackupsError> {
+    let mut settings = new.settings;
+    let mut wrong = Vec::new();
+    let mut fault = |field: &str, message: &str| wrong.push(FieldError::new(field, message));
+    if 23 < settings.hour || 59 < settings.minute {
+        fault("time", "write a time of day like 03:30");
+    }
+    if settings.zone.as_deref().is_some_and(|zone| TimeZone::get(zone).is_err()) {
+        fault("zone", "write a time zone like Europe/Berlin or UTC");
+    }
+    for (field, n) in
+        [("daily", settings.daily), ("weekly", settings.weekly), ("monthly", settings.monthly)]
+    {
+        if MOST_KEPT < n {
+            fault(field, "write a number from 0 to 3650");
+        }
+    }
+    if settings.daily == 0 && settings.weekly == 0 && settings.monthly == 0 {
+        fault("daily", "keep at least one; 7 daily, 4 weekly and 6 monthly are usual");
+    }
+    let has = |tx: &WriteTx<'_>, name: &str| tx.get::<BackupSecret>(name.to_owned());
+    if !settings.target.is_empty() {
+        match settings.target.parse::<Address>() {
+            Ok(Address::Folder(path)) if !path.is_absolute() => {
+                fault("target", "write the whole path of the folder, from / on");
+            }
+            Ok(Address::Folder(_)) => {}
+            Ok(Address::S3(_)) => {
+                if settings.access_key.trim().is_empty() {
+                    fault("access_key", "write the access key of the bucket");
+                }
+                if matches!(new.s3_secret, NewSecret::Keep) && has(tx, S3_SECRET)?.is_none() {
+                    fault("s3_secret", "write the secret key of the bucket");
+                }
+            }
+            Err(error) => fault("target", &error.to_string()),
+        }
+    }
+    let no_passphrase = matches!(new.passphrase, NewSecret::Keep) && has(tx, PASSPHRASE)?.is_none();
+    if settings.encryption == Encryption::Passphrase && no_passphrase {
+        fault("passphrase", "write a passphrase; without it nobody can restore");
+    }
+    if !wrong.is_empty() {
+        return Err(BackupsError::Fields(wrong));
+    }
+    settings.changed_at = tx.now();
+    for (name, secret) in [(PASSPHRASE, new.passphrase), (S3_SECRET, new.s3_secret)] {
+        if let NewSecret::Set(sealed) = secret {
+            tx.put(&BackupSecret { name: name.to_owned(), sealed })?;
+        }
+    }
+    tx.put(&settings)?;
+    Ok(())
+}
+
+/// Notes that something begins. What a killed program has left open has failed.
+///
+/// # Errors
+/// When the store fails.
+pub fn begin(
+    tx: &mut WriteTx<'_>,
+    deed: Deed,
+    trigger: Trigger,
+    place: String,
+) -> Result<BackupRun, StoreError> {
+    let former = tx.list::<BackupRun>(&Range::all())?;
+    let too_many = (former.len() + 1).saturating_sub(KEPT_RUNS);
+    for (n, mut run) in former.into_iter().enumerate() {
+        if n < too_many {
+            tx.delete::<BackupRun>(run.id)?;
+        } else if run.outcome == Outcome::Running {
+            run.outcome = Outcome::Failed;
+            run.ended_at = Some(tx.now());
+            run.note = Some("HQ was ended in the middle".to_owned());
+            tx.put(&run)?;
+        }
+    }
+    let run = BackupRun {
+        id: tx.new_id(),
+        deed,
+        trigger,
+        place,
+        started_at: tx.now(),
+        ended_at: None,
+        outcome: Outcome::Running,
+        backup: None,
+        bytes: 0,
+        new_bytes: 0,
+        note: None,
+    };
+    tx.put(&run)?;
+    Ok(run)
+}
+
+/// How something ended.
+#[derive(Clone, Debug, Default)]
+pub struct Ended {
+    /// The backup.
+    pub backup: Option<String>,
+    /// Bytes in it.
+    pub bytes: u64,
+    /// Bytes written or freed.
+    pub new_bytes: u64,
+    /// What is worth knowing.
+    pub note: Option<String>,
+}
+
+/// Notes how something ended.
+///
+/// # Errors
+/// When there is no such run.
+pub fn end(
+    tx: &mut WriteTx<'_>,
+    id: JobId,
+    ended: Result<Ended, String>,
+) -> Result<BackupRun, BackupsError> {
+    let mut run = tx.get::<BackupRun>(id)?.ok_or(BackupsError::NotFound)?;
+    run.ended_at = Some(tx.now());
+    match ended {
+        Ok(ended) => {
+            run.outcome = Outcome::Done;
+            (run.backup, run.note) = (ended.backup, ended.note);
+            (run.bytes, run.new_bytes) = (ended.bytes, ended.new_bytes);
+        }
+        Err(words) => {
+            run.outcome = Outcome::Failed;
+            run.note = Some(words);
+        }
+    }
+    match (run.outcome, run.deed, &run.backup) {
+        (Outcome::Done, Deed::Backup, Some(backup)) => {
+            tx.emit(Event::BackupMade { backup: backup.clone() });
+        }
+        (Outcome::Failed, deed, _) => {
+            let why = run.note.clone().unwrap_or_default();
+            tx.emit(Event::BackupFailed { what: deed.label().to_owned(), why });
+        }
+        _ => {}
+    }
+    tx.put(&run)?;
+    Ok(run)
+}
+
+/// Takes over what lies at the target. What was checked before stays checked.
+///
+/// # Errors
+/// When the store fails.
+pub fn note_kept(tx: &mut WriteTx<'_>, manifests: &[Manifest]) -> Result<(), StoreError> {
+    for former in tx.list::<Kept>(&Range::all())? {
+        if !manifests.iter().any(|manifest| manifest.id == former.id) {
+            tx.delete::<Kept>(former.id)?;
+        }
+    }
+    for manifest in manifests {
+        let former = tx.get::<Kept>(manifest.id.clone())?;
+        tx.put(&Kept {
+            id: manifest.id.clone(),
+            taken_at: manifest.taken_at,
+            bytes: manifest.bytes(),
+            new_bytes: manifest.new_bytes,
+            workspaces: manifest.workspaces.clone(),
+            app: manifest.app.clone(),
+            verified_at: former.as_ref().and_then(|kept| kept.verified_at),
+            fault: former.and_then(|kept| kept.fault),
+        })?;
+    }
+    Ok(())
+}
+
+/// Notes what a check has found.
+///
+/// # Errors
+/// When the store fails.
+pub fn note_checked(
+    tx: &mut WriteTx<'_>,
+    id: String,
+    fault: Option<String>,
+) -> Result<(), StoreError> {
+    if let Some(mut kept) = tx.get::<Kept>(id)? {
+        kept.verified_at = if fault.is_none() { Some(tx.now()) } else { None };
+        kept.fault = fault;
+        tx.put(&kept)?;
+    }
+    Ok(())
+}
+
+/// Notes in a store that it was restored: its first entry after that.
+pub fn note_restored(tx: &mut WriteTx<'_>, backup: String, taken_at: Timestamp) {
+    tx.emit(Event::Restored { backup, taken_at: taken_at.as_millisecond() });
+}

@@ -1,0 +1,188 @@
+//! Backups by themselves: once a day, and once a week one is restored to see that it can be. And what
+//! the machine's owner may ask for, over the socket or with the program stopped.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+use crate::app::App;
+use crate::backup::{Address, Progress, S3Keys};
+use crate::crypto::keyring::Secret;
+use crate::features::backups::job::{self, Place, Wish};
+use crate::features::backups::model::{BackupRun, Deed, Kept, Trigger};
+use crate::features::backups::queries;
+use crate::features::backups::rules::BackupsError;
+use crate::kernel::{JobId, Timestamp};
+use crate::net::message::Policy;
+use crate::store::StoreError;
+use crate::web::error::ApiError;
+use crate::web::extract::{Json, Path};
+use crate::web::routes::{Needs, Routes};
+
+use crate::kernel::Can;
+
+/// The longest sleep, so that a clock that was set forward and new settings are noticed.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// Runs until the program ends.
+pub async fn run(app: App) {
+    loop {
+        match due(&app) {
+            Ok((Some(deed), _)) => {
+                // The row says how it went; the next look sees it.
+                if let Err(error) = job::run(&app, Wish::usual(deed, Trigger::Schedule)).await {
+                    tracing::error!(%error, "{} did not work", deed.noun());
+                }
+                // A store that cannot note it must not make this a busy loop.
+                tokio::select! {
+                    () = tokio::time::sleep(Duration::from_secs(1)) => continue,
+                    () = app.stopping.cancelled() => return,
+                }
+            }
+            Ok((None, _)) => {}
+            Err(error) => tracing::warn!(%error, "when a backup is due cannot be read"),
+        }
+        let moved = app.clock_moved.notified();
+        let left = match due(&app) {
+            Ok((None, Some(at))) => at.duration_since(app.clock.now()),
+            _ => SignedDuration::from_secs(60),
+        };
+        let sleep = Duration::try_from(left).unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP);
+        tokio::select! {
+            () = tokio::time::sleep(sleep) => {}
+            () = moved => {}
+            () = app.stopping.cancelled() => return,
+        }
+    }
+}
+
+/// What is due now, and when the next thing will be.
+fn due(app: &App) -> Result<(Option<Deed>, Option<Timestamp>), StoreError> {
+    let now = app.clock.now();
+    let (backup, drill) = app.system.read(|snap| {
+        let settings = queries::settings(snap)?;
+        let zone = queries::zone(app, &settings);
+        let backup = queries::next_backup(snap, &settings, &zone)?;
+        Ok::<_, StoreError>((backup, queries::next_drill(snap, &settings)?))
+    })?;
+    let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+    let deed = match (is_due(backup), is_due(drill)) {
+        _ if app.backups.busy().is_some() => None,
+        (true, _) => Some(Deed::Backup),
+        (false, true) => Some(Deed::Drill),
+        _ => None,
+    };
+    Ok((deed, [backup, drill].into_iter().flatten().min()))
+}
+
+// ── On this machine ──
+
+/// Routes below `/local`.
+#[must_use]
+pub fn local_routes() -> Routes {
+    Routes::new()
+        .get("/backups", list.needs(Can::Local))
+        .post("/backups", begin.needs(Can::Local))
+        .get("/backups/{id}", look.needs(Can::Local))
+}
+
+/// What a command wants done.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct LocalWish {
+    /// What.
+    pub deed: Option<Deed>,
+    /// Where, when not where the settings say.
+    pub to: Option<String>,
+    /// The passphrase for that place.
+    pub passphrase: Option<String>,
+    /// Name and key of a bucket.
+    pub keys: Option<(String, String)>,
+    /// Which backup.
+    pub backup: Option<String>,
+}
+
+impl LocalWish {
+    /// The place that was given, if one was. A command runs as the owner of the machine, so its
+    /// address may lie anywhere.
+    ///
+    /// # Errors
+    /// When the address is none.
+    pub fn place(&self) -> Result<Option<Place>, BackupsError> {
+        let Some(to) = &self.to else { return Ok(None) };
+        let mut address: Address = to.parse()?;
+        if let Address::Folder(path) = &mut address {
+            *path = std::path::absolute(&*path).unwrap_or(PathBuf::from(to));
+        }
+        let keys = self.keys.clone();
+        Ok(Some(Place {
+            address,
+            keys: keys.map(|(id, secret)| S3Keys { id, secret: Secret::new(secret) }),
+            passphrase: self.passphrase.clone().map(Secret::new),
+            policy: Policy::Trusted,
+        }))
+    }
+
+    /// As a wish of the job.
+    ///
+    /// # Errors
+    /// As `place`.
+    pub fn wish(&self) -> Result<Wish, BackupsError> {
+        Ok(Wish {
+            deed: self.deed.unwrap_or(Deed::Backup),
+            trigger: Trigger::Command,
+            place: self.place()?,
+            backup: self.backup.clone(),
+        })
+    }
+}
+
+/// How one stands.
+#[derive(Serialize, Deserialize)]
+pub struct LocalRun {
+    /// The row.
+    pub run: BackupRun,
+    /// How far it is, while it is at work.
+    pub progress: Option<Progress>,
+}
+
+/// What there is.
+#[derive(Serialize, Deserialize)]
+pub struct LocalList {
+    /// Where backups go.
+    pub place: String,
+    /// Those that are there, newest first.
+    pub backups: Vec<Kept>,
+    /// What was done last, newest first.
+    pub runs: Vec<BackupRun>,
+}
+
+async fn begin(app: App, Json(wish): Json<LocalWish>) -> Result<Response, ApiError> {
+    let run = job::start(&app, wish.wish()?).await?;
+    Ok((StatusCode::ACCEPTED, Json(LocalRun { run, progress: None })).into_response())
+}
+
+async fn look(app: App, Path(id): Path<JobId>) -> Result<Json<LocalRun>, ApiError> {
+    let run = app.system.read(|snap| queries::run(snap, id))?.ok_or(BackupsError::NotFound)?;
+    Ok(Json(LocalRun { run, progress: app.backups.busy().map(|busy| busy.meter.progress()) }))
+}
+
+async fn list(app: App) -> Result<Json<LocalList>, ApiError> {
+    Ok(Json(local_list(&app)?))
+}
+
+/// What there is, from the program's own notes.
+///
+/// # Errors
+/// When the store or the address is wrong.
+pub fn local_list(app: &App) -> Result<LocalList, BackupsError> {
+    let (settings, backups, runs) = app.system.read(|snap| {
+        let settings = queries::settings(snap)?;
+        Ok::<_, StoreError>((settings, queries::kept(snap)?, queries::runs(snap, 20)?))
+    })?;
+    let place = queries::address(app, &settings)?.to_string();
+    Ok(LocalList { place, backups, runs })
+}

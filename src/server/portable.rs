@@ -1,0 +1,437 @@
+//! One workspace out into a file, and in from one as a new workspace.
+//!
+//! An import believes the file in nothing: it is unpacked beside, every row is read before the first is
+//! written, and the workspace stands in its place only when all of it is there. Its agents are paused and
+//! what was at work in it is ended, so that nothing is done twice while the original lives on.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::app::{App, Ws};
+use crate::backup::BackupError;
+use crate::backup::portable::{
+    ExportSource, Portable, PortableTable, bundle, export as write_file, rows, unpack,
+};
+use crate::features::agents::{queries as agent_queries, rules as agents};
+use crate::features::runs::{queries as run_queries, rules as runs};
+use crate::features::users::model::Account;
+use crate::features::users::queries as accounts;
+use crate::features::workspace::model::{MEMBERS, Member, SETTINGS};
+use crate::features::workspace::rules::members;
+use crate::git::AgentsRepo;
+use crate::kernel::{Actor, AgentStatus, Cause, ImportId, Outcome, TypedId, WorkspaceId, text};
+use crate::store::{Class, NoFaults, Options, Schema, Store, StoreError, WriteTx, free_of};
+
+use super::{schema, workspaces};
+
+/// How many rows go in one transaction.
+const PIECE: usize = 500;
+/// Rows that may wait for what they refer to.
+const MOST_WAITING: usize = 200_000;
+/// Left free on the disk.
+const RESERVE: u64 = 256 * 1024 * 1024;
+
+fn refused(why: impl std::fmt::Display) -> BackupError {
+    BackupError::Restore(why.to_string())
+}
+
+// ── Out ──
+
+/// Writes a workspace into a file, which must not be there. Blocking.
+///
+/// # Errors
+/// When the file cannot be made, or the store fails.
+pub fn export(ws: &Ws, out: &mut dyn Write) -> Result<Portable, BackupError> {
+    let spool = ws.app.config.data.join("backups").join(format!("export-{}", ws.id.short()));
+    if spool.exists() {
+        fs::remove_dir_all(&spool).map_err(BackupError::disk(&spool))?;
+    }
+    let repo = ws.repo().map_err(refused)?;
+    let source = ExportSource {
+        store: &ws.store,
+        folder: &ws.folder,
+        slug: &ws.slug,
+        workspace: ws.id.to_string(),
+        now: ws.app.clock.now(),
+        bundle: &|out| repo.write_bundle(out),
+    };
+    let done = write_file(&source, &spool, out);
+    if done.is_err() {
+        // ok: the first error counts; the next export clears the folder.
+        let _ = fs::remove_dir_all(&spool);
+    }
+    done
+}
+
+/// The same into a file of this name.
+///
+/// # Errors
+/// When something is there already, or as `export`.
+pub fn export_to(ws: &Ws, path: &Path) -> Result<Portable, BackupError> {
+    let mut file = File::create_new(path).map_err(BackupError::disk(path))?;
+    let done = export(ws, &mut file)
+        .and_then(|done| file.sync_all().map(|()| done).map_err(BackupError::disk(path)));
+    if done.is_err() {
+        // ok: half a file is worth nothing, and the first error counts.
+        let _ = fs::remove_file(path);
+    }
+    done
+}
+
+// ── In ──
+
+/// What came in.
+#[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Imported {
+    /// The new workspace's name in addresses.
+    pub slug: String,
+    /// Its id.
+    pub workspace: WorkspaceId,
+    /// Rows.
+    pub rows: u64,
+    /// Uploaded files and large outputs.
+    pub blobs: u64,
+    /// Branches of agents' files.
+    pub branches: u64,
+    /// Runs that were at work in it and are ended here.
+    pub interrupted: u64,
+    /// Agents that are paused until somebody resumes them.
+    pub paused: u64,
+    /// What is not in the file.
+    pub left_out: Vec<String>,
+}
+
+/// Who brings it in, and under which name.
+pub struct ImportWish {
+    /// Its name in addresses, when not the one in the file.
+    pub slug: Option<String>,
+    /// Who does it.
+    pub by: Actor,
+    /// Who owns it here, beside the people in it.
+    pub owner: Account,
+}
+
+/// Makes a new workspace of a portable file. Blocking; inside an async runtime.
+///
+/// # Errors
+/// With the first thing that is not as it should be; then nothing has changed.
+pub fn import(app: &App, from: &mut dyn Read, wish: &ImportWish) -> Result<Imported, BackupError> {
+    let id = ImportId::from_uuid(app.ids.next(app.clock.now_ms()));
+    let folder = app.config.data.join(format!("importing-{}", id.short()));
+    let inside = folder.join("in");
+    fs::create_dir_all(&inside).map_err(BackupError::disk(&inside))?;
+    let done = unpack(&mut Guarded { from, folder: &inside, seen: 0 }, &inside)
+        .and_then(|portable| bring_in(app, &portable, &folder, id, wish));
+    if let Err(error) = fs::remove_dir_all(&folder) {
+        tracing::warn!(%error, "{} is left", folder.display());
+    }
+    done
+}
+
+/// Removes what an import that was cut off has left.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn clear_left(data: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(data)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with("importing-") {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Looks at the free space now and then: a packed file may unpack to more than there is.
+struct Guarded<'r> {
+    from: &'r mut dyn Read,
+    folder: &'r Path,
+    seen: u64,
+}
+
+impl Read for Guarded<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.seen == 0 && free_of(self.folder).unwrap_or(u64::MAX) < RESERVE {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let n = self.from.read(out)?;
+        self.seen = (self.seen + n as u64) % (1024 * 1024);
+        Ok(n)
+    }
+}
+
+fn bring_in(
+    app: &App,
+    portable: &Portable,
+    folder: &Path,
+    id: ImportId,
+    wish: &ImportWish,
+) -> Result<Imported, BackupError> {
+    let (inside, made) = (&folder.join("in"), &folder.join("new"));
+    let slug = checked_slug(app, wish.slug.as_deref().unwrap_or(&portable.slug))?;
+    let fresh = WorkspaceId::from_uuid(app.ids.next(app.clock.now_ms()));
+    let schema = schema::workspace();
+    let names = Names::of(app, portable, inside, fresh)?;
+    let tables = in_order(&schema, portable)?;
+    let settings = tables.iter().find(|(table, _)| table.number == SETTINGS.number);
+    if settings.is_none_or(|(table, _)| table.rows != 1) {
+        return Err(refused("the file holds no settings of a workspace"));
+    }
+    for (table, ops) in &tables {
+        rows(inside, table, &mut |row| (ops.parse)(names.apply(row)).map(drop).map_err(refused))?;
+    }
+    fs::create_dir_all(made.join("agents")).map_err(BackupError::disk(made))?;
+    let store = Store::open(Options {
+        path: made.join("hq.redb"),
+        schema: schema::workspace(),
+        cache: workspaces::LEAST_CACHE,
+        clock: Arc::clone(&app.clock),
+        ids: Arc::clone(&app.ids),
+        reactor: None,
+        faults: Arc::new(NoFaults),
+    })
+    .map_err(BackupError::store(&slug))?;
+    let (by, cause) = (wish.by, Cause::Import(id));
+    let count = fill(&store, (by, cause), inside, &tables, &names)?;
+    let Account { id: account, name, email, .. } = wish.owner.clone();
+    let joining = members::Joining { account, name, email };
+    store.write_blocking(by, cause, move |tx| members::take_over(tx, joining)).map_err(refused)?;
+    let (interrupted, paused) = quieten(&store, (by, cause))?;
+    let blobs = inside.join("blobs");
+    if blobs.exists() {
+        let to = made.join("blobs");
+        fs::rename(&blobs, &to).map_err(BackupError::disk(&to))?;
+    }
+    let branches = take_git(inside, made)?;
+    store.follow_chain().map_err(BackupError::store(&slug))?;
+    store.close();
+    stand(app, made, &slug)?;
+    Ok(Imported {
+        slug,
+        workspace: fresh,
+        rows: count,
+        blobs: portable.files.keys().filter(|name| name.starts_with("blobs/")).count() as u64,
+        branches,
+        interrupted,
+        paused,
+        left_out: portable.left_out.clone(),
+    })
+}
+
+fn checked_slug(app: &App, slug: &str) -> Result<String, BackupError> {
+    if slug.is_empty() || text::slug(slug, 40) != slug {
+        return Err(refused(format!(
+            "{slug:?} is no name for addresses; use lower-case letters, digits and dashes"
+        )));
+    }
+    let taken =
+        app.workspace(slug).is_some() || app.config.data.join("workspaces").join(slug).exists();
+    match taken {
+        true => Err(refused(format!("there is a workspace {slug} already; give another name"))),
+        false => Ok(slug.to_owned()),
+    }
+}
+
+/// Ids that are others here: the workspace's, and those of people who have an account here already.
+struct Names(HashMap<String, String>);
+
+impl Names {
+    fn of(
+        app: &App,
+        portable: &Portable,
+        inside: &Path,
+        fresh: WorkspaceId,
+    ) -> Result<Self, BackupError> {
+        let mut names = HashMap::from([(portable.workspace.clone(), fresh.to_string())]);
+        let members = portable.tables.iter().find(|table| table.number == MEMBERS.number);
+        if let Some(members) = members {
+            rows(inside, members, &mut |row| {
+                let member: Member = serde_json::from_value(row).map_err(refused)?;
+                let here = app.system.read(|snap| accounts::by_email(snap, &member.email))?;
+                if let Some(here) = here.filter(|here| here.id != member.account) {
+                    names.insert(member.account.to_string(), here.id.to_string());
+                }
+                Ok(())
+            })?;
+        }
+        Ok(Self(names))
+    }
+
+    fn apply(&self, mut row: Value) -> Value {
+        self.change(&mut row);
+        row
+    }
+
+    fn change(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => {
+                if let Some(other) = self.0.get(text.as_str()) {
+                    text.clone_from(other);
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.change(item)),
+            Value::Object(fields) => fields.values_mut().for_each(|field| self.change(field)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+}
+
+type Ordered<'s> = Vec<(&'s PortableTable, &'s crate::store::schema::Ops)>;
+
+/// The tables of the file, those that others refer to first.
+fn in_order<'s>(schema: &'s Schema, portable: &'s Portable) -> Result<Ordered<'s>, BackupError> {
+    let mut found = Vec::new();
+    for table in &portable.tables {
+        let info = schema.table(table.number).filter(|info| info.name == table.name);
+        let known = info.and_then(|info| Some((info.class()?, info.ops.as_ref()?)));
+        match known {
+            Some((Class::Derived | Class::Sealed, _)) | None => {
+                return Err(refused(format!(
+                    "the table {} ({}) is not known here; use a newer version of HQ",
+                    table.name, table.number
+                )));
+            }
+            Some((_, ops)) if ops.version != table.version => {
+                return Err(refused(format!(
+                    "the rows of {} have version {}, this program reads {}; export it again with \
+                     this version of HQ",
+                    table.name, table.version, ops.version
+                )));
+            }
+            Some((_, ops)) => found.push((table, ops)),
+        }
+    }
+    // A sample refers to everything that a row may refer to.
+    let needs: BTreeMap<u16, Vec<u16>> = found
+        .iter()
+        .map(|(table, ops)| {
+            let derived = (ops.sample)().and_then(|row| (ops.derive)(&row)).unwrap_or_default();
+            let targets = derived.refs.iter().map(|one| one.target.table);
+            (table.number, targets.filter(|number| *number != table.number).collect())
+        })
+        .collect();
+    let mut ordered: Ordered<'s> = Vec::new();
+    while !found.is_empty() {
+        let is_ready = |number: &u16| {
+            needs[number].iter().all(|need| !found.iter().any(|(table, _)| table.number == *need))
+        };
+        // Where two refer to each other one goes first, and its rows wait.
+        let at = found.iter().position(|(table, _)| is_ready(&table.number)).unwrap_or(0);
+        ordered.push(found.remove(at));
+    }
+    Ok(ordered)
+}
+
+/// Puts all rows, in pieces. Answers how many there are.
+fn fill(
+    store: &Store,
+    who: (Actor, Cause),
+    inside: &Path,
+    tables: &Ordered<'_>,
+    names: &Names,
+) -> Result<u64, BackupError> {
+    let (mut count, mut piece, mut waiting) = (0, Vec::new(), Vec::new());
+    for (table, ops) in tables {
+        rows(inside, table, &mut |row| {
+            let (_, row) = (ops.parse)(names.apply(row)).map_err(refused)?;
+            count += 1;
+            piece.push((table.number, row));
+            if PIECE <= piece.len() {
+                waiting.extend(put(store, who, std::mem::take(&mut piece))?);
+            }
+            match waiting.len() {
+                0..MOST_WAITING => Ok(()),
+                _ => Err(refused("too many rows refer to what is not there")),
+            }
+        })?;
+    }
+    waiting.extend(put(store, who, piece)?);
+    while !waiting.is_empty() {
+        let before = waiting.len();
+        let mut left = Vec::new();
+        for piece in waiting.chunks(PIECE) {
+            left.extend(put(store, who, piece.to_vec())?);
+        }
+        if left.len() == before {
+            let table = left.first().map_or(0, |(number, _)| *number);
+            let name = store.schema().table(table).map_or("", |info| info.name);
+            return Err(refused(format!("a row of {name} refers to what is not in the file")));
+        }
+        waiting = left;
+    }
+    Ok(count)
+}
+
+type Rows = Vec<(u16, Vec<u8>)>;
+
+/// Puts rows in one transaction; those whose target is not there yet come back.
+fn put(store: &Store, (by, cause): (Actor, Cause), rows: Rows) -> Result<Rows, BackupError> {
+    if rows.is_empty() {
+        return Ok(rows);
+    }
+    let done = store.write_blocking(by, cause, move |tx: &mut WriteTx<'_>| {
+        let mut waiting = Vec::new();
+        for (table, row) in rows {
+            match tx.attempt(|tx| tx.import_row(table, &row)) {
+                Ok(()) => {}
+                Err(StoreError::MissingTarget { .. }) => waiting.push((table, row)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(waiting)
+    });
+    Ok(done?)
+}
+
+/// Ends what was at work and pauses the agents.
+fn quieten(store: &Store, (by, cause): (Actor, Cause)) -> Result<(u64, u64), BackupError> {
+    let (live, all) = store
+        .read(|snap| Ok::<_, StoreError>((run_queries::live(snap)?, agent_queries::all(snap)?)))?;
+    for run in &live {
+        let id = run.id;
+        store
+            .write_blocking(by, cause, move |tx| {
+                runs::force_end(tx, id, Outcome::Interrupted, "the workspace was exported")
+            })
+            .map_err(refused)?;
+    }
+    let ready = all.iter().filter(|one| one.status == AgentStatus::Ready);
+    let ready: Vec<_> = ready.map(|one| one.id).collect();
+    for id in &ready {
+        let id = *id;
+        store.write_blocking(by, cause, move |tx| agents::pause(tx, id)).map_err(refused)?;
+    }
+    Ok((live.len() as u64, ready.len() as u64))
+}
+
+/// The agents' branches with their history, and their folders.
+fn take_git(inside: &Path, made: &Path) -> Result<u64, BackupError> {
+    let path = bundle(inside);
+    let mut from = File::open(&path).map_err(BackupError::disk(&path))?;
+    let repo = AgentsRepo::open_or_init(&made.join("agents.git")).map_err(refused)?;
+    let branches = repo.read_bundle(&mut from).map_err(refused)?;
+    for branch in &branches {
+        let reference = branch.reference();
+        if let Some(slug) = reference.strip_prefix("refs/heads/agent/") {
+            let folder: PathBuf = made.join("agents").join(slug).join("files");
+            repo.checkout(branch, &folder).map_err(refused)?;
+        }
+    }
+    Ok(branches.len() as u64)
+}
+
+/// Puts the folder in its place; whoever asked opens it.
+fn stand(app: &App, made: &Path, slug: &str) -> Result<(), BackupError> {
+    let all = app.config.data.join("workspaces");
+    let folder = all.join(slug);
+    fs::create_dir_all(&all).map_err(BackupError::disk(&all))?;
+    fs::rename(made, &folder).map_err(BackupError::disk(&folder))?;
+    let opened = File::open(&all).and_then(|all| all.sync_all());
+    opened.map_err(BackupError::disk(&all))
+}

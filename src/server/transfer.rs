@@ -1,0 +1,232 @@
+//! How a workspace goes out and comes in: over the socket by the names of files, over the API as a body.
+
+use std::io::{Seek, SeekFrom};
+use std::path::PathBuf;
+
+use axum::body::Body;
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::io::AsyncWriteExt;
+use tokio_util::io::ReaderStream;
+
+use crate::app::{App, Who, Ws};
+use crate::backup::BackupError;
+use crate::backup::portable::Portable;
+use crate::features::backups::queries as backups;
+use crate::features::backups::rules::BackupsError;
+use crate::features::users::model::Account;
+use crate::features::users::queries as accounts;
+use crate::kernel::{Actor, Can, Cause, Part};
+use crate::store::ReadExt;
+use crate::web::error::{ApiError, PageError};
+use crate::web::extract::{Json, Query};
+use crate::web::routes::{Doc, Needs, Routes};
+use crate::web::session::Person;
+
+use super::portable::{ImportWish, Imported, export, export_to, import};
+use super::workspaces::life;
+
+const ZSTD: &str = "application/zstd";
+
+/// Routes below `/api/v1`.
+#[must_use]
+pub fn api() -> Routes {
+    Routes::new()
+        .get(
+            "/export",
+            download.needs(Can::Admin).doc(|| {
+                Doc::new("This workspace as one portable file (docs/export.md)").media(ZSTD)
+            }),
+        )
+        .post(
+            "/import",
+            upload.needs(Can::Admin).doc(|| {
+                Doc::new(
+                    "Make a new workspace of a portable file, which is the body. Who may administer \
+                     every workspace of this HQ owns it",
+                )
+                .query::<AsName>()
+                .returns::<Imported>()
+                .status(201)
+                .no_key("a second workspace of the same name is refused")
+            }),
+        )
+}
+
+/// Routes below a workspace.
+#[must_use]
+pub fn pages() -> Routes {
+    Routes::new().get("/settings/backups/export", download_page.needs(Can::Admin))
+}
+
+/// Routes below `/local`.
+#[must_use]
+pub fn local_routes() -> Routes {
+    Routes::new()
+        .post("/export", export_file.needs(Can::Local))
+        .post("/import", import_file.needs(Can::Local))
+}
+
+fn cut_off(error: impl std::fmt::Display) -> BackupsError {
+    BackupsError::CutOff(error.to_string())
+}
+
+/// The owner at the machine; he owns what a command brings in.
+fn first_owner(app: &App) -> Result<Account, BackupsError> {
+    let all = app.system.read(|snap| accounts::accounts(snap))?;
+    let none = "HQ has no owner yet; set it up first";
+    all.into_iter().next().ok_or_else(|| BackupError::Restore(none.to_owned()).into())
+}
+
+// ── By names of files ──
+
+/// What a command wants out.
+#[derive(Serialize, Deserialize)]
+pub struct ExportWish {
+    /// Which workspace.
+    pub workspace: String,
+    /// Where to, from the root on.
+    pub file: PathBuf,
+}
+
+/// What a command wants in.
+#[derive(Serialize, Deserialize)]
+pub struct ImportFile {
+    /// Where from, from the root on.
+    pub file: PathBuf,
+    /// Under which name.
+    pub slug: Option<String>,
+}
+
+/// Writes a workspace into a file.
+///
+/// # Errors
+/// When there is no such workspace, the file is there already, or the disk fails.
+pub async fn export_named(app: &App, wish: ExportWish) -> Result<Portable, BackupsError> {
+    let ws = app.workspace(&wish.workspace).ok_or_else(|| {
+        let all: Vec<_> = app.workspaces.read().iter().map(|ws| ws.slug.clone()).collect();
+        let words =
+            format!("there is no workspace {}; there is {}", wish.workspace, all.join(", "));
+        BackupError::Restore(words)
+    })?;
+    let done = tokio::task::spawn_blocking(move || export_to(&ws, &wish.file)).await;
+    Ok(done.map_err(cut_off)??)
+}
+
+/// Makes a new workspace of a file.
+///
+/// # Errors
+/// As `import`.
+pub async fn import_named(app: &App, wish: ImportFile) -> Result<Imported, BackupsError> {
+    let (owner, by) = (first_owner(app)?, Actor::System(Part::Cli));
+    let file = std::fs::File::open(&wish.file).map_err(BackupError::disk(&wish.file))?;
+    brought_in(app, file, ImportWish { slug: wish.slug, by, owner }).await
+}
+
+/// Makes the folder of a new workspace, and opens it.
+async fn brought_in(
+    app: &App,
+    mut file: std::fs::File,
+    wish: ImportWish,
+) -> Result<Imported, BackupsError> {
+    let (inner, by) = (app.clone(), wish.by);
+    let done = tokio::task::spawn_blocking(move || import(&inner, &mut file, &wish)).await;
+    let done = done.map_err(cut_off)??;
+    life::take_in(app, (by, Cause::Setup), &done.slug).await.map_err(cut_off)?;
+    Ok(done)
+}
+
+async fn export_file(app: App, Json(wish): Json<ExportWish>) -> Result<Json<Portable>, ApiError> {
+    Ok(Json(export_named(&app, wish).await?))
+}
+
+async fn import_file(app: App, Json(wish): Json<ImportFile>) -> Result<Json<Imported>, ApiError> {
+    Ok(Json(import_named(&app, wish).await?))
+}
+
+// ── As a body ──
+
+/// A file without a name: gone when nobody reads it any more.
+fn nameless(app: &App) -> Result<std::fs::File, BackupError> {
+    let folder = app.config.data.join("backups");
+    std::fs::create_dir_all(&folder).map_err(BackupError::disk(&folder))?;
+    let path = folder.join(format!("transfer-{}", app.ids.next(app.clock.now_ms()).simple()));
+    let mut options = std::fs::File::options();
+    let file = options.read(true).write(true).create_new(true).open(&path);
+    let file = file.map_err(BackupError::disk(&path))?;
+    std::fs::remove_file(&path).map_err(BackupError::disk(&path))?;
+    Ok(file)
+}
+
+async fn exported(ws: &Ws) -> Result<Response, BackupsError> {
+    let here = ws.clone();
+    let done = tokio::task::spawn_blocking(move || {
+        let mut file = nameless(&here.app)?;
+        export(&here, &mut file)?;
+        let failed = || BackupError::disk(&here.app.config.data);
+        let bytes = file.stream_position().map_err(failed())?;
+        file.seek(SeekFrom::Start(0)).map_err(failed())?;
+        Ok::<_, BackupError>((file, bytes))
+    });
+    let (file, bytes) = done.await.map_err(cut_off)??;
+    let day = ws.app.clock.now().strftime("%Y-%m-%d").to_string();
+    let name = format!("attachment; filename=\"{}-{day}.tar.zst\"", ws.slug);
+    let headers = [
+        (CONTENT_TYPE, ZSTD.to_owned()),
+        (CONTENT_LENGTH, bytes.to_string()),
+        (CONTENT_DISPOSITION, name),
+    ];
+    let body = Body::from_stream(ReaderStream::new(tokio::fs::File::from_std(file)));
+    Ok((headers, body).into_response())
+}
+
+async fn download(ws: Ws) -> Result<Response, ApiError> {
+    Ok(exported(&ws).await?)
+}
+
+async fn download_page(ws: Ws) -> Result<Response, PageError> {
+    Ok(exported(&ws).await?)
+}
+
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(default, deny_unknown_fields)]
+struct AsName {
+    /// Its name in addresses, when not the one in the file.
+    slug: Option<String>,
+}
+
+async fn upload(
+    app: App,
+    who: Person,
+    Query(name): Query<AsName>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    if !backups::may_manage(&app, who.account)? {
+        return Err(BackupsError::NotAll.into());
+    }
+    let account = who.account;
+    let owner = app.system.read(|snap| snap.get::<Account>(account))?;
+    let owner = owner.ok_or_else(|| BackupError::Restore("your account is gone".to_owned()))?;
+    let file = received(&app, body).await?;
+    let wish = ImportWish { slug: name.slug, by: who.actor(), owner };
+    let done = brought_in(&app, file, wish).await?;
+    Ok((StatusCode::CREATED, Json(done)).into_response())
+}
+
+async fn received(app: &App, body: Body) -> Result<std::fs::File, BackupsError> {
+    let data = app.config.data.clone();
+    let failed = || BackupError::disk(&data);
+    let mut file = tokio::fs::File::from_std(nameless(app)?);
+    let mut pieces = body.into_data_stream();
+    while let Some(piece) = pieces.next().await {
+        file.write_all(&piece.map_err(cut_off)?).await.map_err(failed())?;
+    }
+    file.flush().await.map_err(failed())?;
+    let mut file = file.into_std().await;
+    file.seek(SeekFrom::Start(0)).map_err(failed())?;
+    Ok(file)
+}

@@ -1,0 +1,213 @@
+//! Whole stores as rows: what a backup reads, and how a file is made of such rows again.
+//!
+//! Reading holds one snapshot from the first row to the last; whoever takes the rows must not wait
+//! for anything slow, because the file grows meanwhile. Loading makes a new file with a new
+//! incarnation: every cursor of the former one is refused from then on, except those of consumers
+//! whose effects lie in the same file.
+
+use std::fs::File;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use redb::Database;
+
+use super::batch::{Batch, Snap, create_tables};
+use super::codec;
+use super::consumer::State;
+use super::disk::{Disk, NoFaults, sync_folder};
+use super::error::{StoreError, failed};
+use super::feed::{self, Cursor};
+use super::key::Range;
+use super::read::Read;
+use super::schema::{Schema, builtin};
+use super::{FORMAT, Store, WriteTx};
+
+/// How many bytes of rows are loaded with one commit.
+const PIECE: usize = 16 * 1024 * 1024;
+
+/// Key and value.
+type Row = (Vec<u8>, Vec<u8>);
+
+/// What a dump gives, in order.
+pub enum Item<'a> {
+    /// A table begins.
+    Table(u16),
+    /// A row of the table that began last, in the order of keys.
+    Row(&'a [u8], &'a [u8]),
+}
+
+/// Where a dump stands in the life of its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dumped {
+    /// Incarnation and number of the last entry.
+    pub end: Cursor,
+    /// The format of the file.
+    pub format: u32,
+}
+
+impl Store {
+    /// Gives every row of every table as of one commit, in the order of tables and keys.
+    ///
+    /// # Errors
+    /// What the visitor answers, or what the store says.
+    pub fn dump<E: From<StoreError>>(
+        &self,
+        mut visit: impl FnMut(Item<'_>) -> Result<(), E>,
+    ) -> Result<Dumped, E> {
+        self.read(|snap: &Snap<'_>| {
+            let end = Cursor { incarnation: incarnation(snap)?, seq: feed::last(snap)?.seq };
+            for info in self.schema().tables() {
+                visit(Item::Table(info.number))?;
+                let mut result = Ok(());
+                snap.raw_scan(info.number, &Range::all(), &mut |key, value| {
+                    result = visit(Item::Row(key, value));
+                    if result.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                })?;
+                result?;
+            }
+            Ok(Dumped { end, format: FORMAT })
+        })
+    }
+}
+
+impl Store {
+    /// Follows the chain of the feed from its first entry to its last: every number, every hash.
+    /// Answers how many entries there are.
+    ///
+    /// # Errors
+    /// `Failed` with the entry that does not fit.
+    pub fn follow_chain(&self) -> Result<u64, StoreError> {
+        self.read(|snap| {
+            let (mut seq, mut before, mut fault) = (0, [0; 32], None);
+            snap.raw_scan(builtin::FEED, &Range::all(), &mut |key, value| {
+                let Some((number, 0)) = feed::split(key) else { return ControlFlow::Continue(()) };
+                let fits = feed::sum_of_head(value)
+                    .is_some_and(|(previous, fits)| fits && previous == before);
+                if number != seq + 1 || !fits {
+                    fault = Some(number);
+                    return ControlFlow::Break(());
+                }
+                seq = number;
+                before = *value.last_chunk::<32>().unwrap_or(&[0; 32]);
+                ControlFlow::Continue(())
+            })?;
+            match fault {
+                None => Ok(seq),
+                Some(number) => Err(StoreError::Failed(format!(
+                    "entry {number} of the feed does not follow from the one before"
+                ))),
+            }
+        })
+    }
+}
+
+fn incarnation(read: &dyn Read) -> Result<u64, StoreError> {
+    match read.raw_get(builtin::META, b"incarnation")? {
+        Some(row) => Ok(codec::decode(&row)?),
+        None => Ok(0),
+    }
+}
+
+impl WriteTx<'_> {
+    /// Puts a row from its stored bytes, as a rule would: with its indexes, references, sums and its
+    /// place in the feed. For imports.
+    ///
+    /// # Errors
+    /// As `put`.
+    pub fn import_row(&mut self, table: u16, row: &[u8]) -> Result<(), StoreError> {
+        let put = self.info(table)?.ops()?.put;
+        put(self, row)
+    }
+}
+
+/// Makes the file of a store from rows.
+pub struct Loader {
+    db: Database,
+    path: PathBuf,
+    schema: Schema,
+    pending: Vec<(u16, Vec<u8>, Vec<u8>)>,
+    bytes: usize,
+}
+
+impl Loader {
+    /// Begins a file, which must not be there.
+    ///
+    /// # Errors
+    /// When it is there or cannot be made.
+    pub fn create(path: &Path, schema: Schema) -> Result<Self, StoreError> {
+        if path.try_exists().map_err(failed)? {
+            let words = format!("{} is there already; nothing is loaded over it", path.display());
+            return Err(StoreError::Failed(words));
+        }
+        let disk = Disk::open(path, Arc::new(NoFaults), Arc::default()).map_err(failed)?;
+        let db =
+            Database::builder().set_cache_size(PIECE).create_with_backend(disk).map_err(failed)?;
+        let txn = db.begin_write().map_err(failed)?;
+        create_tables(&txn, &schema)?;
+        txn.commit().map_err(failed)?;
+        Ok(Self { db, path: path.to_owned(), schema, pending: Vec::new(), bytes: 0 })
+    }
+
+    /// Adds a row.
+    ///
+    /// # Errors
+    /// When the disk fails, or the table is not one of this program's.
+    pub fn row(&mut self, table: u16, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.schema.slot(table)?;
+        self.bytes += key.len() + value.len();
+        self.pending.push((table, key.to_vec(), value.to_vec()));
+        if PIECE <= self.bytes { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), StoreError> {
+        let txn = self.db.begin_write().map_err(failed)?;
+        let mut batch = Batch::new(&txn, &self.schema);
+        for (table, key, value) in self.pending.drain(..) {
+            batch.set(table, &key, Some(&value))?;
+        }
+        drop(batch);
+        self.bytes = 0;
+        txn.commit().map_err(failed)
+    }
+
+    /// Ends the file: gives it a new life, and takes along the places of its own consumers.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn finish(mut self) -> Result<u64, StoreError> {
+        self.flush()?;
+        let mut bytes = [0; 8];
+        getrandom::fill(&mut bytes).map_err(failed)?;
+        let fresh = u64::from_be_bytes(bytes);
+        let txn = self.db.begin_write().map_err(failed)?;
+        let mut batch = Batch::new(&txn, &self.schema);
+        let former = incarnation(&batch)?;
+        for (key, row) in consumers(&batch)? {
+            let mut state: State = codec::decode(&row)?;
+            if state.incarnation == former {
+                state.incarnation = fresh;
+                batch.set(builtin::CONSUMERS, &key, Some(&codec::encode(&state)?))?;
+            }
+        }
+        batch.set(builtin::META, b"incarnation", Some(&codec::encode(&fresh)?))?;
+        drop(batch);
+        txn.commit().map_err(failed)?;
+        drop(self.db);
+        File::open(&self.path).and_then(|file| file.sync_all()).map_err(failed)?;
+        sync_folder(self.path.parent().unwrap_or(Path::new(""))).map_err(failed)?;
+        Ok(fresh)
+    }
+}
+
+/// The rows that say where consumers stand; dead letters have longer keys.
+fn consumers(read: &dyn Read) -> Result<Vec<Row>, StoreError> {
+    let mut found = Vec::new();
+    read.raw_scan(builtin::CONSUMERS, &Range::all(), &mut |key, row| {
+        if key.len() == 2 {
+            found.push((key.to_vec(), row.to_vec()));
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(found)
+}

@@ -1,0 +1,166 @@
+//! The real program and its commands: back up while it serves, restore with it stopped.
+
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use crate::support::browse::Browser;
+use crate::support::program::{Program, run, run_json};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_hq");
+
+fn hq(data: &Path, arguments: &[&str]) -> Output {
+    run(Path::new(BINARY), data, arguments)
+}
+
+fn says(output: &Output) -> String {
+    let parts = [&output.stdout, &output.stderr];
+    parts.map(|part| String::from_utf8_lossy(part).into_owned()).concat()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}
+
+/// A program with an owner, and a token for its API.
+async fn started(data: &Path) -> (Program, String) {
+    let mut program = Program::start(Path::new(BINARY), data);
+    let person = Browser::new(program.url());
+    person.set_up(&program.setup_link()).await;
+    let made = run_json(Path::new(BINARY), data, &["token", "create", "--name", "x"]);
+    (program, made["token"].as_str().expect("a token").to_owned())
+}
+
+async fn call(program: &Program, token: &str, path: &str, body: Option<Value>) -> Value {
+    let url = format!("{}{path}", program.url());
+    let client = reqwest::Client::new();
+    let request = match body {
+        Some(body) => client.post(url).json(&body),
+        None => client.get(url),
+    };
+    let answer = request.bearer_auth(token).send().await.expect("an answer");
+    assert!(answer.status().is_success(), "{path}: {}", answer.status());
+    answer.json().await.expect("JSON")
+}
+
+async fn titles(program: &Program, token: &str) -> Vec<String> {
+    let found = call(program, token, "/api/v1/tasks?limit=100", None).await;
+    let items = found["items"].as_array().expect("items");
+    let mut titles: Vec<_> =
+        items.iter().map(|one| one["title"].as_str().expect("a title").to_owned()).collect();
+    titles.sort();
+    titles
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_of_the_running_program_takes_the_place_of_what_came_after_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, target) = (&folder.path().join("data"), &folder.path().join("backups"));
+    let binary = Path::new(BINARY);
+    let (program, token) = started(data).await;
+    call(&program, &token, "/api/v1/tasks", Some(json!({ "title": "Kept" }))).await;
+    let made = run_json(binary, data, &["backup", "--to", text(target)]);
+    assert_eq!(made["outcome"], "done");
+    let id = made["backup"].as_str().expect("a backup").to_owned();
+    let again = run_json(binary, data, &["backup", "--to", text(target)]);
+    // Only what the first one has noted about itself.
+    assert!(again["new_bytes"].as_u64().expect("bytes") < 60_000, "{again}");
+    call(&program, &token, "/api/v1/tasks", Some(json!({ "title": "Too late" }))).await;
+
+    let listed = run_json(binary, data, &["backup", "list", "--to", text(target)]);
+    assert_eq!(listed.as_array().map(Vec::len), Some(2));
+    let checked = run_json(binary, data, &["backup", "verify", &id, "--to", text(target)]);
+    assert_eq!(checked["backup"], id.as_str());
+    let running = hq(data, &["restore", text(target)]);
+    assert_eq!(running.status.code(), Some(1));
+    assert!(says(&running).contains("in use by process"), "{}", says(&running));
+    assert!(program.stop().success());
+
+    let dry = hq(data, &["restore", text(target), "--at", &id, "--dry-run"]);
+    assert!(says(&dry).contains("Nothing was written"), "{}", says(&dry));
+    let restored = run_json(binary, data, &["restore", text(target), "--at", &id]);
+    assert_eq!(restored["unreadable"], json!([]));
+    let kept = Path::new(restored["kept"].as_str().expect("a folder"));
+    assert!(kept.join("system.redb").is_file());
+    assert!(kept.join("workspaces/marlow-cargo/hq.redb").is_file());
+
+    let program = Program::start(binary, data);
+    assert_eq!(titles(&program, &token).await, ["Kept"]);
+    let feed =
+        call(&program, &token, "/api/v1/changes?after=start&limit=500", None).await.to_string();
+    assert!(feed.contains("store.restored"), "{feed}");
+    assert!(program.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_folder_is_made_without_the_key_and_says_what_it_cannot_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, target) = (&folder.path().join("data"), &folder.path().join("backups"));
+    let (new, other) = (&folder.path().join("new"), &folder.path().join("other"));
+    let binary = Path::new(BINARY);
+    let (program, token) = started(data).await;
+    let connection = json!({
+        "kind": "openai", "name": "Mock", "base_url": "http://127.0.0.1:9", "api_key": "sk-mock",
+        "default_model": "mock", "is_default": true,
+    });
+    call(&program, &token, "/api/v1/connections", Some(connection)).await;
+    run_json(binary, data, &["backup", "--to", text(target)]);
+    assert!(program.stop().success());
+
+    let restored = run_json(binary, data, &["restore", text(target), "--into", text(new)]);
+    let unreadable = restored["unreadable"].to_string();
+    assert!(unreadable.contains("marlow-cargo: the key of Mock"), "{unreadable}");
+    assert!(unreadable.contains("hq user reset-link"), "{unreadable}");
+    assert_eq!(restored["kept"], Value::Null);
+    // A token needs no key of ours.
+    let program = Program::start(binary, new);
+    assert_eq!(titles(&program, &token).await, Vec::<String>::new());
+    assert!(program.stop().success());
+    let full = hq(data, &["restore", text(target), "--into", text(new)]);
+    assert!(says(&full).contains("is not empty"), "{}", says(&full));
+
+    fs::create_dir_all(other).expect("a folder");
+    fs::copy(data.join("master.key"), other.join("master.key")).expect("a copy");
+    let restored = run_json(binary, data, &["restore", text(target), "--into", text(other)]);
+    assert_eq!(restored["unreadable"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_backup_changes_nothing_of_what_is_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, target) = (&folder.path().join("data"), &folder.path().join("backups"));
+    let binary = Path::new(BINARY);
+    let (program, token) = started(data).await;
+    call(&program, &token, "/api/v1/tasks", Some(json!({ "title": "Here" }))).await;
+    run_json(binary, data, &["backup", "--to", text(target)]);
+    assert!(program.stop().success());
+    let shelf = fs::read_dir(target.join("chunks")).expect("pieces").next().expect("a shelf");
+    let shelf = fs::read_dir(shelf.expect("an entry").path()).expect("a shelf").next();
+    let piece = shelf.expect("a piece").expect("an entry").path();
+    let mut bytes = fs::read(&piece).expect("a piece");
+    bytes[40] ^= 4;
+    fs::write(&piece, bytes).expect("a piece");
+
+    let verified = hq(data, &["backup", "verify", "--to", text(target)]);
+    assert_eq!(verified.status.code(), Some(1));
+    assert!(says(&verified).contains("is damaged"), "{}", says(&verified));
+    let refused = hq(data, &["restore", text(target)]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(says(&refused).contains("take another one"), "{}", says(&refused));
+    let names: Vec<_> =
+        fs::read_dir(data).expect("a folder").flatten().map(|e| e.file_name()).collect();
+    assert!(!names.iter().any(|name| name.to_string_lossy().contains("restor")), "{names:?}");
+    let program = Program::start(binary, data);
+    assert_eq!(titles(&program, &token).await, ["Here"]);
+    let none = hq(data, &["restore", text(&folder.path().join("nowhere")), "--dry-run"]);
+    assert!(says(&none).contains("there are no backups at"), "{}", says(&none));
+    let at = ["restore", text(target), "--at", "2001-01-01T00:00:00Z", "--dry-run"];
+    assert!(
+        says(&hq(data, &at)).contains("no backup from before 2001"),
+        "{}",
+        says(&hq(data, &at))
+    );
+    assert!(program.stop().success());
+}

@@ -1,0 +1,198 @@
+//! The page and the API: run now, settings with all faults at once, the schedule, the drill, who may.
+
+use std::fs;
+use std::time::Duration;
+
+use hq::features::backups::model::{BackupRun, Deed, Outcome};
+use hq::features::backups::queries;
+use hq::kernel::Role;
+use serde_json::{Value, json};
+
+use crate::support::hq::{Person, TestHq};
+use crate::support::work;
+
+const PAGE: &str = "/w/marlow-cargo/settings/backups";
+
+/// Waits until something was done so often.
+async fn done(hq: &TestHq, deed: Deed, count: usize) -> Vec<BackupRun> {
+    let system = &hq.running().app.system;
+    let mut feed = system.watch();
+    loop {
+        let runs = system.read(|snap| queries::runs(snap, 100)).expect("runs");
+        let of: Vec<_> = runs.into_iter().filter(|run| run.deed == deed).collect();
+        let is_free = hq.running().app.backups.busy().is_none();
+        if of.len() >= count && is_free && of.iter().all(|run| run.outcome != Outcome::Running) {
+            return of;
+        }
+        let changed = tokio::time::timeout(Duration::from_secs(20), feed.changed()).await;
+        changed.unwrap_or_else(|_| panic!("{deed:?} was not done {count} times")).expect("open");
+    }
+}
+
+async fn settings(api: &Person, change: impl FnOnce(&mut Value)) -> Value {
+    let mut body = api.get("/api/v1/backups/settings").await.json();
+    change(&mut body);
+    let saved = api.json("PUT", "/api/v1/backups/settings", &body).await;
+    assert_eq!(saved.status, 200, "{}", saved.text);
+    saved.json()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_is_made_from_the_page_and_checked_there() {
+    let hq = TestHq::start().await;
+    let owner = hq.owner();
+    let page = owner.get(PAGE).await;
+    assert_eq!(page.status, 200);
+    assert!(page.text.contains("No backups yet") && page.text.contains("same disk"));
+    assert!(page.text.contains("master key is never"), "{}", page.text);
+    let asked = owner.form(&format!("{PAGE}/run"), &[]).await;
+    assert_eq!(asked.location(), Some(PAGE));
+    let made = done(&hq, Deed::Backup, 1).await;
+    let id = made[0].backup.clone().expect("a backup");
+    owner.form(&format!("{PAGE}/{id}/verify"), &[]).await;
+    done(&hq, Deed::Verify, 1).await;
+    let page = owner.get(PAGE).await;
+    assert!(page.text.contains(&id) && page.text.contains("Right"), "{}", page.text);
+    owner.form(&format!("{PAGE}/drill"), &[]).await;
+    let drill = done(&hq, Deed::Drill, 1).await;
+    let note = drill[0].note.clone().unwrap_or_default();
+    assert_eq!(drill[0].outcome, Outcome::Done, "{note}");
+    assert!(note.contains("1 workspaces opened"), "{note}");
+    assert!(!hq.data().join("backups/drill").exists());
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_backup_shows_on_the_page_and_in_the_api_until_it_is_mended() {
+    let hq = TestHq::start().await;
+    let (owner, api) = (hq.owner(), hq.api().await);
+    api.post("/api/v1/backups", &json!({ "deed": "backup" })).await;
+    done(&hq, Deed::Backup, 1).await;
+    let chunks = hq.data().join("backups/local/chunks");
+    for shelf in fs::read_dir(&chunks).expect("pieces") {
+        for piece in fs::read_dir(shelf.expect("a shelf").path()).expect("a shelf") {
+            let path = piece.expect("a piece").path();
+            let mut bytes = fs::read(&path).expect("a piece");
+            bytes[20] ^= 1;
+            fs::write(&path, bytes).expect("a piece");
+        }
+    }
+    let asked = api.post("/api/v1/backups", &json!({ "deed": "drill" })).await;
+    assert_eq!(asked.status, 202, "{}", asked.text);
+    let drill = done(&hq, Deed::Drill, 1).await;
+    assert_eq!(drill[0].outcome, Outcome::Failed);
+    let page = owner.get(PAGE).await;
+    assert!(page.text.contains("Restore drill failed"), "{}", page.text);
+    work::agent(&hq, "Ada").await;
+    let home = owner.get("/w/marlow-cargo/").await;
+    assert!(home.text.contains("Restore drill failed"), "the dashboard says so");
+    let list = api.get("/api/v1/backups").await.json();
+    assert!(list["trouble"]["note"].as_str().expect("words").contains("damaged"), "{list}");
+    fs::remove_dir_all(hq.data().join("backups/local")).expect("it was there");
+    for deed in [Deed::Backup, Deed::Drill] {
+        api.post("/api/v1/backups", &json!({ "deed": deed })).await;
+        done(&hq, deed, 2).await;
+    }
+    assert_eq!(api.get("/api/v1/backups").await.json()["trouble"], Value::Null);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_time_that_was_missed_is_made_up_for_once_and_old_ones_go() {
+    let mut hq = TestHq::start().await;
+    let api = hq.api().await;
+    settings(&api, |body| {
+        (body["daily"], body["weekly"], body["monthly"]) = (2.into(), 0.into(), 0.into());
+    })
+    .await;
+    let next = api.get("/api/v1/backups").await.json()["next_at"].clone();
+    assert_eq!(next, "2026-11-21T02:30:00Z", "03:30 in Berlin");
+    hq.advance(Duration::from_secs(15 * 3600)).await;
+    done(&hq, Deed::Backup, 1).await;
+    hq.advance_unnoticed(Duration::from_secs(5 * 86_400));
+    hq.restart().await;
+    let runs = done(&hq, Deed::Backup, 2).await;
+    assert_eq!(runs.len(), 2, "five days were missed, one backup makes up for them");
+    for n in 3..5 {
+        hq.advance(Duration::from_secs(86_400)).await;
+        done(&hq, Deed::Backup, n).await;
+    }
+    let kept = hq.running().app.system.read(|snap| queries::kept(snap)).expect("a list");
+    assert_eq!(kept.len(), 2, "two days are kept");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_that_is_gone_is_told_and_tried_again() {
+    let hq = TestHq::start().await;
+    let (owner, api) = (hq.owner(), hq.api().await);
+    let disk = tempfile::tempdir().expect("a disk");
+    let place = disk.path().join("not-a-folder");
+    fs::write(&place, "in the way").expect("a file");
+    settings(&api, |body| body["target"] = place.display().to_string().into()).await;
+    hq.advance(Duration::from_secs(15 * 3600)).await;
+    let failed = done(&hq, Deed::Backup, 1).await;
+    let note = failed[0].note.clone().unwrap_or_default();
+    assert!(note.contains("nothing was lost, check it and try again"), "{note}");
+    assert!(owner.get(PAGE).await.text.contains("Backup failed"));
+    fs::remove_file(&place).expect("it was there");
+    hq.advance(Duration::from_secs(3601)).await;
+    let mended = done(&hq, Deed::Backup, 2).await;
+    assert_eq!(mended[0].outcome, Outcome::Done, "{:?}", mended[0].note);
+    assert!(!owner.get(PAGE).await.text.contains("Backup failed"));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_faults_of_the_settings_are_shown_at_once_and_secrets_never() {
+    let hq = TestHq::start().await;
+    let owner = hq.owner();
+    let good = [("schedule", "daily"), ("zone", ""), ("weekly", "4"), ("monthly", "6")];
+    let bad = [
+        ("time", "25 past"),
+        ("daily", "many"),
+        ("target", "sftp://host"),
+        ("encrypt", "on"),
+        ("passphrase", "short"),
+    ];
+    let reply = owner.form(PAGE, &[&good[..], &bad[..]].concat()).await;
+    assert_eq!(reply.status, 422);
+    for words in [
+        "Write a time of day like 03:30",
+        "Write a number",
+        "at least 12 characters",
+        "only folders and s3:// are known",
+    ] {
+        assert!(reply.text.contains(words), "{words}: {}", reply.text);
+    }
+    let words = "three boats in a quiet harbour";
+    let more = [("time", "04:15"), ("daily", "7"), ("encrypt", "on"), ("passphrase", words)];
+    let bad = [&good[..], &more[..], &[("target", "s3://x?region=y")]].concat();
+    let reply = owner.form(PAGE, &bad).await;
+    assert_eq!(reply.status, 422);
+    for words in ["Write the access key", "Write the secret key"] {
+        assert!(reply.text.contains(words), "{words}");
+    }
+    let fine = [&good[..], &more[..]].concat();
+    let reply = owner.form(PAGE, &fine).await;
+    assert_eq!(reply.location(), Some(PAGE), "{}", reply.text);
+    let page = owner.get(PAGE).await;
+    assert!(page.text.contains("04:15") && !page.text.contains(words));
+    // The passphrase of the settings opens what is made by them.
+    owner.form(&format!("{PAGE}/run"), &[]).await;
+    let made = done(&hq, Deed::Backup, 1).await;
+    assert_eq!(made[0].outcome, Outcome::Done, "{:?}", made[0].note);
+    let head = fs::read_to_string(hq.data().join("backups/local/hq-backups.json")).expect("a head");
+    assert!(head.contains("\"key\""), "{head}");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_who_administers_every_workspace_sees_backups() {
+    let hq = TestHq::start().await;
+    let member = hq.another("Eve", Some(Role::Member)).await;
+    assert_eq!(member.get(PAGE).await.status, 403);
+    let admin = hq.another("Ada", Some(Role::Admin)).await;
+    assert!(admin.get(PAGE).await.text.contains("How they are made"));
+    hq.finish().await;
+}
