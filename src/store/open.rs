@@ -148,6 +148,12 @@ impl Shared {
     fn open_file(&self) -> Result<End, StoreError> {
         if !self.path.try_exists().map_err(failed)? {
             self.make()?;
+        } else if std::fs::metadata(&self.path).map_err(failed)?.len() == 0 {
+            // redb would take it for a new one; ours are never empty.
+            let file = self.path.display();
+            return Err(StoreError::Damaged(format!(
+                "{file} is empty: put the file back, or restore a backup (hq restore)"
+            )));
         }
         let (mut db, end) = self.open_database()?;
         let in_use = Snap::new(&db, &self.schema)?.raw_get(builtin::META, IN_USE)?;

@@ -59,7 +59,8 @@ pub async fn limit(State(within): State<Duration>, request: Request, next: Next)
 /// it did.
 fn timed(body: Body, until: Instant, late: Arc<AtomicBool>) -> Body {
     let pieces = Some((body.into_data_stream(), 0u64));
-    Body::from_stream(stream::unfold(pieces, move |pieces| {
+    // Fused: whoever reads a body by hand may ask again after its end.
+    let timed = stream::unfold(pieces, move |pieces| {
         let late = Arc::clone(&late);
         async move {
             let (mut pieces, came) = pieces?;
@@ -75,5 +76,6 @@ fn timed(body: Body, until: Instant, late: Arc<AtomicBool>) -> Body {
                 }
             }
         }
-    }))
+    });
+    Body::from_stream(timed.fuse())
 }

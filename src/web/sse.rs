@@ -289,6 +289,8 @@ impl PageStream {
                 self.hand_out();
             }
             Err(RecvError::Lagged(_)) => {
+                // The membership may have ended among what was missed.
+                self.check();
                 let head = self.ws.store.head();
                 self.resync(head);
             }

@@ -164,6 +164,30 @@ async fn nobody_gives_more_than_they_have_and_an_admin_does_not_touch_owners() {
     assert_eq!(refused.json()["code"], "more_than_own", "{}", refused.text);
     let viewer = program.post("/api/v1/invites", &json!({ "role": "viewer" })).await;
     assert_eq!(viewer.status, StatusCode::CREATED, "{}", viewer.text);
+    let ada = format!("/api/v1/members/{}", account_of(&owner, "Ada").await);
+    let refused = program.json("PATCH", &ada, &json!({ "role": "viewer" })).await;
+    assert_eq!(refused.json()["code"], "more_than_own", "{}", refused.text);
+    assert_eq!(program.call("DELETE", &ada).await.json()["code"], "more_than_own");
+    assert_eq!(program.call("DELETE", &path).await.json()["code"], "more_than_own");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invitation_is_worth_no_more_than_whoever_made_it() {
+    let hq = TestHq::start().await;
+    let (owner, admin) = (hq.owner(), hq.another("Ada", Some(Role::Admin)).await);
+    let as_admin = invite(&admin, &json!({ "role": "admin" })).await;
+    let as_member = invite(&admin, &json!({ "role": "member" })).await;
+    let ada = format!("/api/v1/members/{}", account_of(&owner, "Ada").await);
+    let eve = hq.nobody();
+    assert_eq!(eve.get(&as_admin).await.status, StatusCode::OK);
+    owner.json("PATCH", &ada, &json!({ "role": "member" })).await;
+    assert_eq!(eve.get(&as_admin).await.status, StatusCode::GONE);
+    let refused = join(&eve, &as_member, ("Eve", "eve@x.example", TOM.2)).await;
+    assert_eq!(refused.status, StatusCode::GONE, "a member invites nobody");
+    owner.json("PATCH", &ada, &json!({ "role": "admin" })).await;
+    assert_eq!(owner.call("DELETE", &ada).await.status, StatusCode::OK);
+    assert_eq!(hq.nobody().get(&as_member).await.status, StatusCode::GONE);
     hq.finish().await;
 }
 

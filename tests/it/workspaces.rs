@@ -244,10 +244,29 @@ async fn a_broken_workspace_keeps_nobody_else_from_working_and_is_shown() {
     assert!(!viewer.get("/workspaces").await.text.contains("northwind"));
     hq.stop().await;
     assert_eq!(fs::read(&file).expect("the file"), b"not a database", "it is left as it is");
+    // An empty file is no new workspace: whatever lies beside it stays.
+    fs::write(&file, b"").expect("emptied");
+    fs::create_dir_all(file.with_file_name("agents").join("ada/files")).expect("a folder");
+    fs::write(file.with_file_name("agents").join("ada/files/note.md"), "kept").expect("a file");
+    hq.start_again().await;
+    assert!(sign_in(&hq).await.get("/workspaces").await.text.contains("Cannot be opened"));
+    hq.stop().await;
+    assert!(file.with_file_name("agents").join("ada/files/note.md").exists());
+    make_new_store(&file);
+    hq.start_again().await;
+    assert!(sign_in(&hq).await.get("/workspaces").await.text.contains("Cannot be opened"));
+    hq.stop().await;
+    assert!(file.with_file_name("agents").join("ada/files/note.md").exists());
     fs::write(&file, before).expect("mended");
     hq.start_again().await;
     assert_eq!(sign_in(&hq).await.get("/w/northwind/").await.status, StatusCode::OK);
     hq.finish().await;
+}
+
+/// A new store in the place of what was there.
+fn make_new_store(file: &std::path::Path) {
+    fs::remove_file(file).expect("the file");
+    make_empty_store(file.parent().expect("a folder"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -68,8 +68,14 @@ pub fn places(app: &App, account: AccountId) -> Result<Vec<PlaceOf>, StoreError>
         let found = ws.read(|snap| match member(snap, account)? {
             Some(member) => Ok::<_, StoreError>(settings(snap)?.map(|settings| (member, settings))),
             None => Ok(None),
-        })?;
-        mine.extend(found.map(|(member, settings)| PlaceOf { ws, member, settings }));
+        });
+        match found {
+            Ok(found) => {
+                mine.extend(found.map(|(member, settings)| PlaceOf { ws, member, settings }))
+            }
+            // One that cannot be read must not close the others.
+            Err(error) => tracing::warn!(workspace = ws.slug, %error, "it cannot be read"),
+        }
     }
     mine.sort_by_cached_key(|place| (place.settings.name.to_lowercase(), place.ws.id));
     Ok(mine)
@@ -116,7 +122,19 @@ pub fn invite<R: Read + ?Sized>(
     let found = read.find::<Invite>(INVITE_BY_PUBLIC, &key)?;
     let Some(invite) = found.filter(|one| now < one.expires_at) else { return Ok(None) };
     let right = read.get::<InviteSecret>(invite.id)?.is_some_and(|kept| kept.hash == token.hash());
-    Ok(right.then_some(invite))
+    // It gives what whoever made it could still give.
+    let host = member(read, invite.by)?;
+    let backed = host.is_some_and(|host| may_give(host.role, invite.role));
+    Ok((right && backed).then_some(invite))
+}
+
+/// Whether somebody with a role may give another one, or touch who has it.
+#[must_use]
+pub fn may_give(own: Role, role: Role) -> bool {
+    matches!(
+        (own, role),
+        (Role::Owner, _) | (Role::Admin, Role::Admin | Role::Member | Role::Viewer)
+    )
 }
 
 /// What is asked of the people of the workspace.

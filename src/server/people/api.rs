@@ -100,8 +100,11 @@ async fn change(
     Json(body): Json<RoleBody>,
 ) -> Result<Json<MemberView>, ApiError> {
     super::give_no_more(&who, body.role)?;
-    let write =
-        move |tx: &mut crate::store::WriteTx<'_>| members::change_role(tx, account, body.role);
+    let role = super::handled(&ws, &who, account)?;
+    let write = move |tx: &mut crate::store::WriteTx<'_>| {
+        super::same_role(tx, account, role)?;
+        members::change_role(tx, account, body.role)
+    };
     Ok(Json(ws.write(&who, once.run(write)).await?.into()))
 }
 

@@ -35,10 +35,13 @@ pub async fn remove(
     who: &Person,
     account: AccountId,
 ) -> Result<Member, PageError> {
-    if let Some(words) = ws.closed_words() {
-        return Err(WorkspaceError::Closed(words).into());
-    }
-    let gone = ws.write(who, move |tx| members::remove(tx, account)).await?;
+    let role = handled(ws, who, account)?;
+    let gone = ws
+        .write(who, move |tx| {
+            same_role(tx, account, role)?;
+            members::remove(tx, account)
+        })
+        .await?;
     let id = ws.id;
     let withdraw = move |tx: &mut crate::store::WriteTx<'_>| {
         workspaces::withdraw_tokens(tx, |one| one.workspace == id && one.account == account)
@@ -91,6 +94,35 @@ pub async fn invite(
     Ok((token, made))
 }
 
+/// The role of somebody whom this request may change or remove: no more than it may do itself, also
+/// when it comes by a token. One's own membership is part of one's account.
+///
+/// # Errors
+/// When it is more, or nobody.
+pub fn handled(ws: &Ws, who: &Person, account: AccountId) -> Result<Role, WorkspaceError> {
+    let member = ws.read(|snap| workspace::queries::member(snap, account))?;
+    let role = member.ok_or(WorkspaceError::NoMember(account))?.role;
+    if account != who.account {
+        give_no_more(who, role)?;
+    } else if !who.access.may(Can::Account) {
+        return Err(WorkspaceError::MoreThanOwn(role.label()));
+    }
+    Ok(role)
+}
+
+/// Refuses when somebody was given another role since it was looked at.
+///
+/// # Errors
+/// When it differs.
+pub fn same_role(
+    tx: &crate::store::WriteTx<'_>,
+    account: AccountId,
+    role: Role,
+) -> Result<(), WorkspaceError> {
+    let now = workspace::queries::member(tx, account)?.map(|member| member.role);
+    if now == Some(role) { Ok(()) } else { Err(StoreError::Stale.into()) }
+}
+
 /// Refuses to give a role that allows more than this request may do.
 ///
 /// # Errors
@@ -122,7 +154,11 @@ pub async fn withdraw_strange_tokens(app: &App) -> Result<(), UsersError> {
             Ok(Some(_)) => false,
             // Taken away just now.
             Err(StoreError::Closed) => false,
-            Err(error) => return Err(error.into()),
+            // The others go on; the next hour tries again.
+            Err(error) => {
+                tracing::warn!(workspace = ws.slug, %error, "its members cannot be read");
+                false
+            }
         };
     }
     if !strange.is_empty() {

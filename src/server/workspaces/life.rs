@@ -20,6 +20,7 @@ use crate::kernel::{
 use crate::store::StoreError;
 
 use super::OpenError;
+use super::folders::{carry, holds_nothing, leftovers, part, remove};
 
 /// How long running work may take to come to rest.
 const REST: Duration = Duration::from_secs(10);
@@ -207,7 +208,7 @@ fn free_slug(app: &App, name: &str) -> Result<String, LifeError> {
     let rows = app.system.read(|snap| users::queries::workspaces(snap))?;
     let folder = app.config.data.join("workspaces");
     let is_taken = |slug: &str| {
-        rows.iter().any(|row| row.slug == slug) || folder.join(slug).join("hq.redb").exists()
+        rows.iter().any(|row| row.slug == slug) || fs::symlink_metadata(folder.join(slug)).is_ok()
     };
     let slug = text::slug(name, 40);
     if slug.is_empty() {
@@ -227,13 +228,15 @@ async fn discard(ws: &Ws) -> Result<(), LifeError> {
     .await?
 }
 
-fn remove(folder: &Path) -> Result<(), LifeError> {
-    match fs::remove_dir_all(folder) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(LifeError::Disk { path: folder.to_owned(), source })
+/// Takes what was taken out of the list off the disk. What cannot be removed is tried again later.
+async fn sweep_leftovers(data: &Path) -> Result<(), LifeError> {
+    for folder in leftovers(data)? {
+        let name = folder.display().to_string();
+        if let Err(error) = blocking(move || remove(&folder)).await? {
+            tracing::error!(%error, "{name} cannot be removed");
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 /// Takes a workspace off the list that is not on the disk any more.
@@ -283,8 +286,13 @@ pub async fn delete(app: &App, by: (Actor, Cause), ws: &Ws, typed: &str) -> Resu
 async fn halt(app: &App, by: (Actor, Cause), ws: &Ws, to: WorkspaceState) -> Result<(), LifeError> {
     let _turn = app.list_turn.lock().await;
     let id = ws.id;
-    let row = app.system.write(by.0, by.1, move |tx| listed::set_state(tx, id, to)).await?;
-    ws.stand(Standing { state: row.state, delete_after: row.delete_after });
+    let set = app.system.write(by.0, by.1, move |tx| listed::set_state(tx, id, to)).await;
+    // Also after an error: it may have been saved, and then memory must not say otherwise.
+    let rows = app.system.read(|snap| users::queries::workspaces(snap))?;
+    if let Some(row) = rows.iter().find(|row| row.id == id) {
+        ws.stand(Standing { state: row.state, delete_after: row.delete_after });
+    }
+    set?;
     if !ws.rest(REST).await {
         tracing::warn!(workspace = ws.slug, "some work of {} is slow to stop", ws.slug);
     }
@@ -378,40 +386,6 @@ async fn take_out(
     blocking(move || remove(&aside)).await?
 }
 
-/// One step, so that a crash leaves either a whole workspace or one that is on its way out.
-fn part(from: &Path, aside: &Path) -> Result<(), LifeError> {
-    fs::rename(from, aside).map_err(|source| LifeError::Disk { path: from.to_owned(), source })
-}
-
-/// Moves a folder, also to another disk: there it is whole before it leaves its place here.
-fn carry(from: &Path, to: &Path, aside: &Path) -> Result<(), LifeError> {
-    let failed = |source| LifeError::Disk { path: to.to_owned(), source };
-    match fs::rename(from, to) {
-        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-            copy(from, to).map_err(failed)?;
-            part(from, aside)
-        }
-        moved => moved.map_err(failed),
-    }
-}
-
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let (kind, target) = (entry.file_type()?, to.join(entry.file_name()));
-        if kind.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else if kind.is_symlink() {
-            std::os::unix::fs::symlink(fs::read_link(entry.path())?, &target)?;
-        } else {
-            fs::copy(entry.path(), &target)?;
-            fs::File::open(&target)?.sync_all()?;
-        }
-    }
-    fs::File::open(to)?.sync_all()
-}
-
 /// Takes away the workspaces whose time of grace is over.
 ///
 /// # Errors
@@ -423,12 +397,21 @@ pub async fn end_graces(app: &App) -> Result<(), LifeError> {
     let due = |ws: &&Ws| ws.standing().delete_after.is_some_and(|at| at <= now);
     for ws in all.iter().filter(due) {
         let _turn = app.list_turn.lock().await;
-        // Somebody may have kept it meanwhile.
-        if due(&ws) && ws.rest(REST).await {
-            take_out(app, by, ws, None).await?;
+        // Somebody may have kept it meanwhile; the list decides, not what memory holds.
+        let rows = app.system.read(|snap| users::queries::workspaces(snap))?;
+        let row = rows.into_iter().find(|row| row.id == ws.id);
+        let listed = row.is_some_and(|row| {
+            row.state == WorkspaceState::Deleting && row.delete_after.is_some_and(|at| at <= now)
+        });
+        if listed
+            && due(&ws)
+            && ws.rest(REST).await
+            && let Err(error) = take_out(app, by, ws, None).await
+        {
+            tracing::error!(workspace = ws.slug, %error, "it could not be deleted");
         }
     }
-    Ok(())
+    sweep_leftovers(&app.config.data.join("workspaces")).await
 }
 
 /// Brings the list and the folders together: takes in folders that were moved here or founded by a
@@ -439,18 +422,25 @@ pub async fn end_graces(app: &App) -> Result<(), LifeError> {
 pub async fn complete(app: &App, owned: bool) -> Result<(), LifeError> {
     let by = (Actor::System(Part::Setup), Cause::Setup);
     let data = app.config.data.join("workspaces");
-    for folder in leftovers(&data)? {
-        blocking(move || remove(&folder)).await??;
-    }
+    sweep_leftovers(&data).await?;
     let rows = app.system.read(|snap| users::queries::workspaces(snap))?;
     let all: Vec<Ws> = app.workspaces.read().clone();
     for ws in &all {
         match rows.iter().find(|row| row.id == ws.id) {
             Some(row) => ws.stand(Standing { state: row.state, delete_after: row.delete_after }),
-            None if !adopt(app, by, ws, owned).await? => continue,
-            None => {}
+            None => match adopt(app, by, ws, owned).await {
+                Ok(true) => {}
+                Ok(false) => continue,
+                // The others go on.
+                Err(error) => {
+                    leave_out(app, ws, error.to_string());
+                    continue;
+                }
+            },
         }
-        note_label(app, ws, &rows).await?;
+        if let Err(error) = note_label(app, ws, &rows).await {
+            tracing::warn!(workspace = ws.slug, %error, "its name could not be noted");
+        }
     }
     for row in rows.iter().filter(|row| !all.iter().any(|ws| ws.id == row.id)) {
         if data.join(&row.slug).exists() {
@@ -468,20 +458,12 @@ pub async fn complete(app: &App, owned: bool) -> Result<(), LifeError> {
     Ok(())
 }
 
-/// Folders that were taken out of the list and not yet off the disk.
-fn leftovers(data: &Path) -> Result<Vec<PathBuf>, LifeError> {
-    let failed = |source| LifeError::Disk { path: data.to_owned(), source };
-    if !data.exists() {
-        return Ok(Vec::new());
-    }
-    let mut found = Vec::new();
-    for entry in fs::read_dir(data).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        if entry.file_name().to_string_lossy().starts_with(super::GONE) {
-            found.push(entry.path());
-        }
-    }
-    Ok(found)
+/// Closes a workspace that cannot be used and shows it as such.
+fn leave_out(app: &App, ws: &Ws, reason: String) {
+    tracing::error!(workspace = ws.slug, "the workspace {} is left out: {reason}", ws.slug);
+    app.drop_workspace(ws.id);
+    ws.store.close();
+    app.broken.write().push(Broken { slug: ws.slug.clone(), reason });
 }
 
 /// Puts a founded workspace on the list; one that was never founded is taken away again, unless the
@@ -494,8 +476,15 @@ async fn adopt(app: &App, by: (Actor, Cause), ws: &Ws, owned: bool) -> Result<bo
             tracing::info!(workspace = ws.slug, "took in the workspace {}", ws.slug);
         }
         None if owned && ws.store.head().seq == 0 => {
-            app.drop_workspace(ws.id);
-            discard(ws).await?;
+            let folder = ws.folder.clone();
+            if blocking(move || holds_nothing(&folder)).await? {
+                app.drop_workspace(ws.id);
+                discard(ws).await?;
+            } else {
+                let reason = "its store is empty although there are files in its folder; restore a \
+                              backup, or take the folder away";
+                leave_out(app, ws, reason.to_owned());
+            }
             return Ok(false);
         }
         None => {}

@@ -87,7 +87,7 @@ async fn a_workspace_is_exported_and_made_anew_under_another_name() {
     assert_eq!(std::fs::read_to_string(notes).expect("her files"), "# Offers\n");
     let blob = hq::store::BlobId::of(&[7; 200_000]);
     assert_eq!(ws.blobs.get(blob, 1 << 20).expect("a blob").len(), 200_000);
-    let page = office.hq.owner().get("/w/second/tasks").await;
+    let page = office.hq.owner().get("/w/second/tasks?status=all").await;
     assert!(page.text.contains("Compare two offers"), "{}", page.text);
     assert!(
         !office

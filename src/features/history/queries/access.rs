@@ -7,6 +7,7 @@ use crate::features::agents::model::AGENTS;
 use crate::features::comments::model::COMMENTS;
 use crate::features::connections::model::{CONNECTION_KEYS, CONNECTIONS};
 use crate::features::deliverables::model::{DELIVERABLES, REVIEWS, VERSIONS};
+use crate::features::files::model::TASK_FILES;
 use crate::features::inbox::model::INBOX;
 use crate::features::runs::model::RUNS;
 use crate::features::tasks::model::TASKS;
@@ -22,6 +23,7 @@ const TABLES: &[(u16, Can, Option<Can>)] = &[
     (DELIVERABLES.number, Can::Read, Some(Can::Write)),
     (VERSIONS.number, Can::Read, Some(Can::Write)),
     (REVIEWS.number, Can::Read, Some(Can::Review)),
+    (TASK_FILES.number, Can::Read, Some(Can::Write)),
     (AGENTS.number, Can::Read, Some(Can::Agents)),
     (SETTINGS.number, Can::Read, Some(Can::Admin)),
     (CONNECTIONS.number, Can::Admin, Some(Can::Admin)),

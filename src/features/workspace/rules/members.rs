@@ -30,9 +30,9 @@ pub fn standing(tx: &WriteTx<'_>) -> Result<Role, WorkspaceError> {
 /// # Errors
 /// When it is more than their own.
 pub fn may_handle(tx: &WriteTx<'_>, role: Role) -> Result<(), WorkspaceError> {
-    match (standing(tx)?, role) {
-        (Role::Owner, _) | (Role::Admin, Role::Admin | Role::Member | Role::Viewer) => Ok(()),
-        _ => Err(WorkspaceError::MoreThanOwn(role.label())),
+    match queries::may_give(standing(tx)?, role) {
+        true => Ok(()),
+        false => Err(WorkspaceError::MoreThanOwn(role.label())),
     }
 }
 

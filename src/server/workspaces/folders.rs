@@ -1,0 +1,100 @@
+//! Folders of workspaces on the disk: moved, set aside, removed. Blocking.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::GONE;
+use super::life::LifeError;
+
+/// Takes a folder off the disk; one that is not there is no fault.
+pub(super) fn remove(folder: &Path) -> Result<(), LifeError> {
+    let mut removed = fs::remove_dir_all(folder);
+    if removed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
+        // An agent's programs may have locked folders of their own.
+        unlock(folder);
+        removed = fs::remove_dir_all(folder);
+    }
+    match removed {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(LifeError::Disk { path: folder.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Lets the owner write in a folder and all below it. Links are not followed; what cannot be changed
+/// is found by the removal that comes after.
+fn unlock(folder: &Path) {
+    let open = fs::Permissions::from_mode(0o700);
+    fs::set_permissions(folder, open).ok(); // ok: the removal says what is wrong
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            unlock(&entry.path());
+        }
+    }
+}
+
+/// One step, so that a crash leaves either a whole workspace or one that is on its way out.
+pub(super) fn part(from: &Path, aside: &Path) -> Result<(), LifeError> {
+    fs::rename(from, aside).map_err(|source| LifeError::Disk { path: from.to_owned(), source })
+}
+
+/// Moves a folder, also to another disk: there it is whole before it leaves its place here.
+pub(super) fn carry(from: &Path, to: &Path, aside: &Path) -> Result<(), LifeError> {
+    let failed = |source| LifeError::Disk { path: to.to_owned(), source };
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+            copy(from, to).map_err(failed)?;
+            part(from, aside)
+        }
+        moved => moved.map_err(failed),
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (kind, target) = (entry.file_type()?, to.join(entry.file_name()));
+        if kind.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else if kind.is_symlink() {
+            std::os::unix::fs::symlink(fs::read_link(entry.path())?, &target)?;
+        } else {
+            fs::copy(entry.path(), &target)?;
+            fs::File::open(&target)?.sync_all()?;
+        }
+    }
+    fs::File::open(to)?.sync_all()
+}
+
+/// Folders that were taken out of the list and not yet off the disk.
+pub(super) fn leftovers(data: &Path) -> Result<Vec<PathBuf>, LifeError> {
+    let failed = |source| LifeError::Disk { path: data.to_owned(), source };
+    if !data.exists() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for entry in fs::read_dir(data).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_name().to_string_lossy().starts_with(GONE) {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+/// Whether there is no file in a folder besides the store's own: it was made and nothing more.
+pub(super) fn holds_nothing(folder: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(folder) else { return false };
+    entries.into_iter().all(|entry| {
+        entry.is_ok_and(|entry| match entry.file_type() {
+            Ok(kind) if kind.is_dir() => holds_nothing(&entry.path()),
+            Ok(_) => entry.file_name().to_string_lossy().starts_with("hq.redb"),
+            Err(_) => false,
+        })
+    })
+}
