@@ -48,6 +48,8 @@ fn refused(why: impl std::fmt::Display) -> BackupError {
 /// # Errors
 /// When the file cannot be made, or the store fails.
 pub fn export(ws: &Ws, out: &mut dyn Write) -> Result<Portable, BackupError> {
+    // Blobs are read after the snapshot that names them: no sweep takes one meanwhile.
+    let _hold = ws.blobs.hold();
     let spool = ws.app.config.data.join("backups").join(format!("export-{}", ws.id.short()));
     if spool.exists() {
         fs::remove_dir_all(&spool).map_err(BackupError::disk(&spool))?;

@@ -256,6 +256,9 @@ fn source(app: &App) -> Source {
 
 fn back_up(app: &App, place: Place, held: &Held<'_>) -> Result<Ended, BackupsError> {
     let repo = place.begin(app)?;
+    // Blobs are read long after the snapshots that name them: no sweep takes one meanwhile.
+    let all: Vec<Ws> = app.workspaces.read().clone();
+    let _holds: Vec<_> = all.iter().map(|ws| ws.blobs.hold()).collect();
     let made = make(&repo, &source(app), &held.meter)?;
     let mut ended = Ended {
         backup: Some(made.id.clone()),

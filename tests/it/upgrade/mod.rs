@@ -126,7 +126,9 @@ async fn a_folder_of_every_format_is_upgraded_fits_and_is_served() {
         let form = [("email", OWNER.1), ("password", OWNER.2)];
         let reply = mira.form("/login", &form).await;
         assert!(reply.location().is_some_and(|to| !to.starts_with("/login")), "{}", reply.text);
-        for page in ["", "tasks", "tasks/MC-1", "review", "agents", "inbox", "activity", "usage"] {
+        for page in
+            ["", "tasks", "tasks/MC-1", "review", "agents", "runs", "activity", "settings/usage"]
+        {
             let reply = mira.get(&format!("/w/marlow-cargo/{page}")).await;
             assert_eq!(reply.status.as_u16(), 200, "{page}: {}", reply.text);
         }

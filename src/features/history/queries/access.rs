@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::features::agents::model::AGENTS;
+use crate::features::audit::model::KEEPING;
 use crate::features::comments::model::COMMENTS;
 use crate::features::connections::model::{CONNECTION_KEYS, CONNECTIONS};
 use crate::features::deliverables::model::{DELIVERABLES, REVIEWS, VERSIONS};
@@ -20,13 +21,16 @@ use crate::web::session::Access;
 const TABLES: &[(u16, Can, Option<Can>)] = &[
     (TASKS.number, Can::Read, Some(Can::Write)),
     (COMMENTS.number, Can::Read, Some(Can::Write)),
-    (DELIVERABLES.number, Can::Read, Some(Can::Write)),
+    // As a review: to take one back is to decide anew.
+    (DELIVERABLES.number, Can::Read, Some(Can::Review)),
     (VERSIONS.number, Can::Read, Some(Can::Write)),
     (REVIEWS.number, Can::Read, Some(Can::Review)),
     (TASK_FILES.number, Can::Read, Some(Can::Write)),
     (AGENTS.number, Can::Read, Some(Can::Agents)),
     (SETTINGS.number, Can::Read, Some(Can::Admin)),
-    (CONNECTIONS.number, Can::Admin, Some(Can::Admin)),
+    (KEEPING.number, Can::Admin, Some(Can::Admin)),
+    // An address must not come back without its key: the present one would go to another server.
+    (CONNECTIONS.number, Can::Admin, None),
     (CONNECTION_KEYS.number, Can::Admin, None),
     (MEMBERS.number, Can::Read, None),
     (INVITES.number, Can::Admin, None),
