@@ -20,6 +20,8 @@ export function tell(given) {
     await page.getByRole('button', { name: 'Urgent' }).waitFor(PATIENCE);
 
     await page.getByText('History', { exact: true }).click();
+    // It loads when it comes into sight.
+    await page.mouse.wheel(0, 2000);
     const history = page.locator('#history');
     await history.getByText('Priority').first().waitFor(PATIENCE);
     await assertAccessible(page, 'the history of a task');
