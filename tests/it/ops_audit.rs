@@ -139,7 +139,7 @@ async fn the_page_tells_entries_in_words_and_keeps_its_filters_in_the_address() 
     let page = hq.owner().get(PAGE).await;
     let lines = page.texts(".audit .what");
     assert!(lines.iter().any(|line| line.starts_with("Mira Lindqvist created")), "{lines:?}");
-    assert!(page.attrs(".audit .what a", "href").iter().any(|to| to.contains("/tasks/")));
+    assert!(page.attrs(".audit .props a", "href").iter().any(|to| to.contains("/tasks/")));
     assert!(page.text.contains("in a browser"));
     let narrow = hq.owner().get(&format!("{PAGE}?by=system&event=&from=")).await;
     assert_eq!(narrow.attr("#f-by option[selected]", "value"), "system");

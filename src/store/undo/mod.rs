@@ -1,6 +1,6 @@
 //! Undo: what some entries did to tracked records goes back, and what others wrote since stays.
 //!
-//! [`plan`] reads only and says everything that would happen; [`WriteTx::undo`] carries a plan out in
+//! [`plan`] reads only and says everything that would happen; [`WriteTx::undo`](crate::store::WriteTx::undo) carries a plan out in
 //! the transaction that made it. A preview is the plan alone, made on a snapshot, so that it takes no
 //! time of the writer. The entries to undo are called *own* here, all others *foreign*.
 //!
