@@ -68,13 +68,11 @@ pub struct Ops {
     pub blobs: Option<NameBlobs>,
     /// The row as JSON for export, the API, history and undo.
     pub json: fn(&[u8]) -> Result<serde_json::Value, DecodeError>,
-    /// The stored bytes of a row that is given as JSON, in the present layout and without a rev.
-    pub build: fn(serde_json::Value) -> Result<Vec<u8>, DecodeError>,
     /// The stored bytes of a row in the present layout and without a rev.
     pub renew: fn(&[u8]) -> Result<Vec<u8>, DecodeError>,
     /// Fields that mean something only together.
     pub together: &'static [&'static [&'static str]],
-    /// A row made of its JSON again, as it is stored, with its key.
+    /// A row made of its JSON again, with its key: as it is stored, in the present layout and without a rev.
     pub parse: Parse,
     /// Puts a row from its stored bytes, as a rule would.
     pub(super) put: fn(&mut WriteTx<'_>, &[u8]) -> Result<(), StoreError>,
@@ -213,10 +211,6 @@ impl Schema {
             json: |value| {
                 let (record, _) = record::read::<R>(value)?;
                 serde_json::to_value(&record).map_err(|_| DecodeError::Short)
-            },
-            build: |value| {
-                let record: R = serde_json::from_value(value).map_err(|_| DecodeError::Short)?;
-                codec::encode_row(R::VERSION, 0, &record)
             },
             renew: |value| codec::encode_row(R::VERSION, 0, &record::read::<R>(value)?.0),
             together: R::TOGETHER,

@@ -151,11 +151,6 @@ impl<'b> WriteTx<'b> {
         Ok(self.context.seq)
     }
 
-    /// Lets rows beside the records be written although no record changes.
-    pub(super) fn mend_beside(&mut self) {
-        self.mends = true;
-    }
-
     /// The number of the last entry before this transaction.
     pub(super) fn last_seq(&self) -> u64 {
         self.context.seq - 1
@@ -191,11 +186,6 @@ impl<'b> WriteTx<'b> {
     /// Whether a blob is being swept away, so that nothing may refer to it.
     pub(super) fn is_condemned(&self, blob: BlobId) -> bool {
         self.context.condemned.is_some_and(|list| list.has(blob))
-    }
-
-    /// All tables.
-    pub(super) fn tables(&self) -> &'b [TableInfo] {
-        self.context.schema.tables()
     }
 
     /// A new id.

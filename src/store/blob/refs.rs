@@ -188,7 +188,7 @@ impl WriteTx<'_> {
                 next.part(table).raw(&last);
                 return Ok(Some(next.into_bytes()));
             }
-            let tables = self.tables().iter().filter(|info| {
+            let tables = self.schema().tables().iter().filter(|info| {
                 info.number > table
                     && matches!(info.kind, Kind::Record(_))
                     && info.ops.as_ref().is_some_and(|ops| ops.blobs.is_some())

@@ -32,13 +32,12 @@ pub async fn mend(
 
 fn mend_piece(tx: &mut WriteTx<'_>, fixes: Vec<Fix>) -> Result<u64, StoreError> {
     let mut mended = 0;
-    tx.mend_beside();
     for fix in fixes {
         mended += u64::from(match fix {
             Fix::Sum { table, key, by } => {
                 let there = tx.raw_get(table, &key)?.map_or(0, |value| read_sum(&value));
                 let right = there.wrapping_add(by);
-                tx.set(table, key, (right != 0).then(|| right.to_be_bytes().to_vec()))?;
+                tx.set_beside(table, key, (right != 0).then(|| right.to_be_bytes().to_vec()))?;
                 true
             }
             Fix::Row { table, key, value, owner } => row(tx, (table, key), value, owner)?,
@@ -71,11 +70,11 @@ fn row(
     match (makes, there.is_some()) {
         (true, true) if !other => Ok(false),
         (true, _) => {
-            tx.set(table, key, Some(value))?;
+            tx.set_beside(table, key, Some(value))?;
             Ok(true)
         }
         (false, true) if !other => {
-            tx.set(table, key, None)?;
+            tx.set_beside(table, key, None)?;
             Ok(true)
         }
         (false, _) => Ok(false),

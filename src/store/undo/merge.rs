@@ -241,12 +241,12 @@ impl Replay {
         };
         if let Some(now) = &chain.now {
             // Whether the fields hold everything that the bytes do.
-            let again = (ops.build)(Value::Object(fields(ops, now)?));
-            if again.ok() != Some((ops.renew)(now)?) {
+            let again = (ops.parse)(Value::Object(fields(ops, now)?));
+            if again.ok().map(|(_, row)| row) != Some((ops.renew)(now)?) {
                 return Ok(Settled::Stays(Why::Unmergeable, kept));
             }
         }
-        let Ok(to) = (ops.build)(Value::Object(state)) else {
+        let Ok((_, to)) = (ops.parse)(Value::Object(state)) else {
             return Ok(Settled::Stays(Why::Unmergeable, kept));
         };
         Ok(match goes(chain, Some(to), kept.clone()) {
