@@ -17,6 +17,7 @@ use hq::kernel::id::{IdSource, SystemIds};
 use hq::kernel::time::SystemClock;
 use hq::kernel::{Actor, Cause, Clock, Part, TaskId};
 use hq::server::schema;
+use hq::store::dump::Item;
 use hq::store::{NoFaults, Options, Schema, Store, StoreError, WriteTx};
 
 #[global_allocator]
@@ -63,15 +64,59 @@ fn size(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |meta| meta.len())
 }
 
-/// Runs something while 200 tasks a second are changed; gives how long it took, how much larger the
-/// file is at its largest, and how many writes there were.
+/// What happened while something ran under load.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    took: Duration,
+    writes: u64,
+    /// How much larger the file was at its largest.
+    grown: u64,
+    /// Bytes that went to the disk.
+    written: u64,
+    /// Bytes that the rows of the store are more than before.
+    added: u64,
+}
+
+impl Seen {
+    fn print(&self, name: &str) {
+        let mb = |bytes: u64| bytes as f64 / 1_048_576.0;
+        let each = |bytes: u64| bytes as f64 / self.writes.max(1) as f64;
+        println!(
+            "{name:<14}  {:.2} s, {} writes meanwhile, file grows by {:.1} MB; each write: {:.1} KB to the \
+             disk for {:.0} bytes more in rows, {:.0} times",
+            self.took.as_secs_f64(),
+            self.writes,
+            mb(self.grown),
+            each(self.written) / 1024.0,
+            each(self.added),
+            self.written as f64 / self.added.max(1) as f64,
+        );
+    }
+}
+
+/// The bytes of all rows.
+fn stored(store: &Store) -> Result<u64, StoreError> {
+    let mut bytes = 0;
+    store.dump(|item| {
+        if let Item::Row(key, value) = item {
+            bytes += (key.len() + value.len()) as u64;
+        }
+        Ok::<_, StoreError>(())
+    })?;
+    Ok(bytes)
+}
+
+/// Makes the file as small as it can be, so that there is no free page in it and every byte that a held
+/// snapshot costs shows as growth; then runs something while 200 tasks a second are changed.
 fn under_writes(
     store: &Store,
     file: &Path,
     ids: &[TaskId],
     work: impl FnOnce() -> Result<(), Failure>,
-) -> Result<(Duration, u64, u64), Failure> {
-    let before = size(file);
+) -> Result<Seen, Failure> {
+    store.compact()?;
+    let rows = stored(store)?;
+    let (before, sent) = (size(file), store.counters().written.load(Ordering::Relaxed));
     let (over, writes, most) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(before));
     let took = std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -98,7 +143,13 @@ fn under_writes(
         over.store(true, Ordering::Relaxed);
         done.map(|()| took)
     })?;
-    Ok((took, most.into_inner() - before, writes.into_inner()))
+    Ok(Seen {
+        took,
+        writes: writes.into_inner(),
+        grown: most.into_inner() - before,
+        written: store.counters().written.load(Ordering::Relaxed) - sent,
+        added: stored(store)?.saturating_sub(rows),
+    })
 }
 
 #[expect(clippy::disallowed_methods, reason = "a bench takes its size from whoever runs it")]
@@ -114,13 +165,7 @@ fn run() -> Result<(), Failure> {
     let (system, file) = (open(&data.join("system.redb"), schema::system())?, ws.join("hq.redb"));
     let store = open(&file, schema::workspace())?;
     let ids = fill(&store, count())?;
-    // What the filling left free is taken first; a second of quiet settles the file.
-    let settle = || std::thread::sleep(Duration::from_secs(2));
-    under_writes(&store, &file, &ids, || {
-        settle();
-        Ok(())
-    })?;
-    settle();
+    store.compact()?;
     println!("{} tasks, file {} MB, {RATE} writes a second", ids.len(), size(&file) >> 20);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let source = Source {
@@ -141,28 +186,19 @@ fn run() -> Result<(), Failure> {
     let mut slowest = Duration::ZERO;
     for name in ["first backup", "second backup"] {
         let mut new = 0;
-        let (took, grown, writes) = under_writes(&store, &file, &ids, || {
+        let seen = under_writes(&store, &file, &ids, || {
             new = make(&repo, &source, &Meter::default())?.new_bytes;
             Ok(())
         })?;
-        slowest = slowest.max(took);
-        println!(
-            "{name:<14}  {:.2} s, {writes} writes meanwhile, {:.1} MB new, file grows by {:.1} MB",
-            took.as_secs_f64(),
-            new as f64 / 1048576.0,
-            grown as f64 / 1048576.0
-        );
-        settle();
+        slowest = slowest.max(seen.took);
+        seen.print(name);
+        println!("                {:.1} MB new at the target", new as f64 / 1_048_576.0);
     }
-    let (took, grown, writes) = under_writes(&store, &file, &ids, || {
+    let quiet = under_writes(&store, &file, &ids, || {
         std::thread::sleep(slowest);
         Ok(())
     })?;
-    println!(
-        "no backup       {:.2} s, {writes} writes, file grows by {:.1} MB",
-        took.as_secs_f64(),
-        grown as f64 / 1048576.0
-    );
+    quiet.print("no backup");
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Drives the real program with a real Chromium. Argument: test (stories and accessibility) or shots
-# (screenshots into web-tests/out, the README's five into docs/shots).
+# (screenshots into web-tests/out, those that the documents show into docs/shots).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what=${1:-test}

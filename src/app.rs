@@ -4,9 +4,11 @@
 
 pub mod consumers;
 pub mod jobs;
+pub mod kept;
 pub mod challenges;
 pub mod limits;
 pub mod passwords;
+pub mod proofs;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -16,9 +18,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use crate::backup::{BackupError, Desk, Manifest, Meter, Repository};
 use crate::config::Config;
@@ -86,6 +89,8 @@ pub struct AppParts {
     pub consumers: consumers::Consumers,
     /// What browsers' devices are asked.
     pub challenges: challenges::Challenges,
+    /// Which browsers have proved a moment ago whose they are.
+    pub proofs: proofs::Proofs,
     /// The backup that is being made, if one is.
     pub backups: Desk,
     /// How a restore is tried.
@@ -102,6 +107,9 @@ pub struct AppParts {
     pub broken: RwLock<Vec<Broken>>,
     /// Held by whoever adds or takes away a workspace.
     pub list_turn: tokio::sync::Mutex<()>,
+    /// Held by whoever closes an account or takes away an owner: whether a workspace keeps one that
+    /// can sign in is told by two stores.
+    pub people_turn: tokio::sync::Mutex<()>,
     /// What begins when a workspace is opened.
     pub on_open: RwLock<Option<OnOpen>>,
 }
@@ -193,6 +201,24 @@ impl App {
         }
     }
 
+    /// Does something to its end, also when whoever asked for it goes away meanwhile.
+    ///
+    /// # Errors
+    /// When a bug ended it.
+    pub async fn see_through<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (tell, told) = oneshot::channel();
+        let work = work.in_current_span();
+        self.spawn(name, async move {
+            // ok: nobody waits for it any more.
+            let _ = tell.send(work.await);
+        });
+        told.await.map_err(|_| StoreError::Panicked(format!("{name} was not brought to its end")))
+    }
+
     /// Starts a supervised task.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         (self.0.spawn)(name, Box::pin(task));
@@ -242,6 +268,8 @@ pub struct WsParts {
     pub repo: OnceLock<AgentsRepo>,
     /// Its own work, which can be halted without the program.
     pub work: Work,
+    /// Its people, as requests of all of them ask for them.
+    pub people: kept::Kept,
 }
 
 /// What goes on in a workspace by itself, and whether it may.
@@ -249,6 +277,17 @@ pub struct Work {
     standing: RwLock<Standing>,
     halt: RwLock<CancellationToken>,
     tasks: TaskTracker,
+    /// What is being done with the workspace as a whole, for people.
+    shown: Arc<RwLock<Option<&'static str>>>,
+}
+
+/// What is being done with a workspace is shown until this is dropped.
+pub struct Shown(Arc<RwLock<Option<&'static str>>>);
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        *self.0.write() = None;
+    }
 }
 
 impl Work {
@@ -259,6 +298,7 @@ impl Work {
             standing: RwLock::default(),
             halt: RwLock::new(stopping.child_token()),
             tasks: TaskTracker::new(),
+            shown: Arc::default(),
         }
     }
 }
@@ -298,6 +338,19 @@ impl Ws {
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.standing().state == WorkspaceState::Active
+    }
+
+    /// Shows people what is being done with the workspace as a whole, until the guard goes.
+    #[must_use]
+    pub fn shows(&self, what: &'static str) -> Shown {
+        *self.work.shown.write() = Some(what);
+        Shown(Arc::clone(&self.work.shown))
+    }
+
+    /// What is being done with the workspace as a whole right now.
+    #[must_use]
+    pub fn shown(&self) -> Option<&'static str> {
+        *self.work.shown.read()
     }
 
     /// Why nothing changes here, for a workspace that nobody works in.

@@ -1,5 +1,5 @@
-// Screenshots of every page into out/, at three widths, light and dark; the README's five are copied
-// to docs/shots. Made by `make shots`, never part of `make test`.
+// Screenshots of every page into out/, at three widths, light and dark; those that the
+// documents show are copied to docs/shots. Made by `make shots`, never part of `make test`.
 
 import { copyFile, mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
@@ -60,15 +60,20 @@ test('screenshots of every page', async () => {
   }
 
   const find = (pattern) => pages.find((path) => pattern.test(path));
-  const five = {
+  const shown = {
     dashboard: [`${place}/`, WIDE],
     task: [task, WIDE],
     run: [find(/\/runs\/[^/]+$/), WIDE],
     agent: [find(/\/agents\/(?!new)[^/]+$/), WIDE],
     'tasks-phone': [find(/\/tasks$/), PHONE],
+    history: [find(/\/history\/tasks\/[^/]+$/), WIDE],
+    undo: [find(/\/undo\?/), WIDE],
+    health: [find(/\/health$/), WIDE],
+    backups: [find(/\/backups$/), WIDE],
+    members: [find(/\/settings\/members$/), WIDE],
   };
   await mkdir(README, { recursive: true });
-  for (const [name, [path, size]] of Object.entries(five)) {
+  for (const [name, [path, size]] of Object.entries(shown)) {
     if (!path) throw new Error(`no page found for docs/shots/${name}.png`);
     await copyFile(fileName(path, size, 'light'), `${README}${name}.png`);
   }

@@ -9,33 +9,41 @@ use hq::features::tasks::rules::{self, NewTask};
 use hq::kernel::id::SystemIds;
 use hq::kernel::time::SystemClock;
 use hq::kernel::{Cause, Clock, Priority, TaskStatus};
+use hq::server::workspaces::cache_for;
 use hq::store::consumer::{self, Consume, ConsumeError, Step};
 use hq::store::{Entry, KeyBuf, Options, Range, ReadExt, Store, StoreError, WriteTx};
 
-use crate::fixture::{ACTOR, Fixture, half, ms, real};
+use crate::fixture::{self, ACTOR, Fixture, half, ms, real};
 use crate::records::{Task, assign};
 use crate::{Failure, Figure};
 
 const MILLION: usize = 1_000_000;
 const MANY: usize = 100_000;
 
-/// A million tasks: single ones by their ids.
+/// A million tasks: single ones by their ids, all over the table, with the page cache that a server
+/// with one workspace has on this machine.
 pub fn by_id(folder: &Path) -> Result<Figure, Failure> {
-    let bench = Fixture::new(&folder.join("million.redb"), MILLION, real())?;
+    let path = folder.join("million.redb");
+    let Fixture { store, tasks, agents } = Fixture::new(&path, MILLION, real())?;
+    drop(store);
+    let cache = cache_for(1);
+    let bench = Fixture { store: fixture::open(&path, cache, real())?, tasks, agents };
     let reads = 200_000;
-    let began = Instant::now();
-    bench.store.read(|snap| {
-        for n in 0..reads {
-            if snap.get::<Task>(bench.pick(n).0)?.is_none() {
-                return Err(StoreError::Stale);
+    let pass = || {
+        let began = Instant::now();
+        bench.store.read(|snap| {
+            for n in 0..reads {
+                if snap.get::<Task>(bench.pick(n).0)?.is_none() {
+                    return Err(StoreError::Stale);
+                }
             }
-        }
-        Ok(())
-    })?;
-    let micros = began.elapsed().as_secs_f64() * 1e6 / reads as f64;
+            Ok(began.elapsed().as_secs_f64() * 1e6 / reads as f64)
+        })
+    };
+    let (first, micros) = (pass()?, pass()?);
     Ok(Figure {
         promise: "≤ 3 µs at a million".to_owned(),
-        ours: format!("{micros:.1} µs"),
+        ours: format!("{micros:.1} µs (cold {first:.1}), {} MB of cache", cache >> 20),
         kept: micros <= 3.0,
     })
 }

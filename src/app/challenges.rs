@@ -20,20 +20,25 @@ impl Challenges {
     /// Keeps a question.
     pub fn keep(&self, challenge: &str, owner: Option<AccountId>, now_ms: i64) {
         let mut all = self.0.lock();
-        all.retain(|_, (_, until)| now_ms < *until);
+        all.retain(|_, (_, until)| is_open(*until, now_ms));
         if MANY <= all.len() {
             let oldest = all.iter().min_by_key(|(_, (_, until))| *until).map(|(c, _)| c.clone());
             oldest.and_then(|oldest| all.remove(&oldest));
         }
-        all.insert(challenge.to_owned(), (owner, now_ms + LIFE_MS));
+        all.insert(challenge.to_owned(), (owner, now_ms.saturating_add(LIFE_MS)));
     }
 
     /// Uses a question up; says whether it was open and this person's.
     #[must_use]
     pub fn take(&self, challenge: &str, owner: Option<AccountId>, now_ms: i64) -> bool {
         let found = self.0.lock().remove(challenge);
-        found.is_some_and(|(whose, until)| whose == owner && now_ms < until)
+        found.is_some_and(|(whose, until)| whose == owner && is_open(until, now_ms))
     }
+}
+
+/// Not for longer than its life, also when the clock was set back.
+fn is_open(until: i64, now_ms: i64) -> bool {
+    (1..=LIFE_MS).contains(&until.saturating_sub(now_ms))
 }
 
 #[cfg(test)]
@@ -48,6 +53,8 @@ mod tests {
         assert!(!all.take("a", None, 10), "once");
         all.keep("b", None, 0);
         assert!(!all.take("b", None, 300_000), "not for long");
+        all.keep("c", None, 86_400_000);
+        assert!(!all.take("c", None, 0), "nor for longer by a clock that was set back");
         for n in 0..2_000 {
             all.keep(&n.to_string(), None, n);
         }

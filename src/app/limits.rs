@@ -1,5 +1,8 @@
 //! How often: token buckets, lock-outs that grow, and places for open streams. In memory only: what a
 //! guesser gains from a restart is one more burst.
+//!
+//! Times are those of the clock on the wall, which somebody may set back. What was noted then lies in a
+//! time to come; no wait is longer for it than it would have been.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -53,6 +56,26 @@ struct Strikes {
     until_ms: i64,
 }
 
+impl Strikes {
+    /// How long is left to wait. When the clock was set back since the last failure, that failure
+    /// counts as having been now: the wait begins anew and is no longer than it was.
+    fn left(&mut self, now_ms: i64) -> Result<(), Duration> {
+        if now_ms < self.last_ms {
+            let wait = self.until_ms.saturating_sub(self.last_ms).max(0);
+            (self.last_ms, self.until_ms) = (now_ms, now_ms.saturating_add(wait));
+        }
+        match self.until_ms.saturating_sub(now_ms) {
+            ..=0 => Ok(()),
+            wait => Err(length(wait.saturating_mul(1_000))),
+        }
+    }
+
+    /// When all is forgotten, if nothing more happens.
+    fn at_rest(&self, rest: i64) -> i64 {
+        self.last_ms.max(self.until_ms).saturating_add(rest)
+    }
+}
+
 /// All limits of the process.
 #[derive(Default)]
 pub struct Limiter {
@@ -97,7 +120,9 @@ impl Limiter {
         let mut buckets = self.buckets.lock();
         make_room(&mut buckets, |full_at| now < *full_at);
         let full_at = buckets.entry((what, who.to_owned())).or_insert(now);
-        let next = (*full_at).max(now) + each;
+        // A bucket is never emptier than empty, also after the clock was set back.
+        *full_at = (*full_at).clamp(now, now.saturating_add(room));
+        let next = full_at.saturating_add(each);
         if room < next - now {
             return Err(length(next - now - room));
         }
@@ -113,7 +138,7 @@ impl Limiter {
         }
         let each = (micros(rate.per) / i64::from(rate.amount)).max(1);
         if let Some(full_at) = self.buckets.lock().get_mut(&(what, who.to_owned())) {
-            *full_at -= each;
+            *full_at = full_at.saturating_sub(each);
         }
     }
 
@@ -132,36 +157,20 @@ impl Limiter {
         let mut strikes = self.strikes.lock();
         let ms = |length: Duration| i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
         let rest = ms(patience.window);
-        make_room(&mut strikes, |kept| now_ms < kept.until_ms || now_ms < kept.last_ms + rest);
+        make_room(&mut strikes, |kept| now_ms < kept.at_rest(rest));
         let kept = strikes.entry((what, who.to_owned())).or_default();
-        if now_ms < kept.until_ms {
-            return Err(length((kept.until_ms - now_ms).saturating_mul(1_000)));
-        }
-        if kept.last_ms.max(kept.until_ms) + rest <= now_ms {
+        kept.left(now_ms)?;
+        if kept.at_rest(rest) <= now_ms {
             *kept = Strikes::default();
         }
-        kept.count += 1;
+        kept.count = kept.count.saturating_add(1);
         kept.last_ms = now_ms;
         if patience.free <= kept.count {
             let doubled = 1_u32.checked_shl(kept.count - patience.free).unwrap_or(u32::MAX);
             let wait = patience.first.saturating_mul(doubled).min(patience.longest);
-            kept.until_ms = now_ms + ms(wait);
+            kept.until_ms = now_ms.saturating_add(ms(wait));
         }
         Ok(())
-    }
-
-    /// How long a key has to wait, without counting anything.
-    ///
-    /// # Errors
-    /// The wait.
-    pub fn locked(&self, what: &'static str, who: &str, now_ms: i64) -> Result<(), Duration> {
-        let strikes = self.strikes.lock();
-        match strikes.get(&(what, who.to_owned())) {
-            Some(kept) if now_ms < kept.until_ms => {
-                Err(length((kept.until_ms - now_ms).saturating_mul(1_000)))
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Forgets the failures of a key.
@@ -251,7 +260,25 @@ mod tests {
         assert!(strike(200).is_ok());
         assert!(strike(200).is_ok(), "after a rest the first tries are free again");
         limiter.forgive("sign-in", "a");
-        assert!(limiter.locked("sign-in", "a", 200_000).is_ok());
+        assert!(strike(200).is_ok());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_no_wait_longer() {
+        let limiter = Limiter::default();
+        let day = 86_400_000;
+        let take = |at| limiter.take("api", "a", RATE, at);
+        assert!((0..3).all(|_| take(day).is_ok()));
+        assert_eq!(take(0), Err(Duration::from_secs(1)), "as long as ever");
+        assert!(take(1_000).is_ok());
+        let strike = |at| limiter.strike("sign-in", "a", PATIENCE, at);
+        assert!(strike(day).is_ok());
+        assert!(strike(day).is_ok());
+        assert_eq!(strike(0), Err(Duration::from_secs(10)));
+        assert_eq!(strike(4_000), Err(Duration::from_secs(6)), "it runs off by the new clock");
+        assert!(strike(10_000).is_ok());
+        assert_eq!(strike(i64::MIN), Err(Duration::from_secs(20)));
+        assert!(strike(i64::MAX).is_ok());
     }
 
     #[test]

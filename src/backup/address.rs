@@ -1,6 +1,6 @@
 //! Where backups go, as people write it: a folder, or `s3://bucket/folder?endpoint=…&region=…`.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
 use url::Url;
@@ -52,6 +52,39 @@ impl Address {
             Self::S3(_) => None,
         }
     }
+}
+
+/// Refuses a folder for backups that lies in the data folder, or that the data folder lies in; links are
+/// followed. HQ's own `backups/local` is the one exception.
+///
+/// # Errors
+/// `Inside`.
+pub fn apart(place: &Path, data: &Path) -> Result<(), BackupError> {
+    let (there, here) = (resolved(place), resolved(data));
+    let own = here.join("backups").join("local");
+    if there == own || !(there.starts_with(&here) || here.starts_with(&there)) {
+        return Ok(());
+    }
+    let (place, data) = (place.display().to_string(), data.display().to_string());
+    Err(BackupError::Inside { place, data })
+}
+
+/// A path without links and dots, as far as it is there.
+fn resolved(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in std::path::absolute(path).unwrap_or(path.to_owned()).components() {
+        match part {
+            Component::ParentDir => {
+                plain.pop();
+            }
+            part => {
+                plain.push(part);
+                // ok: what is not there yet is no link.
+                plain = plain.canonicalize().unwrap_or(plain);
+            }
+        }
+    }
+    plain
 }
 
 impl FromStr for Address {

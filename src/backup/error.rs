@@ -45,6 +45,36 @@ pub enum BackupError {
         /// What is known.
         known: u32,
     },
+    /// Backups were made there, and now nothing is.
+    #[error(
+        "{place} is empty, and backups were made there before: is the disk or share mounted? mount it and \
+         try again; if this is meant to be a new place, say so with `hq backup --new-place` or on the \
+         page of backups"
+    )]
+    PlaceGone {
+        /// Where.
+        place: String,
+    },
+    /// Backups were made there, and now others are.
+    #[error(
+        "{place} holds other backups than those that were made there before: is it another disk? put the \
+         right one in; if these are meant, say so with `hq backup --new-place` or on the page of backups"
+    )]
+    OtherPlace {
+        /// Where.
+        place: String,
+    },
+    /// What is kept and what keeps it lie one inside the other.
+    #[error(
+        "{place} and the data folder {data} lie one inside the other, so a backup would hold itself or go \
+         with what it is for; give a folder that lies apart, best on another disk"
+    )]
+    Inside {
+        /// Where backups were to go.
+        place: String,
+        /// What they are of.
+        data: String,
+    },
     /// No such backup.
     #[error("there is no backup {wanted} at {place}; `hq backup list` shows those that are")]
     NoBackup {
@@ -87,7 +117,7 @@ pub enum BackupError {
     },
     /// A file of the repository is not there.
     #[error(
-        "{name} is missing at {place}; this backup cannot be restored whole, take another one, and make a new one now"
+        "{name} is missing at {place}; this backup cannot be restored whole, take another one, and make a new one now: it writes again what is still there to be read"
     )]
     Missing {
         /// Where.
@@ -97,7 +127,7 @@ pub enum BackupError {
     },
     /// A file of the repository was changed.
     #[error(
-        "{name} at {place} is damaged ({why}); this backup cannot be trusted, take another one, and make a new one now"
+        "{name} at {place} is damaged ({why}); this backup cannot be trusted, take another one, and make a new one now: it writes again what is still there to be read"
     )]
     Damaged {
         /// Where.
@@ -189,6 +219,9 @@ impl Problem for BackupError {
             Self::NoRepository { .. } => "backup_none",
             Self::OtherFiles { .. } => "backup_other_files",
             Self::Format { .. } => "backup_format",
+            Self::PlaceGone { .. } => "backup_place_gone",
+            Self::OtherPlace { .. } => "backup_other_place",
+            Self::Inside { .. } => "backup_inside_data",
             Self::NoBackup { .. } => "backup_not_found",
             Self::Target { .. } => "backup_target",
             Self::Full { .. } => "backup_target_full",
@@ -213,11 +246,15 @@ impl Problem for BackupError {
             | Self::NotEncrypted { .. }
             | Self::Passphrase(_)
             | Self::OtherFiles { .. }
+            | Self::Inside { .. }
             | Self::Format { .. } => ProblemKind::Invalid,
             Self::NoRepository { .. } | Self::NoBackup { .. } => ProblemKind::NotFound,
             Self::Target { .. } | Self::Refused { .. } => ProblemKind::Upstream,
             Self::Full { .. } => ProblemKind::Full,
-            Self::Busy { .. } | Self::Restore(_) => ProblemKind::Conflict,
+            Self::Busy { .. }
+            | Self::Restore(_)
+            | Self::PlaceGone { .. }
+            | Self::OtherPlace { .. } => ProblemKind::Conflict,
             Self::Stopped => ProblemKind::Unavailable,
             Self::Missing { .. } | Self::Damaged { .. } | Self::Disk { .. } => {
                 ProblemKind::Internal

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crate::git::folder::{Folder as Opened, Kind};
 use crate::kernel::Clock;
-use crate::store::Store;
 use crate::store::dump::Item;
+use crate::store::{Store, StoreError};
 
 use super::manifest::{BlobRef, ChunkRef, Manifest, Part, PartKind, StoreFacts, blobs_hash};
 use super::pieces::{Cutter, Sink};
@@ -52,44 +52,83 @@ pub struct SourceWorkspace {
 
 /// Makes a backup. Blocking.
 ///
+/// Each store is read in one snapshot, in the order of its tables and keys. One long snapshot, not many
+/// short ones: the feed, the rows and what is derived of them must be of one commit. It is held only as
+/// long as reading takes: what is new goes into `backups/spool` of the data folder meanwhile, and to the
+/// target when all stores are read (by a rename where it is the same disk). Only where the data folder
+/// has no room for that do pieces go straight to a target that is a folder.
+///
 /// # Errors
 /// When the target or a store fails; then there is no new backup, and what was written is cleaned
 /// up by the next.
 pub fn make(repo: &Repository, source: &Source, meter: &Meter) -> Result<Manifest, BackupError> {
+    let spool = source.data.join("backups").join("spool");
+    remove(&spool)?;
+    let made = make_with(repo, source, &spool, meter);
+    if made.is_err() {
+        // ok: the first error counts, and the next backup and the next start clear the folder.
+        let _ = remove(&spool);
+    }
+    made
+}
+
+fn make_with(
+    repo: &Repository,
+    source: &Source,
+    spool: &Path,
+    meter: &Meter,
+) -> Result<Manifest, BackupError> {
     let started_at = source.clock.now();
     meter.begin(Phase::Looking, 0);
     repo.target.tidy()?;
     let _begun = repo.begin(Work::Backup, &source.owner, started_at)?;
     let (former, damaged) = repo.manifests()?;
-    for error in &damaged {
+    for (_, error) in &damaged {
         tracing::warn!(%error, "a former backup cannot be read");
     }
     let sizes = Sizes::of(source)?;
-    let spool_folder = source.data.join("backups").join("spool");
-    let slow = repo.target.is_slow();
-    room(repo, &sizes, &former, slow.then_some(&spool_folder))?;
-    remove(&spool_folder)?;
+    let spooled = room(repo, &sizes, &former, spool)?;
     let mut sink = Sink {
         repo,
         known: repo.known(&former)?,
         meter,
-        spool: slow.then(|| Folder::new(spool_folder.clone())),
+        spool: spooled.then(|| Folder::new(spool.to_owned())),
         pending: Vec::new(),
     };
     meter.begin(Phase::Stores, sizes.all());
     let taken_at = source.clock.now();
+    let mut left_out = source.left_out.clone();
     let mut parts = vec![store_part(&source.system, "system.redb", &mut sink)?];
+    let mut stores = Vec::new();
     for ws in &source.workspaces {
         let path = format!("workspaces/{}/hq.redb", ws.slug);
-        parts.push(store_part(&ws.store, &path, &mut sink)?);
+        match store_part(&ws.store, &path, &mut sink) {
+            Ok(part) => stores.push((ws, part)),
+            Err(BackupError::Store { source: StoreError::Closed, .. }) => {
+                // All are closed when the program ends, and that ends this.
+                sink.meter.add(0)?;
+                left_out.push(gone(ws));
+            }
+            Err(error) => return Err(error),
+        }
     }
     meter.enter(Phase::Sending);
     sink.send()?;
-    remove(&spool_folder)?;
+    remove(spool)?;
     meter.enter(Phase::Files);
-    let mut left_out = source.left_out.clone();
-    for ws in &source.workspaces {
-        parts.extend(file_parts(ws, &former, &mut sink, &mut left_out)?);
+    let mut workspaces = Vec::new();
+    for (ws, store) in stores {
+        let mut missing = Vec::new();
+        let files = file_parts(ws, &former, &mut sink, &mut missing)?;
+        // Its folder leaves its place in one step. A store without its files would be half a backup.
+        if !ws.folder.join("hq.redb").is_file() {
+            left_out.push(gone(ws));
+            continue;
+        }
+        workspaces.push(ws.slug.clone());
+        left_out.append(&mut missing);
+        parts.push(store);
+        parts.extend(files);
     }
     meter.enter(Phase::Sending);
     sink.flush()?;
@@ -98,17 +137,22 @@ pub fn make(repo: &Repository, source: &Source, meter: &Meter) -> Result<Manifes
     let manifest = Manifest {
         format: FORMAT,
         id: format!("{stamp}-{}", &random_hex()[..6]),
+        serial: former.iter().map(|manifest| manifest.serial).max().unwrap_or(0) + 1,
         taken_at,
         started_at,
         app: env!("CARGO_PKG_VERSION").to_owned(),
         key_id: source.key_id.clone(),
-        workspaces: source.workspaces.iter().map(|ws| ws.slug.clone()).collect(),
+        workspaces,
         parts,
         new_bytes: meter.new_bytes(),
         left_out,
     };
     repo.put_manifest(&manifest)?;
     Ok(manifest)
+}
+
+fn gone(ws: &SourceWorkspace) -> String {
+    format!("the workspace {} was moved away or deleted meanwhile", ws.slug)
 }
 
 /// How much there is, by the sizes of the files.
@@ -152,13 +196,13 @@ fn size_of(folder: &Path) -> Result<u64, BackupError> {
 }
 
 /// Whether there is room: for all of it at first, for what has grown later, and for a part of the
-/// stores, which change everywhere.
+/// stores, which change everywhere. Says whether there is room for what is laid aside meanwhile, too.
 fn room(
     repo: &Repository,
     sizes: &Sizes,
     former: &[Manifest],
-    spool: Option<&PathBuf>,
-) -> Result<(), BackupError> {
+    spool: &Path,
+) -> Result<bool, BackupError> {
     let grown = match former.last() {
         None => sizes.all(),
         Some(last) => sizes.all().saturating_sub(last.bytes()) + sizes.stores / 10,
@@ -172,9 +216,13 @@ fn room(
         _ => Ok(()),
     };
     enough(&*repo.target, grown)?;
-    match spool {
-        Some(folder) => enough(&Folder::new(folder.clone()), sizes.stores.min(grown)),
-        None => Ok(()),
+    match enough(&Folder::new(spool.to_owned()), sizes.stores.min(grown)) {
+        Err(error) if repo.target.is_slow() => Err(error),
+        Err(error) => {
+            tracing::warn!(%error, "the stores are held while the target is written");
+            Ok(false)
+        }
+        Ok(()) => Ok(true),
     }
 }
 

@@ -83,6 +83,9 @@ pub struct Manifest {
     pub format: u32,
     /// Its name, which sorts by time.
     pub id: String,
+    /// One more than the highest there was: the order of making, whatever clocks have said.
+    #[serde(default)]
+    pub serial: u64,
     /// When the last store was read: all that was acknowledged before is in it.
     pub taken_at: Timestamp,
     /// When it was begun.
@@ -107,6 +110,12 @@ impl Manifest {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.parts.iter().map(|part| part.bytes).sum()
+    }
+
+    /// Sorts backups by when they were made.
+    #[must_use]
+    pub fn order(&self) -> (u64, Timestamp, String) {
+        (self.serial, self.taken_at, self.id.clone())
     }
 
     /// The parts of one workspace, or all.

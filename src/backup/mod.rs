@@ -6,6 +6,7 @@
 //! chunks/ab/abcd…         pieces of content, packed with zstd, named by their SHA-256
 //!                         (by HMAC-SHA-256 and sealed with AES-256-GCM if encrypted)
 //! running/<id>-<work>     who is at work; heeded for a day
+//! damaged/                pieces that were found damaged, for whoever wants to look
 //! tmp/                    half-written files
 //! ```
 //!
@@ -17,6 +18,7 @@
 //! The master key is never part of a backup. What a store seals stays sealed in it.
 
 mod address;
+mod check;
 mod error;
 mod make;
 mod manifest;
@@ -31,16 +33,17 @@ mod stream;
 mod swap;
 mod target;
 
-pub use address::{Address, S3Address, Style};
+pub use address::{Address, S3Address, Style, apart};
+pub use check::{Checked, verify};
 pub use error::BackupError;
 pub use make::{Source, SourceWorkspace, make};
 pub use manifest::{Manifest, Part, PartKind, StoreFacts};
 pub use progress::{Busy, Desk, Held, Meter, Phase, Progress};
-pub use prune::{Pruned, Retention, prune};
+pub use prune::{Pruned, Retention, Taken, prune};
 pub use repo::{Owner, Repository};
-pub use restore::{Checked, room, verify, write_out};
+pub use restore::{room, write_out};
 pub use s3::{Means, S3Keys, open_target};
-pub use swap::{Swap, finish as finish_swap};
+pub use swap::{Swap, clear as clear_staged, finish as finish_swap, is_staged};
 pub use target::{Folder, Object, Target};
 
 /// The format of a repository. A newer program reads older ones.

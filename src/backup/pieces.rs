@@ -21,7 +21,9 @@ const TOGETHER: usize = 16;
 /// How much is gathered before it is cut.
 const GATHER: usize = 4 * MOST;
 
-/// Where new pieces go: straight to the target, or beside the data until the stores are read.
+/// Where new pieces go. Those of the stores lie beside the data until all stores are read, because a
+/// store's file grows as long as somebody reads it, and a target may take its time: then they are sent.
+/// Everything else goes straight to the target.
 pub(super) struct Sink<'r> {
     pub repo: &'r Repository,
     pub known: Known,
@@ -72,6 +74,14 @@ impl Sink<'_> {
         let Some(spool) = self.spool.take() else { return Ok(()) };
         let all = spool.list("chunks/")?;
         let meter = self.meter;
+        if !self.repo.target.is_slow() {
+            for one in &all {
+                meter.add(0)?;
+                self.repo.target.adopt(&one.name, &spool.path(&one.name))?;
+                meter.wrote(one.size);
+            }
+            return Ok(());
+        }
         let mut items = all.iter().filter_map(|one| {
             let bytes = spool.get(&one.name, u64::MAX).transpose()?;
             meter.wrote(one.size);

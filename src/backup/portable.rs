@@ -4,11 +4,13 @@
 //! What is read back is believed in nothing: only names that the manifest lists, only plain files, only
 //! as long as they say, each with its hash.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -29,6 +31,10 @@ const BUNDLE: &str = "agents.bundle";
 /// The largest manifest, and the longest line of a table.
 const MAX_MANIFEST: u64 = 64 * 1024 * 1024;
 const MAX_LINE: u64 = 16 * 1024 * 1024;
+/// After so many bytes it is looked again what has come of it.
+const STRETCH: u64 = 16 * 1024 * 1024;
+/// Up to here any ratio is fine: a table of equal rows packs to nothing.
+const FREE_RATIO: u64 = 256 * 1024 * 1024;
 const LEVEL: i32 = 3;
 
 /// A file in the portable file.
@@ -256,14 +262,83 @@ fn refused(why: impl std::fmt::Display) -> BackupError {
     BackupError::Restore(format!("this is no exported workspace, or it is damaged: {why}"))
 }
 
-/// Unpacks a portable file into an empty folder, checking every name, length and hash. Blocking.
+/// What an unpacked file may take at most: a small one may unpack to more than any disk.
+pub struct Bounds<'b> {
+    /// Files in it.
+    pub files: usize,
+    /// How many times larger than the packed file, beyond the first 256 MB.
+    pub ratio: u64,
+    /// Bytes that may still be written on the disk; asked again and again.
+    pub room: &'b dyn Fn() -> u64,
+}
+
+impl Bounds<'_> {
+    /// What a manifest says of itself, before any of it is unpacked.
+    fn declared(&self, portable: &Portable) -> Result<(), BackupError> {
+        let count = portable.files.len();
+        if self.files < count {
+            return Err(refused(format!(
+                "it names {count} files, at most {} are taken",
+                self.files
+            )));
+        }
+        let bytes = portable.files.values().fold(0u64, |sum, one| sum.saturating_add(one.bytes));
+        let room = (self.room)();
+        if room < bytes {
+            return Err(refused(format!(
+                "it unpacks to {} MB and there is room for {} MB; free some space and try again",
+                bytes >> 20,
+                room >> 20
+            )));
+        }
+        Ok(())
+    }
+
+    /// What was unpacked so far.
+    fn spent(&self, unpacked: u64, packed: u64) -> Result<(), BackupError> {
+        if FREE_RATIO < unpacked && self.ratio < unpacked / packed.max(1) {
+            return Err(refused(format!(
+                "it unpacks to more than {} times its size, which no workspace does",
+                self.ratio
+            )));
+        }
+        match (self.room)() {
+            0 => Err(refused("the disk is full; free some space and try again")),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Counts what is read.
+struct Counted<'r> {
+    inner: &'r mut dyn Read,
+    bytes: Rc<Cell<u64>>,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(out)?;
+        self.bytes.set(self.bytes.get() + n as u64);
+        Ok(n)
+    }
+}
+
+/// Unpacks a portable file into an empty folder, checking every name, length and hash, and at each
+/// stretch what it has grown to. Blocking.
 ///
 /// # Errors
 /// With the first thing that is not as it should be; whatever was unpacked is of no use then.
-pub fn unpack(from: &mut dyn Read, folder: &Path) -> Result<Portable, BackupError> {
-    let packed = zstd::stream::Decoder::new(from).map_err(refused)?;
+pub fn unpack(
+    from: &mut dyn Read,
+    folder: &Path,
+    bounds: &Bounds<'_>,
+) -> Result<Portable, BackupError> {
+    let (read, mut unpacked) = (Rc::new(Cell::new(0)), 0);
+    let counted = Counted { inner: from, bytes: Rc::clone(&read) };
+    let packed = zstd::stream::Decoder::new(counted).map_err(refused)?;
     let mut tar = tar::Archive::new(packed);
-    let mut entries = tar.entries().map_err(refused)?;
+    // Raw: extensions of names would be read into memory whatever their length, and none is needed.
+    let mut entries = tar.entries().map_err(refused)?.raw(true);
     let first = entries.next().ok_or_else(|| refused("it is empty"))?.map_err(refused)?;
     let is_manifest = first.path_bytes().as_ref() == MANIFEST.as_bytes();
     if !is_manifest || MAX_MANIFEST < first.size() {
@@ -273,6 +348,7 @@ pub fn unpack(from: &mut dyn Read, folder: &Path) -> Result<Portable, BackupErro
     first.take(MAX_MANIFEST).read_to_end(&mut text).map_err(refused)?;
     let portable: Portable = serde_json::from_slice(&text).map_err(refused)?;
     check(&portable)?;
+    bounds.declared(&portable)?;
     let mut seen = 0;
     for entry in entries {
         let mut entry = entry.map_err(refused)?;
@@ -287,12 +363,18 @@ pub fn unpack(from: &mut dyn Read, folder: &Path) -> Result<Portable, BackupErro
         let parent = path.parent().unwrap_or(folder);
         fs::create_dir_all(parent).map_err(BackupError::disk(parent))?;
         let mut out = Hashed::new(File::create_new(&path).map_err(BackupError::disk(&path))?);
-        io::copy(&mut (&mut entry).take(member.bytes), &mut out).map_err(|error| {
-            match error.kind() {
+        loop {
+            let copied = io::copy(&mut (&mut entry).take(STRETCH), &mut out);
+            let copied = copied.map_err(|error| match error.kind() {
                 io::ErrorKind::StorageFull => BackupError::disk(&path)(error),
                 _ => refused(error),
+            })?;
+            unpacked += copied;
+            bounds.spent(unpacked, read.get())?;
+            if copied == 0 {
+                break;
             }
-        })?;
+        }
         if out.end().map_err(BackupError::disk(&path))? != *member {
             return Err(refused(format!("{name:?} has another hash than its manifest says")));
         }
@@ -342,12 +424,18 @@ pub fn rows(
     let (mut count, mut line) = (0, Vec::new());
     loop {
         line.clear();
-        let n = (&mut from).take(MAX_LINE).read_until(b'\n', &mut line);
+        let n = (&mut from).take(MAX_LINE + 1).read_until(b'\n', &mut line);
         if n.map_err(BackupError::disk(&path))? == 0 {
             break;
         }
         count += 1;
         let wrong = |why: String| refused(format!("{}, line {count}: {why}", table.file));
+        if table.rows < count {
+            return Err(wrong(format!("there are to be {} rows", table.rows)));
+        }
+        if MAX_LINE < line.len() as u64 {
+            return Err(wrong(format!("it is longer than {} MB", MAX_LINE >> 20)));
+        }
         let mut value: Value =
             serde_json::from_slice(&line).map_err(|error| wrong(error.to_string()))?;
         let row = value.get_mut("row").ok_or_else(|| wrong("there is no row".to_owned()))?;

@@ -8,12 +8,23 @@ use serde::{Deserialize, Serialize};
 use crate::kernel::Timestamp;
 
 use super::BackupError;
-use super::manifest::Manifest;
+use super::manifest::{ChunkRef, Manifest};
 use super::progress::{Meter, Phase};
 use super::repo::{Owner, Repository, Work, piece_path};
 
-/// A backup and when it was taken.
-pub type Taken = (String, Timestamp);
+/// What retention knows of a backup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Its name.
+    pub id: String,
+    /// When it was taken, by the clock of then.
+    pub at: Timestamp,
+    /// The order of making.
+    pub serial: u64,
+    /// Whether nothing is known to be wrong with it.
+    pub good: bool,
+}
+
 /// A year and a day, week or month in it.
 type Period = (i16, i16);
 
@@ -35,17 +46,25 @@ impl Default for Retention {
 }
 
 impl Retention {
-    /// Which of these backups are kept; the newest and all of the day before it always are. Days, weeks (from Monday) and months
-    /// are those of the zone.
+    /// Which of these backups are kept. Always: the one made last, the last one with which nothing is
+    /// wrong, and all of the day before. Days, weeks (from Monday) and months are those of the zone.
+    ///
+    /// Clocks jump, so "last" goes by the order of making. What is dated after the one made last was
+    /// made by a clock that ran ahead, or this one has fallen back: nobody can say which, so it stays
+    /// and takes no place of others.
     #[must_use]
     pub fn keep(self, backups: &[Taken], zone: &TimeZone) -> BTreeSet<String> {
         let mut newest: Vec<_> = backups.iter().collect();
-        newest.sort_by(|a, b| (b.1, &b.0).cmp(&(a.1, &a.0)));
-        // Whoever makes a second one within a day has a reason.
-        let last = newest.first().map_or(Timestamp::MAX, |(_, at)| *at);
-        let is_fresh = |at: Timestamp| last.duration_since(at).as_hours() < 24;
+        newest.sort_by(|a, b| (b.serial, b.at, &b.id).cmp(&(a.serial, a.at, &a.id)));
+        let Some(last) = newest.first().map(|one| one.at) else { return BTreeSet::new() };
         let mut kept: BTreeSet<String> =
-            newest.iter().filter(|(_, at)| is_fresh(*at)).map(|(id, _)| id.clone()).collect();
+            newest.first().into_iter().map(|one| one.id.clone()).collect();
+        kept.extend(newest.iter().find(|one| one.good).map(|one| one.id.clone()));
+        // Whoever makes a second one within a day has a reason.
+        let is_fresh = |at: Timestamp| last < at || last.duration_since(at).as_hours() < 24;
+        kept.extend(newest.iter().filter(|one| is_fresh(one.at)).map(|one| one.id.clone()));
+        newest.retain(|one| one.at <= last);
+        newest.sort_by(|a, b| (b.at, b.serial, &b.id).cmp(&(a.at, a.serial, &a.id)));
         let day = |at: Timestamp| {
             let date = at.to_zoned(zone.clone()).date();
             (date.year(), date.day_of_year())
@@ -62,12 +81,12 @@ impl Retention {
             [(self.daily, &day), (self.weekly, &week), (self.monthly, &month)];
         for (count, period) in rules {
             let mut seen = HashSet::new();
-            for (id, at) in &newest {
-                if usize::from(count) <= seen.len() && !seen.contains(&period(*at)) {
+            for one in &newest {
+                if usize::from(count) <= seen.len() && !seen.contains(&period(one.at)) {
                     break;
                 }
-                if seen.insert(period(*at)) {
-                    kept.insert(id.clone());
+                if seen.insert(period(one.at)) {
+                    kept.insert(one.id.clone());
                 }
             }
         }
@@ -101,7 +120,22 @@ pub fn prune(
     meter.enter(Phase::Pruning);
     let _begun = repo.begin(Work::Prune, owner, since)?;
     let (manifests, damaged) = repo.manifests()?;
-    let all: Vec<_> = manifests.iter().map(|m| (m.id.clone(), m.taken_at)).collect();
+    let there = repo.pieces()?;
+    let is_whole = |manifest: &Manifest| {
+        let mut pieces = manifest.parts.iter().flat_map(|part| part.all_chunks());
+        pieces.all(|ChunkRef(name, _, stored)| {
+            there.get(name).is_some_and(|(size, _)| size == stored)
+        })
+    };
+    let all: Vec<_> = manifests
+        .iter()
+        .map(|manifest| Taken {
+            id: manifest.id.clone(),
+            at: manifest.taken_at,
+            serial: manifest.serial,
+            good: is_whole(manifest),
+        })
+        .collect();
     let kept = keep(&all);
     let mut pruned = Pruned::default();
     let (stay, go): (Vec<&Manifest>, Vec<&Manifest>) =
@@ -112,7 +146,7 @@ pub fn prune(
     }
     if !damaged.is_empty() {
         // What a damaged manifest names is not known, and may still be wanted.
-        for error in damaged {
+        for (_, error) in damaged {
             tracing::warn!(%error, "nothing is tidied up at {}", repo.place());
         }
         return Ok(pruned);
@@ -123,7 +157,7 @@ pub fn prune(
         .flat_map(|part| part.all_chunks())
         .map(|piece| piece.0.as_str())
         .collect();
-    for (name, (size, modified)) in repo.pieces()? {
+    for (name, (size, modified)) in there {
         if !named.contains(name.as_str()) && modified < since {
             meter.add(0)?;
             repo.target.delete(&piece_path(&name))?;
@@ -136,8 +170,56 @@ pub fn prune(
 
 #[cfg(test)]
 mod tests {
-    use super::Retention;
+    use super::{Retention, Taken};
     use jiff::tz::TimeZone;
+
+    fn taken(serial: u64, at: jiff::Timestamp) -> Taken {
+        Taken { id: format!("{serial:03}"), at, serial, good: true }
+    }
+
+    fn ids(all: &[Taken]) -> Vec<String> {
+        let zone = TimeZone::get("Europe/Berlin").unwrap();
+        Retention::default().keep(all, &zone).into_iter().collect()
+    }
+
+    #[test]
+    fn a_clock_that_jumps_takes_no_backup_that_is_needed() {
+        let today: jiff::Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
+        let day = jiff::SignedDuration::from_hours(24);
+        let mut all: Vec<_> =
+            (0..20u64).map(|n| taken(n, today - day * (20 - i32::try_from(n).unwrap()))).collect();
+        let usual = ids(&all);
+        assert!(!usual.contains(&"002".to_owned()), "{usual:?}");
+        // The clock fell back by years: what is made then is kept, and so is all that was there.
+        all.push(taken(20, "2001-01-01T00:00:00Z".parse().unwrap()));
+        assert_eq!(ids(&all).len(), 21);
+        // It is right again: the usual ones, and the strange one goes by its date.
+        all.push(taken(21, today));
+        let kept = ids(&all);
+        assert!(kept.contains(&"021".to_owned()) && kept.contains(&"019".to_owned()), "{kept:?}");
+        assert!(!kept.contains(&"002".to_owned()), "{kept:?}");
+        // It runs ahead for ten days, then it is right: the ten take no day of the others.
+        let ahead = jiff::SignedDuration::from_hours(24 * 365 * 4);
+        all.extend((22..32u64).map(|n| taken(n, today + ahead + day * i32::try_from(n).unwrap())));
+        all.push(taken(32, today + day));
+        let kept = ids(&all);
+        for id in ["032", "021", "019", "018", "017", "016", "015"] {
+            assert!(kept.contains(&id.to_owned()), "{id} of {kept:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_good_one_stays_when_newer_ones_are_damaged() {
+        let start: jiff::Timestamp = "2026-01-01T02:30:00Z".parse().unwrap();
+        let all: Vec<_> = (0..40)
+            .map(|n| {
+                let at = start + jiff::SignedDuration::from_hours(24 * 9 * n);
+                let n = u64::try_from(n).unwrap();
+                Taken { good: n < 3, ..taken(n, at) }
+            })
+            .collect();
+        assert!(ids(&all).contains(&"002".to_owned()));
+    }
 
     #[test]
     fn days_weeks_and_months_are_kept_and_the_newest_always() {
@@ -145,7 +227,7 @@ mod tests {
         let all: Vec<_> = (0..320)
             .map(|day| {
                 let at = start + jiff::SignedDuration::from_hours(24 * day);
-                (format!("{day:03}"), at)
+                taken(u64::try_from(day).unwrap(), at)
             })
             .collect();
         let zone = TimeZone::get("Europe/Berlin").unwrap();

@@ -77,6 +77,7 @@ pub struct Owner(pub String);
 /// An opened repository.
 pub struct Repository {
     pub(super) target: Arc<dyn Target>,
+    id: String,
     key: Option<DataKey>,
 }
 
@@ -87,13 +88,9 @@ impl Repository {
     /// When there is none, the passphrase is missing or wrong, or it is not of this program.
     pub fn open(target: Arc<dyn Target>, passphrase: Option<&Secret>) -> Result<Self, BackupError> {
         let place = target.place().to_owned();
-        let Some(bytes) = target.get(HEAD, 64 * 1024)? else {
+        let Some(head) = head(&*target)? else {
             return Err(BackupError::NoRepository { place });
         };
-        let damaged =
-            |why| BackupError::Damaged { place: place.clone(), name: HEAD.to_owned(), why };
-        let text = checked(&bytes).ok_or_else(|| damaged("its sum does not fit"))?;
-        let head: Head = serde_json::from_str(text).map_err(|_| damaged("it is no head"))?;
         if head.format != FORMAT {
             return Err(BackupError::Format { place, found: head.format, known: FORMAT });
         }
@@ -103,7 +100,7 @@ impl Repository {
             (Some(_), None) => return Err(BackupError::PassphraseNeeded { place }),
             (None, Some(_)) => return Err(BackupError::NotEncrypted { place }),
         };
-        Ok(Self { target, key })
+        Ok(Self { target, id: head.id, key })
     }
 
     /// Opens it, or begins one in an empty place.
@@ -131,10 +128,24 @@ impl Repository {
                 };
                 let head = Head { format: FORMAT, id: random_hex(), made_at: now, key: stored };
                 target.put(HEAD, with_sum(json(&head)?))?;
-                Ok(Self { target, key })
+                Ok(Self { target, id: head.id, key })
             }
             opened => opened,
         }
+    }
+
+    /// The id of the repository at a target, without opening it; none where there is none.
+    ///
+    /// # Errors
+    /// When the target cannot be asked, or what stands there is no head.
+    pub fn id_at(target: &dyn Target) -> Result<Option<String>, BackupError> {
+        Ok(head(target)?.map(|head| head.id))
+    }
+
+    /// Its id, made at its beginning.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// Where it is.
@@ -242,6 +253,27 @@ impl Repository {
             .collect())
     }
 
+    /// The backup that was made last, whatever clocks have said meanwhile.
+    ///
+    /// # Errors
+    /// When there is none, or one that may be newer is damaged.
+    pub fn newest(&self) -> Result<Manifest, BackupError> {
+        let (all, damaged) = self.manifests()?;
+        let newest = all.into_iter().max_by_key(Manifest::order);
+        // Nobody takes an older one without knowing.
+        let newer = damaged
+            .into_iter()
+            .rfind(|(id, _)| newest.as_ref().is_none_or(|newest| newest.id.as_str() < id.as_str()));
+        match (newest, newer) {
+            (_, Some((_, error))) => Err(error),
+            (Some(newest), None) => Ok(newest),
+            (None, None) => Err(BackupError::NoBackup {
+                place: self.place().to_owned(),
+                wanted: "at all".to_owned(),
+            }),
+        }
+    }
+
     /// What a backup holds.
     ///
     /// # Errors
@@ -303,13 +335,13 @@ impl Repository {
     ///
     /// # Errors
     /// When the target cannot be asked.
-    pub fn manifests(&self) -> Result<(Vec<Manifest>, Vec<BackupError>), BackupError> {
+    pub fn manifests(&self) -> Result<(Vec<Manifest>, Vec<Unreadable>), BackupError> {
         let (mut good, mut bad) = (Vec::new(), Vec::new());
         for id in self.ids()? {
             match self.manifest(&id) {
                 Ok(manifest) => good.push(manifest),
                 Err(error @ (BackupError::Damaged { .. } | BackupError::NoBackup { .. })) => {
-                    bad.push(error);
+                    bad.push((id, error));
                 }
                 Err(error) => return Err(error),
             }
@@ -367,8 +399,20 @@ impl Repository {
     }
 }
 
+/// A backup whose manifest cannot be read, and why.
+pub type Unreadable = (String, BackupError);
+
+fn head(target: &dyn Target) -> Result<Option<Head>, BackupError> {
+    let Some(bytes) = target.get(HEAD, 64 * 1024)? else { return Ok(None) };
+    let place = target.place().to_owned();
+    let damaged = |why| BackupError::Damaged { place, name: HEAD.to_owned(), why };
+    let Some(text) = checked(&bytes) else { return Err(damaged("its sum does not fit")) };
+    serde_json::from_str(text).map(Some).map_err(|_| damaged("it is no head"))
+}
+
 fn alive(marker: &Marker, own: &Owner, now: Timestamp) -> bool {
-    let hours = now.duration_since(marker.since).as_hours();
+    // Also one from the future: a clock that ran ahead must not lock a place for years.
+    let hours = now.duration_since(marker.since).as_hours().abs();
     marker.owner != own.0 && hours < MARKER_HOURS
 }
 

@@ -1,158 +1,23 @@
-//! Checking a backup, and writing it out again. Nothing is written before every hash was checked,
-//! and nothing ever over what is there.
+//! Writing a backup out again: into an empty folder, never over what is there.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-
-use sha2::{Digest, Sha256};
 
 use crate::store::Schema;
 use crate::store::disk::free_space;
 use crate::store::dump::Loader;
 
 use super::BackupError;
-use super::manifest::{BlobRef, Manifest, Part, PartKind, blobs_hash};
-use super::pieces::Joined;
+use super::check::{content, read, unlike};
+use super::manifest::{Manifest, Part, PartKind};
 use super::progress::{Meter, Phase};
 use super::repo::Repository;
-use super::stream::{self, Token};
+use super::stream::Token;
 
 /// Left free beyond what is written.
 const MARGIN: u64 = 64 * 1024 * 1024;
-
-/// What a check has found.
-#[derive(Debug, Default)]
-pub struct Checked {
-    /// What is wrong; empty when all is well.
-    pub faults: Vec<BackupError>,
-    /// Bytes that were read.
-    pub bytes: u64,
-    /// Rows of stores.
-    pub rows: u64,
-    /// Files and blobs.
-    pub files: u64,
-}
-
-/// Checks every hash of a backup, or of one workspace in it. Blocking.
-///
-/// # Errors
-/// When the target cannot be asked at all; what is damaged or missing is in the answer.
-pub fn verify(
-    repo: &Repository,
-    manifest: &Manifest,
-    workspace: Option<&str>,
-    meter: &Meter,
-) -> Result<Checked, BackupError> {
-    let total = manifest.parts_of(workspace).map(|part| part.bytes).sum();
-    meter.begin(Phase::Verifying, total);
-    let mut checked = Checked::default();
-    for part in manifest.parts_of(workspace) {
-        match check(repo, part, meter) {
-            Ok(rows) => {
-                checked.bytes += part.bytes;
-                checked.rows += rows;
-                checked.files += part.files;
-            }
-            Err(error @ (BackupError::Missing { .. } | BackupError::Damaged { .. })) => {
-                checked.faults.push(error);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(checked)
-}
-
-fn check(repo: &Repository, part: &Part, meter: &Meter) -> Result<u64, BackupError> {
-    match part.kind {
-        PartKind::Store => {
-            let mut rows: BTreeMap<u16, u64> = BTreeMap::new();
-            let mut now = 0;
-            read(repo, part, meter, &mut |token| {
-                match token {
-                    Token::Table(number) => now = number,
-                    Token::Row(..) => *rows.entry(now).or_default() += 1,
-                    _ => return Err(unlike(repo, part)),
-                }
-                Ok(())
-            })?;
-            let facts = part.store.as_ref().ok_or_else(|| unlike(repo, part))?;
-            if facts.rows != rows {
-                return Err(unlike(repo, part));
-            }
-            Ok(rows.values().sum())
-        }
-        PartKind::Files => {
-            read(repo, part, meter, &mut |token| match token {
-                Token::File { path, .. } => safe(&path).ok_or_else(|| unlike(repo, part)).map(drop),
-                Token::Stretch(_) | Token::FileEnd => Ok(()),
-                _ => Err(unlike(repo, part)),
-            })?;
-            Ok(0)
-        }
-        PartKind::Blobs => {
-            for blob in &part.blobs {
-                content(repo, part, blob, meter, &mut |_| Ok(()))?;
-            }
-            match blobs_hash(&part.blobs) == part.sha256 {
-                true => Ok(0),
-                false => Err(unlike(repo, part)),
-            }
-        }
-    }
-}
-
-fn unlike(repo: &Repository, part: &Part) -> BackupError {
-    let (place, name) = (repo.place().to_owned(), part.path.clone());
-    BackupError::Damaged { place, name, why: "it is not what the manifest says" }
-}
-
-/// Gives each thing in a stream, and checks the hash of the whole at its end.
-fn read(
-    repo: &Repository,
-    part: &Part,
-    meter: &Meter,
-    take: &mut dyn FnMut(Token) -> Result<(), BackupError>,
-) -> Result<(), BackupError> {
-    let mut joined = Joined::new(repo, &part.chunks, meter);
-    loop {
-        let token = match stream::next(&mut joined) {
-            Ok(Token::End) => break,
-            Ok(token) => token,
-            Err(_) => return Err(joined.error.take().unwrap_or_else(|| unlike(repo, part))),
-        };
-        take(token)?;
-    }
-    let is_over = joined.read(&mut [0; 1]).is_ok_and(|n| n == 0);
-    match is_over && hex::encode(joined.hash()) == part.sha256 {
-        true => Ok(()),
-        false => Err(unlike(repo, part)),
-    }
-}
-
-/// Gives the content of a blob and checks it against its name.
-fn content(
-    repo: &Repository,
-    part: &Part,
-    blob: &BlobRef,
-    meter: &Meter,
-    take: &mut dyn FnMut(&[u8]) -> io::Result<()>,
-) -> Result<(), BackupError> {
-    let mut hash = Sha256::new();
-    for piece in &blob.chunks {
-        let bytes = repo.piece(piece)?;
-        meter.add(bytes.len() as u64)?;
-        hash.update(&bytes);
-        take(&bytes).map_err(BackupError::disk(Path::new(&part.path)))?;
-    }
-    let is_name = blob.id.len() == 64 && blob.id.bytes().all(|b| b.is_ascii_hexdigit());
-    match is_name && hex::encode(hash.finalize()) == blob.id {
-        true => Ok(()),
-        false => Err(unlike(repo, part)),
-    }
-}
 
 /// A path that stays below the folder it is joined to.
 pub(super) fn safe(path: &str) -> Option<&Path> {

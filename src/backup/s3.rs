@@ -36,6 +36,7 @@ const PATIENCE: Timeouts = Timeouts {
 };
 
 /// What opens a bucket.
+#[derive(Clone)]
 pub struct S3Keys {
     /// The name of the key.
     pub id: String,

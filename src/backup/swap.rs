@@ -16,6 +16,7 @@ use super::BackupError;
 use super::restore::safe;
 
 const INTENT: &str = "restore.json";
+const STAGED: &str = "restoring-";
 
 /// What is to be moved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +34,7 @@ impl Swap {
     #[must_use]
     pub fn at(now: Timestamp, names: Vec<String>) -> Self {
         let stamp = now.strftime("%Y%m%dT%H%M%SZ");
-        let (staged, kept) = (format!("restoring-{stamp}"), format!("before-restore-{stamp}"));
+        let (staged, kept) = (format!("{STAGED}{stamp}"), format!("before-restore-{stamp}"));
         Self { staged, kept, names }
     }
 
@@ -113,6 +114,38 @@ fn rename(from: &Path, to: &Path) -> Result<(), BackupError> {
 
 fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
+}
+
+/// Removes what restores that were cut off have left beside: it was never in its place. Not while a swap
+/// is still to be finished. Whoever calls holds the lock.
+///
+/// # Errors
+/// When the folder cannot be read or something cannot be removed.
+pub fn clear(data: &Path) -> Result<(), BackupError> {
+    if data.join(INTENT).exists() {
+        return Ok(());
+    }
+    let entries = match fs::read_dir(data) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(BackupError::disk(data)(error)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(BackupError::disk(data))?;
+        if is_staged(&entry.file_name().to_string_lossy()) {
+            fs::remove_dir_all(entry.path()).map_err(BackupError::disk(&entry.path()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a folder has the name that a restore gives to what it has not put in place yet.
+#[must_use]
+pub fn is_staged(name: &str) -> bool {
+    let stamp = name.strip_prefix(STAGED).and_then(|rest| rest.strip_suffix('Z'));
+    stamp.is_some_and(|stamp| {
+        stamp.len() == 15 && stamp.bytes().all(|b| b.is_ascii_digit() || b == b'T')
+    })
 }
 
 /// Carries out what a restore that was cut off has left to do. Whoever calls holds the lock.

@@ -54,6 +54,23 @@ pub trait Target: Send + Sync {
         }
         Ok(())
     }
+    /// Takes a file of this machine over under a name; it may be gone afterwards.
+    ///
+    /// # Errors
+    /// As `put`, or when the file cannot be read.
+    fn adopt(&self, name: &str, file: &Path) -> Result<(), BackupError> {
+        self.put(name, fs::read(file).map_err(BackupError::disk(file))?)
+    }
+    /// Puts what is damaged aside, so that it is not taken for what its name says.
+    ///
+    /// # Errors
+    /// As `get` and `put`.
+    fn set_aside(&self, name: &str) -> Result<(), BackupError> {
+        if let Some(bytes) = self.get(name, MAX_ASIDE)? {
+            self.put(&aside(name), bytes)?;
+        }
+        self.delete(name)
+    }
     /// Removes a name; nothing there is fine.
     ///
     /// # Errors
@@ -91,6 +108,14 @@ pub trait Target: Send + Sync {
 }
 
 const TMP: &str = "tmp";
+/// Where damaged pieces go.
+const ASIDE: &str = "damaged";
+/// The longest thing that is read to be put aside.
+const MAX_ASIDE: u64 = 64 * 1024 * 1024;
+
+fn aside(name: &str) -> String {
+    format!("{ASIDE}/{}", name.replace('/', "-"))
+}
 
 /// A folder.
 pub struct Folder {
@@ -104,6 +129,11 @@ impl Folder {
     pub fn new(root: PathBuf) -> Self {
         let place = root.display().to_string();
         Self { root, place }
+    }
+
+    /// Where a name lies.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
     }
 
     fn failed(&self, path: &Path, error: &io::Error) -> BackupError {
@@ -211,6 +241,25 @@ impl Target for Folder {
             File::open(folder).and_then(|folder| folder.sync_all()).map_err(self.at(folder))?;
         }
         Ok(())
+    }
+
+    fn adopt(&self, name: &str, file: &Path) -> Result<(), BackupError> {
+        let path = self.root.join(name);
+        let folder = path.parent().unwrap_or(&self.root);
+        fs::create_dir_all(folder).map_err(self.at(folder))?;
+        match fs::rename(file, &path) {
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                self.put(name, fs::read(file).map_err(BackupError::disk(file))?)
+            }
+            moved => moved.map_err(self.at(&path)),
+        }
+    }
+
+    fn set_aside(&self, name: &str) -> Result<(), BackupError> {
+        let (path, to) = (self.root.join(name), self.root.join(aside(name)));
+        let folder = to.parent().unwrap_or(&self.root);
+        fs::create_dir_all(folder).map_err(self.at(folder))?;
+        fs::rename(&path, &to).map_err(self.at(&path))
     }
 
     fn delete(&self, name: &str) -> Result<(), BackupError> {

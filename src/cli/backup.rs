@@ -32,6 +32,9 @@ const LOOK: Duration = Duration::from_millis(250);
 pub struct Backup {
     #[command(flatten)]
     place: Place,
+    /// What is at the place now is meant, although other backups were made there before
+    #[arg(long)]
+    new_place: bool,
     #[command(subcommand)]
     deed: Option<BackupDeed>,
 }
@@ -76,17 +79,18 @@ pub struct Keys {
 pub struct Restore {
     /// Where the backups are: a folder or s3://bucket/folder?endpoint=https://…
     from: String,
-    /// Which: the beginning of its name, or a moment like 2026-11-20T12:00:00Z [default: the newest]
+    /// Which: the beginning of its name, or a moment like 2026-11-20T12:00:00Z, also between two backups
+    /// [default: the newest]
     #[arg(long, value_name = "ID|TIME")]
     at: Option<String>,
-    /// Only this workspace
+    /// Only this workspace; with --into together with the accounts
     #[arg(long, value_name = "SLUG")]
     workspace: Option<String>,
     /// Check everything and say what would be restored
     #[arg(long)]
     dry_run: bool,
     /// Make a new data folder here, which must be empty or missing
-    #[arg(long, value_name = "FOLDER", conflicts_with = "workspace")]
+    #[arg(long, value_name = "FOLDER")]
     into: Option<PathBuf>,
     #[command(flatten)]
     keys: Keys,
@@ -138,10 +142,21 @@ pub fn backup(common: &Common, config: Config, flags: Backup) -> Result<u8, Comm
         Some(BackupDeed::List) => list(common, config, &flags.place),
         Some(BackupDeed::Verify { id }) => match &flags.place.to {
             Some(to) => verify(common, to, id, &flags.place.keys),
-            None => ask(common, config, &flags.place, Deed::Verify, id),
+            None => {
+                let wish =
+                    LocalWish { deed: Some(Deed::Verify), backup: id, ..LocalWish::default() };
+                ask(common, config, &flags.place, wish)
+            }
         },
-        Some(BackupDeed::Prune) => ask(common, config, &flags.place, Deed::Prune, None),
-        None => ask(common, config, &flags.place, Deed::Backup, None),
+        Some(BackupDeed::Prune) => {
+            let wish = LocalWish { deed: Some(Deed::Prune), ..LocalWish::default() };
+            ask(common, config, &flags.place, wish)
+        }
+        None => {
+            let (deed, new_place) = (Some(Deed::Backup), flags.new_place);
+            let wish = LocalWish { deed, new_place, ..LocalWish::default() };
+            ask(common, config, &flags.place, wish)
+        }
     }
 }
 
@@ -150,8 +165,7 @@ fn ask(
     common: &Common,
     config: Config,
     place: &Place,
-    deed: Deed,
-    backup: Option<String>,
+    wish: LocalWish,
 ) -> Result<u8, CommandError> {
     let mut to = place.to.clone();
     if let Some(given) = &mut to
@@ -161,7 +175,7 @@ fn ask(
         *given = std::path::absolute(&*given).map_err(|e| failed(&e))?.display().to_string();
     }
     let (passphrase, keys) = (place.keys.passphrase()?, place.keys.s3()?);
-    let wish = LocalWish { deed: Some(deed), to, passphrase, keys, backup };
+    let wish = LocalWish { to, passphrase, keys, ..wish };
     let run = block_on(async {
         match reach::reach(config).await? {
             Reach::Running(local) => follow(common, &local, &wish).await,
@@ -262,7 +276,7 @@ fn list(common: &Common, config: Config, place: &Place) -> Result<u8, CommandErr
             with_repository(to, &place.keys, |repo| repo.manifests().map_err(|e| refused(&e)));
         let (manifests, damaged) = repo?;
         let lines: Vec<_> = manifests.iter().rev().map(manifest_line).collect();
-        damaged.iter().for_each(|error| complain(&error.to_string()));
+        damaged.iter().for_each(|(_, error)| complain(&error.to_string()));
         return match (print(common, &manifests, &lines)?, damaged.is_empty()) {
             (code, true) => Ok(code),
             _ => Ok(FAILED),
@@ -322,20 +336,18 @@ fn with_repository<T: Send + 'static>(
 
 fn verify(common: &Common, to: &str, id: Option<String>, keys: &Keys) -> Result<u8, CommandError> {
     let done = with_repository(to, keys, move |repo| {
-        let ids = repo.ids().map_err(|e| refused(&e))?;
-        let id = match id {
-            Some(id) => id,
-            None => ids.last().cloned().ok_or_else(|| {
-                CommandError::Refused(format!("there is no backup at {} yet", repo.place()))
-            })?,
+        let manifest = match id {
+            Some(id) => repo.manifest(&id),
+            None => repo.newest(),
         };
-        let manifest = repo.manifest(&id).map_err(|e| refused(&e))?;
+        let manifest = manifest.map_err(|e| refused(&e))?;
         let checked = crate::backup::verify(repo, &manifest, None, &Meter::default());
-        Ok((id, checked.map_err(|e| refused(&e))?))
+        Ok((manifest.id, checked.map_err(|e| refused(&e))?))
     });
     let (id, checked) = done?;
     if !checked.faults.is_empty() {
         checked.faults.iter().for_each(|fault| complain(&fault.to_string()));
+        complain(&format!("damaged are the backups {}", checked.damaged.join(", ")));
         return Ok(FAILED);
     }
     let told = serde_json::json!({
@@ -388,6 +400,13 @@ pub fn restore_command(
         lines
             .push(format!("What was there lies in {}; remove it when all is well", kept.display()));
     }
+    if let Some(moment) = done.moment {
+        lines.push(match done.dry_run {
+            true => format!("Then it would go back to {moment}"),
+            false => format!("It went back to {moment}"),
+        });
+    }
+    lines.extend(done.notes.iter().map(|note| crate::web::form::sentence(note)));
     for one in &done.unreadable {
         lines.push(format!("Cannot be read with the master key that is here: {one}"));
     }

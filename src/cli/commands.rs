@@ -16,32 +16,13 @@ use crate::ops::blobs;
 use crate::sandbox::policy::WithoutLandlock;
 use crate::sandbox::posture::{Overall, SelfTest, Verdict};
 use crate::sandbox::spawn::{OWN_PROGRAM, Spawner};
-use crate::server::local::{
-    self, FreshLink, FreshToken, LinkWish, RemoteStatus, Status, TokenWish, WorkspaceStatus,
-};
+use crate::server::local::{self, FreshToken, RemoteStatus, Status, TokenWish, WorkspaceStatus};
 
 use super::reach::{self, CommandError, Reach, block_on};
 use super::{Common, FAILED, OK, remote, say};
 
 /// No body.
 pub const NOTHING: Option<&()> = None;
-
-/// `hq user …`
-#[derive(Subcommand)]
-pub enum User {
-    /// Make a one-time link that sets a new password (or sets HQ up)
-    ResetLink(ResetLink),
-}
-
-/// Flags of `hq user reset-link`.
-#[derive(Args)]
-pub struct ResetLink {
-    /// Whose password; may be left out when there is one account
-    email: Option<String>,
-    /// Also take the second step away, for somebody who has lost it
-    #[arg(long)]
-    factors: bool,
-}
 
 /// `hq token …`
 #[derive(Subcommand)]
@@ -169,28 +150,6 @@ pub fn healthcheck(common: &Common, config: &Config) -> Result<u8, CommandError>
     Ok(if fine { OK } else { FAILED })
 }
 
-/// `hq user reset-link`.
-pub fn reset_link(common: &Common, config: Config, flags: ResetLink) -> Result<u8, CommandError> {
-    let wish = LinkWish { email: flags.email, factors: flags.factors };
-    let made: FreshLink = block_on(async {
-        match reach::reach(config).await? {
-            Reach::Running(local) => {
-                local.call(Method::POST, "/local/reset-link", Some(&wish)).await
-            }
-            Reach::Stopped(offline) => {
-                let by = actor(&offline.app)?;
-                let made = local::reset_link(&offline.app, &offline.here, by, wish).await;
-                made.map_err(|error| CommandError::Refused(error.to_string()))
-            }
-        }
-    })?;
-    let what = match &made.email {
-        Some(email) => format!("Sets a new password for {email}, once, until {}:", made.expires_at),
-        None => format!("Sets HQ up, once, until {}:", made.expires_at),
-    };
-    print(common, &made, &[what, made.link.clone()])
-}
-
 /// `hq token create`.
 pub fn create_token(
     common: &Common,
@@ -228,10 +187,10 @@ pub fn create_token(
 
 /// The owner at this machine, for the audit.
 pub fn actor(app: &App) -> Result<Actor, CommandError> {
-    let accounts = app.system.read(|snap| queries::accounts(snap));
-    let accounts = accounts.map_err(|error| CommandError::Failed(error.to_string()))?;
+    let keeper = app.system.read(|snap| queries::keeper(snap));
+    let keeper = keeper.map_err(|error| CommandError::Failed(error.to_string()))?;
     let uid = rustix::process::getuid().as_raw();
-    Ok(match accounts.first() {
+    Ok(match keeper {
         Some(owner) => Actor::Person { account: owner.id, via: Via::Socket { uid } },
         None => Actor::System(Part::Cli),
     })

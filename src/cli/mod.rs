@@ -11,6 +11,7 @@ mod reach;
 mod remote;
 mod rollback;
 mod serve;
+mod users;
 mod workspaces;
 
 use std::collections::BTreeMap;
@@ -72,9 +73,9 @@ enum Command {
     Demo(demo::Demo),
     /// Say whether HQ runs on the data folder, and how it is
     Status,
-    /// Accounts
+    /// Accounts: list, disable, enable, a link for a new password
     #[command(subcommand)]
-    User(commands::User),
+    User(users::Command),
     /// Workspaces: list, add, archive, delete, move
     #[command(subcommand)]
     Workspace(workspaces::Command),
@@ -177,9 +178,7 @@ fn run(common: &Common, command: Command) -> u8 {
     };
     let done = match command {
         Command::Status => commands::status(common, &config),
-        Command::User(commands::User::ResetLink(flags)) => {
-            commands::reset_link(common, config, flags)
-        }
+        Command::User(command) => users::run(common, config, command),
         Command::Workspace(command) => workspaces::run(common, config, command),
         Command::Token(commands::Token::Create(flags)) => {
             commands::create_token(common, config, flags)
@@ -189,8 +188,8 @@ fn run(common: &Common, command: Command) -> u8 {
         Command::Export(flags) => portable::export(common, config, &flags),
         Command::Import(flags) => portable::import(common, config, flags),
         Command::Doctor(commands::Doctor::Sandbox) => commands::doctor_sandbox(common, &config),
-        Command::Audit(operate::Audit::Verify(place)) => {
-            operate::audit_verify(common, config, place)
+        Command::Audit(operate::Audit::Verify(flags)) => {
+            operate::audit_verify(common, config, flags)
         }
         Command::Audit(operate::Audit::Export(flags)) => {
             operate::audit_export(common, config, flags)

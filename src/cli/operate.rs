@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 
 use crate::app::jobs::JobState;
 use crate::config::Config;
+use crate::features::audit::queries::{VERIFY, VERIFY_BLOBS};
 use crate::server::operate::{
     ExportPiece, ExportWish, RedactWish, Redacted, Where, chosen, export_piece, redact_in,
 };
-use crate::store::Store;
-use crate::store::verify::{Progress, Verified, verify};
+use crate::store::verify::{Depth, Progress, Verified, verify_with};
+use crate::store::{Blobs, Store};
 
 use super::commands::{actor, print};
 use super::reach::{self, CommandError, Local, Reach, block_on};
@@ -35,10 +36,21 @@ pub struct Place {
 /// `hq audit …`
 #[derive(Subcommand)]
 pub enum Audit {
-    /// Read everything again and compare it with the hashes: entries, former versions, records
-    Verify(Place),
+    /// Read everything again and compare it with the hashes: entries, former versions, records,
+    /// and whether the files that they hold are there
+    Verify(Verify),
     /// Everything that was done, oldest first, as JSON Lines
     Export(Export),
+}
+
+/// Flags of `hq audit verify`.
+#[derive(Args)]
+pub struct Verify {
+    #[command(flatten)]
+    place: Place,
+    /// Read the content of every file too: slow where there are many
+    #[arg(long)]
+    blobs: bool,
 }
 
 /// Flags of `hq audit export`.
@@ -121,23 +133,27 @@ pub(super) async fn run_job(
 }
 
 /// `hq audit verify`.
-pub fn audit_verify(common: &Common, config: Config, place: Place) -> Result<u8, CommandError> {
-    let place = Where { workspace: place.workspace };
+pub fn audit_verify(common: &Common, config: Config, flags: Verify) -> Result<u8, CommandError> {
+    let place = Where { workspace: flags.place.workspace };
+    let (kind, depth) = match flags.blobs {
+        true => (VERIFY_BLOBS, Depth::Whole),
+        false => (VERIFY, Depth::There),
+    };
     let found: Value = block_on(async {
         match reach::reach(config).await? {
-            Reach::Running(local) => run_job(common, &local, "verify", &place).await,
+            Reach::Running(local) => run_job(common, &local, kind, &place).await,
             Reach::Stopped(offline) => {
                 let ws = chosen(&offline.app, place.workspace.as_deref()).map_err(failed)?;
-                let look = |store: &Store| {
-                    verify(store, &mut |Progress { what, done, total }| {
+                let look = |store: &Store, blobs: Option<(&Blobs, Depth)>| {
+                    verify_with(store, blobs, &mut |Progress { what, done, total }| {
                         show(common, what, done, total);
                         ControlFlow::Continue(())
                     })
                     .map_err(failed)
                 };
                 let both = json!({
-                    "workspace": look(&ws.store)?,
-                    "accounts": look(&offline.app.system)?,
+                    "workspace": look(&ws.store, Some((&ws.blobs, depth)))?,
+                    "accounts": look(&offline.app.system, None)?,
                 });
                 clear(common);
                 Ok(both)
@@ -149,11 +165,12 @@ pub fn audit_verify(common: &Common, config: Config, place: Place) -> Result<u8,
     for (name, what) in [("workspace", "the workspace"), ("accounts", "the accounts")] {
         let report: Verified = serde_json::from_value(found[name].clone()).map_err(failed)?;
         lines.push(format!(
-            "{}: {} entries, {} former versions, {} records in {} ms: {}",
+            "{}: {} entries, {} former versions, {} records, {} files in {} ms: {}",
             what,
             report.entries,
             report.images,
             report.rows,
+            report.blobs,
             report.took_ms,
             match report.faults_count {
                 0 => "all fit their hashes".to_owned(),

@@ -12,7 +12,7 @@ use crate::kernel::Cause;
 use crate::server::operate::{
     ConsumerList, ConsumerWish, Where, chosen, consumers as standing, steer,
 };
-use crate::store::doctor::{Diagnosis, diagnose, mend};
+use crate::store::doctor::{Diagnosis, diagnose, follow, mend};
 use crate::store::stats::{Compacted, stats};
 use crate::store::verify::Progress;
 use crate::store::{Store, StoreError};
@@ -192,6 +192,7 @@ pub fn doctor(common: &Common, config: Config, flags: DoctorStore) -> Result<u8,
             show(common, what, done, total);
             ControlFlow::Continue(())
         })?;
+        follow(store, crate::server::consumers::all().all(), &mut found)?;
         clear(common);
         if repair {
             let by = (crate::kernel::Actor::System(crate::kernel::Part::Cli), Cause::Setup);

@@ -11,6 +11,7 @@ pub mod files;
 pub mod agents;
 pub mod inbox;
 pub mod runs;
+pub mod jobs;
 pub mod usage;
 pub mod connections;
 pub mod activity;
@@ -30,7 +31,9 @@ pub fn routes() -> Routes {
         .merge(dashboard::pages::routes())
         .merge(users::pages::settings::routes())
         .merge(users::pages::security::routes())
+        .merge(users::pages::prove::routes())
         .merge(runs::routes())
+        .merge(jobs::pages::routes())
         .merge(workspace::pages::routes())
         .merge(tasks::routes())
         .merge(comments::routes())
@@ -55,6 +58,7 @@ pub fn api() -> Routes {
         .merge(users::api::routes())
         .merge(workspace::api::routes())
         .merge(runs::api())
+        .merge(jobs::api::routes())
         .merge(activity::api::routes())
         .merge(audit::api::routes())
         .merge(health::api::routes())
@@ -83,5 +87,6 @@ pub fn tools() -> Registry {
         .merge(tasks::tools())
         .merge(comments::tools())
         .merge(deliverables::tools())
+        .merge(files::tools())
         .merge(agents::tools())
 }

@@ -8,9 +8,13 @@ use gix::ObjectId;
 use sha2::{Digest, Sha256};
 
 use super::files::AgentFiles;
+use super::history::LogQuery;
 use super::names::{Branch, CommitId};
 use super::snapshot::{MAX_FILE, Paths};
-use super::{AgentsRepo, Entry, File, GitError, Leaf, Leaves, head, leaves};
+use super::{AgentsRepo, Entry, File, GitError, Leaf, Leaves, leaves};
+
+/// How far back a commit is looked for by its message.
+const MAX_SEARCHED: usize = 10_000;
 
 /// What was noted of a file when it was changed: SHA-256 before and after, none where there was none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +38,10 @@ pub struct Revert<'a> {
     pub commits: &'a [CommitId],
     /// What is known of single files besides.
     pub noted: &'a [Noted],
+    /// Only these files, in order; none for all that the commits changed.
+    pub only: Option<&'a [String]>,
+    /// The last line of `entry`'s message: it tells this revert from all others.
+    pub mark: &'a str,
 }
 
 /// What went back.
@@ -70,11 +78,14 @@ impl AgentsRepo {
     }
 
     /// Takes files back and commits that. Asked again after it was cut off, it goes on and gives the
-    /// commit that it had made: `entry`'s message must tell one revert from another.
+    /// commit that it had made, which it knows by its mark.
     pub fn revert(&self, what: &Revert<'_>, entry: &Entry<'_>) -> Result<Reverted, GitError> {
         let files = AgentFiles::open(what.dir)?;
         let mut done = Reverted::default();
         for (path, way) in ways(&self.repo(), what.commits)? {
+            if what.only.is_some_and(|only| only.binary_search(&path).is_err()) {
+                continue;
+            }
             let noted = what.noted.iter().find(|noted| noted.path == path);
             match self.take_back(&files, &path, way, noted)? {
                 None => done.restored.push(path),
@@ -84,7 +95,7 @@ impl AgentsRepo {
         let paths = Paths::Only(&done.restored);
         done.commit = self.commit_paths(what.branch, what.dir, paths, entry)?.commit;
         if done.commit.is_none() && !done.restored.is_empty() {
-            done.commit = self.made_before(what.branch, entry)?;
+            done.commit = self.marked(what.branch, what.mark)?.pop();
         }
         Ok(done)
     }
@@ -137,17 +148,15 @@ impl AgentsRepo {
         }
     }
 
-    /// The newest commit, if it has this message: made before something cut us off.
-    fn made_before(
-        &self,
-        branch: &Branch,
-        entry: &Entry<'_>,
-    ) -> Result<Option<CommitId>, GitError> {
-        let repo = self.repo();
-        let Some(tip) = head(&repo, branch)? else { return Ok(None) };
-        let commit = repo.find_commit(tip)?;
-        let message = commit.message_raw()?.to_string();
-        Ok((message.trim() == entry.message.trim()).then(|| CommitId::from(tip)))
+    /// The commits of a branch whose message ends with a paragraph that has this line, oldest first.
+    pub fn marked(&self, branch: &Branch, mark: &str) -> Result<Vec<CommitId>, GitError> {
+        let query = LogQuery { limit: MAX_SEARCHED, ..LogQuery::default() };
+        let mut found = self.log(branch, &query)?;
+        found.retain(|commit| {
+            let last = commit.message.trim_end().rsplit_once("\n\n").map_or("", |(_, last)| last);
+            last.lines().any(|line| line == mark)
+        });
+        Ok(found.into_iter().rev().map(|commit| commit.id).collect())
     }
 }
 

@@ -4,12 +4,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::budget::Payer;
 use super::id::{
-    AccountId, AgentId, CommentId, ConnectionId, DeliverableId, InputId, InviteId, ItemId, RunId,
-    SessionId, SignInId, TaskId, TokenId, VersionId, WorkspaceId,
+    AccountId, AgentId, CommentId, ConnectionId, DeliverableId, FileId, InputId, InviteId, ItemId,
+    JobId, RunId, SessionId, SignInId, TaskId, TokenId, VersionId, WorkspaceId,
 };
 use super::vocab::{
-    AgentStatus, Assignee, FactorChange, Role, TaskField, TaskStatus, Verdict, WorkspaceState,
+    AgentStatus, Assignee, FactorChange, Period, Role, TaskField, TaskStatus, Verdict,
+    WorkspaceState,
 };
 
 /// Something that happened.
@@ -320,6 +322,112 @@ pub enum Event {
         /// When that was taken, in milliseconds since 1970.
         taken_at: i64,
     },
+    /// A file was put on a task.
+    FileAdded {
+        /// The file.
+        file: FileId,
+        /// The task.
+        task: TaskId,
+        /// What it is called.
+        name: String,
+    },
+    /// A file was taken off a task.
+    FileRemoved {
+        /// The file.
+        file: FileId,
+        /// The task.
+        task: TaskId,
+        /// What it was called.
+        name: String,
+    },
+    /// A program that an agent left running has ended.
+    JobEnded {
+        /// The job.
+        job: JobId,
+        /// Whose.
+        agent: AgentId,
+        /// The run that began it.
+        run: RunId,
+        /// The session that hears of it.
+        session: SessionId,
+    },
+    /// Somebody asked for the end of a program that an agent left running.
+    JobStopRequested {
+        /// The job.
+        job: JobId,
+        /// Whose.
+        agent: AgentId,
+    },
+    /// An account was closed: its person may not come in any more.
+    AccountDisabled {
+        /// Whose.
+        account: AccountId,
+    },
+    /// A closed account was opened again.
+    AccountEnabled {
+        /// Whose.
+        account: AccountId,
+    },
+    /// Somebody wants a conversation compacted in which nobody worked.
+    CompactionAsked {
+        /// The session.
+        session: SessionId,
+        /// Whose session.
+        agent: AgentId,
+    },
+    /// What a member had to do, or a part of it, is somebody else's now.
+    MemberHandedOver {
+        /// The member.
+        account: AccountId,
+        /// Who has it now.
+        to: AccountId,
+        /// How many open tasks.
+        tasks: u32,
+        /// How many agents report to somebody else.
+        agents: u32,
+    },
+    /// Somebody let all runs of an agent, or of everybody, stand still.
+    WorkHalted {
+        /// Whose; everybody's when there is none.
+        agent: Option<AgentId>,
+        /// Whether at once, and not after their step.
+        now: bool,
+    },
+    /// Somebody let them go on.
+    WorkGoesOn {
+        /// Whose; everybody's when there is none.
+        agent: Option<AgentId>,
+    },
+    /// What a run waited for has come.
+    RunAnswered {
+        /// The run.
+        run: RunId,
+        /// Its session.
+        session: SessionId,
+        /// Whose.
+        agent: AgentId,
+    },
+    /// A budget was set, changed or taken away.
+    BudgetChanged {
+        /// Who pays.
+        payer: Payer,
+        /// Of what.
+        period: Period,
+    },
+    /// So much of a budget is spent that a person should know; once in each period.
+    BudgetWarned {
+        /// Who pays.
+        payer: Payer,
+        /// Of what.
+        period: Period,
+    },
+    /// A budget stops what it pays for; told once in each period.
+    BudgetReached {
+        /// Who pays.
+        payer: Payer,
+        /// Of what.
+        period: Period,
+    },
 }
 
 impl Event {
@@ -366,6 +474,20 @@ impl Event {
             Self::BackupMade { .. } => 36,
             Self::BackupFailed { .. } => 37,
             Self::Restored { .. } => 38,
+            Self::FileAdded { .. } => 39,
+            Self::FileRemoved { .. } => 40,
+            Self::JobEnded { .. } => 41,
+            Self::JobStopRequested { .. } => 42,
+            Self::AccountDisabled { .. } => 43,
+            Self::AccountEnabled { .. } => 44,
+            Self::CompactionAsked { .. } => 45,
+            Self::MemberHandedOver { .. } => 46,
+            Self::WorkHalted { .. } => 47,
+            Self::WorkGoesOn { .. } => 48,
+            Self::RunAnswered { .. } => 49,
+            Self::BudgetChanged { .. } => 50,
+            Self::BudgetWarned { .. } => 51,
+            Self::BudgetReached { .. } => 52,
         }
     }
 
@@ -376,7 +498,7 @@ impl Event {
     }
 
     /// The names of all kinds, in the order of their numbers.
-    pub const NAMES: [&'static str; 39] = [
+    pub const NAMES: [&'static str; 53] = [
         "task.created",
         "task.changed",
         "task.assigned",
@@ -416,5 +538,19 @@ impl Event {
         "backup.made",
         "backup.failed",
         "store.restored",
+        "file.added",
+        "file.removed",
+        "job.ended",
+        "job.stop_requested",
+        "account.disabled",
+        "account.enabled",
+        "session.compaction_asked",
+        "member.handed_over",
+        "work.halted",
+        "work.resumed",
+        "run.answered",
+        "budget.changed",
+        "budget.warned",
+        "budget.reached",
     ];
 }

@@ -1,6 +1,7 @@
 //! The words shared by every layer: ids, time, actors, events, vocabularies, problems. No I/O, no async.
 
 pub mod actor;
+pub mod budget;
 pub mod cursor;
 pub mod event;
 pub mod id;
@@ -11,6 +12,7 @@ pub mod time;
 pub mod vocab;
 
 pub use actor::{Actor, Cause, Part, Via};
+pub use budget::Payer;
 pub use event::Event;
 pub use id::{
     AccountId, AgentId, ChannelId, CommentId, ConnectionId, DeliverableId, FileId, GatewayId,
@@ -21,7 +23,8 @@ pub use json::JsonText;
 pub use problem::{FieldError, Problem, ProblemKind};
 pub use time::{Clock, Timestamp};
 pub use vocab::{
-    AgentStatus, Assignee, Can, DeliverableState, FactorChange, ItemKind, ItemState, Outcome,
-    Priority, Role, RunState, RunTrigger, Scope, TaskField, TaskState, TaskStatus, Thinking,
-    Verdict, WaitFor, WorkspaceState,
+    AgentStatus, Assignee, CallEnd, CallKind, Can, DeliverableState, DropPolicy, FactorChange,
+    HaltHow, ItemKind, ItemState, Outcome, Period, Placed, PricedBy, Priority, QueueMode, Role,
+    Route, RunState, RunTrigger, Scope, TaskField, TaskState, TaskStatus, Thinking, Verdict,
+    WaitFor, WorkspaceState,
 };

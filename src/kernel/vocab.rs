@@ -84,6 +84,10 @@ macro_rules! words {
     };
 }
 
+mod money;
+
+pub use money::{CallEnd, CallKind, Period, PricedBy, Route};
+
 /// A word that is not in the list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("\"{word}\" is not one of: {known}")]
@@ -317,6 +321,58 @@ words! {
         Chat = "chat", "Chat";
         /// An API call.
         Api = "api", "API";
+    }
+}
+
+words! {
+    /// What a message does that comes while a run works in its session.
+    QueueMode {
+        /// The run reads it at its next step.
+        Steer = "steer", "Steer";
+        /// It gets a turn of its own afterwards.
+        Followup = "followup", "Afterwards";
+        /// It waits until it is quiet and gets one turn with the others.
+        Collect = "collect", "Collect";
+        /// The run is stopped and it comes next.
+        Interrupt = "interrupt", "Interrupt";
+    }
+}
+
+words! {
+    /// What goes when too many messages wait.
+    DropPolicy {
+        /// The oldest; the agent reads one line of it.
+        Summarize = "summarize", "The oldest is told in one line";
+        /// The oldest.
+        Old = "old", "The oldest goes";
+        /// The newest is refused.
+        New = "new", "The newest is refused";
+    }
+}
+
+words! {
+    /// What became of a message when it was sent.
+    Placed {
+        /// A run was made for it.
+        Started = "started", "Starting";
+        /// The run that works reads it at its next step.
+        Steered = "steered", "Read at the next step";
+        /// It waits for a turn of its own.
+        Followup = "queued_followup", "Waits for its own turn";
+        /// It waits for a turn with others.
+        Collect = "queued_collect", "Collected until it is quiet";
+        /// The run that worked is stopped for it.
+        Interrupted = "interrupted_previous", "Comes next";
+    }
+}
+
+words! {
+    /// What becomes of runs that are at work when somebody lets all stand still.
+    HaltHow {
+        /// They finish their step.
+        AfterStep = "after_step", "After their step";
+        /// They are cut off.
+        Now = "now", "Now";
     }
 }
 

@@ -8,6 +8,7 @@ pub mod address;
 pub mod guard;
 pub mod client;
 pub mod sse;
+pub mod lines;
 pub mod retry;
 pub mod html;
 pub mod readable;

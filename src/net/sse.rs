@@ -24,14 +24,16 @@ pub struct SseEvent {
 /// Why a stream cannot be read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SseError {
-    /// An event is larger than [`MAX_EVENT`].
-    #[error("an event of the stream is larger than {MAX_EVENT} bytes; ask for less at once")]
+    /// An event is larger than the parser takes, [`MAX_EVENT`] unless it was made for more.
+    #[error("an event of the stream is too large; ask for less at once")]
     TooLarge,
 }
 
 /// Turns pieces of bytes into events.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SseParser {
+    /// The most bytes of one event.
+    limit: usize,
     /// The line that has no end yet.
     line: Vec<u8>,
     /// The first bytes are still looked at for a byte order mark.
@@ -46,10 +48,32 @@ pub struct SseParser {
     too_large: bool,
 }
 
+impl Default for SseParser {
+    fn default() -> SseParser {
+        SseParser::for_events_of(MAX_EVENT)
+    }
+}
+
 impl SseParser {
     /// A parser at the start of a stream.
     pub fn new() -> SseParser {
         SseParser::default()
+    }
+
+    /// A parser that takes events of so many bytes.
+    pub fn for_events_of(limit: usize) -> SseParser {
+        SseParser {
+            limit,
+            line: Vec::new(),
+            started: false,
+            after_cr: false,
+            name: String::new(),
+            data: String::new(),
+            has_data: false,
+            last_id: String::new(),
+            retry: None,
+            too_large: false,
+        }
     }
 
     /// Takes the next piece and gives the events that it completes. After an error every further piece
@@ -102,7 +126,7 @@ impl SseParser {
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), SseError> {
-        if self.too_large || MAX_EVENT < self.size() + bytes.len() {
+        if self.too_large || self.limit < self.size() + bytes.len() {
             self.too_large = true;
             return Err(SseError::TooLarge);
         }
@@ -128,7 +152,7 @@ impl SseParser {
             Some((field, value)) => self.field(field, value.strip_prefix(' ').unwrap_or(value)),
             None => self.field(&line, ""),
         }
-        if MAX_EVENT < self.size() {
+        if self.limit < self.size() {
             self.too_large = true;
             return Err(SseError::TooLarge);
         }

@@ -10,6 +10,12 @@ pub enum Wire {
     Anthropic,
     /// OpenAI-compatible Chat Completions.
     OpenAiChat,
+    /// OpenAI Responses.
+    OpenAiResponses,
+    /// Gemini's own protocol.
+    Gemini,
+    /// Ollama's own protocol.
+    Ollama,
 }
 
 /// The kind of server, where its address says so.
@@ -83,10 +89,17 @@ pub enum BaseError {
     /// It holds a query or fragment.
     #[error("leave everything from ? or # on out of the address")]
     Query,
+    /// Ollama's compatible endpoint, which loses tool calls and cuts the conversation.
+    #[error(
+        "give Ollama's own address without {0}, such as http://127.0.0.1:11434: its compatible endpoint loses tool calls"
+    )]
+    Compatible(String),
 }
 
 const DEFAULT_ANTHROPIC: &str = "https://api.anthropic.com";
 const DEFAULT_OPENAI: &str = "https://api.openai.com/v1";
+const DEFAULT_GEMINI: &str = "https://generativelanguage.googleapis.com";
+const DEFAULT_OLLAMA: &str = "http://127.0.0.1:11434";
 
 /// Paths that people copy along with the address.
 const TAILS: &[&str] = &[
@@ -109,7 +122,9 @@ pub fn normalise(wire: Wire, typed: &str) -> Result<Base, BaseError> {
     let typed = typed.trim();
     let typed = match (typed.is_empty(), wire) {
         (true, Wire::Anthropic) => DEFAULT_ANTHROPIC,
-        (true, Wire::OpenAiChat) => DEFAULT_OPENAI,
+        (true, Wire::OpenAiChat | Wire::OpenAiResponses) => DEFAULT_OPENAI,
+        (true, Wire::Gemini) => DEFAULT_GEMINI,
+        (true, Wire::Ollama) => DEFAULT_OLLAMA,
         (false, _) => typed,
     };
     let url = parse(typed)?;
@@ -123,7 +138,11 @@ pub fn normalise(wire: Wire, typed: &str) -> Result<Base, BaseError> {
         return Err(BaseError::Query);
     }
     let private = is_private(&url);
-    let server = server(&url);
+    // Who speaks Ollama's own protocol is Ollama, on whatever port.
+    let server = match (server(&url), wire) {
+        (Server::Other | Server::Vllm | Server::LmStudio, Wire::Ollama) => Server::Ollama,
+        (server, _) => server,
+    };
     let mut path = url.path().trim_end_matches('/').to_owned();
     for tail in TAILS {
         if let Some(rest) = path.strip_suffix(tail) {
@@ -133,7 +152,9 @@ pub fn normalise(wire: Wire, typed: &str) -> Result<Base, BaseError> {
     }
     let path = match wire {
         Wire::Anthropic => path.strip_suffix("/v1").unwrap_or(&path).to_owned(),
-        Wire::OpenAiChat => openai_path(server, &path),
+        Wire::OpenAiChat | Wire::OpenAiResponses => openai_path(server, &path),
+        Wire::Gemini => gemini_path(&path).to_owned(),
+        Wire::Ollama => ollama_path(&path)?,
     };
     let origin = url.origin().ascii_serialization();
     Ok(Base { url: format!("{origin}{path}"), server, private })
@@ -157,6 +178,25 @@ fn openai_path(server: Server, path: &str) -> String {
         (Server::Google, "/v1beta" | "/v1") => usual.to_owned(),
         (_, path) => path.to_owned(),
     }
+}
+
+/// The part before the version, which the paths of requests have themselves.
+fn gemini_path(path: &str) -> &str {
+    let end = ["/v1beta", "/v1"].iter().find_map(|version| {
+        let at = path.find(version)?;
+        path[at + version.len()..]
+            .starts_with('/')
+            .then_some(at)
+            .or_else(|| (at + version.len() == path.len()).then_some(at))
+    });
+    &path[..end.unwrap_or(path.len())]
+}
+
+fn ollama_path(path: &str) -> Result<String, BaseError> {
+    if path == "/v1" || path.ends_with("/v1") {
+        return Err(BaseError::Compatible("/v1".to_owned()));
+    }
+    Ok(path.strip_suffix("/api").unwrap_or(path).to_owned())
 }
 
 fn parse(typed: &str) -> Result<Url, BaseError> {
@@ -283,6 +323,39 @@ mod tests {
         let proxy =
             normalise(Wire::Anthropic, "https://api.deepseek.com/anthropic").expect("an address");
         assert_eq!(proxy.join("v1/messages"), "https://api.deepseek.com/anthropic/v1/messages");
+    }
+
+    #[test]
+    fn responses_gemini_and_ollama_have_their_own_bases() {
+        let url = |wire, typed| normalise(wire, typed).map_or_else(|e| e.to_string(), |b| b.url);
+        for typed in ["", "api.openai.com/v1/responses", "https://api.openai.com"] {
+            assert_eq!(url(Wire::OpenAiResponses, typed), "https://api.openai.com/v1", "{typed}");
+        }
+        for typed in [
+            "",
+            "generativelanguage.googleapis.com",
+            "https://generativelanguage.googleapis.com/v1beta",
+            "https://generativelanguage.googleapis.com/v1beta/models/gemini-3.8-flash",
+        ] {
+            let wanted = "https://generativelanguage.googleapis.com";
+            assert_eq!(url(Wire::Gemini, typed), wanted, "{typed}");
+        }
+        assert_eq!(
+            url(Wire::Gemini, "https://proxy.example/google"),
+            "https://proxy.example/google"
+        );
+        for typed in
+            ["", "127.0.0.1:11434", "http://127.0.0.1:11434/api", "127.0.0.1:11434/api/chat"]
+        {
+            assert_eq!(url(Wire::Ollama, typed), "http://127.0.0.1:11434", "{typed}");
+        }
+        let other = normalise(Wire::Ollama, "box.lan:8080").expect("an address");
+        assert_eq!((other.server, other.private), (Server::Ollama, true));
+        for typed in
+            ["localhost:11434/v1", "http://localhost:11434/v1/chat/completions", "h.lan/x/v1/"]
+        {
+            assert!(url(Wire::Ollama, typed).contains("loses tool calls"), "{typed}");
+        }
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub const OUTPUT_WRAP_UP: u32 = 4_096;
 
 /// Bytes that the wire adds to each message, part, tool and system part, at most.
 const FRAME: u64 = 64;
+/// A page of a document has at least so many bytes; each counts as a picture.
+const PAGE_BYTES: u64 = 4 * 1024;
 
 /// Input tokens for a thousand bytes: two bytes a token, raised by what was really seen of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,9 +93,14 @@ impl Size {
                         size.add(id.len() + name.len() + arguments.len())
                     }
                     Part::ToolResult { call_id, text, .. } => size.add(call_id.len() + text.len()),
+                    Part::Opaque { data, .. } => size.add(data.len()),
                     Part::Image { .. } => {
                         size.add(0);
                         size.images += 1;
+                    }
+                    Part::File { name, data, .. } => {
+                        size.add(name.len());
+                        size.images += 1 + data.len() as u64 / PAGE_BYTES;
                     }
                 }
             }

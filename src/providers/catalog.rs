@@ -26,15 +26,22 @@ impl Price {
     /// What these tokens cost in micro-dollars, rounded up.
     #[must_use]
     pub fn cost(&self, usage: &Usage) -> u64 {
+        let hour = usage.cache_write_1h.min(usage.cache_write);
         let parts = [
             (usage.input, self.input),
             (usage.cache_read, self.cache_read),
-            (usage.cache_write, self.cache_write),
+            (usage.cache_write - hour, self.cache_write),
+            (hour, self.hour_write()),
             (usage.output, self.output),
         ];
         let sum: u128 =
             parts.iter().map(|(tokens, price)| u128::from(*tokens) * u128::from(*price)).sum();
         u64::try_from(sum.div_ceil(1_000_000)).unwrap_or(u64::MAX)
+    }
+
+    /// Input written to the cache for an hour: twice the price of fresh input where five minutes cost a quarter more.
+    fn hour_write(&self) -> u64 {
+        self.cache_write.max(self.cache_write.saturating_mul(8) / 5)
     }
 
     /// What so many tokens of the dearest kind of input cost.
@@ -132,6 +139,9 @@ pub struct Model {
     /// Whether it takes tools through Chat Completions.
     #[serde(default)]
     pub chat_tools: ChatTools,
+    /// Whether it calls tools at all.
+    #[serde(default = "yes")]
+    pub tools: bool,
     /// Whether it sees pictures.
     #[serde(default = "yes")]
     pub vision: bool,
@@ -175,6 +185,7 @@ impl Model {
             sampling: true,
             forced_tools: true,
             chat_tools: ChatTools::Any,
+            tools: true,
             vision: true,
             image_tokens: 5_000,
             deprecated: false,
@@ -190,6 +201,28 @@ impl Model {
         if matches!(base.server, Server::Ollama | Server::LmStudio | Server::Vllm) {
             self.price = None;
             self.long = None;
+        }
+        self
+    }
+
+    /// The model as a server describes it now. What the server says of its own limits and abilities wins over the
+    /// catalogue, but for thinking: how a known model is told to think, only the catalogue knows.
+    #[must_use]
+    pub fn told(mut self, info: &ModelInfo) -> Self {
+        self.window = info.window.filter(|n| 0 < *n).unwrap_or(self.window);
+        let most = info.max_output.filter(|n| 0 < *n).unwrap_or(self.max_output);
+        self.max_output = most.min(self.window);
+        self.tools = info.can.tools.unwrap_or(self.tools);
+        self.vision = info.can.vision.unwrap_or(self.vision);
+        match info.can.thinking {
+            Some(false) => (self.thinking, self.efforts) = (ThinkingKind::None, Vec::new()),
+            Some(true) if self.thinking == ThinkingKind::None => {
+                self.thinking = ThinkingKind::Switch
+            }
+            _ => {}
+        }
+        if self.price.is_none() && self.long.is_none() {
+            self.price = info.price;
         }
         self
     }
@@ -427,10 +460,20 @@ mod tests {
     #[test]
     fn costs_are_whole_micro_dollars_rounded_up() {
         let haiku = describe("claude-haiku-4-5");
-        let usage =
-            Usage { input: 10, cache_read: 2_000, cache_write: 100, output: 50, reasoning: 20 };
+        let usage = Usage {
+            input: 10,
+            cache_read: 2_000,
+            cache_write: 100,
+            output: 50,
+            reasoning: 20,
+            ..Usage::default()
+        };
         // 10 + 200 + 125 + 250
         assert_eq!(haiku.cost(&usage), Some(585));
+        // Of 125 for the write, all is kept for an hour and costs 200.
+        assert_eq!(haiku.cost(&Usage { cache_write_1h: 100, ..usage }), Some(660));
+        let lie = Usage { cache_write_1h: u64::MAX, ..usage };
+        assert_eq!(haiku.cost(&lie), Some(660), "no more than was written is kept");
         assert_eq!(haiku.cost(&Usage { cache_read: 1, ..Usage::default() }), Some(1));
         assert_eq!(describe("practice").cost(&usage), Some(0));
     }

@@ -40,6 +40,8 @@ pub enum ErrorClass {
     NotFoundModel,
     /// The provider declined the content.
     ContentRefused,
+    /// The key or its account was switched off at the provider: no other try helps.
+    AuthPermanent,
 }
 
 impl ErrorClass {
@@ -61,6 +63,7 @@ impl ErrorClass {
             Self::InvalidRequest => "invalid_request",
             Self::NotFoundModel => "model_not_found",
             Self::ContentRefused => "content_refused",
+            Self::AuthPermanent => "auth_permanent",
         }
     }
 
@@ -92,6 +95,9 @@ impl ErrorClass {
                 "The provider does not know this model, or the key may not use it."
             }
             Self::ContentRefused => "The provider declined to answer this.",
+            Self::AuthPermanent => {
+                "The key or its account was switched off at the provider. Use another key."
+            }
         }
     }
 
@@ -194,6 +200,12 @@ impl ProviderError {
         Self::new(ErrorClass::Garbage, why)
     }
 
+    /// A request that has no form in the protocol.
+    #[must_use]
+    pub fn unwritable(why: impl std::fmt::Display) -> Self {
+        Self::new(ErrorClass::InvalidRequest, format!("the request cannot be written: {why}"))
+    }
+
     /// With what had arrived.
     #[must_use]
     pub fn with_received(mut self, received: Received) -> Self {
@@ -253,6 +265,7 @@ impl Problem for ProviderError {
             | ErrorClass::Interrupted
             | ErrorClass::Garbage
             | ErrorClass::Auth
+            | ErrorClass::AuthPermanent
             | ErrorClass::Billing
             | ErrorClass::Replay => ProblemKind::Upstream,
         }
@@ -292,6 +305,8 @@ const WORDS: &[(ErrorClass, &[&str])] = &[
             "model_context_window_exceeded",
             "greater than the context length",
             "input is too long",
+            "input length exceeds",
+            "context_window_exceeded",
         ],
     ),
     (
@@ -307,6 +322,27 @@ const WORDS: &[(ErrorClass, &[&str])] = &[
             "must be followed by tool messages",
             "must be a response to a preceding message with 'tool_calls'",
             "reasoning_content in the thinking mode must be passed back",
+            "without its required following item",
+            "without its required 'reasoning' item",
+            "invalid_encrypted_content",
+            "encrypted content could not be",
+            "missing a thought_signature",
+            "invalid thought_signature",
+            "thought signature is not valid",
+            "corrupted thought signature",
+            "no tool call found for function call output",
+            "no tool output found for function call",
+            "number of function response parts",
+        ],
+    ),
+    (
+        ErrorClass::AuthPermanent,
+        &[
+            "account_deactivated",
+            "has been revoked",
+            "organization has been disabled",
+            "account has been deactivated",
+            "workspace has been archived",
         ],
     ),
     (
@@ -318,7 +354,6 @@ const WORDS: &[(ErrorClass, &[&str])] = &[
             "authentication_error",
             "permission_error",
             "invalid x-api-key",
-            "account_deactivated",
             "no auth credentials",
             "api key not valid",
             "unauthorized",
@@ -334,6 +369,8 @@ const WORDS: &[(ErrorClass, &[&str])] = &[
             "no such model",
             "unknown model",
             "no endpoints found",
+            "try pulling it first",
+            "is not found for api version",
         ],
     ),
     (
@@ -377,6 +414,7 @@ pub fn classify(status: Option<u16>, code: &str, message: &str) -> ErrorClass {
         (Some(401 | 403), Some(ErrorClass::Billing)) => ErrorClass::Billing,
         (Some(401 | 403), Some(ErrorClass::NotFoundModel)) => ErrorClass::NotFoundModel,
         (Some(403), Some(ErrorClass::ContentRefused)) => ErrorClass::ContentRefused,
+        (Some(401 | 403), Some(ErrorClass::AuthPermanent)) => ErrorClass::AuthPermanent,
         (Some(401 | 403), _) => ErrorClass::Auth,
         (Some(402), Some(ErrorClass::RateLimit)) => ErrorClass::RateLimit,
         (Some(402), _) => ErrorClass::Billing,

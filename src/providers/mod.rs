@@ -9,7 +9,16 @@ pub mod base;
 pub mod wire;
 pub mod anthropic;
 pub mod openai_chat;
+pub mod openai_responses;
+pub mod gemini;
+pub mod ollama;
 pub mod practice;
+
+mod ids;
+mod media;
+mod learned;
+mod openai;
+mod think_tags;
 
 use std::sync::Arc;
 
@@ -19,10 +28,13 @@ use zeroize::Zeroizing;
 
 use anthropic::Anthropic;
 use base::Wire;
-use catalog::Model;
+use catalog::{Model, ThinkingKind};
 use error::ProviderError;
-use model::{ChatRequest, Delta, Message, ModelInfo, Probe, Reply};
+use gemini::Gemini;
+use model::{Abilities, ChatRequest, Delta, Message, ModelInfo, Probe, Reply, ToolDef};
+use ollama::Ollama;
 use openai_chat::OpenAiChat;
+use openai_responses::OpenAiResponses;
 use wire::Connection;
 
 /// Takes what arrives, as it arrives. It must not block: it hands on to a buffer or a hub.
@@ -30,7 +42,7 @@ pub type Sink<'a> = &'a mut (dyn FnMut(Delta) + Send + 'a);
 
 /// Somebody who answers. Dropping a future of it ends the call at once.
 pub trait Provider: Send + Sync {
-    /// A stable word for logs and usage rows: `anthropic`, `openai_chat`, `practice`.
+    /// A stable word for logs and usage rows: `anthropic`, `openai_chat`, `gemini`, `practice`.
     fn name(&self) -> &'static str;
 
     /// Asks, hands every piece to the sink as it comes, and gives the whole answer once its final event has come.
@@ -46,6 +58,12 @@ pub trait Provider: Send + Sync {
 
     /// What is known of a model as this server offers it: limits, price, thinking.
     fn model(&self, id: &str) -> Model;
+
+    /// Why this provider cannot be offered a tool; nothing when it can. What cannot be offered is left out of
+    /// requests, so that one odd tool does not fail all of them.
+    fn unfit(&self, _tool: &ToolDef) -> Option<String> {
+        None
+    }
 
     /// Really asks something small, to see that address, key and model work. Without a model the first one that
     /// the server offers is asked.
@@ -76,6 +94,9 @@ pub fn connect(wire: Wire, connection: Connection) -> Arc<dyn Provider> {
     match wire {
         Wire::Anthropic => Arc::new(Anthropic::new(connection)),
         Wire::OpenAiChat => Arc::new(OpenAiChat::new(connection)),
+        Wire::OpenAiResponses => Arc::new(OpenAiResponses::new(connection)),
+        Wire::Gemini => Arc::new(Gemini::new(connection)),
+        Wire::Ollama => Arc::new(Ollama::new(connection)),
     }
 }
 
@@ -88,6 +109,11 @@ fn known(model: &Model) -> ModelInfo {
         window: told.then_some(model.window),
         max_output: told.then_some(model.max_output),
         price: model.price,
+        can: Abilities {
+            tools: told.then_some(model.tools),
+            vision: told.then_some(model.vision),
+            thinking: told.then_some(model.thinking != ThinkingKind::None),
+        },
     }
 }
 
@@ -123,6 +149,10 @@ impl std::fmt::Debug for Key {
         f.write_str("Key(…)")
     }
 }
+
+#[cfg(test)]
+#[path = "hygiene_tests.rs"]
+mod hygiene;
 
 #[cfg(test)]
 mod tests {

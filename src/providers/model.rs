@@ -129,7 +129,12 @@ impl Message {
     /// left.
     #[must_use]
     pub fn without_thinking(mut self) -> Option<Self> {
-        self.parts.retain(|p| !matches!(p, Part::Thinking { .. } | Part::RedactedThinking { .. }));
+        self.parts.retain(|p| {
+            !matches!(
+                p,
+                Part::Thinking { .. } | Part::RedactedThinking { .. } | Part::Opaque { .. }
+            )
+        });
         (!self.parts.is_empty()).then_some(self)
     }
 
@@ -183,6 +188,24 @@ pub enum Part {
         /// Such as `image/png`.
         media_type: String,
         /// The file's bytes.
+        data: Vec<u8>,
+    },
+    /// What a provider has to get back beside the part before it, unchanged. It means nothing to any other.
+    Opaque {
+        /// Whose it is: the provider's stable word.
+        provider: String,
+        /// The model that wrote it, as it was asked for; no other takes it.
+        model: String,
+        /// The provider's own text.
+        data: String,
+    },
+    /// A document, such as a PDF.
+    File {
+        /// Such as `application/pdf`.
+        media_type: String,
+        /// Its name.
+        name: String,
+        /// Its bytes.
         data: Vec<u8>,
     },
 }
@@ -260,6 +283,8 @@ pub struct Usage {
     pub cache_read: u64,
     /// Input written to the provider's cache.
     pub cache_write: u64,
+    /// The part of `cache_write` that is kept for an hour, which costs more.
+    pub cache_write_1h: u64,
     /// Output, thinking included.
     pub output: u64,
     /// The part of `output` that was thinking, where the provider says so.
@@ -285,6 +310,7 @@ impl std::ops::AddAssign for Usage {
         self.input = self.input.saturating_add(other.input);
         self.cache_read = self.cache_read.saturating_add(other.cache_read);
         self.cache_write = self.cache_write.saturating_add(other.cache_write);
+        self.cache_write_1h = self.cache_write_1h.saturating_add(other.cache_write_1h);
         self.output = self.output.saturating_add(other.output);
         self.reasoning = self.reasoning.saturating_add(other.reasoning);
     }
@@ -475,6 +501,19 @@ pub struct ModelInfo {
     pub max_output: Option<u32>,
     /// What it costs, if known; never zero for "unknown".
     pub price: Option<super::catalog::Price>,
+    /// What it can do, as far as the server says.
+    pub can: Abilities,
+}
+
+/// What a server says of a model's abilities; nothing where it says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Abilities {
+    /// Whether it calls tools.
+    pub tools: Option<bool>,
+    /// Whether it sees pictures.
+    pub vision: Option<bool>,
+    /// Whether it thinks first.
+    pub thinking: Option<bool>,
 }
 
 /// What a test of a connection found out by really calling.
@@ -530,7 +569,8 @@ mod tests {
     fn thinking_can_be_left_out() {
         let thought = Part::Thinking { text: "hm".into(), signature: Some("s".into()) };
         let hidden = Part::RedactedThinking { data: "x".into() };
-        let both = Message::assistant(vec![thought.clone(), hidden, Part::text("So")]);
+        let state = Part::Opaque { provider: "gemini".into(), model: "m".into(), data: "x".into() };
+        let both = Message::assistant(vec![thought.clone(), hidden, Part::text("So"), state]);
         assert_eq!(both.without_thinking().map(|m| m.parts), Some(vec![Part::text("So")]));
         assert_eq!(Message::assistant(vec![thought]).without_thinking(), None);
     }
@@ -538,7 +578,14 @@ mod tests {
     #[test]
     fn usage_adds_up_without_overflow() {
         let mut sum = Usage { input: u64::MAX - 1, ..Usage::default() };
-        sum += Usage { input: 5, cache_read: 1, cache_write: 2, output: 3, reasoning: 1 };
+        sum += Usage {
+            input: 5,
+            cache_read: 1,
+            cache_write: 2,
+            output: 3,
+            reasoning: 1,
+            ..Usage::default()
+        };
         assert_eq!(sum.input, u64::MAX);
         assert_eq!(sum.output, 3);
         assert_eq!(sum.total(), u64::MAX);

@@ -14,17 +14,70 @@ use super::{Key, Sink};
 use crate::kernel::Clock;
 use crate::net::client::{Body, Extent, HttpClient, Response};
 use crate::net::error::{NetError, Phase};
+use crate::net::lines::LineParser;
 use crate::net::message::{Headers, Method, Policy, Request, Timeouts};
 use crate::net::retry;
-use crate::net::sse::SseParser;
+use crate::net::sse::{MAX_EVENT, SseParser};
 
 /// The most bytes of an error's body that are looked at.
 const ERROR_BODY: usize = 64 * 1024;
 /// The most bytes of a list of models; a router's is several megabytes.
 const LIST_BODY: u64 = 32 * 1024 * 1024;
 
+/// The pause after a quota of a day is used up: nobody says when the day ends there.
+const DAY_QUOTA: Duration = Duration::from_secs(3_600);
+
+/// How the events of an answer are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// `text/event-stream`, with events of at most so many bytes.
+    Events(usize),
+    /// One JSON document a line, of at most so many bytes.
+    Lines(usize),
+}
+
+enum Frames {
+    Events(SseParser),
+    Lines(LineParser),
+}
+
+impl Frames {
+    fn of(framing: Framing) -> Self {
+        match framing {
+            Framing::Events(most) => Self::Events(SseParser::for_events_of(most)),
+            Framing::Lines(most) => Self::Lines(LineParser::new(most)),
+        }
+    }
+
+    /// Names and texts of the events that a piece completes.
+    fn push(&mut self, piece: &[u8]) -> Result<Vec<(String, String)>, ProviderError> {
+        let too_large = |error: &dyn std::fmt::Display| ProviderError::garbage(error.to_string());
+        match self {
+            Self::Events(parser) => {
+                let events = parser.push(piece).map_err(|e| too_large(&e))?;
+                Ok(events.into_iter().map(|event| (event.name, event.data)).collect())
+            }
+            Self::Lines(parser) => {
+                let lines = parser.push(piece).map_err(|e| too_large(&e))?;
+                Ok(lines.into_iter().map(|line| (String::new(), line)).collect())
+            }
+        }
+    }
+
+    fn finish(self) -> Option<(String, String)> {
+        match self {
+            Self::Events(parser) => parser.finish().map(|event| (event.name, event.data)),
+            Self::Lines(parser) => parser.finish().map(|line| (String::new(), line)),
+        }
+    }
+}
+
 /// Turns what a server sends into deltas and a reply. It sees no bytes and no time.
 pub(super) trait Decode: Send {
+    /// How the events of an answer are told apart.
+    fn framing(&self) -> Framing {
+        Framing::Events(MAX_EVENT)
+    }
     /// Takes one event of the stream.
     fn event(&mut self, name: &str, data: &str, out: &mut Vec<Delta>) -> Result<(), ProviderError>;
     /// Takes the body of a server that did not stream.
@@ -79,6 +132,8 @@ pub struct Connection {
     pub key: Option<Key>,
     /// Waits and sizes.
     pub limits: Limits,
+    /// The window that a person chose, for servers that have to be told how large it is.
+    pub context: Option<u32>,
 }
 
 impl Connection {
@@ -86,13 +141,20 @@ impl Connection {
     #[must_use]
     pub fn new(client: HttpClient, clock: Arc<dyn Clock>, base: Base, key: Option<Key>) -> Self {
         let limits = Limits::of(&base);
-        Self { client, clock, base, key, limits }
+        Self { client, clock, base, key, limits, context: None }
     }
 
     /// With other limits.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// With a window that a person chose.
+    #[must_use]
+    pub fn context(mut self, tokens: Option<u32>) -> Self {
+        self.context = tokens;
         self
     }
 
@@ -154,6 +216,7 @@ impl Connection {
             ),
             _ => error_body(&body),
         };
+        let wait = wait.or_else(|| pause_in(&body));
         let error = ProviderError::reported(status, &code, &message).with_retry_after(wait);
         Err(self.clean(ProviderError { request_id: id, ..error }))
     }
@@ -170,28 +233,28 @@ impl Connection {
                 "the server answered with a web page; check the base URL",
             ));
         }
-        if kind.contains("json") {
+        let framing = decoder.framing();
+        if kind.contains("json") && matches!(framing, Framing::Events(_)) {
             let bytes = response.body.bytes().await.map_err(broken)?;
             let mut out = Vec::new();
             let read = decoder.whole(&String::from_utf8_lossy(&bytes), &mut out);
             out.into_iter().for_each(sink);
             return read;
         }
-        self.read_events(response.body, decoder, sink).await
+        self.read_events(response.body, Frames::of(framing), decoder, sink).await
     }
 
     async fn read_events(
         &self,
         mut body: Body,
+        mut parser: Frames,
         decoder: &mut dyn Decode,
         sink: Sink<'_>,
     ) -> Result<(), ProviderError> {
-        let mut parser = SseParser::new();
         let mut out = Vec::new();
         while let Some(piece) = self.piece(&mut body, decoder.complete()).await? {
-            let events = parser.push(&piece).map_err(|e| ProviderError::garbage(e.to_string()))?;
-            for event in events {
-                let read = decoder.event(&event.name, &event.data, &mut out);
+            for (name, data) in parser.push(&piece)? {
+                let read = decoder.event(&name, &data, &mut out);
                 out.drain(..).for_each(&mut *sink);
                 read?;
                 if decoder.ended() {
@@ -200,8 +263,8 @@ impl Connection {
             }
         }
         // Some servers leave out the empty line after their last event. What is cut in it does not count.
-        if let Some(event) = parser.finish()
-            && decoder.event(&event.name, &event.data, &mut out).is_ok()
+        if let Some((name, data)) = parser.finish()
+            && decoder.event(&name, &data, &mut out).is_ok()
         {
             out.into_iter().for_each(sink);
         }
@@ -286,6 +349,20 @@ fn broken(error: NetError) -> ProviderError {
     ProviderError::new(class, error.to_string())
 }
 
+/// The pause that Google's servers ask for in the body of an error.
+fn pause_in(body: &[u8]) -> Option<Duration> {
+    let json: Value = serde_json::from_slice(body).ok()?; // ok: what is no JSON asks for no pause
+    let json = json.get(0).unwrap_or(&json);
+    let details = json.get("error")?.get("details")?.as_array()?;
+    let by_day = details.iter().filter_map(|d| d.get("violations")?.as_array()).flatten();
+    if by_day.filter_map(|v| v.get("quotaId")?.as_str()).any(|id| id.contains("PerDay")) {
+        return Some(DAY_QUOTA);
+    }
+    let text = details.iter().find_map(|detail| detail.get("retryDelay")?.as_str())?;
+    let seconds: f64 = text.strip_suffix('s')?.parse().ok()?; // ok: what is no number asks for nothing
+    Duration::try_from_secs_f64(seconds).ok() // ok: negative or absurd asks for nothing
+}
+
 /// Code and message of an error's body, in the shapes that servers use.
 fn error_body(body: &[u8]) -> (String, String) {
     let Ok(json) = serde_json::from_slice::<Value>(body) else {
@@ -315,6 +392,18 @@ fn error_body(body: &[u8]) -> (String, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_pause_in_a_body_is_read() {
+        let body =
+            |details: &str| format!("[{{\"error\":{{\"code\":429,\"details\":{details}}}}}]");
+        let short = body(r#"[{"@type":"x/google.rpc.Help"},{"retryDelay":"31.5s"}]"#);
+        assert_eq!(pause_in(short.as_bytes()), Some(Duration::from_millis(31_500)));
+        let day =
+            body(r#"[{"retryDelay":"3s"},{"violations":[{"quotaId":"RequestsPerDayPerModel"}]}]"#);
+        assert_eq!(pause_in(day.as_bytes()), Some(DAY_QUOTA));
+        assert_eq!(pause_in(b"{\"error\":\"no\"}"), None);
+    }
 
     #[test]
     fn errors_are_read_in_every_shape() {
@@ -359,3 +448,7 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod recorded;

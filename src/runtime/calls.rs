@@ -4,23 +4,24 @@
 //! one after the other in the order of the message. The kind of a tool decides what is written
 //! when: see `tool/mod.rs`. Somebody who speaks meanwhile is heard before the next call begins.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
-
-use crate::features::runs::model::{Body, CallStatus, EventKind, FileMark};
+use crate::features::runs::model::{Body, CallStatus, EventKind, SeenFile};
 use crate::features::runs::queries as runs;
-use crate::features::runs::rules::Pen;
+use crate::features::runs::rules::{Pause, Pen};
 use crate::kernel::Outcome;
 use crate::kernel::text::head_tail;
 use crate::sandbox::left_over;
 use crate::tool::registry::{Commit, Entry};
-use crate::tool::{AnyTool, Effect, FilePlan, MAX_OUTPUT, RunEnd, ToolCx, ToolError, ToolOutput};
+use crate::tool::{
+    AnyTool, Effect, MAX_OUTPUT, Picture, RunEnd, ToolCx, ToolError, ToolOutput, ToolWait,
+};
 
 use super::ending::LimitReached;
 use super::guard::{Advice, BLOCKED, Seen};
 use super::journal::{blocking, save};
-use super::toolbox::{Call, ENDS, definition, may_use};
+use super::toolbox::{Call, ENDS, PARKS, definition, may_use};
 use super::tools::{exec, folder};
 use super::turn::Turn;
 use super::{EngineError, commit};
@@ -30,20 +31,56 @@ const SIDE_BY_SIDE: usize = 8;
 /// How long a stopped tool may take to end before it is left behind.
 const GRACE: Duration = Duration::from_millis(850);
 
+/// The tool whose programs change files.
+const PROGRAM: &str = "exec";
+
 const SKIPPED: &str = "Skipped due to queued user message.";
 const TOO_MANY: &str = "Skipped: the limit of tool calls of this run is reached.";
 const AFTER_BLOCK: &str = "Skipped: an earlier call of this message was refused.";
 
 /// A result before it is written down.
-struct Outcomes {
-    status: CallStatus,
-    output: ToolOutput,
-    millis: u64,
-    paths: Vec<String>,
+pub(super) struct Outcomes {
+    pub status: CallStatus,
+    pub output: ToolOutput,
+    pub millis: u64,
+    pub paths: Vec<String>,
+}
+
+/// What a workspace tool left of its run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    GoesOn,
+    Ended,
+    Waits,
+}
+
+/// What comes with results: tools that were found, files and pictures that were looked at.
+#[derive(Default)]
+struct Extras {
+    load: Vec<String>,
+    seen: Vec<SeenFile>,
+    pictures: Vec<(String, Picture)>,
+}
+
+impl Extras {
+    /// Takes what comes with one result. A model that sees no pictures is told so.
+    fn take(&mut self, call: &Call, output: &mut ToolOutput, sees: bool) {
+        self.load.append(&mut output.load);
+        let seen = std::mem::take(&mut output.seen).into_iter();
+        self.seen.extend(seen.map(|(path, hash)| SeenFile { path, hash }));
+        match output.picture.take() {
+            Some(picture) if sees => self.pictures.push((call.id.clone(), picture)),
+            Some(_) => output.text.push_str(" [your model sees no pictures]"),
+            None => {}
+        }
+    }
 }
 
 impl Outcomes {
-    fn of(result: Result<ToolOutput, ToolError>, millis: u64) -> Result<Self, EngineError> {
+    pub(super) fn of(
+        result: Result<ToolOutput, ToolError>,
+        millis: u64,
+    ) -> Result<Self, EngineError> {
         let output = match result {
             Ok(output) => output,
             Err(error) => error.into_output()?,
@@ -57,7 +94,7 @@ impl Outcomes {
     }
 }
 
-fn since(start: Instant) -> u64 {
+pub(super) fn since(start: Instant) -> u64 {
     u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -80,6 +117,9 @@ impl Turn {
         for (at, call) in calls.iter().enumerate() {
             if self.cancel.is_cancelled() {
                 return self.stopped(None).await;
+            }
+            if self.is_halted()? {
+                return self.rest().await;
             }
             if let Some(why) = self.held_up()? {
                 return self.skip(&calls[at..], why).await.map(|()| true);
@@ -105,12 +145,9 @@ impl Turn {
         if self.journal.steps >= self.engine.limits.steps {
             return Ok(Some(TOO_MANY));
         }
-        let session = self.session;
-        let spoken = self
-            .journal
-            .ws
-            .read(|snap| Ok::<_, EngineError>(!runs::open_inputs(snap, session)?.is_empty()))?;
-        Ok(spoken.then_some(SKIPPED))
+        let (session, run) = (self.session, self.journal.run);
+        let heard = self.journal.ws.read(|snap| runs::queue::heard(snap, session, run))?;
+        Ok((!heard.is_empty()).then_some(SKIPPED))
     }
 
     /// Why a call is refused: the run goes in circles.
@@ -158,7 +195,7 @@ impl Turn {
             let step = self.journal.steps + 1 + u32::try_from(events.len()).unwrap_or(0);
             events.push(finished(step, call, status, Body::Inline(why.to_owned())));
         }
-        self.write_down(events, Vec::new()).await
+        self.write_down(events, Extras::default()).await
     }
 
     fn cx(&self, step: u32) -> ToolCx {
@@ -171,12 +208,17 @@ impl Turn {
             item: self.run.item,
             task: self.run.task,
             folder: self.journal.ws.agent_folder(&self.agent.slug),
+            max_result: self.max_result(),
+            seen: self.journal.seen.files(),
             cancel: self.cancel.clone(),
         }
     }
 
     /// Calls that only look, side by side; their results are one transaction.
     async fn look(&mut self, calls: Vec<Call>) -> Result<bool, EngineError> {
+        if self.is_halted()? {
+            return self.rest().await;
+        }
         if let Some(why) = self.held_up()? {
             return self.skip(&calls, why).await.map(|()| true);
         }
@@ -196,22 +238,22 @@ impl Turn {
             results.extend(futures_util::future::join_all(work).await);
         }
         let mut events = Vec::with_capacity(calls.len());
-        let mut load = Vec::new();
+        let (mut extras, cap) = (Extras::default(), self.max_result());
         for (call, result) in calls.iter().zip(results) {
             let step = self.journal.steps + 1 + u32::try_from(events.len()).unwrap_or(0);
             let Outcomes { status, mut output, millis, .. } = result?;
             if let Some(warning) = self.note(call, &output.text, output.is_error) {
                 output.text = format!("{}\n{warning}", output.text);
             }
-            load.extend(output.load);
-            let result = self.journal.body(step, output.text).await?;
+            extras.take(call, &mut output, self.chosen.known.vision);
+            let result = self.journal.body(step, (output.text, output.whole), cap).await?;
             let mut event = finished(step, call, status, result);
             if let EventKind::ToolFinished { millis: took, .. } = &mut event {
                 *took = millis;
             }
             events.push(event);
         }
-        self.write_down(events, load).await?;
+        self.write_down(events, extras).await?;
         if self.cancel.is_cancelled() { self.stopped(None).await } else { Ok(true) }
     }
 
@@ -256,11 +298,19 @@ impl Turn {
 
     fn cut_off(&self, start: Instant) -> Outcomes {
         let mut outcome = if self.journal.ws.halt().is_cancelled() {
-            Outcomes::without(CallStatus::Stopped, "ended, because HQ was stopped")
+            Outcomes::without(CallStatus::Stopped, "Error(aborted): ended, because HQ was stopped")
+        } else if self.rests.load(Ordering::Relaxed) {
+            Outcomes::without(
+                CallStatus::Stopped,
+                "Error(aborted): cut off, because the work was paused; look before you do it again",
+            )
         } else if self.cancel.is_cancelled() {
-            Outcomes::without(CallStatus::Stopped, "stopped by a person")
+            Outcomes::without(CallStatus::Stopped, "Error(aborted): stopped by a person")
         } else {
-            Outcomes::without(CallStatus::Timeout, "this took too long and was ended")
+            Outcomes::without(
+                CallStatus::Timeout,
+                "Error(timeout): this took too long and was ended",
+            )
         };
         outcome.millis = since(start);
         outcome
@@ -272,14 +322,14 @@ impl Turn {
         let Some(entry) = tools.get(&call.name) else {
             let near = tools.nearest(&call.name).join(", ");
             let text =
-                format!("Error (unknown_tool): there is no tool \"{}\". Near: {near}", call.name);
+                format!("Error(not_found): there is no tool \"{}\". Near: {near}", call.name);
             return self
                 .finish(call, Outcomes::without(CallStatus::Error, text))
                 .await
                 .map(|()| false);
         };
         if !self.may_use(entry) {
-            let text = format!("Error (not_allowed): you may not use {} here", call.name);
+            let text = format!("Error(denied): you may not use {} here", call.name);
             return self
                 .finish(call, Outcomes::without(CallStatus::Error, text))
                 .await
@@ -298,13 +348,15 @@ impl Turn {
             }
             AnyTool::File(tool) => {
                 match self.guarded(self.limit(), tool.plan(&cx, &call.arguments)).await {
-                    Some(Ok(plan)) => self.change_file(call, plan, start).await?,
+                    Some(Ok(plan)) => self.change_files(call, plan, start).await?,
                     Some(Err(refused)) => Outcomes::of(Err(refused), since(start))?,
                     None => self.cut_off(start),
                 }
             }
             AnyTool::Act(tool) => {
-                self.begin_step(call, None).await?;
+                let (call_id, name) = (call.id.clone(), call.name.clone());
+                let begun = EventKind::ToolStarted { step, call_id, name, file: None };
+                self.begin_step(begun).await?;
                 let before = self.marks(entry).await?;
                 // A program has a time-out of its own, which begins when its turn has come.
                 let limit = self.limit().filter(|_| entry.spec.effect != Effect::Exec);
@@ -322,7 +374,10 @@ impl Turn {
             }
         };
         self.finish(call, refused).await?;
-        if entry.spec.effect == Effect::Exec {
+        let goes_on = self.engine.jobs.holds(self.journal.run, step);
+        // Nobody knows what a program changes that goes on.
+        self.journal.unsure |= goes_on;
+        if entry.spec.name == PROGRAM && !goes_on {
             // What the program wrote is in its result from here on.
             let job = exec::job_folder(&self.journal.ws, self.journal.run, step);
             blocking(move || left_over::clear(&job)).await?;
@@ -339,16 +394,16 @@ impl Turn {
         change: Commit,
         start: Instant,
     ) -> Result<bool, EngineError> {
-        let ends = ENDS.contains(&call.name.as_str());
+        let ends = [ENDS, PARKS].iter().any(|names| names.contains(&call.name.as_str()));
         let committed = if ends { commit::files(&mut self.journal).await? } else { None };
         let (made, redactor) = (call.clone(), self.journal.ws.app.redactor.clone());
         let (run, epoch, effective) =
             (self.journal.run, self.journal.epoch, self.journal.effective);
-        let (text, is_error, ended) = self
+        let (text, is_error, left) = self
             .journal
             .write(move |tx, pen| {
                 // What is said to a run that is about to end is heard before it ends.
-                let spoken = ends && !runs::open_inputs(tx, pen.session.id)?.is_empty();
+                let spoken = ends && !runs::queue::heard(tx, pen.session.id, run)?.is_empty();
                 // What the tool refuses becomes its result; a failure of the program stays one.
                 let output = if spoken {
                     ToolOutput::error(SKIPPED)
@@ -363,6 +418,13 @@ impl Turn {
                 pen.run.effective |= effective;
                 if let Some(committed) = committed {
                     pen.append(tx, committed)?;
+                }
+                if let Some(ToolWait { waits_for, detail, until }) = output.wait {
+                    pen.run.activity = made.name;
+                    let appended = std::mem::take(&mut pen.appended);
+                    let detail = redactor.text(&detail).into_owned();
+                    pen.wait(tx, Pause { waits_for, detail, needs_micros: None, until })?;
+                    return Ok(((String::new(), false, Left::Waits), appended));
                 }
                 let text = redactor.text(&output.text).into_owned();
                 let text = head_tail(&text, MAX_OUTPUT - 64, "\n[…]\n");
@@ -386,50 +448,31 @@ impl Turn {
                         let appended = std::mem::take(&mut pen.appended);
                         let (outcome, summary) = outcome_of(end);
                         pen.end(tx, outcome, &summary)?;
-                        Ok(((text, output.is_error, true), appended))
+                        Ok(((text, output.is_error, Left::Ended), appended))
                     }
-                    None => {
-                        save(tx, pen).map(|appended| ((text, output.is_error, false), appended))
-                    }
+                    None => save(tx, pen)
+                        .map(|appended| ((text, output.is_error, Left::GoesOn), appended)),
                 }
             })
             .await?;
-        self.journal.effective |= !is_error && !ends && call.name != "progress";
-        self.note(call, &text, is_error);
-        Ok(ended)
-    }
-
-    /// A file tool: hashes noted, file changed; the result is noted by the caller.
-    async fn change_file(
-        &mut self,
-        call: &Call,
-        plan: FilePlan,
-        start: Instant,
-    ) -> Result<Outcomes, EngineError> {
-        let after = plan.content.as_ref().map(|c| <[u8; 32]>::from(Sha256::digest(c)));
-        let mark = FileMark { path: plan.path.clone(), before: plan.before, after };
-        self.begin_step(call, Some(mark)).await?;
-        let root = self.journal.ws.agent_folder(&self.agent.slug);
-        let guard = self.journal.ws.paths.hold(&root.join(&plan.path)).await;
-        let (path, before, content) = (plan.path.clone(), plan.before, plan.content);
-        let done =
-            blocking(move || folder::change(&root, &path, before, content.as_deref())).await?;
-        drop(guard);
-        let mut outcome = Outcomes::of(done.map(|()| plan.output), since(start))?;
-        if outcome.status == CallStatus::Ok {
-            outcome.paths.push(plan.path);
-            self.journal.effective = true;
+        self.parked |= left == Left::Waits;
+        if left != Left::Waits {
+            self.journal.effective |= !is_error && !ends && call.name != "progress";
+            self.note(call, &text, is_error);
         }
-        Ok(outcome)
+        Ok(left != Left::GoesOn)
     }
 
-    async fn begin_step(&mut self, call: &Call, file: Option<FileMark>) -> Result<(), EngineError> {
-        let (call_id, name) = (call.id.clone(), call.name.clone());
+    /// Notes that a call is begun, and what it is about to do.
+    pub(super) async fn begin_step(&mut self, begun: EventKind) -> Result<(), EngineError> {
         self.journal
             .write(move |tx, mut pen| {
-                pen.run.activity.clone_from(&name);
-                let step = pen.run.steps + 1;
-                pen.append(tx, EventKind::ToolStarted { step, call_id, name, file })?;
+                if let EventKind::ToolStarted { name, .. } | EventKind::FilesStarted { name, .. } =
+                    &begun
+                {
+                    pen.run.activity.clone_from(name);
+                }
+                pen.append(tx, begun)?;
                 save(tx, pen).map(|appended| ((), appended))
             })
             .await
@@ -444,20 +487,25 @@ impl Turn {
         {
             output.text = format!("{}\n{warning}", output.text);
         }
-        let result = self.journal.body(step, output.text).await?;
+        let mut extras = Extras::default();
+        extras.take(call, &mut output, self.chosen.known.vision);
+        let result =
+            self.journal.body(step, (output.text, output.whole), self.max_result()).await?;
         let mut event = finished(step, call, status, result);
         if let EventKind::ToolFinished { millis: took, paths: changed, .. } = &mut event {
             (*took, *changed) = (millis, paths);
         }
-        self.write_down(vec![event], output.load).await
+        self.write_down(vec![event], extras).await
     }
 
-    /// Writes results down; tools that were found are offered from the next call on.
+    /// Writes results down with what comes with them; tools that were found are offered from the next
+    /// call on.
     async fn write_down(
         &mut self,
-        events: Vec<EventKind>,
-        load: Vec<String>,
+        mut events: Vec<EventKind>,
+        extras: Extras,
     ) -> Result<(), EngineError> {
+        let Extras { load, seen, pictures } = extras;
         for name in &load {
             let known = self.request.tools.iter().any(|tool| tool.name == *name);
             if let Some(entry) = self.engine.tools.get(name).filter(|_| !known)
@@ -466,6 +514,12 @@ impl Turn {
                 self.request.tools.push(definition(entry));
                 self.fixed = crate::providers::bound::Size::of(&self.request);
             }
+        }
+        if !seen.is_empty() {
+            events.push(EventKind::FilesSeen { files: seen });
+        }
+        for (call_id, picture) in &pictures {
+            events.push(self.journal.picture(call_id, picture).await?);
         }
         let effective = self.journal.effective;
         self.journal
@@ -481,12 +535,16 @@ impl Turn {
                 }
                 save(tx, pen).map(|appended| ((), appended))
             })
-            .await
+            .await?;
+        for (_, picture) in pictures {
+            self.journal.history.picture(picture.media_type, picture.data);
+        }
+        Ok(())
     }
 
     /// For programs: what the folder looked like before.
     async fn marks(&self, entry: &Entry) -> Result<Option<folder::Marks>, EngineError> {
-        if entry.spec.effect != Effect::Exec {
+        if entry.spec.name != PROGRAM {
             return Ok(None);
         }
         let root = self.journal.ws.agent_folder(&self.agent.slug);

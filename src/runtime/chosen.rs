@@ -7,6 +7,7 @@ use crate::features::agents::model::Agent;
 use crate::features::connections::model::Connection;
 use crate::features::connections::provider;
 use crate::features::connections::queries::{self as connections, Asked, Choice};
+use crate::features::connections::rests::Candidate;
 use crate::features::runs::model::{ModelSource, Run};
 use crate::features::tasks::model::Task;
 use crate::kernel::{ConnectionId, Thinking};
@@ -55,10 +56,15 @@ pub(super) fn choose(
     Ok(choice)
 }
 
-/// Connects to the provider of a choice.
-pub(super) fn connect(ws: &Ws, choice: Choice) -> Result<Chosen, EngineError> {
-    let Choice { connection, model, source, thinking, .. } = choice;
-    let provider = provider::provider(ws, connection)?;
+/// Connects to somebody who may answer for a choice.
+pub(super) fn connect(
+    ws: &Ws,
+    choice: &Choice,
+    candidate: &Candidate,
+) -> Result<Chosen, EngineError> {
+    let Candidate { connection, slot, model } = candidate.clone();
+    let provider = provider::with_key(ws, connection, slot)?;
     let known = provider::known(ws, connection, &*provider, &model)?;
+    let Choice { source, thinking, .. } = *choice;
     Ok(Chosen { provider, connection, model, source, thinking, known })
 }

@@ -46,16 +46,30 @@ pub(super) async fn files(journal: &mut Journal) -> Result<Option<EventKind>, En
 }
 
 /// The paths that a run has changed since its last commit, as its events tell.
-pub(super) fn noted(run: &Run, events: &[SessionEvent]) -> BTreeSet<String> {
+pub(super) fn noted<'e>(
+    run: &Run,
+    events: impl IntoIterator<Item = &'e SessionEvent>,
+) -> BTreeSet<String> {
     let mut paths = BTreeSet::new();
-    for event in events.iter().filter(|event| event.run == Some(run.id)) {
+    for event in events.into_iter().filter(|event| event.run == Some(run.id)) {
         match &event.kind {
             EventKind::ToolFinished { paths: changed, .. } => paths.extend(changed.iter().cloned()),
+            EventKind::Remembered { path, .. } => drop(paths.insert(path.clone())),
             EventKind::Committed { .. } => paths.clear(),
             _ => {}
         }
     }
     paths
+}
+
+/// Whether a run that has ended noted changes that no commit of its events has.
+pub(super) fn is_due(ws: &Ws, run: &Run) -> Result<bool, EngineError> {
+    ws.read(|snap| Ok(!noted(run, &runs::events_of_run(snap, run, usize::MAX)?).is_empty()))
+}
+
+/// The line by which the commits of a run are known.
+pub(super) fn mark(run: &str) -> String {
+    format!("Run: {run}")
 }
 
 /// Commits what a run had noted and not committed, and that no task will: it was ended from outside,
@@ -109,7 +123,7 @@ async fn commit(taken: Taken) -> Result<Option<EventKind>, EngineError> {
         }
         _ => ellipsis(&run.title, 70),
     };
-    let message = format!("{subject}\n\nRun: {}\nAgent: {}\n", run.name(), agent.slug);
+    let message = format!("{subject}\n\n{}\nAgent: {}\n", mark(&run.name()), agent.slug);
     let now = ws.app.clock.now();
     let snapshot = blocking(move || {
         let branch = Branch::agent(&agent.slug)?;

@@ -14,10 +14,10 @@ use parking_lot::Mutex;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
-use tokio_util::sync::CancellationToken;
 
 use crate::app::Ws;
 use crate::features::agents::model::{AGENTS, Agent};
+use crate::features::connections::model::{FALLBACKS, USUAL_THINKING};
 use crate::features::inbox::model::Item;
 use crate::features::inbox::rules::{self as inbox, InboxError};
 use crate::features::runs::model::{Run, Session};
@@ -25,6 +25,7 @@ use crate::features::runs::queries as runs;
 use crate::features::runs::rules::{self, RunError, RunSpec, SessionSpec};
 use crate::features::tasks::model::Task;
 use crate::features::usage::model::RESERVATIONS;
+use crate::features::usage::model::budget::BUDGETS;
 use crate::features::workspace::model::SETTINGS;
 use crate::kernel::text::ellipsis;
 use crate::kernel::{
@@ -34,6 +35,7 @@ use crate::kernel::{
 use crate::store::{Entry, ReadExt, StoreError, WriteTx};
 
 use super::plan::{Noted, Plan};
+use super::turn::Leash;
 use super::{BY, Engine, EngineError, resume, turn};
 
 /// How long a stopped run's task may take before the run is ended without it.
@@ -49,7 +51,7 @@ const LOST: &str = "HQ could not write down what happened";
 struct Working {
     agent: AgentId,
     background: bool,
-    cancel: CancellationToken,
+    leash: Leash,
 }
 
 struct Parts {
@@ -117,7 +119,7 @@ impl Dispatcher {
             }
         }
         for working in self.0.working.lock().values() {
-            working.cancel.cancel();
+            working.leash.cancel.cancel();
         }
     }
 
@@ -189,7 +191,8 @@ impl Dispatcher {
     fn hear(&self, entry: &Entry) -> Heard {
         let mut heard = Heard::Nothing;
         let changed = |table: u16| entry.changes.iter().any(|change| change.table == table);
-        if changed(AGENTS.number) || changed(SETTINGS.number) {
+        let chosen = [AGENTS, SETTINGS, BUDGETS, FALLBACKS, USUAL_THINKING];
+        if chosen.iter().any(|table| changed(table.number)) {
             // A limit may have been raised, a model chosen.
             self.0.choices.fetch_add(1, Ordering::Relaxed);
             heard = Heard::Look;
@@ -201,7 +204,9 @@ impl Dispatcher {
             match event {
                 Event::RunStopRequested { run, by } if self.stop(*run, *by) => {}
                 Event::RunStopRequested { .. } => heard = Heard::Look,
-                Event::InputQueued { session, .. } => self.begin_in(*session),
+                Event::InputQueued { session, .. } | Event::CompactionAsked { session, .. } => {
+                    self.begin_in(*session);
+                }
                 Event::ItemEnqueued { agent, .. } => {
                     self.0.memory.lock().noted.fresh.insert(*agent);
                     heard = Heard::Look;
@@ -224,7 +229,11 @@ impl Dispatcher {
                     self.0.choices.fetch_add(1, Ordering::Relaxed);
                     heard = Heard::Look;
                 }
-                Event::ItemEnded { .. } | Event::AgentStatusChanged { .. } => heard = Heard::Look,
+                Event::RunAnswered { session, .. } => self.begin_in(*session),
+                Event::ItemEnded { .. }
+                | Event::AgentStatusChanged { .. }
+                | Event::WorkHalted { .. }
+                | Event::WorkGoesOn { .. } => heard = Heard::Look,
                 _ => {}
             }
         }
@@ -237,12 +246,19 @@ impl Dispatcher {
             let Some(run) = snap.get::<Session>(session)?.and_then(|s| s.active_run) else {
                 return Ok(None);
             };
-            let Some(run) = snap.get::<Run>(run)?.filter(|r| r.state == RunState::Queued) else {
+            let Some(run) = snap.get::<Run>(run)? else { return Ok(None) };
+            if run.state == RunState::Waiting {
+                // Its moment may have moved.
+                self.0.wake.notify_one();
+            }
+            if run.state != RunState::Queued {
                 return Ok(None);
+            }
+            let held = match snap.get::<Agent>(run.agent)? {
+                Some(agent) => rules::held(snap, &agent)?,
+                None => Some("agent_archived"),
             };
-            let agent = snap.get::<Agent>(run.agent)?;
-            let free = agent.is_some_and(|agent| rules::held(&agent).is_none());
-            Ok::<_, StoreError>(free.then_some(run))
+            Ok::<_, StoreError>(held.is_none().then_some(run))
         });
         match found {
             Ok(Some(run)) => self.begin(&run),
@@ -300,7 +316,7 @@ impl Dispatcher {
 
     /// Cancels a run's task; ends the run without it when it hangs. Answers whether it has one.
     fn stop(&self, run: RunId, by: Option<AccountId>) -> bool {
-        let Some(cancel) = self.0.working.lock().get(&run).map(|w| w.cancel.clone()) else {
+        let Some(cancel) = self.0.working.lock().get(&run).map(|w| w.leash.cancel.clone()) else {
             return false;
         };
         if cancel.is_cancelled() {
@@ -321,6 +337,37 @@ impl Dispatcher {
         true
     }
 
+    /// Cuts off a run that is to stand still at once, and puts it back without its task when that hangs.
+    /// Answers whether that was written.
+    async fn suspend(&self, run: RunId) -> bool {
+        let leash = self.0.working.lock().get(&run).map(|working| working.leash.clone());
+        let Some(leash) = leash else { return self.put_back(run).await };
+        if leash.cancel.is_cancelled() {
+            return true;
+        }
+        leash.rests.store(true, Ordering::Relaxed);
+        leash.cancel.cancel();
+        let own = self.clone();
+        let halt = self.0.ws.halt();
+        self.0.ws.spawn("rest", async move {
+            tokio::select! {
+                () = tokio::time::sleep(STOP_GRACE) => {}
+                () = halt.cancelled() => return,
+            }
+            own.put_back(run).await;
+            own.0.ws.live.finish(run);
+        });
+        true
+    }
+
+    async fn put_back(&self, run: RunId) -> bool {
+        let put = self.0.ws.write(&BY, move |tx| rules::halt::suspend(tx, run)).await;
+        if let Err(error) = &put {
+            tracing::error!(run.id = %run, %error, "run {run} could not be put back");
+        }
+        put.is_ok()
+    }
+
     /// Starts what can be started. Answers when something becomes due by itself.
     async fn pass(&self) -> Result<Option<Timestamp>, EngineError> {
         let now = self.0.ws.app.clock.now();
@@ -335,6 +382,9 @@ impl Dispatcher {
         let mut written = true;
         for (run, by) in plan.stops {
             written &= self.stop(run, by) || self.end_stopped(run, by).await;
+        }
+        for run in plan.rests {
+            written &= self.suspend(run).await;
         }
         for run in plan.running {
             written &= self.take_up(run).await;
@@ -374,24 +424,22 @@ impl Dispatcher {
             self.0.memory.lock().starved = true;
             return;
         };
-        let cancel = self.0.ws.halt().child_token();
-        let entry = Working { agent: run.agent, background, cancel: cancel.clone() };
+        let leash = Leash {
+            cancel: self.0.ws.halt().child_token(),
+            rests: Arc::default(),
+            choices: Arc::clone(&self.0.choices),
+        };
+        let entry = Working { agent: run.agent, background, leash: leash.clone() };
         working.insert(run.id, entry);
         drop(working);
-        self.launch(run.id, background, cancel, permit);
+        self.launch(run.id, background, leash, permit);
     }
 
-    fn launch(
-        &self,
-        run: RunId,
-        background: bool,
-        cancel: CancellationToken,
-        permit: OwnedSemaphorePermit,
-    ) {
+    fn launch(&self, run: RunId, background: bool, leash: Leash, permit: OwnedSemaphorePermit) {
         let own = self.clone();
         self.0.ws.spawn("run", async move {
-            let Parts { engine, ws, choices, .. } = &*own.0;
-            let waits = turn::drive(engine, ws, run, cancel, Arc::clone(choices)).await;
+            let Parts { engine, ws, .. } = &*own.0;
+            let waits = turn::drive(engine, ws, run, leash).await;
             own.0.working.lock().remove(&run);
             drop(permit);
             engine.freed.send_modify(|count| *count += 1);
@@ -420,10 +468,11 @@ impl Dispatcher {
 
 /// Makes the run of an item and leases the item to it, in one transaction.
 fn make_run(tx: &mut WriteTx<'_>, item: &Item, agent: &Agent) -> Result<Option<Run>, EngineError> {
-    let now = tx.get::<Agent>(agent.id)?;
-    if now.is_none_or(|agent| rules::held(&agent).is_some())
-        || runs::has_background_run(tx, agent.id)?
-    {
+    let held = match tx.get::<Agent>(agent.id)? {
+        Some(agent) => rules::held(tx, &agent)?.is_some(),
+        None => true,
+    };
+    if held || runs::has_background_run(tx, agent.id)? {
         return Ok(None);
     }
     let title = match item.task {

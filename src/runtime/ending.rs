@@ -1,13 +1,13 @@
 //! How a run comes to its end: an answer without tool calls, a limit, a stop, a budget.
 
-use jiff::SignedDuration;
+use std::sync::atomic::Ordering;
 
 use crate::features::runs::model::{Body, CallStatus, EventKind};
 use crate::features::runs::queries as runs;
-use crate::features::runs::rules::{Pause, Pen};
-use crate::features::usage::queries::Budget;
+use crate::features::runs::rules::{Pause, Pen, halt};
+use crate::features::usage::queries::budgets::Lack;
 use crate::features::usage::rules::{self as money, UsageError};
-use crate::kernel::{Outcome, Timestamp, WaitFor};
+use crate::kernel::{Outcome, WaitFor};
 use crate::providers::error::ErrorClass;
 use crate::providers::model::{Reply, StopReason};
 use crate::store::WriteTx;
@@ -138,7 +138,9 @@ impl Turn {
                 pen.run.effective |= effective;
                 let next = match limit {
                     Some(which) => Next::End(Outcome::Limit { which: which.to_owned() }),
-                    None if !runs::open_inputs(tx, pen.session.id)?.is_empty() => Next::GoOn(None),
+                    None if !runs::queue::heard(tx, pen.session.id, pen.run.id)?.is_empty() => {
+                        Next::GoOn(None)
+                    }
                     None => next(tx, &mut pen, said, nudged, &end)?,
                 };
                 match next {
@@ -168,6 +170,8 @@ impl Turn {
         cut_off: Option<Box<CutOff>>,
     ) -> Result<bool, EngineError> {
         let ending = self.journal.ws.halt().is_cancelled();
+        let rests = self.rests.load(Ordering::Relaxed);
+        self.parked |= rests;
         self.journal.ws.live.finish(self.journal.run);
         let committed = if ending { None } else { commit::files(&mut self.journal).await? };
         let effective = self.journal.effective;
@@ -184,12 +188,37 @@ impl Turn {
                     None if ending => {
                         pen.requeue(tx)?;
                     }
+                    None if rests => {
+                        halt::rest(tx, pen)?;
+                    }
                     stop => {
                         let by = stop.as_ref().and_then(|stop| stop.by);
                         pen.close_calls(tx, CallStatus::Stopped, "the run was stopped")?;
                         pen.end(tx, Outcome::Stopped { by }, "")?;
                     }
                 }
+                Ok(((), Vec::new()))
+            })
+            .await?;
+        Ok(false)
+    }
+
+    /// Takes no further step until somebody lets work go on: the run goes back to the queue.
+    pub(super) async fn rest(&mut self) -> Result<bool, EngineError> {
+        self.parked = true;
+        self.journal.ws.live.finish(self.journal.run);
+        if !self.begun {
+            return Ok(false);
+        }
+        let committed = commit::files(&mut self.journal).await?;
+        let effective = self.journal.effective;
+        self.journal
+            .write(move |tx, mut pen| {
+                if let Some(committed) = committed {
+                    pen.append(tx, committed)?;
+                }
+                pen.run.effective |= effective;
+                halt::rest(tx, pen)?;
                 Ok(((), Vec::new()))
             })
             .await?;
@@ -269,40 +298,23 @@ fn plain_end(tx: &mut WriteTx<'_>, pen: &mut Pen) -> Result<Next, EngineError> {
 pub(super) fn park(
     tx: &mut WriteTx<'_>,
     pen: Pen,
-    refusal: &UsageError,
+    lack: Box<Lack>,
     limit: Option<&'static str>,
 ) -> Result<bool, EngineError> {
-    let (needs, own) = match refusal {
-        UsageError::OverBudget { budget, needed, .. } => (Some(*needed), *budget == Budget::Run),
-        _ => (None, false),
-    };
-    if own {
+    if lack.budget.is_of_run() {
         let which = limit.unwrap_or("cost").to_owned();
-        pen.end(tx, Outcome::Limit { which }, &refusal.to_string())?;
+        pen.end(tx, Outcome::Limit { which }, &UsageError::OverBudget(lack).to_string())?;
         return Ok(false);
     }
-    let pause = Pause {
-        waits_for: WaitFor::Budget,
-        detail: refusal.to_string(),
-        needs_micros: needs,
-        until: Some(next_month(tx.now())),
-    };
-    pen.wait(tx, pause)?;
+    let (detail, until) = money::wait(tx, pen.run.id, &lack)?;
+    let needs_micros = Some(lack.needs().0);
+    pen.wait(tx, Pause { waits_for: WaitFor::Budget, detail, needs_micros, until })?;
     Ok(true)
-}
-
-/// The first moment of the next month in UTC, when budgets begin anew.
-pub(super) fn next_month(now: Timestamp) -> Timestamp {
-    let zoned = now.to_zoned(jiff::tz::TimeZone::UTC);
-    let first = zoned.date().last_of_month().tomorrow();
-    first
-        .and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC))
-        .map_or(now + SignedDuration::from_hours(24 * 28), |zoned| zoned.timestamp())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{is_call_in_words, next_month};
+    use super::is_call_in_words;
 
     #[test]
     fn calls_in_words_are_told_from_answers() {
@@ -313,12 +325,5 @@ mod tests {
         assert!(!is_call("{\"name\":\"Mira\",\"arguments\":\"none\"}"));
         assert!(!is_call("I would call read with {\"path\": \"a\"}."));
         assert!(!is_call("{\"name\": \"read\"}"));
-    }
-
-    #[test]
-    fn budgets_begin_anew_on_the_first() {
-        let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
-        assert_eq!(next_month(at("2026-11-20T12:00:00Z")), at("2026-12-01T00:00:00Z"));
-        assert_eq!(next_month(at("2026-12-31T23:59:59Z")), at("2027-01-01T00:00:00Z"));
     }
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 /// How many calls are looked back at.
 const WINDOW: usize = 20;
 /// What agents may ask often: the answer changes without them.
-const POLLS: &[&str] = &["agent_list", "exec", "task_get", "task_list"];
+const POLLS: &[&str] = &["agent_list", "exec", "process", "task_get", "task_list"];
 /// So often such a call may come without progress.
 const MAX_POLLS: usize = 8;
 /// A shorter result says too little to be the same for a reason.
@@ -69,7 +69,7 @@ pub struct Guard {
 }
 
 /// Told to a model whose call is refused.
-pub const BLOCKED: &str = "Error (loop): refused, because you made this same call several times \
+pub const BLOCKED: &str = "Error(loop): refused, because you made this same call several times \
      and nothing has changed since. Do something else, or end the run and say what is missing.";
 
 const REPEATED: &str = "[You made this same call before, and nothing has changed since.]";
@@ -89,8 +89,10 @@ impl Guard {
                 same.iter().filter(|o| one.result.is_some() && o.result == one.result).count()
             });
             let (alike, count) = (alike.max().unwrap_or(0) + 1, same.len() + 1);
-            let block =
-                if POLLS.contains(&tool) { count >= MAX_POLLS } else { count >= 4 || alike >= 3 };
+            let block = match POLLS.contains(&tool) {
+                true => alike >= MAX_POLLS || count >= WINDOW,
+                false => count >= 4 || alike >= 3,
+            };
             if block { Advice::Block } else { Advice::Go }
         };
         let blocked = advice != Advice::Go;

@@ -16,7 +16,11 @@ const RECENT: usize = 4;
 /// What is longer may be left out when the conversation is too long, in bytes.
 const LONG: usize = 400;
 
+const SUMMARY: &str = "[The older parts of this conversation stand in this summary; they can be found again with memory_search.]";
+
 const LEFT_OUT: &str = "[Earlier parts of this conversation were left out; your files and the task hold what matters.]";
+
+const NO_PICTURE: &str = "[A picture stood here; read it again if you need it.]";
 
 /// Folds events into messages.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +32,18 @@ pub struct History {
     redactor: Option<Arc<Redactor>>,
     /// Calls of the last assistant message that have no result yet.
     open: Vec<String>,
+    /// What the provider counted with its last answer, and how many messages there were then.
+    counted: Option<(u64, usize)>,
 }
+
+/// About how many tokens so many bytes are.
+#[must_use]
+pub fn tokens_of(bytes: usize) -> u64 {
+    bytes as u64 * 3 / 10
+}
+
+/// About how many tokens a picture is.
+const PICTURE_TOKENS: u64 = 1_600;
 
 impl History {
     /// An empty conversation that never repeats a live secret to a provider, whoever said it.
@@ -60,6 +75,28 @@ impl History {
         self.messages.iter().flat_map(|m| &m.parts).map(part_bytes).sum()
     }
 
+    /// About how many tokens a request with these messages has; `fixed` are the bytes of all else in
+    /// it. What the provider counted is believed, unless it cannot be.
+    #[must_use]
+    pub fn tokens(&self, fixed: u64) -> u64 {
+        let all = self.estimate(fixed);
+        match self.counted.filter(|(_, at)| *at <= self.messages.len()) {
+            Some((tokens, at)) => (tokens + sum(&self.messages[at..])).max(all * 2 / 3),
+            None => all,
+        }
+    }
+
+    /// The same from its bytes alone.
+    #[must_use]
+    pub fn estimate(&self, fixed: u64) -> u64 {
+        sum(&self.messages) + fixed * 3 / 10
+    }
+
+    /// Begins with what stands in place of all that came before.
+    pub fn begin_with(&mut self, summary: &str) {
+        self.user(Part::text(format!("{SUMMARY}\n\n{summary}")));
+    }
+
     /// Takes in one event.
     pub fn push(&mut self, kind: &EventKind) {
         match kind {
@@ -70,10 +107,16 @@ impl History {
                 }
             }
             EventKind::Notice { text } => self.say(text),
-            EventKind::Assistant { parts, .. } => self.assistant(parts),
+            EventKind::Assistant { parts, input_tokens, output_tokens, .. } => {
+                self.assistant(parts);
+                self.counted = (0 < *input_tokens)
+                    .then(|| (input_tokens + output_tokens, self.messages.len()));
+            }
             EventKind::ToolFinished { call_id, status, result, .. } => {
                 self.result(call_id, *status, result.head());
             }
+            // What was counted before holds no more.
+            EventKind::Compacted { .. } => self.counted = None,
             EventKind::RunEnded { .. } => self.close("the run ended before this call was made"),
             EventKind::RunStarted { .. }
             | EventKind::CallStarted { .. }
@@ -81,8 +124,26 @@ impl History {
             | EventKind::ToolStarted { .. }
             | EventKind::Waiting { .. }
             | EventKind::Interrupted { .. }
-            | EventKind::Committed { .. } => {}
+            | EventKind::Committed { .. }
+            | EventKind::FilesStarted { .. }
+            | EventKind::FilesSeen { .. }
+            | EventKind::ModelSwitched { .. }
+            | EventKind::CompactionStarted { .. }
+            | EventKind::Remembered { .. }
+            | EventKind::CompactionFailed { .. }
+            // Its bytes lie elsewhere: whoever has them adds it.
+            | EventKind::Picture { .. } => {}
         }
+    }
+
+    /// Adds the picture of a result that was taken in just now.
+    pub fn picture(&mut self, media_type: String, data: Vec<u8>) {
+        self.user(Part::Image { media_type, data });
+    }
+
+    /// Adds a word in place of a picture that is not shown again.
+    pub fn without_picture(&mut self) {
+        self.user(Part::text(NO_PICTURE));
     }
 
     fn say(&mut self, text: &str) {
@@ -116,7 +177,13 @@ impl History {
         }
     }
 
-    fn result(&mut self, call_id: &str, status: CallStatus, text: &str) {
+    /// What a provider counted holds no more: less is shown now.
+    pub fn uncounted(&mut self) {
+        self.counted = None;
+    }
+
+    /// Takes in the result of a call.
+    pub fn result(&mut self, call_id: &str, status: CallStatus, text: &str) {
         let Some(at) = self.open.iter().position(|open| open == call_id) else { return };
         self.open.remove(at);
         let text = if text.is_empty() { "(no output)" } else { text };
@@ -142,6 +209,7 @@ impl History {
 
     /// Leaves out the first messages, up to one in which somebody speaks.
     fn cut(&mut self, from: usize) {
+        self.counted = None;
         self.messages.drain(..from);
         self.card = self.card.and_then(|card| card.checked_sub(from));
         // Results whose calls were left out would dangle.
@@ -187,6 +255,7 @@ impl History {
 
     fn blank_old_results(&mut self, max: usize) {
         let mut bytes = self.bytes();
+        self.counted = None;
         let old = self.messages.len().saturating_sub(RECENT);
         for part in self.messages[..old].iter_mut().flat_map(|message| &mut message.parts) {
             if bytes <= max {
@@ -200,6 +269,7 @@ impl History {
                 Part::ToolCall { arguments, .. } if arguments.len() > LONG => {
                     r#"{"left_out":true}"#.clone_into(arguments);
                 }
+                Part::Image { .. } => *part = Part::text(NO_PICTURE),
                 _ => continue,
             }
             bytes = bytes + part_bytes(part) - before;
@@ -209,6 +279,7 @@ impl History {
     /// Leaves out what the model thought, for a provider that does not take it back. Answers whether
     /// there was any.
     pub fn drop_thinking(&mut self) -> bool {
+        self.counted = None;
         let before: usize = self.messages.iter().map(|m| m.parts.len()).sum();
         let messages = std::mem::take(&mut self.messages);
         self.messages = messages.into_iter().filter_map(Message::without_thinking).collect();
@@ -221,15 +292,26 @@ fn begins(message: &Message) -> bool {
     message.role == Role::User && message.parts.iter().any(|p| matches!(p, Part::Text { .. }))
 }
 
+fn sum(messages: &[Message]) -> u64 {
+    messages.iter().flat_map(|message| &message.parts).map(part_tokens).sum()
+}
+
+fn part_tokens(part: &Part) -> u64 {
+    match part {
+        Part::Image { .. } => PICTURE_TOKENS,
+        part => tokens_of(part_bytes(part)),
+    }
+}
+
 fn part_bytes(part: &Part) -> usize {
     match part {
         Part::Text { text } | Part::ToolResult { text, .. } => text.len(),
         Part::Thinking { text, signature } => {
             text.len() + signature.as_ref().map_or(0, String::len)
         }
-        Part::RedactedThinking { data } => data.len(),
+        Part::RedactedThinking { data } | Part::Opaque { data, .. } => data.len(),
         Part::ToolCall { arguments, .. } => arguments.len() + 64,
-        Part::Image { data, .. } => data.len(),
+        Part::Image { data, .. } | Part::File { data, .. } => data.len(),
     }
 }
 

@@ -1,15 +1,16 @@
 //! The run's own pen: every write of the engine goes through here, fenced, with the run as actor.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::app::Ws;
-use crate::features::runs::model::{Body, EventKind};
+use crate::features::runs::model::{Body, CallStatus, EventKind, FileMark};
 use crate::features::runs::rules::Pen;
 use crate::kernel::text::head_tail;
 use crate::kernel::{Actor, AgentId, Cause, RunId, Timestamp};
 use crate::store::WriteTx;
-use crate::tool::MAX_OUTPUT;
+use crate::tool::{MAX_OUTPUT, Picture};
 
 use super::EngineError;
 use super::history::History;
@@ -35,6 +36,8 @@ pub(super) struct Journal {
     pub worked_ms: i64,
     /// When this task took it up.
     pub since: Timestamp,
+    /// The agent's files as the run knows them.
+    pub seen: Seen,
     /// Paths of the agent's files that changed since the last commit.
     pub paths: BTreeSet<String>,
     /// Whether a program was cut off: nobody knows what it changed.
@@ -77,9 +80,13 @@ impl Journal {
     pub(super) fn take(&mut self, appended: &[EventKind]) {
         for kind in appended {
             self.history.push(kind);
+            self.seen.push(kind);
             if let EventKind::ToolFinished { paths, .. } = kind {
                 self.steps += 1;
                 self.paths.extend(paths.iter().cloned());
+            }
+            if let EventKind::Remembered { path, .. } = kind {
+                self.paths.insert(path.clone());
             }
         }
     }
@@ -93,23 +100,46 @@ impl Journal {
     }
 
     /// A tool's text as it is kept: secrets taken out, inline up to 16 KiB, else the whole in a
-    /// blob and its head and tail for the model.
-    pub(super) async fn body(&self, step: u32, text: String) -> Result<Body, EngineError> {
+    /// blob and what the model reads of it, at most `cap` bytes.
+    pub(super) async fn body(
+        &self,
+        step: u32,
+        (text, whole): (String, Option<String>),
+        cap: usize,
+    ) -> Result<Body, EngineError> {
         let text = match self.ws.app.redactor.text(&text) {
             Cow::Owned(clean) => clean,
             Cow::Borrowed(_) => text,
         };
-        if text.len() <= MAX_OUTPUT {
+        let whole = whole.map(|whole| self.ws.app.redactor.text(&whole).into_owned());
+        if text.len() <= cap.min(MAX_OUTPUT) && whole.is_none() {
             return Ok(Body::Inline(text));
         }
-        let len = text.len() as u64;
+        let len = whole.as_ref().unwrap_or(&text).len() as u64;
         let name = format!("result:{}.{step}", self.number);
         let marker =
             format!("\n[… {len} bytes in all; read or search the rest with path \"{name}\" …]\n");
-        let head = head_tail(&text, MAX_OUTPUT - marker.len() - 8, &marker);
+        let head = match text.len() <= cap {
+            true => text.clone(),
+            false => head_tail(&text, cap.saturating_sub(marker.len() + 8), &marker),
+        };
         let ws = self.ws.clone();
-        let id = blocking(move || ws.blobs.put(text.as_bytes())).await??;
+        let kept = whole.unwrap_or(text);
+        let id = blocking(move || ws.blobs.put(kept.as_bytes())).await??;
         Ok(Body::Blob { id, len, head })
+    }
+
+    /// A picture as it is kept.
+    pub(super) async fn picture(
+        &self,
+        call_id: &str,
+        picture: &Picture,
+    ) -> Result<EventKind, EngineError> {
+        let (ws, data) = (self.ws.clone(), picture.data.clone());
+        let len = data.len() as u64;
+        let id = blocking(move || ws.blobs.put(&data)).await??;
+        let (call_id, media_type) = (call_id.to_owned(), picture.media_type.clone());
+        Ok(EventKind::Picture { call_id, media_type, id, len })
     }
 
     /// An assistant message as it is kept.
@@ -118,6 +148,45 @@ impl Journal {
             return Err(EngineError::Broken("the model's message is too long to keep"));
         }
         Ok(Body::Inline(json))
+    }
+}
+
+/// The agent's files as a run has last read or written them.
+#[derive(Default)]
+pub(super) struct Seen {
+    files: Arc<BTreeMap<String, [u8; 32]>>,
+    /// What the call that runs is about to do.
+    begun: Vec<FileMark>,
+}
+
+impl Seen {
+    /// Takes in one event of the run.
+    pub(super) fn push(&mut self, kind: &EventKind) {
+        match kind {
+            EventKind::ToolStarted { file, .. } => self.begun = file.iter().cloned().collect(),
+            EventKind::FilesStarted { files, .. } => self.begun.clone_from(files),
+            EventKind::ToolFinished { status, paths, .. } => {
+                for mark in std::mem::take(&mut self.begun) {
+                    if *status != CallStatus::Ok || !paths.contains(&mark.path) {
+                        continue;
+                    }
+                    match mark.after {
+                        Some(hash) => Arc::make_mut(&mut self.files).insert(mark.path, hash),
+                        None => Arc::make_mut(&mut self.files).remove(&mark.path),
+                    };
+                }
+            }
+            EventKind::FilesSeen { files } => {
+                let known = Arc::make_mut(&mut self.files);
+                known.extend(files.iter().map(|file| (file.path.clone(), file.hash)));
+            }
+            _ => {}
+        }
+    }
+
+    /// Path to SHA-256.
+    pub(super) fn files(&self) -> Arc<BTreeMap<String, [u8; 32]>> {
+        Arc::clone(&self.files)
     }
 }
 

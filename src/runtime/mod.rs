@@ -8,15 +8,22 @@ mod calls;
 mod card;
 mod chosen;
 mod commit;
+mod compact;
+mod context;
 mod dispatcher;
 mod ending;
+mod failover;
+mod feed;
+mod file_calls;
 mod guard;
 mod history;
+pub mod jobs;
 mod journal;
 mod limits;
 mod model_call;
 mod plan;
 mod prompt;
+mod prune;
 mod resume;
 mod reverts;
 mod toolbox;
@@ -26,6 +33,7 @@ mod turn;
 use std::sync::Arc;
 
 use crate::app::Ws;
+use crate::features::connections::jobs as lists;
 use crate::features::connections::rules::ConnectionError;
 use crate::features::inbox::rules::InboxError;
 use crate::features::runs::rules::RunError;
@@ -47,6 +55,8 @@ pub struct Engine {
     pub tools: Tools,
     /// What bounds runs.
     pub limits: Limits,
+    /// The programs that go on beside their agents.
+    jobs: jobs::Jobs,
     /// One permit for each run that works.
     slots: Arc<tokio::sync::Semaphore>,
     /// Counts the permits that were given back, for workspaces that wait for one.
@@ -56,10 +66,11 @@ pub struct Engine {
 impl Engine {
     /// An engine with these tools.
     #[must_use]
-    pub fn new(tools: Tools, limits: Limits) -> Self {
+    pub fn new(tools: Tools, limits: Limits, jobs: jobs::Jobs) -> Self {
         Self {
             tools,
             limits,
+            jobs,
             slots: Arc::new(tokio::sync::Semaphore::new(limits.active)),
             freed: Arc::new(tokio::sync::watch::Sender::new(0)),
         }
@@ -69,6 +80,8 @@ impl Engine {
 /// Resumes what a crash interrupted and begins to dispatch; takes back files that an undo ordered.
 pub fn start(engine: Engine, ws: Ws) {
     ws.spawn("reverts", reverts::run(ws.clone()));
+    ws.spawn("jobs", engine.jobs.clone().serve(ws.clone()));
+    ws.spawn("model lists", lists::keep_lists_fresh(ws.clone()));
     dispatcher::start(engine, ws);
 }
 

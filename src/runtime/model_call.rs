@@ -8,13 +8,13 @@ use crate::features::runs::rules::Pen;
 use crate::features::usage::queries as usage;
 use crate::features::usage::rules::{self as money, Admitted, Ask, Spent};
 use crate::kernel::time::from_ms;
-use crate::kernel::{ConnectionId, RunId, Timestamp};
+use crate::kernel::{CallKind, ConnectionId, RunId, Timestamp};
 use crate::live::{BlockKind, Hub};
 use crate::net::retry::{self, Next};
-use crate::providers::bound::{Purpose, Ratio, Size, cut_off};
+use crate::providers::bound::{Ratio, Size, cut_off};
 use crate::providers::catalog::Model;
 use crate::providers::error::{ErrorClass, ProviderError};
-use crate::providers::model::{Delta, Received, Reply, StopReason, ToolChoice, Usage};
+use crate::providers::model::{ChatRequest, Delta, Received, Reply, StopReason, ToolChoice, Usage};
 use crate::store::WriteTx;
 
 use super::EngineError;
@@ -30,6 +30,16 @@ pub(super) enum Called {
     /// It failed for good.
     Failed(ProviderError),
     /// It was cut off in the middle: a person stopped the run, or the program ends.
+    Stopped(Box<CutOff>),
+}
+
+/// What became of a question that is no part of the conversation.
+pub(super) enum Aside {
+    /// An answer that is paid.
+    Said(Box<Reply>, Spent),
+    /// There is none: nobody can pay it, or the provider failed.
+    Silent,
+    /// It was cut off: a person stopped the run, or the program ends.
     Stopped(Box<CutOff>),
 }
 
@@ -101,7 +111,7 @@ pub(super) struct Question {
     pub known: Model,
     pub size: Size,
     pub max_output: u32,
-    pub wrap_up: bool,
+    pub kind: CallKind,
 }
 
 impl Question {
@@ -125,12 +135,12 @@ impl Question {
             agent: pen.run.agent,
             run: pen.run.id,
             call,
+            kind: self.kind,
             connection: self.connection,
             provider: self.provider,
             model: &self.known,
             size,
             max_output: self.max_output,
-            purpose: if self.wrap_up { Purpose::WrapUp } else { Purpose::Step },
         };
         let admitted = money::admit(tx, &ask)?;
         pen.append(
@@ -195,6 +205,70 @@ impl Turn {
         }
     }
 
+    /// Asks the model something that is no part of the conversation. Nothing of it is shown while it
+    /// comes; what it cost is booked like any other call of the run.
+    pub(super) async fn aside(
+        &mut self,
+        request: ChatRequest,
+        limit: Duration,
+    ) -> Result<Aside, EngineError> {
+        let size = Size::of(&request);
+        let question = Question {
+            connection: self.chosen.connection,
+            provider: self.chosen.provider.name(),
+            model: self.chosen.model.clone(),
+            known: self.chosen.known.clone(),
+            size,
+            max_output: request.max_output,
+            kind: CallKind::Compaction,
+        };
+        let asked = self.journal.write(move |tx, mut pen| {
+            let (call, admitted) = question.ask(tx, &mut pen)?;
+            save(tx, pen).map(|appended| ((call, admitted), appended))
+        });
+        let (call, admitted) = match asked.await {
+            Ok(asked) => asked,
+            Err(EngineError::Usage(_)) => return Ok(Aside::Silent),
+            Err(error) => return Err(error),
+        };
+        self.calls = call;
+        let request = ChatRequest { max_output: admitted.bound.max_output, ..request };
+        let mut received = Received::default();
+        let mut sink = |delta: Delta| received.push(&delta);
+        let outcome = tokio::select! {
+            reply = self.chosen.provider.stream(&request, &mut sink) => Some(reply),
+            () = self.cancel.cancelled() => None,
+            () = tokio::time::sleep(limit.min(self.engine.limits.answer)) => Some(Err(
+                ProviderError::new(ErrorClass::Timeout, "the model took too long"),
+            )),
+        };
+        match outcome {
+            Some(Ok(reply)) => {
+                let tokens = reply.usage.unwrap_or_else(|| self.guess(size, &received));
+                let known = reply.usage.map(|_| size);
+                let spent = self.spent(&admitted, tokens, &reply.model, known);
+                let (reservation, booked) = (admitted.reservation, spent.clone());
+                self.journal
+                    .write(move |tx, pen| {
+                        money::settle(tx, reservation, booked)?;
+                        save(tx, pen).map(|appended| ((), appended))
+                    })
+                    .await?;
+                Ok(Aside::Said(Box::new(reply), spent))
+            }
+            Some(Err(error)) => {
+                // It is not asked again: whoever asked aside goes on without an answer.
+                self.note_failure(call, admitted, size, error, &received, None).await?;
+                Ok(Aside::Silent)
+            }
+            None => {
+                let tokens = self.guess(size, &received);
+                let spent = self.spent(&admitted, tokens, "", None);
+                Ok(Aside::Stopped(Box::new(CutOff { call, admitted, spent })))
+            }
+        }
+    }
+
     /// What is booked when the provider did not count.
     fn guess(&self, size: Size, received: &Received) -> Usage {
         let ratio = Ratio::default();
@@ -226,15 +300,38 @@ impl Turn {
         received: &Received,
     ) -> Result<Called, EngineError> {
         self.failures += 1;
-        error.message = self.journal.ws.app.redactor.text(&error.message).into_owned();
+        if error.received.is_none() {
+            error = error.with_received(received.clone());
+        }
         let begun = error.has_content() || !received.is_empty();
         let again = match error.again(self.failures, retry::random()) {
-            Next::Wait(pause) if !begun => Some(later(self.journal.ws.app.clock.now_ms(), pause)),
+            Next::Wait(pause) if !begun && self.may_ask_again(&error) => {
+                Some(later(self.journal.ws.app.clock.now_ms(), pause))
+            }
             _ => None,
         };
+        let error = self.note_failure(call, admitted, size, error, received, again).await?;
+        self.journal.ws.live.finish(self.journal.run);
+        Ok(match again {
+            Some(at) => Called::Retry(at),
+            None => Called::Failed(error),
+        })
+    }
+
+    /// Books a failed call and notes it; until `again` the run waits.
+    async fn note_failure(
+        &mut self,
+        call: u32,
+        admitted: Admitted,
+        size: Size,
+        mut error: ProviderError,
+        received: &Received,
+        again: Option<Timestamp>,
+    ) -> Result<ProviderError, EngineError> {
+        error.message = self.journal.ws.app.redactor.text(&error.message).into_owned();
         // A request that was refused, or never arrived, costs nothing; one that broke off may be
         // billed.
-        let free = !error.sent && !begun;
+        let free = !error.sent && !error.has_content() && received.is_empty();
         let tokens = self.guess(size, received);
         let spent = self.spent(&admitted, tokens, "", None);
         let (class, message) = (error.class.word().to_owned(), error.message.clone());
@@ -252,11 +349,7 @@ impl Turn {
                 save(tx, pen).map(|appended| ((), appended))
             })
             .await?;
-        self.journal.ws.live.finish(self.journal.run);
-        Ok(match again {
-            Some(at) => Called::Retry(at),
-            None => Called::Failed(error),
-        })
+        Ok(error)
     }
 }
 

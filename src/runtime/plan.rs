@@ -5,17 +5,19 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 use crate::features::agents::model::Agent;
+use crate::features::connections::queries::turns;
 use crate::features::inbox::model::Item;
 use crate::features::inbox::queries as inbox;
 use crate::features::runs::model::Run;
 use crate::features::runs::queries as runs;
-use crate::features::runs::rules::held;
-use crate::features::usage::queries as usage;
-use crate::kernel::{AccountId, AgentId, ItemState, RunId, RunState, Timestamp, WaitFor};
+use crate::features::runs::queries::halt;
+use crate::features::usage::queries::{self as usage, budgets};
+use crate::kernel::{
+    AccountId, AgentId, HaltHow, ItemState, Payer, RunId, RunState, Timestamp, WaitFor,
+};
 use crate::store::{Range, ReadExt, StoreError};
 
 use super::chosen::choose;
-use super::ending::next_month;
 
 /// Why items wait when a budget cannot pay for more.
 const OVER_BUDGET: &str = "over_budget";
@@ -48,6 +50,8 @@ impl Noted {
 pub(super) struct Plan {
     /// Runs that were asked to stop.
     pub stops: Vec<(RunId, Option<AccountId>)>,
+    /// Runs that are at work and are to stand still at once.
+    pub rests: Vec<RunId>,
     /// Runs that a task should be working on.
     pub running: Vec<RunId>,
     /// Runs whose wait is over.
@@ -110,34 +114,58 @@ impl Plan {
             self.stops.push((run.id, stop.by));
             return Ok(());
         }
+        let halt = halt::of_agent(tx, run.agent)?;
         if run.is_at_work() {
-            self.running.push(run.id);
+            match halt.is_some_and(|halt| halt.how == HaltHow::Now) {
+                true => self.rests.push(run.id),
+                false => self.running.push(run.id),
+            }
+            return Ok(());
+        }
+        if halt.is_some() {
             return Ok(());
         }
         if let Some(waiting) = &run.waiting {
             let budget = waiting.waits_for == WaitFor::Budget;
-            self.poor |= budget;
-            if budget {
-                self.broke.insert(run.agent);
-            }
             self.soon(waiting.until, now);
             let paid = match waiting.needs_micros.filter(|_| budget) {
                 Some(needed) => {
-                    usage::can_pay(tx, run.agent, run.id, needed, now)?
-                        || has_other_model(tx, &run, agents)?
+                    self.is_paid(tx, &run, needed, now)? || has_other_model(tx, &run, agents)?
                 }
                 None => false,
             };
-            if paid || waiting.until.is_some_and(|until| until <= now) {
+            let back =
+                waiting.waits_for == WaitFor::Provider && is_answered(tx, &run, agents, now)?;
+            if paid || back || waiting.until.is_some_and(|until| until <= now) {
                 self.wakes.push(run.id);
             }
             return Ok(());
         }
-        let free = |agent: &Agent| agent.id == run.agent && held(agent).is_none();
-        if run.state == RunState::Queued && agents.iter().any(free) {
+        let agent = agents.iter().find(|agent| agent.id == run.agent);
+        if let Some(agent) = agent.filter(|_| run.state == RunState::Queued)
+            && halt::held(tx, agent)?.is_none()
+        {
             self.queued.push(run);
         }
         Ok(())
+    }
+
+    /// Whether the budgets can pay now what a run waits to do. Unless it is the budget of a task, what
+    /// its agent would begin in place of it could not be paid either.
+    fn is_paid(
+        &mut self,
+        tx: &impl ReadExt,
+        run: &Run,
+        micros: i64,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.poor = true;
+        let wait = budgets::wait_of(tx, run.id)?;
+        if !matches!(wait.as_ref().map(|wait| wait.payer), Some(Payer::Task(_))) {
+            self.broke.insert(run.agent);
+        }
+        let needs = wait.map_or((micros, 0), |wait| (wait.micros, wait.tokens));
+        budgets::can_pay(tx, run, needs, now)
     }
 
     fn look_at_agent(
@@ -151,16 +179,17 @@ impl Plan {
         if inbox::open(tx, agent.id, 1)?.is_empty() {
             return Ok(());
         }
-        let reason = match held(&agent) {
+        let over = budgets::over_budget(tx, agent.id, now)?;
+        let reason = match halt::held(tx, &agent)? {
             Some(reason) => Some(reason),
-            None if self.broke.contains(&agent.id) => Some(OVER_BUDGET),
-            None => usage::over_budget(tx, agent.id, now)?.map(|_| OVER_BUDGET),
+            None if self.broke.contains(&agent.id) || over.is_some() => Some(OVER_BUDGET),
+            None => None,
         };
         if noted.is_news(agent.id, reason) {
             self.notes.push((agent.id, reason));
         }
         if reason == Some(OVER_BUDGET) {
-            self.soon(Some(next_month(now)), now);
+            self.soon(over.and_then(|over| over.budget.period.ends(now)), now);
         }
         if busy || reason.is_some() {
             return Ok(());
@@ -188,6 +217,17 @@ fn has_other_model(tx: &impl ReadExt, run: &Run, agents: &[Agent]) -> Result<boo
     let Some(agent) = agents.iter().find(|agent| agent.id == run.agent) else { return Ok(false) };
     let choice = choose(tx, run, agent, None)?;
     Ok(choice.model != run.model || choice.connection != run.connection)
+}
+
+/// Whether somebody can answer a run that waits because all who could were resting.
+fn is_answered(
+    tx: &impl ReadExt,
+    run: &Run,
+    agents: &[Agent],
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let Some(agent) = agents.iter().find(|agent| agent.id == run.agent) else { return Ok(false) };
+    turns::can_answer(tx, &choose(tx, run, agent, None)?, agent, now)
 }
 
 /// Priority, raised one level for each half hour of waiting.

@@ -1,10 +1,10 @@
 //! After a crash or a wait: what the run left unfinished is settled before it goes on.
 //!
-//! A call that was planned and never begun is made now. A file tool is settled by the hash of its
-//! file. An external tool is never repeated: the model is told that its outcome is unknown.
+//! A call that was planned and never begun is made now. A file tool is settled by the hashes of its
+//! files. An external tool is never repeated: the model is told that its outcome is unknown.
 
 use crate::app::Ws;
-use crate::features::runs::model::{Body, CallStatus, EventKind, FileMark, Run};
+use crate::features::runs::model::{Body, CallStatus, EventKind, Run};
 use crate::features::runs::queries;
 use crate::features::runs::rules;
 use crate::features::usage::rules as money;
@@ -14,13 +14,13 @@ use crate::store::WriteTx;
 
 use super::journal::{blocking, save};
 use super::toolbox::Call;
-use super::tools::{exec, folder};
+use super::tools::exec;
 use super::turn::Turn;
-use super::{BY, EngineError, commit};
+use super::{BY, EngineError, commit, file_calls, jobs};
 
 /// Why runs of the program's last life were interrupted.
 const RESTARTED: &str = "HQ was restarted";
-const UNKNOWN: &str = "Error (interrupted_unknown): interrupted by a restart: this may or may not have happened. Look before you do it again.";
+const UNKNOWN: &str = "Error(interrupted_unknown): interrupted by a restart: this may or may not have happened. Look before you do it again.";
 
 /// Begins the run anew and settles what was left open. Answers whether it goes on.
 pub(super) async fn settle(turn: &mut Turn) -> Result<bool, EngineError> {
@@ -46,43 +46,17 @@ pub(super) async fn settle(turn: &mut Turn) -> Result<bool, EngineError> {
         let made = Call::of((&call.id, &call.name, &call.arguments));
         let settled = match call.started {
             None => false,
-            Some((step, Some(mark))) => settle_file(turn, &made, step, mark).await?,
-            Some((step, None)) => {
-                unknown(turn, &made, step).await?;
+            Some(begun) if begun.files.is_empty() => {
+                unknown(turn, &made, begun.step).await?;
                 true
             }
+            Some(begun) => file_calls::settle(turn, &made, begun).await?,
         };
         if !settled {
             again.push(made);
         }
     }
     if again.is_empty() { Ok(true) } else { turn.run_tools(again).await }
-}
-
-/// Settles a file tool by the hash of its file. Answers false when it has to run again.
-async fn settle_file(
-    turn: &mut Turn,
-    call: &Call,
-    step: u32,
-    mark: FileMark,
-) -> Result<bool, EngineError> {
-    let root = turn.journal.ws.agent_folder(&turn.agent.slug);
-    let path = mark.path.clone();
-    let now = blocking(move || folder::hash(&folder::open(&root)?, &path)).await?;
-    if now.as_ref().is_ok_and(|now| *now == mark.after) {
-        let text = format!("{} was written before the restart.", mark.path);
-        finish(turn, call, step, CallStatus::Ok, text, vec![mark.path]).await?;
-        return Ok(true);
-    }
-    if now.is_ok_and(|now| now == mark.before) {
-        return Ok(false);
-    }
-    let text = format!(
-        "Error (conflict): {} was changed by somebody else meanwhile; read it first.",
-        mark.path
-    );
-    finish(turn, call, step, CallStatus::Error, text, Vec::new()).await?;
-    Ok(true)
 }
 
 /// An external tool: what it had said so far is all that is known. What a program changed in the
@@ -100,7 +74,7 @@ async fn unknown(turn: &mut Turn, call: &Call, step: u32) -> Result<(), EngineEr
     blocking(move || left_over::clear(&job)).await
 }
 
-async fn finish(
+pub(super) async fn finish(
     turn: &mut Turn,
     call: &Call,
     step: u32,
@@ -108,7 +82,7 @@ async fn finish(
     text: String,
     paths: Vec<String>,
 ) -> Result<(), EngineError> {
-    let result: Body = turn.journal.body(step, text).await?;
+    let result: Body = turn.journal.body(step, (text, None), turn.max_result()).await?;
     turn.journal
         .append(vec![EventKind::ToolFinished {
             step,
@@ -130,6 +104,10 @@ pub(super) async fn recover(ws: &Ws) -> Result<usize, EngineError> {
     let ended = blocking(move || left_over::end_all(&jobs)).await?;
     if ended > 0 {
         tracing::info!(ended, "ended {ended} processes that the last life left behind");
+    }
+    let lost = jobs::recover(ws).await?;
+    if lost > 0 {
+        tracing::info!(lost, "{lost} jobs were lost with the last life");
     }
     let left = |run: &Run| run.is_at_work() || run.state == RunState::Queued;
     let live = ws.read(|snap| queries::live(snap))?;

@@ -1,21 +1,22 @@
-//! Files of agents that an undo takes back: orders in the store, worked off one after the other. What
-//! a crash cuts off is begun again; a file that has gone back already is found so.
-
-use std::sync::Arc;
-
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
+//! Files of agents that an undo takes back: orders in the store, worked off one after the other in the
+//! order of making. Each is begun, on disk, before a file is touched, so that nobody withdraws what is
+//! half done; what a crash cuts off is begun again, and a file that has gone back already is found so.
 
 use crate::app::Ws;
 use crate::features::agents::model::Agent;
-use crate::features::history::model::{FILE_REVERTS, FileRevert, KeptFile, REVERTS_OPEN};
+use crate::features::history::model::{
+    FILE_REVERTS, FileRevert, KeptFile, REVERTS_OPEN, RevertState,
+};
 use crate::features::history::queries::error::HistoryError;
-use crate::features::history::rules::{self, FilesDone};
+use crate::features::history::queries::files::{self, Slice};
+use crate::features::history::rules::files::{self as rules, FilesDone};
 use crate::features::runs::model::Run;
 use crate::git::revert::{Noted, Revert};
 use crate::git::{Author, Branch, CommitId, Entry as GitEntry, GitError};
-use crate::store::{Entry, Range, ReadExt, StoreError};
+use crate::store::{Range, ReadExt, WriteTx};
 
+use super::commit;
+use super::feed::changed;
 use super::journal::blocking;
 use super::{BY, EngineError};
 
@@ -32,22 +33,7 @@ pub(super) async fn run(ws: Ws) {
         }
         tokio::select! {
             () = halt.cancelled() => return,
-            heard = heard(&mut feed) => if !heard { return },
-        }
-    }
-}
-
-/// Waits for a new order. False when the store is closed.
-async fn heard(feed: &mut Receiver<Arc<Entry>>) -> bool {
-    loop {
-        match feed.recv().await {
-            Ok(entry) => {
-                if entry.changes.iter().any(|change| change.table == FILE_REVERTS.number) {
-                    return true;
-                }
-            }
-            Err(RecvError::Lagged(_)) => return true,
-            Err(RecvError::Closed) => return false,
+            open = changed(&mut feed, FILE_REVERTS) => if !open { return },
         }
     }
 }
@@ -61,59 +47,152 @@ async fn work_off(ws: &Ws) -> Result<(), EngineError> {
         }
         for order in open {
             let id = order.id;
-            let done = match take_back(ws, order).await {
-                Ok(done) => Ok(done),
+            let done = match carry_out(ws, order).await {
+                Ok(None) => continue,
+                Ok(Some(done)) => Ok(done),
                 Err(EngineError::Git(error)) => Err(error.to_string()),
                 Err(EngineError::Broken(why)) => Err(why.to_owned()),
                 Err(error) => return Err(error),
             };
-            let noted = ws.write(&BY, move |tx| rules::files_done(tx, id, done)).await;
-            noted.map_err(|error| match error {
-                HistoryError::Store(error) => EngineError::Store(error),
-                other => EngineError::Tool(other.to_string()),
-            })?;
+            write(ws, move |tx| rules::end(tx, id, done)).await?;
         }
     }
 }
 
-async fn take_back(ws: &Ws, order: FileRevert) -> Result<FilesDone, EngineError> {
+async fn write<T: Send + 'static>(
+    ws: &Ws,
+    rule: impl FnOnce(&mut WriteTx<'_>) -> Result<T, HistoryError> + Send + 'static,
+) -> Result<T, EngineError> {
+    ws.write(&BY, rule).await.map_err(|error| match error {
+        HistoryError::Store(error) => EngineError::Store(error),
+        other => EngineError::Tool(other.to_string()),
+    })
+}
+
+/// An order with what it is about.
+struct Order {
+    order: FileRevert,
+    agent: Agent,
+    /// The name of the run.
+    name: String,
+    run: Option<Run>,
+}
+
+/// Carries an order out; none when it was withdrawn meanwhile.
+async fn carry_out(ws: &Ws, order: FileRevert) -> Result<Option<FilesDone>, EngineError> {
     let (agent, run) = ws.read(|snap| {
-        Ok::<_, StoreError>((snap.get::<Agent>(order.agent)?, snap.get::<Run>(order.run)?))
+        Ok::<_, EngineError>((snap.get::<Agent>(order.agent)?, snap.get::<Run>(order.run)?))
     })?;
     let Some(agent) = agent else { return Err(EngineError::Broken("the agent is gone")) };
-    let commits =
-        order.commits.iter().map(|id| id.parse()).collect::<Result<Vec<CommitId>, _>>()?;
-    let root = ws.agent_folder(&agent.slug);
-    let (own, looked) = (ws.clone(), commits.clone());
-    let paths = blocking(move || own.repo()?.changed_by(&looked)).await??;
-    // In the order of names, so that two that want the same do not wait for each other.
-    let mut held = Vec::with_capacity(paths.len());
-    for path in &paths {
-        held.push(ws.paths.hold(&root.join(path)).await);
+    let name = run.as_ref().map_or_else(|| "a run".to_owned(), Run::name);
+    let mut order = Order { order, agent, name, run };
+    if order.order.state == RevertState::Queued {
+        let id = order.order.id;
+        let (commits, slices) = order.prepare(ws).await?;
+        match write(ws, move |tx| rules::begin(tx, id, commits, slices)).await? {
+            Some(begun) => order.order = begun,
+            None => return Ok(None),
+        }
     }
-    let name = run.map_or_else(|| "a run".to_owned(), |run| run.name());
-    let message = format!("Undo {name}\n\nOrder: {}\nAgent: {}\n", order.id, agent.slug);
-    let noted = order.marks.into_iter().map(|mark| Noted {
-        path: mark.path,
-        before: mark.before,
-        after: mark.after,
-    });
-    let noted: Vec<Noted> = noted.collect();
-    let (own, now) = (ws.clone(), ws.app.clock.now());
-    let done: Result<_, GitError> = blocking(move || {
-        let branch = Branch::agent(&agent.slug)?;
-        let author = Author::hq();
-        let entry = GitEntry { author: &author, message: &message, time: now };
-        let what = Revert { branch: &branch, dir: &root, commits: &commits, noted: &noted };
-        own.repo()?.revert(&what, &entry)
-    })
-    .await?;
-    drop(held);
-    let done = done?;
-    let kept = done.kept.into_iter();
-    Ok(FilesDone {
-        commit: done.commit.map(|id| id.to_string()),
-        restored: done.restored,
-        kept: kept.map(|(path, why)| KeptFile { path, why: why.to_owned() }).collect(),
-    })
+    order.take_back(ws).await.map(Some)
+}
+
+impl Order {
+    /// The commits that go back, and their files in slices. Those of a run that was ended from outside are
+    /// committed first; those of another order are known once that is done.
+    async fn prepare(&self, ws: &Ws) -> Result<(Vec<String>, Vec<Slice>), EngineError> {
+        let order = &self.order;
+        if order.paths.is_some() {
+            return Ok((order.commits.clone(), Vec::new()));
+        }
+        if let Some(of) = order.of {
+            let former = ws.read(|snap| snap.get::<FileRevert>(of))?;
+            let commit = former.filter(|former| former.state == RevertState::Done);
+            return Ok((commit.and_then(|former| former.commit).into_iter().collect(), Vec::new()));
+        }
+        let mut commits = order.commits.clone();
+        let mut marks = order.marks.iter().map(|m| (m.path.clone(), m.clone())).collect();
+        if let Some(run) = &self.run {
+            let done = ws.read(|snap| files::done_by(snap, run))?;
+            marks = done.marks;
+            if commit::is_due(ws, run)? {
+                commit::left(ws, run.id).await;
+                for commit in self.committed(ws).await? {
+                    if !commits.contains(&commit) {
+                        commits.push(commit);
+                    }
+                }
+            }
+        }
+        let (own, looked) = (ws.clone(), parsed(&commits)?);
+        let paths = blocking(move || own.repo()?.changed_by(&looked)).await??;
+        Ok((commits, files::slices(paths, &marks)))
+    }
+
+    /// The commits that carry the run's name, oldest first.
+    async fn committed(&self, ws: &Ws) -> Result<Vec<String>, EngineError> {
+        let (own, slug) = (ws.clone(), self.agent.slug.clone());
+        let mark = commit::mark(&self.name);
+        let found: Result<_, GitError> =
+            blocking(move || own.repo()?.marked(&Branch::agent(&slug)?, &mark)).await?;
+        Ok(found?.iter().map(CommitId::to_string).collect())
+    }
+
+    async fn take_back(self, ws: &Ws) -> Result<FilesDone, EngineError> {
+        let Self { order, agent, name, .. } = self;
+        if order.commits.is_empty() {
+            return Ok(FilesDone::default());
+        }
+        let commits = parsed(&order.commits)?;
+        let root = ws.agent_folder(&agent.slug);
+        let paths = match &order.paths {
+            Some(paths) => paths.clone(),
+            None => {
+                let (own, looked) = (ws.clone(), commits.clone());
+                blocking(move || own.repo()?.changed_by(&looked)).await??
+            }
+        };
+        // In the order of names, so that two that want the same do not wait for each other.
+        let mut held = Vec::with_capacity(paths.len());
+        for path in &paths {
+            held.push(ws.paths.hold(&root.join(path)).await);
+        }
+        let verb = if order.returns { "Bring back" } else { "Undo" };
+        let mark = format!("Order: {}", order.id);
+        let message = format!("{verb} {name}\n\n{mark}\nAgent: {}\n", agent.slug);
+        let noted = order.marks.into_iter().map(|mark| Noted {
+            path: mark.path,
+            before: mark.before,
+            after: mark.after,
+        });
+        let noted: Vec<Noted> = noted.collect();
+        let (own, now) = (ws.clone(), ws.app.clock.now());
+        let done: Result<_, GitError> = blocking(move || {
+            let branch = Branch::agent(&agent.slug)?;
+            let author = Author::hq();
+            let entry = GitEntry { author: &author, message: &message, time: now };
+            let what = Revert {
+                branch: &branch,
+                dir: &root,
+                commits: &commits,
+                noted: &noted,
+                only: order.paths.as_deref(),
+                mark: &mark,
+            };
+            own.repo()?.revert(&what, &entry)
+        })
+        .await?;
+        drop(held);
+        let done = done?;
+        let kept = done.kept.into_iter();
+        Ok(FilesDone {
+            commit: done.commit.map(|id| id.to_string()),
+            restored: done.restored,
+            kept: kept.map(|(path, why)| KeptFile { path, why: why.to_owned() }).collect(),
+        })
+    }
+}
+
+fn parsed(commits: &[String]) -> Result<Vec<CommitId>, GitError> {
+    commits.iter().map(|id| id.parse()).collect()
 }

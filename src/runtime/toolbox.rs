@@ -1,6 +1,8 @@
 //! Which tools a run is offered. A core set goes with each request, in an order that keeps the prefix
 //! of the prompt the same; what `tool_search` finds is added behind it, for the rest of the session.
 
+use serde_json::{Map, Value};
+
 use crate::features::agents::model::Agent;
 use crate::kernel::{Can, RunTrigger};
 use crate::providers::model::ToolDef;
@@ -13,6 +15,7 @@ use super::Engine;
 const WORK: &[&str] = &[
     "work_done",
     "work_fail",
+    "ask_person",
     "task_get",
     "task_update",
     "comment_add",
@@ -31,6 +34,8 @@ const TALK: &[&str] = &[
     "task_create",
     "task_update",
     "comment_add",
+    "memory_search",
+    "memory_append",
     "read",
     "edit",
     "search",
@@ -43,6 +48,9 @@ const RIGHTS: &[Can] = &[Can::Open, Can::Read, Can::Write, Can::Chat];
 
 /// The tools that end a run; only one that serves an item has such an end.
 pub(crate) const ENDS: &[&str] = &["work_done", "work_fail", "work_snooze"];
+
+/// The tools with which a run waits.
+pub(super) const PARKS: &[&str] = &["ask_person", "wait_until"];
 
 /// Whether an agent may use a tool at all.
 pub(super) fn may_use(agent: &Agent, trigger: RunTrigger, entry: &Entry) -> bool {
@@ -88,29 +96,78 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) fn of((id, name, arguments): (&str, &str, &str)) -> Self {
-        let name = match name {
-            "ls" => "list",
-            "glob" | "grep" => "search",
-            other => other,
-        };
-        Self { id: id.to_owned(), name: name.to_owned(), arguments: arguments.to_owned() }
+        let (name, arguments) = meant(name, arguments);
+        Self { id: id.to_owned(), name, arguments }
+    }
+}
+
+/// A call by the name that the tool has here, whatever name the model knows it by.
+fn meant(name: &str, arguments: &str) -> (String, String) {
+    let as_it_is = |name: &str| (name.to_owned(), arguments.to_owned());
+    match name {
+        "ls" => as_it_is("list"),
+        "ask_user" | "ask_human" => as_it_is("ask_person"),
+        "glob" => mapped("search", arguments, |given| {
+            if let Some(pattern) = given.remove("pattern") {
+                given.insert("glob".to_owned(), pattern);
+            }
+        }),
+        "grep" => mapped("search", arguments, |given| {
+            given.entry("regex").or_insert(true.into());
+        }),
+        "result_read" => mapped("read", arguments, |given| {
+            let id = match given.remove("id") {
+                Some(Value::String(id)) => id,
+                Some(id) => id.to_string(),
+                None => return,
+            };
+            let id = id.strip_prefix("result:").unwrap_or(&id);
+            given.insert("path".to_owned(), format!("result:{id}").into());
+        }),
+        "view_image" | "image_view" => as_it_is("read"),
+        "memory_get" => as_it_is("memory_read"),
+        other => as_it_is(other),
+    }
+}
+
+fn mapped(
+    name: &str,
+    arguments: &str,
+    change: impl FnOnce(&mut Map<String, Value>),
+) -> (String, String) {
+    match serde_json::from_str(arguments) {
+        Ok(Value::Object(mut given)) => {
+            change(&mut given);
+            (name.to_owned(), Value::Object(given).to_string())
+        }
+        _ => (name.to_owned(), arguments.to_owned()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{TALK, WORK, definition};
+    use super::{Call, TALK, WORK, definition};
+    use crate::kernel::time::SystemClock;
     use crate::net::client::{ClientParts, HttpClient};
+    use crate::providers;
+    use crate::providers::base::{Wire, normalise};
+    use crate::providers::wire::Connection;
     use crate::runtime::tools;
     use crate::sandbox::spawn::Spawner;
+    use crate::tool::registry::Registry;
 
-    fn size(names: &[&str]) -> usize {
+    fn all() -> Registry {
         let own = tools::Own {
             sandbox: Spawner::new("/bin/false".into()).unwrap(),
+            jobs: crate::runtime::jobs::Jobs::default(),
             http: HttpClient::new(ClientParts::default()),
             programs: 1,
         };
-        let all = tools::registry(crate::features::tools(), own);
+        tools::registry(crate::features::tools(), own)
+    }
+
+    fn size(names: &[&str]) -> usize {
+        let all = all();
         let sizes = names.iter().map(|name| {
             let tool = definition(all.get(name).expect(name));
             tool.name.len() + tool.description.len() + tool.schema.to_string().len()
@@ -119,8 +176,35 @@ mod tests {
     }
 
     #[test]
+    fn other_names_of_a_tool_mean_the_same() {
+        let call = |name, arguments| {
+            let call = Call::of(("1", name, arguments));
+            (call.name, call.arguments)
+        };
+        let own = |name: &str, arguments: &str| (name.to_owned(), arguments.to_owned());
+        assert_eq!(call("glob", r#"{"pattern":"*.md"}"#), own("search", r#"{"glob":"*.md"}"#));
+        let grep = call("grep", r#"{"pattern":"a+"}"#);
+        assert_eq!(grep, own("search", r#"{"pattern":"a+","regex":true}"#));
+        assert_eq!(call("result_read", r#"{"id":3}"#), own("read", r#"{"path":"result:3"}"#));
+        assert_eq!(call("ls", "{broken"), own("list", "{broken"));
+    }
+
+    #[test]
     fn the_core_sets_exist_and_are_small() {
-        assert!(size(WORK) < 6_000, "{}", size(WORK));
+        assert!(size(WORK) < 6_400, "{}", size(WORK));
         assert!(size(TALK) < 6_000, "{}", size(TALK));
+    }
+
+    #[test]
+    fn every_provider_can_be_told_of_every_tool() {
+        let base = normalise(Wire::Gemini, "").unwrap();
+        let client = HttpClient::new(ClientParts::default());
+        let line = Connection::new(client, std::sync::Arc::new(SystemClock), base, None);
+        let gemini = providers::connect(Wire::Gemini, line);
+        let all = all();
+        assert!(10 < all.iter().count());
+        for entry in all.iter() {
+            assert_eq!(gemini.unfit(&definition(entry)), None);
+        }
     }
 }

@@ -3,20 +3,21 @@
 use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Ws;
 use crate::features::agents::model::Agent;
+use crate::features::connections::queries::{Choice, turns};
 use crate::features::inbox::model::Item;
-use crate::features::runs::model::{Body, EventKind, Run, Session, SessionEvent};
+use crate::features::runs::model::{Body, EventKind, Run, Session};
 use crate::features::runs::queries as runs;
 use crate::features::runs::rules::{self, Pen, RunError};
-use crate::features::usage::queries::Budget;
+use crate::features::usage::queries::budgets::Lack;
 use crate::features::usage::rules::{Admitted, UsageError};
-use crate::kernel::{Actor, Outcome, Part, RunId, RunTrigger, SessionId};
+use crate::kernel::{Actor, CallKind, Outcome, Part, RunId, RunTrigger, SessionId};
 use crate::providers::bound::Size;
 use crate::providers::catalog::Model;
 use crate::providers::error::{ErrorClass, ProviderError};
@@ -24,18 +25,29 @@ use crate::providers::model::ChatRequest;
 use crate::store::{ReadExt, WriteTx};
 
 use super::chosen::{self, Chosen};
+use super::compact;
+use super::context::Shown;
 use super::ending::{self, LimitReached};
+use super::failover::Chain;
 use super::guard::Guard;
-use super::history::History;
 use super::journal::{Journal, blocking, save};
 use super::model_call::{Called, Question};
 use super::toolbox::Call;
 use super::{BY, Engine, EngineError, card, commit, prompt, resume, toolbox};
 
-/// How many of a session's last events make the conversation.
-const MAX_EVENTS: usize = 2_000;
 /// How often a conversation that is too long is made shorter before the run gives up.
 const MAX_SHORTER: u32 = 3;
+
+/// What a run's task is held by.
+#[derive(Clone)]
+pub(super) struct Leash {
+    /// Cuts it off.
+    pub cancel: CancellationToken,
+    /// Set before it is cut off, when the run is to go on later.
+    pub rests: Arc<AtomicBool>,
+    /// Counts changes after which another model may be chosen.
+    pub choices: Arc<AtomicU64>,
+}
 
 /// A run at work.
 pub(super) struct Turn {
@@ -48,6 +60,12 @@ pub(super) struct Turn {
     /// The run as it was when this task took it up.
     pub run: Run,
     pub chosen: Chosen,
+    /// What was chosen, whoever answers now.
+    pub home: Choice,
+    /// Everybody who may answer.
+    pub chain: Chain,
+    /// That another answers, when it could not be noted before the run began.
+    pub switched: Option<EventKind>,
     /// System prompt and tools; the conversation is lent to it for each call.
     pub request: ChatRequest,
     /// The size of what is the same in each request.
@@ -61,6 +79,10 @@ pub(super) struct Turn {
     pub failures: u32,
     /// How often the conversation was made shorter for a call that did not fit.
     pub shorter: u32,
+    /// Old results are not looked at again below so many tokens.
+    pub pruned_below: u64,
+    /// What this task knows of compactions.
+    pub compactions: compact::State,
     /// Whether the conversation goes without what the model thought.
     pub unthought: bool,
     /// Whether the model was told that its last answer was none.
@@ -71,7 +93,8 @@ pub(super) struct Turn {
     /// A model that a message asked for.
     pub wish: Option<String>,
     /// Whether the run waits for something.
-    parked: bool,
+    pub parked: bool,
+    pub rests: Arc<AtomicBool>,
     choices: Arc<AtomicU64>,
     seen_choices: u64,
 }
@@ -85,20 +108,15 @@ enum Begun {
 
 /// Works on a run until it ends, waits or is taken away. Answers whether the dispatcher has to look
 /// at it again: it waits, or its end could not be written.
-pub(super) async fn drive(
-    engine: &Engine,
-    ws: &Ws,
-    run: RunId,
-    cancel: CancellationToken,
-    choices: Arc<AtomicU64>,
-) -> bool {
-    let work = AssertUnwindSafe(work(engine, ws, run, cancel, choices)).catch_unwind().await;
+pub(super) async fn drive(engine: &Engine, ws: &Ws, run: RunId, leash: Leash) -> bool {
+    let work = AssertUnwindSafe(work(engine, ws, run, leash)).catch_unwind().await;
     ws.live.finish(run);
     let (code, reason) = match work {
         Ok(Ok(waits)) => return waits,
         Ok(Err(error)) if error.is_fenced() => {
             tracing::debug!(run.id = %run, "run {run} was taken away");
-            return false;
+            // It may stand in the queue again, and waits for the end of this task.
+            return true;
         }
         Ok(Err(error)) => {
             tracing::warn!(run.id = %run, %error, "run {run} failed");
@@ -115,14 +133,8 @@ pub(super) async fn drive(
     ended.is_err()
 }
 
-async fn work(
-    engine: &Engine,
-    ws: &Ws,
-    run: RunId,
-    cancel: CancellationToken,
-    choices: Arc<AtomicU64>,
-) -> Result<bool, EngineError> {
-    let mut turn = match Turn::load(engine, ws, run, cancel, choices).await {
+async fn work(engine: &Engine, ws: &Ws, run: RunId, leash: Leash) -> Result<bool, EngineError> {
+    let mut turn = match Turn::load(engine, ws, run, leash).await {
         Ok(turn) => turn,
         Err(error) => {
             commit::left(ws, run).await;
@@ -148,13 +160,8 @@ impl Turn {
     }
 
     /// Reads everything that the run needs.
-    async fn load(
-        engine: &Engine,
-        ws: &Ws,
-        id: RunId,
-        cancel: CancellationToken,
-        choices: Arc<AtomicU64>,
-    ) -> Result<Self, EngineError> {
+    async fn load(engine: &Engine, ws: &Ws, id: RunId, leash: Leash) -> Result<Self, EngineError> {
+        let Leash { cancel, rests, choices } = leash;
         let seen_choices = choices.load(Ordering::Relaxed);
         let loaded = ws.read(|snap| {
             let run = snap.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
@@ -165,14 +172,17 @@ impl Turn {
                 Some(item) => snap.get::<Item>(item)?,
                 None => None,
             };
-            let wish = runs::open_inputs(snap, session.id)?.into_iter().find_map(|i| i.model);
+            let heard = runs::queue::heard(snap, session.id, run.id)?;
+            let wish = heard.into_iter().find_map(|input| input.model);
             let choice = chosen::choose(snap, &run, &agent, wish.as_deref())?;
-            let events = runs::last_events(snap, session.id, MAX_EVENTS)?;
+            let all = turns::candidates(snap, &choice, agent.id)?;
+            let choice = (Chain::read(snap, all, ws.app.clock.now())?, choice);
+            let shown = Shown::read(snap, session.id, id)?;
             let facts = prompt::Facts::read(snap, ws, &agent, run.trigger)?;
-            Ok::<_, EngineError>((run, session, agent, item, choice, events, facts))
+            Ok::<_, EngineError>((run, session, agent, item, choice, shown, facts))
         })?;
-        let (run, session, agent, item, choice, events, facts) = loaded;
-        let chosen = chosen::connect(ws, choice)?;
+        let (run, session, agent, item, (chain, home), shown, facts) = loaded;
+        let chosen = chosen::connect(ws, &home, &chain.now)?;
         let folder = ws.agent_folder(&agent.slug);
         let mut request = ChatRequest::new(chosen.model.clone(), agent.max_output);
         request.system = blocking(move || prompt::system(&facts, &folder)).await?;
@@ -185,7 +195,7 @@ impl Turn {
         request.thinking = chosen.thinking;
         request.metadata.cache_key = Some(session.id.to_string());
         let fixed = Size::of(&request);
-        let journal = journal_of(ws, &run, &events);
+        let journal = shown.journal(ws, &run);
         Ok(Self {
             engine: engine.clone(),
             journal,
@@ -194,6 +204,9 @@ impl Turn {
             trigger: run.trigger,
             item,
             chosen,
+            home,
+            chain,
+            switched: None,
             request,
             fixed,
             cancel,
@@ -201,12 +214,15 @@ impl Turn {
             calls: run.calls,
             failures: 0,
             shorter: 0,
+            pruned_below: 0,
+            compactions: compact::State::default(),
             unthought: false,
             nudged: false,
             guard: Guard::default(),
             wrap_up: None,
             wish: None,
             parked: false,
+            rests,
             choices,
             seen_choices,
             run,
@@ -218,7 +234,17 @@ impl Turn {
         if self.cancel.is_cancelled() && self.begun {
             return self.stopped(None).await;
         }
+        if self.is_halted()? {
+            return self.rest().await;
+        }
         self.choose_again()?;
+        if let Some(goes_on) = self.ready().await? {
+            return Ok(goes_on);
+        }
+        self.prune().await?;
+        if let Some(goes_on) = self.condense().await? {
+            return Ok(goes_on);
+        }
         let (call, admitted) = match self.begin_call().await? {
             Begun::Admitted(call, admitted) => (call, admitted),
             Begun::Over => return Ok(false),
@@ -226,6 +252,8 @@ impl Turn {
         match self.call(call, *admitted).await? {
             Called::Answered(answer) => {
                 (self.failures, self.shorter) = (0, 0);
+                self.compactions.fits();
+                self.answered_well().await?;
                 self.answered(*answer).await
             }
             Called::Stopped(cut_off) => self.stopped(Some(cut_off)).await,
@@ -238,12 +266,36 @@ impl Turn {
                 }
             }
             Called::Failed(error) => {
+                if error.class == ErrorClass::ContextTooLong
+                    && let Some(goes_on) = self.overflowed().await?
+                {
+                    return Ok(goes_on);
+                }
                 if self.mend(error.class) {
                     return Ok(true);
                 }
-                self.failed_for_good(&error).await
+                self.fail_over(&error).await
             }
         }
+    }
+
+    /// Whether somebody has ordered that no further step is taken.
+    pub(super) fn is_halted(&self) -> Result<bool, EngineError> {
+        let agent = self.agent.id;
+        Ok(self.journal.ws.read(|snap| runs::halt::of_agent(snap, agent))?.is_some())
+    }
+
+    /// The most that the model sees of one result, in bytes: more for a wider window, and never more
+    /// than a third of it.
+    pub(super) fn max_result(&self) -> usize {
+        let window = self.chosen.known.window;
+        let cap = match window {
+            200_000.. => 64_000,
+            100_000.. => 32_000,
+            _ => 16_000,
+        };
+        // Three bytes are a token or more.
+        cap.min(usize::try_from(window).unwrap_or(usize::MAX) * 9 / 10)
     }
 
     /// What can be done about a conversation that the provider does not take. Answers whether it is
@@ -263,7 +315,10 @@ impl Turn {
         }
     }
 
-    async fn failed_for_good(&mut self, error: &ProviderError) -> Result<bool, EngineError> {
+    pub(super) async fn failed_for_good(
+        &mut self,
+        error: &ProviderError,
+    ) -> Result<bool, EngineError> {
         let reason = format!("{} {}", error.class.advice(), error.message);
         let code = error.class.word().to_owned();
         self.end(Outcome::Failed { code, reason }, "").await
@@ -282,14 +337,13 @@ impl Turn {
             let (run, agent) = (snap.get::<Run>(run)?, snap.get::<Agent>(agent)?);
             let (Some(run), Some(agent)) = (run, agent) else { return Ok(None) };
             let choice = chosen::choose(snap, &run, &agent, wish.as_deref())?;
-            Ok::<_, EngineError>(Some((agent, choice)))
+            let all = turns::candidates(snap, &choice, agent.id)?;
+            let chain = Chain::read(snap, all, self.journal.ws.app.clock.now())?;
+            Ok::<_, EngineError>(Some((agent, choice, chain)))
         })?;
-        let Some((agent, choice)) = read else { return Ok(()) };
+        let Some((agent, choice, chain)) = read else { return Ok(()) };
         self.agent = agent;
-        self.chosen = chosen::connect(&self.journal.ws, choice)?;
-        self.request.model.clone_from(&self.chosen.model);
-        self.request.thinking = self.chosen.thinking;
-        Ok(())
+        self.take_choice(choice, chain)
     }
 
     /// The transaction before a call: begins the run if need be, reads what was said, reserves the
@@ -301,13 +355,13 @@ impl Turn {
         loop {
             match self.try_begin().await {
                 // The run has used up what it may cost: it may still say where it stands.
-                Err(EngineError::Usage(UsageError::OverBudget { budget: Budget::Run, .. }))
-                    if self.wrap_up.is_none() =>
+                Err(EngineError::Usage(UsageError::OverBudget(lack)))
+                    if lack.budget.is_of_run() && self.wrap_up.is_none() =>
                 {
                     self.wrap_up = Some(LimitReached::new("cost"));
                 }
-                Err(EngineError::Usage(refusal @ UsageError::OverBudget { .. })) => {
-                    return self.refused(refusal).await;
+                Err(EngineError::Usage(UsageError::OverBudget(lack))) => {
+                    return self.refused(lack).await;
                 }
                 other => return other,
             }
@@ -315,10 +369,14 @@ impl Turn {
     }
 
     /// What is written when the run begins or goes on.
-    fn first_events(&self, size: Size) -> Option<FirstEvents> {
+    pub(super) fn first_events(&self, size: Size) -> Option<FirstEvents> {
         (!self.begun).then(|| FirstEvents {
             item: self.item.clone().filter(|_| self.run.attempt == 0),
-            chosen: self.chosen.clone(),
+            chosen: Chosen {
+                connection: self.home.connection,
+                model: self.home.model.clone(),
+                ..self.chosen.clone()
+            },
             request_bytes: u32::try_from(size.bytes).unwrap_or(u32::MAX),
         })
     }
@@ -332,9 +390,10 @@ impl Turn {
             known: chosen.known.clone(),
             size: self.fixed.and(Size::of_messages(self.journal.history.messages())),
             max_output: self.agent.max_output,
-            wrap_up: self.wrap_up.is_some(),
+            kind: if self.wrap_up.is_some() { CallKind::WrapUp } else { CallKind::Step },
         };
         let first = self.first_events(question.size);
+        let switched = self.switched.take();
         let notice = self.wrap_up.as_mut().and_then(LimitReached::notice);
         let (run, epoch, begun) = (self.journal.run, self.journal.epoch, self.begun);
         let (actor, cause) = (self.journal.actor(), self.journal.cause());
@@ -344,6 +403,9 @@ impl Turn {
                 None => Pen::open(tx, run, epoch)?,
             };
             debug_assert!(begun || pen.run.attempt > 0);
+            if let Some(switched) = switched {
+                pen.append(tx, switched)?;
+            }
             let wish = pen.read_inputs(tx)?;
             if let Some(text) = notice {
                 pen.append(tx, EventKind::Notice { text })?;
@@ -370,7 +432,7 @@ impl Turn {
 
     /// No budget can pay the call. The run's own cap ends it; a month's budget lets it wait until
     /// somebody raises it or the month is over.
-    async fn refused(&mut self, refusal: UsageError) -> Result<Begun, EngineError> {
+    async fn refused(&mut self, lack: Box<Lack>) -> Result<Begun, EngineError> {
         // It may be ended while it waits: what it changed so far is kept before.
         let committed = commit::files(&mut self.journal).await?;
         let first = self.first_events(self.fixed);
@@ -385,7 +447,7 @@ impl Turn {
                 pen.append(tx, committed)?;
             }
             pen.read_inputs(tx)?;
-            ending::park(tx, pen, &refusal, limit)
+            ending::park(tx, pen, lack, limit)
         };
         let (actor, cause) = (self.journal.actor(), self.journal.cause());
         let parked = self.journal.ws.store.write(actor, cause, write).await?;
@@ -449,31 +511,6 @@ impl Turn {
     }
 }
 
-/// The run's pen with the conversation so far.
-fn journal_of(ws: &Ws, run: &Run, events: &[SessionEvent]) -> Journal {
-    let mut history = History::guarded(ws.app.redactor.clone());
-    for event in events {
-        history.push(&event.kind);
-    }
-    if events.len() == MAX_EVENTS {
-        history.begin_clean();
-    }
-    Journal {
-        ws: ws.clone(),
-        run: run.id,
-        number: run.number,
-        agent: run.agent,
-        epoch: run.epoch,
-        history,
-        steps: run.steps,
-        worked_ms: run.worked_ms,
-        since: ws.app.clock.now(),
-        paths: commit::noted(run, events),
-        unsure: false,
-        effective: run.effective,
-    }
-}
-
 /// How many bytes of conversation fit a model beside everything else. What is cut here is cut
 /// before it is paid for; a provider that counts more says so, and it is cut again then.
 fn room(known: &Model, fixed: Size) -> usize {
@@ -483,14 +520,14 @@ fn room(known: &Model, fixed: Size) -> usize {
 }
 
 /// What is written when a run begins or goes on.
-struct FirstEvents {
+pub(super) struct FirstEvents {
     item: Option<Item>,
     chosen: Chosen,
     request_bytes: u32,
 }
 
 impl FirstEvents {
-    fn write(self, tx: &mut WriteTx<'_>, run: RunId) -> Result<Pen, EngineError> {
+    pub(super) fn write(self, tx: &mut WriteTx<'_>, run: RunId) -> Result<Pen, EngineError> {
         let Chosen { connection, model, source, thinking, .. } = self.chosen;
         let mut pen = rules::begin(tx, run)?;
         (pen.run.connection, pen.run.model_source) = (connection, source);

@@ -126,6 +126,29 @@ impl Job {
         }
     }
 
+    /// How many bytes it has written to its first output file, and how long ago the last of them.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn written(&self) -> io::Result<(u64, Duration)> {
+        let Some(file) = self.0.files.first() else { return Ok((0, Duration::ZERO)) };
+        let meta = file.metadata()?;
+        // A clock that was set back means now.
+        let quiet = meta.modified()?.elapsed().unwrap_or_default();
+        Ok((meta.len(), quiet))
+    }
+
+    /// What it wrote to its first output file from this byte on, and the byte to go on from.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn output_from(&self, offset: u64, bytes: usize) -> io::Result<(String, u64)> {
+        match self.0.files.first() {
+            Some(file) => output::from_file(file, offset, bytes),
+            None => Ok((String::new(), 0)),
+        }
+    }
+
     /// How many processes its session had when last counted.
     #[must_use]
     pub fn processes(&self) -> usize {

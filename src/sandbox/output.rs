@@ -78,10 +78,19 @@ pub fn tail(path: &Path, bytes: usize) -> io::Result<Excerpt> {
     excerpt(path, 0, bytes)
 }
 
+/// How many bytes a file has.
+pub fn len(path: &Path) -> io::Result<u64> {
+    Ok(open(path)?.metadata()?.len())
+}
+
 /// What was written from this byte on, at most so much, and the byte to go on from: for a page that follows a job.
 pub fn from(path: &Path, offset: u64, bytes: usize) -> io::Result<(String, u64)> {
-    let file = open(path)?;
-    let part = read(&file, offset, bytes as u64)?;
+    from_file(&open(path)?, offset, bytes)
+}
+
+/// The same of a file that is open.
+pub(super) fn from_file(file: &File, offset: u64, bytes: usize) -> io::Result<(String, u64)> {
+    let part = read(file, offset, bytes as u64)?;
     let total = file.metadata()?.len();
     let whole = without_cut_end(&part);
     // A lone start of a character at the very end may still become one; elsewhere it never will.

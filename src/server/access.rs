@@ -7,8 +7,8 @@
 //! | tasks, comments and other records | yes | yes | yes | no | `write` |
 //! | talk to agents, stop and steer runs | yes | yes | yes | no | `chat` |
 //! | review deliverables | yes | yes | yes | no | `review` |
-//! | make and change agents | yes | yes | yes | no | `agents` |
-//! | connections, members, budgets, settings | yes | yes | no | no | `admin` |
+//! | make and change agents, budgets of agents and their work | yes | yes | yes | no | `agents` |
+//! | connections, members, the workspace's budgets, settings | yes | yes | no | no | `admin` |
 //! | archive and delete the workspace, owners, who must have a second factor | yes | no | no | no | no |
 
 use crate::features::users::session::Rights;

@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 use crate::app::App;
 use crate::backup::{Address, Progress, S3Keys};
 use crate::crypto::keyring::Secret;
-use crate::features::backups::job::{self, Place, Wish};
+use crate::features::backups::job::{self, Newness, Place, Wish};
 use crate::features::backups::model::{BackupRun, Deed, Kept, Trigger};
 use crate::features::backups::queries;
-use crate::features::backups::rules::BackupsError;
-use crate::kernel::{JobId, Timestamp};
+use crate::features::backups::rules::{self, BackupsError};
+use crate::kernel::{Actor, Cause, JobId, Part, Timestamp};
 use crate::net::message::Policy;
 use crate::store::StoreError;
 use crate::web::error::ApiError;
@@ -30,6 +30,10 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 /// Runs until the program ends.
 pub async fn run(app: App) {
+    let timer = Actor::System(Part::Timer);
+    if let Err(error) = app.system.write(timer, Cause::Timer, rules::end_cut_off).await {
+        tracing::warn!(%error, "what was cut off could not be noted");
+    }
     loop {
         match due(&app) {
             Ok((Some(deed), _)) => {
@@ -103,6 +107,9 @@ pub struct LocalWish {
     pub keys: Option<(String, String)>,
     /// Which backup.
     pub backup: Option<String>,
+    /// Whether what is at the place now is meant, whatever was there before.
+    #[serde(default)]
+    pub new_place: bool,
 }
 
 impl LocalWish {
@@ -136,6 +143,7 @@ impl LocalWish {
             trigger: Trigger::Command,
             place: self.place()?,
             backup: self.backup.clone(),
+            newness: if self.new_place { Newness::Accepted } else { Newness::AsBefore },
         })
     }
 }

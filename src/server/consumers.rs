@@ -5,11 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::app::Ws;
+use crate::app::consumers::Consumers;
+use crate::features::usage::rules::daily::Daily;
 use crate::store::StoreError;
 use crate::store::consumer::{Consume, Step, step};
 
 /// How long to wait when the store refuses.
 const REFUSED: Duration = Duration::from_secs(2);
+
+/// The consumers of this program. Their numbers are never used again.
+#[must_use]
+pub fn all() -> Consumers {
+    Consumers::new(vec![Arc::new(Daily)])
+}
 
 /// Begins all consumers in a workspace.
 pub fn begin(ws: &Ws) {

@@ -225,16 +225,21 @@ pub async fn reset_link(
     Ok(FreshLink { link, email: account.map(|a| a.email), expires_at: given.expires_at })
 }
 
-/// The account with this address, or the only one.
+/// The open account with this address, or the only one.
 ///
 /// # Errors
-/// When there is none, or several and none was named.
+/// When there is none, it is disabled, or there are several and none was named.
 pub fn chosen_account(app: &App, email: Option<&str>) -> Result<Account, UsersError> {
     if let Some(email) = email {
         let found = app.system.read(|snap| queries::by_email(snap, email))?;
-        return found.ok_or_else(|| UsersError::NoAccount(email.to_owned()));
+        let found = found.ok_or_else(|| UsersError::NoAccount(email.to_owned()))?;
+        return match found.disabled_at {
+            None => Ok(found),
+            Some(_) => Err(UsersError::Disabled(found.email)),
+        };
     }
     let mut all = app.system.read(|snap| queries::accounts(snap))?;
+    all.retain(|one| one.disabled_at.is_none());
     match all.len() {
         0 => Err(UsersError::NoOwner),
         1 => Ok(all.remove(0)),
@@ -263,8 +268,8 @@ async fn make_link(
 /// # Errors
 /// When the disk fails.
 pub fn local_actor(app: &App, peer: Peer) -> Result<Actor, StoreError> {
-    let accounts = app.system.read(|snap| queries::accounts(snap))?;
-    Ok(match (accounts.first(), peer) {
+    let keeper = app.system.read(|snap| queries::keeper(snap))?;
+    Ok(match (keeper, peer) {
         (Some(owner), Peer::Socket { uid }) => {
             Actor::Person { account: owner.id, via: Via::Socket { uid } }
         }

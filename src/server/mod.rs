@@ -6,8 +6,10 @@
 pub mod access;
 pub mod consumers;
 pub mod backups;
+pub mod exports;
 pub mod first_boot;
 pub mod health;
+mod leftovers;
 pub mod listen;
 pub mod local;
 pub mod lock;
@@ -109,7 +111,7 @@ impl Default for Parts {
             runs: Limits::default(),
             redactor: Arc::new(Redactor::new()),
             patience: Patience::default(),
-            consumers: Consumers::default(),
+            consumers: consumers::all(),
             faults: Arc::new(NoFaults),
         }
     }
@@ -326,17 +328,19 @@ fn open(
         jobs: Jobs::default(),
         consumers: parts.consumers,
         challenges: crate::app::challenges::Challenges::default(),
+        proofs: crate::app::proofs::Proofs::default(),
         spawn,
         stopping,
         clock_moved: Notify::new(),
         workspaces: RwLock::default(),
         broken: RwLock::default(),
         list_turn: tokio::sync::Mutex::default(),
+        people_turn: tokio::sync::Mutex::default(),
         on_open: RwLock::default(),
         config,
     });
-    if let Err(error) = portable::clear_left(&app.config.data) {
-        tracing::warn!(%error, "what an import has left could not be removed");
+    if let Err(error) = leftovers::clear(&app.config.data) {
+        tracing::warn!(%error, "what a program that was ended has left could not be removed");
     }
     workspaces::open_all(&app, &upgrader)?;
     Ok(app)
@@ -345,13 +349,15 @@ fn open(
 /// Lets agents work in every workspace that is open and in each that will be. What a crash left
 /// half made is finished first, so that nobody meets it.
 async fn begin_work(app: &App, limits: Limits) {
+    let jobs = runtime::jobs::Jobs::default();
     let own = runtime::tools::Own {
+        jobs: jobs.clone(),
         sandbox: app.sandbox.clone(),
         http: app.http.clone(),
         programs: limits.programs,
     };
     let tools = runtime::tools::registry(features::tools(), own);
-    let engine = Engine::new(Arc::new(tools), limits);
+    let engine = Engine::new(Arc::new(tools), limits, jobs);
     let all: Vec<Ws> = app.workspaces.read().clone();
     for ws in &all {
         life::prepare(app, ws).await;

@@ -101,6 +101,9 @@ fn operation(route: &Mounted, doc: &Doc) -> Value {
         parameters.push(header("Last-Event-ID", about));
     }
     let mut about = format!("Needs the right to \"{}\".", route.can.label());
+    if route.proved {
+        about.push_str(" A sign-in needs a proof of the last ten minutes (POST /api/v1/proof); a token does not.");
+    }
     if let Some(why) = doc.no_key {
         about.push_str(&format!(" Keeps no Idempotency-Key: {why}."));
     }

@@ -13,6 +13,7 @@ use crate::features::health::rules::{self, Act, HealthError};
 use crate::features::users::rules::UsersError;
 use crate::kernel::{Actor, Can, Cause};
 use crate::store::consumer;
+use crate::store::verify::Depth;
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path, Query};
 use crate::web::routes::{Needs, Routes};
@@ -65,7 +66,8 @@ async fn begin(
     let ws = chosen(&app, place.workspace.as_deref())?;
     let by = (local_actor(&app, peer)?, Cause::Setup);
     match kind.as_str() {
-        audit::VERIFY => audit::begin_verify(&ws)?,
+        audit::VERIFY => audit::begin_verify(&ws, Depth::There)?,
+        audit::VERIFY_BLOBS => audit::begin_verify(&ws, Depth::Whole)?,
         kind => health::begin(&ws, kind, &by)?,
     }
     stand(&app, &ws, &kind)

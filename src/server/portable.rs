@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::app::{App, Ws};
 use crate::backup::BackupError;
 use crate::backup::portable::{
-    ExportSource, Portable, PortableTable, bundle, export as write_file, rows, unpack,
+    Bounds, ExportSource, Portable, PortableTable, bundle, export as write_file, rows, unpack,
 };
 use crate::features::agents::{queries as agent_queries, rules as agents};
 use crate::features::runs::{queries as run_queries, rules as runs};
@@ -34,8 +34,18 @@ use super::{schema, workspaces};
 const PIECE: usize = 500;
 /// Rows that may wait for what they refer to.
 const MOST_WAITING: usize = 200_000;
+/// Files in a portable file.
+const MOST_FILES: usize = 500_000;
+/// How much larger than itself a portable file may become.
+const MOST_RATIO: u64 = 1_000;
 /// Left free on the disk.
 const RESERVE: u64 = 256 * 1024 * 1024;
+
+/// How much may still be written beside a folder.
+pub(super) fn room_in(folder: &Path) -> u64 {
+    // A file system that cannot be asked is not a full one.
+    free_of(folder).map_or(u64::MAX, |free| free.saturating_sub(RESERVE))
+}
 
 fn refused(why: impl std::fmt::Display) -> BackupError {
     BackupError::Restore(why.to_string())
@@ -128,44 +138,14 @@ pub fn import(app: &App, from: &mut dyn Read, wish: &ImportWish) -> Result<Impor
     let folder = app.config.data.join(format!("importing-{}", id.short()));
     let inside = folder.join("in");
     fs::create_dir_all(&inside).map_err(BackupError::disk(&inside))?;
-    let done = unpack(&mut Guarded { from, folder: &inside, seen: 0 }, &inside)
+    let room = || room_in(&inside);
+    let bounds = Bounds { files: MOST_FILES, ratio: MOST_RATIO, room: &room };
+    let done = unpack(from, &inside, &bounds)
         .and_then(|portable| bring_in(app, &portable, &folder, id, wish));
     if let Err(error) = fs::remove_dir_all(&folder) {
         tracing::warn!(%error, "{} is left", folder.display());
     }
     done
-}
-
-/// Removes what an import that was cut off has left.
-///
-/// # Errors
-/// When the folder cannot be read.
-pub fn clear_left(data: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(data)? {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with("importing-") {
-            fs::remove_dir_all(entry.path())?;
-        }
-    }
-    Ok(())
-}
-
-/// Looks at the free space now and then: a packed file may unpack to more than there is.
-struct Guarded<'r> {
-    from: &'r mut dyn Read,
-    folder: &'r Path,
-    seen: u64,
-}
-
-impl Read for Guarded<'_> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.seen == 0 && free_of(self.folder).unwrap_or(u64::MAX) < RESERVE {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        let n = self.from.read(out)?;
-        self.seen = (self.seen + n as u64) % (1024 * 1024);
-        Ok(n)
-    }
 }
 
 fn bring_in(

@@ -1,7 +1,7 @@
 //! What must happen in the same moment: which feature reacts to an event. One line each; they run in
 //! this order, inside the transaction that emitted the event, and may emit again.
 
-use crate::features::{inbox, runs, tasks, usage};
+use crate::features::{agents, inbox, jobs, runs, tasks, usage};
 use crate::kernel::{Event, Problem};
 use crate::store::{ReactionError, WriteTx};
 
@@ -11,8 +11,10 @@ use crate::store::{ReactionError, WriteTx};
 /// What the first refusing reaction says, with its name.
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), ReactionError> {
     named("tasks", tasks::reactions::react(tx, event))?;
+    named("agents", agents::reactions::react(tx, event))?;
     named("inbox", inbox::reactions::react(tx, event))?;
     named("runs", runs::reactions::react(tx, event))?;
+    named("jobs", jobs::reactions::react(tx, event))?;
     named("usage", usage::reactions::react(tx, event))?;
     Ok(())
 }

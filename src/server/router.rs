@@ -28,13 +28,13 @@ use crate::kernel::{Can, ProblemKind};
 use crate::web::error::{ApiError, Failure, PageError};
 use crate::web::hx::Hx;
 use crate::web::routes::{Mounted, Needs, Routes, is_api};
-use crate::web::session::{Peer, Person, RequestId, ShellMaker};
+use crate::web::session::{PROOF_REQUIRED, Peer, Person, RequestId, ShellMaker};
 use crate::web::shell::Theme;
 use crate::web::trouble::{Act, Trouble};
 use crate::web::{assets, flash, gallery, headers, idempotency, shell, slow};
 
 use super::{
-    access, backups, first_boot, health, local, openapi, operate, people, tasks, transfer,
+    access, backups, exports, first_boot, health, local, openapi, operate, people, tasks, transfer,
     try_practice, workspaces,
 };
 
@@ -74,11 +74,13 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
         ("/api/v1", openapi::routes()),
         ("/local", local::routes()),
         ("/local", workspaces::local::routes()),
+        ("/local", people::local::routes()),
         ("/local", operate::routes()),
         ("/local", backups::local_routes()),
         ("/local", transfer::local_routes()),
         ("/api/v1", transfer::api()),
-        ("/w/{ws}", transfer::pages()),
+        ("/api/v1", exports::api()),
+        ("/w/{ws}", exports::pages()),
     ] {
         router = table.mount(prefix, router, &mut routes);
     }
@@ -369,6 +371,10 @@ fn picture(
         ApiError(failure).into_response()
     } else if failure.kind == ProblemKind::Unauthorized {
         sign_in_first(asked)
+    } else if let Some(shell) = shell.as_ref().filter(|_| failure.code == PROOF_REQUIRED) {
+        let next = proved_page(asked.uri.path());
+        let query = serde_urlencoded::to_string([("next", next)]).unwrap_or_default();
+        asked.hx.go_to(&shell.url(&format!("settings/prove?{query}")))
     } else {
         let trouble = Trouble::from(&failure);
         let trouble = match &shell {
@@ -387,6 +393,17 @@ fn picture(
         }
     }
     response
+}
+
+/// The page on which stands what needs a proof, by the address that its form is sent to.
+fn proved_page(path: &str) -> String {
+    let (ws, rest) = path.split_once("/settings/").unwrap_or((path, ""));
+    let page = match rest.split('/').next().unwrap_or_default() {
+        "delete" | "archive" | "restore" => "general",
+        "people" | "invites" => "members",
+        page => page,
+    };
+    format!("{ws}/settings/{page}")
 }
 
 /// To the sign-in page, and back afterwards.

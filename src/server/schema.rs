@@ -1,7 +1,7 @@
 //! The list of all records: makes the tables, feeds doctor, export and the golden tests.
 
 use crate::features::{
-    agents, audit, backups, comments, connections, deliverables, files, history, inbox, runs,
+    agents, audit, backups, comments, connections, deliverables, files, history, inbox, jobs, runs,
     tasks, usage, users, workspace,
 };
 use crate::schema;
@@ -17,6 +17,7 @@ pub fn workspace() -> Schema {
         workspace::model::Invite,
         workspace::model::InviteSecret,
         workspace::model::People,
+        workspace::model::Handover,
         tasks::model::Task,
         comments::model::Comment,
         deliverables::model::Deliverable,
@@ -29,11 +30,27 @@ pub fn workspace() -> Schema {
         runs::model::SessionEvent,
         runs::model::Run,
         runs::model::Input,
+        runs::model::QueueChoice,
+        runs::model::Context,
+        runs::model::Halt,
+        runs::model::Park,
+        jobs::model::Job,
         connections::model::Connection,
         connections::model::ConnectionKey,
+        connections::model::Offers,
+        connections::model::SpareKeys,
+        connections::model::Cooldown,
+        connections::model::Fallbacks,
+        connections::model::UsualThinking,
+        connections::model::Window,
         usage::model::Usage,
         usage::model::Reservation,
         usage::model::SeenRatio,
+        usage::model::budget::Budget,
+        usage::model::budget::BudgetNotice,
+        usage::model::budget::BudgetWait,
+        usage::model::day::UsageDay,
+        usage::model::day::DayZone,
         audit::model::Keeping,
         history::model::FileRevert,
     }
@@ -60,5 +77,7 @@ pub fn system() -> Schema {
         backups::model::BackupSecret,
         backups::model::BackupRun,
         backups::model::Kept,
+        backups::model::KnownPlace,
+        backups::model::Restoration,
     }
 }

@@ -14,6 +14,7 @@ use crate::kernel::{Actor, Cause, Part, SessionId, Timestamp};
 use crate::store::stats::stats;
 use crate::store::{Lane, Store, StoreError};
 
+use super::exports;
 use super::people;
 use super::tidy;
 use super::workspaces::life::{self, LifeError};
@@ -42,6 +43,7 @@ pub async fn run(app: App) {
                 tracing::warn!(%error, "workspaces could not be looked after");
             }
             tidy::tidy(&app).await;
+            exports::sweep(&app);
             due = app.clock.now() + EVERY;
             continue;
         }
@@ -59,6 +61,10 @@ pub async fn run(app: App) {
 /// Withdraws tokens of people who left, deletes workspaces whose time of grace is over, keeps copies
 /// of names true.
 async fn workspaces(app: &App) -> Result<(), LifeError> {
+    let all: Vec<Ws> = app.workspaces.read().clone();
+    for ws in all.iter().filter(|ws| ws.is_active()) {
+        people::handover::complete(ws).await?;
+    }
     people::withdraw_strange_tokens(app).await?;
     life::end_graces(app).await?;
     life::note_labels(app).await

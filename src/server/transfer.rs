@@ -22,15 +22,18 @@ use crate::features::users::model::Account;
 use crate::features::users::queries as accounts;
 use crate::kernel::{Actor, Can, Cause, Part};
 use crate::store::ReadExt;
-use crate::web::error::{ApiError, PageError};
+use crate::web::error::ApiError;
 use crate::web::extract::{Json, Query};
 use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Person;
 
-use super::portable::{ImportWish, Imported, export, export_to, import};
+use super::portable::{ImportWish, Imported, export, export_to, import, room_in};
 use super::workspaces::life;
 
-const ZSTD: &str = "application/zstd";
+/// What a portable file is.
+pub(super) const ZSTD: &str = "application/zstd";
+/// After so many bytes of a body it is looked whether there is room for more.
+const LOOK_EVERY: u64 = 16 * 1024 * 1024;
 
 /// Routes below `/api/v1`.
 #[must_use]
@@ -55,12 +58,6 @@ pub fn api() -> Routes {
                 .no_key("a second workspace of the same name is refused")
             }),
         )
-}
-
-/// Routes below a workspace.
-#[must_use]
-pub fn pages() -> Routes {
-    Routes::new().get("/settings/backups/export", download_page.needs(Can::Admin))
 }
 
 /// Routes below `/local`.
@@ -133,11 +130,15 @@ async fn brought_in(
     mut file: std::fs::File,
     wish: ImportWish,
 ) -> Result<Imported, BackupsError> {
-    let (inner, by) = (app.clone(), wish.by);
-    let done = tokio::task::spawn_blocking(move || import(&inner, &mut file, &wish)).await;
-    let done = done.map_err(cut_off)??;
-    life::take_in(app, (by, Cause::Setup), &done.slug).await.map_err(cut_off)?;
-    Ok(done)
+    let own = app.clone();
+    let work = async move {
+        let (inner, by) = (own.clone(), wish.by);
+        let done = tokio::task::spawn_blocking(move || import(&inner, &mut file, &wish)).await;
+        let done = done.map_err(cut_off)??;
+        life::take_in(&own, (by, Cause::Setup), &done.slug).await.map_err(cut_off)?;
+        Ok(done)
+    };
+    app.see_through("bring a workspace in", work).await?
 }
 
 async fn export_file(app: App, Json(wish): Json<ExportWish>) -> Result<Json<Portable>, ApiError> {
@@ -188,10 +189,6 @@ async fn download(ws: Ws) -> Result<Response, ApiError> {
     Ok(exported(&ws).await?)
 }
 
-async fn download_page(ws: Ws) -> Result<Response, PageError> {
-    Ok(exported(&ws).await?)
-}
-
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(default, deny_unknown_fields)]
 struct AsName {
@@ -222,8 +219,18 @@ async fn received(app: &App, body: Body) -> Result<std::fs::File, BackupsError> 
     let failed = || BackupError::disk(&data);
     let mut file = tokio::fs::File::from_std(nameless(app)?);
     let mut pieces = body.into_data_stream();
+    let mut since_look = LOOK_EVERY;
     while let Some(piece) = pieces.next().await {
-        file.write_all(&piece.map_err(cut_off)?).await.map_err(failed())?;
+        let piece = piece.map_err(cut_off)?;
+        since_look += piece.len() as u64;
+        if LOOK_EVERY <= since_look {
+            since_look = 0;
+            if room_in(&data) == 0 {
+                let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+                return Err(failed()(full).into());
+            }
+        }
+        file.write_all(&piece).await.map_err(failed())?;
     }
     file.flush().await.map_err(failed())?;
     let mut file = file.into_std().await;

@@ -25,6 +25,7 @@ use super::writer::MAX_TIME;
 use super::{Entry, Lane, Store, WriteTx};
 
 pub use control::{Standing, drop_letter, pause, retry, rewind, skip, standing};
+pub(super) use rebuild::rebuild_once;
 pub use rebuild::{Rebuilding, rebuild, rebuilding};
 
 /// How many entries one step takes.
@@ -49,6 +50,11 @@ pub trait Consume: Send + Sync + 'static {
     fn tables(&self) -> &'static [u16] {
         &[]
     }
+    /// Whether taking an entry twice is the same as taking it once. One that counts says no: it cannot be
+    /// sent back, only rebuilt.
+    fn repeats(&self) -> bool {
+        true
+    }
     /// Removes up to `limit` rows of what it keeps, before a rebuild; says whether nothing is left.
     ///
     /// # Errors
@@ -68,11 +74,31 @@ pub trait Consume: Send + Sync + 'static {
     ) -> Result<(), ConsumeError> {
         Ok(())
     }
+    /// What it keeps that is not what the rows of its tables make of it, as they were at the entry
+    /// `cursor`. For doctor.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    fn compare(&self, _read: &dyn Read, _cursor: u64) -> Result<Vec<Unlike>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+/// Something that a consumer keeps and that its tables do not make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unlike {
+    /// What it is about, in words.
+    pub of: String,
+    /// What is wrong with it.
+    pub what: String,
 }
 
 /// Why an entry was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum ConsumeError {
+    /// What it keeps rests on something that has changed: it is to be rebuilt.
+    #[error("what it keeps has to be made anew")]
+    StartOver,
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -176,7 +202,12 @@ pub async fn step(store: &Store, consumer: Arc<dyn Consume>) -> Result<Step, Sto
     if store.read(|snap| rebuilding(snap, number))?.is_some() {
         return rebuild::step(store, consumer, incarnation).await;
     }
-    // Another life of the store: its numbers mean nothing here, so begin at its start.
+    // Another life of the store: its numbers mean nothing here, so begin at its start. What was kept in
+    // rows came along from the life before, so those are made anew.
+    let reborn = now.incarnation != 0 && now.incarnation != incarnation;
+    if reborn && !consumer.tables().is_empty() {
+        return rebuild::start_over(store, consumer, now).await;
+    }
     let cursor = if now.incarnation == incarnation { now.cursor } else { 0 };
     let entries = store.entries_after(cursor, STEP)?;
     if entries.is_empty() {
@@ -212,6 +243,10 @@ fn take(
             Ok(()) => {
                 (state.cursor, state.tries, state.dead_in_a_row) = (entry.seq, 0, 0);
                 taken += 1;
+            }
+            Err(ConsumeError::StartOver) => {
+                rebuild::begin(tx, number)?;
+                return Ok(Step::Took(taken));
             }
             Err(error) => {
                 state.tries += 1;

@@ -10,11 +10,13 @@ mod mend;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::Store;
+use super::consumer::{self, Consume};
 use super::error::StoreError;
 use super::key::Range;
 use super::read::{Read, read_sum};
@@ -49,6 +51,8 @@ pub(super) enum Fix {
     Row { table: u16, key: Vec<u8>, value: Vec<u8>, owner: Option<(u16, Vec<u8>)> },
     /// A sum is changed by so much.
     Sum { table: u16, key: Vec<u8>, by: i64 },
+    /// A consumer makes what it keeps anew.
+    Rebuild { number: u16 },
 }
 
 /// What doctor found.
@@ -121,6 +125,38 @@ pub fn diagnose(store: &Store, watch: &mut Watch<'_>) -> Result<Diagnosis, Store
     }
     found.took_ms = ms(started.elapsed());
     Ok(found)
+}
+
+/// Compares what consumers keep in rows of this store with what the rows of their tables make of it, as
+/// they were where each cursor stands, in one snapshot each. One that is being rebuilt is left alone.
+///
+/// # Errors
+/// When the disk fails.
+pub fn follow(
+    store: &Store,
+    consumers: &[Arc<dyn Consume>],
+    found: &mut Diagnosis,
+) -> Result<(), StoreError> {
+    let here = |one: &&Arc<dyn Consume>| {
+        let mut tables = one.tables().iter();
+        tables.all(|number| store.schema().table(*number).is_some())
+    };
+    for consumer in consumers.iter().filter(here) {
+        let (number, began) = (consumer.number(), Instant::now());
+        let unlike = store.read(|snap| {
+            let state = consumer::state(snap, number)?;
+            let whole = consumer::rebuilding(snap, number)?.is_none();
+            match whole && state.incarnation == store.incarnation() {
+                true => consumer.compare(snap, state.cursor),
+                false => Ok(Vec::new()),
+            }
+        })?;
+        note_longest(found, began.elapsed());
+        for one in unlike {
+            found.differs(consumer.name(), one.of, one.what, Some(Fix::Rebuild { number }));
+        }
+    }
+    Ok(())
 }
 
 fn ms(span: Duration) -> u64 {

@@ -234,7 +234,7 @@ pub(super) fn last(read: &dyn Read) -> Result<End, StoreError> {
 }
 
 /// The number of the last entry; 0 when there is none.
-pub(super) fn last_seq(read: &dyn Read) -> Result<u64, StoreError> {
+pub fn last_seq(read: &dyn Read) -> Result<u64, StoreError> {
     let mut found = 0;
     read.raw_scan(builtin::FEED, &Range::all().reverse(), &mut |key, _| {
         found = split(key).map_or(0, |(seq, _)| seq);

@@ -387,6 +387,19 @@ impl Store {
         Cursor { incarnation: self.incarnation(), seq }
     }
 
+    /// Whether the feed of this life has come to a place. A snapshot shows an entry a moment before
+    /// [`head`](Self::head) tells of it.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn knows(&self, place: Cursor) -> Result<bool, StoreError> {
+        let head = self.head();
+        if place.incarnation != head.incarnation {
+            return Ok(false);
+        }
+        Ok(place.seq <= head.seq || place.seq <= self.read(|snap| feed::last_seq(snap))?)
+    }
+
     /// The random number of this file's life.
     #[must_use]
     pub fn incarnation(&self) -> u64 {

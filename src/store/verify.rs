@@ -7,7 +7,11 @@
 //! that made it says; and a fingerprint over all of them tells a row that is gone, one that nobody
 //! made and one in an older version, although rows change while they are read: what changed after
 //! the chain was read is counted back with the heads of those changes.
+//!
+//! And what nothing in the feed covers: who holds which blob, made anew from rows and images and
+//! compared with the table of it, and whether each blob that is held is there, and whole if asked.
 
+mod blobs;
 mod chain;
 mod rows;
 
@@ -25,7 +29,7 @@ use super::key::Range;
 use super::read::Read;
 use super::record::Class;
 use super::schema::builtin;
-use super::{Store, audit};
+use super::{Blobs, Store, audit};
 
 /// How many rows one snapshot looks at.
 const SLICE: usize = 2_000;
@@ -93,6 +97,9 @@ pub struct Verified {
     pub images: u64,
     /// Rows.
     pub rows: u64,
+    /// Blobs that rows and images hold, where they were looked at.
+    #[serde(default)]
+    pub blobs: u64,
     /// The hash of the last entry: keep it elsewhere to know the whole chain by.
     pub head: String,
     /// What does not fit, at most a hundred of them.
@@ -179,11 +186,32 @@ struct Verifier<'s> {
     done: u64,
 }
 
-/// Looks at everything.
+/// How the files of blobs are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Whether each is there.
+    There,
+    /// Each is read, and its content compared with its name.
+    Whole,
+}
+
+/// Looks at everything but the files of blobs.
 ///
 /// # Errors
 /// When the disk fails, or it was called off.
 pub fn verify(store: &Store, watch: &mut Watch<'_>) -> Result<Verified, StoreError> {
+    verify_with(store, None, watch)
+}
+
+/// Looks at everything, and at the files of the blobs that something holds.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_with(
+    store: &Store,
+    blobs: Option<(&Blobs, Depth)>,
+    watch: &mut Watch<'_>,
+) -> Result<Verified, StoreError> {
     let started = Instant::now();
     let mut verifier = Verifier {
         store,
@@ -196,6 +224,7 @@ pub fn verify(store: &Store, watch: &mut Watch<'_>) -> Result<Verified, StoreErr
     };
     verifier.chain(watch)?;
     verifier.rows(watch)?;
+    verifier.blobs(blobs, watch)?;
     let mut report = verifier.report;
     report.took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)

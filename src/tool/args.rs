@@ -3,40 +3,91 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::ToolError;
+use super::{Aliases, ToolError};
 use crate::kernel::text;
 
-/// Reads arguments as a model sent them. Numbers and booleans written as text are accepted;
-/// unknown names are refused with the names there are.
+/// Reads arguments as a model sent them. Numbers and booleans written as text are accepted, other
+/// names that models know too; unknown names are refused with the names there are.
 ///
 /// # Errors
 /// What is wrong, for the model.
-pub fn read<A: DeserializeOwned>(raw: &str, schema: &Value) -> Result<A, ToolError> {
+pub fn read<A: DeserializeOwned>(
+    raw: &str,
+    schema: &Value,
+    aliases: Aliases,
+) -> Result<A, ToolError> {
     let raw = if raw.trim().is_empty() { "{}" } else { raw };
     let value: Value = serde_json::from_str(raw).map_err(|e| {
+        let near = at(raw, e.line(), e.column());
         bad(format!(
-            "the arguments are not valid JSON at line {}, column {}: {e}",
+            "the arguments are not valid JSON at line {}, column {}{near}: {e}; nothing was done",
             e.line(),
             e.column()
         ))
     })?;
-    let Value::Object(mut given) = value else {
+    let Value::Object(given) = value else {
         return Err(bad("the arguments must be one JSON object".to_owned()));
     };
+    let given = mended(given, schema, aliases)?;
+    serde_path_to_error::deserialize(Value::Object(given)).map_err(|error| {
+        let place = error.path().to_string();
+        match (place.as_str(), error.into_inner()) {
+            ("." | "", inner) => bad(inner.to_string()),
+            (place, inner) => bad(format!("{place}: {inner}")),
+        }
+    })
+}
+
+/// What stands before the place where the JSON breaks.
+fn at(raw: &str, line: usize, column: usize) -> String {
+    let Some(line) = raw.lines().nth(line.saturating_sub(1)) else { return String::new() };
+    let before = text::cut(line, column.saturating_sub(1));
+    let from = before.char_indices().rev().take(24).last().map_or(0, |(at, _)| at);
+    match &before[from..] {
+        "" => String::new(),
+        near => format!(" (after `{near}`)"),
+    }
+}
+
+/// An object with the names that the schema has and values of the kinds that it asks for, inside of
+/// lists of objects too.
+fn mended(
+    given: Map<String, Value>,
+    schema: &Value,
+    aliases: Aliases,
+) -> Result<Map<String, Value>, ToolError> {
     let empty = Map::new();
     let known = schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
-    for (name, value) in &mut given {
-        match known.get(name) {
-            Some(property) => coerce(value, property),
-            None => return Err(unknown(name, known)),
+    let mut out = Map::new();
+    for (name, mut value) in given {
+        let real = aliases.iter().find(|(alias, real)| *alias == name && known.contains_key(*real));
+        let name = match real {
+            Some((_, real)) if !known.contains_key(&name) => (*real).to_owned(),
+            _ => name,
+        };
+        let Some(property) = known.get(&name) else { return Err(unknown(&name, known)) };
+        if value.is_null() && !is_required(schema, &name) {
+            continue;
+        }
+        coerce(&mut value, property);
+        if let (Value::Array(list), Some(inner)) = (&mut value, property.get("items"))
+            && inner.get("properties").is_some()
+        {
+            for one in list {
+                if let Value::Object(object) = one {
+                    *one = Value::Object(mended(std::mem::take(object), inner, aliases)?);
+                }
+            }
+        }
+        if out.insert(name.clone(), value).is_some() {
+            return Err(bad(format!("\"{name}\" is given twice")));
         }
     }
-    given.retain(|name, value| !value.is_null() || is_required(schema, name));
-    serde_json::from_value(Value::Object(given)).map_err(|e| bad(e.to_string()))
+    Ok(out)
 }
 
 fn bad(message: String) -> ToolError {
-    ToolError::Refused { code: "bad_arguments", message }
+    ToolError::Refused { code: "invalid_args", message }
 }
 
 fn is_required(schema: &Value, name: &str) -> bool {
@@ -53,14 +104,22 @@ fn unknown(name: &str, known: &Map<String, Value>) -> ToolError {
     bad(format!("unknown argument \"{name}\".{hint} Known: {}", names.join(", ")))
 }
 
-/// Turns text into the number or boolean that the schema asks for, where it plainly is one.
+/// Turns text into the number or boolean that the schema asks for, where it plainly is one, and a
+/// number into text.
 fn coerce(value: &mut Value, property: &Value) {
-    let Value::String(text) = &*value else { return };
     let wants = |kind: &str| match property.get("type") {
         Some(Value::String(one)) => one == kind,
         Some(Value::Array(many)) => many.iter().any(|t| t == kind),
         _ => false,
     };
+    if let Value::Number(number) = &*value
+        && wants("string")
+        && !wants("integer")
+        && !wants("number")
+    {
+        *value = Value::String(number.to_string());
+    }
+    let Value::String(text) = &*value else { return };
     if wants("string") {
         return;
     }
@@ -111,21 +170,55 @@ mod tests {
 
     #[test]
     fn numbers_and_booleans_as_text_are_read() {
-        let args: Args = read(r#"{"path":"7","limit":"5","all":"true"}"#, &schema()).unwrap();
+        let args: Args = read(r#"{"path":"7","limit":"5","all":"true"}"#, &schema(), &[]).unwrap();
         assert_eq!(args, Args { path: "7".into(), limit: Some(5), all: Some(true) });
+        let args: Args = read(r#"{"path":7}"#, &schema(), &[]).unwrap();
+        assert_eq!(args.path, "7");
     }
 
     #[test]
     fn an_unknown_name_is_answered_with_the_nearest() {
-        let error = read::<Args>(r#"{"pth":"a"}"#, &schema()).unwrap_err();
+        let error = read::<Args>(r#"{"pth":"a"}"#, &schema(), &[]).unwrap_err();
         let text = error.into_output().unwrap().text;
         assert!(text.contains("Did you mean \"path\"?"), "{text}");
     }
 
     #[test]
     fn broken_json_names_the_place() {
-        let text = read::<Args>("{\"path\": ", &schema()).unwrap_err().into_output().unwrap().text;
+        let text =
+            read::<Args>("{\"path\": ", &schema(), &[]).unwrap_err().into_output().unwrap().text;
         assert!(text.contains("line 1, column 9"), "{text}");
+    }
+
+    #[test]
+    fn other_names_stand_for_the_ones_that_are_known() {
+        let aliases = &[("file", "path"), ("old", "oldText")];
+        let args: Args = read(r#"{"file":"a"}"#, &schema(), aliases).unwrap();
+        assert_eq!(args.path, "a");
+        let twice = read::<Args>(r#"{"file":"a","path":"b"}"#, &schema(), aliases).unwrap_err();
+        assert!(twice.into_output().unwrap().text.contains("\"path\" is given twice"));
+    }
+
+    #[test]
+    fn a_wrong_value_names_its_place() {
+        let schema = json!({"properties": {"edits": {"type": "array", "items":
+            {"properties": {"oldText": {"type": "string"}}}}}});
+        #[derive(serde::Deserialize, Debug)]
+        struct Edits {
+            edits: Vec<Inner>,
+        }
+        #[derive(serde::Deserialize, Debug)]
+        #[serde(rename_all = "camelCase")]
+        struct Inner {
+            old_text: String,
+        }
+        let aliases = &[("old_string", "oldText")];
+        let args: Edits =
+            read(r#"{"edits":"[{\"old_string\":\"x\"}]"}"#, &schema, aliases).unwrap();
+        assert_eq!(args.edits[0].old_text, "x");
+        let error = read::<Edits>(r#"{"edits":[{"oldText":true}]}"#, &schema, aliases).unwrap_err();
+        let text = error.into_output().unwrap().text;
+        assert!(text.starts_with("Error(invalid_args): edits[0].oldText: invalid type"), "{text}");
     }
 
     #[test]

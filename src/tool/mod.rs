@@ -12,8 +12,18 @@
 //! The engine owns transactions; a tool never opens one.
 
 pub mod args;
+pub mod diff;
+pub mod edits;
+pub mod globs;
+pub mod media;
+pub mod patch;
+pub mod rank;
 pub mod registry;
+pub mod take;
+pub mod text;
+pub mod untrusted;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,13 +35,18 @@ use tokio_util::sync::CancellationToken;
 use crate::app::Ws;
 use crate::kernel::{
     AgentId, Can, ItemId, Problem, ProblemKind, RunId, SessionId, TaskId, TaskState, Timestamp,
+    WaitFor,
 };
 use crate::store::{StoreError, WriteTx};
 
 pub use registry::{AnyTool, Registry};
 
-/// The most that a model sees of one result, in bytes (16 KiB).
+/// The most of a result that is kept in its event rather than in a blob, in bytes (16 KiB).
 pub const MAX_OUTPUT: usize = 16 * 1024;
+
+/// Other names of a tool's arguments that models know from elsewhere, with the names they stand for.
+/// They are accepted and never shown.
+pub type Aliases = &'static [(&'static str, &'static str)];
 
 /// What a tool does to the world, for policy and for the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -115,20 +130,57 @@ pub enum RunEnd {
 /// A result: what the model reads, and what it does to the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolOutput {
-    /// The text for the model, at most [`MAX_OUTPUT`] after the engine has cut it.
+    /// The text for the model; the engine cuts what is too long for its window.
     pub text: String,
     /// Whether it is an error that the model should mend.
     pub is_error: bool,
     /// Whether, and how, the run ends with this result.
     pub end: Option<RunEnd>,
+    /// What the run waits for before this call has a result.
+    pub wait: Option<ToolWait>,
     /// Tools that the session has from now on.
     pub load: Vec<String>,
+    /// Files as the agent knows them from now on: path and SHA-256.
+    pub seen: Vec<(String, [u8; 32])>,
+    /// All of which `text` is a part: kept, so that `read` and `search` find the rest.
+    pub whole: Option<String>,
+    /// A picture for the model to look at.
+    pub picture: Option<Picture>,
+}
+
+/// What a run waits for before a call has a result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolWait {
+    /// For what.
+    pub waits_for: WaitFor,
+    /// In one sentence.
+    pub detail: String,
+    /// When it ends by itself.
+    pub until: Option<Timestamp>,
+}
+
+/// A picture among results.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// Such as `image/png`.
+    pub media_type: String,
+    /// The file's bytes.
+    pub data: Vec<u8>,
 }
 
 impl ToolOutput {
     /// A plain text.
     pub fn text(text: impl Into<String>) -> Self {
-        Self { text: text.into(), is_error: false, end: None, load: Vec::new() }
+        Self {
+            text: text.into(),
+            is_error: false,
+            end: None,
+            wait: None,
+            load: Vec::new(),
+            seen: Vec::new(),
+            whole: None,
+            picture: None,
+        }
     }
 
     /// A structured answer as compact JSON.
@@ -142,7 +194,14 @@ impl ToolOutput {
 
     /// An error that the model should mend.
     pub fn error(text: impl Into<String>) -> Self {
-        Self { text: text.into(), is_error: true, end: None, load: Vec::new() }
+        Self { is_error: true, ..Self::text(text) }
+    }
+
+    /// Lets the run wait before the call has a result; only a workspace tool can.
+    #[must_use]
+    pub fn waiting(mut self, wait: ToolWait) -> Self {
+        self.wait = Some(wait);
+        self
     }
 
     /// Ends the run with this result.
@@ -185,7 +244,7 @@ impl ToolError {
     pub fn into_output(self) -> Result<ToolOutput, StoreError> {
         match self {
             Self::Refused { code, message } => {
-                Ok(ToolOutput::error(format!("Error ({code}): {message}")))
+                Ok(ToolOutput::error(format!("Error({code}): {message}")))
             }
             Self::Failed { message, .. } => Err(StoreError::Failed(message)),
         }
@@ -224,6 +283,10 @@ pub struct ToolCx {
     pub task: Option<TaskId>,
     /// The agent's folder.
     pub folder: PathBuf,
+    /// The most that the model sees of one result, in bytes.
+    pub max_result: usize,
+    /// The files of the folder as the run has last read or written them: path to SHA-256.
+    pub seen: Arc<BTreeMap<String, [u8; 32]>>,
     /// Set when a person stops the run.
     pub cancel: CancellationToken,
 }
@@ -234,6 +297,8 @@ pub trait ReadTool: Send + Sync + 'static {
     type Args: DeserializeOwned + JsonSchema + Send + 'static;
     /// What it says of itself.
     const SPEC: ToolSpec;
+    /// Other names of its arguments.
+    const ALIASES: Aliases = &[];
     /// Does it.
     fn read(
         &self,
@@ -250,6 +315,8 @@ pub trait WriteTool: Send + Sync + 'static {
     type Ready: Default + Send + 'static;
     /// What it says of itself.
     const SPEC: ToolSpec;
+    /// Other names of its arguments.
+    const ALIASES: Aliases = &[];
     /// Reads, parses, hashes, writes blobs; may run twice.
     fn ready(
         &self,
@@ -271,25 +338,36 @@ pub trait WriteTool: Send + Sync + 'static {
     ) -> Result<ToolOutput, ToolError>;
 }
 
-/// The change of one file of the agent, planned but not made.
-#[derive(Clone, Debug)]
-pub struct FilePlan {
+/// The change of one file of the agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileChange {
     /// The path within the agent's folder, checked and normal.
     pub path: String,
     /// SHA-256 of the file before; none when it is new.
     pub before: Option<[u8; 32]>,
     /// The content that it will have; none deletes it.
     pub content: Option<Vec<u8>>,
+    /// Whether it is a program.
+    pub executable: bool,
+}
+
+/// Changes of files of the agent, planned but not made: all of them or none.
+#[derive(Clone, Debug)]
+pub struct FilePlan {
+    /// The files, each once.
+    pub changes: Vec<FileChange>,
     /// What the model reads when it is done.
     pub output: ToolOutput,
 }
 
-/// A tool that changes one of the agent's files.
+/// A tool that changes files of the agent.
 pub trait FileTool: Send + Sync + 'static {
     /// What it takes.
     type Args: DeserializeOwned + JsonSchema + Send + 'static;
     /// What it says of itself.
     const SPEC: ToolSpec;
+    /// Other names of its arguments.
+    const ALIASES: Aliases = &[];
     /// Works out the change; the engine notes the hashes, makes it and notes the result.
     fn plan(
         &self,
@@ -304,6 +382,8 @@ pub trait ActTool: Send + Sync + 'static {
     type Args: DeserializeOwned + JsonSchema + Send + 'static;
     /// What it says of itself.
     const SPEC: ToolSpec;
+    /// Other names of its arguments.
+    const ALIASES: Aliases = &[];
     /// Does it. Must end soon after `cx.cancel` is set.
     fn act(
         &self,

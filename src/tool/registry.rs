@@ -49,14 +49,16 @@ struct Adapter<T> {
 
 impl<T: ReadTool> DynRead for Adapter<T> {
     fn read<'a>(&'a self, cx: &'a ToolCx, raw: &'a str) -> Boxed<'a, ToolOutput> {
-        Box::pin(async move { self.tool.read(cx, args::read(raw, &self.schema)?).await })
+        Box::pin(
+            async move { self.tool.read(cx, args::read(raw, &self.schema, T::ALIASES)?).await },
+        )
     }
 }
 
 impl<T: WriteTool> DynWrite for Adapter<T> {
     fn ready<'a>(&'a self, cx: &'a ToolCx, raw: &'a str) -> Boxed<'a, Commit> {
         Box::pin(async move {
-            let read: T::Args = args::read(raw, &self.schema)?;
+            let read: T::Args = args::read(raw, &self.schema, T::ALIASES)?;
             let ready = self.tool.ready(cx, &read).await?;
             let tool = std::sync::Arc::clone(&self.tool);
             Ok(Box::new(move |cx: &ToolCx, tx: &mut WriteTx<'_>| tool.commit(cx, tx, read, ready))
@@ -67,13 +69,15 @@ impl<T: WriteTool> DynWrite for Adapter<T> {
 
 impl<T: FileTool> DynFile for Adapter<T> {
     fn plan<'a>(&'a self, cx: &'a ToolCx, raw: &'a str) -> Boxed<'a, FilePlan> {
-        Box::pin(async move { self.tool.plan(cx, args::read(raw, &self.schema)?).await })
+        Box::pin(
+            async move { self.tool.plan(cx, args::read(raw, &self.schema, T::ALIASES)?).await },
+        )
     }
 }
 
 impl<T: ActTool> DynAct for Adapter<T> {
     fn act<'a>(&'a self, cx: &'a ToolCx, raw: &'a str) -> Boxed<'a, ToolOutput> {
-        Box::pin(async move { self.tool.act(cx, args::read(raw, &self.schema)?).await })
+        Box::pin(async move { self.tool.act(cx, args::read(raw, &self.schema, T::ALIASES)?).await })
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Failure {
     pub fields: Vec<FieldError>,
     /// Shown in place of the detail when it is our fault; the log has the rest.
     pub reference: Option<String>,
+    /// What a program needs to go on, with its name.
+    pub more: Option<Box<(&'static str, serde_json::Value)>>,
 }
 
 impl Failure {
@@ -43,6 +45,7 @@ impl Failure {
             detail: problem.to_string(),
             fields: problem.fields(),
             reference: None,
+            more: None,
         }
     }
 
@@ -59,6 +62,7 @@ impl Failure {
             detail: format!("Something went wrong on our side. Reference: {reference}"),
             fields: Vec::new(),
             reference: Some(reference),
+            more: None,
         }
     }
 
@@ -70,6 +74,7 @@ impl Failure {
             detail: detail.into(),
             fields: Vec::new(),
             reference: None,
+            more: None,
         }
     }
 
@@ -161,6 +166,16 @@ impl ApiError {
         failure.fields.push(FieldError::new(field, message));
         Self(failure)
     }
+
+    /// With what a program needs to go on.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: &impl serde::Serialize) -> Self {
+        match serde_json::to_value(value) {
+            Ok(value) => self.0.more = Some(Box::new((name, value))),
+            Err(error) => tracing::error!(%error, "{name} cannot be told with a refusal"),
+        }
+        self
+    }
 }
 
 impl<E: Problem> From<E> for ApiError {
@@ -177,7 +192,7 @@ impl From<PageError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let Failure { kind, code, detail, fields, reference } = self.0;
+        let Failure { kind, code, detail, fields, reference, more } = self.0;
         let mut body = serde_json::json!({
             "type": format!("urn:hq:{code}"),
             "title": kind.title(),
@@ -185,6 +200,9 @@ impl IntoResponse for ApiError {
             "detail": detail,
             "code": code,
         });
+        if let Some((name, value)) = more.map(|more| *more) {
+            body[name] = value;
+        }
         if !fields.is_empty() {
             body["errors"] = serde_json::json!(fields);
         }

@@ -88,6 +88,14 @@ impl Hx {
         }
         (StatusCode::SEE_OTHER, [(LOCATION, place)]).into_response()
     }
+
+    /// Says that something is done: in a toast where a live page stays as it is, else by going to `url`.
+    pub fn done(&self, words: &str, url: &str) -> Response {
+        if self.is_partial() {
+            return (Ask::new().toast(Tone::Ok, words), "").into_response();
+        }
+        self.go_to(url)
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Hx {

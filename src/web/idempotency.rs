@@ -52,6 +52,12 @@ enum Digested {
 pub struct Once(Option<(String, String, [u8; 32])>);
 
 impl Once {
+    /// Of a request that cannot be repeated with a key: a form of a page.
+    #[must_use]
+    pub fn without_key() -> Self {
+        Self(None)
+    }
+
     /// A closure that runs at most once for the key of this request.
     pub fn run<T, E, F>(self, body: F) -> impl FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send
     where

@@ -22,7 +22,7 @@ use serde_json::Value;
 use crate::app::App;
 use crate::kernel::Can;
 use crate::web::error::{ApiError, Failure, PageError};
-use crate::web::session::{Access, Frozen};
+use crate::web::session::{Access, Frozen, Proof};
 
 /// What an API route says of itself.
 #[derive(Clone, Debug, Default)]
@@ -109,9 +109,17 @@ fn schema<T: JsonSchema>() -> Value {
     settings.into_generator().into_root_schema_for::<T>().to_value()
 }
 
+/// What a route asks of a request.
+#[derive(Clone, Copy)]
+struct Asks {
+    can: Can,
+    proved: bool,
+    closed: bool,
+}
+
 /// A handler with what it needs.
 pub struct Guarded {
-    can: Can,
+    asks: Asks,
     doc: Option<fn() -> Doc>,
     mount: Box<dyn FnOnce(MethodFilter) -> MethodRouter<App> + Send>,
 }
@@ -124,6 +132,20 @@ impl Guarded {
         self.doc = Some(doc);
         self
     }
+
+    /// Asks a browser for a proof of the last minutes that it is still the same person.
+    #[must_use]
+    pub fn proved(mut self) -> Self {
+        self.asks.proved = true;
+        self
+    }
+
+    /// Goes also where nobody works: it changes nothing in the workspace.
+    #[must_use]
+    pub fn also_closed(mut self) -> Self {
+        self.asks.closed = true;
+        self
+    }
 }
 
 /// Says what a handler needs.
@@ -134,7 +156,8 @@ pub trait Needs<T>: Sized {
 
 impl<T: 'static, H: Handler<T, App> + Sync> Needs<T> for H {
     fn needs(self, can: Can) -> Guarded {
-        Guarded { can, doc: None, mount: Box::new(move |filter| on(filter, self)) }
+        let asks = Asks { can, proved: false, closed: false };
+        Guarded { asks, doc: None, mount: Box::new(move |filter| on(filter, self)) }
     }
 }
 
@@ -147,6 +170,8 @@ pub struct RouteInfo {
     pub path: &'static str,
     /// What it needs.
     pub can: Can,
+    /// Whether it asks for a proof.
+    pub proved: bool,
     /// For the OpenAPI document.
     pub doc: Option<fn() -> Doc>,
 }
@@ -215,9 +240,10 @@ impl Routes {
         path: &'static str,
         handler: Guarded,
     ) -> Self {
-        let Guarded { can, doc, mount } = handler;
-        let guard = from_fn(move |request: Request, next: Next| guard(can, request, next));
-        self.rows.push((RouteInfo { method, path, can, doc }, mount(filter).layer(guard)));
+        let Guarded { asks, doc, mount } = handler;
+        let Asks { can, proved, .. } = asks;
+        let guard = from_fn(move |request: Request, next: Next| guard(asks, request, next));
+        self.rows.push((RouteInfo { method, path, can, proved, doc }, mount(filter).layer(guard)));
         self
     }
 
@@ -231,8 +257,8 @@ impl Routes {
         for (info, handler) in self.rows {
             let path = format!("{prefix}{}", info.path);
             router = router.route(&path, handler);
-            let RouteInfo { method, can, doc, .. } = info;
-            table.push(Mounted { method, path, can, doc });
+            let RouteInfo { method, can, proved, doc, .. } = info;
+            table.push(Mounted { method, path, can, proved, doc });
         }
         router
     }
@@ -247,18 +273,21 @@ pub struct Mounted {
     pub path: String,
     /// What it needs.
     pub can: Can,
+    /// Whether it asks for a proof.
+    pub proved: bool,
     /// For the OpenAPI document.
     pub doc: Option<fn() -> Doc>,
 }
 
 /// Lets a request through when who sent it may do what the route needs.
-async fn guard(can: Can, request: Request, next: Next) -> Response {
+async fn guard(asks: Asks, request: Request, next: Next) -> Response {
+    let can = asks.can;
     if can == Can::Open {
         return next.run(request).await;
     }
     let access = request.extensions().get::<Access>().copied();
     match access {
-        Some(access) if access.may(can) => match frozen(can, &request) {
+        Some(access) if access.may(can) => match stopped(asks, &request) {
             Some(failure) => refuse(&request, |api| match api {
                 true => ApiError(failure).into_response(),
                 false => PageError(failure).into_response(),
@@ -276,11 +305,18 @@ async fn guard(can: Can, request: Request, next: Next) -> Response {
     }
 }
 
+/// What keeps who may do it from doing it now.
+fn stopped(asks: Asks, request: &Request) -> Option<Failure> {
+    let proof = request.extensions().get::<Proof>().copied().unwrap_or(Proof(false));
+    let asked = || proof.check().err().filter(|_| asks.proved).map(|error| error.0);
+    frozen(asks, request).or_else(asked)
+}
+
 /// Why nothing is written: nobody works in the workspace. What its owner does with it as a whole, and
 /// what is about a person's account, is written elsewhere.
-fn frozen(can: Can, request: &Request) -> Option<Failure> {
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    if reads || matches!(can, Can::Account | Can::Own | Can::Local) {
+fn frozen(asks: Asks, request: &Request) -> Option<Failure> {
+    let reads = asks.closed || matches!(*request.method(), Method::GET | Method::HEAD);
+    if reads || matches!(asks.can, Can::Account | Can::Own | Can::Local) {
         return None;
     }
     request.extensions().get::<Frozen>().map(|frozen| frozen.0.clone())

@@ -7,7 +7,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
 use crate::app::{App, Who, Ws};
-use crate::kernel::{AccountId, Actor, Can, Cause, Role, Via};
+use crate::kernel::{AccountId, Actor, Can, Cause, ProblemKind, Role, Via};
 use crate::web::error::{Failure, PageError};
 use crate::web::shell::Shell;
 
@@ -182,6 +182,35 @@ pub struct Frozen(pub Failure);
 pub struct Alive(pub std::sync::Arc<dyn Fn() -> bool + Send + Sync>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Alive {
+    type Rejection = PageError;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, PageError> {
+        extension(parts)
+    }
+}
+
+/// Whether who asks has proved a moment ago who it is, or need not: a token proves itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Proof(pub bool);
+
+/// The code of a refusal for want of a proof.
+pub const PROOF_REQUIRED: &str = "proof_required";
+
+impl Proof {
+    /// Refuses what needs a proof when there is none.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn check(self) -> Result<(), PageError> {
+        if self.0 {
+            return Ok(());
+        }
+        let text = "confirm that it is you first: send your password, a code or a passkey to \
+                    /api/v1/proof; it counts for ten minutes";
+        Err(PageError(Failure::new(ProblemKind::Forbidden, PROOF_REQUIRED, text)))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Proof {
     type Rejection = PageError;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, PageError> {
         extension(parts)

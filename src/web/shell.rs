@@ -185,8 +185,13 @@ pub struct Closed {
     pub text: String,
     /// A word for its tone.
     pub tone: &'static str,
+    /// Whether something is being done with the workspace right now, so that the line is asked for
+    /// again soon.
+    pub moving: bool,
     /// What the button that brings it back says; empty for those who may not.
     pub verb: &'static str,
+    /// Where that is posted, in the workspace.
+    pub action: &'static str,
 }
 
 /// One line of the sidebar.
@@ -330,6 +335,12 @@ impl Shell {
     /// An address inside the workspace: `url("tasks")` is `/w/<slug>/tasks`.
     pub fn url(&self, path: &str) -> String {
         format!("/w/{}/{path}", self.place.slug)
+    }
+
+    /// Whether the line over all pages changes by itself soon.
+    #[must_use]
+    pub fn closed_moves(&self) -> bool {
+        self.closed.as_ref().is_some_and(|closed| closed.moving)
     }
 
     /// Marks the line whose address is the longest start of `path`, so that `/tasks/7` belongs

@@ -47,8 +47,8 @@ const MAX_IDS: usize = 64;
 const MAX_MISSED: usize = 1_000;
 /// What a page learns of people by: a change of it may end a stream.
 const MEMBERS: &str = "members";
-/// The list of workspaces, which lies in the system's store.
-const WORKSPACES: &str = "workspaces";
+/// What pages show of the system's store: the list of workspaces, and who can sign in.
+const OF_SYSTEM: [&str; 2] = ["workspaces", "accounts"];
 
 /// One message as it goes over the wire.
 #[must_use]
@@ -177,9 +177,13 @@ impl PageStream {
             alive,
             ws,
         };
-        stream.catch_up(head)?;
-        for piece in stream.ws.live.blocks() {
-            stream.push_piece(&piece);
+        // What ended since the request was let in.
+        stream.check();
+        if !stream.ended {
+            stream.catch_up(head)?;
+            for piece in stream.ws.live.blocks() {
+                stream.push_piece(&piece);
+            }
         }
         Ok(stream)
     }
@@ -193,7 +197,7 @@ impl PageStream {
     }
 
     fn catch_up(&mut self, head: Cursor) -> Result<(), StoreError> {
-        if self.cursor.incarnation != head.incarnation || head.seq < self.cursor.seq {
+        if !self.ws.store.knows(self.cursor)? {
             self.resync(head);
             return Ok(());
         }
@@ -286,7 +290,9 @@ impl PageStream {
                 if self.topics.0.contains_key(MEMBERS) {
                     self.check();
                 }
-                self.hand_out();
+                if !self.ended {
+                    self.hand_out();
+                }
             }
             Err(RecvError::Lagged(_)) => {
                 // The membership may have ended among what was missed.
@@ -314,15 +320,17 @@ impl PageStream {
         }
         self.check();
         let system = self.ws.app.system.schema();
-        let named = |table: u16| system.table(table).is_some_and(|info| info.name == WORKSPACES);
-        let touched = match entry {
-            Ok(entry) => entry.changes.iter().any(|change| named(change.table)),
-            Err(_) => true,
+        let has = |entry: &Entry, name: &str| {
+            let mut tables = entry.changes.iter().filter_map(|one| system.table(one.table));
+            tables.any(|info| info.name == name)
         };
-        if touched {
-            // Which one is told to nobody: others may not belong to it.
-            self.topics.0.insert(WORKSPACES, Named::All);
-            self.hand_out();
+        let named = |name: &&&str| entry.as_ref().map_or(true, |entry| has(entry, name));
+        // Which one is told to nobody: others may have nothing to do with it. Not gathered with the
+        // rest, so that it is heard also where this ends the stream.
+        let told: Vec<_> = OF_SYSTEM.iter().filter(named).map(|name| json!([name])).collect();
+        if !told.is_empty() {
+            let data = json!({ "t": told });
+            self.queue.push_back(frame("hq", &self.cursor.to_string(), &data));
         }
     }
 

@@ -8,4 +8,5 @@ import "./layers.js";
 import "./forms.js";
 import "./files.js";
 import "./passkeys.js";
+import "./prove.js";
 import "./time.js";

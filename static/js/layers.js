@@ -31,13 +31,15 @@ document.addEventListener("keydown", (event) => {
 const ask = document.getElementById("confirm");
 const yes = document.getElementById("confirm-go");
 let asked;
+// Forms that have been asked about; they are sent without another question.
+export const sure = new WeakSet();
 
 document.addEventListener(
   "submit",
   (event) => {
     const by = event.submitter?.dataset.confirm ? event.submitter : event.target;
     const words = by.dataset;
-    if (!words.confirm || !ask || asked?.sure) return;
+    if (!words.confirm || !ask || sure.has(event.target)) return;
     event.preventDefault();
     event.stopImmediatePropagation();
     asked = { form: event.target, button: event.submitter, name: words.confirmType };
@@ -56,10 +58,12 @@ document.addEventListener(
 
 ask?.addEventListener("input", (event) => (yes.disabled = event.target.value !== asked.name));
 yes?.addEventListener("click", () => {
-  ask.close();
-  asked.sure = true;
-  asked.form.requestSubmit(asked.button);
+  const { form, button } = asked;
   asked = undefined;
+  ask.close();
+  sure.add(form);
+  form.requestSubmit(button);
+  sure.delete(form);
 });
 
 // A row of tabs that is longer than the page begins at the one that is shown.

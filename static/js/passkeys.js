@@ -6,26 +6,37 @@ const can = Boolean(window.PublicKeyCredential && window.isSecureContext);
 const text = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 const bytes = (word) => Uint8Array.from(atob(word.replaceAll("-", "+").replaceAll("_", "/")), (letter) => letter.charCodeAt(0));
 
-async function options(form) {
-  const answer = await fetch(form.dataset.begin, { method: "POST", headers: { accept: "application/json" } });
+async function options(begin) {
+  const answer = await fetch(begin, { method: "POST", headers: { accept: "application/json" } });
   if (!answer.ok) throw new Error("HQ did not answer; reload the page and try again.");
   const asked = await answer.json();
   asked.challenge = bytes(asked.challenge);
   if (asked.user) asked.user.id = bytes(asked.user.id);
-  for (const one of asked.excludeCredentials ?? []) one.id = bytes(one.id);
+  for (const one of [...(asked.excludeCredentials ?? []), ...(asked.allowCredentials ?? [])]) one.id = bytes(one.id);
   return asked;
 }
 
+// Has the device answer a question of HQ's; gives the fields of a form.
+export async function use(begin) {
+  const used = await navigator.credentials.get({ publicKey: await options(begin) });
+  const { clientDataJSON, authenticatorData, signature } = used.response;
+  return { credential: text(used.rawId), client_data: text(clientDataJSON), data: text(authenticatorData), signature: text(signature) };
+}
+
+// What went wrong, in words.
+export function why(error) {
+  if (error.name === "NotAllowedError") return "The device did not answer, or you stopped it.";
+  return error.name === "InvalidStateError" ? "This device has a passkey for you already." : error.message;
+}
+
+export const hasPasskeys = can;
+
 const acts = {
-  async add(form) {
-    const made = await navigator.credentials.create({ publicKey: await options(form) });
+  async add(begin) {
+    const made = await navigator.credentials.create({ publicKey: await options(begin) });
     return { client_data: text(made.response.clientDataJSON), attestation: text(made.response.attestationObject) };
   },
-  async use(form) {
-    const used = await navigator.credentials.get({ publicKey: await options(form) });
-    const { clientDataJSON, authenticatorData, signature } = used.response;
-    return { credential: text(used.rawId), client_data: text(clientDataJSON), data: text(authenticatorData), signature: text(signature) };
-  },
+  use,
 };
 
 for (const form of document.querySelectorAll("form[data-passkey]")) {
@@ -35,14 +46,12 @@ for (const form of document.querySelectorAll("form[data-passkey]")) {
     event.preventDefault();
     event.stopImmediatePropagation();
     try {
-      const said = await acts[form.dataset.passkey](form);
+      const said = await acts[form.dataset.passkey](form.dataset.begin);
       for (const [name, value] of Object.entries(said)) form.elements[name].value = value;
       form.dataset.ready = "yes";
       form.submit();
     } catch (error) {
-      const gone = error.name === "NotAllowedError";
-      const known = error.name === "InvalidStateError";
-      toast({ tone: "danger", text: gone ? "The device did not answer, or you stopped it." : known ? "This device has a passkey for you already." : error.message });
+      toast({ tone: "danger", text: why(error) });
     }
   });
 }

@@ -35,6 +35,8 @@ const OPEN: [&str; 19] = [
 ];
 /// Answers that do not end.
 const STREAMS: [&str; 1] = ["/w/{ws}/events"];
+/// All addresses that answer with a stream of events when they are asked for one.
+const LIVE: [&str; 2] = ["/w/marlow-cargo/events", "/api/v1/changes"];
 
 /// An address of a route, with something in the place of each parameter.
 fn address(path: &str) -> String {
@@ -185,6 +187,36 @@ async fn each_role_reaches_what_its_row_of_the_table_says() {
             assert!(reply.status.as_u16() < 500, "{name}: {}", reply.text);
         }
     }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_role_hears_the_streams_of_its_workspace_and_of_no_other() {
+    let hq = TestHq::start().await;
+    let made = hq.owner().post("/api/v1/workspaces", &json!({ "name": "Northwind" })).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let stranger = hq.another("Eve", None).await.with("x-hq-workspace", "marlow-cargo");
+    let reader = hq.owner().with("x-hq-workspace", "northwind");
+    let token = json!({ "name": "N", "scopes": ["read", "write", "chat", "admin"] });
+    let token = reader.post("/api/v1/tokens", &token).await.json()["token"].clone();
+    let bearer = format!("Bearer {}", token.as_str().expect("a token"));
+    // A token of the other workspace hears that one, whatever the header says.
+    let program = hq.nobody().with("authorization", &bearer).with("x-hq-workspace", "marlow-cargo");
+    let mut own = program.stream("/api/v1/changes?after=start&include=rows").await;
+    for path in LIVE {
+        let asking = stranger.clone().with("accept", "text/event-stream");
+        assert_eq!(asking.get(path).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+    let page = program.clone().with("accept", "text/event-stream");
+    assert_eq!(page.get(LIVE[0]).await.location().map(|to| to.starts_with("/login")), Some(true));
+    for role in Role::ALL {
+        let person = hq.another(role.word(), Some(*role)).await;
+        for path in LIVE {
+            drop(person.stream(path).await);
+        }
+    }
+    let heard = own.next_of("change").await;
+    assert!(!heard.data.contains("Marlow") && heard.data.contains("Northwind"), "{}", heard.data);
     hq.finish().await;
 }
 

@@ -52,6 +52,11 @@ async fn a_command_asks_the_running_program_and_works_alone_when_it_is_stopped()
     let nobody = hq(data, &["user", "reset-link", "eve@x.example"]);
     assert_eq!(nobody.status.code(), Some(1));
     assert!(says(&nobody).contains("there is no account eve@x.example"));
+    // The only owner's account cannot be closed; a closed one makes nothing.
+    let refused = hq(data, &["user", "disable", "mira@marlow.example"]);
+    assert!(says(&refused).contains("would have no owner"), "{}", says(&refused));
+    let all = run_json(binary, data, &["user", "list"]);
+    assert_eq!(all[0]["places"][0]["role"], "owner", "{all}");
     let status = hq(data, &["status"]);
     let text = String::from_utf8_lossy(&status.stdout).into_owned();
     assert!(text.contains("Runtime: running") && text.contains("Marlow Cargo"), "{text}");

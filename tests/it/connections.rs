@@ -301,3 +301,93 @@ async fn a_budget_of_the_workspace_that_is_nearly_used_up_stands_on_the_dashboar
     assert!(all.contains("has used 100 %") && all.contains("Raise limit"), "{all}");
     hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_tell_windows_and_abilities_and_are_read_again_each_day() {
+    let hq = TestHq::start().await;
+    let model = ModelServer::start().await;
+    model.offer(&["eyes:13b"]).usually(Turn::text("ready")).shows(json!({
+        "capabilities": ["completion", "vision"],
+        "model_info": {"general.architecture": "x", "x.context_length": 8_192},
+    }));
+    let api = hq.api().await;
+    let id = connect(&api, &body("Cellar", "ollama", &model.own_url())).await;
+    let tested = api.call("POST", &format!("/api/v1/connections/{id}/test")).await.json();
+    assert_eq!(tested["ok"], true, "{tested}");
+    let listed = &tested["connection"]["models"][0];
+    assert_eq!(
+        (&listed["window"], &listed["tools"], &listed["vision"]),
+        (&json!(8_192), &json!(false), &json!(true))
+    );
+    assert_eq!(listed["thinking"], json!(["none"]));
+    let page = hq.owner().get("/w/marlow-cargo/settings/connections").await;
+    assert!(page.text.contains("chat only, sees"), "{}", page.text);
+
+    // A day later another model is there, and the first one is gone.
+    model.offer(&["new:7b"]).shows(json!({"capabilities": ["completion", "tools", "thinking"]}));
+    hq.advance(std::time::Duration::from_secs(25 * 3_600)).await;
+    let path = format!("/api/v1/connections/{id}");
+    let mut listed = json!(null);
+    for _ in 0..2_000 {
+        listed = api.get(&path).await.json()["models"][0].clone();
+        if listed["id"] == "new:7b" {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((&listed["id"], &listed["tools"]), (&json!("new:7b"), &json!(true)), "{listed}");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_and_lists_to_fall_back_on_are_set_over_the_api_and_in_pages() {
+    let hq = TestHq::start().await;
+    let model = ModelServer::start().await;
+    model.offer(&["a", "b"]).usually(Turn::text("ready"));
+    let api = hq.api().await;
+    let id = connect(&api, &body("Mock", "openai_responses", &model.openai_url())).await;
+    let one = format!("/api/v1/connections/{id}");
+    let secret = "sk-second-key-4711-0815";
+    let made = api.post(&format!("{one}/keys"), &json!({ "api_key": secret })).await;
+    assert_eq!(
+        (made.status, made.json()["key"].clone()),
+        (StatusCode::CREATED, json!(1)),
+        "{}",
+        made.text
+    );
+    let seen = api.get(&one).await;
+    assert_eq!(seen.json()["keys"], json!([0, 1]));
+    assert!(!seen.text.contains(secret), "a key is never shown");
+    assert!(!hq.ws().app.redactor.text(&format!("it is {secret}")).contains(secret));
+    let owner = hq.owner();
+    let page = owner.get(&format!("/w/marlow-cargo/settings/connections/{id}")).await;
+    assert!(page.text.contains("Key 2, ends in …0815"), "{}", page.text);
+
+    let list = json!({ "models": [{ "connection": id, "model": "b" }, { "connection": null, "model": "practice" }] });
+    let set = api.json("PUT", "/api/v1/connections/fallbacks", &list).await;
+    assert_eq!(set.status, StatusCode::OK, "{}", set.text);
+    let read = api.get("/api/v1/connections/fallbacks").await.json();
+    assert_eq!((&read["models"], &read["agent"]), (&list["models"], &json!(null)));
+    let bad = json!({ "models": [{ "connection": null, "model": "nobody" }] });
+    let refused = api.json("PUT", "/api/v1/connections/fallbacks", &bad).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+
+    let gone = api.call("DELETE", &format!("{one}/keys/1")).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.text);
+    let again = api.call("DELETE", &format!("{one}/keys/1")).await;
+    assert_eq!(again.status, StatusCode::NOT_FOUND);
+    let well = api.call("DELETE", &format!("{one}/rests")).await;
+    assert_eq!(well.status, StatusCode::NO_CONTENT, "{}", well.text);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ollamas_compatible_endpoint_is_refused_with_a_hint() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let refused =
+        api.post("/api/v1/connections", &body("Cellar", "ollama", "127.0.0.1:11434/v1")).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+    assert!(refused.text.contains("loses tool calls"), "{}", refused.text);
+    hq.finish().await;
+}

@@ -7,6 +7,7 @@ use hq::kernel::Role;
 use reqwest::StatusCode;
 use serde_json::json;
 
+use crate::support::browse::{secret_in_letters, secret_of_an_app};
 use crate::support::hq::{OWNER, Person, Reply, TestHq};
 
 const BASE: &str = "/w/marlow-cargo/settings/security";
@@ -16,19 +17,11 @@ struct Phone(TotpSecret);
 
 impl Phone {
     fn reading(page: &Reply) -> Self {
-        let text = page.text_of(".steps .code code").replace(' ', "");
-        let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-        let (mut bytes, mut held, mut bits) = (Vec::new(), 0u32, 0);
-        for letter in text.bytes() {
-            let five = letters.iter().position(|one| *one == letter).expect("base 32");
-            held = (held << 5) | u32::try_from(five).expect("five bits");
-            bits += 5;
-            if 8 <= bits {
-                bits -= 8;
-                bytes.push(u8::try_from((held >> bits) & 255).expect("a byte"));
-            }
-        }
-        Self(TotpSecret::from_bytes(&bytes))
+        Self(secret_of_an_app(&page.text).expect("the page shows a key"))
+    }
+
+    fn of(letters: &str) -> Self {
+        Self(secret_in_letters(letters).expect("base 32"))
     }
 
     fn shows(&self, hq: &TestHq) -> String {
@@ -247,5 +240,51 @@ async fn an_admin_withdraws_the_tokens_of_others_but_not_an_owners() {
         (late.status, late.json()["code"].clone()),
         (StatusCode::UNAUTHORIZED, json!("token_expired"))
     );
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_api_sets_an_app_up_and_turns_it_off_by_the_same_rules() {
+    let hq = TestHq::start().await;
+    let owner = hq.owner();
+    let none = owner.get("/api/v1/factors").await.json();
+    assert_eq!(none["totp_since"], json!(null), "{none}");
+    let early = owner.post("/api/v1/factors/totp/confirm", &json!({ "code": "123456" })).await;
+    assert_eq!(early.status, StatusCode::NOT_FOUND, "{}", early.text);
+    let begun = owner.post("/api/v1/factors/totp", &json!({})).await;
+    assert_eq!(begun.status, StatusCode::CREATED, "{}", begun.text);
+    let begun = begun.json();
+    assert!(begun["address"].as_str().is_some_and(|text| text.starts_with("otpauth://totp/HQ")));
+    let phone = Phone::of(begun["secret"].as_str().expect("a secret"));
+    assert_eq!(owner.get("/api/v1/factors").await.json()["totp_begun"], true);
+    let wrong = owner.post("/api/v1/factors/totp/confirm", &json!({ "code": "000000" })).await;
+    assert_eq!(wrong.json()["errors"][0]["field"], "code", "{}", wrong.text);
+    let code = json!({ "code": phone.shows(&hq) });
+    let on = owner.post("/api/v1/factors/totp/confirm", &code).await.json();
+    assert_eq!(on["recovery_codes"].as_array().map(Vec::len), Some(10), "{on}");
+    let twice = owner.post("/api/v1/factors/totp", &json!({})).await;
+    assert_eq!(twice.json()["code"], "factor_on", "{}", twice.text);
+
+    // A code proves who it is; new recovery codes need that.
+    hq.advance(Duration::from_secs(11 * 60)).await;
+    let renew = "/api/v1/factors/recovery-codes";
+    let refused = owner.post(renew, &json!({})).await;
+    assert_eq!(refused.json()["code"], "proof_required", "{}", refused.text);
+    let proved = owner.post("/api/v1/proof", &json!({ "code": phone.shows(&hq) })).await;
+    assert_eq!(proved.status, StatusCode::OK, "{}", proved.text);
+    let fresh = owner.post(renew, &json!({})).await.json();
+    assert_ne!(fresh["recovery_codes"][0], on["recovery_codes"][0]);
+    later(&hq).await;
+    let off = |password: &str, code: String| json!({ "password": password, "code": code });
+    let path = "/api/v1/factors/totp/off";
+    let wrong = owner.post(path, &off("wrong password here", phone.shows(&hq))).await;
+    assert_eq!(wrong.json()["errors"][0]["field"], "password", "{}", wrong.text);
+    let wrong = owner.post(path, &off(OWNER.2, "000000".into())).await;
+    assert_eq!(wrong.json()["code"], "no_code", "{}", wrong.text);
+    let gone = owner.post(path, &off(OWNER.2, phone.shows(&hq))).await.json();
+    assert_eq!((&gone["totp_since"], &gone["recovery_codes"]), (&json!(null), &json!(0)), "{gone}");
+    // A token reaches none of it.
+    let program = hq.api().await;
+    assert_eq!(program.get("/api/v1/factors").await.status, StatusCode::FORBIDDEN);
     hq.finish().await;
 }

@@ -3,12 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hq::features::agents::rules::{pause, resume};
+use hq::kernel::Outcome;
 use hq::server::listen::Patience;
 use hq::store::BlobId;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::support::hq::{Reply, Setup, TestHq};
+use crate::support::model::Turn;
+use crate::support::office::Office;
 use crate::support::program::run_json;
 
 const FILES: &str = "/api/v1/tasks/MC-1/files";
@@ -180,6 +184,47 @@ async fn a_slow_sender_is_cut_off_and_a_steady_one_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_that_breaks_off_in_the_middle_leaves_nothing() {
+    use tokio::io::AsyncWriteExt as _;
+    let hq = with_task(Setup::default()).await;
+    let (api, folder) = (hq.api().await, hq.ws().folder.join("blobs"));
+    let bytes = |folder: &std::path::Path| {
+        let all = walkdir(folder);
+        all.into_iter().filter(|path| path.is_file()).count()
+    };
+    let before = bytes(&folder);
+    let address = hq.url().trim_start_matches("http://").to_owned();
+    let mut line = tokio::net::TcpStream::connect(&address).await.expect("a connection");
+    let head = format!(
+        "POST {FILES}?name=x HTTP/1.1\r\nHost: {address}\r\nAuthorization: {}\r\nContent-Type: {BYTES}\r\nContent-Length: 100000\r\n\r\n",
+        api.header("authorization"),
+    );
+    line.write_all(head.as_bytes()).await.expect("the head is sent");
+    line.write_all(&[7; 50_000]).await.expect("half of it is sent");
+    line.flush().await.expect("it is on its way");
+    drop(line);
+    assert_eq!(api.get(FILES).await.json()["items"], json!([]));
+    // Once all that was under way has ended.
+    hq.finish_keeping(|| assert_eq!(bytes(&folder), before, "nothing half stays")).await;
+}
+
+/// Everything below a folder.
+fn walkdir(folder: &std::path::Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut left = vec![folder.to_owned()];
+    while let Some(next) = left.pop() {
+        for entry in std::fs::read_dir(&next).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                left.push(path.clone());
+            }
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_missing_file_is_said_plainly_and_found_by_doctor() {
     let hq = with_task(Setup::default()).await;
     let api = hq.api().await;
@@ -206,4 +251,182 @@ async fn a_missing_file_is_said_plainly_and_found_by_doctor() {
     let found = run_json(&binary, &hq.data(), &["doctor", "blobs"]);
     assert_eq!(found[0]["report"]["missing"], 0);
     hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ranges_are_answered_as_the_standard_says() {
+    let hq = with_task(Setup::default()).await;
+    let api = hq.api().await;
+    let ten = b"0123456789".to_vec();
+    let made = api.bytes("POST", &format!("{FILES}?name=a.txt"), BYTES, ten).await.json();
+    let address = format!("/api/v1/files/{}", made["id"].as_str().expect("an id"));
+    for (range, status, text, said) in [
+        ("bytes=2-4", 206, "234", Some("bytes 2-4/10")),
+        ("bytes=8-99", 206, "89", Some("bytes 8-9/10")),
+        ("bytes=7-", 206, "789", Some("bytes 7-9/10")),
+        ("bytes=-3", 206, "789", Some("bytes 7-9/10")),
+        ("bytes=-99", 206, "0123456789", Some("bytes 0-9/10")),
+        ("bytes=-0", 416, "", Some("bytes */10")),
+        ("bytes=10-", 416, "", Some("bytes */10")),
+        ("bytes=99-100", 416, "", Some("bytes */10")),
+        // Several parts, what is no range, and other units: the whole, which is always allowed.
+        ("bytes=0-1,4-5", 200, "0123456789", None),
+        ("bytes=5-2", 200, "0123456789", None),
+        ("bytes=a-b", 200, "0123456789", None),
+        ("bytes=", 200, "0123456789", None),
+        ("lines=1-2", 200, "0123456789", None),
+    ] {
+        let reply = api.clone().with("range", range).get(&address).await;
+        let body = if reply.status == 416 { "" } else { reply.text.as_str() };
+        assert_eq!((reply.status.as_u16(), body), (status, text), "{range}");
+        assert_eq!(reply.header("content-range"), said, "{range}");
+    }
+    // HEAD has the headers and no body; a date never fits a file that has no date.
+    let head = api.call("HEAD", &address).await;
+    assert_eq!((head.status.as_u16(), head.text.as_str()), (200, ""));
+    assert_eq!(head.header("content-length"), Some("10"));
+    assert_eq!(head.header("accept-ranges"), Some("bytes"));
+    assert!(head.header("etag").is_some());
+    let dated =
+        api.clone().with("range", "bytes=0-0").with("if-range", "Fri, 20 Nov 2026 12:00:00 GMT");
+    assert_eq!(dated.get(&address).await.text, "0123456789");
+    let weak = format!("W/\"{}\"", made["sha256"].as_str().expect("a hash"));
+    let weak = api.clone().with("range", "bytes=0-0").with("if-range", &weak).get(&address).await;
+    assert_eq!(weak.status, StatusCode::OK, "a weak tag does not fit a part");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_could_run_in_our_origin_never_does_and_no_name_breaks_a_header() {
+    let hq = with_task(Setup::default()).await;
+    let (api, mira) = (hq.api().await, hq.owner());
+    let svg = b"<svg xmlns=\"http://www.w3.org/2000/svg\"><script>alert(1)</script></svg>".to_vec();
+    let html = b"<!doctype html><script>alert(1)</script>".to_vec();
+    // Begins as an image and is a page for who guesses.
+    let both = [&b"GIF89a"[..], b"<script>alert(1)</script>"].concat();
+    for (name, content, in_place) in
+        [("a.svg", svg, false), ("a.html", html, false), ("a.gif", both, true)]
+    {
+        let made = api.bytes("POST", &format!("{FILES}?name={name}"), "text/html", content).await;
+        let id = made.json()["id"].as_str().unwrap_or_else(|| panic!("{}", made.text)).to_owned();
+        for address in
+            [format!("/w/marlow-cargo/files/{id}/content"), format!("/api/v1/files/{id}")]
+        {
+            let reply =
+                if address.starts_with("/api") { api.get(&address) } else { mira.get(&address) };
+            let reply = reply.await;
+            let kind = reply.header("content-type").expect("a kind");
+            assert!(kind == BYTES || in_place && kind == "image/gif", "{name}: {kind}");
+            assert_eq!(reply.header("x-content-type-options"), Some("nosniff"), "{name}");
+            let policy = reply.header("content-security-policy").expect("a policy");
+            assert!(policy.starts_with("sandbox;") && policy.contains("default-src 'none'"));
+            let inline =
+                reply.header("content-disposition").is_some_and(|d| d.starts_with("inline"));
+            assert_eq!(inline, in_place && !address.starts_with("/api"), "{name} {address}");
+        }
+    }
+    for (given, kept, told) in [
+        (
+            "Angebot%20%C3%9C%20%E6%97%A5%E6%9C%AC.pdf",
+            "Angebot Ü 日本.pdf",
+            "%E6%97%A5%E6%9C%AC.pdf",
+        ),
+        ("a%22b%5Cc%0D%0ASet-Cookie:%20x=1.pdf", "", "a"),
+        ("..%2F..%2Fetc%2Fpasswd", "passwd", "passwd"),
+    ] {
+        let made = api.bytes("POST", &format!("{FILES}?name={given}"), BYTES, PDF.to_vec()).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+        let (id, name) = (made.json()["id"].clone(), made.json()["name"].clone());
+        assert!(kept.is_empty() || name == kept, "{name}");
+        let reply = api.get(&format!("/api/v1/files/{}", id.as_str().expect("an id"))).await;
+        let said = reply.header("content-disposition").expect("a name").to_owned();
+        assert!(said.is_ascii() && said.contains(told), "{said}");
+        assert!(!said.contains(['\r', '\n']) && reply.header("set-cookie").is_none(), "{said}");
+        // One plain name without quotes in it, and the whole one beside it.
+        assert_eq!(said.matches('"').count(), 2, "{said}");
+        assert!(said.contains("filename*=UTF-8''"), "{said}");
+    }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_that_come_and_go_are_told_in_the_feed_the_history_and_open_pages() {
+    let hq = with_task(Setup::default()).await;
+    let (api, mira) = (hq.api().await, hq.owner());
+    let page = mira.get("/w/marlow-cargo/tasks/MC-1").await;
+    let region = page.attr("#task-files", "hx-trigger");
+    let made = api.bytes("POST", &format!("{FILES}?name=offer.pdf"), BYTES, PDF.to_vec()).await;
+    let id = made.json()["id"].as_str().expect("an id").to_owned();
+    let ws = hq.ws();
+    let last = |n: usize| {
+        let all = ws.store.entries_after(0, 1_000).expect("entries");
+        all[all.len() - n].clone()
+    };
+    let entry = last(1);
+    assert_eq!(entry.events[0].name(), "file.added");
+    let told = api.get(&format!("/api/v1/history/task_files/{id}")).await.json();
+    assert_eq!(
+        (&told["items"][0]["op"], &told["items"][0]["seq"]),
+        (&json!("insert"), &json!(entry.seq))
+    );
+    let activity = mira.get("/w/marlow-cargo/activity").await;
+    assert!(activity.text.contains("offer.pdf") && activity.text.contains("added"));
+    // The region of an open page renews itself with its task.
+    let task = ws.read(|snap| {
+        use hq::store::ReadExt as _;
+        snap.list::<hq::features::tasks::model::Task>(&hq::store::Range::all())
+    });
+    let task = task.expect("tasks")[0].id.to_string();
+    assert!(region.contains(&format!("hq:tasks:{task}")), "{region}");
+    assert!(entry.roots.iter().any(|root| root.table == 20), "{:?}", entry.roots);
+    assert_eq!(
+        api.call("DELETE", &format!("/api/v1/files/{id}")).await.status,
+        StatusCode::NO_CONTENT
+    );
+    assert_eq!(last(1).events[0].name(), "file.removed");
+    let activity = mira.get("/w/marlow-cargo/activity").await;
+    assert!(activity.text.contains("removed"), "the name is known after it has gone");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_reads_the_files_of_its_task_and_adds_its_own() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let call = |name: &str, args: Value| Turn::call(name, args);
+    office.model.push(call("tool_search", json!({ "query": "file_list file_read file_attach" })));
+    office.model.push(call("file_list", json!({})));
+    office.model.push(call("file_read", json!({ "file": "prices.csv", "offset": 2, "limit": 1 })));
+    office.model.push(call("file_read", json!({ "file": "logo.png" })));
+    office.model.push(call("file_read", json!({ "file": "nothing" })));
+    office.model.push(call("write", json!({ "path": "out/result.md", "content": "# Cheaper\n" })));
+    office.model.push(call("file_attach", json!({ "path": "out/result.md" })));
+    office.model.push(call("file_attach", json!({ "path": "../escape" })));
+    office.model.push(call("work_done", json!({ "summary": "Done.", "task_state": "complete" })));
+    let id = ada.id;
+    office.act(move |tx| pause(tx, id)).await;
+    let task = office.task("Compare prices", &ada).await;
+    let api = office.hq.api().await;
+    for (name, content) in [("prices.csv", &b"a;1\nb;2\nc;3\n"[..]), ("logo.png", PNG)] {
+        let sent =
+            api.bytes("POST", &format!("{FILES}?name={name}"), BYTES, content.to_vec()).await;
+        assert_eq!(sent.status, StatusCode::CREATED, "{}", sent.text);
+    }
+    office.act(move |tx| resume(tx, id)).await;
+    let run = office.worked(task.id, 1).await;
+    assert_eq!(run.outcome, Some(Outcome::Done), "{:?}", office.results(run.id));
+    let results: Vec<String> =
+        office.results(run.id).into_iter().map(|(_, _, text)| text).collect();
+    assert!(results[1].contains("prices.csv") && results[1].contains("image/png"), "{results:?}");
+    assert_eq!(results[2], "2\tb;2\n[3 lines; go on with offset 3]");
+    assert!(results[3].contains("image/png"), "{}", results[3]);
+    assert!(results[4].contains("there are prices.csv, logo.png"), "{}", results[4]);
+    assert!(results[6].contains("Put \"result.md\""), "{}", results[6]);
+    assert!(results[7].contains("Error"), "{}", results[7]);
+    let there = api.get(FILES).await.json();
+    assert_eq!(there["items"][2]["name"], "result.md");
+    assert_eq!(there["items"][2]["by"]["name"], "Ada");
+    let first = &office.model.requests()[0];
+    assert!(!first.tools().iter().any(|name| name.starts_with("file_")), "beyond the core");
+    office.hq.finish().await;
 }

@@ -573,7 +573,8 @@ fn two_scans_tell_what_a_command_has_changed() {
 
 fn take_back(bench: &Bench, commits: &[CommitId], noted: &[Noted]) -> Reverted {
     let dir = bench.path("");
-    let what = Revert { branch: &bench.ada, dir: &dir, commits, noted };
+    let what =
+        Revert { branch: &bench.ada, dir: &dir, commits, noted, only: None, mark: "Order: 1" };
     let entry = Entry { author: &bench.author, message: "Undo R-1\n\nOrder: 1", time: at(20) };
     bench.repo.revert(&what, &entry).unwrap()
 }
@@ -597,7 +598,10 @@ fn files_go_back_to_before_some_commits_where_they_are_as_those_left_them() {
     assert_eq!(fs::read_to_string(bench.path("SOUL.md")).unwrap(), "Be kind.\n");
     assert_eq!(fs::read_to_string(bench.path("plan.md")).unwrap(), "a better plan\n");
     assert!(bench.log(None)[0].starts_with("Undo R-1"));
-    // Cut off before it could be noted, and asked again: the same files, the same commit.
+    // Cut off before it could be noted, and asked again when others have committed since: the same files,
+    // the same commit.
+    bench.write("other.md", "more\n");
+    bench.commit(Paths::All, "MC-2: Order: 1").commit.unwrap();
     let again = take_back(&bench, &[first], &[]);
     assert_eq!(again.commit, done.commit);
     assert_eq!(bench.log(None).iter().filter(|one| one.starts_with("Undo")).count(), 1);

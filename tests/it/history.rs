@@ -220,6 +220,13 @@ async fn only_who_may_change_may_undo_and_secrets_have_no_values() {
         let path = format!("/api/v1/history/{none}/{connection}");
         assert_eq!(api.get(&path).await.json()["code"], "no_history", "{none}");
     }
+    // What nobody has changed yet has a history without entries, not a missing page.
+    let rule = "history/retention/-";
+    let none = api.get(&format!("/api/v1/{rule}")).await;
+    assert_eq!((none.status, none.json()["items"].clone()), (StatusCode::OK, json!([])));
+    let page = hq.owner().get(&format!("{HOME}/{rule}")).await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+    assert!(page.text.contains("How long history is kept"), "{}", page.text);
     // A member's preview of settings: they stay, because they are for admins.
     let told = api.get("/api/v1/history/settings/-").await.json();
     let entry = told["items"][0]["seq"].clone();
@@ -243,7 +250,7 @@ async fn settled(office: &Office, run: RunId, count: usize) -> FileRevert {
         .until("files to go back", |snap| {
             let mut all: Vec<FileRevert> = snap.list(&Range::all())?;
             all.retain(|order| order.run == run);
-            let open = all.iter().any(|order| order.state == RevertState::Queued);
+            let open = all.iter().any(FileRevert::is_open);
             Ok(all.pop().filter(|_| !open))
         })
         .await;

@@ -8,13 +8,19 @@ mod sandbox; // what a hostile program can do in the jail, and how it is ended
 mod agents; // agents: set-up, files, what each does now
 mod connections; // provider connections: keys, tests, which model wins
 mod edges; // slow clients, the local socket, orphans, the log of failed sign-ins
+mod strange_tools; // what an agent reaches of another workspace: nothing
 mod access; // who may do what: every route, by everybody
+mod accounts; // accounts that are closed and opened again
+mod proofs; // what cannot be taken back asks once more who it is
+mod leaving; // what somebody has to do who leaves, and who takes it over
+mod streams; // open streams end with what let them in
 mod people; // members, invitations, roles: who may change whom, and what ends when somebody leaves
 mod passkeys; // passkeys, with a device in software
 mod factors; // codes from an app, recovery codes, who must have a second step
 mod workspaces; // several workspaces: made, kept apart, archived, deleted, moved, broken
 mod cli; // the commands, with the real program
 mod history; // what became of each record, and undo, as people and programs meet them
+mod undo; // undo: what nobody may do by it, what goes stale, what races
 mod live; // the live stream of pages, the change stream, activity
 mod tasks; // tasks, comments, delivered work: the rules
 mod work; // the same as people and programs meet it, over HTTP
@@ -31,5 +37,6 @@ mod runs_pages; // runs, chat, the dashboard, the way in with practice
 mod api; // the JSON API: bad input, repeats, talk, files, its own description
 mod openai_api; // agents as models: answers, streams, sessions, errors
 mod ops_health; // health: parts, consumers, the store's own work; filters and snapshot of changes
+mod usage_days; // the daily roll-up of model calls and the consumer that keeps it
 mod ops_audit; // the audit: search, export, verification, redaction, retention
 mod openai; // the same, judged by the official Python client

@@ -180,3 +180,56 @@ async fn where_browsers_give_no_passkeys_the_pages_say_so() {
     assert_eq!(form, "/login/passkey");
     hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_passkey_proves_that_it_is_still_the_same_person_and_its_use_is_noted() {
+    let hq = TestHq::start().await;
+    let mut device = Device::new(&hq);
+    add(&hq, &device, OWNER.2).await;
+    hq.advance(std::time::Duration::from_secs(11 * 60)).await;
+    let owner = by_name(&hq, hq.owner());
+    let state = owner.get("/api/v1/proof").await.json();
+    assert_eq!((&state["until"], &state["passkey"]), (&Value::Null, &true.into()), "{state}");
+    let begin = "/w/marlow-cargo/settings/prove/passkey";
+    let asked = asked(&owner, begin).await;
+    assert_eq!(asked["allowCredentials"][0]["id"], URL_SAFE_NO_PAD.encode([9; 4]), "{asked}");
+    device.count = 6;
+    let challenge = asked["challenge"].as_str().expect("a question").to_owned();
+    let fields = device.sign(&challenge, 0x05);
+    let mut answer = serde_json::Map::new();
+    for (name, value) in fields.iter().filter(|(name, _)| *name != "next") {
+        answer.insert((*name).to_owned(), value.clone().into());
+    }
+    let body = serde_json::json!({ "passkey": answer });
+    // A question that was asked of nobody in particular is not answered by this.
+    let stranger = by_name(&hq, hq.nobody());
+    let open = question(&stranger).await;
+    let other = device.sign(&open, 0x05);
+    let other: Vec<(&str, &str)> = other.iter().map(|(k, v)| (*k, v.as_str())).collect();
+    let refused = owner.form("/w/marlow-cargo/settings/prove", &other).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let proved = owner.post("/api/v1/proof", &body).await;
+    assert_eq!(proved.status, StatusCode::OK, "{}", proved.text);
+    assert!(proved.json()["until"].is_string());
+    let again = owner.post("/api/v1/proof", &body).await;
+    assert_eq!(again.json()["code"], "no_proof", "an answer is good once: {}", again.text);
+    let key = owner.get("/api/v1/factors").await.json()["passkeys"][0].clone();
+    assert_eq!(key["count"], 6, "{key}");
+    assert_eq!(key["last_used_at"], "2026-11-20T12:11:00Z", "{key}");
+
+    let path = format!("/api/v1/factors/passkeys/{}", key["id"].as_str().expect("an id"));
+    let named = owner.json("PATCH", &path, &serde_json::json!({ "name": " Work phone " })).await;
+    assert_eq!(named.json()["name"], "Work phone", "{}", named.text);
+    let none = owner.json("PATCH", &path, &serde_json::json!({ "name": " " })).await;
+    assert_eq!(none.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let page = owner.get(BASE).await;
+    let rename = page.attr("form[action$='/rename']", "action");
+    owner.form(&rename, &[("name", "Phone")]).await;
+    assert!(owner.get(BASE).await.text.contains("Phone"));
+    let tom = hq.another("Tom", Some(hq::kernel::Role::Member)).await;
+    assert_eq!(tom.call("DELETE", &path).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(owner.call("DELETE", &path).await.status, StatusCode::OK);
+    let left = owner.get("/api/v1/factors").await.json();
+    assert_eq!(left["passkeys"], serde_json::json!([]));
+    hq.finish().await;
+}

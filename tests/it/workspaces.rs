@@ -212,6 +212,107 @@ async fn what_a_crash_cut_off_is_finished_at_the_next_start() {
     hq.finish().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_only_begun_keeps_no_name_taken() {
+    let mut hq = TestHq::start().await;
+    let at = hq.data().join("workspaces");
+    hq.stop().await;
+    // Killed after the folder, after the mark, in the middle of the store's first page, and after all
+    // of an empty store.
+    let names = ["alpha", "beta", "gamma", "delta"];
+    let folders = names.map(|name| at.join(name));
+    folders.iter().for_each(|folder| fs::create_dir_all(folder).expect("a folder"));
+    for folder in &folders[1..] {
+        fs::create_dir_all(folder.join("agents")).expect("a folder");
+        fs::write(folder.join(".begun"), "").expect("a mark");
+    }
+    fs::write(folders[2].join("hq.redb"), "redb").expect("half a store");
+    make_empty_store(&folders[3]);
+    fs::write(folders[3].join("agents/half"), "x").expect("a file");
+    // What somebody else has put there stays.
+    let foreign = at.join("foreign");
+    fs::create_dir_all(&foreign).expect("a folder");
+    fs::write(foreign.join("letter.txt"), "dear").expect("a file");
+    hq.start_again().await;
+    assert!(folders.iter().all(|folder| !folder.exists()));
+    assert!(foreign.join("letter.txt").exists());
+    assert!(hq.running().app.broken.read().is_empty());
+    for name in ["Alpha", "Beta", "Gamma", "Delta"] {
+        assert_eq!(add(&hq, name).await.status, StatusCode::SEE_OTHER, "{name}");
+    }
+    assert!(names.iter().all(|name| !at.join(name).join(".begun").exists()));
+    hq.restart().await;
+    assert_eq!(hq.running().app.workspaces.read().len(), 5);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_archived_workspace_can_be_deleted() {
+    let hq = TestHq::start().await;
+    northwind(&hq).await;
+    let owner = hq.owner();
+    owner.form("/w/northwind/settings/archive", &[]).await;
+    let page = owner.get("/w/northwind/settings/general").await;
+    assert_eq!(page.attrs("form[action='/w/northwind/settings/delete']", "method"), ["post"]);
+    owner.form("/w/northwind/settings/delete", &[("typed", "Northwind")]).await;
+    let all = owner.get("/api/v1/workspaces").await.json();
+    assert_eq!(all["items"][1]["state"], "deleting", "{all}");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_done_with_a_workspace_goes_on_when_nobody_waits_for_it() {
+    let hq = TestHq::start().await;
+    let (app, ws) = (hq.running().app.clone(), hq.ws());
+    let by = (hq::kernel::Actor::System(hq::kernel::Part::Cli), hq::kernel::Cause::Setup);
+    let turn = app.list_turn.lock().await;
+    {
+        let archive = hq::server::workspaces::life::archive(&app, by, &ws);
+        tokio::pin!(archive);
+        assert!(futures_util::poll!(archive.as_mut()).is_pending(), "it waits for its turn");
+    }
+    assert!(ws.is_active());
+    let mut list = app.system.watch();
+    drop(turn);
+    list.changed().await.expect("the list changes");
+    // Its place in memory follows the list, under the same turn.
+    drop(app.list_turn.lock().await);
+    assert!(!ws.is_active());
+    assert_eq!(ws.shown(), None);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_people_of_a_workspace_are_read_again_when_they_change_and_not_before() {
+    use hq::features::workspace::queries::crew;
+    let hq = TestHq::start().await;
+    let ws = hq.ws();
+    let by = (hq::kernel::Actor::System(hq::kernel::Part::Setup), hq::kernel::Cause::Setup);
+    let before = crew(&ws).expect("the people");
+    let write = async |title: String| {
+        use hq::features::tasks::rules::{NewTask, create};
+        ws.write(&by, move |tx| create(tx, NewTask::titled(title))).await.expect("a task");
+    };
+    for n in 0..20 {
+        write(format!("Part {n}")).await;
+        let now = crew(&ws).expect("the people");
+        assert!(std::sync::Arc::ptr_eq(&before, &now), "other writes change nothing");
+    }
+    for n in 0..300 {
+        write(format!("More {n}")).await;
+    }
+    assert_eq!(crew(&ws).expect("the people").members, before.members, "far behind");
+    hq.another("Tom", Some(Role::Member)).await;
+    let now = crew(&ws).expect("the people");
+    assert_eq!((before.members.len(), now.members.len()), (1, 2));
+    let name = json!({ "name": "Marlow Brothers" });
+    hq.owner().json("PATCH", "/api/v1/settings", &name).await;
+    let now = crew(&ws).expect("the people");
+    assert_eq!(now.settings.as_ref().map(|one| one.name.as_str()), Some("Marlow Brothers"));
+    assert!(hq.owner().get("/workspaces").await.text.contains("Marlow Brothers"));
+    hq.finish().await;
+}
+
 /// A store as it is right after its file was made.
 fn make_empty_store(folder: &std::path::Path) {
     let options = hq::store::Options {

@@ -126,7 +126,8 @@ export function tell(given) {
     await page.getByRole('button', { name: 'Sign in with a passkey' }).click();
     await page.getByRole('heading', { level: 1, name: /Mira/ }).waitFor();
     await page.goto(`${place}/settings/security`);
-    await page.getByRole('row', { name: /Laptop/ }).getByRole('button', { name: 'Remove' }).click();
+    await page.getByRole('row', { name: /Laptop/ }).getByRole('button', { name: 'Change Laptop' }).click();
+    await page.getByRole('button', { name: 'Remove', exact: true }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
     await page.getByText('The passkey "Laptop" is removed.').waitFor();
     assert.ok(signedIn);
@@ -148,7 +149,9 @@ export function tell(given) {
     const row = page.getByRole('row', { name: new RegExp(TOM.name) });
     await row.getByRole('button', { name: `Change ${TOM.name}` }).click();
     // By keyboard: without script nothing tells the browser's driver when the menu has come to rest.
-    await page.getByRole('button', { name: 'Remove from the workspace' }).press('Enter');
+    await page.getByRole('link', { name: 'Remove from the workspace' }).press('Enter');
+    await page.getByRole('heading', { name: `Remove ${TOM.name}` }).waitFor();
+    await page.getByRole('button', { name: 'Remove', exact: true }).click();
     await page.getByText(`${TOM.name} does not belong to this workspace any more.`).waitFor();
     assert.equal(await page.getByRole('row', { name: new RegExp(TOM.name) }).count(), 0);
     await context.close();

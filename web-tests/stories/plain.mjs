@@ -48,6 +48,7 @@ export function tell(given) {
     // An agent: pause, resume, settings, archive, restore.
     await createAgent(page, 'Bo');
     await press('Pause');
+    await main.getByRole('button', { name: 'Begin nothing new' }).press('Enter');
     await press('Resume');
     await main.getByRole('button', { name: 'Pause', exact: true }).waitFor();
     await page.getByRole('link', { name: 'Settings', exact: true }).last().click();

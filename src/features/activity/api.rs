@@ -107,7 +107,7 @@ fn begin(ws: &Ws, field: &str, text: Option<&str>) -> Result<Cursor, ApiError> {
         Some(text) => text.parse::<Cursor>(),
     };
     let after = after.map_err(|_| unreadable(field))?;
-    if after.incarnation != head.incarnation || head.seq < after.seq {
+    if !ws.store.knows(after)? {
         let text = format!(
             "the cursor belongs to another life of this workspace; take a snapshot: read \
              /api/v1/snapshot to its end and go on after the cursor of its first page ({head} now)"
@@ -155,7 +155,7 @@ async fn changes(
         return Ok(sse::respond(reader.frames()));
     }
     let wait = Duration::from_secs(asked.wait.unwrap_or(0).min(MAX_WAIT));
-    let mut head = ws.store.watch();
+    let (mut head, mut accounts) = (ws.store.watch(), app.system.watch());
     let end = Instant::now() + wait;
     let mut after = after;
     loop {
@@ -171,6 +171,7 @@ async fn changes(
         }
         tokio::select! {
             _ = head.changed() => {}
+            _ = accounts.changed() => {}
             () = tokio::time::sleep_until(end) => {}
             () = app.stopping.cancelled() => {}
         }

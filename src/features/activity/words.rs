@@ -4,18 +4,21 @@ use crate::features::agents::model::Agent;
 use crate::features::comments::model::Comment;
 use crate::features::connections::model::Connection;
 use crate::features::deliverables::model::Deliverable;
+use crate::features::files::model::TaskFile;
 use crate::features::runs::model::Run;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries as tasks;
 use crate::features::tasks::queries::people::People;
+use crate::features::usage::model::budget::Budget;
+use crate::features::usage::queries::budgets;
 use crate::features::workspace::model::SETTINGS;
 use crate::kernel::text::ellipsis;
 use crate::kernel::{
-    AgentId, AgentStatus, Assignee, CommentId, ConnectionId, DeliverableId, Event, RunId, TaskId,
-    Verdict,
+    AgentId, AgentStatus, Assignee, CommentId, ConnectionId, DeliverableId, Event, FileId, Payer,
+    Period, RunId, TaskId, Verdict,
 };
 use crate::store::{Entry, Read, ReadExt, Schema, StoreError};
-use crate::web::md;
+use crate::web::{format, md};
 
 use super::queries::Area;
 
@@ -58,8 +61,13 @@ pub fn of(
 ) -> Result<Vec<(Area, Words)>, StoreError> {
     let speaker = Speaker { read, people, key: tasks::key(read)? };
     let mut all = Vec::new();
+    let handed = |event: &Event| matches!(event, Event::MemberHandedOver { .. });
+    let at_once = entry.events.iter().any(handed);
     for event in &entry.events {
-        all.extend(speaker.event(event)?);
+        // One sentence for all that changes hands at once.
+        if !(at_once && matches!(event, Event::TaskAssigned { .. })) {
+            all.extend(speaker.event(event)?);
+        }
     }
     let settings = entry.changes.iter().any(|change| change.table == SETTINGS.number);
     let changed = settings && schema.table(SETTINGS.number).is_some();
@@ -96,6 +104,10 @@ impl Speaker<'_> {
                 self.task("moved", *task, &format!("to {}", to.label()), to.word())?
             }
             Event::CommentAdded { comment, task, .. } => self.comment(*comment, *task)?,
+            Event::FileAdded { file, task, name } => {
+                self.file("added", Some(*file), *task, name)?
+            }
+            Event::FileRemoved { task, name, .. } => self.file("removed", None, *task, name)?,
             Event::DeliverableSubmitted { deliverable, task, .. } => {
                 self.deliverable("handed in", *deliverable, *task, "box")?
             }
@@ -168,6 +180,15 @@ impl Speaker<'_> {
                 let rest = format!("from {} to {}", from.label(), to.label());
                 (Area::Workspace, Some(people("changed the role of", &name, &rest)))
             }
+            Event::MemberHandedOver { account, to, tasks, agents } => {
+                let count = |n: u32, one, many| (0 < n).then(|| format::count(n.into(), one, many));
+                let what = [count(*tasks, "task", "tasks"), count(*agents, "agent", "agents")];
+                let what = what.into_iter().flatten().collect::<Vec<_>>().join(" and ");
+                let name = self.people.name(Assignee::Person(*account));
+                let rest = format!("to {}", self.people.name(Assignee::Person(*to)));
+                let words = people("handed over", &format!("{what} of {name}"), &rest);
+                (Area::Workspace, Some(words))
+            }
             Event::Invited { role, .. } => {
                 let rest = format!("as {}", role.label());
                 (Area::Workspace, Some(people("invited", "somebody", &rest)))
@@ -187,9 +208,34 @@ impl Speaker<'_> {
                 };
                 (Area::Workspace, Some(words))
             }
+            Event::BudgetChanged { payer, period } => {
+                (Area::Workspace, Some(self.budget("changed", *payer, *period, "edit")?))
+            }
+            Event::BudgetWarned { payer, period } => {
+                (Area::Agents, Some(self.budget("used most of", *payer, *period, "clock")?))
+            }
+            Event::BudgetReached { payer, period } => {
+                (Area::Agents, Some(self.budget("used up", *payer, *period, "blocked")?))
+            }
             _ => return Ok(None),
         };
         Ok(words.map(|words| (area, words)))
+    }
+
+    fn budget(
+        &self,
+        verb: &str,
+        payer: Payer,
+        period: Period,
+        icon: &'static str,
+    ) -> Result<Words, StoreError> {
+        Ok(Words {
+            verb: verb.to_owned(),
+            thing: budgets::name(self.read, &Budget::new(payer, period))?,
+            path: "settings/usage#budgets".to_owned(),
+            icon,
+            ..Words::default()
+        })
     }
 
     fn task(
@@ -236,6 +282,27 @@ impl Speaker<'_> {
             words.thing = ellipsis(&deliverable.title, MAX_TITLE);
         }
         Ok(words)
+    }
+
+    /// "added “offer.pdf” on MC-3 …": the file's own page, while there is one.
+    fn file(
+        &self,
+        verb: &str,
+        id: Option<FileId>,
+        task: TaskId,
+        name: &str,
+    ) -> Result<Option<Words>, StoreError> {
+        let there = match id {
+            Some(id) => self.read.get::<TaskFile>(id)?,
+            None => None,
+        };
+        let words = self.task(verb, task, "", "file")?;
+        Ok(words.map(|words| Words {
+            rest: format!("{} {}", if id.is_some() { "to" } else { "from" }, words.thing),
+            path: there.map_or(words.path, |file| format!("files/{}", file.id)),
+            thing: ellipsis(name, MAX_TITLE),
+            ..words
+        }))
     }
 
     fn agent(

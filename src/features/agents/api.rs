@@ -1,5 +1,7 @@
 //! Agents over the API.
 
+mod memory;
+
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
@@ -104,6 +106,7 @@ pub fn routes() -> Routes {
                     .returns::<FileView>()
             }),
         )
+        .merge(memory::routes())
 }
 
 /// An agent as the API shows it.

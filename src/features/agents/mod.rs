@@ -4,10 +4,12 @@
 
 pub mod api;
 pub mod files;
+pub mod memory;
 pub mod model;
 pub mod pages;
 pub mod provision;
 pub mod queries;
+pub mod reactions;
 pub mod rules;
 pub mod templates;
 pub mod tools;

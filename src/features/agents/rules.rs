@@ -1,6 +1,8 @@
 //! All writes of agent records. Files are made in `provision`, after the record and before it is
 //! ready.
 
+pub mod manager;
+
 use crate::features::connections::model::Connection;
 use crate::features::connections::queries::PRACTICE;
 use crate::features::tasks::model::Task;

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::app::jobs::JobState;
 use crate::app::{App, Ws};
 use crate::kernel::{Can, Timestamp};
+use crate::store::verify::Depth;
 use crate::store::{Store, StoreError};
 use crate::web::error::{ApiError, PageError};
 use crate::web::extract::{Json, Query};
@@ -64,7 +65,7 @@ pub fn routes() -> Routes {
         .get("/audit/export", send.needs(Can::Admin).doc(export))
         .post("/audit/verify", begin.needs(Can::Admin).doc(verify))
         .get("/audit/verify", stand.needs(Can::Admin).doc(state))
-        .post("/audit/redact", redact_one.needs(Can::Admin).doc(redact))
+        .post("/audit/redact", redact_one.needs(Can::Admin).proved().doc(redact))
         .get("/audit/retention", show_keeping.needs(Can::Admin).doc(keeping))
         .put("/audit/retention", set_keeping.needs(Can::Admin).doc(keep))
 }
@@ -212,7 +213,7 @@ struct JobDoc {
 }
 
 async fn begin(app: App, ws: Ws) -> Result<Response, ApiError> {
-    queries::begin_verify(&ws)?;
+    queries::begin_verify(&ws, Depth::There)?;
     let state = app.jobs.state(&ws.slug, queries::VERIFY);
     Ok((StatusCode::ACCEPTED, axum::Json(state)).into_response())
 }

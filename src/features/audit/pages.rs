@@ -10,7 +10,7 @@ use crate::app::{App, Ws};
 use crate::features::tasks::queries::people::People;
 use crate::kernel::{Can, Event, Problem, Timestamp};
 use crate::store::StoreError;
-use crate::store::verify::Verified;
+use crate::store::verify::{Depth, Verified};
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Query};
 use crate::web::flash;
@@ -40,7 +40,7 @@ pub fn routes() -> Routes {
         .get("/settings/audit/export", send.needs(Can::Admin))
         .get("/settings/audit/verify", check.needs(Can::Admin))
         .post("/settings/audit/verify", begin.needs(Can::Admin))
-        .post("/settings/audit/redact", redact.needs(Can::Admin))
+        .post("/settings/audit/redact", redact.needs(Can::Admin).proved())
         .post("/settings/audit/retention", keep.needs(Can::Admin))
 }
 
@@ -369,7 +369,7 @@ async fn check(app: App, ws: Ws, who: Person) -> Result<Response, PageError> {
 
 async fn begin(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
     // Who asks while it runs sees how far it is.
-    let _running = queries::begin_verify(&ws);
+    let _running = queries::begin_verify(&ws, Depth::There);
     if hx.is_partial() {
         return html::fragment(&Check { check: CheckView::of(&app, &ws, &who) });
     }

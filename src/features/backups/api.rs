@@ -14,7 +14,7 @@ use crate::web::idempotency::Once;
 use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Person;
 
-use super::job::{self, Wish};
+use super::job::{self, Newness, Wish};
 use super::model::{
     BackupRun, BackupSettings, Deed, Encryption, Kept, Outcome, PASSPHRASE, Reach, S3_SECRET,
     Schedule, Trigger,
@@ -56,7 +56,7 @@ pub fn routes() -> Routes {
         )
         .put(
             "/backups/settings",
-            set_settings.needs(Can::Admin).doc(|| {
+            set_settings.needs(Can::Admin).proved().doc(|| {
                 Doc::new("Change how backups are made")
                     .body::<SettingsBody>()
                     .returns::<SettingsView>()
@@ -152,6 +152,9 @@ struct Begin {
     /// Which backup to check; the newest when it is left out.
     #[serde(default)]
     backup: Option<String>,
+    /// For a backup: what is at the place now is meant, although other backups were made there before.
+    #[serde(default)]
+    new_place: bool,
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -235,6 +238,9 @@ async fn begin(app: App, who: Person, Json(body): Json<Begin>) -> Result<Respons
     only_managers(&app, &who)?;
     let mut wish = Wish::usual(body.deed, Trigger::Person(who.account));
     wish.backup = body.backup;
+    if body.new_place {
+        wish.newness = Newness::Accepted;
+    }
     let run = job::start(&app, wish).await?;
     Ok((StatusCode::ACCEPTED, Json(RunView::of(&app, run))).into_response())
 }
@@ -274,6 +280,10 @@ fn new_settings(app: &App, body: SettingsBody) -> Result<NewSettings, ApiError> 
         None => NewSecret::Keep,
         Some(value) => job::seal(app, name, &crate::crypto::keyring::Secret::new(value)),
     };
+    if !body.target.is_empty() {
+        let checked = queries::checked_address(app, &body.target);
+        checked.map_err(|error| ApiError::invalid("target", error.to_string()))?;
+    }
     if let Some(phrase) = &body.passphrase {
         let phrase = crate::crypto::keyring::Secret::new(phrase.as_str());
         crate::crypto::passphrase::check(&phrase).map_err(BackupsError::from)?;

@@ -7,20 +7,30 @@ use jiff::tz::TimeZone;
 
 use crate::app::{App, Ws};
 use crate::backup::{
-    Address, BackupError, Held, Manifest, Means, Meter, Owner, Repository, Retention, S3Keys,
-    Source, SourceWorkspace, make, open_target, prune, verify,
+    Address, BackupError, Checked, Held, Manifest, Means, Meter, Owner, Pruned, Repository,
+    Retention, S3Keys, Source, SourceWorkspace, Taken, Target, apart, make, open_target, prune,
+    verify,
 };
 use crate::crypto::keyring::{Binding, Secret};
 use crate::kernel::{Actor, Cause, JobId, Part, Timestamp, Via};
 use crate::net::message::Policy;
-use crate::store::ReadExt;
+use crate::store::{ReadExt, StoreError, WriteTx};
 
 use super::model::{
-    BackupRun, BackupSecret, BackupSettings, Deed, Encryption, PASSPHRASE, Reach, S3_SECRET,
-    Trigger,
+    BackupRun, BackupSecret, Deed, Encryption, PASSPHRASE, Reach, S3_SECRET, Trigger,
 };
 use super::queries;
 use super::rules::{self, BackupsError, Ended};
+
+/// Whether a place must be the one that it was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Newness {
+    /// Where backups were made before, they must be there.
+    #[default]
+    AsBefore,
+    /// Somebody says that what is there now is meant.
+    Accepted,
+}
 
 /// Where something is done.
 pub struct Place {
@@ -63,17 +73,30 @@ impl Place {
     /// Opens the repository there. From a thread that may block, inside an async runtime.
     ///
     /// # Errors
-    /// When there is none, or it does not open.
+    /// When there is none, it does not open, or it is not the one that was there.
     pub fn open(self, app: &App) -> Result<Repository, BackupError> {
-        let means = self.means(app);
-        let target = open_target(&self.address, self.keys, &means)?;
+        let target = self.target(app)?;
+        if let Some(known) = app.system.read(|snap| queries::place(snap, &self.address))? {
+            queries::same_place(&known, &*target)?;
+        }
         Repository::open(target, self.passphrase.as_ref())
     }
 
-    fn begin(self, app: &App) -> Result<Repository, BackupError> {
-        let means = self.means(app);
-        let target = open_target(&self.address, self.keys, &means)?;
+    /// Opens the repository there, or begins one where none was yet.
+    fn begin(self, app: &App, newness: Newness) -> Result<Repository, BackupError> {
+        let target = self.target(app)?;
+        let known = app.system.read(|snap| queries::place(snap, &self.address))?;
+        if let Some(known) = known.filter(|_| newness == Newness::AsBefore) {
+            queries::same_place(&known, &*target)?;
+        }
         Repository::open_or_begin(target, self.passphrase.as_ref(), app.clock.now())
+    }
+
+    fn target(&self, app: &App) -> Result<Arc<dyn Target>, BackupError> {
+        if let Some(folder) = self.address.folder() {
+            apart(folder, &app.config.data)?;
+        }
+        open_target(&self.address, self.keys.clone(), &self.means(app))
     }
 
     fn means(&self, app: &App) -> Means {
@@ -107,13 +130,15 @@ pub struct Wish {
     pub place: Option<Place>,
     /// Which backup to check; the newest when it is left out.
     pub backup: Option<String>,
+    /// Whether the place must be the one that it was.
+    pub newness: Newness,
 }
 
 impl Wish {
     /// Something at the place of the settings.
     #[must_use]
     pub fn usual(deed: Deed, trigger: Trigger) -> Self {
-        Self { deed, trigger, place: None, backup: None }
+        Self { deed, trigger, place: None, backup: None, newness: Newness::AsBefore }
     }
 
     fn actor(&self) -> Actor {
@@ -163,14 +188,23 @@ pub async fn run(app: &App, wish: Wish) -> Result<BackupRun, BackupsError> {
 struct Work {
     id: JobId,
     actor: Actor,
+    task: Task,
+}
+
+/// What is done, and where.
+struct Task {
     deed: Deed,
     place: Place,
+    /// Whether the place is that of the settings: only there rules remove anything, and only that is
+    /// shown.
+    usual: bool,
     backup: Option<String>,
+    newness: Newness,
 }
 
 async fn prepare(app: &App, mut wish: Wish) -> Result<(BackupRun, Work), BackupsError> {
     let actor = wish.actor();
-    let (deed, trigger) = (wish.deed, wish.trigger);
+    let (deed, trigger, usual) = (wish.deed, wish.trigger, wish.place.is_none());
     let place = wish.place.take().map_or_else(|| Place::of_settings(app), Ok);
     let shown = place.as_ref().map_or_else(|_| String::new(), |place| place.address.to_string());
     let run = app
@@ -179,7 +213,11 @@ async fn prepare(app: &App, mut wish: Wish) -> Result<(BackupRun, Work), Backups
         .await?;
     let id = run.id;
     match place {
-        Ok(place) => Ok((run, Work { id, actor, deed, place, backup: wish.backup })),
+        Ok(place) => {
+            let (backup, newness) = (wish.backup, wish.newness);
+            let task = Task { deed, place, usual, backup, newness };
+            Ok((run, Work { id, actor, task }))
+        }
         Err(error) => {
             let words = error.to_string();
             let noted =
@@ -192,9 +230,9 @@ async fn prepare(app: &App, mut wish: Wish) -> Result<(BackupRun, Work), Backups
 
 /// Does it and notes how it went. The outer error is that of noting.
 async fn carry_out(app: &App, work: Work) -> Result<Result<BackupRun, BackupsError>, BackupsError> {
-    let Work { id, actor, deed, place, backup } = work;
-    let inner = app.clone();
-    let done = tokio::task::spawn_blocking(move || do_it(&inner, deed, place, backup)).await;
+    let Work { id, actor, task } = work;
+    let (inner, deed) = (app.clone(), task.deed);
+    let done = tokio::task::spawn_blocking(move || do_it(&inner, task)).await;
     let done = done.unwrap_or_else(|error| Err(BackupsError::CutOff(error.to_string())));
     let (ended, failed) = match done {
         Ok(ended) => (Ok(ended), None),
@@ -210,18 +248,13 @@ async fn carry_out(app: &App, work: Work) -> Result<Result<BackupRun, BackupsErr
     })
 }
 
-fn do_it(
-    app: &App,
-    deed: Deed,
-    place: Place,
-    backup: Option<String>,
-) -> Result<Ended, BackupsError> {
-    let held = app.backups.take(deed.noun(), app.clock.now())?;
-    match deed {
-        Deed::Backup => back_up(app, place, &held),
-        Deed::Verify => check(app, place, backup, &held),
-        Deed::Prune => tidy(app, place, &held),
-        Deed::Drill => drill(app, place, &held),
+fn do_it(app: &App, task: Task) -> Result<Ended, BackupsError> {
+    let held = app.backups.take(task.deed.noun(), app.clock.now())?;
+    match task.deed {
+        Deed::Backup => back_up(app, task, &held),
+        Deed::Verify => check(app, task, &held),
+        Deed::Prune => tidy(app, task, &held),
+        Deed::Drill => drill(app, task.place, &held),
     }
 }
 
@@ -254,12 +287,15 @@ fn source(app: &App) -> Source {
     }
 }
 
-fn back_up(app: &App, place: Place, held: &Held<'_>) -> Result<Ended, BackupsError> {
-    let repo = place.begin(app)?;
+fn back_up(app: &App, task: Task, held: &Held<'_>) -> Result<Ended, BackupsError> {
+    let (address, usual) = (task.place.address.to_string(), task.usual);
+    let repo = task.place.begin(app, task.newness)?;
     // Blobs are read long after the snapshots that name them: no sweep takes one meanwhile.
     let all: Vec<Ws> = app.workspaces.read().clone();
     let _holds: Vec<_> = all.iter().map(|ws| ws.blobs.hold()).collect();
     let made = make(&repo, &source(app), &held.meter)?;
+    let id = repo.id().to_owned();
+    note(app, move |tx| rules::note_place(tx, address, &id))?;
     let mut ended = Ended {
         backup: Some(made.id.clone()),
         bytes: made.bytes(),
@@ -271,9 +307,13 @@ fn back_up(app: &App, place: Place, held: &Held<'_>) -> Result<Ended, BackupsErr
         let some: Vec<_> = first.cloned().collect();
         ended.note = Some(format!("{n} left out: {}", some.join("; ")));
     }
+    if !usual {
+        // A copy that somebody makes elsewhere is nobody's to remove but theirs.
+        return Ok(ended);
+    }
     // The backup is there; what does not work afterwards is a remark.
-    let after = prune_by_rules(app, &repo, made.started_at, &held.meter)
-        .and_then(|()| refresh(app, &repo).map(drop));
+    let after =
+        prune_by_rules(app, &repo, made.started_at, &held.meter).and_then(|_| refresh(app, &repo));
     if let Err(error) = after {
         tracing::warn!(%error, "old backups could not be tidied up");
         ended.note = Some(format!("made, but tidying up failed: {error}"));
@@ -281,92 +321,96 @@ fn back_up(app: &App, place: Place, held: &Held<'_>) -> Result<Ended, BackupsErr
     Ok(ended)
 }
 
+fn note(
+    app: &App,
+    write: impl FnOnce(&mut WriteTx<'_>) -> Result<(), StoreError> + Send + 'static,
+) -> Result<(), StoreError> {
+    app.system.write_blocking(Actor::System(Part::Timer), Cause::Timer, write)
+}
+
+/// Removes what the rules of the settings do not keep.
 fn prune_by_rules(
     app: &App,
     repo: &Repository,
     since: Timestamp,
     meter: &Meter,
-) -> Result<(), BackupsError> {
-    let settings = app.system.read(|snap| queries::settings(snap))?;
-    prune_with(app, repo, &settings, since, meter).map(drop)
-}
-
-fn prune_with(
-    app: &App,
-    repo: &Repository,
-    settings: &BackupSettings,
-    since: Timestamp,
-    meter: &Meter,
-) -> Result<crate::backup::Pruned, BackupsError> {
-    let (rules, zone): (Retention, TimeZone) = (settings.retention(), queries::zone(app, settings));
-    Ok(prune(repo, &owner(app), &|all| rules.keep(all, &zone), since, meter)?)
-}
-
-/// Takes over what lies at the target.
-fn refresh(app: &App, repo: &Repository) -> Result<Vec<Manifest>, BackupsError> {
-    let (manifests, damaged) = repo.manifests()?;
-    let all = manifests.clone();
-    app.system.write_blocking(Actor::System(Part::Timer), Cause::Timer, move |tx| {
-        rules::note_kept(tx, &all)
-    })?;
-    match damaged.into_iter().next() {
-        Some(error) => Err(error.into()),
-        None => Ok(manifests),
-    }
-}
-
-fn check(
-    app: &App,
-    place: Place,
-    backup: Option<String>,
-    held: &Held<'_>,
-) -> Result<Ended, BackupsError> {
-    let repo = place.open(app)?;
-    let id = match backup {
-        Some(id) => id,
-        None => newest(&repo)?,
+) -> Result<Pruned, BackupsError> {
+    let (settings, kept) = app
+        .system
+        .read(|snap| Ok::<_, StoreError>((queries::settings(snap)?, queries::kept(snap)?)))?;
+    let (rules, zone): (Retention, TimeZone) =
+        (settings.retention(), queries::zone(app, &settings));
+    let faulty: Vec<_> = kept.into_iter().filter(|one| one.fault.is_some()).collect();
+    let keep = |all: &[Taken]| {
+        let mut all = all.to_vec();
+        for one in &mut all {
+            one.good &= !faulty.iter().any(|bad| bad.id == one.id);
+        }
+        rules.keep(&all, &zone)
     };
-    let manifest = repo.manifest(&id)?;
-    refresh(app, &repo)?;
-    let checked = verify(&repo, &manifest, None, &held.meter)?;
-    let fault = checked.faults.first().map(ToString::to_string);
-    let (noted, found) = (id.clone(), fault.clone());
-    app.system.write_blocking(Actor::System(Part::Timer), Cause::Timer, move |tx| {
-        rules::note_checked(tx, noted, found)
-    })?;
-    match fault {
-        Some(words) => Err(BackupsError::Faults(words)),
-        None => Ok(Ended {
-            backup: Some(id),
-            bytes: checked.bytes,
-            new_bytes: 0,
-            note: Some(format!("{} rows and {} files are right", checked.rows, checked.files)),
-        }),
-    }
+    Ok(prune(repo, &owner(app), &keep, since, meter)?)
 }
 
-fn newest(repo: &Repository) -> Result<String, BackupError> {
-    repo.ids()?.pop().ok_or_else(|| BackupError::NoBackup {
-        place: repo.place().to_owned(),
-        wanted: "at all".to_owned(),
+/// Takes over what lies at the target of the settings.
+fn refresh(app: &App, repo: &Repository) -> Result<(), BackupsError> {
+    let (manifests, unreadable) = repo.manifests()?;
+    let unreadable: Vec<_> =
+        unreadable.into_iter().map(|(id, error)| (id, error.to_string())).collect();
+    Ok(note(app, move |tx| rules::note_kept(tx, &manifests, &unreadable))?)
+}
+
+fn check(app: &App, task: Task, held: &Held<'_>) -> Result<Ended, BackupsError> {
+    let repo = task.place.open(app)?;
+    if task.usual {
+        refresh(app, &repo)?;
+    }
+    let manifest = match task.backup {
+        Some(id) => repo.manifest(&id)?,
+        None => repo.newest()?,
+    };
+    let checked = sound(app, &repo, &manifest, held)?;
+    let id = manifest.id.clone();
+    note(app, move |tx| rules::note_checked(tx, id, None))?;
+    Ok(Ended {
+        backup: Some(manifest.id),
+        bytes: checked.bytes,
+        new_bytes: 0,
+        note: Some(format!("{} rows and {} files are right", checked.rows, checked.files)),
     })
 }
 
-fn tidy(app: &App, place: Place, held: &Held<'_>) -> Result<Ended, BackupsError> {
-    let repo = place.open(app)?;
-    let settings = app.system.read(|snap| queries::settings(snap))?;
-    let pruned = prune_with(app, &repo, &settings, app.clock.now(), &held.meter)?;
-    refresh(app, &repo)?;
+/// Checks every hash; notes all backups that name something damaged.
+fn sound(
+    app: &App,
+    repo: &Repository,
+    manifest: &Manifest,
+    held: &Held<'_>,
+) -> Result<Checked, BackupsError> {
+    let checked = verify(repo, manifest, None, &held.meter)?;
+    let Some(fault) = checked.fault() else { return Ok(checked) };
+    let words = fault.clone();
+    note(app, move |tx| rules::note_damaged(tx, &checked.damaged, &words))?;
+    Err(BackupsError::Faults(fault))
+}
+
+fn tidy(app: &App, task: Task, held: &Held<'_>) -> Result<Ended, BackupsError> {
+    let repo = task.place.open(app)?;
+    let pruned = prune_by_rules(app, &repo, app.clock.now(), &held.meter)?;
+    if task.usual {
+        refresh(app, &repo)?;
+    }
     let note = format!("{} backups and {} pieces removed", pruned.backups.len(), pruned.pieces);
     Ok(Ended { backup: None, bytes: 0, new_bytes: pruned.bytes, note: Some(note) })
 }
 
-/// Restores the newest backup into a temporary folder, opens its stores, checks them, removes it.
+/// Checks the newest backup, restores it into a temporary folder, opens its stores, removes it.
 fn drill(app: &App, place: Place, held: &Held<'_>) -> Result<Ended, BackupsError> {
     let repo = place.open(app)?;
-    let manifest = repo.manifest(&newest(&repo)?)?;
+    let manifest = repo.newest()?;
+    let checked = sound(app, &repo, &manifest, held)?;
     let folder: PathBuf = app.config.data.join("backups").join("drill");
-    let note = (app.rehearse)(&repo, &manifest, &folder, &held.meter)?;
+    let tried = (app.rehearse)(&repo, &manifest, &folder, &held.meter)?;
+    let note = format!("{tried}; {} rows and {} files are right", checked.rows, checked.files);
     let (backup, bytes) = (Some(manifest.id.clone()), manifest.bytes());
     Ok(Ended { backup, bytes, new_bytes: 0, note: Some(note) })
 }

@@ -19,6 +19,10 @@ pub const SECRETS: Table = Table::new(121, "backup_secrets");
 pub const RUNS: Table = Table::new(122, "backup_runs");
 /// What lies at the target, as it was seen last.
 pub const KEPT: Table = Table::new(123, "backups_kept");
+/// Places where backups were made.
+pub const PLACES: Table = Table::new(124, "backup_places");
+/// What was restored.
+pub const RESTORES: Table = Table::new(125, "restores");
 
 /// Where requests to a target may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -303,6 +307,78 @@ impl Record for Kept {
             app: "0.1.0".into(),
             verified_at: Some(from_ms(1_700_000_100_000)),
             fault: None,
+        }
+    }
+}
+
+/// A place where backups were made, and which repositories were seen there: a disk that is not mounted
+/// must not be taken for a new place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownPlace {
+    /// The address, as it is written.
+    pub address: String,
+    /// The ids of the repositories: more than one where disks are exchanged.
+    pub repositories: Vec<String>,
+    /// When a backup was made there last.
+    #[serde(with = "millisecond::required")]
+    pub last_at: Timestamp,
+}
+
+impl Record for KnownPlace {
+    type Id = String;
+    const TABLE: Table = PLACES;
+    const CLASS: Class = Class::Local;
+    fn id(&self) -> String {
+        self.address.clone()
+    }
+    fn sample() -> Self {
+        Self {
+            address: "/mnt/usb".into(),
+            repositories: vec!["00aabbccddee".into()],
+            last_at: from_ms(1_700_000_000_000),
+        }
+    }
+}
+
+/// A restore of everything, as it is told to whoever administers this HQ.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restoration {
+    /// Its id, which sorts by time.
+    pub id: JobId,
+    /// When.
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+    /// The backup.
+    pub backup: String,
+    /// When that was taken.
+    #[serde(with = "millisecond::required")]
+    pub taken_at: Timestamp,
+    /// The moment to which it went back from there.
+    #[serde(with = "millisecond::optional")]
+    pub moment: Option<Timestamp>,
+    /// What was restored.
+    pub workspaces: Vec<String>,
+    /// What is otherwise than in the backup, in sentences.
+    pub notes: Vec<String>,
+}
+
+impl Record for Restoration {
+    type Id = JobId;
+    const TABLE: Table = RESTORES;
+    const CLASS: Class = Class::Log;
+    fn id(&self) -> JobId {
+        self.id
+    }
+    fn sample() -> Self {
+        let at = from_ms(1_700_000_000_000);
+        Self {
+            id: JobId::from_bytes([2; 16]),
+            at,
+            backup: "20231114T221320Z-00aabb".into(),
+            taken_at: at,
+            moment: Some(at),
+            workspaces: vec!["acme".into()],
+            notes: vec!["everybody signs in again".into()],
         }
     }
 }

@@ -7,7 +7,6 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::app::{App, Who, Ws};
-use crate::backup::Address;
 use crate::crypto::keyring::Secret;
 use crate::crypto::passphrase;
 use crate::kernel::{Can, Timestamp};
@@ -25,10 +24,10 @@ use crate::web::session::Person;
 use crate::web::shell::{Flash, Shell};
 use crate::web::time::{RelTime, zones};
 
-use super::job::{self, Wish};
+use super::job::{self, Newness, Wish};
 use super::model::{
-    BackupRun, BackupSettings, Deed, Encryption, Kept, Outcome, PASSPHRASE, Reach, S3_SECRET,
-    Schedule, Trigger,
+    BackupRun, BackupSettings, Deed, Encryption, Kept, Outcome, PASSPHRASE, Reach, Restoration,
+    S3_SECRET, Schedule, Trigger,
 };
 use super::queries;
 use super::rules::{self, BackupsError, NewSecret, NewSettings};
@@ -43,7 +42,7 @@ const SHOWN: usize = 12;
 pub fn routes() -> Routes {
     Routes::new()
         .get("/settings/backups", show.needs(Can::Admin))
-        .post("/settings/backups", save.needs(Can::Admin))
+        .post("/settings/backups", save.needs(Can::Admin).proved())
         .post("/settings/backups/run", run_now.needs(Can::Admin))
         .post("/settings/backups/drill", drill_now.needs(Can::Admin))
         .post("/settings/backups/prune", prune_now.needs(Can::Admin))
@@ -60,6 +59,13 @@ struct Row {
     checked: Option<RelTime>,
     fault: String,
     verify: String,
+}
+
+/// A restore that is still news.
+struct News {
+    at: RelTime,
+    what: String,
+    notes: Vec<String>,
 }
 
 /// Something that was done.
@@ -83,6 +89,10 @@ struct View {
     url: String,
     working: Option<Working>,
     trouble: String,
+    /// What was restored lately.
+    restored: Option<News>,
+    /// Why the place is not the one that it was.
+    lost: String,
     place: String,
     same_disk: bool,
     last: Option<RelTime>,
@@ -198,6 +208,8 @@ fn view(app: &App, ws: &Ws, who: &Person) -> Result<View, PageError> {
         Ok::<_, StoreError>((settings, kept, runs, next, queries::trouble(snap)?))
     })?;
     let address = queries::address(app, &settings);
+    let restored = app.system.read(|snap| queries::restored(snap, now))?;
+    let lost = queries::lost_place(app, &settings)?;
     let is_done = |deed| move |run: &&BackupRun| run.deed == deed && run.outcome == Outcome::Done;
     let last = runs.iter().find(is_done(Deed::Backup)).map(|run| at(run.started_at));
     let drill = runs.iter().find(|run| run.deed == Deed::Drill).map(|run| line(run, &at));
@@ -221,6 +233,8 @@ fn view(app: &App, ws: &Ws, who: &Person) -> Result<View, PageError> {
             let note = run.note.as_deref().unwrap_or("it was cut off");
             format!("{} failed {}: {note}", run.deed.label(), at(run.started_at).text)
         }),
+        restored: restored.map(|one| news(one, &at)),
+        lost: lost.map_or_else(String::new, |error| crate::web::form::sentence(&error.to_string())),
         same_disk: settings.target.is_empty(),
         place: address.map_or_else(|error| error.to_string(), |address| address.to_string()),
         last,
@@ -229,6 +243,21 @@ fn view(app: &App, ws: &Ws, who: &Person) -> Result<View, PageError> {
         rows: kept.into_iter().map(|one| row(ws, one, &at)).collect(),
         lines: runs.iter().map(|run| line(run, &at)).collect(),
     })
+}
+
+fn news(one: Restoration, at: &dyn Fn(Timestamp) -> RelTime) -> News {
+    let from = at(one.taken_at).text;
+    let what = match one.moment {
+        None => format!("{} from the backup {} of {from}", one.workspaces.join(", "), one.backup),
+        Some(moment) => format!(
+            "{} as of {}, from the backup {} of {from}",
+            one.workspaces.join(", "),
+            at(moment).text,
+            one.backup
+        ),
+    };
+    let notes = one.notes.iter().map(|note| crate::web::form::sentence(note)).collect();
+    News { at: at(one.at), what, notes }
 }
 
 fn row(ws: &Ws, one: Kept, at: &dyn Fn(Timestamp) -> RelTime) -> Row {
@@ -274,8 +303,23 @@ async fn begin(app: App, ws: Ws, who: Person, hx: Hx, wish: Wish) -> Result<Resp
     Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))))
 }
 
-async fn run_now(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
-    let wish = Wish::usual(Deed::Backup, Trigger::Person(who.account));
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RunForm {
+    new_place: String,
+}
+
+async fn run_now(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(form): Form<RunForm>,
+) -> Result<Response, PageError> {
+    let mut wish = Wish::usual(Deed::Backup, Trigger::Person(who.account));
+    if !form.new_place.is_empty() {
+        wish.newness = Newness::Accepted;
+    }
     begin(app, ws, who, hx, wish).await
 }
 
@@ -343,7 +387,7 @@ fn new_settings(app: &App, typed: &Typed) -> Result<NewSettings, Wrong> {
     let monthly = number("monthly", &typed.monthly);
     if !typed.target.trim().is_empty() {
         // The rule looks again; here it is said together with what else is wrong.
-        let address = typed.target.parse::<Address>();
+        let address = queries::checked_address(app, &typed.target);
         wrong.join(address.map_err(|error| Wrong::field("target", error.to_string())));
     }
     let phrase = Secret::new(typed.passphrase.clone());

@@ -5,16 +5,20 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, ToSpan};
 
 use crate::app::{App, Ws};
-use crate::backup::{Address, BackupError};
+use crate::backup::{Address, BackupError, Folder, Repository, Target, apart};
 use crate::features::users::queries as users;
 use crate::features::workspace::queries as workspace;
 use crate::kernel::{AccountId, JobId, Role, Timestamp};
 use crate::store::{Range, Read, ReadExt, StoreError};
 
-use super::model::{BackupRun, BackupSettings, Deed, Kept, Outcome, Schedule, Trigger};
+use super::model::{
+    BackupRun, BackupSettings, Deed, Kept, KnownPlace, Outcome, Restoration, Schedule, Trigger,
+};
 
 /// After a failure of its own it tries again so soon.
 const RETRY: SignedDuration = SignedDuration::from_hours(1);
+/// How long a restore is told on the page.
+const NEWS: SignedDuration = SignedDuration::from_hours(14 * 24);
 /// How often a backup is restored to see that it can be.
 const DRILL_EVERY: SignedDuration = SignedDuration::from_hours(7 * 24);
 
@@ -40,6 +44,56 @@ pub fn address(app: &App, settings: &BackupSettings) -> Result<Address, BackupEr
         "" => Ok(Address::Folder(app.config.data.join("backups").join("local"))),
         given => given.parse(),
     }
+}
+
+/// What is known of a place from the backups that were made there.
+///
+/// # Errors
+/// When the disk fails.
+pub fn place<R: Read + ?Sized>(
+    read: &R,
+    address: &Address,
+) -> Result<Option<KnownPlace>, StoreError> {
+    read.get(address.to_string())
+}
+
+/// Refuses a place that is not the one where backups were made before: empty, or with others in it.
+///
+/// # Errors
+/// `PlaceGone` or `OtherPlace`; or when the target cannot be asked.
+pub fn same_place(known: &KnownPlace, target: &dyn Target) -> Result<(), BackupError> {
+    let place = target.place().to_owned();
+    match Repository::id_at(target)? {
+        None => Err(BackupError::PlaceGone { place }),
+        Some(id) if known.repositories.contains(&id) => Ok(()),
+        Some(_) => Err(BackupError::OtherPlace { place }),
+    }
+}
+
+/// Why the folder of the settings is not the one where backups were made before; none when it is, or
+/// when it is no folder: a page does not wait for a network.
+///
+/// # Errors
+/// When the store fails.
+pub fn lost_place(app: &App, settings: &BackupSettings) -> Result<Option<BackupError>, StoreError> {
+    let Ok(Address::Folder(folder)) = address(app, settings) else { return Ok(None) };
+    let known = app.system.read(|snap| place(snap, &Address::Folder(folder.clone())))?;
+    let lost = known.and_then(|known| same_place(&known, &Folder::new(folder)).err());
+    Ok(lost.filter(|error| {
+        matches!(error, BackupError::PlaceGone { .. } | BackupError::OtherPlace { .. })
+    }))
+}
+
+/// The address that somebody writes, if backups of this HQ may go there.
+///
+/// # Errors
+/// When it is none, or lies in the data folder.
+pub fn checked_address(app: &App, given: &str) -> Result<Address, BackupError> {
+    let address: Address = given.parse()?;
+    if let Some(folder) = address.folder() {
+        apart(folder, &app.config.data)?;
+    }
+    Ok(address)
 }
 
 /// The time zone of the schedule.
@@ -77,6 +131,18 @@ pub fn run<R: Read + ?Sized>(read: &R, id: JobId) -> Result<Option<BackupRun>, S
 /// When the disk fails.
 pub fn kept<R: Read + ?Sized>(read: &R) -> Result<Vec<Kept>, StoreError> {
     read.list(&Range::all().reverse())
+}
+
+/// The last restore of everything, while it is news.
+///
+/// # Errors
+/// When the disk fails.
+pub fn restored<R: Read + ?Sized>(
+    read: &R,
+    now: Timestamp,
+) -> Result<Option<Restoration>, StoreError> {
+    let last = read.list::<Restoration>(&Range::all().reverse().limit(1))?.pop();
+    Ok(last.filter(|one| now.duration_since(one.at) < NEWS))
 }
 
 /// When the last backup was made.

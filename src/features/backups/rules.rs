@@ -9,8 +9,8 @@ use crate::kernel::{Event, FieldError, JobId, Problem, ProblemKind, Timestamp};
 use crate::store::{Range, ReadExt, StoreError, WriteTx};
 
 use super::model::{
-    BackupRun, BackupSecret, BackupSettings, Deed, Encryption, Kept, Outcome, PASSPHRASE,
-    S3_SECRET, Trigger,
+    BackupRun, BackupSecret, BackupSettings, Deed, Encryption, Kept, KnownPlace, Outcome,
+    PASSPHRASE, Restoration, S3_SECRET, Trigger,
 };
 
 /// How many former runs are kept.
@@ -182,14 +182,11 @@ pub fn begin(
 ) -> Result<BackupRun, StoreError> {
     let former = tx.list::<BackupRun>(&Range::all())?;
     let too_many = (former.len() + 1).saturating_sub(KEPT_RUNS);
-    for (n, mut run) in former.into_iter().enumerate() {
+    for (n, run) in former.into_iter().enumerate() {
         if n < too_many {
             tx.delete::<BackupRun>(run.id)?;
-        } else if run.outcome == Outcome::Running {
-            run.outcome = Outcome::Failed;
-            run.ended_at = Some(tx.now());
-            run.note = Some("HQ was ended in the middle".to_owned());
-            tx.put(&run)?;
+        } else {
+            cut_off(tx, run)?;
         }
     }
     let run = BackupRun {
@@ -258,13 +255,21 @@ pub fn end(
     Ok(run)
 }
 
-/// Takes over what lies at the target. What was checked before stays checked.
+/// Takes over what lies at the target. What was checked before stays checked; a backup whose manifest
+/// cannot be read any more is damaged.
 ///
 /// # Errors
 /// When the store fails.
-pub fn note_kept(tx: &mut WriteTx<'_>, manifests: &[Manifest]) -> Result<(), StoreError> {
-    for former in tx.list::<Kept>(&Range::all())? {
-        if !manifests.iter().any(|manifest| manifest.id == former.id) {
+pub fn note_kept(
+    tx: &mut WriteTx<'_>,
+    manifests: &[Manifest],
+    unreadable: &[(String, String)],
+) -> Result<(), StoreError> {
+    for mut former in tx.list::<Kept>(&Range::all())? {
+        if let Some((_, fault)) = unreadable.iter().find(|(id, _)| *id == former.id) {
+            (former.verified_at, former.fault) = (None, Some(fault.clone()));
+            tx.put(&former)?;
+        } else if !manifests.iter().any(|manifest| manifest.id == former.id) {
             tx.delete::<Kept>(former.id)?;
         }
     }
@@ -280,6 +285,63 @@ pub fn note_kept(tx: &mut WriteTx<'_>, manifests: &[Manifest]) -> Result<(), Sto
             verified_at: former.as_ref().and_then(|kept| kept.verified_at),
             fault: former.and_then(|kept| kept.fault),
         })?;
+    }
+    Ok(())
+}
+
+/// Notes that a check has found these backups damaged.
+///
+/// # Errors
+/// When the store fails.
+pub fn note_damaged(tx: &mut WriteTx<'_>, ids: &[String], fault: &str) -> Result<(), StoreError> {
+    for id in ids {
+        note_checked(tx, id.clone(), Some(fault.to_owned()))?;
+    }
+    Ok(())
+}
+
+/// Notes that a backup was made at a place: which repository is there.
+///
+/// # Errors
+/// When the store fails.
+pub fn note_place(
+    tx: &mut WriteTx<'_>,
+    address: String,
+    repository: &str,
+) -> Result<(), StoreError> {
+    let former = tx.get::<KnownPlace>(address.clone())?;
+    let mut repositories = former.map(|place| place.repositories).unwrap_or_default();
+    if !repositories.iter().any(|id| id == repository) {
+        repositories.push(repository.to_owned());
+    }
+    tx.put(&KnownPlace { address, repositories, last_at: tx.now() })
+}
+
+/// Forgets a place that did not come along: the next backup may begin there.
+///
+/// # Errors
+/// When the store fails.
+pub fn forget_place(tx: &mut WriteTx<'_>, address: &str) -> Result<(), StoreError> {
+    tx.delete::<KnownPlace>(address.to_owned()).map(drop)
+}
+
+/// Notes that what a killed program was at has failed. At start, when nothing can be at work.
+///
+/// # Errors
+/// When the store fails.
+pub fn end_cut_off(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
+    for run in tx.list::<BackupRun>(&Range::all())? {
+        cut_off(tx, run)?;
+    }
+    Ok(())
+}
+
+fn cut_off(tx: &mut WriteTx<'_>, mut run: BackupRun) -> Result<(), StoreError> {
+    if run.outcome == Outcome::Running {
+        run.outcome = Outcome::Failed;
+        run.ended_at = Some(tx.now());
+        run.note = Some("HQ was ended in the middle".to_owned());
+        tx.put(&run)?;
     }
     Ok(())
 }
@@ -304,4 +366,35 @@ pub fn note_checked(
 /// Notes in a store that it was restored: its first entry after that.
 pub fn note_restored(tx: &mut WriteTx<'_>, backup: String, taken_at: Timestamp) {
     tx.emit(Event::Restored { backup, taken_at: taken_at.as_millisecond() });
+}
+
+/// A restore of everything.
+pub struct NewRestoration {
+    /// The backup.
+    pub backup: String,
+    /// When that was taken.
+    pub taken_at: Timestamp,
+    /// The moment to which it went back from there.
+    pub moment: Option<Timestamp>,
+    /// What was restored.
+    pub workspaces: Vec<String>,
+    /// What is otherwise than in the backup.
+    pub notes: Vec<String>,
+}
+
+/// Notes a restore of everything for whoever looks at the page.
+///
+/// # Errors
+/// When the store fails.
+pub fn note_restoration(tx: &mut WriteTx<'_>, new: NewRestoration) -> Result<(), StoreError> {
+    let NewRestoration { backup, taken_at, moment, workspaces, notes } = new;
+    tx.put(&Restoration {
+        id: tx.new_id(),
+        at: tx.now(),
+        backup,
+        taken_at,
+        moment,
+        workspaces,
+        notes,
+    })
 }

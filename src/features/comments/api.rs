@@ -4,9 +4,10 @@ use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::model;
 use super::model::Comment;
-use super::rules::{self, CommentError, Reach};
-use super::{model, queries};
+use super::queries::{self, CommentError, Power};
+use super::rules::{self, Reach};
 use crate::app::Ws;
 use crate::features::tasks::queries as tasks;
 use crate::features::tasks::queries::brief::Names;
@@ -56,9 +57,14 @@ pub fn api() -> Routes {
         )
         .delete(
             "/comments/{comment}",
-            remove
-                .needs(Can::Write)
-                .doc(|| Doc::new("Delete your own comment").if_match().returns::<CommentView>()),
+            remove.needs(Can::Write).doc(|| {
+                Doc::new(
+                    "Delete your own comment, one of an agent if you manage agents, or as an admin \
+                     any",
+                )
+                .if_match()
+                .returns::<CommentView>()
+            }),
         )
 }
 
@@ -208,9 +214,10 @@ async fn remove(
     IfMatch(rev): IfMatch,
     Path(id): Path<CommentId>,
 ) -> Result<Json<CommentView>, ApiError> {
+    let power = Power::of(who.access);
     let remove = once.run(move |tx: &mut WriteTx<'_>| {
         queries::expect_rev(tx, id, rev)?;
-        rules::remove(tx, id)
+        rules::remove(tx, id, power)
     });
     let gone = ws.write(&who, remove).await?;
     let shown = ws.read(|snap| view(snap, &Names::read(snap)?, gone))?;

@@ -5,8 +5,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 
-use super::queries::{self, Composer};
-use super::rules::{self, CommentError, Reach};
+use super::queries::{self, CommentError, Composer, Power};
+use super::rules::{self, Reach};
 use crate::app::Ws;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries as tasks;
@@ -192,7 +192,8 @@ async fn remove(
     Path2(text, id): Path2<String, CommentId>,
 ) -> Result<Response, PageError> {
     let task = ws.read(|snap| tasks::resolve(snap, &text))?;
-    ws.write(&who, move |tx| rules::remove(tx, id)).await?;
+    let power = Power::of(who.access);
+    ws.write(&who, move |tx| rules::remove(tx, id, power)).await?;
     if hx.is_partial() {
         let ask = changed(task.id).reswap("none");
         return Ok((ask, html::answer(StatusCode::OK, String::new())).into_response());

@@ -8,12 +8,126 @@ use crate::features::tasks::queries::people::assignee_of;
 use crate::features::tasks::queries::scene::Scene;
 use crate::features::tasks::queries::standing;
 use crate::features::workspace::model::Settings;
-use crate::kernel::{AgentStatus, CommentId, RunState, TaskId};
+use crate::kernel::{
+    Actor, AgentStatus, Can, CommentId, FieldError, Problem, ProblemKind, RunState, TaskId,
+};
 use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError};
 use crate::web::html::SafeHtml;
 use crate::web::live::Live;
 use crate::web::parts::Face;
+use crate::web::session::Access;
 use crate::web::time::RelTime;
+
+/// Why a comment is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum CommentError {
+    /// No such comment.
+    #[error("this comment does not exist any more")]
+    NotFound,
+    /// Nothing in it.
+    #[error("Write something first.")]
+    Empty,
+    /// Too long.
+    #[error("A comment has at most 64 KB of text; deliver a long text as a deliverable.")]
+    TooLong,
+    /// Somebody else's.
+    #[error("only its author can change a comment; write a new one")]
+    NotYours,
+    /// Somebody else's, and not for this one to remove.
+    #[error("only its author or an admin can take a comment away or bring it back")]
+    NotYoursToRemove,
+    /// The task cannot be commented on.
+    #[error("{0} is archived; restore it first")]
+    Archived(String),
+    /// The task.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Problem for CommentError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound => "comment_not_found",
+            Self::Empty => "comment_empty",
+            Self::TooLong => "comment_too_long",
+            Self::NotYours | Self::NotYoursToRemove => "comment_not_yours",
+            Self::Archived(_) => "task_archived",
+            Self::Task(error) => error.code(),
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::NotFound => ProblemKind::NotFound,
+            Self::Empty | Self::TooLong => ProblemKind::Invalid,
+            Self::NotYours | Self::NotYoursToRemove => ProblemKind::Forbidden,
+            Self::Archived(_) => ProblemKind::Conflict,
+            Self::Task(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+        }
+    }
+
+    fn fields(&self) -> Vec<FieldError> {
+        match self {
+            Self::Empty | Self::TooLong => vec![FieldError::new("body", self.to_string())],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Whether somebody wrote a comment: the same account by any way in, or the same agent in any run.
+#[must_use]
+pub fn is_by(comment: &Comment, who: Actor) -> bool {
+    match (comment.author, who) {
+        (Actor::Person { account: a, .. }, Actor::Person { account: b, .. }) => a == b,
+        (Actor::Agent { agent: a, .. }, Actor::Agent { agent: b, .. }) => a == b,
+        (a, b) => a == b,
+    }
+}
+
+/// Whose comments somebody may remove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Power {
+    /// Their own.
+    Own,
+    /// Those of agents too.
+    Agents,
+    /// All.
+    All,
+}
+
+impl Power {
+    /// What goes with these rights: who administers a workspace removes any comment, who looks after
+    /// its agents removes theirs.
+    #[must_use]
+    pub fn of(access: Access) -> Self {
+        match (access.may(Can::Admin), access.may(Can::Agents)) {
+            (true, _) => Self::All,
+            (false, true) => Self::Agents,
+            (false, false) => Self::Own,
+        }
+    }
+
+    /// Whether this one may be removed.
+    ///
+    /// # Errors
+    /// `NotYoursToRemove` when not.
+    pub fn check(self, comment: &Comment, by: Actor) -> Result<(), CommentError> {
+        let theirs = match self {
+            Self::Own => false,
+            Self::Agents => comment.author.agent().is_some(),
+            Self::All => true,
+        };
+        match theirs || is_by(comment, by) {
+            true => Ok(()),
+            false => Err(CommentError::NotYoursToRemove),
+        }
+    }
+}
 
 /// The comments on a task, oldest first.
 ///
@@ -140,7 +254,7 @@ pub struct CommentView {
     pub note_only: bool,
     /// Where its author changes it; empty for others.
     pub edit: String,
-    /// Where its author removes it; empty for others.
+    /// Where it is removed; empty for who may not.
     pub remove: String,
 }
 
@@ -148,6 +262,8 @@ pub struct CommentView {
 #[must_use]
 pub fn view(scene: &Scene, read: &dyn Read, task: &Task, comment: Comment) -> CommentView {
     let own = assignee_of(comment.author) == scene.myself() && scene.may_write;
+    let removes =
+        own || scene.may_write && Power::of(scene.access).check(&comment, scene.actor).is_ok();
     let base = format!("{}/comments/{}", scene.href(task), comment.id);
     CommentView {
         key: format!("c-{}", comment.id),
@@ -157,6 +273,6 @@ pub fn view(scene: &Scene, read: &dyn Read, task: &Task, comment: Comment) -> Co
         edited: comment.edited_at.is_some(),
         note_only: comment.note_only,
         edit: if own { format!("{base}/edit") } else { String::new() },
-        remove: if own { format!("{base}/delete") } else { String::new() },
+        remove: if removes { format!("{base}/delete") } else { String::new() },
     }
 }

@@ -1,75 +1,16 @@
-//! All writes to comments. Everybody changes only what is their own.
+//! All writes to comments. Everybody changes only what is their own; who looks after a workspace or its
+//! agents may remove what others wrote.
 
 use super::mentions::mentions;
 use super::model::Comment;
+use super::queries::{CommentError, Power, is_by};
 use crate::features::agents::model::{self as agents, Agent};
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries as tasks;
-use crate::features::tasks::queries::error::TaskError;
 use crate::features::workspace::model::{self as workspace, Member};
 use crate::kernel::text::MAX_TEXT;
-use crate::kernel::{
-    AccountId, Actor, AgentId, CommentId, Event, FieldError, Problem, ProblemKind, TaskId,
-};
+use crate::kernel::{AccountId, AgentId, CommentId, Event, TaskId};
 use crate::store::{KeyBuf, ReadExt, StoreError, WriteTx};
-
-/// Why a comment is as it was.
-#[derive(Debug, thiserror::Error)]
-pub enum CommentError {
-    /// No such comment.
-    #[error("this comment does not exist any more")]
-    NotFound,
-    /// Nothing in it.
-    #[error("Write something first.")]
-    Empty,
-    /// Too long.
-    #[error("A comment has at most 64 KB of text; deliver a long text as a deliverable.")]
-    TooLong,
-    /// Somebody else's.
-    #[error("only its author can change a comment; write a new one")]
-    NotYours,
-    /// The task cannot be commented on.
-    #[error("{0} is archived; restore it first")]
-    Archived(String),
-    /// The task.
-    #[error(transparent)]
-    Task(#[from] TaskError),
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl Problem for CommentError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NotFound => "comment_not_found",
-            Self::Empty => "comment_empty",
-            Self::TooLong => "comment_too_long",
-            Self::NotYours => "comment_not_yours",
-            Self::Archived(_) => "task_archived",
-            Self::Task(error) => error.code(),
-            Self::Store(error) => error.code(),
-        }
-    }
-
-    fn kind(&self) -> ProblemKind {
-        match self {
-            Self::NotFound => ProblemKind::NotFound,
-            Self::Empty | Self::TooLong => ProblemKind::Invalid,
-            Self::NotYours => ProblemKind::Forbidden,
-            Self::Archived(_) => ProblemKind::Conflict,
-            Self::Task(error) => error.kind(),
-            Self::Store(error) => error.kind(),
-        }
-    }
-
-    fn fields(&self) -> Vec<FieldError> {
-        match self {
-            Self::Empty | Self::TooLong => vec![FieldError::new("body", self.to_string())],
-            _ => Vec::new(),
-        }
-    }
-}
 
 /// Whether a comment reaches the task's agent without a mention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,12 +82,13 @@ pub fn edit(tx: &mut WriteTx<'_>, id: CommentId, body: &str) -> Result<Comment, 
     Ok(comment)
 }
 
-/// Removes one's own comment.
+/// Removes a comment.
 ///
 /// # Errors
-/// When it is somebody else's.
-pub fn remove(tx: &mut WriteTx<'_>, id: CommentId) -> Result<Comment, CommentError> {
-    let comment = own(tx, id)?;
+/// When it is somebody else's, and not for this one to remove.
+pub fn remove(tx: &mut WriteTx<'_>, id: CommentId, power: Power) -> Result<Comment, CommentError> {
+    let comment = tx.get::<Comment>(id)?.ok_or(CommentError::NotFound)?;
+    power.check(&comment, tx.by())?;
     tx.delete::<Comment>(id)?;
     Ok(comment)
 }
@@ -170,16 +112,6 @@ fn usable(tx: &WriteTx<'_>, id: TaskId) -> Result<Task, CommentError> {
 fn own(tx: &WriteTx<'_>, id: CommentId) -> Result<Comment, CommentError> {
     let comment = tx.get::<Comment>(id)?.ok_or(CommentError::NotFound)?;
     if is_by(&comment, tx.by()) { Ok(comment) } else { Err(CommentError::NotYours) }
-}
-
-/// Whether somebody wrote a comment: the same account by any way in, or the same agent in any run.
-#[must_use]
-pub fn is_by(comment: &Comment, who: Actor) -> bool {
-    match (comment.author, who) {
-        (Actor::Person { account: a, .. }, Actor::Person { account: b, .. }) => a == b,
-        (Actor::Agent { agent: a, .. }, Actor::Agent { agent: b, .. }) => a == b,
-        (a, b) => a == b,
-    }
 }
 
 /// The agents and members that a text mentions, without its author.

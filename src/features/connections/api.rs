@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::Ws;
 use crate::features::workspace::model::Settings;
 use crate::kernel::{Can, ConnectionId};
+use crate::providers::{base, catalog};
 use crate::store::ReadExt;
 use crate::web::error::ApiError;
 use crate::web::etag::{IfMatch, Tagged};
@@ -16,10 +17,12 @@ use crate::web::idempotency::Once;
 use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Person;
 
+mod turns;
+
 use super::checks;
-use super::model::{Connection, Wire};
+use super::model::{Connection, ListedModel, Wire};
 use super::provider::{forget_key, seal_key, watch_key};
-use super::queries::{self, PRACTICE, PRACTICE_LABEL};
+use super::queries::{self, PRACTICE, PRACTICE_LABEL, turns as reads};
 use super::rules::{self, Changes, ConnectionError, Effect, KeyChange, NewConnection};
 
 /// The routes of this noun below `/api/v1`.
@@ -53,6 +56,7 @@ pub fn routes() -> Routes {
                 .no_key("each call asks the provider anew")
                 .returns::<View>()
         }))
+        .merge(turns::routes())
         .put("/connections/default", set_default.needs(Can::Admin).doc(|| {
             Doc::new("Choose what agents without a model of their own use")
                 .body::<DefaultBody>()
@@ -72,6 +76,10 @@ struct View {
     key_hint: Option<String>,
     tested: Option<TestedView>,
     models: Vec<ModelView>,
+    /// Numbers of its keys, in the order in which they are used.
+    keys: Vec<u32>,
+    /// Who is left alone after a failure.
+    resting: Vec<turns::RestView>,
     /// Price of a million tokens in micro-dollars where the catalogue has none.
     price: Option<PriceView>,
     created_at: String,
@@ -89,6 +97,14 @@ struct TestedView {
 struct ModelView {
     id: String,
     name: String,
+    /// The window in tokens, if known.
+    window: Option<u32>,
+    /// The most tokens of one answer, if known.
+    max_output: Option<u32>,
+    tools: bool,
+    vision: bool,
+    /// The thinking levels that can be chosen.
+    thinking: Vec<&'static str>,
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -152,6 +168,12 @@ enum Kind {
     Anthropic,
     /// OpenAI Chat Completions and all that speak it.
     Openai,
+    /// OpenAI Responses.
+    OpenaiResponses,
+    /// Gemini's own protocol.
+    Gemini,
+    /// Ollama's own protocol.
+    Ollama,
 }
 
 impl From<Kind> for Wire {
@@ -159,6 +181,9 @@ impl From<Kind> for Wire {
         match kind {
             Kind::Anthropic => Self::Anthropic,
             Kind::Openai => Self::OpenaiChat,
+            Kind::OpenaiResponses => Self::OpenaiResponses,
+            Kind::Gemini => Self::Gemini,
+            Kind::Ollama => Self::Ollama,
         }
     }
 }
@@ -168,6 +193,9 @@ impl From<Wire> for Kind {
         match wire {
             Wire::Anthropic => Self::Anthropic,
             Wire::OpenaiChat => Self::Openai,
+            Wire::OpenaiResponses => Self::OpenaiResponses,
+            Wire::Gemini => Self::Gemini,
+            Wire::Ollama => Self::Ollama,
         }
     }
 }
@@ -192,8 +220,11 @@ struct DefaultBody {
     model: String,
 }
 
-fn view(connection: Connection) -> View {
-    View {
+fn view(tx: &impl ReadExt, connection: Connection) -> Result<View, ConnectionError> {
+    Ok(View {
+        keys: reads::slots(tx, connection.id)?,
+        resting: turns::resting(tx, connection.id)?,
+        models: models(tx, &connection)?,
         id: connection.id,
         name: connection.name,
         kind: connection.wire.into(),
@@ -205,15 +236,37 @@ fn view(connection: Connection) -> View {
             ok: tested.ok,
             message: tested.message,
         }),
-        models: connection
-            .models
-            .into_iter()
-            .map(|model| ModelView { id: model.id, name: model.name })
-            .collect(),
         price: connection.price.map(|(input, output)| PriceView { input, output }),
         created_at: connection.created_at.to_string(),
         updated_at: connection.updated_at.to_string(),
-    }
+    })
+}
+
+fn models(tx: &impl ReadExt, connection: &Connection) -> Result<Vec<ModelView>, ConnectionError> {
+    let base = base::normalise(connection.wire.into(), &connection.base_url)?;
+    let mut offers = reads::offers(tx, connection.id)?;
+    let view = |listed: &ListedModel| {
+        let known = catalog::describe(&listed.id).at(&base);
+        let told = !known.vendor.is_empty();
+        let offer = offers.remove(&listed.id);
+        let says = |number: Option<u32>, known: u32| number.or(told.then_some(known));
+        let window = says(offer.as_ref().and_then(|o| o.window), known.window);
+        let max_output = says(offer.as_ref().and_then(|o| o.max_output), known.max_output);
+        let known = match &offer {
+            Some(offer) => known.told(offer),
+            None => known,
+        };
+        ModelView {
+            id: listed.id.clone(),
+            name: listed.name.clone(),
+            window,
+            max_output,
+            tools: known.tools,
+            vision: known.vision,
+            thinking: known.levels().into_iter().map(|level| level.word()).collect(),
+        }
+    };
+    Ok(connection.models.iter().map(view).collect())
 }
 
 fn default_of(tx: &impl ReadExt) -> Result<DefaultView, ConnectionError> {
@@ -226,7 +279,10 @@ fn default_of(tx: &impl ReadExt) -> Result<DefaultView, ConnectionError> {
 async fn list(ws: Ws) -> Result<Json<Listing>, ApiError> {
     let listing = ws.read(|snap| {
         Ok::<_, ConnectionError>(Listing {
-            items: queries::all(snap)?.into_iter().map(view).collect(),
+            items: queries::all(snap)?
+                .into_iter()
+                .map(|connection| view(snap, connection))
+                .collect::<Result<_, _>>()?,
             practice: Practice { name: PRACTICE_LABEL, model: PRACTICE, built_in: true },
             default: default_of(snap)?,
         })
@@ -235,9 +291,11 @@ async fn list(ws: Ws) -> Result<Json<Listing>, ApiError> {
 }
 
 fn tagged(ws: &Ws, id: ConnectionId) -> Result<Tagged<View>, ApiError> {
-    let found =
-        ws.read(|snap| snap.get_rev::<Connection>(id)?.ok_or(ConnectionError::NotFound(id)))?;
-    Ok(Tagged::ok(found.1, view(found.0)))
+    let found = ws.read(|snap| {
+        let found = snap.get_rev::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
+        Ok::<_, ConnectionError>((found.1, view(snap, found.0)?))
+    })?;
+    Ok(Tagged::ok(found.0, found.1))
 }
 
 async fn get(ws: Ws, Path(id): Path<ConnectionId>) -> Result<Tagged<View>, ApiError> {
@@ -321,7 +379,7 @@ async fn test(
         ok: checked.tested.ok,
         message: checked.tested.message,
         became_default: checked.effect == Effect::BecameDefault,
-        connection: view(checked.connection),
+        connection: ws.read(|snap| view(snap, checked.connection))?,
     }))
 }
 

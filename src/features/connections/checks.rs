@@ -11,10 +11,10 @@ use crate::providers::model::{ModelInfo, Probe};
 use crate::store::ReadExt;
 use crate::web::format;
 
-use super::model::{Connection, ListedModel, Tested};
+use super::model::{Connection, ListedModel, Offer, Tested};
 use super::provider::provider;
 use super::queries;
-use super::rules::{self, ConnectionError, Effect, Found, Spent};
+use super::rules::{self, ConnectionError, Effect, Found, Listed, Spent};
 
 /// How long a person waits for a test: a private server may first have to load its model.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -98,7 +98,7 @@ async fn keep(
     .await
 }
 
-fn failed(message: &str, models: Option<Vec<ListedModel>>) -> Found {
+fn failed(message: &str, models: Option<Listed>) -> Found {
     Found { ok: false, message: message.to_owned(), models, model: None, spent: None }
 }
 
@@ -106,13 +106,19 @@ async fn ask(provider: &dyn Provider, stored: &Connection) -> Found {
     // Some servers have no list; whether they answer is what counts.
     let listed = provider.models().await;
     if let Err(error) = &listed
-        && matches!(error.class, ErrorClass::Auth | ErrorClass::Network | ErrorClass::Billing)
+        && matches!(
+            error.class,
+            ErrorClass::Auth
+                | ErrorClass::AuthPermanent
+                | ErrorClass::Network
+                | ErrorClass::Billing
+        )
     {
         return failed(&words(error), None);
     }
     let models = listed.ok().map(|models| list(&models));
     let with_list = Connection {
-        models: models.clone().unwrap_or_else(|| stored.models.clone()),
+        models: models.as_ref().map_or_else(|| stored.models.clone(), |list| list.models.clone()),
         ..stored.clone()
     };
     let Some(model) = queries::first_model(&with_list) else {
@@ -154,9 +160,18 @@ fn words(error: &ProviderError) -> String {
     }
 }
 
-fn list(models: &[ModelInfo]) -> Vec<ListedModel> {
+fn list(models: &[ModelInfo]) -> Listed {
     let listed = models.iter().map(|m| ListedModel { id: m.id.clone(), name: m.name.clone() });
-    listed.collect()
+    let offer = |model: &ModelInfo| Offer {
+        id: model.id.clone(),
+        window: model.window,
+        max_output: model.max_output,
+        tools: model.can.tools,
+        vision: model.can.vision,
+        thinking: model.can.thinking,
+        price: model.price.map(|p| [p.input, p.cache_read, p.cache_write, p.output]),
+    };
+    Listed { models: listed.collect(), offers: models.iter().map(offer).collect() }
 }
 
 fn stored(ws: &Ws, id: ConnectionId) -> Result<Connection, ConnectionError> {

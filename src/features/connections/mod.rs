@@ -4,11 +4,13 @@
 
 pub mod api;
 pub mod checks;
+pub mod jobs;
 pub mod model;
 pub mod pages;
 pub mod presets;
 pub mod provider;
 pub mod queries;
+pub mod rests;
 pub mod rules;
 
 pub use provider::provider;

@@ -6,6 +6,13 @@ use serde::{Deserialize, Serialize};
 use crate::kernel::{ConnectionId, Timestamp, TypedId};
 use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
+mod turns;
+
+pub use turns::{
+    Cooldown, FALLBACKS, Fallbacks, Named, Offer, Offers, SPARE_KEYS, SpareKey, SpareKeys,
+    USUAL_THINKING, UsualThinking, WINDOWS, Window,
+};
+
 /// Connections.
 pub const CONNECTIONS: Table = Table::new(75, "connections");
 /// The name.
@@ -21,6 +28,12 @@ pub enum Wire {
     Anthropic,
     /// OpenAI Chat Completions and all that speak it.
     OpenaiChat,
+    /// OpenAI Responses.
+    OpenaiResponses,
+    /// Gemini's own protocol.
+    Gemini,
+    /// Ollama's own protocol.
+    Ollama,
 }
 
 /// What the last test said.

@@ -15,7 +15,7 @@ use crate::providers::wire::Connection as Line;
 use crate::providers::{self, Key, Provider};
 use crate::store::ReadExt;
 
-use super::model::{Connection, ConnectionKey};
+use super::model::{Connection, SpareKeys, Window};
 use super::queries;
 use super::rules::{ConnectionError, NewKey};
 
@@ -27,20 +27,47 @@ pub fn provider(
     ws: &Ws,
     connection: Option<ConnectionId>,
 ) -> Result<Arc<dyn Provider>, ConnectionError> {
+    with_key(ws, connection, 0)
+}
+
+/// The same with another of the connection's keys.
+///
+/// # Errors
+/// `NotFound` when connection or key was removed, `Unreadable` when the key does not open.
+pub fn with_key(
+    ws: &Ws,
+    connection: Option<ConnectionId>,
+    slot: u32,
+) -> Result<Arc<dyn Provider>, ConnectionError> {
     let Some(id) = connection else {
         return Ok(Arc::new(Practice::new(ws.app.practice_pause)));
     };
-    let (stored, key) = ws.read(|snap| {
+    let (stored, sealed, window) = ws.read(|snap| {
         let stored = snap.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
-        Ok::<_, ConnectionError>((stored, queries::key(snap, id)?))
+        let window = snap.get::<Window>(id)?.map(|window| window.tokens);
+        Ok::<_, ConnectionError>((stored, sealed_key(snap, id, slot)?, window))
     })?;
-    let key = match key {
-        Some(key) => Key::new(&open_key(&ws.app, &key)?),
+    let key = match sealed {
+        Some(sealed) => Key::new(&open_sealed(&ws.app, id, sealed)?),
         None => None,
     };
     let base = base::normalise(stored.wire.into(), &stored.base_url)?;
     let line = Line::new(ws.app.http.clone(), Arc::clone(&ws.app.clock), base, key);
+    let line = line.context(window);
     Ok(providers::connect(stored.wire.into(), line))
+}
+
+fn sealed_key(
+    tx: &impl ReadExt,
+    id: ConnectionId,
+    slot: u32,
+) -> Result<Option<String>, ConnectionError> {
+    if slot == 0 {
+        return Ok(queries::key(tx, id)?.map(|key| key.sealed));
+    }
+    let spare = tx.get::<SpareKeys>(id)?.map_or_else(Vec::new, |spare| spare.keys);
+    let key = spare.into_iter().find(|key| key.slot == slot);
+    Ok(Some(key.ok_or(ConnectionError::NotFound(id))?.sealed))
 }
 
 /// What is known of a model as a connection offers and bills it.
@@ -53,11 +80,12 @@ pub fn known(
     provider: &dyn Provider,
     model: &str,
 ) -> Result<Model, ConnectionError> {
-    let stored = match connection {
-        Some(id) => ws.read(|snap| snap.get::<Connection>(id))?,
-        None => None,
-    };
-    Ok(queries::priced(stored.as_ref(), provider.model(model)))
+    let known = provider.model(model);
+    let Some(id) = connection else { return Ok(known) };
+    ws.read(|snap| {
+        let known = queries::turns::described(snap, id, model, known)?;
+        Ok(queries::priced(snap.get::<Connection>(id)?.as_ref(), known))
+    })
 }
 
 /// Seals a key that a person typed; none when it is empty, as for local servers.
@@ -81,16 +109,23 @@ fn hint(key: &str) -> String {
     format!("…{}", key.chars().skip(count - shown).collect::<String>())
 }
 
-fn open_key(app: &App, key: &ConnectionKey) -> Result<Zeroizing<String>, ConnectionError> {
-    let owner = key.connection.to_string();
+fn open_sealed(
+    app: &App,
+    id: ConnectionId,
+    sealed: String,
+) -> Result<Zeroizing<String>, ConnectionError> {
+    let owner = id.to_string();
     let place = Binding { scope: "connection", owner: &owner, name: "key" };
-    let secret = app.keyring.open(&Sealed::from_stored(key.sealed.clone()), place)?;
+    let secret = app.keyring.open(&Sealed::from_stored(sealed), place)?;
     Ok(Zeroizing::new(secret.expose_text()?.to_owned()))
 }
 
 /// The name that stands in a text in place of a connection's key.
-fn watch_name(id: ConnectionId) -> String {
-    format!("connection-{}", id.short())
+fn watch_name(id: ConnectionId, slot: u32) -> String {
+    match slot {
+        0 => format!("connection-{}", id.short()),
+        slot => format!("connection-{}-{}", id.short(), slot + 1),
+    }
 }
 
 /// Takes the keys of all connections out of every text from now on. A key that cannot be opened
@@ -101,11 +136,19 @@ fn watch_name(id: ConnectionId) -> String {
 pub fn watch_keys(app: &App, ws: &Ws) -> Result<(), ConnectionError> {
     let mut live = Vec::new();
     for connection in ws.read(|snap| queries::all(snap))? {
-        let Some(key) = ws.read(|snap| queries::key(snap, connection.id))? else { continue };
-        match open_key(app, &key) {
-            Ok(text) => live.push((watch_name(connection.id), Secret::new(text.as_bytes()))),
-            Err(error) => {
-                tracing::warn!(connection.id = %connection.id, "a key cannot be opened: {error}");
+        let id = connection.id;
+        let keys = ws.read(|snap| {
+            let slots = queries::turns::slots(snap, id)?.into_iter();
+            let keys = slots.map(|slot| Ok((slot, sealed_key(snap, id, slot)?)));
+            keys.collect::<Result<Vec<_>, ConnectionError>>()
+        })?;
+        for (slot, sealed) in keys {
+            let Some(sealed) = sealed else { continue };
+            match open_sealed(app, id, sealed) {
+                Ok(text) => live.push((watch_name(id, slot), Secret::new(text.as_bytes()))),
+                Err(error) => {
+                    tracing::warn!(connection.id = %id, "a key cannot be opened: {error}");
+                }
             }
         }
     }
@@ -115,10 +158,20 @@ pub fn watch_keys(app: &App, ws: &Ws) -> Result<(), ConnectionError> {
 
 /// Takes this key out of every text from now on.
 pub fn watch_key(app: &App, id: ConnectionId, typed: &str) -> Watch {
-    app.redactor.add(&watch_name(id), Secret::new(typed.trim()))
+    watch_spare(app, id, 0, typed)
+}
+
+/// The same with another of a connection's keys.
+pub fn watch_spare(app: &App, id: ConnectionId, slot: u32, typed: &str) -> Watch {
+    app.redactor.add(&watch_name(id, slot), Secret::new(typed.trim()))
 }
 
 /// Forgets the key of a connection that is gone or has none any more.
 pub fn forget_key(app: &App, id: ConnectionId) {
-    app.redactor.remove(&watch_name(id));
+    forget_spare(app, id, 0);
+}
+
+/// Forgets another of a connection's keys.
+pub fn forget_spare(app: &App, id: ConnectionId, slot: u32) {
+    app.redactor.remove(&watch_name(id, slot));
 }

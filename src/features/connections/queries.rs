@@ -4,14 +4,16 @@ use crate::features::agents::model::Agent;
 use crate::features::runs::model::ModelSource;
 use crate::features::tasks::model::Task;
 use crate::features::workspace::model::Settings;
-use crate::kernel::{AgentId, ConnectionId, Thinking};
+use crate::kernel::{AgentId, ConnectionId, Route, Thinking};
 use crate::providers::base::{self, Server};
 use crate::providers::catalog::{self, Model, Price};
-use crate::providers::model::ModelInfo;
+use crate::providers::model::{Abilities, ModelInfo};
 use crate::providers::practice;
 use crate::store::{KeyBuf, Range, ReadExt, StoreError};
 
-use super::model::{BY_NAME, Connection, ConnectionKey, Wire};
+use super::model::{BY_NAME, Connection, ConnectionKey, UsualThinking, Wire};
+
+pub mod turns;
 
 /// The name of the built-in provider, in lists and as a model's id.
 pub const PRACTICE: &str = practice::MODEL;
@@ -92,7 +94,10 @@ pub fn resolve(tx: &impl ReadExt, asked: Asked<'_>) -> Result<Choice, StoreError
         match (asked.task.and_then(|t| t.thinking), asked.agent.thinking) {
             (Some(level), _) => (level, ModelSource::Task),
             (None, Some(level)) => (level, ModelSource::Agent),
-            (None, None) => (Thinking::None, ModelSource::Fallback),
+            (None, None) => match tx.get::<UsualThinking>(())? {
+                Some(usual) => (usual.level, ModelSource::Workspace),
+                None => (Thinking::None, ModelSource::Fallback),
+            },
         };
     Ok(Choice { connection, model, source, thinking, thinking_source })
 }
@@ -175,6 +180,7 @@ fn as_info(listed: &super::model::ListedModel) -> ModelInfo {
         window: None,
         max_output: None,
         price: None,
+        can: Abilities::default(),
     }
 }
 
@@ -242,11 +248,20 @@ pub fn is_own(connection: &Connection) -> bool {
     })
 }
 
+/// On which way a provider is paid for calls of a connection.
+#[must_use]
+pub fn route(connection: &Connection) -> Route {
+    if is_own(connection) { Route::Own } else { Route::Api }
+}
+
 impl From<Wire> for base::Wire {
     fn from(wire: Wire) -> Self {
         match wire {
             Wire::Anthropic => Self::Anthropic,
             Wire::OpenaiChat => Self::OpenAiChat,
+            Wire::OpenaiResponses => Self::OpenAiResponses,
+            Wire::Gemini => Self::Gemini,
+            Wire::Ollama => Self::Ollama,
         }
     }
 }

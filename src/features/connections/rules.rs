@@ -2,15 +2,22 @@
 
 use crate::crypto::keyring::SealError;
 use crate::features::usage::model::Usage;
+use crate::features::usage::queries as usage;
 use crate::features::workspace::model::Settings;
 use crate::kernel::text::ellipsis;
-use crate::kernel::{ConnectionId, Event, FieldError, Problem, ProblemKind};
+use crate::kernel::{
+    AgentId, CallEnd, CallKind, ConnectionId, Event, FieldError, Payer, PricedBy, Problem,
+    ProblemKind,
+};
 use crate::providers::base::{self, BaseError};
+use crate::providers::catalog;
 use crate::providers::model::Usage as Tokens;
 use crate::store::{KeyBuf, ReadExt, StoreError, WriteTx};
 
-use super::model::{BY_NAME, Connection, ConnectionKey, ListedModel, Tested, Wire};
+use super::model::{BY_NAME, Connection, ConnectionKey, ListedModel, Offer, Tested, Wire};
 use super::queries::{self, PRACTICE};
+
+pub mod turns;
 
 /// The longest name.
 const MAX_NAME: usize = 60;
@@ -37,7 +44,7 @@ pub enum ConnectionError {
     #[error(transparent)]
     Base(#[from] BaseError),
     /// The provider cannot be called without a key.
-    #[error("Anthropic needs a key; make one at console.anthropic.com")]
+    #[error("this provider needs a key; make one on its own pages")]
     KeyMissing,
     /// The key belongs to another server.
     #[error(
@@ -56,6 +63,18 @@ pub enum ConnectionError {
     /// The workspace has no settings yet.
     #[error("the workspace is not set up yet")]
     NoWorkspace,
+    /// No such agent.
+    #[error("agent {0} does not exist")]
+    NoAgent(AgentId),
+    /// More keys than one connection can have.
+    #[error("a connection has at most ten keys; remove one first")]
+    TooManyKeys,
+    /// A window into which nothing fits.
+    #[error("a window has at least 4096 tokens")]
+    BadWindow,
+    /// More models to fall back on than make sense.
+    #[error("a list to fall back on has at most eight models")]
+    TooManyModels,
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -73,13 +92,17 @@ impl Problem for ConnectionError {
             Self::BadPrice => "price_invalid",
             Self::Unreadable(_) => "key_unreadable",
             Self::NoWorkspace => "workspace_not_set_up",
+            Self::NoAgent(_) => "agent_not_found",
+            Self::TooManyKeys => "too_many_keys",
+            Self::TooManyModels => "too_many_models",
+            Self::BadWindow => "window_invalid",
             Self::Store(error) => error.code(),
         }
     }
 
     fn kind(&self) -> ProblemKind {
         match self {
-            Self::NotFound(_) => ProblemKind::NotFound,
+            Self::NotFound(_) | Self::NoAgent(_) => ProblemKind::NotFound,
             Self::NameTaken(_) | Self::Unreadable(_) | Self::NoWorkspace => ProblemKind::Conflict,
             Self::Store(error) => error.kind(),
             _ => ProblemKind::Invalid,
@@ -93,6 +116,9 @@ impl Problem for ConnectionError {
             Self::KeyMissing | Self::KeyAgain | Self::Unreadable(_) => "key",
             Self::BadModel => "default_model",
             Self::BadPrice => "price",
+            Self::TooManyKeys => "more_key",
+            Self::TooManyModels => "models",
+            Self::BadWindow => "window",
             _ => return Vec::new(),
         };
         vec![FieldError::new(field, self.to_string())]
@@ -132,7 +158,13 @@ pub struct NewConnection {
 pub fn create(tx: &mut WriteTx<'_>, new: NewConnection) -> Result<ConnectionId, ConnectionError> {
     let name = good_name(tx, &new.name, None)?;
     let base = base::normalise(new.wire.into(), &new.base_url)?;
-    if new.key.is_none() && base.server == base::Server::Anthropic {
+    let hosted = match base.server {
+        base::Server::Anthropic => true,
+        base::Server::OpenAi => new.wire == Wire::OpenaiResponses,
+        base::Server::Google => new.wire == Wire::Gemini,
+        _ => false,
+    };
+    if new.key.is_none() && hosted {
         return Err(ConnectionError::KeyMissing);
     }
     let now = tx.now();
@@ -263,6 +295,15 @@ pub fn delete(tx: &mut WriteTx<'_>, id: ConnectionId) -> Result<Connection, Conn
     Ok(connection)
 }
 
+/// What a provider lists.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Ids and names.
+    pub models: Vec<ListedModel>,
+    /// What it says of each.
+    pub offers: Vec<Offer>,
+}
+
 /// What a test found.
 #[derive(Clone, Debug)]
 pub struct Found {
@@ -271,7 +312,7 @@ pub struct Found {
     /// What it said.
     pub message: String,
     /// The models that the provider listed, if it did.
-    pub models: Option<Vec<ListedModel>>,
+    pub models: Option<Listed>,
     /// The model that answered.
     pub model: Option<String>,
     /// What the call used.
@@ -292,24 +333,38 @@ pub struct Spent {
 }
 
 /// Books the call of a test: no agent made it, so no agent's budget pays it.
-fn book(tx: &mut WriteTx<'_>, id: ConnectionId, spent: Spent) -> Result<(), StoreError> {
+fn book(tx: &mut WriteTx<'_>, connection: &Connection, spent: Spent) -> Result<(), StoreError> {
     let tokens = spent.tokens.unwrap_or_default();
+    let known = catalog::describe(&spent.model);
+    let listed = usage::bill(&known, &tokens);
+    let priced_by = match (spent.billed_micros, known.price, connection.price) {
+        (None, ..) => PricedBy::Nobody,
+        (Some(_), None, Some(_)) => PricedBy::Person,
+        (Some(_), ..) => PricedBy::Catalogue,
+    };
     tx.put(&Usage {
         id: tx.new_id(),
         agent: None,
         run: None,
         call: 1,
         task: None,
-        connection: Some(id),
+        connection: Some(connection.id),
         provider: spent.provider.to_owned(),
         model: spent.model,
         input: tokens.input,
         cache_read: tokens.cache_read,
         cache_write: tokens.cache_write,
+        cache_write_1h: tokens.cache_write_1h,
         output: tokens.output,
         reasoning: tokens.reasoning,
         billed_micros: spent.billed_micros,
+        list_micros: listed.or(spent.billed_micros),
+        priced_by,
+        route: queries::route(connection),
+        kind: CallKind::Test,
+        end: CallEnd::Answered,
         estimated: spent.tokens.is_none(),
+        payers: vec![Payer::Workspace],
         at: tx.now(),
     })
 }
@@ -336,16 +391,17 @@ pub fn note_test(
     let mut connection = tx.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
     let message = ellipsis(found.message.trim(), 500);
     connection.tested = Some(Tested { at: tx.now(), ok: found.ok, message });
-    if let Some(mut models) = found.models {
+    if let Some(Listed { mut models, offers }) = found.models {
         models.truncate(MAX_MODELS);
         connection.models = models;
+        turns::keep_offers(tx, id, offers)?;
     }
     if found.ok && connection.default_model.is_none() {
         connection.default_model = queries::first_model(&connection).or(found.model);
     }
     tx.put(&connection)?;
     if let Some(spent) = found.spent {
-        book(tx, id, spent)?;
+        book(tx, &connection, spent)?;
     }
     tx.emit(Event::ConnectionChanged { connection: id });
     let Some(settings) = tx.get::<Settings>(())?.filter(|s| found.ok && s.default_model.is_none())
@@ -364,9 +420,10 @@ pub fn note_test(
 pub fn set_models(
     tx: &mut WriteTx<'_>,
     id: ConnectionId,
-    mut models: Vec<ListedModel>,
+    Listed { mut models, offers }: Listed,
 ) -> Result<Connection, ConnectionError> {
     let mut connection = tx.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
+    turns::keep_offers(tx, id, offers)?;
     models.truncate(MAX_MODELS);
     if connection.models != models {
         connection.models = models;

@@ -8,9 +8,9 @@ use super::queries;
 use super::rules::{self, MAX_FILE, NewDelivery};
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries as tasks;
-use crate::git::files::AgentFiles;
 use crate::kernel::{Can, TypedId as _};
-use crate::store::{BlobId, WriteTx};
+use crate::store::WriteTx;
+use crate::tool::take::{Taken, take_file};
 use crate::tool::{Effect, Group, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
 
 /// The tools of this noun.
@@ -38,7 +38,7 @@ pub enum Kind {
 
 /// A file that was read and stored before the transaction.
 #[derive(Default)]
-pub struct Stored(Option<(String, BlobId, u64)>);
+pub struct Stored(Option<Taken>);
 
 /// Delivers work.
 pub struct DeliverableSubmit;
@@ -151,7 +151,9 @@ fn deliver(
 
 fn content(kind: Kind, body: String, stored: Stored) -> Content {
     match (kind, stored.0) {
-        (Kind::File, Some((name, blob, size))) => Content::File { name, blob, size },
+        (Kind::File, Some(Taken { name, blob: Some(blob), size, .. })) => {
+            Content::File { name, blob, size }
+        }
         (Kind::Url, _) => Content::Url(body),
         _ => Content::Text(body),
     }
@@ -160,33 +162,7 @@ fn content(kind: Kind, body: String, stored: Stored) -> Content {
 /// Takes the named file into the blobs, if it is a file that is delivered.
 async fn stored(cx: &ToolCx, kind: Kind, path: &str) -> Result<Stored, ToolError> {
     match kind {
-        Kind::File => Ok(Stored(Some(take_file(cx, path).await?))),
+        Kind::File => Ok(Stored(Some(take_file(cx, path, MAX_FILE).await?))),
         Kind::Text | Kind::Url => Ok(Stored(None)),
     }
-}
-
-async fn take_file(cx: &ToolCx, path: &str) -> Result<(String, BlobId, u64), ToolError> {
-    let (ws, folder, path) = (cx.ws.clone(), cx.folder.clone(), path.to_owned());
-    let taken = tokio::task::spawn_blocking(move || {
-        let files = AgentFiles::open(&folder)?;
-        let inner = files.relative(&path)?;
-        let Some(part) = files.read(&inner, 0, MAX_FILE)? else {
-            let message = format!("there is no file \"{inner}\" in your folder");
-            return Err(ToolError::refused("file_not_found", message));
-        };
-        if MAX_FILE < part.total {
-            return Err(ToolError::refused("file_too_large", "a file has at most 25 MB"));
-        }
-        let blob = ws.blobs.put(&part.bytes).map_err(|error| failed(&error))?;
-        let name = inner.rsplit('/').next().unwrap_or(&inner).to_owned();
-        Ok((name, blob, part.total))
-    });
-    match taken.await {
-        Ok(result) => result,
-        Err(error) => Err(failed(&error)),
-    }
-}
-
-fn failed(error: &dyn std::fmt::Display) -> ToolError {
-    ToolError::Failed { code: "blob", message: format!("storing a file: {error}") }
 }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::model::TaskFile;
 use super::pages::new_file;
-use super::queries;
-use super::rules::{self, FileError};
+use super::queries::{self, FileError};
+use super::rules;
 use crate::app::{App, Ws};
 use crate::features::tasks::queries as tasks;
 use crate::features::tasks::queries::brief::Names;

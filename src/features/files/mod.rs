@@ -7,6 +7,8 @@ pub mod model;
 pub mod pages;
 pub mod queries;
 pub mod rules;
+pub mod tools;
 
 pub use api::api;
 pub use pages::routes;
+pub use tools::tools;

@@ -8,8 +8,8 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 
 use super::model::TaskFile;
-use super::queries::{self, Line};
-use super::rules::{self, FileError, NewFile};
+use super::queries::{self, FileError, Line};
+use super::rules::{self, NewFile};
 use crate::app::{App, Ws};
 use crate::features::tasks::queries as tasks;
 use crate::features::tasks::queries::scene::Scene;

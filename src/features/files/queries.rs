@@ -1,22 +1,64 @@
 //! Reads of files on tasks.
 
 use super::model::{FILES_BY_TASK, TaskFile};
+use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::scene::Scene;
-use crate::kernel::{FileId, TaskId};
+use crate::kernel::{FileId, Problem, ProblemKind, TaskId};
 use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError};
 use crate::web::format;
 use crate::web::parts::Face;
 use crate::web::time::RelTime;
 
-/// How many files a page shows.
-const SHOWN: usize = 200;
+/// How many files a task may have.
+pub const MOST: usize = 200;
+
+/// Why a file was not taken or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// No such file.
+    #[error("there is no such file, or it was removed")]
+    NotFound,
+    /// The task is out of the way.
+    #[error("{0} is archived; restore it first")]
+    Archived(String),
+    /// Too many.
+    #[error("a task has at most {MOST} files; remove some that are not needed")]
+    TooMany,
+    /// The task.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Problem for FileError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound => "file_not_found",
+            Self::Archived(_) => "task_archived",
+            Self::TooMany => "too_many_files",
+            Self::Task(error) => error.code(),
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::NotFound => ProblemKind::NotFound,
+            Self::Archived(_) | Self::TooMany => ProblemKind::Conflict,
+            Self::Task(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+        }
+    }
+}
 
 /// The files of a task, oldest first.
 ///
 /// # Errors
 /// When the store fails.
 pub fn of_task(read: &dyn Read, task: TaskId) -> Result<Vec<TaskFile>, StoreError> {
-    read.scan(FILES_BY_TASK, &Range::prefix(KeyBuf::of(&task)).limit(SHOWN))
+    read.scan(FILES_BY_TASK, &Range::prefix(KeyBuf::of(&task)).limit(MOST))
 }
 
 /// A file.

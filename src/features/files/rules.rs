@@ -1,55 +1,11 @@
 //! All writes to files on tasks. A file is never changed: another version is another file.
 
 use super::model::{FILES_BY_TASK, TaskFile};
+use super::queries::{FileError, MOST};
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries as tasks;
-use crate::features::tasks::queries::error::TaskError;
-use crate::kernel::{FileId, Problem, ProblemKind, TaskId};
-use crate::store::{BlobId, KeyBuf, Range, ReadExt, StoreError, WriteTx};
-
-/// How many files a task may have.
-pub const MOST: usize = 200;
-
-/// Why a file was not taken or removed.
-#[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// No such file.
-    #[error("there is no such file, or it was removed")]
-    NotFound,
-    /// The task is out of the way.
-    #[error("{0} is archived; restore it first")]
-    Archived(String),
-    /// Too many.
-    #[error("a task has at most {MOST} files; remove some that are not needed")]
-    TooMany,
-    /// The task.
-    #[error(transparent)]
-    Task(#[from] TaskError),
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl Problem for FileError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NotFound => "file_not_found",
-            Self::Archived(_) => "task_archived",
-            Self::TooMany => "too_many_files",
-            Self::Task(error) => error.code(),
-            Self::Store(error) => error.code(),
-        }
-    }
-
-    fn kind(&self) -> ProblemKind {
-        match self {
-            Self::NotFound => ProblemKind::NotFound,
-            Self::Archived(_) | Self::TooMany => ProblemKind::Conflict,
-            Self::Task(error) => error.kind(),
-            Self::Store(error) => error.kind(),
-        }
-    }
-}
+use crate::kernel::{Event, FileId, TaskId};
+use crate::store::{BlobId, KeyBuf, Range, ReadExt, WriteTx};
 
 /// A file whose content lies in the blobs.
 #[derive(Clone, Debug)]
@@ -85,6 +41,8 @@ pub fn attach(tx: &mut WriteTx<'_>, task: TaskId, new: NewFile) -> Result<TaskFi
         created_at: tx.now(),
     };
     tx.put(&file)?;
+    let name = file.name.clone();
+    tx.emit(Event::FileAdded { file: file.id, task: task.id, name });
     Ok(file)
 }
 
@@ -96,6 +54,8 @@ pub fn remove(tx: &mut WriteTx<'_>, id: FileId) -> Result<TaskFile, FileError> {
     let file = tx.get::<TaskFile>(id)?.ok_or(FileError::NotFound)?;
     usable(tx, file.task)?;
     tx.delete::<TaskFile>(id)?;
+    let name = file.name.clone();
+    tx.emit(Event::FileRemoved { file: id, task: file.task, name });
     Ok(file)
 }
 

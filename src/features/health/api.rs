@@ -107,6 +107,8 @@ pub struct ConsumerView {
     pub dead_letters: usize,
     /// Whether it can be rebuilt.
     pub can_rebuild: bool,
+    /// Whether it can be sent back.
+    pub can_rewind: bool,
     /// Rows read by the rebuild that goes on.
     pub rebuilt_rows: Option<u64>,
 }
@@ -141,6 +143,7 @@ impl ConsumerView {
             last_error: one.state.last_error,
             dead_letters: one.dead.len(),
             can_rebuild: one.can_rebuild,
+            can_rewind: one.can_rewind,
             rebuilt_rows,
         }
     }

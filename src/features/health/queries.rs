@@ -224,11 +224,13 @@ pub struct Checked {
 /// When it is under way already, or there is no such work.
 pub fn begin(ws: &Ws, kind: &str, by: &impl crate::app::Who) -> Result<(), Refused> {
     let (store, system) = (ws.store.clone(), ws.app.system.clone());
+    let (consumers, whole) = (ws.app.consumers.all().to_vec(), ws.app.clone());
     let (app, place, who) = (&ws.app, ws.slug.as_str(), (by.actor(), by.cause()));
     let handle = tokio::runtime::Handle::current();
     match kind {
         DOCTOR => app.begin_job(place, DOCTOR, move |watch| {
-            let workspace = doctor::diagnose(&store, &mut |p| watch.tell(p))?;
+            let mut workspace = doctor::diagnose(&store, &mut |p| watch.tell(p))?;
+            doctor::follow(&store, &consumers, &mut workspace)?;
             let accounts = doctor::diagnose(&system, &mut |p| watch.tell(p))?;
             Ok(Both { workspace, accounts })
         }),
@@ -236,9 +238,11 @@ pub fn begin(ws: &Ws, kind: &str, by: &impl crate::app::Who) -> Result<(), Refus
             let mut both = Vec::new();
             for store in [&store, &system] {
                 let mut found = doctor::diagnose(store, &mut |p| watch.tell(p))?;
+                doctor::follow(store, &consumers, &mut found)?;
                 handle.block_on(doctor::mend(store, who, &mut found))?;
                 both.push(found);
             }
+            whole.consumers.nudge();
             let accounts = both.pop().unwrap_or_default();
             Ok(Both { workspace: both.pop().unwrap_or_default(), accounts })
         }),

@@ -35,6 +35,7 @@ impl From<ConsumeError> for HealthError {
         match error {
             ConsumeError::Store(error) => Self::Store(error),
             ConsumeError::Refused(text) => Self::Refused(text),
+            ConsumeError::StartOver => Self::Refused(error.to_string()),
         }
     }
 }
@@ -129,7 +130,7 @@ pub fn act(tx: &mut WriteTx<'_>, consumer: &dyn Consume, act: Act) -> Result<(),
             let nothing = || HealthError::Refused("it has taken every entry already".to_owned());
             skipped.ok_or_else(nothing)?;
         }
-        Act::Rewind(to) => consumer::rewind(tx, number, to)?,
+        Act::Rewind(to) => consumer::rewind(tx, consumer, to)?,
         Act::Rebuild => consumer::rebuild(tx, consumer)?,
     }
     let act = format!("{} the {}", act.done(), consumer.name());

@@ -5,13 +5,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::app::{Who as _, Ws};
+use crate::app::Ws;
 use crate::features::tasks::queries::brief;
 use crate::features::tasks::queries::json::WhoView;
 use crate::kernel::cursor::{DEFAULT_LIMIT, MAX_LIMIT};
 use crate::kernel::{Can, Cause, Timestamp};
 use crate::store::history::{Image, Version};
-use crate::store::undo::{self, Basis};
+use crate::store::undo::Basis;
 use crate::store::{Op, Root, Snap, WriteTx};
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path2, Query};
@@ -22,12 +22,17 @@ use crate::web::session::Person;
 use super::pages::run_called;
 use super::queries::error::HistoryError;
 use super::queries::fields::{FieldDiff, Speaker};
+use super::queries::guard::Undoer;
 use super::queries::names::Names;
+use super::queries::outlook::Outlook;
 use super::queries::preview::{self, StayingField};
 use super::queries::scope::{self, Wanted};
 use super::queries::versions::{self, fields_of};
-use super::queries::{access, id_text, record};
+use super::queries::{id_text, is_only_one, record};
 use super::rules::{self, Undone};
+
+/// How many records a preview tells of each kind.
+const MAX_TOLD: usize = 1_000;
 
 /// Routes below `/api/v1`.
 #[must_use]
@@ -38,8 +43,9 @@ pub fn routes() -> Routes {
             history.needs(Can::Read).doc(|| {
                 Doc::new(
                     "What became of a record, newest first. Tables: tasks, comments, deliverables, \
-                     deliverable_versions, reviews, agents, settings (id `-`), members, \
-                     connections, connection_keys, inbox, runs. Also of records that are gone",
+                     deliverable_versions, reviews, task_files, agents, settings and retention (id \
+                     `-`), members, connections, connection_keys, inbox, runs. Also of records \
+                     that are gone",
                 )
                 .query::<Asked>()
                 .returns::<Versions>()
@@ -58,7 +64,7 @@ pub fn routes() -> Routes {
             apply.needs(Can::Write).doc(|| {
                 Doc::new(
                     "Undo a change of one record, a whole entry, or a run. With the `basis` of a \
-                     preview only if it still does what that said",
+                     preview only if it still does what that said; else 409 with a fresh `preview`",
                 )
                 .body::<UndoBody>()
                 .returns::<UndoneView>()
@@ -150,7 +156,7 @@ async fn history(
         let record = record(snap, schema, &who, (&table, &id))?;
         let page = versions::page(snap, schema, &record, (asked.before, limit))?;
         let page = page.ok_or(HistoryError::BadCursor)?;
-        if page.versions.is_empty() && asked.before.is_none() {
+        if page.versions.is_empty() && asked.before.is_none() && !is_only_one(&record) {
             return Err(HistoryError::NotFound(id.clone()));
         }
         let teller = Teller::new(&ws, snap)?;
@@ -263,12 +269,15 @@ impl UndoBody {
 struct KeptFieldView {
     field: String,
     label: String,
+    /// Stable: `changed`, or what the record's own rules answer.
+    code: &'static str,
+    why: String,
     /// The entry that changed it since.
-    seq: u64,
-    #[schemars(with = "String")]
-    at: Timestamp,
+    seq: Option<u64>,
+    #[schemars(with = "Option<String>")]
+    at: Option<Timestamp>,
     /// Who changed it since.
-    by: WhoView,
+    by: Option<WhoView>,
 }
 
 /// A record that goes back.
@@ -292,7 +301,8 @@ struct StayingView {
     id: String,
     title: String,
     /// Stable: `changed`, `deleted`, `gone`, `taken`, `missing_target`, `referenced`, `cycle`,
-    /// `unmergeable`, `too_often`, `not_allowed`.
+    /// `unmergeable`, `too_often`, `not_allowed`; or what the record's own rules answer, such as
+    /// `comment_not_yours` or `task_archived`.
     code: &'static str,
     why: String,
     /// The entry that changed it since.
@@ -320,14 +330,32 @@ struct CausedView {
     live: bool,
 }
 
+/// Open work or files that stay because you may not take them back.
+#[derive(Serialize, JsonSchema)]
+struct HeldView {
+    /// Stable: `needs_chat`, `message_not_yours`, `needs_agents`, `comment_not_yours`.
+    code: &'static str,
+    /// What: "2 messages".
+    what: String,
+    why: String,
+}
+
 /// What an undo would do.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "UndoPreview")]
 struct Preview {
     /// Give this to `POST /undo`.
     basis: String,
+    /// Records that go back; at most 1,000 are told.
     back: Vec<GoingView>,
+    /// How many go back in all.
+    back_count: usize,
+    /// Records that stay; at most 1,000 are told, and none that you may not look at.
     kept: Vec<StayingView>,
+    /// How many stay in all.
+    kept_count: usize,
+    /// Work and files that stay because of your rights.
+    held: Vec<HeldView>,
     stays: Vec<StaysView>,
     /// Open pieces of work that are cancelled.
     cancels: usize,
@@ -349,24 +377,26 @@ async fn preview(
 
 fn seen(ws: &Ws, snap: &Snap<'_>, who: &Person, body: &UndoBody) -> Result<Preview, HistoryError> {
     let schema = ws.store.schema();
-    let wanted = body.wanted(ws, snap, who)?;
-    let scope = scope::scope(snap, schema, &wanted)?;
-    let may = |table: u16| access::may_undo(who.access, table);
-    let plan = undo::plan(snap, schema, &scope.ask(&may))?;
+    let (wanted, by) = (body.wanted(ws, snap, who)?, Undoer::of(who));
+    let outlook = Outlook::of(snap, schema, &wanted, &by)?;
     let teller = Teller::new(ws, snap)?;
-    let view = preview::view(snap, schema, &teller.speaker(), &plan)?;
-    let work = scope::work(snap, &plan)?;
+    let view = preview::view(snap, schema, &teller.speaker(), (&outlook, &by), MAX_TOLD)?;
+    let Outlook { scope, plan, work, basis } = outlook;
     let caused = match &wanted {
         Wanted::Runs(all) => scope::caused(snap, schema, all)?,
         _ => Vec::new(),
     };
-    let mut files: Vec<String> = scope.files.into_iter().flat_map(|files| files.paths).collect();
-    files.sort_unstable();
-    files.dedup();
     Ok(Preview {
-        basis: plan.basis.to_string(),
+        basis: basis.to_string(),
         back: view.going.into_iter().map(|one| teller.going(one)).collect(),
+        back_count: plan.rows.len(),
         kept: view.staying.into_iter().map(|one| teller.staying(one)).collect(),
+        kept_count: plan.kept.len(),
+        held: view
+            .work
+            .into_iter()
+            .map(|held| HeldView { code: held.code, what: held.words, why: held.why })
+            .collect(),
         stays: view
             .kinds
             .into_iter()
@@ -374,7 +404,7 @@ fn seen(ws: &Ws, snap: &Snap<'_>, who: &Person, body: &UndoBody) -> Result<Previ
             .collect(),
         cancels: work.items.len() + work.inputs.len(),
         stops: work.stops.len(),
-        files,
+        files: scope.paths().into_iter().collect(),
         caused: caused
             .into_iter()
             .map(|run| CausedView { run: run.name(), live: run.is_live(), title: run.title })
@@ -393,9 +423,11 @@ impl Teller<'_> {
         let views = fields.into_iter().map(|field| KeptFieldView {
             field: field.name,
             label: field.label,
-            seq: field.by.seq,
-            at: field.by.at,
-            by: WhoView::actor(&self.people, field.by.actor),
+            code: field.code,
+            why: field.why,
+            seq: field.by.map(|by| by.seq),
+            at: field.by.map(|by| by.at),
+            by: field.by.map(|by| WhoView::actor(&self.people, by.actor)),
         });
         views.collect()
     }
@@ -444,15 +476,21 @@ async fn apply(
     once: Once,
     Json(body): Json<UndoBody>,
 ) -> Result<Json<UndoneView>, ApiError> {
-    let basis = body.basis()?;
+    let (basis, by) = (body.basis()?, Undoer::of(&who));
     let (wanted, of) = ws.read(|snap| {
         let wanted = body.wanted(&ws, snap, &who)?;
-        let of = scope::scope(snap, ws.store.schema(), &wanted)?.of;
+        let of = scope::scope(snap, ws.store.schema(), &wanted, &by)?.of;
         Ok::<_, HistoryError>((wanted, of))
     })?;
-    let tables = access::undoable(who.access);
-    let by = (who.actor(), Cause::Undo(of));
-    let undo = once.run(move |tx: &mut WriteTx<'_>| rules::undo(tx, &wanted, &tables, basis));
-    let Undone { seq, back, kept, cancelled, files } = ws.write(&by, undo).await?;
-    Ok(Json(UndoneView { entry: seq, back, kept, cancelled, files }))
+    let undo = once.run(move |tx: &mut WriteTx<'_>| rules::undo(tx, &wanted, &by, basis));
+    match ws.write(&(by.by, Cause::Undo(of)), undo).await {
+        Ok(Undone { seq, back, kept, cancelled, files }) => {
+            Ok(Json(UndoneView { entry: seq, back, kept, cancelled, files }))
+        }
+        Err(error @ HistoryError::Differs(_)) => {
+            let fresh = ws.read(|snap| seen(&ws, snap, &who, &body))?;
+            Err(ApiError::from(error).with("preview", &fresh))
+        }
+        Err(error) => Err(error.into()),
+    }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::features::runs::model::FileMark;
 use crate::kernel::{Actor, AgentId, JobId, Part, RunId, Timestamp, TypedId};
-use crate::store::{Class, Index, Keys, Record, Table};
+use crate::store::{Class, DecodeError, Index, Keys, Record, Table, codec};
 
 /// Files of agents that are to go back.
 pub const FILE_REVERTS: Table = Table::new(90, "file_reverts");
@@ -25,6 +25,8 @@ pub enum RevertState {
     Failed(String),
     /// It was undone before it was done.
     Cancelled,
+    /// The engine is at it: it cannot be withdrawn any more, only taken back.
+    Begun,
 }
 
 /// A file that stays as it is.
@@ -37,13 +39,21 @@ pub struct KeptFile {
 }
 
 /// Commits on an agent's branch whose files are to go back in a commit of their own. Written with the
-/// undo, worked off by the engine.
+/// undo, worked off by the engine one after the other, in the order of making.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRevert {
     /// Its id.
     pub id: JobId,
     /// The run whose files go back.
     pub run: RunId,
+    /// The order whose work goes back: of an undo that was undone. None for the work of the run.
+    pub of: Option<JobId>,
+    /// Whether it brings back what the run did.
+    pub returns: bool,
+    /// The order of which this is a slice.
+    pub part_of: Option<JobId>,
+    /// Only these files; none for all that the commits changed.
+    pub paths: Option<Vec<String>>,
     /// The agent.
     pub agent: AgentId,
     /// Who undid the run.
@@ -68,25 +78,93 @@ pub struct FileRevert {
     pub ended_at: Option<Timestamp>,
 }
 
+impl FileRevert {
+    /// Whether it waits, or the engine is at it.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, RevertState::Queued | RevertState::Begun)
+    }
+
+    /// The order that was made by the undo: itself, or the one of which it is a slice.
+    #[must_use]
+    pub fn whole(&self) -> JobId {
+        self.part_of.unwrap_or(self.id)
+    }
+}
+
+/// The first layout.
+#[derive(Deserialize)]
+struct FileRevertV1 {
+    id: JobId,
+    run: RunId,
+    agent: AgentId,
+    by: Actor,
+    commits: Vec<String>,
+    marks: Vec<FileMark>,
+    state: RevertState,
+    commit: Option<String>,
+    restored: Vec<String>,
+    kept: Vec<KeptFile>,
+    #[serde(with = "millisecond::required")]
+    created_at: Timestamp,
+    #[serde(with = "millisecond::optional")]
+    ended_at: Option<Timestamp>,
+}
+
+impl From<FileRevertV1> for FileRevert {
+    fn from(old: FileRevertV1) -> Self {
+        let FileRevertV1 { id, run, agent, by, commits, marks, state, commit, .. } = old;
+        Self {
+            id,
+            run,
+            of: None,
+            returns: false,
+            part_of: None,
+            paths: None,
+            agent,
+            by,
+            commits,
+            marks,
+            state,
+            commit,
+            restored: old.restored,
+            kept: old.kept,
+            created_at: old.created_at,
+            ended_at: old.ended_at,
+        }
+    }
+}
+
 impl Record for FileRevert {
     type Id = JobId;
     const TABLE: Table = FILE_REVERTS;
     const CLASS: Class = Class::Work;
+    const VERSION: u8 = 2;
     const INDEXES: &'static [Index] = &[REVERTS_OPEN, REVERTS_BY_RUN];
     fn id(&self) -> JobId {
         self.id
     }
     fn index(&self, keys: &mut Keys) {
-        if self.state == RevertState::Queued {
+        if self.is_open() {
             keys.entry(REVERTS_OPEN);
         }
         keys.entry(REVERTS_BY_RUN).part(self.run);
+    }
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        match version {
+            1 => codec::decode::<FileRevertV1>(body).map(Self::from),
+            _ => Err(DecodeError::UnknownVersion { table: FILE_REVERTS.name, version }),
+        }
     }
     fn sample() -> Self {
         let at = crate::kernel::time::from_ms(1_700_000_000_000);
         Self {
             id: JobId::from_bytes([15; 16]),
             run: RunId::from_bytes([8; 16]),
+            of: Some(JobId::from_bytes([16; 16])),
+            returns: true,
+            part_of: Some(JobId::from_bytes([17; 16])),
+            paths: Some(vec!["notes.md".into()]),
             agent: AgentId::from_bytes([5; 16]),
             by: Actor::System(Part::Setup),
             commits: vec!["0123456789012345678901234567890123456789".into()],

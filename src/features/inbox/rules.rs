@@ -3,8 +3,8 @@
 use jiff::SignedDuration;
 
 use crate::features::agents::model::Agent;
-use crate::features::agents::queries::held;
 use crate::features::runs::model::Run;
+use crate::features::runs::queries::halt::held;
 use crate::kernel::text::ellipsis;
 use crate::kernel::{
     Actor, AgentId, Event, ItemId, ItemKind, ItemState, Outcome, Priority, Problem, ProblemKind,
@@ -130,7 +130,10 @@ pub fn enqueue(tx: &mut WriteTx<'_>, new: NewItem) -> Result<Option<ItemId>, Inb
         return Ok(Some(item.id));
     }
     // Known here already, so that nobody has to write the item a second time.
-    let held_reason = tx.get::<Agent>(new.agent)?.as_ref().and_then(held).map(str::to_owned);
+    let held_reason = match tx.get::<Agent>(new.agent)? {
+        Some(agent) => held(tx, &agent)?.map(str::to_owned),
+        None => None,
+    };
     let item = Item {
         id: tx.new_id(),
         agent: new.agent,

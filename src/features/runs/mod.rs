@@ -11,6 +11,7 @@ mod pages;
 pub mod queries;
 pub mod reactions;
 pub mod rules;
+mod stopping;
 
 use crate::web::routes::Routes;
 

@@ -1,18 +1,35 @@
 //! Records of conversations and activations.
 
+use jiff::SignedDuration;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::features::agents::model::Agent;
 use crate::kernel::{
-    AccountId, Actor, AgentId, CommentId, ConnectionId, InputId, ItemId, Outcome, Part, RunId,
-    RunState, RunTrigger, SessionId, TaskId, Thinking, Timestamp, TypedId, WaitFor,
+    AccountId, AgentId, ConnectionId, ItemId, Outcome, RunId, RunState, RunTrigger, SessionId,
+    TaskId, Thinking, Timestamp, TypedId, WaitFor,
 };
-use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
+mod context;
 mod event;
+mod halt;
+mod input;
+mod park;
+mod queue;
 
-pub use event::{Body, CallStatus, EventKind, FileMark, SessionEvent};
+pub use context::{Asked, CONTEXTS, Context};
+pub use event::{
+    Body, CallStatus, Compaction, CompactionWhy, EventKind, FileMark, SeenFile, SessionEvent,
+    SummaryBy,
+};
+pub use halt::{HALTS, Halt, HaltOf};
+pub use input::{INPUT_KEPT, INPUT_OPEN, INPUTS, Input, InputState};
+pub use park::{PARKS, PARKS_BY_TASK, Park};
+pub use queue::{
+    ChosenBy, MAX_CAP, MAX_DEBOUNCE_MS, QUEUE_CHOICES, QueueChoice, QueueOf, QueueWish, Queueing,
+    pause_ms,
+};
 
 /// Sessions.
 pub const SESSIONS: Table = Table::new(60, "sessions");
@@ -32,10 +49,9 @@ pub const RUN_BY_AGENT: Index = Index::multi(66, "runs_by_agent");
 pub const RUN_LIVE: Index = Index::multi(67, "runs_live");
 /// Task, then the order of making.
 pub const RUN_BY_TASK: Index = Index::multi(68, "runs_by_task");
-/// Queued inputs.
-pub const INPUTS: Table = Table::new(69, "queued_inputs");
-/// Session, open inputs only, in order.
-pub const INPUT_OPEN: Index = Index::multi(70, "queued_inputs_open");
+
+/// The longest pause before a provider is asked again in which a run keeps its slot.
+const PAUSE: SignedDuration = SignedDuration::from_secs(61);
 
 /// A conversation of an agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -227,11 +243,15 @@ impl Run {
         self.state != RunState::Ended
     }
 
-    /// Whether it waits for its provider: it has its slot and its task all the while.
+    /// Whether it makes a short pause before it asks its provider again: it has its slot and its task all the while.
+    /// A longer wait gives both back.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        self.state == RunState::Waiting
-            && self.waiting.as_ref().is_some_and(|w| w.waits_for == WaitFor::Provider)
+        let is_short = |waiting: &Waiting| {
+            let until = waiting.until.map(|until| until.duration_since(waiting.since));
+            waiting.waits_for == WaitFor::Provider && until.is_some_and(|pause| pause <= PAUSE)
+        };
+        self.state == RunState::Waiting && self.waiting.as_ref().is_some_and(is_short)
     }
 
     /// Whether a task works on it or should.
@@ -323,82 +343,6 @@ impl Record for Run {
             working_since: None,
             worked_ms: 48_000,
             ended_at: None,
-        }
-    }
-}
-
-/// Where a queued input stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum InputState {
-    /// Waits.
-    Accepted,
-    /// A run has it and has not read it yet.
-    Assigned(RunId),
-    /// A run has read it.
-    Consumed(RunId),
-    /// Its author took it back.
-    Cancelled,
-    /// It was dropped, with the reason.
-    Dropped(String),
-}
-
-/// Something said to an agent: talk, never work.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Input {
-    /// Its id.
-    pub id: InputId,
-    /// The session.
-    pub session: SessionId,
-    /// The agent.
-    pub agent: AgentId,
-    /// What was said.
-    pub text: String,
-    /// Who.
-    pub by: Actor,
-    /// How it came: a chat message or an API call.
-    pub trigger: RunTrigger,
-    /// Where it stands.
-    pub state: InputState,
-    /// A model for this message alone.
-    pub model: Option<String>,
-    /// The comment that it was; when no run reads it in time, it becomes an inbox item.
-    pub comment: Option<CommentId>,
-    /// When.
-    #[serde(with = "millisecond::required")]
-    pub created_at: Timestamp,
-}
-
-impl Record for Input {
-    type Id = InputId;
-    const TABLE: Table = INPUTS;
-    const CLASS: Class = Class::Work;
-    const INDEXES: &'static [Index] = &[INPUT_OPEN];
-    fn id(&self) -> InputId {
-        self.id
-    }
-    fn index(&self, keys: &mut Keys) {
-        if matches!(self.state, InputState::Accepted | InputState::Assigned(_)) {
-            keys.entry(INPUT_OPEN).part(self.session);
-        }
-    }
-    fn refs(&self, refs: &mut Refs) {
-        refs.to::<Session>(1, Some(self.session), OnDelete::Cascade);
-    }
-    fn root(&self) -> Root {
-        Root::of::<Session>(self.session)
-    }
-    fn sample() -> Self {
-        Self {
-            id: InputId::from_bytes([13; 16]),
-            session: SessionId::from_bytes([12; 16]),
-            agent: AgentId::from_bytes([5; 16]),
-            text: "How far are you?".into(),
-            by: Actor::System(Part::Setup),
-            trigger: RunTrigger::Chat,
-            state: InputState::Accepted,
-            model: None,
-            comment: Some(CommentId::from_bytes([3; 16])),
-            created_at: crate::kernel::time::from_ms(1_700_000_000_000),
         }
     }
 }

@@ -1,17 +1,23 @@
 //! Reads of sessions, runs and inputs.
 
 pub mod doing;
+pub mod halt;
+pub mod park;
+pub mod queue;
+pub mod search;
 pub mod steps;
 pub mod talk;
 pub mod words;
 
 use crate::kernel::{AgentId, RunId, SessionId, TaskId};
 use crate::providers::model::Part;
-use crate::store::{Hit, Index, KeyBuf, Range, ReadExt, StoreError};
+use crate::store::{BlobId, Hit, Index, KeyBuf, Range, ReadExt, StoreError};
+
+pub use queue::open_inputs;
 
 use super::model::{
-    Body, EventKind, FileMark, INPUT_OPEN, Input, RUN_BY_AGENT, RUN_BY_NUMBER, RUN_BY_TASK,
-    RUN_LIVE, Run, SESSION_BY_AGENT, SESSION_BY_KEY, Session, SessionEvent,
+    Body, Context, EventKind, FileMark, RUN_BY_AGENT, RUN_BY_NUMBER, RUN_BY_TASK, RUN_LIVE, Run,
+    SESSION_BY_AGENT, SESSION_BY_KEY, Session, SessionEvent,
 };
 
 /// How far back the runs of a task are looked at for one that has not ended.
@@ -211,6 +217,14 @@ pub fn last_events(
     Ok(events)
 }
 
+/// What of a session its model is shown.
+///
+/// # Errors
+/// When the disk fails.
+pub fn context(tx: &impl ReadExt, session: SessionId) -> Result<Context, StoreError> {
+    Ok(tx.get::<Context>(session)?.unwrap_or_else(|| Context::whole(session)))
+}
+
 /// The events of one run, oldest first, at most `limit`.
 ///
 /// # Errors
@@ -235,8 +249,19 @@ pub struct OpenCall {
     pub name: String,
     /// Its arguments.
     pub arguments: String,
-    /// Its number and what it was about to do to a file, when it was begun.
-    pub started: Option<(u32, Option<FileMark>)>,
+    /// What it was about to do, when it was begun.
+    pub started: Option<Begun>,
+}
+
+/// A call that was begun.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    /// Its number in the run.
+    pub step: u32,
+    /// What it was about to do to files; nothing for a tool that reaches outside.
+    pub files: Vec<FileMark>,
+    /// The new contents, when there are several files.
+    pub kept: Option<BlobId>,
 }
 
 /// The calls of a run's last answer that have no result, in order.
@@ -253,7 +278,11 @@ pub fn open_calls(tx: &impl ReadExt, run: &Run) -> Result<Vec<OpenCall>, StoreEr
             _ if event.run != Some(run.id) => {}
             EventKind::ToolFinished { call_id, .. } => finished.push(call_id),
             EventKind::ToolStarted { call_id, step, file, .. } => {
-                started.push((call_id, (step, file)));
+                let files = file.into_iter().collect();
+                started.push((call_id, Begun { step, files, kept: None }));
+            }
+            EventKind::FilesStarted { call_id, step, files, kept, .. } => {
+                started.push((call_id, Begun { step, files, kept: Some(kept) }));
             }
             EventKind::Assistant { parts, .. } => {
                 let calls = parts_of(&parts).into_iter().filter_map(|part| match part {
@@ -281,14 +310,6 @@ fn parts_of(parts: &Body) -> Vec<Part> {
 #[must_use]
 pub fn has_calls(parts: &Body) -> bool {
     parts_of(parts).iter().any(|part| matches!(part, Part::ToolCall { .. }))
-}
-
-/// The open inputs of a session, oldest first.
-///
-/// # Errors
-/// When the disk fails.
-pub fn open_inputs(tx: &impl ReadExt, session: SessionId) -> Result<Vec<Input>, StoreError> {
-    tx.scan(INPUT_OPEN, &Range::prefix(KeyBuf::of(&session)))
 }
 
 /// Whether an agent has a background run that holds its slot: a waiting one has given it back.

@@ -2,14 +2,18 @@
 
 use crate::features::agents::model::Agent;
 use crate::features::comments::model::Comment;
+use crate::features::jobs::model::Job;
 use crate::features::tasks::model::Task;
 use crate::features::workspace::model::{Member, Settings};
-use crate::kernel::{Actor, AgentId, Assignee, CommentId, Event, TaskField, TaskId};
+use crate::kernel::text::ellipsis;
+use crate::kernel::{
+    Actor, AgentId, AgentStatus, Assignee, CommentId, Event, SessionId, TaskField, TaskId,
+};
 use crate::store::{ReadExt, WriteTx};
 
-use super::model::Run;
+use super::model::{HaltOf, Run};
 use super::queries;
-use super::rules::{self, RunError};
+use super::rules::{self, RunError, Wake};
 
 /// Handles one event.
 ///
@@ -26,7 +30,10 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RunError> {
                 None => Ok(()),
             }
         }
-        Event::TaskStatusChanged { task, to, .. } if !to.is_open() => stop_on(tx, *task, None),
+        Event::TaskStatusChanged { task, to, .. } if !to.is_open() => {
+            rules::park::task_ended(tx, *task, *to)?;
+            stop_on(tx, *task, None)
+        }
         Event::TaskChanged { task, fields } if fields.contains(&TaskField::Archived) => {
             match tx.get::<Task>(*task)? {
                 Some(task) if task.archived_at.is_some() => stop_on(tx, task.id, None),
@@ -49,6 +56,13 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RunError> {
             }
             Ok(())
         }
+        Event::AgentStatusChanged { agent, to: AgentStatus::Ready, .. } => {
+            rules::halt::lift(tx, HaltOf::Agent(*agent)).map(drop)
+        }
+        Event::JobEnded { job, session, .. } => match tx.get::<Job>(*job)? {
+            Some(job) => hear(tx, *session, &job),
+            None => Ok(()),
+        },
         // What no run has read has become an inbox item: the inbox reacts before.
         Event::RunEnded { run, .. } => match tx.get::<Run>(*run)? {
             Some(run) if run.task.is_some() => rules::drop_comments(tx, run.session),
@@ -56,6 +70,28 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RunError> {
         },
         _ => Ok(()),
     }
+}
+
+/// A session hears of the end of its job. An agent that ended it knows; a person who did wants quiet.
+fn hear(tx: &mut WriteTx<'_>, session: SessionId, job: &Job) -> Result<(), RunError> {
+    match &job.stop {
+        Some(stop) if stop.by.is_none() => Ok(()),
+        Some(_) => rules::tell(tx, session, &job_ended(job), Wake::Later),
+        None => rules::tell(tx, session, &job_ended(job), Wake::Now),
+    }
+}
+
+/// What the session of a job that has ended reads.
+fn job_ended(job: &Job) -> String {
+    let how = job.outcome.as_ref().map(|outcome| outcome.told()).unwrap_or_default();
+    let seconds = job.ended_at.map_or(0, |at| job.seconds(at));
+    let command = ellipsis(job.command.trim(), 200);
+    let tail = match job.tail.trim_end() {
+        "" => "It wrote nothing.".to_owned(),
+        tail => format!("The end of its output:\n{tail}"),
+    };
+    let number = job.number;
+    format!("[Job {number} has ended after {seconds} s: {how}. Command: {command}. {tail}]")
 }
 
 /// A person took the work away: who works on it stops. An agent that closes or hands over its own

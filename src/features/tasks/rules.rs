@@ -2,19 +2,17 @@
 
 use super::model::Task;
 use super::queries::error::TaskError;
-use super::queries::{self, open_ends::OpenEnds};
-use crate::features::agents::model::Agent;
-use crate::features::workspace::model::{Counter, Counting, Member};
+use super::queries::{self, checks, open_ends::OpenEnds};
+use crate::features::workspace::model::{Counter, Counting};
 use crate::kernel::text::MAX_TEXT;
 use crate::kernel::{
-    Assignee, Event, FieldError, Priority, TaskField, TaskId, TaskStatus, Thinking, Timestamp,
+    AccountId, Assignee, Event, FieldError, Priority, TaskField, TaskId, TaskStatus, Thinking,
+    Timestamp,
 };
 use crate::store::{ReadExt, StoreError, WriteTx};
 
 /// The longest title, in characters.
 pub const MAX_TITLE: usize = 200;
-/// How many levels of parts a task may have, itself included.
-pub const MAX_DEPTH: usize = 5;
 
 /// A task to be made.
 #[derive(Clone, Debug)]
@@ -101,9 +99,9 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewTask) -> Result<Task, TaskError> {
     if !wrong.is_empty() {
         return Err(TaskError::Invalid(wrong));
     }
-    check_assignee(tx, new.assignee)?;
+    checks::assignee(tx, new.assignee)?;
     if let Some(parent) = new.parent {
-        check_parent(tx, None, parent)?;
+        checks::parent(tx, None, parent)?;
     }
     let now = tx.now();
     let task = Task {
@@ -151,7 +149,7 @@ pub fn delegate(tx: &mut WriteTx<'_>, new: NewTask) -> Result<Task, TaskError> {
 /// # Errors
 /// When the task is archived or the input is wrong.
 pub fn update(tx: &mut WriteTx<'_>, id: TaskId, patch: TaskPatch) -> Result<Task, TaskError> {
-    let old = usable(tx, id)?;
+    let old = checks::in_use(tx, id)?;
     let mut task = old.clone();
     let mut wrong = Vec::new();
     if let Some(text) = patch.title {
@@ -171,7 +169,7 @@ pub fn update(tx: &mut WriteTx<'_>, id: TaskId, patch: TaskPatch) -> Result<Task
     task.thinking = patch.thinking.unwrap_or(task.thinking);
     task.parent = patch.parent.unwrap_or(task.parent);
     if let Some(parent) = task.parent.filter(|_| task.parent != old.parent) {
-        check_parent(tx, Some(id), parent)?;
+        checks::parent(tx, Some(id), parent)?;
     }
     let fields = changed_fields(&old, &task);
     if fields.is_empty() {
@@ -203,7 +201,7 @@ fn changed_fields(old: &Task, new: &Task) -> Vec<TaskField> {
 /// # Errors
 /// When the task is archived.
 pub fn set_status(tx: &mut WriteTx<'_>, id: TaskId, to: TaskStatus) -> Result<Task, TaskError> {
-    let mut task = usable(tx, id)?;
+    let mut task = checks::in_use(tx, id)?;
     if task.status == to {
         return Ok(task);
     }
@@ -227,7 +225,7 @@ pub fn set_status(tx: &mut WriteTx<'_>, id: TaskId, to: TaskStatus) -> Result<Ta
 /// # Errors
 /// When something is still open.
 pub fn complete(tx: &mut WriteTx<'_>, id: TaskId) -> Result<Task, TaskError> {
-    let task = usable(tx, id)?;
+    let task = checks::in_use(tx, id)?;
     if task.status == TaskStatus::Done {
         return Ok(task);
     }
@@ -274,17 +272,41 @@ pub fn begin(tx: &mut WriteTx<'_>, id: TaskId, by: Assignee) -> Result<(), TaskE
 /// # Errors
 /// When the task is archived, or who should get it is unknown or archived.
 pub fn assign(tx: &mut WriteTx<'_>, id: TaskId, to: Option<Assignee>) -> Result<Task, TaskError> {
-    let mut task = usable(tx, id)?;
+    let mut task = checks::in_use(tx, id)?;
     if task.assignee == to {
         return Ok(task);
     }
-    check_assignee(tx, to)?;
+    checks::assignee(tx, to)?;
+    give(tx, &mut task, to)?;
+    Ok(task)
+}
+
+fn give(tx: &mut WriteTx<'_>, task: &mut Task, to: Option<Assignee>) -> Result<(), StoreError> {
     let from = std::mem::replace(&mut task.assignee, to);
     task.assignment += 1;
     task.updated_at = tx.now();
-    tx.put(&task)?;
-    tx.emit(Event::TaskAssigned { task: id, from, to, assignment: task.assignment });
-    Ok(task)
+    tx.put(task)?;
+    tx.emit(Event::TaskAssigned { task: task.id, from, to, assignment: task.assignment });
+    Ok(())
+}
+
+/// Gives open tasks of one member to another, who belongs to the workspace; at most so many. Says how
+/// many.
+///
+/// # Errors
+/// When the store fails.
+pub fn hand_over(
+    tx: &mut WriteTx<'_>,
+    from: AccountId,
+    to: AccountId,
+    limit: usize,
+) -> Result<usize, StoreError> {
+    let tasks = queries::list::open_of(tx, Assignee::Person(from), limit)?;
+    let count = tasks.len();
+    for mut task in tasks {
+        give(tx, &mut task, Some(Assignee::Person(to)))?;
+    }
+    Ok(count)
 }
 
 /// Puts a task out of the way.
@@ -332,15 +354,6 @@ pub fn expect_rev(tx: &WriteTx<'_>, id: TaskId, rev: Option<u64>) -> Result<(), 
     }
 }
 
-/// A task that may be changed.
-fn usable(tx: &WriteTx<'_>, id: TaskId) -> Result<Task, TaskError> {
-    let task = queries::get(tx, id)?;
-    match task.archived_at {
-        Some(_) => Err(TaskError::Archived(queries::name(tx, task.number)?)),
-        None => Ok(task),
-    }
-}
-
 /// Takes the next number; it is never given again, not even after an undo.
 fn next_number(tx: &mut WriteTx<'_>) -> Result<u32, StoreError> {
     let counting = Counting::Tasks;
@@ -348,66 +361,6 @@ fn next_number(tx: &mut WriteTx<'_>) -> Result<u32, StoreError> {
     let next = Counter { counting, last: last + 1 };
     tx.put(&next)?;
     Ok(next.last)
-}
-
-fn check_assignee(tx: &WriteTx<'_>, who: Option<Assignee>) -> Result<(), TaskError> {
-    let unknown = |name: String| {
-        let hint = "; choose somebody from the list".to_owned();
-        TaskError::UnknownAssignee { name, hint }
-    };
-    match who {
-        None | Some(Assignee::System) => Ok(()),
-        Some(Assignee::Agent(id)) => match tx.get::<Agent>(id)? {
-            Some(agent) if agent.archived_at.is_some() => Err(TaskError::ArchivedAgent(agent.name)),
-            Some(_) => Ok(()),
-            None => Err(unknown(id.to_string())),
-        },
-        Some(Assignee::Person(id)) => match tx.get::<Member>(id)? {
-            Some(member) if member.left_at.is_none() => Ok(()),
-            Some(member) => Err(unknown(member.name)),
-            None => Err(unknown(id.to_string())),
-        },
-    }
-}
-
-/// A parent must exist, be in use, not lie below the task and leave room for its parts.
-fn check_parent(tx: &WriteTx<'_>, task: Option<TaskId>, parent: TaskId) -> Result<(), TaskError> {
-    let mut above = 0;
-    let mut at = Some(parent);
-    while let Some(id) = at {
-        if Some(id) == task {
-            return Err(TaskError::Cycle);
-        }
-        let next = queries::get(tx, id)?;
-        if next.archived_at.is_some() {
-            return Err(TaskError::Archived(queries::name(tx, next.number)?));
-        }
-        above += 1;
-        if MAX_DEPTH <= above {
-            return Err(TaskError::TooDeep);
-        }
-        at = next.parent;
-    }
-    let below = match task {
-        Some(id) => height(tx, id)?,
-        None => 1,
-    };
-    if MAX_DEPTH < above + below { Err(TaskError::TooDeep) } else { Ok(()) }
-}
-
-/// How many levels a task and its parts have.
-fn height(tx: &WriteTx<'_>, id: TaskId) -> Result<usize, StoreError> {
-    let mut level = vec![id];
-    let mut levels = 0;
-    while !level.is_empty() && levels <= MAX_DEPTH {
-        levels += 1;
-        let mut next = Vec::new();
-        for id in level {
-            next.extend(queries::child_ids(tx, id)?);
-        }
-        level = next;
-    }
-    Ok(levels)
 }
 
 pub(in crate::features::tasks) fn title(text: &str, wrong: &mut Vec<FieldError>) -> String {

@@ -95,7 +95,7 @@ fn statuses(text: &str) -> Result<Vec<TaskStatus>, ToolError> {
             .split(',')
             .map(|word| {
                 let parsed = word.trim().parse::<TaskStatus>();
-                parsed.map_err(|e| ToolError::refused("bad_arguments", e.to_string()))
+                parsed.map_err(|e| ToolError::refused("invalid_args", e.to_string()))
             })
             .collect(),
     }

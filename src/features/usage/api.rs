@@ -1,5 +1,8 @@
 //! Money and tokens over the API.
 
+mod budgets;
+mod days;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,18 +21,28 @@ use crate::web::session::Person;
 use super::model::{Usage, nobody};
 use super::period::Month;
 use super::queries;
-use super::rules::{self, Limits};
+use super::rules::UsageError;
+use super::rules::budgets::{Limits, set_limits as write_limits};
 
 /// The routes of this noun below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
+        .merge(budgets::routes())
         .get(
             "/usage",
             month.needs(Can::Read).doc(|| {
                 Doc::new("What a month cost: in all, by agent and by day (UTC)")
                     .query::<Asked>()
                     .returns::<MonthView>()
+            }),
+        )
+        .get(
+            "/usage/daily",
+            days::list.needs(Can::Read).doc(|| {
+                Doc::new("Calls, tokens and cost by day, agent, model and task")
+                    .query::<days::Asked>()
+                    .returns::<days::Page>()
             }),
         )
         .get(
@@ -187,7 +200,7 @@ async fn of_run(ws: Ws, Path(name): Path<String>) -> Result<Json<RunView>, ApiEr
 
 fn limits_of(ws: &Ws) -> Result<Json<LimitsView>, ApiError> {
     let settings = ws.read(|snap| snap.get::<Settings>(()))?;
-    let settings = settings.ok_or(rules::UsageError::NoWorkspace)?;
+    let settings = settings.ok_or(UsageError::NoWorkspace)?;
     Ok(Json(LimitsView {
         month_micros: settings.budget_micros,
         run_micros: settings.run_cap_micros,
@@ -205,6 +218,6 @@ async fn set_limits(
     Json(body): Json<LimitsView>,
 ) -> Result<Json<LimitsView>, ApiError> {
     let new = Limits { month_micros: body.month_micros, run_micros: body.run_micros };
-    ws.write(&who, once.run(move |tx| rules::set_limits(tx, new).map(drop))).await?;
+    ws.write(&who, once.run(move |tx| write_limits(tx, new))).await?;
     limits_of(&ws)
 }

@@ -1,14 +1,22 @@
 //! Usage records.
 
+pub mod budget;
+pub mod day;
+mod old;
+
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::features::runs::model::Run;
 use crate::kernel::time::month_of;
 use crate::kernel::{
-    AgentId, ConnectionId, ReservationId, RunId, TaskId, Timestamp, TypedId, UsageId,
+    AgentId, CallEnd, CallKind, ConnectionId, Payer, PricedBy, ReservationId, Route, RunId, TaskId,
+    Timestamp, TypedId, UsageId,
 };
-use crate::store::{Class, Count, Counts, Index, Keys, OnDelete, Record, Refs, Root, Table};
+use crate::providers::model::Usage as Tokens;
+use crate::store::{
+    Class, Count, Counts, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table,
+};
 
 /// Model calls.
 pub const USAGE: Table = Table::new(80, "usage");
@@ -26,6 +34,10 @@ pub const RESERVATIONS: Table = Table::new(85, "reservations");
 pub const RATIOS: Table = Table::new(86, "model_ratios");
 /// Run: billed micro-dollars.
 pub const RUN_COST: Count = Count::new(89, "usage_run");
+/// Payer and day (days since 1970, UTC): billed micro-dollars, for payers without sums of their own.
+pub const PAYER_DAY: Count = Count::new(167, "usage_payer_day");
+/// Payer and day (UTC): tokens, sent and received.
+pub const TOKEN_DAY: Count = Count::new(168, "usage_token_day");
 
 /// One model call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,25 +64,56 @@ pub struct Usage {
     pub cache_read: u64,
     /// Tokens written to the provider's cache.
     pub cache_write: u64,
+    /// Of those, kept for an hour, which costs more.
+    pub cache_write_1h: u64,
     /// Tokens received.
     pub output: u64,
     /// Of those, thinking.
     pub reasoning: u64,
     /// What is billed, in micro-dollars; none when no price is known.
     pub billed_micros: Option<i64>,
+    /// What the catalogue asked for the same then, in micro-dollars; none when it does not know.
+    pub list_micros: Option<i64>,
+    /// Where the price comes from.
+    pub priced_by: PricedBy,
+    /// On which way the provider is paid.
+    pub route: Route,
+    /// What the call was for.
+    pub kind: CallKind,
+    /// How it ended.
+    pub end: CallEnd,
     /// Whether the figures are estimates, because the call's end is not known.
     pub estimated: bool,
+    /// Whose budgets it counts for.
+    pub payers: Vec<Payer>,
     /// When.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
+}
+
+impl Usage {
+    /// Its tokens by kind.
+    #[must_use]
+    pub fn tokens(&self) -> Tokens {
+        Tokens {
+            input: self.input,
+            cache_read: self.cache_read,
+            cache_write: self.cache_write,
+            cache_write_1h: self.cache_write_1h,
+            output: self.output,
+            reasoning: self.reasoning,
+        }
+    }
 }
 
 impl Record for Usage {
     type Id = UsageId;
     const TABLE: Table = USAGE;
     const CLASS: Class = Class::Log;
+    const VERSION: u8 = 2;
     const INDEXES: &'static [Index] = &[BY_RUN];
-    const COUNTS: &'static [Count] = &[AGENT_MONTH, MONTH, AGENT_DAY, RUN_COST];
+    const COUNTS: &'static [Count] =
+        &[AGENT_MONTH, MONTH, AGENT_DAY, RUN_COST, PAYER_DAY, TOKEN_DAY];
     fn id(&self) -> UsageId {
         self.id
     }
@@ -80,11 +123,19 @@ impl Record for Usage {
         }
     }
     fn counts(&self, counts: &mut Counts) {
+        let day = day_of(self.at);
+        let tokens = i64::try_from(self.tokens().total()).unwrap_or(i64::MAX);
+        for payer in self.payers.iter().filter(|_| tokens != 0) {
+            counts.add(TOKEN_DAY, tokens).part(*payer).part(day);
+        }
         let Some(billed) = self.billed_micros.filter(|n| *n != 0) else { return };
         let (month, agent) = (month_of(self.at), self.agent.unwrap_or_else(nobody));
         counts.add(AGENT_MONTH, billed).part(month).part(agent);
         counts.add(MONTH, billed).part(month);
-        counts.add(AGENT_DAY, billed).part(day_of(self.at)).part(agent);
+        counts.add(AGENT_DAY, billed).part(day).part(agent);
+        for payer in self.payers.iter().filter(|payer| matches!(payer, Payer::Task(_))) {
+            counts.add(PAYER_DAY, billed).part(*payer).part(day);
+        }
         if let Some(run) = self.run {
             counts.add(RUN_COST, billed).part(run);
         }
@@ -93,6 +144,12 @@ impl Record for Usage {
         match self.run {
             Some(run) => Root::of::<Run>(run),
             None => Root::of::<Self>(self.id),
+        }
+    }
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        match version {
+            1 => old::usage(body),
+            _ => Err(DecodeError::UnknownVersion { table: USAGE.name, version }),
         }
     }
     fn sample() -> Self {
@@ -108,10 +165,22 @@ impl Record for Usage {
             input: 1200,
             cache_read: 3000,
             cache_write: 0,
+            cache_write_1h: 0,
             output: 250,
             reasoning: 40,
             billed_micros: Some(8_400),
+            list_micros: Some(9_100),
+            priced_by: PricedBy::Person,
+            route: Route::Api,
+            kind: CallKind::Step,
+            end: CallEnd::Answered,
             estimated: false,
+            payers: vec![
+                Payer::Workspace,
+                Payer::Agent(AgentId::from_bytes([5; 16])),
+                Payer::Run(RunId::from_bytes([8; 16])),
+                Payer::Task(TaskId::from_bytes([2; 16])),
+            ],
             at: crate::kernel::time::from_ms(1_700_000_000_000),
         }
     }
@@ -151,6 +220,18 @@ pub struct Reservation {
     pub micros: i64,
     /// What its input alone costs, for a call whose end is never known.
     pub input_micros: i64,
+    /// The most tokens that it may take, sent and received.
+    pub tokens: i64,
+    /// Of those, sent.
+    pub input_tokens: i64,
+    /// Where the price comes from.
+    pub priced_by: PricedBy,
+    /// On which way the provider is paid.
+    pub route: Route,
+    /// What the call is for.
+    pub kind: CallKind,
+    /// Whose budgets it counts for.
+    pub payers: Vec<Payer>,
     /// When.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
@@ -171,6 +252,7 @@ impl Record for Reservation {
     type Id = ReservationId;
     const TABLE: Table = RESERVATIONS;
     const CLASS: Class = Class::Work;
+    const VERSION: u8 = 2;
     fn id(&self) -> ReservationId {
         self.id
     }
@@ -179,6 +261,12 @@ impl Record for Reservation {
     }
     fn root(&self) -> Root {
         Root::of::<Run>(self.run)
+    }
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        match version {
+            1 => old::reservation(body),
+            _ => Err(DecodeError::UnknownVersion { table: RESERVATIONS.name, version }),
+        }
     }
     fn sample() -> Self {
         Self {
@@ -191,6 +279,16 @@ impl Record for Reservation {
             model: "claude".into(),
             micros: 120_000,
             input_micros: 9_000,
+            tokens: 14_000,
+            input_tokens: 4_000,
+            priced_by: PricedBy::Catalogue,
+            route: Route::Api,
+            kind: CallKind::Step,
+            payers: vec![
+                Payer::Workspace,
+                Payer::Agent(AgentId::from_bytes([5; 16])),
+                Payer::Run(RunId::from_bytes([8; 16])),
+            ],
             at: crate::kernel::time::from_ms(1_700_000_000_000),
             release_at: None,
         }

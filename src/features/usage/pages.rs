@@ -1,5 +1,7 @@
 //! The page of usage and budgets in the settings.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -25,10 +27,16 @@ use crate::web::session::Person;
 use crate::web::shell::{Flash, Shell};
 
 use super::chart::{self, Chart};
-use super::model::{day_of, nobody};
+use super::model::day::{UsageDay, day_in};
+use super::model::nobody;
 use super::period::Month;
 use super::queries;
-use super::rules::{self, Limits};
+use super::queries::daily::{self, Rolled};
+use super::rules::budgets::{self, Limits};
+
+mod table;
+
+use table::ModelRow;
 
 const HERE: &str = "settings/usage";
 const MENU: &str = "usage";
@@ -39,6 +47,7 @@ pub fn routes() -> Routes {
     Routes::new()
         .get("/settings/usage", show.needs(Can::Read))
         .post("/settings/usage", save.needs(Can::Admin))
+        .get("/settings/usage/days.csv", table::download.needs(Can::Read))
 }
 
 #[derive(Deserialize, Default)]
@@ -60,6 +69,12 @@ struct Row {
 
 struct View {
     live: Live,
+    zone: String,
+    behind: String,
+    health: String,
+    csv: String,
+    models: Vec<ModelRow>,
+    in_all: ModelRow,
     month: String,
     before: String,
     before_href: String,
@@ -106,8 +121,7 @@ async fn show(
     hx: Hx,
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
-    let month = Month::parse(&asked.month).unwrap_or_else(|| Month::of(ws.app.clock.now()));
-    let view = ws.read(|snap| view(&ws, snap, month))?;
+    let view = ws.read(|snap| view(&ws, snap, &asked))?;
     if hx.wants("usage") {
         return html::fragment(&Figures { view });
     }
@@ -124,22 +138,27 @@ async fn show(
     html::page(&UsagePage { shell, here: MENU, manages, view, v, wrong })
 }
 
-fn view(ws: &Ws, snap: &Snap<'_>, month: Month) -> Result<View, StoreError> {
+/// The month that is asked for, the zone of its days, and what day it is there.
+fn wanted(ws: &Ws, snap: &Snap<'_>, asked: &Asked) -> Result<(Month, u32), StoreError> {
+    let today = day_in(ws.app.clock.now(), &daily::zone(snap)?);
+    Ok((Month::parse(&asked.month).unwrap_or_else(|| Month::of_day(today)), today))
+}
+
+fn view(ws: &Ws, snap: &Snap<'_>, asked: &Asked) -> Result<View, StoreError> {
     let now = ws.app.clock.now();
-    let present = Month::of(now);
-    let (first, today) = (day_of(month.start()), day_of(now));
+    let (month, today) = wanted(ws, snap, asked)?;
+    let present = Month::of_day(today);
+    let (first, before) = (month.first_day(), month.before().first_day());
     let past = match month == present {
         true => today + 1 - first,
-        false if now < month.start() => 0,
+        false if today < first => 0,
         false => month.days(),
     };
-    let total = queries::month_total(snap, month.start())?;
+    let rolled = daily::rolled(ws, snap, first..=first + month.days() - 1)?;
+    let total = billed(&rolled.days);
     let budget = snap.get::<Settings>(())?.and_then(|settings| settings.budget_micros);
     let forecast = at_pace(total, past, month.days());
-    let former = queries::by_day(snap, month.before().start(), month.before().last())?;
-    let former_first = day_of(month.before().start());
-    let former_same: i64 =
-        former.range(former_first..former_first + past.max(1)).map(|(_, micros)| micros).sum();
+    let former = daily::rolled(ws, snap, before..=(before + past.max(1) - 1).min(first - 1))?;
     let all = agents(snap)?;
     let reserved: i64 = queries::reservations(snap, now)?.iter().map(|r| r.micros).sum();
     let spent = queries::by_agent(snap, month.start())?;
@@ -147,8 +166,15 @@ fn view(ws: &Ws, snap: &Snap<'_>, month: Month) -> Result<View, StoreError> {
     let rows = all
         .iter()
         .filter(|agent| agent.archived_at.is_none() || spent.iter().any(|(id, _)| *id == agent.id));
+    let (models, in_all) = table::models(&rolled.days);
     Ok(View {
         live: Live::new(href(month)).table("usage").table("agents").table("settings"),
+        zone: rolled.zone.iana_name().unwrap_or("UTC").to_owned(),
+        behind: behind(&rolled),
+        health: ws.url("settings/health"),
+        csv: ws.url(&format!("{HERE}/days.csv?month={month}")),
+        models,
+        in_all,
         month: month.label(),
         before: month.before().label(),
         before_href: href(month.before()),
@@ -160,15 +186,34 @@ fn view(ws: &Ws, snap: &Snap<'_>, month: Month) -> Result<View, StoreError> {
             Some(budget) => format!("of {} budget", format::limit(budget)),
             None => "no limit".to_owned(),
         },
-        against: against(total, former_same),
+        against: against(total, billed(&former.days)),
         against_note: "same day".to_owned(),
         reserved: match (month == present, reserved) {
             (true, 1..) => format::money(reserved),
             _ => String::new(),
         },
-        chart: chart(snap, month, past, &all)?,
+        chart: chart(month, past, &all, &rolled.days),
         rows: rows.map(|agent| row(ws, agent, &spent, past, month)).collect(),
     })
+}
+
+fn billed(days: &[UsageDay]) -> i64 {
+    days.iter().fold(0_i64, |sum, day| sum.saturating_add(day.sums.billed_micros))
+}
+
+/// What is missing in the figures, in words; empty when nothing is.
+fn behind(rolled: &Rolled) -> String {
+    let given_up = match rolled.given_up {
+        0 => String::new(),
+        n => format!("{} could not be counted.", format::count(n as u64, "entry", "entries")),
+    };
+    match rolled.behind {
+        0 => given_up,
+        n => {
+            let entries = format::count(n, "entry of the record is", "entries of the record are");
+            format!("The days are still being counted: {entries} not in them yet. {given_up}")
+        }
+    }
 }
 
 fn agents(snap: &Snap<'_>) -> Result<Vec<Agent>, StoreError> {
@@ -226,9 +271,15 @@ fn row(ws: &Ws, agent: &Agent, spent: &[(AgentId, i64)], past: u32, month: Month
     }
 }
 
-fn chart(snap: &Snap<'_>, month: Month, past: u32, all: &[Agent]) -> Result<Chart, StoreError> {
-    let days = queries::by_day_and_agent(snap, month.start(), month.last())?;
-    let first = day_of(month.start());
+fn chart(month: Month, past: u32, all: &[Agent], rolled: &[UsageDay]) -> Chart {
+    let mut days: BTreeMap<u32, Vec<(AgentId, i64)>> = BTreeMap::new();
+    for one in rolled.iter().filter(|one| one.sums.billed_micros != 0) {
+        let parts = days.entry(one.day).or_default();
+        match parts.last_mut().filter(|(agent, _)| *agent == one.agent) {
+            Some((_, sum)) => *sum = sum.saturating_add(one.sums.billed_micros),
+            None => parts.push((one.agent, one.sums.billed_micros)),
+        }
+    }
     // The colours of a series in the order of making, so that an agent keeps its own as long as
     // there are no more than eight, and two that stand on each other never share one.
     let mut ids: Vec<AgentId> = days.values().flatten().map(|(agent, _)| *agent).collect();
@@ -245,7 +296,7 @@ fn chart(snap: &Snap<'_>, month: Month, past: u32, all: &[Agent]) -> Result<Char
             Some((id, name, u8::try_from(n % 8).unwrap_or(0) + 1))
         })
         .collect();
-    Ok(chart::draw(first, month.days(), past, &days, &names))
+    chart::draw(month.first_day(), month.days(), past, &days, &names)
 }
 
 async fn save(
@@ -257,7 +308,7 @@ async fn save(
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
     let wrong = match limits(&typed) {
-        Ok(limits) => match ws.write(&who, move |tx| rules::set_limits(tx, limits)).await {
+        Ok(limits) => match ws.write(&who, move |tx| budgets::set_limits(tx, limits)).await {
             Ok(()) => {
                 let said = Flash::ok("The limits are saved and count from the next call.");
                 return Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))));
@@ -266,7 +317,7 @@ async fn save(
         },
         Err(wrong) => wrong,
     };
-    let view = ws.read(|snap| view(&ws, snap, Month::of(ws.app.clock.now())))?;
+    let view = ws.read(|snap| view(&ws, snap, &Asked::default()))?;
     let manages = who.access.may(Can::Admin);
     let page = UsagePage { shell, here: MENU, manages, view, v: typed, wrong };
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)

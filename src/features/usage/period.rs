@@ -1,4 +1,5 @@
-//! Months and days of money. They are those of UTC, so that a budget ends at one moment for all.
+//! Months and days of money. Those of budgets are of UTC, so that a budget ends at one moment for all;
+//! those that are looked at are of the workspace's zone.
 
 use jiff::ToSpan;
 use jiff::civil::{Date, date};
@@ -15,6 +16,18 @@ impl Month {
     #[must_use]
     pub fn of(at: Timestamp) -> Self {
         Self(at.to_zoned(TimeZone::UTC).date().first_of_month())
+    }
+
+    /// The month of a day that is counted from 1970.
+    #[must_use]
+    pub fn of_day(day: u32) -> Self {
+        Self(Self::date_of(day).first_of_month())
+    }
+
+    /// Its first day, counted from 1970.
+    #[must_use]
+    pub fn first_day(self) -> u32 {
+        super::model::day_of(self.start())
     }
 
     /// Reads `2026-11`; nothing when it is no month.
@@ -93,6 +106,10 @@ mod tests {
         assert_eq!(month.last().to_string(), "2026-11-30T00:00:00Z");
         assert_eq!(Month::parse("2026-12").unwrap(), month.after());
         assert_eq!(Month::parse("2026-01").unwrap().before().to_string(), "2025-12");
+        assert_eq!(
+            (Month::of_day(month.first_day()), Month::of_day(month.first_day() + 29)),
+            (month, month)
+        );
         assert_eq!(Month::of("2026-11-30T23:59:59Z".parse().unwrap()), month);
         for wrong in ["", "2026", "2026-13", "26-01", "x-1"] {
             assert_eq!(Month::parse(wrong), None, "{wrong}");

@@ -12,7 +12,10 @@ use super::rules::{self, UsageError};
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), UsageError> {
     match event {
         // A run that was ended over a call's head leaves nothing held back for it.
-        Event::RunEnded { run, .. } => rules::book_left(tx, *run),
+        Event::RunEnded { run, .. } => {
+            rules::book_left(tx, *run)?;
+            rules::wait_over(tx, *run)
+        }
         _ => Ok(()),
     }
 }

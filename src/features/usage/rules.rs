@@ -1,98 +1,33 @@
 //! All writes of money: reserve before a call, settle after it, book what nobody saw the end of.
 
+pub mod budgets;
+pub mod daily;
+mod error;
+
 use jiff::SignedDuration;
 
+use crate::features::connections::model::Connection;
+use crate::features::connections::queries as connections;
 use crate::features::runs::model::Run;
-use crate::features::workspace::model::Settings;
 use crate::kernel::{
-    AgentId, ConnectionId, FieldError, Problem, ProblemKind, ReservationId, RunId,
+    AgentId, CallEnd, CallKind, ConnectionId, Payer, PricedBy, ReservationId, Route, RunId,
+    Timestamp,
 };
 use crate::providers::bound::{self, Bound, Purpose, Size};
 use crate::providers::catalog::{self, Model};
 use crate::providers::model::Usage as Tokens;
-use crate::store::{Range, ReadExt, StoreError, WriteTx};
+use crate::store::{Range, ReadExt, WriteTx};
 
+use super::model::budget::BudgetWait;
 use super::model::{Reservation, SeenRatio, Usage};
-use super::queries::{self, Budget};
+use super::queries::budgets::{Lack, Standing};
+use super::queries::{self, budgets as standing};
+
+pub use error::UsageError;
 
 /// How long a provider may still be writing after HQ lost the connection: so long the rest of a
 /// lost call's reservation stays.
 pub const LINGER: SignedDuration = SignedDuration::from_mins(10);
-/// The largest budget that can be set, in micro-dollars (ten million dollars).
-pub const MAX_BUDGET: i64 = 10_000_000_000_000;
-
-/// What a rule of money refuses.
-#[derive(Debug, thiserror::Error)]
-pub enum UsageError {
-    /// A budget cannot pay the call.
-    #[error(
-        "{budget} has {} left of {} and the next call may cost {}; raise it or choose a cheaper model",
-        dollars(*left), dollars(*limit), dollars(*needed)
-    )]
-    OverBudget {
-        /// The tightest one.
-        budget: Budget,
-        /// Its limit in micro-dollars.
-        limit: i64,
-        /// What is left of it in micro-dollars.
-        left: i64,
-        /// What the call may cost in micro-dollars.
-        needed: i64,
-    },
-    /// The call was settled already.
-    #[error("reservation {0} is settled already")]
-    Settled(ReservationId),
-    /// No such run.
-    #[error("run {0} does not exist")]
-    NoRun(RunId),
-    /// There are no settings yet.
-    #[error("the workspace is not set up yet")]
-    NoWorkspace,
-    /// An amount that cannot be a budget.
-    #[error("a budget is between $0.00 and {}", dollars(MAX_BUDGET))]
-    BadAmount {
-        /// The field.
-        field: &'static str,
-    },
-    /// The store refused.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-fn dollars(micros: i64) -> String {
-    let cents = micros.max(0).saturating_add(5_000) / 10_000;
-    format!("${}.{:02}", cents / 100, cents % 100)
-}
-
-impl Problem for UsageError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::OverBudget { .. } => "over_budget",
-            Self::Settled(_) => "call_settled",
-            Self::NoRun(_) => "run_not_found",
-            Self::NoWorkspace => "workspace_not_set_up",
-            Self::BadAmount { .. } => "budget_invalid",
-            Self::Store(error) => error.code(),
-        }
-    }
-
-    fn kind(&self) -> ProblemKind {
-        match self {
-            Self::OverBudget { .. } | Self::Settled(_) | Self::NoWorkspace => ProblemKind::Conflict,
-            Self::NoRun(_) => ProblemKind::NotFound,
-            Self::BadAmount { .. } => ProblemKind::Invalid,
-            Self::Store(error) => error.kind(),
-        }
-    }
-
-    fn fields(&self) -> Vec<FieldError> {
-        match self {
-            Self::BadAmount { field } => vec![FieldError::new(*field, self.to_string())],
-            _ => Vec::new(),
-        }
-    }
-}
-
 /// Who is asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Callee {
@@ -113,12 +48,18 @@ pub struct Reserve {
     pub run: RunId,
     /// The number of the call within the run.
     pub call: u32,
+    /// What it is for.
+    pub kind: CallKind,
     /// Who is asked.
     pub callee: Callee,
     /// The most that it may cost, in micro-dollars.
     pub bound_micros: i64,
     /// What its input alone costs, for a call whose end is never known.
     pub input_micros: i64,
+    /// The most tokens that it may take, sent and received.
+    pub bound_tokens: i64,
+    /// Of those, sent.
+    pub input_tokens: i64,
 }
 
 /// Holds back the most that a call may cost.
@@ -127,18 +68,27 @@ pub struct Reserve {
 /// `OverBudget` with the tightest budget when booked + reserved + bound > limit.
 pub fn reserve(tx: &mut WriteTx<'_>, call: Reserve) -> Result<ReservationId, UsageError> {
     sweep(tx)?;
-    let now = tx.now();
-    let bound = call.bound_micros.max(0);
-    if let Some(tightest) = queries::tightest(tx, call.agent, Some(call.run), now)?
-        && tightest.left() < bound
-    {
-        return Err(UsageError::OverBudget {
-            budget: tightest.budget,
-            limit: tightest.limit,
-            left: tightest.left(),
-            needed: bound,
-        });
+    let payers = standing::payers(tx, call.agent, call.run)?;
+    let standings = standing::standings(tx, &payers, tx.now())?;
+    hold(tx, payers, &standings, call, PricedBy::Catalogue)
+}
+
+fn hold(
+    tx: &mut WriteTx<'_>,
+    payers: Vec<Payer>,
+    standings: &[Standing],
+    call: Reserve,
+    priced_by: PricedBy,
+) -> Result<ReservationId, UsageError> {
+    let (bound, tokens) = (call.bound_micros.max(0), call.bound_tokens.max(0));
+    if let Some(lack) = standing::lack(tx, standings, bound, tokens)? {
+        return Err(UsageError::OverBudget(Box::new(lack)));
     }
+    if standing::wait_of(tx, call.run)?.is_some() {
+        tx.delete::<BudgetWait>(call.run)?;
+    }
+    let route = route(tx, call.callee.connection)?;
+    let input_micros = call.input_micros.clamp(0, bound);
     let reservation = Reservation {
         id: tx.new_id(),
         agent: call.agent,
@@ -148,12 +98,25 @@ pub fn reserve(tx: &mut WriteTx<'_>, call: Reserve) -> Result<ReservationId, Usa
         provider: call.callee.provider,
         model: call.callee.model,
         micros: bound,
-        input_micros: call.input_micros.clamp(0, bound),
-        at: now,
+        input_micros,
+        tokens,
+        input_tokens: call.input_tokens.clamp(0, tokens),
+        priced_by,
+        route,
+        kind: call.kind,
+        payers,
+        at: tx.now(),
         release_at: None,
     };
     tx.put(&reservation)?;
     Ok(reservation.id)
+}
+
+/// On which way a connection is paid.
+fn route(tx: &WriteTx<'_>, connection: Option<ConnectionId>) -> Result<Route, UsageError> {
+    let Some(id) = connection else { return Ok(Route::Practice) };
+    let connection = tx.get::<Connection>(id)?;
+    Ok(connection.map_or(Route::Api, |connection| connections::route(&connection)))
 }
 
 /// A call that the engine would like to make.
@@ -164,6 +127,8 @@ pub struct Ask<'a> {
     pub run: RunId,
     /// The number of the call within the run.
     pub call: u32,
+    /// What it is for; a wrap-up may use what is kept back for it.
+    pub kind: CallKind,
     /// The connection; none for practice.
     pub connection: Option<ConnectionId>,
     /// The provider's stable word.
@@ -174,8 +139,6 @@ pub struct Ask<'a> {
     pub size: Size,
     /// The most output tokens that the agent is set to.
     pub max_output: u32,
-    /// An ordinary step, or the last words of a run that has reached a limit.
-    pub purpose: Purpose,
 }
 
 /// A call that may be made.
@@ -197,50 +160,111 @@ pub struct Admitted {
 /// `OverBudget` when not even a short answer can be paid.
 pub fn admit(tx: &mut WriteTx<'_>, ask: &Ask<'_>) -> Result<Admitted, UsageError> {
     sweep(tx)?;
-    let model = queries::as_counted(tx, ask.agent, ask.model.clone())?;
+    let payers = standing::payers(tx, ask.agent, ask.run)?;
+    let standings = standing::standings(tx, &payers, tx.now())?;
+    let (model, priced_by) = counted(tx, ask, &standings)?;
     let ratio = queries::ratio(tx, &model.id)?;
-    let left = queries::left(tx, ask.agent, ask.run, tx.now())?;
     let input = ask.size.tokens(&model, ratio);
-    let bound = match bound::bound(&model, input, ask.max_output, left, ask.purpose) {
-        Ok(bound) => bound,
-        Err(small) => return Err(too_small(tx, ask, small)?),
+    let purpose = match ask.kind {
+        CallKind::WrapUp => Purpose::WrapUp,
+        _ => Purpose::Step,
     };
+    let bound =
+        match bound::bound(&model, input, ask.max_output, standing::left(&standings), purpose) {
+            Ok(bound) => bound,
+            Err(small) => return Err(too_small(tx, &standings, small)?),
+        };
     let micros = whole(bound.micros.unwrap_or(0));
     let dearest = Tokens { cache_write: input, ..Tokens::default() };
     let as_input = Tokens { input, ..Tokens::default() };
     let input_micros = queries::bill(&model, &dearest).max(queries::bill(&model, &as_input));
-    let reservation = reserve(
-        tx,
-        Reserve {
-            agent: ask.agent,
-            run: ask.run,
-            call: ask.call,
-            callee: Callee {
-                connection: ask.connection,
-                provider: ask.provider.to_owned(),
-                model: ask.model.id.clone(),
-            },
-            bound_micros: micros,
-            input_micros: input_micros.unwrap_or(0),
+    let reserve = Reserve {
+        agent: ask.agent,
+        run: ask.run,
+        call: ask.call,
+        kind: ask.kind,
+        callee: Callee {
+            connection: ask.connection,
+            provider: ask.provider.to_owned(),
+            model: ask.model.id.clone(),
         },
-    )?;
+        bound_micros: micros,
+        input_micros: input_micros.unwrap_or(0),
+        bound_tokens: whole(bound.tokens()),
+        input_tokens: whole(input),
+    };
+    let reservation = hold(tx, payers, &standings, reserve, priced_by)?;
     Ok(Admitted { reservation, bound, micros, model })
+}
+
+/// The model as budgets count it, and where its price comes from. Where a limit of money applies and no
+/// price is known, the dearest known price counts, so that a limit always limits.
+fn counted(
+    tx: &WriteTx<'_>,
+    ask: &Ask<'_>,
+    standings: &[Standing],
+) -> Result<(Model, PricedBy), UsageError> {
+    let model = ask.model.clone();
+    if model.price.is_some() {
+        let listed = catalog::describe(&model.id).price.is_some();
+        let entered = match ask.connection {
+            Some(id) if !listed => tx.get::<Connection>(id)?.is_some_and(|one| one.price.is_some()),
+            _ => false,
+        };
+        let by = match route(tx, ask.connection)? {
+            _ if entered => PricedBy::Person,
+            Route::Own | Route::Practice => PricedBy::Route,
+            Route::Api | Route::Subscription => PricedBy::Catalogue,
+        };
+        return Ok((model, by));
+    }
+    if !standing::is_limited(standings) {
+        return Ok((model, PricedBy::Nobody));
+    }
+    let dearest = Model { price: Some(queries::dearest()), long: None, ..model };
+    Ok((dearest, PricedBy::Dearest))
 }
 
 fn too_small(
     tx: &WriteTx<'_>,
-    ask: &Ask<'_>,
+    standings: &[Standing],
     small: bound::TooSmall,
 ) -> Result<UsageError, UsageError> {
-    let tightest = queries::tightest(tx, ask.agent, Some(ask.run), tx.now())?;
-    let needed = whole(small.needed_micros.unwrap_or(0));
-    Ok(match tightest {
-        Some(s) => {
-            UsageError::OverBudget { budget: s.budget, limit: s.limit, left: s.left(), needed }
-        }
-        // Without a budget a call is never too dear; this says the least that is true.
-        None => UsageError::OverBudget { budget: Budget::Run, limit: 0, left: 0, needed },
-    })
+    let micros = whole(small.needed_micros.unwrap_or(0));
+    let tokens = whole(small.needed_tokens.unwrap_or(0));
+    let lack = standing::lack(tx, standings, micros, tokens)?;
+    // What is too small for a bound has less left than that needs.
+    let lack = lack.ok_or(UsageError::BadAmount { field: "limit" })?;
+    Ok(UsageError::OverBudget(Box::new(lack)))
+}
+
+/// Notes that a run waits for a budget: what it needs, and once in each period that the budget is
+/// reached. Answers the sentence that says so and when it goes on by itself.
+///
+/// # Errors
+/// When the store refuses.
+pub fn wait(
+    tx: &mut WriteTx<'_>,
+    run: RunId,
+    lack: &Lack,
+) -> Result<(String, Option<Timestamp>), UsageError> {
+    let (micros, tokens) = lack.needs();
+    let (payer, period) = (lack.budget.payer, lack.budget.period);
+    tx.put(&BudgetWait { run, payer, period, micros, tokens })?;
+    budgets::tell_reached(tx, &lack.budget)?;
+    let until = period.ends(tx.now());
+    Ok((error::waits(lack, until), until))
+}
+
+/// A run that has ended waits for nothing.
+///
+/// # Errors
+/// When the store refuses.
+pub fn wait_over(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), UsageError> {
+    if standing::wait_of(tx, run)?.is_some() {
+        tx.delete::<BudgetWait>(run)?;
+    }
+    Ok(())
 }
 
 fn whole(micros: u64) -> i64 {
@@ -266,6 +290,21 @@ pub struct Spent {
     pub size: Option<Size>,
 }
 
+impl Spent {
+    /// A call that came to nothing.
+    fn nothing(held: &Reservation) -> Self {
+        Self {
+            connection: held.connection,
+            provider: held.provider.clone(),
+            model: held.model.clone(),
+            tokens: Tokens::default(),
+            counted: false,
+            billed_micros: Some(0),
+            size: None,
+        }
+    }
+}
+
 /// Books what a call cost and gives back what was held for it.
 ///
 /// # Errors
@@ -277,19 +316,20 @@ pub fn settle(
 ) -> Result<Usage, UsageError> {
     let held = held(tx, reservation)?;
     learn(tx, &held.model, &spent)?;
-    let certain = if spent.counted { Certain::Reported } else { Certain::Estimated };
-    let usage = book(tx, &held, spent, certain)?;
+    let usage = book(tx, &held, spent, CallEnd::Answered)?;
     tx.delete::<Reservation>(held.id)?;
     Ok(usage)
 }
 
-/// Gives back what was held for a call that the provider refused or that never began: nothing was
-/// spent.
+/// Gives back what was held for a call that the provider refused or that never arrived: nothing was
+/// spent, and that it was tried stands in the record.
 ///
 /// # Errors
 /// `Settled` when the reservation is gone.
 pub fn release(tx: &mut WriteTx<'_>, reservation: ReservationId) -> Result<(), UsageError> {
     let held = held(tx, reservation)?;
+    let spent = Spent::nothing(&held);
+    book(tx, &held, spent, CallEnd::Refused)?;
     tx.delete::<Reservation>(held.id)?;
     Ok(())
 }
@@ -304,16 +344,26 @@ pub fn book_lost(
     reservation: ReservationId,
     spent: Spent,
 ) -> Result<Usage, UsageError> {
-    let mut held = held(tx, reservation)?;
+    let held = held(tx, reservation)?;
+    lose(tx, held, spent, CallEnd::CutOff)
+}
+
+fn lose(
+    tx: &mut WriteTx<'_>,
+    mut held: Reservation,
+    spent: Spent,
+    end: CallEnd,
+) -> Result<Usage, UsageError> {
     let billed = match spent.billed_micros {
         Some(billed) => Some(billed.max(held.input_micros)),
         None => (held.micros > 0).then_some(held.input_micros),
     };
     let spent = Spent { billed_micros: billed, ..spent };
-    let usage = book(tx, &held, spent, Certain::Estimated)?;
+    let usage = book(tx, &held, spent, end)?;
     held.micros = held.micros.saturating_sub(billed.unwrap_or(0)).max(0);
-    held.input_micros = 0;
-    if held.micros == 0 {
+    held.tokens = held.tokens.saturating_sub(whole(usage.tokens().total())).max(0);
+    (held.input_micros, held.input_tokens) = (0, 0);
+    if held.micros == 0 && held.tokens == 0 {
         tx.delete::<Reservation>(held.id)?;
     } else {
         held.release_at = Some(tx.now() + LINGER);
@@ -329,18 +379,14 @@ pub fn book_lost(
 /// When the store refuses.
 pub fn book_left(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), UsageError> {
     for held in queries::unsettled(tx, run)? {
-        // A free model stays free; without a known price the cost stays unknown.
-        let priced = held.micros > 0 || catalog::describe(&held.model).price.is_some();
+        let input = u64::try_from(held.input_tokens).unwrap_or(0);
         let spent = Spent {
-            connection: held.connection,
-            provider: held.provider,
-            model: held.model,
-            tokens: Tokens::default(),
-            counted: false,
-            billed_micros: priced.then_some(held.input_micros),
-            size: None,
+            tokens: Tokens { input, ..Tokens::default() },
+            // A free model stays free; without a known price the cost stays unknown.
+            billed_micros: (held.priced_by != PricedBy::Nobody).then_some(held.input_micros),
+            ..Spent::nothing(&held)
         };
-        book_lost(tx, held.id, spent)?;
+        lose(tx, held, spent, CallEnd::Lost)?;
     }
     Ok(())
 }
@@ -352,19 +398,16 @@ fn held(tx: &WriteTx<'_>, id: ReservationId) -> Result<Reservation, UsageError> 
         .ok_or(UsageError::Settled(id))
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Certain {
-    Reported,
-    Estimated,
-}
-
 fn book(
     tx: &mut WriteTx<'_>,
     held: &Reservation,
     spent: Spent,
-    certain: Certain,
+    end: CallEnd,
 ) -> Result<Usage, UsageError> {
     let run = tx.get::<Run>(held.run)?.ok_or(UsageError::NoRun(held.run))?;
+    let billed_micros = spent.billed_micros.map(|micros| micros.max(0));
+    let estimated = end != CallEnd::Refused && (end != CallEnd::Answered || !spent.counted);
+    let listed = listed(held.route, &spent).or(billed_micros);
     let usage = Usage {
         id: tx.new_id(),
         agent: Some(held.agent),
@@ -377,14 +420,33 @@ fn book(
         input: spent.tokens.input,
         cache_read: spent.tokens.cache_read,
         cache_write: spent.tokens.cache_write,
+        cache_write_1h: spent.tokens.cache_write_1h,
         output: spent.tokens.output,
         reasoning: spent.tokens.reasoning,
-        billed_micros: spent.billed_micros.map(|micros| micros.max(0)),
-        estimated: certain == Certain::Estimated,
+        billed_micros,
+        list_micros: listed.filter(|_| held.priced_by != PricedBy::Dearest),
+        priced_by: held.priced_by,
+        route: held.route,
+        kind: held.kind,
+        end,
+        estimated,
+        payers: held.payers.clone(),
         at: tx.now(),
     };
     tx.put(&usage)?;
+    budgets::watch(tx, &usage.payers)?;
     Ok(usage)
+}
+
+/// What the catalogue asks for a call; none when it does not know the model, and nothing where no
+/// maker is paid.
+fn listed(route: Route, spent: &Spent) -> Option<i64> {
+    match route {
+        Route::Own | Route::Practice => Some(0),
+        Route::Api | Route::Subscription => {
+            queries::bill(&catalog::describe(&spent.model), &spent.tokens)
+        }
+    }
 }
 
 /// Raises the ratio of a model when a request had more tokens than its bytes let expect.
@@ -414,34 +476,6 @@ fn sweep(tx: &mut WriteTx<'_>) -> Result<(), UsageError> {
     for over in all.into_iter().filter(|r| r.is_over(now)) {
         tx.delete::<Reservation>(over.id)?;
     }
-    Ok(())
-}
-
-/// Limits of the whole workspace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// A month, in micro-dollars; none for no limit.
-    pub month_micros: Option<i64>,
-    /// A run, in micro-dollars; 0 for no limit.
-    pub run_micros: i64,
-}
-
-/// Sets what the workspace may spend.
-///
-/// # Errors
-/// `BadAmount` for an amount below zero or above [`MAX_BUDGET`].
-pub fn set_limits(tx: &mut WriteTx<'_>, limits: Limits) -> Result<(), UsageError> {
-    let fits = |micros: i64| (0..=MAX_BUDGET).contains(&micros);
-    if !limits.month_micros.is_none_or(fits) {
-        return Err(UsageError::BadAmount { field: "month" });
-    }
-    if !fits(limits.run_micros) {
-        return Err(UsageError::BadAmount { field: "run" });
-    }
-    let mut settings = tx.get::<Settings>(())?.ok_or(UsageError::NoWorkspace)?;
-    settings.budget_micros = limits.month_micros;
-    settings.run_cap_micros = limits.run_micros;
-    tx.put(&settings)?;
     Ok(())
 }
 

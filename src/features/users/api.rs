@@ -1,5 +1,8 @@
 //! `/api/v1/me` and `/api/v1/tokens`.
 
+mod factors;
+mod proof;
+
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
@@ -24,6 +27,8 @@ use super::{queries, rules, tokens};
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
+        .merge(factors::routes())
+        .merge(proof::routes())
         .get(
             "/me",
             me.needs(Can::Read)
@@ -35,7 +40,7 @@ pub fn routes() -> Routes {
         )
         .post(
             "/tokens",
-            create.needs(Can::Account).doc(|| {
+            create.needs(Can::Account).proved().doc(|| {
                 Doc::new("Make an API token; it is shown once")
                     .no_key("the answer holds a secret, so a key is refused with 422")
                     .body::<NewTokenBody>()
@@ -51,7 +56,7 @@ pub fn routes() -> Routes {
         )
         .delete(
             "/workspace/tokens/{id}",
-            withdraw.needs(Can::Admin).doc(|| {
+            withdraw.needs(Can::Admin).proved().doc(|| {
                 Doc::new("Withdraw somebody's API token for this workspace")
                     .no_key("a repeat changes nothing anyway")
                     .returns::<TokenView>()

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::app::App;
 use crate::app::limits::Patience;
+use crate::app::{App, Who};
 use crate::crypto::keyring::{Binding, Sealed};
 use crate::crypto::token::{TokenHash, code, normal_code};
 use crate::crypto::totp::TotpSecret;
-use crate::kernel::{AccountId, Actor, Cause};
+use crate::kernel::{AccountId, Actor, Cause, SignInId};
+use crate::web::session::Person;
 
 use super::model::factors::Totp;
 use super::pages::waiting;
@@ -60,6 +61,33 @@ pub fn recovery_codes() -> (Vec<Zeroizing<String>>, Vec<TokenHash>) {
 
 fn hash(code: &str) -> TokenHash {
     TokenHash::of(normal_code(code).as_bytes())
+}
+
+/// Asks for codes from now on, when the first one is right; gives the recovery codes.
+///
+/// # Errors
+/// When no app waits for its first code, or it is wrong.
+pub async fn confirm(
+    app: &App,
+    who: &Person,
+    keep: Option<SignInId>,
+    typed: &str,
+) -> Result<Vec<Zeroizing<String>>, UsersError> {
+    let account = who.account;
+    let kept = app.system.read(|snap| queries::totp(snap, account))?;
+    let waits = kept.filter(|kept| kept.confirmed_at.is_none());
+    let kept = waits.ok_or(UsersError::NotFound("set-up of an app"))?;
+    let step = open(app, &kept)?.check(typed, app.clock.now_ms(), 0).ok_or_else(|| {
+        let wrong =
+            "this is not the code that the app shows now; is the clock of your phone right?";
+        UsersError::field("code", wrong)
+    })?;
+    let (codes, hashes) = recovery_codes();
+    let write = move |tx: &mut crate::store::WriteTx<'_>| {
+        factors::confirm_totp(tx, account, step, hashes, keep)
+    };
+    app.system.write(who.actor(), who.cause(), write).await?;
+    Ok(codes)
 }
 
 /// Checks what was typed, a code from the app or a recovery code, and uses it up.

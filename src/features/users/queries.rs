@@ -1,5 +1,7 @@
 //! Reads of accounts, sign-ins, tokens and links, and the checks of what people type.
 
+use std::collections::BTreeMap;
+
 use crate::crypto::token::{Token, TokenHash};
 use crate::kernel::{AccountId, PasskeyId, Timestamp, TokenId, WorkspaceId};
 use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError};
@@ -27,6 +29,23 @@ pub fn any_account<R: Read + ?Sized>(read: &R) -> Result<bool, StoreError> {
 /// When the disk fails.
 pub fn accounts<R: Read + ?Sized>(read: &R) -> Result<Vec<Account>, StoreError> {
     read.list(&Range::all())
+}
+
+/// The accounts that are closed, with since when.
+///
+/// # Errors
+/// When the disk fails.
+pub fn disabled<R: Read + ?Sized>(read: &R) -> Result<BTreeMap<AccountId, Timestamp>, StoreError> {
+    let all = accounts(read)?.into_iter();
+    Ok(all.filter_map(|one| one.disabled_at.map(|at| (one.id, at))).collect())
+}
+
+/// The oldest account that is open: in whose name whoever runs the machine acts.
+///
+/// # Errors
+/// When the disk fails.
+pub fn keeper<R: Read + ?Sized>(read: &R) -> Result<Option<Account>, StoreError> {
+    Ok(accounts(read)?.into_iter().find(|one| one.disabled_at.is_none()))
 }
 
 /// An account by its address, however it was typed.

@@ -1,8 +1,10 @@
 //! Every write of accounts, sign-ins, tokens and links. Tokens and hashes are made outside; here come
 //! only what may be stored of them.
 
+pub mod accounts;
 pub mod factors;
 pub mod passkeys;
+pub mod restored;
 pub mod workspaces;
 
 use jiff::SignedDuration;
@@ -49,6 +51,9 @@ pub enum UsersError {
         "this link does not work any more; start HQ again or run `hq user reset-link` for a new one"
     )]
     DeadLink,
+    /// The account is closed.
+    #[error("the account {0} is disabled; `hq user enable {0}` opens it again")]
+    Disabled(String),
     /// HQ has an owner already.
     #[error("HQ is set up already; sign in")]
     SetUpDone,
@@ -70,6 +75,9 @@ pub enum UsersError {
     /// The most are reached.
     #[error("you have {MAX_EACH} {0} already; remove one first")]
     Many(&'static str),
+    /// The proof was none.
+    #[error("{0}")]
+    NoProof(String),
     /// A code from an app or a recovery code is wrong, or was used before.
     #[error("this code does not match, or was used already; try the next one")]
     NoCode,
@@ -103,11 +111,13 @@ impl Problem for UsersError {
             Self::DeadLink => "dead_link",
             Self::SetUpDone => "set_up_done",
             Self::NoAccount(_) => "no_account",
+            Self::Disabled(_) => "account_disabled",
             Self::NoOwner => "setup_required",
             Self::NotFound(_) => "not_found",
             Self::MoreThanOwn(_) => "more_than_own",
             Self::Many(_) => "too_many",
             Self::NoCode => "no_code",
+            Self::NoProof(_) => "no_proof",
             Self::OwnersToken => "more_than_own",
             Self::FactorOn => "factor_on",
             Self::Unreadable(_) => "factor_unreadable",
@@ -122,12 +132,16 @@ impl Problem for UsersError {
 
     fn kind(&self) -> ProblemKind {
         match self {
-            Self::Field { .. } | Self::NoMatch | Self::NoCode => ProblemKind::Invalid,
+            Self::Field { .. } | Self::NoMatch | Self::NoCode | Self::NoProof(_) => {
+                ProblemKind::Invalid
+            }
             Self::TooMany(_) => ProblemKind::Limited,
             Self::DeadLink => ProblemKind::Gone,
-            Self::SetUpDone | Self::Many(_) | Self::NoOwner | Self::FactorOn => {
-                ProblemKind::Conflict
-            }
+            Self::SetUpDone
+            | Self::Many(_)
+            | Self::NoOwner
+            | Self::FactorOn
+            | Self::Disabled(_) => ProblemKind::Conflict,
             Self::Unreadable(_) => ProblemKind::Internal,
             Self::NoAccount(_) | Self::NotFound(_) => ProblemKind::NotFound,
             Self::MoreThanOwn(_) | Self::OwnersToken => ProblemKind::Forbidden,
@@ -245,6 +259,21 @@ pub fn sign_in(
     tx.put(&LastSeen { sign_in: sign_in.id, at: now })?;
     tx.emit(Event::SignedIn { account, sign_in: sign_in.id });
     Ok(sign_in)
+}
+
+/// Gives a sign-in another cookie; the former one opens nothing any more.
+///
+/// # Errors
+/// When it has ended.
+pub fn renew_sign_in(
+    tx: &mut WriteTx<'_>,
+    id: SignInId,
+    hash: TokenHash,
+) -> Result<(), UsersError> {
+    let mut sign_in = tx.get::<SignIn>(id)?.ok_or(UsersError::NotFound("sign-in"))?;
+    sign_in.hash = hash;
+    tx.put(&sign_in)?;
+    Ok(())
 }
 
 /// Ends a sign-in, if it is there.

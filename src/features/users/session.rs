@@ -5,6 +5,7 @@
 //! socket opens the API as the owner. Credentials are looked up anew for each request, so that a
 //! withdrawn one ends at once; long streams ask again through [`Alive`].
 
+mod caller;
 mod cookies;
 
 use std::sync::Arc;
@@ -23,17 +24,15 @@ use crate::app::limits::{Left, Patience, Rate};
 use crate::app::{App, Ws};
 use crate::crypto::token::{Token, TokenKind};
 use crate::features::workspace::queries as members;
-use crate::kernel::{
-    Actor, Can, Cause, Problem, ProblemKind, Role, Scope, SignInId, Timestamp, TokenId, Via,
-    WorkspaceId,
-};
+use crate::kernel::{Actor, Can, Cause, Problem, ProblemKind, Role, Scope, Via};
 use crate::store::{Lane, ReadExt, StoreError};
 use crate::web::error::{ApiError, Failure, PageError};
 use crate::web::routes::is_api;
-use crate::web::session::{Access, Alive, Frozen, Peer, Person, RequestId, ShellMaker};
+use crate::web::session::{Access, Alive, Frozen, Peer, Person, Proof, RequestId, ShellMaker};
 
-use super::model::{Account, ApiToken, SignIn};
+use super::model::{Account, ApiToken, SignIn, Workspace};
 use super::{queries, rules};
+pub use caller::{Caller, Key};
 use cookies::{Visit, cookie_token};
 pub use cookies::{cookie, has_cookie, last_workspace, named, no_cookie};
 
@@ -72,65 +71,6 @@ pub struct Door {
     owned: AtomicBool,
 }
 
-/// What let a request in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Key {
-    /// A browser's cookie.
-    SignIn(SignInId),
-    /// An API token.
-    Token(TokenId),
-    /// The socket.
-    Socket(u32),
-}
-
-/// Who is asking, whatever the workspace.
-#[derive(Clone, Debug)]
-pub struct Caller {
-    /// The account.
-    pub account: Account,
-    /// What let it in.
-    pub key: Key,
-    /// For tokens: the workspace they are good for and what they allow.
-    bound: Option<(WorkspaceId, Access)>,
-    /// For tokens: since when there are.
-    made: Option<Timestamp>,
-}
-
-impl Caller {
-    /// The sign-in, if it is a browser.
-    #[must_use]
-    pub fn sign_in(&self) -> Option<SignInId> {
-        match self.key {
-            Key::SignIn(id) => Some(id),
-            _ => None,
-        }
-    }
-
-    fn via(&self) -> Via {
-        match self.key {
-            Key::SignIn(id) => Via::SignIn(id),
-            Key::Token(id) => Via::Token(id),
-            Key::Socket(uid) => Via::Socket { uid },
-        }
-    }
-
-    /// As an actor.
-    #[must_use]
-    pub fn actor(&self) -> Actor {
-        Actor::Person { account: self.account.id, via: self.via() }
-    }
-}
-
-impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Caller {
-    type Rejection = PageError;
-    async fn from_request_parts(
-        parts: &mut axum::http::request::Parts,
-        _: &S,
-    ) -> Result<Self, PageError> {
-        parts.extensions.get::<Self>().cloned().ok_or_else(PageError::unauthorized)
-    }
-}
-
 impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Rights {
     type Rejection = PageError;
     async fn from_request_parts(
@@ -162,9 +102,11 @@ impl Door {
     fn caller(&self, key: Key) -> Result<Option<Caller>, StoreError> {
         let now = self.app.clock.now();
         self.app.system.read(|snap| {
+            let mut signed_in = None;
             let (account, bound, made) = match key {
                 Key::SignIn(id) => match snap.get::<SignIn>(id)? {
                     Some(sign_in) if now < sign_in.created_at + LONGEST => {
+                        signed_in = Some(sign_in.created_at);
                         (sign_in.account, None, None)
                     }
                     _ => return Ok(None),
@@ -177,13 +119,13 @@ impl Door {
                     }
                     _ => return Ok(None),
                 },
-                Key::Socket(_) => match queries::accounts(snap)?.first() {
+                Key::Socket(_) => match queries::keeper(snap)? {
                     Some(owner) => (owner.id, None, None),
                     None => return Ok(None),
                 },
             };
             let account = snap.get::<Account>(account)?.filter(|a| a.disabled_at.is_none());
-            Ok(account.map(|account| Caller { account, key, bound, made }))
+            Ok(account.map(|account| Caller { account, key, bound, made, signed_in }))
         })
     }
 
@@ -228,12 +170,13 @@ impl Door {
     fn is_admin(&self, account: &Account) -> Result<bool, StoreError> {
         let all: Vec<Ws> = self.app.workspaces.read().clone();
         for ws in all {
-            let member = match ws.read(|snap| members::member(snap, account.id)) {
-                Ok(member) => member,
+            let crew = match members::crew(&ws) {
+                Ok(crew) => crew,
                 // One that cannot be read must not close the others.
                 Err(StoreError::Closed | StoreError::Failed(_)) => continue,
                 Err(error) => return Err(error),
             };
+            let member = crew.members.get(&account.id);
             if member.is_some_and(|m| matches!(m.role, Role::Owner | Role::Admin)) {
                 return Ok(true);
             }
@@ -339,7 +282,7 @@ pub fn workspaces_of(app: &App, account: crate::kernel::AccountId) -> Result<Vec
     let all: Vec<Ws> = app.workspaces.read().clone();
     let mut mine = Vec::new();
     for ws in all {
-        if ws.read(|snap| members::member(snap, account))?.is_some() {
+        if members::crew(&ws)?.members.contains_key(&account) {
             mine.push(ws);
         }
     }
@@ -477,6 +420,7 @@ fn admit(
             extensions.insert(Access::of(&[Can::Account]));
         }
     }
+    extensions.insert(Proof(caller.proved_until(&door.app).is_some()));
     extensions.insert(caller);
     extensions.insert(door.rights);
     Ok(left)
@@ -520,8 +464,7 @@ fn identify(
     };
     let now = door.app.clock.now_ms();
     let from = peer.map(Peer::key).unwrap_or_default();
-    let wrong = "wrong tokens from this address";
-    door.app.limiter.locked("token", &from, now).map_err(|wait| Stop::Wait(wrong, wait))?;
+    // A right token is let in whatever others at the same address tried: it cannot be guessed.
     let text = bearer.to_str().ok().and_then(|text| text.strip_prefix("Bearer "));
     match text.map(|text| door.by_token(text.trim())).transpose()?.flatten() {
         Some(caller) => Ok(Some(caller)),
@@ -530,8 +473,9 @@ fn identify(
             Err(Stop::Failure(Failure::new(ProblemKind::Unauthorized, "token_expired", text)))
         }
         None => {
-            // ok: a wait that begins with this try is told at the next one.
-            let _ = door.app.limiter.strike("token", &from, WRONG_TOKENS, now);
+            let wrong = "wrong tokens from this address";
+            let strike = door.app.limiter.strike("token", &from, WRONG_TOKENS, now);
+            strike.map_err(|wait| Stop::Wait(wrong, wait))?;
             tracing::warn!(from, "a token was refused");
             let text = "This token is not known, was withdrawn or has expired.";
             Err(Stop::Failure(Failure::new(ProblemKind::Unauthorized, "bad_token", text)))
@@ -567,14 +511,20 @@ fn rate_headers(headers: &mut HeaderMap, left: Left, rate: Rate) {
     }
 }
 
-/// Asks again for a stream: same key, still a member, same rights.
+/// Asks again for a stream: same key, still a member, no fewer rights, the workspace worked in as
+/// before or as little. The list of workspaces is asked, since memory follows it.
 fn alive(door: &Arc<Door>, caller: &Caller, ws: &Ws, person: &Person) -> Alive {
     let (door, key, ws) = (Arc::clone(door), caller.key, ws.clone());
     let (request, access) = (person.request, person.access);
+    let state = ws.standing().state;
     Alive(Arc::new(move || {
+        let row = door.app.system.read(|snap| snap.get::<Workspace>(ws.id)).ok().flatten();
+        if row.is_none_or(|row| row.state != state) {
+            return false;
+        }
         let caller = door.caller(key).ok().flatten();
         let person = caller.and_then(|caller| door.person(&caller, &ws, request).ok().flatten());
-        person.is_some_and(|person| person.access == access)
+        person.is_some_and(|person| person.access.covers(access))
     }))
 }
 

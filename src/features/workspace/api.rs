@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::app::Ws;
+use crate::app::{App, Ws};
+use crate::features::users::queries as accounts;
 use crate::kernel::{AccountId, Can, ConnectionId, Role, Timestamp, WorkspaceId};
 use crate::web::error::ApiError;
 use crate::web::etag::{IfMatch, Tagged};
@@ -141,6 +142,9 @@ struct MemberView {
     role: Role,
     #[schemars(with = "String")]
     created_at: Timestamp,
+    /// Since when the account is disabled.
+    #[schemars(with = "Option<String>")]
+    disabled_at: Option<Timestamp>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -149,8 +153,9 @@ struct Members {
     next: Option<String>,
 }
 
-async fn members(ws: Ws) -> Result<Json<Members>, ApiError> {
+async fn members(app: App, ws: Ws) -> Result<Json<Members>, ApiError> {
     let all = ws.read(|snap| queries::members(snap))?;
+    let shut = app.system.read(|snap| accounts::disabled(snap))?;
     let view = |member: super::model::Member| MemberView {
         account: member.account,
         name: member.name,
@@ -158,6 +163,7 @@ async fn members(ws: Ws) -> Result<Json<Members>, ApiError> {
         email: member.email,
         role: member.role,
         created_at: member.created_at,
+        disabled_at: shut.get(&member.account).copied(),
     };
     Ok(Json(Members { items: all.into_iter().map(view).collect(), next: None }))
 }

@@ -25,6 +25,8 @@ pub const INVITE_BY_PUBLIC: Index = Index::unique(27, "invites_by_public");
 pub const INVITE_SECRETS: Table = Table::new(28, "invite_hashes");
 /// What is asked of the people of the workspace.
 pub const PEOPLE: Table = Table::new(29, "people");
+/// What goes from one member to another.
+pub const HANDOVERS: Table = Table::new(32, "handovers");
 
 /// Settings of the workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -213,6 +215,35 @@ impl Record for InviteSecret {
     }
 }
 
+/// What one member has to do goes to another; here until all of it has. The next start goes on with
+/// it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handover {
+    /// Whose it was.
+    pub from: AccountId,
+    /// Who takes it over.
+    pub to: AccountId,
+    /// Since when.
+    #[serde(with = "millisecond::required")]
+    pub began_at: Timestamp,
+}
+
+impl Record for Handover {
+    type Id = AccountId;
+    const TABLE: Table = HANDOVERS;
+    const CLASS: Class = Class::Work;
+    fn id(&self) -> AccountId {
+        self.from
+    }
+    fn sample() -> Self {
+        Self {
+            from: AccountId::from_bytes([6; 16]),
+            to: AccountId::from_bytes([1; 16]),
+            began_at: crate::kernel::time::from_ms(1_700_000_000_000),
+        }
+    }
+}
+
 /// What is asked of the people of the workspace (one row).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct People {
@@ -238,6 +269,8 @@ pub enum Counting {
     Tasks = 0,
     /// Run numbers.
     Runs = 1,
+    /// Numbers of jobs.
+    Jobs = 2,
 }
 
 impl Key for Counting {
@@ -248,6 +281,7 @@ impl Key for Counting {
         match u8::take(bytes)? {
             0 => Some(Self::Tasks),
             1 => Some(Self::Runs),
+            2 => Some(Self::Jobs),
             _ => None,
         }
     }

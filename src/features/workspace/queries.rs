@@ -1,5 +1,8 @@
 //! Reads of the workspace: settings, members, names of actors.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use jiff::tz::TimeZone;
 
 use crate::app::{App, Ws};
@@ -7,8 +10,11 @@ use crate::crypto::token::Token;
 use crate::kernel::{AccountId, Role, Timestamp, text};
 use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError};
 
-use super::model::{INVITE_BY_PUBLIC, Invite, InviteSecret, Member, People, Settings};
+use super::model::{
+    Handover, INVITE_BY_PUBLIC, Invite, InviteSecret, MEMBERS, Member, People, SETTINGS, Settings,
+};
 use super::rules::WorkspaceError;
+use super::rules::members::Shut;
 
 /// The settings, if the workspace was founded.
 ///
@@ -65,20 +71,40 @@ pub fn places(app: &App, account: AccountId) -> Result<Vec<PlaceOf>, StoreError>
     let all: Vec<Ws> = app.workspaces.read().clone();
     let mut mine = Vec::new();
     for ws in all {
-        let found = ws.read(|snap| match member(snap, account)? {
-            Some(member) => Ok::<_, StoreError>(settings(snap)?.map(|settings| (member, settings))),
-            None => Ok(None),
-        });
-        match found {
-            Ok(found) => {
-                mine.extend(found.map(|(member, settings)| PlaceOf { ws, member, settings }))
-            }
+        let crew = match crew(&ws) {
+            Ok(crew) => crew,
             // One that cannot be read must not close the others.
-            Err(error) => tracing::warn!(workspace = ws.slug, %error, "it cannot be read"),
-        }
+            Err(error) => {
+                tracing::warn!(workspace = ws.slug, %error, "it cannot be read");
+                continue;
+            }
+        };
+        let place = crew.members.get(&account).cloned().zip(crew.settings.clone());
+        mine.extend(place.map(|(member, settings)| PlaceOf { ws, member, settings }));
     }
     mine.sort_by_cached_key(|place| (place.settings.name.to_lowercase(), place.ws.id));
     Ok(mine)
+}
+
+/// The settings and the people of a workspace, kept in memory: every request of a browser asks all
+/// workspaces whether its person belongs to them.
+#[derive(Debug, Default)]
+pub struct Crew {
+    /// The settings, if it was founded.
+    pub settings: Option<Settings>,
+    /// Who belongs to it now.
+    pub members: BTreeMap<AccountId, Member>,
+}
+
+/// The people of a workspace, as they are now.
+///
+/// # Errors
+/// When the disk fails.
+pub fn crew(ws: &Ws) -> Result<Arc<Crew>, StoreError> {
+    ws.people.get(&ws.store, &[SETTINGS.number, MEMBERS.number], |snap| {
+        let members = members(snap)?.into_iter().map(|one| (one.account, one)).collect();
+        Ok(Crew { settings: settings(snap)?, members })
+    })
 }
 
 /// A workspace as one of its people has it.
@@ -97,6 +123,29 @@ pub struct PlaceOf {
 /// When the disk fails.
 pub fn owner<R: Read + ?Sized>(read: &R) -> Result<Option<Member>, StoreError> {
     Ok(members(read)?.into_iter().find(|member| member.role == Role::Owner))
+}
+
+/// Whether somebody else owns the workspace whose account is not closed.
+///
+/// # Errors
+/// When the disk fails.
+pub fn has_other_owner<R: Read + ?Sized>(
+    read: &R,
+    than: AccountId,
+    shut: &Shut,
+) -> Result<bool, StoreError> {
+    let counts = |one: &Member| {
+        one.role == Role::Owner && one.account != than && !shut.contains_key(&one.account)
+    };
+    Ok(members(read)?.iter().any(counts))
+}
+
+/// Handovers that are not done yet.
+///
+/// # Errors
+/// When the disk fails.
+pub fn handovers<R: Read + ?Sized>(read: &R) -> Result<Vec<Handover>, StoreError> {
+    read.list(&Range::all())
 }
 
 /// The open invitations, oldest first.
@@ -126,6 +175,16 @@ pub fn invite<R: Read + ?Sized>(
     let host = member(read, invite.by)?;
     let backed = host.is_some_and(|host| may_give(host.role, invite.role));
     Ok((right && backed).then_some(invite))
+}
+
+/// Whether an invitation is open that calls itself as this token does, be the rest of it right or not.
+///
+/// # Errors
+/// When the disk fails.
+pub fn has_invite<R: Read + ?Sized>(read: &R, token: &Token) -> Result<bool, StoreError> {
+    let mut key = KeyBuf::new();
+    key.text(token.id());
+    Ok(read.find::<Invite>(INVITE_BY_PUBLIC, &key)?.is_some())
 }
 
 /// Whether somebody with a role may give another one, or touch who has it.

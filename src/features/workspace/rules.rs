@@ -1,5 +1,6 @@
 //! Every write of the workspace itself: founding, settings, members, counters.
 
+pub mod handover;
 pub mod invites;
 pub mod members;
 
@@ -37,6 +38,12 @@ pub enum WorkspaceError {
     /// Somebody must own it.
     #[error("a workspace needs an owner; make somebody else an owner first")]
     LastOwner,
+    /// Closing the account would leave a workspace without an owner.
+    #[error("{0} would have no owner who can sign in; make somebody else an owner there first")]
+    OnlyOwner(String),
+    /// Nobody closes the door that they stand in.
+    #[error("you cannot disable your own account; another owner can, or `hq user disable`")]
+    OwnAccount,
     /// More than the person may do.
     #[error("only an owner can do this with an {}, or make somebody one", .0.to_lowercase())]
     MoreThanOwn(&'static str),
@@ -82,7 +89,8 @@ impl Problem for WorkspaceError {
             Self::NotFounded => "setup_required",
             Self::NoMember(_) => "no_member",
             Self::Closed(_) => "workspace_archived",
-            Self::LastOwner => "last_owner",
+            Self::LastOwner | Self::OnlyOwner(_) => "last_owner",
+            Self::OwnAccount => "own_account",
             Self::MoreThanOwn(_) => "more_than_own",
             Self::OtherPlace => "other_workspace",
             Self::PeopleOnly => "people_only",
@@ -100,9 +108,12 @@ impl Problem for WorkspaceError {
             Self::Field { .. } => ProblemKind::Invalid,
             Self::NotFounded => ProblemKind::Unavailable,
             Self::NoMember(_) | Self::NoInvite => ProblemKind::NotFound,
-            Self::Closed(_) | Self::LastOwner | Self::Member | Self::ManyInvites(_) => {
-                ProblemKind::Conflict
-            }
+            Self::Closed(_)
+            | Self::LastOwner
+            | Self::OnlyOwner(_)
+            | Self::OwnAccount
+            | Self::Member
+            | Self::ManyInvites(_) => ProblemKind::Conflict,
             Self::MoreThanOwn(_) | Self::PeopleOnly | Self::OtherPerson | Self::OtherPlace => {
                 ProblemKind::Forbidden
             }

@@ -140,8 +140,14 @@ struct WireUsage {
     input_tokens: Option<u64>,
     cache_read_input_tokens: Option<u64>,
     cache_creation_input_tokens: Option<u64>,
+    cache_creation: Option<Creation>,
     output_tokens: Option<u64>,
     output_tokens_details: Option<Details>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+struct Creation {
+    ephemeral_1h_input_tokens: Option<u64>,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -352,6 +358,10 @@ impl Decoder {
             input: said.input_tokens.unwrap_or(known.input),
             cache_read: said.cache_read_input_tokens.unwrap_or(known.cache_read),
             cache_write: said.cache_creation_input_tokens.unwrap_or(known.cache_write),
+            cache_write_1h: said
+                .cache_creation
+                .and_then(|c| c.ephemeral_1h_input_tokens)
+                .unwrap_or(known.cache_write_1h),
             output: said.output_tokens.unwrap_or(known.output),
             reasoning: said
                 .output_tokens_details
@@ -456,7 +466,8 @@ mod tests {
                 cache_read: 2_000,
                 cache_write: 100,
                 output: 55,
-                reasoning: 0
+                reasoning: 0,
+                ..Usage::default()
             })
         );
         assert_eq!(

@@ -1,6 +1,8 @@
 //! Our request as the body of `POST /v1/messages`. The same request gives the same bytes, because the provider's
 //! cache goes by them.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
@@ -8,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::kernel::Thinking;
 use crate::providers::catalog::{Model, ThinkingKind};
+use crate::providers::ids;
 use crate::providers::model::{ChatRequest, Message, Part, Role, SystemPart, ToolChoice, ToolDef};
 
 /// The least thinking budget that is accepted.
@@ -87,6 +90,12 @@ enum Block<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         cache_control: Option<Mark>,
     },
+    Document {
+        source: Source<'a>,
+        title: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_control: Option<Mark>,
+    },
     Thinking {
         thinking: &'a str,
         signature: &'a str,
@@ -95,12 +104,12 @@ enum Block<'a> {
         data: &'a str,
     },
     ToolUse {
-        id: &'a str,
+        id: Cow<'a, str>,
         name: &'a str,
         input: Box<RawValue>,
     },
     ToolResult {
-        tool_use_id: &'a str,
+        tool_use_id: Cow<'a, str>,
         content: &'a str,
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         is_error: bool,
@@ -114,6 +123,7 @@ impl Block<'_> {
         match self {
             Self::Text { cache_control, .. }
             | Self::Image { cache_control, .. }
+            | Self::Document { cache_control, .. }
             | Self::ToolResult { cache_control, .. } => *cache_control = Some(MARK),
             Self::Thinking { .. } | Self::RedactedThinking { .. } | Self::ToolUse { .. } => {}
         }
@@ -296,17 +306,23 @@ fn block(part: &Part) -> Option<Block<'_>> {
             Block::Thinking { thinking: text, signature }
         }
         Part::RedactedThinking { data } => Block::RedactedThinking { data },
+        Part::Opaque { .. } => return None,
         Part::ToolCall { id, name, arguments } => {
-            Block::ToolUse { id, name, input: input(arguments) }
+            Block::ToolUse { id: ids::at_most_64(id), name, input: input(arguments) }
         }
         Part::ToolResult { call_id, text, is_error } => Block::ToolResult {
-            tool_use_id: call_id,
+            tool_use_id: ids::at_most_64(call_id),
             content: text,
             is_error: *is_error,
             cache_control: None,
         },
         Part::Image { media_type, data } => Block::Image {
             source: Source { kind: "base64", media_type, data: STANDARD.encode(data) },
+            cache_control: None,
+        },
+        Part::File { media_type, name, data } => Block::Document {
+            source: Source { kind: "base64", media_type, data: STANDARD.encode(data) },
+            title: name,
             cache_control: None,
         },
     })

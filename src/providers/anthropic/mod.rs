@@ -9,8 +9,9 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use super::catalog::{self, Model};
-use super::error::{ErrorClass, ProviderError};
-use super::model::{ChatRequest, ModelInfo, Reply};
+use super::error::ProviderError;
+use super::media::{self, Carries};
+use super::model::{Abilities, ChatRequest, ModelInfo, Reply};
 use super::wire::Connection;
 use super::{Provider, Sink, known};
 use crate::net::message::{Method, Request};
@@ -33,12 +34,8 @@ impl Anthropic {
 
     async fn ask(&self, request: &ChatRequest, sink: Sink<'_>) -> Result<Reply, ProviderError> {
         let model = self.model(&request.model);
-        let body = encode::body(request, &model).map_err(|e| {
-            ProviderError::new(
-                ErrorClass::InvalidRequest,
-                format!("the request cannot be written: {e}"),
-            )
-        })?;
+        let request = &*media::fit(request, &model, Carries::Documents);
+        let body = encode::body(request, &model).map_err(ProviderError::unwritable)?;
         let post = self.head(Method::Post, "/v1/messages").body("application/json", body);
         self.connection.ask(post, &request.model, &mut decode::Decoder::default(), sink).await
     }
@@ -67,6 +64,7 @@ fn info(entry: &Value, provider: &Anthropic) -> Option<ModelInfo> {
     let number =
         |key: &str| entry.get(key).and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
     let name = entry.get("display_name").and_then(Value::as_str).unwrap_or(id);
+    let can = |what: &str| entry.get("capabilities")?.get(what)?.get("supported")?.as_bool();
     let known = known(&provider.model(id));
     Some(ModelInfo {
         id: id.to_owned(),
@@ -74,6 +72,11 @@ fn info(entry: &Value, provider: &Anthropic) -> Option<ModelInfo> {
         window: number("max_input_tokens").or(known.window),
         max_output: number("max_tokens").or(known.max_output),
         price: known.price,
+        can: Abilities {
+            tools: known.can.tools,
+            vision: can("image_input").or(known.can.vision),
+            thinking: can("thinking").or(known.can.thinking),
+        },
     })
 }
 
@@ -97,4 +100,16 @@ impl Provider for Anthropic {
     fn model(&self, id: &str) -> Model {
         catalog::describe(id).at(&self.connection.base)
     }
+}
+
+/// A request as it is sent, for the tests of all protocols.
+#[cfg(test)]
+pub(super) fn encoded(request: &ChatRequest) -> Vec<u8> {
+    encode::body(request, &catalog::describe(&request.model)).expect("it can be written")
+}
+
+/// A decoder for the tests of all protocols.
+#[cfg(test)]
+pub(super) fn decoder() -> Box<dyn super::wire::Decode> {
+    Box::new(decode::Decoder::default())
 }

@@ -4,9 +4,9 @@
 
 use serde::Deserialize;
 
-use super::think_tags::{Piece, Splitter};
 use crate::providers::error::ProviderError;
 use crate::providers::model::{Delta, Part, Received, Reply, StopReason, Usage};
+use crate::providers::think_tags::{Piece, Splitter};
 use crate::providers::wire::Decode;
 
 /// An answer in the making.
@@ -392,6 +392,7 @@ impl Decoder {
             input: said.prompt_tokens.saturating_sub(cache_read).saturating_sub(cache_write),
             cache_read,
             cache_write,
+            cache_write_1h: 0,
             output: said.completion_tokens,
             reasoning: said.completion_tokens_details.and_then(|d| d.reasoning_tokens).unwrap_or(0),
         };

@@ -36,7 +36,14 @@ fn text_and_calls_in_pieces_are_put_together_by_index() {
     );
     assert_eq!(
         reply.usage,
-        Some(Usage { input: 36, cache_read: 64, cache_write: 0, output: 9, reasoning: 4 })
+        Some(Usage {
+            input: 36,
+            cache_read: 64,
+            cache_write: 0,
+            output: 9,
+            reasoning: 4,
+            ..Usage::default()
+        })
     );
     assert_eq!((reply.stop, reply.model.as_str()), (StopReason::ToolUse, "gpt-x"));
     assert!(complete);

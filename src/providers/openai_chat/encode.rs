@@ -11,6 +11,7 @@ use super::quirks::{MaxTokens, Quirks, Reasoning, Replay};
 use crate::kernel::Thinking;
 use crate::providers::catalog::{ChatTools, Model, ThinkingKind};
 use crate::providers::error::{ErrorClass, ProviderError};
+use crate::providers::ids;
 use crate::providers::model::{ChatRequest, Message, Part, Role, SystemPart, ToolChoice, ToolDef};
 
 #[derive(Serialize)]
@@ -161,12 +162,7 @@ pub(super) fn body(
         stream_options: quirks.stream_usage.then_some(StreamOptions { include_usage: true }),
     };
     think(&mut body, request, model, quirks);
-    serde_json::to_vec(&body).map_err(|e| {
-        ProviderError::new(
-            ErrorClass::InvalidRequest,
-            format!("the request cannot be written: {e}"),
-        )
-    })
+    serde_json::to_vec(&body).map_err(ProviderError::unwritable)
 }
 
 fn think<'a>(body: &mut Body<'a>, request: &ChatRequest, model: &'a Model, quirks: &Quirks) {
@@ -385,22 +381,18 @@ fn object_text(arguments: &str) -> Cow<'_, str> {
     }
 }
 
-/// Nine letters or digits where a server wants that; the same id always gives the same nine.
+/// The longest id of a call that OpenAI takes here.
+const LONGEST_ID: usize = 40;
+
+/// Nine letters or digits where a server wants that, no long ones anywhere; the same id always gives the same other.
 fn call_id_for<'a>(id: &'a str, quirks: &Quirks) -> Cow<'a, str> {
-    let fits = id.len() == 9 && id.bytes().all(|b| b.is_ascii_alphanumeric());
-    if !quirks.short_ids || fits {
-        return Cow::Borrowed(id);
+    let is_short = id.len() == 9 && id.bytes().all(|b| b.is_ascii_alphanumeric());
+    match quirks.short_ids {
+        true if is_short => Cow::Borrowed(id),
+        true => Cow::Owned(ids::letters(id, 9)),
+        false if !id.is_empty() && id.len() <= LONGEST_ID => Cow::Borrowed(id),
+        false => Cow::Owned(format!("call_{}", ids::letters(id, 24))),
     }
-    let mut hash = id
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    let letters = b"0123456789abcdefghijklmnopqrstuvwxyz";
-    let short = (0..9).map(|_| {
-        let letter = letters[(hash % 36) as usize];
-        hash /= 36;
-        char::from(letter)
-    });
-    Cow::Owned(short.collect())
 }
 
 fn mark_last(turn: &mut Turn<'_>) {

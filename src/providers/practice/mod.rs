@@ -14,7 +14,7 @@ use super::bound::Size;
 use super::catalog::{self, Model};
 use super::error::ProviderError;
 use super::model::{ChatRequest, Delta, ModelInfo, Part, Reply, StopReason, Usage};
-use super::{Provider, Sink};
+use super::{Provider, Sink, known};
 use crate::kernel::Thinking;
 
 /// The id of its only model.
@@ -114,13 +114,7 @@ impl Provider for Practice {
 
     fn models(&self) -> BoxFuture<'_, Result<Vec<ModelInfo>, ProviderError>> {
         let model = self.model(MODEL);
-        let info = ModelInfo {
-            id: model.id,
-            name: model.name,
-            window: Some(model.window),
-            max_output: Some(model.max_output),
-            price: model.price,
-        };
+        let info = known(&model);
         async move { Ok(vec![info]) }.boxed()
     }
 

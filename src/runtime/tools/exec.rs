@@ -1,66 +1,76 @@
 //! `exec`: a program in the jail, with the agent's folder and nothing else.
 //!
 //! Output goes to a file in the job's folder, so what was written survives a crash. The session of
-//! each job is recorded there, so that the next start can end what is left. A program may write to
-//! its output and to nothing else in there, and the folder goes as soon as the result is written
-//! down.
+//! each program is recorded there, so that the next start can end what is left. A program may write to
+//! its output and to nothing else in there. One that takes long goes on as a job, which has a record of
+//! its own; of the others the folder goes as soon as the result is written down.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::app::Ws;
 use crate::features::agents::model::Agent;
+use crate::features::jobs::model::{OUTPUT, folder_of};
 use crate::features::workspace::model::Settings;
 use crate::kernel::{Can, RunId};
+use crate::runtime::jobs::{Jobs, Leaving, READ_BACK};
+use crate::sandbox::input::Stdin;
 use crate::sandbox::job::{Job, JobEnd, Outcome, StopReason};
 use crate::sandbox::left_over;
 use crate::sandbox::output;
 use crate::sandbox::policy::{Network, Policy, WithoutLandlock};
-use crate::sandbox::spawn::{Command, Output, Spawner};
+use crate::sandbox::spawn::{Children, Command, Input, Output, Spawner, Started};
 use crate::store::ReadExt;
-use crate::tool::{ActTool, Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec};
+use crate::tool::{ActTool, Aliases, Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec};
 
-/// The file in a job's folder that takes what its program writes.
-const OUTPUT: &str = "output.txt";
+use super::folder;
+
 /// Time-out in seconds unless asked.
-const SECONDS: u64 = 120;
-/// The longest that can be asked for.
-const MAX_SECONDS: u64 = 600;
-/// How long after its time-out a program may take to end before it is left behind.
-const PATIENCE: Duration = Duration::from_secs(30);
+const SECONDS: u64 = 1_800;
+/// The longest that a program runs, in seconds: a day.
+const MAX_SECONDS: u64 = 24 * 60 * 60;
+/// How long the agent waits for a program unless it asks, in milliseconds.
+const YIELD: u64 = 10_000;
+/// The longest that it can ask for, in milliseconds.
+const MAX_YIELD: u64 = 120_000;
+/// How long a program that is left running at once is looked at: one that fails says so here.
+const GLANCE: Duration = Duration::from_millis(200);
 /// How much of the output is kept on disk.
 const OUTPUT_CAP: u64 = 16 * 1024 * 1024;
-/// How much of each end of the output is read back: all of it, unless more was written than is kept.
-const READ_BACK: usize = 8 * 1024 * 1024 + 256 * 1024;
 /// How much of each end of an interrupted program's output is told.
 const SO_FAR: usize = 4 * 1024;
+/// How many variables a call may set.
+const MAX_VARIABLES: usize = 64;
+/// Variables that are not the agent's to set.
+const FIXED: &[&str] = &["PATH", "HOME", "TMPDIR"];
 
 /// Runs a program.
 pub(crate) struct Exec {
     sandbox: Spawner,
-    /// One permit for each program that runs: they use the processor, unlike runs that wait for
-    /// models.
+    jobs: Jobs,
+    /// One permit for each program that an agent waits for: they use the processor, unlike runs that
+    /// wait for models.
     turns: tokio::sync::Semaphore,
 }
 
 impl Exec {
-    /// Programs started by this spawner, so many at once.
-    pub(crate) fn new(sandbox: Spawner, programs: usize) -> Self {
-        Self { sandbox, turns: tokio::sync::Semaphore::new(programs) }
+    /// Programs started by this spawner, so many at once; those that take long become jobs.
+    pub(crate) fn new(sandbox: Spawner, jobs: Jobs, programs: usize) -> Self {
+        Self { sandbox, jobs, turns: tokio::sync::Semaphore::new(programs) }
     }
 }
 
-/// Where the job of a call keeps its output and its mark.
+/// Where the program of a call keeps its output and its mark.
 pub(crate) fn job_folder(ws: &Ws, run: RunId, step: u32) -> PathBuf {
-    ws.jobs_folder().join(format!("{run}-{step}"))
+    ws.jobs_folder().join(folder_of(run, step))
 }
 
-/// Removes the folders of jobs whose run does not go on. Blocking.
+/// Removes the folders of programs whose run does not go on. Blocking.
 pub(crate) fn sweep(jobs: &Path, live: &BTreeSet<RunId>) {
     left_over::sweep(jobs, |name| {
         let run = name.rsplit_once('-').and_then(|(run, _)| run.parse::<RunId>().ok());
@@ -75,23 +85,59 @@ pub(crate) fn so_far(job: &Path) -> Option<String> {
     Some(excerpt.text()).filter(|text| !text.trim().is_empty())
 }
 
-/// A program that runs; it does not outlive whoever waits for it.
-struct Running(Job);
+/// A program that runs; it does not outlive whoever waits for it, unless it is left running.
+struct Running(Option<Job>);
 
 impl Drop for Running {
     fn drop(&mut self) {
         // Changes nothing when it has ended, as it has unless the wait was given up.
-        self.0.stop(StopReason::Stopped);
+        if let Some(job) = &self.0 {
+            job.stop(StopReason::Stopped);
+        }
     }
 }
 
 /// What `exec` takes.
 #[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Args {
     /// A command line for `sh`.
     command: String,
-    /// Seconds until it is ended (120; at most 600).
-    timeout: Option<u64>,
+    /// Folder to run in.
+    workdir: Option<String>,
+    /// Variables.
+    env: Option<BTreeMap<String, String>>,
+    /// Leave it running; `process` follows it.
+    background: Option<bool>,
+    /// Milliseconds to wait before it is left running (10000).
+    yield_ms: Option<u64>,
+    /// Seconds until it is ended (1800).
+    timeout_seconds: Option<u64>,
+}
+
+/// What a call asks for.
+struct Wanted {
+    seconds: u64,
+    wait: Duration,
+    children: Children,
+    stdin: Input,
+}
+
+impl Wanted {
+    fn of(args: &Args) -> Self {
+        let seconds = match args.timeout_seconds {
+            None => SECONDS,
+            Some(0) => MAX_SECONDS,
+            Some(seconds) => seconds.min(MAX_SECONDS),
+        };
+        let wait = Duration::from_millis(args.yield_ms.unwrap_or(YIELD).clamp(10, MAX_YIELD));
+        match args.background {
+            Some(true) => {
+                Self { seconds, wait: GLANCE, children: Children::Keep, stdin: Input::Pipe }
+            }
+            _ => Self { seconds, wait, children: Children::End, stdin: Input::Nothing },
+        }
+    }
 }
 
 impl ActTool for Exec {
@@ -101,68 +147,148 @@ impl ActTool for Exec {
         group: Group::Machine,
         needs: Can::Write,
         effect: Effect::Exec,
-        about: "Run a shell command in your sandboxed folder.",
+        about: "Run a shell command in your sandboxed folder. One that takes long goes on as a job.",
     };
+    const ALIASES: Aliases = &[
+        ("cmd", "command"),
+        ("cwd", "workdir"),
+        ("timeout", "timeoutSeconds"),
+        ("timeout_seconds", "timeoutSeconds"),
+        ("yield_ms", "yieldMs"),
+        ("run_in_background", "background"),
+    ];
 
     async fn act(&self, cx: &ToolCx, args: Args) -> Result<ToolOutput, ToolError> {
-        let facts = cx.ws.read(|snap| {
-            let agent = snap.get::<Agent>(cx.agent)?;
-            Ok::<_, crate::store::StoreError>((agent, snap.get::<Settings>(())?))
-        })?;
-        let (Some(agent), settings) = facts else {
-            return Err(ToolError::refused("agent_gone", "the agent does not exist any more"));
-        };
-        if !agent.exec {
-            return Err(ToolError::refused("exec_off", "you may not run programs"));
-        }
+        let wanted = Wanted::of(&args);
         let _turn = tokio::select! {
             turn = self.turns.acquire() => turn,
             () = cx.cancel.cancelled() => {
-                return Err(ToolError::refused("stopped", "stopped before the program began"));
+                return Err(ToolError::refused("aborted", "stopped before the program began"));
             }
         };
-        let scratch = cx.ws.agent_scratch(&agent.slug);
         let folder = job_folder(&cx.ws, cx.run, cx.step);
-        let out = folder.join(OUTPUT);
-        let prepared = folder.clone();
-        // What a step has left that runs again after a crash is not its own.
-        let made = tokio::task::spawn_blocking(move || left_over::make(&prepared));
-        io(made.await.map_err(std::io::Error::other).flatten(), "the job's folder")?;
-        let seconds = args.timeout.unwrap_or(SECONDS).clamp(1, MAX_SECONDS);
-        let mut policy = Policy::for_agent(&cx.folder, &scratch, &cx.ws.app.config.data);
-        if agent.network {
-            policy.network = Network::to_ports([80, 443]);
-        }
-        if settings.is_some_and(|s| s.exec_without_jail) {
-            policy.without_landlock = WithoutLandlock::Start;
-        }
-        let mut command = Command::new("/bin/sh", policy);
-        command.args = vec![OsString::from("-c"), OsString::from(&args.command)];
-        command.env = Command::base_env(&cx.folder, &scratch);
-        command.stdout = Output::File(out.clone());
-        command.stderr = Output::File(out);
-        command.output_cap = OUTPUT_CAP;
-        command.timeout = Some(Duration::from_secs(seconds));
-        let job = self.sandbox.spawn(command).await?.job;
-        let running = Running(job.clone());
+        let command = command(cx, &args, &wanted, &folder).await?;
+        let began = Instant::now();
+        let Started { job, stdin, .. } = self.sandbox.spawn(command).await?;
+        let mut running = Running(Some(job.clone()));
         io(left_over::note(&folder, job.mark()), "the job's mark")?;
         let end = tokio::select! {
-            end = job.wait_for(Duration::from_secs(seconds) + PATIENCE) => end,
+            end = job.wait_for(wanted.wait) => end,
             () = cx.cancel.cancelled() => {
                 job.stop(StopReason::Stopped);
                 Some(job.wait().await)
             }
         };
         let Some(end) = end else {
-            return Ok(ToolOutput::error(format!(
-                "[it does not end, although its time was up after {seconds} s; it is left behind]"
-            )));
+            let (text, heard) = so_far_of(&job).await?;
+            let leaving = Leaving {
+                program: job,
+                stdin: io(Stdin::new(stdin), "the program's input")?,
+                folder,
+                command: args.command,
+                timeout_secs: u32::try_from(wanted.seconds).unwrap_or(u32::MAX),
+                since: began.elapsed(),
+                heard,
+            };
+            let left = self.jobs.adopt(cx, leaving).await?;
+            running.0 = None;
+            let mut output = ToolOutput::text(format!(
+                "[running as job {number}; you are told when it ends; process with id {number} \
+                 follows it, writes to it or ends it]\n{text}",
+                number = left.number
+            ));
+            // The tool that it takes from here on.
+            output.load.push("process".to_owned());
+            return Ok(output);
         };
         drop(running);
         left_over::forget(&folder);
         let text = read_back(job).await?;
-        Ok(report(&end, &text, seconds))
+        Ok(report(&end, &text, wanted.seconds))
     }
+}
+
+/// The program as the sandbox starts it.
+async fn command(
+    cx: &ToolCx,
+    args: &Args,
+    wanted: &Wanted,
+    job: &Path,
+) -> Result<Command, ToolError> {
+    let facts = cx.ws.read(|snap| {
+        let agent = snap.get::<Agent>(cx.agent)?;
+        Ok::<_, crate::store::StoreError>((agent, snap.get::<Settings>(())?))
+    })?;
+    let (Some(agent), settings) = facts else {
+        return Err(ToolError::refused("denied", "the agent does not exist any more"));
+    };
+    if !agent.exec {
+        return Err(ToolError::refused("denied", "you may not run programs"));
+    }
+    let scratch = cx.ws.agent_scratch(&agent.slug);
+    let (out, prepared) = (job.join(OUTPUT), job.to_owned());
+    // What a step has left that runs again after a crash is not its own.
+    let made = tokio::task::spawn_blocking(move || left_over::make(&prepared));
+    io(made.await.map_err(std::io::Error::other).flatten(), "the job's folder")?;
+    let mut policy = Policy::for_agent(&cx.folder, &scratch, &cx.ws.app.config.data);
+    if let Some(workdir) = &args.workdir {
+        policy.cwd = workdir_of(cx, workdir).await?;
+    }
+    if agent.network {
+        policy.network = Network::to_ports([80, 443]);
+    }
+    if settings.is_some_and(|s| s.exec_without_jail) {
+        policy.without_landlock = WithoutLandlock::Start;
+    }
+    let mut command = Command::new("/bin/sh", policy);
+    command.args = vec![OsString::from("-c"), OsString::from(&args.command)];
+    command.env = Command::base_env(&cx.folder, &scratch);
+    for (name, value) in variables(args)? {
+        command.env.push((name.into(), value.into()));
+    }
+    command.stdin = wanted.stdin.clone();
+    command.stdout = Output::File(out.clone());
+    command.stderr = Output::File(out);
+    command.output_cap = OUTPUT_CAP;
+    command.timeout = Some(Duration::from_secs(wanted.seconds));
+    command.children = wanted.children;
+    Ok(command)
+}
+
+/// The variables of a call; what decides which programs run, and where, is not among them.
+fn variables(args: &Args) -> Result<Vec<(&String, &String)>, ToolError> {
+    let given: Vec<_> = args.env.iter().flatten().collect();
+    let wrong = |name: &str| {
+        let upper = name.to_uppercase();
+        FIXED.contains(&upper.as_str()) || upper.starts_with("HQ_") || name.contains('\0')
+    };
+    if let Some((name, _)) = given.iter().find(|(name, _)| wrong(name)) {
+        return Err(ToolError::refused(
+            "denied",
+            format!("the variable {name} is not yours to set"),
+        ));
+    }
+    if given.len() > MAX_VARIABLES || given.iter().any(|(_, value)| value.contains('\0')) {
+        return Err(ToolError::refused("invalid_args", "env: too many variables, or a zero byte"));
+    }
+    Ok(given)
+}
+
+/// The folder to run in, which is the agent's or lies below it.
+async fn workdir_of(cx: &ToolCx, written: &str) -> Result<PathBuf, ToolError> {
+    let (root, written) = (cx.folder.clone(), written.to_owned());
+    folder::blocking(move || {
+        let files = folder::open(&root)?;
+        let path = folder::relative(&files, &written)?;
+        match files.list(&path)? {
+            Some(_) => Ok(root.join(path)),
+            None => Err(ToolError::refused(
+                "not_found",
+                format!("there is no folder {path} in your folder {}", root.display()),
+            )),
+        }
+    })
+    .await
 }
 
 fn io<T>(result: std::io::Result<T>, what: &str) -> Result<T, ToolError> {
@@ -175,8 +301,17 @@ fn io<T>(result: std::io::Result<T>, what: &str) -> Result<T, ToolError> {
 async fn read_back(job: Job) -> Result<String, ToolError> {
     let read = tokio::task::spawn_blocking(move || job.excerpt(READ_BACK, READ_BACK));
     match read.await {
-        Ok(Ok(excerpt)) => Ok(excerpt.text()),
-        Ok(Err(error)) => io(Err(error), "the output"),
+        Ok(read) => io(read, "the output").map(|excerpt| excerpt.text()),
+        Err(_) => Err(ToolError::Failed { code: "internal", message: "reading panicked".into() }),
+    }
+}
+
+/// The end of what a running program has written, and how much that is in all.
+async fn so_far_of(job: &Job) -> Result<(String, u64), ToolError> {
+    let job = job.clone();
+    let read = tokio::task::spawn_blocking(move || job.excerpt(SO_FAR, SO_FAR));
+    match read.await {
+        Ok(read) => io(read, "the output").map(|excerpt| (excerpt.text(), excerpt.total)),
         Err(_) => Err(ToolError::Failed { code: "internal", message: "reading panicked".into() }),
     }
 }
@@ -184,7 +319,9 @@ async fn read_back(job: Job) -> Result<String, ToolError> {
 /// What the model reads: how it ended, then the output.
 fn report(end: &JobEnd, text: &str, seconds: u64) -> ToolOutput {
     if let Some(why) = &end.not_started {
-        return ToolOutput::error(format!("not started: the sandbox could not be set up: {why}"));
+        return ToolOutput::error(format!(
+            "Error(sandbox): not started: the sandbox could not be set up: {why}"
+        ));
     }
     let how = match (end.reason, end.outcome) {
         (Some(StopReason::TimedOut), _) => format!("ended after {seconds} s (time-out)"),
@@ -194,6 +331,11 @@ fn report(end: &JobEnd, text: &str, seconds: u64) -> ToolOutput {
         (None, Outcome::Code(code)) => format!("exit code {code}"),
         (None, Outcome::Signal(signal)) => format!("ended by signal {signal}"),
     };
-    let body = format!("[{how}]\n{text}");
+    let left = match end.ended_children {
+        0 => "",
+        _ => "; what it left running was ended: background: true keeps it",
+    };
+    let left = if end.reason.is_none() { left } else { "" };
+    let body = format!("[{how}{left}]\n{text}");
     if end.is_success() { ToolOutput::text(body) } else { ToolOutput::error(body) }
 }

@@ -1,13 +1,22 @@
 //! `web_fetch`: one page as text, behind the guard.
 
+use std::time::Instant;
+
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::kernel::Can;
-use crate::net::fetch::{MAX_CHARS, PageRequest};
+use crate::net::fetch::{MAX_CHARS, Page, PageRequest};
 use crate::net::pages::Pages;
 use crate::net::readable::Form;
-use crate::tool::{Effect, Group, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec};
+use crate::tool::{
+    Aliases, Effect, Group, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, untrusted,
+};
+
+/// How many characters are given unless asked.
+const CHARS: usize = 12_000;
+/// The most that are given at once.
+const MAX_GIVEN: usize = 20_000;
 
 /// Fetches a page.
 pub(crate) struct WebFetch {
@@ -15,13 +24,48 @@ pub(crate) struct WebFetch {
     pub pages: Pages,
 }
 
+/// In which form a page is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Mode {
+    /// With headings and links.
+    #[default]
+    Markdown,
+    /// The words only.
+    Text,
+}
+
 /// What `web_fetch` takes.
 #[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Args {
     /// An http or https address.
     url: String,
     /// Most characters (12000).
     max_chars: Option<usize>,
+    /// `markdown` or `text`.
+    extract_mode: Option<Mode>,
+}
+
+/// What HQ itself says of a page; nothing that the page says.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Told<'a> {
+    final_url: &'a str,
+    status: u16,
+    extractor: &'static str,
+    /// Characters of the readable text.
+    length: usize,
+    /// Bytes that were read of the page.
+    raw_length: usize,
+    truncated: bool,
+    took_ms: u128,
+    /// How old the kept page is, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cached_secs: Option<u64>,
+    /// Where the whole text is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spill: Option<String>,
 }
 
 impl ReadTool for WebFetch {
@@ -33,32 +77,68 @@ impl ReadTool for WebFetch {
         effect: Effect::External,
         about: "Fetch a public web page as readable text.",
     };
+    const ALIASES: Aliases = &[("max_chars", "maxChars"), ("extract_mode", "extractMode")];
 
     async fn read(&self, cx: &ToolCx, args: Args) -> Result<ToolOutput, ToolError> {
-        let max_chars = args.max_chars.unwrap_or(12_000).clamp(200, MAX_CHARS);
-        let wanted = PageRequest { url: args.url, form: Form::Markdown, max_chars };
+        let form = match args.extract_mode.unwrap_or_default() {
+            Mode::Markdown => Form::Markdown,
+            Mode::Text => Form::Text,
+        };
+        let began = Instant::now();
+        // Kept whole, whatever part is given: the rest is read and searched without asking again.
+        let wanted = PageRequest { url: args.url, form, max_chars: MAX_CHARS };
         let fetched = tokio::select! {
             page = self.pages.get(wanted) => page,
-            () = cx.cancel.cancelled() => return Err(ToolError::refused("stopped", "stopped")),
+            () = cx.cancel.cancelled() => return Err(ToolError::refused("aborted", "stopped")),
         };
         // What the outside does not give is the model's to work around, not a failure of HQ.
-        let (page, age) = match fetched {
-            Ok(fetched) => (fetched.page, fetched.age),
-            Err(error) => return Ok(ToolOutput::error(format!("could not fetch: {error}"))),
+        let fetched = match fetched {
+            Ok(fetched) => fetched,
+            Err(error) => {
+                return Ok(ToolOutput::error(format!(
+                    "Error(unavailable): could not fetch: {error}"
+                )));
+            }
         };
-        let title = page.readable.title.as_deref().unwrap_or("(no title)");
-        let cut = if page.readable.truncated { "\n[cut]" } else { "" };
-        // What stands on the page cannot end the part that is marked as its own.
-        let words =
-            format!("{title}\n\n{}", page.readable.text).replace("</untrusted", "< /untrusted");
-        let age = match age.map(|age| age.as_secs() / 60) {
-            Some(minutes) => format!(", as it was {minutes} min ago"),
-            None => String::new(),
-        };
-        let text = format!(
-            "{} (status {}{age})\n<untrusted source=\"web\">\n{words}{cut}\n</untrusted>",
-            page.final_url, page.status
-        );
-        Ok(if page.status < 400 { ToolOutput::text(text) } else { ToolOutput::error(text) })
+        let given = args.max_chars.unwrap_or(CHARS).clamp(200, MAX_GIVEN);
+        // A character is up to four bytes, and the words around it need room, too.
+        let given = given.min(cx.max_result.saturating_sub(1_024));
+        Ok(output(cx, &fetched.page, given, |told| Told {
+            took_ms: began.elapsed().as_millis(),
+            cached_secs: fetched.age.map(|age| age.as_secs()),
+            ..told
+        }))
     }
+}
+
+fn output<'p>(
+    cx: &ToolCx,
+    page: &'p Page,
+    given: usize,
+    circumstances: impl FnOnce(Told<'p>) -> Told<'p>,
+) -> ToolOutput {
+    let words = &page.readable.text;
+    let end = words.char_indices().nth(given).map_or(words.len(), |(at, _)| at);
+    let end = words.floor_char_boundary(end.min(cx.max_result.saturating_sub(1_024)));
+    let is_cut = end < words.len();
+    let told = circumstances(Told {
+        final_url: &page.final_url,
+        status: page.status,
+        extractor: page.readable.extractor.as_str(),
+        length: page.readable.chars,
+        raw_length: page.bytes,
+        truncated: is_cut || page.readable.truncated,
+        took_ms: 0,
+        cached_secs: None,
+        spill: is_cut.then(|| format!("result:{}", cx.step)),
+    });
+    // ok: a struct of texts and numbers can be written.
+    let told = serde_json::to_string(&told).unwrap_or_default();
+    let (id, title) = (untrusted::id_for(cx), page.readable.title.as_deref().unwrap_or(""));
+    let part = |words: &str| untrusted::wrap(&id, &format!("{title}\n\n{words}"));
+    let text = format!("{told}\n{}", part(&words[..end]));
+    let mut output =
+        if page.status < 400 { ToolOutput::text(text) } else { ToolOutput::error(text) };
+    output.whole = is_cut.then(|| format!("{told}\n{}", part(words)));
+    output
 }

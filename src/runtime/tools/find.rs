@@ -66,14 +66,14 @@ impl ReadTool for ToolSearch {
         group: Group::Work,
         needs: Can::Read,
         effect: Effect::Control,
-        about: "Find more tools: colleagues, messages, web pages, delegation, progress.",
+        about: "Find more tools: patches, running programs, files on tasks, colleagues, web pages, delegation, progress.",
     };
 
     async fn read(&self, cx: &ToolCx, args: Args) -> Result<ToolOutput, ToolError> {
         let agent = cx.ws.read(|snap| snap.get::<Agent>(cx.agent))?;
         let exec = agent.is_some_and(|agent| agent.exec);
         let may_use = |name: &str| match name {
-            "exec" => exec,
+            "exec" | "process" => exec,
             name => cx.item.is_some() || !ENDS.contains(&name),
         };
         let found = self.search(&args.query, may_use);

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::git::File;
 use crate::git::files::{AgentFiles, Scan};
-use crate::tool::ToolError;
+use crate::git::{File, GitError};
+use crate::tool::{FileChange, ToolError, args};
 
 /// Marks of all files, to see what a program changed.
 pub(crate) type Marks = Scan;
@@ -14,59 +14,138 @@ pub(crate) type Marks = Scan;
 /// The largest file that tools read or write, in bytes.
 pub(crate) const MAX_FILE: u64 = 10 * 1024 * 1024;
 
+/// Runs something that blocks on a thread made for it.
+pub(super) async fn blocking<T: Send + 'static>(
+    body: impl FnOnce() -> Result<T, ToolError> + Send + 'static,
+) -> Result<T, ToolError> {
+    tokio::task::spawn_blocking(body).await.unwrap_or_else(|_| {
+        Err(ToolError::Failed { code: "internal", message: "a file task panicked".to_owned() })
+    })
+}
+
 /// Opens the folder of an agent.
 pub(crate) fn open(root: &Path) -> Result<AgentFiles, ToolError> {
     Ok(AgentFiles::open(root)?)
 }
 
-/// The whole of a file, at most `limit` bytes.
-pub(crate) fn read(root: &Path, path: &str, limit: u64) -> Result<Vec<u8>, ToolError> {
-    let files = open(root)?;
-    let path = files.relative(path)?;
-    match within(&files, &path, limit)? {
-        Some(bytes) => Ok(bytes),
-        None => Err(ToolError::refused("no_such_file", format!("there is no file {path}"))),
+/// The path below the folder for what a model wrote.
+pub(crate) fn relative(files: &AgentFiles, written: &str) -> Result<String, ToolError> {
+    files.relative(written).map_err(|error| match error {
+        GitError::Path { .. } => ToolError::refused("denied", error.to_string()),
+        error => error.into(),
+    })
+}
+
+/// A file as it is now.
+pub(crate) struct Current {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) hash: [u8; 32],
+    pub(crate) executable: bool,
+}
+
+/// SHA-256.
+pub(crate) fn sum(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// The beginning of a hash, enough to see whether two are the same.
+pub(crate) fn short(hash: &[u8; 32]) -> String {
+    hash[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The whole of a file; none when there is no such file. One that is too large is not read at all: a
+/// program can make a file of any size in no time.
+pub(crate) fn current(files: &AgentFiles, path: &str) -> Result<Option<Current>, ToolError> {
+    if path.is_empty() {
+        return Err(ToolError::refused("invalid_args", "give the path of a file"));
+    }
+    match files.read_up_to(path, MAX_FILE)? {
+        Some(part) if part.total > MAX_FILE => Err(ToolError::refused(
+            "too_large",
+            format!(
+                "{path} has {} bytes; files up to {MAX_FILE} bytes can be used: take a part with a program",
+                part.total
+            ),
+        )),
+        Some(part) => Ok(Some(Current {
+            hash: sum(&part.bytes),
+            bytes: part.bytes,
+            executable: part.executable,
+        })),
+        None => Ok(None),
     }
 }
 
-/// The same; none when there is no such file. One that is larger is not read at all: a program can
-/// make a file of any size in no time.
-fn within(files: &AgentFiles, path: &str, limit: u64) -> Result<Option<Vec<u8>>, ToolError> {
-    match files.read_up_to(path, limit)? {
-        Some(part) if part.total > limit => Err(ToolError::refused(
-            "file_too_large",
-            format!("{path} has {} bytes; files up to {limit} bytes can be used", part.total),
-        )),
-        part => Ok(part.map(|part| part.bytes)),
-    }
+/// A file that is not there, with the names that come near.
+pub(crate) fn missing(files: &AgentFiles, path: &str) -> ToolError {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    // ok: a folder that is not there or cannot be read has no near names.
+    let items = files.list(folder).ok().flatten().unwrap_or_default();
+    let near = args::nearest(name, items.iter().map(|item| item.name.as_str()), 3);
+    let near = match near.as_slice() {
+        [] => "list shows what there is".to_owned(),
+        near => format!("near: {}", near.join(", ")),
+    };
+    ToolError::refused("not_found", format!("there is no file {path}; {near}"))
 }
 
 /// SHA-256 of a file; none when there is no such file. Refused when tools cannot use a file so large.
 pub(crate) fn hash(files: &AgentFiles, path: &str) -> Result<Option<[u8; 32]>, ToolError> {
-    Ok(within(files, path, MAX_FILE)?.map(|bytes| Sha256::digest(bytes).into()))
+    Ok(current(files, path)?.map(|now| now.hash))
 }
 
-/// Puts content in the place of what has this hash; none deletes.
-pub(crate) fn change(
-    root: &Path,
-    path: &str,
-    before: Option<[u8; 32]>,
-    content: Option<&[u8]>,
-) -> Result<(), ToolError> {
+/// Makes all changes or none: every file must be what it was when the change was worked out. When one
+/// cannot be written, those before it are put back.
+pub(crate) fn change(root: &Path, changes: &[FileChange]) -> Result<(), ToolError> {
     let files = open(root)?;
-    if hash(&files, path)? != before {
-        return Err(ToolError::refused(
-            "file_changed",
-            format!("{path} was changed meanwhile; read it again"),
-        ));
+    let mut former = Vec::with_capacity(changes.len());
+    for change in changes {
+        let now = current(&files, &change.path)?;
+        if now.as_ref().map(|now| now.hash) != change.before {
+            return Err(ToolError::refused(
+                "conflict",
+                format!("{} was changed meanwhile; read it again", change.path),
+            ));
+        }
+        former.push(now);
     }
-    match content {
-        Some(bytes) => files.write(&File::new(path, bytes))?,
-        None => {
-            files.remove(path)?;
+    // What is new comes before what goes: a crash in between loses nothing.
+    let mut order: Vec<usize> = (0..changes.len()).collect();
+    order.sort_by_key(|at| changes[*at].content.is_none());
+    for (n, at) in order.iter().enumerate() {
+        if let Err(error) = put(&files, &changes[*at]) {
+            for done in &order[..n] {
+                put_back(&files, &changes[*done].path, former[*done].take());
+            }
+            return Err(error);
         }
     }
     Ok(())
+}
+
+fn put(files: &AgentFiles, change: &FileChange) -> Result<(), ToolError> {
+    match &change.content {
+        Some(bytes) => {
+            let (path, bytes) = (change.path.clone(), bytes.clone());
+            files.write(&File { path, bytes, executable: change.executable })?;
+        }
+        None => {
+            files.remove(&change.path)?;
+        }
+    }
+    Ok(())
+}
+
+fn put_back(files: &AgentFiles, path: &str, former: Option<Current>) {
+    let back = match former {
+        Some(Current { bytes, executable, .. }) => {
+            files.write(&File { path: path.to_owned(), bytes, executable })
+        }
+        None => files.remove(path).map(|_| ()),
+    };
+    if let Err(error) = back {
+        tracing::warn!(%error, "a file of a change that failed could not be put back");
+    }
 }
 
 /// What the folder looks like; nothing when it cannot be read.
@@ -77,4 +156,37 @@ pub(crate) fn marks(root: &Path) -> Marks {
 /// The paths that differ.
 pub(crate) fn changed(before: &Marks, after: &Marks) -> Vec<String> {
     before.changes(after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{change, sum};
+    use crate::tool::FileChange;
+
+    fn to(path: &str, before: Option<&str>, content: Option<&str>) -> FileChange {
+        FileChange {
+            path: path.to_owned(),
+            before: before.map(|text| sum(text.as_bytes())),
+            content: content.map(|text| text.as_bytes().to_vec()),
+            executable: false,
+        }
+    }
+
+    #[test]
+    fn all_files_are_changed_or_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = |path: &str| std::fs::read_to_string(dir.path().join(path)).ok();
+        std::fs::write(dir.path().join("a"), "old").unwrap();
+        std::fs::write(dir.path().join("b"), "other").unwrap();
+        let stale = [to("a", Some("old"), Some("new")), to("b", Some("what it was"), Some("new"))];
+        assert!(change(dir.path(), &stale).is_err());
+        assert_eq!(read("a").as_deref(), Some("old"));
+        // A file cannot lie below another file: the second write fails after the first was made.
+        let broken = [to("a", Some("old"), Some("new")), to("b/c", None, Some("x"))];
+        assert!(change(dir.path(), &broken).is_err());
+        assert_eq!((read("a").as_deref(), read("b").as_deref()), (Some("old"), Some("other")));
+        let fine = [to("a", Some("old"), None), to("c/d", None, Some("x"))];
+        change(dir.path(), &fine).unwrap();
+        assert_eq!((read("a"), read("c/d").as_deref()), (None, Some("x")));
+    }
 }

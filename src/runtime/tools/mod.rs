@@ -2,12 +2,17 @@
 
 pub mod exec;
 pub(super) mod fetch;
-pub(super) mod files;
 pub(super) mod find;
 pub(super) mod folder;
+pub(super) mod memory;
+pub(super) mod process;
+pub(super) mod read;
 pub(super) mod search;
+pub(super) mod wait;
 pub(super) mod work;
+pub(super) mod write;
 
+use super::jobs::Jobs;
 use crate::net::client::HttpClient;
 use crate::net::pages::Pages;
 use crate::sandbox::spawn::Spawner;
@@ -19,6 +24,8 @@ pub struct Own {
     pub sandbox: Spawner,
     /// Makes requests.
     pub http: HttpClient,
+    /// The programs that go on beside their agents.
+    pub jobs: Jobs,
     /// How many programs run at once.
     pub programs: usize,
 }
@@ -26,18 +33,26 @@ pub struct Own {
 /// All tools: those of the features and the engine's own.
 #[must_use]
 pub fn registry(features: Registry, own: Own) -> Registry {
-    let Own { sandbox, http, programs } = own;
+    let Own { sandbox, http, jobs, programs } = own;
     let all = features
         .write(work::WorkDone)
         .write(work::WorkFail)
         .write(work::WorkSnooze)
         .write(work::Progress)
-        .read(files::Read)
-        .read(files::List)
+        .write(wait::AskPerson)
+        .write(wait::WaitUntil)
+        .read(read::Read)
+        .read(read::List)
         .read(search::Search)
-        .file(files::Write)
-        .file(files::Edit)
-        .act(exec::Exec::new(sandbox, programs))
+        .read(memory::MemorySearch)
+        .read(memory::MemoryRead)
+        .file(memory::MemoryAppend)
+        .file(memory::MemoryReplace)
+        .file(write::Write)
+        .file(write::Edit)
+        .file(write::ApplyPatch)
+        .act(exec::Exec::new(sandbox, jobs.clone(), programs))
+        .act(process::Process::new(jobs))
         .read(fetch::WebFetch { pages: Pages::new(http) });
     let find = find::ToolSearch::over(&all);
     all.read(find)

@@ -1,18 +1,28 @@
 //! `search`: text and names in the agent's own files.
 
+use regex::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
 
+use crate::git::files::{AgentFiles, Scan};
 use crate::kernel::Can;
 use crate::kernel::text::ellipsis;
-use crate::tool::{Effect, Group, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec};
+use crate::tool::globs::{self, Expression, Ignore};
+use crate::tool::{
+    Aliases, Effect, Group, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, media,
+};
 
-use super::{files, folder};
+use super::{folder, read};
 
-/// How many hits are given.
+/// How many hits are given unless asked.
 const HITS: usize = 100;
+/// The most that can be asked for.
+const MAX_HITS: usize = 500;
 /// Larger files are passed over.
 const MAX_SEARCHED: u64 = 1024 * 1024;
+/// Larger ignore files are not heeded.
+const MAX_IGNORE: u64 = 64 * 1024;
 
 /// Searches files.
 pub(crate) struct Search;
@@ -21,11 +31,17 @@ pub(crate) struct Search;
 #[derive(Deserialize, JsonSchema)]
 pub(crate) struct Args {
     /// Text to find; case does not matter.
-    text: String,
+    pattern: Option<String>,
     /// Only below this folder, or in `result:<n>`.
     path: Option<String>,
+    /// Only files like `*.md`.
+    glob: Option<String>,
+    /// The pattern is a regular expression.
+    regex: Option<bool>,
     /// Look in names only.
     names: Option<bool>,
+    /// Most hits (100).
+    limit: Option<usize>,
 }
 
 impl ReadTool for Search {
@@ -35,79 +51,194 @@ impl ReadTool for Search {
         group: Group::Files,
         needs: Can::Read,
         effect: Effect::Read,
-        about: "Find text in the files of your folder.",
+        about: "Find text or names in the files of your folder.",
     };
+    const ALIASES: Aliases = &[
+        ("text", "pattern"),
+        ("query", "pattern"),
+        ("include", "glob"),
+        ("file", "path"),
+        ("head_limit", "limit"),
+    ];
 
     async fn read(&self, cx: &ToolCx, args: Args) -> Result<ToolOutput, ToolError> {
+        let wanted = Wanted::of(&args)?;
         if let Some(name) = args.path.as_deref().and_then(|path| path.strip_prefix("result:")) {
-            let text = files::result_text(cx, name).await?;
-            return in_text(&text, &args.text);
+            let text = read::result_text(cx, name).await?;
+            return Ok(wanted.in_text(&text));
         }
-        let root = cx.folder.clone();
-        let cancel = cx.cancel.clone();
-        let work = tokio::task::spawn_blocking(move || {
+        let (root, cancel) = (cx.folder.clone(), cx.cancel.clone());
+        folder::blocking(move || {
             let files = folder::open(&root)?;
-            let below = files.relative(args.path.as_deref().unwrap_or(""))?;
-            let wanted = args.text.to_lowercase();
-            if wanted.is_empty() {
-                return Err(ToolError::refused("bad_arguments", "text must not be empty"));
-            }
-            let scan = files.scan()?;
-            let mut hits = Vec::new();
-            for (path, bytes) in scan.files() {
-                if cancel.is_cancelled() || hits.len() >= HITS {
-                    break;
-                }
-                let inside = below.is_empty()
-                    || path.strip_prefix(below.as_str()).is_some_and(|r| r.starts_with('/'));
-                if !inside {
-                    continue;
-                }
-                if path.to_lowercase().contains(&wanted) {
-                    hits.push(path.to_owned());
-                }
-                if args.names == Some(true) || bytes > MAX_SEARCHED {
-                    continue;
-                }
-                // ok: what cannot be read as text has no text to find.
-                let Ok(Some(part)) = files.read(path, 0, MAX_SEARCHED) else { continue };
-                let Ok(text) = String::from_utf8(part.bytes) else { continue };
-                for (n, line) in text.lines().enumerate() {
-                    if hits.len() < HITS && line.to_lowercase().contains(&wanted) {
-                        hits.push(format!("{path}:{}: {}", n + 1, ellipsis(line.trim(), 200)));
-                    }
-                }
-            }
-            Ok(hits)
-        });
-        let hits = work.await.unwrap_or_else(|_| {
-            Err(ToolError::Failed { code: "internal", message: "the search panicked".to_owned() })
-        })?;
-        Ok(ToolOutput::text(if hits.is_empty() {
-            "nothing found".to_owned()
-        } else {
-            hits.join("\n")
-        }))
+            let below = folder::relative(&files, args.path.as_deref().unwrap_or(""))?;
+            wanted.in_files(&files, &below, &cancel)
+        })
+        .await
     }
 }
 
-/// The lines of an earlier output that have the text; of a long line the words around it.
-fn in_text(text: &str, wanted: &str) -> Result<ToolOutput, ToolError> {
-    let wanted = wanted.to_lowercase();
-    if wanted.is_empty() {
-        return Err(ToolError::refused("bad_arguments", "text must not be empty"));
-    }
-    let mut hits = Vec::new();
-    for (n, line) in text.lines().enumerate() {
-        let Some(at) = line.to_lowercase().find(&wanted) else { continue };
-        let mut from = at.saturating_sub(80).min(line.len());
-        while !line.is_char_boundary(from) {
-            from -= 1;
+/// What is looked for.
+struct Wanted {
+    text: Option<Regex>,
+    path: Option<Regex>,
+    only_names: bool,
+    limit: usize,
+}
+
+fn wrong(what: &str, why: impl std::fmt::Display) -> ToolError {
+    ToolError::refused("invalid_args", format!("{what}: {why}"))
+}
+
+impl Wanted {
+    fn of(args: &Args) -> Result<Self, ToolError> {
+        let pattern = args.pattern.as_deref().filter(|pattern| !pattern.is_empty());
+        if pattern.is_none() && args.glob.is_none() {
+            return Err(wrong("pattern", "give the text to find, or a glob for names"));
         }
-        hits.push(format!("{}: {}", n + 1, ellipsis(line[from..].trim(), 200)));
-        if hits.len() >= HITS {
-            break;
+        let how = if args.regex == Some(true) { Expression::Regular } else { Expression::Plain };
+        let text = pattern.map(|pattern| globs::words(pattern, how)).transpose();
+        let path = args.glob.as_deref().map(globs::path).transpose();
+        Ok(Self {
+            text: text.map_err(|why| wrong("pattern", why))?,
+            path: path.map_err(|why| wrong("glob", why))?,
+            only_names: args.names == Some(true) || pattern.is_none(),
+            limit: args.limit.unwrap_or(HITS).clamp(1, MAX_HITS),
+        })
+    }
+
+    fn in_files(
+        &self,
+        files: &AgentFiles,
+        below: &str,
+        cancel: &CancellationToken,
+    ) -> Result<ToolOutput, ToolError> {
+        let scan = files.scan()?;
+        let ignore = ignored(files, &scan);
+        let mut found = Found { hits: Vec::new(), limit: self.limit, left: 0 };
+        for (path, bytes) in scan.files() {
+            if cancel.is_cancelled() || found.is_full() {
+                break;
+            }
+            let inside = below.is_empty()
+                || path == below
+                || path.strip_prefix(below).is_some_and(|rest| rest.starts_with('/'));
+            let fits = self.path.as_ref().is_none_or(|glob| glob.is_match(path));
+            if !inside || !fits || (path != below && ignore.covers(path)) {
+                continue;
+            }
+            if self.text.as_ref().is_none_or(|text| text.is_match(path)) {
+                found.push(path.to_owned());
+            }
+            if !self.only_names {
+                self.in_file(files, path, bytes, &mut found);
+            }
+        }
+        Ok(found.told())
+    }
+
+    fn in_file(&self, files: &AgentFiles, path: &str, bytes: u64, found: &mut Found) {
+        let Some(wanted) = &self.text else { return };
+        if bytes > MAX_SEARCHED {
+            found.left += 1;
+            return;
+        }
+        // ok: what cannot be read as text has no text to find.
+        let Ok(Some(part)) = files.read(path, 0, MAX_SEARCHED) else { return };
+        if media::kind(&part.bytes).is_some() {
+            return;
+        }
+        let text = String::from_utf8_lossy(&part.bytes);
+        for (n, line) in text.lines().enumerate() {
+            if found.is_full() {
+                return;
+            }
+            if let Some(at) = wanted.find(line) {
+                found.push(format!("{path}:{}: {}", n + 1, around(line, at.start())));
+            }
         }
     }
-    Ok(ToolOutput::text(if hits.is_empty() { "nothing found".to_owned() } else { hits.join("\n") }))
+
+    /// The lines of an earlier output that have the text.
+    fn in_text(&self, text: &str) -> ToolOutput {
+        let mut found = Found { hits: Vec::new(), limit: self.limit, left: 0 };
+        for (n, line) in text.lines().enumerate() {
+            let Some(at) = self.text.as_ref().and_then(|wanted| wanted.find(line)) else {
+                continue;
+            };
+            found.push(format!("{}: {}", n + 1, around(line, at.start())));
+            if found.is_full() {
+                break;
+            }
+        }
+        found.told()
+    }
+}
+
+/// The words around a hit in a line.
+fn around(line: &str, at: usize) -> String {
+    if line.len() <= 200 {
+        return line.trim().to_owned();
+    }
+    let mut from = at.saturating_sub(80);
+    while !line.is_char_boundary(from) {
+        from -= 1;
+    }
+    ellipsis(line[from..].trim(), 200)
+}
+
+/// The rules of the ignore files of a folder, outer ones first.
+fn ignored(files: &AgentFiles, scan: &Scan) -> Ignore {
+    let mut ignore = Ignore::default();
+    let mut found: Vec<&str> = scan
+        .files()
+        .filter(|(path, bytes)| {
+            let name = path.rsplit_once('/').map_or(*path, |(_, name)| name);
+            Ignore::is_file(name) && *bytes <= MAX_IGNORE
+        })
+        .map(|(path, _)| path)
+        .collect();
+    found.sort_by_key(|path| path.matches('/').count());
+    for path in found {
+        // ok: one that cannot be read says nothing.
+        if let Ok(Some(part)) = files.read(path, 0, MAX_IGNORE) {
+            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            ignore.add(folder, &String::from_utf8_lossy(&part.bytes));
+        }
+    }
+    ignore
+}
+
+/// What was found.
+struct Found {
+    hits: Vec<String>,
+    limit: usize,
+    /// Files that are too large to be looked through.
+    left: usize,
+}
+
+impl Found {
+    fn push(&mut self, hit: String) {
+        if !self.is_full() {
+            self.hits.push(hit);
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.limit <= self.hits.len()
+    }
+
+    fn told(self) -> ToolOutput {
+        let full = self.is_full();
+        let mut lines = self.hits;
+        if lines.is_empty() {
+            lines.push("nothing found".to_owned());
+        }
+        if full {
+            lines.push(format!("[stopped at {} hits; narrow the search]", self.limit));
+        }
+        if self.left > 0 {
+            lines.push(format!("[{} files over 1 MB were passed over]", self.left));
+        }
+        ToolOutput::text(lines.join("\n"))
+    }
 }

@@ -166,7 +166,7 @@ impl WriteTool for WorkFail {
     ) -> Result<ToolOutput, ToolError> {
         let reason = args.reason.trim().to_owned();
         if reason.is_empty() {
-            return Err(ToolError::refused("bad_arguments", "say why"));
+            return Err(ToolError::refused("invalid_args", "say why"));
         }
         if let Some(task) = cx.task
             && let Some(own) = tx.get::<Task>(task)?
@@ -215,18 +215,18 @@ impl WriteTool for WorkSnooze {
         let until = match (args.minutes, args.until) {
             (Some(minutes), None) => now + SignedDuration::from_mins(minutes.clamp(1, 86_400)),
             (None, Some(text)) => text.trim().parse::<Timestamp>().map_err(|_| {
-                ToolError::refused("bad_arguments", "until is written like 2026-11-21T09:00:00Z")
+                ToolError::refused("invalid_args", "until is written like 2026-11-21T09:00:00Z")
             })?,
             _ => {
                 return Err(ToolError::refused(
-                    "bad_arguments",
+                    "invalid_args",
                     "give minutes or until, one of them",
                 ));
             }
         };
         if until <= now || until > now + MAX_SNOOZE {
             return Err(ToolError::refused(
-                "bad_arguments",
+                "invalid_args",
                 "the moment is within the next 60 days",
             ));
         }

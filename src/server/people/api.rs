@@ -7,17 +7,19 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::app::{App, Ws};
+use crate::features::users::model::Account;
 use crate::features::workspace::model::{Invite, Member};
 use crate::features::workspace::queries;
-use crate::features::workspace::rules::{invites, members};
+use crate::features::workspace::rules::{WorkspaceError, invites};
 use crate::kernel::{AccountId, Can, InviteId, Role, Timestamp};
 use crate::web::error::ApiError;
-use crate::web::extract::{Json, Path};
+use crate::web::extract::{Json, Path, Query};
 use crate::web::idempotency::{NoKey, Once};
 use crate::web::routes::{Doc, Needs, Routes};
-use crate::web::session::Person;
+use crate::web::session::{Person, Proof};
 
 use super::pages::{bound_email, link};
+use super::{accounts, handover};
 
 /// Routes below `/api/v1`.
 #[must_use]
@@ -32,15 +34,47 @@ pub fn routes() -> Routes {
         .delete(
             "/members/{id}",
             remove.needs(Can::Admin).doc(|| {
-                Doc::new("End a membership; the name stays in the history")
+                Doc::new("End a membership; the name stays, the work goes to somebody else")
+                    .query::<Heir>()
                     .no_key("a repeat finds nobody and changes nothing")
                     .returns::<MemberView>()
+            }),
+        )
+        .get(
+            "/members/{id}/load",
+            load.needs(Can::Read).doc(|| {
+                Doc::new("What a member has to do, and who could take it over")
+                    .returns::<LoadView>()
+            }),
+        )
+        .post(
+            "/members/{id}/handover",
+            hand_over.needs(Can::Admin).doc(|| {
+                Doc::new("Give what a member has to do to somebody else")
+                    .query::<Heir>()
+                    .no_key("a repeat finds nothing left to give")
+                    .returns::<LoadView>()
+            }),
+        )
+        .post(
+            "/members/{id}/disable",
+            disable.needs(Can::Own).proved().doc(|| {
+                Doc::new("Disable a member's account: signed out everywhere, tokens withdrawn")
+                    .no_key(AGAIN)
+                    .returns::<AccountView>()
+            }),
+        )
+        .post(
+            "/members/{id}/enable",
+            enable.needs(Can::Own).proved().doc(|| {
+                Doc::new("Enable a member's account again").no_key(AGAIN).returns::<AccountView>()
             }),
         )
         .post(
             "/leave",
             leave.needs(Can::Account).doc(|| {
-                Doc::new("End your own membership")
+                Doc::new("End your own membership; your work goes to somebody else")
+                    .query::<Heir>()
                     .no_key("a repeat finds nobody and changes nothing")
                     .returns::<MemberView>()
             }),
@@ -69,6 +103,26 @@ pub fn routes() -> Routes {
         )
 }
 
+const AGAIN: &str = "a repeat finds the account as it is and changes nothing";
+
+/// A person's account, which is one for all workspaces of the server.
+#[derive(Serialize, JsonSchema)]
+struct AccountView {
+    account: AccountId,
+    name: String,
+    email: String,
+    /// Since when it is disabled.
+    #[schemars(with = "Option<String>")]
+    disabled_at: Option<Timestamp>,
+}
+
+impl From<Account> for AccountView {
+    fn from(account: Account) -> Self {
+        let Account { id, name, email, disabled_at, .. } = account;
+        Self { account: id, name, email, disabled_at }
+    }
+}
+
 #[derive(Serialize, JsonSchema)]
 struct MemberView {
     account: AccountId,
@@ -93,19 +147,24 @@ struct RoleBody {
 }
 
 async fn change(
+    app: App,
     ws: Ws,
     who: Person,
     once: Once,
+    proof: Proof,
     Path(account): Path<AccountId>,
     Json(body): Json<RoleBody>,
 ) -> Result<Json<MemberView>, ApiError> {
-    super::give_no_more(&who, body.role)?;
-    let role = super::handled(&ws, &who, account)?;
-    let write = move |tx: &mut crate::store::WriteTx<'_>| {
-        super::same_role(tx, account, role)?;
-        members::change_role(tx, account, body.role)
-    };
-    Ok(Json(ws.write(&who, once.run(write)).await?.into()))
+    super::proved_for(body.role, proof)?;
+    Ok(Json(super::change_role(&app, &ws, &who, (account, body.role), once).await?.into()))
+}
+
+/// Who takes over.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Heir {
+    /// A member who can work; without it whoever asks, or an owner.
+    to: Option<AccountId>,
 }
 
 async fn remove(
@@ -113,12 +172,84 @@ async fn remove(
     ws: Ws,
     who: Person,
     Path(account): Path<AccountId>,
+    Query(heir): Query<Heir>,
 ) -> Result<Json<MemberView>, ApiError> {
-    Ok(Json(super::remove(&app, &ws, &who, account).await?.into()))
+    Ok(Json(super::remove(&app, &ws, &who, (account, heir.to)).await?.into()))
 }
 
-async fn leave(app: App, ws: Ws, who: Person) -> Result<Json<MemberView>, ApiError> {
-    Ok(Json(super::remove(&app, &ws, &who, who.account).await?.into()))
+/// What a member has to do.
+#[derive(Serialize, JsonSchema)]
+struct LoadView {
+    /// Open tasks.
+    tasks: u64,
+    /// Names of the agents that report to this member.
+    agents: Vec<String>,
+    /// Delivered work of those agents that waits for a review.
+    reviews: usize,
+    /// Who could take it over, the most fitting first.
+    heirs: Vec<HeirView>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct HeirView {
+    account: AccountId,
+    name: String,
+}
+
+async fn load(
+    app: App,
+    ws: Ws,
+    who: Person,
+    Path(account): Path<AccountId>,
+) -> Result<Json<LoadView>, ApiError> {
+    let shut = accounts::shut(&app)?;
+    let found = ws.read(|snap| {
+        let member = queries::member(snap, account)?.ok_or(WorkspaceError::NoMember(account))?;
+        let heirs = handover::heirs(snap, member.account, who.account, &shut)?;
+        Ok::<_, WorkspaceError>((handover::Load::of(snap, account)?, heirs))
+    });
+    let (handover::Load { tasks, agents, reviews }, heirs) = found?;
+    let heir = |one: Member| HeirView { account: one.account, name: one.name };
+    let heirs = heirs.into_iter().map(heir).collect();
+    Ok(Json(LoadView { tasks, agents, reviews, heirs }))
+}
+
+async fn hand_over(
+    app: App,
+    ws: Ws,
+    who: Person,
+    Path(account): Path<AccountId>,
+    Query(heir): Query<Heir>,
+) -> Result<Json<LoadView>, ApiError> {
+    super::hand_over(&app, &ws, &who, (account, heir.to)).await?;
+    load(app, ws, who, Path(account)).await
+}
+
+async fn disable(
+    app: App,
+    ws: Ws,
+    who: Person,
+    Path(account): Path<AccountId>,
+) -> Result<Json<AccountView>, ApiError> {
+    Ok(Json(accounts::set(&app, &ws, &who, account, false).await?.1.into()))
+}
+
+async fn enable(
+    app: App,
+    ws: Ws,
+    who: Person,
+    Path(account): Path<AccountId>,
+) -> Result<Json<AccountView>, ApiError> {
+    Ok(Json(accounts::set(&app, &ws, &who, account, true).await?.1.into()))
+}
+
+async fn leave(
+    app: App,
+    ws: Ws,
+    who: Person,
+    Query(heir): Query<Heir>,
+) -> Result<Json<MemberView>, ApiError> {
+    Ok(Json(super::remove(&app, &ws, &who, (who.account, heir.to)).await?.into()))
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -178,10 +309,12 @@ async fn invite(
     app: App,
     ws: Ws,
     who: Person,
+    proof: Proof,
     headers: HeaderMap,
     _: NoKey,
     Json(body): Json<InviteBody>,
 ) -> Result<Response, ApiError> {
+    super::proved_for(body.role, proof)?;
     let email = bound_email(&body.email.unwrap_or_default())?;
     let (token, made) = super::invite(&ws, &who, body.role, email).await?;
     let link = link(&app, &ws, &headers, &token);

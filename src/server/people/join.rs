@@ -33,7 +33,7 @@ use crate::web::routes::{Needs, Routes};
 use crate::web::session::{Peer, RequestId};
 use crate::web::shell::{Flash, Theme};
 
-/// Wrong invitations of one address.
+/// Wrong tries with one invitation from one address, and from one address with what is none.
 const WRONG: Patience = Patience {
     free: 5,
     window: Duration::from_secs(10 * 60),
@@ -100,25 +100,35 @@ struct Found {
     by: String,
 }
 
-/// The invitation of a link. Guessing is slowed down; a dead link looks like a wrong one.
+/// The invitation of a link. Guessing is slowed down by what is guessed at and from where: behind one
+/// address there may be a whole office, or a proxy with everybody behind it, and nobody's tries keep
+/// the others from their own links. A dead link looks like a wrong one.
 fn find(app: &App, peer: Peer, place: &str, text: &str) -> Result<Option<Found>, PageError> {
-    let (from, now) = (peer.key(), app.clock.now());
-    app.limiter.strike("invitation", &from, WRONG, now.as_millisecond()).map_err(|wait| {
+    let now = app.clock.now();
+    let named = app.workspace(place).zip(Token::parse(TokenKind::Invite, text).ok());
+    let at = match &named {
+        Some((ws, token)) if ws.read(|snap| queries::has_invite(snap, token))? => {
+            format!("{} {}", peer.key(), token.id())
+        }
+        _ => peer.key(),
+    };
+    app.limiter.strike("invitation", &at, WRONG, now.as_millisecond()).map_err(|wait| {
         let minutes = wait.as_secs() / 60 + 1;
         let text = format!("too many wrong invitations; try again in {minutes} minutes");
         PageError(Failure::new(ProblemKind::Limited, "rate_limited", text))
     })?;
-    let (Some(ws), Ok(token)) = (app.workspace(place), Token::parse(TokenKind::Invite, text))
-    else {
-        return Ok(None);
-    };
+    let Some((ws, token)) = named else { return Ok(None) };
     let found = ws.read(|snap| {
         let Some(invite) = queries::invite(snap, &token, now)? else { return Ok(None) };
         let by = queries::known_person(snap, invite.by)?.map(|by| by.name).unwrap_or_default();
         Ok::<_, StoreError>(queries::settings(snap)?.map(|settings| (invite, settings, by)))
     })?;
     let Some((invite, settings, by)) = found.filter(|_| ws.is_active()) else { return Ok(None) };
-    app.limiter.forgive("invitation", &from);
+    // Whose account is closed invites nobody.
+    if super::accounts::shut(app)?.contains_key(&invite.by) {
+        return Ok(None);
+    }
+    app.limiter.forgive("invitation", &at);
     Ok(Some(Found { ws, invite, settings, by }))
 }
 

@@ -6,8 +6,12 @@
 //! which closes every door at once; their tokens are withdrawn second, and again every hour for those
 //! that a crash left.
 
+pub mod accounts;
 pub mod api;
+pub mod handover;
 pub mod join;
+pub mod leaving;
+pub mod local;
 pub mod pages;
 
 use std::collections::BTreeSet;
@@ -23,23 +27,38 @@ use crate::features::workspace::{self};
 use crate::kernel::{AccountId, Actor, Can, Cause, Part, Role, WorkspaceId};
 use crate::store::{Range, ReadExt, StoreError};
 use crate::web::error::PageError;
-use crate::web::session::{Access, Person};
+use crate::web::idempotency::Once;
+use crate::web::session::{Access, Person, Proof};
 
-/// Ends a membership, and what it opened.
+/// Ends a membership, and what it opened; somebody takes over what was to do. It goes on when whoever
+/// asked for it goes away.
 ///
 /// # Errors
-/// When it may not be ended.
+/// When it may not be ended, or the heir cannot take over.
 pub async fn remove(
     app: &App,
     ws: &Ws,
     who: &Person,
-    account: AccountId,
+    (account, heir): (AccountId, Option<AccountId>),
 ) -> Result<Member, PageError> {
-    let role = handled(ws, who, account)?;
+    let (own, ws, who) = (app.clone(), ws.clone(), who.clone());
+    let work = async move { end_membership(&own, &ws, &who, (account, heir)).await };
+    app.see_through("end a membership", work).await?
+}
+
+async fn end_membership(
+    app: &App,
+    ws: &Ws,
+    who: &Person,
+    (account, heir): (AccountId, Option<AccountId>),
+) -> Result<Member, PageError> {
+    let _turn = app.people_turn.lock().await;
+    let (role, shut) = (handled(ws, who, account)?, accounts::shut(app)?);
     let gone = ws
         .write(who, move |tx| {
             same_role(tx, account, role)?;
-            members::remove(tx, account)
+            handover::begin(tx, account, heir, &shut)?;
+            members::remove(tx, account, &shut)
         })
         .await?;
     let id = ws.id;
@@ -47,7 +66,46 @@ pub async fn remove(
         workspaces::withdraw_tokens(tx, |one| one.workspace == id && one.account == account)
     };
     app.system.write(who.actor(), who.cause(), withdraw).await?;
+    handover::go_on(ws, who, account).await?;
     Ok(gone)
+}
+
+/// Hands over what a member has to do, who stays.
+///
+/// # Errors
+/// When it is more than the person may do, or the heir cannot take over.
+pub async fn hand_over(
+    app: &App,
+    ws: &Ws,
+    who: &Person,
+    (account, heir): (AccountId, Option<AccountId>),
+) -> Result<(), PageError> {
+    handled(ws, who, account)?;
+    let shut = accounts::shut(app)?;
+    let (ws, who) = (ws.clone(), who.clone());
+    let work = async move { handover::now(&ws, &who, account, heir, shut).await };
+    Ok(app.see_through("hand work over", work).await??)
+}
+
+/// Changes what a member is. Of a request that is repeated with its key, once.
+///
+/// # Errors
+/// When it may not be changed.
+pub async fn change_role(
+    app: &App,
+    ws: &Ws,
+    who: &Person,
+    (account, to): (AccountId, Role),
+    once: Once,
+) -> Result<Member, WorkspaceError> {
+    give_no_more(who, to)?;
+    let _turn = app.people_turn.lock().await;
+    let (role, shut) = (handled(ws, who, account)?, accounts::shut(app)?);
+    let write = move |tx: &mut crate::store::WriteTx<'_>| {
+        same_role(tx, account, role)?;
+        members::change_role(tx, account, to, &shut)
+    };
+    ws.write(who, once.run(write)).await
 }
 
 /// Takes the second factors of a member away who has lost them. An owner does this for people of this
@@ -63,13 +121,7 @@ pub async fn reset_factors(
 ) -> Result<Member, PageError> {
     let member = ws.read(|snap| workspace::queries::member(snap, account))?;
     let member = member.ok_or(WorkspaceError::NoMember(account))?;
-    for place in workspace::queries::places(app, account)? {
-        let own = place.ws.read(|snap| workspace::queries::member(snap, who.account))?;
-        let owns = own.is_some_and(|own| own.role == Role::Owner);
-        if matches!(place.member.role, Role::Owner | Role::Admin) && !owns {
-            return Err(WorkspaceError::OtherPlace.into());
-        }
-    }
+    accounts::owns_all(app, who, account, |role| matches!(role, Role::Owner | Role::Admin))?;
     let clear = move |tx: &mut crate::store::WriteTx<'_>| factors::clear(tx, account);
     app.system.write(who.actor(), who.cause(), clear).await?;
     Ok(member)
@@ -134,6 +186,14 @@ pub fn give_no_more(who: &Person, role: Role) -> Result<(), WorkspaceError> {
         true => Ok(()),
         false => Err(WorkspaceError::MoreThanOwn(role.label())),
     }
+}
+
+/// Refuses to make somebody an owner for whom no proof was given.
+///
+/// # Errors
+/// When there is none.
+pub fn proved_for(role: Role, proof: Proof) -> Result<(), PageError> {
+    if role == Role::Owner { proof.check() } else { Ok(()) }
 }
 
 /// Withdraws the open tokens of people who do not belong to their workspace any more.

@@ -10,24 +10,28 @@ use serde::Deserialize;
 use crate::app::{App, Ws};
 use crate::crypto::token::Token;
 use crate::features::users;
+use crate::features::users::model::Account;
 use crate::features::workspace::model::{Invite, Member};
 use crate::features::workspace::queries;
+use crate::features::workspace::rules::WorkspaceError;
 use crate::features::workspace::rules::invites;
-use crate::features::workspace::rules::{WorkspaceError, members};
 use crate::kernel::{AccountId, Can, InviteId, Problem, ProblemKind, Role, Timestamp};
-use crate::store::StoreError;
+use crate::store::{ReadExt, StoreError};
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path};
 use crate::web::flash;
 use crate::web::form::{Wrong, sentence};
 use crate::web::html;
 use crate::web::hx::Hx;
+use crate::web::idempotency::Once;
 use crate::web::live::Live;
 use crate::web::parts::{Choice, Face};
 use crate::web::routes::{Needs, Routes};
-use crate::web::session::Person;
+use crate::web::session::{Person, Proof};
 use crate::web::shell::{Flash, Shell};
 use crate::web::time::RelTime;
+
+use super::{accounts, leaving};
 
 /// Routes below a workspace.
 #[must_use]
@@ -36,11 +40,12 @@ pub fn routes() -> Routes {
         .get("/settings/members", list.needs(Can::Read))
         .get("/settings/members/list", list_part.needs(Can::Read))
         .post("/settings/members/{id}/role", change_role.needs(Can::Admin))
-        .post("/settings/members/{id}/remove", remove.needs(Can::Admin))
-        .post("/settings/members/{id}/reset-factors", reset_factors.needs(Can::Own))
-        .post("/settings/leave", leave.needs(Can::Account))
+        .post("/settings/members/{id}/disable", disable.needs(Can::Own).proved())
+        .post("/settings/members/{id}/enable", enable.needs(Can::Own).proved())
+        .post("/settings/members/{id}/reset-factors", reset_factors.needs(Can::Own).proved())
         .post("/settings/invites", invite.needs(Can::Admin))
         .post("/settings/invites/{id}/withdraw", withdraw.needs(Can::Admin))
+        .merge(leaving::routes())
 }
 
 struct MemberRow {
@@ -55,6 +60,10 @@ struct MemberRow {
     factor: bool,
     /// Whether this person may take that away.
     may_reset: bool,
+    /// Since when their account is closed.
+    disabled: Option<RelTime>,
+    /// Whether this person may close it and open it again.
+    may_close: bool,
     /// The roles that this person may give them; none when they may not be touched.
     roles: Vec<Role>,
     href: String,
@@ -131,7 +140,8 @@ impl Tables {
             rows.push(member_row(ws, who, member, known, may, &when));
         }
         rows.sort_by_cached_key(|row| (row.role, row.face.name.to_lowercase()));
-        let live = Live::new(ws.url("settings/members/list")).table("members").table("invites");
+        let live = Live::new(ws.url("settings/members/list"));
+        let live = ["members", "invites", "accounts"].into_iter().fold(live, Live::table);
         Ok(Self { live, rows, invites, may })
     }
 }
@@ -141,6 +151,7 @@ struct Known {
     /// When their browsers were last here, on any workspace.
     seen: Option<Timestamp>,
     factor: bool,
+    disabled: Option<Timestamp>,
 }
 
 impl Known {
@@ -150,7 +161,9 @@ impl Known {
             for sign_in in users::queries::sign_ins(snap, account)? {
                 seen = seen.max(Some(users::queries::seen(snap, &sign_in)?));
             }
-            Ok(Self { seen, factor: may && users::queries::has_factor(snap, account)? })
+            let disabled = snap.get::<Account>(account)?.and_then(|known| known.disabled_at);
+            let factor = may && users::queries::has_factor(snap, account)?;
+            Ok(Self { seen, factor, disabled })
         })
     }
 }
@@ -165,6 +178,7 @@ fn member_row(
 ) -> MemberRow {
     let touch = may && may_handle(who.role, member.role);
     let roles = Role::ALL.iter().copied().filter(|role| touch && may_handle(who.role, *role));
+    let other = who.role == Role::Owner && member.account != who.account;
     MemberRow {
         face: Face::person(&member.name),
         roles: roles.collect(),
@@ -174,7 +188,9 @@ fn member_row(
         since: when.at(member.created_at),
         seen: known.seen.map(|at| when.at(at)),
         factor: known.factor,
-        may_reset: known.factor && who.role == Role::Owner && member.account != who.account,
+        may_reset: known.factor && other,
+        disabled: known.disabled.map(|at| when.at(at)),
+        may_close: other,
         own: member.account == who.account,
         href: ws.url(&format!("settings/members/{}", member.account)),
     }
@@ -211,14 +227,14 @@ impl When {
 impl Members {
     fn of(app: &App, ws: &Ws, who: &Person, shell: Shell) -> Result<Self, PageError> {
         let t = Tables::read(app, ws, who)?;
-        let owners = t.rows.iter().filter(|row| row.role == Role::Owner).count();
+        let owners = t.rows.iter().filter(|row| row.role == Role::Owner && row.disabled.is_none());
         let policy = ws.read(|snap| queries::people(snap))?;
         Ok(Self {
             shell,
             may_rule: who.access.may(Can::Own) && ws.is_active(),
             factor_for_admins: policy.factor_for_admins,
             may_invite: t.may,
-            only_owner: who.role == Role::Owner && owners == 1,
+            only_owner: who.role == Role::Owner && owners.count() == 1,
             t,
             fresh: None,
             roles: roles(who.role, Role::Member),
@@ -271,6 +287,7 @@ async fn change_role(
     ws: Ws,
     who: Person,
     hx: Hx,
+    proof: Proof,
     Path(account): Path<AccountId>,
     Form(form): Form<RoleForm>,
 ) -> Result<Response, PageError> {
@@ -279,8 +296,8 @@ async fn change_role(
         Ok(role) => role,
         Err(error) => return said(&app, back, WorkspaceError::field("role", error.to_string())),
     };
-    super::give_no_more(&who, role)?;
-    match ws.write(&who, move |tx| members::change_role(tx, account, role)).await {
+    super::proved_for(role, proof)?;
+    match super::change_role(&app, &ws, &who, (account, role), Once::without_key()).await {
         Ok(now) => {
             let text = format!("{} is {} now.", now.name, with_article(now.role));
             Ok(flash::say(&app, Flash::ok(text), back))
@@ -298,21 +315,44 @@ fn with_article(role: Role) -> &'static str {
     }
 }
 
-async fn remove(
+async fn disable(
     app: App,
     ws: Ws,
     who: Person,
     hx: Hx,
     Path(account): Path<AccountId>,
 ) -> Result<Response, PageError> {
+    set_account(&app, &ws, &who, &hx, (account, false)).await
+}
+
+async fn enable(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(account): Path<AccountId>,
+) -> Result<Response, PageError> {
+    set_account(&app, &ws, &who, &hx, (account, true)).await
+}
+
+async fn set_account(
+    app: &App,
+    ws: &Ws,
+    who: &Person,
+    hx: &Hx,
+    (account, open): (AccountId, bool),
+) -> Result<Response, PageError> {
     let back = hx.go_to(&ws.url("settings/members"));
-    match super::remove(&app, &ws, &who, account).await {
-        Ok(gone) => {
-            let text = format!("{} does not belong to this workspace any more.", gone.name);
-            Ok(flash::say(&app, Flash::ok(text), back))
+    match accounts::set(app, ws, who, account, open).await {
+        Ok((member, _)) => {
+            let text = match open {
+                true => format!("{} can sign in again.", member.name),
+                false => format!("{} is signed out everywhere and cannot come in.", member.name),
+            };
+            Ok(flash::say(app, Flash::ok(text), back))
         }
-        Err(error) if error.0.kind == ProblemKind::Conflict => {
-            Ok(flash::say(&app, Flash::danger(sentence(&error.0.detail)), back))
+        Err(error) if matches!(error.0.kind, ProblemKind::Conflict | ProblemKind::Forbidden) => {
+            Ok(flash::say(app, Flash::danger(sentence(&error.0.detail)), back))
         }
         Err(error) => Err(error),
     }
@@ -328,17 +368,6 @@ async fn reset_factors(
     let member = super::reset_factors(&app, &ws, &who, account).await?;
     let text = format!("{} signs in with the password alone now, everywhere anew.", member.name);
     Ok(flash::say(&app, Flash::ok(text), hx.go_to(&ws.url("settings/members"))))
-}
-
-async fn leave(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
-    match super::remove(&app, &ws, &who, who.account).await {
-        Ok(_) => Ok(flash::say(&app, Flash::ok("You have left the workspace."), hx.go_to("/"))),
-        Err(error) if error.0.kind == ProblemKind::Conflict => {
-            let back = hx.go_to(&ws.url("settings/members"));
-            Ok(flash::say(&app, Flash::danger(sentence(&error.0.detail)), back))
-        }
-        Err(error) => Err(error),
-    }
 }
 
 #[derive(Deserialize)]
@@ -368,12 +397,14 @@ async fn invite(
     app: App,
     ws: Ws,
     who: Person,
+    proof: Proof,
     headers: HeaderMap,
     shell: Shell,
     Form(form): Form<InviteForm>,
 ) -> Result<Response, PageError> {
     let mut wrong = Wrong::none();
     let role: Role = form.role.parse().unwrap_or(Role::Viewer);
+    super::proved_for(role, proof)?;
     if let Some(email) = wrong.note(bound_email(&form.email)) {
         match super::invite(&ws, &who, role, email).await {
             Ok((token, made)) => {

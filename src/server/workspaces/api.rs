@@ -51,7 +51,7 @@ pub fn routes() -> Routes {
         )
         .post(
             "/workspace/delete",
-            delete.needs(Can::Own).doc(|| {
+            delete.needs(Can::Own).proved().doc(|| {
                 Doc::new("Delete this workspace after seven days")
                     .no_key(AGAIN)
                     .body::<DeleteBody>()

@@ -24,6 +24,55 @@ pub(super) fn remove(folder: &Path) -> Result<(), LifeError> {
     }
 }
 
+/// The file in a folder whose workspace is only begun: it is founded and listed first.
+const BEGUN: &str = ".begun";
+
+/// Makes the folder of a new workspace, marked as begun: what a crash leaves of it is taken away when
+/// the program starts.
+pub(super) fn begin(folder: &Path) -> Result<(), LifeError> {
+    let failed = |source| LifeError::Disk { path: folder.to_owned(), source };
+    fs::create_dir(folder).map_err(failed)?;
+    let mark = fs::File::create_new(folder.join(BEGUN)).map_err(failed)?;
+    mark.sync_all().map_err(failed)
+}
+
+/// The workspace of this folder is whole.
+pub(super) fn finish(folder: &Path) -> Result<(), LifeError> {
+    let mark = folder.join(BEGUN);
+    match fs::remove_file(&mark) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(LifeError::Disk { path: mark, source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether the workspace of this folder was begun and never finished.
+pub(super) fn is_begun(folder: &Path) -> bool {
+    folder.join(BEGUN).exists()
+}
+
+/// Takes away what was begun and never became a store: a marked folder without one, and one with
+/// nothing at all in it. Nobody's name stays taken by it.
+pub fn sweep_begun(data: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(data.join("workspaces")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let folder = entry?.path();
+        let is_empty = || fs::read_dir(&folder).is_ok_and(|mut all| all.next().is_none());
+        if folder.join("hq.redb").exists() || !folder.is_dir() {
+            continue;
+        }
+        if is_begun(&folder) || is_empty() {
+            tracing::info!("removed {}, a workspace that was never finished", folder.display());
+            fs::remove_dir_all(&folder)?;
+        }
+    }
+    Ok(())
+}
+
 /// Lets the owner write in a folder and all below it. Links are not followed; what cannot be changed
 /// is found by the removal that comes after.
 fn unlock(folder: &Path) {

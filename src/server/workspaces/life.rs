@@ -20,7 +20,8 @@ use crate::kernel::{
 use crate::store::StoreError;
 
 use super::OpenError;
-use super::folders::{carry, holds_nothing, leftovers, part, remove};
+use super::folders::{begin as begin_folder, finish as finish_folder};
+use super::folders::{carry, holds_nothing, is_begun, leftovers, part, remove};
 
 /// How long running work may take to come to rest.
 const REST: Duration = Duration::from_secs(10);
@@ -124,11 +125,17 @@ pub struct NewWorkspace {
     pub owner: Account,
 }
 
-/// Adds a workspace: its folder, its settings and owner, its line in the list, its work.
+/// Adds a workspace: its folder, its settings and owner, its line in the list, its work. As all that is
+/// done with a workspace as a whole, it goes on when whoever asked for it goes away.
 ///
 /// # Errors
 /// When a field is wrong, the address is taken, or the disk refuses.
 pub async fn add(app: &App, by: (Actor, Cause), new: NewWorkspace) -> Result<Ws, LifeError> {
+    let own = app.clone();
+    app.see_through("add a workspace", async move { make(&own, by, new).await }).await?
+}
+
+async fn make(app: &App, by: (Actor, Cause), new: NewWorkspace) -> Result<Ws, LifeError> {
     let _turn = app.list_turn.lock().await;
     workspace::queries::checked_name(&new.name)?;
     workspace::queries::checked_zone(&new.zone)?;
@@ -138,7 +145,19 @@ pub async fn add(app: &App, by: (Actor, Cause), new: NewWorkspace) -> Result<Ws,
         return Err(LifeError::Many);
     }
     let folder = app.config.data.join("workspaces").join(slug);
-    let ws = open(app, folder, super::cache_for(count)).await?;
+    let (own, place) = (app.clone(), folder.clone());
+    let cache = super::cache_for(count);
+    let opened = blocking(move || {
+        begin_folder(&place)?;
+        super::open(&own, place, cache).map_err(LifeError::from)
+    });
+    let ws = match opened.await? {
+        Ok(ws) => ws,
+        Err(error) => {
+            blocking(move || remove(&folder)).await??;
+            return Err(error);
+        }
+    };
     let founding = Founding {
         id: ws.id,
         name: new.name,
@@ -158,6 +177,8 @@ pub async fn add(app: &App, by: (Actor, Cause), new: NewWorkspace) -> Result<Ws,
     };
     let row = super::row(&ws, &settings, app.clock.now());
     app.system.write(by.0, by.1, move |tx| listed::list(tx, &row)).await?;
+    let folder = ws.folder.clone();
+    blocking(move || finish_folder(&folder)).await??;
     share_cache(app, count);
     app.add_workspace(&ws);
     tracing::info!(workspace = ws.slug, "added the workspace {}", ws.slug);
@@ -169,6 +190,11 @@ pub async fn add(app: &App, by: (Actor, Cause), new: NewWorkspace) -> Result<Ws,
 /// # Errors
 /// When it cannot be opened, or a store refuses.
 pub async fn take_in(app: &App, by: (Actor, Cause), slug: &str) -> Result<Ws, LifeError> {
+    let (own, slug) = (app.clone(), slug.to_owned());
+    app.see_through("take a workspace in", async move { bring_in(&own, by, &slug).await }).await?
+}
+
+async fn bring_in(app: &App, by: (Actor, Cause), slug: &str) -> Result<Ws, LifeError> {
     let _turn = app.list_turn.lock().await;
     let count = app.workspaces.read().len() + 1;
     let folder = app.config.data.join("workspaces").join(slug);
@@ -284,6 +310,17 @@ pub async fn delete(app: &App, by: (Actor, Cause), ws: &Ws, typed: &str) -> Resu
 }
 
 async fn halt(app: &App, by: (Actor, Cause), ws: &Ws, to: WorkspaceState) -> Result<(), LifeError> {
+    let (own, ws) = (app.clone(), ws.clone());
+    app.see_through("halt a workspace", async move { come_to_rest(&own, by, &ws, to).await })
+        .await?
+}
+
+async fn come_to_rest(
+    app: &App,
+    by: (Actor, Cause),
+    ws: &Ws,
+    to: WorkspaceState,
+) -> Result<(), LifeError> {
     let _turn = app.list_turn.lock().await;
     let id = ws.id;
     let set = app.system.write(by.0, by.1, move |tx| listed::set_state(tx, id, to)).await;
@@ -293,6 +330,7 @@ async fn halt(app: &App, by: (Actor, Cause), ws: &Ws, to: WorkspaceState) -> Res
         ws.stand(Standing { state: row.state, delete_after: row.delete_after });
     }
     set?;
+    let _shown = ws.shows("its agents are coming to rest");
     if !ws.rest(REST).await {
         tracing::warn!(workspace = ws.slug, "some work of {} is slow to stop", ws.slug);
     }
@@ -304,10 +342,16 @@ async fn halt(app: &App, by: (Actor, Cause), ws: &Ws, to: WorkspaceState) -> Res
 /// # Errors
 /// When work from before is still stopping.
 pub async fn restore(app: &App, by: (Actor, Cause), ws: &Ws) -> Result<(), LifeError> {
+    let (own, ws) = (app.clone(), ws.clone());
+    app.see_through("restore a workspace", async move { bring_back(&own, by, &ws).await }).await?
+}
+
+async fn bring_back(app: &App, by: (Actor, Cause), ws: &Ws) -> Result<(), LifeError> {
     let _turn = app.list_turn.lock().await;
     if ws.is_active() {
         return Ok(());
     }
+    let _shown = ws.shows("it is being brought back");
     if !ws.rest(REST).await {
         return Err(LifeError::Busy);
     }
@@ -332,10 +376,22 @@ pub async fn move_to(
     ws: &Ws,
     target: PathBuf,
 ) -> Result<(), LifeError> {
+    let (own, ws) = (app.clone(), ws.clone());
+    let work = async move { move_away(&own, by, &ws, target).await };
+    app.see_through("move a workspace away", work).await?
+}
+
+async fn move_away(
+    app: &App,
+    by: (Actor, Cause),
+    ws: &Ws,
+    target: PathBuf,
+) -> Result<(), LifeError> {
     let _turn = app.list_turn.lock().await;
     if fs::symlink_metadata(&target).is_ok() {
         return Err(LifeError::Occupied(target));
     }
+    let _shown = ws.shows("it is being moved away");
     if !ws.rest(REST).await {
         go_on_later(app, ws);
         return Err(LifeError::Busy);
@@ -438,6 +494,10 @@ pub async fn complete(app: &App, owned: bool) -> Result<(), LifeError> {
                 }
             },
         }
+        let folder = ws.folder.clone();
+        if let Err(error) = blocking(move || finish_folder(&folder)).await? {
+            tracing::warn!(workspace = ws.slug, %error, "its folder stays marked as begun");
+        }
         if let Err(error) = note_label(app, ws, &rows).await {
             tracing::warn!(workspace = ws.slug, %error, "its name could not be noted");
         }
@@ -477,7 +537,7 @@ async fn adopt(app: &App, by: (Actor, Cause), ws: &Ws, owned: bool) -> Result<bo
         }
         None if owned && ws.store.head().seq == 0 => {
             let folder = ws.folder.clone();
-            if blocking(move || holds_nothing(&folder)).await? {
+            if blocking(move || is_begun(&folder) || holds_nothing(&folder)).await? {
                 app.drop_workspace(ws.id);
                 discard(ws).await?;
             } else {
@@ -527,6 +587,9 @@ pub async fn prepare(app: &App, ws: &Ws) {
     }
     if !ws.is_active() {
         return;
+    }
+    if let Err(error) = crate::server::people::handover::complete(ws).await {
+        tracing::error!(%error, "work could not be handed over");
     }
     if let Err(error) = crate::features::agents::provision::complete_provisioning(ws).await {
         tracing::error!(%error, "agents could not be set up");

@@ -12,6 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use crate::app::kept::Kept;
 use crate::app::{App, Broken, PathLocks, Work, Ws, WsParts};
 use crate::features::users::model::Workspace;
 use crate::features::workspace;
@@ -101,6 +102,9 @@ pub fn folders(data: &Path) -> Result<Vec<PathBuf>, OpenError> {
 /// # Errors
 /// When none of several can be opened, or the only one.
 pub(super) fn open_all(app: &App, upgrader: &Upgrader) -> Result<(), OpenError> {
+    if let Err(error) = folders::sweep_begun(&app.config.data) {
+        tracing::warn!(%error, "what was only begun could not be removed");
+    }
     let folders = folders(&app.config.data)?;
     let cache = cache_for(folders.len());
     let mut first = None;
@@ -120,6 +124,14 @@ pub(super) fn open_all(app: &App, upgrader: &Upgrader) -> Result<(), OpenError> 
                     format!("it is a copy of {}; take one of the two folders away", other.slug)
                 }
             },
+            // Begun, and cut off before its store was one.
+            Err(error) if folders::is_begun(&folder) => {
+                tracing::info!(%error, "removed {}, which was never finished", folder.display());
+                if let Err(error) = folders::remove(&folder) {
+                    tracing::warn!(%error, "it could not be removed");
+                }
+                continue;
+            }
             Err(error) => {
                 let reason = error.to_string();
                 first.get_or_insert(error);
@@ -182,6 +194,7 @@ pub fn open(app: &App, folder: PathBuf, cache: usize) -> Result<Ws, OpenError> {
         paths: PathLocks::default(),
         repo: OnceLock::new(),
         work: Work::new(&app.stopping),
+        people: Kept::default(),
         folder,
     }))
 }

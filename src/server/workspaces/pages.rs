@@ -8,9 +8,10 @@ use serde::Deserialize;
 
 use crate::app::{App, Broken, Who, Ws};
 use crate::features::users::session::Caller;
+use crate::features::workspace::pages::note;
 use crate::features::workspace::queries;
 use crate::features::workspace::rules as workspace;
-use crate::kernel::{Can, Cause, ProblemKind, Role, WorkspaceState};
+use crate::kernel::{Can, Cause, ProblemKind, Role};
 use crate::web::error::{Failure, PageError};
 use crate::web::extract::Form;
 use crate::web::flash;
@@ -40,7 +41,7 @@ pub fn routes_inside() -> Routes {
     Routes::new()
         .post("/settings/archive", archive.needs(Can::Own))
         .post("/settings/restore", restore.needs(Can::Own))
-        .post("/settings/delete", delete.needs(Can::Own))
+        .post("/settings/delete", delete.needs(Can::Own).proved())
 }
 
 struct Row {
@@ -68,10 +69,7 @@ async fn list(app: App, caller: Caller, headers: HeaderMap) -> Result<Response, 
         name: place.settings.name,
         emoji: place.settings.emoji,
         role: place.member.role.label(),
-        note: match place.ws.standing().state {
-            WorkspaceState::Active => "",
-            state => state.label(),
-        },
+        note: note(&place.ws),
     };
     // Who owns nothing here is not told what there is.
     let broken = if may_add { app.broken.read().clone() } else { Vec::new() };

@@ -90,6 +90,18 @@ pub fn check(store: &Store, blobs: &Blobs) -> Result<Report, SweepError> {
     Ok(report)
 }
 
+/// Whether the file of a blob is there, and its content what its name says if all of it is read;
+/// nothing when it is not there.
+///
+/// # Errors
+/// When the disk fails.
+pub fn is_whole(blobs: &Blobs, id: BlobId, read_all: bool) -> io::Result<Option<bool>> {
+    match read_all {
+        true => Ok(hashed(blobs, id)?.map(|(_, whole)| whole)),
+        false => Ok(blobs.path(id).try_exists()?.then_some(true)),
+    }
+}
+
 /// Length, and whether the content is what the name says; nothing when a sweep was faster.
 fn hashed(blobs: &Blobs, id: BlobId) -> io::Result<Option<(u64, bool)>> {
     let mut file = match std::fs::File::open(blobs.path(id)) {

@@ -36,7 +36,7 @@ pub fn row_key(blob: BlobId, table: u16, key: &[u8]) -> Vec<u8> {
 }
 
 /// The blob and its holder in a key of the table.
-fn split(key: &[u8]) -> Option<(BlobId, Holder)> {
+pub(in crate::store) fn split(key: &[u8]) -> Option<(BlobId, Holder)> {
     let (blob, rest) = key.split_first_chunk::<32>()?;
     let (table, key) = split_key::<u16>(rest)?;
     Some((BlobId(*blob), Holder { table, key: key.to_vec() }))

@@ -13,8 +13,8 @@ use crate::store::schema::builtin;
 use crate::store::{Lane, Store, WriteTx};
 
 use super::{
-    Consume, ConsumeError, DeadLetter, Rebuilding, State, bury, dead_letters, rebuilding, save,
-    state,
+    Consume, ConsumeError, DeadLetter, Rebuilding, State, bury, dead_letters, rebuild, rebuilding,
+    save, state,
 };
 
 /// Where a consumer stands, for people.
@@ -30,6 +30,8 @@ pub struct Standing {
     pub rebuilding: Option<Rebuilding>,
     /// Whether it can be rebuilt.
     pub can_rebuild: bool,
+    /// Whether it can be sent back.
+    pub can_rewind: bool,
     /// The last entry of the feed.
     pub head: u64,
     /// Entries that it has not taken.
@@ -59,6 +61,7 @@ pub fn standing(store: &Store, consumer: &dyn Consume) -> Result<Standing, Store
             name: consumer.name(),
             rebuilding: rebuilding(snap, number)?,
             can_rebuild: !consumer.tables().is_empty(),
+            can_rewind: consumer.repeats(),
             head,
             behind: head.saturating_sub(state.cursor),
             behind_since: first.map(|entry| entry.at),
@@ -111,8 +114,13 @@ pub fn skip(tx: &mut WriteTx<'_>, number: u16) -> Result<Option<u64>, StoreError
 /// from there on is taken up with the rest.
 ///
 /// # Errors
-/// `Refused` when that lies ahead of it.
-pub fn rewind(tx: &mut WriteTx<'_>, number: u16, seq: u64) -> Result<(), ConsumeError> {
+/// `Refused` when that lies ahead of it, or when it counts what it takes.
+pub fn rewind(tx: &mut WriteTx<'_>, consumer: &dyn Consume, seq: u64) -> Result<(), ConsumeError> {
+    if !consumer.repeats() {
+        let text = "it counts what it takes, so nothing may be taken twice; rebuild it instead";
+        return Err(ConsumeError::Refused(text.to_owned()));
+    }
+    let number = consumer.number();
     let mut now = present(tx, number)?;
     if seq > now.cursor {
         let text = format!("it stands at {}, and can only be sent back", now.cursor);
@@ -163,6 +171,8 @@ pub async fn retry(
                 drop_letter(tx, number, seq)?;
                 Ok(Ok(()))
             }
+            // A rebuild takes this entry with all others.
+            Err(ConsumeError::StartOver) => rebuild::begin(tx, number).map(Ok),
             Err(error) => {
                 bury(tx, number, seq, error.to_string())?;
                 Ok(Err(error.to_string()))

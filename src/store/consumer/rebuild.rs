@@ -65,14 +65,47 @@ pub fn rebuild(tx: &mut WriteTx<'_>, consumer: &dyn Consume) -> Result<(), Consu
         let text = "what it does lies outside of the records; send it back instead".to_owned();
         return Err(ConsumeError::Refused(text));
     }
-    let number = consumer.number();
+    Ok(begin(tx, consumer.number())?)
+}
+
+/// Begins a rebuild of a consumer that can be rebuilt.
+pub(super) fn begin(tx: &mut WriteTx<'_>, number: u16) -> Result<(), StoreError> {
     for (seq, _) in dead_letters(tx, number)? {
         drop_letter(tx, number, seq)?;
     }
     let row = tx.raw_get(builtin::META, b"incarnation")?;
-    let incarnation = row.map_or(Ok(0), |row| codec::decode(&row)).map_err(StoreError::from)?;
+    let incarnation = row.map_or(Ok(0), |row| codec::decode(&row))?;
     save(tx, number, &State { incarnation, ..State::default() })?;
-    Ok(note(tx, number, Some(&Rebuilding::Clearing))?)
+    note(tx, number, Some(&Rebuilding::Clearing))
+}
+
+/// Begins a rebuild unless one goes on; says whether it has.
+pub(in crate::store) fn rebuild_once(
+    tx: &mut WriteTx<'_>,
+    number: u16,
+) -> Result<bool, StoreError> {
+    let begins = rebuilding(tx, number)?.is_none();
+    if begins {
+        begin(tx, number)?;
+    }
+    Ok(begins)
+}
+
+/// Begins a rebuild of a consumer that is seen where no rows of its own can be trusted.
+pub(super) async fn start_over(
+    store: &Store,
+    consumer: Arc<dyn Consume>,
+    seen: State,
+) -> Result<Step, StoreError> {
+    let number = consumer.number();
+    let (actor, cause) = (Actor::System(Part::Consumer), Cause::Consumer(number));
+    let begun = store.write_in(Lane::Second, actor, cause, move |tx| {
+        if state(tx, number)? == seen {
+            begin(tx, number)?;
+        }
+        Ok(Step::Took(0))
+    });
+    begun.await
 }
 
 /// One piece of a rebuild.
@@ -92,6 +125,10 @@ pub(super) async fn step(
                 state.tries = 0;
                 save(tx, number, &state)?;
                 Ok(Step::Took(taken))
+            }
+            Err(ConsumeError::StartOver) => {
+                begin(tx, number)?;
+                Ok(Step::Took(0))
             }
             Err(error) => {
                 state.tries += 1;

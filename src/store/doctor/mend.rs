@@ -2,6 +2,7 @@
 //! others did meanwhile is never undone.
 
 use crate::kernel::{Actor, Cause, Event};
+use crate::store::consumer;
 use crate::store::error::StoreError;
 use crate::store::read::{Read, read_sum};
 use crate::store::schema::builtin;
@@ -40,6 +41,7 @@ fn mend_piece(tx: &mut WriteTx<'_>, fixes: Vec<Fix>) -> Result<u64, StoreError> 
                 tx.set_beside(table, key, (right != 0).then(|| right.to_be_bytes().to_vec()))?;
                 true
             }
+            Fix::Rebuild { number } => consumer::rebuild_once(tx, number)?,
             Fix::Row { table, key, value, owner } => row(tx, (table, key), value, owner)?,
         });
     }

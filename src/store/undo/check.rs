@@ -1,5 +1,6 @@
 //! Whether a plan as a whole leaves the store in order: unique keys, references, nothing below
-//! itself. A row that breaks one leaves the plan, until nothing breaks; the plan only shrinks.
+//! itself, nothing that who undoes could not do directly. A row that breaks one leaves the plan, until
+//! nothing breaks; the plan only shrinks.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
@@ -10,19 +11,26 @@ use crate::store::read::{Read, split_key};
 use crate::store::record::{Class, OnDelete, Reference, Root};
 use crate::store::schema::{Derived, Schema, builtin};
 
-use super::{Kept, Row, Why};
+use super::guard::{After, Guard, Hold};
+use super::{Kept, Row, Why, merge};
 
 /// How far up a chain of records is followed.
 const MAX_ABOVE: usize = 10_000;
 
 /// A row of the plan with what stands beside it now and afterwards.
-struct Planned {
-    row: Row,
+pub(super) struct Planned {
+    pub(super) row: Row,
     old: Derived,
     new: Derived,
 }
 
 impl Planned {
+    fn new(schema: &Schema, row: Row) -> Result<Self, StoreError> {
+        let old = derived(schema, row.record.table, row.now.as_deref())?;
+        let new = derived(schema, row.record.table, row.to.as_deref())?;
+        Ok(Self { row, old, new })
+    }
+
     /// What it would refer to that it does not refer to now.
     fn fresh(&self) -> impl Iterator<Item = &Reference> {
         self.new.refs.iter().filter(|one| !self.old.refs.contains(one))
@@ -41,20 +49,24 @@ struct Check<'r> {
 pub(super) fn shrink(
     read: &dyn Read,
     schema: &Schema,
+    guard: &dyn Guard,
     rows: BTreeMap<Root, Row>,
     made: &[Root],
     kept: &mut Vec<Kept>,
 ) -> Result<Vec<Row>, StoreError> {
     let mut planned = BTreeMap::new();
     for (record, row) in rows {
-        let old = derived(schema, record.table, row.now.as_deref())?;
-        let new = derived(schema, record.table, row.to.as_deref())?;
-        planned.insert(record, Planned { row, old, new });
+        planned.insert(record, Planned::new(schema, row)?);
     }
     let mut check = Check { read, schema, rows: planned, made: made.iter().collect() };
     loop {
         let (faults, takes) = check.pass()?;
         if faults.is_empty() {
+            let holds = guard.holds(&After::new(read, &check.rows))?;
+            if !holds.is_empty() {
+                holds.into_iter().try_for_each(|hold| check.hold(hold, kept))?;
+                continue;
+            }
             for (record, taken) in takes {
                 if let Some(planned) = check.rows.get_mut(&record) {
                     planned.row.takes = taken;
@@ -82,6 +94,21 @@ type Faults = BTreeMap<Root, Why>;
 type Takes = BTreeMap<Root, Vec<Root>>;
 
 impl Check<'_> {
+    /// Takes a row, or some of its fields, out of the plan.
+    fn hold(&mut self, hold: Hold, kept: &mut Vec<Kept>) -> Result<(), StoreError> {
+        let Hold { record, fields, refusal } = hold;
+        let Some(Planned { row, .. }) = self.rows.remove(&record) else { return Ok(()) };
+        let ops = self.schema.table(record.table).ok_or(StoreError::UnknownTable(record.table))?;
+        let whole = row.kept.clone();
+        match merge::pin(ops.ops()?, row, fields, &refusal)? {
+            Some(row) => {
+                self.rows.insert(record, Planned::new(self.schema, row)?);
+            }
+            None => kept.push(Kept { record, why: Why::Refused(refusal), fields: whole }),
+        }
+        Ok(())
+    }
+
     /// Rows that break something, and what rows that go take with them.
     fn pass(&self) -> Result<(Faults, Takes), StoreError> {
         let (mut faults, mut takes) = (Faults::new(), Takes::new());
@@ -205,9 +232,10 @@ impl Check<'_> {
 
     fn goes_along(&self, source: &Root) -> bool {
         match self.schema.class(source.table) {
-            Some(Class::Work) => self.made.contains(source),
             Some(Class::Local | Class::Derived) => true,
-            _ => false,
+            // Who undoes says which of these may go.
+            Some(Class::Work | Class::Log | Class::Sealed) => self.made.contains(source),
+            Some(Class::Tracked) | None => false,
         }
     }
 

@@ -12,7 +12,7 @@ use crate::store::read::Read;
 use crate::store::record::Root;
 use crate::store::schema::{Ops, Schema};
 
-use super::{KeptField, Row, Touch, Why};
+use super::{FieldWhy, KeptField, Refusal, Row, Touch, Why};
 
 /// How many changes of one record are looked through.
 const MAX_STEPS: usize = 5_000;
@@ -229,7 +229,7 @@ impl Replay {
         let kept: Vec<KeptField> = own
             .into_iter()
             .filter_map(|name| match last.get(&name) {
-                Some(Writer::Foreign(by)) => Some(KeptField { name, by: *by }),
+                Some(Writer::Foreign(by)) => Some(KeptField { name, why: FieldWhy::Changed(*by) }),
                 Some(Writer::Own) | None => None,
             })
             .collect();
@@ -250,11 +250,56 @@ impl Replay {
             return Ok(Settled::Stays(Why::Unmergeable, kept));
         };
         Ok(match goes(chain, Some(to), kept.clone()) {
-            Settled::Same => match kept.iter().map(|field| field.by).max_by_key(|by| by.seq) {
+            Settled::Same => match touches(&kept).max_by_key(|by| by.seq) {
                 Some(by) => Settled::Stays(Why::Changed(by), kept),
                 None => Settled::Same,
             },
             settled => settled,
         })
     }
+}
+
+/// Who changed fields since.
+fn touches(kept: &[KeptField]) -> impl Iterator<Item = Touch> {
+    kept.iter().filter_map(|field| match &field.why {
+        FieldWhy::Changed(by) => Some(*by),
+        FieldWhy::Refused(_) => None,
+    })
+}
+
+/// A row some of whose fields stay as they are, with those that mean something only together with
+/// them. None when nothing of it is left that could go back.
+pub(super) fn pin(
+    ops: &Ops,
+    mut row: Row,
+    names: &[&str],
+    refusal: &Refusal,
+) -> Result<Option<Row>, StoreError> {
+    let (Some(now), Some(to)) = (&row.now, &row.to) else { return Ok(None) };
+    let (stays, mut goes) = (fields(ops, now)?, fields(ops, to)?);
+    let mut names: BTreeSet<&str> = names.iter().copied().collect();
+    for group in ops.together {
+        if group.iter().any(|name| names.contains(name)) {
+            names.extend(*group);
+        }
+    }
+    let mut pinned = false;
+    for name in names {
+        if stays.get(name) == goes.get(name) {
+            continue;
+        }
+        match stays.get(name) {
+            Some(value) => goes.insert(name.to_owned(), value.clone()),
+            None => goes.remove(name),
+        };
+        let why = FieldWhy::Refused(refusal.clone());
+        row.kept.push(KeptField { name: name.to_owned(), why });
+        pinned = true;
+    }
+    let Ok((_, to)) = (ops.parse)(Value::Object(goes)) else { return Ok(None) };
+    if !pinned || !codec::differ(now, &to) {
+        return Ok(None);
+    }
+    row.to = Some(to);
+    Ok(Some(row))
 }

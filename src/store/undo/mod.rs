@@ -14,7 +14,9 @@
 
 mod carry;
 mod check;
+mod guard;
 mod merge;
+pub mod moment;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -33,6 +35,7 @@ use super::record::{Class, Root};
 use super::schema::Schema;
 use super::tx::MAX_CHANGES;
 
+pub use guard::{After, Guard, Hold, Refusal, Unguarded};
 use merge::Settled;
 
 /// What is to be undone.
@@ -41,8 +44,8 @@ pub struct Ask<'a> {
     pub entries: &'a BTreeSet<u64>,
     /// Only what they did to this record.
     pub only: Option<&'a Root>,
-    /// Whether who asks may change rows of a table.
-    pub may: &'a dyn Fn(u16) -> bool,
+    /// What who asks may do.
+    pub guard: &'a dyn Guard,
 }
 
 /// Who changed something, and when.
@@ -66,13 +69,22 @@ impl Touch {
     }
 }
 
-/// A field that an own entry wrote and another has changed since: it stays.
+/// A field that an own entry wrote and that stays.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptField {
     /// Its name in the record's JSON.
     pub name: String,
-    /// Who changed it since.
-    pub by: Touch,
+    /// Why.
+    pub why: FieldWhy,
+}
+
+/// Why a field stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FieldWhy {
+    /// Somebody has changed it since.
+    Changed(Touch),
+    /// Who asks could not change it so directly.
+    Refused(Refusal),
 }
 
 /// A record that goes back.
@@ -97,7 +109,7 @@ pub struct Kept {
     pub record: Root,
     /// Why.
     pub why: Why,
-    /// The fields that others have changed since.
+    /// The fields that would have gone back.
     pub fields: Vec<KeptField>,
 }
 
@@ -133,6 +145,8 @@ pub enum Why {
     Cycle,
     /// Who asks may not change such records this way.
     NotAllowed,
+    /// Who asks could not do this directly.
+    Refused(Refusal),
 }
 
 /// Rows of one table that stay because what happened, happened.
@@ -157,8 +171,10 @@ pub struct Plan {
     pub kept: Vec<Kept>,
     /// What stays by its nature.
     pub stays: Vec<Stays>,
-    /// `Work` rows that the own entries made and that are still there.
+    /// `Work` rows that the own entries made, that are still there and may go.
     pub made: Vec<Root>,
+    /// Those that may not.
+    pub held: Vec<(Root, Refusal)>,
 }
 
 /// What a plan was made from: where the feed ended, and a digest of everything that would change. Two
@@ -174,6 +190,15 @@ pub struct Basis {
 impl fmt::Display for Basis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.seq, hex::encode(self.digest))
+    }
+}
+
+impl Basis {
+    /// The basis of a plan together with what else is done with it.
+    #[must_use]
+    pub fn and(self, parts: &[Vec<u8>]) -> Self {
+        let whole = [self.digest.to_vec()];
+        Self { digest: short(whole.iter().chain(parts).map(Vec::as_slice)), ..self }
     }
 }
 
@@ -194,11 +219,20 @@ impl FromStr for Basis {
 /// cannot be read.
 pub fn plan(read: &dyn Read, schema: &Schema, ask: &Ask<'_>) -> Result<Plan, StoreError> {
     let heads = Heads::new(read);
-    let own = Own::collect(&heads, schema, ask)?;
-    let ground = merge::Ground { read, schema, heads: &heads, own: ask.entries };
+    plan_with(read, schema, ask, (&heads, Reach::Undo))
+}
+
+fn plan_with(
+    read: &dyn Read,
+    schema: &Schema,
+    ask: &Ask<'_>,
+    (heads, reach): (&Heads<'_>, Reach),
+) -> Result<Plan, StoreError> {
+    let own = Own::collect(heads, schema, (ask, reach))?;
+    let ground = merge::Ground { read, schema, heads, own: ask.entries };
     let (mut rows, mut kept) = (BTreeMap::new(), Vec::new());
     for (record, first) in own.touched {
-        if !(ask.may)(record.table) {
+        if !ask.guard.table(record.table) {
             kept.push(Kept { record, why: Why::NotAllowed, fields: Vec::new() });
             continue;
         }
@@ -213,13 +247,30 @@ pub fn plan(read: &dyn Read, schema: &Schema, ask: &Ask<'_>) -> Result<Plan, Sto
     if MAX_CHANGES < rows.len() {
         return Err(StoreError::TooMany { count: rows.len(), limit: MAX_CHANGES });
     }
-    let mut made = own.made;
-    made.retain(|record| !matches!(read.raw_get(record.table, &record.key), Ok(None)));
-    let rows = check::shrink(read, schema, rows, &made, &mut kept)?;
+    let (mut made, mut held) = (Vec::new(), Vec::new());
+    for record in own.made {
+        if read.raw_get(record.table, &record.key)?.is_none() {
+            continue;
+        }
+        match ask.guard.work(read, &record)? {
+            Some(refusal) => held.push((record, refusal)),
+            None => made.push(record),
+        }
+    }
+    let rows = check::shrink(read, schema, ask.guard, rows, &made, &mut kept)?;
     kept.sort_by(|a, b| a.record.cmp(&b.record));
     let seq = feed::last(read)?.seq;
     let basis = Basis { seq, digest: digest(&rows) };
-    Ok(Plan { basis, rows, kept, stays: own.stays, made })
+    Ok(Plan { basis, rows, kept, stays: own.stays, made, held })
+}
+
+/// Whether what happened, happened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// Rows that are no tracked ones stay; work that is still open is told.
+    Undo,
+    /// All that the own entries made goes: a whole store goes back to a moment.
+    Moment,
 }
 
 /// What the own entries touched.
@@ -231,7 +282,11 @@ struct Own {
 }
 
 impl Own {
-    fn collect(heads: &Heads<'_>, schema: &Schema, ask: &Ask<'_>) -> Result<Self, StoreError> {
+    fn collect(
+        heads: &Heads<'_>,
+        schema: &Schema,
+        (ask, reach): (&Ask<'_>, Reach),
+    ) -> Result<Self, StoreError> {
         let (mut touched, mut made) = (BTreeMap::new(), BTreeSet::new());
         let mut others: BTreeMap<u16, (Class, BTreeSet<Vec<u8>>)> = BTreeMap::new();
         for seq in ask.entries {
@@ -246,7 +301,8 @@ impl Own {
                         touched.entry(record).or_insert(*seq);
                     }
                     Some(class) => {
-                        if class == Class::Work && change.op == Op::Insert {
+                        let goes = class == Class::Work || reach == Reach::Moment;
+                        if goes && change.op == Op::Insert {
                             made.insert(record.clone());
                         }
                         let of_table = others.entry(change.table);
@@ -266,24 +322,26 @@ impl Own {
     }
 }
 
-fn digest(rows: &[Row]) -> [u8; 8] {
+/// The beginning of a hash over parts, each with its length.
+fn short<'p>(parts: impl Iterator<Item = &'p [u8]>) -> [u8; 8] {
     let mut hash = Sha256::new();
-    let mut part = |bytes: &[u8]| {
+    for bytes in parts {
         hash.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
         hash.update(bytes);
-    };
-    for row in rows {
-        part(&row.record.table.to_be_bytes());
-        part(&row.record.key);
-        part(row.to.as_deref().unwrap_or_default());
-        for take in &row.takes {
-            part(&take.key);
-        }
     }
     let hash: [u8; 32] = hash.finalize().into();
     let mut short = [0; 8];
     short.copy_from_slice(&hash[..8]);
     short
+}
+
+fn digest(rows: &[Row]) -> [u8; 8] {
+    let tables: Vec<_> = rows.iter().map(|row| row.record.table.to_be_bytes()).collect();
+    short(rows.iter().zip(&tables).flat_map(|(row, table)| {
+        let to = row.to.as_deref().unwrap_or_default();
+        let takes = row.takes.iter().map(|take| take.key.as_slice());
+        [table.as_slice(), &row.record.key, to].into_iter().chain(takes)
+    }))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::browse::Browser;
 use crate::support::program::{Program, run, run_json};
+use crate::support::wire;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 
@@ -156,11 +157,85 @@ async fn a_damaged_backup_changes_nothing_of_what_is_there() {
     assert_eq!(titles(&program, &token).await, ["Here"]);
     let none = hq(data, &["restore", text(&folder.path().join("nowhere")), "--dry-run"]);
     assert!(says(&none).contains("there are no backups at"), "{}", says(&none));
-    let at = ["restore", text(target), "--at", "2001-01-01T00:00:00Z", "--dry-run"];
-    assert!(
-        says(&hq(data, &at)).contains("no backup from before 2001"),
-        "{}",
-        says(&hq(data, &at))
-    );
+    let at = ["restore", text(target), "--at", "2901-01-01T00:00:00Z", "--dry-run"];
+    let late = says(&hq(data, &at));
+    assert!(late.contains("no backup was made at 2901") && late.contains("--at"), "{late}");
     assert!(program.stop().success());
+}
+
+/// Waits until an agent has delivered something on a task.
+async fn delivered(program: &Program, token: &str, task: &str) {
+    let ended = async {
+        let mut tick = tokio::time::interval(std::time::Duration::from_millis(50));
+        loop {
+            tick.tick().await;
+            let path = format!("/api/v1/tasks/{task}/deliverables");
+            let pieces = call(program, token, &path, None).await;
+            let runs = call(program, token, &format!("/api/v1/runs?task={task}"), None).await;
+            let is_over = |runs: &Vec<Value>| runs.iter().all(|run| run["state"] == "ended");
+            if !pieces["items"].as_array().is_none_or(Vec::is_empty)
+                && runs["items"].as_array().is_some_and(is_over)
+            {
+                return;
+            }
+        }
+    };
+    let patience = std::time::Duration::from_secs(60);
+    tokio::time::timeout(patience, ended).await.expect("the agent delivers");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_workspace_in_a_folder_of_its_own_goes_on_with_its_agent() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, target) = (&folder.path().join("data"), &folder.path().join("backups"));
+    let new = &folder.path().join("new");
+    let binary = Path::new(BINARY);
+    let (program, token) = started(data).await;
+    call(&program, &token, "/api/v1/agents", Some(wire::agent("Ada"))).await;
+    let added = hq(data, &["workspace", "add", "Stays behind", "--zone", "UTC"]);
+    assert!(added.status.success(), "{}", says(&added));
+    let task =
+        call(&program, &token, "/api/v1/tasks", Some(wire::task("Before", Some("ada")))).await;
+    delivered(&program, &token, task["id"].as_str().expect("an id")).await;
+    run_json(binary, data, &["backup", "--to", text(target)]);
+    assert!(program.stop().success());
+    let files = data.join("workspaces/marlow-cargo/agents/ada/files");
+    let before: Vec<_> = super::files(&files);
+    assert!(!before.is_empty(), "the agent has files");
+
+    fs::create_dir_all(new).expect("a folder");
+    fs::copy(data.join("master.key"), new.join("master.key")).expect("a copy");
+    let one = ["restore", text(target), "--workspace", "marlow-cargo", "--into", text(new)];
+    let restored = run_json(binary, data, &one);
+    assert_eq!(restored["workspaces"], json!(["marlow-cargo"]));
+    assert!(restored["notes"].to_string().contains("stays-behind"), "{restored}");
+    assert!(!new.join("workspaces/stays-behind").exists());
+    for file in &before {
+        let there = new.join(file.strip_prefix(data).expect("below the folder"));
+        assert_eq!(fs::read(&there).expect("a file"), fs::read(file).expect("a file"));
+    }
+    let branch = |data: &Path| {
+        let repo = data.join("workspaces/marlow-cargo/agents.git");
+        let shown = std::process::Command::new("git")
+            .arg(format!("--git-dir={}", repo.display()))
+            .args(["log", "--format=%H", "agent/ada"])
+            .output();
+        shown.ok().filter(|output| output.status.success()).map(|output| {
+            String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(branch(data), branch(new), "its history is whole");
+
+    let program = Program::start(binary, new);
+    assert_eq!(titles(&program, &token).await, ["Before"]);
+    let task =
+        call(&program, &token, "/api/v1/tasks", Some(wire::task("After", Some("ada")))).await;
+    delivered(&program, &token, task["id"].as_str().expect("an id")).await;
+    assert!(program.stop().success());
+    if let (Some(then), Some(now)) = (branch(data), branch(new)) {
+        assert!(then.len() < now.len(), "it has committed more: {then:?} {now:?}");
+        assert_eq!(now.last(), then.last(), "on top of what was there");
+    }
+    let log = hq(new, &["workspace", "list"]);
+    assert!(!says(&log).contains("stays-behind"), "{}", says(&log));
 }

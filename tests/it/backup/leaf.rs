@@ -2,50 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use hq::backup::{
-    BackupError, Folder, Meter, Object, Owner, Repository, Target, make, prune, verify,
-};
+use hq::backup::{BackupError, Folder, Meter, Owner, Repository, make, prune, verify};
 use hq::crypto::keyring::Secret;
 use hq::crypto::passphrase::PassphraseError;
 use serde_json::json;
 
-use super::{back_up, repository, source};
+use super::{Failing, Fault, back_up, files, filled, repository, source};
 use crate::support::hq::TestHq;
-use crate::support::work;
-
-/// A workspace with an agent, some tasks and a large file.
-async fn filled() -> TestHq {
-    let hq = TestHq::start().await;
-    work::agent(&hq, "Ada").await;
-    let api = hq.api().await;
-    for n in 0..20 {
-        let made = api.post("/api/v1/tasks", &json!({ "title": format!("Task {n}") })).await;
-        assert_eq!(made.status, 201, "{}", made.text);
-    }
-    let noise: Vec<u8> = (0..3_000_000u32)
-        .flat_map(|n| (n.wrapping_mul(2_654_435_761)).to_be_bytes())
-        .take(3_000_000)
-        .collect();
-    hq.ws().blobs.put(&noise).expect("a blob");
-    hq
-}
-
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() { folders.push(path) } else { found.push(path) }
-        }
-    }
-    found.sort();
-    found
-}
 
 /// Whether anything is found wrong with the newest backup.
 fn found_wrong(folder: &Path, passphrase: Option<&str>) -> Result<(), String> {
@@ -172,50 +138,6 @@ async fn a_missing_piece_is_named_and_the_next_backup_writes_it_again() {
     hq.finish().await;
 }
 
-/// A folder that fails after so many writes.
-struct Failing {
-    inner: Folder,
-    left: AtomicUsize,
-    free: Option<u64>,
-}
-
-impl Failing {
-    fn after(folder: &Path, writes: usize) -> Arc<Self> {
-        let inner = Folder::new(folder.to_owned());
-        Arc::new(Self { inner, left: AtomicUsize::new(writes), free: None })
-    }
-}
-
-impl Target for Failing {
-    fn place(&self) -> &str {
-        self.inner.place()
-    }
-    fn list(&self, prefix: &str) -> Result<Vec<Object>, BackupError> {
-        self.inner.list(prefix)
-    }
-    fn get(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, BackupError> {
-        self.inner.get(name, limit)
-    }
-    fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), BackupError> {
-        let counted = |n: usize| n.checked_sub(1);
-        if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, counted).is_err() {
-            let why = "it is gone".to_owned();
-            return Err(BackupError::Target { place: self.place().to_owned(), why });
-        }
-        self.inner.put(name, bytes)
-    }
-    fn delete(&self, name: &str) -> Result<(), BackupError> {
-        match self.left.load(Ordering::SeqCst) {
-            // Who is cut off removes nothing either.
-            0 => Ok(()),
-            _ => self.inner.delete(name),
-        }
-    }
-    fn free(&self) -> Option<u64> {
-        self.free
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_that_is_cut_off_anywhere_leaves_the_former_ones_and_is_cleaned_up() {
     let hq = filled().await;
@@ -228,7 +150,7 @@ async fn a_backup_that_is_cut_off_anywhere_leaves_the_former_ones_and_is_cleaned
         api.post("/api/v1/tasks", &json!({ "title": title })).await;
         let noise: Vec<u8> = (0..200_000u32).map(|n| (n * (cut + 3)) as u8).collect();
         hq.ws().blobs.put(&noise).expect("a blob");
-        let target = Failing::after(folder.path(), cut as usize);
+        let target = Failing::after(folder.path(), cut as usize, Fault::Gone);
         let failing = Repository::open(target, None).expect("it opens");
         let error = make(&failing, &source(&hq), &Meter::default()).expect_err("cut off");
         assert!(error.to_string().contains("try again"), "{error}");
@@ -262,9 +184,8 @@ async fn a_full_target_is_refused_before_anything_is_written() {
     let hq = filled().await;
     let folder = tempfile::tempdir().expect("a folder");
     repository(folder.path(), None);
-    let inner = Folder::new(folder.path().to_owned());
-    let target = Failing { inner, left: AtomicUsize::new(1000), free: Some(1 << 20) };
-    let repo = Repository::open(Arc::new(target), None).expect("it opens");
+    let target = Failing::after(folder.path(), 1000, Fault::SaysSo);
+    let repo = Repository::open(target, None).expect("it opens");
     let error = make(&repo, &source(&hq), &Meter::default()).expect_err("it is full");
     let words = error.to_string();
     assert!(words.contains("is full (1 MB free") && words.contains("free some space"), "{words}");

@@ -1,19 +1,45 @@
 //! Backups and restores: what is in them, what is found when a byte is wrong, what a cut leaves.
 
+/// A target that is a folder, but for what the test changes.
+macro_rules! as_folder {
+    ($inner:ident) => {
+        fn place(&self) -> &str {
+            self.$inner.place()
+        }
+        fn list(&self, prefix: &str) -> Result<Vec<hq::backup::Object>, hq::backup::BackupError> {
+            self.$inner.list(prefix)
+        }
+        fn get(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, hq::backup::BackupError> {
+            self.$inner.get(name, limit)
+        }
+    };
+}
+
 mod commands; // the real program and its commands
 mod s3; // S3, against a server that checks signatures
 mod work; // under load, and agents after a restore
 mod portable; // one workspace as one file
 mod page; // the page, the API, the schedule
+mod places; // damaged pieces, disks that are gone, slow and full targets, leftovers
+mod moment; // a moment between two backups
+mod formats; // a backup of an older or newer format
+mod doors; // what a restore closes: sign-ins, tokens, cursors
 mod leaf; // the repository: pieces, hashes, faults of the target
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hq::app::Ws;
-use hq::backup::{Folder, Manifest, Meter, Owner, Repository, Source, SourceWorkspace, make};
+use hq::backup::{
+    BackupError, Folder, Manifest, Meter, Owner, Repository, Source, SourceWorkspace, Target, make,
+};
 use hq::crypto::keyring::Secret;
+use serde_json::json;
 
 use crate::support::hq::TestHq;
+use crate::support::work::agent;
 
 /// What a test's HQ backs up.
 pub fn source(hq: &TestHq) -> Source {
@@ -36,7 +62,7 @@ pub fn source(hq: &TestHq) -> Source {
 }
 
 /// The repository in a folder, made if need be.
-pub fn repository(folder: &std::path::Path, passphrase: Option<&str>) -> Repository {
+pub fn repository(folder: &Path, passphrase: Option<&str>) -> Repository {
     let target = Arc::new(Folder::new(folder.to_owned()));
     let passphrase = passphrase.map(Secret::new);
     let now = "2026-11-20T12:00:00Z".parse().expect("a moment");
@@ -46,4 +72,85 @@ pub fn repository(folder: &std::path::Path, passphrase: Option<&str>) -> Reposit
 /// Makes a backup there.
 pub fn back_up(hq: &TestHq, repo: &Repository) -> Manifest {
     make(repo, &source(hq), &Meter::default()).expect("a backup")
+}
+
+/// A workspace with an agent, some tasks and a large file.
+pub async fn filled() -> TestHq {
+    let hq = TestHq::start().await;
+    agent(&hq, "Ada").await;
+    let api = hq.api().await;
+    for n in 0..20 {
+        let made = api.post("/api/v1/tasks", &json!({ "title": format!("Task {n}") })).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+    }
+    let noise: Vec<u8> = (0..3_000_000u32)
+        .flat_map(|n| (n.wrapping_mul(2_654_435_761)).to_be_bytes())
+        .take(3_000_000)
+        .collect();
+    hq.ws().blobs.put(&noise).expect("a blob");
+    hq
+}
+
+/// Every file in a folder and below.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() { folders.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// What goes wrong with a folder.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It is gone after so many writes.
+    Gone,
+    /// It is full after so many writes, whatever it said before.
+    Full,
+    /// It says from the start that nearly nothing is free.
+    SaysSo,
+}
+
+/// A folder that fails after so many writes.
+pub struct Failing {
+    inner: Folder,
+    left: AtomicUsize,
+    fault: Fault,
+}
+
+impl Failing {
+    pub fn after(folder: &Path, writes: usize, fault: Fault) -> Arc<Self> {
+        let inner = Folder::new(folder.to_owned());
+        Arc::new(Self { inner, left: AtomicUsize::new(writes), fault })
+    }
+}
+
+impl Target for Failing {
+    as_folder!(inner);
+    fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), BackupError> {
+        let counted = |n: usize| n.checked_sub(1);
+        if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, counted).is_ok() {
+            return self.inner.put(name, bytes);
+        }
+        let place = self.place().to_owned();
+        Err(match self.fault {
+            Fault::Gone => BackupError::Target { place, why: "it is gone".to_owned() },
+            Fault::Full | Fault::SaysSo => BackupError::Full { place, free_mb: 0, need_mb: 1 },
+        })
+    }
+    fn delete(&self, name: &str) -> Result<(), BackupError> {
+        match (self.left.load(Ordering::SeqCst), self.fault) {
+            // Who is cut off removes nothing either.
+            (0, Fault::Gone) => Ok(()),
+            _ => self.inner.delete(name),
+        }
+    }
+    fn free(&self) -> Option<u64> {
+        (self.fault == Fault::SaysSo).then_some(1 << 20)
+    }
 }

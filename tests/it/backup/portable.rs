@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 
+use hq::backup::portable::{Bounds, PortableTable, rows, unpack};
 use hq::features::agents::model::Agent;
 use hq::features::deliverables::model::Deliverable;
 use hq::features::tasks::model::Task;
@@ -60,7 +61,7 @@ async fn a_workspace_is_exported_and_made_anew_under_another_name() {
     let file = api.get("/api/v1/export").await;
     assert_eq!(file.status, 200);
     assert_eq!(file.header("content-type"), Some("application/zstd"));
-    let bytes = reqwest_bytes(&office, "/w/marlow-cargo/settings/backups/export").await;
+    let bytes = exported(&office).await;
     let again = post_bytes(&office, "/api/v1/import", bytes.clone()).await;
     assert_eq!(again.0, 409, "{}", again.1);
     assert!(again.1.contains("there is a workspace marlow-cargo already"), "{}", again.1);
@@ -104,7 +105,7 @@ async fn a_workspace_is_exported_and_made_anew_under_another_name() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_is_not_as_it_says_changes_nothing() {
     let office = busy().await;
-    let bytes = reqwest_bytes(&office, "/w/marlow-cargo/settings/backups/export").await;
+    let bytes = exported(&office).await;
     let plain = zstd_all(&bytes);
     // A member that leaves its folder, one that nobody named, a byte that differs, a cut.
     let named = replaced(&plain, b"agents.bundle", b"../bundle.txt");
@@ -129,10 +130,118 @@ async fn a_file_that_is_not_as_it_says_changes_nothing() {
     office.hq.finish().await;
 }
 
-async fn reqwest_bytes(office: &Office, path: &str) -> Vec<u8> {
-    let reply = office.hq.owner().download(path).await;
-    assert!(reply.len() > 1000);
-    reply
+/// A portable file with this manifest and these members behind it.
+fn made_up(
+    files: &serde_json::Value,
+    tables: &serde_json::Value,
+    members: &[(&str, &[u8])],
+) -> Vec<u8> {
+    let manifest = json!({
+        "format": 1, "kind": "hq-workspace", "app": "0.1.0",
+        "exported_at": "2026-11-20T12:00:00Z", "slug": "bomb",
+        "workspace": "00000000-0000-0000-0000-000000000001", "seq": 1, "tables": tables,
+        "files": files, "left_out": [],
+    });
+    let mut tar = tar::Builder::new(Vec::new());
+    let text = manifest.to_string();
+    for (name, bytes) in [("manifest.json", text.as_bytes())].iter().chain(members) {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o600);
+        tar.append_data(&mut header, name, *bytes).expect("a member");
+    }
+    packed(&tar.into_inner().expect("a tar"))
+}
+
+fn bounded(file: &[u8], files: usize, ratio: u64, room: &dyn Fn() -> u64) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bounds = Bounds { files, ratio, room };
+    let done = unpack(&mut &file[..], folder.path(), &bounds);
+    done.err().map_or_else(String::new, |error| error.to_string())
+}
+
+#[test]
+fn a_small_file_that_unpacks_to_more_than_there_is_room_is_stopped_early() {
+    use sha2::Digest as _;
+    let plenty = || u64::MAX;
+    let zeros = vec![0u8; 300 << 20];
+    let sha = hex::encode(sha2::Sha256::digest(&zeros));
+    let name = format!("blobs/{}/{}", &sha[..2], &sha[2..]);
+    let files = json!({ &name: { "bytes": zeros.len(), "sha256": sha } });
+    let bomb = made_up(&files, &json!([]), &[(&name, &zeros)]);
+    drop(zeros);
+    assert!(bomb.len() < 1 << 20, "{} bytes", bomb.len());
+    assert_eq!(bounded(&bomb, 10, 1_000_000, &plenty), "", "with room enough it is fine");
+    let words = bounded(&bomb, 10, 100, &plenty);
+    assert!(words.contains("more than 100 times its size"), "{words}");
+    // What it says of itself is held against the disk before anything is unpacked.
+    let words = bounded(&bomb, 10, 1_000_000, &|| 1 << 20);
+    assert!(words.contains("unpacks to 300 MB and there is room for 1 MB"), "{words}");
+    // And what becomes of it while it is unpacked: here the disk fills up in the middle.
+    let asked = std::cell::Cell::new(0);
+    let filling = || {
+        asked.set(asked.get() + 1);
+        if asked.get() < 5 { u64::MAX } else { 0 }
+    };
+    let words = bounded(&bomb, 10, 1_000_000, &filling);
+    assert!(words.contains("the disk is full"), "{words}");
+    assert!(asked.get() < 10, "it is stopped at the next stretch: {}", asked.get());
+    let lying = made_up(&json!({ &name: { "bytes": u64::MAX, "sha256": sha } }), &json!([]), &[]);
+    let words = bounded(&lying, 10, 1_000_000, &|| 1 << 40);
+    assert!(words.contains("there is room for"), "{words}");
+}
+
+#[test]
+fn too_many_files_names_of_any_length_and_lines_without_an_end_are_refused() {
+    let plenty = || u64::MAX;
+    let many: serde_json::Map<_, _> = (0..50)
+        .map(|n| {
+            let sha = format!("{n:064x}");
+            let name = format!("blobs/{}/{}", &sha[..2], &sha[2..]);
+            (name, json!({ "bytes": 0, "sha256": sha }))
+        })
+        .collect();
+    let words = bounded(&made_up(&json!(many), &json!([]), &[]), 49, 100, &plenty);
+    assert!(words.contains("names 50 files, at most 49"), "{words}");
+    // A name of many megabytes would be read into memory.
+    let mut long = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::GNULongName);
+    header.set_size(64 << 20);
+    header.set_cksum();
+    long.append(&header, std::io::repeat(b'a').take(64 << 20)).expect("a member");
+    let words = bounded(&packed(&long.into_inner().expect("a tar")), 10, 1 << 40, &plenty);
+    assert!(words.contains("does not begin with manifest.json"), "{words}");
+
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("tables")).expect("a folder");
+    let file = "tables/0001-x.jsonl".to_owned();
+    let table =
+        |rows| PortableTable { number: 1, name: "x".into(), version: 1, rows, file: file.clone() };
+    std::fs::write(folder.path().join(&file), vec![b'['; 17 << 20]).expect("a file");
+    let words = rows(folder.path(), &table(1), &mut |_| Ok(())).expect_err("too long").to_string();
+    assert!(words.contains("line 1: it is longer than 16 MB"), "{words}");
+    std::fs::write(folder.path().join(&file), "{\"row\":1}\n".repeat(9)).expect("a file");
+    let mut taken = 0;
+    let counted = rows(folder.path(), &table(3), &mut |_| {
+        taken += 1;
+        Ok(())
+    });
+    let words = counted.expect_err("too many").to_string();
+    assert!(words.contains("line 4: there are to be 3 rows"), "{words}");
+    assert_eq!(taken, 3);
+}
+
+/// The workspace as a file, as somebody at the page gets it.
+async fn exported(office: &Office) -> Vec<u8> {
+    const PAGE: &str = "/w/marlow-cargo/settings/export";
+    let owner = office.hq.owner();
+    assert_eq!(owner.form(PAGE, &[]).await.location(), Some(PAGE));
+    made(office).await;
+    assert!(owner.get(PAGE).await.text_of("#export").contains("The file is ready"));
+    let bytes = owner.download(&format!("{PAGE}/file")).await;
+    assert!(bytes.len() > 1000);
+    bytes
 }
 
 async fn post_bytes(office: &Office, path: &str, bytes: Vec<u8>) -> (u16, String) {
@@ -166,4 +275,50 @@ fn replaced(bytes: &[u8], what: &[u8], with: &[u8]) -> Vec<u8> {
         at += found + what.len();
     }
     out
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_is_made_once_at_a_time_and_goes_after_a_day_or_a_restart() {
+    let mut office = busy().await;
+    let api = office.hq.api().await;
+    assert_eq!(api.get("/api/v1/export/file").await.status, 404, "there is none yet");
+    let page = office.hq.owner().get("/w/marlow-cargo/settings/export").await;
+    assert!(page.text_of("#export").contains("No file yet"));
+    let bytes = exported(&office).await;
+    assert_eq!(api.download("/api/v1/export/file").await, bytes);
+    let begun = api.post("/api/v1/export", &serde_json::json!({})).await;
+    assert_eq!(begun.status, 202, "{}", begun.text);
+    let member = office.hq.another("Tom", Some(hq::kernel::Role::Member)).await;
+    assert_eq!(member.get("/api/v1/export/file").await.status, 403);
+    made(&office).await;
+    hq::server::exports::sweep(&office.hq.running().app);
+    assert_eq!(api.get("/api/v1/export/file").await.status, 200, "it is kept");
+    office.hq.advance_unnoticed(std::time::Duration::from_secs(25 * 3_600));
+    hq::server::exports::sweep(&office.hq.running().app);
+    assert_eq!(api.get("/api/v1/export/file").await.status, 404);
+
+    // Also where nobody works any more; what a program has left goes at the next start.
+    let ws = office.ws();
+    let by = (hq::kernel::Actor::System(hq::kernel::Part::Cli), hq::kernel::Cause::Setup);
+    let app = office.hq.running().app.clone();
+    hq::server::workspaces::life::archive(&app, by, &ws).await.expect("archived");
+    let begun = api.post("/api/v1/export", &serde_json::json!({})).await;
+    assert_eq!(begun.status, 202, "{}", begun.text);
+    made(&office).await;
+    let folder = office.hq.data().join("backups").join(format!("export-file-{}", ws.id));
+    assert!(folder.exists());
+    drop((app, ws));
+    office.hq.restart().await;
+    assert!(!folder.exists());
+    office.hq.finish().await;
+}
+
+/// Waits until the file is there. Not over the API, which would be asked too often.
+async fn made(office: &Office) {
+    let end = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    let jobs = &office.hq.running().app.jobs;
+    while jobs.state("marlow-cargo", "export").is_none_or(|state| state.ended.is_none()) {
+        assert!(tokio::time::Instant::now() < end, "it is made in time");
+        tokio::task::yield_now().await;
+    }
 }

@@ -1,15 +1,16 @@
 //! A backup under load, and an agent that goes on working after the restore.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use hq::backup::{Meter, Repository};
+use hq::backup::{BackupError, Folder, Manifest, Meter, Repository, Target, make, verify};
 use hq::features::tasks::model::Task;
 use hq::features::tasks::rules::{self as tasks, NewTask};
 use hq::server::restore::{Mode, RestoreWish, Which, restore};
 use serde_json::json;
 
-use super::{repository, source};
+use super::{filled, repository, source};
 use crate::support::model::{Gate, Turn};
 use crate::support::office::Office;
 
@@ -87,4 +88,64 @@ async fn a_run_that_a_backup_caught_in_the_middle_goes_on_after_the_restore() {
     let another = office.task("And a third", &ada).await;
     office.worked(another.id, 1).await;
     office.hq.finish().await;
+}
+
+/// A folder; with the first piece that it gets, another folder leaves its place.
+struct Leaving {
+    inner: Folder,
+    from: PathBuf,
+    to: PathBuf,
+}
+
+impl Target for Leaving {
+    as_folder!(inner);
+    fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), BackupError> {
+        if self.from.exists() {
+            std::fs::rename(&self.from, &self.to).expect("it can be moved");
+        }
+        self.inner.put(name, bytes)
+    }
+    fn delete(&self, name: &str) -> Result<(), BackupError> {
+        self.inner.delete(name)
+    }
+    fn free(&self) -> Option<u64> {
+        None
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workspace_that_leaves_in_the_middle_of_a_backup_is_left_out_and_named() {
+    let hq = filled().await;
+    let fields = [("workspace", "Harbour"), ("emoji", "⚓"), ("zone", "UTC")];
+    assert_eq!(hq.owner().form("/workspaces/new", &fields).await.status, 303);
+    let harbour = hq.running().app.workspace("harbour").expect("it is there");
+    let folder = tempfile::tempdir().expect("a folder");
+    let all = source(&hq);
+    assert_eq!(all.workspaces.len(), 2);
+    let said = |made: &Manifest| {
+        assert_eq!(made.workspaces, ["marlow-cargo"]);
+        assert!(!made.parts.iter().any(|part| part.path.contains("harbour")), "no half of it");
+        assert_eq!(made.left_out.len(), 1, "{:?}", made.left_out);
+        assert!(made.left_out[0].contains("harbour was moved away"), "{:?}", made.left_out);
+    };
+
+    // Its store was read, its files were not.
+    let (from, to) = (harbour.folder.clone(), folder.path().join("harbour"));
+    let inner = Folder::new(folder.path().join("one"));
+    let target = Arc::new(Leaving { inner, from: from.clone(), to: to.clone() });
+    let now = "2026-11-20T12:00:00Z".parse().expect("a moment");
+    let repo = Repository::open_or_begin(target, None, now).expect("a repository");
+    std::fs::rename(&to, &from).expect("the first piece was the repository's own");
+    let made = make(&repo, &all, &Meter::default()).expect("a backup of all others");
+    said(&made);
+    let checked = verify(&repo, &made, None, &Meter::default()).expect("a check");
+    assert!(checked.faults.is_empty(), "{:?}", checked.faults);
+
+    // Its store was not read yet.
+    std::fs::rename(&to, &from).expect("it comes back");
+    harbour.store.close();
+    said(
+        &make(&repository(&folder.path().join("two"), None), &all, &Meter::default()).expect("one"),
+    );
+    hq.finish().await;
 }

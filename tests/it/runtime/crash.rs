@@ -8,6 +8,7 @@ use std::time::Duration;
 use hq::features::agents::model::Agent;
 use hq::features::agents::rules as agents;
 use hq::features::comments::model::Comment;
+use hq::features::jobs::model::{Job, JobOutcome};
 use hq::features::runs::model::{CallStatus, EventKind, Run};
 use hq::features::tasks::model::Task;
 use hq::features::usage::model::{Reservation, Usage};
@@ -92,12 +93,17 @@ async fn until(path: &Path, is_there: bool) {
     tokio::time::timeout(Duration::from_secs(20), seen).await.expect("the file comes or goes");
 }
 
+/// Two files that come together or not at all.
+const PATCH: &str =
+    "*** Begin Patch\n*** Add File: a.md\n+one\n*** Add File: b/c.md\n+two\n*** End Patch";
+
 fn script() -> Vec<Turn> {
     vec![
         Turn::call("task_create", json!({ "title": "Made by the run" })),
         Turn::call("write", json!({ "path": "notes.md", "content": "first\n" })),
         Turn::call("comment_add", json!({ "body": "Half way." }))
             .and_call("edit", json!({ "path": "notes.md", "old": "first", "new": "second" })),
+        Turn::call("apply_patch", json!({ "input": PATCH })),
         Turn::call("exec", json!({ "command": "echo line >> log.txt" })),
         Turn::call(
             "deliverable_submit",
@@ -135,6 +141,9 @@ async fn a_run_survives_kills_at_random_moments() {
         let pieces = office.delivered(stage.task.id);
         assert_eq!((pieces.len(), pieces[0].versions), (1, 1), "seed {seed}");
         assert_eq!(office.file(&stage.ada, "notes.md").as_deref(), Some("second\n"), "seed {seed}");
+        for (path, text) in [("a.md", "one\n"), ("b/c.md", "two\n")] {
+            assert_eq!(office.file(&stage.ada, path).as_deref(), Some(text), "seed {seed}");
+        }
         // A program is never run twice: its line is there once, or the model was told that nobody knows.
         let lines = office.file(&stage.ada, "log.txt").map_or(0, |text| text.lines().count());
         let unknown = office.events(run.id).iter().any(|kind| {
@@ -148,7 +157,7 @@ async fn a_run_survives_kills_at_random_moments() {
                 *calls.entry(call_id).or_default() += 1;
             }
         }
-        assert_eq!(calls.len(), 7, "seed {seed}: {calls:?}");
+        assert_eq!(calls.len(), 8, "seed {seed}: {calls:?}");
         assert!(calls.values().all(|count| *count == 1), "seed {seed}: {calls:?}");
         let started = office
             .events(run.id)
@@ -261,5 +270,39 @@ async fn a_run_that_never_gets_further_is_given_up_after_three_crashes() {
     assert_eq!((item.state, item.last_error.as_deref()), (ItemState::Failed, Some("crash_loop")));
     assert_eq!(stage.office.model.requests().len(), 3, "nothing was asked a fourth time");
     assert!(stage.office.all::<Reservation>().iter().all(|held| held.release_at.is_some()));
+    stage.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_left_running_is_lost_with_hq_and_its_session_hears_of_it() {
+    let mut stage = Stage::set().await;
+    let command = "echo so far; touch begun; sleep 31417";
+    stage.office.model.follow(vec![
+        Turn::call("exec", json!({ "command": command, "background": true })),
+        Turn::silence(),
+    ]);
+    let program = stage.start();
+    there(&stage.file("begun")).await;
+    stage.office.model.asked(2).await;
+    program.kill();
+    let done = json!({ "summary": "Done.", "task_state": "complete" });
+    stage.office.model.follow(vec![
+        Turn::call("exec", json!({ "command": command })),
+        Turn::call("work_done", done.clone()),
+        Turn::call("work_done", done),
+    ]);
+    let run = stage.look().await;
+    assert_eq!((run.outcome.clone(), run.attempt), (Some(Outcome::Done), 2));
+    let office = &stage.office;
+    let job = office.all::<Job>().pop().expect("its record");
+    assert_eq!(job.outcome, Some(JobOutcome::Lost));
+    assert_eq!(job.tail, "so far\n");
+    assert!(office.model.last().text().contains("[Job 1 has ended after"), "it was told");
+    let sleeping = std::fs::read_dir("/proc").expect("processes").flatten().filter(|entry| {
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        line.split(|b| *b == 0).any(|part| part == b"31417")
+    });
+    assert_eq!(sleeping.count(), 0, "nothing of it is left");
+    assert_eq!(jobs(&stage), 0, "what it had written is kept in a blob");
     stage.office.hq.finish().await;
 }

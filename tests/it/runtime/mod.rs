@@ -1,10 +1,20 @@
 //! Agents at work, with a scripted model.
 
+mod compact; // summaries in place of what does not fit any more
+mod ask; // waiting for a person, a moment, a task
+mod budgets; // what tasks, days and tokens may cost: who waits, and until when
 mod crash; // kill -9 in the middle of runs
+mod failover; // another key, another model, a wait that ends by itself
 mod faults; // providers that fail
+mod files; // reading and changing files, and what a crash leaves of a change
+mod halt; // everything stands still and goes on
 mod hostile; // calls that want out
+mod jobs; // programs that go on beside their agents
+mod memory; // notes, what was said before, old results
 mod money; // budgets
 mod prompt; // what is sent: how much, how stable, and what never
+mod queue; // messages while a run works: steer, afterwards, collect, interrupt
+mod schedules; // the same in random order, without a model
 mod stop; // within a second, whatever the run does
 mod talk; // chat: commits, answers, steering, queue
 mod tools; // calls: kinds, errors, outputs, loops

@@ -60,7 +60,7 @@ async fn a_run_waits_for_a_budget_and_goes_on_when_it_is_raised() {
     let run = office.run_on(task.id).await;
     let waiting = office.in_state(run, RunState::Waiting).await.waiting.expect("what it waits for");
     assert_eq!(waiting.waits_for, WaitFor::Budget);
-    assert!(waiting.detail.contains("the agent's budget of this month"), "{}", waiting.detail);
+    assert!(waiting.detail.contains("Ada's budget of this month"), "{}", waiting.detail);
     assert!(office.model.requests().is_empty(), "nothing was asked");
 
     // A budget that still cannot pay it changes nothing, and is not tried again and again.

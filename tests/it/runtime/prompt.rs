@@ -13,14 +13,22 @@ const MOST: usize = 12_288;
 fn prefix(seen: &Seen) -> (Value, Value) {
     let system = match seen.protocol {
         Protocol::Messages => seen.body["system"].clone(),
-        Protocol::Chat => seen.body["messages"][0].clone(),
+        Protocol::Chat | Protocol::Ollama => seen.body["messages"][0].clone(),
+        Protocol::Responses => seen.body["instructions"].clone(),
+        Protocol::Gemini => seen.body["systemInstruction"].clone(),
     };
     (system, seen.body["tools"].clone())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_request_of_a_default_agent_is_small_and_its_prefix_stays_the_same() {
-    for (wire, model) in [(Wire::OpenaiChat, "mock"), (Wire::Anthropic, "claude-sonnet-4-5")] {
+    for (wire, model) in [
+        (Wire::OpenaiChat, "mock"),
+        (Wire::Anthropic, "claude-sonnet-4-5"),
+        (Wire::OpenaiResponses, "mock"),
+        (Wire::Gemini, "mock"),
+        (Wire::Ollama, "mock"),
+    ] {
         let office = Office::with(Setup::default(), wire, model).await;
         let ada = office.agent_with("Ada", |new| new.exec = true).await;
         office.model.push(Turn::call("task_list", json!({}))).push(Turn::text("Nothing."));

@@ -55,7 +55,7 @@ async fn an_assignment_goes_from_task_to_delivered_work() {
     let requests = office.model.requests();
     assert!(requests[0].text().contains("Compare two offers"), "{}", requests[0].text());
     assert!(requests[1].text().contains("\"role\":\"tool\""), "{}", requests[1].text());
-    assert!(requests[2].text().contains("wrote notes/offers.md"));
+    assert!(requests[2].text().contains("created notes/offers.md"));
 
     // What it wrote is one commit on its branch, with task and run in the message.
     let ws = office.ws();

@@ -3,10 +3,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use hq::store::consumer::{Consume, ConsumeError, State, Step, dead_letters, resume, state, step};
 use hq::store::{Entry, Op, ReadExt, StoreError, WriteTx};
-use tokio::runtime::Runtime;
 
 use super::check;
-use super::toys::{Note, Seen, Total, Toys, id, note};
+use super::toys::{Note, Seen, Total, Toys, id, note, runtime};
 
 const NUMBER: u16 = 7;
 
@@ -40,10 +39,6 @@ impl Consume for Counter {
         }
         Ok(())
     }
-}
-
-fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime")
 }
 
 fn take(toys: &Toys, counter: &Arc<Counter>) -> Step {

@@ -45,6 +45,32 @@ fn entries_are_resumed_from_memory_and_from_disk_alike() {
 }
 
 #[test]
+fn an_entry_that_a_reader_has_seen_is_known_at_once() {
+    let toys = Toys::open();
+    let store = toys.store.clone();
+    let last = 300;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 1..=last {
+                toys.put(Note::new(note(n), "m")).expect("a note");
+            }
+        });
+        let mut seen = 0;
+        while seen < last {
+            let entries = store.read(|snap| feed::entries(snap, store.schema(), seen, 100));
+            let entries = entries.expect("the feed");
+            seen = entries.last().map_or(seen, |entry| entry.seq);
+            let place = Cursor { incarnation: store.incarnation(), seq: seen };
+            assert!(store.knows(place).expect("a read"), "{seen} was read from the feed");
+        }
+    });
+    let beyond = Cursor { incarnation: store.incarnation(), seq: last + 1 };
+    assert!(!store.knows(beyond).expect("a read"));
+    let former = Cursor { incarnation: store.incarnation() ^ 1, seq: 1 };
+    assert!(!store.knows(former).expect("a read"));
+}
+
+#[test]
 fn the_newest_entries_are_read_backwards() {
     let toys = Toys::open();
     for n in 1..=6 {

@@ -1,6 +1,6 @@
 //! The store: what stands on a real file, with records that exist for these tests alone.
 
-mod toys; // the records, and how a store of them is opened
+pub mod toys; // the records, and how a store of them is opened
 pub mod check; // everything that can be said about a store's bytes without knowing how they came
 
 mod records; // one record at a time: keys, indexes, references, counts, limits
@@ -12,6 +12,7 @@ mod history; // what became of one record
 mod undo; // what goes back, what stays, and that nothing breaks
 mod lanes; // the queue, group commit, snapshots, closing
 mod audit; // verification, redaction, retention, searching
+mod holders; // who holds which blob, against the table of it and the files
 mod operate; // consumers under a hand, rebuilds, doctor, sizes, compaction
 mod consumers; // durable readers of the feed
 mod blobs; // files beside the database

@@ -11,10 +11,11 @@ use hq::store::consumer::{
 use hq::store::doctor::{Diagnosis, diagnose, mend};
 use hq::store::stats::{last_compaction, stats};
 use hq::store::{Entry, Limits, Op, Opening, ReadExt, StoreError, WriteTx};
-use tokio::runtime::Runtime;
 
 use super::check;
-use super::toys::{ACTOR, CAUSE, Folder, Line, Note, Total, Toys, With, folder, id, note};
+use super::toys::{
+    ACTOR, CAUSE, Folder, Line, Note, Total, Toys, With, folder, id, note, rows, runtime, tamper,
+};
 
 const NUMBER: u16 = 9;
 
@@ -69,10 +70,6 @@ impl Consume for Sizes {
         let (note, _) = hq::store::record::read::<Note>(value).map_err(StoreError::from)?;
         Ok(Self::add(tx, &note.owner, 1)?)
     }
-}
-
-fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime")
 }
 
 fn take(toys: &Toys, sizes: &Arc<Sizes>) -> Step {
@@ -159,9 +156,9 @@ fn a_consumer_that_is_sent_back_takes_exactly_what_lies_behind() {
     make(&toys, &["a", "a", "a", "a"]);
     follow(&toys, &sizes);
     assert_eq!(total(&toys, "a"), 4);
-    let ahead = act(&toys, |tx| rewind(tx, NUMBER, 9)).expect_err("it lies ahead");
+    let ahead = act(&toys, |tx| rewind(tx, &Sizes::default(), 9)).expect_err("it lies ahead");
     assert!(ahead.contains("only be sent back"), "{ahead}");
-    act(&toys, |tx| rewind(tx, NUMBER, 1)).expect("sent back");
+    act(&toys, |tx| rewind(tx, &Sizes::default(), 1)).expect("sent back");
     follow(&toys, &sizes);
     assert_eq!(total(&toys, "a"), 4 + 3, "entries 2 to 4 once more, and not the first");
     assert_eq!(toys.store.read(|snap| state(snap, NUMBER)).expect("a read").cursor, 4);
@@ -237,34 +234,9 @@ fn examined(toys: &Toys) -> Diagnosis {
     diagnose(&toys.store, &mut |_| ControlFlow::Continue(())).expect("it can be read")
 }
 
-type Row = (&'static str, Vec<u8>, Option<Vec<u8>>);
-
-fn tamper(toys: Toys, change: impl FnOnce(&redb::Database) -> Vec<Row>) -> Toys {
-    let path = toys.path();
-    toys.store.close();
-    let db = redb::Database::open(path).expect("nobody else has it");
-    let changes = change(&db);
-    let txn = db.begin_write().expect("a write");
-    for (name, key, value) in changes {
-        let table = redb::TableDefinition::<&[u8], &[u8]>::new(name);
-        let mut table = txn.open_table(table).expect("a table");
-        match value {
-            Some(value) => drop(table.insert(&key[..], &value[..]).expect("a row")),
-            None => drop(table.remove(&key[..]).expect("a row")),
-        }
-    }
-    txn.commit().expect("a commit");
-    drop(db);
-    toys.reopen()
-}
-
 fn first(db: &redb::Database, name: &'static str) -> (Vec<u8>, Vec<u8>) {
-    use redb::{ReadableDatabase, ReadableTable};
-    let txn = db.begin_read().expect("a read");
-    let table = redb::TableDefinition::<&[u8], &[u8]>::new(name);
-    let table = txn.open_table(table).expect("a table");
-    let (key, value) = table.first().expect("a read").expect("a row");
-    (key.value().to_vec(), value.value().to_vec())
+    let (_, key, value) = rows(db, &[name]).swap_remove(0);
+    (key, value)
 }
 
 /// Index by owner, unique slug, references, sum of sizes, sum of lines.

@@ -282,6 +282,11 @@ pub fn schema() -> Schema {
     hq::schema![Note, Folder, Line, Sealed, Job, Seen, Total, Sloppy, Paper, Slip]
 }
 
+/// Runs what is asynchronous.
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime")
+}
+
 /// The id with this number.
 pub fn id<T: TypedId>(n: u64) -> T {
     let mut bytes = [0; 16];
@@ -424,4 +429,43 @@ pub fn text(text: &str) -> KeyBuf {
     let mut key = KeyBuf::new();
     key.text(text);
     key
+}
+
+/// Every row of these tables, as the file has them.
+pub fn rows(db: &redb::Database, tables: &[&'static str]) -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
+    use redb::{ReadableDatabase, ReadableTable};
+    let txn = db.begin_read().expect("a read");
+    let mut all = Vec::new();
+    for name in tables {
+        let table = redb::TableDefinition::<&[u8], &[u8]>::new(name);
+        let table = txn.open_table(table).expect("a table");
+        for row in table.iter().expect("rows") {
+            let (key, value) = row.expect("a row");
+            all.push((*name, key.value().to_vec(), value.value().to_vec()));
+        }
+    }
+    all
+}
+
+/// A row that is changed, or taken away, behind the store's back.
+pub type Tampered = (&'static str, Vec<u8>, Option<Vec<u8>>);
+
+/// Changes the file behind the store's back.
+pub fn tamper(toys: Toys, change: impl FnOnce(&redb::Database) -> Vec<Tampered>) -> Toys {
+    let path = toys.path();
+    toys.store.close();
+    let db = redb::Database::open(path).expect("nobody else has it");
+    let changes = change(&db);
+    let txn = db.begin_write().expect("a write");
+    for (name, key, value) in changes {
+        let table = redb::TableDefinition::<&[u8], &[u8]>::new(name);
+        let mut table = txn.open_table(table).expect("a table");
+        match value {
+            Some(value) => drop(table.insert(&key[..], &value[..]).expect("a row")),
+            None => drop(table.remove(&key[..]).expect("a row")),
+        }
+    }
+    txn.commit().expect("a commit");
+    drop(db);
+    toys.reopen()
 }

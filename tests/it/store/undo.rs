@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hq::kernel::time::Clock as _;
 use hq::kernel::{Cause, Problem as _, TaskId};
-use hq::store::undo::{self, Ask, Plan, Why};
-use hq::store::{Range, Read, Record, Root, StoreError, codec};
+use hq::store::undo::moment::go_back;
+use hq::store::undo::{self, After, Ask, FieldWhy, Guard, Hold, Plan, Refusal, Unguarded, Why};
+use hq::store::{Range, Read, Record, Root, StoreError, codec, record};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::{ProptestConfig, Strategy, any, prop_oneof, proptest};
@@ -35,7 +37,7 @@ pub fn forget_images(toys: Toys, seq: u64) -> Toys {
 fn plan_of(toys: &Toys, entries: &[u64], only: Option<&Root>) -> Plan {
     let entries: BTreeSet<u64> = entries.iter().copied().collect();
     let schema = toys.store.schema();
-    let ask = Ask { entries: &entries, only, may: &|_| true };
+    let ask = Ask { entries: &entries, only, guard: &Unguarded };
     toys.store.read(|snap| undo::plan(snap, schema, &ask)).expect("a plan")
 }
 
@@ -54,7 +56,7 @@ fn carry_out(toys: &Toys, entries: &[u64], only: Option<Root>) -> Plan {
     let entries: BTreeSet<u64> = entries.iter().copied().collect();
     let of = entries.last().copied().unwrap_or_default();
     let done = toys.store.write_blocking(ACTOR, Cause::Undo(of), move |tx| {
-        let ask = Ask { entries: &entries, only: only.as_ref(), may: &|_| true };
+        let ask = Ask { entries: &entries, only: only.as_ref(), guard: &Unguarded };
         let plan = undo::plan(tx, tx.schema(), &ask)?;
         tx.undo(&plan)?;
         Ok::<_, StoreError>(plan)
@@ -120,8 +122,9 @@ fn fields_that_others_wrote_since_stay_and_are_told_with_their_author() {
     let plan = undo_all(&toys, &[2]);
     let note = toys.get::<Note>(note(1)).unwrap();
     assert_eq!((note.owner.as_str(), note.size, note.labels), ("cy", 1, Vec::new()));
-    let kept: Vec<_> = plan.rows[0].kept.iter().map(|k| (k.name.as_str(), k.by.seq)).collect();
-    assert_eq!(kept, [("owner", 3)]);
+    let [kept] = &plan.rows[0].kept[..] else { panic!("one field: {:?}", plan.rows[0].kept) };
+    assert_eq!(kept.name, "owner");
+    assert!(matches!(kept.why, FieldWhy::Changed(by) if by.seq == 3));
 }
 
 #[test]
@@ -277,11 +280,100 @@ fn one_record_of_an_entry_can_go_back_alone_and_only_where_it_is_allowed() {
     undo_only(&toys, &[1], Some(root(2)));
     assert_eq!((owner(&toys, 1).is_some(), owner(&toys, 2)), (true, None));
     let entries = BTreeSet::from([1]);
-    let ask = Ask { entries: &entries, only: None, may: &|table| table != 100 };
+    let ask = Ask { entries: &entries, only: None, guard: &Warden::default() };
     let schema = toys.store.schema();
     let plan = toys.store.read(|snap| undo::plan(snap, schema, &ask)).unwrap();
     assert!(plan.rows.is_empty());
     assert!(plan.kept.iter().all(|kept| kept.why == Why::NotAllowed));
+}
+
+/// A guard that lets nobody be renamed from or to a name, lets no more than so many notes come back, and
+/// keeps work.
+#[derive(Default)]
+struct Warden {
+    name: Option<&'static str>,
+    notes: bool,
+    keeps_work: bool,
+}
+
+const FORBIDDEN: &str = "forbidden";
+
+fn refusal() -> Refusal {
+    Refusal { code: FORBIDDEN, why: "it is not yours".to_owned() }
+}
+
+impl Guard for Warden {
+    fn table(&self, table: u16) -> bool {
+        self.notes || table != Note::TABLE.number
+    }
+
+    fn work(&self, _: &dyn Read, _: &Root) -> Result<Option<Refusal>, StoreError> {
+        Ok(self.keeps_work.then(refusal))
+    }
+
+    fn holds(&self, after: &After<'_>) -> Result<Vec<Hold>, StoreError> {
+        let mut holds = Vec::new();
+        for row in after.rows().filter(|row| row.record.table == Note::TABLE.number) {
+            let owner = |bytes: &Option<Vec<u8>>| {
+                let note =
+                    bytes.as_deref().map(|bytes| record::read::<Note>(bytes).expect("a note"));
+                note.map(|(note, _)| note.owner)
+            };
+            let (now, to) = (owner(&row.now), owner(&row.to));
+            if now != to && (now.as_deref() == self.name || to.as_deref() == self.name) {
+                let record = row.record.clone();
+                holds.push(Hold { record, fields: &["owner"], refusal: refusal() });
+            }
+        }
+        Ok(holds)
+    }
+}
+
+#[test]
+fn what_its_rules_forbid_stays_field_by_field_and_takes_along_what_hangs_on_it() {
+    let toys = Toys::open();
+    toys.put(named(1, "ada")).unwrap();
+    toys.put(Note { size: 7, ..named(1, "bo") }).unwrap();
+    let changed = toys.seq();
+    toys.write(|tx| {
+        tx.put(&named(2, "bo"))?;
+        tx.put(&Note { parent: Some(note(2)), ..named(3, "cy") })
+    })
+    .unwrap();
+    let made = toys.seq();
+    let warden = Warden { name: Some("bo"), notes: true, keeps_work: false };
+    let look = |entries: &[u64]| {
+        let entries: BTreeSet<u64> = entries.iter().copied().collect();
+        let ask = Ask { entries: &entries, only: None, guard: &warden };
+        toys.store.read(|snap| undo::plan(snap, toys.store.schema(), &ask)).unwrap()
+    };
+    let plan = look(&[changed]);
+    let to = record::read::<Note>(plan.rows[0].to.as_deref().unwrap()).unwrap().0;
+    assert_eq!((to.owner.as_str(), to.size), ("bo", 1), "the rest goes back");
+    let [kept] = &plan.rows[0].kept[..] else { panic!("{:?}", plan.rows[0].kept) };
+    assert_eq!((kept.name.as_str(), &kept.why), ("owner", &FieldWhy::Refused(refusal())));
+    // What was made cannot lose a field: it stays whole; what it has no need of goes.
+    let plan = look(&[made]);
+    let kept: Vec<_> = plan.kept.iter().map(|kept| (&kept.record, &kept.why)).collect();
+    assert_eq!(kept, [(&root(2), &Why::Refused(refusal()))]);
+    assert_eq!(plan.rows.iter().map(|row| &row.record).collect::<Vec<_>>(), [&root(3)]);
+}
+
+#[test]
+fn work_that_may_not_be_taken_away_keeps_what_it_is_for() {
+    let toys = Toys::open();
+    toys.write(|tx| {
+        tx.put(&named(1, "made"))?;
+        tx.put(&Job { id: id(1), note: Some(note(1)), open: true })
+    })
+    .unwrap();
+    let entries = BTreeSet::from([1]);
+    let warden = Warden { name: None, notes: true, keeps_work: true };
+    let ask = Ask { entries: &entries, only: None, guard: &warden };
+    let plan = toys.store.read(|snap| undo::plan(snap, toys.store.schema(), &ask)).unwrap();
+    assert!(plan.rows.is_empty() && plan.made.is_empty());
+    assert_eq!(plan.held.len(), 1);
+    assert!(matches!(plan.kept[0].why, Why::Referenced { .. }), "{:?}", plan.kept);
 }
 
 #[test]
@@ -294,7 +386,7 @@ fn ten_thousand_changes_go_back_at_once_and_more_are_refused_with_their_number()
     }
     let entries = BTreeSet::from([1, 2]);
     let schema = toys.store.schema();
-    let ask = Ask { entries: &entries, only: None, may: &|_| true };
+    let ask = Ask { entries: &entries, only: None, guard: &Unguarded };
     let refused = toys.store.read(|snap| undo::plan(snap, schema, &ask)).unwrap_err();
     assert_eq!(refused.code(), "too_many");
     assert!(refused.to_string().contains("10002"), "{refused}");
@@ -303,7 +395,7 @@ fn ten_thousand_changes_go_back_at_once_and_more_are_refused_with_their_number()
     let plan = toys
         .store
         .write_blocking(ACTOR, Cause::Undo(2), move |tx| {
-            let ask = Ask { entries: &entries, only: None, may: &|_| true };
+            let ask = Ask { entries: &entries, only: None, guard: &Unguarded };
             let plan = undo::plan(tx, tx.schema(), &ask)?;
             tx.undo(&plan)?;
             Ok::<_, StoreError>(plan)
@@ -458,6 +550,47 @@ proptest! {
             }
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_store_that_goes_back_to_a_moment_has_every_tracked_row_as_it_was_then(
+        steps in vec(vec(act(), 1..5), 1..10), pick in any::<proptest::sample::Index>()
+    ) {
+        let toys = Toys::open();
+        let mut moments = vec![(toys.clock.now(), tracked(&toys))];
+        for acts in steps {
+            toys.clock.advance_ms(10);
+            commit(&toys, acts);
+            moments.push((toys.clock.now(), tracked(&toys)));
+        }
+        let (at, then) = &moments[pick.index(moments.len())];
+        let back = go_back(&toys.store, *at, (ACTOR, Cause::Undo(0))).expect("it goes back");
+        assert!(back.left.is_empty(), "{back:?}");
+        assert_eq!(tracked(&toys), *then);
+        check::all_fits(&toys.store);
+    }
+}
+
+#[test]
+fn a_store_goes_back_over_more_changes_than_one_transaction_takes() {
+    let toys = Toys::open();
+    let fill = |owner: &'static str, range: std::ops::Range<u64>| {
+        toys.clock.advance_ms(10);
+        toys.write(move |tx| range.into_iter().try_for_each(|n| tx.put(&named(n, owner)))).unwrap();
+    };
+    fill("first", 0..2_000);
+    fill("second", 1_000..3_000);
+    let (at, then) = (toys.clock.now(), tracked(&toys));
+    for owner in ["third", "fourth", "fifth"] {
+        fill(owner, 500..4_500);
+    }
+    let back = go_back(&toys.store, at, (ACTOR, Cause::Undo(0))).expect("it goes back");
+    assert_eq!((back.to, back.entries), (2, 3));
+    assert!(back.left.is_empty(), "{back:?}");
+    assert_eq!(tracked(&toys), then);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+use hq::crypto::totp::TotpSecret;
 use reqwest::header::{CONTENT_TYPE, COOKIE, LOCATION, ORIGIN, SET_COOKIE};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 use scraper::{ElementRef, Html, Selector};
@@ -190,4 +191,27 @@ fn css(selector: &str) -> Selector {
 
 fn words(element: ElementRef<'_>) -> String {
     element.text().collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The secret that the page with an authenticator app's key shows in letters.
+pub fn secret_of_an_app(page: &str) -> Option<TotpSecret> {
+    let document = Html::parse_document(page);
+    secret_in_letters(&words(document.select(&css(".steps .code code")).next()?))
+}
+
+/// The secret that an authenticator app would read from letters.
+pub fn secret_in_letters(text: &str) -> Option<TotpSecret> {
+    let text = text.replace(' ', "");
+    let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let (mut bytes, mut held, mut bits) = (Vec::new(), 0u32, 0);
+    for letter in text.bytes() {
+        let five = letters.iter().position(|one| *one == letter)?;
+        held = (held << 5) | u32::try_from(five).ok()?;
+        bits += 5;
+        if 8 <= bits {
+            bits -= 8;
+            bytes.push(u8::try_from((held >> bits) & 255).ok()?);
+        }
+    }
+    Some(TotpSecret::from_bytes(&bytes))
 }

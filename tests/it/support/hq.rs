@@ -166,7 +166,11 @@ impl TestHq {
             runs: self.setup.runs,
             http: self.setup.http.take().unwrap_or_default(),
             patience: self.setup.patience,
-            consumers: self.setup.consumers.as_ref().map(|make| make()).unwrap_or_default(),
+            consumers: self
+                .setup
+                .consumers
+                .as_ref()
+                .map_or_else(hq::server::consumers::all, |make| make()),
             faults: self.setup.faults.clone().unwrap_or_else(|| Arc::new(NoFaults)),
             ..Parts::default()
         };
@@ -175,13 +179,8 @@ impl TestHq {
 
     /// Stops it and starts it again on the same folder; sign-ins go on.
     pub async fn restart(&mut self) {
-        let running = self.running.take().expect("it runs");
-        assert!(running.stop().await, "all tasks end in time");
-        self.start_server().await;
-        let base = self.url();
-        if let Some(owner) = &mut self.owner {
-            owner.base = base;
-        }
+        self.stop().await;
+        self.start_again().await;
     }
 
     /// Stops it; its folder stays for another program.
@@ -193,12 +192,22 @@ impl TestHq {
     /// Starts it again after a stop.
     pub async fn start_again(&mut self) {
         self.start_server().await;
+        let base = self.url();
+        if let Some(owner) = &mut self.owner {
+            owner.base = base;
+        }
     }
 
     /// Stops it: nothing may be left running.
     pub async fn finish(mut self) {
         let running = self.running.take().expect("it runs");
         assert!(running.stop().await, "all tasks end in time");
+    }
+
+    /// Stops it, and looks at what it leaves before its folder goes.
+    pub async fn finish_keeping(mut self, look: impl FnOnce()) {
+        self.stop().await;
+        look();
     }
 
     /// The running server.
@@ -239,10 +248,21 @@ impl TestHq {
     /// A program with a new token of Mira's that may do these things.
     pub async fn token(&self, scopes: &[&str]) -> Person {
         let body = serde_json::json!({ "name": "Test", "scopes": scopes, "days": 30 });
-        let made = self.owner().post("/api/v1/tokens", &body).await;
+        let mut made = self.owner().post("/api/v1/tokens", &body).await;
+        if made.status == StatusCode::FORBIDDEN {
+            self.prove().await;
+            made = self.owner().post("/api/v1/tokens", &body).await;
+        }
         assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
         let token = made.json()["token"].as_str().expect("a token").to_owned();
         self.nobody().with("authorization", &format!("Bearer {token}"))
+    }
+
+    /// Mira proves that it is still she.
+    pub async fn prove(&self) {
+        let body = serde_json::json!({ "password": OWNER.2 });
+        let proved = self.owner().post("/api/v1/proof", &body).await;
+        assert_eq!(proved.status, StatusCode::OK, "{}", proved.text);
     }
 
     /// A program with a token that may do everything a token may.
@@ -347,6 +367,12 @@ impl Person {
             cookies: Arc::default(),
             headers: HeaderMap::new(),
         }
+    }
+
+    /// The same person at a server that was started again.
+    #[must_use]
+    pub fn back_at(&self, hq: &TestHq) -> Self {
+        Self { base: hq.url(), ..self.clone() }
     }
 
     /// The same with a header on every request.

@@ -1,5 +1,5 @@
-//! A scripted model behind a real loopback server. It speaks Anthropic Messages and Chat Completions, streaming
-//! and not, cuts its answers into pieces of any size, fails in every way that providers fail, and keeps what it
+//! A scripted model behind a real loopback server. It speaks Anthropic Messages, Chat Completions, Responses,
+//! Gemini's and Ollama's own protocol, streaming and not, cuts its answers into pieces of any size, fails in every way that providers fail, and keeps what it
 //! was asked. Time is given by gates that a test opens, never by waiting.
 
 use std::collections::VecDeque;
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Response, StatusCode, Uri};
 use axum::routing::{get, post};
 use futures_util::stream;
@@ -17,8 +17,13 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+mod more;
 mod wire;
 
+use more::{
+    gemini_document, gemini_events, ollama_document, ollama_events, responses_document,
+    responses_events,
+};
 pub use wire::Tokens;
 use wire::{chat_document, chat_events, error, messages_document, messages_events};
 
@@ -38,10 +43,12 @@ struct Shared {
 struct Inner {
     turns: VecDeque<Turn>,
     script: Vec<Turn>,
+    by: Option<fn(&Seen) -> Option<Turn>>,
     usual: Option<Turn>,
     seen: Vec<Seen>,
     models: Vec<String>,
     key: Option<String>,
+    shows: Value,
 }
 
 /// The protocol that a request came in.
@@ -51,6 +58,32 @@ pub enum Protocol {
     Messages,
     /// `POST /v1/chat/completions`.
     Chat,
+    /// `POST /v1/responses`.
+    Responses,
+    /// `POST /v1beta/models/{model}:streamGenerateContent`.
+    Gemini,
+    /// `POST /api/chat`.
+    Ollama,
+}
+
+impl Protocol {
+    /// How many answers of the model a request holds.
+    fn answers(self, body: &Value) -> usize {
+        let key = match self {
+            Self::Messages | Self::Chat | Self::Ollama => "messages",
+            Self::Responses => "input",
+            Self::Gemini => "contents",
+        };
+        let items = body[key].as_array().map_or(&[][..], Vec::as_slice);
+        let said = |item: &Value| {
+            let kind = item["type"].as_str().unwrap_or("");
+            matches!(item["role"].as_str(), Some("assistant" | "model"))
+                || matches!(kind, "function_call" | "reasoning")
+        };
+        // One answer may be several items in a row.
+        let starts = |(n, item): (usize, &Value)| said(item) && (n == 0 || !said(&items[n - 1]));
+        items.iter().enumerate().filter(|entry| starts(*entry)).count()
+    }
 }
 
 /// A request as it came.
@@ -64,6 +97,8 @@ pub struct Seen {
     pub body: Value,
     /// How many bytes its body had.
     pub bytes: usize,
+    /// Its body as it came.
+    pub raw: String,
 }
 
 impl Seen {
@@ -79,7 +114,8 @@ impl Seen {
 
     /// The names of the tools on offer, in order.
     pub fn tools(&self) -> Vec<String> {
-        let tools = self.body["tools"].as_array().cloned().unwrap_or_default();
+        let told = self.body["tools"][0]["functionDeclarations"].as_array();
+        let tools = told.or(self.body["tools"].as_array()).cloned().unwrap_or_default();
         let name = |t: &Value| {
             t["name"].as_str().or(t["function"]["name"].as_str()).unwrap_or("").to_owned()
         };
@@ -98,6 +134,12 @@ impl ModelServer {
             .route("/v1/messages", post(messages))
             .route("/v1/chat/completions", post(chat))
             .route("/v1/models", get(models))
+            .route("/v1/responses", post(responses))
+            .route("/v1beta/models/{action}", post(gemini))
+            .route("/v1beta/models", get(gemini_models))
+            .route("/api/chat", post(ollama))
+            .route("/api/show", post(ollama_show))
+            .route("/api/tags", get(ollama_tags))
             .with_state(shared.clone());
         let task =
             tokio::spawn(async move { axum::serve(listener, app).await.expect("it serves") });
@@ -114,6 +156,17 @@ impl ModelServer {
         format!("{}/v1", self.address)
     }
 
+    /// The base URL for Gemini's and Ollama's own protocols.
+    pub fn own_url(&self) -> String {
+        self.address.clone()
+    }
+
+    /// What `/api/show` tells of every model.
+    pub fn shows(&self, answer: Value) -> &Self {
+        self.inner(|inner| inner.shows = answer);
+        self
+    }
+
     /// What is said next, after all that was pushed before.
     pub fn push(&self, turn: Turn) -> &Self {
         self.inner(|inner| inner.turns.push_back(turn));
@@ -124,6 +177,12 @@ impl ModelServer {
     /// request holds, so that a call that is made again gets the same answer.
     pub fn follow(&self, script: Vec<Turn>) -> &Self {
         self.inner(|inner| inner.script = script);
+        self
+    }
+
+    /// What is said by the request alone, when nothing was pushed or scripted.
+    pub fn answering(&self, by: fn(&Seen) -> Option<Turn>) -> &Self {
+        self.inner(|inner| inner.by = Some(by));
         self
     }
 
@@ -434,6 +493,69 @@ async fn chat(state: State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Res
     answer(Protocol::Chat, &state, headers, &body).await
 }
 
+async fn responses(state: State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response<Body> {
+    answer(Protocol::Responses, &state, headers, &body).await
+}
+
+async fn ollama(state: State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response<Body> {
+    answer(Protocol::Ollama, &state, headers, &body).await
+}
+
+/// The model stands in the address; it is put into the body, where the other protocols have it.
+async fn gemini(
+    state: State<Arc<Shared>>,
+    Path(action): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<Body> {
+    let (model, verb) = action.split_once(':').expect("a model and a verb");
+    assert_eq!(verb, "streamGenerateContent");
+    let mut json: Value = serde_json::from_slice(&body).expect("a request is JSON");
+    json["model"] = json!(model);
+    json["stream"] = json!(true);
+    let raw = String::from_utf8_lossy(&body).into_owned();
+    answer_to(Protocol::Gemini, &state, headers, json, raw).await
+}
+
+async fn gemini_models(state: State<Arc<Shared>>, headers: HeaderMap) -> Response<Body> {
+    let inner = state.inner.lock().expect("nobody panics with it");
+    if !may(&inner, &headers) {
+        return refused();
+    }
+    let entry = |id: &String| {
+        json!({
+            "name": format!("models/{id}"), "displayName": format!("Model {id}"),
+            "supportedGenerationMethods": ["generateContent"],
+        })
+    };
+    let models: Vec<Value> = inner.models.iter().map(entry).collect();
+    document(200, &json!({ "models": models }))
+}
+
+async fn ollama_tags(state: State<Arc<Shared>>, headers: HeaderMap) -> Response<Body> {
+    let inner = state.inner.lock().expect("nobody panics with it");
+    if !may(&inner, &headers) {
+        return refused();
+    }
+    let models: Vec<Value> =
+        inner.models.iter().map(|id| json!({ "name": id, "model": id })).collect();
+    document(200, &json!({ "models": models }))
+}
+
+async fn ollama_show(state: State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response<Body> {
+    let inner = state.inner.lock().expect("nobody panics with it");
+    if !may(&inner, &headers) {
+        return refused();
+    }
+    let asked: Value = serde_json::from_slice(&body).expect("a request is JSON");
+    let asked = asked["model"].as_str().unwrap_or("");
+    if !inner.models.iter().any(|model| model == asked) {
+        let text = format!("model '{asked}' not found");
+        return document(404, &json!({ "error": text }));
+    }
+    document(200, &inner.shows)
+}
+
 async fn models(state: State<Arc<Shared>>, headers: HeaderMap, _uri: Uri) -> Response<Body> {
     let inner = state.inner.lock().expect("nobody panics with it");
     if !may(&inner, &headers) {
@@ -454,17 +576,27 @@ async fn answer(
     headers: HeaderMap,
     body: &[u8],
 ) -> Response<Body> {
-    let bytes = body.len();
+    let raw = String::from_utf8_lossy(body).into_owned();
     let body: Value = serde_json::from_slice(body).expect("a request is JSON");
-    let messages = body["messages"].as_array().map_or(&[][..], Vec::as_slice);
-    let answers = messages.iter().filter(|message| message["role"] == "assistant").count();
+    answer_to(protocol, shared, headers, body, raw).await
+}
+
+async fn answer_to(
+    protocol: Protocol,
+    shared: &Shared,
+    headers: HeaderMap,
+    body: Value,
+    raw: String,
+) -> Response<Body> {
+    let bytes = raw.len();
+    let answers = protocol.answers(&body);
     let streams = body["stream"].as_bool().unwrap_or(false);
-    let counts = protocol == Protocol::Messages || body["stream_options"]["include_usage"] == true;
+    let counts = protocol != Protocol::Chat || body["stream_options"]["include_usage"] == true;
     let asked = body["model"].as_str().unwrap_or("").to_owned();
     let (turn, number) = {
         let mut inner = shared.inner.lock().expect("nobody panics with it");
         let allowed = may(&inner, &headers);
-        inner.seen.push(Seen { protocol, headers, body, bytes });
+        inner.seen.push(Seen { protocol, headers, body, bytes, raw });
         shared.asked.send_replace(inner.seen.len());
         if !allowed {
             return refused();
@@ -473,7 +605,8 @@ async fn answer(
         let at = inner.turns.iter().position(fits);
         let pushed = at.and_then(|at| inner.turns.remove(at));
         let scripted = || inner.script.get(answers).cloned();
-        let turn = pushed.or_else(scripted).or_else(|| inner.usual.clone());
+        let by = || inner.by.and_then(|by| by(inner.seen.last()?));
+        let turn = pushed.or_else(scripted).or_else(by).or_else(|| inner.usual.clone());
         (turn, inner.seen.len())
     };
     let Some(turn) = turn else {
@@ -488,7 +621,11 @@ async fn answer(
     match &turn.instead {
         Some(Instead::Silence) => std::future::pending().await,
         Some(Instead::Error { status, code, message, headers }) => {
-            let mut response = document(*status, &error(protocol, code, message));
+            let mut said = error(protocol, code, message);
+            if protocol == Protocol::Gemini {
+                said["error"]["code"] = json!(status);
+            }
+            let mut response = document(*status, &said);
             for (name, value) in headers {
                 let name: axum::http::HeaderName = name.parse().expect("a header's name");
                 response.headers_mut().insert(name, value.parse().expect("a header's value"));
@@ -502,13 +639,23 @@ async fn answer(
     let events = match protocol {
         Protocol::Messages => messages_events(&turn, &id, &asked),
         Protocol::Chat => chat_events(&turn, &id, &asked, counts),
+        Protocol::Responses => responses_events(&turn, &id, &asked),
+        Protocol::Gemini => gemini_events(&turn, &id, &asked),
+        Protocol::Ollama => ollama_events(&turn, &asked),
     };
     if streams && turn.stream {
-        return typed(200, "text/event-stream; charset=utf-8", streamed(&turn, events, protocol));
+        let kind = match protocol {
+            Protocol::Ollama => "application/x-ndjson",
+            _ => "text/event-stream; charset=utf-8",
+        };
+        return typed(200, kind, streamed(&turn, events, protocol));
     }
     let document_of = match protocol {
         Protocol::Messages => messages_document(&turn, &id, &asked),
         Protocol::Chat => chat_document(&turn, &id, &asked),
+        Protocol::Responses => responses_document(&turn, &id, &asked),
+        Protocol::Gemini => gemini_document(&turn, &id, &asked),
+        Protocol::Ollama => ollama_document(&turn, &asked),
     };
     document(200, &document_of)
 }
@@ -519,6 +666,7 @@ fn may(inner: &Inner, headers: &HeaderMap) -> bool {
         None => true,
         Some(key) => {
             header("x-api-key") == Some(key)
+                || header("x-goog-api-key") == Some(key)
                 || header("authorization") == Some(&format!("Bearer {key}"))
         }
     }
@@ -562,8 +710,16 @@ fn streamed(turn: &Turn, events: Vec<String>, protocol: Protocol) -> Body {
     }
     if let End::Error { code, message } = &turn.end {
         let data = error(protocol, code, message);
-        let name = if protocol == Protocol::Messages { "event: error\n" } else { "" };
-        pending.extend_from_slice(format!("{name}data: {data}\n\n").as_bytes());
+        let event = match protocol {
+            Protocol::Messages => format!("event: error\ndata: {data}\n\n"),
+            Protocol::Responses => {
+                let data = json!({ "type": "error", "code": code, "message": message });
+                format!("event: error\ndata: {data}\n\n")
+            }
+            Protocol::Chat | Protocol::Gemini => format!("data: {data}\n\n"),
+            Protocol::Ollama => format!("{data}\n"),
+        };
+        pending.extend_from_slice(event.as_bytes());
     }
     pieces(&mut steps, &mut pending, turn.piece);
     match turn.end {

@@ -16,14 +16,14 @@ use hq::features::inbox::model::Item;
 use hq::features::runs::model::{EventKind, Run};
 use hq::features::runs::queries;
 use hq::features::runs::rules::talk;
-use hq::features::runs::rules::{self as runs, NewInput, SessionSpec};
+use hq::features::runs::rules::{self as runs, NewInput, Sent, SessionSpec};
 use hq::features::tasks::model::Task;
 use hq::features::tasks::rules::{self as tasks, NewTask};
 use hq::features::usage::model::Usage;
 use hq::features::workspace::model::{Member, Settings};
 use hq::kernel::{
-    AccountId, Actor, AgentId, Assignee, Cause, ConnectionId, RunId, RunState, RunTrigger, TaskId,
-    Timestamp, Verdict, Via,
+    AccountId, Actor, AgentId, Assignee, Cause, ConnectionId, QueueMode, RunId, RunState,
+    RunTrigger, TaskId, Timestamp, Verdict, Via,
 };
 use hq::runtime::Limits;
 use hq::store::{Range, ReadExt as _, Record, Snap, StoreError, WriteTx};
@@ -67,7 +67,8 @@ impl Office {
         let owner = members[0].account;
         let base_url = match wire {
             Wire::Anthropic => server.anthropic_url(),
-            Wire::OpenaiChat => server.openai_url(),
+            Wire::OpenaiChat | Wire::OpenaiResponses => server.openai_url(),
+            Wire::Gemini | Wire::Ollama => server.own_url(),
         };
         server.offer(&[model]);
         let new = NewConnection {
@@ -177,14 +178,29 @@ impl Office {
 
     /// The same, where it may be refused.
     pub async fn try_say(&self, agent: &Agent, text: &str) -> Result<RunId, runs::RunError> {
+        self.try_send(agent, text, None).await.map(|sent| sent.run)
+    }
+
+    /// Says something that does this while a run works.
+    pub async fn send(&self, agent: &Agent, text: &str, mode: Option<QueueMode>) -> Sent {
+        self.try_send(agent, text, mode).await.expect("the agent listens")
+    }
+
+    async fn try_send(
+        &self,
+        agent: &Agent,
+        text: &str,
+        mode: Option<QueueMode>,
+    ) -> Result<Sent, runs::RunError> {
         let session = SessionSpec {
             agent: agent.id,
             key: format!("agent:{}:main", agent.slug),
             owner: Some(self.owner),
             task: None,
         };
-        let new = NewInput { text: text.to_owned(), trigger: RunTrigger::Chat, model: None };
-        self.try_act(move |tx| talk::say(tx, session, new).map(|(_, queued)| queued.run())).await
+        let text = text.to_owned();
+        let new = NewInput { text, trigger: RunTrigger::Chat, model: None, mode };
+        self.try_act(move |tx| talk::say(tx, session, new)).await
     }
 
     /// Comments on a task.
@@ -209,7 +225,7 @@ impl Office {
 
     /// Sets what the workspace may spend in a month and in a run.
     pub async fn limits(&self, month_micros: Option<i64>, run_micros: i64) {
-        use hq::features::usage::rules::{Limits, set_limits};
+        use hq::features::usage::rules::budgets::{Limits, set_limits};
         self.act(move |tx| set_limits(tx, Limits { month_micros, run_micros })).await;
     }
 

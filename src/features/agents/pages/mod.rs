@@ -3,6 +3,7 @@
 mod acts;
 mod files;
 mod list;
+mod memory;
 mod new;
 mod overview;
 mod runs;
@@ -34,6 +35,8 @@ pub fn routes() -> Routes {
         .get("/agents/new", new::form.needs(Can::Agents))
         .get("/agents/{slug}", overview::show.needs(Can::Read))
         .get("/agents/{slug}/head", overview::head.needs(Can::Read))
+        .get("/agents/{slug}/memory", memory::show.needs(Can::Read))
+        .post("/agents/{slug}/memory", memory::save.needs(Can::Agents))
         .get("/agents/{slug}/files", files::tree.needs(Can::Read))
         .get("/agents/{slug}/runs", runs::show.needs(Can::Read))
         .get("/agents/{slug}/settings", settings::form.needs(Can::Agents))
@@ -119,9 +122,10 @@ fn model_wish(value: &str) -> ModelWish {
     }
 }
 
-/// The thinking levels for a form.
-fn thinking_choices(now: Option<Thinking>) -> Vec<Choice> {
-    let now = now.unwrap_or(Thinking::None);
-    let all = Thinking::ALL.iter();
-    all.map(|level| Choice::new(level.word(), level.label(), *level == now)).collect()
+/// The thinking levels for a form: those that the model has, and the one that is set.
+fn thinking_choices(now: Option<Thinking>, levels: &[Thinking]) -> Vec<Choice> {
+    let all = Thinking::ALL.iter().filter(|level| levels.contains(level) || Some(**level) == now);
+    let mut choices = vec![Choice::new("", "As usual", now.is_none())];
+    choices.extend(all.map(|level| Choice::new(level.word(), level.label(), Some(*level) == now)));
+    choices
 }

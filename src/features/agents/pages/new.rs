@@ -134,7 +134,7 @@ fn page(ws: &Ws, shell: Shell, v: Typed, wrong: Wrong) -> Result<NewPage, PageEr
         templates: templates.collect(),
         emojis: emojis(&v.emoji),
         models,
-        thinking: thinking_choices(v.thinking.parse().ok()),
+        thinking: thinking_choices(v.thinking.parse().ok(), crate::kernel::Thinking::ALL),
         v,
         wrong,
     })

@@ -21,7 +21,7 @@ use crate::features::usage::model::day_of;
 use crate::features::usage::queries as usage;
 use crate::features::workspace::model::Member;
 use crate::kernel::text::ellipsis;
-use crate::kernel::{Assignee, Can, Outcome, RunState, Thinking, Timestamp};
+use crate::kernel::{Assignee, Can, Outcome, RunState, Timestamp};
 use crate::store::{ReadExt, Snap, StoreError};
 use crate::web::error::PageError;
 use crate::web::extract::{Path, Query};
@@ -279,7 +279,7 @@ fn view(
             ModelSource::Message | ModelSource::Task => "the task",
             ModelSource::Fallback => "nobody; it is always there",
         },
-        thinking: agent.thinking.unwrap_or(Thinking::None).label(),
+        thinking: chosen.thinking.label(),
         manager,
         programs: match (agent.exec, agent.network) {
             (false, _) => "may not run any",
@@ -316,12 +316,11 @@ fn stuck(agent: &Agent, head: &Head) -> Option<Stuck> {
     }
     let raise_href = if head.manages { format!("{}/settings", head.base) } else { String::new() };
     if let Some(over) = &activity.over {
-        let title = format!(
-            "Over budget: {} of {} used.",
-            format::money(over.booked),
-            format::money(over.limit)
-        );
-        let why = "It begins again next month, or as soon as the limit is raised.".to_owned();
+        let title = format!("Over budget: {} used.", over.words());
+        let why = match over.budget.period.again() {
+            Some(when) => format!("It goes on {when}, or as soon as the limit is raised."),
+            None => "It goes on as soon as the limit is raised.".to_owned(),
+        };
         return Some(Stuck { title, why, retry_href: String::new(), raise_href });
     }
     if activity.state == "over_budget" {

@@ -10,8 +10,10 @@ use crate::features::agents::model::Agent;
 use crate::features::agents::provision;
 use crate::features::agents::queries::head::{self, Head, Place};
 use crate::features::agents::rules::{self, Changes, ModelWish};
+use crate::features::connections::queries::turns;
+use crate::features::runs::model::QueueOf;
+use crate::features::runs::queries::queue;
 use crate::git::Author;
-use crate::kernel::Thinking;
 use crate::store::ReadExt;
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path};
@@ -25,7 +27,7 @@ use crate::web::session::Person;
 use crate::web::shell::{Flash, Shell};
 
 use super::new::{budget, emoji, emojis};
-use super::{find, model_choices, model_wish, thinking_choices};
+use super::{chosen, find, model_choices, model_wish, thinking_choices};
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -57,6 +59,12 @@ struct SettingsPage {
     emojis: Vec<Choice>,
     models: Vec<Choice>,
     thinking: Vec<Choice>,
+    /// Whether it has a model of its own: only then it has a list of its own to fall back on.
+    has_model: bool,
+    fallbacks: Vec<turns::Place>,
+    fallbacks_href: String,
+    queue: queue::Fields,
+    queue_href: String,
 }
 
 fn on(is: bool) -> String {
@@ -75,7 +83,7 @@ pub(super) async fn form(
         name: agent.name.clone(),
         emoji: agent.emoji.clone(),
         description: agent.description.clone(),
-        thinking: agent.thinking.unwrap_or(Thinking::None).word().to_owned(),
+        thinking: agent.thinking.map_or_else(String::new, |level| level.word().to_owned()),
         max_output: agent.max_output.to_string(),
         budget: agent.budget_micros.map_or_else(String::new, format::plain_dollars),
         budget_soft: agent.budget_soft_pct.to_string(),
@@ -104,9 +112,13 @@ fn page(
     wrong: Wrong,
 ) -> Result<SettingsPage, PageError> {
     let now = ws.app.clock.now();
-    let (head, models) = ws.read(|snap| {
+    let (head, models, fallbacks, levels, queue) = ws.read(|snap| {
         let head = head::head(ws, snap, agent, Place::Settings, who.access, now)?;
-        Ok::<_, PageError>((head, model_choices(snap, Some(wish))?))
+        let fallbacks = turns::fallback_fields(snap, Some(agent.id))?;
+        let now = chosen(snap, agent)?;
+        let levels = turns::levels(snap, now.connection, &now.model)?;
+        let queue = queue::fields(snap, QueueOf::Agent(agent.id))?;
+        Ok::<_, PageError>((head, model_choices(snap, Some(wish))?, fallbacks, levels, queue))
     })?;
     Ok(SettingsPage {
         shell,
@@ -115,7 +127,12 @@ fn page(
         handle_hint: format!("Its handle stays @{}.", agent.slug),
         emojis: emojis(&v.emoji),
         models,
-        thinking: thinking_choices(v.thinking.parse().ok()),
+        has_model: agent.model.is_some() || agent.connection.is_some(),
+        fallbacks,
+        queue,
+        queue_href: ws.url(&format!("agents/{}/queue", agent.slug)),
+        fallbacks_href: ws.url(&format!("settings/connections/fallbacks/{}", agent.id)),
+        thinking: thinking_choices(v.thinking.parse().ok(), &levels),
         v,
         wrong,
     })

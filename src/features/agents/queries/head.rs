@@ -20,6 +20,8 @@ pub enum Place {
     Overview,
     /// Talk.
     Chat,
+    /// What it has written down to keep.
+    Memory,
     /// Its files.
     Files,
     /// What it did.
@@ -31,8 +33,15 @@ pub enum Place {
 }
 
 impl Place {
-    const ALL: [Self; 6] =
-        [Self::Overview, Self::Chat, Self::Files, Self::Runs, Self::Inbox, Self::Settings];
+    const ALL: [Self; 7] = [
+        Self::Overview,
+        Self::Chat,
+        Self::Memory,
+        Self::Files,
+        Self::Runs,
+        Self::Inbox,
+        Self::Settings,
+    ];
 
     /// The word behind the agent's address; empty for the overview.
     #[must_use]
@@ -40,6 +49,7 @@ impl Place {
         match self {
             Self::Overview => "",
             Self::Chat => "chat",
+            Self::Memory => "memory",
             Self::Files => "files",
             Self::Runs => "runs",
             Self::Inbox => "inbox",
@@ -57,6 +67,7 @@ impl Place {
         match self {
             Self::Overview => "Overview",
             Self::Chat => "Chat",
+            Self::Memory => "Memory",
             Self::Files => "Files",
             Self::Runs => "Runs",
             Self::Inbox => "Inbox",

@@ -6,8 +6,10 @@ use crate::features::inbox::model::Item;
 use crate::features::inbox::queries as inbox;
 use crate::features::runs::model::Run;
 use crate::features::runs::queries as runs;
-use crate::features::usage::queries::{self as usage, Budget, Standing};
-use crate::kernel::{AgentId, AgentStatus, ItemState, RunState, Timestamp, WaitFor};
+use crate::features::usage::queries::budgets::{self, Standing};
+use crate::kernel::{
+    AccountId, AgentId, AgentStatus, ItemState, Payer, RunState, Timestamp, WaitFor,
+};
 use crate::store::{KeyBuf, Range, ReadExt, StoreError};
 
 use super::model::{Agent, BY_SLUG};
@@ -59,6 +61,20 @@ pub fn archived(tx: &impl ReadExt) -> Result<Vec<Agent>, StoreError> {
 fn sorted(tx: &impl ReadExt, keep: impl Fn(&Agent) -> bool) -> Result<Vec<Agent>, StoreError> {
     let mut agents: Vec<Agent> = tx.list(&Range::all())?;
     agents.retain(|agent| keep(agent));
+    agents.sort_by_cached_key(|agent| (agent.name.to_lowercase(), agent.id));
+    Ok(agents)
+}
+
+/// Agents that report to a person, archived ones too, in the order of their names.
+///
+/// # Errors
+/// When the disk fails.
+pub fn reporting_to<R: ReadExt + ?Sized>(
+    tx: &R,
+    account: AccountId,
+) -> Result<Vec<Agent>, StoreError> {
+    let mut agents: Vec<Agent> = tx.list(&Range::all())?;
+    agents.retain(|agent| agent.reports_to == Some(account));
     agents.sort_by_cached_key(|agent| (agent.name.to_lowercase(), agent.id));
     Ok(agents)
 }
@@ -193,12 +209,13 @@ pub fn activity(tx: &impl ReadExt, agent: &Agent, now: Timestamp) -> Result<Acti
     {
         return Ok(Activity { run: Some(run.clone()), ..shown });
     }
-    if let Some(over) = usage::over_budget(tx, agent.id, now)? {
-        let detail = match over.budget {
-            Budget::Workspace => "The workspace's budget of this month is used up.",
-            Budget::Agent | Budget::Run => "Its budget of this month is used up.",
+    if let Some(over) = budgets::over_budget(tx, agent.id, now)? {
+        let whose = match over.budget.payer {
+            Payer::Workspace => "The workspace's",
+            _ => "Its",
         };
-        let shown = plain(Group::Attention, "over_budget", "Over budget", detail);
+        let detail = format!("{whose} budget {} is used up.", over.budget.period.words());
+        let shown = plain(Group::Attention, "over_budget", "Over budget", &detail);
         return Ok(Activity { run, over: Some(over), ..shown });
     }
     if run.is_some() || open > 0 {

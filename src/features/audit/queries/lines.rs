@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::app::Ws;
 use crate::features::activity::queries::{self as activity, Words};
 use crate::features::tasks::queries::people::People;
-use crate::kernel::{Actor, Assignee, Cause, Event, Part, RunId, Timestamp, Via};
+use crate::kernel::{AccountId, Actor, Assignee, Cause, Event, Part, RunId, Timestamp, Via};
 use crate::store::{Cursor, Entry, Op, Read, ReadExt, Schema, StoreError};
 use crate::web::parts::Face;
 
@@ -166,9 +166,14 @@ impl Teller<'_> {
 
     /// What the pages of activity do not tell.
     fn own(&self, event: &Event) -> Option<Words> {
+        let name = |account: &AccountId| self.people.name(Assignee::Person(*account));
         let (verb, thing, icon) = match event {
             Event::SignedIn { .. } => ("signed in", String::new(), "user"),
             Event::SignedOut { .. } => ("signed out", String::new(), "out"),
+            Event::AccountDisabled { account } => {
+                ("disabled the account of", name(account), "block")
+            }
+            Event::AccountEnabled { account } => ("enabled the account of", name(account), "user"),
             Event::TokenCreated { .. } => ("made an", "API token".to_owned(), "key"),
             Event::TokenRevoked { .. } => ("withdrew an", "API token".to_owned(), "key"),
             Event::FactorChanged { .. } => {

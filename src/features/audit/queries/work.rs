@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::app::jobs::UnderWay;
 use crate::app::{Who, Ws};
 use crate::kernel::{Actor, Part, Timestamp};
-use crate::store::verify::{Verified, verify};
+use crate::store::verify::{Depth, Verified, verify, verify_with};
 use crate::store::{Store, StoreError, feed, keep};
 
 use super::super::model::Keeping;
@@ -15,6 +15,8 @@ use super::lines::as_json;
 
 /// The kind of the job.
 pub const VERIFY: &str = "verify";
+/// The same, with the content of every file read.
+pub const VERIFY_BLOBS: &str = "verify_blobs";
 
 /// What verification found in both stores that a workspace stands on.
 #[derive(Debug, Serialize)]
@@ -27,10 +29,15 @@ struct Both {
 ///
 /// # Errors
 /// When that is under way already.
-pub fn begin_verify(ws: &Ws) -> Result<(), UnderWay> {
-    let (store, system) = (ws.store.clone(), ws.app.system.clone());
-    ws.app.begin_job(&ws.slug, VERIFY, move |watch| {
-        let workspace = verify(&store, &mut |progress| watch.tell(progress))?;
+pub fn begin_verify(ws: &Ws, depth: Depth) -> Result<(), UnderWay> {
+    let (store, system, own) = (ws.store.clone(), ws.app.system.clone(), ws.clone());
+    let kind = match depth {
+        Depth::There => VERIFY,
+        Depth::Whole => VERIFY_BLOBS,
+    };
+    ws.app.begin_job(&ws.slug, kind, move |watch| {
+        let blobs = Some((&own.blobs, depth));
+        let workspace = verify_with(&store, blobs, &mut |progress| watch.tell(progress))?;
         let accounts = verify(&system, &mut |progress| watch.tell(progress))?;
         Ok(Both { workspace, accounts })
     })

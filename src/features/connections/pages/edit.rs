@@ -6,13 +6,13 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use crate::app::{App, Ws};
-use crate::features::connections::model::Connection;
+use crate::features::connections::model::{Connection, SpareKeys, Window, Wire};
 use crate::features::connections::provider::{forget_key, seal_key, watch_key};
 use crate::features::connections::queries;
 use crate::features::connections::rules::{self, Changes, ConnectionError, KeyChange};
 use crate::features::workspace::model::Settings;
 use crate::kernel::ConnectionId;
-use crate::store::ReadExt;
+use crate::store::{ReadExt, WriteTx};
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path};
 use crate::web::flash;
@@ -38,6 +38,13 @@ pub(super) struct Typed {
     other_model: String,
     price_input: String,
     price_output: String,
+    window: String,
+}
+
+/// A key beside the first.
+struct KeyView {
+    label: String,
+    remove_href: String,
 }
 
 #[derive(Template)]
@@ -54,6 +61,10 @@ struct EditPage {
     has_key: bool,
     key_hint: String,
     models: Vec<Choice>,
+    /// Whether the server has to be told how large its window is.
+    has_window: bool,
+    more_keys: Vec<KeyView>,
+    keys_href: String,
     removal: String,
     href: String,
     test_href: String,
@@ -78,6 +89,9 @@ pub(super) async fn form(
         price_output: connection
             .price
             .map_or_else(String::new, |(_, output)| format::plain_dollars(output)),
+        window: ws
+            .read(|snap| snap.get::<Window>(id))?
+            .map_or_else(String::new, |window| window.tokens.to_string()),
         ..Typed::default()
     };
     html::page(&page(&ws, shell, &connection, v, Wrong::none())?)
@@ -95,8 +109,10 @@ fn page(
     wrong: Wrong,
 ) -> Result<EditPage, PageError> {
     let id = connection.id;
-    let (agents, settings) = ws.read(|snap| {
-        Ok::<_, ConnectionError>((queries::agents_of(snap, id)?, snap.get::<Settings>(())?))
+    let (agents, settings, spare) = ws.read(|snap| {
+        let spare = snap.get::<SpareKeys>(id)?.map_or_else(Vec::new, |spare| spare.keys);
+        let agents = queries::agents_of(snap, id)?;
+        Ok::<_, ConnectionError>((agents, snap.get::<Settings>(())?, spare))
     })?;
     let is_default = settings.is_some_and(|settings| settings.default_connection == Some(id));
     let mut models =
@@ -124,6 +140,15 @@ fn page(
             None => "It has no key.".to_owned(),
         },
         models,
+        has_window: connection.wire == Wire::Ollama,
+        more_keys: spare
+            .iter()
+            .map(|key| KeyView {
+                label: format!("Key {}, ends in {}", key.slot + 1, key.hint),
+                remove_href: href(&format!("/keys/{}/delete", key.slot)),
+            })
+            .collect(),
+        keys_href: href("/keys"),
         removal: removal(&agents.iter().map(|a| a.name.as_str()).collect::<Vec<_>>(), is_default),
         href: href(""),
         test_href: href("/test"),
@@ -179,9 +204,23 @@ pub(super) async fn save(
         default_model: Some(Some(model)),
         price: Some(price),
     };
+    let window = match typed.window.trim() {
+        "" => None,
+        text => match text.parse() {
+            Ok(tokens) => Some(tokens),
+            Err(_) => {
+                let wrong = Wrong::field("window", "write a whole number of tokens, or nothing");
+                return again(&ws, shell, &connection, typed, wrong);
+            }
+        },
+    };
     let rev = typed.rev.parse().ok();
-    match ws.write(&who, move |tx| rules::update(tx, id, rev, changes)).await {
-        Ok(_) => {}
+    let write = move |tx: &mut WriteTx<'_>| {
+        rules::update(tx, id, rev, changes)?;
+        rules::turns::set_window(tx, id, window)
+    };
+    match ws.write(&who, write).await {
+        Ok(()) => {}
         Err(error) => return again(&ws, shell, &connection, typed, Wrong::of(&error)?),
     }
     if removes {

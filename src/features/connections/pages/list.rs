@@ -7,12 +7,14 @@ use jiff::tz::TimeZone;
 use crate::app::Ws;
 use crate::features::agents::model::Agent;
 use crate::features::agents::queries as agents;
-use crate::features::connections::model::{Connection, ListedModel};
-use crate::features::connections::queries::{self, Asked, Choice as Chosen, PRACTICE_LABEL};
+use crate::features::connections::model::{
+    Connection, Cooldown, ListedModel, Offers, UsualThinking,
+};
+use crate::features::connections::queries::{self, Asked, Choice as Chosen, PRACTICE_LABEL, turns};
 use crate::features::workspace::model::Settings;
-use crate::kernel::{Can, ConnectionId};
+use crate::kernel::{Can, ConnectionId, Thinking};
 use crate::providers::base;
-use crate::providers::catalog::{self, Price};
+use crate::providers::catalog::{self, Model, Price};
 use crate::store::{ReadExt, StoreError};
 use crate::web::error::PageError;
 use crate::web::format;
@@ -54,10 +56,20 @@ pub(super) struct ConnView {
     edit_href: String,
     test_href: String,
     models_href: String,
+    rests: Vec<RestView>,
+    wake_href: String,
+}
+
+/// Somebody who is left alone after a failure.
+struct RestView {
+    what: String,
+    why: String,
+    until: RelTime,
 }
 
 struct ModelView {
     id: String,
+    can: String,
     window: String,
     input: String,
     output: String,
@@ -80,6 +92,8 @@ struct ListPage {
     manages: bool,
     live: Live,
     picks: Vec<Choice>,
+    thinking: Vec<Choice>,
+    fallbacks: Vec<turns::Place>,
     default: String,
     conns: Vec<ConnView>,
     practice: PracticeView,
@@ -92,6 +106,8 @@ struct AllPart {
     manages: bool,
     live: Live,
     picks: Vec<Choice>,
+    thinking: Vec<Choice>,
+    fallbacks: Vec<turns::Place>,
     default: String,
     conns: Vec<ConnView>,
     practice: PracticeView,
@@ -109,10 +125,14 @@ struct Scene {
     settings: Option<Settings>,
     connections: Vec<Connection>,
     uses: Vec<(Agent, Chosen)>,
+    rests: Vec<Cooldown>,
+    offers: Vec<Offers>,
+    keys: Vec<(ConnectionId, usize)>,
 }
 
 impl Scene {
     fn read(ws: &Ws) -> Result<Self, StoreError> {
+        let now = ws.app.clock.now();
         ws.read(|snap| {
             let mut uses = Vec::new();
             for agent in agents::all(snap)? {
@@ -121,7 +141,13 @@ impl Scene {
                 uses.push((agent, choice));
             }
             let connections = queries::all(snap)?;
-            Ok(Self { settings: snap.get(())?, connections, uses })
+            let (mut rests, mut offers, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+            for connection in &connections {
+                rests.extend(turns::rests_of(snap, connection.id, now)?);
+                offers.extend(snap.get::<Offers>(connection.id)?);
+                keys.push((connection.id, turns::slots(snap, connection.id)?.len()));
+            }
+            Ok(Self { settings: snap.get(())?, connections, uses, rests, offers, keys })
         })
     }
 
@@ -152,13 +178,48 @@ pub(super) async fn show(ws: Ws, who: Person, shell: Shell, hx: Hx) -> Result<Re
         is_default: default_id.is_none(),
         dot: Dot::new("ready", "Always there"),
     };
-    let live = Live::new(ws.url(HERE)).table("connections").table("settings").table("agents");
+    let fallbacks = ws.read(|snap| turns::fallback_fields(snap, None))?;
+    let thinking = thinking(&ws, default_id, &default_model)?;
+    let live = Live::new(ws.url(HERE))
+        .table("connections")
+        .table("settings")
+        .table("agents")
+        .table("model_cooldowns")
+        .table("model_fallbacks");
     let default = default_model;
     if hx.wants("connections") {
-        return html::fragment(&AllPart { shell, manages, live, picks, default, conns, practice });
+        let part =
+            AllPart { shell, manages, live, picks, thinking, fallbacks, default, conns, practice };
+        return html::fragment(&part);
     }
     let here = MENU;
-    html::page(&ListPage { shell, here, manages, live, picks, default, conns, practice })
+    html::page(&ListPage {
+        shell,
+        here,
+        manages,
+        live,
+        picks,
+        thinking,
+        fallbacks,
+        default,
+        conns,
+        practice,
+    })
+}
+
+/// The levels that the workspace's model has, and the one that is set.
+fn thinking(
+    ws: &Ws,
+    connection: Option<ConnectionId>,
+    model: &str,
+) -> Result<Vec<Choice>, StoreError> {
+    ws.read(|snap| {
+        let usual = snap.get::<UsualThinking>(())?.map_or(Thinking::None, |usual| usual.level);
+        let levels = turns::levels(snap, connection, model)?;
+        let shown = |level: &&Thinking| levels.contains(level) || **level == usual;
+        let choice = |level: &Thinking| Choice::new(level.word(), level.label(), *level == usual);
+        Ok(Thinking::ALL.iter().filter(shown).map(choice).collect())
+    })
 }
 
 /// One connection, after a test of it.
@@ -229,11 +290,9 @@ fn view(ws: &Ws, scene: &Scene, connection: &Connection, zone: &TimeZone) -> Con
         is_own,
         glyph: if connection.key_hint.is_some() { "key" } else { "server" },
         route: connection.base_url.clone(),
-        key: match &connection.key_hint {
-            Some(hint) if hint.chars().count() > 1 => format!("key ends in {hint}"),
-            Some(_) => "with a key".to_owned(),
-            None => "without a key".to_owned(),
-        },
+        key: keys(scene, connection),
+        rests: rests(ws, scene, id, zone),
+        wake_href: href("/wake"),
         tested_at: connection
             .tested
             .as_ref()
@@ -260,11 +319,66 @@ fn view(ws: &Ws, scene: &Scene, connection: &Connection, zone: &TimeZone) -> Con
     }
 }
 
+fn keys(scene: &Scene, connection: &Connection) -> String {
+    let first = match &connection.key_hint {
+        Some(hint) if hint.chars().count() > 1 => format!("key ends in {hint}"),
+        Some(_) => "with a key".to_owned(),
+        None => "without a key".to_owned(),
+    };
+    match scene.keys.iter().find(|(id, _)| *id == connection.id).map_or(1, |(_, count)| *count) {
+        0 | 1 => first,
+        count => format!("{first}, {count} keys in turn"),
+    }
+}
+
+fn rests(ws: &Ws, scene: &Scene, id: ConnectionId, zone: &TimeZone) -> Vec<RestView> {
+    let of = scene.rests.iter().filter(|rest| rest.connection == id);
+    let view = |rest: &Cooldown| {
+        let key = if rest.slot == 0 { String::new() } else { format!(", key {}", rest.slot + 1) };
+        RestView {
+            what: match &rest.model {
+                Some(model) => format!("{model}{key}"),
+                None => format!("every model{key}"),
+            },
+            why: format!("{} {}", rest.class.advice(), rest.message),
+            until: RelTime::new(rest.until, ws.app.clock.now(), zone),
+        }
+    };
+    of.map(view).collect()
+}
+
+/// What a model can do, in a few words; nothing where nobody knows.
+fn abilities(model: &Model) -> String {
+    if model.vendor.is_empty() && model.window == Model::unknown("").window {
+        return "–".to_owned();
+    }
+    let mut words = Vec::new();
+    words.push(if model.tools { "tools" } else { "chat only" });
+    if model.vision {
+        words.push("sees");
+    }
+    if model.levels().len() > 1 {
+        words.push("thinks");
+    }
+    words.join(", ")
+}
+
 fn model_view(scene: &Scene, connection: &Connection, id: &str, is_default: bool) -> ModelView {
-    let known = catalog::find(id);
     let described = match base::normalise(connection.wire.into(), &connection.base_url) {
         Ok(base) => catalog::describe(id).at(&base),
         Err(_) => catalog::describe(id),
+    };
+    let offers = scene.offers.iter().find(|offers| offers.connection == connection.id);
+    let offer = offers.and_then(|offers| offers.models.iter().find(|offer| offer.id == id));
+    let described = match offer {
+        Some(offer) => described.told(&turns::as_info(offer.clone())),
+        None => described,
+    };
+    let has_window = offer.is_some_and(|o| o.window.is_some()) || !described.vendor.is_empty();
+    let can = abilities(&described);
+    let window = match has_window {
+        true => format::tokens(u64::from(described.window)),
+        false => "–".to_owned(),
     };
     let priced = queries::priced(Some(connection), described);
     let users: Vec<&Agent> = scene
@@ -275,7 +389,8 @@ fn model_view(scene: &Scene, connection: &Connection, id: &str, is_default: bool
         .collect();
     ModelView {
         id: id.to_owned(),
-        window: known.map_or_else(|| "–".to_owned(), |m| format::tokens(u64::from(m.window))),
+        window,
+        can,
         input: dollars(priced.price, |price| price.input),
         output: dollars(priced.price, |price| price.output),
         is_default,

@@ -3,6 +3,7 @@
 mod edit;
 mod list;
 mod new;
+mod turns;
 
 use crate::app::{App, Ws};
 use crate::kernel::Can;
@@ -37,11 +38,17 @@ pub fn routes() -> Routes {
         .get("/settings/connections/new", new::form.needs(Can::Admin))
         .post("/settings/connections/default", set_default.needs(Can::Admin))
         .post("/settings/connections/practice", use_practice.needs(Can::Admin))
+        .post("/settings/connections/thinking", turns::thinking.needs(Can::Admin))
+        .post("/settings/connections/fallbacks", turns::fallbacks.needs(Can::Admin))
+        .post("/settings/connections/fallbacks/{agent}", turns::of_agent.needs(Can::Agents))
         .get("/settings/connections/{id}", edit::form.needs(Can::Admin))
         .post("/settings/connections/{id}", edit::save.needs(Can::Admin))
         .post("/settings/connections/{id}/test", test.needs(Can::Admin))
         .post("/settings/connections/{id}/models", refresh.needs(Can::Admin))
         .post("/settings/connections/{id}/delete", remove.needs(Can::Admin))
+        .post("/settings/connections/{id}/wake", turns::wake.needs(Can::Admin))
+        .post("/settings/connections/{id}/keys", turns::add_key.needs(Can::Admin))
+        .post("/settings/connections/{id}/keys/{slot}/delete", turns::remove_key.needs(Can::Admin))
 }
 
 /// What a person reads after a test.

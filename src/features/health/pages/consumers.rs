@@ -39,6 +39,7 @@ pub(super) struct ConsumerRow {
     pub paused: bool,
     pub is_behind: bool,
     pub can_rebuild: bool,
+    pub can_rewind: bool,
     pub cursor: u64,
     pub url: String,
 }
@@ -118,6 +119,7 @@ fn row(ws: &Ws, one: Standing, now: i64) -> ConsumerRow {
         paused: one.state.paused,
         is_behind: one.behind > 0,
         can_rebuild: one.can_rebuild,
+        can_rewind: one.can_rewind,
         cursor: one.state.cursor,
         url: ws.url(&format!("settings/health/consumers/{}", one.name)),
     }

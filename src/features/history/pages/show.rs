@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::response::Response;
 use serde::Deserialize;
+use serde_json::Map;
 
 use crate::app::{App, Ws};
 use crate::features::deliverables::queries::diff::Line;
@@ -18,7 +19,7 @@ use crate::web::shell::Shell;
 use super::super::queries::error::HistoryError;
 use super::super::queries::names::{Names, Word, noun};
 use super::super::queries::versions::{self, fields_of};
-use super::super::queries::{id_text, record};
+use super::super::queries::{id_text, is_only_one, record};
 use super::{Cell, Look, VersionView};
 
 /// Versions of one page.
@@ -88,7 +89,11 @@ fn title(
         let bytes = last.versions.first().and_then(|version| version.before.bytes());
         fields = fields_of(schema, record.table, bytes);
         if last.versions.is_empty() {
-            return Err(HistoryError::NotFound(id_text(schema, record)));
+            // Settings that nobody has touched are there all the same.
+            return match is_only_one(record) {
+                true => Ok(names.title(record.table, &Map::new())?),
+                false => Err(HistoryError::NotFound(id_text(schema, record))),
+            };
         }
     }
     Ok(match fields {

@@ -1,17 +1,14 @@
 //! The preview of an undo, and the undo.
 
-use std::collections::BTreeSet;
-
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
-use crate::app::{App, Who as _, Ws};
+use crate::app::{App, Ws};
 use crate::features::deliverables::queries::diff::Line;
 use crate::features::runs::queries::{self as runs, talk};
 use crate::kernel::{Cause, JobId, RunId};
-use crate::store::undo::{self, Plan};
 use crate::store::{Read, Snap};
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path, Query};
@@ -24,12 +21,17 @@ use crate::web::shell::{Flash, Shell};
 use crate::web::time::RelTime;
 
 use super::super::queries::error::HistoryError;
+use super::super::queries::guard::Undoer;
 use super::super::queries::names::Names;
-use super::super::queries::preview::{self, PlanView, StayingField, StayingKind};
+use super::super::queries::outlook::Outlook;
+use super::super::queries::preview::{self, PlanView, StayingField, StayingKind, StayingWork};
+use super::super::queries::record;
 use super::super::queries::scope::{self, Scope, Wanted, Work};
-use super::super::queries::{access, record};
 use super::super::rules::{self, Undone};
 use super::{Cell, FieldView, Look};
+
+/// How many records of each kind the preview shows.
+const MAX_TOLD: usize = 200;
 
 /// What the address, or the form, asks for.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -46,9 +48,9 @@ pub(super) struct Asked {
 
 struct KeptView {
     label: String,
-    who: String,
-    at: RelTime,
-    href: String,
+    why: String,
+    /// When it was changed since, and the entry.
+    by: Option<(RelTime, String)>,
 }
 
 struct GoingView {
@@ -89,7 +91,10 @@ struct Show {
     /// What changed since the preview that was confirmed.
     differs: String,
     going: Vec<GoingView>,
+    going_more: usize,
     staying: Vec<StayingView>,
+    staying_more: usize,
+    held: Vec<StayingWork>,
     kinds: Vec<StayingKind>,
     caused: Vec<CausedView>,
     files: Vec<String>,
@@ -174,16 +179,14 @@ pub(super) async fn apply(
     Form(asked): Form<Asked>,
 ) -> Result<Response, PageError> {
     let basis = asked.basis.parse().map_err(|_| HistoryError::BadBasis)?;
+    let by = Undoer::of(&who);
     let (wanted, of) = ws.read(|snap| {
         let wanted = asked.wanted(snap, &ws, &who)?;
-        let of = scope::scope(snap, ws.store.schema(), &wanted)?.of;
+        let of = scope::scope(snap, ws.store.schema(), &wanted, &by)?.of;
         Ok::<_, HistoryError>((wanted, of))
     })?;
-    let tables = access::undoable(who.access);
-    let by = (who.actor(), Cause::Undo(of));
-    let undo =
-        move |tx: &mut crate::store::WriteTx<'_>| rules::undo(tx, &wanted, &tables, Some(basis));
-    match ws.write(&by, undo).await {
+    let undo = move |tx: &mut crate::store::WriteTx<'_>| rules::undo(tx, &wanted, &by, Some(basis));
+    match ws.write(&(by.by, Cause::Undo(of)), undo).await {
         Ok(undone) => {
             let answer = hx.go_to(&ws.url(&format!("history/entry/{}", undone.seq)));
             Ok(flash::say(&app, Flash { tone: Tone::Ok, text: said(&undone) }, answer))
@@ -225,43 +228,35 @@ fn page(
     let (ws, who) = (look.ws, look.who);
     ws.read(|snap| {
         let schema = ws.store.schema();
-        let wanted = asked.wanted(snap, ws, who)?;
-        let scope = scope::scope(snap, schema, &wanted)?;
-        let may = |table: u16| access::may_undo(who.access, table);
-        let plan = undo::plan(snap, schema, &scope.ask(&may))?;
+        let (wanted, by) = (asked.wanted(snap, ws, who)?, Undoer::of(who));
+        let outlook = Outlook::of(snap, schema, &wanted, &by)?;
         let names = Names::new(snap)?;
-        let view = preview::view(snap, schema, &look.speaker(&names), &plan)?;
-        let work = scope::work(snap, &plan)?;
-        let (what, back) = what(snap, look, &wanted, &scope)?;
-        let nothing = plan.rows.is_empty() && work.is_empty() && scope.files.is_empty();
-        let PlanView { going, staying, kinds } = view;
+        let speaker = look.speaker(&names);
+        let view = preview::view(snap, schema, &speaker, (&outlook, &by), MAX_TOLD)?;
+        let (what, back) = what(snap, look, &wanted, &outlook.scope)?;
+        let nothing = outlook.is_nothing();
+        let PlanView { going, going_more, staying, staying_more, kinds, work: held } = view;
+        let mut hidden = asked.pairs();
+        hidden.push(("basis", outlook.basis.to_string()));
         Ok(Show {
             shell,
             what,
             differs,
             going: going.into_iter().map(|one| goes(look, one)).collect(),
+            going_more,
             staying: staying.into_iter().map(|one| stays(look, one)).collect(),
+            staying_more,
+            held,
             kinds,
             caused: caused(snap, look, asked, &wanted)?,
-            files: paths(&scope),
-            work,
+            files: outlook.scope.paths().into_iter().collect(),
+            work: outlook.work,
             nothing,
             action: ws.url("undo"),
             back,
-            hidden: hidden(asked, &plan),
+            hidden,
         })
     })
-}
-
-fn hidden(asked: &Asked, plan: &Plan) -> Vec<(&'static str, String)> {
-    let mut pairs = asked.pairs();
-    pairs.push(("basis", plan.basis.to_string()));
-    pairs
-}
-
-fn paths(scope: &Scope) -> Vec<String> {
-    let all: BTreeSet<&String> = scope.files.iter().flat_map(|files| &files.paths).collect();
-    all.into_iter().cloned().collect()
 }
 
 /// What is undone, with its page; and where the way back leads.
@@ -309,9 +304,8 @@ fn stays(look: &Look<'_>, one: preview::Staying) -> StayingView {
 fn kept(look: &Look<'_>, fields: Vec<StayingField>) -> Vec<KeptView> {
     let views = fields.into_iter().map(|field| KeptView {
         label: field.label,
-        who: field.who,
-        at: look.time(field.by.at),
-        href: look.entry(field.by.seq),
+        why: field.why,
+        by: field.by.map(|by| (look.time(by.at), look.entry(by.seq))),
     });
     views.collect()
 }
@@ -358,6 +352,6 @@ pub(super) async fn files_again(
         let found = crate::store::ReadExt::get::<super::super::model::FileRevert>(snap, id)?;
         found.ok_or_else(|| HistoryError::NotFound(id.to_string()))
     })?;
-    ws.write(&who, move |tx| rules::try_files_again(tx, id)).await?;
+    ws.write(&who, move |tx| rules::files::try_again(tx, id)).await?;
     Ok(hx.go_to(&ws.url(&format!("runs/{}", order.run))))
 }

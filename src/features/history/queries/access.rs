@@ -1,17 +1,18 @@
 //! Whose history may be read, and what it takes to undo there: the one table. What is not listed has
 //! no history for anybody.
 
-use std::collections::BTreeSet;
-
 use crate::features::agents::model::AGENTS;
 use crate::features::audit::model::KEEPING;
 use crate::features::comments::model::COMMENTS;
-use crate::features::connections::model::{CONNECTION_KEYS, CONNECTIONS};
+use crate::features::connections::model::{
+    CONNECTION_KEYS, CONNECTIONS, FALLBACKS, SPARE_KEYS, USUAL_THINKING, WINDOWS,
+};
 use crate::features::deliverables::model::{DELIVERABLES, REVIEWS, VERSIONS};
 use crate::features::files::model::TASK_FILES;
 use crate::features::inbox::model::INBOX;
 use crate::features::runs::model::RUNS;
 use crate::features::tasks::model::TASKS;
+use crate::features::usage::model::budget::BUDGETS;
 use crate::features::workspace::model::{INVITES, MEMBERS, PEOPLE, SETTINGS};
 use crate::kernel::Can;
 use crate::web::session::Access;
@@ -32,6 +33,12 @@ const TABLES: &[(u16, Can, Option<Can>)] = &[
     // An address must not come back without its key: the present one would go to another server.
     (CONNECTIONS.number, Can::Admin, None),
     (CONNECTION_KEYS.number, Can::Admin, None),
+    (SPARE_KEYS.number, Can::Admin, None),
+    // The workspace's list needs more: `guard.rs`.
+    (FALLBACKS.number, Can::Read, Some(Can::Agents)),
+    (USUAL_THINKING.number, Can::Read, Some(Can::Admin)),
+    (WINDOWS.number, Can::Admin, Some(Can::Admin)),
+    (BUDGETS.number, Can::Read, Some(Can::Admin)),
     (MEMBERS.number, Can::Read, None),
     (INVITES.number, Can::Admin, None),
     (PEOPLE.number, Can::Admin, None),
@@ -59,11 +66,4 @@ pub fn may_read(access: Access, table: u16) -> bool {
 #[must_use]
 pub fn may_undo(access: Access, table: u16) -> bool {
     row(table).and_then(|(.., undo)| *undo).is_some_and(|undo| access.may(undo))
-}
-
-/// The tables in which who has these rights may undo.
-#[must_use]
-pub fn undoable(access: Access) -> BTreeSet<u16> {
-    let numbers = TABLES.iter().map(|(number, ..)| *number);
-    numbers.filter(|table| may_undo(access, *table)).collect()
 }

@@ -36,6 +36,9 @@ pub enum HistoryError {
     /// Nothing is left that could go back.
     #[error("there is nothing to undo here; the preview says why")]
     Nothing,
+    /// An order that failed, and whose undo was undone since.
+    #[error("this undo was undone since; undo the run again to take its files back")]
+    FilesUndone,
     /// Something changed since the preview.
     #[error("something changed since you looked: {0}; look again and confirm")]
     Differs(String),
@@ -76,6 +79,7 @@ impl Problem for HistoryError {
             Self::Unclear => "undo_unclear",
             Self::BadBasis => "bad_basis",
             Self::Nothing => "nothing_to_undo",
+            Self::FilesUndone => "undo_undone",
             Self::Differs(_) => "undo_differs",
             Self::TooMany { .. } => "undo_too_large",
             Self::Store(error) => error.code(),
@@ -90,9 +94,11 @@ impl Problem for HistoryError {
             | Self::NotThere(_)
             | Self::NoRun(_) => ProblemKind::NotFound,
             Self::BadCursor | Self::Unclear | Self::BadBasis => ProblemKind::Invalid,
-            Self::RunLive(_) | Self::Nothing | Self::Differs(_) | Self::TooMany { .. } => {
-                ProblemKind::Conflict
-            }
+            Self::RunLive(_)
+            | Self::Nothing
+            | Self::FilesUndone
+            | Self::Differs(_)
+            | Self::TooMany { .. } => ProblemKind::Conflict,
             Self::Store(error) => error.kind(),
         }
     }

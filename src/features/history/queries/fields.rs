@@ -50,6 +50,11 @@ const LABELS: &[(&str, &str)] = &[
     ("comments_reach_assignee", "Comments reach the assignee"),
     ("exec_without_jail", "Programs may run without the jail"),
     ("email", "E-mail"),
+    ("payer", "Who pays"),
+    ("limit_micros", "Limit of money"),
+    ("limit_tokens", "Limit of tokens"),
+    ("soft_pct", "Warns at (percent)"),
+    ("hard", "Stops calls"),
 ];
 
 /// A field that differs.

@@ -3,7 +3,10 @@
 pub mod access;
 pub mod error;
 pub mod fields;
+pub mod files;
+pub mod guard;
 pub mod names;
+pub mod outlook;
 pub mod preview;
 pub mod scope;
 pub mod versions;
@@ -80,11 +83,17 @@ pub fn key_of<K: crate::store::Key>(record: &Root) -> Option<K> {
     crate::store::key::decode(&record.key)
 }
 
+/// Whether there is one such record in a workspace, such as its settings.
+#[must_use]
+pub fn is_only_one(record: &Root) -> bool {
+    record.key == KeyBuf::of(&()).bytes()
+}
+
 /// The id of a record as addresses have it.
 #[must_use]
 pub fn id_text(schema: &Schema, record: &Root) -> String {
     let ops = schema.table(record.table).and_then(|info| info.ops.as_ref());
-    if record.key == KeyBuf::of(&()).bytes() {
+    if is_only_one(record) {
         return ONLY_ONE.to_owned();
     }
     ops.and_then(|ops| (ops.key_text)(&record.key)).unwrap_or_default()

@@ -6,14 +6,19 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use crate::features::agents::model::AGENTS;
+use crate::features::audit::model::KEEPING;
 use crate::features::comments::model::COMMENTS;
-use crate::features::connections::model::{CONNECTION_KEYS, CONNECTIONS, Connection};
+use crate::features::connections::model::{
+    CONNECTION_KEYS, CONNECTIONS, Connection, USUAL_THINKING,
+};
 use crate::features::deliverables::model::{DELIVERABLES, Deliverable, REVIEWS, VERSIONS, Version};
+use crate::features::files::model::TASK_FILES;
 use crate::features::inbox::model::INBOX;
 use crate::features::runs::model::{RUNS, Run};
 use crate::features::tasks::model::{TASKS, Task};
 use crate::features::tasks::queries as tasks;
 use crate::features::tasks::queries::people::People;
+use crate::features::usage::model::budget::BUDGETS;
 use crate::features::workspace::model::{INVITES, MEMBERS, PEOPLE, SETTINGS};
 use crate::kernel::Assignee;
 use crate::kernel::text::ellipsis;
@@ -170,6 +175,16 @@ impl<'r> Names<'r> {
             t if t == SETTINGS.number => {
                 Word { text: "Workspace settings".into(), path: "settings/general".into() }
             }
+            t if t == KEEPING.number => {
+                Word { text: "How long history is kept".into(), path: "settings/audit".into() }
+            }
+            t if t == USUAL_THINKING.number => {
+                Word { text: "Usual thinking".into(), path: "settings/connections".into() }
+            }
+            t if t == TASK_FILES.number => {
+                let on = self.of("task", text("task"))?;
+                Word { text: cut(text("name").to_owned()), path: on.path }
+            }
             t if t == MEMBERS.number => {
                 Word { text: cut(text("name").to_owned()), path: "settings/members".into() }
             }
@@ -180,6 +195,10 @@ impl<'r> Names<'r> {
             t if t == PEOPLE.number => {
                 Word { text: "What is asked of members".into(), path: "settings/members".into() }
             }
+            t if t == BUDGETS.number => Word {
+                text: cut(format!("Budget ({})", text("period"))),
+                path: "settings/usage".into(),
+            },
             t if t == INVITES.number => Word::plain("Invitation"),
             t if t == INBOX.number => Word::plain("Inbox item"),
             _ => Word::plain("A record"),
@@ -207,12 +226,23 @@ pub fn noun(table: u16, name: &'static str) -> (&'static str, &'static str) {
         "members" => ("member", "members"),
         "connections" => ("connection", "connections"),
         "connection_keys" => ("key of a connection", "keys of connections"),
+        "connection_spare_keys" => ("more keys of a connection", "more keys of connections"),
+        "model_fallbacks" => ("list of models to fall back on", "lists of models to fall back on"),
+        "model_cooldowns" => ("rest after a failure", "rests after failures"),
+        "usual_thinking" => ("usual thinking", "usual thinking"),
+        "connection_windows" => ("window of a connection", "windows of connections"),
+        "budgets" => ("budget", "budgets"),
+        "budget_notices" => ("notice of a budget", "notices of budgets"),
+        "budget_waits" => ("wait for a budget", "waits for budgets"),
         "people" => ("rule for members", "rules for members"),
+        "retention" => ("rule", "rules"),
+        "task_files" => ("file", "files"),
         "invites" => ("invitation", "invitations"),
         "inbox" => ("inbox item", "inbox items"),
         "runs" => ("run", "runs"),
         "sessions" => ("conversation", "conversations"),
         "session_events" => ("step of a run", "steps of runs"),
+        "session_contexts" => ("context of a conversation", "contexts of conversations"),
         "queued_inputs" => ("message", "messages"),
         "usage" => ("model call", "model calls"),
         "reservations" => ("reservation of money", "reservations of money"),

@@ -1,12 +1,17 @@
 //! What an undo would do, in words.
 
+use std::collections::BTreeMap;
+
 use crate::features::runs::model::SESSIONS;
-use crate::store::undo::{Kept, KeptField, Plan, Row, Touch, Why};
+use crate::store::undo::{FieldWhy, Kept, KeptField, Plan, Refusal, Row, Touch, Why};
 use crate::store::{Class, Read, Root, Schema, StoreError};
 use crate::web::format;
 
+use super::access;
 use super::fields::{self, FieldDiff, Speaker};
+use super::guard::Undoer;
 use super::names::{Word, noun};
+use super::outlook::Outlook;
 use super::scope::is_told;
 use super::versions::{self, fields_of};
 
@@ -65,10 +70,12 @@ pub struct StayingField {
     pub name: String,
     /// What people call it.
     pub label: String,
-    /// Who changed it since.
-    pub by: Touch,
-    /// The name of that one.
-    pub who: String,
+    /// The stable word of the reason.
+    pub code: &'static str,
+    /// The reason, in a sentence.
+    pub why: String,
+    /// Who changed it since, if that is the reason.
+    pub by: Option<Touch>,
 }
 
 /// A record that stays.
@@ -101,17 +108,34 @@ pub struct StayingKind {
     pub words: String,
 }
 
+/// Open work, or files, that stay because who asks may not take them back.
+pub struct StayingWork {
+    /// The stable word of the reason.
+    pub code: &'static str,
+    /// "2 messages".
+    pub words: String,
+    /// The reason, in a sentence.
+    pub why: String,
+}
+
 /// A plan in words.
 pub struct PlanView {
     /// What goes back.
     pub going: Vec<Going>,
+    /// How many go back besides those that are told.
+    pub going_more: usize,
     /// What stays.
     pub staying: Vec<Staying>,
+    /// How many stay besides those that are told.
+    pub staying_more: usize,
     /// What stays by its nature.
     pub kinds: Vec<StayingKind>,
+    /// Work and files that stay.
+    pub work: Vec<StayingWork>,
 }
 
-/// Puts a plan into words.
+/// Puts a plan into words, with at most so many records of each kind. Records that this person may not
+/// look at are only counted.
 ///
 /// # Errors
 /// When the store fails.
@@ -119,14 +143,49 @@ pub fn view(
     read: &dyn Read,
     schema: &Schema,
     speaker: &Speaker<'_>,
-    plan: &Plan,
+    (outlook, by): (&Outlook, &Undoer),
+    limit: usize,
 ) -> Result<PlanView, StoreError> {
     let teller = Teller { read, schema, speaker };
+    let plan = &outlook.plan;
+    let going = plan.rows.iter().take(limit).map(|row| teller.going(row));
+    let open = plan.kept.iter().filter(|kept| access::may_read(by.access, kept.record.table));
+    let staying: Vec<_> =
+        open.take(limit).map(|kept| teller.staying(kept)).collect::<Result<_, _>>()?;
     Ok(PlanView {
-        going: plan.rows.iter().map(|row| teller.going(row)).collect::<Result<_, _>>()?,
-        staying: plan.kept.iter().map(|kept| teller.staying(kept)).collect::<Result<_, _>>()?,
+        going: going.collect::<Result<_, _>>()?,
+        going_more: plan.rows.len().saturating_sub(limit),
+        staying_more: plan.kept.len() - staying.len(),
+        staying,
         kinds: kinds(schema, plan),
+        work: held_work(schema, outlook),
     })
+}
+
+fn held_work(schema: &Schema, outlook: &Outlook) -> Vec<StayingWork> {
+    let mut groups: BTreeMap<(u16, &'static str), (usize, &str)> = BTreeMap::new();
+    for (record, refusal) in &outlook.plan.held {
+        let group = groups.entry((record.table, refusal.code)).or_insert((0, &refusal.why));
+        group.0 += 1;
+    }
+    let told = groups.into_iter().map(|((table, code), (count, why))| {
+        let (one, many) = noun(table, schema.table(table).map_or("", |info| info.name));
+        StayingWork { code, words: counted(count, one, many), why: why.to_owned() }
+    });
+    let files = outlook.scope.held_files.len();
+    let files = (0 < files).then(|| StayingWork {
+        code: "needs_agents",
+        words: counted(files, "file of an agent", "files of an agent"),
+        why: "changing files of agents needs the right to manage agents".to_owned(),
+    });
+    told.chain(files).collect()
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        n => format!("{} {many}", format::grouped(n as u64)),
+    }
 }
 
 fn kinds(schema: &Schema, plan: &Plan) -> Vec<StayingKind> {
@@ -135,10 +194,7 @@ fn kinds(schema: &Schema, plan: &Plan) -> Vec<StayingKind> {
     told.map(|stays| {
         let table = schema.table(stays.table).map_or("", |info| info.name);
         let (one, many) = noun(stays.table, table);
-        let words = match stays.count {
-            1 => format!("1 {one}"),
-            n => format!("{} {many}", format::grouped(n as u64)),
-        };
+        let words = counted(stays.count, one, many);
         let class = match stays.class {
             Class::Log => "log",
             Class::Sealed => "sealed",
@@ -180,11 +236,17 @@ impl Teller<'_> {
 
     fn fields(&self, kept: &[KeptField]) -> Vec<StayingField> {
         let told = kept.iter().filter(|field| !fields::is_quiet(&field.name));
-        told.map(|field| StayingField {
-            name: field.name.clone(),
-            label: fields::label(&field.name),
-            by: field.by,
-            who: self.who(field.by),
+        told.map(|field| {
+            let (name, label) = (field.name.clone(), fields::label(&field.name));
+            match &field.why {
+                FieldWhy::Changed(by) => {
+                    let why = format!("{} changed it", self.who(*by));
+                    StayingField { name, label, code: "changed", why, by: Some(*by) }
+                }
+                FieldWhy::Refused(Refusal { code, why }) => {
+                    StayingField { name, label, code, why: why.clone(), by: None }
+                }
+            }
         })
         .collect()
     }
@@ -263,7 +325,19 @@ impl Teller<'_> {
                 "not_allowed",
                 "You may not undo this, or it is changed on its own page only.".to_owned(),
             ),
+            Why::Refused(refusal) => (refusal.code, sentence(&refusal.why)),
             Why::Changed(_) | Why::Deleted(_) => ("changed", String::new()),
         })
     }
+}
+
+/// Words with a capital letter and a full stop.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters.next().map(char::to_uppercase);
+    let mut text: String = first.into_iter().flatten().chain(letters).collect();
+    if !text.ends_with(['.', '!', '?']) {
+        text.push('.');
+    }
+    text
 }

@@ -1,21 +1,20 @@
 //! What an undo takes in: the entries of a change, a transaction or runs, the work and the files that
 //! belong to them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use crate::features::history::model::{FILE_REVERTS, FileRevert, RevertState};
+use crate::features::history::model::{FILE_REVERTS, FileRevert};
 use crate::features::inbox::model::{INBOX, Item};
-use crate::features::runs::model::{EventKind, FileMark, INPUTS, Input, InputState, RUNS, Run};
+use crate::features::runs::model::{EventKind, INPUTS, Input, InputState, RUNS, Run};
 use crate::features::runs::queries as runs;
-use crate::kernel::{AgentId, InputId, ItemId, RunId};
+use crate::kernel::{InputId, ItemId, RunId};
 use crate::store::undo::{Ask, Plan};
 use crate::store::{Op, Read, ReadExt as _, Root, Schema, StoreError, feed, history};
 
 use super::error::HistoryError;
+use super::files::{self, Files};
+use super::guard::Undoer;
 use super::key_of;
-
-/// The most files of which a revert notes the hashes; of others the commits know enough.
-const MAX_MARKS: usize = 1_000;
 
 /// What is to be undone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,21 +25,6 @@ pub enum Wanted {
     Entry(u64),
     /// Everything that these runs did; the first is the one that is meant.
     Runs(Vec<RunId>),
-}
-
-/// The files of one run that are to go back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Files {
-    /// The run.
-    pub run: RunId,
-    /// Its agent.
-    pub agent: AgentId,
-    /// Its commits, oldest first.
-    pub commits: Vec<String>,
-    /// What it noted of its files.
-    pub marks: Vec<FileMark>,
-    /// The paths that it changed, as far as it noted them.
-    pub paths: Vec<String>,
 }
 
 /// What an undo takes in.
@@ -58,21 +42,34 @@ pub struct Scope {
     pub files: Vec<Files>,
     /// Orders to take files back that have not been carried out: they are withdrawn.
     pub withdrawn: Vec<FileRevert>,
+    /// Files that would be among them, if who undoes could change them.
+    pub held_files: BTreeSet<String>,
 }
 
 impl Scope {
     /// What is asked of the store.
     #[must_use]
-    pub fn ask<'a>(&'a self, may: &'a dyn Fn(u16) -> bool) -> Ask<'a> {
-        Ask { entries: &self.entries, only: self.only.as_ref(), may }
+    pub fn ask<'a>(&'a self, by: &'a Undoer) -> Ask<'a> {
+        Ask { entries: &self.entries, only: self.only.as_ref(), guard: by }
+    }
+
+    /// The paths of the files that go back, each once.
+    #[must_use]
+    pub fn paths(&self) -> BTreeSet<String> {
+        self.files.iter().flat_map(|files| files.paths.iter().cloned()).collect()
     }
 }
 
 /// Finds out what an undo takes in.
 ///
 /// # Errors
-/// When it names nothing, a run has not ended, or the store fails.
-pub fn scope(read: &dyn Read, schema: &Schema, wanted: &Wanted) -> Result<Scope, HistoryError> {
+/// When it names nothing that this person may look at, a run has not ended, or the store fails.
+pub fn scope(
+    read: &dyn Read,
+    schema: &Schema,
+    wanted: &Wanted,
+    by: &Undoer,
+) -> Result<Scope, HistoryError> {
     let mut scope = match wanted {
         Wanted::Change(seq, record) => {
             let version = history::at(read, schema, record, *seq)?;
@@ -80,22 +77,44 @@ pub fn scope(read: &dyn Read, schema: &Schema, wanted: &Wanted) -> Result<Scope,
             Scope { only: Some(record.clone()), of: *seq, ..Scope::default() }
         }
         Wanted::Entry(seq) => {
-            feed::entry(read, *seq)?.ok_or(HistoryError::NoEntry(*seq))?;
+            let entry = feed::entry(read, *seq)?.ok_or(HistoryError::NoEntry(*seq))?;
+            let run = entry.actor.run().map(|id| read.get::<Run>(id)).transpose()?.flatten();
+            if let Some(run) = run
+                && !by.may_see(read, &run)?
+            {
+                return Err(HistoryError::NoEntry(*seq));
+            }
             Scope { of: *seq, ..Scope::default() }
         }
-        Wanted::Runs(wanted) => return of_runs(read, schema, wanted),
+        Wanted::Runs(wanted) => of_runs(read, schema, wanted, by)?,
     };
-    scope.entries.insert(scope.of);
-    if scope.only.is_none() {
-        taken_back(read, &mut scope)?;
+    if scope.run.is_none() {
+        scope.entries.insert(scope.of);
+    }
+    if scope.run.is_none() && scope.only.is_none() {
+        let again = files::undone_with(read, &scope.entries)?;
+        (scope.files, scope.withdrawn) = (again.files, again.withdrawn);
+    }
+    if !by.may_files() {
+        scope.held_files = scope.paths();
+        (scope.files, scope.withdrawn) = (Vec::new(), Vec::new());
     }
     Ok(scope)
 }
 
-fn of_runs(read: &dyn Read, schema: &Schema, wanted: &[RunId]) -> Result<Scope, HistoryError> {
+fn of_runs(
+    read: &dyn Read,
+    schema: &Schema,
+    wanted: &[RunId],
+    by: &Undoer,
+) -> Result<Scope, HistoryError> {
     let mut scope = Scope { run: wanted.first().copied(), ..Scope::default() };
     for id in wanted {
-        let run = read.get::<Run>(*id)?.ok_or_else(|| HistoryError::NoRun(id.to_string()))?;
+        let nothing = || HistoryError::NoRun(id.to_string());
+        let run = read.get::<Run>(*id)?.ok_or_else(nothing)?;
+        if !by.may_see(read, &run)? {
+            return Err(nothing());
+        }
         if run.is_live() {
             return Err(HistoryError::RunLive(run.name()));
         }
@@ -104,7 +123,7 @@ fn of_runs(read: &dyn Read, schema: &Schema, wanted: &[RunId]) -> Result<Scope, 
             scope.of = entries.last().copied().unwrap_or_default();
         }
         scope.entries.extend(entries);
-        scope.files.extend(files_of(read, &run)?);
+        scope.files.extend(files::of_run(read, &run)?);
     }
     Ok(scope)
 }
@@ -130,48 +149,6 @@ pub fn entries_of(
         }
     }
     Ok(found)
-}
-
-/// The files that a run changed; none when it changed none.
-fn files_of(read: &dyn Read, run: &Run) -> Result<Option<Files>, StoreError> {
-    let mut marks: BTreeMap<String, FileMark> = BTreeMap::new();
-    let (mut commits, mut paths) = (Vec::new(), BTreeSet::new());
-    for event in runs::events_of_run(&read, run, usize::MAX)? {
-        match event.kind {
-            EventKind::ToolStarted { file: Some(mark), .. } => {
-                let known = marks.entry(mark.path.clone()).or_insert_with(|| mark.clone());
-                known.after = mark.after;
-            }
-            EventKind::ToolFinished { paths: changed, .. } => paths.extend(changed),
-            EventKind::Committed { commit, .. } => commits.push(commit),
-            _ => {}
-        }
-    }
-    if commits.is_empty() && paths.is_empty() {
-        return Ok(None);
-    }
-    marks.retain(|path, _| paths.contains(path));
-    let marks = marks.into_values().take(MAX_MARKS).collect();
-    let paths = paths.into_iter().collect();
-    Ok(Some(Files { run: run.id, agent: run.agent, commits, marks, paths }))
-}
-
-/// Files that went back with an undo that is undone now.
-fn taken_back(read: &dyn Read, scope: &mut Scope) -> Result<(), StoreError> {
-    for record in made_in(read, &scope.entries, FILE_REVERTS.number)? {
-        let Some(order) = key_of(&record).map(|id| read.get::<FileRevert>(id)).transpose()? else {
-            continue;
-        };
-        match order {
-            Some(order) if order.state == RevertState::Queued => scope.withdrawn.push(order),
-            Some(FileRevert { run, agent, commit: Some(commit), restored, .. }) => {
-                let commits = vec![commit];
-                scope.files.push(Files { run, agent, commits, marks: Vec::new(), paths: restored });
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 /// The rows of a table that these entries made.

@@ -126,6 +126,7 @@ fn waits(item: &Item, now: Timestamp) -> Option<(&'static str, Option<Timestamp>
 /// Why the dispatcher does not begin an item, in words.
 fn held(reason: &str) -> &'static str {
     match reason {
+        "workspace_paused" => "held: all work stands still",
         "agent_paused" => "held: the agent is paused",
         "agent_provisioning" => "held: the agent is being set up",
         "agent_error" => "held: the agent has an error",

@@ -1,11 +1,13 @@
 //! JSON routes of runs, and the OpenAI-compatible API.
 
+mod halt;
 pub mod openai;
+mod queue;
 mod talk;
 mod view;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::app::Ws;
 use crate::features::agents::queries as agents;
@@ -13,9 +15,10 @@ use crate::features::runs::model::Run;
 use crate::features::runs::queries::talk as whose;
 use crate::features::runs::queries::{self, steps};
 use crate::features::runs::rules;
+use crate::features::runs::stopping;
 use crate::features::tasks::queries as tasks;
 use crate::kernel::cursor::{DEFAULT_LIMIT, MAX_LIMIT, Page};
-use crate::kernel::{Can, RunState};
+use crate::kernel::{AgentId, Can, RunState};
 use crate::store::{Hit, cursor_key, key_cursor};
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path, Query};
@@ -61,7 +64,23 @@ pub fn routes() -> Routes {
             stop.needs(Can::Chat)
                 .doc(|| Doc::new("Stop a run; it ends within a second").returns::<RunOut>()),
         )
+        .get(
+            "/questions",
+            questions
+                .needs(Can::Read)
+                .doc(|| Doc::new("What runs ask and wait for an answer to").returns::<Questions>()),
+        )
+        .post(
+            "/runs/{name}/answer",
+            answer.needs(Can::Chat).doc(|| {
+                Doc::new("Answer the question of a run, which goes on with it")
+                    .body::<AnswerBody>()
+                    .returns::<RunOut>()
+            }),
+        )
         .merge(talk::routes())
+        .merge(queue::routes())
+        .merge(halt::routes())
 }
 
 /// Which runs.
@@ -210,6 +229,70 @@ async fn steps_of(
     Ok(Json(Page { items, next }))
 }
 
+/// Questions.
+#[derive(Serialize, JsonSchema)]
+struct Questions {
+    items: Vec<QuestionOut>,
+}
+
+/// A question.
+#[derive(Serialize, JsonSchema)]
+struct QuestionOut {
+    /// The run that asks.
+    run: String,
+    agent: AgentId,
+    /// The question.
+    question: String,
+    /// Answers to choose from; others are fine too.
+    options: Vec<String>,
+    /// Since when.
+    asked_at: String,
+}
+
+/// An answer.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct AnswerBody {
+    /// The answer.
+    text: String,
+}
+
+async fn questions(ws: Ws, who: Person) -> Result<Json<Questions>, ApiError> {
+    let items = ws.read(|snap| {
+        let mut items = Vec::new();
+        for run in queries::live(snap)? {
+            if let Some(park) = queries::park::question_of(snap, &run)?
+                && whose::may_see_run(snap, &run, who.account, who.role)?
+            {
+                items.push(QuestionOut {
+                    run: run.name(),
+                    agent: run.agent,
+                    question: park.question,
+                    options: park.options,
+                    asked_at: park.at.to_string(),
+                });
+            }
+        }
+        Ok::<_, ApiError>(items)
+    })?;
+    Ok(Json(Questions { items }))
+}
+
+async fn answer(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(name): Path<String>,
+    Json(body): Json<AnswerBody>,
+) -> Result<Json<RunOut>, ApiError> {
+    let run = find(&ws, &who, &name)?;
+    let by = who.account;
+    let write = once.run(move |tx| rules::park::answer(tx, run.id, &body.text, by).map(drop));
+    ws.write(&who, write).await?;
+    let run = find(&ws, &who, &name)?;
+    Ok(Json(ws.read(|snap| RunOut::of(snap, &run))?))
+}
+
 async fn stop(
     ws: Ws,
     who: Person,
@@ -220,6 +303,7 @@ async fn stop(
     let by = Some(who.account);
     let stop = once.run(move |tx| rules::request_stop(tx, run.id, by).map(drop));
     ws.write(&who, stop).await?;
+    stopping::see_to_end(&ws, run.id).await?;
     let run = find(&ws, &who, &name)?;
     Ok(Json(ws.read(|snap| RunOut::of(snap, &run))?))
 }

@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::app::Ws;
 use crate::features::agents::model::Agent;
 use crate::features::agents::queries as agents;
-use crate::features::runs::model::{Input, InputState, Run, Session};
+use crate::features::runs::model::{Input, InputState, Session};
 use crate::features::runs::queries::{self, talk};
-use crate::features::runs::rules::{self, NewInput, RunError, SessionSpec};
+use crate::features::runs::rules::{self, NewInput, RunError, Sent, SessionSpec};
 use crate::kernel::cursor::Page;
-use crate::kernel::{AgentId, Can, InputId, RunId, RunTrigger, SessionId, TaskId};
+use crate::kernel::{
+    AgentId, Can, InputId, Placed, QueueMode, RunId, RunTrigger, SessionId, TaskId,
+};
 use crate::store::{ReadExt, StoreError};
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path, Query};
@@ -20,6 +22,7 @@ use crate::web::idempotency::Once;
 use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Person;
 
+use super::queue::QueueOut;
 use super::view::{StepOut, actor};
 use super::{StepPage, StepQuery, limit};
 
@@ -67,6 +70,15 @@ pub(super) fn routes() -> Routes {
             }),
         )
         .post(
+            "/sessions/{session}/compact",
+            compact.needs(Can::Chat).doc(|| {
+                Doc::new("Put the older part of a conversation into a summary, now")
+                    .body::<CompactBody>()
+                    .returns::<CompactOut>()
+                    .status(201)
+            }),
+        )
+        .post(
             "/runs/{name}/messages",
             say_to_run.needs(Can::Chat).doc(|| {
                 Doc::new("Say something to a run; it is read at the next step")
@@ -97,8 +109,16 @@ struct SessionOut {
     active_run: Option<RunId>,
     /// How many events it has.
     events: u32,
+    /// How often its older part was put into a summary.
+    compactions: u32,
+    /// Whether somebody wants that done now.
+    compaction_asked: bool,
     /// What was said and not read yet.
     waiting: Vec<MessageOut>,
+    /// What was dropped; whoever said it may bring it back.
+    dropped: Vec<MessageOut>,
+    /// What a message does there while a run works.
+    queue: QueueOut,
     created_at: String,
     last_at: String,
     /// Since when it is a former one.
@@ -107,7 +127,7 @@ struct SessionOut {
 
 /// Something said.
 #[derive(Serialize, JsonSchema)]
-struct MessageOut {
+pub(super) struct MessageOut {
     id: InputId,
     session: SessionId,
     by: String,
@@ -116,19 +136,36 @@ struct MessageOut {
     state: &'static str,
     /// The run that has it.
     run: Option<RunId>,
+    /// What it does while a run works.
+    mode: QueueMode,
+    /// Why it was dropped.
+    reason: Option<String>,
+    /// Whether whoever said it may bring it back.
+    kept: bool,
     created_at: String,
 }
 
 impl MessageOut {
-    fn of(input: Input) -> Self {
+    pub(super) fn of(input: Input) -> Self {
+        let mut reason = None;
         let (state, run) = match input.state {
             InputState::Accepted => ("waiting", None),
             InputState::Assigned(run) => ("waiting", Some(run)),
             InputState::Consumed(run) => ("read", Some(run)),
             InputState::Cancelled => ("cancelled", None),
-            InputState::Dropped(_) => ("dropped", None),
+            InputState::Dropped(why) => {
+                reason = Some(why);
+                ("dropped", None)
+            }
+            InputState::Overflowed => {
+                reason = Some("too many messages waited; the next turn hears of it".to_owned());
+                ("dropped", None)
+            }
         };
         Self {
+            mode: input.mode,
+            reason,
+            kept: input.kept,
             id: input.id,
             session: input.session,
             by: actor(input.by),
@@ -151,21 +188,51 @@ struct Sessions {
 struct SayBody {
     /// Markdown.
     text: String,
+    /// What it does while a run works: without it what was chosen for the conversation counts.
+    #[serde(default)]
+    mode: Option<QueueMode>,
 }
 
 /// What became of it.
 #[derive(Serialize, JsonSchema)]
-struct SaidOut {
+pub(super) struct SaidOut {
     /// Its id, to take it back.
     message: InputId,
     session: SessionId,
-    /// The run that answers.
+    /// The run that has it, or that it waits for.
+    run: RunId,
+    /// Where it went.
+    outcome: Placed,
+    /// How many messages come before it.
+    before: u32,
+}
+
+/// What the summary should look at.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CompactBody {
+    /// What matters most, in a few words.
+    #[serde(default)]
+    focus: String,
+}
+
+/// Who compacts it.
+#[derive(Serialize, JsonSchema)]
+struct CompactOut {
+    session: SessionId,
+    /// The run that does it at its next step.
     run: RunId,
 }
 
 fn view(tx: &impl ReadExt, session: Session, own: &str) -> Result<SessionOut, StoreError> {
     let waiting = queries::open_inputs(tx, session.id)?.into_iter().map(MessageOut::of);
+    let dropped = queries::queue::dropped(tx, session.id)?.into_iter().map(MessageOut::of);
+    let context = queries::context(tx, session.id)?;
     Ok(SessionOut {
+        compactions: context.compactions,
+        compaction_asked: context.asked.is_some(),
+        dropped: dropped.collect(),
+        queue: QueueOut::of_session(tx, &session)?,
         yours: session.key == own && session.archived_at.is_none(),
         waiting: waiting.collect(),
         id: session.id,
@@ -179,12 +246,12 @@ fn view(tx: &impl ReadExt, session: Session, own: &str) -> Result<SessionOut, St
     })
 }
 
-fn agent(tx: &impl ReadExt, name: &str) -> Result<Agent, ApiError> {
+pub(super) fn agent(tx: &impl ReadExt, name: &str) -> Result<Agent, ApiError> {
     agents::by_name(tx, name)?.ok_or_else(|| ApiError::not_found("This agent"))
 }
 
 /// A conversation that this person may look at.
-fn session(tx: &impl ReadExt, who: &Person, id: SessionId) -> Result<Session, ApiError> {
+pub(super) fn session(tx: &impl ReadExt, who: &Person, id: SessionId) -> Result<Session, ApiError> {
     let found = tx.get::<Session>(id)?;
     let found = found.filter(|session| talk::may_see(session, who.account, who.role));
     found.ok_or_else(|| ApiError::not_found("This conversation"))
@@ -240,10 +307,16 @@ async fn events(
     Ok(Json(Page { items, next }))
 }
 
-fn answer(ws: &Ws, message: InputId, run: RunId) -> Result<Response, ApiError> {
+pub(super) fn answer(ws: &Ws, sent: Sent) -> Result<Response, ApiError> {
+    let Sent { message, run, placed, before } = sent;
     let input = ws.read(|snap| snap.get::<Input>(message))?;
     let session = input.ok_or_else(|| ApiError::not_found("This message"))?.session;
-    Ok((StatusCode::CREATED, Json(SaidOut { message, session, run })).into_response())
+    let said = SaidOut { message, session, run, outcome: placed, before };
+    Ok((StatusCode::CREATED, Json(said)).into_response())
+}
+
+fn said(body: SayBody) -> NewInput {
+    NewInput { text: body.text, trigger: RunTrigger::Chat, model: None, mode: body.mode }
 }
 
 async fn say(
@@ -259,13 +332,10 @@ async fn say(
         Ok::<_, ApiError>((agent.id, key))
     })?;
     let spec = SessionSpec { agent, key, owner: Some(who.account), task: None };
-    let new = NewInput { text: body.text, trigger: RunTrigger::Chat, model: None };
-    let say = once.run(move |tx| -> Result<_, RunError> {
-        let (message, queued) = rules::talk::say(tx, spec, new)?;
-        Ok((message, queued.run()))
-    });
-    let (message, run) = ws.write(&who, say).await?;
-    answer(&ws, message, run)
+    let new = said(body);
+    let say = once.run(move |tx| -> Result<_, RunError> { rules::talk::say(tx, spec, new) });
+    let sent = ws.write(&who, say).await?;
+    answer(&ws, sent)
 }
 
 async fn say_to_run(
@@ -276,16 +346,10 @@ async fn say_to_run(
     Json(body): Json<SayBody>,
 ) -> Result<Response, ApiError> {
     let run = super::find(&ws, &who, &name)?;
-    let new = NewInput { text: body.text, trigger: RunTrigger::Chat, model: None };
-    let say = once.run(move |tx| {
-        if !tx.get::<Run>(run.id)?.is_some_and(|run| run.is_live()) {
-            return Err(RunError::Ended(run.name()));
-        }
-        let (message, queued) = rules::queue(tx, run.session, new)?;
-        Ok((message, queued.run()))
-    });
-    let (message, run) = ws.write(&who, say).await?;
-    answer(&ws, message, run)
+    let new = said(body);
+    let say = once.run(move |tx| rules::talk::say_to_run(tx, run.id, new));
+    let sent = ws.write(&who, say).await?;
+    answer(&ws, sent)
 }
 
 async fn begin_anew(
@@ -308,6 +372,19 @@ async fn begin_anew(
         Some(session) => Some(shown(&ws, &who, session.id)?),
         None => None,
     }))
+}
+
+async fn compact(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(id): Path<SessionId>,
+    Json(body): Json<CompactBody>,
+) -> Result<Response, ApiError> {
+    let by = who.account;
+    let ask = once.run(move |tx| rules::talk::compact(tx, id, by, &body.focus));
+    let run = ws.write(&who, ask).await?;
+    Ok((StatusCode::CREATED, Json(CompactOut { session: id, run })).into_response())
 }
 
 async fn take_back(

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::features::runs::model::{Body, EventKind, Run, SessionEvent};
+use crate::features::runs::model::{Body, Compaction, EventKind, Run, SessionEvent};
 use crate::features::runs::queries::words;
 use crate::features::usage::queries as usage;
 use crate::kernel::{
@@ -193,6 +193,33 @@ enum KindOut {
     Committed { commit: String, files: u32 },
     /// The run is over.
     RunEnded { outcome: OutcomeOut, summary: String },
+    /// The run knows these files as they were then.
+    FilesSeen { paths: Vec<String> },
+    /// A result has a picture.
+    Picture { call_id: String, media_type: String, bytes: u64 },
+    /// Another model or key answers from here on.
+    ModelSwitched { from: String, to: String, why: String },
+    /// The older part of the conversation is about to be put into a summary: `asked` by somebody, the
+    /// window is nearly `full`, or the provider refused it (`overflow`).
+    CompactionStarted { why: &'static str, focus: String, tokens: u64 },
+    /// Models read this summary in place of what came before `first_kept`. Written by the `model`, by
+    /// the model once more after it lost something (`mended`), or by rules (`extract`).
+    Compacted {
+        content: TextOut,
+        by: &'static str,
+        first_kept: u32,
+        tokens_before: u64,
+        tokens_after: u64,
+        model: String,
+        input_tokens: u64,
+        output_tokens: u64,
+        billed_micros: Option<i64>,
+        millis: u64,
+    },
+    /// The conversation stays as it is.
+    CompactionFailed { why: String },
+    /// What a compaction would have lost was written into the agent's memory.
+    Remembered { path: String, lines: Vec<String> },
 }
 
 /// One event of a run.
@@ -245,7 +272,8 @@ fn kind(kind: EventKind) -> KindOut {
             billed_micros,
             millis,
         },
-        EventKind::ToolStarted { step, call_id, name, .. } => {
+        EventKind::ToolStarted { step, call_id, name, .. }
+        | EventKind::FilesStarted { step, call_id, name, .. } => {
             KindOut::ToolStarted { step, call_id, name }
         }
         EventKind::ToolFinished { step, call_id, name, status, result, millis, paths, seq } => {
@@ -261,6 +289,34 @@ fn kind(kind: EventKind) -> KindOut {
         EventKind::RunEnded { outcome, summary } => {
             KindOut::RunEnded { outcome: OutcomeOut::of(&outcome), summary }
         }
+        EventKind::FilesSeen { files } => {
+            KindOut::FilesSeen { paths: files.into_iter().map(|file| file.path).collect() }
+        }
+        EventKind::Picture { call_id, media_type, len, .. } => {
+            KindOut::Picture { call_id, media_type, bytes: len }
+        }
+        EventKind::ModelSwitched { from, to, why } => KindOut::ModelSwitched { from, to, why },
+        EventKind::CompactionStarted { why, focus, tokens } => {
+            KindOut::CompactionStarted { why: words::compaction_cause(why), focus, tokens }
+        }
+        EventKind::Compacted { summary, how } => compacted(summary, how),
+        EventKind::CompactionFailed { why } => KindOut::CompactionFailed { why },
+        EventKind::Remembered { path, lines } => KindOut::Remembered { path, lines },
+    }
+}
+
+fn compacted(summary: String, how: Compaction) -> KindOut {
+    KindOut::Compacted {
+        content: TextOut::of(Body::Inline(summary)),
+        by: words::summary_by(how.by),
+        first_kept: how.first_kept,
+        tokens_before: how.tokens_before,
+        tokens_after: how.tokens_after,
+        model: how.model,
+        input_tokens: how.input_tokens,
+        output_tokens: how.output_tokens,
+        billed_micros: how.billed_micros,
+        millis: how.millis,
     }
 }
 

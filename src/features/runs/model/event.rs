@@ -182,6 +182,126 @@ pub enum EventKind {
         /// In the agent's words.
         summary: String,
     },
+    /// A tool that changes several files together was begun.
+    FilesStarted {
+        /// The number of the call in the run, from 1.
+        step: u32,
+        /// The provider's id of the call.
+        call_id: String,
+        /// The tool.
+        name: String,
+        /// What it is about to do to each file.
+        files: Vec<FileMark>,
+        /// The new contents as JSON, so that what a crash cuts off can be completed.
+        kept: BlobId,
+    },
+    /// The run knows these files as they are now.
+    FilesSeen {
+        /// The files.
+        files: Vec<SeenFile>,
+    },
+    /// A result has a picture.
+    Picture {
+        /// The provider's id of the call.
+        call_id: String,
+        /// Such as `image/png`.
+        media_type: String,
+        /// The file.
+        id: BlobId,
+        /// Its length in bytes.
+        len: u64,
+    },
+    /// Another model, or another key, answers from here on.
+    ModelSwitched {
+        /// Who answered or was asked before.
+        from: String,
+        /// Who is asked now.
+        to: String,
+        /// Why.
+        why: String,
+    },
+    /// The older parts of the conversation are about to be put into a summary.
+    CompactionStarted {
+        /// Why.
+        why: CompactionWhy,
+        /// What the summary should look at above all; often nothing.
+        focus: String,
+        /// About how many tokens the conversation has.
+        tokens: u64,
+    },
+    /// For a model, the older parts of the conversation stand in a summary from here on.
+    Compacted {
+        /// The summary.
+        summary: String,
+        /// How it came about.
+        how: Compaction,
+    },
+    /// The conversation stays as it is.
+    CompactionFailed {
+        /// Why, in a sentence.
+        why: String,
+    },
+    /// What a compaction would have lost was written into the agent's memory.
+    Remembered {
+        /// The file.
+        path: String,
+        /// What was written, line by line.
+        lines: Vec<String>,
+    },
+}
+
+/// Why a conversation is made shorter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CompactionWhy {
+    /// Somebody asked for it.
+    Asked,
+    /// It will soon not fit the model's window.
+    Full,
+    /// The provider did not take it.
+    Overflow,
+}
+
+/// Who wrote a summary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SummaryBy {
+    /// The model, at once.
+    Model,
+    /// The model, after it was told what was missing.
+    Mended,
+    /// HQ, from what was said: the model's own lost too much, or there was none.
+    Extract,
+}
+
+/// What a compaction came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compaction {
+    /// Who wrote the summary.
+    pub by: SummaryBy,
+    /// The first event that a model still sees as it was.
+    pub first_kept: u32,
+    /// About how many tokens the conversation had.
+    pub tokens_before: u64,
+    /// About how many it has now.
+    pub tokens_after: u64,
+    /// The model that was asked.
+    pub model: String,
+    /// Tokens sent for it, cached or not.
+    pub input_tokens: u64,
+    /// Tokens received.
+    pub output_tokens: u64,
+    /// What it cost, in micro-dollars; none when no price is known.
+    pub billed_micros: Option<i64>,
+    /// How long it took, in milliseconds.
+    pub millis: u64,
+}
+
+/// A file as a run has read or listed it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenFile {
+    /// The path in the agent's folder.
+    pub path: String,
+    /// SHA-256.
+    pub hash: [u8; 32],
 }
 
 /// A planned change of a file.
@@ -218,7 +338,9 @@ impl Record for SessionEvent {
     const BLOBS: Option<fn(&Self, &mut BlobRefs)> = Some(|event, blobs| match &event.kind {
         EventKind::Input { text: Body::Blob { id, .. }, .. }
         | EventKind::Assistant { parts: Body::Blob { id, .. }, .. }
-        | EventKind::ToolFinished { result: Body::Blob { id, .. }, .. } => blobs.one(*id),
+        | EventKind::ToolFinished { result: Body::Blob { id, .. }, .. }
+        | EventKind::FilesStarted { kept: id, .. }
+        | EventKind::Picture { id, .. } => blobs.one(*id),
         _ => {}
     });
     fn id(&self) -> (SessionId, u32) {

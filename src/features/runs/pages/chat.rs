@@ -9,12 +9,14 @@ use crate::features::agents::model::{AGENTS, Agent};
 use crate::features::agents::queries as agents;
 use crate::features::agents::queries::head::{self, Head};
 use crate::features::connections::queries::{self as connections, Asked};
-use crate::features::runs::model::{EventKind, RUNS, SESSIONS, Session, SessionEvent};
+use crate::features::runs::model::{
+    EventKind, HALTS, Queueing, RUNS, SESSIONS, Session, SessionEvent,
+};
 use crate::features::runs::queries::steps::Steps;
 use crate::features::runs::queries::{self, talk, words};
 use crate::features::runs::rules::{self, NewInput, RunError, SessionSpec};
 use crate::features::tasks::model::Task;
-use crate::kernel::{AgentStatus, Can, InputId, RunTrigger, SessionId};
+use crate::kernel::{AgentStatus, Can, InputId, QueueMode, RunTrigger, SessionId};
 use crate::providers::model::Part;
 use crate::store::{ReadExt, StoreError};
 use crate::web::error::PageError;
@@ -23,12 +25,13 @@ use crate::web::html;
 use crate::web::hx::Hx;
 use crate::web::live::Live;
 use crate::web::md;
-use crate::web::parts::Face;
+use crate::web::parts::{Choice, Face};
 use crate::web::session::Person;
 use crate::web::shell::Shell;
 use crate::web::time::RelTime;
 
 use super::look::Look;
+use super::queue;
 use super::show::Said;
 use super::steps::Shape;
 use super::talk::{Entry, Telling};
@@ -107,10 +110,14 @@ struct Show {
     talk: Talk,
     note: Note,
     may_talk: bool,
+    /// What a message may do while the agent works, for one message and for the conversation.
+    modes: Vec<Choice>,
+    usual: Vec<Choice>,
 }
 
 /// Everything of the page.
 struct Parts {
+    queueing: Queueing,
     head: Head,
     sessions: Sessions,
     talk: Talk,
@@ -132,7 +139,7 @@ pub(super) async fn show(
     let agent = find(&ws, &slug)?;
     let parts = ws.read(|snap| parts(snap, &ws, &who, &agent, &place))?;
     let Some(parts) = parts else { return Err(PageError::not_found("This conversation")) };
-    let Parts { head, sessions, talk, note, title, own, open } = parts;
+    let Parts { queueing, head, sessions, talk, note, title, own, open } = parts;
     match hx.target().filter(|_| hx.is_partial()) {
         Some("talk") => return html::fragment(&talk),
         Some("chat-sessions") => return html::fragment(&sessions),
@@ -142,7 +149,24 @@ pub(super) async fn show(
     let may_talk = own && open && who.access.may(Can::Chat);
     let action = talk.action.clone();
     let name = agent.name;
-    html::page(&Show { shell, name, title, own, action, head, sessions, talk, note, may_talk })
+    let modes = queue::choices(queueing.mode);
+    let chosen = |mode: &QueueMode| *mode == queueing.mode;
+    let usual = QueueMode::ALL.iter().map(|m| Choice::new(m.word(), m.label(), chosen(m)));
+    let usual = usual.collect();
+    html::page(&Show {
+        shell,
+        name,
+        title,
+        own,
+        action,
+        head,
+        sessions,
+        talk,
+        note,
+        may_talk,
+        modes,
+        usual,
+    })
 }
 
 fn find(ws: &Ws, slug: &str) -> Result<Agent, PageError> {
@@ -183,12 +207,18 @@ fn parts(
     let all = talk::listed(tx, agent.id, who.account, LISTED)?;
     let current = session.as_ref().map(|s| s.id);
     let sessions = sessions(tx, &look, &here, &all, (mine.as_ref().map(|s| s.id), current))?;
+    let held = rules::held(tx, agent)?;
     let talk = transcript(tx, &look, agent, session.as_ref(), (&here, own), place)?;
+    let queueing = match &mine {
+        Some(mine) => queries::queue::of_session(tx, mine)?,
+        None => queries::queue::of_agent(tx, agent.id)?,
+    };
     Ok(Some(Parts {
+        queueing,
         head: head::head(ws, tx, agent, head::Place::Chat, who.access, look.now)?,
         sessions,
         talk,
-        note: note(&look, agent, &here),
+        note: note(&look, (agent, held), &here),
         title,
         own,
         open: agent.archived_at.is_none(),
@@ -196,11 +226,15 @@ fn parts(
 }
 
 /// Why what is said now is not read at once, with the way out.
-fn note(look: &Look<'_>, agent: &Agent, here: &str) -> Note {
+fn note(look: &Look<'_>, (agent, held): (&Agent, Option<&str>), here: &str) -> Note {
     let name = &agent.name;
     let resume = look.ws.url(&format!("agents/{}/resume", agent.slug));
-    let (text, resume) = match rules::held(agent) {
+    let (text, resume) = match held {
         None => (String::new(), None),
+        Some("workspace_paused") => (
+            "All work stands still. What you write is kept and read when it goes on.".to_owned(),
+            None,
+        ),
         Some("agent_paused") => (
             format!("{name} is paused. What you write is kept and read when it resumes."),
             Some(resume),
@@ -215,7 +249,8 @@ fn note(look: &Look<'_>, agent: &Agent, here: &str) -> Note {
         }
     };
     debug_assert!(resume.is_none() || agent.status == AgentStatus::Paused);
-    Note { live: Live::new(here).record(AGENTS.name, agent.id), text, resume }
+    let live = Live::new(here).record(AGENTS.name, agent.id).table(HALTS.name);
+    Note { live, text, resume }
 }
 
 fn sessions(
@@ -332,9 +367,12 @@ fn transcript(
                 Some(_) => Vec::new(),
             };
             let face = look.agent(agent, false);
-            let cancel = |id: InputId| format!("{here}/{id}/cancel");
+            let mut waiting = waiting;
+            if place.before.is_none() && own {
+                waiting.extend(queries::queue::dropped(tx, session.id)?);
+            }
             let telling = Telling::new(look, face);
-            entries = telling.tell(tx, &steps, &waiting, rules::held(agent), &cancel)?;
+            entries = telling.tell(tx, &steps, &waiting, rules::held(tx, agent)?, here)?;
             earlier = (0 < from).then(|| format!("{here}?session={}&before={from}", session.id));
         }
     }
@@ -373,7 +411,8 @@ pub(super) async fn say(
     let agent = find(&ws, &slug)?;
     let key = ws.read(|snap| talk::own_key(snap, &agent, who.account, who.role))?;
     let spec = SessionSpec { agent: agent.id, key, owner: Some(who.account), task: None };
-    let new = NewInput { text: said.body, trigger: RunTrigger::Chat, model: None };
+    let mode = queue::mode_of(&said.mode)?;
+    let new = NewInput { text: said.body, trigger: RunTrigger::Chat, model: None, mode };
     ws.write(&who, move |tx| -> Result<_, RunError> { rules::talk::say(tx, spec, new) }).await?;
     back(&ws, &who, &hx, &agent)
 }
@@ -394,6 +433,30 @@ pub(super) async fn anew(
     Ok(hx.go_to(&ws.url(&format!("agents/{slug}/chat"))))
 }
 
+/// What the summary should look at.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Focus {
+    #[serde(default)]
+    focus: String,
+}
+
+/// `POST /agents/{slug}/chat/compact`
+pub(super) async fn compact(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Form(wish): Form<Focus>,
+) -> Result<Response, PageError> {
+    let agent = find(&ws, &slug)?;
+    let key = ws.read(|snap| talk::own_key(snap, &agent, who.account, who.role))?;
+    let session = ws.read(|snap| queries::session_by_key(snap, &key))?;
+    let id = session.ok_or_else(|| PageError::not_found("This conversation"))?.id;
+    let by = who.account;
+    ws.write(&who, move |tx| rules::talk::compact(tx, id, by, &wish.focus)).await?;
+    back(&ws, &who, &hx, &agent)
+}
+
 /// `POST /agents/{slug}/chat/{input}/cancel`
 pub(super) async fn take_back(
     ws: Ws,
@@ -401,10 +464,40 @@ pub(super) async fn take_back(
     hx: Hx,
     Path2(slug, input): Path2<String, InputId>,
 ) -> Result<Response, PageError> {
-    let agent = find(&ws, &slug)?;
+    on_message(&ws, &who, &hx, (&slug, input), queue::Act::Cancel).await
+}
+
+/// `POST /agents/{slug}/chat/{input}/restore`
+pub(super) async fn bring_back(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path2(slug, input): Path2<String, InputId>,
+) -> Result<Response, PageError> {
+    on_message(&ws, &who, &hx, (&slug, input), queue::Act::Restore).await
+}
+
+/// `POST /agents/{slug}/chat/{input}/dismiss`
+pub(super) async fn dismiss(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path2(slug, input): Path2<String, InputId>,
+) -> Result<Response, PageError> {
+    on_message(&ws, &who, &hx, (&slug, input), queue::Act::Dismiss).await
+}
+
+async fn on_message(
+    ws: &Ws,
+    who: &Person,
+    hx: &Hx,
+    (slug, input): (&str, InputId),
+    act: queue::Act,
+) -> Result<Response, PageError> {
+    let agent = find(ws, slug)?;
     let by = who.account;
-    ws.write(&who, move |tx| rules::talk::take_back(tx, input, by)).await?;
-    back(&ws, &who, &hx, &agent)
+    ws.write(who, move |tx| act.apply(tx, input, by)).await?;
+    back(ws, who, hx, &agent)
 }
 
 /// The conversation after a change of it.

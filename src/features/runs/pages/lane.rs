@@ -118,6 +118,7 @@ fn spans(steps: &Steps, end: i64) -> Vec<Span> {
                 let took = i64::try_from(step.millis.unwrap_or(0)).unwrap_or(0);
                 (tools::tell(call).kind, at, at + took)
             }
+            What::Compacted(made) => ("write", at - i64::try_from(made.1.millis).unwrap_or(0), at),
             What::Failed { retry_at: Some(_), .. } => ("retry", at, next),
             What::Waiting { .. } => ("wait", at, next),
             _ => continue,

@@ -28,6 +28,8 @@ pub(super) struct Look<'a> {
     pub now: Timestamp,
     pub zone: TimeZone,
     pub may_write: bool,
+    /// Whether this person may change agents and their files.
+    pub may_manage: bool,
     settings: Option<Settings>,
 }
 
@@ -37,6 +39,7 @@ impl<'a> Look<'a> {
             ws,
             me: who.account,
             may_write: who.access.may(Can::Write),
+            may_manage: who.access.may(Can::Agents),
             now: ws.app.clock.now(),
             zone: TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC),
             settings: tx.get::<Settings>(())?,

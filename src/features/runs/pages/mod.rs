@@ -1,9 +1,11 @@
 //! Pages of runs and of chats with agents.
 
 mod chat;
+mod halt;
 mod lane;
 mod list;
 mod look;
+mod queue;
 mod show;
 mod steps;
 mod talk;
@@ -21,10 +23,22 @@ pub fn routes() -> Routes {
         .get("/runs", list::index.needs(Can::Read))
         .get("/runs/{name}", show::show.needs(Can::Read))
         .get("/runs/{name}/steps/{n}/raw", show::raw.needs(Can::Read))
+        .get("/pause", halt::show.needs(Can::Read))
+        .post("/pause", halt::pause.needs(Can::Admin))
+        .post("/resume", halt::resume.needs(Can::Admin))
+        .post("/agents/{slug}/halt", halt::of_agent.needs(Can::Agents))
         .post("/runs/{name}/stop", show::stop.needs(Can::Chat))
+        .post("/runs/{name}/answer", queue::answer.needs(Can::Chat))
         .post("/runs/{name}/say", show::say.needs(Can::Chat))
         .get("/agents/{slug}/chat", chat::show.needs(Can::Read))
         .post("/agents/{slug}/chat", chat::say.needs(Can::Chat))
         .post("/agents/{slug}/chat/new", chat::anew.needs(Can::Chat))
+        .post("/agents/{slug}/chat/queue", queue::of_chat.needs(Can::Chat))
+        .post("/agents/{slug}/chat/compact", chat::compact.needs(Can::Chat))
         .post("/agents/{slug}/chat/{input}/cancel", chat::take_back.needs(Can::Chat))
+        .post("/agents/{slug}/chat/{input}/restore", chat::bring_back.needs(Can::Chat))
+        .post("/agents/{slug}/chat/{input}/dismiss", chat::dismiss.needs(Can::Chat))
+        .post("/runs/{name}/messages/{input}", queue::act.needs(Can::Chat))
+        .post("/agents/{slug}/queue", queue::of_agent.needs(Can::Agents))
+        .post("/settings/queue", queue::of_workspace.needs(Can::Admin))
 }

@@ -12,28 +12,32 @@ use crate::features::agents::model::Agent;
 use crate::features::connections::model::Connection;
 use crate::features::history::model::{FILE_REVERTS, FileRevert, REVERTS_BY_RUN, RevertState};
 use crate::features::inbox::model::Item;
-use crate::features::runs::model::{Body, EventKind, RUNS, Run, Session, SessionEvent};
+use crate::features::runs::model::{Body, EventKind, HALTS, RUNS, Run, Session, SessionEvent};
 use crate::features::runs::queries::steps::{Steps, What};
 use crate::features::runs::queries::{self, steps as reading, talk, words};
 use crate::features::runs::rules::{self, NewInput, RunError};
+use crate::features::runs::stopping;
 use crate::features::tasks::model::Task;
 use crate::features::usage::model::{BY_RUN, RUN_COST, Usage};
-use crate::kernel::{AgentStatus, ItemState, ProblemKind, RunId, RunState, RunTrigger, Thinking};
+use crate::kernel::{
+    AgentStatus, ItemState, ProblemKind, QueueMode, RunState, RunTrigger, Thinking,
+};
 use crate::store::{KeyBuf, Range, ReadExt, StoreError};
 use crate::web::error::{Failure, PageError};
 use crate::web::extract::{Form, Path, Path2, Query};
 use crate::web::format;
 use crate::web::headers;
 use crate::web::html;
-use crate::web::hx::{Ask, Hx};
+use crate::web::hx::Hx;
 use crate::web::live::Live;
-use crate::web::parts::{Dot, Face, Tone, percent};
+use crate::web::parts::{Choice, Dot, Face, percent};
 use crate::web::session::Person;
 use crate::web::shell::Shell;
 use crate::web::time::RelTime;
 
 use super::lane::Lane;
 use super::look::Look;
+use super::queue::Queue;
 use super::steps::{Drawing, StepList, one_line};
 
 /// How many steps a page shows at first.
@@ -73,6 +77,8 @@ struct Head {
     doing: String,
     facts: Vec<Fact>,
     waits: Option<Waits>,
+    /// What it asks, answers to choose from, and where the answer is posted.
+    asks: Option<(String, Vec<String>, String)>,
     lane: Option<Lane>,
     stop: Option<String>,
     /// Where its changes can be undone.
@@ -103,14 +109,20 @@ struct Rail {
     details: Vec<(&'static str, String, String)>,
 }
 
+/// How many files that went back, or stayed, are told of one order.
+const MAX_TOLD: usize = 40;
+
 /// Files that an undo took back, or is taking back.
 struct Revert {
+    title: &'static str,
     at: RelTime,
     state: Dot,
     /// The commit, or why it failed.
     note: String,
     restored: Vec<String>,
     kept: Vec<(String, String)>,
+    /// How many files are not told.
+    more: usize,
     again: Option<String>,
 }
 
@@ -124,7 +136,9 @@ struct Show {
     head: Head,
     list: StepList,
     rail: Rail,
+    queue: Queue,
     steer: Option<(String, String)>,
+    modes: Vec<Choice>,
 }
 
 /// The parts of the page.
@@ -132,6 +146,7 @@ struct Parts {
     head: Head,
     list: StepList,
     rail: Rail,
+    queue: Queue,
     agent_name: String,
     live: bool,
 }
@@ -156,10 +171,15 @@ pub(super) async fn show(
     if hx.wants("run-rail") {
         return html::fragment(&parts.rail);
     }
-    let Parts { head, list, rail, agent_name, live } = parts;
+    if hx.wants("run-queue") {
+        return html::fragment(&parts.queue);
+    }
+    let Parts { head, list, rail, queue, agent_name, live } = parts;
     let steer = live.then(|| (ws.url(&format!("runs/{}/say", run.name())), agent_name));
     let (title, agent) = (head.title.clone(), head.agent.clone());
-    html::page(&Show { shell, name: run.name(), title, agent, head, list, rail, steer })
+    let modes = super::queue::choices(QueueMode::Steer);
+    let name = run.name();
+    html::page(&Show { shell, name, title, agent, head, list, rail, queue, steer, modes })
 }
 
 /// The run of this name, if the person may look at it.
@@ -193,7 +213,8 @@ fn parts(
     let rail = rail(tx, &look, run, &steps, &href)?;
     let head = head(tx, &look, (run, agent.as_ref()), &steps, (&href, face))?;
     let agent_name = agent.map_or_else(|| "the agent".to_owned(), |agent| agent.name);
-    Ok(Parts { head, list, rail, agent_name, live: run.is_live() })
+    let queue = Queue::read(tx, &look, run)?;
+    Ok(Parts { head, list, rail, queue, agent_name, live: run.is_live() })
 }
 
 fn list(
@@ -267,7 +288,7 @@ fn head(
     let undoable = run.effective && look.may_write;
     let model = if run.model.is_empty() { steps.model.clone() } else { Some(run.model.clone()) };
     Ok(Head {
-        live: Live::new(href).record(RUNS.name, run.id),
+        live: Live::new(href).record(RUNS.name, run.id).table(HALTS.name),
         face,
         title: if run.title.is_empty() { run.name() } else { run.title.clone() },
         name: run.name(),
@@ -279,7 +300,9 @@ fn head(
         state: Dot::new(state, label),
         doing,
         facts: facts(tx, look, run, model)?,
-        waits: waits(look, run, agent),
+        waits: waits(tx, look, run, agent)?,
+        asks: queries::park::question_of(tx, run)?
+            .map(|park| (park.question, park.options, format!("{href}/answer"))),
         lane: Lane::of(run, steps, look.now),
         stop: (run.is_live() && run.stop.is_none()).then(|| format!("{href}/stop")),
         undo: (undoable && !run.is_live()).then(|| ws.url(&format!("undo?run={}", run.name()))),
@@ -325,17 +348,30 @@ fn facts(
 }
 
 /// Why the run does not go on now.
-fn waits(look: &Look<'_>, run: &Run, agent: Option<&Agent>) -> Option<Waits> {
+fn waits(
+    tx: &impl ReadExt,
+    look: &Look<'_>,
+    run: &Run,
+    agent: Option<&Agent>,
+) -> Result<Option<Waits>, StoreError> {
     if run.state == RunState::Queued {
-        let held = agent.and_then(rules::held).filter(|_| run.started_at.is_none());
+        let held = match agent {
+            Some(agent) => rules::held(tx, agent)?,
+            None => None,
+        };
         let name = agent.map_or("The agent", |agent| agent.name.as_str());
         let slug = agent.map_or("", |agent| agent.slug.as_str());
         let paused = agent.is_some_and(|agent| agent.status == AgentStatus::Paused);
         let resume = look.ws.url(&format!("agents/{slug}/resume"));
-        return Some(Waits {
+        if held == Some("workspace_paused") {
+            let door = Some((look.ws.url("pause"), "Open"));
+            let text = "All work stands still; the run goes on when somebody resumes.".to_owned();
+            return Ok(Some(Waits { text, door, deed: None }));
+        }
+        return Ok(Some(Waits {
             text: match held {
                 Some("agent_paused") => {
-                    format!("{name} is paused; the run begins when it resumes.")
+                    format!("{name} is paused; the run goes on when it resumes.")
                 }
                 Some(_) => format!("{name} cannot work now; see its page."),
                 None => "Waits for a free place; it begins by itself.".to_owned(),
@@ -343,15 +379,16 @@ fn waits(look: &Look<'_>, run: &Run, agent: Option<&Agent>) -> Option<Waits> {
             door: (held.is_some() && !paused)
                 .then(|| (look.ws.url(&format!("agents/{slug}")), "Open the agent")),
             deed: paused.then_some((resume, "Resume")),
-        });
+        }));
     }
-    let (text, door) = words::waits(run)?;
+    let Some((text, door)) = words::waits(run) else { return Ok(None) };
     let until = run.waiting.as_ref().and_then(|waiting| waiting.until);
     let text = match until {
         Some(until) => format!("{text} It goes on {} by itself.", look.time(until).text),
         None => text,
     };
-    Some(Waits { text, door: door.map(|(path, label)| (look.ws.url(path), label)), deed: None })
+    let door = door.map(|(path, label)| (look.ws.url(path), label));
+    Ok(Some(Waits { text, door, deed: None }))
 }
 
 fn rail(
@@ -417,9 +454,11 @@ fn rail(
 fn reverts(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Vec<Revert>, StoreError> {
     let range = Range::prefix(KeyBuf::of(&run.id)).reverse().limit(10);
     let orders: Vec<FileRevert> = tx.scan(REVERTS_BY_RUN, &range)?;
+    let undone: Vec<_> = orders.iter().filter_map(|order| order.of).collect();
     let views = orders.into_iter().map(|order| {
         let (word, label, note) = match &order.state {
             RevertState::Queued => ("queued", "on the way back", String::new()),
+            RevertState::Begun => ("running", "going back", String::new()),
             RevertState::Done if order.restored.is_empty() => {
                 ("done", "nothing went back", String::new())
             }
@@ -430,14 +469,20 @@ fn reverts(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Vec<Revert>,
             RevertState::Failed(why) => ("error", "could not go back", why.clone()),
             RevertState::Cancelled => ("cancelled", "taken back before", String::new()),
         };
-        let failed = matches!(order.state, RevertState::Failed(_)) && look.may_write;
+        let failed = matches!(order.state, RevertState::Failed(_));
+        let again = failed && look.may_manage && !undone.contains(&order.id);
+        let files = order.restored.len() + order.kept.len();
         Revert {
+            title: if order.returns { "Files brought back" } else { "Files taken back" },
             at: look.time(order.ended_at.unwrap_or(order.created_at)),
             state: Dot::new(word, label),
             note,
-            restored: order.restored,
-            kept: order.kept.into_iter().map(|kept| (kept.path, kept.why)).collect(),
-            again: failed.then(|| look.ws.url(&format!("undo/files/{}", order.id))),
+            more: files.saturating_sub(
+                order.restored.len().min(MAX_TOLD) + order.kept.len().min(MAX_TOLD),
+            ),
+            restored: order.restored.into_iter().take(MAX_TOLD).collect(),
+            kept: order.kept.into_iter().take(MAX_TOLD).map(|kept| (kept.path, kept.why)).collect(),
+            again: again.then(|| look.ws.url(&format!("undo/files/{}", order.id))),
         }
     });
     Ok(views.collect())
@@ -467,33 +512,14 @@ pub(super) async fn stop(
         if !matches!(asked, Err(RunError::Ended(_))) {
             asked?;
         }
-        if !has_ended(&ws, id).await? {
+        if !stopping::ended(&ws, id, STOPS_WITHIN).await? {
             let text = format!("{} is still stopping; undo it in a moment", run.name());
             return Err(PageError(Failure::new(ProblemKind::Conflict, "run_live", text)));
         }
         return Ok(hx.go_to(&ws.url(&format!("undo?run={}", run.name()))));
     }
     asked?;
-    if hx.is_partial() {
-        return Ok((Ask::new().toast(Tone::Ok, "Stopping"), "").into_response());
-    }
-    Ok(hx.go_to(&ws.url(&format!("runs/{}", run.name()))))
-}
-
-/// Waits a little for the end of a run that was asked to stop; says whether it came.
-async fn has_ended(ws: &Ws, id: RunId) -> Result<bool, StoreError> {
-    let mut feed = ws.store.watch();
-    let end = tokio::time::Instant::now() + STOPS_WITHIN;
-    loop {
-        feed.borrow_and_update();
-        if ws.read(|snap| snap.get::<Run>(id))?.is_none_or(|run| !run.is_live()) {
-            return Ok(true);
-        }
-        match tokio::time::timeout_at(end, feed.changed()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) => return Ok(false),
-        }
-    }
+    Ok(hx.done("Stopping", &ws.url(&format!("runs/{}", run.name()))))
 }
 
 /// What is said to a run.
@@ -501,6 +527,9 @@ async fn has_ended(ws: &Ws, id: RunId) -> Result<bool, StoreError> {
 pub(super) struct Said {
     #[serde(default)]
     pub body: String,
+    /// What it does while a run works; empty for what is usual.
+    #[serde(default)]
+    pub mode: String,
 }
 
 /// `POST /runs/{name}/say`: a word to a run that works.
@@ -512,20 +541,10 @@ pub(super) async fn say(
     Form(said): Form<Said>,
 ) -> Result<Response, PageError> {
     let run = find(&ws, &who, &name)?;
-    let (id, session) = (run.id, run.session);
-    let new = NewInput { text: said.body, trigger: RunTrigger::Chat, model: None };
-    ws.write(&who, move |tx| {
-        let live = tx.get::<Run>(id)?.is_some_and(|run| run.is_live());
-        if !live {
-            return Err(RunError::Ended(format!("R-{}", run.number)));
-        }
-        rules::queue(tx, session, new)
-    })
-    .await?;
-    if hx.is_partial() {
-        return Ok((Ask::new().toast(Tone::Ok, "Read at the next step"), "").into_response());
-    }
-    Ok(hx.go_to(&ws.url(&format!("runs/{name}"))))
+    let (id, mode) = (run.id, super::queue::mode_of(&said.mode)?);
+    let new = NewInput { text: said.body, trigger: RunTrigger::Chat, model: None, mode };
+    let sent = ws.write(&who, move |tx| rules::talk::say_to_run(tx, id, new)).await?;
+    Ok(hx.done(sent.placed.label(), &ws.url(&format!("runs/{name}"))))
 }
 
 /// `GET /runs/{name}/steps/{n}/raw`: a whole text, as a plain file that no browser runs.

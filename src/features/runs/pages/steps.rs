@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use askama::Template;
 
-use crate::features::runs::model::{Body, CallStatus};
+use crate::features::runs::model::{Body, CallStatus, Compaction, SummaryBy};
 use crate::features::runs::queries::steps::{CallState, Spent, Step, Steps, ToolCall, What};
 use crate::features::runs::queries::words;
 use crate::kernel::text::{ellipsis, head_tail};
@@ -131,6 +131,28 @@ impl Drawing<'_, '_> {
                 view.code = commit.chars().take(10).collect();
             }
             What::Ended { outcome, summary } => self.ended(tx, &mut view, outcome, summary)?,
+            What::Switched { to, why } => {
+                (view.icon, view.tone) = ("refresh", "warn");
+                view.verb = format!("Answered by {to}");
+                view.what = format!("because {why}");
+            }
+            What::Compacted(made) => {
+                (view.icon, view.verb) = ("archive", "Compacted the conversation".to_owned());
+                let peek = compacted(&made.1);
+                let html = self.look.md(tx, &made.0);
+                view.shape = Shape::Quiet { peek, html, text: String::new() };
+            }
+            What::Remembered { path, lines } => {
+                (view.icon, view.verb) = ("book", format!("Wrote into {path}"));
+                let peek = md::excerpt(&lines.join("; "), 140);
+                let text = lines.join("\n");
+                view.shape = Shape::Quiet { peek, html: SafeHtml::default(), text };
+            }
+            What::NotCompacted(why) => {
+                view.icon = "archive";
+                view.verb = "The conversation was not compacted:".to_owned();
+                view.what.clone_from(why);
+            }
         }
         Ok(view)
     }
@@ -153,7 +175,11 @@ impl Drawing<'_, '_> {
                 view.shape = Shape::Writing(piece);
             }
             None => {
-                (view.icon, view.verb) = ("spark", "Asking the model".to_owned());
+                let verb = match steps.compacting {
+                    true => "Compacting the conversation with",
+                    false => "Asking the model",
+                };
+                (view.icon, view.verb) = ("spark", verb.to_owned());
                 view.code = steps.model.clone().unwrap_or_default();
             }
         }
@@ -294,6 +320,19 @@ fn began(view: &mut StepView, attempt: u32, model: &str, thinking: Thinking, byt
         facts.push(format!("first request {}", format::size(u64::from(bytes))));
     }
     view.code = facts.join(", ");
+}
+
+/// `41K to 6K tokens`
+pub(super) fn compacted(made: &Compaction) -> String {
+    let (from, to) = (format::tokens(made.tokens_before), format::tokens(made.tokens_after));
+    let by = match made.by {
+        SummaryBy::Model => "",
+        SummaryBy::Mended => ", written twice, because the first summary had lost something",
+        SummaryBy::Extract => {
+            ", with an extract by rules, because the model's summary was not enough"
+        }
+    };
+    format!("{from} to {to} tokens{by}")
 }
 
 /// `2.9K in, 48 out, $0.0051`

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::features::runs::model::{Input, InputState, Run};
 use crate::features::runs::queries::steps::{CallState, Spent, Step, Steps, What};
 use crate::features::runs::queries::words;
-use crate::kernel::{Actor, InputId, Outcome, RunId, RunState, RunTrigger};
+use crate::kernel::{Actor, Outcome, RunId, RunState, RunTrigger};
 use crate::live::{BlockKind, Piece};
 use crate::store::{ReadExt, StoreError};
 use crate::web::format;
@@ -16,16 +16,18 @@ use crate::web::parts::Face;
 use crate::web::time::RelTime;
 
 use super::look::Look;
-use super::steps::{Drawing, StepView, spent};
+use super::steps::{Drawing, StepView, compacted, spent};
 
 /// Something in a conversation.
 pub(super) enum Entry {
     /// What the reader said.
-    Mine { at: RelTime, html: SafeHtml, note: String, cancel: Option<String> },
+    Mine { at: RelTime, html: SafeHtml, note: String, acts: Vec<(&'static str, String)> },
     /// What somebody else said.
     Theirs { face: Face, at: RelTime, html: SafeHtml },
     /// A turn of the agent.
     Turn(Box<Turn>),
+    /// For the model, a summary stands in place of what came before.
+    Compacted { at: RelTime, text: String, html: SafeHtml },
 }
 
 /// What the agent did and said in one run.
@@ -98,14 +100,14 @@ impl<'a, 'l> Telling<'a, 'l> {
         }
     }
 
-    /// Tells all steps, then what is being written, then what waits to be read.
+    /// Tells all steps, then what is being written, then what waits to be read or was dropped.
     pub fn tell(
         mut self,
         tx: &impl ReadExt,
         steps: &Steps,
         waiting: &[Input],
         held: Option<&str>,
-        cancel: &dyn Fn(InputId) -> String,
+        here: &str,
     ) -> Result<Vec<Entry>, StoreError> {
         for step in &steps.all {
             self.step(tx, step)?;
@@ -117,21 +119,21 @@ impl<'a, 'l> Telling<'a, 'l> {
                 InputState::Assigned(run) => self.run(tx, run)?,
                 _ => None,
             };
-            let begun = run.is_some_and(|run| run.started_at.is_some());
-            let note = match (&input.state, held) {
-                (InputState::Assigned(_), Some("agent_paused")) if !begun => {
-                    "Kept until the agent resumes"
-                }
-                (InputState::Assigned(_), Some(_)) if !begun => "Kept until the agent can work",
-                (InputState::Assigned(_), None) if !begun => "Starting",
-                _ => "Read at the next step",
-            };
+            let begun = run.as_ref().is_some_and(|run| run.started_at.is_some());
+            let note = words::waits_as(input, run.as_ref(), held);
             let mine = input.by.account() == Some(self.look.me);
             let html = self.look.md(tx, &input.text);
             let at = self.look.time(input.created_at);
-            let cancel = (mine && (!begun || matches!(input.state, InputState::Accepted)))
-                .then(|| cancel(input.id));
-            self.entries.push(Entry::Mine { at, html, note: note.to_owned(), cancel });
+            let act = |verb: &str| format!("{here}/{}/{verb}", input.id);
+            let acts = match (&input.state, mine) {
+                (_, false) => Vec::new(),
+                (InputState::Dropped(_) | InputState::Overflowed, true) => {
+                    vec![("Bring back", act("restore")), ("Dismiss", act("dismiss"))]
+                }
+                (InputState::Assigned(_), true) if begun => Vec::new(),
+                _ => vec![("Remove", act("cancel"))],
+            };
+            self.entries.push(Entry::Mine { at, html, note, acts });
         }
         Ok(self.entries)
     }
@@ -155,6 +157,9 @@ impl<'a, 'l> Telling<'a, 'l> {
             let html = self.look.md(tx, text.head());
             self.said(tx, *by, step, (input.is_none(), html))?;
             self.asked = Some(text.head().to_owned());
+            return Ok(());
+        }
+        if self.divides(tx, step) {
             return Ok(());
         }
         let Some(run) = step.run else { return Ok(()) };
@@ -191,7 +196,10 @@ impl<'a, 'l> Telling<'a, 'l> {
                 }
                 turn.steps.push(view);
             }
-            What::Failed { .. } | What::Interrupted(_) | What::Waiting { .. } => {
+            What::Failed { .. }
+            | What::Interrupted(_)
+            | What::Waiting { .. }
+            | What::Remembered { .. } => {
                 turn.steps.push(view);
             }
             _ => {}
@@ -200,6 +208,20 @@ impl<'a, 'l> Telling<'a, 'l> {
             turn.trouble = trouble;
         }
         Ok(())
+    }
+
+    /// Whether a step is a line across the conversation.
+    fn divides(&mut self, tx: &impl ReadExt, step: &Step) -> bool {
+        let (text, html) = match &step.what {
+            What::Compacted(made) => {
+                (format!("Compacted, {}", compacted(&made.1)), self.look.md(tx, &made.0))
+            }
+            What::NotCompacted(why) => (format!("Not compacted: {why}"), SafeHtml::default()),
+            _ => return false,
+        };
+        self.close();
+        self.entries.push(Entry::Compacted { at: self.look.time(step.at), text, html });
+        true
     }
 
     fn said(
@@ -212,7 +234,7 @@ impl<'a, 'l> Telling<'a, 'l> {
         let at = self.look.time(step.at);
         self.entries.push(match by.account() {
             Some(account) if account == self.look.me && !card => {
-                Entry::Mine { at, html, note: String::new(), cancel: None }
+                Entry::Mine { at, html, note: String::new(), acts: Vec::new() }
             }
             Some(_) if !card => {
                 Entry::Theirs { face: Face::person(&self.look.actor(tx, by)?), at, html }
@@ -279,6 +301,7 @@ impl<'a, 'l> Telling<'a, 'l> {
             Some(piece) if piece.kind == BlockKind::Thinking => {
                 turn.doing = "is thinking".to_owned();
             }
+            _ if steps.compacting => turn.doing = "is compacting the conversation".to_owned(),
             _ if steps.asking.is_some() => turn.doing = "is thinking".to_owned(),
             _ => {}
         }

@@ -5,6 +5,7 @@ use crate::features::runs::model::CallStatus;
 use crate::features::runs::queries::doing::{Doing, arguments, doing, first_of};
 use crate::features::runs::queries::steps::{CallState, ToolCall};
 use crate::kernel::text::{ellipsis, head_tail};
+use crate::tool::patch::{self, HunkLine, Op};
 
 /// The most of an output that a page shows at once, in bytes.
 const SHOWN: usize = 6_000;
@@ -96,10 +97,23 @@ pub(super) fn tell(call: &ToolCall) -> Told {
             let lines = |names: &[&str]| -> Vec<String> {
                 first_of(&args, names).lines().take(LINES).map(str::to_owned).collect()
             };
-            let gone = lines(&["old", "old_text", "old_string", "find", "before"]);
-            let came = lines(&["new", "new_text", "new_string", "replace", "after"]);
+            let (mut gone, mut came) = in_diff(output);
+            if gone.is_empty() && came.is_empty() {
+                gone = lines(&["oldText", "old", "old_text", "old_string", "find", "before"]);
+                came = lines(&["newText", "new", "new_text", "new_string", "replace", "after"]);
+            }
             if !gone.is_empty() || !came.is_empty() {
                 told.parts.push(Piece::Change { title: told.what.clone(), gone, came });
+                return told;
+            }
+        }
+        "apply_patch" if !failed => {
+            told.parts = in_patch(&first_of(&args, &["input", "patch", "diff"]));
+            if !told.parts.is_empty() {
+                told.what = match call.paths.as_slice() {
+                    [one] => one.clone(),
+                    many => format!("{} files", many.len()),
+                };
                 return told;
             }
         }
@@ -117,6 +131,49 @@ pub(super) fn tell(call: &ToolCall) -> Told {
         told.parts.push(Piece::Fold { meta: ellipsis(line.trim(), 120), input, output, failed });
     }
     told
+}
+
+/// Lines that went and came, from the unified diff in a result.
+fn in_diff(output: &str) -> (Vec<String>, Vec<String>) {
+    let (mut gone, mut came) = (Vec::new(), Vec::new());
+    for line in output.lines().skip_while(|line| !line.starts_with("@@")) {
+        match line.split_at_checked(1) {
+            Some(("-", text)) if gone.len() < LINES => gone.push(text.to_owned()),
+            Some(("+", text)) if came.len() < LINES => came.push(text.to_owned()),
+            _ => {}
+        }
+    }
+    (gone, came)
+}
+
+/// What a patch does to each of its files; nothing when it cannot be read.
+fn in_patch(input: &str) -> Vec<Piece> {
+    let Ok(patch) = patch::parse(input) else { return Vec::new() };
+    let change = |op: &Op| match op {
+        Op::Add { path, lines } => {
+            let came = lines.iter().take(LINES).cloned().collect();
+            Piece::Change { title: path.clone(), gone: Vec::new(), came }
+        }
+        Op::Delete { path } => {
+            Piece::Change { title: format!("{path} (deleted)"), gone: Vec::new(), came: Vec::new() }
+        }
+        Op::Update { path, to, hunks } => {
+            let (mut gone, mut came) = (Vec::new(), Vec::new());
+            for line in hunks.iter().flat_map(|hunk| &hunk.lines) {
+                match line {
+                    HunkLine::Gone(text) if gone.len() < LINES => gone.push(text.clone()),
+                    HunkLine::New(text) if came.len() < LINES => came.push(text.clone()),
+                    _ => {}
+                }
+            }
+            let title = match to {
+                Some(to) => format!("{path} → {to}"),
+                None => path.clone(),
+            };
+            Piece::Change { title, gone, came }
+        }
+    };
+    patch.ops.iter().map(change).collect()
 }
 
 fn shortened(text: &str) -> String {
@@ -156,6 +213,19 @@ mod tests {
         let told = tell(&call("edit", r#"{"path":"a.md","old":"x","new":"y\nz"}"#, "ok"));
         let Piece::Change { gone, came, .. } = &told.parts[0] else { panic!("a change") };
         assert_eq!((gone.len(), came.len()), (1, 2));
+    }
+
+    #[test]
+    fn a_diff_and_a_patch_are_shown_as_changes() {
+        let diff = "edited a.md (1 place)\n--- a/a.md\n+++ b/a.md\n@@ -1 +1 @@\n-x\n+y\n";
+        let told = tell(&call("edit", r#"{"path":"a.md","edits":[]}"#, diff));
+        let (gone, came) = (vec!["x".to_owned()], vec!["y".to_owned()]);
+        let title = "a.md".to_owned();
+        assert_eq!(told.parts, [Piece::Change { title, gone, came }]);
+        let patch = "*** Begin Patch\n*** Add File: b\n+1\n*** Delete File: c\n*** End Patch";
+        let told =
+            tell(&call("apply_patch", &serde_json::json!({ "input": patch }).to_string(), ""));
+        assert_eq!(told.parts.len(), 2);
     }
 
     #[test]

@@ -4,7 +4,9 @@
 //! call; a call's result joins the call. A step keeps its address for ever, because it is made
 //! from the number of its event.
 
-use crate::features::runs::model::{Body, CallStatus, EventKind, FileMark, Run, SessionEvent};
+use crate::features::runs::model::{
+    Body, CallStatus, Compaction, EventKind, FileMark, Run, SessionEvent,
+};
 use crate::kernel::{Actor, InputId, Outcome, RunId, Thinking, Timestamp, WaitFor};
 use crate::providers::model::Part;
 use crate::store::{ReadExt, StoreError};
@@ -126,6 +128,24 @@ pub enum What {
         /// In the agent's words.
         summary: String,
     },
+    /// Another model or key answers from here on.
+    Switched {
+        /// Who is asked now.
+        to: String,
+        /// Why.
+        why: String,
+    },
+    /// Models read a summary in place of what came before.
+    Compacted(Box<(String, Compaction)>),
+    /// It was tried, and the conversation stays as it is.
+    NotCompacted(String),
+    /// What a compaction would have lost was written into a file of memory.
+    Remembered {
+        /// The file.
+        path: String,
+        /// What was written.
+        lines: Vec<String>,
+    },
 }
 
 /// One step.
@@ -154,6 +174,8 @@ pub struct Steps {
     pub all: Vec<Step>,
     /// A model call that has not answered yet: its number and since when.
     pub asking: Option<(u32, Timestamp)>,
+    /// Whether that call, or the next one, is for a summary.
+    pub compacting: bool,
     /// The model that was asked last.
     pub model: Option<String>,
     /// What all answers together have used.
@@ -227,6 +249,16 @@ impl Steps {
                 call.at = at;
                 return;
             }
+            EventKind::FilesStarted { call_id, name, .. } => {
+                let call = self.call(&call_id, &name, step);
+                if let What::Tool(tool) = &mut call.what {
+                    tool.state = CallState::Running;
+                }
+                call.at = at;
+                return;
+            }
+            // What it stands with says so already.
+            EventKind::FilesSeen { .. } | EventKind::Picture { .. } => return,
             EventKind::ToolFinished { call_id, name, status, result, millis, paths, .. } => {
                 let call = self.call(&call_id, &name, step);
                 call.millis = Some(millis);
@@ -241,16 +273,42 @@ impl Steps {
                 What::Waiting { waits_for, detail, until }
             }
             EventKind::Interrupted { what } => {
-                self.asking = None;
+                (self.asking, self.compacting) = (None, false);
                 What::Interrupted(what)
             }
             EventKind::Committed { commit, files } => What::Committed { commit, files },
             EventKind::RunEnded { outcome, summary } => {
-                self.asking = None;
+                (self.asking, self.compacting) = (None, false);
                 What::Ended { outcome, summary }
+            }
+            EventKind::ModelSwitched { to, why, .. } => What::Switched { to, why },
+            EventKind::Remembered { path, lines } => What::Remembered { path, lines },
+            EventKind::CompactionStarted { .. } => {
+                self.compacting = true;
+                return;
+            }
+            EventKind::Compacted { summary, how } => {
+                let made = step(What::Compacted(Box::new((summary, how))));
+                return self.compacted(made);
+            }
+            EventKind::CompactionFailed { why } => {
+                (self.asking, self.compacting) = (None, false);
+                What::NotCompacted(why)
             }
         };
         self.all.push(step(what));
+    }
+
+    /// A summary has used tokens and time like an answer.
+    fn compacted(&mut self, step: Step) {
+        (self.asking, self.compacting) = (None, false);
+        let What::Compacted(made) = &step.what else { return };
+        let Compaction { input_tokens, output_tokens, billed_micros, millis, .. } = made.1;
+        let spent =
+            Spent { input: input_tokens, output: output_tokens, micros: billed_micros, millis };
+        let event = step.event;
+        self.all.push(step);
+        self.book(event, spent);
     }
 
     /// One step for each part of an answer that says something.

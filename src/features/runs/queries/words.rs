@@ -1,8 +1,10 @@
 //! Words for the states and ends of runs, the same on every page.
 
 use crate::features::inbox::model::Item;
-use crate::features::runs::model::{CallStatus, ModelSource, Run};
-use crate::kernel::{ItemKind, Outcome, RunState, RunTrigger, WaitFor};
+use crate::features::runs::model::{
+    CallStatus, CompactionWhy, Input, InputState, ModelSource, Run, SummaryBy,
+};
+use crate::kernel::{ItemKind, Outcome, QueueMode, RunState, RunTrigger, WaitFor};
 
 /// A state word that the style sheet colours, with the word for people.
 #[must_use]
@@ -97,6 +99,48 @@ pub fn waits(run: &Run) -> Option<(String, Option<(&'static str, &'static str)>)
     Some((text, door))
 }
 
+/// What a message does while a run works, in words.
+#[must_use]
+pub fn mode(mode: QueueMode) -> &'static str {
+    match mode {
+        QueueMode::Steer => "Steer: read at the next step",
+        QueueMode::Followup => "Afterwards: a turn of its own",
+        QueueMode::Collect => "Collect: one turn with others",
+        QueueMode::Interrupt => "Interrupt: stop and do this",
+    }
+}
+
+/// What becomes of a message that nobody has read: `run` works or waits in its session, `held` is
+/// why its agent does not work.
+#[must_use]
+pub fn waits_as(input: &Input, run: Option<&Run>, held: Option<&str>) -> String {
+    let begun = run.is_some_and(|run| run.started_at.is_some());
+    let rests = run.is_some_and(|run| begun && run.state == RunState::Waiting);
+    let text = match &input.state {
+        InputState::Dropped(why) => return format!("Not read: {why}"),
+        InputState::Overflowed => {
+            return "Not read: too many messages waited. The next turn hears of it in one line"
+                .to_owned();
+        }
+        InputState::Assigned(_) if begun => "Read at the next step",
+        InputState::Assigned(_) => match (held, run.map(|run| run.state)) {
+            (Some("workspace_paused"), _) => "Kept until work goes on",
+            (Some("agent_paused"), _) => "Kept until the agent resumes",
+            (Some(_), _) => "Kept until the agent can work",
+            (None, Some(RunState::Waiting)) => "Collected until it is quiet",
+            (None, _) => "Starting",
+        },
+        _ => match input.mode {
+            QueueMode::Steer if rests => "Read when the run goes on",
+            QueueMode::Steer => "Read at the next step",
+            QueueMode::Followup => "Waits for its own turn",
+            QueueMode::Collect => "Collected for the next turn",
+            QueueMode::Interrupt => "Comes next: the run is being stopped",
+        },
+    };
+    text.to_owned()
+}
+
 /// Who chose the model.
 #[must_use]
 pub fn source(source: ModelSource) -> &'static str {
@@ -125,5 +169,25 @@ pub fn call(status: CallStatus) -> &'static str {
         CallStatus::Stopped => "stopped",
         CallStatus::Skipped => "skipped",
         CallStatus::Unknown => "unknown",
+    }
+}
+
+/// Why a conversation is compacted, on the wire.
+#[must_use]
+pub fn compaction_cause(why: CompactionWhy) -> &'static str {
+    match why {
+        CompactionWhy::Asked => "asked",
+        CompactionWhy::Full => "full",
+        CompactionWhy::Overflow => "overflow",
+    }
+}
+
+/// Who wrote a summary, on the wire.
+#[must_use]
+pub fn summary_by(by: SummaryBy) -> &'static str {
+    match by {
+        SummaryBy::Model => "model",
+        SummaryBy::Mended => "mended",
+        SummaryBy::Extract => "extract",
     }
 }

@@ -5,15 +5,14 @@ use crate::features::runs::model::{Input, InputState, Run, Session};
 use crate::features::runs::queries;
 use crate::kernel::text::{MAX_TEXT, cut};
 use crate::kernel::{
-    AccountId, AgentId, CommentId, Event, InputId, RunId, RunTrigger, SessionId, TaskId,
+    AccountId, Actor, AgentId, CommentId, Event, Part, QueueMode, RunTrigger, SessionId, TaskId,
 };
 use crate::store::{ReadExt, WriteTx};
 
 use super::RunError;
 use super::life::{self, RunSpec};
+use super::queue::carry;
 
-/// How many messages may wait in one session.
-pub const MAX_INPUTS: usize = 20;
 /// How many comments may wait for one run; further ones are found on the task.
 const MAX_COMMENTS: usize = 100;
 
@@ -56,7 +55,8 @@ pub fn open_session(tx: &mut WriteTx<'_>, spec: SessionSpec) -> Result<Session, 
     Ok(session)
 }
 
-/// Begins a conversation anew under the same key: the old one stays readable.
+/// Begins a conversation anew under the same key: the old one stays readable, and what waits to be
+/// read goes over to the new one.
 ///
 /// # Errors
 /// `Busy` while a run works in it.
@@ -67,89 +67,11 @@ pub fn reset_session(tx: &mut WriteTx<'_>, id: SessionId) -> Result<Session, Run
     }
     old.archived_at = Some(tx.now());
     tx.put(&old)?;
-    let Session { agent, key, owner, task, .. } = old;
-    open_session(tx, SessionSpec { agent, key, owner, task })
-}
-
-/// Something said.
-pub struct NewInput {
-    /// The text.
-    pub text: String,
-    /// How it came.
-    pub trigger: RunTrigger,
-    /// A model for this message alone.
-    pub model: Option<String>,
-}
-
-/// What became of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Queued {
-    /// A run was made for it.
-    Started(RunId),
-    /// The run that works reads it at its next step.
-    Steered(RunId),
-}
-
-impl Queued {
-    /// The run.
-    #[must_use]
-    pub fn run(self) -> RunId {
-        match self {
-            Self::Started(run) | Self::Steered(run) => run,
-        }
-    }
-}
-
-/// Queues a message in a session and, when nobody works there, makes the run for it.
-///
-/// # Errors
-/// When the text is empty or too long, the agent is archived or too many messages wait.
-pub fn queue(
-    tx: &mut WriteTx<'_>,
-    session: SessionId,
-    new: NewInput,
-) -> Result<(InputId, Queued), RunError> {
-    let text = new.text.trim();
-    if text.is_empty() {
-        return Err(RunError::Empty);
-    }
-    if text.len() > MAX_TEXT {
-        return Err(RunError::TooLong(text.len() / 1024));
-    }
-    let mut session = tx.get::<Session>(session)?.ok_or(RunError::NoSession(session))?;
-    let agent = tx.get::<Agent>(session.agent)?.ok_or(RunError::NoAgent(session.agent))?;
-    if agent.archived_at.is_some() {
-        return Err(RunError::Archived(agent.name));
-    }
-    // A new session has nothing that waits.
-    if session.active_run.is_some() && queries::open_inputs(tx, session.id)?.len() >= MAX_INPUTS {
-        return Err(RunError::QueueFull);
-    }
-    let mut input = Input {
-        id: tx.new_id(),
-        session: session.id,
-        agent: session.agent,
-        text: text.to_owned(),
-        by: tx.by(),
-        trigger: new.trigger,
-        state: InputState::Accepted,
-        model: new.model,
-        comment: None,
-        created_at: tx.now(),
-    };
-    let queued = match session.active_run {
-        Some(run) => Queued::Steered(run),
-        None => {
-            let run = life::make_run(tx, &mut session, RunSpec::for_input(&input))?;
-            input.state = InputState::Assigned(run);
-            Queued::Started(run)
-        }
-    };
-    tx.put(&input)?;
-    session.last_at = tx.now();
-    tx.put(&session)?;
-    tx.emit(Event::InputQueued { input: input.id, session: session.id, agent: session.agent });
-    Ok((input.id, queued))
+    let Session { agent, key, owner, task, .. } = old.clone();
+    let mut new = open_session(tx, SessionSpec { agent, key, owner, task })?;
+    carry(tx, &old, &mut new)?;
+    tx.put(&new)?;
+    Ok(new)
 }
 
 /// Gives a comment to the run that works on its task; it is read at the next step.
@@ -175,10 +97,62 @@ pub fn steer(
         state: InputState::Accepted,
         model: None,
         comment: Some(comment),
+        mode: QueueMode::Steer,
+        kept: false,
         created_at: tx.now(),
     };
     tx.put(&input)?;
     tx.emit(Event::InputQueued { input: input.id, session: run.session, agent: run.agent });
+    Ok(())
+}
+
+/// Whether what a session is told makes it work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// A conversation of a person answers now.
+    Now,
+    /// It is read when somebody speaks next.
+    Later,
+}
+
+/// Tells a session what happened. A run that works there reads it at its next step; work that rests
+/// reads it when it goes on.
+///
+/// # Errors
+/// When the store refuses.
+pub fn tell(
+    tx: &mut WriteTx<'_>,
+    session: SessionId,
+    text: &str,
+    wake: Wake,
+) -> Result<(), RunError> {
+    let Some(mut session) = tx.get::<Session>(session)? else { return Ok(()) };
+    let archived = tx.get::<Agent>(session.agent)?.is_none_or(|a| a.archived_at.is_some());
+    let full = queries::open_inputs(tx, session.id)?.len() >= MAX_COMMENTS;
+    if archived || full || session.archived_at.is_some() {
+        return Ok(());
+    }
+    let mut input = Input {
+        id: tx.new_id(),
+        session: session.id,
+        agent: session.agent,
+        text: cut(text, MAX_TEXT).to_owned(),
+        by: Actor::System(Part::Engine),
+        trigger: RunTrigger::Chat,
+        state: InputState::Accepted,
+        model: None,
+        comment: None,
+        mode: QueueMode::Steer,
+        kept: false,
+        created_at: tx.now(),
+    };
+    if session.active_run.is_none() && session.owner.is_some() && wake == Wake::Now {
+        let run = life::make_run(tx, &mut session, RunSpec::for_input(&input))?;
+        input.state = InputState::Assigned(run);
+        tx.put(&session)?;
+    }
+    tx.put(&input)?;
+    tx.emit(Event::InputQueued { input: input.id, session: session.id, agent: session.agent });
     Ok(())
 }
 
@@ -190,67 +164,6 @@ pub fn drop_comments(tx: &mut WriteTx<'_>, session: SessionId) -> Result<(), Run
     for mut input in queries::open_inputs(tx, session)? {
         if input.comment.is_some() {
             input.state = InputState::Dropped("became an inbox item".to_owned());
-            tx.put(&input)?;
-        }
-    }
-    Ok(())
-}
-
-/// Closes messages that nobody will answer and says why. Comments are not talk.
-pub(super) fn drop_talk(
-    tx: &mut WriteTx<'_>,
-    session: &Session,
-    which: impl Fn(&Input) -> bool,
-    why: &str,
-) -> Result<(), RunError> {
-    for mut input in queries::open_inputs(tx, session.id)? {
-        if input.comment.is_none() && which(&input) {
-            input.state = InputState::Dropped(why.to_owned());
-            tx.put(&input)?;
-        }
-    }
-    Ok(())
-}
-
-/// Takes back the messages that a run was made for and has not read.
-pub(super) fn cancel_assigned(tx: &mut WriteTx<'_>, run: &Run) -> Result<(), RunError> {
-    for mut input in queries::open_inputs(tx, run.session)? {
-        if input.state == InputState::Assigned(run.id) {
-            input.state = InputState::Cancelled;
-            tx.put(&input)?;
-        }
-    }
-    Ok(())
-}
-
-/// Makes the next run for messages that the last one did not read. Comments are not talk: the
-/// inbox takes them.
-pub(super) fn hand_over(tx: &mut WriteTx<'_>, session: &mut Session) -> Result<(), RunError> {
-    let mut left = queries::open_inputs(tx, session.id)?;
-    left.retain(|input| input.comment.is_none());
-    let Some(first) = left.first() else { return Ok(()) };
-    let archived = tx.get::<Agent>(session.agent)?.is_none_or(|a| a.archived_at.is_some());
-    if archived {
-        return drop_talk(tx, session, |_| true, "the agent was archived");
-    }
-    let run = life::make_run(tx, session, RunSpec::for_input(first))?;
-    for mut input in left {
-        input.state = InputState::Assigned(run);
-        tx.put(&input)?;
-    }
-    Ok(())
-}
-
-/// Cancels messages that no run has yet.
-///
-/// # Errors
-/// When the store refuses.
-pub fn withdraw(tx: &mut WriteTx<'_>, inputs: &[InputId]) -> Result<(), RunError> {
-    for id in inputs {
-        if let Some(mut input) = tx.get::<Input>(*id)?
-            && input.state == InputState::Accepted
-        {
-            input.state = InputState::Cancelled;
             tx.put(&input)?;
         }
     }

@@ -3,10 +3,10 @@
 use jiff::SignedDuration;
 
 use crate::features::agents::model::Agent;
-use crate::features::agents::queries::held;
 use crate::features::runs::model::{
     CallStatus, EventKind, Input, InputState, ModelSource, Run, Session, StopRequest,
 };
+use crate::features::runs::queries::halt;
 use crate::features::workspace::model::{Counter, Counting};
 use crate::kernel::text::ellipsis;
 use crate::kernel::{
@@ -15,8 +15,10 @@ use crate::kernel::{
 use crate::store::{ReadExt, WriteTx};
 
 use super::RunError;
-use super::input::{self, SessionSpec, open_session};
+use super::context;
+use super::input::{SessionSpec, open_session};
 use super::pen::Pen;
+use super::queue;
 
 /// Crashes without a finished step after which a run is parked for good.
 pub const MAX_CRASHES: u32 = 3;
@@ -171,7 +173,7 @@ pub fn recover(tx: &mut WriteTx<'_>, id: RunId, what: &str) -> Result<Run, RunEr
         return Ok(run);
     }
     let waits = match tx.get::<Agent>(run.agent)? {
-        Some(agent) => !crashed && held(&agent).is_some(),
+        Some(agent) => !crashed && halt::held(tx, &agent)?.is_some(),
         None => false,
     };
     let age = tx.now().duration_since(session.last_at.max(run.created_at));
@@ -198,7 +200,7 @@ pub fn recover(tx: &mut WriteTx<'_>, id: RunId, what: &str) -> Result<Run, RunEr
     if let Some((outcome, summary)) = end {
         if outcome == Outcome::Interrupted {
             // Else its next run would answer after all.
-            input::drop_talk(tx, &pen.session, |_| true, TOO_OLD)?;
+            queue::drop_talk(tx, pen.session.id, |_| true, TOO_OLD)?;
         }
         pen.session.epoch += 1;
         pen.close_calls(tx, CallStatus::Unknown, "HQ was restarted before this had an answer")?;
@@ -226,13 +228,14 @@ pub fn request_stop(
         run.stop = Some(StopRequest { by, at: tx.now() });
         tx.put(&run)?;
         tx.emit(Event::RunStopRequested { run: id, by });
+        context::withdraw(tx, run.session)?;
     }
     if run.is_at_work() {
         return Ok(run);
     }
     if run.started_at.is_none() {
         // What it was made for is not wanted any more; what was said since is for the next run.
-        input::cancel_assigned(tx, &run)?;
+        queue::cancel_assigned(tx, &run)?;
     }
     force_end(tx, id, Outcome::Stopped { by }, "")
 }
@@ -256,7 +259,7 @@ pub fn force_end(
     if let (None, Outcome::Failed { reason, .. }) = (run.started_at, &outcome) {
         // A run that never began would be made again for the same message, without end.
         let own = InputState::Assigned(id);
-        input::drop_talk(tx, &session, |input| input.state == own, reason)?;
+        queue::drop_talk(tx, session_id, |input| input.state == own, reason)?;
     }
     session.epoch += 1;
     let mut pen = Pen { run, session, appended: Vec::new() };

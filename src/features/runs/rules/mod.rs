@@ -1,24 +1,27 @@
 //! All writes of sessions, runs and inputs: talk, the life of a run, and the [`Pen`] with which the
 //! engine appends, which is the fence.
 
+pub mod context;
 pub mod forget;
+pub mod halt;
 mod input;
 mod life;
+pub mod park;
 mod pen;
+pub mod queue;
 pub mod talk;
 
+use crate::features::runs::model::{MAX_CAP, MAX_DEBOUNCE_MS};
 use crate::kernel::{AgentId, FieldError, Problem, ProblemKind, SessionId};
 use crate::store::StoreError;
 
-pub use crate::features::agents::queries::held;
-pub use input::{
-    MAX_INPUTS, NewInput, Queued, SessionSpec, drop_comments, open_session, queue, reset_session,
-    steer, withdraw,
-};
+pub use crate::features::runs::queries::halt::held;
+pub use input::{SessionSpec, Wake, drop_comments, open_session, reset_session, steer, tell};
 pub use life::{
     MAX_CRASHES, RunSpec, begin, force_end, make_item_run, recover, request_stop, wake,
 };
 pub use pen::{Pause, Pen};
+pub use queue::{NewInput, Sent, queue, withdraw};
 
 /// What a rule of runs refuses.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +47,12 @@ pub enum RunError {
     /// A run works in the conversation.
     #[error("a run works in this conversation; stop it or wait for its end")]
     Busy,
+    /// Nothing was said in the conversation.
+    #[error("nothing was said in this conversation yet")]
+    Silent,
+    /// The conversation was ended.
+    #[error("this is a former conversation; it can be read and does not change any more")]
+    Former,
     /// The text is empty.
     #[error("write something first")]
     Empty,
@@ -51,8 +60,20 @@ pub enum RunError {
     #[error("a message has at most 64 KB; this one has {0} KB")]
     TooLong(usize),
     /// Too many messages wait.
-    #[error("{MAX_INPUTS} messages wait already; stop the run or wait")]
-    QueueFull,
+    #[error("{0} messages wait already; stop the run or wait")]
+    QueueFull(usize),
+    /// A pause that is too long.
+    #[error("the pause is at most {} minutes", MAX_DEBOUNCE_MS / 60_000)]
+    BadPause,
+    /// Too few or too many.
+    #[error("1 to {MAX_CAP} messages may wait")]
+    BadCap,
+    /// It waits for nobody's answer.
+    #[error("{0} asks nothing now; somebody may have answered already")]
+    NoQuestion(String),
+    /// The message was not dropped.
+    #[error("this message was not dropped, or was brought back already")]
+    NotDropped,
     /// The message was read.
     #[error("the agent has read this message already")]
     Consumed,
@@ -71,9 +92,15 @@ impl Problem for RunError {
             Self::Ended(_) => "run_ended",
             Self::Fenced => "run_fenced",
             Self::Busy => "session_busy",
+            Self::Silent => "session_empty",
+            Self::Former => "session_former",
             Self::Empty => "message_empty",
             Self::TooLong(_) => "message_too_long",
-            Self::QueueFull => "queue_full",
+            Self::QueueFull(_) => "queue_full",
+            Self::BadPause => "queue_pause",
+            Self::BadCap => "queue_cap",
+            Self::NoQuestion(_) => "no_question",
+            Self::NotDropped => "message_not_dropped",
             Self::Consumed => "message_read",
             Self::Store(error) => error.code(),
         }
@@ -82,12 +109,18 @@ impl Problem for RunError {
     fn kind(&self) -> ProblemKind {
         match self {
             Self::NotFound(_) | Self::NoSession(_) | Self::NoAgent(_) => ProblemKind::NotFound,
-            Self::Archived(_) | Self::Ended(_) | Self::Fenced | Self::Busy | Self::Consumed => {
-                ProblemKind::Conflict
-            }
-            Self::Empty => ProblemKind::Invalid,
+            Self::Archived(_)
+            | Self::Ended(_)
+            | Self::Fenced
+            | Self::Busy
+            | Self::Consumed
+            | Self::Silent
+            | Self::Former
+            | Self::NoQuestion(_)
+            | Self::NotDropped => ProblemKind::Conflict,
+            Self::Empty | Self::BadPause | Self::BadCap => ProblemKind::Invalid,
             Self::TooLong(_) => ProblemKind::TooLarge,
-            Self::QueueFull => ProblemKind::Limited,
+            Self::QueueFull(_) => ProblemKind::Limited,
             Self::Store(error) => error.kind(),
         }
     }
@@ -95,6 +128,8 @@ impl Problem for RunError {
     fn fields(&self) -> Vec<FieldError> {
         match self {
             Self::Empty | Self::TooLong(_) => vec![FieldError::new("body", self.to_string())],
+            Self::BadPause => vec![FieldError::new("debounce_ms", self.to_string())],
+            Self::BadCap => vec![FieldError::new("cap", self.to_string())],
             _ => Vec::new(),
         }
     }

@@ -9,7 +9,7 @@ use crate::kernel::{Event, Outcome, RunId, RunState, Timestamp, WaitFor};
 use crate::store::{ReadExt, WriteTx};
 
 use super::RunError;
-use super::input::hand_over;
+use super::queue::{hand_over, tell_overflowed};
 
 /// An open run.
 pub struct Pen {
@@ -121,7 +121,10 @@ impl Pen {
     /// When the store refuses.
     pub fn read_inputs(&mut self, tx: &mut WriteTx<'_>) -> Result<Option<String>, RunError> {
         let mut model = None;
-        for mut input in queries::open_inputs(tx, self.session.id)? {
+        if let Some(text) = tell_overflowed(tx, &self.run)? {
+            self.append(tx, EventKind::Notice { text })?;
+        }
+        for mut input in queries::queue::heard(tx, self.session.id, self.run.id)? {
             let steered = input.state == InputState::Accepted;
             model = input.model.clone().or(model);
             let text = Body::Inline(input.text.clone());

@@ -2,22 +2,32 @@
 
 use crate::features::runs::model::{Input, InputState, Run, Session};
 use crate::features::runs::queries;
-use crate::kernel::{AccountId, InputId, Outcome, RunId, RunState, SessionId};
+use crate::kernel::{AccountId, InputId, Outcome, QueueMode, RunId, SessionId};
 use crate::store::{ReadExt, WriteTx};
 
-use super::{NewInput, Queued, RunError, SessionSpec, force_end, open_session, queue};
+use super::{NewInput, RunError, Sent, SessionSpec, context, force_end, open_session, queue};
 
 /// Opens the session if need be and queues a message in it.
 ///
 /// # Errors
-/// As [`queue`].
-pub fn say(
-    tx: &mut WriteTx<'_>,
-    session: SessionSpec,
-    new: NewInput,
-) -> Result<(InputId, Queued), RunError> {
+/// As [`queue()`].
+pub fn say(tx: &mut WriteTx<'_>, session: SessionSpec, new: NewInput) -> Result<Sent, RunError> {
     let session = open_session(tx, session)?;
     queue(tx, session.id, new)
+}
+
+/// Says something to a run that has not ended; unless the message says otherwise, the run reads it at
+/// its next step.
+///
+/// # Errors
+/// `Ended` when it has ended, and as [`queue()`].
+pub fn say_to_run(tx: &mut WriteTx<'_>, id: RunId, new: NewInput) -> Result<Sent, RunError> {
+    let run = tx.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
+    if !run.is_live() {
+        return Err(RunError::Ended(run.name()));
+    }
+    let mode = new.mode.or(Some(QueueMode::Steer));
+    queue(tx, run.session, NewInput { mode, ..new })
 }
 
 /// Takes back a message that the agent has not read. A run that was made for it alone and has not
@@ -29,7 +39,7 @@ pub fn take_back(tx: &mut WriteTx<'_>, id: InputId, by: AccountId) -> Result<(),
     let input = tx.get::<Input>(id)?.filter(|input| input.by.account() == Some(by));
     let mut input = input.ok_or_else(|| RunError::NotFound(format!("of message {id}")))?;
     let waiting_run = match input.state {
-        InputState::Accepted => None,
+        InputState::Accepted | InputState::Overflowed => None,
         InputState::Assigned(run) => Some(not_begun(tx, run)?),
         InputState::Consumed(_) | InputState::Cancelled | InputState::Dropped(_) => {
             return Err(RunError::Consumed);
@@ -37,8 +47,8 @@ pub fn take_back(tx: &mut WriteTx<'_>, id: InputId, by: AccountId) -> Result<(),
     };
     input.state = InputState::Cancelled;
     tx.put(&input)?;
-    if let Some(run) = waiting_run
-        && queries::open_inputs(tx, input.session)?.is_empty()
+    if let Some(run) = &waiting_run
+        && queries::queue::heard(tx, input.session, run.id)?.is_empty()
     {
         force_end(tx, run.id, Outcome::Stopped { by: Some(by) }, "")?;
     }
@@ -46,7 +56,7 @@ pub fn take_back(tx: &mut WriteTx<'_>, id: InputId, by: AccountId) -> Result<(),
 }
 
 fn not_begun(tx: &WriteTx<'_>, run: RunId) -> Result<Run, RunError> {
-    let run = tx.get::<Run>(run)?.filter(|run| run.state == RunState::Queued);
+    let run = tx.get::<Run>(run)?.filter(Run::is_live);
     run.filter(|run| run.started_at.is_none()).ok_or(RunError::Consumed)
 }
 
@@ -60,4 +70,21 @@ pub fn begin_anew(tx: &mut WriteTx<'_>, id: SessionId, by: AccountId) -> Result<
         return Err(RunError::NoSession(id));
     }
     super::reset_session(tx, id).map(drop)
+}
+
+/// Compacts a conversation of a person, or one about a task.
+///
+/// # Errors
+/// As [`context::ask_compaction`], and `NoSession` when it is somebody else's.
+pub fn compact(
+    tx: &mut WriteTx<'_>,
+    id: SessionId,
+    by: AccountId,
+    focus: &str,
+) -> Result<RunId, RunError> {
+    let session = tx.get::<Session>(id)?;
+    if session.is_none_or(|session| session.owner.is_some_and(|owner| owner != by)) {
+        return Err(RunError::NoSession(id));
+    }
+    context::ask_compaction(tx, id, focus)
 }

@@ -1,6 +1,6 @@
 //! What reads and writes of tasks answer when they refuse.
 
-use crate::features::tasks::rules::MAX_DEPTH;
+use super::checks::MAX_DEPTH;
 use crate::kernel::{FieldError, Problem, ProblemKind};
 use crate::store::StoreError;
 

@@ -467,6 +467,24 @@ pub fn open_count_of(read: &dyn Read, who: Assignee) -> Result<u64, StoreError> 
     Ok(sum as u64)
 }
 
+/// Open tasks that somebody has, at most so many.
+///
+/// # Errors
+/// When the store fails.
+pub fn open_of(read: &dyn Read, who: Assignee, limit: usize) -> Result<Vec<Task>, StoreError> {
+    let mut all = Vec::new();
+    for status in OPEN {
+        let mut key = KeyBuf::of(&who);
+        key.u8(status as u8);
+        let range = Range::prefix(key).limit(limit - all.len());
+        all.extend(read.scan::<Task>(model::BY_ASSIGNEE, &range)?);
+        if limit <= all.len() {
+            break;
+        }
+    }
+    Ok(all)
+}
+
 /// A task with the numbers that stand beside it in a list.
 #[derive(Clone, Debug)]
 pub struct Summary {

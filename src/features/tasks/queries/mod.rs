@@ -1,6 +1,7 @@
 //! Reads of tasks: by name, as lists, as views for pages and models.
 
 pub mod brief;
+pub mod checks;
 pub mod due;
 pub mod error;
 pub mod history;
@@ -134,7 +135,7 @@ pub fn ancestors(read: &dyn Read, task: &Task) -> Result<Vec<Task>, StoreError> 
     let mut at = task.parent;
     while let Some(id) = at {
         let Some(next) = read.get::<Task>(id)? else { break };
-        at = next.parent.filter(|_| chain.len() < super::rules::MAX_DEPTH);
+        at = next.parent.filter(|_| chain.len() < checks::MAX_DEPTH);
         chain.push(next);
     }
     chain.reverse();

@@ -7,14 +7,14 @@ use super::error::TaskError;
 use super::list::Today;
 use super::people::People;
 use super::standing::Standing;
-use crate::app::Ws;
+use crate::app::{Who as _, Ws};
 use crate::features::runs::queries::doing;
 use crate::features::tasks::model::Task;
-use crate::kernel::{AccountId, Assignee, Can};
+use crate::kernel::{AccountId, Actor, Assignee, Can};
 use crate::store::Read;
 use crate::web::html::SafeHtml;
 use crate::web::md;
-use crate::web::session::Person;
+use crate::web::session::{Access, Person};
 use crate::web::time::{Due, RelTime, Work};
 
 /// A small word about a task with its colour.
@@ -40,6 +40,10 @@ pub struct Scene {
     pub ws: Ws,
     /// Who looks.
     pub me: AccountId,
+    /// The same, as who would act.
+    pub actor: Actor,
+    /// What this person may do.
+    pub access: Access,
     /// Whether this person may change tasks.
     pub may_write: bool,
     /// Whether this person may review.
@@ -63,6 +67,8 @@ impl Scene {
         Ok(Self {
             ws: ws.clone(),
             me: who.account,
+            actor: who.actor(),
+            access: who.access,
             may_write: who.access.may(Can::Write),
             may_review: who.access.may(Can::Review),
             may_chat: who.access.may(Can::Chat),

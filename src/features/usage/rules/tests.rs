@@ -1,18 +1,22 @@
 //! Money on a real store: what is reserved, settled, lost and refused.
 
-use std::collections::HashMap;
+mod schedules;
+
 use std::sync::Arc;
 
-use proptest::prelude::{
-    Just, ProptestConfig, Strategy, prop_assert, prop_assert_eq, prop_oneof, proptest,
-};
-
+use super::budgets::{Wish, remove, set};
 use super::*;
 use crate::features::agents::model::Agent;
 use crate::features::runs::model::Session;
+use crate::features::tasks::model::Task;
+use crate::features::usage::model::budget::{Budget, BudgetNotice};
+use crate::features::workspace::model::Settings;
 use crate::kernel::id::SeededIds;
-use crate::kernel::time::{ManualClock, from_ms, month_of};
-use crate::kernel::{Actor, Cause, Part, RunState, SessionId, Thinking, Timestamp, TypedId};
+use crate::kernel::time::{ManualClock, from_ms};
+use crate::kernel::{
+    Actor, Cause, Event, Part, Period, RunState, SessionId, TaskId, TaskStatus, Thinking,
+    Timestamp, TypedId,
+};
 use crate::store::{NoFaults, Options, Record, Store};
 
 const START: i64 = 1_795_000_000_000;
@@ -20,7 +24,8 @@ const START: i64 = 1_795_000_000_000;
 struct Bench {
     store: Store,
     clock: Arc<ManualClock>,
-    _folder: tempfile::TempDir,
+    ids: Arc<SeededIds>,
+    folder: tempfile::TempDir,
 }
 
 fn agent_id(n: u8) -> AgentId {
@@ -31,22 +36,40 @@ fn run_id(n: u8) -> RunId {
     RunId::from_bytes([0x80 + n; 16])
 }
 
+fn task_id(n: u8) -> TaskId {
+    TaskId::from_bytes([0x20 + n; 16])
+}
+
+/// The first run works on a task, the third on a part of it, the others on nothing.
+fn task_of(run: u8) -> Option<TaskId> {
+    match run {
+        0 => Some(task_id(0)),
+        2 => Some(task_id(1)),
+        _ => None,
+    }
+}
+
+fn open(folder: &std::path::Path, clock: &Arc<ManualClock>, ids: &Arc<SeededIds>) -> Store {
+    Store::open(Options {
+        path: folder.join("hq.redb"),
+        schema: crate::server::schema::workspace(),
+        cache: 1 << 20,
+        clock: clock.clone(),
+        ids: ids.clone(),
+        reactor: None,
+        faults: Arc::new(NoFaults),
+    })
+    .unwrap()
+}
+
 impl Bench {
     /// Two agents with two runs each, of which the first agent has a budget.
     fn new(agent: Option<i64>, month: Option<i64>, run: i64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(from_ms(START)));
-        let store = Store::open(Options {
-            path: folder.path().join("hq.redb"),
-            schema: crate::server::schema::workspace(),
-            cache: 1 << 20,
-            clock: clock.clone(),
-            ids: Arc::new(SeededIds::new(7)),
-            reactor: None,
-            faults: Arc::new(NoFaults),
-        })
-        .unwrap();
-        let bench = Self { store, clock, _folder: folder };
+        let ids = Arc::new(SeededIds::new(7));
+        let store = open(folder.path(), &clock, &ids);
+        let bench = Self { store, clock, ids, folder };
         bench
             .write(move |tx| {
                 let settings = Settings {
@@ -65,6 +88,16 @@ impl Bench {
                         ..Agent::sample()
                     })?;
                 }
+                for n in 0..2 {
+                    tx.put(&Task {
+                        id: task_id(n),
+                        number: u32::from(n) + 1,
+                        status: TaskStatus::InProgress,
+                        parent: (n == 1).then(|| task_id(0)),
+                        assignee: None,
+                        ..Task::sample()
+                    })?;
+                }
                 for n in 0..4 {
                     let session = SessionId::from_bytes([0xc0 + n; 16]);
                     let agent = agent_id(n / 2);
@@ -77,6 +110,7 @@ impl Bench {
                         session,
                         state: RunState::Running,
                         thinking: Thinking::None,
+                        task: task_of(n),
                         ..Run::sample()
                     })?;
                 }
@@ -93,21 +127,85 @@ impl Bench {
         self.store.write_blocking(Actor::System(Part::Engine), Cause::Timer, body)
     }
 
+    /// Ends the program and starts it again.
+    fn restart(self) -> Self {
+        let Self { store, clock, ids, folder } = self;
+        drop(store);
+        Self { store: open(folder.path(), &clock, &ids), clock, ids, folder }
+    }
+
     fn reserve(&self, run: u8, bound: i64) -> Result<ReservationId, UsageError> {
+        self.reserve_tokens(run, bound, 0)
+    }
+
+    fn reserve_tokens(
+        &self,
+        run: u8,
+        bound: i64,
+        tokens: i64,
+    ) -> Result<ReservationId, UsageError> {
         let call = Reserve {
             agent: agent_id(run / 2),
             run: run_id(run),
             call: 1,
+            kind: CallKind::Step,
             callee: Callee { model: "router".into(), ..Callee::default() },
             bound_micros: bound,
             input_micros: bound / 4,
+            bound_tokens: tokens,
+            input_tokens: tokens / 4,
         };
         self.write(move |tx| reserve(tx, call))
+    }
+
+    /// Asks for a call of a model: its price as it counts, and what is held back.
+    fn ask(
+        &self,
+        run: u8,
+        model: Model,
+        bytes: u64,
+    ) -> Result<(Option<catalog::Price>, Reservation), UsageError> {
+        self.write(move |tx| {
+            let ask = Ask {
+                agent: agent_id(run / 2),
+                run: run_id(run),
+                call: 1,
+                kind: CallKind::Step,
+                connection: None,
+                provider: "openai",
+                model: &model,
+                size: Size { bytes, images: 0 },
+                max_output: 2_000,
+            };
+            let admitted = admit(tx, &ask)?;
+            Ok((admitted.model.price, tx.get::<Reservation>(admitted.reservation)?.unwrap()))
+        })
+    }
+
+    fn set(&self, wish: Wish) {
+        self.write(move |tx| set(tx, wish)).unwrap();
+    }
+
+    fn notice(&self, payer: Payer, period: Period) -> Option<BudgetNotice> {
+        self.store.read(|snap| snap.get::<BudgetNotice>((payer, period))).unwrap()
     }
 
     fn now(&self) -> Timestamp {
         use crate::kernel::Clock;
         self.clock.now()
+    }
+}
+
+/// A hard budget of money.
+fn money(payer: Payer, period: Period, micros: i64) -> Wish {
+    let limit_micros = Some(micros);
+    Wish { payer, period, limit_micros, limit_tokens: None, soft_pct: 80, hard: true }
+}
+
+fn lack(error: &UsageError) -> &Lack {
+    match error {
+        UsageError::OverBudget(lack) => lack,
+        other => panic!("{other}"),
     }
 }
 
@@ -123,127 +221,12 @@ fn spent(billed: i64) -> Spent {
     }
 }
 
-#[derive(Clone, Debug)]
-enum Step {
-    Reserve { run: u8, bound: i64 },
-    Settle { pick: usize, permille: i64 },
-    Release { pick: usize },
-    Lose { pick: usize, permille: i64 },
-    Wait { ms: i64 },
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let pick = 0..8_usize;
-    prop_oneof![
-        6 => (0..4_u8, 0..400_i64).prop_map(|(run, bound)| Step::Reserve { run, bound }),
-        // A provider may count more than the bound: up to one and a half times.
-        3 => (pick.clone(), 0..1_500_i64).prop_map(|(pick, permille)| Step::Settle { pick, permille }),
-        1 => pick.clone().prop_map(|pick| Step::Release { pick }),
-        2 => (pick, 0..1_200_i64).prop_map(|(pick, permille)| Step::Lose { pick, permille }),
-        1 => prop_oneof![Just(60_000), Just(601_000), Just(86_400_000 * 31)].prop_map(|ms| Step::Wait { ms }),
-    ]
-}
-
-/// What was held and spent, counted apart from the store.
-#[derive(Default)]
-struct Ledger {
-    open: Vec<(ReservationId, u8, i64)>,
-    lingering: Vec<(u8, i64, Timestamp)>,
-    spent: HashMap<(u8, u32), i64>,
-}
-
-impl Ledger {
-    fn held(&self, of: impl Fn(u8) -> bool, now: Timestamp) -> i64 {
-        let open: i64 = self.open.iter().filter(|o| of(o.1)).map(|o| o.2).sum();
-        let late = self.lingering.iter().filter(|l| of(l.0) && now < l.2);
-        open + late.map(|l| l.1).sum::<i64>()
-    }
-
-    fn booked(&self, of: impl Fn(u8) -> bool, month: Option<u32>) -> i64 {
-        let rows = self
-            .spent
-            .iter()
-            .filter(|((run, m), _)| of(*run) && month.is_none_or(|month| month == *m));
-        rows.map(|(_, micros)| *micros).sum()
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
-
-    #[test]
-    fn no_call_starts_that_a_budget_may_not_be_able_to_pay(
-        agent in prop_oneof![Just(None), (0..2_000_i64).prop_map(Some)],
-        month in prop_oneof![Just(None), (0..3_000_i64).prop_map(Some)],
-        cap in 0..1_500_i64,
-        steps in proptest::collection::vec(step(), 1..50),
-    ) {
-        let bench = Bench::new(agent, month, cap);
-        let mut ledger = Ledger::default();
-        for step in steps {
-            let now = bench.now();
-            let this_month = month_of(now);
-            match step {
-                Step::Reserve { run, bound } => {
-                    let mut fits = true;
-                    let mut check = |limit: i64, booked: i64, held: i64| fits &= booked + held + bound <= limit;
-                    if let Some(limit) = agent.filter(|_| run / 2 == 0) {
-                        check(limit, ledger.booked(|r| r / 2 == 0, Some(this_month)), ledger.held(|r| r / 2 == 0, now));
-                    }
-                    if let Some(limit) = month {
-                        check(limit, ledger.booked(|_| true, Some(this_month)), ledger.held(|_| true, now));
-                    }
-                    if cap > 0 {
-                        check(cap, ledger.booked(|r| r == run, None), ledger.held(|r| r == run, now));
-                    }
-                    match bench.reserve(run, bound) {
-                        Ok(id) => {
-                            prop_assert!(fits, "a call of {bound} started beyond a limit");
-                            ledger.open.push((id, run, bound));
-                        }
-                        Err(UsageError::OverBudget { left, needed, .. }) => {
-                            prop_assert!(!fits, "a call of {bound} was refused within all limits");
-                            prop_assert!(left < needed);
-                        }
-                        Err(other) => panic!("{other}"),
-                    }
-                }
-                Step::Settle { pick, permille } if pick < ledger.open.len() => {
-                    let (id, run, bound) = ledger.open.swap_remove(pick);
-                    let billed = bound * permille / 1_000;
-                    bench.write(move |tx| settle(tx, id, spent(billed))).unwrap();
-                    *ledger.spent.entry((run, this_month)).or_default() += billed;
-                }
-                Step::Release { pick } if pick < ledger.open.len() => {
-                    let (id, ..) = ledger.open.swap_remove(pick);
-                    bench.write(move |tx| release(tx, id)).unwrap();
-                }
-                Step::Lose { pick, permille } if pick < ledger.open.len() => {
-                    let (id, run, bound) = ledger.open.swap_remove(pick);
-                    let got = bound * permille / 1_000;
-                    bench.write(move |tx| book_lost(tx, id, spent(got))).unwrap();
-                    let billed = got.max(bound / 4);
-                    *ledger.spent.entry((run, this_month)).or_default() += billed;
-                    ledger.lingering.push((run, (bound - billed).max(0), now + LINGER));
-                }
-                Step::Wait { ms } => bench.clock.advance_ms(ms),
-                Step::Settle { .. } | Step::Release { .. } | Step::Lose { .. } => {}
-            }
-            let booked = bench.store.read(|snap| queries::month_total(snap, now)).unwrap();
-            prop_assert_eq!(booked, ledger.booked(|_| true, Some(this_month)));
-        }
-    }
-}
-
 #[test]
 fn the_refusal_names_the_tightest_budget() {
     let bench = Bench::new(Some(5_000_000), Some(3_000_000), 1_000_000);
     let id = bench.reserve(0, 600_000).unwrap();
     let error = bench.reserve(0, 600_000).unwrap_err();
-    assert!(
-        matches!(error, UsageError::OverBudget { budget: Budget::Run, left: 400_000, .. }),
-        "{error}"
-    );
+    assert!(lack(&error).budget.is_of_run() && lack(&error).level.left() == 400_000, "{error}");
     assert_eq!(
         error.to_string(),
         "what one run may cost has $0.40 left of $1.00 and the next call may cost $0.60; \
@@ -252,7 +235,7 @@ fn the_refusal_names_the_tightest_budget() {
     bench.reserve(1, 600_000).unwrap();
     bench.write(move |tx| settle(tx, id, spent(2_500_000))).unwrap();
     let error = bench.reserve(2, 10_000).unwrap_err();
-    assert!(matches!(error, UsageError::OverBudget { budget: Budget::Workspace, .. }), "{error}");
+    assert_eq!(lack(&error).budget.payer, Payer::Workspace, "{error}");
 }
 
 #[test]
@@ -294,12 +277,12 @@ fn the_bound_of_a_call_comes_from_what_the_tightest_budget_can_pay() {
                 agent: agent_id(0),
                 run: run_id(0),
                 call,
+                kind: CallKind::Step,
                 connection: None,
                 provider: "anthropic",
                 model: &model,
                 size: Size { bytes: 20_000, images: 0 },
                 max_output: 16_384,
-                purpose: Purpose::Step,
             };
             admit(tx, &ask)
         })
@@ -309,26 +292,41 @@ fn the_bound_of_a_call_comes_from_what_the_tightest_budget_can_pay() {
     assert_eq!(first.bound.max_output, 10_833 - 4_096);
     assert!(first.micros <= 200_000);
     let refused = admitted(sonnet.clone(), 2).unwrap_err();
-    assert!(matches!(refused, UsageError::OverBudget { budget: Budget::Run, .. }), "{refused}");
+    assert!(lack(&refused).budget.is_of_run(), "{refused}");
     let id = first.reservation;
     bench.write(move |tx| release(tx, id)).unwrap();
     // Nobody knows what this one costs: the limit still limits.
     let unknown = admitted(Model::unknown("home-made-7b"), 3).unwrap_err();
-    assert!(matches!(unknown, UsageError::OverBudget { .. }), "{unknown}");
+    assert!(!lack(&unknown).tokens, "{unknown}");
     let practice = admitted(catalog::describe("practice"), 4).unwrap();
     assert_eq!((practice.micros, practice.bound.max_output > 1_024), (0, true));
 }
 
 #[test]
-fn a_model_without_a_price_is_free_to_go_where_nothing_limits_a_month() {
+fn a_model_without_a_price_is_free_to_go_where_nothing_limits_money() {
+    let ask = |bench: &Bench, run: u8| bench.ask(run, Model::unknown("x"), 2_000);
     let bench = Bench::new(None, None, 2_000_000);
-    let priced = bench.store.read(|s| queries::as_counted(s, agent_id(1), Model::unknown("x")));
-    assert_eq!(priced.unwrap().price, None);
-    let limited = Bench::new(None, Some(1), 0);
-    let priced =
-        limited.store.read(|s| queries::as_counted(s, agent_id(1), Model::unknown("x"))).unwrap();
+    let (price, held) = ask(&bench, 0).unwrap();
+    assert_eq!((price, held.micros, held.priced_by), (None, 0, PricedBy::Nobody));
+    // A limit of tokens needs no price.
+    let tokens = Wish {
+        limit_micros: None,
+        limit_tokens: Some(1_000),
+        ..money(Payer::Agent(agent_id(0)), Period::Day, 0)
+    };
+    bench.set(tokens);
+    let error = ask(&bench, 0).unwrap_err();
+    assert!(lack(&error).tokens, "{error}");
+    // With a limit of money for its task the dearest known price counts, and is not taken for a real one.
+    bench.write(move |tx| remove(tx, tokens.payer, tokens.period)).unwrap();
+    bench.set(money(Payer::Task(task_id(0)), Period::Total, 50_000_000));
+    let (price, held) = ask(&bench, 0).unwrap();
     let most = catalog::all().iter().filter_map(|m| m.price).map(|p| p.output).max();
-    assert!(most.unwrap() <= priced.price.unwrap().output);
+    assert!(most.unwrap() <= price.unwrap().output);
+    assert!(0 < held.micros);
+    assert_eq!(held.priced_by, PricedBy::Dearest);
+    let usage = bench.write(move |tx| settle(tx, held.id, spent(700))).unwrap();
+    assert_eq!((usage.billed_micros, usage.list_micros), (Some(700), None));
 }
 
 #[test]
@@ -342,4 +340,130 @@ fn a_request_that_had_more_tokens_than_expected_raises_the_ratio() {
     // Under the name that was asked for, whoever answered.
     let ratio = |model| bench.store.read(|s| queries::ratio(s, model)).unwrap().permille();
     assert_eq!((ratio("router"), ratio("claude-haiku-4-5")), (900, 500));
+}
+
+#[test]
+fn a_task_pays_for_its_parts_and_only_its_own_run_is_refused() {
+    let bench = Bench::new(None, None, 0);
+    bench.set(money(Payer::Task(task_id(0)), Period::Total, 1_000));
+    let part = bench.reserve(2, 700).unwrap();
+    let error = bench.reserve(0, 400).unwrap_err();
+    assert_eq!(
+        (lack(&error).name.as_str(), lack(&error).level.left()),
+        ("the budget of MC-1", 300)
+    );
+    // Another run of the same agent has nothing to do with it.
+    bench.reserve(1, 4_000).unwrap();
+    bench.write(move |tx| settle(tx, part, spent(700))).unwrap();
+    let now = bench.now();
+    let spent =
+        |n| bench.store.read(|s| standing::spent(s, Payer::Task(task_id(n)), Period::Total, now));
+    assert_eq!((spent(0).unwrap(), spent(1).unwrap()), (700, 700));
+}
+
+#[test]
+fn a_warning_comes_once_in_a_period_and_again_for_another_limit() {
+    let bench = Bench::new(Some(1_000), None, 0);
+    let payer = Payer::Agent(agent_id(0));
+    let spend = |billed: i64| {
+        let id = bench.reserve(0, billed).unwrap();
+        bench.write(move |tx| settle(tx, id, spent(billed))).unwrap();
+    };
+    let told = || bench.notice(payer, Period::Month);
+    let seq = || bench.store.head().seq;
+    let warned = |after: u64| {
+        let entries = bench.store.entries_after(after, 100).unwrap();
+        let events = entries.iter().flat_map(|entry| &entry.events);
+        events
+            .filter(|e| matches!(e, Event::BudgetWarned { .. } | Event::BudgetReached { .. }))
+            .count()
+    };
+    spend(700);
+    assert_eq!(told(), None);
+    let before = seq();
+    spend(100);
+    assert!(!told().unwrap().reached && warned(before) == 1);
+    bench.write(move |tx| budgets::put_away(tx, (payer, Period::Month))).unwrap();
+    spend(50);
+    assert!(told().unwrap().seen_at.is_some() && warned(before) == 1, "told once");
+    spend(150);
+    assert!(told().unwrap().reached && told().unwrap().seen_at.is_none());
+    // A higher limit is another one.
+    bench.set(Wish { soft_pct: 80, ..money(payer, Period::Month, 1_200) });
+    assert!(!told().unwrap().reached, "1,000 of 1,200 is more than 80 percent");
+    bench.set(money(payer, Period::Month, 10_000));
+    assert_eq!(told(), None);
+    // A month later nothing is spent.
+    bench.set(money(payer, Period::Month, 1_100));
+    bench.clock.advance_ms(86_400_000 * 31);
+    assert!(bench.store.read(|s| standing::notices(s, bench.now())).unwrap().is_empty());
+    spend(900);
+    assert!(!told().unwrap().reached);
+}
+
+#[test]
+fn budgets_of_agents_and_of_the_workspace_stand_where_they_stood() {
+    let bench = Bench::new(Some(1_000), None, 300);
+    let agent = Payer::Agent(agent_id(0));
+    let of = |payer| bench.store.read(|s| standing::of(s, payer)).unwrap();
+    assert_eq!(of(agent).len(), 1);
+    bench.set(Wish {
+        limit_tokens: Some(5_000),
+        soft_pct: 50,
+        hard: false,
+        ..money(agent, Period::Month, 2_000)
+    });
+    let kept = bench.store.read(|s| s.get::<Agent>(agent_id(0))).unwrap().unwrap();
+    assert_eq!((kept.budget_micros, kept.budget_soft_pct), (Some(2_000), 50));
+    let [one] = &of(agent)[..] else { panic!("one budget") };
+    assert_eq!((one.limit_micros, one.limit_tokens), (Some(2_000), Some(5_000)));
+    assert_eq!((one.soft_pct, one.hard), (50, false));
+    // A soft budget stops nothing.
+    bench.set(Wish { hard: false, ..money(Payer::Workspace, Period::Month, 100) });
+    let id = bench.reserve(0, 250).unwrap();
+    bench.write(move |tx| settle(tx, id, spent(250))).unwrap();
+    assert!(!bench.notice(Payer::Workspace, Period::Month).unwrap().reached);
+    assert!(bench.write(move |tx| remove(tx, agent, Period::Month)).unwrap());
+    assert!(!bench.write(move |tx| remove(tx, agent, Period::Month)).unwrap());
+    assert!(of(agent).is_empty());
+    assert!(bench.store.read(|s| s.get::<Budget>((agent, Period::Month))).unwrap().is_none());
+    assert!(bench.write(|tx| remove(tx, Payer::Workspace, Period::Run)).unwrap());
+    bench.reserve(0, 10_000).unwrap();
+}
+
+#[test]
+fn a_limit_of_its_own_takes_the_place_of_what_each_run_may_cost() {
+    let bench = Bench::new(None, None, 500);
+    assert!(lack(&bench.reserve(0, 600).unwrap_err()).budget.is_of_run());
+    bench.set(money(Payer::Run(run_id(0)), Period::Total, 900));
+    let id = bench.reserve(0, 600).unwrap();
+    let error = bench.reserve(0, 600).unwrap_err();
+    assert_eq!(lack(&error).budget.payer, Payer::Run(run_id(0)));
+    bench.write(move |tx| release(tx, id)).unwrap();
+    // Each run of an agent may have a limit, too: the tightest counts.
+    bench.set(money(Payer::Agent(agent_id(1)), Period::Run, 100));
+    assert!(bench.reserve(2, 101).is_err());
+    bench.reserve(2, 100).unwrap();
+}
+
+#[test]
+fn what_cannot_be_a_budget_is_refused_in_words() {
+    let bench = Bench::new(None, None, 0);
+    let agent = Payer::Agent(agent_id(0));
+    let error = |wish: Wish| bench.write(move |tx| set(tx, wish)).unwrap_err().to_string();
+    let plain = money(agent, Period::Month, 5);
+    assert_eq!(
+        error(Wish { soft_pct: 0, ..plain }),
+        "the warning comes at 1 to 100 percent of the budget"
+    );
+    assert_eq!(
+        error(Wish { limit_micros: Some(-1), ..plain }),
+        "a budget is between $0.00 and $10000000.00"
+    );
+    assert!(error(Wish { limit_tokens: Some(-1), ..plain }).contains("tokens"));
+    assert_eq!(error(money(Payer::Run(run_id(0)), Period::Day, 5)), "a run has one budget in all");
+    assert_eq!(
+        error(money(Payer::Agent(agent_id(9)), Period::Day, 5)),
+        "there is no such agent; look at its name again"
+    );
 }

@@ -2,6 +2,7 @@
 //! are in [`settings`].
 
 pub mod passkeys;
+pub mod prove;
 pub mod second_step;
 pub mod security;
 pub mod settings;
@@ -186,7 +187,10 @@ async fn check(
 }
 
 /// Checks a signed-in person's own password again, as slowly for those who guess as the sign-in.
-async fn check_own(
+///
+/// # Errors
+/// When there were too many tries.
+pub async fn check_own(
     app: &App,
     caller: &Caller,
     password: Zeroizing<String>,
@@ -302,7 +306,8 @@ fn link_owner(app: &App, text: &str) -> Result<(Token, Account), UsersError> {
             _ => Ok(None),
         }
     })?;
-    account.map(|account| (token, account)).ok_or(UsersError::DeadLink)
+    let open = account.filter(|account| account.disabled_at.is_none());
+    open.map(|account| (token, account)).ok_or(UsersError::DeadLink)
 }
 
 async fn reset_form(

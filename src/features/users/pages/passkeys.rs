@@ -13,7 +13,7 @@ use crate::app::{App, Who, Ws};
 use crate::crypto::passkey::{self, PasskeyError, Site};
 use crate::crypto::password::Verdict;
 use crate::crypto::token::{Token, TokenKind};
-use crate::kernel::{Actor, Cause, Part, PasskeyId, ProblemKind, TypedId};
+use crate::kernel::{AccountId, Actor, Cause, Part, PasskeyId, ProblemKind, TypedId};
 use crate::store::{ReadExt, StoreError};
 use crate::web::error::{Failure, PageError};
 use crate::web::extract::{Form, Json, Path};
@@ -182,6 +182,37 @@ pub async fn remove(
     Ok(flash::say(&app, done, hx.go_to(&ws.url("settings/security"))))
 }
 
+/// A new name for a passkey.
+#[derive(Deserialize)]
+pub struct NameForm {
+    #[serde(default)]
+    name: String,
+}
+
+/// `POST /settings/security/passkeys/{id}/rename`
+pub async fn rename(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<PasskeyId>,
+    Form(form): Form<NameForm>,
+) -> Result<Response, PageError> {
+    let (account, back) = (who.account, hx.go_to(&ws.url("settings/security")));
+    let write =
+        move |tx: &mut crate::store::WriteTx<'_>| rules::rename(tx, account, id, &form.name);
+    match app.system.write(who.actor(), who.cause(), write).await {
+        Ok(now) => {
+            let text = format!("The passkey is called \"{}\" now.", now.name);
+            Ok(flash::say(&app, Flash::ok(text), back))
+        }
+        Err(error @ UsersError::Field { .. }) => {
+            Ok(flash::say(&app, Flash::danger(sentence(&error.to_string())), back))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// `POST /login/passkey/begin`: what the browser asks the device for.
 pub async fn begin_sign_in(
     app: App,
@@ -203,19 +234,20 @@ pub async fn begin_sign_in(
     })))
 }
 
-/// What the script put into the form.
-#[derive(Deserialize)]
+/// What the script put into the form: the answer of the device.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
 pub struct UseForm {
-    #[serde(default)]
-    credential: String,
-    #[serde(default)]
-    client_data: String,
-    #[serde(default)]
-    data: String,
-    #[serde(default)]
-    signature: String,
-    #[serde(default)]
-    next: String,
+    /// Which passkey.
+    pub credential: String,
+    /// What the browser says of the question.
+    pub client_data: String,
+    /// What the device says of itself.
+    pub data: String,
+    /// Its signature.
+    pub signature: String,
+    /// Where to go afterwards.
+    pub next: String,
 }
 
 /// `POST /login/passkey`: a passkey is both steps at once, since the device has made sure who uses it.
@@ -230,7 +262,7 @@ pub async fn sign_in(
     let taken = app.limiter.take("sign-in", &from, TRIES, now);
     taken.map_err(|wait| UsersError::TooMany(waiting(wait)))?;
     let site = site(&app, &headers).ok_or_else(nowhere)?;
-    match used(&app, &site, &form, Cause::Request(id.0)).await {
+    match used(&app, &site, (&form, None), Cause::Request(id.0)).await {
         Ok(account) => {
             app.limiter.give_back("sign-in", &from, TRIES);
             let cookie = issue(&app, &account, peer, id, &headers).await?;
@@ -246,10 +278,53 @@ pub async fn sign_in(
     }
 }
 
-/// Whose passkey it is, when everything about it is right.
-async fn used(app: &App, site: &Site, form: &UseForm, cause: Cause) -> Result<Account, UsersError> {
+/// What the browser asks the device of a signed-in person for, to be sure that it is still them.
+///
+/// # Errors
+/// When browsers give no passkeys to this address.
+pub fn ask_again(app: &App, who: &Person, headers: &HeaderMap) -> Result<Value, PageError> {
+    let site = site(app, headers).ok_or_else(nowhere)?;
+    let known = app.system.read(|snap| queries::passkeys(snap, who.account))?;
+    let known = known.iter().filter(|one| one.host == site.host);
+    let known: Vec<Value> = known
+        .map(|one| json!({ "type": "public-key", "id": URL_SAFE_NO_PAD.encode(&one.credential) }))
+        .collect();
+    let challenge = fresh_challenge();
+    app.challenges.keep(&challenge, Some(who.account), app.clock.now_ms());
+    Ok(json!({
+        "challenge": challenge,
+        "rpId": site.host,
+        "timeout": PATIENCE_MS,
+        "userVerification": "required",
+        "allowCredentials": known,
+    }))
+}
+
+/// Checks a device's answer to [`ask_again`], and notes that it was used.
+///
+/// # Errors
+/// When it is none, or somebody else's.
+pub async fn check_again(
+    app: &App,
+    who: &Person,
+    headers: &HeaderMap,
+    form: &UseForm,
+) -> Result<(), UsersError> {
+    let site = site(app, headers).ok_or(UsersError::NoMatch)?;
+    let used = used(app, &site, (form, Some(who.account)), who.cause()).await?;
+    if used.id == who.account { Ok(()) } else { Err(UsersError::NoMatch) }
+}
+
+/// Whose passkey it is, when everything about it is right. The question was asked of somebody who is
+/// signed in, or of nobody in particular.
+async fn used(
+    app: &App,
+    site: &Site,
+    (form, asked): (&UseForm, Option<AccountId>),
+    cause: Cause,
+) -> Result<Account, UsersError> {
     let wrong = |error: PasskeyError| {
-        tracing::warn!(%error, "a sign-in with a passkey failed");
+        tracing::warn!(%error, "a passkey was refused");
         UsersError::NoMatch
     };
     let (client, data) =
@@ -257,7 +332,7 @@ async fn used(app: &App, site: &Site, form: &UseForm, cause: Cause) -> Result<Ac
     let signature = bytes(&form.signature).map_err(wrong)?;
     let credential = bytes(&form.credential).map_err(wrong)?;
     let challenge = challenge_in(&client);
-    if !app.challenges.take(&challenge, None, app.clock.now_ms()) {
+    if !app.challenges.take(&challenge, asked, app.clock.now_ms()) {
         return Err(wrong(PasskeyError::OtherPlace));
     }
     let found = app.system.read(|snap| {
@@ -269,7 +344,8 @@ async fn used(app: &App, site: &Site, form: &UseForm, cause: Cause) -> Result<Ac
         Ok::<_, StoreError>(passkey.zip(account))
     })?;
     let (passkey, account) = found.ok_or(UsersError::NoMatch)?;
-    if account.disabled_at.is_some() || passkey.host != site.host {
+    let other = asked.is_some_and(|asked| asked != account.id);
+    if account.disabled_at.is_some() || passkey.host != site.host || other {
         return Err(UsersError::NoMatch);
     }
     let count = passkey::check_used(site, &challenge, &client, &data, &signature, &passkey.key)

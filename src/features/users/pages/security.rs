@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::app::{App, Who, Ws};
 use crate::crypto::password::Verdict;
 use crate::features::workspace::queries as workspace;
-use crate::kernel::{Can, Role};
+use crate::kernel::{Can, PasskeyId, Role};
 use crate::store::StoreError;
 use crate::web::error::PageError;
 use crate::web::extract::Form;
@@ -43,7 +43,11 @@ pub fn routes() -> Routes {
         .post("/settings/security/codes", renew.needs(Can::Account))
         .post("/settings/security/passkeys", passkeys::add.needs(Can::Account))
         .post("/settings/security/passkeys/begin", passkeys::begin.needs(Can::Account))
-        .post("/settings/security/passkeys/{id}/remove", passkeys::remove.needs(Can::Account))
+        .post("/settings/security/passkeys/{id}/rename", passkeys::rename.needs(Can::Account))
+        .post(
+            "/settings/security/passkeys/{id}/remove",
+            passkeys::remove.needs(Can::Account).proved(),
+        )
 }
 
 #[derive(Template)]
@@ -63,12 +67,13 @@ struct Security {
 }
 
 struct KeyRow {
+    id: PasskeyId,
     name: String,
     host: String,
     since: RelTime,
     used: Option<RelTime>,
     regressed: bool,
-    remove: String,
+    href: String,
 }
 
 /// A person's passkeys with how they were used.
@@ -83,7 +88,8 @@ fn keys(app: &App, ws: &Ws, who: &Person) -> Result<Vec<KeyRow>, PageError> {
         regressed: used.as_ref().is_some_and(|used| used.regressed),
         used: used.filter(|used| one.created_at < used.at).map(|used| when.at(used.at)),
         since: when.at(one.created_at),
-        remove: ws.url(&format!("settings/security/passkeys/{}/remove", one.id)),
+        id: one.id,
+        href: ws.url(&format!("settings/security/passkeys/{}", one.id)),
         name: one.name,
         host: one.host,
     };
@@ -205,22 +211,16 @@ async fn confirm(
     shell: Shell,
     Form(form): Form<CodeForm>,
 ) -> Result<Response, PageError> {
-    let (account, keep) = (who.account, caller.sign_in());
-    let kept = app.system.read(|snap| queries::totp(snap, account))?;
-    let Some(kept) = kept.filter(|kept| kept.confirmed_at.is_none()) else {
-        return Ok(hx.go_to(&ws.url("settings/security")));
+    let codes = match factors::confirm(&app, &who, caller.sign_in(), &form.code).await {
+        Ok(codes) => codes,
+        Err(UsersError::NotFound(_)) => return Ok(hx.go_to(&ws.url("settings/security"))),
+        Err(error @ UsersError::Field { .. }) => {
+            let page = AppForm::of(&app, &who, shell, error.to_string())?;
+            let page = page.ok_or_else(|| PageError::not_found("The set-up"))?;
+            return html::document(StatusCode::UNPROCESSABLE_ENTITY, &page);
+        }
+        Err(error) => return Err(error.into()),
     };
-    let Some(step) = factors::open(&app, &kept)?.check(&form.code, app.clock.now_ms(), 0) else {
-        let wrong = "this is not the code that the app shows now; is the clock of your phone right";
-        let page = AppForm::of(&app, &who, shell, format!("{wrong}?"))?;
-        let page = page.ok_or_else(|| PageError::not_found("The set-up"))?;
-        return html::document(StatusCode::UNPROCESSABLE_ENTITY, &page);
-    };
-    let (codes, hashes) = factors::recovery_codes();
-    let write = move |tx: &mut crate::store::WriteTx<'_>| {
-        rules::confirm_totp(tx, account, step, hashes, keep)
-    };
-    app.system.write(who.actor(), who.cause(), write).await?;
     html::page(&Codes::of(shell, &codes))
 }
 

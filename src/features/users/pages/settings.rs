@@ -48,9 +48,9 @@ pub fn routes() -> Routes {
         .post("/settings/sign-ins/revoke-others", revoke_others.needs(Can::Account))
         .post("/settings/sign-ins/{id}/revoke", revoke_sign_in.needs(Can::Account))
         .get("/settings/tokens", list_tokens.needs(Can::Account))
-        .post("/settings/tokens", create_token.needs(Can::Account))
+        .post("/settings/tokens", create_token.needs(Can::Account).proved())
         .post("/settings/tokens/{id}/revoke", revoke_token.needs(Can::Account))
-        .post("/settings/tokens/{id}/withdraw", withdraw_token.needs(Can::Admin))
+        .post("/settings/tokens/{id}/withdraw", withdraw_token.needs(Can::Admin).proved())
 }
 
 async fn start(ws: Ws) -> Redirect {

@@ -31,10 +31,7 @@ pub struct NewPasskey {
 /// # Errors
 /// When it has no name, is here already, or there are too many.
 pub fn add(tx: &mut WriteTx<'_>, new: NewPasskey) -> Result<Passkey, UsersError> {
-    let name = new.name.trim().to_owned();
-    if name.is_empty() || 60 < name.chars().count() || name.chars().any(char::is_control) {
-        return Err(UsersError::field("name", "give it a name of 1 to 60 characters"));
-    }
+    let name = checked_name(&new.name)?;
     if MOST <= queries::passkeys(tx, new.account)?.len() {
         return Err(UsersError::Many("passkeys"));
     }
@@ -76,6 +73,32 @@ pub fn note_use(tx: &mut WriteTx<'_>, id: PasskeyId, count: u32) -> Result<(), U
         tx.emit(Event::FactorChanged { account: passkey.account, change });
     }
     Ok(())
+}
+
+/// A name as it is kept.
+fn checked_name(name: &str) -> Result<String, UsersError> {
+    let name = name.trim();
+    if name.is_empty() || 60 < name.chars().count() || name.chars().any(char::is_control) {
+        return Err(UsersError::field("name", "give it a name of 1 to 60 characters"));
+    }
+    Ok(name.to_owned())
+}
+
+/// Gives a passkey of one's own another name.
+///
+/// # Errors
+/// When the name is none, or it is not there or somebody else's.
+pub fn rename(
+    tx: &mut WriteTx<'_>,
+    account: AccountId,
+    id: PasskeyId,
+    name: &str,
+) -> Result<Passkey, UsersError> {
+    let name = checked_name(name)?;
+    let found = tx.get::<Passkey>(id)?.filter(|passkey| passkey.account == account);
+    let passkey = Passkey { name, ..found.ok_or(UsersError::NotFound("passkey"))? };
+    tx.put(&passkey)?;
+    Ok(passkey)
 }
 
 /// Removes a passkey of one's own.

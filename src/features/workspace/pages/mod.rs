@@ -8,6 +8,8 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use crate::app::{App, Ws};
+use crate::features::runs::model::QueueOf;
+use crate::features::runs::queries::queue;
 use crate::kernel::{Can, Problem, WorkspaceState, text};
 use crate::web::error::PageError;
 use crate::web::extract::Form;
@@ -37,8 +39,18 @@ pub fn routes() -> Routes {
         .get("/closed", closed.needs(Can::Read))
         .get("/settings/general", general.needs(Can::Read))
         .post("/settings/general", save.needs(Can::Admin))
-        .post("/settings/people", save_people.needs(Can::Own))
+        .post("/settings/people", save_people.needs(Can::Own).proved())
         .post("/settings/name", rename.needs(Can::Account))
+}
+
+/// How a workspace stands, beside its name in a list; empty when it is worked in.
+#[must_use]
+pub fn note(ws: &Ws) -> &'static str {
+    match (ws.standing().state, ws.shown()) {
+        (WorkspaceState::Active, _) => "",
+        (WorkspaceState::Archived, Some(_)) => "Being archived",
+        (state, _) => state.label(),
+    }
 }
 
 /// The lines of the sidebar, which renew themselves.
@@ -138,14 +150,16 @@ struct General {
     e: Wrong,
     wrong: String,
     zones: Vec<Choice>,
+    queue: queue::Fields,
 }
 
 async fn general(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
     let settings = ws.read(|snap| queries::settings(snap))?;
+    let queue = ws.read(|snap| queue::fields(snap, QueueOf::Workspace))?;
     let v = settings.map(Values::of).unwrap_or_default();
     let (may, own) = (who.access.may(Can::Admin) && ws.is_active(), who.access.may(Can::Own));
     let (state, zones, e) = (ws.standing().state, zones(&v.zone), Wrong::none());
-    html::page(&General { shell, may, own, state, v, e, wrong: String::new(), zones })
+    html::page(&General { shell, may, own, state, v, e, wrong: String::new(), zones, queue })
 }
 
 async fn save(
@@ -169,7 +183,8 @@ async fn save(
     let wrong = "Please look at the marked fields; nothing was saved.".to_owned();
     let zones = zones(&form.zone);
     let (own, state) = (who.access.may(Can::Own), ws.standing().state);
-    let page = General { shell, may: true, own, state, v: form, e, wrong, zones };
+    let queue = ws.read(|snap| queue::fields(snap, QueueOf::Workspace))?;
+    let page = General { shell, may: true, own, state, v: form, e, wrong, zones, queue };
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 

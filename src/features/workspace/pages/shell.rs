@@ -2,11 +2,14 @@
 //! feed from which the page's live stream goes on.
 
 use axum::http::request::Parts;
+use jiff::tz::TimeZone;
 
 use crate::app::Ws;
 use crate::features::agents::model::Agent;
 use crate::features::agents::queries::{self as agents_of, Activity, Group};
 use crate::features::deliverables::queries as deliverables;
+use crate::features::runs::model::HALTS;
+use crate::features::runs::queries::halt;
 use crate::features::tasks::queries::list as tasks;
 use crate::kernel::{Can, Role, Timestamp, WorkspaceState};
 use crate::store::{Snap, StoreError};
@@ -17,6 +20,7 @@ use crate::web::live::Live;
 use crate::web::parts::{Dot, Face, Working};
 use crate::web::session::Person;
 use crate::web::shell::{Closed, NavGroup, NavItem, Place, PlaceLine, Shell, Theme};
+use crate::web::time::RelTime;
 
 use super::super::model::Settings;
 use super::super::queries::{self, PlaceOf};
@@ -45,9 +49,9 @@ pub fn shell(ws: &Ws, who: &Person, parts: &Parts) -> Result<Shell, PageError> {
         may_add: all.iter().any(|place| place.member.role == Role::Owner),
         places: all.iter().map(|one| line(one, ws)).collect(),
         places_live: Some(places_live),
-        closed: closed(ws, who),
+        closed: closed(ws, who)?,
         warning: warning(ws, who),
-        closed_live: Some(Live::new(ws.url("closed")).table("workspaces")),
+        closed_live: Some(Live::new(ws.url("closed")).table("workspaces").table(HALTS.name)),
         person: Face::person(&who.name),
         email: who.email.clone(),
         tabs: tabs(ws, &numbers),
@@ -67,15 +71,13 @@ fn place(ws: &Ws, settings: &Settings) -> Place {
 
 /// A workspace in the switcher.
 fn line(one: &PlaceOf, here: &Ws) -> PlaceLine {
-    let state = one.ws.standing().state;
     PlaceLine {
         place: place(&one.ws, &one.settings),
-        note: if state == WorkspaceState::Active { "" } else { state.label() },
+        note: super::note(&one.ws),
         current: one.ws.id == here.id,
     }
 }
 
-/// What is said over all pages when nobody works here.
 /// What those who run HQ should do something about.
 fn warning(ws: &Ws, who: &Person) -> String {
     let room = ws.store.room().filter(|_| who.access.may(Can::Admin));
@@ -96,13 +98,33 @@ fn warning(ws: &Ws, who: &Person) -> String {
     }
 }
 
-fn closed(ws: &Ws, who: &Person) -> Option<Closed> {
-    let text = sentence(&ws.closed_words()?);
+/// What is said over all pages when nobody works here, or all work stands still.
+fn closed(ws: &Ws, who: &Person) -> Result<Option<Closed>, StoreError> {
+    let Some(words) = ws.closed_words() else { return halted(ws, who) };
+    let mut text = sentence(&words);
+    if let Some(shown) = ws.shown() {
+        text = format!("{text} Right now {shown}.");
+    }
     let (tone, verb) = match ws.standing().state {
         WorkspaceState::Deleting => ("danger", "Keep it"),
         _ => ("warn", "Bring it back"),
     };
-    Some(Closed { text, tone, verb: if who.access.may(Can::Own) { verb } else { "" } })
+    let verb = if who.access.may(Can::Own) { verb } else { "" };
+    let (moving, action) = (ws.shown().is_some(), "settings/restore");
+    Ok(Some(Closed { text, tone, moving, verb, action }))
+}
+
+fn halted(ws: &Ws, who: &Person) -> Result<Option<Closed>, StoreError> {
+    let found = ws.read(|snap| match halt::of_workspace(snap)? {
+        Some(halt) => Ok(Some((halt::by(snap, &halt)?, halt.at))),
+        None => Ok::<_, StoreError>(None),
+    })?;
+    let Some((by, at)) = found else { return Ok(None) };
+    let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
+    let at = RelTime::new(at, ws.app.clock.now(), &zone).text;
+    let text = format!("{by} paused all work {at}. Agents begin nothing and send nothing.");
+    let verb = if who.access.may(Can::Admin) { "Resume" } else { "" };
+    Ok(Some(Closed { text, tone: "danger", moving: false, verb, action: "resume" }))
 }
 
 /// What stands beside the lines of the sidebar.
@@ -138,6 +160,7 @@ fn nav(ws: &Ws, who: &Person, numbers: Numbers) -> Vec<NavGroup> {
         NavItem::new("Tasks", ws.url("tasks"), "tasks").count(numbers.tasks).key("g t"),
         NavItem::new("Agents", ws.url("agents"), "agent").key("g a"),
         NavItem::new("Runs", ws.url("runs"), "play").key("g u"),
+        NavItem::new("Jobs", ws.url("jobs"), "terminal"),
     ];
     let agents = numbers.agents.into_iter().map(|(agent, activity)| {
         let working = Working::from(activity.group == Group::Working);

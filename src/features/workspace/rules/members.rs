@@ -1,8 +1,10 @@
 //! Who belongs to the workspace and as what. Nobody gives or takes more than they have, and there is
 //! always an owner.
 
+use std::collections::BTreeMap;
+
 use crate::features::agents::queries as agents;
-use crate::kernel::{AccountId, Actor, Event, Role, Via};
+use crate::kernel::{AccountId, Actor, Event, Role, Timestamp, Via};
 use crate::store::{KeyBuf, ReadExt, WriteTx};
 
 use super::super::model::{MEMBER_BY_HANDLE, Member};
@@ -40,24 +42,26 @@ fn present(tx: &WriteTx<'_>, account: AccountId) -> Result<Member, WorkspaceErro
     queries::member(tx, account)?.ok_or(WorkspaceError::NoMember(account))
 }
 
-/// Refuses to leave the workspace without an owner.
-fn keep_an_owner(tx: &WriteTx<'_>, going: &Member) -> Result<(), WorkspaceError> {
-    let owners = queries::members(tx)?.into_iter().filter(|one| one.role == Role::Owner);
-    let others = owners.filter(|one| one.account != going.account).count();
-    if going.role == Role::Owner && others == 0 {
-        return Err(WorkspaceError::LastOwner);
+/// People whose accounts are closed: they own what they own, and nobody can count on them.
+pub type Shut = BTreeMap<AccountId, Timestamp>;
+
+/// Refuses to leave the workspace without an owner who can sign in.
+fn keep_an_owner(tx: &WriteTx<'_>, going: &Member, shut: &Shut) -> Result<(), WorkspaceError> {
+    match going.role == Role::Owner && !queries::has_other_owner(tx, going.account, shut)? {
+        true => Err(WorkspaceError::LastOwner),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 /// Changes what a member is.
 ///
 /// # Errors
-/// When it is more than one's own, or the last owner.
+/// When it is more than one's own, or the last owner who can sign in.
 pub fn change_role(
     tx: &mut WriteTx<'_>,
     account: AccountId,
     to: Role,
+    shut: &Shut,
 ) -> Result<Member, WorkspaceError> {
     let mut member = present(tx, account)?;
     may_handle(tx, member.role)?;
@@ -65,7 +69,7 @@ pub fn change_role(
     if member.role == to {
         return Ok(member);
     }
-    keep_an_owner(tx, &member)?;
+    keep_an_owner(tx, &member, shut)?;
     let from = std::mem::replace(&mut member.role, to);
     tx.put(&member)?;
     tx.emit(Event::MemberRoleChanged { account, from, to });
@@ -76,14 +80,18 @@ pub fn change_role(
 /// names in the history.
 ///
 /// # Errors
-/// When it is somebody with more rights, or the last owner.
-pub fn remove(tx: &mut WriteTx<'_>, account: AccountId) -> Result<Member, WorkspaceError> {
+/// When it is somebody with more rights, or the last owner who can sign in.
+pub fn remove(
+    tx: &mut WriteTx<'_>,
+    account: AccountId,
+    shut: &Shut,
+) -> Result<Member, WorkspaceError> {
     let mut member = present(tx, account)?;
     let own = tx.by().account() == Some(account);
     if !own {
         may_handle(tx, member.role)?;
     }
-    keep_an_owner(tx, &member)?;
+    keep_an_owner(tx, &member, shut)?;
     member.left_at = Some(tx.now());
     tx.put(&member)?;
     tx.emit(Event::MemberLeft { account });

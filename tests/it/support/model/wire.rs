@@ -23,23 +23,25 @@ pub(super) fn error(protocol: Protocol, code: &str, message: &str) -> Value {
         Protocol::Messages => {
             json!({ "type": "error", "error": { "type": code, "message": message } })
         }
-        Protocol::Chat => {
+        Protocol::Chat | Protocol::Responses => {
             json!({ "error": { "message": message, "type": code, "param": null, "code": code } })
         }
+        Protocol::Gemini => json!({ "error": { "message": message, "status": code } }),
+        Protocol::Ollama => json!({ "error": message }),
     }
 }
 
-fn words(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split_inclusive(' ')
 }
 
 /// Pieces of a text of about so many bytes.
-fn parts(text: &str, size: usize) -> Vec<String> {
+pub(super) fn parts(text: &str, size: usize) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();
     chars.chunks(size).map(|c| c.iter().collect()).collect()
 }
 
-fn call_id(id: &Option<String>, answer: &str, n: usize) -> String {
+pub(super) fn call_id(id: &Option<String>, answer: &str, n: usize) -> String {
     id.clone().unwrap_or_else(|| format!("{answer}-call-{n}"))
 }
 

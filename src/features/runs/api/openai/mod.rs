@@ -26,7 +26,7 @@ use crate::kernel::{AgentId, Can, InputId, RunId, RunTrigger};
 use crate::store::{Range, ReadExt, StoreError};
 use crate::web::extract::Path;
 use crate::web::routes::{Doc, Needs, Routes};
-use crate::web::session::Person;
+use crate::web::session::{Alive, Person};
 
 pub use error::shape_errors;
 
@@ -140,6 +140,7 @@ fn find(ws: &Ws, target: &Target, asked: &str) -> Result<Agent, ChatError> {
 async fn complete(
     ws: Ws,
     who: Person,
+    alive: Alive,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ChatError> {
@@ -149,7 +150,7 @@ async fn complete(
         None => Target::of(&request.model)?,
     };
     let agent = find(&ws, &target, &request.model)?;
-    if let Some(reason) = rules::held(&agent) {
+    if let Some(reason) = ws.read(|snap| rules::held(snap, &agent))? {
         let text = format!("{} does not take talk now: {}", agent.name, reason.replace('_', " "));
         return Err(ChatError::new(StatusCode::SERVICE_UNAVAILABLE, reason, text));
     }
@@ -157,6 +158,7 @@ async fn complete(
     let model = header(&headers, "model").map(str::to_owned);
     // Both ears are open before the question is asked, so that nothing of its answer is missed.
     let (entries, pieces) = (ws.store.subscribe(), ws.live.subscribe());
+    let accounts = ws.app.system.watch();
     let (input, run) = ask(&ws, &who, &agent, &thread, model, &request).await?;
     let alone = thread == Thread::Single;
     let mut guard = alone.then(|| StopOnDrop::new(ws.clone(), who.clone(), run));
@@ -165,7 +167,8 @@ async fn complete(
         created: ws.app.clock.now().as_second(),
         model: request.model.clone(),
     };
-    let mut turn = Turn { ws, input, run, entries };
+    let mut turn = Turn { ws, input, run, entries, accounts, alive };
+    turn.check()?;
     if request.streams() {
         let usage = request.wants_usage();
         return Ok(stream::answer(Telling { turn, pieces, head, usage, guard }));
@@ -207,10 +210,10 @@ async fn ask(
     };
     let text = request.input(remembers)?;
     let spec = SessionSpec { agent: agent.id, key, owner: Some(who.account), task: None };
-    let new = NewInput { text, trigger: RunTrigger::Api, model };
-    let (input, queued) =
+    let new = NewInput { text, trigger: RunTrigger::Api, model, mode: None };
+    let sent =
         ws.write(who, move |tx| -> Result<_, RunError> { rules::talk::say(tx, spec, new) }).await?;
-    Ok((input, queued.run()))
+    Ok((sent.message, sent.run))
 }
 
 /// A whole answer.

@@ -110,11 +110,19 @@ async fn tell(telling: Telling, out: mpsc::Sender<Bytes>) -> Result<(), Gone> {
                 }
             }
             ended = turn.ended() => break ended,
-            _ = beat.tick() => out.send(Bytes::from_static(b": ping\n\n")).await.map_err(|_| Gone)?,
+            _ = beat.tick() => {
+                // A token may have come to its end, which nothing tells of.
+                if let Err(error) = turn.check() {
+                    break Err(error);
+                }
+                out.send(Bytes::from_static(b": ping\n\n")).await.map_err(|_| Gone)?;
+            }
         }
     };
+    let shut_out = ended.is_err() && turn.check().is_err();
     let answer = ended.and_then(|run| Answer::read(&turn.ws, &run));
-    if let Some(guard) = &mut guard {
+    // Whose call was made for this answer alone and who may not hear it needs no answer.
+    if let Some(guard) = guard.as_mut().filter(|_| !shut_out) {
         guard.disarm();
     }
     match answer {

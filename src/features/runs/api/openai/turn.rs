@@ -6,16 +6,18 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::watch;
 
 use crate::app::Ws;
-use crate::features::runs::model::{Body, EventKind, Input, InputState, RUNS, Run};
+use crate::features::runs::model::{Body, EventKind, INPUTS, Input, InputState, RUNS, Run};
 use crate::features::runs::queries::steps;
 use crate::features::runs::rules;
 use crate::features::usage::model::{BY_RUN, Usage};
+use crate::features::workspace::model::MEMBERS;
 use crate::kernel::{Event, InputId, Outcome, RunId, RunState, WaitFor};
 use crate::providers::model::Part;
 use crate::store::{Entry, KeyBuf, Range, ReadExt, StoreError};
-use crate::web::session::Person;
+use crate::web::session::{Alive, Person};
 
 use super::error::ChatError;
 
@@ -25,23 +27,40 @@ pub(super) struct Turn {
     pub input: InputId,
     pub run: RunId,
     pub entries: Receiver<Arc<Entry>>,
+    pub accounts: watch::Receiver<u64>,
+    pub alive: Alive,
 }
 
 impl Turn {
     /// The run, once it has ended.
     ///
     /// # Errors
-    /// When the question was taken back, nothing can be paid, or the program ends.
+    /// When the question was taken back, nothing can be paid, who asked may not hear the answer any
+    /// more, or the program ends.
     pub async fn ended(&mut self) -> Result<Run, ChatError> {
         loop {
             let halt = self.ws.halt();
             let entry = tokio::select! {
-                entry = self.entries.recv() => entry,
+                biased;
+                changed = self.accounts.changed() => {
+                    changed.map_err(|_| closing())?;
+                    self.check()?;
+                    continue;
+                }
                 () = halt.cancelled() => return Err(closing()),
+                entry = self.entries.recv() => entry,
             };
             let look = match entry {
-                Ok(entry) => self.concerns(&entry),
-                Err(RecvError::Lagged(_)) => true,
+                Ok(entry) => {
+                    if entry.changes.iter().any(|change| change.table == MEMBERS.number) {
+                        self.check()?;
+                    }
+                    self.concerns(&entry)
+                }
+                Err(RecvError::Lagged(_)) => {
+                    self.check()?;
+                    true
+                }
                 Err(RecvError::Closed) => return Err(closing()),
             };
             if look && let Some(run) = self.look()? {
@@ -50,10 +69,22 @@ impl Turn {
         }
     }
 
+    /// Refuses when what let the question in does not any more.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn check(&self) -> Result<(), ChatError> {
+        match (self.alive.0)() {
+            true => Ok(()),
+            false => Err(shut_out()),
+        }
+    }
+
     /// Whether an entry may have ended the turn.
     fn concerns(&self, entry: &Entry) -> bool {
-        let key = KeyBuf::of(&self.run);
-        entry.changes.iter().any(|c| c.table == RUNS.number && c.key == key.bytes())
+        let (run, input) = (KeyBuf::of(&self.run), KeyBuf::of(&self.input));
+        let ours = [(RUNS.number, run.bytes()), (INPUTS.number, input.bytes())];
+        entry.changes.iter().any(|c| ours.contains(&(c.table, c.key.as_slice())))
             || entry
                 .events
                 .iter()
@@ -71,10 +102,15 @@ impl Turn {
             Ok((input.map(|input| input.state), snap.get::<Run>(run)?))
         })?;
         let (Some(state), Some(run)) = found else { return Err(gone()) };
-        if matches!(state, InputState::Cancelled | InputState::Dropped(_)) {
+        if matches!(state, InputState::Cancelled | InputState::Dropped(_) | InputState::Overflowed)
+        {
             return Err(gone());
         }
         self.run = run.id;
+        if state == InputState::Accepted && run.state == RunState::Ended {
+            // Others come first; its own run is not there yet.
+            return Ok(None);
+        }
         if run.state == RunState::Ended {
             return Ok(Some(run));
         }
@@ -92,6 +128,12 @@ impl Turn {
 fn closing() -> ChatError {
     let message = "work here has stopped; ask again in a moment";
     ChatError::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", message)
+}
+
+fn shut_out() -> ChatError {
+    let message = "this call is not let in any more: its sign-in, token or membership has ended, \
+                   or the workspace was archived";
+    ChatError::new(StatusCode::UNAUTHORIZED, "access_ended", message).for_good()
 }
 
 fn gone() -> ChatError {

@@ -1,0 +1,60 @@
+//! Which browsers have proved a moment ago whose they are: asked for before what cannot be taken back.
+//! In memory only: after a restart one proves it again.
+
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
+
+use crate::kernel::{SignInId, Timestamp};
+
+/// How long a proof counts, in milliseconds.
+pub const LIFE_MS: i64 = 10 * 60 * 1000;
+
+/// When each browser gave its last proof after it signed in.
+#[derive(Default)]
+pub struct Proofs(Mutex<HashMap<SignInId, i64>>);
+
+impl Proofs {
+    /// Notes a proof.
+    pub fn note(&self, sign_in: SignInId, now: Timestamp) {
+        let now_ms = now.as_millisecond();
+        let mut all = self.0.lock();
+        all.retain(|_, at| counts(*at, now_ms));
+        all.insert(sign_in, now_ms);
+    }
+
+    /// Until when the last proof counts; signing in is one. None when there is none.
+    #[must_use]
+    pub fn until(&self, sign_in: SignInId, since: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        let given = self.0.lock().get(&sign_in).copied();
+        let last = [given, Some(since.as_millisecond())].into_iter().flatten();
+        let last = last.filter(|at| counts(*at, now.as_millisecond())).max()?;
+        Timestamp::from_millisecond(last.saturating_add(LIFE_MS)).ok()
+    }
+}
+
+/// One from a time to come, before a clock was set back, does not.
+fn counts(at: i64, now_ms: i64) -> bool {
+    (0..LIFE_MS).contains(&now_ms.saturating_sub(at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Proofs;
+    use crate::kernel::time::from_ms;
+    use crate::kernel::{SignInId, TypedId};
+
+    #[test]
+    fn a_proof_counts_for_ten_minutes_and_for_its_browser_alone() {
+        let (all, minute) = (Proofs::default(), 60_000);
+        let (one, other) = (SignInId::from_bytes([1; 16]), SignInId::from_bytes([2; 16]));
+        let until = |id, now| all.until(id, from_ms(0), from_ms(now)).map(|at| at.as_millisecond());
+        assert_eq!(until(one, 9 * minute), Some(10 * minute), "signing in is a proof");
+        assert_eq!(until(one, 10 * minute), None);
+        all.note(one, from_ms(20 * minute));
+        assert_eq!(until(one, 29 * minute), Some(30 * minute));
+        assert_eq!(until(other, 29 * minute), None);
+        assert_eq!(until(one, 30 * minute), None);
+        assert_eq!(until(one, 19 * minute), None, "nor by a clock that was set back");
+    }
+}

@@ -1,0 +1,116 @@
+//! `hq user …`: accounts, for whoever runs the machine.
+
+use axum::http::Method;
+use clap::{Args, Subcommand};
+
+use crate::config::Config;
+use crate::server::local::{self, FreshLink, LinkWish};
+use crate::server::people::local::{Line, Wish, carry_out, lines};
+
+use super::Common;
+use super::commands::{NOTHING, actor, print};
+use super::reach::{self, CommandError, Reach, block_on};
+
+/// `hq user …`
+#[derive(Subcommand)]
+pub enum Command {
+    /// Show the accounts
+    List,
+    /// Make a one-time link that sets a new password (or sets HQ up)
+    ResetLink(ResetLink),
+    /// Close an account: its person is signed out everywhere, and its tokens stop working
+    Disable {
+        /// Whose
+        email: String,
+    },
+    /// Open a disabled account again
+    Enable {
+        /// Whose
+        email: String,
+    },
+}
+
+/// Flags of `hq user reset-link`.
+#[derive(Args)]
+pub struct ResetLink {
+    /// Whose password; may be left out when there is one account
+    email: Option<String>,
+    /// Also take the second step away, for somebody who has lost it
+    #[arg(long)]
+    factors: bool,
+}
+
+/// Runs one.
+pub fn run(common: &Common, config: Config, command: Command) -> Result<u8, CommandError> {
+    match command {
+        Command::List => list(common, config),
+        Command::ResetLink(flags) => reset_link(common, config, flags),
+        Command::Disable { email } => {
+            let done = "is disabled; nobody comes in with it any more";
+            act(common, config, &Wish::Disable { email }, done)
+        }
+        Command::Enable { email } => {
+            act(common, config, &Wish::Enable { email }, "is enabled; its person can sign in again")
+        }
+    }
+}
+
+fn list(common: &Common, config: Config) -> Result<u8, CommandError> {
+    let all: Vec<Line> = block_on(async {
+        match reach::reach(config).await? {
+            Reach::Running(local) => local.call(Method::GET, "/local/accounts", NOTHING).await,
+            Reach::Stopped(offline) => {
+                lines(&offline.app).map_err(|error| CommandError::Failed(error.to_string()))
+            }
+        }
+    })?;
+    let shown: Vec<String> = all.iter().map(line).collect();
+    print(common, &all, &shown)
+}
+
+fn line(one: &Line) -> String {
+    let places: Vec<_> =
+        one.places.iter().map(|place| format!("{} of {}", place.role, place.slug)).collect();
+    let state = match one.disabled_at {
+        Some(at) => format!("disabled since {at}"),
+        None if places.is_empty() => "in no workspace".to_owned(),
+        None => places.join(", "),
+    };
+    format!("{:<32} {:<24} {state}", one.email, one.name)
+}
+
+fn act(common: &Common, config: Config, wish: &Wish, done: &str) -> Result<u8, CommandError> {
+    let now: Line = block_on(async {
+        match reach::reach(config).await? {
+            Reach::Running(local) => local.call(Method::POST, "/local/accounts", Some(wish)).await,
+            Reach::Stopped(offline) => {
+                let by = actor(&offline.app)?;
+                let done = carry_out(&offline.app, by, wish).await;
+                done.map_err(|error| CommandError::Refused(error.0.detail))
+            }
+        }
+    })?;
+    print(common, &now, &[format!("The account {} {done}.", now.email)])
+}
+
+/// `hq user reset-link`.
+fn reset_link(common: &Common, config: Config, flags: ResetLink) -> Result<u8, CommandError> {
+    let wish = LinkWish { email: flags.email, factors: flags.factors };
+    let made: FreshLink = block_on(async {
+        match reach::reach(config).await? {
+            Reach::Running(local) => {
+                local.call(Method::POST, "/local/reset-link", Some(&wish)).await
+            }
+            Reach::Stopped(offline) => {
+                let by = actor(&offline.app)?;
+                let made = local::reset_link(&offline.app, &offline.here, by, wish).await;
+                made.map_err(|error| CommandError::Refused(error.to_string()))
+            }
+        }
+    })?;
+    let what = match &made.email {
+        Some(email) => format!("Sets a new password for {email}, once, until {}:", made.expires_at),
+        None => format!("Sets HQ up, once, until {}:", made.expires_at),
+    };
+    print(common, &made, &[what, made.link.clone()])
+}

@@ -1,0 +1,433 @@
+//! What an agent has written down to keep: `MEMORY.md` for what stays true, `memory/<day>.md` for the
+//! days. Plain files of the agent; there is no other memory.
+
+use jiff::civil::Date;
+use sha2::{Digest, Sha256};
+
+use crate::app::Ws;
+use crate::features::runs::model::Session;
+use crate::features::runs::queries::search;
+use crate::git::files::AgentFiles;
+use crate::git::folder::Kind;
+use crate::git::snapshot::Paths;
+use crate::git::{Author, Branch, Entry, File, GitError};
+use crate::kernel::{AccountId, FieldError, Problem, ProblemKind};
+use crate::store::StoreError;
+use crate::tool::rank::{Query, Ranking};
+
+use super::model::Agent;
+
+/// What stays true.
+pub const LASTING: &str = "MEMORY.md";
+/// The folder of the days.
+pub const DAYS: &str = "memory";
+/// The largest file of memory that is read, in bytes.
+pub const MAX_FILE: u64 = 256 * 1024;
+/// The most that a prompt shows of [`LASTING`]: more is not written into it, in bytes.
+pub const MAX_LASTING: usize = 24 * 1024;
+/// The largest note that a person writes, in bytes.
+const MAX_WRITTEN: usize = 64 * 1024;
+/// How many notes are looked through, the newest first.
+const MAX_NOTES: usize = 730;
+/// The longest passage, in bytes.
+const PASSAGE: usize = 700;
+
+/// A file of memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Its path in the agent's folder.
+    pub path: String,
+    /// The day that it is about; none for what stays true.
+    pub day: Option<Date>,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// A few lines that belong together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passage {
+    /// The first line, from 1.
+    pub from: usize,
+    /// The last line.
+    pub to: usize,
+    /// The lines.
+    pub text: String,
+}
+
+/// A passage that was found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// Its file.
+    pub path: String,
+    /// The lines.
+    pub passage: Passage,
+    /// How well it fits, at most 1.
+    pub score: f64,
+}
+
+/// The path of the note of a day.
+#[must_use]
+pub fn note_of(day: Date) -> String {
+    format!("{DAYS}/{day}.md")
+}
+
+/// Whether a path is one of memory: `MEMORY.md`, or a Markdown file of the days.
+#[must_use]
+pub fn is_memory(path: &str) -> bool {
+    path == LASTING
+        || path
+            .strip_prefix("memory/")
+            .is_some_and(|name| name.ends_with(".md") && !name.contains('/'))
+}
+
+/// The files of memory: what stays true, then the days, newest first.
+///
+/// # Errors
+/// When the disk fails.
+pub fn notes(files: &AgentFiles) -> Result<Vec<Note>, GitError> {
+    let mut all = Vec::new();
+    for item in files.list(DAYS)?.unwrap_or_default() {
+        let Kind::File { bytes, .. } = item.kind else { continue };
+        let Some(stem) = item.name.strip_suffix(".md") else { continue };
+        all.push(Note { day: stem.parse().ok(), path: format!("{DAYS}/{}", item.name), bytes });
+    }
+    all.sort_by(|a, b| (b.day, &b.path).cmp(&(a.day, &a.path)));
+    all.truncate(MAX_NOTES);
+    // ok: a folder or a link in its place is no memory.
+    if let Some(part) = files.read(LASTING, 0, 0).ok().flatten() {
+        all.insert(0, Note { path: LASTING.to_owned(), day: None, bytes: part.total });
+    }
+    Ok(all)
+}
+
+/// The text of a file of memory, as far as it is read; none when there is no such file.
+///
+/// # Errors
+/// When it is no file, or the disk fails.
+pub fn text(files: &AgentFiles, path: &str) -> Result<Option<String>, GitError> {
+    let part = files.read(path, 0, MAX_FILE)?;
+    Ok(part.map(|part| String::from_utf8_lossy(&part.bytes).into_owned()))
+}
+
+/// Cuts a text into passages at blank lines and headings.
+#[must_use]
+pub fn passages(text: &str) -> Vec<Passage> {
+    let mut all: Vec<Passage> = Vec::new();
+    let mut open: Option<Passage> = None;
+    for (at, line) in text.lines().enumerate() {
+        let (number, blank) = (at + 1, line.trim().is_empty());
+        let full = open.as_ref().is_some_and(|p| PASSAGE < p.text.len() + line.len());
+        if blank || full || line.starts_with('#') {
+            all.extend(open.take());
+        }
+        if blank {
+            continue;
+        }
+        match &mut open {
+            Some(passage) => {
+                passage.text.push('\n');
+                passage.text.push_str(line);
+                passage.to = number;
+            }
+            None => open = Some(Passage { from: number, to: number, text: line.to_owned() }),
+        }
+    }
+    all.extend(open);
+    all
+}
+
+/// Looks through the memory, best first.
+///
+/// # Errors
+/// When the disk fails.
+pub fn look_through(
+    files: &AgentFiles,
+    query: &Query,
+    today: Date,
+    since: Option<Date>,
+    most: usize,
+) -> Result<Vec<Found>, GitError> {
+    let mut ranking = Ranking::new(query.clone());
+    let mut known = Vec::new();
+    for note in notes(files)? {
+        if since.is_some_and(|since| note.day.is_some_and(|day| day < since)) {
+            continue;
+        }
+        let days =
+            note.day.and_then(|day| day.until(today).ok()).map(|span| i64::from(span.get_days()));
+        let Some(text) = text(files, &note.path)? else { continue };
+        for passage in passages(&text) {
+            if ranking.look(&passage.text, days).is_some() {
+                known.push((note.path.clone(), passage));
+            }
+        }
+    }
+    let best = ranking.best(most).into_iter();
+    Ok(best
+        .map(|(at, score)| {
+            let (path, passage) = known[at].clone();
+            Found { path, passage, score }
+        })
+        .collect())
+}
+
+/// What a person's change of the memory came to.
+#[derive(Debug, thiserror::Error)]
+pub enum MemoryError {
+    /// The path is none of memory.
+    #[error("{0} is no file of memory; MEMORY.md and the notes in memory/ are")]
+    NotMemory(String),
+    /// It has changed since it was read.
+    #[error("{0} was changed meanwhile; read it again and put your change on top")]
+    Changed(String),
+    /// It is longer than an agent reads.
+    #[error("{path} may have at most {most} KB; this has {has} KB")]
+    TooLong {
+        /// The file.
+        path: String,
+        /// So much is read.
+        most: usize,
+        /// So much it has.
+        has: usize,
+    },
+    /// The agent has no files.
+    #[error("the agent has no files yet; set it up first")]
+    NoFolder,
+    /// The leaf refused.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The task that did it was ended.
+    #[error("it was cut off; try again")]
+    CutOff,
+}
+
+impl Problem for MemoryError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotMemory(_) => "not_memory",
+            Self::Changed(_) => "memory_changed",
+            Self::TooLong { .. } => "memory_too_long",
+            Self::NoFolder => "agent_files_missing",
+            Self::Git(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::CutOff => "memory_unavailable",
+        }
+    }
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::NotMemory(_) => ProblemKind::Invalid,
+            Self::Changed(_) => ProblemKind::Conflict,
+            Self::TooLong { .. } => ProblemKind::TooLarge,
+            Self::NoFolder => ProblemKind::NotFound,
+            Self::Git(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+            Self::CutOff => ProblemKind::Unavailable,
+        }
+    }
+    fn fields(&self) -> Vec<FieldError> {
+        match self {
+            Self::NotMemory(_) => vec![FieldError::new("path", self.to_string())],
+            Self::TooLong { .. } => vec![FieldError::new("text", self.to_string())],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// A file of memory as a person reads it: its text and a hash that a change names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// The text; empty when nothing was written yet.
+    pub text: String,
+    /// Of the text.
+    pub hash: String,
+}
+
+impl Read {
+    fn of(text: String) -> Self {
+        let hash = hex::encode(&Sha256::digest(&text)[..8]);
+        Self { text, hash }
+    }
+}
+
+/// What memory holds of a question.
+pub struct Searched {
+    /// Notes, best first.
+    pub notes: Vec<Found>,
+    /// What was said, best first.
+    pub said: search::Searched,
+}
+
+/// The files of an agent's memory.
+///
+/// # Errors
+/// When there is no folder or the disk fails.
+pub async fn list(ws: &Ws, agent: &Agent) -> Result<Vec<Note>, MemoryError> {
+    in_folder(ws, agent, |files| Ok(notes(files)?)).await
+}
+
+/// One of them; empty when nothing was written yet.
+///
+/// # Errors
+/// When it is no file of memory.
+pub async fn read(ws: &Ws, agent: &Agent, path: &str) -> Result<Read, MemoryError> {
+    if !is_memory(path) {
+        return Err(MemoryError::NotMemory(path.to_owned()));
+    }
+    let path = path.to_owned();
+    in_folder(ws, agent, move |files| Ok(Read::of(text(files, &path)?.unwrap_or_default()))).await
+}
+
+/// A person's change of a file of memory, as one commit on the agent's branch. `hash` is that of the
+/// text as it was read.
+///
+/// # Errors
+/// `Changed` when somebody else was faster.
+pub async fn write(
+    ws: &Ws,
+    agent: &Agent,
+    author: Author,
+    path: &str,
+    (new, hash): (String, &str),
+) -> Result<Read, MemoryError> {
+    if !is_memory(path) {
+        return Err(MemoryError::NotMemory(path.to_owned()));
+    }
+    let most = if path == LASTING { MAX_LASTING } else { MAX_WRITTEN };
+    if most < new.len() {
+        let (path, has) = (path.to_owned(), new.len().div_ceil(1024));
+        return Err(MemoryError::TooLong { path, most: most / 1024, has });
+    }
+    let folder = ws.agent_folder(&agent.slug);
+    let _turn = ws.paths.hold(&folder.join(path)).await;
+    let (path, hash) = (path.to_owned(), hash.to_owned());
+    let (own, branch, now) = (ws.clone(), Branch::agent(&agent.slug)?, ws.app.clock.now());
+    let message = format!("memory: Change {path} by hand");
+    in_folder(ws, agent, move |files| {
+        let old = Read::of(text(files, &path)?.unwrap_or_default());
+        if old.hash != hash {
+            return Err(MemoryError::Changed(path));
+        }
+        // A form sends lines as the web does.
+        let new = new.replace("\r\n", "\n");
+        files.write(&File {
+            path: path.clone(),
+            bytes: new.clone().into_bytes(),
+            executable: false,
+        })?;
+        let entry = Entry { author: &author, message: &message, time: now };
+        let only = [path];
+        own.repo()?.commit_paths(&branch, &folder, Paths::Only(&only), &entry)?;
+        Ok(Read::of(new))
+    })
+    .await
+}
+
+/// Looks through an agent's memory and through what was said in the conversations that a person may
+/// open: their own, and those about tasks.
+///
+/// # Errors
+/// When the disk fails.
+pub async fn find(
+    ws: &Ws,
+    agent: &Agent,
+    by: AccountId,
+    query: Query,
+    today: Date,
+    most: usize,
+) -> Result<Searched, MemoryError> {
+    let (own, id, now) = (ws.clone(), agent.id, ws.app.clock.now());
+    in_folder(ws, agent, move |files| {
+        let notes = look_through(files, &query, today, None, most)?;
+        let may = |session: &Session| session.owner.is_none_or(|owner| owner == by);
+        let wish = search::Wish {
+            agent: id,
+            may: &may,
+            query: &query,
+            since: None,
+            most,
+            events: search::EVENTS,
+            now,
+        };
+        let said = own.read(|snap| search::search(snap, &wish))?;
+        Ok(Searched { notes, said })
+    })
+    .await
+}
+
+async fn in_folder<T: Send + 'static>(
+    ws: &Ws,
+    agent: &Agent,
+    body: impl FnOnce(&AgentFiles) -> Result<T, MemoryError> + Send + 'static,
+) -> Result<T, MemoryError> {
+    let folder = ws.agent_folder(&agent.slug);
+    let done = tokio::task::spawn_blocking(move || {
+        if !folder.is_dir() {
+            return Err(MemoryError::NoFolder);
+        }
+        body(&AgentFiles::open(&folder)?)
+    });
+    done.await.map_err(|_| MemoryError::CutOff)?
+}
+
+/// A text with lines added at its end, each as a point of a list; lines that stand there already are
+/// left out. None when nothing is left.
+#[must_use]
+pub fn with_lines(old: &str, lines: &[&str]) -> Option<String> {
+    let mut new = old.trim_end().to_owned();
+    let before = new.len();
+    for line in lines {
+        let line = line.trim().trim_start_matches(['-', '*']).trim();
+        let known = new.lines().any(|old| old.trim_start_matches(['-', '*', ' ']).trim() == line);
+        if line.is_empty() || known {
+            continue;
+        }
+        if !new.is_empty() {
+            new.push('\n');
+            let last = new.lines().last().unwrap_or_default();
+            if last.starts_with('#') {
+                new.push('\n');
+            }
+        }
+        new.push_str("- ");
+        new.push_str(line);
+    }
+    (before < new.len()).then(|| new + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_memory, passages, with_lines};
+
+    #[test]
+    fn passages_end_at_blank_lines_and_headings() {
+        let text = "# People\nMira likes tea.\nOtto does not.\n\n\n# Places\nHamburg";
+        let all = passages(text);
+        let lines: Vec<_> = all.iter().map(|p| (p.from, p.to)).collect();
+        assert_eq!(lines, [(1, 3), (6, 7)]);
+        assert_eq!(all[1].text, "# Places\nHamburg");
+        let long = "word ".repeat(100) + "\n";
+        assert_eq!(passages(&long.repeat(3)).len(), 3);
+    }
+
+    #[test]
+    fn lines_are_added_once() {
+        assert_eq!(with_lines("", &["- Mira likes tea"]).as_deref(), Some("- Mira likes tea\n"));
+        let old = "# Memory\n\n- Mira likes tea\n";
+        assert_eq!(with_lines(old, &["Mira likes tea", " "]), None);
+        assert_eq!(
+            with_lines("# Memory\n", &["a", "b"]).as_deref(),
+            Some("# Memory\n\n- a\n- b\n")
+        );
+    }
+
+    #[test]
+    fn only_files_of_memory_are_memory() {
+        assert!(is_memory("MEMORY.md") && is_memory("memory/2026-11-20.md"));
+        assert!(
+            !is_memory("memory/a/b.md") && !is_memory("notes.md") && !is_memory("memory/x.txt")
+        );
+    }
+}

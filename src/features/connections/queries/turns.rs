@@ -1,0 +1,280 @@
+//! Who may answer in turn, who rests, and what providers said of their models.
+
+use std::collections::HashMap;
+
+use crate::features::agents::model::Agent;
+use crate::features::connections::model::{
+    Connection, ConnectionKey, Cooldown, Fallbacks, Named, Offer, Offers, SpareKeys,
+};
+use crate::features::connections::rests::Candidate;
+use crate::features::runs::model::ModelSource;
+use crate::kernel::{AgentId, ConnectionId, Thinking, Timestamp};
+use crate::providers::catalog::{self, Model, Price};
+use crate::providers::model::{Abilities, ModelInfo};
+use crate::store::{Range, ReadExt, StoreError};
+use crate::web::parts;
+
+use super::Choice;
+
+/// The numbers of a connection's keys, in the order in which they are used. One without a key has one place, too.
+///
+/// # Errors
+/// When the disk fails.
+pub fn slots(tx: &impl ReadExt, connection: ConnectionId) -> Result<Vec<u32>, StoreError> {
+    let spare = tx.get::<SpareKeys>(connection)?.map_or_else(Vec::new, |spare| spare.keys);
+    let mut slots: Vec<u32> = spare.iter().map(|key| key.slot).collect();
+    if slots.is_empty() || tx.get::<ConnectionKey>(connection)?.is_some() {
+        slots.insert(0, 0);
+    }
+    Ok(slots)
+}
+
+/// The list of an agent to fall back on, or the workspace's.
+///
+/// # Errors
+/// When the disk fails.
+pub fn fallbacks(tx: &impl ReadExt, agent: Option<AgentId>) -> Result<Vec<Named>, StoreError> {
+    Ok(tx.get::<Fallbacks>(Fallbacks::key(agent))?.map_or_else(Vec::new, |list| list.models))
+}
+
+/// Everybody who may answer for a choice, in order, whether they rest or not: the model that was chosen with each of
+/// its keys, then those to fall back on. What a person chose for a message or a task falls back on nobody else; an
+/// agent's own model falls back on the agent's list, the workspace's on the workspace's.
+///
+/// # Errors
+/// When the disk fails.
+pub fn candidates(
+    tx: &impl ReadExt,
+    choice: &Choice,
+    agent: AgentId,
+) -> Result<Vec<Candidate>, StoreError> {
+    let first = Named { connection: choice.connection, model: choice.model.clone() };
+    let more = match choice.source {
+        ModelSource::Agent => fallbacks(tx, Some(agent))?,
+        ModelSource::Workspace => fallbacks(tx, None)?,
+        ModelSource::Message | ModelSource::Task | ModelSource::Fallback => Vec::new(),
+    };
+    let mut all: Vec<Candidate> = Vec::new();
+    for named in std::iter::once(first).chain(more) {
+        let slots = match named.connection {
+            Some(id) if tx.get::<Connection>(id)?.is_none() => continue,
+            Some(id) => slots(tx, id)?,
+            None => vec![0],
+        };
+        for slot in slots {
+            let one = Candidate { connection: named.connection, slot, model: named.model.clone() };
+            if !all.contains(&one) {
+                all.push(one);
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// The rest of a candidate that lasts longest; nothing when it may be asked.
+///
+/// # Errors
+/// When the disk fails.
+pub fn resting(
+    tx: &impl ReadExt,
+    candidate: &Candidate,
+    now: Timestamp,
+) -> Result<Option<Cooldown>, StoreError> {
+    let Some(connection) = candidate.connection else { return Ok(None) };
+    let mut longest: Option<Cooldown> = None;
+    for model in [None, Some(candidate.model.as_str())] {
+        let found = tx.get::<Cooldown>(Cooldown::key(connection, candidate.slot, model))?;
+        let found = found.filter(|rest| now < rest.until);
+        longest = longest.into_iter().chain(found).max_by_key(|rest| rest.until);
+    }
+    Ok(longest)
+}
+
+/// Whether a failure of this candidate is on record, over or not.
+///
+/// # Errors
+/// When the disk fails.
+pub fn has_failed(tx: &impl ReadExt, candidate: &Candidate) -> Result<bool, StoreError> {
+    let Some(connection) = candidate.connection else { return Ok(false) };
+    for model in [None, Some(candidate.model.as_str())] {
+        let key = Cooldown::key(connection, candidate.slot, model);
+        if tx.get::<Cooldown>(key)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// All rests of a connection that are not over.
+///
+/// # Errors
+/// When the disk fails.
+pub fn rests_of(
+    tx: &impl ReadExt,
+    connection: ConnectionId,
+    now: Timestamp,
+) -> Result<Vec<Cooldown>, StoreError> {
+    let all: Vec<Cooldown> = tx.list(&Range::all())?;
+    let of = |rest: &Cooldown| rest.connection == connection && now < rest.until;
+    Ok(all.into_iter().filter(of).collect())
+}
+
+/// All that is on record of a connection's failures, over or not.
+///
+/// # Errors
+/// When the disk fails.
+pub fn failures_of(
+    tx: &impl ReadExt,
+    connection: ConnectionId,
+) -> Result<Vec<Cooldown>, StoreError> {
+    let all: Vec<Cooldown> = tx.list(&Range::all())?;
+    Ok(all.into_iter().filter(|rest| rest.connection == connection).collect())
+}
+
+/// Whether somebody may answer a run of an agent now that its list of candidates is this.
+///
+/// # Errors
+/// When the disk fails.
+pub fn can_answer(
+    tx: &impl ReadExt,
+    choice: &Choice,
+    agent: &Agent,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    for candidate in candidates(tx, choice, agent.id)? {
+        if resting(tx, &candidate, now)?.is_none() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What the provider said of a model when it was asked last.
+///
+/// # Errors
+/// When the disk fails.
+pub fn offer(
+    tx: &impl ReadExt,
+    connection: ConnectionId,
+    model: &str,
+) -> Result<Option<ModelInfo>, StoreError> {
+    let offers = tx.get::<Offers>(connection)?.map_or_else(Vec::new, |offers| offers.models);
+    Ok(offers.into_iter().find(|offer| offer.id == model).map(as_info))
+}
+
+/// What the provider said of all its models, by id.
+///
+/// # Errors
+/// When the disk fails.
+pub fn offers(
+    tx: &impl ReadExt,
+    connection: ConnectionId,
+) -> Result<HashMap<String, ModelInfo>, StoreError> {
+    let offers = tx.get::<Offers>(connection)?.map_or_else(Vec::new, |offers| offers.models);
+    Ok(offers.into_iter().map(|offer| (offer.id.clone(), as_info(offer))).collect())
+}
+
+/// An offer in the words of providers.
+#[must_use]
+pub fn as_info(offer: Offer) -> ModelInfo {
+    ModelInfo {
+        name: offer.id.clone(),
+        id: offer.id,
+        window: offer.window,
+        max_output: offer.max_output,
+        price: offer.price.map(|[input, cache_read, cache_write, output]| Price {
+            input,
+            cache_read,
+            cache_write,
+            output,
+        }),
+        can: Abilities { tools: offer.tools, vision: offer.vision, thinking: offer.thinking },
+    }
+}
+
+/// A model as its connection describes it now.
+///
+/// # Errors
+/// When the disk fails.
+pub fn described(
+    tx: &impl ReadExt,
+    connection: ConnectionId,
+    id: &str,
+    model: Model,
+) -> Result<Model, StoreError> {
+    Ok(match offer(tx, connection, id)? {
+        Some(info) => model.told(&info),
+        None => model,
+    })
+}
+
+/// The thinking levels that a model has; all of them where nobody knows the model.
+///
+/// # Errors
+/// When the disk fails.
+pub fn levels(
+    tx: &impl ReadExt,
+    connection: Option<ConnectionId>,
+    model: &str,
+) -> Result<Vec<Thinking>, StoreError> {
+    let known = catalog::describe(model);
+    let (known, told) = match connection {
+        Some(id) => {
+            let told = offer(tx, id, model)?.is_some_and(|offer| offer.can.thinking.is_some());
+            (described(tx, id, model, known)?, told)
+        }
+        None => (known, false),
+    };
+    if known.vendor.is_empty() && !told {
+        return Ok(Thinking::ALL.to_vec());
+    }
+    Ok(known.levels())
+}
+
+/// One place of a list to fall back on.
+pub struct Place {
+    /// The name of its field.
+    pub field: &'static str,
+    /// Its label.
+    pub label: &'static str,
+    /// What can be chosen.
+    pub choices: Vec<parts::Choice>,
+}
+
+/// The places of a list to fall back on, with what can be chosen for each.
+///
+/// # Errors
+/// When the disk fails.
+pub fn fallback_fields(
+    tx: &impl ReadExt,
+    agent: Option<AgentId>,
+) -> Result<Vec<Place>, StoreError> {
+    let list = fallbacks(tx, agent)?;
+    let picks = super::picks(tx)?;
+    let fields = [("first", "When it does not answer"), ("second", "Then"), ("third", "Then")];
+    let mut out = Vec::new();
+    for (n, (field, label)) in fields.into_iter().enumerate() {
+        let now = list.get(n);
+        let mut choices = vec![parts::Choice::new("", "nobody else", now.is_none())];
+        for pick in &picks {
+            let is_now =
+                now.is_some_and(|now| now.connection == pick.connection && now.model == pick.model);
+            let label = match pick.connection {
+                Some(_) => format!("{} · {}", pick.connection_name, pick.model),
+                None => super::PRACTICE_LABEL.to_owned(),
+            };
+            choices.push(parts::Choice::new(pick.value(), label, is_now));
+        }
+        if let Some(now) = now.filter(|_| !choices.iter().any(|choice| choice.chosen)) {
+            let pick = super::Pick {
+                connection: now.connection,
+                connection_name: String::new(),
+                model: now.model.clone(),
+                name: String::new(),
+            };
+            choices.push(parts::Choice::new(pick.value(), &now.model, true));
+        }
+        out.push(Place { field, label, choices });
+    }
+    Ok(out)
+}

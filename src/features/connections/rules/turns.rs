@@ -1,0 +1,245 @@
+//! Writes of who answers in turn: more keys, lists to fall back on, rests after failures.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use crate::features::agents::model::Agent;
+use crate::features::connections::model::{
+    Connection, Cooldown, Fallbacks, Named, Offer, Offers, SpareKey, SpareKeys, UsualThinking,
+    Window,
+};
+use crate::features::connections::queries::PRACTICE;
+use crate::features::connections::rests::{Candidate, Scope, rest, scope};
+use crate::kernel::text::ellipsis;
+use crate::kernel::{AgentId, ConnectionId, Event, Thinking, Timestamp};
+use crate::providers::error::ErrorClass;
+use crate::store::{Range, ReadExt, StoreError, WriteTx};
+
+use super::{ConnectionError, MAX_MODELS, NewKey, good_model};
+
+/// The most keys of a connection beside the first.
+const MAX_SPARE: usize = 9;
+/// The most models of a list to fall back on.
+const MAX_FALLBACKS: usize = 8;
+/// The smallest window that a prompt fits into, in tokens.
+const LEAST_WINDOW: u32 = 4_096;
+/// Failures count together when no more time lies between the end of a rest and the next one.
+const WINDOW: SignedDuration = SignedDuration::from_hours(1);
+
+/// Adds a key that is used when those before it are refused or limited.
+///
+/// # Errors
+/// `NotFound`; `TooManyKeys`.
+pub fn add_key(
+    tx: &mut WriteTx<'_>,
+    id: ConnectionId,
+    key: NewKey,
+) -> Result<u32, ConnectionError> {
+    tx.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
+    let spare = tx.get::<SpareKeys>(id)?;
+    let mut spare = spare.unwrap_or(SpareKeys { connection: id, next: 1, keys: Vec::new() });
+    if MAX_SPARE <= spare.keys.len() {
+        return Err(ConnectionError::TooManyKeys);
+    }
+    let slot = spare.next;
+    spare.next += 1;
+    let NewKey { sealed, key_id, hint } = key;
+    spare.keys.push(SpareKey { slot, sealed, key_id, hint });
+    tx.put(&spare)?;
+    tx.emit(Event::ConnectionChanged { connection: id });
+    Ok(slot)
+}
+
+/// Removes one of the keys beside the first.
+///
+/// # Errors
+/// `NotFound` when there is no such key.
+pub fn remove_key(
+    tx: &mut WriteTx<'_>,
+    id: ConnectionId,
+    slot: u32,
+) -> Result<(), ConnectionError> {
+    let mut spare = tx.get::<SpareKeys>(id)?.ok_or(ConnectionError::NotFound(id))?;
+    let before = spare.keys.len();
+    spare.keys.retain(|key| key.slot != slot);
+    if spare.keys.len() == before {
+        return Err(ConnectionError::NotFound(id));
+    }
+    tx.put(&spare)?;
+    tx.emit(Event::ConnectionChanged { connection: id });
+    Ok(())
+}
+
+/// Sets the models that answer in turn when the chosen one does not; an empty list for none.
+///
+/// # Errors
+/// `NotFound` for an unknown connection, `BadModel`, `NoAgent`, `TooManyModels`.
+pub fn set_fallbacks(
+    tx: &mut WriteTx<'_>,
+    agent: Option<AgentId>,
+    models: Vec<Named>,
+) -> Result<(), ConnectionError> {
+    if let Some(agent) = agent {
+        tx.get::<Agent>(agent)?.ok_or(ConnectionError::NoAgent(agent))?;
+    }
+    let mut list: Vec<Named> = Vec::new();
+    for named in models {
+        let model = good_model(Some(named.model))?.ok_or(ConnectionError::BadModel)?;
+        match named.connection {
+            Some(id) => {
+                tx.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
+            }
+            None if model == PRACTICE => {}
+            None => return Err(ConnectionError::BadModel),
+        }
+        let named = Named { connection: named.connection, model };
+        if !list.contains(&named) {
+            list.push(named);
+        }
+    }
+    if MAX_FALLBACKS < list.len() {
+        return Err(ConnectionError::TooManyModels);
+    }
+    let id = Fallbacks::key(agent);
+    if list.is_empty() {
+        if tx.get::<Fallbacks>(id.clone())?.is_some() {
+            tx.delete::<Fallbacks>(id)?;
+        }
+    } else {
+        let changed = list.iter().find_map(|named| named.connection);
+        tx.put(&Fallbacks { id, agent, models: list })?;
+        if let Some(connection) = changed {
+            tx.emit(Event::ConnectionChanged { connection });
+        }
+    }
+    Ok(())
+}
+
+/// Sets how much models think for agents and tasks that say nothing of it.
+///
+/// # Errors
+/// When the store refuses.
+pub fn set_thinking(tx: &mut WriteTx<'_>, level: Thinking) -> Result<(), StoreError> {
+    tx.put(&UsualThinking { level })
+}
+
+/// Sets the window of a connection's models, for servers that have to be told; none leaves it to HQ.
+///
+/// # Errors
+/// `NotFound`; `BadWindow` for less than anything fits into.
+pub fn set_window(
+    tx: &mut WriteTx<'_>,
+    id: ConnectionId,
+    tokens: Option<u32>,
+) -> Result<(), ConnectionError> {
+    tx.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
+    let before = tx.get::<Window>(id)?.map(|window| window.tokens);
+    match tokens {
+        _ if tokens == before => return Ok(()),
+        Some(tokens) if tokens < LEAST_WINDOW => return Err(ConnectionError::BadWindow),
+        Some(tokens) => tx.put(&Window { connection: id, tokens })?,
+        None => {
+            tx.delete::<Window>(id)?;
+        }
+    }
+    tx.emit(Event::ConnectionChanged { connection: id });
+    Ok(())
+}
+
+/// A failed call.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// What happened.
+    pub class: ErrorClass,
+    /// What the provider said, without secrets.
+    pub message: String,
+    /// How long it wants to be left alone.
+    pub asked: Option<Duration>,
+}
+
+/// Leaves who failed alone for a while; answers until when, or nothing when a failure says nothing of who answered.
+///
+/// # Errors
+/// When the store refuses.
+pub fn note_failure(
+    tx: &mut WriteTx<'_>,
+    who: &Candidate,
+    failure: Failure,
+) -> Result<Option<Timestamp>, StoreError> {
+    let (Some(connection), Some(scope)) = (who.connection, scope(failure.class)) else {
+        return Ok(None);
+    };
+    if tx.get::<Connection>(connection)?.is_none() {
+        return Ok(None);
+    }
+    let model = (scope == Scope::Model).then(|| who.model.clone());
+    let id = Cooldown::key(connection, who.slot, model.as_deref());
+    let now = tx.now();
+    let before = tx.get::<Cooldown>(id.clone())?.filter(|known| now < known.until + WINDOW);
+    let failures = before.map_or(1, |known| known.failures.saturating_add(1));
+    let length = rest(failure.class, failures, failure.asked);
+    let until = now + SignedDuration::try_from(length).unwrap_or(WINDOW);
+    tx.put(&Cooldown {
+        id,
+        connection,
+        slot: who.slot,
+        model,
+        class: failure.class,
+        message: ellipsis(&failure.message, 300),
+        failures,
+        until,
+    })?;
+    tx.emit(Event::ConnectionChanged { connection });
+    Ok(Some(until))
+}
+
+/// Who answered is well: nothing of its failures counts any more.
+///
+/// # Errors
+/// When the store refuses.
+pub fn note_success(tx: &mut WriteTx<'_>, who: &Candidate) -> Result<(), StoreError> {
+    let Some(connection) = who.connection else { return Ok(()) };
+    let mut cleared = false;
+    for model in [None, Some(who.model.as_str())] {
+        let key = Cooldown::key(connection, who.slot, model);
+        if tx.get::<Cooldown>(key.clone())?.is_some() {
+            tx.delete::<Cooldown>(key)?;
+            cleared = true;
+        }
+    }
+    if cleared {
+        // Who waits for it need not wait any longer.
+        tx.emit(Event::ConnectionChanged { connection });
+    }
+    Ok(())
+}
+
+/// Ends all rests of a connection: a person knows that it is well again.
+///
+/// # Errors
+/// `NotFound`.
+pub fn retry_now(tx: &mut WriteTx<'_>, id: ConnectionId) -> Result<u32, ConnectionError> {
+    tx.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
+    let all: Vec<Cooldown> = tx.list(&Range::all())?;
+    let mut count = 0;
+    for rest in all.into_iter().filter(|rest| rest.connection == id) {
+        tx.delete::<Cooldown>(rest.id)?;
+        count += 1;
+    }
+    tx.emit(Event::ConnectionChanged { connection: id });
+    Ok(count)
+}
+
+/// Keeps what a provider said of its models.
+///
+/// # Errors
+/// When the store refuses.
+pub fn keep_offers(
+    tx: &mut WriteTx<'_>,
+    connection: ConnectionId,
+    mut models: Vec<Offer>,
+) -> Result<(), StoreError> {
+    models.truncate(MAX_MODELS);
+    tx.put(&Offers { connection, read_at: tx.now(), models })
+}

@@ -1,0 +1,362 @@
+//! An undo never does what its actor could not do directly: the rules of each feature, asked of a plan.
+//!
+//! Which tables may go back at all stands in `access.rs`. Here is what depends on the record: whose
+//! comment it is, whether its task is archived, how many files a task may have.
+
+use std::collections::BTreeMap;
+
+use crate::app::Who as _;
+use crate::features::agents::model::{AGENTS, Agent};
+use crate::features::comments::model::{COMMENTS, Comment};
+use crate::features::comments::queries::Power;
+use crate::features::connections::model::{FALLBACKS, Fallbacks};
+use crate::features::deliverables::model::{
+    DELIVERABLES, Deliverable, REVIEWS, Review, VERSIONS, Version,
+};
+use crate::features::files::model::{FILES_BY_TASK, TASK_FILES, TaskFile};
+use crate::features::files::queries::{FileError, MOST};
+use crate::features::inbox::model::{INBOX, Item};
+use crate::features::runs::model::{INPUTS, Input, Run, Session};
+use crate::features::runs::queries::talk;
+use crate::features::tasks::model::{TASKS, Task};
+use crate::features::tasks::queries::checks;
+use crate::features::tasks::queries::error::TaskError;
+use crate::features::workspace::model::{SETTINGS, Settings};
+use crate::kernel::{AccountId, Actor, AgentStatus, Can, DeliverableState, Role, TaskId};
+use crate::store::undo::{After, Guard, Hold, Refusal, Row};
+use crate::store::{KeyBuf, Range, Read, ReadExt as _, Record, Root, StoreError, record};
+use crate::web::session::{Access, Person};
+
+use super::{access, key_of};
+
+/// A person who undoes, and what this person may do.
+#[derive(Clone, Copy, Debug)]
+pub struct Undoer {
+    /// As others see it.
+    pub by: Actor,
+    /// The account.
+    pub account: AccountId,
+    /// What this person is here.
+    pub role: Role,
+    /// What this request may do.
+    pub access: Access,
+}
+
+impl Undoer {
+    /// Who sent a request.
+    #[must_use]
+    pub fn of(who: &Person) -> Self {
+        Self { by: who.actor(), account: who.account, role: who.role, access: who.access }
+    }
+
+    /// Whether files of agents may go back: they are part of the agent.
+    #[must_use]
+    pub fn may_files(&self) -> bool {
+        self.access.may(Can::Agents)
+    }
+
+    /// Whether this person may look at what a run did.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn may_see(&self, read: &dyn Read, run: &Run) -> Result<bool, StoreError> {
+        talk::may_see_run(&read, run, self.account, self.role)
+    }
+}
+
+fn no(code: &'static str, why: &str) -> Refusal {
+    Refusal { code, why: why.to_owned() }
+}
+
+/// What a task's rules answer, as a reason to leave something as it is.
+fn refused<T>(answer: Result<T, TaskError>) -> Result<Option<Refusal>, StoreError> {
+    match answer {
+        Ok(_) => Ok(None),
+        Err(TaskError::Store(error)) => Err(error),
+        Err(error) => Ok(Some(Refusal::of(&error))),
+    }
+}
+
+/// A row of a plan with its type: as it is, and as it would be.
+struct Sides<R> {
+    now: Option<R>,
+    to: Option<R>,
+}
+
+impl<R: Record> Sides<R> {
+    fn of(row: &Row) -> Result<Self, StoreError> {
+        let typed = |bytes: &Option<Vec<u8>>| -> Result<Option<R>, StoreError> {
+            Ok(bytes.as_deref().map(record::read::<R>).transpose()?.map(|(record, _)| record))
+        };
+        Ok(Self { now: typed(&row.now)?, to: typed(&row.to)? })
+    }
+
+    /// What does not change with the row.
+    fn get<T>(&self, of: impl Fn(&R) -> T) -> Option<T> {
+        self.to.as_ref().or(self.now.as_ref()).map(of)
+    }
+}
+
+/// The whole record, or some of its fields.
+type Held = (&'static [&'static str], Refusal);
+
+impl Guard for Undoer {
+    fn table(&self, table: u16) -> bool {
+        access::may_undo(self.access, table)
+    }
+
+    fn work(&self, read: &dyn Read, made: &Root) -> Result<Option<Refusal>, StoreError> {
+        match made.table {
+            t if t == INPUTS.number => self.input(read, made),
+            t if t == INBOX.number => self.item(read, made),
+            _ => Ok(None),
+        }
+    }
+
+    fn holds(&self, after: &After<'_>) -> Result<Vec<Hold>, StoreError> {
+        let mut holds = Vec::new();
+        let mut coming = BTreeMap::new();
+        for row in after.rows() {
+            let held = match row.record.table {
+                t if t == TASKS.number => task(after, row)?,
+                t if t == COMMENTS.number => self.comment(after, row)?,
+                t if t == DELIVERABLES.number => deliverable(after, row)?,
+                t if t == VERSIONS.number => {
+                    whole(in_use(after, Sides::<Version>::of(row)?.get(|one| one.task))?)
+                }
+                t if t == REVIEWS.number => self.review(after, row)?,
+                t if t == TASK_FILES.number => file(after, row, &mut coming)?,
+                t if t == AGENTS.number => agent(row)?,
+                t if t == SETTINGS.number => settings(row)?,
+                t if t == FALLBACKS.number => self.fallbacks(row)?,
+                _ => Vec::new(),
+            };
+            let record = &row.record;
+            holds.extend(held.into_iter().map(|(fields, refusal)| Hold {
+                record: record.clone(),
+                fields,
+                refusal,
+            }));
+        }
+        holds.extend(too_many_files(after, coming)?);
+        Ok(holds)
+    }
+}
+
+fn whole(refusal: Option<Refusal>) -> Vec<Held> {
+    refusal.map(|refusal| (&[][..], refusal)).into_iter().collect()
+}
+
+/// What belongs to a task is changed while the task is in use, or comes back together with it.
+fn in_use(after: &After<'_>, task: Option<TaskId>) -> Result<Option<Refusal>, StoreError> {
+    let Some(id) = task else { return Ok(None) };
+    match after.now().get::<Task>(id)? {
+        Some(_) if after.get::<Task>(id)?.is_some() => refused(checks::in_use(after, id)),
+        _ => Ok(None),
+    }
+}
+
+fn task(after: &After<'_>, row: &Row) -> Result<Vec<Held>, StoreError> {
+    let Sides { now: Some(now), to: Some(to) } = Sides::<Task>::of(row)? else {
+        return Ok(Vec::new());
+    };
+    if now.archived_at.is_some() && to.archived_at.is_some() {
+        return Ok(whole(refused(checks::in_use(after.now(), now.id))?));
+    }
+    let mut held: Vec<Held> = Vec::new();
+    if now.assignee != to.assignee
+        && let Some(refusal) = refused(checks::assignee(after, to.assignee))?
+    {
+        held.push((&["assignee"], refusal));
+    }
+    if now.parent != to.parent
+        && let Some(parent) = to.parent
+        && let Some(refusal) = refused(checks::parent(after, Some(to.id), parent))?
+    {
+        held.push((&["parent"], refusal));
+    }
+    Ok(held)
+}
+
+fn is_decided(state: DeliverableState) -> bool {
+    !matches!(state, DeliverableState::Draft | DeliverableState::InReview)
+}
+
+/// Delivered work is as its review says.
+fn deliverable(after: &After<'_>, row: &Row) -> Result<Vec<Held>, StoreError> {
+    let sides = Sides::<Deliverable>::of(row)?;
+    if let Some(refusal) = in_use(after, sides.get(|one| one.task))? {
+        return Ok(whole(Some(refusal)));
+    }
+    let Some(to) = sides.to else { return Ok(Vec::new()) };
+    let decided = is_decided(to.state);
+    if sides.now.is_none() || decided == after.get::<Review>(to.version)?.is_some() {
+        return Ok(Vec::new());
+    }
+    let why = match decided {
+        true => "its review does not come back, so that it waits for one",
+        false => "its review stays, and with it what it decided",
+    };
+    Ok(vec![(&["state"], no("review_stays", why))])
+}
+
+/// A file is put on a task, or taken off, while the task is in use. Notes which come to it.
+fn file(
+    after: &After<'_>,
+    row: &Row,
+    coming: &mut BTreeMap<TaskId, (isize, Vec<Root>)>,
+) -> Result<Vec<Held>, StoreError> {
+    let sides = Sides::<TaskFile>::of(row)?;
+    let Some(task) = sides.get(|file| file.task) else { return Ok(Vec::new()) };
+    let (more, records) = coming.entry(task).or_default();
+    match (&sides.now, &sides.to) {
+        (None, Some(_)) => {
+            *more += 1;
+            records.push(row.record.clone());
+        }
+        (Some(_), None) => *more -= 1,
+        _ => {}
+    }
+    Ok(whole(in_use(after, Some(task))?))
+}
+
+/// Files for which their tasks have no room; those that were sent last stay away.
+fn too_many_files(
+    after: &After<'_>,
+    coming: BTreeMap<TaskId, (isize, Vec<Root>)>,
+) -> Result<Vec<Hold>, StoreError> {
+    let mut holds = Vec::new();
+    for (task, (more, records)) in coming {
+        if records.is_empty() {
+            continue;
+        }
+        let there = after.now().len(FILES_BY_TASK, &Range::prefix(KeyBuf::of(&task)))?;
+        let most =
+            MOST.saturating_sub(there.saturating_add_signed(more - records.len().cast_signed()));
+        let refusal = Refusal::of(&FileError::TooMany);
+        holds.extend(records.into_iter().skip(most).map(|record| Hold {
+            record,
+            fields: &[],
+            refusal: refusal.clone(),
+        }));
+    }
+    Ok(holds)
+}
+
+/// What becomes of an agent besides its settings: it is archived and never removed, and only HQ says that
+/// its files are ready.
+fn agent(row: &Row) -> Result<Vec<Held>, StoreError> {
+    let Sides { now: Some(now), to } = Sides::<Agent>::of(row)? else { return Ok(Vec::new()) };
+    let Some(to) = to else {
+        let why = "an agent is archived, never removed; archive it on its page";
+        return Ok(whole(Some(no("agent_stays", why))));
+    };
+    let is_set = |status| matches!(status, AgentStatus::Ready | AgentStatus::Paused);
+    if now.status == to.status || is_set(now.status) && is_set(to.status) {
+        return Ok(Vec::new());
+    }
+    let why = "its state follows from its files, which do not change with it";
+    Ok(vec![(&["status"], no("agent_state", why))])
+}
+
+/// Names that tasks once had lead to them for ever.
+fn settings(row: &Row) -> Result<Vec<Held>, StoreError> {
+    let Sides { now: Some(now), to: Some(to) } = Sides::<Settings>::of(row)? else {
+        return Ok(Vec::new());
+    };
+    let known = |key: &String| *key == to.task_key || to.old_task_keys.contains(key);
+    if now.old_task_keys.iter().chain([&now.task_key]).all(known) {
+        return Ok(Vec::new());
+    }
+    let why = "addresses with this key are in use and stay valid; change it on the settings page";
+    Ok(vec![(&["task_key"], no("task_key_stays", why))])
+}
+
+impl Undoer {
+    fn comment(&self, after: &After<'_>, row: &Row) -> Result<Vec<Held>, StoreError> {
+        let sides = Sides::<Comment>::of(row)?;
+        let Some(comment) = sides.to.as_ref().or(sides.now.as_ref()) else {
+            return Ok(Vec::new());
+        };
+        if after.now().get::<Task>(comment.task)?.is_none() {
+            return Ok(Vec::new());
+        }
+        if let Err(error) = Power::of(self.access).check(comment, self.by) {
+            return Ok(whole(Some(Refusal::of(&error))));
+        }
+        match sides.to {
+            Some(_) => Ok(whole(in_use(after, Some(comment.task))?)),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// What somebody decided is for that one, or an admin, to take back.
+    fn review(&self, after: &After<'_>, row: &Row) -> Result<Vec<Held>, StoreError> {
+        let sides = Sides::<Review>::of(row)?;
+        let (task, by) = (sides.get(|review| review.task), sides.get(|review| review.by));
+        if by != Some(self.account) && !self.access.may(Can::Admin) {
+            let why = "only who reviewed it or an admin can take a review back";
+            return Ok(whole(Some(no("review_not_yours", why))));
+        }
+        if let Some(refusal) = in_use(after, task)? {
+            return Ok(whole(Some(refusal)));
+        }
+        let Some(review) = sides.now.filter(|_| sides.to.is_none()) else { return Ok(Vec::new()) };
+        let of = after.get::<Version>(review.version)?.map(|version| version.deliverable);
+        let piece = of.map(|id| after.get::<Deliverable>(id)).transpose()?.flatten();
+        match piece.is_some_and(|piece| piece.version == review.version && is_decided(piece.state))
+        {
+            true => Ok(whole(Some(no("decision_stays", "what it decided stays")))),
+            false => Ok(Vec::new()),
+        }
+    }
+
+    /// The workspace's list is for admins, an agent's for who looks after agents.
+    fn fallbacks(&self, row: &Row) -> Result<Vec<Held>, StoreError> {
+        let of_agent = Sides::<Fallbacks>::of(row)?.get(|list| list.agent.is_some());
+        match of_agent == Some(true) || self.access.may(Can::Admin) {
+            true => Ok(Vec::new()),
+            false => Ok(whole(Some(no("not_allowed", "this list is for admins to change")))),
+        }
+    }
+
+    /// A message is taken back by who said it and may talk to agents; one that a comment was goes with
+    /// the comment.
+    fn input(&self, read: &dyn Read, made: &Root) -> Result<Option<Refusal>, StoreError> {
+        let input = key_of(made).map(|id| read.get::<Input>(id)).transpose()?.flatten();
+        let Some(input) = input else { return Ok(None) };
+        if let Some(comment) = input.comment {
+            return Ok(match read.get::<Comment>(comment)? {
+                Some(comment) => {
+                    Power::of(self.access).check(&comment, self.by).err().map(|e| Refusal::of(&e))
+                }
+                None => None,
+            });
+        }
+        if !self.access.may(Can::Chat) {
+            return Ok(Some(no("needs_chat", "taking messages back needs the right to chat")));
+        }
+        let owner = read.get::<Session>(input.session)?.and_then(|session| session.owner);
+        let said_by = input.by.account().or(owner);
+        match said_by.is_none_or(|account| account == self.account) {
+            true => Ok(None),
+            false => Ok(Some(no("message_not_yours", "somebody else said it"))),
+        }
+    }
+
+    /// Work that a run has is taken from it by who may stop runs.
+    fn item(&self, read: &dyn Read, made: &Root) -> Result<Option<Refusal>, StoreError> {
+        let item = key_of(made).map(|id| read.get::<Item>(id)).transpose()?.flatten();
+        let Some(run) = item.filter(Item::is_open).and_then(|item| item.run) else {
+            return Ok(None);
+        };
+        let live = read.get::<Run>(run)?.is_some_and(|run| run.is_live());
+        match !live || self.access.may(Can::Chat) {
+            true => Ok(None),
+            false => Ok(Some(no(
+                "needs_chat",
+                "a run works on it, and stopping runs needs the right to chat",
+            ))),
+        }
+    }
+}

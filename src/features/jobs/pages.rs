@@ -1,0 +1,269 @@
+//! The list of jobs, and one job with what it writes.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::response::{IntoResponse, Response};
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+
+use crate::app::Ws;
+use crate::features::agents::model::Agent;
+use crate::features::runs::model::Run;
+use crate::kernel::cursor::DEFAULT_LIMIT;
+use crate::kernel::text::ellipsis;
+use crate::kernel::{Can, Timestamp};
+use crate::store::{ReadExt, StoreError, cursor_key, key_cursor};
+use crate::web::error::PageError;
+use crate::web::extract::{Path, Query};
+use crate::web::format;
+use crate::web::html;
+use crate::web::hx::{Ask, Hx};
+use crate::web::live::Live;
+use crate::web::parts::{Dot, Face, Tone};
+use crate::web::routes::{Needs, Routes};
+use crate::web::session::Person;
+use crate::web::shell::Shell;
+use crate::web::time::RelTime;
+
+use super::api::{find, may_see, read};
+use super::model::{JOBS, Job, JobOutcome};
+use super::{queries, rules};
+
+/// How much of the end of an output a page shows, in bytes.
+const SHOWN: usize = 64 * 1024;
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/jobs", index.needs(Can::Read))
+        .get("/jobs/{name}", show.needs(Can::Read))
+        .post("/jobs/{name}/stop", stop.needs(Can::Chat))
+}
+
+/// What the address says.
+#[derive(Debug, Default, Deserialize)]
+struct From {
+    #[serde(default)]
+    after: String,
+}
+
+/// One job in the list.
+struct Row {
+    name: String,
+    title: String,
+    href: String,
+    state: Dot,
+    word: &'static str,
+    run: Option<(String, String)>,
+    took: String,
+    began: RelTime,
+    face: Face,
+}
+
+#[derive(Template)]
+#[template(path = "jobs/index.html")]
+struct Index {
+    shell: Shell,
+    list: Rows,
+}
+
+/// A page of the list; the first one renews itself.
+#[derive(Template)]
+#[template(path = "jobs/_rows.html")]
+struct Rows {
+    live: Option<Live>,
+    rows: Vec<Row>,
+    more: Option<String>,
+}
+
+/// One job with the end of what it wrote; renews itself, every second while it runs.
+#[derive(Template)]
+#[template(path = "jobs/_view.html")]
+struct View {
+    url: String,
+    live: Live,
+    running: bool,
+    name: String,
+    command: String,
+    face: Face,
+    agent: Option<(String, String)>,
+    run: Option<(String, String)>,
+    state: Dot,
+    detail: String,
+    began: RelTime,
+    facts: Vec<(&'static str, String)>,
+    stop: Option<String>,
+    text: String,
+    /// What stands in its place when there is none.
+    nothing: &'static str,
+    cut: String,
+}
+
+#[derive(Template)]
+#[template(path = "jobs/show.html")]
+struct Show {
+    shell: Shell,
+    name: String,
+    view: View,
+}
+
+/// A state word that the style sheet colours, with the word for people.
+fn words(job: &Job) -> (&'static str, &'static str) {
+    match &job.outcome {
+        None if job.stop.is_some() => ("working", "Stopping"),
+        None => ("working", "Running"),
+        Some(outcome) if outcome.is_good() => ("done", "Done"),
+        Some(JobOutcome::Stopped) => ("stopped", "Stopped"),
+        Some(JobOutcome::TimedOut) => ("failed", "Time was up"),
+        Some(JobOutcome::Lost) => ("failed", "Lost"),
+        Some(_) => ("failed", "Failed"),
+    }
+}
+
+/// Where and when a page is looked at.
+struct Look<'a> {
+    ws: &'a Ws,
+    now: Timestamp,
+    zone: TimeZone,
+}
+
+impl<'a> Look<'a> {
+    fn new(ws: &'a Ws, who: &Person) -> Self {
+        let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
+        Self { ws, now: ws.app.clock.now(), zone }
+    }
+
+    fn took(&self, job: &Job) -> String {
+        format::duration(Duration::from_secs(job.seconds(self.now)))
+    }
+
+    fn run(&self, tx: &impl ReadExt, job: &Job) -> Result<Option<(String, String)>, StoreError> {
+        let run = tx.get::<Run>(job.run)?;
+        Ok(run.map(|run| (run.name(), self.ws.url(&format!("runs/{}", run.name())))))
+    }
+}
+
+async fn index(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Query(from): Query<From>,
+) -> Result<Response, PageError> {
+    let list = ws.read(|snap| rows(snap, &Look::new(&ws, &who), &who, &from))?;
+    if hx.is_partial() {
+        return html::fragment(&list);
+    }
+    html::page(&Index { shell, list })
+}
+
+fn rows(tx: &impl ReadExt, look: &Look<'_>, who: &Person, from: &From) -> Result<Rows, StoreError> {
+    let here = look.ws.url("jobs");
+    let after = cursor_key(&from.after);
+    let hits = queries::all(tx, after.as_deref(), DEFAULT_LIMIT + 1)?;
+    let full = hits.len() > DEFAULT_LIMIT;
+    let (mut rows, mut more) = (Vec::new(), None);
+    for hit in hits.into_iter().take(DEFAULT_LIMIT) {
+        more = full.then(|| format!("{here}?after={}", key_cursor(&hit.key)));
+        if may_see(tx, &hit.record, who)? {
+            rows.push(row(tx, look, &hit.record)?);
+        }
+    }
+    let live = from.after.is_empty().then(|| Live::new(here).table(JOBS.name));
+    Ok(Rows { live, rows, more })
+}
+
+fn row(tx: &impl ReadExt, look: &Look<'_>, job: &Job) -> Result<Row, StoreError> {
+    let agent = tx.get::<Agent>(job.agent)?;
+    let (word, label) = words(job);
+    let first = job.command.lines().next().unwrap_or_default();
+    Ok(Row {
+        name: job.number.to_string(),
+        title: ellipsis(first, 200),
+        href: look.ws.url(&format!("jobs/{}", job.number)),
+        state: Dot::new(word, label),
+        word,
+        run: look.run(tx, job)?,
+        took: look.took(job),
+        began: RelTime::new(job.started_at, look.now, &look.zone),
+        face: agent.map_or_else(Face::nobody, |agent| face(&agent)),
+    })
+}
+
+fn face(agent: &Agent) -> Face {
+    Face::agent(&agent.name, &agent.emoji, &agent.slug)
+}
+
+async fn show(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Path(name): Path<String>,
+) -> Result<Response, PageError> {
+    let job = find(&ws, &who, &name)?;
+    let view = view(&ws, &who, &job).await?;
+    if hx.wants("job") {
+        return html::fragment(&view);
+    }
+    html::page(&Show { shell, name: format!("Job {}", job.number), view })
+}
+
+async fn view(ws: &Ws, who: &Person, job: &Job) -> Result<View, StoreError> {
+    let written = read(ws, job, None, SHOWN).await;
+    let look = Look::new(ws, who);
+    let href = ws.url(&format!("jobs/{}", job.number));
+    ws.read(|snap| {
+        let agent = snap.get::<Agent>(job.agent)?;
+        let (word, label) = words(job);
+        let ends = job.is_running() || job.detached > 0;
+        let may = who.access.may(Can::Chat);
+        let mut facts = vec![("Running time", look.took(job))];
+        if job.is_running() {
+            let most = Duration::from_secs(u64::from(job.timeout_secs));
+            facts.push(("Ends after", format::duration(most)));
+        }
+        if job.detached > 0 {
+            let left = format::count(u64::from(job.detached), "process", "processes");
+            facts.push(("Left running", left));
+        }
+        Ok(View {
+            live: Live::new(href.clone()).record(JOBS.name, job.id),
+            running: job.is_running(),
+            name: format!("Job {}", job.number),
+            command: job.command.clone(),
+            face: agent.as_ref().map_or_else(Face::nobody, face),
+            agent: agent.map(|agent| (agent.name, ws.url(&format!("agents/{}", agent.slug)))),
+            run: look.run(snap, job)?,
+            state: Dot::new(word, label),
+            detail: job.outcome.as_ref().map(JobOutcome::told).unwrap_or_default(),
+            began: RelTime::new(job.started_at, look.now, &look.zone),
+            facts,
+            stop: (may && ends).then(|| format!("{href}/stop")),
+            cut: if written.from > 0 { format::size(written.from) } else { String::new() },
+            nothing: if job.is_running() {
+                "It has not written anything yet."
+            } else {
+                "It wrote nothing."
+            },
+            text: written.text.clone(),
+            url: href.clone(),
+        })
+    })
+}
+
+async fn stop(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(name): Path<String>,
+) -> Result<Response, PageError> {
+    let job = find(&ws, &who, &name)?;
+    ws.write(&who, move |tx| rules::request_stop(tx, job.id)).await?;
+    if hx.is_partial() {
+        return Ok((Ask::new().toast(Tone::Ok, "Stopping"), "").into_response());
+    }
+    Ok(hx.go_to(&ws.url(&format!("jobs/{}", job.number))))
+}

@@ -1,0 +1,105 @@
+//! Reads of jobs.
+
+use crate::app::Ws;
+use crate::kernel::{AgentId, JobId};
+use crate::sandbox::output;
+use crate::store::{Hit, KeyBuf, Range, ReadExt, StoreError};
+
+use super::model::{JOB_BY_AGENT, JOB_BY_NUMBER, JOBS_RUNNING, Job, OUTPUT};
+
+/// The longest output that is read at once, in bytes.
+pub const MAX_READ: usize = 256 * 1024;
+/// The longest kept output, in bytes.
+const MAX_KEPT: u64 = 64 * 1024 * 1024;
+
+/// All of which something runs, or those of one agent.
+///
+/// # Errors
+/// When the disk fails.
+pub fn running(tx: &impl ReadExt, agent: Option<AgentId>) -> Result<Vec<Job>, StoreError> {
+    let range = agent.map_or_else(Range::all, |agent| Range::prefix(KeyBuf::of(&agent)));
+    tx.scan(JOBS_RUNNING, &range)
+}
+
+/// Jobs of an agent, newest first.
+///
+/// # Errors
+/// When the disk fails.
+pub fn of_agent(tx: &impl ReadExt, agent: AgentId, limit: usize) -> Result<Vec<Job>, StoreError> {
+    tx.scan(JOB_BY_AGENT, &Range::prefix(KeyBuf::of(&agent)).reverse().limit(limit))
+}
+
+/// Jobs of the workspace, newest first, page by page.
+///
+/// # Errors
+/// When the disk fails.
+pub fn all(
+    tx: &impl ReadExt,
+    after: Option<&[u8]>,
+    limit: usize,
+) -> Result<Vec<Hit<Job>>, StoreError> {
+    let mut range = Range::all().reverse().limit(limit);
+    if let Some(after) = after {
+        range = range.after(after);
+    }
+    tx.hits(JOB_BY_NUMBER, &range)
+}
+
+/// A job by its number or id.
+///
+/// # Errors
+/// When the disk fails.
+pub fn by_name(tx: &impl ReadExt, name: &str) -> Result<Option<Job>, StoreError> {
+    match (name.parse::<u32>(), name.parse::<JobId>()) {
+        (Ok(number), _) => tx.find(JOB_BY_NUMBER, &KeyBuf::of(&number)),
+        (_, Ok(id)) => tx.get(id),
+        _ => Ok(None),
+    }
+}
+
+/// A part of what a job wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The text, secrets taken out.
+    pub text: String,
+    /// The byte at which it begins.
+    pub from: u64,
+    /// The byte to go on from.
+    pub next: u64,
+}
+
+/// What a job wrote from this byte on, at most [`MAX_READ`] bytes; without a byte the end of it. From the
+/// file while it runs, from the blob after. Blocking.
+#[must_use]
+pub fn written(ws: &Ws, job: &Job, from: Option<u64>, most: usize) -> Written {
+    let most = most.min(MAX_READ);
+    let read = match &job.output {
+        Some(kept) => ws.blobs.get(kept.id, MAX_KEPT).ok().map(|bytes| part(&bytes, from, most)),
+        None if job.is_running() => {
+            let path = ws.jobs_folder().join(job.folder()).join(OUTPUT);
+            // ok: without a file nothing was written.
+            let len = output::len(&path).unwrap_or(0);
+            let start = from.unwrap_or_else(|| len.saturating_sub(most as u64));
+            // ok: as above.
+            output::from(&path, start, most).ok().map(|(text, next)| Written {
+                text,
+                from: start,
+                next,
+            })
+        }
+        None => None,
+    };
+    let mut read = read.unwrap_or_default();
+    read.text = ws.app.redactor.text(&read.text).into_owned();
+    read
+}
+
+fn part(bytes: &[u8], from: Option<u64>, most: usize) -> Written {
+    let start = match from {
+        Some(from) => usize::try_from(from).unwrap_or(usize::MAX).min(bytes.len()),
+        None => bytes.len().saturating_sub(most),
+    };
+    let end = (start + most).min(bytes.len());
+    let text = String::from_utf8_lossy(&bytes[start..end]).into_owned();
+    Written { text, from: start as u64, next: end as u64 }
+}

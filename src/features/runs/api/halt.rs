@@ -1,0 +1,126 @@
+//! Standing still and going on, as JSON.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::app::Ws;
+use crate::features::runs::model::{Halt, HaltOf};
+use crate::features::runs::queries::halt as reading;
+use crate::features::runs::rules;
+use crate::kernel::{Can, HaltHow};
+use crate::store::ReadExt;
+use crate::web::error::ApiError;
+use crate::web::extract::{Json, Path};
+use crate::web::idempotency::Once;
+use crate::web::routes::{Doc, Needs, Routes};
+use crate::web::session::Person;
+
+use super::talk;
+
+/// Routes below `/api/v1`.
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get(
+            "/pause",
+            show.needs(Can::Read)
+                .doc(|| Doc::new("Whether all work stands still").returns::<HaltOut>()),
+        )
+        .post(
+            "/pause",
+            pause.needs(Can::Admin).doc(|| {
+                Doc::new("Let all work of the workspace stand still; it survives a restart")
+                    .body::<HaltBody>()
+                    .returns::<HaltOut>()
+            }),
+        )
+        .post(
+            "/resume",
+            resume.needs(Can::Admin).doc(|| {
+                Doc::new("Let work go on, from where each run stopped").returns::<HaltOut>()
+            }),
+        )
+        .post(
+            "/agents/{agent}/halt",
+            halt_agent.needs(Can::Agents).doc(|| {
+                Doc::new("Pause an agent with what it does now; resuming it lets that go on")
+                    .body::<HaltBody>()
+                    .returns::<HaltOut>()
+            }),
+        )
+}
+
+/// Whether work stands still.
+#[derive(Serialize, JsonSchema)]
+struct HaltOut {
+    /// Whether it does.
+    paused: bool,
+    /// What became of runs that were at work.
+    how: Option<HaltHow>,
+    /// Who ordered it.
+    by: Option<String>,
+    /// Since when.
+    at: Option<String>,
+}
+
+/// How to stand still.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct HaltBody {
+    /// Whether runs finish their step, or are cut off within a second.
+    how: HaltHow,
+}
+
+fn shown(ws: &Ws, of: HaltOf) -> Result<Json<HaltOut>, ApiError> {
+    ws.read(|snap| {
+        let halt = snap.get::<Halt>(of)?;
+        let by = halt.as_ref().map(|halt| reading::by(snap, halt)).transpose()?;
+        Ok(Json(HaltOut {
+            paused: halt.is_some(),
+            how: halt.as_ref().map(|halt| halt.how),
+            by,
+            at: halt.map(|halt| halt.at.to_string()),
+        }))
+    })
+}
+
+async fn show(ws: Ws, _: Person) -> Result<Json<HaltOut>, ApiError> {
+    shown(&ws, HaltOf::Workspace)
+}
+
+async fn order(
+    ws: &Ws,
+    who: &Person,
+    once: Once,
+    of: HaltOf,
+    body: HaltBody,
+) -> Result<Json<HaltOut>, ApiError> {
+    let write = once.run(move |tx| rules::halt::order(tx, of, body.how).map(drop));
+    ws.write(who, write).await?;
+    shown(ws, of)
+}
+
+async fn pause(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Json(body): Json<HaltBody>,
+) -> Result<Json<HaltOut>, ApiError> {
+    order(&ws, &who, once, HaltOf::Workspace, body).await
+}
+
+async fn resume(ws: Ws, who: Person, once: Once) -> Result<Json<HaltOut>, ApiError> {
+    let write = once.run(|tx| rules::halt::lift(tx, HaltOf::Workspace).map(drop));
+    ws.write(&who, write).await?;
+    shown(&ws, HaltOf::Workspace)
+}
+
+async fn halt_agent(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(name): Path<String>,
+    Json(body): Json<HaltBody>,
+) -> Result<Json<HaltOut>, ApiError> {
+    let agent = ws.read(|snap| talk::agent(snap, &name))?;
+    order(&ws, &who, once, HaltOf::Agent(agent.id), body).await
+}

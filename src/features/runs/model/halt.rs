@@ -1,0 +1,74 @@
+//! What keeps runs from going on although nothing is wrong: a person paused the workspace, or an agent
+//! with all that it does.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+
+use crate::features::agents::model::Agent;
+use crate::kernel::{AccountId, AgentId, HaltHow, Timestamp, TypedId};
+use crate::store::{Class, Key, KeyBuf, OnDelete, Record, Refs, Table};
+
+/// Halts.
+pub const HALTS: Table = Table::new(172, "halts");
+
+/// What stands still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HaltOf {
+    /// The whole workspace.
+    Workspace,
+    /// An agent.
+    Agent(AgentId),
+}
+
+impl Key for HaltOf {
+    fn encode(&self, out: &mut KeyBuf) {
+        match self {
+            Self::Workspace => out.u8(0),
+            Self::Agent(id) => out.u8(1).part(*id),
+        };
+    }
+    fn take(bytes: &mut &[u8]) -> Option<Self> {
+        match u8::take(bytes)? {
+            0 => Some(Self::Workspace),
+            1 => Some(Self::Agent(AgentId::take(bytes)?)),
+            _ => None,
+        }
+    }
+}
+
+/// A halt; it is gone when somebody lets work go on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Halt {
+    /// What stands still.
+    pub of: HaltOf,
+    /// What became of runs that were at work.
+    pub how: HaltHow,
+    /// Who; none for the program.
+    pub by: Option<AccountId>,
+    /// Since when.
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+}
+
+impl Record for Halt {
+    type Id = HaltOf;
+    const TABLE: Table = HALTS;
+    // An undo never lets work go on.
+    const CLASS: Class = Class::Work;
+    fn id(&self) -> HaltOf {
+        self.of
+    }
+    fn refs(&self, refs: &mut Refs) {
+        if let HaltOf::Agent(id) = self.of {
+            refs.to::<Agent>(1, Some(id), OnDelete::Cascade);
+        }
+    }
+    fn sample() -> Self {
+        Self {
+            of: HaltOf::Agent(AgentId::from_bytes([5; 16])),
+            how: HaltHow::Now,
+            by: Some(AccountId::from_bytes([1; 16])),
+            at: crate::kernel::time::from_ms(1_700_000_000_000),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! What is said to agents before they have read it.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+
+use super::Session;
+use crate::kernel::{
+    Actor, AgentId, CommentId, InputId, Part, QueueMode, RunId, RunTrigger, SessionId, Timestamp,
+    TypedId,
+};
+use crate::store::codec::{self, DecodeError};
+use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+
+/// Queued inputs.
+pub const INPUTS: Table = Table::new(69, "queued_inputs");
+/// Session, open inputs only, in order; with those that are still to be told in one line.
+pub const INPUT_OPEN: Index = Index::multi(70, "queued_inputs_open");
+/// Session, inputs that were dropped and can be brought back.
+pub const INPUT_KEPT: Index = Index::multi(171, "queued_inputs_kept");
+
+/// Where a queued input stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum InputState {
+    /// Waits.
+    Accepted,
+    /// A run has it and has not read it yet.
+    Assigned(RunId),
+    /// A run has read it.
+    Consumed(RunId),
+    /// Its author took it back.
+    Cancelled,
+    /// It was dropped, with the reason.
+    Dropped(String),
+    /// There were too many: the next turn hears of it in one line.
+    Overflowed,
+}
+
+/// Something said to an agent: talk, never work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// Its id.
+    pub id: InputId,
+    /// The session.
+    pub session: SessionId,
+    /// The agent.
+    pub agent: AgentId,
+    /// What was said.
+    pub text: String,
+    /// Who.
+    pub by: Actor,
+    /// How it came: a chat message or an API call.
+    pub trigger: RunTrigger,
+    /// Where it stands.
+    pub state: InputState,
+    /// A model for this message alone.
+    pub model: Option<String>,
+    /// The comment that it was; when no run reads it in time, it becomes an inbox item.
+    pub comment: Option<CommentId>,
+    /// What it does while a run works.
+    pub mode: QueueMode,
+    /// Whether its author may bring it back after it was dropped.
+    pub kept: bool,
+    /// When.
+    #[serde(with = "millisecond::required")]
+    pub created_at: Timestamp,
+}
+
+/// The layout before a message said what it does while a run works. Frozen.
+#[derive(Deserialize)]
+struct InputV1 {
+    id: InputId,
+    session: SessionId,
+    agent: AgentId,
+    text: String,
+    by: Actor,
+    trigger: RunTrigger,
+    state: InputState,
+    model: Option<String>,
+    comment: Option<CommentId>,
+    #[serde(with = "millisecond::required")]
+    created_at: Timestamp,
+}
+
+impl Input {
+    /// Whether it waits to be read.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, InputState::Accepted | InputState::Assigned(_))
+    }
+
+    /// Whether it is what a person said or a program of theirs, and not a word of HQ or a comment.
+    #[must_use]
+    pub fn is_talk(&self) -> bool {
+        self.comment.is_none() && self.by.account().is_some()
+    }
+}
+
+impl Record for Input {
+    type Id = InputId;
+    const TABLE: Table = INPUTS;
+    const CLASS: Class = Class::Work;
+    const VERSION: u8 = 2;
+    const INDEXES: &'static [Index] = &[INPUT_OPEN, INPUT_KEPT];
+    fn id(&self) -> InputId {
+        self.id
+    }
+    fn index(&self, keys: &mut Keys) {
+        if self.is_open() || self.state == InputState::Overflowed {
+            keys.entry(INPUT_OPEN).part(self.session);
+        }
+        if self.kept && matches!(self.state, InputState::Dropped(_)) {
+            keys.entry(INPUT_KEPT).part(self.session);
+        }
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Session>(1, Some(self.session), OnDelete::Cascade);
+    }
+    fn root(&self) -> Root {
+        Root::of::<Session>(self.session)
+    }
+    fn sample() -> Self {
+        Self {
+            id: InputId::from_bytes([13; 16]),
+            session: SessionId::from_bytes([12; 16]),
+            agent: AgentId::from_bytes([5; 16]),
+            text: "How far are you?".into(),
+            by: Actor::System(Part::Setup),
+            trigger: RunTrigger::Chat,
+            state: InputState::Accepted,
+            model: None,
+            comment: Some(CommentId::from_bytes([3; 16])),
+            mode: QueueMode::Collect,
+            kept: true,
+            created_at: crate::kernel::time::from_ms(1_700_000_000_000),
+        }
+    }
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        if version != 1 {
+            return Err(DecodeError::UnknownVersion { table: INPUTS.name, version });
+        }
+        let old: InputV1 = codec::decode(body)?;
+        Ok(Self {
+            id: old.id,
+            session: old.session,
+            agent: old.agent,
+            text: old.text,
+            by: old.by,
+            trigger: old.trigger,
+            state: old.state,
+            model: old.model,
+            comment: old.comment,
+            mode: QueueMode::Steer,
+            kept: false,
+            created_at: old.created_at,
+        })
+    }
+}

@@ -1,0 +1,79 @@
+//! What a run waits for by its own wish: the answer of a person, a moment, the end of a task.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+
+use super::Run;
+use crate::features::tasks::model::Task;
+use crate::kernel::{AgentId, RunId, TaskId, Timestamp, TypedId};
+use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+
+/// What runs wait for.
+pub const PARKS: Table = Table::new(173, "parks");
+/// Task, open ones only.
+pub const PARKS_BY_TASK: Index = Index::multi(174, "parks_by_task");
+
+/// What a call of a run waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Park {
+    /// The run.
+    pub run: RunId,
+    /// The number of the call in the run.
+    pub step: u32,
+    /// The agent.
+    pub agent: AgentId,
+    /// The question; empty when nobody is asked.
+    pub question: String,
+    /// Answers to choose from; others are fine too.
+    pub options: Vec<String>,
+    /// When it ends by itself.
+    #[serde(with = "millisecond::optional")]
+    pub until: Option<Timestamp>,
+    /// The task whose end it waits for.
+    pub task: Option<TaskId>,
+    /// Since when.
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+    /// When it was over.
+    #[serde(with = "millisecond::optional")]
+    pub over_at: Option<Timestamp>,
+}
+
+impl Record for Park {
+    type Id = (RunId, u32);
+    const TABLE: Table = PARKS;
+    const CLASS: Class = Class::Work;
+    const INDEXES: &'static [Index] = &[PARKS_BY_TASK];
+    fn id(&self) -> (RunId, u32) {
+        (self.run, self.step)
+    }
+    fn index(&self, keys: &mut Keys) {
+        if let Some(task) = self.task.filter(|_| self.over_at.is_none()) {
+            keys.entry(PARKS_BY_TASK).part(task);
+        }
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Run>(1, Some(self.run), OnDelete::Cascade);
+        refs.to::<Task>(2, self.task, OnDelete::Clear);
+    }
+    fn clear(&mut self, _field: u8) {
+        self.task = None;
+    }
+    fn root(&self) -> Root {
+        Root::of::<Run>(self.run)
+    }
+    fn sample() -> Self {
+        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        Self {
+            run: RunId::from_bytes([8; 16]),
+            step: 3,
+            agent: AgentId::from_bytes([5; 16]),
+            question: "Which of the two offers?".into(),
+            options: vec!["The cheaper one".into()],
+            until: Some(at),
+            task: Some(TaskId::from_bytes([2; 16])),
+            at,
+            over_at: None,
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The switch that lets all work stand still, and one for an agent with what it does.
+
+use askama::Template;
+use axum::response::Response;
+use serde::Deserialize;
+
+use crate::app::{App, Ws};
+use crate::features::agents::queries as agents;
+use crate::features::runs::model::{Halt, HaltOf};
+use crate::features::runs::queries::{self, halt as reading};
+use crate::features::runs::rules;
+use crate::kernel::{Can, HaltHow, RunState};
+use crate::store::StoreError;
+use crate::web::error::PageError;
+use crate::web::extract::{Form, Path};
+use crate::web::flash;
+use crate::web::format;
+use crate::web::html;
+use crate::web::hx::Hx;
+use crate::web::session::Person;
+use crate::web::shell::{Flash, Shell};
+use crate::web::time::RelTime;
+
+use super::look::Look;
+
+/// How the workspace stands still.
+struct Still {
+    by: String,
+    at: RelTime,
+    how: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "runs/pause.html")]
+struct Show {
+    shell: Shell,
+    still: Option<Still>,
+    may: bool,
+    /// What is at work, and what is kept.
+    works: String,
+    kept: String,
+}
+
+/// `GET /pause`
+pub(super) async fn show(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
+    let (still, works, kept) = ws.read(|snap| {
+        let look = Look::new(snap, &ws, &who)?;
+        let still = reading::of_workspace(snap)?;
+        let still = still.map(|halt| -> Result<_, StoreError> {
+            let (by, at) = (reading::by(snap, &halt)?, look.time(halt.at));
+            Ok(Still { by, at, how: told(&halt) })
+        });
+        let live = queries::live(snap)?;
+        let count = |which: &dyn Fn(&RunState) -> bool| {
+            let count = live.iter().filter(|run| which(&run.state)).count();
+            format::count(u64::try_from(count).unwrap_or(u64::MAX), "run", "runs")
+        };
+        let works = count(&|state| *state == RunState::Running);
+        let kept = count(&|state| matches!(state, RunState::Queued | RunState::Waiting));
+        Ok::<_, StoreError>((still.transpose()?, works, kept))
+    })?;
+    html::page(&Show { shell, still, may: who.access.may(Can::Admin), works, kept })
+}
+
+fn told(halt: &Halt) -> &'static str {
+    match halt.how {
+        HaltHow::AfterStep => "Runs finished their step.",
+        HaltHow::Now => "Runs and background programs were cut off.",
+    }
+}
+
+/// How to stand still.
+#[derive(Debug, Deserialize)]
+pub(super) struct Wanted {
+    how: String,
+}
+
+impl Wanted {
+    fn how(&self) -> Result<HaltHow, PageError> {
+        self.how.parse().map_err(|_| PageError::not_found("This way of pausing"))
+    }
+}
+
+/// `POST /pause`
+pub(super) async fn pause(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(wanted): Form<Wanted>,
+) -> Result<Response, PageError> {
+    let how = wanted.how()?;
+    ws.write(&who, move |tx| rules::halt::order(tx, HaltOf::Workspace, how)).await?;
+    let text = "All work stands still. What is written to agents is kept.";
+    Ok(flash::say(&app, Flash::ok(text), hx.go_to(&ws.url("pause"))))
+}
+
+/// `POST /resume`
+pub(super) async fn resume(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
+    let was = ws.write(&who, |tx| rules::halt::lift(tx, HaltOf::Workspace)).await?;
+    let text = if was { "Work goes on." } else { "Nothing stood still." };
+    Ok(flash::say(&app, Flash::ok(text), hx.go_to(&ws.url("runs"))))
+}
+
+/// `POST /agents/{slug}/halt`
+pub(super) async fn of_agent(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Form(wanted): Form<Wanted>,
+) -> Result<Response, PageError> {
+    let how = wanted.how()?;
+    let agent = ws.read(|snap| agents::by_slug(snap, &slug))?;
+    let agent = agent.ok_or_else(|| PageError::not_found("This agent"))?;
+    ws.write(&who, move |tx| rules::halt::order(tx, HaltOf::Agent(agent.id), how)).await?;
+    let text = match how {
+        HaltHow::AfterStep => format!("{} is paused and stops after its step.", agent.name),
+        HaltHow::Now => format!("{} is paused. What it did was cut off.", agent.name),
+    };
+    Ok(flash::say(&app, Flash::ok(text), hx.go_to(&ws.url(&format!("agents/{slug}")))))
+}

@@ -1,0 +1,52 @@
+//! What stands still, and why.
+
+use crate::features::agents::model::Agent;
+use crate::features::agents::queries as agents;
+use crate::features::runs::model::{Halt, HaltOf};
+use crate::features::workspace::model::Member;
+use crate::kernel::AgentId;
+use crate::store::{ReadExt, StoreError};
+
+/// The halt of the workspace.
+///
+/// # Errors
+/// When the disk fails.
+pub fn of_workspace(tx: &impl ReadExt) -> Result<Option<Halt>, StoreError> {
+    tx.get(HaltOf::Workspace)
+}
+
+/// The halt that keeps an agent's runs from going on: the workspace's, else its own.
+///
+/// # Errors
+/// When the disk fails.
+pub fn of_agent(tx: &impl ReadExt, agent: AgentId) -> Result<Option<Halt>, StoreError> {
+    match of_workspace(tx)? {
+        Some(halt) => Ok(Some(halt)),
+        None => tx.get(HaltOf::Agent(agent)),
+    }
+}
+
+/// Why nothing of an agent's begins now.
+///
+/// # Errors
+/// When the disk fails.
+pub fn held(tx: &impl ReadExt, agent: &Agent) -> Result<Option<&'static str>, StoreError> {
+    let own = agents::held(agent);
+    Ok(match (own, of_workspace(tx)?) {
+        (Some("agent_archived"), _) | (Some(_), None) => own,
+        (_, Some(_)) => Some("workspace_paused"),
+        (None, None) => None,
+    })
+}
+
+/// Who has ordered a halt, in a word.
+///
+/// # Errors
+/// When the disk fails.
+pub fn by(tx: &impl ReadExt, halt: &Halt) -> Result<String, StoreError> {
+    let member = match halt.by {
+        Some(account) => tx.get::<Member>(account)?,
+        None => None,
+    };
+    Ok(member.map_or_else(|| "HQ".to_owned(), |member| member.name))
+}

@@ -1,0 +1,213 @@
+//! Looks through conversations for words, the newest first, as far as a budget reaches. There is no
+//! index: what was said is read where it lies, so nothing can be missing or stale.
+
+use crate::features::runs::model::{EventKind, SESSION_BY_AGENT, Session, SessionEvent};
+use crate::kernel::{Actor, AgentId, RunId, SessionId, Timestamp};
+use crate::providers::model::Part;
+use crate::store::{KeyBuf, Range, ReadExt, StoreError};
+use crate::tool::rank::{Query, Ranking};
+
+use super::events;
+
+/// How many events are read for one search, unless asked otherwise.
+pub const EVENTS: u32 = 20_000;
+/// How many conversations are looked at.
+const SESSIONS: usize = 1_000;
+/// How many events are read at once.
+const CHUNK: u32 = 256;
+/// The most passages that are kept for the ranking.
+const MOST: usize = 2_000;
+/// How much of a passage is given, in bytes.
+const SNIPPET: usize = 700;
+/// How much of it stands before the first word that was found, in bytes.
+const BEFORE: usize = 160;
+
+/// Something that was said and found.
+#[derive(Clone, Debug)]
+pub struct Said {
+    /// The conversation.
+    pub session: SessionId,
+    /// The number of its event.
+    pub n: u32,
+    /// The run.
+    pub run: Option<RunId>,
+    /// When.
+    pub at: Timestamp,
+    /// Who said it; none for the agent.
+    pub by: Option<Actor>,
+    /// The words around what was found.
+    pub text: String,
+    /// How well it fits, at most 1.
+    pub score: f64,
+}
+
+/// What a search came to.
+#[derive(Clone, Debug, Default)]
+pub struct Searched {
+    /// Best first.
+    pub hits: Vec<Said>,
+    /// Whether everything was looked through.
+    pub complete: bool,
+    /// The oldest moment that was looked at.
+    pub until: Option<Timestamp>,
+}
+
+/// What is searched.
+pub struct Wish<'a> {
+    /// The agent.
+    pub agent: AgentId,
+    /// Which conversations may be seen.
+    pub may: &'a dyn Fn(&Session) -> bool,
+    /// What is looked for.
+    pub query: &'a Query,
+    /// Nothing older.
+    pub since: Option<Timestamp>,
+    /// The most hits.
+    pub most: usize,
+    /// The most events that are read.
+    pub events: u32,
+    /// This moment.
+    pub now: Timestamp,
+}
+
+/// Looks through the conversations of an agent.
+///
+/// # Errors
+/// When the disk fails.
+pub fn search(tx: &impl ReadExt, wish: &Wish<'_>) -> Result<Searched, StoreError> {
+    let range = Range::prefix(KeyBuf::of(&wish.agent)).reverse().limit(SESSIONS);
+    let mut sessions: Vec<Session> = tx.scan(SESSION_BY_AGENT, &range)?;
+    let mut searched = Searched { complete: sessions.len() < SESSIONS, ..Searched::default() };
+    sessions.retain(|session| (wish.may)(session));
+    sessions.sort_by_key(|session| std::cmp::Reverse(session.last_at));
+    let mut looking = Looking {
+        ranking: Ranking::new(wish.query.clone()),
+        known: Vec::new(),
+        left: wish.events,
+        until: None,
+    };
+    for session in sessions {
+        if wish.since.is_some_and(|since| session.last_at < since) {
+            break;
+        }
+        if !looking.through(tx, wish, &session)? {
+            searched.complete = false;
+            break;
+        }
+    }
+    searched.until = looking.until;
+    searched.hits = looking.best(wish);
+    Ok(searched)
+}
+
+struct Looking {
+    ranking: Ranking,
+    known: Vec<(Said, String)>,
+    left: u32,
+    until: Option<Timestamp>,
+}
+
+impl Looking {
+    /// Looks through one conversation from its end. Answers whether the budget reached.
+    fn through(
+        &mut self,
+        tx: &impl ReadExt,
+        wish: &Wish<'_>,
+        session: &Session,
+    ) -> Result<bool, StoreError> {
+        let mut to = session.events;
+        while 0 < to {
+            let from = to.saturating_sub(CHUNK.min(self.left.max(1)));
+            let mut some = events(tx, session.id, from, to)?;
+            some.reverse();
+            for event in some {
+                if wish.since.is_some_and(|since| event.at < since) {
+                    return Ok(true);
+                }
+                self.until = self.until.into_iter().chain([event.at]).min();
+                self.look(event, wish);
+            }
+            self.left = self.left.saturating_sub(to - from);
+            to = from;
+            if self.left == 0 || MOST <= self.known.len() {
+                return Ok(to == 0 && 0 < self.left);
+            }
+        }
+        Ok(true)
+    }
+
+    fn look(&mut self, event: SessionEvent, wish: &Wish<'_>) {
+        let Some((by, text)) = words(&event.kind) else { return };
+        let days = wish.now.duration_since(event.at).as_secs() / 86_400;
+        if self.ranking.look(&text, Some(days)).is_some() {
+            let SessionEvent { session, n, run, at, .. } = event;
+            self.known
+                .push((Said { session, n, run, at, by, text: String::new(), score: 0.0 }, text));
+        }
+    }
+
+    fn best(self, wish: &Wish<'_>) -> Vec<Said> {
+        let best = self.ranking.best(wish.most).into_iter();
+        best.map(|(at, score)| {
+            let (said, whole) = &self.known[at];
+            Said { text: around(whole, wish.query), score, ..said.clone() }
+        })
+        .collect()
+    }
+}
+
+/// What an event says: a person's or HQ's message, or the agent's words.
+#[must_use]
+pub fn words(kind: &EventKind) -> Option<(Option<Actor>, String)> {
+    match kind {
+        EventKind::Input { text, by, .. } => Some((Some(*by), text.head().to_owned())),
+        EventKind::Assistant { parts, .. } => {
+            let parts: Vec<Part> = serde_json::from_str(parts.head()).ok()?;
+            let texts = parts.into_iter().filter_map(|part| match part {
+                Part::Text { text } if !text.trim().is_empty() => Some(text),
+                _ => None,
+            });
+            let text = texts.collect::<Vec<_>>().join("\n");
+            (!text.is_empty()).then_some((None, text))
+        }
+        _ => None,
+    }
+}
+
+/// The words around the first one that was found.
+fn around(text: &str, query: &Query) -> String {
+    if text.len() <= SNIPPET {
+        return text.to_owned();
+    }
+    let mut from = query.first_in(text).unwrap_or(0).saturating_sub(BEFORE);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    let part = crate::kernel::text::cut(&text[from..], SNIPPET);
+    let (head, tail) =
+        (if from > 0 { "…" } else { "" }, if from + part.len() < text.len() { "…" } else { "" });
+    format!("{head}{}{tail}", part.trim())
+}
+
+/// What was said in a conversation around an event: so many messages before and after it, in order.
+///
+/// # Errors
+/// When the disk fails.
+pub fn said_around(
+    tx: &impl ReadExt,
+    session: &Session,
+    n: u32,
+    count: usize,
+) -> Result<Vec<SessionEvent>, StoreError> {
+    let says = |event: &SessionEvent| words(&event.kind).is_some();
+    let (from, to) = (n.saturating_sub(4 * CHUNK), (n + 1).saturating_add(4 * CHUNK));
+    let mut before = events(tx, session.id, from, n)?;
+    before.retain(says);
+    let skip = before.len().saturating_sub(count);
+    let mut around = before.split_off(skip);
+    let mut after = events(tx, session.id, n, to.min(session.events))?;
+    after.retain(says);
+    after.truncate(count + 1);
+    around.append(&mut after);
+    Ok(around)
+}

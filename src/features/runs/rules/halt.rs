@@ -1,0 +1,85 @@
+//! Standing still: the workspace, or an agent with all that it does. Runs that were at work go back to
+//! the queue, after their step or at once, and go on from their last step when somebody says so.
+
+use crate::features::agents::model::Agent;
+use crate::features::runs::model::{EventKind, Halt, HaltOf, Run, Session};
+use crate::features::runs::queries::halt as reading;
+use crate::kernel::{Event, HaltHow, RunId, RunState};
+use crate::store::{ReadExt, WriteTx};
+
+use super::RunError;
+use super::pen::Pen;
+
+/// Lets runs stand still. One that stands still already may be told to do so at once.
+///
+/// # Errors
+/// When there is no such agent.
+pub fn order(tx: &mut WriteTx<'_>, of: HaltOf, how: HaltHow) -> Result<Halt, RunError> {
+    if let HaltOf::Agent(id) = of {
+        tx.get::<Agent>(id)?.ok_or(RunError::NoAgent(id))?;
+    }
+    if let Some(halt) = tx.get::<Halt>(of)?
+        && (halt.how == how || how == HaltHow::AfterStep)
+    {
+        return Ok(halt);
+    }
+    let halt = Halt { of, how, by: tx.by().account(), at: tx.now() };
+    tx.put(&halt)?;
+    let agent = match of {
+        HaltOf::Workspace => None,
+        HaltOf::Agent(id) => Some(id),
+    };
+    tx.emit(Event::WorkHalted { agent, now: how == HaltHow::Now });
+    Ok(halt)
+}
+
+/// Lets runs go on; says whether they stood still.
+///
+/// # Errors
+/// When the store refuses.
+pub fn lift(tx: &mut WriteTx<'_>, of: HaltOf) -> Result<bool, RunError> {
+    if tx.get::<Halt>(of)?.is_none() {
+        return Ok(false);
+    }
+    tx.delete::<Halt>(of)?;
+    let agent = match of {
+        HaltOf::Workspace => None,
+        HaltOf::Agent(id) => Some(id),
+    };
+    tx.emit(Event::WorkGoesOn { agent });
+    Ok(true)
+}
+
+/// Puts a run whose task hangs back into the queue: the epoch moves on, so its late writes are refused.
+/// Answers whether it was at work.
+///
+/// # Errors
+/// When the store refuses.
+pub fn suspend(tx: &mut WriteTx<'_>, id: RunId) -> Result<bool, RunError> {
+    let Some(run) = tx.get::<Run>(id)?.filter(Run::is_at_work) else { return Ok(false) };
+    let session = tx.get::<Session>(run.session)?.ok_or(RunError::NoSession(run.session))?;
+    let mut pen = Pen { run, session, appended: Vec::new() };
+    pen.session.epoch += 1;
+    pen.rest(tx.now());
+    note(tx, &mut pen)?;
+    (pen.run.state, pen.run.waiting) = (RunState::Queued, None);
+    pen.save(tx)?;
+    Ok(true)
+}
+
+/// Puts the run of this writer back into the queue.
+///
+/// # Errors
+/// When the store refuses.
+pub fn rest(tx: &mut WriteTx<'_>, mut pen: Pen) -> Result<Run, RunError> {
+    note(tx, &mut pen)?;
+    pen.requeue(tx)
+}
+
+fn note(tx: &mut WriteTx<'_>, pen: &mut Pen) -> Result<(), RunError> {
+    let by = match reading::of_agent(tx, pen.run.agent)? {
+        Some(halt) => reading::by(tx, &halt)?,
+        None => "a person".to_owned(),
+    };
+    pen.append(tx, EventKind::Interrupted { what: format!("{by} paused the work") })
+}

@@ -1,0 +1,100 @@
+//! A run waits by its own wish, gives its slot back, and goes on with what came of it as the result of
+//! its call: days later, and over restarts.
+
+use crate::features::runs::model::{Body, CallStatus, EventKind, Park, Run, Session};
+use crate::features::runs::queries::{self, park as reading};
+use crate::features::workspace::model::Member;
+use crate::kernel::text::{MAX_TEXT, cut};
+use crate::kernel::{AccountId, Event, RunId, RunState, TaskId, TaskStatus, WaitFor};
+use crate::store::{ReadExt, WriteTx};
+
+use super::RunError;
+use super::pen::Pen;
+
+/// Notes what a call waits for; a call that is made again after a restart waits for the same. Answers
+/// nothing when its time has come.
+///
+/// # Errors
+/// When the store refuses.
+pub fn park(tx: &mut WriteTx<'_>, wish: Park) -> Result<Option<Park>, RunError> {
+    let Some(mut known) = tx.get::<Park>((wish.run, wish.step))? else {
+        tx.put(&wish)?;
+        return Ok(Some(wish));
+    };
+    if known.over_at.is_none() && known.until.is_none_or(|until| tx.now() < until) {
+        return Ok(Some(known));
+    }
+    known.over_at.get_or_insert(tx.now());
+    tx.put(&known)?;
+    Ok(None)
+}
+
+/// A person answers the question of a run, which goes on.
+///
+/// # Errors
+/// `NoQuestion` when it asks nothing, `Empty`, `TooLong`.
+pub fn answer(
+    tx: &mut WriteTx<'_>,
+    run: RunId,
+    text: &str,
+    by: AccountId,
+) -> Result<Run, RunError> {
+    let run = tx.get::<Run>(run)?.ok_or_else(|| RunError::NotFound(run.to_string()))?;
+    let park = reading::question_of(tx, &run)?.ok_or_else(|| RunError::NoQuestion(run.name()))?;
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(RunError::Empty);
+    }
+    if text.len() > MAX_TEXT {
+        return Err(RunError::TooLong(text.len() / 1024));
+    }
+    let name = tx.get::<Member>(by)?.map_or_else(|| "A person".to_owned(), |member| member.name);
+    settle(tx, park, run, &format!("{name} answered: {text}"))
+}
+
+/// A task has ended: who waits for it goes on.
+///
+/// # Errors
+/// When the store refuses.
+pub fn task_ended(tx: &mut WriteTx<'_>, task: TaskId, now: TaskStatus) -> Result<(), RunError> {
+    for park in reading::of_task(tx, task)? {
+        match tx.get::<Run>(park.run)?.filter(|run| run.state == RunState::Waiting) {
+            Some(run) => {
+                settle(tx, park, run, &format!("The task is {} now.", now.label())).map(drop)?;
+            }
+            None => over(tx, park)?,
+        }
+    }
+    Ok(())
+}
+
+fn over(tx: &mut WriteTx<'_>, mut park: Park) -> Result<(), RunError> {
+    park.over_at = Some(tx.now());
+    tx.put(&park)?;
+    Ok(())
+}
+
+/// Gives the call that waits its result and puts the run to the front of its agent's queue.
+fn settle(tx: &mut WriteTx<'_>, park: Park, run: Run, text: &str) -> Result<Run, RunError> {
+    let session = tx.get::<Session>(run.session)?.ok_or(RunError::NoSession(run.session))?;
+    over(tx, park)?;
+    let open = queries::open_calls(tx, &run)?.into_iter().find(|call| call.started.is_none());
+    let mut pen = Pen { run, session, appended: Vec::new() };
+    if let Some(call) = open {
+        let finished = EventKind::ToolFinished {
+            step: pen.run.steps + 1,
+            call_id: call.id,
+            name: call.name,
+            status: CallStatus::Ok,
+            result: Body::Inline(cut(text, 16 * 1024).to_owned()),
+            millis: 0,
+            paths: Vec::new(),
+            seq: None,
+        };
+        pen.append(tx, finished)?;
+    }
+    debug_assert!(pen.run.waiting.as_ref().is_none_or(|wait| wait.waits_for != WaitFor::Budget));
+    (pen.run.state, pen.run.waiting) = (RunState::Queued, None);
+    tx.emit(Event::RunAnswered { run: pen.run.id, session: pen.session.id, agent: pen.run.agent });
+    pen.save(tx)
+}

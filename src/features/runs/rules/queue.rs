@@ -1,0 +1,515 @@
+//! What becomes of a message that comes while a run works in its session.
+//!
+//! It steers that run, waits for a turn of its own, is collected with others, or stops the run; too
+//! many waiting ones make the oldest go, which its author sees and can bring back. A session whose
+//! run ends hands the next of them to a new run in the same transaction: nothing that waits is ever
+//! without a run that it waits for.
+
+use serde::{Deserialize, Serialize};
+
+use crate::features::agents::model::Agent;
+use crate::features::runs::model::{
+    Input, InputState, MAX_CAP, MAX_DEBOUNCE_MS, QueueChoice, QueueOf, QueueWish, Queueing, Run,
+    Session, Waiting,
+};
+use crate::features::runs::queries::{self, park as reading_park, queue as reading};
+use crate::features::workspace::model::Member;
+use crate::kernel::text::{MAX_TEXT, ellipsis};
+use crate::kernel::{
+    AccountId, DropPolicy, Event, InputId, Placed, QueueMode, RunId, RunState, RunTrigger,
+    SessionId, Timestamp, WaitFor,
+};
+use crate::store::{ReadExt, WriteTx};
+
+use super::RunError;
+use super::context;
+use super::life::{self, RunSpec};
+use super::park;
+
+/// How many messages that went are told in one line each.
+const MAX_TOLD: usize = 50;
+const TOO_MANY: &str = "too many messages waited";
+const TOLD: &str = "too many messages waited; the agent was told in one line";
+const ANEW: &str = "the conversation began anew";
+
+/// Something said.
+pub struct NewInput {
+    /// The text.
+    pub text: String,
+    /// How it came.
+    pub trigger: RunTrigger,
+    /// A model for this message alone.
+    pub model: Option<String>,
+    /// What it does while a run works; without it what was chosen for the session counts.
+    pub mode: Option<QueueMode>,
+}
+
+/// Where a message went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// The message.
+    pub message: InputId,
+    /// The run that has it, or that it waits for.
+    pub run: RunId,
+    /// What became of it.
+    pub placed: Placed,
+    /// How many messages come before it.
+    pub before: u32,
+}
+
+/// Queues a message in a session and, when nobody works there, makes the run for it.
+///
+/// # Errors
+/// When the text is empty or too long, the agent is archived or too many messages wait.
+pub fn queue(tx: &mut WriteTx<'_>, session: SessionId, new: NewInput) -> Result<Sent, RunError> {
+    let text = new.text.trim();
+    if text.is_empty() {
+        return Err(RunError::Empty);
+    }
+    if text.len() > MAX_TEXT {
+        return Err(RunError::TooLong(text.len() / 1024));
+    }
+    let session = tx.get::<Session>(session)?.ok_or(RunError::NoSession(session))?;
+    let agent = tx.get::<Agent>(session.agent)?.ok_or(RunError::NoAgent(session.agent))?;
+    if agent.archived_at.is_some() {
+        return Err(RunError::Archived(agent.name));
+    }
+    let queueing = reading::of_session(tx, &session)?;
+    let input = Input {
+        id: tx.new_id(),
+        session: session.id,
+        agent: session.agent,
+        text: text.to_owned(),
+        by: tx.by(),
+        trigger: new.trigger,
+        state: InputState::Accepted,
+        model: new.model,
+        comment: None,
+        mode: new.mode.unwrap_or(queueing.mode),
+        kept: false,
+        created_at: tx.now(),
+    };
+    place(tx, session, input, &queueing)
+}
+
+/// Finds the place of a message that nobody has.
+fn place(
+    tx: &mut WriteTx<'_>,
+    mut session: Session,
+    mut input: Input,
+    queueing: &Queueing,
+) -> Result<Sent, RunError> {
+    let message = input.id;
+    let told = Event::InputQueued { input: message, session: session.id, agent: session.agent };
+    session.last_at = tx.now();
+    let Some(active) = session.active_run else {
+        let run = life::make_run(tx, &mut session, RunSpec::for_input(&input))?;
+        input.state = InputState::Assigned(run);
+        tx.put(&input)?;
+        tx.put(&session)?;
+        tx.emit(told);
+        return Ok(Sent { message, run, placed: Placed::Started, before: 0 });
+    };
+    make_room(tx, session.id, queueing)?;
+    let run = tx.get::<Run>(active)?.ok_or_else(|| RunError::NotFound(active.to_string()))?;
+    let before = match input.mode {
+        QueueMode::Steer | QueueMode::Interrupt => 0,
+        QueueMode::Followup | QueueMode::Collect => waiting_turns(tx, session.id)?,
+    };
+    let sent = |placed, before| Sent { message, run: active, placed, before };
+    let asks = reading_park::question_of(tx, &run)?.is_some();
+    if let (true, QueueMode::Steer, Some(by)) = (asks, input.mode, input.by.account()) {
+        // What is said in the conversation of a run that asks is the answer.
+        input.state = InputState::Consumed(active);
+        tx.put(&input)?;
+        tx.put(&session)?;
+        park::answer(tx, active, &input.text, by)?;
+        tx.emit(told);
+        return Ok(sent(Placed::Steered, 0));
+    }
+    let sent = match input.mode {
+        QueueMode::Steer => sent(Placed::Steered, before),
+        QueueMode::Followup => sent(Placed::Followup, before),
+        QueueMode::Collect => {
+            if joins(tx, &run, &input, queueing)? {
+                input.state = InputState::Assigned(active);
+                hold(tx, run, tx.now() + queueing.debounce)?;
+                sent(Placed::Collect, 0)
+            } else {
+                sent(Placed::Collect, before)
+            }
+        }
+        QueueMode::Interrupt if !is_begun(&run) => {
+            take_over(tx, run, &mut input)?;
+            sent(Placed::Interrupted, 0)
+        }
+        QueueMode::Interrupt => {
+            tx.put(&input)?;
+            tx.put(&session)?;
+            tx.emit(told);
+            return interrupt(tx, &run, message);
+        }
+    };
+    tx.put(&input)?;
+    tx.put(&session)?;
+    tx.emit(told);
+    Ok(sent)
+}
+
+/// Whether a run has something to lose: it has begun, or it has work besides messages.
+fn is_begun(run: &Run) -> bool {
+    run.started_at.is_some() || run.item.is_some()
+}
+
+/// How many messages wait for turns of their own.
+fn waiting_turns(tx: &WriteTx<'_>, session: SessionId) -> Result<u32, RunError> {
+    let waits = |input: &Input| {
+        input.state == InputState::Accepted && input.is_talk() && input.mode != QueueMode::Steer
+    };
+    let count = reading::open_inputs(tx, session)?.iter().filter(|input| waits(input)).count();
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+/// Lets the oldest go when one more would be too many.
+fn make_room(
+    tx: &mut WriteTx<'_>,
+    session: SessionId,
+    queueing: &Queueing,
+) -> Result<(), RunError> {
+    let mut waiting = reading::open_inputs(tx, session)?;
+    waiting.retain(|input| {
+        // One that stops a run is about to be taken up.
+        let stops = input.mode == QueueMode::Interrupt;
+        input.state == InputState::Accepted && input.is_talk() && !stops
+    });
+    let over = (waiting.len() + 1).saturating_sub(queueing.cap);
+    if over == 0 {
+        return Ok(());
+    }
+    if queueing.drop == DropPolicy::New {
+        return Err(RunError::QueueFull(queueing.cap));
+    }
+    let told = reading::overflowed(tx, session)?.len();
+    for (n, mut input) in waiting.into_iter().take(over).enumerate() {
+        input.kept = true;
+        input.state = match queueing.drop {
+            DropPolicy::Summarize if told + n < MAX_TOLD => InputState::Overflowed,
+            _ => InputState::Dropped(TOO_MANY.to_owned()),
+        };
+        tx.put(&input)?;
+    }
+    Ok(())
+}
+
+/// Whether two messages may share a turn: the same person, the same way, the same model.
+fn is_alike(one: &Input, other: &Input) -> bool {
+    let context = |input: &Input| (input.by.account(), input.trigger, input.model.clone());
+    context(one) == context(other)
+}
+
+/// Whether a message is collected into the turn that is about to be.
+fn joins(
+    tx: &WriteTx<'_>,
+    run: &Run,
+    input: &Input,
+    queueing: &Queueing,
+) -> Result<bool, RunError> {
+    if is_begun(run) || run.stop.is_some() {
+        return Ok(false);
+    }
+    let mut own = reading::open_inputs(tx, run.session)?;
+    own.retain(|other| other.state == InputState::Assigned(run.id));
+    let fits = |other: &Input| other.mode == QueueMode::Collect && is_alike(other, input);
+    Ok(!own.is_empty() && own.len() < queueing.cap && own.iter().all(fits))
+}
+
+/// Lets a run that has not begun wait until it is quiet.
+fn hold(tx: &mut WriteTx<'_>, mut run: Run, until: Timestamp) -> Result<(), RunError> {
+    if until <= tx.now() {
+        return Ok(());
+    }
+    run.state = RunState::Waiting;
+    run.waiting = Some(Waiting {
+        waits_for: WaitFor::Timer,
+        since: tx.now(),
+        detail: "more messages that belong to this turn".to_owned(),
+        needs_micros: None,
+        until: Some(until),
+    });
+    tx.put(&run)?;
+    Ok(())
+}
+
+/// A run that has not begun is for this message now; what it was made for waits again.
+fn take_over(tx: &mut WriteTx<'_>, mut run: Run, input: &mut Input) -> Result<(), RunError> {
+    for mut other in reading::open_inputs(tx, run.session)? {
+        if other.state == InputState::Assigned(run.id) {
+            other.state = InputState::Accepted;
+            if matches!(other.mode, QueueMode::Steer | QueueMode::Interrupt) {
+                other.mode = QueueMode::Followup;
+            }
+            tx.put(&other)?;
+        }
+    }
+    let spec = RunSpec::for_input(input);
+    (run.title, run.trigger) = (spec.title, spec.trigger);
+    (run.state, run.waiting) = (RunState::Queued, None);
+    input.state = InputState::Assigned(run.id);
+    tx.put(&run)?;
+    Ok(())
+}
+
+/// Stops the run that works; what is to come next is known at once when it has no task.
+fn interrupt(tx: &mut WriteTx<'_>, run: &Run, message: InputId) -> Result<Sent, RunError> {
+    life::request_stop(tx, run.id, tx.by().account())?;
+    let now = match tx.get::<Input>(message)?.map(|input| input.state) {
+        Some(InputState::Assigned(next)) => next,
+        _ => run.id,
+    };
+    Ok(Sent { message, run: now, placed: Placed::Interrupted, before: 0 })
+}
+
+/// Makes the next run for messages that the last one did not read. Comments are not talk: the
+/// inbox takes them.
+pub(super) fn hand_over(tx: &mut WriteTx<'_>, session: &mut Session) -> Result<(), RunError> {
+    let mut left = reading::open_inputs(tx, session.id)?;
+    left.retain(|input| input.comment.is_none());
+    if left.is_empty() {
+        return context::hand_over(tx, session);
+    }
+    let archived = tx.get::<Agent>(session.agent)?.is_none_or(|a| a.archived_at.is_some());
+    if archived {
+        return drop_talk(tx, session.id, |_| true, "the agent was archived");
+    }
+    let stops =
+        |input: &Input| input.state == InputState::Accepted && input.mode == QueueMode::Interrupt;
+    let newest = left.iter().rposition(stops);
+    if let Some(newest) = newest {
+        for (at, input) in left.iter_mut().enumerate().filter(|(at, _)| *at != newest) {
+            debug_assert!(at != newest);
+            if stops(input) {
+                input.mode = QueueMode::Followup;
+            }
+            input.state = InputState::Accepted;
+            tx.put(input)?;
+        }
+    }
+    let batch = match newest {
+        Some(newest) => vec![left.swap_remove(newest)],
+        None => next_batch(left),
+    };
+    let Some(first) = batch.first() else { return Ok(()) };
+    let run = life::make_run(tx, session, RunSpec::for_input(first))?;
+    let collected = batch.iter().all(|input| input.mode == QueueMode::Collect);
+    let last = batch.iter().map(|input| input.created_at).max();
+    for mut input in batch {
+        input.state = InputState::Assigned(run);
+        tx.put(&input)?;
+    }
+    if let (true, Some(last), Some(run)) = (collected, last, tx.get::<Run>(run)?) {
+        let debounce = reading::of_session(tx, session)?.debounce;
+        hold(tx, run, last + debounce)?;
+    }
+    Ok(())
+}
+
+/// The messages of the next turn: what the last run was made for and did not read, else the oldest,
+/// with those that are collected with it.
+fn next_batch(left: Vec<Input>) -> Vec<Input> {
+    let (assigned, waiting): (Vec<Input>, Vec<Input>) =
+        left.into_iter().partition(|input| matches!(input.state, InputState::Assigned(_)));
+    if !assigned.is_empty() {
+        return assigned;
+    }
+    let Some(first) = waiting.first().cloned() else { return Vec::new() };
+    match first.mode {
+        QueueMode::Collect => waiting
+            .into_iter()
+            .filter(|input| input.mode == QueueMode::Collect && is_alike(input, &first))
+            .collect(),
+        _ => vec![first],
+    }
+}
+
+/// Closes messages that nobody will answer and says why; who sent them may bring them back. Comments
+/// are not talk.
+pub(super) fn drop_talk(
+    tx: &mut WriteTx<'_>,
+    session: SessionId,
+    which: impl Fn(&Input) -> bool,
+    why: &str,
+) -> Result<(), RunError> {
+    for mut input in reading::open_inputs(tx, session)? {
+        if input.comment.is_none() && which(&input) {
+            input.kept = input.is_talk();
+            input.state = InputState::Dropped(why.to_owned());
+            tx.put(&input)?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes back the messages that a run was made for and has not read.
+pub(super) fn cancel_assigned(tx: &mut WriteTx<'_>, run: &Run) -> Result<(), RunError> {
+    for mut input in reading::open_inputs(tx, run.session)? {
+        if input.state == InputState::Assigned(run.id) {
+            input.state = InputState::Cancelled;
+            tx.put(&input)?;
+        }
+    }
+    Ok(())
+}
+
+/// Cancels messages that no run has yet.
+///
+/// # Errors
+/// When the store refuses.
+pub fn withdraw(tx: &mut WriteTx<'_>, inputs: &[InputId]) -> Result<(), RunError> {
+    for id in inputs {
+        if let Some(mut input) = tx.get::<Input>(*id)?
+            && input.state == InputState::Accepted
+        {
+            input.state = InputState::Cancelled;
+            tx.put(&input)?;
+        }
+    }
+    Ok(())
+}
+
+/// What a turn hears of messages that went because there were too many: one line each. A turn that
+/// goes on hears only of those that were meant for it.
+pub(super) fn tell_overflowed(tx: &mut WriteTx<'_>, run: &Run) -> Result<Option<String>, RunError> {
+    let mut gone = reading::overflowed(tx, run.session)?;
+    gone.retain(|input| run.calls == 0 || input.mode == QueueMode::Steer);
+    if gone.is_empty() {
+        return Ok(None);
+    }
+    let mut lines = vec![format!(
+        "[{} earlier messages did not fit into the queue while you worked. In one line each:",
+        gone.len()
+    )];
+    for mut input in gone {
+        let who = match input.by.account() {
+            Some(account) => tx.get::<Member>(account)?.map(|member| member.name),
+            None => None,
+        };
+        let words = input.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        lines.push(format!("- {}: {}", who.unwrap_or_default(), ellipsis(&words, 120)));
+        input.state = InputState::Dropped(TOLD.to_owned());
+        tx.put(&input)?;
+    }
+    lines.push("Ask if one of them matters.]".to_owned());
+    Ok(Some(lines.join("\n")))
+}
+
+/// A message of this person's that was dropped and is kept for them.
+fn kept(tx: &WriteTx<'_>, id: InputId, by: AccountId) -> Result<Input, RunError> {
+    let input = tx.get::<Input>(id)?.filter(|input| input.by.account() == Some(by));
+    let input = input.ok_or_else(|| RunError::NotFound(format!("of message {id}")))?;
+    let gone = matches!(input.state, InputState::Dropped(_) | InputState::Overflowed);
+    if gone && input.kept { Ok(input) } else { Err(RunError::NotDropped) }
+}
+
+/// Brings back a message that was dropped: it is queued anew, in the conversation that took the
+/// place of its own if that began anew.
+///
+/// # Errors
+/// `NotDropped` when it was not, and as [`queue`].
+pub fn bring_back(tx: &mut WriteTx<'_>, id: InputId, by: AccountId) -> Result<Sent, RunError> {
+    let mut input = kept(tx, id, by)?;
+    let old = tx.get::<Session>(input.session)?.ok_or(RunError::NoSession(input.session))?;
+    let session = match old.archived_at {
+        None => old,
+        Some(_) => queries::session_by_key(tx, &old.key)?.ok_or(RunError::NoSession(old.id))?,
+    };
+    let agent = tx.get::<Agent>(session.agent)?.ok_or(RunError::NoAgent(session.agent))?;
+    if agent.archived_at.is_some() {
+        return Err(RunError::Archived(agent.name));
+    }
+    (input.session, input.state, input.kept) = (session.id, InputState::Accepted, false);
+    if input.mode == QueueMode::Interrupt {
+        input.mode = QueueMode::Followup;
+    }
+    let queueing = reading::of_session(tx, &session)?;
+    place(tx, session, input, &queueing)
+}
+
+/// Puts a message that was dropped out of sight.
+///
+/// # Errors
+/// `NotDropped` when it was not.
+pub fn dismiss(tx: &mut WriteTx<'_>, id: InputId, by: AccountId) -> Result<(), RunError> {
+    let mut input = kept(tx, id, by)?;
+    input.kept = false;
+    if input.state == InputState::Overflowed {
+        input.state = InputState::Cancelled;
+    }
+    tx.put(&input)?;
+    Ok(())
+}
+
+/// A conversation begins anew: what people said goes over to the new one, words of HQ do not.
+pub(super) fn carry(
+    tx: &mut WriteTx<'_>,
+    from: &Session,
+    to: &mut Session,
+) -> Result<(), RunError> {
+    let mut all = reading::open_inputs(tx, from.id)?;
+    all.extend(reading::dropped(tx, from.id)?);
+    for mut input in all {
+        match input.is_talk() {
+            true => {
+                input.session = to.id;
+                if matches!(input.state, InputState::Assigned(_)) {
+                    input.state = InputState::Accepted;
+                }
+            }
+            false => input.state = InputState::Dropped(ANEW.to_owned()),
+        }
+        tx.put(&input)?;
+    }
+    if let Some(choice) = tx.get::<QueueChoice>(QueueOf::Session(from.id))? {
+        tx.delete::<QueueChoice>(choice.of)?;
+        tx.put(&QueueChoice { of: QueueOf::Session(to.id), ..choice })?;
+    }
+    hand_over(tx, to)
+}
+
+/// Says what messages do while a run works; what is left out is decided elsewhere.
+///
+/// # Errors
+/// When a number is out of its bounds.
+pub fn choose(tx: &mut WriteTx<'_>, of: QueueOf, wish: QueueWish) -> Result<(), RunError> {
+    good_queue(&wish)?;
+    match of {
+        QueueOf::Workspace => {}
+        QueueOf::Agent(id) => {
+            tx.get::<Agent>(id)?.ok_or(RunError::NoAgent(id))?;
+        }
+        QueueOf::Session(id) => {
+            tx.get::<Session>(id)?.ok_or(RunError::NoSession(id))?;
+        }
+    }
+    if wish == QueueWish::default() {
+        if tx.get::<QueueChoice>(of)?.is_some() {
+            tx.delete::<QueueChoice>(of)?;
+        }
+    } else {
+        tx.put(&QueueChoice { of, wish })?;
+    }
+    Ok(())
+}
+
+/// Whether a wish can be.
+///
+/// # Errors
+/// When a number is out of its bounds.
+pub fn good_queue(wish: &QueueWish) -> Result<(), RunError> {
+    if wish.debounce_ms.is_some_and(|ms| MAX_DEBOUNCE_MS < ms) {
+        return Err(RunError::BadPause);
+    }
+    if wish.cap.is_some_and(|cap| !(1..=MAX_CAP).contains(&cap)) {
+        return Err(RunError::BadCap);
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! What a change of a task must keep to, whoever makes it and by whatever way.
+
+use super::error::TaskError;
+use crate::features::agents::model::Agent;
+use crate::features::tasks::model::Task;
+use crate::features::workspace::model::Member;
+use crate::kernel::{Assignee, TaskId};
+use crate::store::{Read, ReadExt as _, StoreError};
+
+/// How many levels of parts a task may have, itself included.
+pub const MAX_DEPTH: usize = 5;
+
+/// A task that is not archived.
+///
+/// # Errors
+/// When it is, or there is none.
+pub fn in_use(read: &dyn Read, id: TaskId) -> Result<Task, TaskError> {
+    let task = super::get(read, id)?;
+    match task.archived_at {
+        Some(_) => Err(TaskError::Archived(super::name(read, task.number)?)),
+        None => Ok(task),
+    }
+}
+
+/// Who gets a task must be here and take work.
+///
+/// # Errors
+/// When not.
+pub fn assignee(read: &dyn Read, who: Option<Assignee>) -> Result<(), TaskError> {
+    let unknown = |name: String| {
+        let hint = "; choose somebody from the list".to_owned();
+        TaskError::UnknownAssignee { name, hint }
+    };
+    match who {
+        None | Some(Assignee::System) => Ok(()),
+        Some(Assignee::Agent(id)) => match read.get::<Agent>(id)? {
+            Some(agent) if agent.archived_at.is_some() => Err(TaskError::ArchivedAgent(agent.name)),
+            Some(_) => Ok(()),
+            None => Err(unknown(id.to_string())),
+        },
+        Some(Assignee::Person(id)) => match read.get::<Member>(id)? {
+            Some(member) if member.left_at.is_none() => Ok(()),
+            Some(member) => Err(unknown(member.name)),
+            None => Err(unknown(id.to_string())),
+        },
+    }
+}
+
+/// A parent must exist, be in use, not lie below the task and leave room for its parts.
+///
+/// # Errors
+/// When not.
+pub fn parent(read: &dyn Read, task: Option<TaskId>, parent: TaskId) -> Result<(), TaskError> {
+    let mut above = 0;
+    let mut at = Some(parent);
+    while let Some(id) = at {
+        if Some(id) == task {
+            return Err(TaskError::Cycle);
+        }
+        let next = in_use(read, id)?;
+        above += 1;
+        if MAX_DEPTH <= above {
+            return Err(TaskError::TooDeep);
+        }
+        at = next.parent;
+    }
+    let below = match task {
+        Some(id) => height(read, id)?,
+        None => 1,
+    };
+    if MAX_DEPTH < above + below { Err(TaskError::TooDeep) } else { Ok(()) }
+}
+
+/// How many levels a task and its parts have.
+fn height(read: &dyn Read, id: TaskId) -> Result<usize, StoreError> {
+    let mut level = vec![id];
+    let mut levels = 0;
+    while !level.is_empty() && levels <= MAX_DEPTH {
+        levels += 1;
+        let mut next = Vec::new();
+        for id in level {
+            next.extend(super::child_ids(read, id)?);
+        }
+        level = next;
+    }
+    Ok(levels)
+}

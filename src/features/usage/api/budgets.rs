@@ -1,0 +1,234 @@
+//! `/api/v1/budgets`: what payers may spend, and how that stands.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::app::Ws;
+use crate::features::usage::model::budget::{Budget, SOFT_PCT};
+use crate::features::usage::queries::budgets::{self as standing, Level, Standing};
+use crate::features::usage::rules::budgets::{self, Wish};
+use crate::kernel::{Can, Payer, Period, Timestamp};
+use crate::store::{Snap, StoreError};
+use crate::web::error::ApiError;
+use crate::web::extract::{Json, Path2, Query};
+use crate::web::idempotency::Once;
+use crate::web::routes::{Doc, Needs, Routes};
+use crate::web::session::Person;
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get(
+            "/budgets",
+            list.needs(Can::Read).doc(|| {
+                Doc::new("Budgets and how they stand; `payer` shows those of one")
+                    .query::<Asked>()
+                    .returns::<Budgets>()
+            }),
+        )
+        .get(
+            "/budgets/{payer}/{period}",
+            show.needs(Can::Read).doc(|| {
+                Doc::new("One budget, by `workspace`, `agent:ada`, `task:MC-12` or `run:R-7` and its period")
+                    .returns::<BudgetView>()
+            }),
+        )
+        .put(
+            "/budgets/{payer}/{period}",
+            set.needs(Can::Agents).doc(|| {
+                Doc::new("Set a budget; it counts from the next call")
+                    .body::<BudgetBody>()
+                    .returns::<BudgetView>()
+            }),
+        )
+        .delete(
+            "/budgets/{payer}/{period}",
+            remove.needs(Can::Agents).doc(|| Doc::new("Take a budget away").returns::<Removed>()),
+        )
+}
+
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(default, deny_unknown_fields)]
+struct Asked {
+    /// `workspace`, `agent:ada`, `task:MC-12` or `run:R-7`.
+    payer: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Budgets {
+    items: Vec<BudgetView>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct BudgetView {
+    /// `workspace`, `agent:ada`, `task:MC-12` or `run:R-7`.
+    payer: String,
+    /// What people call the payer.
+    name: String,
+    period: Period,
+    /// Micro-dollars; none for no limit.
+    limit_micros: Option<i64>,
+    /// Tokens, sent and received; none for no limit.
+    limit_tokens: Option<i64>,
+    /// At which share a person is warned, in percent.
+    soft_pct: u8,
+    /// Whether no call starts that could pass it.
+    hard: bool,
+    /// Spent in this period, in micro-dollars, where money is limited.
+    spent_micros: Option<i64>,
+    /// Held back for calls that run, in micro-dollars.
+    reserved_micros: Option<i64>,
+    /// Used in this period, where tokens are limited.
+    spent_tokens: Option<i64>,
+    reserved_tokens: Option<i64>,
+    /// How much of it is spent.
+    percent: i64,
+    /// `ok`, `warned` or `reached`.
+    state: &'static str,
+    /// When it begins anew.
+    #[schemars(with = "Option<String>")]
+    ends_at: Option<Timestamp>,
+    /// How many runs wait for it.
+    waiting: usize,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct BudgetBody {
+    /// Micro-dollars; none for no limit.
+    #[serde(default)]
+    limit_micros: Option<i64>,
+    /// Tokens, sent and received; none for no limit.
+    #[serde(default)]
+    limit_tokens: Option<i64>,
+    /// At which share a person is warned, in percent; 80 when it is left out.
+    #[serde(default)]
+    soft_pct: Option<u8>,
+    /// Whether no call starts that could pass it; else it only warns.
+    #[serde(default)]
+    hard: Option<bool>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Removed {
+    /// Whether there was one.
+    removed: bool,
+}
+
+fn payer(snap: &Snap<'_>, handle: &str) -> Result<Payer, ApiError> {
+    standing::by_handle(snap, handle)?.ok_or_else(|| ApiError::not_found("This payer"))
+}
+
+fn period(word: &str) -> Result<Period, ApiError> {
+    word.parse().map_err(|error: crate::kernel::vocab::UnknownWord| {
+        ApiError::invalid("period", error.to_string())
+    })
+}
+
+fn view(snap: &Snap<'_>, budget: Budget, now: Timestamp) -> Result<BudgetView, StoreError> {
+    let (payer, name) =
+        (standing::handle(snap, budget.payer)?, standing::whose(snap, budget.payer)?);
+    let waits = standing::waits(snap)?;
+    let waiting = waits.iter().filter(|w| (w.payer, w.period) == (budget.payer, budget.period));
+    let waiting = waiting.count();
+    let one: Standing = standing::standing_of(snap, budget, now)?;
+    let booked = |level: Option<Level>| level.map(|level| level.booked);
+    let reserved = |level: Option<Level>| level.map(|level| level.reserved);
+    Ok(BudgetView {
+        payer,
+        name,
+        period: one.budget.period,
+        limit_micros: one.budget.limit_micros,
+        limit_tokens: one.budget.limit_tokens,
+        soft_pct: one.budget.soft_pct,
+        hard: one.budget.hard,
+        spent_micros: booked(one.micros),
+        reserved_micros: reserved(one.micros),
+        spent_tokens: booked(one.tokens),
+        reserved_tokens: reserved(one.tokens),
+        percent: one.percent(),
+        state: one.state(),
+        ends_at: one.budget.period.ends(now),
+        waiting,
+    })
+}
+
+async fn list(ws: Ws, Query(asked): Query<Asked>) -> Result<Json<Budgets>, ApiError> {
+    let now = ws.app.clock.now();
+    ws.read(|snap| {
+        let all = match asked.payer.as_deref() {
+            None | Some("") => standing::all(snap)?,
+            Some(handle) => standing::of(snap, payer(snap, handle)?)?,
+        };
+        let items = all.into_iter().map(|budget| view(snap, budget, now));
+        Ok(Json(Budgets { items: items.collect::<Result<_, StoreError>>()? }))
+    })
+}
+
+fn one(ws: &Ws, payer: Payer, period: Period) -> Result<Json<BudgetView>, ApiError> {
+    let now = ws.app.clock.now();
+    ws.read(|snap| {
+        let budget = standing::one(snap, payer, period)?;
+        let budget = budget.ok_or_else(|| ApiError::not_found("This budget"))?;
+        Ok(Json(view(snap, budget, now)?))
+    })
+}
+
+async fn show(
+    ws: Ws,
+    Path2(handle, word): Path2<String, String>,
+) -> Result<Json<BudgetView>, ApiError> {
+    let period = period(&word)?;
+    let payer = ws.read(|snap| payer(snap, &handle))?;
+    one(&ws, payer, period)
+}
+
+/// What is to be changed: whoever changes agents changes their budgets and those of their work, the
+/// workspace's own only an admin.
+fn may_change(
+    ws: &Ws,
+    who: &Person,
+    handle: &str,
+    word: &str,
+) -> Result<(Payer, Period), ApiError> {
+    let period = period(word)?;
+    let payer = ws.read(|snap| payer(snap, handle))?;
+    match payer {
+        Payer::Workspace if !who.access.may(Can::Admin) => Err(ApiError::forbidden(Can::Admin)),
+        payer => Ok((payer, period)),
+    }
+}
+
+async fn set(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path2(handle, word): Path2<String, String>,
+    Json(body): Json<BudgetBody>,
+) -> Result<Json<BudgetView>, ApiError> {
+    let (payer, period) = may_change(&ws, &who, &handle, &word)?;
+    if body.limit_micros.is_none() && body.limit_tokens.is_none() {
+        let text = "give a limit of money or of tokens; DELETE takes a budget away";
+        return Err(ApiError::invalid("limit_micros", text));
+    }
+    let wish = Wish {
+        payer,
+        period,
+        limit_micros: body.limit_micros,
+        limit_tokens: body.limit_tokens,
+        soft_pct: body.soft_pct.unwrap_or(SOFT_PCT),
+        hard: body.hard.unwrap_or(true),
+    };
+    ws.write(&who, once.run(move |tx| budgets::set(tx, wish))).await?;
+    one(&ws, payer, period)
+}
+
+async fn remove(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path2(handle, word): Path2<String, String>,
+) -> Result<Json<Removed>, ApiError> {
+    let (payer, period) = may_change(&ws, &who, &handle, &word)?;
+    let removed = ws.write(&who, once.run(move |tx| budgets::remove(tx, payer, period))).await?;
+    Ok(Json(Removed { removed }))
+}

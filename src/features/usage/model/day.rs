@@ -1,0 +1,267 @@
+//! The daily roll-up of model calls. A durable consumer makes these rows from the calls that the feed
+//! tells of; they can be made anew at any time.
+
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::{AgentId, CallEnd, TaskId, Timestamp, TypedId};
+use crate::store::codec;
+use crate::store::{Class, DecodeError, Record, Table};
+
+use super::{Usage, nobody};
+
+/// Days of the workspace: what was called and what it cost.
+pub const DAYS: Table = Table::new(140, "usage_days");
+/// The time zone that those days are of.
+pub const DAY_ZONE: Table = Table::new(141, "usage_day_zone");
+
+/// Day, agent, provider, model, task.
+pub type DayKey = ((u32, AgentId), ((String, String), TaskId));
+
+/// What an agent's calls of one model for one task came to on one day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageDay {
+    /// The date in the workspace's zone, as days since 1970.
+    pub day: u32,
+    /// The agent; [`nobody`] for tests of connections.
+    pub agent: AgentId,
+    /// The provider.
+    pub provider: String,
+    /// The model.
+    pub model: String,
+    /// The task, if the calls were made for one.
+    pub task: Option<TaskId>,
+    /// How much it was.
+    pub sums: Sums,
+}
+
+/// Sums over calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sums {
+    /// Calls.
+    pub calls: u64,
+    /// Calls of them without a known price.
+    pub unpriced: u64,
+    /// Calls of them whose figures are estimates.
+    pub estimated: u64,
+    /// Tokens sent that were not cached.
+    pub input: u64,
+    /// Tokens read from the provider's cache.
+    pub cache_read: u64,
+    /// Tokens written to the provider's cache.
+    pub cache_write: u64,
+    /// Tokens received.
+    pub output: u64,
+    /// Of those, thinking.
+    pub reasoning: u64,
+    /// What is billed, in micro-dollars.
+    pub billed_micros: i64,
+    /// What the catalogue asked for the same when it was counted, in micro-dollars.
+    pub list_micros: i64,
+    /// Calls of them that the provider refused, or that never arrived.
+    pub failed: u64,
+}
+
+impl Sums {
+    /// Of one call.
+    #[must_use]
+    pub fn of(usage: &Usage) -> Self {
+        Self {
+            calls: 1,
+            unpriced: u64::from(usage.billed_micros.is_none()),
+            estimated: u64::from(usage.estimated),
+            input: usage.input,
+            cache_read: usage.cache_read,
+            cache_write: usage.cache_write,
+            output: usage.output,
+            reasoning: usage.reasoning,
+            billed_micros: usage.billed_micros.unwrap_or(0),
+            // What the catalogue did not know was worth what was billed.
+            list_micros: usage.list_micros.or(usage.billed_micros).unwrap_or(0),
+            failed: u64::from(usage.end == CallEnd::Refused),
+        }
+    }
+}
+
+impl std::ops::AddAssign for Sums {
+    fn add_assign(&mut self, more: Self) {
+        let counts = [
+            (&mut self.calls, more.calls),
+            (&mut self.unpriced, more.unpriced),
+            (&mut self.estimated, more.estimated),
+            (&mut self.input, more.input),
+            (&mut self.cache_read, more.cache_read),
+            (&mut self.cache_write, more.cache_write),
+            (&mut self.output, more.output),
+            (&mut self.reasoning, more.reasoning),
+            (&mut self.failed, more.failed),
+        ];
+        for (sum, n) in counts {
+            *sum = sum.saturating_add(n);
+        }
+        self.billed_micros = self.billed_micros.saturating_add(more.billed_micros);
+        self.list_micros = self.list_micros.saturating_add(more.list_micros);
+    }
+}
+
+impl UsageDay {
+    /// One call as a day of its own.
+    #[must_use]
+    pub fn of(usage: &Usage, zone: &TimeZone) -> Self {
+        Self {
+            day: day_in(usage.at, zone),
+            agent: usage.agent.unwrap_or_else(nobody),
+            provider: usage.provider.clone(),
+            model: usage.model.clone(),
+            task: usage.task,
+            sums: Sums::of(usage),
+        }
+    }
+}
+
+/// The date of a moment in a zone, as days since 1970.
+#[must_use]
+pub fn day_in(at: Timestamp, zone: &TimeZone) -> u32 {
+    let local = at.as_second() + i64::from(zone.to_offset(at).seconds());
+    u32::try_from(local.div_euclid(86_400)).unwrap_or(0)
+}
+
+impl Record for UsageDay {
+    type Id = DayKey;
+    const TABLE: Table = DAYS;
+    const CLASS: Class = Class::Derived;
+    const VERSION: u8 = 2;
+    fn id(&self) -> DayKey {
+        let task = self.task.unwrap_or_else(|| TaskId::from_bytes([0; 16]));
+        ((self.day, self.agent), ((self.provider.clone(), self.model.clone()), task))
+    }
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        match version {
+            1 => codec::decode::<UsageDayV1>(body).map(Self::from),
+            _ => Err(DecodeError::UnknownVersion { table: DAYS.name, version }),
+        }
+    }
+    fn sample() -> Self {
+        Self {
+            day: 20_414,
+            agent: AgentId::from_bytes([5; 16]),
+            provider: "anthropic".into(),
+            model: "claude".into(),
+            task: Some(TaskId::from_bytes([2; 16])),
+            sums: Sums {
+                calls: 3,
+                unpriced: 1,
+                estimated: 1,
+                input: 1_200,
+                cache_read: 3_000,
+                cache_write: 10,
+                output: 250,
+                reasoning: 40,
+                billed_micros: 8_400,
+                list_micros: 9_100,
+                failed: 1,
+            },
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct UsageDayV1 {
+    day: u32,
+    agent: AgentId,
+    provider: String,
+    model: String,
+    task: Option<TaskId>,
+    sums: SumsV1,
+}
+
+#[derive(Deserialize)]
+struct SumsV1 {
+    calls: u64,
+    unpriced: u64,
+    estimated: u64,
+    input: u64,
+    cache_read: u64,
+    cache_write: u64,
+    output: u64,
+    reasoning: u64,
+    billed_micros: i64,
+    list_micros: i64,
+}
+
+impl From<UsageDayV1> for UsageDay {
+    fn from(old: UsageDayV1) -> Self {
+        let sums = old.sums;
+        Self {
+            day: old.day,
+            agent: old.agent,
+            provider: old.provider,
+            model: old.model,
+            task: old.task,
+            sums: Sums {
+                calls: sums.calls,
+                unpriced: sums.unpriced,
+                estimated: sums.estimated,
+                input: sums.input,
+                cache_read: sums.cache_read,
+                cache_write: sums.cache_write,
+                output: sums.output,
+                reasoning: sums.reasoning,
+                billed_micros: sums.billed_micros,
+                list_micros: sums.list_micros,
+                failed: 0,
+            },
+        }
+    }
+}
+
+/// The time zone of the days that are kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DayZone {
+    /// Its IANA name, as it stood in the settings.
+    pub zone: String,
+}
+
+impl Record for DayZone {
+    type Id = ();
+    const TABLE: Table = DAY_ZONE;
+    const CLASS: Class = Class::Derived;
+    fn id(&self) {}
+    fn sample() -> Self {
+        Self { zone: "Europe/Berlin".into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CallEnd, Sums, Usage, day_in};
+    use crate::store::Record as _;
+    use jiff::tz::TimeZone;
+
+    #[test]
+    fn a_day_begins_at_the_midnight_of_the_workspace() {
+        let day = |at: &str, zone: &str| day_in(at.parse().unwrap(), &TimeZone::get(zone).unwrap());
+        assert_eq!(day("1970-01-02T00:00:00Z", "UTC"), 1);
+        let date = day("2026-11-20T12:00:00Z", "UTC");
+        assert_eq!(day("2026-11-20T22:59:59Z", "Europe/Berlin"), date);
+        assert_eq!(day("2026-11-20T23:00:00Z", "Europe/Berlin"), date + 1);
+        // In summer an hour earlier, in the far west later.
+        let summer = day("2026-07-01T12:00:00Z", "UTC");
+        assert_eq!(day("2026-07-01T22:00:00Z", "Europe/Berlin"), summer + 1);
+        assert_eq!(day("2026-11-21T07:59:59Z", "America/Los_Angeles"), date);
+    }
+
+    #[test]
+    fn calls_without_a_price_are_counted_apart() {
+        let known = Usage { billed_micros: Some(0), ..Usage::sample() };
+        let sums = Sums::of(&known);
+        assert_eq!((sums.unpriced, sums.billed_micros, sums.list_micros), (0, 0, 9_100));
+        let unknown = Usage { billed_micros: None, list_micros: None, ..Usage::sample() };
+        let mut sums = Sums::of(&unknown);
+        assert_eq!((sums.calls, sums.unpriced, sums.list_micros), (1, 1, 0));
+        sums += Sums { input: u64::MAX, ..Sums::of(&known) };
+        assert_eq!((sums.calls, sums.unpriced, sums.input), (2, 1, u64::MAX));
+        let refused = Usage { end: CallEnd::Refused, ..known };
+        assert_eq!(Sums::of(&refused).failed, 1);
+    }
+}

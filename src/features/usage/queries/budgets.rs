@@ -1,0 +1,536 @@
+//! Which budgets apply to a call, and how they stand.
+
+use std::collections::BTreeSet;
+
+use crate::features::agents::model::Agent;
+use crate::features::agents::queries as agents;
+use crate::features::runs::model::Run;
+use crate::features::runs::queries as runs;
+use crate::features::tasks::model::Task;
+use crate::features::tasks::queries as tasks;
+use crate::features::usage::model::budget::{Budget, BudgetNotice, BudgetWait, SOFT_PCT};
+use crate::features::usage::model::{
+    AGENT_DAY, AGENT_MONTH, MONTH, PAYER_DAY, RUN_COST, Reservation, TOKEN_DAY, day_of,
+};
+use crate::features::workspace::model::Settings;
+use crate::kernel::time::month_of;
+use crate::kernel::{AgentId, Payer, Period, RunId, TaskId, Timestamp};
+use crate::providers::bound::Left;
+use crate::store::key::decode;
+use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError};
+use crate::web::format;
+
+use super::reservations;
+
+/// How a limit stands: micro-dollars or tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level {
+    /// The limit.
+    pub limit: i64,
+    /// What was spent.
+    pub booked: i64,
+    /// What is held back for calls that run.
+    pub reserved: i64,
+}
+
+impl Level {
+    /// What is left; below zero when more was spent than allowed.
+    #[must_use]
+    pub fn left(&self) -> i64 {
+        self.limit.saturating_sub(self.booked).saturating_sub(self.reserved)
+    }
+
+    /// How much of it is spent, in percent; a limit of nothing is spent when anything is.
+    #[must_use]
+    pub fn percent(&self) -> i64 {
+        let share = i128::from(self.booked.max(0)) * 100 / i128::from(self.limit.max(1));
+        i64::try_from(share).unwrap_or(i64::MAX)
+    }
+}
+
+/// How a budget stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Which one.
+    pub budget: Budget,
+    /// Its money, in micro-dollars, if that is limited.
+    pub micros: Option<Level>,
+    /// Its tokens, if they are limited.
+    pub tokens: Option<Level>,
+}
+
+impl Standing {
+    /// How much of it is spent, in percent: of that limit of which more is.
+    #[must_use]
+    pub fn percent(&self) -> i64 {
+        let both = self.micros.iter().chain(&self.tokens);
+        both.map(Level::percent).max().unwrap_or(0)
+    }
+
+    /// `ok`, `warned` or `reached`.
+    #[must_use]
+    pub fn state(&self) -> &'static str {
+        match (self.is_used_up(), self.is_warm()) {
+            (true, _) => "reached",
+            (false, true) => "warned",
+            (false, false) => "ok",
+        }
+    }
+
+    /// How much of what is spent, of that limit of which more is: `$32.10 of $40`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let money = self.micros.map(|level| {
+            let words =
+                format!("{} of {}", format::money(level.booked), format::limit(level.limit));
+            (level.percent(), words)
+        });
+        let tokens = self.tokens.map(|level| {
+            let count = |n: i64| format::tokens(n.max(0).unsigned_abs());
+            let words = format!("{} of {} tokens", count(level.booked), count(level.limit));
+            (level.percent(), words)
+        });
+        let most = money.into_iter().chain(tokens).max_by_key(|(percent, _)| *percent);
+        most.map_or_else(|| "no limit".to_owned(), |(_, words)| words)
+    }
+
+    /// Whether something was spent and nothing is left.
+    #[must_use]
+    pub fn is_used_up(&self) -> bool {
+        let mut both = self.micros.iter().chain(&self.tokens);
+        both.any(|level| level.limit <= level.booked && 0 < level.booked)
+    }
+
+    /// Whether so much of it is spent that a person should know.
+    #[must_use]
+    pub fn is_warm(&self) -> bool {
+        let spent = self.micros.iter().chain(&self.tokens).any(|level| 0 < level.booked);
+        spent && i64::from(self.budget.soft_pct) <= self.percent()
+    }
+}
+
+/// What a call lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lack {
+    /// The tightest budget.
+    pub budget: Budget,
+    /// What people call it.
+    pub name: String,
+    /// Whether tokens are lacking; else it is money.
+    pub tokens: bool,
+    /// How that limit stands.
+    pub level: Level,
+    /// What the call may cost or take.
+    pub needed: i64,
+}
+
+impl Lack {
+    /// What the call may cost and take, for a wait.
+    #[must_use]
+    pub fn needs(&self) -> (i64, i64) {
+        if self.tokens { (0, self.needed) } else { (self.needed, 0) }
+    }
+}
+
+/// Who pays for the calls of a run: the workspace, its agent, itself, its task and all tasks above it.
+///
+/// # Errors
+/// When the disk fails.
+pub fn payers(tx: &impl ReadExt, agent: AgentId, run: RunId) -> Result<Vec<Payer>, StoreError> {
+    let mut payers = vec![Payer::Workspace, Payer::Agent(agent), Payer::Run(run)];
+    let mut at = tx.get::<Run>(run)?.and_then(|run| run.task);
+    let mut seen: BTreeSet<TaskId> = BTreeSet::new();
+    while let Some(id) = at.filter(|id| seen.insert(*id)) {
+        payers.push(Payer::Task(id));
+        at = tx.get::<Task>(id)?.and_then(|task| task.parent);
+    }
+    Ok(payers)
+}
+
+/// The budgets of a payer, in the order of their periods.
+///
+/// # Errors
+/// When the disk fails.
+pub fn of(tx: &impl ReadExt, payer: Payer) -> Result<Vec<Budget>, StoreError> {
+    let mut all: Vec<Budget> = tx.list(&Range::prefix(KeyBuf::of(&payer)))?;
+    match payer {
+        Payer::Workspace => {
+            let settings = tx.get::<Settings>(())?;
+            let month = settings.as_ref().and_then(|settings| settings.budget_micros);
+            lay_over(&mut all, (payer, Period::Month), month, None);
+            let cap = settings.map(|settings| settings.run_cap_micros).filter(|cap| 0 < *cap);
+            lay_over(&mut all, (payer, Period::Run), cap, None);
+        }
+        Payer::Agent(id) => {
+            if let Some(agent) = tx.get::<Agent>(id)? {
+                let soft = Some(agent.budget_soft_pct);
+                lay_over(&mut all, (payer, Period::Month), agent.budget_micros, soft);
+            }
+        }
+        Payer::Task(_) | Payer::Run(_) => {}
+    }
+    all.retain(Budget::limits);
+    all.sort_by_key(|budget| budget.period);
+    Ok(all)
+}
+
+/// Puts in the money of a budget that stands in another record.
+fn lay_over(
+    all: &mut Vec<Budget>,
+    (payer, period): (Payer, Period),
+    micros: Option<i64>,
+    soft_pct: Option<u8>,
+) {
+    match all.iter_mut().find(|budget| budget.period == period) {
+        Some(budget) => {
+            budget.limit_micros = micros;
+            budget.soft_pct = soft_pct.unwrap_or(budget.soft_pct);
+        }
+        None if micros.is_some() => all.push(Budget {
+            limit_micros: micros,
+            soft_pct: soft_pct.unwrap_or(SOFT_PCT),
+            ..Budget::new(payer, period)
+        }),
+        None => {}
+    }
+}
+
+/// One budget, if there is such a limit.
+///
+/// # Errors
+/// When the disk fails.
+pub fn one(tx: &impl ReadExt, payer: Payer, period: Period) -> Result<Option<Budget>, StoreError> {
+    Ok(of(tx, payer)?.into_iter().find(|budget| budget.period == period))
+}
+
+/// How the budgets of these payers stand. Those of each run are among them when there is one; a limit
+/// that a run has of its own takes the place of theirs.
+///
+/// # Errors
+/// When the disk fails.
+pub fn standings(
+    tx: &impl ReadExt,
+    payers: &[Payer],
+    now: Timestamp,
+) -> Result<Vec<Standing>, StoreError> {
+    let run = payers.iter().copied().find(|payer| matches!(payer, Payer::Run(_)));
+    let own = run.map(|run| one(tx, run, Period::Total)).transpose()?.flatten();
+    let mut held = None;
+    let mut all = Vec::new();
+    for payer in payers {
+        for mut budget in of(tx, *payer)? {
+            let spender = match (budget.period, run) {
+                (Period::Run, Some(run)) => run,
+                (Period::Run, None) => continue,
+                _ => *payer,
+            };
+            if let Some(own) = own.as_ref().filter(|_| budget.period == Period::Run) {
+                budget.limit_micros = budget.limit_micros.filter(|_| own.limit_micros.is_none());
+                budget.limit_tokens = budget.limit_tokens.filter(|_| own.limit_tokens.is_none());
+            }
+            if held.is_none() {
+                held = Some(reservations(tx, now)?);
+            }
+            let held = held.as_deref().unwrap_or_default();
+            all.push(standing(tx, budget, spender, held, now)?);
+        }
+    }
+    Ok(all)
+}
+
+fn standing(
+    tx: &impl ReadExt,
+    budget: Budget,
+    spender: Payer,
+    held: &[Reservation],
+    now: Timestamp,
+) -> Result<Standing, StoreError> {
+    let reserved = |of: fn(&Reservation) -> i64| {
+        let own = held.iter().filter(|held| held.payers.contains(&spender));
+        own.fold(0_i64, |sum, held| sum.saturating_add(of(held)))
+    };
+    let micros = match budget.limit_micros {
+        Some(limit) => Some(Level {
+            limit,
+            booked: spent(tx, spender, budget.period, now)?,
+            reserved: reserved(|held| held.micros),
+        }),
+        None => None,
+    };
+    let tokens = match budget.limit_tokens {
+        Some(limit) => Some(Level {
+            limit,
+            booked: tokens(tx, spender, budget.period, now)?,
+            reserved: reserved(|held| held.tokens),
+        }),
+        None => None,
+    };
+    Ok(Standing { budget, micros, tokens })
+}
+
+/// What a payer spent in the period that holds this moment, in micro-dollars.
+///
+/// # Errors
+/// When the disk fails.
+pub fn spent(
+    tx: &impl ReadExt,
+    payer: Payer,
+    period: Period,
+    now: Timestamp,
+) -> Result<i64, StoreError> {
+    let (first, today) = (period.first_day(now), day_of(now));
+    Ok(match payer {
+        Payer::Workspace => match period {
+            Period::Month => tx.sum(MONTH, &KeyBuf::of(&month_of(now)))?,
+            Period::Day | Period::Week => add(tx.sums(AGENT_DAY, &days(None, first, today))?),
+            Period::Total | Period::Run => add(tx.sums(MONTH, &Range::all())?),
+        },
+        Payer::Agent(agent) => match period {
+            Period::Month => tx.sum(AGENT_MONTH, &KeyBuf::of(&month_of(now)).with(&agent))?,
+            Period::Day | Period::Week => {
+                let mut sum = 0_i64;
+                for day in first..=today {
+                    sum = sum.saturating_add(tx.sum(AGENT_DAY, &KeyBuf::of(&day).with(&agent))?);
+                }
+                sum
+            }
+            Period::Total | Period::Run => {
+                let mut all = tx.sums(AGENT_MONTH, &Range::all())?;
+                all.retain(|(key, _)| {
+                    decode::<(u32, AgentId)>(key).is_some_and(|(_, one)| one == agent)
+                });
+                add(all)
+            }
+        },
+        Payer::Run(run) => tx.sum(RUN_COST, &KeyBuf::of(&run))?,
+        Payer::Task(_) => add(tx.sums(PAYER_DAY, &days(Some(payer), first, today))?),
+    })
+}
+
+/// How many tokens a payer used in the period that holds this moment.
+///
+/// # Errors
+/// When the disk fails.
+pub fn tokens(
+    tx: &impl ReadExt,
+    payer: Payer,
+    period: Period,
+    now: Timestamp,
+) -> Result<i64, StoreError> {
+    let range = days(Some(payer), period.first_day(now), day_of(now));
+    Ok(add(tx.sums(TOKEN_DAY, &range)?))
+}
+
+/// The rows of these days, the last one included.
+fn days(payer: Option<Payer>, first: u32, last: u32) -> Range {
+    let key = |day: u32| match payer {
+        Some(payer) => KeyBuf::of(&payer).with(&day),
+        None => KeyBuf::of(&day),
+    };
+    Range::between(key(first), key(last.saturating_add(1)))
+}
+
+fn add(sums: Vec<(Vec<u8>, i64)>) -> i64 {
+    sums.into_iter().fold(0, |sum, (_, n)| sum.saturating_add(n))
+}
+
+/// What the tightest hard budgets can still pay, for the bound of a call.
+#[must_use]
+pub fn left(standings: &[Standing]) -> Left {
+    let hard = || standings.iter().filter(|standing| standing.budget.hard);
+    let least = |of: fn(&Standing) -> Option<Level>| {
+        let least = hard().filter_map(of).map(|level| level.left()).min();
+        least.map(|left| u64::try_from(left).unwrap_or(0))
+    };
+    Left { micros: least(|one| one.micros), tokens: least(|one| one.tokens) }
+}
+
+/// The hard budget with the least left of what a call needs; none when all of them can pay it.
+///
+/// # Errors
+/// When the disk fails.
+pub fn lack(
+    tx: &dyn Read,
+    standings: &[Standing],
+    micros: i64,
+    tokens: i64,
+) -> Result<Option<Lack>, StoreError> {
+    let hard = || standings.iter().filter(|standing| standing.budget.hard);
+    let money = hard().filter_map(|one| Some((one, one.micros?, false, micros)));
+    let words = hard().filter_map(|one| Some((one, one.tokens?, true, tokens)));
+    let short = |kind: &(&Standing, Level, bool, i64)| kind.1.left() < kind.3;
+    // Money first: where both are lacking it says more.
+    let tightest = money.filter(short).min_by_key(|one| one.1.left());
+    let tightest = tightest.or_else(|| words.filter(short).min_by_key(|one| one.1.left()));
+    let Some((one, level, tokens, needed)) = tightest else { return Ok(None) };
+    let name = name(tx, &one.budget)?;
+    Ok(Some(Lack { budget: one.budget.clone(), name, tokens, level, needed }))
+}
+
+/// What people call a budget: `Ada's budget of this month`.
+///
+/// # Errors
+/// When the disk fails.
+pub fn name(tx: &dyn Read, budget: &Budget) -> Result<String, StoreError> {
+    let words = budget.period.words();
+    Ok(match (budget.payer, budget.period) {
+        (Payer::Workspace, Period::Run) => "what one run may cost".to_owned(),
+        (Payer::Agent(id), Period::Run) => {
+            format!("what one run of {} may cost", whose(tx, Payer::Agent(id))?)
+        }
+        (Payer::Task(id), Period::Run) => {
+            format!("what one run for {} may cost", whose(tx, Payer::Task(id))?)
+        }
+        (Payer::Run(_), _) => "what this run may cost".to_owned(),
+        (Payer::Task(_), Period::Total) => format!("the budget of {}", whose(tx, budget.payer)?),
+        (payer, _) => format!("{}'s budget {words}", whose(tx, payer)?),
+    })
+}
+
+/// What people call a payer: `the workspace`, `Ada`, `MC-12`, `R-7`.
+///
+/// # Errors
+/// When the disk fails.
+pub fn whose(tx: &dyn Read, payer: Payer) -> Result<String, StoreError> {
+    let name = match payer {
+        Payer::Workspace => Some("the workspace".to_owned()),
+        Payer::Agent(id) => tx.get::<Agent>(id)?.map(|agent| agent.name),
+        Payer::Task(id) => match tx.get::<Task>(id)? {
+            Some(task) => Some(tasks::name(tx, task.number)?),
+            None => None,
+        },
+        Payer::Run(id) => tx.get::<Run>(id)?.map(|run| run.name()),
+    };
+    Ok(name.unwrap_or_else(|| format!("the {} that is gone", payer.word())))
+}
+
+/// What the API and the commands call a payer: `workspace`, `agent:ada`, `task:MC-12`, `run:R-7`.
+///
+/// # Errors
+/// When the disk fails.
+pub fn handle(tx: &dyn Read, payer: Payer) -> Result<String, StoreError> {
+    let name = match payer {
+        Payer::Workspace => return Ok(payer.word().to_owned()),
+        Payer::Agent(id) => tx.get::<Agent>(id)?.map_or_else(|| id.to_string(), |agent| agent.slug),
+        Payer::Task(_) | Payer::Run(_) => whose(tx, payer)?,
+    };
+    Ok(format!("{}:{name}", payer.word()))
+}
+
+/// The payer that is called so; nothing when there is none.
+///
+/// # Errors
+/// When the disk fails.
+pub fn by_handle(tx: &impl ReadExt, handle: &str) -> Result<Option<Payer>, StoreError> {
+    let (kind, name) = handle.split_once(':').unwrap_or((handle, ""));
+    Ok(match kind {
+        "workspace" if name.is_empty() => Some(Payer::Workspace),
+        "agent" => agents::by_name(tx, name)?.map(|agent| Payer::Agent(agent.id)),
+        "task" => tasks::resolve(tx, name).ok().map(|task| Payer::Task(task.id)),
+        "run" => runs::by_name(tx, name)?.map(|run| Payer::Run(run.id)),
+        _ => None,
+    })
+}
+
+/// All budgets that are set: those of the workspace, of agents by name, of tasks and of runs.
+///
+/// # Errors
+/// When the disk fails.
+pub fn all(tx: &impl ReadExt) -> Result<Vec<Budget>, StoreError> {
+    let mut budgets = of(tx, Payer::Workspace)?;
+    let mut people = agents::all(tx)?;
+    people.extend(agents::archived(tx)?);
+    for agent in people {
+        budgets.extend(of(tx, Payer::Agent(agent.id))?);
+    }
+    let rows: Vec<Budget> = tx.list(&Range::all())?;
+    let others = |row: &Budget| matches!(row.payer, Payer::Task(_) | Payer::Run(_));
+    budgets.extend(rows.into_iter().filter(others));
+    Ok(budgets)
+}
+
+/// How one budget stands by itself; what each run may cost stands for no run in particular.
+///
+/// # Errors
+/// When the disk fails.
+pub fn standing_of(
+    tx: &impl ReadExt,
+    budget: Budget,
+    now: Timestamp,
+) -> Result<Standing, StoreError> {
+    if budget.period == Period::Run {
+        let level = |limit| Level { limit, booked: 0, reserved: 0 };
+        let (micros, tokens) = (budget.limit_micros.map(level), budget.limit_tokens.map(level));
+        return Ok(Standing { budget, micros, tokens });
+    }
+    let payer = budget.payer;
+    standing(tx, budget, payer, &reservations(tx, now)?, now)
+}
+
+/// Whether every budget that applies to a run can pay a call that may cost and take so much.
+///
+/// # Errors
+/// When the disk fails.
+pub fn can_pay(
+    tx: &impl ReadExt,
+    run: &Run,
+    (micros, tokens): (i64, i64),
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let payers = payers(tx, run.agent, run.id)?;
+    let left = left(&standings(tx, &payers, now)?);
+    let fits = |left: Option<u64>, needed: i64| {
+        left.is_none_or(|left| u64::try_from(needed).unwrap_or(0) <= left)
+    };
+    Ok(fits(left.micros, micros) && fits(left.tokens, tokens))
+}
+
+/// What a run that waits for a budget needs, and who pays that budget.
+///
+/// # Errors
+/// When the disk fails.
+pub fn wait_of(tx: &impl ReadExt, run: RunId) -> Result<Option<BudgetWait>, StoreError> {
+    tx.get(run)
+}
+
+/// The runs that wait for a budget.
+///
+/// # Errors
+/// When the disk fails.
+pub fn waits(tx: &impl ReadExt) -> Result<Vec<BudgetWait>, StoreError> {
+    tx.list(&Range::all())
+}
+
+/// The hard budget of the agent or of the workspace that is used up: nothing is begun for it.
+///
+/// # Errors
+/// When the disk fails.
+pub fn over_budget(
+    tx: &impl ReadExt,
+    agent: AgentId,
+    now: Timestamp,
+) -> Result<Option<Standing>, StoreError> {
+    let standings = standings(tx, &[Payer::Workspace, Payer::Agent(agent)], now)?;
+    let over = standings.into_iter().filter(|one| one.budget.hard && one.is_used_up());
+    Ok(over.max_by_key(|one| one.budget.period.ends(now).unwrap_or(Timestamp::MAX)))
+}
+
+/// Whether a hard limit of money applies to what these standings are of, besides what one run may
+/// cost.
+#[must_use]
+pub fn is_limited(standings: &[Standing]) -> bool {
+    let limits = |one: &&Standing| one.budget.hard && !one.budget.is_of_run();
+    standings.iter().filter(limits).any(|one| one.micros.is_some())
+}
+
+/// What people were told of budgets and have not put away, of periods that are not over.
+///
+/// # Errors
+/// When the disk fails.
+pub fn notices(tx: &impl ReadExt, now: Timestamp) -> Result<Vec<BudgetNotice>, StoreError> {
+    let mut all: Vec<BudgetNotice> = tx.list(&Range::all())?;
+    all.retain(|notice| {
+        notice.seen_at.is_none() && notice.first_day == notice.period.first_day(now)
+    });
+    Ok(all)
+}

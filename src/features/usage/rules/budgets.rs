@@ -1,0 +1,217 @@
+//! Budgets: set, taken away, and told of when they are nearly or wholly used up.
+
+use crate::features::agents::model::Agent;
+use crate::features::runs::model::Run;
+use crate::features::tasks::model::Task;
+use crate::features::usage::model::budget::{Budget, BudgetKey, BudgetNotice, SOFT_PCT};
+use crate::features::usage::queries::budgets as standing;
+use crate::features::workspace::model::Settings;
+use crate::kernel::{Event, Payer, Period};
+use crate::store::{ReadExt, WriteTx};
+
+use super::UsageError;
+
+/// The largest budget that can be set, in micro-dollars (ten million dollars).
+pub const MAX_BUDGET: i64 = 10_000_000_000_000;
+/// The largest budget of tokens that can be set.
+pub const MAX_TOKENS: i64 = 1_000_000_000_000;
+
+/// A budget as somebody wants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// Who pays.
+    pub payer: Payer,
+    /// Of what.
+    pub period: Period,
+    /// The most money, in micro-dollars; none for no limit.
+    pub limit_micros: Option<i64>,
+    /// The most tokens; none for no limit.
+    pub limit_tokens: Option<i64>,
+    /// At which share of it a person is warned, in percent.
+    pub soft_pct: u8,
+    /// Whether no call starts that could pass it.
+    pub hard: bool,
+}
+
+/// Sets a budget; one without a limit is taken away. It counts from the next call.
+///
+/// # Errors
+/// When the payer does not exist, or an amount, share or period cannot be one.
+pub fn set(tx: &mut WriteTx<'_>, wish: Wish) -> Result<(), UsageError> {
+    let Wish { payer, period, limit_micros, limit_tokens, soft_pct, hard } = wish;
+    check(tx, &wish)?;
+    let before = standing::one(tx, payer, period)?;
+    let wanted = Budget {
+        limit_micros,
+        limit_tokens,
+        soft_pct,
+        hard,
+        updated_at: tx.now(),
+        ..Budget::new(payer, period)
+    };
+    let is_same = |old: &Budget| Budget { updated_at: wanted.updated_at, ..old.clone() } == wanted;
+    if before.as_ref().map_or(!wanted.limits(), is_same) {
+        return Ok(());
+    }
+    put(tx, wanted)?;
+    // What was told of other limits says nothing of these.
+    if tx.get::<BudgetNotice>((payer, period))?.is_some() {
+        tx.delete::<BudgetNotice>((payer, period))?;
+    }
+    tx.emit(Event::BudgetChanged { payer, period });
+    watch(tx, &[payer])
+}
+
+/// Takes a budget away. Answers whether there was one.
+///
+/// # Errors
+/// When the payer does not exist.
+pub fn remove(tx: &mut WriteTx<'_>, payer: Payer, period: Period) -> Result<bool, UsageError> {
+    let Some(budget) = standing::one(tx, payer, period)? else { return Ok(false) };
+    let Budget { soft_pct, hard, .. } = budget;
+    let wish = Wish { payer, period, limit_micros: None, limit_tokens: None, soft_pct, hard };
+    set(tx, wish).map(|()| true)
+}
+
+fn check(tx: &WriteTx<'_>, wish: &Wish) -> Result<(), UsageError> {
+    let fits = |most: i64| move |n: i64| (0..=most).contains(&n);
+    if !wish.limit_micros.is_none_or(fits(MAX_BUDGET)) {
+        return Err(UsageError::BadAmount { field: "limit" });
+    }
+    if !wish.limit_tokens.is_none_or(fits(MAX_TOKENS)) {
+        return Err(UsageError::BadTokens);
+    }
+    if !(1..=100).contains(&wish.soft_pct) {
+        return Err(UsageError::BadShare);
+    }
+    if !wish.payer.periods().contains(&wish.period) {
+        return Err(UsageError::BadPeriod);
+    }
+    let there = match wish.payer {
+        Payer::Workspace => tx.get::<Settings>(())?.is_some(),
+        Payer::Agent(id) => tx.get::<Agent>(id)?.is_some(),
+        Payer::Task(id) => tx.get::<Task>(id)?.is_some(),
+        Payer::Run(id) => tx.get::<Run>(id)?.is_some(),
+    };
+    match (there, wish.payer) {
+        (true, _) => Ok(()),
+        (false, Payer::Workspace) => Err(UsageError::NoWorkspace),
+        (false, payer) => Err(UsageError::NoPayer(payer.word())),
+    }
+}
+
+/// Keeps a budget: what stands in another record there, the rest in a row of its own.
+fn put(tx: &mut WriteTx<'_>, mut budget: Budget) -> Result<(), UsageError> {
+    let (payer, period, micros) = (budget.payer, budget.period, budget.limit_micros);
+    let limits = budget.limits();
+    let elsewhere = match (payer, period) {
+        (Payer::Workspace, Period::Month | Period::Run) => {
+            let mut settings = tx.get::<Settings>(())?.ok_or(UsageError::NoWorkspace)?;
+            match period {
+                Period::Month => settings.budget_micros = micros,
+                _ => settings.run_cap_micros = micros.unwrap_or(0),
+            }
+            tx.put(&settings)?;
+            true
+        }
+        (Payer::Agent(id), Period::Month) => {
+            let mut agent = tx.get::<Agent>(id)?.ok_or(UsageError::NoPayer("agent"))?;
+            (agent.budget_micros, agent.budget_soft_pct) = (micros, budget.soft_pct);
+            agent.updated_at = tx.now();
+            tx.put(&agent)?;
+            budget.soft_pct = SOFT_PCT;
+            true
+        }
+        _ => false,
+    };
+    if elsewhere {
+        budget.limit_micros = None;
+    }
+    let says_more = elsewhere && (!budget.hard || budget.soft_pct != SOFT_PCT);
+    if limits && (budget.limits() || says_more) {
+        tx.put(&budget)?;
+    } else if tx.get::<Budget>((payer, period))?.is_some() {
+        tx.delete::<Budget>((payer, period))?;
+    }
+    Ok(())
+}
+
+/// Limits of the whole workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// A month, in micro-dollars; none for no limit.
+    pub month_micros: Option<i64>,
+    /// A run, in micro-dollars; 0 for no limit.
+    pub run_micros: i64,
+}
+
+/// Sets what the workspace may spend in a month and for one run; what else their budgets say stays.
+///
+/// # Errors
+/// `BadAmount` for an amount below zero or above [`MAX_BUDGET`].
+pub fn set_limits(tx: &mut WriteTx<'_>, limits: Limits) -> Result<(), UsageError> {
+    let run = Some(limits.run_micros).filter(|micros| *micros != 0);
+    for (period, limit_micros, field) in
+        [(Period::Month, limits.month_micros, "month"), (Period::Run, run, "run")]
+    {
+        let now = standing::one(tx, Payer::Workspace, period)?;
+        let now = now.unwrap_or_else(|| Budget::new(Payer::Workspace, period));
+        let Budget { payer, period, limit_tokens, soft_pct, hard, .. } = now;
+        let wish = Wish { payer, period, limit_micros, limit_tokens, soft_pct, hard };
+        set(tx, wish).map_err(|error| match error {
+            UsageError::BadAmount { .. } => UsageError::BadAmount { field },
+            other => other,
+        })?;
+    }
+    Ok(())
+}
+
+/// Tells of the budgets of these payers that are nearly or wholly used up, once in each period.
+pub(super) fn watch(tx: &mut WriteTx<'_>, payers: &[Payer]) -> Result<(), UsageError> {
+    for standing in standing::standings(tx, payers, tx.now())? {
+        if standing.budget.is_of_run() {
+            continue;
+        }
+        let reached = standing.budget.hard && standing.is_used_up();
+        if reached || standing.is_warm() {
+            tell(tx, &standing.budget, reached)?;
+        }
+    }
+    Ok(())
+}
+
+/// Tells that a budget stops a call, once in each period.
+pub(super) fn tell_reached(tx: &mut WriteTx<'_>, budget: &Budget) -> Result<(), UsageError> {
+    tell(tx, budget, true)
+}
+
+fn tell(tx: &mut WriteTx<'_>, budget: &Budget, reached: bool) -> Result<(), UsageError> {
+    let (payer, period) = (budget.payer, budget.period);
+    let first_day = period.first_day(tx.now());
+    let limits = (budget.limit_micros, budget.limit_tokens);
+    let told = tx.get::<BudgetNotice>((payer, period))?.is_some_and(|told| {
+        told.first_day == first_day && told.limits == limits && (told.reached || !reached)
+    });
+    if told {
+        return Ok(());
+    }
+    let at = tx.now();
+    tx.put(&BudgetNotice { payer, period, first_day, limits, reached, at, seen_at: None })?;
+    tx.emit(match reached {
+        true => Event::BudgetReached { payer, period },
+        false => Event::BudgetWarned { payer, period },
+    });
+    Ok(())
+}
+
+/// Puts away what was told of a budget: nobody has to see it again in this period.
+///
+/// # Errors
+/// When the store refuses.
+pub fn put_away(tx: &mut WriteTx<'_>, key: BudgetKey) -> Result<(), UsageError> {
+    if let Some(mut notice) = tx.get::<BudgetNotice>(key)? {
+        notice.seen_at = Some(tx.now());
+        tx.put(&notice)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! What rules of money refuse, in words.
+
+use jiff::tz::TimeZone;
+
+use crate::features::usage::queries::budgets::Lack;
+use crate::kernel::{FieldError, Problem, ProblemKind, ReservationId, RunId, Timestamp};
+use crate::store::StoreError;
+use crate::web::format::grouped;
+
+use super::budgets::{MAX_BUDGET, MAX_TOKENS};
+
+/// What a rule of money refuses.
+#[derive(Debug, thiserror::Error)]
+pub enum UsageError {
+    /// A budget cannot pay the call.
+    #[error("{}; raise it or choose a cheaper model", lacks(.0))]
+    OverBudget(Box<Lack>),
+    /// The call was settled already.
+    #[error("reservation {0} is settled already")]
+    Settled(ReservationId),
+    /// No such run.
+    #[error("run {0} does not exist")]
+    NoRun(RunId),
+    /// Nobody who could pay.
+    #[error("there is no such {0}; look at its name again")]
+    NoPayer(&'static str),
+    /// There are no settings yet.
+    #[error("the workspace is not set up yet")]
+    NoWorkspace,
+    /// An amount that cannot be a budget.
+    #[error("a budget is between $0.00 and {}", dollars(MAX_BUDGET))]
+    BadAmount {
+        /// The field.
+        field: &'static str,
+    },
+    /// A number of tokens that cannot be a budget.
+    #[error("a budget has at most {MAX_TOKENS} tokens")]
+    BadTokens,
+    /// A share that is none.
+    #[error("the warning comes at 1 to 100 percent of the budget")]
+    BadShare,
+    /// A budget for a period that makes no sense for its payer.
+    #[error("a run has one budget in all")]
+    BadPeriod,
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a budget lacks for a call: `Ada's budget of this month has $0.12 left of $40.00 and …`.
+fn lacks(lack: &Lack) -> String {
+    let Lack { name, level, needed, tokens, .. } = lack;
+    match tokens {
+        true => {
+            let count = |n: i64| grouped(n.max(0).unsigned_abs());
+            let (left, limit, needed) = (count(level.left()), count(level.limit), count(*needed));
+            format!("{name} has {left} of {limit} tokens left and the next call may take {needed}")
+        }
+        false => {
+            let (left, limit) = (dollars(level.left()), dollars(level.limit));
+            format!(
+                "{name} has {left} left of {limit} and the next call may cost {}",
+                dollars(*needed)
+            )
+        }
+    }
+}
+
+/// Why a run waits, and until when.
+pub(super) fn waits(lack: &Lack, until: Option<Timestamp>) -> String {
+    let day = until.map(|at| at.to_zoned(TimeZone::UTC).strftime("%-d %B").to_string());
+    let until = day.map_or_else(String::new, |day| format!("on {day} or "));
+    format!("{}; it goes on by itself {until}when the budget is raised", lacks(lack))
+}
+
+fn dollars(micros: i64) -> String {
+    let cents = micros.max(0).saturating_add(5_000) / 10_000;
+    format!("${}.{:02}", cents / 100, cents % 100)
+}
+
+impl Problem for UsageError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::OverBudget(_) => "over_budget",
+            Self::Settled(_) => "call_settled",
+            Self::NoRun(_) => "run_not_found",
+            Self::NoPayer(_) => "payer_not_found",
+            Self::NoWorkspace => "workspace_not_set_up",
+            Self::BadAmount { .. } | Self::BadTokens | Self::BadPeriod => "budget_invalid",
+            Self::BadShare => "budget_share_invalid",
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::OverBudget(_) | Self::Settled(_) | Self::NoWorkspace => ProblemKind::Conflict,
+            Self::NoRun(_) | Self::NoPayer(_) => ProblemKind::NotFound,
+            Self::BadAmount { .. } | Self::BadTokens | Self::BadShare | Self::BadPeriod => {
+                ProblemKind::Invalid
+            }
+            Self::Store(error) => error.kind(),
+        }
+    }
+
+    fn fields(&self) -> Vec<FieldError> {
+        let field = match self {
+            Self::BadAmount { field } => *field,
+            Self::BadTokens => "limit_tokens",
+            Self::BadShare => "soft_pct",
+            Self::BadPeriod => "period",
+            _ => return Vec::new(),
+        };
+        vec![FieldError::new(field, self.to_string())]
+    }
+}

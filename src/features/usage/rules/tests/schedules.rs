@@ -1,0 +1,301 @@
+//! Random schedules of budgets, calls, ends that nobody saw, restarts and months: whatever comes, no
+//! call starts that a budget may not be able to pay, and none is refused that all of them can.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::{
+    Just, ProptestConfig, Strategy, TestCaseError, prop_assert, prop_assert_eq, prop_oneof,
+    proptest,
+};
+
+use super::*;
+use crate::store::StoreError;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Reserve {
+        run: u8,
+        bound: i64,
+        tokens: i64,
+    },
+    /// Asks a model of which nobody knows the price.
+    Unknown {
+        run: u8,
+    },
+    Settle {
+        pick: usize,
+        permille: i64,
+    },
+    Refuse {
+        pick: usize,
+    },
+    Lose {
+        pick: usize,
+        permille: i64,
+    },
+    /// The program is killed: nobody saw the ends of the calls of this run.
+    Kill {
+        run: u8,
+    },
+    Wait {
+        ms: i64,
+    },
+    Limit {
+        at: usize,
+        micros: Option<i64>,
+        tokens: Option<i64>,
+        hard: bool,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let pick = 0..8_usize;
+    prop_oneof![
+        8 => (0..4_u8, 0..400_i64, 0..400_i64)
+            .prop_map(|(run, bound, tokens)| Step::Reserve { run, bound, tokens }),
+        1 => (0..4_u8).prop_map(|run| Step::Unknown { run }),
+        // A provider may count more than the bound: up to one and a half times.
+        4 => (pick.clone(), 0..1_500_i64).prop_map(|(pick, permille)| Step::Settle { pick, permille }),
+        1 => pick.clone().prop_map(|pick| Step::Refuse { pick }),
+        2 => (pick, 0..1_200_i64).prop_map(|(pick, permille)| Step::Lose { pick, permille }),
+        1 => (0..4_u8).prop_map(|run| Step::Kill { run }),
+        1 => prop_oneof![Just(60_000), Just(601_000), Just(86_400_000), Just(86_400_000 * 31)]
+            .prop_map(|ms| Step::Wait { ms }),
+        3 => (0..LIMITS.len(), proptest::option::of(0..2_500_i64), proptest::option::of(0..2_500_i64), 0..5_u8)
+            .prop_map(|(at, micros, tokens, soft)| Step::Limit { at, micros, tokens, hard: soft != 0 }),
+    ]
+}
+
+/// Whose budgets come and go: payer, period, and the runs that count for it.
+const LIMITS: [(Whose, Period, &[u8]); 10] = [
+    (Whose::Workspace, Period::Month, &[0, 1, 2, 3]),
+    (Whose::Workspace, Period::Day, &[0, 1, 2, 3]),
+    (Whose::Agent(0), Period::Month, &[0, 1]),
+    (Whose::Agent(0), Period::Week, &[0, 1]),
+    (Whose::Agent(1), Period::Total, &[2, 3]),
+    (Whose::Task(0), Period::Total, &[0, 2]),
+    (Whose::Task(1), Period::Day, &[2]),
+    (Whose::Workspace, Period::Run, &[0, 1, 2, 3]),
+    (Whose::Agent(1), Period::Run, &[2, 3]),
+    (Whose::Run(1), Period::Total, &[1]),
+];
+
+#[derive(Clone, Copy, Debug)]
+enum Whose {
+    Workspace,
+    Agent(u8),
+    Task(u8),
+    Run(u8),
+}
+
+impl Whose {
+    fn payer(self) -> Payer {
+        match self {
+            Self::Workspace => Payer::Workspace,
+            Self::Agent(n) => Payer::Agent(agent_id(n)),
+            Self::Task(n) => Payer::Task(task_id(n)),
+            Self::Run(n) => Payer::Run(run_id(n)),
+        }
+    }
+}
+
+/// A call that runs.
+struct Open {
+    id: ReservationId,
+    run: u8,
+    micros: i64,
+    tokens: i64,
+    /// What is booked of both when nobody sees its end.
+    input: (i64, i64),
+}
+
+/// What was spent.
+struct Row {
+    run: u8,
+    at: Timestamp,
+    micros: i64,
+    tokens: i64,
+}
+
+fn add(all: impl Iterator<Item = (i64, i64)>) -> (i64, i64) {
+    all.fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1))
+}
+
+/// What was held and spent, and the limits, kept apart from the store.
+#[derive(Default)]
+struct Ledger {
+    open: Vec<Open>,
+    /// Run, money, tokens, until when.
+    lingering: Vec<(u8, i64, i64, Timestamp)>,
+    rows: Vec<Row>,
+    limits: BTreeMap<usize, (Option<i64>, Option<i64>, bool)>,
+}
+
+impl Ledger {
+    /// Money and tokens that these runs have spent in the period.
+    fn booked(&self, runs: &[u8], period: Period, now: Timestamp) -> (i64, i64) {
+        let first = period.first_day(now);
+        let rows = self
+            .rows
+            .iter()
+            .filter(|row| runs.contains(&row.run) && first <= Period::Day.first_day(row.at));
+        add(rows.map(|row| (row.micros, row.tokens)))
+    }
+
+    /// The same with what is held back for them.
+    fn used(&self, runs: &[u8], period: Period, now: Timestamp) -> (i64, i64) {
+        let open = self.open.iter().filter(|open| runs.contains(&open.run));
+        let late = self.lingering.iter().filter(|late| runs.contains(&late.0) && now < late.3);
+        let held = open.map(|open| (open.micros, open.tokens));
+        let held = held.chain(late.map(|late| (late.1, late.2)));
+        add(held.chain([self.booked(runs, period, now)]))
+    }
+
+    /// Whether a hard limit of money applies, besides what one run may cost.
+    fn limits_money(&self, run: u8) -> bool {
+        self.limits.iter().any(|(at, (money, _, hard))| {
+            let (whose, period, runs) = LIMITS[*at];
+            let of_run = period == Period::Run || matches!(whose, Whose::Run(_));
+            runs.contains(&run) && money.is_some() && *hard && !of_run
+        })
+    }
+
+    fn fits(&self, run: u8, micros: i64, tokens: i64, now: Timestamp) -> bool {
+        let own = LIMITS.iter().position(|(whose, ..)| matches!(whose, Whose::Run(n) if *n == run));
+        let own = own.and_then(|at| self.limits.get(&at)).copied().unwrap_or_default();
+        self.limits.iter().filter(|(_, limit)| limit.2).all(|(at, (money, words, _))| {
+            let (_, period, runs) = LIMITS[*at];
+            let (mut money, mut words) = (*money, *words);
+            let mut counted = runs;
+            let this = [run];
+            if period == Period::Run {
+                // What a run has of its own counts in place of what each run may cost.
+                money = money.filter(|_| own.0.is_none());
+                words = words.filter(|_| own.1.is_none());
+                counted = &this;
+            }
+            let used = self.used(counted, period, now);
+            !runs.contains(&run)
+                || (money.is_none_or(|limit| used.0 + micros <= limit)
+                    && words.is_none_or(|limit| used.1 + tokens <= limit))
+        })
+    }
+
+    /// What remains of a lost call is held back for a while.
+    fn lose(&mut self, open: &Open, (micros, tokens): (i64, i64), now: Timestamp) {
+        self.rows.push(Row { run: open.run, at: now, micros, tokens });
+        let rest = ((open.micros - micros).max(0), (open.tokens - tokens).max(0));
+        self.lingering.push((open.run, rest.0, rest.1, now + LINGER));
+    }
+}
+
+fn used(billed: i64, tokens: i64) -> Spent {
+    let input = u64::try_from(tokens).unwrap();
+    Spent { tokens: Tokens { input, ..Tokens::default() }, ..spent(billed) }
+}
+
+fn walk(steps: Vec<Step>) -> Result<(), TestCaseError> {
+    let mut bench = Bench::new(None, None, 0);
+    let mut ledger = Ledger::default();
+    for step in steps {
+        let now = bench.now();
+        match step {
+            Step::Reserve { run, bound, tokens } => {
+                let fits = ledger.fits(run, bound, tokens, now);
+                match bench.reserve_tokens(run, bound, tokens) {
+                    Ok(id) => {
+                        prop_assert!(fits, "a call of {bound} and {tokens} started beyond a limit");
+                        let input = (bound / 4, tokens / 4);
+                        ledger.open.push(Open { id, run, micros: bound, tokens, input });
+                    }
+                    Err(UsageError::OverBudget(lack)) => {
+                        prop_assert!(!fits, "refused within all limits: {}", lack.name);
+                        prop_assert!(lack.level.left() < lack.needed);
+                    }
+                    Err(other) => panic!("{other}"),
+                }
+            }
+            Step::Unknown { run } => match bench.ask(run, Model::unknown("x"), 300) {
+                Ok((_, held)) => {
+                    prop_assert!(ledger.fits(run, held.micros, held.tokens, now));
+                    prop_assert_eq!(0 < held.micros, ledger.limits_money(run));
+                    ledger.open.push(Open {
+                        id: held.id,
+                        run,
+                        micros: held.micros,
+                        tokens: held.tokens,
+                        input: (held.input_micros, held.input_tokens),
+                    });
+                }
+                Err(error) => prop_assert!(lack(&error).level.left() < lack(&error).needed),
+            },
+            Step::Settle { pick, permille } if pick < ledger.open.len() => {
+                let open = ledger.open.swap_remove(pick);
+                let part = |bound: i64| bound * permille / 1_000;
+                let (billed, tokens) = (part(open.micros), part(open.tokens));
+                bench.write(move |tx| settle(tx, open.id, used(billed, tokens))).unwrap();
+                ledger.rows.push(Row { run: open.run, at: now, micros: billed, tokens });
+            }
+            Step::Refuse { pick } if pick < ledger.open.len() => {
+                let id = ledger.open.swap_remove(pick).id;
+                bench.write(move |tx| release(tx, id)).unwrap();
+            }
+            Step::Lose { pick, permille } if pick < ledger.open.len() => {
+                let open = ledger.open.swap_remove(pick);
+                let (got, tokens) =
+                    (open.micros * permille / 1_000, open.tokens * permille / 1_000);
+                let id = open.id;
+                bench.write(move |tx| book_lost(tx, id, used(got, tokens))).unwrap();
+                ledger.lose(&open, (got.max(open.input.0), tokens), now);
+            }
+            Step::Kill { run } => {
+                bench = bench.restart();
+                bench.write(move |tx| book_left(tx, run_id(run))).unwrap();
+                let (own, others) = ledger.open.drain(..).partition(|open| open.run == run);
+                ledger.open = others;
+                let own: Vec<Open> = own;
+                for open in &own {
+                    ledger.lose(open, open.input, now);
+                }
+            }
+            Step::Wait { ms } => bench.clock.advance_ms(ms),
+            Step::Limit { at, micros, tokens, hard } => {
+                let (whose, period, _) = LIMITS[at];
+                let payer = whose.payer();
+                // Nothing stands for "no limit" of a run.
+                let micros = micros.filter(|micros| period != Period::Run || 0 < *micros);
+                let wish = Wish {
+                    payer,
+                    period,
+                    limit_micros: micros,
+                    limit_tokens: tokens,
+                    soft_pct: 80,
+                    hard,
+                };
+                bench.set(wish);
+                ledger.limits.insert(at, (micros, tokens, hard));
+            }
+            Step::Settle { .. } | Step::Refuse { .. } | Step::Lose { .. } => {}
+        }
+        let now = bench.now();
+        for period in [Period::Day, Period::Week, Period::Month, Period::Total] {
+            let booked = bench.store.read(|s| {
+                let money = standing::spent(s, Payer::Workspace, period, now)?;
+                Ok::<_, StoreError>((money, standing::tokens(s, Payer::Workspace, period, now)?))
+            });
+            prop_assert_eq!(booked.unwrap(), ledger.booked(&[0, 1, 2, 3], period, now));
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_call_starts_that_a_budget_may_not_be_able_to_pay(
+        steps in proptest::collection::vec(step(), 1..60),
+    ) {
+        walk(steps)?;
+    }
+}

@@ -1,0 +1,48 @@
+//! Closing an account, and opening it again.
+
+use crate::kernel::{AccountId, Event};
+use crate::store::{Range, ReadExt, WriteTx};
+
+use super::super::model::{Account, Link, Purpose};
+use super::workspaces::withdraw_tokens;
+use super::{UsersError, revoke_others};
+
+fn known(tx: &WriteTx<'_>, account: AccountId) -> Result<Account, UsersError> {
+    tx.get::<Account>(account)?.ok_or_else(|| UsersError::NoAccount(account.to_string()))
+}
+
+/// Closes an account. Its sign-ins and one-time links end, and its tokens are withdrawn: opening it
+/// again brings none of them back. Memberships stay.
+///
+/// # Errors
+/// When there is no such account.
+pub fn disable(tx: &mut WriteTx<'_>, account: AccountId) -> Result<Account, UsersError> {
+    let mut closed = known(tx, account)?;
+    if closed.disabled_at.is_some() {
+        return Ok(closed);
+    }
+    closed.disabled_at = Some(tx.now());
+    tx.put(&closed)?;
+    tx.emit(Event::AccountDisabled { account });
+    revoke_others(tx, account, None)?;
+    withdraw_tokens(tx, |token| token.account == account)?;
+    for link in tx.list::<Link>(&Range::all())? {
+        if matches!(link.purpose, Purpose::Reset(of) | Purpose::ResetAll(of) if of == account) {
+            tx.delete::<Link>(link.public)?;
+        }
+    }
+    Ok(closed)
+}
+
+/// Opens an account again; its person signs in anew.
+///
+/// # Errors
+/// When there is no such account.
+pub fn enable(tx: &mut WriteTx<'_>, account: AccountId) -> Result<Account, UsersError> {
+    let mut open = known(tx, account)?;
+    if open.disabled_at.take().is_some() {
+        tx.put(&open)?;
+        tx.emit(Event::AccountEnabled { account });
+    }
+    Ok(open)
+}

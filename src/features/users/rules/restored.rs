@@ -1,0 +1,107 @@
+//! What a restore of everything does to doors: what was closed since the backup must not stand open
+//! again, and what was about to end gets its time anew.
+
+use std::collections::BTreeSet;
+
+use crate::kernel::{AccountId, TokenId, WorkspaceId, WorkspaceState};
+use crate::store::{Range, Read, ReadExt, StoreError, WriteTx};
+
+use super::super::model::{Account, ApiToken, Link, SignIn, Workspace};
+use super::UsersError;
+use super::accounts::disable;
+use super::workspaces::{GRACE, forget, withdraw_tokens};
+
+/// What had been closed in the store that a restore takes the place of. Only what it says it has closed:
+/// a store of other people says nothing about these.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Former {
+    tokens: BTreeSet<TokenId>,
+    accounts: BTreeSet<AccountId>,
+}
+
+impl Former {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn of<R: Read + ?Sized>(read: &R) -> Result<Self, StoreError> {
+        let tokens = read.list::<ApiToken>(&Range::all())?;
+        let accounts = read.list::<Account>(&Range::all())?;
+        Ok(Self {
+            tokens: tokens.iter().filter(|one| !one.is_open()).map(|one| one.id).collect(),
+            accounts: accounts
+                .iter()
+                .filter(|one| one.disabled_at.is_some())
+                .map(|one| one.id)
+                .collect(),
+        })
+    }
+}
+
+/// What was closed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Closed {
+    /// Sign-ins that ended.
+    pub sign_ins: u64,
+    /// Tokens that had been withdrawn since the backup, and are again.
+    pub tokens: u64,
+    /// Accounts that had been closed since the backup, and are again.
+    pub accounts: u64,
+    /// Workspaces whose time of grace begins anew.
+    pub graces: Vec<String>,
+}
+
+/// Ends every sign-in and one-time link. Closes again what `former` had closed: tokens and accounts; when
+/// that store could not be read, they stay as they were when the backup was made. Workspaces that were to
+/// be deleted get their whole time of grace.
+///
+/// # Errors
+/// When the store refuses.
+pub fn after_restore(tx: &mut WriteTx<'_>, former: Option<&Former>) -> Result<Closed, UsersError> {
+    let mut closed = Closed::default();
+    for one in tx.list::<SignIn>(&Range::all())? {
+        tx.delete::<SignIn>(one.id)?;
+        closed.sign_ins += 1;
+    }
+    for link in tx.list::<Link>(&Range::all())? {
+        tx.delete::<Link>(link.public)?;
+    }
+    if let Some(former) = former {
+        let withdrawn = withdraw_tokens(tx, |token| former.tokens.contains(&token.id))?;
+        closed.tokens = withdrawn as u64;
+        for account in tx.list::<Account>(&Range::all())? {
+            if account.disabled_at.is_none() && former.accounts.contains(&account.id) {
+                disable(tx, account.id)?;
+                closed.accounts += 1;
+            }
+        }
+    }
+    for mut row in tx.list::<Workspace>(&Range::all())? {
+        if row.state == WorkspaceState::Deleting {
+            row.delete_after = Some(tx.now() + GRACE);
+            tx.put(&row)?;
+            closed.graces.push(row.slug);
+        }
+    }
+    Ok(closed)
+}
+
+/// Takes workspaces off the list that were not restored; answers their names in addresses.
+///
+/// # Errors
+/// When the store refuses.
+pub fn forget_others(
+    tx: &mut WriteTx<'_>,
+    restored: &BTreeSet<String>,
+) -> Result<Vec<String>, UsersError> {
+    let rows = tx.list::<Workspace>(&Range::all())?;
+    let gone: Vec<(WorkspaceId, String)> = rows
+        .into_iter()
+        .filter(|row| !restored.contains(&row.slug))
+        .map(|row| (row.id, row.slug))
+        .collect();
+    for (id, _) in &gone {
+        forget(tx, *id)?;
+    }
+    Ok(gone.into_iter().map(|(_, slug)| slug).collect())
+}

@@ -1,0 +1,106 @@
+//! What `/api/show` tells of a model: its window, what it can do, and what a token of conversation costs in memory.
+
+use serde_json::Value;
+
+use crate::providers::model::Abilities;
+
+/// The memory that one conversation may take on the server unless a person set another window.
+const MEMORY: u64 = 4 * 1024 * 1024 * 1024;
+/// The window when the server does not say what a token takes.
+const USUAL: u32 = 32_768;
+/// No smaller window is asked for: nothing useful would fit.
+const LEAST: u32 = 4_096;
+
+/// What a server says of a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Shown {
+    /// The window that the model was made for.
+    pub context: Option<u32>,
+    /// Bytes of memory that a token of conversation takes.
+    pub token_bytes: Option<u64>,
+    /// What it can do.
+    pub can: Abilities,
+    /// Whether it thinks by levels, not by a switch.
+    pub levels: bool,
+}
+
+impl Shown {
+    /// The window to ask for: the model's own, what fits into memory, and what a person set, whichever is least.
+    /// A person's number counts in place of the guess about memory.
+    pub(super) fn window(&self, set: Option<u32>) -> u32 {
+        let fits = self
+            .token_bytes
+            .map_or(USUAL, |bytes| u32::try_from(MEMORY / bytes.max(1)).unwrap_or(u32::MAX));
+        let wanted = set.unwrap_or(fits.max(LEAST));
+        self.context.map_or(wanted, |most| wanted.min(most))
+    }
+}
+
+/// Reads the server's answer; what it does not say is not known.
+pub(super) fn read(answer: &Value) -> Shown {
+    let words = answer.get("capabilities").and_then(Value::as_array);
+    let has = |word: &str| words.map(|all| all.iter().any(|w| w == word));
+    let info = answer.get("model_info").and_then(Value::as_object);
+    let family = info.and_then(|i| i.get("general.architecture")?.as_str()).unwrap_or("");
+    let number = |name: &str| {
+        info?.iter().find(|(key, _)| key.ends_with(name)).and_then(|(_, value)| value.as_u64())
+    };
+    let heads = number(".attention.head_count");
+    let kv_heads = number(".attention.head_count_kv").or(heads);
+    let width = number(".attention.key_length").zip(number(".attention.value_length"));
+    let width = width.map(|(key, value)| key + value).or_else(|| {
+        // Without its own word a head has its share of the whole width, for keys and for values.
+        Some(2 * number(".embedding_length")? / heads?.max(1))
+    });
+    let token_bytes =
+        number(".block_count").zip(kv_heads).zip(width).map(|((layers, heads), width)| {
+            // Two bytes a number.
+            layers.saturating_mul(heads).saturating_mul(width).saturating_mul(2)
+        });
+    Shown {
+        context: number(".context_length").and_then(|n| u32::try_from(n).ok()),
+        token_bytes: token_bytes.filter(|bytes| 0 < *bytes),
+        can: Abilities { tools: has("tools"), vision: has("vision"), thinking: has("thinking") },
+        levels: family.starts_with("gptoss") || family.starts_with("gpt-oss"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_window_is_what_the_model_the_memory_and_the_person_allow() {
+        let shown = read(&json!({
+            "capabilities": ["completion", "tools"],
+            "model_info": {
+                "general.architecture": "llama", "llama.context_length": 131_072, "llama.block_count": 32,
+                "llama.attention.head_count": 32, "llama.attention.head_count_kv": 8,
+                "llama.embedding_length": 4_096,
+            },
+        }));
+        assert_eq!(shown.token_bytes, Some(32 * 8 * 256 * 2));
+        assert_eq!(shown.window(None), 32_768);
+        assert_eq!(shown.window(Some(65_536)), 65_536);
+        assert_eq!(shown.window(Some(1_000_000)), 131_072);
+        let can = Abilities { tools: Some(true), vision: Some(false), thinking: Some(false) };
+        assert_eq!((shown.can, shown.levels), (can, false));
+        let small = Shown { context: Some(2_048), ..Shown::default() };
+        assert_eq!(small.window(None), 2_048);
+        assert_eq!(Shown::default().window(None), 32_768);
+        let wide = Shown { token_bytes: Some(u64::MAX), ..Shown::default() };
+        assert_eq!(wide.window(None), LEAST);
+    }
+
+    #[test]
+    fn a_server_that_says_nothing_says_nothing() {
+        assert_eq!(read(&json!({})), Shown::default());
+        assert_eq!(read(&json!({"model_info": {"x.context_length": "long"}})), Shown::default());
+        let oss = read(
+            &json!({"capabilities": ["thinking"], "model_info": {"general.architecture": "gptoss"}}),
+        );
+        assert!(oss.levels && oss.can.thinking == Some(true));
+    }
+}

@@ -1,0 +1,175 @@
+//! What both protocols of OpenAI share, at its own servers and at those that follow them: how a request is
+//! signed, and the list of models.
+
+use serde_json::Value;
+
+use super::base::{Base, Server};
+use super::catalog::{self, Price};
+use super::error::ProviderError;
+use super::known;
+use super::model::{Abilities, ModelInfo};
+use super::wire::Connection;
+use crate::net::message::{Method, Request};
+
+/// Words in ids of models that hold no conversation.
+const NO_CHAT: &[&str] = &[
+    "embed",
+    "whisper",
+    "tts",
+    "transcribe",
+    "realtime",
+    "moderation",
+    "dall-e",
+    "image",
+    "sora",
+    "rerank",
+    "ocr",
+    "davinci",
+    "babbage",
+    "-audio",
+    "computer-use",
+    "deep-research",
+    "-live-",
+];
+
+/// The head of a request, with the key where the server looks for it.
+pub(super) fn head(connection: &Connection, method: Method, path: &str) -> Request {
+    let request = connection.request(method, path);
+    match (&connection.key, connection.base.server) {
+        (Some(key), Server::Azure) => request.header("api-key", key.reveal()),
+        (Some(key), _) => request.header("authorization", format!("Bearer {}", key.reveal())),
+        (None, _) => request,
+    }
+}
+
+/// The models at a server, best known first.
+///
+/// # Errors
+/// What the call ends with; the server sent no list.
+pub(super) async fn list(connection: &Connection) -> Result<Vec<ModelInfo>, ProviderError> {
+    let list = connection.get(head(connection, Method::Get, "models")).await?;
+    read(&list, &connection.base)
+}
+
+/// The models of a list, best known first.
+///
+/// # Errors
+/// It is no list.
+fn read(list: &Value, base: &Base) -> Result<Vec<ModelInfo>, ProviderError> {
+    // Some servers send the list alone, others below another name.
+    let data = list
+        .as_array()
+        .or_else(|| ["data", "models"].iter().find_map(|key| list.get(key)?.as_array()));
+    let Some(data) = data else {
+        return Err(ProviderError::garbage(
+            "the server sent no list of models; check the base URL",
+        ));
+    };
+    let mut models: Vec<ModelInfo> = data.iter().filter_map(|entry| info(entry, base)).collect();
+    if matches!(base.server, Server::OpenAi | Server::Google | Server::Mistral) {
+        models.retain(|m| !NO_CHAT.iter().any(|word| m.id.contains(word)));
+    }
+    models.sort_by_cached_key(|m| (catalog::rank(&m.id), m.id.clone()));
+    Ok(models)
+}
+
+fn info(entry: &Value, base: &Base) -> Option<ModelInfo> {
+    let id = entry.get("id").or_else(|| entry.get("name"))?.as_str()?;
+    let id = id.strip_prefix("models/").unwrap_or(id);
+    let number =
+        |value: Option<&Value>| value.and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
+    let windows = ["context_length", "max_model_len", "context_window", "max_context_length"];
+    let top = entry.get("top_provider");
+    let known = known(&catalog::describe(id).at(base));
+    Some(ModelInfo {
+        id: id.to_owned(),
+        name: entry.get("name").and_then(Value::as_str).unwrap_or(&known.name).to_owned(),
+        window: windows.iter().find_map(|key| number(entry.get(key))).or(known.window),
+        max_output: number(top.and_then(|t| t.get("max_completion_tokens"))).or(known.max_output),
+        price: entry.get("pricing").and_then(price).or(known.price),
+        can: abilities(entry, known.can),
+    })
+}
+
+/// What routers and some servers say beside the id; else what is known.
+fn abilities(entry: &Value, known: Abilities) -> Abilities {
+    let list = |value: Option<&Value>| value.and_then(Value::as_array).cloned();
+    let has = |words: &[Value], word: &str| words.iter().any(|w| w == word);
+    let parameters = list(entry.get("supported_parameters"));
+    let inputs = list(entry.get("architecture").and_then(|a| a.get("input_modalities")));
+    // Mistral says it as flags.
+    let flag = |name: &str| entry.get("capabilities")?.get(name)?.as_bool();
+    Abilities {
+        tools: parameters
+            .as_ref()
+            .map(|p| has(p, "tools"))
+            .or_else(|| flag("function_calling"))
+            .or(known.tools),
+        vision: inputs.map(|i| has(&i, "image")).or_else(|| flag("vision")).or(known.vision),
+        thinking: parameters.map(|p| has(&p, "reasoning")).or(known.thinking),
+    }
+}
+
+/// A router's prices: dollars for one token, as text.
+fn price(pricing: &Value) -> Option<Price> {
+    let micros = |key: &str| {
+        let dollars: f64 = pricing.get(key)?.as_str()?.parse().ok()?;
+        // A negative price means "it depends".
+        let micros = (dollars * 1e12).round();
+        (0.0..1e12).contains(&micros).then_some(micros as u64)
+    };
+    let (input, output) = (micros("prompt")?, micros("completion")?);
+    Some(Price {
+        input,
+        output,
+        cache_read: micros("input_cache_read").unwrap_or(input),
+        cache_write: micros("input_cache_write").unwrap_or(input),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::providers::base::{Wire, normalise};
+
+    #[test]
+    fn a_routers_prices_are_read_as_micro_dollars_for_a_million() {
+        let read = price(
+            &json!({"prompt": "0.000003", "completion": "0.000015", "input_cache_read": "0.0000003"}),
+        );
+        let want = Price {
+            input: 3_000_000,
+            cache_read: 300_000,
+            cache_write: 3_000_000,
+            output: 15_000_000,
+        };
+        assert_eq!(read, Some(want));
+        assert_eq!(price(&json!({"prompt": "0", "completion": "0"})), Some(Price::default()));
+        assert_eq!(price(&json!({"prompt": "-1", "completion": "-1"})), None);
+        assert_eq!(price(&json!({})), None);
+    }
+
+    #[test]
+    fn a_routers_list_tells_windows_and_abilities() {
+        let base = normalise(Wire::OpenAiChat, "openrouter.ai").expect("an address");
+        let list = json!({"data": [
+            {"id": "some/plain-7b", "name": "Plain", "context_length": 4_096,
+             "architecture": {"input_modalities": ["text"]}, "supported_parameters": ["stop"],
+             "top_provider": {"max_completion_tokens": 1_024}},
+            {"id": "some/eyes", "architecture": {"input_modalities": ["text", "image"]},
+             "supported_parameters": ["tools", "reasoning"]},
+            {"id": "silent"},
+        ]});
+        let models = read(&list, &base).expect("a list");
+        let of = |id: &str| models.iter().find(|m| m.id == id).expect("it is there");
+        let plain = of("some/plain-7b");
+        assert_eq!((plain.window, plain.max_output), (Some(4_096), Some(1_024)));
+        let can = |tools, vision, thinking| Abilities { tools, vision, thinking };
+        assert_eq!(plain.can, can(Some(false), Some(false), Some(false)));
+        assert_eq!(of("some/eyes").can, can(Some(true), Some(true), Some(true)));
+        assert_eq!(of("silent").can, Abilities::default());
+        assert!(read(&json!({"hello": 1}), &base).is_err());
+    }
+}

@@ -1,0 +1,91 @@
+//! OpenAI Responses, without anything kept at the server: each request holds the whole conversation, and what the
+//! model thought travels in it sealed, so that neither a crash nor another key can orphan a conversation.
+
+mod decode;
+mod encode;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::catalog::{self, Model};
+use super::error::ProviderError;
+use super::learned::Learned;
+use super::media::{self, Carries};
+use super::model::{ChatRequest, ModelInfo, Reply};
+use super::wire::Connection;
+use super::{Provider, Sink, openai};
+use crate::net::message::Method;
+use decode::Decoder;
+use encode::Dialect;
+
+/// The stable word, which stands beside what only this protocol understands.
+const NAME: &str = "openai_responses";
+
+/// The provider.
+#[derive(Debug)]
+pub struct OpenAiResponses {
+    connection: Connection,
+    learned: Learned<Dialect>,
+}
+
+impl OpenAiResponses {
+    /// A provider at a server.
+    #[must_use]
+    pub fn new(connection: Connection) -> Self {
+        Self { connection, learned: Learned::new() }
+    }
+
+    async fn ask(&self, request: &ChatRequest, sink: Sink<'_>) -> Result<Reply, ProviderError> {
+        let model = self.model(&request.model);
+        let request = &*media::fit(request, &model, Carries::Documents);
+        let mut dialect = self.learned.of(&request.model).unwrap_or_default();
+        loop {
+            let body = encode::body(request, &model, dialect).map_err(ProviderError::unwritable)?;
+            let post = openai::head(&self.connection, Method::Post, "responses")
+                .body("application/json", body);
+            let mut decoder = Decoder::default();
+            match self.connection.ask(post, &request.model, &mut decoder, sink).await {
+                // Each point is learned once, so this ends.
+                Err(error) if !error.has_content() && dialect.learn(&error) => {
+                    self.learned.keep(&request.model, dialect);
+                }
+                answer => return answer,
+            }
+        }
+    }
+}
+
+impl Provider for OpenAiResponses {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn stream<'a>(
+        &'a self,
+        request: &'a ChatRequest,
+        sink: Sink<'a>,
+    ) -> BoxFuture<'a, Result<Reply, ProviderError>> {
+        self.ask(request, sink).boxed()
+    }
+
+    fn models(&self) -> BoxFuture<'_, Result<Vec<ModelInfo>, ProviderError>> {
+        openai::list(&self.connection).boxed()
+    }
+
+    fn model(&self, id: &str) -> Model {
+        catalog::describe(id).at(&self.connection.base)
+    }
+}
+
+/// A request as it is sent, for the tests of all protocols.
+#[cfg(test)]
+pub(super) fn encoded(request: &ChatRequest) -> Vec<u8> {
+    encode::body(request, &catalog::describe(&request.model), Dialect::default())
+        .expect("it can be written")
+}
+
+/// A decoder for the tests of all protocols.
+#[cfg(test)]
+pub(super) fn decoder() -> Box<dyn super::wire::Decode> {
+    Box::new(Decoder::default())
+}

@@ -1,0 +1,110 @@
+//! A summary without a model: what was said and done, taken from the conversation by rules.
+
+use std::fmt::Write as _;
+
+use super::guard::{HEADINGS, Missing, Must, has};
+use super::plan::{Piece, Speaker};
+use crate::kernel::text::{cut, ellipsis};
+
+/// So many of the newest calls stand in an extract.
+const CALLS: usize = 30;
+/// So many of the newest questions of people.
+const ASKED: usize = 8;
+/// The longest summary, in bytes.
+pub(super) const LONGEST: usize = 15_000;
+
+/// The summary of a model with what it lost put behind it; one without its headings counts for nothing.
+pub(super) fn mend(text: Option<&str>, missing: &Missing, pieces: &[Piece], must: &Must) -> String {
+    let text =
+        text.filter(|text| 2 * HEADINGS.iter().filter(|h| has(text, h)).count() > HEADINGS.len());
+    let Some(text) = text else { return extract(pieces, must) };
+    let mut out = cut(text.trim(), LONGEST * 2 / 3).to_owned();
+    let lost = &missing.lost;
+    list(&mut out, "Constraints and preferences, word for word", &lost.rules);
+    list(&mut out, "Pending asks, word for word", &lost.asks);
+    list(&mut out, "More key identifiers", &lost.names);
+    cut(&out, LONGEST).to_owned()
+}
+
+/// A summary made by rules alone.
+pub(super) fn extract(pieces: &[Piece], must: &Must) -> String {
+    let by = |who: Speaker| pieces.iter().filter(move |piece| piece.who == who);
+    let asked: Vec<String> = last(by(Speaker::Person), ASKED, 300);
+    let calls: Vec<String> = last(by(Speaker::Call), CALLS, 160);
+    let failed = by(Speaker::Tool).filter(|piece| piece.text.contains("Error("));
+    let errors: Vec<String> = last(failed, 4, 200);
+    let words: Vec<String> = last(by(Speaker::Agent), 1, 1_500);
+    let mut out = String::new();
+    let sections: [&[String]; 9] =
+        [&asked, &must.rules, &[], &calls, &[], &must.asks, &must.names, &errors, &words];
+    for (heading, lines) in HEADINGS.into_iter().zip(sections) {
+        list(&mut out, heading, lines);
+        if lines.is_empty() {
+            // ok: writing to a String cannot fail.
+            let _ = write!(out, "\n\n## {heading}\nnone");
+        }
+    }
+    cut(out.trim(), LONGEST).to_owned()
+}
+
+fn last<'p>(
+    pieces: impl DoubleEndedIterator<Item = &'p Piece>,
+    count: usize,
+    length: usize,
+) -> Vec<String> {
+    let line = |piece: &Piece| {
+        ellipsis(&piece.text.split_whitespace().collect::<Vec<_>>().join(" "), length)
+    };
+    let mut lines: Vec<String> = pieces.rev().take(count).map(line).collect();
+    lines.reverse();
+    lines
+}
+
+fn list(out: &mut String, heading: &str, lines: &[String]) {
+    if lines.is_empty() {
+        return;
+    }
+    // ok: writing to a String cannot fail.
+    let _ = write!(out, "\n\n## {heading}");
+    for line in lines {
+        let _ = write!(out, "\n- {}", line.replace('\n', "\n  "));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{extract, mend};
+    use crate::runtime::compact::guard::{HEADINGS, Must};
+    use crate::runtime::compact::plan::{Piece, Speaker};
+
+    fn pieces() -> Vec<Piece> {
+        let say = |who, text: &str| Piece { who, text: text.to_owned(), answers: false, age: 0 };
+        vec![
+            say(Speaker::Person, "Never order from South. Look at offers/a.md"),
+            say(Speaker::Call, r#"read {"path":"offers/a.md"}"#),
+            say(Speaker::Tool, "read failed: Error(not_found): no such file"),
+            say(Speaker::Agent, "The file is missing."),
+        ]
+    }
+
+    #[test]
+    fn an_extract_holds_everything_that_it_must() {
+        let pieces = pieces();
+        let must = Must::of(&pieces, None);
+        let text = extract(&pieces, &must);
+        assert!(must.missing(&text).is_nothing(), "{text}");
+        assert!(text.contains("Error(not_found)") && text.contains("The file is missing."));
+    }
+
+    #[test]
+    fn a_lossy_summary_is_kept_with_what_it_lost() {
+        let pieces = pieces();
+        let must = Must::of(&pieces, None);
+        let lossy: String = HEADINGS.iter().map(|h| format!("## {h}\nfine\n")).collect();
+        let mended = mend(Some(&lossy), &must.missing(&lossy), &pieces, &must);
+        assert!(mended.starts_with("## Goal\nfine"), "{mended}");
+        assert!(must.missing(&mended).is_nothing(), "{mended}");
+        let none = mend(Some("I cannot do that."), &must.missing(""), &pieces, &must);
+        assert!(must.missing(&none).is_nothing() && !none.contains("I cannot"), "{none}");
+    }
+}

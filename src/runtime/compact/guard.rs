@@ -1,0 +1,324 @@
+//! What a summary may not lose: what people laid down, what they still wait for, and names that must
+//! be exact. Found by rules and not by a model, so that a summary can be held against it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::plan::{Piece, Speaker};
+use crate::kernel::text::cut;
+
+/// The headings of a summary, in order.
+pub(super) const HEADINGS: [&str; 9] = [
+    "Goal",
+    "Constraints and preferences",
+    "Decisions",
+    "Done",
+    "In progress",
+    "Pending asks",
+    "Key identifiers",
+    "Open errors",
+    "Next step",
+];
+
+/// The most rules, asks and identifiers that are looked for.
+const MOST: (usize, usize, usize) = (24, 8, 80);
+/// A longer sentence is no rule.
+const LONGEST_RULE: usize = 400;
+/// So much of an ask is kept word for word, in bytes.
+const LONGEST_ASK: usize = 2_000;
+/// An identifier is needed when it comes twice, or within so many answers before the end.
+const RECENT: usize = 10;
+/// So much of a sentence's words must be there, in percent.
+const ENOUGH: usize = 60;
+
+/// Words by which people lay something down.
+static RULE: LazyLock<Regex> = LazyLock::new(|| {
+    expression(
+        r"(?i)\b(always|never|must|mustn't|do not|don't|only|from now on|make sure|no more than|at most|at least|prefer|immer|nie|niemals|nur|muss|müssen|darf|dürfen|bitte nicht|ab jetzt|höchstens|mindestens)\b",
+    )
+});
+
+static NAME: LazyLock<Regex> = LazyLock::new(|| {
+    expression(concat!(
+        r#"https?://[^\s<>"'`)\]]+"#,
+        r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
+        r"|\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b",
+        r"|(?:\.{0,2}/)?[\w.@-]+(?:/[\w.@-]+)+/?",
+        r"|\b[\w-]+\.(?:md|txt|csv|tsv|json|rs|py|ts|js|html|css|toml|ya?ml|pdf|docx?|xlsx?|pptx?|png|jpe?g|svg|sh|sql|log|zip)\b",
+        r"|\b[A-Z][A-Z0-9]{1,9}-\d+\b",
+        r"|#\d{2,}\b",
+        r"|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b",
+        r"|[$€£]\s?\d(?:[\d.,]*\d)?",
+        r"|\b\d(?:[\d.,]*\d)?\s?(?:€|\$|EUR\b|USD\b|GBP\b|CHF\b)",
+        r"|\b[0-9a-f]{7,64}\b",
+    ))
+});
+
+fn expression(pattern: &str) -> Regex {
+    Regex::new(pattern).expect("invariant: a fixed expression that a test compiles")
+}
+
+/// What has to be found again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Must {
+    pub rules: Vec<String>,
+    pub asks: Vec<String>,
+    pub names: Vec<String>,
+}
+
+/// What a summary has lost.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Missing {
+    pub headings: Vec<&'static str>,
+    pub lost: Must,
+}
+
+impl Must {
+    /// Looks through what was said, and through the summary of what came before.
+    pub(super) fn of(pieces: &[Piece], before: Option<&str>) -> Self {
+        Self { rules: rules(pieces, before), asks: asks(pieces), names: names(pieces) }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.rules.is_empty() && self.asks.is_empty() && self.names.is_empty()
+    }
+
+    /// What a summary has lost of it.
+    pub(super) fn missing(&self, summary: &str) -> Missing {
+        let lower = summary.to_lowercase();
+        let words: HashSet<&str> = words(&lower).collect();
+        let is_lost = |text: &&String| !says(&words, text);
+        let lost = Self {
+            rules: self.rules.iter().filter(is_lost).cloned().collect(),
+            asks: self.asks.iter().filter(is_lost).cloned().collect(),
+            names: self
+                .names
+                .iter()
+                .filter(|name| !lower.contains(&name.to_lowercase()))
+                .cloned()
+                .collect(),
+        };
+        let headings = HEADINGS.into_iter().filter(|heading| !has(summary, heading)).collect();
+        Missing { headings, lost }
+    }
+}
+
+impl Missing {
+    pub(super) fn is_nothing(&self) -> bool {
+        self.headings.is_empty() && self.lost.is_empty()
+    }
+
+    /// What a model is told that has to write its summary again.
+    pub(super) fn told(&self) -> String {
+        let mut out = String::from("Your summary has lost something. Write it again, whole.\n");
+        if !self.headings.is_empty() {
+            out.push_str("\nHeadings that are missing:\n");
+            out.extend(self.headings.iter().map(|heading| format!("## {heading}\n")));
+        }
+        let lists = [
+            ("Rules of a person that are missing", &self.lost.rules),
+            ("Asks that nobody has answered and that are missing", &self.lost.asks),
+            ("Identifiers that are missing, to be copied exactly", &self.lost.names),
+        ];
+        for (title, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
+            out.push_str(&format!("\n{title}:\n"));
+            out.extend(list.iter().map(|one| format!("- {one}\n")));
+        }
+        out
+    }
+}
+
+/// A heading without its marks.
+fn plain(line: &str) -> String {
+    let line = line.trim().trim_start_matches(['#', '*', ' ']).trim_end_matches(['*', ':', ' ']);
+    line.to_lowercase()
+}
+
+/// Whether a summary has a heading.
+pub(super) fn has(summary: &str, heading: &str) -> bool {
+    let wanted = heading.to_lowercase();
+    summary.lines().any(|line| plain(line) == wanted)
+}
+
+/// The lines below headings that begin so.
+pub(super) fn below<'s>(summary: &'s str, heading: &str) -> Vec<&'s str> {
+    let wanted = heading.to_lowercase();
+    let mut lines = Vec::new();
+    let mut inside = false;
+    for line in summary.lines() {
+        if line.trim_start().starts_with('#') {
+            inside = plain(line).starts_with(&wanted);
+        } else if inside {
+            let text = line.trim().trim_start_matches(['-', '*', ' ']);
+            if !text.is_empty() && !text.eq_ignore_ascii_case("none") {
+                lines.push(text);
+            }
+        }
+    }
+    lines
+}
+
+fn words(lower: &str) -> impl Iterator<Item = &str> {
+    let telling =
+        |word: &&str| 4 <= word.chars().count() || word.contains(|c: char| c.is_ascii_digit());
+    lower
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(move |word| !word.is_empty() && telling(word))
+}
+
+/// Whether enough of a sentence's words are there.
+fn says(there: &HashSet<&str>, text: &str) -> bool {
+    let lower = cut(text, 600).to_lowercase();
+    let wanted: HashSet<&str> = words(&lower).collect();
+    let found = wanted.iter().filter(|word| there.contains(*word)).count();
+    wanted.len() * ENOUGH <= found * 100
+}
+
+fn rules(pieces: &[Piece], before: Option<&str>) -> Vec<String> {
+    let former = before.into_iter().flat_map(|text| below(text, HEADINGS[1]));
+    let said = pieces.iter().filter(|piece| piece.who == Speaker::Person);
+    let laid_down = said.flat_map(|piece| sentences(&piece.text)).filter(|sentence| {
+        sentence.len() <= LONGEST_RULE && !sentence.ends_with('?') && RULE.is_match(sentence)
+    });
+    let mut all: Vec<String> = former.chain(laid_down).map(str::to_owned).collect();
+    all.dedup();
+    let from = all.len().saturating_sub(MOST.0);
+    all.split_off(from)
+}
+
+/// The sentences and lines of a text.
+fn sentences(text: &str) -> impl Iterator<Item = &str> {
+    let ends = |c: char| matches!(c, '.' | '!' | '?');
+    text.lines().flat_map(move |line| {
+        let mut rest = line;
+        std::iter::from_fn(move || {
+            if rest.is_empty() {
+                return None;
+            }
+            // An end is followed by a space: "3.5" and "notes.md" are no two sentences.
+            let end = rest
+                .char_indices()
+                .find(|(at, c)| ends(*c) && rest[at + 1..].starts_with(' '))
+                .map_or(rest.len(), |(at, _)| at + 1);
+            let (one, more) = rest.split_at(end);
+            rest = more.trim_start();
+            Some(one.trim())
+        })
+    })
+}
+
+/// What people said last and what nobody has answered.
+fn asks(pieces: &[Piece]) -> Vec<String> {
+    let from = pieces.iter().rposition(|piece| piece.answers).map_or(0, |at| at + 1);
+    let said = pieces[from..].iter().filter(|piece| piece.who == Speaker::Person);
+    let mut all: Vec<String> = said.map(|p| cut(p.text.trim(), LONGEST_ASK).to_owned()).collect();
+    let from = all.len().saturating_sub(MOST.1);
+    all.split_off(from)
+}
+
+/// Names that must be exact: those that were said or used twice, or lately. What only stands in
+/// outputs of tools can be read again.
+fn names(pieces: &[Piece]) -> Vec<String> {
+    let mut found: HashMap<&str, (usize, usize)> = HashMap::new();
+    for (at, piece) in pieces.iter().enumerate() {
+        if matches!(piece.who, Speaker::Tool | Speaker::Hq) {
+            continue;
+        }
+        for name in NAME.find_iter(&piece.text).map(|hit| trimmed(hit.as_str())) {
+            if !is_name(name) {
+                continue;
+            }
+            let entry = found.entry(name).or_default();
+            *entry = (entry.0 + 1, at);
+        }
+    }
+    let needed = |(count, at): (usize, usize)| 2 <= count || pieces[at].age <= RECENT;
+    let mut all: Vec<(&str, usize)> =
+        found.into_iter().filter(|(_, seen)| needed(*seen)).map(|(n, (_, at))| (n, at)).collect();
+    all.sort_by_key(|(name, at)| (*at, *name));
+    let from = all.len().saturating_sub(MOST.2);
+    all.split_off(from).into_iter().map(|(name, _)| name.to_owned()).collect()
+}
+
+fn trimmed(name: &str) -> &str {
+    name.trim_end_matches(['.', ',', ';', ':', '/', '-'])
+}
+
+/// Words with a stroke, such as "and/or", and plain numbers are no names.
+fn is_name(name: &str) -> bool {
+    let digit = name.contains(|c: char| c.is_ascii_digit());
+    let plain = name.chars().all(|c| c.is_ascii_hexdigit());
+    if plain {
+        return digit && name.contains(|c: char| c.is_ascii_alphabetic());
+    }
+    let path = name.contains('/') && !name.contains("://");
+    !path || name.starts_with(['/', '.']) || name.contains('.') || 2 <= name.matches('/').count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HEADINGS, Must, below};
+    use crate::runtime::compact::plan::{Piece, Speaker};
+
+    fn piece(who: Speaker, text: &str, answers: bool, age: usize) -> Piece {
+        Piece { who, text: text.to_owned(), answers, age }
+    }
+
+    fn whole(body: &str) -> String {
+        let mut out = String::new();
+        for heading in HEADINGS {
+            out.push_str(&format!("## {heading}\n{body}\n"));
+        }
+        out
+    }
+
+    #[test]
+    fn rules_asks_and_names_are_found() {
+        let pieces = [
+            piece(Speaker::Person, "Compare offers. Never write to suppliers directly.", false, 2),
+            piece(Speaker::Call, r#"read {"path":"offers/north.md"}"#, false, 2),
+            piece(Speaker::Tool, "read: see other/deep/path.txt and 10.0.0.1", false, 2),
+            piece(Speaker::Agent, "North wants €1,200, see MC-142 and/or he/she.", true, 1),
+            piece(Speaker::Person, "And what does https://south.example/p?x=1 want?", false, 0),
+        ];
+        let must = Must::of(&pieces, None);
+        assert_eq!(must.rules, ["Never write to suppliers directly."]);
+        assert_eq!(must.asks, ["And what does https://south.example/p?x=1 want?"]);
+        assert_eq!(
+            must.names,
+            ["offers/north.md", "MC-142", "€1,200", "https://south.example/p?x=1"]
+        );
+    }
+
+    #[test]
+    fn what_was_mentioned_once_long_ago_may_go() {
+        let old = [piece(Speaker::Agent, "See a/b.md and c/d.md, c/d.md.", false, 11)];
+        assert_eq!(Must::of(&old, None).names, ["c/d.md"]);
+    }
+
+    #[test]
+    fn a_summary_is_held_against_it() {
+        let must = Must {
+            rules: vec!["Never write to suppliers directly.".into()],
+            asks: vec!["What does South want for the van?".into()],
+            names: vec!["offers/north.md".into()],
+        };
+        let good =
+            whole("never write to suppliers directly; South: what want for van? offers/north.md");
+        assert!(must.missing(&good).is_nothing(), "{:?}", must.missing(&good));
+        let lossy = whole("compare offers");
+        let missing = must.missing(&lossy);
+        assert_eq!(missing.lost, must);
+        assert!(missing.told().contains("offers/north.md"), "{}", missing.told());
+        assert_eq!(must.missing("no headings at all").headings.len(), HEADINGS.len());
+    }
+
+    #[test]
+    fn rules_of_a_former_summary_stay() {
+        let former = "## Goal\nx\n## Constraints and preferences\n- Never call on Sundays\n- none\n## Done\n- y";
+        assert_eq!(below(former, "Constraints and preferences"), ["Never call on Sundays"]);
+        assert_eq!(Must::of(&[], Some(former)).rules, ["Never call on Sundays"]);
+    }
+}

@@ -1,0 +1,399 @@
+//! Compaction: before a conversation does not fit its model any more, its older part is put into a
+//! summary, which the model reads in its place. The events stay; only where the model begins to read
+//! moves on, in the transaction that keeps the summary. So a crash in the middle changes nothing, and
+//! what is said meanwhile waits as it does during any other call.
+//!
+//! A summary is held against what it may not lose (`guard`). One that loses it is written once more;
+//! then what is missing is put behind it by rules, or all of it is (`extract`). A run never ends for
+//! want of a summary.
+
+mod extract;
+mod guard;
+mod plan;
+mod remember;
+mod words;
+
+use std::time::{Duration, Instant};
+
+use crate::features::runs::model::{Compaction, CompactionWhy, EventKind, Run, SummaryBy};
+use crate::features::runs::queries as runs;
+use crate::features::runs::rules::{Pen, context as rules};
+use crate::features::usage::rules::Spent;
+use crate::kernel::text::cut;
+use crate::kernel::{Outcome, RunTrigger};
+use crate::providers::model::{ChatRequest, Message, Part, SystemPart};
+use crate::store::{ReadExt, StoreError, WriteTx};
+
+use super::EngineError;
+use super::context::Shown;
+use super::history::tokens_of;
+use super::journal::save;
+use super::model_call::{Aside, CutOff};
+use super::turn::Turn;
+use guard::Must;
+use plan::{Keep, Plan};
+
+/// So much of a window may be used before a conversation is compacted, in percent.
+const SOFT: u64 = 75;
+/// The newest part of a conversation that stays, in tokens.
+const KEEP_RECENT: u64 = 20_000;
+/// Kept free for what a call adds, in tokens.
+const RESERVE: u64 = 20_000;
+/// How often a conversation that a provider refused is compacted before it is cut.
+const MAX_OVERFLOWS: u32 = 3;
+/// A compaction that leaves more than this, in percent, was of little use.
+const LITTLE: u64 = 80;
+/// After so many of little use none is made any more.
+const MAX_LITTLE: u32 = 2;
+/// A provider that counts more than so many thousandths of an estimate is not believed.
+const MAX_SCALE: u64 = 8_000;
+/// How long one summary may take.
+const LIMIT: Duration = Duration::from_mins(3);
+/// The longest summary, in tokens.
+const MAX_SUMMARY: u32 = 4_096;
+/// The most calls for one summary, with the one that mends it.
+const MAX_CHUNKS: usize = 12;
+
+/// What a run's task knows of compactions.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct State {
+    overflows: u32,
+    little: u32,
+    /// Below this many tokens it is not tried again.
+    rests_until: u64,
+}
+
+impl State {
+    /// The provider has taken the conversation.
+    pub(super) fn fits(&mut self) {
+        self.overflows = 0;
+    }
+}
+
+/// What came of a compaction.
+enum Came {
+    Shrunk,
+    Nothing,
+    /// The run is over, or was taken away.
+    Over,
+}
+
+/// A summary, or none.
+enum Told {
+    Summary(String, SummaryBy),
+    Stopped(Box<CutOff>),
+}
+
+/// What the calls for a summary came to.
+#[derive(Default)]
+struct Sum {
+    calls: u32,
+    input: u64,
+    output: u64,
+    micros: Option<i64>,
+}
+
+impl Sum {
+    fn add(&mut self, spent: &Spent) {
+        self.input += spent.tokens.input_total();
+        self.output += spent.tokens.output;
+        self.micros = match (self.calls, self.micros, spent.billed_micros) {
+            (0, _, billed) => billed,
+            (_, Some(before), Some(billed)) => Some(before + billed),
+            _ => None,
+        };
+        self.calls += 1;
+    }
+}
+
+impl Turn {
+    /// Before a call: compacts the conversation when somebody wants it or it will soon not fit. Nothing
+    /// means that the call can be made; else whether the run goes on.
+    pub(super) async fn condense(&mut self) -> Result<Option<bool>, EngineError> {
+        let (asked, waiting) = self.journal.ws.read(|snap| {
+            let heard = runs::queue::heard(snap, self.session, self.journal.run)?;
+            let waiting: usize = heard.iter().map(|input| input.text.len()).sum();
+            Ok::<_, StoreError>((runs::context(snap, self.session)?.asked, waiting))
+        })?;
+        let used = self.used() + tokens_of(waiting);
+        let (why, focus) = match &asked {
+            Some(asked) => (CompactionWhy::Asked, asked.focus.clone()),
+            None if self.is_full(used) => (CompactionWhy::Full, String::new()),
+            None => return Ok(None),
+        };
+        match self.compact(why, focus, used).await? {
+            Came::Over => Ok(Some(false)),
+            Came::Shrunk | Came::Nothing
+                if why == CompactionWhy::Asked && !self.is_spoken_to()? =>
+            {
+                // It was made for this alone.
+                self.end(Outcome::Done, "").await.map(Some)
+            }
+            Came::Shrunk | Came::Nothing => Ok(None),
+        }
+    }
+
+    /// Whether somebody waits for an answer of this run.
+    fn is_spoken_to(&self) -> Result<bool, EngineError> {
+        let (session, run) = (self.session, self.journal.run);
+        let spoken = self.journal.ws.read(|snap| {
+            if !runs::queue::heard(snap, session, run)?.is_empty() {
+                return Ok(true);
+            }
+            let Some(run) = snap.get::<Run>(run)? else { return Ok(false) };
+            let events = runs::events_of_run(snap, &run, usize::MAX)?;
+            Ok::<_, StoreError>(events.iter().any(|e| matches!(e.kind, EventKind::Input { .. })))
+        })?;
+        Ok(spoken || self.trigger == RunTrigger::Item)
+    }
+
+    /// A provider says that the conversation is too long. Nothing when a compaction does not help.
+    pub(super) async fn overflowed(&mut self) -> Result<Option<bool>, EngineError> {
+        if MAX_OVERFLOWS <= self.compactions.overflows || self.is_of_no_use() {
+            return Ok(None);
+        }
+        let used = self.used();
+        match self.compact(CompactionWhy::Overflow, String::new(), used).await? {
+            Came::Shrunk => {
+                self.compactions.overflows += 1;
+                Ok(Some(true))
+            }
+            Came::Nothing => Ok(None),
+            Came::Over => Ok(Some(false)),
+        }
+    }
+
+    /// About how many tokens the next request has.
+    pub(super) fn used(&self) -> u64 {
+        self.journal.history.tokens(self.fixed.bytes)
+    }
+
+    /// How many tokens a request may have before the conversation is compacted.
+    fn room_for_talk(&self) -> u64 {
+        let known = &self.chosen.known;
+        let window = u64::from(known.window);
+        let answer = u64::from(self.agent.max_output.min(known.max_output)).min(window / 4);
+        let hard = window.saturating_sub(RESERVE.min(window / 5) + answer);
+        (window * SOFT / 100).min(hard)
+    }
+
+    fn is_full(&self, used: u64) -> bool {
+        self.room_for_talk() < used && self.compactions.rests_until < used && !self.is_of_no_use()
+    }
+
+    fn is_of_no_use(&self) -> bool {
+        MAX_LITTLE <= self.compactions.little
+    }
+
+    fn what_stays(&self, why: CompactionWhy, used: u64) -> Keep {
+        let window = u64::from(self.chosen.known.window);
+        let tokens = match why {
+            CompactionWhy::Asked => KEEP_RECENT.min(window / 5).min(used / 4),
+            CompactionWhy::Full => KEEP_RECENT.min(window / 5),
+            CompactionWhy::Overflow => KEEP_RECENT.min(window / 8).min(used / 3),
+        };
+        let worth = match why {
+            CompactionWhy::Full => 1_000.max(used / 10),
+            CompactionWhy::Asked | CompactionWhy::Overflow => 200,
+        };
+        Keep { tokens, most: self.room_for_talk() / 2, worth, scale: self.scale(used) }
+    }
+
+    /// What the provider counted for a thousand tokens by bytes.
+    fn scale(&self, used: u64) -> u64 {
+        let estimate = self.journal.history.estimate(self.fixed.bytes).max(1);
+        (used * 1_000 / estimate).clamp(1_000, MAX_SCALE)
+    }
+
+    async fn compact(
+        &mut self,
+        why: CompactionWhy,
+        focus: String,
+        used: u64,
+    ) -> Result<Came, EngineError> {
+        let (session, run) = (self.session, self.journal.run);
+        let ws = self.journal.ws.clone();
+        let shown = ws.read(|snap| Shown::read(snap, session, run))?;
+        let Some(mut plan) = Plan::of(&shown.events, run, self.what_stays(why, used)) else {
+            return self.nothing(why, used).await;
+        };
+        for text in plan.texts() {
+            let clean = ws.app.redactor.text(text).into_owned();
+            *text = clean;
+        }
+        let started = Instant::now();
+        let event = EventKind::CompactionStarted { why, focus: focus.clone(), tokens: used };
+        self.tell(vec![event], |_, _| Ok(())).await?;
+        let mut sum = Sum::default();
+        let told = self.summarise(&plan, shown.summary.as_deref(), &focus, &mut sum).await?;
+        let (text, by) = match told {
+            Told::Summary(text, by) => (text, by),
+            Told::Stopped(cut_off) => {
+                return self.stopped(Some(cut_off)).await.map(|_| Came::Over);
+            }
+        };
+        let clean = ws.app.redactor.text(&text);
+        let (text, lines) = words::for_memory(&clean);
+        // Before what holds it is taken away.
+        let remembered = self.remember(lines).await?;
+        let mut summary = cut(&text, extract::LONGEST).to_owned();
+        if let Some(card) = &plan.card {
+            summary.push_str("\n\n## What this run is about, word for word\n\n");
+            summary.push_str(card);
+        }
+        let first_kept = plan.first_kept;
+        let after = shown.after(first_kept, summary.clone()).history(&ws);
+        let tokens_after = after.estimate(self.fixed.bytes) * self.scale(used) / 1_000;
+        let how = Compaction {
+            by,
+            first_kept,
+            tokens_before: used,
+            tokens_after,
+            model: self.chosen.model.clone(),
+            input_tokens: sum.input,
+            output_tokens: sum.output,
+            billed_micros: sum.micros,
+            millis: super::calls::since(started),
+        };
+        let events =
+            remembered.into_iter().chain([EventKind::Compacted { summary, how }]).collect();
+        self.tell(events, move |tx, pen| {
+            // The event that was appended last.
+            let at = pen.session.events.saturating_sub(1);
+            Ok(rules::compacted(tx, pen.session.id, at, first_kept)?)
+        })
+        .await?;
+        self.look_again()?;
+        let is_little = used * LITTLE / 100 < tokens_after;
+        self.compactions.little = if is_little { self.compactions.little + 1 } else { 0 };
+        Ok(Came::Shrunk)
+    }
+
+    /// There is too little that could go.
+    async fn nothing(&mut self, why: CompactionWhy, used: u64) -> Result<Came, EngineError> {
+        self.compactions.rests_until = used + used / 10;
+        if why == CompactionWhy::Asked {
+            let why = "there is too little yet that could be put into a summary".to_owned();
+            self.tell(vec![EventKind::CompactionFailed { why }], |tx, pen| {
+                Ok(rules::not_compacted(tx, pen.session.id)?)
+            })
+            .await?;
+        }
+        Ok(Came::Nothing)
+    }
+
+    /// Appends events, and begins the run if need be.
+    async fn tell(
+        &mut self,
+        events: Vec<EventKind>,
+        more: impl FnOnce(&mut WriteTx<'_>, &Pen) -> Result<(), EngineError> + Send + 'static,
+    ) -> Result<(), EngineError> {
+        let first = self.first_events(self.fixed);
+        let (run, epoch) = (self.journal.run, self.journal.epoch);
+        let write = move |tx: &mut WriteTx<'_>| {
+            let mut pen = match first {
+                Some(first) => first.write(tx, run)?,
+                None => Pen::open(tx, run, epoch)?,
+            };
+            for event in events {
+                pen.append(tx, event)?;
+            }
+            more(tx, &pen)?;
+            let epoch = pen.run.epoch;
+            Ok::<_, EngineError>((epoch, save(tx, pen)?))
+        };
+        let (actor, cause) = (self.journal.actor(), self.journal.cause());
+        let (epoch, appended) = self.journal.ws.store.write(actor, cause, write).await?;
+        (self.journal.epoch, self.begun) = (epoch, true);
+        self.journal.take(&appended);
+        Ok(())
+    }
+
+    /// Reads anew what the model is shown.
+    pub(super) fn look_again(&mut self) -> Result<(), EngineError> {
+        let (session, run) = (self.session, self.journal.run);
+        let shown = self.journal.ws.read(|snap| Shown::read(snap, session, run))?;
+        self.journal.history = shown.history(&self.journal.ws);
+        if self.unthought {
+            self.journal.history.drop_thinking();
+        }
+        Ok(())
+    }
+
+    /// Has a summary written, piece by piece when the part that goes is long.
+    async fn summarise(
+        &mut self,
+        plan: &Plan,
+        before: Option<&str>,
+        focus: &str,
+        sum: &mut Sum,
+    ) -> Result<Told, EngineError> {
+        let must = Must::of(&plan.pieces, before);
+        let room = u64::from(self.chosen.known.window / 4).max(2_000);
+        let chunks = words::chunks(&plan.pieces, room, MAX_CHUNKS);
+        let mut so_far = before.map(str::to_owned);
+        let mut question = Vec::new();
+        for chunk in &chunks {
+            question = vec![Message::user(words::question(so_far.as_deref(), chunk, focus))];
+            match self.ask(question.clone(), sum).await? {
+                Answered::Text(text) => so_far = Some(text),
+                Answered::Nothing => {
+                    let text = extract::extract(&plan.pieces, &must);
+                    return Ok(Told::Summary(text, SummaryBy::Extract));
+                }
+                Answered::Stopped(cut_off) => return Ok(Told::Stopped(cut_off)),
+            }
+        }
+        let first = so_far.unwrap_or_default();
+        let missing = must.missing(&first);
+        if missing.is_nothing() {
+            return Ok(Told::Summary(first, SummaryBy::Model));
+        }
+        question.push(Message::assistant(vec![Part::text(first.as_str())]));
+        question.push(Message::user(missing.told()));
+        let better = match self.ask(question, sum).await? {
+            Answered::Text(text) => text,
+            Answered::Nothing => first,
+            Answered::Stopped(cut_off) => return Ok(Told::Stopped(cut_off)),
+        };
+        let missing = must.missing(&better);
+        Ok(match missing.is_nothing() {
+            true => Told::Summary(better, SummaryBy::Mended),
+            false => {
+                let text = extract::mend(Some(&better), &missing, &plan.pieces, &must);
+                Told::Summary(text, SummaryBy::Extract)
+            }
+        })
+    }
+
+    async fn ask(
+        &mut self,
+        messages: Vec<Message>,
+        sum: &mut Sum,
+    ) -> Result<Answered, EngineError> {
+        let most = MAX_SUMMARY.min(self.chosen.known.max_output);
+        let mut request = ChatRequest::new(self.chosen.model.clone(), most);
+        let text = words::SYSTEM.trim().to_owned();
+        request.system = vec![SystemPart { text, cache: false }];
+        request.messages = messages;
+        request.thinking = words::little(self.chosen.thinking);
+        Ok(match self.aside(request, LIMIT).await? {
+            Aside::Said(reply, spent) => {
+                sum.add(&spent);
+                match reply.text().trim() {
+                    "" => Answered::Nothing,
+                    text => Answered::Text(text.to_owned()),
+                }
+            }
+            Aside::Silent => Answered::Nothing,
+            Aside::Stopped(cut_off) => Answered::Stopped(cut_off),
+        })
+    }
+}
+
+/// What came of one question for a summary.
+enum Answered {
+    Text(String),
+    Nothing,
+    Stopped(Box<CutOff>),
+}

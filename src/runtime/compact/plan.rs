@@ -1,0 +1,322 @@
+//! Which part of a conversation goes into a summary, and which stays as it was.
+//!
+//! A cut never parts a call from its result: what belongs to one answer of the model is one group, and
+//! groups stay whole.
+
+use std::collections::HashSet;
+
+use crate::features::runs::model::{CallStatus, EventKind, SessionEvent};
+use crate::kernel::RunId;
+use crate::providers::model::Part;
+use crate::runtime::history::tokens_of;
+
+/// So many of the newest answers stay, if they fit.
+const TURNS: usize = 3;
+/// What a picture stands for in a summary.
+const PICTURE: &str = "[a picture]";
+
+/// How much of the conversation stays.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keep {
+    /// So many tokens of the newest part.
+    pub tokens: u64,
+    /// The newest answers may have so many together.
+    pub most: u64,
+    /// A summary of less is not worth it.
+    pub worth: u64,
+    /// A thousand tokens by the bytes of the conversation are so many by the provider's count.
+    pub scale: u64,
+}
+
+/// Who said something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Speaker {
+    /// A person.
+    Person,
+    /// The agent.
+    Agent,
+    /// A call that the agent made.
+    Call,
+    /// What a tool answered.
+    Tool,
+    /// The program, or an earlier piece of work.
+    Hq,
+}
+
+/// Something that was said.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    pub who: Speaker,
+    pub text: String,
+    /// Whether it is the agent's last word on what was asked.
+    pub answers: bool,
+    /// How many answers of the model come after it in the part that goes.
+    pub age: usize,
+}
+
+/// What goes.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// The first event that stays.
+    pub first_kept: u32,
+    /// What was said before.
+    pub pieces: Vec<Piece>,
+    /// What the present run is about, when that is said in the part that goes.
+    pub card: Option<String>,
+}
+
+struct Group {
+    /// The place of its first event.
+    at: usize,
+    tokens: u64,
+    /// Whether it is an answer with what came of its calls.
+    answer: bool,
+}
+
+impl Plan {
+    /// Nothing when too little would go.
+    pub(super) fn of(events: &[SessionEvent], run: RunId, keep: Keep) -> Option<Self> {
+        let mut groups = groups(events);
+        groups.iter_mut().for_each(|group| group.tokens = group.tokens * keep.scale / 1_000);
+        let first = first_kept(&groups, keep);
+        let gone: u64 = groups[..first].iter().map(|group| group.tokens).sum();
+        if first == 0 || gone < keep.worth {
+            return None;
+        }
+        let end = groups[first].at;
+        let (mut pieces, mut card) = (Vec::new(), None);
+        for event in &events[..end] {
+            tell(event, run, &mut pieces, &mut card);
+        }
+        let mut age = 0;
+        for piece in pieces.iter_mut().rev() {
+            piece.age = age;
+            age += usize::from(piece.who == Speaker::Agent);
+        }
+        Some(Self { first_kept: events[end].n, pieces, card })
+    }
+
+    /// All texts, to take secrets out of them.
+    pub(super) fn texts(&mut self) -> impl Iterator<Item = &mut String> {
+        self.pieces.iter_mut().map(|piece| &mut piece.text).chain(&mut self.card)
+    }
+}
+
+/// The group from which on everything stays.
+fn first_kept(groups: &[Group], keep: Keep) -> usize {
+    let (mut tokens, mut answers) = (0, 0);
+    for (at, group) in groups.iter().enumerate().rev() {
+        tokens += group.tokens;
+        answers += usize::from(group.answer);
+        let newest = answers <= TURNS && tokens <= keep.most;
+        if at + 1 < groups.len() && keep.tokens < tokens && !newest {
+            return with_question(groups, at + 1, tokens - group.tokens, keep.most);
+        }
+    }
+    0
+}
+
+/// An answer stays with what was asked, if that fits.
+fn with_question(groups: &[Group], mut first: usize, mut tokens: u64, most: u64) -> usize {
+    while groups[first].answer && 0 < first && !groups[first - 1].answer {
+        tokens += groups[first - 1].tokens;
+        if most < tokens {
+            break;
+        }
+        first -= 1;
+    }
+    first
+}
+
+fn groups(events: &[SessionEvent]) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut open: HashSet<String> = HashSet::new();
+    for (at, event) in events.iter().enumerate() {
+        let (tokens, begins, answer) = match &event.kind {
+            EventKind::Input { text, .. } => (tokens_of(text.head().len()), open.is_empty(), false),
+            EventKind::Notice { text } => (tokens_of(text.len()), false, false),
+            EventKind::Assistant { parts, .. } => {
+                let said = parts_of(parts.head());
+                open = said.iter().filter_map(call_id).collect();
+                (tokens_of(parts.head().len()), true, true)
+            }
+            EventKind::ToolFinished { call_id, result, .. } => {
+                open.remove(call_id);
+                (tokens_of(result.head().len()), false, false)
+            }
+            // A call that the end of a run left without an answer gets none any more.
+            EventKind::RunEnded { .. } => {
+                open.clear();
+                (0, false, false)
+            }
+            _ => (0, false, false),
+        };
+        match groups.last_mut() {
+            Some(group) if !begins => group.tokens += tokens,
+            _ => groups.push(Group { at, tokens, answer }),
+        }
+    }
+    groups
+}
+
+fn parts_of(json: &str) -> Vec<Part> {
+    // ok: what this version cannot read has nothing to say to it.
+    serde_json::from_str(json).unwrap_or_default()
+}
+
+fn call_id(part: &Part) -> Option<String> {
+    match part {
+        Part::ToolCall { id, .. } => Some(id.clone()),
+        _ => None,
+    }
+}
+
+fn tell(event: &SessionEvent, run: RunId, pieces: &mut Vec<Piece>, card: &mut Option<String>) {
+    let mut say = |who: Speaker, text: &str| {
+        pieces.push(Piece { who, text: text.to_owned(), answers: false, age: 0 });
+    };
+    match &event.kind {
+        EventKind::Input { input: None, text, .. } if event.run == Some(run) => {
+            *card = Some(text.head().to_owned());
+        }
+        EventKind::Input { input, text, by, .. } => {
+            let person = input.is_some() && by.account().is_some();
+            say(if person { Speaker::Person } else { Speaker::Hq }, text.head());
+        }
+        EventKind::Notice { text } => say(Speaker::Hq, text),
+        EventKind::Assistant { parts, .. } => {
+            let said = parts_of(parts.head());
+            let calls = said.iter().any(|part| matches!(part, Part::ToolCall { .. }));
+            for part in said {
+                match part {
+                    Part::Text { text } if !text.trim().is_empty() => {
+                        let who = Speaker::Agent;
+                        pieces.push(Piece { who, text, answers: !calls, age: 0 });
+                    }
+                    Part::ToolCall { name, arguments, .. } => {
+                        let text = format!("{name} {arguments}");
+                        let who = Speaker::Call;
+                        pieces.push(Piece { who, text, answers: false, age: 0 });
+                    }
+                    _ => {}
+                }
+            }
+        }
+        EventKind::ToolFinished { name, status, result, .. } => {
+            let how = match status {
+                CallStatus::Ok => "",
+                CallStatus::Error => " failed",
+                CallStatus::Timeout => " took too long",
+                CallStatus::Stopped => " was stopped",
+                CallStatus::Skipped => " was skipped",
+                CallStatus::Unknown => " was cut off",
+            };
+            say(Speaker::Tool, &format!("{name}{how}: {}", result.head()));
+        }
+        EventKind::Picture { .. } => say(Speaker::Tool, PICTURE),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Keep, Plan, Speaker};
+    use crate::features::runs::model::{Body, CallStatus, EventKind, SessionEvent};
+    use crate::kernel::{AccountId, Actor, InputId, RunId, SessionId, TypedId, Via};
+    use crate::providers::model::Part;
+
+    const RUN: [u8; 16] = [8; 16];
+
+    fn event(n: u32, kind: EventKind) -> SessionEvent {
+        let (session, run) = (SessionId::from_bytes([1; 16]), Some(RunId::from_bytes(RUN)));
+        SessionEvent { session, n, run, at: crate::kernel::time::from_ms(0), kind }
+    }
+
+    fn said(n: u32, text: &str) -> SessionEvent {
+        let account = AccountId::from_bytes([3; 16]);
+        let by = Actor::Person { account, via: Via::Socket { uid: 0 } };
+        let input = Some(InputId::from_bytes([4; 16]));
+        event(n, EventKind::Input { input, text: Body::Inline(text.into()), by, steered: false })
+    }
+
+    fn answer(n: u32, parts: &[Part]) -> SessionEvent {
+        let parts = Body::Inline(serde_json::to_string(parts).unwrap());
+        let kind = EventKind::Assistant {
+            call: n,
+            parts,
+            stop: "end".into(),
+            input_tokens: 0,
+            output_tokens: 0,
+            billed_micros: None,
+            millis: 0,
+        };
+        event(n, kind)
+    }
+
+    fn result(n: u32, id: &str, text: &str) -> SessionEvent {
+        let kind = EventKind::ToolFinished {
+            step: n,
+            call_id: id.into(),
+            name: "read".into(),
+            status: CallStatus::Ok,
+            result: Body::Inline(text.into()),
+            millis: 0,
+            paths: Vec::new(),
+            seq: None,
+        };
+        event(n, kind)
+    }
+
+    fn long() -> String {
+        "word ".repeat(400)
+    }
+
+    /// Questions, each with a call, its result and an answer.
+    fn talk(count: u32) -> Vec<SessionEvent> {
+        let mut events = Vec::new();
+        for n in 0..count {
+            let id = format!("c{n}");
+            events.push(said(4 * n, &format!("question {n} {}", long())));
+            events.push(answer(4 * n + 1, &[Part::call(&id, "read", "{}")]));
+            events.push(result(4 * n + 2, &id, &long()));
+            events.push(answer(4 * n + 3, &[Part::text(format!("answer {n}"))]));
+        }
+        events
+    }
+
+    #[test]
+    fn the_newest_part_stays_and_a_call_keeps_its_result() {
+        let events = talk(10);
+        let run = RunId::from_bytes(RUN);
+        for tokens in (200..6_000).step_by(100) {
+            let keep = Keep { tokens, most: 2_000, worth: 100, scale: 1_000 };
+            let Some(plan) = Plan::of(&events, run, keep) else { continue };
+            let first = events.iter().find(|e| e.n == plan.first_kept).unwrap();
+            let begins =
+                matches!(first.kind, EventKind::Input { .. } | EventKind::Assistant { .. });
+            assert!(begins, "{tokens}: {:?}", first.kind);
+            let calls = plan.pieces.iter().filter(|p| p.who == Speaker::Call).count();
+            let results = plan.pieces.iter().filter(|p| p.who == Speaker::Tool).count();
+            assert_eq!(calls, results, "{tokens}");
+        }
+    }
+
+    #[test]
+    fn three_answers_stay_even_when_they_are_long() {
+        let events = talk(10);
+        let run = RunId::from_bytes(RUN);
+        let keep = Keep { tokens: 10, most: 50_000, worth: 100, scale: 1_000 };
+        let plan = Plan::of(&events, run, keep).unwrap();
+        let kept = events.iter().filter(|event| plan.first_kept <= event.n);
+        let answers = kept.filter(|e| matches!(e.kind, EventKind::Assistant { .. })).count();
+        assert_eq!(answers, 3);
+    }
+
+    #[test]
+    fn a_short_conversation_is_left_alone() {
+        let events = talk(2);
+        let keep = Keep { tokens: 20_000, most: 20_000, worth: 100, scale: 1_000 };
+        assert!(Plan::of(&events, RunId::from_bytes(RUN), keep).is_none());
+        assert!(Plan::of(&[], RunId::from_bytes(RUN), keep).is_none());
+    }
+}

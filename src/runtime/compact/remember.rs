@@ -1,0 +1,59 @@
+//! What a summary says is worth keeping goes into the note of the day, before the words that say it are
+//! taken away.
+
+use jiff::tz::TimeZone;
+
+use crate::features::agents::memory;
+use crate::features::runs::model::{EventKind, Session};
+use crate::features::runs::queries::talk;
+use crate::features::workspace::queries as workspace;
+use crate::git::{File, GitError, files::AgentFiles};
+use crate::runtime::EngineError;
+use crate::runtime::journal::blocking;
+use crate::runtime::turn::Turn;
+use crate::store::{ReadExt, StoreError};
+
+impl Turn {
+    /// Writes lines into the note of the day. A conversation for one call alone leaves nothing behind,
+    /// and a folder that fails does not keep a conversation from being compacted.
+    pub(super) async fn remember(
+        &self,
+        lines: Vec<String>,
+    ) -> Result<Option<EventKind>, EngineError> {
+        let ws = &self.journal.ws;
+        let (session, zone) = ws.read(|snap| {
+            let zone = workspace::settings(snap)?.and_then(|s| TimeZone::get(&s.zone).ok());
+            Ok::<_, StoreError>((snap.get::<Session>(self.session)?, zone))
+        })?;
+        let lasts = session.is_some_and(|session| !talk::is_throw_away(&session.key));
+        if lines.is_empty() || !lasts {
+            return Ok(None);
+        }
+        let today = ws.app.clock.now().to_zoned(zone.unwrap_or(TimeZone::UTC)).date();
+        let (path, folder) = (memory::note_of(today), ws.agent_folder(&self.agent.slug));
+        let _turn = ws.paths.hold(&folder.join(&path)).await;
+        let (note, kept) = (path.clone(), lines.clone());
+        let written = blocking(move || -> Result<bool, GitError> {
+            let files = AgentFiles::open(&folder)?;
+            let old = match files.read_up_to(&note, memory::MAX_FILE)? {
+                // What is not read whole is not written.
+                Some(part) if memory::MAX_FILE < part.total => return Ok(false),
+                Some(part) => String::from_utf8_lossy(&part.bytes).into_owned(),
+                None => String::new(),
+            };
+            let lines: Vec<&str> = kept.iter().map(String::as_str).collect();
+            let Some(new) = memory::with_lines(&old, &lines) else { return Ok(false) };
+            files.write(&File { path: note, bytes: new.into_bytes(), executable: false })?;
+            Ok(true)
+        })
+        .await?;
+        match written {
+            Ok(true) => Ok(Some(EventKind::Remembered { path, lines })),
+            Ok(false) => Ok(None),
+            Err(error) => {
+                tracing::warn!(run.id = %self.journal.run, %error, "a note was not written");
+                Ok(None)
+            }
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Who answers when the model that was chosen does not: another key, another model, or a wait that ends by itself.
+//!
+//! A run stays with who answers it until that one fails; the next run begins with what was chosen again. Nothing
+//! here happens after the first word of an answer.
+
+use jiff::SignedDuration;
+
+use crate::features::connections::model::Connection;
+use crate::features::connections::queries::{Choice, turns};
+use crate::features::connections::rests::{self, Candidate};
+use crate::features::connections::rules::turns::{self as rules, Failure};
+use crate::features::runs::model::EventKind;
+use crate::features::runs::rules::{Pause, Pen};
+use crate::kernel::{Timestamp, WaitFor};
+use crate::net::retry::MAX_WAIT;
+use crate::providers::error::{ErrorClass, ProviderError};
+use crate::store::{ReadExt, StoreError, WriteTx};
+
+use super::chosen;
+use super::journal::save;
+use super::turn::Turn;
+use super::{BY, EngineError, commit};
+
+/// How often a run waits for its whole list before it gives up.
+const MOST_WAITS: u32 = 10;
+/// What time heals is asked for once more before another is asked.
+const TRIES: u32 = 2;
+
+/// Everybody who may answer a run, and what became of those who were asked.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Chain {
+    /// In order.
+    pub all: Vec<Candidate>,
+    /// Who is asked now.
+    pub now: Candidate,
+    /// Who failed since the last answer.
+    tried: Vec<(Candidate, ErrorClass)>,
+    /// What was said of each, for the end.
+    said: Vec<String>,
+    /// Waits since the last answer.
+    waits: u32,
+    /// Whether failures of who is asked now are on record.
+    failed_before: bool,
+}
+
+impl Chain {
+    /// The list of a choice, with the first of it that does not rest. Somebody who is the only one is asked in any
+    /// case: that is how it is found out that a rest was too long.
+    pub(super) fn read(
+        tx: &impl ReadExt,
+        all: Vec<Candidate>,
+        at: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let mut first = None;
+        for candidate in &all {
+            if turns::resting(tx, candidate, at)?.is_none() {
+                first = Some(candidate.clone());
+                break;
+            }
+        }
+        let now = first.or_else(|| all.first().cloned()).unwrap_or_default();
+        let failed_before = turns::has_failed(tx, &now)?;
+        Ok(Self { all, now, failed_before, ..Self::default() })
+    }
+
+    /// Another list, after settings have changed. Who answers now goes on if it is still in it and what was chosen
+    /// is the same.
+    pub(super) fn renew(self, fresh: Self, same: bool) -> Self {
+        if same && fresh.all.contains(&self.now) {
+            return Self { all: fresh.all, ..self };
+        }
+        fresh
+    }
+
+    fn is_single(&self) -> bool {
+        self.all.len() < 2
+    }
+
+    /// Who comes next: not tried, not resting, not ruled out.
+    fn next(&self, tx: &impl ReadExt, at: Timestamp) -> Result<Option<Candidate>, StoreError> {
+        let tried: Vec<(usize, ErrorClass)> = self
+            .tried
+            .iter()
+            .filter_map(|(who, class)| Some((self.all.iter().position(|c| c == who)?, *class)))
+            .collect();
+        let mut rest = Vec::with_capacity(self.all.len());
+        for candidate in &self.all {
+            rest.push(turns::resting(tx, candidate, at)?.is_some());
+        }
+        Ok(rests::next(&self.all, &tried, |n| rest[n]).map(|n| self.all[n].clone()))
+    }
+
+    /// When the first of those whose failure time heals may be asked again.
+    fn soonest(&self, tx: &impl ReadExt, at: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let mut soonest: Option<Timestamp> = None;
+        for candidate in &self.all {
+            let rest = turns::resting(tx, candidate, at)?;
+            let until = rest.filter(|rest| rests::passes(rest.class)).map(|rest| rest.until);
+            soonest = soonest.into_iter().chain(until).min();
+        }
+        Ok(soonest)
+    }
+}
+
+impl Turn {
+    /// Whether the same one is worth asking again after a failure, if time allows. When others can answer, they are
+    /// asked instead of waiting.
+    pub(super) fn may_ask_again(&self, error: &ProviderError) -> bool {
+        self.chain.is_single() || (!error.class.is_wait() && self.failures < TRIES)
+    }
+
+    /// Before a call: whether somebody may be asked. Changes over to another when the one that is due rests, and
+    /// waits when all do. Nothing means that the call can be made; else whether the run goes on.
+    pub(super) async fn ready(&mut self) -> Result<Option<bool>, EngineError> {
+        if self.chain.is_single() {
+            return Ok(None);
+        }
+        let at = self.journal.ws.app.clock.now();
+        let chain = &self.chain;
+        let read = self.journal.ws.read(|snap| {
+            let rest = turns::resting(snap, &chain.now, at)?;
+            let next = chain.next(snap, at)?;
+            Ok::<_, StoreError>((rest, next, chain.soonest(snap, at)?))
+        })?;
+        match read {
+            (None, ..) => Ok(None),
+            (Some(rest), Some(next), _) => {
+                let why = format!("{} ({})", rest.class.word(), rest.message);
+                self.change_over(next, &why).await?;
+                Ok(None)
+            }
+            (Some(_), None, Some(until)) => self.wait_until(until).await.map(Some),
+            // Nobody will be well by itself: the one that was chosen says why.
+            (Some(_), None, None) => Ok(None),
+        }
+    }
+
+    /// After a call that failed for good: leaves who failed alone for a while and asks the next one. Answers whether
+    /// the run goes on.
+    pub(super) async fn fail_over(&mut self, error: &ProviderError) -> Result<bool, EngineError> {
+        let who = self.chain.now.clone();
+        self.leave_alone(&who, error).await?;
+        if self.chain.is_single() || error.has_content() || rests::scope(error.class).is_none() {
+            return self.failed_for_good(error).await;
+        }
+        let label = self.label(&who)?;
+        self.chain.said.push(format!("{label}: {}", error.class.word()));
+        self.chain.tried.push((who, error.class));
+        let why = format!("{label} did not: {} ({})", error.message, error.class.word());
+        loop {
+            let at = self.journal.ws.app.clock.now();
+            let chain = &self.chain;
+            let (next, soonest) = self.journal.ws.read(|snap| {
+                Ok::<_, StoreError>((chain.next(snap, at)?, chain.soonest(snap, at)?))
+            })?;
+            match (next, soonest) {
+                (Some(next), _) => {
+                    let tried = next.clone();
+                    match self.change_over(next, &why).await {
+                        Ok(()) => return Ok(true),
+                        // A key that does not open is as good as none.
+                        Err(EngineError::Connection(refused)) => {
+                            tracing::warn!(%refused, "a key to fall back on cannot be used");
+                            self.chain.tried.push((tried, ErrorClass::Auth));
+                        }
+                        Err(other) => return Err(other),
+                    }
+                }
+                (None, Some(until)) if self.chain.waits < MOST_WAITS => {
+                    return self.wait_until(until).await;
+                }
+                (None, _) => return self.nobody_answers(error).await,
+            }
+        }
+    }
+
+    async fn nobody_answers(&mut self, last: &ProviderError) -> Result<bool, EngineError> {
+        let all = self.chain.said.join("; ");
+        let message = format!("{} Nobody on the list answered: {all}.", last.message);
+        self.failed_for_good(&ProviderError { message, ..last.clone() }).await
+    }
+
+    async fn leave_alone(
+        &mut self,
+        who: &Candidate,
+        error: &ProviderError,
+    ) -> Result<(), EngineError> {
+        if who.connection.is_none() || rests::scope(error.class).is_none() {
+            return Ok(());
+        }
+        let failure = Failure {
+            class: error.class,
+            message: error.message.clone(),
+            asked: error.retry_after,
+        };
+        let who = who.clone();
+        self.journal.ws.write(&BY, move |tx| rules::note_failure(tx, &who, failure)).await?;
+        self.chain.failed_before = true;
+        Ok(())
+    }
+
+    /// After an answer: who gave it is well.
+    pub(super) async fn answered_well(&mut self) -> Result<(), EngineError> {
+        self.chain.tried.clear();
+        self.chain.said.clear();
+        self.chain.waits = 0;
+        if std::mem::take(&mut self.chain.failed_before) {
+            let who = self.chain.now.clone();
+            self.journal.ws.write(&BY, move |tx| rules::note_success(tx, &who)).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets another answer from the next call on, and says so in the run.
+    async fn change_over(&mut self, next: Candidate, why: &str) -> Result<(), EngineError> {
+        let ws = self.journal.ws.clone();
+        let (from, to) = (self.label(&self.chain.now)?, self.label(&next)?);
+        let failed = ws.read(|snap| turns::has_failed(snap, &next))?;
+        self.chosen = chosen::connect(&ws, &self.home, &next)?;
+        (self.chain.now, self.chain.failed_before, self.failures) = (next, failed, 0);
+        self.request.model.clone_from(&self.chosen.model);
+        self.request.thinking = self.chosen.thinking;
+        let why = ws.app.redactor.text(why).into_owned();
+        let switched = EventKind::ModelSwitched { from, to, why };
+        if self.begun {
+            self.journal.append(vec![switched]).await?;
+        } else {
+            self.switched = Some(switched);
+        }
+        Ok(())
+    }
+
+    /// What people call a candidate.
+    fn label(&self, who: &Candidate) -> Result<String, EngineError> {
+        let name = match who.connection {
+            Some(id) => self.journal.ws.read(|snap| snap.get::<Connection>(id))?.map(|c| c.name),
+            None => None,
+        };
+        Ok(match (name, who.slot) {
+            (Some(name), 0) => format!("{} ({name})", who.model),
+            (Some(name), slot) => format!("{} ({name}, key {})", who.model, slot + 1),
+            (None, _) => who.model.clone(),
+        })
+    }
+
+    /// Everybody rests: a short rest is waited for here, a longer one gives the slot back. Answers whether the run
+    /// goes on here.
+    async fn wait_until(&mut self, until: Timestamp) -> Result<bool, EngineError> {
+        let app = self.journal.ws.app.clone();
+        let pause = until.duration_since(app.clock.now());
+        let short = pause <= SignedDuration::try_from(MAX_WAIT).unwrap_or(SignedDuration::ZERO);
+        let detail = "everybody who could answer rests after failures; it goes on by itself";
+        let committed = if short { None } else { commit::files(&mut self.journal).await? };
+        let first = self.first_events(self.fixed);
+        let (run, epoch) = (self.journal.run, self.journal.epoch);
+        let switched = self.switched.take();
+        let write = move |tx: &mut WriteTx<'_>| {
+            let mut pen = match first {
+                Some(first) => first.write(tx, run)?,
+                None => Pen::open(tx, run, epoch)?,
+            };
+            for kind in committed.into_iter().chain(switched) {
+                pen.append(tx, kind)?;
+            }
+            let epoch = pen.run.epoch;
+            if short {
+                pen.hold(tx, until, detail.to_owned());
+                return Ok::<_, EngineError>((epoch, save(tx, pen)?));
+            }
+            let pause = Pause {
+                waits_for: WaitFor::Provider,
+                detail: detail.to_owned(),
+                needs_micros: None,
+                until: Some(until),
+            };
+            pen.wait(tx, pause)?;
+            Ok((epoch, Vec::new()))
+        };
+        let (actor, cause) = (self.journal.actor(), self.journal.cause());
+        let (epoch, appended) = self.journal.ws.store.write(actor, cause, write).await?;
+        self.journal.epoch = epoch;
+        self.journal.take(&appended);
+        self.journal.ws.live.finish(self.journal.run);
+        if !short {
+            self.parked = true;
+            return Ok(false);
+        }
+        self.begun = true;
+        self.chain.tried.clear();
+        self.chain.waits += 1;
+        tokio::select! {
+            () = app.sleep_until(until + SignedDuration::from_millis(1)) => {}
+            () = self.cancel.cancelled() => return self.stopped(None).await,
+        }
+        self.begin_again().await?;
+        Ok(true)
+    }
+
+    /// After a wait the first of the list that may be asked is asked.
+    async fn begin_again(&mut self) -> Result<(), EngineError> {
+        let at = self.journal.ws.app.clock.now();
+        let chain = &self.chain;
+        let next = self.journal.ws.read(|snap| chain.next(snap, at))?;
+        match next {
+            Some(next) if next != self.chain.now => {
+                self.change_over(next, "it has rested long enough").await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes over what was chosen anew.
+    pub(super) fn take_choice(&mut self, home: Choice, fresh: Chain) -> Result<(), EngineError> {
+        let same = home.connection == self.home.connection && home.model == self.home.model;
+        self.home = home;
+        self.chain = std::mem::take(&mut self.chain).renew(fresh, same);
+        self.chosen = chosen::connect(&self.journal.ws, &self.home, &self.chain.now)?;
+        self.request.model.clone_from(&self.chosen.model);
+        self.request.thinking = self.chosen.thinking;
+        Ok(())
+    }
+}

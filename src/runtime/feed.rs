@@ -1,0 +1,23 @@
+//! Waiting for what others write.
+
+use std::sync::Arc;
+
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::store::{Entry, Table};
+
+/// Waits for a change in a table, or for so many others that one may have been among them. False when the
+/// store is closed.
+pub(super) async fn changed(feed: &mut Receiver<Arc<Entry>>, table: Table) -> bool {
+    loop {
+        match feed.recv().await {
+            Ok(entry) if entry.changes.iter().any(|change| change.table == table.number) => {
+                return true;
+            }
+            Ok(_) => {}
+            Err(RecvError::Lagged(_)) => return true,
+            Err(RecvError::Closed) => return false,
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Programs that go on beside their agents: watched until they end, ended when somebody asks, found and
+//! noted as lost after a crash. The records are `features/jobs`; what lives only here is the handle.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use parking_lot::Mutex;
+
+use crate::app::Ws;
+use crate::features::jobs::model::{JOBS, Job, JobOutcome, JobOutput, OUTPUT};
+use crate::features::jobs::queries;
+use crate::features::jobs::rules::{self, Finished, JobError, NewJob};
+use crate::kernel::{Actor, Cause, JobId, RunId, WorkspaceId};
+use crate::sandbox::input::Stdin;
+use crate::sandbox::job::{Job as Program, JobEnd, Outcome, StopReason};
+use crate::sandbox::{left_over, output};
+use crate::store::{ReadExt, StoreError};
+use crate::tool::ToolCx;
+
+use super::feed::changed;
+use super::journal::blocking;
+use super::{BY, EngineError};
+
+/// How much of each end of an output is kept: all of it, unless more was written than may be.
+pub(super) const READ_BACK: usize = 8 * 1024 * 1024 + 256 * 1024;
+/// How long a program may take to end when HQ stops.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often it is looked whether what a program left behind is still there.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The programs that go on, of all workspaces.
+#[derive(Clone, Default)]
+pub struct Jobs(Arc<Mutex<HashMap<JobId, Arc<Live>>>>);
+
+/// One of them.
+pub(crate) struct Live {
+    ws: WorkspaceId,
+    run: RunId,
+    step: u32,
+    folder: PathBuf,
+    /// The handle.
+    pub(crate) program: Program,
+    /// What it reads.
+    pub(crate) stdin: Stdin,
+    /// How far its agent has heard of it.
+    pub(crate) heard: Mutex<Heard>,
+}
+
+/// How far an agent has heard of a program.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Heard {
+    /// The byte of the output to go on from.
+    pub(crate) offset: u64,
+    /// How often there was nothing new.
+    pub(crate) nothing: u32,
+}
+
+/// A program that its agent leaves running.
+pub(crate) struct Leaving {
+    /// The handle.
+    pub(crate) program: Program,
+    /// What it reads.
+    pub(crate) stdin: Stdin,
+    /// Its folder.
+    pub(crate) folder: PathBuf,
+    /// The command line.
+    pub(crate) command: String,
+    /// Seconds until it is ended.
+    pub(crate) timeout_secs: u32,
+    /// For how long it has run.
+    pub(crate) since: Duration,
+    /// How far its agent has heard of it.
+    pub(crate) heard: u64,
+}
+
+impl Jobs {
+    /// Writes down that a program goes on, and watches it from here on.
+    pub(crate) async fn adopt(&self, cx: &ToolCx, leaving: Leaving) -> Result<Job, JobError> {
+        let new = NewJob {
+            agent: cx.agent,
+            run: cx.run,
+            step: cx.step,
+            session: cx.session,
+            command: cx.ws.app.redactor.text(&leaving.command).into_owned(),
+            timeout_secs: leaving.timeout_secs,
+            since: SignedDuration::try_from(leaving.since).unwrap_or_default(),
+        };
+        let by = (Actor::Agent { agent: cx.agent, run: cx.run }, Cause::Step(cx.run, cx.step));
+        let job = cx.ws.store.write(by.0, by.1, move |tx| rules::begin(tx, new)).await?;
+        let live = Arc::new(Live {
+            ws: cx.ws.id,
+            run: cx.run,
+            step: cx.step,
+            folder: leaving.folder,
+            program: leaving.program,
+            stdin: leaving.stdin,
+            heard: Mutex::new(Heard { offset: leaving.heard, nothing: 0 }),
+        });
+        self.0.lock().insert(job.id, Arc::clone(&live));
+        let (jobs, ws, id) = (self.clone(), cx.ws.clone(), job.id);
+        cx.ws.spawn("job", async move { jobs.watch(ws, id, live).await });
+        Ok(job)
+    }
+
+    /// A program that runs.
+    pub(crate) fn get(&self, id: JobId) -> Option<Arc<Live>> {
+        self.0.lock().get(&id).cloned()
+    }
+
+    /// Whether the program of this call goes on.
+    pub(super) fn holds(&self, run: RunId, step: u32) -> bool {
+        self.0.lock().values().any(|live| live.run == run && live.step == step)
+    }
+
+    async fn watch(self, ws: Ws, id: JobId, live: Arc<Live>) {
+        let halt = ws.halt();
+        tokio::select! {
+            end = live.program.wait() => {
+                live.stdin.close();
+                if let Err(error) = ended(&ws, id, &live, &end).await {
+                    tracing::error!(%error, "the end of job {id} could not be written");
+                }
+                if end.running_children > 0 {
+                    self.wait_for_rest(&ws, id, &live).await;
+                }
+            }
+            () = halt.cancelled() => {
+                // The next start finds the record and what was written.
+                live.program.stop(StopReason::Shutdown);
+                live.program.wait_for(PATIENCE).await;
+                self.0.lock().remove(&id);
+                return;
+            }
+        }
+        self.0.lock().remove(&id);
+        let folder = live.folder.clone();
+        if let Err(error) = blocking(move || left_over::clear(&folder)).await {
+            tracing::warn!(%error, "the folder of job {id} could not be removed");
+        }
+    }
+
+    /// Waits for what a program has left behind.
+    async fn wait_for_rest(&self, ws: &Ws, id: JobId, live: &Live) {
+        let halt = ws.halt();
+        while live.program.processes() > 0 {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = halt.cancelled() => {
+                    live.program.stop(StopReason::Shutdown);
+                    return;
+                }
+            }
+        }
+        let settled = ws.write(&BY, move |tx| rules::settle(tx, id)).await;
+        if let Err(error) = settled {
+            tracing::warn!(%error, "the rest of job {id} could not be noted");
+        }
+    }
+
+    /// Ends the programs of a workspace that somebody asked to end.
+    fn heed(&self, ws: &Ws) -> Result<(), StoreError> {
+        let mine: Vec<(JobId, Arc<Live>)> = {
+            let all = self.0.lock();
+            let mine = all.iter().filter(|(_, live)| live.ws == ws.id);
+            mine.map(|(id, live)| (*id, Arc::clone(live))).collect()
+        };
+        for (id, live) in mine {
+            let job = ws.read(|snap| snap.get::<Job>(id))?;
+            if job.is_none_or(|job| job.stop.is_some()) {
+                live.program.stop(StopReason::Stopped);
+            }
+        }
+        Ok(())
+    }
+
+    /// Heeds what people and runs ask for until the program ends.
+    pub(super) async fn serve(self, ws: Ws) {
+        let mut feed = ws.store.subscribe();
+        let halt = ws.halt();
+        loop {
+            if let Err(error) = self.heed(&ws) {
+                tracing::error!(%error, "jobs could not be looked through");
+            }
+            tokio::select! {
+                () = halt.cancelled() => return,
+                open = changed(&mut feed, JOBS) => if !open { return },
+            }
+        }
+    }
+}
+
+/// How a program ended, as it is noted.
+pub(super) fn outcome_of(end: &JobEnd) -> JobOutcome {
+    if let Some(why) = &end.not_started {
+        return JobOutcome::NotStarted(why.clone());
+    }
+    match (end.reason, end.outcome) {
+        (Some(StopReason::TimedOut), _) => JobOutcome::TimedOut,
+        (Some(StopReason::Stopped | StopReason::Shutdown), _) => JobOutcome::Stopped,
+        (Some(StopReason::TooManyProcesses), _) => JobOutcome::TooManyProcesses,
+        (Some(StopReason::TooMuchOutput), _) => JobOutcome::TooMuchOutput,
+        (None, Outcome::Code(code)) => JobOutcome::Exited(code),
+        (None, Outcome::Signal(signal)) => JobOutcome::Signalled(signal),
+    }
+}
+
+async fn ended(ws: &Ws, id: JobId, live: &Live, end: &JobEnd) -> Result<(), EngineError> {
+    let program = live.program.clone();
+    let read = blocking(move || program.excerpt(READ_BACK, READ_BACK)).await?;
+    let (output, tail) = keep(ws, read?.text()).await?;
+    let detached = u32::try_from(end.running_children).unwrap_or(u32::MAX);
+    finish(ws, id, Finished { outcome: outcome_of(end), output, tail, detached }).await
+}
+
+async fn finish(ws: &Ws, id: JobId, end: Finished) -> Result<(), EngineError> {
+    let noted = ws.write(&BY, move |tx| rules::finish(tx, id, end)).await;
+    noted.map(drop).map_err(|error| EngineError::Tool(error.to_string()))
+}
+
+/// Keeps an output, secrets taken out; answers where it is and its end.
+async fn keep(ws: &Ws, text: String) -> Result<(Option<JobOutput>, String), EngineError> {
+    if text.is_empty() {
+        return Ok((None, text));
+    }
+    let text = ws.app.redactor.text(&text).into_owned();
+    let (blobs, len) = (ws.clone(), text.len() as u64);
+    let (id, text) = blocking(move || (blobs.blobs.put(text.as_bytes()), text)).await?;
+    Ok((Some(JobOutput { id: id?, len }), text))
+}
+
+/// After a crash: what ran is lost, with what it had written. Its processes were ended before.
+pub(super) async fn recover(ws: &Ws) -> Result<usize, EngineError> {
+    let left = ws.read(|snap| queries::running(snap, None))?;
+    let count = left.len();
+    for job in left {
+        let id = job.id;
+        if !job.is_running() {
+            let settled = ws.write(&BY, move |tx| rules::settle(tx, id)).await;
+            settled.map_err(|error| EngineError::Tool(error.to_string()))?;
+            continue;
+        }
+        let path = ws.jobs_folder().join(job.folder()).join(OUTPUT);
+        // ok: without a file nothing was written.
+        let read = blocking(move || output::excerpt(&path, READ_BACK, READ_BACK).ok()).await?;
+        let (output, tail) = keep(ws, read.map(|read| read.text()).unwrap_or_default()).await?;
+        finish(ws, id, Finished { outcome: JobOutcome::Lost, output, tail, detached: 0 }).await?;
+        let folder = ws.jobs_folder().join(job.folder());
+        blocking(move || left_over::clear(&folder)).await?;
+    }
+    Ok(count)
+}

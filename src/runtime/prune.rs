@@ -1,0 +1,251 @@
+//! Old results of tools take less room: first the middle of long ones goes, then all but the name. They
+//! stay in the session, and the model is told how it reads one again.
+//!
+//! Nothing is changed where a provider still has the prompt in its cache, unless that saves much more
+//! than writing the cache anew costs. What was decided is kept with the session, so that the next run
+//! sends the same bytes.
+
+use jiff::SignedDuration;
+
+use crate::features::runs::model::{Context, EventKind, SessionEvent};
+use crate::features::runs::rules::context as rules;
+use crate::kernel::Timestamp;
+use crate::kernel::text::cut;
+
+use super::EngineError;
+use super::context::Shown;
+use super::turn::Turn;
+
+/// How long providers keep a prompt.
+const CACHED: SignedDuration = SignedDuration::from_mins(5);
+/// Below this share of the window nothing is done, in percent.
+const SOME: u64 = 30;
+/// From this share on the cache does not matter any more, and whole results go, in percent.
+const MUCH: u64 = 50;
+/// A shorter result stays as it is, in bytes.
+const LONG: usize = 4_000;
+/// What stays of the beginning and of the end of a longer one, in bytes.
+const ENDS: usize = 1_500;
+/// Whole results go only when so much can go, in bytes.
+const WORTH_CLEARING: usize = 50_000;
+/// So much must be saved while the cache is warm, in percent of the window.
+const WORTH: u64 = 10;
+/// So many of the newest answers keep their results.
+const TURNS: usize = 3;
+
+/// How much of a result is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Level {
+    Whole,
+    Trimmed,
+    Cleared,
+}
+
+impl Level {
+    /// What is shown of a result in this event.
+    pub(super) fn of(context: &Context, n: u32) -> Self {
+        if n < context.cleared {
+            Self::Cleared
+        } else if n < context.trimmed {
+            Self::Trimmed
+        } else {
+            Self::Whole
+        }
+    }
+
+    /// The text in place of a result; none when it is shown as it is.
+    pub(super) fn short(self, name: &str, text: &str) -> Option<String> {
+        let cleared = format!("[Old result cleared; read it again with path \"{name}\"]");
+        match self {
+            Self::Whole => None,
+            Self::Cleared if text.len() <= cleared.len() => None,
+            Self::Cleared => Some(cleared),
+            Self::Trimmed if text.len() <= LONG => None,
+            Self::Trimmed => {
+                let head = cut(text, ENDS);
+                let mut from = text.len() - ENDS;
+                while !text.is_char_boundary(from) {
+                    from += 1;
+                }
+                let gone = from - head.len();
+                let tail = &text[from..];
+                Some(format!("{head}\n[… {gone} bytes; read all with path \"{name}\" …]\n{tail}"))
+            }
+        }
+    }
+
+    fn bytes(self, text: &str) -> usize {
+        self.short("result:00000.000", text).map_or(text.len(), |short| short.len())
+    }
+}
+
+/// What to do with the results of a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Plan {
+    trimmed: u32,
+    cleared: u32,
+}
+
+/// How full a conversation is.
+#[derive(Clone, Copy, Debug)]
+struct Fill {
+    used: u64,
+    window: u64,
+    /// Whether the provider has forgotten the prompt.
+    cold: bool,
+}
+
+impl Fill {
+    fn is_above(self, percent: u64) -> bool {
+        self.window * percent / 100 <= self.used
+    }
+}
+
+/// Works out what goes; nothing when it is not worth it.
+fn plan(events: &[SessionEvent], context: &Context, fill: Fill) -> Option<Plan> {
+    if !fill.is_above(SOME) {
+        return None;
+    }
+    let answers = events.iter().filter(|e| matches!(e.kind, EventKind::Assistant { .. }));
+    let edge = answers.rev().nth(TURNS - 1)?.n;
+    let results = || {
+        events.iter().filter(|event| event.n < edge).filter_map(|event| match &event.kind {
+            EventKind::ToolFinished { result, .. } => Some((event.n, result.head())),
+            _ => None,
+        })
+    };
+    let saved = |level: Level| -> usize {
+        results()
+            .map(|(n, text)| Level::of(context, n).bytes(text).saturating_sub(level.bytes(text)))
+            .sum()
+    };
+    let trims = saved(Level::Trimmed);
+    let left = fill.used.saturating_sub(super::history::tokens_of(trims));
+    let after = Fill { used: left, ..fill };
+    let can_clear: usize = results()
+        .filter(|(n, _)| context.cleared <= *n)
+        .map(|(_, text)| Level::Trimmed.bytes(text))
+        .sum();
+    let clears = after.is_above(MUCH) && WORTH_CLEARING <= can_clear;
+    let all = if clears { saved(Level::Cleared) } else { trims };
+    let worth = match fill.cold {
+        true => 0 < all,
+        false => fill.is_above(MUCH) && fill.window * WORTH / 100 <= super::history::tokens_of(all),
+    };
+    worth.then_some(Plan { trimmed: edge, cleared: if clears { edge } else { 0 } })
+}
+
+/// When a model last answered.
+fn last_answer(events: &[SessionEvent]) -> Option<Timestamp> {
+    let answers = events.iter().rev().filter(|e| matches!(e.kind, EventKind::Assistant { .. }));
+    answers.map(|event| event.at).next()
+}
+
+impl Turn {
+    /// Before a call: lets old results take less room, if it is time for that.
+    pub(super) async fn prune(&mut self) -> Result<(), EngineError> {
+        let window = u64::from(self.chosen.known.window);
+        let used = self.used();
+        if used < self.pruned_below || used < window * SOME / 100 {
+            return Ok(());
+        }
+        // Looked at again when some more was said.
+        self.pruned_below = used + window / 50;
+        let (session, run, ws) = (self.session, self.journal.run, self.journal.ws.clone());
+        let shown = ws.read(|snap| Shown::read(snap, session, run))?;
+        let now = ws.app.clock.now();
+        let cold = last_answer(&shown.events).is_none_or(|at| CACHED < now.duration_since(at));
+        let Some(plan) = plan(&shown.events, &shown.context, Fill { used, window, cold }) else {
+            return Ok(());
+        };
+        let (actor, cause) = (self.journal.actor(), self.journal.cause());
+        let keep = move |tx: &mut crate::store::WriteTx<'_>| {
+            rules::pruned(tx, session, plan.trimmed, plan.cleared)
+        };
+        ws.store.write(actor, cause, keep).await?;
+        self.look_again()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fill, Level, Plan, plan};
+    use crate::features::runs::model::{Body, CallStatus, Context, EventKind, SessionEvent};
+    use crate::kernel::{SessionId, TypedId};
+
+    fn event(n: u32, kind: EventKind) -> SessionEvent {
+        let session = SessionId::from_bytes([1; 16]);
+        SessionEvent { session, n, run: None, at: crate::kernel::time::from_ms(0), kind }
+    }
+
+    /// Answers, each with a result of so many bytes.
+    fn events(count: u32, bytes: usize) -> Vec<SessionEvent> {
+        let mut all = Vec::new();
+        for n in 0..count {
+            all.push(event(
+                2 * n,
+                EventKind::Assistant {
+                    call: n,
+                    parts: Body::Inline("[]".into()),
+                    stop: String::new(),
+                    input_tokens: 0,
+                    output_tokens: 0,
+                    billed_micros: None,
+                    millis: 0,
+                },
+            ));
+            all.push(event(
+                2 * n + 1,
+                EventKind::ToolFinished {
+                    step: n,
+                    call_id: String::new(),
+                    name: "read".into(),
+                    status: CallStatus::Ok,
+                    result: Body::Inline("x".repeat(bytes)),
+                    millis: 0,
+                    paths: Vec::new(),
+                    seq: None,
+                },
+            ));
+        }
+        all
+    }
+
+    fn whole() -> Context {
+        Context::whole(SessionId::from_bytes([1; 16]))
+    }
+
+    #[test]
+    fn long_results_lose_their_middle_and_say_how_to_read_it() {
+        let text = format!("{}{}{}", "a".repeat(2_000), "b".repeat(4_000), "c".repeat(2_000));
+        let short = Level::Trimmed.short("result:7.3", &text).unwrap();
+        assert!(short.len() < 3_200 && short.starts_with("aaa") && short.ends_with("ccc"));
+        assert!(short.contains("result:7.3") && short.contains("5000 bytes"));
+        assert_eq!(Level::Trimmed.short("result:7.3", "short"), None);
+        let cleared = Level::Cleared.short("result:7.3", &text).unwrap();
+        assert!(cleared.len() < 80 && cleared.contains("result:7.3"));
+        let wide = "ä".repeat(3_000);
+        assert!(Level::Trimmed.short("r", &wide).is_some());
+    }
+
+    #[test]
+    fn nothing_goes_below_a_third_or_while_the_cache_is_warm() {
+        let events = events(10, 10_000);
+        let fill = |used, cold| Fill { used, window: 100_000, cold };
+        assert_eq!(plan(&events, &whole(), fill(29_000, true)), None);
+        assert_eq!(plan(&events, &whole(), fill(40_000, false)), None);
+        // The newest three answers keep their results.
+        let trimmed = Some(Plan { trimmed: 14, cleared: 0 });
+        assert_eq!(plan(&events, &whole(), fill(40_000, true)), trimmed);
+        assert_eq!(plan(&events, &whole(), fill(60_000, false)), trimmed);
+    }
+
+    #[test]
+    fn whole_results_go_when_much_is_left() {
+        let events = events(40, 3_000);
+        let fill = Fill { used: 60_000, window: 100_000, cold: false };
+        assert_eq!(plan(&events, &whole(), fill), Some(Plan { trimmed: 74, cleared: 74 }));
+        let done = Context { trimmed: 74, cleared: 74, ..whole() };
+        assert_eq!(plan(&events, &done, fill), None, "what is done is not done again");
+    }
+}

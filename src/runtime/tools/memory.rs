@@ -1,0 +1,383 @@
+//! `memory_search`, `memory_read`, `memory_append`, `memory_replace`: what an agent has written down, and
+//! what was said before.
+//!
+//! What was said in a person's own conversation is found from that person's conversations alone; what
+//! was said about tasks is found from everywhere.
+
+use std::fmt::Write as _;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::features::agents::memory::{self, LASTING, MAX_LASTING};
+use crate::features::runs::model::Session;
+use crate::features::runs::queries::search::{self, Searched, Wish};
+use crate::features::workspace::queries as workspace;
+use crate::git::files::AgentFiles;
+use crate::kernel::{Can, SessionId, Timestamp};
+use crate::store::{ReadExt, StoreError};
+use crate::tool::edits::{self, Edit, Places};
+use crate::tool::rank::Query;
+use crate::tool::{
+    Aliases, Effect, FileChange, FilePlan, FileTool, Group, ReadTool, ToolCx, ToolError,
+    ToolOutput, ToolSpec,
+};
+
+use super::folder::{self, blocking};
+
+/// How many passages are given unless asked.
+const RESULTS: usize = 6;
+/// How many at most.
+const MOST: usize = 20;
+/// How many lines `memory_read` gives unless asked.
+const LINES: usize = 200;
+/// How many messages are shown before and after one that was found.
+const AROUND: usize = 6;
+/// How much of a message is shown, in bytes.
+const MESSAGE: usize = 2_000;
+/// The largest note of a day, in bytes.
+const MAX_NOTE: usize = 64 * 1024;
+/// What names a place in a conversation.
+const SAID: &str = "session:";
+
+/// The day in the workspace's time zone.
+fn today(cx: &ToolCx) -> Result<Date, ToolError> {
+    let settings = cx.ws.read(|snap| workspace::settings(snap))?;
+    let zone = settings.and_then(|settings| TimeZone::get(&settings.zone).ok());
+    Ok(cx.ws.app.clock.now().to_zoned(zone.unwrap_or(TimeZone::UTC)).date())
+}
+
+/// Which conversations a session may be told of.
+fn may_hear(own: &Session) -> impl Fn(&Session) -> bool + use<> {
+    let (id, owner) = (own.id, own.owner);
+    move |other| other.id == id || other.owner.is_none() || other.owner == owner
+}
+
+fn own_session(cx: &ToolCx) -> Result<Session, ToolError> {
+    let session = cx.ws.read(|snap| snap.get::<Session>(cx.session))?;
+    session.ok_or_else(|| ToolError::refused("not_found", "this conversation is gone"))
+}
+
+/// Looks through memory and conversations.
+pub(crate) struct MemorySearch;
+
+/// What `memory_search` takes.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct SearchArgs {
+    /// Words to look for.
+    query: String,
+    /// "memory" (your notes) or "sessions" (what was said); both without it.
+    sources: Option<Vec<String>>,
+    /// Nothing older, as 2026-11-20.
+    since: Option<String>,
+    /// How many (6).
+    max: Option<usize>,
+}
+
+impl ReadTool for MemorySearch {
+    type Args = SearchArgs;
+    const SPEC: ToolSpec = ToolSpec {
+        name: "memory_search",
+        group: Group::Files,
+        needs: Can::Read,
+        effect: Effect::Read,
+        about: "Search your memory and former conversations.",
+    };
+    const ALIASES: Aliases = &[("maxResults", "max"), ("limit", "max"), ("text", "query")];
+
+    async fn read(&self, cx: &ToolCx, args: SearchArgs) -> Result<ToolOutput, ToolError> {
+        let query = Query::of(&args.query)
+            .ok_or_else(|| ToolError::refused("invalid_args", "give a word to look for"))?;
+        let since = match args.since.as_deref().map(str::trim).filter(|since| !since.is_empty()) {
+            None => None,
+            Some(day) => Some(day.parse::<Date>().map_err(|_| {
+                ToolError::refused("invalid_args", "since is a day such as 2026-11-20")
+            })?),
+        };
+        let wants = |source: &str| match &args.sources {
+            Some(sources) if !sources.is_empty() => sources.iter().any(|one| one == source),
+            _ => true,
+        };
+        if !wants("memory") && !wants("sessions") {
+            let text = "sources are \"memory\" and \"sessions\"";
+            return Err(ToolError::refused("invalid_args", text));
+        }
+        let (most, day) = (args.max.unwrap_or(RESULTS).clamp(1, MOST), today(cx)?);
+        let own = own_session(cx)?;
+        let (in_notes, in_talk) = (wants("memory"), wants("sessions"));
+        let (ws, root, agent) = (cx.ws.clone(), cx.folder.clone(), cx.agent);
+        blocking(move || {
+            let mut out = String::new();
+            if in_notes {
+                let files = AgentFiles::open(&root)?;
+                for found in memory::look_through(&files, &query, day, since, most)? {
+                    let memory::Passage { from, to, text } = found.passage;
+                    // ok: writing to a String cannot fail.
+                    let _ =
+                        write!(out, "{}:{from}-{to} ({:.2})\n{text}\n\n", found.path, found.score);
+                }
+            }
+            if in_talk {
+                let now = ws.app.clock.now();
+                let may = may_hear(&own);
+                let since = since.and_then(|day| day.to_zoned(TimeZone::UTC).ok());
+                let wish = Wish {
+                    agent,
+                    may: &may,
+                    query: &query,
+                    since: since.map(|at| at.timestamp()),
+                    most,
+                    events: search::EVENTS,
+                    now,
+                };
+                let searched = ws.read(|snap| search::search(snap, &wish))?;
+                tell(&mut out, &searched, own.id);
+            }
+            if out.is_empty() {
+                out.push_str("Nothing was found. Try other words.");
+            }
+            Ok(ToolOutput::text(out.trim_end()))
+        })
+        .await
+    }
+}
+
+fn tell(out: &mut String, searched: &Searched, own: SessionId) {
+    for hit in &searched.hits {
+        let who = if hit.by.is_some() { "said to you" } else { "you said" };
+        let here = if hit.session == own { "this conversation" } else { "a conversation" };
+        let day = hit.at.strftime("%Y-%m-%d");
+        // ok: writing to a String cannot fail.
+        let _ = write!(
+            out,
+            "{SAID}{}#{} ({:.2}; {here}, {day}, {who})\n{}\n\n",
+            hit.session, hit.n, hit.score, hit.text
+        );
+    }
+    if let (false, Some(until)) = (searched.complete, searched.until) {
+        // ok: as above.
+        let _ = write!(out, "[What was said before {} was not looked through.]", day(until));
+    }
+}
+
+fn day(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d").to_string()
+}
+
+/// Reads a file of memory, or what was said around a place that was found.
+pub(crate) struct MemoryRead;
+
+/// What `memory_read` takes.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct ReadArgs {
+    /// As memory_search gives it; MEMORY.md without it.
+    path: Option<String>,
+    /// First line, from 1.
+    from: Option<usize>,
+    /// Number of lines (200).
+    lines: Option<usize>,
+}
+
+impl ReadTool for MemoryRead {
+    type Args = ReadArgs;
+    const SPEC: ToolSpec = ToolSpec {
+        name: "memory_read",
+        group: Group::Files,
+        needs: Can::Read,
+        effect: Effect::Read,
+        about: "Read a note of your memory, or what was said around a place that memory_search found.",
+    };
+    const ALIASES: Aliases = &[("offset", "from"), ("limit", "lines"), ("file", "path")];
+
+    async fn read(&self, cx: &ToolCx, args: ReadArgs) -> Result<ToolOutput, ToolError> {
+        let path = args.path.as_deref().unwrap_or(LASTING).trim().to_owned();
+        if let Some(place) = path.strip_prefix(SAID) {
+            return said(cx, place);
+        }
+        let (from, lines) = (args.from.unwrap_or(1).max(1), args.lines.unwrap_or(LINES).max(1));
+        let root = cx.folder.clone();
+        blocking(move || {
+            let files = AgentFiles::open(&root)?;
+            let path = of_memory(&files, &path)?;
+            let Some(text) = memory::text(&files, &path)? else {
+                return Ok(ToolOutput::text(format!("{path} is empty: nothing was written yet.")));
+            };
+            let total = text.lines().count();
+            let some: Vec<&str> = text.lines().skip(from - 1).take(lines).collect();
+            let last = from - 1 + some.len();
+            let more = match last < total {
+                true => {
+                    format!("\n[lines {from} to {last} of {total}; go on with from {}]", last + 1)
+                }
+                false => String::new(),
+            };
+            Ok(ToolOutput::text(format!("{}{more}", some.join("\n"))))
+        })
+        .await
+    }
+}
+
+fn of_memory(files: &AgentFiles, written: &str) -> Result<String, ToolError> {
+    let path = folder::relative(files, written)?;
+    if memory::is_memory(&path) {
+        return Ok(path);
+    }
+    let text = format!("{path} is no file of memory; use MEMORY.md or memory/2026-11-20.md");
+    Err(ToolError::refused("invalid_args", text))
+}
+
+fn said(cx: &ToolCx, place: &str) -> Result<ToolOutput, ToolError> {
+    let bad = || {
+        let text = "write the place as memory_search gives it: session:<id>#<number>";
+        ToolError::refused("invalid_args", text)
+    };
+    let (id, n) = place.split_once('#').unwrap_or((place, "0"));
+    let (id, n) = (id.parse::<SessionId>().map_err(|_| bad())?, n.parse().map_err(|_| bad())?);
+    let own = own_session(cx)?;
+    let told = cx.ws.read(|snap| {
+        let session = snap.get::<Session>(id)?.filter(|s| s.agent == cx.agent && may_hear(&own)(s));
+        match session {
+            None => Ok(None),
+            Some(session) => search::said_around(snap, &session, n, AROUND).map(Some),
+        }
+    });
+    let Some(events) = told.map_err(|error: StoreError| ToolError::from(error))? else {
+        return Err(ToolError::refused("not_found", "there is no such conversation of yours"));
+    };
+    let mut out = String::new();
+    for event in events {
+        let Some((by, text)) = search::words(&event.kind) else { continue };
+        let who = if by.is_some() { "Said to you" } else { "You" };
+        let text = crate::kernel::text::head_tail(text.trim(), MESSAGE, "\n[…]\n");
+        // ok: writing to a String cannot fail.
+        let _ = write!(out, "[#{} {} {who}]\n{text}\n\n", event.n, day(event.at));
+    }
+    let text = if out.is_empty() { "Nothing was said there." } else { out.trim_end() };
+    Ok(ToolOutput::text(text))
+}
+
+/// Adds lines to the memory.
+pub(crate) struct MemoryAppend;
+
+/// What `memory_append` takes.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct AppendArgs {
+    /// What to keep, one fact a line.
+    text: String,
+    /// true: lasts (MEMORY.md). Else today's note.
+    lasting: Option<bool>,
+}
+
+impl FileTool for MemoryAppend {
+    type Args = AppendArgs;
+    const SPEC: ToolSpec = ToolSpec {
+        name: "memory_append",
+        group: Group::Files,
+        needs: Can::Write,
+        effect: Effect::File,
+        about: "Write something down that you want to know later.",
+    };
+    const ALIASES: Aliases = &[("content", "text"), ("note", "text")];
+
+    async fn plan(&self, cx: &ToolCx, args: AppendArgs) -> Result<FilePlan, ToolError> {
+        let lasting = args.lasting == Some(true);
+        let path = if lasting { LASTING.to_owned() } else { memory::note_of(today(cx)?) };
+        let most = if lasting { MAX_LASTING } else { MAX_NOTE };
+        let root = cx.folder.clone();
+        blocking(move || {
+            let files = folder::open(&root)?;
+            let now = folder::current(&files, &path)?;
+            let old = now.as_ref().map_or(Ok(""), |now| as_text(&now.bytes, &path))?;
+            let lines: Vec<&str> = args.text.lines().collect();
+            let Some(new) = memory::with_lines(without_nothing(old), &lines) else {
+                let text = "nothing to write: give a line that does not stand there yet";
+                return Err(ToolError::refused("invalid_args", text));
+            };
+            if most < new.len() {
+                let text = format!(
+                    "{path} would have {} bytes; at most {most} are kept. Shorten it with \
+                     memory_replace first: join what belongs together, remove what is old.",
+                    new.len()
+                );
+                return Err(ToolError::refused("too_large", text));
+            }
+            let told = format!("written into {path}");
+            Ok(plan(path.clone(), now.map(|now| now.hash), new, told))
+        })
+        .await
+    }
+}
+
+/// The first line takes the place of the word that stands in a new agent's memory.
+fn without_nothing(old: &str) -> &str {
+    old.trim_end().strip_suffix("Nothing yet.").unwrap_or(old)
+}
+
+fn as_text<'b>(bytes: &'b [u8], path: &str) -> Result<&'b str, ToolError> {
+    std::str::from_utf8(bytes)
+        .map_err(|_| ToolError::refused("invalid_args", format!("{path} is no text in UTF-8")))
+}
+
+fn plan(path: String, before: Option<[u8; 32]>, new: String, told: String) -> FilePlan {
+    let content = Some(new.into_bytes());
+    let change = FileChange { path, before, content, executable: false };
+    FilePlan { changes: vec![change], output: ToolOutput::text(told) }
+}
+
+/// Replaces a text in the memory.
+pub(crate) struct MemoryReplace;
+
+/// What `memory_replace` takes.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct ReplaceArgs {
+    /// Text to find; must occur once.
+    old: String,
+    /// Text in its place; empty removes it.
+    new: String,
+    /// The file; MEMORY.md without it.
+    path: Option<String>,
+}
+
+impl FileTool for MemoryReplace {
+    type Args = ReplaceArgs;
+    const SPEC: ToolSpec = ToolSpec {
+        name: "memory_replace",
+        group: Group::Files,
+        needs: Can::Write,
+        effect: Effect::File,
+        about: "Correct or remove something in your memory.",
+    };
+    const ALIASES: Aliases = &[
+        ("oldText", "old"),
+        ("old_text", "old"),
+        ("old_string", "old"),
+        ("newText", "new"),
+        ("new_text", "new"),
+        ("new_string", "new"),
+        ("file", "path"),
+    ];
+
+    async fn plan(&self, cx: &ToolCx, args: ReplaceArgs) -> Result<FilePlan, ToolError> {
+        let root = cx.folder.clone();
+        blocking(move || {
+            let files = folder::open(&root)?;
+            let path = of_memory(&files, args.path.as_deref().unwrap_or(LASTING))?;
+            let Some(now) = folder::current(&files, &path)? else {
+                return Err(folder::missing(&files, &path));
+            };
+            let old = as_text(&now.bytes, &path)?;
+            let edit = [Edit { old: args.old, new: args.new }];
+            let (new, _) = edits::apply(old, &edit, Places::One)?;
+            let most = if path == LASTING { MAX_LASTING } else { MAX_NOTE };
+            if most < new.len() && old.len() < new.len() {
+                let text = format!("{path} may have at most {most} bytes");
+                return Err(ToolError::refused("too_large", text));
+            }
+            let told = format!("changed {path}");
+            Ok(plan(path, Some(now.hash), new, told))
+        })
+        .await
+    }
+}

@@ -1,0 +1,301 @@
+//! `process`: the programs that the agent left running.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::features::jobs::model::Job;
+use crate::features::jobs::{queries, rules};
+use crate::kernel::text::ellipsis;
+use crate::kernel::{Actor, Can, Cause};
+use crate::runtime::jobs::{Jobs, Live};
+use crate::tool::{ActTool, Aliases, Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec};
+
+/// How long a poll waits for something new unless asked, in milliseconds.
+const WAIT: u64 = 10_000;
+/// The longest that it waits, in milliseconds.
+const MAX_WAIT: u64 = 30_000;
+/// How often it looks meanwhile.
+const LOOK: Duration = Duration::from_millis(100);
+/// How much new output one poll tells, in bytes.
+const MAX_NEW: usize = 30_000;
+/// How many lines `log` gives unless asked.
+const LINES: usize = 200;
+/// How much is written at once at most, in bytes.
+const MAX_WRITTEN: usize = 64 * 1024;
+/// A program that has been quiet for so long and could read waits for input.
+const QUIET: Duration = Duration::from_secs(15);
+/// How long an ended job stands in the agent's list.
+const KEPT: SignedDuration = SignedDuration::from_mins(30);
+/// How many jobs it names.
+const LISTED: usize = 50;
+/// How long a stop is waited for.
+const STOPS_WITHIN: Duration = Duration::from_secs(3);
+
+/// Follows programs.
+pub(crate) struct Process {
+    jobs: Jobs,
+}
+
+impl Process {
+    /// Over these.
+    pub(crate) fn new(jobs: Jobs) -> Self {
+        Self { jobs }
+    }
+}
+
+/// What `process` does.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Action {
+    List,
+    Poll,
+    Log,
+    Write,
+    Kill,
+    Clear,
+}
+
+/// What `process` takes.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct Args {
+    action: Action,
+    /// Number of the job.
+    id: Option<u32>,
+    /// poll: milliseconds to wait for news (10000).
+    timeout: Option<u64>,
+    /// log: first line, from 1; the last lines without it.
+    offset: Option<usize>,
+    /// log: number of lines (200).
+    limit: Option<usize>,
+    /// write: text for its input.
+    data: Option<String>,
+    /// write: end its input.
+    eof: Option<bool>,
+}
+
+impl ActTool for Process {
+    type Args = Args;
+    const SPEC: ToolSpec = ToolSpec {
+        name: "process",
+        group: Group::Machine,
+        needs: Can::Write,
+        effect: Effect::Exec,
+        about: "Follow, write to and end the programs that you left running.",
+    };
+    const ALIASES: Aliases =
+        &[("sessionId", "id"), ("session_id", "id"), ("job", "id"), ("input", "data")];
+
+    async fn act(&self, cx: &ToolCx, args: Args) -> Result<ToolOutput, ToolError> {
+        if matches!(args.action, Action::List) {
+            return self.list(cx);
+        }
+        let job = find(cx, args.id)?;
+        match args.action {
+            Action::List => self.list(cx),
+            Action::Poll => self.poll(cx, job, args.timeout).await,
+            Action::Log => log(cx, job, args.offset, args.limit).await,
+            Action::Write => self.write(&job, args.data, args.eof),
+            Action::Kill => self.kill(cx, job).await,
+            Action::Clear => clear(cx, job).await,
+        }
+    }
+}
+
+/// A job of this agent: those of others are theirs.
+fn find(cx: &ToolCx, number: Option<u32>) -> Result<Job, ToolError> {
+    let Some(number) = number else {
+        return Err(ToolError::refused("invalid_args", "id is missing: the number of the job"));
+    };
+    let found = cx.ws.read(|snap| queries::by_name(snap, &number.to_string()))?;
+    found.filter(|job| job.agent == cx.agent).ok_or_else(|| {
+        let text = format!("you have no job {number}; action list names yours");
+        ToolError::refused("not_found", text)
+    })
+}
+
+impl Process {
+    fn list(&self, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
+        let jobs = cx.ws.read(|snap| queries::of_agent(snap, cx.agent, 2 * LISTED))?;
+        let now = cx.ws.app.clock.now();
+        let listed = |job: &&Job| {
+            let young = job.ended_at.is_none_or(|at| now.duration_since(at) < KEPT);
+            young && job.cleared_at.is_none()
+        };
+        let mut out = String::new();
+        for job in jobs.iter().filter(listed).take(LISTED) {
+            let how = match &job.outcome {
+                Some(outcome) => outcome.told(),
+                None => self.state(job),
+            };
+            let command = ellipsis(job.command.lines().next().unwrap_or_default(), 80);
+            // ok: writing to a String cannot fail.
+            let _ = writeln!(out, "{}: {how}, {} s: {command}", job.number, job.seconds(now));
+        }
+        Ok(ToolOutput::text(if out.is_empty() { "no programs".to_owned() } else { out }))
+    }
+
+    /// What a running program does.
+    fn state(&self, job: &Job) -> String {
+        let quiet = self.jobs.get(job.id).is_some_and(|live| waits(&live));
+        if quiet { "running, seems to wait for input".to_owned() } else { "running".to_owned() }
+    }
+
+    async fn poll(
+        &self,
+        cx: &ToolCx,
+        job: Job,
+        timeout: Option<u64>,
+    ) -> Result<ToolOutput, ToolError> {
+        let Some(live) = self.jobs.get(job.id).filter(|_| job.is_running()) else {
+            let job = find(cx, Some(job.number))?;
+            let how = job.outcome.as_ref().map_or("running".to_owned(), |end| end.told());
+            let rest = read(cx, &job, None, MAX_NEW).await;
+            return Ok(ToolOutput::text(format!("[{how}]\n{rest}")));
+        };
+        let wait = Duration::from_millis(timeout.unwrap_or(WAIT).min(MAX_WAIT));
+        let news = async {
+            let known = live.heard.lock().offset;
+            while live.program.written().is_ok_and(|(len, _)| len <= known) {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::select! {
+            _ = tokio::time::timeout(wait, news) => {}
+            _ = live.program.wait() => {}
+            () = cx.cancel.cancelled() => return Err(ToolError::refused("aborted", "stopped")),
+        }
+        let (text, nothing) = news_of(&live).await?;
+        let how = match live.program.end() {
+            Some(end) => crate::runtime::jobs::outcome_of(&end).told(),
+            None if waits(&live) => "running; it seems to wait for input: write".to_owned(),
+            None if nothing > 2 => {
+                "running; nothing new several times: do something else, you are told when it ends"
+                    .to_owned()
+            }
+            None => "running".to_owned(),
+        };
+        let text = cx.ws.app.redactor.text(&text).into_owned();
+        Ok(ToolOutput::text(format!("[{how}]\n{text}")))
+    }
+
+    fn write(
+        &self,
+        job: &Job,
+        data: Option<String>,
+        eof: Option<bool>,
+    ) -> Result<ToolOutput, ToolError> {
+        let Some(live) = self.jobs.get(job.id).filter(|live| live.stdin.is_open()) else {
+            return Err(ToolError::refused(
+                "unavailable",
+                format!(
+                    "job {} reads nothing: it has ended, its input was closed, or it was not begun with background: true",
+                    job.number
+                ),
+            ));
+        };
+        let data = data.unwrap_or_default();
+        if data.len() > MAX_WRITTEN {
+            return Err(ToolError::refused("too_large", "write at most 64 KB at once"));
+        }
+        let taken = live.stdin.write(data.as_bytes()).map_err(|error| {
+            ToolError::refused("unavailable", format!("it does not read any more: {error}"))
+        })?;
+        if eof == Some(true) && taken == data.len() {
+            live.stdin.close();
+        }
+        live.heard.lock().nothing = 0;
+        if taken < data.len() {
+            return Ok(ToolOutput::error(format!(
+                "it took {taken} of {} bytes and reads no more for now; write the rest later",
+                data.len()
+            )));
+        }
+        Ok(ToolOutput::text(format!("written, {taken} bytes")))
+    }
+
+    async fn kill(&self, cx: &ToolCx, job: Job) -> Result<ToolOutput, ToolError> {
+        let id = job.id;
+        let by = (Actor::Agent { agent: cx.agent, run: cx.run }, Cause::Step(cx.run, cx.step));
+        cx.ws.store.write(by.0, by.1, move |tx| rules::request_stop(tx, id)).await?;
+        let ended = match self.jobs.get(id) {
+            Some(live) => {
+                live.program.stop(crate::sandbox::job::StopReason::Stopped);
+                live.program.wait_for(STOPS_WITHIN).await.is_some()
+            }
+            None => true,
+        };
+        Ok(ToolOutput::text(if ended { "ended" } else { "asked to end; poll it" }))
+    }
+}
+
+/// Whether a program could read and has been quiet for long.
+fn waits(live: &Live) -> bool {
+    live.stdin.is_open() && live.program.written().is_ok_and(|(_, quiet)| quiet > QUIET)
+}
+
+/// What was written since the agent last heard, and how often in a row that was nothing.
+async fn news_of(live: &Arc<Live>) -> Result<(String, u32), ToolError> {
+    let offset = live.heard.lock().offset;
+    let at = Arc::clone(live);
+    let read = tokio::task::spawn_blocking(move || {
+        let (len, _) = at.program.written()?;
+        let from = offset.max(len.saturating_sub(MAX_NEW as u64));
+        let (text, next) = at.program.output_from(from, MAX_NEW)?;
+        Ok::<_, std::io::Error>((text, from - offset, next))
+    });
+    let failed = |message: String| ToolError::Failed { code: "storage_failed", message };
+    let (text, skipped, next) = read
+        .await
+        .map_err(|_| failed("reading panicked".to_owned()))?
+        .map_err(|error| failed(format!("the output could not be read: {error}")))?;
+    let mut heard = live.heard.lock();
+    heard.nothing = if next == offset { heard.nothing + 1 } else { 0 };
+    heard.offset = next;
+    let text = match skipped {
+        0 => text,
+        bytes => format!("[{bytes} bytes before this are passed over; log has them]\n{text}"),
+    };
+    Ok((text, heard.nothing))
+}
+
+async fn read(cx: &ToolCx, job: &Job, from: Option<u64>, most: usize) -> String {
+    let (ws, job) = (cx.ws.clone(), job.clone());
+    let read = tokio::task::spawn_blocking(move || queries::written(&ws, &job, from, most));
+    read.await.unwrap_or_default().text
+}
+
+async fn log(
+    cx: &ToolCx,
+    job: Job,
+    offset: Option<usize>,
+    limit: Option<usize>,
+) -> Result<ToolOutput, ToolError> {
+    let from = offset.map(|_| 0);
+    let text = read(cx, &job, from, queries::MAX_READ).await;
+    let lines: Vec<&str> = text.lines().collect();
+    let count = limit.unwrap_or(LINES).clamp(1, 2_000);
+    let start = match offset {
+        Some(offset) => offset.saturating_sub(1).min(lines.len()),
+        None => lines.len().saturating_sub(count),
+    };
+    let end = (start + count).min(lines.len());
+    let shown = lines[start..end].join("\n");
+    let words = match (offset, end - start) {
+        (_, 0) => "[no lines]".to_owned(),
+        (Some(_), _) => format!("[lines {} to {end} of {}]", start + 1, lines.len()),
+        (None, count) => format!("[the last {count} lines]"),
+    };
+    Ok(ToolOutput::text(format!("{shown}\n{words}")))
+}
+
+async fn clear(cx: &ToolCx, job: Job) -> Result<ToolOutput, ToolError> {
+    let id = job.id;
+    let by = (Actor::Agent { agent: cx.agent, run: cx.run }, Cause::Step(cx.run, cx.step));
+    cx.ws.store.write(by.0, by.1, move |tx| rules::clear(tx, id)).await?;
+    Ok(ToolOutput::text("taken off the list"))
+}

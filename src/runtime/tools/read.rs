@@ -1,0 +1,318 @@
+//! `read` and `list`: the agent's own files, and what earlier calls answered.
+
+use std::fmt::Write as _;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::features::runs::model::{Body, EventKind, Run};
+use crate::features::runs::queries;
+use crate::git::files::{AgentFiles, Item};
+use crate::git::folder::Kind;
+use crate::kernel::Can;
+use crate::store::{ReadExt, StoreError};
+use crate::tool::{
+    Aliases, Effect, Group, Picture, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, media, text,
+};
+
+use super::folder::{self, blocking};
+
+/// How many lines `read` gives unless asked.
+const LINES: usize = 2_000;
+/// How many names `list` gives.
+const NAMES: usize = 500;
+/// How much of one line `read` gives, in characters.
+const MAX_LINE: usize = 2_000;
+/// After how many bytes `read` ends, with a word on where to go on.
+const MAX_SHOWN: usize = 50 * 1024;
+/// What the words around the lines take of a result, in bytes.
+const WORDS: usize = 512;
+/// The largest picture that a model is given, in bytes.
+const MAX_PICTURE: usize = 1_500_000;
+/// The longest output of an earlier call that is read back, in bytes.
+const MAX_RESULT: u64 = 64 * 1024 * 1024;
+
+/// Other names for a path.
+pub(super) const PATHS: Aliases = &[("file", "path"), ("filePath", "path"), ("file_path", "path")];
+
+/// Reads a file.
+pub(crate) struct Read;
+
+/// What `read` takes.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct ReadArgs {
+    /// Path in your folder, or `result:<n>` for the full output of call n.
+    path: String,
+    /// First line, from 1.
+    offset: Option<usize>,
+    /// Number of lines (2000).
+    limit: Option<usize>,
+}
+
+impl ReadTool for Read {
+    type Args = ReadArgs;
+    const SPEC: ToolSpec = ToolSpec {
+        name: "read",
+        group: Group::Files,
+        needs: Can::Read,
+        effect: Effect::Read,
+        about: "Read a text file, a picture or a folder of yours.",
+    };
+    const ALIASES: Aliases = PATHS;
+
+    async fn read(&self, cx: &ToolCx, args: ReadArgs) -> Result<ToolOutput, ToolError> {
+        let lines = Lines {
+            from: args.offset.unwrap_or(1).max(1),
+            count: args.limit.unwrap_or(LINES).clamp(1, LINES),
+            room: MAX_SHOWN.min(cx.max_result.saturating_sub(WORDS)),
+        };
+        if let Some(name) = args.path.strip_prefix("result:") {
+            let text = result_text(cx, name).await?;
+            return lines.of(&text, "").map(ToolOutput::text);
+        }
+        let root = cx.folder.clone();
+        blocking(move || {
+            let files = folder::open(&root)?;
+            let path = folder::relative(&files, &args.path)?;
+            if let Some(items) = files.list(&path)? {
+                return Ok(ToolOutput::text(listing(items)));
+            }
+            file(&files, path, &lines)
+        })
+        .await
+    }
+}
+
+fn file(files: &AgentFiles, path: String, lines: &Lines) -> Result<ToolOutput, ToolError> {
+    let Some(now) = folder::current(files, &path)? else {
+        return Err(folder::missing(files, &path));
+    };
+    let mut output = match (media::kind(&now.bytes), String::from_utf8(now.bytes)) {
+        (None, Ok(content)) => {
+            let hash = format!(", hash {}", folder::short(&now.hash));
+            ToolOutput::text(lines.of(text::split_mark(&content).1, &hash)?)
+        }
+        (kind, bytes) => {
+            let kind = kind.unwrap_or("application/octet-stream");
+            let bytes =
+                bytes.map_or_else(std::string::FromUtf8Error::into_bytes, String::into_bytes);
+            picture(&path, kind, bytes)?
+        }
+    };
+    output.seen.push((path, now.hash));
+    Ok(output)
+}
+
+fn picture(path: &str, kind: &str, data: Vec<u8>) -> Result<ToolOutput, ToolError> {
+    let len = data.len();
+    if !media::is_picture(kind) {
+        return Err(ToolError::refused(
+            "invalid_args",
+            format!(
+                "{path} is no text in UTF-8 but {kind} ({len} bytes); use a program to look into it"
+            ),
+        ));
+    }
+    if len > MAX_PICTURE {
+        return Err(ToolError::refused(
+            "too_large",
+            format!(
+                "{path} has {len} bytes; a picture for you has at most {MAX_PICTURE}: make a smaller copy"
+            ),
+        ));
+    }
+    let mut output = ToolOutput::text(format!("{path}: {kind}, {len} bytes"));
+    output.picture = Some(Picture { media_type: kind.to_owned(), data });
+    Ok(output)
+}
+
+/// The full output of an earlier call: `result:<run>.<n>`, or `result:<n>` for one of this run.
+pub(super) async fn result_text(cx: &ToolCx, name: &str) -> Result<String, ToolError> {
+    let number = |text: &str| {
+        text.trim().parse::<u32>().map_err(|_| {
+            ToolError::refused(
+                "invalid_args",
+                "write result:<number>, as it stands in the cut output",
+            )
+        })
+    };
+    let (run, wanted) = match name.split_once('.') {
+        Some((run, step)) => (Some(number(run)?), number(step)?),
+        None => (None, number(name)?),
+    };
+    let (own, agent) = (cx.run, cx.agent);
+    let body = cx.ws.read(|snap| {
+        let run = match run {
+            Some(number) => queries::by_name(snap, &number.to_string())?,
+            None => snap.get::<Run>(own)?,
+        };
+        // What others were told is theirs.
+        let Some(run) = run.filter(|run| run.agent == agent) else { return Ok(None) };
+        let events = queries::events_of_run(snap, &run, usize::MAX)?;
+        let found = events.into_iter().find_map(|event| match event.kind {
+            EventKind::ToolFinished { step, result, .. } if step == wanted => Some(result),
+            _ => None,
+        });
+        Ok::<_, StoreError>(found)
+    })?;
+    match body {
+        Some(Body::Inline(text)) => Ok(text),
+        Some(Body::Blob { id, .. }) => {
+            let ws = cx.ws.clone();
+            blocking(move || {
+                let bytes = ws.blobs.get(id, MAX_RESULT).map_err(|e| {
+                    ToolError::refused("not_found", format!("the output is gone: {e}"))
+                })?;
+                Ok(String::from_utf8_lossy(&bytes).into_owned())
+            })
+            .await
+        }
+        None => Err(ToolError::refused("not_found", format!("there is no result {name}"))),
+    }
+}
+
+/// Which lines are wanted.
+struct Lines {
+    from: usize,
+    count: usize,
+    room: usize,
+}
+
+impl Lines {
+    /// Some lines of a text, with a word on what is left out and where to go on. Of a line that is too
+    /// long its beginning is given; `search` finds what stands further back.
+    fn of(&self, text: &str, note: &str) -> Result<String, ToolError> {
+        let (mut out, mut total, mut last) = (String::new(), 0, 0);
+        let mut full = false;
+        for line in text.lines() {
+            total += 1;
+            if total < self.from || self.from + self.count <= total || full {
+                continue;
+            }
+            let shown = cut_line(line);
+            if self.room < out.len() + shown.len() && last > 0 {
+                full = true;
+                continue;
+            }
+            last = total;
+            out.push_str(shown);
+            if shown.len() < line.len() {
+                // ok: writing to a String cannot fail.
+                let _ = write!(out, " [… {} more bytes in this line]", line.len() - shown.len());
+            }
+            out.push('\n');
+        }
+        if total == 0 {
+            return Ok(format!("[empty{note}]"));
+        }
+        if last == 0 {
+            return Err(ToolError::refused(
+                "invalid_args",
+                format!("offset {} is behind the end: there are {total} lines", self.from),
+            ));
+        }
+        let lines = if total == 1 { "line" } else { "lines" };
+        let words = match (self.from, last) {
+            (1, last) if last == total => format!("[{total} {lines}{note}]"),
+            (from, last) if last == total => format!("[lines {from} to {last} of {total}{note}]"),
+            (from, last) => {
+                format!("[lines {from} to {last} of {total}; go on with offset {}{note}]", last + 1)
+            }
+        };
+        out.push_str(&words);
+        Ok(out)
+    }
+}
+
+fn cut_line(line: &str) -> &str {
+    line.char_indices().nth(MAX_LINE).map_or(line, |(at, _)| &line[..at])
+}
+
+/// Lists a folder.
+pub(crate) struct List;
+
+/// What `list` takes.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct ListArgs {
+    /// Folder; your own top folder without it.
+    path: Option<String>,
+}
+
+impl ReadTool for List {
+    type Args = ListArgs;
+    const SPEC: ToolSpec = ToolSpec {
+        name: "list",
+        group: Group::Files,
+        needs: Can::Read,
+        effect: Effect::Read,
+        about: "List a folder of yours.",
+    };
+    const ALIASES: Aliases = PATHS;
+
+    async fn read(&self, cx: &ToolCx, args: ListArgs) -> Result<ToolOutput, ToolError> {
+        let root = cx.folder.clone();
+        blocking(move || {
+            let files = folder::open(&root)?;
+            let path = folder::relative(&files, args.path.as_deref().unwrap_or(""))?;
+            let items = files.list(&path)?.ok_or_else(|| {
+                ToolError::refused("not_found", format!("there is no folder {path}"))
+            })?;
+            Ok(ToolOutput::text(listing(items)))
+        })
+        .await
+    }
+}
+
+fn listing(items: Vec<Item>) -> String {
+    if items.is_empty() {
+        return "[empty folder]".to_owned();
+    }
+    let mut out = String::new();
+    let more = items.len().saturating_sub(NAMES);
+    for item in items.into_iter().take(NAMES) {
+        let line = match item.kind {
+            Kind::Folder => format!("{}/\n", item.name),
+            Kind::File { bytes, .. } => format!("{} ({bytes} bytes)\n", item.name),
+            Kind::Other => format!("{} (a link or no file; not followed)\n", item.name),
+        };
+        out.push_str(&line);
+    }
+    if more > 0 {
+        // ok: writing to a String cannot fail.
+        let _ = write!(out, "[{more} more]");
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Lines;
+
+    fn window(text: &str, from: usize, count: usize) -> String {
+        Lines { from, count, room: 12_000 }.of(text, ", hash 1a2b").expect("there are lines")
+    }
+
+    #[test]
+    fn a_window_says_what_it_leaves_out_and_where_to_go_on() {
+        assert_eq!(window("1\n2\n3", 1, 2_000), "1\n2\n3\n[3 lines, hash 1a2b]");
+        assert_eq!(window("1\r\n", 1, 2_000), "1\n[1 line, hash 1a2b]");
+        assert_eq!(window("", 1, 2_000), "[empty, hash 1a2b]");
+        assert_eq!(
+            window("1\n2\n3", 2, 1),
+            "2\n[lines 2 to 2 of 3; go on with offset 3, hash 1a2b]"
+        );
+        assert_eq!(window("1\n2\n3", 3, 1), "3\n[lines 3 to 3 of 3, hash 1a2b]");
+        assert!(Lines { from: 9, count: 1, room: 99 }.of("1\n2", "").is_err());
+    }
+
+    #[test]
+    fn long_lines_and_long_files_are_cut() {
+        let long = window(&"ä".repeat(5_000), 1, 9);
+        assert!(long.contains("ä [… 6000 more bytes in this line]"), "{}", &long[3_900..]);
+        let many = window(&"some words in a line\n".repeat(5_000), 1, 2_000);
+        assert!(many.len() < 12_200, "{}", many.len());
+        assert!(many.contains("of 5000; go on with offset 572"), "{}", &many[11_900..]);
+        let one = Lines { from: 1, count: 5, room: 10 }.of(&"x".repeat(50), "").unwrap();
+        assert!(one.starts_with("xxxxx"), "one line is always given: {one}");
+    }
+}

@@ -1,0 +1,159 @@
+//! Waiting: for the answer of a person, for a moment, for the end of a task.
+
+use jiff::SignedDuration;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::features::runs::model::Park;
+use crate::features::runs::rules::park;
+use crate::features::tasks::queries as tasks;
+use crate::kernel::text::ellipsis;
+use crate::kernel::{Can, Timestamp, WaitFor};
+use crate::store::WriteTx;
+use crate::tool::{Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec, ToolWait, WriteTool};
+
+/// The longest wait for a moment.
+const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 60);
+/// The longest question, in bytes.
+const MAX_QUESTION: usize = 4 * 1024;
+/// The most answers to choose from.
+const MAX_OPTIONS: usize = 4;
+
+fn nothing(cx: &ToolCx, now: Timestamp) -> Park {
+    Park {
+        run: cx.run,
+        step: cx.step,
+        agent: cx.agent,
+        question: String::new(),
+        options: Vec::new(),
+        until: None,
+        task: None,
+        at: now,
+        over_at: None,
+    }
+}
+
+/// Asks a person and waits for the answer.
+pub(crate) struct AskPerson;
+
+/// What `ask_person` takes.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct AskArgs {
+    /// One clear question with what is needed to decide.
+    question: String,
+    /// Up to 4 short answers to choose from.
+    #[serde(default)]
+    options: Vec<String>,
+}
+
+impl WriteTool for AskPerson {
+    type Args = AskArgs;
+    type Ready = ();
+    const SPEC: ToolSpec = ToolSpec {
+        name: "ask_person",
+        group: Group::Work,
+        needs: Can::Write,
+        effect: Effect::Control,
+        about: "Ask a person and wait for the answer, for days if need be. Only what you cannot find out or decide yourself.",
+    };
+
+    fn commit(
+        &self,
+        cx: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: AskArgs,
+        (): (),
+    ) -> Result<ToolOutput, ToolError> {
+        let question = args.question.trim().to_owned();
+        if question.is_empty() || question.len() > MAX_QUESTION {
+            return Err(ToolError::refused("invalid_args", "a question has 1 to 4096 bytes"));
+        }
+        let options = args.options.iter().map(|text| ellipsis(text.trim(), 120));
+        let options = options.filter(|text| !text.is_empty()).take(MAX_OPTIONS).collect();
+        let detail = ellipsis(question.lines().next().unwrap_or_default(), 200);
+        let wish = Park { question, options, ..nothing(cx, tx.now()) };
+        Ok(match park::park(tx, wish)? {
+            Some(_) => ToolOutput::text("The question is asked.").waiting(ToolWait {
+                waits_for: WaitFor::Question,
+                detail,
+                until: None,
+            }),
+            None => ToolOutput::error("Error(no_answer): nobody has answered"),
+        })
+    }
+}
+
+/// Waits for a moment or for the end of a task.
+pub(crate) struct WaitUntil;
+
+/// What `wait_until` takes.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct WaitArgs {
+    /// Minutes from now.
+    minutes: Option<i64>,
+    /// Or a moment, such as 2026-11-21T09:00:00Z.
+    until: Option<String>,
+    /// Or until this task has ended, such as MC-12; with minutes or until as the longest wait.
+    task: Option<String>,
+    /// Why, for the people who watch.
+    reason: String,
+}
+
+impl WriteTool for WaitUntil {
+    type Args = WaitArgs;
+    type Ready = ();
+    const SPEC: ToolSpec = ToolSpec {
+        name: "wait_until",
+        group: Group::Work,
+        needs: Can::Write,
+        effect: Effect::Control,
+        about: "Wait for a moment or for the end of a task, then go on here with all that you know.",
+    };
+
+    fn commit(
+        &self,
+        cx: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: WaitArgs,
+        (): (),
+    ) -> Result<ToolOutput, ToolError> {
+        let refused = |text: &str| Err(ToolError::refused("invalid_args", text));
+        let now = tx.now();
+        let until = match (args.minutes, &args.until) {
+            (Some(minutes), None) => {
+                Some(now + SignedDuration::from_mins(minutes.clamp(1, 86_400)))
+            }
+            (None, Some(text)) => match text.trim().parse::<Timestamp>() {
+                Ok(at) => Some(at),
+                Err(_) => return refused("until is written like 2026-11-21T09:00:00Z"),
+            },
+            (None, None) => None,
+            (Some(_), Some(_)) => return refused("give minutes or until, one of them"),
+        };
+        let task = match &args.task {
+            Some(name) => Some(tasks::resolve(tx, name)?),
+            None => None,
+        };
+        if let Some(task) = task.as_ref().filter(|task| !task.status.is_open()) {
+            return Ok(ToolOutput::text(format!("The task is {} already.", task.status.label())));
+        }
+        if until.is_none() && task.is_none() {
+            return refused("say until when: minutes, until or task");
+        }
+        if until.is_some_and(|at| now + LONGEST < at) {
+            return refused("the moment is within the next 60 days");
+        }
+        if until.is_some_and(|at| at <= now) {
+            return Ok(ToolOutput::text("It is time."));
+        }
+        let wish = Park { until, task: task.map(|task| task.id), ..nothing(cx, now) };
+        Ok(match park::park(tx, wish)? {
+            Some(known) => ToolOutput::text("It waits.").waiting(ToolWait {
+                waits_for: WaitFor::Timer,
+                detail: ellipsis(args.reason.trim(), 200),
+                until: known.until,
+            }),
+            None => ToolOutput::text("It is time."),
+        })
+    }
+}

@@ -1,0 +1,293 @@
+//! `write`, `edit`, `apply_patch`: changes of the agent's own files. Each works out what a file will be
+//! and what it must be before; the engine notes both, makes the change and notes the result.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::git::files::AgentFiles;
+use crate::kernel::Can;
+use crate::tool::edits::{self, Places};
+use crate::tool::patch::{self, Tree};
+use crate::tool::{
+    Aliases, Effect, FileChange, FilePlan, FileTool, Group, ToolCx, ToolError, ToolOutput,
+    ToolSpec, diff, media, text,
+};
+
+use super::folder::{self, Current, blocking};
+use super::read::PATHS;
+
+/// The most that one patch reads and writes, in bytes.
+const MAX_PATCHED: usize = 64 * 1024 * 1024;
+
+fn too_large() -> ToolError {
+    ToolError::refused("too_large", "a file has at most 10 MB; write a part of it, or less")
+}
+
+/// Writes a whole file.
+pub(crate) struct Write;
+
+/// What `write` takes.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct WriteArgs {
+    /// Path in your folder; folders are made.
+    path: String,
+    /// The whole new content.
+    content: String,
+    /// Also when it has changed since you read it.
+    force: Option<bool>,
+}
+
+impl FileTool for Write {
+    type Args = WriteArgs;
+    const SPEC: ToolSpec = ToolSpec {
+        name: "write",
+        group: Group::Files,
+        needs: Can::Write,
+        effect: Effect::File,
+        about: "Write a file in your folder: new, or in place of the old content.",
+    };
+    const ALIASES: Aliases = PATHS;
+
+    async fn plan(&self, cx: &ToolCx, args: WriteArgs) -> Result<FilePlan, ToolError> {
+        let (root, seen) = (cx.folder.clone(), cx.seen.clone());
+        blocking(move || {
+            let files = folder::open(&root)?;
+            let path = folder::relative(&files, &args.path)?;
+            let now = folder::current(&files, &path)?;
+            if let (Some(now), Some(known)) = (&now, seen.get(&path))
+                && now.hash != *known
+                && args.force != Some(true)
+            {
+                return Err(ToolError::refused(
+                    "conflict",
+                    format!(
+                        "{path} has changed since you read it (hash {} then, {} now); read it \
+                         again, or write with force: true",
+                        folder::short(known),
+                        folder::short(&now.hash)
+                    ),
+                ));
+            }
+            let content = match now.as_ref().map(|now| std::str::from_utf8(&now.bytes)) {
+                Some(Ok(old)) => text::in_place_of(old, &args.content),
+                _ => args.content,
+            };
+            if content.len() as u64 > folder::MAX_FILE {
+                return Err(too_large());
+            }
+            let verb = if now.is_some() { "replaced" } else { "created" };
+            let hash = folder::short(&folder::sum(content.as_bytes()));
+            let told = format!("{verb} {path} ({} bytes, hash {hash})", content.len());
+            Ok(one(path, now, content, told))
+        })
+        .await
+    }
+}
+
+fn one(path: String, now: Option<Current>, content: String, told: String) -> FilePlan {
+    let change = FileChange {
+        path,
+        before: now.as_ref().map(|now| now.hash),
+        content: Some(content.into_bytes()),
+        executable: now.is_some_and(|now| now.executable),
+    };
+    FilePlan { changes: vec![change], output: ToolOutput::text(told) }
+}
+
+/// Replaces text in a file.
+pub(crate) struct Edit;
+
+/// What `edit` takes.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EditArgs {
+    /// Path in your folder.
+    path: String,
+    /// Text to find; must occur once.
+    old_text: Option<String>,
+    /// Text in its place.
+    new_text: Option<String>,
+    /// Several, one after the other.
+    edits: Option<Vec<Pair>>,
+    /// Replace every occurrence.
+    replace_all: Option<bool>,
+}
+
+/// One of several replacements.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Pair {
+    old_text: String,
+    new_text: String,
+}
+
+impl FileTool for Edit {
+    type Args = EditArgs;
+    const SPEC: ToolSpec = ToolSpec {
+        name: "edit",
+        group: Group::Files,
+        needs: Can::Write,
+        effect: Effect::File,
+        about: "Replace exact text in a file of your folder.",
+    };
+    const ALIASES: Aliases = &[
+        ("file", "path"),
+        ("filePath", "path"),
+        ("file_path", "path"),
+        ("old", "oldText"),
+        ("old_text", "oldText"),
+        ("old_string", "oldText"),
+        ("oldString", "oldText"),
+        ("new", "newText"),
+        ("new_text", "newText"),
+        ("new_string", "newText"),
+        ("newString", "newText"),
+        ("all", "replaceAll"),
+        ("replace_all", "replaceAll"),
+    ];
+
+    async fn plan(&self, cx: &ToolCx, args: EditArgs) -> Result<FilePlan, ToolError> {
+        let root = cx.folder.clone();
+        blocking(move || {
+            let files = folder::open(&root)?;
+            let path = folder::relative(&files, &args.path)?;
+            let (wanted, places) = wanted(args)?;
+            let Some(now) = folder::current(&files, &path)? else {
+                return Err(folder::missing(&files, &path));
+            };
+            let old = text_of(&now, &path)?.to_owned();
+            let (new, count) = edits::apply(&old, &wanted, places)?;
+            if new.len() as u64 > folder::MAX_FILE {
+                return Err(too_large());
+            }
+            let hash = folder::short(&folder::sum(new.as_bytes()));
+            let change = diff::unified(&path, &old, &new);
+            let places = if count == 1 { "place" } else { "places" };
+            let told = format!("edited {path} ({count} {places}, hash {hash})\n{change}");
+            Ok(one(path, Some(now), new, told))
+        })
+        .await
+    }
+}
+
+fn wanted(args: EditArgs) -> Result<(Vec<edits::Edit>, Places), ToolError> {
+    let mut wanted = Vec::new();
+    match (args.old_text, args.new_text) {
+        (Some(old), Some(new)) => wanted.push(edits::Edit { old, new }),
+        (None, None) => {}
+        _ => {
+            return Err(ToolError::refused(
+                "invalid_args",
+                "oldText and newText belong together; newText may be empty",
+            ));
+        }
+    }
+    let several = args.edits.into_iter().flatten();
+    wanted.extend(several.map(|pair| edits::Edit { old: pair.old_text, new: pair.new_text }));
+    if wanted.is_empty() {
+        return Err(ToolError::refused("invalid_args", "give oldText and newText, or edits"));
+    }
+    let places = if args.replace_all == Some(true) { Places::All } else { Places::One };
+    Ok((wanted, places))
+}
+
+fn text_of<'n>(now: &'n Current, path: &str) -> Result<&'n str, ToolError> {
+    let kind = media::kind(&now.bytes);
+    match (kind, std::str::from_utf8(&now.bytes)) {
+        (None, Ok(text)) => Ok(text),
+        _ => Err(ToolError::refused(
+            "invalid_args",
+            format!("{path} is no text in UTF-8 but {}", kind.unwrap_or("something else")),
+        )),
+    }
+}
+
+/// Changes several files together.
+pub(crate) struct ApplyPatch;
+
+/// What `apply_patch` takes.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct PatchArgs {
+    /// `*** Begin Patch`, then `*** Add File: p`, `*** Delete File: p` or `*** Update File: p`
+    /// (`*** Move to: p`) with hunks of `@@ line before`, ` same`, `-old`, `+new`; `*** End Patch`.
+    input: String,
+}
+
+impl FileTool for ApplyPatch {
+    type Args = PatchArgs;
+    const SPEC: ToolSpec = ToolSpec {
+        name: "apply_patch",
+        group: Group::Files,
+        needs: Can::Write,
+        effect: Effect::File,
+        about: "Change several files of your folder together: all of the patch or nothing.",
+    };
+    const ALIASES: Aliases = &[("patch", "input"), ("diff", "input")];
+
+    async fn plan(&self, cx: &ToolCx, args: PatchArgs) -> Result<FilePlan, ToolError> {
+        let root = cx.folder.clone();
+        blocking(move || {
+            let read = patch::parse(&args.input)?;
+            let here = Here { files: folder::open(&root)?, programs: RefCell::default() };
+            let applied = patch::apply(&read, &here)?;
+            planned(applied, &here.programs.into_inner())
+        })
+        .await
+    }
+}
+
+/// The agent's folder as a patch sees it.
+struct Here {
+    files: AgentFiles,
+    /// Which of the files that were read are programs.
+    programs: RefCell<BTreeMap<String, bool>>,
+}
+
+impl Tree for Here {
+    fn path(&self, written: &str) -> Result<String, ToolError> {
+        let path = folder::relative(&self.files, written).map_err(|error| match error {
+            ToolError::Refused { message, .. } => ToolError::refused("outside_workspace", message),
+            error => error,
+        })?;
+        match path.as_str() {
+            "" => Err(ToolError::refused("invalid_args", "a path names a file, not your folder")),
+            _ => Ok(path),
+        }
+    }
+
+    fn read(&self, path: &str) -> Result<Option<String>, ToolError> {
+        let Some(now) = folder::current(&self.files, path)? else { return Ok(None) };
+        self.programs.borrow_mut().insert(path.to_owned(), now.executable);
+        text_of(&now, path).map(|text| Some(text.to_owned()))
+    }
+}
+
+fn planned(
+    applied: patch::Applied,
+    programs: &BTreeMap<String, bool>,
+) -> Result<FilePlan, ToolError> {
+    let mut changes = Vec::with_capacity(applied.files.len());
+    let mut bytes = 0;
+    for (path, file) in applied.files {
+        bytes += file.before.as_ref().map_or(0, String::len);
+        bytes += file.after.as_ref().map_or(0, String::len);
+        let large = file.after.as_ref().is_some_and(|text| text.len() as u64 > folder::MAX_FILE);
+        if large || bytes > MAX_PATCHED {
+            return Err(too_large());
+        }
+        let program = file.from.as_ref().unwrap_or(&path);
+        changes.push(FileChange {
+            executable: programs.get(program).copied().unwrap_or(false),
+            before: file.before.map(|text| folder::sum(text.as_bytes())),
+            content: file.after.map(String::into_bytes),
+            path,
+        });
+    }
+    if changes.is_empty() {
+        return Err(ToolError::refused("invalid_args", "the patch would change nothing"));
+    }
+    Ok(FilePlan { changes, output: ToolOutput::text(applied.report.join("\n")) })
+}

@@ -1,0 +1,91 @@
+//! Accounts as a whole: closed and opened again. A person's account is one for all workspaces, so only
+//! who owns all of that person's workspaces decides about it, or whoever runs the machine.
+
+use crate::app::{App, Who, Ws};
+use crate::features::users::model::Account;
+use crate::features::users::rules::accounts as rules;
+use crate::features::users::{self};
+use crate::features::workspace::model::Member;
+use crate::features::workspace::queries;
+use crate::features::workspace::rules::WorkspaceError;
+use crate::features::workspace::rules::members::Shut;
+use crate::kernel::{AccountId, Actor, Cause, Role};
+use crate::store::{StoreError, WriteTx};
+use crate::web::error::PageError;
+use crate::web::session::Person;
+
+/// The accounts that are closed. Who decides something by it holds `people_turn`.
+///
+/// # Errors
+/// When the disk fails.
+pub fn shut(app: &App) -> Result<Shut, StoreError> {
+    app.system.read(|snap| users::queries::disabled(snap))
+}
+
+/// Refuses when a person's places that count are not all this one's own.
+///
+/// # Errors
+/// When one is not.
+pub fn owns_all(
+    app: &App,
+    who: &Person,
+    account: AccountId,
+    counts: impl Fn(Role) -> bool,
+) -> Result<(), WorkspaceError> {
+    for place in queries::places(app, account)? {
+        let own = place.ws.read(|snap| queries::member(snap, who.account))?;
+        let owns = own.is_some_and(|own| own.role == Role::Owner);
+        if counts(place.member.role) && !owns {
+            return Err(WorkspaceError::OtherPlace);
+        }
+    }
+    Ok(())
+}
+
+/// Closes the account of a member, or opens it again.
+///
+/// # Errors
+/// When it is one's own, not a member's, or more than the person may do.
+pub async fn set(
+    app: &App,
+    ws: &Ws,
+    who: &Person,
+    account: AccountId,
+    open: bool,
+) -> Result<(Member, Account), PageError> {
+    let member = ws.read(|snap| queries::member(snap, account))?;
+    let member = member.ok_or(WorkspaceError::NoMember(account))?;
+    if account == who.account {
+        return Err(WorkspaceError::OwnAccount.into());
+    }
+    owns_all(app, who, account, |_| true)?;
+    let now = carry_out(app, (who.actor(), who.cause()), account, open).await?;
+    Ok((member, now))
+}
+
+/// Closes an account, or opens it again. None is closed that a workspace needs as its owner.
+///
+/// # Errors
+/// When there is none, or a workspace would have no owner who can sign in.
+pub async fn carry_out(
+    app: &App,
+    by: (Actor, Cause),
+    account: AccountId,
+    open: bool,
+) -> Result<Account, PageError> {
+    let _turn = app.people_turn.lock().await;
+    if !open {
+        let shut = shut(app)?;
+        for place in queries::places(app, account)? {
+            let other = place.ws.read(|snap| queries::has_other_owner(snap, account, &shut))?;
+            if place.member.role == Role::Owner && !other {
+                return Err(WorkspaceError::OnlyOwner(place.settings.name).into());
+            }
+        }
+    }
+    let write = move |tx: &mut WriteTx<'_>| match open {
+        true => rules::enable(tx, account),
+        false => rules::disable(tx, account),
+    };
+    Ok(app.system.write(by.0, by.1, write).await?)
+}

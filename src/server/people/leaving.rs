@@ -1,0 +1,229 @@
+//! The page before somebody goes: what they have to do, and who takes it over.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use crate::app::{App, Ws};
+use crate::features::workspace::queries;
+use crate::features::workspace::rules::WorkspaceError;
+use crate::kernel::{AccountId, Can, ProblemKind};
+use crate::store::StoreError;
+use crate::web::error::PageError;
+use crate::web::extract::{Form, Path};
+use crate::web::flash;
+use crate::web::form::sentence;
+use crate::web::format;
+use crate::web::html;
+use crate::web::hx::Hx;
+use crate::web::parts::Choice;
+use crate::web::routes::{Needs, Routes};
+use crate::web::session::Person;
+use crate::web::shell::{Flash, Shell};
+
+use super::accounts;
+use super::handover::{Load, heirs};
+
+/// Routes below a workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/settings/members/{id}/remove", ask_remove.needs(Can::Admin))
+        .post("/settings/members/{id}/remove", remove.needs(Can::Admin))
+        .get("/settings/members/{id}/handover", ask_hand_over.needs(Can::Admin))
+        .post("/settings/members/{id}/handover", hand_over.needs(Can::Admin))
+        .get("/settings/leave", ask_leave.needs(Can::Account))
+        .post("/settings/leave", leave.needs(Can::Account))
+}
+
+/// What is about to happen.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Remove,
+    HandOver,
+    Leave,
+}
+
+#[derive(Template)]
+#[template(path = "workspace/leaving.html")]
+struct Page {
+    shell: Shell,
+    title: String,
+    about: &'static str,
+    /// "12 open tasks", "2 agents that report to them: Ada, Bo".
+    load: Vec<String>,
+    heirs: Vec<Choice>,
+    wrong: String,
+    action: String,
+    verb: &'static str,
+}
+
+impl Page {
+    fn of(
+        app: &App,
+        ws: &Ws,
+        who: &Person,
+        shell: Shell,
+        (act, account): (Act, AccountId),
+    ) -> Result<Self, PageError> {
+        let shut = accounts::shut(app)?;
+        let (member, load, heirs) = ws.read(|snap| {
+            let member = queries::member(snap, account)?;
+            let heirs = heirs(snap, account, who.account, &shut)?;
+            Ok::<_, StoreError>((member, Load::of(snap, account)?, heirs))
+        })?;
+        let member = member.ok_or(WorkspaceError::NoMember(account))?;
+        let heirs = heirs.into_iter().enumerate().map(|(n, one)| {
+            let own = if one.account == who.account { " (you)" } else { "" };
+            Choice::new(one.account.to_string(), format!("{}{own}", one.name), n == 0)
+        });
+        let name = member.name;
+        let (title, about, path, verb) = match act {
+            Act::Remove => (
+                format!("Remove {name}"),
+                "They lose access at once, and their tokens for this workspace stop working. Their \
+                 name stays in the history.",
+                format!("settings/members/{account}/remove"),
+                "Remove",
+            ),
+            Act::HandOver => (
+                format!("Hand over the work of {name}"),
+                "They stay a member and can be given new work.",
+                format!("settings/members/{account}/handover"),
+                "Hand over",
+            ),
+            Act::Leave => (
+                format!("Leave {}", shell.place.name),
+                "You lose access at once, and your tokens for this workspace stop working. Somebody \
+                 has to invite you again.",
+                "settings/leave".to_owned(),
+                "Leave",
+            ),
+        };
+        Ok(Self {
+            shell,
+            title,
+            about,
+            heirs: if load.is_empty() { Vec::new() } else { heirs.collect() },
+            load: words(&load, act == Act::Leave),
+            wrong: String::new(),
+            action: ws.url(&path),
+            verb,
+        })
+    }
+}
+
+/// What somebody has to do, a line each.
+fn words(load: &Load, own: bool) -> Vec<String> {
+    let whom = if own { "you" } else { "them" };
+    let mut lines = Vec::new();
+    if 0 < load.tasks {
+        lines.push(format::count(load.tasks, "open task", "open tasks"));
+    }
+    if !load.agents.is_empty() {
+        let (agents, names) = (load.agents.len() as u64, load.agents.join(", "));
+        let agents = format::count(agents, "agent that reports", "agents that report");
+        lines.push(format!("{agents} to {whom}: {names}"));
+    }
+    if 0 < load.reviews {
+        let (one, many) = ("piece of work that waits", "pieces of work that wait");
+        let pieces = format::count(load.reviews as u64, one, many);
+        lines.push(format!("{pieces} for a review"));
+    }
+    lines
+}
+
+#[derive(Deserialize)]
+struct HeirForm {
+    to: Option<AccountId>,
+}
+
+async fn ask_remove(
+    app: App,
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Path(account): Path<AccountId>,
+) -> Result<Response, PageError> {
+    html::page(&Page::of(&app, &ws, &who, shell, (Act::Remove, account))?)
+}
+
+async fn ask_hand_over(
+    app: App,
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Path(account): Path<AccountId>,
+) -> Result<Response, PageError> {
+    html::page(&Page::of(&app, &ws, &who, shell, (Act::HandOver, account))?)
+}
+
+async fn ask_leave(app: App, ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
+    html::page(&Page::of(&app, &ws, &who, shell, (Act::Leave, who.account))?)
+}
+
+async fn remove(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(account): Path<AccountId>,
+    shell: Shell,
+    Form(heir): Form<HeirForm>,
+) -> Result<Response, PageError> {
+    match super::remove(&app, &ws, &who, (account, heir.to)).await {
+        Ok(gone) => {
+            let text = format!("{} does not belong to this workspace any more.", gone.name);
+            let back = hx.go_to(&ws.url("settings/members"));
+            Ok(flash::say(&app, Flash::ok(text), back))
+        }
+        Err(error) => refused(error, || Page::of(&app, &ws, &who, shell, (Act::Remove, account))),
+    }
+}
+
+async fn hand_over(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(account): Path<AccountId>,
+    shell: Shell,
+    Form(heir): Form<HeirForm>,
+) -> Result<Response, PageError> {
+    match super::hand_over(&app, &ws, &who, (account, heir.to)).await {
+        Ok(()) => {
+            let back = hx.go_to(&ws.url("settings/members"));
+            Ok(flash::say(&app, Flash::ok("The work is handed over."), back))
+        }
+        Err(error) => refused(error, || Page::of(&app, &ws, &who, shell, (Act::HandOver, account))),
+    }
+}
+
+async fn leave(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Form(heir): Form<HeirForm>,
+) -> Result<Response, PageError> {
+    match super::remove(&app, &ws, &who, (who.account, heir.to)).await {
+        Ok(_) => Ok(flash::say(&app, Flash::ok("You have left the workspace."), hx.go_to("/"))),
+        Err(error) => {
+            refused(error, || Page::of(&app, &ws, &who, shell, (Act::Leave, who.account)))
+        }
+    }
+}
+
+/// What was refused, said on the page again.
+fn refused(
+    error: PageError,
+    page: impl FnOnce() -> Result<Page, PageError>,
+) -> Result<Response, PageError> {
+    if !matches!(error.0.kind, ProblemKind::Conflict | ProblemKind::Invalid) {
+        return Err(error);
+    }
+    let page = Page { wrong: sentence(&error.0.detail), ..page()? };
+    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}

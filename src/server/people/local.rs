@@ -1,0 +1,105 @@
+//! What the machine's owner does with accounts, over the socket or with the program stopped.
+
+use serde::{Deserialize, Serialize};
+
+use crate::app::App;
+use crate::features::users;
+use crate::features::users::model::Account;
+use crate::features::users::rules::UsersError;
+use crate::features::workspace::queries;
+use crate::kernel::{AccountId, Actor, Can, Cause, Role, Timestamp};
+use crate::server::local::local_actor;
+use crate::store::StoreError;
+use crate::web::error::{ApiError, PageError};
+use crate::web::extract::Json;
+use crate::web::routes::{Needs, Routes};
+use crate::web::session::Peer;
+
+use super::accounts;
+
+/// Routes below `/local`.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new().get("/accounts", show.needs(Can::Local)).post("/accounts", act.needs(Can::Local))
+}
+
+/// An account in the list.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Line {
+    /// Its id.
+    pub id: AccountId,
+    /// The address.
+    pub email: String,
+    /// The name.
+    pub name: String,
+    /// Since when it is disabled.
+    pub disabled_at: Option<Timestamp>,
+    /// Where the person belongs.
+    pub places: Vec<PlaceLine>,
+}
+
+/// A workspace of somebody.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PlaceLine {
+    /// Its name in addresses.
+    pub slug: String,
+    /// What the person is there.
+    pub role: Role,
+}
+
+/// What is to be done.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "snake_case")]
+pub enum Wish {
+    /// Close it.
+    Disable {
+        /// Whose.
+        email: String,
+    },
+    /// Open it again.
+    Enable {
+        /// Whose.
+        email: String,
+    },
+}
+
+fn line(app: &App, account: Account) -> Result<Line, StoreError> {
+    let places = queries::places(app, account.id)?.into_iter();
+    let place =
+        |one: queries::PlaceOf| PlaceLine { slug: one.ws.slug.clone(), role: one.member.role };
+    let Account { id, email, name, disabled_at, .. } = account;
+    Ok(Line { id, email, name, disabled_at, places: places.map(place).collect() })
+}
+
+/// All accounts, oldest first.
+///
+/// # Errors
+/// When a store cannot be read.
+pub fn lines(app: &App) -> Result<Vec<Line>, StoreError> {
+    let all = app.system.read(|snap| users::queries::accounts(snap))?;
+    all.into_iter().map(|account| line(app, account)).collect()
+}
+
+/// Does it, and says how the account is now.
+///
+/// # Errors
+/// When it is refused.
+pub async fn carry_out(app: &App, by: Actor, wish: &Wish) -> Result<Line, PageError> {
+    let (email, open) = match wish {
+        Wish::Disable { email } => (email, false),
+        Wish::Enable { email } => (email, true),
+    };
+    let known = app.system.read(|snap| users::queries::by_email(snap, email))?;
+    let known = known.ok_or_else(|| UsersError::NoAccount(email.clone()))?;
+    let now = accounts::carry_out(app, (by, Cause::Setup), known.id, open).await?;
+    Ok(line(app, now)?)
+}
+
+async fn show(app: App) -> Result<Json<Vec<Line>>, ApiError> {
+    Ok(Json(lines(&app)?))
+}
+
+async fn act(app: App, peer: Peer, Json(wish): Json<Wish>) -> Result<Json<Line>, ApiError> {
+    let by = local_actor(&app, peer)?;
+    Ok(Json(carry_out(&app, by, &wish).await?))
+}

@@ -1,0 +1,290 @@
+//! Restoring a data folder whose program does not run: check everything, write it into an empty place,
+//! open and check what was written, then swap by renaming.
+//!
+//! A moment between two backups is the later one, taken back entry by entry to that moment.
+
+mod stores;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::backup::{
+    BackupError, Manifest, Meter, Repository, Swap, finish_swap, is_staged, room, verify, write_out,
+};
+use crate::config::Config;
+use crate::kernel::time::SystemClock;
+use crate::kernel::{Clock, Timestamp};
+
+use super::{leftovers, lock};
+
+pub use stores::rehearse;
+use stores::{Staged, awaken, former, schema_of};
+
+/// What is to be restored.
+pub struct RestoreWish {
+    /// The data folder.
+    pub data: PathBuf,
+    /// Which backup.
+    pub backup: Which,
+    /// One workspace, or everything.
+    pub workspace: Option<String>,
+    /// Whether anything is written.
+    pub mode: Mode,
+    /// The file of the master key.
+    pub key_file: PathBuf,
+}
+
+/// Which backup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The newest.
+    Newest,
+    /// This one; its beginning is enough.
+    Id(String),
+    /// As it was at a moment, also between two backups.
+    At(Timestamp),
+}
+
+/// Whether anything is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Everything is checked, nothing is written.
+    DryRun,
+    /// It is restored.
+    Restore,
+    /// It is restored, where nothing may be yet.
+    IntoEmpty,
+}
+
+/// What was restored.
+#[derive(Debug, Serialize)]
+pub struct Restored {
+    /// The backup.
+    pub backup: String,
+    /// When it was taken.
+    pub taken_at: Timestamp,
+    /// The moment to which it went back from there.
+    pub moment: Option<Timestamp>,
+    /// The data folder.
+    pub data: PathBuf,
+    /// What was restored, or would be.
+    pub workspaces: Vec<String>,
+    /// Bytes that were checked.
+    pub bytes: u64,
+    /// Rows of stores that were checked.
+    pub rows: u64,
+    /// Where what was there before lies now.
+    pub kept: Option<PathBuf>,
+    /// What cannot be read with the master key that is there.
+    pub unreadable: Vec<String>,
+    /// What is otherwise than in the backup, and what is worth knowing, in sentences.
+    pub notes: Vec<String>,
+    /// Whether anything was written.
+    pub dry_run: bool,
+}
+
+/// Restores. Blocking; inside an async runtime when the repository is a bucket.
+///
+/// # Errors
+/// When a byte is wrong, something is in the way, or HQ runs on the folder: then nothing has changed.
+pub fn restore(
+    repo: &Repository,
+    wish: &RestoreWish,
+    meter: &Meter,
+) -> Result<Restored, BackupError> {
+    let chosen = chosen(repo, &wish.backup)?;
+    let (manifest, only) = narrowed(&chosen.manifest, wish)?;
+    if wish.mode == Mode::IntoEmpty && !is_empty(&wish.data)? {
+        return Err(BackupError::Restore(format!(
+            "{} is not empty; give an empty folder, or leave out --into to put the backup in the \
+             place of what is there",
+            wish.data.display()
+        )));
+    }
+    let clock = SystemClock;
+    // Held until the end: nobody starts HQ in the middle.
+    let _lock = match wish.mode {
+        Mode::DryRun => None,
+        Mode::Restore | Mode::IntoEmpty => Some(
+            lock::take(&wish.data, clock.now())
+                .map_err(|error| BackupError::Restore(error.to_string()))?,
+        ),
+    };
+    room(&wish.data, &manifest, only)?;
+    let checked = verify(repo, &manifest, only, meter)?;
+    if let Some(fault) = checked.faults.into_iter().next() {
+        return Err(fault);
+    }
+    let mut restored = Restored {
+        backup: manifest.id.clone(),
+        taken_at: manifest.taken_at,
+        moment: chosen.moment,
+        data: wish.data.clone(),
+        workspaces: only.map_or_else(|| manifest.workspaces.clone(), |one| vec![one.to_owned()]),
+        bytes: checked.bytes,
+        rows: checked.rows,
+        kept: None,
+        unreadable: Vec::new(),
+        notes: Vec::new(),
+        dry_run: wish.mode == Mode::DryRun,
+    };
+    if wish.mode == Mode::DryRun {
+        return Ok(restored);
+    }
+    finish_swap(&wish.data)?;
+    leftovers::clear(&wish.data)?;
+    let names = match only {
+        Some(slug) => vec![format!("workspaces/{slug}")],
+        None => vec!["system.redb".to_owned(), "workspaces".to_owned()],
+    };
+    let had = names.iter().any(|name| wish.data.join(name).exists());
+    let swap = Swap::at(clock.now(), names);
+    let staged = swap.stage(&wish.data)?;
+    let written = write_out(repo, (&manifest, only), &staged, &schema_of, meter).and_then(|()| {
+        let former = if only.is_none() { former(&wish.data) } else { None };
+        awaken(
+            &Staged { folder: &staged, manifest: &manifest, former, key_file: &wish.key_file },
+            &mut restored,
+        )
+    });
+    if let Err(error) = written {
+        // ok: the first error counts; the next restore clears the folder.
+        let _ = fs::remove_dir_all(&staged);
+        return Err(chosen.explain(error));
+    }
+    swap.carry_out(&wish.data)?;
+    restored.kept = had.then(|| wish.data.join(&swap.kept));
+    Ok(restored)
+}
+
+/// What of a backup is written: all, one workspace into the place of its former self, or one with the
+/// accounts as a folder of its own.
+fn narrowed<'w>(
+    whole: &Manifest,
+    wish: &'w RestoreWish,
+) -> Result<(Manifest, Option<&'w str>), BackupError> {
+    let known = crate::store::FORMAT;
+    let formats = whole.parts.iter().filter_map(|part| part.store.as_ref());
+    if let Some(found) = formats.map(|store| store.format).max().filter(|found| known < *found) {
+        return Err(BackupError::Restore(format!(
+            "the backup {} has stores of format {found} and this program reads {known}: version {} of \
+             HQ made it; restore it with that version or a newer one",
+            whole.id, whole.app
+        )));
+    }
+    let Some(slug) = wish.workspace.as_deref() else { return Ok((whole.clone(), None)) };
+    if !whole.workspaces.iter().any(|one| one == slug) {
+        return Err(BackupError::Restore(format!(
+            "the backup {} holds no workspace {slug}; it holds {}",
+            whole.id,
+            whole.workspaces.join(", ")
+        )));
+    }
+    if wish.mode != Mode::IntoEmpty {
+        return Ok((whole.clone(), Some(slug)));
+    }
+    let mut alone = whole.clone();
+    let parts: Vec<_> = whole.parts_of(Some(slug)).map(|part| part.path.clone()).collect();
+    alone.parts.retain(|part| part.path == "system.redb" || parts.contains(&part.path));
+    alone.workspaces = vec![slug.to_owned()];
+    Ok((alone, None))
+}
+
+/// Whether a folder has nothing in it but what taking its lock left.
+fn is_empty(folder: &Path) -> Result<bool, BackupError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(BackupError::disk(folder)(error)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(BackupError::disk(folder))?;
+        let name = entry.file_name();
+        let is_ours = |name: &str| matches!(name, "lock" | "master.key") || is_staged(name);
+        if !name.to_str().is_some_and(is_ours) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The backup that is restored, and how.
+struct Chosen {
+    manifest: Manifest,
+    /// To which moment it goes back from there.
+    moment: Option<Timestamp>,
+    /// The newest backup from before that moment.
+    before: Option<String>,
+}
+
+impl Chosen {
+    fn whole(manifest: Manifest) -> Self {
+        Self { manifest, moment: None, before: None }
+    }
+
+    /// An error on the way back to a moment, with the backups that are near it.
+    fn explain(&self, error: BackupError) -> BackupError {
+        let Some(moment) = self.moment else { return error };
+        let near = match &self.before {
+            Some(before) => {
+                format!("{before} from before it and {} from after it", self.manifest.id)
+            }
+            None => format!("{} from after it", self.manifest.id),
+        };
+        BackupError::Restore(format!(
+            "{moment} lies between two backups and cannot be restored: {error}; near it are {near}, give \
+             one of them with --at"
+        ))
+    }
+}
+
+fn chosen(repo: &Repository, which: &Which) -> Result<Chosen, BackupError> {
+    match which {
+        Which::Newest => repo.newest().map(Chosen::whole),
+        Which::Id(start) => {
+            let ids = repo.ids()?;
+            let mut fitting = ids.iter().filter(|id| id.starts_with(start.as_str()));
+            match (fitting.next(), fitting.next()) {
+                (Some(id), None) => repo.manifest(id).map(Chosen::whole),
+                (Some(_), Some(_)) => Err(BackupError::Restore(format!(
+                    "several backups begin with {start}; write more of the name"
+                ))),
+                (None, _) => Err(no_backup(repo, start)),
+            }
+        }
+        Which::At(at) => chosen_at(repo, *at),
+    }
+}
+
+fn no_backup(repo: &Repository, wanted: &str) -> BackupError {
+    BackupError::NoBackup { place: repo.place().to_owned(), wanted: wanted.to_owned() }
+}
+
+/// The first backup that was taken at a moment or after it.
+fn chosen_at(repo: &Repository, at: Timestamp) -> Result<Chosen, BackupError> {
+    let (mut all, _) = repo.manifests()?;
+    all.sort_by_key(|manifest| manifest.taken_at);
+    let before = all.iter().rfind(|manifest| manifest.taken_at < at).map(|one| one.id.clone());
+    match all.into_iter().find(|manifest| at <= manifest.taken_at) {
+        Some(exact) if exact.taken_at == at => Ok(Chosen::whole(exact)),
+        Some(manifest) => Ok(Chosen { manifest, moment: Some(at), before }),
+        None => Err(match before {
+            Some(before) => BackupError::Restore(format!(
+                "no backup was made at {at} or after it; the newest is {before}: give --at {before}, or \
+                 make a backup now if HQ still runs, and ask again"
+            )),
+            None => no_backup(repo, "at all"),
+        }),
+    }
+}
+
+/// The master key's file of a data folder, as the settings say.
+#[must_use]
+pub fn key_file(config: &Config, data: &Path) -> PathBuf {
+    match &config.master_key_file {
+        Some(file) => file.clone(),
+        None => data.join("master.key"),
+    }
+}

@@ -1,0 +1,340 @@
+//! The stores of a restore, while they lie beside: brought to this program's format, taken back to a
+//! moment, checked, and told what happened to them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::app::Rehearse;
+use crate::backup::{BackupError, Manifest, room, write_out};
+use crate::crypto::keyring::Keyring;
+use crate::crypto::master::MasterKey;
+use crate::features::backups::rules::{self as backups, NewRestoration};
+use crate::features::connections::model::{Connection, ConnectionKey, SpareKey, SpareKeys};
+use crate::features::users::rules::UsersError;
+use crate::features::users::rules::restored::{Closed, Former, after_restore, forget_others};
+use crate::kernel::id::{IdSource, SystemIds};
+use crate::kernel::time::SystemClock;
+use crate::kernel::{Actor, Cause, Clock, Part, Timestamp};
+use crate::server::listen::Front;
+use crate::server::schema;
+use crate::server::upgrade::Upgrader;
+use crate::store::migrate::{self, UpgradeError};
+use crate::store::undo::moment::{BackError, go_back};
+use crate::store::{NoFaults, Options, Range, ReadExt, Schema, Store, StoreError};
+
+use super::Restored;
+
+const CACHE: usize = 16 * 1024 * 1024;
+const SYSTEM: &str = "system.redb";
+const BY: (Actor, Cause) = (Actor::System(Part::Restore), Cause::Restore);
+
+/// The tables of the store at a path of a backup.
+pub(super) fn schema_of(path: &str) -> Schema {
+    if path == SYSTEM { schema::system() } else { schema::workspace() }
+}
+
+/// What was written out and waits for its place.
+pub(super) struct Staged<'s> {
+    /// Where it lies.
+    pub folder: &'s Path,
+    /// What it came from.
+    pub manifest: &'s Manifest,
+    /// What had been closed in the store that it takes the place of.
+    pub former: Option<Former>,
+    /// The file of the master key.
+    pub key_file: &'s Path,
+}
+
+/// What the store of accounts that is there has closed; none when there is none or it cannot be read.
+pub(super) fn former(data: &Path) -> Option<Former> {
+    if !data.join(SYSTEM).exists() {
+        return None;
+    }
+    // Never upgraded: it stays what it was, for whoever goes back to it.
+    let read = plain(data, SYSTEM, &Means::default()).and_then(|store| {
+        let former = store.read(|snap| Former::of(snap));
+        store.close();
+        former
+    });
+    // ok: that it cannot be read may be why somebody restores; the notes say so.
+    read.ok()
+}
+
+/// Opens what was written out, checks it, and notes in each store what happened to it.
+pub(super) fn awaken(staged: &Staged<'_>, done: &mut Restored) -> Result<(), BackupError> {
+    let means = Means::default();
+    let ring = match MasterKey::load(staged.key_file) {
+        Ok(key) => Some(Keyring::new(key)),
+        // ok: the list says that it is missing.
+        Err(_) => None,
+    };
+    done.unreadable.extend(passwords(staged, ring.as_ref()));
+    let mut there = Vec::new();
+    for slug in std::mem::take(&mut done.workspaces) {
+        let store = open(staged.folder, &format!("workspaces/{slug}/hq.redb"), &means)?;
+        if !back(&store, &slug, done)? {
+            store.close();
+            let folder = staged.folder.join("workspaces").join(&slug);
+            fs::remove_dir_all(&folder).map_err(BackupError::disk(&folder))?;
+            continue;
+        }
+        drop_kept(staged.folder, &format!("workspaces/{slug}/hq.redb"))?;
+        let keys = unreadable_keys(&store, ring.as_ref()).map_err(BackupError::store(&slug))?;
+        done.unreadable.extend(keys.into_iter().map(|name| format!("{slug}: the key of {name}")));
+        told(&store, staged.manifest)?;
+        there.push(slug);
+    }
+    done.workspaces = there;
+    if staged.folder.join(SYSTEM).exists() {
+        let store = open(staged.folder, SYSTEM, &means)?;
+        drop_kept(staged.folder, SYSTEM)?;
+        if !back(&store, "the accounts", done)? {
+            return Err(BackupError::Restore("nothing was there yet at that moment".to_owned()));
+        }
+        doors(&store, staged, done)?;
+        told(&store, staged.manifest)?;
+    }
+    if done.moment.is_some() {
+        let words = "agents' files and their history are those of the backup, not of the moment";
+        done.notes.push(words.to_owned());
+    }
+    Ok(())
+}
+
+/// Whether passwords can be checked with the key that is there.
+fn passwords(staged: &Staged<'_>, ring: Option<&Keyring>) -> Option<String> {
+    let manifest = staged.manifest;
+    let fits = ring.is_some_and(|ring| ring.key_id().as_str() == manifest.key_id);
+    (!fits).then(|| {
+        format!(
+            "everybody's password: sign in again with `hq user reset-link` (the backup was made \
+             with the master key {}, which is not at {})",
+            manifest.key_id,
+            staged.key_file.display()
+        )
+    })
+}
+
+/// Takes a store back to the moment that was asked for, and notes what did not go. Says whether
+/// there was anything in it then.
+fn back(store: &Store, name: &str, done: &mut Restored) -> Result<bool, BackupError> {
+    let Some(moment) = done.moment else { return Ok(true) };
+    let gone = go_back(store, moment, BY).map_err(|error| match error {
+        BackError::Store(error) => BackupError::store(name)(error),
+        error @ (BackError::Gone { .. } | BackError::Twice { .. }) => {
+            BackupError::Restore(format!("{name}: {error}"))
+        }
+    })?;
+    if gone.to == 0 {
+        done.notes.push(format!("{name} was not there yet at {moment} and is left out"));
+        return Ok(false);
+    }
+    done.notes.push(format!(
+        "{name}: {} entries taken back, {} records as they were, {} rows of later gone",
+        gone.entries, gone.records, gone.removed
+    ));
+    for (table, count) in gone.left {
+        done.notes.push(format!(
+            "{name}: {count} of {table} stay as they were at {}: what they held before is not kept",
+            done.taken_at
+        ));
+    }
+    Ok(true)
+}
+
+/// Closes what must not stand open after a restore, and notes what was done.
+fn doors(store: &Store, staged: &Staged<'_>, done: &mut Restored) -> Result<(), BackupError> {
+    let restored: BTreeSet<String> = done.workspaces.iter().cloned().collect();
+    let (former, known) = (staged.former.clone(), staged.former.is_some());
+    let (backup, taken_at) = (staged.manifest.id.clone(), staged.manifest.taken_at);
+    let (moment, workspaces) = (done.moment, done.workspaces.clone());
+    // HQ's own folder of backups lies in the data folder, and may have stayed on another machine.
+    let own = done.data.join("backups").join("local");
+    let lost = (!own.join("hq-backups.json").exists()).then(|| own.display().to_string());
+    let written = store.write_blocking(BY.0, BY.1, move |tx| {
+        if let Some(lost) = lost {
+            backups::forget_place(tx, &lost)?;
+        }
+        let others = forget_others(tx, &restored)?;
+        let closed = after_restore(tx, former.as_ref())?;
+        let notes = sentences(&closed, &others, known);
+        let one = NewRestoration { backup, taken_at, moment, workspaces, notes: notes.clone() };
+        backups::note_restoration(tx, one)?;
+        Ok::<_, UsersError>(notes)
+    });
+    let notes = written.map_err(|error| BackupError::Restore(format!("{SYSTEM}: {error}")))?;
+    done.notes.extend(notes);
+    Ok(())
+}
+
+fn sentences(closed: &Closed, others: &[String], former: bool) -> Vec<String> {
+    let counted = |n: u64, one: &str| match n {
+        1 => format!("1 {one}"),
+        n => format!("{n} {one}s"),
+    };
+    let mut notes = vec![format!(
+        "everybody signs in again: {} and all one-time links have ended",
+        counted(closed.sign_ins, "sign-in")
+    )];
+    notes.push(match (former, closed.tokens + closed.accounts) {
+        (true, 0) => "no token and no account had been closed since the backup".to_owned(),
+        (true, _) => format!(
+            "{} and {} that had been closed since the backup are closed again",
+            counted(closed.tokens, "token"),
+            counted(closed.accounts, "account")
+        ),
+        (false, _) => {
+            "tokens and accounts are as they were when the backup was made: look through them, \
+                  some may have been closed since"
+                .to_owned()
+        }
+    });
+    if !closed.graces.is_empty() {
+        notes.push(format!(
+            "to be deleted were {}; they have 7 days from now on",
+            closed.graces.join(", ")
+        ));
+    }
+    if !others.is_empty() {
+        notes.push(format!("not restored and off the list: {}", others.join(", ")));
+    }
+    notes
+}
+
+/// Notes the restore as an entry, checks the chain and closes the store.
+fn told(store: &Store, manifest: &Manifest) -> Result<(), BackupError> {
+    let (backup, taken_at): (String, Timestamp) = (manifest.id.clone(), manifest.taken_at);
+    store.write_blocking(BY.0, BY.1, move |tx| {
+        backups::note_restored(tx, backup, taken_at);
+        Ok::<_, StoreError>(())
+    })?;
+    store.follow_chain()?;
+    store.close();
+    Ok(())
+}
+
+/// What stores are opened with.
+struct Means {
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+}
+
+impl Default for Means {
+    fn default() -> Self {
+        Self { clock: Arc::new(SystemClock), ids: Arc::new(SystemIds::default()) }
+    }
+}
+
+/// Why a store did not open.
+#[derive(Debug, thiserror::Error)]
+enum OpenError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Upgrade(#[from] UpgradeError),
+}
+
+fn formats(error: &OpenError) -> Option<(u32, u32)> {
+    match error {
+        OpenError::Store(StoreError::Format { found, known }) => Some((*found, *known)),
+        _ => None,
+    }
+}
+
+fn plain(folder: &Path, name: &str, means: &Means) -> Result<Store, StoreError> {
+    Store::open(Options {
+        path: folder.join(name),
+        schema: schema_of(name),
+        cache: CACHE,
+        clock: Arc::clone(&means.clock),
+        ids: Arc::clone(&means.ids),
+        reactor: None,
+        faults: Arc::new(NoFaults),
+    })
+}
+
+/// Opens a store; one of an older format is upgraded first, by the same steps as at start.
+fn open(folder: &Path, name: &str, means: &Means) -> Result<Store, BackupError> {
+    let path = folder.join(name);
+    let upgrader = Upgrader {
+        data: folder.to_owned(),
+        clock: Arc::clone(&means.clock),
+        ids: Arc::clone(&means.ids),
+        faults: Arc::new(NoFaults),
+        front: Front::default(),
+    };
+    let schema = if name == SYSTEM { schema::system } else { schema::workspace };
+    let opened = upgrader.open(&path, schema, formats, || -> Result<_, OpenError> {
+        Ok(plain(folder, name, means)?)
+    });
+    let store = opened.map_err(|error| match error {
+        OpenError::Store(error) => BackupError::store(name)(error),
+        OpenError::Upgrade(error) => BackupError::Restore(error.to_string()),
+    })?;
+    store.follow_chain().map_err(BackupError::store(name))?;
+    Ok(store)
+}
+
+/// Removes what an upgrade has kept beside a store: what it was before is in the backup.
+fn drop_kept(folder: &Path, name: &str) -> Result<(), BackupError> {
+    let path = folder.join(name);
+    for kept in migrate::kept(&path).map_err(BackupError::disk(&path))? {
+        fs::remove_file(&kept.path).map_err(BackupError::disk(&kept.path))?;
+    }
+    Ok(())
+}
+
+/// Connections whose key cannot be opened.
+fn unreadable_keys(store: &Store, ring: Option<&Keyring>) -> Result<Vec<String>, StoreError> {
+    store.read(|snap| {
+        let mut names = Vec::new();
+        for key in snap.list::<ConnectionKey>(&Range::all())? {
+            let holds = ring.is_some_and(|ring| ring.key_id().as_str() == key.key_id);
+            if !holds {
+                let connection = snap.get::<Connection>(key.connection)?;
+                names.push(connection.map_or_else(|| key.connection.to_string(), |one| one.name));
+            }
+        }
+        for spare in snap.list::<SpareKeys>(&Range::all())? {
+            let holds =
+                |key: &SpareKey| ring.is_some_and(|ring| ring.key_id().as_str() == key.key_id);
+            let name = snap.get::<Connection>(spare.connection)?.map(|one| one.name);
+            let name = name.unwrap_or_else(|| spare.connection.to_string());
+            if !spare.keys.iter().all(holds) && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    })
+}
+
+/// How a restore is tried: into a folder, every store opened and its chain followed, then removed.
+#[must_use]
+pub fn rehearse(clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -> Rehearse {
+    let means = Means { clock, ids };
+    Arc::new(move |repo, manifest, folder, meter| {
+        let clear = || match fs::remove_dir_all(folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(BackupError::disk(folder)(error))
+            }
+            _ => Ok(()),
+        };
+        clear()?;
+        room(folder, manifest, None)?;
+        fs::create_dir_all(folder).map_err(BackupError::disk(folder))?;
+        let tried = write_out(repo, (manifest, None), folder, &schema_of, meter).and_then(|()| {
+            let mut entries = 0;
+            for part in manifest.parts.iter().filter(|part| part.store.is_some()) {
+                let store = open(folder, &part.path, &means)?;
+                entries += store.head().seq;
+                store.close();
+            }
+            Ok(entries)
+        });
+        clear()?;
+        let entries = tried?;
+        Ok(format!("{} workspaces opened, {entries} entries", manifest.workspaces.len()))
+    })
+}

@@ -1,0 +1,186 @@
+//! Who holds which blob: rows and images against the table of it, in both directions, and the files.
+
+use super::*;
+use crate::store::blob::BlobId;
+use crate::store::blob::check::is_whole;
+use crate::store::blob::refs::{self, Holder};
+use crate::store::codec::DecodeError;
+use crate::store::schema::Kind;
+
+/// What a slice of rows holds: key of the row, its blobs.
+type Held = Vec<(Vec<u8>, Vec<BlobId>)>;
+
+impl Verifier<'_> {
+    pub(super) fn blobs(
+        &mut self,
+        files: Option<(&Blobs, Depth)>,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), StoreError> {
+        let tables = self.store.schema().tables().iter().filter(|info| {
+            matches!(info.kind, Kind::Record(_))
+                && info.ops.as_ref().is_some_and(|ops| ops.blobs.is_some())
+        });
+        let tables: Vec<u16> = tables.map(|info| info.number).collect();
+        if tables.is_empty() {
+            return Ok(());
+        }
+        for table in tables {
+            self.holders(table, watch)?;
+        }
+        self.holders(builtin::FEED, watch)?;
+        self.held(files, watch)
+    }
+
+    /// That all that rows, or images in the feed, hold stands in the table.
+    fn holders(&mut self, table: u16, watch: &mut Watch<'_>) -> Result<(), StoreError> {
+        let (store, mut from, mut end) = (self.store, Vec::new(), false);
+        let mut reader = Reader { store, known: None };
+        while !end {
+            store.read(|snap| {
+                let mut held = Held::new();
+                end = slice_of(snap, table, &mut from, &mut |key, value| {
+                    // What cannot be read is told with the rows and images.
+                    if let Ok(blobs) = reader.blobs_in(snap, (table, key), value) {
+                        held.push((key.to_vec(), blobs));
+                    }
+                    Ok(())
+                })?;
+                for (key, blobs) in held {
+                    for blob in blobs {
+                        let entry = refs::row_key(blob, table, &key);
+                        if snap.raw_get(builtin::BLOB_REFS, &entry)?.is_none() {
+                            let what = format!("holds blob {blob}, which is not noted");
+                            self.about(&Holder { table, key: key.clone() }, what);
+                        }
+                    }
+                }
+                Ok::<_, StoreError>(())
+            })?;
+            tell(watch, Progress { what: "holders of blobs", done: self.report.blobs, total: 0 })?;
+        }
+        Ok(())
+    }
+
+    /// That whoever is noted as a holder is one, and that what is held is there.
+    fn held(
+        &mut self,
+        files: Option<(&Blobs, Depth)>,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), StoreError> {
+        let (store, mut from, mut end) = (self.store, Vec::new(), false);
+        let (mut last, mut reader) = (None, Reader { store, known: None });
+        while !end {
+            let mut wanted: Vec<(BlobId, Holder)> = Vec::new();
+            store.read(|snap| {
+                let mut noted = Vec::new();
+                end = slice_of(snap, builtin::BLOB_REFS, &mut from, &mut |key, _| {
+                    noted.push(refs::split(key).ok_or(DecodeError::Short)?);
+                    Ok(())
+                })?;
+                for (blob, holder) in noted {
+                    let Some(value) = snap.raw_get(holder.table, &holder.key)? else {
+                        // Of an image that retention took, the key may stay until the sweep.
+                        if holder.table != builtin::FEED {
+                            self.about(&holder, format!("is noted for blob {blob} and is gone"));
+                        }
+                        continue;
+                    };
+                    let holds = reader.blobs_in(snap, (holder.table, &holder.key), &value);
+                    if holds.is_ok_and(|blobs| !blobs.contains(&blob)) {
+                        self.about(&holder, format!("is noted for blob {blob}, not holding it"));
+                    } else if last.replace(blob) != Some(blob) {
+                        wanted.push((blob, holder));
+                    }
+                }
+                Ok::<_, StoreError>(())
+            })?;
+            for (blob, holder) in wanted {
+                self.report.blobs += 1;
+                let Some((blobs, depth)) = files else { continue };
+                if let Some(what) = self.file(blobs, blob, depth)? {
+                    // It may have gone with its last holder meanwhile.
+                    let held = store.read(|snap| refs::holders(snap, blob, 1))?;
+                    if !held.is_empty() {
+                        self.about(&holder, format!("holds blob {blob}, whose file is {what}"));
+                    }
+                }
+                tell(watch, Progress { what: "blobs", done: self.report.blobs, total: 0 })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn file(
+        &self,
+        blobs: &Blobs,
+        blob: BlobId,
+        depth: Depth,
+    ) -> Result<Option<&'static str>, StoreError> {
+        match is_whole(blobs, blob, depth == Depth::Whole) {
+            Ok(Some(true)) => Ok(None),
+            Ok(Some(false)) => Ok(Some("damaged")),
+            Ok(None) => Ok(Some("missing")),
+            Err(error) => Err(StoreError::Failed(format!("blob {blob}: {error}"))),
+        }
+    }
+
+    /// A fault of who holds a blob: a row, or a former version in the history.
+    fn about(&mut self, holder: &Holder, what: String) {
+        if holder.table != builtin::FEED {
+            return self.fault(None, Some((holder.table, &holder.key)), what);
+        }
+        let place = feed::split(&holder.key);
+        let change = place.and_then(|(seq, part)| {
+            let head = self.store.read(|snap| audit::head(snap, seq)).ok()??;
+            head.changes.into_iter().nth(usize::from(part.checked_sub(1)?))
+        });
+        let seq = place.map(|(seq, _)| seq);
+        let what = format!("a former version {what}");
+        match change {
+            Some(change) => self.fault(seq, Some((change.table, &change.key)), what),
+            None => self.fault(seq, None, what),
+        }
+    }
+}
+
+/// Tells what blobs rows and images hold. Images of one entry share what its head says.
+struct Reader<'s> {
+    store: &'s Store,
+    /// The tables of the changes of an entry.
+    known: Option<(u64, Vec<u16>)>,
+}
+
+impl Reader<'_> {
+    /// The blobs that a row holds, or the image that stands in the feed.
+    fn blobs_in(
+        &mut self,
+        read: &dyn Read,
+        (table, key): (u16, &[u8]),
+        value: &[u8],
+    ) -> Result<Vec<BlobId>, StoreError> {
+        let mut of = table;
+        if table == builtin::FEED {
+            let Some((seq, part)) = feed::split(key).filter(|(_, part)| 0 < *part) else {
+                return Ok(Vec::new());
+            };
+            let Some(table) = self.table_of(read, seq, usize::from(part) - 1)? else {
+                return Ok(Vec::new());
+            };
+            of = table;
+        }
+        let ops = self.store.schema().table(of).and_then(|info| info.ops.as_ref());
+        match ops.and_then(|ops| ops.blobs) {
+            Some(blobs) => Ok(blobs(value)?),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn table_of(&mut self, read: &dyn Read, seq: u64, n: usize) -> Result<Option<u16>, StoreError> {
+        if self.known.as_ref().is_none_or(|(known, _)| *known != seq) {
+            let head = audit::head(read, seq)?;
+            let changes = head.map(|head| head.changes).unwrap_or_default();
+            self.known = Some((seq, changes.into_iter().map(|change| change.table).collect()));
+        }
+        Ok(self.known.as_ref().and_then(|(_, tables)| tables.get(n).copied()))
+    }
+}

@@ -1,0 +1,279 @@
+//! Works a patch out against files: all of it or nothing.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::{Hunk, HunkLine, Op, Patch};
+use crate::tool::ToolError;
+use crate::tool::text::{self, Line};
+
+/// The files that a patch meets.
+pub trait Tree {
+    /// The path as it is known, from what was written.
+    ///
+    /// # Errors
+    /// `outside_workspace`.
+    fn path(&self, written: &str) -> Result<String, ToolError>;
+    /// The text of a file; none when there is no such file.
+    ///
+    /// # Errors
+    /// When it is no text or too large.
+    fn read(&self, path: &str) -> Result<Option<String>, ToolError>;
+}
+
+/// A file before and after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// None when it is new.
+    pub before: Option<String>,
+    /// None when it is gone.
+    pub after: Option<String>,
+    /// The path that its content came from.
+    pub from: Option<String>,
+}
+
+/// What a patch comes to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// The files by path; only those that differ.
+    pub files: BTreeMap<String, Changed>,
+    /// One line for each operation: `M notes.md (+2 −1)`.
+    pub report: Vec<String>,
+}
+
+/// Works a patch out.
+///
+/// # Errors
+/// `file_not_found`, `file_exists`, `hunk_not_found`, `hunk_ambiguous`, and what the tree refuses.
+pub fn apply(patch: &Patch, tree: &impl Tree) -> Result<Applied, ToolError> {
+    let mut virtual_tree = Virtual { tree, files: BTreeMap::new() };
+    let mut report = Vec::new();
+    for op in &patch.ops {
+        report.push(virtual_tree.take(op)?);
+    }
+    let mut files = virtual_tree.files;
+    files.retain(|_, changed| changed.before != changed.after);
+    Ok(Applied { files, report })
+}
+
+struct Virtual<'t, T> {
+    tree: &'t T,
+    files: BTreeMap<String, Changed>,
+}
+
+impl<T: Tree> Virtual<'_, T> {
+    fn file(&mut self, path: &str) -> Result<&mut Changed, ToolError> {
+        if !self.files.contains_key(path) {
+            let before = self.tree.read(path)?;
+            let changed = Changed { after: before.clone(), before, from: None };
+            self.files.insert(path.to_owned(), changed);
+        }
+        Ok(self.files.get_mut(path).expect("invariant: it was put in just now"))
+    }
+
+    fn there(&mut self, path: &str) -> Result<String, ToolError> {
+        match &self.file(path)?.after {
+            Some(text) => Ok(text.clone()),
+            None => Err(ToolError::refused("file_not_found", format!("there is no file {path}"))),
+        }
+    }
+
+    fn absent(&mut self, path: &str) -> Result<&mut Changed, ToolError> {
+        let file = self.file(path)?;
+        if file.after.is_some() {
+            return Err(ToolError::refused(
+                "file_exists",
+                format!("{path} is there already; update it, or delete it first"),
+            ));
+        }
+        Ok(file)
+    }
+
+    /// Does one operation and says what it came to.
+    fn take(&mut self, op: &Op) -> Result<String, ToolError> {
+        match op {
+            Op::Add { path, lines } => {
+                let path = self.tree.path(path)?;
+                let mut text = lines.join("\n");
+                text.push('\n');
+                self.absent(&path)?.after = Some(text);
+                Ok(format!("A {path} (+{} −0)", lines.len()))
+            }
+            Op::Delete { path } => {
+                let path = self.tree.path(path)?;
+                let lines = text::lines(&self.there(&path)?).len();
+                self.file(&path)?.after = None;
+                Ok(format!("D {path} (+0 −{lines})"))
+            }
+            Op::Update { path, to, hunks } => {
+                let path = self.tree.path(path)?;
+                let before = self.there(&path)?;
+                let after = update(&path, &before, hunks)?;
+                let count = |is: fn(&HunkLine) -> bool| {
+                    hunks.iter().flat_map(|hunk| &hunk.lines).filter(|line| is(line)).count()
+                };
+                let new = count(|line| matches!(line, HunkLine::New(_)));
+                let gone = count(|line| matches!(line, HunkLine::Gone(_)));
+                let to = to.as_ref().map(|to| self.tree.path(to)).transpose()?;
+                match to.filter(|to| *to != path) {
+                    Some(to) => {
+                        let target = self.absent(&to)?;
+                        (target.after, target.from) = (Some(after), Some(path.clone()));
+                        self.file(&path)?.after = None;
+                        Ok(format!("R {path} → {to} (+{new} −{gone})"))
+                    }
+                    None => {
+                        self.file(&path)?.after = Some(after);
+                        Ok(format!("M {path} (+{new} −{gone})"))
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The text of a file after its hunks. Lines that no hunk takes away or adds stay byte for byte.
+fn update(path: &str, whole: &str, hunks: &[Hunk]) -> Result<String, ToolError> {
+    let (mark, body) = text::split_mark(whole);
+    let lines = text::lines(body);
+    let mut out: Vec<(&str, &str)> = Vec::with_capacity(lines.len() + 16);
+    let mut done = 0;
+    for (n, hunk) in hunks.iter().enumerate() {
+        let place = Place { path, number: n + 1, hunk, lines: &lines };
+        let at = place.find(done)?;
+        out.extend(lines[done..at].iter().map(|line| (line.text, line.end)));
+        done = at;
+        for line in &hunk.lines {
+            match line {
+                HunkLine::New(text) => out.push((text, text::end_at(&lines, done))),
+                HunkLine::Gone(_) => done += 1,
+                HunkLine::Same(_) => {
+                    out.push((lines[done].text, lines[done].end));
+                    done += 1;
+                }
+            }
+        }
+    }
+    out.extend(lines[done..].iter().map(|line| (line.text, line.end)));
+    Ok(format!("{mark}{}", joined(&out, &lines)))
+}
+
+/// The lines as a text that ends as the text before did: with a line end or without.
+fn joined(out: &[(&str, &str)], before: &[Line<'_>]) -> String {
+    let closed = before.last().is_none_or(|line| !line.end.is_empty());
+    let usual = text::end_at(before, before.len());
+    let mut text = String::new();
+    for (n, (line, end)) in out.iter().enumerate() {
+        text.push_str(line);
+        let is_last = n + 1 == out.len();
+        match (is_last, end.is_empty()) {
+            (true, _) if !closed => {}
+            (_, true) => text.push_str(usual),
+            _ => text.push_str(end),
+        }
+    }
+    text
+}
+
+/// How alike lines have to be, strictest first.
+const TIERS: [fn(&str) -> Cow<'_, str>; 4] = [
+    |line| Cow::Borrowed(line),
+    |line| Cow::Borrowed(line.trim_end()),
+    |line| Cow::Borrowed(line.trim()),
+    plain,
+];
+
+/// The line with typographic signs as they are typed.
+fn plain(line: &str) -> Cow<'_, str> {
+    let line = line.trim();
+    if line.is_ascii() {
+        return Cow::Borrowed(line);
+    }
+    let typed = |c: char| match c {
+        '\u{2010}'..='\u{2015}' | '\u{2212}' => '-',
+        '\u{2018}'..='\u{201b}' => '\'',
+        '\u{201c}'..='\u{201f}' => '"',
+        '\u{a0}' | '\u{2002}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => ' ',
+        other => other,
+    };
+    Cow::Owned(line.chars().map(typed).collect())
+}
+
+/// A hunk and the file that it is looked for in.
+struct Place<'a> {
+    path: &'a str,
+    number: usize,
+    hunk: &'a Hunk,
+    lines: &'a [Line<'a>],
+}
+
+impl Place<'_> {
+    /// The line at which the hunk begins.
+    fn find(&self, from: usize) -> Result<usize, ToolError> {
+        let mut start = from;
+        for context in &self.hunk.contexts {
+            start = self.behind(start, context)?;
+        }
+        let wanted: Vec<&str> = self.hunk.lines.iter().filter_map(HunkLine::before).collect();
+        if wanted.is_empty() {
+            return Ok(if self.hunk.at_end { self.lines.len() } else { start });
+        }
+        for tier in TIERS {
+            let found = self.all(start, &wanted, tier);
+            match found.as_slice() {
+                [] => {}
+                [one] => return Ok(*one),
+                many => return Err(self.ambiguous(many)),
+            }
+        }
+        Err(self.not_found(wanted[0], "these lines are not there"))
+    }
+
+    /// All places from `start` on where the wanted lines stand.
+    fn all(&self, start: usize, wanted: &[&str], tier: fn(&str) -> Cow<'_, str>) -> Vec<usize> {
+        let Some(last) = self.lines.len().checked_sub(wanted.len()) else { return Vec::new() };
+        let first = if self.hunk.at_end { start.max(last) } else { start };
+        let wanted: Vec<Cow<'_, str>> = wanted.iter().map(|line| tier(line)).collect();
+        let here = |at: &usize| {
+            self.lines[*at..].iter().zip(&wanted).all(|(line, wanted)| tier(line.text) == *wanted)
+        };
+        (first..=last).filter(here).collect()
+    }
+
+    /// The line behind the next one that is like a context.
+    fn behind(&self, from: usize, context: &str) -> Result<usize, ToolError> {
+        for tier in TIERS {
+            let wanted = tier(context);
+            let found = self.lines[from..].iter().position(|line| tier(line.text) == wanted);
+            if let Some(at) = found {
+                return Ok(from + at + 1);
+            }
+        }
+        Err(self.not_found(context, "the line after @@ is not there"))
+    }
+
+    fn name(&self) -> String {
+        format!("{}, hunk {} (line {} of the patch)", self.path, self.number, self.hunk.at)
+    }
+
+    fn ambiguous(&self, found: &[usize]) -> ToolError {
+        let found: Vec<usize> = found.iter().map(|at| at + 1).collect();
+        ToolError::refused(
+            "hunk_ambiguous",
+            format!(
+                "{} fits at lines {}; add more surrounding lines",
+                self.name(),
+                text::numbers(&found)
+            ),
+        )
+    }
+
+    fn not_found(&self, wanted: &str, what: &str) -> ToolError {
+        let near = text::nearest(self.lines, wanted);
+        let near = if near.is_empty() { String::new() } else { format!("; closest:{near}") };
+        ToolError::refused(
+            "hunk_not_found",
+            format!("{}: {what}: \"{}\"{near}", self.name(), crate::kernel::text::cut(wanted, 160)),
+        )
+    }
+}

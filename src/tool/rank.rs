@@ -1,0 +1,199 @@
+//! Finds passages by their words, best first: how often the words of a question stand in a passage, how
+//! rare they are among all that were looked at, how old it is. Nothing is kept between two questions.
+
+/// A passage that is older by so many days counts half.
+const HALF_LIFE: f64 = 30.0;
+/// However old it is, so much of its weight stays.
+const LEAST_WEIGHT: f64 = 0.3;
+/// How soon more of the same word counts less.
+const SATURATION: f64 = 1.2;
+/// How much the length of a passage counts.
+const LENGTH: f64 = 0.75;
+/// The words of a question in a row count so much more.
+const IN_A_ROW: f64 = 1.5;
+/// The most words of a question that count.
+const MOST_WORDS: usize = 16;
+/// A word of so many letters finds longer ones that begin with it.
+const STEM: usize = 4;
+
+/// What is looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    words: Vec<String>,
+    whole: String,
+}
+
+impl Query {
+    /// Reads a question; nothing when it has no word.
+    #[must_use]
+    pub fn of(text: &str) -> Option<Self> {
+        let whole = text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+        let mut words = Vec::new();
+        for word in words_of(&whole) {
+            if !words.contains(&word) && words.len() < MOST_WORDS {
+                words.push(word);
+            }
+        }
+        (!words.is_empty()).then_some(Self { words, whole })
+    }
+
+    /// Where in a text its first word stands, in bytes.
+    #[must_use]
+    pub fn first_in(&self, text: &str) -> Option<usize> {
+        let lower = text.to_lowercase();
+        // Lower case may have other lengths: then the beginning is as good as any place.
+        let same = lower.len() == text.len();
+        let at = self.words.iter().filter_map(|word| lower.find(word.as_str())).min()?;
+        Some(if same && text.is_char_boundary(at) { at } else { 0 })
+    }
+}
+
+/// The words of a text in lower case; writing without spaces is taken in pairs of characters.
+fn words_of(lower: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for run in lower.split(|c: char| !c.is_alphanumeric()).filter(|run| !run.is_empty()) {
+        if run.chars().any(is_dense) {
+            let chars: Vec<char> = run.chars().collect();
+            match chars.as_slice() {
+                [one] => words.push(one.to_string()),
+                chars => words.extend(chars.windows(2).map(|pair| pair.iter().collect())),
+            }
+        } else {
+            words.push(run.to_owned());
+        }
+    }
+    words
+}
+
+/// Whether a character belongs to a script that is written without spaces.
+fn is_dense(c: char) -> bool {
+    matches!(c, '\u{2E80}'..='\u{9FFF}' | '\u{AC00}'..='\u{D7AF}' | '\u{F900}'..='\u{FAFF}' | '\u{0E00}'..='\u{0E7F}')
+}
+
+struct Seen {
+    counts: Vec<u32>,
+    len: u32,
+    age: Option<f64>,
+    in_a_row: bool,
+}
+
+/// Passages that were looked at.
+pub struct Ranking {
+    query: Query,
+    seen: Vec<Seen>,
+    /// In how many passages each word stands.
+    found_in: Vec<u32>,
+    all: u32,
+    length: u64,
+}
+
+impl Ranking {
+    /// Nothing was looked at yet.
+    #[must_use]
+    pub fn new(query: Query) -> Self {
+        let found_in = vec![0; query.words.len()];
+        Self { query, seen: Vec::new(), found_in, all: 0, length: 0 }
+    }
+
+    /// Looks at a passage that is so many days old; without an age it never counts less. Answers its
+    /// number if it has any of the words.
+    pub fn look(&mut self, text: &str, days: Option<i64>) -> Option<usize> {
+        let lower = text.to_lowercase();
+        let words = words_of(&lower);
+        let len = u32::try_from(words.len()).unwrap_or(u32::MAX);
+        self.all += 1;
+        self.length += u64::from(len);
+        let fits = |wanted: &String, word: &String| {
+            word == wanted || (STEM <= wanted.chars().count() && word.starts_with(wanted.as_str()))
+        };
+        let count = |wanted: &String| words.iter().filter(|word| fits(wanted, word)).count();
+        let counts: Vec<u32> =
+            self.query.words.iter().map(|w| u32::try_from(count(w)).unwrap_or(u32::MAX)).collect();
+        if counts.iter().all(|count| *count == 0) {
+            return None;
+        }
+        for (found, count) in self.found_in.iter_mut().zip(&counts) {
+            *found += u32::from(*count > 0);
+        }
+        let days = days.map(|days| i32::try_from(days.clamp(0, 100_000)).unwrap_or(0));
+        let in_a_row = 1 < self.query.words.len() && lower.contains(&self.query.whole);
+        self.seen.push(Seen { counts, len, age: days.map(f64::from), in_a_row });
+        Some(self.seen.len() - 1)
+    }
+
+    /// The numbers of the best passages with their scores, of which the best is 1.
+    #[must_use]
+    pub fn best(&self, most: usize) -> Vec<(usize, f64)> {
+        let mut all: Vec<(usize, f64)> =
+            self.seen.iter().enumerate().map(|(at, seen)| (at, self.score(seen))).collect();
+        all.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        all.truncate(most);
+        let top = all.first().map_or(1.0, |best| best.1);
+        all.into_iter().map(|(at, score)| (at, score / top)).collect()
+    }
+
+    fn score(&self, seen: &Seen) -> f64 {
+        let count = f64::from(self.all.max(1));
+        let length = f64::from(u32::try_from(self.length).unwrap_or(u32::MAX));
+        let mean = (length / count).max(1.0);
+        let long = 1.0 - LENGTH + LENGTH * f64::from(seen.len) / mean;
+        let mut score = 0.0;
+        for (times, found) in seen.counts.iter().zip(&self.found_in) {
+            let (times, found) = (f64::from(*times), f64::from(*found));
+            let rare = (1.0 + (count - found + 0.5) / (found + 0.5)).ln();
+            score += rare * times * (SATURATION + 1.0) / (times + SATURATION * long);
+        }
+        let fresh = seen.age.map_or(1.0, |days| (-days / HALF_LIFE).exp2().max(LEAST_WEIGHT));
+        score * fresh * if seen.in_a_row { IN_A_ROW } else { 1.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Query, Ranking};
+
+    fn order(question: &str, passages: &[(&str, Option<i64>)]) -> Vec<usize> {
+        let mut ranking = Ranking::new(Query::of(question).expect("a question"));
+        let mut known = Vec::new();
+        for (at, (text, days)) in passages.iter().enumerate() {
+            if ranking.look(text, *days).is_some() {
+                known.push(at);
+            }
+        }
+        ranking.best(10).into_iter().map(|(at, _)| known[at]).collect()
+    }
+
+    #[test]
+    fn rare_words_and_many_of_them_come_first() {
+        let passages = [
+            ("the van is blue", None),
+            ("the leasing price of the van is 900", None),
+            ("the cat sleeps", None),
+            ("prices are high", None),
+        ];
+        assert_eq!(order("price of the van", &passages), [1, 0, 3, 2]);
+        assert_eq!(order("leasing", &passages), [1]);
+        assert!(order("unicorn", &passages).is_empty());
+    }
+
+    #[test]
+    fn what_is_fresh_comes_before_what_is_old() {
+        let passages = [("call the printer", Some(90)), ("call the printer", Some(0))];
+        assert_eq!(order("printer", &passages), [1, 0]);
+    }
+
+    #[test]
+    fn words_in_a_row_come_first_and_any_script_is_found() {
+        let passages = [("north of the price", None), ("price of north", None)];
+        assert_eq!(order("price of north", &passages)[0], 1);
+        assert_eq!(order("東京", &[("来週東京へ行く", None), ("大阪", None)]), [0]);
+        assert_eq!(Query::of(" ?! "), None);
+    }
+
+    #[test]
+    fn the_place_of_the_first_word_is_known() {
+        let query = Query::of("Price van").unwrap();
+        assert_eq!(query.first_in("The Van has a price"), Some(4));
+        assert_eq!(query.first_in("nothing"), None);
+    }
+}

@@ -1,0 +1,186 @@
+//! Text of files as the tools change it: lines with the ends they have, the mark at the beginning, and
+//! what a model is shown when a text is not found. What is not replaced stays byte for byte.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use crate::kernel::text::{cut, distance};
+
+/// The mark that some editors put at the beginning of a text.
+pub const MARK: &str = "\u{feff}";
+/// How many like lines are told.
+const NEAREST: usize = 3;
+/// How much of a line is told, in characters.
+const SHOWN: usize = 160;
+/// How many lines are compared letter by letter.
+const COMPARED: usize = 24;
+
+/// A line and its end: `\n`, `\r\n`, or nothing at the end of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line<'t> {
+    /// Without its end.
+    pub text: &'t str,
+    /// The end.
+    pub end: &'t str,
+}
+
+/// The mark at the beginning, which may be empty, and the rest.
+#[must_use]
+pub fn split_mark(text: &str) -> (&str, &str) {
+    match text.strip_prefix(MARK) {
+        Some(rest) => (MARK, rest),
+        None => ("", text),
+    }
+}
+
+/// The lines of a text. Put together again they are the text.
+#[must_use]
+pub fn lines(text: &str) -> Vec<Line<'_>> {
+    text.split_inclusive('\n')
+        .map(|whole| {
+            let text = whole.strip_suffix('\n').unwrap_or(whole);
+            let text = if text.len() < whole.len() {
+                text.strip_suffix('\r').unwrap_or(text)
+            } else {
+                text
+            };
+            Line { text, end: &whole[text.len()..] }
+        })
+        .collect()
+}
+
+/// How a new line ends at this place: as the line before it, or else as the first one.
+#[must_use]
+pub fn end_at(lines: &[Line<'_>], at: usize) -> &'static str {
+    let before = lines[..at.min(lines.len())].last();
+    let like = before.filter(|line| !line.end.is_empty()).or(lines.first());
+    if like.is_some_and(|line| line.end == "\r\n") { "\r\n" } else { "\n" }
+}
+
+/// How all lines of a text end; none when they differ or there is only one.
+#[must_use]
+pub fn common_end(text: &str) -> Option<&'static str> {
+    let all = text.matches('\n').count();
+    let with_return = text.matches("\r\n").count();
+    match (all, with_return) {
+        (0, _) => None,
+        (_, 0) => Some("\n"),
+        (all, some) if all == some => Some("\r\n"),
+        _ => None,
+    }
+}
+
+/// A text whose lines end as given.
+#[must_use]
+pub fn with_ends<'t>(text: &'t str, end: Option<&str>) -> Cow<'t, str> {
+    match end {
+        Some("\n") if text.contains("\r\n") => Cow::Owned(text.replace("\r\n", "\n")),
+        Some("\r\n") if common_end(text) != Some("\r\n") && text.contains('\n') => {
+            Cow::Owned(text.replace("\r\n", "\n").replace('\n', "\r\n"))
+        }
+        _ => Cow::Borrowed(text),
+    }
+}
+
+/// The whole new content of a file as it is written: mark and line ends stay what they were.
+#[must_use]
+pub fn in_place_of(old: &str, new: &str) -> String {
+    let (mark, old) = split_mark(old);
+    let (_, new) = split_mark(new);
+    format!("{mark}{}", with_ends(new, common_end(old)))
+}
+
+/// The line that holds this byte, from 1.
+#[must_use]
+pub fn line_of(text: &str, at: usize) -> usize {
+    text.as_bytes()[..at.min(text.len())].iter().filter(|b| **b == b'\n').count() + 1
+}
+
+/// Line numbers for people, a few of them.
+#[must_use]
+pub fn numbers(of: &[usize]) -> String {
+    let some: Vec<String> = of.iter().take(10).map(usize::to_string).collect();
+    let more = if of.len() > 10 { format!(" and {} more", of.len() - 10) } else { String::new() };
+    format!("{}{more}", some.join(", "))
+}
+
+/// The lines most like a text, with their numbers and with marks for white space that is easily missed.
+#[must_use]
+pub fn nearest(lines: &[Line<'_>], wanted: &str) -> String {
+    let wanted = wanted.lines().find(|line| !line.trim().is_empty()).unwrap_or("").trim();
+    let words: HashSet<&str> = pieces(wanted).collect();
+    if words.is_empty() {
+        return String::new();
+    }
+    let mut alike: Vec<(usize, usize)> = lines
+        .iter()
+        .enumerate()
+        .map(|(n, line)| (pieces(line.text).filter(|word| words.contains(word)).count(), n))
+        .filter(|(shared, _)| *shared > 0)
+        .collect();
+    alike.sort_by_key(|(shared, n)| (std::cmp::Reverse(*shared), *n));
+    alike.truncate(COMPARED);
+    let mut scored: Vec<(usize, usize)> = alike
+        .into_iter()
+        .map(|(_, n)| (distance(cut(lines[n].text.trim(), SHOWN), cut(wanted, SHOWN)), n))
+        .collect();
+    scored.sort_unstable();
+    scored.truncate(NEAREST);
+    scored.sort_by_key(|(_, n)| *n);
+    let told = scored.iter().map(|(_, n)| format!("\n{}: {}", n + 1, marked(lines[*n])));
+    told.collect()
+}
+
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
+}
+
+/// A line with its outer white space made visible: `·` a space at the end, `→` a tab, `␍` a return.
+#[must_use]
+pub fn marked(line: Line<'_>) -> String {
+    let inner = line.text.trim();
+    let start = line.text.len() - line.text.trim_start().len();
+    let mut out: String = line.text[..start].replace('\t', "→");
+    out.extend(inner.chars().take(SHOWN));
+    if inner.chars().count() > SHOWN {
+        out.push('…');
+    } else if !inner.is_empty() {
+        out.push_str(&line.text[start + inner.len()..].replace('\t', "→").replace(' ', "·"));
+    }
+    if line.end == "\r\n" {
+        out.push('␍');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_keep_their_ends_and_make_the_text_again() {
+        let text = "a\r\nb\n\nc\rd";
+        let all = lines(text);
+        let ends: Vec<&str> = all.iter().map(|line| line.end).collect();
+        assert_eq!(ends, ["\r\n", "\n", "\n", ""]);
+        assert_eq!(all.iter().map(|l| format!("{}{}", l.text, l.end)).collect::<String>(), text);
+        assert!(lines("").is_empty());
+    }
+
+    #[test]
+    fn the_whole_of_a_file_keeps_its_mark_and_its_line_ends() {
+        assert_eq!(in_place_of("\u{feff}a\r\nb\r\n", "x\ny\n"), "\u{feff}x\r\ny\r\n");
+        assert_eq!(in_place_of("a\nb\n", "x\r\ny"), "x\ny");
+        assert_eq!(in_place_of("a\r\nb\n", "x\ny\r\n"), "x\ny\r\n", "mixed ends say nothing");
+        assert_eq!(in_place_of("", "x\r\n"), "x\r\n");
+    }
+
+    #[test]
+    fn near_lines_show_the_white_space_that_is_in_the_way() {
+        let text = "fn one() {\n\tlet total = sum(items);  \n}\r\nlet other = 3;\n";
+        let told = nearest(&lines(text), "    let total = sum(item);");
+        assert!(told.contains("\n2: →let total = sum(items);··"), "{told}");
+        assert_eq!(nearest(&lines(text), "  \n"), "");
+        assert!(nearest(&lines(&"word ".repeat(900)), "word").chars().count() < 200);
+    }
+}

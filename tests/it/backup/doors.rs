@@ -1,0 +1,182 @@
+//! What a restore of everything closes: sign-ins, tokens that were withdrawn since, cursors of every
+//! kind; and what it gives time anew.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hq::app::consumers::Consumers;
+use hq::backup::{Meter, Repository};
+use hq::features::users;
+use hq::features::users::model::{ApiToken, SignIn, Workspace};
+use hq::kernel::time::SystemClock;
+use hq::kernel::{Actor, Cause, Clock as _, Part, Role, WorkspaceState};
+use hq::server::restore::{Mode, RestoreWish, Restored, Which, restore};
+use hq::store::consumer::{self, Consume, ConsumeError};
+use hq::store::{Entry, Range, ReadExt as _, WriteTx};
+use jiff::SignedDuration;
+use serde_json::json;
+
+use super::page::PAGE;
+use super::{back_up, repository};
+use crate::support::hq::{OWNER, Person, Setup, TestHq};
+use crate::support::work;
+
+fn put_back(hq: &TestHq, repo: &Repository) -> Restored {
+    let wish = RestoreWish {
+        data: hq.data(),
+        backup: Which::Newest,
+        workspace: None,
+        mode: Mode::Restore,
+        key_file: hq.data().join("master.key"),
+    };
+    tokio::task::block_in_place(|| restore(repo, &wish, &Meter::default())).expect("restored")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn doors_that_were_closed_since_the_backup_stay_closed_and_everybody_signs_in_again() {
+    let mut hq = TestHq::start().await;
+    let (owner, kept, withdrawn) = (hq.owner(), hq.api().await, hq.api().await);
+    let eve = hq.another("Eve", Some(Role::Member)).await;
+    let made = owner.post("/api/v1/workspaces", &json!({ "name": "Soon gone" })).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let gone = owner.form("/w/soon-gone/settings/delete", &[("typed", "Soon gone")]).await;
+    assert!(gone.location().is_some(), "{}", gone.text);
+    let former: Vec<Workspace> =
+        hq.running().app.system.read(|snap| snap.list(&Range::all())).expect("rows");
+    let former = former.iter().find_map(|row| row.delete_after).expect("one goes");
+    let folder = tempfile::tempdir().expect("a folder");
+    let repo = repository(folder.path(), None);
+    back_up(&hq, &repo);
+    // Since then one of the two tokens was found on the street.
+    let system = &hq.running().app.system;
+    let tokens: Vec<ApiToken> = system.read(|snap| snap.list(&Range::all())).expect("tokens");
+    let lost = tokens.last().expect("the one made last").clone();
+    let by = Actor::System(Part::Cli);
+    let gone = system
+        .write(by, Cause::Setup, move |tx| users::rules::revoke_token(tx, lost.account, lost.id));
+    gone.await.expect("it is withdrawn");
+    assert_eq!(withdrawn.get("/api/v1/tasks").await.status, 401);
+    assert_eq!(kept.get("/api/v1/tasks").await.status, 200);
+    hq.stop().await;
+
+    let asked = SystemClock.now();
+    let restored = put_back(&hq, &repo);
+    let told = restored.notes.join("\n");
+    assert!(told.contains("everybody signs in again"), "{told}");
+    assert!(told.contains("had been closed since the backup are closed again"), "{told}");
+    assert!(told.contains("to be deleted were soon-gone; they have 7 days"), "{told}");
+    hq.start_again().await;
+    let back = |person: &Person| person.back_at(&hq);
+    let (owner, eve, kept, withdrawn) = (back(&owner), back(&eve), back(&kept), back(&withdrawn));
+    for person in [&owner, &eve] {
+        let reply = person.get("/w/marlow-cargo/").await;
+        assert!(reply.location().is_some_and(|to| to.starts_with("/login")), "{}", reply.text);
+    }
+    assert_eq!(withdrawn.get("/api/v1/tasks").await.status, 401, "withdrawn once is withdrawn");
+    assert_eq!(kept.get("/api/v1/tasks").await.status, 200, "the other one stays");
+    let system = &hq.running().app.system;
+    let (rows, sign_ins) = system
+        .read(|snap| {
+            let rows: Vec<Workspace> = snap.list(&Range::all())?;
+            let sign_ins: Vec<SignIn> = snap.list(&Range::all())?;
+            Ok::<_, hq::store::StoreError>((rows, sign_ins))
+        })
+        .expect("rows");
+    assert_eq!(sign_ins.len(), 0, "no sign-in came back");
+    let soon = rows.iter().find(|row| row.slug == "soon-gone").expect("it is there");
+    assert_eq!(soon.state, WorkspaceState::Deleting);
+    let until = soon.delete_after.expect("a time of grace");
+    // A restore goes by the machine's clock, not by that of the test.
+    let week = SignedDuration::from_hours(7 * 24);
+    assert_ne!(until, former);
+    assert!(asked + week <= until, "all of it: until {until}");
+
+    let again = hq.nobody();
+    again.form("/login", &[("email", OWNER.1), ("password", OWNER.2)]).await;
+    let page = again.get(PAGE).await;
+    assert_eq!(page.status, 200, "{}", page.text);
+    assert!(page.text.contains("Everybody signs in again"), "the page tells it: {}", page.text);
+    hq.finish().await;
+}
+
+/// A consumer whose effects lie in the store itself.
+struct Follower;
+
+impl Consume for Follower {
+    fn number(&self) -> u16 {
+        903
+    }
+    fn name(&self) -> &'static str {
+        "follower"
+    }
+    fn handle(&self, _: &mut WriteTx<'_>, _: &Entry) -> Result<(), ConsumeError> {
+        Ok(())
+    }
+}
+
+/// Waits until the follower has taken everything.
+async fn followed(hq: &TestHq) -> consumer::State {
+    let store = hq.ws().store.clone();
+    loop {
+        let state = store.read(|snap| consumer::state(snap, 903)).expect("a state");
+        if state.cursor == store.head().seq && state.incarnation == store.incarnation() {
+            return state;
+        }
+        // It writes no entry when it goes on: look again soon.
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_kind_of_cursor_is_refused_or_begins_anew_after_a_restore() {
+    let all: Vec<Arc<dyn Consume>> = vec![Arc::new(Follower)];
+    let setup = Setup::default().consumers(move || Consumers::new(all.clone()));
+    let mut hq = setup.start().await;
+    work::agent(&hq, "Ada").await;
+    let api = hq.api().await;
+    for n in 0..5 {
+        api.post("/api/v1/tasks", &json!({ "title": format!("Task {n}") })).await;
+    }
+    hq.settle().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let repo = repository(folder.path(), None);
+    back_up(&hq, &repo);
+    // One entry is the same number in both lives and means another thing in each.
+    api.post("/api/v1/tasks", &json!({ "title": "Only in the first life" })).await;
+    let former = hq.ws().store.head();
+    let place = former.to_string();
+    let waited = Duration::from_secs(20);
+    let before = tokio::time::timeout(waited, followed(&hq)).await.expect("it follows");
+    hq.stop().await;
+    put_back(&hq, &repo);
+    hq.start_again().await;
+    let api = api.back_at(&hq);
+    let head = hq.ws().store.head();
+    assert_ne!(head.incarnation, former.incarnation);
+
+    let polled = api.get(&format!("/api/v1/changes?after={place}")).await;
+    assert_eq!(polled.status, 410, "{}", polled.text);
+    assert!(polled.text.contains("unknown_incarnation"), "{}", polled.text);
+    assert!(polled.text.contains("take a snapshot"), "{}", polled.text);
+    let resumed = api.clone().with("last-event-id", &place).with("accept", "text/event-stream");
+    let resumed = resumed.get("/api/v1/changes").await;
+    assert_eq!(resumed.status, 410, "{}", resumed.text);
+    let listed = api.get(&format!("/api/v1/audit?before={place}")).await;
+    assert_eq!(listed.status, 410, "{}", listed.text);
+
+    let person = hq.nobody();
+    person.form("/login", &[("email", OWNER.1), ("password", OWNER.2)]).await;
+    let mut page = person.stream(&format!("/w/marlow-cargo/events?after={place}")).await;
+    let told = page.next().await.expect("a message");
+    assert_eq!((told.event.as_str(), told.id), ("hq-resync", hq.ws().store.head().to_string()));
+    let back = person.clone().with("last-event-id", &place);
+    let mut page = back.stream("/w/marlow-cargo/events").await;
+    assert_eq!(page.next().await.expect("a message").event, "hq-resync");
+
+    // Consumers whose effects lie in the same file go on in the new life, without a gap.
+    let after = tokio::time::timeout(waited, followed(&hq)).await.expect("it follows");
+    assert_eq!(after.incarnation, head.incarnation);
+    assert_ne!(after.incarnation, before.incarnation);
+    drop(page);
+    hq.finish().await;
+}

@@ -1,0 +1,178 @@
+//! A moment between two backups: tracked records are exactly what they were then.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Duration;
+
+use hq::backup::{Meter, Repository};
+use hq::features::tasks::model::Task;
+use hq::features::tasks::queries::error::TaskError;
+use hq::features::tasks::rules::{self as tasks, NewTask, TaskPatch};
+use hq::kernel::{Actor, Part, Timestamp, Verdict};
+use hq::server::restore::{Mode, RestoreWish, Restored, Which, restore};
+use hq::server::schema;
+use hq::store::consumer;
+use hq::store::{Class, Range, Read as _, Store, StoreError, keep};
+use serde_json::json;
+
+use super::{back_up, repository};
+use crate::store::check;
+use crate::support::model::Turn;
+use crate::support::office::Office;
+
+type Rows = BTreeMap<(&'static str, Vec<u8>), String>;
+
+/// Every tracked row of a store as JSON.
+fn tracked(store: &Store) -> Rows {
+    let mut rows = Rows::new();
+    let read = store.read(|snap| {
+        for info in store.schema().tables() {
+            let (Some(Class::Tracked), Some(ops)) = (info.class(), &info.ops) else { continue };
+            snap.raw_scan(info.number, &Range::all(), &mut |key, row| {
+                let json = (ops.json)(row).expect("a row").to_string();
+                rows.insert((info.name, key.to_vec()), json);
+                ControlFlow::Continue(())
+            })?;
+        }
+        Ok::<_, StoreError>(())
+    });
+    read.expect("rows");
+    rows
+}
+
+fn back_to(repo: &Repository, at: Timestamp, into: &Path) -> Result<Restored, String> {
+    let wish = RestoreWish {
+        data: into.to_owned(),
+        backup: Which::At(at),
+        workspace: None,
+        mode: Mode::IntoEmpty,
+        key_file: into.join("master.key"),
+    };
+    let restored = tokio::task::block_in_place(|| restore(repo, &wish, &Meter::default()));
+    restored.map_err(|error| error.to_string())
+}
+
+/// Work of every kind, by people and an agent.
+async fn work(office: &Office, name: &str) {
+    let ada = office.agent(name).await;
+    let text = json!({ "kind": "text", "title": "Offers", "body": format!("# By {name}") });
+    let done = json!({ "summary": "Compared the offers.", "task_state": "in_review" });
+    office.model.push(Turn::call("deliverable_submit", text)).push(Turn::call("work_done", done));
+    let task = office.task(&format!("Compare offers with {name}"), &ada).await;
+    office.worked(task.id, 1).await;
+    office.review(task.id, Verdict::Approved, "Good").await;
+    office.comment(task.id, "A word").await;
+    let gone = office.act(|tx| tasks::create(tx, NewTask::titled("Soon deleted"))).await;
+    office.comment(gone.id, "A word on it").await;
+    let id = gone.id;
+    office.act(move |tx| tx.delete::<Task>(id)).await;
+    office.hq.settle().await;
+}
+
+async fn many(office: &Office, count: usize) {
+    for piece in 0..count.div_ceil(250) {
+        office
+            .act(move |tx| {
+                for n in 0..250 {
+                    tasks::create(tx, NewTask::titled(format!("Load {piece} {n}")))?;
+                }
+                Ok::<_, TaskError>(())
+            })
+            .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tracked_records_are_exactly_what_they_were_at_a_moment_between_two_backups() {
+    let office = Office::open().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let repo = repository(&folder.path().join("backups"), None);
+    back_up(&office.hq, &repo);
+    work(&office, "Ada").await;
+    let titles = office.all::<Task>();
+    let (kept, deleted) =
+        (titles[0].id, office.act(|tx| tasks::create(tx, NewTask::titled("Here"))).await.id);
+    office.hq.advance(Duration::from_secs(60)).await;
+    office.hq.settle().await;
+    let system = office.hq.running().app.system.clone();
+    let (then, accounts) = (tracked(&office.ws().store), tracked(&system));
+    let moment = office.hq.now();
+    office.hq.advance(Duration::from_secs(60)).await;
+
+    // What came after: changes, deletions, a second agent with its runs, more than one slice.
+    work(&office, "Bob").await;
+    let patch = TaskPatch { title: Some("Renamed".to_owned()), ..TaskPatch::default() };
+    office.act(move |tx| tasks::update(tx, kept, patch)).await;
+    office.act(move |tx| tx.delete::<Task>(deleted)).await;
+    many(&office, 4_000).await;
+    office.hq.api().await;
+    office.hq.settle().await;
+    let later = tracked(&office.ws().store);
+    assert_ne!(then, later);
+    assert!(accounts.len() < tracked(&system).len(), "a token is new");
+    office.hq.advance(Duration::from_secs(60)).await;
+    back_up(&office.hq, &repo);
+    drop(system);
+
+    let into = folder.path().join("then");
+    let restored = back_to(&repo, moment, &into).expect("restored");
+    assert_eq!(restored.moment, Some(moment));
+    let notes = restored.notes.join("\n");
+    assert!(notes.contains("entries taken back") && notes.contains("agents' files"), "{notes}");
+    let store = check::opened(&into.join("workspaces/marlow-cargo/hq.redb"), schema::workspace());
+    let now = tracked(&store);
+    for (key, row) in &then {
+        assert_eq!(now.get(key), Some(row), "{}: {notes}", key.0);
+    }
+    let more: Vec<_> = now.keys().filter(|key| !then.contains_key(*key)).map(|key| key.0).collect();
+    assert_eq!(more, Vec::<&str>::new(), "{notes}");
+    check::all_fits(&store);
+    for number in 1..1_000 {
+        let state = store.read(|snap| consumer::state(snap, number)).expect("a state");
+        assert_ne!(state.incarnation, store.incarnation(), "consumer {number} begins anew");
+    }
+    store.close();
+    let store = check::opened(&into.join("system.redb"), schema::system());
+    assert_eq!(tracked(&store), accounts);
+    check::all_fits(&store);
+    store.close();
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_moment_whose_images_are_gone_is_refused_with_the_backups_near_it() {
+    let office = Office::open().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let repo = repository(&folder.path().join("backups"), None);
+    let task = office.act(|tx| tasks::create(tx, NewTask::titled("One"))).await;
+    let first = back_up(&office.hq, &repo);
+    office.hq.advance(Duration::from_secs(60)).await;
+    let moment = office.hq.now();
+    office.hq.advance(Duration::from_secs(60)).await;
+    let patch = TaskPatch { title: Some("Two".to_owned()), ..TaskPatch::default() };
+    let id = task.id;
+    office.act(move |tx| tasks::update(tx, id, patch)).await;
+    let store = office.ws().store.clone();
+    let head = store.head().seq;
+    let dropped = keep::drop_until(&store, Actor::System(Part::Timer), head).await;
+    assert!(dropped.expect("images go") > 0);
+    let second = back_up(&office.hq, &repo);
+    let into = folder.path().join("then");
+    let refused = back_to(&repo, moment, &into).expect_err("it is not kept");
+    for words in ["not kept any more", first.id.as_str(), second.id.as_str(), "--at"] {
+        assert!(refused.contains(words), "{words}: {refused}");
+    }
+    let left: Vec<_> = std::fs::read_dir(&into).expect("a folder").flatten().collect();
+    assert!(left.iter().all(|one| one.file_name() == "lock"), "{left:?}");
+    // The moments of the backups themselves are there, and before all of them nothing was.
+    back_to(&repo, first.taken_at, &into).expect("exactly then");
+    let late = back_to(
+        &repo,
+        office.hq.now() + jiff::SignedDuration::from_hours(1),
+        &folder.path().join("late"),
+    );
+    let late = late.expect_err("no backup is that new");
+    assert!(late.contains("no backup was made at") && late.contains(&second.id), "{late}");
+    office.hq.finish().await;
+}

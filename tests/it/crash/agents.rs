@@ -1,0 +1,126 @@
+//! Agents: made with their files, changed, paused, archived, brought back; whom they fall back on.
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+
+use crate::support::wire;
+
+use super::api::{Answer, Api, Ask};
+use super::desk::{Desk, Tally};
+use super::dice::Dice;
+
+/// How many there are at most: each has files of its own.
+const MOST: usize = 25;
+const KINDS: &[&str] =
+    &["agents", "changed agents", "paused", "resumed", "archived", "restored", "fallbacks"];
+
+struct Known {
+    slug: String,
+    id: String,
+    name: Value,
+    description: Value,
+    status: Value,
+    is_archived: bool,
+}
+
+#[derive(Default)]
+pub struct Agents {
+    known: Vec<Known>,
+    /// Which of them, or none for a new one, and what is done.
+    doing: Option<(Option<usize>, &'static str)>,
+    tally: Tally,
+}
+
+impl Known {
+    fn of(answer: &Answer) -> Self {
+        let json = &answer.json;
+        Self {
+            slug: answer.word("slug"),
+            id: answer.word("id"),
+            name: json["name"].clone(),
+            description: json["description"].clone(),
+            status: json["status"].clone(),
+            is_archived: !json["archived_at"].is_null(),
+        }
+    }
+
+    fn may(&self, kind: &str) -> bool {
+        match kind {
+            "paused" => self.status == "ready" && !self.is_archived,
+            "resumed" => self.status == "paused" && !self.is_archived,
+            "restored" => self.is_archived,
+            _ => !self.is_archived,
+        }
+    }
+}
+
+impl Desk for Agents {
+    fn name(&self) -> &'static str {
+        "agents"
+    }
+    fn kinds(&self) -> &'static [&'static str] {
+        KINDS
+    }
+    fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    fn next(&mut self, dice: &mut Dice, name: &str) -> Ask {
+        let may = |kind: &&&str| self.known.iter().any(|known| known.may(kind));
+        let mut possible: Vec<&str> = KINDS[1..].iter().filter(may).copied().collect();
+        if self.known.len() < MOST {
+            possible.push("agents");
+        }
+        let kind = self.tally.choose(dice, &possible);
+        if kind == "agents" {
+            self.doing = Some((None, kind));
+            return Ask::post(wire::AGENTS, wire::agent(&format!("Agent-{name}")));
+        }
+        let at = dice.place(&self.known, |known| known.may(kind)).expect("seen just now");
+        self.doing = Some((Some(at), kind));
+        let known = &self.known[at];
+        let path = format!("{}/{}", wire::AGENTS, known.slug);
+        match kind {
+            "changed agents" => Ask::patch(path, json!({ "description": format!("does {name}") })),
+            "paused" => Ask::post(format!("{path}/pause"), json!({})),
+            "resumed" => Ask::post(format!("{path}/resume"), json!({})),
+            "archived" => Ask::post(format!("{path}/archive"), json!({})),
+            "restored" => Ask::post(format!("{path}/restore"), json!({})),
+            _ => {
+                let models = json!([{ "connection": null, "model": "practice" }]);
+                let body = json!({ "agent": known.id, "models": models });
+                Ask::put("/api/v1/connections/fallbacks", body)
+            }
+        }
+    }
+
+    fn done(&mut self, answer: &Answer) {
+        let (at, kind) = self.doing.take().expect("something was asked for");
+        match at {
+            None => self.known.push(Known::of(answer)),
+            Some(_) if kind == "fallbacks" => {
+                assert_eq!(answer.json["models"][0]["model"], "practice", "{}", answer.text);
+            }
+            Some(at) => self.known[at] = Known::of(answer),
+        }
+        self.tally.count(kind);
+    }
+
+    fn check<'a>(&'a self, api: &'a Api<'_>, latest: usize) -> BoxFuture<'a, ()> {
+        async move {
+            for known in self.known.iter().rev().take(latest) {
+                let path = format!("{}/{}", wire::AGENTS, known.slug);
+                let agent = api.get(&path).await;
+                assert_eq!(agent["id"], known.id.as_str(), "{path}");
+                assert_eq!(agent["name"], known.name, "{path}");
+                assert_eq!(agent["description"], known.description, "{path}");
+                assert_eq!(agent["status"], known.status, "{path}");
+                assert_eq!(!agent["archived_at"].is_null(), known.is_archived, "{path}");
+                let files = api.list(&format!("{path}/files")).await;
+                assert!(files.iter().any(|file| file["path"] == "IDENTITY.md"), "{files:?}");
+            }
+        }
+        .boxed()
+    }
+}

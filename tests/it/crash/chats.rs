@@ -1,0 +1,401 @@
+//! Conversations with an agent whose model is scripted: messages, messages taken back, programs left
+//! running, runs that are stopped, files that are written and taken back, letters to colleagues, a key
+//! that is refused.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+
+use crate::support::model::{ModelServer, Seen, Tokens, Turn};
+use crate::support::wire;
+
+use super::api::{Again, Answer, Api, Ask};
+use super::desk::{Desk, PATIENCE, Tally};
+use super::dice::Dice;
+
+/// The agent that is spoken with.
+pub const AGENT: &str = "Moss";
+/// One whose key is refused.
+pub const REFUSED: &str = "Fern";
+/// How long the programs sleep: a word to know them by.
+const SLEEP: &str = "4791";
+
+const KINDS: &[&str] = &[
+    "messages",
+    "files of agents",
+    "programs",
+    "letters",
+    "silences",
+    "stopped runs",
+    "refused keys",
+    "taken back",
+    "new conversations",
+    "looks at programs",
+    "stopped programs",
+    "undone runs",
+];
+
+/// Answers by what was said last.
+pub fn script(model: &ModelServer) {
+    model.answering(answer);
+}
+
+fn answer(seen: &Seen) -> Option<Turn> {
+    if seen.body["model"] == "broken" {
+        return Some(Turn::error(401, "authentication_error", "this key is refused"));
+    }
+    let messages = seen.body["messages"].as_array()?;
+    if messages.last()?["role"] == "tool" {
+        return Some(Turn::text("Done."));
+    }
+    // All that was said since the last answer.
+    let unheard = messages.iter().rev().take_while(|message| message["role"] == "user");
+    let texts: Vec<String> = unheard.map(|message| message["content"].to_string()).collect();
+    let words = texts.iter().rev().flat_map(|text| text.split("please ").skip(1));
+    let asked: Vec<(&str, &str)> = words
+        .filter_map(|words| {
+            let mut words = words.split([' ', '.', '"', '\\']);
+            Some((words.next()?, words.next()?))
+        })
+        .collect();
+    // A silence that was stopped is over.
+    if asked.last().is_some_and(|(verb, _)| *verb == "wait") {
+        return Some(Turn::silence());
+    }
+    Some(asked.into_iter().fold(Turn::text("Heard."), |turn, (verb, name)| match verb {
+        "run" => {
+            let command = format!("echo {name}; exec sleep {SLEEP}");
+            turn.and_call("exec", json!({ "command": command, "background": true }))
+        }
+        "write" => {
+            let path = format!("notes/{name}.md");
+            turn.and_call("write", json!({ "path": path, "content": about(name) }))
+        }
+        "tell" => {
+            // More tokens than its bytes let expect: that is kept of a model.
+            let tokens =
+                Tokens { input: seen.bytes as u64, cache_read: 0, cache_write: 0, output: 20 };
+            let args = json!({ "agent": "ada", "text": name });
+            turn.and_call("message_agent", args).usage(tokens)
+        }
+        _ => turn,
+    }))
+}
+
+fn about(name: &str) -> String {
+    format!("About {name}.\n")
+}
+
+/// Something that was said.
+struct Said {
+    kind: &'static str,
+    name: String,
+    message: String,
+    session: String,
+    run: String,
+    /// Whether it may go unread: it was taken back, or its run was stopped.
+    may_go: bool,
+}
+
+#[derive(Default)]
+pub struct Chats {
+    said: Vec<Said>,
+    doing: Option<(&'static str, String)>,
+    /// A run that waits for a model that says nothing, and its conversation.
+    waits: Option<(String, String)>,
+    /// Whether that one had ended, so that another must have taken over.
+    missed: bool,
+    /// Programs that were seen running.
+    programs: Vec<u64>,
+    undone: Vec<String>,
+    tally: Tally,
+}
+
+impl Chats {
+    fn possible(&self) -> Vec<&'static str> {
+        if self.waits.is_some() {
+            return vec![if self.missed { "looks at silences" } else { "stopped runs" }];
+        }
+        let mut possible =
+            vec!["messages", "messages", "files of agents", "programs", "letters", "silences"];
+        possible.extend(["refused keys", "new conversations", "looks at programs"]);
+        if self.said.last().is_some_and(|said| said.kind == "messages") {
+            possible.push("taken back");
+        }
+        if !self.programs.is_empty() {
+            possible.extend(["stopped programs", "stopped programs"]);
+        }
+        if self.file().is_some() {
+            possible.push("undone runs");
+        }
+        possible
+    }
+
+    /// A run that wrote a file and was not undone.
+    fn file(&self) -> Option<&Said> {
+        let fits = |said: &&Said| {
+            said.kind == "files of agents" && !said.may_go && !self.undone.contains(&said.run)
+        };
+        self.said.iter().rev().skip(3).find(fits)
+    }
+
+    /// What was said to a run that was stopped may go unread.
+    fn let_go(&mut self, run: &str) {
+        let of_it = self.said.iter_mut().filter(|said| said.run == run || said.kind == "silences");
+        of_it.for_each(|said| said.may_go = true);
+    }
+
+    async fn runs(&self, api: &Api<'_>) -> Vec<Value> {
+        let mut all = Vec::new();
+        for agent in [AGENT, REFUSED] {
+            let path = format!("/api/v1/runs?agent={}", agent.to_lowercase());
+            all.append(&mut api.items(&path).await);
+        }
+        all
+    }
+
+    /// Ends what would go on for ever, and waits until all is at rest.
+    async fn rest(&mut self, api: &Api<'_>) {
+        if let Some((_, session)) = self.waits.take() {
+            let session = api.get(&format!("/api/v1/sessions/{session}")).await;
+            if let Some(run) = session["active_run"].as_str() {
+                let ask = Ask::post(format!("/api/v1/runs/{run}/stop"), json!({}));
+                api.ask(&ask.again(Again::Harmless)).await;
+                self.let_go(run);
+            }
+        }
+        let rest = async {
+            let mut tick = tokio::time::interval(Duration::from_millis(50));
+            loop {
+                tick.tick().await;
+                for job in api.items("/api/v1/jobs?running=true").await {
+                    let path = format!("/api/v1/jobs/{}/stop", job["number"]);
+                    let ask = Ask::post(path, json!({})).or(&[409]);
+                    api.ask(&ask.again(Again::Harmless)).await;
+                }
+                let runs = self.runs(api).await;
+                let jobs = api.items("/api/v1/jobs?running=true").await;
+                if jobs.is_empty() && runs.iter().all(|run| run["state"] == "ended") {
+                    return;
+                }
+            }
+        };
+        if tokio::time::timeout(PATIENCE, rest).await.is_err() {
+            let live: Vec<_> =
+                self.runs(api).await.into_iter().filter(|run| run["state"] != "ended").collect();
+            panic!("runs that do not end: {live:#?}");
+        }
+    }
+
+    /// What a run has noted of its files is there, unless the run was undone.
+    async fn files(&self, api: &Api<'_>) {
+        let moss = format!("{}/{}", wire::AGENTS, AGENT.to_lowercase());
+        for run in self.runs(api).await {
+            let name = run["name"].as_str().expect("a name");
+            if self.undone.iter().any(|undone| run["id"] == undone.as_str()) {
+                continue;
+            }
+            for step in api.items(&format!("/api/v1/runs/{name}/steps")).await {
+                let ended = step["kind"] == "tool_finished" && step["name"] == "write";
+                let paths = step["paths"].as_array().filter(|_| ended);
+                for path in paths.into_iter().flatten().filter_map(Value::as_str) {
+                    let file = api.get(&format!("{moss}/file?path={path}")).await;
+                    let name = path.trim_start_matches("notes/").trim_end_matches(".md");
+                    assert_eq!(file["text"], about(name), "{path}");
+                }
+            }
+        }
+    }
+
+    /// How often each word stands in what was said in its conversation.
+    async fn read_in(&self, api: &Api<'_>) -> BTreeMap<String, usize> {
+        let mut sessions: Vec<&str> = self.said.iter().map(|said| said.session.as_str()).collect();
+        sessions.sort_unstable();
+        sessions.dedup();
+        let mut found = BTreeMap::new();
+        for session in sessions {
+            for event in api.items(&format!("/api/v1/sessions/{session}/events")).await {
+                if event["kind"] != "input" {
+                    continue;
+                }
+                let text = event.to_string();
+                for said in self.said.iter().filter(|said| said.session == session) {
+                    // As a person said it: nobody else says please.
+                    if text.contains(&format!("{} {}.", verb(said.kind), said.name)) {
+                        *found.entry(said.name.clone()).or_default() += 1;
+                    }
+                }
+            }
+        }
+        found
+    }
+}
+
+fn verb(kind: &str) -> &'static str {
+    match kind {
+        "files of agents" => "please write",
+        "programs" => "please run",
+        "letters" => "please tell",
+        "silences" => "please wait",
+        _ => "please hear",
+    }
+}
+
+impl Desk for Chats {
+    fn name(&self) -> &'static str {
+        "chats"
+    }
+    fn kinds(&self) -> &'static [&'static str] {
+        KINDS
+    }
+    fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    fn next(&mut self, dice: &mut Dice, name: &str) -> Ask {
+        let kind = self.tally.choose(dice, &self.possible());
+        self.doing = Some((kind, name.to_owned()));
+        let moss = format!("{}/{}", wire::AGENTS, AGENT.to_lowercase());
+        match kind {
+            "stopped runs" => {
+                let (run, _) = self.waits.as_ref().expect("one waits");
+                Ask::post(format!("/api/v1/runs/{run}/stop"), json!({})).or(&[409])
+            }
+            "looks at silences" => {
+                let (_, session) = self.waits.as_ref().expect("one waits");
+                Ask::get(format!("/api/v1/sessions/{session}"))
+            }
+            "taken back" => {
+                let said = self.said.last().expect("something was said");
+                let path = format!("/api/v1/messages/{}/cancel", said.message);
+                Ask::post(path, json!({})).or(&[409])
+            }
+            "new conversations" => {
+                // One that is at work goes on.
+                Ask::post(format!("{moss}/sessions"), json!({})).or(&[409])
+            }
+            "looks at programs" => Ask::get("/api/v1/jobs?running=true"),
+            "stopped programs" => {
+                let number = self.programs.pop().expect("one runs");
+                Ask::post(format!("/api/v1/jobs/{number}/stop"), json!({})).or(&[409])
+            }
+            "undone runs" => {
+                let run = self.file().expect("one wrote").run.clone();
+                self.undone.push(run.clone());
+                // It may still be at work.
+                Ask::post("/api/v1/undo", json!({ "run": run })).or(&[409])
+            }
+            kind => {
+                let agent = if kind == "refused keys" { REFUSED } else { AGENT };
+                let text = format!("{} {name}.", verb(kind));
+                let path = format!("{}/{}/messages", wire::AGENTS, agent.to_lowercase());
+                // Many may wait while a run is slow to end.
+                Ask::post(path, json!({ "text": text })).or(&[429])
+            }
+        }
+    }
+
+    fn done(&mut self, answer: &Answer) {
+        let (kind, name) = self.doing.take().expect("something was asked for");
+        match kind {
+            "looks at silences" => {
+                let json = &answer.json;
+                // That a program has ended may wait to be told until somebody says something.
+                let said = |message: &Value| message["text"].to_string().contains("please ");
+                let at_rest = json["waiting"].as_array().is_some_and(|all| !all.iter().any(said));
+                let (_, own) = self.waits.take().expect("one waits");
+                self.waits = match json["active_run"].as_str() {
+                    Some(run) => Some((run.to_owned(), own)),
+                    None if at_rest => None,
+                    None => return self.waits = Some((String::new(), own)),
+                };
+                self.missed = false;
+                return;
+            }
+            "stopped runs" => {
+                // What it had not read goes on in another run, and that may wait, too.
+                self.missed = true;
+                let (run, _) = self.waits.clone().expect("one waits");
+                self.let_go(&run);
+                if answer.status == 409 {
+                    return;
+                }
+            }
+            "taken back" if answer.status == 409 => {}
+            "taken back" => {
+                self.said.last_mut().expect("something was said").may_go = true;
+            }
+            "looks at programs" => {
+                let items = answer.json["items"].as_array().expect("a list");
+                self.programs = items.iter().filter_map(|job| job["number"].as_u64()).collect();
+            }
+            "new conversations" | "stopped programs" => {}
+            "undone runs" if answer.status == 409 => {
+                self.undone.pop();
+                return;
+            }
+            "undone runs" => {}
+            _ if answer.status == 429 => return,
+            kind => {
+                let run = answer.word("run");
+                if kind == "silences" {
+                    self.waits = Some((run.clone(), answer.word("session")));
+                }
+                self.said.push(Said {
+                    kind,
+                    name,
+                    message: answer.word("message"),
+                    session: answer.word("session"),
+                    run,
+                    may_go: false,
+                });
+            }
+        }
+        self.tally.count(kind);
+    }
+
+    fn check<'a>(&'a self, api: &'a Api<'_>, latest: usize) -> BoxFuture<'a, ()> {
+        async move {
+            for said in self.said.iter().rev().take(latest.min(10)) {
+                let session = api.get(&format!("/api/v1/sessions/{}", said.session)).await;
+                assert_eq!(session["id"], said.session.as_str());
+                let run = api.get(&format!("/api/v1/runs/{}", said.run)).await;
+                assert_eq!(run["id"], said.run.as_str());
+            }
+        }
+        .boxed()
+    }
+
+    fn finish<'a>(&'a mut self, api: &'a Api<'_>) -> BoxFuture<'a, ()> {
+        async move {
+            self.rest(api).await;
+            let read = self.read_in(api).await;
+            for said in &self.said {
+                let times = read.get(&said.name).copied().unwrap_or(0);
+                let right = times == 1 || (said.may_go && times == 0);
+                assert!(right, "`{}` was read {times} times", said.name);
+            }
+            let jobs = api.items("/api/v1/jobs").await;
+            for said in &self.said {
+                let command = format!("echo {}; exec sleep {SLEEP}", said.name);
+                let of_it = jobs.iter().filter(|job| job["command"] == command.as_str());
+                assert!(of_it.count() <= 1, "the program of {} began twice", said.name);
+            }
+            self.files(api).await;
+            let left = sleepers();
+            assert_eq!(left, 0, "programs that nobody ended");
+        }
+        .boxed()
+    }
+}
+
+/// How many of the programs run, whoever began them.
+fn sleepers() -> usize {
+    let all = std::fs::read_dir("/proc").expect("a list of processes").flatten();
+    let line = |entry: std::fs::DirEntry| std::fs::read(entry.path().join("cmdline")).ok();
+    let is = |line: &Vec<u8>| line.split(|b| *b == 0).any(|part| part == SLEEP.as_bytes());
+    all.filter_map(line).filter(is).count()
+}

@@ -1,0 +1,120 @@
+//! What loads each kind of record and of event. A kind that is new and stands nowhere here fails at once;
+//! one that stands here and was never written fails the crash test.
+
+use std::collections::BTreeSet;
+
+use hq::kernel::Event;
+use hq::server::schema;
+use hq::store::{Kind, Schema};
+
+/// Which desk writes rows of which tables.
+const TABLES: &[(&str, &[&str])] = &[
+    (
+        "tasks",
+        &["tasks", "comments", "deliverables", "deliverable_versions", "reviews", "task_files"],
+    ),
+    ("agents", &["agents", "model_fallbacks"]),
+    ("runs of agents", &["inbox", "runs", "sessions", "session_events", "counters"]),
+    ("chats", &["queued_inputs", "jobs", "usage", "reservations", "model_ratios", "file_reverts"]),
+    ("the consumer", &["usage_days", "usage_day_zone"]),
+    ("connections", &["connections", "connection_keys", "connection_spare_keys", "model_offers"]),
+    ("connections", &["connection_windows", "usual_thinking", "model_cooldowns"]),
+    ("people", &["members", "invites", "invite_hashes", "people", "accounts", "passwords"]),
+    ("people", &["sign_ins", "last_seen", "api_tokens", "api_token_hashes", "last_used"]),
+    ("people", &["links", "totp", "recovery_codes"]),
+    ("workspaces", &["workspaces", "settings"]),
+    ("upkeep", &["retention"]),
+    ("backups", &["backup_settings", "backup_secrets", "backup_runs", "backups_kept"]),
+    ("backups", &["backup_places"]),
+    ("the store", &["feed", "references", "consumers", "once", "tombstones", "meta", "redacted"]),
+    ("the store", &["blob_references"]),
+];
+
+/// Which desk makes which events happen.
+const EVENTS: &[(&str, &[&str])] = &[
+    ("tasks", &["task.created", "task.changed", "task.assigned", "task.status_changed"]),
+    ("tasks", &["comment.added", "deliverable.submitted", "deliverable.reviewed"]),
+    ("tasks", &["file.added", "file.removed"]),
+    ("agents", &["agent.created", "agent.status_changed", "agent.archived"]),
+    ("runs of agents", &["item.enqueued", "item.ended", "run.started", "run.ended"]),
+    ("chats", &["agent.message_sent", "input.queued", "run.stop_requested"]),
+    ("chats", &["job.ended", "job.stop_requested"]),
+    ("connections", &["connection.changed"]),
+    ("people", &["member.joined", "member.left", "member.role_changed", "invite.created"]),
+    ("people", &["invite.withdrawn", "invite.accepted", "account.signed_in"]),
+    ("people", &["account.signed_out", "account.factor_changed", "token.created"]),
+    ("people", &["token.revoked"]),
+    ("workspaces", &["workspace.added", "workspace.state_changed", "workspace.removed"]),
+    ("upkeep", &["record.redacted", "consumer.changed", "undo.applied"]),
+    ("backups", &["backup.made", "backup.failed"]),
+];
+
+/// What is loaded elsewhere, and why.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("passkeys", "needs an authenticator that signs; tests/it/passkeys.rs has one"),
+    ("passkey_use", "as passkeys"),
+    ("restores", "written with the program stopped; src/backup/swap.rs is cut off everywhere"),
+    ("store.restored", "as restores"),
+    ("store.mended", "needs a damaged store; tests/it/store/operate.rs and ops_health.rs"),
+    (
+        "handovers",
+        "has a row only between slices of 500 tasks; tests/it/leaving.rs has them cut off",
+    ),
+    ("member.handed_over", "as handovers"),
+    ("account.disabled", "one row as with account.factor_changed; tests/it/accounts.rs"),
+    ("account.enabled", "as account.disabled"),
+    ("halts", "no desk pauses all work; tests/it/runtime/halt.rs starts HQ anew with it"),
+    ("work.halted", "as halts"),
+    ("work.resumed", "as halts"),
+    ("queue_choices", "one row as with settings; tests/it/runtime/queue.rs"),
+    ("session_contexts", "needs a conversation that fills its window; tests/it/runtime/compact.rs"),
+    ("session.compaction_asked", "as session_contexts"),
+    ("parks", "a wait of days; tests/it/runtime/ask.rs starts HQ anew with it"),
+    ("run.answered", "as parks"),
+    ("budgets", "random schedules with kills in src/features/usage/rules/tests/schedules.rs"),
+    ("budget_notices", "as budgets"),
+    ("budget_waits", "as budgets"),
+    ("budget.changed", "as budgets"),
+    ("budget.warned", "as budgets"),
+    ("budget.reached", "as budgets"),
+    ("rebuilds", "has a row only while a rebuild goes on; consumer.changed tells of each"),
+];
+
+/// The tables that the crash test must have written.
+pub fn loaded_tables() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().flat_map(|(_, names)| names.iter().copied())
+}
+
+/// The events that it must have seen.
+pub fn loaded_events() -> impl Iterator<Item = &'static str> {
+    EVENTS.iter().flat_map(|(_, names)| names.iter().copied())
+}
+
+#[test]
+fn every_kind_of_record_and_event_has_a_load() {
+    let of = |schema: Schema| {
+        let rows = schema
+            .tables()
+            .iter()
+            .filter(|info| matches!(info.kind, Kind::Record(_) | Kind::Builtin));
+        rows.map(|info| info.name).collect::<BTreeSet<_>>()
+    };
+    let known: BTreeSet<_> = of(schema::workspace())
+        .into_iter()
+        .chain(of(schema::system()))
+        .chain(Event::NAMES)
+        .collect();
+    let mut loaded = BTreeSet::new();
+    let elsewhere = ELSEWHERE.iter().map(|(name, _)| *name);
+    for name in loaded_tables().chain(loaded_events()).chain(elsewhere) {
+        assert!(loaded.insert(name), "{name} stands here twice");
+    }
+    let missing: Vec<_> = known.difference(&loaded).collect();
+    assert!(
+        missing.is_empty(),
+        "{missing:?} can be killed in the middle and no desk of the crash test writes them: let one do \
+         it and name it in tests/it/crash/covers.rs"
+    );
+    let unknown: Vec<_> = loaded.difference(&known).collect();
+    assert!(unknown.is_empty(), "{unknown:?} do not exist");
+}

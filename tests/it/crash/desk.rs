@@ -1,0 +1,168 @@
+//! Desks do things, one after the other, each with its part of the ledger. A writer asks for what its
+//! desk wants until it is answered, across as many ends of the program as it takes.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+
+use super::api::{Again, Answer, Api, Ask, Came};
+use super::dice::Dice;
+
+/// How long anything may take that a test waits for.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What somebody does, and what must be there afterwards.
+pub trait Desk: Send {
+    /// Its name.
+    fn name(&self) -> &'static str;
+    /// All kinds of things that it does.
+    fn kinds(&self) -> &'static [&'static str];
+    /// How often it has done what.
+    fn tally(&self) -> &Tally;
+    /// What is done next; it remembers what that is. `name` is used once.
+    fn next(&mut self, dice: &mut Dice, name: &str) -> Ask;
+    /// Writes down what was answered to that.
+    fn done(&mut self, answer: &Answer);
+    /// Whether it had happened although no answer came; gives what would have been answered.
+    fn look<'a>(&'a mut self, _api: &'a Api<'_>) -> BoxFuture<'a, Option<Answer>> {
+        panic!("{} has nothing to look for", self.name())
+    }
+    /// Compares the latest records, or all, with the ledger.
+    fn check<'a>(&'a self, api: &'a Api<'_>, latest: usize) -> BoxFuture<'a, ()>;
+    /// Waits for what goes on by itself and compares all of it. No desk does anything any more.
+    fn finish<'a>(&'a mut self, api: &'a Api<'_>) -> BoxFuture<'a, ()> {
+        self.check(api, usize::MAX)
+    }
+}
+
+/// How often each kind of thing was done.
+#[derive(Default)]
+pub struct Tally(BTreeMap<&'static str, usize>);
+
+impl Tally {
+    /// One of the things that can be done now, rather what was never done.
+    pub fn choose(&self, dice: &mut Dice, possible: &[&'static str]) -> &'static str {
+        let fresh = possible.iter().find(|kind| !self.0.contains_key(*kind));
+        // What is refused again and again must not keep everything else from being done.
+        let fresh = fresh.filter(|_| dice.below(2) == 0).copied();
+        fresh.unwrap_or_else(|| *dice.one(possible))
+    }
+
+    /// Counts one.
+    pub fn count(&mut self, kind: &'static str) {
+        *self.0.entry(kind).or_default() += 1;
+    }
+
+    /// How often.
+    pub fn of(&self, kind: &str) -> usize {
+        self.0.get(kind).copied().unwrap_or(0)
+    }
+
+    /// In words.
+    pub fn words(&self) -> String {
+        let words: Vec<_> = self.0.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        words.join(", ")
+    }
+}
+
+/// Something that no answer has come to.
+struct Pending {
+    ask: Ask,
+    key: String,
+    /// What was answered before the program went away, if that is known.
+    first: Option<Answer>,
+    why: String,
+}
+
+/// A desk at work.
+pub struct Writer {
+    pub desk: Box<dyn Desk>,
+    dice: Dice,
+    acts: usize,
+    pending: Option<Pending>,
+    /// What was asked and answered last, for whoever reads of a fault.
+    last: String,
+}
+
+impl Writer {
+    pub fn new(desk: Box<dyn Desk>, dice: Dice) -> Self {
+        Self { desk, dice, acts: 0, pending: None, last: String::new() }
+    }
+
+    /// Works until the program is gone.
+    pub async fn write(&mut self, api: &Api<'_>) {
+        while self.step(api).await {}
+    }
+
+    /// Does one thing; says whether it was answered.
+    async fn step(&mut self, api: &Api<'_>) -> bool {
+        let (mut pending, repeats) = match self.pending.take() {
+            Some(pending) => (pending, true),
+            None => {
+                self.acts += 1;
+                let name = format!("{}-{}", self.desk.name(), self.acts);
+                let ask = self.desk.next(&mut self.dice, &name);
+                let key = format!("crash-{name}");
+                (Pending { ask, key, first: None, why: String::new() }, false)
+            }
+        };
+        match api.send(&pending.ask, &pending.key).await {
+            Came::Answer(answer) => {
+                let Ask { method, path, body, or, again, .. } = &pending.ask;
+                let good = matches!(answer.status, 200..=299 | 303) || or.contains(&answer.status);
+                let first = if repeats { "repeated" } else { "for the first time" };
+                let (status, text) = (answer.status, &answer.text);
+                assert!(good, "{method} {path} {first} answers {status}: {text}\nto {body:?}");
+                if let Some(first) = pending.first.filter(|_| *again == Again::Key) {
+                    let same = first.status == status && first.json["id"] == answer.json["id"];
+                    assert!(same, "{method} {path}: first {}, then {text}", first.text);
+                }
+                let (ask, text) = (&pending.ask, hq::kernel::text::cut(&answer.text, 2_000));
+                self.last = format!("{} {}: {status} {text}", ask.method, ask.path);
+                self.desk.done(&answer);
+                true
+            }
+            Came::Gone(first, why) => {
+                (pending.first, pending.why) = (pending.first.or(first), why);
+                self.pending = Some(pending);
+                false
+            }
+        }
+    }
+
+    /// Gets an answer to what was cut off. The program runs and is left alone.
+    pub async fn settle(&mut self, api: &Api<'_>) {
+        let Some(pending) = &self.pending else { return };
+        if pending.ask.again == Again::Look
+            && let Some(answer) = self.desk.look(api).await
+        {
+            self.pending = None;
+            self.desk.done(&answer);
+            return;
+        }
+        let answered = self.step(api).await;
+        let why = self.pending.as_ref().map(|pending| (&pending.ask, &pending.why));
+        assert!(answered, "a program that was just started answers: {why:?}");
+    }
+
+    /// Does what was never done, if anything was not.
+    pub async fn complete(&mut self, api: &Api<'_>) {
+        let end = Instant::now() + PATIENCE;
+        // Slowly: some things can be done only when others have come to rest.
+        let mut tick = tokio::time::interval(Duration::from_millis(10));
+        loop {
+            let tally = self.desk.tally();
+            let untried: Vec<_> =
+                self.desk.kinds().iter().filter(|kind| tally.of(kind) == 0).collect();
+            if untried.is_empty() {
+                return;
+            }
+            let (name, words, last) = (self.desk.name(), tally.words(), &self.last);
+            let on = Instant::now() < end;
+            assert!(on, "{name} never comes to {untried:?}, but: {words}\nlast: {last}");
+            tick.tick().await;
+            assert!(self.step(api).await, "a program that is left alone answers");
+        }
+    }
+}

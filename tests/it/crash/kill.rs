@@ -1,0 +1,81 @@
+//! How the program is killed: at a random moment, right behind an answer that its client then never
+//! heard of, and again while it starts.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::support::program::{Program, command};
+
+use super::api::{Api, BINARY, Trap};
+use super::desk::Writer;
+use super::dice::Dice;
+
+/// What a seed chose.
+pub struct Kill {
+    moment: Duration,
+    behind: Option<i64>,
+    /// How long the starts last that are killed, too.
+    starts: Vec<Duration>,
+}
+
+/// How many of each there were.
+#[derive(Default)]
+pub struct Kills {
+    pub moments: usize,
+    pub answers: usize,
+    pub starts: usize,
+}
+
+impl Kill {
+    pub fn choose(dice: &mut Dice) -> Self {
+        let moment = Duration::from_micros(dice.below(400_000));
+        let answers = i64::try_from(dice.below(60)).expect("few") + 1;
+        let behind = (dice.below(3) == 0).then_some(answers);
+        let starts = u64::from(dice.below(4) == 0);
+        let lasts = |_| Duration::from_micros(dice.below(250_000));
+        Self { moment, behind, starts: (0..starts).map(lasts).collect() }
+    }
+
+    pub fn trap(&self) -> Trap {
+        self.behind.map_or_else(Trap::none, Trap::behind)
+    }
+
+    /// Lets everybody write until the program is dead.
+    pub async fn carry_out(
+        &self,
+        program: Program,
+        api: &Api<'_>,
+        writers: &mut [Writer],
+        kills: &mut Kills,
+    ) {
+        // Not a wait for something: the moment of the kill is what the seed chooses.
+        let killer = async {
+            match self.behind {
+                None => tokio::time::sleep(self.moment).await,
+                // Few answers may come when everybody waits for something slow.
+                Some(_) => tokio::select! {
+                    () = api.trap.sprung() => {}
+                    () = tokio::time::sleep(Duration::from_secs(2)) => {}
+                },
+            }
+            program.kill();
+        };
+        let writing = writers.iter_mut().map(|writer| writer.write(api));
+        tokio::join!(killer, futures_util::future::join_all(writing));
+        match self.behind {
+            None => kills.moments += 1,
+            Some(_) => kills.answers += 1,
+        }
+        for lasts in &self.starts {
+            let mut child = command(BINARY.as_ref(), api.data, &["serve"])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("the program starts");
+            tokio::time::sleep(*lasts).await;
+            child.kill().expect("a process of ours can be killed");
+            child.wait().expect("a killed process ends");
+            kills.starts += 1;
+        }
+    }
+}

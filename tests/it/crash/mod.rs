@@ -1,0 +1,165 @@
+//! Kills the real program at random moments while people write, agents run and everything else goes on
+//! that a store keeps, and compares what it finds afterwards with a ledger kept out here. What was
+//! acknowledged must be there once; what was cut off is repeated with the same key and must then be there
+//! once, too; every run must end with the effects of a run that nobody disturbed; the stores must fit.
+//!
+//! `HQ_CRASH_N` kills (60), `HQ_CRASH_SEED` repeats the choices of another time. What loads which kind of
+//! record stands in [`covers`]; a kind that nothing loads fails.
+
+mod agents;
+mod api;
+mod backups;
+mod chats;
+mod connections;
+mod covers;
+mod desk;
+mod dice;
+mod follower;
+mod kill;
+mod people;
+mod stores;
+mod tasks;
+mod upkeep;
+mod workspaces;
+
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+use std::time::Instant;
+
+use serde_json::json;
+
+use crate::support::browse::Browser;
+use crate::support::model::ModelServer;
+use crate::support::program::{Program, run_json};
+use crate::support::wire;
+
+use api::{Api, Ask, BINARY, Keys, Trap};
+use desk::Writer;
+use dice::{Dice, say, setting};
+use kill::{Kill, Kills};
+use stores::Seen;
+
+/// Kills, unless it is said how many.
+const USUAL: u64 = 60;
+/// How often everything is looked at, in kills.
+const WHOLE: u64 = 20;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_or_doubled_by_kills() {
+    let kills: u64 = setting("HQ_CRASH_N").unwrap_or(USUAL);
+    let seed: u64 = setting("HQ_CRASH_SEED").unwrap_or_else(|| RandomState::new().hash_one(kills));
+    say(&format!("{kills} kills, HQ_CRASH_SEED={seed}"));
+    let began = Instant::now();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (data, beside) = (folder.path().join("data"), folder.path().join("beside"));
+    std::fs::create_dir(&beside).expect("a folder");
+    let model = ModelServer::start().await;
+    chats::script(&model);
+
+    let mut program = Program::start(Path::new(BINARY), &data);
+    let keys = first_boot(&mut program, &data).await;
+    let quiet = Trap::none();
+    let at = |program: &Program| Api {
+        keys: &keys,
+        base: program.url().to_owned(),
+        data: &data,
+        trap: &quiet,
+    };
+    let api = at(&program);
+    let control = prepare(&api, &model).await;
+
+    let mut dice = Dice::new(seed);
+    let desks: Vec<Box<dyn desk::Desk>> = vec![
+        Box::new(tasks::Tasks::new("writer", control)),
+        Box::new(tasks::Tasks::new("other", control)),
+        Box::new(agents::Agents::default()),
+        Box::new(chats::Chats::default()),
+        Box::new(connections::Connections::new(model.openai_url())),
+        Box::new(people::People::default()),
+        Box::new(workspaces::Workspaces::new(beside.clone())),
+        Box::new(upkeep::Upkeep::default()),
+        Box::new(backups::Backups::new(&beside)),
+        Box::new(follower::Follower::default()),
+    ];
+    let mut writers: Vec<_> =
+        (1..).zip(desks).map(|(n, desk)| Writer::new(desk, Dice::new(seed ^ n))).collect();
+    let (mut seen, mut count) = (Seen::default(), Kills::default());
+    for n in 1..=kills {
+        let kill = Kill::choose(&mut dice);
+        let trap = kill.trap();
+        let api = Api { trap: &trap, ..at(&program) };
+        kill.carry_out(program, &api, &mut writers, &mut count).await;
+        if n % WHOLE == 0 {
+            seen.look(&data);
+        }
+        program = Program::start(Path::new(BINARY), &data);
+        let api = at(&program);
+        let latest = if n % WHOLE == 0 { usize::MAX } else { 3 };
+        for writer in &mut writers {
+            writer.settle(&api).await;
+            writer.desk.check(&api, latest).await;
+        }
+    }
+
+    let api = at(&program);
+    for writer in &mut writers {
+        writer.complete(&api).await;
+    }
+    for writer in &mut writers {
+        writer.desk.finish(&api).await;
+    }
+    assert!(program.stop().success(), "the program ends well after all kills");
+    seen.look(&data);
+    stores::as_the_program_says(&data);
+    seen.has_everything();
+    let done: Vec<_> = writers.iter().map(|writer| writer.desk.tally().words()).collect();
+    say(&format!(
+        "{kills} kills ({} at any moment, {} behind an answer, {} more in a start) in {} s; {}; \
+         all as told (HQ_CRASH_SEED={seed})",
+        count.moments,
+        count.answers,
+        count.starts,
+        began.elapsed().as_secs(),
+        done.join("; "),
+    ));
+}
+
+/// Sets HQ up as a newcomer does and makes a token with the command.
+async fn first_boot(program: &mut Program, data: &Path) -> Keys {
+    let browser = Browser::new(program.url());
+    browser.set_up(&program.setup_link()).await;
+    let made = run_json(Path::new(BINARY), data, &["token", "create", "--name", "crash"]);
+    let token = made["token"].as_str().expect("a token").to_owned();
+    Keys { client: Keys::client(), token, cookie: browser.cookie_header() }
+}
+
+/// What everybody needs: an agent for tasks and one that speaks with the scripted model. Gives what a
+/// run leaves on a task that nobody disturbs.
+async fn prepare(api: &Api<'_>, model: &ModelServer) -> tasks::Control {
+    // A connection that is tested becomes the usual one.
+    let mut agent = wire::agent(tasks::AGENT);
+    agent["model"] = json!("practice");
+    api.made(Ask::post(wire::AGENTS, agent), "agent").await;
+    let body = wire::task("undisturbed", Some(&tasks::AGENT.to_lowercase()));
+    let control = api.made(Ask::post(wire::TASKS, body), "control").await;
+    let control = tasks::finished(api, &control.word("id")).await;
+
+    api.made(Ask::patch("/api/v1/settings", json!({ "exec_without_jail": true })), "jail").await;
+    let said = [(chats::AGENT, "mock"), (chats::REFUSED, "broken")];
+    for (name, model_name) in said {
+        let body = json!({
+            "kind": "openai", "name": format!("For {name}"), "base_url": model.openai_url(),
+            "api_key": "sk-crash", "default_model": model_name,
+        });
+        let made =
+            api.made(Ask::post(wire::CONNECTIONS, body), &format!("connection-{name}")).await;
+        let connection = made.word("id");
+        let price = json!({ "price": { "input": 3_000_000, "output": 15_000_000 } });
+        let ask = Ask::patch(format!("{}/{connection}", wire::CONNECTIONS), price);
+        api.made(ask, &format!("price-{name}")).await;
+        let mut agent = wire::agent(name);
+        (agent["connection"], agent["model"]) = (json!(connection), json!(model_name));
+        api.made(Ask::post(wire::AGENTS, agent), &format!("agent-{name}")).await;
+    }
+    control
+}

@@ -1,0 +1,91 @@
+//! The stores themselves, between two lives of the program: whether everything in them fits, and which
+//! kinds of records and events were ever in them.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use hq::server::schema;
+use hq::store::{Kind, Range, Read as _, Schema, Store, StoreError};
+
+use crate::store::check;
+use crate::support::program::run_json;
+
+use super::api::BINARY;
+use super::covers;
+
+/// What was seen.
+#[derive(Default)]
+pub struct Seen {
+    tables: BTreeSet<&'static str>,
+    events: BTreeSet<&'static str>,
+}
+
+fn workspaces(data: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(data.join("workspaces")).expect("the workspaces");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    // One that is half made, or on its way out, is nobody's store yet or any more.
+    let hidden =
+        |path: &PathBuf| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
+    paths.filter(|path| !hidden(path) && path.join("hq.redb").is_file()).collect()
+}
+
+impl Seen {
+    /// Whether everything in the stores fits: indexes and sums a rebuild, rows and images the chain of
+    /// heads. Looks at copies, so that the program finds its files as the kill left them.
+    pub fn look(&mut self, data: &Path) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut files = vec![(data.join("system.redb"), schema::system as fn() -> Schema)];
+        let own = workspaces(data).into_iter().map(|path| path.join("hq.redb"));
+        files.extend(own.map(|file| (file, schema::workspace as fn() -> Schema)));
+        for (n, (file, schema)) in files.into_iter().enumerate() {
+            let path = folder.path().join(n.to_string());
+            std::fs::copy(&file, &path).expect("a copy");
+            let store = check::opened(&path, schema());
+            check::all_fits(&store);
+            self.note(&store);
+        }
+    }
+
+    fn note(&mut self, store: &Store) {
+        for entry in store.entries_after(0, usize::MAX).expect("the feed can be read") {
+            for change in &entry.changes {
+                let info = store.schema().table(change.table).expect("a table of the schema");
+                self.tables.insert(info.name);
+            }
+            self.events.extend(entry.events.iter().map(hq::kernel::Event::name));
+        }
+        for info in store.schema().tables() {
+            if matches!(info.kind, Kind::Record(_) | Kind::Builtin) {
+                let mut any = false;
+                let found: Result<(), StoreError> = store.read(|snap| {
+                    snap.raw_scan(info.number, &Range::all().limit(1), &mut |_, _| {
+                        any = true;
+                        std::ops::ControlFlow::Break(())
+                    })
+                });
+                found.expect("a table can be read");
+                self.tables.extend(any.then_some(info.name));
+            }
+        }
+    }
+
+    /// Every kind of record and of event was there, but for those that are loaded elsewhere.
+    pub fn has_everything(&self) {
+        let missing: Vec<_> = covers::loaded_tables()
+            .filter(|name| !self.tables.contains(name))
+            .chain(covers::loaded_events().filter(|name| !self.events.contains(name)))
+            .collect();
+        assert!(missing.is_empty(), "nothing was ever written of {missing:?}");
+    }
+}
+
+/// What the program's own commands say of its stores, with it stopped.
+pub fn as_the_program_says(data: &Path) {
+    for path in workspaces(data) {
+        let slug = path.file_name().expect("a name").to_string_lossy().into_owned();
+        for command in [&["doctor", "store"][..], &["audit", "verify", "--blobs"]] {
+            // They end well only when nothing differs.
+            run_json(Path::new(BINARY), data, &[command, &["--workspace", &slug]].concat());
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Runs that wait by their own wish: for a person, for a moment, for the end of a task. They give their
+//! slot back, never age, and go on over restarts.
+
+use std::time::Duration;
+
+use hq::features::runs::model::Run;
+use hq::features::runs::rules::{self as runs, RunError};
+use hq::features::tasks::rules as tasks;
+use hq::kernel::{Outcome, RunState, TaskStatus, WaitFor};
+use serde_json::json;
+
+use crate::support::model::Turn;
+use crate::support::office::Office;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+fn done() -> Turn {
+    Turn::call("work_done", json!({ "summary": "Done.", "task_state": "complete" }))
+}
+
+fn ask() -> Turn {
+    let args =
+        json!({ "question": "Which offer?", "options": ["The cheaper one", "The better one"] });
+    Turn::call("ask_person", args)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_is_answered_days_later_over_a_restart_and_the_agent_works_meanwhile() {
+    let mut office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.model.push(ask().and_call("task_create", json!({ "title": "After the answer" })));
+    let task = office.task("Compare two offers", &ada).await;
+    let run = office.run_on(task.id).await;
+    let waiting = office.in_state(run, RunState::Waiting).await;
+    assert_eq!(waiting.waiting.expect("a reason").waits_for, WaitFor::Question);
+    // It has given its slot back.
+    office.model.push(Turn::call("work_fail", json!({ "reason": "enough" })));
+    let other = office.task("Something else", &ada).await;
+    office.worked(other.id, 1).await;
+    let (mira, name) = (office.hq.owner(), office.get::<Run>(run).name());
+    let page = mira.get(&format!("/w/marlow-cargo/runs/{name}")).await;
+    assert!(page.text_of(".asks").contains("Which offer?"), "{}", page.text);
+    let listed = office.hq.api().await.get("/api/v1/questions").await.json();
+    assert_eq!(listed["items"][0]["options"][1], "The better one", "{listed}");
+    office.hq.restart().await;
+    office.hq.advance(3 * DAY).await;
+    assert_eq!(office.get::<Run>(run).state, RunState::Waiting, "it never ages");
+    office.model.push(done());
+    let by = office.owner();
+    office.act(move |tx| runs::park::answer(tx, run, "The better one", by)).await;
+    let ended = office.ended(run).await;
+    assert_eq!((ended.outcome, ended.crashes), (Some(Outcome::Done), 0));
+    let results = office.results(run);
+    assert_eq!(results[0].0, "ask_person");
+    assert!(results[0].2.contains("Mira Lindqvist answered: The better one"), "{results:?}");
+    let made = office.all::<hq::features::tasks::model::Task>().into_iter();
+    assert_eq!(made.filter(|task| task.title == "After the answer").count(), 1);
+    let late = office.try_act(move |tx| runs::park::answer(tx, run, "Too late", by)).await;
+    assert!(matches!(late, Err(RunError::NoQuestion(_))), "{late:?}");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_chat_the_next_message_is_the_answer_or_what_is_said_on_its_page() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.model.push(ask()).push(Turn::text("The better one it is.")).push(ask());
+    let run = office.say(&ada, "Choose an offer").await;
+    office.in_state(run, RunState::Waiting).await;
+    assert_eq!(office.say(&ada, "The better one").await, run);
+    assert_eq!(office.ended(run).await.summary, "The better one it is.");
+    let second = office.say(&ada, "And again").await;
+    office.in_state(second, RunState::Waiting).await;
+    office.model.push(Turn::text("Chosen."));
+    let (mira, name) = (office.hq.owner(), office.get::<Run>(second).name());
+    mira.form(&format!("/w/marlow-cargo/runs/{name}/answer"), &[("body", "The cheaper one")]).await;
+    assert_eq!(office.ended(second).await.summary, "Chosen.");
+    assert!(office.results(second)[0].2.contains("The cheaper one"));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_goes_on_at_its_moment_or_when_the_task_that_it_waits_for_has_ended() {
+    let mut office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office
+        .model
+        .push(Turn::call("wait_until", json!({ "minutes": 90, "reason": "the shop opens" })));
+    let task = office.task("Call the shop", &ada).await;
+    let run = office.run_on(task.id).await;
+    office.in_state(run, RunState::Waiting).await;
+    office.hq.restart().await;
+    office.hq.advance(Duration::from_secs(60 * 60)).await;
+    assert_eq!(office.get::<Run>(run).state, RunState::Waiting);
+    office.model.push(done());
+    office.hq.advance(Duration::from_secs(31 * 60)).await;
+    assert_eq!(office.ended(run).await.outcome, Some(Outcome::Done));
+    assert_eq!(office.results(run)[0].2, "It is time.");
+
+    let other = office.act(|tx| tasks::create(tx, tasks::NewTask::titled("Deliver"))).await;
+    let wait = json!({ "task": other.id.to_string(), "reason": "the delivery" });
+    office.model.push(Turn::call("wait_until", wait));
+    let task = office.task("Write the invoice", &ada).await;
+    let run = office.run_on(task.id).await;
+    office.in_state(run, RunState::Waiting).await;
+    office.model.push(done());
+    let id = other.id;
+    office.act(move |tx| tasks::set_status(tx, id, TaskStatus::Done)).await;
+    assert_eq!(office.ended(run).await.outcome, Some(Outcome::Done));
+    assert_eq!(office.results(run)[0].2, "The task is Done now.");
+    office.hq.finish().await;
+}

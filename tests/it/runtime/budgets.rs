@@ -1,0 +1,138 @@
+//! Budgets of tasks, days, tokens: who waits, who does not, and how the wait ends.
+
+use hq::features::usage::model::budget::{Budget, BudgetNotice, BudgetWait};
+use hq::features::usage::rules::budgets::{self, Wish};
+use hq::kernel::{CallEnd, CallKind, Outcome, Payer, Period, Route, RunState, WaitFor};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::support::hq::TestHq;
+use crate::support::model::{Tokens, Turn};
+use crate::support::office::Office;
+
+/// A hundred dollars a million tokens: the request alone is bound at about half a dollar.
+const DEAR: (i64, i64) = (100_000_000, 100_000_000);
+
+fn wish(payer: Payer, period: Period) -> Wish {
+    Wish { payer, period, limit_micros: None, limit_tokens: None, soft_pct: 80, hard: true }
+}
+
+fn cents(wish: Wish, cents: i64) -> Wish {
+    Wish { limit_micros: Some(cents * 10_000), ..wish }
+}
+
+async fn set(office: &Office, wish: Wish) {
+    office.act(move |tx| budgets::set(tx, wish)).await;
+}
+
+fn done() -> Turn {
+    Turn::call("work_done", json!({ "summary": "Done.", "task_state": "complete" }))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_waits_for_the_budget_of_its_task_while_its_agent_does_other_work() {
+    let office = Office::open().await;
+    office.price(DEAR.0, DEAR.1).await;
+    office.limits(None, 0).await;
+    let ada = office.agent("Ada").await;
+    let task = office.task("Compare two offers", &ada).await;
+    let own = wish(Payer::Task(task.id), Period::Total);
+    // It is stopped before it begins: nothing was said to it yet.
+    set(&office, cents(own, 40)).await;
+    let run = office.run_on(task.id).await;
+    let waiting = office.in_state(run, RunState::Waiting).await.waiting.expect("what it waits for");
+    assert_eq!((waiting.waits_for, waiting.until), (WaitFor::Budget, None));
+    let name = format!("the budget of MC-{}", task.number);
+    assert!(waiting.detail.starts_with(&name), "{}", waiting.detail);
+    assert!(waiting.detail.ends_with("when the budget is raised"), "{}", waiting.detail);
+    assert_eq!(office.all::<BudgetWait>().len(), 1);
+    let told = office.all::<BudgetNotice>();
+    assert!(told.len() == 1 && told[0].reached, "{told:?}");
+
+    office.model.push(done());
+    let other = office.task("Water the plants", &ada).await;
+    assert_eq!(office.worked(other.id, 1).await.outcome, Some(Outcome::Done));
+    assert_eq!(office.get::<hq::features::runs::model::Run>(run).state, RunState::Waiting);
+
+    office.model.push(done());
+    set(&office, cents(own, 5_000)).await;
+    assert_eq!(office.ended(run).await.outcome, Some(Outcome::Done));
+    assert!(office.all::<BudgetWait>().is_empty());
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_of_tokens_binds_what_costs_nothing_and_ends_with_its_day() {
+    let office = Office::open().await;
+    office.price(0, 0).await;
+    let ada = office.agent("Ada").await;
+    let day = wish(Payer::Agent(ada.id), Period::Day);
+    set(&office, Wish { limit_tokens: Some(30_000), ..day }).await;
+    let tokens = Tokens { input: 4_000, cache_read: 0, cache_write: 0, output: 22_000 };
+    office.model.push(Turn::text("That was long.").usage(tokens));
+    let first = office.say(&ada, "Begin").await;
+    office.ended(first).await;
+    let usage = &office.usage(first)[0];
+    assert_eq!(
+        (usage.kind, usage.end, usage.route),
+        (CallKind::Step, CallEnd::Answered, Route::Api)
+    );
+    assert_eq!(usage.billed_micros, Some(0));
+    let told = office.all::<BudgetNotice>();
+    assert!(told.len() == 1 && !told[0].reached, "a warning at 80 percent: {told:?}");
+    let second = office.say(&ada, "Go on").await;
+    let waiting =
+        office.in_state(second, RunState::Waiting).await.waiting.expect("what it waits for");
+    assert!(waiting.detail.contains("4,000 of 30,000 tokens left"), "{}", waiting.detail);
+    office.model.push(Turn::text("A new day."));
+    office.move_to(waiting.until.expect("the next midnight")).await;
+    assert_eq!(office.ended(second).await.summary, "A new day.");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn programs_set_read_and_remove_budgets() {
+    let hq = TestHq::start().await;
+    let api = hq.owner();
+    let set = |path: &'static str, body: Value| {
+        let api = hq.owner();
+        async move { api.json("PUT", &format!("/api/v1/budgets/{path}"), &body).await }
+    };
+    let month = set("workspace/month", json!({ "limit_micros": 40_000_000, "soft_pct": 50 })).await;
+    assert_eq!(month.status, StatusCode::OK, "{}", month.text);
+    let month = month.json();
+    assert_eq!((&month["limit_micros"], &month["soft_pct"]), (&json!(40_000_000), &json!(50)));
+    assert_eq!((&month["state"], &month["hard"]), (&json!("ok"), &json!(true)));
+    // The same limit as it was set before budgets had records of their own.
+    let limits = api.get("/api/v1/usage/limits").await.json();
+    assert_eq!(limits["month_micros"], 40_000_000);
+    let tokens = set("workspace/day", json!({ "limit_tokens": 1_000_000, "hard": false })).await;
+    assert_eq!(tokens.json()["spent_tokens"], 0, "{}", tokens.text);
+    let list = api.get("/api/v1/budgets").await.json();
+    let periods: Vec<_> =
+        list["items"].as_array().expect("a list").iter().map(|b| &b["period"]).collect();
+    assert_eq!(periods, ["day", "month", "run"]);
+    for (path, body, status, field) in [
+        ("agent:nobody/month", json!({ "limit_micros": 1 }), 404, None),
+        ("nonsense/month", json!({ "limit_micros": 1 }), 404, None),
+        ("workspace/year", json!({ "limit_micros": 1 }), 422, Some("period")),
+        ("workspace/day", json!({}), 422, Some("limit_micros")),
+        ("workspace/day", json!({ "limit_micros": -5 }), 422, Some("limit")),
+        ("workspace/day", json!({ "limit_micros": 5, "soft_pct": 101 }), 422, Some("soft_pct")),
+        ("workspace/day", json!({ "limit": 5 }), 422, Some("limit")),
+    ] {
+        let wrong = set(path, body).await;
+        assert_eq!(wrong.status.as_u16(), status, "{path}: {}", wrong.text);
+        if let Some(field) = field {
+            assert_eq!(wrong.json()["errors"][0]["field"], field, "{path}: {}", wrong.text);
+        }
+    }
+    assert_eq!(api.get("/api/v1/budgets/workspace/week").await.status, StatusCode::NOT_FOUND);
+    let gone = api.call("DELETE", "/api/v1/budgets/workspace/day").await;
+    assert_eq!(gone.json()["removed"], true);
+    assert_eq!(api.call("DELETE", "/api/v1/budgets/workspace/day").await.json()["removed"], false);
+    let rows = hq.ws().read(|s| hq::store::ReadExt::list::<Budget>(s, &hq::store::Range::all()));
+    let rows = rows.expect("a readable store");
+    assert_eq!(rows.len(), 1, "only what the settings cannot say has a row: {rows:?}");
+    hq.finish().await;
+}

@@ -1,0 +1,360 @@
+//! When the chosen model does not answer: another key, another model, a wait that ends by itself, and who is never
+//! replaced.
+
+use std::time::Duration;
+
+use hq::features::agents::model::Agent;
+use hq::features::connections::model::{Cooldown, Named, Wire};
+use hq::features::connections::provider::seal_key;
+use hq::features::connections::rules::turns;
+use hq::features::connections::rules::{self as connections, ConnectionError, NewConnection};
+use hq::features::runs::model::{EventKind, ModelSource, Run};
+use hq::kernel::{CallEnd, ConnectionId, Outcome, RunId, RunState, TypedId, WaitFor};
+use hq::runtime::Limits;
+use serde_json::json;
+
+use crate::support::hq::Setup;
+use crate::support::model::{ModelServer, Turn};
+use crate::support::office::{KEY, Office};
+
+/// One more server with a connection to it.
+async fn second(office: &Office, model: &str) -> (ModelServer, ConnectionId) {
+    let server = ModelServer::start().await;
+    server.offer(&[model]);
+    let new = NewConnection {
+        name: "Second".to_owned(),
+        wire: Wire::Anthropic,
+        base_url: server.anthropic_url(),
+        key: seal_key(&office.ws().app, "sk-second-0123456789"),
+        default_model: Some(model.to_owned()),
+    };
+    let id = office.act::<_, ConnectionError>(move |tx| connections::create(tx, new)).await;
+    (server, id)
+}
+
+fn named(connection: ConnectionId, model: &str) -> Named {
+    Named { connection: Some(connection), model: model.to_owned() }
+}
+
+async fn fall_back(office: &Office, agent: Option<&Agent>, models: Vec<Named>) {
+    let agent = agent.map(|agent| agent.id);
+    office.act::<_, ConnectionError>(move |tx| turns::set_fallbacks(tx, agent, models)).await;
+}
+
+/// Who answered in place of whom, as the run's timeline says it.
+fn switches(office: &Office, run: RunId) -> Vec<(String, String)> {
+    let events = office.events(run).into_iter();
+    let switched = |kind| match kind {
+        EventKind::ModelSwitched { from, to, .. } => Some((from, to)),
+        _ => None,
+    };
+    events.filter_map(switched).collect()
+}
+
+fn resting(office: &Office) -> Vec<(u32, Option<String>, &'static str, u32)> {
+    let all = office.all::<Cooldown>().into_iter();
+    all.map(|rest| (rest.slot, rest.model, rest.class.word(), rest.failures)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_of_the_list_answers_and_the_run_says_why() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let (other, id) = second(&office, "spare").await;
+    fall_back(&office, None, vec![named(id, "spare")]).await;
+    let limited = || Turn::error(429, "rate_limit_error", "Slow down");
+    office.model.push(limited());
+    other.push(Turn::call("task_list", json!({}))).push(Turn::text("Nothing to do."));
+    let run = office.say(&ada, "What is there to do?").await;
+    let ended = office.ended(run).await;
+    assert_eq!(ended.summary, "Nothing to do.");
+    assert_eq!(
+        (ended.model.as_str(), ended.model_source),
+        ("mock", ModelSource::Workspace),
+        "what was chosen stays"
+    );
+    assert_eq!(
+        switches(&office, run),
+        [("mock (Scripted)".to_owned(), "spare (Second)".to_owned())]
+    );
+    assert_eq!(
+        (office.model.requests().len(), other.requests().len()),
+        (1, 2),
+        "it stays with who answers"
+    );
+    let usage = office.usage(run);
+    let ends: Vec<_> = usage.iter().map(|u| (u.connection == Some(id), u.end)).collect();
+    let answered = (true, CallEnd::Answered);
+    assert_eq!(ends, [(false, CallEnd::Refused), answered, answered], "{usage:?}");
+    assert!(usage[1..].iter().all(|u| u.provider == "anthropic"), "{usage:?}");
+    assert_eq!(usage[0].billed_micros, Some(0), "what was refused costs nothing");
+    assert_eq!(resting(&office), [(0, Some("mock".to_owned()), "rate_limit", 1)]);
+    let page = office.hq.owner().get(&format!("/w/marlow-cargo/runs/{}", ended.name())).await;
+    assert!(page.text.contains("Answered by spare (Second)"), "{}", page.text);
+    let page = office.hq.owner().get("/w/marlow-cargo/settings/connections").await;
+    assert!(page.text.contains("Try again now"), "{}", page.text);
+
+    // While it rests, the next run does not even ask it; then it is asked first again.
+    other.push(Turn::text("Still nothing."));
+    let run = office.say(&ada, "And now?").await;
+    assert_eq!(office.ended(run).await.summary, "Still nothing.");
+    assert_eq!(office.model.requests().len(), 1);
+    office.hq.advance(Duration::from_secs(31)).await;
+    office.model.push(Turn::text("Back."));
+    let run = office.say(&ada, "And now?").await;
+    assert_eq!(office.ended(run).await.summary, "Back.");
+    assert!(resting(&office).is_empty(), "success clears what was counted");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_model_that_was_chosen_strictly_is_never_replaced() {
+    let office = Office::open().await;
+    let (other, id) = second(&office, "spare").await;
+    fall_back(&office, None, vec![named(id, "spare")]).await;
+    other.usually(Turn::text("I am somebody else."));
+    // An agent with a model of its own and no list of its own.
+    let ada = office.agent_on("Ada", "mock").await;
+    office.model.push(Turn::error(402, "insufficient_quota", "No credit"));
+    let run = office.ended(office.say(&ada, "Hello?").await).await;
+    assert!(
+        matches!(&run.outcome, Some(Outcome::Failed { code, .. }) if code == "billing"),
+        "{run:?}"
+    );
+    assert!(other.requests().is_empty());
+    // With a list of its own it may.
+    fall_back(&office, Some(&ada), vec![named(id, "spare")]).await;
+    let run = office.ended(office.say(&ada, "Hello?").await).await;
+    assert_eq!((run.summary.as_str(), other.requests().len()), ("I am somebody else.", 1));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_class_of_failure_goes_on_or_ends_as_it_should() {
+    for (status, code, message, goes_on) in [
+        (401, "invalid_api_key", "No", true),
+        (401, "account_deactivated", "No", true),
+        (402, "insufficient_quota", "No", true),
+        (404, "model_not_found", "No", true),
+        (429, "rate_limit_error", "No", true),
+        (529, "overloaded_error", "No", true),
+        (400, "invalid_request_error", "messages are bad", false),
+        (400, "context_length_exceeded", "too long", false),
+        (400, "content_policy_violation", "No", false),
+    ] {
+        let office = Office::open().await;
+        let ada = office.agent("Ada").await;
+        let (other, id) = second(&office, "spare").await;
+        fall_back(&office, None, vec![named(id, "spare")]).await;
+        other.usually(Turn::text("Here."));
+        office.model.push(Turn::error(status, code, message));
+        let run = office.ended(office.say(&ada, "Hello?").await).await;
+        assert_eq!(run.summary == "Here.", goes_on, "{code} {run:?}");
+        assert_eq!(office.all::<Cooldown>().len(), usize::from(goes_on), "{code}");
+        assert_eq!(office.model.requests().len(), 1, "{code}: each is asked once");
+        office.hq.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_keys_of_a_connection_are_used_in_turn() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let spare = "sk-spare-9876543210abcdef";
+    let sealed = seal_key(&office.ws().app, spare).expect("a key");
+    let id = office.connection;
+    let slot = office.act::<_, ConnectionError>(move |tx| turns::add_key(tx, id, sealed)).await;
+    assert_eq!(slot, 1);
+    office.model.require_key(spare).push(Turn::text("With the second key."));
+    let run = office.say(&ada, "Hello?").await;
+    assert_eq!(office.ended(run).await.summary, "With the second key.");
+    let seen = office.model.requests();
+    let used: Vec<&str> = seen.iter().map(|seen| seen.header("authorization")).collect();
+    assert_eq!(used, [format!("Bearer {KEY}"), format!("Bearer {spare}")]);
+    assert_eq!(resting(&office), [(0, None, "auth", 1)], "the key rests for every model");
+    let told = switches(&office, run);
+    assert_eq!(told[0].1, "mock (Scripted, key 2)");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rests_survive_a_restart() {
+    let mut office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let (other, id) = second(&office, "spare").await;
+    fall_back(&office, None, vec![named(id, "spare")]).await;
+    other.usually(Turn::text("Here."));
+    office.model.push(Turn::error(429, "rate_limit_error", "Later").header("retry-after", "3600"));
+    let run = office.say(&ada, "Hello?").await;
+    office.ended(run).await;
+    office.hq.restart().await;
+    office.hq.advance(Duration::from_secs(3_000)).await;
+    let run = office.say(&ada, "Hello again?").await;
+    assert_eq!(office.ended(run).await.summary, "Here.");
+    assert_eq!((office.model.requests().len(), other.requests().len()), (1, 2));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_whose_whole_list_rests_waits_and_goes_on_by_itself() {
+    let office = Office::limited(Limits { active: 1, ..Limits::default() }).await;
+    let (ada, grace) = (office.agent("Ada").await, office.agent_on("Grace", "another").await);
+    let (other, id) = second(&office, "spare").await;
+    fall_back(&office, None, vec![named(id, "spare")]).await;
+    let later = |s: &str| Turn::error(429, "rate_limit_error", "Later").header("retry-after", s);
+    office.model.push(later("900"));
+    other.push(later("600"));
+    let run = office.say(&ada, "Hello?").await;
+    let waiting = office.in_state(run, RunState::Waiting).await.waiting.expect("what it waits for");
+    assert_eq!(waiting.waits_for, WaitFor::Provider);
+    let until = waiting.until.expect("a time");
+    assert_eq!(until.duration_since(office.hq.now()).as_secs(), 600, "the one that is back first");
+    // It has given its place back: another run works meanwhile.
+    office.model.push(Turn::text("I am strict."));
+    let strict = office.say(&grace, "Hello?").await;
+    assert_eq!(office.ended(strict).await.summary, "I am strict.");
+    other.push(Turn::text("Back by itself."));
+    office.move_to(until).await;
+    assert_eq!(office.ended(run).await.summary, "Back by itself.");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_short_rest_of_all_is_waited_for_and_a_person_can_end_a_long_one() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let (other, id) = second(&office, "spare").await;
+    fall_back(&office, None, vec![named(id, "spare")]).await;
+    let busy = || Turn::error(529, "overloaded_error", "Busy");
+    office.model.push(busy()).push(Turn::text("Here again."));
+    other.push(busy());
+    let run = office.say(&ada, "Hello?").await;
+    let waiting = office.in_state(run, RunState::Waiting).await.waiting.expect("what it waits for");
+    let until = waiting.until.expect("a time");
+    assert_eq!(until.duration_since(office.hq.now()).as_secs(), 30);
+    office.hq.advance(Duration::from_millis(30_002)).await;
+    assert_eq!(office.ended(run).await.summary, "Here again.");
+
+    let later = || Turn::error(429, "rate_limit_error", "Later").header("retry-after", "7200");
+    office.model.push(later()).push(Turn::text("At once."));
+    other.push(later());
+    let run = office.say(&ada, "And now?").await;
+    office.in_state(run, RunState::Waiting).await;
+    let id = office.connection;
+    office.act::<_, ConnectionError>(move |tx| turns::retry_now(tx, id)).await;
+    assert_eq!(office.ended(run).await.summary, "At once.");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_that_only_a_person_can_mend_ends_the_run_with_all_reasons() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let (other, id) = second(&office, "spare").await;
+    fall_back(&office, None, vec![named(id, "spare")]).await;
+    office.model.push(Turn::error(402, "insufficient_quota", "No credit"));
+    other.push(Turn::error(401, "authentication_error", "Bad key"));
+    let run = office.ended(office.say(&ada, "Hello?").await).await;
+    let Some(Outcome::Failed { code, reason }) = &run.outcome else { panic!("{run:?}") };
+    assert_eq!(code, "auth");
+    assert!(
+        reason.contains("mock (Scripted): billing") && reason.contains("spare (Second): auth"),
+        "{reason}"
+    );
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_has_begun_is_not_given_to_somebody_else() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let (other, id) = second(&office, "spare").await;
+    fall_back(&office, None, vec![named(id, "spare")]).await;
+    office.model.push(Turn::text("Half of an").cut());
+    let run = office.ended(office.say(&ada, "Hello?").await).await;
+    assert!(
+        matches!(&run.outcome, Some(Outcome::Failed { code, .. }) if code == "interrupted"),
+        "{run:?}"
+    );
+    assert!(other.requests().is_empty());
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_model_that_vanished_does_not_take_its_connection_with_it() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let id = office.connection;
+    fall_back(&office, None, vec![named(id, "older")]).await;
+    office.model.push(Turn::error(404, "model_not_found", "The model mock does not exist"));
+    office.model.push(Turn::text("The older one."));
+    let run = office.ended(office.say(&ada, "Hello?").await).await;
+    assert_eq!(run.summary, "The older one.");
+    assert_eq!(office.model.last().body["model"], "older");
+    assert_eq!(resting(&office), [(0, Some("mock".to_owned()), "model_not_found", 1)]);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rests_grow_with_failures_and_are_forgotten_with_time() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let (other, id) = second(&office, "spare").await;
+    fall_back(&office, None, vec![named(id, "spare")]).await;
+    other.usually(Turn::text("Here."));
+    office.model.usually(Turn::error(529, "overloaded_error", "Busy"));
+    for (wait, seconds, failures) in
+        [(0, 30, 1), (31, 60, 2), (61, 300, 3), (301, 300, 4), (4_000, 30, 1)]
+    {
+        office.hq.advance(Duration::from_secs(wait)).await;
+        let run = office.say(&ada, "Hello?").await;
+        office.ended(run).await;
+        let rest = office.all::<Cooldown>().pop().expect("a rest");
+        let length = rest.until.duration_since(office.hq.now()).as_secs();
+        assert_eq!((length, rest.failures), (seconds, failures));
+    }
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gemini_ollama_and_responses_do_the_work_of_a_task() {
+    for wire in [Wire::OpenaiResponses, Wire::Gemini, Wire::Ollama] {
+        let office = Office::with(Setup::default(), wire, "mock").await;
+        let ada = office.agent("Ada").await;
+        office.model.push(Turn::thinking("I look first.", "c2ln").and_call("task_get", json!({})));
+        office.model.push(Turn::call("write", json!({ "path": "notes.md", "content": "Grüße" })));
+        office
+            .model
+            .push(Turn::call("work_done", json!({ "summary": "Done.", "task_state": "complete" })));
+        let task = office.task("Compare two offers", &ada).await;
+        let run = office.worked(task.id, 1).await;
+        assert_eq!(run.outcome, Some(Outcome::Done), "{wire:?} {run:?}");
+        assert_eq!(office.file(&ada, "notes.md").as_deref(), Some("Grüße"), "{wire:?}");
+        let calls: Vec<Run> = office.runs_on(task.id);
+        assert_eq!((calls.len(), run.calls, run.steps), (1, 3, 3), "{wire:?}");
+        office.hq.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_or_key_that_makes_no_sense_is_refused() {
+    let office = Office::open().await;
+    let gone = ConnectionId::from_bytes([9; 16]);
+    let refused = office
+        .try_act::<_, ConnectionError>(move |tx| {
+            turns::set_fallbacks(tx, None, vec![named(gone, "x")])
+        })
+        .await;
+    assert!(matches!(refused, Err(ConnectionError::NotFound(_))), "{refused:?}");
+    let id = office.connection;
+    let many = (0..9).map(|n| named(id, &format!("m{n}"))).collect();
+    let refused =
+        office.try_act::<_, ConnectionError>(move |tx| turns::set_fallbacks(tx, None, many)).await;
+    assert!(matches!(refused, Err(ConnectionError::TooManyModels)), "{refused:?}");
+    let twice = vec![named(id, "a"), named(id, "a")];
+    fall_back(&office, None, twice).await;
+    let kept =
+        office.ws().read(|snap| hq::features::connections::queries::turns::fallbacks(snap, None));
+    assert_eq!(kept.expect("a list").len(), 1);
+    office.hq.finish().await;
+}

@@ -1,0 +1,294 @@
+//! Programs that go on beside their agents: followed, written to, ended, lost; seen by people.
+
+use std::time::{Duration, Instant};
+
+use hq::features::agents::model::Agent;
+use hq::features::jobs::model::{Job, JobOutcome};
+use hq::features::runs::model::{EventKind, Input, InputState};
+use hq::kernel::Outcome;
+use hq::store::{Range, ReadExt as _};
+use serde_json::json;
+
+use crate::support::model::{Gate, Turn};
+use crate::support::office::{KEY, Office};
+
+async fn office() -> (Office, Agent) {
+    let office = Office::open().await;
+    office.settings(|settings| settings.exec_without_jail = true).await;
+    let ada = office.agent_with("Ada", |new| new.exec = true).await;
+    (office, ada)
+}
+
+/// Waits until the newest job is as wanted.
+async fn job(office: &Office, is: impl Fn(&Job) -> bool) -> Job {
+    office
+        .until("a job", |snap| {
+            let jobs: Vec<Job> = snap.list(&Range::all())?;
+            Ok(jobs.into_iter().max_by_key(|job| job.number).filter(|job| is(job)))
+        })
+        .await
+}
+
+/// Waits until a conversation was told this and has answered it.
+async fn told(office: &Office, words: &str) -> Input {
+    let (input, run) = office
+        .until("the word of its end", |snap| {
+            let inputs: Vec<Input> = snap.list(&Range::all())?;
+            Ok(inputs.into_iter().find_map(|input| match input.state {
+                InputState::Consumed(run) if input.text.contains(words) => Some((input, run)),
+                _ => None,
+            }))
+        })
+        .await;
+    office.ended(run).await;
+    input
+}
+
+fn output(office: &Office, job: &Job) -> String {
+    let kept = job.output.as_ref().expect("it wrote something");
+    let bytes = office.ws().blobs.get(kept.id, 1 << 30).expect("it is kept");
+    assert_eq!(bytes.len() as u64, kept.len);
+    String::from_utf8(bytes).expect("text")
+}
+
+/// How many processes have this word in their command line.
+fn processes_of(word: &str) -> usize {
+    let all = std::fs::read_dir("/proc").expect("a list of processes").flatten();
+    all.filter(|entry| {
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        line.split(|b| *b == 0).any(|part| part == word.as_bytes())
+    })
+    .count()
+}
+
+async fn gone(word: &str) {
+    let mut tick = tokio::time::interval(Duration::from_millis(10));
+    let end = Instant::now() + Duration::from_secs(10);
+    while processes_of(word) > 0 {
+        assert!(Instant::now() < end, "the program lives");
+        tick.tick().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_left_running_is_followed_written_to_and_its_end_is_told() {
+    let (office, ada) = office().await;
+    let command = "echo ready; while read line; do echo got $line; done; echo over";
+    office.model.push(Turn::call("exec", json!({ "command": command, "background": true })));
+    office.model.push(Turn::call("process", json!({ "action": "list" })));
+    let write = json!({ "action": "write", "id": 1, "data": "hello\n" });
+    office.model.push(Turn::call("process", write));
+    office.model.push(Turn::call("process", json!({ "action": "poll", "id": 1 })));
+    office.model.push(Turn::call("process", json!({ "action": "write", "id": 1, "eof": true })));
+    office.model.usually(Turn::text("Done."));
+    let run = office.say(&ada, "Talk to it").await;
+    assert_eq!(office.ended(run).await.outcome, Some(Outcome::Done));
+    let results = office.results(run);
+    assert!(results[0].1 && results[0].2.starts_with("[running as job 1;"), "{results:?}");
+    assert!(results[1].2.starts_with("1: running, 0 s: echo ready"), "{results:?}");
+    assert_eq!(results[2].2, "written, 6 bytes");
+    assert!(results[3].1 && results[3].2.starts_with("[running]\n"), "{results:?}");
+    let ended = job(&office, |job| !job.is_running()).await;
+    assert_eq!((ended.outcome.clone(), ended.number), (Some(JobOutcome::Exited(0)), 1));
+    assert_eq!(output(&office, &ended), "ready\ngot hello\nover\n");
+    // Whether a run works just then or not, the conversation hears of it, once.
+    let told = told(&office, "[Job 1 has ended after").await;
+    assert!(told.text.contains("exit code 0") && told.text.contains("over"), "{}", told.text);
+    assert!(office.model.last().text().contains("[Job 1 has ended after"));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_takes_long_goes_on_as_a_job_and_ends_with_its_stopped_run() {
+    let (office, ada) = office().await;
+    let command = "echo begun; sleep 4721";
+    office.model.push(Turn::call("exec", json!({ "command": command, "yieldMs": 300 })));
+    office.model.push(Turn::silence());
+    let run = office.say(&ada, "Wait for it").await;
+    office.model.asked(2).await;
+    let results = office.results(run);
+    assert!(results[0].1 && results[0].2.ends_with("begun\n"), "{results:?}");
+    let write = job(&office, |job| job.is_running()).await;
+    assert_eq!((write.run, write.command.as_str()), (run, command));
+    office.stop(run).await;
+    office.ended(run).await;
+    let ended = job(&office, |job| !job.is_running()).await;
+    assert_eq!(ended.outcome, Some(JobOutcome::Stopped));
+    assert_eq!(output(&office, &ended), "begun\n");
+    gone("4721").await;
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_ninth_program_is_refused_and_ended_and_each_has_its_time() {
+    let (office, ada) = office().await;
+    let exec = |command: &str| json!({ "command": command, "background": true });
+    let turn =
+        (0..9).fold(Turn::text("Many."), |turn, _| turn.and_call("exec", exec("exec sleep 4722")));
+    office.model.push(turn);
+    office.model.push(Turn::silence());
+    let run = office.say(&ada, "Start many").await;
+    office.model.asked(2).await;
+    let results = office.results(run);
+    assert!(results[..8].iter().all(|(_, ok, _)| *ok), "{results:?}");
+    assert!(results[8].2.starts_with("Error(unavailable): 8 programs of yours run already"));
+    assert!(processes_of("4722") <= 9);
+    office.stop(run).await;
+    office.ended(run).await;
+    gone("4722").await;
+    office.model.push(Turn::call(
+        "exec",
+        json!({ "command": "sleep 4723", "background": true, "timeoutSeconds": 1 }),
+    ));
+    office.model.usually(Turn::text("Done."));
+    office.say(&ada, "One with a limit").await;
+    let ended = job(&office, |job| job.number > 8 && !job.is_running()).await;
+    assert_eq!(ended.outcome, Some(JobOutcome::TimedOut));
+    gone("4723").await;
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_is_lost_with_the_program_and_what_it_wrote_is_not() {
+    let (mut office, ada) = office().await;
+    let command = "echo before; sleep 4724";
+    office.model.push(Turn::call("exec", json!({ "command": command, "yieldMs": 500 })));
+    office.model.usually(Turn::text("Done."));
+    let run = office.say(&ada, "Leave it").await;
+    office.ended(run).await;
+    office.hq.restart().await;
+    let lost = job(&office, |job| !job.is_running()).await;
+    assert_eq!(lost.outcome, Some(JobOutcome::Lost));
+    assert_eq!(output(&office, &lost), "before\n");
+    gone("4724").await;
+    told(&office, "lost: HQ ended before it did").await;
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_see_what_a_job_writes_and_stop_it_by_page_and_api() {
+    let (office, ada) = office().await;
+    // A secret that a program prints is nobody's to read, wherever its output is shown.
+    let folder = office.ws().agent_folder(&ada.slug);
+    std::fs::write(folder.join("key.txt"), KEY).expect("a file");
+    let exec =
+        |word: &str| json!({ "command": format!("cat key.txt; sleep {word}"), "yieldMs": 300 });
+    let gate = Gate::new();
+    office.model.push(Turn::call("exec", exec("4725")).and_call("exec", exec("4726")));
+    office.model.push(Turn::text("Both run.").pausing(0, &gate));
+    office.model.usually(Turn::text("I see."));
+    let run = office.say(&ada, "Run two").await;
+    gate.reached().await;
+    let owner = office.hq.owner();
+    let list = owner.get("/w/marlow-cargo/jobs").await;
+    assert_eq!(list.texts("#jobs .row .title").len(), 2, "{}", list.text);
+    assert!(list.text.contains("cat key.txt; sleep 4726"), "{}", list.text);
+    let page = owner.get("/w/marlow-cargo/jobs/2").await;
+    assert!(page.text_of("h1").contains("Job 2"), "{}", page.text);
+    assert!(!page.text.contains(KEY), "{}", page.text);
+    assert!(page.text.contains("every 1s"), "it follows by itself while it runs");
+    assert_eq!(owner.form("/w/marlow-cargo/jobs/2/stop", &[]).await.status, 303);
+    let api = office.hq.api().await;
+    let all = api.get("/api/v1/jobs?limit=1").await.json();
+    assert_eq!(all["items"][0]["number"], 2, "{all}");
+    assert!(all["next"].is_string(), "{all}");
+    let told = api.get("/api/v1/jobs/1/output").await.json();
+    assert!(told["text"].as_str().is_some_and(|t| !t.is_empty() && !t.contains(KEY)), "{told}");
+    assert_eq!(told["next"], KEY.len() as u64);
+    assert_eq!(api.call("POST", "/api/v1/jobs/1/stop").await.status, 200);
+    assert_eq!(api.get("/api/v1/jobs/99").await.status, 404);
+    for number in [1, 2] {
+        let ended = office
+            .until("its end", |snap| {
+                let jobs: Vec<Job> = snap.list(&Range::all())?;
+                Ok(jobs.into_iter().find(|job| job.number == number && !job.is_running()))
+            })
+            .await;
+        assert_eq!(ended.outcome, Some(JobOutcome::Stopped));
+        assert!(!output(&office, &ended).contains(KEY));
+    }
+    let again = api.call("POST", "/api/v1/jobs/1/stop").await;
+    assert_eq!(again.status, 409);
+    assert_eq!(again.json()["code"], "job_ended");
+    gate.open();
+    office.ended(run).await;
+    let ended = owner.get("/w/marlow-cargo/jobs/1").await;
+    assert!(ended.text.contains("Stopped") && !ended.text.contains("every 1s"), "{}", ended.text);
+    gone("4725").await;
+    gone("4726").await;
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_in_the_background_is_cut_and_what_another_agent_runs_stays_its_own() {
+    let (office, ada) = office().await;
+    let bob = office.agent_with("Bob", |new| new.exec = true).await;
+    let flood = json!({ "command": "sleep 0.5; yes flood", "background": true });
+    office.model.push(Turn::call("exec", flood));
+    office.model.usually(Turn::text("Done."));
+    let run = office.say(&ada, "Flood it").await;
+    office.ended(run).await;
+    // What it had begun may outlive it for a moment.
+    let ended = job(&office, |job| !job.goes_on()).await;
+    assert_eq!(ended.outcome, Some(JobOutcome::TooMuchOutput));
+    assert!(output(&office, &ended).len() <= 17 << 20);
+    told(&office, "ended: too much output").await;
+    office.model.push(Turn::call("process", json!({ "action": "log", "id": 1 })));
+    let run = office.say(&bob, "Read what Ada runs").await;
+    office.ended(run).await;
+    let told = office.results(run).remove(0);
+    assert!(!told.1 && told.2.contains("Error(not_found): you have no job 1"), "{}", told.2);
+    office.model.push(
+        Turn::call("process", json!({ "action": "log", "id": 1, "limit": 2 }))
+            .and_call("process", json!({ "action": "clear", "id": 1 }))
+            .and_call("process", json!({ "action": "list" }))
+            .and_call("process", json!({ "action": "kill", "id": 1 })),
+    );
+    let run = office.say(&ada, "Tidy up").await;
+    office.ended(run).await;
+    let results = office.results(run);
+    assert!(results[0].2.starts_with("flood\nflo"), "{}", results[0].2);
+    assert_eq!(results[2].2, "no programs");
+    assert!(!results[3].1 && results[3].2.contains("job 1 has ended already"), "{results:?}");
+    let folders = std::fs::read_dir(office.ws().jobs_folder()).map_or(0, Iterator::count);
+    assert_eq!(folders, 0, "what is kept lies in a blob");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_says_where_a_program_runs_and_what_it_knows() {
+    let (office, ada) = office().await;
+    let folder = office.ws().agent_folder(&ada.slug);
+    std::fs::create_dir_all(folder.join("sub")).expect("a folder");
+    let exec = |more: serde_json::Value| {
+        let mut call = json!({ "command": "basename $PWD; echo $WORD" });
+        for (name, value) in more.as_object().expect("an object") {
+            call[name] = value.clone();
+        }
+        call
+    };
+    office.model.push(
+        Turn::call("exec", exec(json!({ "workdir": "sub", "env": { "WORD": "yes" } })))
+            .and_call("exec", exec(json!({ "workdir": "../.." })))
+            .and_call("exec", exec(json!({ "cwd": "none" })))
+            .and_call("exec", exec(json!({ "env": { "PATH": "/tmp" } })))
+            .and_call("exec", exec(json!({ "env": { "LD_PRELOAD": "x.so" } })))
+            .and_call("exec", exec(json!({ "pty": true }))),
+    );
+    office.model.push(Turn::text("Done."));
+    let run = office.say(&ada, "Run it").await;
+    office.ended(run).await;
+    let results = office.results(run);
+    assert_eq!(results[0].2, "[exit code 0]\nsub\nyes\n");
+    assert!(results[1].2.contains("Error(denied)"), "{}", results[1].2);
+    assert!(results[2].2.contains("there is no folder none in your folder /"), "{}", results[2].2);
+    assert!(results[3].2.contains("the variable PATH is not yours to set"), "{}", results[3].2);
+    assert!(results[4].2.contains("LD_PRELOAD"), "{}", results[4].2);
+    assert!(results[5].2.contains("unknown argument \"pty\""), "{}", results[5].2);
+    let begun = office
+        .events(run)
+        .into_iter()
+        .filter(|kind| matches!(kind, EventKind::ToolFinished { name, .. } if name == "exec"));
+    assert_eq!(begun.count(), 6);
+    office.hq.finish().await;
+}

@@ -1,0 +1,259 @@
+//! The memory of agents: notes, what was said before, what a compaction leaves behind, and old results
+//! that take less room.
+
+use std::time::Duration;
+
+use hq::features::runs::model::{Context, EventKind, Run};
+use hq::features::runs::rules::context;
+use hq::features::runs::rules::{NewInput, SessionSpec, talk};
+use hq::kernel::{Role, RunTrigger};
+use serde_json::{Value, json};
+
+use super::compact::HEADINGS;
+use crate::support::model::{Tokens, Turn};
+use crate::support::office::Office;
+
+fn shown(body: &Value) -> String {
+    body["messages"].as_array().expect("messages").iter().map(Value::to_string).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_agent_writes_down_is_found_again() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.model.push(
+        Turn::call(
+            "memory_append",
+            json!({ "text": "Mira drinks tea\n- Otto drinks coffee", "lasting": true }),
+        )
+        .and_call("memory_append", json!({ "text": "The printer was called" })),
+    );
+    office
+        .model
+        .push(Turn::call("memory_append", json!({ "text": "Mira drinks tea", "lasting": true })));
+    office.model.push(Turn::call("memory_replace", json!({ "old": "coffee", "new": "water" })));
+    office.model.push(Turn::call("memory_search", json!({ "query": "who drinks water" })));
+    office.model.push(Turn::call("memory_read", json!({ "path": "memory/2026-11-20.md" })));
+    office.model.push(Turn::call("memory_read", json!({ "path": "IDENTITY.md" })));
+    office.model.push(Turn::text("Noted."));
+    let run = office.say(&ada, "Remember this").await;
+    office.ended(run).await;
+    let results = office.results(run);
+    let said: Vec<&str> = results.iter().map(|(_, _, text)| text.as_str()).collect();
+    assert_eq!(said[..2], ["written into MEMORY.md", "written into memory/2026-11-20.md"]);
+    assert!(!results[2].1 && said[2].contains("stand there yet"), "{results:?}");
+    assert_eq!(said[3], "changed MEMORY.md");
+    assert!(said[4].contains("MEMORY.md:") && said[4].contains("Otto drinks water"), "{}", said[4]);
+    assert_eq!(said[5], "- The printer was called");
+    assert!(!results[6].1 && said[6].contains("no file of memory"), "{}", said[6]);
+    assert_eq!(
+        office.file(&ada, "MEMORY.md").expect("it is there"),
+        "# Memory\n\n- Mira drinks tea\n- Otto drinks water\n"
+    );
+    // It is committed with the run, and stands in the next prompt.
+    assert!(office.events(run).iter().any(|kind| matches!(kind, EventKind::Committed { .. })));
+    office.model.push(Turn::text("Tea."));
+    let run = office.say(&ada, "What does Mira drink?").await;
+    office.ended(run).await;
+    assert!(office.model.last().text().contains("Mira drinks tea"));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_said_is_found_by_those_who_may_hear_it() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.model.usually(Turn::text("I see."));
+    let secret = office.say(&ada, "The zebra party is on Friday").await;
+    office.ended(secret).await;
+    let mira = office.owner();
+    let session = office.get::<Run>(secret).session;
+    office.act(move |tx| talk::begin_anew(tx, session, mira)).await;
+
+    // The same person, in a new conversation.
+    office.model.push(Turn::call("memory_search", json!({ "query": "zebra" })));
+    let run = office.say(&ada, "What about animals?").await;
+    office.ended(run).await;
+    let results = office.results(run);
+    assert!(results[0].2.contains("The zebra party is on Friday"), "{results:?}");
+    let place = results[0].2.lines().next().and_then(|line| line.split(' ').next());
+    let place = place.expect("a place").to_owned();
+    assert!(place.starts_with("session:"), "{place}");
+    office.model.push(Turn::call("memory_read", json!({ "path": place })));
+    let run = office.say(&ada, "And around it?").await;
+    office.ended(run).await;
+    let around = &office.results(run)[0].2;
+    assert!(around.contains("zebra party") && around.contains("You]\nI see."), "{around}");
+
+    // Somebody else's conversation.
+    office.hq.another("Eve", Some(Role::Member)).await;
+    let ws = office.ws();
+    let members: Vec<hq::features::workspace::model::Member> = office.all();
+    let eve = members.iter().find(|member| member.name == "Eve").expect("Eve").account;
+    let via = hq::kernel::Via::Socket { uid: 0 };
+    let by = (hq::kernel::Actor::Person { account: eve, via }, hq::kernel::Cause::Timer);
+    for call in [
+        Turn::call("memory_search", json!({ "query": "zebra", "sources": ["sessions"] })),
+        Turn::call("memory_read", json!({ "path": place })),
+    ] {
+        office.model.push(call).push(Turn::text("No."));
+        let key = format!("agent:ada:person:{eve}");
+        let spec = SessionSpec { agent: ada.id, key, owner: Some(eve), task: None };
+        let new = NewInput {
+            text: "What is on Friday?".into(),
+            trigger: RunTrigger::Chat,
+            model: None,
+            mode: None,
+        };
+        let sent = ws.write(&by, move |tx| talk::say(tx, spec, new)).await.expect("it is said");
+        office.ended(sent.run).await;
+        let results = office.results(sent.run);
+        assert!(!results[0].2.contains("party"), "{results:?}");
+    }
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_compaction_writes_down_first_what_is_worth_keeping() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let words = "a rather long remark about vans and what they cost. ".repeat(40);
+    let mut last = None;
+    for n in 0..6 {
+        office.model.push(Turn::text(&format!("Answer {n}.")));
+        let run = office.say(&ada, &format!("Remark {n}: {words}")).await;
+        last = Some(office.ended(run).await);
+    }
+    let summary: String = HEADINGS.iter().map(|h| format!("## {h}\nvans\n")).collect();
+    office
+        .model
+        .push(Turn::text(&format!("{summary}## For memory\n- Mira leases and never buys\n")));
+    let session = last.expect("runs").session;
+    let run = office.act(move |tx| context::ask_compaction(tx, session, "")).await;
+    office.ended(run).await;
+    let note = office.file(&ada, "memory/2026-11-20.md").expect("a note of the day");
+    assert_eq!(note, "- Mira leases and never buys\n");
+    let events = office.events(run);
+    let at = |is: &dyn Fn(&EventKind) -> bool| events.iter().position(is).expect("it happened");
+    let remembered = at(&|kind| matches!(kind, EventKind::Remembered { .. }));
+    assert!(remembered < at(&|kind| matches!(kind, EventKind::Compacted { .. })));
+    assert!(events.iter().any(|kind| matches!(kind, EventKind::Committed { files: 1, .. })));
+    for kind in &events {
+        if let EventKind::Compacted { summary, .. } = kind {
+            assert!(!summary.contains("For memory"), "{summary}");
+        }
+    }
+    office.model.push(Turn::text("Yes."));
+    let run = office.say(&ada, "Lease or buy?").await;
+    office.ended(run).await;
+    assert!(office.model.last().text().contains("Mira leases and never buys"));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_results_take_less_room_and_can_be_read_again() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let (before, after) = ("x".repeat(1_500), "y".repeat(1_500));
+    let long = format!("begin {before}\n{before}\nMIDDLE\n{after}\n{after} end");
+    std::fs::write(office.ws().agent_folder(&ada.slug).join("long.md"), &long).expect("a file");
+    office.model.push(Turn::call("read", json!({ "path": "long.md" })));
+    for n in 0..3 {
+        office
+            .model
+            .push(Turn::call("list", json!({ "path": if n == 1 { "memory" } else { "." } })));
+    }
+    let some = Tokens { input: 11_000, cache_read: 0, cache_write: 0, output: 20 };
+    office.model.push(Turn::text("Read.").usage(some));
+    let run = office.say(&ada, "Read it").await;
+    office.ended(run).await;
+    assert!(office.model.last().text().contains("MIDDLE"));
+
+    // The provider still has the prompt.
+    office.model.push(Turn::text("Soon.").usage(some));
+    let run = office.say(&ada, "Soon after").await;
+    office.ended(run).await;
+    assert!(office.model.last().text().contains("MIDDLE"));
+    office.hq.advance(Duration::from_secs(400)).await;
+    office.model.push(Turn::call("read", json!({ "path": "result:1.1" })).usage(some));
+    office.model.push(Turn::text("Later."));
+    let run = office.say(&ada, "Long after").await;
+    office.ended(run).await;
+    let requests = office.model.requests();
+    let [.., first, second] = requests.as_slice() else { panic!("two requests") };
+    let text = shown(&first.body);
+    assert!(!text.contains("MIDDLE") && text.contains("result:1.1"), "{text}");
+    assert!(text.contains("begin xxx"), "its beginning stays");
+    assert!(shown(&second.body).contains("MIDDLE"), "it was read again");
+    assert!(0 < office.get::<Context>(office.get::<Run>(run).session).trimmed);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_read_search_and_correct_the_memory() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office
+        .model
+        .push(Turn::call("memory_append", json!({ "text": "Mira drinks tea", "lasting": true })));
+    office.model.push(Turn::call("memory_append", json!({ "text": "The printer was called" })));
+    office.model.push(Turn::text("The zebra is noted."));
+    let run = office.say(&ada, "Remember this").await;
+    office.ended(run).await;
+    let (mira, api) = (office.hq.owner(), office.hq.api().await);
+    let at = "/w/marlow-cargo/agents/ada/memory";
+    let page = mira.get(at).await;
+    assert_eq!(page.texts(".tree a span"), ["What lasts", "2026-11-20"]);
+    assert!(page.text_of(".paper .md").contains("Mira drinks tea"), "{}", page.text);
+    let found = mira.get(&format!("{at}?q=zebra+printer")).await;
+    let text = found.text_of(".paper");
+    assert!(
+        text.contains("The printer was called") && text.contains("The zebra is noted."),
+        "{text}"
+    );
+    assert!(mira.get(&format!("{at}?q=unicorn")).await.text.contains("Nothing was found"));
+
+    let edit = mira.get(&format!("{at}?path=MEMORY.md&edit=1")).await;
+    let hash = edit.attrs("input[name=hash]", "value").remove(0);
+    let form = [
+        ("path", "MEMORY.md"),
+        ("hash", hash.as_str()),
+        ("text", "# Memory\r\n\r\n- Mira drinks water\r\n"),
+    ];
+    let saved = mira.form(at, &form).await;
+    assert!(
+        saved.location().is_some_and(|to| to.ends_with("memory?path=MEMORY.md")),
+        "{}",
+        saved.text
+    );
+    assert_eq!(
+        office.file(&ada, "MEMORY.md").as_deref(),
+        Some("# Memory\n\n- Mira drinks water\n")
+    );
+    let again = mira.form(at, &form).await;
+    assert!(
+        again.text.contains("was changed meanwhile") && again.text.contains("drinks water"),
+        "{}",
+        again.text
+    );
+
+    let list = api.get("/api/v1/agents/ada/memory").await.json();
+    assert_eq!(list["items"][1]["day"], "2026-11-20");
+    let note = api.get("/api/v1/agents/ada/memory/note?path=MEMORY.md").await.json();
+    let body = json!({ "path": "MEMORY.md", "text": "- Mira sleeps\n", "hash": note["hash"] });
+    let put = api.json("PUT", "/api/v1/agents/ada/memory/note", &body).await;
+    assert_eq!(put.status, 200, "{}", put.text);
+    assert_eq!(api.json("PUT", "/api/v1/agents/ada/memory/note", &body).await.status, 409);
+    let other = json!({ "path": "SOUL.md", "text": "x", "hash": "" });
+    assert_eq!(api.json("PUT", "/api/v1/agents/ada/memory/note", &other).await.status, 422);
+    let long =
+        json!({ "path": "MEMORY.md", "text": "x".repeat(30_000), "hash": put.json()["hash"] });
+    assert_eq!(api.json("PUT", "/api/v1/agents/ada/memory/note", &long).await.status, 413);
+    let found = api.get("/api/v1/agents/ada/memory/search?q=zebra").await.json();
+    assert_eq!(
+        (found["said"][0]["by"].clone(), found["complete"].clone()),
+        (json!("agent"), json!(true))
+    );
+    assert_eq!(api.get("/api/v1/agents/ada/memory/search?q=%20").await.status, 422);
+    office.hq.finish().await;
+}

@@ -1,0 +1,99 @@
+//! Who holds which blob: rows and former versions against the table of it, and the files.
+
+use std::ops::ControlFlow;
+
+use hq::store::verify::{Depth, Verified, verify_with};
+use hq::store::{BlobId, Blobs};
+
+use super::toys::{Paper, Toys, id, rows, tamper};
+
+/// The table of holders.
+const HOLDERS: &str = "t0010";
+
+/// A store with its blobs: a paper that holds two, and one whose former version held another.
+fn shelf() -> (Toys, Blobs) {
+    let toys = Toys::open();
+    let blobs = Blobs::open(toys.path().with_file_name("blobs")).expect("a folder");
+    let put = |text: &str| blobs.put(text.as_bytes()).expect("a blob");
+    let paper = |n: u64, blobs: Vec<BlobId>| Paper { id: id(n), blobs, folder: None };
+    toys.put(paper(1, vec![put("one"), put("two")])).expect("a paper");
+    toys.put(paper(2, vec![put("former")])).expect("a paper");
+    toys.put(paper(2, vec![put("present")])).expect("a change");
+    (toys, blobs)
+}
+
+fn looked(toys: &Toys, blobs: &Blobs, depth: Depth) -> Verified {
+    verify_with(&toys.store, Some((blobs, depth)), &mut |_| ControlFlow::Continue(()))
+        .expect("it can be read")
+}
+
+/// What is said of the one fault.
+fn fault(report: &Verified) -> String {
+    assert_eq!(report.faults_count, 1, "{:#?}", report.faults);
+    report.faults[0].to_string()
+}
+
+fn file(toys: &Toys, text: &str) -> std::path::PathBuf {
+    let name = BlobId::of(text.as_bytes()).to_string();
+    toys.path().with_file_name("blobs").join(&name[..2]).join(&name[2..])
+}
+
+#[test]
+fn holders_and_files_that_fit_are_found_to_fit() {
+    let (toys, blobs) = shelf();
+    let report = looked(&toys, &blobs, Depth::Whole);
+    assert!(report.is_sound(), "{:#?}", report.faults);
+    assert_eq!(report.blobs, 4, "a former version holds its blob too");
+}
+
+#[test]
+fn a_holder_that_is_not_noted_is_named() {
+    let (toys, blobs) = shelf();
+    let one = BlobId::of(b"one");
+    let toys = tamper(toys, |db| {
+        let all = rows(db, &[HOLDERS]);
+        assert_eq!(all.len(), 4);
+        let own = hex::decode(one.to_string()).expect("a hash");
+        all.into_iter()
+            .filter(|(_, key, _)| key.starts_with(&own))
+            .map(|(name, key, _)| (name, key, None))
+            .collect()
+    });
+    let said = fault(&looked(&toys, &blobs, Depth::There));
+    assert!(said.contains("paper") && said.contains(&one.to_string()), "{said}");
+    assert!(said.contains("not noted"), "{said}");
+}
+
+#[test]
+fn somebody_who_is_noted_and_holds_nothing_is_named() {
+    let (toys, blobs) = shelf();
+    let strange = BlobId::of(b"strange");
+    let toys = tamper(toys, |db| {
+        let (name, key, value) = rows(db, &[HOLDERS]).swap_remove(0);
+        let own = hex::decode(strange.to_string()).expect("a hash");
+        vec![(name, [&own[..], &key[32..]].concat(), Some(value))]
+    });
+    let said = fault(&looked(&toys, &blobs, Depth::There));
+    assert!(said.contains(&strange.to_string()) && said.contains("not holding it"), "{said}");
+}
+
+#[test]
+fn a_missing_file_is_told_with_its_record_or_its_former_version() {
+    let (toys, blobs) = shelf();
+    std::fs::remove_file(file(&toys, "two")).expect("a file");
+    let said = fault(&looked(&toys, &blobs, Depth::There));
+    assert!(said.starts_with("paper ") && said.ends_with("whose file is missing"), "{said}");
+    blobs.put(b"two").expect("it is sent again");
+    std::fs::remove_file(file(&toys, "former")).expect("a file");
+    let said = fault(&looked(&toys, &blobs, Depth::There));
+    assert!(said.starts_with("entry 3, paper ") && said.contains("former version"), "{said}");
+}
+
+#[test]
+fn a_damaged_file_is_found_when_its_content_is_read() {
+    let (toys, blobs) = shelf();
+    std::fs::write(file(&toys, "one"), "0ne").expect("a file");
+    assert!(looked(&toys, &blobs, Depth::There).is_sound(), "only that it is there");
+    let said = fault(&looked(&toys, &blobs, Depth::Whole));
+    assert!(said.starts_with("paper ") && said.ends_with("whose file is damaged"), "{said}");
+}

@@ -1,0 +1,83 @@
+//! Delivered work and its reviews.
+
+use super::*;
+
+#[test]
+fn delivered_work_is_reviewed_by_people_until_the_task_is_done() {
+    let desk = Desk::new();
+    let task = desk.task(for_ada("Compare prices"));
+    let piece = desk.deliver(task.id, "Prices");
+    assert_eq!(piece.state, DeliverableState::InReview);
+    let error = desk.by(ada(), move |tx| rules::complete(tx, task.id)).unwrap_err();
+    assert!(error.to_string().contains("has yet to review \"Prices\""), "{error}");
+    let new = NewReview {
+        deliverable: piece.id,
+        version: None,
+        verdict: Verdict::Approved,
+        note: String::new(),
+    };
+    let error = desk.by(ada(), |tx| deliverables::review(tx, new)).unwrap_err();
+    assert_eq!(error.code(), "only_people_review");
+    let error = desk.review(&piece, Verdict::ChangesRequested, " ").unwrap_err();
+    assert_eq!(error.fields()[0].field, "note");
+    desk.review(&piece, Verdict::ChangesRequested, "add VAT").unwrap();
+    let item = desk.items().into_iter().find(|item| item.kind == ItemKind::DeliverableReview);
+    assert_eq!(item.unwrap().reasons[0].text, "add VAT");
+
+    let again = NewDelivery {
+        task: task.id,
+        title: String::new(),
+        content: Content::Url("https://example.com/a b".into()),
+        note: "now with VAT".into(),
+        revises: Some(piece.id),
+    };
+    let (second, version) = desk.by(ada(), |tx| deliverables::submit(tx, again)).unwrap();
+    assert_eq!((second.title.as_str(), version.number), ("Prices", 2));
+    let error = desk.review(&piece, Verdict::Approved, "").unwrap_err();
+    assert_eq!(error.code(), "newer_version");
+    desk.review(&second, Verdict::Approved, "").unwrap();
+    assert_eq!(desk.get(task.id).status, TaskStatus::Done);
+    let error = desk.review(&second, Verdict::Rejected, "no").unwrap_err();
+    assert_eq!(error.code(), "not_in_review");
+    let kept = desk.store.read(|snap| hq::features::deliverables::queries::get(snap, piece.id));
+    let notes: Vec<_> =
+        kept.unwrap().versions.into_iter().map(|v| v.review.unwrap().note).collect();
+    assert_eq!(notes, ["add VAT", ""]);
+}
+
+#[test]
+fn approval_leaves_a_task_open_while_a_part_of_it_is() {
+    let desk = Desk::new();
+    let task = desk.task(for_ada("Compare prices"));
+    let part = desk.task(NewTask { parent: Some(task.id), ..NewTask::titled("Call them") });
+    let piece = desk.deliver(task.id, "Prices");
+    desk.review(&piece, Verdict::Approved, "").unwrap();
+    assert_eq!(desk.get(task.id).status, TaskStatus::Todo);
+    let error = desk.by(ada(), move |tx| rules::complete(tx, task.id)).unwrap_err();
+    assert!(error.to_string().contains("these parts are open: MC-2"), "{error}");
+    desk.by(mira(), move |tx| rules::set_status(tx, part.id, TaskStatus::Cancelled)).unwrap();
+    desk.by(ada(), move |tx| rules::complete(tx, task.id)).unwrap();
+}
+
+#[test]
+fn only_whole_web_addresses_and_plain_file_names_are_delivered() {
+    let desk = Desk::new();
+    let task = desk.task(for_ada("x")).id;
+    let blob = hq::store::BlobId::of(b"x");
+    let file = |name: &str| Content::File { name: name.into(), blob, size: 1 };
+    let bad = [
+        Content::Url("javascript:alert(1)".into()),
+        Content::Url("https://user:pw@example.com".into()),
+        Content::Url("example.com".into()),
+        Content::Text("  ".into()),
+        file("../a"),
+        file("a\nb"),
+    ];
+    for content in bad {
+        let shown = format!("{content:?}");
+        let (title, note) = ("t".to_owned(), String::new());
+        let new = NewDelivery { task, title, content, note, revises: None };
+        let error = desk.by(ada(), |tx| deliverables::submit(tx, new)).expect_err(&shown);
+        assert_eq!(error.fields()[0].field, "body", "{shown}");
+    }
+}
