@@ -150,6 +150,11 @@ impl Columns<'_> {
         seq: u64,
     ) -> Result<Option<BTreeSet<<C::Of as Record>::Id>>, StoreError> {
         let recent = self.recent.lock().after(known, FAR + 1);
+        // A snapshot shows a commit a moment before its entry is among the recent ones.
+        let reaches = |entries: &Vec<Arc<Entry>>| {
+            FAR < entries.len() || entries.last().is_some_and(|entry| seq <= entry.seq)
+        };
+        let recent = recent.filter(reaches);
         let entries: Vec<Arc<Entry>> = match recent {
             Some(entries) => entries,
             None => {

@@ -152,7 +152,7 @@ fn write(toys: &Toys, model: &mut Model, acts: Vec<Act>, fails: bool) {
 
 /// What a list of notes would need.
 #[derive(Clone, Debug, PartialEq)]
-struct NoteColumn {
+pub struct NoteColumn {
     id: hq::kernel::TaskId,
     size: i64,
 }
