@@ -190,16 +190,28 @@ async fn what_a_crash_cut_off_is_finished_at_the_next_start() {
     let mut hq = TestHq::start().await;
     northwind(&hq).await;
     assert_eq!(add(&hq, "Southwind").await.status, StatusCode::SEE_OTHER);
+    assert_eq!(add(&hq, "Eastwind").await.status, StatusCode::SEE_OTHER);
     let at = hq.data().join("workspaces");
+    let mark = |slug: &str| {
+        let ws = hq.running().app.workspace(slug).expect("a workspace");
+        at.join(format!(".moving-{}", ws.id))
+    };
+    let marks = [mark("eastwind"), mark("northwind")];
     hq.owner().form("/w/southwind/settings/delete", &[("typed", "Southwind")]).await;
     hq.stop().await;
-    // A folder that was only begun; one that was renamed away and not removed; one whose line in the
-    // list was not written; and a line whose folder is gone.
+    // A folder that was only begun; one that was renamed away and not removed; one that was moved to
+    // another place and not taken off the list; and one whose move was only noted.
     let empty = at.join("half");
     fs::create_dir_all(&empty).expect("a folder");
     make_empty_store(&empty);
     fs::rename(at.join("southwind"), at.join(".gone-southwind-x")).expect("renamed");
+    let beside = tempfile::tempdir().expect("a folder");
+    fs::rename(at.join("eastwind"), beside.path().join("eastwind")).expect("moved");
+    marks.iter().for_each(|mark| fs::write(mark, "").expect("a mark"));
     hq.start_again().await;
+    assert!(hq.running().app.broken.read().is_empty(), "a moved one is not missed");
+    assert!(marks.iter().all(|mark| !mark.exists()));
+    assert!(beside.path().join("eastwind/hq.redb").exists());
     assert!(!empty.exists(), "what was never founded is cleaned");
     assert!(!at.join(".gone-southwind-x").exists());
     let slugs: Vec<_> =

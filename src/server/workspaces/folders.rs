@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::kernel::WorkspaceId;
+
 use super::GONE;
 use super::life::LifeError;
 
@@ -91,6 +93,35 @@ pub(super) fn part(from: &Path, aside: &Path) -> Result<(), LifeError> {
     fs::rename(from, aside).map_err(|source| LifeError::Disk { path: from.to_owned(), source })
 }
 
+/// The beginning of the names of files beside the folders that say which workspace is being moved out
+/// of the data folder: a crash between that and the list would look as if its folder were lost.
+const MOVING: &str = ".moving-";
+
+fn moving(folder: &Path, id: WorkspaceId) -> PathBuf {
+    folder.with_file_name(format!("{MOVING}{id}"))
+}
+
+/// Notes that a workspace is being moved away, before it is.
+pub(super) fn note_move(folder: &Path, id: WorkspaceId) -> Result<(), LifeError> {
+    let mark = moving(folder, id);
+    let noted = fs::File::create(&mark).and_then(|file| file.sync_all());
+    let kept = noted.and_then(|()| match mark.parent() {
+        Some(parent) => fs::File::open(parent)?.sync_all(),
+        None => Ok(()),
+    });
+    kept.map_err(|source| LifeError::Disk { path: mark, source })
+}
+
+/// Whether the workspace that was in this folder was being moved away.
+pub(super) fn was_moving(folder: &Path, id: WorkspaceId) -> bool {
+    moving(folder, id).exists()
+}
+
+/// It is moved and off the list, or stays.
+pub(super) fn forget_move(folder: &Path, id: WorkspaceId) {
+    fs::remove_file(moving(folder, id)).ok(); // ok: without its folder and line it says nothing
+}
+
 /// Moves a folder, also to another disk: there it is whole before it leaves its place here.
 pub(super) fn carry(from: &Path, to: &Path, aside: &Path) -> Result<(), LifeError> {
     let failed = |source| LifeError::Disk { path: to.to_owned(), source };
@@ -136,8 +167,13 @@ pub(super) fn leftovers(data: &Path) -> Result<Vec<PathBuf>, LifeError> {
     Ok(found)
 }
 
+/// Whether the workspace of this folder was begun and no more, so that nothing is lost with it.
+pub(super) fn was_never_used(folder: &Path) -> bool {
+    is_begun(folder) || holds_nothing(folder)
+}
+
 /// Whether there is no file in a folder besides the store's own: it was made and nothing more.
-pub(super) fn holds_nothing(folder: &Path) -> bool {
+fn holds_nothing(folder: &Path) -> bool {
     let Ok(entries) = fs::read_dir(folder) else { return false };
     entries.into_iter().all(|entry| {
         entry.is_ok_and(|entry| match entry.file_type() {

@@ -19,9 +19,7 @@ use crate::kernel::{
 };
 use crate::store::StoreError;
 
-use super::OpenError;
-use super::folders::{begin as begin_folder, finish as finish_folder};
-use super::folders::{carry, holds_nothing, is_begun, leftovers, part, remove};
+use super::{OpenError, folders};
 
 /// How long running work may take to come to rest.
 const REST: Duration = Duration::from_secs(10);
@@ -148,13 +146,13 @@ async fn make(app: &App, by: (Actor, Cause), new: NewWorkspace) -> Result<Ws, Li
     let (own, place) = (app.clone(), folder.clone());
     let cache = super::cache_for(count);
     let opened = blocking(move || {
-        begin_folder(&place)?;
+        folders::begin(&place)?;
         super::open(&own, place, cache).map_err(LifeError::from)
     });
     let ws = match opened.await? {
         Ok(ws) => ws,
         Err(error) => {
-            blocking(move || remove(&folder)).await??;
+            blocking(move || folders::remove(&folder)).await??;
             return Err(error);
         }
     };
@@ -178,7 +176,7 @@ async fn make(app: &App, by: (Actor, Cause), new: NewWorkspace) -> Result<Ws, Li
     let row = super::row(&ws, &settings, app.clock.now());
     app.system.write(by.0, by.1, move |tx| listed::list(tx, &row)).await?;
     let folder = ws.folder.clone();
-    blocking(move || finish_folder(&folder)).await??;
+    blocking(move || folders::finish(&folder)).await??;
     share_cache(app, count);
     app.add_workspace(&ws);
     tracing::info!(workspace = ws.slug, "added the workspace {}", ws.slug);
@@ -249,16 +247,16 @@ async fn discard(ws: &Ws) -> Result<(), LifeError> {
     let (store, folder) = (ws.store.clone(), ws.folder.clone());
     blocking(move || {
         store.close();
-        remove(&folder)
+        folders::remove(&folder)
     })
     .await?
 }
 
 /// Takes what was taken out of the list off the disk. What cannot be removed is tried again later.
 async fn sweep_leftovers(data: &Path) -> Result<(), LifeError> {
-    for folder in leftovers(data)? {
+    for folder in folders::leftovers(data)? {
         let name = folder.display().to_string();
-        if let Err(error) = blocking(move || remove(&folder)).await? {
+        if let Err(error) = blocking(move || folders::remove(&folder)).await? {
             tracing::error!(%error, "{name} cannot be removed");
         }
     }
@@ -419,27 +417,30 @@ async fn take_out(
     app.drop_workspace(ws.id);
     let (store, from) = (ws.store.clone(), ws.folder.clone());
     let aside = from.with_file_name(format!("{}{}-{}", super::GONE, ws.slug, ws.id));
-    let to = aside.clone();
+    let (to, id) = (aside.clone(), ws.id);
     let parted = blocking(move || {
         store.close();
         match target {
-            Some(target) => carry(&from, &target, &to),
-            None => part(&from, &to),
+            Some(target) => {
+                folders::note_move(&from, id).and_then(|()| folders::carry(&from, &target, &to))
+            }
+            None => folders::part(&from, &to),
         }
     });
     if let Err(error) = parted.await? {
         // It stays what it was.
+        folders::forget_move(&ws.folder, id);
         let again = open(app, ws.folder.clone(), super::cache_for(1)).await?;
         again.stand(ws.standing());
         app.add_workspace(&again);
         share_cache(app, app.workspaces.read().len());
         return Err(error);
     }
-    let id = ws.id;
     app.system.write(by.0, by.1, move |tx| listed::forget(tx, id)).await?;
+    folders::forget_move(&ws.folder, id);
     share_cache(app, app.workspaces.read().len());
     tracing::info!(workspace = ws.slug, "the workspace {} is not here any more", ws.slug);
-    blocking(move || remove(&aside)).await?
+    blocking(move || folders::remove(&aside)).await?
 }
 
 /// Takes away the workspaces whose time of grace is over.
@@ -494,8 +495,9 @@ pub async fn complete(app: &App, owned: bool) -> Result<(), LifeError> {
                 }
             },
         }
+        folders::forget_move(&ws.folder, ws.id);
         let folder = ws.folder.clone();
-        if let Err(error) = blocking(move || finish_folder(&folder)).await? {
+        if let Err(error) = blocking(move || folders::finish(&folder)).await? {
             tracing::warn!(workspace = ws.slug, %error, "its folder stays marked as begun");
         }
         if let Err(error) = note_label(app, ws, &rows).await {
@@ -503,14 +505,15 @@ pub async fn complete(app: &App, owned: bool) -> Result<(), LifeError> {
         }
     }
     for row in rows.iter().filter(|row| !all.iter().any(|ws| ws.id == row.id)) {
-        if data.join(&row.slug).exists() {
+        let (folder, id) = (data.join(&row.slug), row.id);
+        if folder.exists() {
             continue;
         }
-        if row.state == WorkspaceState::Deleting {
-            let id = row.id;
+        if row.state == WorkspaceState::Deleting || folders::was_moving(&folder, id) {
             app.system.write(by.0, by.1, move |tx| listed::forget(tx, id)).await?;
+            folders::forget_move(&folder, id);
         } else {
-            let reason = format!("its folder {} is missing", data.join(&row.slug).display());
+            let reason = format!("its folder {} is missing", folder.display());
             tracing::error!(workspace = row.slug, "{reason}");
             app.broken.write().push(Broken { slug: row.slug.clone(), reason });
         }
@@ -537,7 +540,7 @@ async fn adopt(app: &App, by: (Actor, Cause), ws: &Ws, owned: bool) -> Result<bo
         }
         None if owned && ws.store.head().seq == 0 => {
             let folder = ws.folder.clone();
-            if blocking(move || is_begun(&folder) || holds_nothing(&folder)).await? {
+            if blocking(move || folders::was_never_used(&folder)).await? {
                 app.drop_workspace(ws.id);
                 discard(ws).await?;
             } else {
