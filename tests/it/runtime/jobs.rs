@@ -138,7 +138,7 @@ async fn the_ninth_program_is_refused_and_ended_and_each_has_its_time() {
     gone("4722").await;
     office.model.push(Turn::call(
         "exec",
-        json!({ "command": "sleep 4723", "background": true, "timeoutSeconds": 1 }),
+        json!({ "command": "sleep 4723", "background": true, "timeoutSeconds": 4 }),
     ));
     office.model.usually(Turn::text("Done."));
     office.say(&ada, "One with a limit").await;
