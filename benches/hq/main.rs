@@ -9,9 +9,11 @@
 
 #![expect(clippy::print_stdout, reason = "a table on standard output is what this program is for")]
 
+mod held;
 mod load;
 mod model;
 mod rows;
+mod runtime;
 #[path = "../../tests/it/support/mod.rs"]
 mod support;
 
@@ -68,6 +70,44 @@ const ROWS: &[Row] = &[
         promise: "p99 ≤ 10 ms",
         peer: "–",
         measure: rows::streams,
+    },
+    Row {
+        name: "tool call",
+        promise: "≤ 1.3 fsync + 2 ms",
+        peer: "–",
+        measure: runtime::tool_call,
+    },
+    Row {
+        name: "exec, over the bare one", promise: "≤ 5 ms", peer: "–", measure: runtime::exec
+    },
+    Row { name: "relay of a piece", promise: "p99 ≤ 5 ms", peer: "–", measure: runtime::relay },
+    Row {
+        name: "200 runs at once",
+        promise: "≤ 150 MB more",
+        peer: "613 MB",
+        measure: runtime::at_once,
+    },
+    Row {
+        name: "wake to the model", promise: "p50 ≤ 10 ms", peer: "–", measure: runtime::wake
+    },
+    Row { name: "resume after a kill", promise: "≤ 2 s", peer: "–", measure: runtime::resume },
+    Row {
+        name: "chat of 10,000 events",
+        promise: "p50 ≤ 5 ms",
+        peer: "–",
+        measure: runtime::long_session,
+    },
+    Row {
+        name: "10,000 open pages, idle",
+        promise: "≤ 10 KiB each",
+        peer: "–",
+        measure: held::streams,
+    },
+    Row {
+        name: "20 workspaces, idle",
+        promise: "≤ 10 MB more than one",
+        peer: "–",
+        measure: held::workspaces,
     },
     Row {
         name: "script, style, sprite",

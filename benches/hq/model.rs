@@ -1,37 +1,94 @@
-//! A model on loopback that speaks the OpenAI API and answers at once, so that a turn costs what HQ
-//! costs.
+//! A model on loopback that speaks the OpenAI API, so that a turn costs what HQ costs. It answers at
+//! once, or as a row wants it to.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use futures_util::stream;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 /// The running model.
 pub struct Model {
     /// Its base URL, as a person would type it.
     pub url: String,
+    shared: Arc<Shared>,
+}
+
+/// How it answers from now on.
+#[derive(Clone, Default)]
+pub struct Manner {
+    /// How long it thinks before its first word.
+    pub wait: Duration,
+    /// Tools that it calls in one answer before it says anything.
+    pub calls: Vec<(&'static str, Value)>,
+    /// Pieces that say when they left, 5 ms apart, in place of its words.
+    pub stamps: usize,
+}
+
+struct Shared {
     /// Bytes of the body of the last request.
-    pub asked: Arc<AtomicUsize>,
+    asked: AtomicUsize,
+    manner: Mutex<Manner>,
+    /// When requests came, the last ones.
+    heard: watch::Sender<VecDeque<Instant>>,
 }
 
 /// Starts the model on a free port; it ends with the runtime.
 pub async fn start() -> Model {
-    let asked = Arc::new(AtomicUsize::new(0));
+    let shared = Arc::new(Shared {
+        asked: AtomicUsize::new(0),
+        manner: Mutex::new(Manner::default()),
+        heard: watch::Sender::default(),
+    });
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("a bound port").port();
     let router = Router::new()
         .route("/v1/models", get(models))
         .route("/v1/chat/completions", post(chat))
-        .with_state(asked.clone());
+        .with_state(shared.clone());
     tokio::spawn(async move { axum::serve(listener, router).await });
-    Model { url: format!("http://127.0.0.1:{port}/v1"), asked }
+    Model { url: format!("http://127.0.0.1:{port}/v1"), shared }
+}
+
+impl Model {
+    /// Bytes of the body of the last request.
+    pub fn asked(&self) -> usize {
+        self.shared.asked.load(Ordering::Relaxed)
+    }
+
+    /// Answers like this from now on.
+    pub fn be(&self, manner: Manner) {
+        *self.shared.manner.lock().expect("no holder panics") = manner;
+    }
+
+    /// Forgets what it heard; then the moment of the next request, once there is one.
+    pub fn next_request(&self) -> impl Future<Output = Result<Instant, String>> + use<> {
+        self.shared.heard.send_modify(VecDeque::clear);
+        let mut heard = self.shared.heard.subscribe();
+        async move {
+            let first = heard.wait_for(|heard| !heard.is_empty());
+            let heard = tokio::time::timeout(Duration::from_secs(20), first).await;
+            let heard = heard.map_err(|_| "the model was not asked")?;
+            let heard = heard.map_err(|_| "the model ended")?;
+            heard.front().copied().ok_or_else(|| "the model was not asked".to_owned())
+        }
+    }
+}
+
+/// The moment as pieces carry it: microseconds since 1970.
+pub fn now_us() -> u128 {
+    SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_micros())
 }
 
 async fn models() -> Response {
@@ -39,9 +96,22 @@ async fn models() -> Response {
     json_answer(&json!({ "object": "list", "data": [one] }))
 }
 
-async fn chat(State(asked): State<Arc<AtomicUsize>>, body: Bytes) -> Response {
-    asked.store(body.len(), Ordering::Relaxed);
+async fn chat(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+    shared.heard.send_modify(|heard| {
+        heard.truncate(1_000);
+        heard.push_back(Instant::now());
+    });
+    shared.asked.store(body.len(), Ordering::Relaxed);
     let request: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let manner = shared.manner.lock().expect("no holder panics").clone();
+    if !manner.wait.is_zero() {
+        tokio::time::sleep(manner.wait).await;
+    }
+    let last = request["messages"].as_array().and_then(|all| all.last()).cloned();
+    let calls = match last {
+        Some(message) if message["role"] != "tool" => manner.calls,
+        _ => Vec::new(),
+    };
     let usage = json!({ "prompt_tokens": 900, "completion_tokens": 6, "total_tokens": 906 });
     if request["stream"] != true {
         let message = json!({ "role": "assistant", "content": "Two tasks are open." });
@@ -51,25 +121,62 @@ async fn chat(State(asked): State<Arc<AtomicUsize>>, body: Bytes) -> Response {
             "choices": [choice], "usage": usage,
         }));
     }
-    let piece = |delta: Value, end: Value| {
-        let choice = json!({ "index": 0, "delta": delta, "finish_reason": end });
-        json!({
-            "id": "c1", "object": "chat.completion.chunk", "created": 0, "model": "mock",
-            "choices": [choice],
-        })
-    };
-    let mut pieces = vec![piece(json!({ "role": "assistant", "content": "" }), Value::Null)];
-    for word in ["Two", " tasks", " are", " open", "."] {
-        pieces.push(piece(json!({ "content": word }), Value::Null));
+    let mut pieces = vec![piece(&json!({ "role": "assistant", "content": "" }), None)];
+    let calls: Vec<Value> = calls.iter().enumerate().map(called).collect();
+    let end = if calls.is_empty() { "stop" } else { "tool_calls" };
+    if calls.is_empty() && manner.stamps == 0 {
+        let words = ["Two", " tasks", " are", " open", "."];
+        pieces.extend(words.iter().map(|word| piece(&json!({ "content": word }), None)));
     }
-    pieces.push(piece(json!({}), json!("stop")));
-    pieces.push(json!({
+    pieces.extend(calls.iter().map(|call| piece(&json!({ "tool_calls": [call] }), None)));
+    let mut tail = vec![piece(&json!({}), Some(end))];
+    tail.push(line(&json!({
         "id": "c1", "object": "chat.completion.chunk", "created": 0, "model": "mock",
         "choices": [], "usage": usage,
-    }));
-    let lines = pieces.iter().map(|piece| format!("data: {piece}\n\n"));
-    let body: String = lines.chain(["data: [DONE]\n\n".to_owned()]).collect();
+    })));
+    tail.push("data: [DONE]\n\n".to_owned());
+    let body = if calls.is_empty() && 0 < manner.stamps {
+        stamped(pieces.concat(), manner.stamps, tail.concat())
+    } else {
+        Body::from(pieces.concat() + &tail.concat())
+    };
     ([(CONTENT_TYPE, "text/event-stream")], body).into_response()
+}
+
+/// Pieces that say when they left, each on its own.
+fn stamped(head: String, count: usize, tail: String) -> Body {
+    let all = stream::unfold((head, 0, tail), move |(head, n, tail)| async move {
+        if !head.is_empty() {
+            return Some((Ok::<_, Infallible>(head), (String::new(), n, tail)));
+        }
+        if n < count {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            let text = format!("@{}@ ", now_us());
+            return Some((Ok(piece(&json!({ "content": text }), None)), (head, n + 1, tail)));
+        }
+        let left = !tail.is_empty();
+        left.then(|| (Ok(tail), (head, n, String::new())))
+    });
+    Body::from_stream(all)
+}
+
+fn called((n, (name, arguments)): (usize, &(&str, Value))) -> Value {
+    json!({
+        "index": n, "id": format!("call_{n}"), "type": "function",
+        "function": { "name": name, "arguments": arguments.to_string() },
+    })
+}
+
+fn piece(delta: &Value, end: Option<&str>) -> String {
+    let choice = json!({ "index": 0, "delta": delta, "finish_reason": end });
+    line(&json!({
+        "id": "c1", "object": "chat.completion.chunk", "created": 0, "model": "mock",
+        "choices": [choice],
+    }))
+}
+
+fn line(value: &Value) -> String {
+    format!("data: {value}\n\n")
 }
 
 fn json_answer(value: &Value) -> Response {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
+
 use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt;
@@ -22,15 +22,15 @@ const SPAN: Duration = Duration::from_secs(5);
 pub type Measure = fn(Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>>;
 
 /// HQ, set up, with a mock model as its default connection and an agent.
-struct Ready {
-    program: Program,
-    model: model::Model,
-    token: String,
-    agent: String,
-    browser: Browser,
-    workspace: String,
+pub struct Ready {
+    pub program: Program,
+    pub model: model::Model,
+    pub token: String,
+    pub agent: String,
+    pub browser: Browser,
+    pub workspace: String,
     // Dropped last, when the program has ended.
-    _folder: TempDir,
+    pub folder: TempDir,
 }
 
 pub fn binary(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
@@ -75,7 +75,7 @@ pub fn prompt(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>>
     Box::pin(async {
         let hq = Ready::start().await?;
         hq.client().await?.call("POST", wire::CHAT, Some(&wire::chat("Hello", false))).await?;
-        let bytes = hq.model.asked.load(Ordering::Relaxed);
+        let bytes = hq.model.asked();
         Ok(figure(format!("{:.1} KB", bytes as f64 / 1024.0), bytes <= 12 * 1024))
     })
 }
@@ -219,11 +219,19 @@ async fn assignments(clients: usize) -> Result<load::Load, String> {
 }
 
 impl Ready {
-    async fn start() -> Result<Self, String> {
+    /// Sets it up in a new folder, without limits per minute.
+    pub async fn start() -> Result<Self, String> {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with more settings.
+    pub async fn start_with(settings: &[(&str, &str)]) -> Result<Self, String> {
         serving()?;
         let folder = folder()?;
         let model = model::start().await;
-        let mut program = Program::start_with(&mut unlimited(folder.path()));
+        let mut command = unlimited(folder.path());
+        command.envs(settings.iter().copied());
+        let mut program = Program::start_with(&mut command);
         let browser = Browser::new(program.url());
         let page = browser.set_up(&program.setup_link()).await;
         let workspace = page.url.path().split('/').nth(2).unwrap_or_default().to_owned();
@@ -233,15 +241,8 @@ impl Ready {
             &["token", "create", "--name", "bench"],
         );
         let token = made["token"].as_str().ok_or("`hq token create` printed no token")?.to_owned();
-        let mut ready = Self {
-            program,
-            model,
-            token,
-            agent: String::new(),
-            browser,
-            workspace,
-            _folder: folder,
-        };
+        let mut ready =
+            Self { program, model, token, agent: String::new(), browser, workspace, folder };
         let mut client = ready.client().await?;
         let connection = wire::connection(&ready.model.url);
         client.call("POST", wire::CONNECTIONS, Some(&connection)).await?;
@@ -250,12 +251,13 @@ impl Ready {
         Ok(ready)
     }
 
-    async fn client(&self) -> Result<Client, String> {
-        Client::connect(self.program.url(), ("authorization", format!("Bearer {}", self.token)))
-            .await
+    /// A connection of the person's token.
+    pub async fn client(&self) -> Result<Client, String> {
+        Client::connect(self.program.url(), bearer(&self.token)).await
     }
 
-    async fn clients(&self, number: usize) -> Result<Vec<Client>, String> {
+    /// So many of them.
+    pub async fn clients(&self, number: usize) -> Result<Vec<Client>, String> {
         let mut all = Vec::new();
         for _ in 0..number {
             all.push(self.client().await?);
@@ -265,7 +267,7 @@ impl Ready {
 }
 
 /// The program with its limits per minute and stream switched off.
-fn unlimited(data: &Path) -> std::process::Command {
+pub fn unlimited(data: &Path) -> std::process::Command {
     let mut command = program::command(Path::new(BINARY), data, &["serve"]);
     for name in ["API_PER_MINUTE", "STREAMS_PER_SIGN_IN", "STREAMS_PER_WORKSPACE"] {
         command.env(format!("HQ_LIMITS_{name}"), "0");
@@ -294,11 +296,17 @@ fn id(record: &Value) -> Result<String, String> {
     record["id"].as_str().map(str::to_owned).ok_or_else(|| format!("no id in {record}"))
 }
 
+/// The header of a token.
+pub fn bearer(token: &str) -> (&'static str, String) {
+    ("authorization", format!("Bearer {token}"))
+}
+
 fn nobody() -> (&'static str, String) {
     ("accept", "*/*".to_owned())
 }
 
-fn figure(text: String, kept: bool) -> Figure {
+/// What a row shows, and whether its promise is kept.
+pub fn figure(text: String, kept: bool) -> Figure {
     Figure { text, kept }
 }
 

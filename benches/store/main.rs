@@ -9,6 +9,7 @@ mod fixture;
 mod read;
 mod records;
 mod start;
+mod undo;
 mod write;
 
 use std::path::Path;
@@ -42,6 +43,7 @@ const ROWS: &[(&str, Measure)] = &[
     ("50 of 100,000 by index", read::by_index),
     ("task list of 100,000", read::lists),
     ("consumer catches up", read::catch_up),
+    ("undo of 10,000 changes", undo::many),
 ];
 
 fn main() -> ExitCode {

@@ -12,6 +12,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::Config;
 use crate::crypto::redact::{RedactWriter, Redactor};
+use crate::runtime::Limits;
 use crate::server::{self, Parts};
 
 use super::{Common, OK, USAGE, complain, say};
@@ -88,7 +89,8 @@ async fn serve_until_told(config: Config, redactor: Arc<Redactor>, as_json: bool
         Ok(ending) => ending,
         Err(error) => return failed(&format!("signals cannot be heard: {error}")),
     };
-    let parts = Parts { redactor, ..Parts::default() };
+    let runs = Limits { active: config.max_active, ..Limits::default() };
+    let parts = Parts { redactor, runs, ..Parts::default() };
     let running = match server::start(config, parts).await {
         Ok(running) => running,
         Err(error) => return failed(&error),

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub struct Config {
     pub dev: bool,
     /// Limits of requests; 0 switches one off.
     pub limits: Limits,
+    /// How many runs of agents this host works on at once.
+    pub max_active: usize,
     /// How long the practice provider pauses between two words, so that a person can watch.
     pub practice_pause: Duration,
     /// Every setting with its value and where it came from.
@@ -197,9 +200,11 @@ const ALL_STREAMS: Known = Known {
 };
 const UPLOAD: Known =
     Known { name: "limits.upload_mb", variable: "HQ_LIMITS_UPLOAD_MB", default: "50" };
+const MAX_ACTIVE: Known =
+    Known { name: "runs.max_active", variable: "HQ_RUNS_MAX_ACTIVE", default: "32" };
 const PRACTICE_PAUSE: Known =
     Known { name: "practice_pause_ms", variable: "HQ_PRACTICE_PAUSE_MS", default: "25" };
-const ALL: [&Known; 11] = [
+const ALL: [&Known; 12] = [
     &DATA,
     &LISTEN,
     &PUBLIC_URL,
@@ -210,6 +215,7 @@ const ALL: [&Known; 11] = [
     &STREAMS,
     &ALL_STREAMS,
     &UPLOAD,
+    &MAX_ACTIVE,
     &PRACTICE_PAUSE,
 ];
 
@@ -249,6 +255,7 @@ impl Config {
             log: LOG.default.to_owned(),
             dev: false,
             limits: Limits::default(),
+            max_active: 32,
             practice_pause: Duration::ZERO,
             settings: Vec::new(),
         }
@@ -308,8 +315,12 @@ impl Config {
             upload_mb: number(&UPLOAD)?,
         };
         let practice_pause = Duration::from_millis(u64::from(number(&PRACTICE_PAUSE)?));
+        let (active, from) = take(&MAX_ACTIVE);
+        let wanted = "a number from 1 on";
+        let max_active: NonZeroUsize = parse(&MAX_ACTIVE, active, from, wanted)?;
         Ok(Self {
             practice_pause,
+            max_active: max_active.get(),
             data,
             listen: parse(&LISTEN, listen.0, listen.1, "an address and port like 127.0.0.1:8080")?,
             public_url: public(public_url.0, public_url.1)?,
@@ -507,6 +518,7 @@ mod tests {
             ("HQ_PUBLIC_URL", "hq.example.com", "like https://hq.example.com"),
             ("HQ_PUBLIC_URL", "https://x/y", "without a path"),
             ("HQ_LIMITS_API_BURST", "-1", "0 switches"),
+            ("HQ_RUNS_MAX_ACTIVE", "0", "from 1 on"),
         ] {
             let error = Config::load(&given(&[], &[(name, value)])).unwrap_err();
             assert!(error.to_string().contains(words), "{error}");
