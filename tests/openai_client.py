@@ -83,6 +83,31 @@ def keeps_a_session_for_a_user():
         client.chat.completions.create(model="hq/ada", messages=asked(text), user="mira-desk")
 
 
+def responds():
+    first = client.responses.create(model="hq/ada", input="The word is crane.", instructions="Short.")
+    assert (first.status, first.output_text) == ("completed", ANSWER), first
+    assert first.usage.total_tokens == first.usage.input_tokens + first.usage.output_tokens > 0, first
+    kinds, text, numbers = [], "", []
+    for event in client.responses.create(
+        model="hq/ada",
+        input=[{"role": "user", "content": "What was that word?"}],
+        previous_response_id=first.id,
+        stream=True,
+    ):
+        kinds.append(event.type)
+        numbers.append(event.sequence_number)
+        text += event.delta if event.type == "response.output_text.delta" else ""
+    assert text == ANSWER, text
+    assert (kinds[0], kinds[-1]) == ("response.created", "response.completed"), kinds
+    assert numbers == list(range(len(kinds))), numbers
+    create = client.responses.create
+    strange = fails(
+        BadRequestError,
+        lambda: create(model="hq/ada", input="Hi", previous_response_id="resp_none"),
+    )
+    assert strange.code == "previous_response_not_found", strange.body
+
+
 def says_what_is_wrong():
     create = client.chat.completions.create
     unknown = fails(NotFoundError, lambda: create(model="hq/nobody", messages=asked("Hi")))
@@ -112,6 +137,7 @@ def talk():
     answers_in_pieces()
     streams_with_the_helper()
     knows_the_alias()
+    responds()
     says_what_is_wrong()
     keeps_a_session_for_a_user()
 

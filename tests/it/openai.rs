@@ -1,4 +1,4 @@
-//! The OpenAI-compatible API, judged by the official Python client.
+//! The OpenAI-compatible API, judged by the official clients for Python and Node.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,26 +9,36 @@ use crate::support::hq::TestHq;
 use crate::support::model::{Gate, ModelServer, Turn};
 use crate::support::work;
 
-/// Lets the official client play one of its stories.
-async fn play(hq: &TestHq, story: &'static str) {
+/// Lets an official client play its story.
+async fn play(hq: &TestHq, mut client: Command, story: &'static str) {
     let program = hq.token(&["read", "chat"]).await;
     let bearer = program.header("authorization");
     let token = bearer.strip_prefix("Bearer ").expect("a bearer token").to_owned();
-    let python = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../venv/bin/python");
-    assert!(python.exists(), "the official client is missing; run `make setup`");
-    let mut client = Command::new(python);
-    client
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/openai_client.py"))
-        .arg(story)
-        .env("HQ_URL", hq.url())
-        .env("HQ_TOKEN", token);
+    client.arg(story).env("HQ_URL", hq.url()).env("HQ_TOKEN", token);
     for proxy in ["http_proxy", "https_proxy", "all_proxy"] {
         client.env_remove(proxy).env_remove(proxy.to_uppercase());
     }
     let output = tokio::task::spawn_blocking(move || client.output()).await;
-    let output = output.expect("no panic").expect("Python starts");
+    let output = output.expect("no panic").expect("it starts");
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{story}: {told}");
+}
+
+fn python() -> Command {
+    let python = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../venv/bin/python");
+    assert!(python.exists(), "the official client is missing; run `make setup`");
+    let mut client = Command::new(python);
+    client.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/openai_client.py"));
+    client
+}
+
+fn node() -> Command {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("web-tests");
+    let there = folder.join("node_modules/openai").exists();
+    assert!(there, "the official client is missing; run `make setup`");
+    let mut client = Command::new("node");
+    client.arg(folder.join("openai.mjs"));
+    client
 }
 
 /// HQ with Ada, who answers through a scripted model.
@@ -43,10 +53,21 @@ async fn ready() -> (TestHq, ModelServer) {
 async fn the_official_openai_client_is_content() {
     let (hq, model) = ready().await;
     model.usually(Turn::text("Three tasks are open."));
-    play(&hq, "talk").await;
+    play(&hq, python(), "talk").await;
     let asked = model.last().text();
     let remembers = asked.contains("The word is heron.") && asked.contains("What was the word?");
     assert!(remembers, "calls with one `user` share a session: {asked}");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_official_node_client_is_content() {
+    let (hq, model) = ready().await;
+    model.usually(Turn::text("Three tasks are open."));
+    play(&hq, node(), "talk").await;
+    let asked = model.requests().into_iter().map(|seen| seen.text());
+    let follows = |text: String| text.contains("heron") && text.contains("What was the word?");
+    assert!(asked.into_iter().any(follows), "a response that follows another knows what was said");
     hq.finish().await;
 }
 
@@ -55,7 +76,7 @@ async fn the_official_openai_client_stops_a_run_by_hanging_up() {
     let (hq, model) = ready().await;
     let gate = Gate::new();
     model.push(Turn::text("Slow words that go on").pausing(2, &gate));
-    play(&hq, "leave").await;
+    play(&hq, python(), "leave").await;
     hq.settle().await;
     let stopped = work::run(&hq, "R-1");
     assert!(matches!(stopped.outcome, Some(Outcome::Stopped { .. })), "{:?}", stopped.outcome);

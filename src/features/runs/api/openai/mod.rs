@@ -5,8 +5,11 @@
 //! the session when the store says that the run has ended. Mounted at `/v1`.
 
 mod error;
+mod form;
 mod request;
+mod responses;
 mod stream;
+mod talk;
 mod turn;
 
 use axum::body::Bytes;
@@ -15,12 +18,12 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Value, json};
 
 use crate::app::Ws;
 use crate::features::agents::model::Agent;
 use crate::features::agents::queries as people;
-use crate::features::runs::queries::{self, talk};
+use crate::features::runs::model::{Run, Session};
+use crate::features::runs::queries::{self, talk as own};
 use crate::features::runs::rules::{self, NewInput, RunError, SessionSpec};
 use crate::kernel::{AgentId, Can, InputId, RunId, RunTrigger};
 use crate::store::{Range, ReadExt, StoreError};
@@ -31,8 +34,11 @@ use crate::web::session::{Alive, Person};
 pub use error::shape_errors;
 
 use error::ChatError;
-use request::{ChatRequest, Remembers, Target, Thread, header, unknown_model};
-use stream::{Head, Telling};
+use form::{Chat, Form, Head};
+use request::ChatRequest;
+use responses::{ResponsesRequest, no_response};
+use stream::Telling;
+use talk::{Remembers, Talk, Target, Thread, header, unknown_model};
 use turn::{Answer, StopOnDrop, Turn};
 
 /// The largest body.
@@ -47,6 +53,16 @@ pub fn routes() -> Routes {
             complete.needs(Can::Chat).doc(|| {
                 Doc::new("Ask an agent, in the form of the OpenAI API")
                     .body::<ChatRequest>()
+                    .no_key("each call is a question of its own")
+                    .media("application/json")
+                    .media("text/event-stream")
+            }),
+        )
+        .post(
+            "/responses",
+            respond.needs(Can::Chat).doc(|| {
+                Doc::new("Ask an agent, in the form of the Responses API")
+                    .body::<ResponsesRequest>()
                     .no_key("each call is a question of its own")
                     .media("application/json")
                     .media("text/event-stream")
@@ -137,6 +153,20 @@ fn find(ws: &Ws, target: &Target, asked: &str) -> Result<Agent, ChatError> {
     }
 }
 
+/// A question in either form.
+struct Question {
+    /// The model as it was asked for.
+    model: String,
+    /// Who asks.
+    user: Option<String>,
+    /// The run that answered before.
+    previous: Option<RunId>,
+    /// What was said.
+    talk: Talk,
+    /// Whether the answer comes piece by piece.
+    streams: bool,
+}
+
 async fn complete(
     ws: Ws,
     who: Person,
@@ -145,33 +175,72 @@ async fn complete(
     body: Bytes,
 ) -> Result<Response, ChatError> {
     let request = ChatRequest::read(&body)?;
-    let target = match header(&headers, "agent-id") {
-        Some(agent) => Target::Named(agent.to_owned()),
-        None => Target::of(&request.model)?,
+    let question = Question {
+        model: request.model.clone(),
+        user: request.user.clone(),
+        previous: None,
+        talk: request.talk()?,
+        streams: request.streams(),
     };
-    let agent = find(&ws, &target, &request.model)?;
+    let usage = request.wants_usage();
+    answer(ws, (who, alive), &headers, question, |head| Box::new(Chat::new(head, usage))).await
+}
+
+async fn respond(
+    ws: Ws,
+    who: Person,
+    alive: Alive,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, ChatError> {
+    let request = ResponsesRequest::read(&body)?;
+    let question = Question {
+        model: request.model.clone(),
+        user: request.user.clone(),
+        previous: request.previous()?,
+        talk: request.talk()?,
+        streams: request.streams(),
+    };
+    answer(ws, (who, alive), &headers, question, |head| Box::new(request.form(head))).await
+}
+
+/// Asks, waits and answers in the form that `form` makes.
+async fn answer(
+    ws: Ws,
+    (who, alive): (Person, Alive),
+    headers: &HeaderMap,
+    question: Question,
+    form: impl FnOnce(Head) -> Box<dyn Form>,
+) -> Result<Response, ChatError> {
+    let target = match header(headers, "agent-id") {
+        Some(agent) => Target::Named(agent.to_owned()),
+        None => Target::of(&question.model)?,
+    };
+    let agent = find(&ws, &target, &question.model)?;
     if let Some(reason) = ws.read(|snap| rules::held(snap, &agent))? {
         let text = format!("{} does not take talk now: {}", agent.name, reason.replace('_', " "));
         return Err(ChatError::new(StatusCode::SERVICE_UNAVAILABLE, reason, text));
     }
-    let thread = Thread::of(header(&headers, "session-key"), request.user.as_deref(), who.account)?;
-    let model = header(&headers, "model").map(str::to_owned);
+    let thread = match question.previous {
+        Some(run) => Thread::After(run),
+        None => {
+            let user = question.user.as_deref();
+            Thread::of(header(headers, "session-key"), user, who.account)?
+        }
+    };
+    let model = header(headers, "model").map(str::to_owned);
     // Both ears are open before the question is asked, so that nothing of its answer is missed.
     let (entries, pieces) = (ws.store.subscribe(), ws.live.subscribe());
     let accounts = ws.app.system.watch();
-    let (input, run) = ask(&ws, &who, &agent, &thread, model, &request).await?;
+    let (input, run) = ask(&ws, &who, &agent, &thread, model, &question.talk).await?;
     let alone = thread == Thread::Single;
     let mut guard = alone.then(|| StopOnDrop::new(ws.clone(), who.clone(), run));
-    let head = Head {
-        id: format!("chatcmpl_{run}"),
-        created: ws.app.clock.now().as_second(),
-        model: request.model.clone(),
-    };
+    let created = ws.app.clock.now().as_second();
+    let form = form(Head { id: run.to_string(), created, model: question.model });
     let mut turn = Turn { ws, input, run, entries, accounts, alive };
     turn.check()?;
-    if request.streams() {
-        let usage = request.wants_usage();
-        return Ok(stream::answer(Telling { turn, pieces, head, usage, guard }));
+    if question.streams {
+        return Ok(stream::answer(Telling { turn, pieces, form, guard }));
     }
     drop(pieces);
     let ended = turn.ended().await?;
@@ -179,7 +248,7 @@ async fn complete(
         guard.disarm();
     }
     let answer = Answer::read(&turn.ws, &ended)?;
-    Ok(axum::Json(whole(&head, &answer)).into_response())
+    Ok(axum::Json(form.whole(&answer)).into_response())
 }
 
 /// Queues the question in its session, in one write.
@@ -189,7 +258,7 @@ async fn ask(
     agent: &Agent,
     thread: &Thread,
     model: Option<String>,
-    request: &ChatRequest,
+    talk: &Talk,
 ) -> Result<(InputId, RunId), ChatError> {
     let slug = &agent.slug;
     let key = match thread {
@@ -198,7 +267,11 @@ async fn ask(
             format!("agent:{slug}:explicit:{id}")
         }
         Thread::Shared(name) => format!("agent:{slug}:explicit:{name}"),
-        Thread::Own => ws.read(|snap| talk::own_key(snap, agent, who.account, who.role))?,
+        Thread::Own => ws.read(|snap| own::own_key(snap, agent, who.account, who.role))?,
+        Thread::After(run) => {
+            let key = ws.read(|snap| session_of(snap, *run, agent, who))?;
+            key.ok_or_else(|| no_response(&run.to_string()))?
+        }
     };
     let known = match thread {
         Thread::Single => None,
@@ -208,7 +281,7 @@ async fn ask(
         true => Remembers::Everything,
         false => Remembers::Nothing,
     };
-    let text = request.input(remembers)?;
+    let text = talk.input(remembers)?;
     let spec = SessionSpec { agent: agent.id, key, owner: Some(who.account), task: None };
     let new = NewInput { text, trigger: RunTrigger::Api, model, mode: None };
     let sent =
@@ -216,19 +289,20 @@ async fn ask(
     Ok((sent.message, sent.run))
 }
 
-/// A whole answer.
-fn whole(head: &Head, answer: &Answer) -> Value {
-    json!({
-        "id": head.id,
-        "object": "chat.completion",
-        "created": head.created,
-        "model": head.model,
-        "choices": [{
-            "index": 0,
-            "message": { "role": "assistant", "content": answer.text, "refusal": null },
-            "logprobs": null,
-            "finish_reason": answer.finish,
-        }],
-        "usage": answer.usage,
-    })
+/// The key of the session in which a run of this agent has answered this person's programs.
+fn session_of(
+    snap: &impl ReadExt,
+    run: RunId,
+    agent: &Agent,
+    who: &Person,
+) -> Result<Option<String>, StoreError> {
+    let Some(run) = snap.get::<Run>(run)? else { return Ok(None) };
+    let session = snap.get::<Session>(run.session)?;
+    let explicit = format!("agent:{}:explicit:", agent.slug);
+    let own = session.filter(|session| {
+        session.agent == agent.id
+            && session.owner == Some(who.account)
+            && session.key.starts_with(&explicit)
+    });
+    Ok(own.map(|session| session.key))
 }

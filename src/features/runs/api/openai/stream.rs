@@ -9,13 +9,13 @@ use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::Response;
 use futures_util::stream;
-use serde_json::{Value, json};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, interval_at};
 
 use crate::live::{BlockKind, Piece};
 
+use super::form::Form;
 use super::turn::{Answer, StopOnDrop, Turn};
 
 /// A sign of life so often while nothing is said.
@@ -23,39 +23,14 @@ const BEAT: Duration = Duration::from_secs(15);
 /// How many chunks may wait for a slow client; then pieces are gathered by the hub.
 const WAITING: usize = 64;
 
-/// What every chunk of an answer says.
-pub(super) struct Head {
-    /// `chatcmpl_…`.
-    pub id: String,
-    /// When it began, in seconds since 1970.
-    pub created: i64,
-    /// The model as it was asked for.
-    pub model: String,
-}
-
-impl Head {
-    fn chunk(&self, choices: &Value) -> Value {
-        json!({
-            "id": self.id, "object": "chat.completion.chunk", "created": self.created,
-            "model": self.model, "choices": choices,
-        })
-    }
-
-    fn delta(&self, delta: &Value, finish: Option<&str>) -> Value {
-        self.chunk(&json!([{ "index": 0, "delta": delta, "finish_reason": finish }]))
-    }
-}
-
 /// What a stream is made of.
 pub(super) struct Telling {
     /// The question.
     pub turn: Turn,
     /// Running text.
     pub pieces: Receiver<Arc<Piece>>,
-    /// What every chunk says.
-    pub head: Head,
-    /// Whether the stream ends with its usage.
-    pub usage: bool,
+    /// How it is put into words.
+    pub form: Box<dyn Form>,
     /// For a session made for this call alone.
     pub guard: Option<StopOnDrop>,
 }
@@ -81,14 +56,13 @@ pub(super) fn answer(telling: Telling) -> Response {
 /// The client has gone.
 struct Gone;
 
-async fn send(out: &mpsc::Sender<Bytes>, data: &Value) -> Result<(), Gone> {
-    out.send(format!("data: {data}\n\n").into()).await.map_err(|_| Gone)
+async fn send(out: &mpsc::Sender<Bytes>, events: String) -> Result<(), Gone> {
+    out.send(events.into()).await.map_err(|_| Gone)
 }
 
 async fn tell(telling: Telling, out: mpsc::Sender<Bytes>) -> Result<(), Gone> {
-    let Telling { mut turn, mut pieces, head, usage, mut guard } = telling;
-    let delta = |text: &str| head.delta(&json!({ "content": text }), None);
-    send(&out, &head.delta(&json!({ "role": "assistant", "content": "" }), None)).await?;
+    let Telling { mut turn, mut pieces, mut form, mut guard } = telling;
+    send(&out, form.begin()).await?;
     let mut relay = Relay::default();
     let mut beat = interval_at(Instant::now() + BEAT, BEAT);
     let ended = loop {
@@ -106,7 +80,7 @@ async fn tell(telling: Telling, out: mpsc::Sender<Bytes>) -> Result<(), Gone> {
                     more => Some(more),
                 };
                 if let Some(Took::Text(text)) = more {
-                    send(&out, &delta(&text)).await?;
+                    send(&out, form.more(&text)).await?;
                 }
             }
             ended = turn.ended() => break ended,
@@ -128,16 +102,11 @@ async fn tell(telling: Telling, out: mpsc::Sender<Bytes>) -> Result<(), Gone> {
     match answer {
         Ok(answer) => {
             if let Some(rest) = relay.rest(&answer.text) {
-                send(&out, &delta(&rest)).await?;
+                send(&out, form.more(&rest)).await?;
             }
-            send(&out, &head.delta(&json!({}), Some(answer.finish))).await?;
-            if usage {
-                let mut last = head.chunk(&json!([]));
-                last["usage"] = answer.usage;
-                send(&out, &last).await?;
-            }
+            send(&out, form.end(&answer)).await?;
         }
-        Err(error) => send(&out, &error.body()).await?,
+        Err(error) => send(&out, form.failed(&error)).await?,
     }
     out.send(Bytes::from_static(b"data: [DONE]\n\n")).await.map_err(|_| Gone)
 }

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use serde_json::{Value, json};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::watch;
 
@@ -182,7 +181,20 @@ pub(super) struct Answer {
     /// `stop`, `length` or `content_filter`.
     pub finish: &'static str,
     /// Tokens.
-    pub usage: Value,
+    pub spent: Spent,
+}
+
+/// Tokens of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Spent {
+    /// Sent to the model, with what it had in its cache.
+    pub input: u64,
+    /// Of them, those from its cache.
+    pub cached: u64,
+    /// What it said and thought.
+    pub output: u64,
+    /// Of them, what it thought.
+    pub reasoning: u64,
 }
 
 impl Answer {
@@ -209,7 +221,7 @@ impl Answer {
                 }
             }
         }
-        let usage = usage(&used, sent, received);
+        let spent = spent(&used, sent, received);
         let cut_short = stopped.contains("max_tokens") || stopped.contains("length");
         let finish = match run.outcome.as_ref().unwrap_or(&Outcome::Done) {
             Outcome::Done | Outcome::NoOutcome | Outcome::Snoozed { .. } => {
@@ -224,7 +236,7 @@ impl Answer {
             Outcome::Limit { .. } if !text.is_empty() => "length",
             outcome => return Err(failed(outcome)),
         };
-        Ok(Self { text, finish, usage })
+        Ok(Self { text, finish, spent })
     }
 }
 
@@ -243,19 +255,13 @@ fn words(ws: &Ws, parts: &Body) -> String {
     texts.collect()
 }
 
-fn usage(used: &[Usage], sent: u64, received: u64) -> Value {
+fn spent(used: &[Usage], sent: u64, received: u64) -> Spent {
     let sum = |of: fn(&Usage) -> u64| used.iter().map(of).sum::<u64>();
-    let (sent, received) = match used.is_empty() {
+    let (input, output) = match used.is_empty() {
         true => (sent, received),
         false => (sum(|u| u.input + u.cache_read + u.cache_write), sum(|u| u.output)),
     };
-    json!({
-        "prompt_tokens": sent,
-        "completion_tokens": received,
-        "total_tokens": sent + received,
-        "prompt_tokens_details": { "cached_tokens": sum(|u| u.cache_read) },
-        "completion_tokens_details": { "reasoning_tokens": sum(|u| u.reasoning) },
-    })
+    Spent { input, cached: sum(|u| u.cache_read), output, reasoning: sum(|u| u.reasoning) }
 }
 
 /// Why a run gave no answer.

@@ -1,0 +1,347 @@
+//! A conversation as one input of a session, which agent it goes to, and which session.
+
+use axum::http::{HeaderMap, StatusCode};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::kernel::text::{MAX_TEXT, cut};
+use crate::kernel::{AccountId, RunId};
+
+use super::error::ChatError;
+
+/// The longest input that is made of a conversation, in bytes; the oldest messages give way.
+const MAX_INPUT: usize = MAX_TEXT - 1024;
+
+/// What was said, oldest first.
+#[derive(Debug)]
+pub(super) struct Talk {
+    /// The field that it came in, for errors.
+    param: &'static str,
+    said: Vec<(Speaker, String)>,
+    /// Whether instructions hold for this question even where the session knows what was said.
+    fresh_instructions: bool,
+}
+
+impl Talk {
+    /// Nothing yet.
+    pub fn new(param: &'static str) -> Self {
+        Self { param, said: Vec::new(), fresh_instructions: false }
+    }
+
+    /// The same, whose instructions are told each time.
+    pub fn with_instructions(param: &'static str, instructions: Option<&str>) -> Self {
+        let instructions = instructions.map(str::trim).filter(|text| !text.is_empty());
+        let said = instructions.map(|text| (Speaker::System, text.to_owned()));
+        Self { param, said: said.into_iter().collect(), fresh_instructions: true }
+    }
+
+    /// Adds what somebody said.
+    pub fn say(&mut self, who: Speaker, text: String) {
+        self.said.push((who, text));
+    }
+
+    /// The conversation as one input. A session that remembers gets what is new alone.
+    ///
+    /// # Errors
+    /// When nothing is said, or too much.
+    pub fn input(&self, remembers: Remembers) -> Result<String, ChatError> {
+        let is_talk = |s: Speaker| matches!(s, Speaker::User | Speaker::Assistant | Speaker::Tool);
+        let instructions = self.said.iter().filter(|(speaker, _)| !is_talk(*speaker));
+        let instructions: Vec<&str> = instructions.map(|(_, text)| text.trim()).collect();
+        let talk: Vec<&(Speaker, String)> = self.said.iter().filter(|(s, _)| is_talk(*s)).collect();
+        let now_from = talk
+            .iter()
+            .rposition(|(speaker, _)| *speaker == Speaker::Assistant)
+            .map_or(0, |at| at + 1);
+        let now: Vec<&str> = talk[now_from..].iter().map(|(_, text)| text.trim()).collect();
+        let now = now.join("\n\n");
+        if now.is_empty() {
+            let text = "the last message must be the user's and must say something";
+            return Err(ChatError::invalid(self.param, text));
+        }
+        let knows = remembers == Remembers::Everything;
+        let before = if knows { &talk[..0] } else { &talk[..now_from] };
+        let instructions = match knows && !self.fresh_instructions {
+            true => String::new(),
+            false => instructions.join("\n\n"),
+        };
+        fold(self.param, &instructions, before, &now)
+    }
+}
+
+/// What the session that a request goes to holds already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remembers {
+    /// It is new.
+    Nothing,
+    /// The conversation so far.
+    Everything,
+}
+
+/// Who said something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Speaker {
+    System,
+    User,
+    Assistant,
+    Tool,
+}
+
+impl Speaker {
+    /// Reads a role; `place` says where it stands.
+    ///
+    /// # Errors
+    /// For a word that is none.
+    pub fn of(role: &str, place: &str) -> Result<Self, ChatError> {
+        Ok(match role {
+            "system" | "developer" => Self::System,
+            "user" => Self::User,
+            "assistant" => Self::Assistant,
+            "tool" | "function" => Self::Tool,
+            other => {
+                let text = format!(
+                    "\"{}\" is no role; use system, developer, user or assistant",
+                    cut(other, 40)
+                );
+                return Err(ChatError::invalid(&format!("{place}.role"), text));
+            }
+        })
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::System => "Instructions",
+            Self::User => "User",
+            Self::Assistant => "Assistant",
+            Self::Tool => "Result of a tool",
+        }
+    }
+}
+
+/// The text of a message: a text, a list of text parts, or nothing.
+///
+/// # Errors
+/// When a part is not text.
+pub(super) fn text_of(content: &Value, place: &str) -> Result<String, ChatError> {
+    let param = format!("{place}.content");
+    let parts = match content {
+        Value::Null => return Ok(String::new()),
+        Value::String(text) => return Ok(text.clone()),
+        Value::Array(parts) => parts,
+        _ => return Err(ChatError::invalid(&param, "content is a text or a list of parts")),
+    };
+    let mut texts = Vec::with_capacity(parts.len());
+    for part in parts {
+        let kind = part["type"].as_str().unwrap_or_default();
+        let text = match kind {
+            "text" | "input_text" | "output_text" => part["text"].as_str(),
+            "refusal" => part["refusal"].as_str(),
+            _ => None,
+        };
+        texts.push(text.ok_or_else(|| {
+            let text =
+                format!("parts of type \"{}\" are not supported, only \"text\"", cut(kind, 40));
+            ChatError::invalid(&param, text)
+        })?);
+    }
+    Ok(texts.join("\n"))
+}
+
+/// One input of a conversation that the session does not know.
+fn fold(
+    param: &str,
+    instructions: &str,
+    before: &[&(Speaker, String)],
+    now: &str,
+) -> Result<String, ChatError> {
+    if instructions.is_empty() && before.is_empty() {
+        return checked(param, now.to_owned());
+    }
+    let mut out = String::new();
+    if !instructions.is_empty() {
+        out.push_str("# Instructions from the program that asks\n");
+        out.push_str(instructions);
+        out.push_str("\n\n");
+    }
+    let end = format!("# What is said now\n{now}");
+    let room = MAX_INPUT.saturating_sub(out.len() + end.len() + 128);
+    let mut kept = Vec::new();
+    let mut used = 0;
+    for (speaker, text) in before.iter().rev().filter(|(_, text)| !text.trim().is_empty()) {
+        let line = format!("{}: {}\n\n", speaker.label(), text.trim());
+        used += line.len();
+        if room < used {
+            break;
+        }
+        kept.push(line);
+    }
+    if !kept.is_empty() {
+        out.push_str("# The conversation so far\n");
+        let left_out = before.len() - kept.len();
+        if 0 < left_out && room < used {
+            out.push_str(&format!("[{left_out} earlier messages were left out]\n\n"));
+        }
+        out.extend(kept.iter().rev().map(String::as_str));
+    }
+    out.push_str(&end);
+    checked(param, out)
+}
+
+fn checked(param: &str, text: String) -> Result<String, ChatError> {
+    if text.len() <= MAX_INPUT {
+        return Ok(text);
+    }
+    let message = format!(
+        "the message and its instructions have {} KB; at most {} KB are taken. Shorten it, or give \
+         the agent a file.",
+        text.len() / 1024,
+        MAX_INPUT / 1024
+    );
+    let error = ChatError::new(StatusCode::BAD_REQUEST, "context_length_exceeded", message);
+    Err(ChatError { param: Some(param.to_owned()), ..error })
+}
+
+/// Which agent a model's name means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// The workspace's first one.
+    Default,
+    /// The one with this slug or id.
+    Named(String),
+}
+
+impl Target {
+    /// Reads `hq`, `hq/default`, `hq/<agent>`, the same with `openclaw`, `openclaw:<agent>` and
+    /// `agent:<agent>`.
+    ///
+    /// # Errors
+    /// 404 for the name of another model.
+    pub fn of(model: &str) -> Result<Self, ChatError> {
+        let name = ["hq", "openclaw", "agent"].iter().find_map(|own| {
+            let rest = model.trim().strip_prefix(own)?;
+            match rest.strip_prefix(['/', ':']) {
+                Some(name) => Some(name),
+                None => (rest.is_empty() && *own != "agent").then_some("default"),
+            }
+        });
+        match name {
+            Some("default") => Ok(Self::Default),
+            Some(name) if !name.is_empty() => Ok(Self::Named(name.to_owned())),
+            _ => Err(unknown_model(model)),
+        }
+    }
+}
+
+/// There is no such model.
+pub(super) fn unknown_model(model: &str) -> ChatError {
+    let message = format!(
+        "the model \"{}\" does not exist; use hq/default or hq/<agent>, as GET /v1/models lists \
+         them",
+        cut(model, 80)
+    );
+    let error = ChatError::new(StatusCode::NOT_FOUND, "model_not_found", message);
+    ChatError { param: Some("model".to_owned()), ..error }
+}
+
+/// A word from a header, under our name or the peer's.
+pub(super) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let find = |prefix: &str| headers.get(format!("{prefix}-{name}"))?.to_str().ok();
+    find("x-hq").or_else(|| find("x-openclaw")).map(str::trim).filter(|word| !word.is_empty())
+}
+
+/// Which conversation a request belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Thread {
+    /// None: a session is made for this call alone.
+    Single,
+    /// The person's own conversation with the agent.
+    Own,
+    /// One that this person's calls share under a name.
+    Shared(String),
+    /// The one that this run answered in.
+    After(RunId),
+}
+
+impl Thread {
+    /// Reads the session header and the field `user`.
+    ///
+    /// # Errors
+    /// For a name that is reserved or cannot be one.
+    pub fn of(key: Option<&str>, user: Option<&str>, by: AccountId) -> Result<Self, ChatError> {
+        if let Some(key) = key {
+            return Self::named(key, by);
+        }
+        match user.map(str::trim).filter(|user| !user.is_empty()) {
+            Some(user) => Ok(Self::Shared(format!("openai-{}", digest(by, user)))),
+            None => Ok(Self::Single),
+        }
+    }
+
+    fn named(key: &str, by: AccountId) -> Result<Self, ChatError> {
+        const PARAM: &str = "x-hq-session-key";
+        if key == "main" || (key.starts_with("agent:") && key.ends_with(":main")) {
+            return Ok(Self::Own);
+        }
+        let reserved = ["agent:", "subagent:", "cron:", "acp:", "hook:", "session:"];
+        if reserved.iter().any(|start| key.starts_with(start)) {
+            let text = "names that begin so are reserved; choose another one";
+            return Err(ChatError::invalid(PARAM, text));
+        }
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/@".contains(c);
+        if key.len() > 200 || !key.chars().all(plain) {
+            let text = "a session's name has at most 200 letters, digits and -_.:/@";
+            return Err(ChatError::invalid(PARAM, text));
+        }
+        Ok(Self::Shared(format!("key-{}", digest(by, key))))
+    }
+}
+
+/// A name that no other person's calls can have.
+fn digest(by: AccountId, name: &str) -> String {
+    let mut hash = Sha256::new();
+    hash.update(by.to_string());
+    hash.update(name);
+    hex::encode(&hash.finalize()[..12])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Remembers, Speaker, Talk, Target, Thread};
+    use crate::kernel::{AccountId, TypedId};
+
+    #[test]
+    fn instructions_of_a_question_are_told_although_the_session_knows_the_rest() {
+        let mut talk = Talk::with_instructions("input", Some(" Be short. "));
+        talk.say(Speaker::User, "And now?".to_owned());
+        let told = talk.input(Remembers::Everything).unwrap();
+        assert!(told.contains("Be short.") && told.ends_with("And now?"), "{told}");
+        let empty = Talk::with_instructions("input", None).input(Remembers::Nothing);
+        assert_eq!(empty.unwrap_err().param.as_deref(), Some("input"));
+    }
+
+    #[test]
+    fn a_models_name_means_an_agent() {
+        for name in ["hq", "hq/default", "openclaw", "openclaw/default", "openclaw:default"] {
+            assert_eq!(Target::of(name).unwrap(), Target::Default, "{name}");
+        }
+        for name in ["hq/ada", "openclaw:ada", "agent:ada"] {
+            assert_eq!(Target::of(name).unwrap(), Target::Named("ada".into()), "{name}");
+        }
+        for name in ["gpt-4o", "", "hqx", "agent"] {
+            assert_eq!(Target::of(name).unwrap_err().status, 404, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_keeps_a_session_and_reserved_ones_are_refused() {
+        let by = AccountId::from_bytes([1; 16]);
+        let other = AccountId::from_bytes([2; 16]);
+        let of = |key, user| Thread::of(key, user, by).unwrap();
+        assert_eq!(of(None, None), Thread::Single);
+        assert_eq!(of(Some("agent:ada:main"), Some("x")), Thread::Own);
+        assert_eq!(of(None, Some("x")), of(None, Some("x")));
+        assert_ne!(of(None, Some("x")), Thread::of(None, Some("x"), other).unwrap());
+        assert_eq!(Thread::of(Some("cron:1"), None, by).unwrap_err().status, 400);
+        assert_eq!(Thread::of(Some("a b"), None, by).unwrap_err().status, 400);
+    }
+}
