@@ -1,15 +1,18 @@
 //! The commands. `hq serve` is the program; the others ask it through the socket in its data folder,
 //! or, when it does not run, the stores themselves.
 
+mod agents;
 mod backup;
 mod commands;
 mod demo;
+mod door;
 mod operate;
 mod stores;
 mod portable;
 mod reach;
 mod remote;
 mod rollback;
+mod runs;
 mod serve;
 mod users;
 mod workspaces;
@@ -22,6 +25,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::remote::{Remote, RemoteError, RemoteFlags};
 use crate::config::{Config, Given};
+
+use door::Door;
+use reach::block_on;
 
 /// All went well.
 const OK: u8 = 0;
@@ -73,6 +79,12 @@ enum Command {
     Demo(demo::Demo),
     /// Say whether HQ runs on the data folder, and how it is
     Status,
+    /// Agents: list, ask, talk, stop
+    #[command(subcommand)]
+    Agent(agents::Command),
+    /// Runs of agents: list, show, follow, stop
+    #[command(subcommand)]
+    Runs(runs::Command),
     /// Accounts: list, disable, enable, a link for a new password
     #[command(subcommand)]
     User(users::Command),
@@ -158,7 +170,7 @@ pub fn main() -> ExitCode {
 fn run(common: &Common, command: Command) -> u8 {
     match common.remote() {
         Ok(None) => {}
-        Ok(Some(remote)) => return elsewhere(common, &command, &remote),
+        Ok(Some(remote)) => return elsewhere(common, command, &remote),
         Err(error) => {
             complain(&error.to_string());
             return USAGE;
@@ -178,6 +190,12 @@ fn run(common: &Common, command: Command) -> u8 {
     };
     let done = match command {
         Command::Status => commands::status(common, &config),
+        Command::Agent(command) => {
+            block_on(async { agents::run(common, &Door::here(&config).await?, command).await })
+        }
+        Command::Runs(command) => {
+            block_on(async { runs::run(common, &Door::here(&config).await?, command).await })
+        }
         Command::User(command) => users::run(common, config, command),
         Command::Workspace(command) => workspaces::run(common, config, command),
         Command::Token(commands::Token::Create(flags)) => {
@@ -211,10 +229,16 @@ fn run(common: &Common, command: Command) -> u8 {
 }
 
 /// A command for a server on another machine.
-fn elsewhere(common: &Common, command: &Command, remote: &Remote) -> u8 {
+fn elsewhere(common: &Common, command: Command, remote: &Remote) -> u8 {
     let done = match command {
         Command::Status => commands::remote_status(common, remote),
         Command::Healthcheck => commands::remote_healthcheck(remote),
+        Command::Agent(command) => {
+            block_on(async { agents::run(common, &Door::there(remote), command).await })
+        }
+        Command::Runs(command) => {
+            block_on(async { runs::run(common, &Door::there(remote), command).await })
+        }
         _ => {
             let text = "this is done on the machine itself; leave out --url and --token, and unset \
                         HQ_URL and HQ_TOKEN (an address for people is --public-url)";

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, HOST};
-use axum::http::{Method, Request};
+use axum::http::{Method, Request, Response};
 use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -186,45 +187,57 @@ impl Local {
         path: &str,
         body: Option<&impl Serialize>,
     ) -> Result<String, CommandError> {
-        let failed = |error: &dyn std::fmt::Display| CommandError::Failed(error.to_string());
-        let body = body.map(serde_json::to_vec).transpose().map_err(|e| failed(&e))?;
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, "localhost")
-            .header(CONTENT_TYPE, "application/json")
-            .body(Body::from(body.unwrap_or_default()))
-            .map_err(|e| failed(&e))?;
-        let stream = self.place.connect().await.map_err(|e| failed(&e))?;
         let asked = async {
-            let (mut sender, connection) =
-                hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-            let answer = async {
-                let answer = sender.send_request(request).await?;
-                let status = answer.status();
-                let body = answer.into_body().collect().await?.to_bytes();
-                Ok::<_, hyper::Error>((status, body))
-            };
-            tokio::pin!(answer, connection);
-            tokio::select! {
-                answered = &mut answer => answered,
-                ended = &mut connection => match ended {
-                    Ok(()) => answer.await,
-                    Err(error) => Err(error),
-                },
-            }
+            let answer = self.send(method, path, body, &[]).await?;
+            let status = answer.status();
+            let body = answer.into_body().collect().await.map_err(failed)?.to_bytes();
+            Ok::<_, CommandError>((status, String::from_utf8_lossy(&body).into_owned()))
         };
         let answered = tokio::time::timeout(longest, asked).await;
-        let (status, body) = match answered {
-            Ok(answered) => answered.map_err(|e| failed(&e))?,
-            Err(_) => return Err(CommandError::Silent(self.holder.clone())),
-        };
-        let text = String::from_utf8_lossy(&body).into_owned();
+        let (status, text) =
+            answered.map_err(|_| CommandError::Silent(self.holder.clone())).flatten()?;
         if status.is_success() {
             return Ok(text);
         }
-        let problem: Value = serde_json::from_str(&text).unwrap_or_default();
-        let detail = problem["detail"].as_str().unwrap_or(text.trim()).to_owned();
-        Err(CommandError::Refused(detail))
+        Err(CommandError::Refused(words_of(&text).unwrap_or_else(|| text.trim().to_owned())))
     }
+
+    /// Sends a request; its answer is still to be read.
+    ///
+    /// # Errors
+    /// When the program does not answer.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+        headers: &[(&str, String)],
+    ) -> Result<Response<Incoming>, CommandError> {
+        let body = body.map(serde_json::to_vec).transpose().map_err(failed)?;
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, "localhost")
+            .header(CONTENT_TYPE, "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let request = request.body(Body::from(body.unwrap_or_default())).map_err(failed)?;
+        let stream = self.place.connect().await.map_err(failed)?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+        tokio::spawn(connection);
+        sender.send_request(request).await.map_err(failed)
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> CommandError {
+    CommandError::Failed(error.to_string())
+}
+
+/// What an answer that refuses says, in the form of either API.
+pub fn words_of(text: &str) -> Option<String> {
+    let problem: Value = serde_json::from_str(text).ok()?;
+    let words = problem["detail"].as_str().or(problem["error"]["message"].as_str());
+    words.map(str::to_owned)
 }

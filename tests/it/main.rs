@@ -19,6 +19,7 @@ mod passkeys; // passkeys, with a device in software
 mod factors; // codes from an app, recovery codes, who must have a second step
 mod workspaces; // several workspaces: made, kept apart, archived, deleted, moved, broken
 mod cli; // the commands, with the real program
+mod cli_agents; // agents at the terminal
 mod history; // what became of each record, and undo, as people and programs meet them
 mod undo; // undo: what nobody may do by it, what goes stale, what races
 mod live; // the live stream of pages, the change stream, activity
@@ -39,4 +40,4 @@ mod openai_api; // agents as models: answers, streams, sessions, errors
 mod ops_health; // health: parts, consumers, the store's own work; filters and snapshot of changes
 mod usage_days; // the daily roll-up of model calls and the consumer that keeps it
 mod ops_audit; // the audit: search, export, verification, redaction, retention
-mod openai; // the same, judged by the official Python client
+mod openai; // the same, judged by the official clients for Python and Node

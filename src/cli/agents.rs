@@ -1,0 +1,298 @@
+//! `hq agent …`: ask an agent, talk with it, stop it.
+
+use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::net::lines::LineParser;
+
+use super::commands::print;
+use super::door::{Ask, Door, Pieces};
+use super::operate::Place;
+use super::reach::CommandError;
+use super::{Common, FAILED, OK, say};
+
+/// The largest question.
+const MAX_QUESTION: u64 = 1 << 20;
+
+/// The longest line of an answer.
+const MAX_LINE: usize = 16 << 20;
+
+/// `hq agent …`
+#[derive(Subcommand)]
+pub enum Command {
+    /// All agents and how they stand
+    List(Place),
+    /// Ask an agent one thing and print its answer; ends with 1 when there is none
+    Run(Run),
+    /// Talk with an agent, line by line; an empty line or Ctrl-D ends it
+    Chat(Named),
+    /// Your conversations with an agent and those about tasks
+    Sessions(Named),
+    /// Cut off what an agent does and let it stand still, or all of them
+    Stop(Stop),
+    /// Let an agent, or all of them, go on from where they stopped
+    Resume(Which),
+}
+
+/// Which agent.
+#[derive(Args)]
+pub struct Named {
+    /// Its slug or id
+    agent: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Flags of `hq agent run`.
+#[derive(Args)]
+pub struct Run {
+    /// Its slug or id
+    agent: String,
+    /// The question; - reads it from standard input
+    #[arg(required = true)]
+    text: Vec<String>,
+    /// Instructions for this question
+    #[arg(long)]
+    instructions: Option<String>,
+    /// A conversation that remembers, by a name of your own; `main` is the one of the page
+    #[arg(long, value_name = "NAME")]
+    session: Option<String>,
+    /// Another model for this question
+    #[arg(long)]
+    model: Option<String>,
+    /// How many seconds it may take
+    #[arg(long, default_value_t = 600, value_name = "SECONDS")]
+    timeout: u64,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Which agent, or all.
+#[derive(Args)]
+pub struct Which {
+    /// Its slug or id
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    agent: Option<String>,
+    /// All agents of the workspace
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Flags of `hq agent stop`.
+#[derive(Args)]
+pub struct Stop {
+    #[command(flatten)]
+    which: Which,
+    /// Let each finish the step that it is at
+    #[arg(long)]
+    gently: bool,
+}
+
+/// Runs one of them.
+///
+/// # Errors
+/// What was refused, or that nobody answers.
+pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
+    match command {
+        Command::List(place) => list(common, door, &place).await,
+        Command::Run(flags) => ask(common, door, flags).await,
+        Command::Chat(named) => chat(common, door, &named).await,
+        Command::Sessions(named) => sessions(common, door, &named).await,
+        Command::Stop(Stop { which, gently }) => {
+            let how = if gently { "after_step" } else { "now" };
+            halt(common, door, &which, Some(how)).await
+        }
+        Command::Resume(which) => halt(common, door, &which, None).await,
+    }
+}
+
+/// A word of a value; nothing where there is none.
+pub fn word<'v>(value: &'v Value, key: &str) -> &'v str {
+    value[key].as_str().unwrap_or_default()
+}
+
+/// The items of a page, or of a list that is no page.
+pub fn items(value: &Value) -> &[Value] {
+    value["items"].as_array().or(value.as_array()).map_or(&[], Vec::as_slice)
+}
+
+async fn list(common: &Common, door: &Door, place: &Place) -> Result<u8, CommandError> {
+    let ask = Ask::get("/api/v1/agents?limit=100").within(place.workspace.as_ref());
+    let all = door.call(ask).await?;
+    let lines: Vec<String> = items(&all)
+        .iter()
+        .map(|one| {
+            format!("{:<24} {:<28} {}", word(one, "slug"), word(one, "name"), word(one, "status"))
+        })
+        .collect();
+    print(common, &all, &lines)
+}
+
+/// The question as it was given, or from standard input.
+fn question(text: &[String]) -> Result<String, CommandError> {
+    if text != ["-"] {
+        return Ok(text.join(" "));
+    }
+    let mut read = String::new();
+    let input = std::io::stdin().lock();
+    let failed = |error: std::io::Error| CommandError::Failed(format!("standard input: {error}"));
+    input.take(MAX_QUESTION).read_to_string(&mut read).map_err(failed)?;
+    Ok(read)
+}
+
+async fn ask(common: &Common, door: &Door, flags: Run) -> Result<u8, CommandError> {
+    let text = question(&flags.text)?;
+    let workspace = flags.place.workspace.as_ref();
+    let body = json!({
+        "model": format!("hq/{}", flags.agent), "input": text, "instructions": flags.instructions,
+    });
+    let ask = Ask::post("/v1/responses", &body)
+        .within(workspace)
+        .header("x-hq-session-key", flags.session.as_ref())
+        .header("x-hq-model", flags.model.as_ref());
+    let longest = Duration::from_secs(flags.timeout);
+    let answered = tokio::time::timeout(longest, door.call(ask)).await;
+    let answered = answered.unwrap_or_else(|_| {
+        let seconds = flags.timeout;
+        Err(CommandError::Refused(format!("there was no answer within {seconds} seconds")))
+    });
+    let answer = match answered {
+        Err(CommandError::Refused(words)) if common.json => {
+            let error = json!({ "message": words });
+            print(common, &json!({ "ok": false, "status": "failed", "error": error }), &[])?;
+            return Ok(FAILED);
+        }
+        answered => answered?,
+    };
+    let text = word(&answer["output"][0]["content"][0], "text").to_owned();
+    let id = word(&answer, "id");
+    let run = id.strip_prefix("resp_").unwrap_or(id);
+    let run = door.call(Ask::get(format!("/api/v1/runs/{run}")).within(workspace)).await?;
+    let usage = &answer["usage"];
+    let told = json!({
+        "ok": true,
+        "status": answer["status"],
+        "final": text,
+        "usage": {
+            "input": usage["input_tokens"],
+            "output": usage["output_tokens"],
+            "total": usage["total_tokens"],
+            "cacheRead": usage["input_tokens_details"]["cached_tokens"],
+        },
+        "costUsd": run["cost_micros"].as_f64().map(|micros| micros / 1e6),
+        "assistantTurns": run["calls"],
+        "toolSummary": { "calls": run["steps"] },
+        "model": run["model"],
+        "sessionId": run["session"],
+        "run": run["name"],
+        "responseId": id,
+    });
+    print(common, &told, &[text])
+}
+
+/// A conversation at the terminal: the same as on the page, so it goes on there.
+async fn chat(common: &Common, door: &Door, named: &Named) -> Result<u8, CommandError> {
+    let main = "main".to_owned();
+    loop {
+        if std::io::stdin().is_terminal() {
+            write(common, "> ");
+        }
+        let line = tokio::task::spawn_blocking(|| {
+            let mut line = String::new();
+            std::io::stdin().read_line(&mut line).map(|_| line)
+        });
+        let failed = |error: String| CommandError::Failed(format!("standard input: {error}"));
+        let line = line.await.map_err(|e| failed(e.to_string()))?;
+        let line = line.map_err(|e| failed(e.to_string()))?;
+        if line.trim().is_empty() {
+            return Ok(OK);
+        }
+        let model = format!("hq/{}", named.agent);
+        let body = json!({ "model": model, "input": line.trim(), "stream": true });
+        let ask = Ask::post("/v1/responses", &body)
+            .within(named.place.workspace.as_ref())
+            .header("x-hq-session-key", Some(&main));
+        let said = relay(common, door.open(ask).await?).await?;
+        match (common.json, said) {
+            (_, Err(words)) => return Err(CommandError::Refused(words)),
+            (true, Ok(text)) => say(&json!({ "final": text }).to_string()),
+            (false, Ok(_)) => say(""),
+        }
+    }
+}
+
+fn write(common: &Common, text: &str) {
+    if !common.json {
+        let mut out = std::io::stdout().lock();
+        // ok: nobody reads what is printed.
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+}
+
+/// Prints an answer as it comes; gives it whole, or why there is none.
+async fn relay(
+    common: &Common,
+    mut pieces: Pieces,
+) -> Result<Result<String, String>, CommandError> {
+    let (mut lines, mut text) = (LineParser::new(MAX_LINE), String::new());
+    while let Some(piece) = pieces.next().await? {
+        let whole = lines.push(&piece).map_err(|error| CommandError::Failed(error.to_string()))?;
+        for line in whole {
+            let Some(event) = line.strip_prefix("data: ") else { continue };
+            let Ok(event) = serde_json::from_str::<Value>(event) else { continue };
+            match word(&event, "type") {
+                "response.output_text.delta" => {
+                    text.push_str(word(&event, "delta"));
+                    write(common, word(&event, "delta"));
+                }
+                "response.failed" => {
+                    return Ok(Err(word(&event["response"]["error"], "message").to_owned()));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(Ok(text))
+}
+
+async fn sessions(common: &Common, door: &Door, named: &Named) -> Result<u8, CommandError> {
+    let path = format!("/api/v1/agents/{}/sessions", named.agent);
+    let all = door.call(Ask::get(path).within(named.place.workspace.as_ref())).await?;
+    let lines: Vec<String> = items(&all)
+        .iter()
+        .map(|one| {
+            let about = match (one["yours"].as_bool(), one["task"].as_str()) {
+                (Some(true), _) => "yours".to_owned(),
+                (_, Some(task)) => format!("task {task}"),
+                _ => "former".to_owned(),
+            };
+            let (id, last, events) = (word(one, "id"), word(one, "last_at"), &one["events"]);
+            format!("{id}  {last}  {events:>6} events  {about}")
+        })
+        .collect();
+    print(common, &all, &lines)
+}
+
+/// Lets work stand still, or go on.
+async fn halt(
+    common: &Common,
+    door: &Door,
+    which: &Which,
+    how: Option<&str>,
+) -> Result<u8, CommandError> {
+    let (path, body) = match (&which.agent, how) {
+        (Some(agent), Some(how)) => (format!("/api/v1/agents/{agent}/halt"), json!({ "how": how })),
+        (Some(agent), None) => (format!("/api/v1/agents/{agent}/resume"), json!({})),
+        (None, Some(how)) => ("/api/v1/pause".to_owned(), json!({ "how": how })),
+        (None, None) => ("/api/v1/resume".to_owned(), json!({})),
+    };
+    let done = door.call(Ask::post(path, &body).within(which.place.workspace.as_ref())).await?;
+    let who = which.agent.as_deref().unwrap_or("All work");
+    let does = if how.is_some() { "stands still" } else { "goes on" };
+    print(common, &done, &[format!("{who} {does}.")])
+}

@@ -1,0 +1,183 @@
+//! The API of HQ: at the socket of the program that runs on the folder, where its owner asks, or on
+//! another machine, with a token.
+
+use std::time::Duration;
+
+use axum::http::Method;
+use http_body_util::BodyExt;
+use serde_json::Value;
+
+use crate::config::Config;
+use crate::config::remote::Remote;
+use crate::net::client::{ClientParts, HttpClient, Response};
+use crate::net::message::{self, Policy, Request, Timeouts};
+
+use super::complain;
+use super::reach::{self, CommandError, Local, words_of};
+
+/// How long an answer of an agent may take.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// The largest refusal that is read.
+const MAX_REFUSAL: usize = 64 * 1024;
+
+/// Where the API is.
+pub enum Door {
+    /// On this machine.
+    Here(Local),
+    /// On another one.
+    There(Box<HttpClient>, Remote),
+}
+
+/// A question to the API.
+pub struct Ask<'a> {
+    method: Method,
+    path: String,
+    body: Option<&'a Value>,
+    headers: Vec<(&'static str, String)>,
+}
+
+impl<'a> Ask<'a> {
+    /// Reads.
+    pub fn get(path: impl Into<String>) -> Self {
+        Self { method: Method::GET, path: path.into(), body: None, headers: Vec::new() }
+    }
+
+    /// Does something.
+    pub fn post(path: impl Into<String>, body: &'a Value) -> Self {
+        Self { method: Method::POST, path: path.into(), body: Some(body), headers: Vec::new() }
+    }
+
+    /// With a header, if it has a value.
+    pub fn header(mut self, name: &'static str, value: Option<&String>) -> Self {
+        self.headers.extend(value.map(|value| (name, value.clone())));
+        self
+    }
+
+    /// In a workspace, where there are several.
+    pub fn within(self, workspace: Option<&String>) -> Self {
+        self.header("x-hq-workspace", workspace)
+    }
+}
+
+/// An answer that comes piece by piece.
+pub enum Pieces {
+    /// From the socket.
+    Here(hyper::body::Incoming),
+    /// From the network.
+    There(crate::net::client::Body),
+}
+
+impl Door {
+    /// The program that runs on the folder.
+    ///
+    /// # Errors
+    /// When none does.
+    pub async fn here(config: &Config) -> Result<Self, CommandError> {
+        let not_running = || CommandError::NotRunning(config.data.display().to_string());
+        reach::running(config).await?.map(Self::Here).ok_or_else(not_running)
+    }
+
+    /// A server on another machine.
+    pub fn there(remote: &Remote) -> Self {
+        if remote.is_open_to_listeners() {
+            complain("the token crosses the network unencrypted; use https");
+        }
+        Self::There(Box::new(HttpClient::new(ClientParts::default())), remote.clone())
+    }
+
+    /// Asks, and reads the answer.
+    ///
+    /// # Errors
+    /// What is refused, or that nobody answers.
+    pub async fn call(&self, ask: Ask<'_>) -> Result<Value, CommandError> {
+        let mut pieces = self.open(ask).await?;
+        let mut text = Vec::new();
+        while let Some(piece) = pieces.next().await? {
+            text.extend_from_slice(&piece);
+        }
+        serde_json::from_slice(&text)
+            .map_err(|error| CommandError::Failed(format!("the answer is no JSON: {error}")))
+    }
+
+    /// Asks; the answer is read piece by piece.
+    ///
+    /// # Errors
+    /// What is refused, or that nobody answers.
+    pub async fn open(&self, ask: Ask<'_>) -> Result<Pieces, CommandError> {
+        match self {
+            Self::Here(local) => {
+                let sent = local.send(ask.method, &ask.path, ask.body, &ask.headers).await?;
+                let is_success = sent.status().is_success();
+                let mut pieces = Pieces::Here(sent.into_body());
+                if is_success {
+                    return Ok(pieces);
+                }
+                let mut text = Vec::new();
+                while let Some(piece) = pieces.next().await? {
+                    text.extend_from_slice(&piece);
+                }
+                Err(refused(&text, "HQ"))
+            }
+            Self::There(client, remote) => {
+                let answer = client.request(request(remote, ask)).await.map_err(silent)?;
+                if answer.is_success() {
+                    return Ok(Pieces::There(answer.body));
+                }
+                let Response { status, body, .. } = answer;
+                let (text, _) = body.beginning(MAX_REFUSAL).await.map_err(silent)?;
+                Err(refused(&text, &format!("{} ({status})", remote.url)))
+            }
+        }
+    }
+}
+
+fn request(remote: &Remote, ask: Ask<'_>) -> Request {
+    let method = match ask.method {
+        Method::POST => message::Method::Post,
+        _ => message::Method::Get,
+    };
+    let timeouts = Timeouts { headers: LONGEST, idle: LONGEST, total: None };
+    // Redirects are not followed, so that the token goes nowhere else.
+    let mut request = Request::new(Policy::Trusted, method, format!("{}{}", remote.url, ask.path))
+        .header("authorization", format!("Bearer {}", remote.token))
+        .timeouts(timeouts);
+    for (name, value) in ask.headers {
+        request = request.header(name, value);
+    }
+    match ask.body {
+        Some(body) => request.body("application/json", body.to_string()),
+        None => request,
+    }
+}
+
+fn refused(text: &[u8], who: &str) -> CommandError {
+    let text = String::from_utf8_lossy(text);
+    CommandError::Refused(
+        words_of(&text).unwrap_or_else(|| format!("{who} refused without a word")),
+    )
+}
+
+fn silent(error: crate::net::error::NetError) -> CommandError {
+    CommandError::Unreachable(error.to_string())
+}
+
+impl Pieces {
+    /// The next piece; none at the end.
+    ///
+    /// # Errors
+    /// When the answer is cut off.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, CommandError> {
+        match self {
+            Self::Here(body) => loop {
+                let Some(frame) = body.frame().await else { return Ok(None) };
+                let frame = frame.map_err(|error| CommandError::Failed(error.to_string()))?;
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data.to_vec()));
+                }
+            },
+            Self::There(body) => {
+                Ok(body.chunk().await.map_err(silent)?.map(|piece| piece.to_vec()))
+            }
+        }
+    }
+}

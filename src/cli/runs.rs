@@ -1,0 +1,189 @@
+//! `hq runs …`: what agents do and did.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::agents::{items, word};
+use super::commands::print;
+use super::door::{Ask, Door};
+use super::operate::Place;
+use super::reach::CommandError;
+use super::{Common, FAILED, OK, say};
+
+/// How often a run that is followed is looked at.
+const GLANCE: Duration = Duration::from_millis(300);
+/// How much of a line is shown.
+const WIDTH: usize = 160;
+
+/// `hq runs …`
+#[derive(Subcommand)]
+pub enum Command {
+    /// Runs, newest first
+    List(List),
+    /// A run and what happened in it
+    Show(Named),
+    /// The same, and what happens until it ends; ends with 1 when it did not end well
+    Follow(Named),
+    /// Stop a run; it ends within a second
+    Stop(Named),
+}
+
+/// Flags of `hq runs list`.
+#[derive(Args)]
+pub struct List {
+    /// Only those of an agent, by its slug or id
+    #[arg(long)]
+    agent: Option<String>,
+    /// Only those that are queued, running, waiting or ended
+    #[arg(long)]
+    state: Option<String>,
+    /// Only those about a task, by its key
+    #[arg(long)]
+    task: Option<String>,
+    /// At most so many, up to 100
+    #[arg(long, default_value_t = 20)]
+    limit: u32,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Which run.
+#[derive(Args)]
+pub struct Named {
+    /// Its name, such as R-12, or its id
+    run: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Runs one of them.
+///
+/// # Errors
+/// What was refused, or that nobody answers.
+pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
+    match command {
+        Command::List(flags) => list(common, door, &flags).await,
+        Command::Show(named) => show(common, door, &named).await,
+        Command::Follow(named) => follow(common, door, &named).await,
+        Command::Stop(named) => {
+            let path = format!("/api/v1/runs/{}/stop", named.run);
+            let body = json!({});
+            let workspace = named.place.workspace.as_ref();
+            let run = door.call(Ask::post(path, &body).within(workspace)).await?;
+            print(common, &run, &[line(&run)])
+        }
+    }
+}
+
+async fn list(common: &Common, door: &Door, flags: &List) -> Result<u8, CommandError> {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("limit", &flags.limit.to_string());
+    for (name, value) in [("agent", &flags.agent), ("state", &flags.state), ("task", &flags.task)] {
+        if let Some(value) = value {
+            query.append_pair(name, value);
+        }
+    }
+    let path = format!("/api/v1/runs?{}", query.finish());
+    let all = door.call(Ask::get(path).within(flags.place.workspace.as_ref())).await?;
+    let lines: Vec<String> = items(&all).iter().map(line).collect();
+    print(common, &all, &lines)
+}
+
+/// A run in one line.
+fn line(run: &Value) -> String {
+    let state = match (word(&run["outcome"], "word"), word(&run["waiting"], "detail")) {
+        ("", "") => word(run, "state").to_owned(),
+        ("", detail) => format!("waiting: {detail}"),
+        (outcome, _) => outcome.to_owned(),
+    };
+    let cost = run["cost_micros"].as_f64().unwrap_or_default() / 1e6;
+    let (name, at) = (word(run, "name"), word(run, "created_at"));
+    format!("{name:<8} {at:<24} ${cost:<8.4} {state:<20} {}", word(run, "title"))
+}
+
+async fn show(common: &Common, door: &Door, named: &Named) -> Result<u8, CommandError> {
+    let run = look(door, named).await?;
+    let (mut steps, mut after) = (Vec::new(), None);
+    loop {
+        let page = page(door, named, after).await?;
+        let Some(last) = page.last().and_then(|step| step["n"].as_u64()) else { break };
+        after = Some(last);
+        steps.extend(page);
+    }
+    let mut lines = vec![line(&run)];
+    lines.extend(steps.iter().filter_map(told));
+    print(common, &json!({ "run": run, "steps": steps }), &lines)
+}
+
+async fn follow(common: &Common, door: &Door, named: &Named) -> Result<u8, CommandError> {
+    let mut after = None;
+    loop {
+        // First the run, then its steps: those of an ended one are all there.
+        let run = look(door, named).await?;
+        let ended = word(&run, "state") == "ended";
+        loop {
+            let page = page(door, named, after).await?;
+            let Some(last) = page.last().and_then(|step| step["n"].as_u64()) else { break };
+            after = Some(last);
+            for step in &page {
+                let line = if common.json { Some(step.to_string()) } else { told(step) };
+                line.iter().for_each(|line| say(line));
+            }
+        }
+        if ended {
+            say(&if common.json { run.to_string() } else { line(&run) });
+            let well = ["done", "snoozed"].contains(&word(&run["outcome"], "word"));
+            return Ok(if well { OK } else { FAILED });
+        }
+        tokio::time::sleep(GLANCE).await;
+    }
+}
+
+async fn look(door: &Door, named: &Named) -> Result<Value, CommandError> {
+    let path = format!("/api/v1/runs/{}", named.run);
+    door.call(Ask::get(path).within(named.place.workspace.as_ref())).await
+}
+
+/// The steps behind one, up to 100.
+async fn page(door: &Door, named: &Named, after: Option<u64>) -> Result<Vec<Value>, CommandError> {
+    let mut path = format!("/api/v1/runs/{}/steps?limit=100", named.run);
+    if let Some(after) = after {
+        path.push_str(&format!("&after={after}"));
+    }
+    let page = door.call(Ask::get(path).within(named.place.workspace.as_ref())).await?;
+    Ok(items(&page).to_vec())
+}
+
+/// A step in one line; nothing for what says nothing to people.
+fn told(step: &Value) -> Option<String> {
+    let text = word(&step["content"], "text");
+    let words = match word(step, "kind") {
+        "input" => format!("< {}: {text}", word(step, "by")),
+        "assistant" => said(text)?,
+        "tool_finished" => {
+            let (name, status) = (word(step, "name"), word(step, "status"));
+            format!("  {name}: {status} in {} ms: {text}", step["millis"])
+        }
+        "notice" => format!("  note: {}", word(step, "text")),
+        "call_failed" => {
+            format!("! {}: {}", word(step, "class"), word(step, "message"))
+        }
+        "waiting" => format!("… {}", word(step, "detail")),
+        "interrupted" => format!("! interrupted: {}", word(step, "what")),
+        "run_ended" => format!("= {}", word(&step["outcome"], "word")),
+        _ => return None,
+    };
+    let flat = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    let lead = if words.starts_with(' ') { "  " } else { "" };
+    Some(format!("{lead}{}", crate::kernel::text::ellipsis(&flat, WIDTH)))
+}
+
+/// The words of the model, of the parts that it answered with.
+fn said(parts: &str) -> Option<String> {
+    let parts: Vec<Value> = serde_json::from_str(parts).ok()?;
+    let texts: Vec<&str> = parts.iter().filter_map(|part| part["text"].as_str()).collect();
+    let text = texts.join(" ");
+    (!text.trim().is_empty()).then(|| format!("> {text}"))
+}

@@ -1,0 +1,154 @@
+//! Agents at the terminal: asked, talked with, followed and stopped, here and on another machine.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use serde_json::Value;
+
+use crate::support::browse::Browser;
+use crate::support::model::{Gate, ModelServer, Turn};
+use crate::support::program::{Program, command, run, run_json};
+use crate::support::wire;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_hq");
+
+struct Terminal {
+    folder: tempfile::TempDir,
+    program: Program,
+    model: ModelServer,
+    token: String,
+}
+
+impl Terminal {
+    /// The program with Ada, who answers through a scripted model.
+    async fn open() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (binary, data) = (Path::new(BINARY), folder.path());
+        let model = ModelServer::start().await;
+        let mut program = Program::start(binary, data);
+        Browser::new(program.url()).set_up(&program.setup_link()).await;
+        let made = run_json(binary, data, &["token", "create", "--name", "terminal"]);
+        let token = made["token"].as_str().expect("a token").to_owned();
+        let terminal = Self { folder, program, model, token };
+        terminal.post(wire::CONNECTIONS, &wire::connection(&terminal.model.openai_url())).await;
+        terminal.post(wire::AGENTS, &wire::agent("Ada")).await;
+        terminal
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Value {
+        let request = reqwest::Client::new().post(format!("{}{path}", self.program.url()));
+        let sent = request.bearer_auth(&self.token).json(body).send().await.expect("an answer");
+        assert!(sent.status().is_success(), "{path}: {}", sent.status());
+        sent.json().await.expect("JSON")
+    }
+
+    /// A command, waited for beside the runtime: the model answers from it.
+    async fn hq(&self, arguments: &[&str]) -> Output {
+        let data = self.folder.path().to_owned();
+        let arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
+        let work = move || {
+            let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            run(Path::new(BINARY), &data, &words)
+        };
+        tokio::task::spawn_blocking(work).await.expect("no panic")
+    }
+}
+
+fn out(output: &Output) -> String {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {errors}", output.status);
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn refused(output: &Output, code: i32) -> String {
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_is_asked_and_its_run_is_looked_at() {
+    let terminal = Terminal::open().await;
+    terminal.model.push(Turn::text("Three tasks are open."));
+    let answer = terminal.hq(&["agent", "run", "ada", "What", "is", "open?"]).await;
+    assert_eq!(out(&answer), "Three tasks are open.\n");
+    assert!(terminal.model.last().text().contains("What is open?"));
+
+    terminal.model.push(Turn::text("None now."));
+    let asked = ["agent", "run", "ada", "And now?", "--session", "desk", "--json"];
+    let told: Value = serde_json::from_str(&out(&terminal.hq(&asked).await)).expect("JSON");
+    assert_eq!((&told["ok"], &told["final"]), (&true.into(), &"None now.".into()), "{told}");
+    assert!(told["usage"]["total"].as_u64() > Some(0), "{told}");
+    assert_eq!(told["run"], "R-2");
+
+    let list = out(&terminal.hq(&["runs", "list", "--agent", "ada"]).await);
+    assert_eq!(list.lines().count(), 2, "{list}");
+    assert!(list.starts_with("R-2") && list.contains("done"), "{list}");
+    let show = out(&terminal.hq(&["runs", "show", "R-1"]).await);
+    assert!(show.contains("> Three tasks are open.") && show.contains("= done"), "{show}");
+    let agents = out(&terminal.hq(&["agent", "list"]).await);
+    assert!(agents.contains("ada") && agents.contains("Ada"), "{agents}");
+    let sessions = out(&terminal.hq(&["agent", "sessions", "ada", "--json"]).await);
+    assert!(sessions.starts_with(['{', '[']), "{sessions}");
+
+    // Elsewhere, with a token; and what cannot be.
+    let other = tempfile::tempdir().expect("another folder");
+    let (url, token) = (terminal.program.url().to_owned(), terminal.token.clone());
+    terminal.model.push(Turn::text("From afar."));
+    let place = other.path().to_owned();
+    let far = move || {
+        let with = ["agent", "run", "ada", "Hello", "--url", &url, "--token", &token];
+        run(Path::new(BINARY), &place, &with)
+    };
+    let far = tokio::task::spawn_blocking(far).await.expect("no panic");
+    assert_eq!(out(&far), "From afar.\n");
+    let nobody = refused(&terminal.hq(&["agent", "run", "eve", "Hello"]).await, 1);
+    assert!(nobody.contains("hq/eve") && nobody.contains("does not exist"), "{nobody}");
+    let unknown = refused(&terminal.hq(&["runs", "show", "R-99"]).await, 1);
+    assert!(unknown.contains("R-99") || unknown.contains("no run"), "{unknown}");
+    assert_eq!(run(Path::new(BINARY), other.path(), &["runs", "list"]).status.code(), Some(3));
+    assert!(terminal.program.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_is_followed_to_its_end_and_stopped_from_the_terminal() {
+    let terminal = Terminal::open().await;
+    let gate = Gate::new();
+    terminal.model.push(Turn::text("A slow word and more").pausing(1, &gate));
+    let say = format!("{}/ada/messages", wire::AGENTS);
+    terminal.post(&say, &serde_json::json!({ "text": "Slowly" })).await;
+    gate.reached().await;
+    let mut follow = command(Path::new(BINARY), terminal.folder.path(), &["runs", "follow", "R-1"]);
+    let follow = follow.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let stopped = out(&terminal.hq(&["agent", "stop", "--all"]).await);
+    assert!(stopped.contains("stands still"), "{stopped}");
+    let paused = out(&terminal.hq(&["runs", "list", "--state", "ended"]).await);
+    assert!(!paused.contains("done"), "{paused}");
+    terminal.model.usually(Turn::text("Done after all."));
+    out(&terminal.hq(&["agent", "resume", "--all"]).await);
+    let followed = tokio::task::spawn_blocking(move || follow.wait_with_output()).await;
+    let followed = followed.expect("no panic").expect("it ended");
+    let told = out(&followed);
+    assert!(told.contains("< ") && told.contains("> Done after all."), "{told}");
+    gate.open();
+    assert!(terminal.program.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conversation_at_the_terminal_is_that_of_the_page() {
+    let terminal = Terminal::open().await;
+    terminal.model.push(Turn::text("Good day."));
+    terminal.model.push(Turn::text("Heron, you said."));
+    let mut chat = command(Path::new(BINARY), terminal.folder.path(), &["agent", "chat", "ada"]);
+    chat.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut chat = chat.spawn().expect("it starts");
+    let mut input = chat.stdin.take().expect("a piped input");
+    input.write_all(b"The word is heron.\nWhich word?\n\n").expect("it reads");
+    drop(input);
+    let ended = tokio::task::spawn_blocking(move || chat.wait_with_output()).await;
+    let told = out(&ended.expect("no panic").expect("it ended"));
+    assert_eq!(told, "Good day.\nHeron, you said.\n");
+    let asked = terminal.model.last().text();
+    assert!(asked.contains("The word is heron.") && asked.contains("Which word?"), "{asked}");
+    assert!(terminal.program.stop().success());
+}
