@@ -39,5 +39,6 @@ mod api; // the JSON API: bad input, repeats, talk, files, its own description
 mod openai_api; // agents as models: answers, streams, sessions, errors
 mod ops_health; // health: parts, consumers, the store's own work; filters and snapshot of changes
 mod usage_days; // the daily roll-up of model calls and the consumer that keeps it
+mod budgets_page; // the page of all budgets
 mod ops_audit; // the audit: search, export, verification, redaction, retention
 mod openai; // the same, judged by the official clients for Python and Node

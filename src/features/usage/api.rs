@@ -1,6 +1,6 @@
 //! Money and tokens over the API.
 
-mod budgets;
+pub(super) mod budgets;
 mod days;
 
 use schemars::JsonSchema;

@@ -32,8 +32,9 @@ use super::model::nobody;
 use super::period::Month;
 use super::queries;
 use super::queries::daily::{self, Rolled};
-use super::rules::budgets::{self, Limits};
+use super::rules::budgets::{Limits, set_limits};
 
+mod budgets;
 mod table;
 
 use table::ModelRow;
@@ -48,6 +49,7 @@ pub fn routes() -> Routes {
         .get("/settings/usage", show.needs(Can::Read))
         .post("/settings/usage", save.needs(Can::Admin))
         .get("/settings/usage/days.csv", table::download.needs(Can::Read))
+        .merge(budgets::routes())
 }
 
 #[derive(Deserialize, Default)]
@@ -73,6 +75,7 @@ struct View {
     behind: String,
     health: String,
     csv: String,
+    budgets: String,
     models: Vec<ModelRow>,
     in_all: ModelRow,
     month: String,
@@ -173,6 +176,7 @@ fn view(ws: &Ws, snap: &Snap<'_>, asked: &Asked) -> Result<View, StoreError> {
         behind: behind(&rolled),
         health: ws.url("settings/health"),
         csv: ws.url(&format!("{HERE}/days.csv?month={month}")),
+        budgets: ws.url("settings/usage/budgets"),
         models,
         in_all,
         month: month.label(),
@@ -308,7 +312,7 @@ async fn save(
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
     let wrong = match limits(&typed) {
-        Ok(limits) => match ws.write(&who, move |tx| budgets::set_limits(tx, limits)).await {
+        Ok(limits) => match ws.write(&who, move |tx| set_limits(tx, limits)).await {
             Ok(()) => {
                 let said = Flash::ok("The limits are saved and count from the next call.");
                 return Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))));

@@ -184,7 +184,10 @@ async fn show(
 
 /// What is to be changed: whoever changes agents changes their budgets and those of their work, the
 /// workspace's own only an admin.
-fn may_change(
+///
+/// # Errors
+/// When there is no such payer or period, or it is not theirs to change.
+pub(in crate::features::usage) fn may_change(
     ws: &Ws,
     who: &Person,
     handle: &str,

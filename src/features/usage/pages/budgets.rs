@@ -1,0 +1,340 @@
+//! The page of all budgets: how each stands, setting one, going on with a little more.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use crate::app::{App, Ws};
+use crate::features::agents::queries as agents;
+use crate::features::usage::api::budgets::may_change;
+use crate::features::usage::model::budget::{Budget, SOFT_PCT};
+use crate::features::usage::queries::budgets as standing;
+use crate::features::usage::rules::UsageError;
+use crate::features::usage::rules::budgets::{self, Wish};
+use crate::kernel::{Can, Payer, Period, ProblemKind, Timestamp};
+use crate::store::{ReadExt, Snap, StoreError, WriteTx};
+use crate::web::error::PageError;
+use crate::web::extract::Form;
+use crate::web::flash;
+use crate::web::form::Wrong;
+use crate::web::format;
+use crate::web::html;
+use crate::web::hx::Hx;
+use crate::web::live::Live;
+use crate::web::parts::{Choice, Tone};
+use crate::web::routes::{Needs, Routes};
+use crate::web::session::Person;
+use crate::web::shell::{Flash, Shell};
+
+use super::MENU;
+
+const HERE: &str = "settings/usage/budgets";
+/// What "continue" adds, in micro-dollars.
+const MORE_MICROS: i64 = 2_000_000;
+/// What it adds where tokens are limited.
+const MORE_TOKENS: i64 = 500_000;
+
+/// Routes below the workspace.
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get("/settings/usage/budgets", show.needs(Can::Read))
+        .post("/settings/usage/budgets", set.needs(Can::Agents))
+        .post("/settings/usage/budgets/more", more.needs(Can::Agents))
+        .post("/settings/usage/budgets/remove", remove.needs(Can::Agents))
+}
+
+/// A budget as a row.
+struct Row {
+    name: String,
+    href: String,
+    period: &'static str,
+    used: String,
+    percent: u8,
+    tone: Tone,
+    note: String,
+    payer: String,
+    word: &'static str,
+    /// Whether who looks may change it.
+    mine: bool,
+    /// Whether nothing is left of it.
+    is_over: bool,
+}
+
+struct View {
+    live: Live,
+    rows: Vec<Row>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Typed {
+    payer: String,
+    task: String,
+    period: String,
+    money: String,
+    tokens: String,
+    warn: String,
+    soft: Option<String>,
+}
+
+/// Which budget a button is of.
+#[derive(Deserialize)]
+struct Which {
+    payer: String,
+    period: String,
+}
+
+#[derive(Template)]
+#[template(path = "usage/budgets.html")]
+struct BudgetsPage {
+    shell: Shell,
+    here: &'static str,
+    usage: String,
+    manages: bool,
+    view: View,
+    payers: Vec<Choice>,
+    periods: Vec<Choice>,
+    v: Typed,
+    wrong: Wrong,
+}
+
+#[derive(Template)]
+#[template(path = "usage/budgets-list.html")]
+struct List {
+    shell: Shell,
+    view: View,
+}
+
+async fn show(ws: Ws, who: Person, shell: Shell, hx: Hx) -> Result<Response, PageError> {
+    if hx.wants("all-budgets") {
+        let view = ws.read(|snap| view(&ws, &who, snap))?;
+        return html::fragment(&List { shell, view });
+    }
+    html::page(&page(&ws, &who, shell, Typed::default(), Wrong::none())?)
+}
+
+fn page(
+    ws: &Ws,
+    who: &Person,
+    shell: Shell,
+    typed: Typed,
+    wrong: Wrong,
+) -> Result<BudgetsPage, PageError> {
+    let (view, people) =
+        ws.read(|snap| Ok::<_, StoreError>((view(ws, who, snap)?, agents::all(snap)?)))?;
+    let choice = |value: String, label: &str| {
+        let chosen = value == typed.payer;
+        Choice::new(value, label, chosen)
+    };
+    let mut payers = Vec::new();
+    if who.access.may(Can::Admin) {
+        payers.push(choice("workspace".to_owned(), "The whole workspace"));
+    }
+    payers.extend(people.iter().map(|one| choice(format!("agent:{}", one.slug), &one.name)));
+    payers.push(choice("task".to_owned(), "A task and all below it"));
+    let chosen = if typed.period.is_empty() { Period::Month.word() } else { &typed.period };
+    let periods = Period::ALL
+        .iter()
+        .map(|period| Choice::new(period.word(), period.label(), period.word() == chosen));
+    Ok(BudgetsPage {
+        here: MENU,
+        usage: shell.url("settings/usage"),
+        manages: who.access.may(Can::Agents),
+        periods: periods.collect(),
+        view,
+        payers,
+        v: typed,
+        wrong,
+        shell,
+    })
+}
+
+fn view(ws: &Ws, who: &Person, snap: &Snap<'_>) -> Result<View, StoreError> {
+    let now = ws.app.clock.now();
+    let waits = standing::waits(snap)?;
+    let row = |budget: Budget| {
+        let waiting = waits
+            .iter()
+            .filter(|wait| (wait.payer, wait.period) == (budget.payer, budget.period))
+            .count();
+        row(ws, who, snap, (budget, waiting), now)
+    };
+    let rows = standing::all(snap)?.into_iter().map(row);
+    Ok(View {
+        live: Live::new(ws.url(HERE))
+            .table("budgets")
+            .table("usage")
+            .table("agents")
+            .table("settings"),
+        rows: rows.collect::<Result<_, StoreError>>()?,
+    })
+}
+
+fn row(
+    ws: &Ws,
+    who: &Person,
+    snap: &Snap<'_>,
+    (budget, waiting): (Budget, usize),
+    now: Timestamp,
+) -> Result<Row, StoreError> {
+    let (payer, period) = (budget.payer, budget.period);
+    let handle = standing::handle(snap, payer)?;
+    let one = standing::standing_of(snap, budget, now)?;
+    let mut notes = Vec::new();
+    if waiting > 0 {
+        notes.push(format::count(waiting as u64, "run waits", "runs wait"));
+    }
+    if !one.budget.hard {
+        notes.push("only warns".to_owned());
+    }
+    if let (Some(again), true) = (period.again(), one.is_used_up()) {
+        notes.push(format!("begins again {again}"));
+    }
+    let mine = match payer {
+        Payer::Workspace => who.access.may(Can::Admin),
+        _ => who.access.may(Can::Agents),
+    };
+    let href = match handle.split_once(':') {
+        Some(("agent", slug)) => ws.url(&format!("agents/{slug}")),
+        Some(("task", key)) => ws.url(&format!("tasks/{key}")),
+        Some(("run", name)) => ws.url(&format!("runs/{name}")),
+        _ => ws.url("settings/usage"),
+    };
+    Ok(Row {
+        name: standing::whose(snap, payer)?,
+        href,
+        period: period.words(),
+        used: one.words(),
+        percent: u8::try_from(one.percent().clamp(0, 100)).unwrap_or(100),
+        tone: match one.state() {
+            "reached" => Tone::Danger,
+            "warned" => Tone::Warn,
+            _ => Tone::Ok,
+        },
+        note: notes.join(", "),
+        word: period.word(),
+        mine,
+        is_over: mine && one.is_used_up(),
+        payer: handle,
+    })
+}
+
+/// What is typed as a wish.
+fn read(typed: &Typed) -> Result<(String, Option<i64>, Option<i64>, u8), Wrong> {
+    let handle = match (typed.payer.as_str(), typed.task.trim()) {
+        ("task", "") => {
+            return Err(Wrong::field("task", "write the key of a task, such as MC-12"));
+        }
+        ("task", key) => format!("task:{key}"),
+        (payer, _) => payer.to_owned(),
+    };
+    let money = match typed.money.trim() {
+        "" => None,
+        text => Some(format::parse_dollars(text).ok_or_else(|| {
+            Wrong::field("money", "write an amount in dollars, such as 40, or nothing")
+        })?),
+    };
+    let tokens = match typed.tokens.trim().replace([' ', ',', '_'], "") {
+        text if text.is_empty() => None,
+        text => Some(text.parse::<i64>().ok().filter(|count| 0 <= *count).ok_or_else(|| {
+            Wrong::field("tokens", "write a number of tokens, such as 2000000, or nothing")
+        })?),
+    };
+    if money.is_none() && tokens.is_none() {
+        return Err(Wrong::field("money", "give a limit in dollars or in tokens"));
+    }
+    let warn = match typed.warn.trim() {
+        "" => SOFT_PCT,
+        text => text
+            .parse()
+            .map_err(|_| Wrong::field("warn", "write a share in percent, from 1 to 100"))?,
+    };
+    Ok((handle, money, tokens, warn))
+}
+
+async fn set(
+    app: App,
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let wrong = match read(&typed) {
+        Err(wrong) => wrong,
+        Ok((handle, limit_micros, limit_tokens, soft_pct)) => {
+            let hard = typed.soft.is_none();
+            let chosen = may_change(&ws, &who, &handle, &typed.period);
+            let done = match chosen {
+                Ok((payer, period)) => {
+                    let wish = Wish { payer, period, limit_micros, limit_tokens, soft_pct, hard };
+                    let done = ws.write(&who, move |tx| budgets::set(tx, wish)).await;
+                    done.map_err(|error| Wrong::of(&error))
+                }
+                Err(refused)
+                    if handle.starts_with("task:") && refused.0.kind == ProblemKind::NotFound =>
+                {
+                    Err(Ok(Wrong::field("task", "there is no such task")))
+                }
+                Err(refused) => return Err(PageError(refused.0)),
+            };
+            match done {
+                Ok(()) => {
+                    let said = Flash::ok("The budget is set and counts from the next call.");
+                    return Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))));
+                }
+                Err(wrong) => wrong?,
+            }
+        }
+    };
+    let page = page(&ws, &who, shell, typed, wrong)?;
+    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}
+
+/// Lets work go on that waits for a budget: a little more than what is spent and held back already.
+async fn more(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(which): Form<Which>,
+) -> Result<Response, PageError> {
+    let (payer, period) = may_change(&ws, &who, &which.payer, &which.period)
+        .map_err(|refused| PageError(refused.0))?;
+    let now = ws.app.clock.now();
+    let raise = move |tx: &mut WriteTx<'_>| -> Result<(), UsageError> {
+        let Some(budget) = standing::one(tx, payer, period)? else { return Ok(()) };
+        let one = standing::standing_of(tx, budget, now)?;
+        let raised = |level: standing::Level, more: i64| {
+            let spent = level.booked.saturating_add(level.reserved);
+            level.limit.max(spent).saturating_add(more)
+        };
+        let used_up = |level: &standing::Level| level.left() <= 0;
+        let limit = |level: Option<standing::Level>, more: i64| {
+            level.map(|level| if used_up(&level) { raised(level, more) } else { level.limit })
+        };
+        let wish = Wish {
+            payer,
+            period,
+            limit_micros: limit(one.micros, MORE_MICROS),
+            limit_tokens: limit(one.tokens, MORE_TOKENS),
+            soft_pct: one.budget.soft_pct,
+            hard: one.budget.hard,
+        };
+        budgets::set(tx, wish)
+    };
+    ws.write(&who, raise).await?;
+    Ok(hx.done("Work goes on.", &ws.url(HERE)))
+}
+
+async fn remove(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(which): Form<Which>,
+) -> Result<Response, PageError> {
+    let (payer, period) = may_change(&ws, &who, &which.payer, &which.period)
+        .map_err(|refused| PageError(refused.0))?;
+    ws.write(&who, move |tx| budgets::remove(tx, payer, period)).await?;
+    Ok(hx.done("The budget is taken away.", &ws.url(HERE)))
+}

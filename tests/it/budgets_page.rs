@@ -1,0 +1,83 @@
+//! The page of all budgets: what is set, what is wrong, going on with a little more.
+
+use axum::http::StatusCode;
+use hq::kernel::Role;
+
+use crate::support::hq::TestHq;
+use crate::support::work;
+
+const PAGE: &str = "/w/marlow-cargo/settings/usage/budgets";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_budget_is_set_continued_and_taken_away_on_its_page() {
+    let hq = TestHq::start().await;
+    work::agent(&hq, "Ada").await;
+    let owner = hq.owner();
+    let empty = owner.get(PAGE).await;
+    assert!(empty.text_of("#all-budgets").contains("No budgets yet"), "{}", empty.text);
+    let ada = [("payer", "agent:ada"), ("period", "month"), ("money", "0"), ("warn", "70")];
+    assert_eq!(owner.form(PAGE, &ada).await.status, StatusCode::SEE_OTHER);
+    let whole =
+        [("payer", "workspace"), ("period", "day"), ("tokens", "2 000 000"), ("soft", "on")];
+    assert_eq!(owner.form(PAGE, &whole).await.status, StatusCode::SEE_OTHER);
+    let page = owner.get(PAGE).await;
+    let rows = page.texts("#all-budgets tbody tr");
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    assert!(rows[0].contains("of today") && rows[0].contains("only warns"), "{rows:?}");
+    assert!(rows[1].contains("Ada") && rows[1].contains("of this month"), "{rows:?}");
+
+    let which = [("payer", "agent:ada"), ("period", "month")];
+    let more = owner.form(&format!("{PAGE}/more"), &which).await;
+    assert_eq!(more.status, StatusCode::SEE_OTHER, "{}", more.text);
+    let api = hq.api().await;
+    let one = api.get("/api/v1/budgets/agent:ada/month").await.json();
+    assert_eq!((&one["limit_micros"], &one["soft_pct"]), (&2_000_000.into(), &70.into()), "{one}");
+    // What has room is not raised.
+    owner.form(&format!("{PAGE}/more"), &which).await;
+    let one = api.get("/api/v1/budgets/agent:ada/month").await.json();
+    assert_eq!(one["limit_micros"], 2_000_000);
+    owner.form(&format!("{PAGE}/remove"), &which).await;
+    assert_eq!(owner.get(PAGE).await.texts("#all-budgets tbody tr").len(), 1);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wrong_stands_beside_its_field_and_the_rest_is_kept() {
+    let hq = TestHq::start().await;
+    work::agent(&hq, "Ada").await;
+    let owner = hq.owner();
+    for (fields, says, words) in [
+        (
+            vec![("payer", "agent:ada"), ("period", "month"), ("money", "x")],
+            "#f-money-says",
+            "dollars",
+        ),
+        (
+            vec![("payer", "agent:ada"), ("period", "month")],
+            "#f-money-says",
+            "dollars or in tokens",
+        ),
+        (vec![("payer", "task"), ("period", "total"), ("money", "5")], "#f-task-says", "MC-12"),
+        (
+            vec![("payer", "task"), ("task", "MC-99"), ("period", "total"), ("money", "5")],
+            "#f-task-says",
+            "no such task",
+        ),
+        (
+            vec![("payer", "agent:ada"), ("period", "month"), ("money", "5"), ("warn", "0")],
+            "#f-warn-says",
+            "percent",
+        ),
+    ] {
+        let page = owner.form(PAGE, &fields).await;
+        assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "{fields:?}");
+        let said = page.text_of(says);
+        assert!(said.contains(words), "{fields:?}: {said}");
+    }
+    let other = hq.another("admin", Some(Role::Viewer)).await;
+    let page = other.get(PAGE).await;
+    assert!(page.attrs("form.form", "action").is_empty(), "who may not set one is not asked to");
+    let set = [("payer", "workspace"), ("period", "day"), ("money", "5")];
+    assert_eq!(other.form(PAGE, &set).await.status, StatusCode::FORBIDDEN);
+    hq.finish().await;
+}
