@@ -6,14 +6,14 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use hq::git::files::{AgentFiles, Part};
-use hq::git::folder::Kind;
 use hq::git::history::{At, Change, LogQuery};
-use hq::git::revert::{Noted, Revert, Reverted};
 use hq::git::snapshot::{MAX_FILE, Paths, Snapshot};
 use hq::git::{AgentsRepo, Author, Branch, CommitId, Entry, File, GitError, Seeded};
 use jiff::Timestamp;
 use tempfile::TempDir;
+
+mod files;
+mod revert;
 
 struct Bench {
     dir: TempDir,
@@ -470,163 +470,4 @@ fn two_writers_of_one_repository_lose_nothing() {
         let files = bench.repo.tree(&At::Branch(branch)).unwrap();
         assert_eq!(files.iter().filter(|f| f.path.starts_with("ThreadId")).count(), 20, "{slug}");
     }
-}
-
-#[test]
-fn a_tool_reaches_the_files_of_its_agent_and_no_others() {
-    let bench = Bench::new();
-    fs::write(bench.dir.path().join("master.key"), "secret").unwrap();
-    symlink("../master.key", bench.path("link")).unwrap();
-    symlink("..", bench.path("door")).unwrap();
-    let files = AgentFiles::open(&bench.path("")).unwrap();
-
-    let soul = files.read("SOUL.md", 3, 4).unwrap();
-    assert_eq!(soul, Some(Part { bytes: b"kind".into(), total: 9, executable: false }));
-    assert_eq!(files.read("no/such.md", 0, 9).unwrap(), None);
-    assert_eq!(files.read("SOUL.md/x", 0, 9).unwrap(), None);
-    for bad in ["link", "door/master.key", "scripts", "../master.key", "/etc/passwd", ".git/x"] {
-        assert!(matches!(files.read(bad, 0, 9), Err(GitError::Path { .. })), "{bad}");
-    }
-
-    files.write(&File::new("new/deep/file.md", "text")).unwrap();
-    assert_eq!(fs::read_to_string(bench.path("new/deep/file.md")).unwrap(), "text");
-    files.write(&File::new("link", "a file now")).unwrap();
-    assert_eq!(fs::read_to_string(bench.path("link")).unwrap(), "a file now");
-    assert!(files.write(&File::new("door/evil", "x")).is_err());
-    assert!(files.write(&File::new("scripts", "x")).is_err());
-    assert!(files.write(&File::new("../evil", "x")).is_err());
-    assert_eq!(fs::read_to_string(bench.dir.path().join("master.key")).unwrap(), "secret");
-    assert!(!bench.dir.path().join("evil").exists());
-
-    assert!(files.remove("new/deep/file.md").unwrap());
-    assert!(!files.remove("new/deep/file.md").unwrap());
-    assert!(files.remove("scripts").is_err());
-    assert!(files.remove("door").unwrap());
-    assert!(bench.dir.path().join("master.key").exists());
-}
-
-#[test]
-fn a_folder_is_listed_with_what_each_name_is() {
-    let bench = Bench::new();
-    symlink("SOUL.md", bench.path("link")).unwrap();
-    let files = AgentFiles::open(&bench.path("")).unwrap();
-    let list = files.list("").unwrap().unwrap();
-    let seen: Vec<_> = list.iter().map(|item| (item.name.as_str(), item.kind)).collect();
-    assert_eq!(
-        seen,
-        [
-            ("IDENTITY.md", Kind::File { bytes: 4, executable: false }),
-            ("SOUL.md", Kind::File { bytes: 9, executable: false }),
-            ("link", Kind::Other),
-            ("memory", Kind::Folder),
-            ("scripts", Kind::Folder),
-        ]
-    );
-    let scripts = files.list("scripts").unwrap().unwrap();
-    assert_eq!(scripts[0].kind, Kind::File { bytes: 10, executable: true });
-    assert_eq!(files.list("nowhere").unwrap(), None);
-    assert_eq!(files.list("SOUL.md").unwrap(), None);
-}
-
-#[test]
-fn what_a_model_writes_as_a_path_is_understood_or_refused() {
-    let bench = Bench::new();
-    let files = AgentFiles::open(&bench.path("")).unwrap();
-    let absolute = bench
-        .path("memory/x.md")
-        .canonicalize()
-        .unwrap_or_else(|_| bench.path("memory").canonicalize().unwrap().join("x.md"));
-    for (written, path) in [
-        ("SOUL.md", "SOUL.md"),
-        ("./memory//x.md", "memory/x.md"),
-        ("a/../memory/./x.md", "memory/x.md"),
-        (absolute.to_str().unwrap(), "memory/x.md"),
-        (".", ""),
-        ("", ""),
-    ] {
-        assert_eq!(files.relative(written).unwrap(), path, "{written}");
-    }
-    for bad in ["..", "a/../../b", "/etc/passwd", "/", "../ada/../../x", ".git/config"] {
-        assert!(files.relative(bad).is_err(), "{bad}");
-    }
-}
-
-#[test]
-fn two_scans_tell_what_a_command_has_changed() {
-    let bench = Bench::new();
-    let files = AgentFiles::open(&bench.path("")).unwrap();
-    let before = files.scan().unwrap();
-    assert!(before.changes(&files.scan().unwrap()).is_empty());
-
-    bench.write("SOUL.md", "Be kinder.\n");
-    bench.write("new/file.md", "new");
-    bench.write("scratch/left-out", "x");
-    fs::remove_file(bench.path("IDENTITY.md")).unwrap();
-    fs::set_permissions(bench.path("memory/.keep"), fs::Permissions::from_mode(0o755)).unwrap();
-    let after = files.scan().unwrap();
-
-    let changes = before.changes(&after);
-    assert_eq!(changes, ["IDENTITY.md", "SOUL.md", "memory/.keep", "new/file.md"]);
-    assert!(after.files().any(|file| file == ("new/file.md", 3)));
-    assert_eq!(bench.commit(Paths::Only(&changes), "done").changed, changes);
-}
-
-fn take_back(bench: &Bench, commits: &[CommitId], noted: &[Noted]) -> Reverted {
-    let dir = bench.path("");
-    let what =
-        Revert { branch: &bench.ada, dir: &dir, commits, noted, only: None, mark: "Order: 1" };
-    let entry = Entry { author: &bench.author, message: "Undo R-1\n\nOrder: 1", time: at(20) };
-    bench.repo.revert(&what, &entry).unwrap()
-}
-
-#[test]
-fn files_go_back_to_before_some_commits_where_they_are_as_those_left_them() {
-    let bench = Bench::new();
-    bench.write("notes.md", "one\n");
-    bench.write("IDENTITY.md", "Ada Lovelace\n");
-    let first = bench.commit(Paths::All, "MC-1: First").commit.unwrap();
-    bench.write("notes.md", "one\ntwo\n");
-    bench.write("plan.md", "a plan\n");
-    fs::remove_file(bench.path("SOUL.md")).unwrap();
-    let second = bench.commit(Paths::All, "MC-1: Second").commit.unwrap();
-    bench.write("plan.md", "a better plan\n");
-    let done = take_back(&bench, &[first, second], &[]);
-    assert_eq!(done.restored, ["IDENTITY.md", "SOUL.md", "notes.md"]);
-    assert_eq!(done.kept, [("plan.md".to_owned(), "it was changed since")]);
-    assert!(!bench.path("notes.md").exists());
-    assert_eq!(fs::read_to_string(bench.path("IDENTITY.md")).unwrap(), "Ada\n");
-    assert_eq!(fs::read_to_string(bench.path("SOUL.md")).unwrap(), "Be kind.\n");
-    assert_eq!(fs::read_to_string(bench.path("plan.md")).unwrap(), "a better plan\n");
-    assert!(bench.log(None)[0].starts_with("Undo R-1"));
-    // Cut off before it could be noted, and asked again when others have committed since: the same files,
-    // the same commit.
-    bench.write("other.md", "more\n");
-    bench.commit(Paths::All, "MC-2: Order: 1").commit.unwrap();
-    let again = take_back(&bench, &[first], &[]);
-    assert_eq!(again.commit, done.commit);
-    assert_eq!(bench.log(None).iter().filter(|one| one.starts_with("Undo")).count(), 1);
-}
-
-#[test]
-fn a_file_that_another_committed_in_between_goes_back_to_theirs() {
-    let bench = Bench::new();
-    let mut commits = Vec::new();
-    for text in ["own", "theirs", "own again"] {
-        bench.write("notes.md", text);
-        commits.extend(bench.commit(Paths::All, text).commit);
-    }
-    let done = take_back(&bench, &[commits[0], commits[2]], &[]);
-    assert_eq!(done.restored, ["notes.md"]);
-    assert_eq!(fs::read_to_string(bench.path("notes.md")).unwrap(), "theirs");
-}
-
-#[test]
-fn what_was_never_committed_cannot_come_back_and_is_said_to_stay() {
-    let bench = Bench::new();
-    bench.write("notes.md", "made by the run");
-    let commit = bench.commit(Paths::All, "Run").commit.unwrap();
-    let noted = Noted { path: "notes.md".into(), before: Some([9; 32]), after: None };
-    let done = take_back(&bench, &[commit], &[noted]);
-    assert_eq!(done.kept[0].1, "what it was before was never committed");
-    assert!(done.commit.is_none() && bench.path("notes.md").exists());
 }
