@@ -47,13 +47,19 @@ fn answer(seen: &Seen) -> Option<Turn> {
     if seen.body["model"] == "broken" {
         return Some(Turn::error(401, "authentication_error", "this key is refused"));
     }
+    // Without tools there is nothing but to write a summary.
+    if seen.tools().is_empty() {
+        return Some(Turn::text("## Goal\nTo speak of vans.\n## Done\nMuch was said."));
+    }
     let messages = seen.body["messages"].as_array()?;
     if messages.last()?["role"] == "tool" {
         return Some(Turn::text("Done."));
     }
     // All that was said since the last answer.
     let unheard = messages.iter().rev().take_while(|message| message["role"] == "user");
-    let texts: Vec<String> = unheard.map(|message| message["content"].to_string()).collect();
+    let texts = unheard.map(|message| message["content"].to_string());
+    // A summary may repeat what was asked long ago.
+    let texts: Vec<String> = texts.filter(|text| !text.contains("stand in this summary")).collect();
     let words = texts.iter().rev().flat_map(|text| text.split("please ").skip(1));
     let asked: Vec<(&str, &str)> = words
         .filter_map(|words| {
@@ -80,6 +86,10 @@ fn answer(seen: &Seen) -> Option<Turn> {
                 Tokens { input: seen.bytes as u64, cache_read: 0, cache_write: 0, output: 20 };
             let args = json!({ "agent": "ada", "text": name });
             turn.and_call("message_agent", args).usage(tokens)
+        }
+        "ask" => {
+            let args = json!({ "question": format!("Which of {name}?"), "options": [] });
+            turn.and_call("ask_person", args)
         }
         _ => turn,
     }))
@@ -209,38 +219,42 @@ impl Chats {
             }
         }
     }
+}
 
-    /// How often each word stands in what was said in its conversation.
-    async fn read_in(&self, api: &Api<'_>) -> BTreeMap<String, usize> {
-        let mut sessions: Vec<&str> = self.said.iter().map(|said| said.session.as_str()).collect();
-        sessions.sort_unstable();
-        sessions.dedup();
-        let mut found = BTreeMap::new();
-        for session in sessions {
-            for event in api.items(&format!("/api/v1/sessions/{session}/events")).await {
-                if event["kind"] != "input" {
-                    continue;
-                }
-                let text = event.to_string();
-                for said in self.said.iter().filter(|said| said.session == session) {
-                    // As a person said it: nobody else says please.
-                    if text.contains(&format!("{} {}.", verb(said.kind), said.name)) {
-                        *found.entry(said.name.clone()).or_default() += 1;
-                    }
+/// How often each phrase was read in its conversation.
+pub async fn times_said(api: &Api<'_>, said: &[(&str, &str)]) -> BTreeMap<String, usize> {
+    let mut sessions: Vec<&str> = said.iter().map(|(session, _)| *session).collect();
+    sessions.sort_unstable();
+    sessions.dedup();
+    let mut found = BTreeMap::new();
+    for session in sessions {
+        for event in api.items(&format!("/api/v1/sessions/{session}/events")).await {
+            if event["kind"] != "input" {
+                continue;
+            }
+            let text = event.to_string();
+            for (_, phrase) in said.iter().filter(|(own, _)| *own == session) {
+                if text.contains(phrase) {
+                    *found.entry((*phrase).to_owned()).or_default() += 1;
                 }
             }
         }
-        found
     }
+    found
+}
+
+/// What a person says to have something done. Nobody else says please.
+pub fn phrase(verb: &str, name: &str) -> String {
+    format!("please {verb} {name}.")
 }
 
 fn verb(kind: &str) -> &'static str {
     match kind {
-        "files of agents" => "please write",
-        "programs" => "please run",
-        "letters" => "please tell",
-        "silences" => "please wait",
-        _ => "please hear",
+        "files of agents" => "write",
+        "programs" => "run",
+        "letters" => "tell",
+        "silences" => "wait",
+        _ => "hear",
     }
 }
 
@@ -290,7 +304,7 @@ impl Desk for Chats {
             }
             kind => {
                 let agent = if kind == "refused keys" { REFUSED } else { AGENT };
-                let text = format!("{} {name}.", verb(kind));
+                let text = phrase(verb(kind), name);
                 let path = format!("{}/{}/messages", wire::AGENTS, agent.to_lowercase());
                 // Many may wait while a run is slow to end.
                 Ask::post(path, json!({ "text": text })).or(&[429])
@@ -372,9 +386,14 @@ impl Desk for Chats {
     fn finish<'a>(&'a mut self, api: &'a Api<'_>) -> BoxFuture<'a, ()> {
         async move {
             self.rest(api).await;
-            let read = self.read_in(api).await;
-            for said in &self.said {
-                let times = read.get(&said.name).copied().unwrap_or(0);
+            let phrase_of = |said: &Said| phrase(verb(said.kind), &said.name);
+            let phrases: Vec<String> = self.said.iter().map(phrase_of).collect();
+            let pairs = self.said.iter().zip(&phrases);
+            let pairs: Vec<_> =
+                pairs.map(|(said, phrase)| (said.session.as_str(), phrase.as_str())).collect();
+            let read = times_said(api, &pairs).await;
+            for (said, phrase) in self.said.iter().zip(&phrases) {
+                let times = read.get(phrase).copied().unwrap_or(0);
                 let right = times == 1 || (said.may_go && times == 0);
                 assert!(right, "`{}` was read {times} times", said.name);
             }

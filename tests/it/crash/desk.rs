@@ -24,6 +24,10 @@ pub trait Desk: Send {
     fn next(&mut self, dice: &mut Dice, name: &str) -> Ask;
     /// Writes down what was answered to that.
     fn done(&mut self, answer: &Answer);
+    /// Whether it holds up what others wait for, so that it must go on until it does not.
+    fn holds_others(&self) -> bool {
+        false
+    }
     /// Whether it had happened although no answer came; gives what would have been answered.
     fn look<'a>(&'a mut self, _api: &'a Api<'_>) -> BoxFuture<'a, Option<Answer>> {
         panic!("{} has nothing to look for", self.name())
@@ -146,7 +150,7 @@ impl Writer {
         assert!(answered, "a program that was just started answers: {why:?}");
     }
 
-    /// Does what was never done, if anything was not.
+    /// Does what was never done, if anything was not, and holds nobody up in the end.
     pub async fn complete(&mut self, api: &Api<'_>) {
         let end = Instant::now() + PATIENCE;
         // Slowly: some things can be done only when others have come to rest.
@@ -155,7 +159,7 @@ impl Writer {
             let tally = self.desk.tally();
             let untried: Vec<_> =
                 self.desk.kinds().iter().filter(|kind| tally.of(kind) == 0).collect();
-            if untried.is_empty() {
+            if untried.is_empty() && !self.desk.holds_others() {
                 return;
             }
             let (name, words, last) = (self.desk.name(), tally.words(), &self.last);

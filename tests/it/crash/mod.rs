@@ -15,6 +15,8 @@ mod covers;
 mod desk;
 mod dice;
 mod follower;
+mod heirs;
+mod holds;
 mod kill;
 mod people;
 mod stores;
@@ -69,13 +71,17 @@ async fn nothing_acknowledged_is_lost_or_doubled_by_kills() {
     let control = prepare(&api, &model).await;
 
     let mut dice = Dice::new(seed);
+    let heirs = heirs::Heirs::new(&api).await;
     let desks: Vec<Box<dyn desk::Desk>> = vec![
+        // The first to end: what it holds up others wait for.
+        Box::new(holds::Holds::default()),
         Box::new(tasks::Tasks::new("writer", control)),
         Box::new(tasks::Tasks::new("other", control)),
         Box::new(agents::Agents::default()),
         Box::new(chats::Chats::default()),
         Box::new(connections::Connections::new(model.openai_url())),
         Box::new(people::People::default()),
+        Box::new(heirs),
         Box::new(workspaces::Workspaces::new(beside.clone())),
         Box::new(upkeep::Upkeep::default()),
         Box::new(backups::Backups::new(&beside)),
@@ -145,7 +151,7 @@ async fn prepare(api: &Api<'_>, model: &ModelServer) -> tasks::Control {
     let control = tasks::finished(api, &control.word("id")).await;
 
     api.made(Ask::patch("/api/v1/settings", json!({ "exec_without_jail": true })), "jail").await;
-    let said = [(chats::AGENT, "mock"), (chats::REFUSED, "broken")];
+    let said = [(chats::AGENT, "mock"), (chats::REFUSED, "broken"), (holds::AGENT, "mock")];
     for (name, model_name) in said {
         let body = json!({
             "kind": "openai", "name": format!("For {name}"), "base_url": model.openai_url(),

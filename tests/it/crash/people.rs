@@ -88,26 +88,36 @@ impl Somebody {
 
     /// Joins by the link, as somebody new.
     fn join(&self) -> Ask {
-        let pairs: Vec<(String, String)> = serde_urlencoded::from_str(&self.link).expect("a query");
-        let value = |name: &str| {
-            let pair = pairs.iter().find(|(own, _)| own == name);
-            pair.map(|(_, value)| value.clone()).expect("a link names a place and a token")
-        };
-        let (place, token) = (value("in"), value("token"));
-        let fields = [
-            ("in", place.as_str()),
-            ("token", &token),
-            ("name", &self.email),
-            ("email", &self.email),
-            ("password", PASSWORD),
-        ];
-        Ask::form("/join", &fields).by(Door::Nobody).again(Again::Look)
+        join(&self.link, &self.email)
     }
 
     fn sign_in(&self) -> Ask {
         let fields = [("email", self.email.as_str()), ("password", PASSWORD), ("next", "")];
         Ask::form("/login", &fields).by(Door::Nobody)
     }
+}
+
+/// What stands behind `?` in the link of an invitation.
+pub fn in_link(link: &str) -> &str {
+    link.split_once('?').expect("a link with a token").1
+}
+
+/// Joins by what stands in a link, as somebody new.
+pub fn join(in_link: &str, email: &str) -> Ask {
+    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(in_link).expect("a query");
+    let value = |name: &str| {
+        let pair = pairs.iter().find(|(own, _)| own == name);
+        pair.map(|(_, value)| value.clone()).expect("a link names a place and a token")
+    };
+    let (place, token) = (value("in"), value("token"));
+    let fields = [
+        ("in", place.as_str()),
+        ("token", &token),
+        ("name", email),
+        ("email", email),
+        ("password", PASSWORD),
+    ];
+    Ask::form("/join", &fields).by(Door::Nobody).again(Again::Look)
 }
 
 impl People {
@@ -220,8 +230,7 @@ impl Desk for People {
         let (kind, at, name) = self.doing.take().expect("something was asked for");
         match kind {
             "invitations" => {
-                let link = answer.word("link");
-                let link = link.split_once('?').expect("a link with a token").1.to_owned();
+                let link = in_link(&answer.word("link")).to_owned();
                 self.known.push(Somebody {
                     email: name,
                     invite: answer.word("id"),

@@ -1,0 +1,401 @@
+//! What holds work up, and what lets it go on: all work paused or one agent, budgets that are used up
+//! and raised, questions that a person answers, conversations put into summaries, how messages queue.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+
+use crate::support::wire;
+
+use super::api::{Again, Answer, Api, Ask};
+use super::chats::{self, times_said};
+use super::desk::{Desk, PATIENCE, Tally};
+use super::dice::Dice;
+
+/// The agent that is held up.
+pub const AGENT: &str = "Iris";
+
+const KINDS: &[&str] = &[
+    "remarks",
+    "questions",
+    "looks at questions",
+    "answers",
+    "summaries",
+    "pauses",
+    "ends of pauses",
+    "rests of the agent",
+    "ends of its rest",
+    "tight budgets",
+    "remarks that wait",
+    "looks at waits",
+    "wide budgets",
+    "budgets that warn",
+    "removed budgets",
+    "choices of the queue",
+];
+
+/// So long that there is something to put into a summary.
+const PADDING: &str = " We spoke of vans, of what they cost, and of who drives them. ";
+
+/// Something that was said.
+struct Said {
+    phrase: String,
+    session: String,
+    run: String,
+}
+
+/// How far a question has come.
+enum Asks {
+    Nothing,
+    /// The agent was told to ask this.
+    Told(String),
+    /// It asks, in this run.
+    Open(String, String),
+}
+
+pub struct Holds {
+    said: Vec<Said>,
+    asks: Asks,
+    answered: Vec<String>,
+    all_paused: bool,
+    agent_paused: bool,
+    /// The tokens of its day, and of all its time.
+    day: Option<u64>,
+    total: Option<u64>,
+    is_tight: bool,
+    /// A remark must come to wait for the budget.
+    must_wait: bool,
+    cap: Option<u64>,
+    doing: Option<(&'static str, String)>,
+    tally: Tally,
+}
+
+impl Default for Holds {
+    fn default() -> Self {
+        Self {
+            said: Vec::new(),
+            asks: Asks::Nothing,
+            answered: Vec::new(),
+            all_paused: false,
+            agent_paused: false,
+            day: None,
+            total: None,
+            is_tight: false,
+            must_wait: false,
+            cap: None,
+            doing: None,
+            tally: Tally::default(),
+        }
+    }
+}
+
+fn path(rest: &str) -> String {
+    format!("{}/{}/{rest}", wire::AGENTS, AGENT.to_lowercase())
+}
+
+fn budget(period: &str) -> String {
+    format!("/api/v1/budgets/agent:{}/{period}", AGENT.to_lowercase())
+}
+
+impl Holds {
+    fn possible(&self) -> Vec<&'static str> {
+        // Others wait for this, too.
+        if self.all_paused {
+            return vec!["ends of pauses", "choices of the queue"];
+        }
+        if self.agent_paused {
+            return vec!["ends of its rest", "ends of its rest", "choices of the queue", "pauses"];
+        }
+        if self.must_wait {
+            return vec!["looks at waits"];
+        }
+        let mut possible = vec!["choices of the queue", "pauses", "rests of the agent"];
+        match &self.asks {
+            // What is said to an agent that asks is the answer.
+            Asks::Nothing if !self.is_tight => {
+                possible.extend([
+                    "remarks",
+                    "remarks",
+                    "remarks",
+                    "questions",
+                    "budgets that warn",
+                ]);
+            }
+            Asks::Nothing => possible.push("remarks that wait"),
+            Asks::Told(_) if !self.is_tight => {
+                possible.extend(["looks at questions", "looks at questions"]);
+                possible.push("looks at conversations");
+            }
+            Asks::Told(_) => {}
+            Asks::Open(..) => possible.extend(["answers", "answers"]),
+        }
+        match self.is_tight {
+            true => possible.extend(["wide budgets", "removed budgets"]),
+            false => possible.push("tight budgets"),
+        }
+        if !self.said.is_empty() {
+            possible.push("summaries");
+        }
+        possible
+    }
+
+    fn question(name: &str) -> String {
+        format!("Which of {name}?")
+    }
+
+    /// Lets everything go on that was held up, and waits until it has ended.
+    async fn rest(&mut self, api: &Api<'_>) {
+        let ends = [
+            Ask::post("/api/v1/resume", json!({})).again(Again::Harmless),
+            Ask::post(path("resume"), json!({})).again(Again::Harmless),
+            Ask::delete(budget("day")).again(Again::Harmless),
+        ];
+        for ask in ends {
+            api.made(ask, "").await;
+        }
+        let rest = async {
+            let mut tick = tokio::time::interval(Duration::from_millis(50));
+            loop {
+                tick.tick().await;
+                for asked in api.list("/api/v1/questions").await {
+                    let run = asked["run"].as_str().expect("the name of a run");
+                    let (Asks::Told(name) | Asks::Open(name, _)) = &self.asks else {
+                        panic!("nobody told it to ask: {asked}")
+                    };
+                    let ask =
+                        Ask::post(format!("/api/v1/runs/{run}/answer"), json!({ "text": name }));
+                    api.made(ask.again(Again::Harmless), "").await;
+                    self.answered.push(name.clone());
+                    self.asks = Asks::Nothing;
+                }
+                let runs = self.runs(api).await;
+                if runs.iter().all(|run| run["state"] == "ended") {
+                    return;
+                }
+            }
+        };
+        if tokio::time::timeout(PATIENCE, rest).await.is_err() {
+            let live: Vec<_> =
+                self.runs(api).await.into_iter().filter(|run| run["state"] != "ended").collect();
+            panic!("runs that do not end: {live:#?}");
+        }
+    }
+
+    async fn runs(&self, api: &Api<'_>) -> Vec<Value> {
+        api.items(&format!("/api/v1/runs?agent={}", AGENT.to_lowercase())).await
+    }
+
+    /// Every answer has reached its question once.
+    async fn answers(&self, api: &Api<'_>) {
+        let mut sessions: Vec<&str> = self.said.iter().map(|said| said.session.as_str()).collect();
+        sessions.sort_unstable();
+        sessions.dedup();
+        let mut results = Vec::new();
+        for session in sessions {
+            let events = api.items(&format!("/api/v1/sessions/{session}/events")).await;
+            let asked =
+                |event: &&Value| event["kind"] == "tool_finished" && event["name"] == "ask_person";
+            results.extend(events.iter().filter(asked).map(Value::to_string));
+            let now = api.get(&format!("/api/v1/sessions/{session}")).await;
+            assert_eq!(now["compaction_asked"], false, "a summary that nobody writes: {now}");
+        }
+        for name in &self.answered {
+            let answer = format!("answered: {name}\"");
+            let times = results.iter().filter(|result| result.contains(&answer)).count();
+            assert_eq!(times, 1, "the answer {name}: {results:?}");
+        }
+    }
+
+    /// What the budget of its whole time has counted is what its calls have used.
+    async fn tokens(&self, api: &Api<'_>) {
+        if self.total.is_none() {
+            return;
+        }
+        let mut used = 0;
+        for run in self.runs(api).await {
+            let name = run["name"].as_str().expect("a name");
+            let usage = api.get(&format!("/api/v1/usage/runs/{name}")).await;
+            for call in usage["calls"].as_array().into_iter().flatten() {
+                let words = ["input", "cache_read", "cache_write", "output"];
+                used += words.iter().filter_map(|word| call[word].as_u64()).sum::<u64>();
+            }
+        }
+        let counted = api.get(&budget("total")).await;
+        assert_eq!(counted["spent_tokens"], used, "{counted}");
+        assert_eq!(counted["reserved_tokens"], 0, "{counted}");
+    }
+}
+
+impl Desk for Holds {
+    fn name(&self) -> &'static str {
+        "holds"
+    }
+    fn kinds(&self) -> &'static [&'static str] {
+        KINDS
+    }
+    fn tally(&self) -> &Tally {
+        &self.tally
+    }
+    fn holds_others(&self) -> bool {
+        self.all_paused
+    }
+
+    fn next(&mut self, dice: &mut Dice, name: &str) -> Ask {
+        let kind = self.tally.choose(dice, &self.possible());
+        let how = *dice.one(&["now", "after_step"]);
+        let wide = 1_000_000_000 + dice.below(1_000_000);
+        let ask = match kind {
+            "remarks" | "remarks that wait" | "questions" => {
+                let verb = if kind == "questions" { "ask" } else { "hear" };
+                let text = format!("{}{}", chats::phrase(verb, name), PADDING.repeat(8));
+                Ask::post(path("messages"), json!({ "text": text })).or(&[429])
+            }
+            "looks at questions" => Ask::get("/api/v1/questions"),
+            "looks at conversations" => {
+                let session = &self.said.last().expect("something was said").session;
+                Ask::get(format!("/api/v1/sessions/{session}"))
+            }
+            "answers" => {
+                let Asks::Open(asked, run) = &self.asks else { unreachable!("one is open") };
+                Ask::post(format!("/api/v1/runs/{run}/answer"), json!({ "text": asked }))
+            }
+            "summaries" => {
+                let session = &self.said.last().expect("something was said").session;
+                let body = json!({ "focus": "" });
+                // Nothing of what was said may have been read yet.
+                Ask::post(format!("/api/v1/sessions/{session}/compact"), body).or(&[409])
+            }
+            // Not `now`: what a tool was about to do for others would be left out.
+            "pauses" => Ask::post("/api/v1/pause", json!({ "how": "after_step" })),
+            "ends of pauses" => Ask::post("/api/v1/resume", json!({})),
+            "rests of the agent" => Ask::post(path("halt"), json!({ "how": how })),
+            "ends of its rest" => Ask::post(path("resume"), json!({})),
+            "tight budgets" => {
+                Ask::put(budget("day"), json!({ "limit_tokens": 1 + dice.below(1_000) }))
+            }
+            "wide budgets" => Ask::put(budget("day"), json!({ "limit_tokens": wide })),
+            "removed budgets" => Ask::delete(budget("day")),
+            "looks at waits" => Ask::get(budget("day")),
+            "budgets that warn" => {
+                let limit = 10 + dice.below(1_000);
+                let body = json!({ "limit_tokens": limit, "soft_pct": 1, "hard": false });
+                Ask::put(budget("total"), body)
+            }
+            _ => {
+                let mode = dice.one(&["steer", "followup", "collect"]);
+                let body = json!({ "mode": mode, "debounce_ms": 0, "cap": 100 + dice.below(100) });
+                Ask::put(path("queue"), body)
+            }
+        };
+        self.doing = Some((kind, name.to_owned()));
+        ask
+    }
+
+    fn done(&mut self, answer: &Answer) {
+        let (kind, name) = self.doing.take().expect("something was asked for");
+        let json = &answer.json;
+        let limit = || json["limit_tokens"].as_u64();
+        match kind {
+            "remarks" | "remarks that wait" | "questions" => {
+                if answer.status == 429 {
+                    return;
+                }
+                let verb = if kind == "questions" { "ask" } else { "hear" };
+                self.said.push(Said {
+                    phrase: chats::phrase(verb, &name),
+                    session: answer.word("session"),
+                    run: answer.word("run"),
+                });
+                self.must_wait = kind == "remarks that wait";
+                if kind == "questions" {
+                    self.asks = Asks::Told(name);
+                }
+            }
+            "looks at questions" => {
+                let Asks::Told(name) = &self.asks else { unreachable!("one was told") };
+                let question = Self::question(name);
+                let mut items = json["items"].as_array().into_iter().flatten();
+                let found = items.find(|item| item["question"] == question.as_str());
+                let Some(run) = found.and_then(|item| item["run"].as_str()) else { return };
+                self.asks = Asks::Open(name.clone(), run.to_owned());
+            }
+            // A run that was killed again and again was given up before it asked.
+            "looks at conversations" => {
+                let waits = json["waiting"].as_array().is_none_or(|all| !all.is_empty());
+                if json["active_run"].is_null() && !waits {
+                    self.asks = Asks::Nothing;
+                }
+            }
+            "answers" => {
+                let Asks::Open(name, _) = std::mem::replace(&mut self.asks, Asks::Nothing) else {
+                    unreachable!("one is open")
+                };
+                self.answered.push(name);
+            }
+            // One that a run at work writes by the way is none that was asked for by itself.
+            "summaries" if self.said.iter().any(|said| json["run"] == said.run.as_str()) => return,
+            "summaries" if answer.status == 409 => return,
+            "pauses" | "ends of pauses" => {
+                self.all_paused = kind == "pauses";
+                assert_eq!(json["paused"], self.all_paused, "{}", answer.text);
+            }
+            "rests of the agent" | "ends of its rest" => {
+                self.agent_paused = kind == "rests of the agent";
+            }
+            "tight budgets" => (self.day, self.is_tight) = (limit(), true),
+            "wide budgets" => (self.day, self.is_tight) = (limit(), false),
+            "removed budgets" => (self.day, self.is_tight) = (None, false),
+            "looks at waits" => {
+                if json["waiting"].as_u64() == Some(0) {
+                    return;
+                }
+                self.must_wait = false;
+            }
+            "budgets that warn" => self.total = limit(),
+            "choices of the queue" => self.cap = json["cap"].as_u64(),
+            _ => {}
+        }
+        self.tally.count(kind);
+    }
+
+    fn check<'a>(&'a self, api: &'a Api<'_>, latest: usize) -> BoxFuture<'a, ()> {
+        async move {
+            assert_eq!(api.get("/api/v1/pause").await["paused"], self.all_paused);
+            let agent = api.get(path("").trim_end_matches('/')).await;
+            assert_eq!(agent["status"] == "paused", self.agent_paused, "{agent}");
+            for (period, limit) in [("day", self.day), ("total", self.total)] {
+                let found = api.ask(&Ask::get(budget(period))).await;
+                assert_eq!(found.json["limit_tokens"].as_u64(), limit, "{}", found.text);
+                assert_eq!(found.status == 404, limit.is_none(), "{}", found.text);
+            }
+            if self.cap.is_some() {
+                assert_eq!(api.get(&path("queue")).await["cap"].as_u64(), self.cap);
+            }
+            for said in self.said.iter().rev().take(latest.min(10)) {
+                let run = api.get(&format!("/api/v1/runs/{}", said.run)).await;
+                assert_eq!(run["id"], said.run.as_str());
+            }
+        }
+        .boxed()
+    }
+
+    fn finish<'a>(&'a mut self, api: &'a Api<'_>) -> BoxFuture<'a, ()> {
+        async move {
+            self.check(api, usize::MAX).await;
+            self.rest(api).await;
+            let said = self.said.iter();
+            let said: Vec<_> =
+                said.map(|said| (said.session.as_str(), said.phrase.as_str())).collect();
+            let times: BTreeMap<_, _> = times_said(api, &said).await;
+            for (_, phrase) in &said {
+                assert_eq!(times.get(*phrase), Some(&1), "how often `{phrase}` was read");
+            }
+            self.answers(api).await;
+            self.tokens(api).await;
+        }
+        .boxed()
+    }
+}
