@@ -5,6 +5,7 @@ use crate::store::blob::BlobId;
 use crate::store::blob::check::is_whole;
 use crate::store::blob::refs::{self, Holder};
 use crate::store::codec::DecodeError;
+use crate::store::feed::Change;
 use crate::store::schema::Kind;
 
 /// What a slice of rows holds: key of the row, its blobs.
@@ -27,11 +28,33 @@ impl Verifier<'_> {
         for table in tables {
             self.holders(table, watch)?;
         }
-        self.holders(builtin::FEED, watch)?;
         self.held(files, watch)
     }
 
-    /// That all that rows, or images in the feed, hold stands in the table.
+    /// That all that an image in the feed holds stands in the table; asked while the chain is read.
+    pub(super) fn notes_of_image(
+        &mut self,
+        read: &dyn Read,
+        change: &Change,
+        (seq, part): (u64, u16),
+        image: &[u8],
+    ) -> Result<(), StoreError> {
+        let ops = self.store.schema().table(change.table).and_then(|info| info.ops.as_ref());
+        let Some(blobs) = ops.and_then(|ops| ops.blobs) else { return Ok(()) };
+        // A layout that nobody reads any more is told by who reads it.
+        let Ok(held) = blobs(image) else { return Ok(()) };
+        let own = feed::head_key(seq, part);
+        for blob in held {
+            let note = refs::row_key(blob, builtin::FEED, &own);
+            if read.raw_get(builtin::BLOB_REFS, &note)?.is_none() {
+                let what = format!("a former version holds blob {blob}, which is not noted");
+                self.fault(Some(seq), Some((change.table, &change.key)), what);
+            }
+        }
+        Ok(())
+    }
+
+    /// That all that rows hold stands in the table.
     fn holders(&mut self, table: u16, watch: &mut Watch<'_>) -> Result<(), StoreError> {
         let (store, mut from, mut end) = (self.store, Vec::new(), false);
         let mut reader = Reader { store, known: None };

@@ -166,6 +166,7 @@ impl Verifier<'_> {
                 if rev.ok() != Some(change.before_rev) {
                     self.fault(Some(seq), row, "its image has another version");
                 }
+                self.notes_of_image(read, &change, (seq, part), value)?;
             }
         }
         Ok(())
