@@ -402,12 +402,20 @@ async fn an_agent_reads_the_files_of_its_task_and_adds_its_own() {
     office.model.push(call("write", json!({ "path": "out/result.md", "content": "# Cheaper\n" })));
     office.model.push(call("file_attach", json!({ "path": "out/result.md" })));
     office.model.push(call("file_attach", json!({ "path": "../escape" })));
+    office.model.push(call("file_read", json!({ "file": "offer.pdf" })));
+    office.model.push(call("file_read", json!({ "file": "dump.bin" })));
     office.model.push(call("work_done", json!({ "summary": "Done.", "task_state": "complete" })));
     let id = ada.id;
     office.act(move |tx| pause(tx, id)).await;
     let task = office.task("Compare prices", &ada).await;
     let api = office.hq.api().await;
-    for (name, content) in [("prices.csv", &b"a;1\nb;2\nc;3\n"[..]), ("logo.png", PNG)] {
+    let pdf = b"%PDF-1.7\nonly its beginning counts here";
+    for (name, content) in [
+        ("prices.csv", &b"a;1\nb;2\nc;3\n"[..]),
+        ("logo.png", PNG),
+        ("offer.pdf", pdf),
+        ("dump.bin", &[0xff; 2_048]),
+    ] {
         let sent =
             api.bytes("POST", &format!("{FILES}?name={name}"), BYTES, content.to_vec()).await;
         assert_eq!(sent.status, StatusCode::CREATED, "{}", sent.text);
@@ -419,13 +427,26 @@ async fn an_agent_reads_the_files_of_its_task_and_adds_its_own() {
         office.results(run.id).into_iter().map(|(_, _, text)| text).collect();
     assert!(results[1].contains("prices.csv") && results[1].contains("image/png"), "{results:?}");
     assert_eq!(results[2], "2\tb;2\n[3 lines; go on with offset 3]");
-    assert!(results[3].contains("image/png"), "{}", results[3]);
-    assert!(results[4].contains("there are prices.csv, logo.png"), "{}", results[4]);
+    let refusals = [
+        (3, "logo.png", "image/png", PNG.len(), "ask in a comment what it shows"),
+        (8, "offer.pdf", "a PDF", pdf.len(), "ask in a comment for its text as a file"),
+        (9, "dump.bin", "no text", 2_048, "ask in a comment for its content as text"),
+    ];
+    for (n, name, what, bytes, hint) in refusals {
+        let size = if bytes < 1_024 { format!("{bytes} B") } else { "2.0 KB".to_owned() };
+        let said = format!("\"{name}\" is {what} ({size}) and only text is read; {hint}");
+        assert!(results[n].contains("not_text") && results[n].contains(&said), "{}", results[n]);
+    }
+    assert!(
+        results[4].contains("there are prices.csv, logo.png, offer.pdf, dump.bin"),
+        "{}",
+        results[4]
+    );
     assert!(results[6].contains("Put \"result.md\""), "{}", results[6]);
     assert!(results[7].contains("Error"), "{}", results[7]);
     let there = api.get(FILES).await.json();
-    assert_eq!(there["items"][2]["name"], "result.md");
-    assert_eq!(there["items"][2]["by"]["name"], "Ada");
+    assert_eq!(there["items"][4]["name"], "result.md");
+    assert_eq!(there["items"][4]["by"]["name"], "Ada");
     let first = &office.model.requests()[0];
     assert!(!first.tools().iter().any(|name| name.starts_with("file_")), "beyond the core");
     office.hq.finish().await;
