@@ -7,7 +7,10 @@
 //! `HQ_SIM_N=1`.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -54,6 +57,8 @@ struct Inner {
     left: u64,
     /// What the last fsync has made sure of.
     synced: Vec<u8>,
+    /// Where something was written since: only that is looked at, which makes a life cheap.
+    written: Vec<Range<usize>>,
     /// What is left of the disk after the power went or an fsync failed.
     image: Option<Vec<u8>>,
 }
@@ -82,6 +87,29 @@ impl Inner {
         }
         self.fault = Fault::None;
         true
+    }
+
+    /// Somebody may write here.
+    fn touched(&mut self, offset: u64, len: usize) {
+        let start = usize::try_from(offset).expect("a small file");
+        self.written.push(start..start + len);
+    }
+
+    /// Makes an older state of the disk what the kernel has now.
+    fn catch_up(&self, file: &File, disk: &mut Vec<u8>) {
+        let len = file.metadata().expect("a length").len();
+        disk.resize(usize::try_from(len).expect("a small file"), 0);
+        for Range { start, end } in &self.written {
+            let piece = (*start).min(disk.len())..(*end).min(disk.len());
+            let at = piece.start as u64;
+            file.read_exact_at(&mut disk[piece], at).expect("what was written");
+        }
+    }
+
+    /// Nothing stands out.
+    fn is_synced(&mut self) {
+        self.synced = std::fs::read(&self.file).expect("the file");
+        self.written.clear();
     }
 
     /// The last synced disk with some of what was written since, in no order.
@@ -115,7 +143,8 @@ impl Faults for Sim {
     fn read(&self, _: u64, _: usize) -> io::Result<()> {
         self.fail(Fault::Read, io::ErrorKind::Other)
     }
-    fn write(&self, _: u64, _: usize) -> io::Result<()> {
+    fn write(&self, offset: u64, len: usize) -> io::Result<()> {
+        self.inner(|inner| inner.touched(offset, len));
         self.fail(Fault::Write, io::ErrorKind::Other)
     }
     fn short(&self, _: u64, len: usize) -> Option<usize> {
@@ -124,17 +153,28 @@ impl Faults for Sim {
             strikes.then(|| usize::try_from(inner.below(len as u64)).expect("a short write"))
         })
     }
-    fn set_len(&self, _: u64) -> io::Result<()> {
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.inner(|inner| {
+            // What is cut off comes back as zeros.
+            let all = inner.synced.len();
+            inner.touched(len, all.saturating_sub(usize::try_from(len).expect("a small file")));
+        });
         self.fail(Fault::Full, io::ErrorKind::StorageFull)
     }
     fn sync(&self) -> io::Result<()> {
         self.inner(|inner| {
-            let Ok(now) = std::fs::read(&inner.file) else { return Ok(()) };
+            // It is made under another name.
+            let Ok(file) = File::open(&inner.file) else { return Ok(()) };
             if inner.strikes(Fault::Sync) || inner.strikes(Fault::Power) {
+                let mut now = inner.synced.clone();
+                inner.catch_up(&file, &mut now);
                 inner.image = Some(inner.cut(&now));
                 return Err(io::Error::other("simulated"));
             }
+            let mut now = std::mem::take(&mut inner.synced);
+            inner.catch_up(&file, &mut now);
             inner.synced = now;
+            inner.written.clear();
             Ok(())
         })
     }
@@ -180,6 +220,7 @@ fn live(seed: u64) -> u64 {
         fault: Fault::None,
         left: 0,
         synced: Vec::new(),
+        written: Vec::new(),
         image: None,
     };
     let disk = Arc::new(Sim(Mutex::new(inner)));
@@ -191,7 +232,7 @@ fn live(seed: u64) -> u64 {
     let (mut ledger, mut n, mut struck) = (BTreeMap::new(), 0, 0);
     for _ in 0..FAULTS {
         disk.inner(|inner| {
-            inner.synced = std::fs::read(&inner.file).expect("the file");
+            inner.is_synced();
             let kind = usize::try_from(inner.below(KINDS.len() as u64)).expect("small");
             (inner.fault, inner.left) = (KINDS[kind], inner.below(30));
         });
