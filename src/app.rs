@@ -183,14 +183,21 @@ impl App {
         }
     }
 
-    /// Waits until the clock has reached a moment; a test that moves the clock is noticed.
-    pub async fn sleep_until(&self, at: Timestamp) {
+    /// Waits until the clock has reached a moment; a test that moves the clock is noticed. When the
+    /// clock is set back meanwhile, no more is left to wait than before.
+    pub async fn sleep_until(&self, mut at: Timestamp) {
+        let mut seen = self.clock.now();
         loop {
             // Registered before the clock is read, so that a move in between is not missed.
             let moved = self.clock_moved.notified();
             tokio::pin!(moved);
             moved.as_mut().enable();
-            let left = Duration::try_from(at.duration_since(self.clock.now())).unwrap_or_default();
+            let now = self.clock.now();
+            if now < seen {
+                at -= seen.duration_since(now);
+            }
+            seen = now;
+            let left = Duration::try_from(at.duration_since(now)).unwrap_or_default();
             if left.is_zero() {
                 return;
             }

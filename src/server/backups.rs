@@ -70,8 +70,8 @@ fn due(app: &App) -> Result<(Option<Deed>, Option<Timestamp>), StoreError> {
     let (backup, drill) = app.system.read(|snap| {
         let settings = queries::settings(snap)?;
         let zone = queries::zone(app, &settings);
-        let backup = queries::next_backup(snap, &settings, &zone)?;
-        Ok::<_, StoreError>((backup, queries::next_drill(snap, &settings)?))
+        let backup = queries::next_backup(snap, &settings, &zone, now)?;
+        Ok::<_, StoreError>((backup, queries::next_drill(snap, &settings, now)?))
     })?;
     let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
     let deed = match (is_due(backup), is_due(drill)) {

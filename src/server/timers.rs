@@ -34,7 +34,10 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(600);
 pub async fn run(app: App) {
     let mut due = app.clock.now() + EVERY;
     loop {
-        let left = due.duration_since(app.clock.now());
+        let now = app.clock.now();
+        // A clock that was set back puts the next time off by an hour and no more.
+        due = due.min(now + EVERY);
+        let left = due.duration_since(now);
         if left <= SignedDuration::ZERO {
             if let Err(error) = sweep(&app).await {
                 tracing::warn!(%error, "the hourly sweep failed");

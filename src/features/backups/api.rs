@@ -222,7 +222,7 @@ async fn list(app: App, who: Person) -> Result<Json<List>, ApiError> {
     let (settings, kept, next, trouble) = app.system.read(|snap| {
         let settings = queries::settings(snap)?;
         let zone = queries::zone(&app, &settings);
-        let next = queries::next_backup(snap, &settings, &zone)?;
+        let next = queries::next_backup(snap, &settings, &zone, app.clock.now())?;
         Ok::<_, StoreError>((settings, queries::kept(snap)?, next, queries::trouble(snap)?))
     })?;
     Ok(Json(List {

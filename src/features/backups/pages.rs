@@ -203,7 +203,7 @@ fn view(app: &App, ws: &Ws, who: &Person) -> Result<View, PageError> {
     let (settings, kept, runs, next, trouble) = app.system.read(|snap| {
         let settings = queries::settings(snap)?;
         let zone = queries::zone(app, &settings);
-        let next = queries::next_backup(snap, &settings, &zone)?;
+        let next = queries::next_backup(snap, &settings, &zone, now)?;
         let (kept, runs) = (queries::kept(snap)?, queries::runs(snap, SHOWN)?);
         Ok::<_, StoreError>((settings, kept, runs, next, queries::trouble(snap)?))
     })?;

@@ -117,6 +117,14 @@ pub fn runs<R: Read + ?Sized>(read: &R, limit: usize) -> Result<Vec<BackupRun>, 
     read.list(&Range::all().reverse().limit(limit))
 }
 
+/// What was done until now, newest first.
+fn runs_until<R: Read + ?Sized>(read: &R, now: Timestamp) -> Result<Vec<BackupRun>, StoreError> {
+    let mut all = runs(read, usize::MAX)?;
+    all.retain(|run| run.started_at <= now);
+    all.sort_by_key(|run| std::cmp::Reverse(run.started_at));
+    Ok(all)
+}
+
 /// One time that something was done.
 ///
 /// # Errors
@@ -155,7 +163,8 @@ pub fn last_made<R: Read + ?Sized>(read: &R) -> Result<Option<Timestamp>, StoreE
     Ok(made.map(|run| run.started_at))
 }
 
-/// When the next scheduled backup is due; none when there is no schedule.
+/// When the next scheduled backup is due; none when there is no schedule. What is noted of a time yet to
+/// come, before a clock was set back, puts nothing off.
 ///
 /// # Errors
 /// When the disk fails.
@@ -163,14 +172,17 @@ pub fn next_backup<R: Read + ?Sized>(
     read: &R,
     settings: &BackupSettings,
     zone: &TimeZone,
+    now: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
     if settings.schedule == Schedule::Off || settings.changed_at == Timestamp::MAX {
         return Ok(None);
     }
-    let all = runs(read, usize::MAX)?;
+    let changed_at = Some(settings.changed_at).filter(|at| *at <= now);
+    let changed_at = changed_at.unwrap_or(Timestamp::UNIX_EPOCH);
+    let all = runs_until(read, now)?;
     let last = all.iter().find(|run| run.deed == Deed::Backup && run.trigger == Trigger::Schedule);
-    let Some(last) = last.filter(|run| settings.changed_at <= run.started_at) else {
-        return Ok(next_at(settings, zone, settings.changed_at));
+    let Some(last) = last.filter(|run| changed_at <= run.started_at) else {
+        return Ok(next_at(settings, zone, changed_at));
     };
     let usual = next_at(settings, zone, last.started_at);
     if last.outcome != Outcome::Failed {
@@ -207,8 +219,9 @@ fn next_at(settings: &BackupSettings, zone: &TimeZone, after: Timestamp) -> Opti
 pub fn next_drill<R: Read + ?Sized>(
     read: &R,
     settings: &BackupSettings,
+    now: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
-    let all = runs(read, usize::MAX)?;
+    let all = runs_until(read, now)?;
     let made =
         all.iter().rev().find(|run| run.deed == Deed::Backup && run.outcome == Outcome::Done);
     let Some(first) = made.filter(|_| settings.schedule == Schedule::Daily) else {

@@ -6,7 +6,7 @@ use crate::kernel::ConnectionId;
 use crate::providers::error::ErrorClass;
 
 /// The longest rest that a provider can ask for: its week.
-const LONGEST: Duration = Duration::from_secs(7 * 86_400);
+pub(super) const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 
 /// Somebody who can answer: a model, through a key of a connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]

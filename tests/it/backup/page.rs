@@ -124,6 +124,31 @@ async fn a_time_that_was_missed_is_made_up_for_once_and_old_ones_go() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_was_far_ahead_and_is_set_back_puts_no_backup_off() {
+    const LONG: Duration = Duration::from_secs(400 * 86_400);
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    settings(&api, |_| {}).await;
+    hq.advance(Duration::from_secs(15 * 3600)).await;
+    done(&hq, Deed::Backup, 1).await;
+    hq.advance(LONG).await;
+    done(&hq, Deed::Backup, 2).await;
+    hq.set_back(LONG).await;
+    // Whoever was signed in was away for more than a year.
+    let app = &hq.running().app;
+    let next = app.system.read(|snap| {
+        let settings = queries::settings(snap)?;
+        queries::next_backup(snap, &settings, &queries::zone(app, &settings), hq.now())
+    });
+    let next = next.expect("a readable store").expect("a schedule").to_string();
+    assert_eq!(next, "2026-11-22T02:30:00Z", "the next night by this clock");
+    hq.advance(Duration::from_secs(86_400)).await;
+    let runs = done(&hq, Deed::Backup, 3).await;
+    assert!(runs.iter().all(|run| run.outcome == Outcome::Done), "{runs:?}");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_target_that_is_gone_is_told_and_tried_again() {
     let hq = TestHq::start().await;
     let (owner, api) = (hq.owner(), hq.api().await);

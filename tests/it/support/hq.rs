@@ -319,6 +319,13 @@ impl TestHq {
         tokio::task::yield_now().await;
     }
 
+    /// Sets the clock back; what waits for it looks again.
+    pub async fn set_back(&self, by: Duration) {
+        self.clock.advance_ms(-i64::try_from(by.as_millis()).expect("a short time"));
+        self.running().app.clock_moved.notify_waiters();
+        tokio::task::yield_now().await;
+    }
+
     /// Moves the clock; nothing that waits for it looks again.
     pub fn advance_unnoticed(&self, by: Duration) {
         self.clock.advance_ms(i64::try_from(by.as_millis()).expect("a short time"));

@@ -1,9 +1,11 @@
 //! Who may answer in turn: more keys of a connection, lists to fall back on, rests after failures, and what a
 //! provider said of its models.
 
+use jiff::SignedDuration;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
+use super::super::rests::LONGEST;
 use super::Connection;
 use crate::features::agents::model::Agent;
 use crate::kernel::{AgentId, ConnectionId, Thinking, Timestamp, TypedId};
@@ -162,6 +164,13 @@ impl Cooldown {
     #[must_use]
     pub fn key(connection: ConnectionId, slot: u32, model: Option<&str>) -> String {
         format!("{connection}/{slot}/{}", model.unwrap_or(""))
+    }
+
+    /// Whether it goes on. One that is longer than any was noted by a clock that was ahead, and is over.
+    #[must_use]
+    pub fn goes_on(&self, now: Timestamp) -> bool {
+        let left = self.until.duration_since(now);
+        left.is_positive() && SignedDuration::try_from(LONGEST).is_ok_and(|most| left <= most)
     }
 }
 

@@ -84,7 +84,7 @@ pub fn resting(
     let mut longest: Option<Cooldown> = None;
     for model in [None, Some(candidate.model.as_str())] {
         let found = tx.get::<Cooldown>(Cooldown::key(connection, candidate.slot, model))?;
-        let found = found.filter(|rest| now < rest.until);
+        let found = found.filter(|rest| rest.goes_on(now));
         longest = longest.into_iter().chain(found).max_by_key(|rest| rest.until);
     }
     Ok(longest)
@@ -115,7 +115,7 @@ pub fn rests_of(
     now: Timestamp,
 ) -> Result<Vec<Cooldown>, StoreError> {
     let all: Vec<Cooldown> = tx.list(&Range::all())?;
-    let of = |rest: &Cooldown| rest.connection == connection && now < rest.until;
+    let of = |rest: &Cooldown| rest.connection == connection && rest.goes_on(now);
     Ok(all.into_iter().filter(of).collect())
 }
 

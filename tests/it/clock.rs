@@ -1,0 +1,164 @@
+//! A clock that jumps, by years, there and back: nothing is lost, nothing happens twice, nobody is
+//! kept waiting by a moment that was noted under another clock.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use hq::features::runs::model::Run;
+use hq::kernel::{Outcome, RunState};
+use hq::store::doctor;
+use hq::store::verify::verify;
+use reqwest::StatusCode;
+use serde_json::json;
+
+use crate::support::hq::{OWNER, TestHq};
+use crate::support::model::{Gate, Turn};
+use crate::support::office::Office;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+const LONG: Duration = Duration::from_secs(400 * 86_400);
+
+fn done() -> Turn {
+    Turn::call("work_done", json!({ "summary": "Done.", "task_state": "complete" }))
+}
+
+/// Somebody signs in by the clock of now.
+async fn signed_in(hq: &TestHq) -> crate::support::hq::Person {
+    let person = hq.nobody();
+    let form = [("email", OWNER.1), ("password", OWNER.2), ("next", "")];
+    let reply = person.form("/login", &form).await;
+    assert_eq!(reply.status, StatusCode::SEE_OTHER, "{}", reply.text);
+    person
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agents_work_and_the_history_stays_whole_while_the_clock_jumps() {
+    let mut office = Office::open().await;
+    office.model.usually(done());
+    let ada = office.agent("Ada").await;
+    let mut tasks = Vec::new();
+    for (n, jump) in [None, Some((true, LONG)), Some((false, 2 * LONG)), Some((true, LONG))]
+        .into_iter()
+        .enumerate()
+    {
+        match jump {
+            None => {}
+            Some((true, by)) => office.hq.advance(by).await,
+            Some((false, by)) => office.hq.set_back(by).await,
+        }
+        let task = office.task(&format!("By clock {n}"), &ada).await;
+        let run = office.worked(task.id, 1).await;
+        assert_eq!(run.outcome, Some(Outcome::Done), "by clock {n}");
+        tasks.push(task.id);
+        // Also over a restart, which reads all moments anew.
+        if n % 2 == 1 {
+            office.hq.restart().await;
+        }
+    }
+    office.hq.settle().await;
+    let runs = office.all::<Run>();
+    for task in tasks {
+        let of: Vec<_> = runs.iter().filter(|run| run.task == Some(task)).collect();
+        assert!(of.len() == 1 && of[0].state == RunState::Ended, "{of:#?}");
+    }
+    let store = &office.ws().store;
+    let report = verify(store, &mut |_| ControlFlow::Continue(())).expect("it can be read");
+    assert!(report.is_sound(), "{:#?}", report.faults);
+    let entries = store.entries_after(0, usize::MAX).expect("the feed");
+    let gaps = entries.iter().zip(1..).filter(|(entry, seq)| entry.seq != *seq);
+    assert_eq!(gaps.count(), 0, "the feed is numbered without gaps");
+    let went_back = entries.windows(2).filter(|two| two[1].at < two[0].at).count();
+    assert!(0 < went_back, "each entry has the moment of its clock");
+    let looked = doctor::diagnose(store, &mut |_| ControlFlow::Continue(())).expect("it is read");
+    assert!(looked.is_sound(), "{looked:#?}");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_and_a_sign_in_live_as_long_as_the_clock_says() {
+    const PATH: &str = "/api/v1/tasks";
+    let hq = TestHq::start().await;
+    let (owner, api) = (hq.owner(), hq.token(&["read"]).await);
+    assert_eq!(api.get(PATH).await.status, StatusCode::OK);
+    hq.set_back(LONG).await;
+    for who in [&owner, &api] {
+        assert_eq!(who.get(PATH).await.status, StatusCode::OK, "nobody is sent away by that");
+    }
+    assert_eq!(signed_in(&hq).await.get(PATH).await.status, StatusCode::OK);
+    hq.advance(LONG + 31 * DAY).await;
+    for who in [&owner, &api] {
+        assert_eq!(who.get(PATH).await.status, StatusCode::UNAUTHORIZED);
+    }
+    let now = signed_in(&hq).await;
+    assert_eq!(now.get(PATH).await.status, StatusCode::OK);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_happens_every_hour_goes_on_when_the_clock_was_set_back() {
+    let hq = TestHq::start().await;
+    let api = hq.owner();
+    hq.set_back(LONG).await;
+    let task = json!({ "title": "Only once" });
+    let ask = || async {
+        let own = api.clone().with("idempotency-key", "the-same-key");
+        let made = own.post("/api/v1/tasks", &task).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+        made.json()["id"].clone()
+    };
+    let first = ask().await;
+    assert_eq!(ask().await, first);
+    // An answer is kept for a day; what takes it away comes once an hour by this clock.
+    hq.advance(25 * HOUR).await;
+    let swept = async {
+        let mut tick = tokio::time::interval(Duration::from_millis(20));
+        while ask().await == first {
+            tick.tick().await;
+        }
+    };
+    let swept = tokio::time::timeout(Duration::from_secs(20), swept).await;
+    assert!(swept.is_ok(), "old answers are not swept away any more");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pause_before_a_second_try_is_no_longer_when_the_clock_is_set_back() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.model.push(Turn::error(500, "api_error", "oh no")).push(Turn::text("Here."));
+    let run = office.say(&ada, "Hello?").await;
+    office.model.asked(1).await;
+    office.hq.set_back(30 * DAY).await;
+    // It may come to its pause only now, which then is as long as ever.
+    for _ in 0..4 {
+        office.hq.advance(Duration::from_secs(20)).await;
+    }
+    let again = office.model.asked(2);
+    tokio::time::timeout(Duration::from_secs(20), again).await.expect("it is tried again");
+    assert_eq!(office.ended(run).await.summary, "Here.");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_moment_goes_on_at_it_once_whatever_the_clock_did_before() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let wait = json!({ "minutes": 90, "reason": "the shop opens" });
+    let gate = Gate::new();
+    office.model.push(Turn::call("wait_until", wait)).push(done().behind(&gate));
+    let task = office.task("Call the shop", &ada).await;
+    let run = office.run_on(task.id).await;
+    office.in_state(run, RunState::Waiting).await;
+    office.hq.set_back(DAY).await;
+    office.hq.advance(DAY + HOUR).await;
+    assert_eq!(office.get::<Run>(run).state, RunState::Waiting, "it is not yet time");
+    office.hq.advance(LONG).await;
+    gate.reached().await;
+    office.hq.set_back(LONG).await;
+    gate.open();
+    let ended = office.ended(run).await;
+    assert_eq!((ended.outcome, ended.crashes), (Some(Outcome::Done), 0));
+    assert_eq!(office.model.requests().len(), 2, "it went on once");
+    office.hq.finish().await;
+}
