@@ -32,6 +32,9 @@ mod runtime; // agents at work, with a scripted model: the whole loop and every 
 mod providers; // model providers against a scripted server
 mod backup; // backups and restores
 mod store; // records, feed, consumers, faults: the store on a real file
+mod clock; // a clock that jumps, there and back
+mod nights; // what a store does at night by itself
+mod starting; // the page of a start that takes long
 mod upgrade; // folders of older formats, opened for ever
 mod crash; // kills of the real program, against a ledger kept outside
 mod runs_pages; // runs, chat, the dashboard, the way in with practice

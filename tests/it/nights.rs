@@ -1,0 +1,92 @@
+//! What a store does at night by itself: a file that takes far more room than it needs is made smaller
+//! while people go on.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use hq::features::runs::model::{EventKind, SessionEvent};
+use hq::kernel::{Actor, Cause, Part, SessionId, TypedId as _};
+use hq::server::timers;
+use hq::store::StoreError;
+use hq::store::stats::last_compaction;
+use hq::store::verify::verify;
+use reqwest::StatusCode;
+use serde_json::json;
+
+use crate::support::hq::TestHq;
+
+const BY: (Actor, Cause) = (Actor::System(Part::Setup), Cause::Setup);
+const HOUR: Duration = Duration::from_secs(3600);
+const MEGABYTE: u64 = 1024 * 1024;
+
+/// A file that is larger than what is let alone, with next to nothing in it: much was said and is
+/// forgotten.
+async fn waste(hq: &TestHq) {
+    const PIECES: u32 = 24;
+    const EACH: u32 = 50;
+    let (ws, session) = (hq.ws(), SessionId::from_bytes([12; 16]));
+    for piece in 0..PIECES {
+        let said = ws.write(&BY, move |tx| {
+            let text = "x".repeat(240 * 1024);
+            for n in piece * EACH..(piece + 1) * EACH {
+                let kind = EventKind::Notice { text: text.clone() };
+                tx.put(&SessionEvent { session, n, run: None, at: tx.now(), kind })?;
+            }
+            Ok::<_, StoreError>(())
+        });
+        said.await.expect("it is kept");
+    }
+    let gone = ws.write(&BY, move |tx| {
+        for n in 0..PIECES * EACH {
+            tx.delete::<SessionEvent>((session, n))?;
+        }
+        Ok::<_, StoreError>(())
+    });
+    gone.await.expect("it is forgotten");
+    assert!(256 * MEGABYTE < ws.store.file_size().1, "{:?}", ws.store.file_size());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wasteful_store_is_made_smaller_at_three_at_night_while_people_go_on() {
+    let mut hq = TestHq::start().await;
+    waste(&hq).await;
+    let (ws, mira) = (hq.ws(), hq.owner());
+    let size = || ws.store.file_size().1;
+    let compacted = || last_compaction(&ws.store).expect("a readable store");
+    let large = size();
+    let sweep = || timers::sweep(&hq.running().app);
+
+    // One o'clock in the afternoon in Berlin, and two at night.
+    for hours in [0, 13] {
+        hq.advance_unnoticed(HOUR * hours);
+        sweep().await.expect("a sweep");
+        assert!(large <= size() && compacted().is_none(), "not in the hours of work");
+    }
+    hq.advance_unnoticed(HOUR);
+    let write = async {
+        let mut made = 0;
+        while made < 20 {
+            let body = json!({ "title": format!("Task {made}") });
+            let answer = mira.post("/api/v1/tasks", &body).await;
+            assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
+            made += 1;
+        }
+    };
+    let (swept, ()) = tokio::join!(sweep(), write);
+    swept.expect("a sweep");
+    assert!(size() < 64 * MEGABYTE, "{} bytes", size());
+    let done = compacted().expect("it is noted");
+    assert!(large <= done.before && done.after < 64 * MEGABYTE, "{done:?}");
+
+    // Once is enough.
+    sweep().await.expect("a sweep");
+    assert_eq!(compacted(), Some(done));
+    let report = verify(&ws.store, &mut |_| ControlFlow::Continue(())).expect("it can be read");
+    assert!(report.is_sound(), "{:#?}", report.faults);
+    drop(ws);
+    hq.restart().await;
+    let list = hq.owner().get("/api/v1/tasks?limit=100").await.json();
+    let kept = list["items"].as_array().map(Vec::len);
+    assert_eq!(kept, Some(20), "{list}");
+    hq.finish().await;
+}
