@@ -428,6 +428,26 @@ pub enum Event {
         /// Of what.
         period: Period,
     },
+    /// A run made a sub-agent: a run of its own for a part of its work.
+    ChildSpawned {
+        /// The sub-agent's run.
+        run: RunId,
+        /// The run that made it.
+        parent: RunId,
+        /// Whose both are.
+        agent: AgentId,
+    },
+    /// A sub-agent has ended, and whoever made it has its result in the same transaction.
+    ChildEnded {
+        /// The sub-agent's run.
+        run: RunId,
+        /// The run that made it.
+        parent: RunId,
+        /// Whose both are.
+        agent: AgentId,
+        /// The word of its outcome.
+        outcome: String,
+    },
 }
 
 impl Event {
@@ -488,6 +508,8 @@ impl Event {
             Self::BudgetChanged { .. } => 50,
             Self::BudgetWarned { .. } => 51,
             Self::BudgetReached { .. } => 52,
+            Self::ChildSpawned { .. } => 53,
+            Self::ChildEnded { .. } => 54,
         }
     }
 
@@ -498,7 +520,7 @@ impl Event {
     }
 
     /// The names of all kinds, in the order of their numbers.
-    pub const NAMES: [&'static str; 53] = [
+    pub const NAMES: [&'static str; 55] = [
         "task.created",
         "task.changed",
         "task.assigned",
@@ -552,5 +574,7 @@ impl Event {
         "budget.changed",
         "budget.warned",
         "budget.reached",
+        "subagent.spawned",
+        "subagent.ended",
     ];
 }

@@ -321,6 +321,8 @@ words! {
         Chat = "chat", "Chat";
         /// An API call.
         Api = "api", "API";
+        /// Another run, of which it is a sub-agent.
+        Child = "child", "Sub-agent";
     }
 }
 

@@ -7,7 +7,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::features::runs::model::{Body, CallStatus, EventKind, SeenFile};
+use crate::features::runs::model::{Body, CallStatus, EventKind, Input, SeenFile};
 use crate::features::runs::queries as runs;
 use crate::features::runs::rules::{Pause, Pen};
 use crate::kernel::Outcome;
@@ -21,10 +21,10 @@ use crate::tool::{
 use super::ending::LimitReached;
 use super::guard::{Advice, BLOCKED, Seen};
 use super::journal::{blocking, save};
-use super::toolbox::{Call, ENDS, PARKS, definition, may_use};
-use super::tools::{exec, folder};
+use super::toolbox::{Call, ENDS, PARKS, WAITS, definition, may_use};
+use super::tools::exec;
 use super::turn::Turn;
-use super::{EngineError, commit};
+use super::{EngineError, child, commit};
 
 /// How many calls that only look run at once.
 const SIDE_BY_SIDE: usize = 8;
@@ -137,7 +137,7 @@ impl Turn {
     }
 
     fn may_use(&self, entry: &Entry) -> bool {
-        may_use(&self.agent, self.trigger, entry)
+        may_use(&self.agent, self.trigger, self.child.as_ref(), entry)
     }
 
     /// Why no further call of the message is begun.
@@ -147,7 +147,7 @@ impl Turn {
         }
         let (session, run) = (self.session, self.journal.run);
         let heard = self.journal.ws.read(|snap| runs::queue::heard(snap, session, run))?;
-        Ok((!heard.is_empty()).then_some(SKIPPED))
+        Ok(heard.iter().any(Input::is_from_outside).then_some(SKIPPED))
     }
 
     /// Why a call is refused: the run goes in circles.
@@ -210,6 +210,7 @@ impl Turn {
             folder: self.journal.ws.agent_folder(&self.agent.slug),
             max_result: self.max_result(),
             seen: self.journal.seen.files(),
+            child: self.child.clone(),
             cancel: self.cancel.clone(),
         }
     }
@@ -347,7 +348,9 @@ impl Turn {
                 }
             }
             AnyTool::File(tool) => {
-                match self.guarded(self.limit(), tool.plan(&cx, &call.arguments)).await {
+                let plan = self.guarded(self.limit(), tool.plan(&cx, &call.arguments)).await;
+                let child = self.child.as_ref();
+                match plan.map(|plan| plan.and_then(|plan| child::keeps_to(child, plan))) {
                     Some(Ok(plan)) => self.change_files(call, plan, start).await?,
                     Some(Err(refused)) => Outcomes::of(Err(refused), since(start))?,
                     None => self.cut_off(start),
@@ -357,7 +360,7 @@ impl Turn {
                 let (call_id, name) = (call.id.clone(), call.name.clone());
                 let begun = EventKind::ToolStarted { step, call_id, name, file: None };
                 self.begin_step(begun).await?;
-                let before = self.marks(entry).await?;
+                let before = self.marks(entry.spec.name == PROGRAM).await?;
                 // A program has a time-out of its own, which begins when its turn has come.
                 let limit = self.limit().filter(|_| entry.spec.effect != Effect::Exec);
                 let mut outcome = match self.guarded(limit, tool.act(&cx, &call.arguments)).await {
@@ -399,11 +402,14 @@ impl Turn {
         let (made, redactor) = (call.clone(), self.journal.ws.app.redactor.clone());
         let (run, epoch, effective) =
             (self.journal.run, self.journal.epoch, self.journal.effective);
-        let (text, is_error, left) = self
+        let (text, is_error, left, load) = self
             .journal
             .write(move |tx, pen| {
                 // What is said to a run that is about to end is heard before it ends.
-                let spoken = ends && !runs::queue::heard(tx, pen.session.id, run)?.is_empty();
+                let heard = runs::queue::heard(tx, pen.session.id, run)?;
+                // What its sub-agents say is what it waits for.
+                let counts = |input: &Input| made.name != WAITS || input.is_from_outside();
+                let spoken = ends && heard.iter().any(counts);
                 // What the tool refuses becomes its result; a failure of the program stays one.
                 let output = if spoken {
                     ToolOutput::error(SKIPPED)
@@ -424,8 +430,9 @@ impl Turn {
                     let appended = std::mem::take(&mut pen.appended);
                     let detail = redactor.text(&detail).into_owned();
                     pen.wait(tx, Pause { waits_for, detail, needs_micros: None, until })?;
-                    return Ok(((String::new(), false, Left::Waits), appended));
+                    return Ok(((String::new(), false, Left::Waits, Vec::new()), appended));
                 }
+                keep(&mut pen, output.load.clone());
                 let text = redactor.text(&output.text).into_owned();
                 let text = head_tail(&text, MAX_OUTPUT - 64, "\n[…]\n");
                 let is_progress = made.name == "progress";
@@ -448,13 +455,15 @@ impl Turn {
                         let appended = std::mem::take(&mut pen.appended);
                         let (outcome, summary) = outcome_of(end);
                         pen.end(tx, outcome, &summary)?;
-                        Ok(((text, output.is_error, Left::Ended), appended))
+                        Ok(((text, output.is_error, Left::Ended, Vec::new()), appended))
                     }
-                    None => save(tx, pen)
-                        .map(|appended| ((text, output.is_error, Left::GoesOn), appended)),
+                    None => save(tx, pen).map(|appended| {
+                        ((text, output.is_error, Left::GoesOn, output.load), appended)
+                    }),
                 }
             })
             .await?;
+        self.offer(&load);
         self.parked |= left == Left::Waits;
         if left != Left::Waits {
             self.journal.effective |= !is_error && !ends && call.name != "progress";
@@ -506,15 +515,7 @@ impl Turn {
         extras: Extras,
     ) -> Result<(), EngineError> {
         let Extras { load, seen, pictures } = extras;
-        for name in &load {
-            let known = self.request.tools.iter().any(|tool| tool.name == *name);
-            if let Some(entry) = self.engine.tools.get(name).filter(|_| !known)
-                && self.may_use(entry)
-            {
-                self.request.tools.push(definition(entry));
-                self.fixed = crate::providers::bound::Size::of(&self.request);
-            }
-        }
+        self.offer(&load);
         if !seen.is_empty() {
             events.push(EventKind::FilesSeen { files: seen });
         }
@@ -525,11 +526,7 @@ impl Turn {
         self.journal
             .write(move |tx, mut pen| {
                 pen.run.effective |= effective;
-                for name in load {
-                    if !pen.session.loaded_tools.contains(&name) {
-                        pen.session.loaded_tools.push(name);
-                    }
-                }
+                keep(&mut pen, load);
                 for event in events {
                     pen.append(tx, event)?;
                 }
@@ -542,18 +539,26 @@ impl Turn {
         Ok(())
     }
 
-    /// For programs: what the folder looked like before.
-    async fn marks(&self, entry: &Entry) -> Result<Option<folder::Marks>, EngineError> {
-        if entry.spec.name != PROGRAM {
-            return Ok(None);
+    /// Offers tools from the next call on, when they are for this run.
+    fn offer(&mut self, names: &[String]) {
+        for name in names {
+            let known = self.request.tools.iter().any(|tool| tool.name == *name);
+            if let Some(entry) = self.engine.tools.get(name).filter(|_| !known)
+                && self.may_use(entry)
+            {
+                self.request.tools.push(definition(entry));
+                self.fixed = crate::providers::bound::Size::of(&self.request);
+            }
         }
-        let root = self.journal.ws.agent_folder(&self.agent.slug);
-        blocking(move || folder::marks(&root)).await.map(Some)
     }
+}
 
-    async fn changed_since(&self, before: folder::Marks) -> Result<Vec<String>, EngineError> {
-        let root = self.journal.ws.agent_folder(&self.agent.slug);
-        blocking(move || folder::changed(&before, &folder::marks(&root))).await
+/// Keeps tools for the rest of the session.
+fn keep(pen: &mut Pen, names: Vec<String>) {
+    for name in names {
+        if !pen.session.loaded_tools.contains(&name) {
+            pen.session.loaded_tools.push(name);
+        }
     }
 }
 

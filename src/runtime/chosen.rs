@@ -8,9 +8,9 @@ use crate::features::connections::model::Connection;
 use crate::features::connections::provider;
 use crate::features::connections::queries::{self as connections, Asked, Choice};
 use crate::features::connections::rests::Candidate;
-use crate::features::runs::model::{ModelSource, Run};
+use crate::features::runs::model::{Child, ModelSource, Run};
 use crate::features::tasks::model::Task;
-use crate::kernel::{ConnectionId, Thinking};
+use crate::kernel::{ConnectionId, RunTrigger, Thinking};
 use crate::providers::Provider;
 use crate::providers::catalog::Model;
 use crate::store::{ReadExt, StoreError};
@@ -52,6 +52,11 @@ pub(super) fn choose(
             choice.model.clone_from(&run.model);
             choice.source = ModelSource::Message;
         }
+    }
+    if run.trigger == RunTrigger::Child
+        && let Some(thinking) = tx.get::<Child>(run.id)?.and_then(|child| child.thinking)
+    {
+        (choice.thinking, choice.thinking_source) = (thinking, ModelSource::Message);
     }
     Ok(choice)
 }

@@ -54,6 +54,9 @@ struct Working {
     leash: Leash,
 }
 
+/// What a run holds while it works: a slot of the host, and one of the sub-agents' lane.
+type Permits = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
+
 struct Parts {
     engine: Engine,
     ws: Ws,
@@ -420,7 +423,13 @@ impl Dispatcher {
         if working.contains_key(&run.id) || busy {
             return;
         }
-        let Ok(permit) = Arc::clone(&self.0.engine.slots).try_acquire_owned() else {
+        let slot = || Arc::clone(&self.0.engine.slots).try_acquire_owned();
+        let lane = || Arc::clone(&self.0.engine.lane).try_acquire_owned();
+        let permits = match run.trigger {
+            RunTrigger::Child => lane().and_then(|lane| Ok((slot()?, Some(lane)))),
+            _ => slot().map(|slot| (slot, None)),
+        };
+        let Ok(permits) = permits else {
             self.0.memory.lock().starved = true;
             return;
         };
@@ -432,16 +441,16 @@ impl Dispatcher {
         let entry = Working { agent: run.agent, background, leash: leash.clone() };
         working.insert(run.id, entry);
         drop(working);
-        self.launch(run.id, background, leash, permit);
+        self.launch(run.id, background, leash, permits);
     }
 
-    fn launch(&self, run: RunId, background: bool, leash: Leash, permit: OwnedSemaphorePermit) {
+    fn launch(&self, run: RunId, background: bool, leash: Leash, permits: Permits) {
         let own = self.clone();
         self.0.ws.spawn("run", async move {
             let Parts { engine, ws, .. } = &*own.0;
             let waits = turn::drive(engine, ws, run, leash).await;
             own.0.working.lock().remove(&run);
-            drop(permit);
+            drop(permits);
             engine.freed.send_modify(|count| *count += 1);
             if background || waits {
                 // The agent is free for its next item only now; a wait may be over already.

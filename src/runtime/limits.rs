@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+use crate::features::runs::rules::children::Fan;
+
 /// What bounds runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -21,6 +23,10 @@ pub struct Limits {
     pub tool: Duration,
     /// How many programs of agents one host runs at once.
     pub programs: usize,
+    /// How many sub-agents one host works on at once.
+    pub children: usize,
+    /// How deep and how wide runs branch.
+    pub fan: Fan,
 }
 
 impl Default for Limits {
@@ -34,6 +40,8 @@ impl Default for Limits {
             answer: Duration::from_mins(10),
             tool: Duration::from_secs(660),
             programs: 2 * cores,
+            children: 8,
+            fan: Fan { depth: 1, live: 5, tree: 16 },
         }
     }
 }

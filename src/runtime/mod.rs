@@ -6,6 +6,7 @@
 
 mod calls;
 mod card;
+mod child;
 mod chosen;
 mod commit;
 mod compact;
@@ -59,6 +60,8 @@ pub struct Engine {
     jobs: jobs::Jobs,
     /// One permit for each run that works.
     slots: Arc<tokio::sync::Semaphore>,
+    /// One more for each sub-agent among them.
+    lane: Arc<tokio::sync::Semaphore>,
     /// Counts the permits that were given back, for workspaces that wait for one.
     freed: Arc<tokio::sync::watch::Sender<u64>>,
 }
@@ -72,6 +75,7 @@ impl Engine {
             limits,
             jobs,
             slots: Arc::new(tokio::sync::Semaphore::new(limits.active)),
+            lane: Arc::new(tokio::sync::Semaphore::new(limits.children)),
             freed: Arc::new(tokio::sync::watch::Sender::new(0)),
         }
     }

@@ -20,6 +20,7 @@ use crate::store::{Range, ReadExt, StoreError};
 const RULES: &str = include_str!("prompts/rules.md");
 const WORK: &str = include_str!("prompts/work.md");
 const CHAT: &str = include_str!("prompts/chat.md");
+const CHILD: &str = include_str!("prompts/child.md");
 
 /// The most characters of one file.
 const FILE_CAP: usize = 20_000;
@@ -86,19 +87,27 @@ pub fn system(facts: &Facts, folder: &Path) -> Vec<SystemPart> {
     let files = AgentFiles::open(folder).ok();
     let file = |name: &str, cap: usize| section(files.as_ref()?, name, cap);
     let mut stable = vec![RULES.trim().to_owned()];
-    for name in ["IDENTITY.md", "SOUL.md", "AGENTS.md", "TOOLS.md"] {
+    // A sub-agent does one thing: it needs neither who the agent is nor whom it knows.
+    let part = facts.trigger == RunTrigger::Child;
+    let all: &[&str] = &["IDENTITY.md", "SOUL.md", "AGENTS.md", "TOOLS.md"];
+    for name in if part { &["AGENTS.md"] } else { all } {
         stable.extend(file(name, FILE_CAP));
     }
-    stable.extend(file("USER.md", USER_CAP));
+    if !part {
+        stable.extend(file("USER.md", USER_CAP));
+    }
     stable.push(place(facts));
     stable.push(match facts.trigger {
         RunTrigger::Item => WORK.trim().to_owned(),
         RunTrigger::Chat | RunTrigger::Api => CHAT.trim().to_owned(),
+        RunTrigger::Child => CHILD.trim().to_owned(),
     });
     let mut changing = Vec::new();
-    changing.extend(file("MEMORY.md", MEMORY_CAP));
-    for note in files.as_ref().map(last_notes).unwrap_or_default() {
-        changing.extend(file(&note, NOTE_CAP));
+    if !part {
+        changing.extend(file("MEMORY.md", MEMORY_CAP));
+        for note in files.as_ref().map(last_notes).unwrap_or_default() {
+            changing.extend(file(&note, NOTE_CAP));
+        }
     }
     changing.push(day(facts));
     vec![
@@ -140,10 +149,11 @@ fn last_notes(files: &AgentFiles) -> Vec<String> {
 fn place(facts: &Facts) -> String {
     let mut lines = vec![format!("Workspace: {}", facts.workspace)];
     lines.push(format!("You: {} (@{})", facts.agent.name, facts.agent.slug));
-    if !facts.people.is_empty() {
+    let part = facts.trigger == RunTrigger::Child;
+    if !facts.people.is_empty() && !part {
         lines.push(format!("People: {}", facts.people.join(", ")));
     }
-    if !facts.colleagues.is_empty() {
+    if !facts.colleagues.is_empty() && !part {
         lines.push(format!("Colleagues: {}", facts.colleagues.join(", ")));
     }
     lines.push(match facts.exec {

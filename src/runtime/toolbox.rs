@@ -6,10 +6,11 @@ use serde_json::{Map, Value};
 use crate::features::agents::model::Agent;
 use crate::kernel::{Can, RunTrigger};
 use crate::providers::model::ToolDef;
-use crate::tool::Effect;
 use crate::tool::registry::Entry;
+use crate::tool::{ChildCx, Effect};
 
 use super::Engine;
+use super::tools::subagents;
 
 /// Sent with each run that serves an item, in this order, so that the prefix stays cached.
 const WORK: &[&str] = &[
@@ -43,6 +44,30 @@ const TALK: &[&str] = &[
     "web_fetch",
     "tool_search",
 ];
+/// Sent with each run that is a sub-agent.
+const PART: &[&str] = &[
+    "task_get",
+    "memory_search",
+    "read",
+    "write",
+    "edit",
+    "search",
+    "exec",
+    "web_fetch",
+    "tool_search",
+];
+/// What only whoever speaks for the agent uses: its colleagues, its memory, what becomes of its work.
+const NOT_FOR_PARTS: &[&str] = &[
+    "work_done",
+    "work_fail",
+    "work_snooze",
+    "agent_list",
+    "message_agent",
+    "task_delegate",
+    "task_escalate",
+    "memory_append",
+    "memory_replace",
+];
 /// What agents may do in the workspace; approving is for people.
 const RIGHTS: &[Can] = &[Can::Open, Can::Read, Can::Write, Can::Chat];
 
@@ -50,14 +75,32 @@ const RIGHTS: &[Can] = &[Can::Open, Can::Read, Can::Write, Can::Chat];
 pub(crate) const ENDS: &[&str] = &["work_done", "work_fail", "work_snooze"];
 
 /// The tools with which a run waits.
-pub(super) const PARKS: &[&str] = &["ask_person", "wait_until"];
+pub(super) const PARKS: &[&str] = &["ask_person", "wait_until", WAITS];
+
+/// The tool with which it waits for its sub-agents.
+pub(super) const WAITS: &str = subagents::ALL[1];
+
+/// Whether a tool is for this run, whatever its agent may.
+pub(crate) fn is_for(trigger: RunTrigger, child: Option<&ChildCx>, name: &str) -> bool {
+    match child {
+        Some(child) => {
+            let spawns = subagents::ALL.contains(&name);
+            !NOT_FOR_PARTS.contains(&name) && (child.may_spawn || !spawns)
+        }
+        None => trigger == RunTrigger::Item || !ENDS.contains(&name),
+    }
+}
 
 /// Whether an agent may use a tool at all.
-pub(super) fn may_use(agent: &Agent, trigger: RunTrigger, entry: &Entry) -> bool {
-    let ends_work = ENDS.contains(&entry.spec.name);
+pub(super) fn may_use(
+    agent: &Agent,
+    trigger: RunTrigger,
+    child: Option<&ChildCx>,
+    entry: &Entry,
+) -> bool {
     RIGHTS.contains(&entry.spec.needs)
         && (agent.exec || entry.spec.effect != Effect::Exec)
-        && (trigger == RunTrigger::Item || !ends_work)
+        && is_for(trigger, child, entry.spec.name)
 }
 
 /// The tools that a run is offered: the core set, then those that were found.
@@ -65,15 +108,20 @@ pub(super) fn offered(
     engine: &Engine,
     agent: &Agent,
     trigger: RunTrigger,
+    child: Option<&ChildCx>,
     loaded: &[String],
 ) -> Vec<ToolDef> {
-    let core = if trigger == RunTrigger::Item { WORK } else { TALK };
+    let core = match trigger {
+        RunTrigger::Item => WORK,
+        RunTrigger::Chat | RunTrigger::Api => TALK,
+        RunTrigger::Child => PART,
+    };
     let found = loaded.iter().map(String::as_str).filter(|name| !core.contains(name));
     core.iter()
         .copied()
         .chain(found)
         .filter_map(|name| engine.tools.get(name))
-        .filter(|entry| may_use(agent, trigger, entry))
+        .filter(|entry| may_use(agent, trigger, child, entry))
         .map(definition)
         .collect()
 }
@@ -126,6 +174,8 @@ fn meant(name: &str, arguments: &str) -> (String, String) {
         }),
         "view_image" | "image_view" => as_it_is("read"),
         "memory_get" => as_it_is("memory_read"),
+        "sessions_spawn" => as_it_is("subagent_spawn"),
+        "sessions_yield" => as_it_is("subagent_wait"),
         other => as_it_is(other),
     }
 }
@@ -146,13 +196,13 @@ fn mapped(
 
 #[cfg(test)]
 mod tests {
-    use super::{Call, TALK, WORK, definition};
+    use super::{Call, PART, TALK, WORK, definition, subagents};
     use crate::kernel::time::SystemClock;
     use crate::net::client::{ClientParts, HttpClient};
     use crate::providers;
     use crate::providers::base::{Wire, normalise};
     use crate::providers::wire::Connection;
-    use crate::runtime::tools;
+    use crate::runtime::{Limits, tools};
     use crate::sandbox::spawn::Spawner;
     use crate::tool::registry::Registry;
 
@@ -162,6 +212,7 @@ mod tests {
             jobs: crate::runtime::jobs::Jobs::default(),
             http: HttpClient::new(ClientParts::default()),
             programs: 1,
+            fan: Limits::default().fan,
         };
         tools::registry(crate::features::tools(), own)
     }
@@ -193,6 +244,8 @@ mod tests {
     fn the_core_sets_exist_and_are_small() {
         assert!(size(WORK) < 6_400, "{}", size(WORK));
         assert!(size(TALK) < 6_000, "{}", size(TALK));
+        assert!(size(PART) < 5_000, "{}", size(PART));
+        assert!(size(subagents::ALL) < 2_000, "{}", size(subagents::ALL));
     }
 
     #[test]

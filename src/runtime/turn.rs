@@ -23,6 +23,7 @@ use crate::providers::catalog::Model;
 use crate::providers::error::{ErrorClass, ProviderError};
 use crate::providers::model::ChatRequest;
 use crate::store::{ReadExt, WriteTx};
+use crate::tool::ChildCx;
 
 use super::chosen::{self, Chosen};
 use super::compact;
@@ -33,7 +34,7 @@ use super::guard::Guard;
 use super::journal::{Journal, blocking, save};
 use super::model_call::{Called, Question};
 use super::toolbox::Call;
-use super::{BY, Engine, EngineError, card, commit, prompt, resume, toolbox};
+use super::{BY, Engine, EngineError, card, child, commit, prompt, resume, toolbox};
 
 /// How often a conversation that is too long is made shorter before the run gives up.
 const MAX_SHORTER: u32 = 3;
@@ -56,6 +57,8 @@ pub(super) struct Turn {
     pub agent: Agent,
     pub session: SessionId,
     pub trigger: RunTrigger,
+    /// What is different for a sub-agent.
+    pub child: Option<ChildCx>,
     pub item: Option<Item>,
     /// The run as it was when this task took it up.
     pub run: Run,
@@ -179,9 +182,10 @@ impl Turn {
             let choice = (Chain::read(snap, all, ws.app.clock.now())?, choice);
             let shown = Shown::read(snap, session.id, id)?;
             let facts = prompt::Facts::read(snap, ws, &agent, run.trigger)?;
-            Ok::<_, EngineError>((run, session, agent, item, choice, shown, facts))
+            let child = child::of(snap, &run)?;
+            Ok::<_, EngineError>((run, session, agent, (item, child), choice, shown, facts))
         })?;
-        let (run, session, agent, item, (chain, home), shown, facts) = loaded;
+        let (run, session, agent, (item, child), (chain, home), shown, facts) = loaded;
         let chosen = chosen::connect(ws, &home, &chain.now)?;
         let folder = ws.agent_folder(&agent.slug);
         let mut request = ChatRequest::new(chosen.model.clone(), agent.max_output);
@@ -191,7 +195,8 @@ impl Turn {
                 part.text = clean;
             }
         }
-        request.tools = toolbox::offered(engine, &agent, run.trigger, &session.loaded_tools);
+        let loaded = &session.loaded_tools;
+        request.tools = toolbox::offered(engine, &agent, run.trigger, child.as_ref(), loaded);
         request.thinking = chosen.thinking;
         request.metadata.cache_key = Some(session.id.to_string());
         let fixed = Size::of(&request);
@@ -202,6 +207,7 @@ impl Turn {
             agent,
             session: session.id,
             trigger: run.trigger,
+            child,
             item,
             chosen,
             home,

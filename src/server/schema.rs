@@ -34,6 +34,7 @@ pub fn workspace() -> Schema {
         runs::model::Context,
         runs::model::Halt,
         runs::model::Park,
+        runs::model::Child,
         jobs::model::Job,
         connections::model::Connection,
         connections::model::ConnectionKey,

@@ -287,8 +287,19 @@ pub struct ToolCx {
     pub max_result: usize,
     /// The files of the folder as the run has last read or written them: path to SHA-256.
     pub seen: Arc<BTreeMap<String, [u8; 32]>>,
+    /// What is different for a sub-agent.
+    pub child: Option<ChildCx>,
     /// Set when a person stops the run.
     pub cancel: CancellationToken,
+}
+
+/// What is different for a run that is a sub-agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChildCx {
+    /// The folder in its agent's, below which alone it writes.
+    pub folder: String,
+    /// Whether it may make sub-agents itself.
+    pub may_spawn: bool,
 }
 
 /// A tool without effect.

@@ -5,13 +5,13 @@ use jiff::SignedDuration;
 use crate::features::agents::model::Agent;
 use crate::features::comments::model::{BY_TASK, Comment};
 use crate::features::deliverables::model::{Deliverable, Review};
-use crate::features::runs::model::Run;
+use crate::features::runs::model::{Child, Run, Session};
 use crate::features::runs::queries as runs;
 use crate::features::tasks::model::Task;
 use crate::features::workspace::model::Settings;
 use crate::kernel::text::{cut, ellipsis};
 use crate::kernel::{
-    Actor, AgentId, Assignee, CommentId, DeliverableId, Event, ItemKind, Priority, RunId,
+    Actor, AgentId, Assignee, CommentId, DeliverableId, Event, ItemKind, Outcome, Priority, RunId,
     TaskField, TaskId, TaskStatus, Verdict, VersionId,
 };
 use crate::store::{KeyBuf, Range, ReadExt, WriteTx};
@@ -59,6 +59,7 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), InboxError> {
         Event::AgentMessageSent { from, to, task, text } => messaged(tx, *from, *to, *task, text),
         Event::AgentArchived { agent } => rules::cancel_for_agent(tx, *agent, "agent archived"),
         Event::RunEnded { run, .. } => ended(tx, *run),
+        Event::ChildEnded { run, parent, .. } => part_ended(tx, *run, *parent),
         Event::UndoApplied { items, .. } => rules::cancel_items(tx, items, "undone"),
         _ => Ok(()),
     }
@@ -230,6 +231,43 @@ fn late_comment(
     match enqueue_comment(tx, task, comment, agent, kind) {
         Err(InboxError::TooDeep) => Ok(()),
         other => other,
+    }
+}
+
+/// A sub-agent has ended after the work that made it said that it is done for now: its result waits in
+/// the conversation of that work, which goes on with it. Work that did not end well is a person's to
+/// take up again.
+fn part_ended(tx: &mut WriteTx<'_>, child: RunId, parent: RunId) -> Result<(), InboxError> {
+    let (Some(run), Some(child)) = (tx.get::<Run>(child)?, tx.get::<Child>(child)?) else {
+        return Ok(());
+    };
+    let Some(parent) = tx.get::<Run>(parent)?.filter(|parent| parent.item.is_some()) else {
+        return Ok(());
+    };
+    let rests = tx.get::<Session>(parent.session)?.is_some_and(|s| s.active_run.is_none());
+    if child.told || child.input.is_none() || parent.outcome != Some(Outcome::Done) || !rests {
+        return Ok(());
+    }
+    let task = match parent.task {
+        Some(task) => match tx.get::<Task>(task)?.filter(is_workable) {
+            Some(task) => Some(task),
+            None => return Ok(()),
+        },
+        None => None,
+    };
+    let by = tx.by();
+    let new = NewItem {
+        agent: run.agent,
+        kind: ItemKind::DelegationResult,
+        task: task.as_ref().map(|task| task.id),
+        key: format!("subagent_result:{}", run.id),
+        priority: task.as_ref().map_or(Priority::Medium, |task| task.priority),
+        by,
+        reason: reason(by, format!("Sub-agent {} has ended: {}", run.name(), run.title)),
+    };
+    match rules::enqueue(tx, new) {
+        Ok(_) | Err(InboxError::TooDeep) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

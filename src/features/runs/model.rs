@@ -11,6 +11,7 @@ use crate::kernel::{
 };
 use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
+mod child;
 mod context;
 mod event;
 mod halt;
@@ -18,6 +19,9 @@ mod input;
 mod park;
 mod queue;
 
+pub use child::{
+    Awaited, CHILDREN, CHILDREN_BY_PARENT, CHILDREN_BY_ROOT, CHILDREN_BY_SESSION, Child,
+};
 pub use context::{Asked, CONTEXTS, Context};
 pub use event::{
     Body, CallStatus, Compaction, CompactionWhy, EventKind, FileMark, SeenFile, SessionEvent,
@@ -261,11 +265,19 @@ impl Run {
     }
 
     /// Whether its agent begins no other item meanwhile: it serves one itself and has not given its
-    /// slot back.
+    /// slot back. One that waits for its sub-agents is still at it.
     #[must_use]
     pub fn keeps_agent_busy(&self) -> bool {
-        let rests = self.state == RunState::Waiting && !self.is_held();
+        let rests =
+            self.state == RunState::Waiting && !self.is_held() && !self.waits_for_children();
         self.item.is_some() && self.is_live() && !rests
+    }
+
+    /// Whether it waits for its sub-agents.
+    #[must_use]
+    pub fn waits_for_children(&self) -> bool {
+        let children = |waiting: &Waiting| waiting.waits_for == WaitFor::Child;
+        self.state == RunState::Waiting && self.waiting.as_ref().is_some_and(children)
     }
 
     /// How long it has worked at this moment, in milliseconds.

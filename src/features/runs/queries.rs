@@ -1,5 +1,6 @@
 //! Reads of sessions, runs and inputs.
 
+pub mod children;
 pub mod doing;
 pub mod halt;
 pub mod park;

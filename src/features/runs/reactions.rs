@@ -7,7 +7,8 @@ use crate::features::tasks::model::Task;
 use crate::features::workspace::model::{Member, Settings};
 use crate::kernel::text::ellipsis;
 use crate::kernel::{
-    Actor, AgentId, AgentStatus, Assignee, CommentId, Event, SessionId, TaskField, TaskId,
+    Actor, AgentId, AgentStatus, Assignee, CommentId, Event, RunId, RunTrigger, SessionId,
+    TaskField, TaskId,
 };
 use crate::store::{ReadExt, WriteTx};
 
@@ -42,17 +43,14 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RunError> {
         }
         Event::AgentArchived { agent } => {
             for run in queries::live_of_agent(tx, *agent)? {
-                let by = tx.by().account();
-                rules::request_stop(tx, run.id, by)?;
+                stop(tx, run.id)?;
             }
             Ok(())
         }
         Event::UndoApplied { inputs, stops, .. } => {
             rules::withdraw(tx, inputs)?;
             for run in stops {
-                if tx.get::<Run>(*run)?.is_some_and(|run| run.is_live()) {
-                    rules::request_stop(tx, *run, tx.by().account())?;
-                }
+                stop(tx, *run)?;
             }
             Ok(())
         }
@@ -97,11 +95,22 @@ fn job_ended(job: &Job) -> String {
 /// A person took the work away: who works on it stops. An agent that closes or hands over its own
 /// task says itself how its run ends.
 fn stop_on(tx: &mut WriteTx<'_>, task: TaskId, agent: Option<AgentId>) -> Result<(), RunError> {
-    let Some(by) = tx.by().account() else { return Ok(()) };
+    if tx.by().account().is_none() {
+        return Ok(());
+    }
     for run in queries::live_on_task(tx, task)? {
-        if agent.is_none_or(|agent| agent == run.agent) && run.item.is_some() {
-            rules::request_stop(tx, run.id, Some(by))?;
+        let works = run.item.is_some() || run.trigger == RunTrigger::Child;
+        if agent.is_none_or(|agent| agent == run.agent) && works {
+            stop(tx, run.id)?;
         }
+    }
+    Ok(())
+}
+
+/// Stops a run that has not ended: the stop of another may have ended it.
+fn stop(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), RunError> {
+    if tx.get::<Run>(run)?.is_some_and(|run| run.is_live()) {
+        rules::request_stop(tx, run, tx.by().account())?;
     }
     Ok(())
 }

@@ -34,7 +34,8 @@ pub const RESERVATIONS: Table = Table::new(85, "reservations");
 pub const RATIOS: Table = Table::new(86, "model_ratios");
 /// Run: billed micro-dollars.
 pub const RUN_COST: Count = Count::new(89, "usage_run");
-/// Payer and day (days since 1970, UTC): billed micro-dollars, for payers without sums of their own.
+/// Payer and day (days since 1970, UTC): billed micro-dollars, for payers without sums of their own:
+/// tasks, and runs for what their sub-agents spent.
 pub const PAYER_DAY: Count = Count::new(167, "usage_payer_day");
 /// Payer and day (UTC): tokens, sent and received.
 pub const TOKEN_DAY: Count = Count::new(168, "usage_token_day");
@@ -133,7 +134,14 @@ impl Record for Usage {
         counts.add(AGENT_MONTH, billed).part(month).part(agent);
         counts.add(MONTH, billed).part(month);
         counts.add(AGENT_DAY, billed).part(day).part(agent);
-        for payer in self.payers.iter().filter(|payer| matches!(payer, Payer::Task(_))) {
+        // A run pays for its own calls and for those of its sub-agents.
+        let own = self.run.map(Payer::Run);
+        let counted = |payer: &&Payer| match payer {
+            Payer::Task(_) => true,
+            Payer::Run(_) => Some(**payer) != own,
+            Payer::Workspace | Payer::Agent(_) => false,
+        };
+        for payer in self.payers.iter().filter(counted) {
             counts.add(PAYER_DAY, billed).part(*payer).part(day);
         }
         if let Some(run) = self.run {

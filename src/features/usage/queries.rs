@@ -2,6 +2,7 @@
 
 pub mod budgets;
 pub mod daily;
+mod held;
 
 use std::collections::BTreeMap;
 

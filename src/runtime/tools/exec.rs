@@ -231,6 +231,11 @@ async fn command(
     let made = tokio::task::spawn_blocking(move || left_over::make(&prepared));
     io(made.await.map_err(std::io::Error::other).flatten(), "the job's folder")?;
     let mut policy = Policy::for_agent(&cx.folder, &scratch, &cx.ws.app.config.data);
+    if cx.child.is_some() {
+        // The folder has one writer, and that is not a program of a sub-agent.
+        policy.writable = vec![scratch.clone()];
+        policy.readable.push(cx.folder.clone());
+    }
     if let Some(workdir) = &args.workdir {
         policy.cwd = workdir_of(cx, workdir).await?;
     }

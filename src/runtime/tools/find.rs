@@ -4,9 +4,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::features::agents::model::Agent;
-use crate::kernel::Can;
-use crate::runtime::toolbox::ENDS;
-use crate::store::ReadExt;
+use crate::features::runs::model::Run;
+use crate::kernel::{Can, RunTrigger};
+use crate::runtime::toolbox;
+use crate::store::{ReadExt, StoreError};
 use crate::tool::{Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec};
 
 /// How many tools one search loads.
@@ -66,15 +67,18 @@ impl ReadTool for ToolSearch {
         group: Group::Work,
         needs: Can::Read,
         effect: Effect::Control,
-        about: "Find more tools: patches, running programs, files on tasks, colleagues, web pages, delegation, progress.",
+        about: "Find more tools: patches, running programs, files on tasks, colleagues, web pages, delegation, sub-agents, progress.",
     };
 
     async fn read(&self, cx: &ToolCx, args: Args) -> Result<ToolOutput, ToolError> {
-        let agent = cx.ws.read(|snap| snap.get::<Agent>(cx.agent))?;
+        let (agent, run) = cx.ws.read(|snap| {
+            Ok::<_, StoreError>((snap.get::<Agent>(cx.agent)?, snap.get::<Run>(cx.run)?))
+        })?;
         let exec = agent.is_some_and(|agent| agent.exec);
-        let may_use = |name: &str| match name {
-            "exec" | "process" => exec,
-            name => cx.item.is_some() || !ENDS.contains(&name),
+        let trigger = run.map_or(RunTrigger::Api, |run| run.trigger);
+        let may_use = |name: &str| {
+            let runs = matches!(name, "exec" | "process");
+            (exec || !runs) && toolbox::is_for(trigger, cx.child.as_ref(), name)
         };
         let found = self.search(&args.query, may_use);
         if found.is_empty() {

@@ -8,11 +8,13 @@ pub(super) mod memory;
 pub(super) mod process;
 pub(super) mod read;
 pub(super) mod search;
+pub(super) mod subagents;
 pub(super) mod wait;
 pub(super) mod work;
 pub(super) mod write;
 
 use super::jobs::Jobs;
+use crate::features::runs::rules::children::Fan;
 use crate::net::client::HttpClient;
 use crate::net::pages::Pages;
 use crate::sandbox::spawn::Spawner;
@@ -28,12 +30,14 @@ pub struct Own {
     pub jobs: Jobs,
     /// How many programs run at once.
     pub programs: usize,
+    /// How deep and how wide runs branch.
+    pub fan: Fan,
 }
 
 /// All tools: those of the features and the engine's own.
 #[must_use]
 pub fn registry(features: Registry, own: Own) -> Registry {
-    let Own { sandbox, http, jobs, programs } = own;
+    let Own { sandbox, http, jobs, programs, fan } = own;
     let all = features
         .write(work::WorkDone)
         .write(work::WorkFail)
@@ -41,6 +45,10 @@ pub fn registry(features: Registry, own: Own) -> Registry {
         .write(work::Progress)
         .write(wait::AskPerson)
         .write(wait::WaitUntil)
+        .write(subagents::Spawn { fan })
+        .write(subagents::Wait)
+        .read(subagents::List)
+        .write(subagents::Stop)
         .read(read::Read)
         .read(read::List)
         .read(search::Search)

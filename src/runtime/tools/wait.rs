@@ -19,7 +19,8 @@ const MAX_QUESTION: usize = 4 * 1024;
 /// The most answers to choose from.
 const MAX_OPTIONS: usize = 4;
 
-fn nothing(cx: &ToolCx, now: Timestamp) -> Park {
+/// A wait of this call for nothing yet.
+pub(super) fn nothing(cx: &ToolCx, now: Timestamp) -> Park {
     Park {
         run: cx.run,
         step: cx.step,

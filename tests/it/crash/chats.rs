@@ -1,6 +1,6 @@
 //! Conversations with an agent whose model is scripted: messages, messages taken back, programs left
-//! running, runs that are stopped, files that are written and taken back, letters to colleagues, a key
-//! that is refused.
+//! running, runs that are stopped, files that are written and taken back, letters to colleagues, parts
+//! handed to sub-agents, a key that is refused.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,6 +28,7 @@ const KINDS: &[&str] = &[
     "files of agents",
     "programs",
     "letters",
+    "sub-agents",
     "silences",
     "stopped runs",
     "refused keys",
@@ -91,6 +92,7 @@ fn answer(seen: &Seen) -> Option<Turn> {
             let args = json!({ "question": format!("Which of {name}?"), "options": [] });
             turn.and_call("ask_person", args)
         }
+        "split" => turn.and_call("subagent_spawn", json!({ "task": format!("Look at {name}") })),
         _ => turn,
     }))
 }
@@ -131,6 +133,7 @@ impl Chats {
         }
         let mut possible =
             vec!["messages", "messages", "files of agents", "programs", "letters", "silences"];
+        possible.push("sub-agents");
         possible.extend(["refused keys", "new conversations", "looks at programs"]);
         if self.said.last().is_some_and(|said| said.kind == "messages") {
             possible.push("taken back");
@@ -253,6 +256,7 @@ fn verb(kind: &str) -> &'static str {
         "files of agents" => "write",
         "programs" => "run",
         "letters" => "tell",
+        "sub-agents" => "split",
         "silences" => "wait",
         _ => "hear",
     }

@@ -25,21 +25,26 @@ use crate::support::program::Program;
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 
 /// An office whose agent has a task to do as soon as the real program starts.
-struct Stage {
-    office: Office,
-    ada: Agent,
-    task: Task,
+pub(super) struct Stage {
+    pub office: Office,
+    pub ada: Agent,
+    pub task: Task,
 }
 
 impl Stage {
     async fn set() -> Self {
+        Self::set_for("Compare two offers").await
+    }
+
+    /// With a task of this title.
+    pub async fn set_for(title: &str) -> Self {
         let mut office = Office::open().await;
         office.settings(|settings| settings.exec_without_jail = true).await;
         let ada = office.agent_with("Ada", |new| new.exec = true).await;
         // Paused, so that nothing begins here; resumed while nobody is there who would begin.
         let id = ada.id;
         office.act(move |tx| agents::pause(tx, id)).await;
-        let task = office.task("Compare two offers", &ada).await;
+        let task = office.task(title, &ada).await;
         office.hq.stop().await;
         let store = Store::open(Options {
             path: office.hq.data().join("workspaces/marlow-cargo/hq.redb"),
@@ -58,7 +63,7 @@ impl Stage {
         Self { office, ada, task }
     }
 
-    fn start(&self) -> Program {
+    pub fn start(&self) -> Program {
         Program::start(Path::new(BINARY), &self.office.hq.data())
     }
 

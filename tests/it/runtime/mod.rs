@@ -16,6 +16,7 @@ mod prompt; // what is sent: how much, how stable, and what never
 mod queue; // messages while a run works: steer, afterwards, collect, interrupt
 mod schedules; // the same in random order, without a model
 mod stop; // within a second, whatever the run does
+mod subagents; // parts of the work as runs of their own
 mod talk; // chat: commits, answers, steering, queue
 mod tools; // calls: kinds, errors, outputs, loops
 mod work; // items: the whole loop, ends, retries, reviews

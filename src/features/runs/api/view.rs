@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::features::runs::model::{Body, Compaction, EventKind, Run, SessionEvent};
-use crate::features::runs::queries::words;
+use crate::features::runs::model::{Body, Child, Compaction, EventKind, Run, SessionEvent};
+use crate::features::runs::queries::{children, words};
 use crate::features::usage::queries as usage;
 use crate::kernel::{
     Actor, AgentId, InputId, ItemId, Outcome, RunId, RunState, RunTrigger, SessionId, TaskId,
@@ -47,6 +47,23 @@ impl OutcomeOut {
     }
 }
 
+/// A sub-agent of a run.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ChildOut {
+    /// Its run.
+    id: RunId,
+    /// The name of its run, such as `R-2292`.
+    name: String,
+    /// What its parent calls it; empty when it has no name.
+    label: String,
+    /// What it does now.
+    state: RunState,
+    /// How it ended, as a word.
+    outcome: Option<&'static str>,
+    /// What it has cost, in micro-dollars.
+    cost_micros: i64,
+}
+
 /// A run.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct RunOut {
@@ -60,6 +77,10 @@ pub(super) struct RunOut {
     session: SessionId,
     /// What started it.
     trigger: RunTrigger,
+    /// The run of which it is a sub-agent.
+    parent: Option<RunId>,
+    /// Its sub-agents, oldest first.
+    children: Vec<ChildOut>,
     /// The inbox item that it serves.
     item: Option<ItemId>,
     /// The task that it works on.
@@ -102,9 +123,23 @@ impl RunOut {
             detail: waiting.detail.clone(),
             until: waiting.until.map(|until| until.to_string()),
         });
+        let mut below = Vec::new();
+        for child in children::of_parent(tx, run.id)? {
+            let Some(run) = tx.get::<Run>(child.run)? else { continue };
+            below.push(ChildOut {
+                id: run.id,
+                name: run.name(),
+                label: child.name,
+                state: run.state,
+                outcome: run.outcome.as_ref().map(Outcome::word),
+                cost_micros: usage::run_cost(tx, run.id)?,
+            });
+        }
         Ok(Self {
             id: run.id,
             name: run.name(),
+            parent: tx.get::<Child>(run.id)?.map(|child| child.parent),
+            children: below,
             agent: run.agent,
             session: run.session,
             trigger: run.trigger,

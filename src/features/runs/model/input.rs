@@ -88,6 +88,12 @@ impl Input {
         matches!(self.state, InputState::Accepted | InputState::Assigned(_))
     }
 
+    /// Whether somebody said it, and not HQ itself: work makes way for that.
+    #[must_use]
+    pub fn is_from_outside(&self) -> bool {
+        !matches!(self.by, Actor::System(_))
+    }
+
     /// Whether it is what a person said or a program of theirs, and not a word of HQ or a comment.
     #[must_use]
     pub fn is_talk(&self) -> bool {

@@ -1,5 +1,6 @@
 //! Pages of runs and of chats with agents.
 
+mod below;
 mod chat;
 mod halt;
 mod lane;

@@ -35,6 +35,7 @@ use crate::web::session::Person;
 use crate::web::shell::Shell;
 use crate::web::time::RelTime;
 
+use super::below::{self, Below};
 use super::lane::Lane;
 use super::look::Look;
 use super::queue::Queue;
@@ -70,6 +71,8 @@ struct Head {
     name: String,
     agent: Option<(String, String)>,
     cause: &'static str,
+    /// The run of which it is a sub-agent.
+    parent: Option<(String, String)>,
     task: Option<(String, String)>,
     began: RelTime,
     practice: bool,
@@ -102,6 +105,7 @@ struct Waits {
 #[template(path = "runs/_rail.html")]
 struct Rail {
     live: Live,
+    below: Option<Below>,
     files: Vec<(String, String)>,
     commit: String,
     reverts: Vec<Revert>,
@@ -294,6 +298,7 @@ fn head(
         name: run.name(),
         agent: agent.map(|a| (a.name.clone(), ws.url(&format!("agents/{}", a.slug)))),
         cause: words::cause(run, item.as_ref()),
+        parent: below::parent_of(tx, look, run)?,
         task,
         began: look.time(run.started_at.unwrap_or(run.created_at)),
         practice: model.as_deref().is_some_and(words::is_practice),
@@ -338,7 +343,7 @@ fn facts(
         share => format!("{share} % from cache"),
     };
     add("Tokens", format::tokens(tokens), small);
-    let cap = look.run_cap().map(|cap| format!("limit {}", format::money(cap)));
+    let cap = below::limit_of(tx, look, run)?.map(|cap| format!("limit {}", format::money(cap)));
     let small = if unknown { Some("price not known".to_owned()) } else { cap };
     add("Cost", format::money(cost), small.unwrap_or_default());
     let took = look.duration(run).map(format::duration);
@@ -446,8 +451,9 @@ fn rail(
         add("Session", about.to_owned(), String::new());
     }
     let live = Live::new(href).record(RUNS.name, run.id).table(FILE_REVERTS.name);
+    let (below, live) = below::of(tx, look, run, live)?;
     let reverts = reverts(tx, look, run)?;
-    Ok(Rail { live, files, commit, reverts, context, details })
+    Ok(Rail { live, below, files, commit, reverts, context, details })
 }
 
 /// What became of files that went back, newest first.

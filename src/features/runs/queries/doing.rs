@@ -82,6 +82,9 @@ pub fn now(activity: &str) -> &str {
         "work_fail" => "giving the work back",
         "work_snooze" => "putting the work off",
         "tool_search" => "looking for a tool",
+        "subagent_spawn" => "making a sub-agent",
+        "subagent_wait" => "waiting for its sub-agents",
+        "subagent_list" | "subagent_stop" => "looking after its sub-agents",
         other => other,
     }
 }
@@ -119,6 +122,10 @@ fn words(tool: &str) -> (&'static str, &'static str, &'static str) {
         "work_fail" => ("warn", "Gave the work back", "hq"),
         "work_snooze" => ("clock", "Put the work off", "hq"),
         "tool_search" => ("search", "Looked for a tool:", "hq"),
+        "subagent_spawn" => ("sub", "Made a sub-agent:", "hq"),
+        "subagent_wait" => ("clock", "Waited for its sub-agents", "hq"),
+        "subagent_list" => ("sub", "Looked after its sub-agents", "hq"),
+        "subagent_stop" => ("stop", "Stopped the sub-agent", "hq"),
         _ => ("code", "", "hq"),
     }
 }
@@ -137,6 +144,8 @@ fn subject(tool: &str, args: &Map<String, Value>) -> String {
         "ask_person" => &["question"],
         "wait_until" => &["reason", "until", "task"],
         "progress" => &["text", "message", "note", "summary"],
+        "subagent_spawn" => &["name", "task"],
+        "subagent_wait" => &["ids"],
         "work_done" | "work_fail" | "work_snooze" => &[],
         "task_list" | "agent_list" => &[],
         _ => &["task", "title", "id"],

@@ -64,6 +64,7 @@ pub fn cause(run: &Run, item: Option<&Item>) -> &'static str {
     match (run.trigger, item.map(|item| item.kind)) {
         (RunTrigger::Chat, _) => "a chat message",
         (RunTrigger::Api, _) => "an API call",
+        (RunTrigger::Child, _) => "another run, for a part of its work",
         (RunTrigger::Item, Some(ItemKind::TaskAssignment)) => "an assignment",
         (RunTrigger::Item, Some(ItemKind::TaskReassignment)) => "a reassignment",
         (RunTrigger::Item, Some(ItemKind::TaskCommentMention)) => "a mention",

@@ -15,6 +15,7 @@ use crate::kernel::{
 use crate::store::{ReadExt, WriteTx};
 
 use super::RunError;
+use super::children;
 use super::context;
 use super::input::{SessionSpec, open_session};
 use super::pen::Pen;
@@ -229,6 +230,7 @@ pub fn request_stop(
         tx.put(&run)?;
         tx.emit(Event::RunStopRequested { run: id, by });
         context::withdraw(tx, run.session)?;
+        children::stop_all(tx, id, by)?;
     }
     if run.is_at_work() {
         return Ok(run);

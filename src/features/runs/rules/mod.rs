@@ -1,6 +1,7 @@
 //! All writes of sessions, runs and inputs: talk, the life of a run, and the [`Pen`] with which the
 //! engine appends, which is the fence.
 
+pub mod children;
 pub mod context;
 pub mod forget;
 pub mod halt;
@@ -77,6 +78,20 @@ pub enum RunError {
     /// The message was read.
     #[error("the agent has read this message already")]
     Consumed,
+    /// Too many runs above.
+    #[error("sub-agents go no deeper than {0}; do this yourself")]
+    TooDeep(u8),
+    /// Too many sub-agents at once.
+    #[error("{0} sub-agents are at work, which is the most; wait for one with subagent_wait")]
+    TooManyChildren(usize),
+    /// Too many sub-agents in all.
+    #[error("{0} sub-agents were made below one run, which is the most; do the rest yourself")]
+    TooManyBelow(usize),
+    /// A name that a sub-agent cannot have.
+    #[error(
+        "a name has 1 to 64 of a-z, 0-9, _ and -, begins with a letter, and no other sub-agent at work has it"
+    )]
+    ChildName,
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -102,6 +117,10 @@ impl Problem for RunError {
             Self::NoQuestion(_) => "no_question",
             Self::NotDropped => "message_not_dropped",
             Self::Consumed => "message_read",
+            Self::TooDeep(_) => "subagent_too_deep",
+            Self::TooManyChildren(_) => "too_many_subagents",
+            Self::TooManyBelow(_) => "too_many_below",
+            Self::ChildName => "subagent_name",
             Self::Store(error) => error.code(),
         }
     }
@@ -118,9 +137,12 @@ impl Problem for RunError {
             | Self::Former
             | Self::NoQuestion(_)
             | Self::NotDropped => ProblemKind::Conflict,
-            Self::Empty | Self::BadPause | Self::BadCap => ProblemKind::Invalid,
+            Self::Empty | Self::BadPause | Self::BadCap | Self::ChildName => ProblemKind::Invalid,
             Self::TooLong(_) => ProblemKind::TooLarge,
-            Self::QueueFull(_) => ProblemKind::Limited,
+            Self::QueueFull(_)
+            | Self::TooDeep(_)
+            | Self::TooManyChildren(_)
+            | Self::TooManyBelow(_) => ProblemKind::Limited,
             Self::Store(error) => error.kind(),
         }
     }

@@ -75,7 +75,12 @@ fn over(tx: &mut WriteTx<'_>, mut park: Park) -> Result<(), RunError> {
 }
 
 /// Gives the call that waits its result and puts the run to the front of its agent's queue.
-fn settle(tx: &mut WriteTx<'_>, park: Park, run: Run, text: &str) -> Result<Run, RunError> {
+pub(super) fn settle(
+    tx: &mut WriteTx<'_>,
+    park: Park,
+    run: Run,
+    text: &str,
+) -> Result<Run, RunError> {
     let session = tx.get::<Session>(run.session)?.ok_or(RunError::NoSession(run.session))?;
     over(tx, park)?;
     let open = queries::open_calls(tx, &run)?.into_iter().find(|call| call.started.is_none());

@@ -5,10 +5,11 @@ use crate::features::runs::model::{
 };
 use crate::features::runs::queries;
 use crate::kernel::text::ellipsis;
-use crate::kernel::{Event, Outcome, RunId, RunState, Timestamp, WaitFor};
+use crate::kernel::{Event, Outcome, RunId, RunState, RunTrigger, Timestamp, WaitFor};
 use crate::store::{ReadExt, WriteTx};
 
 use super::RunError;
+use super::children;
 use super::queue::{hand_over, tell_overflowed};
 
 /// An open run.
@@ -191,7 +192,7 @@ impl Pen {
         outcome: Outcome,
         summary: &str,
     ) -> Result<Run, RunError> {
-        let summary = ellipsis(summary.trim(), 2_000);
+        let (text, summary) = (summary, ellipsis(summary.trim(), 2_000));
         self.rest(tx.now());
         self.append(
             tx,
@@ -207,7 +208,11 @@ impl Pen {
         tx.put(&run)?;
         session.active_run = None;
         hand_over(tx, &mut session)?;
+        if run.trigger == RunTrigger::Child && session.active_run.is_none() {
+            session.archived_at = Some(tx.now());
+        }
         tx.put(&session)?;
+        children::ended(tx, &run, text)?;
         tx.emit(Event::RunEnded {
             run: run.id,
             agent: run.agent,

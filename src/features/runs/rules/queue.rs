@@ -22,6 +22,7 @@ use crate::kernel::{
 use crate::store::{ReadExt, WriteTx};
 
 use super::RunError;
+use super::children;
 use super::context;
 use super::life::{self, RunSpec};
 use super::park;
@@ -124,6 +125,13 @@ fn place(
         tx.put(&input)?;
         tx.put(&session)?;
         park::answer(tx, active, &input.text, by)?;
+        tx.emit(told);
+        return Ok(sent(Placed::Steered, 0));
+    }
+    if run.waits_for_children() && input.mode == QueueMode::Steer {
+        tx.put(&input)?;
+        tx.put(&session)?;
+        children::spoken_to(tx, &run)?;
         tx.emit(told);
         return Ok(sent(Placed::Steered, 0));
     }

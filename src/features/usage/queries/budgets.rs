@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use crate::features::agents::model::Agent;
 use crate::features::agents::queries as agents;
-use crate::features::runs::model::Run;
+use crate::features::runs::model::{Child, Run};
 use crate::features::runs::queries as runs;
+use crate::features::runs::queries::children;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries as tasks;
 use crate::features::usage::model::budget::{Budget, BudgetNotice, BudgetWait, SOFT_PCT};
 use crate::features::usage::model::{
-    AGENT_DAY, AGENT_MONTH, MONTH, PAYER_DAY, RUN_COST, Reservation, TOKEN_DAY, day_of,
+    AGENT_DAY, AGENT_MONTH, MONTH, PAYER_DAY, RUN_COST, TOKEN_DAY, day_of,
 };
 use crate::features::workspace::model::Settings;
 use crate::kernel::time::month_of;
@@ -20,6 +21,7 @@ use crate::store::key::decode;
 use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError};
 use crate::web::format;
 
+use super::held::Held;
 use super::reservations;
 
 /// How a limit stands: micro-dollars or tokens.
@@ -132,12 +134,14 @@ impl Lack {
     }
 }
 
-/// Who pays for the calls of a run: the workspace, its agent, itself, its task and all tasks above it.
+/// Who pays for the calls of a run: the workspace, its agent, itself and the runs of which it is a
+/// sub-agent, its task and all tasks above it.
 ///
 /// # Errors
 /// When the disk fails.
 pub fn payers(tx: &impl ReadExt, agent: AgentId, run: RunId) -> Result<Vec<Payer>, StoreError> {
     let mut payers = vec![Payer::Workspace, Payer::Agent(agent), Payer::Run(run)];
+    payers.extend(children::above(tx, run)?.into_iter().map(Payer::Run));
     let mut at = tx.get::<Run>(run)?.and_then(|run| run.task);
     let mut seen: BTreeSet<TaskId> = BTreeSet::new();
     while let Some(id) = at.filter(|id| seen.insert(*id)) {
@@ -166,6 +170,14 @@ pub fn of(tx: &impl ReadExt, payer: Payer) -> Result<Vec<Budget>, StoreError> {
                 let soft = Some(agent.budget_soft_pct);
                 lay_over(&mut all, (payer, Period::Month), agent.budget_micros, soft);
             }
+        }
+        Payer::Run(id) if all.is_empty() => {
+            // A sub-agent's share, unless a person has set another limit.
+            all.extend(tx.get::<Child>(id)?.map(|child| Budget {
+                limit_micros: child.limit_micros,
+                limit_tokens: child.limit_tokens,
+                ..Budget::new(payer, Period::Total)
+            }));
         }
         Payer::Task(_) | Payer::Run(_) => {}
     }
@@ -203,8 +215,8 @@ pub fn one(tx: &impl ReadExt, payer: Payer, period: Period) -> Result<Option<Bud
     Ok(of(tx, payer)?.into_iter().find(|budget| budget.period == period))
 }
 
-/// How the budgets of these payers stand. Those of each run are among them when there is one; a limit
-/// that a run has of its own takes the place of theirs.
+/// How the budgets of these payers stand. Those of each run are among them, once for every run that
+/// pays; a limit that a run has of its own takes the place of theirs.
 ///
 /// # Errors
 /// When the disk fails.
@@ -213,47 +225,49 @@ pub fn standings(
     payers: &[Payer],
     now: Timestamp,
 ) -> Result<Vec<Standing>, StoreError> {
-    let run = payers.iter().copied().find(|payer| matches!(payer, Payer::Run(_)));
-    let own = run.map(|run| one(tx, run, Period::Total)).transpose()?.flatten();
-    let mut held = None;
-    let mut all = Vec::new();
+    let mut runs = Vec::new();
+    for payer in payers.iter().filter(|payer| matches!(payer, Payer::Run(_))) {
+        runs.push((*payer, one(tx, *payer, Period::Total)?));
+    }
+    let mut wanted = Vec::new();
     for payer in payers {
-        for mut budget in of(tx, *payer)? {
-            let spender = match (budget.period, run) {
-                (Period::Run, Some(run)) => run,
-                (Period::Run, None) => continue,
-                _ => *payer,
-            };
-            if let Some(own) = own.as_ref().filter(|_| budget.period == Period::Run) {
-                budget.limit_micros = budget.limit_micros.filter(|_| own.limit_micros.is_none());
-                budget.limit_tokens = budget.limit_tokens.filter(|_| own.limit_tokens.is_none());
+        for budget in of(tx, *payer)? {
+            if budget.period != Period::Run {
+                wanted.push((budget, *payer));
+                continue;
             }
-            if held.is_none() {
-                held = Some(reservations(tx, now)?);
+            for (run, own) in &runs {
+                let mut budget = budget.clone();
+                if let Some(own) = own {
+                    budget.limit_micros =
+                        budget.limit_micros.filter(|_| own.limit_micros.is_none());
+                    budget.limit_tokens =
+                        budget.limit_tokens.filter(|_| own.limit_tokens.is_none());
+                }
+                wanted.push((budget, *run));
             }
-            let held = held.as_deref().unwrap_or_default();
-            all.push(standing(tx, budget, spender, held, now)?);
         }
     }
-    Ok(all)
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let held = Held { of: payers, all: reservations(tx, now)?, now };
+    wanted.into_iter().map(|(budget, spender)| standing(tx, budget, spender, &held)).collect()
 }
 
 fn standing(
     tx: &impl ReadExt,
     budget: Budget,
     spender: Payer,
-    held: &[Reservation],
-    now: Timestamp,
+    held: &Held<'_>,
 ) -> Result<Standing, StoreError> {
-    let reserved = |of: fn(&Reservation) -> i64| {
-        let own = held.iter().filter(|held| held.payers.contains(&spender));
-        own.fold(0_i64, |sum, held| sum.saturating_add(of(held)))
-    };
+    let (now, reserved) = (held.now, held.reserved(spender));
+    let aside = held.set_aside(tx, spender)?;
     let micros = match budget.limit_micros {
         Some(limit) => Some(Level {
             limit,
             booked: spent(tx, spender, budget.period, now)?,
-            reserved: reserved(|held| held.micros),
+            reserved: reserved.0.saturating_add(aside.0),
         }),
         None => None,
     };
@@ -261,7 +275,7 @@ fn standing(
         Some(limit) => Some(Level {
             limit,
             booked: tokens(tx, spender, budget.period, now)?,
-            reserved: reserved(|held| held.tokens),
+            reserved: reserved.1.saturating_add(aside.1),
         }),
         None => None,
     };
@@ -302,7 +316,10 @@ pub fn spent(
                 add(all)
             }
         },
-        Payer::Run(run) => tx.sum(RUN_COST, &KeyBuf::of(&run))?,
+        Payer::Run(run) => {
+            let below = add(tx.sums(PAYER_DAY, &days(Some(payer), first, today))?);
+            tx.sum(RUN_COST, &KeyBuf::of(&run))?.saturating_add(below)
+        }
         Payer::Task(_) => add(tx.sums(PAYER_DAY, &days(Some(payer), first, today))?),
     })
 }
@@ -365,6 +382,22 @@ pub fn lack(
     let Some((one, level, tokens, needed)) = tightest else { return Ok(None) };
     let name = name(tx, &one.budget)?;
     Ok(Some(Lack { budget: one.budget.clone(), name, tokens, level, needed }))
+}
+
+/// What a run can still spend of what limits runs, in micro-dollars and in tokens; nothing for what
+/// is not limited.
+///
+/// # Errors
+/// When the disk fails.
+pub fn left_of_run(
+    tx: &impl ReadExt,
+    agent: AgentId,
+    run: RunId,
+    now: Timestamp,
+) -> Result<Left, StoreError> {
+    let mut all = standings(tx, &payers(tx, agent, run)?, now)?;
+    all.retain(|one| one.budget.is_of_run());
+    Ok(left(&all))
 }
 
 /// What people call a budget: `Ada's budget of this month`.
@@ -464,7 +497,8 @@ pub fn standing_of(
         return Ok(Standing { budget, micros, tokens });
     }
     let payer = budget.payer;
-    standing(tx, budget, payer, &reservations(tx, now)?, now)
+    let held = Held { of: &[payer], all: reservations(tx, now)?, now };
+    standing(tx, budget, payer, &held)
 }
 
 /// Whether every budget that applies to a run can pay a call that may cost and take so much.

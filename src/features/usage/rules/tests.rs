@@ -1,6 +1,7 @@
 //! Money on a real store: what is reserved, settled, lost and refused.
 
 mod schedules;
+mod shares;
 
 use std::sync::Arc;
 

@@ -1,0 +1,124 @@
+//! Sub-agents: runs that another run made for a part of its work.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+
+use super::Run;
+use crate::kernel::{InputId, RunId, SessionId, Thinking, Timestamp, TypedId};
+use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+
+/// Sub-agents.
+pub const CHILDREN: Table = Table::new(175, "subagents");
+/// The run that made it, then the order of making.
+pub const CHILDREN_BY_PARENT: Index = Index::multi(176, "subagents_by_parent");
+/// The conversation of that run.
+pub const CHILDREN_BY_SESSION: Index = Index::multi(177, "subagents_by_session");
+/// The run at the top.
+pub const CHILDREN_BY_ROOT: Index = Index::multi(178, "subagents_by_root");
+
+/// The call that waits for a sub-agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Awaited {
+    /// The run that waits.
+    pub run: RunId,
+    /// The number of the call in that run.
+    pub step: u32,
+    /// Whether the end of one of them is enough.
+    pub any: bool,
+}
+
+/// What makes a run a sub-agent. What it may do was settled when it was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Child {
+    /// Its run.
+    pub run: RunId,
+    /// The run that made it.
+    pub parent: RunId,
+    /// The conversation of that run, which hears of its end.
+    pub session: SessionId,
+    /// The run at the top: its parent, or that one's.
+    pub root: RunId,
+    /// How many runs are above it.
+    pub depth: u8,
+    /// Whether it may make sub-agents itself.
+    pub may_spawn: bool,
+    /// What its parent calls it; empty when it has no name.
+    pub name: String,
+    /// How much it thinks; none for what is usual.
+    pub thinking: Option<Thinking>,
+    /// Its share of what its parent may spend, in micro-dollars; none where nothing limits that.
+    pub limit_micros: Option<i64>,
+    /// The same in tokens.
+    pub limit_tokens: Option<i64>,
+    /// Who waits for it.
+    pub awaited: Option<Awaited>,
+    /// What it answered, or why it failed.
+    pub result: String,
+    /// The word with which its parent's conversation hears of its end.
+    pub input: Option<InputId>,
+    /// Whether its parent knows its end, or does not want to.
+    pub told: bool,
+    /// When it was made.
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+    /// When it ended.
+    #[serde(with = "millisecond::optional")]
+    pub ended_at: Option<Timestamp>,
+}
+
+impl Child {
+    /// Whether it has not ended.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.ended_at.is_none()
+    }
+
+    /// Whether this call waits for it.
+    #[must_use]
+    pub fn is_awaited_by(&self, run: RunId, step: u32) -> bool {
+        self.awaited.as_ref().is_some_and(|by| (by.run, by.step) == (run, step))
+    }
+}
+
+impl Record for Child {
+    type Id = RunId;
+    const TABLE: Table = CHILDREN;
+    const CLASS: Class = Class::Work;
+    const INDEXES: &'static [Index] = &[CHILDREN_BY_PARENT, CHILDREN_BY_SESSION, CHILDREN_BY_ROOT];
+    fn id(&self) -> RunId {
+        self.run
+    }
+    fn index(&self, keys: &mut Keys) {
+        keys.entry(CHILDREN_BY_PARENT).part(self.parent);
+        keys.entry(CHILDREN_BY_SESSION).part(self.session);
+        keys.entry(CHILDREN_BY_ROOT).part(self.root);
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Run>(1, Some(self.run), OnDelete::Cascade);
+    }
+    fn root(&self) -> Root {
+        Root::of::<Run>(self.run)
+    }
+    fn sample() -> Self {
+        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        let parent = RunId::from_bytes([8; 16]);
+        Self {
+            run: RunId::from_bytes([9; 16]),
+            parent,
+            session: SessionId::from_bytes([12; 16]),
+            root: parent,
+            depth: 1,
+            may_spawn: false,
+            name: "offers".into(),
+            thinking: Some(Thinking::Low),
+            limit_micros: Some(500_000),
+            limit_tokens: None,
+            awaited: Some(Awaited { run: parent, step: 4, any: false }),
+            result: "Offer A is cheaper.".into(),
+            input: Some(InputId::from_bytes([13; 16])),
+            told: false,
+            at,
+            ended_at: Some(at),
+        }
+    }
+}

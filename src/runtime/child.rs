@@ -1,0 +1,92 @@
+//! What is different for a run that is a sub-agent: what it may use, and where it writes.
+
+use crate::features::runs::model::{Child, Run};
+use crate::features::runs::queries::{self as runs, children};
+use crate::kernel::RunTrigger;
+use crate::store::{ReadExt, StoreError};
+use crate::tool::{ChildCx, FilePlan, ToolError};
+
+use super::EngineError;
+use super::journal::blocking;
+use super::tools::folder;
+use super::turn::Turn;
+
+/// What the tools of a run know of its being a sub-agent; nothing when it is none.
+pub(super) fn of(tx: &impl ReadExt, run: &Run) -> Result<Option<ChildCx>, StoreError> {
+    if run.trigger != RunTrigger::Child {
+        return Ok(None);
+    }
+    let may_spawn = tx.get::<Child>(run.id)?.is_some_and(|child| child.may_spawn);
+    Ok(Some(ChildCx { folder: children::folder(run), may_spawn }))
+}
+
+/// Refuses changes outside the folder of a sub-agent.
+pub(super) fn keeps_to(child: Option<&ChildCx>, plan: FilePlan) -> Result<FilePlan, ToolError> {
+    let Some(ChildCx { folder, .. }) = child else { return Ok(plan) };
+    let below = |path: &str| path.strip_prefix(folder.as_str()).is_some_and(|p| p.starts_with('/'));
+    match plan.changes.iter().find(|change| !below(&change.path)) {
+        Some(change) => Err(ToolError::refused(
+            "denied",
+            format!("{} is not yours to write: a sub-agent writes below {folder}/", change.path),
+        )),
+        None => Ok(plan),
+    }
+}
+
+impl Turn {
+    /// For programs: what the folder looked like before. Those of a sub-agent cannot change it.
+    pub(super) async fn marks(
+        &self,
+        is_program: bool,
+    ) -> Result<Option<folder::Marks>, EngineError> {
+        if !is_program || self.child.is_some() {
+            return Ok(None);
+        }
+        let root = self.journal.ws.agent_folder(&self.agent.slug);
+        blocking(move || folder::marks(&root)).await.map(Some)
+    }
+
+    /// What a program has changed: what sub-agents wrote meanwhile is theirs.
+    pub(super) async fn changed_since(
+        &self,
+        before: folder::Marks,
+    ) -> Result<Vec<String>, EngineError> {
+        let root = self.journal.ws.agent_folder(&self.agent.slug);
+        let mut changed = blocking(move || folder::changed(&before, &folder::marks(&root))).await?;
+        let agent = self.agent.id;
+        let mut live = self.journal.ws.read(|snap| runs::live_of_agent(snap, agent))?;
+        live.retain(|run| run.trigger == RunTrigger::Child);
+        let theirs: Vec<String> =
+            live.iter().map(|run| format!("{}/", children::folder(run))).collect();
+        changed.retain(|path| !theirs.iter().any(|folder| path.starts_with(folder.as_str())));
+        Ok(changed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::keeps_to;
+    use crate::tool::{ChildCx, FileChange, FilePlan, ToolOutput};
+
+    #[test]
+    fn a_sub_agent_writes_in_its_own_folder_alone() {
+        let child = ChildCx { folder: "work/r-1".to_owned(), may_spawn: false };
+        let plan = |paths: &[&str]| FilePlan {
+            changes: paths
+                .iter()
+                .map(|path| FileChange {
+                    path: (*path).to_owned(),
+                    before: None,
+                    content: Some(Vec::new()),
+                    executable: false,
+                })
+                .collect(),
+            output: ToolOutput::text(""),
+        };
+        let fits = |paths: &[&str]| keeps_to(Some(&child), plan(paths)).is_ok();
+        assert!(fits(&["work/r-1/a.md", "work/r-1/b/c.md"]));
+        assert!(!fits(&["work/r-1"]) && !fits(&["work/r-12/a.md"]) && !fits(&["MEMORY.md"]));
+        assert!(!fits(&["work/r-1/a.md", "notes.md"]), "all of a patch, or nothing");
+        assert!(keeps_to(None, plan(&["notes.md"])).is_ok());
+    }
+}
