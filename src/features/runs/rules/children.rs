@@ -205,6 +205,9 @@ pub(super) fn ended(tx: &mut WriteTx<'_>, run: &Run, text: &str) -> Result<(), R
     let Some(Awaited { run: waiting, step, any }) = child.awaited.clone() else {
         return tell(tx, child, run);
     };
+    if tx.get::<Run>(waiting)?.is_none_or(|waiting| !waiting.is_live()) {
+        return tell(tx, child, run);
+    }
     let all = awaited_by(tx, &child, waiting, step)?;
     let failed = run.outcome != Some(Outcome::Done);
     if any || failed || all.iter().all(|one| !one.is_live()) {
@@ -242,6 +245,25 @@ fn settle(
         None => text,
     };
     park::settle(tx, park, waiting, &text).map(drop)
+}
+
+/// A run is about to ask its model, so none of its calls waits any more. What ended while one did, and
+/// was not its result, is told now.
+pub(super) fn release(tx: &mut WriteTx<'_>, run: &Run) -> Result<(), RunError> {
+    for mut child in reading::of_session(tx, run.session)? {
+        if child.awaited.take().is_none_or(|by| by.run != run.id) {
+            continue;
+        }
+        tx.put(&child)?;
+        if !child.is_live()
+            && !reading::is_known(tx, &child)?
+            && child.input.is_none()
+            && let Some(below) = tx.get::<Run>(child.run)?
+        {
+            tell(tx, child, &below)?;
+        }
+    }
+    Ok(())
 }
 
 /// Somebody speaks to a run that waits for its sub-agents: it goes on and hears it.

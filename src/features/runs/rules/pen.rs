@@ -122,6 +122,7 @@ impl Pen {
     /// When the store refuses.
     pub fn read_inputs(&mut self, tx: &mut WriteTx<'_>) -> Result<Option<String>, RunError> {
         let mut model = None;
+        children::release(tx, &self.run)?;
         if let Some(text) = tell_overflowed(tx, &self.run)? {
             self.append(tx, EventKind::Notice { text })?;
         }
