@@ -1,5 +1,6 @@
 //! What happens once an hour: old answers of `once`, sessions of single API calls, former versions of
-//! records, old sign-ins and links go, in pieces; so do files that nobody needs (`tidy`).
+//! records, old sign-ins and links go, in pieces; so do files that nobody needs (`tidy`). A store that
+//! refuses keeps no other from its turn.
 
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
@@ -12,12 +13,12 @@ use crate::features::runs::rules::{RunError, forget};
 use crate::features::users::{self, session};
 use crate::kernel::{Actor, Cause, Part, SessionId, Timestamp};
 use crate::store::stats::stats;
-use crate::store::{Lane, Store, StoreError};
+use crate::store::{Lane, Store, StoreError, keep, once};
 
 use super::exports;
 use super::people;
 use super::tidy;
-use super::workspaces::life::{self, LifeError};
+use super::workspaces::{labels, life};
 
 /// How often.
 const EVERY: SignedDuration = SignedDuration::from_hours(1);
@@ -30,8 +31,11 @@ const COLUMNS: Duration = Duration::from_secs(600);
 /// The longest sleep, so that a clock that was set forward is noticed and unused columns go.
 const LONGEST_SLEEP: Duration = Duration::from_secs(600);
 
-/// Runs until the program ends.
+/// Runs until the program ends. What was cut off is finished first.
 pub async fn run(app: App) {
+    for (name, store) in stores(&app) {
+        note(&name, "redactions", redactions(&store).await);
+    }
     let mut due = app.clock.now() + EVERY;
     loop {
         let now = app.clock.now();
@@ -39,12 +43,8 @@ pub async fn run(app: App) {
         due = due.min(now + EVERY);
         let left = due.duration_since(now);
         if left <= SignedDuration::ZERO {
-            if let Err(error) = sweep(&app).await {
-                tracing::warn!(%error, "the hourly sweep failed");
-            }
-            if let Err(error) = workspaces(&app).await {
-                tracing::warn!(%error, "workspaces could not be looked after");
-            }
+            sweep(&app).await;
+            workspaces(&app).await;
             tidy::tidy(&app).await;
             exports::sweep(&app);
             due = app.clock.now() + EVERY;
@@ -63,31 +63,59 @@ pub async fn run(app: App) {
 
 /// Withdraws tokens of people who left, deletes workspaces whose time of grace is over, keeps copies
 /// of names true.
-async fn workspaces(app: &App) -> Result<(), LifeError> {
+pub async fn workspaces(app: &App) {
     let all: Vec<Ws> = app.workspaces.read().clone();
     for ws in all.iter().filter(|ws| ws.is_active()) {
-        people::handover::complete(ws).await?;
+        note(&ws.slug, "work to hand over", people::handover::complete(ws).await);
     }
-    people::withdraw_strange_tokens(app).await?;
-    life::end_graces(app).await?;
-    life::note_labels(app).await
+    let every = "the list of workspaces";
+    note(every, "tokens of people who left", people::withdraw_strange_tokens(app).await);
+    note(every, "times of grace", life::end_graces(app).await);
+    note(every, "names", labels::note_all(app).await);
+}
+
+/// The stores, by name.
+fn stores(app: &App) -> Vec<(String, Store)> {
+    let all = app.workspaces.read();
+    let own = all.iter().map(|ws| (ws.slug.clone(), ws.store.clone()));
+    std::iter::once(("system.redb".to_owned(), app.system.clone())).chain(own).collect()
+}
+
+/// Says what could not be done; the next hour tries again, and everything else goes on.
+fn note<T>(place: &str, work: &str, done: Result<T, impl std::fmt::Display>) {
+    if let Err(error) = done {
+        tracing::warn!(%error, "{work}: {place} could not be looked after");
+    }
 }
 
 /// Sweeps all stores once.
-///
-/// # Errors
-/// When a store refuses.
-pub async fn sweep(app: &App) -> Result<(), StoreError> {
+pub async fn sweep(app: &App) {
     let all: Vec<Ws> = app.workspaces.read().clone();
-    once(app, &app.system).await?;
-    former_versions(&app.system, Keeping::default(), app.clock.now()).await?;
-    for ws in all {
-        once(app, &ws.store).await?;
-        single_calls(&ws).await?;
-        let keeping = ws.read(|snap| audit::queries::keeping(snap))?;
-        former_versions(&ws.store, keeping, app.clock.now()).await?;
-        keep_small(&ws).await?;
+    let (now, before) = (app.clock.now(), app.clock.now() - ONCE);
+    for (name, store) in stores(app) {
+        let by = (Actor::System(Part::Timer), Cause::Timer);
+        note(&name, "old answers", once::sweep(&store, by, before).await);
+        note(&name, "redactions", redactions(&store).await);
     }
+    let system = former_versions(&app.system, Keeping::default(), now).await;
+    note("system.redb", "former versions", system);
+    for ws in all {
+        note(&ws.slug, "sessions of single calls", single_calls(&ws).await);
+        let former = match ws.read(|snap| audit::queries::keeping(snap)) {
+            Ok(keeping) => former_versions(&ws.store, keeping, now).await,
+            Err(error) => Err(error),
+        };
+        note(&ws.slug, "former versions", former);
+        note(&ws.slug, "its size", keep_small(app, &ws.store, || night_of(&ws)).await);
+    }
+    // The machine has no clock of its own; people's workspaces have.
+    let night = || Ok(TimeZone::UTC);
+    note("system.redb", "its size", keep_small(app, &app.system, night).await);
+    note("system.redb", "old sign-ins", sign_ins(app).await);
+}
+
+/// Old sign-ins and links.
+async fn sign_ins(app: &App) -> Result<(), StoreError> {
     let oldest = app.clock.now() - session::LONGEST;
     let by = Actor::System(Part::Timer);
     loop {
@@ -106,42 +134,53 @@ pub async fn sweep(app: &App) -> Result<(), StoreError> {
     }
 }
 
-async fn once(app: &App, store: &Store) -> Result<(), StoreError> {
-    let before = app.clock.now() - ONCE;
-    let by = Actor::System(Part::Timer);
-    loop {
-        let swept =
-            store.write_in(Lane::Second, by, Cause::Timer, move |tx| tx.sweep_once(before, PIECE));
-        if swept.await? < PIECE {
-            return Ok(());
-        }
+/// Redactions that were cut off.
+async fn redactions(store: &Store) -> Result<(), StoreError> {
+    let removed = keep::finish_redactions(store, Actor::System(Part::Retention)).await?;
+    if removed > 0 {
+        tracing::info!(removed, "finished a redaction that was cut off");
     }
+    Ok(())
 }
 
 /// Files above this are measured, so that the next start knows whether they are worth compacting.
 const WORTH_MEASURING: u64 = 256 * 1024 * 1024;
-/// The hour of the night in which a store is compacted, by its workspace's clock.
+/// The hour of the night in which a store is compacted, by its workspace's clock; the system's by UTC.
 const NIGHT: i8 = 3;
 /// The longest that compaction may have taken the last time, in milliseconds.
 const QUICK: u64 = 2_000;
 
-/// Measures a large file once an hour; at night makes it smaller, if that is worth it and was quick
-/// the last time.
-async fn keep_small(ws: &Ws) -> Result<(), StoreError> {
-    if ws.store.file_size().1 < WORTH_MEASURING {
+/// By which clock it is night in a workspace.
+fn night_of(ws: &Ws) -> Result<TimeZone, StoreError> {
+    let settings = ws.read(|snap| crate::features::workspace::queries::settings(snap))?;
+    let zone = settings.and_then(|settings| TimeZone::get(&settings.zone).ok());
+    Ok(zone.unwrap_or(TimeZone::UTC))
+}
+
+/// Measures a large file once an hour; at night makes it smaller, if that is worth it, was quick the
+/// last time and disturbs no backup.
+async fn keep_small(
+    app: &App,
+    store: &Store,
+    zone: impl FnOnce() -> Result<TimeZone, StoreError>,
+) -> Result<(), StoreError> {
+    if store.file_size().1 < WORTH_MEASURING {
         return Ok(());
     }
-    let (store, measured) = (ws.store.clone(), ws.store.clone());
+    let (store, measured) = (store.clone(), store.clone());
     let figures = tokio::task::spawn_blocking(move || stats(&measured)).await;
     let figures = figures.map_err(|error| StoreError::Failed(error.to_string()))??;
     store.remember(&figures).await?;
-    let settings = ws.read(|snap| crate::features::workspace::queries::settings(snap))?;
-    let zone = settings.and_then(|settings| TimeZone::get(&settings.zone).ok());
-    let hour = ws.app.clock.now().to_zoned(zone.unwrap_or(TimeZone::UTC)).hour();
+    let is_night = app.clock.now().to_zoned(zone()?).hour() == NIGHT;
     let wasteful = figures.on_disk > figures.in_use().saturating_mul(3) / 2;
-    if hour == NIGHT && wasteful && figures.compacted.is_none_or(|last| last.took_ms < QUICK) {
+    let quick = figures.compacted.is_none_or(|last| last.took_ms < QUICK);
+    if is_night && wasteful && quick && app.backups.busy().is_none() {
         let done = tokio::task::spawn_blocking(move || store.compact()).await;
-        done.map_err(|error| StoreError::Failed(error.to_string()))??;
+        match done.map_err(|error| StoreError::Failed(error.to_string()))? {
+            // Somebody reads the whole of it just now; there are other nights.
+            Ok(_) | Err(StoreError::Reading) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }

@@ -133,7 +133,7 @@ impl Blobs {
     /// When the disk fails, or with `StorageFull` when it is nearly full.
     pub fn put(&self, content: &[u8]) -> io::Result<BlobId> {
         let id = BlobId::of(content);
-        if self.touch(id, content.len() as u64)? {
+        if self.touch(id, content)? {
             return Ok(id);
         }
         self.put_from(&mut &content[..], u64::MAX).map(|(id, _)| id)
@@ -156,15 +156,15 @@ impl Blobs {
     }
 
     /// Makes a blob that is there young again, so that no sweep takes it from under whoever puts it
-    /// once more. Says whether it is there, whole as far as its length tells.
-    fn touch(&self, id: BlobId, len: u64) -> io::Result<bool> {
+    /// once more. Says whether it is there and whole; one that was damaged is to be written anew.
+    fn touch(&self, id: BlobId, content: &[u8]) -> io::Result<bool> {
         let _turn = self.turn(id).lock();
-        let file = match File::open(self.path(id)) {
+        let mut file = match File::open(self.path(id)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error),
         };
-        if file.metadata()?.len() != len {
+        if file.metadata()?.len() != content.len() as u64 || !is_content(&mut file, content)? {
             return Ok(false);
         }
         let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
@@ -235,4 +235,17 @@ impl Blobs {
         file.read_to_end(&mut out)?;
         Ok(out)
     }
+}
+
+/// Whether a file has this content.
+fn is_content(file: &mut File, mut content: &[u8]) -> io::Result<bool> {
+    let mut buffer = vec![0; content.len().min(64 * 1024)];
+    while !content.is_empty() {
+        let n = file.read(&mut buffer)?;
+        match content.strip_prefix(&buffer[..n]) {
+            Some(rest) if n != 0 => content = rest,
+            _ => return Ok(false),
+        }
+    }
+    Ok(true)
 }

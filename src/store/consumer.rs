@@ -248,6 +248,8 @@ fn take(
                 rebuild::begin(tx, number)?;
                 return Ok(Step::Took(taken));
             }
+            // It may fit into a transaction of its own.
+            Err(ConsumeError::Store(StoreError::TooMany { .. })) if taken > 0 => break,
             Err(error) => {
                 state.tries += 1;
                 state.last_error = Some(error.to_string());
@@ -265,13 +267,17 @@ fn take(
                 }
             }
         }
-        // Leave room for the next one, and do not keep people waiting.
-        if tx.changes() > MAX_CHANGES / 2 || started.elapsed() > MAX_TIME {
+        if is_enough(tx, started) {
             break;
         }
     }
     save(tx, number, &state)?;
     Ok(if state.paused { Step::Paused } else { Step::Took(taken) })
+}
+
+/// Whether a step has done enough: it leaves room for the next entry, and does not keep people waiting.
+fn is_enough(tx: &WriteTx<'_>, started: Instant) -> bool {
+    tx.changes() > MAX_CHANGES / 2 || started.elapsed() > MAX_TIME
 }
 
 fn bury(tx: &mut WriteTx<'_>, number: u16, seq: u64, error: String) -> Result<(), StoreError> {

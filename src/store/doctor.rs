@@ -1,11 +1,14 @@
-//! Doctor: what the store keeps beside the records (indexes, references, sums) is made anew from the
-//! records, in memory and piece by piece, and compared. What differs can be put right.
+//! Doctor: what the store keeps beside the records (indexes, references, sums, who holds which blob,
+//! marks of deleted records) is made anew from the records and the feed, in memory and piece by piece,
+//! and compared. What differs can be put right.
 //!
-//! Index rows and references are compared both ways, from the records and back, in slices of one
+//! Rows of all but the sums are compared both ways, from the records and back, in slices of one
 //! short snapshot each. A sum stands for all rows of its tables, so those are added up in one
 //! snapshot; how long the longest was is reported. The difference of a sum stays the same however
-//! many records change meanwhile, so it is put right by adding it.
+//! many records change meanwhile, so it is put right by adding it, unless somebody else has put sums
+//! right since.
 
+mod held;
 mod mend;
 
 use std::collections::{BTreeMap, HashMap};
@@ -18,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::Store;
 use super::consumer::{self, Consume};
 use super::error::StoreError;
+use super::feed;
 use super::key::Range;
 use super::read::{Read, read_sum};
 use super::schema::{Derived, Kind, Schema, builtin};
@@ -27,13 +31,16 @@ pub use mend::mend;
 
 /// How many rows one snapshot looks at.
 const SLICE: usize = 1_000;
+/// How many bytes of them.
+const SLICE_BYTES: usize = 4 * 1024 * 1024;
 /// How many differences are named, and put right at once.
 const MAX_NAMED: usize = 10_000;
 
 /// Something beside the records that is not what they make of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
-    /// The index, the sums, `references`, or the table of a record that cannot be read.
+    /// The index, the sums, `references`, `blob references`, `deleted records`, or the table of a record
+    /// that cannot be read.
     pub table: String,
     /// The record, as table and id, or the key in hexadecimal.
     pub of: String,
@@ -49,8 +56,8 @@ pub struct Difference {
 pub(super) enum Fix {
     /// A row that its owner makes is put there, one that it does not make goes.
     Row { table: u16, key: Vec<u8>, value: Vec<u8>, owner: Option<(u16, Vec<u8>)> },
-    /// A sum is changed by so much.
-    Sum { table: u16, key: Vec<u8>, by: i64 },
+    /// A sum, which was wrong at an entry, is changed by so much.
+    Sum { table: u16, key: Vec<u8>, by: i64, at: u64 },
     /// A consumer makes what it keeps anew.
     Rebuild { number: u16 },
 }
@@ -62,7 +69,7 @@ pub struct Diagnosis {
     pub records: u64,
     /// Index rows that were compared.
     pub index_rows: u64,
-    /// References that were compared.
+    /// References to records and blobs, and marks of deleted records, that were compared.
     pub references: u64,
     /// Sums that were compared.
     pub sums: u64,
@@ -111,6 +118,9 @@ pub fn diagnose(store: &Store, watch: &mut Watch<'_>) -> Result<Diagnosis, Store
             Kind::Record(_) => records,
             Kind::Index => index_rows,
             Kind::Builtin if table == builtin::REFS => references,
+            Kind::Builtin if table == builtin::FEED => held::entries,
+            Kind::Builtin if table == builtin::BLOB_REFS => held::noted,
+            Kind::Builtin if table == builtin::TOMBSTONES => held::marks,
             Kind::Builtin | Kind::Count => continue,
         };
         each_slice(store, table, &mut found, by)?;
@@ -181,13 +191,15 @@ fn each_slice(
     loop {
         let began = Instant::now();
         let last = store.read(|snap| {
-            let mut rows = Rows::new();
+            let (mut rows, mut bytes, mut full) = (Rows::new(), 0, false);
             snap.raw_scan(table, &range, &mut |key, value| {
                 rows.push((key.to_vec(), value.to_vec()));
-                super::read::stop_at(rows.len() >= SLICE)
+                bytes += value.len();
+                full = SLICE <= rows.len() || SLICE_BYTES <= bytes;
+                super::read::stop_at(full)
             })?;
             look(snap, store.schema(), table, &rows, found)?;
-            Ok::<_, StoreError>(rows.pop().filter(|_| rows.len() + 1 >= SLICE))
+            Ok::<_, StoreError>(rows.pop().filter(|_| full))
         })?;
         note_longest(found, began.elapsed());
         match last {
@@ -257,6 +269,7 @@ fn records(
             let fix = Fix::Row { table: index.number, key, value, owner: owner.clone() };
             found.differs(index.name, of(), what, Some(fix));
         }
+        held::by_row(read, schema, (table, own), &made.blobs, found)?;
         for reference in made.refs {
             let target = &reference.target;
             if !target.is(table, own) && read.raw_get(target.table, &target.key)?.is_none() {
@@ -363,6 +376,7 @@ fn sums(
     (tables, counts): (&[u16], &[u16]),
     found: &mut Diagnosis,
 ) -> Result<(), StoreError> {
+    let at = feed::last_seq(read)?;
     let mut wanted: HashMap<(u16, Vec<u8>), i64> = HashMap::new();
     for table in tables {
         let Some(ops) = schema.table(*table).and_then(|info| info.ops.as_ref()) else { continue };
@@ -380,7 +394,7 @@ fn sums(
         read.raw_scan(*count, &Range::all(), &mut |key, value| {
             found.sums += 1;
             let right = wanted.remove(&(*count, key.to_vec())).unwrap_or(0);
-            compare(found, (title, *count), key, (read_sum(value), right));
+            compare(found, (title, *count, at), key, (read_sum(value), right));
             ControlFlow::Continue(())
         })?;
     }
@@ -388,19 +402,19 @@ fn sums(
     missing.sort();
     for ((count, key), right) in missing {
         let title = schema.table(count).map_or("sums", |info| info.name);
-        compare(found, (title, count), &key, (0, right));
+        compare(found, (title, count, at), &key, (0, right));
     }
     Ok(())
 }
 
 fn compare(
     found: &mut Diagnosis,
-    (title, table): (&str, u16),
+    (title, table, at): (&str, u16, u64),
     key: &[u8],
     (there, right): (i64, i64),
 ) {
     if there != right {
-        let fix = Fix::Sum { table, key: key.to_vec(), by: right.wrapping_sub(there) };
+        let fix = Fix::Sum { table, key: key.to_vec(), by: right.wrapping_sub(there), at };
         let what = format!("is {there} and should be {right}");
         found.differs(title, hex::encode(key), what, Some(fix));
     }

@@ -11,6 +11,9 @@ pub enum StoreError {
     /// The queue was full for too long.
     #[error("the store is busy; try again")]
     Busy,
+    /// Somebody has been reading for long, and this needs the whole file.
+    #[error("a backup, or another long read, is reading this store; try again when it is done")]
+    Reading,
     /// The disk is nearly full.
     #[error(
         "the disk is nearly full ({free_mb} MB free, {reserve_mb} MB are kept in reserve); free some space and try again"
@@ -143,7 +146,7 @@ pub enum StoreError {
 impl Problem for StoreError {
     fn code(&self) -> &'static str {
         match self {
-            Self::Busy => "busy",
+            Self::Busy | Self::Reading => "busy",
             Self::Full { .. } => "storage_full",
             Self::Failed(_) => "storage_failed",
             Self::Unknown(_) => "storage_unknown",
@@ -174,7 +177,7 @@ impl Problem for StoreError {
 
     fn kind(&self) -> ProblemKind {
         match self {
-            Self::Busy | Self::Unknown(_) | Self::Closed | Self::Failed(_) => {
+            Self::Busy | Self::Reading | Self::Unknown(_) | Self::Closed | Self::Failed(_) => {
                 ProblemKind::Unavailable
             }
             Self::Full { .. } => ProblemKind::Full,

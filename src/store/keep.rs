@@ -2,16 +2,19 @@
 //! the chain over them still verifies.
 //!
 //! Which images may be missing is on record too: up to an entry ("floor") for retention, and record
-//! by record for redaction. Any other missing image is a fault that verification names.
+//! by record for redaction. Any other missing image is a fault that verification names, and so is one
+//! that a redaction should have taken. A redaction that is cut off has on record where it goes on.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use crate::kernel::{Actor, Cause, Event};
 
+use super::codec::DecodeError;
 use super::error::StoreError;
 use super::feed;
 use super::key::{KeyBuf, Range};
-use super::read::Read;
+use super::read::{Read, split_key};
 use super::schema::{TableInfo, builtin};
 use super::{Lane, Store, WriteTx, audit, codec};
 
@@ -53,15 +56,67 @@ pub fn floor(read: &dyn Read) -> Result<u64, StoreError> {
     }
 }
 
+/// What is on record of the redaction of a record. One that is done is stored as the first number
+/// alone, one that goes on as both, one behind the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Redaction {
+    /// The images of entries up to this one go.
+    until: u64,
+    /// The version to go on with, from the young to the old; none when all is done.
+    next: Option<u64>,
+}
+
+impl Redaction {
+    fn encode(self) -> Result<Vec<u8>, DecodeError> {
+        match self.next {
+            None => codec::encode(&self.until),
+            Some(next) => codec::encode(&(self.until, next)),
+        }
+    }
+
+    fn decode(row: &[u8]) -> Result<Self, DecodeError> {
+        if let Ok(until) = codec::decode(row) {
+            return Ok(Self { until, next: None });
+        }
+        let (until, next) = codec::decode(row)?;
+        Ok(Self { until, next: Some(next) })
+    }
+}
+
+fn redaction(read: &dyn Read, table: u16, key: &[u8]) -> Result<Option<Redaction>, StoreError> {
+    let row = read.raw_get(builtin::REDACTED, &mark(table, key))?;
+    Ok(row.map(|row| Redaction::decode(&row)).transpose()?)
+}
+
 /// Up to which entry the images of a record were removed for good; 0 when they never were.
 ///
 /// # Errors
 /// When the disk fails.
 pub fn redacted(read: &dyn Read, table: u16, key: &[u8]) -> Result<u64, StoreError> {
-    match read.raw_get(builtin::REDACTED, &mark(table, key))? {
-        Some(row) => Ok(codec::decode(&row)?),
-        None => Ok(0),
-    }
+    Ok(redaction(read, table, key)?.map_or(0, |redaction| redaction.until))
+}
+
+/// A record: its table and key.
+pub type Redacted = (u16, Vec<u8>);
+
+/// The records whose redaction is done, with the entry up to which they have no images.
+///
+/// # Errors
+/// When the disk fails.
+pub fn all_redacted(read: &dyn Read) -> Result<BTreeMap<Redacted, u64>, StoreError> {
+    let all = redactions(read)?.into_iter();
+    Ok(all.filter(|(_, one)| one.next.is_none()).map(|(of, one)| (of, one.until)).collect())
+}
+
+fn redactions(read: &dyn Read) -> Result<Vec<(Redacted, Redaction)>, StoreError> {
+    let mut found = Vec::new();
+    read.raw_scan(builtin::REDACTED, &Range::all(), &mut |mark, row| {
+        if let Some((table, key)) = split_key::<u16>(mark) {
+            found.push(((table, key.to_vec()), Redaction::decode(row)));
+        }
+        ControlFlow::Continue(())
+    })?;
+    found.into_iter().map(|(of, one)| Ok((of, one?))).collect()
 }
 
 fn mark(table: u16, key: &[u8]) -> Vec<u8> {
@@ -229,25 +284,62 @@ pub async fn redact(
         let rev = audit::last_rev(tx, table, &at)?;
         let rev = rev.ok_or(StoreError::UnknownRecord)?;
         tx.emit(Event::RecordRedacted { table, key: at.clone() });
-        let seq = tx.seq()?;
-        tx.set(builtin::REDACTED, mark(table, &at), Some(codec::encode(&seq)?))?;
-        redact_piece(tx, (table, &at), rev)
+        let until = tx.seq()?;
+        redact_piece(tx, (table, &at), Redaction { until, next: Some(rev) })
     });
-    let (mut removed, mut next) = first.await?;
-    while let Some(rev) = next {
-        let at = key.clone();
-        let piece = store.write_in(Lane::Second, actor, Cause::Retention, move |tx| {
-            redact_piece(tx, (table, &at), rev)
-        });
-        let (more, rest) = piece.await?;
-        removed += more;
-        next = rest;
+    let removed = first.await?;
+    Ok(removed + go_on(store, actor, (table, key)).await?)
+}
+
+/// Finishes the redactions that were cut off; says how many images went.
+///
+/// # Errors
+/// When the store refuses.
+pub async fn finish_redactions(store: &Store, by: Actor) -> Result<usize, StoreError> {
+    let mut removed = 0;
+    for (record, redaction) in store.read(|snap| redactions(snap))? {
+        if redaction.next.is_some() {
+            removed += go_on(store, by, record).await?;
+        }
     }
     Ok(removed)
 }
 
-/// Removes images from a version back; says how many, and the version to go on with.
+/// Goes on with the redaction of a record until it is done.
+async fn go_on(store: &Store, by: Actor, record: Redacted) -> Result<usize, StoreError> {
+    let mut all = 0;
+    loop {
+        let (table, key) = record.clone();
+        let piece =
+            store.write_in(Lane::Second, by, Cause::Retention, move |tx| {
+                match redaction(tx, table, &key)? {
+                    Some(now) if now.next.is_some() => {
+                        Ok(Some(redact_piece(tx, (table, &key), now)?))
+                    }
+                    _ => Ok::<_, StoreError>(None),
+                }
+            });
+        match piece.await? {
+            Some(removed) => all += removed,
+            None => return Ok(all),
+        }
+    }
+}
+
+/// Removes images from a version back and notes where to go on; says how many.
 fn redact_piece(
+    tx: &mut WriteTx<'_>,
+    (table, key): (u16, &[u8]),
+    now: Redaction,
+) -> Result<usize, StoreError> {
+    let (removed, next) = remove_images(tx, (table, key), now.next.unwrap_or(0))?;
+    let row = Redaction { next, ..now }.encode()?;
+    tx.set(builtin::REDACTED, mark(table, key), Some(row))?;
+    Ok(removed)
+}
+
+/// Removes images from a version back; says how many, and the version to go on with.
+fn remove_images(
     tx: &mut WriteTx<'_>,
     (table, key): (u16, &[u8]),
     mut rev: u64,

@@ -22,7 +22,7 @@ pub mod history;
 pub mod key;
 mod layer;
 pub mod migrate;
-mod once;
+pub mod once;
 mod open;
 pub mod read;
 pub mod record;
@@ -228,14 +228,17 @@ impl Store {
     /// The last clone that goes does this by itself.
     pub fn close(&self) {
         self.closer.close();
+        // Whoever comes now is refused at once, not after the last long read has ended.
+        self.shared.closing.store(true, Ordering::Relaxed);
         *self.shared.db.write() = None;
     }
 
     /// Gives the page cache another size. The file is opened anew for it between two writes, and
-    /// readers wait that long: for rare moments, such as another store that wants its share.
+    /// readers wait that long: for rare moments, such as another store that wants its share. While a
+    /// backup reads the store it waits for that.
     pub fn set_cache(&self, bytes: usize) {
         if self.shared.cache.swap(bytes, Ordering::Relaxed) != bytes {
-            self.shared.queue.ask_to_reopen();
+            self.shared.queue.ask_to_resize();
         }
     }
 
@@ -352,6 +355,9 @@ impl Store {
     ) -> Result<T, E> {
         self.refuse_nested()?;
         let shared = &self.shared;
+        if shared.closing.load(Ordering::Relaxed) {
+            return Err(StoreError::Closed.into());
+        }
         let db = self.hold();
         let Some(open) = &*db else {
             let closed = shared.queue.lock().closed;

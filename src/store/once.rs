@@ -3,7 +3,7 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::kernel::Timestamp;
+use crate::kernel::{Actor, Cause, Timestamp};
 
 use super::codec::{self, DecodeError};
 use super::error::StoreError;
@@ -11,9 +11,14 @@ use super::key::{KeyBuf, Range};
 use super::read::{Read, stop_at};
 use super::schema::builtin;
 use super::tx::WriteTx;
+use super::{Lane, Store};
 
 /// The largest kept answer.
 const MAX_ANSWER: usize = 64 * 1024;
+/// How many answers one snapshot looks at while old ones are swept.
+pub const LOOK: usize = 1_000;
+/// How many go in one transaction.
+const PIECE: usize = 500;
 
 impl WriteTx<'_> {
     /// Runs the body at most once for a key and gives the stored answer afterwards (24 h, also
@@ -55,28 +60,75 @@ impl WriteTx<'_> {
         })
     }
 
-    /// Drops answers of `once` from before this moment, at most `limit`; says how many.
-    ///
-    /// # Errors
-    /// When the disk fails.
-    pub fn sweep_once(&mut self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        let mut old = Vec::new();
-        let before = before.as_millisecond();
-        if limit == 0 {
-            return Ok(0);
-        }
-        self.raw_scan(builtin::ONCE, &Range::all(), &mut |key, row| {
-            if split(row).is_ok_and(|(at, ..)| at < before) {
-                old.push(key.to_vec());
+    /// Drops those of these answers that are from before a moment; says how many.
+    fn drop_once(&mut self, keys: Vec<Vec<u8>>, before: i64) -> Result<usize, StoreError> {
+        let mut dropped = 0;
+        for key in keys {
+            // It may have been dropped, and asked for again, since it was looked at.
+            let row = self.raw_get(builtin::ONCE, &key)?;
+            if row.is_some_and(|row| is_before(&row, before)) {
+                self.set(builtin::ONCE, key, None)?;
+                dropped += 1;
             }
-            stop_at(old.len() >= limit)
-        })?;
-        let count = old.len();
-        for key in old {
-            self.set(builtin::ONCE, key, None)?;
         }
-        Ok(count)
+        Ok(dropped)
     }
+}
+
+/// Drops all answers of `once` from before a moment; says how many. They are looked for in short
+/// snapshots, so that the writer is kept no longer than it takes to drop what was found.
+///
+/// # Errors
+/// When the store refuses.
+pub async fn sweep(
+    store: &Store,
+    (actor, cause): (Actor, Cause),
+    before: Timestamp,
+) -> Result<usize, StoreError> {
+    let before = before.as_millisecond();
+    let (mut from, mut dropped) = (Some(Vec::new()), 0);
+    while let Some(place) = from {
+        let (old, next) = store.read(|snap| old_from(snap, &place, before))?;
+        for keys in old.chunks(PIECE) {
+            let keys = keys.to_vec();
+            let swept =
+                store.write_in(Lane::Second, actor, cause, move |tx| tx.drop_once(keys, before));
+            dropped += swept.await?;
+        }
+        from = next;
+        // The snapshot was read on a thread that others need, too.
+        tokio::task::yield_now().await;
+    }
+    Ok(dropped)
+}
+
+/// Keys of answers from before a moment in milliseconds, among the next [`LOOK`] from a key on; and
+/// the key to go on with, if there are more.
+///
+/// # Errors
+/// When the disk fails.
+pub fn old_from(read: &dyn Read, from: &[u8], before: i64) -> Result<Place, StoreError> {
+    let range = Range { lo: from.to_vec(), ..Range::all() };
+    let (mut old, mut looked, mut next) = (Vec::new(), 0, None);
+    read.raw_scan(builtin::ONCE, &range, &mut |key, row| {
+        if looked == LOOK {
+            next = Some(key.to_vec());
+            return stop_at(true);
+        }
+        looked += 1;
+        if is_before(row, before) {
+            old.push(key.to_vec());
+        }
+        stop_at(false)
+    })?;
+    Ok((old, next))
+}
+
+/// Keys that were found, and where to go on.
+pub type Place = (Vec<Vec<u8>>, Option<Vec<u8>>);
+
+fn is_before(row: &[u8], before: i64) -> bool {
+    split(row).is_ok_and(|(at, ..)| at < before)
 }
 
 /// When, the digest, the answer.

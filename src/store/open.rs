@@ -6,11 +6,11 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 use redb::Database;
 use tokio::sync::{Semaphore, broadcast, watch};
 
@@ -43,6 +43,11 @@ const RECENT_CHANGES: usize = 16 * 1024;
 /// How many entries a listener of the broadcast may lag behind before it has to read the feed: as
 /// many as one commit can have. A slot costs memory in every store, used or not.
 const LIVE: usize = 256;
+/// A read that goes on for so long is a long one, as that of a backup: nothing that needs the whole
+/// file waits for its end, because everybody else would wait behind it.
+const LONG_READ: Duration = Duration::from_secs(1);
+/// How long everybody waits at most for the reads that are under way.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 impl Recent {
     fn push(&mut self, entry: Arc<Entry>, limit: usize) {
@@ -79,6 +84,8 @@ pub(super) struct Shared {
     pub counters: Arc<DiskCounters>,
     pub incarnation: AtomicU64,
     pub db: RwLock<Option<Database>>,
+    /// Nobody begins to read any more.
+    pub closing: AtomicBool,
     pub queue: Queue,
     first: Arc<Semaphore>,
     second: Arc<Semaphore>,
@@ -111,6 +118,7 @@ impl Shared {
             counters: Arc::default(),
             incarnation: AtomicU64::new(0),
             db: RwLock::new(None),
+            closing: AtomicBool::new(false),
             queue: Queue::default(),
             first: Arc::new(Semaphore::new(limits.queue)),
             second: Arc::new(Semaphore::new(limits.queue)),
@@ -164,10 +172,26 @@ impl Shared {
         Ok(end)
     }
 
-    /// Opens the file anew after a fault. Readers wait meanwhile; entries that turn out to be
-    /// there are handed to them.
+    /// The file with nobody reading. New readers stand behind whoever waits here, so the wait is
+    /// short, and none at all while somebody reads for long.
+    ///
+    /// # Errors
+    /// `Reading`: it is to be tried later.
+    pub(super) fn alone(&self) -> Result<RwLockWriteGuard<'_, Option<Database>>, StoreError> {
+        let oldest = self.snapshots.lock().values().next().copied();
+        if oldest.is_some_and(|since| LONG_READ <= since.elapsed()) {
+            return Err(StoreError::Reading);
+        }
+        self.db.try_write_for(PATIENCE).ok_or(StoreError::Reading)
+    }
+
+    /// Opens the file anew after a fault, or for another page cache. Readers wait meanwhile; entries
+    /// that turn out to be there are handed to them.
+    ///
+    /// # Errors
+    /// `Reading`, and nothing was done; or why it does not open.
     pub(super) fn reopen(&self) -> Result<End, StoreError> {
-        let mut slot = self.db.write();
+        let mut slot = self.alone()?;
         // Closes the file and gives its lock back.
         *slot = None;
         if self.counters.sync_failed() {

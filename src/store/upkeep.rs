@@ -1,5 +1,6 @@
 //! What needs the whole file: compaction, and redb's own check. Both run on the writer's thread, with
-//! nobody reading; everybody else waits.
+//! nobody reading; everybody else waits. While a backup reads the store they are refused: everybody
+//! else would wait for the end of the backup.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -80,28 +81,34 @@ impl Shared {
 impl Writer {
     /// Does something with the whole file; the file is opened anew if that fails.
     pub(super) fn upkeep(&mut self, work: Upkeep, reply: Reply) {
-        let shared = std::sync::Arc::clone(&self.shared);
-        let done = {
-            let mut slot = shared.db.write();
-            match slot.as_mut() {
-                None => Err(StoreError::Failed("the file is not open".to_owned())),
-                Some(db) => match work {
-                    Upkeep::Compact => compact(&shared, db).map(Done::Compacted),
-                    Upkeep::Check => db.check_integrity().map(Done::Checked).map_err(|error| {
-                        let name = shared.path.display();
-                        StoreError::Damaged(format!(
-                            "{name} is damaged and could not be repaired: {error}"
-                        ))
-                    }),
-                },
+        let mut done = self.work_alone(work);
+        if let Ok(Done::Checked(false)) = done {
+            // The repair may have gone back to the commit before: the next entry has to follow from
+            // the one that is there.
+            done = self.open_anew().map(|()| Done::Checked(false));
+        }
+        if !matches!(done, Err(StoreError::Reading)) {
+            self.settled = false;
+            if done.is_err() {
+                self.shared.queue.ask_to_reopen();
             }
-        };
-        self.settled = false;
-        if done.is_err() {
-            self.shared.queue.ask_to_reopen();
         }
         // ok: a caller that went away does not want its answer.
         let _ = reply.send(done);
+    }
+
+    fn work_alone(&self, work: Upkeep) -> Result<Done, StoreError> {
+        let shared = &self.shared;
+        let mut slot = shared.alone()?;
+        let gone = || StoreError::Failed("the file is not open".to_owned());
+        let db = slot.as_mut().ok_or_else(gone)?;
+        match work {
+            Upkeep::Compact => compact(shared, db).map(Done::Compacted),
+            Upkeep::Check => db.check_integrity().map(Done::Checked).map_err(|error| {
+                let name = shared.path.display();
+                StoreError::Damaged(format!("{name} is damaged and could not be repaired: {error}"))
+            }),
+        }
     }
 }
 
@@ -119,7 +126,7 @@ impl Store {
     /// Makes the file as small as it can be. Everybody else waits meanwhile. Blocking.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// When the disk fails, or `Reading` while somebody reads for long.
     pub fn compact(&self) -> Result<Compacted, StoreError> {
         match self.ask(Upkeep::Compact)? {
             Done::Compacted(done) => Ok(done),
@@ -131,7 +138,8 @@ impl Store {
     /// else waits meanwhile. Blocking.
     ///
     /// # Errors
-    /// `Damaged` when it could not be repaired.
+    /// `Damaged` when it could not be repaired, `Lost` when the repair cost entries that were
+    /// acknowledged, or `Reading` while somebody reads for long.
     pub fn check(&self) -> Result<bool, StoreError> {
         match self.ask(Upkeep::Check)? {
             Done::Checked(sound) => Ok(sound),

@@ -3,7 +3,7 @@
 //!
 //! Three things are looked at. The chain: heads are numbered without gaps, each one's hash covers its
 //! bytes and the hash before it. The images: each is what the head that made that version says, and
-//! none is missing but those that retention or a redaction took. The rows: each is what the head
+//! none is missing but those that retention or a redaction took, and none of those is there. The rows: each is what the head
 //! that made it says; and a fingerprint over all of them tells a row that is gone, one that nobody
 //! made and one in an older version, although rows change while they are read: what changed after
 //! the chain was read is counted back with the heads of those changes.
@@ -15,7 +15,7 @@ mod blobs;
 mod chain;
 mod rows;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ use super::key::Range;
 use super::read::Read;
 use super::record::Class;
 use super::schema::builtin;
-use super::{Blobs, Store, audit};
+use super::{Blobs, Store, audit, keep};
 
 /// How many rows one snapshot looks at.
 const SLICE: usize = 2_000;
@@ -181,7 +181,9 @@ struct Verifier<'s> {
     /// those that were found.
     sums: BTreeMap<u16, u128>,
     /// Entries that cannot be trusted: what they made cannot be looked at.
-    broken: Vec<u64>,
+    broken: BTreeSet<u64>,
+    /// Records without images up to an entry, as this began.
+    redacted: BTreeMap<keep::Redacted, u64>,
     /// Rows by the entries and rows looked at so far, for the progress.
     done: u64,
 }
@@ -219,7 +221,8 @@ pub fn verify_with(
         heads: Heads::default(),
         until: store.head().seq,
         sums: BTreeMap::new(),
-        broken: Vec::new(),
+        broken: BTreeSet::new(),
+        redacted: store.read(|snap| keep::all_redacted(snap))?,
         done: 0,
     };
     verifier.chain(watch)?;

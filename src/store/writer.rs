@@ -30,6 +30,8 @@ const MAX_BYTES: usize = 8 * 1024 * 1024;
 pub(super) const MAX_TIME: Duration = Duration::from_millis(20);
 /// How long to wait before a file that did not open is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long what needs the whole file lets writes go first.
+const UPKEEP_WAITS: Duration = Duration::from_secs(1);
 
 /// The body of a write: the typed result stays with the caller; false drops the changes.
 pub(super) type Body = Box<dyn FnOnce(&mut WriteTx<'_>) -> bool + Send>;
@@ -58,8 +60,10 @@ pub(super) struct Lanes {
     pub closed: bool,
     /// A reader found that redb refuses all; the file is to be opened anew.
     broken: bool,
-    /// What needs the whole file.
-    upkeep: VecDeque<(Upkeep, upkeep::Reply)>,
+    /// When to open the file anew for a page cache of another size.
+    resize: Option<Instant>,
+    /// What needs the whole file, and since when it waits.
+    upkeep: VecDeque<(Instant, Upkeep, upkeep::Reply)>,
 }
 
 /// What waits for the writer. The standard library's lock: a thread that only waits on it needs no
@@ -94,7 +98,7 @@ impl Queue {
         if lanes.closed {
             return Err(StoreError::Closed);
         }
-        lanes.upkeep.push_back((work, reply));
+        lanes.upkeep.push_back((Instant::now(), work, reply));
         drop(lanes);
         self.wake.notify_one();
         Ok(())
@@ -107,6 +111,11 @@ impl Queue {
 
     pub(super) fn ask_to_reopen(&self) {
         self.lock().broken = true;
+        self.wake.notify_one();
+    }
+
+    pub(super) fn ask_to_resize(&self) {
+        self.lock().resize = Some(Instant::now());
         self.wake.notify_one();
     }
 
@@ -140,6 +149,7 @@ enum Next {
     Job(Job),
     Quiet,
     Reopen,
+    Resize,
     Upkeep(Upkeep, upkeep::Reply),
 }
 
@@ -181,6 +191,7 @@ impl Writer {
                 Next::Job(job) => self.batch(job),
                 Next::Quiet => self.settle(),
                 Next::Reopen => self.reopen(),
+                Next::Resize => self.resize(),
                 Next::Upkeep(work, reply) => self.upkeep(work, reply),
             }));
             // A closure's panic ends in `run_one`. This one is ours or redb's, and what redb
@@ -199,23 +210,37 @@ impl Writer {
             if std::mem::take(&mut lanes.broken) && self.open {
                 return Some(Next::Reopen);
             }
+            let resize = lanes.resize.filter(|_| self.open && !lanes.closed);
+            if resize.is_some_and(|at| at <= Instant::now()) {
+                lanes.resize = None;
+                return Some(Next::Resize);
+            }
+            // Under a steady load the lanes are never empty.
+            let waited = lanes.upkeep.front().map(|(since, ..)| since.elapsed());
+            if waited.is_some_and(|waited| UPKEEP_WAITS <= waited)
+                && let Some((_, work, reply)) = lanes.upkeep.pop_front()
+            {
+                return Some(Next::Upkeep(work, reply));
+            }
             if let Some(job) = lanes.first.pop_front().or_else(|| lanes.second.pop_front()) {
                 return Some(Next::Job(job));
             }
-            if let Some((work, reply)) = lanes.upkeep.pop_front() {
+            if let Some((_, work, reply)) = lanes.upkeep.pop_front() {
                 return Some(Next::Upkeep(work, reply));
             }
             if lanes.closed {
                 return None;
             }
-            let span = match (self.open, self.settled) {
+            let idle = match (self.open, self.settled) {
                 (true, true) => None,
                 (true, false) => Some(self.shared.limits.quiet),
                 (false, _) => Some(RETRY),
             };
+            let until_resize = resize.map(|at| at.saturating_duration_since(Instant::now()));
+            let span = idle.into_iter().chain(until_resize).min();
             let (woken, passed) = self.shared.queue.wait(lanes, span);
             lanes = woken;
-            if passed {
+            if passed && span == idle {
                 return Some(if self.open { Next::Quiet } else { Next::Reopen });
             }
         }
@@ -249,8 +274,9 @@ impl Writer {
 
     fn begin(&self) -> Result<WriteTransaction, StoreError> {
         match &*self.shared.db.read() {
-            Some(db) => db.begin_write().map_err(failed),
-            None => Err(StoreError::Failed("the file is not open".to_owned())),
+            // What redb holds in memory after a fault is worth nothing.
+            Some(db) if self.open => db.begin_write().map_err(failed),
+            _ => Err(StoreError::Failed("the file is not open".to_owned())),
         }
     }
 
@@ -406,13 +432,30 @@ impl Writer {
 
     /// Opens the file anew after an I/O error: redb refuses everything until then.
     fn reopen(&mut self) {
+        if let Err(error) = self.open_anew() {
+            tracing::error!(%error, "the store's file does not open; trying again");
+        }
+    }
+
+    /// Opens the file anew and reads where it ends. If that fails it is tried again.
+    pub(super) fn open_anew(&mut self) -> Result<(), StoreError> {
         self.open = false;
+        self.end = self.shared.reopen()?;
+        self.open = true;
+        Ok(())
+    }
+
+    /// Opens the file anew for another page cache; later, while somebody reads for long.
+    fn resize(&mut self) {
         match self.shared.reopen() {
-            Ok(end) => {
-                self.end = end;
-                self.open = true;
+            Ok(end) => self.end = end,
+            Err(StoreError::Reading) => {
+                self.shared.queue.lock().resize.get_or_insert(Instant::now() + RETRY);
             }
-            Err(error) => tracing::error!(%error, "the store's file does not open; trying again"),
+            Err(error) => {
+                self.open = false;
+                tracing::error!(%error, "the store's file does not open; trying again");
+            }
         }
     }
 }

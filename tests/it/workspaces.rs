@@ -1,13 +1,21 @@
 //! Several workspaces in one program: made, kept apart, archived, deleted, moved, and one that is broken.
 
 use std::fs;
-use std::time::Duration;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use hq::kernel::{Role, WorkspaceState};
+use hq::features::users::model::Account;
+use hq::features::users::rules::UsersError;
+use hq::kernel::{Actor, Cause, Part, Role, WorkspaceState};
+use hq::server::timers;
+use hq::server::workspaces::life::{self, LifeError, NewWorkspace};
+use hq::store::{Faults, Range, ReadExt, StoreError};
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::support::hq::{Person, Reply, TestHq};
+use crate::support::hq::{Person, Reply, Setup, TestHq};
 
 const DAY: u64 = 86_400;
 
@@ -124,6 +132,32 @@ async fn other_pages_hear_at_once_that_a_workspace_is_archived() {
     assert_eq!(heard.json()["t"], json!([["workspaces"]]), "and not which one");
     let line = owner.get("/w/marlow-cargo/closed").await;
     assert_eq!(line.text_of("#closed button"), "Bring it back");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_refuses_keeps_no_other_from_its_hourly_work() {
+    let hq = TestHq::start().await;
+    northwind(&hq).await;
+    let app = hq.running().app.clone();
+    let (first, second) = (hq.ws(), app.workspace("northwind").expect("it is open"));
+    assert_eq!(first.slug, "marlow-cargo", "it comes before the other");
+    let ask = |answer: u32| {
+        let (by, cause) = (Actor::System(Part::Timer), Cause::Timer);
+        second.store.write(by, cause, move |tx| {
+            tx.once("test", "key", [7; 32], |_| Ok::<_, StoreError>(answer))
+        })
+    };
+    assert_eq!(ask(1).await.expect("an answer"), 1);
+    hq.owner().form("/w/northwind/settings/delete", &[("typed", "Northwind")]).await;
+    hq.advance_unnoticed(Duration::from_secs(8 * DAY));
+
+    first.store.close();
+    timers::sweep(&app).await;
+    assert_eq!(ask(2).await.expect("an answer"), 2, "the old one was swept");
+    timers::workspaces(&app).await;
+    assert!(app.workspace("northwind").is_none(), "its time of grace is over");
+    assert!(!hq.data().join("workspaces/northwind").exists());
     hq.finish().await;
 }
 
@@ -402,5 +436,88 @@ async fn a_workspace_moves_to_another_place_and_is_taken_in_again() {
     hq.start_again().await;
     let tasks = sign_in(&hq).await.get("/w/northwind/tasks").await;
     assert!(tasks.text.contains("Pack the van"), "{}", tasks.status);
+    hq.finish().await;
+}
+
+/// A disk on which there is no room for the list of workspaces, when told so.
+#[derive(Default)]
+struct NoRoomForTheList(AtomicBool);
+
+impl Faults for NoRoomForTheList {
+    fn free_space(&self, folder: &Path) -> std::io::Result<u64> {
+        let full = self.0.load(Ordering::SeqCst) && folder.ends_with("data");
+        Ok(if full { 0 } else { u64::MAX })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workspace_that_cannot_be_listed_leaves_nothing_behind() {
+    let disk = Arc::new(NoRoomForTheList::default());
+    let mut hq = Setup::default().faults(Arc::clone(&disk) as Arc<dyn Faults>).start().await;
+    let app = hq.running().app.clone();
+    let mira = app.system.read(|snap| snap.list::<Account>(&Range::all()));
+    let mira = mira.map_err(|error: StoreError| error.to_string()).expect("accounts").remove(0);
+    let adding = |name: String| {
+        let owner = mira.clone();
+        let new = NewWorkspace { name, emoji: None, zone: "UTC".to_owned(), owner };
+        let (app, by) = (app.clone(), (Actor::System(Part::Cli), Cause::Setup));
+        async move { life::add(&app, by, new).await.map(drop) }
+    };
+    disk.0.store(true, Ordering::SeqCst);
+    // Room is looked at once a second.
+    let (began, mut n) = (Instant::now(), 0);
+    let error = loop {
+        n += 1;
+        if let Err(error) = adding(format!("Depot {n}")).await {
+            break error;
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "it is noticed");
+    };
+    let full = matches!(&error, LifeError::Users(UsersError::Store(StoreError::Full { .. })));
+    assert!(full, "{error}");
+    let folder = hq.data().join(format!("workspaces/depot-{n}"));
+    assert!(!folder.exists());
+    disk.0.store(false, Ordering::SeqCst);
+    adding(format!("Depot {n}")).await.expect("its name is not taken");
+    assert!(folder.exists());
+    drop(app);
+    hq.restart().await;
+    assert_eq!(hq.running().app.workspaces.read().len(), 1 + n);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::print_stdout, reason = "says why it does nothing")]
+async fn a_move_to_another_disk_that_breaks_off_leaves_nothing_in_the_way() {
+    use std::os::unix::fs::MetadataExt;
+    let hq = TestHq::start().await;
+    northwind(&hq).await;
+    let other = Path::new("/dev/shm");
+    let disk = |path: &Path| fs::metadata(path).map(|meta| meta.dev()).ok();
+    if disk(other).is_none() || disk(other) == disk(&hq.data()) {
+        println!("skipped: there is no other disk at {}", other.display());
+        return hq.finish().await;
+    }
+    let other = tempfile::tempdir_in(other).expect("a temporary folder");
+    let (app, by) = (hq.running().app.clone(), (Actor::System(Part::Cli), Cause::Setup));
+    let open = || app.workspace("northwind").expect("it is there");
+    // So deep that its path is too long behind a longer beginning.
+    let mut deep = open().folder.join("deep");
+    fs::create_dir(&deep).expect("a folder");
+    while deep.as_os_str().len() < 3_800 {
+        deep.push("d".repeat(200));
+        fs::create_dir(&deep).expect("a folder");
+    }
+    let target = other.path().join("t".repeat(250)).join("northwind");
+    let above = target.parent().expect("a folder").to_owned();
+    fs::create_dir(&above).expect("a folder");
+    life::move_to(&app, by, &open(), target.clone()).await.expect_err("a path is too long");
+    assert!(!target.exists(), "half of it is not left");
+    assert_eq!(task(&hq.owner(), "northwind").await.status, StatusCode::CREATED, "it stays");
+
+    fs::remove_dir_all(open().folder.join("deep")).expect("it is gone");
+    life::move_to(&app, by, &open(), target.clone()).await.expect("the same place is free");
+    assert!(target.join("hq.redb").exists() && app.workspace("northwind").is_none());
+    drop(app);
     hq.finish().await;
 }

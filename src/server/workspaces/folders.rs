@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::kernel::WorkspaceId;
+use crate::store::disk::sync_folder;
 
 use super::GONE;
 use super::life::LifeError;
@@ -35,7 +36,18 @@ pub(super) fn begin(folder: &Path) -> Result<(), LifeError> {
     let failed = |source| LifeError::Disk { path: folder.to_owned(), source };
     fs::create_dir(folder).map_err(failed)?;
     let mark = fs::File::create_new(folder.join(BEGUN)).map_err(failed)?;
-    mark.sync_all().map_err(failed)
+    mark.sync_all().map_err(failed)?;
+    // The list must never name a folder that a power cut can take away.
+    sync_folder(folder).map_err(failed)?;
+    folder.ancestors().skip(1).take(2).try_for_each(sync_folder).map_err(failed)
+}
+
+/// Makes a name durable that has come or gone. When that fails it is done all the same, as far as
+/// anybody can see.
+fn keep_name(path: &Path) {
+    if let Err(error) = path.parent().map_or(Ok(()), sync_folder) {
+        tracing::error!(%error, "the folder of {} could not be synced", path.display());
+    }
 }
 
 /// The workspace of this folder is whole.
@@ -90,7 +102,9 @@ fn unlock(folder: &Path) {
 
 /// One step, so that a crash leaves either a whole workspace or one that is on its way out.
 pub(super) fn part(from: &Path, aside: &Path) -> Result<(), LifeError> {
-    fs::rename(from, aside).map_err(|source| LifeError::Disk { path: from.to_owned(), source })
+    fs::rename(from, aside).map_err(|source| LifeError::Disk { path: from.to_owned(), source })?;
+    keep_name(aside);
+    Ok(())
 }
 
 /// The beginning of the names of files beside the folders that say which workspace is being moved out
@@ -105,10 +119,7 @@ fn moving(folder: &Path, id: WorkspaceId) -> PathBuf {
 pub(super) fn note_move(folder: &Path, id: WorkspaceId) -> Result<(), LifeError> {
     let mark = moving(folder, id);
     let noted = fs::File::create(&mark).and_then(|file| file.sync_all());
-    let kept = noted.and_then(|()| match mark.parent() {
-        Some(parent) => fs::File::open(parent)?.sync_all(),
-        None => Ok(()),
-    });
+    let kept = noted.and_then(|()| mark.parent().map_or(Ok(()), sync_folder));
     kept.map_err(|source| LifeError::Disk { path: mark, source })
 }
 
@@ -127,23 +138,38 @@ pub(super) fn carry(from: &Path, to: &Path, aside: &Path) -> Result<(), LifeErro
     let failed = |source| LifeError::Disk { path: to.to_owned(), source };
     match fs::rename(from, to) {
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-            copy(from, to).map_err(failed)?;
+            fs::create_dir(to).map_err(failed)?;
+            if let Err(error) = copy(from, to) {
+                // Half of it would be in the way of the next try.
+                if let Err(error) = remove(to) {
+                    tracing::warn!(%error, "a copy that broke off is left");
+                }
+                return Err(failed(error));
+            }
+            keep_name(to);
             part(from, aside)
         }
-        moved => moved.map_err(failed),
+        moved => {
+            moved.map_err(failed)?;
+            keep_name(to);
+            keep_name(from);
+            Ok(())
+        }
     }
 }
 
+/// Copies what is in a folder into another, which is empty.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let (kind, target) = (entry.file_type()?, to.join(entry.file_name()));
         if kind.is_dir() {
+            fs::create_dir(&target)?;
             copy(&entry.path(), &target)?;
         } else if kind.is_symlink() {
             std::os::unix::fs::symlink(fs::read_link(entry.path())?, &target)?;
-        } else {
+        } else if kind.is_file() {
+            // Not what an agent's programs may have left besides: reading a pipe never ends.
             fs::copy(entry.path(), &target)?;
             fs::File::open(&target)?.sync_all()?;
         }

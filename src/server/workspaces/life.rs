@@ -10,16 +10,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::app::{App, Broken, Standing, Ws};
-use crate::features::users::model::{Account, Workspace};
+use crate::features::users::model::Account;
 use crate::features::users::rules::{UsersError, workspaces as listed};
 use crate::features::workspace::rules::{Founding, WorkspaceError};
 use crate::features::{connections, users, workspace};
-use crate::kernel::{
-    Actor, Cause, FieldError, Part, Problem, ProblemKind, WorkspaceId, WorkspaceState, text,
-};
+use crate::kernel::{Actor, Cause, FieldError, Part, Problem, ProblemKind, WorkspaceState, text};
 use crate::store::StoreError;
 
-use super::{OpenError, folders};
+use super::{OpenError, folders, labels};
 
 /// How long running work may take to come to rest.
 const REST: Duration = Duration::from_secs(10);
@@ -174,7 +172,14 @@ async fn make(app: &App, by: (Actor, Cause), new: NewWorkspace) -> Result<Ws, Li
         }
     };
     let row = super::row(&ws, &settings, app.clock.now());
-    app.system.write(by.0, by.1, move |tx| listed::list(tx, &row)).await?;
+    let noted = app.system.write(by.0, by.1, move |tx| listed::list(tx, &row)).await;
+    if let Err(error) = noted {
+        // Unless it may be on the list: nobody shall find at the next start what was refused now.
+        if !matches!(error, UsersError::Store(StoreError::Unknown(_))) {
+            discard(&ws).await?;
+        }
+        return Err(error.into());
+    }
     let folder = ws.folder.clone();
     blocking(move || folders::finish(&folder)).await??;
     share_cache(app, count);
@@ -500,7 +505,7 @@ pub async fn complete(app: &App, owned: bool) -> Result<(), LifeError> {
         if let Err(error) = blocking(move || folders::finish(&folder)).await? {
             tracing::warn!(workspace = ws.slug, %error, "its folder stays marked as begun");
         }
-        if let Err(error) = note_label(app, ws, &rows).await {
+        if let Err(error) = labels::note(app, ws, &rows).await {
             tracing::warn!(workspace = ws.slug, %error, "its name could not be noted");
         }
     }
@@ -553,34 +558,6 @@ async fn adopt(app: &App, by: (Actor, Cause), ws: &Ws, owned: bool) -> Result<bo
         None => {}
     }
     Ok(true)
-}
-
-/// Keeps the copy of a workspace's name true.
-async fn note_label(app: &App, ws: &Ws, rows: &[Workspace]) -> Result<(), LifeError> {
-    let Some(now) = ws.read(|snap| workspace::queries::settings(snap))? else { return Ok(()) };
-    let row = rows.iter().find(|row| row.id == ws.id);
-    if row.is_some_and(|row| (&row.label, &row.emoji) != (&now.name, &now.emoji)) {
-        let by = Actor::System(Part::Timer);
-        let id: WorkspaceId = ws.id;
-        let write = move |tx: &mut crate::store::WriteTx<'_>| {
-            listed::relabel(tx, id, &now.name, &now.emoji)
-        };
-        app.system.write(by, Cause::Timer, write).await?;
-    }
-    Ok(())
-}
-
-/// Keeps the copies of all names true; a workspace is renamed in its own store first.
-///
-/// # Errors
-/// When a store refuses.
-pub async fn note_labels(app: &App) -> Result<(), LifeError> {
-    let rows = app.system.read(|snap| users::queries::workspaces(snap))?;
-    let all: Vec<Ws> = app.workspaces.read().clone();
-    for ws in &all {
-        note_label(app, ws, &rows).await?;
-    }
-    Ok(())
 }
 
 /// Makes agents of a new or restored workspace ready, and hides its keys from texts.

@@ -3,6 +3,7 @@
 
 pub mod api;
 mod folders;
+pub mod labels;
 pub mod life;
 pub mod local;
 pub mod pages;

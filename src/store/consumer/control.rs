@@ -92,12 +92,23 @@ pub fn pause(tx: &mut WriteTx<'_>, number: u16) -> Result<(), StoreError> {
     save(tx, number, &now)
 }
 
+/// A rebuild has a cursor of its own making: nobody else may move it.
+fn refuse_while_rebuilding(tx: &WriteTx<'_>, number: u16) -> Result<(), ConsumeError> {
+    match rebuilding(tx, number)? {
+        None => Ok(()),
+        Some(_) => {
+            Err(ConsumeError::Refused("it is being rebuilt; wait until that is done".into()))
+        }
+    }
+}
+
 /// Puts the entry behind the cursor to the dead letters, where it can be taken up again; says which
 /// it was, if there was one.
 ///
 /// # Errors
-/// When the disk fails.
-pub fn skip(tx: &mut WriteTx<'_>, number: u16) -> Result<Option<u64>, StoreError> {
+/// `Refused` while it is being rebuilt.
+pub fn skip(tx: &mut WriteTx<'_>, number: u16) -> Result<Option<u64>, ConsumeError> {
+    refuse_while_rebuilding(tx, number)?;
     let mut now = present(tx, number)?;
     let Some(entry) = crate::store::audit::head(tx, now.cursor + 1)? else { return Ok(None) };
     let why = match now.last_error.as_deref().filter(|_| now.tries > 0) {
@@ -114,13 +125,14 @@ pub fn skip(tx: &mut WriteTx<'_>, number: u16) -> Result<Option<u64>, StoreError
 /// from there on is taken up with the rest.
 ///
 /// # Errors
-/// `Refused` when that lies ahead of it, or when it counts what it takes.
+/// `Refused` when that lies ahead of it, when it counts what it takes, or while it is being rebuilt.
 pub fn rewind(tx: &mut WriteTx<'_>, consumer: &dyn Consume, seq: u64) -> Result<(), ConsumeError> {
     if !consumer.repeats() {
         let text = "it counts what it takes, so nothing may be taken twice; rebuild it instead";
         return Err(ConsumeError::Refused(text.to_owned()));
     }
     let number = consumer.number();
+    refuse_while_rebuilding(tx, number)?;
     let mut now = present(tx, number)?;
     if seq > now.cursor {
         let text = format!("it stands at {}, and can only be sent back", now.cursor);

@@ -8,6 +8,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +22,8 @@ use crate::store::schema::builtin;
 use crate::store::{Lane, Store, WriteTx};
 
 use super::{
-    Consume, ConsumeError, STEP, State, Step, TRIES, dead_letters, drop_letter, save, state,
+    Consume, ConsumeError, PAUSE_AFTER, STEP, State, Step, TRIES, dead_letters, drop_letter,
+    is_enough, save, state,
 };
 
 /// How far a rebuild is.
@@ -68,14 +70,18 @@ pub fn rebuild(tx: &mut WriteTx<'_>, consumer: &dyn Consume) -> Result<(), Consu
     Ok(begin(tx, consumer.number())?)
 }
 
-/// Begins a rebuild of a consumer that can be rebuilt.
+/// Begins a rebuild of a consumer that can be rebuilt. One that a person has paused stays so; one that
+/// has paused itself goes on, because this is what mends it.
 pub(super) fn begin(tx: &mut WriteTx<'_>, number: u16) -> Result<(), StoreError> {
     for (seq, _) in dead_letters(tx, number)? {
         drop_letter(tx, number, seq)?;
     }
     let row = tx.raw_get(builtin::META, b"incarnation")?;
     let incarnation = row.map_or(Ok(0), |row| codec::decode(&row))?;
-    save(tx, number, &State { incarnation, ..State::default() })?;
+    let was = state(tx, number)?;
+    let by_itself = was.dead_in_a_row >= PAUSE_AFTER || was.tries >= TRIES;
+    let paused = was.paused && !by_itself;
+    save(tx, number, &State { incarnation, paused, ..State::default() })?;
     note(tx, number, Some(&Rebuilding::Clearing))
 }
 
@@ -162,34 +168,59 @@ fn piece(
         }
         Rebuilding::Reading { table, after, rows } => (table, after, rows),
     };
-    let cursor = state.cursor;
+    let (cursor, started) = (state.cursor, Instant::now());
     let entries = feed::entries(tx, tx.schema(), cursor, STEP)?;
+    let mut taken = 0;
     for entry in &entries {
         if let Some(known) = about_read_rows(consumer, entry, table, &after) {
-            consumer.handle(tx, &known)?;
+            match tx.attempt(|tx| consumer.handle(tx, &known)) {
+                // It may fit into a transaction of its own.
+                Err(ConsumeError::Store(StoreError::TooMany { .. })) if taken > 0 => {
+                    return Ok(taken);
+                }
+                done => done?,
+            }
         }
         state.cursor = entry.seq;
+        taken += 1;
+        if is_enough(tx, started) {
+            return Ok(taken);
+        }
     }
-    if entries.len() == STEP {
-        return Ok(STEP);
+    // Rows are read as they are now, so every entry before must have been taken.
+    if taken == STEP {
+        return Ok(taken);
     }
     let Some(number_of_table) = consumer.tables().get(usize::from(table)).copied() else {
         note(tx, number, None)?;
-        return Ok(entries.len());
+        return Ok(taken);
     };
     let found = rows_after(tx, number_of_table, &after)?;
-    let end = found.len() < STEP;
-    rows += found.len() as u64;
-    let last = found.last().map(|(key, _)| key.clone()).unwrap_or_default();
-    for (key, value) in &found {
-        consumer.row(tx, (number_of_table, key), value)?;
+    let mut end = found.len() < STEP;
+    let mut last = Vec::new();
+    for (n, (key, value)) in found.iter().enumerate() {
+        match tx.attempt(|tx| consumer.row(tx, (number_of_table, key), value)) {
+            Err(ConsumeError::Store(StoreError::TooMany { .. })) if taken > 0 => {
+                end = false;
+                break;
+            }
+            done => done?,
+        }
+        last.clone_from(key);
+        (rows, taken) = (rows + 1, taken + 1);
+        if is_enough(tx, started) {
+            end &= n + 1 == found.len();
+            break;
+        }
     }
     let next = match end {
         true => Rebuilding::Reading { table: table + 1, after: Vec::new(), rows },
+        // None was read: the entries before have filled the transaction.
+        false if last.is_empty() => Rebuilding::Reading { table, after, rows },
         false => Rebuilding::Reading { table, after: last, rows },
     };
     note(tx, number, Some(&next))?;
-    Ok(entries.len() + found.len())
+    Ok(taken)
 }
 
 /// An entry as far as it is about rows that were read; none when it is not.

@@ -2,16 +2,19 @@
 //! others did meanwhile is never undone.
 
 use crate::kernel::{Actor, Cause, Event};
+use crate::store::codec;
 use crate::store::consumer;
 use crate::store::error::StoreError;
 use crate::store::read::{Read, read_sum};
 use crate::store::schema::builtin;
 use crate::store::{Lane, Store, WriteTx};
 
-use super::{Diagnosis, Fix, derived, is_made};
+use super::{Diagnosis, Fix, derived, held, is_made};
 
 /// How many rows go in one transaction.
 const PIECE: usize = 500;
+/// The row that names the entry with which sums were last put right.
+const SUMS: &[u8] = b"sums_mended";
 
 /// Puts right what differs; notes in the diagnosis how many rows that were.
 ///
@@ -23,32 +26,69 @@ pub async fn mend(
     found: &mut Diagnosis,
 ) -> Result<(), StoreError> {
     let fixes: Vec<Fix> = found.differences.iter().filter_map(|one| one.fix.clone()).collect();
+    let mut own = 0;
     for piece in fixes.chunks(PIECE) {
-        let piece = piece.to_vec();
-        let mended = store.write_in(Lane::Second, actor, cause, move |tx| mend_piece(tx, piece));
-        found.mended += mended.await?;
+        let (piece, before) = (piece.to_vec(), own);
+        let mended =
+            store.write_in(Lane::Second, actor, cause, move |tx| mend_piece(tx, piece, before));
+        let (mended, sums_at) = mended.await?;
+        found.mended += mended;
+        own = sums_at.unwrap_or(own);
     }
     Ok(())
 }
 
-fn mend_piece(tx: &mut WriteTx<'_>, fixes: Vec<Fix>) -> Result<u64, StoreError> {
-    let mut mended = 0;
+/// Puts right what still differs; says how much that was, and the entry with which sums were put right.
+/// `own` is that of the piece before.
+fn mend_piece(
+    tx: &mut WriteTx<'_>,
+    fixes: Vec<Fix>,
+    own: u64,
+) -> Result<(u64, Option<u64>), StoreError> {
+    let kept = tx.raw_get(builtin::META, SUMS)?;
+    let last: u64 = kept.map_or(Ok(0), |kept| codec::decode(&kept))?;
+    let (mut mended, mut sums_at) = (0, None);
     for fix in fixes {
         mended += u64::from(match fix {
-            Fix::Sum { table, key, by } => {
+            // Somebody else has put it right since: what it lacked then it lacks no more.
+            Fix::Sum { at, .. } if at < last && last != own => false,
+            Fix::Sum { table, key, by, .. } => {
                 let there = tx.raw_get(table, &key)?.map_or(0, |value| read_sum(&value));
                 let right = there.wrapping_add(by);
                 tx.set_beside(table, key, (right != 0).then(|| right.to_be_bytes().to_vec()))?;
+                sums_at = Some(tx.own_rev());
                 true
             }
             Fix::Rebuild { number } => consumer::rebuild_once(tx, number)?,
             Fix::Row { table, key, value, owner } => row(tx, (table, key), value, owner)?,
         });
     }
+    if let Some(at) = sums_at {
+        tx.set(builtin::META, SUMS.to_vec(), Some(codec::encode(&at)?))?;
+    }
     if mended > 0 {
         tx.emit(Event::StoreMended { rows: u32::try_from(mended).unwrap_or(u32::MAX) });
     }
-    Ok(mended)
+    Ok((mended, sums_at))
+}
+
+/// Puts the mark of a deleted record right.
+fn mark(tx: &mut WriteTx<'_>, key: Vec<u8>, value: Vec<u8>) -> Result<bool, StoreError> {
+    let there = tx.raw_get(builtin::TOMBSTONES, &key)?;
+    let stands = match &there {
+        Some(there) => held::is_right(tx, &key, there)?,
+        None => false,
+    };
+    let wanted = held::is_right(tx, &key, &value)?;
+    // The last delete counts; numbers of one length have the order of their bytes.
+    let new = match (wanted, stands) {
+        (true, true) if there.as_ref().is_some_and(|there| value <= *there) => return Ok(false),
+        (true, _) => Some(value),
+        (false, false) if there.as_ref() == Some(&value) => None,
+        (false, _) => return Ok(false),
+    };
+    tx.set_beside(builtin::TOMBSTONES, key, new)?;
+    Ok(true)
 }
 
 fn row(
@@ -57,8 +97,12 @@ fn row(
     value: Vec<u8>,
     owner: Option<(u16, Vec<u8>)>,
 ) -> Result<bool, StoreError> {
+    if table == builtin::TOMBSTONES {
+        return mark(tx, key, value);
+    }
     let schema = tx.schema();
     let makes = match (&owner, table) {
+        (None, builtin::BLOB_REFS) => held::holds(tx, schema, &key)?.unwrap_or(false),
         (None, builtin::REFS) => is_made(tx, schema, &key)?,
         (None, _) => false,
         (Some((of, own)), _) => derived(tx, schema, *of, own)?.is_some_and(|made| match table {

@@ -3,7 +3,6 @@
 use super::*;
 use crate::store::codec;
 use crate::store::feed::{Change, Entry};
-use crate::store::keep;
 
 /// The head whose images are being read.
 struct Present {
@@ -78,7 +77,7 @@ impl Verifier<'_> {
         let mut present = Present { seq, changes: Vec::new(), images: Vec::new() };
         let Some((body, own)) = value.split_last_chunk::<32>() else {
             self.fault(Some(seq), None, "is cut short");
-            self.broken.push(seq);
+            self.broken.insert(seq);
             return present;
         };
         let entry = feed::decode_head(seq, value);
@@ -96,7 +95,7 @@ impl Verifier<'_> {
                 (false, true) => "does not follow the entry before it",
             };
             self.fault(Some(seq), None, what);
-            self.broken.push(seq);
+            self.broken.insert(seq);
         }
         *before = [*own, computed];
         if let Ok(entry) = entry {
@@ -145,6 +144,13 @@ impl Verifier<'_> {
         {
             self.fault(Some(seq), row, "has an image where none belongs");
             return Ok(());
+        }
+        if !self.redacted.is_empty() {
+            let until = self.redacted.get(&(change.table, change.key.clone()));
+            if until.is_some_and(|until| seq <= *until) {
+                self.fault(Some(seq), row, "has an image that a redaction should have removed");
+                return Ok(());
+            }
         }
         let made = self.heads.get(read, change.before_rev)?;
         let made = made.and_then(|head| {

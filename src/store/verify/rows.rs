@@ -135,14 +135,14 @@ impl Verifier<'_> {
         let store = self.store;
         store.read(|snap| {
             let mut live: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
-            for entry in heads_of(snap)? {
+            each_head(snap, &mut |entry| {
                 for change in entry.changes.into_iter().filter(|change| change.table == table) {
                     match change.op {
                         Op::Delete => live.remove(&change.key),
                         _ => live.insert(change.key, entry.seq),
                     };
                 }
-            }
+            })?;
             let faults = self.report.faults_count;
             for (key, seq) in live {
                 let row = Some((table, key.as_slice()));
@@ -168,16 +168,14 @@ impl Verifier<'_> {
     }
 }
 
-/// All heads of a snapshot that can be read.
-fn heads_of(read: &dyn Read) -> Result<Vec<feed::Entry>, StoreError> {
-    let mut found = Vec::new();
+/// Visits all heads of a snapshot that can be read, one after the other.
+fn each_head(read: &dyn Read, visit: &mut dyn FnMut(feed::Entry)) -> Result<(), StoreError> {
     read.raw_scan(builtin::FEED, &Range::all(), &mut |key, value| {
         if let Some((seq, 0)) = feed::split(key)
             && let Ok(entry) = feed::decode_head(seq, value)
         {
-            found.push(entry);
+            visit(entry);
         }
         ControlFlow::Continue(())
-    })?;
-    Ok(found)
+    })
 }

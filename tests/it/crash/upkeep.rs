@@ -189,7 +189,7 @@ impl Desk for Upkeep {
             "pauses" => consumer("pause"),
             "resumes" => consumer("resume"),
             "rebuilds" => consumer("rebuild"),
-            // It may have taken every entry.
+            // It may have taken every entry, or is being rebuilt.
             "skips" => consumer("skip").or(&[409]),
             "looks at dead letters" => Ask::get(format!("/api/v1/consumers/{DAYS}/dead-letters")),
             // A rebuild that still goes on has taken the letters away.
@@ -231,7 +231,8 @@ impl Desk for Upkeep {
                 (self.known[at].before, self.known[at].undone) = (None, None);
             }
             "pauses" | "resumes" => self.is_paused = kind == "pauses",
-            "rebuilds" => (self.lacks, self.is_paused) = (false, false),
+            // One that was paused stays so.
+            "rebuilds" => self.lacks = false,
             "skips" if answer.status == 409 => return,
             "looks at dead letters" => {
                 let items = answer.json["items"].as_array().expect("a list");

@@ -3,6 +3,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use hq::kernel::{Clock as _, Event};
 use hq::store::audit::{Found, Search, search};
 use hq::store::verify::{Verified, verify};
@@ -265,6 +266,59 @@ fn a_record_of_very_many_versions_is_redacted_in_pieces() {
         runtime().block_on(keep::redact(&toys.store, (ACTOR, CAUSE), 100, note(1).uuid_bytes()));
     assert_eq!(removed.expect("redacted"), 1_202);
     assert_eq!(sound(&toys).images, 0);
+}
+
+#[test]
+fn a_redaction_that_was_cut_off_is_on_record_and_goes_on() {
+    let toys = Toys::open();
+    for n in 0..1_203 {
+        toys.put(Note { size: n, ..Note::new(note(1), "m") }).expect("a version");
+    }
+    let (before, key) = (toys.seq(), note(1).uuid_bytes());
+    runtime().block_on(async {
+        let redaction = keep::redact(&toys.store, (ACTOR, CAUSE), 100, key.clone());
+        let mut redaction = std::pin::pin!(redaction);
+        assert!(redaction.as_mut().now_or_never().is_none());
+        while toys.seq() == before {
+            std::thread::yield_now();
+        }
+    });
+    let row = |toys: &Toys| {
+        let mark = [&100u16.to_be_bytes()[..], &key].concat();
+        let row = toys.store.read(|snap| hq::store::Read::raw_get(snap, 7, &mark));
+        row.expect("a read").map(hex::encode)
+    };
+    assert_eq!(row(&toys).as_deref(), Some("b409bf05"), "until 1204, and on with 703");
+    assert_eq!(sound(&toys).images, 702, "a redaction that goes on is no fault");
+
+    let toys = toys.reopen();
+    let finish = || runtime().block_on(keep::finish_redactions(&toys.store, ACTOR));
+    assert_eq!(finish().expect("it goes on"), 702);
+    assert_eq!(row(&toys).as_deref(), Some("b409"), "done");
+    assert_eq!(sound(&toys).images, 0);
+    check::all_fits(&toys.store);
+    assert_eq!(finish().expect("nothing is left"), 0);
+}
+
+#[test]
+fn an_image_that_a_redaction_should_have_removed_is_named() {
+    let toys = Toys::open();
+    toys.put(Note::new(note(1), "a secret word")).expect("a note");
+    toys.put(Note::new(note(1), "harmless")).expect("a change");
+    let mut image = None;
+    let toys = tamper(toys, |db| {
+        image = rows(db, &[FEED]).into_iter().find(|row| row.1.ends_with(&[0, 1]));
+        Vec::new()
+    });
+    let removed =
+        runtime().block_on(keep::redact(&toys.store, (ACTOR, CAUSE), 100, note(1).uuid_bytes()));
+    assert_eq!(removed.expect("redacted"), 1);
+    let (name, key, value) = image.expect("an image");
+    let toys = tamper(toys, |_| vec![(name, key, Some(value))]);
+    let report = verified(&toys);
+    let [fault] = report.faults.as_slice() else { panic!("{:?}", report.faults) };
+    assert!(fault.what.contains("a redaction should have removed"), "{fault}");
+    assert_eq!((fault.seq, fault.id.clone()), (Some(2), Some(note(1).to_string())));
 }
 
 #[test]

@@ -155,3 +155,26 @@ fn nothing_is_put_on_a_disk_that_is_nearly_full() {
     flaky.free.store(u64::MAX, Ordering::Relaxed);
     blobs.put(b"after").expect("room again");
 }
+
+#[test]
+fn content_that_is_sent_again_takes_the_place_of_a_damaged_file() {
+    let (folder, _, blobs) = blobs();
+    let long: Vec<u8> = (0..200_000u32).map(|n| n.to_be_bytes()[3]).collect();
+    let id = blobs.put(&long).expect("a blob");
+    let name = id.to_string();
+    let file = folder.path().join("blobs").join(&name[..2]).join(&name[2..]);
+    let damage = |at: usize| {
+        let mut bytes = long.clone();
+        bytes[at] ^= 1;
+        std::fs::write(&file, bytes).expect("as long as it was");
+        assert_ne!(blobs.get(id, 200_000).expect("a file"), long);
+    };
+    for at in [0, 100_000, 199_999] {
+        damage(at);
+        assert_eq!(blobs.put(&long).expect("it is sent again"), id);
+        assert_eq!(blobs.get(id, 200_000).expect("its content"), long, "byte {at}");
+        damage(at);
+        assert_eq!(blobs.put_from(&mut &long[..], 200_000).expect("as a stream").0, id);
+        assert_eq!(blobs.get(id, 200_000).expect("its content"), long, "byte {at}");
+    }
+}

@@ -226,7 +226,9 @@ fn accounted_for(tables: &Tables, schema: &Schema, entries: &[Entry]) {
 /// Whether the images of an entry, or of one record, were removed for good up to an entry.
 fn may_be_gone(tables: &Tables, seq: u64, record: &[u8]) -> bool {
     let until = |row: Option<&Vec<u8>>| -> u64 {
-        row.map_or(0, |row| codec::decode(row).expect("the number of an entry"))
+        // A redaction that goes on has a second number behind the first.
+        let first = |row: &Vec<u8>| codec::decode::<(u64, u64)>(row).map(|(until, _)| until);
+        row.map_or(0, |row| codec::decode(row).or_else(|_| first(row)).expect("an entry's number"))
     };
     let floor = until(tables[&META].get(b"images_from".as_slice()));
     seq <= floor.max(until(tables[&REDACTED].get(record)))

@@ -1,8 +1,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use hq::store::consumer::{Consume, ConsumeError, State, Step, dead_letters, resume, state, step};
-use hq::store::{Entry, Op, ReadExt, StoreError, WriteTx};
+use hq::store::consumer::{
+    Consume, ConsumeError, State, Step, dead_letters, rebuild, rebuilding, resume, state, step,
+};
+use hq::store::{Entry, Op, Range, ReadExt, StoreError, WriteTx};
 
 use super::check;
 use super::toys::{Note, Seen, Total, Toys, id, note, runtime};
@@ -194,6 +196,78 @@ fn a_consumer_that_writes_much_is_not_stuck_at_the_limit_of_a_transaction() {
         taken += n;
     }
     assert_eq!(taken, 5);
+}
+
+/// Writes thirty rows for each note.
+struct Scribe;
+
+impl Scribe {
+    fn write(tx: &mut WriteTx<'_>, key: &[u8]) -> Result<(), ConsumeError> {
+        let own = u64::from_be_bytes(key[8..].try_into().expect("an id"));
+        for n in 0..30 {
+            let seen = tx.get::<Seen>(id(own * 100 + n))?.map_or(0, |seen| seen.at);
+            tx.put(&Seen { id: id(own * 100 + n), at: seen + 1 })?;
+        }
+        Ok(())
+    }
+}
+
+impl Consume for Scribe {
+    fn number(&self) -> u16 {
+        11
+    }
+
+    fn name(&self) -> &'static str {
+        "scribe"
+    }
+
+    fn handle(&self, tx: &mut WriteTx<'_>, entry: &Entry) -> Result<(), ConsumeError> {
+        entry.changes.iter().try_for_each(|change| Self::write(tx, &change.key))
+    }
+
+    fn tables(&self) -> &'static [u16] {
+        &[100]
+    }
+
+    fn row(
+        &self,
+        tx: &mut WriteTx<'_>,
+        (_, key): (u16, &[u8]),
+        _: &[u8],
+    ) -> Result<(), ConsumeError> {
+        Self::write(tx, key)
+    }
+}
+
+#[test]
+fn a_rebuild_of_a_consumer_that_writes_much_is_not_stuck_either() {
+    let toys = Toys::open();
+    let all = |owner: &'static str| {
+        for first in [0, 300] {
+            let put = move |tx: &mut WriteTx<'_>| {
+                (first..first + 300).try_for_each(|n| tx.put(&Note::new(note(n), owner)))
+            };
+            toys.write(put).expect("notes");
+        }
+    };
+    all("first");
+    toys.write(|tx| rebuild(tx, &Scribe).map_err(|error| StoreError::Failed(error.to_string())))
+        .expect("begun");
+    let (scribe, mut pieces): (Arc<dyn Consume>, _) = (Arc::new(Scribe), 0);
+    let is_rebuilding = || toys.store.read(|snap| rebuilding(snap, 11)).expect("a read").is_some();
+    while is_rebuilding() {
+        let step = runtime().block_on(step(&toys.store, Arc::clone(&scribe))).expect("a step");
+        assert!(matches!(step, Step::Took(_)), "{step:?}");
+        pieces += 1;
+        // Entries of nine thousand rows each, about rows that were read and about others.
+        if pieces == 4 {
+            all("second");
+        }
+    }
+    assert!(pieces > 4, "{pieces}");
+    let seen = toys.store.read(|snap| snap.list::<Seen>(&Range::all())).expect("a read");
+    assert_eq!(seen.len(), 600 * 30);
+    assert!(seen.iter().all(|seen| (1..=2).contains(&seen.at)), "each version once at most");
 }
 
 #[test]

@@ -2,10 +2,13 @@
 
 use std::ops::ControlFlow;
 
+use hq::store::doctor::{Diagnosis, diagnose, mend};
 use hq::store::verify::{Depth, Verified, verify_with};
 use hq::store::{BlobId, Blobs};
 
-use super::toys::{Paper, Toys, id, rows, tamper};
+use super::check;
+use super::sweep::old;
+use super::toys::{ACTOR, CAUSE, Note, Paper, Tampered, Toys, id, note, rows, runtime, tamper};
 
 /// The table of holders.
 const HOLDERS: &str = "t0010";
@@ -96,4 +99,93 @@ fn a_damaged_file_is_found_when_its_content_is_read() {
     assert!(looked(&toys, &blobs, Depth::There).is_sound(), "only that it is there");
     let said = fault(&looked(&toys, &blobs, Depth::Whole));
     assert!(said.starts_with("paper ") && said.ends_with("whose file is damaged"), "{said}");
+}
+
+// ── Doctor ──
+
+fn examined(toys: &Toys) -> Diagnosis {
+    diagnose(&toys.store, &mut |_| ControlFlow::Continue(())).expect("it can be read")
+}
+
+/// Puts everything right, which must be these differences; then everything fits.
+fn mended(toys: &Toys, table: &str) {
+    let mut found = examined(toys);
+    assert!(!found.is_sound());
+    assert!(found.differences.iter().all(|one| one.table == table), "{:?}", found.differences);
+    assert_eq!(found.beyond, 0);
+    runtime().block_on(mend(&toys.store, (ACTOR, CAUSE), &mut found)).expect("mended");
+    assert!(0 < found.mended);
+    let after = examined(toys);
+    assert!(after.is_sound(), "{:?}", after.differences);
+    check::all_fits(&toys.store);
+}
+
+#[test]
+fn doctor_notes_who_holds_a_blob_and_the_sweep_keeps_the_file() {
+    for text in ["one", "former"] {
+        let (toys, blobs) = shelf();
+        assert!(examined(&toys).is_sound());
+        let blob = BlobId::of(text.as_bytes());
+        let own = hex::decode(blob.to_string()).expect("a hash");
+        let toys = tamper(toys, |db| {
+            let all = rows(db, &[HOLDERS]).into_iter();
+            let of_it = all.filter(|(_, key, _)| key.starts_with(&own));
+            of_it.map(|(name, key, _)| (name, key, None)).collect()
+        });
+        mended(&toys, "blob references");
+        for folder in 0..=u8::MAX {
+            let swept = blobs.sweep_folder(&toys.store, folder, old()).expect("a sweep");
+            assert_eq!(swept.removed, 0, "{text}");
+        }
+        assert!(blobs.open_blob(blob).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn doctor_takes_away_who_is_noted_and_holds_nothing() {
+    let (toys, _) = shelf();
+    let strange = hex::decode(BlobId::of(b"strange").to_string()).expect("a hash");
+    let toys = tamper(toys, |db| {
+        let all = rows(db, &[HOLDERS]).into_iter();
+        // Both of a row and of an image.
+        all.map(|(name, key, value)| (name, [&strange[..], &key[32..]].concat(), Some(value)))
+            .collect()
+    });
+    mended(&toys, "blob references");
+}
+
+#[test]
+fn doctor_puts_the_marks_of_deleted_records_right() {
+    /// The marks.
+    const MARKS: &str = "t0005";
+    type Change = fn(Vec<(&'static str, Vec<u8>, Vec<u8>)>) -> Vec<Tampered>;
+    let changes: [Change; 3] = [
+        |all| all.into_iter().map(|(name, key, _)| (name, key, None)).collect(),
+        |all| {
+            let first = 2u64.to_be_bytes().to_vec();
+            all.into_iter().map(|(name, key, _)| (name, key, Some(first.clone()))).collect()
+        },
+        |all| {
+            let (name, mut key, value) = all[0].clone();
+            *key.last_mut().expect("bytes") = 4;
+            vec![(name, key, Some(value))]
+        },
+    ];
+    for change in changes {
+        let toys = Toys::open();
+        for n in 1..=4 {
+            toys.put(Note::new(note(n), "m")).expect("a note");
+        }
+        let gone = |n| toys.write(move |tx| tx.delete::<Note>(note(n))).expect("a delete");
+        gone(1);
+        gone(2);
+        toys.put(Note::new(note(2), "back")).expect("it comes back");
+        gone(2);
+        let toys = tamper(toys, |db| {
+            let all = rows(db, &[MARKS]);
+            assert_eq!(all.len(), 2);
+            change(all)
+        });
+        mended(&toys, "deleted records");
+    }
 }

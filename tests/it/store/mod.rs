@@ -15,6 +15,7 @@ mod lanes; // the queue, group commit, snapshots, closing
 mod audit; // verification, redaction, retention, searching
 mod holders; // who holds which blob, against the table of it and the files
 mod operate; // consumers under a hand, rebuilds, doctor, sizes, compaction
+mod whole; // what needs the whole file, beside a backup and under load
 mod consumers; // durable readers of the feed
 mod blobs; // files beside the database
 mod sweep; // which of them go, and that none goes that is held

@@ -210,6 +210,41 @@ fn a_rebuild_begins_from_nothing_and_is_exact_while_others_write() {
     assert_eq!(standing(&toys.store, &*sizes).expect("a read").rebuilding, None);
 }
 
+#[test]
+fn a_rebuild_lets_nobody_go_on_whom_a_person_paused_and_nobody_moves_its_place() {
+    let (toys, sizes) = (Toys::open(), Arc::new(Sizes::default()));
+    make(&toys, &["a", "a", "b"]);
+    follow(&toys, &sizes);
+    let own: Arc<dyn Consume> = sizes.clone();
+    act(&toys, move |tx| {
+        pause(tx, NUMBER)?;
+        rebuild(tx, &*own)
+    })
+    .expect("begun");
+    assert_eq!(take(&toys, &sizes), Step::Paused, "as the person wants it");
+    let skipped = act(&toys, |tx| skip(tx, NUMBER).map(drop)).expect_err("not now");
+    assert!(skipped.contains("being rebuilt"), "{skipped}");
+    let sent = act(&toys, |tx| rewind(tx, &Sizes::default(), 0)).expect_err("not now");
+    assert!(sent.contains("being rebuilt"), "{sent}");
+    act(&toys, |tx| Ok(resume(tx, NUMBER)?)).expect("resumed");
+    follow(&toys, &sizes);
+    assert_eq!((total(&toys, "a"), total(&toys, "b")), (2, 1));
+    act(&toys, |tx| rewind(tx, &Sizes::default(), 3)).expect("it can be moved again");
+}
+
+#[test]
+fn a_rebuild_mends_a_consumer_that_has_paused_itself() {
+    let (toys, sizes) = (Toys::open(), Arc::new(Sizes::default()));
+    sizes.strict.store(true, Ordering::Relaxed);
+    make(&toys, &["poison", "poison", "poison"]);
+    while take(&toys, &sizes) != Step::Paused {}
+    sizes.strict.store(false, Ordering::Relaxed);
+    let own: Arc<dyn Consume> = sizes.clone();
+    act(&toys, move |tx| rebuild(tx, &*own)).expect("begun");
+    follow(&toys, &sizes);
+    assert_eq!(total(&toys, "poison"), 3);
+}
+
 // ── Doctor ──
 
 fn lived_in() -> Toys {
@@ -302,6 +337,28 @@ fn a_sum_is_put_right_although_it_changed_since_it_was_found_wrong() {
         toys.put(Note { size: 50, ..Note::new(note(n), "even") }).expect("a change");
     }
     runtime().block_on(mend(&toys.store, (ACTOR, CAUSE), &mut found)).expect("mended");
+    check::all_fits(&toys.store);
+}
+
+#[test]
+fn sums_that_two_doctors_found_wrong_are_put_right_once() {
+    let toys = Toys::open();
+    let made = toys
+        .write(|tx| (0..700).try_for_each(|n| tx.put(&Note::new(note(n), &format!("owner {n}")))));
+    made.expect("notes");
+    // More than go in one transaction.
+    let toys = tamper(toys, |db| {
+        let wrong = 1_000i64.to_be_bytes().to_vec();
+        rows(db, &["t0105"])
+            .into_iter()
+            .map(|(name, key, _)| (name, key, Some(wrong.clone())))
+            .collect()
+    });
+    let (mut one, mut other) = (examined(&toys), examined(&toys));
+    assert_eq!((one.differences_count, other.differences_count), (700, 700));
+    runtime().block_on(mend(&toys.store, (ACTOR, CAUSE), &mut one)).expect("mended");
+    runtime().block_on(mend(&toys.store, (ACTOR, CAUSE), &mut other)).expect("looked again");
+    assert_eq!((one.mended, other.mended), (700, 0));
     check::all_fits(&toys.store);
 }
 

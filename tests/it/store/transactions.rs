@@ -1,11 +1,14 @@
+use std::cell::Cell;
 use std::sync::{Arc, Mutex};
 
 use hq::kernel::time::from_ms;
 use hq::kernel::{Event, Problem, TaskId, TypedId};
-use hq::store::{ReactionError, Reactor, ReadExt, StoreError, WriteTx};
+use hq::store::once as answers;
+use hq::store::read::Visit;
+use hq::store::{Range, ReactionError, Reactor, Read, ReadExt, StoreError, WriteTx};
 
 use super::check;
-use super::toys::{Note, Seen, Toys, With, id, note, says, text_of};
+use super::toys::{ACTOR, CAUSE, Note, Seen, Toys, With, id, note, runtime, says, text_of};
 
 type Heard = Arc<Mutex<Vec<String>>>;
 
@@ -301,18 +304,62 @@ fn once_holds_within_one_transaction_too() {
 }
 
 #[test]
-fn old_answers_are_swept_in_pieces() {
+fn old_answers_are_swept_in_pieces_and_each_is_looked_at_once() {
     let toys = Toys::open();
-    for key in ["a", "b", "c"] {
-        once(&toys, key, DIGEST, 1).expect("an answer");
+    for piece in 0..5 {
+        let asked = toys.write(move |tx| {
+            for n in 0..500 {
+                let key = format!("{piece}-{n}");
+                tx.once("test", &key, DIGEST, |_| Ok::<_, StoreError>(1u32))?;
+            }
+            Ok(())
+        });
+        asked.expect("answers");
     }
+    once(&toys, "a", DIGEST, 1).expect("an answer");
     toys.clock.advance_ms(60_000);
     once(&toys, "fresh", DIGEST, 2).expect("a fresh one");
     let line = from_ms(1_700_000_000_000 + 30_000);
-    let sweep = |limit| toys.write(move |tx| tx.sweep_once(line, limit)).expect("a sweep");
-    assert_eq!([sweep(2), sweep(2), sweep(2), sweep(0)], [2, 1, 0, 0]);
+
+    let looked = toys.store.read(|snap| {
+        let eyes = Eyes { read: snap, rows: Cell::new(0) };
+        let (mut from, mut old, mut pieces) = (Some(Vec::new()), 0, 0);
+        while let Some(place) = from {
+            let before = eyes.rows.get();
+            let (keys, next) = answers::old_from(&eyes, &place, line.as_millisecond())?;
+            assert!(eyes.rows.get() - before <= answers::LOOK + 1, "a piece is bounded");
+            (from, old, pieces) = (next, old + keys.len(), pieces + 1);
+        }
+        assert_eq!(old, 2_501);
+        assert!(eyes.rows.get() <= 2_502 + pieces, "no piece begins at the first again");
+        Ok::<_, StoreError>(pieces)
+    });
+    assert!(looked.expect("a read") > 1);
+
+    let sweep = || runtime().block_on(answers::sweep(&toys.store, (ACTOR, CAUSE), line));
+    assert_eq!(sweep().expect("a sweep"), 2_501);
+    assert_eq!(sweep().expect("a sweep"), 0);
     assert_eq!(once(&toys, "a", DIGEST, 9).expect("forgotten"), note(9));
     assert_eq!(once(&toys, "fresh", DIGEST, 9).expect("kept"), note(2));
+}
+
+/// Counts the rows that are visited.
+struct Eyes<'r> {
+    read: &'r dyn Read,
+    rows: Cell<usize>,
+}
+
+impl Read for Eyes<'_> {
+    fn raw_get(&self, table: u16, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read.raw_get(table, key)
+    }
+
+    fn raw_scan(&self, table: u16, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.read.raw_scan(table, range, &mut |key, value| {
+            self.rows.set(self.rows.get() + 1);
+            visit(key, value)
+        })
+    }
 }
 
 #[test]

@@ -1,0 +1,38 @@
+//! Copies of the names of workspaces in the list of all. A workspace is renamed in its own store first.
+
+use crate::app::{App, Ws};
+use crate::features::users::model::Workspace;
+use crate::features::users::rules::workspaces as listed;
+use crate::features::{users, workspace};
+use crate::kernel::{Actor, Cause, Part};
+
+use super::life::LifeError;
+
+/// Keeps the copy of a workspace's name true.
+pub(super) async fn note(app: &App, ws: &Ws, rows: &[Workspace]) -> Result<(), LifeError> {
+    let Some(now) = ws.read(|snap| workspace::queries::settings(snap))? else { return Ok(()) };
+    let row = rows.iter().find(|row| row.id == ws.id);
+    if row.is_some_and(|row| (&row.label, &row.emoji) != (&now.name, &now.emoji)) {
+        let (by, id) = (Actor::System(Part::Timer), ws.id);
+        let write = move |tx: &mut crate::store::WriteTx<'_>| {
+            listed::relabel(tx, id, &now.name, &now.emoji)
+        };
+        app.system.write(by, Cause::Timer, write).await?;
+    }
+    Ok(())
+}
+
+/// Keeps the copies of all names true. A workspace that cannot be read keeps no other from it.
+///
+/// # Errors
+/// When the list cannot be read.
+pub async fn note_all(app: &App) -> Result<(), LifeError> {
+    let rows = app.system.read(|snap| users::queries::workspaces(snap))?;
+    let all: Vec<Ws> = app.workspaces.read().clone();
+    for ws in &all {
+        if let Err(error) = note(app, ws, &rows).await {
+            tracing::warn!(workspace = ws.slug, %error, "its name could not be noted");
+        }
+    }
+    Ok(())
+}

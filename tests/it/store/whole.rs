@@ -1,0 +1,153 @@
+//! What needs the whole file, beside somebody who reads it for long and others who write all the time.
+
+use std::io::{self, Seek, SeekFrom, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use hq::kernel::Problem;
+use hq::store::{Faults, Store, StoreError};
+
+use super::check;
+use super::toys::{ACTOR, CAUSE, Note, Toys, With, note, runtime};
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A backup that has read its first row and waits before the next.
+struct Backup {
+    go_on: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Backup {
+    fn begin(store: &Store) -> Self {
+        let (begun, has_begun) = mpsc::channel();
+        let (go_on, may_go_on) = mpsc::channel();
+        let own = store.clone();
+        let thread = std::thread::spawn(move || {
+            let mut is_first = true;
+            let dumped = own.dump(|_| {
+                if std::mem::take(&mut is_first) {
+                    begun.send(()).expect("somebody waits");
+                    may_go_on.recv().expect("somebody lets it go on");
+                }
+                Ok::<_, StoreError>(())
+            });
+            dumped.expect("a dump");
+        });
+        has_begun.recv().expect("it begins");
+        Self { go_on, thread }
+    }
+
+    fn end(self) {
+        self.go_on.send(()).expect("it waits");
+        self.thread.join().expect("it ends well");
+    }
+}
+
+/// Counts how often the first bytes of the file are read.
+#[derive(Default)]
+struct Openings(AtomicU64);
+
+impl Faults for Openings {
+    fn read(&self, offset: u64, _: usize) -> io::Result<()> {
+        self.0.fetch_add(u64::from(offset == 0), Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_backup_keeps_nobody_waiting_whatever_wants_the_whole_file() {
+    let disk = Arc::new(Openings::default());
+    let toys = With { faults: Arc::clone(&disk) as Arc<dyn Faults>, ..With::default() }.open();
+    toys.put(Note::new(note(1), "m")).expect("a note");
+    let backup = Backup::begin(&toys.store);
+
+    toys.store.set_cache(8 << 20);
+    assert!(matches!(toys.store.compact(), Err(StoreError::Reading)));
+    let error = toys.store.check().expect_err("it is being read");
+    assert!(error.to_string().contains("a backup"), "{error}");
+    assert_eq!((error.code(), error.kind().status()), ("busy", 503));
+    assert!(toys.get::<Note>(note(1)).is_some(), "others read on");
+    toys.put(Note::new(note(2), "m")).expect("and write on");
+
+    let opened = disk.0.load(Ordering::SeqCst);
+    backup.end();
+    let began = Instant::now();
+    while disk.0.load(Ordering::SeqCst) == opened {
+        assert!(began.elapsed() < PATIENCE, "the page cache gets its new size afterwards");
+        std::thread::yield_now();
+    }
+    toys.store.compact().expect("compacted");
+    assert!(toys.store.check().expect("checked"));
+    toys.put(Note::new(note(3), "m")).expect("a write");
+    check::all_fits(&toys.store);
+}
+
+#[test]
+fn compaction_comes_although_somebody_writes_all_the_time() {
+    let toys = Toys::open();
+    let stop = Arc::new(AtomicBool::new(false));
+    let (store, stopped) = (toys.store.clone(), Arc::clone(&stop));
+    let writers = std::thread::spawn(move || {
+        let write = |n: u64| {
+            let (store, stopped) = (store.clone(), Arc::clone(&stopped));
+            async move {
+                while !stopped.load(Ordering::Relaxed) {
+                    // Four of these fill a batch, so that the others stand in the lane.
+                    let slow = move |tx: &mut hq::store::WriteTx<'_>| {
+                        let began = Instant::now();
+                        while began.elapsed() < Duration::from_millis(5) {
+                            std::hint::spin_loop();
+                        }
+                        tx.put(&Note::new(note(n), "m"))
+                    };
+                    store.write::<_, StoreError>(ACTOR, CAUSE, slow).await.expect("a write");
+                }
+            }
+        };
+        runtime().block_on(futures_util::future::join_all((0..20).map(write)));
+    });
+    let (done, is_done) = mpsc::channel();
+    let store = toys.store.clone();
+    let compacting = std::thread::spawn(move || done.send(store.compact()));
+    let compacted = is_done.recv_timeout(PATIENCE);
+    stop.store(true, Ordering::Relaxed);
+    writers.join().expect("they end");
+    compacted.expect("it had its turn").expect("compacted");
+    compacting.join().expect("it ends").expect("somebody listened");
+    check::all_fits(&toys.store);
+}
+
+#[test]
+fn a_check_that_goes_back_to_the_commit_before_says_what_is_lost() {
+    const MARK: &str = "only the last of the commits has these words";
+    let toys = Toys::open();
+    for n in 1..=5 {
+        toys.put(Note::new(note(n), "m")).expect("a note");
+    }
+    toys.put(Note::new(note(6), MARK)).expect("a note");
+
+    // One bit of each page with them.
+    let mut bytes = std::fs::read(toys.path()).expect("the file");
+    let mut file = std::fs::File::options().write(true).open(toys.path()).expect("the file");
+    let mut changed = 0;
+    while let Some(at) = bytes.windows(MARK.len()).position(|words| words == MARK.as_bytes()) {
+        bytes[at] ^= 1;
+        file.seek(SeekFrom::Start(at as u64)).expect("a place");
+        file.write_all(&bytes[at..=at]).expect("a byte");
+        changed += 1;
+    }
+    assert!(changed > 0);
+
+    let error = toys.store.check().expect_err("the last commit is lost");
+    assert!(matches!(error, StoreError::Lost { found: 5, known: 6 }), "{error}");
+    toys.put(Note::new(note(7), "m")).expect_err("nothing is written behind an entry that is gone");
+    let toys = toys.reopen();
+    assert_eq!(toys.seq(), 5);
+    toys.put(Note::new(note(7), "m")).expect("a person has started it again");
+    check::all_fits(&toys.store);
+}
