@@ -21,6 +21,7 @@ mod history;
 pub mod jobs;
 mod journal;
 mod limits;
+mod manifests;
 mod model_call;
 mod plan;
 mod prompt;
@@ -84,6 +85,7 @@ impl Engine {
 /// Resumes what a crash interrupted and begins to dispatch; takes back files that an undo ordered.
 pub fn start(engine: Engine, ws: Ws) {
     ws.spawn("reverts", reverts::run(ws.clone()));
+    ws.spawn("manifests", manifests::run(ws.clone()));
     ws.spawn("jobs", engine.jobs.clone().serve(ws.clone()));
     ws.spawn("model lists", lists::keep_lists_fresh(ws.clone()));
     dispatcher::start(engine, ws);

@@ -127,23 +127,37 @@ fn persona(agent: &Agent) -> Persona<'_> {
     }
 }
 
-/// Writes what the record says of an agent into its manifest, after its name, emoji or description
-/// has changed.
+/// Writes what the record says of an agent into its manifest, where that says something else. It looks at
+/// the record when it has its turn: of two changes the later one stays, in whatever order they are told.
 ///
 /// # Errors
 /// When the disk or the repository fails.
 pub async fn tell_files(ws: &Ws, agent: &Agent, author: Author) -> Result<(), GitError> {
     let folder = ws.agent_folder(&agent.slug);
     let _turn = ws.paths.hold(&folder.join(MANIFEST)).await;
-    let (ws, agent, now) = (ws.clone(), agent.clone(), ws.app.clock.now());
+    let (ws, id, now) = (ws.clone(), agent.id, ws.app.clock.now());
     let told = tokio::task::spawn_blocking(move || {
+        let found = ws.read(|snap| snap.get::<Agent>(id));
+        let Some(agent) = found.unwrap_or_else(|error| {
+            tracing::warn!(agent.id = %id, "the record of an agent cannot be read: {error}");
+            None
+        }) else {
+            return Ok(());
+        };
+        let (branch, repo) = (Branch::agent(&agent.slug)?, ws.repo()?);
+        let wanted = templates::manifest(&persona(&agent));
         let files = AgentFiles::open(&folder)?;
-        files.write(&File::new(MANIFEST, templates::manifest(&persona(&agent))))?;
+        let there = files.read_up_to(MANIFEST, wanted.len() as u64 + 1)?;
+        let is_there = there.is_some_and(|part| part.bytes == wanted.as_bytes());
+        let kept = repo.read_file(&At::Branch(branch.clone()), MANIFEST)?;
+        if is_there && kept.is_some_and(|file| file.bytes == wanted.as_bytes()) {
+            return Ok(());
+        }
+        files.write(&File::new(MANIFEST, wanted))?;
         let message = format!("agent: Describe {}", agent.name);
         let entry = Entry { author: &author, message: &message, time: now };
         let only = [MANIFEST.to_owned()];
-        let branch = Branch::agent(&agent.slug)?;
-        ws.repo()?.commit_paths(&branch, &folder, Paths::Only(&only), &entry).map(|_| ())
+        repo.commit_paths(&branch, &folder, Paths::Only(&only), &entry).map(|_| ())
     });
     told.await.unwrap_or_else(|error| {
         tracing::error!("telling an agent's files about it failed: {error}");
@@ -152,7 +166,7 @@ pub async fn tell_files(ws: &Ws, agent: &Agent, author: Author) -> Result<(), Gi
 }
 
 /// Tells the files when something that they say has changed. The record is the truth: when its
-/// files cannot be written now they are behind, which is logged and mended by the next change.
+/// files cannot be written now they are behind, which is logged and mended at the next start.
 pub async fn tell_change(ws: &Ws, author: Author, before: &Agent, now: &Agent) {
     let told = |agent: &Agent| (agent.name.clone(), agent.emoji.clone(), agent.description.clone());
     if told(before) == told(now) {

@@ -1,0 +1,76 @@
+//! What the files of an agent say of it, made to agree with its record again where the record changed
+//! without them: after an undo, and at the start for what a kill came in between.
+//!
+//! Nothing is ordered and nothing remembered: the record is the truth, and a manifest that says something
+//! else is behind.
+
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::app::Ws;
+use crate::features::agents::model::{AGENTS, Agent};
+use crate::features::agents::provision;
+use crate::git::Author;
+use crate::kernel::{AgentId, AgentStatus, Cause};
+use crate::store::{Entry, Range, ReadExt as _, StoreError, key};
+
+/// Looks after manifests until the program ends.
+pub(super) async fn run(ws: Ws) {
+    let mut feed = ws.store.subscribe();
+    let halt = ws.halt();
+    check(&ws, None).await;
+    loop {
+        let next = tokio::select! {
+            () = halt.cancelled() => return,
+            next = feed.recv() => next,
+        };
+        match next {
+            Ok(entry) => {
+                let ids = undone(&entry);
+                if !ids.is_empty() {
+                    check(&ws, Some(ids)).await;
+                }
+            }
+            Err(RecvError::Lagged(_)) => check(&ws, None).await,
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// The agents that an undo changed. Who changes an agent directly tells its files, too.
+fn undone(entry: &Entry) -> Vec<AgentId> {
+    if !matches!(entry.cause, Cause::Undo(_)) {
+        return Vec::new();
+    }
+    let changes = entry.changes.iter().filter(|change| change.table == AGENTS.number);
+    changes.filter_map(|change| key::decode::<AgentId>(&change.key)).collect()
+}
+
+/// Writes the manifests of these agents, or of all, that are behind.
+async fn check(ws: &Ws, ids: Option<Vec<AgentId>>) {
+    let found = ws.read(|snap| match ids {
+        None => snap.list::<Agent>(&Range::all()),
+        Some(ids) => {
+            let agents = ids.into_iter().map(|id| snap.get::<Agent>(id));
+            Ok(agents.collect::<Result<Vec<_>, StoreError>>()?.into_iter().flatten().collect())
+        }
+    });
+    let agents = match found {
+        Ok(agents) => agents,
+        Err(error) => {
+            tracing::warn!(%error, "agents could not be read; their manifests are not looked at");
+            return;
+        }
+    };
+    for agent in agents {
+        if ws.halt().is_cancelled() {
+            return;
+        }
+        // One that waits for its files gets this one with them.
+        if !matches!(agent.status, AgentStatus::Ready | AgentStatus::Paused) {
+            continue;
+        }
+        if let Err(error) = provision::tell_files(ws, &agent, Author::hq()).await {
+            tracing::warn!(agent.id = %agent.id, "the agent's manifest is behind: {error}");
+        }
+    }
+}
