@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::store::{Snap, Store, StoreError, feed};
+use crate::store::{Read as _, Snap, Store, StoreError};
 
 /// With so many entries since the last look it is read anew.
 const FAR: usize = 256;
@@ -36,7 +36,7 @@ impl Kept {
             return Ok(value);
         }
         let (seq, value) =
-            store.read(|snap| Ok::<_, StoreError>((feed::last_seq(snap)?, read(snap)?)))?;
+            store.read(|snap| Ok::<_, StoreError>((snap.last_seq()?, read(snap)?)))?;
         let value = Arc::new(value);
         *kept = Some((seq, Arc::clone(&value) as Arc<dyn Any + Send + Sync>));
         Ok(value)

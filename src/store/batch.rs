@@ -9,6 +9,7 @@ use redb::{
     ReadableTableMetadata, Table, TableDefinition, TableHandle, WriteTransaction,
 };
 
+use super::ahead::Trails;
 use super::columns::Columns;
 use super::error::{StoreError, failed};
 use super::key::Range;
@@ -150,12 +151,19 @@ pub(super) struct Batch<'t> {
     schema: &'t Schema,
     open: Box<[OnceCell<Table<'t, Bytes, Bytes>>]>,
     health: Health,
+    /// Where the rows that are laid are noted.
+    trails: Option<&'t Trails>,
 }
 
 impl<'t> Batch<'t> {
     pub(super) fn new(txn: &'t WriteTransaction, schema: &'t Schema) -> Self {
         let open = (0..schema.tables().len()).map(|_| OnceCell::new()).collect();
-        Self { txn, schema, open, health: Health::default() }
+        Self { txn, schema, open, health: Health::default(), trails: None }
+    }
+
+    /// Notes the rows that are laid.
+    pub(super) fn noting(self, trails: &'t Trails) -> Self {
+        Self { trails: Some(trails), ..self }
     }
 
     fn table(&self, number: u16) -> Result<&Table<'t, Bytes, Bytes>, StoreError> {
@@ -180,6 +188,9 @@ impl<'t> Batch<'t> {
         value: Option<&[u8]>,
     ) -> Result<(), StoreError> {
         self.health.note(self.table(number).map(|_| ()))?;
+        if let Some(trails) = self.trails {
+            trails.note(number, key);
+        }
         let slot = self.schema.slot(number)?;
         let Some(table) = self.open[slot].get_mut() else {
             return Err(StoreError::UnknownTable(number));

@@ -104,7 +104,7 @@ impl Columns<'_> {
     pub fn with<C: Column, T>(&self, body: impl FnOnce(&[C]) -> T) -> Result<T, StoreError> {
         let held = self.kept.table::<C>();
         *held.used.lock() = Instant::now();
-        let seq = feed::last_seq(self.snap)?;
+        let seq = self.snap.last_seq()?;
         {
             let rows = held.rows.read();
             if rows.seq.is_some_and(|known| seq <= known) {

@@ -233,16 +233,6 @@ pub(super) fn last(read: &dyn Read) -> Result<End, StoreError> {
     Ok(End { seq, hash: entry.hash, at: entry.at })
 }
 
-/// The number of the last entry; 0 when there is none.
-pub fn last_seq(read: &dyn Read) -> Result<u64, StoreError> {
-    let mut found = 0;
-    read.raw_scan(builtin::FEED, &Range::all().reverse(), &mut |key, _| {
-        found = split(key).map_or(0, |(seq, _)| seq);
-        ControlFlow::Break(())
-    })?;
-    Ok(found)
-}
-
 pub(super) fn split(key: &[u8]) -> Option<(u64, u16)> {
     super::key::decode::<(u64, u16)>(key)
 }

@@ -141,6 +141,14 @@ pub fn at(
     Ok(page.versions.into_iter().next().filter(|version| version.seq == seq))
 }
 
+/// The entry that changed a record last; 0 when none did.
+///
+/// # Errors
+/// When the disk fails or bytes cannot be read.
+pub fn last_touch(read: &dyn Read, record: &Root) -> Result<u64, StoreError> {
+    newest(read, record).map(|(_, seq)| seq)
+}
+
 /// The row of a record with the entry that wrote it, or the entry that deleted it; 0 when there
 /// never was one.
 pub(super) fn newest(read: &dyn Read, record: &Root) -> Result<(Option<Vec<u8>>, u64), StoreError> {

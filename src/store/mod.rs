@@ -4,6 +4,7 @@
 //! changed something worth knowing appends one entry to the feed. Nothing outside this folder knows
 //! redb, and nothing outside `codec.rs` the record codec.
 
+mod ahead;
 mod apply;
 pub mod audit;
 mod batch;
@@ -26,6 +27,7 @@ pub mod once;
 mod open;
 pub mod read;
 pub mod record;
+mod rehearse;
 pub mod schema;
 pub mod stats;
 mod tx;
@@ -48,6 +50,7 @@ use tokio::sync::{broadcast, oneshot, watch};
 use crate::kernel::id::IdSource;
 use crate::kernel::{Actor, Cause, Clock};
 
+pub use ahead::{Ahead, Noting};
 pub use batch::Snap;
 pub use blob::{BlobId, Blobs};
 pub use codec::DecodeError;
@@ -59,6 +62,7 @@ pub use read::{Hit, Read, ReadExt, cursor_key, key_cursor};
 pub use record::{
     BlobRefs, Class, Count, Counts, Index, Keys, OnDelete, Record, Reference, Refs, Root, Table,
 };
+pub use rehearse::Size;
 pub use schema::{Kind, Schema};
 pub use tx::{ReactionError, Reactor, WriteTx};
 pub use writer::Lane;
@@ -403,7 +407,7 @@ impl Store {
         if place.incarnation != head.incarnation {
             return Ok(false);
         }
-        Ok(place.seq <= head.seq || place.seq <= self.read(|snap| feed::last_seq(snap))?)
+        Ok(place.seq <= head.seq || place.seq <= self.read(|snap| snap.last_seq())?)
     }
 
     /// The random number of this file's life.

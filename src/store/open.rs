@@ -17,6 +17,7 @@ use tokio::sync::{Semaphore, broadcast, watch};
 use crate::kernel::Clock;
 use crate::kernel::id::IdSource;
 
+use super::ahead::Trails;
 use super::batch::{self, Batch, Snap};
 use super::blob::sweep::Condemned;
 use super::codec;
@@ -93,6 +94,8 @@ pub(super) struct Shared {
     pub live: broadcast::Sender<Arc<Entry>>,
     pub recent: Mutex<Recent>,
     pub columns: Kept,
+    /// What is laid while somebody makes a write ready.
+    pub trails: Trails,
     pub snapshots: Mutex<BTreeMap<u64, Instant>>,
     pub next_snapshot: AtomicU64,
     /// When which entry was the last: a sample a second, for a minute.
@@ -126,6 +129,7 @@ impl Shared {
             live: broadcast::Sender::new(LIVE),
             recent: Mutex::default(),
             columns: Kept::default(),
+            trails: Trails::default(),
             snapshots: Mutex::default(),
             next_snapshot: AtomicU64::new(0),
             rate: Mutex::default(),

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use super::codec::DecodeError;
 use super::columns::Columns;
 use super::error::StoreError;
+use super::feed;
 use super::key::{self, Key, KeyBuf, Range};
 use super::record::{self, Count, Index, Record};
 use super::schema::builtin;
@@ -27,6 +28,19 @@ pub trait Read {
     /// When the disk fails.
     fn raw_scan(&self, table: u16, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError>;
 
+    /// The number of the last entry of the feed; 0 when there is none.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    fn last_seq(&self) -> Result<u64, StoreError> {
+        let mut found = 0;
+        self.raw_scan(builtin::FEED, &Range::all().reverse(), &mut |key, _| {
+            found = feed::split(key).map_or(0, |(seq, _)| seq);
+            ControlFlow::Break(())
+        })?;
+        Ok(found)
+    }
+
     /// The columns that are kept in memory, where this is a snapshot of an open store.
     fn columns(&self) -> Option<Columns<'_>> {
         None
@@ -40,6 +54,10 @@ impl<T: Read + ?Sized> Read for &T {
 
     fn raw_scan(&self, table: u16, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError> {
         (**self).raw_scan(table, range, visit)
+    }
+
+    fn last_seq(&self) -> Result<u64, StoreError> {
+        (**self).last_seq()
     }
 }
 

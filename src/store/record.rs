@@ -227,6 +227,9 @@ pub trait Record: Serialize + DeserializeOwned + 'static {
     /// group or none.
     const TOGETHER: &'static [&'static [&'static str]] = &[];
 
+    /// Fields, by name, that only tell of a change of the others: they go back with those, never alone.
+    const STAMPS: &'static [&'static str] = &["updated_at"];
+
     /// Its key.
     fn id(&self) -> Self::Id;
 

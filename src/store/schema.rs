@@ -72,6 +72,8 @@ pub struct Ops {
     pub renew: fn(&[u8]) -> Result<Vec<u8>, DecodeError>,
     /// Fields that mean something only together.
     pub together: &'static [&'static [&'static str]],
+    /// Fields that only tell of a change of the others.
+    pub stamps: &'static [&'static str],
     /// A row made of its JSON again, with its key: as it is stored, in the present layout and without a rev.
     pub parse: Parse,
     /// Puts a row from its stored bytes, as a rule would.
@@ -214,6 +216,7 @@ impl Schema {
             },
             renew: |value| codec::encode_row(R::VERSION, 0, &record::read::<R>(value)?.0),
             together: R::TOGETHER,
+            stamps: R::STAMPS,
             parse: |value| {
                 let record: R = serde_json::from_value(value).map_err(|error| error.to_string())?;
                 let key = KeyBuf::of(&record.id()).into_bytes();

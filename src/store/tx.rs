@@ -11,6 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::kernel::id::IdSource;
 use crate::kernel::{Actor, Cause, Event, Problem, ProblemKind, Timestamp, TypedId};
 
+use super::ahead::Trails;
 use super::blob::BlobId;
 use super::blob::sweep::Condemned;
 use super::codec;
@@ -24,7 +25,7 @@ use super::schema::{Derived, Schema, TableInfo, builtin, derive};
 /// How deep reactions may cause reactions.
 const MAX_DEPTH: u8 = 8;
 /// How many events one transaction may emit.
-const MAX_EVENTS: usize = 5_000;
+pub(super) const MAX_EVENTS: usize = 5_000;
 /// How many records one transaction may change.
 pub(super) const MAX_CHANGES: usize = 10_000;
 /// The largest record in bytes.
@@ -59,6 +60,10 @@ pub(super) struct Context<'b> {
     pub reactor: Option<&'b Reactor>,
     /// Blobs that are being swept away, if this store has any.
     pub condemned: Option<&'b Condemned>,
+    /// What is laid while somebody makes a write ready.
+    pub trails: &'b Trails,
+    /// Whether it may grow beyond what one transaction may: it is only measured.
+    pub unbounded: bool,
 }
 
 /// What a transaction leaves behind.
@@ -159,6 +164,10 @@ impl<'b> WriteTx<'b> {
     /// The number that rows of this transaction carry.
     pub(super) fn own_rev(&self) -> u64 {
         self.context.seq
+    }
+
+    pub(super) fn trails(&self) -> &'b Trails {
+        self.context.trails
     }
 
     /// All tables.
@@ -474,7 +483,7 @@ impl<'b> WriteTx<'b> {
 
     fn check_events(&self) -> Result<(), StoreError> {
         let count = self.events.len();
-        if count > MAX_EVENTS {
+        if count > MAX_EVENTS && !self.context.unbounded {
             return Err(StoreError::TooMany { count, limit: MAX_EVENTS });
         }
         Ok(())
@@ -483,7 +492,7 @@ impl<'b> WriteTx<'b> {
     fn check_size(&self) -> Result<(), StoreError> {
         self.check_events()?;
         let count = self.changes();
-        if count > MAX_CHANGES {
+        if count > MAX_CHANGES && !self.context.unbounded {
             return Err(StoreError::TooMany { count, limit: MAX_CHANGES });
         }
         Ok(())

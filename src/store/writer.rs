@@ -329,7 +329,7 @@ impl Writer {
         ran: &mut Ran,
     ) -> Result<(), StoreError> {
         let shared = Arc::clone(&self.shared);
-        let mut batch = Batch::new(txn, &shared.schema);
+        let mut batch = Batch::new(txn, &shared.schema).noting(&shared.trails);
         let started = Instant::now();
         self.now = self.now.max(shared.clock.now());
         let mut taken = Taken { jobs: 1, second: 0 };
@@ -383,6 +383,8 @@ impl Writer {
             schema: &shared.schema,
             reactor: shared.reactor.as_deref(),
             condemned: shared.condemned.get().map(|list| &**list),
+            trails: &shared.trails,
+            unbounded: false,
         };
         let mut tx = WriteTx::new(batch, context);
         let done = catch_unwind(AssertUnwindSafe(move || {

@@ -12,7 +12,8 @@ use crate::store::tx::WriteTx;
 use super::Plan;
 
 impl WriteTx<'_> {
-    /// Carries out a plan that was made in this transaction. Handles no events and emits none.
+    /// Carries out a plan that was made in this transaction, or that [`still`](Self::still) holds in it.
+    /// Handles no events and emits none.
     ///
     /// # Errors
     /// When the disk fails or bytes cannot be read.

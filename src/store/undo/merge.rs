@@ -174,6 +174,11 @@ fn changed(before: &Fields, after: &Fields) -> Vec<String> {
     names.into_iter().filter(|name| before.get(*name) != after.get(*name)).cloned().collect()
 }
 
+/// Whether two states differ in nothing but what tells of changes.
+fn is_idle(ops: &Ops, before: &Fields, after: &Fields) -> bool {
+    changed(before, after).iter().all(|name| ops.stamps.contains(&name.as_str()))
+}
+
 impl Replay {
     fn own_change(&mut self, before: Option<Fields>, after: Option<Fields>) {
         if let (Some(before), Some(after)) = (before, after) {
@@ -239,9 +244,12 @@ impl Replay {
                 _ => goes(chain, None, kept),
             });
         };
+        let mut idle = false;
         if let Some(now) = &chain.now {
+            let shown = fields(ops, now)?;
+            idle = is_idle(ops, &shown, &state);
             // Whether the fields hold everything that the bytes do.
-            let again = (ops.parse)(Value::Object(fields(ops, now)?));
+            let again = (ops.parse)(Value::Object(shown));
             if again.ok().map(|(_, row)| row) != Some((ops.renew)(now)?) {
                 return Ok(Settled::Stays(Why::Unmergeable, kept));
             }
@@ -249,12 +257,12 @@ impl Replay {
         let Ok((_, to)) = (ops.parse)(Value::Object(state)) else {
             return Ok(Settled::Stays(Why::Unmergeable, kept));
         };
-        Ok(match goes(chain, Some(to), kept.clone()) {
-            Settled::Same => match touches(&kept).max_by_key(|by| by.seq) {
-                Some(by) => Settled::Stays(Why::Changed(by), kept),
-                None => Settled::Same,
-            },
-            settled => settled,
+        let settled = goes(chain, Some(to), kept.clone());
+        let last = touches(&kept).max_by_key(|by| by.seq);
+        Ok(match (settled, last) {
+            (Settled::Same, Some(by)) => Settled::Stays(Why::Changed(by), kept),
+            (Settled::Goes(_), Some(by)) if idle => Settled::Stays(Why::Changed(by), kept),
+            (settled, _) => settled,
         })
     }
 }
@@ -268,27 +276,32 @@ fn touches(kept: &[KeptField]) -> impl Iterator<Item = Touch> {
 }
 
 /// A row some of whose fields stay as they are, with those that mean something only together with
-/// them. None when nothing of it is left that could go back.
+/// them; of a record that comes back they stay empty. None when nothing of it is left that could go back.
 pub(super) fn pin(
     ops: &Ops,
     mut row: Row,
     names: &[&str],
     refusal: &Refusal,
 ) -> Result<Option<Row>, StoreError> {
-    let (Some(now), Some(to)) = (&row.now, &row.to) else { return Ok(None) };
-    let (stays, mut goes) = (fields(ops, now)?, fields(ops, to)?);
+    let Some(to) = &row.to else { return Ok(None) };
+    let mut goes = fields(ops, to)?;
+    let stays = row.now.as_deref().map(|now| fields(ops, now)).transpose()?;
     let mut names: BTreeSet<&str> = names.iter().copied().collect();
-    for group in ops.together {
+    for group in ops.together.iter().filter(|_| stays.is_some()) {
         if group.iter().any(|name| names.contains(name)) {
             names.extend(*group);
         }
     }
     let mut pinned = false;
     for name in names {
-        if stays.get(name) == goes.get(name) {
+        let value = match &stays {
+            Some(stays) => stays.get(name),
+            None => Some(&Value::Null),
+        };
+        if value == goes.get(name) {
             continue;
         }
-        match stays.get(name) {
+        match value {
             Some(value) => goes.insert(name.to_owned(), value.clone()),
             None => goes.remove(name),
         };
@@ -296,8 +309,9 @@ pub(super) fn pin(
         row.kept.push(KeptField { name: name.to_owned(), why });
         pinned = true;
     }
+    let idle = stays.is_some_and(|stays| is_idle(ops, &stays, &goes));
     let Ok((_, to)) = (ops.parse)(Value::Object(goes)) else { return Ok(None) };
-    if !pinned || !codec::differ(now, &to) {
+    if !pinned || idle {
         return Ok(None);
     }
     row.to = Some(to);

@@ -1,8 +1,8 @@
 //! Undo: what some entries did to tracked records goes back, and what others wrote since stays.
 //!
-//! [`plan`] reads only and says everything that would happen; [`WriteTx::undo`](crate::store::WriteTx::undo) carries a plan out in
-//! the transaction that made it. A preview is the plan alone, made on a snapshot, so that it takes no
-//! time of the writer. The entries to undo are called *own* here, all others *foreign*.
+//! [`plan`] reads only and says everything that would happen; [`WriteTx::undo`](crate::store::WriteTx::undo) carries a plan out that
+//! is what it would be in that transaction. A preview is the plan alone, made on a snapshot, so that it
+//! takes no time of the writer. The entries to undo are called *own* here, all others *foreign*.
 //!
 //! A record that no foreign entry touched goes back as a whole. Else all foreign changes are replayed,
 //! in order, on what was there before the first own one: a field goes back only if an own entry wrote
@@ -10,7 +10,8 @@
 //! stay; so do rows that would leave a reference to nothing, take a unique key that another has, or
 //! stand below themselves. `Log` and `Sealed` rows stay; `Work` rows are told to who undoes.
 //!
-//! One undo is one transaction: more than 10,000 records are refused with their number.
+//! One undo is one transaction: more than 10,000 records are refused with their number. What takes long
+//! is the plan: [`Store::ahead`](crate::store::Store::ahead) makes it outside of the writer.
 
 mod carry;
 mod check;
@@ -28,7 +29,7 @@ use crate::kernel::{Actor, Cause, Timestamp};
 
 use super::codec::DecodeError;
 use super::error::StoreError;
-use super::feed::{self, Op};
+use super::feed::Op;
 use super::history::{Head, Heads};
 use super::read::Read;
 use super::record::{Class, Root};
@@ -259,7 +260,7 @@ fn plan_with(
     }
     let rows = check::shrink(read, schema, ask.guard, rows, &made, &mut kept)?;
     kept.sort_by(|a, b| a.record.cmp(&b.record));
-    let seq = feed::last(read)?.seq;
+    let seq = read.last_seq()?;
     let basis = Basis { seq, digest: digest(&rows) };
     Ok(Plan { basis, rows, kept, stays: own.stays, made, held })
 }
