@@ -49,6 +49,7 @@ enum Digested {
 }
 
 /// What a repeat is known by; nothing when the request has no key.
+#[derive(Clone)]
 pub struct Once(Option<(String, String, [u8; 32])>);
 
 impl Once {

@@ -9,10 +9,10 @@ use crate::app::Ws;
 use crate::features::tasks::queries::brief;
 use crate::features::tasks::queries::json::WhoView;
 use crate::kernel::cursor::{DEFAULT_LIMIT, MAX_LIMIT};
-use crate::kernel::{Can, Cause, Timestamp};
+use crate::kernel::{Can, Timestamp};
 use crate::store::history::{Image, Version};
 use crate::store::undo::Basis;
-use crate::store::{Op, Root, Snap, WriteTx};
+use crate::store::{Op, Root, Snap};
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path2, Query};
 use crate::web::idempotency::Once;
@@ -30,6 +30,7 @@ use super::queries::scope::{self, Wanted};
 use super::queries::versions::{self, fields_of};
 use super::queries::{id_text, is_only_one, record};
 use super::rules::{self, Undone};
+use super::undo;
 
 /// How many records a preview tells of each kind.
 const MAX_TOLD: usize = 1_000;
@@ -377,8 +378,8 @@ async fn preview(
 
 fn seen(ws: &Ws, snap: &Snap<'_>, who: &Person, body: &UndoBody) -> Result<Preview, HistoryError> {
     let schema = ws.store.schema();
-    let (wanted, by) = (body.wanted(ws, snap, who)?, Undoer::of(who));
-    let outlook = Outlook::of(snap, schema, &wanted, &by)?;
+    let (wanted, by) = (body.wanted(ws, snap, who)?, Undoer::of(ws, who)?);
+    let outlook = rules::preview(&ws.store, snap, &wanted, &by)?;
     let teller = Teller::new(ws, snap)?;
     let view = preview::view(snap, schema, &teller.speaker(), (&outlook, &by), MAX_TOLD)?;
     let Outlook { scope, plan, work, basis } = outlook;
@@ -476,14 +477,9 @@ async fn apply(
     once: Once,
     Json(body): Json<UndoBody>,
 ) -> Result<Json<UndoneView>, ApiError> {
-    let (basis, by) = (body.basis()?, Undoer::of(&who));
-    let (wanted, of) = ws.read(|snap| {
-        let wanted = body.wanted(&ws, snap, &who)?;
-        let of = scope::scope(snap, ws.store.schema(), &wanted, &by)?.of;
-        Ok::<_, HistoryError>((wanted, of))
-    })?;
-    let undo = once.run(move |tx: &mut WriteTx<'_>| rules::undo(tx, &wanted, &by, basis));
-    match ws.write(&(by.by, Cause::Undo(of)), undo).await {
+    let basis = body.basis()?;
+    let wanted = ws.read(|snap| body.wanted(&ws, snap, &who))?;
+    match undo::undo(&ws, &who, (wanted, basis), once).await {
         Ok(Undone { seq, back, kept, cancelled, files }) => {
             Ok(Json(UndoneView { entry: seq, back, kept, cancelled, files }))
         }

@@ -1,6 +1,11 @@
 //! Undo: it does nothing that its actor could not do directly, says so when what it would do has changed
 //! since it was looked at, and keeps its order with files that are on their way.
 
+mod busy; // while others write the same
+mod kinds; // over every kind of record, by the rules of the features
+mod leavers; // nothing goes back to who has left
+mod limits; // how much one undo may take
+mod manifest; // the file that says what an agent is
 mod orders; // orders to take files back: their order, races, crashes, size
 
 use hq::features::agents::model::Agent;

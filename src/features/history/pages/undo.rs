@@ -8,13 +8,14 @@ use serde::Deserialize;
 use crate::app::{App, Ws};
 use crate::features::deliverables::queries::diff::Line;
 use crate::features::runs::queries::{self as runs, talk};
-use crate::kernel::{Cause, JobId, RunId};
+use crate::kernel::{JobId, RunId};
 use crate::store::{Read, Snap};
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path, Query};
 use crate::web::flash;
 use crate::web::html;
 use crate::web::hx::Hx;
+use crate::web::idempotency::Once;
 use crate::web::parts::Tone;
 use crate::web::session::Person;
 use crate::web::shell::{Flash, Shell};
@@ -23,11 +24,11 @@ use crate::web::time::RelTime;
 use super::super::queries::error::HistoryError;
 use super::super::queries::guard::Undoer;
 use super::super::queries::names::Names;
-use super::super::queries::outlook::Outlook;
 use super::super::queries::preview::{self, PlanView, StayingField, StayingKind, StayingWork};
 use super::super::queries::record;
 use super::super::queries::scope::{self, Scope, Wanted, Work};
 use super::super::rules::{self, Undone};
+use super::super::undo;
 use super::{Cell, FieldView, Look};
 
 /// How many records of each kind the preview shows.
@@ -179,14 +180,8 @@ pub(super) async fn apply(
     Form(asked): Form<Asked>,
 ) -> Result<Response, PageError> {
     let basis = asked.basis.parse().map_err(|_| HistoryError::BadBasis)?;
-    let by = Undoer::of(&who);
-    let (wanted, of) = ws.read(|snap| {
-        let wanted = asked.wanted(snap, &ws, &who)?;
-        let of = scope::scope(snap, ws.store.schema(), &wanted, &by)?.of;
-        Ok::<_, HistoryError>((wanted, of))
-    })?;
-    let undo = move |tx: &mut crate::store::WriteTx<'_>| rules::undo(tx, &wanted, &by, Some(basis));
-    match ws.write(&(by.by, Cause::Undo(of)), undo).await {
+    let wanted = ws.read(|snap| asked.wanted(snap, &ws, &who))?;
+    match undo::undo(&ws, &who, (wanted, Some(basis)), Once::without_key()).await {
         Ok(undone) => {
             let answer = hx.go_to(&ws.url(&format!("history/entry/{}", undone.seq)));
             Ok(flash::say(&app, Flash { tone: Tone::Ok, text: said(&undone) }, answer))
@@ -228,8 +223,8 @@ fn page(
     let (ws, who) = (look.ws, look.who);
     ws.read(|snap| {
         let schema = ws.store.schema();
-        let (wanted, by) = (asked.wanted(snap, ws, who)?, Undoer::of(who));
-        let outlook = Outlook::of(snap, schema, &wanted, &by)?;
+        let (wanted, by) = (asked.wanted(snap, ws, who)?, Undoer::of(ws, who)?);
+        let outlook = rules::preview(&ws.store, snap, &wanted, &by)?;
         let names = Names::new(snap)?;
         let speaker = look.speaker(&names);
         let view = preview::view(snap, schema, &speaker, (&outlook, &by), MAX_TOLD)?;

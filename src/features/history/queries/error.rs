@@ -42,9 +42,12 @@ pub enum HistoryError {
     /// Something changed since the preview.
     #[error("something changed since you looked: {0}; look again and confirm")]
     Differs(String),
+    /// What was made ready rests on what others have written since; it is made ready anew.
+    #[error("others change what this undo is about; try again")]
+    Moved,
     /// More than one transaction may change.
     #[error(
-        "this undo would change {count} records and at most {limit} can go back at once; undo its transactions one by one"
+        "this undo would change {count} records, with the work that goes along, and one undo can change at most {limit}; undo its transactions or records one by one"
     )]
     TooMany {
         /// How many.
@@ -81,6 +84,7 @@ impl Problem for HistoryError {
             Self::Nothing => "nothing_to_undo",
             Self::FilesUndone => "undo_undone",
             Self::Differs(_) => "undo_differs",
+            Self::Moved => "undo_moved",
             Self::TooMany { .. } => "undo_too_large",
             Self::Store(error) => error.code(),
         }
@@ -98,6 +102,7 @@ impl Problem for HistoryError {
             | Self::Nothing
             | Self::FilesUndone
             | Self::Differs(_)
+            | Self::Moved
             | Self::TooMany { .. } => ProblemKind::Conflict,
             Self::Store(error) => error.kind(),
         }

@@ -4,8 +4,9 @@
 //! comment it is, whether its task is archived, how many files a task may have.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crate::app::Who as _;
+use crate::app::{Who as _, Ws};
 use crate::features::agents::model::{AGENTS, Agent};
 use crate::features::comments::model::{COMMENTS, Comment};
 use crate::features::comments::queries::Power;
@@ -21,8 +22,11 @@ use crate::features::runs::queries::talk;
 use crate::features::tasks::model::{TASKS, Task};
 use crate::features::tasks::queries::checks;
 use crate::features::tasks::queries::error::TaskError;
-use crate::features::workspace::model::{SETTINGS, Settings};
-use crate::kernel::{AccountId, Actor, AgentStatus, Can, DeliverableState, Role, TaskId};
+use crate::features::users;
+use crate::features::workspace::model::{Member, SETTINGS, Settings};
+use crate::kernel::{
+    AccountId, Actor, AgentStatus, Assignee, Can, DeliverableState, Role, TaskId, Timestamp,
+};
 use crate::store::undo::{After, Guard, Hold, Refusal, Row};
 use crate::store::{KeyBuf, Range, Read, ReadExt as _, Record, Root, StoreError, record};
 use crate::web::session::{Access, Person};
@@ -30,7 +34,7 @@ use crate::web::session::{Access, Person};
 use super::{access, key_of};
 
 /// A person who undoes, and what this person may do.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Undoer {
     /// As others see it.
     pub by: Actor,
@@ -40,13 +44,19 @@ pub struct Undoer {
     pub role: Role,
     /// What this request may do.
     pub access: Access,
+    /// The accounts that are closed: nothing goes back to them.
+    pub closed: Arc<BTreeMap<AccountId, Timestamp>>,
 }
 
 impl Undoer {
-    /// Who sent a request.
-    #[must_use]
-    pub fn of(who: &Person) -> Self {
-        Self { by: who.actor(), account: who.account, role: who.role, access: who.access }
+    /// Who sent a request. What must be right at the moment of the undo holds `people_turn`.
+    ///
+    /// # Errors
+    /// When the list of accounts cannot be read.
+    pub fn of(ws: &Ws, who: &Person) -> Result<Self, StoreError> {
+        let closed = Arc::new(ws.app.system.read(|snap| users::queries::disabled(snap))?);
+        let Person { account, role, access, .. } = *who;
+        Ok(Self { by: who.actor(), account, role, access, closed })
     }
 
     /// Whether files of agents may go back: they are part of the agent.
@@ -118,7 +128,7 @@ impl Guard for Undoer {
         let mut coming = BTreeMap::new();
         for row in after.rows() {
             let held = match row.record.table {
-                t if t == TASKS.number => task(after, row)?,
+                t if t == TASKS.number => self.task(after, row)?,
                 t if t == COMMENTS.number => self.comment(after, row)?,
                 t if t == DELIVERABLES.number => deliverable(after, row)?,
                 t if t == VERSIONS.number => {
@@ -126,7 +136,7 @@ impl Guard for Undoer {
                 }
                 t if t == REVIEWS.number => self.review(after, row)?,
                 t if t == TASK_FILES.number => file(after, row, &mut coming)?,
-                t if t == AGENTS.number => agent(row)?,
+                t if t == AGENTS.number => self.agent(after, row)?,
                 t if t == SETTINGS.number => settings(row)?,
                 t if t == FALLBACKS.number => self.fallbacks(row)?,
                 _ => Vec::new(),
@@ -154,28 +164,6 @@ fn in_use(after: &After<'_>, task: Option<TaskId>) -> Result<Option<Refusal>, St
         Some(_) if after.get::<Task>(id)?.is_some() => refused(checks::in_use(after, id)),
         _ => Ok(None),
     }
-}
-
-fn task(after: &After<'_>, row: &Row) -> Result<Vec<Held>, StoreError> {
-    let Sides { now: Some(now), to: Some(to) } = Sides::<Task>::of(row)? else {
-        return Ok(Vec::new());
-    };
-    if now.archived_at.is_some() && to.archived_at.is_some() {
-        return Ok(whole(refused(checks::in_use(after.now(), now.id))?));
-    }
-    let mut held: Vec<Held> = Vec::new();
-    if now.assignee != to.assignee
-        && let Some(refusal) = refused(checks::assignee(after, to.assignee))?
-    {
-        held.push((&["assignee"], refusal));
-    }
-    if now.parent != to.parent
-        && let Some(parent) = to.parent
-        && let Some(refusal) = refused(checks::parent(after, Some(to.id), parent))?
-    {
-        held.push((&["parent"], refusal));
-    }
-    Ok(held)
 }
 
 fn is_decided(state: DeliverableState) -> bool {
@@ -243,22 +231,6 @@ fn too_many_files(
     Ok(holds)
 }
 
-/// What becomes of an agent besides its settings: it is archived and never removed, and only HQ says that
-/// its files are ready.
-fn agent(row: &Row) -> Result<Vec<Held>, StoreError> {
-    let Sides { now: Some(now), to } = Sides::<Agent>::of(row)? else { return Ok(Vec::new()) };
-    let Some(to) = to else {
-        let why = "an agent is archived, never removed; archive it on its page";
-        return Ok(whole(Some(no("agent_stays", why))));
-    };
-    let is_set = |status| matches!(status, AgentStatus::Ready | AgentStatus::Paused);
-    if now.status == to.status || is_set(now.status) && is_set(to.status) {
-        return Ok(Vec::new());
-    }
-    let why = "its state follows from its files, which do not change with it";
-    Ok(vec![(&["status"], no("agent_state", why))])
-}
-
 /// Names that tasks once had lead to them for ever.
 fn settings(row: &Row) -> Result<Vec<Held>, StoreError> {
     let Sides { now: Some(now), to: Some(to) } = Sides::<Settings>::of(row)? else {
@@ -273,6 +245,67 @@ fn settings(row: &Row) -> Result<Vec<Held>, StoreError> {
 }
 
 impl Undoer {
+    /// Why nothing goes back to a person, if it does not.
+    fn away(&self, after: &After<'_>, account: AccountId) -> Result<Option<Refusal>, StoreError> {
+        let member = after.get::<Member>(account)?;
+        let name = member.as_ref().map_or("somebody", |member| &member.name);
+        let (code, why) = match &member {
+            Some(member) if member.left_at.is_none() => match self.closed.contains_key(&account) {
+                true => ("account_closed", format!("the account of {name} is closed")),
+                false => return Ok(None),
+            },
+            Some(_) => ("member_left", format!("{name} has left the workspace")),
+            None => ("member_left", "that person is not here any more".to_owned()),
+        };
+        Ok(Some(Refusal { code, why }))
+    }
+
+    /// A task is given to who is here and takes work, also when it comes back.
+    fn task(&self, after: &After<'_>, row: &Row) -> Result<Vec<Held>, StoreError> {
+        let Sides { now, to: Some(to) } = Sides::<Task>::of(row)? else { return Ok(Vec::new()) };
+        if now.as_ref().is_some_and(|now| now.archived_at.is_some()) && to.archived_at.is_some() {
+            return Ok(whole(refused(checks::in_use(after.now(), to.id))?));
+        }
+        let mut held: Vec<Held> = Vec::new();
+        if now.as_ref().is_none_or(|now| now.assignee != to.assignee) {
+            let refusal = match to.assignee {
+                Some(Assignee::Person(account)) => self.away(after, account)?,
+                other => refused(checks::assignee(after, other))?,
+            };
+            held.extend(refusal.map(|refusal| (&["assignee"][..], refusal)));
+        }
+        if now.is_some_and(|now| now.parent != to.parent)
+            && let Some(parent) = to.parent
+            && let Some(refusal) = refused(checks::parent(after, Some(to.id), parent))?
+        {
+            held.push((&["parent"], refusal));
+        }
+        Ok(held)
+    }
+
+    /// What becomes of an agent besides its settings: it is archived and never removed, only HQ says that
+    /// its files are ready, and it reports to somebody who is here.
+    fn agent(&self, after: &After<'_>, row: &Row) -> Result<Vec<Held>, StoreError> {
+        let Sides { now: Some(now), to } = Sides::<Agent>::of(row)? else { return Ok(Vec::new()) };
+        let Some(to) = to else {
+            let why = "an agent is archived, never removed; archive it on its page";
+            return Ok(whole(Some(no("agent_stays", why))));
+        };
+        let mut held: Vec<Held> = Vec::new();
+        let is_set = |status| matches!(status, AgentStatus::Ready | AgentStatus::Paused);
+        if now.status != to.status && !(is_set(now.status) && is_set(to.status)) {
+            let why = "its state follows from its files, which do not change with it";
+            held.push((&["status"], no("agent_state", why)));
+        }
+        if now.reports_to != to.reports_to
+            && let Some(account) = to.reports_to
+            && let Some(refusal) = self.away(after, account)?
+        {
+            held.push((&["reports_to"], refusal));
+        }
+        Ok(held)
+    }
+
     fn comment(&self, after: &After<'_>, row: &Row) -> Result<Vec<Held>, StoreError> {
         let sides = Sides::<Comment>::of(row)?;
         let Some(comment) = sides.to.as_ref().or(sides.now.as_ref()) else {

@@ -13,12 +13,13 @@ use crate::store::{ReadExt as _, WriteTx};
 const MAX_KEPT: usize = 64 * 1024;
 
 /// Queues what goes back with an undo, and withdraws what was not begun.
-pub(super) fn queue(tx: &mut WriteTx<'_>, scope: Scope) -> Result<(), HistoryError> {
-    for mut order in scope.withdrawn {
+pub(super) fn queue(tx: &mut WriteTx<'_>, scope: &Scope) -> Result<(), HistoryError> {
+    for order in &scope.withdrawn {
+        let mut order = order.clone();
         (order.state, order.ended_at) = (RevertState::Cancelled, Some(tx.now()));
         tx.put(&order)?;
     }
-    for files in scope.files {
+    for files in &scope.files {
         for commits in files.pieces() {
             let order = FileRevert {
                 id: tx.new_id(),

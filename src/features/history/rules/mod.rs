@@ -1,12 +1,12 @@
-//! The one write of undo.
+//! The one write of undo, and its rehearsal.
 
 pub mod files;
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::Event;
+use crate::kernel::{Cause, Event};
 use crate::store::undo::{Basis, Plan};
-use crate::store::{WriteTx, feed, history};
+use crate::store::{Ahead, Read, Schema, Snap, Store, WriteTx, feed, history};
 
 use crate::features::history::queries::error::HistoryError;
 use crate::features::history::queries::guard::Undoer;
@@ -30,45 +30,85 @@ pub struct Undone {
     pub files: usize,
 }
 
-/// Undoes what is wanted. With a basis, only if it would do what the preview with that basis said.
+/// Undoes what is wanted. What was made ready is carried out if nobody has written anything since that
+/// it rests on. With a basis, only if it would do what the preview with that basis said.
 ///
 /// # Errors
-/// When nothing is left to undo, something changed since the preview, or it is too much at once.
+/// `Moved` when what was made ready is out of date, `Differs` without words when the preview is; when
+/// nothing is left to undo, or it is too much at once.
 pub fn undo(
     tx: &mut WriteTx<'_>,
     wanted: &Wanted,
     by: &Undoer,
     basis: Option<Basis>,
+    ready: Option<Ahead<Outlook>>,
 ) -> Result<Undone, HistoryError> {
-    let outlook = Outlook::of(tx, tx.schema(), wanted, by)?;
-    if let Some(basis) = basis.filter(|basis| basis.digest != outlook.basis.digest) {
-        return Err(HistoryError::Differs(differences(tx, &outlook, basis)?));
+    let outlook = match ready {
+        Some(ready) => tx.still(ready).ok_or(HistoryError::Moved)?,
+        None => Outlook::of(tx, tx.schema(), wanted, by)?,
+    };
+    if basis.is_some_and(|basis| basis.digest != outlook.basis.digest) {
+        return Err(HistoryError::Differs(String::new()));
     }
     if outlook.is_nothing() {
         return Err(HistoryError::Nothing);
     }
+    carry_out(tx, &outlook)
+}
+
+/// Does what an outlook says.
+fn carry_out(tx: &mut WriteTx<'_>, outlook: &Outlook) -> Result<Undone, HistoryError> {
     let Outlook { scope, plan, work, .. } = outlook;
-    tx.undo(&plan)?;
-    let (back, kept) = (plan.rows.len(), plan.kept.len());
-    let cancelled = work.items.len() + work.inputs.len();
+    tx.undo(plan)?;
     let count = scope.files.iter().map(|files| files.paths.len()).sum();
-    let (of, run) = (scope.of, scope.run);
     files::queue(tx, scope)?;
-    let Work { items, inputs, stops } = work;
-    tx.emit(Event::UndoApplied { of, run, items, inputs, stops });
+    let Work { items, inputs, stops } = work.clone();
+    let cancelled = items.len() + inputs.len();
+    tx.emit(Event::UndoApplied { of: scope.of, run: scope.run, items, inputs, stops });
+    let (back, kept) = (plan.rows.len(), plan.kept.len());
     Ok(Undone { seq: tx.seq()?, back, kept, cancelled, files: count })
 }
 
+/// What undoing this would do, to be shown: refused when it, or what goes along with it, is more than
+/// one transaction may do.
+///
+/// # Errors
+/// As [`Outlook::of`]; `TooMany` with the number.
+pub fn preview(
+    store: &Store,
+    snap: &Snap<'_>,
+    wanted: &Wanted,
+    by: &Undoer,
+) -> Result<Outlook, HistoryError> {
+    let outlook = Outlook::of(snap, store.schema(), wanted, by)?;
+    if !outlook.is_nothing() {
+        let who = (by.by, Cause::Undo(outlook.scope.of));
+        store.rehearse(snap, who, |tx| carry_out(tx, &outlook).map(drop))?.check()?;
+    }
+    Ok(outlook)
+}
+
 /// What changed since a preview, by name.
-fn differences(tx: &WriteTx<'_>, now: &Outlook, basis: Basis) -> Result<String, HistoryError> {
-    let (schema, names) = (tx.schema(), Names::new(tx)?);
+///
+/// # Errors
+/// When the store fails.
+pub fn differences(
+    read: &dyn Read,
+    schema: &Schema,
+    now: &Outlook,
+    basis: Basis,
+) -> Result<String, HistoryError> {
+    let names = Names::new(read)?;
     let Plan { rows, kept, made, .. } = &now.plan;
     let tracked = rows.iter().map(|row| &row.record).chain(kept.iter().map(|k| &k.record));
     let records = tracked.chain(made);
     let mut found = Vec::new();
     for record in records {
-        let newest = history::of(tx, schema, record, None, 1)?.unwrap_or_default().versions.pop();
-        let Some(version) = newest.filter(|version| basis.seq < version.seq) else { continue };
+        if history::last_touch(read, record)? <= basis.seq {
+            continue;
+        }
+        let newest = history::of(read, schema, record, None, 1)?.unwrap_or_default().versions.pop();
+        let Some(version) = newest else { continue };
         let bytes = version.after.bytes().or(version.before.bytes());
         let title = match fields_of(schema, record.table, bytes) {
             Some(fields) => names.title(record.table, &fields)?.text,
@@ -84,7 +124,7 @@ fn differences(tx: &WriteTx<'_>, now: &Outlook, basis: Basis) -> Result<String, 
     }
     if found.is_empty() {
         // A record that others refer to now, for example.
-        let newer = feed::entries(tx, schema, basis.seq, 1)?;
+        let newer = feed::entries(read, schema, basis.seq, 1)?;
         let who = newer.first().map(|entry| names.people.actor(entry.actor).name);
         return Ok(format!("something that hangs on it (by {})", who.unwrap_or_default()));
     }

@@ -1,0 +1,77 @@
+//! The one way to undo, for pages and programs. What takes long is made ready on a snapshot, while
+//! others write; the writer is left with the question whether anything of it has moved, and the rows.
+
+use crate::app::Ws;
+use crate::kernel::Cause;
+use crate::store::Ahead;
+use crate::store::undo::Basis;
+use crate::web::idempotency::Once;
+use crate::web::session::Person;
+
+use super::queries::error::HistoryError;
+use super::queries::guard::Undoer;
+use super::queries::outlook::Outlook;
+use super::queries::scope::Wanted;
+use super::rules::{self, Undone};
+
+/// How often it is made ready anew because others wrote what it rests on. Then the writer makes the
+/// plan itself: who writes without end must not keep others from undoing.
+const TRIES: usize = 3;
+
+/// Undoes what is wanted. With a basis, only if it would do what the preview with that basis said.
+///
+/// # Errors
+/// When nothing is left to undo, something changed since the preview, or it is too much at once.
+pub async fn undo(
+    ws: &Ws,
+    who: &Person,
+    (wanted, basis): (Wanted, Option<Basis>),
+    once: Once,
+) -> Result<Undone, HistoryError> {
+    // Whose account is closed meanwhile must not be given anything back.
+    let _turn = ws.app.people_turn.lock().await;
+    let by = Undoer::of(ws, who)?;
+    let first = ready(ws, &wanted, &by).await?;
+    let cause = Cause::Undo(first.get().scope.of);
+    let (mut ahead, mut tries) = (Some(first), 1);
+    loop {
+        let (all, own) = (wanted.clone(), by.clone());
+        let body = once.clone().run(move |tx| rules::undo(tx, &all, &own, basis, ahead));
+        match ws.write(&(by.by, cause), body).await {
+            Err(HistoryError::Moved) => {}
+            Err(HistoryError::Differs(_)) => return Err(differs(ws, &wanted, &by, basis)?),
+            done => return done,
+        }
+        ahead = match tries < TRIES {
+            true => Some(ready(ws, &wanted, &by).await?),
+            false => None,
+        };
+        tries += 1;
+    }
+}
+
+/// Works out what an undo would do, and what that rests on.
+async fn ready(ws: &Ws, wanted: &Wanted, by: &Undoer) -> Result<Ahead<Outlook>, HistoryError> {
+    let (here, wanted, by) = (ws.clone(), wanted.clone(), by.clone());
+    let work =
+        move || here.store.ahead(|snap| Outlook::of(snap, here.store.schema(), &wanted, &by));
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        let error = crate::store::StoreError::Panicked(error.to_string());
+        Err(HistoryError::Store(error))
+    })
+}
+
+/// Says what is not as the preview said.
+fn differs(
+    ws: &Ws,
+    wanted: &Wanted,
+    by: &Undoer,
+    basis: Option<Basis>,
+) -> Result<HistoryError, HistoryError> {
+    let Some(basis) = basis else { return Ok(HistoryError::Differs(String::new())) };
+    let words = ws.read(|snap| {
+        let schema = ws.store.schema();
+        rules::differences(snap, schema, &Outlook::of(snap, schema, wanted, by)?, basis)
+    })?;
+    Ok(HistoryError::Differs(words))
+}

@@ -1,0 +1,461 @@
+//! A workspace's own store without a server, and what people do in it by the rules of the features: an act
+//! for every kind of record that an undo takes back.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use hq::features::agents::model::Agent;
+use hq::features::agents::rules as agents;
+use hq::features::audit::model::Keeping;
+use hq::features::audit::rules as audit;
+use hq::features::comments::model::Comment;
+use hq::features::comments::queries::Power;
+use hq::features::comments::rules::{self as comments, Reach};
+use hq::features::connections::model::{Connection, Named, Wire};
+use hq::features::connections::rules::{self as connections, turns};
+use hq::features::deliverables::model::{Content, Deliverable};
+use hq::features::deliverables::rules::{self as deliverables, NewDelivery, NewReview};
+use hq::features::files::model::TaskFile;
+use hq::features::files::rules::{self as files, NewFile};
+use hq::features::tasks::model::Task;
+use hq::features::tasks::rules::{self as tasks, NewTask, TaskPatch};
+use hq::features::usage::rules::budgets;
+use hq::features::workspace::model::{Member, People};
+use hq::features::workspace::rules::{self as workspace, Founding, SettingsPatch, members};
+use hq::kernel::id::SeededIds;
+use hq::kernel::time::{ManualClock, from_ms};
+use hq::kernel::{
+    AccountId, Actor, AgentStatus, Assignee, Cause, Payer, Period, Priority, Problem, Role,
+    TaskStatus, Thinking, TypedId as _, Verdict, Via,
+};
+use hq::server::{reactions, schema};
+use hq::store::{
+    BlobId, Limits, NoFaults, Options, Range, ReadExt as _, Record, Store, StoreError, WriteTx,
+};
+
+use crate::store::toys::folder_in_memory;
+
+/// What an act may choose from: which record, which way, what value.
+pub type Pick = [u8; 3];
+
+/// Why an act did not happen: its rule refused.
+#[derive(Debug)]
+pub struct Refused(#[allow(dead_code, reason = "shown when a test fails")] String);
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        assert!(!matches!(error, StoreError::Panicked(_)), "a rule panicked: {error}");
+        Self(error.to_string())
+    }
+}
+
+type Acted = Result<(), Refused>;
+
+/// The answer of a rule.
+fn by_rule<T, E: Problem>(answer: Result<T, E>) -> Acted {
+    answer.map(drop).map_err(|error| Refused(error.to_string()))
+}
+
+/// One of the records of a kind.
+fn one<R: Record>(tx: &WriteTx<'_>, pick: u8) -> Result<R, Refused> {
+    let mut all: Vec<R> = tx.list(&Range::all())?;
+    match all.len() {
+        0 => Err(Refused(format!("there is no {}", R::TABLE.name))),
+        n => Ok(all.swap_remove(usize::from(pick) % n)),
+    }
+}
+
+/// Somebody, an agent, or nobody.
+fn somebody(tx: &WriteTx<'_>, pick: u8) -> Result<Option<Assignee>, Refused> {
+    Ok(match pick % 4 {
+        0 => None,
+        1 => Some(Assignee::Person(one::<Member>(tx, pick / 4)?.account)),
+        _ => Some(Assignee::Agent(one::<Agent>(tx, pick / 4)?.id)),
+    })
+}
+
+/// What people do.
+pub const ACTS: &[fn(&mut WriteTx<'_>, Pick) -> Acted] = &[
+    new_task,
+    change_task,
+    assign,
+    move_task,
+    put_away,
+    comment,
+    reword,
+    uncomment,
+    deliver,
+    review,
+    attach,
+    detach,
+    new_agent,
+    change_agent,
+    agent_state,
+    report_to,
+    settings,
+    rename,
+    role,
+    leave,
+    factors,
+    connection,
+    change_connection,
+    drop_connection,
+    fallbacks,
+    usual_thinking,
+    window,
+    budget,
+    keep,
+];
+
+fn new_task(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
+    let parent = if b % 3 == 0 { Some(one::<Task>(tx, b / 3)?.id) } else { None };
+    let assignee = somebody(tx, a)?;
+    by_rule(tasks::create(tx, NewTask { parent, assignee, ..NewTask::titled(format!("Task {c}")) }))
+}
+
+fn change_task(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
+    let id = one::<Task>(tx, a)?.id;
+    let mut patch = TaskPatch::default();
+    match b % 4 {
+        0 => patch.title = Some(format!("Title {}", c % 4)),
+        1 => patch.priority = Some(if c % 2 == 0 { Priority::Low } else { Priority::Urgent }),
+        2 => patch.due_at = Some((c % 3 != 0).then(|| from_ms(1_800_000_000_000 + i64::from(c)))),
+        _ => {
+            patch.parent = Some(if c % 3 == 0 { None } else { Some(one::<Task>(tx, c / 3)?.id) });
+        }
+    }
+    by_rule(tasks::update(tx, id, patch))
+}
+
+fn assign(tx: &mut WriteTx<'_>, [a, b, _]: Pick) -> Acted {
+    let (id, to) = (one::<Task>(tx, a)?.id, somebody(tx, b)?);
+    by_rule(tasks::assign(tx, id, to))
+}
+
+fn move_task(tx: &mut WriteTx<'_>, [a, b, _]: Pick) -> Acted {
+    let to = [TaskStatus::Todo, TaskStatus::Blocked, TaskStatus::Done, TaskStatus::InProgress];
+    let id = one::<Task>(tx, a)?.id;
+    by_rule(tasks::set_status(tx, id, to[usize::from(b) % to.len()]))
+}
+
+fn put_away(tx: &mut WriteTx<'_>, [a, b, _]: Pick) -> Acted {
+    let id = one::<Task>(tx, a)?.id;
+    by_rule(if b % 2 == 0 { tasks::archive(tx, id) } else { tasks::restore(tx, id) })
+}
+
+fn comment(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
+    let id = one::<Task>(tx, a)?.id;
+    let reach = if b % 2 == 0 { Reach::Usual } else { Reach::NoteOnly };
+    by_rule(comments::add(tx, id, &format!("Word {c} @ada"), reach))
+}
+
+fn reword(tx: &mut WriteTx<'_>, [a, _, c]: Pick) -> Acted {
+    let id = one::<Comment>(tx, a)?.id;
+    by_rule(comments::edit(tx, id, &format!("Other word {}", c % 3)))
+}
+
+fn uncomment(tx: &mut WriteTx<'_>, [a, ..]: Pick) -> Acted {
+    let id = one::<Comment>(tx, a)?.id;
+    by_rule(comments::remove(tx, id, Power::All))
+}
+
+fn deliver(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
+    let (task, revises) = match tx.list::<Deliverable>(&Range::all())?.len() {
+        n if 0 < n && b % 2 == 0 => {
+            let piece = one::<Deliverable>(tx, a)?;
+            (piece.task, Some(piece.id))
+        }
+        _ => (one::<Task>(tx, a)?.id, None),
+    };
+    let content = Content::Text(format!("Work {c}"));
+    let new =
+        NewDelivery { task, title: format!("Piece {c}"), content, note: String::new(), revises };
+    by_rule(deliverables::submit(tx, new))
+}
+
+fn review(tx: &mut WriteTx<'_>, [a, b, _]: Pick) -> Acted {
+    let all = [Verdict::Approved, Verdict::ChangesRequested, Verdict::Rejected];
+    let (piece, verdict) = (one::<Deliverable>(tx, a)?, all[usize::from(b) % all.len()]);
+    let new =
+        NewReview { deliverable: piece.id, version: None, verdict, note: "Because.".to_owned() };
+    by_rule(deliverables::review(tx, new))
+}
+
+fn attach(tx: &mut WriteTx<'_>, [a, _, c]: Pick) -> Acted {
+    let id = one::<Task>(tx, a)?.id;
+    let new = NewFile {
+        name: format!("{c}.txt"),
+        blob: BlobId::of(&[c % 3]),
+        size: 1,
+        media: "text/plain",
+    };
+    by_rule(files::attach(tx, id, new))
+}
+
+fn detach(tx: &mut WriteTx<'_>, [a, ..]: Pick) -> Acted {
+    let id = one::<TaskFile>(tx, a)?.id;
+    by_rule(files::remove(tx, id))
+}
+
+fn agent(name: String) -> agents::NewAgent {
+    agents::NewAgent {
+        name,
+        slug: String::new(),
+        emoji: "🔭".to_owned(),
+        description: "Does what tests need".to_owned(),
+        template: "default".to_owned(),
+        model: agents::ModelWish::default(),
+        thinking: None,
+        exec: false,
+        budget_micros: None,
+        reports_to: None,
+    }
+}
+
+fn new_agent(tx: &mut WriteTx<'_>, [a, _, c]: Pick) -> Acted {
+    let made = agents::create(tx, agent(format!("Agent {c}")), &["default"]);
+    let made = made.map_err(|error| Refused(error.to_string()))?;
+    if a % 2 == 0 { by_rule(agents::provisioned(tx, made.id)) } else { Ok(()) }
+}
+
+fn change_agent(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
+    let id = one::<Agent>(tx, a)?.id;
+    let mut changes = agents::Changes::default();
+    match b % 5 {
+        0 => changes.name = Some(format!("Name {}", c % 4)),
+        1 => changes.description = Some(format!("For {c}")),
+        2 => changes.thinking = Some((c % 2 == 0).then_some(Thinking::High)),
+        3 => changes.max_output = Some(2_000 + u32::from(c)),
+        _ => {
+            let connection = one::<Connection>(tx, c)?.id;
+            let model = Some(format!("model-{}", c % 3));
+            changes.model = Some(agents::ModelWish { connection: Some(connection), model });
+        }
+    }
+    by_rule(agents::update(tx, id, None, changes))
+}
+
+fn agent_state(tx: &mut WriteTx<'_>, [a, b, _]: Pick) -> Acted {
+    let agent = one::<Agent>(tx, a)?;
+    by_rule(match (agent.status, b % 4) {
+        (AgentStatus::Provisioning, _) => agents::provisioned(tx, agent.id),
+        (_, 0) => agents::pause(tx, agent.id),
+        (_, 1) => agents::resume(tx, agent.id),
+        (_, 2) => agents::archive(tx, agent.id),
+        _ => agents::restore(tx, agent.id),
+    })
+}
+
+/// The agents of one go to another.
+fn report_to(tx: &mut WriteTx<'_>, [a, b, _]: Pick) -> Acted {
+    let (from, to) = (one::<Member>(tx, a)?.account, one::<Member>(tx, b)?.account);
+    by_rule(agents::manager::hand_over(tx, from, to))?;
+    by_rule(tasks::hand_over(tx, from, to, 100))
+}
+
+fn settings(tx: &mut WriteTx<'_>, [a, _, c]: Pick) -> Acted {
+    let mut patch = SettingsPatch::default();
+    match a % 4 {
+        0 => patch.name = Some(format!("Marlow {}", c % 4)),
+        1 => patch.task_key = Some(["MC", "MB", "MD"][usize::from(c) % 3].to_owned()),
+        2 => patch.run_cap_micros = Some(1_000_000 * i64::from(c % 5 + 1)),
+        _ => patch.comments_reach_assignee = Some(c % 2 == 0),
+    }
+    by_rule(workspace::update(tx, patch, None))
+}
+
+fn rename(tx: &mut WriteTx<'_>, [a, _, c]: Pick) -> Acted {
+    let account = one::<Member>(tx, a)?.account;
+    by_rule(workspace::rename_member(tx, account, &format!("Person {}", c % 4)))
+}
+
+fn role(tx: &mut WriteTx<'_>, [a, b, _]: Pick) -> Acted {
+    let account = one::<Member>(tx, a)?.account;
+    let to = [Role::Admin, Role::Member, Role::Viewer, Role::Owner][usize::from(b) % 4];
+    by_rule(members::change_role(tx, account, to, &members::Shut::new()))
+}
+
+/// Somebody leaves, or comes.
+fn leave(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
+    if b % 2 == 0 {
+        let account = one::<Member>(tx, a)?.account;
+        return by_rule(members::remove(tx, account, &members::Shut::new()));
+    }
+    let who = joining(c % 4 + 3);
+    by_rule(members::take_over(tx, who))
+}
+
+fn joining(n: u8) -> members::Joining {
+    let account = AccountId::from_bytes([n; 16]);
+    members::Joining { account, name: format!("Person {n}"), email: format!("{n}@marlow.example") }
+}
+
+fn factors(tx: &mut WriteTx<'_>, [a, ..]: Pick) -> Acted {
+    let policy = People { factor_for_admins: a % 2 == 0 };
+    by_rule(workspace::invites::require_factor(tx, policy))
+}
+
+fn connection(tx: &mut WriteTx<'_>, [_, _, c]: Pick) -> Acted {
+    by_rule(connections::create(tx, new_connection(format!("Server {c}"))))
+}
+
+fn new_connection(name: String) -> connections::NewConnection {
+    connections::NewConnection {
+        name,
+        wire: Wire::OpenaiChat,
+        base_url: "https://models.example/v1".to_owned(),
+        key: None,
+        default_model: Some("one".to_owned()),
+    }
+}
+
+fn change_connection(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
+    let id = one::<Connection>(tx, a)?.id;
+    if b % 3 == 0 {
+        return by_rule(connections::set_default(tx, Some(id), &format!("model-{}", c % 3)));
+    }
+    let mut changes = connections::Changes::default();
+    match b % 3 {
+        1 => changes.name = Some(format!("Server {}", c % 4)),
+        _ => changes.price = Some((c % 2 == 0).then_some((i64::from(c), 7))),
+    }
+    by_rule(connections::update(tx, id, None, changes))
+}
+
+fn drop_connection(tx: &mut WriteTx<'_>, [a, ..]: Pick) -> Acted {
+    let id = one::<Connection>(tx, a)?.id;
+    by_rule(connections::delete(tx, id))
+}
+
+fn fallbacks(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
+    let agent = if a % 2 == 0 { Some(one::<Agent>(tx, a / 2)?.id) } else { None };
+    let connection = Some(one::<Connection>(tx, b)?.id);
+    let models = match c % 4 {
+        0 => Vec::new(),
+        n => vec![Named { connection, model: format!("model-{n}") }],
+    };
+    by_rule(turns::set_fallbacks(tx, agent, models))
+}
+
+fn usual_thinking(tx: &mut WriteTx<'_>, [a, ..]: Pick) -> Acted {
+    let all = [Thinking::Low, Thinking::Medium, Thinking::High];
+    by_rule(turns::set_thinking(tx, all[usize::from(a) % all.len()]))
+}
+
+fn window(tx: &mut WriteTx<'_>, [a, _, c]: Pick) -> Acted {
+    let id = one::<Connection>(tx, a)?.id;
+    let tokens = (c % 3 != 0).then(|| 16_384 + u32::from(c % 4));
+    by_rule(turns::set_window(tx, id, tokens))
+}
+
+fn budget(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
+    let payer = match a % 3 {
+        0 => Payer::Workspace,
+        1 => Payer::Agent(one::<Agent>(tx, a / 3)?.id),
+        _ => Payer::Task(one::<Task>(tx, a / 3)?.id),
+    };
+    let periods = [Period::Day, Period::Month, Period::Total];
+    let wish = budgets::Wish {
+        payer,
+        period: periods[usize::from(b) % periods.len()],
+        limit_micros: (c % 3 != 0).then(|| 1_000_000 * i64::from(c % 4 + 1)),
+        limit_tokens: None,
+        soft_pct: 50 + c % 2,
+        hard: c % 2 == 0,
+    };
+    by_rule(budgets::set(tx, wish))
+}
+
+fn keep(tx: &mut WriteTx<'_>, [a, ..]: Pick) -> Acted {
+    by_rule(audit::keep(tx, Keeping { days: u16::from(a % 5 + 10), megabytes: None }))
+}
+
+/// Who acts.
+pub fn person(n: u8) -> Actor {
+    Actor::Person { account: AccountId::from_bytes([n; 16]), via: Via::Socket { uid: 0 } }
+}
+
+/// A founded workspace with two owners, an agent, a connection and a task.
+pub struct Desk {
+    pub store: Store,
+    clock: Arc<ManualClock>,
+    _folder: tempfile::TempDir,
+}
+
+impl Desk {
+    pub fn open() -> Self {
+        let folder = folder_in_memory();
+        let clock = Arc::new(ManualClock::at(from_ms(1_700_000_000_000)));
+        let store = open_at(&folder.path().join("desk.redb"), &clock);
+        let desk = Self { store, clock, _folder: folder };
+        let founded = desk.write(1, |tx| {
+            let founding = Founding {
+                id: tx.new_id(),
+                name: "Marlow Cargo".to_owned(),
+                emoji: None,
+                zone: "Europe/Berlin".to_owned(),
+                owner: AccountId::from_bytes([1; 16]),
+                owner_name: "Mira".to_owned(),
+                owner_email: "mira@marlow.example".to_owned(),
+            };
+            by_rule(workspace::found(tx, founding))?;
+            by_rule(members::take_over(tx, joining(2)))?;
+            by_rule(connections::create(tx, new_connection("Server".to_owned())))?;
+            by_rule(tasks::create(tx, NewTask::titled("First")))?;
+            let made = agents::create(tx, agent("Ada".to_owned()), &["default"]);
+            let made = made.map_err(|error| Refused(error.to_string()))?;
+            by_rule(agents::provisioned(tx, made.id))
+        });
+        founded.expect("it is founded");
+        desk
+    }
+
+    pub fn seq(&self) -> u64 {
+        self.store.head().seq
+    }
+
+    /// One transaction of a person's, a moment later than all before.
+    pub fn write<T: Send + 'static, E: From<StoreError> + Send + 'static>(
+        &self,
+        by: u8,
+        body: impl FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
+        self.clock.advance_ms(1_000);
+        self.store.write_blocking(person(by), Cause::Timer, body)
+    }
+
+    /// One transaction of acts, each of which its rule may refuse. Answers its entry, if it got one.
+    pub fn act(&self, by: u8, acts: Vec<(usize, Pick)>) -> Option<u64> {
+        let before = self.seq();
+        let done = self.write(by, move |tx| {
+            for (act, pick) in acts {
+                // ok: what a rule refuses does not happen.
+                let _ = tx.attempt(|tx| ACTS[act % ACTS.len()](tx, pick));
+            }
+            Ok::<_, StoreError>(())
+        });
+        done.expect("the rest is written");
+        (before < self.seq()).then(|| self.seq())
+    }
+
+    /// The tables that an entry changed.
+    pub fn changed(&self, entry: u64) -> BTreeSet<u16> {
+        let found = self.store.entries_after(entry - 1, 1).expect("the feed can be read");
+        found[0].changes.iter().map(|change| change.table).collect()
+    }
+}
+
+fn open_at(path: &Path, clock: &Arc<ManualClock>) -> Store {
+    let options = Options {
+        path: path.to_owned(),
+        schema: schema::workspace(),
+        cache: 4 << 20,
+        clock: Arc::clone(clock) as Arc<dyn hq::kernel::Clock>,
+        ids: Arc::new(SeededIds::new(7)),
+        reactor: Some(Arc::new(reactions::react)),
+        faults: Arc::new(NoFaults),
+    };
+    let limits = Limits { quiet: std::time::Duration::from_secs(3600), ..Limits::default() };
+    Store::open_with(options, limits).expect("it opens")
+}
