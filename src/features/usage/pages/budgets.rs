@@ -13,7 +13,7 @@ use crate::features::usage::queries::budgets as standing;
 use crate::features::usage::rules::UsageError;
 use crate::features::usage::rules::budgets::{self, Wish};
 use crate::kernel::{Can, Payer, Period, ProblemKind, Timestamp};
-use crate::store::{ReadExt, Snap, StoreError, WriteTx};
+use crate::store::{Snap, StoreError, WriteTx};
 use crate::web::error::PageError;
 use crate::web::extract::Form;
 use crate::web::flash;
