@@ -22,7 +22,7 @@ use crate::features::runs::queries::talk;
 use crate::features::tasks::model::{TASKS, Task};
 use crate::features::tasks::queries::checks;
 use crate::features::tasks::queries::error::TaskError;
-use crate::features::users;
+use crate::features::users::queries as users;
 use crate::features::workspace::model::{Member, SETTINGS, Settings};
 use crate::kernel::{
     AccountId, Actor, AgentStatus, Assignee, Can, DeliverableState, Role, TaskId, Timestamp,
@@ -54,7 +54,7 @@ impl Undoer {
     /// # Errors
     /// When the list of accounts cannot be read.
     pub fn of(ws: &Ws, who: &Person) -> Result<Self, StoreError> {
-        let closed = Arc::new(ws.app.system.read(|snap| users::queries::disabled(snap))?);
+        let closed = Arc::new(ws.app.system.read(|snap| users::disabled(snap))?);
         let Person { account, role, access, .. } = *who;
         Ok(Self { by: who.actor(), account, role, access, closed })
     }
