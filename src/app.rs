@@ -462,6 +462,23 @@ impl Ws {
     ) -> Result<T, E> {
         self.store.read(body)
     }
+
+    /// Does what reads for long on a thread that may block, so that nobody else waits for it.
+    ///
+    /// # Errors
+    /// What the body answers, or that it ended early.
+    pub async fn look<T, E>(
+        &self,
+        body: impl FnOnce(&Self) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let ws = self.clone();
+        let looked = tokio::task::spawn_blocking(move || body(&ws)).await;
+        looked.unwrap_or_else(|error| Err(StoreError::Failed(error.to_string()).into()))
+    }
 }
 
 /// Locks by path, so that two writers of one file take turns.

@@ -34,6 +34,17 @@ pub struct JobState {
     pub error: Option<String>,
 }
 
+impl JobState {
+    /// The same without a part of its result.
+    #[must_use]
+    pub fn without(mut self, part: &str) -> Self {
+        if let Some(Value::Object(result)) = &mut self.result {
+            result.remove(part);
+        }
+        self
+    }
+}
+
 struct Job {
     state: Mutex<JobState>,
     called_off: AtomicBool,

@@ -135,8 +135,11 @@ impl Meter {
 }
 
 /// What is at work in this program; one at a time.
+#[derive(Clone, Default)]
+pub struct Desk(Arc<Top>);
+
 #[derive(Default)]
-pub struct Desk {
+struct Top {
     now: Mutex<Option<Busy>>,
     closed: AtomicBool,
 }
@@ -153,15 +156,15 @@ pub struct Busy {
 }
 
 /// Holds the desk; free again when dropped.
-pub struct Held<'d> {
-    desk: &'d Desk,
+pub struct Held {
+    desk: Desk,
     /// Counts.
     pub meter: Arc<Meter>,
 }
 
-impl Drop for Held<'_> {
+impl Drop for Held {
     fn drop(&mut self) {
-        *self.desk.now.lock() = None;
+        *self.desk.0.now.lock() = None;
     }
 }
 
@@ -170,9 +173,9 @@ impl Desk {
     ///
     /// # Errors
     /// `Busy` when somebody has it.
-    pub fn take(&self, what: &'static str, since: Timestamp) -> Result<Held<'_>, BackupError> {
-        let mut now = self.now.lock();
-        if self.closed.load(Ordering::Acquire) {
+    pub fn take(&self, what: &'static str, since: Timestamp) -> Result<Held, BackupError> {
+        let mut now = self.0.now.lock();
+        if self.0.closed.load(Ordering::Acquire) {
             return Err(BackupError::Stopped);
         }
         if let Some(busy) = &*now {
@@ -184,13 +187,13 @@ impl Desk {
         }
         let meter = Arc::new(Meter::default());
         *now = Some(Busy { what, since, meter: Arc::clone(&meter) });
-        Ok(Held { desk: self, meter })
+        Ok(Held { desk: self.clone(), meter })
     }
 
     /// Ends what is at work at its next step, and lets nothing begin.
     pub fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        if let Some(busy) = &*self.now.lock() {
+        self.0.closed.store(true, Ordering::Release);
+        if let Some(busy) = &*self.0.now.lock() {
             busy.meter.stop();
         }
     }
@@ -198,6 +201,6 @@ impl Desk {
     /// What is at work.
     #[must_use]
     pub fn busy(&self) -> Option<Busy> {
-        self.now.lock().clone()
+        self.0.now.lock().clone()
     }
 }

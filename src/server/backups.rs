@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::backup::{Address, Progress, S3Keys};
 use crate::crypto::keyring::Secret;
 use crate::features::backups::job::{self, Newness, Place, Wish};
-use crate::features::backups::model::{BackupRun, Deed, Kept, Trigger};
+use crate::features::backups::model::{BackupRun, Deed, Kept};
 use crate::features::backups::queries;
 use crate::features::backups::rules::{self, BackupsError};
 use crate::kernel::{Actor, Cause, JobId, Part, Timestamp};
@@ -38,7 +38,7 @@ pub async fn run(app: App) {
         match due(&app) {
             Ok((Some(deed), _)) => {
                 // The row says how it went; the next look sees it.
-                if let Err(error) = job::run(&app, Wish::usual(deed, Trigger::Schedule)).await {
+                if let Err(error) = job::run(&app, Wish::scheduled(deed)).await {
                     tracing::error!(%error, "{} did not work", deed.noun());
                 }
                 // A store that cannot note it must not make this a busy loop.
@@ -139,11 +139,10 @@ impl LocalWish {
     /// As `place`.
     pub fn wish(&self) -> Result<Wish, BackupsError> {
         Ok(Wish {
-            deed: self.deed.unwrap_or(Deed::Backup),
-            trigger: Trigger::Command,
             place: self.place()?,
             backup: self.backup.clone(),
             newness: if self.new_place { Newness::Accepted } else { Newness::AsBefore },
+            ..Wish::commanded(self.deed.unwrap_or(Deed::Backup))
         })
     }
 }

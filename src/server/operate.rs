@@ -6,13 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::jobs::JobState;
 use crate::app::{App, Ws};
-use crate::features::audit::queries::{self as audit, Asked, Wish};
+use crate::features::audit::queries::{self as audit, Asked, Reach, Wish};
 use crate::features::health::api::ConsumerView;
 use crate::features::health::queries as health;
 use crate::features::health::rules::{self, Act, HealthError};
 use crate::features::users::rules::UsersError;
 use crate::kernel::{Actor, Can, Cause};
-use crate::store::consumer;
 use crate::store::verify::Depth;
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path, Query};
@@ -66,9 +65,9 @@ async fn begin(
     let ws = chosen(&app, place.workspace.as_deref())?;
     let by = (local_actor(&app, peer)?, Cause::Setup);
     match kind.as_str() {
-        audit::VERIFY => audit::begin_verify(&ws, Depth::There)?,
-        audit::VERIFY_BLOBS => audit::begin_verify(&ws, Depth::Whole)?,
-        kind => health::begin(&ws, kind, &by)?,
+        audit::VERIFY => audit::begin_verify(&ws, Depth::There, Reach::Both)?,
+        audit::VERIFY_BLOBS => audit::begin_verify(&ws, Depth::Whole, Reach::Both)?,
+        kind => health::begin(&ws, kind, &by, Reach::Both)?,
     }
     stand(&app, &ws, &kind)
 }
@@ -119,7 +118,7 @@ pub struct ExportPiece {
 pub fn export_piece(app: &App, wish: &ExportWish) -> Result<ExportPiece, ApiError> {
     let ws = chosen(app, wish.workspace.as_deref())?;
     let asked = Asked { source: wish.source.clone(), ..Asked::default() };
-    let all = Wish::new(&ws, &asked, &jiff::tz::TimeZone::UTC)?;
+    let all = Wish::new(&ws, &asked, (None, &jiff::tz::TimeZone::UTC))?;
     let (text, next) = audit::export_piece(&ws, &all, wish.after, PIECE)?;
     Ok(ExportPiece { text, next })
 }
@@ -210,7 +209,10 @@ pub async fn steer(app: &App, by: Actor, wish: ConsumerWish) -> Result<ConsumerL
     };
     match wish.act.as_str() {
         "retry" => {
-            consumer::retry(&ws.store, one, entry()?).await.map_err(HealthError::from)?;
+            let seq = entry()?;
+            ws.write(&who, move |tx| rules::retry(tx, &*one, seq))
+                .await?
+                .map_err(HealthError::Refused)?;
         }
         "drop" => {
             let seq = entry()?;

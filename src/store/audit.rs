@@ -18,6 +18,8 @@ use super::{Store, codec};
 const SLICE: usize = 1_000;
 /// How long one snapshot is held.
 const HOLD: Duration = Duration::from_millis(250);
+/// So many changes in what was found are enough: entries may be large.
+const MANY: usize = 20_000;
 
 /// Where to look, and for how much.
 pub struct Search<'s> {
@@ -49,11 +51,20 @@ pub struct Found {
     pub reached: Option<(u64, i64)>,
 }
 
+impl Found {
+    fn is_enough(&self, search: &Search<'_>) -> bool {
+        let changes = self.entries.iter().map(|entry| entry.changes.len()).sum::<usize>();
+        search.limit <= self.entries.len() || MANY <= changes
+    }
+}
+
 /// Looks for entries, newest first.
 ///
 /// # Errors
 /// When the disk fails or an entry cannot be read.
 pub fn search(store: &Store, search: &Search<'_>) -> Result<Found, StoreError> {
+    // A page of a record ends before a version of it: the next one begins right there.
+    let place = search.before.and_then(|before| before.checked_sub(1));
     let mut before = search.before.unwrap_or(u64::MAX);
     if let Some(until) = search.until {
         let end = store.read(|snap| first_after(snap, until))?;
@@ -61,9 +72,12 @@ pub fn search(store: &Store, search: &Search<'_>) -> Result<Found, StoreError> {
     }
     let mut found = Found { entries: Vec::new(), next: None, looked: 0, reached: None };
     if let Some((table, key)) = search.record {
-        let known = store.read(|snap| last_rev(snap, table, key))?;
+        let known = store.read(|snap| match place.map(|seq| head(snap, seq)).transpose()? {
+            Some(Some(entry)) if names(&entry, search.record) => Ok(Some(entry.seq)),
+            _ => last_rev(snap, table, key),
+        })?;
         if let Some(rev) = known {
-            return store.read(|snap| walk(snap, search, (table, key, rev), before));
+            return walk(store, search, (table, key, rev), before);
         }
     }
     let started = Instant::now();
@@ -72,7 +86,7 @@ pub fn search(store: &Store, search: &Search<'_>) -> Result<Found, StoreError> {
         if end {
             return Ok(found);
         }
-        if found.entries.len() >= search.limit || started.elapsed() > search.within {
+        if found.is_enough(search) || started.elapsed() > search.within {
             found.next = Some(before);
             return Ok(found);
         }
@@ -91,7 +105,7 @@ fn slice(
     read.raw_scan(builtin::FEED, &range, &mut |key, value| {
         // Images sort behind their head, so they come first here.
         let Some((seq, 0)) = feed::split(key) else { return ControlFlow::Continue(()) };
-        if looked >= SLICE || found.entries.len() >= search.limit || started.elapsed() > HOLD {
+        if looked >= SLICE || found.is_enough(search) || started.elapsed() > HOLD {
             end = false;
             return ControlFlow::Break(());
         }
@@ -126,36 +140,57 @@ fn names(entry: &Entry, record: Option<(u16, &[u8])>) -> bool {
     })
 }
 
-/// The entries of one record, from its newest version back.
+/// The entries of one record, from a version of it back, in slices of one short snapshot each.
 fn walk(
-    read: &dyn Read,
+    store: &Store,
     search: &Search<'_>,
     (table, key, newest): (u16, &[u8], u64),
     before: u64,
 ) -> Result<Found, StoreError> {
     let mut found = Found { entries: Vec::new(), next: None, looked: 0, reached: None };
-    let mut rev = newest;
-    while rev != 0 {
-        let Some(entry) = head(read, rev)? else { break };
+    let (mut rev, started) = (newest, Instant::now());
+    loop {
+        let record = (table, key, &mut rev);
+        let end = store.read(|snap| stretch(snap, search, record, (before, &mut found)))?;
+        if end {
+            return Ok(found);
+        }
+        if found.is_enough(search) || started.elapsed() > search.within {
+            found.next = Some(rev + 1);
+            return Ok(found);
+        }
+    }
+}
+
+/// Walks back through one slice of a record's versions; says whether nothing is left.
+fn stretch(
+    read: &dyn Read,
+    search: &Search<'_>,
+    (table, key, rev): (u16, &[u8], &mut u64),
+    (before, found): (u64, &mut Found),
+) -> Result<bool, StoreError> {
+    let (started, mut looked) = (Instant::now(), 0);
+    while *rev != 0 {
+        if looked >= SLICE || found.is_enough(search) || started.elapsed() > HOLD {
+            return Ok(false);
+        }
+        let Some(entry) = head(read, *rev)? else { break };
         let change = entry.changes.iter().find(|one| one.table == table && one.key == key);
         let Some(previous) = change.map(|change| change.before_rev) else { break };
-        if search.since.is_some_and(|since| entry.at < since) || rev <= previous {
+        if search.since.is_some_and(|since| entry.at < since) || *rev <= previous {
             break;
         }
-        if rev < before {
-            if found.entries.len() >= search.limit {
-                found.next = Some(rev + 1);
-                break;
-            }
+        looked += 1;
+        if *rev < before {
             found.looked += 1;
-            found.reached = Some((rev, entry.at));
+            found.reached = Some((*rev, entry.at));
             if (search.wanted)(&entry) {
                 found.entries.push(entry);
             }
         }
-        rev = previous;
+        *rev = previous;
     }
-    Ok(found)
+    Ok(true)
 }
 
 /// The entry that wrote or removed a record last, if the record is there or was.

@@ -29,6 +29,8 @@ pub enum Image {
     Gone,
     /// The class of the record keeps no values.
     Untold,
+    /// It has changed so often since that it was not looked for.
+    Far,
 }
 
 impl Image {
@@ -37,7 +39,7 @@ impl Image {
     pub fn bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Kept(bytes) => Some(bytes),
-            Self::Nothing | Self::Gone | Self::Untold => None,
+            Self::Nothing | Self::Gone | Self::Untold | Self::Far => None,
         }
     }
 }
@@ -82,14 +84,13 @@ pub fn of(
     before: Option<u64>,
     limit: usize,
 ) -> Result<Option<Page>, StoreError> {
-    let heads = Heads::new(read);
     let tracked = schema.class(record.table) == Some(Class::Tracked);
     let (mut seq, mut after) = match before {
         None => match newest(read, record)? {
             (Some(row), seq) => (seq, if tracked { Image::Kept(row) } else { Image::Untold }),
             (None, seq) => (seq, Image::Nothing),
         },
-        Some(before) => match heads.step(record, before)? {
+        Some(before) => match step_at(read, record, before)? {
             Some(step) => (step.before_rev, step.image(read, tracked)?),
             None => return Ok(None),
         },
@@ -100,7 +101,7 @@ pub fn of(
             page.next = page.versions.last().map(|last| last.seq);
             break;
         }
-        let Some(step) = heads.step(record, seq)? else { break };
+        let Some(step) = step_at(read, record, seq)? else { break };
         let image = step.image(read, tracked)?;
         let entry = &step.head.entry;
         page.versions.push(Version {
@@ -117,7 +118,32 @@ pub fn of(
     Ok(Some(page))
 }
 
-/// The version of a record that an entry made; none when it did not change it.
+/// How much one look at versions may walk back: a change costs one, and large entries more.
+#[derive(Debug)]
+pub struct Steps(usize);
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self(20_000)
+    }
+}
+
+impl Steps {
+    /// So many.
+    #[must_use]
+    pub fn of(steps: usize) -> Self {
+        Self(steps)
+    }
+
+    /// Whether a walk may go on behind this entry.
+    fn take(&mut self, entry: &Entry) -> bool {
+        self.0 = self.0.saturating_sub(1 + entry.changes.len() / 64);
+        0 < self.0
+    }
+}
+
+/// The version of a record that an entry made; none when it did not change it. What was there
+/// afterwards is known from the change that came next, and is looked for as far as the steps go.
 ///
 /// # Errors
 /// When the disk fails or bytes cannot be read.
@@ -126,19 +152,75 @@ pub fn at(
     schema: &Schema,
     record: &Root,
     seq: u64,
+    steps: &mut Steps,
 ) -> Result<Option<Version>, StoreError> {
-    // What was there afterwards is known from the change that came next.
-    let heads = Heads::new(read);
-    if heads.step(record, seq)?.is_none() {
+    let Some(step) = step_at(read, record, seq)? else { return Ok(None) };
+    let tracked = schema.class(record.table) == Some(Class::Tracked);
+    let Some(after) = after(read, (record, seq), tracked, steps)? else { return Ok(None) };
+    let entry = &step.head.entry;
+    Ok(Some(Version {
+        seq,
+        at: crate::kernel::time::from_ms(entry.at),
+        actor: entry.actor,
+        cause: entry.cause,
+        op: step.op,
+        before: step.image(read, tracked)?,
+        after: if step.op == Op::Delete { Image::Nothing } else { after },
+    }))
+}
+
+/// What was there after an entry; none when no version of the record leads back to it.
+fn after(
+    read: &dyn Read,
+    (record, seq): (&Root, u64),
+    tracked: bool,
+    steps: &mut Steps,
+) -> Result<Option<Image>, StoreError> {
+    let (row, mut newer) = newest(read, record)?;
+    if newer == seq {
+        return Ok(Some(match row {
+            Some(row) if tracked => Image::Kept(row),
+            Some(_) => Image::Untold,
+            None => Image::Nothing,
+        }));
+    }
+    while seq < newer {
+        let Some(step) = step_at(read, record, newer)? else { return Ok(None) };
+        if step.before_rev == seq {
+            return Ok(Some(step.image(read, tracked)?));
+        }
+        if !steps.take(&step.head.entry) {
+            return Ok(Some(Image::Far));
+        }
+        newer = step.before_rev;
+    }
+    Ok(None)
+}
+
+/// What was there before an entry changed a record; none when it did not change it.
+///
+/// # Errors
+/// When the disk fails or bytes cannot be read.
+pub fn before(
+    read: &dyn Read,
+    schema: &Schema,
+    record: &Root,
+    seq: u64,
+) -> Result<Option<Image>, StoreError> {
+    let tracked = schema.class(record.table) == Some(Class::Tracked);
+    step_at(read, record, seq)?.map(|step| step.image(read, tracked)).transpose()
+}
+
+/// What an entry did to a record, for who asks once of each entry: nothing of it is kept.
+fn step_at(read: &dyn Read, record: &Root, seq: u64) -> Result<Option<Step>, StoreError> {
+    let Some(entry) = feed::entry(read, seq)? else { return Ok(None) };
+    let found = entry.changes.iter().position(|one| record.is(one.table, &one.key));
+    let Some((n, at)) = found.and_then(|at| Some((u16::try_from(at).ok()?, at))) else {
         return Ok(None);
-    }
-    let (mut newer, mut found) = (None, newest(read, record)?.1);
-    while seq < found {
-        let Some(step) = heads.step(record, found)? else { return Ok(None) };
-        (newer, found) = (Some(found), step.before_rev);
-    }
-    let page = of(read, schema, record, newer, 1)?.unwrap_or_default();
-    Ok(page.versions.into_iter().next().filter(|version| version.seq == seq))
+    };
+    let (op, before_rev) = (entry.changes[at].op, entry.changes[at].before_rev);
+    let head = Rc::new(Head { entry, places: HashMap::new() });
+    Ok(Some(Step { head, op, before_rev, n }))
 }
 
 /// The entry that changed a record last; 0 when none did.

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
 
 use crate::kernel::{Actor, Cause, Event};
 
@@ -43,6 +44,8 @@ pub struct Images {
     pub bytes: u64,
     /// The images of entries up to this one may be gone.
     pub floor: u64,
+    /// Whether there was no time to count them all.
+    pub more: bool,
 }
 
 /// Up to which entry images may be gone.
@@ -130,6 +133,15 @@ fn mark(table: u16, key: &[u8]) -> Vec<u8> {
 /// # Errors
 /// When the disk fails.
 pub fn images(store: &Store) -> Result<Images, StoreError> {
+    images_within(store, Duration::MAX)
+}
+
+/// The same for about so long at most: a page does not wait for a whole feed.
+///
+/// # Errors
+/// When the disk fails.
+pub fn images_within(store: &Store, within: Duration) -> Result<Images, StoreError> {
+    let started = Instant::now();
     let floor = store.read(|snap| floor(snap))?;
     let mut all = Images { floor, ..Images::default() };
     let mut from = KeyBuf::of(&floor).into_bytes();
@@ -143,7 +155,8 @@ pub fn images(store: &Store) -> Result<Images, StoreError> {
                 ControlFlow::Continue(())
             })
         })?;
-        if end {
+        all.more = !end && within <= started.elapsed();
+        if end || all.more {
             return Ok(all);
         }
     }

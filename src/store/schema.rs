@@ -52,6 +52,9 @@ type Clear = fn(&mut WriteTx<'_>, &[u8], &[Reference]) -> Result<(), StoreError>
 /// Makes key and stored bytes of a row from its JSON, or says what is wrong with it.
 pub type Parse = fn(serde_json::Value) -> Result<(Vec<u8>, Vec<u8>), String>;
 
+/// Makes JSON of a row's stored bytes.
+pub type AsJson = fn(&[u8]) -> Result<serde_json::Value, DecodeError>;
+
 /// Names the blobs that a row holds, from its bytes.
 pub type NameBlobs = fn(&[u8]) -> Result<Vec<BlobId>, DecodeError>;
 
@@ -67,7 +70,7 @@ pub struct Ops {
     /// The blobs that a row holds, from its bytes; none for a kind that never holds any.
     pub blobs: Option<NameBlobs>,
     /// The row as JSON for export, the API, history and undo.
-    pub json: fn(&[u8]) -> Result<serde_json::Value, DecodeError>,
+    pub json: AsJson,
     /// The stored bytes of a row in the present layout and without a rev.
     pub renew: fn(&[u8]) -> Result<Vec<u8>, DecodeError>,
     /// Fields that mean something only together.

@@ -6,7 +6,7 @@
 //! event: hq
 //! data: {"t":[["tasks","<id>"],["inbox"]]}      no id: anything in the table
 //!
-//! event: hq-run      a piece of running text, as `live::Piece`
+//! event: hq-run      a piece of running text, as `live::Piece`, of runs that the person may see
 //! event: hq-resync   too much was missed: fetch every region again
 //! ```
 //!
@@ -14,7 +14,7 @@
 //! table become the table. A stream that resumes is told what changed meanwhile, up to 1,000 entries.
 //! It ends with the program, with the sign-in that opened it, or after half an hour.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +29,7 @@ use tokio::time::Instant;
 
 use crate::app::Ws;
 use crate::app::limits::Place;
+use crate::kernel::RunId;
 use crate::live::Piece;
 use crate::store::{Cursor, Entry, Schema, StoreError};
 use crate::web::session::Alive;
@@ -45,7 +46,9 @@ pub const LONGEST: Duration = Duration::from_secs(30 * 60);
 const MAX_IDS: usize = 64;
 /// How many missed entries are told.
 const MAX_MISSED: usize = 1_000;
-/// What a page learns of people by: a change of it may end a stream.
+/// Of how many runs it is remembered whether they may be heard.
+const MAX_HEARD: usize = 256;
+/// What a page learns of people by: a change of it may end a stream, and what may be heard on it.
 const MEMBERS: &str = "members";
 /// What pages show of the system's store: the list of workspaces, and who can sign in.
 const OF_SYSTEM: [&str; 2] = ["workspaces", "accounts"];
@@ -127,10 +130,17 @@ impl Topics {
     }
 }
 
+/// Whether who looks at a page may read what a run writes. Asked once for each run, and anew when
+/// something about the members has changed.
+pub struct Hears(pub Box<dyn Fn(RunId) -> bool + Send>);
+
 /// The stream of one page.
 pub struct PageStream {
     ws: Ws,
     alive: Alive,
+    hears: Hears,
+    /// What was answered for the runs that write now.
+    heard_of: HashMap<RunId, bool>,
     entries: broadcast::Receiver<Arc<Entry>>,
     accounts: broadcast::Receiver<Arc<Entry>>,
     pieces: broadcast::Receiver<Arc<Piece>>,
@@ -153,7 +163,7 @@ impl PageStream {
     /// When the disk fails.
     pub fn open(
         ws: Ws,
-        alive: Alive,
+        (alive, hears): (Alive, Hears),
         after: Option<Cursor>,
         places: Vec<Place>,
     ) -> Result<Self, StoreError> {
@@ -174,6 +184,8 @@ impl PageStream {
             end: now + LONGEST,
             ended: false,
             _places: places,
+            heard_of: HashMap::new(),
+            hears,
             alive,
             ws,
         };
@@ -239,13 +251,19 @@ impl PageStream {
     }
 
     fn push_piece(&mut self, piece: &Piece) {
-        if let Ok(data) = serde_json::to_value(piece) {
+        if MAX_HEARD < self.heard_of.len() {
+            self.heard_of.clear();
+        }
+        let hears = &self.hears;
+        let may = *self.heard_of.entry(piece.run).or_insert_with(|| (hears.0)(piece.run));
+        if may && let Ok(data) = serde_json::to_value(piece) {
             self.queue.push_back(frame("hq-run", "", &data));
         }
     }
 
     fn check(&mut self) {
         self.checked = Instant::now();
+        self.heard_of.clear();
         self.ended |= !(self.alive.0)();
     }
 

@@ -10,6 +10,7 @@ mod connections; // provider connections: keys, tests, which model wins
 mod edges; // slow clients, the local socket, orphans, the log of failed sign-ins
 mod strange_tools; // what an agent reaches of another workspace: nothing
 mod access; // who may do what: every route, by everybody
+mod readable; // who may read what: the content of every answer and stream
 mod accounts; // accounts that are closed and opened again
 mod proofs; // what cannot be taken back asks once more who it is
 mod leaving; // what somebody has to do who leaves, and who takes it over

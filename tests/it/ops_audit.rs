@@ -133,6 +133,60 @@ async fn sign_ins_and_tokens_of_members_are_in_the_audit_and_those_of_strangers_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_accounts_tell_nothing_of_workspaces_that_somebody_has_nothing_to_do_with() {
+    let hq = TestHq::start().await;
+    let (mira, tom) = (hq.owner(), hq.another("Tom", Some(hq::kernel::Role::Admin)).await);
+    let made = mira.post("/api/v1/workspaces", &json!({ "name": "Hidden Harbour" })).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let places = [
+        "/api/v1/audit?source=accounts".to_owned(),
+        "/api/v1/audit?source=accounts&event=workspace.added".to_owned(),
+        "/api/v1/audit/export?source=accounts".to_owned(),
+        format!("{PAGE}?source=accounts"),
+        format!("{PAGE}/export?source=accounts"),
+    ];
+    let (tom, mira) =
+        (tom.with("x-hq-workspace", "marlow-cargo"), mira.with("x-hq-workspace", "marlow-cargo"));
+    let all: Vec<_> = hq.running().app.workspaces.read().clone();
+    let hidden = all.iter().find(|ws| ws.slug == "hidden-harbour").expect("it is there").id;
+    for place in &places {
+        let told = tom.get(place).await;
+        assert_eq!(told.status, StatusCode::OK, "{place}: {}", told.text);
+        for word in ["hidden-harbour", "Hidden Harbour", &hidden.to_string()] {
+            assert!(!told.text.contains(word), "{word} in {place}: {}", told.text);
+        }
+        // What is about Mira herself is told all the same.
+        let narrow = place.contains("event=");
+        assert!(narrow || told.text.contains("signed"), "{place}: {}", told.text);
+    }
+    for place in [&places[0], &places[1], &places[2]] {
+        assert!(mira.get(place).await.text.contains("hidden-harbour"), "{place}");
+    }
+
+    // Nor does Tom work on the store of all accounts.
+    let found = verified(&tom).await;
+    assert!(found["workspace"].is_object() && found.get("accounts").is_none(), "{found}");
+    let found = verified(&mira).await;
+    assert_eq!(found["accounts"]["faults_count"], 0, "{found}");
+    let seen = tom.get("/api/v1/audit/verify").await.json();
+    assert!(seen["result"].get("accounts").is_none(), "{seen}");
+    for work in ["doctor", "check", "compact", "stats"] {
+        let begun = tom.post(&format!("/api/v1/store/{work}"), &json!({})).await;
+        assert_eq!(begun.status, StatusCode::ACCEPTED, "{}", begun.text);
+        let found = loop {
+            let state = tom.get(&format!("/api/v1/store/{work}")).await.json();
+            if !state["ended"].is_null() {
+                break state["result"].clone();
+            }
+            tokio::task::yield_now().await;
+        };
+        assert!(found["workspace"].is_object() && found.get("accounts").is_none(), "{found}");
+    }
+    assert!(tom.get("/w/marlow-cargo/settings/health").await.text.contains("Every page is sound"));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_page_tells_entries_in_words_and_keeps_its_filters_in_the_address() {
     let hq = TestHq::start().await;
     task(&hq, "Print the price list").await;

@@ -111,6 +111,16 @@ async fn a_consumer_follows_by_itself_and_a_stumbling_one_holds_back_nobody() {
     let form = format!("{PAGE}/dead-letters/stumbler/{seq}/retry");
     assert_eq!(hq.owner().form(&form, &[]).await.location(), Some(PAGE));
     assert_eq!(one(&hq, "stumbler").await["dead_letters"], 0);
+    // Who tried is on record, both times.
+    let told = hq.owner().get("/api/v1/audit?event=consumer.changed").await.json();
+    let items = told["items"].as_array().expect("a list");
+    let acts = items.iter().map(|item| {
+        assert_eq!(item["actor"]["kind"], "person", "{item}");
+        item["events"][0]["data"]["act"].as_str().expect("words").to_owned()
+    });
+    let acts: Vec<_> = acts.collect();
+    let said = |verb: &str| format!("{verb} entry {seq} of the stumbler");
+    assert_eq!(acts, [said("tried again"), said("tried in vain")]);
     hq.finish().await;
 }
 

@@ -1,6 +1,7 @@
 //! `/api/v1/changes`: the feed for programs, as pages, as a long poll, or as a stream that resumes.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::app::limits::Place;
 use crate::app::{App, Ws};
+use crate::features::history::queries::readable::Looker;
 use crate::kernel::{AccountId, Can, Event, ProblemKind};
 use crate::store::{Cursor, StoreError};
 use crate::web::error::{ApiError, Failure};
@@ -23,8 +25,8 @@ use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::{Alive, Person};
 use crate::web::sse;
 
+use super::feed::{self, Change, Only, Part, Wish};
 use super::pages::places;
-use super::queries::{self, Change};
 
 /// Entries of one answer, unless asked for fewer.
 const LIMIT: usize = 100;
@@ -37,16 +39,17 @@ const MAX_WAIT: u64 = 30;
 #[must_use]
 pub fn routes() -> Routes {
     let snapshot = || {
-        let about = "All rows, table by table in the order of their keys. Keep the `cursor` of the \
-                     first page: /api/v1/changes after it tells what happened meanwhile";
+        let about = "All rows that you may read, table by table in the order of their keys; a page \
+                     may have fewer than asked for, the last one has no `next`. Keep the `cursor` of \
+                     the first page: /api/v1/changes after it tells what happened meanwhile";
         Doc::new(about).query::<SnapshotAsked>().returns::<SnapshotDoc>()
     };
     Routes::new().get("/snapshot", snapshot_page.needs(Can::Read).doc(snapshot)).get(
         "/changes",
         changes.needs(Can::Read).doc(|| {
             Doc::new(
-                "Everything that changed, in order. With `Accept: text/event-stream` a stream that \
-                 can be resumed by `Last-Event-ID`",
+                "Everything that changed, in order; a page ends early when it is large. With \
+                 `Accept: text/event-stream` a stream that can be resumed by `Last-Event-ID`",
             )
             .query::<Asked>()
             .returns::<PageDoc>()
@@ -64,7 +67,7 @@ struct Asked {
     limit: Option<usize>,
     /// Wait up to so many seconds (at most 30) when there is nothing yet.
     wait: Option<u64>,
-    /// `rows`: with the changed rows as they are now.
+    /// `rows`: with the changed rows as they are now, each once in an answer.
     include: Option<String>,
     /// Only entries that changed a row of these tables, such as `tasks,comments`; other changes of
     /// such an entry are left out.
@@ -89,7 +92,9 @@ struct Page {
 #[schemars(rename = "Changes")]
 #[expect(dead_code, reason = "only its schema is used")]
 struct PageDoc {
-    /// `{seq, cursor, at, actor, cause, changes: [{table, id, op, row?}], events: [{name, data}]}`
+    /// `{seq, cursor, at, actor, cause, changes: [{table, id, op, row?}], events: [{name, data}]}`.
+    /// In place of `row`: `row_at`, the entry of this answer where it stands; `withheld: true` when
+    /// you may not read it; `left_out: true` when the entry is too large for its rows.
     items: Vec<serde_json::Value>,
     /// Give this back as `after`.
     next: String,
@@ -133,8 +138,8 @@ async fn changes(
     if limit == 0 || MAX_LIMIT < limit {
         return Err(ApiError::invalid("limit", format!("ask for 1 to {MAX_LIMIT} entries")));
     }
-    let only = Only::of(&ws, &asked)?;
-    let with_rows = match asked.include.as_deref() {
+    let only = only(&ws, &asked)?;
+    let rows = match asked.include.as_deref() {
         None | Some("") => false,
         Some("rows") => true,
         Some(_) => return Err(ApiError::invalid("include", "only `rows` can be included")),
@@ -151,16 +156,18 @@ async fn changes(
     let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accepts.contains("text/event-stream") {
         let places = places(&app, &ws, &who)?;
-        let reader = Reader::new(ws, alive, (after, with_rows, only), places);
+        let wish = Wish { who: Looker::of(&who), limit: LIMIT, rows, only };
+        let reader = Reader::new(ws, alive, (after, wish), places);
         return Ok(sse::respond(reader.frames()));
     }
+    let wish = Arc::new(Wish { who: Looker::of(&who), limit, rows, only });
     let wait = Duration::from_secs(asked.wait.unwrap_or(0).min(MAX_WAIT));
     let (mut head, mut accounts) = (ws.store.watch(), app.system.watch());
     let end = Instant::now() + wait;
     let mut after = after;
     loop {
         head.borrow_and_update();
-        let (items, next) = read(&ws, after, limit, (with_rows, &only))?;
+        let (items, next) = read(&ws, after, Arc::clone(&wish)).await?;
         let ended = next.seq == after.seq && end <= Instant::now();
         after = next;
         if !items.is_empty() || ended || app.stopping.is_cancelled() {
@@ -182,91 +189,46 @@ async fn changes(
 }
 
 /// A piece of what is asked for, and the place behind all that was looked at for it.
-fn read(
+async fn read(
     ws: &Ws,
     after: Cursor,
-    limit: usize,
-    (rows, only): (bool, &Only),
+    wish: Arc<Wish>,
 ) -> Result<(Vec<Change>, Cursor), StoreError> {
-    ws.read(|snap| {
-        let all = queries::changes(snap, ws.store.schema(), after, limit, rows)?;
-        let next = all.last().map_or(after, |last| Cursor { seq: last.seq, ..after });
-        Ok((all.into_iter().filter_map(|change| only.of_it(change)).collect(), next))
-    })
+    ws.look(move |ws| ws.read(|snap| feed::changes(snap, ws.store.schema(), after, &wish))).await
 }
 
 /// What is wanted of the entries.
-#[derive(Clone, Debug, Default)]
-struct Only {
-    tables: Vec<String>,
-    actors: Vec<String>,
-    kinds: Vec<String>,
-}
-
-impl Only {
-    fn of(ws: &Ws, asked: &Asked) -> Result<Self, ApiError> {
-        let words = |text: &Option<String>| -> Vec<String> {
-            let text = text.as_deref().unwrap_or_default();
-            let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
-            words.map(str::to_owned).collect()
-        };
-        let (tables, actors, kinds) =
-            (words(&asked.tables), words(&asked.actors), words(&asked.kinds));
-        let known = |name: &String| ws.store.schema().named(name).is_some_and(|t| t.ops.is_some());
-        if let Some(other) = tables.iter().find(|name| !known(name)) {
-            return Err(ApiError::invalid("tables", format!("there is no table `{other}`")));
-        }
-        let kind = |word: &String| {
-            let stem = word.strip_suffix('*').unwrap_or(word);
-            Event::NAMES.iter().any(|name| match word.ends_with('*') {
-                true => name.starts_with(stem),
-                false => *name == stem,
-            })
-        };
-        if let Some(other) = kinds.iter().find(|word| !kind(word)) {
-            let text = format!("`{other}` is no kind of event; try task.created or task.*");
-            return Err(ApiError::invalid("kinds", text));
-        }
-        let kinds_of_actors = ["person", "agent", "plugin", "gateway", "system"];
-        let actor = |word: &String| {
-            kinds_of_actors.contains(&word.as_str()) || word.parse::<AccountId>().is_ok()
-        };
-        if let Some(other) = actors.iter().find(|word| !actor(word)) {
-            let text = format!("`{other}` is no actor; try person, agent, system or an id");
-            return Err(ApiError::invalid("actors", text));
-        }
-        Ok(Self { tables, actors, kinds })
+fn only(ws: &Ws, asked: &Asked) -> Result<Only, ApiError> {
+    let words = |text: &Option<String>| -> Vec<String> {
+        let text = text.as_deref().unwrap_or_default();
+        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+        words.map(str::to_owned).collect()
+    };
+    let (tables, actors, kinds) = (words(&asked.tables), words(&asked.actors), words(&asked.kinds));
+    let known = |name: &String| ws.store.schema().named(name).is_some_and(|t| t.ops.is_some());
+    if let Some(other) = tables.iter().find(|name| !known(name)) {
+        return Err(ApiError::invalid("tables", format!("there is no table `{other}`")));
     }
-
-    /// An entry as far as it is wanted; none when it is not.
-    fn of_it(&self, mut change: Change) -> Option<Change> {
-        let is_by = |word: &String| {
-            let parts = change.actor.as_object();
-            parts.is_some_and(|parts| parts.values().any(|part| part == word.as_str()))
-        };
-        if !self.actors.is_empty() && !self.actors.iter().any(is_by) {
-            return None;
-        }
-        let is_of = |event: &serde_json::Value| {
-            let name = event["name"].as_str().unwrap_or_default();
-            self.kinds.iter().any(|word| match word.strip_suffix('*') {
-                Some(stem) => name.starts_with(stem),
-                None => name == word,
-            })
-        };
-        if !self.kinds.is_empty() && !change.events.iter().any(is_of) {
-            return None;
-        }
-        if !self.tables.is_empty() {
-            change
-                .changes
-                .retain(|row| self.tables.iter().any(|table| row["table"] == table.as_str()));
-            if change.changes.is_empty() {
-                return None;
-            }
-        }
-        Some(change)
+    let kind = |word: &String| {
+        let stem = word.strip_suffix('*').unwrap_or(word);
+        Event::NAMES.iter().any(|name| match word.ends_with('*') {
+            true => name.starts_with(stem),
+            false => *name == stem,
+        })
+    };
+    if let Some(other) = kinds.iter().find(|word| !kind(word)) {
+        let text = format!("`{other}` is no kind of event; try task.created or task.*");
+        return Err(ApiError::invalid("kinds", text));
     }
+    let kinds_of_actors = ["person", "agent", "plugin", "gateway", "system"];
+    let actor = |word: &String| {
+        kinds_of_actors.contains(&word.as_str()) || word.parse::<AccountId>().is_ok()
+    };
+    if let Some(other) = actors.iter().find(|word| !actor(word)) {
+        let text = format!("`{other}` is no actor; try person, agent, system or an id");
+        return Err(ApiError::invalid("actors", text));
+    }
+    Ok(Only { tables, actors, kinds })
 }
 
 /// A stream of entries.
@@ -276,20 +238,14 @@ struct Reader {
     head: watch::Receiver<u64>,
     accounts: watch::Receiver<u64>,
     after: Cursor,
-    with_rows: bool,
-    only: Only,
+    wish: Arc<Wish>,
     queue: VecDeque<Bytes>,
     end: Instant,
     _places: Vec<Place>,
 }
 
 impl Reader {
-    fn new(
-        ws: Ws,
-        alive: Alive,
-        (after, with_rows, only): (Cursor, bool, Only),
-        places: Vec<Place>,
-    ) -> Self {
+    fn new(ws: Ws, alive: Alive, (after, wish): (Cursor, Wish), places: Vec<Place>) -> Self {
         Self {
             head: ws.store.watch(),
             accounts: ws.app.system.watch(),
@@ -299,8 +255,7 @@ impl Reader {
             ws,
             alive,
             after,
-            with_rows,
-            only,
+            wish: Arc::new(wish),
         }
     }
 
@@ -312,8 +267,8 @@ impl Reader {
     }
 
     /// Reads what is new; none when the disk fails.
-    fn fill(&mut self) -> Option<()> {
-        let found = read(&self.ws, self.after, LIMIT, (self.with_rows, &self.only));
+    async fn fill(&mut self) -> Option<()> {
+        let found = read(&self.ws, self.after, Arc::clone(&self.wish)).await;
         let (found, next) =
             found.inspect_err(|error| tracing::warn!(%error, "a change stream ended")).ok()?;
         self.after = next;
@@ -335,7 +290,7 @@ impl Reader {
                 if !(self.alive.0)() {
                     return None;
                 }
-                self.fill()?;
+                self.fill().await?;
                 continue;
             }
             tokio::select! {
@@ -351,7 +306,8 @@ impl Reader {
                     if self.end <= Instant::now() || !(self.alive.0)() {
                         return None;
                     }
-                    self.queue.push_back(sse::beat());
+                    // Also where all was left out: a client that is cut off need not look at it again.
+                    self.queue.push_back(sse::place(&self.after.to_string()));
                 }
             }
         }
@@ -397,23 +353,28 @@ struct SnapshotDoc {
 
 async fn snapshot_page(
     ws: Ws,
+    who: Person,
     Query(asked): Query<SnapshotAsked>,
 ) -> Result<Json<SnapshotPage>, ApiError> {
     let limit = asked.limit.unwrap_or(SNAPSHOT);
     if limit == 0 || SNAPSHOT < limit {
         return Err(ApiError::invalid("limit", format!("ask for 1 to {SNAPSHOT} rows")));
     }
-    let wanted: Vec<&str> = asked.tables.iter().flat_map(|text| text.split(',')).collect();
+    let tables: Vec<String> =
+        asked.tables.iter().flat_map(|text| text.split(',')).map(str::to_owned).collect();
     let from = match asked.after.as_deref() {
         None | Some("") => (0, Vec::new()),
-        Some(text) => queries::snapshot_place(text)
+        Some(text) => feed::snapshot_place(text)
             .ok_or_else(|| ApiError::invalid("after", "give back `next` as it came"))?,
     };
     let (schema, incarnation) = (ws.store.schema(), ws.store.incarnation());
-    if let Some(other) = wanted.iter().find(|name| schema.named(name).is_none()) {
+    if let Some(other) = tables.iter().find(|name| schema.named(name).is_none()) {
         return Err(ApiError::invalid("tables", format!("there is no table `{other}`")));
     }
-    let page = ws.read(|snap| queries::snapshot(snap, schema, (&wanted, from), limit))?;
+    let (looker, part) = (Looker::of(&who), Part { tables, from, limit });
+    let page =
+        ws.look(move |ws| ws.read(|snap| feed::snapshot(snap, ws.store.schema(), looker, &part)));
+    let page = page.await?;
     let cursor = Cursor { incarnation, seq: page.seq }.to_string();
     Ok(Json(SnapshotPage { items: page.items, next: page.next, cursor }))
 }

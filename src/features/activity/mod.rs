@@ -2,6 +2,7 @@
 //! stream of pages. Writes nothing.
 
 pub mod api;
+mod feed;
 pub mod pages;
 pub mod queries;
 mod words;

@@ -7,7 +7,8 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::app::{App, Ws};
-use crate::features::history::queries::access;
+use crate::features::history::queries::{access, readable::Looker};
+use crate::features::runs::queries::talk;
 use crate::kernel::{Can, ProblemKind, Timestamp, Via};
 use crate::store::Cursor;
 use crate::web::error::{Failure, PageError};
@@ -19,7 +20,7 @@ use crate::web::parts::{Face, Tab};
 use crate::web::routes::{Needs, Routes};
 use crate::web::session::{Alive, Person};
 use crate::web::shell::Shell;
-use crate::web::sse::{self, PageStream};
+use crate::web::sse::{self, Hears, PageStream};
 use crate::web::time::RelTime;
 
 use super::queries::{self, Area, By, Filter};
@@ -112,7 +113,10 @@ async fn show(
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
     let filter = asked.filter();
-    let found = ws.read(|snap| queries::lines(snap, ws.store.schema(), filter, PAGE))?;
+    let wanted = (Looker::of(&who), filter);
+    let found =
+        ws.look(move |ws| ws.read(|snap| queries::lines(snap, ws.store.schema(), wanted, PAGE)));
+    let found = found.await?;
     let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
     let days = by_day(&ws, &who, found.lines, (app.clock.now(), &zone));
     let Filter { area, by, before } = filter;
@@ -198,7 +202,11 @@ async fn events(
     // A place that cannot be read is one that no store knows: the page is told to begin afresh.
     let unknown = Cursor { seq: u64::MAX, ..ws.store.head() };
     let after = asked.map(|text| text.parse::<Cursor>().unwrap_or(unknown));
-    let stream = PageStream::open(ws, alive, after, places)?;
+    let (place, account) = (ws.clone(), who.account);
+    // ok: a store that cannot be read lets nobody hear anything.
+    let hears = move |run| place.read(|snap| talk::may_hear(snap, run, account)).unwrap_or(false);
+    let doors = (alive, Hears(Box::new(hears)));
+    let stream = PageStream::open(ws, doors, after, places)?;
     Ok(sse::respond(stream.frames()))
 }
 

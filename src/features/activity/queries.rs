@@ -1,13 +1,11 @@
-//! Reads of the feed: lines for people, entries for programs.
+//! Reads of the feed: lines for people, and the words that programs read.
 
-use std::ops::ControlFlow;
-
-use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::features::history::queries::readable::{Eye, Looker};
 use crate::features::tasks::queries::people::People;
 use crate::kernel::{Actor, Cause, Event, Timestamp};
-use crate::store::{Class, Cursor, Entry, Kind, Op, Range, Read, Schema, StoreError, feed};
+use crate::store::{Entry, Op, Read, Schema, StoreError, feed};
 use crate::web::parts::Face;
 
 use super::words;
@@ -131,17 +129,17 @@ pub struct Lines {
     pub next: Option<u64>,
 }
 
-/// What happened, newest first.
+/// What happened, newest first, as far as this person may know it.
 ///
 /// # Errors
 /// When the disk fails.
 pub fn lines(
     read: &dyn Read,
     schema: &Schema,
-    filter: Filter,
+    (who, filter): (Looker, Filter),
     limit: usize,
 ) -> Result<Lines, StoreError> {
-    let people = People::read(read)?;
+    let (people, eye) = (People::read(read)?, Eye::new(read, who));
     let mut found = Lines { lines: Vec::new(), next: None };
     let (mut before, mut looked) = (filter.before, 0);
     while found.lines.len() < limit && looked < MAX_LOOK {
@@ -160,7 +158,7 @@ pub fn lines(
             }
             tables.sort_unstable();
             tables.dedup();
-            for (area, words) in words::of(read, schema, &entry, &people)? {
+            for (area, words) in words::of(read, schema, &entry, (&people, Some(&eye)))? {
                 if filter.area.is_none_or(|only| only == area) {
                     let at = crate::kernel::time::from_ms(entry.at);
                     let who = match words.by {
@@ -183,69 +181,7 @@ pub fn lines(
     Ok(found)
 }
 
-/// An entry of the feed for programs.
-#[derive(Debug, Serialize)]
-pub struct Change {
-    /// Its number.
-    pub seq: u64,
-    /// Give this back as `after`.
-    pub cursor: String,
-    /// When.
-    pub at: Timestamp,
-    /// Who.
-    pub actor: Value,
-    /// Why.
-    pub cause: Value,
-    /// The changed rows.
-    pub changes: Vec<Value>,
-    /// What happened, in events.
-    pub events: Vec<Value>,
-}
-
-/// Entries after a place, oldest first, with the rows as they are now if asked for. Rows that hold
-/// secrets are named, never shown.
-///
-/// # Errors
-/// When the disk fails.
-pub fn changes(
-    read: &dyn Read,
-    schema: &Schema,
-    after: Cursor,
-    limit: usize,
-    with_rows: bool,
-) -> Result<Vec<Change>, StoreError> {
-    let entries = feed::entries(read, schema, after.seq, limit)?;
-    let mut out = Vec::with_capacity(entries.len());
-    for entry in entries {
-        let mut changes = Vec::with_capacity(entry.changes.len());
-        for change in &entry.changes {
-            let Some(info) = schema.table(change.table) else { continue };
-            let Some(ops) = &info.ops else { continue };
-            let id = (ops.key_text)(&change.key);
-            let mut view = json!({ "table": info.name, "id": id, "op": word(change.op) });
-            let shown = !matches!(info.kind, Kind::Record(Class::Sealed));
-            if with_rows && shown {
-                let row = read.raw_get(change.table, &change.key)?;
-                // A row that cannot be read does not hide the rest.
-                view["row"] = row.and_then(|row| (ops.json)(&row).ok()).unwrap_or_default();
-            }
-            changes.push(view);
-        }
-        let cursor = Cursor { incarnation: after.incarnation, seq: entry.seq };
-        out.push(Change {
-            seq: entry.seq,
-            cursor: cursor.to_string(),
-            at: crate::kernel::time::from_ms(entry.at),
-            actor: actor(entry.actor),
-            cause: cause(entry.cause),
-            changes,
-            events: entry.events.iter().map(event).collect(),
-        });
-    }
-    Ok(out)
-}
-
-/// Sentences for an entry; none for what only machines want to know.
+/// Sentences for an entry, for who may know everything; none for what only machines want to know.
 ///
 /// # Errors
 /// When the disk fails.
@@ -255,77 +191,8 @@ pub fn sentences(
     entry: &Entry,
     people: &People,
 ) -> Result<Vec<Words>, StoreError> {
-    Ok(words::of(read, schema, entry, people)?.into_iter().map(|(_, words)| words).collect())
-}
-
-/// A piece of everything that there is.
-pub struct Piece {
-    /// `{table, id, rev, row}`
-    pub items: Vec<Value>,
-    /// Where to go on.
-    pub next: Option<String>,
-    /// As of which entry.
-    pub seq: u64,
-}
-
-/// A place in a snapshot from its text: table and key.
-#[must_use]
-pub fn snapshot_place(text: &str) -> Option<(u16, Vec<u8>)> {
-    let (table, key) = text.split_once('.')?;
-    Some((table.parse().ok()?, hex::decode(key).ok()?))
-}
-
-/// Rows of all tables that programs may read, from a place on, in the order of tables and keys. What
-/// is no part of the feed is left out, and so is what holds secrets.
-///
-/// # Errors
-/// When the disk fails.
-pub fn snapshot(
-    read: &dyn Read,
-    schema: &Schema,
-    (wanted, (table, after)): (&[&str], (u16, Vec<u8>)),
-    limit: usize,
-) -> Result<Piece, StoreError> {
-    let seq = feed::newest(read, schema, None, 1)?.first().map_or(0, |entry| entry.seq);
-    let mut piece = Piece { items: Vec::new(), next: None, seq };
-    let mut tables: Vec<_> = schema.tables().iter().filter(|info| info.number >= table).collect();
-    tables.sort_by_key(|info| info.number);
-    for info in tables {
-        let shown = matches!(info.class(), Some(Class::Tracked | Class::Log | Class::Work));
-        let (Some(ops), true) = (&info.ops, shown) else { continue };
-        if !wanted.is_empty() && !wanted.contains(&info.name) {
-            continue;
-        }
-        let range = match info.number == table && !after.is_empty() {
-            true => Range::all().after(&after),
-            false => Range::all(),
-        };
-        let mut last = None;
-        read.raw_scan(info.number, &range, &mut |key, value| {
-            if piece.items.len() >= limit {
-                piece.next = last.take();
-                return ControlFlow::Break(());
-            }
-            let rev = crate::store::codec::unwrap(value).map_or(0, |(_, rev, _)| rev);
-            piece.items.push(json!({
-                "table": info.name,
-                "id": (ops.key_text)(key),
-                "rev": rev,
-                "row": (ops.json)(value).unwrap_or_default(),
-            }));
-            last = Some(format!("{}.{}", info.number, hex::encode(key)));
-            ControlFlow::Continue(())
-        })?;
-        if piece.next.is_some() {
-            break;
-        }
-        if piece.items.len() >= limit {
-            // Full at the end of a table: the next page begins behind its last row.
-            piece.next = last;
-            break;
-        }
-    }
-    Ok(piece)
+    let all = words::of(read, schema, entry, (people, None))?;
+    Ok(all.into_iter().map(|(_, words)| words).collect())
 }
 
 /// What happened to a row, as programs read it.

@@ -5,6 +5,7 @@ use crate::features::comments::model::Comment;
 use crate::features::connections::model::Connection;
 use crate::features::deliverables::model::Deliverable;
 use crate::features::files::model::TaskFile;
+use crate::features::history::queries::readable::Eye;
 use crate::features::runs::model::Run;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries as tasks;
@@ -46,6 +47,8 @@ pub struct Words {
 struct Speaker<'r> {
     read: &'r dyn Read,
     people: &'r People,
+    /// Whose eye; none for who may know everything.
+    eye: Option<&'r Eye<'r>>,
     key: String,
 }
 
@@ -57,9 +60,9 @@ pub fn of(
     read: &dyn Read,
     schema: &Schema,
     entry: &Entry,
-    people: &People,
+    (people, eye): (&People, Option<&Eye<'_>>),
 ) -> Result<Vec<(Area, Words)>, StoreError> {
-    let speaker = Speaker { read, people, key: tasks::key(read)? };
+    let speaker = Speaker { read, people, eye, key: tasks::key(read)? };
     let mut all = Vec::new();
     let handed = |event: &Event| matches!(event, Event::MemberHandedOver { .. });
     let at_once = entry.events.iter().any(handed);
@@ -360,11 +363,17 @@ impl Speaker<'_> {
         rest: &str,
         icon: &'static str,
     ) -> Result<Option<Words>, StoreError> {
-        let found = self.read.get::<Run>(id)?;
-        Ok(found.map(|run| Words {
+        let Some(run) = self.read.get::<Run>(id)? else { return Ok(None) };
+        // What somebody said in private is the title of its run.
+        let seen = self.eye.map_or(Ok(true), |eye| eye.sees_run(&run))?;
+        let (thing, path) = match seen {
+            true => (format!("{} {}", run.name(), run.title), format!("runs/{}", run.name())),
+            false => (run.name(), String::new()),
+        };
+        Ok(Some(Words {
             verb: verb.to_owned(),
-            thing: ellipsis(&format!("R-{} {}", run.number, run.title), MAX_TITLE),
-            path: format!("runs/R-{}", run.number),
+            thing: ellipsis(&thing, MAX_TITLE),
+            path,
             rest: rest.to_owned(),
             icon,
             ..Words::default()

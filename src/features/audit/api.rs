@@ -1,5 +1,7 @@
 //! `/api/v1/audit`: search, export, verification, redaction, retention.
 
+use std::sync::Arc;
+
 use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
@@ -22,7 +24,7 @@ use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::{Alive, Person};
 
 use super::model::Keeping;
-use super::queries::{self, Asked, Source, Wish};
+use super::queries::{self, Asked, Reach, Source, Wish};
 use super::rules;
 
 /// Entries of one answer, unless asked for fewer.
@@ -45,8 +47,12 @@ pub fn routes() -> Routes {
             .query::<Asked>()
             .media("application/jsonl")
     };
-    let verify =
-        || Doc::new("Begin to verify the audit").status(202).no_key("it begins at most once");
+    let verify = || {
+        Doc::new(
+            "Begin to verify the audit; with that of the accounts for who administers every workspace",
+        )
+        .status(202).no_key("it begins at most once")
+    };
     let state = || Doc::new("How the last verification stands").returns::<JobDoc>();
     let redact = || {
         Doc::new("Remove all former versions of a record, for good; what it is now stays")
@@ -114,20 +120,24 @@ async fn list(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<Pa
     if limit == 0 || MAX_LIMIT < limit {
         return Err(ApiError::invalid("limit", format!("ask for 1 to {MAX_LIMIT} entries")));
     }
-    let wish = Wish::new(&ws, &asked, &zone_of(&who))?;
-    let found = wish.search(&ws, limit)?;
-    let store = store_of(&ws, wish.source);
-    let incarnation = store.incarnation();
-    let items = found.entries.iter();
-    let items = items.map(|entry| queries::as_json(store.schema(), incarnation, entry)).collect();
+    let wish = Wish::new(&ws, &asked, (Some(who.account), &zone_of(&who)))?;
+    let incarnation = store_of(&ws, wish.source).incarnation();
+    let found = ws.look(move |ws| {
+        let (found, schema) = (wish.search(ws, limit)?, store_of(ws, wish.source).schema());
+        let items = found.entries.iter();
+        let items: Vec<Value> =
+            items.map(|entry| queries::as_json(schema, incarnation, entry)).collect();
+        Ok::<_, StoreError>((items, found.next, found.looked, found.reached))
+    });
+    let (items, next, looked, reached) = found.await?;
     let cursor = |seq| crate::store::Cursor { incarnation, seq }.to_string();
     Ok(Json(PageView {
         items,
-        next: found.next.map(cursor),
+        next: next.map(cursor),
         searched: Searched {
-            entries: found.looked,
-            back_to: found.reached.map(|(_, at)| crate::kernel::time::from_ms(at)),
-            complete: found.next.is_none(),
+            entries: looked,
+            back_to: reached.map(|(_, at)| crate::kernel::time::from_ms(at)),
+            complete: next.is_none(),
         },
     }))
 }
@@ -160,7 +170,7 @@ pub(super) fn export(
     alive: Alive,
     asked: Asked,
 ) -> Result<Response, PageError> {
-    let wish = Wish::new(ws, &asked.tidy(), &zone_of(who))?;
+    let wish = Wish::new(ws, &asked.tidy(), (Some(who.account), &zone_of(who)))?;
     let name = match wish.source {
         Source::Workspace => format!("{}-audit.jsonl", ws.slug),
         Source::Accounts => format!("{}-accounts.jsonl", ws.slug),
@@ -176,13 +186,14 @@ pub(super) fn export(
 }
 
 fn lines(ws: Ws, wish: Wish, alive: Alive) -> impl Stream<Item = Result<Bytes, StoreError>> + Send {
-    let until = store_of(&ws, wish.source).head().seq;
+    let (until, wish) = (store_of(&ws, wish.source).head().seq, Arc::new(wish));
     let pieces = stream::unfold((ws, wish, alive, 0), move |(ws, wish, alive, after)| async move {
         // Rights are asked for again before anything more is handed out.
         if until <= after || !(alive.0)() {
             return None;
         }
-        match queries::export_piece(&ws, &wish, after, PIECE) {
+        let own = Arc::clone(&wish);
+        match ws.look(move |ws| queries::export_piece(ws, &own, after, PIECE)).await {
             Ok((text, last)) => {
                 let after = last.unwrap_or(until);
                 Some((Ok(Bytes::from(text)), (ws, wish, alive, after)))
@@ -212,14 +223,16 @@ struct JobDoc {
     error: Option<String>,
 }
 
-async fn begin(app: App, ws: Ws) -> Result<Response, ApiError> {
-    queries::begin_verify(&ws, Depth::There)?;
-    let state = app.jobs.state(&ws.slug, queries::VERIFY);
+async fn begin(app: App, ws: Ws, who: Person) -> Result<Response, ApiError> {
+    let reach = Reach::of(&app, who.account)?;
+    queries::begin_verify(&ws, Depth::There, reach)?;
+    let state = app.jobs.state(&ws.slug, queries::VERIFY).map(|state| reach.sees(state));
     Ok((StatusCode::ACCEPTED, axum::Json(state)).into_response())
 }
 
-async fn stand(app: App, ws: Ws) -> Result<Json<JobState>, ApiError> {
-    let state = app.jobs.state(&ws.slug, queries::VERIFY);
+async fn stand(app: App, ws: Ws, who: Person) -> Result<Json<JobState>, ApiError> {
+    let reach = Reach::of(&app, who.account)?;
+    let state = app.jobs.state(&ws.slug, queries::VERIFY).map(|state| reach.sees(state));
     Ok(Json(state.ok_or_else(|| ApiError::not_found("A verification since the last start"))?))
 }
 

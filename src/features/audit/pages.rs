@@ -1,5 +1,7 @@
 //! Settings → Audit: what was done, whether the record of it is sound, what is kept of former versions.
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::response::Response;
 use jiff::tz::TimeZone;
@@ -26,11 +28,13 @@ use crate::web::time::RelTime;
 
 use super::api::export;
 use super::model::Keeping;
-use super::queries::{self, Asked, CAUSES, Line, Source, Wish};
+use super::queries::{self, Asked, CAUSES, Line, Reach, Source, Wish};
 use super::rules::{self, AuditError};
 
 /// Lines of one page.
 const PAGE: usize = 40;
+/// How long former versions are counted for the page.
+const COUNTING: Duration = Duration::from_millis(100);
 
 /// Routes below the workspace.
 #[must_use]
@@ -119,10 +123,10 @@ async fn show(
 ) -> Result<Response, PageError> {
     let asked = asked.tidy();
     if hx.is_partial() {
-        return html::fragment(&days(&app, &ws, &who, &asked)?);
+        let days = ws.look(move |ws| days(&app, ws, &who, &asked));
+        return html::fragment(&days.await?);
     }
-    let page = page(&app, &ws, &who, shell, asked)?;
-    html::page(&page)
+    html::page(&page(&app, &ws, &who, shell, asked).await?)
 }
 
 fn zone_of(who: &Person) -> TimeZone {
@@ -131,7 +135,7 @@ fn zone_of(who: &Person) -> TimeZone {
 
 fn days(app: &App, ws: &Ws, who: &Person, asked: &Asked) -> Result<Days, AuditError> {
     let zone = zone_of(who);
-    let wish = Wish::new(ws, asked, &zone)?;
+    let wish = Wish::new(ws, asked, (Some(who.account), &zone))?;
     let found = queries::lines(ws, &wish, PAGE)?;
     let looked = format::count(found.looked, "entry", "entries");
     let searched = match (&found.next, found.reached) {
@@ -174,7 +178,19 @@ fn by_day(ws: &Ws, lines: Vec<Line>, now: Timestamp, zone: &TimeZone) -> Vec<Day
     days
 }
 
-fn page(app: &App, ws: &Ws, who: &Person, shell: Shell, asked: Asked) -> Result<Show, PageError> {
+/// The page, made on a thread that may block: it looks through the feed.
+async fn page(
+    app: &App,
+    ws: &Ws,
+    who: &Person,
+    shell: Shell,
+    asked: Asked,
+) -> Result<Show, PageError> {
+    let (app, who) = (app.clone(), who.clone());
+    ws.look(move |ws| made(&app, ws, &who, shell, asked)).await
+}
+
+fn made(app: &App, ws: &Ws, who: &Person, shell: Shell, asked: Asked) -> Result<Show, PageError> {
     let (found, e) = match days(app, ws, who, &asked) {
         Ok(found) => (found, Wrong::none()),
         Err(AuditError::Store(error)) => return Err(error.into()),
@@ -210,7 +226,7 @@ fn page(app: &App, ws: &Ws, who: &Person, shell: Shell, asked: Asked) -> Result<
         next: found.next,
         searched: found.searched,
         narrow: found.narrow,
-        check: CheckView::of(app, ws, who),
+        check: CheckView::of(app, ws, who)?,
         keeping: KeepingForm::of(&keeping),
         kept,
         tables: tables(ws, ""),
@@ -224,13 +240,16 @@ fn page(app: &App, ws: &Ws, who: &Person, shell: Shell, asked: Asked) -> Result<
 
 /// How much is kept now.
 fn keep_words(store: &crate::store::Store) -> Result<String, StoreError> {
-    let images = crate::store::keep::images(store)?;
+    let images = crate::store::keep::images_within(store, COUNTING)?;
     let many = format::count(images.count, "former version is", "former versions are");
-    Ok(format!(
-        "{} kept now, {}.",
-        sentence(&many).trim_end_matches('.'),
-        format::size(images.bytes)
-    ))
+    Ok(match images.more {
+        true => format!("More than {many} kept now, over {}.", format::size(images.bytes)),
+        false => format!(
+            "{} kept now, {}.",
+            sentence(&many).trim_end_matches('.'),
+            format::size(images.bytes)
+        ),
+    })
 }
 
 fn whose(people: &People, who: &Person, chosen: Option<&str>) -> Vec<Choice> {
@@ -310,11 +329,12 @@ struct Check {
 }
 
 impl CheckView {
-    fn of(app: &App, ws: &Ws, who: &Person) -> Self {
+    fn of(app: &App, ws: &Ws, who: &Person) -> Result<Self, StoreError> {
         let url = ws.url("settings/audit/verify");
         let Some(state) = app.jobs.state(&ws.slug, queries::VERIFY) else {
-            return Self { url, ..Self::default() };
+            return Ok(Self { url, ..Self::default() });
         };
+        let state = Reach::of(app, who.account)?.sees(state);
         let zone = zone_of(who);
         let percent = percent(state.done, state.total);
         let mut view = Self {
@@ -336,21 +356,22 @@ impl CheckView {
             ..Self::default()
         };
         view.found(&state);
-        view
+        Ok(view)
     }
 
     fn found(&mut self, state: &JobState) {
         let part = |name: &str| -> Option<Verified> {
             serde_json::from_value(state.result.as_ref()?.get(name)?.clone()).ok()
         };
-        let (Some(own), Some(accounts)) = (part("workspace"), part("accounts")) else { return };
+        let Some(own) = part("workspace") else { return };
+        let accounts = part("accounts").unwrap_or_default();
         self.sound = own.is_sound() && accounts.is_sound();
         self.figures = format!(
             "{} entries, {} former versions and {} records fit their hashes; it took {}.",
             format::grouped(own.entries + accounts.entries),
             format::grouped(own.images + accounts.images),
             format::grouped(own.rows + accounts.rows),
-            format::duration(std::time::Duration::from_millis(own.took_ms + accounts.took_ms)),
+            format::duration(Duration::from_millis(own.took_ms + accounts.took_ms)),
         );
         self.head = own.head.clone();
         let said = |report: &Verified, prefix: &str| {
@@ -364,14 +385,14 @@ impl CheckView {
 }
 
 async fn check(app: App, ws: Ws, who: Person) -> Result<Response, PageError> {
-    html::fragment(&Check { check: CheckView::of(&app, &ws, &who) })
+    html::fragment(&Check { check: CheckView::of(&app, &ws, &who)? })
 }
 
 async fn begin(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
     // Who asks while it runs sees how far it is.
-    let _running = queries::begin_verify(&ws, Depth::There);
+    let _running = queries::begin_verify(&ws, Depth::There, Reach::of(&app, who.account)?);
     if hx.is_partial() {
-        return html::fragment(&Check { check: CheckView::of(&app, &ws, &who) });
+        return html::fragment(&Check { check: CheckView::of(&app, &ws, &who)? });
     }
     Ok(hx.go_to(&ws.url("settings/audit")))
 }
@@ -425,7 +446,7 @@ async fn keep(
         }
         Err(error) => {
             let wrong = Wrong::of(&error)?;
-            let mut page = page(&app, &ws, &who, shell, Asked::default())?;
+            let mut page = page(&app, &ws, &who, shell, Asked::default()).await?;
             (page.keeping, page.wrong) = (form, wrong);
             html::document(axum::http::StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
@@ -468,7 +489,7 @@ async fn redact(
                 }
                 error => Wrong::of(error as &dyn Problem)?,
             };
-            let mut page = page(&app, &ws, &who, shell, Asked::default())?;
+            let mut page = page(&app, &ws, &who, shell, Asked::default()).await?;
             page.tables = tables(&ws, &form.table);
             (page.redact, page.wrong) = (form, wrong);
             html::document(axum::http::StatusCode::UNPROCESSABLE_ENTITY, &page)

@@ -17,7 +17,7 @@ use crate::web::session::Person;
 use super::job::{self, Newness, Wish};
 use super::model::{
     BackupRun, BackupSettings, Deed, Encryption, Kept, Outcome, PASSPHRASE, Reach, S3_SECRET,
-    Schedule, Trigger,
+    Schedule,
 };
 use super::queries;
 use super::rules::{self, BackupsError, NewSecret, NewSettings};
@@ -236,7 +236,7 @@ async fn list(app: App, who: Person) -> Result<Json<List>, ApiError> {
 
 async fn begin(app: App, who: Person, Json(body): Json<Begin>) -> Result<Response, ApiError> {
     only_managers(&app, &who)?;
-    let mut wish = Wish::usual(body.deed, Trigger::Person(who.account));
+    let mut wish = Wish::of(body.deed, &who);
     wish.backup = body.backup;
     if body.new_place {
         wish.newness = Newness::Accepted;

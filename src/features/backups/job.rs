@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use crate::app::{App, Ws};
+use crate::app::{App, Who as _, Ws};
 use crate::backup::{
     Address, BackupError, Checked, Held, Manifest, Means, Meter, Owner, Pruned, Repository,
     Retention, S3Keys, Source, SourceWorkspace, Taken, Target, apart, make, open_target, prune,
     verify,
 };
 use crate::crypto::keyring::{Binding, Secret};
-use crate::kernel::{Actor, Cause, JobId, Part, Timestamp, Via};
+use crate::kernel::{Actor, Cause, JobId, Part, Timestamp};
 use crate::net::message::Policy;
 use crate::store::{ReadExt, StoreError, WriteTx};
+use crate::web::session::Person;
 
 use super::model::{
     BackupRun, BackupSecret, Deed, Encryption, PASSPHRASE, Reach, S3_SECRET, Trigger,
@@ -126,6 +127,8 @@ pub struct Wish {
     pub deed: Deed,
     /// Why.
     pub trigger: Trigger,
+    /// Who wants it, and because of what.
+    pub by: (Actor, Cause),
     /// Where; as the settings say when it is left out.
     pub place: Option<Place>,
     /// Which backup to check; the newest when it is left out.
@@ -135,21 +138,26 @@ pub struct Wish {
 }
 
 impl Wish {
-    /// Something at the place of the settings.
+    /// Something at the place of the settings, because of a schedule.
     #[must_use]
-    pub fn usual(deed: Deed, trigger: Trigger) -> Self {
-        Self { deed, trigger, place: None, backup: None, newness: Newness::AsBefore }
+    pub fn scheduled(deed: Deed) -> Self {
+        Self::new(deed, Trigger::Schedule, (Actor::System(Part::Timer), Cause::Timer))
     }
 
-    fn actor(&self) -> Actor {
-        match self.trigger {
-            Trigger::Schedule => Actor::System(Part::Timer),
-            Trigger::Command => Actor::System(Part::Cli),
-            Trigger::Person(account) => {
-                let uid = rustix::process::geteuid().as_raw();
-                Actor::Person { account, via: Via::Socket { uid } }
-            }
-        }
+    /// Something at the place of the settings, because of a command on the machine.
+    #[must_use]
+    pub fn commanded(deed: Deed) -> Self {
+        Self::new(deed, Trigger::Command, (Actor::System(Part::Cli), Cause::Setup))
+    }
+
+    /// Something at the place of the settings, because a person asked for it.
+    #[must_use]
+    pub fn of(deed: Deed, who: &Person) -> Self {
+        Self::new(deed, Trigger::Person(who.account), (who.actor(), who.cause()))
+    }
+
+    fn new(deed: Deed, trigger: Trigger, by: (Actor, Cause)) -> Self {
+        Self { deed, trigger, by, place: None, backup: None, newness: Newness::AsBefore }
     }
 }
 
@@ -158,13 +166,6 @@ impl Wish {
 /// # Errors
 /// When something else is at work, or the place is none.
 pub async fn start(app: &App, wish: Wish) -> Result<BackupRun, BackupsError> {
-    if let Some(busy) = app.backups.busy() {
-        return Err(BackupsError::Backup(BackupError::Busy {
-            place: "this HQ".to_owned(),
-            what: busy.what.to_owned(),
-            since: busy.since.to_string(),
-        }));
-    }
     let (run, work) = prepare(app, wish).await?;
     let later = app.clone();
     app.spawn("backup", async move {
@@ -189,6 +190,7 @@ struct Work {
     id: JobId,
     actor: Actor,
     task: Task,
+    held: Held,
 }
 
 /// What is done, and where.
@@ -203,20 +205,20 @@ struct Task {
 }
 
 async fn prepare(app: &App, mut wish: Wish) -> Result<(BackupRun, Work), BackupsError> {
-    let actor = wish.actor();
+    // The desk before the row: who does not get it leaves none, and none that is at work is touched.
+    let held = app.backups.take(wish.deed.noun(), app.clock.now())?;
+    let (actor, cause) = wish.by;
     let (deed, trigger, usual) = (wish.deed, wish.trigger, wish.place.is_none());
     let place = wish.place.take().map_or_else(|| Place::of_settings(app), Ok);
     let shown = place.as_ref().map_or_else(|_| String::new(), |place| place.address.to_string());
-    let run = app
-        .system
-        .write(actor, Cause::Timer, move |tx| rules::begin(tx, deed, trigger, shown))
-        .await?;
+    let run =
+        app.system.write(actor, cause, move |tx| rules::begin(tx, deed, trigger, shown)).await?;
     let id = run.id;
     match place {
         Ok(place) => {
             let (backup, newness) = (wish.backup, wish.newness);
             let task = Task { deed, place, usual, backup, newness };
-            Ok((run, Work { id, actor, task }))
+            Ok((run, Work { id, actor, task, held }))
         }
         Err(error) => {
             let words = error.to_string();
@@ -230,9 +232,9 @@ async fn prepare(app: &App, mut wish: Wish) -> Result<(BackupRun, Work), Backups
 
 /// Does it and notes how it went. The outer error is that of noting.
 async fn carry_out(app: &App, work: Work) -> Result<Result<BackupRun, BackupsError>, BackupsError> {
-    let Work { id, actor, task } = work;
+    let Work { id, actor, task, held } = work;
     let (inner, deed) = (app.clone(), task.deed);
-    let done = tokio::task::spawn_blocking(move || do_it(&inner, task)).await;
+    let done = tokio::task::spawn_blocking(move || do_it(&inner, task, &held)).await;
     let done = done.unwrap_or_else(|error| Err(BackupsError::CutOff(error.to_string())));
     let (ended, failed) = match done {
         Ok(ended) => (Ok(ended), None),
@@ -248,13 +250,12 @@ async fn carry_out(app: &App, work: Work) -> Result<Result<BackupRun, BackupsErr
     })
 }
 
-fn do_it(app: &App, task: Task) -> Result<Ended, BackupsError> {
-    let held = app.backups.take(task.deed.noun(), app.clock.now())?;
+fn do_it(app: &App, task: Task, held: &Held) -> Result<Ended, BackupsError> {
     match task.deed {
-        Deed::Backup => back_up(app, task, &held),
-        Deed::Verify => check(app, task, &held),
-        Deed::Prune => tidy(app, task, &held),
-        Deed::Drill => drill(app, task.place, &held),
+        Deed::Backup => back_up(app, task, held),
+        Deed::Verify => check(app, task, held),
+        Deed::Prune => tidy(app, task, held),
+        Deed::Drill => drill(app, task.place, held),
     }
 }
 
@@ -287,7 +288,7 @@ fn source(app: &App) -> Source {
     }
 }
 
-fn back_up(app: &App, task: Task, held: &Held<'_>) -> Result<Ended, BackupsError> {
+fn back_up(app: &App, task: Task, held: &Held) -> Result<Ended, BackupsError> {
     let (address, usual) = (task.place.address.to_string(), task.usual);
     let repo = task.place.begin(app, task.newness)?;
     // Blobs are read long after the snapshots that name them: no sweep takes one meanwhile.
@@ -359,7 +360,7 @@ fn refresh(app: &App, repo: &Repository) -> Result<(), BackupsError> {
     Ok(note(app, move |tx| rules::note_kept(tx, &manifests, &unreadable))?)
 }
 
-fn check(app: &App, task: Task, held: &Held<'_>) -> Result<Ended, BackupsError> {
+fn check(app: &App, task: Task, held: &Held) -> Result<Ended, BackupsError> {
     let repo = task.place.open(app)?;
     if task.usual {
         refresh(app, &repo)?;
@@ -384,7 +385,7 @@ fn sound(
     app: &App,
     repo: &Repository,
     manifest: &Manifest,
-    held: &Held<'_>,
+    held: &Held,
 ) -> Result<Checked, BackupsError> {
     let checked = verify(repo, manifest, None, &held.meter)?;
     let Some(fault) = checked.fault() else { return Ok(checked) };
@@ -393,7 +394,7 @@ fn sound(
     Err(BackupsError::Faults(fault))
 }
 
-fn tidy(app: &App, task: Task, held: &Held<'_>) -> Result<Ended, BackupsError> {
+fn tidy(app: &App, task: Task, held: &Held) -> Result<Ended, BackupsError> {
     let repo = task.place.open(app)?;
     let pruned = prune_by_rules(app, &repo, app.clock.now(), &held.meter)?;
     if task.usual {
@@ -404,7 +405,7 @@ fn tidy(app: &App, task: Task, held: &Held<'_>) -> Result<Ended, BackupsError> {
 }
 
 /// Checks the newest backup, restores it into a temporary folder, opens its stores, removes it.
-fn drill(app: &App, place: Place, held: &Held<'_>) -> Result<Ended, BackupsError> {
+fn drill(app: &App, place: Place, held: &Held) -> Result<Ended, BackupsError> {
     let repo = place.open(app)?;
     let manifest = repo.newest()?;
     let checked = sound(app, &repo, &manifest, held)?;

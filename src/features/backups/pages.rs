@@ -27,7 +27,7 @@ use crate::web::time::{RelTime, zones};
 use super::job::{self, Newness, Wish};
 use super::model::{
     BackupRun, BackupSettings, Deed, Encryption, Kept, Outcome, PASSPHRASE, Reach, Restoration,
-    S3_SECRET, Schedule, Trigger,
+    S3_SECRET, Schedule,
 };
 use super::queries;
 use super::rules::{self, BackupsError, NewSecret, NewSettings};
@@ -316,7 +316,7 @@ async fn run_now(
     hx: Hx,
     Form(form): Form<RunForm>,
 ) -> Result<Response, PageError> {
-    let mut wish = Wish::usual(Deed::Backup, Trigger::Person(who.account));
+    let mut wish = Wish::of(Deed::Backup, &who);
     if !form.new_place.is_empty() {
         wish.newness = Newness::Accepted;
     }
@@ -324,12 +324,12 @@ async fn run_now(
 }
 
 async fn drill_now(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
-    let wish = Wish::usual(Deed::Drill, Trigger::Person(who.account));
+    let wish = Wish::of(Deed::Drill, &who);
     begin(app, ws, who, hx, wish).await
 }
 
 async fn prune_now(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
-    let wish = Wish::usual(Deed::Prune, Trigger::Person(who.account));
+    let wish = Wish::of(Deed::Prune, &who);
     begin(app, ws, who, hx, wish).await
 }
 
@@ -340,7 +340,7 @@ async fn verify_now(
     hx: Hx,
     Path(id): Path<String>,
 ) -> Result<Response, PageError> {
-    let mut wish = Wish::usual(Deed::Verify, Trigger::Person(who.account));
+    let mut wish = Wish::of(Deed::Verify, &who);
     wish.backup = Some(id);
     begin(app, ws, who, hx, wish).await
 }

@@ -245,11 +245,15 @@ pub fn trouble<R: Read + ?Sized>(read: &R) -> Result<Option<BackupRun>, StoreErr
     Ok(worst.cloned())
 }
 
-/// Whether this person administers every workspace: backups hold them all.
+/// Whether this person administers every workspace: backups hold them all. Who administers one that
+/// cannot be opened is not known, so nobody does then: what is to be done is done on the machine.
 ///
 /// # Errors
 /// When the disk fails.
 pub fn may_manage(app: &App, account: AccountId) -> Result<bool, StoreError> {
+    if !app.broken.read().is_empty() {
+        return Ok(false);
+    }
     let all: Vec<Ws> = app.workspaces.read().clone();
     for ws in &all {
         let member = ws.read(|snap| workspace::member(snap, account))?;

@@ -26,7 +26,7 @@ pub enum BackupsError {
     Fields(Vec<FieldError>),
     /// Backups hold all workspaces.
     #[error(
-        "backups hold every workspace of this HQ; only who administers all of them may do this"
+        "backups hold every workspace of this HQ; only who administers all of them, while all can be opened, may do this"
     )]
     NotAll,
     /// No such run.
@@ -170,7 +170,7 @@ pub fn set_settings(tx: &mut WriteTx<'_>, new: NewSettings) -> Result<(), Backup
     Ok(())
 }
 
-/// Notes that something begins. What a killed program has left open has failed.
+/// Notes that something begins.
 ///
 /// # Errors
 /// When the store fails.
@@ -182,12 +182,8 @@ pub fn begin(
 ) -> Result<BackupRun, StoreError> {
     let former = tx.list::<BackupRun>(&Range::all())?;
     let too_many = (former.len() + 1).saturating_sub(KEPT_RUNS);
-    for (n, run) in former.into_iter().enumerate() {
-        if n < too_many {
-            tx.delete::<BackupRun>(run.id)?;
-        } else {
-            cut_off(tx, run)?;
-        }
+    for run in former.into_iter().take(too_many) {
+        tx.delete::<BackupRun>(run.id)?;
     }
     let run = BackupRun {
         id: tx.new_id(),
@@ -330,14 +326,8 @@ pub fn forget_place(tx: &mut WriteTx<'_>, address: &str) -> Result<(), StoreErro
 /// # Errors
 /// When the store fails.
 pub fn end_cut_off(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
-    for run in tx.list::<BackupRun>(&Range::all())? {
-        cut_off(tx, run)?;
-    }
-    Ok(())
-}
-
-fn cut_off(tx: &mut WriteTx<'_>, mut run: BackupRun) -> Result<(), StoreError> {
-    if run.outcome == Outcome::Running {
+    let left = tx.list::<BackupRun>(&Range::all())?;
+    for mut run in left.into_iter().filter(|run| run.outcome == Outcome::Running) {
         run.outcome = Outcome::Failed;
         run.ended_at = Some(tx.now());
         run.note = Some("HQ was ended in the middle".to_owned());

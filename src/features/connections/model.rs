@@ -9,8 +9,8 @@ use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 mod turns;
 
 pub use turns::{
-    Cooldown, FALLBACKS, Fallbacks, Named, Offer, Offers, SPARE_KEYS, SpareKey, SpareKeys,
-    USUAL_THINKING, UsualThinking, WINDOWS, Window,
+    COOLDOWNS, Cooldown, FALLBACKS, Fallbacks, Named, Offer, Offers, SPARE_KEYS, SpareKey,
+    SpareKeys, USUAL_THINKING, UsualThinking, WINDOWS, Window,
 };
 
 /// Connections.

@@ -18,6 +18,8 @@ use crate::web::idempotency::Once;
 use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Person;
 
+use crate::features::audit::queries::Reach;
+
 use super::queries::{self, How};
 use super::rules::{self, Act, HealthError};
 
@@ -234,10 +236,13 @@ async fn dead_letters(
 async fn retry(
     app: App,
     ws: Ws,
+    who: Person,
     Path2(name, seq): Path2<String, u64>,
 ) -> Result<Json<ConsumerView>, ApiError> {
     let one = named(&app, &name)?;
-    consumer::retry(&ws.store, Arc::clone(&one), seq).await.map_err(HealthError::from)?;
+    let own = Arc::clone(&one);
+    let tried = ws.write(&who, move |tx| rules::retry(tx, &*own, seq)).await?;
+    tried.map_err(HealthError::Refused)?;
     view(&app, &ws, &*one)
 }
 
@@ -262,16 +267,19 @@ async fn begin_work(
     who: Person,
     Path(work): Path<String>,
 ) -> Result<Response, ApiError> {
-    queries::begin(&ws, &work, &who)?;
-    let state = app.jobs.state(&ws.slug, queries::noted_as(&work));
+    let reach = Reach::of(&app, who.account)?;
+    queries::begin(&ws, &work, &who, reach)?;
+    let state = app.jobs.state(&ws.slug, queries::noted_as(&work)).map(|state| reach.sees(state));
     Ok((StatusCode::ACCEPTED, axum::Json(state)).into_response())
 }
 
 async fn state_of_work(
     app: App,
     ws: Ws,
+    who: Person,
     Path(work): Path<String>,
 ) -> Result<Json<JobState>, ApiError> {
-    let state = app.jobs.state(&ws.slug, queries::noted_as(&work));
+    let reach = Reach::of(&app, who.account)?;
+    let state = app.jobs.state(&ws.slug, queries::noted_as(&work)).map(|state| reach.sees(state));
     Ok(Json(state.ok_or_else(|| ApiError::not_found("Such a piece of work since the last start"))?))
 }

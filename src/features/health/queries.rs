@@ -3,12 +3,12 @@
 use serde::Serialize;
 
 use crate::app::{App, Ws};
-use crate::features::audit::queries::VERIFY;
+use crate::features::audit::queries::{Reach, VERIFY};
 use crate::features::inbox::queries as inbox;
 use crate::kernel::Timestamp;
 use crate::store::consumer::{Standing, standing};
 use crate::store::stats::{StoreStats, stats};
-use crate::store::{StoreError, doctor, verify};
+use crate::store::{Store, StoreError, doctor, verify};
 
 /// The kinds of jobs that are about stores.
 pub const DOCTOR: &str = "doctor";
@@ -202,13 +202,14 @@ pub fn consumers(ws: &Ws) -> Result<Vec<Standing>, StoreError> {
 
 // ── Long pieces of work ──
 
-/// Both stores that a workspace stands on.
+/// The stores that a workspace stands on.
 #[derive(Debug, Serialize)]
 pub struct Both<T> {
     /// The workspace's own.
     pub workspace: T,
-    /// That of the accounts.
-    pub accounts: T,
+    /// That of the accounts, for who may work on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accounts: Option<T>,
 }
 
 /// What a check of the whole file found.
@@ -222,8 +223,9 @@ pub struct Checked {
 ///
 /// # Errors
 /// When it is under way already, or there is no such work.
-pub fn begin(ws: &Ws, kind: &str, by: &impl crate::app::Who) -> Result<(), Refused> {
-    let (store, system) = (ws.store.clone(), ws.app.system.clone());
+pub fn begin(ws: &Ws, kind: &str, by: &impl crate::app::Who, reach: Reach) -> Result<(), Refused> {
+    let store = ws.store.clone();
+    let system = (reach == Reach::Both).then(|| ws.app.system.clone());
     let (consumers, whole) = (ws.app.consumers.all().to_vec(), ws.app.clone());
     let (app, place, who) = (&ws.app, ws.slug.as_str(), (by.actor(), by.cause()));
     let handle = tokio::runtime::Handle::current();
@@ -231,30 +233,36 @@ pub fn begin(ws: &Ws, kind: &str, by: &impl crate::app::Who) -> Result<(), Refus
         DOCTOR => app.begin_job(place, DOCTOR, move |watch| {
             let mut workspace = doctor::diagnose(&store, &mut |p| watch.tell(p))?;
             doctor::follow(&store, &consumers, &mut workspace)?;
-            let accounts = doctor::diagnose(&system, &mut |p| watch.tell(p))?;
+            let accounts = system.map(|system| doctor::diagnose(&system, &mut |p| watch.tell(p)));
+            let accounts = accounts.transpose()?;
             Ok(Both { workspace, accounts })
         }),
         MEND => app.begin_job(place, DOCTOR, move |watch| {
-            let mut both = Vec::new();
-            for store in [&store, &system] {
+            let mend = |store: &Store| {
                 let mut found = doctor::diagnose(store, &mut |p| watch.tell(p))?;
                 doctor::follow(store, &consumers, &mut found)?;
                 handle.block_on(doctor::mend(store, who, &mut found))?;
-                both.push(found);
-            }
+                Ok::<_, StoreError>(found)
+            };
+            let workspace = mend(&store)?;
+            let accounts = system.as_ref().map(mend).transpose()?;
             whole.consumers.nudge();
-            let accounts = both.pop().unwrap_or_default();
-            Ok(Both { workspace: both.pop().unwrap_or_default(), accounts })
+            Ok(Both { workspace, accounts })
         }),
         CHECK => app.begin_job(place, CHECK, move |_| {
-            let workspace = Checked { sound: store.check()? };
-            Ok(Both { workspace, accounts: Checked { sound: system.check()? } })
+            let check = |store: &Store| store.check().map(|sound| Checked { sound });
+            Ok(Both {
+                workspace: check(&store)?,
+                accounts: system.as_ref().map(check).transpose()?,
+            })
         }),
         COMPACT => app.begin_job(place, COMPACT, move |_| {
-            Ok(Both { workspace: store.compact()?, accounts: system.compact()? })
+            let accounts = system.as_ref().map(Store::compact);
+            Ok(Both { workspace: store.compact()?, accounts: accounts.transpose()? })
         }),
         STATS => app.begin_job(place, STATS, move |_| {
-            Ok(Both { workspace: stats(&store)?, accounts: stats(&system)? })
+            let accounts = system.as_ref().map(stats).transpose()?;
+            Ok(Both { workspace: stats(&store)?, accounts })
         }),
         other => return Err(Refused::Unknown(other.to_owned())),
     }?;

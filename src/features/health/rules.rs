@@ -2,7 +2,7 @@
 //! come to rest; that a person moved it is.
 
 use crate::kernel::{Event, FieldError, Problem, ProblemKind};
-use crate::store::consumer::{self, Consume, ConsumeError};
+use crate::store::consumer::{self, Consume, ConsumeError, Tried};
 use crate::store::{StoreError, WriteTx};
 
 /// Why it was refused.
@@ -154,4 +154,25 @@ pub fn drop_letter(
     let act = format!("dropped entry {seq} of the {}", consumer.name());
     tx.emit(Event::ConsumerChanged { consumer: number, act });
     Ok(())
+}
+
+/// Tries an entry again that was given up, and notes that somebody did; says what went wrong this time.
+///
+/// # Errors
+/// When the store fails.
+pub fn retry(
+    tx: &mut WriteTx<'_>,
+    consumer: &dyn Consume,
+    seq: u64,
+) -> Result<Result<(), String>, HealthError> {
+    let tried = consumer::retry(tx, consumer, seq)?;
+    let tried = match tried {
+        Tried::Nothing(why) => return Ok(Err(why)),
+        Tried::Took => Ok(()),
+        Tried::Failed(why) => Err(why),
+    };
+    let verb = if tried.is_ok() { "tried again" } else { "tried in vain" };
+    let act = format!("{verb} entry {seq} of the {}", consumer.name());
+    tx.emit(Event::ConsumerChanged { consumer: consumer.number(), act });
+    Ok(tried)
 }

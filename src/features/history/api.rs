@@ -373,7 +373,7 @@ async fn preview(
     who: Person,
     Json(body): Json<UndoBody>,
 ) -> Result<Json<Preview>, ApiError> {
-    Ok(Json(ws.read(|snap| seen(&ws, snap, &who, &body))?))
+    Ok(Json(ws.look(move |ws| ws.read(|snap| seen(ws, snap, &who, &body))).await?))
 }
 
 fn seen(ws: &Ws, snap: &Snap<'_>, who: &Person, body: &UndoBody) -> Result<Preview, HistoryError> {

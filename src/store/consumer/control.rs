@@ -1,16 +1,13 @@
 //! What a person does with a consumer: pause it, let it skip an entry, send it back, look at what it
 //! gave up and try that again.
 
-use std::sync::Arc;
-
-use crate::kernel::{Actor, Cause, Part};
 use crate::store::codec;
 use crate::store::error::StoreError;
 use crate::store::feed;
 use crate::store::key::KeyBuf;
 use crate::store::read::Read;
 use crate::store::schema::builtin;
-use crate::store::{Lane, Store, WriteTx};
+use crate::store::{Store, WriteTx};
 
 use super::{
     Consume, ConsumeError, DeadLetter, Rebuilding, State, bury, dead_letters, rebuild, rebuilding,
@@ -159,38 +156,40 @@ pub fn drop_letter(tx: &mut WriteTx<'_>, number: u16, seq: u64) -> Result<bool, 
     Ok(there)
 }
 
-/// Tries an entry again that was given up. On success it is a dead letter no longer.
+/// What came of trying an entry again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tried {
+    /// It was taken, and is a dead letter no longer.
+    Took,
+    /// It failed again, with the reason, which is noted.
+    Failed(String),
+    /// There was nothing to try, with the reason.
+    Nothing(String),
+}
+
+/// Tries an entry again that was given up.
 ///
 /// # Errors
-/// `Refused` with what went wrong this time, which is noted, or that there is no such letter.
-pub async fn retry(
-    store: &Store,
-    consumer: Arc<dyn Consume>,
-    seq: u64,
-) -> Result<(), ConsumeError> {
+/// When the disk fails.
+pub fn retry(tx: &mut WriteTx<'_>, consumer: &dyn Consume, seq: u64) -> Result<Tried, StoreError> {
     let number = consumer.number();
-    let (actor, cause) = (Actor::System(Part::Consumer), Cause::Consumer(number));
-    let tried = store.write_in(Lane::Second, actor, cause, move |tx| {
-        if !dead_letters(tx, number)?.iter().any(|(dead, _)| *dead == seq) {
-            return Ok(Err("this entry was not given up, or was dropped".to_owned()));
+    if !dead_letters(tx, number)?.iter().any(|(dead, _)| *dead == seq) {
+        return Ok(Tried::Nothing("this entry was not given up, or was dropped".to_owned()));
+    }
+    let entries = feed::entries(tx, tx.schema(), seq - 1, 1)?;
+    let Some(entry) = entries.first().filter(|entry| entry.seq == seq) else {
+        return Ok(Tried::Nothing("the entry is no longer there".to_owned()));
+    };
+    match tx.attempt_caught(|tx| consumer.handle(tx, entry)) {
+        Ok(()) => {
+            drop_letter(tx, number, seq)?;
+            Ok(Tried::Took)
         }
-        let entries = feed::entries(tx, tx.schema(), seq - 1, 1)?;
-        let Some(entry) = entries.first().filter(|entry| entry.seq == seq) else {
-            return Ok(Err("the entry is no longer there".to_owned()));
-        };
-        match tx.attempt_caught(|tx| consumer.handle(tx, entry)) {
-            Ok(()) => {
-                drop_letter(tx, number, seq)?;
-                Ok(Ok(()))
-            }
-            // A rebuild takes this entry with all others.
-            Err(ConsumeError::StartOver) => rebuild::begin(tx, number).map(Ok),
-            Err(error) => {
-                bury(tx, number, seq, error.to_string())?;
-                Ok(Err(error.to_string()))
-            }
+        // A rebuild takes this entry with all others.
+        Err(ConsumeError::StartOver) => rebuild::begin(tx, number).map(|()| Tried::Took),
+        Err(error) => {
+            bury(tx, number, seq, error.to_string())?;
+            Ok(Tried::Failed(error.to_string()))
         }
-    });
-    let tried: Result<Result<(), String>, StoreError> = tried.await;
-    tried?.map_err(ConsumeError::Refused)
+    }
 }

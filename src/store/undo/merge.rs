@@ -64,7 +64,9 @@ pub(super) fn settle(
     let from = match oldest.image(ground.read, true)? {
         Image::Kept(bytes) => Some(bytes),
         Image::Nothing => None,
-        Image::Gone | Image::Untold => return Ok(Settled::Stays(Why::Gone, Vec::new())),
+        Image::Gone | Image::Untold | Image::Far => {
+            return Ok(Settled::Stays(Why::Gone, Vec::new()));
+        }
     };
     if chain.steps.iter().all(|step| ground.own.contains(&step.seq())) {
         let to = from.map(|bytes| (ops.renew)(&bytes)).transpose()?;

@@ -3,9 +3,13 @@
 use std::fs;
 use std::time::Duration;
 
-use hq::features::backups::model::{BackupRun, Deed, Outcome};
+use hq::app::Broken;
+use hq::backup::BackupError;
+use hq::features::backups::job::{self, Wish};
+use hq::features::backups::model::{BackupRun, Deed, Outcome, Trigger};
 use hq::features::backups::queries;
-use hq::kernel::Role;
+use hq::features::backups::rules::{self, BackupsError};
+use hq::kernel::{Actor, Cause, Part, Role, Via};
 use serde_json::{Value, json};
 
 use crate::support::hq::{Person, TestHq};
@@ -35,6 +39,76 @@ pub async fn settings(api: &Person, change: impl FnOnce(&mut Value)) -> Value {
     let saved = api.json("PUT", "/api/v1/backups/settings", &body).await;
     assert_eq!(saved.status, 200, "{}", saved.text);
     saved.json()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_starts_at_once_one_works_and_the_other_leaves_no_trace() {
+    let hq = TestHq::start().await;
+    let app = hq.running().app.clone();
+    let start = || job::start(&app, Wish::commanded(Deed::Backup));
+    let (one, other) = tokio::join!(start(), start());
+    let refused = [one, other].into_iter().filter_map(Result::err).collect::<Vec<_>>();
+    assert!(matches!(refused[..], [BackupsError::Backup(BackupError::Busy { .. })]), "{refused:?}");
+    let runs = done(&hq, Deed::Backup, 1).await;
+    assert_eq!(runs.len(), 1);
+    assert_eq!((runs[0].outcome, runs[0].note.as_deref()), (Outcome::Done, None));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_begins_touches_none_that_is_at_work() {
+    let hq = TestHq::start().await;
+    let system = hq.running().app.system.clone();
+    let by = (Actor::System(Part::Timer), Cause::Timer);
+    let begin = |deed| {
+        system.write(by.0, by.1, move |tx| rules::begin(tx, deed, Trigger::Schedule, String::new()))
+    };
+    let first = begin(Deed::Backup).await.expect("a row");
+    begin(Deed::Drill).await.expect("another row");
+    let row = system.read(|snap| queries::run(snap, first.id)).expect("a read").expect("the row");
+    assert_eq!(row.outcome, Outcome::Running);
+    drop(system);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_by_a_person_says_through_what_and_by_which_request() {
+    let hq = TestHq::start().await;
+    hq.owner().form(&format!("{PAGE}/run"), &[]).await;
+    let program = hq.api().await;
+    done(&hq, Deed::Backup, 1).await;
+    let begun = program.post("/api/v1/backups", &json!({ "deed": "backup" })).await;
+    assert_eq!(begun.status, 202, "{}", begun.text);
+    done(&hq, Deed::Backup, 2).await;
+    let system = &hq.running().app.system;
+    let entries = system.entries_after(0, 1_000).expect("the feed");
+    let table = system.schema().named("backup_runs").expect("a table").number;
+    let made = |entry: &&std::sync::Arc<hq::store::Entry>| {
+        entry.changes.iter().any(|one| one.table == table && one.op == hq::store::Op::Insert)
+    };
+    let ways: Vec<_> = entries.iter().filter(made).map(|one| (one.actor, one.cause)).collect();
+    let [(page, why), (api, because)] = ways[..] else { panic!("{ways:?}") };
+    assert!(matches!(page, Actor::Person { via: Via::SignIn(_), .. }), "{page:?}");
+    assert!(matches!(api, Actor::Person { via: Via::Token(_), .. }), "{api:?}");
+    assert!(
+        matches!((why, because), (Cause::Request(_), Cause::Request(_))),
+        "{why:?} {because:?}"
+    );
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_a_workspace_cannot_be_opened_nobody_is_the_admin_of_all() {
+    let hq = TestHq::start().await;
+    let owner = hq.owner();
+    assert_eq!(owner.get("/api/v1/backups").await.status, 200);
+    let broken = Broken { slug: "northwind".to_owned(), reason: "it is damaged".to_owned() };
+    hq.running().app.broken.write().push(broken);
+    let refused = owner.get("/api/v1/backups").await;
+    assert_eq!(refused.json()["code"], "not_all_workspaces", "{}", refused.text);
+    hq.running().app.broken.write().clear();
+    assert_eq!(owner.get("/api/v1/backups").await.status, 200);
+    hq.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -152,7 +152,7 @@ async fn elsewhere(hq: &TestHq, folder: &Path) -> Result<BackupRun, String> {
         passphrase: None,
         policy: Policy::Trusted,
     };
-    let wish = Wish { place: Some(place), ..Wish::usual(Deed::Backup, Trigger::Command) };
+    let wish = Wish { place: Some(place), ..Wish::commanded(Deed::Backup) };
     job::run(&hq.running().app, wish).await.map_err(|error| error.to_string())
 }
 

@@ -446,6 +446,32 @@ fn the_entries_of_a_record_are_found_through_deletes_and_returns() {
     assert_eq!(job.entries.len(), 3, "made, changed, removed");
 }
 
+#[test]
+fn a_record_of_many_versions_is_read_in_bounded_pages_that_join() {
+    let toys = Toys::open();
+    for n in 1..=2_500 {
+        toys.clock.advance_ms(10);
+        toys.put(Note::new(note(1), &format!("{n}"))).expect("a version");
+    }
+    let key = note(1).uuid_bytes();
+    let until = Some(1_700_000_000_000 + 20_000);
+    let (mut found, mut next, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let page = look(&toys, |s| {
+            s.record = Some((100, &key));
+            (s.until, s.limit, s.within, s.before) = (until, 900, Duration::ZERO, next);
+        });
+        assert!(page.looked <= 1_000, "{}", page.looked);
+        found.extend(seqs(&page));
+        (next, pages) = (page.next, pages + 1);
+        if next.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, (1..=2_000).rev().collect::<Vec<_>>());
+    assert!((3..=6).contains(&pages), "{pages}");
+}
+
 static JOB: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3];
 
 #[test]

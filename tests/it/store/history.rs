@@ -120,7 +120,9 @@ fn the_version_that_an_entry_made_is_found_and_no_other() {
     let schema = toys.store.schema();
     let at = |seq: u64| {
         let record = root::<Note>(note(1));
-        toys.store.read(|snap| history::at(snap, schema, &record, seq)).expect("it can be read")
+        let mut steps = history::Steps::default();
+        let found = toys.store.read(|snap| history::at(snap, schema, &record, seq, &mut steps));
+        found.expect("it can be read")
     };
     for (seq, before, after) in [(1, None, "ada"), (2, Some("ada"), "bo"), (3, Some("bo"), "cy")] {
         let version = at(seq).expect("it changed the record");
@@ -128,6 +130,22 @@ fn the_version_that_an_entry_made_is_found_and_no_other() {
         assert_eq!(owner(&version.after).as_deref(), Some(after));
     }
     assert!(at(4).is_none() && at(0).is_none());
+}
+
+#[test]
+fn what_lies_too_many_versions_back_is_not_looked_for() {
+    let toys = Toys::open();
+    for n in 0..10 {
+        toys.put(Note::new(note(1), &format!("{n}"))).unwrap();
+    }
+    let (record, schema) = (root::<Note>(note(1)), toys.store.schema());
+    let mut steps = history::Steps::of(4);
+    let found = toys.store.read(|snap| history::at(snap, schema, &record, 2, &mut steps));
+    let version = found.expect("it can be read").expect("it changed the record");
+    assert_eq!(owner(&version.before).as_deref(), Some("0"));
+    assert_eq!(version.after, Image::Far);
+    let found = toys.store.read(|snap| history::before(snap, schema, &record, 2));
+    assert_eq!(owner(&found.expect("it can be read").expect("an image")).as_deref(), Some("0"));
 }
 
 #[test]

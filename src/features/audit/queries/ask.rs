@@ -9,13 +9,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::app::Ws;
+use crate::features::backups::queries as backups;
 use crate::features::runs::{model::Run, queries as runs};
 use crate::features::tasks::queries::{self as tasks, people::People};
-use crate::features::users::model::ACCOUNTS;
+use crate::features::users::model::{ACCOUNTS, WORKSPACES};
 use crate::features::workspace::queries as workspace;
-use crate::kernel::{AccountId, Actor, Assignee, Cause, Event, Timestamp};
+use crate::kernel::{AccountId, Actor, Assignee, Cause, Event, Timestamp, WorkspaceId};
 use crate::store::audit::{Found, Search, search};
-use crate::store::{Cursor, Entry, Key, KeyBuf, Record, Store, StoreError};
+use crate::store::{Change, Cursor, Entry, Key, KeyBuf, Record, Store, StoreError};
 
 use super::super::rules::AuditError;
 
@@ -142,15 +143,26 @@ pub struct Wish {
     until: Option<i64>,
     before: Option<u64>,
     members: BTreeSet<AccountId>,
+    /// Of which workspaces the accounts may tell; of all when there is no such list.
+    places: Option<BTreeSet<WorkspaceId>>,
 }
 
 impl Wish {
-    /// Understands what is asked for, by people in this time zone.
+    /// Understands what is asked for, by people in this time zone. Without an account it is the machine's
+    /// owner who asks.
     ///
     /// # Errors
     /// Names the word that means nothing.
-    pub fn new(ws: &Ws, asked: &Asked, zone: &TimeZone) -> Result<Self, AuditError> {
+    pub fn new(
+        ws: &Ws,
+        asked: &Asked,
+        (by, zone): (Option<AccountId>, &TimeZone),
+    ) -> Result<Self, AuditError> {
         let source = asked.source();
+        let places = match by.filter(|_| source == Source::Accounts) {
+            Some(account) => places(ws, account)?,
+            None => None,
+        };
         let (people, members) = ws.read(|snap| {
             let members = workspace::members(snap)?;
             let members = members.into_iter().map(|member| member.account).collect();
@@ -184,6 +196,7 @@ impl Wish {
             until: asked.to.as_deref().map(|text| moment("to", text, zone)).transpose()?,
             before,
             members,
+            places,
         })
     }
 
@@ -201,7 +214,39 @@ impl Wish {
             within: WITHIN,
             wanted: &|entry| self.is_wanted(entry),
         };
-        search(store_of(ws, self.source), &wish)
+        let mut found = search(store_of(ws, self.source), &wish)?;
+        found.entries.iter_mut().for_each(|entry| self.trim(entry));
+        Ok(found)
+    }
+
+    /// Takes out of an entry what is about workspaces that whoever asks has nothing to do with.
+    pub fn trim(&self, entry: &mut Entry) {
+        entry.changes.retain(|change| self.may_name(change));
+        entry.events.retain(|event| self.may_tell(event));
+    }
+
+    fn may_name(&self, change: &Change) -> bool {
+        let known = |places: &BTreeSet<WorkspaceId>| {
+            let id = crate::store::key::decode::<WorkspaceId>(&change.key);
+            id.is_some_and(|id| places.contains(&id))
+        };
+        self.source == Source::Workspace
+            || change.table != WORKSPACES.number
+            || self.places.as_ref().is_none_or(known)
+    }
+
+    fn may_tell(&self, event: &Event) -> bool {
+        let Some(places) = self.places.as_ref().filter(|_| self.source == Source::Accounts) else {
+            return true;
+        };
+        match event {
+            Event::WorkspaceAdded { workspace, .. }
+            | Event::WorkspaceStateChanged { workspace, .. }
+            | Event::WorkspaceRemoved { workspace, .. } => places.contains(workspace),
+            // A backup holds all workspaces, and says which of them it could not read.
+            Event::BackupMade { .. } | Event::BackupFailed { .. } => false,
+            _ => true,
+        }
     }
 
     /// Whether an entry is meant, without its place and time.
@@ -210,7 +255,8 @@ impl Wish {
         self.who.is_none_or(|who| who.is(entry.actor))
             && self.cause.as_deref().is_none_or(|word| cause_word(entry.cause) == word)
             && self.event.is_none_or(|kind| entry.events.iter().any(|e| e.kind() == kind))
-            && (self.source == Source::Workspace || self.is_about_a_member(entry))
+            && (self.source == Source::Workspace
+                || (self.is_about_a_member(entry) && self.leaves_something(entry)))
     }
 
     /// The same, with place and time: for an export, which reads everything in order.
@@ -226,6 +272,11 @@ impl Wish {
             && self.is_wanted(entry)
     }
 
+    fn leaves_something(&self, entry: &Entry) -> bool {
+        entry.changes.iter().any(|change| self.may_name(change))
+            || entry.events.iter().any(|event| self.may_tell(event))
+    }
+
     /// Other accounts of this machine are not this workspace's business.
     fn is_about_a_member(&self, entry: &Entry) -> bool {
         let mine =
@@ -239,6 +290,21 @@ impl Wish {
             || entry.events.iter().any(|event| mine(told(event)))
             || entry.changes.iter().any(|c| c.table == ACCOUNTS.number && mine(own(&c.key)))
     }
+}
+
+/// The workspaces that somebody belongs to; none for who administers all of them.
+fn places(ws: &Ws, account: AccountId) -> Result<Option<BTreeSet<WorkspaceId>>, StoreError> {
+    if backups::may_manage(&ws.app, account)? {
+        return Ok(None);
+    }
+    let all: Vec<Ws> = ws.app.workspaces.read().clone();
+    let mut own = BTreeSet::new();
+    for place in all {
+        if place.read(|snap| workspace::member(snap, account))?.is_some() {
+            own.insert(place.id);
+        }
+    }
+    Ok(Some(own))
 }
 
 /// The store that a source is read from.

@@ -10,7 +10,7 @@ use super::model::Keeping;
 
 pub use ask::{Asked, CAUSES, Source, Wish};
 pub use lines::{Line, Page, RowLine, as_json, lines, told};
-pub use work::{VERIFY, VERIFY_BLOBS, begin_verify, enforce, export_piece, redact};
+pub use work::{Reach, VERIFY, VERIFY_BLOBS, begin_verify, enforce, export_piece, redact};
 
 /// How long former versions are kept.
 ///

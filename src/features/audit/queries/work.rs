@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
-use crate::app::jobs::UnderWay;
-use crate::app::{Who, Ws};
-use crate::kernel::{Actor, Part, Timestamp};
+use crate::app::jobs::{JobState, UnderWay};
+use crate::app::{App, Who, Ws};
+use crate::features::backups::queries as backups;
+use crate::kernel::{AccountId, Actor, Part, Timestamp};
 use crate::store::verify::{Depth, Verified, verify, verify_with};
 use crate::store::{Store, StoreError, feed, keep};
 
@@ -18,18 +19,51 @@ pub const VERIFY: &str = "verify";
 /// The same, with the content of every file read.
 pub const VERIFY_BLOBS: &str = "verify_blobs";
 
-/// What verification found in both stores that a workspace stands on.
+/// An export is handed out in pieces of about so many bytes.
+const PIECE: usize = 2 << 20;
+
+/// Which of the stores that a workspace stands on. That of the accounts is everybody's: only who may
+/// manage the whole HQ works on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Its own alone.
+    Workspace,
+    /// Also that of the accounts.
+    Both,
+}
+
+impl Reach {
+    /// That of a person.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn of(app: &App, account: AccountId) -> Result<Self, StoreError> {
+        Ok(if backups::may_manage(app, account)? { Self::Both } else { Self::Workspace })
+    }
+
+    /// How a piece of work stands, as far as this reaches.
+    #[must_use]
+    pub fn sees(self, state: JobState) -> JobState {
+        match self {
+            Self::Both => state,
+            Self::Workspace => state.without("accounts"),
+        }
+    }
+}
+
+/// What verification found in the stores that a workspace stands on.
 #[derive(Debug, Serialize)]
 struct Both {
     workspace: Verified,
-    accounts: Verified,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accounts: Option<Verified>,
 }
 
-/// Begins to verify a workspace, and the accounts.
+/// Begins to verify a workspace, and the accounts where that is said.
 ///
 /// # Errors
 /// When that is under way already.
-pub fn begin_verify(ws: &Ws, depth: Depth) -> Result<(), UnderWay> {
+pub fn begin_verify(ws: &Ws, depth: Depth, reach: Reach) -> Result<(), UnderWay> {
     let (store, system, own) = (ws.store.clone(), ws.app.system.clone(), ws.clone());
     let kind = match depth {
         Depth::There => VERIFY,
@@ -38,7 +72,10 @@ pub fn begin_verify(ws: &Ws, depth: Depth) -> Result<(), UnderWay> {
     ws.app.begin_job(&ws.slug, kind, move |watch| {
         let blobs = Some((&own.blobs, depth));
         let workspace = verify_with(&store, blobs, &mut |progress| watch.tell(progress))?;
-        let accounts = verify(&system, &mut |progress| watch.tell(progress))?;
+        let accounts = match reach {
+            Reach::Both => Some(verify(&system, &mut |progress| watch.tell(progress))?),
+            Reach::Workspace => None,
+        };
         Ok(Both { workspace, accounts })
     })
 }
@@ -54,13 +91,23 @@ pub fn export_piece(
     limit: usize,
 ) -> Result<(String, Option<u64>), StoreError> {
     let store = store_of(ws, wish.source);
-    let entries = store.read(|snap| feed::entries(snap, store.schema(), after, limit))?;
-    let mut text = String::new();
-    for entry in entries.iter().filter(|entry| wish.covers(entry)) {
-        text.push_str(&as_json(store.schema(), store.incarnation(), entry).to_string());
-        text.push('\n');
-    }
-    Ok((text, entries.last().map(|entry| entry.seq)))
+    let (mut text, mut last) = (String::new(), after);
+    store.read(|snap| {
+        for _ in 0..limit {
+            let Some(mut entry) = feed::entry(snap, last + 1)? else { break };
+            last = entry.seq;
+            if wish.covers(&entry) {
+                wish.trim(&mut entry);
+                text.push_str(&as_json(store.schema(), store.incarnation(), &entry).to_string());
+                text.push('\n');
+            }
+            if PIECE <= text.len() {
+                break;
+            }
+        }
+        Ok::<_, StoreError>(())
+    })?;
+    Ok((text, (after < last).then_some(last)))
 }
 
 /// Drops former versions that are older than the workspace keeps them, or too many; says how many.
@@ -73,10 +120,15 @@ pub async fn enforce(
     now: Timestamp,
 ) -> Result<usize, StoreError> {
     let oldest = now - jiff::SignedDuration::from_hours(24 * i64::from(keeping.days));
-    let mut until = keep::last_before(store, oldest.as_millisecond())?;
-    if let Some(megabytes) = keeping.megabytes {
-        until = until.max(keep::oldest_within(store, u64::from(megabytes) << 20)?);
-    }
+    let (of, megabytes) = (store.clone(), keeping.megabytes);
+    let until = tokio::task::spawn_blocking(move || {
+        let until = keep::last_before(&of, oldest.as_millisecond())?;
+        Ok::<_, StoreError>(match megabytes {
+            Some(megabytes) => until.max(keep::oldest_within(&of, u64::from(megabytes) << 20)?),
+            None => until,
+        })
+    });
+    let until = until.await.map_err(|error| StoreError::Failed(error.to_string()))??;
     keep::drop_until(store, Actor::System(Part::Retention), until).await
 }
 

@@ -3,6 +3,7 @@
 use askama::Template;
 
 use crate::features::activity::queries::{self as activity, Filter};
+use crate::features::history::queries::readable::Looker;
 use crate::store::{Snap, StoreError};
 use crate::web::live::Live;
 use crate::web::parts::Face;
@@ -33,7 +34,8 @@ pub(super) struct Happened {
 }
 
 pub(super) fn read(tx: &Snap<'_>, scene: &Scene<'_>) -> Result<Happened, StoreError> {
-    let found = activity::lines(tx, scene.ws.store.schema(), Filter::default(), LINES)?;
+    let wanted = (Looker::of(scene.who), Filter::default());
+    let found = activity::lines(tx, scene.ws.store.schema(), wanted, LINES)?;
     let rows = found.lines.into_iter().map(|line| Row {
         face: line.who,
         at: scene.time(line.at),

@@ -1,7 +1,5 @@
 //! The consumers and what they gave up, on the health page.
 
-use std::sync::Arc;
-
 use axum::response::Response;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
@@ -10,7 +8,7 @@ use crate::app::{App, Ws};
 use crate::features::audit::queries::told;
 use crate::kernel::Problem;
 use crate::store::StoreError;
-use crate::store::consumer::{self, Rebuilding, Standing};
+use crate::store::consumer::{Rebuilding, Standing};
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path2};
 use crate::web::flash;
@@ -171,12 +169,14 @@ pub(super) async fn act(
 pub(super) async fn retry(
     app: App,
     ws: Ws,
+    who: Person,
     hx: Hx,
     Path2(name, seq): Path2<String, u64>,
 ) -> Result<Response, PageError> {
     let done = async {
         let consumer = named(&app, &name)?;
-        consumer::retry(&ws.store, Arc::clone(&consumer), seq).await?;
+        let tried = ws.write(&who, move |tx| rules::retry(tx, &*consumer, seq)).await?;
+        tried.map_err(HealthError::Refused)?;
         Ok::<_, HealthError>(format!("The {name} has taken entry {seq}."))
     };
     back(&app, &ws, &hx, done.await)

@@ -102,6 +102,6 @@ async fn now(app: App, ws: Ws, who: Person) -> Result<Response, PageError> {
 
 async fn show(app: App, ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
     let now = state_now(&app, &ws, &who)?;
-    let (works, sizes) = (store::works(&app, &ws, &who), store::sizes(&app, &ws));
+    let (works, sizes) = (store::works(&app, &ws, &who)?, store::sizes(&app, &ws));
     html::page(&Show { here: "health", now, works, sizes, shell })
 }

@@ -15,7 +15,8 @@ use crate::web::time::RelTime;
 
 use super::super::queries::error::HistoryError;
 use super::super::queries::names::Names;
-use super::super::queries::versions;
+use super::super::queries::readable::Looker;
+use super::super::queries::versions::{self, EntryView};
 use super::{BylineView, ChangeView, Look};
 
 #[derive(Template)]
@@ -38,20 +39,31 @@ pub(super) async fn show(
     shell: Shell,
     Path(seq): Path<u64>,
 ) -> Result<Response, PageError> {
+    let (place, person) = (app.clone(), who.clone());
+    let told = ws.look(move |ws| told(&Look::new(&place, ws, &person), seq));
+    let (entry, by, changes) = told.await?;
     let look = Look::new(&app, &ws, &who);
-    let (entry, by, changes) = ws.read(|snap| {
-        let entry = versions::entry(snap, ws.store.schema(), who.access, seq)?;
+    let undoable = changes.iter().any(|change| !change.undo.is_empty());
+    let may = undoable && who.access.may(Can::Write);
+    let undo = if may { ws.url(&format!("undo?entry={seq}")) } else { String::new() };
+    let at = look.time(entry.at);
+    html::page(&Show { shell, seq, at, by, changes, more: entry.more, undo })
+}
+
+/// Looks an entry up and puts it into words. May take a while.
+fn told(
+    look: &Look<'_>,
+    seq: u64,
+) -> Result<(EntryView, BylineView, Vec<ChangeView>), HistoryError> {
+    let ws = look.ws;
+    ws.read(|snap| {
+        let entry = versions::entry(snap, ws.store.schema(), Looker::of(look.who), seq)?;
         let entry = entry.ok_or(HistoryError::NoEntry(seq))?;
         let names = Names::new(snap)?;
         let by = look.byline(&names, (entry.actor, entry.cause))?;
         let changes =
             entry.changes.iter().map(|(record, version)| look.change(&names, record, version));
         let changes = changes.collect::<Result<Vec<_>, _>>()?;
-        Ok::<_, HistoryError>((entry, by, changes))
-    })?;
-    let undoable = changes.iter().any(|change| !change.undo.is_empty());
-    let may = undoable && who.access.may(Can::Write);
-    let undo = if may { ws.url(&format!("undo?entry={seq}")) } else { String::new() };
-    let at = look.time(entry.at);
-    html::page(&Show { shell, seq, at, by, changes, more: entry.more, undo })
+        Ok((entry, by, changes))
+    })
 }

@@ -166,8 +166,8 @@ pub(super) async fn preview(
     shell: Shell,
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
-    let page = page(&Look::new(&app, &ws, &who), shell, &asked, String::new())?;
-    html::page(&page)
+    let look = move |ws: &Ws| page(&Look::new(&app, ws, &who), shell, &asked, String::new());
+    html::page(&ws.look(look).await?)
 }
 
 /// `POST /undo`

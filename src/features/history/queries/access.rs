@@ -1,21 +1,27 @@
-//! Whose history may be read, and what it takes to undo there: the one table. What is not listed has
-//! no history for anybody.
+//! Whose rows and whose history may be read, and what it takes to undo there: the one place. What is
+//! not listed here is read by nobody. What else is asked of a single row stands in `readable.rs`.
 
 use crate::features::agents::model::AGENTS;
 use crate::features::audit::model::KEEPING;
 use crate::features::comments::model::COMMENTS;
 use crate::features::connections::model::{
-    CONNECTION_KEYS, CONNECTIONS, FALLBACKS, SPARE_KEYS, USUAL_THINKING, WINDOWS,
+    CONNECTION_KEYS, CONNECTIONS, COOLDOWNS, FALLBACKS, SPARE_KEYS, USUAL_THINKING, WINDOWS,
 };
 use crate::features::deliverables::model::{DELIVERABLES, REVIEWS, VERSIONS};
 use crate::features::files::model::TASK_FILES;
 use crate::features::inbox::model::INBOX;
-use crate::features::runs::model::RUNS;
+use crate::features::jobs::model::JOBS;
+use crate::features::runs::model::{
+    CONTEXTS, HALTS, INPUTS, PARKS, QUEUE_CHOICES, RUNS, SESSION_EVENTS, SESSIONS,
+};
 use crate::features::tasks::model::TASKS;
-use crate::features::usage::model::budget::BUDGETS;
-use crate::features::workspace::model::{INVITES, MEMBERS, PEOPLE, SETTINGS};
+use crate::features::usage::model::budget::{BUDGET_NOTICES, BUDGET_WAITS, BUDGETS};
+use crate::features::usage::model::{RESERVATIONS, USAGE};
+use crate::features::workspace::model::{HANDOVERS, INVITES, MEMBERS, PEOPLE, SETTINGS};
 use crate::kernel::Can;
 use crate::web::session::Access;
+
+use super::super::model::FILE_REVERTS;
 
 /// Table number, what reading its history needs, what an undo in it needs. Members, and what is
 /// asked of them, are changed by the rules of their page alone: an undo must not give back a role.
@@ -46,6 +52,27 @@ const TABLES: &[(u16, Can, Option<Can>)] = &[
     (RUNS.number, Can::Read, None),
 ];
 
+/// Tables without a history of their own, and what reading their rows needs. Of those that belong to
+/// a conversation or to a run, only what this person may see of the talk.
+const ROWS: &[(u16, Can)] = &[
+    (SESSIONS.number, Can::Read),
+    (SESSION_EVENTS.number, Can::Read),
+    (INPUTS.number, Can::Read),
+    (CONTEXTS.number, Can::Read),
+    (QUEUE_CHOICES.number, Can::Read),
+    (PARKS.number, Can::Read),
+    (JOBS.number, Can::Read),
+    (USAGE.number, Can::Read),
+    (RESERVATIONS.number, Can::Read),
+    (BUDGET_WAITS.number, Can::Read),
+    (FILE_REVERTS.number, Can::Read),
+    (HALTS.number, Can::Read),
+    (BUDGET_NOTICES.number, Can::Read),
+    // What a provider said of a key.
+    (COOLDOWNS.number, Can::Admin),
+    (HANDOVERS.number, Can::Admin),
+];
+
 fn row(table: u16) -> Option<&'static (u16, Can, Option<Can>)> {
     TABLES.iter().find(|(number, ..)| *number == table)
 }
@@ -60,6 +87,13 @@ pub fn is_listed(table: u16) -> bool {
 #[must_use]
 pub fn may_read(access: Access, table: u16) -> bool {
     row(table).is_some_and(|(_, read, _)| access.may(*read))
+}
+
+/// Whether who has these rights may read rows of a table at all.
+#[must_use]
+pub fn may_read_rows(access: Access, table: u16) -> bool {
+    let needs = ROWS.iter().find(|(number, _)| *number == table).map(|(_, can)| *can);
+    needs.or(row(table).map(|(_, read, _)| *read)).is_some_and(|can| access.may(can))
 }
 
 /// Whether who has these rights may undo in a table.

@@ -8,6 +8,7 @@ pub mod guard;
 pub mod names;
 pub mod outlook;
 pub mod preview;
+pub mod readable;
 pub mod scope;
 pub mod versions;
 
@@ -15,15 +16,16 @@ use uuid::Uuid;
 
 use crate::features::agents::model::AGENTS;
 use crate::features::agents::queries as agents;
-use crate::features::runs::model::{RUNS, Run};
-use crate::features::runs::queries::{self as runs, talk};
+use crate::features::runs::model::RUNS;
+use crate::features::runs::queries as runs;
 use crate::features::tasks::model::TASKS;
 use crate::features::tasks::queries as tasks;
 use crate::kernel::TypedId as _;
-use crate::store::{KeyBuf, Read, ReadExt as _, Root, Schema};
+use crate::store::{KeyBuf, Read, Root, Schema};
 use crate::web::session::Person;
 
 use error::HistoryError;
+use readable::{Eye, Looker};
 
 /// What stands for the key of a record of which there is one, such as the settings.
 const ONLY_ONE: &str = "-";
@@ -64,17 +66,12 @@ pub fn record(
         return Err(nothing());
     }
     let record = Root { table: info.number, key };
-    if info.number == RUNS.number {
-        let run = key_of(&record).and_then(|id| read.get::<Run>(id).transpose()).transpose()?;
-        let seen = match run {
-            Some(run) => talk::may_see_run(&read, &run, who.account, who.role)?,
-            None => false,
-        };
-        if !seen {
-            return Err(nothing());
-        }
+    match read.raw_get(record.table, &record.key)? {
+        Some(row) if !Eye::new(read, Looker::of(who)).sees(record.table, &row)? => Err(nothing()),
+        // Whose a run was that is gone cannot be told.
+        None if record.table == RUNS.number => Err(nothing()),
+        _ => Ok(record),
     }
-    Ok(record)
 }
 
 /// The typed id of a record.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::features::runs::model::SESSIONS;
+use crate::store::history::{self, Image};
 use crate::store::undo::{FieldWhy, Kept, KeptField, Plan, Refusal, Row, Touch, Why};
 use crate::store::{Class, Read, Root, Schema, StoreError};
 use crate::web::format;
@@ -13,7 +14,7 @@ use super::guard::Undoer;
 use super::names::{Word, noun};
 use super::outlook::Outlook;
 use super::scope::is_told;
-use super::versions::{self, fields_of};
+use super::versions::fields_of;
 
 /// How a record goes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -260,8 +261,8 @@ impl Teller<'_> {
         let row = self.read.raw_get(record.table, &record.key)?;
         let mut fields = fields_of(self.schema, record.table, row.as_deref());
         if let (None, Some(seq)) = (&fields, seq) {
-            let version = versions::version_at(self.read, self.schema, record, seq)?;
-            let bytes = version.as_ref().and_then(|version| version.before.bytes());
+            let before = history::before(self.read, self.schema, record, seq)?;
+            let bytes = before.as_ref().and_then(Image::bytes);
             fields = fields_of(self.schema, record.table, bytes);
         }
         match fields {

@@ -72,8 +72,8 @@ pub fn scope(
 ) -> Result<Scope, HistoryError> {
     let mut scope = match wanted {
         Wanted::Change(seq, record) => {
-            let version = history::at(read, schema, record, *seq)?;
-            version.ok_or(HistoryError::NotThere(*seq))?;
+            let before = history::before(read, schema, record, *seq)?;
+            before.ok_or(HistoryError::NotThere(*seq))?;
             Scope { only: Some(record.clone()), of: *seq, ..Scope::default() }
         }
         Wanted::Entry(seq) => {

@@ -3,15 +3,16 @@
 use serde_json::{Map, Value};
 
 use crate::app::App;
+use crate::features::runs::model::RUNS;
 use crate::features::users::model::ApiToken;
 use crate::kernel::{Actor, Cause, Part, Timestamp, Via};
-use crate::store::history::{self, Image, Page, Version};
+use crate::store::history::{self, Image, Page, Steps, Version};
 use crate::store::{Entry, Op, Read, ReadExt as _, Root, Schema, StoreError, feed};
 use crate::web::parts::Face;
 
-use super::access;
 use super::fields::{FieldDiff, Speaker};
 use super::names::{Names, Word, noun};
+use super::readable::{Eye, Looker};
 
 /// Most changes of one entry that a page shows.
 pub const MAX_CHANGES: usize = 100;
@@ -78,6 +79,9 @@ pub fn told(
         (Image::Gone, _) | (_, Image::Gone) => {
             "What was there before is not kept any more: it was removed by age or on purpose."
         }
+        (Image::Far, _) | (_, Image::Far) => {
+            "It has changed too often since to look that up here; its history shows it."
+        }
         _ => "",
     };
     // Half of a comparison would look like something that was made or removed.
@@ -135,19 +139,6 @@ pub fn byline(
     Ok(Byline { face: names.people.actor(actor), through, undo_of })
 }
 
-/// One change of an entry as a version of its record.
-///
-/// # Errors
-/// When the store fails.
-pub fn version_at(
-    read: &dyn Read,
-    schema: &Schema,
-    record: &Root,
-    seq: u64,
-) -> Result<Option<Version>, StoreError> {
-    history::at(read, schema, record, seq)
-}
-
 /// An entry with the changes that somebody may see.
 pub struct EntryView {
     /// The entry.
@@ -171,17 +162,28 @@ pub struct EntryView {
 pub fn entry(
     read: &dyn Read,
     schema: &Schema,
-    access: crate::web::session::Access,
+    who: Looker,
     seq: u64,
 ) -> Result<Option<EntryView>, StoreError> {
     let Some(entry) = feed::entry(read, seq)? else { return Ok(None) };
     let Entry { at, actor, cause, changes, .. } = entry;
-    let total = changes.len();
-    let shown = changes.into_iter().filter(|change| access::may_read(access, change.table));
-    let mut views = Vec::new();
-    for change in shown.take(MAX_CHANGES) {
+    let (total, eye) = (changes.len(), Eye::new(read, who));
+    let (mut views, mut steps) = (Vec::new(), Steps::default());
+    for change in changes.into_iter().filter(|change| eye.may_read_history(change.table)) {
+        if MAX_CHANGES <= views.len() {
+            break;
+        }
+        // Of runs only the row tells whose they are; no version of one is kept.
+        let row = match change.table == RUNS.number {
+            true => read.raw_get(change.table, &change.key)?,
+            false => Some(Vec::new()),
+        };
+        if !row.map_or(Ok(false), |row| eye.sees(change.table, &row))? {
+            continue;
+        }
         let record = Root { table: change.table, key: change.key };
-        views.extend(version_at(read, schema, &record, seq)?.map(|version| (record, version)));
+        let version = history::at(read, schema, &record, seq, &mut steps)?;
+        views.extend(version.map(|version| (record, version)));
     }
     let more = total - views.len();
     let at = crate::kernel::time::from_ms(at);

@@ -2,7 +2,8 @@
 
 use crate::features::agents::model::Agent;
 use crate::features::runs::model::{Run, Session};
-use crate::kernel::{AccountId, AgentId, Role};
+use crate::features::workspace::queries as workspace;
+use crate::kernel::{AccountId, AgentId, Role, RunId};
 use crate::store::{ReadExt, StoreError};
 
 use super::{children, session_by_key, sessions_of_agent};
@@ -59,6 +60,17 @@ pub fn may_see_run(
     }
     let session = tx.get::<Session>(run.session)?;
     Ok(session.is_some_and(|session| may_see(&session, account, role)))
+}
+
+/// Whether a member may hear what a run writes just now.
+///
+/// # Errors
+/// When the disk fails.
+pub fn may_hear(tx: &impl ReadExt, run: RunId, account: AccountId) -> Result<bool, StoreError> {
+    let (Some(member), Some(run)) = (workspace::member(tx, account)?, tx.get::<Run>(run)?) else {
+        return Ok(false);
+    };
+    may_see_run(tx, &run, account, member.role)
 }
 
 /// The conversations of an agent that a person may open from the chat: their own, former ones too,

@@ -1,0 +1,147 @@
+//! Who may read which rows: asked by the feed for programs, by snapshots and by history alike.
+//!
+//! Two questions. Whether somebody may read rows of a table at all says `access.rs`. Rows that belong
+//! to a conversation, or to a run in one, are read by whoever may see the talk.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use crate::features::jobs::model::{JOBS, Job};
+use crate::features::runs::model::{
+    CONTEXTS, Context, INPUTS, Input, PARKS, Park, QUEUE_CHOICES, QueueChoice, QueueOf, RUNS, Run,
+    SESSION_EVENTS, SESSIONS, Session, SessionEvent,
+};
+use crate::features::runs::queries::talk;
+use crate::features::usage::model::budget::{BUDGET_WAITS, BudgetWait};
+use crate::features::usage::model::{RESERVATIONS, Reservation, USAGE, Usage};
+use crate::kernel::{AccountId, Role, RunId, SessionId};
+use crate::store::{Read, ReadExt as _, Record, StoreError, record};
+use crate::web::session::{Access, Person};
+
+use super::super::model::{FILE_REVERTS, FileRevert};
+use super::access;
+
+/// Somebody who reads, and what this person may do.
+#[derive(Clone, Copy, Debug)]
+pub struct Looker {
+    account: AccountId,
+    role: Role,
+    access: Access,
+}
+
+impl Looker {
+    /// Who sent a request.
+    #[must_use]
+    pub fn of(who: &Person) -> Self {
+        Self { account: who.account, role: who.role, access: who.access }
+    }
+}
+
+/// The eye of somebody on one snapshot. What it was asked of a run or a conversation it remembers.
+pub struct Eye<'r> {
+    read: &'r dyn Read,
+    who: Looker,
+    runs: RefCell<HashMap<RunId, bool>>,
+    sessions: RefCell<HashMap<SessionId, bool>>,
+}
+
+/// A stored row with its type; none when its bytes cannot be read.
+fn typed<R: Record>(row: &[u8]) -> Option<R> {
+    record::read::<R>(row).ok().map(|(row, _)| row)
+}
+
+impl<'r> Eye<'r> {
+    /// The eye of this person.
+    #[must_use]
+    pub fn new(read: &'r dyn Read, who: Looker) -> Self {
+        Self { read, who, runs: RefCell::default(), sessions: RefCell::default() }
+    }
+
+    /// Whether there are rows of a table that this person may read.
+    #[must_use]
+    pub fn may_read(&self, table: u16) -> bool {
+        access::may_read_rows(self.who.access, table)
+    }
+
+    /// Whether this person may read the history of records of a table.
+    #[must_use]
+    pub fn may_read_history(&self, table: u16) -> bool {
+        access::may_read(self.who.access, table)
+    }
+
+    /// Whether this person may read a row, from its stored bytes.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn sees(&self, table: u16, row: &[u8]) -> Result<bool, StoreError> {
+        if !self.may_read(table) {
+            return Ok(false);
+        }
+        let seen = match table {
+            t if t == RUNS.number => typed::<Run>(row).map(|run| self.sees_run(&run)),
+            t if t == SESSIONS.number => typed::<Session>(row).map(|one| Ok(self.may_see(&one))),
+            t if t == SESSION_EVENTS.number => {
+                typed::<SessionEvent>(row).map(|event| match event.run {
+                    Some(run) => self.run(run),
+                    None => self.session(event.session),
+                })
+            }
+            t if t == INPUTS.number => typed::<Input>(row).map(|one| self.session(one.session)),
+            t if t == CONTEXTS.number => typed::<Context>(row).map(|one| self.session(one.session)),
+            t if t == QUEUE_CHOICES.number => {
+                typed::<QueueChoice>(row).map(|choice| match choice.of {
+                    QueueOf::Session(id) => self.session(id),
+                    QueueOf::Workspace | QueueOf::Agent(_) => Ok(true),
+                })
+            }
+            t if t == PARKS.number => typed::<Park>(row).map(|one| self.run(one.run)),
+            t if t == JOBS.number => typed::<Job>(row).map(|one| self.run(one.run)),
+            t if t == RESERVATIONS.number => typed::<Reservation>(row).map(|one| self.run(one.run)),
+            t if t == BUDGET_WAITS.number => typed::<BudgetWait>(row).map(|one| self.run(one.run)),
+            t if t == FILE_REVERTS.number => typed::<FileRevert>(row).map(|one| self.run(one.run)),
+            t if t == USAGE.number => {
+                typed::<Usage>(row).map(|call| call.run.map_or(Ok(true), |run| self.run(run)))
+            }
+            _ => return Ok(true),
+        };
+        seen.unwrap_or(Ok(false))
+    }
+
+    /// Whether this person may look at a run.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn sees_run(&self, run: &Run) -> Result<bool, StoreError> {
+        if let Some(known) = self.runs.borrow().get(&run.id) {
+            return Ok(*known);
+        }
+        let seen = talk::may_see_run(&self.read, run, self.who.account, self.who.role)?;
+        self.runs.borrow_mut().insert(run.id, seen);
+        Ok(seen)
+    }
+
+    fn may_see(&self, session: &Session) -> bool {
+        talk::may_see(session, self.who.account, self.who.role)
+    }
+
+    /// A run that is gone belongs to nobody any more.
+    fn run(&self, id: RunId) -> Result<bool, StoreError> {
+        if let Some(known) = self.runs.borrow().get(&id) {
+            return Ok(*known);
+        }
+        match self.read.get::<Run>(id)? {
+            Some(run) => self.sees_run(&run),
+            None => Ok(false),
+        }
+    }
+
+    fn session(&self, id: SessionId) -> Result<bool, StoreError> {
+        if let Some(known) = self.sessions.borrow().get(&id) {
+            return Ok(*known);
+        }
+        let session = self.read.get::<Session>(id)?;
+        let seen = session.is_some_and(|session| self.may_see(&session));
+        self.sessions.borrow_mut().insert(id, seen);
+        Ok(seen)
+    }
+}

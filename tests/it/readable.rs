@@ -1,0 +1,354 @@
+//! Who may read what: no answer and no stream holds a word that is not for whoever asks.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use hq::features::connections::model::Wire;
+use hq::features::connections::rules::{self as connections, NewConnection};
+use hq::features::history::queries::access;
+use hq::features::runs::model::Session;
+use hq::features::workspace::queries as workspace;
+use hq::kernel::{Can, Role};
+use hq::store::{Class, Range, ReadExt as _};
+use hq::web::session::Access;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::support::hq::{Person, Setup, TestHq};
+use crate::support::model::{Gate, ModelServer, Turn};
+use crate::support::work;
+
+const HOME: &str = "/w/marlow-cargo/";
+const EVENTS: &str = "/w/marlow-cargo/events";
+const CHAT: &str = "/w/marlow-cargo/agents/ada/chat";
+/// What is said in private, and what is answered.
+const TALK: [&str; 2] = ["quokkasaid", "quokkaheard"];
+/// Whom somebody invites, and where a provider is.
+const ADMIN: [&str; 2] = ["quokka@mail.example", "quokka-provider"];
+/// So many pages are looked at by one person.
+const MOST: usize = 300;
+
+/// A workspace with a private conversation, an invitation and a connection.
+async fn scene() -> (TestHq, ModelServer) {
+    let setup = Setup::default().config(|config| config.limits.api_per_minute = 0);
+    let (hq, model) = (setup.start().await, ModelServer::start().await);
+    work::connect(&hq, &model).await;
+    work::agent(&hq, "Ada").await;
+    model.push(Turn::text("I heard quokkaheard"));
+    let said = hq.owner().form(CHAT, &[("body", "Keep quokkasaid to yourself")]).await;
+    assert!(said.status.is_redirection(), "{}", said.text);
+    hq.settle().await;
+    let invite = json!({ "role": "viewer", "email": ADMIN[0] });
+    let invited = hq.owner().post("/api/v1/invites", &invite).await;
+    assert_eq!(invited.status, StatusCode::CREATED, "{}", invited.text);
+    let new = NewConnection {
+        name: "Spare".to_owned(),
+        wire: Wire::OpenaiChat,
+        base_url: "https://quokka-provider.example/v1".to_owned(),
+        key: None,
+        default_model: None,
+    };
+    let made = hq.ws().write(&work::owner(&hq), move |tx| connections::create(tx, new)).await;
+    made.expect("a connection");
+    (hq, model)
+}
+
+/// What may stand in the place of a parameter.
+fn names(hq: &TestHq) -> Vec<String> {
+    let run = work::run(hq, "R-1");
+    let ids: Vec<String> = ["invites", "connections"]
+        .into_iter()
+        .flat_map(|table| {
+            let ws = hq.ws();
+            let info = ws.store.schema().named(table).expect("a table");
+            let mut ids = Vec::new();
+            let read = ws.read(|snap| {
+                use hq::store::Read as _;
+                snap.raw_scan(info.number, &Range::all(), &mut |key, _| {
+                    ids.extend(info.ops.as_ref().and_then(|ops| (ops.key_text)(key)));
+                    std::ops::ControlFlow::Continue(())
+                })
+            });
+            read.expect("a readable store");
+            ids
+        })
+        .collect();
+    let fixed = ["ada", "R-1", "1", "runs", "invites", "connections", "-"];
+    let mut all: Vec<String> = fixed.map(str::to_owned).to_vec();
+    all.extend([run.id.to_string(), run.session.to_string()]);
+    all.extend(ids);
+    all
+}
+
+/// All addresses of a route, with each name in the place of each parameter.
+fn addresses(path: &str, names: &[String]) -> Vec<String> {
+    let mut all = vec![String::new()];
+    for part in path.split('/').skip(1) {
+        let choices: Vec<String> = match part {
+            "{ws}" => vec!["marlow-cargo".to_owned()],
+            part if part.starts_with('{') => names.to_vec(),
+            part => vec![part.to_owned()],
+        };
+        all = all.iter().flat_map(|s| choices.iter().map(move |c| format!("{s}/{c}"))).collect();
+    }
+    all
+}
+
+/// Looks at everything that this person reaches; none of the words may stand there.
+async fn walk(hq: &TestHq, person: &Person, words: &[&str]) {
+    let names = names(hq);
+    let mut todo: VecDeque<String> = VecDeque::from([HOME.to_owned()]);
+    for route in hq.running().routes.iter().filter(|route| route.method == "GET") {
+        let inside = route.path.starts_with("/w/{ws}/") || route.path.starts_with("/api/");
+        if inside && route.path != "/w/{ws}/events" {
+            todo.extend(addresses(&route.path, &names));
+        }
+    }
+    let (mut seen, mut pages) = (BTreeSet::new(), 0);
+    while let Some(path) = todo.pop_front() {
+        if !seen.insert(path.clone()) {
+            continue;
+        }
+        let reply = person.get(&path).await;
+        assert!(reply.status.as_u16() < 500, "{path}: {}", reply.text);
+        for word in words {
+            assert!(!reply.text.contains(word), "{word} stands in {path}: {}", reply.text);
+        }
+        if reply.status != StatusCode::OK || MOST <= pages || path.starts_with("/api/") {
+            continue;
+        }
+        pages += 1;
+        for name in ["href", "hx-get"] {
+            let links = reply.attrs(&format!("[{name}^='{HOME}']"), name);
+            todo.extend(links.into_iter().filter(|to| !to.starts_with(EVENTS)));
+        }
+    }
+    assert!(100 < seen.len(), "{}", seen.len());
+}
+
+/// The feed from its beginning with all rows, in pages and as a stream.
+async fn feed(hq: &TestHq, person: &Person) -> String {
+    let path = "/api/v1/changes?after=start&include=rows";
+    let mut all = person.get(path).await.text;
+    let head = hq.ws().store.head().to_string();
+    let mut stream = person.stream(path).await;
+    loop {
+        let change = stream.next_of("change").await;
+        all.push_str(&change.data);
+        if change.id == head {
+            return all;
+        }
+    }
+}
+
+/// All rows of a snapshot.
+async fn snapshot(person: &Person) -> Vec<Value> {
+    let (mut rows, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = person.get(&format!("/api/v1/snapshot?limit=7&after={after}")).await.json();
+        rows.extend(page["items"].as_array().expect("a list").clone());
+        match page["next"].as_str() {
+            Some(next) => after = next.to_owned(),
+            None => return rows,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_that_a_viewer_or_a_member_reaches_tells_what_is_not_theirs() {
+    let (hq, _model) = scene().await;
+    for role in [Role::Viewer, Role::Member] {
+        let person = hq.another(role.word(), Some(role)).await;
+        walk(&hq, &person, &[TALK, ADMIN].concat()).await;
+    }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_feed_and_a_snapshot_have_the_rows_that_somebody_may_read_and_no_others() {
+    let (hq, _model) = scene().await;
+    let all = [TALK, ADMIN].concat();
+    let viewer = hq.another("Vera", Some(Role::Viewer)).await;
+    let member = hq.another("Tom", Some(Role::Member)).await;
+    let admin = hq.another("Ida", Some(Role::Admin)).await;
+    let token = json!({ "name": "R", "scopes": ["read"] });
+    let token = viewer.post("/api/v1/tokens", &token).await.json()["token"].clone();
+    let bearer = format!("Bearer {}", token.as_str().expect("a token"));
+    let reader = hq.nobody().with("authorization", &bearer);
+    for person in [&viewer, &member, &reader] {
+        let (told, rows) = (feed(&hq, person).await, snapshot(person).await);
+        for word in &all {
+            assert!(!told.contains(word), "{word} in {told}");
+            assert!(!json!(rows).to_string().contains(word), "{word} in a snapshot");
+        }
+        // That something happened is told, and what is for everybody.
+        assert!(told.contains(r#""table":"invites""#) && told.contains(r#""withheld":true"#));
+        let of = |table: &str| rows.iter().filter(|row| row["table"] == table).count();
+        assert_eq!((of("agents"), of("sessions"), of("runs"), of("invites")), (1, 0, 0, 0));
+    }
+    // What a token may do of what its owner may: talk is its owner's, but nothing for admins.
+    let own = hq.token(&["read"]).await;
+    let (told, rows) = (feed(&hq, &own).await, json!(snapshot(&own).await).to_string());
+    for word in ADMIN {
+        assert!(!told.contains(word) && !rows.contains(word), "{word}");
+    }
+    assert!(TALK.iter().all(|word| told.contains(word) && rows.contains(word)));
+    let (told, rows) = (feed(&hq, &admin).await, json!(snapshot(&admin).await).to_string());
+    for word in all {
+        assert!(told.contains(word) && rows.contains(word), "{word}");
+    }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_owns_a_conversation_reads_it_and_its_run_in_the_feed() {
+    let (hq, model) = scene().await;
+    let tom = hq.another("Tom", Some(Role::Member)).await;
+    model.push(Turn::text("A wombatword for Tom"));
+    tom.form(CHAT, &[("body", "Tell me")]).await;
+    hq.settle().await;
+    let told = feed(&hq, &tom).await;
+    assert!(told.contains("wombatword") && !told.contains(TALK[0]));
+    let sessions: Vec<Session> =
+        hq.ws().read(|snap| snap.list(&Range::all())).expect("a readable store");
+    assert_eq!(sessions.len(), 2);
+    hq.finish().await;
+}
+
+#[test]
+fn every_table_of_the_feed_says_who_reads_its_rows() {
+    let everything = Access::of(&[Can::Read, Can::Admin]);
+    for info in hq::server::schema::workspace().tables() {
+        if matches!(info.class(), Some(Class::Tracked | Class::Log | Class::Work)) {
+            let place = "src/features/history/queries/access.rs";
+            let listed = access::may_read_rows(everything, info.number);
+            assert!(listed, "{}: add a line to {place}", info.name);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn running_text_is_heard_by_whoever_may_see_the_run_and_by_nobody_else() {
+    let (hq, model) = (TestHq::start().await, ModelServer::start().await);
+    work::connect(&hq, &model).await;
+    work::agent(&hq, "Ada").await;
+    let (mira, tom) = (hq.owner(), hq.another("Tom", Some(Role::Member)).await);
+    let (mut own, mut toms) = (mira.stream(EVENTS).await, tom.stream(EVENTS).await);
+    let gate = Gate::new();
+    model.push(Turn::text("Hush now").pausing(2, &gate));
+    mira.form(CHAT, &[("body", "Whisper")]).await;
+    assert!(own.next_of("hq-run").await.data.contains("Hush"));
+    gate.reached().await;
+    // Who comes in the middle gets what was said so far.
+    let (mut again, mut late) = (mira.stream(EVENTS).await, tom.stream(EVENTS).await);
+    assert!(again.next_of("hq-run").await.data.contains("Hush"));
+    gate.open();
+    hq.settle().await;
+
+    let gate = Gate::new();
+    model.push(Turn::text("Aloud now").pausing(2, &gate));
+    model.usually(Turn::call("work_done", json!({ "summary": "Done.", "task_state": "leave" })));
+    let body = json!({ "title": "Speak", "assignee": "ada" });
+    let made = mira.post("/api/v1/tasks", &body).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    for stream in [&mut toms, &mut late] {
+        let first = stream.next_of("hq-run").await;
+        assert!(first.data.contains("Aloud"), "the first that Tom hears: {}", first.data);
+    }
+    while !own.next_of("hq-run").await.data.contains("Aloud") {}
+    gate.open();
+    hq.settle().await;
+
+    // Who runs the workspace may look at everybody's talk, also on a page that was open before.
+    let members = hq.ws().read(|snap| workspace::members(snap)).expect("a readable store");
+    let id = members.iter().find(|one| one.name == "Tom").expect("Tom").account;
+    let body = json!({ "role": "admin" });
+    let more = mira.json("PATCH", &format!("/api/v1/members/{id}"), &body).await;
+    assert_eq!(more.status, StatusCode::OK, "{}", more.text);
+    model.push(Turn::text("Open secret"));
+    mira.form(CHAT, &[("body", "Once more")]).await;
+    while !toms.next_of("hq-run").await.data.contains("Open") {}
+    hq.finish().await;
+}
+
+// ── How much at once ──
+
+const LARGE: usize = 60 * 1_024;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_ends_when_it_is_large_and_goes_on_where_it_ended() {
+    let hq = Setup::default().config(|config| config.limits.api_per_minute = 0).start().await;
+    let owner = hq.owner();
+    for n in 0..50 {
+        let text = "w".repeat(LARGE);
+        let body = json!({ "title": format!("Large {n}"), "description": text });
+        assert_eq!(owner.post("/api/v1/tasks", &body).await.status, StatusCode::CREATED);
+    }
+    let (mut after, mut rows, mut pages) = ("start".to_owned(), 0, 0);
+    loop {
+        let path = format!("/api/v1/changes?after={after}&limit=500&include=rows&tables=tasks");
+        let reply = owner.get(&path).await;
+        assert!(reply.text.len() < 3 << 20, "{}", reply.text.len());
+        let page = reply.json();
+        let items = page["items"].as_array().expect("a list");
+        if items.is_empty() {
+            break;
+        }
+        let whole = |item: &&Value| item["changes"][0]["row"]["title"].is_string();
+        rows += items.iter().filter(whole).count();
+        pages += 1;
+        after = page["next"].as_str().expect("a cursor").to_owned();
+    }
+    assert_eq!((rows, pages), (50, 2));
+    let first = owner.get("/api/v1/snapshot?limit=500&tables=tasks").await;
+    assert!(first.text.len() < 3 << 20 && first.json()["next"].is_string());
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_giant_entry_comes_alone_and_says_where_rows_were_left_out() {
+    use hq::features::tasks::rules::{NewTask, create};
+    let hq = TestHq::start().await;
+    let (ws, who) = (hq.ws(), work::owner(&hq));
+    let made = ws.write(&who, |tx| {
+        for n in 0..50 {
+            let description = "w".repeat(LARGE);
+            create(tx, NewTask { description, ..NewTask::titled(format!("Large {n}")) })?;
+        }
+        Ok::<_, hq::features::tasks::queries::error::TaskError>(())
+    });
+    made.await.expect("tasks");
+    let giant = hq.ws().store.head();
+    let after = format!("{:x}.{}", giant.incarnation, giant.seq - 1);
+    let path = format!("/api/v1/changes?after={after}&include=rows&tables=tasks");
+    let reply = hq.owner().get(&path).await;
+    assert!(reply.text.len() < 3 << 20, "{}", reply.text.len());
+    let page = reply.json();
+    assert_eq!(page["next"], giant.to_string().as_str());
+    let changes = page["items"][0]["changes"].as_array().expect("changes").clone();
+    assert_eq!(changes.len(), 50);
+    let with = |name: &str| changes.iter().filter(|one| !one[name].is_null()).count();
+    assert!(30 < with("row") && 5 < with("left_out"), "{} {}", with("row"), with("left_out"));
+    assert_eq!(with("row") + with("left_out"), 50);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_changes_often_comes_once_in_an_answer() {
+    let hq = TestHq::start().await;
+    let owner = hq.owner();
+    let after = hq.ws().store.head();
+    for name in ["One", "Two", "Three"] {
+        let reply = owner.json("PATCH", "/api/v1/settings", &json!({ "name": name })).await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.text);
+    }
+    let path = format!("/api/v1/changes?after={after}&include=rows&tables=settings");
+    let items = owner.get(&path).await.json()["items"].as_array().expect("a list").clone();
+    let changes: Vec<&Value> = items.iter().map(|item| &item["changes"][0]).collect();
+    assert_eq!(changes.len(), 3);
+    assert_eq!(changes[0]["row"]["name"], "Three", "as it is now");
+    for later in &changes[1..] {
+        assert!(later.get("row").is_none());
+        assert_eq!(later["row_at"], items[0]["seq"]);
+    }
+    hq.finish().await;
+}
