@@ -117,14 +117,16 @@ fn naming(
     checked: &Manifest,
     bad: &BTreeSet<&str>,
 ) -> Result<Vec<String>, BackupError> {
-    let (mut all, _) = repo.manifests()?;
-    all.sort_by_key(Manifest::order);
-    let names = |manifest: &Manifest| {
-        let mut pieces = manifest.parts.iter().flat_map(|part| part.all_chunks());
-        pieces.any(|piece| bad.contains(piece.0.as_str()))
-    };
-    let named = all.iter().filter(|one| one.id == checked.id || names(one));
-    Ok(named.map(|one| one.id.clone()).collect())
+    let mut named = Vec::new();
+    repo.each_manifest(&mut |one| {
+        let mut pieces = one.parts.iter().flat_map(|part| part.all_chunks());
+        if one.id == checked.id || pieces.any(|piece| bad.contains(piece.0.as_str())) {
+            named.push(one.order());
+        }
+        Ok(())
+    })?;
+    named.sort();
+    Ok(named.into_iter().map(|(_, _, id)| id).collect())
 }
 
 fn check(repo: &Repository, part: &Part, meter: &Meter) -> Result<u64, BackupError> {
@@ -149,7 +151,7 @@ fn check(repo: &Repository, part: &Part, meter: &Meter) -> Result<u64, BackupErr
         PartKind::Files => {
             read(repo, part, meter, &mut |token| match token {
                 Token::File { path, .. } => safe(&path).ok_or_else(|| unlike(repo, part)).map(drop),
-                Token::Stretch(_) | Token::FileEnd => Ok(()),
+                Token::Stretch(_) | Token::Hole(_) | Token::FileEnd => Ok(()),
                 _ => Err(unlike(repo, part)),
             })?;
             Ok(0)

@@ -64,6 +64,15 @@ pub enum BackupError {
         /// Where.
         place: String,
     },
+    /// Another HQ has its backups there.
+    #[error(
+        "{place} holds backups that were made with another master key, so another HQ may be using it: give \
+         each HQ a place of its own; if both are to share it, say so once with `hq backup --new-place`"
+    )]
+    Others {
+        /// Where.
+        place: String,
+    },
     /// What is kept and what keeps it lie one inside the other.
     #[error(
         "{place} and the data folder {data} lie one inside the other, so a backup would hold itself or go \
@@ -221,6 +230,7 @@ impl Problem for BackupError {
             Self::Format { .. } => "backup_format",
             Self::PlaceGone { .. } => "backup_place_gone",
             Self::OtherPlace { .. } => "backup_other_place",
+            Self::Others { .. } => "backup_others",
             Self::Inside { .. } => "backup_inside_data",
             Self::NoBackup { .. } => "backup_not_found",
             Self::Target { .. } => "backup_target",
@@ -254,7 +264,8 @@ impl Problem for BackupError {
             Self::Busy { .. }
             | Self::Restore(_)
             | Self::PlaceGone { .. }
-            | Self::OtherPlace { .. } => ProblemKind::Conflict,
+            | Self::OtherPlace { .. }
+            | Self::Others { .. } => ProblemKind::Conflict,
             Self::Stopped => ProblemKind::Unavailable,
             Self::Missing { .. } | Self::Damaged { .. } | Self::Disk { .. } => {
                 ProblemKind::Internal

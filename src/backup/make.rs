@@ -1,4 +1,8 @@
 //! Making a backup: the stores first, each in one snapshot, then what lies in files.
+//!
+//! The store of the accounts is read after those of the workspaces: who joins meanwhile has an account
+//! and no place yet, and the invitation is still good. The other way round it would be used up, and lead
+//! to a member without an account.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -6,7 +10,6 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::git::folder::{Folder as Opened, Kind};
 use crate::kernel::Clock;
 use crate::store::dump::Item;
 use crate::store::{Store, StoreError};
@@ -14,9 +17,10 @@ use crate::store::{Store, StoreError};
 use super::manifest::{BlobRef, ChunkRef, Manifest, Part, PartKind, StoreFacts, blobs_hash};
 use super::pieces::{Cutter, Sink};
 use super::progress::{Meter, Phase};
-use super::repo::{Owner, Repository, Work, random_hex};
+use super::repo::{Known, Owner, Repository, Work, random_hex};
 use super::stream;
 use super::target::{Folder, Target};
+use super::walk::{Tree, files_part};
 use super::{BackupError, FORMAT};
 
 /// Left free at the target beyond what is expected to be written.
@@ -36,6 +40,8 @@ pub struct Source {
     pub left_out: Vec<String>,
     /// Who makes it.
     pub owner: Owner,
+    /// Whether backups of another master key may be at the place: somebody knows of them.
+    pub beside_others: bool,
     /// The clock.
     pub clock: Arc<dyn Clock>,
 }
@@ -80,17 +86,16 @@ fn make_with(
 ) -> Result<Manifest, BackupError> {
     let started_at = source.clock.now();
     meter.begin(Phase::Looking, 0);
-    repo.target.tidy()?;
-    let _begun = repo.begin(Work::Backup, &source.owner, started_at)?;
-    let (former, damaged) = repo.manifests()?;
-    for (_, error) in &damaged {
-        tracing::warn!(%error, "a former backup cannot be read");
+    let begun = repo.begin(Work::Backup, &source.owner, started_at)?;
+    if begun.is_alone() {
+        repo.target.tidy()?;
     }
-    let sizes = Sizes::of(source)?;
+    let mut former = Former::read(repo, source)?;
+    let sizes = Sizes::of(source);
     let spooled = room(repo, &sizes, &former, spool)?;
     let mut sink = Sink {
         repo,
-        known: repo.known(&former)?,
+        known: std::mem::take(&mut former.known),
         meter,
         spool: spooled.then(|| Folder::new(spool.to_owned())),
         pending: Vec::new(),
@@ -98,7 +103,6 @@ fn make_with(
     meter.begin(Phase::Stores, sizes.all());
     let taken_at = source.clock.now();
     let mut left_out = source.left_out.clone();
-    let mut parts = vec![store_part(&source.system, "system.redb", &mut sink)?];
     let mut stores = Vec::new();
     for ws in &source.workspaces {
         let path = format!("workspaces/{}/hq.redb", ws.slug);
@@ -112,6 +116,7 @@ fn make_with(
             Err(error) => return Err(error),
         }
     }
+    let mut parts = vec![store_part(&source.system, "system.redb", &mut sink)?];
     meter.enter(Phase::Sending);
     sink.send()?;
     remove(spool)?;
@@ -137,7 +142,7 @@ fn make_with(
     let manifest = Manifest {
         format: FORMAT,
         id: format!("{stamp}-{}", &random_hex()[..6]),
-        serial: former.iter().map(|manifest| manifest.serial).max().unwrap_or(0) + 1,
+        serial: former.serial + 1,
         taken_at,
         started_at,
         app: env!("CARGO_PKG_VERSION").to_owned(),
@@ -155,6 +160,49 @@ fn gone(ws: &SourceWorkspace) -> String {
     format!("the workspace {} was moved away or deleted meanwhile", ws.slug)
 }
 
+/// What a new backup must know of those that are there. They are looked at one by one: all of them
+/// together may be larger than the memory.
+#[derive(Default)]
+struct Former {
+    /// The highest serial.
+    serial: u64,
+    /// How much the last one holds; none when there is none.
+    last: Option<u64>,
+    /// Pieces that are there as a backup says: what need not be written again.
+    known: Known,
+    /// Blobs by their names, for each part of blobs.
+    blobs: HashMap<String, HashMap<String, BlobRef>>,
+}
+
+impl Former {
+    fn read(repo: &Repository, source: &Source) -> Result<Self, BackupError> {
+        let (there, mut former) = (repo.pieces()?, Self::default());
+        let damaged = repo.each_manifest(&mut |manifest| {
+            if manifest.key_id != source.key_id && !source.beside_others {
+                return Err(BackupError::Others { place: repo.place().to_owned() });
+            }
+            former.serial = former.serial.max(manifest.serial);
+            former.last = Some(manifest.bytes());
+            for part in manifest.parts {
+                for ChunkRef(name, _, stored) in part.all_chunks() {
+                    if there.get(name).is_some_and(|(size, _)| size == stored) {
+                        former.known.insert(name.clone(), *stored);
+                    }
+                }
+                if part.kind == PartKind::Blobs {
+                    let blobs = former.blobs.entry(part.path).or_default();
+                    blobs.extend(part.blobs.into_iter().map(|blob| (blob.id.clone(), blob)));
+                }
+            }
+            Ok(())
+        })?;
+        for (_, error) in &damaged {
+            tracing::warn!(%error, "a former backup cannot be read");
+        }
+        Ok(former)
+    }
+}
+
 /// How much there is, by the sizes of the files.
 struct Sizes {
     stores: u64,
@@ -162,16 +210,15 @@ struct Sizes {
 }
 
 impl Sizes {
-    fn of(source: &Source) -> Result<Self, BackupError> {
+    fn of(source: &Source) -> Self {
         let store = |path: PathBuf| fs::metadata(path).map_or(0, |meta| meta.len());
         let mut sizes = Self { stores: store(source.data.join("system.redb")), files: 0 };
         for ws in &source.workspaces {
             sizes.stores += store(ws.folder.join("hq.redb"));
-            for name in ["blobs", "agents.git", "agents"] {
-                sizes.files += size_of(&ws.folder.join(name))?;
-            }
+            let blobs = Tree::new(&ws.folder.join("blobs"), |_| false);
+            sizes.files += blobs.size() + history(ws).size() + agents(ws).size();
         }
-        Ok(sizes)
+        sizes
     }
 
     fn all(&self) -> u64 {
@@ -179,33 +226,17 @@ impl Sizes {
     }
 }
 
-fn size_of(folder: &Path) -> Result<u64, BackupError> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        Err(error) => return Err(BackupError::disk(folder)(error)),
-    };
-    let mut sum = 0;
-    for entry in entries {
-        let entry = entry.map_err(BackupError::disk(folder))?;
-        // What is gone by now has no size, and a link is not followed.
-        let Ok(meta) = entry.path().symlink_metadata() else { continue };
-        sum += if meta.is_dir() { size_of(&entry.path())? } else { meta.len() };
-    }
-    Ok(sum)
-}
-
 /// Whether there is room: for all of it at first, for what has grown later, and for a part of the
 /// stores, which change everywhere. Says whether there is room for what is laid aside meanwhile, too.
 fn room(
     repo: &Repository,
     sizes: &Sizes,
-    former: &[Manifest],
+    former: &Former,
     spool: &Path,
 ) -> Result<bool, BackupError> {
-    let grown = match former.last() {
+    let grown = match former.last {
         None => sizes.all(),
-        Some(last) => sizes.all().saturating_sub(last.bytes()) + sizes.stores / 10,
+        Some(last) => sizes.all().saturating_sub(last) + sizes.stores / 10,
     };
     let enough = |target: &dyn Target, need: u64| match target.free() {
         Some(free) if free < need + MARGIN => Err(BackupError::Full {
@@ -277,19 +308,26 @@ fn store_part(store: &Store, path: &str, sink: &mut Sink<'_>) -> Result<Part, Ba
 
 fn file_parts(
     ws: &SourceWorkspace,
-    former: &[Manifest],
+    former: &Former,
     sink: &mut Sink<'_>,
     left_out: &mut Vec<String>,
 ) -> Result<Vec<Part>, BackupError> {
     let path = |name: &str| format!("workspaces/{}/{name}", ws.slug);
     let blobs = blobs_part(&path("blobs"), &ws.folder.join("blobs"), former, sink, left_out)?;
-    // A branch names objects that were there before it moved: so the branches are read first.
-    let git =
-        Tree::new(&ws.folder.join("agents.git"), is_git_leftover).first(&["packed-refs", "refs"]);
-    let git = files_part(&path("agents.git"), git, sink, left_out)?;
-    let agents = Tree::new(&ws.folder.join("agents"), is_scratch);
-    let agents = files_part(&path("agents"), agents, sink, left_out)?;
+    let git = files_part(&path("agents.git"), &history(ws), sink, left_out)?;
+    let agents = files_part(&path("agents"), &agents(ws), sink, left_out)?;
     Ok(vec![blobs, git, agents])
+}
+
+/// The history of the agents' files.
+fn history(ws: &SourceWorkspace) -> Tree {
+    // A branch names objects that were there before it moved: so the branches are read first.
+    Tree::new(&ws.folder.join("agents.git"), is_git_leftover).first(&["packed-refs", "refs"])
+}
+
+/// The agents' files.
+fn agents(ws: &SourceWorkspace) -> Tree {
+    Tree::new(&ws.folder.join("agents"), is_scratch)
 }
 
 /// Locks and half-written objects.
@@ -310,25 +348,20 @@ fn is_scratch(path: &str) -> bool {
 fn blobs_part(
     path: &str,
     folder: &Path,
-    former: &[Manifest],
+    former: &Former,
     sink: &mut Sink<'_>,
     left_out: &mut Vec<String>,
 ) -> Result<Part, BackupError> {
-    let before: HashMap<&str, &BlobRef> = former
-        .iter()
-        .flat_map(|manifest| &manifest.parts)
-        .filter(|part| part.path == path)
-        .flat_map(|part| part.blobs.iter().map(|blob| (blob.id.as_str(), blob)))
-        .collect();
+    let before = former.blobs.get(path);
     let mut blobs = Vec::new();
     for (id, file) in blob_files(folder)? {
         // Its name says what is in it, so it need not be read again.
-        let kept = before.get(id.as_str()).filter(|blob| {
+        let kept = before.and_then(|all| all.get(&id)).filter(|blob| {
             blob.chunks.iter().all(|ChunkRef(name, ..)| sink.known.contains_key(name))
         });
         if let Some(blob) = kept {
             sink.meter.add(blob.chunks.iter().map(|piece| piece.1).sum())?;
-            blobs.push((*blob).clone());
+            blobs.push(blob.clone());
             continue;
         }
         match blob(&id, &file, sink)? {
@@ -389,127 +422,4 @@ fn blob(id: &str, file: &Path, sink: &mut Sink<'_>) -> Result<Option<BlobRef>, B
     let cut = cutter.finish(sink)?;
     let is_whole = hex::encode(cut.sha256) == id;
     Ok(is_whole.then(|| BlobRef { id: id.to_owned(), chunks: cut.chunks }))
-}
-
-// ── Trees ──
-
-/// A folder to be read, and what in it is passed by.
-struct Tree<'t> {
-    root: PathBuf,
-    skip: fn(&str) -> bool,
-    first: &'t [&'t str],
-}
-
-impl<'t> Tree<'t> {
-    fn new(root: &Path, skip: fn(&str) -> bool) -> Self {
-        Self { root: root.to_owned(), skip, first: &[] }
-    }
-
-    fn first(self, first: &'t [&'t str]) -> Self {
-        Self { first, ..self }
-    }
-}
-
-struct Walk<'w, 'r> {
-    cutter: Cutter,
-    sink: &'w mut Sink<'r>,
-    left_out: &'w mut Vec<String>,
-    files: u64,
-    part: &'w str,
-    skip: fn(&str) -> bool,
-}
-
-fn files_part(
-    path: &str,
-    tree: Tree<'_>,
-    sink: &mut Sink<'_>,
-    left_out: &mut Vec<String>,
-) -> Result<Part, BackupError> {
-    let cutter = Cutter::new(sink.repo.seed());
-    let mut walk = Walk { cutter, sink, left_out, files: 0, part: path, skip: tree.skip };
-    match Opened::open(&tree.root) {
-        Ok(root) => walk.folder(&root, "", tree.first)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(BackupError::disk(&tree.root)(error)),
-    }
-    walk.cutter.buffer().push(stream::END);
-    let Walk { cutter, sink, files, .. } = walk;
-    let cut = cutter.finish(sink)?;
-    Ok(Part {
-        path: path.to_owned(),
-        kind: PartKind::Files,
-        bytes: cut.bytes,
-        sha256: hex::encode(cut.sha256),
-        chunks: cut.chunks,
-        store: None,
-        blobs: Vec::new(),
-        files,
-    })
-}
-
-impl Walk<'_, '_> {
-    fn folder(&mut self, folder: &Opened, at: &str, first: &[&str]) -> Result<(), BackupError> {
-        let failed = |path: &str| BackupError::disk(Path::new(path));
-        let mut names = folder.names().map_err(failed(at))?;
-        names.sort_by_key(|name| !name.as_ref().is_ok_and(|name| first.contains(&name.as_str())));
-        for name in names {
-            let Ok(name) = name else {
-                self.left_out.push(format!("{}/{at}: a name that is no text", self.part));
-                continue;
-            };
-            let path = if at.is_empty() { name.clone() } else { format!("{at}/{name}") };
-            if (self.skip)(&path) {
-                continue;
-            }
-            match folder.kind(&name).map_err(failed(&path))? {
-                None => {}
-                Some(Kind::Folder) => match folder.enter(&name) {
-                    Ok(inner) => self.folder(&inner, &path, &[])?,
-                    // Exchanged or removed while we look.
-                    Err(error) => self.left_out.push(format!("{}/{path}: {error}", self.part)),
-                },
-                Some(Kind::File { executable, .. }) => {
-                    self.file(folder, &name, &path, executable)?;
-                }
-                Some(Kind::Other) => {
-                    self.left_out.push(format!("{}/{path}: a link or no file", self.part));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn file(
-        &mut self,
-        folder: &Opened,
-        name: &str,
-        path: &str,
-        executable: bool,
-    ) -> Result<(), BackupError> {
-        let mut offset = 0;
-        loop {
-            let bytes = match folder.read_part(name, offset, stream::STRETCH as u64) {
-                Ok(bytes) => bytes,
-                Err(error) if offset == 0 => {
-                    self.left_out.push(format!("{}/{path}: {error}", self.part));
-                    return Ok(());
-                }
-                Err(error) => return Err(BackupError::disk(Path::new(path))(error)),
-            };
-            if offset == 0 {
-                stream::file(path, executable, self.cutter.buffer());
-                self.files += 1;
-            }
-            if !bytes.is_empty() {
-                stream::stretch(&bytes, self.cutter.buffer());
-            }
-            offset += bytes.len() as u64;
-            self.cutter.settle(self.sink)?;
-            if bytes.len() < stream::STRETCH {
-                break;
-            }
-        }
-        self.cutter.buffer().push(stream::FILE_END);
-        Ok(())
-    }
 }

@@ -112,6 +112,15 @@ impl Manifest {
         self.parts.iter().map(|part| part.bytes).sum()
     }
 
+    /// The same without the pieces: what is worth knowing of many at once.
+    #[must_use]
+    pub fn outline(mut self) -> Self {
+        for part in &mut self.parts {
+            (part.chunks, part.blobs) = (Vec::new(), Vec::new());
+        }
+        self
+    }
+
     /// Sorts backups by when they were made.
     #[must_use]
     pub fn order(&self) -> (u64, Timestamp, String) {

@@ -32,6 +32,7 @@ mod s3;
 mod stream;
 mod swap;
 mod target;
+mod walk;
 
 pub use address::{Address, S3Address, Style, apart};
 pub use check::{Checked, verify};
@@ -41,7 +42,7 @@ pub use manifest::{Manifest, Part, PartKind, StoreFacts};
 pub use progress::{Busy, Desk, Held, Meter, Phase, Progress};
 pub use prune::{Pruned, Retention, Taken, prune};
 pub use repo::{Owner, Repository};
-pub use restore::{room, write_out};
+pub use restore::{room, settle, write_out};
 pub use s3::{Means, S3Keys, open_target};
 pub use swap::{Swap, clear as clear_staged, finish as finish_swap, is_staged};
 pub use target::{Folder, Object, Target};

@@ -18,11 +18,13 @@ use sha2::{Digest, Sha256};
 
 use crate::kernel::Timestamp;
 use crate::store::codec::unwrap;
+use crate::store::feed;
 use crate::store::schema::{Kind, TableInfo};
 use crate::store::{Class, Range, Read as _, Snap, Store, StoreError};
 
 use super::BackupError;
 use super::restore::safe;
+use super::walk::Tree;
 
 /// The format of a portable file.
 const FORMAT: u32 = 1;
@@ -103,6 +105,48 @@ pub struct ExportSource<'s> {
     pub now: Timestamp,
     /// Writes the git bundle.
     pub bundle: &'s dyn Fn(&mut dyn Write) -> io::Result<usize>,
+    /// Bytes that may still be written beside; asked again and again.
+    pub room: &'s dyn Fn() -> u64,
+}
+
+/// About how much an export of a workspace's folder writes: beside, and into the file.
+#[must_use]
+pub fn needs(folder: &Path) -> (u64, u64) {
+    let size = |name: &str| Tree::new(&folder.join(name), |_| false).size();
+    let store = fs::metadata(folder.join("hq.redb")).map_or(0, |meta| meta.len());
+    let history = size("agents.git");
+    (store + history, history + size("blobs"))
+}
+
+/// Looks again and again whether there is room for more, and stops before the disk is full.
+pub struct Watched<'r, W> {
+    inner: W,
+    room: &'r dyn Fn() -> u64,
+    since: u64,
+}
+
+impl<'r, W: Write> Watched<'r, W> {
+    /// Watches what is written.
+    pub fn new(inner: W, room: &'r dyn Fn() -> u64) -> Self {
+        Self { inner, room, since: STRETCH }
+    }
+}
+
+impl<W: Write> Write for Watched<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if STRETCH <= self.since {
+            if (self.room)() == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.since = 0;
+        }
+        let n = self.inner.write(bytes)?;
+        self.since += n as u64;
+        Ok(n)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
 }
 
 /// Writes a workspace into one file. `spool` is an empty folder for what must be known before it is
@@ -120,13 +164,21 @@ pub fn export(
     let (seq, tables) = source.store.read(|snap| {
         let mut tables = Vec::new();
         for info in source.store.schema().tables() {
-            tables.extend(spool_table(snap, info, spool, &mut files, &mut left_out)?);
+            tables.extend(spool_table(
+                snap,
+                info,
+                spool,
+                source.room,
+                (&mut files, &mut left_out),
+            )?);
         }
-        Ok::<_, BackupError>((source.store.head().seq, tables))
+        // Of this snapshot: the store has gone on meanwhile.
+        let last = feed::newest(snap, source.store.schema(), None, 1)?;
+        Ok::<_, BackupError>((last.first().map_or(0, |entry| entry.seq), tables))
     })?;
     let bundle = spool.join(BUNDLE);
     let failed = || BackupError::disk(&bundle);
-    let mut hashed = Hashed::new(BufWriter::new(File::create(&bundle).map_err(failed())?));
+    let mut hashed = Hashed::new(spooled(&bundle, source.room)?);
     (source.bundle)(&mut hashed).map_err(failed())?;
     files.insert(BUNDLE.to_owned(), hashed.end().map_err(failed())?);
     let blobs = source.folder.join("blobs");
@@ -154,13 +206,22 @@ pub fn export(
     Ok(portable)
 }
 
+/// A file of the spool.
+fn spooled<'r>(
+    path: &Path,
+    room: &'r dyn Fn() -> u64,
+) -> Result<BufWriter<Watched<'r, File>>, BackupError> {
+    let file = File::create(path).map_err(BackupError::disk(path))?;
+    Ok(BufWriter::new(Watched::new(file, room)))
+}
+
 /// Writes a table's rows as lines; nothing for what is not exported.
 fn spool_table(
     snap: &Snap<'_>,
     info: &TableInfo,
     spool: &Path,
-    files: &mut BTreeMap<String, Member>,
-    left_out: &mut Vec<String>,
+    room: &dyn Fn() -> u64,
+    (files, left_out): (&mut BTreeMap<String, Member>, &mut Vec<String>),
 ) -> Result<Option<PortableTable>, BackupError> {
     let (Kind::Record(class), Some(ops)) = (info.kind, &info.ops) else { return Ok(None) };
     match class {
@@ -173,8 +234,7 @@ fn spool_table(
     }
     let file = format!("tables/{:04}-{}.jsonl", info.number, info.name);
     let path = spool.join(format!("{:04}", info.number));
-    let mut out =
-        Hashed::new(BufWriter::new(File::create(&path).map_err(BackupError::disk(&path))?));
+    let mut out = Hashed::new(spooled(&path, room)?);
     let (mut rows, mut result) = (0, Ok(()));
     snap.raw_scan(info.number, &Range::all(), &mut |key, value| {
         let line = || {

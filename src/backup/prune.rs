@@ -105,21 +105,21 @@ pub struct Pruned {
     pub bytes: u64,
 }
 
-/// Removes backups that are not kept, then the pieces that none of the others names. Nothing younger
-/// than `since`, and nothing at all while another HQ makes a backup here. Blocking.
+/// Removes backups of this master key that are not kept, then the pieces that none of the others names.
+/// Nothing younger than `since`, nothing of another master key, and nothing at all while another HQ
+/// makes a backup here. Blocking.
 ///
 /// # Errors
 /// When the target cannot be asked, or another HQ is at work there.
 pub fn prune(
     repo: &Repository,
-    owner: &Owner,
+    (owner, own): (&Owner, &str),
     keep: &dyn Fn(&[Taken]) -> BTreeSet<String>,
     since: Timestamp,
     meter: &Meter,
 ) -> Result<Pruned, BackupError> {
     meter.enter(Phase::Pruning);
     let _begun = repo.begin(Work::Prune, owner, since)?;
-    let (manifests, damaged) = repo.manifests()?;
     let there = repo.pieces()?;
     let is_whole = |manifest: &Manifest| {
         let mut pieces = manifest.parts.iter().flat_map(|part| part.all_chunks());
@@ -127,22 +127,24 @@ pub fn prune(
             there.get(name).is_some_and(|(size, _)| size == stored)
         })
     };
-    let all: Vec<_> = manifests
-        .iter()
-        .map(|manifest| Taken {
-            id: manifest.id.clone(),
-            at: manifest.taken_at,
-            serial: manifest.serial,
-            good: is_whole(manifest),
-        })
-        .collect();
+    let (mut all, mut others) = (Vec::new(), Vec::new());
+    let damaged = repo.each_manifest(&mut |manifest| {
+        if manifest.key_id == own {
+            let good = is_whole(&manifest);
+            let Manifest { id, taken_at: at, serial, .. } = manifest;
+            all.push(Taken { id, at, serial, good });
+        } else {
+            others.push(manifest.id);
+        }
+        Ok(())
+    })?;
     let kept = keep(&all);
     let mut pruned = Pruned::default();
-    let (stay, go): (Vec<&Manifest>, Vec<&Manifest>) =
-        manifests.iter().partition(|manifest| kept.contains(&manifest.id));
-    for manifest in go {
-        repo.target.delete(&format!("manifests/{}", manifest.id))?;
-        pruned.backups.push(manifest.id.clone());
+    let (stay, go): (Vec<Taken>, Vec<Taken>) =
+        all.into_iter().partition(|one| kept.contains(&one.id));
+    for Taken { id, .. } in go {
+        repo.target.delete(&format!("manifests/{id}"))?;
+        pruned.backups.push(id);
     }
     if !damaged.is_empty() {
         // What a damaged manifest names is not known, and may still be wanted.
@@ -151,14 +153,14 @@ pub fn prune(
         }
         return Ok(pruned);
     }
-    let named: HashSet<&str> = stay
-        .iter()
-        .flat_map(|manifest| &manifest.parts)
-        .flat_map(|part| part.all_chunks())
-        .map(|piece| piece.0.as_str())
-        .collect();
+    let mut named = HashSet::new();
+    for id in stay.into_iter().map(|one| one.id).chain(others) {
+        for part in repo.manifest(&id)?.parts {
+            named.extend(part.all_chunks().map(|piece| piece.0.clone()));
+        }
+    }
     for (name, (size, modified)) in there {
-        if !named.contains(name.as_str()) && modified < since {
+        if !named.contains(&name) && modified < since {
             meter.add(0)?;
             repo.target.delete(&piece_path(&name))?;
             pruned.pieces += 1;

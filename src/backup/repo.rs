@@ -258,8 +258,13 @@ impl Repository {
     /// # Errors
     /// When there is none, or one that may be newer is damaged.
     pub fn newest(&self) -> Result<Manifest, BackupError> {
-        let (all, damaged) = self.manifests()?;
-        let newest = all.into_iter().max_by_key(Manifest::order);
+        let mut newest: Option<Manifest> = None;
+        let damaged = self.each_manifest(&mut |one| {
+            if newest.as_ref().is_none_or(|newest| newest.order() < one.order()) {
+                newest = Some(one);
+            }
+            Ok(())
+        })?;
         // Nobody takes an older one without knowing.
         let newer = damaged
             .into_iter()
@@ -331,35 +336,37 @@ impl Repository {
         self.target.put(&format!("manifests/{}", manifest.id), text)
     }
 
-    /// All manifests that can be read, oldest first, and what is wrong with the others.
-    ///
-    /// # Errors
-    /// When the target cannot be asked.
-    pub fn manifests(&self) -> Result<(Vec<Manifest>, Vec<Unreadable>), BackupError> {
-        let (mut good, mut bad) = (Vec::new(), Vec::new());
+    /// Gives each manifest that can be read, oldest first; answers what is wrong with the others. One
+    /// at a time: all of them together name every piece many times.
+    pub(super) fn each_manifest(
+        &self,
+        visit: &mut dyn FnMut(Manifest) -> Result<(), BackupError>,
+    ) -> Result<Vec<Unreadable>, BackupError> {
+        let mut bad = Vec::new();
         for id in self.ids()? {
             match self.manifest(&id) {
-                Ok(manifest) => good.push(manifest),
+                Ok(manifest) => visit(manifest)?,
                 Err(error @ (BackupError::Damaged { .. } | BackupError::NoBackup { .. })) => {
                     bad.push((id, error));
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok((good, bad))
+        Ok(bad)
     }
 
-    /// The pieces that are there as a manifest says: what need not be written again.
-    pub(super) fn known(&self, manifests: &[Manifest]) -> Result<Known, BackupError> {
-        let there = self.pieces()?;
-        let mut known = Known::new();
-        for piece in manifests.iter().flat_map(|m| &m.parts).flat_map(|part| part.all_chunks()) {
-            let ChunkRef(name, _, stored) = piece;
-            if there.get(name).is_some_and(|(size, _)| size == stored) {
-                known.insert(name.clone(), *stored);
-            }
-        }
-        Ok(known)
+    /// What all backups hold that can be read, oldest first and without their pieces, and what is wrong
+    /// with the others.
+    ///
+    /// # Errors
+    /// When the target cannot be asked.
+    pub fn outlines(&self) -> Result<(Vec<Manifest>, Vec<Unreadable>), BackupError> {
+        let mut good = Vec::new();
+        let bad = self.each_manifest(&mut |manifest| {
+            good.push(manifest.outline());
+            Ok(())
+        })?;
+        Ok((good, bad))
     }
 
     // ── Markers ──
@@ -375,7 +382,7 @@ impl Repository {
         let marker = Marker { owner: owner.0.clone(), what: work.word().to_owned(), since: now };
         self.target.put(&name, json(&marker)?.into_bytes())?;
         // Whoever puts its marker first and looks then is seen by one of the two at least.
-        let begun = Begun { repo: self, name };
+        let mut begun = Begun { repo: self, name, alone: true };
         for object in self.target.list("running/")? {
             if object.name == begun.name {
                 continue;
@@ -391,6 +398,7 @@ impl Repository {
                             since: other.since.to_string(),
                         });
                     }
+                    begun.alone = false;
                 }
                 _ => self.target.delete(&object.name)?,
             }
@@ -420,6 +428,14 @@ fn alive(marker: &Marker, own: &Owner, now: Timestamp) -> bool {
 pub(super) struct Begun<'r> {
     repo: &'r Repository,
     name: String,
+    alone: bool,
+}
+
+impl Begun<'_> {
+    /// Whether nobody else was at work when this began.
+    pub(super) fn is_alone(&self) -> bool {
+        self.alone
+    }
 }
 
 impl Drop for Begun<'_> {

@@ -1,7 +1,7 @@
 //! Writing a backup out again: into an empty folder, never over what is there.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -73,6 +73,14 @@ pub fn write_out(
             PartKind::Blobs => write_blobs(repo, part, &at, meter)?,
         }
     }
+    settle(folder)
+}
+
+/// Makes all that was written on the file system of a folder durable.
+///
+/// # Errors
+/// When the disk fails.
+pub fn settle(folder: &Path) -> Result<(), BackupError> {
     let opened = File::open(folder).map_err(BackupError::disk(folder))?;
     rustix::fs::syncfs(&opened).map_err(|error| BackupError::disk(folder)(error.into()))
 }
@@ -128,6 +136,10 @@ fn write_files(
                 let (path, file) = open.as_mut().ok_or_else(|| unlike(repo, part))?;
                 file.write_all(&bytes).map_err(BackupError::disk(path))?;
             }
+            Token::Hole(len) => {
+                let (path, file) = open.as_mut().ok_or_else(|| unlike(repo, part))?;
+                skip(file, len).map_err(BackupError::disk(path))?;
+            }
             Token::FileEnd => open = None,
             _ => return Err(unlike(repo, part)),
         }
@@ -138,6 +150,13 @@ fn write_files(
         ["objects", "refs/heads"].iter().try_for_each(|name| make_folder(&at.join(name)))?;
     }
     Ok(())
+}
+
+/// Leaves a hole, and goes on behind it.
+fn skip(file: &mut File, len: u64) -> io::Result<()> {
+    let to = file.stream_position()?.checked_add(len).ok_or(io::ErrorKind::FileTooLarge)?;
+    file.set_len(to)?;
+    file.seek(SeekFrom::Start(to)).map(drop)
 }
 
 fn write_blobs(

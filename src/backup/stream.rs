@@ -1,8 +1,9 @@
 //! How rows and files stand in a row of bytes, which is then cut into pieces.
 //!
 //! A store: `T` and a table number, then `R`, two lengths, key and value for each row; `E` at the end.
-//! Files: `F`, a mode byte and a path with its length, then `D` with a length and bytes as often as
-//! needed, `Z` at the end of the file; `E` at the end. Numbers are big-endian.
+//! Files: `F`, a mode byte and a path with its length, then `D` with a length and bytes, or `H` with the
+//! length of a hole (8 bytes), as often as needed, `Z` at the end of the file; `E` at the end. Numbers
+//! are big-endian.
 
 use std::io::{self, Read};
 
@@ -37,6 +38,12 @@ pub(super) fn stretch(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
+/// A stretch of a file that was never written.
+pub(super) fn hole(len: u64, out: &mut Vec<u8>) {
+    out.push(b'H');
+    out.extend_from_slice(&len.to_be_bytes());
+}
+
 pub(super) const FILE_END: u8 = b'Z';
 pub(super) const END: u8 = b'E';
 
@@ -51,6 +58,7 @@ pub(super) enum Token {
     Row(Vec<u8>, Vec<u8>),
     File { path: String, executable: bool },
     Stretch(Vec<u8>),
+    Hole(u64),
     FileEnd,
     End,
 }
@@ -73,6 +81,7 @@ pub(super) fn next(from: &mut dyn Read) -> io::Result<Token> {
             let len = size(from)?;
             Token::Stretch(bytes(from, len)?)
         }
+        b'H' => Token::Hole(u64::from_be_bytes(array(from)?)),
         FILE_END => Token::FileEnd,
         END => Token::End,
         _ => return Err(strange()),

@@ -2,13 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::http::Method;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
-use crate::backup::{Address, Manifest, Means, Meter, Progress, Repository, S3Keys, open_target};
+use crate::backup::{Address, Manifest, Means, Meter, Repository, S3Keys, open_target};
 use crate::config::Config;
 use crate::crypto::keyring::Secret;
 use crate::features::backups::job;
@@ -20,12 +19,11 @@ use crate::server::backups::{LocalList, LocalRun, LocalWish, local_list};
 use crate::server::restore::{Mode, RestoreWish, Which, key_file, restore};
 
 use super::commands::print;
+use super::progress::{LOOK, Shown, watched};
 use super::reach::{self, CommandError, Local, Reach, block_on};
-use super::{Common, FAILED, complain, say};
+use super::{Common, FAILED, complain};
 
 const NOTHING: Option<&()> = None;
-/// How often a command looks how far the program is.
-const LOOK: Duration = Duration::from_millis(250);
 
 /// Flags of `hq backup`.
 #[derive(Args)]
@@ -182,17 +180,9 @@ fn ask(
             Reach::Stopped(offline) => {
                 let wish = wish.wish().map_err(|e| refused(&e))?;
                 let app = &offline.app;
-                let watch = async {
-                    let mut shown = Shown::default();
-                    loop {
-                        tokio::time::sleep(LOOK).await;
-                        shown.say(common, app.backups.busy().map(|busy| busy.meter.progress()));
-                    }
-                };
-                tokio::select! {
-                    done = job::run(app, wish) => done.map_err(|e| refused(&e)),
-                    never = watch => never,
-                }
+                let how_far = || app.backups.busy().map(|busy| busy.meter.progress());
+                let done = watched(common, how_far, job::run(app, wish)).await;
+                done.map_err(|e| refused(&e))
             }
         }
     })?;
@@ -209,34 +199,14 @@ async fn follow(
 ) -> Result<BackupRun, CommandError> {
     let begun: LocalRun = local.call(Method::POST, "/local/backups", Some(wish)).await?;
     let path = format!("/local/backups/{}", begun.run.id);
-    let mut shown = Shown::default();
+    let mut shown = Shown::new(common);
     loop {
         let now: LocalRun = local.call(Method::GET, &path, NOTHING).await?;
         if now.run.outcome != Outcome::Running {
             return Ok(now.run);
         }
-        shown.say(common, now.progress);
+        shown.say(now.progress);
         tokio::time::sleep(LOOK).await;
-    }
-}
-
-/// What was said last, so that a line comes only when there is something new.
-#[derive(Default)]
-struct Shown(Option<(&'static str, u8)>);
-
-impl Shown {
-    fn say(&mut self, common: &Common, progress: Option<Progress>) {
-        let Some(now) = progress.filter(|_| !common.json) else { return };
-        let mark = (now.phase.label(), now.percent / 10);
-        if self.0.replace(mark) != Some(mark) {
-            say(&format!(
-                "{}: {} % of {}, {} new",
-                now.phase.label(),
-                now.percent,
-                size(now.total),
-                size(now.new_bytes)
-            ));
-        }
     }
 }
 
@@ -272,8 +242,9 @@ fn manifest_line(manifest: &Manifest) -> String {
 
 fn list(common: &Common, config: Config, place: &Place) -> Result<u8, CommandError> {
     if let Some(to) = &place.to {
-        let repo =
-            with_repository(to, &place.keys, |repo| repo.manifests().map_err(|e| refused(&e)));
+        let repo = with_repository(common, to, &place.keys, |repo, _| {
+            repo.outlines().map_err(|e| refused(&e))
+        });
         let (manifests, damaged) = repo?;
         let lines: Vec<_> = manifests.iter().rev().map(manifest_line).collect();
         damaged.iter().for_each(|(_, error)| complain(&error.to_string()));
@@ -312,9 +283,10 @@ fn list(common: &Common, config: Config, place: &Place) -> Result<u8, CommandErr
 
 /// Opens a repository without a data folder and works with it on a thread that may block.
 fn with_repository<T: Send + 'static>(
+    common: &Common,
     to: &str,
     keys: &Keys,
-    work: impl FnOnce(&Repository) -> Result<T, CommandError> + Send + 'static,
+    work: impl FnOnce(&Repository, &Meter) -> Result<T, CommandError> + Send + 'static,
 ) -> Result<T, CommandError> {
     let address: Address = to.parse().map_err(|e| refused(&e))?;
     let passphrase = keys.passphrase()?.map(Secret::new);
@@ -326,22 +298,25 @@ fn with_repository<T: Send + 'static>(
             policy: Policy::Trusted,
         };
         let target = open_target(&address, s3, &means).map_err(|e| refused(&e))?;
+        let meter = Arc::new(Meter::default());
+        let counted = Arc::clone(&meter);
         let done = tokio::task::spawn_blocking(move || {
             let repo = Repository::open(target, passphrase.as_ref()).map_err(|e| refused(&e))?;
-            work(&repo)
+            work(&repo, &counted)
         });
-        done.await.map_err(|e| failed(&e))?
+        let done = watched(common, || Some(meter.progress()), done).await;
+        done.map_err(|e| failed(&e))?
     })
 }
 
 fn verify(common: &Common, to: &str, id: Option<String>, keys: &Keys) -> Result<u8, CommandError> {
-    let done = with_repository(to, keys, move |repo| {
+    let done = with_repository(common, to, keys, move |repo, meter| {
         let manifest = match id {
             Some(id) => repo.manifest(&id),
             None => repo.newest(),
         };
         let manifest = manifest.map_err(|e| refused(&e))?;
-        let checked = crate::backup::verify(repo, &manifest, None, &Meter::default());
+        let checked = crate::backup::verify(repo, &manifest, None, meter);
         Ok((manifest.id, checked.map_err(|e| refused(&e))?))
     });
     let (id, checked) = done?;
@@ -380,8 +355,8 @@ pub fn restore_command(
     let data = flags.into.unwrap_or_else(|| config.data.clone());
     let key_file = key_file(config, &data);
     let wish = RestoreWish { data, backup, workspace: flags.workspace, mode, key_file };
-    let done = with_repository(&flags.from, &flags.keys, move |repo| {
-        restore(repo, &wish, &Meter::default()).map_err(|e| refused(&e))
+    let done = with_repository(common, &flags.from, &flags.keys, move |repo, meter| {
+        restore(repo, &wish, meter).map_err(|e| refused(&e))
     })?;
     let what = done.workspaces.join(", ");
     let mut lines = vec![format!(

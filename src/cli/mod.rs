@@ -9,6 +9,7 @@ mod door;
 mod operate;
 mod stores;
 mod portable;
+mod progress;
 mod reach;
 mod remote;
 mod rollback;
@@ -155,6 +156,8 @@ impl Common {
 /// Runs the command that was given.
 #[must_use]
 pub fn main() -> ExitCode {
+    // What HQ writes, whichever command does it, is for its own user alone.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

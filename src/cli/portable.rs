@@ -14,6 +14,7 @@ use crate::web::format;
 
 use super::Common;
 use super::commands::print;
+use super::progress::beaten;
 use super::reach::{self, CommandError, Reach, block_on};
 
 /// How long the program may take over a large workspace.
@@ -50,8 +51,13 @@ fn refused(error: &impl std::fmt::Display) -> CommandError {
 /// `hq export`.
 pub fn export(common: &Common, config: Config, flags: &Export) -> Result<u8, CommandError> {
     let file = absolute(&flags.file)?;
-    let wish = ExportWish { workspace: flags.workspace.clone(), file };
-    let done: Portable = block_on(async {
+    let wish = ExportWish { workspace: flags.workspace.clone(), file: file.clone() };
+    let so_far = |seconds: u64| {
+        // ok: it is not there yet, or not ours to look at.
+        let bytes = std::fs::metadata(&file).map_or(0, |meta| meta.len());
+        format!("Exporting for {seconds} s: {} written", format::size(bytes))
+    };
+    let work = async {
         match reach::reach(config).await? {
             Reach::Running(local) => {
                 local.call_within(LONG, Method::POST, "/local/export", Some(&wish)).await
@@ -60,7 +66,8 @@ pub fn export(common: &Common, config: Config, flags: &Export) -> Result<u8, Com
                 export_named(&offline.app, wish).await.map_err(|e| refused(&e))
             }
         }
-    })?;
+    };
+    let done: Portable = block_on(beaten(common, so_far, work))?;
     let rows: u64 = done.tables.iter().map(|table| table.rows).sum();
     let bytes: u64 = done.files.values().map(|file| file.bytes).sum();
     let mut lines = vec![format!(
@@ -78,7 +85,8 @@ pub fn export(common: &Common, config: Config, flags: &Export) -> Result<u8, Com
 /// `hq import`.
 pub fn import(common: &Common, config: Config, flags: Import) -> Result<u8, CommandError> {
     let wish = ImportFile { file: absolute(&flags.file)?, slug: flags.slug };
-    let done: Imported = block_on(async {
+    let so_far = |seconds: u64| format!("Importing for {seconds} s");
+    let work = async {
         match reach::reach(config).await? {
             Reach::Running(local) => {
                 local.call_within(LONG, Method::POST, "/local/import", Some(&wish)).await
@@ -87,7 +95,8 @@ pub fn import(common: &Common, config: Config, flags: Import) -> Result<u8, Comm
                 import_named(&offline.app, wish).await.map_err(|e| refused(&e))
             }
         }
-    })?;
+    };
+    let done: Imported = block_on(beaten(common, so_far, work))?;
     let mut lines = vec![format!(
         "The workspace {} is here: {} rows, {} files, {} branches",
         done.slug, done.rows, done.blobs, done.branches

@@ -56,8 +56,6 @@ pub fn run(common: &Common, serve: Serve) -> u8 {
         Ok(config) => config,
         Err(error) => return failed(&error),
     };
-    // What HQ writes is for its own user alone.
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let redactor = Arc::new(Redactor::new());
     if let Err(error) = log_to_stderr(&config.log, common.json, &redactor) {
         return failed(&error);

@@ -107,14 +107,20 @@ impl Folder {
 
     /// At most `limit` bytes from `offset` on.
     pub(crate) fn read_part(&self, name: &str, offset: u64, limit: u64) -> io::Result<Vec<u8>> {
-        let mut file: fs::File = rustix::fs::openat(&self.0, name, FILE, Mode::empty())?.into();
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::other("it is no file any more"));
-        }
+        let mut file = self.file(name)?;
         file.seek(SeekFrom::Start(offset))?;
         let mut bytes = Vec::new();
         file.take(limit).read_to_end(&mut bytes)?;
         Ok(bytes)
+    }
+
+    /// A file, opened to be read.
+    pub(crate) fn file(&self, name: &str) -> io::Result<fs::File> {
+        let file: fs::File = rustix::fs::openat(&self.0, name, FILE, Mode::empty())?.into();
+        match file.metadata()?.is_file() {
+            true => Ok(file),
+            false => Err(io::Error::other("it is no file any more")),
+        }
     }
 
     /// Removes a file or a link.

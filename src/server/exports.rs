@@ -133,7 +133,7 @@ fn make(ws: &Ws, watch: &JobWatch) -> Result<Made, BackupError> {
     let part = folder.join("part");
     let out = File::create(&part).map_err(BackupError::disk(&part))?;
     let mut told = Told { out, watch, bytes: 0 };
-    export(ws, &mut told)?;
+    export(ws, &mut told, &folder)?;
     told.out.sync_all().map_err(BackupError::disk(&part))?;
     fs::rename(&part, &whole).map_err(BackupError::disk(&whole))?;
     Ok(Made { bytes: told.bytes })

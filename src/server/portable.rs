@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,10 +15,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::app::{App, Ws};
-use crate::backup::BackupError;
 use crate::backup::portable::{
-    Bounds, ExportSource, Portable, PortableTable, bundle, export as write_file, rows, unpack,
+    Bounds, ExportSource, Portable, PortableTable, Watched, bundle, export as write_file, needs,
+    rows, unpack,
 };
+use crate::backup::{BackupError, settle};
 use crate::features::agents::{queries as agent_queries, rules as agents};
 use crate::features::runs::{queries as run_queries, rules as runs};
 use crate::features::users::model::Account;
@@ -53,17 +55,18 @@ fn refused(why: impl std::fmt::Display) -> BackupError {
 
 // ── Out ──
 
-/// Writes a workspace into a file, which must not be there. Blocking.
+/// Writes a workspace into a file that lies in a folder. Any number at once: each has a place of its own
+/// for what it lays aside. Blocking.
 ///
 /// # Errors
-/// When the file cannot be made, or the store fails.
-pub fn export(ws: &Ws, out: &mut dyn Write) -> Result<Portable, BackupError> {
+/// When there is no room, or the store or a disk fails.
+pub fn export(ws: &Ws, out: &mut dyn Write, folder: &Path) -> Result<Portable, BackupError> {
     // Blobs are read after the snapshot that names them: no sweep takes one meanwhile.
     let _hold = ws.blobs.hold();
-    let spool = ws.app.config.data.join("backups").join(format!("export-{}", ws.id.short()));
-    if spool.exists() {
-        fs::remove_dir_all(&spool).map_err(BackupError::disk(&spool))?;
-    }
+    let data = &ws.app.config.data;
+    has_room(ws, folder)?;
+    let own = ws.app.ids.next(ws.app.clock.now_ms());
+    let spool = data.join("backups").join(format!("export-{}-{}", ws.id.short(), own.simple()));
     let repo = ws.repo().map_err(refused)?;
     let source = ExportSource {
         store: &ws.store,
@@ -72,13 +75,35 @@ pub fn export(ws: &Ws, out: &mut dyn Write) -> Result<Portable, BackupError> {
         workspace: ws.id.to_string(),
         now: ws.app.clock.now(),
         bundle: &|out| repo.write_bundle(out),
+        room: &|| room_in(data),
     };
-    let done = write_file(&source, &spool, out);
+    let room = || room_in(folder);
+    let done = write_file(&source, &spool, &mut Watched::new(out, &room));
     if done.is_err() {
-        // ok: the first error counts; the next export clears the folder.
+        // ok: the first error counts; the next start clears the folder.
         let _ = fs::remove_dir_all(&spool);
     }
     done
+}
+
+/// Refuses an export that would fill a disk: that of the data, on which it lays things aside, or that of
+/// the file.
+fn has_room(ws: &Ws, folder: &Path) -> Result<(), BackupError> {
+    let data = &ws.app.config.data;
+    let (aside, file) = needs(&ws.folder);
+    let fits = |place: &Path, need: u64| match room_in(place) {
+        room if room < need => Err(BackupError::Full {
+            place: place.display().to_string(),
+            free_mb: room >> 20,
+            need_mb: need >> 20,
+        }),
+        _ => Ok(()),
+    };
+    let disk = |place: &Path| fs::metadata(place).map(|meta| meta.dev()).ok(); // ok: then it is another
+    match disk(data) == disk(folder) {
+        true => fits(data, aside + file),
+        false => fits(data, aside).and_then(|()| fits(folder, file)),
+    }
 }
 
 /// The same into a file of this name.
@@ -87,7 +112,8 @@ pub fn export(ws: &Ws, out: &mut dyn Write) -> Result<Portable, BackupError> {
 /// When something is there already, or as `export`.
 pub fn export_to(ws: &Ws, path: &Path) -> Result<Portable, BackupError> {
     let mut file = File::create_new(path).map_err(BackupError::disk(path))?;
-    let done = export(ws, &mut file)
+    let folder = path.parent().unwrap_or(path);
+    let done = export(ws, &mut file, folder)
         .and_then(|done| file.sync_all().map(|()| done).map_err(BackupError::disk(path)));
     if done.is_err() {
         // ok: half a file is worth nothing, and the first error counts.
@@ -408,11 +434,13 @@ fn take_git(inside: &Path, made: &Path) -> Result<u64, BackupError> {
     Ok(branches.len() as u64)
 }
 
-/// Puts the folder in its place; whoever asked opens it.
+/// Puts the folder in its place; whoever asked opens it. All of it is on the disk before: blobs, objects
+/// of the history and agents' files were only written.
 fn stand(app: &App, made: &Path, slug: &str) -> Result<(), BackupError> {
     let all = app.config.data.join("workspaces");
     let folder = all.join(slug);
     fs::create_dir_all(&all).map_err(BackupError::disk(&all))?;
+    settle(made)?;
     fs::rename(made, &folder).map_err(BackupError::disk(&folder))?;
     let opened = File::open(&all).and_then(|all| all.sync_all());
     opened.map_err(BackupError::disk(&all))

@@ -167,7 +167,7 @@ async fn exported(ws: &Ws) -> Result<Response, BackupsError> {
     let here = ws.clone();
     let done = tokio::task::spawn_blocking(move || {
         let mut file = nameless(&here.app)?;
-        export(&here, &mut file)?;
+        export(&here, &mut file, &here.app.config.data)?;
         let failed = || BackupError::disk(&here.app.config.data);
         let bytes = file.stream_position().map_err(failed())?;
         file.seek(SeekFrom::Start(0)).map_err(failed())?;

@@ -4,7 +4,7 @@
 //! was there before a change is its image; what was there after it is the image of the next change,
 //! or the row itself. Images that retention or a redaction took are said to be gone, never an error.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -261,15 +261,20 @@ impl Head {
     }
 }
 
-/// Heads that were read so far: many records of one transaction share theirs.
+/// How many changes the heads may name that are kept: those of several of the largest transactions.
+const KNOWN: usize = 4 * super::tx::MAX_CHANGES;
+
+/// Heads that were read last: many records of one transaction share theirs.
 pub(super) struct Heads<'r> {
     read: &'r dyn Read,
     known: RefCell<HashMap<u64, Option<Rc<Head>>>>,
+    /// What the known ones weigh.
+    weight: Cell<usize>,
 }
 
 impl<'r> Heads<'r> {
     pub(super) fn new(read: &'r dyn Read) -> Self {
-        Self { read, known: RefCell::default() }
+        Self { read, known: RefCell::default(), weight: Cell::new(0) }
     }
 
     pub(super) fn head(&self, seq: u64) -> Result<Option<Rc<Head>>, StoreError> {
@@ -277,6 +282,12 @@ impl<'r> Heads<'r> {
             return Ok(known.clone());
         }
         let head = feed::entry(self.read, seq)?.map(|entry| Rc::new(Head::new(entry)));
+        let weight = head.as_ref().map_or(1, |head| head.places.len().max(1));
+        if KNOWN < self.weight.get() + weight {
+            self.known.borrow_mut().clear();
+            self.weight.set(0);
+        }
+        self.weight.set(self.weight.get() + weight);
         self.known.borrow_mut().insert(seq, head.clone());
         Ok(head)
     }

@@ -201,8 +201,9 @@ pub fn upgrade(
         return Err(error);
     }
     keep(&file, found)?;
-    files::replace(&copy, &file)?;
-    files::touch(&files::before(&file, found), clock.now())
+    // Before the names change: a copy that is kept with the age of its content would expire at once.
+    files::touch(&files::before(&file, found), clock.now())?;
+    files::replace(&copy, &file)
 }
 
 /// Takes the copy through all steps and looks through what came out.

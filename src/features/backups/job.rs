@@ -23,6 +23,9 @@ use super::model::{
 use super::queries;
 use super::rules::{self, BackupsError, Ended};
 
+/// How many things that were left out the report of a backup names.
+const NAMED: usize = 10;
+
 /// Whether a place must be the one that it was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Newness {
@@ -263,7 +266,7 @@ fn owner(app: &App) -> Owner {
     Owner(format!("{:x}", app.system.incarnation()))
 }
 
-fn source(app: &App) -> Source {
+fn source(app: &App, beside_others: bool) -> Source {
     let all: Vec<Ws> = app.workspaces.read().clone();
     Source {
         system: app.system.clone(),
@@ -284,17 +287,22 @@ fn source(app: &App) -> Source {
             .map(|one| format!("the workspace {} cannot be opened ({})", one.slug, one.reason))
             .collect(),
         owner: owner(app),
+        beside_others,
         clock: Arc::clone(&app.clock),
     }
 }
 
 fn back_up(app: &App, task: Task, held: &Held) -> Result<Ended, BackupsError> {
     let (address, usual) = (task.place.address.to_string(), task.usual);
+    let known = app.system.read(|snap| queries::place(snap, &task.place.address))?;
     let repo = task.place.begin(app, task.newness)?;
+    // Where this HQ has made backups, somebody has decided about those of others.
+    let is_known = known.is_some_and(|known| known.repositories.iter().any(|id| id == repo.id()));
+    let beside_others = is_known || task.newness == Newness::Accepted;
     // Blobs are read long after the snapshots that name them: no sweep takes one meanwhile.
     let all: Vec<Ws> = app.workspaces.read().clone();
     let _holds: Vec<_> = all.iter().map(|ws| ws.blobs.hold()).collect();
-    let made = make(&repo, &source(app), &held.meter)?;
+    let made = make(&repo, &source(app, beside_others), &held.meter)?;
     let id = repo.id().to_owned();
     note(app, move |tx| rules::note_place(tx, address, &id))?;
     let mut ended = Ended {
@@ -304,9 +312,10 @@ fn back_up(app: &App, task: Task, held: &Held) -> Result<Ended, BackupsError> {
         note: None,
     };
     if !made.left_out.is_empty() {
-        let (n, first) = (made.left_out.len(), made.left_out.iter().take(3));
-        let some: Vec<_> = first.cloned().collect();
-        ended.note = Some(format!("{n} left out: {}", some.join("; ")));
+        let n = made.left_out.len();
+        let some: Vec<_> = made.left_out.iter().take(NAMED).cloned().collect();
+        let more = if n <= NAMED { "" } else { "; the others stand in its manifest" };
+        ended.note = Some(format!("{n} left out: {}{more}", some.join("; ")));
     }
     if !usual {
         // A copy that somebody makes elsewhere is nobody's to remove but theirs.
@@ -317,7 +326,8 @@ fn back_up(app: &App, task: Task, held: &Held) -> Result<Ended, BackupsError> {
         prune_by_rules(app, &repo, made.started_at, &held.meter).and_then(|_| refresh(app, &repo));
     if let Err(error) = after {
         tracing::warn!(%error, "old backups could not be tidied up");
-        ended.note = Some(format!("made, but tidying up failed: {error}"));
+        let left_out = ended.note.take().map(|note| format!("; {note}")).unwrap_or_default();
+        ended.note = Some(format!("made, but tidying up failed: {error}{left_out}"));
     }
     Ok(ended)
 }
@@ -349,12 +359,13 @@ fn prune_by_rules(
         }
         rules.keep(&all, &zone)
     };
-    Ok(prune(repo, &owner(app), &keep, since, meter)?)
+    let key_id = app.keyring.key_id().to_string();
+    Ok(prune(repo, (&owner(app), &key_id), &keep, since, meter)?)
 }
 
 /// Takes over what lies at the target of the settings.
 fn refresh(app: &App, repo: &Repository) -> Result<(), BackupsError> {
-    let (manifests, unreadable) = repo.manifests()?;
+    let (manifests, unreadable) = repo.outlines()?;
     let unreadable: Vec<_> =
         unreadable.into_iter().map(|(id, error)| (id, error.to_string())).collect();
     Ok(note(app, move |tx| rules::note_kept(tx, &manifests, &unreadable))?)

@@ -3,6 +3,7 @@
 pub mod handover;
 pub mod invites;
 pub mod members;
+pub mod restored;
 
 use crate::kernel::{AccountId, Event, FieldError, Problem, ProblemKind, Role, WorkspaceId, text};
 use crate::store::{ReadExt, StoreError, WriteTx};

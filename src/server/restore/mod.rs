@@ -20,7 +20,7 @@ use crate::kernel::{Clock, Timestamp};
 use super::{leftovers, lock};
 
 pub use stores::rehearse;
-use stores::{Staged, awaken, former, schema_of};
+use stores::{Staged, awaken, former, people, schema_of};
 
 /// What is to be restored.
 pub struct RestoreWish {
@@ -143,11 +143,9 @@ pub fn restore(
     let swap = Swap::at(clock.now(), names);
     let staged = swap.stage(&wish.data)?;
     let written = write_out(repo, (&manifest, only), &staged, &schema_of, meter).and_then(|()| {
-        let former = if only.is_none() { former(&wish.data) } else { None };
-        awaken(
-            &Staged { folder: &staged, manifest: &manifest, former, key_file: &wish.key_file },
-            &mut restored,
-        )
+        let (former, people) = (former(&wish.data), people(&wish.data, &restored.workspaces));
+        let (folder, manifest, key_file) = (&*staged, &manifest, &*wish.key_file);
+        awaken(&Staged { folder, manifest, former, people, key_file }, &mut restored)
     });
     if let Err(error) = written {
         // ok: the first error counts; the next restore clears the folder.
@@ -264,12 +262,17 @@ fn no_backup(repo: &Repository, wanted: &str) -> BackupError {
 
 /// The first backup that was taken at a moment or after it.
 fn chosen_at(repo: &Repository, at: Timestamp) -> Result<Chosen, BackupError> {
-    let (mut all, _) = repo.manifests()?;
+    let (mut all, _) = repo.outlines()?;
     all.sort_by_key(|manifest| manifest.taken_at);
     let before = all.iter().rfind(|manifest| manifest.taken_at < at).map(|one| one.id.clone());
     match all.into_iter().find(|manifest| at <= manifest.taken_at) {
-        Some(exact) if exact.taken_at == at => Ok(Chosen::whole(exact)),
-        Some(manifest) => Ok(Chosen { manifest, moment: Some(at), before }),
+        Some(found) => {
+            let manifest = repo.manifest(&found.id)?;
+            Ok(match manifest.taken_at == at {
+                true => Chosen::whole(manifest),
+                false => Chosen { manifest, moment: Some(at), before },
+            })
+        }
         None => Err(match before {
             Some(before) => BackupError::Restore(format!(
                 "no backup was made at {at} or after it; the newest is {before}: give --at {before}, or \

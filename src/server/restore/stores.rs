@@ -1,7 +1,7 @@
 //! The stores of a restore, while they lie beside: brought to this program's format, taken back to a
 //! moment, checked, and told what happened to them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use crate::features::backups::rules::{self as backups, NewRestoration};
 use crate::features::connections::model::{Connection, ConnectionKey, SpareKey, SpareKeys};
 use crate::features::users::rules::UsersError;
 use crate::features::users::rules::restored::{Closed, Former, after_restore, forget_others};
+use crate::features::workspace::rules::restored::{Former as People, after_restore as close_doors};
 use crate::kernel::id::{IdSource, SystemIds};
 use crate::kernel::time::SystemClock;
 use crate::kernel::{Actor, Cause, Clock, Part, Timestamp};
@@ -43,6 +44,8 @@ pub(super) struct Staged<'s> {
     pub manifest: &'s Manifest,
     /// What had been closed in the store that it takes the place of.
     pub former: Option<Former>,
+    /// Who belonged to the workspaces that it takes the place of, as far as that can be read.
+    pub people: BTreeMap<String, People>,
     /// The file of the master key.
     pub key_file: &'s Path,
 }
@@ -62,6 +65,24 @@ pub(super) fn former(data: &Path) -> Option<Former> {
     read.ok()
 }
 
+/// Who belongs to the workspaces that are there and are to be restored.
+pub(super) fn people(data: &Path, slugs: &[String]) -> BTreeMap<String, People> {
+    let read = |slug: &String| {
+        let name = format!("workspaces/{slug}/hq.redb");
+        if !data.join(&name).exists() {
+            return None;
+        }
+        let read = plain(data, &name, &Means::default()).and_then(|store| {
+            let people = store.read(|snap| People::of(snap));
+            store.close();
+            people
+        });
+        // ok: as with the accounts.
+        Some((slug.clone(), read.ok()?))
+    };
+    slugs.iter().filter_map(read).collect()
+}
+
 /// Opens what was written out, checks it, and notes in each store what happened to it.
 pub(super) fn awaken(staged: &Staged<'_>, done: &mut Restored) -> Result<(), BackupError> {
     let means = Means::default();
@@ -71,7 +92,7 @@ pub(super) fn awaken(staged: &Staged<'_>, done: &mut Restored) -> Result<(), Bac
         Err(_) => None,
     };
     done.unreadable.extend(passwords(staged, ring.as_ref()));
-    let mut there = Vec::new();
+    let (mut there, mut news) = (Vec::new(), Vec::new());
     for slug in std::mem::take(&mut done.workspaces) {
         let store = open(staged.folder, &format!("workspaces/{slug}/hq.redb"), &means)?;
         if !back(&store, &slug, done)? {
@@ -83,17 +104,19 @@ pub(super) fn awaken(staged: &Staged<'_>, done: &mut Restored) -> Result<(), Bac
         drop_kept(staged.folder, &format!("workspaces/{slug}/hq.redb"))?;
         let keys = unreadable_keys(&store, ring.as_ref()).map_err(BackupError::store(&slug))?;
         done.unreadable.extend(keys.into_iter().map(|name| format!("{slug}: the key of {name}")));
+        news.extend(people_of(&store, staged, &slug)?);
         told(&store, staged.manifest)?;
         there.push(slug);
     }
     done.workspaces = there;
+    done.notes.extend(news.iter().cloned());
     if staged.folder.join(SYSTEM).exists() {
         let store = open(staged.folder, SYSTEM, &means)?;
         drop_kept(staged.folder, SYSTEM)?;
         if !back(&store, "the accounts", done)? {
             return Err(BackupError::Restore("nothing was there yet at that moment".to_owned()));
         }
-        doors(&store, staged, done)?;
+        doors(&store, staged, news, done)?;
         told(&store, staged.manifest)?;
     }
     if done.moment.is_some() {
@@ -144,8 +167,43 @@ fn back(store: &Store, name: &str, done: &mut Restored) -> Result<bool, BackupEr
     Ok(true)
 }
 
+/// Closes the doors of a workspace that had been closed since, and says which.
+fn people_of(store: &Store, staged: &Staged<'_>, slug: &str) -> Result<Vec<String>, BackupError> {
+    let former = staged.people.get(slug).cloned();
+    let shut = staged.former.as_ref().map(|former| former.shut().clone()).unwrap_or_default();
+    let closed =
+        store.write_blocking(BY.0, BY.1, move |tx| close_doors(tx, former.as_ref(), &shut));
+    let closed = closed.map_err(|error| BackupError::Restore(format!("{slug}: {error}")))?;
+    let mut notes = Vec::new();
+    let mut say = |names: &[String], words: &str| {
+        if !names.is_empty() {
+            notes.push(format!("{slug}: {words}: {}", names.join(", ")));
+        }
+    };
+    say(&closed.left, "no members again, because they had left since the backup");
+    say(&closed.lowered, "with the lower role that they had since the backup");
+    say(&closed.owners, "owners, because nobody else would be; look through the members");
+    match closed.invites {
+        0 => {}
+        1 => notes.push(format!("{slug}: 1 open invitation has ended")),
+        n => notes.push(format!("{slug}: {n} open invitations have ended")),
+    }
+    if !closed.known {
+        notes.push(format!(
+            "{slug}: who belongs to it and as what is as when the backup was made: look through the \
+             members, some may have left since"
+        ));
+    }
+    Ok(notes)
+}
+
 /// Closes what must not stand open after a restore, and notes what was done.
-fn doors(store: &Store, staged: &Staged<'_>, done: &mut Restored) -> Result<(), BackupError> {
+fn doors(
+    store: &Store,
+    staged: &Staged<'_>,
+    mut news: Vec<String>,
+    done: &mut Restored,
+) -> Result<(), BackupError> {
     let restored: BTreeSet<String> = done.workspaces.iter().cloned().collect();
     let (former, known) = (staged.former.clone(), staged.former.is_some());
     let (backup, taken_at) = (staged.manifest.id.clone(), staged.manifest.taken_at);
@@ -160,7 +218,8 @@ fn doors(store: &Store, staged: &Staged<'_>, done: &mut Restored) -> Result<(), 
         let others = forget_others(tx, &restored)?;
         let closed = after_restore(tx, former.as_ref())?;
         let notes = sentences(&closed, &others, known);
-        let one = NewRestoration { backup, taken_at, moment, workspaces, notes: notes.clone() };
+        news.extend(notes.iter().cloned());
+        let one = NewRestoration { backup, taken_at, moment, workspaces, notes: news };
         backups::note_restoration(tx, one)?;
         Ok::<_, UsersError>(notes)
     });

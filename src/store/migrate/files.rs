@@ -78,7 +78,8 @@ pub(super) fn replace(from: &Path, to: &Path) -> Result<(), UpgradeError> {
 /// Sets the time from which a kept file counts.
 pub(super) fn touch(file: &Path, now: Timestamp) -> Result<(), UpgradeError> {
     let at = SystemTime::from(now);
-    File::open(file).and_then(|open| open.set_modified(at)).map_err(io_at(file))
+    let open = File::open(file).map_err(io_at(file))?;
+    open.set_modified(at).and_then(|()| open.sync_all()).map_err(io_at(file))
 }
 
 /// Gives the file a second name, under which it stays when another takes the first: no moment has

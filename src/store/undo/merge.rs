@@ -75,6 +75,26 @@ pub(super) fn settle(
     replay(ground, ops, chain, from)
 }
 
+/// The same where everything from the first own change on is own: it goes back to what was there before
+/// that, however often it has changed since.
+pub(super) fn before(
+    ground: &Ground<'_>,
+    record: &Root,
+    first: u64,
+) -> Result<Settled, StoreError> {
+    let gone = || Ok(Settled::Stays(Why::Gone, Vec::new()));
+    let Some(step) = ground.heads.step(record, first)? else { return gone() };
+    let ops =
+        ground.schema.table(record.table).ok_or(StoreError::UnknownTable(record.table))?.ops()?;
+    let to = match step.image(ground.read, true)? {
+        Image::Kept(bytes) => Some((ops.renew)(&bytes)?),
+        Image::Nothing => None,
+        Image::Gone | Image::Untold => return gone(),
+    };
+    let (now, _) = newest(ground.read, record)?;
+    Ok(goes(Chain { record: record.clone(), now, steps: Vec::new() }, to, Vec::new()))
+}
+
 fn chain(
     ground: &Ground<'_>,
     record: &Root,

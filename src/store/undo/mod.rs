@@ -227,9 +227,13 @@ fn plan_with(
     read: &dyn Read,
     schema: &Schema,
     ask: &Ask<'_>,
-    (heads, reach): (&Heads<'_>, Reach),
+    (heads, reach): (&Heads<'_>, Reach<'_>),
 ) -> Result<Plan, StoreError> {
     let own = Own::collect(heads, schema, (ask, reach))?;
+    let settle = match reach {
+        Reach::Undo => merge::settle,
+        Reach::Moment(_) => merge::before,
+    };
     let ground = merge::Ground { read, schema, heads, own: ask.entries };
     let (mut rows, mut kept) = (BTreeMap::new(), Vec::new());
     for (record, first) in own.touched {
@@ -237,7 +241,7 @@ fn plan_with(
             kept.push(Kept { record, why: Why::NotAllowed, fields: Vec::new() });
             continue;
         }
-        match merge::settle(&ground, &record, first)? {
+        match settle(&ground, &record, first)? {
             Settled::Same => {}
             Settled::Goes(row) => {
                 rows.insert(record, row);
@@ -266,12 +270,22 @@ fn plan_with(
 }
 
 /// Whether what happened, happened.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Reach {
+#[derive(Clone, Copy)]
+enum Reach<'a> {
     /// Rows that are no tracked ones stay; work that is still open is told.
     Undo,
-    /// All that the own entries made goes: a whole store goes back to a moment.
-    Moment,
+    /// All that the own entries and those behind them made goes: a whole store goes back to a moment. With
+    /// what is left of the entries behind them.
+    Moment(&'a Rest),
+}
+
+/// What could not go back yet, because something older stood in the way.
+#[derive(Clone, Debug, Default)]
+struct Rest {
+    /// Tracked records, with the entry before which they are to be.
+    touched: BTreeMap<Root, u64>,
+    /// Rows of other classes that are to go.
+    made: BTreeSet<Root>,
 }
 
 /// What the own entries touched.
@@ -286,9 +300,10 @@ impl Own {
     fn collect(
         heads: &Heads<'_>,
         schema: &Schema,
-        (ask, reach): (&Ask<'_>, Reach),
+        (ask, reach): (&Ask<'_>, Reach<'_>),
     ) -> Result<Self, StoreError> {
         let (mut touched, mut made) = (BTreeMap::new(), BTreeSet::new());
+        let is_moment = matches!(reach, Reach::Moment(_));
         let mut others: BTreeMap<u16, (Class, BTreeSet<Vec<u8>>)> = BTreeMap::new();
         for seq in ask.entries {
             let Some(head) = heads.head(*seq)? else { continue };
@@ -302,7 +317,7 @@ impl Own {
                         touched.entry(record).or_insert(*seq);
                     }
                     Some(class) => {
-                        let goes = class == Class::Work || reach == Reach::Moment;
+                        let goes = class == Class::Work || is_moment;
                         if goes && change.op == Op::Insert {
                             made.insert(record.clone());
                         }
@@ -313,6 +328,12 @@ impl Own {
                     None => {}
                 }
             }
+        }
+        if let Reach::Moment(rest) = reach {
+            for (record, first) in &rest.touched {
+                touched.entry(record.clone()).or_insert(*first);
+            }
+            made.extend(rest.made.iter().cloned());
         }
         let stays = others.into_iter().map(|(table, (class, keys))| Stays {
             table,

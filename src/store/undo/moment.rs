@@ -1,6 +1,8 @@
 //! A whole store back to a moment. Every entry behind the moment is undone, newest first, in slices of
 //! one transaction each, so that whatever number of records it is, each slice stands on its own: after
-//! it the tracked records are what they were between two entries.
+//! it the tracked records are what they were between two entries. A slice is planned from its own entries
+//! alone: what came after them is undone already, so a record goes back to what was there before the
+//! first of them, and a busy stretch costs what its entries cost, however long it is.
 //!
 //! Exact for tracked records, whose images are in the feed, and for what was only ever added since
 //! (logs, work, secrets): that goes. Rows of work and secrets that were *changed* or deleted since have
@@ -8,7 +10,7 @@
 //! consumers follow it as they follow anything else.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 
 use crate::kernel::{Actor, Cause, Timestamp};
 use crate::store::Store;
@@ -23,10 +25,10 @@ use crate::store::record::{Class, Root};
 use crate::store::schema::builtin;
 use crate::store::tx::WriteTx;
 
-use super::{Ask, Plan, Reach, Unguarded, Why, plan_with};
+use super::{Ask, Kept, Plan, Reach, Rest, Unguarded, Why, plan_with};
 
-/// How many changes of entries one slice undoes: below what one transaction may touch, with room for what
-/// goes along.
+/// How many changes of entries one slice undoes, an entry without any counted as one: below what one
+/// transaction may touch, with room for what goes along.
 const SLICE: usize = 2_500;
 /// How many entries are looked at with one read.
 const LOOK: usize = 200;
@@ -68,10 +70,8 @@ pub enum BackError {
     Store(#[from] StoreError),
 }
 
-/// Entries that are undone together, from the lowest number on.
-struct Slice {
-    from: u64,
-}
+/// The numbers of entries that are undone together.
+type Slice = RangeInclusive<u64>;
 
 /// Takes a store back to what it was at a moment: after the last entry that is not younger. Blocking;
 /// nobody else writes. When it fails in the middle the store is of no use.
@@ -79,23 +79,39 @@ struct Slice {
 /// # Errors
 /// `Gone` when images are missing; or when the store fails.
 pub fn go_back(store: &Store, at: Timestamp, by: (Actor, Cause)) -> Result<Back, BackError> {
+    go_back_by(store, at, by, SLICE)
+}
+
+/// The same with slices of so many changes: what comes out does not depend on it.
+///
+/// # Errors
+/// As `go_back`.
+pub fn go_back_by(
+    store: &Store,
+    at: Timestamp,
+    by: (Actor, Cause),
+    slice: usize,
+) -> Result<Back, BackError> {
     let end = store.head().seq;
     let mut back = Back { to: end, ..Back::default() };
-    let slices = slices(store, at, &mut back)?;
+    let slices = slices(store, at, slice, &mut back)?;
     back.entries = end - back.to;
     if let Some(seq) = younger(store, back.to, at)? {
         return Err(BackError::Twice { seq });
     }
+    let mut rest = Rest::default();
     for slice in slices {
-        let done = store.write_blocking(by.0, by.1, move |tx| undo_from(tx, slice.from))?;
+        let done = store.write_blocking(by.0, by.1, move |tx| undo_slice(tx, slice, &rest))?;
         if let Some((table, count)) = done.gone {
             return Err(BackError::Gone { table, count });
         }
         back.records += done.records;
         back.removed += done.removed;
-        for table in done.kept {
-            *back.left.entry(table).or_default() += 1;
-        }
+        rest = done.rest;
+    }
+    for record in rest.touched.keys() {
+        let name = store.schema().table(record.table).map_or("", |info| info.name);
+        *back.left.entry(name).or_default() += 1;
     }
     // What consumers have made of rows that are gone is made anew.
     store.write_blocking(by.0, by.1, disown)?;
@@ -139,9 +155,14 @@ fn younger(store: &Store, until: u64, at: Timestamp) -> Result<Option<u64>, Stor
 }
 
 /// Cuts the entries behind the moment into slices, newest first, and counts what no image brings back.
-fn slices(store: &Store, at: Timestamp, back: &mut Back) -> Result<Vec<Slice>, StoreError> {
+fn slices(
+    store: &Store,
+    at: Timestamp,
+    most: usize,
+    back: &mut Back,
+) -> Result<Vec<Slice>, StoreError> {
     let (mut slices, mut changes, mut before) = (Vec::new(), 0, None);
-    let (mut lost, mut made) = (BTreeSet::new(), BTreeSet::new());
+    let (mut lost, mut last) = (BTreeSet::new(), back.to);
     loop {
         let entries = store.read(|snap| feed::newest(snap, store.schema(), before, LOOK))?;
         let Some(oldest) = entries.last() else {
@@ -159,28 +180,30 @@ fn slices(store: &Store, at: Timestamp, back: &mut Back) -> Result<Vec<Slice>, S
                 let root = Root { table: change.table, key: change.key.clone() };
                 match (store.schema().class(change.table), change.op) {
                     (Some(Class::Tracked) | None, _) => {}
+                    // Newest first: what was changed before was made here.
                     (Some(_), Op::Insert) => {
-                        made.insert(root);
+                        lost.remove(&root);
                     }
                     (Some(_), Op::Update | Op::Delete) => {
                         lost.insert(root);
                     }
                 }
             }
-            if SLICE < changes + entry.changes.len() && 0 < changes {
-                slices.push(Slice { from: entry.seq + 1 });
-                changes = 0;
+            let weight = entry.changes.len().max(1);
+            if most < changes + weight && 0 < changes {
+                slices.push(entry.seq + 1..=last);
+                (changes, last) = (0, entry.seq);
             }
-            changes += entry.changes.len();
+            changes += weight;
         }
         if over {
             break;
         }
     }
     if 0 < changes {
-        slices.push(Slice { from: back.to + 1 });
+        slices.push(back.to + 1..=last);
     }
-    for root in lost.difference(&made) {
+    for root in &lost {
         let name = store.schema().table(root.table).map_or("", |info| info.name);
         *back.left.entry(name).or_default() += 1;
     }
@@ -192,49 +215,60 @@ fn slices(store: &Store, at: Timestamp, back: &mut Back) -> Result<Vec<Slice>, S
 struct Done {
     records: u64,
     removed: u64,
-    kept: Vec<&'static str>,
+    /// What is left for the slices that come next.
+    rest: Rest,
     gone: Option<(&'static str, usize)>,
 }
 
-/// Undoes all entries from a number on, those of the slices before among them.
-fn undo_from(tx: &mut WriteTx<'_>, from: u64) -> Result<Done, StoreError> {
-    let entries: BTreeSet<u64> = (from..=tx.last_seq()).collect();
+/// Undoes the entries of a slice; those behind it are undone already, but for the rest.
+fn undo_slice(tx: &mut WriteTx<'_>, slice: Slice, rest: &Rest) -> Result<Done, StoreError> {
+    let entries: BTreeSet<u64> = slice.collect();
     let schema = tx.schema();
     let ask = Ask { entries: &entries, only: None, guard: &Unguarded };
-    let plan = {
+    let (plan, touched) = {
         let heads = Heads::new(&*tx);
-        plan_with(&*tx, schema, &ask, (&heads, Reach::Moment))?
+        let plan = plan_with(&*tx, schema, &ask, (&heads, Reach::Moment(rest)))?;
+        let mut touched = BTreeMap::new();
+        for Kept { record, .. } in &plan.kept {
+            // As far back as this slice goes.
+            let mut first = rest.touched.get(record).copied();
+            for seq in entries.iter().rev() {
+                if heads.step(record, *seq)?.is_some() {
+                    first = Some(*seq);
+                }
+            }
+            touched.extend(first.map(|first| (record.clone(), first)));
+        }
+        (plan, touched)
     };
-    let name = |table: u16| schema.table(table).map_or("", |info| info.name);
-    let gone: Vec<_> = plan
-        .kept
-        .iter()
-        .filter(|kept| matches!(kept.why, Why::Gone | Why::TooOften | Why::Unmergeable))
-        .collect();
-    if let Some(first) = gone.first() {
-        return Ok(Done { gone: Some((name(first.record.table), gone.len())), ..Done::default() });
+    let mut gone = plan.kept.iter().filter(|kept| kept.why == Why::Gone).peekable();
+    if let Some(first) = gone.peek() {
+        let name = schema.table(first.record.table).map_or("", |info| info.name);
+        return Ok(Done { gone: Some((name, gone.count())), ..Done::default() });
     }
     let takes: usize = plan.rows.iter().map(|row| row.takes.len()).sum();
     let mut done = Done {
         records: plan.rows.len() as u64,
         removed: takes as u64,
-        kept: plan.kept.iter().map(|kept| name(kept.record.table)).collect(),
+        rest: Rest { touched, made: BTreeSet::new() },
         gone: None,
     };
     tx.undo(&plan)?;
-    done.removed += remove_made(tx, &plan)?;
+    remove_made(tx, plan, &mut done)?;
     Ok(done)
 }
 
 /// Removes the rows that were made since and did not go along with a tracked one.
-fn remove_made(tx: &mut WriteTx<'_>, plan: &Plan) -> Result<u64, StoreError> {
-    let mut removed = 0;
-    for root in &plan.made {
-        match tx.remove_raw(root) {
-            Ok(true) => removed += 1,
-            Ok(false) | Err(StoreError::Referenced { .. }) => {}
+fn remove_made(tx: &mut WriteTx<'_>, plan: Plan, done: &mut Done) -> Result<(), StoreError> {
+    for root in plan.made {
+        match tx.remove_raw(&root) {
+            Ok(true) => done.removed += 1,
+            Ok(false) => {}
+            Err(StoreError::Referenced { .. }) => {
+                done.rest.made.insert(root);
+            }
             Err(error) => return Err(error),
         }
     }
-    Ok(removed)
+    Ok(())
 }

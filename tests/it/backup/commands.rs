@@ -239,3 +239,38 @@ async fn one_workspace_in_a_folder_of_its_own_goes_on_with_its_agent() {
     let log = hq(new, &["workspace", "list"]);
     assert!(!says(&log).contains("stays-behind"), "{}", says(&log));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_commands_write_is_for_its_own_user_alone_and_no_program_reads_progress() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, target) = (&folder.path().join("data"), &folder.path().join("backups"));
+    let (new, file) = (&folder.path().join("new"), &folder.path().join("one.tar.zst"));
+    let (program, _) = started(data).await;
+    assert!(program.stop().success());
+    for arguments in [
+        &["backup", "--to", text(target)][..],
+        &["restore", text(target), "--into", text(new)],
+        &["export", "--workspace", "marlow-cargo", text(file)],
+        &["import", text(file), "--as", "second"],
+    ] {
+        let output = hq(data, arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", says(&output));
+        assert!(!says(&output).contains(" % of "), "{arguments:?}: {}", says(&output));
+        assert!(!says(&output).contains("orting for"), "{arguments:?}: {}", says(&output));
+    }
+    let mut all = vec![file.clone()];
+    let mut folders = vec![target.clone(), new.clone()];
+    while let Some(one) = folders.pop() {
+        for entry in fs::read_dir(&one).expect("a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() { folders.push(path) } else { all.push(path) }
+        }
+        all.push(one);
+    }
+    assert!(all.len() > 20, "{all:?}");
+    for path in all {
+        let mode = fs::metadata(&path).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{}: {mode:o}", path.display());
+    }
+}

@@ -165,7 +165,7 @@ async fn a_backup_that_is_cut_off_anywhere_leaves_the_former_ones_and_is_cleaned
     let newest = BTreeSet::from([last.id.clone()]);
     let keep = |_: &[_]| newest.clone();
     let meter = Meter::default();
-    let pruned = prune(&repo, &owner, &keep, now, &meter).expect("tidied up");
+    let pruned = prune(&repo, (&owner, &last.key_id), &keep, now, &meter).expect("tidied up");
     assert_eq!(pruned.backups, [first.id]);
     assert!(files(&folder.path().join("chunks")).len() <= before + 2);
     assert!(files(&folder.path().join("running")).is_empty(), "no marker is left");
@@ -219,14 +219,21 @@ async fn pieces_that_somebody_else_may_be_using_are_left_alone() {
     let file = folder.path().join("running/other-backup");
     fs::write(&file, marker.to_string()).expect("a marker");
     let owner = Owner("test".to_owned());
-    let tidy = || prune(&repo, &owner, &|_| BTreeSet::new(), hq.now(), &Meter::default());
+    let own = hq.running().app.keyring.key_id().to_string();
+    let tidy = || prune(&repo, (&owner, &own), &|_| BTreeSet::new(), hq.now(), &Meter::default());
+    let half = folder.path().join("tmp/half-written");
+    fs::create_dir_all(folder.path().join("tmp")).expect("a folder");
+    fs::write(&half, "half").expect("what the other one writes");
     let error = tidy().expect_err("somebody is at work");
     assert!(error.to_string().contains("another HQ (backup) is at work"), "{error}");
     assert_eq!(repo.ids().expect("a list").len(), 1);
     back_up(&hq, &repo);
+    assert!(half.exists(), "the other one still needs it");
     let old = json!({ "owner": "another", "what": "backup", "since": "2026-11-18T00:00:00Z" });
     fs::write(&file, old.to_string()).expect("a marker");
     tidy().expect("whoever it was is gone");
     assert!(!file.exists());
+    back_up(&hq, &repo);
+    assert!(!half.exists(), "nobody needs it any more");
     hq.finish().await;
 }

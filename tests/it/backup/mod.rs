@@ -24,6 +24,9 @@ mod places; // damaged pieces, disks that are gone, slow and full targets, lefto
 mod moment; // a moment between two backups
 mod formats; // a backup of an older or newer format
 mod doors; // what a restore closes: sign-ins, tokens, cursors
+mod people; // who belongs to a workspace after a restore
+mod wild; // what agents do to their folders
+mod shared; // a place that several HQs use
 mod leaf; // the repository: pieces, hashes, faults of the target
 
 use std::fs;
@@ -57,6 +60,7 @@ pub fn source(hq: &TestHq) -> Source {
         key_id: app.keyring.key_id().to_string(),
         left_out: Vec::new(),
         owner: Owner("test".to_owned()),
+        beside_others: false,
         clock: Arc::clone(&app.clock),
     }
 }

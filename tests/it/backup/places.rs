@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use hq::backup::{BackupError, Folder, Manifest, Meter, Repository, Target, make, verify};
-use hq::features::backups::job::{self, Place, Wish};
+use hq::features::backups::job::{self, Newness, Place, Wish};
 use hq::features::backups::model::{BackupRun, Deed, Outcome, Trigger};
 use hq::features::backups::queries;
 use hq::features::backups::rules;
@@ -146,13 +146,18 @@ async fn a_place_in_the_data_folder_or_around_it_is_refused() {
 
 /// What `hq backup --to` does.
 async fn elsewhere(hq: &TestHq, folder: &Path) -> Result<BackupRun, String> {
+    to(hq, folder, Newness::AsBefore).await
+}
+
+/// What `hq backup --to` does, with `--new-place` or without.
+pub async fn to(hq: &TestHq, folder: &Path, newness: Newness) -> Result<BackupRun, String> {
     let place = Place {
         address: folder.display().to_string().parse().expect("an address"),
         keys: None,
         passphrase: None,
         policy: Policy::Trusted,
     };
-    let wish = Wish { place: Some(place), ..Wish::commanded(Deed::Backup) };
+    let wish = Wish { place: Some(place), newness, ..Wish::commanded(Deed::Backup) };
     job::run(&hq.running().app, wish).await.map_err(|error| error.to_string())
 }
 

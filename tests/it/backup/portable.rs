@@ -2,12 +2,16 @@
 
 use std::io::{Read, Write};
 
-use hq::backup::portable::{Bounds, PortableTable, rows, unpack};
+use hq::backup::portable::{
+    Bounds, ExportSource, PortableTable, export as write_file, rows, unpack,
+};
 use hq::features::agents::model::Agent;
 use hq::features::deliverables::model::Deliverable;
 use hq::features::tasks::model::Task;
+use hq::features::tasks::rules::{self as tasks, NewTask};
 use hq::features::workspace::model::{Member, Settings};
 use hq::kernel::AgentStatus;
+use hq::server::portable::export;
 use hq::store::schema::Kind;
 use hq::store::{Class, Range, ReadExt as _, Record};
 use serde_json::json;
@@ -310,6 +314,89 @@ async fn a_file_is_made_once_at_a_time_and_goes_after_a_day_or_a_restart() {
     drop((app, ws));
     office.hq.restart().await;
     assert!(!folder.exists());
+    office.hq.finish().await;
+}
+
+/// Does something with the first bytes that it gets.
+struct Meanwhile<F> {
+    out: Vec<u8>,
+    act: Option<F>,
+}
+
+impl<F: FnOnce()> Write for Meanwhile<F> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if let Some(act) = self.act.take() {
+            act();
+        }
+        self.out.write(bytes)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_exports_of_one_workspace_at_once_are_both_whole_and_leave_nothing() {
+    let office = busy().await;
+    let (ws, data) = (office.ws(), office.hq.data());
+    let mut inner = Vec::new();
+    // The second begins and ends when the first has laid everything aside.
+    let act = || drop(export(&ws, &mut inner, &data).expect("the second"));
+    let mut outer = Meanwhile { out: Vec::new(), act: Some(act) };
+    tokio::task::block_in_place(|| export(&ws, &mut outer, &data)).expect("the first");
+    let outer = outer.out;
+    let plenty = || u64::MAX;
+    for file in [&outer, &inner] {
+        assert!(file.len() > 1000);
+        assert_eq!(bounded(file, 10_000, 1_000, &plenty), "");
+    }
+    let left: Vec<_> =
+        std::fs::read_dir(data.join("backups")).expect("a folder").flatten().collect();
+    assert!(left.iter().all(|one| !one.file_name().to_string_lossy().starts_with("export-")));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_stops_before_the_disk_is_full_and_says_which_entry_it_ends_with() {
+    let office = busy().await;
+    let (ws, folder) = (office.ws(), tempfile::tempdir().expect("a folder"));
+    let by = (hq::kernel::Actor::System(hq::kernel::Part::Cli), hq::kernel::Cause::Timer);
+    let asked = std::cell::Cell::new(0);
+    let (store, then) = (ws.store.clone(), ws.store.head().seq);
+    let room = |limit: u64| {
+        let (asked, store) = (&asked, store.clone());
+        move || {
+            asked.set(asked.get() + 1);
+            if asked.get() == 3 {
+                // Somebody goes on in the middle of it.
+                let new = NewTask::titled("Too late");
+                store
+                    .write_blocking(by.0, by.1, move |tx| tasks::create(tx, new).map(drop))
+                    .expect("a task");
+            }
+            if asked.get() < limit { u64::MAX } else { 0 }
+        }
+    };
+    let write = |room: &dyn Fn() -> u64| {
+        let source = ExportSource {
+            store: &ws.store,
+            folder: &ws.folder,
+            slug: &ws.slug,
+            workspace: ws.id.to_string(),
+            now: office.hq.now(),
+            bundle: &|_| Ok(0),
+            room,
+        };
+        let spool = folder.path().join("spool");
+        tokio::task::block_in_place(|| write_file(&source, &spool, &mut std::io::sink()))
+    };
+    let whole = write(&room(u64::MAX)).expect("there is room");
+    assert!(then < ws.store.head().seq);
+    assert_eq!(whole.seq, then, "the entry of the snapshot, not a later one");
+    asked.set(10);
+    let full = write(&room(14)).expect_err("the disk is full").to_string();
+    assert!(full.contains("no storage space"), "{full}");
+    assert!(asked.get() < 17, "it stopped at once: {}", asked.get());
     office.hq.finish().await;
 }
 

@@ -11,6 +11,7 @@ mod transactions; // attempts, reactions, panics, once, time, numbers
 mod feed; // entries, their chain, cursors, resuming
 mod history; // what became of one record
 mod undo; // what goes back, what stays, and that nothing breaks
+mod slices; // a whole store back to a moment, slice by slice
 mod lanes; // the queue, group commit, snapshots, closing
 mod audit; // verification, redaction, retention, searching
 mod holders; // who holds which blob, against the table of it and the files

@@ -38,6 +38,14 @@ impl Former {
     }
 }
 
+impl Former {
+    /// The accounts that it had closed.
+    #[must_use]
+    pub fn shut(&self) -> &BTreeSet<AccountId> {
+        &self.accounts
+    }
+}
+
 /// What was closed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Closed {

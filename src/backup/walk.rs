@@ -1,0 +1,282 @@
+//! A tree of files as a row of bytes. Agents and their programs own what lies there: whatever they have
+//! locked, hollowed out or taken away meanwhile, all the rest is taken, and what is not is told.
+
+use std::fmt::Display;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::git::folder::{Folder as Opened, Kind, show};
+
+use super::BackupError;
+use super::manifest::{Part, PartKind};
+use super::pieces::{Cutter, Sink};
+use super::stream;
+
+/// How deep folders are followed, and how long a path in a tree may be: what lies deeper could not be
+/// put back below another folder.
+const DEEPEST: usize = 128;
+const LONGEST_PATH: usize = 2_048;
+/// The longest file, holes and all: longer ones cannot be put back on every file system.
+const LONGEST_FILE: u64 = 1 << 40;
+/// How many things that were left out are named for each tree; the others are counted.
+const NAMED: usize = 100;
+
+/// A folder to be read, and what in it is passed by.
+pub(super) struct Tree {
+    root: PathBuf,
+    skip: fn(&str) -> bool,
+    first: &'static [&'static str],
+}
+
+impl Tree {
+    pub(super) fn new(root: &Path, skip: fn(&str) -> bool) -> Self {
+        Self { root: root.to_owned(), skip, first: &[] }
+    }
+
+    /// What is read before everything else.
+    pub(super) fn first(self, first: &'static [&'static str]) -> Self {
+        Self { first, ..self }
+    }
+
+    /// How much there is to be read. What cannot be looked at cannot be read either, and a hole takes
+    /// nothing.
+    pub(super) fn size(&self) -> u64 {
+        let (mut sum, mut folders) = (0, vec![String::new()]);
+        while let Some(at) = folders.pop() {
+            let Ok(entries) = fs::read_dir(self.root.join(&at)) else { continue };
+            for entry in entries.flatten() {
+                let Ok(name) = entry.file_name().into_string() else { continue };
+                let path = below(&at, &name);
+                if (self.skip)(&path) {
+                    continue;
+                }
+                // A link is not followed.
+                match entry.metadata() {
+                    Ok(meta) if meta.is_dir() => folders.push(path),
+                    Ok(meta) => sum += meta.len().min(taken(&meta)),
+                    Err(_) => {}
+                }
+            }
+        }
+        sum
+    }
+}
+
+fn below(at: &str, name: &str) -> String {
+    if at.is_empty() { name.to_owned() } else { format!("{at}/{name}") }
+}
+
+/// Bytes that a file takes on the disk.
+fn taken(meta: &fs::Metadata) -> u64 {
+    meta.blocks().saturating_mul(512)
+}
+
+struct Walk<'w, 'r> {
+    cutter: Cutter,
+    sink: &'w mut Sink<'r>,
+    left_out: &'w mut Vec<String>,
+    /// How many things were left out.
+    left: usize,
+    files: u64,
+    part: &'w str,
+    skip: fn(&str) -> bool,
+}
+
+/// Reads a tree.
+pub(super) fn files_part(
+    path: &str,
+    tree: &Tree,
+    sink: &mut Sink<'_>,
+    left_out: &mut Vec<String>,
+) -> Result<Part, BackupError> {
+    let cutter = Cutter::new(sink.repo.seed());
+    let mut walk = Walk { cutter, sink, left_out, left: 0, files: 0, part: path, skip: tree.skip };
+    match Opened::open(&tree.root) {
+        Ok(root) => walk.folder(&root, "", tree.first)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(BackupError::disk(&tree.root)(error)),
+    }
+    walk.cutter.buffer().push(stream::END);
+    let Walk { cutter, sink, left_out, left, files, .. } = walk;
+    if NAMED < left {
+        left_out.push(format!("{path}: {} more", left - NAMED));
+    }
+    let cut = cutter.finish(sink)?;
+    Ok(Part {
+        path: path.to_owned(),
+        kind: PartKind::Files,
+        bytes: cut.bytes,
+        sha256: hex::encode(cut.sha256),
+        chunks: cut.chunks,
+        store: None,
+        blobs: Vec::new(),
+        files,
+    })
+}
+
+impl Walk<'_, '_> {
+    fn leave(&mut self, path: &str, why: impl Display) {
+        self.left += 1;
+        if self.left <= NAMED {
+            self.left_out.push(format!("{}/{path}: {why}", self.part));
+        }
+    }
+
+    fn folder(&mut self, folder: &Opened, at: &str, first: &[&str]) -> Result<(), BackupError> {
+        let mut names = match folder.names() {
+            Ok(names) => names,
+            // The tree itself is nobody's to lock.
+            Err(error) if at.is_empty() => {
+                return Err(BackupError::disk(Path::new(self.part))(error));
+            }
+            Err(error) => {
+                self.leave(at, error);
+                return Ok(());
+            }
+        };
+        names.sort_by_key(|name| !name.as_ref().is_ok_and(|name| first.contains(&name.as_str())));
+        for name in names {
+            let name = match name {
+                Ok(name) => name,
+                Err(bytes) => {
+                    self.leave(&below(at, &show(&bytes)), "a name that is no text");
+                    continue;
+                }
+            };
+            let path = below(at, &name);
+            if (self.skip)(&path) {
+                continue;
+            }
+            if LONGEST_PATH < path.len() || DEEPEST < path.split('/').count() {
+                self.leave(&path, "it lies so deep that it could not be put back");
+                continue;
+            }
+            match folder.kind(&name) {
+                Ok(None) => {}
+                Ok(Some(Kind::Folder)) => match folder.enter(&name) {
+                    Ok(inner) => self.folder(&inner, &path, &[])?,
+                    // Locked, exchanged, or removed while we look.
+                    Err(error) => self.leave(&path, error),
+                },
+                Ok(Some(Kind::File { executable, .. })) => {
+                    self.file(folder, &name, &path, executable)?;
+                }
+                Ok(Some(Kind::Other)) => self.leave(&path, "a link or no file"),
+                Err(error) => self.leave(&path, error),
+            }
+        }
+        Ok(())
+    }
+
+    fn file(
+        &mut self,
+        folder: &Opened,
+        name: &str,
+        path: &str,
+        executable: bool,
+    ) -> Result<(), BackupError> {
+        let mut spans = match folder.file(name).and_then(Spans::of) {
+            Ok(spans) => spans,
+            Err(error) => {
+                self.leave(path, error);
+                return Ok(());
+            }
+        };
+        let whole = spans.len;
+        if LONGEST_FILE < whole {
+            self.leave(path, format_args!("it is longer than {} GB", LONGEST_FILE >> 30));
+            return Ok(());
+        }
+        let mut next = spans.next();
+        if let Err(error) = &next {
+            self.leave(path, error);
+            return Ok(());
+        }
+        stream::file(path, executable, self.cutter.buffer());
+        self.files += 1;
+        let fault = loop {
+            match next {
+                Ok(Some(Span::Data(bytes))) => stream::stretch(&bytes, self.cutter.buffer()),
+                Ok(Some(Span::Hole(len))) => stream::hole(len, self.cutter.buffer()),
+                Ok(None) => break None,
+                Err(error) => break Some(error),
+            }
+            self.cutter.settle(self.sink)?;
+            next = spans.next();
+        };
+        self.cutter.buffer().push(stream::FILE_END);
+        if spans.at < whole {
+            let why =
+                fault.map_or_else(|| "it was made shorter".to_owned(), |error| error.to_string());
+            let taken = spans.at;
+            self.leave(path, format_args!("{why} while it was read; {taken} bytes were taken"));
+        }
+        Ok(())
+    }
+}
+
+/// What comes next in a file.
+enum Span {
+    Data(Vec<u8>),
+    Hole(u64),
+}
+
+/// A file from its beginning to what was its end when it was opened: whoever writes to it all the time
+/// does not hold the backup.
+struct Spans {
+    file: File,
+    at: u64,
+    len: u64,
+    /// Whether it takes less on the disk than it is long.
+    is_sparse: bool,
+}
+
+impl Spans {
+    fn of(file: File) -> io::Result<Self> {
+        let meta = file.metadata()?;
+        let is_sparse = taken(&meta).saturating_add(stream::STRETCH as u64) < meta.len();
+        Ok(Self { file, at: 0, len: meta.len(), is_sparse })
+    }
+
+    fn next(&mut self) -> io::Result<Option<Span>> {
+        let mut end = self.len;
+        if self.is_sparse && self.at < self.len {
+            let data = self.data()?;
+            if self.at < data {
+                let hole = data - self.at;
+                self.at = data;
+                return Ok(Some(Span::Hole(hole)));
+            }
+            end = self.hole().min(self.len);
+            self.file.seek(SeekFrom::Start(self.at))?;
+        }
+        let most = (end - self.at).min(stream::STRETCH as u64);
+        let mut bytes = Vec::new();
+        (&mut self.file).take(most).read_to_end(&mut bytes)?;
+        self.at += bytes.len() as u64;
+        Ok((!bytes.is_empty()).then_some(Span::Data(bytes)))
+    }
+
+    /// Where the next data begin.
+    fn data(&self) -> io::Result<u64> {
+        match rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Data(self.at)) {
+            Ok(at) => Ok(at.min(self.len)),
+            // Nothing more but a hole, as long as the file is by now.
+            Err(rustix::io::Errno::NXIO) => {
+                Ok(self.file.metadata()?.len().clamp(self.at, self.len))
+            }
+            // A file system that knows of no holes.
+            Err(_) => Ok(self.at),
+        }
+    }
+
+    /// Where the next hole begins; behind these data.
+    fn hole(&self) -> u64 {
+        match rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Hole(self.at)) {
+            Ok(at) if self.at < at => at,
+            _ => self.len,
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What a restore does to the people of a workspace: who had left since the backup stays away, rights
+//! that were taken stay taken, invitations of then are good no more.
+
+use hq::backup::{Meter, Repository};
+use hq::crypto::token::TokenHash;
+use hq::features::workspace::model::{Invite, InviteSecret, Member};
+use hq::features::workspace::queries;
+use hq::features::workspace::rules::members::{self, Shut};
+use hq::kernel::{AccountId, Actor, Cause, Part, Role};
+use hq::server::restore::{Mode, RestoreWish, Restored, Which, restore};
+use hq::store::{Range, ReadExt as _, Record as _};
+
+use super::{back_up, repository};
+use crate::support::hq::TestHq;
+
+const BY: (Actor, Cause) = (Actor::System(Part::Cli), Cause::Setup);
+
+fn put_back(hq: &TestHq, repo: &Repository, workspace: Option<&str>) -> Restored {
+    let wish = RestoreWish {
+        data: hq.data(),
+        backup: Which::Newest,
+        workspace: workspace.map(str::to_owned),
+        mode: Mode::Restore,
+        key_file: hq.data().join("master.key"),
+    };
+    tokio::task::block_in_place(|| restore(repo, &wish, &Meter::default())).expect("restored")
+}
+
+fn people(hq: &TestHq) -> Vec<Member> {
+    hq.ws().read(|snap| snap.list(&Range::all())).expect("members")
+}
+
+fn owner(hq: &TestHq) -> Member {
+    people(hq).into_iter().find(|one| one.role == Role::Owner).expect("an owner")
+}
+
+fn called(hq: &TestHq, name: &str) -> Member {
+    people(hq).into_iter().find(|one| one.name == name).expect("somebody of that name")
+}
+
+async fn role(hq: &TestHq, account: AccountId, to: Role) {
+    let change =
+        move |tx: &mut hq::store::WriteTx<'_>| members::change_role(tx, account, to, &Shut::new());
+    hq.ws().write(&BY, change).await.expect("another role");
+}
+
+async fn remove(hq: &TestHq, account: AccountId) {
+    let gone = move |tx: &mut hq::store::WriteTx<'_>| members::remove(tx, account, &Shut::new());
+    hq.ws().write(&BY, gone).await.expect("gone");
+}
+
+/// An invitation that is good for a long time.
+async fn invite(hq: &TestHq, by: AccountId) {
+    let put = move |tx: &mut hq::store::WriteTx<'_>| {
+        let open = Invite {
+            by,
+            expires_at: "2900-01-01T00:00:00Z".parse().expect("a moment"),
+            ended_at: None,
+            used_by: None,
+            ..Invite::sample()
+        };
+        tx.put(&open)?;
+        tx.put(&InviteSecret { invite: open.id, hash: TokenHash::of(b"of a test") })
+    };
+    hq.ws().write(&BY, put).await.expect("an invitation");
+}
+
+fn open_invites(hq: &TestHq) -> usize {
+    let now = hq.now();
+    hq.ws().read(|snap| queries::open_invites(snap, now)).expect("invitations").len()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_had_left_or_had_lost_rights_since_the_backup_has_none_after_a_restore() {
+    for workspace in [None, Some("marlow-cargo")] {
+        let mut hq = TestHq::start().await;
+        let tom = hq.another("Tom", Some(Role::Member)).await;
+        let eve = hq.another("Eve", Some(Role::Viewer)).await;
+        hq.another("Kim", Some(Role::Admin)).await;
+        invite(&hq, owner(&hq).account).await;
+        assert_eq!(tom.get("/w/marlow-cargo/").await.status, 200);
+        let folder = tempfile::tempdir().expect("a folder");
+        let repo = repository(folder.path(), None);
+        back_up(&hq, &repo);
+        remove(&hq, called(&hq, "Tom").account).await;
+        role(&hq, called(&hq, "Kim").account, Role::Member).await;
+        // More rights than then: those of the backup count.
+        role(&hq, called(&hq, "Eve").account, Role::Member).await;
+        hq.stop().await;
+
+        let told = put_back(&hq, &repo, workspace).notes.join("\n");
+        let left = "no members again, because they had left since the backup: Tom";
+        assert!(told.contains(&format!("marlow-cargo: {left}\n")), "{told}");
+        assert!(told.contains("the lower role that they had since the backup: Kim\n"), "{told}");
+        assert!(told.contains("marlow-cargo: 1 open invitation has ended"), "{told}");
+        assert!(!told.contains("look through the members"), "{told}");
+        hq.start_again().await;
+        assert!(called(&hq, "Tom").left_at.is_some());
+        assert_eq!(called(&hq, "Kim").role, Role::Member);
+        assert_eq!(called(&hq, "Eve").role, Role::Viewer);
+        assert_eq!(people(&hq).iter().filter(|one| one.role == Role::Owner).count(), 1);
+        assert_eq!(open_invites(&hq), 0);
+        // With one workspace alone the sign-ins stay, and open nothing that was closed.
+        let (tom, eve) = (tom.back_at(&hq), eve.back_at(&hq));
+        assert_ne!(tom.get("/w/marlow-cargo/").await.status, 200);
+        let expected = if workspace.is_some() { 200 } else { 303 };
+        assert_eq!(eve.get("/w/marlow-cargo/").await.status, expected);
+        hq.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workspace_whose_owner_has_changed_since_the_backup_has_one_after_a_restore() {
+    let mut hq = TestHq::start().await;
+    let first = owner(&hq);
+    hq.another("Kim", Some(Role::Member)).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let repo = repository(folder.path(), None);
+    back_up(&hq, &repo);
+    role(&hq, called(&hq, "Kim").account, Role::Owner).await;
+    remove(&hq, first.account).await;
+    hq.stop().await;
+    let told = put_back(&hq, &repo, Some("marlow-cargo")).notes.join("\n");
+    assert!(told.contains("owners, because nobody else would be"), "{told}");
+    assert!(told.contains("members: Kim"), "{told}");
+    hq.start_again().await;
+    assert_eq!(called(&hq, "Kim").role, Role::Owner);
+    assert!(called(&hq, &first.name).left_at.is_some(), "who gave it away stays away");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_the_former_store_cannot_be_read_invitations_end_and_it_is_said() {
+    let mut hq = TestHq::start().await;
+    hq.another("Tom", Some(Role::Member)).await;
+    invite(&hq, owner(&hq).account).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let repo = repository(folder.path(), None);
+    back_up(&hq, &repo);
+    hq.stop().await;
+    let store = hq.data().join("workspaces/marlow-cargo/hq.redb");
+    std::fs::write(&store, "no store at all").expect("a broken store");
+    let restored = put_back(&hq, &repo, None);
+    let told = restored.notes.join("\n");
+    assert!(told.contains("marlow-cargo: 1 open invitation has ended"), "{told}");
+    assert!(told.contains("look through the members, some may have left since"), "{told}");
+    let kept = restored.kept.expect("what was there").join("workspaces/marlow-cargo/hq.redb");
+    assert_eq!(std::fs::read_to_string(kept).expect("it lies aside"), "no store at all");
+    hq.start_again().await;
+    assert_eq!((open_invites(&hq), called(&hq, "Tom").left_at), (0, None));
+    hq.finish().await;
+}

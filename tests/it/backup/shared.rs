@@ -1,0 +1,67 @@
+//! A place that several HQs use: nobody gets in by mistake, and nobody removes what is another's.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use hq::features::backups::job::Newness;
+use hq::features::backups::model::{Deed, Outcome};
+use serde_json::json;
+
+use super::page::{done, settings};
+use super::places::to;
+use crate::support::hq::TestHq;
+
+fn ids(place: &Path) -> BTreeSet<String> {
+    let all = fs::read_dir(place.join("manifests")).expect("manifests").flatten();
+    all.map(|one| one.file_name().to_string_lossy().into_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_place_of_another_hq_is_refused_until_somebody_says_so_and_its_backups_stay() {
+    let (one, other) = (TestHq::start().await, TestHq::start().await);
+    let key = |hq: &TestHq| hq.running().app.keyring.key_id().to_string();
+    assert_ne!(key(&one), key(&other));
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = folder.path();
+    to(&one, place, Newness::AsBefore).await.expect("the first one there");
+    let theirs = ids(place);
+    let refused = to(&other, place, Newness::AsBefore).await.expect_err("it is another's");
+    assert!(refused.contains("another master key"), "{refused}");
+    assert!(refused.contains("--new-place"), "{refused}");
+    assert_eq!(ids(place), theirs);
+    to(&other, place, Newness::Accepted).await.expect("somebody says so");
+    to(&other, place, Newness::AsBefore).await.expect("said once is enough");
+    let second = to(&one, place, Newness::AsBefore).await.expect("its own place");
+    let theirs: BTreeSet<String> = theirs.into_iter().chain(second.backup).collect();
+    assert_eq!((ids(place).len(), theirs.len()), (4, 2));
+
+    // The rules of one count only what is its own.
+    let api = other.api().await;
+    settings(&api, |body| {
+        (body["schedule"], body["target"]) = ("off".into(), place.display().to_string().into());
+        (body["daily"], body["weekly"], body["monthly"]) = (1.into(), 0.into(), 0.into());
+    })
+    .await;
+    other.advance(Duration::from_secs(10 * 86_400)).await;
+    api.post("/api/v1/backups", &json!({ "deed": "backup" })).await;
+    let runs = done(&other, Deed::Backup, 4).await;
+    assert_eq!(runs[0].outcome, Outcome::Done, "{:?}", runs[0].note);
+    let left = ids(place);
+    assert!(theirs.is_subset(&left), "{theirs:?} of {left:?}");
+    assert_eq!(left.len(), 3, "of its own only the newest: {left:?}");
+    let named = hq::backup::Repository::open(
+        std::sync::Arc::new(hq::backup::Folder::new(place.to_owned())),
+        None,
+    );
+    let named = named.expect("it opens");
+    for id in left {
+        let manifest = named.manifest(&id).expect("a backup");
+        let meter = hq::backup::Meter::default();
+        let checked = hq::backup::verify(&named, &manifest, None, &meter).expect("a check");
+        assert!(checked.faults.is_empty(), "{:?}", checked.faults);
+    }
+    one.finish().await;
+    other.finish().await;
+}
