@@ -5,6 +5,7 @@ use std::time::Instant;
 use axum::http::Method;
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -17,6 +18,7 @@ use crate::sandbox::policy::WithoutLandlock;
 use crate::sandbox::posture::{Overall, SelfTest, Verdict};
 use crate::sandbox::spawn::{OWN_PROGRAM, Spawner};
 use crate::server::local::{self, FreshToken, RemoteStatus, Status, TokenWish, WorkspaceStatus};
+use crate::store::StoreError;
 
 use super::reach::{self, CommandError, Reach, block_on};
 use super::{Common, FAILED, OK, remote, say};
@@ -75,6 +77,30 @@ pub fn print<T: Serialize>(
         lines.iter().for_each(|line| say(line));
     }
     Ok(OK)
+}
+
+/// Prints what there is, a line each: as the program that runs tells it under `path`, or, when none
+/// runs, as it is read from the stores.
+///
+/// # Errors
+/// When neither answers.
+pub fn list<T: Serialize + DeserializeOwned>(
+    common: &Common,
+    config: Config,
+    path: &str,
+    read: fn(&App) -> Result<Vec<T>, StoreError>,
+    line: fn(&T) -> String,
+) -> Result<u8, CommandError> {
+    let all: Vec<T> = block_on(async {
+        match reach::reach(config).await? {
+            Reach::Running(local) => local.call(Method::GET, path, NOTHING).await,
+            Reach::Stopped(offline) => {
+                read(&offline.app).map_err(|error| CommandError::Failed(error.to_string()))
+            }
+        }
+    })?;
+    let shown: Vec<String> = all.iter().map(line).collect();
+    print(common, &all, &shown)
 }
 
 /// `hq status`: whether it runs, and how it is.

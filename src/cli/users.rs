@@ -8,7 +8,7 @@ use crate::server::local::{self, FreshLink, LinkWish};
 use crate::server::people::local::{Line, Wish, carry_out, lines};
 
 use super::Common;
-use super::commands::{NOTHING, actor, print};
+use super::commands::{actor, list, print};
 use super::reach::{self, CommandError, Reach, block_on};
 
 /// `hq user …`
@@ -43,7 +43,7 @@ pub struct ResetLink {
 /// Runs one.
 pub fn run(common: &Common, config: Config, command: Command) -> Result<u8, CommandError> {
     match command {
-        Command::List => list(common, config),
+        Command::List => list(common, config, "/local/accounts", lines, line),
         Command::ResetLink(flags) => reset_link(common, config, flags),
         Command::Disable { email } => {
             let done = "is disabled; nobody comes in with it any more";
@@ -53,19 +53,6 @@ pub fn run(common: &Common, config: Config, command: Command) -> Result<u8, Comm
             act(common, config, &Wish::Enable { email }, "is enabled; its person can sign in again")
         }
     }
-}
-
-fn list(common: &Common, config: Config) -> Result<u8, CommandError> {
-    let all: Vec<Line> = block_on(async {
-        match reach::reach(config).await? {
-            Reach::Running(local) => local.call(Method::GET, "/local/accounts", NOTHING).await,
-            Reach::Stopped(offline) => {
-                lines(&offline.app).map_err(|error| CommandError::Failed(error.to_string()))
-            }
-        }
-    })?;
-    let shown: Vec<String> = all.iter().map(line).collect();
-    print(common, &all, &shown)
 }
 
 fn line(one: &Line) -> String {

@@ -11,7 +11,7 @@ use crate::kernel::WorkspaceState;
 use crate::server::workspaces::local::{Line, Wish, carry_out, lines};
 
 use super::Common;
-use super::commands::{NOTHING, actor, print};
+use super::commands::{actor, list, print};
 use super::reach::{self, CommandError, Reach, block_on};
 
 /// `hq workspace …`
@@ -67,7 +67,7 @@ pub struct Add {
 /// What was refused, or that HQ does not answer.
 pub fn run(common: &Common, config: Config, command: Command) -> Result<u8, CommandError> {
     let (wish, done) = match command {
-        Command::List => return list(common, config),
+        Command::List => return list(common, config, "/local/workspaces", lines, line),
         Command::Add(Add { name, zone, owner }) => {
             (Wish::Add { name, zone, email: owner }, "is ready")
         }
@@ -97,19 +97,6 @@ pub fn run(common: &Common, config: Config, command: Command) -> Result<u8, Comm
     })?;
     let slug = answer["slug"].as_str().unwrap_or_default();
     print(common, &answer, &[format!("The workspace {slug} {done}.")])
-}
-
-fn list(common: &Common, config: Config) -> Result<u8, CommandError> {
-    let all: Vec<Line> = block_on(async {
-        match reach::reach(config).await? {
-            Reach::Running(local) => local.call(Method::GET, "/local/workspaces", NOTHING).await,
-            Reach::Stopped(offline) => {
-                lines(&offline.app).map_err(|error| CommandError::Failed(error.to_string()))
-            }
-        }
-    })?;
-    let shown: Vec<String> = all.iter().map(line).collect();
-    print(common, &all, &shown)
 }
 
 fn line(one: &Line) -> String {

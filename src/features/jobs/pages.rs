@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use askama::Template;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
@@ -18,9 +18,9 @@ use crate::web::error::PageError;
 use crate::web::extract::{Path, Query};
 use crate::web::format;
 use crate::web::html;
-use crate::web::hx::{Ask, Hx};
+use crate::web::hx::Hx;
 use crate::web::live::Live;
-use crate::web::parts::{Dot, Face, Tone};
+use crate::web::parts::{Dot, Face};
 use crate::web::routes::{Needs, Routes};
 use crate::web::session::Person;
 use crate::web::shell::Shell;
@@ -262,8 +262,5 @@ async fn stop(
 ) -> Result<Response, PageError> {
     let job = find(&ws, &who, &name)?;
     ws.write(&who, move |tx| rules::request_stop(tx, job.id)).await?;
-    if hx.is_partial() {
-        return Ok((Ask::new().toast(Tone::Ok, "Stopping"), "").into_response());
-    }
-    Ok(hx.go_to(&ws.url(&format!("jobs/{}", job.number))))
+    Ok(hx.done("Stopping", &ws.url(&format!("jobs/{}", job.number))))
 }
