@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, StatusCode};
+use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
+use crate::web::assets;
 use crate::web::error::{ApiError, Failure};
 use crate::web::routes::is_api;
 use crate::web::session::Peer;
@@ -89,14 +90,17 @@ impl Front {
             },
             None => {
                 let stage = self.stage.lock().clone();
-                starting(request.uri().path(), &stage)
+                starting(request.uri().path(), request.headers(), &stage)
             }
         }
     }
 }
 
-/// Until the store is open: healthy, but nothing to see yet.
-fn starting(path: &str, stage: &Stage) -> Response {
+/// Until the store is open: healthy, but nothing to see yet save for this page and its style.
+fn starting(path: &str, headers: &HeaderMap, stage: &Stage) -> Response {
+    if let Some(file) = path.strip_prefix("/s/") {
+        return assets::answer(file, headers);
+    }
     if path == "/healthz" {
         return (StatusCode::OK, "ok\n").into_response();
     }
@@ -190,7 +194,8 @@ pub async fn connection<S>(
 #[cfg(test)]
 mod tests {
     use super::{Stage, starting};
-    use axum::http::StatusCode;
+    use crate::web::assets;
+    use axum::http::{HeaderMap, StatusCode};
     use http_body_util::BodyExt as _;
 
     async fn body(response: axum::response::Response) -> String {
@@ -201,19 +206,25 @@ mod tests {
     #[tokio::test]
     async fn before_the_stores_are_open_everybody_is_told_how_far_it_is() {
         let said = "acme was not closed well and is being recovered".to_owned();
+        let none = HeaderMap::new();
         let stage = Stage { said, percent: Some(40) };
-        assert_eq!(starting("/healthz", &stage).status(), StatusCode::OK);
-        let api = starting("/api/v1/tasks", &stage);
+        assert_eq!(starting("/healthz", &none, &stage).status(), StatusCode::OK);
+        let api = starting("/api/v1/tasks", &none, &stage);
         assert_eq!(api.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(api.headers().contains_key("retry-after"));
         let text = body(api).await;
         assert!(text.contains("acme") && text.contains("40 % done"), "{text}");
-        assert_eq!(starting("/readyz", &stage).status(), StatusCode::SERVICE_UNAVAILABLE);
-        let page = starting("/w/acme/", &stage);
+        assert_eq!(starting("/readyz", &none, &stage).status(), StatusCode::SERVICE_UNAVAILABLE);
+        let page = starting("/w/acme/", &none, &stage);
         assert!(page.headers().contains_key("retry-after"));
         let page = body(page).await;
         assert!(page.contains("value=\"40\"") && page.contains("http-equiv=\"refresh\""), "{page}");
-        let usual = body(starting("/", &Stage::default())).await;
+        assert!(!page.contains("<script"), "what a script would ask is not there yet: {page}");
+        let style = &assets::links().style;
+        assert!(!style.is_empty() && page.contains(style), "{}: {page}", assets::MISSING);
+        assert_eq!(starting(style, &none, &stage).status(), StatusCode::OK);
+        assert_eq!(starting("/s/none.css", &none, &stage).status(), StatusCode::NOT_FOUND);
+        let usual = body(starting("/", &none, &Stage::default())).await;
         assert!(usual.contains("The data folder is being opened.") && !usual.contains("<progress"));
     }
 }

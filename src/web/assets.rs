@@ -83,7 +83,8 @@ pub async fn favicon(headers: HeaderMap) -> Response {
     answer(links().favicon.trim_start_matches("/s/"), &headers)
 }
 
-fn answer(file: &str, asked: &HeaderMap) -> Response {
+/// A bundled file by its name, or that there is none.
+pub fn answer(file: &str, asked: &HeaderMap) -> Response {
     let kind = content_type(file);
     let Some((data, encoding)) = kind.and_then(|_| best_form(file, asked)) else {
         let words = if links().built { "no such file" } else { MISSING };

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use crate::kernel::ProblemKind;
+use crate::web::assets;
 use crate::web::error::Failure;
 use crate::web::form::sentence;
 use crate::web::html;
@@ -159,9 +160,9 @@ pub enum Act {
     Write,
 }
 
-/// The plain page shown while the program starts or migrates; it needs no bundled file.
+/// The page shown while the program starts or migrates; it runs no script and can be read without style.
 pub fn starting(text: &str, percent: Option<u8>) -> Response {
-    let page = Starting { text, percent };
+    let page = Starting { assets: assets::links(), text, percent };
     let status = StatusCode::SERVICE_UNAVAILABLE;
     let body = page.render().unwrap_or_else(|_| "HQ is starting".to_owned());
     let mut response = html::answer(status, body);
@@ -193,6 +194,7 @@ struct Panel {
 #[derive(Template)]
 #[template(path = "errors/starting.html")]
 struct Starting<'a> {
+    assets: &'static assets::Links,
     text: &'a str,
     percent: Option<u8>,
 }
