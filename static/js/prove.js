@@ -7,7 +7,9 @@ import { toast } from "./toast.js";
 const dialog = document.getElementById("prove");
 const at = `${document.body.dataset.home}settings/prove`;
 const says = document.getElementById("prove-says");
+const sender = dialog?.querySelector("[type=submit]");
 const proven = new WeakSet();
+// The form that is to be sent; none once the dialog is closed.
 let waiting;
 
 function needs(form, button) {
@@ -19,21 +21,30 @@ function needs(form, button) {
 
 // Sends what waited. Its region may have been drawn anew meanwhile.
 function go() {
-  const { button } = waiting;
-  let { form } = waiting;
+  let { form, button } = waiting;
   waiting = undefined;
   if (!form.isConnected) form = document.querySelector(`form[action="${CSS.escape(form.getAttribute("action"))}"]`);
   if (!form) return toast({ tone: "danger", text: "The page has changed meanwhile; try once more." });
+  const same = (one) => one.type === "submit" && one.name === button.name && one.value === button.value;
+  if (button && !form.contains(button)) button = [...form.elements].find(same);
   proven.add(form);
   sure.add(form);
-  form.requestSubmit(button?.isConnected ? button : undefined);
+  form.requestSubmit(button);
   sure.delete(form);
   proven.delete(form);
 }
 
+// What was wrong, and back to where it can be mended.
 function tell(text) {
-  says.textContent = text;
+  says.querySelector("span").textContent = text;
   says.hidden = !text;
+  const fields = [...dialog.querySelectorAll("[data-way]:not([hidden]) input")];
+  for (const field of fields) field.removeAttribute("aria-invalid");
+  if (!text || !fields.length) return;
+  const typed = fields.find((field) => field.value) ?? fields[0];
+  typed.setAttribute("aria-invalid", "true");
+  typed.focus();
+  typed.select();
 }
 
 async function ask() {
@@ -49,11 +60,25 @@ async function ask() {
   dialog.querySelector("[data-way]:not([hidden]) input, [data-way]:not([hidden])")?.focus();
 }
 
-async function give(fields) {
-  const answer = await fetch(at, { method: "POST", headers: { "hx-request": "true" }, body: new URLSearchParams(fields) });
-  if (!answer.ok) return tell(await answer.text());
-  dialog.close();
-  go();
+// One proof at a time, since the browser's next cookie comes with the answer. Who closes the dialog
+// meanwhile wants nothing sent any more.
+async function give(proof) {
+  if (sender.ariaBusy === "true") return;
+  const act = waiting;
+  sender.ariaBusy = "true";
+  try {
+    const body = new URLSearchParams(await proof());
+    const answer = await fetch(at, { method: "POST", headers: { "hx-request": "true" }, body });
+    const wrong = answer.ok ? "" : await answer.text();
+    if (!act || act !== waiting) return;
+    if (wrong) return tell(wrong);
+    dialog.close();
+    go();
+  } catch (error) {
+    if (act === waiting) tell(error instanceof TypeError ? "No connection; try once more." : why(error));
+  } finally {
+    sender.ariaBusy = null;
+  }
 }
 
 document.addEventListener(
@@ -63,8 +88,12 @@ document.addEventListener(
     if (!dialog || !needs(form, button)) return;
     event.preventDefault();
     event.stopImmediatePropagation();
+    if (waiting) return;
     waiting = { form, button };
-    ask().catch(() => toast({ tone: "danger", text: "Not saved: no connection. What you typed is still here." }));
+    ask().catch(() => {
+      waiting = undefined;
+      toast({ tone: "danger", text: "Not saved: no connection. What you typed is still here." });
+    });
   },
   true,
 );
@@ -72,13 +101,12 @@ document.addEventListener(
 dialog?.querySelector("form").addEventListener("submit", (event) => {
   event.preventDefault();
   event.stopPropagation();
-  give(new FormData(event.target)).catch((error) => tell(error.message));
+  give(() => new FormData(event.target));
 });
 
-dialog?.querySelector("button[data-way]").addEventListener("click", async () => {
-  try {
-    await give(await use(`${at}/passkey`));
-  } catch (error) {
-    tell(why(error));
-  }
+dialog?.querySelector("button[data-way]").addEventListener("click", () => give(() => use(`${at}/passkey`)));
+
+dialog?.addEventListener("close", () => {
+  waiting = undefined;
+  dialog.querySelector("form").reset();
 });
