@@ -371,6 +371,10 @@ async fn files_that_come_and_go_are_told_in_the_feed_the_history_and_open_pages(
     );
     let activity = mira.get("/w/marlow-cargo/activity").await;
     assert!(activity.text.contains("offer.pdf") && activity.text.contains("added"));
+    let page = mira.get(&format!("/w/marlow-cargo/files/{id}")).await;
+    let history = mira.get(&page.attr(".history-fold a", "href")).await;
+    assert!(history.text_of(".page-head").contains("offer.pdf"), "{}", history.text);
+    assert!(history.text_of("#history").contains("Mira"), "{}", history.text);
     // The region of an open page renews itself with its task.
     let task = ws.read(|snap| {
         use hq::store::ReadExt as _;

@@ -106,9 +106,15 @@ async fn work_can_be_handed_over_before_anybody_leaves() {
     let owner = hq.owner();
     let refused = tom.call("POST", &format!("/api/v1/members/{mira}/handover?to={bea}")).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    let path = format!("/w/marlow-cargo/settings/members/{from}/handover");
+    assert!(owner.get(&path).await.text.contains("<span>Hand over</span>"));
     let done = owner.call("POST", &format!("/api/v1/members/{from}/handover?to={bea}")).await;
     assert_eq!((done.json()["tasks"].clone(), open_tasks(&hq, bea)), (json!(0), 3));
     assert_eq!(tom.get("/api/v1/me").await.status, StatusCode::OK, "Tom stays");
+    owner.call("POST", &format!("/api/v1/members/{bea}/handover?to={mira}")).await;
+    let nothing = owner.get(&path.replace(&from.to_string(), &bea.to_string())).await;
+    assert!(nothing.text.contains("There is no open work to hand over."), "{}", nothing.text);
+    assert!(!nothing.text.contains("<span>Hand over</span>"), "what does nothing is not offered");
     // Whose account is disabled takes nothing over.
     owner.call("POST", &format!("/api/v1/members/{from}/disable")).await;
     let refused = owner.call("POST", &format!("/api/v1/members/{bea}/handover?to={from}")).await;

@@ -179,6 +179,9 @@ async fn nobody_gives_more_than_they_have_and_an_admin_does_not_touch_owners() {
     assert_eq!(admin.call("DELETE", &path).await.status, StatusCode::FORBIDDEN);
     let page = admin.get("/w/marlow-cargo/settings/members").await;
     assert_eq!(page.texts("#members button[popovertarget]").len(), 1, "only their own menu");
+    let owner_row = "#members a[aria-label^='History of ']";
+    let history = admin.get(&page.attr(owner_row, "href")).await;
+    assert!(history.text_of(".page-head").contains(OWNER.0), "{}", history.text);
     // A token gives no more than it allows itself.
     let program = hq.token(&["admin"]).await;
     let refused = program.post("/api/v1/invites", &json!({ "role": "member" })).await;

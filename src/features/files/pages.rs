@@ -45,6 +45,7 @@ struct ShowPage {
     task_name: String,
     task_href: String,
     list_url: String,
+    history: String,
     may_write: bool,
 }
 
@@ -107,6 +108,7 @@ async fn show(
         task_name: scene.name(&task),
         task_href: scene.href(&task),
         list_url: ws.url("tasks"),
+        history: ws.url(&format!("history/task_files/{id}")),
         may_write: scene.may_write && task.archived_at.is_none(),
     })
 }

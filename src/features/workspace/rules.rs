@@ -183,7 +183,7 @@ pub fn found(tx: &mut WriteTx<'_>, new: Founding) -> Result<(Settings, Member), 
     tx.put(&settings)?;
     let member = Member {
         account: owner,
-        handle: handle(&new.owner_name),
+        handle: handle(&new.owner_name, &new.owner_email),
         name: new.owner_name,
         email: new.owner_email,
         role: Role::Owner,
@@ -197,10 +197,15 @@ pub fn found(tx: &mut WriteTx<'_>, new: Founding) -> Result<(Settings, Member), 
     Ok((settings, member))
 }
 
-/// What `@` calls a person: the first name.
-fn handle(name: &str) -> String {
-    let handle = text::slug(name.split_whitespace().next().unwrap_or(name), 30);
-    if handle.is_empty() { "owner".to_owned() } else { handle }
+/// What `@` calls a person: the first name, or the front of the address where that name has no letters
+/// that can be typed everywhere.
+fn handle(name: &str, email: &str) -> String {
+    let front = |text: &str, end: fn(char) -> bool| {
+        text::slug(text.split(end).find(|part| !part.is_empty()).unwrap_or_default(), 30)
+    };
+    let all = [front(name, char::is_whitespace), front(email, |c| c == '@')];
+    let found = all.into_iter().find(|handle| !handle.is_empty());
+    found.unwrap_or_else(|| "member".to_owned())
 }
 
 /// Changes of the settings; nothing stays as it is.

@@ -57,6 +57,10 @@ struct Page {
     wrong: String,
     action: String,
     verb: &'static str,
+    /// How its button looks.
+    kind: &'static str,
+    /// Whether there is anything to do at all.
+    acts: bool,
 }
 
 impl Page {
@@ -74,6 +78,7 @@ impl Page {
             Ok::<_, StoreError>((member, Load::of(snap, account)?, heirs))
         })?;
         let member = member.ok_or(WorkspaceError::NoMember(account))?;
+        let moves = !load.is_empty() && !heirs.is_empty();
         let heirs = heirs.into_iter().enumerate().map(|(n, one)| {
             let own = if one.account == who.account { " (you)" } else { "" };
             Choice::new(one.account.to_string(), format!("{}{own}", one.name), n == 0)
@@ -110,6 +115,8 @@ impl Page {
             wrong: String::new(),
             action: ws.url(&path),
             verb,
+            kind: if act == Act::HandOver { "primary" } else { "destroy" },
+            acts: act != Act::HandOver || moves,
         })
     }
 }

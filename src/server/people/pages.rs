@@ -67,6 +67,7 @@ struct MemberRow {
     /// The roles that this person may give them; none when they may not be touched.
     roles: Vec<Role>,
     href: String,
+    history: String,
 }
 
 struct InviteRow {
@@ -193,6 +194,7 @@ fn member_row(
         may_close: other,
         own: member.account == who.account,
         href: ws.url(&format!("settings/members/{}", member.account)),
+        history: ws.url(&format!("history/members/{}", member.account)),
     }
 }
 

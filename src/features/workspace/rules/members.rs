@@ -120,7 +120,7 @@ pub(super) fn join(
 ) -> Result<Member, WorkspaceError> {
     let name = queries::checked_member_name(&who.name)?;
     let former = tx.get::<Member>(who.account)?;
-    let wanted = former.map_or_else(|| super::handle(&name), |former| former.handle);
+    let wanted = former.map_or_else(|| super::handle(&name, &who.email), |former| former.handle);
     let member = Member {
         account: who.account,
         handle: free_handle(tx, &wanted, who.account)?,
