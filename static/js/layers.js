@@ -27,6 +27,17 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
+// What a "more" unfolds over a page is closed as a menu is: with Escape, or by going elsewhere.
+document.addEventListener("keydown", (event) => {
+  const more = event.key === "Escape" && event.target.closest?.("details[open]:has(> .pop)");
+  if (!more) return;
+  more.open = false;
+  more.querySelector("summary").focus();
+});
+document.addEventListener("click", ({ target }) => {
+  for (const more of document.querySelectorAll("details[open]:has(> .pop)")) if (!more.contains(target)) more.open = false;
+});
+
 // A form with data-confirm is sent only after a yes; data-confirm-type wants the name typed first.
 const ask = document.getElementById("confirm");
 const yes = document.getElementById("confirm-go");

@@ -376,6 +376,7 @@ fn new_settings(app: &App, typed: &Typed) -> Result<NewSettings, Wrong> {
     let mut wrong = Wrong::none();
     let time = typed.time.trim().split_once(':');
     let time = time.and_then(|(h, m)| Some((h.parse::<u8>().ok()?, m.parse::<u8>().ok()?)));
+    let time = time.filter(|(hour, minute)| *hour < 24 && *minute < 60);
     let time = time.ok_or_else(|| Wrong::field("time", "write a time of day like 03:30"));
     let time = wrong.join(time);
     let mut number = |field: &str, text: &str| {

@@ -137,7 +137,9 @@ fn following(all: &[Standing], now: Timestamp) -> Part {
     let made = |how, said: String| part("consumers", "Consumers", how, said);
     let paused: Vec<_> = all.iter().filter(|one| one.state.paused).map(|one| one.name).collect();
     if !paused.is_empty() {
-        let said = format!("{} stands still; see below what it stumbled over", paused.join(", "));
+        let fell = all.iter().any(|one| one.state.paused && one.state.last_error.is_some());
+        let why = if fell { "see below what it stumbled over" } else { "somebody paused it" };
+        let said = format!("{} stands still; {why}", paused.join(", "));
         return made(How::Degraded, said);
     }
     let dead: usize = all.iter().map(|one| one.dead.len()).sum();
