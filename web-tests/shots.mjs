@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 
 import { MIDDLE, newContext, PHONE, startBrowser, WIDE } from './lib/browser.mjs';
 import { startServer } from './lib/server.mjs';
-import { foundCompany } from './lib/company.mjs';
+import { backUp, foundCompany, joinCompany } from './lib/company.mjs';
 import { everyPage, kindOf } from './stories/access.mjs';
 
 const OUT = fileURLToPath(new URL('out/', import.meta.url));
@@ -35,6 +35,8 @@ test('screenshots of every page', async () => {
   const maker = await newContext(browser, server);
   const page = await maker.newPage();
   const { place, review, send } = await foundCompany(page, server);
+  const { history, undo } = await joinCompany(browser, server, page, { place, send });
+  await backUp(page, place);
   // Somebody is at work in the pictures, for as long as they take.
   await server.restart({ settings: { HQ_PRACTICE_PAUSE_MS: '600' } });
   const live = await send('/tasks', { title: 'Write three headlines for the spring series', assignee: 'quill', priority: 'high', status: 'todo', description: '' });
@@ -42,7 +44,7 @@ test('screenshots of every page', async () => {
   await page.getByRole('main').getByRole('link', { name: 'Watch' }).waitFor();
   const task = new URL(review, server.url).pathname;
   const signedIn = await maker.storageState();
-  const first = [task, `${place}/agents/quill`, `${place}/runs/R-1`, `${place}/`];
+  const first = [task, history, undo, `${place}/agents/quill`, `${place}/runs/R-1`, `${place}/`];
   const pages = (await everyPage(page, ...first)).pages;
   await maker.close();
 

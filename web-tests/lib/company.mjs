@@ -3,7 +3,8 @@
 
 import assert from 'node:assert/strict';
 
-import { PATIENCE, setUp, waiting } from './story.mjs';
+import { newContext } from './browser.mjs';
+import { invite, join, PATIENCE, setUp, waiting } from './story.mjs';
 
 const AGENTS = [
   { name: 'Ada', emoji: '🧭', template: 'assistant', description: 'Research and comparisons', budget: '40' },
@@ -25,6 +26,12 @@ const TASKS = [
   { title: 'Print the price list', assignee: 'mira', priority: 'low', status: 'cancelled' },
   { title: 'Agree on the five firms to compare', assignee: 'mira', priority: 'medium', status: 'done' },
   { title: 'Send the tender to the town hall', assignee: 'mira', priority: 'urgent', status: 'missed', due: -3 },
+];
+
+const PEOPLE = [
+  { name: 'Tom Okafor', email: 'tom@marlow.example', password: 'seven lanterns over a quiet canal', role: 'Member' },
+  { name: 'Bea Nováková', email: 'bea@marlow.example', password: 'nine umbrellas in one hall', role: 'Admin' },
+  { name: 'Maximiliane-Theodora von Hohenzollern-Sigmaringen zu Österreich', email: 'm.t@marlow.example', password: 'eleven swans behind a ferry', role: 'Viewer' },
 ];
 
 function day(offset) {
@@ -68,4 +75,43 @@ export async function foundCompany(page, server) {
   await page.getByRole('button', { name: 'Comment' }).click();
   await page.getByText('I read it after lunch.').waitFor();
   return { place, review: made[0], send };
+}
+
+/**
+ * More people, who also work: what one of them has changed, another has changed again in part. Gives
+ * the history of that task and the preview of undoing the first change.
+ */
+export async function joinCompany(browser, server, page, { place, send }) {
+  const colleagues = [];
+  for (const { role, ...person } of PEOPLE) {
+    const context = await newContext(browser, server);
+    colleagues.push(await context.newPage());
+    await join(colleagues.at(-1), await invite(page, place, role), person);
+  }
+  await invite(page, place, 'Viewer');
+  const task = await send('/tasks', { title: 'Prepare the service days', description: 'Two days in a row.\nEvery bike is looked at once.', assignee: '', priority: 'medium', status: 'todo' });
+  const edit = async (who, title, description) => {
+    await who.goto(`${task}?edit=1`);
+    await who.getByLabel('Title', { exact: true }).fill(title);
+    if (description) await who.getByLabel('Description').fill(description);
+    await who.getByRole('button', { name: 'Save' }).click();
+    await who.getByRole('heading', { level: 1, name: title }).waitFor();
+  };
+  await edit(page, 'Prepare the winter service days', 'Three days in a row, in the north and in the south.\nEvery bike is looked at once.');
+  await edit(colleagues[0], 'Prepare the service days of the winter, with a bike to lend for each customer');
+  await Promise.all(colleagues.map((one) => one.context().close()));
+  await page.goto(task);
+  const history = await page.locator('.history-fold a').getAttribute('href');
+  await page.goto(history);
+  const undo = await page.getByRole('link', { name: 'Undo', exact: true }).nth(1).getAttribute('href');
+  return { history, undo };
+}
+
+/** A backup, and the proof that it can be restored. */
+export async function backUp(page, place) {
+  await page.goto(`${place}/settings/backups`);
+  await page.getByRole('button', { name: 'Back up now' }).click();
+  await page.getByRole('table', { name: /^Backups/ }).waitFor(PATIENCE);
+  await page.getByRole('button', { name: 'Try a restore now' }).click();
+  await page.locator('.facts.big > div', { hasText: 'Last restore drill' }).getByText('Done').waitFor(PATIENCE);
 }

@@ -57,6 +57,44 @@ export async function createTask(page, title, agent) {
   await page.getByRole('heading', { level: 1, name: title }).waitFor();
 }
 
+/** Makes an invitation as a role (Member, Viewer, …); gives its link. */
+export async function invite(page, place, role) {
+  await page.goto(`${place}/settings/members`);
+  await page.getByRole('radio', { name: new RegExp(role) }).check();
+  await page.getByRole('button', { name: 'Make invitation link' }).click();
+  return page.locator('.code[data-line] code').first().innerText();
+}
+
+/** Follows an invitation as somebody new; ends in the workspace. */
+export async function join(page, link, { name, email, password }) {
+  await page.goto(link);
+  await page.getByRole('heading', { level: 1, name: /^Join / }).waitFor();
+  await page.getByLabel('Your name').fill(name);
+  await page.getByLabel('Email').fill(email);
+  await page.getByLabel('Password', { exact: true }).fill(password);
+  await page.getByRole('button', { name: 'Join', exact: true }).click();
+  await page.waitForURL(/\/w\/[^/]+\/$/);
+}
+
+/** Goes on with Tab, as somebody without a mouse does, until something has the focus that can be seen. */
+export async function tabTo(page, target, most = 120) {
+  for (let step = 0; step < most; step += 1) {
+    await page.keyboard.press('Tab');
+    const state = await target.evaluate((one) => {
+      if (one !== document.activeElement) return undefined;
+      const { outlineStyle, outlineWidth, boxShadow } = getComputedStyle(one);
+      const { top, bottom } = one.getBoundingClientRect();
+      const seen = 0 <= top && bottom <= innerHeight;
+      return { marked: (outlineStyle !== 'none' && outlineWidth !== '0px') || boxShadow !== 'none', seen };
+    });
+    if (!state) continue;
+    if (!state.marked) throw new Error('the focus cannot be seen there');
+    if (!state.seen) throw new Error('what has the focus is out of sight');
+    return;
+  }
+  throw new Error(`${most} times Tab do not lead there`);
+}
+
 /** The delivered work that waits for a decision on a task's page. */
 export function waiting(page) {
   return page.getByRole('main').getByRole('button', { name: 'Approve', exact: true });

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 import { newContext, PHONE } from '../lib/browser.mjs';
 import { assertAccessible } from '../lib/axe.mjs';
-import { createTask, PATIENCE } from '../lib/story.mjs';
+import { createTask, PATIENCE, tabTo } from '../lib/story.mjs';
 
 export function tell(given) {
   test('a change is found in the history of its task, undone after a preview, and done again', async () => {
@@ -20,8 +20,6 @@ export function tell(given) {
     await page.getByRole('button', { name: 'Urgent' }).waitFor(PATIENCE);
 
     await page.getByText('History', { exact: true }).click();
-    // It loads when it comes into sight.
-    await page.mouse.wheel(0, 2000);
     const history = page.locator('#history');
     await history.getByText('Priority').first().waitFor(PATIENCE);
     await assertAccessible(page, 'the history of a task');
@@ -43,6 +41,35 @@ export function tell(given) {
     await page.getByRole('button', { name: 'Undo this' }).click();
     await page.goto(task);
     await page.getByRole('button', { name: 'Urgent' }).waitFor();
+    assert.deepEqual(context.faults(), []);
+    await context.close();
+  });
+
+  test('a change is undone from the history on a narrow screen with the keys alone', async () => {
+    const { browser, server, signedIn } = given;
+    const context = await newContext(browser, server, { storageState: signedIn, size: PHONE });
+    const page = await context.newPage();
+    await page.goto(`${given.place}/tasks/new`);
+    await page.getByLabel('Title', { exact: true }).fill('Paint the trailer');
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { level: 1, name: 'Paint the trailer' }).waitFor();
+    const task = page.url();
+    const answer = await page.request.post(`${task}/priority`, { form: { priority: 'urgent' }, headers: { origin: server.url } });
+    assert.ok(answer.ok(), `${answer.status()}`);
+
+    await page.goto(task);
+    await tabTo(page, page.locator('.history-fold > summary'));
+    await page.keyboard.press('Enter');
+    const undo = page.locator('#history').getByRole('link', { name: 'Undo' }).first();
+    await undo.waitFor(PATIENCE);
+    await tabTo(page, undo);
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { level: 1, name: /^Undo one change/ }).waitFor();
+    await tabTo(page, page.getByRole('button', { name: 'Undo this' }));
+    await page.keyboard.press('Enter');
+    await page.getByText('Undone: one record went back.').waitFor();
+    await page.goto(task);
+    await page.locator('#task-props').getByRole('button', { name: 'Medium' }).waitFor();
     assert.deepEqual(context.faults(), []);
     await context.close();
   });

@@ -5,7 +5,7 @@ import { createHmac } from 'node:crypto';
 import { test } from 'node:test';
 
 import { newContext } from '../lib/browser.mjs';
-import { OWNER, signIn } from '../lib/story.mjs';
+import { invite, join, OWNER, signIn } from '../lib/story.mjs';
 
 const TOM = { name: 'Tom Okafor', email: 'tom@marlow.example', password: 'seven lanterns over a quiet canal' };
 
@@ -26,23 +26,15 @@ export function tell(given) {
     const { browser, server, signedIn, place } = given;
     const owner = await newContext(browser, server, { storageState: signedIn });
     const page = await owner.newPage();
-    await page.goto(`${place}/settings/members`);
-    await page.getByRole('radio', { name: /Member/ }).check();
-    await page.getByRole('button', { name: 'Make invitation link' }).click();
-    const link = await page.locator('.code[data-line] code').first().innerText();
+    const link = await invite(page, place, 'Member');
     assert.match(link, /\/join\?in=/);
     await page.goto(`${place}/settings/members`);
     assert.equal(await page.getByText(link).count(), 0, 'the link is shown once');
 
     const other = await newContext(browser, server);
     const tom = await other.newPage();
-    await tom.goto(link);
-    await tom.getByRole('heading', { level: 1, name: `Join ${OWNER.workspace}` }).waitFor();
-    await tom.getByLabel('Your name').fill(TOM.name);
-    await tom.getByLabel('Email').fill(TOM.email);
-    await tom.getByLabel('Password', { exact: true }).fill(TOM.password);
-    await tom.getByRole('button', { name: 'Join', exact: true }).click();
-    await tom.waitForURL(`**${place}/`);
+    await join(tom, link, TOM);
+    assert.equal(new URL(tom.url()).pathname, `${place}/`);
     // The owner's page knows without a reload.
     const row = page.getByRole('row', { name: new RegExp(TOM.name) });
     await row.waitFor();
