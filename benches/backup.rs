@@ -179,6 +179,7 @@ fn run() -> Result<(), Failure> {
         key_id: "bench".to_owned(),
         left_out: Vec::new(),
         owner: Owner("bench".to_owned()),
+        beside_others: false,
         clock: Arc::clone(&clock),
     };
     let target = Arc::new(Folder::new(folder.path().join("backups")));
