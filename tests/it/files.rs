@@ -374,7 +374,9 @@ async fn files_that_come_and_go_are_told_in_the_feed_the_history_and_open_pages(
     let page = mira.get(&format!("/w/marlow-cargo/files/{id}")).await;
     let history = mira.get(&page.attr(".history-fold a", "href")).await;
     assert!(history.text_of(".page-head").contains("offer.pdf"), "{}", history.text);
-    assert!(history.text_of("#history").contains("Mira"), "{}", history.text);
+    let told = history.text_of("#history");
+    assert!(told.contains("Mira") && told.contains("application/pdf"), "{told}");
+    assert!(!told.contains("Blob"), "the name of the content says nothing to people: {told}");
     // The region of an open page renews itself with its task.
     let task = ws.read(|snap| {
         use hq::store::ReadExt as _;

@@ -178,12 +178,14 @@ async fn delete(
     hx: Hx,
     Form(form): Form<Typed>,
 ) -> Result<Response, PageError> {
-    let back = hx.go_to(&ws.url("settings/general"));
+    let mut back = hx.go_to(&ws.url("settings/general"));
     let done = match life::delete(&app, (who.actor(), who.cause()), &ws, &form.typed).await {
         Ok(()) => {
             Flash::ok("The workspace will be deleted in seven days. You can keep it until then.")
         }
         Err(error @ LifeError::NotTyped(_)) => {
+            // Back to where it is typed, at the end of a long page.
+            back = hx.go_to(&ws.url("settings/general#whole"));
             Flash::danger(crate::web::form::sentence(&format!("{error}; nothing was changed")))
         }
         Err(error) => return Err(error.into()),

@@ -16,7 +16,8 @@ const LONG: usize = 100;
 /// The longest value that is shown in one piece.
 const MAX_SHOWN: usize = 400;
 /// Fields that say nothing to people, or nothing that the line above them does not say.
-const QUIET: &[&str] = &["id", "updated_at", "created_at", "created_by", "assignment", "number"];
+const QUIET: &[&str] =
+    &["id", "updated_at", "created_at", "created_by", "assignment", "number", "blob"];
 /// Fields whose values are words of a closed list.
 const WORDS: &[&str] = &["status", "state", "priority", "thinking", "verdict", "role", "wire"];
 /// What fields are called, where that is not their name.
@@ -50,6 +51,9 @@ const LABELS: &[(&str, &str)] = &[
     ("comments_reach_assignee", "Comments reach the assignee"),
     ("exec_without_jail", "Programs may run without the jail"),
     ("email", "E-mail"),
+    ("handle", "Mentioned as"),
+    ("size", "Size in bytes"),
+    ("media", "Kind"),
     ("payer", "Who pays"),
     ("limit_micros", "Limit of money"),
     ("limit_tokens", "Limit of tokens"),
