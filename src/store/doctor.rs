@@ -376,7 +376,7 @@ fn sums(
     (tables, counts): (&[u16], &[u16]),
     found: &mut Diagnosis,
 ) -> Result<(), StoreError> {
-    let at = feed::last_seq(read)?;
+    let at = feed::last(read)?.seq;
     let mut wanted: HashMap<(u16, Vec<u8>), i64> = HashMap::new();
     for table in tables {
         let Some(ops) = schema.table(*table).and_then(|info| info.ops.as_ref()) else { continue };
