@@ -89,7 +89,7 @@ pub(super) fn before(
     let to = match step.image(ground.read, true)? {
         Image::Kept(bytes) => Some((ops.renew)(&bytes)?),
         Image::Nothing => None,
-        Image::Gone | Image::Untold => return gone(),
+        Image::Gone | Image::Untold | Image::Far => return gone(),
     };
     let (now, _) = newest(ground.read, record)?;
     Ok(goes(Chain { record: record.clone(), now, steps: Vec::new() }, to, Vec::new()))
