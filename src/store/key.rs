@@ -45,11 +45,12 @@ impl KeyBuf {
 
     /// Adds text.
     pub fn text(&mut self, text: &str) -> &mut Self {
-        for byte in text.bytes() {
-            self.0.push(byte);
-            if byte == 0 {
-                self.0.push(0xff);
+        // Piece by piece: a long text is copied and not walked through.
+        for (n, piece) in text.split('\0').enumerate() {
+            if n > 0 {
+                self.0.extend_from_slice(&[0, 0xff]);
             }
+            self.0.extend_from_slice(piece.as_bytes());
         }
         self.0.extend_from_slice(&[0, 0]);
         self

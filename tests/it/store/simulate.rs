@@ -3,7 +3,7 @@
 //! last fsync is then there in any part and any order. A store lives on it through several such faults,
 //! against a ledger of what it has answered.
 //!
-//! `HQ_SIM_N` seeds (300), `HQ_SIM_SEED` the first of them: one that failed is repeated alone with
+//! `HQ_SIM_N` seeds (1,000), `HQ_SIM_SEED` the first of them: one that failed is repeated alone with
 //! `HQ_SIM_N=1`.
 
 use std::collections::BTreeMap;
@@ -12,16 +12,19 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use hq::kernel::time::{ManualClock, from_ms};
 use hq::store::{Faults, ReadExt as _, Store, StoreError};
 
 use super::check;
 use super::toys::{
-    ACTOR, CAUSE, Folder, Job, Line, Note, With, folder, folder_in_memory, id, note,
+    ACTOR, CAUSE, Folder, Job, Line, Note, Toys, With, folder, folder_in_memory, id, note,
 };
 
+/// Seeds, unless it is said how many.
+const USUAL: u64 = 1_000;
 const SECTOR: usize = 512;
 /// Faults in the life of one store.
 const FAULTS: u64 = 4;
@@ -199,15 +202,36 @@ enum Said {
 #[expect(clippy::disallowed_methods, reason = "how many seeds, and which, is told from outside")]
 fn a_store_keeps_its_word_on_a_disk_that_does_everything_wrong() {
     let setting = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let (count, first) = (setting("HQ_SIM_N").unwrap_or(300), setting("HQ_SIM_SEED").unwrap_or(1));
-    let mut struck = 0;
-    for seed in first..first + count {
-        let lived = std::panic::catch_unwind(|| live(seed));
-        struck += lived.unwrap_or_else(|_| panic!("repeat it with HQ_SIM_N=1 HQ_SIM_SEED={seed}"));
-    }
+    let count = setting("HQ_SIM_N").unwrap_or(USUAL);
+    let first = setting("HQ_SIM_SEED").unwrap_or(1);
+    let next = AtomicU64::new(first);
+    let lives = || {
+        let mut struck = 0;
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if first + count <= seed {
+                return struck;
+            }
+            let lived = std::panic::catch_unwind(|| live(seed));
+            struck +=
+                lived.unwrap_or_else(|_| panic!("repeat it with HQ_SIM_N=1 HQ_SIM_SEED={seed}"));
+        }
+    };
+    let both = std::thread::scope(|scope| {
+        let other = scope.spawn(lives);
+        (lives(), other.join())
+    });
+    let struck: u64 = both.0 + both.1.expect("a seed that failed was named");
     assert!(struck >= count, "{struck} faults in {count} lives are too few");
     say(&format!("simulation: {count} seeds from {first}, {struck} faults, all as told"));
 }
+
+/// A store in which nothing has happened yet: each life begins with it.
+static EMPTY: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let toys = Toys::open();
+    toys.store.close();
+    std::fs::read(toys.path()).expect("its file")
+});
 
 /// One life; how many faults have struck.
 fn live(seed: u64) -> u64 {
@@ -228,6 +252,7 @@ fn live(seed: u64) -> u64 {
         let with = With { faults: Arc::clone(&disk) as Arc<dyn Faults>, ..With::default() };
         with.open_at(&path, &clock).expect("it opens")
     };
+    std::fs::write(&path, &*EMPTY).expect("an empty store");
     let mut store = open();
     let (mut ledger, mut n, mut struck) = (BTreeMap::new(), 0, 0);
     for _ in 0..FAULTS {
