@@ -1,6 +1,10 @@
 //! What the tests share; the benches use it, too.
 
-#![allow(dead_code, reason = "the integration tests and the benches each use a part")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "the integration tests and the benches each use a part"
+)]
 
 pub mod browse;
 pub mod hq;
