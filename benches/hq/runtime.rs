@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
 
 use crate::load::{self, Client, Times, told};
 use crate::model::{Manner, now_us};

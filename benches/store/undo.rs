@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use hq::kernel::Cause;
 use hq::store::undo::{self, Ask, Unguarded};
-use hq::store::{ReadExt, StoreError};
+use hq::store::{ReadExt, Record as _, StoreError};
 
 use crate::fixture::{ACTOR, open, real};
 use crate::records::Note;
