@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hq::store::consumer::{
-    Consume, ConsumeError, Step, dead_letters, drop_letter, pause, rebuild, resume, retry, rewind,
-    skip, standing, state, step,
+    Consume, ConsumeError, Step, Tried, dead_letters, drop_letter, pause, rebuild, resume, retry,
+    rewind, skip, standing, state, step,
 };
 use hq::store::doctor::{Diagnosis, diagnose, mend};
 use hq::store::stats::{last_compaction, stats};
@@ -130,16 +130,17 @@ fn a_skipped_entry_is_a_dead_letter_that_can_be_taken_up_again() {
     .expect("skipped");
     follow(&toys, &sizes);
     assert_eq!((total(&toys, "a"), total(&toys, "b"), total(&toys, "poison")), (1, 1, 0));
-    let own: Arc<dyn Consume> = sizes.clone();
-    let refused = runtime().block_on(retry(&toys.store, Arc::clone(&own), 2));
-    assert!(refused.expect_err("still poison").to_string().contains("bad taste"));
+    let again = || {
+        let own = Arc::clone(&sizes);
+        toys.write(move |tx| retry(tx, &*own, 2)).expect("a write")
+    };
+    assert!(matches!(again(), Tried::Failed(why) if why.contains("bad taste")), "still poison");
     let letters = toys.store.read(|snap| dead_letters(snap, NUMBER)).expect("a read");
     assert!(matches!(letters.as_slice(), [(2, letter)] if letter.error.contains("bad taste")));
     sizes.strict.store(false, Ordering::Relaxed);
-    runtime().block_on(retry(&toys.store, Arc::clone(&own), 2)).expect("taken");
+    assert_eq!(again(), Tried::Took);
     assert_eq!(total(&toys, "poison"), 1);
-    let again = runtime().block_on(retry(&toys.store, own, 2));
-    assert!(again.is_err(), "it takes effect once");
+    assert!(matches!(again(), Tried::Nothing(_)), "it takes effect once");
     assert_eq!(total(&toys, "poison"), 1);
     // With nothing left there is nothing to skip.
     act(&toys, |tx| {
