@@ -46,7 +46,7 @@ fn answer(seen: &Seen) -> Option<Turn> {
         ("askers", 0) => two("please ask", "please ask"),
         ("detach", 0) => spawn("please ask", ""),
         ("detach", 1) => Turn::text("I go on without it."),
-        ("detach", _) => Turn::text(format!("Heard of it: {}", last.contains("A person said"))),
+        ("detach", _) => Turn::text(&format!("Heard of it: {}", last.contains("A person said"))),
         ("leave", 0) => spawn("please ask", ""),
         ("leave", 1) => done("leave"),
         ("leave", _) => done("complete"),
