@@ -64,7 +64,7 @@ impl Long {
                     task: None,
                     key: format!("test:{}:{n}", run.calls),
                     state: ItemState::Pending,
-                    not_before: Some(hq::kernel::Timestamp::MAX),
+                    not_before: Some("2100-01-01T00:00:00Z".parse().expect("a moment")),
                     run: None,
                     ended_at: None,
                     ..Item::sample()
