@@ -254,11 +254,13 @@ fn telling(front: &Front) -> OnLooker {
     Arc::new(move |which, opening| {
         front.tell(match opening {
             Opening::Recovering(percent) => Stage {
-                said: format!("{which} was not closed well and is being recovered"),
+                said: format!("the store {which} was not closed well and is being recovered"),
                 percent: Some(percent),
             },
             Opening::Compacting => Stage {
-                said: format!("{which} takes more room than it needs and is being made smaller"),
+                said: format!(
+                    "the store {which} takes more room than it needs and is being made smaller"
+                ),
                 percent: None,
             },
         });

@@ -139,13 +139,17 @@ fn following(all: &[Standing], now: Timestamp) -> Part {
     if !paused.is_empty() {
         let fell = all.iter().any(|one| one.state.paused && one.state.last_error.is_some());
         let why = if fell { "see below what it stumbled over" } else { "somebody paused it" };
-        let said = format!("{} stands still; {why}", paused.join(", "));
+        let names = paused.join(", ");
+        let said = match paused.len() {
+            1 => format!("the consumer {names} stands still; {why}"),
+            _ => format!("the consumers {names} stand still; {why}"),
+        };
         return made(How::Degraded, said);
     }
     let dead: usize = all.iter().map(|one| one.dead.len()).sum();
     let late = |one: &&Standing| one.behind_since.is_some_and(|at| now.as_millisecond() - at > LAG);
     if let Some(one) = all.iter().find(late) {
-        let said = format!("{} is {} entries behind", one.name, one.behind);
+        let said = format!("the consumer {} is {} entries behind", one.name, one.behind);
         return made(How::Degraded, said);
     }
     match (all.len(), dead) {
