@@ -76,11 +76,29 @@ impl Strikes {
     }
 }
 
+/// What can be taken, in microseconds of the clock.
+#[derive(Clone, Copy)]
+struct Bucket {
+    /// When it is full again.
+    full_at: i64,
+    /// When it was last taken from.
+    seen: i64,
+}
+
+impl Bucket {
+    /// When the clock was set back since, as much is in it as there was.
+    fn at(&mut self, now: i64) {
+        if now < self.seen {
+            self.full_at = self.full_at.saturating_sub(self.seen.saturating_sub(now));
+        }
+        self.seen = now;
+    }
+}
+
 /// All limits of the process.
 #[derive(Default)]
 pub struct Limiter {
-    /// For each key the moment (in microseconds) at which its bucket is full again.
-    buckets: Mutex<HashMap<Key, i64>>,
+    buckets: Mutex<HashMap<Key, Bucket>>,
     strikes: Mutex<HashMap<Key, Strikes>>,
     places: Arc<Mutex<HashMap<Key, u32>>>,
 }
@@ -118,15 +136,17 @@ impl Limiter {
         let each = (micros(rate.per) / i64::from(rate.amount)).max(1);
         let room = each.saturating_mul(i64::from(rate.burst.max(1)));
         let mut buckets = self.buckets.lock();
-        make_room(&mut buckets, |full_at| now < *full_at);
-        let full_at = buckets.entry((what, who.to_owned())).or_insert(now);
-        // A bucket is never emptier than empty, also after the clock was set back.
-        *full_at = (*full_at).clamp(now, now.saturating_add(room));
+        make_room(&mut buckets, |bucket| now < bucket.full_at);
+        let bucket =
+            buckets.entry((what, who.to_owned())).or_insert(Bucket { full_at: now, seen: now });
+        bucket.at(now);
+        // It is never emptier than empty.
+        let full_at = bucket.full_at.clamp(now, now.saturating_add(room));
         let next = full_at.saturating_add(each);
         if room < next - now {
             return Err(length(next - now - room));
         }
-        *full_at = next;
+        bucket.full_at = next;
         let remaining = u32::try_from((room - (next - now)) / each).unwrap_or(u32::MAX);
         Ok(Left { remaining, reset: length(next - now) })
     }
@@ -137,8 +157,8 @@ impl Limiter {
             return;
         }
         let each = (micros(rate.per) / i64::from(rate.amount)).max(1);
-        if let Some(full_at) = self.buckets.lock().get_mut(&(what, who.to_owned())) {
-            *full_at = full_at.saturating_sub(each);
+        if let Some(bucket) = self.buckets.lock().get_mut(&(what, who.to_owned())) {
+            bucket.full_at = bucket.full_at.saturating_sub(each);
         }
     }
 
@@ -271,6 +291,8 @@ mod tests {
         assert!((0..3).all(|_| take(day).is_ok()));
         assert_eq!(take(0), Err(Duration::from_secs(1)), "as long as ever");
         assert!(take(1_000).is_ok());
+        let other = |at| limiter.take("api", "b", RATE, at).map(|left| left.remaining);
+        assert_eq!((other(day), other(0)), (Ok(2), Ok(1)), "what was left is left");
         let strike = |at| limiter.strike("sign-in", "a", PATIENCE, at);
         assert!(strike(day).is_ok());
         assert!(strike(day).is_ok());

@@ -214,8 +214,9 @@ async fn prepare(app: &App, mut wish: Wish) -> Result<(BackupRun, Work), Backups
     let (deed, trigger, usual) = (wish.deed, wish.trigger, wish.place.is_none());
     let place = wish.place.take().map_or_else(|| Place::of_settings(app), Ok);
     let shown = place.as_ref().map_or_else(|_| String::new(), |place| place.address.to_string());
-    let run =
-        app.system.write(actor, cause, move |tx| rules::begin(tx, deed, trigger, shown)).await?;
+    let now = app.clock.now();
+    let begin = move |tx: &mut WriteTx<'_>| rules::begin(tx, deed, trigger, shown, now);
+    let run = app.system.write(actor, cause, begin).await?;
     let id = run.id;
     match place {
         Ok(place) => {

@@ -192,7 +192,8 @@ pub fn next_backup<R: Read + ?Sized>(
     let mended = all
         .iter()
         .any(|run| run.deed == Deed::Backup && run.outcome == Outcome::Done && last.id < run.id);
-    let again = last.ended_at.unwrap_or(last.started_at) + RETRY;
+    let ended_at = last.ended_at.filter(|at| *at <= now);
+    let again = ended_at.unwrap_or(last.started_at) + RETRY;
     Ok(if mended { usual } else { Some(usual.map_or(again, |usual| usual.min(again))) })
 }
 

@@ -170,7 +170,8 @@ pub fn set_settings(tx: &mut WriteTx<'_>, new: NewSettings) -> Result<(), Backup
     Ok(())
 }
 
-/// Notes that something begins.
+/// Notes that something begins, at this moment by the clock: the store's own time stands still while a
+/// clock that was set back catches up, and the next time is reckoned from here.
 ///
 /// # Errors
 /// When the store fails.
@@ -179,6 +180,7 @@ pub fn begin(
     deed: Deed,
     trigger: Trigger,
     place: String,
+    started_at: Timestamp,
 ) -> Result<BackupRun, StoreError> {
     let former = tx.list::<BackupRun>(&Range::all())?;
     let too_many = (former.len() + 1).saturating_sub(KEPT_RUNS);
@@ -190,7 +192,7 @@ pub fn begin(
         deed,
         trigger,
         place,
-        started_at: tx.now(),
+        started_at,
         ended_at: None,
         outcome: Outcome::Running,
         backup: None,

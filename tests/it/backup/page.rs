@@ -10,6 +10,7 @@ use hq::features::backups::model::{BackupRun, Deed, Outcome, Trigger};
 use hq::features::backups::queries;
 use hq::features::backups::rules::{self, BackupsError};
 use hq::kernel::{Actor, Cause, Part, Role, Via};
+use hq::store::WriteTx;
 use serde_json::{Value, json};
 
 use crate::support::hq::{Person, TestHq};
@@ -60,8 +61,12 @@ async fn a_row_that_begins_touches_none_that_is_at_work() {
     let hq = TestHq::start().await;
     let system = hq.running().app.system.clone();
     let by = (Actor::System(Part::Timer), Cause::Timer);
+    let now = hq.now();
     let begin = |deed| {
-        system.write(by.0, by.1, move |tx| rules::begin(tx, deed, Trigger::Schedule, String::new()))
+        let place = String::new();
+        let write =
+            move |tx: &mut WriteTx<'_>| rules::begin(tx, deed, Trigger::Schedule, place, now);
+        system.write(by.0, by.1, write)
     };
     let first = begin(Deed::Backup).await.expect("a row");
     begin(Deed::Drill).await.expect("another row");
@@ -210,15 +215,18 @@ async fn a_clock_that_was_far_ahead_and_is_set_back_puts_no_backup_off() {
     hq.set_back(LONG).await;
     // Whoever was signed in was away for more than a year.
     let app = &hq.running().app;
-    let next = app.system.read(|snap| {
-        let settings = queries::settings(snap)?;
-        queries::next_backup(snap, &settings, &queries::zone(app, &settings), hq.now())
-    });
-    let next = next.expect("a readable store").expect("a schedule").to_string();
-    assert_eq!(next, "2026-11-22T02:30:00Z", "the next night by this clock");
+    let next = || {
+        let next = app.system.read(|snap| {
+            let settings = queries::settings(snap)?;
+            queries::next_backup(snap, &settings, &queries::zone(app, &settings), hq.now())
+        });
+        next.expect("a readable store").expect("a schedule").to_string()
+    };
+    assert_eq!(next(), "2026-11-22T02:30:00Z", "the next night by this clock");
     hq.advance(Duration::from_secs(86_400)).await;
     let runs = done(&hq, Deed::Backup, 3).await;
     assert!(runs.iter().all(|run| run.outcome == Outcome::Done), "{runs:?}");
+    assert_eq!((next().as_str(), runs.len()), ("2026-11-23T02:30:00Z", 3), "and once each night");
     hq.finish().await;
 }
 

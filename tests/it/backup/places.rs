@@ -250,8 +250,9 @@ async fn what_killed_programs_have_left_is_swept_at_the_next_start() {
     let mut hq = TestHq::start().await;
     let system = hq.running().app.system.clone();
     let by = Actor::System(Part::Timer);
-    let begun = system.write(by, Cause::Timer, |tx| {
-        rules::begin(tx, Deed::Backup, Trigger::Schedule, "/mnt/usb".to_owned())
+    let now = hq.now();
+    let begun = system.write(by, Cause::Timer, move |tx| {
+        rules::begin(tx, Deed::Backup, Trigger::Schedule, "/mnt/usb".to_owned(), now)
     });
     let begun = begun.await.expect("it begins");
     drop(system);
