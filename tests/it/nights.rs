@@ -16,6 +16,7 @@ use serde_json::json;
 use crate::support::hq::TestHq;
 
 const BY: (Actor, Cause) = (Actor::System(Part::Setup), Cause::Setup);
+const FORGETS: (Actor, Cause) = (Actor::System(Part::Timer), Cause::Retention);
 const HOUR: Duration = Duration::from_secs(3600);
 const MEGABYTE: u64 = 1024 * 1024;
 
@@ -36,7 +37,7 @@ async fn waste(hq: &TestHq) {
         });
         said.await.expect("it is kept");
     }
-    let gone = ws.write(&BY, move |tx| {
+    let gone = ws.write(&FORGETS, move |tx| {
         for n in 0..PIECES * EACH {
             tx.delete::<SessionEvent>((session, n))?;
         }

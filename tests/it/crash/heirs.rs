@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::wire;
 
-use super::api::{Again, Answer, Api, Ask};
+use super::api::{Again, Answer, Api, Ask, Door};
 use super::desk::{Desk, Tally};
 use super::dice::Dice;
 use super::people;
@@ -107,8 +107,8 @@ impl Desk for Heirs {
         let ask = match kind {
             "tasks of people" => return self.task(of, name),
             "handovers" => Ask::post(format!("{member}/handover?to={to}"), json!({})),
-            "closed accounts" => Ask::post(format!("{member}/disable"), json!({})),
-            _ => Ask::post(format!("{member}/enable"), json!({})),
+            "closed accounts" => Ask::post(format!("{member}/disable"), json!({})).by(Door::Owner),
+            _ => Ask::post(format!("{member}/enable"), json!({})).by(Door::Owner),
         };
         ask.again(Again::Harmless)
     }
