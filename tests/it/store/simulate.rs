@@ -27,7 +27,7 @@ use super::toys::{
 const USUAL: u64 = 1_000;
 const SECTOR: usize = 512;
 /// Faults in the life of one store.
-const FAULTS: u64 = 4;
+const FAULTS: u64 = 3;
 /// The most transactions between two faults.
 const WRITES: u64 = 12;
 
