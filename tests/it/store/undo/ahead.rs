@@ -139,6 +139,18 @@ fn what_others_wrote_in_between_counts_exactly_where_the_plan_rests_on_it() {
 }
 
 #[test]
+fn a_plan_that_is_out_of_date_would_take_what_others_wrote() {
+    let toys = Toys::open();
+    toys.put(named(1, "ada")).unwrap();
+    toys.put(named(1, "own")).unwrap();
+    let ahead = ready(&toys, &[2]);
+    toys.put(named(1, "theirs")).unwrap();
+    // Carried out without the question: what the question is for.
+    toys.write(move |tx| tx.undo(ahead.get())).unwrap();
+    assert_eq!(owner(&toys, 1).as_deref(), Some("ada"));
+}
+
+#[test]
 fn what_was_made_ready_is_for_the_store_that_it_was_made_from() {
     let (toys, others) = (Toys::open(), Toys::open());
     toys.put(named(1, "ada")).unwrap();
