@@ -5,6 +5,9 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use crate::kernel::text::ellipsis;
+use crate::providers::model::Part;
+
 use super::agents::{items, word};
 use super::commands::print;
 use super::door::{Ask, Door};
@@ -177,13 +180,16 @@ fn told(step: &Value) -> Option<String> {
     };
     let flat = words.split_whitespace().collect::<Vec<_>>().join(" ");
     let lead = if words.starts_with(' ') { "  " } else { "" };
-    Some(format!("{lead}{}", crate::kernel::text::ellipsis(&flat, WIDTH)))
+    Some(format!("{lead}{}", ellipsis(&flat, WIDTH)))
 }
 
 /// The words of the model, of the parts that it answered with.
 fn said(parts: &str) -> Option<String> {
-    let parts: Vec<Value> = serde_json::from_str(parts).ok()?;
-    let texts: Vec<&str> = parts.iter().filter_map(|part| part["text"].as_str()).collect();
-    let text = texts.join(" ");
+    let parts: Vec<Part> = serde_json::from_str(parts).ok()?;
+    let texts = parts.into_iter().filter_map(|part| match part {
+        Part::Text { text } => Some(text),
+        _ => None,
+    });
+    let text = texts.collect::<Vec<_>>().join(" ");
     (!text.trim().is_empty()).then(|| format!("> {text}"))
 }

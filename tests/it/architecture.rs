@@ -43,7 +43,7 @@ const CONFINED: &[(&str, &str)] = &[
     ("std::fs", FILES),
     ("std::process::Command", "sandbox cli"),
     ("tokio::process", "sandbox cli"),
-    ("tokio::spawn", "server"),
+    ("tokio::spawn", "server cli"),
     ("tokio::task::spawn", "server"),
 ];
 /// Methods that change the store, and the files that may call them (besides the store).
