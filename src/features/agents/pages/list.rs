@@ -226,7 +226,7 @@ fn row(
     let chosen = super::chosen(snap, agent)?;
     let group = activity.group;
     let working = if group == Group::Working { Working::Yes } else { Working::No };
-    let (what, title, meta) = now_words(snap, when, agent, &activity)?;
+    let (what, title, meta) = now_words(who, snap, when, (agent, &activity))?;
     let manager = match agent.reports_to {
         Some(account) => snap.get::<Member>(account)?.map(|member| Face::person(&member.name)),
         None => None,
@@ -272,15 +272,17 @@ pub(super) fn budget(agent: &Agent, spent: i64) -> (String, u8, Tone) {
 
 /// What stands behind the state: "on <title>", and the line below it.
 fn now_words(
+    who: &Person,
     snap: &Snap<'_>,
     when: &When,
-    agent: &Agent,
-    activity: &Activity,
+    (agent, activity): (&Agent, &Activity),
 ) -> Result<(String, String, String), StoreError> {
     let mut meta = Vec::new();
     let mut title = String::new();
     if let Some(run) = &activity.run {
-        title = run.title.clone();
+        if runs::talk::may_see_run(snap, run, who.account, who.role)? {
+            title.clone_from(&run.title);
+        }
         if let Some(task) = run.task
             && let Ok(task) = tasks::get(snap, task)
         {
@@ -298,6 +300,7 @@ fn now_words(
         meta.push(format!("{} wait", format::count(activity.open as u64, "item", "items")));
     }
     let what = match activity.state {
+        "working" if title.is_empty() => "in a conversation",
         "working" => "on",
         "queued" => "and about to begin",
         _ if !title.is_empty() => "with",

@@ -215,7 +215,8 @@ fn view(
     agent: &Agent,
     head: &Head,
 ) -> Result<View, StoreError> {
-    let mut live = runs::live_of_agent(snap, agent.id)?;
+    let eye = (who.account, who.role);
+    let mut live = runs::talk::seen(snap, runs::live_of_agent(snap, agent.id)?, eye)?;
     live.sort_by_key(|run| std::cmp::Reverse(run.number));
     let live: Vec<LiveRun> =
         live.iter().map(|run| live_run(ws, snap, when, run)).collect::<Result<_, _>>()?;
@@ -245,8 +246,8 @@ fn view(
         Some(account) => snap.get::<Member>(account)?.map(|member| Face::person(&member.name)),
         None => None,
     };
-    let last = runs::of_agent(snap, agent.id, None, SHOWN)?;
-    let last = last.iter().filter(|hit| !hit.record.is_live());
+    let last = runs::of_agent(snap, agent.id, None, SHOWN)?.into_iter().map(|hit| hit.record);
+    let last = runs::talk::seen(snap, last.filter(|run| !run.is_live()), eye)?;
     Ok(View {
         live: Live::new(head.base.clone())
             .record("agents", agent.id)
@@ -287,7 +288,7 @@ fn view(
             (true, true) => "in the jail, with network",
         },
         created: when.at(agent.created_at),
-        last: last.map(|hit| last_run(ws, snap, &hit.record)).collect::<Result<_, _>>()?,
+        last: last.iter().map(|run| last_run(ws, snap, run)).collect::<Result<_, _>>()?,
         runs_href: format!("{}/runs", head.base),
     })
 }

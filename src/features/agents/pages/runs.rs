@@ -83,7 +83,9 @@ pub(super) async fn show(
         hits.truncate(DEFAULT_LIMIT);
         let base = format!("{}/runs", head.base);
         let next = hits.last().filter(|_| more).map(|hit| key_cursor(&hit.key));
-        let rows = hits.iter().map(|hit| row(&ws, snap, &when, &hit.record));
+        let all = hits.into_iter().map(|hit| hit.record);
+        let seen = runs::talk::seen(snap, all, (who.account, who.role))?;
+        let rows = seen.iter().map(|run| row(&ws, snap, &when, run));
         let view = View {
             runs: rows.collect::<Result<_, StoreError>>()?,
             next: next.map_or_else(String::new, |key| format!("{base}?after={key}")),

@@ -110,7 +110,11 @@ fn doing(
         let length = std::time::Duration::from_millis(u64::try_from(ms).unwrap_or(0));
         facts.push(format!("{} in", format::duration(length)));
     }
-    Ok((Some((title, href)), facts.join(" · ")))
+    let seen = runs::talk::may_see_run(tx, run, scene.who.account, scene.who.role)?;
+    if !seen {
+        facts.insert(0, "in a conversation".to_owned());
+    }
+    Ok((seen.then_some((title, href)), facts.join(" · ")))
 }
 
 /// What an agent without a live run last did.

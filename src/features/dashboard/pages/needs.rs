@@ -126,8 +126,9 @@ fn task_of(
 /// Runs that wait for something.
 fn waiting(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
     let mut rows = Vec::new();
-    let all: Vec<Run> = runs::live(tx)?;
-    for run in all.iter().filter(|run| run.state == RunState::Waiting).take(OF_A_KIND) {
+    let all = runs::live(tx)?.into_iter().filter(|run| run.state == RunState::Waiting);
+    let all: Vec<Run> = runs::talk::seen(tx, all, (scene.who.account, scene.who.role))?;
+    for run in all.iter().take(OF_A_KIND) {
         let Some((text, door)) = words::waits(run) else { continue };
         let (agent, task) = (scene.agent(run.agent), task_of(tx, run.task)?);
         let mut facts = named(scene, agent, task.as_ref());

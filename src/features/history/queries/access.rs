@@ -12,7 +12,7 @@ use crate::features::files::model::TASK_FILES;
 use crate::features::inbox::model::INBOX;
 use crate::features::jobs::model::JOBS;
 use crate::features::runs::model::{
-    CONTEXTS, HALTS, INPUTS, PARKS, QUEUE_CHOICES, RUNS, SESSION_EVENTS, SESSIONS,
+    CHILDREN, CONTEXTS, HALTS, INPUTS, PARKS, QUEUE_CHOICES, RUNS, SESSION_EVENTS, SESSIONS,
 };
 use crate::features::tasks::model::TASKS;
 use crate::features::usage::model::budget::{BUDGET_NOTICES, BUDGET_WAITS, BUDGETS};
@@ -61,6 +61,7 @@ const ROWS: &[(u16, Can)] = &[
     (CONTEXTS.number, Can::Read),
     (QUEUE_CHOICES.number, Can::Read),
     (PARKS.number, Can::Read),
+    (CHILDREN.number, Can::Read),
     (JOBS.number, Can::Read),
     (USAGE.number, Can::Read),
     (RESERVATIONS.number, Can::Read),

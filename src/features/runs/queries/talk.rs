@@ -62,6 +62,24 @@ pub fn may_see_run(
     Ok(session.is_some_and(|session| may_see(&session, account, role)))
 }
 
+/// Of some runs those that a person may look at, in their order.
+///
+/// # Errors
+/// When the disk fails.
+pub fn seen(
+    tx: &impl ReadExt,
+    runs: impl IntoIterator<Item = Run>,
+    (account, role): (AccountId, Role),
+) -> Result<Vec<Run>, StoreError> {
+    let mut kept = Vec::new();
+    for run in runs {
+        if may_see_run(tx, &run, account, role)? {
+            kept.push(run);
+        }
+    }
+    Ok(kept)
+}
+
 /// Whether a member may hear what a run writes just now.
 ///
 /// # Errors
