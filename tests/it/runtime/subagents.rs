@@ -52,8 +52,9 @@ fn answer(seen: &Seen) -> Option<Turn> {
         ("leave", _) => done("complete"),
         ("failing", 0) => spawn("please fail", "one"),
         ("hanging", 0) => spawn("please hang", ""),
-        ("many", 0) => (0..5).fold(spawn("please ask", ""), |turn, _| {
-            turn.and_call("subagent_spawn", json!({ "task": "please ask" }))
+        // Each with a word of its own: the same call again and again is refused by the guard.
+        ("many", 0) => (0..5).fold(spawn("please ask", ""), |turn, n| {
+            turn.and_call("subagent_spawn", json!({ "task": format!("please ask {n}") }))
         }),
         ("deep", 0) => spawn("please spawn", ""),
         ("rich", 0) => Turn::call("subagent_spawn", json!({ "task": "please say", "budget": 50 })),

@@ -60,7 +60,12 @@ enum Act {
 
 fn act(dice: &mut Dice, fresh: u64) -> Act {
     match dice.below(10) {
-        0 => Act::Folder(Folder { id: folder(dice.below(3)), inside: dice.some(3).map(folder) }),
+        0 => {
+            // Never below itself, so that what was there may be restored.
+            let n = dice.below(3);
+            let inside = dice.some(3).filter(|inside| *inside < n);
+            Act::Folder(Folder { id: folder(n), inside: inside.map(folder) })
+        }
         1 => Act::Delete(dice.below(6)),
         2 => Act::DeleteFolder(dice.below(3)),
         3 => Act::Job(Job { id: id(fresh), note: dice.some(6).map(note), open: true }),
