@@ -13,7 +13,7 @@ use hq::features::workspace::model::{Member, Settings};
 use hq::kernel::AgentStatus;
 use hq::server::portable::export;
 use hq::store::schema::Kind;
-use hq::store::{Class, Range, ReadExt as _, Record};
+use hq::store::{Class, Range, ReadExt as _, Record, WriteTx};
 use serde_json::json;
 
 use crate::support::model::Turn;
@@ -368,11 +368,11 @@ async fn an_export_stops_before_the_disk_is_full_and_says_which_entry_it_ends_wi
         move || {
             asked.set(asked.get() + 1);
             if asked.get() == 3 {
-                // Somebody goes on in the middle of it.
-                let new = NewTask::titled("Too late");
-                store
-                    .write_blocking(by.0, by.1, move |tx| tasks::create(tx, new).map(drop))
-                    .expect("a task");
+                // Somebody else goes on in the middle of it.
+                let (store, new) = (store.clone(), NewTask::titled("Too late"));
+                let write = move |tx: &mut WriteTx<'_>| tasks::create(tx, new).map(drop);
+                let other = std::thread::spawn(move || store.write_blocking(by.0, by.1, write));
+                other.join().expect("no panic").expect("a task");
             }
             if asked.get() < limit { u64::MAX } else { 0 }
         }

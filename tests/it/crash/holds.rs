@@ -209,7 +209,8 @@ impl Holds {
         }
     }
 
-    /// What the budget of its whole time has counted is what its calls have used.
+    /// What the budget of its whole time has counted is what its calls have used. What is held back for
+    /// calls that a kill has cut off stays so for a while: they may have been billed.
     async fn tokens(&self, api: &Api<'_>) {
         if self.total.is_none() {
             return;
@@ -225,7 +226,6 @@ impl Holds {
         }
         let counted = api.get(&budget("total")).await;
         assert_eq!(counted["spent_tokens"], used, "{counted}");
-        assert_eq!(counted["reserved_tokens"], 0, "{counted}");
     }
 }
 
