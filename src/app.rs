@@ -185,8 +185,12 @@ impl App {
 
     /// Waits until the clock has reached a moment; a test that moves the clock is noticed. When the
     /// clock is set back meanwhile, no more is left to wait than before.
-    pub async fn sleep_until(&self, mut at: Timestamp) {
-        let mut seen = self.clock.now();
+    pub async fn sleep_until(&self, at: Timestamp) {
+        self.sleep_from(self.clock.now(), at).await;
+    }
+
+    /// As [`App::sleep_until`], by a clock that was looked at a while ago.
+    pub async fn sleep_from(&self, mut seen: Timestamp, mut at: Timestamp) {
         loop {
             // Registered before the clock is read, so that a move in between is not missed.
             let moved = self.clock_moved.notified();

@@ -25,8 +25,13 @@ use super::turn::Turn;
 pub(super) enum Called {
     /// The model has answered.
     Answered(Box<Answer>),
-    /// It failed; the run may try again from this moment.
-    Retry(Timestamp),
+    /// It failed.
+    Retry {
+        /// When, by the clock.
+        from: Timestamp,
+        /// The run may try again from this moment.
+        at: Timestamp,
+    },
     /// It failed for good.
     Failed(ProviderError),
     /// It was cut off in the middle: a person stopped the run, or the program ends.
@@ -304,16 +309,17 @@ impl Turn {
             error = error.with_received(received.clone());
         }
         let begun = error.has_content() || !received.is_empty();
+        let now = self.journal.ws.app.clock.now();
         let again = match error.again(self.failures, retry::random()) {
             Next::Wait(pause) if !begun && self.may_ask_again(&error) => {
-                Some(later(self.journal.ws.app.clock.now_ms(), pause))
+                Some(later(now.as_millisecond(), pause))
             }
             _ => None,
         };
         let error = self.note_failure(call, admitted, size, error, received, again).await?;
         self.journal.ws.live.finish(self.journal.run);
         Ok(match again {
-            Some(at) => Called::Retry(at),
+            Some(at) => Called::Retry { from: now, at },
             None => Called::Failed(error),
         })
     }

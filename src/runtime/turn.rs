@@ -263,11 +263,11 @@ impl Turn {
                 self.answered(*answer).await
             }
             Called::Stopped(cut_off) => self.stopped(Some(cut_off)).await,
-            Called::Retry(at) => {
+            Called::Retry { from, at } => {
                 let app = self.journal.ws.app.clone();
                 // The run keeps its slot and this task; the next call takes it out of waiting.
                 tokio::select! {
-                    () = app.sleep_until(at) => Ok(true),
+                    () = app.sleep_from(from, at) => Ok(true),
                     () = self.cancel.cancelled() => self.stopped(None).await,
                 }
             }
