@@ -350,6 +350,8 @@ impl Desk for Chats {
                 let items = answer.json["items"].as_array().expect("a list");
                 self.programs = items.iter().filter_map(|job| job["number"].as_u64()).collect();
             }
+            // It may have gone with the program that was killed.
+            "stopped programs" if answer.status == 409 => return,
             "new conversations" | "stopped programs" => {}
             "undone runs" if answer.status == 409 => {
                 self.undone.pop();
