@@ -288,8 +288,8 @@ async fn one_that_fails_ends_the_wait_for_all() {
     let (office, ada) = office().await;
     let run = office.say(&ada, "please askers").await;
     office.in_state(run, RunState::Waiting).await;
-    let below = child(&office, RunState::Waiting).await;
-    office.stop(below).await;
+    let first = children(&office)[0].1.id;
+    office.stop(office.in_state(first, RunState::Waiting).await.id).await;
     assert_eq!(office.ended(run).await.outcome, Some(Outcome::Done));
     let text = told(&office, run);
     assert!(text.contains("R-2 (one) has ended: stopped"), "{text}");
