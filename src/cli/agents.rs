@@ -122,7 +122,7 @@ pub fn items(value: &Value) -> &[Value] {
 }
 
 async fn list(common: &Common, door: &Door, place: &Place) -> Result<u8, CommandError> {
-    let ask = Ask::get("/api/v1/agents?limit=100").within(place.workspace.as_ref());
+    let ask = Ask::get("/api/v1/agents").within(place.workspace.as_ref());
     let all = door.call(ask).await?;
     let lines: Vec<String> = items(&all)
         .iter()

@@ -70,9 +70,10 @@ struct View {
     id: ConnectionId,
     name: String,
     kind: Kind,
+    /// Empty for those who do not manage connections.
     base_url: String,
     default_model: Option<String>,
-    /// The last characters of the key.
+    /// The last characters of the key, for those who manage connections.
     key_hint: Option<String>,
     tested: Option<TestedView>,
     models: Vec<ModelView>,
@@ -276,13 +277,21 @@ fn default_of(tx: &impl ReadExt) -> Result<DefaultView, ConnectionError> {
     Ok(DefaultView { connection, model: model.unwrap_or_else(|| PRACTICE.to_owned()) })
 }
 
-async fn list(ws: Ws) -> Result<Json<Listing>, ApiError> {
+/// Where a connection leads and what its key ends with is for those who manage connections.
+fn for_reader(view: View, who: &Person) -> View {
+    match who.access.may(Can::Admin) {
+        true => view,
+        false => View { base_url: String::new(), key_hint: None, tested: None, ..view },
+    }
+}
+
+async fn list(ws: Ws, who: Person) -> Result<Json<Listing>, ApiError> {
     let listing = ws.read(|snap| {
         Ok::<_, ConnectionError>(Listing {
             items: queries::all(snap)?
                 .into_iter()
-                .map(|connection| view(snap, connection))
-                .collect::<Result<_, _>>()?,
+                .map(|connection| Ok(for_reader(view(snap, connection)?, &who)))
+                .collect::<Result<_, ConnectionError>>()?,
             practice: Practice { name: PRACTICE_LABEL, model: PRACTICE, built_in: true },
             default: default_of(snap)?,
         })
@@ -290,16 +299,21 @@ async fn list(ws: Ws) -> Result<Json<Listing>, ApiError> {
     Ok(Json(listing))
 }
 
-fn tagged(ws: &Ws, id: ConnectionId) -> Result<Tagged<View>, ApiError> {
-    let found = ws.read(|snap| {
+fn found(ws: &Ws, id: ConnectionId) -> Result<(u64, View), ApiError> {
+    Ok(ws.read(|snap| {
         let found = snap.get_rev::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
         Ok::<_, ConnectionError>((found.1, view(snap, found.0)?))
-    })?;
-    Ok(Tagged::ok(found.0, found.1))
+    })?)
 }
 
-async fn get(ws: Ws, Path(id): Path<ConnectionId>) -> Result<Tagged<View>, ApiError> {
-    tagged(&ws, id)
+fn tagged(ws: &Ws, id: ConnectionId) -> Result<Tagged<View>, ApiError> {
+    let (rev, view) = found(ws, id)?;
+    Ok(Tagged::ok(rev, view))
+}
+
+async fn get(ws: Ws, who: Person, Path(id): Path<ConnectionId>) -> Result<Tagged<View>, ApiError> {
+    let (rev, view) = found(&ws, id)?;
+    Ok(Tagged::ok(rev, for_reader(view, &who)))
 }
 
 async fn create(

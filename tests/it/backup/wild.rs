@@ -77,6 +77,7 @@ async fn locked_folders_are_left_out_and_named_and_all_the_rest_is_there() {
     let deep = files.join("d/".repeat(200));
     fs::create_dir_all(&deep).expect("a deep folder");
     fs::write(deep.join("bottom.txt"), "bottom").expect("a file");
+    fs::write(files.join("d/d/d/near.txt"), "near").expect("a file");
     locked(&files.join("locked"), 0o000);
     locked(&files.join("listed"), 0o400);
     locked(&files.join("alone.txt"), 0o000);
@@ -96,7 +97,7 @@ async fn locked_folders_are_left_out_and_named_and_all_the_rest_is_there() {
     is_whole(&repo, &made);
     let there = put_into(&repo, &folder.path().join("new"));
     assert_eq!(fs::read_to_string(there.join("open.txt")).expect("a file"), "open");
-    assert!(there.join("d/d/d").exists() && !there.join("alone.txt").exists());
+    assert!(there.join("d/d/d/near.txt").exists() && !there.join("alone.txt").exists());
     hq.finish().await;
 }
 
