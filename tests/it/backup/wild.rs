@@ -78,7 +78,6 @@ async fn locked_folders_are_left_out_and_named_and_all_the_rest_is_there() {
     fs::create_dir_all(&deep).expect("a deep folder");
     fs::write(deep.join("bottom.txt"), "bottom").expect("a file");
     fs::write(files.join("d/d/d/near.txt"), "near").expect("a file");
-    fs::write(files.join("d/d/d/near.txt"), "near").expect("a file");
     locked(&files.join("locked"), 0o000);
     locked(&files.join("listed"), 0o400);
     locked(&files.join("alone.txt"), 0o000);
