@@ -162,13 +162,16 @@ impl Holds {
                 tick.tick().await;
                 for asked in api.list("/api/v1/questions").await {
                     let run = asked["run"].as_str().expect("the name of a run");
-                    let (Asks::Told(name) | Asks::Open(name, _)) = &self.asks else {
-                        panic!("nobody told it to ask: {asked}")
-                    };
+                    // One that seemed to be given up may ask after all, when all goes on.
+                    let text = asked["question"].as_str().expect("a question");
+                    let name = text.strip_prefix("Which of ").and_then(|q| q.strip_suffix('?'));
+                    let name = name.unwrap_or_else(|| panic!("nobody told it to ask: {asked}"));
+                    let phrase = chats::phrase("ask", name);
+                    assert!(self.said.iter().any(|said| said.phrase == phrase), "{asked}");
                     let ask =
                         Ask::post(format!("/api/v1/runs/{run}/answer"), json!({ "text": name }));
                     api.made(ask.again(Again::Harmless), "").await;
-                    self.answered.push(name.clone());
+                    self.answered.push(name.to_owned());
                     self.asks = Asks::Nothing;
                 }
                 let runs = self.runs(api).await;
