@@ -40,6 +40,7 @@ const KINDS = [
   '/settings/sign-ins',
   '/settings/tokens',
   '/settings/usage',
+  '/settings/usage/budgets',
   '/tasks',
   '/tasks/*',
   '/tasks/*/comments/*/edit',
