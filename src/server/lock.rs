@@ -4,7 +4,10 @@ use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::Timestamp;
@@ -42,6 +45,18 @@ pub struct Lock {
     _file: File,
 }
 
+/// How long the lock of a program that was killed may outlive it: what it was just about to start holds
+/// it until it has become a program of its own.
+const LINGER: Duration = Duration::from_secs(3);
+/// How often that is looked at.
+const GLANCE: Duration = Duration::from_millis(10);
+
+/// Whether a holder does not run any more.
+fn is_gone(holder: &Holder) -> bool {
+    let pid = i32::try_from(holder.pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid) == Err(Errno::SRCH))
+}
+
 /// Makes the folder if need be (mode 0700) and takes it.
 ///
 /// # Errors
@@ -55,10 +70,19 @@ pub fn take(folder: &Path, now: Timestamp) -> Result<Lock, LockError> {
     let mut options = OpenOptions::new();
     let mut file =
         options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(LockError::Held(holder(folder))),
-        Err(TryLockError::Error(error)) => return Err(error.into()),
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) => {
+                let holder = holder(folder);
+                if !holder.as_ref().is_some_and(is_gone) || LINGER < began.elapsed() {
+                    return Err(LockError::Held(holder));
+                }
+                std::thread::sleep(GLANCE);
+            }
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
     }
     let me = Holder { pid: std::process::id(), since: now };
     let text = serde_json::to_string(&me).map_err(io::Error::other)?;
@@ -80,7 +104,21 @@ pub fn holder(folder: &Path) -> Option<Holder> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LockError, holder, take};
+    use super::{Holder, LockError, holder, take};
+
+    #[test]
+    fn what_a_killed_program_was_about_to_start_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let now = "2026-11-20T12:00:00Z".parse().unwrap();
+        let first = take(&data, now).unwrap();
+        // No process has this number.
+        let gone = Holder { pid: i32::MAX.unsigned_abs(), since: now };
+        std::fs::write(data.join("lock"), serde_json::to_string(&gone).unwrap()).unwrap();
+        let second = std::thread::spawn(move || take(&data, now).map(drop));
+        drop(first);
+        second.join().unwrap().unwrap();
+    }
 
     #[test]
     fn a_folder_has_one_holder_and_the_second_is_told_who() {
