@@ -1,7 +1,7 @@
 //! Sub-agents: made within limits, ended together with what their parent's conversation hears of it.
 //!
 //! The end of a sub-agent, its result and what its parent gets of it are one transaction, because
-//! [`ended`] is called by the one place where runs end. A parent that waits has the result as that of
+//! `ended` is called by the one place where runs end. A parent that waits has the result as that of
 //! its call; any other reads it before its next model call; one that has ended leaves it to its
 //! conversation.
 
