@@ -78,7 +78,7 @@ impl Tasks {
     fn possible(&self) -> Vec<&'static str> {
         let mut possible = vec!["tasks", "tasks", "tasks", "runs"];
         let own = |known: &&Known| !known.for_agent && !known.is_archived();
-        if !self.known.is_empty() {
+        if self.known.iter().any(|known| !known.is_archived()) {
             possible.extend(["comments", "comments", "files"]);
         }
         if self.known.iter().any(|known| own(&known)) {
