@@ -46,8 +46,9 @@ bench: ## measure what is promised: the store alone, then all from outside in on
 	cargo bench --locked --bench store -- $(ARGS)
 	cargo bench --locked --bench hq -- $(ARGS)
 
-crash: ## kill the program N times at random moments (N=1000, SEED=… repeats one)
-	@HQ_CRASH_N=$(or $(N),1000) HQ_CRASH_SEED=$(SEED) scripts/crash.sh
+crash: ## kill the program N times at random moments (N=1000, SEED=… repeats one, JOBS=2 at once)
+	@HQ_CRASH_N=$(or $(N),1000) HQ_CRASH_SEED=$(SEED) HQ_CRASH_JOBS=$(JOBS) HQ_CRASH_PROFILE=$(PROFILE) \
+		scripts/crash.sh
 
 fixture: ## keep a data folder of this format for the tests of later ones (once a format)
 	HQ_FIXTURE=write cargo test --locked --test it upgrade::a_folder_with_every_kind

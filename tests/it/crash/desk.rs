@@ -58,6 +58,13 @@ impl Tally {
         *self.0.entry(kind).or_default() += 1;
     }
 
+    /// Counts what another has counted, too.
+    pub fn add(&mut self, other: &Self) {
+        for (kind, count) in &other.0 {
+            *self.0.entry(kind).or_default() += count;
+        }
+    }
+
     /// How often.
     pub fn of(&self, kind: &str) -> usize {
         self.0.get(kind).copied().unwrap_or(0)

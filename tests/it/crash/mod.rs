@@ -3,8 +3,9 @@
 //! acknowledged must be there once; what was cut off is repeated with the same key and must then be there
 //! once, too; every run must end with the effects of a run that nobody disturbed; the stores must fit.
 //!
-//! `HQ_CRASH_N` kills (60), `HQ_CRASH_SEED` repeats the choices of another time. What loads which kind of
-//! record stands in [`covers`]; a kind that nothing loads fails.
+//! `HQ_CRASH_N` kills (60), `HQ_CRASH_SEED` repeats the choices of another time. Many kills are done in
+//! [`rounds`], each with a folder of its own, `HQ_CRASH_JOBS` of them side by side (1). What loads which
+//! kind of record stands in [`covers`]; a kind that nothing loads fails.
 
 mod agents;
 mod api;
@@ -19,6 +20,7 @@ mod heirs;
 mod holds;
 mod kill;
 mod people;
+mod rounds;
 mod stores;
 mod tasks;
 mod upkeep;
@@ -29,6 +31,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tokio::runtime::Builder;
 
 use crate::support::browse::Browser;
 use crate::support::hq::OWNER;
@@ -37,9 +40,10 @@ use crate::support::program::{Program, run_json};
 use crate::support::wire;
 
 use api::{Api, Ask, BINARY, Keys, Trap};
-use desk::Writer;
+use desk::{Tally, Writer};
 use dice::{Dice, say, setting};
 use kill::{Kill, Kills};
+use rounds::{Done, Round};
 use stores::Seen;
 
 /// Kills, unless it is said how many.
@@ -49,11 +53,23 @@ const FRESH: Duration = Duration::from_secs(8 * 60);
 /// How often everything is looked at, in kills.
 const WHOLE: u64 = 20;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_acknowledged_is_lost_or_doubled_by_kills() {
+#[test]
+fn nothing_acknowledged_is_lost_or_doubled_by_kills() {
     let kills: u64 = setting("HQ_CRASH_N").unwrap_or(USUAL);
     let seed: u64 = setting("HQ_CRASH_SEED").unwrap_or_else(|| RandomState::new().hash_one(kills));
     say(&format!("{kills} kills, HQ_CRASH_SEED={seed}"));
+    let began = Instant::now();
+    let jobs = setting("HQ_CRASH_JOBS").unwrap_or(1);
+    let sum = rounds::work(rounds::deal(kills, seed), jobs, |round| {
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        runtime.expect("a runtime").block_on(one(round))
+    });
+    say(&format!("{sum} in {} s; all as told (HQ_CRASH_SEED={seed})", began.elapsed().as_secs()));
+}
+
+/// One folder from its first start on, killed as often as the round says.
+async fn one(round: Round) -> Done {
+    let Round { kills, seed } = round;
     let began = Instant::now();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (data, beside) = (folder.path().join("data"), folder.path().join("beside"));
@@ -125,16 +141,11 @@ async fn nothing_acknowledged_is_lost_or_doubled_by_kills() {
     seen.look(&data);
     stores::as_the_program_says(&data);
     seen.has_everything();
-    let done: Vec<_> = writers.iter().map(|writer| writer.desk.tally().words()).collect();
-    say(&format!(
-        "{kills} kills ({} at any moment, {} behind an answer, {} more in a start) in {} s; {}; \
-         all as told (HQ_CRASH_SEED={seed})",
-        count.moments,
-        count.answers,
-        count.starts,
-        began.elapsed().as_secs(),
-        done.join("; "),
-    ));
+    let mut done = Done { rounds: 1, kills: count, tally: Tally::default() };
+    for writer in &writers {
+        done.tally.add(writer.desk.tally());
+    }
+    done
 }
 
 /// Sets HQ up as a newcomer does and makes a token with the command.

@@ -1,0 +1,92 @@
+//! Thousands of kills: no single folder lives through them all, since all that was ever written is
+//! compared again and again. Each round has its own, and a seed of its own with which it is repeated alone.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Mutex;
+
+use super::desk::Tally;
+use super::dice::say;
+use super::kill::Kills;
+
+/// Kills of one folder at most.
+const ROUND: u64 = 250;
+
+/// What is done to one folder.
+#[derive(Clone, Copy, Debug)]
+pub struct Round {
+    pub kills: u64,
+    pub seed: u64,
+}
+
+/// What was done, in one round or in several.
+#[derive(Default)]
+pub struct Done {
+    pub rounds: u64,
+    pub kills: Kills,
+    pub tally: Tally,
+}
+
+impl Done {
+    fn add(&mut self, other: &Self) {
+        self.rounds += other.rounds;
+        self.kills.moments += other.kills.moments;
+        self.kills.answers += other.kills.answers;
+        self.kills.starts += other.kills.starts;
+        self.tally.add(&other.tally);
+    }
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Kills { moments, answers, starts } = self.kills;
+        let (kills, rounds) = (moments + answers, self.rounds);
+        let folders =
+            if rounds == 1 { "one folder".to_owned() } else { format!("{rounds} folders") };
+        write!(
+            f,
+            "{kills} kills of {folders} ({moments} at any moment, {answers} behind an answer, "
+        )?;
+        write!(f, "{starts} more in a start); {}", self.tally.words())
+    }
+}
+
+/// So many kills, in rounds. The first has the seed itself: a few kills are one round.
+pub fn deal(kills: u64, seed: u64) -> VecDeque<Round> {
+    let rounds = 0..kills.div_ceil(ROUND);
+    let round = |n: u64| Round {
+        kills: ROUND.min(kills - n * ROUND),
+        // Far enough apart for the desks, which count up from it.
+        seed: seed.wrapping_add(n << 16),
+    };
+    rounds.map(round).collect()
+}
+
+/// Does all rounds, so many side by side, and adds up what they did. After a round that fails no other
+/// begins.
+pub fn work(rounds: VecDeque<Round>, jobs: u64, one: impl Fn(Round) -> Done + Sync) -> Done {
+    let (many, left) = (1 < rounds.len(), Mutex::new(rounds));
+    let sum = Mutex::new(Done::default());
+    let next = || left.lock().expect("no round holds this").pop_front();
+    let worker = || {
+        while let Some(round) = next() {
+            let Round { kills, seed } = round;
+            let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| one(round)));
+            let Ok(done) = done else {
+                left.lock().expect("no round holds this").clear();
+                panic!("repeat it with HQ_CRASH_N={kills} HQ_CRASH_SEED={seed}");
+            };
+            if many {
+                say(&format!("{done} (HQ_CRASH_SEED={seed})"));
+            }
+            sum.lock().expect("no round holds this").add(&done);
+        }
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..jobs.max(1)).map(|_| scope.spawn(worker)).collect();
+        for worker in workers {
+            worker.join().expect("every round ends well");
+        }
+    });
+    sum.into_inner().expect("no round holds this")
+}
