@@ -136,3 +136,64 @@ async fn programs_set_read_and_remove_budgets() {
     assert_eq!(rows.len(), 1, "only what the settings cannot say has a row: {rows:?}");
     hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_used_up_budget_is_raised_by_a_little_and_what_it_held_goes_on() {
+    let office = Office::open().await;
+    office.price(DEAR.0, DEAR.1).await;
+    office.limits(None, 0).await;
+    let ada = office.agent("Ada").await;
+    set(&office, cents(wish(Payer::Agent(ada.id), Period::Month), 500)).await;
+    let tokens = Tokens { input: 100, cache_read: 0, cache_write: 0, output: 60_000 };
+    office.model.push(Turn::text("That was dear.").usage(tokens));
+    let first = office.say(&ada, "Begin").await;
+    office.ended(first).await;
+    let task = office.task("Compare two offers", &ada).await;
+    let held = || office.items(ada.id).into_iter().find_map(|item| item.held_reason);
+    assert_eq!(office.until("the item says why", |_| Ok(held())).await, "over_budget");
+    let api = office.hq.owner();
+    let page = || api.get("/w/marlow-cargo/settings/usage/budgets");
+    assert!(page().await.text.contains("Continue with $2"));
+
+    office.model.push(done());
+    let path = "/api/v1/budgets/agent:ada/month/raise";
+    let raised = api.post(path, &json!({})).await;
+    assert_eq!(raised.status, StatusCode::OK, "{}", raised.text);
+    let raised = raised.json();
+    // Two dollars above what was spent, which was more than the limit.
+    assert_eq!(
+        (&raised["spent_micros"], &raised["limit_micros"]),
+        (&json!(6_010_000), &json!(8_010_000))
+    );
+    assert_eq!(office.worked(task.id, 1).await.outcome, Some(Outcome::Done));
+    assert!(!page().await.text.contains("Continue with $2"));
+    // What has room is not raised.
+    assert_eq!(api.post(path, &json!({})).await.json()["limit_micros"], 8_010_000);
+    let none = api.post("/api/v1/budgets/agent:ada/day/raise", &json!({})).await;
+    assert_eq!(
+        (none.status, &none.json()["code"]),
+        (StatusCode::NOT_FOUND, &json!("budget_not_found"))
+    );
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_budget_that_is_too_small_for_the_next_call_is_raised_until_it_can_pay_it() {
+    let office = Office::open().await;
+    // The next call needs more than what is added otherwise.
+    office.price(DEAR.0 * 5, DEAR.1 * 5).await;
+    let ada = office.agent("Ada").await;
+    office.limits(None, 0).await;
+    set(&office, cents(wish(Payer::Agent(ada.id), Period::Month), 40)).await;
+    let task = office.task("Compare two offers", &ada).await;
+    let run = office.run_on(task.id).await;
+    office.in_state(run, RunState::Waiting).await;
+    let needed = office.all::<BudgetWait>()[0].micros;
+    assert!(2_000_000 < needed, "{needed}");
+    office.model.push(done());
+    let api = office.hq.owner();
+    let raised = api.post("/api/v1/budgets/agent:ada/month/raise", &json!({})).await.json();
+    assert_eq!(raised["limit_micros"], 400_000 + needed, "{raised}");
+    assert_eq!(office.ended(run).await.outcome, Some(Outcome::Done));
+    office.hq.finish().await;
+}

@@ -40,6 +40,13 @@ pub(super) fn routes() -> Routes {
                     .returns::<BudgetView>()
             }),
         )
+        .post(
+            "/budgets/{payer}/{period}/raise",
+            raise.needs(Can::Agents).doc(|| {
+                Doc::new("Let work go on that a budget holds up, with $2 or 500,000 tokens more")
+                    .returns::<BudgetView>()
+            }),
+        )
         .delete(
             "/budgets/{payer}/{period}",
             remove.needs(Can::Agents).doc(|| Doc::new("Take a budget away").returns::<Removed>()),
@@ -222,6 +229,17 @@ async fn set(
         hard: body.hard.unwrap_or(true),
     };
     ws.write(&who, once.run(move |tx| budgets::set(tx, wish))).await?;
+    one(&ws, payer, period)
+}
+
+async fn raise(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path2(handle, word): Path2<String, String>,
+) -> Result<Json<BudgetView>, ApiError> {
+    let (payer, period) = may_change(&ws, &who, &handle, &word)?;
+    ws.write(&who, once.run(move |tx| budgets::raise(tx, payer, period))).await?;
     one(&ws, payer, period)
 }
 

@@ -9,11 +9,10 @@ use crate::app::{App, Ws};
 use crate::features::agents::queries as agents;
 use crate::features::usage::api::budgets::may_change;
 use crate::features::usage::model::budget::{Budget, SOFT_PCT};
-use crate::features::usage::queries::budgets as standing;
-use crate::features::usage::rules::UsageError;
+use crate::features::usage::queries::budgets::{self as standing, Level};
 use crate::features::usage::rules::budgets::{self, Wish};
 use crate::kernel::{Can, Payer, Period, ProblemKind, Timestamp};
-use crate::store::{Snap, StoreError, WriteTx};
+use crate::store::{Snap, StoreError};
 use crate::web::error::PageError;
 use crate::web::extract::Form;
 use crate::web::flash;
@@ -30,10 +29,6 @@ use crate::web::shell::{Flash, Shell};
 use super::MENU;
 
 const HERE: &str = "settings/usage/budgets";
-/// What "continue" adds, in micro-dollars.
-const MORE_MICROS: i64 = 2_000_000;
-/// What it adds where tokens are limited.
-const MORE_TOKENS: i64 = 500_000;
 
 /// Routes below the workspace.
 pub(super) fn routes() -> Routes {
@@ -57,8 +52,8 @@ struct Row {
     word: &'static str,
     /// Whether who looks may change it.
     mine: bool,
-    /// Whether nothing is left of it.
-    is_over: bool,
+    /// What lets work go on that it holds up; empty when it holds up nothing.
+    more: &'static str,
 }
 
 struct View {
@@ -195,6 +190,12 @@ fn row(
         Payer::Workspace => who.access.may(Can::Admin),
         _ => who.access.may(Can::Agents),
     };
+    let needed = standing::needed(snap, payer, period)?;
+    let is_hard = one.budget.hard;
+    let is_short = |level: Option<Level>, needed: i64| {
+        is_hard && level.is_some_and(|level| level.is_short_of(needed))
+    };
+    let held_up = (is_short(one.micros, needed.0), is_short(one.tokens, needed.1));
     let href = match handle.split_once(':') {
         Some(("agent", slug)) => ws.url(&format!("agents/{slug}")),
         Some(("task", key)) => ws.url(&format!("tasks/{key}")),
@@ -215,7 +216,12 @@ fn row(
         note: notes.join(", "),
         word: period.word(),
         mine,
-        is_over: mine && one.is_used_up(),
+        more: match held_up {
+            _ if !mine => "",
+            (true, _) => "Continue with $2",
+            (_, true) => "Continue with 500,000 tokens",
+            _ => "",
+        },
         payer: handle,
     })
 }
@@ -301,30 +307,9 @@ async fn more(
 ) -> Result<Response, PageError> {
     let (payer, period) = may_change(&ws, &who, &which.payer, &which.period)
         .map_err(|refused| PageError(refused.0))?;
-    let now = ws.app.clock.now();
-    let raise = move |tx: &mut WriteTx<'_>| -> Result<(), UsageError> {
-        let Some(budget) = standing::one(tx, payer, period)? else { return Ok(()) };
-        let one = standing::standing_of(tx, budget, now)?;
-        let raised = |level: standing::Level, more: i64| {
-            let spent = level.booked.saturating_add(level.reserved);
-            level.limit.max(spent).saturating_add(more)
-        };
-        let used_up = |level: &standing::Level| level.left() <= 0;
-        let limit = |level: Option<standing::Level>, more: i64| {
-            level.map(|level| if used_up(&level) { raised(level, more) } else { level.limit })
-        };
-        let wish = Wish {
-            payer,
-            period,
-            limit_micros: limit(one.micros, MORE_MICROS),
-            limit_tokens: limit(one.tokens, MORE_TOKENS),
-            soft_pct: one.budget.soft_pct,
-            hard: one.budget.hard,
-        };
-        budgets::set(tx, wish)
-    };
-    ws.write(&who, raise).await?;
-    Ok(hx.done("Work goes on.", &ws.url(HERE)))
+    let raised = ws.write(&who, move |tx| budgets::raise(tx, payer, period)).await?;
+    let said = if raised { "Work goes on." } else { "There is room in this budget already." };
+    Ok(hx.done(said, &ws.url(HERE)))
 }
 
 async fn remove(

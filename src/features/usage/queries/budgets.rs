@@ -42,6 +42,12 @@ impl Level {
         self.limit.saturating_sub(self.booked).saturating_sub(self.reserved)
     }
 
+    /// Whether nothing is left, or less than a call needs that waits for it.
+    #[must_use]
+    pub fn is_short_of(&self, needed: i64) -> bool {
+        self.left() <= 0 || self.left() < needed
+    }
+
     /// How much of it is spent, in percent; a limit of nothing is spent when anything is.
     #[must_use]
     pub fn percent(&self) -> i64 {
@@ -533,6 +539,17 @@ pub fn wait_of(tx: &impl ReadExt, run: RunId) -> Result<Option<BudgetWait>, Stor
 /// When the disk fails.
 pub fn waits(tx: &impl ReadExt) -> Result<Vec<BudgetWait>, StoreError> {
     tx.list(&Range::all())
+}
+
+/// The most money and the most tokens that a run needs which waits for this budget.
+///
+/// # Errors
+/// When the disk fails.
+pub fn needed(tx: &impl ReadExt, payer: Payer, period: Period) -> Result<(i64, i64), StoreError> {
+    let own = |wait: &BudgetWait| (wait.payer, wait.period) == (payer, period);
+    let own = waits(tx)?.into_iter().filter(own);
+    Ok(own
+        .fold((0, 0), |most: (i64, i64), wait| (most.0.max(wait.micros), most.1.max(wait.tokens))))
 }
 
 /// The hard budget of the agent or of the workspace that is used up: nothing is begun for it.

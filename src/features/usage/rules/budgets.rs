@@ -4,7 +4,7 @@ use crate::features::agents::model::Agent;
 use crate::features::runs::model::Run;
 use crate::features::tasks::model::Task;
 use crate::features::usage::model::budget::{Budget, BudgetKey, BudgetNotice, SOFT_PCT};
-use crate::features::usage::queries::budgets as standing;
+use crate::features::usage::queries::budgets::{self as standing, Level};
 use crate::features::workspace::model::Settings;
 use crate::kernel::{Event, Payer, Period};
 use crate::store::{ReadExt, WriteTx};
@@ -15,6 +15,10 @@ use super::UsageError;
 pub const MAX_BUDGET: i64 = 10_000_000_000_000;
 /// The largest budget of tokens that can be set.
 pub const MAX_TOKENS: i64 = 1_000_000_000_000;
+/// What [`raise`] adds to a limit of money, in micro-dollars.
+pub const MORE_MICROS: i64 = 2_000_000;
+/// What it adds to a limit of tokens.
+pub const MORE_TOKENS: i64 = 500_000;
 
 /// A budget as somebody wants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +75,39 @@ pub fn remove(tx: &mut WriteTx<'_>, payer: Payer, period: Period) -> Result<bool
     let Budget { soft_pct, hard, .. } = budget;
     let wish = Wish { payer, period, limit_micros: None, limit_tokens: None, soft_pct, hard };
     set(tx, wish).map(|()| true)
+}
+
+/// Lets work go on that a budget holds up: a limit that is used up, or that cannot pay the call that
+/// a run waits to make, is raised above what is spent and held back by [`MORE_MICROS`] or
+/// [`MORE_TOKENS`], and by more where that call needs it. A limit that has room stays as it is.
+/// Answers whether anything was raised.
+///
+/// # Errors
+/// `NoBudget` when there is none to raise.
+pub fn raise(tx: &mut WriteTx<'_>, payer: Payer, period: Period) -> Result<bool, UsageError> {
+    let budget = standing::one(tx, payer, period)?.ok_or(UsageError::NoBudget)?;
+    let one = standing::standing_of(tx, budget, tx.now())?;
+    let (micros, tokens) = standing::needed(tx, payer, period)?;
+    let raised = |level: Option<Level>, needed: i64, more: i64, most: i64| {
+        let level = level?;
+        let gone = level.booked.saturating_add(level.reserved);
+        Some(match level.is_short_of(needed) {
+            true => level.limit.max(gone).saturating_add(more.max(needed)).min(most),
+            false => level.limit,
+        })
+    };
+    let wish = Wish {
+        payer,
+        period,
+        limit_micros: raised(one.micros, micros, MORE_MICROS, MAX_BUDGET),
+        limit_tokens: raised(one.tokens, tokens, MORE_TOKENS, MAX_TOKENS),
+        soft_pct: one.budget.soft_pct,
+        hard: one.budget.hard,
+    };
+    let before = (one.budget.limit_micros, one.budget.limit_tokens);
+    let is_raised = before != (wish.limit_micros, wish.limit_tokens);
+    set(tx, wish)?;
+    Ok(is_raised)
 }
 
 fn check(tx: &WriteTx<'_>, wish: &Wish) -> Result<(), UsageError> {

@@ -42,6 +42,9 @@ pub enum UsageError {
     /// A budget for a period that makes no sense for its payer.
     #[error("a run has one budget in all")]
     BadPeriod,
+    /// No such budget.
+    #[error("there is no such budget; set one first")]
+    NoBudget,
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -88,6 +91,7 @@ impl Problem for UsageError {
             Self::NoWorkspace => "workspace_not_set_up",
             Self::BadAmount { .. } | Self::BadTokens | Self::BadPeriod => "budget_invalid",
             Self::BadShare => "budget_share_invalid",
+            Self::NoBudget => "budget_not_found",
             Self::Store(error) => error.code(),
         }
     }
@@ -95,7 +99,7 @@ impl Problem for UsageError {
     fn kind(&self) -> ProblemKind {
         match self {
             Self::OverBudget(_) | Self::Settled(_) | Self::NoWorkspace => ProblemKind::Conflict,
-            Self::NoRun(_) | Self::NoPayer(_) => ProblemKind::NotFound,
+            Self::NoRun(_) | Self::NoPayer(_) | Self::NoBudget => ProblemKind::NotFound,
             Self::BadAmount { .. } | Self::BadTokens | Self::BadShare | Self::BadPeriod => {
                 ProblemKind::Invalid
             }
