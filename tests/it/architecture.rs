@@ -94,6 +94,95 @@ fn the_check_sees_what_it_forbids() {
     assert_eq!(found("kernel/id", "#[cfg(test)]\nmod tests { use crate::server::start; }"), 0);
 }
 
+/// Features whose pages read much: the whole history of a record, the feed, what lies at a place.
+const LOOKERS: &[&str] = &["history", "audit", "backups", "health"];
+
+#[test]
+fn what_reads_much_keeps_no_thread_that_answers_others() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/features");
+    let mut faults = Vec::new();
+    for feature in LOOKERS {
+        for (name, text) in files(&root.join(feature)) {
+            if name.starts_with("pages") || name.starts_with("api") {
+                let found = blocking(&code_only(&text));
+                faults.extend(found.into_iter().map(|of| format!("{feature}/{name}: {of}")));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "these read outside of `look`:\n{}", faults.join("\n"));
+}
+
+#[test]
+fn a_handler_that_reads_on_its_own_thread_is_seen() {
+    let slow = "fn all(ws: &Ws) { ws.read(|snap| 1) } fn more(ws: &Ws) { all(ws) }";
+    let found = |handler: &str| blocking(&format!("{slow} async fn show(ws: Ws) {{ {handler} }}"));
+    assert_eq!(found("ws.read(|snap| 1)"), ["show"]);
+    assert_eq!(found("let a = 1; more(&ws)"), ["show"]);
+    assert_eq!(found("ws.look(move |ws| more(ws)).await; all(&ws)"), ["show"]);
+    assert_eq!(found("ws.look(move |ws| (ws.read(|snap| 1), more(ws))).await"), [""; 0]);
+    assert_eq!(found("let call = wall(&ws); ws.overall(1)"), [""; 0]);
+}
+
+/// The async functions of a file that read a store themselves, or call what does in the same file,
+/// instead of handing that to `look`.
+fn blocking(code: &str) -> Vec<String> {
+    let mut functions = Vec::new();
+    for (at, _) in code.match_indices("fn ") {
+        let name: String =
+            code[at + 3..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        let Some(open) = code[at..].find('{').map(|open| at + open) else { continue };
+        let body = &code[open..open + inside(&code[open..], ('{', '}'))];
+        functions.push((name, code[..at].ends_with("async "), body));
+    }
+    let mut slow: Vec<String> = Vec::new();
+    loop {
+        let more = functions.iter().filter(|(name, is_async, body)| {
+            !is_async && !slow.contains(name) && reads(body, &slow)
+        });
+        let more: Vec<String> = more.map(|(name, ..)| name.clone()).collect();
+        if more.is_empty() {
+            break;
+        }
+        slow.extend(more);
+    }
+    let handlers = functions.iter().filter(|(_, is_async, _)| *is_async);
+    let blocked = handlers.filter(|(.., body)| {
+        let mut own = (*body).to_owned();
+        while let Some(at) = own.find(".look(") {
+            let open = at + ".look".len();
+            own.replace_range(at..open + inside(&own[open..], ('(', ')')), "");
+        }
+        reads(&own, &slow)
+    });
+    blocked.map(|(name, ..)| name.clone()).collect()
+}
+
+/// Whether a store is read, or one of these functions called.
+fn reads(body: &str, slow: &[String]) -> bool {
+    let called = |name: &String| {
+        body.match_indices(&format!("{name}(")).any(|(at, _)| {
+            let before = body[..at].chars().next_back().unwrap_or(' ');
+            !(before.is_alphanumeric() || "_.:".contains(before))
+        })
+    };
+    body.contains(".read(|") || slow.iter().any(called)
+}
+
+/// How far it is to the end of what is opened at the start of the text.
+fn inside(text: &str, (open, close): (char, char)) -> usize {
+    let mut depth = 0usize;
+    for (at, c) in text.char_indices() {
+        depth += usize::from(c == open);
+        if c == close {
+            depth = depth.saturating_sub(1);
+            if depth == 0 {
+                return at + 1;
+            }
+        }
+    }
+    text.len()
+}
+
 fn check(name: &str, text: &str, faults: &mut Vec<String>) {
     // Tests may name what they like, be they in a module or in a file beside it.
     let end = match name.ends_with("/tests") || name.ends_with("_tests") {

@@ -25,7 +25,7 @@ use crate::web::session::{Alive, Person};
 
 use super::model::Keeping;
 use super::queries::{self, Asked, Reach, Source, Wish};
-use super::rules;
+use super::rules::{self, AuditError};
 
 /// Entries of one answer, unless asked for fewer.
 const LIMIT: usize = 50;
@@ -120,26 +120,26 @@ async fn list(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<Pa
     if limit == 0 || MAX_LIMIT < limit {
         return Err(ApiError::invalid("limit", format!("ask for 1 to {MAX_LIMIT} entries")));
     }
-    let wish = Wish::new(&ws, &asked, (Some(who.account), &zone_of(&who)))?;
-    let incarnation = store_of(&ws, wish.source).incarnation();
-    let found = ws.look(move |ws| {
-        let (found, schema) = (wish.search(ws, limit)?, store_of(ws, wish.source).schema());
-        let items = found.entries.iter();
-        let items: Vec<Value> =
-            items.map(|entry| queries::as_json(schema, incarnation, entry)).collect();
-        Ok::<_, StoreError>((items, found.next, found.looked, found.reached))
-    });
-    let (items, next, looked, reached) = found.await?;
+    Ok(Json(ws.look(move |ws| found(ws, &who, &asked, limit)).await?))
+}
+
+/// Looks for entries. May take a while.
+fn found(ws: &Ws, who: &Person, asked: &Asked, limit: usize) -> Result<PageView, AuditError> {
+    let wish = Wish::new(ws, asked, (Some(who.account), &zone_of(who)))?;
+    let store = store_of(ws, wish.source);
+    let (found, incarnation) = (wish.search(ws, limit)?, store.incarnation());
+    let items = found.entries.iter();
+    let items = items.map(|entry| queries::as_json(store.schema(), incarnation, entry)).collect();
     let cursor = |seq| crate::store::Cursor { incarnation, seq }.to_string();
-    Ok(Json(PageView {
+    Ok(PageView {
         items,
-        next: next.map(cursor),
+        next: found.next.map(cursor),
         searched: Searched {
-            entries: looked,
-            back_to: reached.map(|(_, at)| crate::kernel::time::from_ms(at)),
-            complete: next.is_none(),
+            entries: found.looked,
+            back_to: found.reached.map(|(_, at)| crate::kernel::time::from_ms(at)),
+            complete: found.next.is_none(),
         },
-    }))
+    })
 }
 
 fn store_of(ws: &Ws, source: Source) -> &Store {
@@ -157,25 +157,27 @@ async fn send(
     alive: Alive,
     Query(asked): Query<Asked>,
 ) -> Result<Response, ApiError> {
-    Ok(export(&ws, &who, alive, asked)?)
+    Ok(export(ws, who, alive, asked).await?)
 }
 
 /// Everything that is asked for as JSON Lines, oldest first; each piece is a short snapshot of its own.
 ///
 /// # Errors
 /// When what is asked for means nothing.
-pub(super) fn export(
-    ws: &Ws,
-    who: &Person,
+pub(super) async fn export(
+    ws: Ws,
+    who: Person,
     alive: Alive,
     asked: Asked,
 ) -> Result<Response, PageError> {
-    let wish = Wish::new(ws, &asked.tidy(), (Some(who.account), &zone_of(who)))?;
+    let asked = asked.tidy();
+    let wish = ws.look(move |ws| Wish::new(ws, &asked, (Some(who.account), &zone_of(&who))));
+    let wish = wish.await?;
     let name = match wish.source {
         Source::Workspace => format!("{}-audit.jsonl", ws.slug),
         Source::Accounts => format!("{}-accounts.jsonl", ws.slug),
     };
-    let lines = lines(ws.clone(), wish, alive);
+    let lines = lines(ws, wish, alive);
     let mut response = Response::new(Body::from_stream(lines));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/jsonl"));
@@ -281,7 +283,8 @@ impl From<Keeping> for KeepingView {
 }
 
 async fn show_keeping(ws: Ws) -> Result<Json<KeepingView>, ApiError> {
-    Ok(Json(ws.read(|snap| queries::keeping(snap))?.into()))
+    let keeping = ws.look(|ws| ws.read(|snap| queries::keeping(snap)));
+    Ok(Json(keeping.await?.into()))
 }
 
 async fn set_keeping(

@@ -300,7 +300,7 @@ async fn send(
     alive: Alive,
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
-    export(&ws, &who, alive, asked)
+    export(ws, who, alive, asked).await
 }
 
 // ── Whether it is sound ──

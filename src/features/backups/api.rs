@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::app::{App, Who};
+use crate::app::{App, Who, Ws};
 use crate::kernel::{Can, JobId};
 use crate::store::StoreError;
 use crate::web::error::ApiError;
@@ -217,21 +217,26 @@ fn only_managers(app: &App, who: &Person) -> Result<(), BackupsError> {
     if queries::may_manage(app, who.account)? { Ok(()) } else { Err(BackupsError::NotAll) }
 }
 
-async fn list(app: App, who: Person) -> Result<Json<List>, ApiError> {
+async fn list(app: App, ws: Ws, who: Person) -> Result<Json<List>, ApiError> {
     only_managers(&app, &who)?;
+    Ok(Json(ws.look(move |_| all(&app)).await?))
+}
+
+/// What there is. May take a while.
+fn all(app: &App) -> Result<List, BackupsError> {
     let (settings, kept, next, trouble) = app.system.read(|snap| {
         let settings = queries::settings(snap)?;
-        let zone = queries::zone(&app, &settings);
+        let zone = queries::zone(app, &settings);
         let next = queries::next_backup(snap, &settings, &zone, app.clock.now())?;
         Ok::<_, StoreError>((settings, queries::kept(snap)?, next, queries::trouble(snap)?))
     })?;
-    Ok(Json(List {
-        place: queries::address(&app, &settings).map_err(BackupsError::from)?.to_string(),
+    Ok(List {
+        place: queries::address(app, &settings)?.to_string(),
         items: kept.into_iter().map(KeptView::from).collect(),
         next: None,
         next_at: next.map(|at| at.to_string()),
-        trouble: trouble.map(|run| RunView::of(&app, run)),
-    }))
+        trouble: trouble.map(|run| RunView::of(app, run)),
+    })
 }
 
 async fn begin(app: App, who: Person, Json(body): Json<Begin>) -> Result<Response, ApiError> {
@@ -245,30 +250,41 @@ async fn begin(app: App, who: Person, Json(body): Json<Begin>) -> Result<Respons
     Ok((StatusCode::ACCEPTED, Json(RunView::of(&app, run))).into_response())
 }
 
-async fn look(app: App, who: Person, Path(id): Path<JobId>) -> Result<Json<RunView>, ApiError> {
+async fn look(
+    app: App,
+    ws: Ws,
+    who: Person,
+    Path(id): Path<JobId>,
+) -> Result<Json<RunView>, ApiError> {
     only_managers(&app, &who)?;
-    let run = app.system.read(|snap| queries::run(snap, id))?.ok_or(BackupsError::NotFound)?;
+    let run = ws.look(move |ws| ws.app.system.read(|snap| queries::run(snap, id)));
+    let run = run.await?.ok_or(BackupsError::NotFound)?;
     Ok(Json(RunView::of(&app, run)))
 }
 
-async fn settings(app: App, who: Person) -> Result<Json<SettingsView>, ApiError> {
+async fn settings(app: App, ws: Ws, who: Person) -> Result<Json<SettingsView>, ApiError> {
     only_managers(&app, &who)?;
-    let settings = app.system.read(|snap| queries::settings(snap))?;
-    Ok(Json(settings.into()))
+    settings_now(&ws).await
+}
+
+async fn settings_now(ws: &Ws) -> Result<Json<SettingsView>, ApiError> {
+    let settings = ws.look(|ws| ws.app.system.read(|snap| queries::settings(snap)));
+    Ok(Json(settings.await?.into()))
 }
 
 async fn set_settings(
     app: App,
+    ws: Ws,
     who: Person,
     once: Once,
     Json(body): Json<SettingsBody>,
 ) -> Result<Json<SettingsView>, ApiError> {
     only_managers(&app, &who)?;
-    let new = new_settings(&app, body)?;
+    // Whether backups may go there is asked of the file system.
+    let new = ws.look(|ws| Ok::<_, StoreError>(new_settings(&ws.app, body))).await??;
     let write = once.run(move |tx| rules::set_settings(tx, new));
     app.system.write(who.actor(), who.cause(), write).await?;
-    let settings = app.system.read(|snap| queries::settings(snap))?;
-    Ok(Json(settings.into()))
+    settings_now(&ws).await
 }
 
 fn new_settings(app: &App, body: SettingsBody) -> Result<NewSettings, ApiError> {

@@ -142,11 +142,16 @@ struct StateRegion {
 async fn show(app: App, ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, PageError> {
     let manages = queries::may_manage(&app, who.account)?;
     if hx.wants("backups") && manages {
-        return html::fragment(&StateRegion { view: view(&app, &ws, &who)? });
+        let view = ws.look(move |ws| view(&app, ws, &who)).await?;
+        return html::fragment(&StateRegion { view });
     }
+    html::page(&ws.look(move |ws| as_it_is(&app, ws, &who, shell)).await?)
+}
+
+/// The page with the settings as they are. Looks at the place too: may take a while.
+fn as_it_is(app: &App, ws: &Ws, who: &Person, shell: Shell) -> Result<BackupsPage, PageError> {
     let settings = app.system.read(|snap| queries::settings(snap))?;
-    let page = page(&app, &ws, &who, shell, typed(&settings), Wrong::none())?;
-    html::page(&page)
+    page(app, ws, who, shell, (typed(&settings), Wrong::none()))
 }
 
 fn page(
@@ -154,8 +159,7 @@ fn page(
     ws: &Ws,
     who: &Person,
     shell: Shell,
-    v: Typed,
-    wrong: Wrong,
+    (v, wrong): (Typed, Wrong),
 ) -> Result<BackupsPage, PageError> {
     let view = view(app, ws, who)?;
     let mut choices = vec![Choice::new("", "As the workspace", v.zone.is_empty())];
@@ -354,7 +358,10 @@ async fn save(
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
     only_managers(&app, &who)?;
-    let wrong = match new_settings(&app, &typed) {
+    let (here, form) = (app.clone(), typed.clone());
+    // Whether backups may go there is asked of the file system.
+    let new = ws.look(move |_| Ok::<_, StoreError>(new_settings(&here, &form))).await?;
+    let wrong = match new {
         Ok(new) => {
             let (by, why) = (who.actor(), who.cause());
             match app.system.write(by, why, move |tx| rules::set_settings(tx, new)).await {
@@ -368,8 +375,8 @@ async fn save(
         Err(wrong) => wrong,
     };
     let v = Typed { passphrase: String::new(), s3_secret: String::new(), ..typed };
-    let page = page(&app, &ws, &who, shell, v, wrong)?;
-    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+    let page = ws.look(move |ws| page(&app, ws, &who, shell, (v, wrong)));
+    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page.await?)
 }
 
 fn new_settings(app: &App, typed: &Typed) -> Result<NewSettings, Wrong> {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::app::jobs::JobState;
 use crate::app::{App, Ws};
 use crate::kernel::{Can, Timestamp};
+use crate::store::StoreError;
 use crate::store::consumer::{self, Consume, Rebuilding, Standing};
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path, Path2};
@@ -78,7 +79,7 @@ struct HealthDoc {
 }
 
 async fn health_of_all(app: App, ws: Ws) -> Result<Json<Health>, ApiError> {
-    let parts = queries::parts(&app, &ws)?;
+    let parts = ws.look(move |ws| queries::parts(&app, ws)).await?;
     Ok(Json(Health { status: queries::worst(&parts), parts }))
 }
 
@@ -159,8 +160,9 @@ struct List {
 
 async fn consumers(app: App, ws: Ws) -> Result<Json<List>, ApiError> {
     let now = app.clock.now();
-    let all = queries::consumers(&ws)?.into_iter().map(|one| ConsumerView::of(one, now));
-    Ok(Json(List { items: all.collect(), next: None }))
+    let all = ws.look(queries::consumers).await?;
+    let items = all.into_iter().map(|one| ConsumerView::of(one, now)).collect();
+    Ok(Json(List { items, next: None }))
 }
 
 pub(super) fn named(app: &App, name: &str) -> Result<Arc<dyn Consume>, HealthError> {
@@ -189,11 +191,11 @@ async fn act_on(
     let own = Arc::clone(&consumer);
     ws.write(&who, once.run(move |tx| rules::act(tx, &*own, act))).await?;
     app.consumers.nudge();
-    view(&app, &ws, &*consumer)
+    view(&app, &ws, consumer).await
 }
 
-fn view(app: &App, ws: &Ws, one: &dyn Consume) -> Result<Json<ConsumerView>, ApiError> {
-    let standing = consumer::standing(&ws.store, one)?;
+async fn view(app: &App, ws: &Ws, one: Arc<dyn Consume>) -> Result<Json<ConsumerView>, ApiError> {
+    let standing = ws.look(move |ws| consumer::standing(&ws.store, &*one)).await?;
     Ok(Json(ConsumerView::of(standing, app.clock.now())))
 }
 
@@ -223,14 +225,19 @@ async fn dead_letters(
     Path(name): Path<String>,
 ) -> Result<Json<Letters>, ApiError> {
     let one = named(&app, &name)?;
-    let dead = consumer::standing(&ws.store, &*one)?.dead;
+    let items = ws.look(move |ws| letters_of(ws, &*one)).await?;
+    Ok(Json(Letters { items, next: None }))
+}
+
+/// The entries that a consumer gave up, in words. May take a while.
+fn letters_of(ws: &Ws, one: &dyn Consume) -> Result<Vec<Letter>, StoreError> {
+    let dead = consumer::standing(&ws.store, one)?.dead;
     let items = dead.into_iter().map(|(seq, letter)| {
-        let said = crate::features::audit::queries::told(&ws, seq)?;
+        let said = crate::features::audit::queries::told(ws, seq)?;
         let at = crate::kernel::time::from_ms(letter.at);
         Ok(Letter { seq, at, error: letter.error, said })
     });
-    let items = items.collect::<Result<Vec<_>, HealthError>>()?;
-    Ok(Json(Letters { items, next: None }))
+    items.collect()
 }
 
 async fn retry(
@@ -243,7 +250,7 @@ async fn retry(
     let own = Arc::clone(&one);
     let tried = ws.write(&who, move |tx| rules::retry(tx, &*own, seq)).await?;
     tried.map_err(HealthError::Refused)?;
-    view(&app, &ws, &*one)
+    view(&app, &ws, one).await
 }
 
 async fn drop_one(
@@ -256,7 +263,7 @@ async fn drop_one(
     let one = named(&app, &name)?;
     let own = Arc::clone(&one);
     ws.write(&who, once.run(move |tx| rules::drop_letter(tx, &*own, seq))).await?;
-    view(&app, &ws, &*one)
+    view(&app, &ws, one).await
 }
 
 // ── Stores ──

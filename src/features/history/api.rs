@@ -152,19 +152,29 @@ async fn history(
     Query(asked): Query<Asked>,
 ) -> Result<Json<Versions>, ApiError> {
     let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
-    let found = ws.read(|snap| {
+    let named = (table, id);
+    Ok(Json(ws.look(move |ws| told(ws, &who, &named, (asked.before, limit))).await?))
+}
+
+/// Looks a record's versions up and tells them. May take a while.
+fn told(
+    ws: &Ws,
+    who: &Person,
+    (table, id): &(String, String),
+    (before, limit): (Option<u64>, usize),
+) -> Result<Versions, HistoryError> {
+    ws.read(|snap| {
         let schema = ws.store.schema();
-        let record = record(snap, schema, &who, (&table, &id))?;
-        let page = versions::page(snap, schema, &record, (asked.before, limit))?;
+        let record = record(snap, schema, who, (table, id))?;
+        let page = versions::page(snap, schema, &record, (before, limit))?;
         let page = page.ok_or(HistoryError::BadCursor)?;
-        if page.versions.is_empty() && asked.before.is_none() && !is_only_one(&record) {
+        if page.versions.is_empty() && before.is_none() && !is_only_one(&record) {
             return Err(HistoryError::NotFound(id.clone()));
         }
-        let teller = Teller::new(&ws, snap)?;
+        let teller = Teller::new(ws, snap)?;
         let items = page.versions.iter().map(|version| teller.version(&record, version));
         Ok(Versions { items: items.collect::<Result<_, _>>()?, next: page.next })
-    })?;
-    Ok(Json(found))
+    })
 }
 
 /// Tells what stands in a snapshot.
@@ -373,10 +383,20 @@ async fn preview(
     who: Person,
     Json(body): Json<UndoBody>,
 ) -> Result<Json<Preview>, ApiError> {
-    Ok(Json(ws.look(move |ws| ws.read(|snap| seen(ws, snap, &who, &body))).await?))
+    Ok(Json(seen(&ws, who, body).await?))
 }
 
-fn seen(ws: &Ws, snap: &Snap<'_>, who: &Person, body: &UndoBody) -> Result<Preview, HistoryError> {
+async fn seen(ws: &Ws, who: Person, body: UndoBody) -> Result<Preview, HistoryError> {
+    ws.look(move |ws| ws.read(|snap| foreseen(ws, snap, &who, &body))).await
+}
+
+/// Works out what an undo would do. May take a while.
+fn foreseen(
+    ws: &Ws,
+    snap: &Snap<'_>,
+    who: &Person,
+    body: &UndoBody,
+) -> Result<Preview, HistoryError> {
     let schema = ws.store.schema();
     let (wanted, by) = (body.wanted(ws, snap, who)?, Undoer::of(ws, who)?);
     let outlook = rules::preview(&ws.store, snap, &wanted, &by)?;
@@ -478,13 +498,15 @@ async fn apply(
     Json(body): Json<UndoBody>,
 ) -> Result<Json<UndoneView>, ApiError> {
     let basis = body.basis()?;
-    let wanted = ws.read(|snap| body.wanted(&ws, snap, &who))?;
-    match undo::undo(&ws, &who, (wanted, basis), once).await {
+    let (own, person) = (body.clone(), who.clone());
+    let wanted = ws.look(move |ws| ws.read(|snap| own.wanted(ws, snap, &person))).await?;
+    let done = undo::undo(&ws, &who, (wanted, basis), once).await;
+    match done {
         Ok(Undone { seq, back, kept, cancelled, files }) => {
             Ok(Json(UndoneView { entry: seq, back, kept, cancelled, files }))
         }
         Err(error @ HistoryError::Differs(_)) => {
-            let fresh = ws.read(|snap| seen(&ws, snap, &who, &body))?;
+            let fresh = seen(&ws, who, body).await?;
             Err(ApiError::from(error).with("preview", &fresh))
         }
         Err(error) => Err(error.into()),

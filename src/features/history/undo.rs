@@ -30,7 +30,8 @@ pub async fn undo(
 ) -> Result<Undone, HistoryError> {
     // Whose account is closed meanwhile must not be given anything back.
     let _turn = ws.app.people_turn.lock().await;
-    let by = Undoer::of(ws, who)?;
+    let person = who.clone();
+    let by = ws.look(move |ws| Undoer::of(ws, &person)).await?;
     let first = ready(ws, &wanted, &by).await?;
     let cause = Cause::Undo(first.get().scope.of);
     let (mut ahead, mut tries) = (Some(first), 1);
@@ -39,7 +40,7 @@ pub async fn undo(
         let body = once.clone().run(move |tx| rules::undo(tx, &all, &own, basis, ahead));
         match ws.write(&(by.by, cause), body).await {
             Err(HistoryError::Moved) => {}
-            Err(HistoryError::Differs(_)) => return Err(differs(ws, &wanted, &by, basis)?),
+            Err(HistoryError::Differs(_)) => return Err(differs(ws, wanted, by, basis).await?),
             done => return done,
         }
         ahead = match tries < TRIES {
@@ -52,26 +53,24 @@ pub async fn undo(
 
 /// Works out what an undo would do, and what that rests on.
 async fn ready(ws: &Ws, wanted: &Wanted, by: &Undoer) -> Result<Ahead<Outlook>, HistoryError> {
-    let (here, wanted, by) = (ws.clone(), wanted.clone(), by.clone());
-    let work =
-        move || here.store.ahead(|snap| Outlook::of(snap, here.store.schema(), &wanted, &by));
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-        let error = crate::store::StoreError::Panicked(error.to_string());
-        Err(HistoryError::Store(error))
-    })
+    let (wanted, by) = (wanted.clone(), by.clone());
+    ws.look(move |ws| ws.store.ahead(|snap| Outlook::of(snap, ws.store.schema(), &wanted, &by)))
+        .await
 }
 
 /// Says what is not as the preview said.
-fn differs(
+async fn differs(
     ws: &Ws,
-    wanted: &Wanted,
-    by: &Undoer,
+    wanted: Wanted,
+    by: Undoer,
     basis: Option<Basis>,
 ) -> Result<HistoryError, HistoryError> {
     let Some(basis) = basis else { return Ok(HistoryError::Differs(String::new())) };
-    let words = ws.read(|snap| {
-        let schema = ws.store.schema();
-        rules::differences(snap, schema, &Outlook::of(snap, schema, wanted, by)?, basis)
-    })?;
-    Ok(HistoryError::Differs(words))
+    let words = ws.look(move |ws| {
+        ws.read(|snap| {
+            let schema = ws.store.schema();
+            rules::differences(snap, schema, &Outlook::of(snap, schema, &wanted, &by)?, basis)
+        })
+    });
+    Ok(HistoryError::Differs(words.await?))
 }

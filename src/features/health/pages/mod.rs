@@ -97,11 +97,20 @@ fn state_now(app: &App, ws: &Ws, who: &Person) -> Result<Now, PageError> {
 }
 
 async fn now(app: App, ws: Ws, who: Person) -> Result<Response, PageError> {
-    html::fragment(&Region { now: state_now(&app, &ws, &who)? })
+    let now = ws.look(move |ws| state_now(&app, ws, &who)).await?;
+    html::fragment(&Region { now })
 }
 
 async fn show(app: App, ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
-    let now = state_now(&app, &ws, &who)?;
-    let (works, sizes) = (store::works(&app, &ws, &who)?, store::sizes(&app, &ws));
-    html::page(&Show { here: "health", now, works, sizes, shell })
+    let shown = ws.look(move |ws| {
+        let (now, works) = (state_now(&app, ws, &who)?, store::works(&app, ws, &who)?);
+        Ok::<_, PageError>(Show {
+            here: "health",
+            now,
+            works,
+            sizes: store::sizes(&app, ws),
+            shell,
+        })
+    });
+    html::page(&shown.await?)
 }

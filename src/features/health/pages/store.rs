@@ -81,7 +81,10 @@ struct Region {
 }
 
 pub(super) async fn show(app: App, ws: Ws, who: Person) -> Result<Response, PageError> {
-    html::fragment(&Region { works: works(&app, &ws, &who)?, sizes: sizes(&app, &ws) })
+    let region = ws.look(move |ws| {
+        Ok::<_, StoreError>(Region { works: works(&app, ws, &who)?, sizes: sizes(&app, ws) })
+    });
+    html::fragment(&region.await?)
 }
 
 pub(super) async fn begin(

@@ -58,20 +58,31 @@ pub(super) async fn show(
     Path2(table, id): Path2<String, String>,
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
-    let look = Look::new(&app, &ws, &who);
-    let (list, title, noun) = ws.read(|snap| {
-        let record = record(snap, ws.store.schema(), &who, (&table, &id))?;
-        let names = Names::new(snap)?;
-        let title = title(snap, &look, &names, &record)?;
-        let list = list(snap, &look, &names, &record, asked.before)?;
-        let info = ws.store.schema().table(record.table);
-        let noun = info.map_or("record", |info| noun(info.number, info.name).0);
-        Ok::<_, HistoryError>((list, look.cell(title), noun))
-    })?;
+    let told = ws.look(move |ws| told(&Look::new(&app, ws, &who), (&table, &id), asked.before));
+    let (list, title, noun) = told.await?;
     match hx.is_partial() {
         true => html::fragment(&list),
         false => html::page(&Show { shell, title, noun, list }),
     }
+}
+
+/// Looks a record's versions up and puts them into words, with what it is called and what it is. May
+/// take a while.
+fn told(
+    look: &Look<'_>,
+    named: (&str, &str),
+    before: Option<u64>,
+) -> Result<(List, Cell, &'static str), HistoryError> {
+    let (ws, schema) = (look.ws, look.ws.store.schema());
+    ws.read(|snap| {
+        let record = record(snap, schema, look.who, named)?;
+        let names = Names::new(snap)?;
+        let title = title(snap, look, &names, &record)?;
+        let list = list(snap, look, &names, &record, before)?;
+        let noun =
+            schema.table(record.table).map_or("record", |info| noun(info.number, info.name).0);
+        Ok((list, look.cell(title), noun))
+    })
 }
 
 /// What the record is called now, or was called last.

@@ -166,8 +166,8 @@ pub(super) async fn preview(
     shell: Shell,
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
-    let look = move |ws: &Ws| page(&Look::new(&app, ws, &who), shell, &asked, String::new());
-    html::page(&ws.look(look).await?)
+    let shown = ws.look(move |ws| page(&Look::new(&app, ws, &who), shell, &asked, String::new()));
+    html::page(&shown.await?)
 }
 
 /// `POST /undo`
@@ -180,15 +180,17 @@ pub(super) async fn apply(
     Form(asked): Form<Asked>,
 ) -> Result<Response, PageError> {
     let basis = asked.basis.parse().map_err(|_| HistoryError::BadBasis)?;
-    let wanted = ws.read(|snap| asked.wanted(snap, &ws, &who))?;
-    match undo::undo(&ws, &who, (wanted, Some(basis)), Once::without_key()).await {
+    let (own, person) = (asked.clone(), who.clone());
+    let wanted = ws.look(move |ws| ws.read(|snap| own.wanted(snap, ws, &person))).await?;
+    let done = undo::undo(&ws, &who, (wanted, Some(basis)), Once::without_key()).await;
+    match done {
         Ok(undone) => {
             let answer = hx.go_to(&ws.url(&format!("history/entry/{}", undone.seq)));
             Ok(flash::say(&app, Flash { tone: Tone::Ok, text: said(&undone) }, answer))
         }
         Err(HistoryError::Differs(what)) => {
-            let page = page(&Look::new(&app, &ws, &who), shell, &asked, what)?;
-            html::document(StatusCode::CONFLICT, &page)
+            let page = ws.look(move |ws| page(&Look::new(&app, ws, &who), shell, &asked, what));
+            html::document(StatusCode::CONFLICT, &page.await?)
         }
         Err(error) => Err(error.into()),
     }
@@ -343,10 +345,6 @@ pub(super) async fn files_again(
     hx: Hx,
     Path(id): Path<JobId>,
 ) -> Result<Response, PageError> {
-    let order = ws.read(|snap| {
-        let found = crate::store::ReadExt::get::<super::super::model::FileRevert>(snap, id)?;
-        found.ok_or_else(|| HistoryError::NotFound(id.to_string()))
-    })?;
-    ws.write(&who, move |tx| rules::files::try_again(tx, id)).await?;
-    Ok(hx.go_to(&ws.url(&format!("runs/{}", order.run))))
+    let run = ws.write(&who, move |tx| rules::files::try_again(tx, id)).await?;
+    Ok(hx.go_to(&ws.url(&format!("runs/{run}"))))
 }

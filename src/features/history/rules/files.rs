@@ -6,7 +6,7 @@ use crate::features::history::model::{FileRevert, KeptFile, RevertState};
 use crate::features::history::queries::error::HistoryError;
 use crate::features::history::queries::files::{self, Slice};
 use crate::features::history::queries::scope::Scope;
-use crate::kernel::JobId;
+use crate::kernel::{JobId, RunId};
 use crate::store::{ReadExt as _, WriteTx};
 
 /// How much of what became of files an order keeps, in bytes.
@@ -133,11 +133,11 @@ fn cut<T>(list: &mut Vec<T>, size: impl Fn(&T) -> usize) {
     list.truncate(fits);
 }
 
-/// Puts an order that failed back into the queue.
+/// Puts an order that failed back into the queue; says which run it is about.
 ///
 /// # Errors
 /// When its undo was undone meanwhile, or the store refuses.
-pub fn try_again(tx: &mut WriteTx<'_>, id: JobId) -> Result<(), HistoryError> {
+pub fn try_again(tx: &mut WriteTx<'_>, id: JobId) -> Result<RunId, HistoryError> {
     let found = tx.get::<FileRevert>(id)?;
     let mut order = found.ok_or_else(|| HistoryError::NotFound(id.to_string()))?;
     let newer = files::orders(tx, order.run)?;
@@ -148,5 +148,5 @@ pub fn try_again(tx: &mut WriteTx<'_>, id: JobId) -> Result<(), HistoryError> {
         (order.state, order.ended_at) = (RevertState::Queued, None);
         tx.put(&order)?;
     }
-    Ok(())
+    Ok(order.run)
 }
