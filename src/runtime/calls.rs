@@ -203,6 +203,7 @@ impl Turn {
             ws: self.journal.ws.clone(),
             agent: self.agent.id,
             run: self.journal.run,
+            number: self.journal.number,
             step,
             session: self.session,
             item: self.run.item,

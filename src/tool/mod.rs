@@ -18,6 +18,7 @@ pub mod globs;
 pub mod media;
 pub mod patch;
 pub mod rank;
+pub mod reduce;
 pub mod registry;
 pub mod take;
 pub mod text;
@@ -273,6 +274,8 @@ pub struct ToolCx {
     pub agent: AgentId,
     /// Its run.
     pub run: RunId,
+    /// The number of its run.
+    pub number: u32,
     /// The number of the call within the run.
     pub step: u32,
     /// Its session.
@@ -291,6 +294,14 @@ pub struct ToolCx {
     pub child: Option<ChildCx>,
     /// Set when a person stops the run.
     pub cancel: CancellationToken,
+}
+
+impl ToolCx {
+    /// The path by which `read` and `search` find all of this call's result, in later runs too.
+    #[must_use]
+    pub fn result_name(&self) -> String {
+        format!("result:{}.{}", self.number, self.step)
+    }
 }
 
 /// What is different for a run that is a sub-agent.

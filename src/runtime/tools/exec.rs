@@ -26,6 +26,7 @@ use crate::sandbox::output;
 use crate::sandbox::policy::{Network, Policy, WithoutLandlock};
 use crate::sandbox::spawn::{Children, Command, Input, Output, Spawner, Started};
 use crate::store::ReadExt;
+use crate::tool::reduce::{self, Reduced};
 use crate::tool::{ActTool, Aliases, Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec};
 
 use super::folder;
@@ -203,8 +204,8 @@ impl ActTool for Exec {
         };
         drop(running);
         left_over::forget(&folder);
-        let text = read_back(job).await?;
-        Ok(report(&end, &text, wanted.seconds))
+        let printed = read_back(job, args.command).await?;
+        Ok(report(&end, printed, wanted.seconds, &cx.result_name()))
     }
 }
 
@@ -303,10 +304,21 @@ fn io<T>(result: std::io::Result<T>, what: &str) -> Result<T, ToolError> {
     })
 }
 
-async fn read_back(job: Job) -> Result<String, ToolError> {
-    let read = tokio::task::spawn_blocking(move || job.excerpt(READ_BACK, READ_BACK));
+/// What a program has printed.
+struct Printed {
+    raw: String,
+    /// The same as a model needs it, when that is less.
+    reduced: Option<Reduced>,
+}
+
+async fn read_back(job: Job, command: String) -> Result<Printed, ToolError> {
+    let read = tokio::task::spawn_blocking(move || {
+        let raw = job.excerpt(READ_BACK, READ_BACK)?.text();
+        let reduced = reduce::reduce(&command, &raw);
+        Ok::<_, std::io::Error>(Printed { raw, reduced })
+    });
     match read.await {
-        Ok(read) => io(read, "the output").map(|excerpt| excerpt.text()),
+        Ok(read) => io(read, "the output"),
         Err(_) => Err(ToolError::Failed { code: "internal", message: "reading panicked".into() }),
     }
 }
@@ -316,13 +328,15 @@ async fn so_far_of(job: &Job) -> Result<(String, u64), ToolError> {
     let job = job.clone();
     let read = tokio::task::spawn_blocking(move || job.excerpt(SO_FAR, SO_FAR));
     match read.await {
-        Ok(read) => io(read, "the output").map(|excerpt| (excerpt.text(), excerpt.total)),
+        Ok(read) => io(read, "the output")
+            .map(|excerpt| (reduce::plain(&excerpt.text()).into_owned(), excerpt.total)),
         Err(_) => Err(ToolError::Failed { code: "internal", message: "reading panicked".into() }),
     }
 }
 
-/// What the model reads: how it ended, then the output.
-fn report(end: &JobEnd, text: &str, seconds: u64) -> ToolOutput {
+/// What the model reads: how it ended, then the output. All of that is kept under this name when the
+/// model is shown less.
+fn report(end: &JobEnd, printed: Printed, seconds: u64, name: &str) -> ToolOutput {
     if let Some(why) = &end.not_started {
         return ToolOutput::error(format!(
             "Error(sandbox): not started: the sandbox could not be set up: {why}"
@@ -341,6 +355,17 @@ fn report(end: &JobEnd, text: &str, seconds: u64) -> ToolOutput {
         _ => "; what it left running was ended: background: true keeps it",
     };
     let left = if end.reason.is_none() { left } else { "" };
-    let body = format!("[{how}{left}]\n{text}");
-    if end.is_success() { ToolOutput::text(body) } else { ToolOutput::error(body) }
+    let Printed { raw, reduced } = printed;
+    let (note, text, whole) = match reduced {
+        None => (String::new(), raw, None),
+        Some(Reduced { text, left_out: 0 }) => (String::new(), text, None),
+        Some(Reduced { text, left_out }) => {
+            let note =
+                format!("; {left_out} lines of progress are left out, path \"{name}\" has all");
+            (note, text, Some(format!("[{how}{left}]\n{raw}")))
+        }
+    };
+    let body = format!("[{how}{left}{note}]\n{text}");
+    let output = if end.is_success() { ToolOutput::text(body) } else { ToolOutput::error(body) };
+    ToolOutput { whole, ..output }
 }

@@ -130,7 +130,7 @@ fn output<'p>(
         truncated: is_cut || page.readable.truncated,
         took_ms: 0,
         cached_secs: None,
-        spill: is_cut.then(|| format!("result:{}", cx.step)),
+        spill: is_cut.then(|| cx.result_name()),
     });
     // ok: a struct of texts and numbers can be written.
     let told = serde_json::to_string(&told).unwrap_or_default();

@@ -13,6 +13,7 @@ use crate::features::jobs::{queries, rules};
 use crate::kernel::text::ellipsis;
 use crate::kernel::{Actor, Can, Cause};
 use crate::runtime::jobs::{Jobs, Live};
+use crate::tool::reduce;
 use crate::tool::{ActTool, Aliases, Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec};
 
 /// How long a poll waits for something new unless asked, in milliseconds.
@@ -179,7 +180,7 @@ impl Process {
             }
             None => "running".to_owned(),
         };
-        let text = cx.ws.app.redactor.text(&text).into_owned();
+        let text = cx.ws.app.redactor.text(&reduce::plain(&text)).into_owned();
         Ok(ToolOutput::text(format!("[{how}]\n{text}")))
     }
 
@@ -266,7 +267,7 @@ async fn news_of(live: &Arc<Live>) -> Result<(String, u32), ToolError> {
 async fn read(cx: &ToolCx, job: &Job, from: Option<u64>, most: usize) -> String {
     let (ws, job) = (cx.ws.clone(), job.clone());
     let read = tokio::task::spawn_blocking(move || queries::written(&ws, &job, from, most));
-    read.await.unwrap_or_default().text
+    reduce::plain(&read.await.unwrap_or_default().text).into_owned()
 }
 
 async fn log(

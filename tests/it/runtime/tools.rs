@@ -119,6 +119,29 @@ async fn ten_megabytes_of_output_are_kept_whole_and_shown_in_part() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_program_tells_of_its_progress_is_kept_and_not_shown() {
+    let office = Office::open().await;
+    office.settings(|settings| settings.exec_without_jail = true).await;
+    let ada = office.agent_with("Ada", |new| new.exec = true).await;
+    let command = "cargo() { for n in $(seq 60); do echo \"   Compiling part-$n v1.0.0\"; done; \
+        printf '\\033[31merror\\033[0m: no\\n'; }; cargo build";
+    office.model.push(Turn::call("exec", json!({ "command": command })));
+    office.model.push(
+        Turn::call("search", json!({ "pattern": "part-59", "path": "result:1.1" }))
+            .and_call("exec", json!({ "command": "printf ' 10%\\r100%\\n'" })),
+    );
+    office.model.push(Turn::text("It failed."));
+    let run = office.say(&ada, "Build it").await;
+    assert_eq!(office.ended(run).await.outcome, Some(Outcome::Done));
+    let results = office.results(run);
+    let note = "60 lines of progress are left out, path \"result:1.1\" has all";
+    assert_eq!(results[0].2, format!("[exit code 0; {note}]\nerror: no\n"));
+    assert!(results[1].2.contains("Compiling part-59"), "{}", results[1].2);
+    assert_eq!(results[2].2, "[exit code 0]\n100%\n");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_that_takes_too_long_is_ended_and_the_model_reads_what_it_said() {
     let office = Office::open().await;
     office.settings(|settings| settings.exec_without_jail = true).await;
