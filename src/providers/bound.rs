@@ -100,12 +100,18 @@ impl Size {
                     }
                     Part::File { name, data, .. } => {
                         size.add(name.len());
-                        size.images += 1 + data.len() as u64 / PAGE_BYTES;
+                        size.images += Self::of_file(data.len() as u64).images;
                     }
                 }
             }
         }
         size
+    }
+
+    /// The size of a picture or document of so many bytes.
+    #[must_use]
+    pub fn of_file(len: u64) -> Self {
+        Self { bytes: 2 * FRAME, images: 1 + len / PAGE_BYTES }
     }
 
     /// Both together.

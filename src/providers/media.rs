@@ -11,11 +11,20 @@ const TEXT_FILE: usize = 64 * 1024;
 
 /// What a protocol can carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Carries {
+pub(super) struct Carries {
+    /// Whether PDF documents go beside pictures.
+    pub documents: bool,
+    /// The most that one picture may have, in bytes.
+    pub picture: usize,
+}
+
+impl Carries {
     /// Pictures only.
-    Pictures,
+    pub const PICTURES: Self = Self { documents: false, picture: 20 * 1024 * 1024 };
     /// Pictures and PDF documents.
-    Documents,
+    pub const DOCUMENTS: Self = Self { documents: true, ..Self::PICTURES };
+    /// The same where a picture has at most 5 MB as it is sent, in Base64.
+    pub const SMALL_PICTURES: Self = Self { picture: 5 * 1024 * 1024 / 4 * 3, ..Self::DOCUMENTS };
 }
 
 /// The request with words in place of what the model cannot take; the very same when it can take all of it.
@@ -25,9 +34,9 @@ pub(super) fn fit<'a>(
     carries: Carries,
 ) -> Cow<'a, ChatRequest> {
     let taken = |part: &Part| match part {
-        Part::Image { .. } => model.vision,
+        Part::Image { data, .. } => model.vision && data.len() <= carries.picture,
         Part::File { media_type, .. } => {
-            carries == Carries::Documents && model.vision && media_type == "application/pdf"
+            carries.documents && model.vision && media_type == "application/pdf"
         }
         _ => true,
     };
@@ -37,13 +46,13 @@ pub(super) fn fit<'a>(
     let mut fitted = request.clone();
     for part in fitted.messages.iter_mut().flat_map(|message| &mut message.parts) {
         if !taken(part) {
-            *part = Part::text(words(part));
+            *part = Part::text(words(part, model.vision));
         }
     }
     Cow::Owned(fitted)
 }
 
-fn words(part: &Part) -> String {
+fn words(part: &Part, vision: bool) -> String {
     match part {
         Part::File { media_type, name, data } if is_text(media_type) => {
             let text = String::from_utf8_lossy(data);
@@ -55,10 +64,11 @@ fn words(part: &Part) -> String {
             format!("[file {name} ({media_type}, {size} KB): this model cannot read it]")
         }
         Part::Image { media_type, data } => {
-            format!(
-                "[picture ({media_type}, {} KB): this model cannot see pictures]",
-                kilobytes(data)
-            )
+            let why = match vision {
+                true => "it is too large for this model",
+                false => "this model cannot see pictures",
+            };
+            format!("[picture ({media_type}, {} KB): {why}]", kilobytes(data))
         }
         _ => String::new(),
     }
@@ -97,22 +107,26 @@ mod tests {
     #[test]
     fn what_a_model_cannot_take_becomes_words() {
         let picture = Part::Image { media_type: "image/png".into(), data: vec![0; 2_000] };
-        assert_eq!(said(picture.clone(), true, Carries::Pictures), None);
-        let words = said(picture, false, Carries::Pictures).expect("words");
+        assert_eq!(said(picture.clone(), true, Carries::PICTURES), None);
+        let words = said(picture, false, Carries::PICTURES).expect("words");
         assert!(words.contains("image/png") && words.contains("2 KB"), "{words}");
+        let large = Part::Image { media_type: "image/png".into(), data: vec![0; 5 << 20] };
+        assert_eq!(said(large.clone(), true, Carries::DOCUMENTS), None);
+        let words = said(large, true, Carries::SMALL_PICTURES).expect("words");
+        assert!(words.contains("too large") && words.contains("5120 KB"), "{words}");
         let pdf = Part::File {
             media_type: "application/pdf".into(),
             name: "offer.pdf".into(),
             data: vec![0; 10],
         };
-        assert_eq!(said(pdf.clone(), true, Carries::Documents), None);
-        assert!(said(pdf, true, Carries::Pictures).is_some_and(|w| w.contains("offer.pdf")));
+        assert_eq!(said(pdf.clone(), true, Carries::DOCUMENTS), None);
+        assert!(said(pdf, true, Carries::PICTURES).is_some_and(|w| w.contains("offer.pdf")));
         let note = Part::File {
             media_type: "text/plain".into(),
             name: "a.txt".into(),
             data: "Grüße".into(),
         };
-        let words = said(note, true, Carries::Documents).expect("words");
+        let words = said(note, true, Carries::DOCUMENTS).expect("words");
         assert!(words.contains("Grüße") && words.contains("a.txt"), "{words}");
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use crate::app::Ws;
-use crate::features::runs::model::{CallStatus, Context, EventKind, Run, Session, SessionEvent};
+use crate::features::runs::model::{
+    Attachment, CallStatus, Context, EventKind, MAX_ATTACHED_BYTES, Run, Session, SessionEvent,
+};
 use crate::features::runs::queries;
 use crate::features::runs::rules::RunError;
 use crate::kernel::{RunId, SessionId};
@@ -16,10 +18,10 @@ use super::{EngineError, commit};
 
 /// How many of a session's last events make the conversation.
 const MAX_EVENTS: u32 = 2_000;
-/// How many of the newest pictures a model is shown again.
-const MAX_PICTURES: usize = 6;
-/// A larger one is not read again, in bytes.
-const MAX_PICTURE: u64 = 4 * 1024 * 1024;
+/// How many of the newest pictures and documents a model is shown again.
+const MAX_PICTURES: usize = 8;
+/// The most that they have together, in bytes.
+const MAX_PICTURE_BYTES: u64 = MAX_ATTACHED_BYTES;
 
 /// What a model is shown.
 pub(super) struct Shown {
@@ -96,9 +98,7 @@ impl Shown {
         if let Some(summary) = &self.summary {
             history.begin_with(summary);
         }
-        let is_picture = |event: &&SessionEvent| matches!(event.kind, EventKind::Picture { .. });
-        let pictures = self.events.iter().filter(is_picture).count();
-        let mut old = pictures.saturating_sub(MAX_PICTURES);
+        let mut old = self.old_pictures();
         for event in &self.events {
             match self.short(event) {
                 Some((call_id, status, text)) => history.result(call_id, status, &text),
@@ -107,19 +107,44 @@ impl Shown {
             if event.n < self.context.pruned_at {
                 history.uncounted();
             }
-            if let EventKind::Picture { media_type, id, .. } = &event.kind {
-                let data = ws.blobs.get(*id, MAX_PICTURE).ok().filter(|_| old == 0);
-                old = old.saturating_sub(1);
-                match data {
-                    Some(data) => history.picture(media_type.clone(), data),
-                    None => history.without_picture(),
+            match &event.kind {
+                EventKind::Picture { media_type, id, .. } => {
+                    let shown = old == 0;
+                    old = old.saturating_sub(1);
+                    match shown.then(|| ws.blobs.get(*id, MAX_PICTURE_BYTES)) {
+                        Some(Ok(data)) => history.picture(media_type.clone(), data),
+                        _ => history.without_picture(),
+                    }
                 }
+                EventKind::Attached { files, .. } => attach(&mut history, ws, files, &mut old),
+                _ => {}
             }
         }
         if self.cut_off {
             history.begin_clean();
         }
         history
+    }
+
+    /// How many of the pictures and documents, the oldest ones, are not shown again.
+    fn old_pictures(&self) -> usize {
+        let all = self.events.iter().rev().flat_map(|event| match &event.kind {
+            EventKind::Picture { len, .. } => vec![*len],
+            EventKind::Attached { files, .. } => {
+                files.iter().rev().filter(|file| is_seen(file)).map(|file| file.len).collect()
+            }
+            _ => Vec::new(),
+        });
+        let (mut shown, mut bytes, mut old) = (0, 0_u64, 0);
+        for len in all {
+            bytes = bytes.saturating_add(len);
+            if old == 0 && shown < MAX_PICTURES && bytes <= MAX_PICTURE_BYTES {
+                shown += 1;
+            } else {
+                old += 1;
+            }
+        }
+        old
     }
 
     /// The run's pen with the conversation so far.
@@ -144,5 +169,23 @@ impl Shown {
             unsure: false,
             effective: run.effective,
         }
+    }
+}
+
+/// Whether a file is looked at, and not read as words.
+fn is_seen(file: &Attachment) -> bool {
+    file.is_picture() || file.is_document()
+}
+
+/// Adds the files of a message; of those that are looked at, the `old` first ones are not shown.
+pub(super) fn attach(history: &mut History, ws: &Ws, files: &[Attachment], old: &mut usize) {
+    for file in files {
+        let shown = !is_seen(file) || *old == 0;
+        if is_seen(file) {
+            *old = old.saturating_sub(1);
+        }
+        // ok: a file that is gone is told of in its place.
+        let data = shown.then(|| ws.blobs.get(file.blob, MAX_PICTURE_BYTES).ok()).flatten();
+        history.attach(file, data);
     }
 }

@@ -8,8 +8,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::crypto::redact::Redactor;
-use crate::features::runs::model::{Body, CallStatus, EventKind};
+use crate::features::runs::model::{Attachment, Body, CallStatus, EventKind};
+use crate::kernel::text::head_tail;
 use crate::providers::model::{Message, Part, Role};
+use crate::tool::untrusted;
 
 /// How many of the newest messages are never made smaller.
 const RECENT: usize = 4;
@@ -42,8 +44,31 @@ pub fn tokens_of(bytes: usize) -> u64 {
     bytes as u64 * 3 / 10
 }
 
-/// About how many tokens a picture is.
+/// About how many tokens a picture is, or a page of a document.
 const PICTURE_TOKENS: u64 = 1_600;
+/// About how many bytes a page of a document has.
+const PAGE: usize = 64 * 1024;
+/// The most that a model reads of a text file that came with a message, in bytes.
+pub const MAX_FILE_TEXT: usize = 60_000;
+
+/// About how many tokens a file of a message is.
+#[must_use]
+pub fn tokens_of_file(file: &Attachment) -> u64 {
+    let len = usize::try_from(file.len).unwrap_or(usize::MAX);
+    if file.is_picture() {
+        PICTURE_TOKENS
+    } else if file.is_document() {
+        pages(len).saturating_mul(PICTURE_TOKENS)
+    } else if file.is_text() {
+        tokens_of(len.min(MAX_FILE_TEXT))
+    } else {
+        tokens_of(file.name.len() + 64)
+    }
+}
+
+fn pages(len: usize) -> u64 {
+    1 + (len / PAGE) as u64
+}
 
 impl History {
     /// An empty conversation that never repeats a live secret to a provider, whoever said it.
@@ -132,13 +157,41 @@ impl History {
             | EventKind::Remembered { .. }
             | EventKind::CompactionFailed { .. }
             // Its bytes lie elsewhere: whoever has them adds it.
-            | EventKind::Picture { .. } => {}
+            | EventKind::Picture { .. }
+            | EventKind::Attached { .. } => {}
         }
     }
 
     /// Adds the picture of a result that was taken in just now.
     pub fn picture(&mut self, media_type: String, data: Vec<u8>) {
         self.user(Part::Image { media_type, data });
+    }
+
+    /// Adds a file of the message that was taken in just now; without its bytes a word in its place.
+    pub fn attach(&mut self, file: &Attachment, data: Option<Vec<u8>>) {
+        let Attachment { name, media_type, blob, len } = file;
+        let part = match data {
+            None => Part::text(format!("[The file {name} stood here; it is not shown again.]")),
+            Some(data) if file.is_picture() => Part::Image { media_type: media_type.clone(), data },
+            Some(data) if file.is_document() => {
+                Part::File { media_type: media_type.clone(), name: name.clone(), data }
+            }
+            Some(data) if file.is_text() => {
+                let text = String::from_utf8_lossy(&data);
+                let text = match &self.redactor {
+                    Some(redactor) => redactor.text(&text),
+                    None => Cow::Borrowed(text.as_ref()),
+                };
+                let text = head_tail(&text, MAX_FILE_TEXT, "\n[…]\n");
+                let id = untrusted::id_of(&format!("{blob}/{name}"));
+                Part::text(format!("The attached file {name}:\n{}", untrusted::wrap(&id, &text)))
+            }
+            Some(_) => Part::text(format!(
+                "[The attached file {name} ({media_type}, {} KB) can only be saved, not read here.]",
+                len.div_ceil(1_024)
+            )),
+        };
+        self.user(part);
     }
 
     /// Adds a word in place of a picture that is not shown again.
@@ -269,7 +322,7 @@ impl History {
                 Part::ToolCall { arguments, .. } if arguments.len() > LONG => {
                     r#"{"left_out":true}"#.clone_into(arguments);
                 }
-                Part::Image { .. } => *part = Part::text(NO_PICTURE),
+                Part::Image { .. } | Part::File { .. } => *part = Part::text(NO_PICTURE),
                 _ => continue,
             }
             bytes = bytes + part_bytes(part) - before;
@@ -299,9 +352,13 @@ fn sum(messages: &[Message]) -> u64 {
 fn part_tokens(part: &Part) -> u64 {
     match part {
         Part::Image { .. } => PICTURE_TOKENS,
+        Part::File { data, .. } => pages(data.len()).saturating_mul(PICTURE_TOKENS),
         part => tokens_of(part_bytes(part)),
     }
 }
+
+/// How much a piece of the conversation weighs beside text, in bytes: a picture is read as so many
+/// tokens whatever its file has.
 
 fn part_bytes(part: &Part) -> usize {
     match part {
@@ -311,16 +368,19 @@ fn part_bytes(part: &Part) -> usize {
         }
         Part::RedactedThinking { data } | Part::Opaque { data, .. } => data.len(),
         Part::ToolCall { arguments, .. } => arguments.len() + 64,
-        Part::Image { data, .. } | Part::File { data, .. } => data.len(),
+        Part::Image { .. } | Part::File { .. } => {
+            usize::try_from(part_tokens(part).saturating_mul(10) / 3).unwrap_or(usize::MAX)
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::History;
-    use crate::features::runs::model::{Body, CallStatus, EventKind};
+    use crate::features::runs::model::{Attachment, Body, CallStatus, EventKind};
     use crate::kernel::{Actor, Part as Of};
     use crate::providers::model::{Part, Role};
+    use crate::store::BlobId;
 
     fn input(text: &str) -> EventKind {
         EventKind::Input {
@@ -368,6 +428,49 @@ mod tests {
         let kinds: Vec<bool> =
             messages[2].parts.iter().map(|p| matches!(p, Part::ToolResult { .. })).collect();
         assert_eq!(kinds, [true, true, false]);
+    }
+
+    #[test]
+    fn files_of_a_message_stand_with_it_as_what_they_are() {
+        let file = |name: &str, media_type: &str| Attachment {
+            name: name.into(),
+            media_type: media_type.into(),
+            blob: BlobId::of(name.as_bytes()),
+            len: 5,
+        };
+        let mut history = History::default();
+        history.push(&input("look"));
+        history.attach(&file("a.png", "image/png"), Some(vec![1, 2]));
+        history.attach(&file("b.csv", "text/csv"), Some(b"a,b".to_vec()));
+        history.attach(&file("c.pdf", "application/pdf"), Some(vec![3]));
+        history.attach(&file("d.zip", "application/zip"), Some(vec![4]));
+        history.attach(&file("e.png", "image/png"), None);
+        let messages = history.messages();
+        assert_eq!(messages.len(), 1);
+        let [said, picture, table, document, archive, gone] = messages[0].parts.as_slice() else {
+            panic!("{messages:?}")
+        };
+        assert_eq!(*said, Part::text("look"));
+        assert_eq!(*picture, Part::Image { media_type: "image/png".into(), data: vec![1, 2] });
+        let words = |part: &Part| match part {
+            Part::Text { text } => text.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert!(words(table).contains("a,b") && words(table).contains("UNTRUSTED"));
+        assert!(matches!(document, Part::File { name, .. } if name == "c.pdf"));
+        assert!(words(archive).contains("d.zip") && words(gone).contains("e.png"));
+    }
+
+    #[test]
+    fn a_large_picture_is_no_long_conversation() {
+        let mut history = History::default();
+        history.push(&input("first"));
+        history.push(&assistant(&[Part::text("yes")]));
+        history.push(&input("second"));
+        history.picture("image/png".into(), vec![0; 3_000_000]);
+        assert!(history.bytes() < 10_000);
+        assert!(!history.shrink(100_000));
+        assert_eq!(history.messages().len(), 3);
     }
 
     #[test]

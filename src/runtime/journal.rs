@@ -13,6 +13,7 @@ use crate::store::WriteTx;
 use crate::tool::{MAX_OUTPUT, Picture};
 
 use super::EngineError;
+use super::context;
 use super::history::History;
 
 /// The most of an assistant message that is kept in its record, in bytes: well below the limit of
@@ -84,6 +85,9 @@ impl Journal {
             if let EventKind::ToolFinished { paths, .. } = kind {
                 self.steps += 1;
                 self.paths.extend(paths.iter().cloned());
+            }
+            if let EventKind::Attached { files, .. } = kind {
+                context::attach(&mut self.history, &self.ws, files, &mut 0);
             }
             if let EventKind::Remembered { path, .. } = kind {
                 self.paths.insert(path.clone());

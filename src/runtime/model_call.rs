@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::crypto::redact::RedactStream;
-use crate::features::runs::model::{Body, EventKind};
+use crate::features::runs::model::{Attachment, Body, EventKind};
 use crate::features::runs::rules::Pen;
 use crate::features::usage::queries as usage;
 use crate::features::usage::rules::{self as money, Admitted, Ask, Spent};
@@ -18,6 +18,7 @@ use crate::providers::model::{ChatRequest, Delta, Received, Reply, StopReason, T
 use crate::store::WriteTx;
 
 use super::EngineError;
+use super::history::MAX_FILE_TEXT;
 use super::journal::{Journal, save};
 use super::turn::Turn;
 
@@ -132,6 +133,9 @@ impl Question {
             match kind {
                 EventKind::Input { text, .. } => size.bytes += text.head().len() as u64 + 64,
                 EventKind::Notice { text } => size.bytes += text.len() as u64 + 64,
+                EventKind::Attached { files, .. } => {
+                    size = files.iter().fold(size, |size, file| size.and(size_of(file)));
+                }
                 _ => {}
             }
         }
@@ -158,6 +162,17 @@ impl Question {
             },
         )?;
         Ok((call, admitted))
+    }
+}
+
+/// The most that a file of a message adds to a request.
+fn size_of(file: &Attachment) -> Size {
+    if file.is_picture() {
+        Size::of_file(1)
+    } else if file.is_document() {
+        Size::of_file(file.len)
+    } else {
+        Size { bytes: file.len.min(MAX_FILE_TEXT as u64) + 512, images: 0 }
     }
 }
 

@@ -10,7 +10,13 @@ const NAME: &str = "EXTERNAL_UNTRUSTED_CONTENT";
 /// An id for the marks of one result: it cannot be guessed by whoever wrote the words before.
 #[must_use]
 pub fn id_for(cx: &ToolCx) -> String {
-    let digest = Sha256::digest(format!("{}/{}/{}", cx.run, cx.session, cx.step));
+    id_of(&format!("{}/{}/{}", cx.run, cx.session, cx.step))
+}
+
+/// The same, from what only HQ can know when the words were written.
+#[must_use]
+pub fn id_of(seed: &str) -> String {
+    let digest = Sha256::digest(seed);
     digest[..6].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

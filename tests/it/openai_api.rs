@@ -309,8 +309,7 @@ async fn a_session_that_is_worked_in_stays_and_a_long_one_goes_in_pieces() {
     // Said while the agent does not work: the run waits.
     let agent = work::run(&hq, "R-1").agent;
     ws.write(&who, move |tx| agents::pause(tx, agent)).await.expect("a paused agent");
-    let new =
-        || NewInput { text: "More".into(), trigger: RunTrigger::Api, model: None, mode: None };
+    let new = || NewInput { trigger: RunTrigger::Api, ..NewInput::chat("More") };
     ws.write(&who, move |tx| rules::queue(tx, id, new())).await.expect("a queued message");
     hq.advance(Duration::from_secs(25 * 3600)).await;
     timers::sweep(&hq.running().app).await;

@@ -11,6 +11,7 @@ use crate::kernel::{
 };
 use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
+mod attachment;
 mod child;
 mod context;
 mod event;
@@ -19,6 +20,7 @@ mod input;
 mod park;
 mod queue;
 
+pub use attachment::{Attachment, MAX_ATTACHED, MAX_ATTACHED_BYTES};
 pub use child::{
     Awaited, CHILDREN, CHILDREN_BY_PARENT, CHILDREN_BY_ROOT, CHILDREN_BY_SESSION, Child,
 };

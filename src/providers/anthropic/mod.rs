@@ -34,7 +34,7 @@ impl Anthropic {
 
     async fn ask(&self, request: &ChatRequest, sink: Sink<'_>) -> Result<Reply, ProviderError> {
         let model = self.model(&request.model);
-        let request = &*media::fit(request, &model, Carries::Documents);
+        let request = &*media::fit(request, &model, Carries::SMALL_PICTURES);
         let body = encode::body(request, &model).map_err(ProviderError::unwritable)?;
         let post = self.head(Method::Post, "/v1/messages").body("application/json", body);
         self.connection.ask(post, &request.model, &mut decode::Decoder::default(), sink).await

@@ -37,7 +37,7 @@ impl Gemini {
 
     async fn ask(&self, request: &ChatRequest, sink: Sink<'_>) -> Result<Reply, ProviderError> {
         let model = self.model(&request.model);
-        let request = &*media::fit(request, &model, Carries::Documents);
+        let request = &*media::fit(request, &model, Carries::DOCUMENTS);
         let body = encode::body(request, &model).map_err(ProviderError::unwritable)?;
         let path =
             format!("/v1beta/models/{}:streamGenerateContent?alt=sse", plain(&request.model)?);

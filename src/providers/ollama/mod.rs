@@ -45,7 +45,7 @@ impl Ollama {
     async fn ask(&self, request: &ChatRequest, sink: Sink<'_>) -> Result<Reply, ProviderError> {
         let shown = self.shown(&request.model).await?;
         let model = self.model(&request.model);
-        let request = &*media::fit(request, &model, Carries::Pictures);
+        let request = &*media::fit(request, &model, Carries::PICTURES);
         let body = encode::body(request, shown, self.connection.context)
             .map_err(ProviderError::unwritable)?;
         let post = self.head(Method::Post, "/api/chat").body("application/json", body);

@@ -37,7 +37,7 @@ impl OpenAiChat {
 
     async fn ask(&self, request: &ChatRequest, sink: Sink<'_>) -> Result<Reply, ProviderError> {
         let model = self.model(&request.model);
-        let request = &*media::fit(request, &model, Carries::Pictures);
+        let request = &*media::fit(request, &model, Carries::PICTURES);
         let mut quirks = self.learned.of(&request.model).unwrap_or(self.usual);
         loop {
             let body = encode::body(request, &model, &quirks)?;

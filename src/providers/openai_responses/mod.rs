@@ -37,7 +37,7 @@ impl OpenAiResponses {
 
     async fn ask(&self, request: &ChatRequest, sink: Sink<'_>) -> Result<Reply, ProviderError> {
         let model = self.model(&request.model);
-        let request = &*media::fit(request, &model, Carries::Documents);
+        let request = &*media::fit(request, &model, Carries::DOCUMENTS);
         let mut dialect = self.learned.of(&request.model).unwrap_or_default();
         loop {
             let body = encode::body(request, &model, dialect).map_err(ProviderError::unwritable)?;

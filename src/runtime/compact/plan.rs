@@ -5,10 +5,10 @@
 
 use std::collections::HashSet;
 
-use crate::features::runs::model::{CallStatus, EventKind, SessionEvent};
+use crate::features::runs::model::{Attachment, CallStatus, EventKind, SessionEvent};
 use crate::kernel::RunId;
 use crate::providers::model::Part;
-use crate::runtime::history::tokens_of;
+use crate::runtime::history::{tokens_of, tokens_of_file};
 
 /// So many of the newest answers stay, if they fit.
 const TURNS: usize = 3;
@@ -135,6 +135,9 @@ fn groups(events: &[SessionEvent]) -> Vec<Group> {
         let (tokens, begins, answer) = match &event.kind {
             EventKind::Input { text, .. } => (tokens_of(text.head().len()), open.is_empty(), false),
             EventKind::Notice { text } => (tokens_of(text.len()), false, false),
+            EventKind::Attached { files, .. } => {
+                (files.iter().map(tokens_of_file).sum(), false, false)
+            }
             EventKind::Assistant { parts, .. } => {
                 let said = parts_of(parts.head());
                 open = said.iter().filter_map(call_id).collect();
@@ -214,6 +217,7 @@ fn tell(event: &SessionEvent, run: RunId, pieces: &mut Vec<Piece>, card: &mut Op
             say(Speaker::Tool, &format!("{name}{how}: {}", result.head()));
         }
         EventKind::Picture { .. } => say(Speaker::Tool, PICTURE),
+        EventKind::Attached { files, .. } => say(Speaker::Person, &Attachment::in_words(files)),
         _ => {}
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hq::features::runs::model::{Context, EventKind, Run};
 use hq::features::runs::rules::context;
 use hq::features::runs::rules::{NewInput, SessionSpec, talk};
-use hq::kernel::{Role, RunTrigger};
+use hq::kernel::Role;
 use serde_json::{Value, json};
 
 use super::compact::HEADINGS;
@@ -99,12 +99,7 @@ async fn what_was_said_is_found_by_those_who_may_hear_it() {
         office.model.push(call).push(Turn::text("No."));
         let key = format!("agent:ada:person:{eve}");
         let spec = SessionSpec { agent: ada.id, key, owner: Some(eve), task: None };
-        let new = NewInput {
-            text: "What is on Friday?".into(),
-            trigger: RunTrigger::Chat,
-            model: None,
-            mode: None,
-        };
+        let new = NewInput::chat("What is on Friday?");
         let sent = ws.write(&by, move |tx| talk::say(tx, spec, new)).await.expect("it is said");
         office.ended(sent.run).await;
         let results = office.results(sent.run);

@@ -1,6 +1,7 @@
 //! Agents at work, with a scripted model.
 
 mod compact; // summaries in place of what does not fit any more
+mod attached; // files that come with a message
 mod ask; // waiting for a person, a moment, a task
 mod budgets; // what tasks, days and tokens may cost: who waits, and until when
 mod crash; // kill -9 in the middle of runs

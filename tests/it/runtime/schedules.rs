@@ -18,8 +18,8 @@ use hq::features::runs::rules::{self, NewInput, Pen, RunError, SessionSpec};
 use hq::kernel::id::SeededIds;
 use hq::kernel::time::{ManualClock, from_ms};
 use hq::kernel::{
-    AccountId, Actor, Cause, DropPolicy, InputId, Outcome, QueueMode, RunState, RunTrigger,
-    SessionId, SignInId, TypedId as _, Via,
+    AccountId, Actor, Cause, DropPolicy, InputId, Outcome, QueueMode, RunState, SessionId,
+    SignInId, TypedId as _, Via,
 };
 use hq::server::{reactions, schema};
 use hq::store::{Limits, NoFaults, Options, Range, ReadExt as _, Record as _, Store, WriteTx};
@@ -148,12 +148,7 @@ impl Scene {
     fn say(&mut self, n: u64) {
         let mode = self.dice.one_of(QueueMode::ALL).expect("a mode");
         let (session, text) = (self.session().id, format!("message {n}"));
-        let new = NewInput {
-            text: text.clone(),
-            trigger: RunTrigger::Chat,
-            model: None,
-            mode: Some(mode),
-        };
+        let new = NewInput { mode: Some(mode), ..NewInput::chat(text.clone()) };
         match self.try_act(move |tx| rules::queue(tx, session, new)) {
             Ok(sent) => {
                 self.sent.insert(sent.message, (text, mode));

@@ -22,8 +22,8 @@ use hq::features::tasks::rules::{self as tasks, NewTask};
 use hq::features::usage::model::Usage;
 use hq::features::workspace::model::{Member, Settings};
 use hq::kernel::{
-    AccountId, Actor, AgentId, Assignee, Cause, ConnectionId, QueueMode, RunId, RunState,
-    RunTrigger, TaskId, Timestamp, Verdict, Via,
+    AccountId, Actor, AgentId, Assignee, Cause, ConnectionId, QueueMode, RunId, RunState, TaskId,
+    Timestamp, Verdict, Via,
 };
 use hq::runtime::Limits;
 use hq::store::{Range, ReadExt as _, Record, Snap, StoreError, WriteTx};
@@ -198,8 +198,7 @@ impl Office {
             owner: Some(self.owner),
             task: None,
         };
-        let text = text.to_owned();
-        let new = NewInput { text, trigger: RunTrigger::Chat, model: None, mode };
+        let new = NewInput { mode, ..NewInput::chat(text) };
         self.try_act(move |tx| talk::say(tx, session, new)).await
     }
 

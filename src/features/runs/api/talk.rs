@@ -12,9 +12,7 @@ use crate::features::runs::model::{Input, InputState, Session};
 use crate::features::runs::queries::{self, talk};
 use crate::features::runs::rules::{self, NewInput, RunError, Sent, SessionSpec};
 use crate::kernel::cursor::Page;
-use crate::kernel::{
-    AgentId, Can, InputId, Placed, QueueMode, RunId, RunTrigger, SessionId, TaskId,
-};
+use crate::kernel::{AgentId, Can, InputId, Placed, QueueMode, RunId, SessionId, TaskId};
 use crate::store::{ReadExt, StoreError};
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path, Query};
@@ -316,7 +314,7 @@ pub(super) fn answer(ws: &Ws, sent: Sent) -> Result<Response, ApiError> {
 }
 
 fn said(body: SayBody) -> NewInput {
-    NewInput { text: body.text, trigger: RunTrigger::Chat, model: None, mode: body.mode }
+    NewInput { mode: body.mode, ..NewInput::chat(body.text) }
 }
 
 async fn say(

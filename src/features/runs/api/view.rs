@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::features::runs::model::{Body, Child, Compaction, EventKind, Run, SessionEvent};
+use crate::features::runs::model::{
+    Attachment, Body, Child, Compaction, EventKind, Run, SessionEvent,
+};
 use crate::features::runs::queries::{children, words};
 use crate::features::usage::queries as usage;
 use crate::kernel::{
@@ -255,6 +257,26 @@ enum KindOut {
     CompactionFailed { why: String },
     /// What a compaction would have lost was written into the agent's memory.
     Remembered { path: String, lines: Vec<String> },
+    /// Files came with the message before it.
+    Attached { input: InputId, files: Vec<FileOut> },
+}
+
+/// A file of a message.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct FileOut {
+    /// Its name.
+    name: String,
+    /// What it is, such as `image/png`.
+    media_type: String,
+    /// Its length.
+    bytes: u64,
+}
+
+impl FileOut {
+    /// What the API says of an attachment.
+    pub fn of(file: Attachment) -> Self {
+        Self { name: file.name, media_type: file.media_type, bytes: file.len }
+    }
 }
 
 /// One event of a run.
@@ -337,6 +359,9 @@ fn kind(kind: EventKind) -> KindOut {
         EventKind::Compacted { summary, how } => compacted(summary, how),
         EventKind::CompactionFailed { why } => KindOut::CompactionFailed { why },
         EventKind::Remembered { path, lines } => KindOut::Remembered { path, lines },
+        EventKind::Attached { input, files } => {
+            KindOut::Attached { input, files: files.into_iter().map(FileOut::of).collect() }
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use super::{Run, SESSION_EVENTS, Session};
+use super::{Attachment, Run, SESSION_EVENTS, Session};
 use crate::kernel::{
     Actor, InputId, Outcome, RunId, SessionId, Thinking, Timestamp, TypedId, WaitFor,
 };
@@ -248,6 +248,13 @@ pub enum EventKind {
         /// What was written, line by line.
         lines: Vec<String>,
     },
+    /// Files came with the message before it.
+    Attached {
+        /// The queued input.
+        input: InputId,
+        /// The files, in order.
+        files: Vec<Attachment>,
+    },
 }
 
 /// Why a conversation is made shorter.
@@ -341,6 +348,7 @@ impl Record for SessionEvent {
         | EventKind::ToolFinished { result: Body::Blob { id, .. }, .. }
         | EventKind::FilesStarted { kept: id, .. }
         | EventKind::Picture { id, .. } => blobs.one(*id),
+        EventKind::Attached { files, .. } => files.iter().for_each(|file| blobs.one(file.blob)),
         _ => {}
     });
     fn id(&self) -> (SessionId, u32) {

@@ -3,13 +3,13 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use super::Session;
+use super::{Attachment, Session};
 use crate::kernel::{
     Actor, AgentId, CommentId, InputId, Part, QueueMode, RunId, RunTrigger, SessionId, Timestamp,
     TypedId,
 };
 use crate::store::codec::{self, DecodeError};
-use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+use crate::store::{BlobId, BlobRefs, Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 
 /// Queued inputs.
 pub const INPUTS: Table = Table::new(69, "queued_inputs");
@@ -63,6 +63,26 @@ pub struct Input {
     /// When.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
+    /// Files that come with it.
+    pub attached: Vec<Attachment>,
+}
+
+/// The layout before messages had files. Frozen.
+#[derive(Deserialize)]
+struct InputV2 {
+    id: InputId,
+    session: SessionId,
+    agent: AgentId,
+    text: String,
+    by: Actor,
+    trigger: RunTrigger,
+    state: InputState,
+    model: Option<String>,
+    comment: Option<CommentId>,
+    mode: QueueMode,
+    kept: bool,
+    #[serde(with = "millisecond::required")]
+    created_at: Timestamp,
 }
 
 /// The layout before a message said what it does while a run works. Frozen.
@@ -79,6 +99,25 @@ struct InputV1 {
     comment: Option<CommentId>,
     #[serde(with = "millisecond::required")]
     created_at: Timestamp,
+}
+
+impl From<InputV1> for InputV2 {
+    fn from(old: InputV1) -> Self {
+        Self {
+            id: old.id,
+            session: old.session,
+            agent: old.agent,
+            text: old.text,
+            by: old.by,
+            trigger: old.trigger,
+            state: old.state,
+            model: old.model,
+            comment: old.comment,
+            mode: QueueMode::Steer,
+            kept: false,
+            created_at: old.created_at,
+        }
+    }
 }
 
 impl Input {
@@ -105,8 +144,10 @@ impl Record for Input {
     type Id = InputId;
     const TABLE: Table = INPUTS;
     const CLASS: Class = Class::Work;
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     const INDEXES: &'static [Index] = &[INPUT_OPEN, INPUT_KEPT];
+    const BLOBS: Option<fn(&Self, &mut BlobRefs)> =
+        Some(|input, blobs| input.attached.iter().for_each(|file| blobs.one(file.blob)));
     fn id(&self) -> InputId {
         self.id
     }
@@ -138,13 +179,20 @@ impl Record for Input {
             mode: QueueMode::Collect,
             kept: true,
             created_at: crate::kernel::time::from_ms(1_700_000_000_000),
+            attached: vec![Attachment {
+                name: "plan ü.png".into(),
+                media_type: "image/png".into(),
+                blob: BlobId::of(b"picture"),
+                len: 7,
+            }],
         }
     }
     fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
-        if version != 1 {
-            return Err(DecodeError::UnknownVersion { table: INPUTS.name, version });
-        }
-        let old: InputV1 = codec::decode(body)?;
+        let old = match version {
+            1 => InputV2::from(codec::decode::<InputV1>(body)?),
+            2 => codec::decode(body)?,
+            _ => return Err(DecodeError::UnknownVersion { table: INPUTS.name, version }),
+        };
         Ok(Self {
             id: old.id,
             session: old.session,
@@ -155,9 +203,10 @@ impl Record for Input {
             state: old.state,
             model: old.model,
             comment: old.comment,
-            mode: QueueMode::Steer,
-            kept: false,
+            mode: old.mode,
+            kept: old.kept,
             created_at: old.created_at,
+            attached: Vec::new(),
         })
     }
 }

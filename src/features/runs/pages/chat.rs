@@ -16,7 +16,7 @@ use crate::features::runs::queries::steps::Steps;
 use crate::features::runs::queries::{self, talk, words};
 use crate::features::runs::rules::{self, NewInput, RunError, SessionSpec};
 use crate::features::tasks::model::Task;
-use crate::kernel::{AgentStatus, Can, InputId, QueueMode, RunTrigger, SessionId};
+use crate::kernel::{AgentStatus, Can, InputId, QueueMode, SessionId};
 use crate::providers::model::Part;
 use crate::store::{ReadExt, StoreError};
 use crate::web::error::PageError;
@@ -412,7 +412,7 @@ pub(super) async fn say(
     let key = ws.read(|snap| talk::own_key(snap, &agent, who.account, who.role))?;
     let spec = SessionSpec { agent: agent.id, key, owner: Some(who.account), task: None };
     let mode = queue::mode_of(&said.mode)?;
-    let new = NewInput { text: said.body, trigger: RunTrigger::Chat, model: None, mode };
+    let new = NewInput { mode, ..NewInput::chat(said.body) };
     ws.write(&who, move |tx| -> Result<_, RunError> { rules::talk::say(tx, spec, new) }).await?;
     back(&ws, &who, &hx, &agent)
 }

@@ -548,7 +548,7 @@ pub(super) async fn say(
 ) -> Result<Response, PageError> {
     let run = find(&ws, &who, &name)?;
     let (id, mode) = (run.id, super::queue::mode_of(&said.mode)?);
-    let new = NewInput { text: said.body, trigger: RunTrigger::Chat, model: None, mode };
+    let new = NewInput { mode, ..NewInput::chat(said.body) };
     let sent = ws.write(&who, move |tx| rules::talk::say_to_run(tx, id, new)).await?;
     Ok(hx.done(sent.placed.label(), &ws.url(&format!("runs/{name}"))))
 }

@@ -79,7 +79,7 @@ impl Drawing<'_, '_> {
     pub fn view(&self, tx: &impl ReadExt, step: &Step) -> Result<StepView, StoreError> {
         let mut view = self.plain(step);
         match &step.what {
-            What::Input { text, by, input, steered } => {
+            What::Input { text, by, input, steered, .. } => {
                 self.input(tx, &mut view, (text, step.event), *by, (input.is_none(), *steered))?;
             }
             What::Began { attempt, model, thinking, bytes } => {

@@ -5,7 +5,7 @@
 //! from the number of its event.
 
 use crate::features::runs::model::{
-    Body, CallStatus, Compaction, EventKind, FileMark, Run, SessionEvent,
+    Attachment, Body, CallStatus, Compaction, EventKind, FileMark, Run, SessionEvent,
 };
 use crate::kernel::{Actor, InputId, Outcome, RunId, Thinking, Timestamp, WaitFor};
 use crate::providers::model::Part;
@@ -72,6 +72,8 @@ pub enum What {
         by: Actor,
         /// Whether it came while the run worked.
         steered: bool,
+        /// Files that came with it.
+        attached: Vec<Attachment>,
     },
     /// The run began or went on.
     Began {
@@ -203,8 +205,9 @@ impl Steps {
         let step = |what: What| Step { key, event: n, run, at, millis: None, spent: None, what };
         let what = match kind {
             EventKind::Input { input, text, by, steered } => {
-                What::Input { input, text, by, steered }
+                What::Input { input, text, by, steered, attached: Vec::new() }
             }
+            EventKind::Attached { input, files } => return self.attach(input, files),
             EventKind::RunStarted { attempt, model, thinking, request_bytes: bytes } => {
                 What::Began { attempt, model, thinking, bytes }
             }
@@ -297,6 +300,17 @@ impl Steps {
             }
         };
         self.all.push(step(what));
+    }
+
+    /// Files belong to their message; those of an answer to a question to no step of their own.
+    fn attach(&mut self, of: InputId, files: Vec<Attachment>) {
+        let said = self.all.iter_mut().rev().find_map(|step| match &mut step.what {
+            What::Input { input: Some(input), attached, .. } if *input == of => Some(attached),
+            _ => None,
+        });
+        if let Some(attached) = said {
+            *attached = files;
+        }
     }
 
     /// A summary has used tokens and time like an answer.

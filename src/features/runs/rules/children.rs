@@ -168,6 +168,7 @@ fn say(
         mode: QueueMode::Steer,
         kept: false,
         created_at: tx.now(),
+        attached: Vec::new(),
     };
     tx.put(&input)?;
     tx.emit(Event::InputQueued { input: input.id, session: session.id, agent: session.agent });

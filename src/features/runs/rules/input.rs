@@ -100,6 +100,7 @@ pub fn steer(
         mode: QueueMode::Steer,
         kept: false,
         created_at: tx.now(),
+        attached: Vec::new(),
     };
     tx.put(&input)?;
     tx.emit(Event::InputQueued { input: input.id, session: run.session, agent: run.agent });
@@ -145,6 +146,7 @@ pub fn tell(
         mode: QueueMode::Steer,
         kept: false,
         created_at: tx.now(),
+        attached: Vec::new(),
     };
     if session.active_run.is_none() && session.owner.is_some() && wake == Wake::Now {
         let run = life::make_run(tx, &mut session, RunSpec::for_input(&input))?;

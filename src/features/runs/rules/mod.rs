@@ -12,7 +12,7 @@ mod pen;
 pub mod queue;
 pub mod talk;
 
-use crate::features::runs::model::{MAX_CAP, MAX_DEBOUNCE_MS};
+use crate::features::runs::model::{MAX_ATTACHED, MAX_ATTACHED_BYTES, MAX_CAP, MAX_DEBOUNCE_MS};
 use crate::kernel::{AgentId, FieldError, Problem, ProblemKind, SessionId};
 use crate::store::StoreError;
 
@@ -60,6 +60,12 @@ pub enum RunError {
     /// The text is too long.
     #[error("a message has at most 64 KB; this one has {0} KB")]
     TooLong(usize),
+    /// Too many files.
+    #[error("a message has at most {MAX_ATTACHED} files")]
+    TooManyFiles,
+    /// Files that are too large together.
+    #[error("the files of a message have at most {} MB together", MAX_ATTACHED_BYTES >> 20)]
+    FilesTooLarge,
     /// Too many messages wait.
     #[error("{0} messages wait already; stop the run or wait")]
     QueueFull(usize),
@@ -111,6 +117,8 @@ impl Problem for RunError {
             Self::Former => "session_former",
             Self::Empty => "message_empty",
             Self::TooLong(_) => "message_too_long",
+            Self::TooManyFiles => "too_many_files",
+            Self::FilesTooLarge => "files_too_large",
             Self::QueueFull(_) => "queue_full",
             Self::BadPause => "queue_pause",
             Self::BadCap => "queue_cap",
@@ -137,8 +145,10 @@ impl Problem for RunError {
             | Self::Former
             | Self::NoQuestion(_)
             | Self::NotDropped => ProblemKind::Conflict,
-            Self::Empty | Self::BadPause | Self::BadCap | Self::ChildName => ProblemKind::Invalid,
-            Self::TooLong(_) => ProblemKind::TooLarge,
+            Self::Empty | Self::BadPause | Self::BadCap | Self::ChildName | Self::TooManyFiles => {
+                ProblemKind::Invalid
+            }
+            Self::TooLong(_) | Self::FilesTooLarge => ProblemKind::TooLarge,
             Self::QueueFull(_)
             | Self::TooDeep(_)
             | Self::TooManyChildren(_)
@@ -150,6 +160,9 @@ impl Problem for RunError {
     fn fields(&self) -> Vec<FieldError> {
         match self {
             Self::Empty | Self::TooLong(_) => vec![FieldError::new("body", self.to_string())],
+            Self::TooManyFiles | Self::FilesTooLarge => {
+                vec![FieldError::new("files", self.to_string())]
+            }
             Self::BadPause => vec![FieldError::new("debounce_ms", self.to_string())],
             Self::BadCap => vec![FieldError::new("cap", self.to_string())],
             _ => Vec::new(),

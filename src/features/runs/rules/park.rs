@@ -1,7 +1,7 @@
 //! A run waits by its own wish, gives its slot back, and goes on with what came of it as the result of
 //! its call: days later, and over restarts.
 
-use crate::features::runs::model::{Body, CallStatus, EventKind, Park, Run, Session};
+use crate::features::runs::model::{Body, CallStatus, EventKind, Input, Park, Run, Session};
 use crate::features::runs::queries::{self, park as reading};
 use crate::features::workspace::model::Member;
 use crate::kernel::text::{MAX_TEXT, cut};
@@ -39,6 +39,27 @@ pub fn answer(
     text: &str,
     by: AccountId,
 ) -> Result<Run, RunError> {
+    answer_and(tx, run, (text, by), None)
+}
+
+/// As [`answer`], with a message and its files.
+pub(super) fn answered_with(
+    tx: &mut WriteTx<'_>,
+    run: RunId,
+    input: &Input,
+    by: AccountId,
+) -> Result<Run, RunError> {
+    let files = (!input.attached.is_empty())
+        .then(|| EventKind::Attached { input: input.id, files: input.attached.clone() });
+    answer_and(tx, run, (&input.text, by), files)
+}
+
+fn answer_and(
+    tx: &mut WriteTx<'_>,
+    run: RunId,
+    (text, by): (&str, AccountId),
+    files: Option<EventKind>,
+) -> Result<Run, RunError> {
     let run = tx.get::<Run>(run)?.ok_or_else(|| RunError::NotFound(run.to_string()))?;
     let park = reading::question_of(tx, &run)?.ok_or_else(|| RunError::NoQuestion(run.name()))?;
     let text = text.trim();
@@ -49,7 +70,7 @@ pub fn answer(
         return Err(RunError::TooLong(text.len() / 1024));
     }
     let name = tx.get::<Member>(by)?.map_or_else(|| "A person".to_owned(), |member| member.name);
-    settle(tx, park, run, &format!("{name} answered: {text}"))
+    settle_and(tx, park, run, &format!("{name} answered: {text}"), files)
 }
 
 /// A task has ended: who waits for it goes on.
@@ -81,6 +102,17 @@ pub(super) fn settle(
     run: Run,
     text: &str,
 ) -> Result<Run, RunError> {
+    settle_and(tx, park, run, text, None)
+}
+
+/// The same; `then` comes after the result.
+fn settle_and(
+    tx: &mut WriteTx<'_>,
+    park: Park,
+    run: Run,
+    text: &str,
+    then: Option<EventKind>,
+) -> Result<Run, RunError> {
     let session = tx.get::<Session>(run.session)?.ok_or(RunError::NoSession(run.session))?;
     over(tx, park)?;
     let open = queries::open_calls(tx, &run)?.into_iter().find(|call| call.started.is_none());
@@ -97,6 +129,9 @@ pub(super) fn settle(
             seq: None,
         };
         pen.append(tx, finished)?;
+    }
+    if let Some(then) = then {
+        pen.append(tx, then)?;
     }
     debug_assert!(pen.run.waiting.as_ref().is_none_or(|wait| wait.waits_for != WaitFor::Budget));
     (pen.run.state, pen.run.waiting) = (RunState::Queued, None);

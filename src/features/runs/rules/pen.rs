@@ -134,6 +134,10 @@ impl Pen {
                 tx,
                 EventKind::Input { input: Some(input.id), text, by: input.by, steered },
             )?;
+            if !input.attached.is_empty() {
+                let files = input.attached.clone();
+                self.append(tx, EventKind::Attached { input: input.id, files })?;
+            }
             input.state = InputState::Consumed(self.run.id);
             tx.put(&input)?;
         }

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::features::agents::model::Agent;
 use crate::features::runs::model::{
-    Input, InputState, MAX_CAP, MAX_DEBOUNCE_MS, QueueChoice, QueueOf, QueueWish, Queueing, Run,
-    Session, Waiting,
+    Attachment, Input, InputState, MAX_ATTACHED, MAX_ATTACHED_BYTES, MAX_CAP, MAX_DEBOUNCE_MS,
+    QueueChoice, QueueOf, QueueWish, Queueing, Run, Session, Waiting,
 };
 use crate::features::runs::queries::{self, park as reading_park, queue as reading};
 use crate::features::workspace::model::Member;
@@ -43,6 +43,41 @@ pub struct NewInput {
     pub model: Option<String>,
     /// What it does while a run works; without it what was chosen for the session counts.
     pub mode: Option<QueueMode>,
+    /// Files that come with it; they lie in the blobs already.
+    pub attached: Vec<Attachment>,
+}
+
+impl NewInput {
+    /// Something said in a chat, as it is said most often.
+    #[must_use]
+    pub fn chat(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            trigger: RunTrigger::Chat,
+            model: None,
+            mode: None,
+            attached: Vec::new(),
+        }
+    }
+
+    /// Its words. Files alone are a message too.
+    fn words(&self) -> Result<String, RunError> {
+        let text = self.text.trim();
+        if text.len() > MAX_TEXT {
+            return Err(RunError::TooLong(text.len() / 1024));
+        }
+        if self.attached.len() > MAX_ATTACHED {
+            return Err(RunError::TooManyFiles);
+        }
+        if self.attached.iter().map(|file| file.len).sum::<u64>() > MAX_ATTACHED_BYTES {
+            return Err(RunError::FilesTooLarge);
+        }
+        match (text, self.attached.as_slice()) {
+            ("", []) => Err(RunError::Empty),
+            ("", files) => Ok(Attachment::in_words(files)),
+            (text, _) => Ok(text.to_owned()),
+        }
+    }
 }
 
 /// Where a message went.
@@ -61,15 +96,10 @@ pub struct Sent {
 /// Queues a message in a session and, when nobody works there, makes the run for it.
 ///
 /// # Errors
-/// When the text is empty or too long, the agent is archived or too many messages wait.
+/// When the message is empty or too long, has too many files, the agent is archived or too many
+/// messages wait.
 pub fn queue(tx: &mut WriteTx<'_>, session: SessionId, new: NewInput) -> Result<Sent, RunError> {
-    let text = new.text.trim();
-    if text.is_empty() {
-        return Err(RunError::Empty);
-    }
-    if text.len() > MAX_TEXT {
-        return Err(RunError::TooLong(text.len() / 1024));
-    }
+    let text = new.words()?;
     let session = tx.get::<Session>(session)?.ok_or(RunError::NoSession(session))?;
     let agent = tx.get::<Agent>(session.agent)?.ok_or(RunError::NoAgent(session.agent))?;
     if agent.archived_at.is_some() {
@@ -80,7 +110,7 @@ pub fn queue(tx: &mut WriteTx<'_>, session: SessionId, new: NewInput) -> Result<
         id: tx.new_id(),
         session: session.id,
         agent: session.agent,
-        text: text.to_owned(),
+        text,
         by: tx.by(),
         trigger: new.trigger,
         state: InputState::Accepted,
@@ -89,6 +119,7 @@ pub fn queue(tx: &mut WriteTx<'_>, session: SessionId, new: NewInput) -> Result<
         mode: new.mode.unwrap_or(queueing.mode),
         kept: false,
         created_at: tx.now(),
+        attached: new.attached,
     };
     place(tx, session, input, &queueing)
 }
@@ -124,7 +155,7 @@ fn place(
         input.state = InputState::Consumed(active);
         tx.put(&input)?;
         tx.put(&session)?;
-        park::answer(tx, active, &input.text, by)?;
+        park::answered_with(tx, active, &input, by)?;
         tx.emit(told);
         return Ok(sent(Placed::Steered, 0));
     }

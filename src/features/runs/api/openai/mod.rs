@@ -283,7 +283,7 @@ async fn ask(
     };
     let text = talk.input(remembers)?;
     let spec = SessionSpec { agent: agent.id, key, owner: Some(who.account), task: None };
-    let new = NewInput { text, trigger: RunTrigger::Api, model, mode: None };
+    let new = NewInput { trigger: RunTrigger::Api, model, ..NewInput::chat(text) };
     let sent =
         ws.write(who, move |tx| -> Result<_, RunError> { rules::talk::say(tx, spec, new) }).await?;
     Ok((sent.message, sent.run))

@@ -1,0 +1,106 @@
+//! Files that come with a message: the model sees them with it, and again later.
+
+use hq::features::agents::model::Agent;
+use hq::features::runs::model::{Attachment, EventKind, Input, MAX_ATTACHED, Run};
+use hq::features::runs::rules::{NewInput, RunError, Sent, SessionSpec, talk};
+use hq::kernel::{Outcome, RunState};
+use serde_json::json;
+
+use crate::support::model::Turn;
+use crate::support::office::Office;
+
+const PICTURE: &[u8] = b"\x89PNG\r\n\x1a\nnot a real one";
+const SENT: &str = "data:image/png;base64,iVBORw0KGgpub3QgYSByZWFsIG9uZQ==";
+
+fn file(office: &Office, name: &str, media_type: &str, data: &[u8]) -> Attachment {
+    Attachment {
+        name: name.to_owned(),
+        media_type: media_type.to_owned(),
+        blob: office.ws().blobs.put(data).expect("a blob"),
+        len: data.len() as u64,
+    }
+}
+
+async fn send(
+    office: &Office,
+    agent: &Agent,
+    text: &str,
+    attached: Vec<Attachment>,
+) -> Result<Sent, RunError> {
+    let session = SessionSpec {
+        agent: agent.id,
+        key: format!("agent:{}:main", agent.slug),
+        owner: Some(office.owner()),
+        task: None,
+    };
+    let new = NewInput { attached, ..NewInput::chat(text) };
+    office.try_act(move |tx| talk::say(tx, session, new)).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_are_seen_with_their_message_and_again_in_the_next_turn() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.model.usually(Turn::text("A chart of prices."));
+    let files = vec![
+        file(&office, "prices.png", "image/png", PICTURE),
+        file(&office, "prices.csv", "text/csv", b"mango,3\nplum,4\n"),
+    ];
+    let sent = send(&office, &ada, "What is this?", files.clone()).await.expect("it is said");
+    let run = office.ended(sent.run).await;
+    assert_eq!(run.outcome, Some(Outcome::Done));
+    let asked = office.model.last().text();
+    let places = ["What is this?", SENT, "The attached file prices.csv", "mango,3"];
+    let found = places.map(|words| asked.find(words).unwrap_or_else(|| panic!("{words}: {asked}")));
+    assert!(found.is_sorted(), "in order: {found:?}");
+    let kept = office.events(sent.run).into_iter().find_map(|kind| match kind {
+        EventKind::Attached { input, files } => Some((input, files)),
+        _ => None,
+    });
+    assert_eq!(kept, Some((sent.message, files)));
+
+    let next = office.say(&ada, "And the cheapest?").await;
+    office.ended(next).await;
+    let asked = office.model.last().text();
+    assert!(asked.contains(SENT) && asked.contains("plum,4"), "{asked}");
+
+    // Files alone are a message.
+    let files = vec![file(&office, "only.png", "image/png", PICTURE)];
+    let sent = send(&office, &ada, " ", files).await.expect("it is said");
+    office.ended(sent.run).await;
+    assert_eq!(office.get::<Input>(sent.message).text, "[attached: only.png]");
+    assert_eq!(office.model.last().text().matches(SENT).count(), 2);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_many_files_and_too_large_ones_are_refused() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let one = file(&office, "a.png", "image/png", PICTURE);
+    let many = vec![one.clone(); MAX_ATTACHED + 1];
+    let refused = send(&office, &ada, "Look", many).await;
+    assert!(matches!(refused, Err(RunError::TooManyFiles)), "{refused:?}");
+    let large = vec![Attachment { len: 11 << 20, ..one }; 2];
+    let refused = send(&office, &ada, "Look", large).await;
+    assert!(matches!(refused, Err(RunError::FilesTooLarge)), "{refused:?}");
+    assert!(office.all::<Run>().is_empty());
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_is_answered_with_a_picture() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.model.push(Turn::call("ask_person", json!({ "question": "Which logo?" })));
+    office.model.push(Turn::text("That one then."));
+    let run = office.say(&ada, "Choose a logo").await;
+    office.in_state(run, RunState::Waiting).await;
+    let files = vec![file(&office, "logo.png", "image/png", PICTURE)];
+    let sent = send(&office, &ada, "This one", files).await.expect("it is said");
+    assert_eq!(sent.run, run);
+    office.ended(run).await;
+    let asked = office.model.last().text();
+    assert!(asked.contains("answered: This one") && asked.contains(SENT), "{asked}");
+    office.hq.finish().await;
+}
