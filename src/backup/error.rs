@@ -67,7 +67,8 @@ pub enum BackupError {
     /// Another HQ has its backups there.
     #[error(
         "{place} holds backups that were made with another master key, so another HQ may be using it: give \
-         each HQ a place of its own; if both are to share it, say so once with `hq backup --new-place`"
+         each HQ a place of its own; if both are to share it, say so once with `hq backup --new-place` or on \
+         the page of backups"
     )]
     Others {
         /// Where.

@@ -118,6 +118,8 @@ struct RunView {
     bytes: u64,
     new_bytes: u64,
     note: Option<String>,
+    /// The stable name of what went wrong.
+    code: Option<String>,
     /// 0 to 100, while it is at work.
     percent: Option<u8>,
     /// What is being done, while it is at work.
@@ -138,6 +140,7 @@ impl RunView {
             bytes: run.bytes,
             new_bytes: run.new_bytes,
             note: run.note,
+            code: run.code,
             percent: progress.map(|progress| progress.percent),
             phase: progress.map(|progress| progress.phase.label().to_owned()),
         }

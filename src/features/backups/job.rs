@@ -21,7 +21,7 @@ use super::model::{
     BackupRun, BackupSecret, Deed, Encryption, PASSPHRASE, Reach, S3_SECRET, Trigger,
 };
 use super::queries;
-use super::rules::{self, BackupsError, Ended};
+use super::rules::{self, BackupsError, Ended, Failed};
 
 /// How many things that were left out the report of a backup names.
 const NAMED: usize = 10;
@@ -225,9 +225,9 @@ async fn prepare(app: &App, mut wish: Wish) -> Result<(BackupRun, Work), Backups
             Ok((run, Work { id, actor, task, held }))
         }
         Err(error) => {
-            let words = error.to_string();
+            let failed = Failed::from(&error);
             let noted =
-                app.system.write(actor, Cause::Job(id), move |tx| rules::end(tx, id, Err(words)));
+                app.system.write(actor, Cause::Job(id), move |tx| rules::end(tx, id, Err(failed)));
             noted.await?;
             Err(error)
         }
@@ -242,7 +242,7 @@ async fn carry_out(app: &App, work: Work) -> Result<Result<BackupRun, BackupsErr
     let done = done.unwrap_or_else(|error| Err(BackupsError::CutOff(error.to_string())));
     let (ended, failed) = match done {
         Ok(ended) => (Ok(ended), None),
-        Err(error) => (Err(error.to_string()), Some(error)),
+        Err(error) => (Err(Failed::from(&error)), Some(error)),
     };
     if let Some(error) = &failed {
         tracing::error!(%error, "{} failed", deed.noun());

@@ -9,7 +9,7 @@ use crate::backup::Retention;
 use crate::crypto::keyring::Sealed;
 use crate::kernel::time::from_ms;
 use crate::kernel::{AccountId, JobId, Timestamp, TypedId};
-use crate::store::{Class, Record, Table};
+use crate::store::{Class, DecodeError, Record, Table, codec};
 
 /// How backups are made.
 pub const SETTINGS: Table = Table::new(120, "backup_settings");
@@ -240,14 +240,60 @@ pub struct BackupRun {
     pub new_bytes: u64,
     /// What went wrong, or what is worth knowing.
     pub note: Option<String>,
+    /// The stable name of what went wrong.
+    pub code: Option<String>,
+}
+
+/// The first layout.
+#[derive(Deserialize)]
+struct BackupRunV1 {
+    id: JobId,
+    deed: Deed,
+    trigger: Trigger,
+    place: String,
+    #[serde(with = "millisecond::required")]
+    started_at: Timestamp,
+    #[serde(with = "millisecond::optional")]
+    ended_at: Option<Timestamp>,
+    outcome: Outcome,
+    backup: Option<String>,
+    bytes: u64,
+    new_bytes: u64,
+    note: Option<String>,
+}
+
+impl From<BackupRunV1> for BackupRun {
+    fn from(old: BackupRunV1) -> Self {
+        Self {
+            id: old.id,
+            deed: old.deed,
+            trigger: old.trigger,
+            place: old.place,
+            started_at: old.started_at,
+            ended_at: old.ended_at,
+            outcome: old.outcome,
+            backup: old.backup,
+            bytes: old.bytes,
+            new_bytes: old.new_bytes,
+            note: old.note,
+            code: None,
+        }
+    }
 }
 
 impl Record for BackupRun {
     type Id = JobId;
     const TABLE: Table = RUNS;
     const CLASS: Class = Class::Work;
+    const VERSION: u8 = 2;
     fn id(&self) -> JobId {
         self.id
+    }
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        match version {
+            1 => codec::decode::<BackupRunV1>(body).map(Self::from),
+            _ => Err(DecodeError::UnknownVersion { table: RUNS.name, version }),
+        }
     }
     fn sample() -> Self {
         let at = from_ms(1_700_000_000_000);
@@ -263,6 +309,7 @@ impl Record for BackupRun {
             bytes: 1_000_000,
             new_bytes: 20_000,
             note: None,
+            code: Some("backup_others".into()),
         }
     }
 }

@@ -93,6 +93,8 @@ struct View {
     restored: Option<News>,
     /// Why the place is not the one that it was.
     lost: String,
+    /// Whether another HQ keeps its backups there, and nobody has said yet that both may.
+    shared: bool,
     place: String,
     same_disk: bool,
     last: Option<RelTime>,
@@ -212,6 +214,7 @@ fn view(app: &App, ws: &Ws, who: &Person) -> Result<View, PageError> {
         Ok::<_, StoreError>((settings, kept, runs, next, queries::trouble(snap)?))
     })?;
     let address = queries::address(app, &settings);
+    let place = address.map_or_else(|error| error.to_string(), |address| address.to_string());
     let restored = app.system.read(|snap| queries::restored(snap, now))?;
     let lost = queries::lost_place(app, &settings)?;
     let is_done = |deed| move |run: &&BackupRun| run.deed == deed && run.outcome == Outcome::Done;
@@ -233,14 +236,15 @@ fn view(app: &App, ws: &Ws, who: &Person) -> Result<View, PageError> {
                 ),
             }
         }),
+        restored: restored.map(|one| news(one, &at)),
+        lost: lost.map_or_else(String::new, |error| crate::web::form::sentence(&error.to_string())),
+        same_disk: settings.target.is_empty(),
+        shared: trouble.as_ref().is_some_and(|run| queries::is_shared(run, &place)),
+        place,
         trouble: trouble.map_or_else(String::new, |run| {
             let note = run.note.as_deref().unwrap_or("it was cut off");
             format!("{} failed {}: {note}", run.deed.label(), at(run.started_at).text)
         }),
-        restored: restored.map(|one| news(one, &at)),
-        lost: lost.map_or_else(String::new, |error| crate::web::form::sentence(&error.to_string())),
-        same_disk: settings.target.is_empty(),
-        place: address.map_or_else(|error| error.to_string(), |address| address.to_string()),
         last,
         next: next.map(at),
         drill,

@@ -8,7 +8,7 @@ use crate::app::{App, Ws};
 use crate::backup::{Address, BackupError, Folder, Repository, Target, apart};
 use crate::features::users::queries as users;
 use crate::features::workspace::queries as workspace;
-use crate::kernel::{AccountId, JobId, Role, Timestamp};
+use crate::kernel::{AccountId, JobId, Problem as _, Role, Timestamp};
 use crate::store::{Range, Read, ReadExt, StoreError};
 
 use super::model::{
@@ -244,6 +244,16 @@ pub fn trouble<R: Read + ?Sized>(read: &R) -> Result<Option<BackupRun>, StoreErr
             .filter(|run| run.outcome == Outcome::Failed)
     });
     Ok(worst.cloned())
+}
+
+/// Whether a backup failed because another HQ keeps its own at this place: somebody is to say whether
+/// both are to share it.
+#[must_use]
+pub fn is_shared(failed: &BackupRun, place: &str) -> bool {
+    let others = BackupError::Others { place: String::new() };
+    failed.deed == Deed::Backup
+        && failed.place == place
+        && failed.code.as_deref() == Some(others.code())
 }
 
 /// Whether this person administers every workspace: backups hold them all. Who administers one that

@@ -199,6 +199,7 @@ pub fn begin(
         bytes: 0,
         new_bytes: 0,
         note: None,
+        code: None,
     };
     tx.put(&run)?;
     Ok(run)
@@ -217,6 +218,21 @@ pub struct Ended {
     pub note: Option<String>,
 }
 
+/// How something failed.
+#[derive(Clone, Debug)]
+pub struct Failed {
+    /// Its stable name.
+    pub code: &'static str,
+    /// What went wrong and what to do.
+    pub words: String,
+}
+
+impl From<&BackupsError> for Failed {
+    fn from(error: &BackupsError) -> Self {
+        Self { code: error.code(), words: error.to_string() }
+    }
+}
+
 /// Notes how something ended.
 ///
 /// # Errors
@@ -224,7 +240,7 @@ pub struct Ended {
 pub fn end(
     tx: &mut WriteTx<'_>,
     id: JobId,
-    ended: Result<Ended, String>,
+    ended: Result<Ended, Failed>,
 ) -> Result<BackupRun, BackupsError> {
     let mut run = tx.get::<BackupRun>(id)?.ok_or(BackupsError::NotFound)?;
     run.ended_at = Some(tx.now());
@@ -234,9 +250,9 @@ pub fn end(
             (run.backup, run.note) = (ended.backup, ended.note);
             (run.bytes, run.new_bytes) = (ended.bytes, ended.new_bytes);
         }
-        Err(words) => {
+        Err(Failed { code, words }) => {
             run.outcome = Outcome::Failed;
-            run.note = Some(words);
+            (run.note, run.code) = (Some(words), Some(code.to_owned()));
         }
     }
     match (run.outcome, run.deed, &run.backup) {

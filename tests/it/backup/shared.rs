@@ -5,11 +5,12 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use hq::backup::BackupError;
 use hq::features::backups::job::Newness;
 use hq::features::backups::model::{Deed, Outcome};
 use serde_json::json;
 
-use super::page::{done, settings};
+use super::page::{PAGE, done, settings};
 use super::places::to;
 use crate::support::hq::TestHq;
 
@@ -62,6 +63,51 @@ async fn a_place_of_another_hq_is_refused_until_somebody_says_so_and_its_backups
         let checked = hq::backup::verify(&named, &manifest, None, &meter).expect("a check");
         assert!(checked.faults.is_empty(), "{:?}", checked.faults);
     }
+    one.finish().await;
+    other.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_the_page_somebody_says_what_sharing_means_and_agrees_once() {
+    const SHARE: &str = "Share this place and back up now";
+    let (one, other) = (TestHq::start().await, TestHq::start().await);
+    let folder = tempfile::tempdir().expect("a folder");
+    to(&one, folder.path(), Newness::AsBefore).await.expect("the first one there");
+    let (owner, api) = (other.owner(), other.api().await);
+    settings(&api, |body| {
+        body["schedule"] = "off".into();
+        body["target"] = folder.path().display().to_string().into();
+    })
+    .await;
+    assert!(!owner.get(PAGE).await.text.contains(SHARE), "nobody has tried yet");
+
+    owner.form(&format!("{PAGE}/run"), &[]).await;
+    let failed = done(&other, Deed::Backup, 1).await;
+    let others = BackupError::Others { place: folder.path().display().to_string() };
+    assert_eq!(failed[0].note, Some(others.to_string()));
+    assert_eq!(failed[0].code.as_deref(), Some("backup_others"));
+    let page = owner.get(PAGE).await;
+    assert!(page.text.contains(SHARE), "{}", page.text);
+    assert!(page.text.contains("counts and removes only its own backups"), "{}", page.text);
+    let told = api.get("/api/v1/backups").await.json();
+    assert_eq!(told["trouble"]["code"], "backup_others");
+
+    owner.form(&format!("{PAGE}/run"), &[("new_place", "on")]).await;
+    let runs = done(&other, Deed::Backup, 2).await;
+    assert_eq!(runs[0].outcome, Outcome::Done, "{:?}", runs[0].note);
+    assert!(!owner.get(PAGE).await.text.contains(SHARE), "it was said");
+    owner.form(&format!("{PAGE}/run"), &[]).await;
+    let runs = done(&other, Deed::Backup, 3).await;
+    assert_eq!(runs[0].outcome, Outcome::Done, "once is enough: {:?}", runs[0].note);
+    assert_eq!(ids(folder.path()).len(), 3);
+
+    // What failed at another place says nothing of this one.
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    to(&one, elsewhere.path(), Newness::AsBefore).await.expect("the first one there");
+    to(&other, elsewhere.path(), Newness::AsBefore).await.expect_err("it is another's");
+    let page = owner.get(PAGE).await;
+    assert!(page.text.contains("another master key"), "{}", page.text);
+    assert!(!page.text.contains(SHARE), "{}", page.text);
     one.finish().await;
     other.finish().await;
 }
