@@ -8,6 +8,7 @@ pub mod keyring;
 pub mod passkey;
 pub mod password;
 pub mod passphrase;
+pub mod pkce;
 pub mod token;
 pub mod totp;
 pub mod redact;

@@ -16,6 +16,6 @@ pub mod fetch;
 pub mod pages;
 
 #[cfg(test)]
-mod loopback;
+pub(crate) mod loopback;
 #[cfg(test)]
 mod client_tests;

@@ -47,6 +47,10 @@ pub enum Server {
     LmStudio,
     /// vLLM or llama.cpp on its usual port.
     Vllm,
+    /// What a ChatGPT subscription pays for.
+    ChatGpt,
+    /// GitHub Copilot.
+    Copilot,
     /// Any other.
     Other,
 }
@@ -127,16 +131,7 @@ pub fn normalise(wire: Wire, typed: &str) -> Result<Base, BaseError> {
         (true, Wire::Ollama) => DEFAULT_OLLAMA,
         (false, _) => typed,
     };
-    let url = parse(typed)?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(BaseError::Scheme(url.scheme().to_owned()));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(BaseError::Credentials);
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(BaseError::Query);
-    }
+    let url = usable(typed)?;
     let private = is_private(&url);
     // Who speaks Ollama's own protocol is Ollama, on whatever port.
     let server = match (server(&url), wire) {
@@ -158,6 +153,35 @@ pub fn normalise(wire: Wire, typed: &str) -> Result<Base, BaseError> {
     };
     let origin = url.origin().ascii_serialization();
     Ok(Base { url: format!("{origin}{path}"), server, private })
+}
+
+/// A base URL that is used as it stands, with nothing added to its path: of a server that is known.
+///
+/// # Errors
+/// It is no http(s) address, or holds more than one.
+pub fn exact(typed: &str, server: Server) -> Result<Base, BaseError> {
+    let typed = typed.trim();
+    if typed.is_empty() {
+        return Err(BaseError::Empty);
+    }
+    let url = usable(typed)?;
+    let path = url.path().trim_end_matches('/');
+    let private = is_private(&url);
+    Ok(Base { url: format!("{}{path}", url.origin().ascii_serialization()), server, private })
+}
+
+fn usable(typed: &str) -> Result<Url, BaseError> {
+    let url = parse(typed)?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(BaseError::Scheme(url.scheme().to_owned()));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(BaseError::Credentials);
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(BaseError::Query);
+    }
+    Ok(url)
 }
 
 fn openai_path(server: Server, path: &str) -> String {
@@ -356,6 +380,15 @@ mod tests {
         {
             assert!(url(Wire::Ollama, typed).contains("loses tool calls"), "{typed}");
         }
+    }
+
+    #[test]
+    fn an_exact_base_keeps_its_path() {
+        let url = |typed| exact(typed, Server::Copilot).map_or_else(|e| e.to_string(), |b| b.url);
+        assert_eq!(url("https://api.example.com"), "https://api.example.com");
+        assert_eq!(url("https://chat.example.com/a/b/"), "https://chat.example.com/a/b");
+        assert!(url(" ").contains("give the server's address"));
+        assert!(url("https://a.example?x").contains('?'));
     }
 
     #[test]

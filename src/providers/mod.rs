@@ -1,5 +1,6 @@
 //! Models behind one trait. Our own words stand at the boundary (`model`); wire formats end here. A stream without
 //! its final event is an error, never an answer; a key is given when a provider is made and is never shown again.
+//! Where a person signs in instead (`oauth`), an account gives what is good for the next call (`account`).
 
 pub mod model;
 pub mod error;
@@ -13,6 +14,8 @@ pub mod openai_responses;
 pub mod gemini;
 pub mod ollama;
 pub mod practice;
+pub mod oauth;
+pub mod account;
 
 mod ids;
 mod media;

@@ -7,7 +7,7 @@ use super::base::{Base, Server};
 use super::catalog::{self, Price};
 use super::error::ProviderError;
 use super::known;
-use super::model::{Abilities, ModelInfo};
+use super::model::{Abilities, ChatRequest, ModelInfo, Part};
 use super::wire::Connection;
 use crate::net::message::{Method, Request};
 
@@ -42,20 +42,63 @@ pub(super) fn head(connection: &Connection, method: Method, path: &str) -> Reque
     }
 }
 
+/// The head of a question, with what one server wants to know of it before it reads it.
+pub(super) fn post(connection: &Connection, path: &str, request: &ChatRequest) -> Request {
+    let post = head(connection, Method::Post, path);
+    if connection.base.server != Server::Copilot {
+        return post;
+    }
+    // What a person asks counts there; what follows from it by itself does not.
+    let last = request.messages.last().map_or(&[][..], |message| message.parts.as_slice());
+    let goes_on = last.iter().any(|part| matches!(part, Part::ToolResult { .. }));
+    let post = post.header("x-initiator", if goes_on { "agent" } else { "user" });
+    let mut parts = request.messages.iter().flat_map(|message| &message.parts);
+    match parts.any(|part| matches!(part, Part::Image { .. })) {
+        true => post.header("copilot-vision-request", "true"),
+        false => post,
+    }
+}
+
 /// The models at a server, best known first.
 ///
 /// # Errors
 /// What the call ends with; the server sent no list.
 pub(super) async fn list(connection: &Connection) -> Result<Vec<ModelInfo>, ProviderError> {
-    let list = connection.get(head(connection, Method::Get, "models")).await?;
-    read(&list, &connection.base)
+    read(&document(connection).await?, &connection.base)
+}
+
+/// The list of models as the server sends it.
+///
+/// # Errors
+/// What the call ends with.
+pub(super) async fn document(connection: &Connection) -> Result<Value, ProviderError> {
+    let path = match connection.base.server {
+        // It lists what the version of a program may use.
+        Server::ChatGpt => concat!("models?client_version=", env!("CARGO_PKG_VERSION")),
+        _ => "models",
+    };
+    connection.get(head(connection, Method::Get, path)).await
+}
+
+/// The models that a server offers over Responses alone, as its list says.
+pub(super) fn responses_only(list: &Value) -> Vec<String> {
+    let Some(data) = list.get("data").and_then(Value::as_array) else { return Vec::new() };
+    let only = |entry: &&Value| {
+        let ways = entry.get("supported_endpoints").and_then(Value::as_array);
+        ways.is_some_and(|ways| {
+            let has = |tail: &str| ways.iter().filter_map(Value::as_str).any(|w| w.ends_with(tail));
+            has("/responses") && !has("/chat/completions")
+        })
+    };
+    let ids = data.iter().filter(only).filter_map(|entry| entry.get("id")?.as_str());
+    ids.map(str::to_owned).collect()
 }
 
 /// The models of a list, best known first.
 ///
 /// # Errors
 /// It is no list.
-fn read(list: &Value, base: &Base) -> Result<Vec<ModelInfo>, ProviderError> {
+pub(super) fn read(list: &Value, base: &Base) -> Result<Vec<ModelInfo>, ProviderError> {
     // Some servers send the list alone, others below another name.
     let data = list
         .as_array()
@@ -74,18 +117,30 @@ fn read(list: &Value, base: &Base) -> Result<Vec<ModelInfo>, ProviderError> {
 }
 
 fn info(entry: &Value, base: &Base) -> Option<ModelInfo> {
-    let id = entry.get("id").or_else(|| entry.get("name"))?.as_str()?;
+    let id = ["id", "slug", "name"].iter().find_map(|key| entry.get(*key))?.as_str()?;
+    // What embeds texts holds no conversation.
+    let says = |key: &str| entry.get("capabilities")?.get(key);
+    if says("type").is_some_and(|kind| kind != "chat") {
+        return None;
+    }
     let id = id.strip_prefix("models/").unwrap_or(id);
     let number =
         |value: Option<&Value>| value.and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
     let windows = ["context_length", "max_model_len", "context_window", "max_context_length"];
     let top = entry.get("top_provider");
+    let limit = |key: &str| number(says("limits").and_then(|limits| limits.get(key)));
     let known = known(&catalog::describe(id).at(base));
     Some(ModelInfo {
         id: id.to_owned(),
         name: entry.get("name").and_then(Value::as_str).unwrap_or(&known.name).to_owned(),
-        window: windows.iter().find_map(|key| number(entry.get(key))).or(known.window),
-        max_output: number(top.and_then(|t| t.get("max_completion_tokens"))).or(known.max_output),
+        window: windows
+            .iter()
+            .find_map(|key| number(entry.get(key)))
+            .or_else(|| limit("max_context_window_tokens"))
+            .or(known.window),
+        max_output: number(top.and_then(|t| t.get("max_completion_tokens")))
+            .or_else(|| limit("max_output_tokens"))
+            .or(known.max_output),
         price: entry.get("pricing").and_then(price).or(known.price),
         can: abilities(entry, known.can),
     })
@@ -97,15 +152,21 @@ fn abilities(entry: &Value, known: Abilities) -> Abilities {
     let has = |words: &[Value], word: &str| words.iter().any(|w| w == word);
     let parameters = list(entry.get("supported_parameters"));
     let inputs = list(entry.get("architecture").and_then(|a| a.get("input_modalities")));
-    // Mistral says it as flags.
+    // Mistral says it as flags, Copilot as flags of flags.
     let flag = |name: &str| entry.get("capabilities")?.get(name)?.as_bool();
+    let support = |name: &str| entry.get("capabilities")?.get("supports")?.get(name)?.as_bool();
     Abilities {
         tools: parameters
             .as_ref()
             .map(|p| has(p, "tools"))
             .or_else(|| flag("function_calling"))
+            .or_else(|| support("tool_calls"))
             .or(known.tools),
-        vision: inputs.map(|i| has(&i, "image")).or_else(|| flag("vision")).or(known.vision),
+        vision: inputs
+            .map(|i| has(&i, "image"))
+            .or_else(|| flag("vision"))
+            .or_else(|| support("vision"))
+            .or(known.vision),
         thinking: parameters.map(|p| has(&p, "reasoning")).or(known.thinking),
     }
 }
@@ -132,7 +193,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::providers::base::{Wire, normalise};
+    use crate::providers::base::{self, Wire, normalise};
 
     #[test]
     fn a_routers_prices_are_read_as_micro_dollars_for_a_million() {
@@ -149,6 +210,28 @@ mod tests {
         assert_eq!(price(&json!({"prompt": "0", "completion": "0"})), Some(Price::default()));
         assert_eq!(price(&json!({"prompt": "-1", "completion": "-1"})), None);
         assert_eq!(price(&json!({})), None);
+    }
+
+    #[test]
+    fn a_subscriptions_list_tells_limits_and_ways() {
+        let base = base::exact("https://api.example.com", Server::Copilot).expect("an address");
+        let list = json!({"data": [
+            {"id": "talks", "name": "Talks", "supported_endpoints": ["/chat/completions", "/responses"],
+             "capabilities": {"type": "chat", "supports": {"tool_calls": true, "vision": false},
+                "limits": {"max_context_window_tokens": 128_000, "max_output_tokens": 16_384}}},
+            {"id": "codes", "supported_endpoints": ["/responses"]},
+            {"id": "vectors", "capabilities": {"type": "embeddings"}},
+        ]});
+        let models = read(&list, &base).expect("a list");
+        let mut ids: Vec<&str> = models.iter().map(|m| m.id.as_str()).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, ["codes", "talks"]);
+        let talks = models.iter().find(|m| m.id == "talks").expect("it is there");
+        assert_eq!((talks.window, talks.max_output), (Some(128_000), Some(16_384)));
+        assert_eq!((talks.can.tools, talks.can.vision), (Some(true), Some(false)));
+        assert_eq!(responses_only(&list), ["codes"]);
+        let slugs = read(&json!({"models": [{"slug": "gpt-x"}]}), &base).expect("a list");
+        assert_eq!(slugs[0].id, "gpt-x");
     }
 
     #[test]

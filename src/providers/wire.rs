@@ -134,6 +134,8 @@ pub struct Connection {
     pub limits: Limits,
     /// The window that a person chose, for servers that have to be told how large it is.
     pub context: Option<u32>,
+    /// What goes along with every request: whose account it is, who asks.
+    pub headers: Vec<(String, String)>,
 }
 
 impl Connection {
@@ -141,7 +143,14 @@ impl Connection {
     #[must_use]
     pub fn new(client: HttpClient, clock: Arc<dyn Clock>, base: Base, key: Option<Key>) -> Self {
         let limits = Limits::of(&base);
-        Self { client, clock, base, key, limits, context: None }
+        Self { client, clock, base, key, limits, context: None, headers: Vec::new() }
+    }
+
+    /// The same line at another address, with another key and headers.
+    #[must_use]
+    pub(super) fn signed(&self, base: Base, key: Key, headers: Vec<(String, String)>) -> Self {
+        let limits = Limits::of(&base);
+        Self { base, key: Some(key), headers, limits, ..self.clone() }
     }
 
     /// With other limits.
@@ -195,7 +204,8 @@ impl Connection {
 
     /// A request to a path of the server, trusted because a person gave the address.
     pub(super) fn request(&self, method: Method, path: &str) -> Request {
-        Request::new(Policy::Trusted, method, self.base.join(path))
+        let request = Request::new(Policy::Trusted, method, self.base.join(path));
+        self.headers.iter().fold(request, |request, (name, value)| request.header(name, value))
     }
 
     /// Sends and gives the answer if it is a good one.

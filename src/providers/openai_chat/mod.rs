@@ -15,7 +15,6 @@ use super::media::{self, Carries};
 use super::model::{ChatRequest, ModelInfo, Reply};
 use super::wire::Connection;
 use super::{Provider, Sink, openai};
-use crate::net::message::Method;
 use decode::{Decoder, Tags};
 use quirks::Quirks;
 
@@ -41,7 +40,7 @@ impl OpenAiChat {
         let mut quirks = self.learned.of(&request.model).unwrap_or(self.usual);
         loop {
             let body = encode::body(request, &model, &quirks)?;
-            let post = openai::head(&self.connection, Method::Post, "chat/completions")
+            let post = openai::post(&self.connection, "chat/completions", request)
                 .body("application/json", body);
             let mut decoder =
                 Decoder::new(if quirks.think_tags { Tags::Split } else { Tags::Keep });

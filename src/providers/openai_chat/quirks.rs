@@ -101,9 +101,13 @@ impl Quirks {
             },
             Server::Moonshot => Self { replay: Some(Replay::Content), think_tags: false, ..plain },
             Server::Mistral => Self { stream_usage: false, short_ids: true, ..plain },
-            Server::Google => Self { think_tags: false, ..plain },
+            Server::Google | Server::Copilot => Self { think_tags: false, ..plain },
             Server::Ollama => Self { reasoning: Reasoning::Asked, ..plain },
-            Server::LmStudio | Server::Vllm | Server::Other | Server::Anthropic => plain,
+            Server::LmStudio
+            | Server::Vllm
+            | Server::ChatGpt
+            | Server::Other
+            | Server::Anthropic => plain,
         }
     }
 

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::NAME;
 use crate::kernel::Thinking;
+use crate::providers::base::Server;
 use crate::providers::catalog::{Model, ThinkingKind};
 use crate::providers::error::{ErrorClass, ProviderError};
 use crate::providers::ids;
@@ -27,9 +28,27 @@ pub(super) struct Dialect {
     no_temperature: bool,
     no_hints: bool,
     no_limit: bool,
+    needs_instructions: bool,
 }
 
+/// What is said where a server wants to be told something and nobody has said anything.
+const NOTHING_SAID: &str = "Answer what you are asked.";
+
 impl Dialect {
+    /// What is known of a server.
+    pub(super) fn of(server: Server) -> Self {
+        match server {
+            // Its limits are those of the subscription, and every conversation begins with words of the system's.
+            Server::ChatGpt => Self {
+                no_limit: true,
+                no_temperature: true,
+                needs_instructions: true,
+                ..Self::default()
+            },
+            _ => Self::default(),
+        }
+    }
+
     /// Leaves out what a refusal complains about. False when there is nothing to leave out, or it was left out
     /// before and did not help.
     pub(super) fn learn(&mut self, error: &ProviderError) -> bool {
@@ -153,9 +172,13 @@ pub(super) fn body(
     let reasoning = reasoning(request, model, dialect);
     let sealed = model.thinking == ThinkingKind::Effort && !dialect.no_sealed;
     let hints = !dialect.no_hints;
+    let mut instructions = system(request, Stays::Yes);
+    if dialect.needs_instructions && instructions.is_empty() {
+        instructions = Cow::Borrowed(NOTHING_SAID);
+    }
     serde_json::to_vec(&Body {
         model: &request.model,
-        instructions: system(request, Stays::Yes),
+        instructions,
         tools: request.tools.iter().map(tool).collect(),
         tool_choice: choice(request),
         input: input(request),
@@ -462,6 +485,20 @@ mod tests {
         {
             assert_eq!(sent[left_out], Value::Null, "{left_out}");
         }
+    }
+
+    #[test]
+    fn a_subscription_is_asked_as_it_wants_to_be() {
+        let request = ChatRequest { temperature: Some(0.5), ..ChatRequest::new("gpt-4o", 10) };
+        let sent = encoded(&request, Dialect::of(Server::ChatGpt));
+        assert_eq!(sent["instructions"], NOTHING_SAID);
+        assert_eq!(
+            (&sent["max_output_tokens"], &sent["temperature"]),
+            (&Value::Null, &Value::Null)
+        );
+        assert_eq!((&sent["store"], &sent["stream"]), (&json!(false), &json!(true)));
+        let said = request.system("Rules", Cache::UpToHere);
+        assert_eq!(encoded(&said, Dialect::of(Server::ChatGpt))["instructions"], "Rules");
     }
 
     #[test]

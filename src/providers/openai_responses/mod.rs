@@ -14,7 +14,6 @@ use super::media::{self, Carries};
 use super::model::{ChatRequest, ModelInfo, Reply};
 use super::wire::Connection;
 use super::{Provider, Sink, openai};
-use crate::net::message::Method;
 use decode::Decoder;
 use encode::Dialect;
 
@@ -25,6 +24,7 @@ const NAME: &str = "openai_responses";
 #[derive(Debug)]
 pub struct OpenAiResponses {
     connection: Connection,
+    usual: Dialect,
     learned: Learned<Dialect>,
 }
 
@@ -32,17 +32,18 @@ impl OpenAiResponses {
     /// A provider at a server.
     #[must_use]
     pub fn new(connection: Connection) -> Self {
-        Self { connection, learned: Learned::new() }
+        let usual = Dialect::of(connection.base.server);
+        Self { connection, usual, learned: Learned::new() }
     }
 
     async fn ask(&self, request: &ChatRequest, sink: Sink<'_>) -> Result<Reply, ProviderError> {
         let model = self.model(&request.model);
         let request = &*media::fit(request, &model, Carries::DOCUMENTS);
-        let mut dialect = self.learned.of(&request.model).unwrap_or_default();
+        let mut dialect = self.learned.of(&request.model).unwrap_or(self.usual);
         loop {
             let body = encode::body(request, &model, dialect).map_err(ProviderError::unwritable)?;
-            let post = openai::head(&self.connection, Method::Post, "responses")
-                .body("application/json", body);
+            let post =
+                openai::post(&self.connection, "responses", request).body("application/json", body);
             let mut decoder = Decoder::default();
             match self.connection.ask(post, &request.model, &mut decoder, sink).await {
                 // Each point is learned once, so this ends.

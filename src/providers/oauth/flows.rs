@@ -1,0 +1,283 @@
+//! The questions of a sign-in, each one request with one answer. Whoever asks keeps what comes of it.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::tokens::{Pass, Tokens};
+use super::{AuthError, Client, Failure};
+use crate::kernel::Clock;
+use crate::kernel::text::ellipsis;
+use crate::net::client::{Extent, HttpClient};
+use crate::net::message::{Method, Policy, Request};
+use crate::net::retry;
+
+/// The most bytes of an answer.
+const MOST: usize = 256 * 1024;
+/// The longest text of a maker that is shown.
+const LONGEST: usize = 300;
+/// How a code of a device is asked for.
+const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
+/// How long a code is good when the maker does not say.
+const CODE_LIFE: u32 = 900;
+/// Between two questions when the maker does not say.
+const PAUSE: u32 = 5;
+
+/// Codes of errors and what they mean.
+const CODES: &[(Failure, &[&str])] = &[
+    (Failure::Pending, &["authorization_pending"]),
+    (Failure::SlowDown(None), &["slow_down"]),
+    (Failure::Denied, &["access_denied", "authorization_declined"]),
+    (Failure::Expired, &["expired_token", "token_expired", "code_expired"]),
+    (
+        Failure::Revoked,
+        &[
+            "invalid_grant",
+            "invalid_token",
+            "bad_refresh_token",
+            "bad_verification_code",
+            "refresh_token_expired",
+            "refresh_token_reused",
+            "refresh_token_invalidated",
+            "token_revoked",
+            "incorrect_device_code",
+        ],
+    ),
+    (
+        Failure::Refused,
+        &[
+            "invalid_client",
+            "incorrect_client_credentials",
+            "unauthorized_client",
+            "unsupported_grant_type",
+            "invalid_scope",
+            "invalid_request",
+            "device_flow_disabled",
+            "redirect_uri_mismatch",
+        ],
+    ),
+];
+
+/// A code for a person to type.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Device {
+    /// What HQ asks with.
+    pub device_code: String,
+    /// What the person types.
+    pub user_code: String,
+    /// Where.
+    pub address: String,
+    /// How long the code is good, in seconds.
+    pub life: u32,
+    /// Between two questions, in seconds.
+    pub pause: u32,
+}
+
+impl std::fmt::Debug for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Device(…)")
+    }
+}
+
+/// Asks one maker.
+#[derive(Clone, Copy)]
+pub struct Desk<'a> {
+    /// Makes the requests.
+    pub http: &'a HttpClient,
+    /// Tells when an answer came.
+    pub clock: &'a dyn Clock,
+    /// Where, and as which program.
+    pub client: &'a Client,
+}
+
+impl Desk<'_> {
+    /// Tokens for the code that came back from a browser.
+    ///
+    /// # Errors
+    /// What the maker refused.
+    pub async fn exchange(&self, code: &str, verifier: &str) -> Result<Tokens, AuthError> {
+        let endpoints = &self.client.endpoints;
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("client_id", self.client.id.as_str()),
+            ("code", code),
+            ("redirect_uri", endpoints.redirect.as_str()),
+            ("code_verifier", verifier),
+        ];
+        let answer = self.post(&endpoints.token, &form, &[code, verifier]).await?;
+        Tokens::read(&answer, self.clock.now_ms(), None)
+    }
+
+    /// New tokens for the old ones.
+    ///
+    /// # Errors
+    /// `Revoked` when the sign-in does not count any more.
+    pub async fn refresh(&self, tokens: &Tokens) -> Result<Tokens, AuthError> {
+        let Some(refresh) = &tokens.refresh else {
+            return Err(AuthError::new(Failure::Revoked, "the sign-in has ended"));
+        };
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("client_id", self.client.id.as_str()),
+            ("refresh_token", refresh.reveal()),
+        ];
+        let hidden: Vec<&str> = tokens.secrets().into_iter().map(|(_, secret)| secret).collect();
+        let answer = self.post(&self.client.endpoints.token, &form, &hidden).await?;
+        Tokens::read(&answer, self.clock.now_ms(), Some(tokens))
+    }
+
+    /// A code for a person to type.
+    ///
+    /// # Errors
+    /// What the maker refused.
+    pub async fn device(&self) -> Result<Device, AuthError> {
+        let form =
+            [("client_id", self.client.id.as_str()), ("scope", self.client.vendor.about().scope)];
+        let answer = self.post(&self.client.endpoints.device, &form, &[]).await?;
+        let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or("").trim();
+        let number = |key: &str, usual: u32| {
+            let number = answer.get(key).and_then(Value::as_u64);
+            number.and_then(|n| u32::try_from(n).ok()).filter(|n| 0 < *n).unwrap_or(usual)
+        };
+        let address = [text("verification_uri"), text("verification_url")];
+        let address = address.into_iter().find(|address| !address.is_empty()).unwrap_or("");
+        let (device_code, user_code) = (text("device_code"), text("user_code"));
+        // It becomes a link on a page.
+        let is_link = address.starts_with("https://") || address.starts_with("http://");
+        if device_code.is_empty() || user_code.is_empty() || !is_link {
+            return Err(AuthError::new(Failure::Passing, "the answer holds no code to type"));
+        }
+        Ok(Device {
+            device_code: device_code.to_owned(),
+            user_code: ellipsis(user_code, 40),
+            address: address.to_owned(),
+            life: number("expires_in", CODE_LIFE).min(24 * 3_600),
+            pause: number("interval", PAUSE).min(300),
+        })
+    }
+
+    /// Tokens, once the person has typed the code.
+    ///
+    /// # Errors
+    /// `Pending`, `SlowDown`, `Denied`, `Expired`, or what else the maker refused.
+    pub async fn poll(&self, device_code: &str) -> Result<Tokens, AuthError> {
+        let form = [
+            ("grant_type", DEVICE_GRANT),
+            ("client_id", self.client.id.as_str()),
+            ("device_code", device_code),
+        ];
+        let answer = self.post(&self.client.endpoints.token, &form, &[device_code]).await?;
+        Tokens::read(&answer, self.clock.now_ms(), None)
+    }
+
+    /// A short token for the long one.
+    ///
+    /// # Errors
+    /// `Revoked` when the long one does not count any more, `Refused` when the account may not use the models.
+    pub async fn pass(&self, tokens: &Tokens) -> Result<Pass, AuthError> {
+        let url = self.client.endpoints.exchange.as_str();
+        let request = Request::new(Policy::Trusted, Method::Get, url)
+            .header("authorization", format!("token {}", tokens.access.reveal()));
+        let headers = self.client.headers(None).into_iter();
+        let request = headers.fold(request, |request, (name, value)| request.header(&name, value));
+        let answer = self.ask(request, &[tokens.access.reveal()]).await?;
+        Pass::read(&answer, self.clock.now_ms())
+    }
+
+    async fn post(
+        &self,
+        url: &str,
+        form: &[(&str, &str)],
+        hidden: &[&str],
+    ) -> Result<Value, AuthError> {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let request = Request::new(Policy::Trusted, Method::Post, url)
+            .body("application/x-www-form-urlencoded", body);
+        self.ask(request, hidden).await
+    }
+
+    async fn ask(&self, request: Request, hidden: &[&str]) -> Result<Value, AuthError> {
+        let passing = |what: String| AuthError::new(Failure::Passing, clean(&what, hidden));
+        let request = request.header("accept", "application/json");
+        let response =
+            self.http.request(request).await.map_err(|error| passing(error.to_string()))?;
+        let status = response.status;
+        let wait = response.headers.get("retry-after");
+        let wait = wait.and_then(|value| retry::retry_after(value, self.clock.now()));
+        let body = response.body.beginning(MOST).await;
+        let (body, extent) = body.map_err(|error| passing(error.to_string()))?;
+        let answer = match extent {
+            Extent::Whole => serde_json::from_slice(&body).unwrap_or(Value::Null),
+            Extent::Cut => Value::Null,
+        };
+        let fine = (200..300).contains(&status) && answer.get("error").is_none_or(Value::is_null);
+        if fine && answer.is_object() {
+            return Ok(answer);
+        }
+        if (200..300).contains(&status) && !answer.is_object() {
+            return Err(passing(
+                "the server did not answer as a sign-in does; check the address".into(),
+            ));
+        }
+        let error = failed(status, &answer);
+        Err(AuthError { message: clean(&error.message, hidden), retry_after: wait, ..error })
+    }
+}
+
+/// What an answer that is none means.
+fn failed(status: u16, answer: &Value) -> AuthError {
+    let error = answer.get("error").unwrap_or(&Value::Null);
+    let text = |value: &Value, key: &str| value.get(key)?.as_str().map(str::to_owned);
+    let code = error.as_str().map(str::to_owned).or_else(|| text(error, "code"));
+    let code = code.or_else(|| text(error, "type")).unwrap_or_default();
+    let said = text(answer, "error_description")
+        .or_else(|| text(error, "message"))
+        .or_else(|| text(answer, "message"))
+        .or_else(|| text(answer.get("error_details")?, "message"));
+    let known = CODES.iter().find(|(_, codes)| codes.contains(&code.as_str()));
+    let failure = match (known.map(|(failure, _)| *failure), status) {
+        // Whoever is busy says nothing of the sign-in.
+        (_, 408 | 425 | 429 | 500..) => Failure::Passing,
+        (Some(Failure::SlowDown(_)), _) => {
+            let pause = answer.get("interval").and_then(Value::as_u64);
+            Failure::SlowDown(pause.and_then(|n| u32::try_from(n).ok()))
+        }
+        (Some(failure), _) => failure,
+        (None, 401) => Failure::Revoked,
+        (None, 300..=499) => Failure::Refused,
+        (None, _) => Failure::Passing,
+    };
+    let message = match (said, code.is_empty()) {
+        (Some(said), _) => tidy(&said),
+        (None, false) => format!("the server answered {status} ({})", tidy(&code)),
+        (None, true) => format!("the server answered {status} without saying why"),
+    };
+    AuthError::new(failure, message)
+}
+
+/// A text of somebody else's in one short line.
+pub(super) fn tidy(text: &str) -> String {
+    let words: Vec<&str> = text
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|w| !w.is_empty())
+        .collect();
+    ellipsis(&words.join(" "), LONGEST)
+}
+
+/// A text without what must not be shown.
+fn clean(text: &str, hidden: &[&str]) -> String {
+    let long = hidden.iter().filter(|secret| 3 < secret.len());
+    tidy(&long.fold(text.to_owned(), |text, secret| text.replace(*secret, "…")))
+}
+
+/// How long to leave a maker alone that failed so often in a row.
+#[must_use]
+pub fn pause(failures: u32, asked: Option<Duration>) -> Duration {
+    let own =
+        Duration::from_secs(15_u64.saturating_mul(1 << failures.clamp(1, 8).saturating_sub(1)));
+    asked.unwrap_or_default().max(own).min(Duration::from_secs(600))
+}
+
+#[cfg(test)]
+#[path = "flows_tests.rs"]
+mod tests;
