@@ -13,10 +13,11 @@ use crate::kernel::{Actor, Cause, Event};
 
 use super::codec::DecodeError;
 use super::error::StoreError;
-use super::feed;
+use super::feed::{self, Entry, Op};
 use super::key::{KeyBuf, Range};
 use super::read::{Read, split_key};
-use super::schema::{TableInfo, builtin};
+use super::record::Class;
+use super::schema::{Schema, TableInfo, builtin};
 use super::{Lane, Store, WriteTx, audit, codec};
 
 /// How many images go in one transaction.
@@ -97,6 +98,39 @@ fn redaction(read: &dyn Read, table: u16, key: &[u8]) -> Result<Option<Redaction
 /// When the disk fails.
 pub fn redacted(read: &dyn Read, table: u16, key: &[u8]) -> Result<u64, StoreError> {
     Ok(redaction(read, table, key)?.map_or(0, |redaction| redaction.until))
+}
+
+/// What took an image away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// Retention: it was too old, or there were too many.
+    Retention,
+    /// Somebody, on purpose.
+    Redaction,
+}
+
+/// What took away the image of a change of an entry; none when it is there, or there never was one.
+///
+/// # Errors
+/// When the disk fails.
+pub fn taken(
+    read: &dyn Read,
+    schema: &Schema,
+    entry: &Entry,
+    change: usize,
+) -> Result<Option<Taken>, StoreError> {
+    let (Some(of), Ok(n)) = (entry.changes.get(change), u16::try_from(change)) else {
+        return Ok(None);
+    };
+    let kept = of.op != Op::Insert && schema.class(of.table) == Some(Class::Tracked);
+    if !kept || feed::before_image(read, entry.seq, n)?.is_some() {
+        return Ok(None);
+    }
+    if entry.seq <= redacted(read, of.table, &of.key)? {
+        return Ok(Some(Taken::Redaction));
+    }
+    // What nothing took is a fault, which verification names.
+    Ok((entry.seq <= floor(read)?).then_some(Taken::Retention))
 }
 
 /// A record: its table and key.

@@ -4,6 +4,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use hq::features::users::model::{Account, Workspace};
+use hq::kernel::{Actor, Cause, Part, TypedId as _};
+use hq::store::{Range, ReadExt as _, Store, StoreError, keep};
 use redb::ReadableTable as _;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -183,6 +186,112 @@ async fn the_accounts_tell_nothing_of_workspaces_that_somebody_has_nothing_to_do
         assert!(found["workspace"].is_object() && found.get("accounts").is_none(), "{found}");
     }
     assert!(tom.get("/w/marlow-cargo/settings/health").await.text.contains("Every page is sound"));
+    hq.finish().await;
+}
+
+/// What became of the former versions of a record, newest entry first.
+async fn taken(person: &Person, query: &str, table: &str) -> Vec<Value> {
+    let all = items(person, query).await;
+    let changes = all.iter().flat_map(|entry| entry["changes"].as_array().expect("changes"));
+    changes.filter(|one| one["table"] == table).map(|one| one["taken"].clone()).collect()
+}
+
+async fn retitle(hq: &TestHq, id: &str, title: &str) {
+    let change = json!({ "title": title });
+    let changed = hq.owner().json("PATCH", &format!("/api/v1/tasks/{id}"), &change).await;
+    assert_eq!(changed.status, StatusCode::OK, "{}", changed.text);
+}
+
+async fn rename_account(system: &Store, name: &'static str) -> Account {
+    let all = system.read(|snap| snap.list::<Account>(&Range::all())).expect("accounts");
+    let [account] = &all[..] else { panic!("{all:?}") };
+    let account = Account { name: name.to_owned(), ..account.clone() };
+    let own = account.clone();
+    let by = Actor::System(Part::Setup);
+    system.write(by, Cause::Setup, move |tx| tx.put(&own)).await.expect("a write");
+    account
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_audits_say_which_former_versions_are_not_kept_and_why() {
+    let hq = TestHq::start().await;
+    let id = task(&hq, "First title").await["id"].as_str().expect("an id").to_owned();
+    retitle(&hq, &id, "Second title").await;
+    let (owner, ws, system) = (hq.owner(), hq.ws(), hq.running().app.system.clone());
+    let account = rename_account(&system, "Mira L.").await.id;
+    let of_task = format!("record=tasks%20{id}");
+    let of_account = format!("source=accounts&record=accounts%20{account}");
+    let both = [(&of_task, "tasks"), (&of_account, "accounts")];
+    let null = Value::Null;
+    for (query, table) in both {
+        assert_eq!(taken(&owner, query, table).await, [null.clone(), null.clone()], "{query}");
+        assert!(
+            !owner.get(&format!("{PAGE}?{query}")).await.text.contains("former version removed")
+        );
+    }
+
+    let task_key = uuid::Uuid::parse_str(&id).expect("an id").into_bytes();
+    let stores = [
+        (&ws.store, "tasks", task_key.to_vec()),
+        (&system, "accounts", account.uuid().into_bytes().to_vec()),
+    ];
+    let by = Actor::System(Part::Setup);
+    for (store, table, key) in stores {
+        let number = store.schema().named(table).expect("a table").number;
+        keep::redact(store, (by, Cause::Setup), number, key).await.expect("it is known");
+    }
+    retitle(&hq, &id, "Third title").await;
+    rename_account(&system, "Mira Lindqvist").await;
+    for store in [&ws.store, &system] {
+        let retention = Actor::System(Part::Retention);
+        keep::drop_until(store, retention, store.head().seq).await.expect("it goes");
+    }
+    for (query, table) in both {
+        let told = taken(&owner, query, table).await;
+        assert_eq!(told, [json!("retention"), json!("redaction"), null.clone()], "{query}");
+        let page = owner.get(&format!("{PAGE}?{query}")).await;
+        let lines = page.texts(".audit summary .meta");
+        let marked = |line: &&String| line.contains("former version removed");
+        let ends: Vec<_> =
+            lines.iter().filter(marked).map(|line| line.rsplit(' ').next()).collect();
+        assert_eq!(ends, [Some("age"), Some("purpose")], "{lines:?}");
+        assert_eq!(page.texts(".audit .table .chip").len(), 2, "{}", page.text);
+    }
+    drop((ws, system));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_says_when_something_of_it_is_nobody_elses_business() {
+    const SAID: &str = "about workspaces that you do not belong to";
+    let hq = TestHq::start().await;
+    let system = hq.running().app.system.clone();
+    let mira = hq.owner().with("x-hq-workspace", "marlow-cargo");
+    let made = mira.post("/api/v1/workspaces", &json!({ "name": "Hidden Harbour" })).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let tom = hq.another("Tom", Some(hq::kernel::Role::Admin)).await;
+    let tom = tom.with("x-hq-workspace", "marlow-cargo");
+    let accounts = system.read(|snap| snap.list::<Account>(&Range::all())).expect("accounts");
+    let places = system.read(|snap| snap.list::<Workspace>(&Range::all())).expect("places");
+    let account = accounts.into_iter().find(|one| one.name == "Tom").expect("Tom");
+    let place = places.into_iter().find(|one| one.slug == "hidden-harbour").expect("the harbour");
+    let both = move |tx: &mut hq::store::WriteTx<'_>| {
+        tx.put(&Account { zone: Some("Europe/Oslo".to_owned()), ..account })?;
+        tx.put(&Workspace { label: "Another".to_owned(), ..place })?;
+        Ok::<_, StoreError>(())
+    };
+    system.write(Actor::System(Part::Setup), Cause::Setup, both).await.expect("a write");
+    let seq = system.head().seq;
+    for (person, hidden) in [(&mira, 0), (&tom, 1)] {
+        let all = items(person, "source=accounts").await;
+        let entry = all.iter().find(|entry| entry["seq"] == seq).expect("the entry");
+        assert_eq!(entry["hidden"], hidden);
+        assert_eq!(entry["changes"].as_array().map(Vec::len), Some(2 - hidden));
+    }
+    let page = format!("{PAGE}?source=accounts");
+    assert!(tom.get(&page).await.text.contains(SAID));
+    assert!(!mira.get(&page).await.text.contains(SAID));
+    drop(system);
     hq.finish().await;
 }
 

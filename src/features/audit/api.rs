@@ -100,8 +100,9 @@ struct PageView {
 #[schemars(rename = "Audit")]
 #[expect(dead_code, reason = "only its schema is used")]
 struct PageDoc {
-    /// `{seq, cursor, at, actor, cause, changes: [{table, id, op, before_rev, hash}], events,
-    /// previous, hash}`
+    /// `{seq, cursor, at, actor, cause, changes: [{table, id, op, before_rev, hash, taken}], hidden,
+    /// events, previous, hash}`; `taken` is `retention` or `redaction` when the version before is not
+    /// kept any more, `hidden` counts changes that are about workspaces of others
     items: Vec<Value>,
     /// Give this back as `before`.
     next: Option<String>,
@@ -128,8 +129,11 @@ fn found(ws: &Ws, who: &Person, asked: &Asked, limit: usize) -> Result<PageView,
     let wish = Wish::new(ws, asked, (Some(who.account), &zone_of(who)))?;
     let store = store_of(ws, wish.source);
     let (found, incarnation) = (wish.search(ws, limit)?, store.incarnation());
-    let items = found.entries.iter();
-    let items = items.map(|entry| queries::as_json(store.schema(), incarnation, entry)).collect();
+    let items = store.read(|snap| {
+        let (schema, all) = (store.schema(), found.entries.iter());
+        let told = all.map(|entry| queries::as_json_now(snap, schema, incarnation, entry));
+        told.collect::<Result<Vec<_>, StoreError>>()
+    })?;
     let cursor = |seq| crate::store::Cursor { incarnation, seq }.to_string();
     Ok(PageView {
         items,

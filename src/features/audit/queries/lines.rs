@@ -8,7 +8,8 @@ use crate::app::Ws;
 use crate::features::activity::queries::{self as activity, Words};
 use crate::features::tasks::queries::people::People;
 use crate::kernel::{AccountId, Actor, Assignee, Cause, Event, Part, RunId, Timestamp, Via};
-use crate::store::{Cursor, Entry, Op, Read, ReadExt, Schema, StoreError};
+use crate::store::keep::{self, Taken};
+use crate::store::{Cursor, Entry, Op, Read, ReadExt, Schema, StoreError, feed};
 use crate::web::parts::Face;
 
 use super::ask::{Source, Wish, cause_word, store_of};
@@ -36,6 +37,8 @@ pub struct Line {
     pub rows: Vec<RowLine>,
     /// How many more rows there are.
     pub more: usize,
+    /// How many more there are that are about places of others.
+    pub hidden: usize,
     /// The kinds of its events.
     pub events: Vec<&'static str>,
     /// Its hash.
@@ -50,6 +53,20 @@ pub struct RowLine {
     pub id: String,
     /// What happened to it.
     pub op: &'static str,
+    /// What became of the version before, where it is not kept any more; or empty.
+    pub taken: &'static str,
+}
+
+impl Line {
+    /// What became of versions before that are not kept any more, once each; or empty.
+    #[must_use]
+    pub fn taken(&self) -> Vec<&'static str> {
+        let mut words: Vec<_> = self.rows.iter().map(|row| row.taken).collect();
+        words.retain(|word| !word.is_empty());
+        words.sort_unstable();
+        words.dedup();
+        words
+    }
 }
 
 /// A page of lines, newest first.
@@ -73,9 +90,15 @@ pub fn lines(ws: &Ws, wish: &Wish, limit: usize) -> Result<Page, StoreError> {
     let store = store_of(ws, wish.source);
     let incarnation = store.incarnation();
     let told = ws.read(|snap| {
-        let people = People::read(snap)?;
-        let teller = Teller { read: snap, schema: store.schema(), people, source: wish.source };
-        found.entries.iter().map(|entry| teller.line(entry)).collect::<Result<Vec<_>, _>>()
+        let tell = |of: &dyn Read| {
+            let (people, source) = (People::read(snap)?, wish.source);
+            let teller = Teller { read: snap, of, schema: store.schema(), people, source };
+            found.entries.iter().map(|entry| teller.line(entry)).collect::<Result<Vec<_>, _>>()
+        };
+        match wish.source {
+            Source::Workspace => tell(snap),
+            Source::Accounts => store.read(|of| tell(of)),
+        }
     });
     Ok(Page {
         lines: told?,
@@ -97,7 +120,7 @@ pub fn told(ws: &Ws, seq: u64) -> Result<String, StoreError> {
             return Ok(String::new());
         };
         let people = People::read(snap)?;
-        let teller = Teller { read: snap, schema, people, source: Source::Workspace };
+        let teller = Teller { read: snap, of: snap, schema, people, source: Source::Workspace };
         let line = teller.line(entry)?;
         let said = line.said.iter().map(|words| {
             let parts = [words.verb.as_str(), &words.thing, &words.rest];
@@ -108,7 +131,10 @@ pub fn told(ws: &Ws, seq: u64) -> Result<String, StoreError> {
 }
 
 struct Teller<'r> {
+    /// The workspace.
     read: &'r dyn Read,
+    /// The store that the entries are of.
+    of: &'r dyn Read,
     schema: &'r Schema,
     people: People,
     source: Source,
@@ -125,12 +151,19 @@ impl Teller<'_> {
             said.push(self.rows_in_words(entry));
         }
         let (via, via_path) = self.via(entry.actor)?;
-        let rows = entry.changes.iter().take(MAX_ROWS).filter_map(|change| {
-            let info = self.schema.table(change.table)?;
+        let (fates, hidden) = fates(self.of, self.schema, entry, MAX_ROWS)?;
+        let mut rows = Vec::new();
+        for (change, fate) in entry.changes.iter().zip(fates) {
+            let Some(info) = self.schema.table(change.table) else { continue };
             let id = info.ops.as_ref().and_then(|ops| (ops.key_text)(&change.key));
             let id = id.unwrap_or_else(|| hex::encode(&change.key));
-            Some(RowLine { table: info.name, id, op: activity::word(change.op) })
-        });
+            let taken = match fate {
+                Some(Taken::Retention) => "former version removed by age",
+                Some(Taken::Redaction) => "former version removed on purpose",
+                None => "",
+            };
+            rows.push(RowLine { table: info.name, id, op: activity::word(change.op), taken });
+        }
         let by = said.first().and_then(|words| words.by);
         let who = match (self.source, by) {
             (Source::Accounts, _) => self.who(entry),
@@ -145,7 +178,8 @@ impl Teller<'_> {
             via_path,
             cause: cause(entry.cause),
             said,
-            rows: rows.collect(),
+            rows,
+            hidden,
             more: entry.changes.len().saturating_sub(MAX_ROWS),
             events: entry.events.iter().map(Event::name).collect(),
             hash: hex::encode(entry.hash),
@@ -295,6 +329,53 @@ fn noun(table: &str) -> String {
             |stem| format!("{stem}y"),
         ),
     }
+}
+
+/// What took away what the first of an entry's changes had before them, and how many further changes
+/// were taken out of it because they are about places of others.
+fn fates(
+    read: &dyn Read,
+    schema: &Schema,
+    entry: &Entry,
+    limit: usize,
+) -> Result<(Vec<Option<Taken>>, usize), StoreError> {
+    let shown = entry.changes.iter().take(limit);
+    let Some(whole) = feed::entry(read, entry.seq)? else {
+        return Ok((shown.map(|_| None).collect(), 0));
+    };
+    // What is shown stands in the same order in the whole.
+    let mut all = whole.changes.iter().enumerate();
+    let fates = shown.map(|one| match all.find(|(_, other)| *other == one) {
+        Some((n, _)) => keep::taken(read, schema, &whole, n),
+        None => Ok(None),
+    });
+    let fates = fates.collect::<Result<_, _>>()?;
+    Ok((fates, whole.changes.len().saturating_sub(entry.changes.len())))
+}
+
+/// An entry for programs, with what became of former versions until now.
+///
+/// # Errors
+/// When the disk fails.
+pub fn as_json_now(
+    read: &dyn Read,
+    schema: &Schema,
+    incarnation: u64,
+    entry: &Entry,
+) -> Result<Value, StoreError> {
+    let mut told = as_json(schema, incarnation, entry);
+    let (fates, hidden) = fates(read, schema, entry, usize::MAX)?;
+    told["hidden"] = hidden.into();
+    let known = entry.changes.iter().zip(fates);
+    let known = known.filter(|(change, _)| schema.table(change.table).is_some());
+    for ((_, fate), row) in known.zip(told["changes"].as_array_mut().into_iter().flatten()) {
+        row["taken"] = match fate {
+            Some(Taken::Retention) => "retention".into(),
+            Some(Taken::Redaction) => "redaction".into(),
+            None => Value::Null,
+        };
+    }
+    Ok(told)
 }
 
 /// An entry for programs: the layout of an export. Values are never in it, only hashes of them.

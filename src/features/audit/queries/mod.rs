@@ -9,7 +9,7 @@ use crate::store::{Read, ReadExt, StoreError};
 use super::model::Keeping;
 
 pub use ask::{Asked, CAUSES, Source, Wish};
-pub use lines::{Line, Page, RowLine, as_json, lines, told};
+pub use lines::{Line, Page, RowLine, as_json_now, lines, told};
 pub use work::{Reach, VERIFY, VERIFY_BLOBS, begin_verify, enforce, export_piece, redact};
 
 /// How long former versions are kept.
