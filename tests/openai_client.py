@@ -108,6 +108,31 @@ def responds():
     assert strange.code == "previous_response_not_found", strange.body
 
 
+PICTURE = "data:image/png;base64,iVBORw0KGgpub3QgYSByZWFsIG9uZQ=="
+
+
+def shows_pictures_and_files():
+    parts = [
+        {"type": "text", "text": "What is this?"},
+        {"type": "image_url", "image_url": {"url": PICTURE, "detail": "low"}},
+        {"type": "file", "file": {"filename": "fruit.csv", "file_data": "data:text/csv;base64,bWFuZ28sMwo="}},
+    ]
+    create = client.chat.completions.create
+    answer = create(model="hq", messages=[{"role": "user", "content": parts}])
+    assert answer.choices[0].message.content == ANSWER, answer
+    parts = [
+        {"type": "input_text", "text": "And this?"},
+        {"type": "input_image", "image_url": PICTURE, "detail": "auto"},
+        {"type": "input_file", "filename": "note.md", "file_data": "data:text/markdown;base64,IyBQbHVtcwo="},
+    ]
+    answer = client.responses.create(model="hq", input=[{"role": "user", "content": parts}])
+    assert answer.output_text == ANSWER, answer
+    inside = [{"type": "image_url", "image_url": {"url": "http://127.0.0.1:9/a.png"}}]
+    refused = fails(BadRequestError, lambda: create(model="hq", messages=[{"role": "user", "content": inside}]))
+    assert refused.param == "messages[0].content[0].image_url", refused.body
+    assert refused.code == "invalid_file", refused.body
+
+
 def says_what_is_wrong():
     create = client.chat.completions.create
     unknown = fails(NotFoundError, lambda: create(model="hq/nobody", messages=asked("Hi")))
@@ -138,6 +163,7 @@ def talk():
     streams_with_the_helper()
     knows_the_alias()
     responds()
+    shows_pictures_and_files()
     says_what_is_wrong()
     keeps_a_session_for_a_user()
 

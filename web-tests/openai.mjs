@@ -64,6 +64,19 @@ async function responds() {
   assert.ok(kinds.includes("response.output_text.delta"));
 }
 
+async function showsPictures() {
+  const url = "data:image/png;base64,iVBORw0KGgpub3QgYSByZWFsIG9uZQ==";
+  const text = "What is this?";
+  const answer = await client.chat.completions.create({
+    model: "hq",
+    messages: [{ role: "user", content: [{ type: "text", text }, { type: "image_url", image_url: { url } }] }],
+  });
+  assert.equal(answer.choices[0].message.content, ANSWER);
+  const content = [{ type: "input_image", image_url: url, detail: "auto" }];
+  const other = await client.responses.create({ model: "hq", input: [{ role: "user", content }] });
+  assert.equal(other.output_text, ANSWER);
+}
+
 async function saysWhatIsWrong() {
   const fails = async (status, code, call) => {
     await assert.rejects(call, (error) => {
@@ -83,4 +96,5 @@ async function saysWhatIsWrong() {
 await listsModels();
 await completesChats();
 await responds();
+await showsPictures();
 await saysWhatIsWrong();

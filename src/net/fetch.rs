@@ -1,4 +1,7 @@
-//! Fetches one page as text, for agents: through the guard, as a browser would ask, within limits.
+//! Fetches one page as text, for agents: through the guard, as a browser would ask, within limits. And
+//! files as they are, for programs that give their addresses.
+
+use std::time::Duration;
 
 use url::Url;
 
@@ -7,7 +10,7 @@ use crate::kernel::problem::{Problem, ProblemKind};
 use super::client::{Extent, HttpClient};
 use super::error::NetError;
 use super::guard;
-use super::message::{Method, Policy, Request};
+use super::message::{Method, Policy, Request, Timeouts};
 use super::readable::{self, Form, ReadError, Readable, Source};
 
 /// The most bytes that are read of a page, unpacked.
@@ -90,6 +93,44 @@ pub async fn page(client: &HttpClient, wanted: PageRequest) -> Result<Page, Fetc
     let mut readable = convert(body, content_type.clone(), url, wanted.form, most).await?;
     readable.truncated |= extent == Extent::Cut;
     Ok(Page { final_url, status, content_type, bytes, readable })
+}
+
+/// How long a file may take.
+const FILE: Timeouts = Timeouts {
+    headers: Duration::from_secs(10),
+    idle: Duration::from_secs(10),
+    total: Some(Duration::from_secs(10)),
+};
+
+/// Why there is no file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FileError {
+    /// It did not come.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// The server has none there.
+    #[error("{host} answered with status {status}; check that the address can be opened by anyone")]
+    Status {
+        /// The host.
+        host: String,
+        /// The status.
+        status: u16,
+    },
+}
+
+/// Fetches a file of at most so many bytes: through the guard, three redirects, ten seconds.
+pub async fn file(client: &HttpClient, url: String, most: u64) -> Result<Vec<u8>, FileError> {
+    let request = Request::new(Policy::Guarded, Method::Get, url)
+        .header("accept", "*/*")
+        .timeouts(FILE)
+        .max_body(most);
+    let response = client.request(request).await?;
+    if !response.is_success() {
+        let url = guard::parse(&response.url).map_err(NetError::from)?;
+        let host = url.host_str().unwrap_or_default().to_owned();
+        return Err(FileError::Status { host, status: response.status });
+    }
+    Ok(response.body.bytes().await?)
 }
 
 /// Reads a large page off the threads that serve others. A page that makes the converter panic is one
@@ -183,6 +224,28 @@ mod tests {
     async fn a_picture_is_refused_by_name() {
         let error = fetch("200 OK", "content-type: image/png\r\n", "x").await.unwrap_err();
         assert_eq!(error.code(), "not_text");
+    }
+
+    async fn fetch_file(status: &str, headers: &str, body: &[u8]) -> Result<Vec<u8>, FileError> {
+        serving(
+            |_| answer(status, headers, body),
+            async |address| {
+                file(&client(), format!("http://site.test:{}/a.png", address.port()), 8).await
+            },
+        )
+        .await
+    }
+
+    #[tokio::test]
+    async fn a_file_comes_as_it_is_within_its_limit_and_never_from_inside() {
+        assert_eq!(fetch_file("200 OK", "", b"\x89PNG\xff").await.unwrap(), b"\x89PNG\xff");
+        let large = fetch_file("200 OK", "", &[0; 9]).await.unwrap_err();
+        assert!(matches!(large, FileError::Net(NetError::TooLarge { limit: 8, .. })), "{large}");
+        let lost = fetch_file("404 Not Found", "", b"no").await.unwrap_err();
+        assert_eq!(lost, FileError::Status { host: "site.test".into(), status: 404 });
+        let inside = fetch_file("302 Found", "location: http://10.0.0.1/\r\n", b"").await;
+        let inside = inside.unwrap_err();
+        assert!(matches!(inside, FileError::Net(NetError::Refused(_))), "{inside}");
     }
 
     #[tokio::test]

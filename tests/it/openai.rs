@@ -9,6 +9,9 @@ use crate::support::hq::TestHq;
 use crate::support::model::{Gate, ModelServer, Turn};
 use crate::support::work;
 
+/// The picture that the clients send, as a model gets it.
+const PICTURE: &str = "data:image/png;base64,iVBORw0KGgpub3QgYSByZWFsIG9uZQ==";
+
 /// Lets an official client play its story.
 async fn play(hq: &TestHq, mut client: Command, story: &'static str) {
     let program = hq.token(&["read", "chat"]).await;
@@ -57,6 +60,13 @@ async fn the_official_openai_client_is_content() {
     let asked = model.last().text();
     let remembers = asked.contains("The word is heron.") && asked.contains("What was the word?");
     assert!(remembers, "calls with one `user` share a session: {asked}");
+    let asked: Vec<String> = model.requests().into_iter().map(|seen| seen.text()).collect();
+    for (words, file) in [("What is this?", "mango,3"), ("And this?", "# Plums")] {
+        let seen = asked
+            .iter()
+            .any(|text| text.contains(words) && text.contains(file) && text.contains(PICTURE));
+        assert!(seen, "{words} comes with its picture and {file}");
+    }
     hq.finish().await;
 }
 
@@ -65,6 +75,8 @@ async fn the_official_node_client_is_content() {
     let (hq, model) = ready().await;
     model.usually(Turn::text("Three tasks are open."));
     play(&hq, node(), "talk").await;
+    let pictures = model.requests().iter().filter(|seen| seen.text().contains(PICTURE)).count();
+    assert_eq!(pictures, 2, "in either form");
     let asked = model.requests().into_iter().map(|seen| seen.text());
     let follows = |text: String| text.contains("heron") && text.contains("What was the word?");
     assert!(asked.into_iter().any(follows), "a response that follows another knows what was said");

@@ -6,10 +6,12 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::kernel::{Problem, ProblemKind};
 use crate::web::error::Failure;
+use crate::web::extract::{Misfit, object};
 
 /// The header by which the official clients let the server decide about a retry.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -86,6 +88,17 @@ impl From<Failure> for ChatError {
         let param = failure.fields.into_iter().next().map(|field| field.field);
         Self { param, ..Self::new(status, &failure.code, failure.detail) }
     }
+}
+
+/// Reads the body of a request.
+///
+/// # Errors
+/// Names the field that does not fit.
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ChatError> {
+    object(body).map_err(|Misfit { field, message }| {
+        let field = if field.is_empty() { "body" } else { &field };
+        ChatError::invalid(field, format!("the body is not a request: {message}"))
+    })
 }
 
 /// The word for a status.

@@ -4,6 +4,7 @@
 //! a chat message is. One write makes the session, the input and the run; the answer is read from
 //! the session when the store says that the run has ended. Mounted at `/v1`.
 
+mod content;
 mod error;
 mod form;
 mod request;
@@ -167,6 +168,34 @@ struct Question {
     streams: bool,
 }
 
+impl TryFrom<&ChatRequest> for Question {
+    type Error = ChatError;
+
+    fn try_from(request: &ChatRequest) -> Result<Self, ChatError> {
+        Ok(Self {
+            model: request.model.clone(),
+            user: request.user.clone(),
+            previous: None,
+            talk: request.talk()?,
+            streams: request.streams(),
+        })
+    }
+}
+
+impl TryFrom<&ResponsesRequest> for Question {
+    type Error = ChatError;
+
+    fn try_from(request: &ResponsesRequest) -> Result<Self, ChatError> {
+        Ok(Self {
+            model: request.model.clone(),
+            user: request.user.clone(),
+            previous: request.previous()?,
+            talk: request.talk()?,
+            streams: request.streams(),
+        })
+    }
+}
+
 async fn complete(
     ws: Ws,
     who: Person,
@@ -175,13 +204,7 @@ async fn complete(
     body: Bytes,
 ) -> Result<Response, ChatError> {
     let request = ChatRequest::read(&body)?;
-    let question = Question {
-        model: request.model.clone(),
-        user: request.user.clone(),
-        previous: None,
-        talk: request.talk()?,
-        streams: request.streams(),
-    };
+    let question = Question::try_from(&request)?;
     let usage = request.wants_usage();
     answer(ws, (who, alive), &headers, question, |head| Box::new(Chat::new(head, usage))).await
 }
@@ -194,13 +217,7 @@ async fn respond(
     body: Bytes,
 ) -> Result<Response, ChatError> {
     let request = ResponsesRequest::read(&body)?;
-    let question = Question {
-        model: request.model.clone(),
-        user: request.user.clone(),
-        previous: request.previous()?,
-        talk: request.talk()?,
-        streams: request.streams(),
-    };
+    let question = Question::try_from(&request)?;
     answer(ws, (who, alive), &headers, question, |head| Box::new(request.form(head))).await
 }
 
@@ -209,7 +226,7 @@ async fn answer(
     ws: Ws,
     (who, alive): (Person, Alive),
     headers: &HeaderMap,
-    question: Question,
+    mut question: Question,
     form: impl FnOnce(Head) -> Box<dyn Form>,
 ) -> Result<Response, ChatError> {
     let target = match header(headers, "agent-id") {
@@ -232,7 +249,7 @@ async fn answer(
     // Both ears are open before the question is asked, so that nothing of its answer is missed.
     let (entries, pieces) = (ws.store.subscribe(), ws.live.subscribe());
     let accounts = ws.app.system.watch();
-    let (input, run) = ask(&ws, &who, &agent, &thread, model, &question.talk).await?;
+    let (input, run) = ask(&ws, &who, &agent, &thread, model, &mut question.talk).await?;
     let alone = thread == Thread::Single;
     let mut guard = alone.then(|| StopOnDrop::new(ws.clone(), who.clone(), run));
     let created = ws.app.clock.now().as_second();
@@ -258,7 +275,7 @@ async fn ask(
     agent: &Agent,
     thread: &Thread,
     model: Option<String>,
-    talk: &Talk,
+    talk: &mut Talk,
 ) -> Result<(InputId, RunId), ChatError> {
     let slug = &agent.slug;
     let key = match thread {
@@ -282,8 +299,9 @@ async fn ask(
         false => Remembers::Nothing,
     };
     let text = talk.input(remembers)?;
+    let attached = content::keep(ws, talk.take_files()).await?;
     let spec = SessionSpec { agent: agent.id, key, owner: Some(who.account), task: None };
-    let new = NewInput { trigger: RunTrigger::Api, model, ..NewInput::chat(text) };
+    let new = NewInput { trigger: RunTrigger::Api, model, attached, ..NewInput::chat(text) };
     let sent =
         ws.write(who, move |tx| -> Result<_, RunError> { rules::talk::say(tx, spec, new) }).await?;
     Ok((sent.message, sent.run))

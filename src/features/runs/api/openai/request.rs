@@ -4,10 +4,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::web::extract::{Misfit, object};
-
-use super::error::ChatError;
-use super::talk::{Speaker, Talk, text_of};
+use super::content::Content;
+use super::error::{ChatError, read};
+use super::talk::{Speaker, Talk};
 
 /// A request for an answer.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -72,7 +71,7 @@ pub(super) struct StreamOptions {
 pub(super) struct Message {
     /// `system`, `developer`, `user`, `assistant` or `tool`.
     role: String,
-    /// Text, or a list of parts of type `text`.
+    /// Text, or a list of parts of type `text`, `image_url` and `file`.
     #[serde(default)]
     content: Value,
 }
@@ -83,10 +82,7 @@ impl ChatRequest {
     /// # Errors
     /// Names what is wrong.
     pub fn read(body: &[u8]) -> Result<Self, ChatError> {
-        let request: Self = object(body).map_err(|Misfit { field, message }| {
-            let field = if field.is_empty() { "body" } else { &field };
-            ChatError::invalid(field, format!("the body is not a chat request: {message}"))
-        })?;
+        let request: Self = read(body)?;
         request.check()?;
         Ok(request)
     }
@@ -148,12 +144,13 @@ impl ChatRequest {
     /// The conversation.
     ///
     /// # Errors
-    /// When a message is not text.
+    /// When a part of a message cannot be taken.
     pub fn talk(&self) -> Result<Talk, ChatError> {
         let mut talk = Talk::new("messages");
         for (at, message) in self.messages.iter().enumerate() {
             let place = format!("messages[{at}]");
-            talk.say(Speaker::of(&message.role, &place)?, text_of(&message.content, &place)?);
+            let speaker = Speaker::of(&message.role, &place)?;
+            talk.say(speaker, Content::of(&message.content, &format!("{place}.content"))?);
         }
         Ok(talk)
     }
@@ -245,6 +242,28 @@ mod tests {
     }
 
     #[test]
+    fn pictures_of_what_is_said_now_are_taken_and_older_ones_are_words() {
+        let picture = |text: &str| {
+            json!([
+                { "type": "text", "text": text },
+                { "type": "image_url", "image_url": { "url": "data:image/png;base64,iVBORw0KGgo=" } },
+            ])
+        };
+        let messages = json!([
+            { "role": "user", "content": picture("What is this?") },
+            { "role": "assistant", "content": "A heron." },
+            { "role": "user", "content": picture("") },
+        ]);
+        let request = read(&json!({ "model": "hq", "messages": messages })).unwrap();
+        let mut talk = request.talk().unwrap();
+        let folded = talk.input(Remembers::Nothing).unwrap();
+        assert!(folded.contains("User: What is this?\n[a picture]"), "{folded}");
+        assert_eq!(talk.input(Remembers::Everything).unwrap(), "");
+        assert_eq!(talk.take_files().len(), 1);
+        assert!(talk.input(Remembers::Everything).is_err(), "nothing is left to say");
+    }
+
+    #[test]
     fn a_long_history_loses_its_oldest_messages_first() {
         let long = "x".repeat(40_000);
         let talk = json!([
@@ -269,9 +288,9 @@ mod tests {
         assert_eq!(refused(json!({ "n": 2 })), Some("n".into()));
         assert_eq!(refused(json!({ "messages": [] })), Some("messages".into()));
         assert_eq!(refused(json!({ "tools": [], "temperature": 0.2 })), None);
-        let image = json!([{ "role": "user", "content": [{ "type": "image_url" }] }]);
-        let request = read(&json!({ "model": "hq", "messages": image })).unwrap();
+        let sound = json!([{ "role": "user", "content": [{ "type": "input_audio" }] }]);
+        let request = read(&json!({ "model": "hq", "messages": sound })).unwrap();
         let error = request.talk().unwrap_err();
-        assert_eq!(error.param.as_deref(), Some("messages[0].content"));
+        assert_eq!(error.param.as_deref(), Some("messages[0].content[0]"));
     }
 }

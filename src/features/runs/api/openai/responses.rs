@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 
 use crate::kernel::RunId;
 use crate::kernel::text::cut;
-use crate::web::extract::{Misfit, object};
 
-use super::error::ChatError;
+use super::content::Content;
+use super::error::{ChatError, read};
 use super::form::{Form, Head, data};
 use super::request::{at_least_one, no_tools, within};
-use super::talk::{Speaker, Talk, text_of};
+use super::talk::{Speaker, Talk};
 use super::turn::{Answer, Spent};
 
 /// What the id of a response begins with; the run's follows.
@@ -69,10 +69,7 @@ impl ResponsesRequest {
     /// # Errors
     /// Names what is wrong.
     pub fn read(body: &[u8]) -> Result<Self, ChatError> {
-        let request: Self = object(body).map_err(|Misfit { field, message }| {
-            let field = if field.is_empty() { "body" } else { &field };
-            ChatError::invalid(field, format!("the body is not a request: {message}"))
-        })?;
+        let request: Self = read(body)?;
         no_tools("tools", request.tools.as_ref())?;
         within("temperature", request.temperature, 2.0)?;
         within("top_p", request.top_p, 1.0)?;
@@ -107,13 +104,13 @@ impl ResponsesRequest {
     /// The conversation.
     ///
     /// # Errors
-    /// When an item is neither text nor to be passed over.
+    /// When an item can be neither taken nor passed over.
     pub fn talk(&self) -> Result<Talk, ChatError> {
         let mut talk = Talk::with_instructions("input", self.instructions.as_deref());
         let items = match &self.input {
             Value::Null => &[][..],
             Value::String(text) => {
-                talk.say(Speaker::User, text.clone());
+                talk.say(Speaker::User, Content::text(text));
                 &[]
             }
             Value::Array(items) => items,
@@ -124,13 +121,13 @@ impl ResponsesRequest {
             match item["type"].as_str().unwrap_or("message") {
                 "message" => {
                     let role = item["role"].as_str().unwrap_or_default();
-                    talk.say(Speaker::of(role, &place)?, text_of(&item["content"], &place)?);
+                    talk.say(
+                        Speaker::of(role, &place)?,
+                        Content::of(&item["content"], &format!("{place}.content"))?,
+                    );
                 }
                 "function_call_output" => {
-                    let output = match &item["output"] {
-                        Value::String(text) => text.clone(),
-                        other => text_of(other, &place)?,
-                    };
+                    let output = Content::of(&item["output"], &format!("{place}.output"))?;
                     talk.say(Speaker::Tool, output);
                 }
                 // What the model thought, and what the session has anyway.

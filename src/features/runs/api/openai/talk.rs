@@ -1,12 +1,12 @@
 //! A conversation as one input of a session, which agent it goes to, and which session.
 
 use axum::http::{HeaderMap, StatusCode};
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::kernel::text::{MAX_TEXT, cut};
 use crate::kernel::{AccountId, RunId};
 
+use super::content::{Content, Given};
 use super::error::ChatError;
 
 /// The longest input that is made of a conversation, in bytes; the oldest messages give way.
@@ -17,7 +17,7 @@ const MAX_INPUT: usize = MAX_TEXT - 1024;
 pub(super) struct Talk {
     /// The field that it came in, for errors.
     param: &'static str,
-    said: Vec<(Speaker, String)>,
+    said: Vec<(Speaker, Content)>,
     /// Whether instructions hold for this question even where the session knows what was said.
     fresh_instructions: bool,
 }
@@ -31,13 +31,26 @@ impl Talk {
     /// The same, whose instructions are told each time.
     pub fn with_instructions(param: &'static str, instructions: Option<&str>) -> Self {
         let instructions = instructions.map(str::trim).filter(|text| !text.is_empty());
-        let said = instructions.map(|text| (Speaker::System, text.to_owned()));
+        let said = instructions.map(|text| (Speaker::System, Content::text(text)));
         Self { param, said: said.into_iter().collect(), fresh_instructions: true }
     }
 
     /// Adds what somebody said.
-    pub fn say(&mut self, who: Speaker, text: String) {
-        self.said.push((who, text));
+    pub fn say(&mut self, who: Speaker, content: Content) {
+        self.said.push((who, content));
+    }
+
+    /// Where what is said now begins: behind the last answer.
+    fn now_from(&self) -> usize {
+        let last = self.said.iter().rposition(|(speaker, _)| *speaker == Speaker::Assistant);
+        last.map_or(0, |at| at + 1)
+    }
+
+    /// Takes the pictures and files of what is said now. Those of earlier messages were seen then.
+    pub fn take_files(&mut self) -> Vec<Given> {
+        let from = self.now_from();
+        let now = self.said[from..].iter_mut();
+        now.flat_map(|(_, content)| std::mem::take(&mut content.files)).collect()
     }
 
     /// The conversation as one input. A session that remembers gets what is new alone.
@@ -45,27 +58,25 @@ impl Talk {
     /// # Errors
     /// When nothing is said, or too much.
     pub fn input(&self, remembers: Remembers) -> Result<String, ChatError> {
-        let is_talk = |s: Speaker| matches!(s, Speaker::User | Speaker::Assistant | Speaker::Tool);
-        let instructions = self.said.iter().filter(|(speaker, _)| !is_talk(*speaker));
-        let instructions: Vec<&str> = instructions.map(|(_, text)| text.trim()).collect();
-        let talk: Vec<&(Speaker, String)> = self.said.iter().filter(|(s, _)| is_talk(*s)).collect();
-        let now_from = talk
-            .iter()
-            .rposition(|(speaker, _)| *speaker == Speaker::Assistant)
-            .map_or(0, |at| at + 1);
-        let now: Vec<&str> = talk[now_from..].iter().map(|(_, text)| text.trim()).collect();
-        let now = now.join("\n\n");
-        if now.is_empty() {
+        let (before, now) = self.said.split_at(self.now_from());
+        let instructions = self.said.iter().filter(|(speaker, _)| *speaker == Speaker::System);
+        let instructions: Vec<&str> = instructions.map(|(_, said)| said.text.trim()).collect();
+        let now = now.iter().filter(|(speaker, _)| *speaker != Speaker::System);
+        let has_files = now.clone().any(|(_, said)| !said.files.is_empty());
+        let now: Vec<&str> = now.map(|(_, said)| said.text.trim()).collect();
+        let now = now.join("\n\n").trim().to_owned();
+        if now.is_empty() && !has_files {
             let text = "the last message must be the user's and must say something";
             return Err(ChatError::invalid(self.param, text));
         }
         let knows = remembers == Remembers::Everything;
-        let before = if knows { &talk[..0] } else { &talk[..now_from] };
+        let talk = before.iter().filter(|(speaker, _)| !knows && *speaker != Speaker::System);
+        let before: Vec<(Speaker, String)> = talk.map(|(who, said)| (*who, said.told())).collect();
         let instructions = match knows && !self.fresh_instructions {
             true => String::new(),
             false => instructions.join("\n\n"),
         };
-        fold(self.param, &instructions, before, &now)
+        fold(self.param, &instructions, &before, &now)
     }
 }
 
@@ -118,40 +129,11 @@ impl Speaker {
     }
 }
 
-/// The text of a message: a text, a list of text parts, or nothing.
-///
-/// # Errors
-/// When a part is not text.
-pub(super) fn text_of(content: &Value, place: &str) -> Result<String, ChatError> {
-    let param = format!("{place}.content");
-    let parts = match content {
-        Value::Null => return Ok(String::new()),
-        Value::String(text) => return Ok(text.clone()),
-        Value::Array(parts) => parts,
-        _ => return Err(ChatError::invalid(&param, "content is a text or a list of parts")),
-    };
-    let mut texts = Vec::with_capacity(parts.len());
-    for part in parts {
-        let kind = part["type"].as_str().unwrap_or_default();
-        let text = match kind {
-            "text" | "input_text" | "output_text" => part["text"].as_str(),
-            "refusal" => part["refusal"].as_str(),
-            _ => None,
-        };
-        texts.push(text.ok_or_else(|| {
-            let text =
-                format!("parts of type \"{}\" are not supported, only \"text\"", cut(kind, 40));
-            ChatError::invalid(&param, text)
-        })?);
-    }
-    Ok(texts.join("\n"))
-}
-
 /// One input of a conversation that the session does not know.
 fn fold(
     param: &str,
     instructions: &str,
-    before: &[&(Speaker, String)],
+    before: &[(Speaker, String)],
     now: &str,
 ) -> Result<String, ChatError> {
     if instructions.is_empty() && before.is_empty() {
@@ -306,13 +288,13 @@ fn digest(by: AccountId, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Remembers, Speaker, Talk, Target, Thread};
+    use super::{Content, Remembers, Speaker, Talk, Target, Thread};
     use crate::kernel::{AccountId, TypedId};
 
     #[test]
     fn instructions_of_a_question_are_told_although_the_session_knows_the_rest() {
         let mut talk = Talk::with_instructions("input", Some(" Be short. "));
-        talk.say(Speaker::User, "And now?".to_owned());
+        talk.say(Speaker::User, Content::text("And now?"));
         let told = talk.input(Remembers::Everything).unwrap();
         assert!(told.contains("Be short.") && told.ends_with("And now?"), "{told}");
         let empty = Talk::with_instructions("input", None).input(Remembers::Nothing);
