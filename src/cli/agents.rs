@@ -30,7 +30,10 @@ pub enum Command {
     /// Talk with an agent, line by line; an empty line or Ctrl-D ends it
     Chat(Named),
     /// Your conversations with an agent and those about tasks
-    Sessions(Named),
+    Sessions(Sessions),
+    /// Name a conversation, archive it, bring it back or begin it anew
+    #[command(subcommand)]
+    Session(OnSession),
     /// Cut off what an agent does and let it stand still, or all of them
     Stop(Stop),
     /// Let an agent, or all of them, go on from where they stopped
@@ -42,6 +45,48 @@ pub enum Command {
 pub struct Named {
     /// Its slug or id
     agent: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Flags of `hq agent sessions`.
+#[derive(Args)]
+pub struct Sessions {
+    #[command(flatten)]
+    named: Named,
+    /// Those that are archived
+    #[arg(long, conflicts_with = "search")]
+    archived: bool,
+    /// What was said with these words, in all of them
+    #[arg(long, value_name = "WORDS")]
+    search: Option<String>,
+}
+
+/// `hq agent session …`
+#[derive(Subcommand)]
+pub enum OnSession {
+    /// Give it a name; without one it is called by its first words
+    Rename {
+        /// Its id, as `hq agent sessions` shows it
+        session: String,
+        /// The name
+        name: Vec<String>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Put it out of the way; it can still be read
+    Archive(OfSession),
+    /// Go on with one that is archived
+    Restore(OfSession),
+    /// Begin it anew; what was said stays readable in the archived one
+    Reset(OfSession),
+}
+
+/// Which conversation.
+#[derive(Args)]
+pub struct OfSession {
+    /// Its id, as `hq agent sessions` shows it
+    session: String,
     #[command(flatten)]
     place: Place,
 }
@@ -102,7 +147,8 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::List(place) => list(common, door, &place).await,
         Command::Run(flags) => ask(common, door, flags).await,
         Command::Chat(named) => chat(common, door, &named).await,
-        Command::Sessions(named) => sessions(common, door, &named).await,
+        Command::Sessions(flags) => sessions(common, door, &flags).await,
+        Command::Session(act) => session(common, door, &act).await,
         Command::Stop(Stop { which, gently }) => {
             let how = if gently { "after_step" } else { "now" };
             halt(common, door, &which, Some(how)).await
@@ -260,22 +306,52 @@ async fn relay(
     Ok(Ok(text))
 }
 
-async fn sessions(common: &Common, door: &Door, named: &Named) -> Result<u8, CommandError> {
-    let path = format!("/api/v1/agents/{}/sessions", named.agent);
-    let all = door.call(Ask::get(path).within(named.place.workspace.as_ref())).await?;
-    let lines: Vec<String> = items(&all)
-        .iter()
-        .map(|one| {
-            let about = match (one["yours"].as_bool(), one["task"].as_str()) {
-                (Some(true), _) => "yours".to_owned(),
-                (_, Some(task)) => format!("task {task}"),
-                _ => "former".to_owned(),
-            };
-            let (id, last, events) = (word(one, "id"), word(one, "last_at"), &one["events"]);
-            format!("{id}  {last}  {events:>6} events  {about}")
-        })
-        .collect();
+async fn sessions(common: &Common, door: &Door, flags: &Sessions) -> Result<u8, CommandError> {
+    let Named { agent, place } = &flags.named;
+    let path = format!("/api/v1/agents/{agent}/sessions");
+    if let Some(words) = &flags.search {
+        let query = serde_urlencoded::to_string([("q", words)]).unwrap_or_default();
+        let ask = Ask::get(format!("{path}/search?{query}")).within(place.workspace.as_ref());
+        let found = door.call(ask).await?;
+        let lines = items(&found).iter().map(found_line).collect::<Vec<_>>();
+        return print(common, &found, &lines);
+    }
+    let ask = Ask::get(format!("{path}?archived={}", flags.archived));
+    let all = door.call(ask.within(place.workspace.as_ref())).await?;
+    let lines: Vec<String> = items(&all).iter().map(session_line).collect();
     print(common, &all, &lines)
+}
+
+fn session_line(one: &Value) -> String {
+    let mine = if one["yours"] == true { "*" } else { " " };
+    let (id, last, state) = (word(one, "id"), word(one, "last_at"), word(one, "state"));
+    format!("{mine} {id}  {last}  {:>6}  {state:<8}  {}", one["events"], word(one, "title"))
+}
+
+fn found_line(one: &Value) -> String {
+    let (session, at) = (word(one, "session"), word(one, "at"));
+    let text = word(one, "text").split_whitespace().collect::<Vec<_>>().join(" ");
+    format!("{session}#{}  {at}  {}: {text}", one["n"], word(one, "title"))
+}
+
+/// Does something with one conversation.
+async fn session(common: &Common, door: &Door, act: &OnSession) -> Result<u8, CommandError> {
+    let (of, verb, told) = match act {
+        OnSession::Rename { session, name, place } => {
+            let path = format!("/api/v1/sessions/{session}");
+            let body = json!({ "name": name.join(" ") });
+            let ask = Ask::patch(path, &body).within(place.workspace.as_ref());
+            let now = door.call(ask).await?;
+            return print(common, &now, &[format!("It is called {}.", word(&now, "title"))]);
+        }
+        OnSession::Archive(of) => (of, "archive", "is archived"),
+        OnSession::Restore(of) => (of, "restore", "goes on"),
+        OnSession::Reset(of) => (of, "reset", "is the new conversation"),
+    };
+    let path = format!("/api/v1/sessions/{}/{verb}", of.session);
+    let ask = Ask::post(path, &json!({})).within(of.place.workspace.as_ref());
+    let now = door.call(ask).await?;
+    print(common, &now, &[format!("{} {told}.", word(&now, "id"))])
 }
 
 /// Lets work stand still, or go on.

@@ -47,6 +47,11 @@ impl<'a> Ask<'a> {
         Self { method: Method::POST, path: path.into(), body: Some(body), headers: Vec::new() }
     }
 
+    /// Changes fields.
+    pub fn patch(path: impl Into<String>, body: &'a Value) -> Self {
+        Self { method: Method::PATCH, ..Self::post(path, body) }
+    }
+
     /// With a header, if it has a value.
     pub fn header(mut self, name: &'static str, value: Option<&String>) -> Self {
         self.headers.extend(value.map(|value| (name, value.clone())));

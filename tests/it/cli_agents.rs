@@ -90,6 +90,20 @@ async fn an_agent_is_asked_and_its_run_is_looked_at() {
     assert!(agents.contains("ada") && agents.contains("Ada"), "{agents}");
     let sessions = out(&terminal.hq(&["agent", "sessions", "ada", "--json"]).await);
     assert!(sessions.starts_with(['{', '[']), "{sessions}");
+    let listed: Value = serde_json::from_str(&sessions).expect("JSON");
+    let id = listed["items"][0]["id"].as_str().expect("a conversation").to_owned();
+    let named = out(&terminal.hq(&["agent", "session", "rename", &id, "Open", "work"]).await);
+    assert!(named.contains("Open work"), "{named}");
+    let found = out(&terminal.hq(&["agent", "sessions", "ada", "--search", "none"]).await);
+    assert!(found.contains(&id) && found.contains("None now."), "{found}");
+    let archived = out(&terminal.hq(&["agent", "session", "archive", &id]).await);
+    assert!(archived.contains("is archived"), "{archived}");
+    let former = out(&terminal.hq(&["agent", "sessions", "ada", "--archived"]).await);
+    assert!(former.contains(&id) && former.contains("Open work"), "{former}");
+    let restored = out(&terminal.hq(&["agent", "session", "restore", &id]).await);
+    assert!(restored.contains("goes on"), "{restored}");
+    let now = out(&terminal.hq(&["agent", "sessions", "ada", "--archived"]).await);
+    assert!(!now.contains(&id), "{now}");
 
     // Elsewhere, with a token; and what cannot be.
     let other = tempfile::tempdir().expect("another folder");

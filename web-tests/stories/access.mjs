@@ -17,6 +17,7 @@ const KINDS = [
   '/agents',
   '/agents/*',
   '/agents/*/chat',
+  '/agents/*/chat/sessions',
   '/agents/*/files',
   '/agents/*/files/*',
   '/agents/*/inbox',

@@ -4,7 +4,6 @@ use jiff::SignedDuration;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::features::agents::model::Agent;
 use crate::kernel::{
     AccountId, AgentId, ConnectionId, ItemId, Outcome, RunId, RunState, RunTrigger, SessionId,
     TaskId, Thinking, Timestamp, TypedId, WaitFor,
@@ -19,6 +18,7 @@ mod halt;
 mod input;
 mod park;
 mod queue;
+mod session;
 
 pub use attachment::{Attachment, MAX_ATTACHED, MAX_ATTACHED_BYTES};
 pub use child::{
@@ -36,13 +36,8 @@ pub use queue::{
     ChosenBy, MAX_CAP, MAX_DEBOUNCE_MS, QUEUE_CHOICES, QueueChoice, QueueOf, QueueWish, Queueing,
     pause_ms,
 };
+pub use session::{SESSION_BY_AGENT, SESSION_BY_KEY, SESSIONS, Session};
 
-/// Sessions.
-pub const SESSIONS: Table = Table::new(60, "sessions");
-/// The readable key; a reset gives it to the new session.
-pub const SESSION_BY_KEY: Index = Index::unique(61, "sessions_by_key");
-/// Agent, then the order of making; throw-away ones are left out.
-pub const SESSION_BY_AGENT: Index = Index::multi(62, "sessions_by_agent");
 /// Events of sessions.
 pub const SESSION_EVENTS: Table = Table::new(63, "session_events");
 /// Runs.
@@ -58,76 +53,6 @@ pub const RUN_BY_TASK: Index = Index::multi(68, "runs_by_task");
 
 /// The longest pause before a provider is asked again in which a run keeps its slot.
 const PAUSE: SignedDuration = SignedDuration::from_secs(61);
-
-/// A conversation of an agent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Session {
-    /// Its id.
-    pub id: SessionId,
-    /// The agent.
-    pub agent: AgentId,
-    /// `agent:<slug>:main`, `agent:<slug>:task:<task>`, `agent:<slug>:explicit:<id>`.
-    pub key: String,
-    /// The person it belongs to; none for work.
-    pub owner: Option<AccountId>,
-    /// The task it is about.
-    pub task: Option<TaskId>,
-    /// Raised whenever somebody else begins to write: a stale writer stops.
-    pub epoch: u64,
-    /// How many events it has; the next one's number.
-    pub events: u32,
-    /// The run that works in it.
-    pub active_run: Option<RunId>,
-    /// Tools found by `tool_search`, which stay for the session.
-    pub loaded_tools: Vec<String>,
-    /// When it began.
-    #[serde(with = "millisecond::required")]
-    pub created_at: Timestamp,
-    /// When something was last said.
-    #[serde(with = "millisecond::required")]
-    pub last_at: Timestamp,
-    /// Since when it is out of the way.
-    #[serde(with = "millisecond::optional")]
-    pub archived_at: Option<Timestamp>,
-}
-
-impl Record for Session {
-    type Id = SessionId;
-    const TABLE: Table = SESSIONS;
-    const CLASS: Class = Class::Work;
-    const INDEXES: &'static [Index] = &[SESSION_BY_KEY, SESSION_BY_AGENT];
-    fn id(&self) -> SessionId {
-        self.id
-    }
-    fn index(&self, keys: &mut Keys) {
-        if self.archived_at.is_none() {
-            keys.entry(SESSION_BY_KEY).text(&self.key);
-        }
-        if !super::queries::talk::is_throw_away(&self.key) {
-            keys.entry(SESSION_BY_AGENT).part(self.agent).part(self.created_at);
-        }
-    }
-    fn refs(&self, refs: &mut Refs) {
-        refs.to::<Agent>(1, Some(self.agent), OnDelete::Cascade);
-    }
-    fn sample() -> Self {
-        let at = crate::kernel::time::from_ms(1_700_000_000_000);
-        Self {
-            id: SessionId::from_bytes([12; 16]),
-            agent: AgentId::from_bytes([5; 16]),
-            key: "agent:ada:main".into(),
-            owner: Some(AccountId::from_bytes([1; 16])),
-            task: None,
-            epoch: 4,
-            events: 17,
-            active_run: None,
-            loaded_tools: vec!["progress".into()],
-            created_at: at,
-            last_at: at,
-            archived_at: None,
-        }
-    }
-}
 
 /// What a waiting run waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

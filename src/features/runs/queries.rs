@@ -6,6 +6,7 @@ pub mod halt;
 pub mod park;
 pub mod queue;
 pub mod search;
+pub mod sessions;
 pub mod steps;
 pub mod talk;
 pub mod words;

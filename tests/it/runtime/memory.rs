@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hq::features::runs::model::{Context, EventKind, Run};
 use hq::features::runs::rules::context;
-use hq::features::runs::rules::{NewInput, SessionSpec, talk};
+use hq::features::runs::rules::{NewInput, SessionSpec, sessions, talk};
 use hq::kernel::Role;
 use serde_json::{Value, json};
 
@@ -68,7 +68,7 @@ async fn what_was_said_is_found_by_those_who_may_hear_it() {
     office.ended(secret).await;
     let mira = office.owner();
     let session = office.get::<Run>(secret).session;
-    office.act(move |tx| talk::begin_anew(tx, session, mira)).await;
+    office.act(move |tx| sessions::reset(tx, session, mira).map(drop)).await;
 
     // The same person, in a new conversation.
     office.model.push(Turn::call("memory_search", json!({ "query": "zebra" })));

@@ -232,7 +232,7 @@ async fn a_new_conversation_takes_what_waits_along() {
     let by = office.owner();
     // A word of HQ that nobody reads any more, and a message that was dropped.
     office.act(move |tx| runs::tell(tx, session, "[A job has ended.]", runs::Wake::Later)).await;
-    office.act(move |tx| runs::talk::begin_anew(tx, session, by)).await;
+    office.act(move |tx| runs::sessions::reset(tx, session, by).map(drop)).await;
     let inputs = office.all::<Input>();
     let word = inputs.iter().find(|input| input.text.starts_with("[A job")).expect("the word");
     assert!(matches!(word.state, InputState::Dropped(_)), "{:?}", word.state);

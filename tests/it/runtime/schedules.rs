@@ -256,7 +256,7 @@ impl Scene {
 
     fn anew(&mut self) {
         let (session, by) = (self.session().id, self.by);
-        match self.try_act(move |tx| rules::talk::begin_anew(tx, session, by)) {
+        match self.try_act(move |tx| rules::sessions::reset(tx, session, by).map(drop)) {
             Ok(()) | Err(RunError::Busy) => {}
             Err(other) => panic!("{other}"),
         }

@@ -15,7 +15,7 @@ use crate::web::idempotency::Once;
 use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Person;
 
-use super::talk;
+use super::sessions;
 
 /// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
@@ -121,6 +121,6 @@ async fn halt_agent(
     Path(name): Path<String>,
     Json(body): Json<HaltBody>,
 ) -> Result<Json<HaltOut>, ApiError> {
-    let agent = ws.read(|snap| talk::agent(snap, &name))?;
+    let agent = ws.read(|snap| sessions::agent(snap, &name))?;
     order(&ws, &who, once, HaltOf::Agent(agent.id), body).await
 }

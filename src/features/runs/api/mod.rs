@@ -3,6 +3,7 @@
 mod halt;
 pub mod openai;
 mod queue;
+mod sessions;
 mod talk;
 mod view;
 
@@ -78,6 +79,7 @@ pub fn routes() -> Routes {
                     .returns::<RunOut>()
             }),
         )
+        .merge(sessions::routes())
         .merge(talk::routes())
         .merge(queue::routes())
         .merge(halt::routes())

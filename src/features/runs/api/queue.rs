@@ -16,6 +16,7 @@ use crate::web::idempotency::Once;
 use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Person;
 
+use super::sessions;
 use super::talk::{self, MessageOut};
 
 /// Routes below `/api/v1`.
@@ -140,7 +141,7 @@ async fn show(ws: Ws, who: Person, Path(id): Path<InputId>) -> Result<Json<Messa
     ws.read(|snap| {
         let missing = || ApiError::not_found("This message");
         let input = snap.get::<Input>(id)?.ok_or_else(missing)?;
-        talk::session(snap, &who, input.session).map_err(|_| missing())?;
+        sessions::session(snap, &who, input.session).map_err(|_| missing())?;
         Ok(Json(MessageOut::of(input)))
     })
 }
@@ -198,7 +199,7 @@ async fn set_workspace(
 
 async fn of_agent(ws: Ws, _: Person, Path(name): Path<String>) -> Result<Json<QueueOut>, ApiError> {
     ws.read(|snap| {
-        let agent = talk::agent(snap, &name)?;
+        let agent = sessions::agent(snap, &name)?;
         Ok(Json(QueueOut::of(reading::of_agent(snap, agent.id)?)))
     })
 }
@@ -210,7 +211,7 @@ async fn set_agent(
     Path(name): Path<String>,
     Json(body): Json<QueueBody>,
 ) -> Result<Json<QueueOut>, ApiError> {
-    let agent = ws.read(|snap| talk::agent(snap, &name))?;
+    let agent = ws.read(|snap| sessions::agent(snap, &name))?;
     choose(&ws, &who, once, QueueOf::Agent(agent.id), body).await?;
     of_agent(ws, who, Path(name)).await
 }
@@ -221,7 +222,7 @@ async fn of_session(
     Path(id): Path<SessionId>,
 ) -> Result<Json<QueueOut>, ApiError> {
     ws.read(|snap| {
-        let session = talk::session(snap, &who, id)?;
+        let session = sessions::session(snap, &who, id)?;
         Ok(Json(QueueOut::of_session(snap, &session)?))
     })
 }
@@ -233,7 +234,7 @@ async fn set_session(
     Path(id): Path<SessionId>,
     Json(body): Json<QueueBody>,
 ) -> Result<Json<QueueOut>, ApiError> {
-    ws.read(|snap| talk::session(snap, &who, id))?;
+    ws.read(|snap| sessions::session(snap, &who, id))?;
     choose(&ws, &who, once, QueueOf::Session(id), body).await?;
     of_session(ws, who, Path(id)).await
 }

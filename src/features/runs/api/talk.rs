@@ -1,4 +1,4 @@
-//! Talk as JSON: conversations with an agent, what was said in them, saying something, taking it back.
+//! Talk as JSON: saying something, taking it back.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -6,73 +6,28 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::app::Ws;
-use crate::features::agents::model::Agent;
-use crate::features::agents::queries as agents;
-use crate::features::runs::model::{Input, InputState, Session};
-use crate::features::runs::queries::{self, talk};
+use crate::features::runs::model::{Input, InputState};
+use crate::features::runs::queries::talk;
 use crate::features::runs::rules::{self, NewInput, RunError, Sent, SessionSpec};
-use crate::kernel::cursor::Page;
-use crate::kernel::{AgentId, Can, InputId, Placed, QueueMode, RunId, SessionId, TaskId};
-use crate::store::{ReadExt, StoreError};
+use crate::kernel::{Can, InputId, Placed, QueueMode, RunId, SessionId};
 use crate::web::error::ApiError;
-use crate::web::extract::{Json, Path, Query};
+use crate::web::extract::{Json, Path};
 use crate::web::idempotency::Once;
 use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Person;
 
-use super::queue::QueueOut;
-use super::view::{StepOut, actor};
-use super::{StepPage, StepQuery, limit};
-
-/// How many conversations are listed.
-const LISTED: usize = 100;
+use super::sessions::agent;
+use super::view::actor;
 
 /// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .get(
-            "/agents/{agent}/sessions",
-            list.needs(Can::Read).doc(|| {
-                Doc::new("Your conversations with an agent and those about tasks, newest first")
-                    .returns::<Sessions>()
-            }),
-        )
-        .post(
-            "/agents/{agent}/sessions",
-            begin_anew.needs(Can::Chat).doc(|| {
-                Doc::new("Begin your conversation anew; the former one can still be read")
-                    .returns::<Option<SessionOut>>()
-            }),
-        )
         .post(
             "/agents/{agent}/messages",
             say.needs(Can::Chat).doc(|| {
                 Doc::new("Say something to an agent in your conversation with it")
                     .body::<SayBody>()
                     .returns::<SaidOut>()
-                    .status(201)
-            }),
-        )
-        .get(
-            "/sessions/{session}",
-            show.needs(Can::Read).doc(|| {
-                Doc::new("A conversation, with what waits to be read").returns::<SessionOut>()
-            }),
-        )
-        .get(
-            "/sessions/{session}/events",
-            events.needs(Can::Read).doc(|| {
-                Doc::new("What was said and done, oldest first; ask again with `after` for more")
-                    .query::<StepQuery>()
-                    .returns::<StepPage>()
-            }),
-        )
-        .post(
-            "/sessions/{session}/compact",
-            compact.needs(Can::Chat).doc(|| {
-                Doc::new("Put the older part of a conversation into a summary, now")
-                    .body::<CompactBody>()
-                    .returns::<CompactOut>()
                     .status(201)
             }),
         )
@@ -92,35 +47,6 @@ pub(super) fn routes() -> Routes {
                     .returns::<MessageOut>()
             }),
         )
-}
-
-/// A conversation.
-#[derive(Serialize, JsonSchema)]
-struct SessionOut {
-    id: SessionId,
-    agent: AgentId,
-    /// The task that it is about.
-    task: Option<TaskId>,
-    /// Whether it is the one that you talk in now.
-    yours: bool,
-    /// The run that works in it.
-    active_run: Option<RunId>,
-    /// How many events it has.
-    events: u32,
-    /// How often its older part was put into a summary.
-    compactions: u32,
-    /// Whether somebody wants that done now.
-    compaction_asked: bool,
-    /// What was said and not read yet.
-    waiting: Vec<MessageOut>,
-    /// What was dropped; whoever said it may bring it back.
-    dropped: Vec<MessageOut>,
-    /// What a message does there while a run works.
-    queue: QueueOut,
-    created_at: String,
-    last_at: String,
-    /// Since when it is a former one.
-    archived_at: Option<String>,
 }
 
 /// Something said.
@@ -175,11 +101,6 @@ impl MessageOut {
     }
 }
 
-#[derive(Serialize, JsonSchema)]
-struct Sessions {
-    items: Vec<SessionOut>,
-}
-
 /// What is said.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -203,106 +124,6 @@ pub(super) struct SaidOut {
     outcome: Placed,
     /// How many messages come before it.
     before: u32,
-}
-
-/// What the summary should look at.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct CompactBody {
-    /// What matters most, in a few words.
-    #[serde(default)]
-    focus: String,
-}
-
-/// Who compacts it.
-#[derive(Serialize, JsonSchema)]
-struct CompactOut {
-    session: SessionId,
-    /// The run that does it at its next step.
-    run: RunId,
-}
-
-fn view(tx: &impl ReadExt, session: Session, own: &str) -> Result<SessionOut, StoreError> {
-    let waiting = queries::open_inputs(tx, session.id)?.into_iter().map(MessageOut::of);
-    let dropped = queries::queue::dropped(tx, session.id)?.into_iter().map(MessageOut::of);
-    let context = queries::context(tx, session.id)?;
-    Ok(SessionOut {
-        compactions: context.compactions,
-        compaction_asked: context.asked.is_some(),
-        dropped: dropped.collect(),
-        queue: QueueOut::of_session(tx, &session)?,
-        yours: session.key == own && session.archived_at.is_none(),
-        waiting: waiting.collect(),
-        id: session.id,
-        agent: session.agent,
-        task: session.task,
-        active_run: session.active_run,
-        events: session.events,
-        created_at: session.created_at.to_string(),
-        last_at: session.last_at.to_string(),
-        archived_at: session.archived_at.map(|at| at.to_string()),
-    })
-}
-
-pub(super) fn agent(tx: &impl ReadExt, name: &str) -> Result<Agent, ApiError> {
-    agents::by_name(tx, name)?.ok_or_else(|| ApiError::not_found("This agent"))
-}
-
-/// A conversation that this person may look at.
-pub(super) fn session(tx: &impl ReadExt, who: &Person, id: SessionId) -> Result<Session, ApiError> {
-    let found = tx.get::<Session>(id)?;
-    let found = found.filter(|session| talk::may_see(session, who.account, who.role));
-    found.ok_or_else(|| ApiError::not_found("This conversation"))
-}
-
-async fn list(ws: Ws, who: Person, Path(name): Path<String>) -> Result<Json<Sessions>, ApiError> {
-    let items = ws.read(|snap| {
-        let agent = agent(snap, &name)?;
-        let own = talk::own_key(snap, &agent, who.account, who.role)?;
-        let all = talk::listed(snap, agent.id, who.account, LISTED)?;
-        let views = all.into_iter().map(|session| view(snap, session, &own));
-        Ok::<_, ApiError>(views.collect::<Result<_, StoreError>>()?)
-    })?;
-    Ok(Json(Sessions { items }))
-}
-
-fn shown(ws: &Ws, who: &Person, id: SessionId) -> Result<SessionOut, ApiError> {
-    ws.read(|snap| {
-        let session = session(snap, who, id)?;
-        let own = match snap.get::<Agent>(session.agent)? {
-            Some(agent) => talk::own_key(snap, &agent, who.account, who.role)?,
-            None => String::new(),
-        };
-        Ok(view(snap, session, &own)?)
-    })
-}
-
-async fn show(
-    ws: Ws,
-    who: Person,
-    Path(id): Path<SessionId>,
-) -> Result<Json<SessionOut>, ApiError> {
-    Ok(Json(shown(&ws, &who, id)?))
-}
-
-async fn events(
-    ws: Ws,
-    who: Person,
-    Path(id): Path<SessionId>,
-    Query(query): Query<StepQuery>,
-) -> Result<Json<Page<StepOut>>, ApiError> {
-    let limit = limit(query.limit);
-    let from = query.after.map_or(0, |after| after.saturating_add(1));
-    let (all, events) = ws.read(|snap| {
-        let session = session(snap, &who, id)?;
-        let most = u32::try_from(limit).unwrap_or(u32::MAX);
-        let end = from.saturating_add(most).min(session.events);
-        Ok::<_, ApiError>((session.events, queries::events(snap, id, from, end)?))
-    })?;
-    let items: Vec<StepOut> = events.into_iter().map(StepOut::of).collect();
-    let last = items.last().map(|step| step.n);
-    let next = last.filter(|n| n + 1 < all).map(|n| n.to_string());
-    Ok(Json(Page { items, next }))
 }
 
 pub(super) fn answer(ws: &Ws, sent: Sent) -> Result<Response, ApiError> {
@@ -348,41 +169,6 @@ async fn say_to_run(
     let say = once.run(move |tx| rules::talk::say_to_run(tx, run.id, new));
     let sent = ws.write(&who, say).await?;
     answer(&ws, sent)
-}
-
-async fn begin_anew(
-    ws: Ws,
-    who: Person,
-    once: Once,
-    Path(name): Path<String>,
-) -> Result<Json<Option<SessionOut>>, ApiError> {
-    let (key, old) = ws.read(|snap| {
-        let key = talk::own_key(snap, &agent(snap, &name)?, who.account, who.role)?;
-        let old = queries::session_by_key(snap, &key)?;
-        Ok::<_, ApiError>((key, old))
-    })?;
-    if let Some(old) = old {
-        let by = who.account;
-        ws.write(&who, once.run(move |tx| rules::talk::begin_anew(tx, old.id, by))).await?;
-    }
-    let new = ws.read(|snap| queries::session_by_key(snap, &key))?;
-    Ok(Json(match new {
-        Some(session) => Some(shown(&ws, &who, session.id)?),
-        None => None,
-    }))
-}
-
-async fn compact(
-    ws: Ws,
-    who: Person,
-    once: Once,
-    Path(id): Path<SessionId>,
-    Json(body): Json<CompactBody>,
-) -> Result<Response, ApiError> {
-    let by = who.account;
-    let ask = once.run(move |tx| rules::talk::compact(tx, id, by, &body.focus));
-    let run = ws.write(&who, ask).await?;
-    Ok((StatusCode::CREATED, Json(CompactOut { session: id, run })).into_response())
 }
 
 async fn take_back(

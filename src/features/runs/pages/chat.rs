@@ -9,40 +9,33 @@ use crate::features::agents::model::{AGENTS, Agent};
 use crate::features::agents::queries as agents;
 use crate::features::agents::queries::head::{self, Head};
 use crate::features::connections::queries::{self as connections, Asked};
-use crate::features::runs::model::{
-    EventKind, HALTS, Queueing, RUNS, SESSIONS, Session, SessionEvent,
-};
+use crate::features::runs::model::{HALTS, Queueing, RUNS, SESSIONS, Session, SessionEvent};
 use crate::features::runs::queries::steps::Steps;
 use crate::features::runs::queries::{self, talk, words};
 use crate::features::runs::rules::{self, NewInput, RunError, SessionSpec};
-use crate::features::tasks::model::Task;
 use crate::kernel::{AgentStatus, Can, InputId, QueueMode, SessionId};
-use crate::providers::model::Part;
 use crate::store::{ReadExt, StoreError};
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path, Path2, Query};
 use crate::web::html;
 use crate::web::hx::Hx;
 use crate::web::live::Live;
-use crate::web::md;
 use crate::web::parts::{Choice, Face};
 use crate::web::session::Person;
 use crate::web::shell::Shell;
-use crate::web::time::RelTime;
 
 use super::look::Look;
 use super::queue;
+use super::sessions::{self, Acts, Sessions, Which};
 use super::show::Said;
 use super::steps::Shape;
 use super::talk::{Entry, Telling};
 use super::tools::Piece as Detail;
 
 /// How many events of a conversation a page shows at once.
-const WINDOW: u32 = 240;
+pub(super) const WINDOW: u32 = 240;
 /// How many conversations stand in the list.
 const LISTED: usize = 30;
-/// How many events are looked at to find the last words of a conversation.
-const PEEK: usize = 6;
 
 /// What the address says.
 #[derive(Debug, Default, Deserialize)]
@@ -52,27 +45,6 @@ pub(super) struct Place {
     session: String,
     /// Only what was said before this event.
     before: Option<u32>,
-}
-
-/// A conversation in the list.
-struct Line {
-    href: String,
-    icon: &'static str,
-    works: bool,
-    title: String,
-    peek: String,
-    at: RelTime,
-    current: bool,
-}
-
-#[derive(Template)]
-#[template(path = "chat/_sessions.html")]
-struct Sessions {
-    live: Live,
-    anew: Option<String>,
-    now: Vec<Line>,
-    former: Vec<Line>,
-    tasks: Vec<Line>,
 }
 
 #[derive(Template)]
@@ -110,6 +82,7 @@ struct Show {
     talk: Talk,
     note: Note,
     may_talk: bool,
+    acts: Option<Acts>,
     /// What a message may do while the agent works, for one message and for the conversation.
     modes: Vec<Choice>,
     usual: Vec<Choice>,
@@ -125,6 +98,7 @@ struct Parts {
     title: String,
     own: bool,
     open: bool,
+    acts: Option<Acts>,
 }
 
 /// `GET /agents/{slug}/chat`
@@ -139,7 +113,7 @@ pub(super) async fn show(
     let agent = find(&ws, &slug)?;
     let parts = ws.read(|snap| parts(snap, &ws, &who, &agent, &place))?;
     let Some(parts) = parts else { return Err(PageError::not_found("This conversation")) };
-    let Parts { queueing, head, sessions, talk, note, title, own, open } = parts;
+    let Parts { queueing, head, sessions, talk, note, title, own, open, acts } = parts;
     match hx.target().filter(|_| hx.is_partial()) {
         Some("talk") => return html::fragment(&talk),
         Some("chat-sessions") => return html::fragment(&sessions),
@@ -164,12 +138,13 @@ pub(super) async fn show(
         talk,
         note,
         may_talk,
+        acts,
         modes,
         usual,
     })
 }
 
-fn find(ws: &Ws, slug: &str) -> Result<Agent, PageError> {
+pub(super) fn find(ws: &Ws, slug: &str) -> Result<Agent, PageError> {
     let found = ws.read(|snap| agents::by_slug(snap, slug))?;
     found.ok_or_else(|| PageError::not_found("This agent"))
 }
@@ -199,14 +174,18 @@ fn parts(
             }
         }
     };
-    let own = session.as_ref().map(|s| s.id) == mine.as_ref().map(|s| s.id);
-    let title = match &session {
-        Some(session) if !own => title(tx, &look, session)?,
-        _ => "Your conversation".to_owned(),
+    let which = Which {
+        mine: mine.as_ref().map(|session| session.id),
+        current: session.as_ref().map(|session| session.id),
     };
+    let own = which.mine == which.current;
+    let title = match &session {
+        Some(session) => sessions::title(tx, session, which.mine)?,
+        None => sessions::OWN.to_owned(),
+    };
+    let acts = session.as_ref().and_then(|session| Acts::of(session, who, &here));
     let all = talk::listed(tx, agent.id, who.account, LISTED)?;
-    let current = session.as_ref().map(|s| s.id);
-    let sessions = sessions(tx, &look, &here, &all, (mine.as_ref().map(|s| s.id), current))?;
+    let sessions = sessions::beside(tx, &look, &here, &all, which)?;
     let held = rules::held(tx, agent)?;
     let talk = transcript(tx, &look, agent, session.as_ref(), (&here, own), place)?;
     let queueing = match &mine {
@@ -221,6 +200,7 @@ fn parts(
         note: note(&look, (agent, held), &here),
         title,
         own,
+        acts,
         open: agent.archived_at.is_none(),
     }))
 }
@@ -251,90 +231,6 @@ fn note(look: &Look<'_>, (agent, held): (&Agent, Option<&str>), here: &str) -> N
     debug_assert!(resume.is_none() || agent.status == AgentStatus::Paused);
     let live = Live::new(here).record(AGENTS.name, agent.id).table(HALTS.name);
     Note { live, text, resume }
-}
-
-fn sessions(
-    tx: &impl ReadExt,
-    look: &Look<'_>,
-    here: &str,
-    all: &[Session],
-    (mine, current): (Option<SessionId>, Option<SessionId>),
-) -> Result<Sessions, StoreError> {
-    let (mut now, mut former, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
-    for session in all {
-        let own = Some(session.id) == mine;
-        let line = Line {
-            href: match own {
-                true => here.to_owned(),
-                false => format!("{here}?session={}", session.id),
-            },
-            icon: if session.task.is_some() { "tasks" } else { "comment" },
-            works: session.active_run.is_some(),
-            title: if own { "Your conversation".to_owned() } else { title(tx, look, session)? },
-            peek: peek(tx, look, session)?,
-            at: look.time(session.last_at),
-            current: Some(session.id) == current,
-        };
-        match (own, session.task.is_some()) {
-            (true, _) => now.push(line),
-            (false, true) => tasks.push(line),
-            (false, false) => former.push(line),
-        }
-    }
-    if now.is_empty() {
-        now.push(Line {
-            href: here.to_owned(),
-            icon: "comment",
-            works: false,
-            title: "Your conversation".to_owned(),
-            peek: "Nothing said yet".to_owned(),
-            at: RelTime::default(),
-            current: current.is_none(),
-        });
-    }
-    let spoken = all.iter().any(|s| Some(s.id) == mine && 0 < s.events && s.active_run.is_none());
-    Ok(Sessions {
-        live: Live::new(here).table(SESSIONS.name),
-        anew: spoken.then(|| format!("{here}/new")),
-        now,
-        former,
-        tasks,
-    })
-}
-
-/// What a conversation is called: its task, or the first words in it.
-fn title(tx: &impl ReadExt, look: &Look<'_>, session: &Session) -> Result<String, StoreError> {
-    if let Some(task) = session.task {
-        let task = tx.get::<Task>(task)?;
-        return Ok(task.map_or_else(
-            || "A task".to_owned(),
-            |task| format!("{} {}", look.task_name(&task), task.title),
-        ));
-    }
-    let first = queries::events(tx, session.id, 0, 8)?;
-    let said = first.into_iter().find_map(|event| match event.kind {
-        EventKind::Input { text, .. } => Some(md::excerpt(text.head(), 48)),
-        _ => None,
-    });
-    Ok(said.filter(|said| !said.is_empty()).unwrap_or_else(|| "A conversation".to_owned()))
-}
-
-/// The last words of a conversation.
-fn peek(tx: &impl ReadExt, look: &Look<'_>, session: &Session) -> Result<String, StoreError> {
-    let last = queries::last_events(tx, session.id, PEEK)?;
-    let said = last.into_iter().rev().find_map(|event| match event.kind {
-        EventKind::Input { text, .. } => Some(md::excerpt(text.head(), 60)),
-        EventKind::Assistant { parts, .. } => {
-            let parts: Vec<Part> = serde_json::from_str(&look.whole(&parts)?).ok()?;
-            let text = parts.iter().find_map(|part| match part {
-                Part::Text { text } if !text.trim().is_empty() => Some(text.as_str()),
-                _ => None,
-            });
-            text.map(|text| md::excerpt(text, 60))
-        }
-        _ => None,
-    });
-    Ok(said.unwrap_or_default())
 }
 
 fn transcript(
@@ -428,7 +324,7 @@ pub(super) async fn anew(
     let key = ws.read(|snap| talk::own_key(snap, &agent, who.account, who.role))?;
     if let Some(session) = ws.read(|snap| queries::session_by_key(snap, &key))? {
         let (id, by) = (session.id, who.account);
-        ws.write(&who, move |tx| rules::talk::begin_anew(tx, id, by)).await?;
+        ws.write(&who, move |tx| rules::sessions::reset(tx, id, by).map(drop)).await?;
     }
     Ok(hx.go_to(&ws.url(&format!("agents/{slug}/chat"))))
 }

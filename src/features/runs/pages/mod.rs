@@ -7,6 +7,7 @@ mod lane;
 mod list;
 mod look;
 mod queue;
+mod sessions;
 mod show;
 mod steps;
 mod talk;
@@ -33,6 +34,8 @@ pub fn routes() -> Routes {
         .post("/runs/{name}/say", show::say.needs(Can::Chat))
         .get("/agents/{slug}/chat", chat::show.needs(Can::Read))
         .post("/agents/{slug}/chat", chat::say.needs(Can::Chat))
+        .get("/agents/{slug}/chat/sessions", sessions::index.needs(Can::Read))
+        .post("/agents/{slug}/chat/sessions/{session}", sessions::act.needs(Can::Chat))
         .post("/agents/{slug}/chat/new", chat::anew.needs(Can::Chat))
         .post("/agents/{slug}/chat/queue", queue::of_chat.needs(Can::Chat))
         .post("/agents/{slug}/chat/compact", chat::compact.needs(Can::Chat))

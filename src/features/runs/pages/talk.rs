@@ -21,13 +21,24 @@ use super::steps::{Drawing, StepView, compacted, spent};
 /// Something in a conversation.
 pub(super) enum Entry {
     /// What the reader said.
-    Mine { at: RelTime, html: SafeHtml, note: String, acts: Vec<(&'static str, String)> },
+    Mine(Box<Mine>),
     /// What somebody else said.
-    Theirs { face: Face, at: RelTime, html: SafeHtml },
+    Theirs { key: String, face: Face, at: RelTime, html: SafeHtml },
     /// A turn of the agent.
     Turn(Box<Turn>),
     /// For the model, a summary stands in place of what came before.
     Compacted { at: RelTime, text: String, html: SafeHtml },
+}
+
+/// What the reader said.
+pub(super) struct Mine {
+    pub key: String,
+    pub at: RelTime,
+    pub html: SafeHtml,
+    /// Where it stands, while nobody has read it.
+    pub note: String,
+    /// What can be done with it, and where.
+    pub acts: Vec<(&'static str, String)>,
 }
 
 /// What the agent did and said in one run.
@@ -133,7 +144,8 @@ impl<'a, 'l> Telling<'a, 'l> {
                 (InputState::Assigned(_), true) if begun => Vec::new(),
                 _ => vec![("Remove", act("cancel"))],
             };
-            self.entries.push(Entry::Mine { at, html, note, acts });
+            let key = format!("m-{}", input.id);
+            self.entries.push(Entry::Mine(Box::new(Mine { key, at, html, note, acts })));
         }
         Ok(self.entries)
     }
@@ -231,15 +243,16 @@ impl<'a, 'l> Telling<'a, 'l> {
         step: &Step,
         (card, html): (bool, SafeHtml),
     ) -> Result<(), StoreError> {
-        let at = self.look.time(step.at);
+        let (key, at) = (format!("e-{}", step.event), self.look.time(step.at));
         self.entries.push(match by.account() {
             Some(account) if account == self.look.me && !card => {
-                Entry::Mine { at, html, note: String::new(), acts: Vec::new() }
+                let (note, acts) = (String::new(), Vec::new());
+                Entry::Mine(Box::new(Mine { key, at, html, note, acts }))
             }
             Some(_) if !card => {
-                Entry::Theirs { face: Face::person(&self.look.actor(tx, by)?), at, html }
+                Entry::Theirs { key, face: Face::person(&self.look.actor(tx, by)?), at, html }
             }
-            _ => Entry::Theirs { face: Face::agent("HQ", "", "hq"), at, html },
+            _ => Entry::Theirs { key, face: Face::agent("HQ", "", "hq"), at, html },
         });
         Ok(())
     }

@@ -1,13 +1,14 @@
 //! Looks through conversations for words, the newest first, as far as a budget reaches. There is no
 //! index: what was said is read where it lies, so nothing can be missing or stale.
 
+use crate::app::Ws;
 use crate::features::runs::model::{EventKind, SESSION_BY_AGENT, Session, SessionEvent};
-use crate::kernel::{Actor, AgentId, RunId, SessionId, Timestamp};
+use crate::kernel::{AccountId, Actor, AgentId, RunId, SessionId, Timestamp};
 use crate::providers::model::Part;
 use crate::store::{KeyBuf, Range, ReadExt, StoreError};
 use crate::tool::rank::{Query, Ranking};
 
-use super::events;
+use super::{events, sessions};
 
 /// How many events are read for one search, unless asked otherwise.
 pub const EVENTS: u32 = 20_000;
@@ -76,17 +77,17 @@ pub struct Wish<'a> {
 /// When the disk fails.
 pub fn search(tx: &impl ReadExt, wish: &Wish<'_>) -> Result<Searched, StoreError> {
     let range = Range::prefix(KeyBuf::of(&wish.agent)).reverse().limit(SESSIONS);
-    let mut sessions: Vec<Session> = tx.scan(SESSION_BY_AGENT, &range)?;
-    let mut searched = Searched { complete: sessions.len() < SESSIONS, ..Searched::default() };
-    sessions.retain(|session| (wish.may)(session));
-    sessions.sort_by_key(|session| std::cmp::Reverse(session.last_at));
+    let mut all: Vec<Session> = tx.scan(SESSION_BY_AGENT, &range)?;
+    let mut searched = Searched { complete: all.len() < SESSIONS, ..Searched::default() };
+    all.retain(|session| (wish.may)(session));
+    all.sort_by_key(|session| std::cmp::Reverse(session.last_at));
     let mut looking = Looking {
         ranking: Ranking::new(wish.query.clone()),
         known: Vec::new(),
         left: wish.events,
         until: None,
     };
-    for session in sessions {
+    for session in all {
         if wish.since.is_some_and(|since| session.last_at < since) {
             break;
         }
@@ -98,6 +99,30 @@ pub fn search(tx: &impl ReadExt, wish: &Wish<'_>) -> Result<Searched, StoreError
     searched.until = looking.until;
     searched.hits = looking.best(wish);
     Ok(searched)
+}
+
+/// Looks through the conversations with an agent that a person finds among theirs.
+///
+/// # Errors
+/// When the disk fails.
+pub async fn among_theirs(
+    ws: &Ws,
+    agent: AgentId,
+    account: AccountId,
+    words: &str,
+    most: usize,
+) -> Result<Searched, StoreError> {
+    let Some(query) = Query::of(words) else {
+        return Ok(Searched { complete: true, ..Searched::default() });
+    };
+    ws.look(move |ws| {
+        let may = |session: &Session| sessions::is_listed(session, account);
+        let now = ws.app.clock.now();
+        let (may, query) = (&may, &query);
+        let wish = Wish { agent, may, query, since: None, most, events: EVENTS, now };
+        ws.read(|snap| search(snap, &wish))
+    })
+    .await
 }
 
 struct Looking {

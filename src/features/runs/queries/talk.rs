@@ -6,7 +6,7 @@ use crate::features::workspace::queries as workspace;
 use crate::kernel::{AccountId, AgentId, Role, RunId};
 use crate::store::{ReadExt, StoreError};
 
-use super::{children, session_by_key, sessions_of_agent};
+use super::{session_by_key, sessions, sessions_of_agent};
 
 /// Whether a session's key says that it was made for a single API call: such sessions are not
 /// listed.
@@ -103,8 +103,7 @@ pub fn listed(
     limit: usize,
 ) -> Result<Vec<Session>, StoreError> {
     let all = sessions_of_agent(tx, agent, limit * 4)?;
-    let mine =
-        |s: &Session| (s.owner == Some(account) || s.task.is_some()) && !children::is_key(&s.key);
+    let mine = |s: &Session| sessions::is_listed(s, account);
     let mut found: Vec<Session> = all.into_iter().filter(mine).take(limit).collect();
     found.sort_by_key(|session| std::cmp::Reverse(session.last_at));
     Ok(found)

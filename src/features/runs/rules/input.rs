@@ -11,7 +11,6 @@ use crate::store::{ReadExt, WriteTx};
 
 use super::RunError;
 use super::life::{self, RunSpec};
-use super::queue::carry;
 
 /// How many comments may wait for one run; further ones are found on the task.
 const MAX_COMMENTS: usize = 100;
@@ -50,28 +49,13 @@ pub fn open_session(tx: &mut WriteTx<'_>, spec: SessionSpec) -> Result<Session, 
         created_at: now,
         last_at: now,
         archived_at: None,
+        name: None,
+        leaf: None,
+        model: None,
+        thinking: None,
     };
     tx.put(&session)?;
     Ok(session)
-}
-
-/// Begins a conversation anew under the same key: the old one stays readable, and what waits to be
-/// read goes over to the new one.
-///
-/// # Errors
-/// `Busy` while a run works in it.
-pub fn reset_session(tx: &mut WriteTx<'_>, id: SessionId) -> Result<Session, RunError> {
-    let mut old = tx.get::<Session>(id)?.ok_or(RunError::NoSession(id))?;
-    if old.active_run.is_some() {
-        return Err(RunError::Busy);
-    }
-    old.archived_at = Some(tx.now());
-    tx.put(&old)?;
-    let Session { agent, key, owner, task, .. } = old.clone();
-    let mut new = open_session(tx, SessionSpec { agent, key, owner, task })?;
-    carry(tx, &old, &mut new)?;
-    tx.put(&new)?;
-    Ok(new)
 }
 
 /// Gives a comment to the run that works on its task; it is read at the next step.

@@ -10,6 +10,7 @@ mod life;
 pub mod park;
 mod pen;
 pub mod queue;
+pub mod sessions;
 pub mod talk;
 
 use crate::features::runs::model::{MAX_ATTACHED, MAX_ATTACHED_BYTES, MAX_CAP, MAX_DEBOUNCE_MS};
@@ -17,7 +18,7 @@ use crate::kernel::{AgentId, FieldError, Problem, ProblemKind, SessionId};
 use crate::store::StoreError;
 
 pub use crate::features::runs::queries::halt::held;
-pub use input::{SessionSpec, Wake, drop_comments, open_session, reset_session, steer, tell};
+pub use input::{SessionSpec, Wake, drop_comments, open_session, steer, tell};
 pub use life::{
     MAX_CRASHES, RunSpec, begin, force_end, make_item_run, recover, request_stop, wake,
 };
@@ -54,6 +55,9 @@ pub enum RunError {
     /// The conversation was ended.
     #[error("this is a former conversation; it can be read and does not change any more")]
     Former,
+    /// Somebody else has a conversation in its place.
+    #[error("somebody else talks in the place of this conversation now")]
+    Taken,
     /// The text is empty.
     #[error("write something first")]
     Empty,
@@ -115,6 +119,7 @@ impl Problem for RunError {
             Self::Busy => "session_busy",
             Self::Silent => "session_empty",
             Self::Former => "session_former",
+            Self::Taken => "session_taken",
             Self::Empty => "message_empty",
             Self::TooLong(_) => "message_too_long",
             Self::TooManyFiles => "too_many_files",
@@ -143,6 +148,7 @@ impl Problem for RunError {
             | Self::Consumed
             | Self::Silent
             | Self::Former
+            | Self::Taken
             | Self::NoQuestion(_)
             | Self::NotDropped => ProblemKind::Conflict,
             Self::Empty | Self::BadPause | Self::BadCap | Self::ChildName | Self::TooManyFiles => {

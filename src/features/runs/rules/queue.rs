@@ -12,7 +12,7 @@ use crate::features::runs::model::{
     Attachment, Input, InputState, MAX_ATTACHED, MAX_ATTACHED_BYTES, MAX_CAP, MAX_DEBOUNCE_MS,
     QueueChoice, QueueOf, QueueWish, Queueing, Run, Session, Waiting,
 };
-use crate::features::runs::queries::{self, park as reading_park, queue as reading};
+use crate::features::runs::queries::{park as reading_park, queue as reading};
 use crate::features::workspace::model::Member;
 use crate::kernel::text::{MAX_TEXT, ellipsis};
 use crate::kernel::{
@@ -24,6 +24,7 @@ use crate::store::{ReadExt, WriteTx};
 use super::RunError;
 use super::children;
 use super::context;
+use super::input::{SessionSpec, open_session};
 use super::life::{self, RunSpec};
 use super::park;
 
@@ -133,7 +134,7 @@ fn place(
 ) -> Result<Sent, RunError> {
     let message = input.id;
     let told = Event::InputQueued { input: message, session: session.id, agent: session.agent };
-    session.last_at = tx.now();
+    (session.last_at, session.leaf) = (tx.now(), Some(message));
     let Some(active) = session.active_run else {
         let run = life::make_run(tx, &mut session, RunSpec::for_input(&input))?;
         input.state = InputState::Assigned(run);
@@ -449,17 +450,24 @@ fn kept(tx: &WriteTx<'_>, id: InputId, by: AccountId) -> Result<Input, RunError>
     if gone && input.kept { Ok(input) } else { Err(RunError::NotDropped) }
 }
 
-/// Brings back a message that was dropped: it is queued anew, in the conversation that took the
-/// place of its own if that began anew.
+/// Brings back a message that was dropped: it is queued anew, in the conversation that has the place
+/// of its own now if that is out of the way.
 ///
 /// # Errors
-/// `NotDropped` when it was not, and as [`queue`].
+/// `NotDropped` when it was not, `Taken` when somebody else talks there now, and as [`queue`].
 pub fn bring_back(tx: &mut WriteTx<'_>, id: InputId, by: AccountId) -> Result<Sent, RunError> {
     let mut input = kept(tx, id, by)?;
     let old = tx.get::<Session>(input.session)?.ok_or(RunError::NoSession(input.session))?;
     let session = match old.archived_at {
         None => old,
-        Some(_) => queries::session_by_key(tx, &old.key)?.ok_or(RunError::NoSession(old.id))?,
+        Some(_) => {
+            let Session { agent, key, owner, task, .. } = old;
+            let now = open_session(tx, SessionSpec { agent, key, owner, task })?;
+            if now.owner != owner {
+                return Err(RunError::Taken);
+            }
+            now
+        }
     };
     let agent = tx.get::<Agent>(session.agent)?.ok_or(RunError::NoAgent(session.agent))?;
     if agent.archived_at.is_some() {

@@ -60,18 +60,6 @@ fn not_begun(tx: &WriteTx<'_>, run: RunId) -> Result<Run, RunError> {
     run.filter(|run| run.started_at.is_none()).ok_or(RunError::Consumed)
 }
 
-/// Begins a person's conversation anew.
-///
-/// # Errors
-/// `Busy` while a run works in it, `NoSession` when it is not this person's.
-pub fn begin_anew(tx: &mut WriteTx<'_>, id: SessionId, by: AccountId) -> Result<(), RunError> {
-    let session = tx.get::<Session>(id)?;
-    if session.is_none_or(|session| session.owner != Some(by)) {
-        return Err(RunError::NoSession(id));
-    }
-    super::reset_session(tx, id).map(drop)
-}
-
 /// Compacts a conversation of a person, or one about a task.
 ///
 /// # Errors

@@ -1,0 +1,145 @@
+//! Conversations of agents.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+
+use crate::features::agents::model::Agent;
+use crate::kernel::{
+    AccountId, AgentId, InputId, RunId, SessionId, TaskId, Thinking, Timestamp, TypedId,
+};
+use crate::store::codec::{self, DecodeError};
+use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
+
+/// Sessions.
+pub const SESSIONS: Table = Table::new(60, "sessions");
+/// The readable key; a reset gives it to the new session.
+pub const SESSION_BY_KEY: Index = Index::unique(61, "sessions_by_key");
+/// Agent, then the order of making; throw-away ones are left out.
+pub const SESSION_BY_AGENT: Index = Index::multi(62, "sessions_by_agent");
+
+/// A conversation of an agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Its id.
+    pub id: SessionId,
+    /// The agent.
+    pub agent: AgentId,
+    /// `agent:<slug>:main`, `agent:<slug>:task:<task>`, `agent:<slug>:explicit:<id>`.
+    pub key: String,
+    /// The person it belongs to; none for work.
+    pub owner: Option<AccountId>,
+    /// The task it is about.
+    pub task: Option<TaskId>,
+    /// Raised whenever somebody else begins to write: a stale writer stops.
+    pub epoch: u64,
+    /// How many events it has; the next one's number.
+    pub events: u32,
+    /// The run that works in it.
+    pub active_run: Option<RunId>,
+    /// Tools found by `tool_search`, which stay for the session.
+    pub loaded_tools: Vec<String>,
+    /// When it began.
+    #[serde(with = "millisecond::required")]
+    pub created_at: Timestamp,
+    /// When something was last said.
+    #[serde(with = "millisecond::required")]
+    pub last_at: Timestamp,
+    /// Since when it is out of the way.
+    #[serde(with = "millisecond::optional")]
+    pub archived_at: Option<Timestamp>,
+    /// What somebody named it; without it, it is called by the first words in it.
+    pub name: Option<String>,
+    /// What was said in it last: a page that shows something else is out of date.
+    pub leaf: Option<InputId>,
+    /// The model that was chosen for it alone.
+    pub model: Option<String>,
+    /// How much its model thinks, when that was chosen for it alone.
+    pub thinking: Option<Thinking>,
+}
+
+/// The layout before conversations had names and models of their own. Frozen.
+#[derive(Deserialize)]
+struct SessionV1 {
+    id: SessionId,
+    agent: AgentId,
+    key: String,
+    owner: Option<AccountId>,
+    task: Option<TaskId>,
+    epoch: u64,
+    events: u32,
+    active_run: Option<RunId>,
+    loaded_tools: Vec<String>,
+    #[serde(with = "millisecond::required")]
+    created_at: Timestamp,
+    #[serde(with = "millisecond::required")]
+    last_at: Timestamp,
+    #[serde(with = "millisecond::optional")]
+    archived_at: Option<Timestamp>,
+}
+
+impl Record for Session {
+    type Id = SessionId;
+    const TABLE: Table = SESSIONS;
+    const CLASS: Class = Class::Work;
+    const VERSION: u8 = 2;
+    const INDEXES: &'static [Index] = &[SESSION_BY_KEY, SESSION_BY_AGENT];
+    fn id(&self) -> SessionId {
+        self.id
+    }
+    fn index(&self, keys: &mut Keys) {
+        if self.archived_at.is_none() {
+            keys.entry(SESSION_BY_KEY).text(&self.key);
+        }
+        if !crate::features::runs::queries::talk::is_throw_away(&self.key) {
+            keys.entry(SESSION_BY_AGENT).part(self.agent).part(self.created_at);
+        }
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Agent>(1, Some(self.agent), OnDelete::Cascade);
+    }
+    fn sample() -> Self {
+        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        Self {
+            id: SessionId::from_bytes([12; 16]),
+            agent: AgentId::from_bytes([5; 16]),
+            key: "agent:ada:main".into(),
+            owner: Some(AccountId::from_bytes([1; 16])),
+            task: None,
+            epoch: 4,
+            events: 17,
+            active_run: None,
+            loaded_tools: vec!["progress".into()],
+            created_at: at,
+            last_at: at,
+            archived_at: None,
+            name: Some("Prices of vans".into()),
+            leaf: Some(InputId::from_bytes([13; 16])),
+            model: Some("practice-1".into()),
+            thinking: Some(Thinking::High),
+        }
+    }
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        if version != 1 {
+            return Err(DecodeError::UnknownVersion { table: SESSIONS.name, version });
+        }
+        let old: SessionV1 = codec::decode(body)?;
+        Ok(Self {
+            id: old.id,
+            agent: old.agent,
+            key: old.key,
+            owner: old.owner,
+            task: old.task,
+            epoch: old.epoch,
+            events: old.events,
+            active_run: old.active_run,
+            loaded_tools: old.loaded_tools,
+            created_at: old.created_at,
+            last_at: old.last_at,
+            archived_at: old.archived_at,
+            name: None,
+            leaf: None,
+            model: None,
+            thinking: None,
+        })
+    }
+}

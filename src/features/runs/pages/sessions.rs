@@ -1,0 +1,360 @@
+//! Conversations with an agent: the list beside the chat, the page of all of them with a search in what
+//! was said, and what can be done with one.
+
+use askama::Template;
+use axum::response::Response;
+use serde::Deserialize;
+
+use crate::app::{App, Ws};
+use crate::features::agents::queries::head::{self, Head};
+use crate::features::runs::model::{Run, SESSIONS, Session};
+use crate::features::runs::queries::search::{self, Said, Searched};
+use crate::features::runs::queries::{self, sessions as reading, talk};
+use crate::features::runs::rules::{self, RunError};
+use crate::kernel::text::ellipsis;
+use crate::kernel::{Can, SessionId};
+use crate::store::{ReadExt, StoreError};
+use crate::web::error::PageError;
+use crate::web::extract::{Form, Path, Path2, Query};
+use crate::web::flash;
+use crate::web::form::sentence;
+use crate::web::html;
+use crate::web::hx::Hx;
+use crate::web::live::Live;
+use crate::web::parts::Dot;
+use crate::web::session::Person;
+use crate::web::shell::{Flash, Shell};
+use crate::web::time::RelTime;
+
+use super::chat::{WINDOW, find};
+use super::look::Look;
+
+/// How many conversations the page of all of them shows.
+const ALL: usize = 200;
+/// How many passages a search shows.
+const FOUND: usize = 30;
+/// How much of a passage is shown, in characters.
+const PASSAGE: usize = 320;
+/// How much of the last words is shown, in characters.
+const PEEK: usize = 60;
+/// What one's own conversation is called while nothing was said in it.
+pub(super) const OWN: &str = "Your conversation";
+
+/// A conversation in a list.
+struct Line {
+    href: String,
+    icon: &'static str,
+    state: Option<Dot>,
+    title: String,
+    peek: String,
+    at: RelTime,
+    current: bool,
+}
+
+/// The list beside the chat.
+#[derive(Template)]
+#[template(path = "chat/_sessions.html")]
+pub(super) struct Sessions {
+    live: Live,
+    anew: Option<String>,
+    all: String,
+    groups: Vec<(&'static str, Vec<Line>)>,
+}
+
+/// Which conversation is one's own, and which is looked at.
+#[derive(Clone, Copy)]
+pub(super) struct Which {
+    pub mine: Option<SessionId>,
+    pub current: Option<SessionId>,
+}
+
+/// What a conversation is called on a page.
+pub(super) fn title(
+    tx: &impl ReadExt,
+    session: &Session,
+    mine: Option<SessionId>,
+) -> Result<String, StoreError> {
+    let unsaid = session.name.is_none() && session.events == 0;
+    if Some(session.id) == mine && unsaid {
+        return Ok(OWN.to_owned());
+    }
+    reading::title(tx, session)
+}
+
+fn line(
+    tx: &impl ReadExt,
+    look: &Look<'_>,
+    here: &str,
+    session: &Session,
+    which: Which,
+) -> Result<Line, StoreError> {
+    let (word, label) = reading::state(tx, session)?;
+    Ok(Line {
+        href: match Some(session.id) == which.mine {
+            true => here.to_owned(),
+            false => format!("{here}?session={}", session.id),
+        },
+        icon: if session.task.is_some() { "tasks" } else { "comment" },
+        state: session.active_run.map(|_| Dot::new(word, label)),
+        title: title(tx, session, which.mine)?,
+        peek: reading::last_words(tx, session, PEEK)?,
+        at: look.time(session.last_at),
+        current: Some(session.id) == which.current,
+    })
+}
+
+/// The list beside the chat.
+pub(super) fn beside(
+    tx: &impl ReadExt,
+    look: &Look<'_>,
+    here: &str,
+    all: &[Session],
+    which: Which,
+) -> Result<Sessions, StoreError> {
+    let mut groups = groups(tx, look, here, all, which)?;
+    if which.mine.is_none() {
+        let line = Line {
+            href: here.to_owned(),
+            icon: "comment",
+            state: None,
+            title: OWN.to_owned(),
+            peek: "Nothing said yet".to_owned(),
+            at: RelTime::default(),
+            current: which.current.is_none(),
+        };
+        groups.insert(0, ("", vec![line]));
+    }
+    let rests = |s: &Session| Some(s.id) == which.mine && 0 < s.events && s.active_run.is_none();
+    Ok(Sessions {
+        live: Live::new(here).table(SESSIONS.name),
+        anew: all.iter().any(rests).then(|| format!("{here}/new")),
+        all: format!("{here}/sessions"),
+        groups,
+    })
+}
+
+/// Conversations by what they are: one's own, those about tasks, others, those out of the way.
+fn groups(
+    tx: &impl ReadExt,
+    look: &Look<'_>,
+    here: &str,
+    all: &[Session],
+    which: Which,
+) -> Result<Vec<(&'static str, Vec<Line>)>, StoreError> {
+    let mut groups = [
+        ("", Vec::new()),
+        ("Tasks", Vec::new()),
+        ("Programs", Vec::new()),
+        ("Archived", Vec::new()),
+    ];
+    for session in all {
+        let at = match session {
+            one if Some(one.id) == which.mine => 0,
+            one if one.archived_at.is_some() => 3,
+            one if one.task.is_some() => 1,
+            _ => 2,
+        };
+        groups[at].1.push(line(tx, look, here, session, which)?);
+    }
+    Ok(groups.into_iter().filter(|(_, lines)| !lines.is_empty()).collect())
+}
+
+/// What the address of the page says.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Asked {
+    /// Words to look for.
+    #[serde(default)]
+    q: String,
+}
+
+/// Something that was found.
+struct Hit {
+    href: String,
+    title: String,
+    who: &'static str,
+    at: RelTime,
+    text: String,
+}
+
+/// What a search came to.
+struct Results {
+    hits: Vec<Hit>,
+    /// How far back it looked, when that was not to the beginning.
+    until: Option<RelTime>,
+}
+
+#[derive(Template)]
+#[template(path = "chat/sessions.html")]
+struct Index {
+    shell: Shell,
+    head: Head,
+    here: String,
+    q: String,
+    found: Option<Results>,
+    groups: Vec<(&'static str, Vec<Line>)>,
+}
+
+/// `GET /agents/{slug}/chat/sessions`
+pub(super) async fn index(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Path(slug): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let agent = find(&ws, &slug)?;
+    let here = ws.url(&format!("agents/{slug}/chat"));
+    let q = asked.q.trim().to_owned();
+    let searched = match q.is_empty() {
+        true => None,
+        false => Some(search::among_theirs(&ws, agent.id, who.account, &q, FOUND).await?),
+    };
+    let page = ws.read(|snap| -> Result<_, StoreError> {
+        let look = Look::new(snap, &ws, &who)?;
+        let head = head::head(&ws, snap, &agent, head::Place::Chat, who.access, look.now)?;
+        let key = talk::own_key(snap, &agent, who.account, who.role)?;
+        let mine = queries::session_by_key(snap, &key)?.map(|session| session.id);
+        let which = Which { mine, current: None };
+        let found = match &searched {
+            Some(searched) => Some(results(snap, &look, &here, searched, mine)?),
+            None => None,
+        };
+        let groups = match &found {
+            Some(_) => Vec::new(),
+            None => {
+                let all = talk::listed(snap, agent.id, who.account, ALL)?;
+                groups(snap, &look, &here, &all, which)?
+            }
+        };
+        Ok((head, found, groups))
+    })?;
+    let (head, found, groups) = page;
+    html::page(&Index { shell, head, here, q, found, groups })
+}
+
+fn results(
+    tx: &impl ReadExt,
+    look: &Look<'_>,
+    here: &str,
+    searched: &Searched,
+    mine: Option<SessionId>,
+) -> Result<Results, StoreError> {
+    let mut hits = Vec::new();
+    for said in &searched.hits {
+        let Some(session) = tx.get::<Session>(said.session)? else { continue };
+        hits.push(Hit {
+            href: place(tx, here, &session, said, mine)?,
+            title: title(tx, &session, mine)?,
+            who: match said.by {
+                Some(by) if by.account() == Some(look.me) => "You",
+                Some(by) if by.account().is_some() => "Somebody",
+                Some(_) => "HQ",
+                None => "The agent",
+            },
+            at: look.time(said.at),
+            text: ellipsis(&said.text, PASSAGE),
+        });
+    }
+    let until = searched.until.filter(|_| !searched.complete).map(|at| look.time(at));
+    Ok(Results { hits, until })
+}
+
+/// Where something that was said stands on the page of its conversation.
+fn place(
+    tx: &impl ReadExt,
+    here: &str,
+    session: &Session,
+    said: &Said,
+    mine: Option<SessionId>,
+) -> Result<String, StoreError> {
+    let end = said.n.saturating_add(WINDOW / 2);
+    let mut query = Vec::new();
+    if Some(session.id) != mine || end < session.events {
+        query.push(format!("session={}", session.id));
+    }
+    if end < session.events {
+        query.push(format!("before={end}"));
+    }
+    let run = match said.run.filter(|_| said.by.is_none()) {
+        Some(run) => tx.get::<Run>(run)?,
+        None => None,
+    };
+    let anchor = match run {
+        Some(run) => format!("run-{}", run.name()),
+        None => format!("e-{}", said.n),
+    };
+    let mark = if query.is_empty() { "" } else { "?" };
+    Ok(format!("{here}{mark}{}#{anchor}", query.join("&")))
+}
+
+/// What is to be done with a conversation.
+#[derive(Debug, Deserialize)]
+pub(super) struct Deed {
+    /// `rename`, `archive` or `restore`.
+    act: String,
+    #[serde(default)]
+    name: String,
+}
+
+/// `POST /agents/{slug}/chat/sessions/{session}`
+pub(super) async fn act(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path2(slug, id): Path2<String, SessionId>,
+    Form(deed): Form<Deed>,
+) -> Result<Response, PageError> {
+    let agent = find(&ws, &slug)?;
+    let here = ws.url(&format!("agents/{slug}/chat"));
+    let session = ws.read(|snap| snap.get::<Session>(id))?.filter(|one| one.agent == agent.id);
+    let session = session.ok_or_else(|| PageError::not_found("This conversation"))?;
+    let by = who.account;
+    let former = format!("{here}?session={id}");
+    let (done, words, back) = match deed.act.as_str() {
+        "rename" => {
+            let name = deed.name;
+            let done = ws.write(&who, move |tx| rules::sessions::rename(tx, id, by, &name)).await;
+            (done, "Renamed.", if session.archived_at.is_some() { former } else { here })
+        }
+        "archive" => {
+            let done = ws.write(&who, move |tx| rules::sessions::archive(tx, id, by)).await;
+            (done, "Archived. It can still be read.", here)
+        }
+        "restore" => {
+            let done = ws.write(&who, move |tx| rules::sessions::restore(tx, id, by)).await;
+            (done, "This conversation goes on.", here)
+        }
+        _ => return Err(PageError::not_found("This action")),
+    };
+    let flash = match done {
+        Ok(()) => Flash::ok(words),
+        Err(error @ (RunError::Busy | RunError::Taken)) => {
+            Flash::danger(sentence(&error.to_string()))
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(flash::say(&app, flash, hx.go_to(&back)))
+}
+
+/// What a person may do with the conversation that is shown.
+pub(super) struct Acts {
+    /// Where it is done.
+    pub href: String,
+    /// Its name, when it has one of its own.
+    pub name: String,
+    /// Whether it is out of the way and can go on.
+    pub former: bool,
+}
+
+impl Acts {
+    /// Those for a conversation; none for one that is not this person's.
+    pub(super) fn of(session: &Session, who: &Person, here: &str) -> Option<Self> {
+        let theirs = session.owner == Some(who.account) && who.access.may(Can::Chat);
+        theirs.then(|| Self {
+            href: format!("{here}/sessions/{}", session.id),
+            name: session.name.clone().unwrap_or_default(),
+            former: session.archived_at.is_some(),
+        })
+    }
+}
