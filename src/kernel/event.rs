@@ -448,6 +448,13 @@ pub enum Event {
         /// The word of its outcome.
         outcome: String,
     },
+    /// What a model costs from some moment on was entered, changed or taken away.
+    PriceChanged {
+        /// The model.
+        model: String,
+        /// Where; everywhere when there is none.
+        connection: Option<ConnectionId>,
+    },
 }
 
 impl Event {
@@ -510,6 +517,7 @@ impl Event {
             Self::BudgetReached { .. } => 52,
             Self::ChildSpawned { .. } => 53,
             Self::ChildEnded { .. } => 54,
+            Self::PriceChanged { .. } => 55,
         }
     }
 
@@ -520,7 +528,7 @@ impl Event {
     }
 
     /// The names of all kinds, in the order of their numbers.
-    pub const NAMES: [&'static str; 55] = [
+    pub const NAMES: [&'static str; 56] = [
         "task.created",
         "task.changed",
         "task.assigned",
@@ -576,5 +584,6 @@ impl Event {
         "budget.reached",
         "subagent.spawned",
         "subagent.ended",
+        "price.changed",
     ];
 }

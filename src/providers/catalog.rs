@@ -350,6 +350,20 @@ pub fn to_begin_with(offered: &[ModelInfo]) -> Option<&ModelInfo> {
     balanced.min_by_key(|m| rank(&m.id)).or_else(|| offered.first())
 }
 
+/// The name under which a price of a model is kept: without date, router and spelling, but with its tag, because
+/// a variant has a price of its own.
+#[must_use]
+pub fn price_name(id: &str) -> String {
+    let (name, variant) = normal(id);
+    let known = DATA.models.iter().find(|m| m.id == name || m.aliases.contains(&name));
+    let name = known.map_or(name, |known| known.id.clone());
+    let last = id.trim().rsplit('/').next().unwrap_or_default();
+    match last.split_once(':').filter(|_| variant == Variant::Other) {
+        Some((_, tag)) => format!("{name}:{}", tag.to_lowercase()),
+        None => name,
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Variant {
     /// The model itself.
@@ -444,6 +458,19 @@ mod tests {
         }
         assert_eq!(find("gpt-4o-2024-08-06").map(|m| m.id), Some("gpt-4o".to_owned()));
         assert_eq!(find("models/gemini-2.5-pro").map(|m| m.id), Some("gemini-2.5-pro".to_owned()));
+    }
+
+    #[test]
+    fn a_price_is_kept_under_one_name_and_that_of_a_variant_apart() {
+        for id in
+            ["anthropic/claude-sonnet-4.5", "Claude-Sonnet-4-5-20250929", " claude-sonnet-4-5"]
+        {
+            assert_eq!(price_name(id), "claude-sonnet-4-5", "{id}");
+        }
+        assert_eq!(price_name("openai/gpt-4o:Free"), "gpt-4o:free");
+        assert_eq!(price_name("qwen3:30b-a3b"), "qwen3:30b-a3b");
+        assert_eq!(price_name("Mock"), "mock");
+        assert_eq!(price_name(&price_name("x/y.Z:1")), price_name("x/y.Z:1"));
     }
 
     #[test]

@@ -26,6 +26,7 @@ use crate::features::runs::rules::{self, RunError, RunSpec, SessionSpec};
 use crate::features::tasks::model::Task;
 use crate::features::usage::model::RESERVATIONS;
 use crate::features::usage::model::budget::BUDGETS;
+use crate::features::usage::model::price::PRICES;
 use crate::features::workspace::model::SETTINGS;
 use crate::kernel::text::ellipsis;
 use crate::kernel::{
@@ -194,7 +195,7 @@ impl Dispatcher {
     fn hear(&self, entry: &Entry) -> Heard {
         let mut heard = Heard::Nothing;
         let changed = |table: u16| entry.changes.iter().any(|change| change.table == table);
-        let chosen = [AGENTS, SETTINGS, BUDGETS, FALLBACKS, USUAL_THINKING];
+        let chosen = [AGENTS, SETTINGS, BUDGETS, PRICES, FALLBACKS, USUAL_THINKING];
         if chosen.iter().any(|table| changed(table.number)) {
             // A limit may have been raised, a model chosen.
             self.0.choices.fetch_add(1, Ordering::Relaxed);

@@ -147,6 +147,7 @@ impl Question {
             kind: self.kind,
             connection: self.connection,
             provider: self.provider,
+            name: &self.model,
             model: &self.known,
             size,
             max_output: self.max_output,

@@ -50,6 +50,7 @@ pub fn workspace() -> Schema {
         usage::model::budget::Budget,
         usage::model::budget::BudgetNotice,
         usage::model::budget::BudgetWait,
+        usage::model::price::EnteredPrice,
         usage::model::day::UsageDay,
         usage::model::day::DayZone,
         audit::model::Keeping,

@@ -12,6 +12,7 @@ mod strange_tools; // what an agent reaches of another workspace: nothing
 mod access; // who may do what: every route, by everybody
 mod readable; // who may read what: the content of every answer and stream
 mod accounts; // accounts that are closed and opened again
+mod prices; // what models cost, as people enter it
 mod proofs; // what cannot be taken back asks once more who it is
 mod leaving; // what somebody has to do who leaves, and who takes it over
 mod streams; // open streams end with what let them in

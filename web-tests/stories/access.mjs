@@ -42,6 +42,7 @@ const KINDS = [
   '/settings/tokens',
   '/settings/usage',
   '/settings/usage/budgets',
+  '/settings/usage/prices',
   '/tasks',
   '/tasks/*',
   '/tasks/*/comments/*/edit',

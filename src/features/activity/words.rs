@@ -214,6 +214,16 @@ impl Speaker<'_> {
             Event::BudgetChanged { payer, period } => {
                 (Area::Workspace, Some(self.budget("changed", *payer, *period, "edit")?))
             }
+            Event::PriceChanged { model, .. } => {
+                let words = Words {
+                    verb: "changed the price of".to_owned(),
+                    thing: ellipsis(model, MAX_TITLE),
+                    path: "settings/usage/prices".to_owned(),
+                    icon: "edit",
+                    ..Words::default()
+                };
+                (Area::Workspace, Some(words))
+            }
             Event::BudgetWarned { payer, period } => {
                 (Area::Agents, Some(self.budget("used most of", *payer, *period, "clock")?))
             }

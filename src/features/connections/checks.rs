@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::app::{Who, Ws};
-use crate::features::usage::queries as usage;
 use crate::kernel::{ConnectionId, Problem, ProblemKind};
 use crate::providers::Provider;
 use crate::providers::error::{ErrorClass, ProviderError};
@@ -137,9 +136,9 @@ async fn ask(provider: &dyn Provider, stored: &Connection) -> Found {
 
 fn spent(provider: &dyn Provider, stored: &Connection, probe: Probe, asked: &str) -> Spent {
     let known = queries::priced(Some(stored), provider.model(asked));
-    let billed_micros = probe.usage.as_ref().and_then(|tokens| usage::bill(&known, tokens));
     let model = if probe.model.is_empty() { asked.to_owned() } else { probe.model };
-    Spent { provider: provider.name(), model, tokens: probe.usage, billed_micros }
+    let (asked, tokens) = (asked.to_owned(), probe.usage);
+    Spent { provider: provider.name(), asked, model, tokens, known }
 }
 
 fn answered(probe: &Probe, asked: &str) -> String {

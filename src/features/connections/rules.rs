@@ -3,14 +3,15 @@
 use crate::crypto::keyring::SealError;
 use crate::features::usage::model::Usage;
 use crate::features::usage::queries as usage;
+use crate::features::usage::queries::prices::{self, Offered};
 use crate::features::workspace::model::Settings;
 use crate::kernel::text::ellipsis;
 use crate::kernel::{
     AgentId, CallEnd, CallKind, ConnectionId, Event, FieldError, Payer, PricedBy, Problem,
-    ProblemKind,
+    ProblemKind, Route,
 };
 use crate::providers::base::{self, BaseError};
-use crate::providers::catalog;
+use crate::providers::catalog::{self, Model};
 use crate::providers::model::Usage as Tokens;
 use crate::store::{KeyBuf, ReadExt, StoreError, WriteTx};
 
@@ -324,23 +325,36 @@ pub struct Found {
 pub struct Spent {
     /// The provider's stable word.
     pub provider: &'static str,
+    /// The model that was asked.
+    pub asked: String,
     /// The model that answered.
     pub model: String,
     /// Tokens, if the server counts.
     pub tokens: Option<Tokens>,
-    /// What it cost, in micro-dollars; none when no price is known.
-    pub billed_micros: Option<i64>,
+    /// What is known of the model that was asked, with its price as the connection has it.
+    pub known: Model,
 }
 
 /// Books the call of a test: no agent made it, so no agent's budget pays it.
 fn book(tx: &mut WriteTx<'_>, connection: &Connection, spent: Spent) -> Result<(), StoreError> {
     let tokens = spent.tokens.unwrap_or_default();
-    let known = catalog::describe(&spent.model);
-    let listed = usage::bill(&known, &tokens);
-    let priced_by = match (spent.billed_micros, known.price, connection.price) {
-        (None, ..) => PricedBy::Nobody,
-        (Some(_), None, Some(_)) => PricedBy::Person,
-        (Some(_), ..) => PricedBy::Catalogue,
+    let listed = usage::bill(&catalog::describe(&spent.model), &tokens);
+    let route = queries::route(connection);
+    let offered = Offered { name: &spent.asked, connection: Some(connection.id), route };
+    let entered = prices::of_model(tx, &spent.asked)?;
+    let entered = prices::entered(&entered, offered, &spent.known, tx.now());
+    let is_entered = entered.is_some()
+        || (connection.price.is_some() && catalog::describe(&spent.asked).price.is_none());
+    let known = entered.unwrap_or(spent.known);
+    let billed_micros = match route {
+        Route::Subscription => Some(0),
+        _ => spent.tokens.as_ref().and_then(|tokens| usage::bill(&known, tokens)),
+    };
+    let priced_by = match billed_micros {
+        None => PricedBy::Nobody,
+        Some(_) if is_entered && route != Route::Subscription => PricedBy::Person,
+        Some(_) if route == Route::Api => PricedBy::Catalogue,
+        Some(_) => PricedBy::Route,
     };
     tx.put(&Usage {
         id: tx.new_id(),
@@ -357,10 +371,10 @@ fn book(tx: &mut WriteTx<'_>, connection: &Connection, spent: Spent) -> Result<(
         cache_write_1h: tokens.cache_write_1h,
         output: tokens.output,
         reasoning: tokens.reasoning,
-        billed_micros: spent.billed_micros,
-        list_micros: listed.or(spent.billed_micros),
+        billed_micros,
+        list_micros: listed.or(billed_micros),
         priced_by,
-        route: queries::route(connection),
+        route,
         kind: CallKind::Test,
         end: CallEnd::Answered,
         estimated: spent.tokens.is_none(),

@@ -2,6 +2,7 @@
 
 pub(super) mod budgets;
 mod days;
+pub(super) mod prices;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,7 @@ use super::rules::budgets::{Limits, set_limits as write_limits};
 pub fn routes() -> Routes {
     Routes::new()
         .merge(budgets::routes())
+        .merge(prices::routes())
         .get(
             "/usage",
             month.needs(Can::Read).doc(|| {

@@ -3,6 +3,7 @@
 pub mod budget;
 pub mod day;
 mod old;
+pub mod price;
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};

@@ -35,6 +35,7 @@ use super::queries::daily::{self, Rolled};
 use super::rules::budgets::{Limits, set_limits};
 
 mod budgets;
+mod prices;
 mod table;
 
 use table::ModelRow;
@@ -50,6 +51,7 @@ pub fn routes() -> Routes {
         .post("/settings/usage", save.needs(Can::Admin))
         .get("/settings/usage/days.csv", table::download.needs(Can::Read))
         .merge(budgets::routes())
+        .merge(prices::routes())
 }
 
 #[derive(Deserialize, Default)]
@@ -76,6 +78,7 @@ struct View {
     health: String,
     csv: String,
     budgets: String,
+    prices: String,
     models: Vec<ModelRow>,
     in_all: ModelRow,
     month: String,
@@ -177,6 +180,7 @@ fn view(ws: &Ws, snap: &Snap<'_>, asked: &Asked) -> Result<View, StoreError> {
         health: ws.url("settings/health"),
         csv: ws.url(&format!("{HERE}/days.csv?month={month}")),
         budgets: ws.url("settings/usage/budgets"),
+        prices: ws.url("settings/usage/prices"),
         models,
         in_all,
         month: month.label(),

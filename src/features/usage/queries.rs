@@ -3,6 +3,8 @@
 pub mod budgets;
 pub mod daily;
 mod held;
+pub mod prices;
+pub mod unmetered;
 
 use std::collections::BTreeMap;
 

@@ -3,6 +3,7 @@
 pub mod budgets;
 pub mod daily;
 mod error;
+pub mod prices;
 
 use jiff::SignedDuration;
 
@@ -14,14 +15,15 @@ use crate::kernel::{
     Timestamp,
 };
 use crate::providers::bound::{self, Bound, Purpose, Size};
-use crate::providers::catalog::{self, Model};
+use crate::providers::catalog::{self, Model, Price};
 use crate::providers::model::Usage as Tokens;
 use crate::store::{Range, ReadExt, WriteTx};
 
 use super::model::budget::BudgetWait;
 use super::model::{Reservation, SeenRatio, Usage};
 use super::queries::budgets::{Lack, Standing};
-use super::queries::{self, budgets as standing};
+use super::queries::prices::Offered;
+use super::queries::{self, budgets as standing, prices as pricing};
 
 pub use error::UsageError;
 
@@ -133,6 +135,8 @@ pub struct Ask<'a> {
     pub connection: Option<ConnectionId>,
     /// The provider's stable word.
     pub provider: &'a str,
+    /// The model's name as it is asked for.
+    pub name: &'a str,
     /// What is known of the model, with its price as the connection has it.
     pub model: &'a Model,
     /// How large the request is.
@@ -197,21 +201,32 @@ pub fn admit(tx: &mut WriteTx<'_>, ask: &Ask<'_>) -> Result<Admitted, UsageError
     Ok(Admitted { reservation, bound, micros, model })
 }
 
-/// The model as budgets count it, and where its price comes from. Where a limit of money applies and no
-/// price is known, the dearest known price counts, so that a limit always limits.
+/// The model as budgets count it, and where its price comes from: what people entered as it holds at
+/// this moment, else what is known otherwise. Where a limit of money applies and no price is known,
+/// the dearest known price counts, so that a limit always limits.
 fn counted(
     tx: &WriteTx<'_>,
     ask: &Ask<'_>,
     standings: &[Standing],
 ) -> Result<(Model, PricedBy), UsageError> {
+    let route = route(tx, ask.connection)?;
     let model = ask.model.clone();
+    if route == Route::Subscription {
+        // It is paid for by the month.
+        return Ok((Model { price: Some(Price::default()), long: None, ..model }, PricedBy::Route));
+    }
+    let offered = Offered { name: ask.name, connection: ask.connection, route };
+    let prices = pricing::of_model(tx, ask.name)?;
+    if let Some(entered) = pricing::entered(&prices, offered, &model, tx.now()) {
+        return Ok((entered, PricedBy::Person));
+    }
     if model.price.is_some() {
         let listed = catalog::describe(&model.id).price.is_some();
         let entered = match ask.connection {
             Some(id) if !listed => tx.get::<Connection>(id)?.is_some_and(|one| one.price.is_some()),
             _ => false,
         };
-        let by = match route(tx, ask.connection)? {
+        let by = match route {
             _ if entered => PricedBy::Person,
             Route::Own | Route::Practice => PricedBy::Route,
             Route::Api | Route::Subscription => PricedBy::Catalogue,

@@ -27,7 +27,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("holds", &["halts", "queue_choices", "session_contexts", "parks"]),
     ("holds", &["budgets", "budget_notices", "budget_waits"]),
     ("workspaces", &["workspaces", "settings"]),
-    ("upkeep", &["retention"]),
+    ("upkeep", &["retention", "prices"]),
     ("backups", &["backup_settings", "backup_secrets", "backup_runs", "backups_kept"]),
     ("backups", &["backup_places"]),
     ("the store", &["feed", "references", "consumers", "once", "tombstones", "meta", "redacted"]),
@@ -52,7 +52,7 @@ const EVENTS: &[(&str, &[&str])] = &[
     ("holds", &["work.halted", "work.resumed", "session.compaction_asked", "run.answered"]),
     ("holds", &["budget.changed", "budget.warned", "budget.reached"]),
     ("workspaces", &["workspace.added", "workspace.state_changed", "workspace.removed"]),
-    ("upkeep", &["record.redacted", "consumer.changed", "undo.applied"]),
+    ("upkeep", &["record.redacted", "consumer.changed", "undo.applied", "price.changed"]),
     ("backups", &["backup.made", "backup.failed"]),
 ];
 

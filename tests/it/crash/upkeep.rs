@@ -15,6 +15,9 @@ use super::dice::Dice;
 
 /// The consumer.
 const DAYS: &str = "usage-days";
+/// A model that nobody asks, and since when it has a price.
+const PRICE: &str = "/api/v1/prices/any/nobodys-model";
+const PRICED_AT: &str = "2026-01-01T00:00:00Z";
 const KINDS: &[&str] = &[
     "records",
     "new versions",
@@ -23,6 +26,8 @@ const KINDS: &[&str] = &[
     "redactions",
     "settings",
     "limits",
+    "prices",
+    "removed prices",
     "retentions",
     "pauses",
     "skips",
@@ -48,6 +53,8 @@ struct Known {
 pub struct Upkeep {
     known: Vec<Known>,
     budget: i64,
+    /// What a model that nobody asks costs.
+    price: Option<u64>,
     days: u64,
     letters: Vec<u64>,
     is_paused: bool,
@@ -59,7 +66,10 @@ pub struct Upkeep {
 
 impl Upkeep {
     fn possible(&self) -> Vec<&'static str> {
-        let mut possible = vec!["settings", "limits", "retentions"];
+        let mut possible = vec!["settings", "limits", "prices", "retentions"];
+        if self.price.is_some() {
+            possible.push("removed prices");
+        }
         if self.known.len() < 30 {
             possible.push("records");
         }
@@ -181,6 +191,18 @@ impl Desk for Upkeep {
                 self.budget = self.budget.max(1_000_000_000);
                 Ask::put("/api/v1/usage/limits", body)
             }
+            "prices" => {
+                let micros = 1_000_000 + dice.below(1_000_000);
+                self.price = Some(micros);
+                let body = json!({
+                    "begins_at": PRICED_AT, "input_micros": micros, "output_micros": micros,
+                });
+                Ask::put(PRICE, body)
+            }
+            "removed prices" => {
+                self.price = None;
+                Ask::delete(PRICE)
+            }
             "retentions" => {
                 self.days = 30 + dice.below(60);
                 let body = json!({ "days": self.days, "megabytes": null });
@@ -260,6 +282,10 @@ impl Desk for Upkeep {
             if self.budget != 0 {
                 assert_eq!(settings["budget_micros"], self.budget);
             }
+            let prices = api.get("/api/v1/prices").await;
+            let entered = prices["entered"].as_array().expect("a list");
+            let entered: Vec<_> = entered.iter().map(|one| one["input_micros"].as_u64()).collect();
+            assert_eq!(entered, self.price.map(Some).into_iter().collect::<Vec<_>>());
             if self.days != 0 {
                 assert_eq!(api.get("/api/v1/audit/retention").await["days"], self.days);
             }

@@ -11,8 +11,10 @@ use crate::features::connections::model::{
     Connection, Cooldown, ListedModel, Offers, UsualThinking,
 };
 use crate::features::connections::queries::{self, Asked, Choice as Chosen, PRACTICE_LABEL, turns};
+use crate::features::usage::model::price::EnteredPrice;
+use crate::features::usage::queries::prices::{self, Offered};
 use crate::features::workspace::model::Settings;
-use crate::kernel::{Can, ConnectionId, Thinking};
+use crate::kernel::{Can, ConnectionId, Thinking, Timestamp};
 use crate::providers::base;
 use crate::providers::catalog::{self, Model, Price};
 use crate::store::{ReadExt, StoreError};
@@ -128,6 +130,8 @@ struct Scene {
     rests: Vec<Cooldown>,
     offers: Vec<Offers>,
     keys: Vec<(ConnectionId, usize)>,
+    prices: Vec<EnteredPrice>,
+    now: Timestamp,
 }
 
 impl Scene {
@@ -147,7 +151,8 @@ impl Scene {
                 offers.extend(snap.get::<Offers>(connection.id)?);
                 keys.push((connection.id, turns::slots(snap, connection.id)?.len()));
             }
-            Ok(Self { settings: snap.get(())?, connections, uses, rests, offers, keys })
+            let (settings, prices) = (snap.get::<Settings>(())?, prices::all(snap)?);
+            Ok(Self { settings, connections, uses, rests, offers, keys, prices, now })
         })
     }
 
@@ -185,7 +190,8 @@ pub(super) async fn show(ws: Ws, who: Person, shell: Shell, hx: Hx) -> Result<Re
         .table("settings")
         .table("agents")
         .table("model_cooldowns")
-        .table("model_fallbacks");
+        .table("model_fallbacks")
+        .table("prices");
     let default = default_model;
     if hx.wants("connections") {
         let part =
@@ -381,6 +387,10 @@ fn model_view(scene: &Scene, connection: &Connection, id: &str, is_default: bool
         false => "–".to_owned(),
     };
     let priced = queries::priced(Some(connection), described);
+    let route = queries::route(connection);
+    let offered = Offered { name: id, connection: Some(connection.id), route };
+    let entered = prices::entered(&scene.prices, offered, &priced, scene.now);
+    let priced = entered.unwrap_or(priced);
     let users: Vec<&Agent> = scene
         .uses
         .iter()

@@ -16,6 +16,7 @@ use crate::features::runs::model::{
 };
 use crate::features::tasks::model::TASKS;
 use crate::features::usage::model::budget::{BUDGET_NOTICES, BUDGET_WAITS, BUDGETS};
+use crate::features::usage::model::price::PRICES;
 use crate::features::usage::model::{RESERVATIONS, USAGE};
 use crate::features::workspace::model::{HANDOVERS, INVITES, MEMBERS, PEOPLE, SETTINGS};
 use crate::kernel::Can;
@@ -45,6 +46,7 @@ const TABLES: &[(u16, Can, Option<Can>)] = &[
     (USUAL_THINKING.number, Can::Read, Some(Can::Admin)),
     (WINDOWS.number, Can::Admin, Some(Can::Admin)),
     (BUDGETS.number, Can::Read, Some(Can::Admin)),
+    (PRICES.number, Can::Read, Some(Can::Admin)),
     (MEMBERS.number, Can::Read, None),
     (INVITES.number, Can::Admin, None),
     (PEOPLE.number, Can::Admin, None),

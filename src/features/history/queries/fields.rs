@@ -59,6 +59,11 @@ const LABELS: &[(&str, &str)] = &[
     ("limit_tokens", "Limit of tokens"),
     ("soft_pct", "Warns at (percent)"),
     ("hard", "Stops calls"),
+    ("begins_at", "Begins"),
+    ("input_micros", "A million tokens sent"),
+    ("cache_read_micros", "A million read from the cache"),
+    ("cache_write_micros", "A million written to the cache"),
+    ("output_micros", "A million received"),
 ];
 
 /// A field that differs.

@@ -19,6 +19,7 @@ use crate::features::tasks::model::{TASKS, Task};
 use crate::features::tasks::queries as tasks;
 use crate::features::tasks::queries::people::People;
 use crate::features::usage::model::budget::BUDGETS;
+use crate::features::usage::model::price::PRICES;
 use crate::features::workspace::model::{INVITES, MEMBERS, PEOPLE, SETTINGS};
 use crate::kernel::Assignee;
 use crate::kernel::text::ellipsis;
@@ -199,6 +200,10 @@ impl<'r> Names<'r> {
                 text: cut(format!("Budget ({})", text("period"))),
                 path: "settings/usage".into(),
             },
+            t if t == PRICES.number => Word {
+                text: cut(format!("Price of {}", text("model"))),
+                path: "settings/usage/prices".into(),
+            },
             t if t == INVITES.number => Word::plain("Invitation"),
             t if t == INBOX.number => Word::plain("Inbox item"),
             _ => Word::plain("A record"),
@@ -232,6 +237,7 @@ pub fn noun(table: u16, name: &'static str) -> (&'static str, &'static str) {
         "usual_thinking" => ("usual thinking", "usual thinking"),
         "connection_windows" => ("window of a connection", "windows of connections"),
         "budgets" => ("budget", "budgets"),
+        "prices" => ("price", "prices"),
         "budget_notices" => ("notice of a budget", "notices of budgets"),
         "budget_waits" => ("wait for a budget", "waits for budgets"),
         "people" => ("rule for members", "rules for members"),

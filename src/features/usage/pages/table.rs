@@ -49,7 +49,7 @@ pub(super) fn models(days: &[UsageDay]) -> (Vec<ModelRow>, ModelRow) {
 fn row(model: &str, provider: &str, sums: Sums) -> ModelRow {
     let mut notes = Vec::new();
     if sums.unpriced > 0 {
-        notes.push(format!("{} without a price", format::grouped(sums.unpriced)));
+        notes.push(format!("{} unmetered", format::grouped(sums.unpriced)));
     }
     if sums.estimated > 0 {
         notes.push(format!("{} estimated", format::grouped(sums.estimated)));

@@ -20,7 +20,7 @@ use hq::features::files::model::TaskFile;
 use hq::features::files::rules::{self as files, NewFile};
 use hq::features::tasks::model::Task;
 use hq::features::tasks::rules::{self as tasks, NewTask, TaskPatch};
-use hq::features::usage::rules::budgets;
+use hq::features::usage::rules::{budgets, prices};
 use hq::features::workspace::model::{Member, People};
 use hq::features::workspace::rules::{self as workspace, Founding, SettingsPatch, members};
 use hq::kernel::id::SeededIds;
@@ -105,6 +105,7 @@ pub const ACTS: &[fn(&mut WriteTx<'_>, Pick) -> Acted] = &[
     usual_thinking,
     window,
     budget,
+    price,
     keep,
 ];
 
@@ -365,6 +366,22 @@ fn budget(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
         hard: c % 2 == 0,
     };
     by_rule(budgets::set(tx, wish))
+}
+
+fn price(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
+    let connection = if a % 2 == 0 { Some(one::<Connection>(tx, a / 2)?.id) } else { None };
+    let model = format!("model-{}", b % 3);
+    if c % 4 == 0 {
+        return by_rule(prices::remove(tx, &model, connection, None));
+    }
+    let amount = Some(1_000_000 * u64::from(c));
+    let new = prices::NewPrice {
+        model,
+        connection,
+        begins_at: Some(from_ms(1_700_000_000_000 + i64::from(b % 2))),
+        amounts: [amount, None, None, amount],
+    };
+    by_rule(prices::set(tx, new))
 }
 
 fn keep(tx: &mut WriteTx<'_>, [a, ..]: Pick) -> Acted {

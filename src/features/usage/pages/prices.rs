@@ -1,0 +1,326 @@
+//! The page of prices: what was entered, what is built in, what nobody knows the cost of.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+
+use crate::app::{App, Ws};
+use crate::features::connections::queries as connections;
+use crate::features::usage::api::prices::{ANY, place, state};
+use crate::features::usage::model::price::EnteredPrice;
+use crate::features::usage::queries::{daily, prices, unmetered};
+use crate::features::usage::rules::prices::{self as rules, AMOUNTS, NewPrice};
+use crate::kernel::{Can, ConnectionId, Timestamp};
+use crate::providers::catalog::{self, Model, Price};
+use crate::store::{Snap, StoreError};
+use crate::web::error::PageError;
+use crate::web::extract::{Form, Query};
+use crate::web::flash;
+use crate::web::form::Wrong;
+use crate::web::format;
+use crate::web::html;
+use crate::web::hx::Hx;
+use crate::web::live::Live;
+use crate::web::parts::{Choice, Tone};
+use crate::web::routes::{Needs, Routes};
+use crate::web::session::Person;
+use crate::web::shell::{Flash, Shell};
+
+use super::MENU;
+
+const HERE: &str = "settings/usage/prices";
+
+/// Routes below the workspace.
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get("/settings/usage/prices", show.needs(Can::Read))
+        .post("/settings/usage/prices", set.needs(Can::Admin))
+        .post("/settings/usage/prices/remove", remove.needs(Can::Admin))
+}
+
+/// A price that was entered.
+struct Row {
+    model: String,
+    place: String,
+    begins: String,
+    state: &'static str,
+    tone: Tone,
+    /// Sent, from the cache, into the cache, received.
+    amounts: Vec<String>,
+    /// What names it in a form.
+    which: Which,
+}
+
+/// A price of the catalogue.
+struct BuiltIn {
+    name: String,
+    model: String,
+    amounts: Vec<String>,
+    note: String,
+    href: String,
+}
+
+/// A model without a price.
+struct Unknown {
+    model: String,
+    note: String,
+    href: String,
+}
+
+struct View {
+    live: Live,
+    rows: Vec<Row>,
+    unmetered: Vec<Unknown>,
+    built_in: Vec<BuiltIn>,
+    manages: bool,
+}
+
+/// What a form or an address says.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Typed {
+    model: String,
+    connection: String,
+    begins: String,
+    input: String,
+    cache_read: String,
+    cache_write: String,
+    output: String,
+}
+
+/// Which price a button is of.
+#[derive(Clone, Deserialize)]
+struct Which {
+    model: String,
+    connection: String,
+    /// In milliseconds.
+    begins_ms: i64,
+}
+
+#[derive(Template)]
+#[template(path = "usage/prices.html")]
+struct PricesPage {
+    shell: Shell,
+    here: &'static str,
+    usage: String,
+    view: View,
+    zone: String,
+    places: Vec<Choice>,
+    v: Typed,
+    wrong: Wrong,
+}
+
+#[derive(Template)]
+#[template(path = "usage/prices-list.html")]
+struct List {
+    shell: Shell,
+    view: View,
+}
+
+async fn show(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Query(typed): Query<Typed>,
+) -> Result<Response, PageError> {
+    if hx.wants("all-prices") {
+        let view = ws.read(|snap| view(&ws, &who, snap))?;
+        return html::fragment(&List { shell, view });
+    }
+    html::page(&page(&ws, &who, shell, typed, Wrong::none())?)
+}
+
+fn page(
+    ws: &Ws,
+    who: &Person,
+    shell: Shell,
+    typed: Typed,
+    wrong: Wrong,
+) -> Result<PricesPage, PageError> {
+    let (view, all, zone) = ws.read(|snap| {
+        Ok::<_, StoreError>((view(ws, who, snap)?, connections::all(snap)?, daily::zone(snap)?))
+    })?;
+    let mut places = vec![Choice::new(ANY, "All connections", typed.connection == ANY)];
+    places.extend(all.iter().map(|one| {
+        let handle = connections::handle(&one.name);
+        let chosen = handle == typed.connection;
+        Choice::new(handle, &one.name, chosen)
+    }));
+    Ok(PricesPage {
+        here: MENU,
+        usage: shell.url("settings/usage"),
+        view,
+        zone: zone.iana_name().unwrap_or("UTC").to_owned(),
+        places,
+        v: typed,
+        wrong,
+        shell,
+    })
+}
+
+fn view(ws: &Ws, who: &Person, snap: &Snap<'_>) -> Result<View, StoreError> {
+    let now = ws.app.clock.now();
+    let zone = daily::zone(snap)?;
+    let all = prices::all(snap)?;
+    let names: BTreeMap<ConnectionId, String> =
+        connections::all(snap)?.into_iter().map(|one| (one.id, one.name)).collect();
+    let enter = |model: &str| ws.url(&format!("{HERE}?model={}#enter", format::query_value(model)));
+    let unknown = unmetered::recent(ws, snap, now)?.into_iter().map(|one| Unknown {
+        href: enter(&one.model),
+        note: format!("{}, {} in 30 days", one.provider, format::count(one.calls, "call", "calls")),
+        model: one.model,
+    });
+    let built_in = catalog::all().iter().filter_map(|model| built_in(&all, model, now, &enter));
+    Ok(View {
+        live: Live::new(ws.url(HERE)).table("prices").table("connections"),
+        rows: all.iter().map(|one| row(&all, one, &names, &zone, now)).collect(),
+        unmetered: unknown.collect(),
+        built_in: built_in.collect(),
+        manages: who.access.may(Can::Admin),
+    })
+}
+
+fn row(
+    all: &[EnteredPrice],
+    one: &EnteredPrice,
+    names: &BTreeMap<ConnectionId, String>,
+    zone: &TimeZone,
+    now: Timestamp,
+) -> Row {
+    let state = state(all, one, now);
+    let name = one.connection.and_then(|id| names.get(&id));
+    let begins = one.begins_at.to_zoned(zone.clone()).strftime("%-d %b %Y, %H:%M");
+    let amount = |amount: Option<u64>| amount.map_or_else(|| "as built in".to_owned(), dollars);
+    Row {
+        model: one.model.clone(),
+        place: name.map_or_else(|| "all connections".to_owned(), Clone::clone),
+        begins: begins.to_string(),
+        state,
+        tone: match state {
+            "holds" => Tone::Ok,
+            "begins later" => Tone::Info,
+            _ => Tone::Neutral,
+        },
+        amounts: one.amounts().into_iter().map(amount).collect(),
+        which: Which {
+            model: one.model.clone(),
+            connection: one.connection.map_or_else(|| ANY.to_owned(), |id| id.to_string()),
+            begins_ms: one.begins_at.as_millisecond(),
+        },
+    }
+}
+
+fn built_in(
+    all: &[EnteredPrice],
+    model: &Model,
+    now: Timestamp,
+    enter: &impl Fn(&str) -> String,
+) -> Option<BuiltIn> {
+    let Price { input, cache_read, cache_write, output } = model.price?;
+    let mut notes = Vec::new();
+    if prices::at(all, &model.id, None, now).is_some() {
+        notes.push("another price is entered".to_owned());
+    }
+    if let Some(long) = model.long {
+        let (above, input) = (format::tokens(long.above), dollars(long.price.input));
+        let output = dollars(long.price.output);
+        notes.push(format!("{input} and {output} for calls of more than {above}"));
+    }
+    Some(BuiltIn {
+        name: model.name.clone(),
+        model: model.id.clone(),
+        amounts: [input, cache_read, cache_write, output].map(dollars).to_vec(),
+        note: notes.join(", "),
+        href: enter(&model.id),
+    })
+}
+
+/// Dollars for a million tokens, with all their places.
+fn dollars(micros: u64) -> String {
+    format!("${}", format::plain_dollars(i64::try_from(micros).unwrap_or(i64::MAX)))
+}
+
+/// What is typed as a price, but for the connection.
+fn read(typed: &Typed, zone: &TimeZone) -> Result<NewPrice, Wrong> {
+    let mut wrong = Wrong::none();
+    let texts = [&typed.input, &typed.cache_read, &typed.cache_write, &typed.output];
+    let mut amounts = [None; 4];
+    for ((text, field), amount) in texts.into_iter().zip(AMOUNTS).zip(&mut amounts) {
+        let read = match text.trim() {
+            "" => Ok(None),
+            text => match format::parse_dollars(text).and_then(|n| u64::try_from(n).ok()) {
+                Some(micros) => Ok(Some(micros)),
+                None => Err(Wrong::field(field, "write dollars, such as 2.50, or nothing")),
+            },
+        };
+        *amount = wrong.join(read).flatten();
+    }
+    let begins = match typed.begins.trim() {
+        "" => Ok(None),
+        text => {
+            let day = text.parse::<Date>().ok();
+            let start = day.and_then(|day| day.to_zoned(zone.clone()).ok());
+            let start = start.ok_or_else(|| {
+                Wrong::field("begins_at", "write a day, such as 2026-12-01, or nothing")
+            });
+            start.map(|start| Some(start.timestamp()))
+        }
+    };
+    let begins_at = wrong.join(begins).flatten();
+    if wrong.has_fields() {
+        return Err(wrong);
+    }
+    Ok(NewPrice { model: typed.model.clone(), connection: None, begins_at, amounts })
+}
+
+async fn set(
+    app: App,
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let word = if typed.connection.is_empty() { ANY } else { &typed.connection };
+    let connection = ws.read(|snap| place(snap, word)).map_err(|refused| PageError(refused.0))?;
+    let zone = ws.read(|snap| daily::zone(snap))?;
+    let wrong = match read(&typed, &zone) {
+        Ok(new) => {
+            let new = NewPrice { connection, ..new };
+            match ws.write(&who, move |tx| rules::set(tx, new)).await {
+                Ok(_) => {
+                    let said = Flash::ok("The price is entered. Calls already made keep theirs.");
+                    return Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))));
+                }
+                Err(error) => Wrong::of(&error)?,
+            }
+        }
+        Err(wrong) => wrong,
+    };
+    let page = page(&ws, &who, shell, typed, wrong)?;
+    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}
+
+async fn remove(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(which): Form<Which>,
+) -> Result<Response, PageError> {
+    let connection =
+        ws.read(|snap| place(snap, &which.connection)).map_err(|refused| PageError(refused.0))?;
+    let begins_at = Some(crate::kernel::time::from_ms(which.begins_ms));
+    let model = which.model;
+    let taken = ws.write(&who, move |tx| rules::remove(tx, &model, connection, begins_at)).await?;
+    let said = match taken {
+        0 => "That price was gone already.",
+        _ => "The price is taken away.",
+    };
+    Ok(hx.done(said, &ws.url(HERE)))
+}

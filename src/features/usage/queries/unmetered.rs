@@ -1,0 +1,46 @@
+//! Models of which calls are made that nobody knows the cost of.
+
+use std::collections::BTreeMap;
+
+use crate::app::Ws;
+use crate::features::usage::model::day::day_in;
+use crate::kernel::Timestamp;
+use crate::store::{Snap, StoreError};
+
+use super::{daily, prices};
+
+/// So many days are looked back at.
+const DAYS: u32 = 30;
+
+/// A model without a price.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unmetered {
+    /// Its name.
+    pub model: String,
+    /// The provider's stable word.
+    pub provider: String,
+    /// How many calls of it were made in the last days that nobody knows the cost of.
+    pub calls: u64,
+}
+
+/// Those of the last 30 days that have no price by now either, the busiest first.
+///
+/// # Errors
+/// When the disk fails.
+pub fn recent(ws: &Ws, snap: &Snap<'_>, now: Timestamp) -> Result<Vec<Unmetered>, StoreError> {
+    let today = day_in(now, &daily::zone(snap)?);
+    let days = daily::rolled(ws, snap, today.saturating_sub(DAYS - 1)..=today)?.days;
+    let mut calls: BTreeMap<(String, String), u64> = BTreeMap::new();
+    for day in days.into_iter().filter(|day| 0 < day.sums.unpriced) {
+        *calls.entry((day.model, day.provider)).or_default() += day.sums.unpriced;
+    }
+    let mut all = Vec::new();
+    for ((model, provider), calls) in calls {
+        let entered = prices::of_model(snap, &model)?;
+        if !entered.iter().any(|price| price.begins_at <= now) {
+            all.push(Unmetered { model, provider, calls });
+        }
+    }
+    all.sort_by_key(|one| std::cmp::Reverse(one.calls));
+    Ok(all)
+}

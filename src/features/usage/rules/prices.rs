@@ -1,0 +1,203 @@
+//! Prices: entered and taken away. They count for calls that begin afterwards; what a call cost
+//! stands in the call and never changes.
+
+use jiff::SignedDuration;
+
+use crate::features::connections::model::Connection;
+use crate::features::usage::model::budget::BudgetWait;
+use crate::features::usage::model::price::EnteredPrice;
+use crate::features::usage::queries::{budgets as standing, prices};
+use crate::kernel::time::from_ms;
+use crate::kernel::{ConnectionId, Event, FieldError, Problem, ProblemKind, Timestamp};
+use crate::providers::catalog;
+use crate::store::{ReadExt, Record as _, StoreError, WriteTx};
+
+/// The dearest price that is believed: ten thousand dollars a million tokens.
+pub const MAX_PRICE: u64 = 10_000_000_000;
+/// The most prices of a workspace.
+pub const MAX_PRICES: usize = 2_000;
+/// The longest name of a model.
+const MAX_MODEL: usize = 200;
+/// A price begins at most so long from now: five years.
+const LATEST: SignedDuration = SignedDuration::from_hours(5 * 366 * 24);
+
+/// What a rule of prices refuses.
+#[derive(Debug, thiserror::Error)]
+pub enum PriceError {
+    /// No name of a model.
+    #[error("a model has a name of 1 to {MAX_MODEL} characters without spaces")]
+    BadModel,
+    /// No such connection.
+    #[error("there is no such connection; look at its name again")]
+    NoConnection,
+    /// A price that nobody asks.
+    #[error("a price is between $0 and $10,000 for a million tokens")]
+    BadAmount {
+        /// The field.
+        field: &'static str,
+    },
+    /// Nothing was entered.
+    #[error("enter at least one price")]
+    Nothing,
+    /// What was entered is not enough.
+    #[error(
+        "nothing else says what {0} costs: enter both, what sending costs and what receiving does"
+    )]
+    NotWhole(String),
+    /// It begins too late.
+    #[error("a price begins within the next five years")]
+    TooLate,
+    /// There are too many.
+    #[error("there are {MAX_PRICES} prices; take one away first")]
+    TooMany,
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Problem for PriceError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoConnection => "connection_not_found",
+            Self::TooMany => "too_many_prices",
+            Self::Store(error) => error.code(),
+            _ => "price_invalid",
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::NoConnection => ProblemKind::NotFound,
+            Self::TooMany => ProblemKind::Conflict,
+            Self::Store(error) => error.kind(),
+            _ => ProblemKind::Invalid,
+        }
+    }
+
+    fn fields(&self) -> Vec<FieldError> {
+        let field = match self {
+            Self::BadModel => "model",
+            Self::BadAmount { field } => *field,
+            Self::Nothing | Self::NotWhole(_) => "input_micros",
+            Self::TooLate => "begins_at",
+            _ => return Vec::new(),
+        };
+        vec![FieldError::new(field, self.to_string())]
+    }
+}
+
+/// A price as somebody enters it.
+#[derive(Clone, Debug, Default)]
+pub struct NewPrice {
+    /// The model.
+    pub model: String,
+    /// The connection; none for all that people do not run themselves.
+    pub connection: Option<ConnectionId>,
+    /// When it begins; now when there is none.
+    pub begins_at: Option<Timestamp>,
+    /// Micro-dollars for a million tokens sent, read from the cache, written to it, received; none
+    /// leaves what is known otherwise.
+    pub amounts: [Option<u64>; 4],
+}
+
+/// The fields of the amounts.
+pub const AMOUNTS: [&str; 4] =
+    ["input_micros", "cache_read_micros", "cache_write_micros", "output_micros"];
+
+/// Enters a price. One that begins at the same moment gives way.
+///
+/// # Errors
+/// When model, connection, amount or moment cannot be one, or the price would not be whole.
+pub fn set(tx: &mut WriteTx<'_>, new: NewPrice) -> Result<EnteredPrice, PriceError> {
+    let typed = new.model.trim();
+    let is_odd = |c: char| c.is_whitespace() || c.is_control();
+    if typed.is_empty() || MAX_MODEL < typed.len() || typed.contains(is_odd) {
+        return Err(PriceError::BadModel);
+    }
+    let model = catalog::price_name(typed);
+    if model.is_empty() {
+        return Err(PriceError::BadModel);
+    }
+    for (amount, field) in new.amounts.iter().zip(AMOUNTS) {
+        if amount.is_some_and(|amount| MAX_PRICE < amount) {
+            return Err(PriceError::BadAmount { field });
+        }
+    }
+    if new.amounts.iter().all(Option::is_none) {
+        return Err(PriceError::Nothing);
+    }
+    let now = tx.now();
+    let begins_at = new.begins_at.map_or(now, |at| from_ms(at.as_millisecond()));
+    if now + LATEST < begins_at {
+        return Err(PriceError::TooLate);
+    }
+    let connection = match new.connection {
+        Some(id) => Some(tx.get::<Connection>(id)?.ok_or(PriceError::NoConnection)?),
+        None => None,
+    };
+    let [input_micros, cache_read_micros, cache_write_micros, output_micros] = new.amounts;
+    let price = EnteredPrice {
+        model,
+        connection: new.connection,
+        begins_at,
+        input_micros,
+        cache_read_micros,
+        cache_write_micros,
+        output_micros,
+        updated_at: now,
+    };
+    let rows = prices::of_model(tx, &price.model)?;
+    let below = prices::built_in(tx, connection.as_ref(), typed)?;
+    let wide = price.connection.and_then(|_| prices::at(&rows, &price.model, None, begins_at));
+    let below = wide.and_then(|wide| wide.laid_over(&below)).unwrap_or(below);
+    if price.over(below.price).is_none() {
+        return Err(PriceError::NotWhole(typed.to_owned()));
+    }
+    let before = rows.into_iter().find(|row| row.id() == price.id());
+    match before {
+        Some(before) if before.amounts() == price.amounts() => return Ok(before),
+        Some(_) => {}
+        None if MAX_PRICES <= prices::all(tx)?.len() => return Err(PriceError::TooMany),
+        None => {}
+    }
+    tx.put(&price)?;
+    changed(tx, &price.model, price.connection)?;
+    Ok(price)
+}
+
+/// Takes away what was entered for a model there: what begins at a moment, or all of it. Answers how
+/// much there was.
+///
+/// # Errors
+/// When the store refuses.
+pub fn remove(
+    tx: &mut WriteTx<'_>,
+    model: &str,
+    connection: Option<ConnectionId>,
+    begins_at: Option<Timestamp>,
+) -> Result<usize, PriceError> {
+    let mut rows = prices::of_model(tx, model)?;
+    rows.retain(|row| {
+        row.connection == connection && begins_at.is_none_or(|at| row.begins_at == at)
+    });
+    for row in &rows {
+        tx.delete::<EnteredPrice>(row.id())?;
+    }
+    if let Some(first) = rows.first() {
+        changed(tx, &first.model, connection)?;
+    }
+    Ok(rows.len())
+}
+
+/// Says so. What a run needs that waits for a budget is not known any more: it asks again.
+fn changed(
+    tx: &mut WriteTx<'_>,
+    model: &str,
+    connection: Option<ConnectionId>,
+) -> Result<(), PriceError> {
+    for wait in standing::waits(tx)?.into_iter().filter(|wait| wait.micros != 0) {
+        tx.put(&BudgetWait { micros: 0, ..wait })?;
+    }
+    tx.emit(Event::PriceChanged { model: model.to_owned(), connection });
+    Ok(())
+}
