@@ -9,6 +9,7 @@ use crate::features::connections::provider;
 use crate::features::connections::queries::{self as connections, Asked, Choice};
 use crate::features::connections::rests::Candidate;
 use crate::features::runs::model::{Child, ModelSource, Run};
+use crate::features::runs::queries as runs;
 use crate::features::tasks::model::Task;
 use crate::kernel::{ConnectionId, RunTrigger, Thinking};
 use crate::providers::Provider;
@@ -56,6 +57,9 @@ pub(super) fn choose(
     if run.trigger == RunTrigger::Child
         && let Some(thinking) = tx.get::<Child>(run.id)?.and_then(|child| child.thinking)
     {
+        (choice.thinking, choice.thinking_source) = (thinking, ModelSource::Message);
+    }
+    if let Some(thinking) = runs::branches::of_run(tx, run)?.and_then(|branch| branch.thinking) {
         (choice.thinking, choice.thinking_source) = (thinking, ModelSource::Message);
     }
     Ok(choice)

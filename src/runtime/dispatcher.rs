@@ -18,9 +18,10 @@ use tokio::sync::{Notify, OwnedSemaphorePermit};
 use crate::app::Ws;
 use crate::features::agents::model::{AGENTS, Agent};
 use crate::features::connections::model::{FALLBACKS, USUAL_THINKING};
+use crate::features::history::model::FILE_REVERTS;
 use crate::features::inbox::model::Item;
 use crate::features::inbox::rules::{self as inbox, InboxError};
-use crate::features::runs::model::{Run, Session};
+use crate::features::runs::model::{BRANCHES, Run, Session};
 use crate::features::runs::queries as runs;
 use crate::features::runs::rules::{self, RunError, RunSpec, SessionSpec};
 use crate::features::tasks::model::Task;
@@ -201,7 +202,9 @@ impl Dispatcher {
             self.0.choices.fetch_add(1, Ordering::Relaxed);
             heard = Heard::Look;
         }
-        if self.0.memory.lock().poor && changed(RESERVATIONS.number) {
+        let poor = self.0.memory.lock().poor && changed(RESERVATIONS.number);
+        // A run that begins again may begin: it was made, or what it waited for has gone back.
+        if poor || changed(BRANCHES.number) || changed(FILE_REVERTS.number) {
             heard = Heard::Look;
         }
         for event in &entry.events {
@@ -262,7 +265,8 @@ impl Dispatcher {
                 Some(agent) => rules::held(snap, &agent)?,
                 None => Some("agent_archived"),
             };
-            Ok::<_, StoreError>(held.is_none().then_some(run))
+            let waits = held.is_some() || runs::branches::held(snap, &run)?.is_some();
+            Ok::<_, StoreError>((!waits).then_some(run))
         });
         match found {
             Ok(Some(run)) => self.begin(&run),

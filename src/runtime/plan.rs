@@ -81,7 +81,8 @@ impl Plan {
         let agents: Vec<Agent> = tx.list(&Range::all())?;
         let mut busy = HashSet::new();
         for run in runs::live(tx)? {
-            if run.keeps_agent_busy() {
+            // What waits for its turn behind another run of its task holds nobody up.
+            if run.keeps_agent_busy() && runs::branches::held(tx, &run)?.is_none() {
                 busy.insert(run.agent);
             }
             plan.look_at_run(tx, run, &agents, now)?;
@@ -144,6 +145,7 @@ impl Plan {
         let agent = agents.iter().find(|agent| agent.id == run.agent);
         if let Some(agent) = agent.filter(|_| run.state == RunState::Queued)
             && halt::held(tx, agent)?.is_none()
+            && runs::branches::held(tx, &run)?.is_none()
         {
             self.queued.push(run);
         }

@@ -60,6 +60,8 @@ pub(super) struct Turn {
     /// What is different for a sub-agent.
     pub child: Option<ChildCx>,
     pub item: Option<Item>,
+    /// For a run that begins again at a step of another: what is told of what lies between.
+    pub again: Option<String>,
     /// The run as it was when this task took it up.
     pub run: Run,
     pub chosen: Chosen,
@@ -183,9 +185,10 @@ impl Turn {
             let shown = Shown::read(snap, session.id, id)?;
             let facts = prompt::Facts::read(snap, ws, &agent, run.trigger)?;
             let child = child::of(snap, &run)?;
-            Ok::<_, EngineError>((run, session, agent, (item, child), choice, shown, facts))
+            let again = runs::branches::of_run(snap, &run)?.map(|branch| branch.note);
+            Ok::<_, EngineError>((run, session, agent, (item, child, again), choice, shown, facts))
         })?;
-        let (run, session, agent, (item, child), (chain, home), shown, facts) = loaded;
+        let (run, session, agent, (item, child, again), (chain, home), shown, facts) = loaded;
         let chosen = chosen::connect(ws, &home, &chain.now)?;
         let folder = ws.agent_folder(&agent.slug);
         let mut request = ChatRequest::new(chosen.model.clone(), agent.max_output);
@@ -209,6 +212,7 @@ impl Turn {
             trigger: run.trigger,
             child,
             item,
+            again,
             chosen,
             home,
             chain,
@@ -377,7 +381,8 @@ impl Turn {
     /// What is written when the run begins or goes on.
     pub(super) fn first_events(&self, size: Size) -> Option<FirstEvents> {
         (!self.begun).then(|| FirstEvents {
-            item: self.item.clone().filter(|_| self.run.attempt == 0),
+            item: self.item.clone().filter(|_| self.run.attempt == 0 && self.again.is_none()),
+            again: self.again.clone().filter(|note| self.run.attempt == 0 && !note.is_empty()),
             chosen: Chosen {
                 connection: self.home.connection,
                 model: self.home.model.clone(),
@@ -527,7 +532,9 @@ fn room(known: &Model, fixed: Size) -> usize {
 
 /// What is written when a run begins or goes on.
 pub(super) struct FirstEvents {
+    /// Its card is written, unless it stands in what a run that begins again shares.
     item: Option<Item>,
+    again: Option<String>,
     chosen: Chosen,
     request_bytes: u32,
 }
@@ -543,6 +550,9 @@ impl FirstEvents {
             tx,
             EventKind::RunStarted { attempt, model, thinking, request_bytes: self.request_bytes },
         )?;
+        if let Some(text) = self.again {
+            pen.append(tx, EventKind::Notice { text })?;
+        }
         if let Some(item) = self.item {
             let text = Body::Inline(card::write(tx, &item)?);
             let by = Actor::System(Part::Engine);

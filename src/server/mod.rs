@@ -4,6 +4,7 @@
 //! answered while the stores open, and hands back a [`Running`] server.
 
 pub mod access;
+pub mod again;
 pub mod consumers;
 pub mod backups;
 pub mod exports;

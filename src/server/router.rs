@@ -34,8 +34,8 @@ use crate::web::trouble::{Act, Trouble};
 use crate::web::{assets, flash, gallery, headers, idempotency, shell, slow};
 
 use super::{
-    access, backups, exports, first_boot, health, local, openapi, operate, people, tasks, transfer,
-    try_practice, workspaces,
+    access, again, backups, exports, first_boot, health, local, openapi, operate, people, tasks,
+    transfer, try_practice, workspaces,
 };
 
 /// The largest body of a request.
@@ -66,11 +66,13 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
         ("/w/{ws}", try_practice::routes()),
         ("/w/{ws}", workspaces::pages::routes_inside()),
         ("/w/{ws}", people::pages::routes()),
+        ("/w/{ws}", again::pages::routes()),
         ("/api/v1", features::api()),
         ("/v1", features::openai_api()),
         ("/api/v1", local::api()),
         ("/api/v1", workspaces::api::routes()),
         ("/api/v1", people::api::routes()),
+        ("/api/v1", again::api::routes()),
         ("/api/v1", openapi::routes()),
         ("/local", local::routes()),
         ("/local", workspaces::local::routes()),

@@ -35,6 +35,7 @@ pub fn workspace() -> Schema {
         runs::model::Halt,
         runs::model::Park,
         runs::model::Child,
+        runs::model::Branch,
         jobs::model::Job,
         connections::model::Connection,
         connections::model::ConnectionKey,

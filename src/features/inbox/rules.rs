@@ -210,6 +210,36 @@ pub fn lease(tx: &mut WriteTx<'_>, id: ItemId, run: RunId) -> Result<Item, Inbox
     Ok(item)
 }
 
+/// The same work once more, for a run that begins again and leases it at once. What waits of it is
+/// cancelled if the new run takes its place.
+///
+/// # Errors
+/// When it is not there.
+pub fn again(tx: &mut WriteTx<'_>, id: ItemId, in_its_place: bool) -> Result<ItemId, InboxError> {
+    let old = load(tx, id)?;
+    if in_its_place {
+        cancel(tx, id, "begun again")?;
+    }
+    let (new, now) = (tx.new_id::<ItemId>(), tx.now());
+    let item = Item {
+        id: new,
+        key: format!("again:{new}"),
+        state: ItemState::Pending,
+        run: None,
+        attempts: 0,
+        not_before: None,
+        held_reason: None,
+        last_error: None,
+        created_at: now,
+        updated_at: now,
+        ended_at: None,
+        ..old
+    };
+    tx.put(&item)?;
+    tx.emit(Event::ItemEnqueued { item: new, agent: item.agent });
+    Ok(new)
+}
+
 /// Notes why nothing of an agent's is begun, or that nothing holds it any more, in the items that
 /// wait for it. What is known already is not written again.
 ///

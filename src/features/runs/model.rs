@@ -11,6 +11,7 @@ use crate::kernel::{
 use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
 mod attachment;
+mod branch;
 mod child;
 mod context;
 mod event;
@@ -21,6 +22,7 @@ mod queue;
 mod session;
 
 pub use attachment::{Attachment, MAX_ATTACHED, MAX_ATTACHED_BYTES};
+pub use branch::{BRANCH_OF, BRANCH_PARENT, BRANCHES, Branch, BranchWhy};
 pub use child::{
     Awaited, CHILDREN, CHILDREN_BY_PARENT, CHILDREN_BY_ROOT, CHILDREN_BY_SESSION, Child,
 };

@@ -1,5 +1,7 @@
 //! Reads of sessions, runs and inputs.
 
+pub mod between;
+pub mod branches;
 pub mod children;
 pub mod doing;
 pub mod halt;
@@ -18,8 +20,8 @@ use crate::store::{BlobId, Hit, Index, KeyBuf, Range, ReadExt, StoreError};
 pub use queue::open_inputs;
 
 use super::model::{
-    Body, Context, EventKind, FileMark, RUN_BY_AGENT, RUN_BY_NUMBER, RUN_BY_TASK, RUN_LIVE, Run,
-    SESSION_BY_AGENT, SESSION_BY_KEY, Session, SessionEvent,
+    Body, Branch, Context, EventKind, FileMark, RUN_BY_AGENT, RUN_BY_NUMBER, RUN_BY_TASK, RUN_LIVE,
+    Run, SESSION_BY_AGENT, SESSION_BY_KEY, Session, SessionEvent,
 };
 
 /// How far back the runs of a task are looked at for one that has not ended.
@@ -190,7 +192,8 @@ pub fn sessions_of_agent(
     tx.scan(SESSION_BY_AGENT, &Range::prefix(KeyBuf::of(&agent)).reverse().limit(limit))
 }
 
-/// Events of a session with numbers in `[from, to)`, oldest first.
+/// Events of a session with numbers in `[from, to)`, oldest first. Those that a branch shares with
+/// another conversation are among them.
 ///
 /// # Errors
 /// When the disk fails.
@@ -200,8 +203,12 @@ pub fn events(
     from: u32,
     to: u32,
 ) -> Result<Vec<SessionEvent>, StoreError> {
-    let at = |n: u32| KeyBuf::of(&(session, n));
-    tx.list(&Range::between(at(from), at(to)))
+    let mut all = Vec::new();
+    for (session, from, to) in branches::pieces(tx, session, from, to)?.into_iter().rev() {
+        let at = |n: u32| KeyBuf::of(&(session, n));
+        all.extend(tx.list::<SessionEvent>(&Range::between(at(from), at(to)))?);
+    }
+    Ok(all)
 }
 
 /// The last events of a session, oldest first.
@@ -216,6 +223,14 @@ pub fn last_events(
     let range = Range::prefix(KeyBuf::of(&session)).reverse().limit(limit);
     let mut events: Vec<SessionEvent> = tx.list(&range)?;
     events.reverse();
+    let missing = u32::try_from(limit - events.len()).unwrap_or(u32::MAX);
+    if 0 < missing
+        && let Some(Branch { parent, upto, .. }) = branches::of_session(tx, session)?
+    {
+        let mut first = self::events(tx, parent, upto.saturating_sub(missing), upto)?;
+        first.append(&mut events);
+        return Ok(first);
+    }
     Ok(events)
 }
 
@@ -319,6 +334,10 @@ pub fn has_calls(parts: &Body) -> bool {
 /// # Errors
 /// When the disk fails.
 pub fn has_background_run(tx: &impl ReadExt, agent: AgentId) -> Result<bool, StoreError> {
-    let live = live_of_agent(tx, agent)?;
-    Ok(live.iter().any(Run::keeps_agent_busy))
+    for run in live_of_agent(tx, agent)? {
+        if run.keeps_agent_busy() && branches::held(tx, &run)?.is_none() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -63,6 +63,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("restores", "written with the program stopped; src/backup/swap.rs is cut off everywhere"),
     ("store.restored", "as restores"),
     ("store.mended", "needs a damaged store; tests/it/store/operate.rs and ops_health.rs"),
+    (
+        "session_branches",
+        "tests/it/runtime/again.rs goes over a restart; one transaction makes it all",
+    ),
     ("rebuilds", "has a row only while a rebuild goes on; consumer.changed tells of each"),
 ];
 

@@ -1,5 +1,6 @@
 //! Agents at work, with a scripted model.
 
+mod again; // a run that begins again at a step of another
 mod compact; // summaries in place of what does not fit any more
 mod attached; // files that come with a message
 mod ask; // waiting for a person, a moment, a task

@@ -12,7 +12,8 @@ use crate::features::files::model::TASK_FILES;
 use crate::features::inbox::model::INBOX;
 use crate::features::jobs::model::JOBS;
 use crate::features::runs::model::{
-    CHILDREN, CONTEXTS, HALTS, INPUTS, PARKS, QUEUE_CHOICES, RUNS, SESSION_EVENTS, SESSIONS,
+    BRANCHES, CHILDREN, CONTEXTS, HALTS, INPUTS, PARKS, QUEUE_CHOICES, RUNS, SESSION_EVENTS,
+    SESSIONS,
 };
 use crate::features::tasks::model::TASKS;
 use crate::features::usage::model::budget::{BUDGET_NOTICES, BUDGET_WAITS, BUDGETS};
@@ -64,6 +65,7 @@ const ROWS: &[(u16, Can)] = &[
     (QUEUE_CHOICES.number, Can::Read),
     (PARKS.number, Can::Read),
     (CHILDREN.number, Can::Read),
+    (BRANCHES.number, Can::Read),
     (JOBS.number, Can::Read),
     (USAGE.number, Can::Read),
     (RESERVATIONS.number, Can::Read),

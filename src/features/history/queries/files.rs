@@ -104,6 +104,37 @@ pub fn of_run(read: &dyn Read, run: &Run) -> Result<Option<Files>, StoreError> {
     Ok(Some(Files { run, agent, of, returns: false, commits, only, marks, paths }))
 }
 
+/// The files that a run changed, parted at an event of its session.
+#[derive(Clone, Debug, Default)]
+pub struct Parted {
+    /// Those that it changed from there on only: they can go back to what they were.
+    pub after: BTreeSet<String>,
+    /// Those that it had changed before as well.
+    pub both: BTreeSet<String>,
+    /// What was noted of files.
+    pub marks: BTreeMap<String, FileMark>,
+}
+
+/// Which files a run changed from an event of its session on, and which before that as well.
+///
+/// # Errors
+/// When the store fails.
+pub fn parted(read: &dyn Read, run: &Run, event: u32) -> Result<Parted, StoreError> {
+    let (mut before, mut parted) = (BTreeSet::new(), Parted::default());
+    for one in runs::events_of_run(&read, run, usize::MAX)? {
+        if let EventKind::ToolFinished { paths, .. } = one.kind {
+            match one.n < event {
+                true => before.extend(paths),
+                false => parted.after.extend(paths),
+            }
+        }
+    }
+    parted.both = parted.after.intersection(&before).cloned().collect();
+    parted.after.retain(|path| !before.contains(path));
+    parted.marks = done_by(read, run)?.marks;
+    Ok(parted)
+}
+
 /// All orders for the files of a run, in the order of making.
 ///
 /// # Errors

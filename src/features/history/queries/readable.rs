@@ -8,8 +8,9 @@ use std::collections::HashMap;
 
 use crate::features::jobs::model::{JOBS, Job};
 use crate::features::runs::model::{
-    CHILDREN, CONTEXTS, Child, Context, INPUTS, Input, PARKS, Park, QUEUE_CHOICES, QueueChoice,
-    QueueOf, RUNS, Run, SESSION_EVENTS, SESSIONS, Session, SessionEvent,
+    BRANCHES, Branch, CHILDREN, CONTEXTS, Child, Context, INPUTS, Input, PARKS, Park,
+    QUEUE_CHOICES, QueueChoice, QueueOf, RUNS, Run, SESSION_EVENTS, SESSIONS, Session,
+    SessionEvent,
 };
 use crate::features::runs::queries::talk;
 use crate::features::usage::model::budget::{BUDGET_WAITS, BudgetWait};
@@ -96,6 +97,7 @@ impl<'r> Eye<'r> {
             }
             t if t == PARKS.number => typed::<Park>(row).map(|one| self.run(one.run)),
             t if t == CHILDREN.number => typed::<Child>(row).map(|one| self.run(one.run)),
+            t if t == BRANCHES.number => typed::<Branch>(row).map(|one| self.session(one.session)),
             t if t == JOBS.number => typed::<Job>(row).map(|one| self.run(one.run)),
             t if t == RESERVATIONS.number => typed::<Reservation>(row).map(|one| self.run(one.run)),
             t if t == BUDGET_WAITS.number => typed::<BudgetWait>(row).map(|one| self.run(one.run)),

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 
 use crate::features::history::model::{FILE_REVERTS, FileRevert};
 use crate::features::inbox::model::{INBOX, Item};
-use crate::features::runs::model::{EventKind, INPUTS, Input, InputState, RUNS, Run};
+use crate::features::runs::model::{EventKind, INPUTS, Input, InputState, RUNS, Run, SessionEvent};
 use crate::features::runs::queries as runs;
 use crate::kernel::{InputId, ItemId, RunId};
 use crate::store::undo::{Ask, Plan};
 use crate::store::{Op, Read, ReadExt as _, Root, Schema, StoreError, feed, history};
 
 use super::error::HistoryError;
-use super::files::{self, Files};
+use super::files::{self, Files, Slice};
 use super::guard::Undoer;
 use super::key_of;
 
@@ -25,6 +25,8 @@ pub enum Wanted {
     Entry(u64),
     /// Everything that these runs did; the first is the one that is meant.
     Runs(Vec<RunId>),
+    /// What a run did from this event of its session on.
+    Since(RunId, u32),
 }
 
 /// What an undo takes in.
@@ -87,6 +89,7 @@ pub fn scope(
             Scope { of: *seq, ..Scope::default() }
         }
         Wanted::Runs(wanted) => of_runs(read, schema, wanted, by)?,
+        Wanted::Since(run, event) => since(read, schema, (*run, *event), by)?,
     };
     if scope.run.is_none() {
         scope.entries.insert(scope.of);
@@ -110,20 +113,50 @@ fn of_runs(
 ) -> Result<Scope, HistoryError> {
     let mut scope = Scope { run: wanted.first().copied(), ..Scope::default() };
     for id in wanted {
-        let nothing = || HistoryError::NoRun(id.to_string());
-        let run = read.get::<Run>(*id)?.ok_or_else(nothing)?;
-        if !by.may_see(read, &run)? {
-            return Err(nothing());
-        }
-        if run.is_live() {
-            return Err(HistoryError::RunLive(run.name()));
-        }
+        let run = ended_run(read, *id, by)?;
         let entries = entries_of(read, schema, &run)?;
         if Some(*id) == scope.run {
             scope.of = entries.last().copied().unwrap_or_default();
         }
         scope.entries.extend(entries);
         scope.files.extend(files::of_run(read, &run)?);
+    }
+    Ok(scope)
+}
+
+fn ended_run(read: &dyn Read, id: RunId, by: &Undoer) -> Result<Run, HistoryError> {
+    let nothing = || HistoryError::NoRun(id.to_string());
+    let run = read.get::<Run>(id)?.ok_or_else(nothing)?;
+    if !by.may_see(read, &run)? {
+        return Err(nothing());
+    }
+    match run.is_live() {
+        true => Err(HistoryError::RunLive(run.name())),
+        false => Ok(run),
+    }
+}
+
+/// A part of what a run did. Of its files only those go back that it had not changed before: what they
+/// were in between is not kept.
+fn since(
+    read: &dyn Read,
+    schema: &Schema,
+    (id, event): (RunId, u32),
+    by: &Undoer,
+) -> Result<Scope, HistoryError> {
+    let run = ended_run(read, id, by)?;
+    let mut scope = Scope { run: Some(id), ..Scope::default() };
+    // The call of the model that led to them was written before any of its effects.
+    let from = read.get_rev::<SessionEvent>((run.session, event))?.map(|(_, seq)| seq);
+    scope.entries = entries_of(read, schema, &run)?;
+    scope.entries.retain(|seq| from.is_some_and(|from| from < *seq));
+    scope.of = scope.entries.last().copied().unwrap_or_default();
+    let Some(all) = files::of_run(read, &run)?.filter(|files| !files.commits.is_empty()) else {
+        return Ok(scope);
+    };
+    let parts = files::parted(read, &run, event)?;
+    for Slice { paths, marks } in files::slices(parts.after.into_iter().collect(), &parts.marks) {
+        scope.files.push(Files { only: Some(paths.clone()), paths, marks, ..all.clone() });
     }
     Ok(scope)
 }

@@ -373,6 +373,13 @@ fn waits(
             let text = "All work stands still; the run goes on when somebody resumes.".to_owned();
             return Ok(Some(Waits { text, door, deed: None }));
         }
+        let turn = match held {
+            None => queries::branches::held(tx, run)?,
+            Some(_) => None,
+        };
+        if let Some(turn) = turn {
+            return Ok(Some(Waits { text: turn.told(), door: None, deed: None }));
+        }
         return Ok(Some(Waits {
             text: match held {
                 Some("agent_paused") => {

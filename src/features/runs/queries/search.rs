@@ -8,7 +8,7 @@ use crate::providers::model::Part;
 use crate::store::{KeyBuf, Range, ReadExt, StoreError};
 use crate::tool::rank::{Query, Ranking};
 
-use super::{events, sessions};
+use super::{branches, events, sessions};
 
 /// How many events are read for one search, unless asked otherwise.
 pub const EVENTS: u32 = 20_000;
@@ -140,9 +140,11 @@ impl Looking {
         wish: &Wish<'_>,
         session: &Session,
     ) -> Result<bool, StoreError> {
+        // What it shares with another conversation is found there.
+        let first = branches::first_own(tx, session.id)?;
         let mut to = session.events;
-        while 0 < to {
-            let from = to.saturating_sub(CHUNK.min(self.left.max(1)));
+        while first < to {
+            let from = to.saturating_sub(CHUNK.min(self.left.max(1))).max(first);
             let mut some = events(tx, session.id, from, to)?;
             some.reverse();
             for event in some {
@@ -155,7 +157,7 @@ impl Looking {
             self.left = self.left.saturating_sub(to - from);
             to = from;
             if self.left == 0 || MOST <= self.known.len() {
-                return Ok(to == 0 && 0 < self.left);
+                return Ok(to == first && 0 < self.left);
             }
         }
         Ok(true)

@@ -27,7 +27,8 @@ pub fn is_over(session: &Session, now: Timestamp) -> bool {
 /// When the store refuses: events go in a transaction of retention alone.
 pub fn forget(tx: &mut WriteTx<'_>, id: SessionId, piece: usize) -> Result<bool, RunError> {
     let Some(session) = tx.get::<Session>(id)? else { return Ok(true) };
-    if !is_over(&session, tx.now()) || !queries::open_inputs(tx, id)?.is_empty() {
+    let kept = queries::branches::is_shared(tx, id)?;
+    if kept || !is_over(&session, tx.now()) || !queries::open_inputs(tx, id)?.is_empty() {
         return Ok(true);
     }
     let events: Vec<SessionEvent> = tx.list(&Range::prefix(KeyBuf::of(&id)).limit(piece))?;

@@ -1,6 +1,7 @@
 //! All writes of sessions, runs and inputs: talk, the life of a run, and the [`Pen`] with which the
 //! engine appends, which is the fence.
 
+pub mod again;
 pub mod children;
 pub mod context;
 pub mod forget;
@@ -102,6 +103,27 @@ pub enum RunError {
         "a name has 1 to 64 of a-z, 0-9, _ and -, begins with a letter, and no other sub-agent at work has it"
     )]
     ChildName,
+    /// A sub-agent's run.
+    #[error("{0} is a part of {1}; begin that again")]
+    Part(String, String),
+    /// It has done nothing yet.
+    #[error("{0} has not begun; there is no step to begin again from")]
+    NotBegun(String),
+    /// No such step, or nothing comes after it.
+    #[error("{0} has no step {1} from which it could go on in another way")]
+    NoStep(String, String),
+    /// Nobody answers for such a model.
+    #[error("there is no connection for the model {0}; add one under Settings, Connections")]
+    NoModel(String),
+    /// It has not ended.
+    #[error("{0} has not ended; stop it first, or fork it")]
+    Live(String),
+    /// The work that it served is gone.
+    #[error("what {0} worked on is not there any more")]
+    WorkGone(String),
+    /// Its task is not open.
+    #[error("the task of {0} is {1}; open it again first")]
+    TaskClosed(String, &'static str),
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -134,6 +156,13 @@ impl Problem for RunError {
             Self::TooManyChildren(_) => "too_many_subagents",
             Self::TooManyBelow(_) => "too_many_below",
             Self::ChildName => "subagent_name",
+            Self::Part(..) => "run_is_part",
+            Self::NotBegun(_) => "run_not_begun",
+            Self::NoStep(..) => "step_not_found",
+            Self::Live(_) => "run_live",
+            Self::NoModel(_) => "model_not_found",
+            Self::WorkGone(_) => "work_gone",
+            Self::TaskClosed(..) => "task_closed",
             Self::Store(error) => error.code(),
         }
     }
@@ -150,10 +179,19 @@ impl Problem for RunError {
             | Self::Former
             | Self::Taken
             | Self::NoQuestion(_)
+            | Self::Part(..)
+            | Self::NotBegun(_)
+            | Self::Live(_)
+            | Self::WorkGone(_)
+            | Self::TaskClosed(..)
             | Self::NotDropped => ProblemKind::Conflict,
-            Self::Empty | Self::BadPause | Self::BadCap | Self::ChildName | Self::TooManyFiles => {
-                ProblemKind::Invalid
-            }
+            Self::Empty
+            | Self::BadPause
+            | Self::BadCap
+            | Self::ChildName
+            | Self::NoModel(_)
+            | Self::TooManyFiles
+            | Self::NoStep(..) => ProblemKind::Invalid,
             Self::TooLong(_) | Self::FilesTooLarge => ProblemKind::TooLarge,
             Self::QueueFull(_)
             | Self::TooDeep(_)
@@ -171,6 +209,8 @@ impl Problem for RunError {
             }
             Self::BadPause => vec![FieldError::new("debounce_ms", self.to_string())],
             Self::BadCap => vec![FieldError::new("cap", self.to_string())],
+            Self::NoModel(_) => vec![FieldError::new("model", self.to_string())],
+            Self::NoStep(..) => vec![FieldError::new("from", self.to_string())],
             _ => Vec::new(),
         }
     }

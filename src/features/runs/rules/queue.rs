@@ -501,6 +501,17 @@ pub(super) fn carry(
     from: &Session,
     to: &mut Session,
 ) -> Result<(), RunError> {
+    bring_over(tx, from, to)?;
+    hand_over(tx, to)
+}
+
+/// What people said in a conversation and nobody has read belongs to another one from now on, with how
+/// messages are taken there.
+pub(super) fn bring_over(
+    tx: &mut WriteTx<'_>,
+    from: &Session,
+    to: &Session,
+) -> Result<(), RunError> {
     let mut all = reading::open_inputs(tx, from.id)?;
     all.extend(reading::dropped(tx, from.id)?);
     for mut input in all {
@@ -519,7 +530,7 @@ pub(super) fn carry(
         tx.delete::<QueueChoice>(choice.of)?;
         tx.put(&QueueChoice { of: QueueOf::Session(to.id), ..choice })?;
     }
-    hand_over(tx, to)
+    Ok(())
 }
 
 /// Says what messages do while a run works; what is left out is decided elsewhere.

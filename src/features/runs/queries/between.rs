@@ -1,0 +1,159 @@
+//! What a run did from one of its steps on, in words: for whoever begins it again there, and for the model
+//! that then goes on.
+
+use std::collections::{BTreeSet, HashSet};
+
+use crate::features::history::queries::files;
+use crate::features::runs::model::{EventKind, Run};
+use crate::kernel::text::ellipsis;
+use crate::store::{Read, StoreError};
+
+use super::doing::doing;
+use super::events_of_run;
+use super::steps::{CallState, Steps, What};
+
+/// The most things of one kind that are told.
+const MOST: usize = 20;
+/// The most of one of them, in bytes.
+const LONG: usize = 160;
+/// Tools that say something of the run itself.
+const OWN: &[&str] = &[
+    "progress",
+    "work_done",
+    "work_fail",
+    "work_snooze",
+    "ask_person",
+    "wait_until",
+    "tool_search",
+    "subagent_wait",
+    "subagent_list",
+];
+
+/// What a run did from one of its steps on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Between {
+    /// Changes in the workspace.
+    pub work: Vec<String>,
+    /// What happened outside, and is not taken back.
+    pub outside: Vec<String>,
+    /// Files that it changed from there on only.
+    pub files: BTreeSet<String>,
+    /// Files that it had changed before as well.
+    pub both: BTreeSet<String>,
+}
+
+impl Between {
+    /// Reads what a run did from this event of its session on.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn read(read: &dyn Read, run: &Run, event: u32) -> Result<Self, StoreError> {
+        let mut events = events_of_run(&read, run, usize::MAX)?;
+        events.retain(|one| event <= one.n);
+        let (mut acts, mut changes) = (HashSet::new(), HashSet::new());
+        for one in &events {
+            match &one.kind {
+                EventKind::ToolStarted { call_id, file: None, .. } => {
+                    acts.insert(call_id.clone());
+                }
+                EventKind::ToolFinished { call_id, seq: Some(_), .. } => {
+                    changes.insert(call_id.clone());
+                }
+                _ => {}
+            }
+        }
+        let parts = files::parted(read, run, event)?;
+        let mut between = Self { files: parts.after, both: parts.both, ..Self::default() };
+        for step in Steps::fold(run.first_event, events, &|_| None).all {
+            let What::Tool(call) = step.what else { continue };
+            if call.state == CallState::Planned || OWN.contains(&call.name.as_str()) {
+                continue;
+            }
+            let told = doing(&call);
+            let words = ellipsis(format!("{} {}", told.verb, told.what).trim(), LONG);
+            if acts.contains(&call.call_id) {
+                between.outside.push(words);
+            } else if changes.contains(&call.call_id) {
+                between.work.push(words);
+            }
+        }
+        Ok(between)
+    }
+
+    /// Whether it did nothing that lasts.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        let no_files = self.files.is_empty() && self.both.is_empty();
+        self.work.is_empty() && self.outside.is_empty() && no_files
+    }
+
+    /// What the model is told of it that goes on from the step; nothing when there is nothing to tell.
+    #[must_use]
+    pub fn note(&self, run: &Run, undone: bool) -> String {
+        if self.is_nothing() {
+            return String::new();
+        }
+        let name = run.name();
+        let mut lines = vec![format!(
+            "[You stand at this point once more. What you did after it, in {name}, is not part of this conversation."
+        )];
+        match (undone, self.work.is_empty()) {
+            (true, _) => lines.push(
+                "Its changes in the workspace and in your files were taken back, as far as nobody has changed the same since."
+                    .to_owned(),
+            ),
+            (false, false) => {
+                lines.push(format!("In the workspace this stands: {}.", listed(&self.work)));
+            }
+            (false, true) => {}
+        }
+        let left = match undone {
+            true => self.both.iter().cloned().collect::<Vec<_>>(),
+            false => self.files.union(&self.both).cloned().collect(),
+        };
+        if !left.is_empty() {
+            lines.push(format!(
+                "These files are as it left them: {}. Read them before you rely on them.",
+                listed(&left)
+            ));
+        }
+        if !self.outside.is_empty() {
+            lines.push(format!(
+                "This happened and cannot be taken back: {}. Look before you do it again.",
+                listed(&self.outside)
+            ));
+        }
+        format!("{}]", lines.join("\n"))
+    }
+}
+
+fn listed(all: &[String]) -> String {
+    let mut words = all.iter().take(MOST).cloned().collect::<Vec<_>>().join("; ");
+    if MOST < all.len() {
+        words.push_str(&format!("; and {} more", all.len() - MOST));
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Between;
+    use crate::features::runs::model::Run;
+    use crate::store::Record;
+
+    #[test]
+    fn a_model_is_told_what_stays_and_nothing_when_nothing_does() {
+        let run = Run::sample();
+        assert_eq!(Between::default().note(&run, false), "");
+        let mut between = Between::default();
+        between.files.insert("a.md".to_owned());
+        between.both.insert("b.md".to_owned());
+        between.work.push("Created a task: Call".to_owned());
+        between.outside.push("Ran publish".to_owned());
+        let kept = between.note(&run, false);
+        assert!(kept.contains("a.md; b.md") && kept.contains("Created a task: Call"), "{kept}");
+        let undone = between.note(&run, true);
+        assert!(!undone.contains("a.md") && undone.contains("left them: b.md"), "{undone}");
+        assert!(undone.contains("Ran publish") && !undone.contains("Created"), "{undone}");
+    }
+}

@@ -1,0 +1,225 @@
+//! `/api/v1/runs/{name}/retry` and `/fork`.
+
+use axum::http::StatusCode;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::app::{App, Ws};
+use crate::features::runs::model::{BranchWhy, Run};
+use crate::features::runs::queries::branches;
+use crate::kernel::{Can, RunId, Thinking};
+use crate::store::ReadExt;
+use crate::web::error::ApiError;
+use crate::web::extract::{Json, Path, Query};
+use crate::web::idempotency::Once;
+use crate::web::routes::{Doc, Needs, Routes};
+use crate::web::session::Person;
+
+use super::preview::Preview;
+use super::{Wish, begin, find, undo_basis};
+
+/// Routes below `/api/v1`.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get(
+            "/runs/{name}/retry",
+            preview.needs(Can::Write).doc(|| {
+                Doc::new(
+                    "What a run did from a step on: what can go back before it is retried there",
+                )
+                .query::<PreviewQuery>()
+                .returns::<PreviewOut>()
+            }),
+        )
+        .post(
+            "/runs/{name}/retry",
+            retry.needs(Can::Write).doc(|| {
+                Doc::new("Begin a run that has ended again, in its place")
+                    .body::<RetryBody>()
+                    .returns::<AgainOut>()
+                    .status(201)
+            }),
+        )
+        .post(
+            "/runs/{name}/fork",
+            fork.needs(Can::Write).doc(|| {
+                Doc::new("Begin a run again beside it, with another model for example")
+                    .body::<ForkBody>()
+                    .returns::<AgainOut>()
+                    .status(201)
+            }),
+        )
+}
+
+/// From which step.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct PreviewQuery {
+    /// The step, as in the address on the run's page: `7` or `s-7`. Without it, the beginning.
+    #[serde(default)]
+    from: Option<String>,
+}
+
+/// A record that goes back, or stays.
+#[derive(Debug, Serialize, JsonSchema)]
+struct LineOut {
+    /// What it is called.
+    title: String,
+    /// What becomes of it, or why it stays.
+    what: String,
+}
+
+/// What a run did from a step on.
+#[derive(Debug, Serialize, JsonSchema)]
+struct PreviewOut {
+    /// The run.
+    run: String,
+    /// The step; none for the beginning.
+    from: Option<u32>,
+    /// Give it back as `basis`: then exactly this goes back, or nothing.
+    basis: String,
+    /// Records that would go back.
+    back: Vec<LineOut>,
+    /// Records that would stay.
+    kept: Vec<LineOut>,
+    /// Files that would go back.
+    files: Vec<String>,
+    /// Files that stay as they are now, because they were changed before the step as well.
+    files_kept: Vec<String>,
+    /// What happened outside and stays.
+    outside: Vec<String>,
+}
+
+/// How a run is retried.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RetryBody {
+    /// The step, as in the address on the run's page: `7` or `s-7`. Without it, the beginning.
+    #[serde(default)]
+    from: Option<String>,
+    /// Another model.
+    #[serde(default)]
+    model: Option<String>,
+    /// How much it thinks.
+    #[serde(default)]
+    thinking: Option<Thinking>,
+    /// Whether what the run changed from there on goes back first.
+    #[serde(default)]
+    undo: bool,
+    /// The `basis` of a preview: refused when something else would go back now.
+    #[serde(default)]
+    basis: Option<String>,
+}
+
+/// How a run is forked.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ForkBody {
+    /// The step, as in the address on the run's page: `7` or `s-7`. Without it, the beginning.
+    #[serde(default)]
+    from: Option<String>,
+    /// Another model.
+    #[serde(default)]
+    model: Option<String>,
+    /// How much it thinks.
+    #[serde(default)]
+    thinking: Option<Thinking>,
+}
+
+/// A run that was begun again.
+#[derive(Debug, Serialize, JsonSchema)]
+struct AgainOut {
+    /// Its id.
+    id: RunId,
+    /// Its name, such as `R-2292`.
+    name: String,
+    /// The run that it begins again.
+    of: String,
+    /// `retry` or `fork`.
+    why: &'static str,
+    /// The step; none for the beginning.
+    from: Option<u32>,
+    /// What it waits for before its first step, in one sentence.
+    waits: Option<String>,
+}
+
+/// The word for programs.
+fn word(why: BranchWhy) -> &'static str {
+    match why {
+        BranchWhy::Retry => "retry",
+        BranchWhy::Fork => "fork",
+    }
+}
+
+async fn preview(
+    ws: Ws,
+    who: Person,
+    Path(name): Path<String>,
+    Query(query): Query<PreviewQuery>,
+) -> Result<Json<PreviewOut>, ApiError> {
+    let run = find(&ws, &who, &name)?;
+    let from = query.from;
+    let look = move |ws: &Ws| Preview::read(ws, &who, &run, (BranchWhy::Retry, from.as_deref()));
+    let ahead = ws.look(look).await?;
+    let line = |(title, what): (String, String)| LineOut { title, what };
+    Ok(Json(PreviewOut {
+        run: ahead.name,
+        from: ahead.cut.step,
+        basis: ahead.basis,
+        back: ahead.back.into_iter().map(line).collect(),
+        kept: ahead.kept.into_iter().map(line).collect(),
+        files: ahead.files,
+        files_kept: ahead.between.both.into_iter().collect(),
+        outside: ahead.between.outside,
+    }))
+}
+
+async fn retry(
+    app: App,
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(name): Path<String>,
+    Json(body): Json<RetryBody>,
+) -> Result<(StatusCode, Json<AgainOut>), ApiError> {
+    let RetryBody { from: step, model, thinking, undo, basis } = body;
+    let undo = undo_basis(undo, basis.as_deref())?;
+    let of = find(&ws, &who, &name)?.id;
+    let wish = Wish { of, why: BranchWhy::Retry, step, model, thinking, undo };
+    let run = begin(&app, &ws, &who, wish, once).await?;
+    answer(&ws, run)
+}
+
+async fn fork(
+    app: App,
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(name): Path<String>,
+    Json(body): Json<ForkBody>,
+) -> Result<(StatusCode, Json<AgainOut>), ApiError> {
+    let ForkBody { from: step, model, thinking } = body;
+    let of = find(&ws, &who, &name)?.id;
+    let wish = Wish { of, why: BranchWhy::Fork, step, model, thinking, undo: None };
+    let run = begin(&app, &ws, &who, wish, once).await?;
+    answer(&ws, run)
+}
+
+fn answer(ws: &Ws, id: RunId) -> Result<(StatusCode, Json<AgainOut>), ApiError> {
+    let out = ws.read(|snap| {
+        let gone = || ApiError::not_found("This run");
+        let run = snap.get::<Run>(id)?.ok_or_else(gone)?;
+        let branch = branches::of_run(snap, &run)?.ok_or_else(gone)?;
+        let of = snap.get::<Run>(branch.of)?.map_or_else(String::new, |of| of.name());
+        Ok::<_, ApiError>(AgainOut {
+            id,
+            name: run.name(),
+            of,
+            why: word(branch.why),
+            from: branch.step,
+            waits: branches::held(snap, &run)?.map(|held| held.told()),
+        })
+    })?;
+    Ok((StatusCode::CREATED, Json(out)))
+}

@@ -1,0 +1,169 @@
+//! Runs that begin again at a step of another, for pages and programs. It stands here because undo, the
+//! inbox and runs each have a part in it.
+//!
+//! What the old run changed after the step goes back first, if it is to; then work, conversation and run
+//! are made in one transaction. Cut off in between, what has gone back stays so, and whoever asks again
+//! finds nothing left to undo.
+
+pub mod api;
+pub mod pages;
+mod preview;
+
+use crate::app::{App, Ws};
+use crate::features::history::queries::error::HistoryError;
+use crate::features::history::queries::guard::Undoer;
+use crate::features::history::queries::outlook::Outlook;
+use crate::features::history::queries::scope::Wanted;
+use crate::features::history::undo;
+use crate::features::inbox::rules::{self as inbox, InboxError};
+use crate::features::runs::model::{BranchWhy, Run};
+use crate::features::runs::queries::between::Between;
+use crate::features::runs::queries::{self as runs, talk};
+use crate::features::runs::rules::RunError;
+use crate::features::runs::rules::again::{self as rules, Again};
+use crate::kernel::{FieldError, Problem, ProblemKind, RunId, Thinking};
+use crate::store::undo::Basis;
+use crate::store::{ReadExt, StoreError, WriteTx};
+use crate::web::error::PageError;
+use crate::web::idempotency::Once;
+use crate::web::session::Person;
+
+/// How a run is to begin again.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// The run.
+    pub of: RunId,
+    /// Why.
+    pub why: BranchWhy,
+    /// The step, as on its page; none for its beginning.
+    pub step: Option<String>,
+    /// Another model.
+    pub model: Option<String>,
+    /// How much it thinks.
+    pub thinking: Option<Thinking>,
+    /// Whether what the old run changed after the step goes back first, and as which preview says.
+    pub undo: Option<Option<Basis>>,
+}
+
+/// Why a run cannot begin again.
+#[derive(Debug, thiserror::Error)]
+pub enum AgainError {
+    /// Of the run.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// Of the undo.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// Of its work.
+    #[error(transparent)]
+    Inbox(#[from] InboxError),
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl AgainError {
+    fn problem(&self) -> &dyn Problem {
+        match self {
+            Self::Run(error) => error,
+            Self::History(error) => error,
+            Self::Inbox(error) => error,
+            Self::Store(error) => error,
+        }
+    }
+}
+
+impl Problem for AgainError {
+    fn code(&self) -> &'static str {
+        self.problem().code()
+    }
+    fn kind(&self) -> ProblemKind {
+        self.problem().kind()
+    }
+    fn fields(&self) -> Vec<FieldError> {
+        self.problem().fields()
+    }
+}
+
+/// What is to go back first: nothing, or what is there now, or exactly what a preview said.
+///
+/// # Errors
+/// When the basis is none.
+fn undo_basis(undo: bool, basis: Option<&str>) -> Result<Option<Option<Basis>>, HistoryError> {
+    let parsed = basis.filter(|text| !text.is_empty()).map(str::parse::<Basis>).transpose();
+    let basis = parsed.map_err(|_| HistoryError::BadBasis)?;
+    Ok(undo.then_some(basis))
+}
+
+/// Begins a run again; it goes on when whoever asked for it goes away.
+///
+/// # Errors
+/// When it cannot begin again, or something changed since the preview of the undo.
+pub async fn begin(
+    app: &App,
+    ws: &Ws,
+    who: &Person,
+    wish: Wish,
+    once: Once,
+) -> Result<RunId, AgainError> {
+    let (ws, who) = (ws.clone(), who.clone());
+    let work = async move { begin_now(&ws, &who, wish, once).await };
+    app.see_through("begin a run again", work).await?
+}
+
+async fn begin_now(ws: &Ws, who: &Person, wish: Wish, once: Once) -> Result<RunId, AgainError> {
+    let Wish { of, why, step, model, thinking, undo: back } = wish;
+    // Asked before anything goes back.
+    let asked = step.clone();
+    let (run, cut) = ws.read(|snap| rules::check(snap, of, (why, asked.as_deref())))?;
+    let mut undone = false;
+    if let (Some(basis), BranchWhy::Retry) = (back, why) {
+        let wanted = Wanted::Since(of, cut.upto);
+        if !is_nothing(ws, who, &wanted).await? {
+            undo::undo(ws, who, (wanted, basis), Once::without_key()).await?;
+            undone = true;
+        }
+    }
+    let from = cut.upto;
+    let between = ws.look(move |ws| ws.read(|snap| Between::read(snap, &run, from))).await?;
+    let write = move |tx: &mut WriteTx<'_>| {
+        let source = tx.get::<Run>(of)?.ok_or_else(|| RunError::NotFound(of.to_string()))?;
+        rules::is_workable(tx, &source)?;
+        let note = between.note(&source, undone);
+        let item = match source.item {
+            Some(item) => Some(inbox::again(tx, item, why == BranchWhy::Retry)?),
+            None => None,
+        };
+        let new = Again { of, why, step, model, thinking, note };
+        let (_, run) = rules::begin(tx, new, item)?;
+        if let Some(item) = item {
+            inbox::lease(tx, item, run.id)?;
+        }
+        Ok::<_, AgainError>(run.id)
+    };
+    ws.write(who, once.run(write)).await
+}
+
+/// Whether nothing would go back.
+async fn is_nothing(ws: &Ws, who: &Person, wanted: &Wanted) -> Result<bool, HistoryError> {
+    let by = Undoer::of(ws, who)?;
+    let wanted = wanted.clone();
+    let look = move |ws: &Ws| {
+        ws.read(|snap| {
+            let outlook = Outlook::of(snap, ws.store.schema(), &wanted, &by)?;
+            Ok::<_, HistoryError>(outlook.is_nothing())
+        })
+    };
+    ws.look(look).await
+}
+
+/// The run of this name, if the person may look at it.
+fn find(ws: &Ws, who: &Person, name: &str) -> Result<Run, PageError> {
+    let found = ws.read(|snap| -> Result<_, StoreError> {
+        match runs::by_name(snap, name)? {
+            Some(run) if talk::may_see_run(snap, &run, who.account, who.role)? => Ok(Some(run)),
+            _ => Ok(None),
+        }
+    })?;
+    found.ok_or_else(|| PageError::not_found("This run"))
+}

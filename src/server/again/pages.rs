@@ -1,0 +1,240 @@
+//! `/runs/{name}/retry` and `/runs/{name}/fork`: what it means, and how it is done.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use crate::app::{App, Ws};
+use crate::features::agents::model::Agent;
+use crate::features::connections::queries as connections;
+use crate::features::history::queries::error::HistoryError;
+use crate::features::runs::model::{BranchWhy, Run};
+use crate::kernel::{Can, Problem, Thinking};
+use crate::store::{ReadExt, StoreError};
+use crate::web::error::PageError;
+use crate::web::extract::{Form, Path, Query};
+use crate::web::flash;
+use crate::web::form::Wrong;
+use crate::web::html;
+use crate::web::hx::Hx;
+use crate::web::idempotency::Once;
+use crate::web::parts::{Choice, Tone};
+use crate::web::routes::{Needs, Routes};
+use crate::web::session::Person;
+use crate::web::shell::{Flash, Shell};
+
+use super::preview::Preview;
+use super::{AgainError, Wish, begin, find, undo_basis};
+
+/// Pages below `/w/{ws}`.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/runs/{name}/retry", ask_retry.needs(Can::Write))
+        .post("/runs/{name}/retry", retry.needs(Can::Write))
+        .get("/runs/{name}/fork", ask_fork.needs(Can::Write))
+        .post("/runs/{name}/fork", fork.needs(Can::Write))
+}
+
+/// From which step.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct At {
+    from: String,
+}
+
+/// What was chosen.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Chosen {
+    from: String,
+    model: String,
+    thinking: String,
+    undo: String,
+    basis: String,
+}
+
+#[derive(Template)]
+#[template(path = "runs/again.html")]
+struct Show {
+    shell: Shell,
+    /// "Retry", "Fork".
+    verb: &'static str,
+    name: String,
+    title: String,
+    href: String,
+    action: String,
+    /// The step, and where it is.
+    step: Option<(u32, String)>,
+    from: String,
+    is_retry: bool,
+    /// The run works: a fork on its task waits.
+    waits: bool,
+    wrong: Wrong,
+    differs: String,
+    p: Preview,
+    models: Vec<Choice>,
+    thinkings: Vec<Choice>,
+    undo: bool,
+}
+
+async fn ask_retry(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Path(name): Path<String>,
+    Query(at): Query<At>,
+) -> Result<Response, PageError> {
+    let chosen = Chosen { from: at.from, undo: "on".to_owned(), ..Chosen::default() };
+    html::page(&page(&ws, &who, shell, (&name, BranchWhy::Retry), &chosen).await?)
+}
+
+async fn ask_fork(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Path(name): Path<String>,
+    Query(at): Query<At>,
+) -> Result<Response, PageError> {
+    let chosen = Chosen { from: at.from, ..Chosen::default() };
+    html::page(&page(&ws, &who, shell, (&name, BranchWhy::Fork), &chosen).await?)
+}
+
+async fn page(
+    ws: &Ws,
+    who: &Person,
+    shell: Shell,
+    (name, why): (&str, BranchWhy),
+    chosen: &Chosen,
+) -> Result<Show, PageError> {
+    let run = find(ws, who, name)?;
+    let (looker, step) = (who.clone(), step_of(&chosen.from));
+    let looked = run.clone();
+    let look = move |ws: &Ws| Preview::read(ws, &looker, &looked, (why, step.as_deref()));
+    let p = ws.look(look).await?;
+    let (verb, path) = match why {
+        BranchWhy::Retry => ("Retry", "retry"),
+        BranchWhy::Fork => ("Fork", "fork"),
+    };
+    let href = ws.url(&format!("runs/{}", run.name()));
+    let models = ws.read(|snap| model_choices(snap, &run, &chosen.model))?;
+    Ok(Show {
+        shell,
+        verb,
+        name: run.name(),
+        title: run.title.clone(),
+        action: format!("{href}/{path}"),
+        step: p.cut.step.map(|step| (step, format!("{href}#s-{step}"))),
+        href,
+        from: chosen.from.clone(),
+        is_retry: why == BranchWhy::Retry,
+        waits: run.is_live() && run.item.is_some(),
+        wrong: Wrong::default(),
+        differs: String::new(),
+        undo: !chosen.undo.is_empty() && !p.nothing,
+        p,
+        models,
+        thinkings: thinking_choices(&chosen.thinking),
+    })
+}
+
+/// Models that can be chosen, what is usual first.
+fn model_choices(tx: &impl ReadExt, run: &Run, now: &str) -> Result<Vec<Choice>, StoreError> {
+    let usual = match tx.get::<Agent>(run.agent)? {
+        Some(_) if !run.model.is_empty() => format!("As before ({})", run.model),
+        _ => "As usual".to_owned(),
+    };
+    let mut choices = vec![Choice::new("", usual, now.is_empty())];
+    for pick in connections::picks(tx)? {
+        let label = match pick.connection {
+            Some(_) => format!("{} · {}", pick.connection_name, pick.model),
+            None => pick.name.clone(),
+        };
+        let value = pick.value();
+        let chosen = value == now;
+        choices.push(Choice::new(value, label, chosen));
+    }
+    Ok(choices)
+}
+
+fn thinking_choices(now: &str) -> Vec<Choice> {
+    let mut choices = vec![Choice::new("", "As usual", now.is_empty())];
+    let all = Thinking::ALL.iter();
+    choices.extend(all.map(|level| Choice::new(level.word(), level.label(), level.word() == now)));
+    choices
+}
+
+fn step_of(from: &str) -> Option<String> {
+    Some(from.trim().to_owned()).filter(|from| !from.is_empty())
+}
+
+async fn retry(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(name): Path<String>,
+    Form(chosen): Form<Chosen>,
+) -> Result<Response, PageError> {
+    again(&app, (&ws, &who), (hx, shell), (&name, BranchWhy::Retry), chosen).await
+}
+
+async fn fork(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(name): Path<String>,
+    Form(chosen): Form<Chosen>,
+) -> Result<Response, PageError> {
+    again(&app, (&ws, &who), (hx, shell), (&name, BranchWhy::Fork), chosen).await
+}
+
+async fn again(
+    app: &App,
+    (ws, who): (&Ws, &Person),
+    (hx, shell): (Hx, Shell),
+    (name, why): (&str, BranchWhy),
+    chosen: Chosen,
+) -> Result<Response, PageError> {
+    let of = find(ws, who, name)?;
+    let wish = Wish {
+        of: of.id,
+        why,
+        step: step_of(&chosen.from),
+        model: Some(chosen.model.clone()).filter(|model| !model.is_empty()),
+        thinking: chosen.thinking.parse().ok(),
+        undo: undo_basis(!chosen.undo.is_empty(), Some(&chosen.basis))?,
+    };
+    match begin(app, ws, who, wish, Once::without_key()).await {
+        Ok(run) => {
+            let run = ws.read(|snap| snap.get::<Run>(run))?;
+            let made = run.map_or_else(String::new, |run| run.name());
+            let text = match why {
+                BranchWhy::Retry => format!("{made} retries {}", of.name()),
+                BranchWhy::Fork => format!("{made} is a fork of {}", of.name()),
+            };
+            let answer = hx.go_to(&ws.url(&format!("runs/{made}")));
+            Ok(flash::say(app, Flash { tone: Tone::Ok, text }, answer))
+        }
+        Err(AgainError::History(HistoryError::Differs(what))) => {
+            let mut page = page(ws, who, shell, (name, why), &chosen).await?;
+            page.differs = what;
+            html::document(StatusCode::CONFLICT, &page)
+        }
+        Err(error) if !error.fields().is_empty() || is_closed(&error) => {
+            let mut page = page(ws, who, shell, (name, why), &chosen).await?;
+            page.wrong = Wrong::of(&error)?;
+            html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether the person can mend it on the page: by undoing, or by opening the task.
+fn is_closed(error: &AgainError) -> bool {
+    error.code() == "task_closed"
+}
