@@ -1,5 +1,6 @@
 //! What is different for a run that is a sub-agent: what it may use, and where it writes.
 
+use crate::features::agents::model::Agent;
 use crate::features::runs::model::{Child, Run};
 use crate::features::runs::queries::{self as runs, children};
 use crate::kernel::RunTrigger;
@@ -16,8 +17,24 @@ pub(super) fn of(tx: &impl ReadExt, run: &Run) -> Result<Option<ChildCx>, StoreE
     if run.trigger != RunTrigger::Child {
         return Ok(None);
     }
-    let may_spawn = tx.get::<Child>(run.id)?.is_some_and(|child| child.may_spawn);
-    Ok(Some(ChildCx { folder: children::folder(run), may_spawn }))
+    let child = tx.get::<Child>(run.id)?;
+    // One that nothing is known of any more has no more hands than it needs.
+    let may = |what: fn(&Child) -> bool| child.as_ref().is_some_and(what);
+    Ok(Some(ChildCx {
+        folder: children::folder(run),
+        may_spawn: may(|child| child.may_spawn),
+        may_exec: may(|child| child.may_exec),
+        may_network: may(|child| child.may_network),
+        minutes: child.as_ref().and_then(|child| child.minutes),
+    }))
+}
+
+/// Takes from an agent what its run as a sub-agent may not do.
+pub(super) fn narrow(child: Option<&ChildCx>, agent: &mut Agent) {
+    if let Some(child) = child {
+        agent.exec &= child.may_exec;
+        agent.network &= child.may_network;
+    }
 }
 
 /// Refuses changes outside the folder of a sub-agent.
@@ -70,7 +87,13 @@ mod tests {
 
     #[test]
     fn a_sub_agent_writes_in_its_own_folder_alone() {
-        let child = ChildCx { folder: "work/r-1".to_owned(), may_spawn: false };
+        let child = ChildCx {
+            folder: "work/r-1".to_owned(),
+            may_spawn: false,
+            may_exec: true,
+            may_network: false,
+            minutes: None,
+        };
         let plan = |paths: &[&str]| FilePlan {
             changes: paths
                 .iter()

@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::features::runs::rules::children::Fan;
-
 /// What bounds runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -25,8 +23,6 @@ pub struct Limits {
     pub programs: usize,
     /// How many sub-agents one host works on at once.
     pub children: usize,
-    /// How deep and how wide runs branch.
-    pub fan: Fan,
 }
 
 impl Default for Limits {
@@ -41,7 +37,6 @@ impl Default for Limits {
             tool: Duration::from_secs(660),
             programs: 2 * cores,
             children: 8,
-            fan: Fan { depth: 1, live: 5, tree: 16 },
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures_util::FutureExt;
+use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Ws;
@@ -172,7 +173,9 @@ impl Turn {
             let run = snap.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
             let session =
                 snap.get::<Session>(run.session)?.ok_or(RunError::NoSession(run.session))?;
-            let agent = snap.get::<Agent>(run.agent)?.ok_or(RunError::NoAgent(run.agent))?;
+            let mut agent = snap.get::<Agent>(run.agent)?.ok_or(RunError::NoAgent(run.agent))?;
+            let child = child::of(snap, &run)?;
+            child::narrow(child.as_ref(), &mut agent);
             let item = match run.item {
                 Some(item) => snap.get::<Item>(item)?,
                 None => None,
@@ -184,7 +187,6 @@ impl Turn {
             let choice = (Chain::read(snap, all, ws.app.clock.now())?, choice);
             let shown = Shown::read(snap, session.id, id)?;
             let facts = prompt::Facts::read(snap, ws, &agent, run.trigger)?;
-            let child = child::of(snap, &run)?;
             let again = runs::branches::of_run(snap, &run)?.map(|branch| branch.note);
             Ok::<_, EngineError>((run, session, agent, (item, child, again), choice, shown, facts))
         })?;
@@ -351,7 +353,8 @@ impl Turn {
             let chain = Chain::read(snap, all, self.journal.ws.app.clock.now())?;
             Ok::<_, EngineError>(Some((agent, choice, chain)))
         })?;
-        let Some((agent, choice, chain)) = read else { return Ok(()) };
+        let Some((mut agent, choice, chain)) = read else { return Ok(()) };
+        child::narrow(self.child.as_ref(), &mut agent);
         self.agent = agent;
         self.take_choice(choice, chain)
     }
@@ -466,6 +469,13 @@ impl Turn {
         Ok(Begun::Over)
     }
 
+    /// For how long the run may work: a sub-agent has a limit of its own, besides that of all runs.
+    fn time(&self) -> SignedDuration {
+        let own = self.child.as_ref().and_then(|child| child.minutes);
+        let own = own.map(|minutes| SignedDuration::from_mins(i64::from(minutes)));
+        own.map_or(self.engine.limits.time, |own| own.min(self.engine.limits.time))
+    }
+
     fn check_limits(&mut self) {
         if self.wrap_up.is_some() {
             return;
@@ -478,7 +488,7 @@ impl Turn {
             "calls"
         } else if self.journal.steps >= limits.steps {
             "tools"
-        } else if worked > i64::try_from(limits.time.as_millis()).unwrap_or(i64::MAX) {
+        } else if worked > i64::try_from(self.time().as_millis()).unwrap_or(i64::MAX) {
             "time"
         } else {
             return;

@@ -358,7 +358,6 @@ async fn begin_work(app: &App, limits: Limits) {
         sandbox: app.sandbox.clone(),
         http: app.http.clone(),
         programs: limits.programs,
-        fan: limits.fan,
     };
     let tools = runtime::tools::registry(features::tools(), own);
     let engine = Engine::new(Arc::new(tools), limits, jobs);

@@ -36,6 +36,7 @@ pub fn workspace() -> Schema {
         runs::model::Park,
         runs::model::Child,
         runs::model::Branch,
+        runs::model::SubagentLimits,
         jobs::model::Job,
         connections::model::Connection,
         connections::model::ConnectionKey,

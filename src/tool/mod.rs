@@ -311,6 +311,12 @@ pub struct ChildCx {
     pub folder: String,
     /// Whether it may make sub-agents itself.
     pub may_spawn: bool,
+    /// Whether it may run programs, if its agent may.
+    pub may_exec: bool,
+    /// Whether those may use the network, if its agent's may.
+    pub may_network: bool,
+    /// For how many minutes it may work.
+    pub minutes: Option<u32>,
 }
 
 /// A tool without effect.

@@ -17,6 +17,7 @@ mod context;
 mod event;
 mod halt;
 mod input;
+mod limits;
 mod park;
 mod queue;
 mod session;
@@ -33,6 +34,7 @@ pub use event::{
 };
 pub use halt::{HALTS, Halt, HaltOf};
 pub use input::{INPUT_KEPT, INPUT_OPEN, INPUTS, Input, InputState};
+pub use limits::{Bound, SUBAGENT_LIMITS, SubagentLimits};
 pub use park::{PARKS, PARKS_BY_TASK, Park};
 pub use queue::{
     ChosenBy, MAX_CAP, MAX_DEBOUNCE_MS, QUEUE_CHOICES, QueueChoice, QueueOf, QueueWish, Queueing,

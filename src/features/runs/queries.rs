@@ -5,6 +5,7 @@ pub mod branches;
 pub mod children;
 pub mod doing;
 pub mod halt;
+pub mod limits;
 pub mod park;
 pub mod queue;
 pub mod search;

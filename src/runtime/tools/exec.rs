@@ -18,6 +18,7 @@ use crate::features::agents::model::Agent;
 use crate::features::jobs::model::{OUTPUT, folder_of};
 use crate::features::workspace::model::Settings;
 use crate::kernel::{Can, RunId};
+use crate::runtime::child;
 use crate::runtime::jobs::{Jobs, Leaving, READ_BACK};
 use crate::sandbox::input::Stdin;
 use crate::sandbox::job::{Job, JobEnd, Outcome, StopReason};
@@ -220,9 +221,10 @@ async fn command(
         let agent = snap.get::<Agent>(cx.agent)?;
         Ok::<_, crate::store::StoreError>((agent, snap.get::<Settings>(())?))
     })?;
-    let (Some(agent), settings) = facts else {
+    let (Some(mut agent), settings) = facts else {
         return Err(ToolError::refused("denied", "the agent does not exist any more"));
     };
+    child::narrow(cx.child.as_ref(), &mut agent);
     if !agent.exec {
         return Err(ToolError::refused("denied", "you may not run programs"));
     }

@@ -74,11 +74,12 @@ impl ReadTool for ToolSearch {
         let (agent, run) = cx.ws.read(|snap| {
             Ok::<_, StoreError>((snap.get::<Agent>(cx.agent)?, snap.get::<Run>(cx.run)?))
         })?;
-        let exec = agent.is_some_and(|agent| agent.exec);
+        let child = cx.child.as_ref();
+        let exec = agent.is_some_and(|agent| agent.exec) && child.is_none_or(|c| c.may_exec);
         let trigger = run.map_or(RunTrigger::Api, |run| run.trigger);
         let may_use = |name: &str| {
             let runs = matches!(name, "exec" | "process");
-            (exec || !runs) && toolbox::is_for(trigger, cx.child.as_ref(), name)
+            (exec || !runs) && toolbox::is_for(trigger, child, name)
         };
         let found = self.search(&args.query, may_use);
         if found.is_empty() {

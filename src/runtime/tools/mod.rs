@@ -14,7 +14,6 @@ pub(super) mod work;
 pub(super) mod write;
 
 use super::jobs::Jobs;
-use crate::features::runs::rules::children::Fan;
 use crate::net::client::HttpClient;
 use crate::net::pages::Pages;
 use crate::sandbox::spawn::Spawner;
@@ -30,14 +29,12 @@ pub struct Own {
     pub jobs: Jobs,
     /// How many programs run at once.
     pub programs: usize,
-    /// How deep and how wide runs branch.
-    pub fan: Fan,
 }
 
 /// All tools: those of the features and the engine's own.
 #[must_use]
 pub fn registry(features: Registry, own: Own) -> Registry {
-    let Own { sandbox, http, jobs, programs, fan } = own;
+    let Own { sandbox, http, jobs, programs } = own;
     let all = features
         .write(work::WorkDone)
         .write(work::WorkFail)
@@ -45,7 +42,7 @@ pub fn registry(features: Registry, own: Own) -> Registry {
         .write(work::Progress)
         .write(wait::AskPerson)
         .write(wait::WaitUntil)
-        .write(subagents::Spawn { fan })
+        .write(subagents::Spawn)
         .write(subagents::Wait)
         .read(subagents::List)
         .write(subagents::Stop)

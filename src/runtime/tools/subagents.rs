@@ -6,9 +6,10 @@ use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::features::agents::queries as agents;
 use crate::features::runs::model::{Awaited, Child, Park, Run};
 use crate::features::runs::queries::{children as reading, words};
-use crate::features::runs::rules::children::{self, Fan, NewChild};
+use crate::features::runs::rules::children::{self, NewChild};
 use crate::features::runs::rules::park;
 use crate::features::usage::queries::{self as usage, budgets};
 use crate::kernel::{Can, Outcome, Thinking, WaitFor};
@@ -29,15 +30,22 @@ const SHARE: u64 = 4;
 const LISTED: usize = 20;
 
 /// Makes a sub-agent.
-pub(crate) struct Spawn {
-    /// How deep and how wide.
-    pub fan: Fan,
+pub(crate) struct Spawn;
+
+/// What a sub-agent begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Begins {
+    /// With its task alone.
+    Isolated,
+    /// With what was said in this conversation.
+    Fork,
 }
 
 /// What `subagent_spawn` takes.
 #[derive(Deserialize, JsonSchema)]
 pub(crate) struct SpawnArgs {
-    /// What to do and all it must know: it sees nothing of this conversation.
+    /// What to do and all it must know: it sees nothing of this conversation unless context is fork.
     task: String,
     /// A short name.
     name: Option<String>,
@@ -47,6 +55,12 @@ pub(crate) struct SpawnArgs {
     thinking: Option<Thinking>,
     /// Dollars it may spend (a quarter of what you have left).
     budget: Option<f64>,
+    /// Another agent to do it (you).
+    agent: Option<String>,
+    /// `fork`: it begins with this conversation (`isolated`).
+    context: Option<Begins>,
+    /// Minutes it may work.
+    minutes: Option<u32>,
 }
 
 impl WriteTool for Spawn {
@@ -59,7 +73,13 @@ impl WriteTool for Spawn {
         effect: Effect::Add,
         about: "Hand a part of your work to a sub-agent, which does it beside you; you are told what it answers.",
     };
-    const ALIASES: Aliases = &[("label", "name"), ("task_name", "name"), ("prompt", "task")];
+    const ALIASES: Aliases = &[
+        ("label", "name"),
+        ("task_name", "name"),
+        ("prompt", "task"),
+        ("agent_id", "agent"),
+        ("agentId", "agent"),
+    ];
 
     fn commit(
         &self,
@@ -69,6 +89,16 @@ impl WriteTool for Spawn {
         (): (),
     ) -> Result<ToolOutput, ToolError> {
         let limits = share(cx, tx, args.budget)?;
+        let agent = args.agent.filter(|name| !name.trim().is_empty());
+        let agent = match &agent {
+            Some(name) => Some(agents::by_name(tx, name)?.ok_or_else(|| {
+                let text = format!("there is no agent {name}; agent_list shows those there are");
+                ToolError::refused("not_found", text)
+            })?),
+            None => None,
+        };
+        let by = agent.as_ref().filter(|agent| agent.id != cx.agent);
+        let by = by.map_or_else(String::new, |agent| format!(" {} does it.", agent.name));
         let new = NewChild {
             parent: cx.run,
             task: args.task,
@@ -76,14 +106,17 @@ impl WriteTool for Spawn {
             model: args.model.filter(|model| !model.trim().is_empty()),
             thinking: args.thinking,
             limits,
+            agent: agent.map(|agent| agent.id),
+            fork: args.context == Some(Begins::Fork),
+            minutes: args.minutes,
         };
-        let (child, run) = children::spawn(tx, new, self.fan)?;
+        let (child, run) = children::spawn(tx, new)?;
         let pays = match child.limit_micros {
             Some(micros) => format!(" It may spend {}.", format::money(micros)),
             None => String::new(),
         };
         let mut output = ToolOutput::text(format!(
-            "{} is made.{pays} Go on with something else, or wait with {}.",
+            "{} is made.{by}{pays} Go on with something else, or wait with {}.",
             children::called(&child, &run),
             ALL[1]
         ));

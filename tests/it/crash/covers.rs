@@ -25,6 +25,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("people", &["links", "totp", "recovery_codes"]),
     ("heirs", &["handovers"]),
     ("holds", &["halts", "queue_choices", "session_contexts", "parks"]),
+    ("holds", &["subagent_limits"]),
     ("holds", &["budgets", "budget_notices", "budget_waits"]),
     ("workspaces", &["workspaces", "settings"]),
     ("upkeep", &["retention", "prices"]),

@@ -35,6 +35,7 @@ const KINDS: &[&str] = &[
     "budgets that warn",
     "removed budgets",
     "choices of the queue",
+    "limits of sub-agents",
 ];
 
 /// So long that there is something to put into a summary.
@@ -69,6 +70,8 @@ pub struct Holds {
     /// A remark must come to wait for the budget.
     must_wait: bool,
     cap: Option<u64>,
+    /// How many sub-agents may be at work at once.
+    live: Option<u64>,
     doing: Option<(&'static str, String)>,
     tally: Tally,
 }
@@ -86,6 +89,7 @@ impl Default for Holds {
             is_tight: false,
             must_wait: false,
             cap: None,
+            live: None,
             doing: None,
             tally: Tally::default(),
         }
@@ -112,7 +116,8 @@ impl Holds {
         if self.must_wait {
             return vec!["looks at waits"];
         }
-        let mut possible = vec!["choices of the queue", "pauses", "rests of the agent"];
+        let mut possible =
+            vec!["choices of the queue", "limits of sub-agents", "pauses", "rests of the agent"];
         match &self.asks {
             // What is said to an agent that asks is the answer.
             Asks::Nothing if !self.is_tight => {
@@ -287,6 +292,9 @@ impl Desk for Holds {
                 let body = json!({ "limit_tokens": limit, "soft_pct": 1, "hard": false });
                 Ask::put(budget("total"), body)
             }
+            "limits of sub-agents" => {
+                Ask::put("/api/v1/subagent-limits", json!({ "live": 1 + dice.below(20) }))
+            }
             _ => {
                 let mode = dice.one(&["steer", "followup", "collect"]);
                 let body = json!({ "mode": mode, "debounce_ms": 0, "cap": 100 + dice.below(100) });
@@ -359,6 +367,7 @@ impl Desk for Holds {
             }
             "budgets that warn" => self.total = limit(),
             "choices of the queue" => self.cap = json["cap"].as_u64(),
+            "limits of sub-agents" => self.live = json["live"].as_u64(),
             _ => {}
         }
         self.tally.count(kind);
@@ -376,6 +385,10 @@ impl Desk for Holds {
             }
             if self.cap.is_some() {
                 assert_eq!(api.get(&path("queue")).await["cap"].as_u64(), self.cap);
+            }
+            if self.live.is_some() {
+                let limits = api.get("/api/v1/subagent-limits").await;
+                assert_eq!(limits["live"].as_u64(), self.live);
             }
             for said in self.said.iter().rev().take(latest.min(10)) {
                 let run = api.get(&format!("/api/v1/runs/{}", said.run)).await;

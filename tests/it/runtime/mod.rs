@@ -3,6 +3,7 @@
 mod again; // a run that begins again at a step of another
 mod compact; // summaries in place of what does not fit any more
 mod attached; // files that come with a message
+mod spawning; // what sub-agents begin with, who does it, what the workspace allows
 mod ask; // waiting for a person, a moment, a task
 mod budgets; // what tasks, days and tokens may cost: who waits, and until when
 mod crash; // kill -9 in the middle of runs

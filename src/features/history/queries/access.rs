@@ -13,7 +13,7 @@ use crate::features::inbox::model::INBOX;
 use crate::features::jobs::model::JOBS;
 use crate::features::runs::model::{
     BRANCHES, CHILDREN, CONTEXTS, HALTS, INPUTS, PARKS, QUEUE_CHOICES, RUNS, SESSION_EVENTS,
-    SESSIONS,
+    SESSIONS, SUBAGENT_LIMITS,
 };
 use crate::features::tasks::model::TASKS;
 use crate::features::usage::model::budget::{BUDGET_NOTICES, BUDGET_WAITS, BUDGETS};
@@ -45,6 +45,7 @@ const TABLES: &[(u16, Can, Option<Can>)] = &[
     // The workspace's list needs more: `guard.rs`.
     (FALLBACKS.number, Can::Read, Some(Can::Agents)),
     (USUAL_THINKING.number, Can::Read, Some(Can::Admin)),
+    (SUBAGENT_LIMITS.number, Can::Read, Some(Can::Admin)),
     (WINDOWS.number, Can::Admin, Some(Can::Admin)),
     (BUDGETS.number, Can::Read, Some(Can::Admin)),
     (PRICES.number, Can::Read, Some(Can::Admin)),

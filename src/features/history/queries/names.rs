@@ -14,7 +14,7 @@ use crate::features::connections::model::{
 use crate::features::deliverables::model::{DELIVERABLES, Deliverable, REVIEWS, VERSIONS, Version};
 use crate::features::files::model::TASK_FILES;
 use crate::features::inbox::model::INBOX;
-use crate::features::runs::model::{RUNS, Run};
+use crate::features::runs::model::{RUNS, Run, SUBAGENT_LIMITS};
 use crate::features::tasks::model::{TASKS, Task};
 use crate::features::tasks::queries as tasks;
 use crate::features::tasks::queries::people::People;
@@ -182,6 +182,9 @@ impl<'r> Names<'r> {
             t if t == USUAL_THINKING.number => {
                 Word { text: "Usual thinking".into(), path: "settings/connections".into() }
             }
+            t if t == SUBAGENT_LIMITS.number => {
+                Word { text: "Limits of sub-agents".into(), path: "settings/general".into() }
+            }
             t if t == TASK_FILES.number => {
                 let on = self.of("task", text("task"))?;
                 Word { text: cut(text("name").to_owned()), path: on.path }
@@ -235,6 +238,7 @@ pub fn noun(table: u16, name: &'static str) -> (&'static str, &'static str) {
         "model_fallbacks" => ("list of models to fall back on", "lists of models to fall back on"),
         "model_cooldowns" => ("rest after a failure", "rests after failures"),
         "usual_thinking" => ("usual thinking", "usual thinking"),
+        "subagent_limits" => ("limits of sub-agents", "limits of sub-agents"),
         "connection_windows" => ("window of a connection", "windows of connections"),
         "budgets" => ("budget", "budgets"),
         "prices" => ("price", "prices"),

@@ -1,6 +1,7 @@
 //! JSON routes of runs, and the OpenAI-compatible API.
 
 mod halt;
+mod limits;
 pub mod openai;
 mod queue;
 mod sessions;
@@ -83,6 +84,7 @@ pub fn routes() -> Routes {
         .merge(talk::routes())
         .merge(queue::routes())
         .merge(halt::routes())
+        .merge(limits::routes())
 }
 
 /// Which runs.

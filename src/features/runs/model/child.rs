@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Run;
 use crate::kernel::{InputId, RunId, SessionId, Thinking, Timestamp, TypedId};
-use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+use crate::store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table, codec};
 
 /// Sub-agents.
 pub const CHILDREN: Table = Table::new(175, "subagents");
@@ -64,6 +64,36 @@ pub struct Child {
     /// When it ended.
     #[serde(with = "millisecond::optional")]
     pub ended_at: Option<Timestamp>,
+    /// For how many minutes it may work; none where only the limit of all runs holds.
+    pub minutes: Option<u32>,
+    /// Whether it may run programs, if its agent may: nobody gets more hands than who asks.
+    pub may_exec: bool,
+    /// Whether those may use the network, if its agent's may.
+    pub may_network: bool,
+    /// Whether it began with what was said in its parent's conversation.
+    pub forked: bool,
+}
+
+#[derive(Deserialize)]
+struct ChildV1 {
+    run: RunId,
+    parent: RunId,
+    session: SessionId,
+    root: RunId,
+    depth: u8,
+    may_spawn: bool,
+    name: String,
+    thinking: Option<Thinking>,
+    limit_micros: Option<i64>,
+    limit_tokens: Option<i64>,
+    awaited: Option<Awaited>,
+    result: String,
+    input: Option<InputId>,
+    told: bool,
+    #[serde(with = "millisecond::required")]
+    at: Timestamp,
+    #[serde(with = "millisecond::optional")]
+    ended_at: Option<Timestamp>,
 }
 
 impl Child {
@@ -84,6 +114,7 @@ impl Record for Child {
     type Id = RunId;
     const TABLE: Table = CHILDREN;
     const CLASS: Class = Class::Work;
+    const VERSION: u8 = 2;
     const INDEXES: &'static [Index] = &[CHILDREN_BY_PARENT, CHILDREN_BY_SESSION, CHILDREN_BY_ROOT];
     fn id(&self) -> RunId {
         self.run
@@ -119,6 +150,39 @@ impl Record for Child {
             told: false,
             at,
             ended_at: Some(at),
+            minutes: Some(30),
+            may_exec: true,
+            may_network: false,
+            forked: true,
         }
+    }
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        if version != 1 {
+            return Err(DecodeError::UnknownVersion { table: CHILDREN.name, version });
+        }
+        let old: ChildV1 = codec::decode(body)?;
+        Ok(Self {
+            run: old.run,
+            parent: old.parent,
+            session: old.session,
+            root: old.root,
+            depth: old.depth,
+            may_spawn: old.may_spawn,
+            name: old.name,
+            thinking: old.thinking,
+            limit_micros: old.limit_micros,
+            limit_tokens: old.limit_tokens,
+            awaited: old.awaited,
+            result: old.result,
+            input: old.input,
+            told: old.told,
+            at: old.at,
+            ended_at: old.ended_at,
+            // All of them were their parent's own.
+            minutes: None,
+            may_exec: true,
+            may_network: true,
+            forked: false,
+        })
     }
 }

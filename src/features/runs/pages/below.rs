@@ -1,5 +1,6 @@
 //! Sub-agents on the page of a run: those that it made, and whose it is.
 
+use crate::features::agents::model::Agent;
 use crate::features::runs::model::{CHILDREN, Child, RUNS, Run};
 use crate::features::runs::queries::{children, words};
 use crate::features::usage::queries as usage;
@@ -41,9 +42,14 @@ pub(super) fn of(
         micros = micros.saturating_add(cost);
         let (state, label) = words::state(&below);
         live = live.record(RUNS.name, below.id);
+        let other = match below.agent == run.agent {
+            true => None,
+            false => tx.get::<Agent>(below.agent)?.map(|agent| agent.name),
+        };
+        let by = other.map_or_else(String::new, |name| format!(" ({name})"));
         rows.push(Row {
             href: look.ws.url(&format!("runs/{}", below.name())),
-            name: format!("{} {}", below.name(), below.title),
+            name: format!("{} {}{by}", below.name(), below.title),
             state: Dot::new(state, label),
             cost: format::money(cost),
         });

@@ -4,6 +4,7 @@ mod below;
 mod chat;
 mod halt;
 mod lane;
+mod limits;
 mod list;
 mod look;
 mod queue;
@@ -45,4 +46,5 @@ pub fn routes() -> Routes {
         .post("/runs/{name}/messages/{input}", queue::act.needs(Can::Chat))
         .post("/agents/{slug}/queue", queue::of_agent.needs(Can::Agents))
         .post("/settings/queue", queue::of_workspace.needs(Can::Admin))
+        .post("/settings/subagents", limits::save.needs(Can::Admin))
 }

@@ -6,18 +6,21 @@
 //! conversation.
 
 use crate::features::agents::model::Agent;
-use crate::features::runs::model::{Awaited, Child, Input, InputState, Park, Run, Session};
-use crate::features::runs::queries::{self, children as reading, words};
+use crate::features::runs::model::{
+    Awaited, Child, Input, InputState, Park, Run, Session, SubagentLimits,
+};
+use crate::features::runs::queries::{self, children as reading, limits, words};
 use crate::features::usage::queries as usage;
 use crate::kernel::text::{cut, ellipsis, head_tail};
 use crate::kernel::{
-    AccountId, Actor, Event, InputId, Outcome, Part, QueueMode, RunId, RunTrigger, SessionId,
-    Thinking,
+    AccountId, Actor, AgentId, AgentStatus, Event, InputId, Outcome, Part, QueueMode, RunId,
+    RunTrigger, SessionId, Thinking,
 };
 use crate::store::{ReadExt, StoreError, WriteTx};
 use crate::web::format;
 
 use super::RunError;
+use super::fork;
 use super::input::{SessionSpec, open_session};
 use super::life::{self, RunSpec};
 use super::park;
@@ -28,17 +31,9 @@ const MAX_TASK: usize = 32 * 1024;
 const MAX_RESULT: usize = 8 * 1024;
 /// The most of all that one call answers, in bytes.
 const MAX_ANSWER: usize = 15 * 1024;
-
-/// How deep and how wide runs may branch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fan {
-    /// How many runs there may be above a sub-agent.
-    pub depth: u8,
-    /// How many sub-agents of one conversation may be there at once.
-    pub live: usize,
-    /// How many sub-agents may ever be made below one run.
-    pub tree: usize,
-}
+/// What one hears that begins with its parent's conversation.
+const FORKED: &str = " What stands above is what your parent knew. From here on you are its sub-agent, \
+    and this task is all you do:";
 
 /// A sub-agent as a run wants it.
 pub struct NewChild {
@@ -54,13 +49,89 @@ pub struct NewChild {
     pub thinking: Option<Thinking>,
     /// Its share of what its parent may spend: micro-dollars, then tokens.
     pub limits: (Option<i64>, Option<i64>),
+    /// Who does it; its parent's agent without it.
+    pub agent: Option<AgentId>,
+    /// Whether it begins with what was said in its parent's conversation.
+    pub fork: bool,
+    /// For how many minutes it may work, at most those of the workspace.
+    pub minutes: Option<u32>,
+}
+
+/// Where a sub-agent stands among runs.
+struct Place {
+    parent: Run,
+    /// What its parent is, when that is a sub-agent itself.
+    own: Option<Child>,
+    root: RunId,
+    depth: u8,
+}
+
+/// The place of one more sub-agent, if there may be one.
+fn place(
+    tx: &WriteTx<'_>,
+    id: RunId,
+    name: &str,
+    limits: &SubagentLimits,
+) -> Result<Place, RunError> {
+    let parent = tx.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
+    if !parent.is_live() || parent.stop.is_some() {
+        return Err(RunError::Ended(parent.name()));
+    }
+    let own = tx.get::<Child>(id)?;
+    let (root, depth) = own.as_ref().map_or((id, 1), |own| (own.root, own.depth + 1));
+    if limits.depth < depth || own.as_ref().is_some_and(|own| !own.may_spawn) {
+        return Err(RunError::TooDeep(limits.depth));
+    }
+    let siblings = reading::of_session(tx, parent.session)?;
+    if limits.live as usize <= siblings.iter().filter(|child| child.is_live()).count() {
+        return Err(RunError::TooManyChildren(limits.live as usize));
+    }
+    if limits.total as usize <= reading::in_tree(tx, root)? {
+        return Err(RunError::TooManyBelow(limits.total as usize));
+    }
+    if limits.fan_out as usize <= reading::of_parent(tx, id)?.len() {
+        return Err(RunError::TooManyMade(limits.fan_out));
+    }
+    if siblings.iter().any(|child| child.is_live() && !name.is_empty() && child.name == name) {
+        return Err(RunError::ChildName);
+    }
+    Ok(Place { parent, own, root, depth })
+}
+
+/// Whose run a sub-agent is, and whether it may run programs and use the network: one of another agent
+/// may do no more than who asks for it.
+fn worker(
+    tx: &WriteTx<'_>,
+    place: &Place,
+    new: &NewChild,
+) -> Result<(Agent, bool, bool), RunError> {
+    let asks = place.parent.agent;
+    let own = place.own.as_ref();
+    let (exec, network) = own.map_or((true, true), |own| (own.may_exec, own.may_network));
+    let find = |id: AgentId| tx.get::<Agent>(id)?.ok_or(RunError::NoAgent(id));
+    let Some(other) = new.agent.filter(|id| *id != asks) else {
+        return Ok((find(asks)?, exec, network));
+    };
+    if new.fork {
+        return Err(RunError::ForkOfOther);
+    }
+    let (asker, agent) = (find(asks)?, find(other)?);
+    if agent.archived_at.is_some() {
+        return Err(RunError::Archived(agent.name));
+    }
+    if agent.status != AgentStatus::Ready {
+        return Err(RunError::NotReady(agent.name));
+    }
+    Ok((agent, exec && asker.exec, network && asker.network))
 }
 
 /// Makes a sub-agent: a run in a conversation of its own.
 ///
 /// # Errors
-/// When a limit is reached, the task is empty or too long, or the name is none or is taken.
-pub fn spawn(tx: &mut WriteTx<'_>, new: NewChild, fan: Fan) -> Result<(Child, Run), RunError> {
+/// When a limit is reached, the task is empty or too long, the name is none or is taken, or who shall do
+/// it cannot.
+pub fn spawn(tx: &mut WriteTx<'_>, new: NewChild) -> Result<(Child, Run), RunError> {
+    let limits = limits::of(tx)?;
     let (task, name) = (new.task.trim(), new.name.trim().to_owned());
     if task.is_empty() {
         return Err(RunError::Empty);
@@ -71,32 +142,17 @@ pub fn spawn(tx: &mut WriteTx<'_>, new: NewChild, fan: Fan) -> Result<(Child, Ru
     if !name.is_empty() && !is_name(&name) {
         return Err(RunError::ChildName);
     }
-    let id = new.parent;
-    let parent = tx.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
-    if !parent.is_live() || parent.stop.is_some() {
-        return Err(RunError::Ended(parent.name()));
-    }
-    let own = tx.get::<Child>(id)?;
-    let (root, depth) = own.as_ref().map_or((id, 1), |own| (own.root, own.depth + 1));
-    if fan.depth < depth || own.is_some_and(|own| !own.may_spawn) {
-        return Err(RunError::TooDeep(fan.depth));
-    }
-    let siblings = reading::of_session(tx, parent.session)?;
-    if fan.live <= siblings.iter().filter(|child| child.is_live()).count() {
-        return Err(RunError::TooManyChildren(fan.live));
-    }
-    if fan.tree <= reading::in_tree(tx, root)? {
-        return Err(RunError::TooManyBelow(fan.tree));
-    }
-    if siblings.iter().any(|child| child.is_live() && !name.is_empty() && child.name == name) {
-        return Err(RunError::ChildName);
-    }
-    let (agent_id, above) = (parent.agent, parent.session);
-    let agent = tx.get::<Agent>(agent_id)?.ok_or(RunError::NoAgent(agent_id))?;
-    let owner = tx.get::<Session>(above)?.and_then(|session| session.owner);
+    let place = place(tx, new.parent, &name, &limits)?;
+    let (agent, may_exec, may_network) = worker(tx, &place, &new)?;
+    let Place { parent, root, depth, .. } = place;
+    let home = tx.get::<Session>(parent.session)?.ok_or(RunError::NoSession(parent.session))?;
     let key = format!("agent:{}:subagent:{}", agent.slug, tx.new_id::<SessionId>());
+    let owner = home.owner;
     let spec = SessionSpec { agent: agent.id, key, owner, task: None };
     let mut session = open_session(tx, spec)?;
+    if new.fork {
+        fork::copy(tx, &home, &mut session)?;
+    }
     let title = match name.is_empty() {
         true => ellipsis(task.lines().next().unwrap_or_default(), 80),
         false => name.clone(),
@@ -105,8 +161,9 @@ pub fn spawn(tx: &mut WriteTx<'_>, new: NewChild, fan: Fan) -> Result<(Child, Ru
     let run = life::make_run(tx, &mut session, spec)?;
     tx.put(&session)?;
     let run = tx.get::<Run>(run)?.ok_or_else(|| RunError::NotFound(run.to_string()))?;
+    let before = if new.fork { FORKED } else { "" };
     let text = format!(
-        "[Subagent Task {} for {}]\n{task}\n\n[Files that you write go below {}/.]",
+        "[Subagent Task {} for {}]{before}\n{task}\n\n[Files that you write go below {}/.]",
         run.name(),
         parent.name(),
         reading::folder(&run)
@@ -115,11 +172,11 @@ pub fn spawn(tx: &mut WriteTx<'_>, new: NewChild, fan: Fan) -> Result<(Child, Ru
     say(tx, &session, tx.by(), Said { text, model: new.model, state })?;
     let child = Child {
         run: run.id,
-        parent: id,
-        session: above,
+        parent: parent.id,
+        session: home.id,
         root,
         depth,
-        may_spawn: depth < fan.depth,
+        may_spawn: depth < limits.depth,
         name,
         thinking: new.thinking,
         limit_micros: new.limits.0,
@@ -130,9 +187,13 @@ pub fn spawn(tx: &mut WriteTx<'_>, new: NewChild, fan: Fan) -> Result<(Child, Ru
         told: false,
         at: tx.now(),
         ended_at: None,
+        minutes: Some(new.minutes.unwrap_or(limits.minutes).clamp(1, limits.minutes)),
+        may_exec,
+        may_network,
+        forked: new.fork,
     };
     tx.put(&child)?;
-    tx.emit(Event::ChildSpawned { run: run.id, parent: id, agent: agent_id });
+    tx.emit(Event::ChildSpawned { run: run.id, parent: parent.id, agent: agent.id });
     Ok((child, run))
 }
 

@@ -5,9 +5,11 @@ pub mod again;
 pub mod children;
 pub mod context;
 pub mod forget;
+mod fork;
 pub mod halt;
 mod input;
 mod life;
+pub mod limits;
 pub mod park;
 mod pen;
 pub mod queue;
@@ -98,6 +100,28 @@ pub enum RunError {
     /// Too many sub-agents in all.
     #[error("{0} sub-agents were made below one run, which is the most; do the rest yourself")]
     TooManyBelow(usize),
+    /// Too many sub-agents of one run.
+    #[error("this run made {0} sub-agents, which is the most; do the rest yourself")]
+    TooManyMade(u32),
+    /// A limit of sub-agents out of its bounds.
+    #[error("{name} is a number from {least} to {most}")]
+    BadLimit {
+        /// Its name.
+        name: &'static str,
+        /// The least.
+        least: u32,
+        /// The most.
+        most: u32,
+    },
+    /// A conversation that is too long to begin with.
+    #[error("this conversation is too long to hand on; put what is needed into the task")]
+    ForkTooLong,
+    /// The conversation of another agent.
+    #[error("another agent cannot begin with your conversation; put what is needed into the task")]
+    ForkOfOther,
+    /// An agent that begins nothing.
+    #[error("{0} does not work now; ask another agent, or do it yourself")]
+    NotReady(String),
     /// A name that a sub-agent cannot have.
     #[error(
         "a name has 1 to 64 of a-z, 0-9, _ and -, begins with a letter, and no other sub-agent at work has it"
@@ -155,6 +179,11 @@ impl Problem for RunError {
             Self::TooDeep(_) => "subagent_too_deep",
             Self::TooManyChildren(_) => "too_many_subagents",
             Self::TooManyBelow(_) => "too_many_below",
+            Self::TooManyMade(_) => "too_many_made",
+            Self::BadLimit { .. } => "subagent_limit",
+            Self::ForkTooLong => "fork_too_long",
+            Self::ForkOfOther => "fork_of_other",
+            Self::NotReady(_) => "agent_not_ready",
             Self::ChildName => "subagent_name",
             Self::Part(..) => "run_is_part",
             Self::NotBegun(_) => "run_not_begun",
@@ -184,17 +213,21 @@ impl Problem for RunError {
             | Self::Live(_)
             | Self::WorkGone(_)
             | Self::TaskClosed(..)
+            | Self::NotReady(_)
             | Self::NotDropped => ProblemKind::Conflict,
             Self::Empty
             | Self::BadPause
             | Self::BadCap
+            | Self::BadLimit { .. }
             | Self::ChildName
+            | Self::ForkOfOther
             | Self::NoModel(_)
             | Self::TooManyFiles
             | Self::NoStep(..) => ProblemKind::Invalid,
-            Self::TooLong(_) | Self::FilesTooLarge => ProblemKind::TooLarge,
+            Self::TooLong(_) | Self::FilesTooLarge | Self::ForkTooLong => ProblemKind::TooLarge,
             Self::QueueFull(_)
             | Self::TooDeep(_)
+            | Self::TooManyMade(_)
             | Self::TooManyChildren(_)
             | Self::TooManyBelow(_) => ProblemKind::Limited,
             Self::Store(error) => error.kind(),
@@ -211,6 +244,7 @@ impl Problem for RunError {
             Self::BadCap => vec![FieldError::new("cap", self.to_string())],
             Self::NoModel(_) => vec![FieldError::new("model", self.to_string())],
             Self::NoStep(..) => vec![FieldError::new("from", self.to_string())],
+            Self::BadLimit { name, .. } => vec![FieldError::new(*name, self.to_string())],
             _ => Vec::new(),
         }
     }

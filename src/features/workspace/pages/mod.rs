@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::app::{App, Ws};
 use crate::features::runs::model::QueueOf;
-use crate::features::runs::queries::queue;
+use crate::features::runs::queries::{limits, queue};
 use crate::kernel::{Can, Problem, WorkspaceState, text};
 use crate::web::error::PageError;
 use crate::web::extract::Form;
@@ -151,15 +151,18 @@ struct General {
     wrong: String,
     zones: Vec<Choice>,
     queue: queue::Fields,
+    subagents: Vec<limits::Field>,
 }
 
 async fn general(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
     let settings = ws.read(|snap| queries::settings(snap))?;
     let queue = ws.read(|snap| queue::fields(snap, QueueOf::Workspace))?;
+    let subagents = ws.read(|snap| limits::fields(snap))?;
     let v = settings.map(Values::of).unwrap_or_default();
     let (may, own) = (who.access.may(Can::Admin) && ws.is_active(), who.access.may(Can::Own));
     let (state, zones, e) = (ws.standing().state, zones(&v.zone), Wrong::none());
-    html::page(&General { shell, may, own, state, v, e, wrong: String::new(), zones, queue })
+    let wrong = String::new();
+    html::page(&General { shell, may, own, state, v, e, wrong, zones, queue, subagents })
 }
 
 async fn save(
@@ -184,7 +187,8 @@ async fn save(
     let zones = zones(&form.zone);
     let (own, state) = (who.access.may(Can::Own), ws.standing().state);
     let queue = ws.read(|snap| queue::fields(snap, QueueOf::Workspace))?;
-    let page = General { shell, may: true, own, state, v: form, e, wrong, zones, queue };
+    let subagents = ws.read(|snap| limits::fields(snap))?;
+    let page = General { shell, may: true, own, state, v: form, e, wrong, zones, queue, subagents };
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 

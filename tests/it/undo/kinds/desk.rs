@@ -18,6 +18,8 @@ use hq::features::deliverables::model::{Content, Deliverable};
 use hq::features::deliverables::rules::{self as deliverables, NewDelivery, NewReview};
 use hq::features::files::model::TaskFile;
 use hq::features::files::rules::{self as files, NewFile};
+use hq::features::runs::model::SubagentLimits;
+use hq::features::runs::rules::limits;
 use hq::features::tasks::model::Task;
 use hq::features::tasks::rules::{self as tasks, NewTask, TaskPatch};
 use hq::features::usage::rules::{budgets, prices};
@@ -103,6 +105,7 @@ pub const ACTS: &[fn(&mut WriteTx<'_>, Pick) -> Acted] = &[
     drop_connection,
     fallbacks,
     usual_thinking,
+    subagent_limits,
     window,
     budget,
     price,
@@ -342,6 +345,11 @@ fn fallbacks(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
 fn usual_thinking(tx: &mut WriteTx<'_>, [a, ..]: Pick) -> Acted {
     let all = [Thinking::Low, Thinking::Medium, Thinking::High];
     by_rule(turns::set_thinking(tx, all[usize::from(a) % all.len()]))
+}
+
+fn subagent_limits(tx: &mut WriteTx<'_>, [a, b, ..]: Pick) -> Acted {
+    let (live, minutes) = (1 + u32::from(a % 3), 10 + u32::from(b % 3));
+    by_rule(limits::set(tx, SubagentLimits { live, minutes, ..SubagentLimits::default() }))
 }
 
 fn window(tx: &mut WriteTx<'_>, [a, _, c]: Pick) -> Acted {

@@ -1,0 +1,80 @@
+//! What bounds sub-agents, on the page of the workspace's settings.
+
+use axum::response::Response;
+use serde::Deserialize;
+
+use crate::app::{App, Ws};
+use crate::features::runs::model::SubagentLimits;
+use crate::features::runs::rules::{self, RunError};
+use crate::web::error::PageError;
+use crate::web::extract::Form;
+use crate::web::flash;
+use crate::web::form::sentence;
+use crate::web::hx::Hx;
+use crate::web::session::Person;
+use crate::web::shell::Flash;
+
+/// What a form says of sub-agents; what is empty is as usual.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Typed {
+    depth: String,
+    fan_out: String,
+    live: String,
+    total: String,
+    minutes: String,
+}
+
+impl Typed {
+    fn limits(&self) -> Result<SubagentLimits, RunError> {
+        let typed = [&self.depth, &self.fan_out, &self.live, &self.total, &self.minutes];
+        let mut values = SubagentLimits::default().values();
+        let all = SubagentLimits::BOUNDS.into_iter().zip(typed).zip(values.iter_mut());
+        for (((name, least, most), text), value) in all {
+            if !text.trim().is_empty() {
+                let bad = |_| RunError::BadLimit { name, least, most };
+                *value = text.trim().parse().map_err(bad)?;
+            }
+        }
+        let [depth, fan_out, live, total, minutes] = values;
+        // A number that is no depth is none that can be chosen.
+        let depth = u8::try_from(depth).unwrap_or(0);
+        Ok(SubagentLimits { depth, fan_out, live, total, minutes })
+    }
+}
+
+/// `POST /settings/subagents`
+pub(super) async fn save(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let done = match typed.limits() {
+        Ok(limits) => ws.write(&who, move |tx| rules::limits::set(tx, limits)).await,
+        Err(error) => Err(error),
+    };
+    let flash = match done {
+        Ok(()) => Flash::ok("Saved."),
+        Err(error @ RunError::BadLimit { .. }) => Flash::danger(sentence(&error.to_string())),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(flash::say(&app, flash, hx.go_to(&ws.url("settings/general"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Typed;
+    use crate::features::runs::model::SubagentLimits;
+
+    #[test]
+    fn what_is_left_empty_is_as_usual_and_what_is_no_number_is_named() {
+        assert_eq!(Typed::default().limits().unwrap(), SubagentLimits::default());
+        let typed = Typed { live: " 3 ".to_owned(), depth: "2".to_owned(), ..Typed::default() };
+        let expected = SubagentLimits { live: 3, depth: 2, ..SubagentLimits::default() };
+        assert_eq!(typed.limits().unwrap(), expected);
+        let wrong = Typed { total: "many".to_owned(), ..Typed::default() };
+        assert_eq!(wrong.limits().unwrap_err().to_string(), "total is a number from 1 to 100");
+    }
+}
