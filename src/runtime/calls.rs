@@ -36,6 +36,8 @@ const PROGRAM: &str = "exec";
 
 const SKIPPED: &str = "Skipped due to queued user message.";
 const TOO_MANY: &str = "Skipped: the limit of tool calls of this run is reached.";
+const SAME_AGAIN: &str =
+    "Skipped: the calls of this message keep coming to the same. Look at what they say first.";
 const AFTER_BLOCK: &str = "Skipped: an earlier call of this message was refused.";
 
 /// A result before it is written down.
@@ -132,6 +134,9 @@ impl Turn {
                 self.journal.ws.live.finish(self.journal.run);
                 return Ok(false);
             }
+            if std::mem::take(&mut self.blocked) {
+                return self.skip(&calls[at + 1..], SAME_AGAIN).await.map(|()| true);
+            }
         }
         if self.cancel.is_cancelled() { self.stopped(None).await } else { Ok(true) }
     }
@@ -170,6 +175,7 @@ impl Turn {
         });
         let seen = Seen { text, is_error, unknown: entry.is_none(), changes };
         let note = self.guard.after(&call.name, &call.arguments, &seen);
+        self.blocked |= note.block;
         if note.end {
             self.wrap_up.get_or_insert(LimitReached::new("loop"));
         }
@@ -255,6 +261,8 @@ impl Turn {
             }
             events.push(event);
         }
+        // All of them were made.
+        self.blocked = false;
         self.write_down(events, extras).await?;
         if self.cancel.is_cancelled() { self.stopped(None).await } else { Ok(true) }
     }

@@ -36,6 +36,8 @@ pub enum Advice {
 pub struct Note {
     /// What the model is told with the result.
     pub warning: Option<&'static str>,
+    /// Whether the other calls of the same message are not made.
+    pub block: bool,
     /// Whether the run ends.
     pub end: bool,
 }
@@ -116,20 +118,21 @@ impl Guard {
         let count = |of: &dyn Fn(&Made) -> bool| self.made.iter().filter(|m| of(m)).count();
         if seen.unknown {
             let unknown = count(&|m| m.unknown);
-            return Note { warning: (unknown >= 2).then_some(UNKNOWN), end: unknown >= 4 };
+            let warning = (unknown >= 2).then_some(UNKNOWN);
+            return Note { warning, block: unknown >= 3, end: unknown >= 4 };
         }
         let errors = count(&|m| error.is_some() && m.error == error);
         if errors >= 3 {
-            return Note { warning: Some(SAME_ERROR), end: errors >= 7 };
+            return Note { warning: Some(SAME_ERROR), block: errors >= 5, end: errors >= 7 };
         }
         let results = count(&|m| m.result == Some(result) && m.call != call);
         if seen.text.len() >= TELLING && results >= 4 {
-            return Note { warning: Some(SAME_RESULT), end: results >= 6 };
+            return Note { warning: Some(SAME_RESULT), block: results >= 5, end: results >= 6 };
         }
         let again = count(&|m| m.call == call);
         let alike = count(&|m| m.call == call && m.result == Some(result));
         let warn = !POLLS.contains(&tool) && (again >= 3 || alike >= 2);
-        Note { warning: warn.then_some(REPEATED), end: false }
+        Note { warning: warn.then_some(REPEATED), ..Note::default() }
     }
 
     fn push(&mut self, made: Made) {
@@ -261,6 +264,7 @@ mod tests {
             .map(|n| go(&mut guard, "read", &format!("{{\"n\":{n}}}"), &error("no file 12")))
             .collect();
         assert!(notes[1].warning.is_none() && notes[2].warning.is_some());
+        assert!(!notes[3].block && notes[4].block);
         assert!(!notes[5].end && notes[6].end);
     }
 

@@ -94,6 +94,8 @@ pub(super) struct Turn {
     /// Whether the model was told that its last answer was none.
     pub nudged: bool,
     pub guard: Guard,
+    /// The rest of the calls of a message is not made: they come to nothing new.
+    pub blocked: bool,
     /// Set when the next call is the last one.
     pub wrap_up: Option<LimitReached>,
     /// A model that a message asked for.
@@ -231,6 +233,7 @@ impl Turn {
             unthought: false,
             nudged: false,
             guard: Guard::default(),
+            blocked: false,
             wrap_up: None,
             wish: None,
             parked: false,

@@ -15,6 +15,7 @@ pub mod args;
 pub mod diff;
 pub mod edits;
 pub mod globs;
+pub mod leaks;
 pub mod media;
 pub mod patch;
 pub mod rank;

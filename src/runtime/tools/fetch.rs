@@ -2,15 +2,16 @@
 
 use std::time::Instant;
 
+use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::Can;
+use crate::kernel::{Can, Timestamp};
 use crate::net::fetch::{MAX_CHARS, Page, PageRequest};
 use crate::net::pages::Pages;
 use crate::net::readable::Form;
 use crate::tool::{
-    Aliases, Effect, Group, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, untrusted,
+    Aliases, Effect, Group, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, leaks, untrusted,
 };
 
 /// How many characters are given unless asked.
@@ -53,6 +54,9 @@ pub(crate) struct Args {
 struct Told<'a> {
     final_url: &'a str,
     status: u16,
+    /// What the server says that it is; a type is no sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_type: Option<String>,
     extractor: &'static str,
     /// Characters of the readable text.
     length: usize,
@@ -60,6 +64,7 @@ struct Told<'a> {
     raw_length: usize,
     truncated: bool,
     took_ms: u128,
+    fetched_at: Timestamp,
     /// How old the kept page is, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     cached_secs: Option<u64>,
@@ -84,6 +89,10 @@ impl ReadTool for WebFetch {
             Mode::Markdown => Form::Markdown,
             Mode::Text => Form::Text,
         };
+        if let Some(why) = leaks::of(&cx.ws.app.redactor, &args.url) {
+            let text = format!("nothing was sent: {why}; give an address without it");
+            return Err(ToolError::refused("denied", text));
+        }
         let began = Instant::now();
         // Kept whole, whatever part is given: the rest is read and searched without asking again.
         let wanted = PageRequest { url: args.url, form, max_chars: MAX_CHARS };
@@ -103,12 +112,22 @@ impl ReadTool for WebFetch {
         let given = args.max_chars.unwrap_or(CHARS).clamp(200, MAX_GIVEN);
         // A character is up to four bytes, and the words around it need room, too.
         let given = given.min(cx.max_result.saturating_sub(1_024));
+        let age = SignedDuration::try_from(fetched.age.unwrap_or_default()).unwrap_or_default();
         Ok(output(cx, &fetched.page, given, |told| Told {
             took_ms: began.elapsed().as_millis(),
+            fetched_at: told.fetched_at - age,
             cached_secs: fetched.age.map(|age| age.as_secs()),
             ..told
         }))
     }
+}
+
+/// A content type without its parameters, if it is one.
+fn essence(said: &str) -> Option<String> {
+    let essence = said.split(';').next()?.trim().to_ascii_lowercase();
+    let is_type = |c: char| c.is_ascii_alphanumeric() || "/.+-".contains(c);
+    let whole = essence.len() <= 80 && essence.contains('/') && essence.chars().all(is_type);
+    whole.then_some(essence)
 }
 
 fn output<'p>(
@@ -124,11 +143,13 @@ fn output<'p>(
     let told = circumstances(Told {
         final_url: &page.final_url,
         status: page.status,
+        content_type: page.content_type.as_deref().and_then(essence),
         extractor: page.readable.extractor.as_str(),
         length: page.readable.chars,
         raw_length: page.bytes,
         truncated: is_cut || page.readable.truncated,
         took_ms: 0,
+        fetched_at: cx.ws.app.clock.now(),
         cached_secs: None,
         spill: is_cut.then(|| cx.result_name()),
     });

@@ -14,6 +14,8 @@ use crate::tool::{Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec, ToolWa
 
 /// The longest wait for a moment.
 const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 60);
+/// The longest wait for an answer that has an end, in hours.
+const LONGEST_ASK: i64 = 24 * 60;
 /// The longest question, in bytes.
 const MAX_QUESTION: usize = 4 * 1024;
 /// The most answers to choose from.
@@ -45,6 +47,8 @@ pub(crate) struct AskArgs {
     /// Up to 4 short answers to choose from.
     #[serde(default)]
     options: Vec<String>,
+    /// Hours to wait at most.
+    hours: Option<i64>,
 }
 
 impl WriteTool for AskPerson {
@@ -72,14 +76,18 @@ impl WriteTool for AskPerson {
         let options = args.options.iter().map(|text| ellipsis(text.trim(), 120));
         let options = options.filter(|text| !text.is_empty()).take(MAX_OPTIONS).collect();
         let detail = ellipsis(question.lines().next().unwrap_or_default(), 200);
-        let wish = Park { question, options, ..nothing(cx, tx.now()) };
+        let until =
+            args.hours.map(|n| tx.now() + SignedDuration::from_hours(n.clamp(1, LONGEST_ASK)));
+        let wish = Park { question, options, until, ..nothing(cx, tx.now()) };
         Ok(match park::park(tx, wish)? {
-            Some(_) => ToolOutput::text("The question is asked.").waiting(ToolWait {
+            Some(known) => ToolOutput::text("The question is asked.").waiting(ToolWait {
                 waits_for: WaitFor::Question,
                 detail,
-                until: None,
+                until: known.until,
             }),
-            None => ToolOutput::error("Error(no_answer): nobody has answered"),
+            None => ToolOutput::error(
+                "Error(no_answer): nobody has answered in time; decide yourself, or end and say what is open",
+            ),
         })
     }
 }

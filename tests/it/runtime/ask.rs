@@ -80,6 +80,29 @@ async fn in_a_chat_the_next_message_is_the_answer_or_what_is_said_on_its_page() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_that_nobody_answers_in_time_is_given_up_over_a_restart_too() {
+    let mut office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let args = json!({ "question": "Which offer?", "hours": 2 });
+    office.model.push(Turn::call("ask_person", args));
+    let run = office.say(&ada, "Choose an offer").await;
+    office.in_state(run, RunState::Waiting).await;
+    let listed = office.hq.api().await.get("/api/v1/questions").await.json();
+    assert!(listed["items"][0]["until"].is_string(), "{listed}");
+    office.hq.restart().await;
+    office.hq.advance(Duration::from_secs(90 * 60)).await;
+    assert_eq!(office.get::<Run>(run).state, RunState::Waiting);
+    office.model.push(Turn::text("I take the cheaper one."));
+    office.hq.advance(Duration::from_secs(31 * 60)).await;
+    assert_eq!(office.ended(run).await.summary, "I take the cheaper one.");
+    let results = office.results(run);
+    assert!(!results[0].1 && results[0].2.contains("nobody has answered in time"), "{results:?}");
+    let listed = office.hq.api().await.get("/api/v1/questions").await.json();
+    assert_eq!(listed["items"], json!([]));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_goes_on_at_its_moment_or_when_the_task_that_it_waits_for_has_ended() {
     let mut office = Office::open().await;
     let ada = office.agent("Ada").await;

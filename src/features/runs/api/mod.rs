@@ -251,6 +251,8 @@ struct QuestionOut {
     options: Vec<String>,
     /// Since when.
     asked_at: String,
+    /// Until when; then the run goes on without an answer.
+    until: Option<String>,
 }
 
 /// An answer.
@@ -274,6 +276,7 @@ async fn questions(ws: Ws, who: Person) -> Result<Json<Questions>, ApiError> {
                     question: park.question,
                     options: park.options,
                     asked_at: park.at.to_string(),
+                    until: park.until.map(|at| at.to_string()),
                 });
             }
         }

@@ -1,0 +1,86 @@
+//! Looks whether something that goes out holds a secret: a live one, whichever way it is written, or what
+//! looks like the key of somebody. Keys that are public by design, as of maps and signed links, are none.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use crate::crypto::redact::Redactor;
+
+/// Keys as their makers write them.
+static KEY: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(concat!(
+        r"(?:^|[^A-Za-z0-9])(?:",
+        r"sk-[A-Za-z0-9_-]{20,}",
+        r"|gh[opsu]_[A-Za-z0-9]{20,}",
+        r"|github_pat_[A-Za-z0-9_]{20,}",
+        r"|glpat-[A-Za-z0-9_-]{16,}",
+        r"|xox[abprs]-[A-Za-z0-9-]{10,}",
+        r"|hf_[A-Za-z0-9]{24,}",
+        r"|AGE-SECRET-KEY-1[A-Z0-9]{20,}",
+        r")|PRIVATE KEY-----",
+    ))
+    .expect("invariant: a fixed expression that a test compiles")
+});
+
+/// Why a text must not go out; nothing when it may.
+#[must_use]
+pub fn of(redactor: &Redactor, text: &str) -> Option<&'static str> {
+    let decoded = decoded(text);
+    if [text, &decoded].iter().any(|text| redactor.text(text) != **text) {
+        return Some("it holds a secret of this workspace");
+    }
+    KEY.is_match(&decoded).then_some("it holds what looks like a key")
+}
+
+/// Without percent signs, so that none hides what they stand for.
+fn decoded(text: &str) -> String {
+    let (bytes, mut out, mut at) = (text.as_bytes(), Vec::with_capacity(text.len()), 0);
+    while let Some(byte) = bytes.get(at) {
+        let pair = bytes.get(at + 1..at + 3).filter(|_| *byte == b'%');
+        match pair.and_then(|pair| hex::decode(pair).ok()) {
+            Some(value) => {
+                out.extend(value);
+                at += 3;
+            }
+            None => {
+                out.push(*byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Redactor, decoded, of};
+    use crate::crypto::keyring::Secret;
+
+    #[test]
+    fn live_secrets_and_keys_do_not_go_out() {
+        let redactor = Redactor::new();
+        redactor.add("mail", Secret::new("correct-horse-battery"));
+        let leaks = |text: &str| of(&redactor, text).is_some();
+        assert!(leaks("https://x.test/?q=correct-horse-battery"));
+        assert!(leaks("https://x.test/?q=%63orrect-horse-%62attery"));
+        assert!(leaks("https://x.test/Y29ycmVjdC1ob3JzZS1iYXR0ZXJ5"));
+        assert!(leaks("https://x.test/?k=sk-abcdefghijklmnopqrstuvwx"));
+        assert!(leaks("https://x.test/ghp_%61bcdefghijklmnopqrstuvwx"));
+        assert!(leaks("a=xoxb-1234567890-abc"));
+        for fine in [
+            "https://x.test/task-abcdefghijklmnopqrstuvwx",
+            "https://x.test/?q=battery+horse&utm=2f9c1d3e4b5a69788796a5b4c3d2e1f0",
+            "https://x.test/a%20b%",
+            "https://maps.test/?key=AIzaSyA-0123456789abcdefghijklmnopqrstu",
+        ] {
+            assert!(!leaks(fine), "{fine}");
+        }
+    }
+
+    #[test]
+    fn percent_signs_are_read_as_what_they_stand_for() {
+        assert_eq!(decoded("a%20b%zz%4"), "a b%zz%4");
+        assert_eq!(decoded("%c3%bc"), "ü");
+    }
+}
