@@ -349,7 +349,8 @@ async fn session(common: &Common, door: &Door, act: &OnSession) -> Result<u8, Co
         OnSession::Reset(of) => (of, "reset", "is the new conversation"),
     };
     let path = format!("/api/v1/sessions/{}/{verb}", of.session);
-    let ask = Ask::post(path, &json!({})).within(of.place.workspace.as_ref());
+    let body = json!({});
+    let ask = Ask::post(path, &body).within(of.place.workspace.as_ref());
     let now = door.call(ask).await?;
     print(common, &now, &[format!("{} {told}.", word(&now, "id"))])
 }

@@ -10,6 +10,7 @@ use crate::features::runs::model::{Input, InputState};
 use crate::features::runs::queries::talk;
 use crate::features::runs::rules::{self, NewInput, RunError, Sent, SessionSpec};
 use crate::kernel::{Can, InputId, Placed, QueueMode, RunId, SessionId};
+use crate::store::ReadExt as _;
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path};
 use crate::web::idempotency::Once;
