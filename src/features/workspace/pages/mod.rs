@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use crate::app::{App, Ws};
-use crate::features::runs::model::QueueOf;
+use crate::features::runs::model::{QueueOf, SubagentLimits};
 use crate::features::runs::queries::{limits, queue};
 use crate::kernel::{Can, Problem, WorkspaceState, text};
 use crate::web::error::PageError;
@@ -151,13 +151,13 @@ struct General {
     wrong: String,
     zones: Vec<Choice>,
     queue: queue::Fields,
-    subagents: Vec<limits::Field>,
+    subagents: SubagentLimits,
 }
 
 async fn general(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
     let settings = ws.read(|snap| queries::settings(snap))?;
     let queue = ws.read(|snap| queue::fields(snap, QueueOf::Workspace))?;
-    let subagents = ws.read(|snap| limits::fields(snap))?;
+    let subagents = ws.read(|snap| limits::of(snap))?;
     let v = settings.map(Values::of).unwrap_or_default();
     let (may, own) = (who.access.may(Can::Admin) && ws.is_active(), who.access.may(Can::Own));
     let (state, zones, e) = (ws.standing().state, zones(&v.zone), Wrong::none());
@@ -187,7 +187,7 @@ async fn save(
     let zones = zones(&form.zone);
     let (own, state) = (who.access.may(Can::Own), ws.standing().state);
     let queue = ws.read(|snap| queue::fields(snap, QueueOf::Workspace))?;
-    let subagents = ws.read(|snap| limits::fields(snap))?;
+    let subagents = ws.read(|snap| limits::of(snap))?;
     let page = General { shell, may: true, own, state, v: form, e, wrong, zones, queue, subagents };
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
