@@ -152,16 +152,40 @@ impl AgentsRepo {
     /// What a commit has changed.
     pub fn diff(&self, id: CommitId) -> Result<Vec<FileDiff>, GitError> {
         let repo = self.repo();
+        Ok(self.diff_below(id, "", usize::MAX)?.0)
+    }
+
+    /// What a commit has changed of a file or folder, of everything when the path is empty: at most so many
+    /// files, and how many more there are.
+    pub fn diff_below(
+        &self,
+        id: CommitId,
+        path: &str,
+        most: usize,
+    ) -> Result<(Vec<FileDiff>, usize), GitError> {
+        let repo = self.repo();
         let after = find(&repo, id)?;
         let before = parent(&repo, after)?;
-        compare(&repo, before, after)
+        compare(&repo, (before, after), path, most)
+    }
+
+    /// Whether a branch leads back to a commit.
+    pub fn is_on(&self, branch: &Branch, id: CommitId) -> Result<bool, GitError> {
+        let repo = self.repo();
+        let mut next = head(&repo, branch)?;
+        while let Some(at) = next
+            && at != id.object()
+        {
+            next = parent(&repo, at)?;
+        }
+        Ok(next.is_some())
     }
 
     /// What differs between two commits.
     pub fn diff_between(&self, from: &At, to: &At) -> Result<Vec<FileDiff>, GitError> {
         let repo = self.repo();
         let (from, to) = (resolve(&repo, from)?, resolve(&repo, to)?);
-        compare(&repo, Some(from), to)
+        Ok(compare(&repo, (Some(from), to), "", usize::MAX)?.0)
     }
 }
 
@@ -219,20 +243,32 @@ fn logged(repo: &gix::Repository, id: ObjectId) -> Result<Logged, GitError> {
     })
 }
 
+/// What differs below a path, everywhere when it is empty: so many files at most, and how many more.
 fn compare(
     repo: &gix::Repository,
-    before: Option<ObjectId>,
-    after: ObjectId,
-) -> Result<Vec<FileDiff>, GitError> {
+    (before, after): (Option<ObjectId>, ObjectId),
+    below: &str,
+    most: usize,
+) -> Result<(Vec<FileDiff>, usize), GitError> {
+    let wanted = |path: &str| {
+        let rest = path.strip_prefix(below);
+        below.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
     let old = before.map(|id| leaves(repo, id)).transpose()?.unwrap_or_default();
     let new = leaves(repo, after)?;
     let renamed = renames(&old, &new);
     let gone: BTreeSet<&String> = renamed.values().copied().collect();
-    let mut diffs = Vec::new();
+    let (mut diffs, mut more) = (Vec::new(), 0);
     for path in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
         let (was, is) = (old.get(path), new.get(path));
         let change = match (was, is) {
-            _ if was == is || gone.contains(path) => continue,
+            _ if was == is || !wanted(path) => continue,
+            // Told with its new name, unless only the old one is looked at.
+            _ if gone.contains(path) && path != below => continue,
+            _ if most <= diffs.len() => {
+                more += 1;
+                continue;
+            }
             (None, _) => match renamed.get(path) {
                 Some(from) => Change::Renamed { from: (*from).clone() },
                 None => Change::Added,
@@ -243,7 +279,7 @@ fn compare(
         let was = if matches!(change, Change::Renamed { .. }) { is } else { was };
         diffs.push(file_diff(repo, path, change, was, is)?);
     }
-    Ok(diffs)
+    Ok((diffs, more))
 }
 
 /// New paths to the old paths that had the same content and are gone; each old path once.

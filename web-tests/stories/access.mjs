@@ -20,6 +20,8 @@ const KINDS = [
   '/agents/*/chat/sessions',
   '/agents/*/files',
   '/agents/*/files/*',
+  '/agents/*/history',
+  '/agents/*/history/*',
   '/agents/*/inbox',
   '/agents/*/runs',
   '/agents/*/settings',

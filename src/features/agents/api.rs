@@ -1,6 +1,7 @@
 //! Agents over the API.
 
 mod memory;
+mod versions;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -107,6 +108,7 @@ pub fn routes() -> Routes {
             }),
         )
         .merge(memory::routes())
+        .merge(versions::routes())
 }
 
 /// An agent as the API shows it.

@@ -28,6 +28,12 @@ pub enum FilesError {
     /// The leaf refused.
     #[error(transparent)]
     Git(#[from] GitError),
+    /// A commit in which the file is not.
+    #[error("{0} is not in that commit; choose one in which it is")]
+    NotThen(String),
+    /// Nobody works with the files any more.
+    #[error("the agent is archived; restore it before its files are changed")]
+    Archived,
     /// The task that read was ended.
     #[error("reading was cut off; try again")]
     CutOff,
@@ -38,13 +44,16 @@ impl Problem for FilesError {
         match self {
             Self::NotFound(_) => "file_not_found",
             Self::NoFolder => "agent_files_missing",
+            Self::NotThen(_) => "file_not_in_commit",
+            Self::Archived => "agent_archived",
             Self::Git(error) => error.code(),
             Self::CutOff => "files_unavailable",
         }
     }
     fn kind(&self) -> ProblemKind {
         match self {
-            Self::NotFound(_) | Self::NoFolder => ProblemKind::NotFound,
+            Self::NotFound(_) | Self::NoFolder | Self::NotThen(_) => ProblemKind::NotFound,
+            Self::Archived => ProblemKind::Conflict,
             Self::Git(error) => error.kind(),
             Self::CutOff => ProblemKind::Unavailable,
         }
@@ -82,6 +91,14 @@ pub struct Content {
     pub is_cut: bool,
     /// Whether it is a program.
     pub executable: bool,
+}
+
+impl Content {
+    /// The beginning of a file that has `total` bytes.
+    pub(super) fn of(bytes: Vec<u8>, total: u64, executable: bool) -> Self {
+        let is_cut = (bytes.len() as u64) < total;
+        Self { text: as_text(bytes, is_cut), total, is_cut, executable }
+    }
 }
 
 /// The tree of an agent's files: open two folders deep, and along `path`.
@@ -145,13 +162,7 @@ pub async fn read(ws: &Ws, agent: &Agent, path: &str) -> Result<Content, FilesEr
     in_folder(ws, agent, move |files| {
         let path = files.relative(&path)?;
         let part = files.read(&path, 0, MAX_SHOWN)?.ok_or(FilesError::NotFound(path))?;
-        let is_cut = (part.bytes.len() as u64) < part.total;
-        Ok(Content {
-            text: as_text(part.bytes, is_cut),
-            total: part.total,
-            is_cut,
-            executable: part.executable,
-        })
+        Ok(Content::of(part.bytes, part.total, part.executable))
     })
     .await
 }

@@ -13,6 +13,7 @@ pub mod reactions;
 pub mod rules;
 pub mod templates;
 pub mod tools;
+pub mod versions;
 
 pub use provision::complete_provisioning;
 pub use tools::tools;

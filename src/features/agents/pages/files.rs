@@ -30,6 +30,8 @@ struct Row {
 struct FileView {
     path: String,
     size: String,
+    /// Where it says what became of it.
+    history: String,
     notice: String,
     is_markdown: bool,
     html: SafeHtml,
@@ -79,7 +81,7 @@ pub(super) async fn tree(
     };
     let base = format!("{}/files", head.base);
     let rows = tree.nodes.iter().map(|node| row(&base, node, &path)).collect();
-    let file = content.map(|content| file_view(path, content));
+    let file = content.map(|content| file_view(&head.base, path, content));
     let view = View { rows, is_cut: tree.is_cut, file };
     html::page(&FilesPage { shell, head, view })
 }
@@ -104,7 +106,7 @@ fn is_markdown(path: &str) -> bool {
     path.rsplit_once('.').is_some_and(|(_, end)| end.eq_ignore_ascii_case("md"))
 }
 
-fn file_view(path: String, content: Content) -> FileView {
+fn file_view(base: &str, path: String, content: Content) -> FileView {
     let size = format::size(content.total);
     let markdown = is_markdown(&path);
     let (text, notice) = match content.text {
@@ -117,5 +119,7 @@ fn file_view(path: String, content: Content) -> FileView {
         Some(text) => (text, String::new()),
     };
     let html = if markdown { md::plain(&text) } else { SafeHtml::default() };
-    FileView { path, size, notice, is_markdown: markdown && !html.is_empty(), html, text }
+    let is_markdown = markdown && !html.is_empty();
+    let history = format!("{base}/history?path={}", format::query_value(&path));
+    FileView { path, size, history, notice, is_markdown, html, text }
 }

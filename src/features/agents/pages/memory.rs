@@ -58,6 +58,8 @@ struct Open {
     /// Where it is read, and where it is changed.
     here: String,
     edit: String,
+    /// Where it says what became of it.
+    history: String,
 }
 
 /// Something that was found.
@@ -138,7 +140,9 @@ async fn page(
         let (html, edits) = (md::plain(&text), may && !asked.edit.is_empty());
         let here = format!("{base}?path={}", query_value(path));
         let edit = format!("{here}&edit=1");
-        open = Some(Open { path: path.to_owned(), html, text, hash: read.hash, edits, here, edit });
+        let history = format!("{}/history?path={}", head.base, query_value(path));
+        let (path, hash) = (path.to_owned(), read.hash);
+        open = Some(Open { path, html, text, hash, edits, here, edit, history });
     }
     html::page(&MemoryPage { shell, head, base, q: asked.q, rows, open, hits, may, wrong })
 }

@@ -8,6 +8,7 @@ mod new;
 mod overview;
 mod runs;
 mod settings;
+mod versions;
 
 use jiff::tz::TimeZone;
 
@@ -38,6 +39,8 @@ pub fn routes() -> Routes {
         .get("/agents/{slug}/memory", memory::show.needs(Can::Read))
         .post("/agents/{slug}/memory", memory::save.needs(Can::Agents))
         .get("/agents/{slug}/files", files::tree.needs(Can::Read))
+        .get("/agents/{slug}/history", versions::show.needs(Can::Read))
+        .post("/agents/{slug}/history", versions::bring_back.needs(Can::Agents))
         .get("/agents/{slug}/runs", runs::show.needs(Can::Read))
         .get("/agents/{slug}/settings", settings::form.needs(Can::Agents))
         .post("/agents/{slug}/settings", settings::save.needs(Can::Agents))

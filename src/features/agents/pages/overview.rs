@@ -134,6 +134,7 @@ struct View {
     created: RelTime,
     last: Vec<LastRun>,
     runs_href: String,
+    history_href: String,
 }
 
 #[derive(Template)]
@@ -290,6 +291,7 @@ fn view(
         created: when.at(agent.created_at),
         last: last.iter().map(|run| last_run(ws, snap, run)).collect::<Result<_, _>>()?,
         runs_href: format!("{}/runs", head.base),
+        history_href: format!("{}/history", head.base),
     })
 }
 

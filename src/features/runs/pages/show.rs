@@ -108,6 +108,8 @@ struct Rail {
     below: Option<Below>,
     files: Vec<(String, String)>,
     commit: String,
+    /// Where it says what the commit changed.
+    history: String,
     reverts: Vec<Revert>,
     context: Option<(String, u8)>,
     details: Vec<(&'static str, String, String)>,
@@ -420,7 +422,7 @@ fn rail(
                     files.push((format!("#s-{}", step.key), path.clone()));
                 }
             }
-            What::Committed { commit: id, .. } => commit = id.chars().take(10).collect(),
+            What::Committed { commit: id, .. } => commit.clone_from(id),
             _ => {}
         }
     }
@@ -460,7 +462,10 @@ fn rail(
     let live = Live::new(href).record(RUNS.name, run.id).table(FILE_REVERTS.name);
     let (below, live) = below::of(tx, look, run, live)?;
     let reverts = reverts(tx, look, run)?;
-    Ok(Rail { live, below, files, commit, reverts, context, details })
+    let slug = tx.get::<Agent>(run.agent)?.map(|agent| agent.slug).unwrap_or_default();
+    let history = look.ws.url(&format!("agents/{slug}/history?commit={commit}"));
+    let commit = commit.chars().take(10).collect();
+    Ok(Rail { live, below, files, commit, history, reverts, context, details })
 }
 
 /// What became of files that went back, newest first.

@@ -1,0 +1,250 @@
+//! What became of an agent's files, for people and the API: the commits of its branch, what each has
+//! changed, a file as it was then, and the way back to such a version.
+
+use std::path::Path;
+
+use crate::app::Ws;
+use crate::features::runs::queries::{self as runs, talk};
+use crate::git::files::AgentFiles;
+use crate::git::history::{At, FileDiff, LogQuery, Logged};
+use crate::git::names::check_path;
+use crate::git::snapshot::{MAX_FILE, Paths};
+use crate::git::{AgentsRepo, Author, Branch, CommitId, Entry, File, GitError};
+use crate::kernel::{AccountId, Role, Timestamp};
+use crate::store::{ReadExt, StoreError};
+
+use super::files::{Content, FilesError, MAX_SHOWN};
+use super::model::Agent;
+
+/// How many files of one commit are compared.
+const MAX_COMPARED: usize = 50;
+/// What stands for the words of a conversation that somebody else has.
+const PRIVATE: &str = "In a conversation";
+
+/// A part of a history, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct Log {
+    /// The commits.
+    pub commits: Vec<Logged>,
+    /// Go on before this one; none at the end.
+    pub next: Option<CommitId>,
+}
+
+/// A commit with what it changed.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// The commit.
+    pub commit: Logged,
+    /// The files that it changed, or what it changed of the file or folder that was asked for.
+    pub files: Vec<FileDiff>,
+    /// How many further ones are not compared.
+    pub more: usize,
+    /// The file that was asked for as it was afterwards; none when it was not there.
+    pub then: Option<Content>,
+    /// Whether the file is the same now.
+    pub is_now: bool,
+}
+
+/// A commit as a person may read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The commit.
+    pub id: CommitId,
+    /// Who made it.
+    pub author: String,
+    /// When.
+    pub at: Timestamp,
+    /// What it is about, in a line.
+    pub subject: String,
+    /// The whole message; empty when its words are private.
+    pub message: String,
+    /// The run that it belongs to: `R-12`.
+    pub run: Option<String>,
+}
+
+/// The commits of an agent's branch, or those that changed a file or folder.
+///
+/// # Errors
+/// When the path or the commit is none of this agent's.
+pub async fn log(
+    ws: &Ws,
+    agent: &Agent,
+    path: &str,
+    before: Option<&str>,
+    limit: usize,
+) -> Result<Log, FilesError> {
+    let (path, before) = (checked(path)?, before.map(CommitId::parse).transpose()?);
+    in_branch(ws, agent, move |repo, branch| {
+        if let Some(before) = before {
+            on_branch(repo, branch, before)?;
+        }
+        let query = LogQuery { path: path.as_deref(), before, limit: limit.saturating_add(1) };
+        let mut commits = repo.log(branch, &query)?;
+        let more = limit < commits.len();
+        commits.truncate(limit);
+        let next = commits.last().filter(|_| more).map(|last| last.id);
+        Ok(Log { commits, next })
+    })
+    .await
+}
+
+/// What a commit changed; with a path only of that file or folder, and the file as it was then.
+///
+/// # Errors
+/// When the path or the commit is none of this agent's.
+pub async fn change(ws: &Ws, agent: &Agent, id: &str, path: &str) -> Result<Change, FilesError> {
+    let (id, path) = (CommitId::parse(id)?, checked(path)?);
+    let folder = ws.agent_folder(&agent.slug);
+    in_branch(ws, agent, move |repo, branch| {
+        on_branch(repo, branch, id)?;
+        let commit = repo.commit(id)?;
+        let below = path.as_deref().unwrap_or_default();
+        let (files, more) = repo.diff_below(id, below, MAX_COMPARED)?;
+        let mut change = Change { commit, files, more, then: None, is_now: false };
+        let then = path.map(|path| repo.read_file(&At::Commit(id), &path)).transpose()?;
+        if let Some(then) = then.flatten() {
+            change.is_now = is_now(&folder, &then)?;
+            let (total, mut bytes) = (then.bytes.len() as u64, then.bytes);
+            bytes.truncate(usize::try_from(MAX_SHOWN).unwrap_or(usize::MAX));
+            change.then = Some(Content::of(bytes, total, then.executable));
+        }
+        Ok(change)
+    })
+    .await
+}
+
+/// Brings a file back to what it was after a commit, in a commit of its own; none when it is that
+/// already. What was not committed yet is committed first, so nothing is lost.
+///
+/// # Errors
+/// When the file is not in that commit, the commit is none of this agent's, or the agent is archived.
+pub async fn bring_back(
+    ws: &Ws,
+    agent: &Agent,
+    author: Author,
+    path: &str,
+    id: &str,
+) -> Result<Option<CommitId>, FilesError> {
+    if agent.archived_at.is_some() {
+        return Err(FilesError::Archived);
+    }
+    let (id, path) = (CommitId::parse(id)?, path.to_owned());
+    check_path(&path)?;
+    let folder = ws.agent_folder(&agent.slug);
+    let _turn = ws.paths.hold(&folder.join(&path)).await;
+    let (now, trailer) = (ws.app.clock.now(), format!("Agent: {}", agent.slug));
+    in_branch(ws, agent, move |repo, branch| {
+        on_branch(repo, branch, id)?;
+        let then = repo.read_file(&At::Commit(id), &path)?;
+        let then = then.ok_or_else(|| FilesError::NotThen(path.clone()))?;
+        let day = repo.commit(id)?.time.strftime("%-d %B %Y, %H:%M UTC").to_string();
+        let files = AgentFiles::create(&folder)?;
+        let only = [path];
+        let kept = format!("Keep {} as it was before an older version\n\n{trailer}\n", only[0]);
+        let entry = Entry { author: &Author::hq(), message: &kept, time: now };
+        repo.commit_paths(branch, &folder, Paths::Only(&only), &entry)?;
+        files.write(&then)?;
+        let back = format!("Bring back {} of {day}\n\nFrom: {id}\n{trailer}\n", only[0]);
+        let entry = Entry { author: &author, message: &back, time: now };
+        Ok(repo.commit_paths(branch, &folder, Paths::Only(&only), &entry)?.commit)
+    })
+    .await
+}
+
+/// Commits as a person may read them: what was said in somebody else's conversation is no subject.
+///
+/// # Errors
+/// When the store fails.
+pub fn tell(
+    read: &impl ReadExt,
+    (account, role): (AccountId, Role),
+    commits: Vec<Logged>,
+) -> Result<Vec<Told>, StoreError> {
+    let tell = |commit: Logged| {
+        let (mut run, mut open) = (None, true);
+        if let Some(name) = run_of(&commit.message) {
+            let found = runs::by_name(read, name)?;
+            open = match &found {
+                Some(run) => talk::may_see_run(read, run, account, role)?,
+                // Nobody knows any more whose it was.
+                None => matches!(role, Role::Owner | Role::Admin),
+            };
+            run = found.filter(|_| open).map(|run| run.name());
+        }
+        let subject = commit.message.lines().next().unwrap_or_default();
+        Ok(Told {
+            id: commit.id,
+            author: commit.author,
+            at: commit.time,
+            subject: if open { subject } else { PRIVATE }.to_owned(),
+            message: if open { commit.message.clone() } else { String::new() },
+            run,
+        })
+    };
+    commits.into_iter().map(tell).collect()
+}
+
+/// The run that a commit names in its last paragraph.
+fn run_of(message: &str) -> Option<&str> {
+    let (_, last) = message.trim_end().rsplit_once("\n\n")?;
+    last.lines().find_map(|line| line.strip_prefix("Run: "))
+}
+
+/// A path without slashes around it; none for all files.
+fn checked(path: &str) -> Result<Option<String>, GitError> {
+    match path.trim_matches('/') {
+        "" => Ok(None),
+        path => check_path(path).map(|()| Some(path.to_owned())),
+    }
+}
+
+/// Refuses the commits of others.
+fn on_branch(repo: &AgentsRepo, branch: &Branch, id: CommitId) -> Result<(), GitError> {
+    if repo.is_on(branch, id)? { Ok(()) } else { Err(GitError::NoCommit(id)) }
+}
+
+/// Whether a file lies in the folder as it was.
+fn is_now(folder: &Path, then: &File) -> Result<bool, GitError> {
+    if !folder.is_dir() {
+        return Ok(false);
+    }
+    match AgentFiles::open(folder)?.read_up_to(&then.path, MAX_FILE) {
+        Ok(part) => Ok(part.is_some_and(|part| {
+            part.bytes == then.bytes
+                && part.total == then.bytes.len() as u64
+                && part.executable == then.executable
+        })),
+        // A folder or a link stands in its place.
+        Err(GitError::Path { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+async fn in_branch<T: Send + 'static>(
+    ws: &Ws,
+    agent: &Agent,
+    body: impl FnOnce(&AgentsRepo, &Branch) -> Result<T, FilesError> + Send + 'static,
+) -> Result<T, FilesError> {
+    let (own, slug) = (ws.clone(), agent.slug.clone());
+    let done = tokio::task::spawn_blocking(move || {
+        let (repo, branch) = (own.repo()?, Branch::agent(&slug)?);
+        match repo.head(&branch)? {
+            Some(_) => body(repo, &branch),
+            None => Err(FilesError::NoFolder),
+        }
+    });
+    done.await.map_err(|_| FilesError::CutOff)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::run_of;
+
+    #[test]
+    fn the_run_of_a_commit_stands_in_its_last_paragraph() {
+        let message = "MC-3: Write\n\nRun: R-12\nAgent: ada\n";
+        assert_eq!(run_of(message), Some("R-12"));
+        assert_eq!(run_of("Run: R-12"), None, "a subject is no trailer");
+        assert_eq!(run_of("Why\n\nRun: R-1\n\nAgent: ada"), None);
+    }
+}
