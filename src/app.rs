@@ -2,6 +2,7 @@
 //!
 //! Both are cheap to clone. Handlers, tools and the engine take a `Ws`, never a global store.
 
+pub mod accounts;
 pub mod consumers;
 pub mod jobs;
 pub mod kept;
@@ -87,6 +88,8 @@ pub struct AppParts {
     pub jobs: jobs::Jobs,
     /// The durable consumers of the feed.
     pub consumers: consumers::Consumers,
+    /// Accounts that people signed in to at providers.
+    pub accounts: accounts::Accounts,
     /// What browsers' devices are asked.
     pub challenges: challenges::Challenges,
     /// Which browsers have proved a moment ago whose they are.

@@ -183,6 +183,11 @@ impl Keyring {
         self.entries.iter().any(|entry| entry.id == *id)
     }
 
+    /// Whether the key that a stored value names is in the ring.
+    pub fn knows(&self, id: &str) -> bool {
+        self.entries.iter().any(|entry| entry.id.0 == id)
+    }
+
     /// Seals a value as `enc:v1`.
     pub fn seal(&self, value: &[u8]) -> Sealed {
         let body = seal_body(&self.current().key, &random::bytes::<IV>(), b"", value);

@@ -28,6 +28,14 @@ pub struct Access {
     pub headers: Vec<(String, String)>,
 }
 
+impl Access {
+    /// Whether this is its token.
+    #[must_use]
+    pub fn is_made_with(&self, token: &str) -> bool {
+        self.token.reveal() == token
+    }
+}
+
 /// An account that a person signed in to.
 pub trait Account: Send + Sync {
     /// What a call is made with now; a token that is about to end is renewed first.

@@ -42,6 +42,8 @@ pub enum ErrorClass {
     ContentRefused,
     /// The key or its account was switched off at the provider: no other try helps.
     AuthPermanent,
+    /// Nobody is signed in, or not any more: a person has to.
+    SignIn,
 }
 
 impl ErrorClass {
@@ -64,6 +66,7 @@ impl ErrorClass {
             Self::NotFoundModel => "model_not_found",
             Self::ContentRefused => "content_refused",
             Self::AuthPermanent => "auth_permanent",
+            Self::SignIn => "sign_in_needed",
         }
     }
 
@@ -98,6 +101,7 @@ impl ErrorClass {
             Self::AuthPermanent => {
                 "The key or its account was switched off at the provider. Use another key."
             }
+            Self::SignIn => "Somebody has to sign in again on the connection's page.",
         }
     }
 
@@ -266,6 +270,7 @@ impl Problem for ProviderError {
             | ErrorClass::Garbage
             | ErrorClass::Auth
             | ErrorClass::AuthPermanent
+            | ErrorClass::SignIn
             | ErrorClass::Billing
             | ErrorClass::Replay => ProblemKind::Upstream,
         }

@@ -102,6 +102,15 @@ impl Chain {
     }
 }
 
+/// Where a run waits.
+#[derive(Clone, Copy)]
+enum Wait {
+    /// In its slot, until a moment.
+    Here(Timestamp),
+    /// Without one, until a moment or until something changes.
+    Parked(Option<Timestamp>),
+}
+
 impl Turn {
     /// Whether the same one is worth asking again after a failure, if time allows. When others can answer, they are
     /// asked instead of waiting.
@@ -141,7 +150,7 @@ impl Turn {
         let who = self.chain.now.clone();
         self.leave_alone(&who, error).await?;
         if self.chain.is_single() || error.has_content() || rests::scope(error.class).is_none() {
-            return self.failed_for_good(error).await;
+            return self.give_up(error).await;
         }
         let label = self.label(&who)?;
         self.chain.said.push(format!("{label}: {}", error.class.word()));
@@ -177,7 +186,23 @@ impl Turn {
     async fn nobody_answers(&mut self, last: &ProviderError) -> Result<bool, EngineError> {
         let all = self.chain.said.join("; ");
         let message = format!("{} Nobody on the list answered: {all}.", last.message);
-        self.failed_for_good(&ProviderError { message, ..last.clone() }).await
+        self.give_up(&ProviderError { message, ..last.clone() }).await
+    }
+
+    /// Nobody can answer. Where all that lacks is a person who signs in, the run waits for that; else it ends.
+    async fn give_up(&mut self, error: &ProviderError) -> Result<bool, EngineError> {
+        let out = self.chain.tried.iter().find(|(_, class)| *class == ErrorClass::SignIn);
+        let out = match out {
+            Some((who, _)) => who.clone(),
+            None if error.class == ErrorClass::SignIn => self.chain.now.clone(),
+            None => return self.failed_for_good(error).await,
+        };
+        let label = self.label(&out)?;
+        let detail = format!(
+            "{label} needs somebody to sign in again; it goes on by itself when that is done, or when another \
+             model is chosen"
+        );
+        self.park(None, detail).await
     }
 
     async fn leave_alone(
@@ -249,8 +274,40 @@ impl Turn {
         let app = self.journal.ws.app.clone();
         let pause = until.duration_since(app.clock.now());
         let short = pause <= SignedDuration::try_from(MAX_WAIT).unwrap_or(SignedDuration::ZERO);
-        let detail = "everybody who could answer rests after failures; it goes on by itself";
-        let committed = if short { None } else { commit::files(&mut self.journal).await? };
+        let detail =
+            "everybody who could answer rests after failures; it goes on by itself".to_owned();
+        if !short {
+            return self.park(Some(until), detail).await;
+        }
+        self.note_wait(Wait::Here(until), detail).await?;
+        self.begun = true;
+        self.chain.tried.clear();
+        self.chain.waits += 1;
+        tokio::select! {
+            () = app.sleep_until(until + SignedDuration::from_millis(1)) => {}
+            () = self.cancel.cancelled() => return self.stopped(None).await,
+        }
+        self.begin_again().await?;
+        Ok(true)
+    }
+
+    /// Gives the slot back until a moment, or until something changes. Answers that the run does not go on here.
+    async fn park(
+        &mut self,
+        until: Option<Timestamp>,
+        detail: String,
+    ) -> Result<bool, EngineError> {
+        self.note_wait(Wait::Parked(until), detail).await?;
+        self.parked = true;
+        Ok(false)
+    }
+
+    /// Writes down that the run waits, with what it has not written yet.
+    async fn note_wait(&mut self, wait: Wait, detail: String) -> Result<(), EngineError> {
+        let committed = match wait {
+            Wait::Here(_) => None,
+            Wait::Parked(_) => commit::files(&mut self.journal).await?,
+        };
         let first = self.first_events(self.fixed);
         let (run, epoch) = (self.journal.run, self.journal.epoch);
         let switched = self.switched.take();
@@ -263,16 +320,14 @@ impl Turn {
                 pen.append(tx, kind)?;
             }
             let epoch = pen.run.epoch;
-            if short {
-                pen.hold(tx, until, detail.to_owned());
-                return Ok::<_, EngineError>((epoch, save(tx, pen)?));
-            }
-            let pause = Pause {
-                waits_for: WaitFor::Provider,
-                detail: detail.to_owned(),
-                needs_micros: None,
-                until: Some(until),
+            let until = match wait {
+                Wait::Here(until) => {
+                    pen.hold(tx, until, detail);
+                    return Ok::<_, EngineError>((epoch, save(tx, pen)?));
+                }
+                Wait::Parked(until) => until,
             };
+            let pause = Pause { waits_for: WaitFor::Provider, detail, needs_micros: None, until };
             pen.wait(tx, pause)?;
             Ok((epoch, Vec::new()))
         };
@@ -281,19 +336,7 @@ impl Turn {
         self.journal.epoch = epoch;
         self.journal.take(&appended);
         self.journal.ws.live.finish(self.journal.run);
-        if !short {
-            self.parked = true;
-            return Ok(false);
-        }
-        self.begun = true;
-        self.chain.tried.clear();
-        self.chain.waits += 1;
-        tokio::select! {
-            () = app.sleep_until(until + SignedDuration::from_millis(1)) => {}
-            () = self.cancel.cancelled() => return self.stopped(None).await,
-        }
-        self.begin_again().await?;
-        Ok(true)
+        Ok(())
     }
 
     /// After a wait the first of the list that may be asked is asked.

@@ -330,6 +330,7 @@ fn open(
         limiter: Limiter::default(),
         jobs: Jobs::default(),
         consumers: parts.consumers,
+        accounts: crate::app::accounts::Accounts::default(),
         challenges: crate::app::challenges::Challenges::default(),
         proofs: crate::app::proofs::Proofs::default(),
         spawn,

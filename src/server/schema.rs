@@ -46,6 +46,8 @@ pub fn workspace() -> Schema {
         connections::model::Fallbacks,
         connections::model::UsualThinking,
         connections::model::Window,
+        connections::model::Grant,
+        connections::model::Login,
         usage::model::Usage,
         usage::model::Reservation,
         usage::model::SeenRatio,

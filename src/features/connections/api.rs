@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::Ws;
 use crate::features::workspace::model::Settings;
 use crate::kernel::{Can, ConnectionId};
-use crate::providers::{base, catalog};
+use crate::providers::catalog;
 use crate::store::ReadExt;
 use crate::web::error::ApiError;
 use crate::web::etag::{IfMatch, Tagged};
@@ -244,7 +244,7 @@ fn view(tx: &impl ReadExt, connection: Connection) -> Result<View, ConnectionErr
 }
 
 fn models(tx: &impl ReadExt, connection: &Connection) -> Result<Vec<ModelView>, ConnectionError> {
-    let base = base::normalise(connection.wire.into(), &connection.base_url)?;
+    let base = queries::base_of(connection)?;
     let mut offers = reads::offers(tx, connection.id)?;
     let view = |listed: &ListedModel| {
         let known = catalog::describe(&listed.id).at(&base);
@@ -360,6 +360,7 @@ async fn patch(
         },
         default_model: body.default_model.map(Some),
         price: body.price.map(|price| Some((price.input, price.output))),
+        client: None,
     };
     ws.write(&who, once.run(move |tx| rules::update(tx, id, if_match.0, changes))).await?;
     match body.api_key.as_deref().map(str::trim) {

@@ -109,6 +109,7 @@ async fn ask(provider: &dyn Provider, stored: &Connection) -> Found {
             error.class,
             ErrorClass::Auth
                 | ErrorClass::AuthPermanent
+                | ErrorClass::SignIn
                 | ErrorClass::Network
                 | ErrorClass::Billing
         )

@@ -2,6 +2,7 @@
 //!
 //! `practice` is built in and has no record: wherever a connection is optional, none means practice.
 
+pub mod accounts;
 pub mod api;
 pub mod checks;
 pub mod jobs;

@@ -4,10 +4,13 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::{ConnectionId, Timestamp, TypedId};
-use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
+use crate::providers::oauth::{Client, Endpoints, Vendor};
+use crate::store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Table, codec};
 
+mod sign_in;
 mod turns;
 
+pub use sign_in::{Flow, GRANTS, Grant, LOGINS, Login, LoginState};
 pub use turns::{
     COOLDOWNS, Cooldown, FALLBACKS, Fallbacks, Named, Offer, Offers, SPARE_KEYS, SpareKey,
     SpareKeys, USUAL_THINKING, UsualThinking, WINDOWS, Window,
@@ -84,18 +87,64 @@ pub struct Connection {
     /// When it last changed.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
+    /// Where a person signs in, when it is an account in place of a key.
+    pub sign_in: Option<Client>,
+}
+
+/// A connection as it was kept before people could sign in.
+#[derive(Deserialize)]
+struct ConnectionV1 {
+    id: ConnectionId,
+    name: String,
+    wire: Wire,
+    base_url: String,
+    default_model: Option<String>,
+    models: Vec<ListedModel>,
+    key_hint: Option<String>,
+    tested: Option<Tested>,
+    price: Option<(i64, i64)>,
+    #[serde(with = "millisecond::required")]
+    created_at: Timestamp,
+    #[serde(with = "millisecond::required")]
+    updated_at: Timestamp,
+}
+
+impl From<ConnectionV1> for Connection {
+    fn from(old: ConnectionV1) -> Self {
+        Self {
+            id: old.id,
+            name: old.name,
+            wire: old.wire,
+            base_url: old.base_url,
+            default_model: old.default_model,
+            models: old.models,
+            key_hint: old.key_hint,
+            tested: old.tested,
+            price: old.price,
+            created_at: old.created_at,
+            updated_at: old.updated_at,
+            sign_in: None,
+        }
+    }
 }
 
 impl Record for Connection {
     type Id = ConnectionId;
     const TABLE: Table = CONNECTIONS;
     const CLASS: Class = Class::Tracked;
+    const VERSION: u8 = 2;
     const INDEXES: &'static [Index] = &[BY_NAME];
     fn id(&self) -> ConnectionId {
         self.id
     }
     fn index(&self, keys: &mut Keys) {
         keys.entry(BY_NAME).text(&self.name.to_lowercase());
+    }
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        match version {
+            1 => codec::decode::<ConnectionV1>(body).map(Self::from),
+            _ => Err(DecodeError::UnknownVersion { table: CONNECTIONS.name, version }),
+        }
     }
     fn sample() -> Self {
         let at = crate::kernel::time::from_ms(1_700_000_000_000);
@@ -111,6 +160,18 @@ impl Record for Connection {
             price: Some((3_000_000, 15_000_000)),
             created_at: at,
             updated_at: at,
+            sign_in: Some(Client {
+                vendor: Vendor::Copilot,
+                id: "our-client".into(),
+                integration: Some("ours".into()),
+                endpoints: Endpoints {
+                    authorize: String::new(),
+                    token: "https://github.example/token".into(),
+                    device: "https://github.example/device".into(),
+                    exchange: "https://api.github.example/pass".into(),
+                    redirect: String::new(),
+                },
+            }),
         }
     }
 }

@@ -8,13 +8,14 @@ use crate::app::{App, Ws};
 use crate::crypto::keyring::{Binding, Sealed, Secret};
 use crate::crypto::redact::Watch;
 use crate::kernel::{ConnectionId, TypedId};
-use crate::providers::base;
+use crate::providers::account::SignedIn;
 use crate::providers::catalog::Model;
 use crate::providers::practice::Practice;
 use crate::providers::wire::Connection as Line;
 use crate::providers::{self, Key, Provider};
 use crate::store::ReadExt;
 
+use super::accounts::{self, StoredAccount};
 use super::model::{Connection, SpareKeys, Window};
 use super::queries;
 use super::rules::{ConnectionError, NewKey};
@@ -51,9 +52,14 @@ pub fn with_key(
         Some(sealed) => Key::new(&open_sealed(&ws.app, id, sealed)?),
         None => None,
     };
-    let base = base::normalise(stored.wire.into(), &stored.base_url)?;
+    let base = queries::base_of(&stored)?;
     let line = Line::new(ws.app.http.clone(), Arc::clone(&ws.app.clock), base, key);
     let line = line.context(window);
+    if let Some(client) = &stored.sign_in {
+        let ways = Arc::clone(&ws.app.accounts.of(id).ways);
+        let account = Arc::new(StoredAccount::new(ws, id));
+        return Ok(Arc::new(SignedIn::new(client.vendor, line, account, ways)));
+    }
     Ok(providers::connect(stored.wire.into(), line))
 }
 
@@ -137,6 +143,7 @@ pub fn watch_keys(app: &App, ws: &Ws) -> Result<(), ConnectionError> {
     let mut live = Vec::new();
     for connection in ws.read(|snap| queries::all(snap))? {
         let id = connection.id;
+        accounts::watch_stored(app, ws, &connection)?;
         let keys = ws.read(|snap| {
             let slots = queries::turns::slots(snap, id)?.into_iter();
             let keys = slots.map(|slot| Ok((slot, sealed_key(snap, id, slot)?)));
@@ -166,9 +173,10 @@ pub fn watch_spare(app: &App, id: ConnectionId, slot: u32, typed: &str) -> Watch
     app.redactor.add(&watch_name(id, slot), Secret::new(typed.trim()))
 }
 
-/// Forgets the key of a connection that is gone or has none any more.
+/// Forgets the key of a connection that is gone or has none any more, and the tokens of its account.
 pub fn forget_key(app: &App, id: ConnectionId) {
     forget_spare(app, id, 0);
+    accounts::forget(app, id);
 }
 
 /// Forgets another of a connection's keys.

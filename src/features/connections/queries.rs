@@ -5,7 +5,7 @@ use crate::features::runs::model::ModelSource;
 use crate::features::tasks::model::Task;
 use crate::features::workspace::model::Settings;
 use crate::kernel::{AgentId, ConnectionId, Route, Thinking};
-use crate::providers::base::{self, Server};
+use crate::providers::base::{self, Base, BaseError, Server};
 use crate::providers::catalog::{self, Model, Price};
 use crate::providers::model::{Abilities, ModelInfo};
 use crate::providers::practice;
@@ -13,6 +13,7 @@ use crate::store::{KeyBuf, Range, ReadExt, StoreError};
 
 use super::model::{BY_NAME, Connection, ConnectionKey, UsualThinking, Wire};
 
+pub mod eligible;
 pub mod turns;
 
 /// The name of the built-in provider, in lists and as a model's id.
@@ -243,7 +244,7 @@ pub fn priced(connection: Option<&Connection>, model: Model) -> Model {
 /// Whether models behind it run on people's own machines, where nothing is paid by the token.
 #[must_use]
 pub fn is_own(connection: &Connection) -> bool {
-    base::normalise(connection.wire.into(), &connection.base_url).is_ok_and(|base| {
+    base_of(connection).is_ok_and(|base| {
         base.private && matches!(base.server, Server::Ollama | Server::LmStudio | Server::Vllm)
     })
 }
@@ -251,7 +252,41 @@ pub fn is_own(connection: &Connection) -> bool {
 /// On which way a provider is paid for calls of a connection.
 #[must_use]
 pub fn route(connection: &Connection) -> Route {
-    if is_own(connection) { Route::Own } else { Route::Api }
+    match &connection.sign_in {
+        Some(_) => Route::Subscription,
+        None if is_own(connection) => Route::Own,
+        None => Route::Api,
+    }
+}
+
+/// Whether a maker's own server answers nobody without a key.
+#[must_use]
+pub fn needs_key(base: &Base, wire: Wire) -> bool {
+    match base.server {
+        Server::Anthropic => true,
+        Server::OpenAi => wire == Wire::OpenaiResponses,
+        Server::Google => wire == Wire::Gemini,
+        _ => false,
+    }
+}
+
+/// The server of a connection.
+///
+/// # Errors
+/// Its address cannot be used.
+pub fn base_of(connection: &Connection) -> Result<Base, BaseError> {
+    base_at(connection, &connection.base_url)
+}
+
+/// The server that a connection would have at an address as typed.
+///
+/// # Errors
+/// The address cannot be used.
+pub fn base_at(connection: &Connection, typed: &str) -> Result<Base, BaseError> {
+    match &connection.sign_in {
+        Some(client) => client.vendor.base(typed),
+        None => base::normalise(connection.wire.into(), typed),
+    }
 }
 
 impl From<Wire> for base::Wire {

@@ -44,6 +44,7 @@ pub fn scope(class: ErrorClass) -> Option<Scope> {
     match class {
         ErrorClass::Auth
         | ErrorClass::AuthPermanent
+        | ErrorClass::SignIn
         | ErrorClass::Billing
         | ErrorClass::Network => Some(Scope::Key),
         ErrorClass::RateLimit
@@ -105,7 +106,10 @@ fn is_ruled_out(at: usize, list: &[Candidate], tried: &[(usize, ErrorClass)]) ->
         let other = &list[*done];
         match class {
             // The same key pays and opens for all models.
-            ErrorClass::Auth | ErrorClass::AuthPermanent | ErrorClass::Billing
+            ErrorClass::Auth
+            | ErrorClass::AuthPermanent
+            | ErrorClass::SignIn
+            | ErrorClass::Billing
                 if other.is_same_key(one) =>
             {
                 return true;
@@ -142,6 +146,7 @@ mod tests {
         ErrorClass::Garbage,
         ErrorClass::Auth,
         ErrorClass::AuthPermanent,
+        ErrorClass::SignIn,
         ErrorClass::Billing,
         ErrorClass::NotFoundModel,
     ];
@@ -177,6 +182,7 @@ mod tests {
                 class,
                 ErrorClass::Auth
                     | ErrorClass::AuthPermanent
+                    | ErrorClass::SignIn
                     | ErrorClass::Billing
                     | ErrorClass::Network
             );

@@ -13,11 +13,13 @@ use crate::kernel::{
 use crate::providers::base::{self, BaseError};
 use crate::providers::catalog::{self, Model};
 use crate::providers::model::Usage as Tokens;
+use crate::providers::oauth::Client;
 use crate::store::{KeyBuf, ReadExt, StoreError, WriteTx};
 
 use super::model::{BY_NAME, Connection, ConnectionKey, ListedModel, Offer, Tested, Wire};
 use super::queries::{self, PRACTICE};
 
+pub mod sign_in;
 pub mod turns;
 
 /// The longest name.
@@ -73,6 +75,21 @@ pub enum ConnectionError {
     /// A window into which nothing fits.
     #[error("a window has at least 4096 tokens")]
     BadWindow,
+    /// A part of where people sign in cannot be used.
+    #[error("{1}")]
+    BadClient(&'static str, String),
+    /// Nobody signs in there.
+    #[error("this connection has a key; nobody signs in to it")]
+    NoSignIn,
+    /// It has an account in place of keys.
+    #[error("somebody signs in to this connection; it has no keys")]
+    NoKeys,
+    /// No sign-in is under way.
+    #[error("no sign-in is under way; begin one")]
+    NoLogin,
+    /// Another way to sign in was asked for than there is.
+    #[error("nobody can sign in there in this way")]
+    NoFlow,
     /// More models to fall back on than make sense.
     #[error("a list to fall back on has at most eight models")]
     TooManyModels,
@@ -97,6 +114,11 @@ impl Problem for ConnectionError {
             Self::TooManyKeys => "too_many_keys",
             Self::TooManyModels => "too_many_models",
             Self::BadWindow => "window_invalid",
+            Self::BadClient(..) => "sign_in_invalid",
+            Self::NoSignIn => "no_sign_in",
+            Self::NoKeys => "no_keys",
+            Self::NoLogin => "no_login",
+            Self::NoFlow => "flow_invalid",
             Self::Store(error) => error.code(),
         }
     }
@@ -104,7 +126,12 @@ impl Problem for ConnectionError {
     fn kind(&self) -> ProblemKind {
         match self {
             Self::NotFound(_) | Self::NoAgent(_) => ProblemKind::NotFound,
-            Self::NameTaken(_) | Self::Unreadable(_) | Self::NoWorkspace => ProblemKind::Conflict,
+            Self::NameTaken(_)
+            | Self::Unreadable(_)
+            | Self::NoWorkspace
+            | Self::NoSignIn
+            | Self::NoKeys
+            | Self::NoLogin => ProblemKind::Conflict,
             Self::Store(error) => error.kind(),
             _ => ProblemKind::Invalid,
         }
@@ -120,6 +147,7 @@ impl Problem for ConnectionError {
             Self::TooManyKeys => "more_key",
             Self::TooManyModels => "models",
             Self::BadWindow => "window",
+            Self::BadClient(field, _) => field,
             _ => return Vec::new(),
         };
         vec![FieldError::new(field, self.to_string())]
@@ -159,13 +187,7 @@ pub struct NewConnection {
 pub fn create(tx: &mut WriteTx<'_>, new: NewConnection) -> Result<ConnectionId, ConnectionError> {
     let name = good_name(tx, &new.name, None)?;
     let base = base::normalise(new.wire.into(), &new.base_url)?;
-    let hosted = match base.server {
-        base::Server::Anthropic => true,
-        base::Server::OpenAi => new.wire == Wire::OpenaiResponses,
-        base::Server::Google => new.wire == Wire::Gemini,
-        _ => false,
-    };
-    if new.key.is_none() && hosted {
+    if new.key.is_none() && queries::needs_key(&base, new.wire) {
         return Err(ConnectionError::KeyMissing);
     }
     let now = tx.now();
@@ -181,6 +203,7 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewConnection) -> Result<ConnectionId, 
         price: None,
         created_at: now,
         updated_at: now,
+        sign_in: None,
     };
     tx.put(&connection)?;
     if let Some(key) = new.key {
@@ -220,6 +243,8 @@ pub struct Changes {
     pub default_model: Option<Option<String>>,
     /// Price of a million tokens in micro-dollars, input and output; `Some(None)` for unknown.
     pub price: Option<Option<(i64, i64)>>,
+    /// Where people sign in.
+    pub client: Option<Client>,
 }
 
 /// Changes a connection. After another address or key the last test says nothing any more.
@@ -242,8 +267,16 @@ pub fn update(
     if let Some(name) = changes.name {
         connection.name = good_name(tx, &name, Some(id))?;
     }
+    let new_key = !matches!(changes.key, KeyChange::Keep);
+    if connection.sign_in.is_some() && new_key {
+        return Err(ConnectionError::NoKeys);
+    }
+    if let Some(client) = changes.client {
+        let known = connection.sign_in.as_ref().ok_or(ConnectionError::NoSignIn)?;
+        connection.sign_in = Some(sign_in::good_client(client, known.vendor)?);
+    }
     if let Some(typed) = changes.base_url {
-        connection.base_url = base::normalise(connection.wire.into(), &typed)?.url;
+        connection.base_url = queries::base_at(&connection, &typed)?.url;
         let moved = origin(&connection.base_url) != origin(&before.base_url);
         if moved && before.key_hint.is_some() && matches!(changes.key, KeyChange::Keep) {
             return Err(ConnectionError::KeyAgain);
@@ -255,7 +288,6 @@ pub fn update(
     if let Some(price) = changes.price {
         connection.price = good_price(price)?;
     }
-    let new_key = !matches!(changes.key, KeyChange::Keep);
     match changes.key {
         KeyChange::Keep => {}
         KeyChange::Replace(key) => {
@@ -267,8 +299,12 @@ pub fn update(
             tx.delete::<ConnectionKey>(id)?;
         }
     }
-    if new_key || connection.base_url != before.base_url {
+    if new_key || connection.base_url != before.base_url || connection.sign_in != before.sign_in {
         connection.tested = None;
+    }
+    if sign_in::place(&connection) != sign_in::place(&before) {
+        // What was given for other addresses is not taken along.
+        sign_in::forget(tx, id)?;
     }
     if connection != before || new_key {
         connection.updated_at = tx.now();
@@ -372,7 +408,10 @@ fn book(tx: &mut WriteTx<'_>, connection: &Connection, spent: Spent) -> Result<(
         output: tokens.output,
         reasoning: tokens.reasoning,
         billed_micros,
-        list_micros: listed.or(billed_micros),
+        list_micros: match route {
+            Route::Subscription => listed,
+            _ => listed.or(billed_micros),
+        },
         priced_by,
         route,
         kind: CallKind::Test,

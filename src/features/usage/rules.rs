@@ -422,7 +422,11 @@ fn book(
     let run = tx.get::<Run>(held.run)?.ok_or(UsageError::NoRun(held.run))?;
     let billed_micros = spent.billed_micros.map(|micros| micros.max(0));
     let estimated = end != CallEnd::Refused && (end != CallEnd::Answered || !spent.counted);
-    let listed = listed(held.route, &spent).or(billed_micros);
+    let listed = match held.route {
+        // What a subscription pays says nothing of what it would have cost.
+        Route::Subscription => listed(held.route, &spent),
+        _ => listed(held.route, &spent).or(billed_micros),
+    };
     let usage = Usage {
         id: tx.new_id(),
         agent: Some(held.agent),
@@ -453,8 +457,8 @@ fn book(
     Ok(usage)
 }
 
-/// What the catalogue asks for a call; none when it does not know the model, and nothing where no
-/// maker is paid.
+/// What the catalogue asks for a call, also where a subscription pays it; none when it does not know the
+/// model, and nothing where no maker is paid.
 fn listed(route: Route, spent: &Spent) -> Option<i64> {
     match route {
         Route::Own | Route::Practice => Some(0),

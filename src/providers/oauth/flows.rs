@@ -9,6 +9,7 @@ use super::{AuthError, Client, Failure};
 use crate::kernel::Clock;
 use crate::kernel::text::ellipsis;
 use crate::net::client::{Extent, HttpClient};
+use crate::net::error::NetError;
 use crate::net::message::{Method, Policy, Request};
 use crate::net::retry;
 
@@ -199,13 +200,13 @@ impl Desk<'_> {
     async fn ask(&self, request: Request, hidden: &[&str]) -> Result<Value, AuthError> {
         let passing = |what: String| AuthError::new(Failure::Passing, clean(&what, hidden));
         let request = request.header("accept", "application/json");
-        let response =
-            self.http.request(request).await.map_err(|error| passing(error.to_string()))?;
+        let unheard = |error: NetError| AuthError { unheard: true, ..passing(error.to_string()) };
+        let response = self.http.request(request).await.map_err(unheard)?;
         let status = response.status;
         let wait = response.headers.get("retry-after");
         let wait = wait.and_then(|value| retry::retry_after(value, self.clock.now()));
         let body = response.body.beginning(MOST).await;
-        let (body, extent) = body.map_err(|error| passing(error.to_string()))?;
+        let (body, extent) = body.map_err(unheard)?;
         let answer = match extent {
             Extent::Whole => serde_json::from_slice(&body).unwrap_or(Value::Null),
             Extent::Cut => Value::Null,

@@ -228,13 +228,15 @@ pub struct AuthError {
     pub message: String,
     /// How long it wants to be left alone.
     pub retry_after: Option<std::time::Duration>,
+    /// Whether there may have been an answer that never arrived.
+    pub unheard: bool,
 }
 
 impl AuthError {
     /// A failure in our words.
     #[must_use]
     pub fn new(failure: Failure, message: impl Into<String>) -> Self {
-        Self { failure, message: message.into(), retry_after: None }
+        Self { failure, message: message.into(), retry_after: None, unheard: false }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::backup::{BackupError, Manifest, room, write_out};
 use crate::crypto::keyring::Keyring;
 use crate::crypto::master::MasterKey;
 use crate::features::backups::rules::{self as backups, NewRestoration};
-use crate::features::connections::model::{Connection, ConnectionKey, SpareKey, SpareKeys};
+use crate::features::connections::model::{Connection, ConnectionKey, Grant, SpareKey, SpareKeys};
 use crate::features::users::rules::UsersError;
 use crate::features::users::rules::restored::{Closed, Former, after_restore, forget_others};
 use crate::features::workspace::rules::restored::{Former as People, after_restore as close_doors};
@@ -363,6 +363,12 @@ fn unreadable_keys(store: &Store, ring: Option<&Keyring>) -> Result<Vec<String>,
             let name = name.unwrap_or_else(|| spare.connection.to_string());
             if !spare.keys.iter().all(holds) && !names.contains(&name) {
                 names.push(name);
+            }
+        }
+        for grant in snap.list::<Grant>(&Range::all())? {
+            if !ring.is_some_and(|ring| ring.knows(&grant.key_id)) {
+                let connection = snap.get::<Connection>(grant.connection)?;
+                names.push(connection.map_or_else(|| grant.connection.to_string(), |one| one.name));
             }
         }
         Ok(names)

@@ -61,6 +61,8 @@ const EVENTS: &[(&str, &[&str])] = &[
 const ELSEWHERE: &[(&str, &str)] = &[
     ("passkeys", "needs an authenticator that signs; tests/it/passkeys.rs has one"),
     ("passkey_use", "as passkeys"),
+    ("connection_grants", "needs a maker where people sign in; tests/it/sign_in.rs has one"),
+    ("connection_logins", "as connection_grants"),
     ("restores", "written with the program stopped; src/backup/swap.rs is cut off everywhere"),
     ("store.restored", "as restores"),
     ("store.mended", "needs a damaged store; tests/it/store/operate.rs and ops_health.rs"),

@@ -203,6 +203,7 @@ pub(super) async fn save(
         key,
         default_model: Some(Some(model)),
         price: Some(price),
+        client: None,
     };
     let window = match typed.window.trim() {
         "" => None,

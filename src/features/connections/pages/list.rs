@@ -15,7 +15,6 @@ use crate::features::usage::model::price::EnteredPrice;
 use crate::features::usage::queries::prices::{self, Offered};
 use crate::features::workspace::model::Settings;
 use crate::kernel::{Can, ConnectionId, Thinking, Timestamp};
-use crate::providers::base;
 use crate::providers::catalog::{self, Model, Price};
 use crate::store::{ReadExt, StoreError};
 use crate::web::error::PageError;
@@ -370,7 +369,7 @@ fn abilities(model: &Model) -> String {
 }
 
 fn model_view(scene: &Scene, connection: &Connection, id: &str, is_default: bool) -> ModelView {
-    let described = match base::normalise(connection.wire.into(), &connection.base_url) {
+    let described = match queries::base_of(connection) {
         Ok(base) => catalog::describe(id).at(&base),
         Err(_) => catalog::describe(id),
     };

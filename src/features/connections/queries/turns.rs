@@ -2,19 +2,22 @@
 
 use std::collections::HashMap;
 
+use jiff::SignedDuration;
+
 use crate::features::agents::model::Agent;
 use crate::features::connections::model::{
     Connection, ConnectionKey, Cooldown, Fallbacks, Named, Offer, Offers, SpareKeys,
 };
-use crate::features::connections::rests::Candidate;
+use crate::features::connections::rests::{Candidate, LONGEST};
 use crate::features::runs::model::ModelSource;
 use crate::kernel::{AgentId, ConnectionId, Thinking, Timestamp};
 use crate::providers::catalog::{self, Model, Price};
+use crate::providers::error::ErrorClass;
 use crate::providers::model::{Abilities, ModelInfo};
 use crate::store::{Range, ReadExt, StoreError};
 use crate::web::parts;
 
-use super::Choice;
+use super::{Choice, eligible};
 
 /// The numbers of a connection's keys, in the order in which they are used. One without a key has one place, too.
 ///
@@ -71,7 +74,8 @@ pub fn candidates(
     Ok(all)
 }
 
-/// The rest of a candidate that lasts longest; nothing when it may be asked.
+/// The rest of a candidate that lasts longest; nothing when it may be asked. An account that nobody is signed in to
+/// rests until somebody is.
 ///
 /// # Errors
 /// When the disk fails.
@@ -81,6 +85,20 @@ pub fn resting(
     now: Timestamp,
 ) -> Result<Option<Cooldown>, StoreError> {
     let Some(connection) = candidate.connection else { return Ok(None) };
+    if let Some(stored) = tx.get::<Connection>(connection)?
+        && let Some(reason) = eligible::of_account(tx, &stored)?
+    {
+        return Ok(Some(Cooldown {
+            id: Cooldown::key(connection, candidate.slot, None),
+            connection,
+            slot: candidate.slot,
+            model: None,
+            class: ErrorClass::SignIn,
+            message: reason.word().to_owned(),
+            failures: 0,
+            until: now + SignedDuration::try_from(LONGEST).unwrap_or(SignedDuration::MAX),
+        }));
+    }
     let mut longest: Option<Cooldown> = None;
     for model in [None, Some(candidate.model.as_str())] {
         let found = tx.get::<Cooldown>(Cooldown::key(connection, candidate.slot, model))?;

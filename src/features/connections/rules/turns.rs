@@ -36,7 +36,10 @@ pub fn add_key(
     id: ConnectionId,
     key: NewKey,
 ) -> Result<u32, ConnectionError> {
-    tx.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
+    let connection = tx.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
+    if connection.sign_in.is_some() {
+        return Err(ConnectionError::NoKeys);
+    }
     let spare = tx.get::<SpareKeys>(id)?;
     let mut spare = spare.unwrap_or(SpareKeys { connection: id, next: 1, keys: Vec::new() });
     if MAX_SPARE <= spare.keys.len() {

@@ -239,6 +239,8 @@ pub fn noun(table: u16, name: &'static str) -> (&'static str, &'static str) {
         "model_cooldowns" => ("rest after a failure", "rests after failures"),
         "usual_thinking" => ("usual thinking", "usual thinking"),
         "subagent_limits" => ("limits of sub-agents", "limits of sub-agents"),
+        "connection_grants" => ("sign-in of a connection", "sign-ins of connections"),
+        "connection_logins" => ("sign-in under way", "sign-ins under way"),
         "connection_windows" => ("window of a connection", "windows of connections"),
         "budgets" => ("budget", "budgets"),
         "prices" => ("price", "prices"),

@@ -4,7 +4,6 @@ use crate::features::connections::model::Connection;
 use crate::features::connections::queries::{self as connections, turns};
 use crate::features::usage::model::price::EnteredPrice;
 use crate::kernel::{ConnectionId, Route, Timestamp};
-use crate::providers::base;
 use crate::providers::catalog::{self, Model};
 use crate::store::{KeyBuf, Range, ReadExt, StoreError};
 
@@ -80,7 +79,7 @@ pub fn built_in(
 ) -> Result<Model, StoreError> {
     let known = catalog::describe(model);
     let Some(connection) = connection else { return Ok(known) };
-    let known = match base::normalise(connection.wire.into(), &connection.base_url) {
+    let known = match connections::base_of(connection) {
         Ok(base) => known.at(&base),
         Err(_) => known,
     };

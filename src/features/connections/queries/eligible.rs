@@ -1,0 +1,132 @@
+//! Whether a connection can be used, and why not, in the words that runs, `hq doctor` and the status page share.
+
+use jiff::SignedDuration;
+
+use crate::crypto::keyring::Keyring;
+use crate::features::connections::model::{Connection, ConnectionKey, Grant, SpareKeys};
+use crate::kernel::Timestamp;
+use crate::store::{ReadExt, StoreError};
+
+use super::{base_of, first_model, needs_key};
+
+/// The longest that what calls are made with is believed to be good.
+const LONGEST: SignedDuration = SignedDuration::from_hours(400 * 24 + 1);
+
+/// Why a connection cannot be used.
+///
+/// Every key of a connection stands in its order, so none is ever left out by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// No key was given, or nobody has signed in.
+    MissingCredential,
+    /// The sign-in has ended.
+    Expired,
+    /// Its end makes no sense.
+    InvalidExpires,
+    /// What was given does not open with the master key that is here.
+    UnresolvedRef,
+    /// Its address cannot be used.
+    IneligibleProfile,
+    /// No model is known that it could answer with.
+    NoModel,
+}
+
+impl Reason {
+    /// A stable word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::MissingCredential => "missing_credential",
+            Self::Expired => "expired",
+            Self::InvalidExpires => "invalid_expires",
+            Self::UnresolvedRef => "unresolved_ref",
+            Self::IneligibleProfile => "ineligible_profile",
+            Self::NoModel => "no_model",
+        }
+    }
+
+    /// What happened and what helps.
+    #[must_use]
+    pub fn says(self) -> &'static str {
+        match self {
+            Self::MissingCredential => "Nobody has given a key or signed in yet.",
+            Self::Expired => "The sign-in has ended; somebody has to sign in again.",
+            Self::InvalidExpires => "When the sign-in ends makes no sense; sign in again.",
+            Self::UnresolvedRef => {
+                "What was given does not open with this master key; give it again, or restore the key."
+            }
+            Self::IneligibleProfile => "Its address cannot be used; correct it.",
+            Self::NoModel => "No model is known that could answer; test it, or name one.",
+        }
+    }
+
+    /// Whether a person who signs in mends it.
+    #[must_use]
+    pub fn is_of_sign_in(self) -> bool {
+        matches!(
+            self,
+            Self::MissingCredential | Self::Expired | Self::InvalidExpires | Self::UnresolvedRef
+        )
+    }
+}
+
+/// Why a connection cannot be used; nothing when it can.
+///
+/// # Errors
+/// When the disk fails.
+pub fn why_not(
+    tx: &impl ReadExt,
+    connection: &Connection,
+    ring: &Keyring,
+    now: Timestamp,
+) -> Result<Option<Reason>, StoreError> {
+    let Ok(base) = base_of(connection) else { return Ok(Some(Reason::IneligibleProfile)) };
+    if connection.sign_in.is_some() {
+        if let Some(reason) = of_account(tx, connection)? {
+            return Ok(Some(reason));
+        }
+        if let Some(grant) = tx.get::<Grant>(connection.id)? {
+            if !ring.knows(&grant.key_id) {
+                return Ok(Some(Reason::UnresolvedRef));
+            }
+            // It counts, but its maker gives out no new tokens for the moment.
+            if grant.failures > 0 && grant.expires_at.is_some_and(|end| end <= now) {
+                return Ok(Some(Reason::Expired));
+            }
+        }
+    } else {
+        let first = tx.get::<ConnectionKey>(connection.id)?.map(|key| key.key_id);
+        let spare = tx.get::<SpareKeys>(connection.id)?.map_or_else(Vec::new, |spare| spare.keys);
+        let ids: Vec<String> =
+            first.into_iter().chain(spare.into_iter().map(|key| key.key_id)).collect();
+        if ids.is_empty() && needs_key(&base, connection.wire) {
+            return Ok(Some(Reason::MissingCredential));
+        }
+        if !ids.is_empty() && !ids.iter().any(|id| ring.knows(id)) {
+            return Ok(Some(Reason::UnresolvedRef));
+        }
+    }
+    Ok(first_model(connection).is_none().then_some(Reason::NoModel))
+}
+
+/// Why nobody can call through an account; nothing when somebody can, or it has keys.
+///
+/// # Errors
+/// When the disk fails.
+pub fn of_account(
+    tx: &impl ReadExt,
+    connection: &Connection,
+) -> Result<Option<Reason>, StoreError> {
+    if connection.sign_in.is_none() {
+        return Ok(None);
+    }
+    let Some(grant) = tx.get::<Grant>(connection.id)? else {
+        return Ok(Some(Reason::MissingCredential));
+    };
+    let span = grant.expires_at.map(|end| end.duration_since(grant.renewed_at));
+    Ok(match span {
+        _ if grant.lost_at.is_some() => Some(Reason::Expired),
+        Some(span) if !span.is_positive() || LONGEST < span => Some(Reason::InvalidExpires),
+        _ => None,
+    })
+}
