@@ -31,6 +31,49 @@ pub enum Command {
     Follow(Named),
     /// Stop a run; it ends within a second
     Stop(Named),
+    /// Begin a run that has ended again, in its place
+    Retry(Retry),
+    /// Begin a run again beside it, with another model for example
+    Fork(Fork),
+    /// Two runs side by side: model, outcome, cost, tokens, time
+    Compare(Compare),
+}
+
+/// Flags of `hq runs retry`.
+#[derive(Args)]
+pub struct Retry {
+    #[command(flatten)]
+    fork: Fork,
+    /// Take back first what it changed from that step on, in the workspace and in files
+    #[arg(long)]
+    undo: bool,
+}
+
+/// Flags of `hq runs fork`.
+#[derive(Args)]
+pub struct Fork {
+    #[command(flatten)]
+    named: Named,
+    /// The step, as its page counts them; without it, the beginning
+    #[arg(long, value_name = "STEP")]
+    from: Option<String>,
+    /// Another model
+    #[arg(long)]
+    model: Option<String>,
+    /// How much it thinks: none, low, medium, high or max
+    #[arg(long)]
+    thinking: Option<String>,
+}
+
+/// Which two runs.
+#[derive(Args)]
+pub struct Compare {
+    /// The one
+    a: String,
+    /// The other
+    b: String,
+    #[command(flatten)]
+    place: Place,
 }
 
 /// Flags of `hq runs list`.
@@ -77,7 +120,64 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let run = door.call(Ask::post(path, &body).within(workspace)).await?;
             print(common, &run, &[line(&run)])
         }
+        Command::Retry(flags) => {
+            again(common, door, &flags.fork, ("retry", json!({ "undo": flags.undo }))).await
+        }
+        Command::Fork(flags) => again(common, door, &flags, ("fork", json!({}))).await,
+        Command::Compare(flags) => compare(common, door, &flags).await,
     }
+}
+
+async fn again(
+    common: &Common,
+    door: &Door,
+    flags: &Fork,
+    (how, mut body): (&str, Value),
+) -> Result<u8, CommandError> {
+    for (name, value) in
+        [("from", &flags.from), ("model", &flags.model), ("thinking", &flags.thinking)]
+    {
+        if let Some(value) = value {
+            body[name] = json!(value);
+        }
+    }
+    let path = format!("/api/v1/runs/{}/{how}", flags.named.run);
+    let made =
+        door.call(Ask::post(path, &body).within(flags.named.place.workspace.as_ref())).await?;
+    let (name, of, waits) = (word(&made, "name"), word(&made, "of"), word(&made, "waits"));
+    let from = match made["from"].as_u64() {
+        Some(step) => format!("from step {step}"),
+        None => "from the beginning".to_owned(),
+    };
+    print(common, &made, &[format!("{name} begins {of} again {from}. {waits}").trim().to_owned()])
+}
+
+async fn compare(common: &Common, door: &Door, flags: &Compare) -> Result<u8, CommandError> {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("a", &flags.a).append_pair("b", &flags.b);
+    let path = format!("/api/v1/runs/compare?{}", query.finish());
+    let both = door.call(Ask::get(path).within(flags.place.workspace.as_ref())).await?;
+    let lines: Vec<String> = ["a", "b"].map(|side| figures(&both[side])).to_vec();
+    print(common, &both, &lines)
+}
+
+/// The figures of one of two runs in one line.
+fn figures(side: &Value) -> String {
+    let state = match word(side, "outcome") {
+        "" => word(side, "state"),
+        outcome => outcome,
+    };
+    let cost = side["cost_micros"].as_f64().unwrap_or_default() / 1e6;
+    let seconds = side["worked_ms"].as_f64().unwrap_or_default() / 1e3;
+    format!(
+        "{:<8} {state:<12} ${cost:<8.4} {} in, {} out  {} calls, {} tools  {seconds:.1} s  {}",
+        word(side, "run"),
+        side["tokens_sent"],
+        side["tokens_received"],
+        side["calls"],
+        side["steps"],
+        word(side, "model"),
+    )
 }
 
 async fn list(common: &Common, door: &Door, flags: &List) -> Result<u8, CommandError> {

@@ -32,6 +32,8 @@ const KINDS = [
   '/review?changes',
   '/runs',
   '/runs/*',
+  '/runs/*/fork',
+  '/runs/*/retry',
   '/settings/connections',
   '/settings/connections/*',
   '/settings/connections/new',

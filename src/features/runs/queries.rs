@@ -3,6 +3,7 @@
 pub mod between;
 pub mod branches;
 pub mod children;
+pub mod compare;
 pub mod doing;
 pub mod halt;
 pub mod limits;
@@ -12,6 +13,7 @@ pub mod search;
 pub mod sessions;
 pub mod steps;
 pub mod talk;
+pub mod waits;
 pub mod words;
 
 use crate::kernel::{AgentId, RunId, SessionId, TaskId};

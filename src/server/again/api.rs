@@ -144,14 +144,6 @@ struct AgainOut {
     waits: Option<String>,
 }
 
-/// The word for programs.
-fn word(why: BranchWhy) -> &'static str {
-    match why {
-        BranchWhy::Retry => "retry",
-        BranchWhy::Fork => "fork",
-    }
-}
-
 async fn preview(
     ws: Ws,
     who: Person,
@@ -216,7 +208,7 @@ fn answer(ws: &Ws, id: RunId) -> Result<(StatusCode, Json<AgainOut>), ApiError> 
             id,
             name: run.name(),
             of,
-            why: word(branch.why),
+            why: branch.why.word(),
             from: branch.step,
             waits: branches::held(snap, &run)?.map(|held| held.told()),
         })

@@ -105,6 +105,8 @@ async fn a_fork_waits_until_the_first_has_ended_and_holds_nobody_up() {
     let second = run_of(&office, &made);
     let page = office.hq.owner().get("/w/marlow-cargo/runs/R-2").await;
     assert!(page.text_of("#run-head").contains("until R-1 has ended"), "{}", page.text);
+    let list = office.hq.owner().get("/w/marlow-cargo/runs").await;
+    assert!(list.text_of(".runs-list").contains("until R-1 has ended"), "{}", list.text);
     office.model.push(done("complete"));
     let other = office.task("Something else", &ada).await;
     office.worked(other.id, 1).await;
@@ -122,6 +124,23 @@ async fn a_fork_waits_until_the_first_has_ended_and_holds_nobody_up() {
     let ended = office.get::<Run>(first);
     assert!(matches!(ended.outcome, Some(Outcome::Failed { .. })), "the first is as it was");
     assert!(office.get::<Session>(ended.session).archived_at.is_none());
+
+    // The two side by side, whichever is named first.
+    let (api, mira) = (office.hq.api().await, office.hq.owner());
+    let both = api.get("/api/v1/runs/compare?a=R-2&b=R-1").await.json();
+    assert_eq!((both["a"]["run"].as_str(), both["why"].as_str()), (Some("R-1"), Some("fork")));
+    assert_eq!((&both["from"], &both["a"]["outcome"]), (&Value::Null, &json!("failed")), "{both}");
+    assert_eq!((&both["b"]["model"], &both["b"]["calls"]), (&json!("other"), &json!(1)), "{both}");
+    assert!(both["a"]["turns"][0].to_string().contains("Which one?"), "{both}");
+    let page = mira.get("/w/marlow-cargo/runs/compare?a=R-1&b=R-2").await;
+    let shown = page.text_of("#compare");
+    assert!(shown.contains("other") && shown.contains("Which one?"), "{shown}");
+    let same = mira.get("/w/marlow-cargo/runs/compare?a=R-1&b=R-1").await;
+    assert_eq!(same.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", same.text);
+    let kin = mira.get("/w/marlow-cargo/runs/R-1").await.text_of(".kin");
+    assert!(kin.contains("Forked from the beginning as R-2"), "{kin}");
+    let told = api.get("/api/v1/runs/R-2").await.json();
+    assert_eq!(told["again_of"]["name"], "R-1", "{told}");
     office.hq.finish().await;
 }
 

@@ -1,5 +1,6 @@
 //! JSON routes of runs, and the OpenAI-compatible API.
 
+mod compare;
 mod halt;
 mod limits;
 pub mod openai;
@@ -81,6 +82,7 @@ pub fn routes() -> Routes {
             }),
         )
         .merge(sessions::routes())
+        .merge(compare::routes())
         .merge(talk::routes())
         .merge(queue::routes())
         .merge(halt::routes())

@@ -3,10 +3,11 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::features::agents::model::Agent;
 use crate::features::runs::model::{
-    Attachment, Body, Child, Compaction, EventKind, Run, SessionEvent,
+    Attachment, Body, Branch, Child, Compaction, EventKind, Run, SessionEvent,
 };
-use crate::features::runs::queries::{children, words};
+use crate::features::runs::queries::{branches, children, waits, words};
 use crate::features::usage::queries as usage;
 use crate::kernel::{
     Actor, AgentId, InputId, ItemId, Outcome, RunId, RunState, RunTrigger, SessionId, TaskId,
@@ -66,6 +67,26 @@ pub(super) struct ChildOut {
     cost_micros: i64,
 }
 
+/// A run of the same beginning.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct KinOut {
+    /// Its id.
+    id: RunId,
+    /// Its name, such as `R-2292`.
+    name: String,
+    /// `retry` or `fork`.
+    why: &'static str,
+    /// The step, as on the page of the run that was begun again; none for its beginning.
+    from: Option<u32>,
+}
+
+impl KinOut {
+    fn of(tx: &impl ReadExt, branch: &Branch, run: RunId) -> Result<Option<Self>, StoreError> {
+        let (why, from) = (branch.why.word(), branch.step);
+        Ok(tx.get::<Run>(run)?.map(|run| Self { id: run.id, name: run.name(), why, from }))
+    }
+}
+
 /// A run.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct RunOut {
@@ -83,6 +104,10 @@ pub(super) struct RunOut {
     parent: Option<RunId>,
     /// Its sub-agents, oldest first.
     children: Vec<ChildOut>,
+    /// The run that it begins again.
+    again_of: Option<KinOut>,
+    /// Runs that begin it again, oldest first.
+    again: Vec<KinOut>,
     /// The inbox item that it serves.
     item: Option<ItemId>,
     /// The task that it works on.
@@ -93,6 +118,8 @@ pub(super) struct RunOut {
     state: RunState,
     /// What it waits for.
     waiting: Option<WaitingOut>,
+    /// Why it does not go on now, in one sentence.
+    why: Option<String>,
     /// How it ended.
     outcome: Option<OutcomeOut>,
     /// In the agent's words.
@@ -137,11 +164,20 @@ impl RunOut {
                 cost_micros: usage::run_cost(tx, run.id)?,
             });
         }
+        let mut again = Vec::new();
+        for branch in branches::again(tx, run.id)? {
+            again.extend(KinOut::of(tx, &branch, branch.run)?);
+        }
         Ok(Self {
             id: run.id,
             name: run.name(),
             parent: tx.get::<Child>(run.id)?.map(|child| child.parent),
             children: below,
+            again_of: match branches::of_run(tx, run)? {
+                Some(branch) => KinOut::of(tx, &branch, branch.of)?,
+                None => None,
+            },
+            again,
             agent: run.agent,
             session: run.session,
             trigger: run.trigger,
@@ -150,6 +186,7 @@ impl RunOut {
             title: run.title.clone(),
             state: run.state,
             waiting,
+            why: waits::of(tx, run, tx.get::<Agent>(run.agent)?.as_ref())?.map(|why| why.text),
             outcome: run.outcome.as_ref().map(OutcomeOut::of),
             summary: run.summary.clone(),
             model: run.model.clone(),

@@ -27,6 +27,17 @@ pub enum BranchWhy {
     Fork,
 }
 
+impl BranchWhy {
+    /// The word for programs.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Fork => "fork",
+        }
+    }
+}
+
 /// A conversation that begins as another one did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Branch {

@@ -27,6 +27,7 @@ use crate::web::shell::Shell;
 use crate::web::time::RelTime;
 
 use super::look::Look;
+use super::waits;
 
 /// How many runs a filter looks through for one page.
 const LOOK_THROUGH: usize = 2_000;
@@ -88,6 +89,8 @@ struct Row {
     began: RelTime,
     took: String,
     cost: String,
+    /// Why it does not go on.
+    why: String,
 }
 
 #[derive(Template)]
@@ -197,7 +200,9 @@ fn row(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Row, StoreError>
     let cost = tx.sum(RUN_COST, &KeyBuf::of(&run.id))?;
     let (state, label) = words::state(run);
     let works = run.state == RunState::Running;
+    let why = waits::of(tx, look, run, agent.as_ref())?;
     Ok(Row {
+        why: why.map(|why| why.text).unwrap_or_default(),
         name: run.name(),
         title: if run.title.is_empty() { "Untitled".to_owned() } else { run.title.clone() },
         href: look.ws.url(&format!("runs/{}", run.name())),

@@ -2,9 +2,11 @@
 
 mod below;
 mod chat;
+mod compare;
 mod halt;
 mod lane;
 mod limits;
+mod lineage;
 mod list;
 mod look;
 mod queue;
@@ -13,10 +15,12 @@ mod show;
 mod steps;
 mod talk;
 mod tools;
+mod waits;
 
 use crate::kernel::Can;
 use crate::web::routes::{Needs, Routes};
 
+pub(super) use compare::both;
 pub(super) use show::{find, raw};
 
 /// Pages below `/w/{ws}`.
@@ -24,6 +28,7 @@ pub(super) use show::{find, raw};
 pub fn routes() -> Routes {
     Routes::new()
         .get("/runs", list::index.needs(Can::Read))
+        .get("/runs/compare", compare::show.needs(Can::Read))
         .get("/runs/{name}", show::show.needs(Can::Read))
         .get("/runs/{name}/steps/{n}/raw", show::raw.needs(Can::Read))
         .get("/pause", halt::show.needs(Can::Read))

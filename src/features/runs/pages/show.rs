@@ -12,16 +12,16 @@ use crate::features::agents::model::Agent;
 use crate::features::connections::model::Connection;
 use crate::features::history::model::{FILE_REVERTS, FileRevert, REVERTS_BY_RUN, RevertState};
 use crate::features::inbox::model::Item;
-use crate::features::runs::model::{Body, EventKind, HALTS, RUNS, Run, Session, SessionEvent};
+use crate::features::runs::model::{
+    BRANCHES, Body, EventKind, HALTS, RUNS, Run, Session, SessionEvent,
+};
 use crate::features::runs::queries::steps::{Steps, What};
 use crate::features::runs::queries::{self, steps as reading, talk, words};
 use crate::features::runs::rules::{self, NewInput, RunError};
 use crate::features::runs::stopping;
 use crate::features::tasks::model::Task;
 use crate::features::usage::model::{BY_RUN, RUN_COST, Usage};
-use crate::kernel::{
-    AgentStatus, ItemState, ProblemKind, QueueMode, RunState, RunTrigger, Thinking,
-};
+use crate::kernel::{ItemState, ProblemKind, QueueMode, RunState, RunTrigger, Thinking};
 use crate::store::{KeyBuf, Range, ReadExt, StoreError};
 use crate::web::error::{Failure, PageError};
 use crate::web::extract::{Form, Path, Path2, Query};
@@ -37,9 +37,11 @@ use crate::web::time::RelTime;
 
 use super::below::{self, Below};
 use super::lane::Lane;
+use super::lineage::{self, Kin};
 use super::look::Look;
 use super::queue::Queue;
 use super::steps::{Drawing, StepList, one_line};
+use super::waits::{self, Waits};
 
 /// How many steps a page shows at first.
 const WINDOW: usize = 100;
@@ -89,16 +91,11 @@ struct Head {
     /// Where it is stopped on the way to that.
     stop_and_undo: Option<String>,
     retry: Option<String>,
+    /// Where it begins again: in its place, or beside it.
+    again: Option<String>,
+    fork: Option<String>,
+    kin: Vec<Kin>,
     chat: Option<String>,
-}
-
-/// Why a run does not go on, with the button that helps.
-struct Waits {
-    text: String,
-    /// A page.
-    door: Option<(String, &'static str)>,
-    /// An action.
-    deed: Option<(String, &'static str)>,
 }
 
 #[derive(Template)]
@@ -237,7 +234,8 @@ fn list(
         _ => None,
     });
     let (agent, href_of) = (face.clone(), href.to_owned());
-    let drawing = Drawing { look, agent, href: href_of, last: last.unwrap_or_default() };
+    let again = (lineage::may_fork(look, run) && !run.is_live()).then(|| format!("{href}/retry"));
+    let drawing = Drawing { look, agent, href: href_of, again, last: last.unwrap_or_default() };
     let shown = steps.all.iter().skip(from);
     let mut views = shown.map(|step| drawing.view(tx, step)).collect::<Result<Vec<_>, _>>()?;
     if run.state == RunState::Running {
@@ -290,11 +288,12 @@ fn head(
             && matches!(item.state, ItemState::Failed | ItemState::DeadLetter)
     });
     let chat = agent.filter(|_| run.trigger == RunTrigger::Chat && run.item.is_none());
+    let may_fork = lineage::may_fork(look, run);
     // A run that changed nothing has nothing to undo.
     let undoable = run.effective && look.may_write;
     let model = if run.model.is_empty() { steps.model.clone() } else { Some(run.model.clone()) };
     Ok(Head {
-        live: Live::new(href).record(RUNS.name, run.id).table(HALTS.name),
+        live: Live::new(href).record(RUNS.name, run.id).table(HALTS.name).table(BRANCHES.name),
         face,
         title: if run.title.is_empty() { run.name() } else { run.title.clone() },
         name: run.name(),
@@ -307,7 +306,7 @@ fn head(
         state: Dot::new(state, label),
         doing,
         facts: facts(tx, look, run, model)?,
-        waits: waits(tx, look, run, agent)?,
+        waits: waits::of(tx, look, run, agent)?,
         asks: queries::park::question_of(tx, run)?
             .map(|park| (park.question, park.options, format!("{href}/answer"))),
         lane: Lane::of(run, steps, look.now),
@@ -315,6 +314,9 @@ fn head(
         undo: (undoable && !run.is_live()).then(|| ws.url(&format!("undo?run={}", run.name()))),
         stop_and_undo: (undoable && run.is_live()).then(|| format!("{href}/stop")),
         retry: retry.map(|item| ws.url(&format!("inbox/{}/retry", item.id))),
+        again: (may_fork && !run.is_live()).then(|| format!("{href}/retry")),
+        fork: may_fork.then(|| format!("{href}/fork")),
+        kin: lineage::kin(tx, look, run)?,
         chat: chat.map(|agent| ws.url(&format!("agents/{}/chat", agent.slug))),
     })
 }
@@ -352,57 +354,6 @@ fn facts(
     let small = if run.attempt > 1 { format!("attempt {}", run.attempt) } else { String::new() };
     add("Duration", took.unwrap_or_else(|| "not begun".to_owned()), small);
     Ok(facts)
-}
-
-/// Why the run does not go on now.
-fn waits(
-    tx: &impl ReadExt,
-    look: &Look<'_>,
-    run: &Run,
-    agent: Option<&Agent>,
-) -> Result<Option<Waits>, StoreError> {
-    if run.state == RunState::Queued {
-        let held = match agent {
-            Some(agent) => rules::held(tx, agent)?,
-            None => None,
-        };
-        let name = agent.map_or("The agent", |agent| agent.name.as_str());
-        let slug = agent.map_or("", |agent| agent.slug.as_str());
-        let paused = agent.is_some_and(|agent| agent.status == AgentStatus::Paused);
-        let resume = look.ws.url(&format!("agents/{slug}/resume"));
-        if held == Some("workspace_paused") {
-            let door = Some((look.ws.url("pause"), "Open"));
-            let text = "All work stands still; the run goes on when somebody resumes.".to_owned();
-            return Ok(Some(Waits { text, door, deed: None }));
-        }
-        let turn = match held {
-            None => queries::branches::held(tx, run)?,
-            Some(_) => None,
-        };
-        if let Some(turn) = turn {
-            return Ok(Some(Waits { text: turn.told(), door: None, deed: None }));
-        }
-        return Ok(Some(Waits {
-            text: match held {
-                Some("agent_paused") => {
-                    format!("{name} is paused; the run goes on when it resumes.")
-                }
-                Some(_) => format!("{name} cannot work now; see its page."),
-                None => "Waits for a free place; it begins by itself.".to_owned(),
-            },
-            door: (held.is_some() && !paused)
-                .then(|| (look.ws.url(&format!("agents/{slug}")), "Open the agent")),
-            deed: paused.then_some((resume, "Resume")),
-        }));
-    }
-    let Some((text, door)) = words::waits(run) else { return Ok(None) };
-    let until = run.waiting.as_ref().and_then(|waiting| waiting.until);
-    let text = match until {
-        Some(until) => format!("{text} It goes on {} by itself.", look.time(until).text),
-        None => text,
-    };
-    let door = door.map(|(path, label)| (look.ws.url(path), label));
-    Ok(Some(Waits { text, door, deed: None }))
 }
 
 fn rail(

@@ -40,6 +40,8 @@ pub(super) struct StepView {
     pub paths: Vec<String>,
     /// Where the whole text is, and how long it is.
     pub raw: Option<(String, String)>,
+    /// Where the run begins again from it.
+    pub again: Option<String>,
 }
 
 /// How the middle of a step looks.
@@ -70,6 +72,8 @@ pub(super) struct Drawing<'a, 'l> {
     pub agent: Face,
     /// Address of the run's page.
     pub href: String,
+    /// Where the run begins again, if it can.
+    pub again: Option<String>,
     /// The last words of the model, which the end of a run need not repeat.
     pub last: String,
 }
@@ -78,6 +82,7 @@ impl Drawing<'_, '_> {
     /// One step.
     pub fn view(&self, tx: &impl ReadExt, step: &Step) -> Result<StepView, StoreError> {
         let mut view = self.plain(step);
+        view.again = self.again_from(step);
         match &step.what {
             What::Input { text, by, input, steered, .. } => {
                 self.input(tx, &mut view, (text, step.event), *by, (input.is_none(), *steered))?;
@@ -157,6 +162,13 @@ impl Drawing<'_, '_> {
         Ok(view)
     }
 
+    /// Where the run begins again with the answer of which this is the first step.
+    fn again_from(&self, step: &Step) -> Option<String> {
+        let answers = matches!(step.what, What::Thought(_) | What::Said(_) | What::Tool(_));
+        let first = answers && !step.key.contains('-');
+        self.again.as_ref().filter(|_| first).map(|href| format!("{href}?from={}", step.key))
+    }
+
     /// The block that the model writes right now.
     pub fn writing(&self, steps: &Steps, piece: Option<Piece>) -> Option<StepView> {
         let (call, since) = steps.asking?;
@@ -202,6 +214,7 @@ impl Drawing<'_, '_> {
             parts: Vec::new(),
             paths: Vec::new(),
             raw: None,
+            again: None,
         }
     }
 

@@ -97,7 +97,7 @@ struct Seen {
 impl<'a, 'l> Telling<'a, 'l> {
     pub fn new(look: &'a Look<'l>, face: Face) -> Self {
         let (href, last) = (String::new(), String::new());
-        let drawing = Drawing { look, agent: face.clone(), href, last };
+        let drawing = Drawing { look, agent: face.clone(), href, again: None, last };
         Self {
             look,
             drawing,

@@ -1,0 +1,76 @@
+//! Why a run does not go on now, in one sentence, the same on every page and for programs.
+
+use crate::features::agents::model::Agent;
+use crate::features::runs::model::Run;
+use crate::kernel::{AgentStatus, RunState};
+use crate::store::{ReadExt, StoreError};
+
+use super::{branches, halt, live_of_agent, words};
+
+/// Why a run does not go on, with where a person can help.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Why {
+    /// The sentence.
+    pub text: String,
+    /// A page below the workspace, with the words of its button.
+    pub door: Option<(String, &'static str)>,
+    /// An action below the workspace, with the words of its button.
+    pub deed: Option<(String, &'static str)>,
+}
+
+impl Why {
+    fn says(text: impl Into<String>) -> Self {
+        Self { text: text.into(), ..Self::default() }
+    }
+}
+
+/// Why a run does not go on; nothing for one that works or has ended.
+///
+/// # Errors
+/// When the disk fails.
+pub fn of(tx: &impl ReadExt, run: &Run, agent: Option<&Agent>) -> Result<Option<Why>, StoreError> {
+    if run.state != RunState::Queued {
+        let why = words::waits(run).map(|(text, door)| Why {
+            text,
+            door: door.map(|(path, label)| (path.to_owned(), label)),
+            deed: None,
+        });
+        return Ok(why);
+    }
+    let Some(agent) = agent else {
+        return Ok(Some(Why::says("The agent is not there any more.")));
+    };
+    let held = halt::held(tx, agent)?;
+    let page = format!("agents/{}", agent.slug);
+    Ok(Some(match held {
+        Some("workspace_paused") => Why {
+            door: Some(("pause".to_owned(), "Open")),
+            ..Why::says("All work stands still; the run goes on when somebody resumes.")
+        },
+        Some("agent_paused") => Why {
+            deed: (agent.status == AgentStatus::Paused)
+                .then(|| (format!("{page}/resume"), "Resume")),
+            ..Why::says(format!("{} is paused; the run goes on when it resumes.", agent.name))
+        },
+        Some(_) => Why {
+            door: Some((page, "Open the agent")),
+            ..Why::says(format!("{} cannot work now; see its page.", agent.name))
+        },
+        None => Why::says(turn(tx, run, agent)?),
+    }))
+}
+
+/// What a run waits for whose agent may work.
+fn turn(tx: &impl ReadExt, run: &Run, agent: &Agent) -> Result<String, StoreError> {
+    if let Some(held) = branches::held(tx, run)? {
+        return Ok(held.told());
+    }
+    let works = |other: &&Run| other.id != run.id && other.item.is_some() && other.is_at_work();
+    let live = live_of_agent(tx, agent.id)?;
+    Ok(match live.iter().find(works).filter(|_| run.item.is_some()) {
+        Some(other) => {
+            format!("{} works on {}; this run comes after it.", agent.name, other.name())
+        }
+        None => "Waits for a free place; it begins by itself.".to_owned(),
+    })
+}
