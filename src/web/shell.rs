@@ -178,6 +178,17 @@ pub struct PlaceLine {
     pub current: bool,
 }
 
+/// What somebody should do something about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Warning {
+    /// How bad it is, as colours know it.
+    pub tone: &'static str,
+    /// Whole sentences: what it is and what to do.
+    pub text: String,
+    /// Whether this person may look at the health of HQ.
+    pub health: bool,
+}
+
 /// A line over all pages of a workspace that nobody works in.
 #[derive(Clone, Debug, Default)]
 pub struct Closed {
@@ -318,8 +329,8 @@ pub struct Shell {
     pub closed: Option<Closed>,
     /// How that line renews itself.
     pub closed_live: Option<Live>,
-    /// What those who run HQ should do something about, said over all pages; or empty.
-    pub warning: String,
+    /// What somebody should do something about, over all pages.
+    pub warning: Option<Warning>,
     /// Theme from the cookie.
     pub theme: Theme,
     /// Whether the page belongs to the settings; set by [`Shell::at`].

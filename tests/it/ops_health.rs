@@ -13,7 +13,7 @@ use hq::store::{Entry, WriteTx};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::hq::{Setup, TestHq};
+use crate::support::hq::{Person, Setup, TestHq};
 use crate::support::program::run_json;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
@@ -179,17 +179,33 @@ async fn a_disk_that_fills_up_is_told_to_those_who_run_hq_until_it_has_room_agai
         let parts = health["parts"].as_array().expect("a list").clone();
         parts.into_iter().find(|part| part["name"] == "disk").expect("a disk")
     };
+    let (owner, member) = (hq.owner(), hq.another("Tom", Some(hq::kernel::Role::Member)).await);
+    // How bad it is, and what is said, over any page.
+    let said = async |person: &Person| {
+        let page = person.get("/w/marlow-cargo/tasks").await;
+        let tones = page.attrs("#notes .banner", "data-tone");
+        let texts = page.texts("#notes .banner p");
+        tones.into_iter().zip(texts).next().unwrap_or_default()
+    };
+    let nothing = (String::new(), String::new());
     assert_eq!(disk().await["how"], "ok");
-    assert!(!hq.owner().get("/w/marlow-cargo/tasks").await.text.contains("nearly full"));
+    assert_eq!((said(&owner).await, said(&member).await), (nothing.clone(), nothing.clone()));
     free.store(9 << 30, Ordering::SeqCst);
     assert_eq!(disk().await["how"], "degraded");
-    assert!(hq.owner().get("/w/marlow-cargo/tasks").await.text.contains("nearly full"));
-    let member = hq.another("Tom", Some(hq::kernel::Role::Member)).await;
-    assert!(!member.get("/w/marlow-cargo/tasks").await.text.contains("nearly full"));
+    let (tone, text) = said(&owner).await;
+    assert!(tone == "warn" && text.contains("nearly full") && text.contains("Free some space"));
+    assert_eq!(said(&member).await, nothing, "nothing is refused yet");
     free.store(1 << 20, Ordering::SeqCst);
     assert_eq!(disk().await["how"], "down");
+    let (tone, text) = said(&owner).await;
+    assert_eq!(tone, "danger");
+    assert!(text.starts_with("The disk is full: 1.0 MB are free"), "{text}");
+    assert!(text.contains("every change is refused") && text.contains("move backups"), "{text}");
+    let (tone, text) = said(&member).await;
+    assert!(tone == "danger" && text.contains("no change is saved"), "{text}");
     free.store(50 << 30, Ordering::SeqCst);
     assert_eq!(disk().await["how"], "ok");
+    assert_eq!((said(&owner).await, said(&member).await), (nothing.clone(), nothing));
     rename(&hq, "Goes on").await;
     hq.finish().await;
 }

@@ -19,7 +19,7 @@ use crate::web::form::sentence;
 use crate::web::live::Live;
 use crate::web::parts::{Dot, Face, Working};
 use crate::web::session::Person;
-use crate::web::shell::{Closed, NavGroup, NavItem, Place, PlaceLine, Shell, Theme};
+use crate::web::shell::{Closed, NavGroup, NavItem, Place, PlaceLine, Shell, Theme, Warning};
 use crate::web::time::RelTime;
 
 use super::super::model::Settings;
@@ -78,24 +78,38 @@ fn line(one: &PlaceOf, here: &Ws) -> PlaceLine {
     }
 }
 
-/// What those who run HQ should do something about.
-fn warning(ws: &Ws, who: &Person) -> String {
-    let room = ws.store.room().filter(|_| who.access.may(Can::Admin));
-    let size = crate::web::format::size;
-    match room {
-        Some(room) if room.is_full() => format!(
-            "The disk is full: {} are free and nothing new is saved. Free some space; HQ goes on by \
-             itself.",
-            size(room.free)
-        ),
-        Some(room) if room.is_low() => format!(
-            "The disk is nearly full: {} of {} are free. Free some space before HQ has to refuse \
-             to save.",
-            size(room.free),
-            size(room.all)
-        ),
-        _ => String::new(),
-    }
+/// A disk that those who run HQ should do something about; one that is full is everybody's business,
+/// since nobody's changes are saved.
+fn warning(ws: &Ws, who: &Person) -> Option<Warning> {
+    let (room, size) = (ws.store.room()?, crate::web::format::size);
+    let health = who.access.may(Can::Admin);
+    let (tone, text) = match (room.is_full(), health) {
+        (true, true) => {
+            let text = format!(
+                "The disk is full: {} are free, and below {} every change is refused. Delete what is \
+                 not HQ's, move backups to another place or compact the store; HQ goes on by itself.",
+                size(room.free),
+                size(room.reserve)
+            );
+            ("danger", text)
+        }
+        (true, false) => {
+            let text = "The disk of this HQ is full, so no change is saved. What you read is all \
+                        there. Tell those who run it; it goes on by itself.";
+            ("danger", text.to_owned())
+        }
+        (false, true) if room.is_low() => {
+            let text = format!(
+                "The disk is nearly full: {} of {} are free. Free some space before HQ has to refuse \
+                 to save.",
+                size(room.free),
+                size(room.all)
+            );
+            ("warn", text)
+        }
+        _ => return None,
+    };
+    Some(Warning { tone, text, health })
 }
 
 /// What is said over all pages when nobody works here, or all work stands still.
