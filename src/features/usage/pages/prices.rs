@@ -109,7 +109,7 @@ struct PricesPage {
     here: &'static str,
     usage: String,
     view: View,
-    zone: String,
+    begins_hint: String,
     places: Vec<Choice>,
     v: Typed,
     wrong: Wrong,
@@ -156,7 +156,10 @@ fn page(
         here: MENU,
         usage: shell.url("settings/usage"),
         view,
-        zone: zone.iana_name().unwrap_or("UTC").to_owned(),
+        begins_hint: format!(
+            "At the beginning of that day in {}; at once when it is empty.",
+            zone.iana_name().unwrap_or("UTC")
+        ),
         places,
         v: typed,
         wrong,

@@ -1,0 +1,152 @@
+//! `/api/v1/usage/report`: what calls came to, summed up; and the same as files.
+
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::app::Ws;
+use crate::features::usage::files;
+use crate::features::usage::model::day::{Sums, day_in};
+use crate::features::usage::period::Month;
+use crate::features::usage::queries::daily;
+use crate::features::usage::queries::report::{By, report};
+use crate::features::usage::span::{self, Asked};
+use crate::kernel::Can;
+use crate::web::error::ApiError;
+use crate::web::extract::{Json, Query};
+use crate::web::routes::{Doc, Needs, Routes};
+use crate::web::session::Alive;
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get(
+            "/usage/report",
+            sum_up.needs(Can::Read).doc(|| {
+                Doc::new("What the calls of some days came to, by agent, model, task and so on")
+                    .query::<Asked>()
+                    .returns::<ReportView>()
+            }),
+        )
+        .get(
+            "/usage/days.csv",
+            days.needs(Can::Read).doc(|| {
+                Doc::new("The days as a file: a line for each agent, model and task")
+                    .query::<Asked>()
+                    .media("text/csv")
+            }),
+        )
+        .get(
+            "/usage/calls.csv",
+            calls.needs(Can::Read).doc(|| {
+                Doc::new("Every call of some days as a file, oldest first")
+                    .query::<Asked>()
+                    .media("text/csv")
+            }),
+        )
+}
+
+#[derive(Serialize, JsonSchema)]
+struct ReportView {
+    /// The IANA zone that the days are of.
+    zone: String,
+    from: String,
+    to: String,
+    /// By what it is summed up.
+    by: &'static str,
+    /// Entries of the feed that are not in the figures yet.
+    behind: u64,
+    total: SumsView,
+    /// What this month will have cost at its pace, in micro-dollars, when the days hold today.
+    forecast_micros: Option<i64>,
+    /// The dearest first; days in their order.
+    items: Vec<LineView>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct LineView {
+    /// A stable word: an id, a model with its provider, a date.
+    key: String,
+    name: String,
+    sums: SumsView,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct SumsView {
+    calls: u64,
+    /// Calls of which nobody knows the cost; they are in no sum of money.
+    unmetered: u64,
+    /// Calls whose figures are estimates.
+    estimated: u64,
+    /// Calls that were refused, or never arrived.
+    failed: u64,
+    input: u64,
+    cache_read: u64,
+    cache_write: u64,
+    output: u64,
+    reasoning: u64,
+    billed_micros: i64,
+    /// The catalogue's price at the time.
+    list_micros: i64,
+}
+
+fn sums(sums: Sums) -> SumsView {
+    SumsView {
+        calls: sums.calls,
+        unmetered: sums.unpriced,
+        estimated: sums.estimated,
+        failed: sums.failed,
+        input: sums.input,
+        cache_read: sums.cache_read,
+        cache_write: sums.cache_write,
+        output: sums.output,
+        reasoning: sums.reasoning,
+        billed_micros: sums.billed_micros,
+        list_micros: sums.list_micros,
+    }
+}
+
+async fn sum_up(ws: Ws, Query(asked): Query<Asked>) -> Result<Json<ReportView>, ApiError> {
+    let made = ws.look(move |ws| {
+        ws.read(|snap| {
+            let by = match asked.by.as_str() {
+                "" => By::default(),
+                word => By::parse(word).ok_or_else(|| {
+                    ApiError::invalid("by", "choose agent, model, task, source, kind or day")
+                })?,
+            };
+            let today = day_in(ws.app.clock.now(), &daily::zone(snap)?);
+            let span = span::read(&asked, today)?;
+            let rolled = daily::rolled(ws, snap, span.first..=span.last)?;
+            let report = report(snap, &rolled, by)?;
+            let holds_today = span.first <= today && today <= span.last;
+            let month = Month::of_day(today);
+            let items = report.lines.into_iter().map(|line| LineView {
+                key: line.key,
+                name: line.name,
+                sums: sums(line.sums),
+            });
+            Ok::<_, ApiError>(ReportView {
+                zone: rolled.zone.iana_name().unwrap_or("UTC").to_owned(),
+                from: Month::date_of(span.first).to_string(),
+                to: Month::date_of(span.last).to_string(),
+                by: by.word(),
+                behind: rolled.behind,
+                total: sums(report.total),
+                forecast_micros: match holds_today {
+                    true => Some(daily::forecast(ws, snap, month, today)?),
+                    false => None,
+                },
+                items: items.collect(),
+            })
+        })
+    });
+    Ok(Json(made.await?))
+}
+
+async fn days(ws: Ws, asked: Query<Asked>) -> Result<Response, ApiError> {
+    Ok(files::days(ws, asked).await?)
+}
+
+async fn calls(ws: Ws, alive: Alive, asked: Query<Asked>) -> Result<Response, ApiError> {
+    Ok(files::calls(ws, alive, asked).await?)
+}

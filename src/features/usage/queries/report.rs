@@ -1,0 +1,230 @@
+//! What calls came to, summed up by agent, model, task, source, kind or day.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use crate::features::agents::model::Agent;
+use crate::features::tasks::model::Task;
+use crate::features::tasks::queries as tasks;
+use crate::features::usage::model::day::{Sums, UsageDay};
+use crate::features::usage::model::nobody;
+use crate::features::usage::model::source::{OTHER, TESTS, UsageSource};
+use crate::features::usage::period::Month;
+use crate::kernel::text::ellipsis;
+use crate::kernel::{AgentId, CallKind, RunTrigger, TaskId};
+use crate::store::{ReadExt, StoreError};
+
+use super::daily::Rolled;
+
+/// The key of all calls together.
+pub const ALL: &str = "all";
+/// The longest name of a line.
+const MAX_NAME: usize = 80;
+
+/// By what calls are summed up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum By {
+    /// Whose they are.
+    #[default]
+    Agent,
+    /// The model, with its provider.
+    Model,
+    /// The task that they were made for.
+    Task,
+    /// What began the run.
+    Source,
+    /// What the call was for within the run.
+    Kind,
+    /// The day.
+    Day,
+}
+
+impl By {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Agent, Self::Model, Self::Task, Self::Source, Self::Kind, Self::Day];
+
+    /// The word in addresses.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Model => "model",
+            Self::Task => "task",
+            Self::Source => "source",
+            Self::Kind => "kind",
+            Self::Day => "day",
+        }
+    }
+
+    /// The word for people.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Agent => "Agent",
+            Self::Model => "Model",
+            Self::Task => "Task",
+            Self::Source => "Source",
+            Self::Kind => "Kind",
+            Self::Day => "Day",
+        }
+    }
+
+    /// The one of this word; nothing when there is none.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|by| by.word() == word.trim())
+    }
+}
+
+/// One of what it is summed up by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// A stable word: an id, a model, a date.
+    pub key: String,
+    /// What people call it.
+    pub name: String,
+    /// More about it, or empty.
+    pub note: String,
+    /// Its page below the workspace, or empty.
+    pub path: String,
+    /// What it came to.
+    pub sums: Sums,
+}
+
+/// What calls came to.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// All of them.
+    pub total: Sums,
+    /// The dearest first; days in their order.
+    pub lines: Vec<Line>,
+    /// What was billed on each day, by the key of the line, in micro-dollars; all together under
+    /// [`ALL`] where the lines are days.
+    pub days: BTreeMap<u32, BTreeMap<String, i64>>,
+}
+
+/// Sums up.
+///
+/// # Errors
+/// When the disk fails.
+pub fn report(read: &impl ReadExt, rolled: &Rolled, by: By) -> Result<Report, StoreError> {
+    let mut report = Report::default();
+    let mut lines: BTreeMap<Which, Sums> = BTreeMap::new();
+    let mut add = |day: u32, which: Which, sums: Sums| {
+        report.total += sums;
+        if sums.billed_micros != 0 {
+            let at = report.days.entry(day).or_default().entry(which.series()).or_default();
+            *at = at.saturating_add(sums.billed_micros);
+        }
+        *lines.entry(which).or_default() += sums;
+    };
+    match by {
+        By::Source | By::Kind => {
+            for one in &rolled.sources {
+                add(one.day, Which::of_source(one, by), one.sums);
+            }
+        }
+        By::Agent | By::Model | By::Task | By::Day => {
+            for one in &rolled.days {
+                add(one.day, Which::of_day(one, by), one.sums);
+            }
+        }
+    }
+    for (which, sums) in lines {
+        let (name, note, path) = which.words(read)?;
+        report.lines.push(Line { key: which.key(), name, note, path, sums });
+    }
+    if by != By::Day {
+        report.lines.sort_by_key(|line| Reverse((line.sums.billed_micros, line.sums.calls)));
+    }
+    Ok(report)
+}
+
+/// What a line stands for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Which {
+    Agent(AgentId),
+    Model(String, String),
+    Task(Option<TaskId>),
+    Source(String),
+    Kind(CallKind),
+    Day(u32),
+}
+
+impl Which {
+    fn of_day(one: &UsageDay, by: By) -> Self {
+        match by {
+            By::Model => Self::Model(one.model.clone(), one.provider.clone()),
+            By::Task => Self::Task(one.task),
+            By::Day => Self::Day(one.day),
+            By::Agent | By::Source | By::Kind => Self::Agent(one.agent),
+        }
+    }
+
+    fn of_source(one: &UsageSource, by: By) -> Self {
+        match by {
+            By::Kind => Self::Kind(one.kind),
+            _ => Self::Source(one.source.clone()),
+        }
+    }
+
+    fn key(&self) -> String {
+        match self {
+            Self::Agent(id) if *id == nobody() => TESTS.to_owned(),
+            Self::Agent(id) => id.to_string(),
+            Self::Model(model, provider) => format!("{provider}/{model}"),
+            Self::Task(None) => "none".to_owned(),
+            Self::Task(Some(id)) => id.to_string(),
+            Self::Source(word) => word.clone(),
+            Self::Kind(kind) => kind.word().to_owned(),
+            Self::Day(day) => Month::date_of(*day).to_string(),
+        }
+    }
+
+    /// The key of what is drawn of it.
+    fn series(&self) -> String {
+        match self {
+            Self::Day(_) => ALL.to_owned(),
+            other => other.key(),
+        }
+    }
+
+    /// Name, more about it, its page.
+    fn words(&self, read: &impl ReadExt) -> Result<(String, String, String), StoreError> {
+        let plain = |name: &str| (name.to_owned(), String::new(), String::new());
+        Ok(match self {
+            Self::Agent(id) if *id == nobody() => plain("Tests of connections"),
+            Self::Agent(id) => match read.get::<Agent>(*id)? {
+                Some(agent) => (agent.name, String::new(), format!("agents/{}", agent.slug)),
+                None => plain("an agent that is gone"),
+            },
+            Self::Model(model, provider) => (model.clone(), provider.clone(), String::new()),
+            Self::Task(None) => plain("No task"),
+            Self::Task(Some(id)) => match read.get::<Task>(*id)? {
+                Some(task) => {
+                    let name = tasks::name(read, task.number)?;
+                    let words = ellipsis(&format!("{name} {}", task.title), MAX_NAME);
+                    (words, String::new(), format!("tasks/{name}"))
+                }
+                None => plain("a task that is gone"),
+            },
+            Self::Source(word) => plain(source(word)),
+            Self::Kind(kind) => plain(kind.label()),
+            Self::Day(day) => {
+                let date = Month::date_of(*day).strftime("%a %-d %b %Y").to_string();
+                (date, String::new(), String::new())
+            }
+        })
+    }
+}
+
+/// What began a run, for people.
+#[must_use]
+pub fn source(word: &str) -> &str {
+    match word {
+        TESTS => "Tests of connections",
+        OTHER => "Other",
+        word => word.parse::<RunTrigger>().map_or(word, RunTrigger::label),
+    }
+}

@@ -1,0 +1,274 @@
+//! The days that somebody looks at: today, the last so many, a month, from one day to another.
+
+use jiff::civil::Date;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::kernel::{FieldError, Problem, ProblemKind};
+use crate::web::format::query_value;
+
+use super::period::Month;
+
+/// The most days that are looked at.
+pub const MAX_DAYS: u32 = 366;
+
+/// What an address says of them.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Asked {
+    /// `today`, `7`, `30`, `90` (days, today among them) or `month`, which it is when nothing is said.
+    pub range: String,
+    /// Which month, such as `2026-11`; this one when it is left out.
+    pub month: String,
+    /// The first day, such as `2026-11-01`; it goes before a range.
+    pub from: String,
+    /// The last day; today when it is left out.
+    pub to: String,
+    /// By what it is summed up: `agent`, `model`, `task`, `source`, `kind` or `day`.
+    pub by: String,
+}
+
+/// Which days they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Today.
+    Today,
+    /// The last so many, today among them.
+    Last(u32),
+    /// A month.
+    Month(Month),
+    /// From one day to another.
+    Between,
+}
+
+/// Days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The first one, since 1970.
+    pub first: u32,
+    /// The last one.
+    pub last: u32,
+    /// Which they are.
+    pub kind: Kind,
+}
+
+/// What means no days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct NoSpan {
+    /// The field.
+    pub field: &'static str,
+    /// What would be right.
+    pub message: &'static str,
+}
+
+impl Problem for NoSpan {
+    fn code(&self) -> &'static str {
+        "days_invalid"
+    }
+    fn kind(&self) -> ProblemKind {
+        ProblemKind::Invalid
+    }
+    fn fields(&self) -> Vec<FieldError> {
+        vec![FieldError::new(self.field, self.message)]
+    }
+}
+
+/// Reads a day such as `2026-11-20`.
+#[must_use]
+pub fn day(text: &str) -> Option<u32> {
+    let date: Date = text.trim().parse().ok()?;
+    let days = Date::constant(1970, 1, 1).until(date).ok()?.get_days();
+    u32::try_from(days).ok()
+}
+
+/// The days that are asked for; this month when nothing is said.
+///
+/// # Errors
+/// What means no days.
+pub fn read(asked: &Asked, today: u32) -> Result<Span, NoSpan> {
+    let (from, to) = (asked.from.trim(), asked.to.trim());
+    if !from.is_empty() || !to.is_empty() {
+        return between(from, to, today);
+    }
+    let last = |count: u32| (today.saturating_sub(count - 1), today);
+    let ((first, last), kind) = match asked.range.trim() {
+        "today" => (last(1), Kind::Today),
+        "7" => (last(7), Kind::Last(7)),
+        "30" => (last(30), Kind::Last(30)),
+        "90" => (last(90), Kind::Last(90)),
+        "" | "month" => {
+            let month = match asked.month.trim() {
+                "" => Month::of_day(today),
+                text => Month::parse(text)
+                    .ok_or(NoSpan { field: "month", message: "write a month like 2026-11" })?,
+            };
+            let first = month.first_day();
+            ((first, first + month.days() - 1), Kind::Month(month))
+        }
+        _ => {
+            let message = "choose today, 7, 30, 90 or month";
+            return Err(NoSpan { field: "range", message });
+        }
+    };
+    Ok(Span { first, last, kind })
+}
+
+fn between(from: &str, to: &str, today: u32) -> Result<Span, NoSpan> {
+    let message = "write a day like 2026-11-20";
+    let last = match to {
+        "" => today,
+        text => day(text).ok_or(NoSpan { field: "to", message })?,
+    };
+    let first = match from {
+        "" => Month::of_day(last).first_day(),
+        text => day(text).ok_or(NoSpan { field: "from", message })?,
+    };
+    if last < first || MAX_DAYS <= last - first {
+        let message = "ask for a day before the last one, and for at most a year";
+        return Err(NoSpan { field: "from", message });
+    }
+    Ok(Span { first, last, kind: Kind::Between })
+}
+
+impl Span {
+    /// How many days.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.last - self.first + 1
+    }
+
+    /// How many of them have begun.
+    #[must_use]
+    pub fn past(&self, today: u32) -> u32 {
+        match today.checked_sub(self.first) {
+            Some(after) => (after + 1).min(self.count()),
+            None => 0,
+        }
+    }
+
+    /// The days to compare those with that have begun: of a month those of the month before, else as
+    /// many just before.
+    #[must_use]
+    pub fn before(&self, today: u32) -> (u32, u32) {
+        let past = self.past(today).max(1);
+        match self.kind {
+            Kind::Month(month) => {
+                let first = month.before().first_day();
+                (first, (first + past - 1).min(self.first.saturating_sub(1)))
+            }
+            Kind::Today | Kind::Last(_) | Kind::Between => {
+                (self.first.saturating_sub(past), self.first.saturating_sub(1))
+            }
+        }
+    }
+
+    /// What stands behind the question mark for the same days.
+    #[must_use]
+    pub fn query(&self) -> String {
+        let date = |day: u32| query_value(&Month::date_of(day).to_string());
+        match self.kind {
+            Kind::Today => "range=today".to_owned(),
+            Kind::Last(count) => format!("range={count}"),
+            Kind::Month(month) => format!("month={month}"),
+            Kind::Between => format!("from={}&to={}", date(self.first), date(self.last)),
+        }
+    }
+
+    /// For the name of a file: `2026-11` or `2026-11-01-to-2026-11-20`.
+    #[must_use]
+    pub fn file(&self) -> String {
+        match self.kind {
+            Kind::Month(month) => month.to_string(),
+            Kind::Today => Month::date_of(self.first).to_string(),
+            Kind::Last(_) | Kind::Between => {
+                format!("{}-to-{}", Month::date_of(self.first), Month::date_of(self.last))
+            }
+        }
+    }
+
+    /// "November 2026", "the last 7 days".
+    #[must_use]
+    pub fn label(&self) -> String {
+        let date = |day: u32| Month::date_of(day).strftime("%-d %b %Y").to_string();
+        match self.kind {
+            Kind::Today => "today".to_owned(),
+            Kind::Last(count) => format!("the last {count} days"),
+            Kind::Month(month) => month.label(),
+            Kind::Between if self.first == self.last => date(self.first),
+            Kind::Between => format!("{} to {}", date(self.first), date(self.last)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Asked, Kind, Month, day, read};
+
+    fn asked(range: &str, month: &str, from: &str, to: &str) -> Asked {
+        let own = str::to_owned;
+        let by = String::new();
+        Asked { range: own(range), month: own(month), from: own(from), to: own(to), by }
+    }
+
+    #[test]
+    fn days_are_read_compared_and_written_as_they_are_asked_for() {
+        let today = day("2026-11-20").unwrap();
+        let of = |asked: &Asked| read(asked, today).unwrap();
+        let date = |day: u32| Month::date_of(day).to_string();
+        let month = of(&Asked::default());
+        assert_eq!(
+            (month.count(), month.past(today), month.query().as_str()),
+            (30, 20, "month=2026-11")
+        );
+        assert_eq!(month.label(), "November 2026");
+        let before = month.before(today);
+        assert_eq!((date(before.0), date(before.1)), ("2026-10-01".into(), "2026-10-20".into()));
+        let week = of(&asked("7", "", "", ""));
+        assert_eq!(
+            (date(week.first), week.last, week.kind),
+            ("2026-11-14".into(), today, Kind::Last(7))
+        );
+        let before = week.before(today);
+        assert_eq!((date(before.0), date(before.1)), ("2026-11-07".into(), "2026-11-13".into()));
+        let one = of(&asked("today", "", "", ""));
+        assert_eq!((one.first, one.count(), one.label().as_str()), (today, 1, "today"));
+        let some = of(&asked("7", "2026-01", "2026-11-03", "2026-11-05"));
+        assert_eq!((some.count(), some.past(today)), (3, 3), "two days go before all else");
+        assert_eq!(some.query(), "from=2026-11-03&to=2026-11-05");
+        assert_eq!(some.file(), "2026-11-03-to-2026-11-05");
+        let past = of(&asked("", "2026-02", "", ""));
+        assert_eq!((past.count(), past.past(today)), (28, 28));
+        let later = of(&asked("", "", "2026-12-01", "2026-12-02"));
+        assert_eq!(later.past(today), 0);
+        for again in [month, week, one, some, past] {
+            let mut back = Asked::default();
+            for pair in again.query().split('&') {
+                let (name, value) = pair.split_once('=').unwrap();
+                match name {
+                    "range" => back.range = value.into(),
+                    "month" => back.month = value.into(),
+                    "from" => back.from = value.into(),
+                    _ => back.to = value.into(),
+                }
+            }
+            assert_eq!(of(&back), again);
+        }
+    }
+
+    #[test]
+    fn what_means_no_days_names_its_field() {
+        let today = day("2026-11-20").unwrap();
+        for (wrong, field) in [
+            (asked("8", "", "", ""), "range"),
+            (asked("", "2026-13", "", ""), "month"),
+            (asked("", "", "yesterday", ""), "from"),
+            (asked("", "", "", "1"), "to"),
+            (asked("", "", "2026-11-02", "2026-11-01"), "from"),
+            (asked("", "", "2025-11-20", "2026-11-21"), "from"),
+        ] {
+            assert_eq!(read(&wrong, today).map_err(|no| no.field), Err(field), "{wrong:?}");
+        }
+        assert!(read(&asked("", "", "2025-11-20", "2026-11-20"), today).is_ok());
+    }
+}
