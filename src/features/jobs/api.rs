@@ -32,6 +32,13 @@ pub fn routes() -> Routes {
             }),
         )
         .get(
+            "/jobs/now",
+            now.needs(Can::Read).doc(|| {
+                Doc::new("All that goes on in the background: programs, sub-agents, timers")
+                    .returns::<GoingPage>()
+            }),
+        )
+        .get(
             "/jobs/{name}",
             get.needs(Can::Read).doc(|| Doc::new("A job by its number or id").returns::<JobOut>()),
         )
@@ -137,6 +144,59 @@ impl JobOut {
             output_bytes: job.output.as_ref().map(|output| output.len),
         }
     }
+}
+
+/// What goes on.
+#[derive(Debug, Serialize, JsonSchema)]
+struct GoingPage {
+    /// The oldest first.
+    items: Vec<GoingOut>,
+}
+
+/// One thing that goes on.
+#[derive(Debug, Serialize, JsonSchema)]
+struct GoingOut {
+    /// `program`, `subagent` or `timer`.
+    kind: &'static str,
+    /// What it is about.
+    title: String,
+    /// Whose.
+    agent: Option<AgentId>,
+    /// The number of the job; none for a run.
+    job: Option<u32>,
+    /// The name of the run; of a program the one that began it.
+    run: Option<String>,
+    /// The run that made a sub-agent.
+    parent: Option<String>,
+    /// In a word, for people.
+    state: &'static str,
+    /// Since when.
+    since: String,
+    /// When it ends, or goes on, by itself.
+    until: Option<String>,
+    /// Why it does not go on, in one sentence.
+    why: Option<String>,
+}
+
+async fn now(ws: Ws, who: Person) -> Result<Json<GoingPage>, ApiError> {
+    let items = ws.read(|snap| {
+        let sees = |run: &Run| talk::may_see_run(snap, run, who.account, who.role);
+        let all = queries::now::going(snap, &sees)?;
+        let out = all.into_iter().map(|one| GoingOut {
+            kind: one.kind.word(),
+            title: one.title,
+            agent: one.agent.map(|agent| agent.id),
+            job: one.job.map(|job| job.number),
+            run: one.run.map(|run| run.name()),
+            parent: one.parent.map(|run| run.name()),
+            state: one.state.1,
+            since: one.since.to_string(),
+            until: one.until.map(|until| until.to_string()),
+            why: Some(one.why).filter(|why| !why.is_empty()),
+        });
+        Ok::<_, ApiError>(out.collect())
+    })?;
+    Ok(Json(GoingPage { items }))
 }
 
 /// A part of what a job wrote.

@@ -9,7 +9,8 @@ use serde::Deserialize;
 
 use crate::app::Ws;
 use crate::features::agents::model::Agent;
-use crate::features::runs::model::Run;
+use crate::features::runs::model::{CHILDREN, RUNS, Run};
+use crate::features::runs::queries::talk;
 use crate::kernel::cursor::DEFAULT_LIMIT;
 use crate::kernel::text::ellipsis;
 use crate::kernel::{Can, Timestamp};
@@ -20,7 +21,7 @@ use crate::web::format;
 use crate::web::html;
 use crate::web::hx::Hx;
 use crate::web::live::Live;
-use crate::web::parts::{Dot, Face};
+use crate::web::parts::{Dot, Face, Tab};
 use crate::web::routes::{Needs, Routes};
 use crate::web::session::Person;
 use crate::web::shell::Shell;
@@ -28,10 +29,15 @@ use crate::web::time::RelTime;
 
 use super::api::{find, may_see, read};
 use super::model::{JOBS, Job, JobOutcome};
+use super::queries::now::{Going, Kind};
 use super::{queries, rules};
 
 /// How much of the end of an output a page shows, in bytes.
 const SHOWN: usize = 64 * 1024;
+
+/// How much of it a list shows: bytes that are read, and lines.
+const TAIL: usize = 2 * 1024;
+const TAIL_LINES: usize = 4;
 
 /// Routes below the workspace.
 #[must_use]
@@ -39,14 +45,45 @@ pub fn routes() -> Routes {
     Routes::new()
         .get("/jobs", index.needs(Can::Read))
         .get("/jobs/{name}", show.needs(Can::Read))
+        .get("/jobs/{name}/tail", tail.needs(Can::Read))
         .post("/jobs/{name}/stop", stop.needs(Can::Chat))
 }
 
 /// What the address says.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
 struct From {
-    #[serde(default)]
     after: String,
+    /// Only what is of this kind.
+    kind: String,
+}
+
+/// One thing that goes on.
+struct GoingRow {
+    icon: &'static str,
+    kind: &'static str,
+    title: String,
+    href: String,
+    state: Dot,
+    word: &'static str,
+    /// The run that it belongs to.
+    of: Option<(String, String)>,
+    since: RelTime,
+    /// When it ends, or goes on, by itself.
+    until: Option<RelTime>,
+    why: String,
+    face: Face,
+    tail: Option<Tail>,
+    stop: Option<String>,
+}
+
+/// The end of what a program wrote; renews itself while it runs.
+#[derive(Template)]
+#[template(path = "jobs/_tail.html")]
+struct Tail {
+    id: u32,
+    url: String,
+    text: String,
 }
 
 /// One job in the list.
@@ -66,7 +103,17 @@ struct Row {
 #[template(path = "jobs/index.html")]
 struct Index {
     shell: Shell,
-    list: Rows,
+    kinds: Vec<Tab>,
+    now: Now,
+    list: Option<Rows>,
+}
+
+/// What goes on; a region.
+#[derive(Template)]
+#[template(path = "jobs/_now.html")]
+struct Now {
+    live: Live,
+    rows: Vec<GoingRow>,
 }
 
 /// A page of the list; the first one renews itself.
@@ -139,6 +186,18 @@ impl<'a> Look<'a> {
         format::duration(Duration::from_secs(job.seconds(self.now)))
     }
 
+    /// The last lines that a program wrote. Blocking.
+    fn tail(&self, job: &Job) -> Tail {
+        let url = match job.is_running() {
+            true => self.ws.url(&format!("jobs/{}/tail", job.number)),
+            false => String::new(),
+        };
+        let text = queries::written(self.ws, job, None, TAIL).text;
+        let lines: Vec<&str> = text.trim_end().lines().collect();
+        let last = lines.len().saturating_sub(TAIL_LINES);
+        Tail { id: job.number, url, text: lines[last..].join("\n") }
+    }
+
     fn run(&self, tx: &impl ReadExt, job: &Job) -> Result<Option<(String, String)>, StoreError> {
         let run = tx.get::<Run>(job.run)?;
         Ok(run.map(|run| (run.name(), self.ws.url(&format!("runs/{}", run.name())))))
@@ -152,11 +211,87 @@ async fn index(
     hx: Hx,
     Query(from): Query<From>,
 ) -> Result<Response, PageError> {
-    let list = ws.read(|snap| rows(snap, &Look::new(&ws, &who), &who, &from))?;
-    if hx.is_partial() {
+    let kind = Kind::of(&from.kind);
+    let programs = kind.is_none_or(|kind| kind == Kind::Program);
+    let wants_now = hx.wants("jobs-now");
+    if hx.is_partial() && !wants_now {
+        let list = ws.read(|snap| rows(snap, &Look::new(&ws, &who), &who, &from))?;
         return html::fragment(&list);
     }
-    html::page(&Index { shell, list })
+    let (reader, asked) = (who.clone(), from.clone());
+    let look = move |ws: &Ws| ws.read(|snap| now(snap, &Look::new(ws, &reader), &reader, &asked));
+    let now = ws.look(look).await?;
+    if wants_now {
+        return html::fragment(&now);
+    }
+    let list = match programs {
+        true => Some(ws.read(|snap| rows(snap, &Look::new(&ws, &who), &who, &from))?),
+        false => None,
+    };
+    let here = ws.url("jobs");
+    let mut kinds = vec![Tab::new("All", here.clone(), kind.is_none())];
+    kinds.extend(Kind::ALL.into_iter().map(|one| {
+        let href = format!("{here}?kind={}", one.word());
+        Tab::new(one.label().1, href, kind == Some(one))
+    }));
+    html::page(&Index { shell, kinds, now, list })
+}
+
+/// What goes on and this person may see.
+fn now(tx: &impl ReadExt, look: &Look<'_>, who: &Person, from: &From) -> Result<Now, StoreError> {
+    let kind = Kind::of(&from.kind);
+    let sees = |run: &Run| talk::may_see_run(tx, run, who.account, who.role);
+    let may = who.access.may(Can::Chat);
+    let mut rows = Vec::new();
+    for one in queries::now::going(tx, &sees)? {
+        if kind.is_none_or(|kind| kind == one.kind) {
+            rows.push(going(look, one, may));
+        }
+    }
+    let query = kind.map(|kind| format!("?kind={}", kind.word())).unwrap_or_default();
+    let here = look.ws.url(&format!("jobs{query}"));
+    let live = Live::new(here).table(JOBS.name).table(CHILDREN.name).table(RUNS.name);
+    Ok(Now { live, rows })
+}
+
+fn going(look: &Look<'_>, one: Going, may: bool) -> GoingRow {
+    let url = |run: &Run| look.ws.url(&format!("runs/{}", run.name()));
+    let of = match one.kind {
+        Kind::Subagent => one.parent.as_ref(),
+        Kind::Program | Kind::Timer => one.run.as_ref(),
+    };
+    let href = match (&one.job, &one.run) {
+        (Some(job), _) => look.ws.url(&format!("jobs/{}", job.number)),
+        (None, Some(run)) => url(run),
+        (None, None) => String::new(),
+    };
+    let at = |at: Timestamp| RelTime::new(at, look.now, &look.zone);
+    let stops = match (&one.job, &one.run) {
+        (Some(job), _) => job.stop.is_none(),
+        (None, run) => run.as_ref().is_some_and(|run| run.stop.is_none()),
+    };
+    GoingRow {
+        icon: one.kind.icon(),
+        kind: one.kind.label().0,
+        title: ellipsis(&one.title, 200),
+        state: Dot::new(one.state.0, one.state.1),
+        word: one.state.0,
+        of: of.map(|run| (run.name(), url(run))),
+        since: at(one.since),
+        until: one.until.map(at),
+        why: one.why,
+        face: one.agent.as_ref().map_or_else(Face::nobody, face),
+        tail: one.job.as_ref().map(|job| look.tail(job)),
+        stop: (may && stops).then(|| format!("{href}/stop")),
+        href,
+    }
+}
+
+async fn tail(ws: Ws, who: Person, Path(name): Path<String>) -> Result<Response, PageError> {
+    let job = find(&ws, &who, &name)?;
+    let reader = who.clone();
+    let look = move |ws: &Ws| Ok::<_, StoreError>(Look::new(ws, &reader).tail(&job));
+    html::fragment(&ws.look(look).await?)
 }
 
 fn rows(tx: &impl ReadExt, look: &Look<'_>, who: &Person, from: &From) -> Result<Rows, StoreError> {

@@ -1,5 +1,7 @@
 //! Reads of jobs.
 
+pub mod now;
+
 use crate::app::Ws;
 use crate::kernel::{AgentId, JobId};
 use crate::sandbox::output;

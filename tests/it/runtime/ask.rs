@@ -112,6 +112,9 @@ async fn a_run_goes_on_at_its_moment_or_when_the_task_that_it_waits_for_has_ende
     let task = office.task("Call the shop", &ada).await;
     let run = office.run_on(task.id).await;
     office.in_state(run, RunState::Waiting).await;
+    let page = office.hq.owner().get("/w/marlow-cargo/jobs?kind=timer").await;
+    let timers = page.text_of("#jobs-now");
+    assert!(timers.contains("Call the shop") && timers.contains("the shop opens"), "{timers}");
     office.hq.restart().await;
     office.hq.advance(Duration::from_secs(60 * 60)).await;
     assert_eq!(office.get::<Run>(run).state, RunState::Waiting);

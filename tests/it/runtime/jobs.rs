@@ -183,6 +183,13 @@ async fn people_see_what_a_job_writes_and_stop_it_by_page_and_api() {
     let list = owner.get("/w/marlow-cargo/jobs").await;
     assert_eq!(list.texts("#jobs .row .title").len(), 2, "{}", list.text);
     assert!(list.text.contains("cat key.txt; sleep 4726"), "{}", list.text);
+    let going = list.texts("#jobs-now .line .title");
+    assert_eq!(going.len(), 2, "{}", list.text);
+    assert!(!list.text.contains(KEY), "{}", list.text);
+    let none = owner.get("/w/marlow-cargo/jobs?kind=subagent").await;
+    assert!(none.text_of("#jobs-now").contains("Nothing goes on"), "{}", none.text);
+    let now = office.hq.api().await.get("/api/v1/jobs/now").await.json();
+    assert_eq!((&now["items"][0]["kind"], &now["items"][0]["job"]), (&json!("program"), &json!(1)));
     let page = owner.get("/w/marlow-cargo/jobs/2").await;
     assert!(page.text_of("h1").contains("Job 2"), "{}", page.text);
     assert!(!page.text.contains(KEY), "{}", page.text);
