@@ -1,9 +1,11 @@
 """Speaks to HQ with the official client of the OpenAI API, as a program written for OpenAI would.
 
-HQ_URL and HQ_TOKEN say where; the argument says which story: `talk` or `leave`. The model behind
-the agents answers every question with "Three tasks are open."
+HQ_URL and HQ_TOKEN say where; the argument says which story: `talk`, `leave` or `tools`. The model
+behind the agents answers every question with "Three tasks are open."; in `tools` it asks for the
+weather of Rome and Oslo first.
 """
 
+import json
 import os
 import sys
 
@@ -141,9 +143,9 @@ def says_what_is_wrong():
     fails(NotFoundError, lambda: client.models.retrieve("gpt-4o"))
     empty = fails(BadRequestError, lambda: create(model="hq/default", messages=[]))
     assert empty.param == "messages" and empty.type == "invalid_request_error", empty.body
-    tools = [{"type": "function", "function": {"name": "x", "parameters": {}}}]
+    tools = [{"type": "function", "function": {"name": "no name", "parameters": {}}}]
     own = fails(BadRequestError, lambda: create(model="hq", messages=asked("Hi"), tools=tools))
-    assert own.param == "tools", own.body
+    assert own.param == "tools[0].function.name", own.body
     odd = fails(BadRequestError, lambda: create(model="hq", messages="no list"))
     assert "messages" in odd.message or "body" in odd.message, odd
     stranger = OpenAI(base_url=base, api_key="hq_pat_wrong", max_retries=0, timeout=20)
@@ -177,4 +179,84 @@ def leave():
     stream.close()
 
 
-{"talk": talk, "leave": leave}[sys.argv[1]]()
+WARM = "Rome is warmer."
+WEATHER = {
+    "name": "get_weather",
+    "description": "The weather of a city, now",
+    "strict": True,
+    "parameters": {
+        "type": "object",
+        "properties": {"city": {"type": "string"}},
+        "required": ["city"],
+        "additionalProperties": False,
+    },
+}
+
+
+def degrees(arguments):
+    return {"Rome": "21", "Oslo": "4"}[json.loads(arguments)["city"]]
+
+
+def calls_tools_in_chats():
+    tools = [{"type": "function", "function": WEATHER}]
+    for streams in [False, True]:
+        messages = asked("Where is it warmer?")
+        for turn in range(2):
+            if streams:
+                with client.chat.completions.stream(
+                    model="hq/ada", messages=messages, tools=tools
+                ) as stream:
+                    choice = stream.get_final_completion().choices[0]
+            else:
+                answer = client.chat.completions.create(model="hq/ada", messages=messages, tools=tools)
+                choice = answer.choices[0]
+            if turn == 1:
+                assert (choice.finish_reason, choice.message.content) == ("stop", WARM), choice
+                continue
+            assert choice.finish_reason == "tool_calls", choice
+            calls = choice.message.tool_calls
+            assert [call.function.name for call in calls] == ["get_weather"] * 2, calls
+            kept = [call.model_dump(include={"id", "type", "function"}) for call in calls]
+            for call in kept:
+                call["function"].pop("parsed_arguments", None)
+            messages.append({"role": "assistant", "content": None, "tool_calls": kept})
+            for call in calls:
+                result = degrees(call.function.arguments)
+                messages.append({"role": "tool", "tool_call_id": call.id, "content": result})
+
+
+def calls_tools_in_responses():
+    tools = [{"type": "function", **WEATHER}]
+    first = client.responses.create(model="hq/ada", input="Where is it warmer?", tools=tools)
+    calls = [item for item in first.output if item.type == "function_call"]
+    assert len(calls) == 2 and first.status == "completed", first
+    outputs = [
+        {
+            "type": "function_call_output",
+            "call_id": call.call_id,
+            "output": degrees(call.arguments),
+        }
+        for call in calls
+    ]
+    second = client.responses.create(
+        model="hq/ada", previous_response_id=first.id, input=outputs, tools=tools
+    )
+    assert second.output_text == WARM and second.id != first.id, second
+    arguments, done = {}, []
+    for event in client.responses.create(
+        model="hq/ada", input="Where is it warmer?", tools=tools, stream=True
+    ):
+        if event.type == "response.function_call_arguments.delta":
+            arguments[event.item_id] = arguments.get(event.item_id, "") + event.delta
+        if event.type == "response.output_item.done":
+            done.append(event.item)
+    assert [item.arguments for item in done] == list(arguments.values()), (done, arguments)
+    assert [degrees(item.arguments) for item in done] == ["21", "4"], done
+
+
+def tools():
+    calls_tools_in_chats()
+    calls_tools_in_responses()
+
+
+{"talk": talk, "leave": leave, "tools": tools}[sys.argv[1]]()

@@ -1,5 +1,6 @@
 // Speaks to HQ with the official Node client of the OpenAI API, as a program written for OpenAI would.
-// HQ_URL and HQ_TOKEN say where. The model behind the agents answers every question with ANSWER.
+// HQ_URL and HQ_TOKEN say where; the argument says which story. The model behind the agents answers every
+// question with ANSWER; in `tools` it asks for the weather of two cities first.
 import assert from "node:assert/strict";
 import OpenAI from "openai";
 
@@ -93,8 +94,61 @@ async function saysWhatIsWrong() {
   await fails(400, "invalid_request", create({ tools: [{ type: "web_search" }] }));
 }
 
-await listsModels();
-await completesChats();
-await responds();
-await showsPictures();
-await saysWhatIsWrong();
+const WARM = "Rome is warmer.";
+const parameters = { type: "object", properties: { city: { type: "string" } } };
+const degrees = (args) => ({ Rome: "21", Oslo: "4" })[JSON.parse(args).city];
+
+async function runsTools() {
+  const seen = [];
+  const getWeather = ({ city }) => {
+    seen.push(city);
+    return degrees(JSON.stringify({ city }));
+  };
+  const tool = {
+    type: "function",
+    function: {
+      name: "get_weather",
+      description: "The weather of a city, now",
+      parameters,
+      parse: JSON.parse,
+      function: getWeather,
+    },
+  };
+  for (const stream of [false, true]) {
+    const runner = client.chat.completions.runTools({
+      model: "hq/ada",
+      messages: [{ role: "user", content: "Where is it warmer?" }],
+      tools: [tool],
+      stream,
+    });
+    assert.equal(await runner.finalContent(), WARM);
+  }
+  assert.deepEqual(seen.sort(), ["Oslo", "Oslo", "Rome", "Rome"]);
+}
+
+async function answersCalls() {
+  const tools = [{ type: "function", name: "get_weather", parameters, strict: false }];
+  const first = await client.responses
+    .stream({ model: "hq/ada", input: "Where is it warmer?", tools })
+    .finalResponse();
+  const calls = first.output.filter((item) => item.type === "function_call");
+  assert.equal(calls.length, 2);
+  const input = calls.map((call) => ({
+    type: "function_call_output",
+    call_id: call.call_id,
+    output: degrees(call.arguments),
+  }));
+  const second = await client.responses.create({
+    model: "hq/ada",
+    previous_response_id: first.id,
+    input,
+    tools,
+  });
+  assert.equal(second.output_text, WARM);
+}
+
+const stories = {
+  talk: [listsModels, completesChats, responds, showsPictures, saysWhatIsWrong],
+  tools: [runsTools, answersCalls],
+};
+for (const step of stories[process.argv[2]]) await step();

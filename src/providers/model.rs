@@ -24,6 +24,8 @@ pub struct ChatRequest {
     pub thinking: Thinking,
     /// Sampling temperature; left out where the model takes none.
     pub temperature: Option<f32>,
+    /// Nucleus sampling; left out where the model takes none.
+    pub top_p: Option<f32>,
     /// Texts that end the output.
     pub stop: Vec<String>,
     /// What helps the provider but changes no answer.
@@ -43,6 +45,7 @@ impl ChatRequest {
             max_output,
             thinking: Thinking::None,
             temperature: None,
+            top_p: None,
             stop: Vec::new(),
             metadata: Metadata::default(),
         }

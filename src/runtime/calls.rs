@@ -34,7 +34,7 @@ const GRACE: Duration = Duration::from_millis(850);
 /// The tool whose programs change files.
 const PROGRAM: &str = "exec";
 
-const SKIPPED: &str = "Skipped due to queued user message.";
+pub(super) const SKIPPED: &str = "Skipped due to queued user message.";
 const TOO_MANY: &str = "Skipped: the limit of tool calls of this run is reached.";
 const SAME_AGAIN: &str =
     "Skipped: the calls of this message keep coming to the same. Look at what they say first.";
@@ -101,8 +101,8 @@ pub(super) fn since(start: Instant) -> u64 {
 }
 
 impl Turn {
-    /// Carries out the calls of one message. Answers whether the run goes on.
-    pub(super) async fn run_tools(&mut self, calls: Vec<Call>) -> Result<bool, EngineError> {
+    /// Carries out the calls of one message that are ours. Answers whether the run goes on.
+    pub(super) async fn run_own_tools(&mut self, calls: Vec<Call>) -> Result<bool, EngineError> {
         if self.cancel.is_cancelled() {
             return self.stopped(None).await;
         }
@@ -146,7 +146,7 @@ impl Turn {
     }
 
     /// Why no further call of the message is begun.
-    fn held_up(&self) -> Result<Option<&'static str>, EngineError> {
+    pub(super) fn held_up(&self) -> Result<Option<&'static str>, EngineError> {
         if self.journal.steps >= self.engine.limits.steps {
             return Ok(Some(TOO_MANY));
         }
@@ -182,7 +182,8 @@ impl Turn {
         note.warning
     }
 
-    async fn skip(&mut self, calls: &[Call], why: &str) -> Result<(), EngineError> {
+    /// Answers calls that are not made.
+    pub(super) async fn skip(&mut self, calls: &[Call], why: &str) -> Result<(), EngineError> {
         self.answer(calls, CallStatus::Skipped, why).await
     }
 

@@ -405,6 +405,9 @@ impl Dispatcher {
                 Err(error) => return Err(error.into()),
             }
         }
+        for run in plan.gone {
+            self.0.ws.write(&BY, move |tx| rules::client::give_up(tx, run)).await?;
+        }
         for run in plan.queued {
             self.begin(&run);
         }

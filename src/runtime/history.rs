@@ -359,7 +359,6 @@ fn part_tokens(part: &Part) -> u64 {
 
 /// How much a piece of the conversation weighs beside text, in bytes: a picture is read as so many
 /// tokens whatever its file has.
-
 fn part_bytes(part: &Part) -> usize {
     match part {
         Part::Text { text } | Part::ToolResult { text, .. } => text.len(),

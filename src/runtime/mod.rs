@@ -8,6 +8,7 @@ mod calls;
 mod card;
 mod child;
 mod chosen;
+mod client;
 mod commit;
 mod compact;
 mod context;

@@ -186,8 +186,11 @@ impl Turn {
     ) -> Result<Called, EngineError> {
         self.request.messages = self.journal.history.take();
         self.request.max_output = admitted.bound.max_output;
-        self.request.tool_choice =
-            if self.wrap_up.is_some() { ToolChoice::None } else { ToolChoice::Auto };
+        self.request.tool_choice = match &self.client {
+            _ if self.wrap_up.is_some() => ToolChoice::None,
+            Some(client) => client.choice(),
+            None => ToolChoice::Auto,
+        };
         let size = self.fixed.and(Size::of_messages(&self.request.messages));
         let started = Instant::now();
         let mut received = Received::default();

@@ -56,6 +56,8 @@ pub(super) struct Plan {
     pub running: Vec<RunId>,
     /// Runs whose wait is over.
     pub wakes: Vec<RunId>,
+    /// Runs for which no results of a program came in time.
+    pub gone: Vec<RunId>,
     /// Runs that may begin, talk before work, the oldest first.
     pub queued: Vec<Run>,
     /// The most urgent item of each agent that is free for it, the most urgent first.
@@ -129,6 +131,11 @@ impl Plan {
         if let Some(waiting) = &run.waiting {
             let budget = waiting.waits_for == WaitFor::Budget;
             self.soon(waiting.until, now);
+            if run.waits_for_client() {
+                let over = waiting.until.is_some_and(|until| until <= now);
+                self.gone.extend(over.then_some(run.id));
+                return Ok(());
+            }
             let paid = match waiting.needs_micros.filter(|_| budget) {
                 Some(needed) => {
                     self.is_paid(tx, &run, needed, now)? || has_other_model(tx, &run, agents)?

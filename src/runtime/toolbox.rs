@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::features::agents::model::Agent;
 use crate::kernel::{Can, RunTrigger};
 use crate::providers::model::ToolDef;
-use crate::tool::registry::Entry;
+use crate::tool::registry::{Entry, Registry};
 use crate::tool::{ChildCx, Effect};
 
 use super::Engine;
@@ -147,6 +147,11 @@ impl Call {
         let (name, arguments) = meant(name, arguments);
         Self { id: id.to_owned(), name, arguments }
     }
+}
+
+/// Whether a name means a tool of ours.
+pub(super) fn is_ours(tools: &Registry, name: &str) -> bool {
+    tools.get(name).is_some() || meant(name, "{}").0 != name
 }
 
 /// A call by the name that the tool has here, whatever name the model knows it by.

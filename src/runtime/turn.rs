@@ -27,6 +27,7 @@ use crate::store::{ReadExt, WriteTx};
 use crate::tool::ChildCx;
 
 use super::chosen::{self, Chosen};
+use super::client::Client;
 use super::compact;
 use super::context::Shown;
 use super::ending::{self, LimitReached};
@@ -70,6 +71,8 @@ pub(super) struct Turn {
     pub home: Choice,
     /// Everybody who may answer.
     pub chain: Chain,
+    /// What a program asks for beside words.
+    pub client: Option<Client>,
     /// That another answers, when it could not be noted before the run began.
     pub switched: Option<EventKind>,
     /// System prompt and tools; the conversation is lent to it for each call.
@@ -190,9 +193,13 @@ impl Turn {
             let shown = Shown::read(snap, session.id, id)?;
             let facts = prompt::Facts::read(snap, ws, &agent, run.trigger)?;
             let again = runs::branches::of_run(snap, &run)?.map(|branch| branch.note);
-            Ok::<_, EngineError>((run, session, agent, (item, child, again), choice, shown, facts))
+            let asked = runs::client::asked(snap, &run)?;
+            let of = (item, child, again, asked);
+            Ok::<_, EngineError>((run, session, agent, of, choice, shown, facts))
         })?;
-        let (run, session, agent, (item, child, again), (chain, home), shown, facts) = loaded;
+        let (run, session, agent, (item, child, again, asked), (chain, home), shown, facts) =
+            loaded;
+        let client = asked.map(|(_, demand)| Client::of(demand, &engine.tools));
         let chosen = chosen::connect(ws, &home, &chain.now)?;
         let folder = ws.agent_folder(&agent.slug);
         let mut request = ChatRequest::new(chosen.model.clone(), agent.max_output);
@@ -206,6 +213,9 @@ impl Turn {
         request.tools = toolbox::offered(engine, &agent, run.trigger, child.as_ref(), loaded);
         request.thinking = chosen.thinking;
         request.metadata.cache_key = Some(session.id.to_string());
+        if let Some(client) = &client {
+            client.shape(&mut request);
+        }
         let fixed = Size::of(&request);
         let journal = shown.journal(ws, &run);
         Ok(Self {
@@ -220,6 +230,7 @@ impl Turn {
             chosen,
             home,
             chain,
+            client,
             switched: None,
             request,
             fixed,
@@ -298,6 +309,12 @@ impl Turn {
     pub(super) fn is_halted(&self) -> Result<bool, EngineError> {
         let agent = self.agent.id;
         Ok(self.journal.ws.read(|snap| runs::halt::of_agent(snap, agent))?.is_some())
+    }
+
+    /// The most output tokens of one call.
+    fn max_output(&self) -> u32 {
+        let wish = self.client.as_ref().and_then(|client| client.demand.max_output);
+        wish.map_or(self.agent.max_output, |wish| wish.min(self.agent.max_output))
     }
 
     /// The most that the model sees of one result, in bytes: more for a wider window, and never more
@@ -406,7 +423,7 @@ impl Turn {
             model: chosen.model.clone(),
             known: chosen.known.clone(),
             size: self.fixed.and(Size::of_messages(self.journal.history.messages())),
-            max_output: self.agent.max_output,
+            max_output: self.max_output(),
             kind: if self.wrap_up.is_some() { CallKind::WrapUp } else { CallKind::Step },
         };
         let first = self.first_events(question.size);

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::process::Command;
 
 use hq::kernel::Outcome;
+use serde_json::json;
 
 use crate::support::hq::TestHq;
-use crate::support::model::{Gate, ModelServer, Turn};
+use crate::support::model::{Gate, ModelServer, Seen, Turn};
 use crate::support::work;
 
 /// The picture that the clients send, as a model gets it.
@@ -80,6 +81,25 @@ async fn the_official_node_client_is_content() {
     let asked = model.requests().into_iter().map(|seen| seen.text());
     let follows = |text: String| text.contains("heron") && text.contains("What was the word?");
     assert!(asked.into_iter().any(follows), "a response that follows another knows what was said");
+    hq.finish().await;
+}
+
+/// Asks for the weather of two cities, and says where it is warmer once it knows.
+fn warmer(seen: &Seen) -> Option<Turn> {
+    let knows = seen.text().contains(r#""role":"tool""#);
+    let city = |city: &str| json!({ "city": city });
+    Some(match knows {
+        true => Turn::text("Rome is warmer."),
+        false => Turn::call("get_weather", city("Rome")).and_call("get_weather", city("Oslo")),
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_official_clients_carry_out_tools_of_their_own() {
+    let (hq, model) = ready().await;
+    model.answering(warmer);
+    play(&hq, python(), "tools").await;
+    play(&hq, node(), "tools").await;
     hq.finish().await;
 }
 

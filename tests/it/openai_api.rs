@@ -201,11 +201,11 @@ async fn what_is_refused_says_so_in_the_form_of_this_api() {
     );
 
     let mut tools = asking("Hi");
-    tools["tools"] = json!([{ "type": "function", "function": { "name": "x" } }]);
+    tools["tools"] = json!([{ "type": "web_search" }]);
     let reply = program.post(CHAT, &tools).await;
     assert_eq!(
         (reply.status.as_u16(), reply.json()["error"]["param"].clone()),
-        (400, "tools".into())
+        (400, "tools[0].type".into())
     );
     for (field, value) in [
         ("messages", json!("no list")),

@@ -14,6 +14,7 @@ mod attachment;
 mod branch;
 mod child;
 mod context;
+mod demand;
 mod event;
 mod halt;
 mod input;
@@ -28,6 +29,7 @@ pub use child::{
     Awaited, CHILDREN, CHILDREN_BY_PARENT, CHILDREN_BY_ROOT, CHILDREN_BY_SESSION, Child,
 };
 pub use context::{Asked, CONTEXTS, Context};
+pub use demand::{ClientChoice, ClientTool, Demand, OTHERS};
 pub use event::{
     Body, CallStatus, Compaction, CompactionWhy, EventKind, FileMark, SeenFile, SessionEvent,
     SummaryBy,
@@ -202,6 +204,13 @@ impl Run {
         let rests =
             self.state == RunState::Waiting && !self.is_held() && !self.waits_for_children();
         self.item.is_some() && self.is_live() && !rests
+    }
+
+    /// Whether it waits for a program that carries out calls of its own tools.
+    #[must_use]
+    pub fn waits_for_client(&self) -> bool {
+        let external = |waiting: &Waiting| waiting.waits_for == WaitFor::External;
+        self.state == RunState::Waiting && self.waiting.as_ref().is_some_and(external)
     }
 
     /// Whether it waits for its sub-agents.

@@ -3,6 +3,7 @@
 pub mod between;
 pub mod branches;
 pub mod children;
+pub mod client;
 pub mod compare;
 pub mod doing;
 pub mod halt;
@@ -271,6 +272,8 @@ pub struct OpenCall {
     pub arguments: String,
     /// What it was about to do, when it was begun.
     pub started: Option<Begun>,
+    /// The number of the answer's event, and the position among its calls.
+    pub place: (u32, usize),
 }
 
 /// A call that was begun.
@@ -306,12 +309,13 @@ pub fn open_calls(tx: &impl ReadExt, run: &Run) -> Result<Vec<OpenCall>, StoreEr
             }
             EventKind::Assistant { parts, .. } => {
                 let calls = parts_of(&parts).into_iter().filter_map(|part| match part {
-                    Part::ToolCall { id, name, arguments } => {
-                        let began = started.iter().find(|(call, _)| *call == id);
-                        let started = began.map(|(_, how)| how.clone());
-                        Some(OpenCall { id, name, arguments, started })
-                    }
+                    Part::ToolCall { id, name, arguments } => Some((id, name, arguments)),
                     _ => None,
+                });
+                let calls = calls.enumerate().map(|(at, (id, name, arguments))| {
+                    let began = started.iter().find(|(call, _)| *call == id);
+                    let started = began.map(|(_, how)| how.clone());
+                    OpenCall { id, name, arguments, started, place: (event.n, at) }
                 });
                 return Ok(calls.filter(|call| !finished.contains(&call.id)).collect());
             }

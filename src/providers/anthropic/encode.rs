@@ -39,6 +39,8 @@ struct Body<'a> {
     output_config: Option<OutputConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<f32>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     stop_sequences: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -170,6 +172,7 @@ pub(super) fn body(request: &ChatRequest, model: &Model) -> serde_json::Result<V
     };
     let (thinking, output_config) = thinking(request, model, max_tokens);
     let thinks = !matches!(thinking, None | Some(Think::Disabled));
+    let sampling = model.sampling && !thinks;
     let mut body = Body {
         model: &request.model,
         max_tokens,
@@ -179,7 +182,9 @@ pub(super) fn body(request: &ChatRequest, model: &Model) -> serde_json::Result<V
         messages: turns(&request.messages),
         thinking,
         output_config,
-        temperature: request.temperature.filter(|_| model.sampling && !thinks),
+        temperature: request.temperature.filter(|_| sampling).map(|t| t.min(1.0)),
+        // Newer models take only one of the two.
+        top_p: request.top_p.filter(|_| sampling && request.temperature.is_none()),
         stop_sequences: &request.stop,
         metadata: request.metadata.user.as_deref().map(|user_id| User { user_id }),
         stream: true,
@@ -456,6 +461,17 @@ mod tests {
         assert_eq!(sent.matches("cache_control").count(), 4, "{sent}");
         let plain = ChatRequest::new("claude-sonnet-4-5", 1_000).message(Message::user("hi"));
         assert!(!encoded(&plain).to_string().contains("cache_control"));
+    }
+
+    #[test]
+    fn sampling_is_told_within_what_the_provider_takes() {
+        let ask = |temperature: Option<f32>, top_p: Option<f32>| {
+            let new = ChatRequest::new("claude-sonnet-4-5", 1_000).message(Message::user("hi"));
+            let sent = encoded(&ChatRequest { temperature, top_p, ..new });
+            (sent["temperature"].clone(), sent["top_p"].clone())
+        };
+        assert_eq!(ask(Some(1.5), Some(0.5)), (json!(1.0), Value::Null));
+        assert_eq!(ask(None, Some(0.5)), (Value::Null, json!(0.5)));
     }
 
     #[test]

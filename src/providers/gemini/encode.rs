@@ -77,6 +77,9 @@ fn generation(request: &ChatRequest, model: &Model) -> Value {
     if let Some(temperature) = request.temperature.filter(|_| model.sampling) {
         config["temperature"] = json!(temperature);
     }
+    if let Some(top_p) = request.top_p.filter(|_| model.sampling) {
+        config["topP"] = json!(top_p);
+    }
     if !request.stop.is_empty() {
         config["stopSequences"] = json!(request.stop);
     }
@@ -260,6 +263,12 @@ mod tests {
                 Part::Image { media_type: "image/png".into(), data: vec![1, 2, 3] },
             ]));
         assert_eq!(ids::next(&request, ID), 2);
+        let sampled = ChatRequest { top_p: Some(0.5), ..request.clone() };
+        let sampling = catalog::describe("gemini-3.8-flash").sampling;
+        assert_eq!(
+            encoded(&sampled)["generationConfig"]["topP"],
+            if sampling { json!(0.5) } else { Value::Null }
+        );
         assert_eq!(
             encoded(&request),
             json!({

@@ -26,6 +26,9 @@ pub(super) fn body(
     if let Some(temperature) = request.temperature {
         options.insert("temperature".to_owned(), json!(temperature));
     }
+    if let Some(top_p) = request.top_p {
+        options.insert("top_p".to_owned(), json!(top_p));
+    }
     if !request.stop.is_empty() {
         options.insert("stop".to_owned(), json!(request.stop));
     }
@@ -217,6 +220,8 @@ mod tests {
     fn a_model_is_asked_only_for_what_it_can_do() {
         let plain = encoded(&conversation(), Shown::default(), Some(4_096));
         assert_eq!((&plain["think"], &plain["options"]["num_ctx"]), (&Value::Null, &json!(4_096)));
+        let sampled = ChatRequest { top_p: Some(0.5), ..conversation() };
+        assert_eq!(encoded(&sampled, Shown::default(), None)["options"]["top_p"], 0.5);
         assert!(plain["tools"].is_array(), "an old server does not say what its models can do");
         let can = Abilities { tools: Some(false), vision: None, thinking: Some(true) };
         let levels = Shown { can, levels: true, ..Shown::default() };

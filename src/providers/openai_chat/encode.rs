@@ -34,6 +34,8 @@ struct Body<'a> {
     thinking: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<f32>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     stop: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -155,6 +157,7 @@ pub(super) fn body(
         reasoning: None,
         thinking: None,
         temperature: request.temperature.filter(|_| model.sampling && quirks.temperature),
+        top_p: request.top_p.filter(|_| model.sampling && quirks.temperature),
         stop: if quirks.stop && (model.sampling || !quirks.maker) { &request.stop } else { &[] },
         user: request.metadata.user.as_deref().filter(|_| quirks.hints),
         prompt_cache_key: request.metadata.cache_key.as_deref().filter(|_| quirks.hints),
@@ -483,6 +486,8 @@ mod tests {
                 "temperature": 0.5, "stream": true, "stream_options": {"include_usage": true},
             })
         );
+        let sampled = ChatRequest { top_p: Some(0.5), ..request.clone() };
+        assert_eq!(encoded("localhost:11434", &sampled)["top_p"], 0.5);
         request.thinking = Thinking::High;
         assert_eq!(encoded("localhost:11434", &request)["reasoning_effort"], "high");
         assert_eq!(encoded("localhost:1234", &request)["reasoning_effort"], Value::Null);

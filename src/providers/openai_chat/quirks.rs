@@ -15,7 +15,7 @@ pub(super) struct Quirks {
     pub reasoning: Reasoning,
     /// The field in which earlier thinking has to be sent back.
     pub replay: Option<Replay>,
-    /// Whether a temperature is taken.
+    /// Whether a temperature is taken, and the other ways to sample.
     pub temperature: bool,
     /// Whether stop texts are taken.
     pub stop: bool,
@@ -149,7 +149,7 @@ impl Quirks {
             self.reasoning = Reasoning::Never;
             return true;
         }
-        if has(&["temperature"]) && self.first(16) {
+        if has(&["temperature", "top_p"]) && self.first(16) {
             self.temperature = false;
             return true;
         }

@@ -68,7 +68,7 @@ impl Dialect {
         if has(&["reasoning"]) {
             return first(&mut self.no_reasoning);
         }
-        if has(&["temperature"]) {
+        if has(&["temperature", "top_p"]) {
             return first(&mut self.no_temperature);
         }
         if has(&["prompt_cache_key", "safety_identifier", "'user'"]) {
@@ -99,6 +99,8 @@ struct Body<'a> {
     max_output_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<f32>,
     #[serde(skip_serializing_if = "<[&str]>::is_empty")]
     include: &'static [&'static str],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -176,6 +178,7 @@ pub(super) fn body(
     if dialect.needs_instructions && instructions.is_empty() {
         instructions = Cow::Borrowed(NOTHING_SAID);
     }
+    let sampling = model.sampling && !dialect.no_temperature;
     serde_json::to_vec(&Body {
         model: &request.model,
         instructions,
@@ -184,7 +187,8 @@ pub(super) fn body(
         input: input(request),
         reasoning,
         max_output_tokens: (!dialect.no_limit).then_some(limit.max(OUTPUT_LEAST)),
-        temperature: request.temperature.filter(|_| model.sampling && !dialect.no_temperature),
+        temperature: request.temperature.filter(|_| sampling),
+        top_p: request.top_p.filter(|_| sampling),
         include: if sealed { &["reasoning.encrypted_content"] } else { &[] },
         prompt_cache_key: request.metadata.cache_key.as_deref().filter(|_| hints),
         safety_identifier: request.metadata.user.as_deref().filter(|_| hints),
@@ -462,6 +466,8 @@ mod tests {
         assert!(!text.contains("rs_1") && !text.contains("commentary"), "{text}");
         assert_eq!((&sent["reasoning"], &sent["include"]), (&Value::Null, &Value::Null));
         assert!(sent["temperature"].is_number());
+        let sampled = ChatRequest { top_p: Some(0.5), ..conversation("gpt-4o") };
+        assert_eq!(encoded(&sampled, Dialect::default())["top_p"], 0.5);
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use super::{Attachment, Session};
+use super::{Attachment, ClientChoice, ClientTool, Demand, Session};
 use crate::kernel::{
-    Actor, AgentId, CommentId, InputId, Part, QueueMode, RunId, RunTrigger, SessionId, Timestamp,
-    TypedId,
+    Actor, AgentId, CommentId, InputId, JsonText, Part, QueueMode, RunId, RunTrigger, SessionId,
+    Thinking, Timestamp, TypedId,
 };
 use crate::store::codec::{self, DecodeError};
 use crate::store::{BlobId, BlobRefs, Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
@@ -65,9 +65,11 @@ pub struct Input {
     pub created_at: Timestamp,
     /// Files that come with it.
     pub attached: Vec<Attachment>,
+    /// What the program that sent it asks for beside words.
+    pub demand: Option<Demand>,
 }
 
-/// The layout before messages had files. Frozen.
+/// The layout before messages had files and demands. Frozen.
 #[derive(Deserialize)]
 struct InputV2 {
     id: InputId,
@@ -185,6 +187,20 @@ impl Record for Input {
                 blob: BlobId::of(b"picture"),
                 len: 7,
             }],
+            demand: Some(Demand {
+                tools: vec![ClientTool {
+                    name: "get_weather".into(),
+                    about: "The weather of a city".into(),
+                    schema: JsonText(r#"{"type":"object"}"#.into()),
+                }],
+                choice: ClientChoice::Named("get_weather".into()),
+                one_by_one: true,
+                max_output: Some(2_000),
+                temperature: Some(700),
+                top_p: Some(950),
+                stop: vec!["END".into()],
+                thinking: Some(Thinking::Low),
+            }),
         }
     }
     fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
@@ -207,6 +223,7 @@ impl Record for Input {
             kept: old.kept,
             created_at: old.created_at,
             attached: Vec::new(),
+            demand: None,
         })
     }
 }

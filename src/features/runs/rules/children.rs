@@ -230,6 +230,7 @@ fn say(
         kept: false,
         created_at: tx.now(),
         attached: Vec::new(),
+        demand: None,
     };
     tx.put(&input)?;
     tx.emit(Event::InputQueued { input: input.id, session: session.id, agent: session.agent });

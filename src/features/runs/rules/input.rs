@@ -85,6 +85,7 @@ pub fn steer(
         kept: false,
         created_at: tx.now(),
         attached: Vec::new(),
+        demand: None,
     };
     tx.put(&input)?;
     tx.emit(Event::InputQueued { input: input.id, session: run.session, agent: run.agent });
@@ -131,6 +132,7 @@ pub fn tell(
         kept: false,
         created_at: tx.now(),
         attached: Vec::new(),
+        demand: None,
     };
     if session.active_run.is_none() && session.owner.is_some() && wake == Wake::Now {
         let run = life::make_run(tx, &mut session, RunSpec::for_input(&input))?;

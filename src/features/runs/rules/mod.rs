@@ -3,6 +3,7 @@
 
 pub mod again;
 pub mod children;
+pub mod client;
 pub mod context;
 pub mod forget;
 mod fork;
@@ -85,6 +86,12 @@ pub enum RunError {
     /// It waits for nobody's answer.
     #[error("{0} asks nothing now; somebody may have answered already")]
     NoQuestion(String),
+    /// It waits for no results of a program's tools.
+    #[error("{0} waits for no results of tools now")]
+    NoCalls(String),
+    /// A call without a result.
+    #[error("the call {0} has no result; send one for each call")]
+    MissingResult(String),
     /// The message was not dropped.
     #[error("this message was not dropped, or was brought back already")]
     NotDropped,
@@ -174,6 +181,8 @@ impl Problem for RunError {
             Self::BadPause => "queue_pause",
             Self::BadCap => "queue_cap",
             Self::NoQuestion(_) => "no_question",
+            Self::NoCalls(_) => "no_open_calls",
+            Self::MissingResult(_) => "missing_result",
             Self::NotDropped => "message_not_dropped",
             Self::Consumed => "message_read",
             Self::TooDeep(_) => "subagent_too_deep",
@@ -214,8 +223,10 @@ impl Problem for RunError {
             | Self::WorkGone(_)
             | Self::TaskClosed(..)
             | Self::NotReady(_)
+            | Self::NoCalls(_)
             | Self::NotDropped => ProblemKind::Conflict,
             Self::Empty
+            | Self::MissingResult(_)
             | Self::BadPause
             | Self::BadCap
             | Self::BadLimit { .. }

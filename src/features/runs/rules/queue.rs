@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::features::agents::model::Agent;
 use crate::features::runs::model::{
-    Attachment, Input, InputState, MAX_ATTACHED, MAX_ATTACHED_BYTES, MAX_CAP, MAX_DEBOUNCE_MS,
-    QueueChoice, QueueOf, QueueWish, Queueing, Run, Session, Waiting,
+    Attachment, Demand, Input, InputState, MAX_ATTACHED, MAX_ATTACHED_BYTES, MAX_CAP,
+    MAX_DEBOUNCE_MS, QueueChoice, QueueOf, QueueWish, Queueing, Run, Session, Waiting,
 };
 use crate::features::runs::queries::{park as reading_park, queue as reading};
 use crate::features::workspace::model::Member;
@@ -46,6 +46,8 @@ pub struct NewInput {
     pub mode: Option<QueueMode>,
     /// Files that come with it; they lie in the blobs already.
     pub attached: Vec<Attachment>,
+    /// What the program that says it asks for beside words: it gets a turn of its own, then.
+    pub demand: Option<Demand>,
 }
 
 impl NewInput {
@@ -58,11 +60,12 @@ impl NewInput {
             model: None,
             mode: None,
             attached: Vec::new(),
+            demand: None,
         }
     }
 
     /// Its words. Files alone are a message too.
-    fn words(&self) -> Result<String, RunError> {
+    pub(super) fn words(&self) -> Result<String, RunError> {
         let text = self.text.trim();
         if text.len() > MAX_TEXT {
             return Err(RunError::TooLong(text.len() / 1024));
@@ -107,6 +110,10 @@ pub fn queue(tx: &mut WriteTx<'_>, session: SessionId, new: NewInput) -> Result<
         return Err(RunError::Archived(agent.name));
     }
     let queueing = reading::of_session(tx, &session)?;
+    let mode = match new.demand {
+        Some(_) => QueueMode::Followup,
+        None => new.mode.unwrap_or(queueing.mode),
+    };
     let input = Input {
         id: tx.new_id(),
         session: session.id,
@@ -117,10 +124,11 @@ pub fn queue(tx: &mut WriteTx<'_>, session: SessionId, new: NewInput) -> Result<
         state: InputState::Accepted,
         model: new.model,
         comment: None,
-        mode: new.mode.unwrap_or(queueing.mode),
+        mode,
         kept: false,
         created_at: tx.now(),
         attached: new.attached,
+        demand: new.demand,
     };
     place(tx, session, input, &queueing)
 }
@@ -150,6 +158,13 @@ fn place(
         QueueMode::Followup | QueueMode::Collect => waiting_turns(tx, session.id)?,
     };
     let sent = |placed, before| Sent { message, run: active, placed, before };
+    if run.waits_for_client() && input.is_talk() {
+        // Whoever speaks does not answer its calls any more.
+        tx.put(&input)?;
+        tx.put(&session)?;
+        tx.emit(told);
+        return interrupt(tx, &run, message);
+    }
     let asks = reading_park::question_of(tx, &run)?.is_some();
     if let (true, QueueMode::Steer, Some(by)) = (asks, input.mode, input.by.account()) {
         // What is said in the conversation of a run that asks is the answer.

@@ -323,14 +323,24 @@ pub(super) async fn keep(ws: &Ws, mut given: Vec<Given>) -> Result<Vec<Attachmen
             })
             .collect()
     });
-    match put.await {
-        Ok(Ok(files)) => Ok(files),
+    written(put.await)
+}
+
+/// What was written on a thread of its own, or why it could not be.
+///
+/// # Errors
+/// When the disk is full or fails.
+pub(super) fn written<T>(
+    done: Result<std::io::Result<T>, tokio::task::JoinError>,
+) -> Result<T, ChatError> {
+    match done {
+        Ok(Ok(written)) => Ok(written),
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::StorageFull => {
             let text = "the disk of this server is nearly full";
             Err(ChatError::new(StatusCode::SERVICE_UNAVAILABLE, "storage_full", text))
         }
         Ok(Err(_)) | Err(_) => {
-            let text = "the files could not be written here";
+            let text = "what was sent could not be written here";
             Err(ChatError::new(StatusCode::INTERNAL_SERVER_ERROR, "storage_failed", text))
         }
     }

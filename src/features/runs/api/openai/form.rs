@@ -2,13 +2,15 @@
 
 use serde_json::{Value, json};
 
+use crate::kernel::text::cut;
+
 use super::error::ChatError;
-use super::turn::{Answer, Spent};
+use super::turn::{Answer, ClientCall, Spent};
 
 /// What every part of an answer says.
 #[derive(Clone, Debug)]
 pub(super) struct Head {
-    /// The run, after `chatcmpl_` or `resp_`.
+    /// The run and where the answer begins in it, after `chatcmpl_` or `resp_`.
     pub id: String,
     /// When it began, in seconds since 1970.
     pub created: i64,
@@ -28,6 +30,18 @@ pub(super) trait Form: Send {
     fn end(&mut self, answer: &Answer) -> String;
     /// There is no answer.
     fn failed(&mut self, error: &ChatError) -> String;
+}
+
+/// How much of the arguments of a call goes into one event, in bytes.
+const PIECE: usize = 256;
+
+/// Arguments of a call in the pieces in which they are sent.
+pub(super) fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        let piece = cut(text, PIECE);
+        text = &text[piece.len()..];
+        (!piece.is_empty()).then_some(piece)
+    })
 }
 
 /// One server-sent event without a name.
@@ -60,6 +74,20 @@ impl Chat {
         data(&self.chunk(&json!([{ "index": 0, "delta": delta, "finish_reason": finish }])))
     }
 
+    /// A call: what it is, then its arguments piece by piece.
+    fn call(&self, index: usize, call: &ClientCall) -> String {
+        let ClientCall { id, name, arguments } = call;
+        let one = |call: &Value| self.delta(&json!({ "tool_calls": [call] }), None);
+        let mut out = one(&json!({
+            "index": index, "id": id, "type": "function",
+            "function": { "name": name, "arguments": "" },
+        }));
+        for piece in pieces(arguments) {
+            out.push_str(&one(&json!({ "index": index, "function": { "arguments": piece } })));
+        }
+        out
+    }
+
     fn usage(spent: Spent) -> Value {
         let Spent { input, cached, output, reasoning } = spent;
         json!({
@@ -75,6 +103,17 @@ impl Chat {
 impl Form for Chat {
     fn whole(&self, answer: &Answer) -> Value {
         let Head { id, created, model } = &self.head;
+        let mut message = json!({ "role": "assistant", "content": answer.text, "refusal": null });
+        if !answer.calls.is_empty() {
+            let call = |ClientCall { id, name, arguments }: &ClientCall| {
+                let function = json!({ "name": name, "arguments": arguments });
+                json!({ "id": id, "type": "function", "function": function })
+            };
+            message["tool_calls"] = answer.calls.iter().map(call).collect();
+            if answer.text.is_empty() {
+                message["content"] = Value::Null;
+            }
+        }
         json!({
             "id": format!("chatcmpl_{id}"),
             "object": "chat.completion",
@@ -82,7 +121,7 @@ impl Form for Chat {
             "model": model,
             "choices": [{
                 "index": 0,
-                "message": { "role": "assistant", "content": answer.text, "refusal": null },
+                "message": message,
                 "logprobs": null,
                 "finish_reason": answer.finish,
             }],
@@ -99,7 +138,9 @@ impl Form for Chat {
     }
 
     fn end(&mut self, answer: &Answer) -> String {
-        let mut out = self.delta(&json!({}), Some(answer.finish));
+        let calls = answer.calls.iter().enumerate();
+        let mut out: String = calls.map(|(index, call)| self.call(index, call)).collect();
+        out.push_str(&self.delta(&json!({}), Some(answer.finish)));
         if self.usage {
             let mut last = self.chunk(&json!([]));
             last["usage"] = Self::usage(answer.spent);

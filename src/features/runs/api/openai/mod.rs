@@ -5,10 +5,12 @@
 //! the session when the store says that the run has ended. Mounted at `/v1`.
 
 mod content;
+mod demand;
 mod error;
 mod form;
 mod request;
 mod responses;
+mod resume;
 mod stream;
 mod talk;
 mod turn;
@@ -23,7 +25,7 @@ use serde::Serialize;
 use crate::app::Ws;
 use crate::features::agents::model::Agent;
 use crate::features::agents::queries as people;
-use crate::features::runs::model::{Run, Session};
+use crate::features::runs::model::{Demand, Run, Session};
 use crate::features::runs::queries::{self, talk as own};
 use crate::features::runs::rules::{self, NewInput, RunError, SessionSpec};
 use crate::kernel::{AgentId, Can, InputId, RunId, RunTrigger};
@@ -40,7 +42,7 @@ use request::ChatRequest;
 use responses::{ResponsesRequest, no_response};
 use stream::Telling;
 use talk::{Remembers, Talk, Target, Thread, header, unknown_model};
-use turn::{Answer, StopOnDrop, Turn};
+use turn::{StopOnDrop, Turn};
 
 /// The largest body.
 const MAX_BODY: usize = 20 * 1024 * 1024;
@@ -164,8 +166,24 @@ struct Question {
     previous: Option<RunId>,
     /// What was said.
     talk: Talk,
+    /// What is asked for beside words.
+    demand: Option<Demand>,
     /// Whether the answer comes piece by piece.
     streams: bool,
+}
+
+/// A question that has its place.
+struct Asked {
+    /// The message.
+    input: InputId,
+    /// The run that has it.
+    run: RunId,
+    /// The first event of the run that belongs to the answer, and model calls before it.
+    since: (u32, u32),
+    /// Whether the session was made for this call alone.
+    alone: bool,
+    /// What the answer is named by.
+    name: String,
 }
 
 impl TryFrom<&ChatRequest> for Question {
@@ -177,6 +195,7 @@ impl TryFrom<&ChatRequest> for Question {
             user: request.user.clone(),
             previous: None,
             talk: request.talk()?,
+            demand: request.demand()?,
             streams: request.streams(),
         })
     }
@@ -191,6 +210,7 @@ impl TryFrom<&ResponsesRequest> for Question {
             user: request.user.clone(),
             previous: request.previous()?,
             talk: request.talk()?,
+            demand: request.demand()?,
             streams: request.streams(),
         })
     }
@@ -249,12 +269,18 @@ async fn answer(
     // Both ears are open before the question is asked, so that nothing of its answer is missed.
     let (entries, pieces) = (ws.store.subscribe(), ws.live.subscribe());
     let accounts = ws.app.system.watch();
-    let (input, run) = ask(&ws, &who, &agent, &thread, model, &mut question.talk).await?;
-    let alone = thread == Thread::Single;
+    let asked = match resume::go_on(&ws, &who, &agent, &mut question).await? {
+        Some(asked) => asked,
+        None => ask(&ws, &who, &agent, &thread, model, &mut question).await?,
+    };
+    let Asked { input, run, since, alone, name } = asked;
     let mut guard = alone.then(|| StopOnDrop::new(ws.clone(), who.clone(), run));
     let created = ws.app.clock.now().as_second();
-    let form = form(Head { id: run.to_string(), created, model: question.model });
-    let mut turn = Turn { ws, input, run, entries, accounts, alive };
+    let form = form(Head { id: name, created, model: question.model });
+    let demand = question.demand.unwrap_or_default();
+    let (takes_calls, wants_calls) = (!demand.offered().is_empty(), demand.must_call());
+    let mut turn =
+        Turn { ws, input, run, since, takes_calls, wants_calls, entries, accounts, alive };
     turn.check()?;
     if question.streams {
         return Ok(stream::answer(Telling { turn, pieces, form, guard }));
@@ -264,7 +290,7 @@ async fn answer(
     if let Some(guard) = &mut guard {
         guard.disarm();
     }
-    let answer = Answer::read(&turn.ws, &ended)?;
+    let answer = turn.answer(&ended)?;
     Ok(axum::Json(form.whole(&answer)).into_response())
 }
 
@@ -275,8 +301,8 @@ async fn ask(
     agent: &Agent,
     thread: &Thread,
     model: Option<String>,
-    talk: &mut Talk,
-) -> Result<(InputId, RunId), ChatError> {
+    question: &mut Question,
+) -> Result<Asked, ChatError> {
     let slug = &agent.slug;
     let key = match thread {
         Thread::Single => {
@@ -298,13 +324,21 @@ async fn ask(
         true => Remembers::Everything,
         false => Remembers::Nothing,
     };
-    let text = talk.input(remembers)?;
-    let attached = content::keep(ws, talk.take_files()).await?;
+    let text = question.talk.input(remembers)?;
+    let attached = content::keep(ws, question.talk.take_files()).await?;
+    let demand = question.demand.clone();
     let spec = SessionSpec { agent: agent.id, key, owner: Some(who.account), task: None };
-    let new = NewInput { trigger: RunTrigger::Api, model, attached, ..NewInput::chat(text) };
+    let new =
+        NewInput { trigger: RunTrigger::Api, model, attached, demand, ..NewInput::chat(text) };
     let sent =
         ws.write(who, move |tx| -> Result<_, RunError> { rules::talk::say(tx, spec, new) }).await?;
-    Ok((sent.message, sent.run))
+    Ok(Asked {
+        input: sent.message,
+        run: sent.run,
+        since: (0, 0),
+        alone: *thread == Thread::Single,
+        name: sent.run.to_string(),
+    })
 }
 
 /// The key of the session in which a run of this agent has answered this person's programs.

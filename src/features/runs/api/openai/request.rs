@@ -4,7 +4,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::features::runs::model::Demand;
+
 use super::content::Content;
+use super::demand::{Wishes, within};
 use super::error::{ChatError, read};
 use super::talk::{Speaker, Talk};
 
@@ -29,10 +32,16 @@ pub(super) struct ChatRequest {
     /// How many answers; only one is given.
     #[serde(default)]
     pub n: Option<u32>,
-    /// Refused: the agent uses its own tools.
+    /// Functions that the client carries out, beside the agent's own tools.
     #[serde(default)]
     tools: Option<Value>,
-    /// Refused, as `tools`.
+    /// Whether one of them has to be called: `auto`, `none`, `required` or one by name.
+    #[serde(default)]
+    tool_choice: Option<Value>,
+    /// Whether several may be called at once.
+    #[serde(default)]
+    parallel_tool_calls: Option<bool>,
+    /// Refused: `tools` took its place.
     #[serde(default)]
     functions: Option<Value>,
     /// Refused unless it asks for text.
@@ -41,21 +50,30 @@ pub(super) struct ChatRequest {
     /// Refused when true.
     #[serde(default)]
     logprobs: Option<bool>,
-    /// Not used: the agent's model works as it is set. Checked, 0 to 2.
+    /// Sampling temperature, 0 to 2, for models that take one.
     #[serde(default)]
     temperature: Option<f64>,
-    /// Not used, as `temperature`. Checked, 0 to 1.
+    /// Nucleus sampling, 0 to 1, for models that take it.
     #[serde(default)]
     top_p: Option<f64>,
-    /// Not used: how much an agent may say is set on its page. Checked, at least 1.
+    /// The most output tokens of one model call, never more than the agent is set to.
     #[serde(default)]
     max_tokens: Option<u64>,
-    /// Not used, as `max_tokens`.
+    /// The same; it counts before `max_tokens`.
     #[serde(default)]
     max_completion_tokens: Option<u64>,
-    /// Not used: the agent ends its answer itself. Checked, a text or up to four.
+    /// Texts that end the output: one, or up to four.
     #[serde(default)]
     stop: Option<Value>,
+    /// How much the model thinks: `none`, `minimal`, `low`, `medium`, `high`, `xhigh`.
+    #[serde(default)]
+    reasoning_effort: Option<String>,
+    /// Not used. Checked, -2 to 2.
+    #[serde(default)]
+    frequency_penalty: Option<f64>,
+    /// Not used. Checked, -2 to 2.
+    #[serde(default)]
+    presence_penalty: Option<f64>,
 }
 
 /// What a stream says besides the answer.
@@ -74,6 +92,29 @@ pub(super) struct Message {
     /// Text, or a list of parts of type `text`, `image_url` and `file`.
     #[serde(default)]
     content: Value,
+    /// The calls that the model made then.
+    #[serde(default)]
+    tool_calls: Option<Vec<CallMade>>,
+    /// The call whose result this is.
+    #[serde(default)]
+    tool_call_id: Option<String>,
+}
+
+/// A call that the model made.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct CallMade {
+    /// What was called.
+    function: FunctionMade,
+}
+
+/// The function of a call.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct FunctionMade {
+    /// Its name.
+    name: String,
+    /// Its arguments as JSON text.
+    #[serde(default)]
+    arguments: String,
 }
 
 impl ChatRequest {
@@ -88,8 +129,10 @@ impl ChatRequest {
     }
 
     fn check(&self) -> Result<(), ChatError> {
-        no_tools("tools", self.tools.as_ref())?;
-        no_tools("functions", self.functions.as_ref())?;
+        if self.functions.as_ref().is_some_and(|functions| !functions.is_null()) {
+            let text = "`functions` are not supported; use `tools`";
+            return Err(ChatError::invalid("functions", text));
+        }
         let form = self.response_format.as_ref().and_then(|form| form["type"].as_str());
         if form.is_some_and(|form| form != "text") {
             let text = "`response_format` is not supported; ask for the form in the message";
@@ -101,7 +144,8 @@ impl ChatRequest {
                 "one answer is given for each request: leave `n` out",
             ));
         }
-        self.check_unused()?;
+        within("frequency_penalty", self.frequency_penalty, 2.0)?;
+        within("presence_penalty", self.presence_penalty, 2.0)?;
         if self.logprobs == Some(true) {
             return Err(ChatError::invalid(
                 "logprobs",
@@ -114,21 +158,26 @@ impl ChatRequest {
         Ok(())
     }
 
-    /// What is taken so that programs work as they are, and not used, must still make sense.
-    fn check_unused(&self) -> Result<(), ChatError> {
-        within("temperature", self.temperature, 2.0)?;
-        within("top_p", self.top_p, 1.0)?;
-        at_least_one("max_tokens", self.max_tokens)?;
-        at_least_one("max_completion_tokens", self.max_completion_tokens)?;
-        let sound = match &self.stop {
-            None | Some(Value::Null | Value::String(_)) => true,
-            Some(Value::Array(words)) => words.len() <= 4 && words.iter().all(Value::is_string),
-            Some(_) => false,
+    /// What is asked for beside words.
+    ///
+    /// # Errors
+    /// Names the field that cannot be.
+    pub fn demand(&self) -> Result<Option<Demand>, ChatError> {
+        let limits = [
+            ("max_completion_tokens", self.max_completion_tokens),
+            ("max_tokens", self.max_tokens),
+        ];
+        let wishes = Wishes {
+            tools: self.tools.as_ref(),
+            choice: self.tool_choice.as_ref(),
+            parallel: self.parallel_tool_calls,
+            limits: &limits,
+            temperature: self.temperature,
+            top_p: self.top_p,
+            stop: self.stop.as_ref(),
+            effort: ("reasoning_effort", self.reasoning_effort.as_deref()),
         };
-        match sound {
-            true => Ok(()),
-            false => Err(ChatError::invalid("stop", "`stop` is a text or a list of up to four")),
-        }
+        wishes.demand()
     }
 
     /// Whether the answer comes piece by piece.
@@ -150,53 +199,16 @@ impl ChatRequest {
         for (at, message) in self.messages.iter().enumerate() {
             let place = format!("messages[{at}]");
             let speaker = Speaker::of(&message.role, &place)?;
-            talk.say(speaker, Content::of(&message.content, &format!("{place}.content"))?);
+            let content = Content::of(&message.content, &format!("{place}.content"))?;
+            match message.tool_call_id.as_deref().filter(|_| speaker == Speaker::Tool) {
+                Some(call) => talk.give(call, content),
+                None => talk.say(speaker, content),
+            }
+            for CallMade { function } in message.tool_calls.iter().flatten() {
+                talk.called(&function.name, &function.arguments);
+            }
         }
         Ok(talk)
-    }
-}
-
-/// Tools of the caller are refused by name: the agent works with its own.
-///
-/// # Errors
-/// When there are any.
-pub(super) fn no_tools(name: &str, value: Option<&Value>) -> Result<(), ChatError> {
-    let given = match value {
-        Some(Value::Array(list)) => !list.is_empty(),
-        Some(Value::Null) | None => false,
-        Some(_) => true,
-    };
-    if !given {
-        return Ok(());
-    }
-    let text = format!(
-        "`{name}` of the caller are not supported: the agent works with its own tools. Leave \
-         `{name}` out."
-    );
-    Err(ChatError::invalid(name, text))
-}
-
-/// A number that is taken and not used must still make sense.
-///
-/// # Errors
-/// When it is not from 0 to `most`.
-pub(super) fn within(name: &str, value: Option<f64>, most: f64) -> Result<(), ChatError> {
-    match value {
-        Some(value) if !(0.0..=most).contains(&value) => {
-            Err(ChatError::invalid(name, format!("`{name}` is from 0 to {most}")))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// As [`within`], for a number of tokens.
-///
-/// # Errors
-/// When it is 0.
-pub(super) fn at_least_one(name: &str, value: Option<u64>) -> Result<(), ChatError> {
-    match value {
-        Some(0) => Err(ChatError::invalid(name, format!("`{name}` is at least 1"))),
-        _ => Ok(()),
     }
 }
 
@@ -264,6 +276,24 @@ mod tests {
     }
 
     #[test]
+    fn results_are_told_apart_from_words() {
+        let messages = json!([
+            { "role": "user", "content": "How warm is it?" },
+            { "role": "assistant", "content": null, "tool_calls": [{ "id": "a", "type": "function",
+                "function": { "name": "get_weather", "arguments": "{\"city\":\"Rome\"}" } }] },
+            { "role": "tool", "tool_call_id": "a", "content": "21" },
+            { "role": "user", "content": "Be short" },
+        ]);
+        let request = read(&json!({ "model": "hq", "messages": messages })).unwrap();
+        let talk = request.talk().unwrap();
+        assert_eq!(talk.results(), [("a".to_owned(), "21".to_owned())]);
+        assert_eq!(talk.said_besides(), "Be short");
+        let folded = talk.input(Remembers::Nothing).unwrap();
+        assert!(folded.contains("[called get_weather({\"city\":\"Rome\"})]"), "{folded}");
+        assert!(folded.ends_with("Result of a tool: 21\n\nBe short"), "{folded}");
+    }
+
+    #[test]
     fn a_long_history_loses_its_oldest_messages_first() {
         let long = "x".repeat(40_000);
         let talk = json!([
@@ -284,7 +314,8 @@ mod tests {
             body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
             read(&body).err().and_then(|error| error.param)
         };
-        assert_eq!(refused(json!({ "tools": [{ "type": "function" }] })), Some("tools".into()));
+        assert_eq!(refused(json!({ "functions": [{ "name": "x" }] })), Some("functions".into()));
+        assert_eq!(refused(json!({ "presence_penalty": 3 })), Some("presence_penalty".into()));
         assert_eq!(refused(json!({ "n": 2 })), Some("n".into()));
         assert_eq!(refused(json!({ "messages": [] })), Some("messages".into()));
         assert_eq!(refused(json!({ "tools": [], "temperature": 0.2 })), None);

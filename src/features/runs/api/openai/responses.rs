@@ -6,15 +6,16 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::features::runs::model::Demand;
 use crate::kernel::RunId;
 use crate::kernel::text::cut;
 
 use super::content::Content;
+use super::demand::Wishes;
 use super::error::{ChatError, read};
-use super::form::{Form, Head, data};
-use super::request::{at_least_one, no_tools, within};
+use super::form::{Form, Head, data, pieces};
 use super::talk::{Speaker, Talk};
-use super::turn::{Answer, Spent};
+use super::turn::{Answer, ClientCall, Spent};
 
 /// What the id of a response begins with; the run's follows.
 const ID: &str = "resp_";
@@ -40,9 +41,18 @@ pub(super) struct ResponsesRequest {
     /// The response that this question follows; its session goes on.
     #[serde(default)]
     previous_response_id: Option<String>,
-    /// Refused: the agent uses its own tools.
+    /// Functions that the client carries out, beside the agent's own tools.
     #[serde(default)]
     tools: Option<Value>,
+    /// Whether one of them has to be called: `auto`, `none`, `required` or one by name.
+    #[serde(default)]
+    tool_choice: Option<Value>,
+    /// Whether several may be called at once.
+    #[serde(default)]
+    parallel_tool_calls: Option<bool>,
+    /// How much the model thinks, as `effort`.
+    #[serde(default)]
+    reasoning: Option<Reasoning>,
     /// Refused unless it asks for plain text.
     #[serde(default)]
     text: Option<Value>,
@@ -52,15 +62,23 @@ pub(super) struct ResponsesRequest {
     /// Given back with the response.
     #[serde(default)]
     metadata: Option<Value>,
-    /// Not used: the agent's model works as it is set. Checked, 0 to 2.
+    /// Sampling temperature, 0 to 2, for models that take one.
     #[serde(default)]
     temperature: Option<f64>,
-    /// Not used, as `temperature`. Checked, 0 to 1.
+    /// Nucleus sampling, 0 to 1, for models that take it.
     #[serde(default)]
     top_p: Option<f64>,
-    /// Not used: how much an agent may say is set on its page. Checked, at least 1.
+    /// The most output tokens of one model call, never more than the agent is set to.
     #[serde(default)]
     max_output_tokens: Option<u64>,
+}
+
+/// How much the model thinks.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct Reasoning {
+    /// `none`, `minimal`, `low`, `medium`, `high` or `xhigh`.
+    #[serde(default)]
+    effort: Option<String>,
 }
 
 impl ResponsesRequest {
@@ -70,10 +88,6 @@ impl ResponsesRequest {
     /// Names what is wrong.
     pub fn read(body: &[u8]) -> Result<Self, ChatError> {
         let request: Self = read(body)?;
-        no_tools("tools", request.tools.as_ref())?;
-        within("temperature", request.temperature, 2.0)?;
-        within("top_p", request.top_p, 1.0)?;
-        at_least_one("max_output_tokens", request.max_output_tokens)?;
         let form = request.text.as_ref().and_then(|text| text["format"]["type"].as_str());
         if form.is_some_and(|form| form != "text") {
             let text = "`text.format` is not supported; ask for the form in the message";
@@ -84,6 +98,25 @@ impl ResponsesRequest {
             return Err(ChatError::invalid("background", text));
         }
         Ok(request)
+    }
+
+    /// What is asked for beside words.
+    ///
+    /// # Errors
+    /// Names the field that cannot be.
+    pub fn demand(&self) -> Result<Option<Demand>, ChatError> {
+        let effort = self.reasoning.as_ref().and_then(|reasoning| reasoning.effort.as_deref());
+        let wishes = Wishes {
+            tools: self.tools.as_ref(),
+            choice: self.tool_choice.as_ref(),
+            parallel: self.parallel_tool_calls,
+            limits: &[("max_output_tokens", self.max_output_tokens)],
+            temperature: self.temperature,
+            top_p: self.top_p,
+            stop: None,
+            effort: ("reasoning.effort", effort),
+        };
+        wishes.demand()
     }
 
     /// Whether the answer comes piece by piece.
@@ -97,7 +130,8 @@ impl ResponsesRequest {
     /// When this is no id of a response.
     pub fn previous(&self) -> Result<Option<RunId>, ChatError> {
         let Some(id) = self.previous_response_id.as_deref() else { return Ok(None) };
-        let run = id.strip_prefix(ID).and_then(|run| run.parse().ok());
+        // What follows the run says where in it the answer began.
+        let run = id.strip_prefix(ID).and_then(|rest| rest.split('_').next()?.parse().ok());
         run.map(Some).ok_or_else(|| no_response(id))
     }
 
@@ -128,7 +162,11 @@ impl ResponsesRequest {
                 }
                 "function_call_output" => {
                     let output = Content::of(&item["output"], &format!("{place}.output"))?;
-                    talk.say(Speaker::Tool, output);
+                    talk.give(item["call_id"].as_str().unwrap_or_default(), output);
+                }
+                "function_call" => {
+                    let word = |key: &str| item[key].as_str().unwrap_or_default();
+                    talk.called(word("name"), word("arguments"));
                 }
                 // What the model thought, and what the session has anyway.
                 "reasoning" | "item_reference" => {}
@@ -143,12 +181,24 @@ impl ResponsesRequest {
 
     /// The form of its answer.
     pub fn form(&self, head: Head) -> Responses {
+        let or = |value: Option<&Value>, usual: Value| match value {
+            None | Some(Value::Null) => usual,
+            Some(value) => value.clone(),
+        };
         Responses {
-            head,
             previous: self.previous_response_id.clone(),
-            metadata: self.metadata.clone().filter(Value::is_object).unwrap_or_else(|| json!({})),
-            instructions: self.instructions.clone(),
-            told: String::new(),
+            echo: json!({
+                "metadata": self.metadata.clone().filter(Value::is_object).unwrap_or_else(|| json!({})),
+                "instructions": self.instructions,
+                "tools": or(self.tools.as_ref(), json!([])),
+                "tool_choice": or(self.tool_choice.as_ref(), "auto".into()),
+                "parallel_tool_calls": self.parallel_tool_calls.unwrap_or(true),
+                "temperature": self.temperature,
+                "top_p": self.top_p,
+                "max_output_tokens": self.max_output_tokens,
+            }),
+            head,
+            told: None,
             sequence: 0,
         }
     }
@@ -168,16 +218,16 @@ pub(super) fn no_response(id: &str) -> ChatError {
 pub(super) struct Responses {
     head: Head,
     previous: Option<String>,
-    metadata: Value,
-    instructions: Option<String>,
-    /// What a stream has said.
-    told: String,
+    /// What was asked, which is told again.
+    echo: Value,
+    /// What a stream has said; none before its message has begun.
+    told: Option<String>,
     /// The number of the next event of a stream.
     sequence: u64,
 }
 
 impl Responses {
-    fn response(&self, status: &str, output: &Value, spent: Option<Spent>) -> Value {
+    fn response(&self, status: &str, output: &[Value], spent: Option<Spent>) -> Value {
         let usage = spent.map(|spent| {
             json!({
                 "input_tokens": spent.input,
@@ -191,24 +241,26 @@ impl Responses {
             "incomplete" => json!({ "reason": "max_output_tokens" }),
             _ => Value::Null,
         };
-        json!({
+        let mut response = json!({
             "id": format!("{ID}{}", self.head.id), "object": "response",
             "created_at": self.head.created, "status": status, "model": self.head.model,
             "output": output, "usage": usage, "error": null, "incomplete_details": reason,
-            "previous_response_id": self.previous, "metadata": self.metadata,
-            "instructions": self.instructions, "parallel_tool_calls": false, "tools": [],
-            "tool_choice": "auto", "temperature": null, "top_p": null,
-        })
+            "previous_response_id": self.previous,
+        });
+        for (key, value) in self.echo.as_object().into_iter().flatten() {
+            response[key] = value.clone();
+        }
+        response
     }
 
-    fn item_id(&self) -> String {
+    fn message_id(&self) -> String {
         format!("msg_{}", self.head.id)
     }
 
-    fn item(&self, status: &str, text: Option<&str>) -> Value {
+    fn message(&self, status: &str, text: Option<&str>) -> Value {
         let content: Vec<Value> = text.map(part).into_iter().collect();
         json!({
-            "type": "message", "id": self.item_id(), "status": status, "role": "assistant",
+            "type": "message", "id": self.message_id(), "status": status, "role": "assistant",
             "content": content,
         })
     }
@@ -222,10 +274,16 @@ impl Responses {
         format!("event: {name}\n{}", data(&body))
     }
 
-    /// One event of the text of the message.
+    /// One event of an item of the output.
+    fn item_event(&mut self, name: &str, at: usize, item: &Value) -> String {
+        let name = format!("response.output_item.{name}");
+        self.event(&name, json!({ "output_index": at, "item": item }))
+    }
+
+    /// One event of the text of the message, which is the first item.
     fn text_event(&mut self, name: &str, key: &str, value: Value) -> String {
         let mut body = json!({
-            "item_id": self.item_id(), "output_index": 0, "content_index": 0,
+            "item_id": self.message_id(), "output_index": 0, "content_index": 0,
         });
         if name.starts_with("response.output_text") {
             body["logprobs"] = json!([]);
@@ -233,6 +291,51 @@ impl Responses {
         body[key] = value;
         self.event(name, body)
     }
+
+    /// The message begins.
+    fn open(&mut self) -> String {
+        self.told = Some(String::new());
+        let item = self.message("in_progress", None);
+        [
+            self.item_event("added", 0, &item),
+            self.text_event("response.content_part.added", "part", part("")),
+        ]
+        .concat()
+    }
+
+    /// All events of a call.
+    fn call(&mut self, at: usize, call: &ClientCall) -> String {
+        let whole = item_of(call, "completed");
+        let mut begun = whole.clone();
+        begun["status"] = "in_progress".into();
+        begun["arguments"] = "".into();
+        let place = json!({ "item_id": whole["id"], "output_index": at });
+        let with = |key: &str, text: &str| {
+            let mut body = place.clone();
+            body[key] = text.into();
+            body
+        };
+        let mut out = self.item_event("added", at, &begun);
+        for piece in pieces(&call.arguments) {
+            let name = "response.function_call_arguments.delta";
+            out.push_str(&self.event(name, with("delta", piece)));
+        }
+        let mut done = with("arguments", &call.arguments);
+        done["name"] = call.name.as_str().into();
+        out.push_str(&self.event("response.function_call_arguments.done", done));
+        out.push_str(&self.item_event("done", at, &whole));
+        out
+    }
+}
+
+/// A call as an item of the output.
+fn item_of(call: &ClientCall, status: &str) -> Value {
+    let ClientCall { id, name, arguments } = call;
+    let rest = id.strip_prefix("call_").unwrap_or(id);
+    json!({
+        "type": "function_call", "id": format!("fc_{rest}"), "call_id": id, "name": name,
+        "arguments": arguments, "status": status,
+    })
 }
 
 fn part(text: &str) -> Value {
@@ -247,43 +350,60 @@ fn status_of(answer: &Answer) -> &'static str {
 impl Form for Responses {
     fn whole(&self, answer: &Answer) -> Value {
         let status = status_of(answer);
-        let output = json!([self.item(status, Some(&answer.text))]);
+        let speaks = !answer.text.is_empty() || answer.calls.is_empty();
+        let message = speaks.then(|| self.message(status, Some(&answer.text)));
+        let calls = answer.calls.iter().map(|call| item_of(call, "completed"));
+        let output: Vec<Value> = message.into_iter().chain(calls).collect();
         self.response(status, &output, Some(answer.spent))
     }
 
     fn begin(&mut self) -> String {
-        let response = self.response("in_progress", &json!([]), None);
-        let item = self.item("in_progress", None);
+        let response = self.response("in_progress", &[], None);
         [
             self.event("response.created", json!({ "response": response })),
             self.event("response.in_progress", json!({ "response": response })),
-            self.event("response.output_item.added", json!({ "output_index": 0, "item": item })),
-            self.text_event("response.content_part.added", "part", part("")),
         ]
         .concat()
     }
 
     fn more(&mut self, text: &str) -> String {
-        self.told.push_str(text);
-        self.text_event("response.output_text.delta", "delta", text.into())
+        let mut out = if self.told.is_none() { self.open() } else { String::new() };
+        self.told.get_or_insert_default().push_str(text);
+        out.push_str(&self.text_event("response.output_text.delta", "delta", text.into()));
+        out
     }
 
     fn end(&mut self, answer: &Answer) -> String {
+        let status = status_of(answer);
+        let mut out = String::new();
+        if self.told.is_none() && answer.calls.is_empty() {
+            out.push_str(&self.open());
+        }
+        let mut output = Vec::new();
         // What was said before a tool belongs to the message as the client has it.
-        let (told, status) = (std::mem::take(&mut self.told), status_of(answer));
-        let item = self.item(status, Some(&told));
-        let response = self.response(status, &json!([item]), Some(answer.spent));
-        [
-            self.text_event("response.output_text.done", "text", told.as_str().into()),
-            self.text_event("response.content_part.done", "part", part(&told)),
-            self.event("response.output_item.done", json!({ "output_index": 0, "item": item })),
-            self.event(&format!("response.{status}"), json!({ "response": response })),
-        ]
-        .concat()
+        if let Some(told) = self.told.take() {
+            let item = self.message(status, Some(&told));
+            out.push_str(&self.text_event(
+                "response.output_text.done",
+                "text",
+                told.as_str().into(),
+            ));
+            out.push_str(&self.text_event("response.content_part.done", "part", part(&told)));
+            out.push_str(&self.item_event("done", 0, &item));
+            output.push(item);
+        }
+        for call in &answer.calls {
+            out.push_str(&self.call(output.len(), call));
+            output.push(item_of(call, "completed"));
+        }
+        let response = self.response(status, &output, Some(answer.spent));
+        let name = format!("response.{status}");
+        out.push_str(&self.event(&name, json!({ "response": response })));
+        out
     }
 
     fn failed(&mut self, error: &ChatError) -> String {
-        let mut response = self.response("failed", &json!([]), None);
+        let mut response = self.response("failed", &[], None);
         response["error"] = json!({ "code": error.code, "message": error.message });
         self.event("response.failed", json!({ "response": response }))
     }
@@ -293,7 +413,7 @@ impl Form for Responses {
 mod tests {
     use super::{Form, Head, ResponsesRequest};
     use crate::features::runs::api::openai::talk::Remembers;
-    use crate::features::runs::api::openai::turn::{Answer, Spent};
+    use crate::features::runs::api::openai::turn::{Answer, ClientCall, Spent};
     use serde_json::{Value, json};
 
     fn read(body: &Value) -> Result<ResponsesRequest, super::ChatError> {
@@ -326,15 +446,17 @@ mod tests {
     #[test]
     fn what_is_not_supported_is_refused_by_name() {
         for (extra, param) in [
-            (json!({ "tools": [{ "type": "web_search" }] }), "tools"),
+            (json!({ "tools": [{ "type": "web_search" }] }), "tools[0].type"),
             (json!({ "background": true }), "background"),
             (json!({ "text": { "format": { "type": "json_schema" } } }), "text.format"),
             (json!({ "max_output_tokens": 0 }), "max_output_tokens"),
             (json!({ "temperature": 3 }), "temperature"),
+            (json!({ "reasoning": { "effort": "huge" } }), "reasoning.effort"),
         ] {
             let mut body = json!({ "model": "hq", "input": "Hi" });
             body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-            assert_eq!(read(&body).unwrap_err().param.as_deref(), Some(param));
+            let refused = read(&body).and_then(|request| request.demand()).unwrap_err();
+            assert_eq!(refused.param.as_deref(), Some(param));
         }
         let odd = read(&json!({ "input": "Hi", "previous_response_id": "resp_x" })).unwrap();
         assert_eq!(odd.previous().unwrap_err().code, "previous_response_not_found");
@@ -346,7 +468,8 @@ mod tests {
         let head = Head { id: "r1".into(), created: 7, model: "hq".into() };
         let mut form = request.form(head);
         let spent = Spent { input: 5, cached: 1, output: 2, reasoning: 0 };
-        let answer = Answer { text: "Hello there".into(), finish: "stop", spent };
+        let answer =
+            Answer { text: "Hello there".into(), calls: Vec::new(), finish: "stop", spent };
         let mut told = form.begin();
         told.push_str(&form.more("Hello"));
         told.push_str(&form.more(" there"));
@@ -363,5 +486,32 @@ mod tests {
         let whole = form.whole(&Answer { finish: "length", ..answer });
         assert_eq!(whole["status"], "incomplete");
         assert_eq!(whole["id"], "resp_r1");
+    }
+
+    #[test]
+    fn calls_are_items_of_their_own_with_their_arguments_in_pieces() {
+        let request = read(&json!({ "input": "Hi", "tool_choice": "required" })).unwrap();
+        let head = Head { id: "r1".into(), created: 7, model: "hq".into() };
+        let mut form = request.form(head);
+        let arguments = format!("{{\"text\":\"{}\"}}", "ü".repeat(300));
+        let call = ClientCall { id: "call_r1_4_0".into(), name: "print".into(), arguments };
+        let spent = Spent { input: 5, cached: 1, output: 2, reasoning: 0 };
+        let calls = vec![call.clone()];
+        let answer = Answer { text: String::new(), calls, finish: "tool_calls", spent };
+        let told = [form.begin(), form.end(&answer)].concat();
+        let events = events(&told);
+        let kinds: Vec<&str> = events.iter().filter_map(|event| event["type"].as_str()).collect();
+        assert_eq!(kinds[2], "response.output_item.added");
+        assert_eq!(events[2]["item"]["type"], "function_call");
+        let delta = |event: &&Value| event["type"] == "response.function_call_arguments.delta";
+        let pieces: Vec<&str> =
+            events.iter().filter(delta).filter_map(|event| event["delta"].as_str()).collect();
+        assert!(1 < pieces.len());
+        assert_eq!(pieces.concat(), call.arguments);
+        let last = events.last().unwrap();
+        assert_eq!(last["type"], "response.completed");
+        assert_eq!(last["response"]["output"], form.whole(&answer)["output"]);
+        assert_eq!(last["response"]["output"][0]["call_id"], "call_r1_4_0");
+        assert_eq!(last["response"]["tool_choice"], "required");
     }
 }

@@ -16,7 +16,7 @@ use tokio::time::{Instant, interval_at};
 use crate::live::{BlockKind, Piece};
 
 use super::form::Form;
-use super::turn::{Answer, StopOnDrop, Turn};
+use super::turn::{StopOnDrop, Turn};
 
 /// A sign of life so often while nothing is said.
 const BEAT: Duration = Duration::from_secs(15);
@@ -94,7 +94,7 @@ async fn tell(telling: Telling, out: mpsc::Sender<Bytes>) -> Result<(), Gone> {
         }
     };
     let shut_out = ended.is_err() && turn.check().is_err();
-    let answer = ended.and_then(|run| Answer::read(&turn.ws, &run));
+    let answer = ended.and_then(|run| turn.answer(&run));
     // Whose call was made for this answer alone and who may not hear it needs no answer.
     if let Some(guard) = guard.as_mut().filter(|_| !shut_out) {
         guard.disarm();

@@ -1,5 +1,7 @@
 //! A conversation as one input of a session, which agent it goes to, and which session.
 
+use std::borrow::Cow;
+
 use axum::http::{HeaderMap, StatusCode};
 use sha2::{Digest, Sha256};
 
@@ -17,9 +19,18 @@ const MAX_INPUT: usize = MAX_TEXT - 1024;
 pub(super) struct Talk {
     /// The field that it came in, for errors.
     param: &'static str,
-    said: Vec<(Speaker, Content)>,
+    said: Vec<Said>,
     /// Whether instructions hold for this question even where the session knows what was said.
     fresh_instructions: bool,
+}
+
+/// One message.
+#[derive(Debug)]
+struct Said {
+    who: Speaker,
+    content: Content,
+    /// The call whose result it is.
+    result_of: Option<String>,
 }
 
 impl Talk {
@@ -31,18 +42,50 @@ impl Talk {
     /// The same, whose instructions are told each time.
     pub fn with_instructions(param: &'static str, instructions: Option<&str>) -> Self {
         let instructions = instructions.map(str::trim).filter(|text| !text.is_empty());
-        let said = instructions.map(|text| (Speaker::System, Content::text(text)));
-        Self { param, said: said.into_iter().collect(), fresh_instructions: true }
+        let mut talk = Self { fresh_instructions: true, ..Self::new(param) };
+        if let Some(text) = instructions {
+            talk.say(Speaker::System, Content::text(text));
+        }
+        talk
     }
 
     /// Adds what somebody said.
     pub fn say(&mut self, who: Speaker, content: Content) {
-        self.said.push((who, content));
+        self.said.push(Said { who, content, result_of: None });
+    }
+
+    /// Adds the result of a call of the client's tools.
+    pub fn give(&mut self, call: &str, content: Content) {
+        self.said.push(Said { who: Speaker::Tool, content, result_of: Some(call.to_owned()) });
+    }
+
+    /// Adds a call of a tool that was made before.
+    pub fn called(&mut self, name: &str, arguments: &str) {
+        let text = format!("[called {}({})]", cut(name, 64), cut(arguments, 2_000));
+        self.say(Speaker::Assistant, Content::text(text));
+    }
+
+    /// The results that are given now: the id of each call and its text; none when something else than
+    /// results is said first.
+    pub fn results(&self) -> Vec<(String, String)> {
+        let now = self.said[self.now_from()..].iter();
+        let given = now
+            .filter(|said| said.who != Speaker::System)
+            .map_while(|said| Some((said.result_of.clone()?, said.content.text.clone())));
+        given.collect()
+    }
+
+    /// What is said now beside results of tools.
+    pub fn said_besides(&self) -> String {
+        let now = self.said[self.now_from()..].iter();
+        let words =
+            now.filter(|said| said.who == Speaker::User).map(|said| said.content.text.trim());
+        words.collect::<Vec<_>>().join("\n\n").trim().to_owned()
     }
 
     /// Where what is said now begins: behind the last answer.
     fn now_from(&self) -> usize {
-        let last = self.said.iter().rposition(|(speaker, _)| *speaker == Speaker::Assistant);
+        let last = self.said.iter().rposition(|said| said.who == Speaker::Assistant);
         last.map_or(0, |at| at + 1)
     }
 
@@ -50,7 +93,7 @@ impl Talk {
     pub fn take_files(&mut self) -> Vec<Given> {
         let from = self.now_from();
         let now = self.said[from..].iter_mut();
-        now.flat_map(|(_, content)| std::mem::take(&mut content.files)).collect()
+        now.flat_map(|said| std::mem::take(&mut said.content.files)).collect()
     }
 
     /// The conversation as one input. A session that remembers gets what is new alone.
@@ -59,24 +102,36 @@ impl Talk {
     /// When nothing is said, or too much.
     pub fn input(&self, remembers: Remembers) -> Result<String, ChatError> {
         let (before, now) = self.said.split_at(self.now_from());
-        let instructions = self.said.iter().filter(|(speaker, _)| *speaker == Speaker::System);
-        let instructions: Vec<&str> = instructions.map(|(_, said)| said.text.trim()).collect();
-        let now = now.iter().filter(|(speaker, _)| *speaker != Speaker::System);
-        let has_files = now.clone().any(|(_, said)| !said.files.is_empty());
-        let now: Vec<&str> = now.map(|(_, said)| said.text.trim()).collect();
+        let instructions = self.said.iter().filter(|said| said.who == Speaker::System);
+        let instructions: Vec<&str> = instructions.map(|said| said.content.text.trim()).collect();
+        let now = now.iter().filter(|said| said.who != Speaker::System);
+        let has_files = now.clone().any(|said| !said.content.files.is_empty());
+        let now: Vec<Cow<'_, str>> = now.map(Said::told_now).collect();
         let now = now.join("\n\n").trim().to_owned();
         if now.is_empty() && !has_files {
             let text = "the last message must be the user's and must say something";
             return Err(ChatError::invalid(self.param, text));
         }
         let knows = remembers == Remembers::Everything;
-        let talk = before.iter().filter(|(speaker, _)| !knows && *speaker != Speaker::System);
-        let before: Vec<(Speaker, String)> = talk.map(|(who, said)| (*who, said.told())).collect();
+        let talk = before.iter().filter(|said| !knows && said.who != Speaker::System);
+        let before: Vec<(Speaker, String)> =
+            talk.map(|said| (said.who, said.content.told())).collect();
         let instructions = match knows && !self.fresh_instructions {
             true => String::new(),
             false => instructions.join("\n\n"),
         };
         fold(self.param, &instructions, &before, &now)
+    }
+}
+
+impl Said {
+    /// Its words among those that are said now.
+    fn told_now(&self) -> Cow<'_, str> {
+        let text = self.content.text.trim();
+        match self.who {
+            Speaker::Tool => Cow::Owned(format!("{}: {text}", Speaker::Tool.label())),
+            _ => Cow::Borrowed(text),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::app::Ws;
 use crate::features::runs::model::{Body, EventKind, INPUTS, Input, InputState, RUNS, Run};
+use crate::features::runs::queries::client::{self, Handed};
 use crate::features::runs::queries::steps;
 use crate::features::runs::rules;
 use crate::features::usage::model::{BY_RUN, Usage};
@@ -25,13 +26,19 @@ pub(super) struct Turn {
     pub ws: Ws,
     pub input: InputId,
     pub run: RunId,
+    /// The first event of the run that belongs to it, and how many model calls came before.
+    pub since: (u32, u32),
+    /// Whether calls of the client's tools are an answer to it.
+    pub takes_calls: bool,
+    /// Whether only they are.
+    pub wants_calls: bool,
     pub entries: Receiver<Arc<Entry>>,
     pub accounts: watch::Receiver<u64>,
     pub alive: Alive,
 }
 
 impl Turn {
-    /// The run, once it has ended.
+    /// The run, once it has ended or waits for the client.
     ///
     /// # Errors
     /// When the question was taken back, nothing can be paid, who asked may not hear the answer any
@@ -113,6 +120,9 @@ impl Turn {
         if run.state == RunState::Ended {
             return Ok(Some(run));
         }
+        if self.takes_calls && run.waits_for_client() {
+            return Ok(Some(run));
+        }
         match run.waiting.as_ref() {
             Some(waiting) if waiting.waits_for == WaitFor::Budget => {
                 let message = format!("{}; raise the budget or wait", waiting.detail);
@@ -121,6 +131,22 @@ impl Turn {
             }
             _ => Ok(None),
         }
+    }
+}
+
+impl Turn {
+    /// What a run answered that has ended or waits for the client.
+    ///
+    /// # Errors
+    /// Says why there is no answer.
+    pub fn answer(&self, run: &Run) -> Result<Answer, ChatError> {
+        let answer = Answer::read(&self.ws, run, self.since)?;
+        if self.wants_calls && answer.calls.is_empty() {
+            let text = "the model called none of `tools`, although `tool_choice` asks for it";
+            let error = ChatError::new(StatusCode::BAD_GATEWAY, "no_tool_call", text);
+            return Err(error.for_good());
+        }
+        Ok(answer)
     }
 }
 
@@ -178,10 +204,23 @@ impl Drop for StopOnDrop {
 pub(super) struct Answer {
     /// The last words of the model.
     pub text: String,
-    /// `stop`, `length` or `content_filter`.
+    /// The calls that the client is to carry out.
+    pub calls: Vec<ClientCall>,
+    /// `stop`, `tool_calls`, `length` or `content_filter`.
     pub finish: &'static str,
     /// Tokens.
     pub spent: Spent,
+}
+
+/// A call of a tool of the client's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ClientCall {
+    /// Its id.
+    pub id: String,
+    /// The tool, as the client knows it.
+    pub name: String,
+    /// Its arguments as JSON text.
+    pub arguments: String,
 }
 
 /// Tokens of a run.
@@ -198,16 +237,14 @@ pub(super) struct Spent {
 }
 
 impl Answer {
-    /// Reads the answer of a run that has ended.
-    ///
-    /// # Errors
-    /// Says why there is none.
-    pub fn read(ws: &Ws, run: &Run) -> Result<Self, ChatError> {
-        let (events, used) = ws.read(|snap| -> Result<_, StoreError> {
+    fn read(ws: &Ws, run: &Run, (first, before): (u32, u32)) -> Result<Self, ChatError> {
+        let (mut events, mut used, calls) = ws.read(|snap| -> Result<_, StoreError> {
             let used: Vec<Usage> =
                 snap.scan(BY_RUN, &Range::prefix(KeyBuf::of(&run.id)).limit(1_000))?;
-            Ok((steps::events_of(snap, run)?, used))
+            Ok((steps::events_of(snap, run)?, used, calls_of(snap, run)?))
         })?;
+        events.retain(|event| first <= event.n);
+        used.retain(|usage| before < usage.call);
         let (mut text, mut stopped, mut sent, mut received) = (String::new(), String::new(), 0, 0);
         for event in events {
             if let EventKind::Assistant { parts, stop, input_tokens, output_tokens, .. } =
@@ -224,6 +261,7 @@ impl Answer {
         let spent = spent(&used, sent, received);
         let cut_short = stopped.contains("max_tokens") || stopped.contains("length");
         let finish = match run.outcome.as_ref().unwrap_or(&Outcome::Done) {
+            Outcome::Done if !calls.is_empty() => "tool_calls",
             Outcome::Done | Outcome::NoOutcome | Outcome::Snoozed { .. } => {
                 if stopped.contains("refusal") {
                     "content_filter"
@@ -236,8 +274,22 @@ impl Answer {
             Outcome::Limit { .. } if !text.is_empty() => "length",
             outcome => return Err(failed(outcome)),
         };
-        Ok(Self { text, finish, spent })
+        Ok(Self { text, calls, finish, spent })
     }
+}
+
+/// The calls for which a run waits, as its client knows them.
+fn calls_of(tx: &impl ReadExt, run: &Run) -> Result<Vec<ClientCall>, StoreError> {
+    let handed = client::handed(tx, run)?;
+    let demand = match handed.is_empty() {
+        true => None,
+        false => client::asked(tx, run)?.map(|(_, demand)| demand),
+    };
+    let as_known = |Handed { id, call }: Handed| {
+        let own = demand.as_ref().map_or(call.name.as_str(), |demand| demand.own_name(&call.name));
+        ClientCall { id, name: own.to_owned(), arguments: call.arguments.clone() }
+    };
+    Ok(handed.into_iter().map(as_known).collect())
 }
 
 /// The words of an answer of the model.

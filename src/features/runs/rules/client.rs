@@ -1,0 +1,127 @@
+//! A run waits for a program that carries out calls of its own tools: it goes on with the results, and
+//! ends when none come.
+
+use jiff::SignedDuration;
+
+use crate::features::runs::model::{
+    Body, CallStatus, Demand, EventKind, Input, InputState, Run, Session,
+};
+use crate::features::runs::queries::client::{self, Handed};
+use crate::kernel::text::head_tail;
+use crate::kernel::{Event, InputId, Outcome, RunId, RunState};
+use crate::store::{BlobId, ReadExt, WriteTx};
+
+use super::RunError;
+use super::life;
+use super::pen::Pen;
+use super::queue::NewInput;
+
+/// How long a run waits for a program.
+pub const PATIENCE: SignedDuration = SignedDuration::from_mins(10);
+/// The most of a result that is kept in its event, in bytes.
+pub const MAX_INLINE: usize = 16 * 1024;
+
+/// A result of a call.
+#[derive(Clone, Debug)]
+pub struct ClientResult {
+    /// The id by which the program knows the call.
+    pub id: String,
+    /// What it answered.
+    pub text: String,
+    /// Where all of it lies, when it is longer than [`MAX_INLINE`].
+    pub whole: Option<BlobId>,
+}
+
+/// What a program sends to a run that waits for it.
+pub struct Answered {
+    /// A result for each call.
+    pub results: Vec<ClientResult>,
+    /// What it says besides.
+    pub said: Option<NewInput>,
+    /// What it asks for from here on; what it asked before counts no more.
+    pub demand: Demand,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Resumed {
+    /// The message that the run answers.
+    pub message: InputId,
+    /// The first event of what follows.
+    pub event: u32,
+    /// Model calls before it.
+    pub calls: u32,
+}
+
+/// Gives a run the results that it waits for; it goes on.
+///
+/// # Errors
+/// `NoCalls` when it waits for none, `MissingResult`, and when what is said besides cannot be taken.
+pub fn answer(tx: &mut WriteTx<'_>, id: RunId, answered: Answered) -> Result<Resumed, RunError> {
+    let run = tx.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
+    let Some((mut input, _)) = client::asked(tx, &run)?.filter(|_| run.waits_for_client()) else {
+        return Err(RunError::NoCalls(run.name()));
+    };
+    let handed = client::handed(tx, &run)?;
+    let session = tx.get::<Session>(run.session)?.ok_or(RunError::NoSession(run.session))?;
+    let mut pen = Pen { run, session, appended: Vec::new() };
+    for Handed { id, call } in handed {
+        let found = answered.results.iter().find(|result| result.id == id);
+        let result = found.ok_or(RunError::MissingResult(id))?;
+        let step = pen.run.steps + 1;
+        let finished = EventKind::ToolFinished {
+            step,
+            call_id: call.id,
+            name: call.name,
+            status: CallStatus::Ok,
+            result: body(result, &format!("result:{}.{step}", pen.run.number)),
+            millis: 0,
+            paths: Vec::new(),
+            seq: None,
+        };
+        pen.append(tx, finished)?;
+    }
+    let (event, calls) = (pen.session.events, pen.run.calls);
+    if let Some(said) = answered.said {
+        let said = Input {
+            id: tx.new_id(),
+            text: said.words()?,
+            attached: said.attached,
+            state: InputState::Assigned(id),
+            demand: None,
+            by: tx.by(),
+            created_at: tx.now(),
+            ..input.clone()
+        };
+        tx.put(&said)?;
+    }
+    input.demand = Some(answered.demand);
+    tx.put(&input)?;
+    (pen.run.state, pen.run.waiting) = (RunState::Queued, None);
+    tx.emit(Event::RunAnswered { run: id, session: pen.session.id, agent: pen.run.agent });
+    pen.save(tx)?;
+    Ok(Resumed { message: input.id, event, calls })
+}
+
+fn body(result: &ClientResult, name: &str) -> Body {
+    let Some(id) = result.whole else { return Body::Inline(result.text.clone()) };
+    let len = result.text.len() as u64;
+    let marker =
+        format!("\n[… {len} bytes in all; read or search the rest with path \"{name}\" …]\n");
+    let head = head_tail(&result.text, MAX_INLINE - marker.len(), &marker);
+    Body::Blob { id, len, head }
+}
+
+/// Ends a run for which no results came in time.
+///
+/// # Errors
+/// When the store refuses.
+pub fn give_up(tx: &mut WriteTx<'_>, id: RunId) -> Result<(), RunError> {
+    let Some(run) = tx.get::<Run>(id)?.filter(Run::waits_for_client) else { return Ok(()) };
+    let until = run.waiting.as_ref().and_then(|waiting| waiting.until);
+    if until.is_some_and(|until| tx.now() < until) {
+        return Ok(());
+    }
+    let why = "the program that asked did not answer the calls of its tools";
+    life::force_end(tx, id, Outcome::Interrupted, why).map(drop)
+}

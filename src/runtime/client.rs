@@ -1,0 +1,169 @@
+//! A program asks, and has tools of its own: the model is offered them beside the agent's. A call of one
+//! goes to the program; the run waits until it answers.
+
+use std::collections::HashSet;
+
+use crate::features::runs::model::{ClientChoice, ClientTool, Demand, Input, OTHERS};
+use crate::features::runs::queries as runs;
+use crate::features::runs::rules::{Pause, client};
+use crate::kernel::WaitFor;
+use crate::kernel::text::ellipsis;
+use crate::providers::model::{ChatRequest, ToolChoice, ToolDef};
+use crate::tool::registry::Registry;
+
+use super::calls::SKIPPED;
+use super::journal::save;
+use super::toolbox::{self, Call};
+use super::turn::Turn;
+use super::{EngineError, commit};
+
+const ONE_BY_ONE: &str = "Skipped: call these tools one at a time; this one was not called.";
+
+/// What a program asks of a run.
+pub(super) struct Client {
+    pub demand: Demand,
+    /// Its tools by the names that the model knows them by.
+    names: HashSet<String>,
+    /// The one that has to be called; of several any.
+    wanted: ToolChoice,
+    tools: Vec<ToolDef>,
+}
+
+impl Client {
+    pub(super) fn of(demand: Demand, ours: &Registry) -> Self {
+        let shown = |name: &str| match toolbox::is_ours(ours, name) {
+            true => format!("{name}{OTHERS}"),
+            false => name.to_owned(),
+        };
+        let definition = |tool: &ClientTool| ToolDef {
+            name: shown(&tool.name),
+            description: tool.about.clone(),
+            // ok: it was read from JSON when the program sent it.
+            schema: serde_json::from_str(&tool.schema.0).unwrap_or_default(),
+        };
+        let tools: Vec<ToolDef> = demand.offered().iter().map(definition).collect();
+        let wanted = match (&demand.choice, tools.as_slice()) {
+            (ClientChoice::Named(name), _) => ToolChoice::Named(shown(name)),
+            (ClientChoice::Required, [only]) => ToolChoice::Named(only.name.clone()),
+            (ClientChoice::Required, _) => ToolChoice::Required,
+            (ClientChoice::Auto | ClientChoice::None, _) => ToolChoice::Auto,
+        };
+        let names = tools.iter().map(|tool| tool.name.clone()).collect();
+        Self { demand, names, wanted, tools }
+    }
+
+    /// Puts what the program asks for into the request.
+    pub(super) fn shape(&self, request: &mut ChatRequest) {
+        let thousandths = |n: Option<u16>| n.map(|n| f32::from(n) / 1_000.0);
+        request.tools.extend(self.tools.iter().cloned());
+        request.temperature = thousandths(self.demand.temperature);
+        request.top_p = thousandths(self.demand.top_p);
+        request.stop.clone_from(&self.demand.stop);
+    }
+
+    /// Whether a tool has to be called: as soon as one of the program's is, the run waits.
+    pub(super) fn choice(&self) -> ToolChoice {
+        self.wanted.clone()
+    }
+}
+
+impl Turn {
+    /// Carries out the calls of one message: ours, then the program's. Answers whether the run goes on.
+    pub(super) async fn run_tools(&mut self, calls: Vec<Call>) -> Result<bool, EngineError> {
+        let is_theirs =
+            |call: &Call| self.client.as_ref().is_some_and(|own| own.names.contains(&call.name));
+        let (theirs, ours): (Vec<Call>, Vec<Call>) = calls.into_iter().partition(is_theirs);
+        if !ours.is_empty() && !self.run_own_tools(ours).await? {
+            return Ok(false);
+        }
+        if theirs.is_empty() { Ok(true) } else { self.hand_out(theirs).await }
+    }
+
+    /// Gives calls to the program that asked; the run waits for their results.
+    async fn hand_out(&mut self, mut calls: Vec<Call>) -> Result<bool, EngineError> {
+        if self.cancel.is_cancelled() {
+            return self.stopped(None).await;
+        }
+        if self.is_halted()? {
+            return self.rest().await;
+        }
+        if let Some(why) = self.held_up()? {
+            return self.skip(&calls, why).await.map(|()| true);
+        }
+        if self.client.as_ref().is_some_and(|client| client.demand.one_by_one) {
+            let others = calls.split_off(1);
+            self.skip(&others, ONE_BY_ONE).await?;
+        }
+        let committed = commit::files(&mut self.journal).await?;
+        let names: Vec<&str> = calls.iter().map(|call| call.name.as_str()).collect();
+        let detail = ellipsis(&format!("the results of {}", names.join(", ")), 200);
+        let until = Some(self.journal.ws.app.clock.now() + client::PATIENCE);
+        let (first, run) = (calls[0].name.clone(), self.journal.run);
+        let effective = self.journal.effective;
+        let waits = self
+            .journal
+            .write(move |tx, mut pen| {
+                if let Some(committed) = committed {
+                    pen.append(tx, committed)?;
+                }
+                pen.run.effective |= effective;
+                let heard = runs::queue::heard(tx, pen.session.id, run)?;
+                if heard.iter().any(Input::is_from_outside) {
+                    return save(tx, pen).map(|appended| (false, appended));
+                }
+                pen.run.activity = first;
+                let appended = std::mem::take(&mut pen.appended);
+                let pause =
+                    Pause { waits_for: WaitFor::External, detail, needs_micros: None, until };
+                pen.wait(tx, pause)?;
+                Ok((true, appended))
+            })
+            .await?;
+        if !waits {
+            return self.skip(&calls, SKIPPED).await.map(|()| true);
+        }
+        self.parked = true;
+        self.journal.ws.live.finish(self.journal.run);
+        Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Client;
+    use crate::features::runs::model::{ClientChoice, ClientTool, Demand};
+    use crate::kernel::JsonText;
+    use crate::providers::model::{ChatRequest, ToolChoice};
+    use crate::tool::registry::Registry;
+
+    fn tool(name: &str) -> ClientTool {
+        ClientTool { name: name.into(), about: "Does it".into(), schema: JsonText::empty() }
+    }
+
+    fn client(names: &[&str], choice: ClientChoice) -> Client {
+        let tools = names.iter().map(|name| tool(name)).collect();
+        let demand = Demand { tools, choice, temperature: Some(250), ..Demand::default() };
+        Client::of(demand, &Registry::default())
+    }
+
+    #[test]
+    fn tools_of_a_program_stand_behind_ours_under_names_of_their_own() {
+        let mut request = ChatRequest::new("m", 10);
+        // What a model calls `grep` is ours.
+        client(&["grep", "get_weather"], ClientChoice::Auto).shape(&mut request);
+        let names: Vec<&str> = request.tools.iter().map(|tool| tool.name.as_str()).collect();
+        assert_eq!(names, ["grep_client", "get_weather"]);
+        assert_eq!((request.temperature, request.top_p), (Some(0.25), None));
+    }
+
+    #[test]
+    fn what_has_to_be_called_is_told() {
+        let named = |name: &str| ToolChoice::Named(name.to_owned());
+        assert_eq!(client(&["a", "b"], ClientChoice::Auto).choice(), ToolChoice::Auto);
+        assert_eq!(client(&["a", "b"], ClientChoice::Required).choice(), ToolChoice::Required);
+        assert_eq!(client(&["ls"], ClientChoice::Required).choice(), named("ls_client"));
+        assert_eq!(client(&["a", "b"], ClientChoice::Named("b".into())).choice(), named("b"));
+        let none = client(&["a"], ClientChoice::None);
+        assert_eq!((none.choice(), none.tools.len()), (ToolChoice::Auto, 0));
+    }
+}
