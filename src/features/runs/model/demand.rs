@@ -69,6 +69,13 @@ impl Demand {
         matches!(self.choice, ClientChoice::Required | ClientChoice::Named(_))
     }
 
+    /// Whether a tool that the model calls so is one of the program's.
+    #[must_use]
+    pub fn has(&self, called: &str) -> bool {
+        let own = self.own_name(called);
+        self.tools.iter().any(|tool| tool.name == own)
+    }
+
     /// The program's own name of a tool that the model calls so.
     #[must_use]
     pub fn own_name<'n>(&'n self, called: &'n str) -> &'n str {
@@ -97,6 +104,7 @@ mod tests {
         assert_eq!(demand.own_name("read_client"), "read");
         assert_eq!(demand.own_name("get_client"), "get_client");
         assert_eq!(demand.own_name("other_client"), "other_client");
+        assert!(demand.has("read_client") && !demand.has("other_client"));
         assert_eq!(demand.offered().len(), 2);
         demand.choice = ClientChoice::None;
         assert!(demand.offered().is_empty() && !demand.must_call());

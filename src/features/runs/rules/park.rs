@@ -2,7 +2,7 @@
 //! its call: days later, and over restarts.
 
 use crate::features::runs::model::{Body, CallStatus, EventKind, Input, Park, Run, Session};
-use crate::features::runs::queries::{self, park as reading};
+use crate::features::runs::queries::{self, client, park as reading};
 use crate::features::workspace::model::Member;
 use crate::kernel::text::{MAX_TEXT, cut};
 use crate::kernel::{AccountId, Event, RunId, RunState, TaskId, TaskStatus, WaitFor};
@@ -115,7 +115,11 @@ fn settle_and(
 ) -> Result<Run, RunError> {
     let session = tx.get::<Session>(run.session)?.ok_or(RunError::NoSession(run.session))?;
     over(tx, park)?;
-    let open = queries::open_calls(tx, &run)?.into_iter().find(|call| call.started.is_none());
+    // Calls of the same answer that a program is to carry out still wait.
+    let asked = client::asked(tx, &run)?;
+    let theirs = |name: &str| asked.as_ref().is_some_and(|(_, demand)| demand.has(name));
+    let mut open = queries::open_calls(tx, &run)?.into_iter();
+    let open = open.find(|call| call.started.is_none() && !theirs(&call.name));
     let mut pen = Pen { run, session, appended: Vec::new() };
     if let Some(call) = open {
         let finished = EventKind::ToolFinished {
