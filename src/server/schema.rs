@@ -57,6 +57,7 @@ pub fn workspace() -> Schema {
         usage::model::price::EnteredPrice,
         usage::model::day::UsageDay,
         usage::model::day::DayZone,
+        usage::model::source::UsageSource,
         audit::model::Keeping,
         history::model::FileRevert,
     }

@@ -47,6 +47,7 @@ mod openai_api; // agents as models: answers, streams, sessions, errors
 mod openai_tools; // tools of the programs that ask
 mod ops_health; // health: parts, consumers, the store's own work; filters and snapshot of changes
 mod usage_days; // the daily roll-up of model calls and the consumer that keeps it
+mod usage_report; // what calls came to, by what is asked for, and as files
 mod budgets_page; // the page of all budgets
 mod ops_audit; // the audit: search, export, verification, redaction, retention
 mod openai; // the same, judged by the official clients for Python and Node

@@ -130,7 +130,7 @@ async fn calls_become_days_of_the_workspace_and_a_new_zone_makes_them_anew() {
     assert_eq!(looked_at(&hq).differences_count, 0);
 
     let page = hq.owner().get(&format!("{PAGE}?month=2026-11")).await;
-    assert!(page.text.contains("Calls by model") && page.text.contains("without a price"));
+    assert!(page.text.contains("Calls by model") && page.text.contains("unmetered"));
     let csv = hq.owner().get(&format!("{PAGE}/days.csv?month=2026-11")).await;
     assert_eq!(csv.header("content-type"), Some("text/csv; charset=utf-8"));
     assert_eq!(csv.text.lines().count(), 3, "{}", csv.text);

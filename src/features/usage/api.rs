@@ -3,6 +3,7 @@
 pub(super) mod budgets;
 mod days;
 pub(super) mod prices;
+mod report;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,7 @@ pub fn routes() -> Routes {
     Routes::new()
         .merge(budgets::routes())
         .merge(prices::routes())
+        .merge(report::routes())
         .get(
             "/usage",
             month.needs(Can::Read).doc(|| {

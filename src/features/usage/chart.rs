@@ -1,11 +1,11 @@
-//! The chart of what each day cost, drawn here: stacked bars by agent, with the same as a table.
+//! The chart of what each day cost, drawn here: stacked bars, with the same as a table.
 
 use std::collections::BTreeMap;
 
-use crate::kernel::AgentId;
 use crate::web::format;
 
 use super::period::Month;
+use super::span::{Kind, Span};
 
 const WIDTH: u32 = 880;
 const LEFT: u32 = 44;
@@ -13,6 +13,10 @@ const TOP: u32 = 12;
 /// Height of the part that stands for money.
 const HEIGHT: i64 = 156;
 const BASE: u32 = 168;
+/// More days than this are drawn by the week.
+const MAX_BARS: u32 = 92;
+/// How many series have a colour of their own.
+const COLOURS: usize = 8;
 
 /// A horizontal line with its amount.
 pub struct Line {
@@ -26,7 +30,7 @@ pub struct Line {
 
 /// A piece of a bar.
 pub struct Piece {
-    /// The agent's colour.
+    /// The colour of its series.
     pub colour: u8,
     /// Place from the top.
     pub y: u32,
@@ -34,7 +38,7 @@ pub struct Piece {
     pub height: u32,
 }
 
-/// A day.
+/// A day, or a week.
 pub struct Bar {
     /// Place from the left.
     pub x: u32,
@@ -44,13 +48,13 @@ pub struct Bar {
     pub title: String,
     /// Its pieces, from the bottom.
     pub pieces: Vec<Piece>,
-    /// The day's number below some of the bars; empty below the others.
+    /// The date below some of the bars; empty below the others.
     pub label: String,
-    /// Where the number stands.
+    /// Where the date stands.
     pub label_x: u32,
 }
 
-/// What an agent cost in the month.
+/// What a series came to.
 pub struct Key {
     /// Its colour.
     pub colour: u8,
@@ -62,9 +66,9 @@ pub struct Key {
 
 /// A line of the table.
 pub struct Entry {
-    /// The day.
+    /// The day, or the week.
     pub date: String,
-    /// By agent, in words.
+    /// By series, in words.
     pub by: String,
     /// The sum.
     pub sum: String,
@@ -78,7 +82,7 @@ pub struct Chart {
     pub bars: Vec<Bar>,
     /// Which colour is whose.
     pub keys: Vec<Key>,
-    /// The same as a table: days with a cost.
+    /// The same as a table: what had a cost.
     pub entries: Vec<Entry>,
     /// In words.
     pub words: String,
@@ -90,17 +94,27 @@ pub struct Chart {
     pub text_x: u32,
 }
 
-/// Draws `count` days from day `first` on, of which `past` have begun.
+/// What the bars are made of.
+pub struct Series {
+    /// The key of its sums.
+    pub key: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// Draws what each day of these cost, or each week of many. `series` are given the dearest first;
+/// when there are more than have a colour of their own, the others stand together.
 #[must_use]
 pub fn draw(
-    first: u32,
-    count: u32,
+    span: Span,
     past: u32,
-    days: &BTreeMap<u32, Vec<(AgentId, i64)>>,
-    names: &[(AgentId, String, u8)],
+    days: &BTreeMap<u32, BTreeMap<String, i64>>,
+    series: &[Series],
 ) -> Chart {
-    let sum_of = |parts: &[(AgentId, i64)]| parts.iter().map(|(_, micros)| *micros).sum::<i64>();
-    let most = days.values().map(|parts| sum_of(parts)).max().unwrap_or(0);
+    let palette = Palette::of(series);
+    let step_days = if MAX_BARS < span.count() { 7 } else { 1 };
+    let slots = slots(span, step_days, days, &palette);
+    let most = slots.iter().map(Slot::sum).max().unwrap_or(0);
     let (step, steps) = scale(most);
     let whole = (step * steps).max(1);
     let high =
@@ -109,48 +123,47 @@ pub fn draw(
         let y = BASE - high(step * n);
         Line { y, text_y: y + 4, label: short(step * n) }
     });
-    let slot = (WIDTH - LEFT) / count.max(1);
-    let bars = (0..count).map(|n| {
-        let parts = days.get(&(first + n)).map_or(&[][..], Vec::as_slice);
-        let date = Month::date_of(first + n);
-        let x = LEFT + n * slot + 3;
-        let label = match n + 1 {
-            day if day == past => day.to_string(),
-            day if day == 1 || day % 5 == 0 => day.to_string(),
-            _ => String::new(),
-        };
+    let count = u32::try_from(slots.len()).unwrap_or(1).max(1);
+    let wide = (WIDTH - LEFT) / count;
+    let gap = if 12 < wide { 3 } else { 1 };
+    let bars = (0..).zip(&slots).map(|(n, slot): (u32, &Slot)| {
+        let (x, width) = (LEFT + n * wide + gap, wide.saturating_sub(2 * gap).max(2));
         Bar {
             x,
-            width: slot.saturating_sub(6).max(2),
-            title: format!("{}: {}", date.strftime("%-d %B"), format::money(sum_of(parts))),
-            pieces: pieces(parts, names, high),
-            label,
-            label_x: x + slot.saturating_sub(6) / 2,
+            width,
+            title: format!("{}: {}", slot.words, format::money(slot.sum())),
+            pieces: pieces(&slot.parts, high),
+            label: label(span, n, count, past),
+            label_x: x + width / 2,
         }
     });
-    let mut sums: BTreeMap<AgentId, i64> = BTreeMap::new();
-    for (agent, micros) in days.values().flatten() {
-        *sums.entry(*agent).or_default() += micros;
+    let mut sums: BTreeMap<u8, i64> = BTreeMap::new();
+    for (colour, micros) in slots.iter().flat_map(|slot| &slot.parts) {
+        *sums.entry(*colour).or_default() += micros;
     }
-    let mut sums: Vec<(AgentId, i64)> = sums.into_iter().collect();
-    sums.sort_by_key(|(agent, micros)| (std::cmp::Reverse(*micros), *agent));
+    let mut sums: Vec<(u8, i64)> = sums.into_iter().collect();
+    sums.sort_by_key(|(colour, micros)| (std::cmp::Reverse(*micros), *colour));
     let total: i64 = sums.iter().map(|(_, micros)| micros).sum();
+    let keys = sums.iter().map(|(colour, micros)| Key {
+        colour: *colour,
+        name: palette.name(*colour).to_owned(),
+        sum: format::money(*micros),
+    });
     Chart {
         lines: lines.collect(),
         bars: bars.collect(),
-        keys: sums
+        keys: keys.collect(),
+        entries: slots
             .iter()
-            .map(|(agent, micros)| {
-                let (name, colour) = named(names, *agent);
-                Key { colour, name, sum: format::money(*micros) }
-            })
+            .filter(|slot| !slot.parts.is_empty())
+            .map(|s| s.entry(&palette))
             .collect(),
-        entries: days.iter().map(|(day, parts)| entry(*day, parts, names)).collect(),
         words: format!(
-            "{} in {}, at most {} a day",
+            "{} in {}, at most {} a {}",
             format::money(total),
             format::count(u64::from(past), "day", "days"),
-            format::money(most)
+            format::money(most),
+            if step_days == 1 { "day" } else { "week" },
         ),
         right: WIDTH,
         left: LEFT,
@@ -158,38 +171,108 @@ pub fn draw(
     }
 }
 
-fn named(names: &[(AgentId, String, u8)], agent: AgentId) -> (String, u8) {
-    let found = names.iter().find(|(id, ..)| *id == agent);
-    found.map_or_else(|| ("an agent that is gone".to_owned(), 8), |(_, name, c)| (name.clone(), *c))
+/// Which colour is whose: by the order of the keys, so that a series keeps its own as long as the
+/// same ones are shown.
+struct Palette<'a> {
+    /// Keys and names of colours 1, 2, …
+    shown: Vec<(&'a str, &'a str)>,
 }
 
-fn pieces(
-    parts: &[(AgentId, i64)],
-    names: &[(AgentId, String, u8)],
-    high: impl Fn(i64) -> u32,
-) -> Vec<Piece> {
+impl<'a> Palette<'a> {
+    fn of(series: &'a [Series]) -> Self {
+        let most = if COLOURS < series.len() { COLOURS - 1 } else { COLOURS };
+        let shown = series.iter().take(most).map(|one| (one.key.as_str(), one.name.as_str()));
+        let mut shown: Vec<_> = shown.collect();
+        shown.sort_unstable();
+        Self { shown }
+    }
+
+    fn colour(&self, key: &str) -> u8 {
+        let at = self.shown.iter().position(|(own, _)| *own == key);
+        u8::try_from(at.unwrap_or(COLOURS - 1)).unwrap_or(0) + 1
+    }
+
+    fn name(&self, colour: u8) -> &str {
+        let own = self.shown.get(usize::from(colour).saturating_sub(1));
+        own.map_or("All others", |(_, name)| name)
+    }
+}
+
+/// What stands in one place of the chart.
+struct Slot {
+    words: String,
+    /// Colours with their sums.
+    parts: Vec<(u8, i64)>,
+}
+
+impl Slot {
+    fn sum(&self) -> i64 {
+        self.parts.iter().map(|(_, micros)| micros).sum()
+    }
+
+    fn entry(&self, palette: &Palette<'_>) -> Entry {
+        let by = self.parts.iter();
+        let by = by.map(|(colour, n)| format!("{} {}", palette.name(*colour), format::money(*n)));
+        Entry {
+            date: self.words.clone(),
+            by: by.collect::<Vec<_>>().join(", "),
+            sum: format::money(self.sum()),
+        }
+    }
+}
+
+fn slots(
+    span: Span,
+    step: u32,
+    days: &BTreeMap<u32, BTreeMap<String, i64>>,
+    palette: &Palette<'_>,
+) -> Vec<Slot> {
+    let firsts = (span.first..=span.last).step_by(usize::try_from(step).unwrap_or(1));
+    let slot = |first: u32| {
+        let last = (first + step - 1).min(span.last);
+        let mut parts: BTreeMap<u8, i64> = BTreeMap::new();
+        for (key, micros) in days.range(first..=last).flat_map(|(_, parts)| parts) {
+            let part = parts.entry(palette.colour(key)).or_default();
+            *part = part.saturating_add(*micros);
+        }
+        let date = |day: u32| Month::date_of(day).strftime("%-d %B").to_string();
+        let words = match first == last {
+            true => date(first),
+            false => format!("{} to {}", date(first), date(last)),
+        };
+        Slot { words, parts: parts.into_iter().collect() }
+    };
+    firsts.map(slot).collect()
+}
+
+/// What stands below a bar: of a month each fifth day and the last one that has begun, else so many
+/// dates as there is room for.
+fn label(span: Span, n: u32, count: u32, past: u32) -> String {
+    if matches!(span.kind, Kind::Month(_)) {
+        return match n + 1 {
+            day if day == past || day == 1 || day % 5 == 0 => day.to_string(),
+            _ => String::new(),
+        };
+    }
+    if n % count.div_ceil(10).max(1) != 0 {
+        return String::new();
+    }
+    let step = if MAX_BARS < span.count() { 7 } else { 1 };
+    Month::date_of(span.first + n * step).strftime("%-d %b").to_string()
+}
+
+fn pieces(parts: &[(u8, i64)], high: impl Fn(i64) -> u32) -> Vec<Piece> {
     let mut before = 0;
     let mut pieces = Vec::with_capacity(parts.len());
-    for (agent, micros) in parts {
+    for (colour, micros) in parts {
         let bottom = high(before);
         before += micros;
         // A cost too small to see is shown as a hair: it was no day without a cost.
         let height = (high(before) - bottom).max(u32::from(*micros > 0));
         let y = BASE.saturating_sub(bottom + height).max(TOP);
-        pieces.push(Piece { colour: named(names, *agent).1, y, height });
+        pieces.push(Piece { colour: *colour, y, height });
     }
     pieces
-}
-
-fn entry(day: u32, parts: &[(AgentId, i64)], names: &[(AgentId, String, u8)]) -> Entry {
-    let by = parts
-        .iter()
-        .map(|(agent, micros)| format!("{} {}", named(names, *agent).0, format::money(*micros)));
-    Entry {
-        date: Month::date_of(day).strftime("%-d %B").to_string(),
-        by: by.collect::<Vec<_>>().join(", "),
-        sum: format::money(parts.iter().map(|(_, micros)| micros).sum()),
-    }
 }
 
 /// The step between two lines, a round amount, and how many steps hold `most`.
@@ -220,9 +303,24 @@ fn short(micros: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{draw, scale};
-    use crate::kernel::{AgentId, TypedId};
+    use super::{COLOURS, Series, draw, scale};
+    use crate::features::usage::period::Month;
+    use crate::features::usage::span::{Asked, Span, read};
     use std::collections::BTreeMap;
+
+    fn days(query: &str) -> Span {
+        let (month, range) = if query.contains('-') { (query, "") } else { ("", query) };
+        let asked = Asked { month: month.into(), range: range.into(), ..Asked::default() };
+        read(&asked, 20_000).unwrap()
+    }
+
+    fn series(keys: &[&str]) -> Vec<Series> {
+        keys.iter().map(|key| Series { key: (*key).into(), name: key.to_uppercase() }).collect()
+    }
+
+    fn parts(parts: &[(&str, i64)]) -> BTreeMap<String, i64> {
+        parts.iter().map(|(key, micros)| ((*key).to_owned(), *micros)).collect()
+    }
 
     #[test]
     fn steps_are_round_and_few() {
@@ -239,20 +337,44 @@ mod tests {
 
     #[test]
     fn pieces_stand_on_each_other_and_stay_in_the_picture() {
-        let agent = |n| AgentId::from_bytes([n; 16]);
-        let names = [(agent(1), "Ada".to_owned(), 1), (agent(2), "Kit".to_owned(), 2)];
-        let days = BTreeMap::from([(
-            20_000,
-            vec![(agent(1), 3_000_000), (agent(2), 1_700_000), (agent(3), 1)],
-        )]);
-        let chart = draw(20_000, 30, 1, &days, &names);
+        let span = days("2026-11");
+        let cost = parts(&[("a", 3_000_000), ("b", 1_700_000), ("c", 1)]);
+        let chart = draw(span, 1, &BTreeMap::from([(span.first, cost)]), &series(&["b", "a", "c"]));
         let bar = &chart.bars[0];
         assert_eq!(bar.pieces[0].y + bar.pieces[0].height, 168);
         assert_eq!(bar.pieces[1].y + bar.pieces[1].height, bar.pieces[0].y);
-        assert_eq!(bar.pieces[2].height, 1);
+        assert_eq!((bar.pieces[2].height, bar.pieces[2].colour), (1, 3));
+        assert!(chart.bars.len() == 30 && chart.bars.iter().all(|bar| bar.x + bar.width <= 880));
+        assert_eq!((chart.keys[0].name.as_str(), chart.keys[0].colour), ("A", 1));
+        assert_eq!(chart.entries[0].date, "1 November");
+        assert!(chart.entries[0].by.ends_with("C $0.0000"), "{}", chart.entries[0].by);
+        let labels: Vec<_> = chart.bars.iter().filter(|bar| !bar.label.is_empty()).collect();
+        assert_eq!(labels.len(), 7, "the first, and each fifth");
+        assert_eq!(draw(span, 0, &BTreeMap::new(), &[]).entries.len(), 0);
+    }
+
+    #[test]
+    fn many_days_are_drawn_as_weeks_and_many_series_end_in_one() {
+        let keys: Vec<String> = (0..12).map(|n| format!("k{n:02}")).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let cost = parts(&keys.iter().map(|key| (*key, 1_000_000)).collect::<Vec<_>>());
+        let asked =
+            Asked { from: "2023-10-07".into(), to: "2024-10-04".into(), ..Asked::default() };
+        let span = read(&asked, 20_000).unwrap();
+        let all = BTreeMap::from([(span.first, cost.clone()), (span.first + 6, cost)]);
+        let chart = draw(span, span.count(), &all, &series(&keys));
+        assert_eq!(chart.bars.len(), span.count().div_ceil(7) as usize);
         assert!(chart.bars.iter().all(|bar| bar.x + bar.width <= 880));
-        assert_eq!(chart.keys[0].name, "Ada");
-        assert!(chart.entries[0].by.ends_with("an agent that is gone $0.0000"));
-        assert_eq!(draw(20_000, 31, 0, &BTreeMap::new(), &names).entries.len(), 0);
+        assert!(chart.bars.iter().filter(|bar| !bar.label.is_empty()).count() <= 10);
+        assert_eq!(chart.keys.len(), COLOURS);
+        assert_eq!(
+            (chart.keys[0].name.as_str(), chart.keys[0].sum.as_str()),
+            ("All others", "$10.00")
+        );
+        assert_eq!(chart.entries.len(), 1, "both days are in one week");
+        assert!(chart.entries[0].date.starts_with("7 October to"), "{}", chart.entries[0].date);
+        let ninety = draw(days("90"), 90, &BTreeMap::new(), &[]);
+        assert_eq!(ninety.bars.len(), 90);
+        assert_eq!(ninety.bars[0].label, Month::date_of(19_911).strftime("%-d %b").to_string());
     }
 }

@@ -7,9 +7,11 @@
 
 pub mod api;
 pub mod chart;
+mod files;
 pub mod model;
 pub mod pages;
 pub mod period;
 pub mod queries;
 pub mod reactions;
 pub mod rules;
+pub mod span;

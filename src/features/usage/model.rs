@@ -4,6 +4,7 @@ pub mod budget;
 pub mod day;
 mod old;
 pub mod price;
+pub mod source;
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};

@@ -4,6 +4,7 @@ pub mod budgets;
 pub mod daily;
 mod held;
 pub mod prices;
+pub mod report;
 pub mod unmetered;
 
 use std::collections::BTreeMap;

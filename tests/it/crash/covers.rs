@@ -17,7 +17,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("runs of agents", &["inbox", "runs", "sessions", "session_events", "counters"]),
     ("chats", &["queued_inputs", "jobs", "usage", "reservations", "model_ratios", "file_reverts"]),
     ("chats", &["subagents"]),
-    ("the consumer", &["usage_days", "usage_day_zone"]),
+    ("the consumer", &["usage_days", "usage_day_zone", "usage_sources"]),
     ("connections", &["connections", "connection_keys", "connection_spare_keys", "model_offers"]),
     ("connections", &["connection_windows", "usual_thinking", "model_cooldowns"]),
     ("people", &["members", "invites", "invite_hashes", "people", "accounts", "passwords"]),

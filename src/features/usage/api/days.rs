@@ -1,6 +1,5 @@
 //! `/api/v1/usage/daily`: the daily roll-up.
 
-use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -10,13 +9,12 @@ use crate::features::usage::model::day::{UsageDay, day_in};
 use crate::features::usage::model::nobody;
 use crate::features::usage::period::Month;
 use crate::features::usage::queries::daily;
+use crate::features::usage::span::{self, MAX_DAYS};
 use crate::kernel::{AgentId, TaskId};
 use crate::store::{KeyBuf, ReadExt as _, Record as _, Snap, StoreError, cursor_key, key_cursor};
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Query};
 
-/// The most days that are looked at.
-const MAX_DAYS: u32 = 366;
 /// The most items of an answer.
 const MAX: usize = 500;
 
@@ -68,10 +66,7 @@ struct Item {
 }
 
 fn day(field: &'static str, text: &str) -> Result<u32, ApiError> {
-    let wrong = || ApiError::invalid(field, "write a day like 2026-11-20");
-    let date: Date = text.parse().map_err(|_| wrong())?;
-    let days = Date::constant(1970, 1, 1).until(date).map_err(|_| wrong())?.get_days();
-    u32::try_from(days).map_err(|_| wrong())
+    span::day(text).ok_or_else(|| ApiError::invalid(field, "write a day like 2026-11-20"))
 }
 
 pub(super) async fn list(ws: Ws, Query(asked): Query<Asked>) -> Result<Json<Page>, ApiError> {

@@ -10,6 +10,14 @@ use crate::store::{Class, DecodeError, Record, Table};
 
 use super::{Usage, nobody};
 
+/// Rows that sum up calls.
+pub trait Roll: Record<Id: Ord> + PartialEq {
+    /// What they come to.
+    fn sums(&mut self) -> &mut Sums;
+    /// Which calls they are, in words.
+    fn what(&self) -> String;
+}
+
 /// Days of the workspace: what was called and what it cost.
 pub const DAYS: Table = Table::new(140, "usage_days");
 /// The time zone that those days are of.
@@ -165,6 +173,16 @@ impl Record for UsageDay {
     }
 }
 
+impl Roll for UsageDay {
+    fn sums(&mut self) -> &mut Sums {
+        &mut self.sums
+    }
+    fn what(&self) -> String {
+        let Self { day, agent, provider, model, .. } = self;
+        format!("day {day} of agent {agent} with {provider} {model}")
+    }
+}
+
 #[derive(Deserialize)]
 struct UsageDayV1 {
     day: u32,
@@ -215,20 +233,32 @@ impl From<UsageDayV1> for UsageDay {
     }
 }
 
-/// The time zone of the days that are kept.
+/// What is kept of days by now; more than a store has that was counted before.
+pub const FORMAT: u8 = 2;
+
+/// What the days that are kept are of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DayZone {
-    /// Its IANA name, as it stood in the settings.
+    /// The IANA name of their time zone, as it stood in the settings.
     pub zone: String,
+    /// What is kept of them: 1 is without sources.
+    pub format: u8,
 }
 
 impl Record for DayZone {
     type Id = ();
     const TABLE: Table = DAY_ZONE;
     const CLASS: Class = Class::Derived;
+    const VERSION: u8 = 2;
     fn id(&self) {}
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        match version {
+            1 => codec::decode::<String>(body).map(|zone| Self { zone, format: 1 }),
+            _ => Err(DecodeError::UnknownVersion { table: DAY_ZONE.name, version }),
+        }
+    }
     fn sample() -> Self {
-        Self { zone: "Europe/Berlin".into() }
+        Self { zone: "Europe/Berlin".into(), format: FORMAT }
     }
 }
 

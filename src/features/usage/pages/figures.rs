@@ -98,21 +98,11 @@ impl View {
     }
 }
 
-/// The days that are asked for, and what day it is; when what is asked means none, this month.
-pub(super) fn wanted(
-    ws: &Ws,
-    snap: &Snap<'_>,
-    asked: &Asked,
-) -> Result<(Result<Span, NoSpan>, u32), StoreError> {
-    let today = day_in(ws.app.clock.now(), &daily::zone(snap)?);
-    Ok((span::read(asked, today), today))
-}
-
 pub(super) fn view(ws: &Ws, snap: &Snap<'_>, asked: &Asked) -> Result<View, StoreError> {
     let now = ws.app.clock.now();
-    let (read, today) = wanted(ws, snap, asked)?;
+    let today = day_in(now, &daily::zone(snap)?);
     let month = Month::of_day(today);
-    let (span, wrong) = match read {
+    let (span, wrong) = match span::read(asked, today) {
         Ok(span) => (span, None),
         Err(wrong) => (month_of(month), Some(wrong)),
     };

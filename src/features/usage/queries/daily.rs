@@ -7,8 +7,10 @@ use std::ops::RangeInclusive;
 use jiff::tz::TimeZone;
 
 use crate::app::Ws;
-use crate::features::usage::model::day::{DayKey, DayZone, UsageDay};
+use crate::features::usage::model::day::{DayKey, DayZone, FORMAT, Roll, UsageDay, day_in};
+use crate::features::usage::model::source::{SourceKey, UsageSource};
 use crate::features::usage::model::{USAGE, Usage};
+use crate::features::usage::period::Month;
 use crate::features::workspace::model::Settings;
 use crate::kernel::UsageId;
 use crate::store::consumer::{dead_letters, rebuilding, state};
@@ -27,6 +29,8 @@ const TAIL: usize = 1_000;
 pub struct Rolled {
     /// One for each day, agent, model and task, in this order.
     pub days: Vec<UsageDay>,
+    /// One for each day, source and kind of call.
+    pub sources: Vec<UsageSource>,
     /// The zone that the days are of.
     pub zone: TimeZone,
     /// How many entries of the feed are not in the figures: the consumer stands still or begins anew.
@@ -41,10 +45,10 @@ pub fn made(entry: &Entry) -> impl Iterator<Item = &[u8]> {
     made.map(|change| change.key.as_slice())
 }
 
-/// Adds a day to those of its kind.
-pub fn merge(days: &mut BTreeMap<DayKey, UsageDay>, more: UsageDay) {
-    match days.entry(more.id()) {
-        Slot::Occupied(mut there) => there.get_mut().sums += more.sums,
+/// Adds a row to those of its kind.
+pub fn merge<R: Roll>(rows: &mut BTreeMap<R::Id, R>, mut more: R) {
+    match rows.entry(more.id()) {
+        Slot::Occupied(mut there) => *there.get_mut().sums() += *more.sums(),
         Slot::Vacant(free) => {
             free.insert(more);
         }
@@ -73,24 +77,53 @@ pub fn rolled(ws: &Ws, snap: &Snap<'_>, days: RangeInclusive<u32>) -> Result<Rol
     let range = Range::between(KeyBuf::of(days.start()), KeyBuf::of(&days.end().saturating_add(1)));
     let kept: Vec<UsageDay> = snap.list(&range)?;
     let mut all: BTreeMap<DayKey, UsageDay> = kept.into_iter().map(|day| (day.id(), day)).collect();
+    let kept: Vec<UsageSource> = snap.list(&range)?;
+    let mut sources: BTreeMap<SourceKey, UsageSource> =
+        kept.into_iter().map(|source| (source.id(), source)).collect();
 
     let now = state(snap, DAILY)?;
     let known = now.incarnation == ws.store.incarnation();
     let cursor = if known { now.cursor } else { 0 };
     let tail = feed::entries(snap, ws.store.schema(), cursor, TAIL + 1)?;
     // Without its own cursor nothing says which calls are among the days already.
-    let countable = known && rebuilding(snap, DAILY)?.is_none() && tail.len() <= TAIL;
+    let is_whole = snap.get::<DayZone>(())?.is_none_or(|kept| kept.format == FORMAT);
+    let countable = known && is_whole && rebuilding(snap, DAILY)?.is_none() && tail.len() <= TAIL;
     let behind = match countable {
         true => 0,
         false => ws.store.head().seq.saturating_sub(cursor).max(1),
     };
     for key in tail.iter().filter(|_| countable).flat_map(made) {
         let usage = decode::<UsageId>(key).map(|id| snap.get::<Usage>(id)).transpose()?.flatten();
-        let day = usage.map(|usage| UsageDay::of(&usage, &zone));
-        if let Some(day) = day.filter(|day| days.contains(&day.day)) {
-            merge(&mut all, day);
+        let usage = usage.filter(|usage| days.contains(&day_in(usage.at, &zone)));
+        if let Some(usage) = usage {
+            merge(&mut all, UsageDay::of(&usage, &zone));
+            merge(&mut sources, UsageSource::of(snap, &usage, &zone)?);
         }
     }
     let given_up = dead_letters(snap, DAILY)?.len();
-    Ok(Rolled { days: all.into_values().collect(), zone, behind, given_up })
+    let (days, sources) = (all.into_values().collect(), sources.into_values().collect());
+    Ok(Rolled { days, sources, zone, behind, given_up })
+}
+
+/// What these days were billed, in micro-dollars.
+#[must_use]
+pub fn billed(days: &[UsageDay]) -> i64 {
+    days.iter().fold(0_i64, |sum, day| sum.saturating_add(day.sums.billed_micros))
+}
+
+/// What `days` days cost when the first `past` of them cost so much.
+#[must_use]
+pub fn at_pace(spent: i64, past: u32, days: u32) -> i64 {
+    let whole = i128::from(spent) * i128::from(days) / i128::from(past.max(1));
+    i64::try_from(whole).unwrap_or(i64::MAX)
+}
+
+/// What the month of today will have cost at its pace.
+///
+/// # Errors
+/// When the disk fails.
+pub fn forecast(ws: &Ws, snap: &Snap<'_>, month: Month, today: u32) -> Result<i64, StoreError> {
+    let first = month.first_day();
+    let days = rolled(ws, snap, first..=today)?.days;
+    Ok(at_pace(billed(&days), today + 1 - first, month.days()))
 }

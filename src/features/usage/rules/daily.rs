@@ -7,14 +7,15 @@ use std::ops::ControlFlow;
 
 use jiff::tz::TimeZone;
 
-use crate::features::usage::model::day::{DayKey, DayZone, UsageDay};
+use crate::features::usage::model::day::{DayKey, DayZone, FORMAT, Roll, UsageDay};
+use crate::features::usage::model::source::{SourceKey, UsageSource};
 use crate::features::usage::model::{USAGE, Usage};
 use crate::features::usage::queries::daily::{DAILY, NAME, made, merge};
 use crate::features::workspace::model::{SETTINGS, Settings};
 use crate::kernel::UsageId;
 use crate::store::consumer::{Consume, ConsumeError, Unlike};
 use crate::store::key::decode;
-use crate::store::{Entry, Range, Read, ReadExt, Record as _, StoreError, WriteTx, record};
+use crate::store::{Entry, Range, Read, ReadExt, StoreError, WriteTx, record};
 
 /// The consumer.
 pub struct Daily;
@@ -51,14 +52,11 @@ impl Consume for Daily {
     }
 
     fn clear(&self, tx: &mut WriteTx<'_>, limit: usize) -> Result<bool, ConsumeError> {
-        let days: Vec<UsageDay> = tx.list(&Range::all().limit(limit))?;
-        for day in &days {
-            tx.delete::<UsageDay>(day.id())?;
-        }
-        if days.len() < limit && tx.get::<DayZone>(())?.is_some() {
+        let gone = clear::<UsageDay>(tx, limit)? && clear::<UsageSource>(tx, limit)?;
+        if gone && tx.get::<DayZone>(())?.is_some() {
             tx.delete::<DayZone>(())?;
         }
-        Ok(days.len() < limit)
+        Ok(gone)
     }
 
     fn row(
@@ -75,75 +73,108 @@ impl Consume for Daily {
     }
 
     fn compare(&self, read: &dyn Read, cursor: u64) -> Result<Vec<Unlike>, StoreError> {
-        let kept: Vec<UsageDay> = read.list(&Range::all())?;
-        let zone = read.get::<DayZone>(())?.and_then(|kept| TimeZone::get(&kept.zone).ok());
-        let mut right = sums(read, cursor, &zone.unwrap_or(TimeZone::UTC))?;
-        let mut unlike = Vec::new();
-        for mut day in kept {
-            let wanted = right.remove(&day.id());
-            // The list price is that of the catalogue at the time, which may be another by now.
-            day.sums.list_micros = wanted.as_ref().map_or(0, |wanted| wanted.sums.list_micros);
-            match wanted {
-                Some(wanted) if wanted == day => {}
-                Some(wanted) => unlike.push(Unlike {
-                    of: name(&day),
-                    what: format!("is {:?} and should be {:?}", day.sums, wanted.sums),
-                }),
-                None => {
-                    let what = "stands for calls that are not there".to_owned();
-                    unlike.push(Unlike { of: name(&day), what });
-                }
-            }
+        let kept = read.get::<DayZone>(())?;
+        let is_whole = kept.as_ref().is_none_or(|kept| kept.format == FORMAT);
+        let zone = kept.and_then(|kept| TimeZone::get(&kept.zone).ok());
+        let (days, sources) = sums(read, cursor, &zone.unwrap_or(TimeZone::UTC))?;
+        let mut unlike = differing(read, days)?;
+        // Days of an older program have no sources before they are made anew.
+        if is_whole {
+            unlike.extend(differing(read, sources)?);
         }
-        let missing = |day: &UsageDay| Unlike { of: name(day), what: "is missing".to_owned() };
-        unlike.extend(right.values().map(missing));
         Ok(unlike)
     }
 }
 
-fn name(day: &UsageDay) -> String {
-    format!("day {} of agent {} with {} {}", day.day, day.agent, day.provider, day.model)
+/// Removes rows; says whether none is left.
+fn clear<R: Roll>(tx: &mut WriteTx<'_>, limit: usize) -> Result<bool, StoreError> {
+    let rows: Vec<R> = tx.list(&Range::all().limit(limit))?;
+    for row in &rows {
+        tx.delete::<R>(row.id())?;
+    }
+    Ok(rows.len() < limit)
+}
+
+/// The rows that are not as the calls make them.
+fn differing<R: Roll>(
+    read: &dyn Read,
+    mut right: BTreeMap<R::Id, R>,
+) -> Result<Vec<Unlike>, StoreError> {
+    let kept: Vec<R> = read.list(&Range::all())?;
+    let mut unlike = Vec::new();
+    for mut row in kept {
+        let wanted = right.remove(&row.id());
+        let of = row.what();
+        let Some(mut wanted) = wanted else {
+            let what = "stands for calls that are not there".to_owned();
+            unlike.push(Unlike { of, what });
+            continue;
+        };
+        // The list price is that of the catalogue at the time, which may be another by now.
+        row.sums().list_micros = wanted.sums().list_micros;
+        if wanted != row {
+            let what = format!("is {:?} and should be {:?}", row.sums(), wanted.sums());
+            unlike.push(Unlike { of, what });
+        }
+    }
+    let missing = |row: &R| Unlike { of: row.what(), what: "is missing".to_owned() };
+    unlike.extend(right.values().map(missing));
+    Ok(unlike)
 }
 
 /// The zone that days are of. It is that of the settings when the first day is kept.
 ///
 /// # Errors
-/// `StartOver` when the settings have another one now.
+/// `StartOver` when the settings have another one now, or less was kept of the days so far.
 fn zone(tx: &mut WriteTx<'_>) -> Result<TimeZone, ConsumeError> {
     let settings = tx.get::<Settings>(())?;
     let wanted = settings.map_or_else(|| "UTC".to_owned(), |settings| settings.zone);
     match tx.get::<DayZone>(())? {
-        Some(kept) if kept.zone == wanted => {}
+        Some(kept) if kept.zone == wanted && kept.format == FORMAT => {}
         Some(_) => return Err(ConsumeError::StartOver),
-        None => tx.put(&DayZone { zone: wanted.clone() })?,
+        None => tx.put(&DayZone { zone: wanted.clone(), format: FORMAT })?,
     }
     Ok(TimeZone::get(&wanted).unwrap_or(TimeZone::UTC))
 }
 
 fn add(tx: &mut WriteTx<'_>, usage: &Usage) -> Result<(), ConsumeError> {
     let zone = zone(tx)?;
-    let mut day = UsageDay::of(usage, &zone);
-    if let Some(before) = tx.get::<UsageDay>(day.id())? {
-        day.sums += before.sums;
-    }
-    Ok(tx.put(&day)?)
+    let source = UsageSource::of(tx, usage, &zone)?;
+    put(tx, UsageDay::of(usage, &zone))?;
+    Ok(put(tx, source)?)
 }
 
+/// Adds a row to the one of its kind.
+fn put<R: Roll>(tx: &mut WriteTx<'_>, mut row: R) -> Result<(), StoreError> {
+    if let Some(mut before) = tx.get::<R>(row.id())? {
+        *row.sums() += *before.sums();
+    }
+    tx.put(&row)
+}
+
+/// Days and sources.
+type Both = (BTreeMap<DayKey, UsageDay>, BTreeMap<SourceKey, UsageSource>);
+
 /// What all calls come to that were noted up to an entry.
-fn sums(
-    read: &dyn Read,
-    cursor: u64,
-    zone: &TimeZone,
-) -> Result<BTreeMap<DayKey, UsageDay>, StoreError> {
-    let mut days: BTreeMap<DayKey, UsageDay> = BTreeMap::new();
+fn sums(read: &dyn Read, cursor: u64, zone: &TimeZone) -> Result<Both, StoreError> {
+    let (mut days, mut sources) = Both::default();
     let mut bad = None;
     read.raw_scan(USAGE.number, &Range::all(), &mut |_, value| {
-        match record::read::<Usage>(value) {
-            Ok((usage, rev)) if rev <= cursor => merge(&mut days, UsageDay::of(&usage, zone)),
-            Ok(_) => {}
-            Err(error) => bad = Some(error),
+        let taken = match record::read::<Usage>(value) {
+            Ok((usage, rev)) if rev <= cursor => {
+                merge(&mut days, UsageDay::of(&usage, zone));
+                UsageSource::of(read, &usage, zone).map(|source| merge(&mut sources, source))
+            }
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.into()),
+        };
+        match taken {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                bad = Some(error);
+                ControlFlow::Break(())
+            }
         }
-        if bad.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
-    bad.map_or(Ok(days), |error| Err(error.into()))
+    bad.map_or(Ok((days, sources)), Err)
 }
