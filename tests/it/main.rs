@@ -32,6 +32,7 @@ mod files; // files on tasks: sending, fetching, what is shown
 mod sessions; // conversations: named, archived, brought back, begun anew, searched
 mod setup; // first boot
 mod users; // signing in and out, passwords, tokens, cross-site requests
+mod hostile; // hostile words and programs: what they try, what stops them
 mod runtime; // agents at work, with a scripted model: the whole loop and every way it goes wrong
 mod providers; // model providers against a scripted server
 mod backup; // backups and restores

@@ -362,8 +362,9 @@ fn report(end: &JobEnd, printed: Printed, seconds: u64, name: &str) -> ToolOutpu
         None => (String::new(), raw, None),
         Some(Reduced { text, left_out: 0 }) => (String::new(), text, None),
         Some(Reduced { text, left_out }) => {
-            let note =
-                format!("; {left_out} lines of progress are left out, path \"{name}\" has all");
+            let note = format!(
+                "; {left_out} lines that say nothing new are left out, path \"{name}\" has all"
+            );
             (note, text, Some(format!("[{how}{left}]\n{raw}")))
         }
     };

@@ -11,7 +11,6 @@ mod failover; // another key, another model, a wait that ends by itself
 mod faults; // providers that fail
 mod files; // reading and changing files, and what a crash leaves of a change
 mod halt; // everything stands still and goes on
-mod hostile; // calls that want out
 mod jobs; // programs that go on beside their agents
 mod memory; // notes, what was said before, old results
 mod money; // budgets

@@ -134,7 +134,7 @@ async fn what_a_program_tells_of_its_progress_is_kept_and_not_shown() {
     let run = office.say(&ada, "Build it").await;
     assert_eq!(office.ended(run).await.outcome, Some(Outcome::Done));
     let results = office.results(run);
-    let note = "60 lines of progress are left out, path \"result:1.1\" has all";
+    let note = "60 lines that say nothing new are left out, path \"result:1.1\" has all";
     assert_eq!(results[0].2, format!("[exit code 0; {note}]\nerror: no\n"));
     assert!(results[1].2.contains("Compiling part-59"), "{}", results[1].2);
     assert_eq!(results[2].2, "[exit code 0]\n100%\n");

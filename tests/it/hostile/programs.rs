@@ -1,0 +1,226 @@
+//! Programs that want out of the jail.
+
+use hq::features::agents::rules as agents;
+use hq::sandbox::confine::{PORTS, landlock_abi};
+use hq::sandbox::kill::SessionMark;
+use serde_json::json;
+
+use crate::support::model::Turn;
+use crate::support::office::Office;
+
+#[expect(clippy::print_stdout, reason = "a test that cannot run here says why")]
+fn skipped(why: &str) {
+    println!("skipped: {why}");
+}
+
+/// The jail gives no right to what a second name would be made for, and the server's own rows in `/proc`
+/// are closed; its local socket cannot be spoken to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_second_name_leads_a_program_to_what_is_not_its_own() {
+    if landlock_abi() == 0 {
+        skipped("no Landlock");
+        return;
+    }
+    let office = Office::open().await;
+    let ada = office.agent_with("Ada", |new| new.exec = true).await;
+    let data = office.hq.data().canonicalize().expect("a folder");
+    let (data, server) = (data.display(), std::process::id());
+    let connect = "use Socket; socket(my $s, PF_UNIX, SOCK_STREAM, 0) or die; connect($s, \
+        sockaddr_un($ARGV[0])) or die; print \"\\nREACHED\\n\"";
+    let commands = [
+        format!("ln {data}/master.key k && cat k && echo REACHED"),
+        format!("ln {data}/workspaces/marlow-cargo/hq.redb db && echo REACHED"),
+        format!("ln -s /proc/{server}/root{data}/master.key k && cat k && echo REACHED"),
+        format!("cat /proc/{server}/root{data}/master.key && echo REACHED"),
+        format!("cat /proc/{server}/maps && echo REACHED"),
+        format!("mv {data}/master.key . && echo REACHED"),
+        format!("perl -e '{connect}' {data}/hq.sock"),
+        format!("HQ_DATA={data} {} agent list && echo REACHED", env!("CARGO_BIN_EXE_hq")),
+    ];
+    let count = commands.len();
+    for command in commands {
+        office.model.push(Turn::call("exec", json!({ "command": command, "timeout": 20 })));
+    }
+    office.model.push(Turn::text("No way."));
+    let run = office.say(&ada, "Find another name").await;
+    assert_eq!(office.ended(run).await.summary, "No way.");
+    let results = office.results(run);
+    assert_eq!(results.len(), count);
+    for (_, ok, text) in &results {
+        assert!(!ok && !text.contains("\nREACHED"), "{text}");
+    }
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn programs_do_not_reach_what_is_not_theirs() {
+    let _alone = crate::support::BOMB.lock().await;
+    let office = Office::open().await;
+    // Where the kernel cannot jail, a person had to choose so; then the rest must still hold.
+    let jailed = landlock_abi() > 0;
+    office.settings(move |settings| settings.exec_without_jail = !jailed).await;
+    let ada = office.agent_with("Ada", |new| new.exec = true).await;
+    let data = office.hq.data().canonicalize().expect("a folder");
+    let server = std::process::id();
+    let mut commands = vec![
+        format!("kill -9 {server} && echo REACHED"),
+        format!("kill -TERM {server} && echo REACHED"),
+        "bash -c 'exec 3<>/dev/tcp/127.0.0.1/22 && echo REACHED' 2>&1; bash -c 'exec 3<>/dev/udp/127.0.0.1/53 && echo REACHED'".to_owned(),
+        format!("env | grep -v HQ_SHELL | grep -i hq_ && echo REACHED; cat /proc/{server}/environ && echo REACHED"),
+        "bomb() { bomb | bomb & }; bomb; sleep 30; echo REACHED".to_owned(),
+    ];
+    if jailed {
+        commands.push(format!("cat {}/master.key && echo REACHED", data.display()));
+        commands.push("cat ../../../hq.redb && echo REACHED".to_owned());
+        commands.push("ln -s /etc/shadow s && cat s && echo REACHED".to_owned());
+        commands.push(format!("echo x > {}/out.txt && echo REACHED", data.display()));
+        commands.push("echo x > ../out.txt && echo REACHED".to_owned());
+        let data = data.display();
+        commands.push(format!(
+            "ln -s {data}/master.key $TMPDIR/key && cat $TMPDIR/key && echo REACHED"
+        ));
+        commands.push(format!(
+            "ln -s {data} $TMPDIR/data && echo x > $TMPDIR/data/out.txt && echo REACHED"
+        ));
+    }
+    let count = commands.len();
+    for command in commands {
+        office.model.push(Turn::call("exec", json!({ "command": command, "timeout": 20 })));
+    }
+    office.model.push(Turn::text("No way."));
+    let run = office.say(&ada, "Find a way out").await;
+    assert_eq!(office.ended(run).await.summary, "No way.");
+    let results = office.results(run);
+    assert_eq!(results.len(), count);
+    for (_, ok, text) in &results {
+        assert!(!ok && !text.contains("\nREACHED"), "{text}");
+    }
+    assert!(results[4].2.contains("too many processes"), "{}", results[4].2);
+    assert!(!std::fs::exists(data.join("out.txt")).unwrap());
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_does_not_turn_its_output_or_its_mark_against_the_server() {
+    let mut office = Office::open().await;
+    let jailed = landlock_abi() > 0;
+    office.settings(move |settings| settings.exec_without_jail = !jailed).await;
+    let ada = office.agent_with("Ada", |new| new.exec = true).await;
+    let data = office.hq.data().canonicalize().expect("a folder");
+    let (key, big) = (data.join("master.key"), data.join("big.bin"));
+    let before = std::fs::read(&key).expect("the key");
+    std::fs::write(&big, vec![b'x'; 20 << 20]).expect("a large file of the server");
+    let mut foreign = std::process::Command::new("setsid")
+        .args(["sleep", "60"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("somebody else's program");
+    let mark = SessionMark::of(foreign.id().cast_signed()).expect("it runs");
+    let mark = serde_json::to_string(&mark).expect("a mark");
+    let found = "out=$(readlink /proc/self/fd/2); job=$(dirname \"$out\")";
+    let forged = format!("printf '%s' '{mark}' >");
+    let commands = [
+        // What HQ reads back would be the key.
+        format!("{found}; echo \"out is $out\"; rm -f \"$out\"; ln -s {} \"$out\"", key.display()),
+        format!("{found}; mv \"$out\" $TMPDIR/o; ln -s {} \"$out\"", key.display()),
+        // What HQ cuts would be a file of its own.
+        format!(
+            "{found}; rm -f \"$out\"; ln -s {} \"$out\"; yes | head -c 17825792 >&2; sleep 60",
+            big.display()
+        ),
+        // Whom the next start ends would be somebody else.
+        format!(
+            "{found}; {forged} \"$job/session.json\"; mkdir -p \"$job-2\" $TMPDIR/jobs/job; \
+             {forged} \"$job-2/session.json\"; {forged} $TMPDIR/jobs/job/session.json"
+        ),
+    ];
+    for command in commands {
+        office.model.push(Turn::call("exec", json!({ "command": command, "timeout": 20 })));
+    }
+    office.model.push(Turn::text("No way."));
+    let run = office.say(&ada, "Find a way out").await;
+    assert_eq!(office.ended(run).await.summary, "No way.");
+    let results = office.results(run);
+    assert!(results[0].2.contains("out is /"), "{}", results[0].2);
+    let secret = String::from_utf8_lossy(&before).trim().to_owned();
+    assert!(results.iter().all(|(_, _, text)| !text.contains(&secret)), "{results:?}");
+    let cut = &results[2].2;
+    assert!(cut.starts_with("[ended: too much output; "), "{}", &cut[..80]);
+    assert!(cut.contains("\ny\ny\n"), "what it wrote until then is told");
+    assert_eq!(std::fs::read(&key).expect("the key"), before);
+    assert_eq!(std::fs::metadata(&big).expect("the file").len(), 20 << 20);
+    let jobs = office.ws().jobs_folder();
+    if jailed {
+        assert_eq!(std::fs::read_dir(&jobs).expect("a folder").count(), 0, "all is cleared away");
+        assert!(results[..2].iter().all(|(_, ok, _)| !ok), "no link was made: {results:?}");
+    }
+    // Even a mark that lies in the right place does not name what HQ did not start.
+    let job = jobs.join("forged");
+    std::fs::create_dir_all(&job).expect("a folder");
+    std::fs::write(job.join("session.json"), &mark).expect("a mark");
+    office.hq.restart().await;
+    // Nothing is begun before what was left is settled.
+    office.model.push(Turn::text("Still here."));
+    let run = office.say(&ada, "Are you there?").await;
+    assert_eq!(office.ended(run).await.summary, "Still here.");
+    assert!(foreign.try_wait().expect("a child").is_none(), "somebody else's program was ended");
+    assert!(!job.exists(), "what belongs to no run is cleared away");
+    foreign.kill().expect("it runs");
+    foreign.wait().expect("a child");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_huge_file_is_refused_before_it_is_read() {
+    let office = Office::open().await;
+    office.settings(|settings| settings.exec_without_jail = true).await;
+    let ada = office.agent_with("Ada", |new| new.exec = true).await;
+    office.model.push(Turn::call("exec", json!({ "command": "truncate -s 4G big.txt" })));
+    office.model.push(
+        Turn::call("write", json!({ "path": "big.txt", "content": "small" }))
+            .and_call("edit", json!({ "path": "big.txt", "old": "a", "new": "b" }))
+            .and_call("read", json!({ "path": "big.txt" })),
+    );
+    office.model.push(Turn::call("list", json!({})).and_call("search", json!({ "text": "a" })));
+    office.model.push(Turn::text("Too large."));
+    let run = office.say(&ada, "Fill the memory").await;
+    assert_eq!(office.ended(run).await.summary, "Too large.");
+    let results = office.results(run);
+    assert!(results[0].1, "{results:?}");
+    for (name, ok, text) in &results[1..4] {
+        assert!(!ok && text.contains("has 4294967296 bytes"), "{name}: {text}");
+    }
+    assert!(results[4].1 && results[4].2.contains("big.txt (4294967296 bytes)"), "{results:?}");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_network_is_closed_to_programs_until_it_is_switched_on() {
+    let office = Office::open().await;
+    let abi = landlock_abi();
+    office.settings(move |settings| settings.exec_without_jail = abi == 0).await;
+    let ada = office.agent_with("Ada", |new| new.exec = true).await;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let open = |kind: &str, port: u16| {
+        let command = format!("bash -c 'exec 3<>/dev/{kind}/127.0.0.1/{port} && echo REACHED'");
+        Turn::call("exec", json!({ "command": command }))
+    };
+    for _ in 0..2 {
+        office.model.push(open("udp", 9)).push(open("tcp", port)).push(Turn::text("Tried."));
+    }
+    let run = office.say(&ada, "Call home").await;
+    office.ended(run).await;
+    let results = office.results(run);
+    assert!(results.iter().all(|(_, ok, text)| !ok && !text.contains("\nREACHED")), "{results:?}");
+    let changes = agents::Changes { network: Some(true), ..agents::Changes::default() };
+    office.change(ada.id, changes).await;
+    let run = office.say(&ada, "Try again").await;
+    office.ended(run).await;
+    let results = office.results(run);
+    assert!(results[0].1 && results[0].2.contains("\nREACHED"), "{results:?}");
+    // Only what the web needs, where the kernel tells ports apart.
+    assert_eq!(results[1].1, abi < PORTS, "{results:?}");
+    office.hq.finish().await;
+}
