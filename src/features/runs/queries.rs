@@ -9,6 +9,7 @@ pub mod doing;
 pub mod halt;
 pub mod limits;
 pub mod park;
+pub mod questions;
 pub mod queue;
 pub mod search;
 pub mod sessions;

@@ -45,6 +45,20 @@ async fn a_question_is_answered_days_later_over_a_restart_and_the_agent_works_me
     office.hq.restart().await;
     office.hq.advance(3 * DAY).await;
     assert_eq!(office.get::<Run>(run).state, RunState::Waiting, "it never ages");
+    // It stands where people look, and is answered there.
+    let mira = office.hq.owner();
+    let task_page = format!("/w/marlow-cargo/tasks/MC-{}", task.number);
+    for (page, place) in [
+        (task_page.as_str(), "#task-asks"),
+        ("/w/marlow-cargo/runs", "#run-questions"),
+        ("/w/marlow-cargo/", "#needs"),
+    ] {
+        let page = mira.get(page).await;
+        let words = page.text_of(place);
+        assert!(words.contains("Which offer?") && words.contains("The better one"), "{words}");
+        let to = page.attrs(&format!("{place} form"), "action");
+        assert!(to.iter().any(|to| to.ends_with(&format!("/runs/{name}/answer"))), "{to:?}");
+    }
     office.model.push(done());
     let by = office.owner();
     office.act(move |tx| runs::park::answer(tx, run, "The better one", by)).await;

@@ -1,5 +1,7 @@
 //! What waits for the person, the most urgent first.
 
+use std::borrow::Cow;
+
 use askama::Template;
 use jiff::ToSpan;
 
@@ -10,7 +12,7 @@ use crate::features::connections::queries as connections;
 use crate::features::deliverables::model::{DELIVERABLES, Deliverable, IN_REVIEW};
 use crate::features::inbox::model::{INBOX, Item};
 use crate::features::inbox::queries as inbox;
-use crate::features::runs::model::{RUNS, Run};
+use crate::features::runs::model::{Park, RUNS, Run};
 use crate::features::runs::queries::{self as runs, words};
 use crate::features::tasks::model::{BY_STATUS, TASKS, Task};
 use crate::features::usage::model::USAGE;
@@ -30,6 +32,8 @@ use super::{Scene, face};
 /// How many of one kind, and of all kinds.
 const OF_A_KIND: usize = 5;
 const ALL: usize = 12;
+/// How many answers to choose from a question shows.
+const OFFERED: usize = 3;
 /// From this share on the workspace's budget is told; an agent has its own.
 const SOFT_PCT: u8 = 80;
 /// Failed work is shown for so long.
@@ -37,7 +41,7 @@ const FAILED_HOURS: i64 = 7 * 24;
 
 /// A button of a row.
 struct Act {
-    label: &'static str,
+    label: Cow<'static, str>,
     glyph: &'static str,
     kind: &'static str,
     href: String,
@@ -47,10 +51,17 @@ struct Act {
 
 impl Act {
     fn go(label: &'static str, href: String) -> Self {
+        let label = Cow::Borrowed(label);
         Self { label, glyph: "", kind: "", href, form: None }
     }
 
     fn post(label: &'static str, href: String, fields: Vec<(&'static str, String)>) -> Self {
+        let label = Cow::Borrowed(label);
+        Self { label, glyph: "", kind: "", href, form: Some(fields) }
+    }
+
+    fn label(label: String, href: String, fields: Vec<(&'static str, String)>) -> Self {
+        let label = Cow::Owned(label);
         Self { label, glyph: "", kind: "", href, form: Some(fields) }
     }
 
@@ -123,6 +134,30 @@ fn task_of(
     }
 }
 
+/// A question of a run, with the answers that it offers.
+fn question(
+    scene: &Scene<'_>,
+    (agent, task): (Option<&Agent>, Option<&Task>),
+    run: &str,
+    park: Park,
+) -> Row {
+    let answer = format!("{run}/answer");
+    let may = scene.who.access.may(Can::Chat);
+    let options = park.options.into_iter().take(OFFERED).filter(|_| may);
+    let acts = options
+        .map(|option| Act::label(ellipsis(&option, 40), answer.clone(), vec![("body", option)]));
+    Row {
+        tone: Tone::Warn,
+        icon: "comment",
+        title: ellipsis(&park.question, 160),
+        word: "Asks you",
+        face: agent.map(face),
+        facts: named(scene, agent, task),
+        acts: acts.chain([Act::go("Answer", run.to_owned())]).collect(),
+        href: run.to_owned(),
+    }
+}
+
 /// Runs that wait for something.
 fn waiting(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
     let mut rows = Vec::new();
@@ -135,6 +170,10 @@ fn waiting(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError>
         facts.push(ellipsis(&text, 140));
         let href = scene.ws.url(&format!("runs/{}", run.name()));
         let door = door.map(|(path, label)| Act::go(label, scene.ws.url(path)));
+        if let Some(park) = runs::park::question_of(tx, run)? {
+            rows.push(question(scene, (agent, task.as_ref()), &href, park));
+            continue;
+        }
         rows.push(Row {
             tone: Tone::Warn,
             icon: "clock",

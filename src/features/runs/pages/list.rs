@@ -8,7 +8,8 @@ use crate::app::Ws;
 use crate::features::agents::model::Agent;
 use crate::features::agents::queries as agents;
 use crate::features::inbox::model::Item;
-use crate::features::runs::model::{RUNS, Run};
+use crate::features::runs::model::{PARKS, RUNS, Run};
+use crate::features::runs::queries::questions::{self, Card};
 use crate::features::runs::queries::{self, talk, words};
 use crate::features::tasks::model::Task;
 use crate::features::usage::model::RUN_COST;
@@ -100,7 +101,16 @@ struct Index {
     agents: Vec<Choice>,
     states: Vec<Choice>,
     filtered: bool,
+    questions: Questions,
     list: Rows,
+}
+
+/// What runs ask people; a region.
+#[derive(Template)]
+#[template(path = "runs/_questions.html")]
+struct Questions {
+    live: Live,
+    questions: Vec<Card>,
 }
 
 /// A page of the list; the first one renews itself.
@@ -122,6 +132,10 @@ pub(super) async fn index(
     hx: Hx,
     Query(filter): Query<Filter>,
 ) -> Result<Response, PageError> {
+    let asked = || ws.read(|snap| questions(snap, &ws, &who));
+    if hx.wants("run-questions") {
+        return html::fragment(&asked()?);
+    }
     let list = ws.read(|snap| rows(snap, &ws, &who, &filter))?;
     if hx.is_partial() {
         return html::fragment(&list);
@@ -130,7 +144,16 @@ pub(super) async fn index(
     let states =
         STATES.iter().map(|(word, label)| Choice::new(*word, *label, *word == filter.state));
     let filtered = !filter.query("").is_empty();
-    html::page(&Index { shell, agents, states: states.collect(), filtered, list })
+    let questions = asked()?;
+    html::page(&Index { shell, agents, states: states.collect(), filtered, questions, list })
+}
+
+fn questions(tx: &impl ReadExt, ws: &Ws, who: &Person) -> Result<Questions, StoreError> {
+    let look = Look::new(tx, ws, who)?;
+    let sees = |run: &Run| talk::may_see_run(tx, run, who.account, who.role);
+    let questions = questions::all(tx, &look.reader(), &sees)?;
+    let live = Live::new(ws.url("runs")).table(PARKS.name).table(RUNS.name);
+    Ok(Questions { live, questions })
 }
 
 fn agent_choices(tx: &impl ReadExt, chosen: &str) -> Result<Vec<Choice>, StoreError> {

@@ -8,6 +8,7 @@ use crate::app::Ws;
 use crate::features::agents::model::Agent;
 use crate::features::agents::queries::by_slug;
 use crate::features::runs::model::{Body, Run};
+use crate::features::runs::queries::questions::Reader;
 use crate::features::tasks::model::Task;
 use crate::features::workspace::model::{Member, Settings};
 use crate::kernel::{AccountId, Actor, Can, RunState, Timestamp};
@@ -28,6 +29,8 @@ pub(super) struct Look<'a> {
     pub now: Timestamp,
     pub zone: TimeZone,
     pub may_write: bool,
+    /// Whether this person may talk to agents.
+    pub may_chat: bool,
     /// Whether this person may change agents and their files.
     pub may_manage: bool,
     settings: Option<Settings>,
@@ -39,11 +42,17 @@ impl<'a> Look<'a> {
             ws,
             me: who.account,
             may_write: who.access.may(Can::Write),
+            may_chat: who.access.may(Can::Chat),
             may_manage: who.access.may(Can::Agents),
             now: ws.app.clock.now(),
             zone: TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC),
             settings: tx.get::<Settings>(())?,
         })
+    }
+
+    /// Who looks at questions.
+    pub fn reader(&self) -> Reader<'_> {
+        Reader { ws: self.ws, now: self.now, zone: &self.zone, may: self.may_chat }
     }
 
     /// A moment.

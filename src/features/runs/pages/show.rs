@@ -15,6 +15,7 @@ use crate::features::inbox::model::Item;
 use crate::features::runs::model::{
     BRANCHES, Body, EventKind, HALTS, RUNS, Run, Session, SessionEvent,
 };
+use crate::features::runs::queries::questions::{self, Card};
 use crate::features::runs::queries::steps::{Steps, What};
 use crate::features::runs::queries::{self, steps as reading, talk, words};
 use crate::features::runs::rules::{self, NewInput, RunError};
@@ -82,8 +83,8 @@ struct Head {
     doing: String,
     facts: Vec<Fact>,
     waits: Option<Waits>,
-    /// What it asks, answers to choose from, and where the answer is posted.
-    asks: Option<(String, Vec<String>, String)>,
+    /// What it asks.
+    asks: Option<Card>,
     lane: Option<Lane>,
     stop: Option<String>,
     /// Where its changes can be undone.
@@ -307,8 +308,7 @@ fn head(
         doing,
         facts: facts(tx, look, run, model)?,
         waits: waits::of(tx, look, run, agent)?,
-        asks: queries::park::question_of(tx, run)?
-            .map(|park| (park.question, park.options, format!("{href}/answer"))),
+        asks: questions::card(tx, &look.reader(), run)?,
         lane: Lane::of(run, steps, look.now),
         stop: (run.is_live() && run.stop.is_none()).then(|| format!("{href}/stop")),
         undo: (undoable && !run.is_live()).then(|| ws.url(&format!("undo?run={}", run.name()))),

@@ -11,6 +11,7 @@ use super::timeline::{self, Entry, RunView};
 use crate::app::Ws;
 use crate::features::comments::queries::{self as comments, Composer};
 use crate::features::files::queries::{self as files, Line};
+use crate::features::runs::queries::questions::{self, Card, Reader};
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::scene::{Chip, Scene};
@@ -92,6 +93,13 @@ struct Text {
     edit: Option<Edit>,
 }
 
+/// What runs ask about the task.
+#[derive(Default)]
+struct Asks {
+    live: Live,
+    questions: Vec<Card>,
+}
+
 #[derive(Default)]
 struct Props {
     live: Live,
@@ -142,7 +150,7 @@ struct RunPart {
 }
 
 #[derive(Template, Default)]
-#[template(path = "tasks/show.html", blocks = ["head", "text", "props", "parts", "files", "time"])]
+#[template(path = "tasks/show.html", blocks = ["head", "text", "asks", "props", "parts", "files", "time"])]
 struct ShowPage {
     shell: Shell,
     name: String,
@@ -155,6 +163,7 @@ struct ShowPage {
     chain: Vec<(String, String, String)>,
     head: Head,
     text: Text,
+    asks: Asks,
     props: Props,
     parts: Parts,
     files: Files,
@@ -186,6 +195,7 @@ pub async fn show(
     match part {
         "head" => html::fragment(&page.as_head()),
         "text" => html::fragment(&page.as_text()),
+        "asks" => html::fragment(&page.as_asks()),
         "props" => html::fragment(&page.as_props()),
         "parts" => html::fragment(&page.as_parts()),
         "files" => html::fragment(&page.as_files()),
@@ -240,6 +250,9 @@ fn view(
         let description = scene.md(read, &task.description);
         page.text = Text { live: live(&scene, task, "text"), description, edit };
     }
+    if wants("asks") {
+        page.asks = asks(&scene, read, task)?;
+    }
     if wants("props") {
         page.props = props(&scene, read, task)?;
     }
@@ -289,6 +302,15 @@ fn head(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Head, TaskError> 
         failed,
         failed_href,
     })
+}
+
+fn asks(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Asks, TaskError> {
+    let (now, zone) = (scene.today.now, &scene.today.zone);
+    let reader = Reader { ws: &scene.ws, now, zone, may: scene.may_chat };
+    let questions = questions::of_task(&read, &reader, task)?;
+    // A question comes and goes with its run.
+    let live = live(scene, task, "asks").table("parks").table("runs");
+    Ok(Asks { live, questions })
 }
 
 fn props(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Props, TaskError> {
