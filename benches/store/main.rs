@@ -47,6 +47,8 @@ const ROWS: &[(&str, Measure)] = &[
 ];
 
 fn main() -> ExitCode {
+    // As the program does at its start: else the kernel rounds each figure of memory up to 2 MiB.
+    rustix::thread::disable_transparent_huge_pages(true).ok(); // ok: only a wish
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
     if let [word, path, how] = args.as_slice()
         && word == start::HOLD

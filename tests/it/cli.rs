@@ -17,6 +17,18 @@ fn says(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+#[test]
+fn the_program_takes_memory_in_small_pieces() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let program = Program::start(Path::new(BINARY), folder.path());
+    let status = format!("/proc/{}/status", program.id());
+    let status = std::fs::read_to_string(status).expect("the process is there");
+    // A kernel that does not say it has no such pages.
+    let huge = status.lines().find_map(|line| line.strip_prefix("THP_enabled:"));
+    assert!(huge.is_none_or(|said| said.trim() == "0"), "{huge:?}");
+    program.kill();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_asks_the_running_program_and_works_alone_when_it_is_stopped() {
     let folder = tempfile::tempdir().expect("a temporary folder");
