@@ -47,6 +47,32 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
+    /// All of them.
+    pub const ALL: [Self; 16] = [
+        Self::RateLimit,
+        Self::Overloaded,
+        Self::Server,
+        Self::Network,
+        Self::Timeout,
+        Self::Interrupted,
+        Self::Garbage,
+        Self::Auth,
+        Self::Billing,
+        Self::ContextTooLong,
+        Self::Replay,
+        Self::InvalidRequest,
+        Self::NotFoundModel,
+        Self::ContentRefused,
+        Self::AuthPermanent,
+        Self::SignIn,
+    ];
+
+    /// The one with this word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.word() == word)
+    }
+
     /// A stable word.
     #[must_use]
     pub fn word(self) -> &'static str {

@@ -13,7 +13,7 @@ use hq::kernel::{Cause, Outcome, RunState, RunTrigger};
 use hq::server::timers;
 use hq::store::{KeyBuf, Range, ReadExt as _, StoreError};
 
-use crate::support::hq::{Message, Person, TestHq};
+use crate::support::hq::{Message, Person, Setup, TestHq};
 use crate::support::model::{Gate, ModelServer, Turn};
 use crate::support::work;
 
@@ -245,6 +245,48 @@ async fn what_is_refused_says_so_in_the_form_of_this_api() {
         (503, "agent_paused".into())
     );
     assert!(paused.header("retry-after").is_some());
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answer_says_which_it_is_and_how_many_more_may_be_asked_for() {
+    let setup = Setup::default().config(|config| {
+        (config.limits.api_per_minute, config.limits.api_burst) = (60, 3);
+    });
+    let hq = setup.start().await;
+    let program = hq.token(&["read", "chat"]).await;
+    let first = program.get("/v1/models").await;
+    assert!(first.header("x-request-id").is_some());
+    assert_eq!(first.header("x-ratelimit-limit-requests"), Some("60"));
+    assert_eq!(first.header("x-ratelimit-remaining-requests"), Some("2"));
+    let wrong = program.call("DELETE", "/v1/models").await;
+    assert_eq!(wrong.status, 405);
+    assert_eq!(wrong.json()["error"]["type"], "invalid_request_error", "{}", wrong.text);
+    assert!(wrong.header("x-ratelimit-remaining-requests").is_some());
+    program.get("/v1/models").await;
+    let many = program.get("/v1/models").await;
+    assert_eq!(many.status, 429);
+    assert_eq!(many.json()["error"]["type"], "rate_limit_error", "{}", many.text);
+    assert!(many.header("retry-after").is_some() && many.header("x-request-id").is_some());
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_single_call_goes_on_without_its_client_when_it_was_told_to() {
+    let (hq, model, program) = ready().await;
+    let gate = Gate::new();
+    model.push(Turn::text("Slow words").pausing(2, &gate));
+    let body = json!({
+        "model": "hq/ada", "stream": true, "messages": [{ "role": "user", "content": "Slowly" }],
+    });
+    let detached = program.clone().with("x-hq-detach", "true");
+    let mut stream = detached.post_stream(CHAT, &body).await;
+    stream.next().await;
+    gate.reached().await;
+    drop(stream);
+    gate.open();
+    hq.settle().await;
+    assert_eq!(work::run(&hq, "R-1").outcome, Some(Outcome::Done));
     hq.finish().await;
 }
 

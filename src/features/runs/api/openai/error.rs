@@ -2,8 +2,8 @@
 
 use axum::body::to_bytes;
 use axum::extract::Request;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
@@ -132,35 +132,72 @@ impl IntoResponse for ChatError {
 }
 
 /// The layer that gives whatever is refused below `/v1` the shape of this API: by the door, by
-/// guards and by extractors.
+/// guards and by extractors. All answers say how many requests are left, under the names that clients
+/// of this API know.
 pub async fn shape_errors(request: Request, next: Next) -> Response {
     let ours = request.uri().path().starts_with("/v1/");
     let response = next.run(request).await;
-    if !ours || response.status().is_success() {
+    if !ours {
         return response;
     }
-    let problem = HeaderValue::from_static("application/problem+json");
-    if response.headers().get(CONTENT_TYPE) != Some(&problem) {
+    let mut response = match response.status().is_success() {
+        true => response,
+        false => shaped(response).await,
+    };
+    name_limits(response.headers_mut());
+    response
+}
+
+async fn shaped(response: Response) -> Response {
+    let kind = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    if kind.is_some_and(|kind| kind.starts_with(b"application/json")) {
         return response;
     }
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, MAX_PROBLEM).await.unwrap_or_default();
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let word = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
     let status = match parts.status {
         StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
         status => status,
     };
-    let mut shaped = ChatError::new(status, &word("code"), word("detail")).into_response();
-    if let Some(wait) = parts.headers.get(RETRY_AFTER) {
-        shaped.headers_mut().insert(RETRY_AFTER, wait.clone());
+    // What an extractor refuses has no words of ours.
+    let usual = status.canonical_reason().unwrap_or("refused").to_lowercase();
+    let (code, detail) = match (body["code"].as_str(), body["detail"].as_str()) {
+        (Some(code), Some(detail)) => (code.to_owned(), detail.to_owned()),
+        _ => (usual.replace(' ', "_"), format!("this request was refused: {usual}")),
+    };
+    let mut shaped = ChatError::new(status, &code, detail).into_response();
+    for (name, value) in &parts.headers {
+        let kept = *name == RETRY_AFTER || *name == ALLOW || name.as_str().starts_with("ratelimit");
+        if kept {
+            shaped.headers_mut().insert(name.clone(), value.clone());
+        }
     }
     shaped
 }
 
+/// Says what the standard headers of limits say once more, as this API does.
+fn name_limits(headers: &mut HeaderMap) {
+    let number = |header: &str, key: &str| {
+        let text = headers.get(header)?.to_str().ok()?;
+        let value = text.split(';').find_map(|part| part.trim().strip_prefix(key))?;
+        value.parse::<u64>().ok()
+    };
+    let told = [
+        ("x-ratelimit-limit-requests", number("ratelimit-policy", "q=").map(|n| n.to_string())),
+        ("x-ratelimit-remaining-requests", number("ratelimit", "r=").map(|n| n.to_string())),
+        ("x-ratelimit-reset-requests", number("ratelimit", "t=").map(|n| format!("{n}s"))),
+    ];
+    for (name, value) in told {
+        if let Some(Ok(value)) = value.map(HeaderValue::try_from) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{ChatError, StatusCode};
+    use super::{ChatError, HeaderMap, HeaderValue, StatusCode, name_limits};
     use crate::kernel::{FieldError, ProblemKind};
     use crate::web::error::Failure;
     use axum::response::IntoResponse;
@@ -174,6 +211,17 @@ mod tests {
         assert_eq!(error.body()["error"]["type"], "invalid_request_error");
         assert_eq!(error.body()["error"]["param"], "messages");
         assert_eq!(error.into_response().headers()["x-should-retry"], "false");
+    }
+
+    #[test]
+    fn limits_have_the_names_that_clients_know() {
+        let mut headers = HeaderMap::new();
+        headers.insert("ratelimit-policy", HeaderValue::from_static("\"api\";q=600;w=60"));
+        headers.insert("ratelimit", HeaderValue::from_static("\"api\";r=41;t=7"));
+        name_limits(&mut headers);
+        let told = ["limit", "remaining", "reset"]
+            .map(|word| headers[format!("x-ratelimit-{word}-requests")].clone());
+        assert_eq!(told, ["600", "41", "7s"]);
     }
 
     #[test]

@@ -274,7 +274,8 @@ async fn answer(
         None => ask(&ws, &who, &agent, &thread, model, &mut question).await?,
     };
     let Asked { input, run, since, alone, name } = asked;
-    let mut guard = alone.then(|| StopOnDrop::new(ws.clone(), who.clone(), run));
+    let stays = header(headers, "detach") == Some("true");
+    let mut guard = (alone && !stays).then(|| StopOnDrop::new(ws.clone(), who.clone(), run));
     let created = ws.app.clock.now().as_second();
     let form = form(Head { id: name, created, model: question.model });
     let demand = question.demand.unwrap_or_default();

@@ -15,6 +15,7 @@ use crate::features::runs::rules;
 use crate::features::usage::model::{BY_RUN, Usage};
 use crate::features::workspace::model::MEMBERS;
 use crate::kernel::{Event, InputId, Outcome, RunId, RunState, WaitFor};
+use crate::providers::error::ErrorClass;
 use crate::providers::model::Part;
 use crate::store::{Entry, KeyBuf, Range, ReadExt, StoreError};
 use crate::web::session::{Alive, Person};
@@ -347,21 +348,23 @@ fn by_class(class: &str, reason: String) -> ChatError {
         "billing" | "budget" => (StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", true),
         "context_too_long" => (StatusCode::BAD_REQUEST, "context_length_exceeded", true),
         "content_refused" => (StatusCode::BAD_REQUEST, "content_filter", true),
-        "auth" | "model_not_found" | "invalid_request" | "replay_invalid" | "no_provider" => {
-            (StatusCode::BAD_GATEWAY, class, true)
-        }
+        "auth" | "auth_permanent" | "sign_in_needed" | "model_not_found" | "invalid_request"
+        | "replay_invalid" | "no_provider" => (StatusCode::BAD_GATEWAY, class, true),
         "server_error" | "network" | "timeout" | "interrupted" | "garbage" => {
             (StatusCode::BAD_GATEWAY, class, false)
         }
         _ => (StatusCode::INTERNAL_SERVER_ERROR, class, true),
     };
-    let error = ChatError::new(status, code, reason);
+    // What the provider itself said is for those who manage it.
+    let known = ErrorClass::named(class).filter(|_| status != StatusCode::BAD_REQUEST);
+    let message = known.map_or(reason, |class| class.advice().to_owned());
+    let error = ChatError::new(status, code, message);
     if for_good { error.for_good() } else { error }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{by_class, failed};
+    use super::{ErrorClass, by_class, failed};
     use crate::kernel::Outcome;
 
     #[test]
@@ -375,6 +378,11 @@ mod tests {
             [("rate_limit", 429), ("overloaded", 503), ("auth", 502), ("content_refused", 400)]
         {
             assert_eq!(by_class(class, String::new()).status, status, "{class}");
+        }
+        for class in ErrorClass::ALL {
+            let error = by_class(class.word(), "key sk-1 of acme".to_owned());
+            let told = error.status == 400 || !error.message.contains("acme");
+            assert!(told && error.status != 500, "{}: {error:?}", class.word());
         }
     }
 }
