@@ -151,7 +151,6 @@ impl AgentsRepo {
 
     /// What a commit has changed.
     pub fn diff(&self, id: CommitId) -> Result<Vec<FileDiff>, GitError> {
-        let repo = self.repo();
         Ok(self.diff_below(id, "", usize::MAX)?.0)
     }
 
