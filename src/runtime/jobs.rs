@@ -4,21 +4,25 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use parking_lot::Mutex;
+use regex::Regex;
 
 use crate::app::Ws;
 use crate::features::jobs::model::{JOBS, Job, JobOutcome, JobOutput, OUTPUT};
 use crate::features::jobs::queries;
 use crate::features::jobs::rules::{self, Finished, JobError, NewJob};
+use crate::features::runs::rules::{Wake, tell};
+use crate::kernel::text::ellipsis;
 use crate::kernel::{Actor, Cause, JobId, RunId, WorkspaceId};
 use crate::sandbox::input::Stdin;
 use crate::sandbox::job::{Job as Program, JobEnd, Outcome, StopReason};
 use crate::sandbox::{left_over, output};
 use crate::store::{ReadExt, StoreError};
-use crate::tool::ToolCx;
+use crate::tool::{ToolCx, reduce};
 
 use super::feed::changed;
 use super::journal::blocking;
@@ -30,6 +34,11 @@ pub(super) const READ_BACK: usize = 8 * 1024 * 1024 + 256 * 1024;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often it is looked whether what a program left behind is still there.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How much of what is new is looked through at once, in bytes.
+const AT_ONCE: u64 = 256 * 1024;
+/// A longer line without an end is not waited for, in bytes.
+const LONG: usize = 64 * 1024;
 
 /// The programs that go on, of all workspaces.
 #[derive(Clone, Default)]
@@ -47,6 +56,8 @@ pub(crate) struct Live {
     pub(crate) stdin: Stdin,
     /// How far its agent has heard of it.
     pub(crate) heard: Mutex<Heard>,
+    /// How often its agent wished to hear of a line: the newest wish counts.
+    wishes: AtomicU32,
 }
 
 /// How far an agent has heard of a program.
@@ -98,6 +109,7 @@ impl Jobs {
             program: leaving.program,
             stdin: leaving.stdin,
             heard: Mutex::new(Heard { offset: leaving.heard, nothing: 0 }),
+            wishes: AtomicU32::new(0),
         });
         self.0.lock().insert(job.id, Arc::clone(&live));
         let (jobs, ws, id) = (self.clone(), cx.ws.clone(), job.id);
@@ -108,6 +120,56 @@ impl Jobs {
     /// A program that runs.
     pub(crate) fn get(&self, id: JobId) -> Option<Arc<Live>> {
         self.0.lock().get(&id).cloned()
+    }
+
+    /// Tells the conversation of a job of the next line that fits, once. Of its end it hears anyway.
+    pub(crate) fn look_out(
+        &self,
+        ws: &Ws,
+        job: &Job,
+        live: Arc<Live>,
+        wanted: Regex,
+    ) -> std::io::Result<()> {
+        let (own, number, session) = (ws.clone(), job.number, job.session);
+        let wish = live.wishes.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut news = News { offset: live.program.written()?.0, begun: String::new() };
+        ws.spawn("look-out for a job", async move {
+            let halt = own.halt();
+            loop {
+                tokio::select! {
+                    () = halt.cancelled() => return,
+                    _ = live.program.wait() => return,
+                    () = tokio::time::sleep(LOOK) => {}
+                }
+                if live.wishes.load(Ordering::SeqCst) != wish {
+                    return;
+                }
+                let (at, fits) = (Arc::clone(&live), wanted.clone());
+                let read = blocking(move || {
+                    let line = news.next(&at.program, &fits);
+                    (news, line)
+                });
+                let Ok((read, line)) = read.await else { return };
+                news = read;
+                match line {
+                    Ok(None) => {}
+                    Ok(Some(line)) => {
+                        let line = own.app.redactor.text(&line).into_owned();
+                        let text = format!("[Job {number} wrote: {}]", ellipsis(&line, 500));
+                        let told = own.write(&BY, move |tx| tell(tx, session, &text, Wake::Now));
+                        if let Err(error) = told.await {
+                            tracing::warn!(%error, "a line of job {number} could not be told");
+                        }
+                        return;
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "what job {number} writes could not be read");
+                        return;
+                    }
+                }
+            }
+        });
+        Ok(())
     }
 
     /// Whether the program of this call goes on.
@@ -189,6 +251,36 @@ impl Jobs {
                 open = changed(&mut feed, JOBS) => if !open { return },
             }
         }
+    }
+}
+
+/// What a program writes, line by line.
+struct News {
+    offset: u64,
+    /// A line without its end.
+    begun: String,
+}
+
+impl News {
+    /// The first whole line that fits of what is new. What a flood has washed by is passed over.
+    fn next(&mut self, program: &Program, wanted: &Regex) -> std::io::Result<Option<String>> {
+        let len = program.written()?.0;
+        if self.offset + AT_ONCE < len {
+            (self.offset, self.begun) = (len - AT_ONCE, String::new());
+        }
+        let (text, next) = program.output_from(self.offset, AT_ONCE as usize)?;
+        self.offset = next;
+        self.begun.push_str(&text);
+        let Some(end) = self.begun.rfind('\n') else {
+            if LONG < self.begun.len() {
+                self.begun.clear();
+            }
+            return Ok(None);
+        };
+        let rest = self.begun.split_off(end + 1);
+        let whole = std::mem::replace(&mut self.begun, rest);
+        let lines = reduce::plain(&whole);
+        Ok(lines.lines().find(|line| wanted.is_match(line)).map(str::to_owned))
     }
 }
 

@@ -13,6 +13,7 @@ use crate::features::jobs::{queries, rules};
 use crate::kernel::text::ellipsis;
 use crate::kernel::{Actor, Can, Cause};
 use crate::runtime::jobs::{Jobs, Live};
+use crate::tool::globs::{self, Expression};
 use crate::tool::reduce;
 use crate::tool::{ActTool, Aliases, Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec};
 
@@ -57,6 +58,7 @@ pub(crate) enum Action {
     Poll,
     Log,
     Write,
+    Watch,
     Kill,
     Clear,
 }
@@ -77,6 +79,8 @@ pub(crate) struct Args {
     data: Option<String>,
     /// write: end its input.
     eof: Option<bool>,
+    /// watch: be told of the next line that this regular expression fits.
+    pattern: Option<String>,
 }
 
 impl ActTool for Process {
@@ -101,6 +105,7 @@ impl ActTool for Process {
             Action::Poll => self.poll(cx, job, args.timeout).await,
             Action::Log => log(cx, job, args.offset, args.limit).await,
             Action::Write => self.write(&job, args.data, args.eof),
+            Action::Watch => self.watch(cx, &job, args.pattern.as_deref()),
             Action::Kill => self.kill(cx, job).await,
             Action::Clear => clear(cx, job).await,
         }
@@ -217,6 +222,27 @@ impl Process {
             )));
         }
         Ok(ToolOutput::text(format!("written, {taken} bytes")))
+    }
+
+    fn watch(
+        &self,
+        cx: &ToolCx,
+        job: &Job,
+        pattern: Option<&str>,
+    ) -> Result<ToolOutput, ToolError> {
+        let wrong = |why: String| ToolError::refused("invalid_args", format!("pattern: {why}"));
+        let pattern = pattern.filter(|pattern| !pattern.is_empty());
+        let pattern = pattern.ok_or_else(|| wrong("say what the line looks like".to_owned()))?;
+        let wanted = globs::words(pattern, Expression::Regular).map_err(wrong)?;
+        let Some(live) = self.jobs.get(job.id).filter(|_| job.is_running()) else {
+            let text = format!("job {} has ended; log has what it wrote", job.number);
+            return Err(ToolError::refused("unavailable", text));
+        };
+        self.jobs.look_out(&cx.ws, job, live, wanted).map_err(|error| ToolError::Failed {
+            code: "storage_failed",
+            message: format!("the output could not be read: {error}"),
+        })?;
+        Ok(ToolOutput::text("You are told of the next line that fits, and of its end. Go on."))
     }
 
     async fn kill(&self, cx: &ToolCx, job: Job) -> Result<ToolOutput, ToolError> {

@@ -99,6 +99,33 @@ async fn a_program_left_running_is_followed_written_to_and_its_end_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_is_told_of_the_line_that_it_waits_for() {
+    let (office, ada) = office().await;
+    let command = "echo starting; while read line; do echo \"level: $line\"; done; sleep 4733";
+    office.model.push(Turn::call("exec", json!({ "command": command, "background": true })));
+    let wrong = json!({ "action": "watch", "id": 1, "pattern": "(" });
+    let watch = json!({ "action": "watch", "id": 1, "pattern": "level: (high|low)" });
+    office.model.push(Turn::call("process", wrong).and_call("process", watch));
+    let write = json!({ "action": "write", "id": 1, "data": "fine\nhigh\nlow\n" });
+    office.model.push(Turn::call("process", write));
+    office.model.usually(Turn::text("I wait for it."));
+    let run = office.say(&ada, "Watch it").await;
+    office.ended(run).await;
+    let results = office.results(run);
+    assert!(!results[1].1 && results[1].2.contains("invalid_args"), "{results:?}");
+    assert!(results[2].1, "{results:?}");
+    let told = told(&office, "[Job 1 wrote: ").await;
+    assert_eq!(told.text, "[Job 1 wrote: level: high]", "the first that fits, and it alone");
+    let kill = json!({ "action": "kill", "id": 1 });
+    office.model.push(Turn::call("process", kill)).push(Turn::text("It is ended."));
+    let run = office.say(&ada, "End it").await;
+    office.ended(run).await;
+    job(&office, |job| !job.is_running()).await;
+    gone("4733").await;
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_that_takes_long_goes_on_as_a_job_and_ends_with_its_stopped_run() {
     let (office, ada) = office().await;
     let command = "echo begun; sleep 4721";
