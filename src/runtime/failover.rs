@@ -11,7 +11,7 @@ use crate::features::connections::rests::{self, Candidate};
 use crate::features::connections::rules::turns::{self as rules, Failure};
 use crate::features::runs::model::EventKind;
 use crate::features::runs::rules::{Pause, Pen};
-use crate::kernel::{Timestamp, WaitFor};
+use crate::kernel::{RunTrigger, Timestamp, WaitFor};
 use crate::net::retry::MAX_WAIT;
 use crate::providers::error::{ErrorClass, ProviderError};
 use crate::store::{ReadExt, StoreError, WriteTx};
@@ -149,6 +149,13 @@ impl Turn {
     pub(super) async fn fail_over(&mut self, error: &ProviderError) -> Result<bool, EngineError> {
         let who = self.chain.now.clone();
         self.leave_alone(&who, error).await?;
+        if self.outlasts(error) {
+            let (at, chain) = (self.journal.ws.app.clock.now(), &self.chain);
+            let soonest = self.journal.ws.read(|snap| chain.soonest(snap, at))?;
+            if let Some(until) = soonest {
+                return self.wait_until(until).await;
+            }
+        }
         if self.chain.is_single() || error.has_content() || rests::scope(error.class).is_none() {
             return self.give_up(error).await;
         }
@@ -181,6 +188,14 @@ impl Turn {
                 (None, _) => return self.nobody_answers(error).await,
             }
         }
+    }
+
+    /// Whether work waits for as long as the only one who can answer asks for. In a chat nobody sits there
+    /// for so long: that is told at once.
+    fn outlasts(&self, error: &ProviderError) -> bool {
+        let is_work = matches!(self.trigger, RunTrigger::Item | RunTrigger::Child);
+        let long = error.retry_after.is_some_and(|asked| MAX_WAIT < asked);
+        self.chain.is_single() && is_work && long && !error.has_content() && error.class.is_wait()
     }
 
     async fn nobody_answers(&mut self, last: &ProviderError) -> Result<bool, EngineError> {

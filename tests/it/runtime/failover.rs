@@ -220,6 +220,48 @@ async fn a_run_whose_whole_list_rests_waits_and_goes_on_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_waits_for_as_long_as_the_only_provider_asks_for() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let later = Turn::error(429, "rate_limit_error", "Later").header("retry-after", "3600");
+    office.model.push(later);
+    let task = office.task("Compare two offers", &ada).await;
+    let run = office.run_on(task.id).await;
+    let waiting = office.in_state(run, RunState::Waiting).await.waiting.expect("what it waits for");
+    assert_eq!(waiting.waits_for, WaitFor::Provider);
+    let until = waiting.until.expect("a time");
+    assert_eq!(until.duration_since(office.hq.now()).as_secs(), 3_600);
+    let done = json!({ "summary": "Done.", "task_state": "complete" });
+    office.model.push(Turn::call("work_done", done));
+    office.move_to(until).await;
+    let ended = office.ended(run).await;
+    assert_eq!((ended.outcome, office.runs_on(task.id).len()), (Some(Outcome::Done), 1));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_is_told_at_once_that_everybody_rests() {
+    let office = Office::open().await;
+    office.agent("Ada").await;
+    let (other, id) = second(&office, "spare").await;
+    fall_back(&office, None, vec![named(id, "spare")]).await;
+    let later = || Turn::error(429, "rate_limit_error", "Later").header("retry-after", "600");
+    office.model.push(later());
+    other.push(later());
+    let program = office.hq.token(&["read", "chat"]).await;
+    let asked = json!({
+        "model": "hq/ada", "messages": [{ "role": "user", "content": "Hello?" }],
+    });
+    let reply = program.post("/v1/chat/completions", &asked).await;
+    assert_eq!(reply.status, 503, "{}", reply.text);
+    assert_eq!(reply.json()["error"]["type"], "service_unavailable");
+    let run = office.all::<Run>().pop().expect("a run");
+    let ended = office.ended(run.id).await;
+    assert!(matches!(ended.outcome, Some(Outcome::Stopped { .. })), "{:?}", ended.outcome);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_short_rest_of_all_is_waited_for_and_a_person_can_end_a_long_one() {
     let office = Office::open().await;
     let ada = office.agent("Ada").await;

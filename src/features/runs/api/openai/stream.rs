@@ -93,12 +93,11 @@ async fn tell(telling: Telling, out: mpsc::Sender<Bytes>) -> Result<(), Gone> {
             }
         }
     };
-    let shut_out = ended.is_err() && turn.check().is_err();
-    let answer = ended.and_then(|run| turn.answer(&run));
-    // Whose call was made for this answer alone and who may not hear it needs no answer.
-    if let Some(guard) = guard.as_mut().filter(|_| !shut_out) {
+    // A run that was made for this call alone goes on for nobody when there will be no answer.
+    if let Some(guard) = guard.as_mut().filter(|_| ended.is_ok()) {
         guard.disarm();
     }
+    let answer = ended.and_then(|run| turn.answer(&run));
     match answer {
         Ok(answer) => {
             if let Some(rest) = relay.rest(&answer.text) {

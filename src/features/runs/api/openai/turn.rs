@@ -130,6 +130,10 @@ impl Turn {
                 let status = StatusCode::TOO_MANY_REQUESTS;
                 Err(ChatError::new(status, "insufficient_quota", message).for_good())
             }
+            Some(waiting) if waiting.waits_for == WaitFor::Provider && !run.is_held() => {
+                let text = "everybody who could answer rests after failures; ask again later";
+                Err(ChatError::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", text))
+            }
             _ => Ok(None),
         }
     }
