@@ -7,6 +7,7 @@ pub mod message;
 pub mod address;
 pub mod guard;
 pub mod client;
+pub mod callback;
 pub mod sse;
 pub mod lines;
 pub mod retry;

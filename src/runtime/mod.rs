@@ -37,6 +37,7 @@ use std::sync::Arc;
 
 use crate::app::Ws;
 use crate::features::connections::jobs as lists;
+use crate::features::connections::logins;
 use crate::features::connections::rules::ConnectionError;
 use crate::features::inbox::rules::InboxError;
 use crate::features::runs::rules::RunError;
@@ -89,6 +90,7 @@ pub fn start(engine: Engine, ws: Ws) {
     ws.spawn("manifests", manifests::run(ws.clone()));
     ws.spawn("jobs", engine.jobs.clone().serve(ws.clone()));
     ws.spawn("model lists", lists::keep_lists_fresh(ws.clone()));
+    ws.spawn("sign-ins", logins::see_to_all(ws.clone()));
     dispatcher::start(engine, ws);
 }
 

@@ -17,12 +17,13 @@ use crate::web::idempotency::Once;
 use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Person;
 
+mod sign_in;
 mod turns;
 
 use super::checks;
 use super::model::{Connection, ListedModel, Wire};
 use super::provider::{forget_key, seal_key, watch_key};
-use super::queries::{self, PRACTICE, PRACTICE_LABEL, turns as reads};
+use super::queries::{self, PRACTICE, PRACTICE_LABEL, eligible, turns as reads};
 use super::rules::{self, Changes, ConnectionError, Effect, KeyChange, NewConnection};
 
 /// The routes of this noun below `/api/v1`.
@@ -57,6 +58,7 @@ pub fn routes() -> Routes {
                 .returns::<View>()
         }))
         .merge(turns::routes())
+        .merge(sign_in::routes())
         .put("/connections/default", set_default.needs(Can::Admin).doc(|| {
             Doc::new("Choose what agents without a model of their own use")
                 .body::<DefaultBody>()
@@ -83,6 +85,15 @@ struct View {
     resting: Vec<turns::RestView>,
     /// Price of a million tokens in micro-dollars where the catalogue has none.
     price: Option<PriceView>,
+    /// On which way calls are paid: `api`, `subscription` or `own`.
+    route: &'static str,
+    /// Whether it can be used.
+    eligible: bool,
+    /// Why not: `missing_credential`, `expired`, `invalid_expires`, `unresolved_ref`, `ineligible_profile` or
+    /// `no_model`.
+    reason: Option<&'static str>,
+    /// The account that somebody signs in to, for those who manage connections.
+    account: Option<sign_in::AccountView>,
     created_at: String,
     updated_at: String,
 }
@@ -221,8 +232,13 @@ struct DefaultBody {
     model: String,
 }
 
-fn view(tx: &impl ReadExt, connection: Connection) -> Result<View, ConnectionError> {
+fn view(ws: &Ws, tx: &impl ReadExt, connection: Connection) -> Result<View, ConnectionError> {
+    let reason = eligible::why_not(tx, &connection, &ws.app.keyring, ws.app.clock.now())?;
     Ok(View {
+        route: queries::route(&connection).word(),
+        eligible: reason.is_none(),
+        reason: reason.map(|reason| reason.word()),
+        account: sign_in::account(tx, &connection)?,
         keys: reads::slots(tx, connection.id)?,
         resting: turns::resting(tx, connection.id)?,
         models: models(tx, &connection)?,
@@ -281,7 +297,9 @@ fn default_of(tx: &impl ReadExt) -> Result<DefaultView, ConnectionError> {
 fn for_reader(view: View, who: &Person) -> View {
     match who.access.may(Can::Admin) {
         true => view,
-        false => View { base_url: String::new(), key_hint: None, tested: None, ..view },
+        false => {
+            View { base_url: String::new(), key_hint: None, tested: None, account: None, ..view }
+        }
     }
 }
 
@@ -290,7 +308,7 @@ async fn list(ws: Ws, who: Person) -> Result<Json<Listing>, ApiError> {
         Ok::<_, ConnectionError>(Listing {
             items: queries::all(snap)?
                 .into_iter()
-                .map(|connection| Ok(for_reader(view(snap, connection)?, &who)))
+                .map(|connection| Ok(for_reader(view(&ws, snap, connection)?, &who)))
                 .collect::<Result<_, ConnectionError>>()?,
             practice: Practice { name: PRACTICE_LABEL, model: PRACTICE, built_in: true },
             default: default_of(snap)?,
@@ -302,7 +320,7 @@ async fn list(ws: Ws, who: Person) -> Result<Json<Listing>, ApiError> {
 fn found(ws: &Ws, id: ConnectionId) -> Result<(u64, View), ApiError> {
     Ok(ws.read(|snap| {
         let found = snap.get_rev::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
-        Ok::<_, ConnectionError>((found.1, view(snap, found.0)?))
+        Ok::<_, ConnectionError>((found.1, view(ws, snap, found.0)?))
     })?)
 }
 
@@ -394,7 +412,7 @@ async fn test(
         ok: checked.tested.ok,
         message: checked.tested.message,
         became_default: checked.effect == Effect::BecameDefault,
-        connection: ws.read(|snap| view(snap, checked.connection))?,
+        connection: ws.read(|snap| view(&ws, snap, checked.connection))?,
     }))
 }
 

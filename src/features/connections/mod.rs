@@ -6,6 +6,7 @@ pub mod accounts;
 pub mod api;
 pub mod checks;
 pub mod jobs;
+pub mod logins;
 pub mod model;
 pub mod pages;
 pub mod presets;

@@ -156,18 +156,13 @@ pub struct Login {
 }
 
 impl Login {
-    /// When something has to be done about it. No pause is longer because a clock was set back.
+    /// When something has to be done about it.
     #[must_use]
     pub fn due(&self, now: Timestamp) -> Timestamp {
-        if self.is_over(now) {
-            return now;
-        }
         match self.flow {
+            _ if self.is_over(now) => now,
             Flow::Browser => self.expires_at,
-            Flow::Device => {
-                let longest = now + jiff::SignedDuration::from_millis(self.pause_ms.max(0));
-                self.next_at.min(longest).min(self.expires_at)
-            }
+            Flow::Device => self.next_at.min(self.expires_at),
         }
     }
 

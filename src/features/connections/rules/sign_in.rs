@@ -169,7 +169,18 @@ fn waiting(tx: &WriteTx<'_>, id: ConnectionId, number: u32) -> Result<Login, Con
     login.filter(same).ok_or(ConnectionError::NoLogin)
 }
 
-/// Notes that the person goes on being asked: why, and when the maker is asked next.
+/// How a person goes on being asked.
+#[derive(Clone, Debug)]
+pub struct Still {
+    /// How long until the maker is asked next.
+    pub wait: SignedDuration,
+    /// Between two questions from then on.
+    pub pause: SignedDuration,
+    /// What the maker said, for people.
+    pub said: String,
+}
+
+/// Notes that the person goes on being asked.
 ///
 /// # Errors
 /// `NoLogin` when it is over.
@@ -177,12 +188,12 @@ pub fn go_on(
     tx: &mut WriteTx<'_>,
     id: ConnectionId,
     number: u32,
-    (pause, said): (SignedDuration, String),
+    still: Still,
 ) -> Result<(), ConnectionError> {
     let mut login = waiting(tx, id, number)?;
-    login.next_at = tx.now() + pause;
-    login.pause_ms = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
-    login.said = ellipsis(&said, MAX_SAID);
+    login.next_at = tx.now() + still.wait;
+    login.pause_ms = i64::try_from(still.pause.as_millis()).unwrap_or(i64::MAX);
+    login.said = ellipsis(&still.said, MAX_SAID);
     tx.put(&login)?;
     Ok(())
 }

@@ -1,0 +1,144 @@
+//! A place on this machine where a browser is sent back to after a sign-in. It takes one request a connection, reads
+//! its first line and says a sentence; whether the request is to be believed, the caller decides.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use url::Url;
+
+/// How long a browser has to send its request, and to take the answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The most bytes of a request that are read.
+const MOST: usize = 16 * 1024;
+
+/// The port of an address on this machine that a browser may be sent back to; none for any other address.
+#[must_use]
+pub fn port_of(redirect: &str) -> Option<u16> {
+    let url = Url::parse(redirect).ok()?; // ok: what is no address is none of this machine
+    let here = matches!(url.host_str(), Some("localhost" | "127.0.0.1"));
+    (url.scheme() == "http" && here).then(|| url.port()).flatten()
+}
+
+/// Waits for browsers.
+#[derive(Debug)]
+pub struct Callback(TcpListener);
+
+impl Callback {
+    /// Listens on a port of this machine alone.
+    ///
+    /// # Errors
+    /// When somebody else does already.
+    pub async fn bind(port: u16) -> io::Result<Self> {
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map(Self)
+    }
+
+    /// The next browser that has asked for something; those that ask for nothing in time are left out.
+    ///
+    /// # Errors
+    /// When the system gives no connections any more.
+    pub async fn next(&self) -> io::Result<Caller> {
+        loop {
+            let (stream, _) = self.0.accept().await?;
+            if let Ok(Some(caller)) = timeout(PATIENCE, read(stream)).await {
+                return Ok(caller);
+            }
+        }
+    }
+}
+
+/// A browser that waits for an answer.
+#[derive(Debug)]
+pub struct Caller {
+    stream: TcpStream,
+    target: String,
+}
+
+impl Caller {
+    /// Path and query of what it asked for.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// Says a sentence and closes. Whether it arrives changes nothing.
+    pub async fn say(mut self, status: &str, text: &str) {
+        let text = text.replace('&', "&amp;").replace('<', "&lt;");
+        let body = format!(
+            "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>HQ</title><p>{text}</p></html>"
+        );
+        let head = format!(
+            "HTTP/1.1 {status}\r\ncontent-type: text/html; charset=utf-8\r\ncontent-length: {}\r\n\
+             content-security-policy: default-src 'none'\r\nreferrer-policy: no-referrer\r\n\
+             cache-control: no-store\r\nconnection: close\r\n\r\n",
+            body.len()
+        );
+        let said = async {
+            self.stream.write_all(head.as_bytes()).await?;
+            self.stream.write_all(body.as_bytes()).await?;
+            self.stream.shutdown().await
+        };
+        // ok: the browser may be gone.
+        let _ = timeout(PATIENCE, said).await;
+    }
+}
+
+/// What a browser asks for; none when it is no plain request to read something.
+async fn read(mut stream: TcpStream) -> Option<Caller> {
+    let mut head = Vec::new();
+    let mut piece = [0; 2048];
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        let count = stream.read(&mut piece).await.ok()?; // ok: a browser that is gone asks for nothing
+        if count == 0 || MOST < head.len() {
+            return None;
+        }
+        head.extend_from_slice(&piece[..count]);
+    }
+    let head = String::from_utf8_lossy(&head);
+    let target = head.strip_prefix("GET ")?.split(' ').next()?.to_owned();
+    target.starts_with('/').then_some(Caller { stream, target })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_ports_of_this_machine_are_listened_on() {
+        assert_eq!(port_of("http://localhost:1455/auth/callback"), Some(1_455));
+        assert_eq!(port_of("http://127.0.0.1:99/cb"), Some(99));
+        for other in
+            ["https://localhost:1455/", "http://localhost/cb", "http://hq.example:1455/", ""]
+        {
+            assert_eq!(port_of(other), None, "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_browser_is_heard_and_answered() {
+        let place = Callback(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port"));
+        let address = place.0.local_addr().expect("an address");
+        let browser = async {
+            // One that says nothing sensible is left out.
+            let mut odd = TcpStream::connect(address).await.expect("a connection");
+            odd.write_all(b"POST / HTTP/1.1\r\n\r\n").await.expect("sent");
+            let mut stream = TcpStream::connect(address).await.expect("a connection");
+            stream.write_all(b"GET /cb?code=a HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("sent");
+            let mut said = String::new();
+            stream.read_to_string(&mut said).await.expect("an answer");
+            said
+        };
+        let here = async {
+            let caller = place.next().await.expect("a browser");
+            let target = caller.target().to_owned();
+            caller.say("200 OK", "Done <b>").await;
+            target
+        };
+        let (said, target) = tokio::join!(browser, here);
+        assert_eq!(target, "/cb?code=a");
+        assert!(said.starts_with("HTTP/1.1 200 OK\r\n") && said.contains("Done &lt;b>"), "{said}");
+    }
+}
