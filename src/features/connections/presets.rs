@@ -1,5 +1,7 @@
 //! Providers that people know by name: what they need to know to connect each.
 
+use crate::providers::oauth::Vendor;
+
 use super::model::Wire;
 
 /// Whether a key has to be given.
@@ -34,6 +36,8 @@ pub struct Preset {
     pub key_shape: &'static str,
     /// Where keys are made, or what to know about them.
     pub key_hint: &'static str,
+    /// Where people sign in instead of giving a key.
+    pub sign_in: Option<Vendor>,
 }
 
 const RECOMMENDED: &str = "Recommended";
@@ -53,6 +57,7 @@ pub const PRESETS: &[Preset] = &[
         key: KeyNeed::Needed,
         key_shape: "sk-ant-…",
         key_hint: "Make one at console.anthropic.com under API keys. It is billed by use.",
+        sign_in: None,
     },
     Preset {
         slug: "openai",
@@ -65,6 +70,20 @@ pub const PRESETS: &[Preset] = &[
         key: KeyNeed::Needed,
         key_shape: "sk-…",
         key_hint: "Make one at platform.openai.com under API keys. It is billed by use.",
+        sign_in: None,
+    },
+    Preset {
+        slug: "chatgpt",
+        name: "ChatGPT",
+        group: RECOMMENDED,
+        text: "Your ChatGPT subscription, by signing in",
+        wire: Wire::OpenaiResponses,
+        address: "",
+        asks_address: false,
+        key: KeyNeed::Optional,
+        key_shape: "",
+        key_hint: "",
+        sign_in: Some(Vendor::ChatGpt),
     },
     Preset {
         slug: "gemini",
@@ -77,6 +96,7 @@ pub const PRESETS: &[Preset] = &[
         key: KeyNeed::Needed,
         key_shape: "AIza…",
         key_hint: "Make one at aistudio.google.com under API keys.",
+        sign_in: None,
     },
     Preset {
         slug: "openrouter",
@@ -89,6 +109,7 @@ pub const PRESETS: &[Preset] = &[
         key: KeyNeed::Needed,
         key_shape: "sk-or-…",
         key_hint: "Make one at openrouter.ai under Keys.",
+        sign_in: None,
     },
     Preset {
         slug: "ollama",
@@ -101,6 +122,7 @@ pub const PRESETS: &[Preset] = &[
         key: KeyNeed::Optional,
         key_shape: "",
         key_hint: "Usually none.",
+        sign_in: None,
     },
     Preset {
         slug: "lm-studio",
@@ -113,6 +135,7 @@ pub const PRESETS: &[Preset] = &[
         key: KeyNeed::Optional,
         key_shape: "",
         key_hint: "Usually none.",
+        sign_in: None,
     },
     Preset {
         slug: "vllm",
@@ -125,6 +148,20 @@ pub const PRESETS: &[Preset] = &[
         key: KeyNeed::Optional,
         key_shape: "",
         key_hint: "The key that the server was started with, if any.",
+        sign_in: None,
+    },
+    Preset {
+        slug: "copilot",
+        name: "GitHub Copilot",
+        group: OTHER,
+        text: "Your Copilot subscription, by a code that you type at GitHub",
+        wire: Wire::OpenaiChat,
+        address: "",
+        asks_address: false,
+        key: KeyNeed::Optional,
+        key_shape: "",
+        key_hint: "",
+        sign_in: Some(Vendor::Copilot),
     },
     Preset {
         slug: "openai-compatible",
@@ -137,6 +174,7 @@ pub const PRESETS: &[Preset] = &[
         key: KeyNeed::Optional,
         key_shape: "",
         key_hint: "Leave it empty if the server wants none.",
+        sign_in: None,
     },
     Preset {
         slug: "responses-compatible",
@@ -149,6 +187,7 @@ pub const PRESETS: &[Preset] = &[
         key: KeyNeed::Optional,
         key_shape: "",
         key_hint: "Leave it empty if the server wants none.",
+        sign_in: None,
     },
     Preset {
         slug: "gemini-compatible",
@@ -161,6 +200,7 @@ pub const PRESETS: &[Preset] = &[
         key: KeyNeed::Optional,
         key_shape: "",
         key_hint: "Leave it empty if the server wants none.",
+        sign_in: None,
     },
     Preset {
         slug: "anthropic-compatible",
@@ -173,6 +213,7 @@ pub const PRESETS: &[Preset] = &[
         key: KeyNeed::Optional,
         key_shape: "",
         key_hint: "Leave it empty if the server wants none.",
+        sign_in: None,
     },
 ];
 

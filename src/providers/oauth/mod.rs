@@ -140,7 +140,7 @@ pub struct Client {
 }
 
 /// Where the steps of a sign-in lead. An empty text: there is no such step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoints {
     /// Where a browser is sent.
     pub authorize: String,

@@ -24,6 +24,7 @@ use crate::web::parts::Choice;
 use crate::web::session::Person;
 use crate::web::shell::{Flash, Shell};
 
+use super::sign_in::{self, ClientFields};
 use super::{HERE, MENU};
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -39,6 +40,31 @@ pub(super) struct Typed {
     price_input: String,
     price_output: String,
     window: String,
+    client_id: String,
+    integration: String,
+    authorize_url: String,
+    token_url: String,
+    device_url: String,
+    exchange_url: String,
+    redirect_url: String,
+}
+
+impl Typed {
+    /// What was typed about where people sign in.
+    fn account(&self) -> sign_in::Typed {
+        let typed = self.clone();
+        sign_in::Typed {
+            client_id: typed.client_id,
+            integration: typed.integration,
+            base_url: typed.base_url,
+            authorize_url: typed.authorize_url,
+            token_url: typed.token_url,
+            device_url: typed.device_url,
+            exchange_url: typed.exchange_url,
+            redirect_url: typed.redirect_url,
+            ..sign_in::Typed::default()
+        }
+    }
 }
 
 /// A key beside the first.
@@ -61,6 +87,9 @@ struct EditPage {
     has_key: bool,
     key_hint: String,
     models: Vec<Choice>,
+    /// Where people sign in, in place of address and keys.
+    account: Option<ClientFields>,
+    sign_in_href: String,
     /// Whether the server has to be told how large its window is.
     has_window: bool,
     more_keys: Vec<KeyView>,
@@ -78,7 +107,16 @@ pub(super) async fn form(
     Path(id): Path<ConnectionId>,
 ) -> Result<Response, PageError> {
     let (connection, rev) = stored(&ws, id)?;
+    let client = connection.sign_in.clone();
+    let ends = client.as_ref().map(|client| client.endpoints.clone()).unwrap_or_default();
     let v = Typed {
+        integration: client.as_ref().and_then(|c| c.integration.clone()).unwrap_or_default(),
+        client_id: client.map_or_else(String::new, |client| client.id),
+        authorize_url: ends.authorize,
+        token_url: ends.token,
+        device_url: ends.device,
+        exchange_url: ends.exchange,
+        redirect_url: ends.redirect,
         rev: rev.to_string(),
         name: connection.name.clone(),
         base_url: connection.base_url.clone(),
@@ -140,6 +178,11 @@ fn page(
             None => "It has no key.".to_owned(),
         },
         models,
+        account: connection
+            .sign_in
+            .as_ref()
+            .map(|client| ClientFields::of(client.vendor, &v.account(), &wrong)),
+        sign_in_href: href("/sign-in"),
         has_window: connection.wire == Wire::Ollama,
         more_keys: spare
             .iter()
@@ -203,7 +246,7 @@ pub(super) async fn save(
         key,
         default_model: Some(Some(model)),
         price: Some(price),
-        client: None,
+        client: connection.sign_in.as_ref().map(|client| typed.account().client(client.vendor)),
     };
     let window = match typed.window.trim() {
         "" => None,

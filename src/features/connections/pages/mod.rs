@@ -3,6 +3,7 @@
 mod edit;
 mod list;
 mod new;
+mod sign_in;
 mod turns;
 
 use crate::app::{App, Ws};
@@ -36,6 +37,7 @@ pub fn routes() -> Routes {
         .get("/settings/connections", list::show.needs(Can::Read))
         .post("/settings/connections", new::create.needs(Can::Admin))
         .get("/settings/connections/new", new::form.needs(Can::Admin))
+        .post("/settings/connections/accounts", sign_in::create.needs(Can::Admin))
         .post("/settings/connections/default", set_default.needs(Can::Admin))
         .post("/settings/connections/practice", use_practice.needs(Can::Admin))
         .post("/settings/connections/thinking", turns::thinking.needs(Can::Admin))
@@ -45,6 +47,11 @@ pub fn routes() -> Routes {
         .post("/settings/connections/{id}", edit::save.needs(Can::Admin))
         .post("/settings/connections/{id}/test", test.needs(Can::Admin))
         .post("/settings/connections/{id}/models", refresh.needs(Can::Admin))
+        .get("/settings/connections/{id}/sign-in", sign_in::show.needs(Can::Admin))
+        .post("/settings/connections/{id}/sign-in", sign_in::begin.needs(Can::Admin))
+        .post("/settings/connections/{id}/sign-in/answer", sign_in::answer.needs(Can::Admin))
+        .post("/settings/connections/{id}/sign-in/cancel", sign_in::cancel.needs(Can::Admin))
+        .post("/settings/connections/{id}/sign-out", sign_in::sign_out.needs(Can::Admin))
         .post("/settings/connections/{id}/delete", remove.needs(Can::Admin))
         .post("/settings/connections/{id}/wake", turns::wake.needs(Can::Admin))
         .post("/settings/connections/{id}/keys", turns::add_key.needs(Can::Admin))

@@ -22,7 +22,7 @@ use crate::web::parts::colour_of;
 use crate::web::session::Person;
 use crate::web::shell::Shell;
 
-use super::{HERE, MENU, told};
+use super::{HERE, MENU, sign_in, told};
 
 struct KindLine {
     name: &'static str,
@@ -108,11 +108,11 @@ pub(super) async fn form(
 ) -> Result<Response, PageError> {
     let Some(preset) = presets::find(&typed.kind) else { return kinds(&ws, shell) };
     let taken = ws.read(|snap| queries::by_name(snap, preset.name))?.is_some();
-    let v = Typed {
-        name: if taken { String::new() } else { preset.name.to_owned() },
-        base_url: preset.address.to_owned(),
-        ..typed
-    };
+    let name = if taken { String::new() } else { preset.name.to_owned() };
+    if let Some(vendor) = preset.sign_in {
+        return sign_in::form(shell, vendor, sign_in::Typed { name, ..Default::default() });
+    }
+    let v = Typed { name, base_url: preset.address.to_owned(), ..typed };
     html::page(&NewPage { shell, here: MENU, preset: preset.into(), v, wrong: Wrong::none() })
 }
 
