@@ -6,10 +6,11 @@ use crate::app::Ws;
 use crate::features::agents::model::Agent;
 use crate::features::connections::model::Connection;
 use crate::features::connections::provider;
-use crate::features::connections::queries::{self as connections, Asked, Choice};
+use crate::features::connections::queries::Choice;
 use crate::features::connections::rests::Candidate;
-use crate::features::runs::model::{Child, ModelSource, Run};
+use crate::features::runs::model::{Child, ModelSource, Run, Session};
 use crate::features::runs::queries as runs;
+use crate::features::runs::queries::choice::{Wish, in_session, thinking_asked};
 use crate::features::tasks::model::Task;
 use crate::kernel::{ConnectionId, RunTrigger, Thinking};
 use crate::providers::Provider;
@@ -30,7 +31,8 @@ pub(super) struct Chosen {
     pub known: Model,
 }
 
-/// Which model wins for a run. What a message asked for holds until the run ends.
+/// Which model wins for a run, and how much it thinks. What a message asked for holds until the run
+/// ends.
 pub(super) fn choose(
     tx: &impl ReadExt,
     run: &Run,
@@ -41,8 +43,9 @@ pub(super) fn choose(
         Some(task) => tx.get::<Task>(task)?,
         None => None,
     };
-    let task = task.as_ref();
-    let mut choice = connections::resolve(tx, Asked { message, task, agent })?;
+    let session = tx.get::<Session>(run.session)?;
+    let wish = Wish { model: message, thinking: thinking_asked(tx, run)? };
+    let mut choice = in_session(tx, session.as_ref(), agent, task.as_ref(), wish)?;
     if message.is_none() && run.model_source == ModelSource::Message {
         let there = match run.connection {
             Some(id) => tx.get::<Connection>(id)?.is_some(),

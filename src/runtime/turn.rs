@@ -15,7 +15,7 @@ use crate::features::connections::queries::{Choice, turns};
 use crate::features::inbox::model::Item;
 use crate::features::runs::model::{Body, EventKind, Run, Session};
 use crate::features::runs::queries as runs;
-use crate::features::runs::rules::{self, Pen, RunError};
+use crate::features::runs::rules::{self, Asks, Pen, RunError};
 use crate::features::usage::queries::budgets::Lack;
 use crate::features::usage::rules::{Admitted, UsageError};
 use crate::kernel::{Actor, CallKind, Outcome, Part, RunId, RunTrigger, SessionId};
@@ -101,8 +101,8 @@ pub(super) struct Turn {
     pub blocked: bool,
     /// Set when the next call is the last one.
     pub wrap_up: Option<LimitReached>,
-    /// A model that a message asked for.
-    pub wish: Option<String>,
+    /// What messages asked for since the last call.
+    pub wish: Option<Asks>,
     /// Whether the run waits for something.
     pub parked: bool,
     pub rests: Arc<AtomicBool>,
@@ -368,7 +368,8 @@ impl Turn {
         let read = self.journal.ws.read(|snap| {
             let (run, agent) = (snap.get::<Run>(run)?, snap.get::<Agent>(agent)?);
             let (Some(run), Some(agent)) = (run, agent) else { return Ok(None) };
-            let choice = chosen::choose(snap, &run, &agent, wish.as_deref())?;
+            let model = wish.as_ref().and_then(|wish| wish.model.as_deref());
+            let choice = chosen::choose(snap, &run, &agent, model)?;
             let all = turns::candidates(snap, &choice, agent.id)?;
             let chain = Chain::read(snap, all, self.journal.ws.app.clock.now())?;
             Ok::<_, EngineError>(Some((agent, choice, chain)))

@@ -19,7 +19,7 @@ const PIECE: usize = 256 * 1024;
 /// How much of a refused body is read and dropped.
 const DRAINED: usize = 4 * 1024 * 1024;
 /// What a form may have besides its files.
-const FRAME: u64 = 64 * 1024;
+const FRAME: u64 = 256 * 1024;
 
 /// A file that has arrived and lies on the disk; nothing refers to it yet.
 #[derive(Clone, Debug)]
@@ -81,21 +81,37 @@ async fn drain(body: &mut BodyDataStream) {
     }
 }
 
-/// The files of a form, in order; fields without a file are skipped.
+/// What a form with files has besides them: names and values.
+pub type Fields = Vec<(String, String)>;
+
+/// The files of a form, in order.
+///
+/// # Errors
+/// As [`form_with_fields`].
+pub async fn form(
+    ws: &Ws,
+    sent: (&HeaderMap, Body),
+    most: usize,
+    limit: u64,
+) -> Result<Vec<Arrived>, PageError> {
+    Ok(form_with_fields(ws, sent, most, limit).await?.1)
+}
+
+/// The fields of a form and its files, in order. A picker in which nothing was chosen has no file.
 ///
 /// # Errors
 /// As [`body`], and when the form is broken or holds more than `most` files.
-pub async fn form(
+pub async fn form_with_fields(
     ws: &Ws,
     (headers, body): (&HeaderMap, Body),
     most: usize,
     limit: u64,
-) -> Result<Vec<Arrived>, PageError> {
+) -> Result<(Fields, Vec<Arrived>), PageError> {
     let files = u64::try_from(most).unwrap_or(u64::MAX);
     let most_bytes = limit.saturating_mul(files).saturating_add(FRAME);
     let mut form = Multipart::new(headers, body).map_err(refused)?;
     let arrived = match refuse_early(headers, most_bytes, limit) {
-        Ok(()) => files_of(ws, &mut form, most, limit).await,
+        Ok(()) => parts_of(ws, &mut form, most, limit).await,
         Err(error) => Err(error),
     };
     if arrived.is_err() {
@@ -104,16 +120,24 @@ pub async fn form(
     arrived
 }
 
-async fn files_of(
+async fn parts_of(
     ws: &Ws,
     form: &mut Multipart,
     most: usize,
     limit: u64,
-) -> Result<Vec<Arrived>, PageError> {
-    let mut all = Vec::new();
+) -> Result<(Fields, Vec<Arrived>), PageError> {
+    let (mut fields, mut all) = (Vec::new(), Vec::new());
+    let mut room = usize::try_from(FRAME).unwrap_or(usize::MAX);
     while let Some(part) = form.part().await.map_err(refused)? {
+        let Some(name) = part.file else {
+            let value = value_of(form, &mut room).await?;
+            fields.push((part.name, value));
+            continue;
+        };
         // A picker in which nothing was chosen sends a file without a name.
-        let Some(name) = part.file.filter(|name| !name.is_empty()) else { continue };
+        if name.is_empty() {
+            continue;
+        }
         if all.len() >= most {
             let text =
                 format!("at most {most} files can be sent at once; send the rest after these");
@@ -125,7 +149,21 @@ async fn files_of(
         }
         all.push(arriving.finish(&name).await?);
     }
-    Ok(all)
+    Ok((fields, all))
+}
+
+/// The value of a field that is no file; all of them together have so much room.
+async fn value_of(form: &mut Multipart, room: &mut usize) -> Result<String, PageError> {
+    let mut value = Vec::new();
+    while let Some(piece) = form.piece().await.map_err(refused)? {
+        let Some(left) = room.checked_sub(piece.len()) else {
+            let text = format!("what is typed has at most {} KB", FRAME >> 10);
+            return Err(PageError(Failure::new(ProblemKind::TooLarge, "bad_form", text)));
+        };
+        *room = left;
+        value.extend_from_slice(&piece);
+    }
+    Ok(String::from_utf8_lossy(&value).into_owned())
 }
 
 /// What says itself that it is too large is not read at all.

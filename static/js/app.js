@@ -7,6 +7,7 @@ import "./keys.js";
 import "./layers.js";
 import "./forms.js";
 import "./files.js";
+import "./chat.js";
 import "./passkeys.js";
 import "./prove.js";
 import "./time.js";

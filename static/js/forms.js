@@ -10,7 +10,8 @@ document.addEventListener("keydown", (event) => {
   if (!field.form || !(mod || (send === "enter" && !event.shiftKey))) return;
   if (!field.matches("textarea") && !(mod && field.matches("input, select"))) return;
   event.preventDefault();
-  if (!send || field.value.trim()) field.form.requestSubmit();
+  const files = field.form.querySelector("input[type=file]")?.files.length;
+  if (!send || files || field.value.trim()) field.form.requestSubmit();
 });
 
 document.addEventListener("change", (event) => {

@@ -29,6 +29,7 @@ mod live; // the live stream of pages, the change stream, activity
 mod tasks; // tasks, comments, delivered work: the rules
 mod work; // the same as people and programs meet it, over HTTP
 mod files; // files on tasks: sending, fetching, what is shown
+mod commands; // in conversations: what is no message; files with messages
 mod sessions; // conversations: named, archived, brought back, begun anew, searched
 mod setup; // first boot
 mod users; // signing in and out, passwords, tokens, cross-site requests

@@ -6,6 +6,8 @@
 //! the next run in its own transaction.
 
 mod api;
+mod attach;
+pub mod commands;
 pub mod model;
 mod pages;
 pub mod queries;

@@ -90,6 +90,8 @@ pub enum ModelSource {
     Workspace,
     /// Nobody: the only one there is.
     Fallback,
+    /// The conversation.
+    Session,
 }
 
 /// One activation of an agent.

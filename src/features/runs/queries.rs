@@ -3,6 +3,7 @@
 pub mod between;
 pub mod branches;
 pub mod children;
+pub mod choice;
 pub mod client;
 pub mod compare;
 pub mod doing;

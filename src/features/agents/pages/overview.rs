@@ -278,7 +278,7 @@ fn view(
         model_by: match chosen.source {
             ModelSource::Agent => "this agent",
             ModelSource::Workspace => "the workspace",
-            ModelSource::Message | ModelSource::Task => "the task",
+            ModelSource::Message | ModelSource::Session | ModelSource::Task => "the task",
             ModelSource::Fallback => "nobody; it is always there",
         },
         thinking: chosen.thinking.label(),

@@ -12,7 +12,7 @@ use crate::features::runs::model::Session;
 use crate::features::runs::queries::{self, search, sessions as reading, talk};
 use crate::features::runs::rules;
 use crate::kernel::cursor::Page;
-use crate::kernel::{AgentId, Can, InputId, RunId, SessionId, TaskId, Thinking};
+use crate::kernel::{AgentId, Can, RunId, SessionId, TaskId, Thinking};
 use crate::store::{ReadExt, StoreError};
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path, Query};
@@ -157,8 +157,8 @@ struct SessionOut {
     active_run: Option<RunId>,
     /// How many events it has.
     events: u32,
-    /// What was said in it last.
-    leaf: Option<InputId>,
+    /// What was said in it last, to be given as `expected_leaf` with what is said next.
+    leaf: String,
     /// The model that was chosen for it alone.
     model: Option<String>,
     /// How much it thinks, when that was chosen for it alone.
@@ -249,7 +249,7 @@ fn view(tx: &impl ReadExt, session: Session, own: &str) -> Result<SessionOut, St
         waiting: waiting.collect(),
         title,
         state,
-        leaf: session.leaf,
+        leaf: reading::leaf(Some(&session)),
         thinking: session.thinking,
         id: session.id,
         agent: session.agent,

@@ -1,28 +1,37 @@
 //! Talk as JSON: saying something, taking it back.
 
-use axum::http::StatusCode;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::app::Ws;
-use crate::features::runs::model::{Input, InputState};
+use crate::features::runs::attach;
+use crate::features::runs::commands::{self, Done, Place};
+use crate::features::runs::model::{Input, InputState, MAX_ATTACHED};
 use crate::features::runs::queries::talk;
 use crate::features::runs::rules::{self, NewInput, RunError, Sent, SessionSpec};
-use crate::kernel::{Can, InputId, Placed, QueueMode, RunId, SessionId};
+use crate::kernel::{Can, InputId, Placed, QueueMode, RunId, SessionId, Thinking};
 use crate::store::ReadExt as _;
-use crate::web::error::ApiError;
-use crate::web::extract::{Json, Path};
+use crate::web::error::{ApiError, PageError};
+use crate::web::extract::{Json, Path, Path2};
+use crate::web::file::{self, Show, clean_name};
 use crate::web::idempotency::Once;
 use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Person;
 
 use super::sessions::agent;
-use super::view::actor;
+use super::view::{FileOut, actor};
+
+/// The largest request with a message: its files are written a third longer.
+const MAX_BODY: usize = 28 * 1024 * 1024;
 
 /// Routes below `/api/v1`.
 pub(super) fn routes() -> Routes {
-    Routes::new()
+    let said = Routes::new()
         .post(
             "/agents/{agent}/messages",
             say.needs(Can::Chat).doc(|| {
@@ -39,6 +48,31 @@ pub(super) fn routes() -> Routes {
                     .body::<SayBody>()
                     .returns::<SaidOut>()
                     .status(201)
+            }),
+        );
+    Routes::new()
+        .merge(said.wrap(|route| route.layer(DefaultBodyLimit::max(MAX_BODY))))
+        .get(
+            "/commands",
+            list_commands
+                .needs(Can::Read)
+                .doc(|| Doc::new("The commands of conversations").returns::<CommandsOut>()),
+        )
+        .post(
+            "/agents/{agent}/commands",
+            command.needs(Can::Chat).doc(|| {
+                Doc::new(
+                    "Say something that may be a command, such as /status, as on the page; words \
+                     are said as a message",
+                )
+                .body::<CommandBody>()
+                .returns::<DoneOut>()
+            }),
+        )
+        .get(
+            "/messages/{message}/files/{n}",
+            file_of.needs(Can::Read).doc(|| {
+                Doc::new("A file of a message, counted from 0").media("application/octet-stream")
             }),
         )
         .post(
@@ -68,6 +102,8 @@ pub(super) struct MessageOut {
     /// Whether whoever said it may bring it back.
     kept: bool,
     created_at: String,
+    /// Files that came with it.
+    attachments: Vec<FileOut>,
 }
 
 impl MessageOut {
@@ -98,6 +134,7 @@ impl MessageOut {
             state,
             run,
             created_at: input.created_at.to_string(),
+            attachments: input.attached.into_iter().map(FileOut::of).collect(),
         }
     }
 }
@@ -111,6 +148,64 @@ struct SayBody {
     /// What it does while a run works: without it what was chosen for the conversation counts.
     #[serde(default)]
     mode: Option<QueueMode>,
+    /// A model for this message alone: `id` or `connection/id`.
+    #[serde(default)]
+    model: Option<String>,
+    /// How much the model thinks about this message alone.
+    #[serde(default)]
+    thinking: Option<Thinking>,
+    /// Files that come with it, at most 8 with 20 MB together; the whole request has to fit the
+    /// limit of bodies.
+    #[serde(default)]
+    attachments: Vec<FileBody>,
+    /// The `leaf` of the conversation as it was seen last; when it has gone on since, the message is
+    /// refused with `conversation_moved`.
+    #[serde(default)]
+    expected_leaf: Option<String>,
+}
+
+/// A file that comes with a message.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FileBody {
+    /// Its name.
+    name: String,
+    /// Its content in Base64.
+    data: String,
+}
+
+/// A message or a command.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CommandBody {
+    /// As it is typed.
+    text: String,
+}
+
+/// What became of it.
+#[derive(Serialize, JsonSchema)]
+struct DoneOut {
+    /// What the command answers, in Markdown; none for a message.
+    answer: Option<String>,
+    /// Whether another conversation is yours now.
+    anew: bool,
+    /// What became of the message; none for a command.
+    said: Option<SaidOut>,
+}
+
+/// A command.
+#[derive(Serialize, JsonSchema)]
+struct CommandOut {
+    name: &'static str,
+    alias: Option<&'static str>,
+    /// What may follow it.
+    arguments: &'static str,
+    about: &'static str,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct CommandsOut {
+    items: Vec<CommandOut>,
 }
 
 /// What became of it.
@@ -128,15 +223,37 @@ pub(super) struct SaidOut {
 }
 
 pub(super) fn answer(ws: &Ws, sent: Sent) -> Result<Response, ApiError> {
+    Ok((StatusCode::CREATED, Json(said_out(ws, sent)?)).into_response())
+}
+
+fn said_out(ws: &Ws, sent: Sent) -> Result<SaidOut, ApiError> {
     let Sent { message, run, placed, before } = sent;
     let input = ws.read(|snap| snap.get::<Input>(message))?;
     let session = input.ok_or_else(|| ApiError::not_found("This message"))?.session;
-    let said = SaidOut { message, session, run, outcome: placed, before };
-    Ok((StatusCode::CREATED, Json(said)).into_response())
+    Ok(SaidOut { message, session, run, outcome: placed, before })
 }
 
-fn said(body: SayBody) -> NewInput {
-    NewInput { mode: body.mode, ..NewInput::chat(body.text) }
+/// The message that a body is; its files are kept.
+async fn said(ws: &Ws, body: SayBody) -> Result<NewInput, ApiError> {
+    if MAX_ATTACHED < body.attachments.len() {
+        return Err(RunError::TooManyFiles.into());
+    }
+    let mut files = Vec::with_capacity(body.attachments.len());
+    for (n, FileBody { name, data }) in body.attachments.into_iter().enumerate() {
+        let data = BASE64.decode(data.trim()).map_err(|error| {
+            ApiError::invalid(
+                &format!("attachments[{n}].data"),
+                format!("this is no Base64: {error}"),
+            )
+        })?;
+        files.push((clean_name(&name), data));
+    }
+    let attached = match files.is_empty() {
+        true => Vec::new(),
+        false => attach::put(ws, files).await?,
+    };
+    let (mode, model, thinking) = (body.mode, body.model, body.thinking);
+    Ok(NewInput { mode, model, thinking, attached, ..NewInput::chat(body.text) })
 }
 
 async fn say(
@@ -152,10 +269,53 @@ async fn say(
         Ok::<_, ApiError>((agent.id, key))
     })?;
     let spec = SessionSpec { agent, key, owner: Some(who.account), task: None };
-    let new = said(body);
-    let say = once.run(move |tx| -> Result<_, RunError> { rules::talk::say(tx, spec, new) });
+    let expected = body.expected_leaf.clone();
+    let new = said(&ws, body).await?;
+    let say = once.run(move |tx| -> Result<_, RunError> {
+        if let Some(leaf) = &expected {
+            rules::talk::expect(tx, &spec.key, leaf)?;
+        }
+        rules::talk::say(tx, spec, new)
+    });
     let sent = ws.write(&who, say).await?;
     answer(&ws, sent)
+}
+
+async fn list_commands(_: Ws, _: Person) -> Json<CommandsOut> {
+    let items = commands::ALL.iter().map(|spec| CommandOut {
+        name: spec.name,
+        alias: spec.alias,
+        arguments: spec.arguments,
+        about: spec.about,
+    });
+    Json(CommandsOut { items: items.collect() })
+}
+
+async fn command(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(name): Path<String>,
+    Json(body): Json<CommandBody>,
+) -> Result<Json<DoneOut>, ApiError> {
+    let agent = ws.read(|snap| agent(snap, &name))?;
+    let place = Place { ws: &ws, who: &who, agent: &agent };
+    let done = commands::run(&place, NewInput::chat(body.text), None, once).await?;
+    Ok(Json(match done {
+        Done::Told(text) => DoneOut { answer: Some(text), anew: false, said: None },
+        Done::Anew(text) => DoneOut { answer: Some(text), anew: true, said: None },
+        Done::Said(sent) => DoneOut { answer: None, anew: false, said: Some(said_out(&ws, sent)?) },
+    }))
+}
+
+async fn file_of(
+    ws: Ws,
+    who: Person,
+    headers: HeaderMap,
+    Path2(message, n): Path2<InputId, usize>,
+) -> Result<Response, PageError> {
+    let file = attach::of_message(&ws, &who, (message, n))?;
+    file::serve(&ws, (&file.name, file.blob), Show::Download, &headers).await
 }
 
 async fn say_to_run(
@@ -166,7 +326,7 @@ async fn say_to_run(
     Json(body): Json<SayBody>,
 ) -> Result<Response, ApiError> {
     let run = super::find(&ws, &who, &name)?;
-    let new = said(body);
+    let new = said(&ws, body).await?;
     let say = once.run(move |tx| rules::talk::say_to_run(tx, run.id, new));
     let sent = ws.write(&who, say).await?;
     answer(&ws, sent)

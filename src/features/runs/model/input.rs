@@ -67,9 +67,11 @@ pub struct Input {
     pub attached: Vec<Attachment>,
     /// What the program that sent it asks for beside words.
     pub demand: Option<Demand>,
+    /// How much the model thinks about this message alone.
+    pub thinking: Option<Thinking>,
 }
 
-/// The layout before messages had files and demands. Frozen.
+/// The layout before messages had files, demands and a thinking level. Frozen.
 #[derive(Deserialize)]
 struct InputV2 {
     id: InputId,
@@ -201,6 +203,7 @@ impl Record for Input {
                 stop: vec!["END".into()],
                 thinking: Some(Thinking::Low),
             }),
+            thinking: Some(Thinking::Medium),
         }
     }
     fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
@@ -224,6 +227,7 @@ impl Record for Input {
             created_at: old.created_at,
             attached: Vec::new(),
             demand: None,
+            thinking: None,
         })
     }
 }

@@ -55,6 +55,8 @@ pub struct Session {
     pub model: Option<String>,
     /// How much its model thinks, when that was chosen for it alone.
     pub thinking: Option<Thinking>,
+    /// Whether both go over to the conversation that comes after it.
+    pub lasting: bool,
 }
 
 /// The layout before conversations had names and models of their own. Frozen.
@@ -116,6 +118,7 @@ impl Record for Session {
             leaf: Some(InputId::from_bytes([13; 16])),
             model: Some("practice-1".into()),
             thinking: Some(Thinking::High),
+            lasting: true,
         }
     }
     fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
@@ -140,6 +143,7 @@ impl Record for Session {
             leaf: None,
             model: None,
             thinking: None,
+            lasting: false,
         })
     }
 }

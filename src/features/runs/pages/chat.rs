@@ -1,6 +1,7 @@
 //! The chat with an agent: a person's own conversation, and a look at others of the agent.
 
 use askama::Template;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
@@ -8,11 +9,12 @@ use crate::app::Ws;
 use crate::features::agents::model::{AGENTS, Agent};
 use crate::features::agents::queries as agents;
 use crate::features::agents::queries::head::{self, Head};
-use crate::features::connections::queries::{self as connections, Asked};
+use crate::features::runs::commands;
 use crate::features::runs::model::{HALTS, Queueing, RUNS, SESSIONS, Session, SessionEvent};
+use crate::features::runs::queries::choice::{self, Wish};
 use crate::features::runs::queries::steps::Steps;
 use crate::features::runs::queries::{self, talk, words};
-use crate::features::runs::rules::{self, NewInput, RunError, SessionSpec};
+use crate::features::runs::rules;
 use crate::kernel::{AgentStatus, Can, InputId, QueueMode, SessionId};
 use crate::store::{ReadExt, StoreError};
 use crate::web::error::PageError;
@@ -26,8 +28,8 @@ use crate::web::shell::Shell;
 
 use super::look::Look;
 use super::queue;
+use super::say::Answer;
 use super::sessions::{self, Acts, Sessions, Which};
-use super::show::Said;
 use super::steps::Shape;
 use super::talk::{Entry, Telling};
 use super::tools::Piece as Detail;
@@ -59,6 +61,8 @@ struct Talk {
     ideas: Vec<&'static str>,
     action: String,
     practice: bool,
+    /// What was said last; none for a conversation that is not one's own now.
+    leaf: Option<String>,
 }
 
 #[derive(Template)]
@@ -86,6 +90,8 @@ struct Show {
     /// What a message may do while the agent works, for one message and for the conversation.
     modes: Vec<Choice>,
     usual: Vec<Choice>,
+    commands: Vec<commands::Spec>,
+    answer: Answer,
 }
 
 /// Everything of the page.
@@ -113,23 +119,37 @@ pub(super) async fn show(
     let agent = find(&ws, &slug)?;
     let parts = ws.read(|snap| parts(snap, &ws, &who, &agent, &place))?;
     let Some(parts) = parts else { return Err(PageError::not_found("This conversation")) };
-    let Parts { queueing, head, sessions, talk, note, title, own, open, acts } = parts;
     match hx.target().filter(|_| hx.is_partial()) {
-        Some("talk") => return html::fragment(&talk),
-        Some("chat-sessions") => return html::fragment(&sessions),
-        Some("chat-note") => return html::fragment(&note),
-        _ => {}
+        Some("talk") => html::fragment(&parts.talk),
+        Some("chat-sessions") => html::fragment(&parts.sessions),
+        Some("chat-note") => html::fragment(&parts.note),
+        _ => html::page(&whole(&who, shell, agent, parts, Answer::default())),
     }
+}
+
+/// One's own conversation with an answer above the field, for a page without script.
+pub(super) fn page_with(
+    ws: &Ws,
+    who: &Person,
+    shell: Shell,
+    agent: &Agent,
+    (status, answer): (StatusCode, Answer),
+) -> Result<Response, PageError> {
+    let parts = ws.read(|snap| parts(snap, ws, who, agent, &Place::default()))?;
+    let Some(parts) = parts else { return Err(PageError::not_found("This conversation")) };
+    html::document(status, &whole(who, shell, agent.clone(), parts, answer))
+}
+
+fn whole(who: &Person, shell: Shell, agent: Agent, parts: Parts, answer: Answer) -> Show {
+    let Parts { queueing, head, sessions, talk, note, title, own, open, acts } = parts;
     let may_talk = own && open && who.access.may(Can::Chat);
     let action = talk.action.clone();
-    let name = agent.name;
     let modes = queue::choices(queueing.mode);
     let chosen = |mode: &QueueMode| *mode == queueing.mode;
     let usual = QueueMode::ALL.iter().map(|m| Choice::new(m.word(), m.label(), chosen(m)));
-    let usual = usual.collect();
-    html::page(&Show {
+    Show {
         shell,
-        name,
+        name: agent.name,
         title,
         own,
         action,
@@ -140,8 +160,10 @@ pub(super) async fn show(
         may_talk,
         acts,
         modes,
-        usual,
-    })
+        usual: usual.collect(),
+        commands: commands::ALL.to_vec(),
+        answer,
+    }
 }
 
 pub(super) fn find(ws: &Ws, slug: &str) -> Result<Agent, PageError> {
@@ -272,8 +294,7 @@ fn transcript(
             earlier = (0 < from).then(|| format!("{here}?session={}&before={from}", session.id));
         }
     }
-    let nothing = Asked { message: None, task: None, agent };
-    let practice = match connections::resolve(tx, nothing) {
+    let practice = match choice::in_session(tx, session, agent, None, Wish::default()) {
         Ok(choice) => words::is_practice(&choice.model),
         Err(_) => false,
     };
@@ -293,24 +314,8 @@ fn transcript(
         },
         action: here.to_owned(),
         practice,
+        leaf: own.then(|| queries::sessions::leaf(session)),
     })
-}
-
-/// `POST /agents/{slug}/chat`
-pub(super) async fn say(
-    ws: Ws,
-    who: Person,
-    hx: Hx,
-    Path(slug): Path<String>,
-    Form(said): Form<Said>,
-) -> Result<Response, PageError> {
-    let agent = find(&ws, &slug)?;
-    let key = ws.read(|snap| talk::own_key(snap, &agent, who.account, who.role))?;
-    let spec = SessionSpec { agent: agent.id, key, owner: Some(who.account), task: None };
-    let mode = queue::mode_of(&said.mode)?;
-    let new = NewInput { mode, ..NewInput::chat(said.body) };
-    ws.write(&who, move |tx| -> Result<_, RunError> { rules::talk::say(tx, spec, new) }).await?;
-    back(&ws, &who, &hx, &agent)
 }
 
 /// `POST /agents/{slug}/chat/new`
@@ -397,7 +402,7 @@ async fn on_message(
 }
 
 /// The conversation after a change of it.
-fn back(ws: &Ws, who: &Person, hx: &Hx, agent: &Agent) -> Result<Response, PageError> {
+pub(super) fn back(ws: &Ws, who: &Person, hx: &Hx, agent: &Agent) -> Result<Response, PageError> {
     if !hx.wants("talk") {
         return Ok(hx.go_to(&ws.url(&format!("agents/{}/chat", agent.slug))));
     }

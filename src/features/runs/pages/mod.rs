@@ -10,6 +10,7 @@ mod lineage;
 mod list;
 mod look;
 mod queue;
+mod say;
 mod sessions;
 mod show;
 mod steps;
@@ -39,7 +40,8 @@ pub fn routes() -> Routes {
         .post("/runs/{name}/answer", queue::answer.needs(Can::Chat))
         .post("/runs/{name}/say", show::say.needs(Can::Chat))
         .get("/agents/{slug}/chat", chat::show.needs(Can::Read))
-        .post("/agents/{slug}/chat", chat::say.needs(Can::Chat))
+        .post("/agents/{slug}/chat", say::say.needs(Can::Chat))
+        .get("/messages/{message}/files/{n}", say::file.needs(Can::Read))
         .get("/agents/{slug}/chat/sessions", sessions::index.needs(Can::Read))
         .post("/agents/{slug}/chat/sessions/{session}", sessions::act.needs(Can::Chat))
         .post("/agents/{slug}/chat/new", chat::anew.needs(Can::Chat))

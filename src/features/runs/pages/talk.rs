@@ -4,10 +4,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::features::runs::model::{Input, InputState, Run};
+use crate::features::runs::model::{Attachment, Input, InputState, Run};
 use crate::features::runs::queries::steps::{CallState, Spent, Step, Steps, What};
 use crate::features::runs::queries::words;
-use crate::kernel::{Actor, Outcome, RunId, RunState, RunTrigger};
+use crate::kernel::{Actor, InputId, Outcome, RunId, RunState, RunTrigger};
 use crate::live::{BlockKind, Piece};
 use crate::store::{ReadExt, StoreError};
 use crate::web::format;
@@ -23,7 +23,7 @@ pub(super) enum Entry {
     /// What the reader said.
     Mine(Box<Mine>),
     /// What somebody else said.
-    Theirs { key: String, face: Face, at: RelTime, html: SafeHtml },
+    Theirs { key: String, face: Face, at: RelTime, html: SafeHtml, files: Vec<Attached> },
     /// A turn of the agent.
     Turn(Box<Turn>),
     /// For the model, a summary stands in place of what came before.
@@ -35,10 +35,35 @@ pub(super) struct Mine {
     pub key: String,
     pub at: RelTime,
     pub html: SafeHtml,
+    pub files: Vec<Attached>,
     /// Where it stands, while nobody has read it.
     pub note: String,
     /// What can be done with it, and where.
     pub acts: Vec<(&'static str, String)>,
+}
+
+/// A file of a message.
+pub(super) struct Attached {
+    pub name: String,
+    pub size: String,
+    pub glyph: &'static str,
+    pub href: String,
+    pub is_picture: bool,
+    pub is_document: bool,
+}
+
+impl Attached {
+    fn all(look: &Look<'_>, of: InputId, files: &[Attachment]) -> Vec<Self> {
+        let one = |(n, file): (usize, &Attachment)| Self {
+            name: file.name.clone(),
+            size: format::size(file.len),
+            glyph: if file.is_document() { "doc" } else { "file" },
+            href: look.ws.url(&format!("messages/{of}/files/{n}")),
+            is_picture: file.is_picture(),
+            is_document: file.is_document(),
+        };
+        files.iter().enumerate().map(one).collect()
+    }
 }
 
 /// What the agent did and said in one run.
@@ -145,7 +170,8 @@ impl<'a, 'l> Telling<'a, 'l> {
                 _ => vec![("Remove", act("cancel"))],
             };
             let key = format!("m-{}", input.id);
-            self.entries.push(Entry::Mine(Box::new(Mine { key, at, html, note, acts })));
+            let files = Attached::all(self.look, input.id, &input.attached);
+            self.entries.push(Entry::Mine(Box::new(Mine { key, at, html, files, note, acts })));
         }
         Ok(self.entries)
     }
@@ -164,10 +190,11 @@ impl<'a, 'l> Telling<'a, 'l> {
         if matches!(step.what, What::Began { .. } | What::Notice(_) | What::Committed { .. }) {
             return Ok(());
         }
-        if let What::Input { text, by, input, .. } = &step.what {
+        if let What::Input { text, by, input, attached, .. } = &step.what {
             self.close();
             let html = self.look.md(tx, text.head());
-            self.said(tx, *by, step, (input.is_none(), html))?;
+            let files = input.map(|input| Attached::all(self.look, input, attached));
+            self.said(tx, *by, step, (html, files))?;
             self.asked = Some(text.head().to_owned());
             return Ok(());
         }
@@ -241,18 +268,20 @@ impl<'a, 'l> Telling<'a, 'l> {
         tx: &impl ReadExt,
         by: Actor,
         step: &Step,
-        (card, html): (bool, SafeHtml),
+        (html, files): (SafeHtml, Option<Vec<Attached>>),
     ) -> Result<(), StoreError> {
+        let (card, files) = (files.is_none(), files.unwrap_or_default());
         let (key, at) = (format!("e-{}", step.event), self.look.time(step.at));
         self.entries.push(match by.account() {
             Some(account) if account == self.look.me && !card => {
                 let (note, acts) = (String::new(), Vec::new());
-                Entry::Mine(Box::new(Mine { key, at, html, note, acts }))
+                Entry::Mine(Box::new(Mine { key, at, html, files, note, acts }))
             }
             Some(_) if !card => {
-                Entry::Theirs { key, face: Face::person(&self.look.actor(tx, by)?), at, html }
+                let face = Face::person(&self.look.actor(tx, by)?);
+                Entry::Theirs { key, face, at, html, files }
             }
-            _ => Entry::Theirs { key, face: Face::agent("HQ", "", "hq"), at, html },
+            _ => Entry::Theirs { key, face: Face::agent("HQ", "", "hq"), at, html, files },
         });
         Ok(())
     }

@@ -88,3 +88,14 @@ pub fn state(
         None => ("idle", "At rest"),
     })
 }
+
+/// What was said last in a conversation, in a word: a page or a program that has seen something else
+/// is out of date.
+#[must_use]
+pub fn leaf(session: Option<&Session>) -> String {
+    match session {
+        None => "none".to_owned(),
+        Some(Session { id, leaf: None, .. }) => id.to_string(),
+        Some(Session { id, leaf: Some(leaf), .. }) => format!("{id}.{leaf}"),
+    }
+}

@@ -147,6 +147,7 @@ pub fn waits_as(input: &Input, run: Option<&Run>, held: Option<&str>) -> String 
 pub fn source(source: ModelSource) -> &'static str {
     match source {
         ModelSource::Message => "this message",
+        ModelSource::Session => "this conversation",
         ModelSource::Task => "the task",
         ModelSource::Agent => "the agent",
         ModelSource::Workspace => "the workspace",

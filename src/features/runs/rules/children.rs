@@ -231,6 +231,7 @@ fn say(
         created_at: tx.now(),
         attached: Vec::new(),
         demand: None,
+        thinking: None,
     };
     tx.put(&input)?;
     tx.emit(Event::InputQueued { input: input.id, session: session.id, agent: session.agent });

@@ -53,6 +53,7 @@ pub fn open_session(tx: &mut WriteTx<'_>, spec: SessionSpec) -> Result<Session, 
         leaf: None,
         model: None,
         thinking: None,
+        lasting: false,
     };
     tx.put(&session)?;
     Ok(session)
@@ -86,6 +87,7 @@ pub fn steer(
         created_at: tx.now(),
         attached: Vec::new(),
         demand: None,
+        thinking: None,
     };
     tx.put(&input)?;
     tx.emit(Event::InputQueued { input: input.id, session: run.session, agent: run.agent });
@@ -133,6 +135,7 @@ pub fn tell(
         created_at: tx.now(),
         attached: Vec::new(),
         demand: None,
+        thinking: None,
     };
     if session.active_run.is_none() && session.owner.is_some() && wake == Wake::Now {
         let run = life::make_run(tx, &mut session, RunSpec::for_input(&input))?;

@@ -26,7 +26,7 @@ pub use input::{SessionSpec, Wake, drop_comments, open_session, steer, tell};
 pub use life::{
     MAX_CRASHES, RunSpec, begin, force_end, make_item_run, recover, request_stop, wake,
 };
-pub use pen::{Pause, Pen};
+pub use pen::{Asks, Pause, Pen};
 pub use queue::{NewInput, Sent, queue, withdraw};
 
 /// What a rule of runs refuses.
@@ -62,6 +62,9 @@ pub enum RunError {
     /// Somebody else has a conversation in its place.
     #[error("somebody else talks in the place of this conversation now")]
     Taken,
+    /// Something was said that its sender has not seen.
+    #[error("this conversation has gone on elsewhere; look at what was said, then send it")]
+    Moved,
     /// The text is empty.
     #[error("write something first")]
     Empty,
@@ -173,6 +176,7 @@ impl Problem for RunError {
             Self::Silent => "session_empty",
             Self::Former => "session_former",
             Self::Taken => "session_taken",
+            Self::Moved => "conversation_moved",
             Self::Empty => "message_empty",
             Self::TooLong(_) => "message_too_long",
             Self::TooManyFiles => "too_many_files",
@@ -216,6 +220,7 @@ impl Problem for RunError {
             | Self::Silent
             | Self::Former
             | Self::Taken
+            | Self::Moved
             | Self::NoQuestion(_)
             | Self::Part(..)
             | Self::NotBegun(_)

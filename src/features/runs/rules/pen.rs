@@ -22,6 +22,13 @@ pub struct Pen {
     pub appended: Vec<EventKind>,
 }
 
+/// What messages ask for: a model, or to think more or less than usual.
+#[derive(Clone, Debug)]
+pub struct Asks {
+    /// The model that was asked for last.
+    pub model: Option<String>,
+}
+
 /// What is to be waited for.
 pub struct Pause {
     /// For what.
@@ -116,19 +123,22 @@ impl Pen {
         Ok(self.run)
     }
 
-    /// Reads what was said meanwhile into the session; answers the model that was asked for last.
+    /// Reads what was said meanwhile into the session; answers what of it asks for another model.
     ///
     /// # Errors
     /// When the store refuses.
-    pub fn read_inputs(&mut self, tx: &mut WriteTx<'_>) -> Result<Option<String>, RunError> {
-        let mut model = None;
+    pub fn read_inputs(&mut self, tx: &mut WriteTx<'_>) -> Result<Option<Asks>, RunError> {
+        let mut asks = None;
         children::release(tx, &self.run)?;
         if let Some(text) = tell_overflowed(tx, &self.run)? {
             self.append(tx, EventKind::Notice { text })?;
         }
         for mut input in queries::queue::heard(tx, self.session.id, self.run.id)? {
             let steered = input.state == InputState::Accepted;
-            model = input.model.clone().or(model);
+            if input.model.is_some() || input.thinking.is_some() {
+                let before = asks.and_then(|asks: Asks| asks.model);
+                asks = Some(Asks { model: input.model.clone().or(before) });
+            }
             let text = Body::Inline(input.text.clone());
             self.append(
                 tx,
@@ -141,7 +151,7 @@ impl Pen {
             input.state = InputState::Consumed(self.run.id);
             tx.put(&input)?;
         }
-        Ok(model)
+        Ok(asks)
     }
 
     /// Gives calls of the last answer that have no result one that says why: nothing is left open.

@@ -17,7 +17,7 @@ use crate::features::workspace::model::Member;
 use crate::kernel::text::{MAX_TEXT, ellipsis};
 use crate::kernel::{
     AccountId, DropPolicy, Event, InputId, Placed, QueueMode, RunId, RunState, RunTrigger,
-    SessionId, Timestamp, WaitFor,
+    SessionId, Thinking, Timestamp, WaitFor,
 };
 use crate::store::{ReadExt, WriteTx};
 
@@ -48,6 +48,8 @@ pub struct NewInput {
     pub attached: Vec<Attachment>,
     /// What the program that says it asks for beside words: it gets a turn of its own, then.
     pub demand: Option<Demand>,
+    /// How much the model thinks about this message alone.
+    pub thinking: Option<Thinking>,
 }
 
 impl NewInput {
@@ -61,6 +63,7 @@ impl NewInput {
             mode: None,
             attached: Vec::new(),
             demand: None,
+            thinking: None,
         }
     }
 
@@ -129,6 +132,7 @@ pub fn queue(tx: &mut WriteTx<'_>, session: SessionId, new: NewInput) -> Result<
         created_at: tx.now(),
         attached: new.attached,
         demand: new.demand,
+        thinking: new.thinking,
     };
     place(tx, session, input, &queueing)
 }
@@ -258,7 +262,8 @@ fn make_room(
 
 /// Whether two messages may share a turn: the same person, the same way, the same model.
 fn is_alike(one: &Input, other: &Input) -> bool {
-    let context = |input: &Input| (input.by.account(), input.trigger, input.model.clone());
+    let context =
+        |input: &Input| (input.by.account(), input.trigger, input.model.clone(), input.thinking);
     context(one) == context(other)
 }
 

@@ -4,7 +4,7 @@
 use crate::features::runs::model::Session;
 use crate::features::runs::queries::{self, children};
 use crate::kernel::text::ellipsis;
-use crate::kernel::{AccountId, SessionId};
+use crate::kernel::{AccountId, SessionId, Thinking};
 use crate::store::{ReadExt, WriteTx};
 
 use super::{RunError, SessionSpec, open_session, queue};
@@ -85,7 +85,7 @@ pub fn restore(tx: &mut WriteTx<'_>, id: SessionId, by: AccountId) -> Result<(),
 }
 
 /// Begins a conversation anew under the same key: the old one stays readable, and what waits to be
-/// read goes over to the new one, as does what was chosen for it.
+/// read goes over to the new one, as does what was chosen to last.
 ///
 /// # Errors
 /// `Busy` while a run works in it, `Former` when it is out of the way already, `NoSession` when it is
@@ -102,8 +102,55 @@ pub fn reset(tx: &mut WriteTx<'_>, id: SessionId, by: AccountId) -> Result<Sessi
     tx.put(&old)?;
     let Session { agent, key, owner, task, .. } = old.clone();
     let mut new = open_session(tx, SessionSpec { agent, key, owner, task })?;
-    (new.model, new.thinking) = (old.model.clone(), old.thinking);
+    if old.lasting {
+        (new.model, new.thinking, new.lasting) = (old.model.clone(), old.thinking, true);
+    }
     queue::carry(tx, &old, &mut new)?;
     tx.put(&new)?;
     Ok(new)
+}
+
+/// For how long a choice counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lasts {
+    /// As long as the conversation.
+    Conversation,
+    /// Also for those that come after it.
+    On,
+}
+
+/// Chooses the model of a conversation; none lets the task, the agent or the workspace decide again.
+///
+/// # Errors
+/// `NoSession` when it is not this person's.
+pub fn choose_model(
+    tx: &mut WriteTx<'_>,
+    id: SessionId,
+    by: AccountId,
+    model: Option<String>,
+    lasts: Lasts,
+) -> Result<(), RunError> {
+    let mut session = usable(tx, id, by)?;
+    session.model = model;
+    session.lasting |= lasts == Lasts::On;
+    tx.put(&session)?;
+    Ok(())
+}
+
+/// Chooses how much the model of a conversation thinks; none lets others decide again.
+///
+/// # Errors
+/// `NoSession` when it is not this person's.
+pub fn choose_thinking(
+    tx: &mut WriteTx<'_>,
+    id: SessionId,
+    by: AccountId,
+    level: Option<Thinking>,
+    lasts: Lasts,
+) -> Result<(), RunError> {
+    let mut session = usable(tx, id, by)?;
+    session.thinking = level;
+    session.lasting |= lasts == Lasts::On;
+    tx.put(&session)?;
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Talk: what a person says to an agent in a chat, and taking it back.
 
 use crate::features::runs::model::{Input, InputState, Run, Session};
-use crate::features::runs::queries;
+use crate::features::runs::queries::{self, sessions};
 use crate::kernel::{AccountId, InputId, Outcome, QueueMode, RunId, SessionId};
 use crate::store::{ReadExt, WriteTx};
 
@@ -14,6 +14,18 @@ use super::{NewInput, RunError, Sent, SessionSpec, context, force_end, open_sess
 pub fn say(tx: &mut WriteTx<'_>, session: SessionSpec, new: NewInput) -> Result<Sent, RunError> {
     let session = open_session(tx, session)?;
     queue(tx, session.id, new)
+}
+
+/// Refuses what is said by somebody who has not seen what the conversation with this key has come to.
+///
+/// # Errors
+/// `Moved` when its leaf is another one.
+pub fn expect(tx: &WriteTx<'_>, key: &str, leaf: &str) -> Result<(), RunError> {
+    let session = queries::session_by_key(tx, key)?;
+    match sessions::leaf(session.as_ref()) == leaf {
+        true => Ok(()),
+        false => Err(RunError::Moved),
+    }
 }
 
 /// Says something to a run that has not ended; unless the message says otherwise, the run reads it at

@@ -1,0 +1,275 @@
+//! Carrying commands out: each changes what the page's own buttons change, by the same rules.
+
+use crate::app::Ws;
+use crate::features::agents::model::Agent;
+use crate::features::connections::queries as connections;
+use crate::features::runs::model::{QueueOf, QueueWish, Session};
+use crate::features::runs::queries::{self, queue as reading, talk};
+use crate::features::runs::rules::sessions::Lasts;
+use crate::features::runs::rules::{self, NewInput, RunError, Sent, SessionSpec};
+use crate::kernel::{AccountId, SessionId, Thinking};
+use crate::store::{ReadExt, StoreError, WriteTx};
+use crate::tool::args::nearest;
+use crate::web::idempotency::Once;
+use crate::web::session::Person;
+
+use super::{Command, CommandError, Spoken, Words, read, tell};
+
+/// How many models are named when one is not found.
+const NEAR: usize = 3;
+
+/// Where a message is said: a person's own conversation with an agent.
+pub struct Place<'p> {
+    /// The workspace.
+    pub ws: &'p Ws,
+    /// Who says it.
+    pub who: &'p Person,
+    /// To whom.
+    pub agent: &'p Agent,
+}
+
+/// What became of a message.
+#[derive(Debug)]
+pub enum Done {
+    /// It was said.
+    Said(Sent),
+    /// It was a command; this is its answer, in Markdown.
+    Told(String),
+    /// It was a command after which another conversation is the person's own.
+    Anew(String),
+}
+
+/// Says a message, or carries out the command that it is. `new` is the message with all that came with
+/// it; what its text says of model, thinking and mode wins. A message, and no command, is refused when
+/// the conversation's leaf is not the `expected` one.
+///
+/// # Errors
+/// When it is a command that cannot be, and as [`rules::queue()`].
+pub async fn run(
+    place: &Place<'_>,
+    new: NewInput,
+    expected: Option<String>,
+    once: Once,
+) -> Result<Done, CommandError> {
+    match read(&new.text)? {
+        Spoken::Words(words) => place.say(words, new, expected, once).await.map(Done::Said),
+        Spoken::Command(_) if !new.attached.is_empty() => Err(CommandError::Files),
+        Spoken::Command(command) => place.act(command, once).await,
+    }
+}
+
+impl Place<'_> {
+    fn spec(&self) -> Result<SessionSpec, StoreError> {
+        let Self { ws, who, agent } = self;
+        let key = ws.read(|snap| talk::own_key(snap, agent, who.account, who.role))?;
+        Ok(SessionSpec { agent: agent.id, key, owner: Some(who.account), task: None })
+    }
+
+    fn session(&self) -> Result<Option<Session>, StoreError> {
+        let key = self.spec()?.key;
+        self.ws.read(|snap| queries::session_by_key(snap, &key))
+    }
+
+    async fn say(
+        &self,
+        words: Words,
+        new: NewInput,
+        expected: Option<String>,
+        once: Once,
+    ) -> Result<Sent, CommandError> {
+        let model = match words.model {
+            Some(name) => Some(self.model(&name)?),
+            None => new.model,
+        };
+        let new = NewInput {
+            text: words.text,
+            model,
+            mode: words.mode.or(new.mode),
+            thinking: words.thinking.or(new.thinking),
+            ..new
+        };
+        let spec = self.spec()?;
+        let say = once.run(move |tx| -> Result<_, RunError> {
+            if let Some(leaf) = &expected {
+                rules::talk::expect(tx, &spec.key, leaf)?;
+            }
+            rules::talk::say(tx, spec, new)
+        });
+        Ok(self.ws.write(self.who, say).await?)
+    }
+
+    async fn act(&self, command: Command, once: Once) -> Result<Done, CommandError> {
+        Ok(Done::Told(match command {
+            Command::Help => tell::help(),
+            Command::Status => self.look(tell::status)?,
+            Command::Usage => self.look(tell::usage)?,
+            Command::New(model) => return self.anew(model, once).await.map(Done::Anew),
+            Command::Stop => self.stop(once).await?,
+            Command::Compact(focus) => self.compact(focus, once).await?,
+            Command::Model(None, _) => self.look(tell::model)?,
+            Command::Model(Some(name), lasts) => {
+                let model = match name.as_str() {
+                    "" => None,
+                    name => Some(self.model(name)?),
+                };
+                let lasts = lasting(lasts);
+                self.choose(once, move |tx, id, by| {
+                    rules::sessions::choose_model(tx, id, by, model, lasts)
+                })
+                .await?;
+                self.look(tell::model)?
+            }
+            Command::Think(None, _) => self.look(tell::model)?,
+            Command::Think(Some(level), lasts) => {
+                self.think(level, lasting(lasts), once).await?;
+                self.look(tell::model)?
+            }
+            Command::Queue(None) => self.look(tell::queue)?,
+            Command::Queue(Some(wish)) => {
+                self.queue(wish, once).await?;
+                self.look(tell::queue)?
+            }
+            Command::Rename(name) => {
+                self.choose(once, move |tx, id, by| rules::sessions::rename(tx, id, by, &name))
+                    .await?;
+                self.look(tell::title)?
+            }
+        }))
+    }
+
+    /// What is told of the conversation as it is now.
+    fn look(
+        &self,
+        tell: impl FnOnce(&tell::Scene<'_>) -> Result<String, StoreError>,
+    ) -> Result<String, StoreError> {
+        let session = self.session()?;
+        self.ws.read(|snap| {
+            let now = self.ws.app.clock.now();
+            let (agent, session) = (self.agent, session.as_ref());
+            tell(&tell::Scene { tx: snap, agent, session, now })
+        })
+    }
+
+    /// A model by what somebody typed: `id`, `id@connection` or `connection/id`.
+    fn model(&self, typed: &str) -> Result<String, CommandError> {
+        let typed = match typed.rsplit_once('@') {
+            Some((model, connection)) if !model.is_empty() && !connection.is_empty() => {
+                format!("{}/{model}", connections::handle(connection))
+            }
+            _ => typed.to_owned(),
+        };
+        let picks = self.ws.read(|snap| connections::picks(snap))?;
+        let silent = self.ws.read(|snap| {
+            let all = connections::all(snap)?;
+            Ok::<_, StoreError>(all.iter().any(|one| one.models.is_empty()))
+        })?;
+        let names = |pick: &connections::Pick| match pick.connection {
+            Some(_) => format!("{}/{}", connections::handle(&pick.connection_name), pick.model),
+            None => pick.model.clone(),
+        };
+        let all: Vec<String> = picks.iter().map(names).collect();
+        let is = |pick: &connections::Pick, name: &String| pick.model == typed || *name == typed;
+        if silent || picks.iter().zip(&all).any(|(pick, name)| is(pick, name)) {
+            return Ok(typed);
+        }
+        let models = picks.iter().map(|pick| pick.model.as_str());
+        let near = nearest(&typed, models.chain(all.iter().map(String::as_str)), NEAR);
+        Err(CommandError::Model { near: near.join(", "), name: typed })
+    }
+
+    /// Changes the conversation, which is made if need be.
+    async fn choose(
+        &self,
+        once: Once,
+        change: impl FnOnce(&mut WriteTx<'_>, SessionId, AccountId) -> Result<(), RunError>
+        + Send
+        + 'static,
+    ) -> Result<(), CommandError> {
+        let (spec, by) = (self.spec()?, self.who.account);
+        let write = once.run(move |tx| {
+            let session = rules::open_session(tx, spec)?;
+            change(tx, session.id, by)
+        });
+        Ok(self.ws.write(self.who, write).await?)
+    }
+
+    async fn think(
+        &self,
+        level: Option<Thinking>,
+        lasts: Lasts,
+        once: Once,
+    ) -> Result<(), CommandError> {
+        self.choose(once, move |tx, id, by| {
+            rules::sessions::choose_thinking(tx, id, by, level, lasts)
+        })
+        .await
+    }
+
+    async fn queue(&self, wish: QueueWish, once: Once) -> Result<(), CommandError> {
+        let whole = wish == QueueWish::default();
+        self.choose(once, move |tx, id, _| {
+            let of = QueueOf::Session(id);
+            let before = reading::chosen(tx, of)?;
+            let wish = match whole {
+                true => wish,
+                false => QueueWish {
+                    mode: wish.mode.or(before.mode),
+                    debounce_ms: wish.debounce_ms.or(before.debounce_ms),
+                    cap: wish.cap.or(before.cap),
+                    drop: wish.drop.or(before.drop),
+                },
+            };
+            rules::queue::choose(tx, of, wish)
+        })
+        .await
+    }
+
+    async fn anew(&self, model: Option<String>, once: Once) -> Result<String, CommandError> {
+        let model = model.map(|name| self.model(&name)).transpose()?;
+        let (spec, by, chosen) = (self.spec()?, self.who.account, model.clone());
+        let write = once.run(move |tx| -> Result<_, RunError> {
+            let now = queries::session_by_key(tx, &spec.key)?;
+            let new = match (now, &chosen) {
+                // Nothing was said in it: it is new already.
+                (Some(old), _) if old.events == 0 && old.active_run.is_none() => Some(old.id),
+                (Some(old), _) => Some(rules::sessions::reset(tx, old.id, by)?.id),
+                (None, Some(_)) => Some(rules::open_session(tx, spec)?.id),
+                (None, None) => None,
+            };
+            if let (Some(new), Some(model)) = (new, chosen) {
+                let lasts = Lasts::Conversation;
+                rules::sessions::choose_model(tx, new, by, Some(model), lasts)?;
+            }
+            Ok(())
+        });
+        self.ws.write(self.who, write).await?;
+        Ok(match model {
+            Some(model) => format!("A new conversation, with `{model}`."),
+            None => "A new conversation. What was said before can still be read.".to_owned(),
+        })
+    }
+
+    async fn stop(&self, once: Once) -> Result<String, CommandError> {
+        let run = self.session()?.and_then(|session| session.active_run);
+        let Some(run) = run else { return Ok("Nothing works here now.".to_owned()) };
+        let by = Some(self.who.account);
+        let stop = once.run(move |tx| rules::request_stop(tx, run, by).map(|run| run.number));
+        match self.ws.write(self.who, stop).await {
+            Ok(number) => Ok(format!("R-{number} is being stopped. What waits stays.")),
+            Err(RunError::Ended(name)) => Ok(format!("{name} has ended already.")),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn compact(&self, focus: String, once: Once) -> Result<String, CommandError> {
+        let session = self.session()?.ok_or(RunError::Silent)?;
+        let (id, by) = (session.id, self.who.account);
+        let ask = once.run(move |tx| rules::talk::compact(tx, id, by, &focus));
+        self.ws.write(self.who, ask).await?;
+        Ok("The older part of the conversation is being summed up.".to_owned())
+    }
+}
+
+fn lasting(lasts: bool) -> Lasts {
+    if lasts { Lasts::On } else { Lasts::Conversation }
+}

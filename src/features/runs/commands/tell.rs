@@ -1,0 +1,215 @@
+//! What commands answer, in Markdown.
+
+use std::fmt::Write as _;
+
+use crate::features::agents::model::Agent;
+use crate::features::connections::model::Connection;
+use crate::features::connections::queries::turns;
+use crate::features::runs::model::{EventKind, Run, Session};
+use crate::features::runs::queries::choice::{self, Wish};
+use crate::features::runs::queries::{self, queue as reading, sessions, words};
+use crate::features::usage::queries as usage;
+use crate::kernel::Timestamp;
+use crate::providers::catalog;
+use crate::store::{ReadExt, Snap, StoreError};
+use crate::web::format;
+use crate::web::parts::percent;
+
+use super::ALL;
+
+/// How many of an agent's newest runs are looked through for those of a conversation.
+const RUNS: usize = 500;
+/// How many of the last events are looked at for what the context has.
+const LAST: usize = 200;
+
+/// What is told of: one conversation now.
+pub struct Scene<'s> {
+    pub tx: &'s Snap<'s>,
+    pub agent: &'s Agent,
+    pub session: Option<&'s Session>,
+    pub now: Timestamp,
+}
+
+/// The list of commands.
+pub fn help() -> String {
+    let mut out = String::from("| Command | |\n|---|---|\n");
+    for spec in ALL {
+        let arguments = spec.arguments.replace('|', "\\|");
+        // ok: writing to a String cannot fail.
+        let _ = match arguments.as_str() {
+            "" => writeln!(out, "| `/{}` | {} |", spec.name, spec.about),
+            arguments => writeln!(out, "| `/{} {arguments}` | {} |", spec.name, spec.about),
+        };
+    }
+    out.push_str(
+        "\n`/think` and `/model` in front of text hold for that message alone. A message that \
+         begins with `//` is text.",
+    );
+    out
+}
+
+/// What the conversation is called.
+pub fn title(scene: &Scene<'_>) -> Result<String, StoreError> {
+    Ok(match scene.session {
+        Some(session) => format!("It is called “{}”.", sessions::title(scene.tx, session)?),
+        None => "There is no conversation yet.".to_owned(),
+    })
+}
+
+/// Model and thinking.
+pub fn model(scene: &Scene<'_>) -> Result<String, StoreError> {
+    let Scene { tx, agent, session, .. } = *scene;
+    let choice = choice::in_session(tx, session, agent, None, Wish::default())?;
+    let by = match choice.connection {
+        Some(id) => tx.get::<Connection>(id)?.map(|connection| connection.name),
+        None => None,
+    };
+    let by = by.map_or_else(String::new, |name| format!(" by {name}"));
+    let levels = turns::levels(tx, choice.connection, &choice.model)?;
+    let levels: Vec<&str> = levels.iter().map(|level| level.word()).collect();
+    let mut out = format!(
+        "- Model: `{}`{by}, chosen by {}\n- Thinking: {}, chosen by {}; it can {}",
+        choice.model,
+        words::source(choice.source),
+        choice.thinking.word(),
+        words::source(choice.thinking_source),
+        levels.join(", "),
+    );
+    if session.is_some_and(|session| session.active_run.is_some()) {
+        out.push_str("\n- What works now may go on as it began.");
+    }
+    Ok(out)
+}
+
+/// What messages do while a run works.
+pub fn queue(scene: &Scene<'_>) -> Result<String, StoreError> {
+    let Scene { tx, agent, session, .. } = *scene;
+    let (queueing, waiting) = match session {
+        Some(session) => {
+            (reading::of_session(tx, session)?, reading::open_inputs(tx, session.id)?.len())
+        }
+        None => (reading::of_agent(tx, agent.id)?, 0),
+    };
+    let waiting = u64::try_from(waiting).unwrap_or(u64::MAX);
+    Ok(format!(
+        "- Queue: {} (chosen by {})\n- Pause before collected messages: {} ms\n- At most {} wait; \
+         then: {}\n- {} now",
+        words::mode(queueing.mode),
+        queueing.by.word(),
+        queueing.debounce.as_millis(),
+        queueing.cap,
+        queueing.drop.label(),
+        match waiting {
+            0 => "Nothing waits".to_owned(),
+            n => format!("{} to be read", format::count(n, "message waits", "messages wait")),
+        },
+    ))
+}
+
+/// The context of the last answer: tokens, and the window of its model.
+fn context(scene: &Scene<'_>) -> Result<String, StoreError> {
+    let Scene { tx, agent, session, .. } = *scene;
+    let Some(session) = session else { return Ok("nothing yet".to_owned()) };
+    let last = queries::last_events(tx, session.id, LAST)?;
+    let used = last.into_iter().rev().find_map(|event| match event.kind {
+        EventKind::Assistant { input_tokens, output_tokens, .. } if 0 < input_tokens => {
+            Some(input_tokens + output_tokens)
+        }
+        EventKind::Compacted { how, .. } => Some(how.tokens_after),
+        _ => None,
+    });
+    let Some(used) = used else { return Ok("nothing yet".to_owned()) };
+    let choice = choice::in_session(tx, Some(session), agent, None, Wish::default())?;
+    let window = catalog::find(&choice.model).map(|model| u64::from(model.window));
+    let times = queries::context(tx, session.id)?.compactions;
+    let mut out = match window {
+        Some(window) => format!(
+            "{} of {} tokens ({} %)",
+            format::tokens(used),
+            format::tokens(window),
+            percent(used, window)
+        ),
+        None => format!("{} tokens", format::tokens(used)),
+    };
+    if 0 < times {
+        // ok: writing to a String cannot fail.
+        let _ = write!(out, ", compacted {}", format::count(u64::from(times), "time", "times"));
+    }
+    Ok(out)
+}
+
+/// How everything stands.
+pub fn status(scene: &Scene<'_>) -> Result<String, StoreError> {
+    let Scene { tx, agent, session, now } = *scene;
+    let does = match queries::halt::held(tx, agent)? {
+        Some(why) => why.replace('_', " "),
+        None => agent.status.label().to_lowercase(),
+    };
+    let run = match session.and_then(|session| session.active_run) {
+        Some(run) => tx.get::<Run>(run)?,
+        None => None,
+    };
+    let works = match &run {
+        None => "nothing".to_owned(),
+        Some(run) => {
+            let waits = words::waits(run).map(|(text, _)| format!(". {text}"));
+            let (_, state) = words::state(run);
+            let state = state.to_lowercase();
+            format!("{}, {state}{}", run.name(), waits.unwrap_or_default())
+        }
+    };
+    let title = match session {
+        Some(session) => sessions::title(tx, session)?,
+        None => "not begun".to_owned(),
+    };
+    Ok(format!(
+        "- **{}**: {does}\n- Conversation: {title}\n{}\n- Context: {}\n- At work: {works}\n{}\n- \
+         Today: {} by this agent",
+        agent.name,
+        model(scene)?,
+        context(scene)?,
+        queue(scene)?,
+        format::money(usage::agent_day(tx, agent.id, now)?),
+    ))
+}
+
+/// Tokens and cost.
+pub fn usage(scene: &Scene<'_>) -> Result<String, StoreError> {
+    let Scene { tx, agent, session, now } = *scene;
+    let mut out = String::new();
+    if let Some(session) = session {
+        let newest = queries::of_agent(tx, agent.id, None, RUNS)?.into_iter();
+        let runs: Vec<Run> =
+            newest.map(|hit| hit.record).filter(|run| run.session == session.id).collect();
+        let (mut calls, mut input, mut cached, mut output, mut micros) = (0, 0, 0, 0, 0);
+        for run in &runs {
+            for call in usage::of_run(tx, run.id)? {
+                calls += 1;
+                input += call.input + call.cache_read + call.cache_write + call.cache_write_1h;
+                cached += call.cache_read;
+                output += call.output;
+            }
+            micros += usage::run_cost(tx, run.id)?;
+        }
+        let runs = u64::try_from(runs.len()).unwrap_or(u64::MAX);
+        out = format!(
+            "- This conversation: {}, {}\n- Tokens: {} sent ({} of them cached), {} received\n- \
+             Cost: {}\n",
+            format::count(runs, "run", "runs"),
+            format::count(calls, "model call", "model calls"),
+            format::tokens(input),
+            format::tokens(cached),
+            format::tokens(output),
+            format::money(micros),
+        );
+    }
+    // ok: writing to a String cannot fail.
+    let _ = write!(
+        out,
+        "- {} today: {}, this month: {}",
+        agent.name,
+        format::money(usage::agent_day(tx, agent.id, now)?),
+        format::money(usage::agent_month(tx, agent.id, now)?),
+    );
+    Ok(out)
+}

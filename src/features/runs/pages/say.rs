@@ -1,0 +1,167 @@
+//! Saying something on the chat page: words, files, commands. What cannot be is answered above the
+//! field, and what was typed stays in it.
+
+use askama::Template;
+use axum::extract::{FromRequest as _, FromRequestParts as _, Request};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+
+use crate::app::{App, Ws};
+use crate::features::runs::attach;
+use crate::features::runs::commands::{self, Done, Place};
+use crate::features::runs::model::{Attachment, MAX_ATTACHED, MAX_ATTACHED_BYTES};
+use crate::features::runs::rules::NewInput;
+use crate::kernel::{InputId, ProblemKind, QueueMode};
+use crate::web::error::{Failure, PageError};
+use crate::web::extract::{Form, Path, Path2};
+use crate::web::file::{self, Show};
+use crate::web::form::sentence;
+use crate::web::html::{self, SafeHtml};
+use crate::web::hx::{Ask, Hx};
+use crate::web::idempotency::Once;
+use crate::web::md;
+use crate::web::session::Person;
+use crate::web::shell::Shell;
+use crate::web::upload;
+
+use super::chat::{self, find};
+use super::queue;
+use super::show::Said;
+
+/// What stands above the field: the answer to a command, or why something was not said.
+#[derive(Default, Template)]
+#[template(path = "chat/_answer.html")]
+pub(super) struct Answer {
+    /// A tone; empty when there is nothing to say.
+    pub tone: &'static str,
+    pub html: SafeHtml,
+    /// What was typed, for a page without script.
+    pub typed: String,
+}
+
+impl Answer {
+    fn told(text: &str) -> Self {
+        Self { tone: "info", html: md::plain(text), typed: String::new() }
+    }
+
+    fn wrong(text: &str, typed: String) -> Self {
+        Self { tone: "danger", html: md::plain(&sentence(text)), typed }
+    }
+}
+
+/// What was sent.
+struct Sent {
+    body: String,
+    mode: Option<QueueMode>,
+    leaf: Option<String>,
+    attached: Vec<Attachment>,
+}
+
+/// Reads a form with files or without.
+async fn sent(app: &App, ws: &Ws, request: Request) -> Result<Sent, PageError> {
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    if !kind.is_some_and(|kind| kind.starts_with("multipart/")) {
+        let Form(said) = Form::<Said>::from_request(request, &()).await?;
+        let mode = queue::mode_of(&said.mode)?;
+        return Ok(Sent { body: said.body, mode, leaf: None, attached: Vec::new() });
+    }
+    let (parts, body) = request.into_parts();
+    let limit = app.config.limits.upload_bytes().min(MAX_ATTACHED_BYTES);
+    let form = upload::form_with_fields(ws, (&parts.headers, body), MAX_ATTACHED, limit).await?;
+    let (fields, files) = form;
+    let mut said = Sent {
+        body: String::new(),
+        mode: None,
+        leaf: None,
+        attached: attach::all(ws, files).await?,
+    };
+    for (name, value) in fields {
+        match name.as_str() {
+            "body" => said.body = value,
+            "mode" => said.mode = queue::mode_of(&value)?,
+            "leaf" => said.leaf = Some(value).filter(|leaf| !leaf.is_empty()),
+            _ => {}
+        }
+    }
+    Ok(said)
+}
+
+/// Whom is answered, and how.
+struct Answering<'p> {
+    place: Place<'p>,
+    hx: &'p Hx,
+    /// For a page without script.
+    shell: Option<Shell>,
+}
+
+impl Answering<'_> {
+    /// Answers with what was refused, if it is about what was sent; else the error goes on.
+    fn refused(self, failure: Failure, typed: String) -> Result<Response, PageError> {
+        let of_sender = matches!(
+            failure.kind,
+            ProblemKind::Invalid
+                | ProblemKind::Conflict
+                | ProblemKind::TooLarge
+                | ProblemKind::Limited
+        );
+        match of_sender {
+            true => self.answer(failure.status(), Answer::wrong(&failure.detail, typed)),
+            false => Err(PageError(failure)),
+        }
+    }
+
+    /// The answer above the field, or a page with it.
+    fn answer(self, status: StatusCode, answer: Answer) -> Result<Response, PageError> {
+        let Place { ws, who, agent } = self.place;
+        if let Some(shell) = self.shell {
+            return chat::page_with(ws, who, shell, agent, (status, answer));
+        }
+        // What changed meanwhile is shown, also where the page's stream is cut.
+        let all = serde_json::json!({ "target": "body" });
+        let ask = Ask::new().retarget("#chat-answer").reswap("outerMorph").event("hq:resync", all);
+        Ok((ask, html::fragment_with::<_, PageError>(status, &answer)?).into_response())
+    }
+}
+
+/// `POST /agents/{slug}/chat`
+pub(super) async fn say(
+    app: App,
+    ws: Ws,
+    who: Person,
+    Path(slug): Path<String>,
+    request: Request,
+) -> Result<Response, PageError> {
+    let (mut parts, body) = request.into_parts();
+    let hx = Hx::from_headers(&parts.headers);
+    let shell = match hx.is_partial() {
+        true => None,
+        false => Some(Shell::from_request_parts(&mut parts, &app).await?),
+    };
+    let agent = find(&ws, &slug)?;
+    let place = Place { ws: &ws, who: &who, agent: &agent };
+    let answering = Answering { place, hx: &hx, shell };
+    let sent = match sent(&app, &ws, Request::from_parts(parts, body)).await {
+        Ok(sent) => sent,
+        Err(error) => return answering.refused(error.0, String::new()),
+    };
+    let Sent { body, mode, leaf, attached } = sent;
+    let new = NewInput { mode, attached, ..NewInput::chat(body.clone()) };
+    match commands::run(&answering.place, new, leaf, Once::without_key()).await {
+        Ok(Done::Said(_)) => chat::back(&ws, &who, answering.hx, &agent),
+        Ok(Done::Told(text)) => answering.answer(StatusCode::OK, Answer::told(&text)),
+        Ok(Done::Anew(_)) => Ok(hx.go_to(&ws.url(&format!("agents/{slug}/chat")))),
+        Err(error) => answering.refused(Failure::of(&error), body),
+    }
+}
+
+/// `GET /messages/{message}/files/{n}`: a file of a message, in place where that is safe.
+pub(super) async fn file(
+    ws: Ws,
+    who: Person,
+    headers: HeaderMap,
+    Path2(message, n): Path2<InputId, usize>,
+) -> Result<Response, PageError> {
+    let file = attach::of_message(&ws, &who, (message, n))?;
+    file::serve(&ws, (&file.name, file.blob), Show::InPlace, &headers).await
+}

@@ -1,0 +1,73 @@
+//! Which model answers in a conversation, and how much it thinks: what a message asks for, else what was
+//! chosen for the conversation, else what counts for its task, its agent and the workspace.
+
+use crate::features::agents::model::Agent;
+use crate::features::connections::queries::{self as connections, Asked, Choice};
+use crate::features::runs::model::{EventKind, Input, ModelSource, Run, Session};
+use crate::features::tasks::model::Task;
+use crate::kernel::Thinking;
+use crate::store::{ReadExt, StoreError};
+
+use super::queue;
+
+/// How many of a run's newest events are looked at for a message with a wish.
+const LOOKED_AT: u32 = 400;
+
+/// What a message asks for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wish<'a> {
+    /// The model.
+    pub model: Option<&'a str>,
+    /// How much it thinks.
+    pub thinking: Option<Thinking>,
+}
+
+/// Which model answers in a conversation, which may not have begun.
+///
+/// # Errors
+/// When the disk fails.
+pub fn in_session(
+    tx: &impl ReadExt,
+    session: Option<&Session>,
+    agent: &Agent,
+    task: Option<&Task>,
+    wish: Wish<'_>,
+) -> Result<Choice, StoreError> {
+    let own = session.and_then(|session| session.model.as_deref()).filter(|_| wish.model.is_none());
+    let mut choice = connections::resolve(tx, Asked { message: wish.model.or(own), task, agent })?;
+    if own.is_some() {
+        choice.source = ModelSource::Session;
+    }
+    if let Some(level) = wish.thinking {
+        (choice.thinking, choice.thinking_source) = (level, ModelSource::Message);
+    } else if let Some(level) = session.and_then(|session| session.thinking) {
+        (choice.thinking, choice.thinking_source) = (level, ModelSource::Session);
+    }
+    Ok(choice)
+}
+
+/// How much the messages of a run want its model to think: those that wait to be read, else those that
+/// it has read, the last word counts.
+///
+/// # Errors
+/// When the disk fails.
+pub fn thinking_asked(tx: &impl ReadExt, run: &Run) -> Result<Option<Thinking>, StoreError> {
+    let heard = queue::heard(tx, run.session, run.id)?;
+    if let Some(level) = heard.iter().rev().find_map(|input| input.thinking) {
+        return Ok(Some(level));
+    }
+    let Some(session) = tx.get::<Session>(run.session)? else { return Ok(None) };
+    let from = run.first_event.max(session.events.saturating_sub(LOOKED_AT));
+    if run.started_at.is_none() || session.events <= from {
+        return Ok(None);
+    }
+    for event in super::events(tx, run.session, from, session.events)?.into_iter().rev() {
+        let EventKind::Input { input: Some(id), .. } = event.kind else { continue };
+        if let Some(level) = tx.get::<Input>(id)?.and_then(|input| input.thinking)
+            && event.run == Some(run.id)
+        {
+            return Ok(Some(level));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,180 @@
+// The field of a chat: commands behind "/", files by button, paste and drop, and a text that leaves
+// the field when it is sent and comes back when it was not taken. Without this script the form sends
+// what is typed and chosen.
+const form = () => document.querySelector("form[data-chat]");
+const list = () => document.getElementById("commands");
+const shown = () => [...list().children].filter((one) => !one.hidden);
+
+/* Commands */
+
+function choose(field, option) {
+  for (const one of list().children) one.setAttribute("aria-selected", String(one === option));
+  if (option) field.setAttribute("aria-activedescendant", option.id);
+  else field.removeAttribute("aria-activedescendant");
+  option?.scrollIntoView({ block: "nearest" });
+}
+
+function close(field) {
+  list().hidden = true;
+  choose(field);
+}
+
+// A "/" and the beginning of a name, and nothing else.
+function offer(field) {
+  const typed = /^\/([a-z_-]*)$/i.exec(field.value)?.[1].toLowerCase();
+  if (typed === undefined || field !== document.activeElement) return close(field);
+  for (const one of list().children) {
+    one.hidden = ![one.dataset.name, one.dataset.alias ?? ""].some((name) => name.startsWith(typed) && name);
+  }
+  const all = shown();
+  list().hidden = !all.length;
+  choose(field, all[0]);
+}
+
+function take(field, option) {
+  field.value = `/${option.dataset.name}${"more" in option.dataset ? " " : ""}`;
+  field.setSelectionRange(field.value.length, field.value.length);
+  close(field);
+}
+
+document.addEventListener("input", ({ target }) => {
+  if (target.matches?.("[data-chat] textarea")) offer(target);
+});
+document.addEventListener("focusout", ({ target }) => {
+  if (target.matches?.("[data-chat] textarea")) close(target);
+});
+
+document.addEventListener(
+  "keydown",
+  (event) => {
+    const field = event.target;
+    if (!field.matches?.("[data-chat] textarea") || list().hidden || event.isComposing) return;
+    const all = shown();
+    const at = all.findIndex((one) => one.getAttribute("aria-selected") === "true");
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const whole = all[at] && field.value.toLowerCase() === `/${all[at].dataset.name}`;
+    if (step) choose(field, all.at((at + step) % all.length));
+    else if (event.key === "Escape") close(field);
+    else if (event.key === "Tab" || (event.key === "Enter" && !whole)) take(field, all[at]);
+    else {
+      // A name that is typed to its end is sent.
+      if (event.key === "Enter") close(field);
+      return;
+    }
+    event.preventDefault();
+    event.stopPropagation();
+  },
+  true,
+);
+
+document.addEventListener("mousedown", (event) => {
+  const option = event.target.closest?.("#commands > li");
+  if (!option) return;
+  event.preventDefault();
+  take(document.getElementById("say-body"), option);
+});
+
+/* Files */
+
+const picker = () => document.getElementById("say-file");
+
+function keep(files) {
+  const all = new DataTransfer();
+  for (const file of files) all.items.add(file);
+  picker().files = all.files;
+  draw();
+}
+
+function draw() {
+  const box = document.getElementById("say-files");
+  for (const old of box.querySelectorAll("img")) URL.revokeObjectURL(old.src);
+  const files = [...picker().files];
+  box.hidden = !files.length;
+  box.replaceChildren(
+    ...files.map((file, n) => {
+      const item = document.createElement("li");
+      const remove = document.createElement("button");
+      Object.assign(remove, { type: "button", className: "attach", title: `Remove ${file.name}` });
+      remove.dataset.without = n;
+      remove.setAttribute("aria-label", `Remove ${file.name}`);
+      if (/^image\/(png|jpeg|gif|webp)$/.test(file.type)) {
+        const image = document.createElement("img");
+        Object.assign(image, { src: URL.createObjectURL(file), alt: "" });
+        remove.append(image);
+      }
+      const words = document.createElement("span");
+      const name = document.createElement("b");
+      name.textContent = file.name;
+      const size = file.size < 1e6 ? `${Math.ceil(file.size / 1e3)} KB` : `${(file.size / 1e6).toFixed(1)} MB`;
+      words.append(name, `${size} ×`);
+      remove.append(words);
+      item.append(remove);
+      return item;
+    }),
+  );
+}
+
+document.addEventListener("change", ({ target }) => target.id === "say-file" && draw());
+document.addEventListener("click", (event) => {
+  const without = event.target.closest?.("[data-without]")?.dataset.without;
+  if (without === undefined) return;
+  keep([...picker().files].filter((_, n) => n !== Number(without)));
+  document.getElementById("say-body").focus();
+});
+document.addEventListener("paste", (event) => {
+  const files = [...(event.clipboardData?.files ?? [])];
+  if (!files.length || !event.target.closest?.("form[data-chat]")) return;
+  event.preventDefault();
+  keep([...picker().files, ...files]);
+});
+
+const onto = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files") && event.target.closest?.(".chat") && form();
+document.addEventListener("dragover", (event) => {
+  const place = onto(event);
+  if (!place) return;
+  event.preventDefault();
+  place.dataset.over = "";
+});
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget?.closest?.(".chat")) delete form()?.dataset.over;
+});
+document.addEventListener("drop", (event) => {
+  const place = onto(event);
+  if (!place) return;
+  event.preventDefault();
+  delete place.dataset.over;
+  keep([...picker().files, ...event.dataTransfer.files]);
+});
+
+/* Sending */
+
+document.addEventListener("htmx:config:request", ({ target, detail }) => {
+  if (!target.matches?.("form[data-chat]")) return;
+  const field = target.elements.body;
+  detail.ctx.sent = { text: field.value, files: [...picker().files] };
+  close(field);
+  target.reset();
+  draw();
+});
+
+// What is sent behind another message has seen that one.
+document.addEventListener("htmx:before:request", ({ target, detail }) => {
+  const leaf = document.getElementById("talk-leaf");
+  if (leaf && target.matches?.("form[data-chat]")) detail.ctx.request.body?.set("leaf", leaf.value);
+});
+
+document.addEventListener("htmx:finally:request", ({ target, detail }) => {
+  const { sent, response } = detail.ctx;
+  if (!sent || (response && response.status < 400) || !target.isConnected) return;
+  const field = target.elements.body;
+  field.value = [sent.text, field.value].filter(Boolean).join("\n");
+  keep([...sent.files, ...picker().files]);
+  field.focus();
+});
+
+// An answer goes when the next message is written down.
+document.addEventListener("htmx:after:swap", ({ detail }) => {
+  const { sent, response, target } = detail.ctx ?? {};
+  if (!sent || response?.status >= 400 || target?.id === "chat-answer") return;
+  document.querySelector("#chat-answer > .banner")?.remove();
+});

@@ -1,0 +1,241 @@
+//! Commands in a conversation, files with messages, and what a page that is out of date may not do.
+
+use hq::features::runs::model::{EventKind, Input, Run, Session};
+use hq::kernel::{Role, Thinking};
+use hq::store::{Range, ReadExt as _, Record, StoreError};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::support::hq::{Reply, TestHq};
+use crate::support::model::{Gate, ModelServer, Turn};
+use crate::support::work;
+
+const CHAT: &str = "/w/marlow-cargo/agents/ada/chat";
+const COMMANDS: &str = "/api/v1/agents/ada/commands";
+const SAY: &str = "/api/v1/agents/ada/messages";
+/// A picture of one pixel, as far as its first bytes tell.
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n one pixel";
+
+async fn scene() -> (TestHq, ModelServer) {
+    let (hq, model) = (TestHq::start().await, ModelServer::start().await);
+    work::connect(&hq, &model).await;
+    work::agent(&hq, "Ada").await;
+    model.usually(Turn::text("I see."));
+    (hq, model)
+}
+
+fn all<R: Record>(hq: &TestHq) -> Vec<R> {
+    let read: Result<_, StoreError> = hq.ws().read(|snap| snap.list(&Range::all()));
+    read.expect("a readable store")
+}
+
+/// What a browser sends that has the script: fields and files.
+async fn form(hq: &TestHq, fields: &[(&str, &str)], files: &[(&str, &[u8])]) -> Reply {
+    let mut body = Vec::new();
+    for (name, value) in fields {
+        let head = format!("--edge\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n");
+        body.extend_from_slice(format!("{head}{value}\r\n").as_bytes());
+    }
+    for (name, content) in files {
+        let head = format!(
+            "--edge\r\ncontent-disposition: form-data; name=\"files\"; filename=\"{name}\"\r\n\
+             content-type: application/octet-stream\r\n\r\n"
+        );
+        body.extend_from_slice(head.as_bytes());
+        body.extend_from_slice(content);
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(b"--edge--\r\n");
+    let kind = "multipart/form-data; boundary=edge";
+    let mira = hq.owner().htmx("talk");
+    let reply = mira.bytes("POST", CHAT, kind, body).await;
+    hq.settle().await;
+    reply
+}
+
+async fn command(hq: &TestHq, text: &str) -> Value {
+    let reply = hq.api().await.post(COMMANDS, &json!({ "text": text })).await;
+    assert_eq!(reply.status, StatusCode::OK, "{text}: {}", reply.text);
+    hq.settle().await;
+    reply.json()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_are_answered_without_a_model_on_the_page_and_over_the_api() {
+    let (hq, model) = scene().await;
+    let help = form(&hq, &[("body", "/help")], &[]).await;
+    assert_eq!((help.status, help.header("hx-retarget")), (StatusCode::OK, Some("#chat-answer")));
+    assert!(help.text_of("#chat-answer table").contains("/compact"), "{}", help.text);
+    assert!(all::<Session>(&hq).is_empty(), "nothing was said");
+
+    let wrong = form(&hq, &[("body", "/stauts")], &[]).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(wrong.text_of("#chat-answer").contains("/status"), "{}", wrong.text);
+    let plain = hq.owner().form(CHAT, &[("body", "/stauts of this")]).await;
+    assert_eq!(plain.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(plain.text_of("#say-body"), "/stauts of this", "what was typed is kept");
+
+    let listed = hq.api().await.get("/api/v1/commands").await.json();
+    assert!(listed["items"].as_array().is_some_and(|all| 10 < all.len()), "{listed}");
+    for text in ["/status", "/usage", "/queue", "/model", "/stop", "/think", "/rename Vans"] {
+        let told = command(&hq, text).await;
+        assert!(told["answer"].is_string() && told["said"].is_null(), "{text}: {told}");
+    }
+    let refused = hq.api().await.post(COMMANDS, &json!({ "text": "/queue cap:900" })).await;
+    assert_eq!(refused.json()["code"], "queue_cap", "{}", refused.text);
+    assert!(all::<Run>(&hq).is_empty());
+
+    let said = command(&hq, "//status is a command").await;
+    assert!(said["said"]["run"].is_string(), "{said}");
+    assert!(model.last().text().contains("//status is a command"));
+    let viewer = hq.another("Vera", Some(Role::Viewer)).await;
+    let status = viewer.post(COMMANDS, &json!({ "text": "/stop" })).await.status;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_model_and_a_level_hold_for_a_message_or_for_the_conversation() {
+    let (hq, _model) = scene().await;
+    let thinks = |n: usize| {
+        let mut runs = all::<Run>(&hq);
+        runs.sort_by_key(|run| run.number);
+        (runs[n].thinking, runs[n].model.clone())
+    };
+    command(&hq, "/think high How far is it?").await;
+    command(&hq, "And back?").await;
+    assert_eq!((thinks(0).0, thinks(1).0), (Thinking::High, Thinking::None));
+    assert_eq!(all::<Input>(&hq)[0].text, "How far is it?");
+
+    let told = command(&hq, "/think low").await;
+    assert!(
+        told["answer"].as_str().unwrap().contains("low, chosen by this conversation"),
+        "{told}"
+    );
+    command(&hq, "/model other-model").await;
+    command(&hq, "Once more?").await;
+    assert_eq!(thinks(2), (Thinking::Low, "other-model".to_owned()));
+    command(&hq, "/model mock@mock Once?").await;
+    assert_eq!(thinks(3).1, "mock");
+
+    // A choice that is to last goes over to the next conversation, another does not.
+    command(&hq, "/reset").await;
+    command(&hq, "A new day").await;
+    assert_eq!(thinks(4), (Thinking::None, "mock".to_owned()));
+    command(&hq, "/think medium -s").await;
+    let anew = command(&hq, "/new").await;
+    assert_eq!(anew["anew"], true, "{anew}");
+    command(&hq, "Another day").await;
+    assert_eq!(thinks(5).0, Thinking::Medium);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_is_steered_and_stopped_by_commands_and_what_waits_stays() {
+    let (hq, model) = scene().await;
+    let (api, gate) = (hq.api().await, Gate::new());
+    model.push(Turn::text("Slowly.").behind(&gate));
+    let first = api.post(COMMANDS, &json!({ "text": "Tell me everything" })).await.json();
+    gate.reached().await;
+    api.post(COMMANDS, &json!({ "text": "/queue followup" })).await;
+    let waits = api.post(SAY, &json!({ "text": "Later" })).await.json();
+    assert_eq!(waits["outcome"], "followup", "{waits}");
+    let steered = api.post(COMMANDS, &json!({ "text": "/steer to the left" })).await.json();
+    assert_eq!(steered["said"]["outcome"], "steered", "{steered}");
+    let status = api.post(COMMANDS, &json!({ "text": "/status" })).await.json();
+    let status = status["answer"].as_str().expect("words");
+    assert!(status.contains("R-1, working") && status.contains("2 messages wait"), "{status}");
+    let stopped = api.post(COMMANDS, &json!({ "text": "/stop" })).await.json();
+    assert!(stopped["answer"].as_str().unwrap().contains("R-1"), "{stopped}");
+    gate.open();
+    hq.settle().await;
+    let run = api.get(&format!("/api/v1/runs/{}", first["said"]["run"].as_str().unwrap())).await;
+    assert_eq!(run.json()["outcome"]["word"], "stopped", "{}", run.text);
+    let read = model.last().text();
+    assert!(read.contains("Later") || read.contains("to the left"), "{read}");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_come_with_a_message_are_looked_at_and_survive_a_restart() {
+    let (mut hq, model) = scene().await;
+    let files: [(&str, &[u8]); 3] =
+        [("plan.png", PNG), ("prices.csv", b"van,900"), ("box.zip", b"PK\x03\x04\x00")];
+    let sent = form(&hq, &[("body", "Look at these"), ("mode", "")], &files).await;
+    assert_eq!(sent.status, StatusCode::OK, "{}", sent.text);
+    let seen = model.last().text();
+    assert!(seen.contains("van,900") && seen.contains("box.zip"), "{seen}");
+    let input = all::<Input>(&hq).pop().expect("a message");
+    let types: Vec<&str> = input.attached.iter().map(|file| file.media_type.as_str()).collect();
+    assert_eq!(types, ["image/png", "text/csv", "application/octet-stream"]);
+
+    let page = hq.owner().get(CHAT).await;
+    let picture = page.attr("#talk .attached img", "src");
+    assert_eq!(page.texts("#talk .attached .attach b"), ["prices.csv", "box.zip"]);
+    let shown = hq.owner().get(&picture).await;
+    assert_eq!(shown.header("content-type"), Some("image/png"));
+    let stranger = hq.another("Jonas", Some(Role::Member)).await;
+    assert_eq!(stranger.get(&picture).await.status, StatusCode::NOT_FOUND);
+    hq.restart().await;
+    assert_eq!(hq.owner().download(&picture).await, PNG);
+
+    // Files alone are a message, a command takes none, and too many are refused.
+    let alone = form(&hq, &[("body", "")], &[("only.txt", b"words")]).await;
+    assert_eq!(alone.status, StatusCode::OK, "{}", alone.text);
+    let refused = form(&hq, &[("body", "/stop")], &[("only.txt", b"words")]).await;
+    assert!(refused.text_of("#chat-answer").contains("takes no files"), "{}", refused.text);
+    let nine: Vec<(&str, &[u8])> = vec![("a.txt", b"a"); 9];
+    let many = form(&hq, &[("body", "Nine")], &nine).await;
+    assert_eq!(many.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", many.text);
+    assert!(form(&hq, &[("body", " ")], &[]).await.status.is_client_error());
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_sends_files_and_what_it_has_not_seen_keeps_it_from_speaking() {
+    let (hq, model) = scene().await;
+    let api = hq.api().await;
+    // Two words in Base64.
+    let file = json!({ "name": "../a note.txt", "data": "aGVsbG8gdGhlcmU=" });
+    let body = json!({ "text": "Read", "attachments": [file], "expected_leaf": "none" });
+    let said = api.post(SAY, &body).await;
+    assert_eq!(said.status, StatusCode::CREATED, "{}", said.text);
+    hq.settle().await;
+    assert!(model.last().text().contains("hello there"));
+    let message = said.json()["message"].as_str().expect("a message").to_owned();
+    let shown = api.get(&format!("/api/v1/messages/{message}")).await.json();
+    assert_eq!(shown["attachments"][0]["media_type"], "text/plain", "{shown}");
+    assert!(!shown["attachments"][0]["name"].as_str().unwrap().contains('/'), "{shown}");
+    let content = api.get(&format!("/api/v1/messages/{message}/files/0")).await;
+    assert_eq!(content.text, "hello there");
+    assert_eq!(api.get(&format!("/api/v1/messages/{message}/files/1")).await.status, 404);
+    let broken = json!({ "text": "x", "attachments": [{ "name": "a", "data": "%" }] });
+    let broken = api.post(SAY, &broken).await;
+    assert_eq!(broken.json()["errors"][0]["field"], "attachments[0].data", "{}", broken.text);
+
+    // Once more from a page that shows nothing yet.
+    let moved = api.post(SAY, &json!({ "text": "Again", "expected_leaf": "none" })).await;
+    assert_eq!(moved.json()["code"], "conversation_moved", "{}", moved.text);
+    let page = hq.owner().get(CHAT).await;
+    let leaf = page.attr("#talk-leaf", "value");
+    let old = form(&hq, &[("body", "From an old tab"), ("leaf", "none")], &[]).await;
+    assert_eq!(
+        (old.status, old.header("hx-retarget")),
+        (StatusCode::CONFLICT, Some("#chat-answer"))
+    );
+    let fresh = form(&hq, &[("body", "From a fresh tab"), ("leaf", &leaf)], &[]).await;
+    assert_eq!(fresh.status, StatusCode::OK, "{}", fresh.text);
+    let texts: Vec<String> = all::<Input>(&hq).into_iter().map(|input| input.text).collect();
+    assert_eq!(texts, ["Read", "From a fresh tab"]);
+    let thinking = json!({ "text": "Think", "thinking": "high", "model": "deep" });
+    let run = api.post(SAY, &thinking).await.json()["run"].as_str().unwrap().to_owned();
+    hq.settle().await;
+    let run = api.get(&format!("/api/v1/runs/{run}")).await.json();
+    assert_eq!((&run["thinking"], &run["model"]), (&json!("high"), &json!("deep")), "{run}");
+    let runs: Vec<Run> = all(&hq);
+    let event = |kind: &EventKind| matches!(kind, EventKind::Attached { .. });
+    let events: Result<Vec<_>, StoreError> =
+        hq.ws().read(|snap| hq::features::runs::queries::events_of_run(snap, &runs[0], 100));
+    assert_eq!(events.unwrap().iter().filter(|one| event(&one.kind)).count(), 1);
+    hq.finish().await;
+}
