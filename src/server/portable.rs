@@ -28,7 +28,8 @@ use crate::features::workspace::model::{MEMBERS, Member, SETTINGS};
 use crate::features::workspace::rules::members;
 use crate::git::AgentsRepo;
 use crate::kernel::{Actor, AgentStatus, Cause, ImportId, Outcome, TypedId, WorkspaceId, text};
-use crate::store::{Class, NoFaults, Options, Schema, Store, StoreError, WriteTx, free_of};
+use crate::store::disk::sync_folder;
+use crate::store::{Class, NoFaults, Options, Schema, Step, Store, StoreError, WriteTx, free_of};
 
 use super::{schema, workspaces};
 
@@ -440,8 +441,11 @@ fn stand(app: &App, made: &Path, slug: &str) -> Result<(), BackupError> {
     let all = app.config.data.join("workspaces");
     let folder = all.join(slug);
     fs::create_dir_all(&all).map_err(BackupError::disk(&all))?;
+    let faults = &*app.faults;
+    faults.step(Step::Settle(made)).map_err(BackupError::disk(made))?;
     settle(made)?;
-    fs::rename(made, &folder).map_err(BackupError::disk(&folder))?;
-    let opened = File::open(&all).and_then(|all| all.sync_all());
-    opened.map_err(BackupError::disk(&all))
+    let renamed = faults.step(Step::Rename(made, &folder)).and_then(|()| fs::rename(made, &folder));
+    renamed.map_err(BackupError::disk(&folder))?;
+    let kept = faults.step(Step::Names(&all)).and_then(|()| sync_folder(&all));
+    kept.map_err(BackupError::disk(&all))
 }

@@ -18,6 +18,22 @@ use redb::{BackendError, StorageBackend};
 /// The exit code after a failed fsync.
 pub const EXIT_SYNC_FAILED: i32 = 74;
 
+/// A step by which files outside of a store's own take their place on a disk. What is written before it
+/// may be lost with the power; their order is what makes them safe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step<'p> {
+    /// Everything below this folder is made durable.
+    Settle(&'p Path),
+    /// This file is made durable, with its times.
+    Sync(&'p Path),
+    /// The names in this folder are made durable.
+    Names(&'p Path),
+    /// The first gets the second for another name.
+    Link(&'p Path, &'p Path),
+    /// The first takes the name of the second.
+    Rename(&'p Path, &'p Path),
+}
+
 /// What tests may do to a disk. In the program nothing is ever injected.
 pub trait Faults: Send + Sync {
     /// Called before each read of so many bytes.
@@ -50,6 +66,13 @@ pub trait Faults: Send + Sync {
     /// # Errors
     /// What the disk is to answer.
     fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+    /// Called before each step by which other files take their place.
+    ///
+    /// # Errors
+    /// What the disk is to answer; the step is not done then.
+    fn step(&self, _step: Step<'_>) -> io::Result<()> {
         Ok(())
     }
     /// Called when an fsync has failed, in place of ending the process.

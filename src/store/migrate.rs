@@ -194,16 +194,16 @@ pub fn upgrade(
     }
     say(Progress::Copying(len));
     let copy = files::beside(&file, "upgrade");
-    files::copy(&file, &copy)?;
+    files::copy(&file, &copy, &*faults)?;
     let done = convert(Options { path: copy.clone(), ..options }, &file, found, &steps, say);
     if let Err(error) = done {
         files::remove(&copy)?;
         return Err(error);
     }
-    keep(&file, found)?;
+    keep(&file, found, &*faults)?;
     // Before the names change: a copy that is kept with the age of its content would expire at once.
-    files::touch(&files::before(&file, found), clock.now())?;
-    files::replace(&copy, &file)
+    files::touch(&files::before(&file, found), clock.now(), &*faults)?;
+    files::replace(&copy, &file, &*faults)
 }
 
 /// Takes the copy through all steps and looks through what came out.

@@ -11,6 +11,7 @@ use crate::kernel::Timestamp;
 
 use super::{UpgradeError, sync_folder};
 use crate::store::codec;
+use crate::store::disk::{Faults, NoFaults, Step};
 use crate::store::error::{StoreError, failed};
 
 /// How long what an upgrade replaced is kept.
@@ -54,9 +55,12 @@ pub(super) fn len(file: &Path) -> Result<u64, UpgradeError> {
 }
 
 /// A durable copy, in place of one that was left half.
-pub(super) fn copy(from: &Path, to: &Path) -> Result<(), UpgradeError> {
+pub(super) fn copy(from: &Path, to: &Path, faults: &dyn Faults) -> Result<(), UpgradeError> {
     remove(to)?;
-    let done = fs::copy(from, to).and_then(|_| File::open(to)?.sync_all());
+    let done = fs::copy(from, to).and_then(|_| {
+        faults.step(Step::Sync(to))?;
+        File::open(to)?.sync_all()
+    });
     if done.is_err() {
         remove(to)?;
     }
@@ -71,15 +75,22 @@ pub(super) fn remove(file: &Path) -> Result<(), UpgradeError> {
 }
 
 /// Gives a file the name of another, which is lost if nothing else names it.
-pub(super) fn replace(from: &Path, to: &Path) -> Result<(), UpgradeError> {
-    fs::rename(from, to).and_then(|()| sync_folder(&folder(to))).map_err(io_at(to))
+pub(super) fn replace(from: &Path, to: &Path, faults: &dyn Faults) -> Result<(), UpgradeError> {
+    let renamed = faults.step(Step::Rename(from, to)).and_then(|()| fs::rename(from, to));
+    renamed.and_then(|()| names(&folder(to), faults)).map_err(io_at(to))
+}
+
+fn names(folder: &Path, faults: &dyn Faults) -> io::Result<()> {
+    faults.step(Step::Names(folder))?;
+    sync_folder(folder)
 }
 
 /// Sets the time from which a kept file counts.
-pub(super) fn touch(file: &Path, now: Timestamp) -> Result<(), UpgradeError> {
+pub(super) fn touch(file: &Path, now: Timestamp, faults: &dyn Faults) -> Result<(), UpgradeError> {
     let at = SystemTime::from(now);
     let open = File::open(file).map_err(io_at(file))?;
-    open.set_modified(at).and_then(|()| open.sync_all()).map_err(io_at(file))
+    let touched = open.set_modified(at).and_then(|()| faults.step(Step::Sync(file)));
+    touched.and_then(|()| open.sync_all()).map_err(io_at(file))
 }
 
 /// Gives the file a second name, under which it stays when another takes the first: no moment has
@@ -87,16 +98,17 @@ pub(super) fn touch(file: &Path, now: Timestamp) -> Result<(), UpgradeError> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn keep(file: &Path, format: u32) -> Result<(), UpgradeError> {
-    second_name(file, &before(file, format))
+pub fn keep(file: &Path, format: u32, faults: &dyn Faults) -> Result<(), UpgradeError> {
+    second_name(file, &before(file, format), faults)
 }
 
-fn second_name(file: &Path, name: &Path) -> Result<(), UpgradeError> {
+fn second_name(file: &Path, name: &Path, faults: &dyn Faults) -> Result<(), UpgradeError> {
     remove(name)?;
+    faults.step(Step::Link(file, name)).map_err(io_at(name))?;
     if fs::hard_link(file, name).is_err() {
-        copy(file, name)?;
+        copy(file, name, faults)?;
     }
-    sync_folder(&folder(file)).map_err(io_at(name))
+    names(&folder(file), faults).map_err(io_at(name))
 }
 
 /// What upgrades have left beside a file, newest format first.
@@ -170,15 +182,15 @@ pub fn roll_back(file: &Path, to: u32, now: Timestamp) -> Result<PathBuf, Upgrad
     let present =
         format_of(file).map_err(|source| UpgradeError::Store { file: file.to_owned(), source })?;
     let copy = beside(file, "rollback");
-    self::copy(&kept, &copy)?;
+    self::copy(&kept, &copy, &NoFaults)?;
     if let Err(source) = renew(&copy, to) {
         remove(&copy)?;
         return Err(at(source));
     }
     let aside = beside(file, &format!("after-{present}"));
-    second_name(file, &aside)?;
-    replace(&copy, file)?;
-    touch(&aside, now)?;
+    second_name(file, &aside, &NoFaults)?;
+    replace(&copy, file, &NoFaults)?;
+    touch(&aside, now, &NoFaults)?;
     Ok(aside)
 }
 

@@ -1,11 +1,16 @@
 //! One workspace out into a file and in again as another.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hq::backup::portable::{
     Bounds, ExportSource, PortableTable, export as write_file, rows, unpack,
 };
 use hq::features::agents::model::Agent;
+use hq::features::connections::model::Wire;
 use hq::features::deliverables::model::Deliverable;
 use hq::features::tasks::model::Task;
 use hq::features::tasks::rules::{self as tasks, NewTask};
@@ -13,9 +18,11 @@ use hq::features::workspace::model::{Member, Settings};
 use hq::kernel::AgentStatus;
 use hq::server::portable::export;
 use hq::store::schema::Kind;
-use hq::store::{Class, Range, ReadExt as _, Record, WriteTx};
+use hq::store::{Class, Faults, Range, ReadExt as _, Record, Step, WriteTx};
+use parking_lot::Mutex;
 use serde_json::json;
 
+use crate::support::hq::Setup;
 use crate::support::model::Turn;
 use crate::support::office::Office;
 
@@ -408,4 +415,77 @@ async fn made(office: &Office) {
         assert!(tokio::time::Instant::now() < end, "it is made in time");
         tokio::task::yield_now().await;
     }
+}
+
+/// What lies below a folder.
+fn lies(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(next).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => drop(found.insert(path.clone(), std::fs::read(&path).expect("a file"))),
+            }
+        }
+    }
+    found
+}
+
+/// Notes what was made durable and what takes its place; the power goes after so many steps.
+#[derive(Default)]
+struct Plug {
+    left: AtomicUsize,
+    settled: Mutex<BTreeMap<PathBuf, Vec<u8>>>,
+    steps: Mutex<Vec<&'static str>>,
+}
+
+impl Faults for Plug {
+    fn step(&self, step: Step<'_>) -> std::io::Result<()> {
+        let one = |n: usize| n.checked_sub(1);
+        if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one).is_err() {
+            return Err(std::io::Error::other("the power is gone"));
+        }
+        let word = match step {
+            Step::Settle(folder) => {
+                *self.settled.lock() = lies(folder);
+                "settle"
+            }
+            Step::Rename(from, _) => {
+                let settled = self.settled.lock();
+                assert!(settled.keys().any(|path| path.ends_with("hq.redb")), "the store is in it");
+                assert!(*settled == lies(from), "nothing was written since");
+                "rename"
+            }
+            Step::Names(_) => "names",
+            Step::Sync(_) | Step::Link(..) => "other",
+        };
+        self.steps.lock().push(word);
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_power_may_go_at_any_step_of_an_import() {
+    let plug = Arc::new(Plug::default());
+    let setup = Setup::default().faults(Arc::clone(&plug) as Arc<dyn Faults>);
+    let office = Office::with(setup, Wire::OpenaiChat, "mock").await;
+    office.agent("Ada").await;
+    office.ws().blobs.put(&[7; 200_000]).expect("a blob");
+    let bytes = exported(&office).await;
+    let place = office.hq.data().join("workspaces/second");
+    for left in 0..2 {
+        plug.left.store(left, Ordering::SeqCst);
+        let cut = post_bytes(&office, "/api/v1/import?slug=second", bytes.clone()).await;
+        assert!(cut.0 >= 500, "{left}: {} {}", cut.0, cut.1);
+        assert!(!place.exists(), "{left}: nothing took its place");
+    }
+    plug.steps.lock().clear();
+    plug.left.store(3, Ordering::SeqCst);
+    let made = post_bytes(&office, "/api/v1/import?slug=second", bytes).await;
+    assert_eq!(made.0, 201, "{}", made.1);
+    assert_eq!(*plug.steps.lock(), ["settle", "rename", "names"]);
+    assert!(place.join("hq.redb").exists());
+    office.hq.finish().await;
 }

@@ -2,6 +2,7 @@
 //! what happens when an upgrade fails, a program is too old, or somebody wants to go back.
 
 mod maker;
+mod power;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
