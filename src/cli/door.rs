@@ -1,6 +1,7 @@
 //! The API of HQ: at the socket of the program that runs on the folder, where its owner asks, or on
 //! another machine, with a token.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use axum::http::Method;
@@ -50,6 +51,16 @@ impl<'a> Ask<'a> {
     /// Changes fields.
     pub fn patch(path: impl Into<String>, body: &'a Value) -> Self {
         Self { method: Method::PATCH, ..Self::post(path, body) }
+    }
+
+    /// Puts something in the place of what is there.
+    pub fn put(path: impl Into<String>, body: &'a Value) -> Self {
+        Self { method: Method::PUT, ..Self::post(path, body) }
+    }
+
+    /// Takes something away.
+    pub fn delete(path: impl Into<String>) -> Self {
+        Self { method: Method::DELETE, ..Self::get(path) }
     }
 
     /// With a header, if it has a value.
@@ -139,6 +150,9 @@ impl Door {
 fn request(remote: &Remote, ask: Ask<'_>) -> Request {
     let method = match ask.method {
         Method::POST => message::Method::Post,
+        Method::PUT => message::Method::Put,
+        Method::PATCH => message::Method::Patch,
+        Method::DELETE => message::Method::Delete,
         _ => message::Method::Get,
     };
     let timeouts = Timeouts { headers: LONGEST, idle: LONGEST, total: None };
@@ -167,6 +181,20 @@ fn silent(error: crate::net::error::NetError) -> CommandError {
 }
 
 impl Pieces {
+    /// Prints all of them as they come; whoever reads it may stop.
+    ///
+    /// # Errors
+    /// When the answer is cut off.
+    pub async fn print(mut self) -> Result<(), CommandError> {
+        while let Some(piece) = self.next().await? {
+            let mut out = std::io::stdout().lock();
+            if out.write_all(&piece).and_then(|()| out.flush()).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// The next piece; none at the end.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ mod backup;
 mod commands;
 mod demo;
 mod door;
+mod money;
 mod operate;
 mod stores;
 mod portable;
@@ -86,6 +87,11 @@ enum Command {
     /// Runs of agents: list, show, follow, stop
     #[command(subcommand)]
     Runs(runs::Command),
+    /// What calls cost: any days, by agent, model, task, source, kind or day
+    Usage(money::Usage),
+    /// Budgets: list, set, clear, raise
+    #[command(subcommand)]
+    Budget(money::Budget),
     /// Accounts: list, disable, enable, a link for a new password
     #[command(subcommand)]
     User(users::Command),
@@ -199,6 +205,12 @@ fn run(common: &Common, command: Command) -> u8 {
         Command::Runs(command) => {
             block_on(async { runs::run(common, &Door::here(&config).await?, command).await })
         }
+        Command::Usage(flags) => {
+            block_on(async { money::usage(common, &Door::here(&config).await?, flags).await })
+        }
+        Command::Budget(command) => {
+            block_on(async { money::budget(common, &Door::here(&config).await?, command).await })
+        }
         Command::User(command) => users::run(common, config, command),
         Command::Workspace(command) => workspaces::run(common, config, command),
         Command::Token(commands::Token::Create(flags)) => {
@@ -241,6 +253,12 @@ fn elsewhere(common: &Common, command: Command, remote: &Remote) -> u8 {
         }
         Command::Runs(command) => {
             block_on(async { runs::run(common, &Door::there(remote), command).await })
+        }
+        Command::Usage(flags) => {
+            block_on(async { money::usage(common, &Door::there(remote), flags).await })
+        }
+        Command::Budget(command) => {
+            block_on(async { money::budget(common, &Door::there(remote), command).await })
         }
         _ => {
             let text = "this is done on the machine itself; leave out --url and --token, and unset \

@@ -7,7 +7,7 @@ use std::process::{Output, Stdio};
 use serde_json::Value;
 
 use crate::support::browse::Browser;
-use crate::support::model::{Gate, ModelServer, Turn};
+use crate::support::model::{Gate, ModelServer, Tokens, Turn};
 use crate::support::program::{Program, command, run, run_json};
 use crate::support::wire;
 
@@ -164,5 +164,81 @@ async fn a_conversation_at_the_terminal_is_that_of_the_page() {
     assert_eq!(told, "Good day.\nHeron, you said.\n");
     let asked = terminal.model.last().text();
     assert!(asked.contains("The word is heron.") && asked.contains("Which word?"), "{asked}");
+    assert!(terminal.program.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_calls_cost_and_may_cost_is_told_at_the_terminal() {
+    let terminal = Terminal::open().await;
+    let tokens = Tokens { input: 1_000, cache_read: 0, cache_write: 0, output: 100 };
+    terminal.model.push(Turn::text("Well.").usage(tokens));
+    out(&terminal.hq(&["agent", "run", "ada", "Hello"]).await);
+    let usage = out(&terminal.hq(&["usage", "--range", "today"]).await);
+    assert!(usage.contains("$0.00 billed") && usage.contains("1 call is unmetered"), "{usage}");
+    let price = serde_json::json!({ "input_micros": 3_000_000, "output_micros": 15_000_000 });
+    let put =
+        reqwest::Client::new().put(format!("{}/api/v1/prices/any/mock", terminal.program.url()));
+    let put = put.bearer_auth(&terminal.token).json(&price).send().await.expect("an answer");
+    assert!(put.status().is_success(), "{}", put.status());
+    terminal.model.push(Turn::text("Well.").usage(tokens));
+    out(&terminal.hq(&["agent", "run", "ada", "Again"]).await);
+    let usage = out(&terminal.hq(&["usage", "--by", "model"]).await);
+    let lines: Vec<&str> = usage.lines().collect();
+    assert!(lines[0].contains("$0.0045 billed") && lines[0].contains("at its pace"), "{usage}");
+    assert!(lines[3].starts_with("mock") && lines[3].contains("1 unmetered"), "{usage}");
+    let json: Value =
+        serde_json::from_str(&out(&terminal.hq(&["usage", "--json"]).await)).expect("JSON");
+    assert_eq!((&json["items"][0]["name"], &json["total"]["calls"]), (&"Ada".into(), &2.into()));
+    let days = out(&terminal.hq(&["usage", "--csv"]).await);
+    assert!(days.starts_with("date,agent,") && days.lines().count() == 2, "{days}");
+    let calls = out(&terminal.hq(&["usage", "--range", "7", "--csv", "calls"]).await);
+    assert!(calls.starts_with("at,date,") && calls.lines().count() == 3, "{calls}");
+    refused(&terminal.hq(&["usage", "--by", "hour"]).await, 2);
+    let wrong = refused(&terminal.hq(&["usage", "--from", "soon"]).await, 1);
+    assert!(wrong.contains("a day like"), "{wrong}");
+
+    let set = ["budget", "set", "agent:ada", "month", "--limit", "0.001", "--warn", "70"];
+    let set = out(&terminal.hq(&set).await);
+    assert!(set.starts_with("agent:ada") && set.contains("$0.0045 of $0.0010"), "{set}");
+    assert!(set.trim_end().ends_with("reached"), "{set}");
+    let raised = out(&terminal.hq(&["budget", "raise", "agent:ada", "month"]).await);
+    assert!(raised.contains("of $2.00") && raised.contains("ok"), "{raised}");
+    let tokens = ["budget", "set", "workspace", "day", "--tokens", "2000000", "--soft"];
+    assert!(out(&terminal.hq(&tokens).await).contains("tokens"));
+    let list = out(&terminal.hq(&["budget", "list"]).await);
+    assert!(list.lines().any(|line| line.starts_with("workspace") && line.ends_with("only warns")));
+    let own = out(&terminal.hq(&["budget", "list", "agent:ada"]).await);
+    assert_eq!(own.lines().count(), 1, "{own}");
+    let gone = out(&terminal.hq(&["budget", "clear", "agent:ada", "month"]).await);
+    assert!(gone.contains("taken away"), "{gone}");
+    let again = out(&terminal.hq(&["budget", "clear", "agent:ada", "month"]).await);
+    assert!(again.contains("no such budget"), "{again}");
+    refused(&terminal.hq(&["budget", "set", "agent:ada", "month"]).await, 2);
+    let nobody = refused(&terminal.hq(&["budget", "raise", "agent:eve", "month"]).await, 1);
+    assert!(nobody.contains("not found"), "{nobody}");
+
+    let (url, token) = (terminal.program.url().to_owned(), terminal.token.clone());
+    let other = tempfile::tempdir().expect("another folder");
+    let place = other.path().to_owned();
+    let far = move || {
+        let set = [
+            "budget",
+            "set",
+            "agent:ada",
+            "week",
+            "--limit",
+            "5",
+            "--url",
+            &url,
+            "--token",
+            &token,
+        ];
+        let set = run(Path::new(BINARY), &place, &set);
+        let clear = ["budget", "clear", "agent:ada", "week", "--url", &url, "--token", &token];
+        (set, run(Path::new(BINARY), &place, &clear))
+    };
+    let (set, clear) = tokio::task::spawn_blocking(far).await.expect("no panic");
+    assert!(out(&set).contains("of $5"));
+    assert!(out(&clear).contains("taken away"));
     assert!(terminal.program.stop().success());
 }

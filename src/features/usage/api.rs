@@ -2,6 +2,7 @@
 
 pub(super) mod budgets;
 mod days;
+pub(super) mod files;
 pub(super) mod prices;
 mod report;
 

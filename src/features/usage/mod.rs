@@ -7,7 +7,6 @@
 
 pub mod api;
 pub mod chart;
-mod files;
 pub mod model;
 pub mod pages;
 pub mod period;

@@ -20,7 +20,7 @@ use crate::web::routes::{Needs, Routes};
 use crate::web::session::Person;
 use crate::web::shell::{Flash, Shell};
 
-use super::files;
+use super::api::files;
 use super::rules::budgets::{Limits, set_limits};
 use super::span::Asked;
 

@@ -5,7 +5,6 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::app::Ws;
-use crate::features::usage::files;
 use crate::features::usage::model::day::{Sums, day_in};
 use crate::features::usage::period::Month;
 use crate::features::usage::queries::daily;
@@ -16,6 +15,8 @@ use crate::web::error::ApiError;
 use crate::web::extract::{Json, Query};
 use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Alive;
+
+use super::files;
 
 pub(super) fn routes() -> Routes {
     Routes::new()

@@ -20,12 +20,12 @@ use crate::web::error::PageError;
 use crate::web::extract::Query;
 use crate::web::session::Alive;
 
-use super::model::Usage;
-use super::model::day::{Sums, UsageDay, day_in};
-use super::model::nobody;
-use super::period::Month;
-use super::queries::daily;
-use super::span::{self, Asked, Span};
+use crate::features::usage::model::Usage;
+use crate::features::usage::model::day::{Sums, UsageDay, day_in};
+use crate::features::usage::model::nobody;
+use crate::features::usage::period::Month;
+use crate::features::usage::queries::daily;
+use crate::features::usage::span::{self, Asked, Span};
 
 /// Calls of one piece of a file.
 const PIECE: usize = 500;
@@ -57,7 +57,10 @@ fn file(ws: &Ws, what: &str, span: Span, body: Body) -> Response {
 }
 
 /// The days, one line for each agent, model and task.
-pub(super) async fn days(ws: Ws, Query(asked): Query<Asked>) -> Result<Response, PageError> {
+pub(in crate::features::usage) async fn days(
+    ws: Ws,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
     let made = ws.look(move |ws| {
         ws.read(|snap| {
             let (span, _) = wanted(ws, snap, &asked)?;
@@ -91,7 +94,7 @@ fn day_line(day: &UsageDay, agent: &str, task: &str) -> String {
 }
 
 /// Every single call, oldest first; each piece is a short snapshot of its own.
-pub(super) async fn calls(
+pub(in crate::features::usage) async fn calls(
     ws: Ws,
     alive: Alive,
     Query(asked): Query<Asked>,
