@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::Figure;
 use crate::load::{Client, Times, told};
-use crate::rows::{Ready, bearer, figure, unlimited};
+use crate::rows::{Ready, figure, unlimited};
 use crate::support::program::{self, Program};
 
 /// Pages that are open at once.
@@ -57,11 +57,13 @@ async fn open_some(
 /// What 20 workspaces cost more than one, each time half a minute after a start.
 pub fn workspaces(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
     Box::pin(async {
-        let Ready { program, token, folder, .. } = Ready::start().await?;
+        let Ready { program, browser, folder, .. } = Ready::start().await?;
         program.stop();
         let program = Program::start_with(&mut unlimited(folder.path()));
         let one = at_rest(&program).await;
-        let mut client = Client::connect(program.url(), bearer(&token)).await?;
+        // A token belongs to one workspace: who makes another is signed in.
+        let cookie = ("cookie", browser.cookie_header());
+        let mut client = Client::connect(program.url(), cookie).await?;
         for n in 2..=WORKSPACES {
             let body = json!({ "name": format!("Branch {n}") });
             client.call("POST", "/api/v1/workspaces", Some(&body)).await?;

@@ -2,8 +2,9 @@
 //! there, drained at the end.
 
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ use crate::web::trouble;
 
 use crate::kernel::ProblemKind;
 
+use super::stream::{self, Hatch, Watched};
 use super::tasks::Tasks;
 
 /// The largest head of a request.
@@ -165,27 +167,64 @@ pub async fn connection<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(move |request| {
-        let front = front.clone();
-        async move { Ok::<_, Infallible>(front.answer(request, peer).await) }
+    let mut served = pin!(serve(stream, peer, front, stop.clone(), head_within));
+    tokio::select! {
+        () = served.as_mut() => {}
+        () = stop.cancelled() => {
+            // ok: who does not take the rest in time does without.
+            let _ = tokio::time::timeout(DRAIN, served).await;
+        }
+    }
+}
+
+async fn serve<S>(
+    stream: S,
+    peer: Peer,
+    front: Front,
+    stop: CancellationToken,
+    head_within: Duration,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (stream, behind) = Watched::new(stream);
+    let hatch = Hatch::default();
+    let leaving = hatch.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (front, leaving) = (front.clone(), leaving.clone());
+        let may_leave = stream::may_leave(&request) && !behind.is();
+        async move {
+            let response = front.answer(request, peer).await;
+            let response = match may_leave && stream::is_one(&response) {
+                true => leaving.leave(response).await,
+                false => response,
+            };
+            Ok::<_, Infallible>(response)
+        }
     });
-    let served = http1::Builder::new()
+    let http = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(head_within)
         .max_header_size(MAX_HEAD)
         .max_buf_size(MAX_AHEAD)
         .serve_connection(TokioIo::new(stream), service);
-    let mut served = pin!(served);
-    let ended = tokio::select! {
-        ended = served.as_mut() => ended,
+    // In a place of its own, which is given back when a stream leaves.
+    let mut http = Box::new(http);
+    let left = tokio::select! {
+        ended = &mut http => return told(ended),
+        left = hatch.left() => left,
         () = stop.cancelled() => {
-            served.as_mut().graceful_shutdown();
-            match tokio::time::timeout(DRAIN, served).await {
-                Ok(ended) => ended,
-                Err(_) => return,
+            Pin::new(http.as_mut()).graceful_shutdown();
+            tokio::select! {
+                ended = &mut http => return told(ended),
+                left = hatch.left() => left,
             }
         }
     };
+    let stream = (*http).into_parts().io.into_inner();
+    told(stream::relay(stream, left).await);
+}
+
+fn told<E: Display>(ended: Result<(), E>) {
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
     }

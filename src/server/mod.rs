@@ -24,6 +24,7 @@ pub mod restore;
 pub mod router;
 pub mod schema;
 pub mod socket;
+mod stream;
 pub mod tasks;
 pub mod tidy;
 pub mod timers;
