@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::kernel::text::ellipsis;
+use crate::net::lines::LineParser;
 use crate::providers::model::Part;
 
 use super::agents::{items, word};
@@ -17,6 +18,8 @@ use super::{Common, FAILED, OK, say};
 
 /// How often a run that is followed is looked at.
 const GLANCE: Duration = Duration::from_millis(300);
+/// The longest line of an export.
+const MAX_LINE: usize = 16 << 20;
 /// How much of a line is shown.
 const WIDTH: usize = 160;
 
@@ -35,6 +38,8 @@ pub enum Command {
     Retry(Retry),
     /// Begin a run again beside it, with another model for example
     Fork(Fork),
+    /// A run with everything that happened in it, whole, as JSON Lines
+    Export(Named),
     /// Two runs side by side: model, outcome, cost, tokens, time
     Compare(Compare),
 }
@@ -125,6 +130,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         }
         Command::Fork(flags) => again(common, door, &flags, ("fork", json!({}))).await,
         Command::Compare(flags) => compare(common, door, &flags).await,
+        Command::Export(named) => export(door, &named).await,
     }
 }
 
@@ -159,6 +165,18 @@ async fn compare(common: &Common, door: &Door, flags: &Compare) -> Result<u8, Co
     let both = door.call(Ask::get(path).within(flags.place.workspace.as_ref())).await?;
     let lines: Vec<String> = ["a", "b"].map(|side| figures(&both[side])).to_vec();
     print(common, &both, &lines)
+}
+
+/// Writes lines as they come.
+async fn export(door: &Door, named: &Named) -> Result<u8, CommandError> {
+    let path = format!("/api/v1/runs/{}/export", named.run);
+    let mut pieces = door.open(Ask::get(path).within(named.place.workspace.as_ref())).await?;
+    let mut lines = LineParser::new(MAX_LINE);
+    while let Some(piece) = pieces.next().await? {
+        let whole = lines.push(&piece).map_err(|error| CommandError::Failed(error.to_string()))?;
+        whole.iter().for_each(|line| say(line));
+    }
+    Ok(OK)
 }
 
 /// The figures of one of two runs in one line.

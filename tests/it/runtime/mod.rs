@@ -16,6 +16,7 @@ mod memory; // notes, what was said before, old results
 mod money; // budgets
 mod prompt; // what is sent: how much, how stable, and what never
 mod queue; // messages while a run works: steer, afterwards, collect, interrupt
+mod record; // what stands of a run when it is over
 mod schedules; // the same in random order, without a model
 mod stop; // within a second, whatever the run does
 mod subagents; // parts of the work as runs of their own

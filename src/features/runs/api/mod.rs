@@ -1,6 +1,7 @@
 //! JSON routes of runs, and the OpenAI-compatible API.
 
 mod compare;
+pub(super) mod export;
 mod halt;
 mod limits;
 pub mod openai;
@@ -61,6 +62,19 @@ pub fn routes() -> Routes {
             super::pages::raw
                 .needs(Can::Read)
                 .doc(|| Doc::new("A long text of a step, whole").media("text/plain")),
+        )
+        .get(
+            "/runs/{name}/steps/{n}/picture",
+            super::pages::picture.needs(Can::Read).doc(|| {
+                Doc::new("A picture of a result, by the number of its event").media("image/*")
+            }),
+        )
+        .get(
+            "/runs/{name}/export",
+            export::export.needs(Can::Read).doc(|| {
+                Doc::new("A run with everything that happened in it, whole, as JSON Lines")
+                    .media("application/jsonl")
+            }),
         )
         .post(
             "/runs/{name}/stop",

@@ -32,7 +32,7 @@ use super::say::Answer;
 use super::sessions::{self, Acts, Sessions, Which};
 use super::steps::Shape;
 use super::talk::{Entry, Telling};
-use super::tools::Piece as Detail;
+use super::tools::{Line as DiffLine, Piece as Detail};
 
 /// How many events of a conversation a page shows at once.
 pub(super) const WINDOW: u32 = 240;

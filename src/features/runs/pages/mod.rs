@@ -11,6 +11,7 @@ mod list;
 mod look;
 mod queue;
 mod say;
+mod raw;
 mod sessions;
 mod show;
 mod steps;
@@ -18,11 +19,13 @@ mod talk;
 mod tools;
 mod waits;
 
+use crate::features::runs::api::export;
 use crate::kernel::Can;
 use crate::web::routes::{Needs, Routes};
 
 pub(super) use compare::both;
-pub(super) use show::{find, raw};
+pub(super) use raw::{picture, raw};
+pub(super) use show::find;
 
 /// Pages below `/w/{ws}`.
 #[must_use]
@@ -31,7 +34,10 @@ pub fn routes() -> Routes {
         .get("/runs", list::index.needs(Can::Read))
         .get("/runs/compare", compare::show.needs(Can::Read))
         .get("/runs/{name}", show::show.needs(Can::Read))
-        .get("/runs/{name}/steps/{n}/raw", show::raw.needs(Can::Read))
+        .get("/runs/{name}/steps/{n}/raw", raw::raw.needs(Can::Read))
+        .get("/runs/{name}/steps/{n}/picture", raw::picture.needs(Can::Read))
+        .get("/runs/{name}/events", raw::events.needs(Can::Read))
+        .get("/runs/{name}/export", export::export.needs(Can::Read))
         .get("/pause", halt::show.needs(Can::Read))
         .post("/pause", halt::pause.needs(Can::Admin))
         .post("/resume", halt::resume.needs(Can::Admin))

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use askama::Template;
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Deserialize;
 
 use crate::app::Ws;
@@ -12,9 +11,7 @@ use crate::features::agents::model::Agent;
 use crate::features::connections::model::Connection;
 use crate::features::history::model::{FILE_REVERTS, FileRevert, REVERTS_BY_RUN, RevertState};
 use crate::features::inbox::model::Item;
-use crate::features::runs::model::{
-    BRANCHES, Body, EventKind, HALTS, RUNS, Run, Session, SessionEvent,
-};
+use crate::features::runs::model::{BRANCHES, HALTS, RUNS, Run, Session};
 use crate::features::runs::queries::questions::{self, Card};
 use crate::features::runs::queries::steps::{Steps, What};
 use crate::features::runs::queries::{self, steps as reading, talk, words};
@@ -25,9 +22,8 @@ use crate::features::usage::model::{BY_RUN, RUN_COST, Usage};
 use crate::kernel::{ItemState, ProblemKind, QueueMode, RunState, RunTrigger, Thinking};
 use crate::store::{KeyBuf, Range, ReadExt, StoreError};
 use crate::web::error::{Failure, PageError};
-use crate::web::extract::{Form, Path, Path2, Query};
+use crate::web::extract::{Form, Path, Query};
 use crate::web::format;
-use crate::web::headers;
 use crate::web::html;
 use crate::web::hx::Hx;
 use crate::web::live::Live;
@@ -48,8 +44,6 @@ use super::waits::{self, Waits};
 const WINDOW: usize = 100;
 /// How long "stop and undo" waits for the stop.
 const STOPS_WITHIN: Duration = Duration::from_secs(5);
-/// The largest text that is handed out whole.
-const MAX_RAW: u64 = 64 * 1024 * 1024;
 
 /// What the address says.
 #[derive(Debug, Default, Deserialize)]
@@ -111,6 +105,8 @@ struct Rail {
     reverts: Vec<Revert>,
     context: Option<(String, u8)>,
     details: Vec<(&'static str, String, String)>,
+    /// Where all of it stands as it is kept: to look at, to take along.
+    record: (String, String),
 }
 
 /// How many files that went back, or stayed, are told of one order.
@@ -514,40 +510,4 @@ pub(super) async fn say(
     let new = NewInput { mode, ..NewInput::chat(said.body) };
     let sent = ws.write(&who, move |tx| rules::talk::say_to_run(tx, id, new)).await?;
     Ok(hx.done(sent.placed.label(), &ws.url(&format!("runs/{name}"))))
-}
-
-/// `GET /runs/{name}/steps/{n}/raw`: a whole text, as a plain file that no browser runs.
-pub(in crate::features::runs) async fn raw(
-    ws: Ws,
-    who: Person,
-    Path2(name, n): Path2<String, u32>,
-) -> Result<Response, PageError> {
-    let run = find(&ws, &who, &name)?;
-    let event = ws.read(|snap| snap.get::<SessionEvent>((run.session, n)))?;
-    let event = event.filter(|event| event.run == Some(run.id));
-    let body = match event.map(|event| event.kind) {
-        Some(EventKind::Input { text, .. }) => Some(text),
-        Some(EventKind::Assistant { parts, .. }) => Some(parts),
-        Some(EventKind::ToolFinished { result, .. }) => Some(result),
-        _ => None,
-    };
-    let bytes = match body {
-        Some(Body::Inline(text)) => text.into_bytes(),
-        Some(Body::Blob { id, .. }) => {
-            let ws = ws.clone();
-            let read = tokio::task::spawn_blocking(move || ws.blobs.get(id, MAX_RAW)).await;
-            let read = read.map_err(|e| PageError(Failure::internal(e)))?;
-            read.map_err(|e| PageError(Failure::internal(format!("blob {id}: {e}"))))?
-        }
-        None => return Err(PageError::not_found("This step")),
-    };
-    let mut response = bytes.into_response();
-    let kept = response.headers_mut();
-    kept.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    kept.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    let name = format!("attachment; filename=\"{}-step-{n}.txt\"", run.name());
-    let name = HeaderValue::try_from(name).map_err(|e| PageError(Failure::internal(e)))?;
-    kept.insert(CONTENT_DISPOSITION, name);
-    headers::secure(kept);
-    Ok(response)
 }

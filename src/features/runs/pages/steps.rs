@@ -18,7 +18,7 @@ use crate::web::parts::Face;
 use crate::web::time::RelTime;
 
 use super::look::Look;
-use super::tools::{self, Piece as Detail};
+use super::tools::{self, Line as DiffLine, Piece as Detail};
 
 /// The most of a prompt that a page shows, in bytes.
 const SHOWN: usize = 24_000;
@@ -38,6 +38,8 @@ pub(super) struct StepView {
     pub shape: Shape,
     pub parts: Vec<Detail>,
     pub paths: Vec<String>,
+    /// Where pictures are that belong to a result.
+    pub pictures: Vec<String>,
     /// Where the whole text is, and how long it is.
     pub raw: Option<(String, String)>,
     /// Where the run begins again from it.
@@ -213,6 +215,7 @@ impl Drawing<'_, '_> {
             shape: Shape::Act,
             parts: Vec::new(),
             paths: Vec::new(),
+            pictures: Vec::new(),
             raw: None,
             again: None,
         }
@@ -286,6 +289,9 @@ impl Drawing<'_, '_> {
         };
         view.raw = call.result.as_ref().and_then(|(body, event)| self.whole(body, *event));
         view.paths.clone_from(&call.paths);
+        let at = |n: &u32| format!("{}/steps/{n}/picture", self.href);
+        // A conversation shows the steps of many runs, and each picture on the page of its own.
+        view.pictures = call.pictures.iter().filter(|_| !self.href.is_empty()).map(at).collect();
     }
 
     fn ended(

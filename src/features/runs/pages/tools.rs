@@ -10,7 +10,7 @@ use crate::tool::patch::{self, HunkLine, Op};
 /// The most of an output that a page shows at once, in bytes.
 const SHOWN: usize = 6_000;
 /// The most lines of a written file or a change that a page shows.
-const LINES: usize = 40;
+const LINES: usize = 60;
 
 /// A tool call in words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,10 +50,10 @@ pub(super) enum Piece {
     Change {
         /// Its path.
         title: String,
-        /// Lines that went.
-        gone: Vec<String>,
-        /// Lines that came.
-        came: Vec<String>,
+        /// Its lines, in order.
+        lines: Vec<Line>,
+        /// How many came, and how many went.
+        count: (usize, usize),
     },
     /// What went in and came out, folded.
     Fold {
@@ -68,6 +68,32 @@ pub(super) enum Piece {
     },
 }
 
+/// A line of a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// It is there before and after.
+    Same(String),
+    /// It went.
+    Gone(String),
+    /// It came.
+    Came(String),
+    /// Lines between are not shown.
+    Between,
+}
+
+impl Piece {
+    fn change(title: String, mut lines: Vec<Line>) -> Self {
+        let count = |of: fn(&Line) -> bool| lines.iter().filter(|line| of(line)).count();
+        let came = count(|line| matches!(line, Line::Came(_)));
+        let gone = count(|line| matches!(line, Line::Gone(_)));
+        if LINES < lines.len() {
+            lines.truncate(LINES);
+            lines.push(Line::Between);
+        }
+        Self::Change { title, lines, count: (came, gone) }
+    }
+}
+
 /// Tells what a call did.
 pub(super) fn tell(call: &ToolCall) -> Told {
     let args = arguments(call);
@@ -76,6 +102,11 @@ pub(super) fn tell(call: &ToolCall) -> Told {
     let output = call.result.as_ref().map(|(body, _)| body.head()).unwrap_or_default();
     let failed = matches!(call.state, CallState::Ended(status) if status != CallStatus::Ok);
     match call.name.as_str() {
+        "process" if !output.is_empty() => {
+            let title = format!("job {}", told.what);
+            told.parts.push(Piece::Terminal { title, text: shortened(output) });
+            return told;
+        }
         "exec" if !output.is_empty() => {
             let title = ellipsis(&told.what, 160);
             told.parts.push(Piece::Terminal { title, text: shortened(output) });
@@ -94,16 +125,16 @@ pub(super) fn tell(call: &ToolCall) -> Told {
             return told;
         }
         "edit" if !failed => {
-            let lines = |names: &[&str]| -> Vec<String> {
-                first_of(&args, names).lines().take(LINES).map(str::to_owned).collect()
-            };
-            let (mut gone, mut came) = in_diff(output);
-            if gone.is_empty() && came.is_empty() {
-                gone = lines(&["oldText", "old", "old_text", "old_string", "find", "before"]);
-                came = lines(&["newText", "new", "new_text", "new_string", "replace", "after"]);
+            let text = |names: &[&str]| first_of(&args, names);
+            let mut lines = in_diff(output);
+            if lines.is_empty() {
+                let gone = text(&["oldText", "old", "old_text", "old_string", "find", "before"]);
+                let came = text(&["newText", "new", "new_text", "new_string", "replace", "after"]);
+                lines.extend(gone.lines().map(|line| Line::Gone(line.to_owned())));
+                lines.extend(came.lines().map(|line| Line::Came(line.to_owned())));
             }
-            if !gone.is_empty() || !came.is_empty() {
-                told.parts.push(Piece::Change { title: told.what.clone(), gone, came });
+            if !lines.is_empty() {
+                told.parts.push(Piece::change(told.what.clone(), lines));
                 return told;
             }
         }
@@ -133,17 +164,19 @@ pub(super) fn tell(call: &ToolCall) -> Told {
     told
 }
 
-/// Lines that went and came, from the unified diff in a result.
-fn in_diff(output: &str) -> (Vec<String>, Vec<String>) {
-    let (mut gone, mut came) = (Vec::new(), Vec::new());
+/// The lines of the unified diff in a result.
+fn in_diff(output: &str) -> Vec<Line> {
+    let mut lines = Vec::new();
     for line in output.lines().skip_while(|line| !line.starts_with("@@")) {
         match line.split_at_checked(1) {
-            Some(("-", text)) if gone.len() < LINES => gone.push(text.to_owned()),
-            Some(("+", text)) if came.len() < LINES => came.push(text.to_owned()),
+            Some(("-", text)) => lines.push(Line::Gone(text.to_owned())),
+            Some(("+", text)) => lines.push(Line::Came(text.to_owned())),
+            Some((" ", text)) => lines.push(Line::Same(text.to_owned())),
+            Some(("@", _)) if !lines.is_empty() => lines.push(Line::Between),
             _ => {}
         }
     }
-    (gone, came)
+    lines
 }
 
 /// What a patch does to each of its files; nothing when it cannot be read.
@@ -151,26 +184,27 @@ fn in_patch(input: &str) -> Vec<Piece> {
     let Ok(patch) = patch::parse(input) else { return Vec::new() };
     let change = |op: &Op| match op {
         Op::Add { path, lines } => {
-            let came = lines.iter().take(LINES).cloned().collect();
-            Piece::Change { title: path.clone(), gone: Vec::new(), came }
+            let came = lines.iter().map(|line| Line::Came(line.clone())).collect();
+            Piece::change(path.clone(), came)
         }
-        Op::Delete { path } => {
-            Piece::Change { title: format!("{path} (deleted)"), gone: Vec::new(), came: Vec::new() }
-        }
+        Op::Delete { path } => Piece::change(format!("{path} (deleted)"), Vec::new()),
         Op::Update { path, to, hunks } => {
-            let (mut gone, mut came) = (Vec::new(), Vec::new());
-            for line in hunks.iter().flat_map(|hunk| &hunk.lines) {
-                match line {
-                    HunkLine::Gone(text) if gone.len() < LINES => gone.push(text.clone()),
-                    HunkLine::New(text) if came.len() < LINES => came.push(text.clone()),
-                    _ => {}
+            let mut lines = Vec::new();
+            for hunk in hunks {
+                if !lines.is_empty() {
+                    lines.push(Line::Between);
                 }
+                lines.extend(hunk.lines.iter().map(|line| match line {
+                    HunkLine::Same(text) => Line::Same(text.clone()),
+                    HunkLine::Gone(text) => Line::Gone(text.clone()),
+                    HunkLine::New(text) => Line::Came(text.clone()),
+                }));
             }
             let title = match to {
                 Some(to) => format!("{path} → {to}"),
                 None => path.clone(),
             };
-            Piece::Change { title, gone, came }
+            Piece::change(title, lines)
         }
     };
     patch.ops.iter().map(change).collect()
@@ -182,7 +216,7 @@ fn shortened(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Piece, tell};
+    use super::{Line, Piece, tell};
     use crate::features::runs::model::{Body, CallStatus};
     use crate::features::runs::queries::steps::{CallState, ToolCall};
 
@@ -195,6 +229,7 @@ mod tests {
             result: Some((Body::Inline(result.into()), 3)),
             paths: Vec::new(),
             file: None,
+            pictures: Vec::new(),
         }
     }
 
@@ -211,17 +246,17 @@ mod tests {
     #[test]
     fn an_edit_is_shown_as_a_change() {
         let told = tell(&call("edit", r#"{"path":"a.md","old":"x","new":"y\nz"}"#, "ok"));
-        let Piece::Change { gone, came, .. } = &told.parts[0] else { panic!("a change") };
-        assert_eq!((gone.len(), came.len()), (1, 2));
+        let Piece::Change { count, lines, .. } = &told.parts[0] else { panic!("a change") };
+        assert_eq!((*count, lines.len()), ((2, 1), 3));
     }
 
     #[test]
     fn a_diff_and_a_patch_are_shown_as_changes() {
-        let diff = "edited a.md (1 place)\n--- a/a.md\n+++ b/a.md\n@@ -1 +1 @@\n-x\n+y\n";
+        let diff = "edited a.md (1 place)\n--- a/a.md\n+++ b/a.md\n@@ -1,2 +1,2 @@\n a\n-x\n+y\n";
         let told = tell(&call("edit", r#"{"path":"a.md","edits":[]}"#, diff));
-        let (gone, came) = (vec!["x".to_owned()], vec!["y".to_owned()]);
-        let title = "a.md".to_owned();
-        assert_eq!(told.parts, [Piece::Change { title, gone, came }]);
+        let text = str::to_owned;
+        let lines = vec![Line::Same(text("a")), Line::Gone(text("x")), Line::Came(text("y"))];
+        assert_eq!(told.parts, [Piece::Change { title: text("a.md"), lines, count: (1, 1) }]);
         let patch = "*** Begin Patch\n*** Add File: b\n+1\n*** Delete File: c\n*** End Patch";
         let told =
             tell(&call("apply_patch", &serde_json::json!({ "input": patch }).to_string(), ""));

@@ -182,6 +182,7 @@ mod tests {
             result: None,
             paths: vec!["notes.md".into()],
             file: None,
+            pictures: Vec::new(),
         }
     }
 

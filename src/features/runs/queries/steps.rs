@@ -57,6 +57,8 @@ pub struct ToolCall {
     pub paths: Vec<String>,
     /// The planned change of a file.
     pub file: Option<FileMark>,
+    /// The numbers of the events with pictures that belong to the result.
+    pub pictures: Vec<u32>,
 }
 
 /// What a step is.
@@ -261,7 +263,8 @@ impl Steps {
                 return;
             }
             // What it stands with says so already.
-            EventKind::FilesSeen { .. } | EventKind::Picture { .. } => return,
+            EventKind::FilesSeen { .. } => return,
+            EventKind::Picture { call_id, .. } => return self.picture(&call_id, n),
             EventKind::ToolFinished { call_id, name, status, result, millis, paths, .. } => {
                 let call = self.call(&call_id, &name, step);
                 call.millis = Some(millis);
@@ -313,6 +316,17 @@ impl Steps {
         }
     }
 
+    /// A picture belongs to the result of its call.
+    fn picture(&mut self, of: &str, event: u32) {
+        let call = self.all.iter_mut().rev().find_map(|step| match &mut step.what {
+            What::Tool(call) if call.call_id == of => Some(call),
+            _ => None,
+        });
+        if let Some(call) = call {
+            call.pictures.push(event);
+        }
+    }
+
     /// A summary has used tokens and time like an answer.
     fn compacted(&mut self, step: Step) {
         (self.asking, self.compacting) = (None, false);
@@ -340,6 +354,7 @@ impl Steps {
                     result: None,
                     paths: Vec::new(),
                     file: None,
+                    pictures: Vec::new(),
                 })),
                 _ => continue,
             };
@@ -384,6 +399,7 @@ impl Steps {
                 result: None,
                 paths: Vec::new(),
                 file: None,
+                pictures: Vec::new(),
             }))));
             self.all.len() - 1
         });
