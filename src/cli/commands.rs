@@ -20,8 +20,9 @@ use crate::sandbox::spawn::{OWN_PROGRAM, Spawner};
 use crate::server::local::{self, FreshToken, RemoteStatus, Status, TokenWish, WorkspaceStatus};
 use crate::store::StoreError;
 
+use super::door::Door;
 use super::reach::{self, CommandError, Reach, block_on};
-use super::{Common, FAILED, OK, remote, say};
+use super::{Common, FAILED, OK, say};
 
 /// No body.
 pub const NOTHING: Option<&()> = None;
@@ -106,11 +107,9 @@ pub fn list<T: Serialize + DeserializeOwned>(
 /// `hq status`: whether it runs, and how it is.
 pub fn status(common: &Common, config: &Config) -> Result<u8, CommandError> {
     let (status, took): (Status, _) = block_on(async {
-        let not_running = || CommandError::NotRunning(config.data.display().to_string());
-        let local = reach::running(config).await?.ok_or_else(not_running)?;
+        let door = Door::here(config).await?;
         let began = Instant::now();
-        let status = local.call(Method::GET, "/local/status", NOTHING).await?;
-        Ok((status, began.elapsed()))
+        Ok((door.told("/local/status").await?, began.elapsed()))
     })?;
     let mut lines = vec![
         format!(
@@ -145,7 +144,7 @@ fn workspace_line(ws: &WorkspaceStatus) -> String {
 /// `hq status --url …`: how a workspace on another machine is.
 pub fn remote_status(common: &Common, remote: &Remote) -> Result<u8, CommandError> {
     let began = Instant::now();
-    let status: RemoteStatus = remote::get(remote, "/api/v1/status")?;
+    let status = told_by(remote)?;
     let lines = [
         format!("Runtime: running (version {})", status.version),
         format!("Address: {}", remote.url),
@@ -157,7 +156,11 @@ pub fn remote_status(common: &Common, remote: &Remote) -> Result<u8, CommandErro
 
 /// `hq healthcheck --url …`.
 pub fn remote_healthcheck(remote: &Remote) -> Result<u8, CommandError> {
-    remote::get::<RemoteStatus>(remote, "/api/v1/status").map(|_| OK)
+    told_by(remote).map(|_| OK)
+}
+
+fn told_by(remote: &Remote) -> Result<RemoteStatus, CommandError> {
+    block_on(async { Door::there(remote).told("/api/v1/status").await })
 }
 
 /// `hq healthcheck`: whether it answers, for containers.

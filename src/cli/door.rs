@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use axum::http::Method;
 use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::config::Config;
 use crate::config::remote::Remote;
-use crate::net::client::{ClientParts, HttpClient, Response};
+use crate::net::client::{Body, ClientParts, HttpClient, Response};
 use crate::net::message::{self, Policy, Request, Timeouts};
 
 use super::complain;
@@ -18,6 +19,8 @@ use super::reach::{self, CommandError, Local, words_of};
 
 /// How long an answer of an agent may take.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// The largest answer that is told at once.
+const MAX_TOLD: usize = 1 << 20;
 /// The largest refusal that is read.
 const MAX_REFUSAL: usize = 64 * 1024;
 
@@ -80,7 +83,7 @@ pub enum Pieces {
     /// From the socket.
     Here(hyper::body::Incoming),
     /// From the network.
-    There(crate::net::client::Body),
+    There(Body),
 }
 
 impl Door {
@@ -115,6 +118,22 @@ impl Door {
             .map_err(|error| CommandError::Failed(format!("the answer is no JSON: {error}")))
     }
 
+    /// Reads what is told at once, such as how it is: whoever takes long does not answer.
+    ///
+    /// # Errors
+    /// What is refused, or that nobody answers.
+    pub async fn told<T: DeserializeOwned>(&self, path: &str) -> Result<T, CommandError> {
+        let (client, remote) = match self {
+            Self::Here(local) => return local.call(Method::GET, path, None::<&()>).await,
+            Self::There(client, remote) => (client, remote),
+        };
+        let request = request(remote, Ask::get(path)).timeouts(Timeouts::SHORT);
+        let (text, _) =
+            answered(client, remote, request).await?.beginning(MAX_TOLD).await.map_err(silent)?;
+        serde_json::from_slice(&text)
+            .map_err(|_| CommandError::Failed(format!("{} is no HQ", remote.url)))
+    }
+
     /// Asks; the answer is read piece by piece.
     ///
     /// # Errors
@@ -135,16 +154,25 @@ impl Door {
                 Err(refused(&text, "HQ"))
             }
             Self::There(client, remote) => {
-                let answer = client.request(request(remote, ask)).await.map_err(silent)?;
-                if answer.is_success() {
-                    return Ok(Pieces::There(answer.body));
-                }
-                let Response { status, body, .. } = answer;
-                let (text, _) = body.beginning(MAX_REFUSAL).await.map_err(silent)?;
-                Err(refused(&text, &format!("{} ({status})", remote.url)))
+                answered(client, remote, request(remote, ask)).await.map(Pieces::There)
             }
         }
     }
+}
+
+/// The answer of a server on another machine.
+async fn answered(
+    client: &HttpClient,
+    remote: &Remote,
+    request: Request,
+) -> Result<Body, CommandError> {
+    let answer = client.request(request).await.map_err(silent)?;
+    if answer.is_success() {
+        return Ok(answer.body);
+    }
+    let Response { status, body, .. } = answer;
+    let (text, _) = body.beginning(MAX_REFUSAL).await.map_err(silent)?;
+    Err(refused(&text, &format!("{} ({status})", remote.url)))
 }
 
 fn request(remote: &Remote, ask: Ask<'_>) -> Request {

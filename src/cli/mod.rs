@@ -12,7 +12,6 @@ mod stores;
 mod portable;
 mod progress;
 mod reach;
-mod remote;
 mod rollback;
 mod runs;
 mod serve;

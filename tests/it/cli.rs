@@ -213,6 +213,21 @@ async fn a_server_on_another_machine_is_asked_with_a_token() {
     let gone = hq(other.path(), &["status", "--url", &url, "--token", token]);
     assert_eq!(gone.status.code(), Some(3), "{}", says(&gone));
     assert!(!says(&gone).contains(token));
+
+    // Something else answers there.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("http://{}", listener.local_addr().expect("an address"));
+    let other_program = std::thread::spawn(move || {
+        use std::io::{Read as _, Write as _};
+        let (mut stream, _) = listener.accept().expect("somebody asks");
+        let _ = stream.read(&mut [0; 4096]).expect("a request");
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello";
+        stream.write_all(answer).expect("an answer");
+    });
+    let unknown = hq(other.path(), &["status", "--url", &address, "--token", "hq_pat_x"]);
+    other_program.join().expect("it answered");
+    assert_eq!(unknown.status.code(), Some(2), "{}", says(&unknown));
+    assert!(says(&unknown).contains(&format!("{address} is no HQ")), "{}", says(&unknown));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -111,11 +111,14 @@ async fn an_agent_is_asked_and_its_run_is_looked_at() {
     terminal.model.push(Turn::text("From afar."));
     let place = other.path().to_owned();
     let far = move || {
-        let with = ["agent", "run", "ada", "Hello", "--url", &url, "--token", &token];
-        run(Path::new(BINARY), &place, &with)
+        let there = ["--url", &url, "--token", &token];
+        let hq = |with: &[&str]| run(Path::new(BINARY), &place, &[with, &there].concat());
+        let said = hq(&["agent", "run", "ada", "Hello"]);
+        (said, hq(&["agent", "session", "rename", &id, "Named", "afar"]))
     };
-    let far = tokio::task::spawn_blocking(far).await.expect("no panic");
-    assert_eq!(out(&far), "From afar.\n");
+    let (said, named) = tokio::task::spawn_blocking(far).await.expect("no panic");
+    assert_eq!(out(&said), "From afar.\n");
+    assert!(out(&named).contains("It is called Named afar."), "{}", out(&named));
     let nobody = refused(&terminal.hq(&["agent", "run", "eve", "Hello"]).await, 1);
     assert!(nobody.contains("hq/eve") && nobody.contains("does not exist"), "{nobody}");
     let unknown = refused(&terminal.hq(&["runs", "show", "R-99"]).await, 1);
