@@ -301,6 +301,14 @@ impl Usage {
         self.input.saturating_add(self.cache_read).saturating_add(self.cache_write)
     }
 
+    /// Tells of these tokens when they are news; servers that do not count say nothing, or zero.
+    pub(super) fn tell(self, known: &mut Option<Self>, out: &mut Vec<Delta>) {
+        if self.total() != 0 && *known != Some(self) {
+            *known = Some(self);
+            out.push(Delta::Usage(self));
+        }
+    }
+
     /// Both sums together.
     #[must_use]
     pub fn total(&self) -> u64 {

@@ -192,10 +192,7 @@ impl Decoder {
             output: said.candidates_token_count.saturating_add(said.thoughts_token_count),
             reasoning: said.thoughts_token_count,
         };
-        if usage.total() != 0 && self.usage != Some(usage) {
-            self.usage = Some(usage);
-            out.push(Delta::Usage(usage));
-        }
+        usage.tell(&mut self.usage, out);
     }
 }
 

@@ -160,10 +160,7 @@ impl Decoder {
     fn count(&mut self, input: Option<u64>, output: Option<u64>, out: &mut Vec<Delta>) {
         let usage =
             Usage { input: input.unwrap_or(0), output: output.unwrap_or(0), ..Usage::default() };
-        if usage.total() != 0 {
-            self.usage = Some(usage);
-            out.push(Delta::Usage(usage));
-        }
+        usage.tell(&mut self.usage, out);
     }
 }
 

@@ -397,10 +397,7 @@ impl Decoder {
             reasoning: said.completion_tokens_details.and_then(|d| d.reasoning_tokens).unwrap_or(0),
         };
         // Servers that count nothing send zeros.
-        if usage.total() != 0 && self.usage != Some(usage) {
-            self.usage = Some(usage);
-            out.push(Delta::Usage(usage));
-        }
+        usage.tell(&mut self.usage, out);
     }
 }
 

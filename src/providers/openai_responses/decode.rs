@@ -330,10 +330,7 @@ impl Decoder {
             output: said.output_tokens,
             reasoning: said.output_tokens_details.and_then(|d| d.reasoning_tokens).unwrap_or(0),
         };
-        if usage.total() != 0 {
-            self.usage = Some(usage);
-            out.push(Delta::Usage(usage));
-        }
+        usage.tell(&mut self.usage, out);
     }
 }
 
