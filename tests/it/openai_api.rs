@@ -272,6 +272,29 @@ async fn every_answer_says_which_it_is_and_how_many_more_may_be_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_asks_for_it_hears_what_the_agents_own_tools_do() {
+    let (hq, model, program) = ready().await;
+    let call = || Turn::call("task_create", json!({ "title": "Call the printer" }));
+    model.push(call()).push(Turn::text("Done.")).push(call()).push(Turn::text("Done."));
+    let mut body = asking("Make a task");
+    body["stream"] = true.into();
+    let curious = program.clone().with("x-hq-events", "tools");
+    let told = chunks(&mut curious.post_stream(CHAT, &body).await).await;
+    let tools: Vec<(&str, &str)> = told
+        .iter()
+        .filter(|chunk| chunk["object"] == "hq.tool")
+        .map(|chunk| {
+            let word = |key: &str| chunk["tool"][key].as_str().expect("a word");
+            (word("name"), word("status"))
+        })
+        .collect();
+    assert_eq!(tools, [("task_create", "started"), ("task_create", "ok")]);
+    let plain = chunks(&mut program.post_stream(CHAT, &body).await).await;
+    assert!(plain.iter().all(|chunk| chunk["object"] == "chat.completion.chunk"), "{plain:?}");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_single_call_goes_on_without_its_client_when_it_was_told_to() {
     let (hq, model, program) = ready().await;
     let gate = Gate::new();

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::kernel::text::cut;
 
+use super::activity::ToolSeen;
 use super::error::ChatError;
 use super::turn::{Answer, ClientCall, Spent};
 
@@ -28,6 +29,10 @@ pub(super) trait Form: Send {
     fn more(&mut self, text: &str) -> String;
     /// After the last word.
     fn end(&mut self, answer: &Answer) -> String;
+    /// A tool of the agent's own was called or has answered.
+    fn tool(&mut self, _seen: &ToolSeen) -> String {
+        String::new()
+    }
     /// There is no answer.
     fn failed(&mut self, error: &ChatError) -> String;
 }
@@ -147,6 +152,14 @@ impl Form for Chat {
             out.push_str(&data(&last));
         }
         out
+    }
+
+    fn tool(&mut self, seen: &ToolSeen) -> String {
+        let ToolSeen { call, name, status } = seen;
+        let mut told = self.chunk(&json!([]));
+        told["object"] = "hq.tool".into();
+        told["tool"] = json!({ "call_id": call, "name": name, "status": status });
+        data(&told)
     }
 
     fn failed(&mut self, error: &ChatError) -> String {

@@ -4,6 +4,7 @@
 //! a chat message is. One write makes the session, the input and the run; the answer is read from
 //! the session when the store says that the run has ended. Mounted at `/v1`.
 
+mod activity;
 mod content;
 mod demand;
 mod error;
@@ -36,6 +37,7 @@ use crate::web::session::{Alive, Person};
 
 pub use error::shape_errors;
 
+use activity::Activity;
 use error::ChatError;
 use form::{Chat, Form, Head};
 use request::ChatRequest;
@@ -268,6 +270,8 @@ async fn answer(
     let model = header(headers, "model").map(str::to_owned);
     // Both ears are open before the question is asked, so that nothing of its answer is missed.
     let (entries, pieces) = (ws.store.subscribe(), ws.live.subscribe());
+    let tells = question.streams && header(headers, "events") == Some("tools");
+    let steps = tells.then(|| ws.store.subscribe());
     let accounts = ws.app.system.watch();
     let asked = match resume::go_on(&ws, &who, &agent, &mut question).await? {
         Some(asked) => asked,
@@ -280,11 +284,15 @@ async fn answer(
     let form = form(Head { id: name, created, model: question.model });
     let demand = question.demand.unwrap_or_default();
     let (takes_calls, wants_calls) = (!demand.offered().is_empty(), demand.must_call());
+    let activity = match steps {
+        Some(steps) => Activity::of(&ws, (run, since.0), demand, steps)?,
+        None => None,
+    };
     let mut turn =
         Turn { ws, input, run, since, takes_calls, wants_calls, entries, accounts, alive };
     turn.check()?;
     if question.streams {
-        return Ok(stream::answer(Telling { turn, pieces, form, guard }));
+        return Ok(stream::answer(Telling { turn, pieces, form, guard, activity }));
     }
     drop(pieces);
     let ended = turn.ended().await?;

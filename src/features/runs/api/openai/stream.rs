@@ -15,6 +15,7 @@ use tokio::time::{Instant, interval_at};
 
 use crate::live::{BlockKind, Piece};
 
+use super::activity::{self, Activity, ToolSeen};
 use super::form::Form;
 use super::turn::{StopOnDrop, Turn};
 
@@ -33,6 +34,8 @@ pub(super) struct Telling {
     pub form: Box<dyn Form>,
     /// For a session made for this call alone.
     pub guard: Option<StopOnDrop>,
+    /// For a client that wants to know what the agent's own tools do.
+    pub activity: Option<Activity>,
 }
 
 /// Answers with a stream that a task of its own fills.
@@ -57,11 +60,14 @@ pub(super) fn answer(telling: Telling) -> Response {
 struct Gone;
 
 async fn send(out: &mpsc::Sender<Bytes>, events: String) -> Result<(), Gone> {
+    if events.is_empty() {
+        return Ok(());
+    }
     out.send(events.into()).await.map_err(|_| Gone)
 }
 
 async fn tell(telling: Telling, out: mpsc::Sender<Bytes>) -> Result<(), Gone> {
-    let Telling { mut turn, mut pieces, mut form, mut guard } = telling;
+    let Telling { mut turn, mut pieces, mut form, mut guard, mut activity } = telling;
     send(&out, form.begin()).await?;
     let mut relay = Relay::default();
     let mut beat = interval_at(Instant::now() + BEAT, BEAT);
@@ -83,6 +89,10 @@ async fn tell(telling: Telling, out: mpsc::Sender<Bytes>) -> Result<(), Gone> {
                     send(&out, form.more(&text)).await?;
                 }
             }
+            seen = activity::more(&mut activity) => match seen {
+                Ok(seen) => send(&out, told(&mut *form, &seen)).await?,
+                Err(error) => break Err(error.into()),
+            },
             ended = turn.ended() => break ended,
             _ = beat.tick() => {
                 // A token may have come to its end, which nothing tells of.
@@ -97,6 +107,9 @@ async fn tell(telling: Telling, out: mpsc::Sender<Bytes>) -> Result<(), Gone> {
     if let Some(guard) = guard.as_mut().filter(|_| ended.is_ok()) {
         guard.disarm();
     }
+    if let Some(Ok(seen)) = activity.as_mut().map(Activity::read) {
+        send(&out, told(&mut *form, &seen)).await?;
+    }
     let answer = ended.and_then(|run| turn.answer(&run));
     match answer {
         Ok(answer) => {
@@ -108,6 +121,10 @@ async fn tell(telling: Telling, out: mpsc::Sender<Bytes>) -> Result<(), Gone> {
         Err(error) => send(&out, form.failed(&error)).await?,
     }
     out.send(Bytes::from_static(b"data: [DONE]\n\n")).await.map_err(|_| Gone)
+}
+
+fn told(form: &mut dyn Form, seen: &[ToolSeen]) -> String {
+    seen.iter().map(|seen| form.tool(seen)).collect()
 }
 
 /// What came of a piece.
