@@ -87,6 +87,16 @@ pub fn of(
     Ok(all)
 }
 
+fn price(model: &str) -> Words {
+    Words {
+        verb: "changed the price of".to_owned(),
+        thing: ellipsis(model, MAX_TITLE),
+        path: "settings/usage/prices".to_owned(),
+        icon: "edit",
+        ..Words::default()
+    }
+}
+
 impl Speaker<'_> {
     fn event(&self, event: &Event) -> Result<Option<(Area, Words)>, StoreError> {
         let words = match event {
@@ -214,16 +224,7 @@ impl Speaker<'_> {
             Event::BudgetChanged { payer, period } => {
                 (Area::Workspace, Some(self.budget("changed", *payer, *period, "edit")?))
             }
-            Event::PriceChanged { model, .. } => {
-                let words = Words {
-                    verb: "changed the price of".to_owned(),
-                    thing: ellipsis(model, MAX_TITLE),
-                    path: "settings/usage/prices".to_owned(),
-                    icon: "edit",
-                    ..Words::default()
-                };
-                (Area::Workspace, Some(words))
-            }
+            Event::PriceChanged { model, .. } => (Area::Workspace, Some(price(model))),
             Event::BudgetWarned { payer, period } => {
                 (Area::Agents, Some(self.budget("used most of", *payer, *period, "clock")?))
             }

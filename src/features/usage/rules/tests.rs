@@ -1,5 +1,6 @@
 //! Money on a real store: what is reserved, settled, lost and refused.
 
+mod honest;
 mod schedules;
 mod shares;
 
