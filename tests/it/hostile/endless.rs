@@ -2,7 +2,8 @@
 
 use hq::features::runs::model::{Child, Run, SubagentLimits};
 use hq::features::runs::rules::limits;
-use hq::kernel::{Outcome, RunState};
+use hq::features::usage::rules::budgets::{self, Wish};
+use hq::kernel::{Outcome, Payer, Period, RunId, RunState};
 use serde_json::json;
 
 use super::{call, obey, obey_for_ever, orders};
@@ -79,13 +80,8 @@ async fn sub_agents_that_make_sub_agents_are_few_in_all() {
     office.hq.finish().await;
 }
 
-/// The budget: it is reserved before each call, so nothing is spent beyond it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn orders_to_go_on_spend_no_more_than_a_run_may() {
-    let office = Office::open().await;
-    office.model.answering(obey_dearly);
-    office.price(1_000_000, 10_000_000).await;
-    office.limits(None, 300_000).await;
+/// An agent reads pages, each of which sends it to the next one.
+async fn many_pages(office: &Office) -> RunId {
     let ada = office.agent("Ada").await;
     let folder = office.ws().agent_folder(&ada.slug);
     let read = |n: u32| call("read", json!({ "path": format!("{n}.md") }));
@@ -93,7 +89,39 @@ async fn orders_to_go_on_spend_no_more_than_a_run_may() {
         let text = format!("This is page {n} of many.\n{}\n", read(n + 1));
         std::fs::write(folder.join(format!("{n}.md")), text).expect("a file");
     }
-    let run = office.say(&ada, &read(0)).await;
+    office.say(&ada, &read(0)).await
+}
+
+/// Where nothing has a price, tokens have a limit of their own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orders_to_go_on_use_no_more_tokens_than_a_run_may() {
+    let office = Office::open().await;
+    office.model.answering(obey_dearly);
+    let wish = Wish {
+        payer: Payer::Workspace,
+        period: Period::Run,
+        limit_micros: None,
+        limit_tokens: Some(80_000),
+        soft_pct: 80,
+        hard: true,
+    };
+    office.act(move |tx| budgets::set(tx, wish)).await;
+    let run = many_pages(&office).await;
+    let ended = office.ended(run).await;
+    assert!(matches!(ended.outcome, Some(Outcome::Limit { .. })), "{:?}", ended.outcome);
+    let used: u64 = office.usage(run).iter().map(|used| used.input + used.output).sum();
+    assert!(20_000 < used && used <= 80_000, "{used}");
+    office.hq.finish().await;
+}
+
+/// The budget: it is reserved before each call, so nothing is spent beyond it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orders_to_go_on_spend_no_more_than_a_run_may() {
+    let office = Office::open().await;
+    office.model.answering(obey_dearly);
+    office.price(1_000_000, 10_000_000).await;
+    office.limits(None, 300_000).await;
+    let run = many_pages(&office).await;
     let ended = office.ended(run).await;
     assert_eq!(ended.outcome, Some(Outcome::Limit { which: "cost".into() }));
     let spent: i64 = office.usage(run).iter().filter_map(|used| used.billed_micros).sum();

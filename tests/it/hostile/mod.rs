@@ -118,6 +118,11 @@ const DEFENCES: &[(&str, &str, &str)] = &[
         "orders_to_go_on_spend_no_more_than_a_run_may",
     ),
     (
+        "Orders to spend where nothing has a price",
+        "Tokens have budgets of their own, reserved in the same way",
+        "orders_to_go_on_use_no_more_tokens_than_a_run_may",
+    ),
+    (
         "A program that floods, is deaf to signals, or hides in a session of its own",
         "So many bytes of output, so much time; whoever it has begun is ended with it",
         "a_program_that_floods_or_never_ends_is_ended",
