@@ -7,6 +7,7 @@ use crate::features::workspace::model::{Counter, Counting};
 use crate::kernel::text::cut;
 use crate::kernel::{AgentId, Event, JobId, Problem, ProblemKind, RunId, SessionId};
 use crate::store::{ReadExt, StoreError, WriteTx};
+use crate::tool::reduce;
 
 use super::model::{Job, JobOutcome, JobOutput};
 use super::queries;
@@ -150,7 +151,9 @@ pub fn finish(tx: &mut WriteTx<'_>, id: JobId, end: Finished) -> Result<Job, Job
     }
     job.outcome = Some(end.outcome);
     job.output = end.output;
-    job.tail = last(&end.tail, MAX_TAIL).to_owned();
+    // What a terminal would show of it, and of that the end.
+    let tail = reduce::plain(last(&end.tail, 16 * MAX_TAIL));
+    job.tail = last(&tail, MAX_TAIL).to_owned();
     job.detached = end.detached;
     job.ended_at = Some(tx.now());
     tx.put(&job)?;

@@ -66,7 +66,10 @@ pub(super) fn parent_of(
 ) -> Result<Option<(String, String)>, StoreError> {
     let Some(child) = tx.get::<Child>(run.id)? else { return Ok(None) };
     let parent = tx.get::<Run>(child.parent)?;
-    Ok(parent.map(|run| (run.name(), look.ws.url(&format!("runs/{}", run.name())))))
+    Ok(parent.map(|run| {
+        let with = if child.forked { " with its conversation" } else { "" };
+        (format!("{}{with}", run.name()), look.ws.url(&format!("runs/{}", run.name())))
+    }))
 }
 
 /// What a run may cost, in micro-dollars: a sub-agent has its share of its parent's.
