@@ -10,4 +10,5 @@ import "./files.js";
 import "./chat.js";
 import "./passkeys.js";
 import "./prove.js";
+import "./steps.js";
 import "./time.js";

@@ -42,6 +42,10 @@ async fn pictures_changes_and_long_texts_are_shown_and_exported_whole() {
     assert_eq!((gone, came), (vec!["two".to_owned()], vec!["2".to_owned()]));
     assert!(page.texts(".diff span").contains(&"one".to_owned()), "what stands around it");
 
+    let last = page.attrs(".trace > li", "id").pop().expect("a step");
+    let around = mira.get(&format!("{base}?at=2")).await;
+    assert!(around.attrs(".trace > li", "id").contains(&last), "the steps around the second");
+
     let raw = mira.get(&format!("{base}/events")).await;
     let events = office.events(run);
     assert_eq!(raw.texts(".raw-events > li").len(), events.len(), "{}", raw.text);

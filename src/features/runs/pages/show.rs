@@ -42,6 +42,9 @@ use super::waits::{self, Waits};
 
 /// How many steps a page shows at first.
 const WINDOW: usize = 100;
+/// How many it shows at most, and how many of them before one that is pointed at.
+const MOST: usize = 300;
+const BEFORE: usize = 10;
 /// How long "stop and undo" waits for the stop.
 const STOPS_WITHIN: Duration = Duration::from_secs(5);
 
@@ -50,6 +53,21 @@ const STOPS_WITHIN: Duration = Duration::from_secs(5);
 pub(super) struct From {
     /// The first step that is shown, counted from 0.
     from: Option<usize>,
+    /// A step that is to be among them, by its address.
+    at: Option<u32>,
+}
+
+impl From {
+    /// The first step that is shown: the newest ones, unless the address says otherwise.
+    fn first(&self, steps: &Steps) -> usize {
+        let number = |key: &str| key.split('-').next().and_then(|n| n.parse::<u32>().ok());
+        let near = |at: u32| {
+            let found = steps.all.iter().position(|step| number(&step.key) >= Some(at));
+            found.map(|found| found.saturating_sub(BEFORE))
+        };
+        let newest = || steps.all.len().saturating_sub(WINDOW);
+        self.from.or_else(|| self.at.and_then(near)).unwrap_or_else(newest)
+    }
 }
 
 /// A fact in the head.
@@ -161,7 +179,7 @@ pub(super) async fn show(
     Query(from): Query<From>,
 ) -> Result<Response, PageError> {
     let run = find(&ws, &who, &name)?;
-    let parts = ws.read(|snap| parts(snap, &ws, &who, &run, from.from))?;
+    let parts = ws.read(|snap| parts(snap, &ws, &who, &run, &from))?;
     if hx.wants("run-head") {
         return html::fragment(&parts.head);
     }
@@ -198,7 +216,7 @@ fn parts(
     ws: &Ws,
     who: &Person,
     run: &Run,
-    from: Option<usize>,
+    from: &From,
 ) -> Result<Parts, StoreError> {
     // Read again in this snapshot, so that head, steps and rail agree.
     let run = &tx.get::<Run>(run.id)?.unwrap_or_else(|| run.clone());
@@ -209,7 +227,7 @@ fn parts(
     let href = ws.url(&format!("runs/{}", run.name()));
     let works = run.state == RunState::Running;
     let face = agent.as_ref().map_or_else(Face::nobody, |agent| look.agent(agent, works));
-    let list = list(tx, &look, run, &steps, (&href, &face), from)?;
+    let list = list(tx, &look, run, &steps, (&href, &face), from.first(&steps))?;
     let rail = rail(tx, &look, run, &steps, &href)?;
     let head = head(tx, &look, (run, agent.as_ref()), &steps, (&href, face))?;
     let agent_name = agent.map_or_else(|| "the agent".to_owned(), |agent| agent.name);
@@ -223,9 +241,8 @@ fn list(
     run: &Run,
     steps: &Steps,
     (href, face): (&str, &Face),
-    from: Option<usize>,
+    from: usize,
 ) -> Result<StepList, StoreError> {
-    let from = from.unwrap_or_else(|| steps.all.len().saturating_sub(WINDOW));
     let last = steps.all.iter().rev().find_map(|step| match &step.what {
         What::Said(text) => Some(text.clone()),
         _ => None,
@@ -233,9 +250,10 @@ fn list(
     let (agent, href_of) = (face.clone(), href.to_owned());
     let again = (lineage::may_fork(look, run) && !run.is_live()).then(|| format!("{href}/retry"));
     let drawing = Drawing { look, agent, href: href_of, again, last: last.unwrap_or_default() };
-    let shown = steps.all.iter().skip(from);
+    let shown = steps.all.iter().skip(from).take(MOST);
+    let left = steps.all.len().saturating_sub(from + MOST);
     let mut views = shown.map(|step| drawing.view(tx, step)).collect::<Result<Vec<_>, _>>()?;
-    if run.state == RunState::Running {
+    if run.state == RunState::Running && left == 0 {
         views.extend(drawing.writing(steps, look.ws.live.block(run.id)));
     }
     let earlier = (0 < from).then(|| {
@@ -247,7 +265,8 @@ fn list(
         _ => "Nothing is kept of this run.",
     };
     let live = Live::new(format!("{href}?from={from}")).record(RUNS.name, run.id);
-    Ok(StepList { live, earlier, steps: views, empty })
+    let later = (0 < left).then(|| (left, format!("{href}?from={}", from + MOST)));
+    Ok(StepList { live, earlier, later, steps: views, empty })
 }
 
 fn head(

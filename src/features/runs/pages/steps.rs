@@ -64,6 +64,7 @@ pub(super) enum Shape {
 pub(super) struct StepList {
     pub live: crate::web::live::Live,
     pub earlier: Option<(usize, String)>,
+    pub later: Option<(usize, String)>,
     pub steps: Vec<StepView>,
     pub empty: &'static str,
 }
