@@ -26,6 +26,24 @@ pub fn wrap(id: &str, words: &str) -> String {
     format!("<<<{NAME} id={id}>>>\n{}\n<<<END_{NAME} id={id}>>>", neutral(words))
 }
 
+/// A part of a text that came from outside, marked like the whole of it; any other as it is.
+#[must_use]
+pub fn again(whole: &str, part: String) -> String {
+    match id_in(whole) {
+        Some(id) => wrap(id, &part),
+        None => part,
+    }
+}
+
+/// The id of the marks in a text.
+fn id_in(text: &str) -> Option<&str> {
+    let begin = format!("<<<{NAME} id=");
+    let from = text.find(&begin)? + begin.len();
+    let id = text[from..].split(">>>").next()?;
+    (!id.is_empty() && id.len() <= 64 && id.bytes().all(|b| b.is_ascii_alphanumeric()))
+        .then_some(id)
+}
+
 /// Breaks what looks like a mark.
 fn neutral(words: &str) -> String {
     let upper = words.to_ascii_uppercase();
@@ -44,7 +62,16 @@ fn neutral(words: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{NAME, wrap};
+    use super::{NAME, again, wrap};
+
+    #[test]
+    fn a_part_of_what_came_from_outside_is_marked_too() {
+        let whole = format!("{{}}\n{}", wrap("ab12", "one\ntwo"));
+        assert_eq!(again(&whole, "two".to_owned()), wrap("ab12", "two"));
+        assert_eq!(again("one\ntwo", "two".to_owned()), "two");
+        let broken = format!("<<<{NAME} id=a b>>> <<<{NAME} id=");
+        assert_eq!(again(&broken, "two".to_owned()), "two");
+    }
 
     #[test]
     fn words_cannot_end_their_own_part() {

@@ -12,7 +12,8 @@ use crate::git::folder::Kind;
 use crate::kernel::Can;
 use crate::store::{ReadExt, StoreError};
 use crate::tool::{
-    Aliases, Effect, Group, Picture, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, media, text,
+    Aliases, Effect, Group, Picture, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, media,
+    text, untrusted,
 };
 
 use super::folder::{self, blocking};
@@ -68,7 +69,8 @@ impl ReadTool for Read {
         };
         if let Some(name) = args.path.strip_prefix("result:") {
             let text = result_text(cx, name).await?;
-            return lines.of(&text, "").map(ToolOutput::text);
+            let part = lines.of(&text, "")?;
+            return Ok(ToolOutput::text(untrusted::again(&text, part)));
         }
         let root = cx.folder.clone();
         blocking(move || {

@@ -10,7 +10,7 @@ use crate::kernel::Can;
 use crate::kernel::text::ellipsis;
 use crate::tool::globs::{self, Expression, Ignore};
 use crate::tool::{
-    Aliases, Effect, Group, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, media,
+    Aliases, Effect, Group, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, media, untrusted,
 };
 
 use super::{folder, read};
@@ -65,7 +65,9 @@ impl ReadTool for Search {
         let wanted = Wanted::of(&args)?;
         if let Some(name) = args.path.as_deref().and_then(|path| path.strip_prefix("result:")) {
             let text = read::result_text(cx, name).await?;
-            return Ok(wanted.in_text(&text));
+            let mut found = wanted.in_text(&text);
+            found.text = untrusted::again(&text, found.text);
+            return Ok(found);
         }
         let (root, cancel) = (cx.folder.clone(), cx.cancel.clone());
         folder::blocking(move || {

@@ -68,6 +68,11 @@ const DEFENCES: &[(&str, &str, &str)] = &[
         "no_way_of_writing_a_private_address_gets_through",
     ),
     (
+        "Words of a page that are read from what was kept of it",
+        "Each part of it is marked like the whole",
+        "what_is_read_of_a_page_later_is_marked_too",
+    ),
+    (
         "A name that turns to a private address between two looks",
         "The look that is checked is the one of the connection itself",
         "a_name_that_turns_to_a_private_address_is_refused_when_it_does",
