@@ -33,10 +33,11 @@ pub(super) fn fit<'a>(
     model: &Model,
     carries: Carries,
 ) -> Cow<'a, ChatRequest> {
+    let sees = model.vision && !request.blind;
     let taken = |part: &Part| match part {
-        Part::Image { data, .. } => model.vision && data.len() <= carries.picture,
+        Part::Image { data, .. } => sees && data.len() <= carries.picture,
         Part::File { media_type, .. } => {
-            carries.documents && model.vision && media_type == "application/pdf"
+            carries.documents && sees && media_type == "application/pdf"
         }
         _ => true,
     };
@@ -46,7 +47,7 @@ pub(super) fn fit<'a>(
     let mut fitted = request.clone();
     for part in fitted.messages.iter_mut().flat_map(|message| &mut message.parts) {
         if !taken(part) {
-            *part = Part::text(words(part, model.vision));
+            *part = Part::text(words(part, sees));
         }
     }
     Cow::Owned(fitted)
@@ -108,8 +109,11 @@ mod tests {
     fn what_a_model_cannot_take_becomes_words() {
         let picture = Part::Image { media_type: "image/png".into(), data: vec![0; 2_000] };
         assert_eq!(said(picture.clone(), true, Carries::PICTURES), None);
-        let words = said(picture, false, Carries::PICTURES).expect("words");
+        let words = said(picture.clone(), false, Carries::PICTURES).expect("words");
         assert!(words.contains("image/png") && words.contains("2 KB"), "{words}");
+        let told = ChatRequest { blind: true, ..request(picture) };
+        let fitted = fit(&told, &Model::unknown("m"), Carries::DOCUMENTS);
+        assert_eq!(fitted.messages[0].parts.last(), Some(&Part::text(words)));
         let large = Part::Image { media_type: "image/png".into(), data: vec![0; 5 << 20] };
         assert_eq!(said(large.clone(), true, Carries::DOCUMENTS), None);
         let words = said(large, true, Carries::SMALL_PICTURES).expect("words");

@@ -28,6 +28,8 @@ pub struct ChatRequest {
     pub top_p: Option<f32>,
     /// Texts that end the output.
     pub stop: Vec<String>,
+    /// Set when the server says that the model sees no pictures: words stand in their place, then.
+    pub blind: bool,
     /// What helps the provider but changes no answer.
     pub metadata: Metadata,
 }
@@ -47,6 +49,7 @@ impl ChatRequest {
             temperature: None,
             top_p: None,
             stop: Vec::new(),
+            blind: false,
             metadata: Metadata::default(),
         }
     }

@@ -186,6 +186,7 @@ impl Turn {
     ) -> Result<Called, EngineError> {
         self.request.messages = self.journal.history.take();
         self.request.max_output = admitted.bound.max_output;
+        self.request.blind = !self.chosen.known.vision;
         self.request.tool_choice = match &self.client {
             _ if self.wrap_up.is_some() => ToolChoice::None,
             Some(client) => client.choice(),
