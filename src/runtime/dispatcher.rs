@@ -384,6 +384,7 @@ impl Dispatcher {
             memory.starved = false;
             let plan = self.0.ws.read(|snap| Plan::read(snap, &memory.noted, now))?;
             memory.noted.fresh.clear();
+            memory.noted.woken.clone_from(&plan.woken);
             memory.poor = plan.poor;
             plan
         };

@@ -13,7 +13,8 @@ use crate::features::runs::queries as runs;
 use crate::features::runs::queries::halt;
 use crate::features::usage::queries::{self as usage, budgets};
 use crate::kernel::{
-    AccountId, AgentId, HaltHow, ItemState, Payer, RunId, RunState, Timestamp, WaitFor,
+    AccountId, AgentId, ConnectionId, HaltHow, ItemState, Payer, RunId, RunState, Timestamp,
+    WaitFor,
 };
 use crate::store::{Range, ReadExt, StoreError};
 
@@ -31,7 +32,12 @@ pub(super) struct Noted {
     pub reasons: HashMap<AgentId, Option<&'static str>>,
     /// Agents that got work since.
     pub fresh: HashSet<AgentId>,
+    /// The model for which each run was woken that waited for a budget: not twice for the same.
+    pub woken: HashMap<RunId, Model>,
 }
+
+/// A model of a connection.
+type Model = (Option<ConnectionId>, String);
 
 impl Noted {
     fn is_news(&self, agent: AgentId, reason: Option<&'static str>) -> bool {
@@ -64,6 +70,8 @@ pub(super) struct Plan {
     pub items: Vec<(Item, Agent)>,
     /// Agents whose items should say something else about why they wait.
     pub notes: Vec<(AgentId, Option<&'static str>)>,
+    /// Of the runs that wait for a budget or were woken, the model for which they were.
+    pub woken: HashMap<RunId, Model>,
     /// Whether a run waits for a budget.
     pub poor: bool,
     /// Agents of which a run waits for a budget: what they would begin now would wait, too.
@@ -86,6 +94,9 @@ impl Plan {
             // What waits for its turn behind another run of its task holds nobody up.
             if run.keeps_agent_busy() && runs::branches::held(tx, &run)?.is_none() {
                 busy.insert(run.agent);
+            }
+            if let Some(model) = noted.woken.get(&run.id) {
+                plan.woken.insert(run.id, model.clone());
             }
             plan.look_at_run(tx, run, &agents, now)?;
         }
@@ -138,7 +149,7 @@ impl Plan {
             }
             let paid = match waiting.needs_micros.filter(|_| budget) {
                 Some(needed) => {
-                    self.is_paid(tx, &run, needed, now)? || has_other_model(tx, &run, agents)?
+                    self.is_paid(tx, &run, needed, now)? || self.has_other(tx, &run, agents)?
                 }
                 None => false,
             };
@@ -175,6 +186,26 @@ impl Plan {
         }
         let needs = wait.map_or((micros, 0), |wait| (wait.micros, wait.tokens));
         budgets::can_pay(tx, run, needs, now)
+    }
+
+    /// Whether another model has been chosen since a run began to wait: a cheaper one, perhaps. One that
+    /// could not be paid either ends no further wait.
+    fn has_other(
+        &mut self,
+        tx: &impl ReadExt,
+        run: &Run,
+        agents: &[Agent],
+    ) -> Result<bool, StoreError> {
+        let Some(agent) = agents.iter().find(|agent| agent.id == run.agent) else {
+            return Ok(false);
+        };
+        let choice = choose(tx, run, agent, None)?;
+        let model = (choice.connection, choice.model);
+        if model == (run.connection, run.model.clone()) || self.woken.get(&run.id) == Some(&model) {
+            return Ok(false);
+        }
+        self.woken.insert(run.id, model);
+        Ok(true)
     }
 
     fn look_at_agent(
@@ -219,13 +250,6 @@ impl Plan {
         }
         Ok(())
     }
-}
-
-/// Whether another model has been chosen since a run began to wait: a cheaper one, perhaps.
-fn has_other_model(tx: &impl ReadExt, run: &Run, agents: &[Agent]) -> Result<bool, StoreError> {
-    let Some(agent) = agents.iter().find(|agent| agent.id == run.agent) else { return Ok(false) };
-    let choice = choose(tx, run, agent, None)?;
-    Ok(choice.model != run.model || choice.connection != run.connection)
 }
 
 /// Whether somebody can answer a run that waits because all who could were resting.

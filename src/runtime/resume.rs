@@ -25,12 +25,13 @@ const UNKNOWN: &str = "Error(interrupted_unknown): interrupted by a restart: thi
 /// Begins the run anew and settles what was left open. Answers whether it goes on.
 pub(super) async fn settle(turn: &mut Turn) -> Result<bool, EngineError> {
     let run = turn.journal.run;
-    let chosen = turn.chosen.clone();
+    let (chosen, home) = (turn.chosen.clone(), turn.home.clone());
     let (actor, cause) = (turn.journal.actor(), turn.journal.cause());
     let begun = turn.journal.ws.store.write(actor, cause, move |tx| {
         let mut pen = rules::begin(tx, run)?;
         let (attempt, thinking, model) = (pen.run.attempt, chosen.thinking, chosen.model);
-        (pen.run.connection, pen.run.model) = (chosen.connection, model.clone());
+        // What was chosen, whoever answers now: a wait for a budget ends when something else is chosen.
+        (pen.run.connection, pen.run.model) = (home.connection, home.model);
         (pen.run.model_source, pen.run.thinking) = (chosen.source, thinking);
         pen.append(tx, EventKind::RunStarted { attempt, model, thinking, request_bytes: 0 })?;
         let open = queries::open_calls(tx, &pen.run)?;

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use crate::features::agents::memory::{self, LASTING, MAX_LASTING};
 use crate::features::runs::model::Session;
 use crate::features::runs::queries::search::{self, Searched, Wish};
+use crate::features::runs::queries::talk;
 use crate::features::workspace::queries as workspace;
 use crate::git::files::AgentFiles;
 use crate::kernel::{Can, SessionId, Timestamp};
@@ -47,12 +48,6 @@ fn today(cx: &ToolCx) -> Result<Date, ToolError> {
     let settings = cx.ws.read(|snap| workspace::settings(snap))?;
     let zone = settings.and_then(|settings| TimeZone::get(&settings.zone).ok());
     Ok(cx.ws.app.clock.now().to_zoned(zone.unwrap_or(TimeZone::UTC)).date())
-}
-
-/// Which conversations a session may be told of.
-fn may_hear(own: &Session) -> impl Fn(&Session) -> bool + use<> {
-    let (id, owner) = (own.id, own.owner);
-    move |other| other.id == id || other.owner.is_none() || other.owner == owner
 }
 
 fn own_session(cx: &ToolCx) -> Result<Session, ToolError> {
@@ -121,7 +116,7 @@ impl ReadTool for MemorySearch {
             }
             if in_talk {
                 let now = ws.app.clock.now();
-                let may = may_hear(&own);
+                let may = |other: &Session| talk::may_tell(&own, other);
                 let since = since.and_then(|day| day.to_zoned(TimeZone::UTC).ok());
                 let wish = Wish {
                     agent,
@@ -237,7 +232,8 @@ fn said(cx: &ToolCx, place: &str) -> Result<ToolOutput, ToolError> {
     let (id, n) = (id.parse::<SessionId>().map_err(|_| bad())?, n.parse().map_err(|_| bad())?);
     let own = own_session(cx)?;
     let told = cx.ws.read(|snap| {
-        let session = snap.get::<Session>(id)?.filter(|s| s.agent == cx.agent && may_hear(&own)(s));
+        let session = snap.get::<Session>(id)?;
+        let session = session.filter(|s| s.agent == cx.agent && talk::may_tell(&own, s));
         match session {
             None => Ok(None),
             Some(session) => search::said_around(snap, &session, n, AROUND).map(Some),

@@ -10,9 +10,11 @@ use serde::Deserialize;
 
 use crate::features::jobs::model::Job;
 use crate::features::jobs::{queries, rules};
+use crate::features::runs::queries::talk;
 use crate::kernel::text::ellipsis;
 use crate::kernel::{Actor, Can, Cause};
 use crate::runtime::jobs::{Jobs, Live};
+use crate::store::StoreError;
 use crate::tool::globs::{self, Expression};
 use crate::tool::reduce;
 use crate::tool::{ActTool, Aliases, Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec};
@@ -112,13 +114,19 @@ impl ActTool for Process {
     }
 }
 
-/// A job of this agent: those of others are theirs.
+/// A job of this agent: those of others are theirs, and those of a person's conversation that person's.
 fn find(cx: &ToolCx, number: Option<u32>) -> Result<Job, ToolError> {
     let Some(number) = number else {
         return Err(ToolError::refused("invalid_args", "id is missing: the number of the job"));
     };
-    let found = cx.ws.read(|snap| queries::by_name(snap, &number.to_string()))?;
-    found.filter(|job| job.agent == cx.agent).ok_or_else(|| {
+    let found = cx.ws.read(|snap| {
+        let job = queries::by_name(snap, &number.to_string())?;
+        match job.filter(|job| job.agent == cx.agent) {
+            Some(job) if talk::may_tell_of(snap, cx.session, job.session)? => Ok(Some(job)),
+            _ => Ok::<_, StoreError>(None),
+        }
+    })?;
+    found.ok_or_else(|| {
         let text = format!("you have no job {number}; action list names yours");
         ToolError::refused("not_found", text)
     })
@@ -126,7 +134,15 @@ fn find(cx: &ToolCx, number: Option<u32>) -> Result<Job, ToolError> {
 
 impl Process {
     fn list(&self, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
-        let jobs = cx.ws.read(|snap| queries::of_agent(snap, cx.agent, 2 * LISTED))?;
+        let jobs = cx.ws.read(|snap| {
+            let mut told = Vec::new();
+            for job in queries::of_agent(snap, cx.agent, 2 * LISTED)? {
+                if talk::may_tell_of(snap, cx.session, job.session)? {
+                    told.push(job);
+                }
+            }
+            Ok::<_, StoreError>(told)
+        })?;
         let now = cx.ws.app.clock.now();
         let listed = |job: &&Job| {
             let young = job.ended_at.is_none_or(|at| now.duration_since(at) < KEPT);

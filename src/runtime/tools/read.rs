@@ -142,7 +142,7 @@ pub(super) async fn result_text(cx: &ToolCx, name: &str) -> Result<String, ToolE
         Some((run, step)) => (Some(number(run)?), number(step)?),
         None => (None, number(name)?),
     };
-    let (own, agent) = (cx.run, cx.agent);
+    let (own, agent, session) = (cx.run, cx.agent, cx.session);
     let body = cx.ws.read(|snap| {
         let run = match run {
             Some(number) => queries::by_name(snap, &number.to_string())?,
@@ -150,6 +150,9 @@ pub(super) async fn result_text(cx: &ToolCx, name: &str) -> Result<String, ToolE
         };
         // What others were told is theirs.
         let Some(run) = run.filter(|run| run.agent == agent) else { return Ok(None) };
+        if !queries::talk::may_tell_of(snap, session, run.session)? {
+            return Ok(None);
+        }
         let events = queries::events_of_run(snap, &run, usize::MAX)?;
         let found = events.into_iter().find_map(|event| match event.kind {
             EventKind::ToolFinished { step, result, .. } if step == wanted => Some(result),

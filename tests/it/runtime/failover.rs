@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use hq::features::agents::model::Agent;
+use hq::features::agents::rules::Changes;
 use hq::features::connections::model::{Cooldown, Named, Wire};
 use hq::features::connections::provider::seal_key;
 use hq::features::connections::rules::turns;
@@ -11,6 +12,7 @@ use hq::features::connections::rules::{self as connections, ConnectionError, New
 use hq::features::runs::model::{EventKind, ModelSource, Run};
 use hq::kernel::{CallEnd, ConnectionId, Outcome, RunId, RunState, TypedId, WaitFor};
 use hq::runtime::Limits;
+use hq::store::ReadExt as _;
 use serde_json::json;
 
 use crate::support::hq::Setup;
@@ -376,6 +378,45 @@ async fn gemini_ollama_and_responses_do_the_work_of_a_task() {
         assert_eq!((calls.len(), run.calls, run.steps), (1, 3, 3), "{wire:?}");
         office.hq.finish().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_waits_for_a_budget_while_another_answers_is_not_woken_for_nothing() {
+    let office = Office::open().await;
+    let (ada, otto) = (office.agent("Ada").await, office.agent("Otto").await);
+    let (other, id) = second(&office, "spare").await;
+    fall_back(&office, None, vec![named(id, "spare")]).await;
+    office.model.push(Turn::error(429, "rate_limit_error", "Later").header("retry-after", "86000"));
+    other.push(Turn::call("ask_person", json!({ "question": "Which offer?" })));
+    let run = office.say(&ada, "Choose an offer").await;
+    office.in_state(run, RunState::Waiting).await;
+    let limit = |micros| Changes { budget_micros: Some(Some(micros)), ..Changes::default() };
+    office.change(ada.id, limit(1)).await;
+    office.say(&ada, "The cheaper one").await;
+    let waits = |run: &Run| {
+        run.waiting.as_ref().is_some_and(|waiting| waiting.waits_for == WaitFor::Budget)
+    };
+    office
+        .until("a wait for the budget", |snap| Ok(snap.get::<Run>(run)?.filter(|run| waits(run))))
+        .await;
+    let begun = || {
+        let events = office.events(run).into_iter();
+        events.filter(|kind| matches!(kind, EventKind::RunStarted { .. })).count()
+    };
+    assert_eq!(office.get::<Run>(run).model, "mock", "what was chosen");
+    // Many looks later it still waits.
+    for _ in 0..5 {
+        office.hq.advance(Duration::from_secs(60)).await;
+        other.push(Turn::text("Yes."));
+        office.ended(office.say(&otto, "Are you there?").await).await;
+    }
+    assert!(waits(&office.get::<Run>(run)));
+    assert_eq!(begun(), 2, "at first, and after the answer");
+    other.push(Turn::text("Chosen."));
+    office.change(ada.id, limit(900_000_000)).await;
+    assert_eq!(office.ended(run).await.summary, "Chosen.");
+    assert_eq!(begun(), 3);
+    office.hq.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,7 +3,7 @@
 use crate::features::agents::model::Agent;
 use crate::features::runs::model::{Run, Session};
 use crate::features::workspace::queries as workspace;
-use crate::kernel::{AccountId, AgentId, Role, RunId};
+use crate::kernel::{AccountId, AgentId, Role, RunId, SessionId};
 use crate::store::{ReadExt, StoreError};
 
 use super::{session_by_key, sessions, sessions_of_agent};
@@ -89,6 +89,26 @@ pub fn may_hear(tx: &impl ReadExt, run: RunId, account: AccountId) -> Result<boo
         return Ok(false);
     };
     may_see_run(tx, &run, account, member.role)
+}
+
+/// Whether what was said and done in another conversation may be told in this one: what belongs to
+/// nobody may be told everywhere, what belongs to a person in conversations of that person.
+#[must_use]
+pub fn may_tell(own: &Session, other: &Session) -> bool {
+    other.id == own.id || other.owner.is_none() || other.owner == own.owner
+}
+
+/// The same by their ids; nothing of a conversation that is gone is told.
+///
+/// # Errors
+/// When the disk fails.
+pub fn may_tell_of(
+    tx: &impl ReadExt,
+    own: SessionId,
+    other: SessionId,
+) -> Result<bool, StoreError> {
+    let (own, other) = (tx.get::<Session>(own)?, tx.get::<Session>(other)?);
+    Ok(own.zip(other).is_some_and(|(own, other)| may_tell(&own, &other)))
 }
 
 /// The conversations of an agent that a person may open from the chat: their own, former ones too,
