@@ -16,6 +16,10 @@ const FRAME: u64 = 64;
 /// A page of a document has at least so many bytes; each counts as a picture.
 const PAGE_BYTES: u64 = 4 * 1024;
 
+/// Nobody makes more tokens than this of a thousand bytes. Who counts more has counted something else, and one such
+/// answer must not make every later call of the model too dear for any budget.
+const RATIO_MOST: u32 = 16_000;
+
 /// Input tokens for a thousand bytes: two bytes a token, raised by what was really seen of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ratio(u32);
@@ -30,7 +34,7 @@ impl Ratio {
     /// A stored ratio; never below the default.
     #[must_use]
     pub fn from_permille(permille: u32) -> Self {
-        Self(permille).max(Self::default())
+        Self(permille.min(RATIO_MOST)).max(Self::default())
     }
 
     /// For storing.
@@ -43,7 +47,7 @@ impl Ratio {
     #[must_use]
     pub fn observe(self, bytes: u64, tokens: u64) -> Self {
         let seen = tokens.saturating_mul(1_000).div_ceil(bytes.max(1));
-        self.max(Self(u32::try_from(seen).unwrap_or(u32::MAX)))
+        self.max(Self(u32::try_from(seen).unwrap_or(RATIO_MOST).min(RATIO_MOST)))
     }
 
     fn tokens(self, bytes: u64) -> u64 {
@@ -325,6 +329,7 @@ mod tests {
         assert_eq!(raised.permille(), 900);
         assert_eq!(raised.observe(1_000, 100), raised);
         assert_eq!(Ratio::from_permille(3), ratio);
+        assert_eq!(ratio.observe(1, u64::MAX).permille(), RATIO_MOST, "a lie");
         assert_eq!(lost(1_000, 90, raised), Usage { input: 1_000, output: 81, ..Usage::default() });
     }
 

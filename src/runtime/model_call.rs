@@ -304,6 +304,7 @@ impl Turn {
     /// What is booked. `size` is the request's, when the provider counted its tokens.
     fn spent(&self, admitted: &Admitted, tokens: Usage, model: &str, size: Option<Size>) -> Spent {
         let model = if model.is_empty() { self.chosen.model.as_str() } else { model };
+        let tokens = usage::believed_tokens(tokens);
         Spent {
             connection: self.chosen.connection,
             provider: self.chosen.provider.name().to_owned(),

@@ -373,7 +373,7 @@ pub struct Spent {
 
 /// Books the call of a test: no agent made it, so no agent's budget pays it.
 fn book(tx: &mut WriteTx<'_>, connection: &Connection, spent: Spent) -> Result<(), StoreError> {
-    let tokens = spent.tokens.unwrap_or_default();
+    let tokens = usage::believed_tokens(spent.tokens.unwrap_or_default());
     let listed = usage::bill(&catalog::describe(&spent.model), &tokens);
     let route = queries::route(connection);
     let offered = Offered { name: &spent.asked, connection: Some(connection.id), route };
@@ -384,8 +384,9 @@ fn book(tx: &mut WriteTx<'_>, connection: &Connection, spent: Spent) -> Result<(
     let known = entered.unwrap_or(spent.known);
     let billed_micros = match route {
         Route::Subscription => Some(0),
-        _ => spent.tokens.as_ref().and_then(|tokens| usage::bill(&known, tokens)),
+        _ => spent.tokens.and_then(|_| usage::bill(&known, &tokens)),
     };
+    let (billed_micros, listed) = (usage::believed(billed_micros), usage::believed(listed));
     let priced_by = match billed_micros {
         None => PricedBy::Nobody,
         Some(_) if is_entered && route != Route::Subscription => PricedBy::Person,

@@ -20,6 +20,10 @@ use crate::store::{KeyBuf, Range, ReadExt, StoreError};
 use super::model::{
     AGENT_DAY, AGENT_MONTH, BY_RUN, MONTH, RUN_COST, Reservation, SeenRatio, Usage, day_of,
 };
+use super::rules::budgets::MAX_BUDGET;
+
+/// No call has more tokens of a kind than this, whatever a provider counts.
+const MOST_TOKENS: u64 = 1_000_000_000_000;
 
 /// Reservations that hold money at this moment.
 ///
@@ -64,6 +68,27 @@ pub fn dearest() -> Price {
 #[must_use]
 pub fn bill(model: &Model, tokens: &Tokens) -> Option<i64> {
     model.cost(tokens).map(|micros| i64::try_from(micros).unwrap_or(i64::MAX))
+}
+
+/// What can be believed that one call cost, in micro-dollars: no less than nothing, and no more than the
+/// largest budget, so that no sum comes to where numbers end and begin anew.
+#[must_use]
+pub fn believed(micros: Option<i64>) -> Option<i64> {
+    micros.map(|micros| micros.clamp(0, MAX_BUDGET))
+}
+
+/// What can be believed of what a provider counted, for the same reason.
+#[must_use]
+pub fn believed_tokens(tokens: Tokens) -> Tokens {
+    let most = |n: u64| n.min(MOST_TOKENS);
+    Tokens {
+        input: most(tokens.input),
+        cache_read: most(tokens.cache_read),
+        cache_write: most(tokens.cache_write),
+        cache_write_1h: most(tokens.cache_write_1h),
+        output: most(tokens.output),
+        reasoning: most(tokens.reasoning),
+    }
 }
 
 /// How many tokens the bytes of this model's requests can be.

@@ -420,7 +420,8 @@ fn book(
     end: CallEnd,
 ) -> Result<Usage, UsageError> {
     let run = tx.get::<Run>(held.run)?.ok_or(UsageError::NoRun(held.run))?;
-    let billed_micros = spent.billed_micros.map(|micros| micros.max(0));
+    let spent = Spent { tokens: queries::believed_tokens(spent.tokens), ..spent };
+    let billed_micros = queries::believed(spent.billed_micros);
     let estimated = end != CallEnd::Refused && (end != CallEnd::Answered || !spent.counted);
     let listed = match held.route {
         // What a subscription pays says nothing of what it would have cost.
@@ -443,7 +444,7 @@ fn book(
         output: spent.tokens.output,
         reasoning: spent.tokens.reasoning,
         billed_micros,
-        list_micros: listed.filter(|_| held.priced_by != PricedBy::Dearest),
+        list_micros: queries::believed(listed).filter(|_| held.priced_by != PricedBy::Dearest),
         priced_by: held.priced_by,
         route: held.route,
         kind: held.kind,

@@ -347,6 +347,40 @@ fn a_request_that_had_more_tokens_than_expected_raises_the_ratio() {
 }
 
 #[test]
+fn a_provider_that_lies_without_shame_fills_no_budget_again() {
+    let bench = Bench::new(Some(2_000_000), None, 0);
+    let tokens = Wish {
+        limit_micros: None,
+        limit_tokens: Some(1_000_000),
+        ..money(Payer::Agent(agent_id(0)), Period::Day, 0)
+    };
+    bench.set(tokens);
+    let calls = [0, 1, 2].map(|_| bench.reserve_tokens(0, 0, 0).unwrap());
+    for id in calls {
+        let most = Tokens {
+            input: u64::MAX,
+            cache_read: u64::MAX,
+            cache_write: u64::MAX,
+            cache_write_1h: u64::MAX,
+            output: u64::MAX,
+            reasoning: u64::MAX,
+        };
+        let size = Some(Size { bytes: 10, images: 0 });
+        let spent = Spent { tokens: most, billed_micros: Some(i64::MAX), size, ..spent(0) };
+        bench.write(move |tx| settle(tx, id, spent)).unwrap();
+    }
+    let left = |run: u8| bench.reserve(run, 0).map_err(|error| lack(&error).level.left());
+    assert!(left(0).unwrap_err() < -2_000_000, "nothing has begun anew");
+    let now = bench.now();
+    let used = bench.store.read(|s| standing::tokens(s, tokens.payer, Period::Day, now)).unwrap();
+    assert!(1_000_000 < used, "{used}");
+    // The other agent has no limit, and no call of the model is too large for good.
+    let ratio = bench.store.read(|s| queries::ratio(s, "router")).unwrap();
+    assert_eq!(ratio.permille(), 16_000);
+    left(2).unwrap();
+}
+
+#[test]
 fn a_task_pays_for_its_parts_and_only_its_own_run_is_refused() {
     let bench = Bench::new(None, None, 0);
     bench.set(money(Payer::Task(task_id(0)), Period::Total, 1_000));
