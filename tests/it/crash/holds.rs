@@ -51,8 +51,16 @@ struct Said {
 /// How far a question has come.
 enum Asks {
     Nothing,
-    /// The agent was told to ask this.
-    Told(String),
+    /// The agent was told to ask this: with the message that has it ask, and the run that has read that.
+    Told {
+        name: String,
+        message: String,
+        run: Option<String>,
+    },
+    /// The run that had read of it has ended otherwise: it was killed again and again, or cut off.
+    Missed(String),
+    /// The same, and nothing goes on there any more: the next run reads of it again.
+    Lost(String),
     /// It asks, in this run.
     Open(String, String),
 }
@@ -130,11 +138,15 @@ impl Holds {
                 ]);
             }
             Asks::Nothing => possible.push("remarks that wait"),
-            Asks::Told(_) if !self.is_tight => {
+            Asks::Told { run, .. } if !self.is_tight => {
                 possible.extend(["looks at questions", "looks at questions"]);
-                possible.push("looks at conversations");
+                possible.push(if run.is_some() { "looks at readers" } else { "looks at messages" });
             }
-            Asks::Told(_) => {}
+            Asks::Missed(_) if !self.is_tight => {
+                possible.extend(["looks at questions", "looks at conversations"]);
+            }
+            Asks::Lost(_) if !self.is_tight => possible.extend(["remarks", "remarks"]),
+            Asks::Told { .. } | Asks::Missed(_) | Asks::Lost(_) => {}
             Asks::Open(..) => possible.extend(["answers", "answers"]),
         }
         match self.is_tight {
@@ -262,6 +274,15 @@ impl Desk for Holds {
                 Ask::post(path("messages"), json!({ "text": text })).or(&[429])
             }
             "looks at questions" => Ask::get("/api/v1/questions"),
+            "looks at messages" | "looks at readers" => {
+                let Asks::Told { message, run, .. } = &self.asks else {
+                    unreachable!("one is told")
+                };
+                match run {
+                    None => Ask::get(format!("/api/v1/messages/{message}")),
+                    Some(run) => Ask::get(format!("/api/v1/runs/{run}")),
+                }
+            }
             "looks at conversations" => {
                 let session = &self.said.last().expect("something was said").session;
                 Ask::get(format!("/api/v1/sessions/{session}"))
@@ -321,24 +342,47 @@ impl Desk for Holds {
                     run: answer.word("run"),
                 });
                 self.must_wait = kind == "remarks that wait";
-                if kind == "questions" {
-                    self.asks = Asks::Told(name);
-                }
+                let message = answer.word("message");
+                self.asks = match std::mem::replace(&mut self.asks, Asks::Nothing) {
+                    _ if kind == "questions" => Asks::Told { name, message, run: None },
+                    Asks::Lost(name) => Asks::Told { name, message, run: None },
+                    as_before => as_before,
+                };
             }
             "looks at questions" => {
-                let Asks::Told(name) = &self.asks else { unreachable!("one was told") };
+                let (Asks::Told { name, .. } | Asks::Missed(name)) = &self.asks else {
+                    unreachable!("one was told")
+                };
                 let question = Self::question(name);
                 let mut items = json["items"].as_array().into_iter().flatten();
                 let found = items.find(|item| item["question"] == question.as_str());
                 let Some(run) = found.and_then(|item| item["run"].as_str()) else { return };
                 self.asks = Asks::Open(name.clone(), run.to_owned());
             }
-            // A run that was killed again and again was given up before it asked.
-            "looks at conversations" => {
-                let waits = json["waiting"].as_array().is_none_or(|all| !all.is_empty());
-                if json["active_run"].is_null() && !waits {
-                    self.asks = Asks::Nothing;
+            "looks at messages" => {
+                let Asks::Told { run, .. } = &mut self.asks else { unreachable!("one was told") };
+                match json["state"].as_str() {
+                    Some("read") => *run = Some(answer.word("run")),
+                    Some("waiting") => return,
+                    // Nobody reads it any more.
+                    _ => self.asks = Asks::Nothing,
                 }
+            }
+            "looks at readers" => {
+                let Asks::Told { name, .. } = &self.asks else { unreachable!("one was told") };
+                match (json["state"].as_str(), json["outcome"]["word"].as_str()) {
+                    (Some("ended"), Some("done")) => self.asks = Asks::Nothing,
+                    (Some("ended"), _) => self.asks = Asks::Missed(name.clone()),
+                    _ => return,
+                }
+            }
+            "looks at conversations" => {
+                let Asks::Missed(name) = &self.asks else { unreachable!("one was missed") };
+                let waits = json["waiting"].as_array().is_none_or(|all| !all.is_empty());
+                if waits || !json["active_run"].is_null() {
+                    return;
+                }
+                self.asks = Asks::Lost(name.clone());
             }
             "answers" => {
                 let Asks::Open(name, _) = std::mem::replace(&mut self.asks, Asks::Nothing) else {
