@@ -8,7 +8,7 @@ use crate::app::Ws;
 use crate::app::consumers::Consumers;
 use crate::features::usage::rules::daily::Daily;
 use crate::store::StoreError;
-use crate::store::consumer::{Consume, Step, step};
+use crate::store::consumer::{Consume, Passed, Step, step_or_pass};
 
 /// How long to wait when the store refuses.
 const REFUSED: Duration = Duration::from_secs(2);
@@ -30,37 +30,35 @@ pub fn begin(ws: &Ws) {
 async fn run(ws: Ws, consumer: Arc<dyn Consume>) {
     let (mut feed, mut nudges) = (ws.store.watch(), ws.app.consumers.nudges());
     let stopping = ws.halt();
-    let mut failures = 0;
+    let (mut failures, mut passed) = (0, Passed::default());
     while !stopping.is_cancelled() {
         // Looked at before the step, so that what comes meanwhile wakes it again.
         feed.borrow_and_update();
         nudges.borrow_and_update();
-        let wait = match step(&ws.store, Arc::clone(&consumer)).await {
+        // New entries end the wait, unless it is for an entry that failed: they do not help that.
+        let (wait, hears) = match step_or_pass(&ws.store, Arc::clone(&consumer), &mut passed).await
+        {
             Ok(Step::Took(_)) => {
                 failures = 0;
                 tokio::task::yield_now().await;
                 continue;
             }
-            Ok(Step::Idle | Step::Paused) => None,
+            Ok(Step::Idle | Step::Paused) => (Duration::MAX, true),
+            Ok(Step::Passed(left)) => (left, true),
             Ok(Step::Failed) => {
                 failures += 1;
-                Some(ws.app.consumers.pause_after(failures))
+                (ws.app.consumers.pause_after(failures), false)
             }
             Err(StoreError::Closed) => return,
             Err(error) => {
                 tracing::warn!(consumer = consumer.name(), %error, "a consumer has to wait");
-                Some(REFUSED)
+                (REFUSED, false)
             }
         };
-        // After a failure new entries do not help, but a person who skips it does.
-        let later = async {
-            match wait {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => drop(feed.changed().await),
-            }
-        };
+        // After a failure a person who skips the entry does help.
         tokio::select! {
-            () = later => {}
+            () = tokio::time::sleep(wait) => {}
+            _ = feed.changed(), if hears => {}
             _ = nudges.changed() => {}
             () = stopping.cancelled() => return,
         }

@@ -9,7 +9,7 @@ mod control;
 mod rebuild;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,8 @@ pub use rebuild::{Rebuilding, rebuild, rebuilding};
 
 /// How many entries one step takes.
 const STEP: usize = 500;
+/// How long a cursor may lie behind entries that were passed.
+const PASSING: Duration = Duration::from_secs(1);
 /// How often an entry is tried.
 const TRIES: u32 = 5;
 /// How many dead letters in a row pause a consumer.
@@ -41,6 +43,11 @@ pub trait Consume: Send + Sync + 'static {
     fn number(&self) -> u16;
     /// Its name.
     fn name(&self) -> &'static str;
+    /// Whether there may be anything for it in an entry. Where there is not, the cursor moves without a
+    /// transaction of its own, and may be found further back after a crash.
+    fn concerns(&self, _entry: &Entry) -> bool {
+        true
+    }
     /// Takes one entry. What it writes and the cursor are one transaction.
     ///
     /// # Errors
@@ -142,6 +149,8 @@ pub enum Step {
     Failed,
     /// Nothing to do.
     Idle,
+    /// Passed entries in which nothing was for it; the cursor follows after so long.
+    Passed(Duration),
     /// Paused.
     Paused,
 }
@@ -188,11 +197,75 @@ fn save(tx: &mut WriteTx<'_>, number: u16, state: &State) -> Result<(), StoreErr
     tx.set(builtin::CONSUMERS, KeyBuf::of(&number).into_bytes(), Some(row))
 }
 
+/// How far a consumer has passed entries in which nothing was for it, behind its cursor.
+#[derive(Debug)]
+pub struct Passed {
+    within: Duration,
+    /// The cursor as it lies in the store: when a person moves it, nothing was passed.
+    cursor: u64,
+    to: u64,
+    since: Option<Instant>,
+}
+
+impl Default for Passed {
+    fn default() -> Self {
+        Self::within(PASSING)
+    }
+}
+
+impl Passed {
+    /// Nothing yet; the cursor follows within so long.
+    #[must_use]
+    pub fn within(within: Duration) -> Self {
+        Self { within, cursor: 0, to: 0, since: None }
+    }
+
+    /// Up to where nothing has to be looked at once more.
+    fn behind(&mut self, cursor: u64) -> u64 {
+        if self.cursor != cursor {
+            *self = Self { cursor, to: cursor, ..Self::within(self.within) };
+        }
+        self.to.max(cursor)
+    }
+
+    /// Passes entries; says how much later the cursor is to follow, or nothing when that is now.
+    fn pass(&mut self, entries: &[Arc<Entry>]) -> Option<Duration> {
+        self.to = entries.last().map_or(self.to, |last| last.seq);
+        let since = *self.since.get_or_insert_with(Instant::now);
+        if entries.len() == STEP {
+            // There may be more.
+            return Some(Duration::ZERO);
+        }
+        self.within.checked_sub(since.elapsed()).filter(|left| !left.is_zero())
+    }
+}
+
 /// Takes up to 500 entries in one transaction of the second lane.
 ///
 /// # Errors
 /// When the store fails.
 pub async fn step(store: &Store, consumer: Arc<dyn Consume>) -> Result<Step, StoreError> {
+    step_behind(store, consumer, None).await
+}
+
+/// The same, without a transaction for entries in which nothing is for the consumer: one a second is
+/// enough for its cursor.
+///
+/// # Errors
+/// When the store fails.
+pub async fn step_or_pass(
+    store: &Store,
+    consumer: Arc<dyn Consume>,
+    passed: &mut Passed,
+) -> Result<Step, StoreError> {
+    step_behind(store, consumer, Some(passed)).await
+}
+
+async fn step_behind(
+    store: &Store,
+    consumer: Arc<dyn Consume>,
+    passed: Option<&mut Passed>,
+) -> Result<Step, StoreError> {
     let number = consumer.number();
     let now = store.read(|snap| state(snap, number))?;
     if now.paused {
@@ -209,14 +282,29 @@ pub async fn step(store: &Store, consumer: Arc<dyn Consume>) -> Result<Step, Sto
         return rebuild::start_over(store, consumer, now).await;
     }
     let cursor = if now.incarnation == incarnation { now.cursor } else { 0 };
-    let entries = store.entries_after(cursor, STEP)?;
-    if entries.is_empty() {
+    let (from, entries) = match passed {
+        None => (cursor, store.entries_after(cursor, STEP)?),
+        Some(passed) => {
+            let from = passed.behind(cursor);
+            let entries = store.entries_after(from, STEP)?;
+            // What went wrong with an entry is written as it comes.
+            if now.tries == 0
+                && (cursor < from || !entries.is_empty())
+                && !entries.iter().any(|entry| consumer.concerns(entry))
+                && let Some(left) = passed.pass(&entries)
+            {
+                return Ok(Step::Passed(left));
+            }
+            (from, entries)
+        }
+    };
+    if entries.is_empty() && from == cursor {
         return Ok(Step::Idle);
     }
     let (actor, cause) = (Actor::System(Part::Consumer), Cause::Consumer(number));
     store
         .write_in(Lane::Second, actor, cause, move |tx| {
-            take(tx, &*consumer, &now, incarnation, &entries)
+            take(tx, &*consumer, &now, (incarnation, from), &entries)
         })
         .await
 }
@@ -225,7 +313,7 @@ fn take(
     tx: &mut WriteTx<'_>,
     consumer: &dyn Consume,
     seen: &State,
-    incarnation: u64,
+    (incarnation, from): (u64, u64),
     entries: &[Arc<Entry>],
 ) -> Result<Step, StoreError> {
     let number = consumer.number();
@@ -237,6 +325,7 @@ fn take(
     if state.incarnation != incarnation {
         state = State { incarnation, last_error: state.last_error, ..State::default() };
     }
+    state.cursor = state.cursor.max(from);
     let (mut taken, started) = (0, Instant::now());
     for entry in entries {
         match tx.attempt_caught(|tx| consumer.handle(tx, entry)) {

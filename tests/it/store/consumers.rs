@@ -1,13 +1,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use hq::store::consumer::{
-    Consume, ConsumeError, State, Step, dead_letters, rebuild, rebuilding, resume, state, step,
+    Consume, ConsumeError, Passed, State, Step, dead_letters, rebuild, rebuilding, resume, rewind,
+    state, step, step_or_pass,
 };
 use hq::store::{Entry, Op, Range, ReadExt, StoreError, WriteTx};
 
 use super::check;
-use super::toys::{Note, Seen, Total, Toys, id, note, runtime};
+use super::toys::{Folder, Note, Seen, Total, Toys, folder, id, note, runtime};
 
 const NUMBER: u16 = 7;
 
@@ -24,6 +26,10 @@ impl Consume for Counter {
 
     fn name(&self) -> &'static str {
         "counter"
+    }
+
+    fn concerns(&self, entry: &Entry) -> bool {
+        entry.changes.iter().any(|change| change.table == 100)
     }
 
     fn handle(&self, tx: &mut WriteTx<'_>, entry: &Entry) -> Result<(), ConsumeError> {
@@ -77,6 +83,39 @@ fn each_entry_takes_effect_once_and_a_consumer_at_rest_writes_nothing() {
     assert_eq!(take(&toys, &counter), Step::Took(1));
     assert_eq!((total(&toys), toys.seq()), (4, 4), "its own work is no entry");
     check::all_fits(&toys.store);
+}
+
+#[test]
+fn entries_with_nothing_for_a_consumer_are_passed_without_a_transaction() {
+    let (toys, counter) = (Toys::open(), Arc::new(Counter::default()));
+    let (mut passed, runtime) = (Passed::within(Duration::from_secs(3_600)), runtime());
+    let mut pass = |passed: &mut Passed| {
+        let counter = Arc::clone(&counter) as Arc<dyn Consume>;
+        runtime.block_on(step_or_pass(&toys.store, counter, passed)).expect("a step")
+    };
+    toys.put(Folder { id: folder(8), inside: None }).expect("nothing for it");
+    toys.put(Folder { id: folder(9), inside: None }).expect("nothing for it");
+    assert!(matches!(pass(&mut passed), Step::Passed(left) if !left.is_zero()));
+    assert_eq!(now(&toys), State::default(), "nothing was written");
+    assert!(matches!(pass(&mut passed), Step::Passed(_)), "the cursor is still to follow");
+
+    make(&toys, &["a"]);
+    assert_eq!(pass(&mut passed), Step::Took(1), "what was passed is not looked at once more");
+    assert_eq!((total(&toys), now(&toys).cursor), (1, 3));
+    assert_eq!(pass(&mut passed), Step::Idle);
+
+    toys.put(Folder { id: folder(10), inside: None }).expect("nothing for it");
+    assert!(matches!(pass(&mut passed), Step::Passed(_)));
+    let back = |tx: &mut WriteTx<'_>| rewind(tx, &Counter::default(), 0);
+    let back = toys.write(move |tx| back(tx).map_err(|e| StoreError::Failed(e.to_string())));
+    back.expect("a person sends it back");
+    assert_eq!(pass(&mut passed), Step::Took(4), "all of it again");
+    assert_eq!((total(&toys), now(&toys).cursor), (2, 4));
+
+    toys.put(Folder { id: folder(11), inside: None }).expect("nothing for it");
+    assert_eq!(pass(&mut Passed::within(Duration::ZERO)), Step::Took(1), "the time is over");
+    assert_eq!((total(&toys), now(&toys).cursor), (2, 5));
+    assert_eq!(counter.tried.load(Ordering::Relaxed), 6);
 }
 
 #[test]

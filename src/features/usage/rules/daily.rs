@@ -29,6 +29,11 @@ impl Consume for Daily {
         NAME
     }
 
+    fn concerns(&self, entry: &Entry) -> bool {
+        entry.changes.iter().any(|change| change.table == SETTINGS.number)
+            || made(entry).next().is_some()
+    }
+
     fn handle(&self, tx: &mut WriteTx<'_>, entry: &Entry) -> Result<(), ConsumeError> {
         if entry.changes.iter().any(|change| change.table == SETTINGS.number) {
             zone(tx)?;
