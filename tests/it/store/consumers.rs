@@ -89,7 +89,7 @@ fn each_entry_takes_effect_once_and_a_consumer_at_rest_writes_nothing() {
 fn entries_with_nothing_for_a_consumer_are_passed_without_a_transaction() {
     let (toys, counter) = (Toys::open(), Arc::new(Counter::default()));
     let (mut passed, runtime) = (Passed::within(Duration::from_secs(3_600)), runtime());
-    let mut pass = |passed: &mut Passed| {
+    let pass = |passed: &mut Passed| {
         let counter = Arc::clone(&counter) as Arc<dyn Consume>;
         runtime.block_on(step_or_pass(&toys.store, counter, passed)).expect("a step")
     };
