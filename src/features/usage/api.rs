@@ -13,7 +13,7 @@ use crate::app::Ws;
 use crate::features::agents::model::Agent;
 use crate::features::runs::queries as runs;
 use crate::features::workspace::model::Settings;
-use crate::kernel::{AgentId, Can, ConnectionId, RunId};
+use crate::kernel::{AgentId, CallEnd, CallKind, Can, ConnectionId, PricedBy, Route, RunId};
 use crate::store::{ReadExt, StoreError};
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path, Query};
@@ -122,8 +122,16 @@ struct CallView {
     cache_write: u64,
     output: u64,
     reasoning: u64,
-    /// None when no price is known.
+    /// None when no price is known: the call is unmetered.
     billed_micros: Option<i64>,
+    /// What the catalogue asked for the same then; none when it did not know.
+    list_micros: Option<i64>,
+    priced_by: PricedBy,
+    /// On which way the provider is paid.
+    route: Route,
+    /// What the call was for.
+    kind: CallKind,
+    end: CallEnd,
     /// Whether the figures are estimates, because the call's end is not known.
     estimated: bool,
     at: String,
@@ -150,6 +158,11 @@ fn call(usage: Usage) -> CallView {
         output: usage.output,
         reasoning: usage.reasoning,
         billed_micros: usage.billed_micros,
+        list_micros: usage.list_micros,
+        priced_by: usage.priced_by,
+        route: usage.route,
+        kind: usage.kind,
+        end: usage.end,
         estimated: usage.estimated,
         at: usage.at.to_string(),
     }
