@@ -24,7 +24,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("people", &["sign_ins", "last_seen", "api_tokens", "api_token_hashes", "last_used"]),
     ("people", &["links", "totp", "recovery_codes"]),
     ("heirs", &["handovers"]),
-    ("holds", &["halts", "queue_choices", "session_contexts", "parks"]),
+    ("holds", &["halts", "queue_choices", "session_contexts", "parks", "session_branches"]),
     ("holds", &["subagent_limits"]),
     ("holds", &["budgets", "budget_notices", "budget_waits"]),
     ("workspaces", &["workspaces", "settings"]),
@@ -66,10 +66,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("restores", "written with the program stopped; src/backup/swap.rs is cut off everywhere"),
     ("store.restored", "as restores"),
     ("store.mended", "needs a damaged store; tests/it/store/operate.rs and ops_health.rs"),
-    (
-        "session_branches",
-        "tests/it/runtime/again.rs goes over a restart; one transaction makes it all",
-    ),
     ("rebuilds", "has a row only while a rebuild goes on; consumer.changed tells of each"),
 ];
 

@@ -35,6 +35,7 @@ const KINDS: &[&str] = &[
     "budgets that warn",
     "removed budgets",
     "choices of the queue",
+    "forks",
     "limits of sub-agents",
 ];
 
@@ -69,6 +70,8 @@ pub struct Holds {
     said: Vec<Said>,
     asks: Asks,
     answered: Vec<String>,
+    /// Runs that begin others again, and which.
+    forks: Vec<(String, String)>,
     all_paused: bool,
     agent_paused: bool,
     /// The tokens of its day, and of all its time.
@@ -90,6 +93,7 @@ impl Default for Holds {
             said: Vec::new(),
             asks: Asks::Nothing,
             answered: Vec::new(),
+            forks: Vec::new(),
             all_paused: false,
             agent_paused: false,
             day: None,
@@ -156,7 +160,18 @@ impl Holds {
         if !self.said.is_empty() {
             possible.push("summaries");
         }
+        if self.remark().is_some() {
+            possible.push("forks");
+        }
         possible
+    }
+
+    /// The run of the last remark: one that asks nothing, so that its fork asks nothing either.
+    fn remark(&self) -> Option<&str> {
+        let hears = chats::phrase("hear", "");
+        let hears = hears.trim_end_matches(|c: char| !c.is_alphanumeric());
+        let last = self.said.iter().rfind(|said| said.phrase.starts_with(hears));
+        last.map(|said| said.run.as_str())
     }
 
     fn question(name: &str) -> String {
@@ -297,6 +312,11 @@ impl Desk for Holds {
                 // Nothing of what was said may have been read yet.
                 Ask::post(format!("/api/v1/sessions/{session}/compact"), body).or(&[409])
             }
+            // It may not have begun.
+            "forks" => {
+                let run = self.remark().expect("something was said");
+                Ask::post(format!("/api/v1/runs/{run}/fork"), json!({})).or(&[409])
+            }
             // Not `now`: what a tool was about to do for others would be left out.
             "pauses" => Ask::post("/api/v1/pause", json!({ "how": "after_step" })),
             "ends of pauses" => Ask::post("/api/v1/resume", json!({})),
@@ -392,7 +412,8 @@ impl Desk for Holds {
             }
             // One that a run at work writes by the way is none that was asked for by itself.
             "summaries" if self.said.iter().any(|said| json["run"] == said.run.as_str()) => return,
-            "summaries" if answer.status == 409 => return,
+            "summaries" | "forks" if answer.status == 409 => return,
+            "forks" => self.forks.push((answer.word("name"), answer.word("of"))),
             "pauses" | "ends of pauses" => {
                 self.all_paused = kind == "pauses";
                 assert_eq!(json["paused"], self.all_paused, "{}", answer.text);
@@ -433,6 +454,10 @@ impl Desk for Holds {
             if self.live.is_some() {
                 let limits = api.get("/api/v1/subagent-limits").await;
                 assert_eq!(limits["live"].as_u64(), self.live);
+            }
+            for (fork, of) in self.forks.iter().rev().take(latest.min(10)) {
+                let run = api.get(&format!("/api/v1/runs/{fork}")).await;
+                assert_eq!(run["again_of"]["name"], of.as_str(), "{run}");
             }
             for said in self.said.iter().rev().take(latest.min(10)) {
                 let run = api.get(&format!("/api/v1/runs/{}", said.run)).await;
