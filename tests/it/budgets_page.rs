@@ -63,6 +63,12 @@ async fn what_is_wrong_stands_beside_its_field_and_the_rest_is_kept() {
             "#f-task-says",
             "no such task",
         ),
+        (vec![("payer", "run"), ("period", "total"), ("money", "5")], "#f-task-says", "R-7"),
+        (
+            vec![("payer", "run"), ("task", "R-9"), ("period", "total"), ("money", "5")],
+            "#f-task-says",
+            "no such run",
+        ),
         (
             vec![("payer", "agent:ada"), ("period", "month"), ("money", "5"), ("warn", "0")],
             "#f-warn-says",

@@ -197,3 +197,29 @@ async fn a_budget_that_is_too_small_for_the_next_call_is_raised_until_it_can_pay
     assert_eq!(office.ended(run).await.outcome, Some(Outcome::Done));
     office.hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_has_a_budget_in_all_and_no_other() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.model.push(Turn::text("Well."));
+    let run = office.say(&ada, "Say something").await;
+    let name = office.ended(run).await.name();
+    let owner = office.hq.owner();
+    let page = "/w/marlow-cargo/settings/usage/budgets";
+    let set = |period: &'static str| {
+        let (owner, name) = (owner.clone(), name.clone());
+        async move {
+            let fields =
+                [("payer", "run"), ("task", name.as_str()), ("period", period), ("money", "5")];
+            owner.form(page, &fields).await
+        }
+    };
+    let month = set("month").await;
+    assert_eq!(month.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(month.text_of("#f-period-says").contains("in all"), "{}", month.text);
+    assert_eq!(set("total").await.status, StatusCode::SEE_OTHER);
+    let own = owner.get(&format!("/api/v1/budgets?payer=run:{name}")).await.json();
+    assert_eq!(own["items"][0]["limit_micros"], 5_000_000, "{own}");
+    office.hq.finish().await;
+}

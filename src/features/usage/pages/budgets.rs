@@ -128,6 +128,7 @@ fn page(
     }
     payers.extend(people.iter().map(|one| choice(format!("agent:{}", one.slug), &one.name)));
     payers.push(choice("task".to_owned(), "A task and all below it"));
+    payers.push(choice("run".to_owned(), "One run"));
     let chosen = if typed.period.is_empty() { Period::Month.word() } else { &typed.period };
     let periods = Period::ALL
         .iter()
@@ -232,7 +233,8 @@ fn read(typed: &Typed) -> Result<(String, Option<i64>, Option<i64>, u8), Wrong> 
         ("task", "") => {
             return Err(Wrong::field("task", "write the key of a task, such as MC-12"));
         }
-        ("task", key) => format!("task:{key}"),
+        ("run", "") => return Err(Wrong::field("task", "write the name of a run, such as R-7")),
+        (kind @ ("task" | "run"), key) => format!("{kind}:{key}"),
         (payer, _) => payer.to_owned(),
     };
     let money = match typed.money.trim() {
@@ -279,9 +281,10 @@ async fn set(
                     done.map_err(|error| Wrong::of(&error))
                 }
                 Err(refused)
-                    if handle.starts_with("task:") && refused.0.kind == ProblemKind::NotFound =>
+                    if ["task", "run"].contains(&typed.payer.as_str())
+                        && refused.0.kind == ProblemKind::NotFound =>
                 {
-                    Err(Ok(Wrong::field("task", "there is no such task")))
+                    Err(Ok(Wrong::field("task", format!("there is no such {}", typed.payer))))
                 }
                 Err(refused) => return Err(PageError(refused.0)),
             };
