@@ -55,13 +55,16 @@ impl Default for Ways {
     }
 }
 
+/// Somebody who answers with a token.
+type Made = (Key, Arc<dyn Provider>);
+
 /// The provider.
 pub struct SignedIn {
     vendor: Vendor,
     line: Connection,
     account: Arc<dyn Account>,
     ways: Arc<Ways>,
-    made: Mutex<HashMap<Wire, (Key, Arc<dyn Provider>)>>,
+    made: Mutex<HashMap<Wire, Made>>,
 }
 
 impl SignedIn {

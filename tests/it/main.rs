@@ -8,6 +8,7 @@ mod sandbox; // what a hostile program can do in the jail, and how it is ended
 mod agents; // agents: set-up, files, what each does now
 mod agent_versions; // what became of an agent's files, and the way back to a version
 mod connections; // provider connections: keys, tests, which model wins
+mod sign_in; // accounts at providers: signing in, renewing, losing them, with a scripted maker
 mod edges; // slow clients, the local socket, orphans, the log of failed sign-ins
 mod strange_tools; // what an agent reaches of another workspace: nothing
 mod access; // who may do what: every route, by everybody

@@ -249,7 +249,10 @@ impl StoredAccount {
         let off = PutOff { pause, said: message.clone(), unheard: error.unheard };
         self.ws.write(&BY, move |tx| rules::put_off(tx, id, since, off)).await.map_err(kept)?;
         Ok(match error.failure {
-            Failure::Passing => passing(&message),
+            Failure::Passing => {
+                let wait = std::time::Duration::try_from(pause).ok(); // ok: it is never negative
+                passing(&message).with_retry_after(wait)
+            }
             _ => ProviderError {
                 sent: false,
                 ..ProviderError::new(ErrorClass::Auth, format!("the maker refuses it: {message}"))

@@ -312,9 +312,23 @@ pub struct Pick {
     pub model: String,
     /// The model's name for people.
     pub name: String,
+    /// On which way it is paid, where the list has more than one.
+    pub way: Option<Route>,
 }
 
 impl Pick {
+    /// What people read of it: the connection, the model, and on which way it is paid where that may be asked.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match (self.connection, self.way) {
+            (None, _) => PRACTICE_LABEL.to_owned(),
+            (Some(_), None) => format!("{} · {}", self.connection_name, self.model),
+            (Some(_), Some(way)) => {
+                format!("{} · {} · {}", self.connection_name, self.model, way.label())
+            }
+        }
+    }
+
     /// What a form sends for it: `<connection>/<model>`; see [`Pick::parse`].
     #[must_use]
     pub fn value(&self) -> String {
@@ -341,7 +355,12 @@ impl Pick {
 /// When the disk fails.
 pub fn picks(tx: &impl ReadExt) -> Result<Vec<Pick>, StoreError> {
     let mut picks = Vec::new();
-    for connection in all(tx)? {
+    let mut connections = all(tx)?;
+    // Where a subscription pays for some, each says on which way it is paid, and those come first.
+    let told = connections.iter().any(|connection| connection.sign_in.is_some());
+    connections.sort_by_key(|connection| connection.sign_in.is_none());
+    for connection in connections {
+        let way = told.then(|| route(&connection));
         let mut models = connection.models.clone();
         if let Some(id) = &connection.default_model
             && !models.iter().any(|model| model.id == *id)
@@ -354,6 +373,7 @@ pub fn picks(tx: &impl ReadExt) -> Result<Vec<Pick>, StoreError> {
             connection_name: connection.name.clone(),
             model: model.id,
             name: model.name,
+            way,
         }));
     }
     picks.push(Pick {
@@ -361,6 +381,7 @@ pub fn picks(tx: &impl ReadExt) -> Result<Vec<Pick>, StoreError> {
         connection_name: PRACTICE_LABEL.to_owned(),
         model: PRACTICE.to_owned(),
         name: PRACTICE_LABEL.to_owned(),
+        way: None,
     });
     Ok(picks)
 }

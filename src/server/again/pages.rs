@@ -147,13 +147,9 @@ fn model_choices(tx: &impl ReadExt, run: &Run, now: &str) -> Result<Vec<Choice>,
     };
     let mut choices = vec![Choice::new("", usual, now.is_empty())];
     for pick in connections::picks(tx)? {
-        let label = match pick.connection {
-            Some(_) => format!("{} · {}", pick.connection_name, pick.model),
-            None => pick.name.clone(),
-        };
         let value = pick.value();
         let chosen = value == now;
-        choices.push(Choice::new(value, label, chosen));
+        choices.push(Choice::new(value, pick.label(), chosen));
     }
     Ok(choices)
 }

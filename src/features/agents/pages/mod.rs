@@ -93,13 +93,9 @@ fn model_choices(tx: &impl ReadExt, now: Option<&ModelWish>) -> Result<Vec<Choic
     for pick in connections::picks(tx)? {
         let is_now = now.model.as_deref() == Some(pick.model.as_str())
             && (now.connection == pick.connection || now.connection.is_none());
-        let label = match pick.connection {
-            Some(_) => format!("{} · {}", pick.connection_name, pick.model),
-            None => pick.name.clone(),
-        };
         // Two connections may list one model: the first that fits is the present one.
         let is_now = is_now && !choices.iter().any(|choice| choice.chosen);
-        choices.push(Choice::new(pick.value(), label, is_now));
+        choices.push(Choice::new(pick.value(), pick.label(), is_now));
     }
     if !choices.iter().any(|choice| choice.chosen)
         && let Some(model) = &now.model

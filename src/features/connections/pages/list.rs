@@ -8,8 +8,9 @@ use crate::app::Ws;
 use crate::features::agents::model::Agent;
 use crate::features::agents::queries as agents;
 use crate::features::connections::model::{
-    Connection, Cooldown, ListedModel, Offers, UsualThinking,
+    Connection, Cooldown, Grant, ListedModel, Offers, UsualThinking,
 };
+use crate::features::connections::queries::eligible::{self, Reason};
 use crate::features::connections::queries::{self, Asked, Choice as Chosen, PRACTICE_LABEL, turns};
 use crate::features::usage::model::price::EnteredPrice;
 use crate::features::usage::queries::prices::{self, Offered};
@@ -59,6 +60,12 @@ pub(super) struct ConnView {
     models_href: String,
     rests: Vec<RestView>,
     wake_href: String,
+    /// On which way calls are paid.
+    way: &'static str,
+    /// Why it cannot be used, when a person has to do something about it.
+    needs: &'static str,
+    /// Where somebody signs in; empty for a connection with a key.
+    sign_in_href: String,
 }
 
 /// Somebody who is left alone after a failure.
@@ -129,6 +136,8 @@ struct Scene {
     rests: Vec<Cooldown>,
     offers: Vec<Offers>,
     keys: Vec<(ConnectionId, usize)>,
+    reasons: Vec<(ConnectionId, Reason)>,
+    labels: Vec<(ConnectionId, Option<String>)>,
     prices: Vec<EnteredPrice>,
     now: Timestamp,
 }
@@ -145,13 +154,29 @@ impl Scene {
             }
             let connections = queries::all(snap)?;
             let (mut rests, mut offers, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut reasons, mut labels) = (Vec::new(), Vec::new());
             for connection in &connections {
+                let reason = eligible::why_not(snap, connection, &ws.app.keyring, now)?;
+                reasons.extend(reason.map(|reason| (connection.id, reason)));
+                let grant = snap.get::<Grant>(connection.id)?;
+                labels.extend(grant.map(|grant| (connection.id, grant.label)));
                 rests.extend(turns::rests_of(snap, connection.id, now)?);
                 offers.extend(snap.get::<Offers>(connection.id)?);
                 keys.push((connection.id, turns::slots(snap, connection.id)?.len()));
             }
             let (settings, prices) = (snap.get::<Settings>(())?, prices::all(snap)?);
-            Ok(Self { settings, connections, uses, rests, offers, keys, prices, now })
+            Ok(Self {
+                settings,
+                connections,
+                uses,
+                rests,
+                offers,
+                keys,
+                reasons,
+                labels,
+                prices,
+                now,
+            })
         })
     }
 
@@ -170,11 +195,7 @@ pub(super) async fn show(ws: Ws, who: Person, shell: Shell, hx: Hx) -> Result<Re
     let (default_id, default_model) = scene.default();
     let picks = ws.read(|snap| queries::picks(snap))?.into_iter().map(|pick| {
         let is_now = pick.connection == default_id && pick.model == default_model;
-        let label = match pick.connection {
-            Some(_) => format!("{} · {}", pick.connection_name, pick.model),
-            None => PRACTICE_LABEL.to_owned(),
-        };
-        Choice::new(pick.value(), label, is_now)
+        Choice::new(pick.value(), pick.label(), is_now)
     });
     let picks = picks.collect();
     let practice = PracticeView {
@@ -186,6 +207,7 @@ pub(super) async fn show(ws: Ws, who: Person, shell: Shell, hx: Hx) -> Result<Re
     let thinking = thinking(&ws, default_id, &default_model)?;
     let live = Live::new(ws.url(HERE))
         .table("connections")
+        .table("connection_grants")
         .table("settings")
         .table("agents")
         .table("model_cooldowns")
@@ -269,6 +291,17 @@ fn view(ws: &Ws, scene: &Scene, connection: &Connection, zone: &TimeZone) -> Con
             String::new(),
         ),
     };
+    // A key that is missing or a list that is empty shows in the test; these a person has to see to.
+    let reason = scene.reasons.iter().find(|(of, _)| *of == id).map(|(_, reason)| *reason);
+    let reason = reason.filter(|reason| match reason {
+        Reason::UnresolvedRef | Reason::IneligibleProfile => true,
+        reason => connection.sign_in.is_some() && reason.is_of_sign_in(),
+    });
+    let dot = match reason {
+        Some(Reason::MissingCredential) => Dot::new("none", "Nobody signed in"),
+        Some(Reason::Expired | Reason::InvalidExpires) => Dot::new("error", "Sign in again"),
+        _ => dot,
+    };
     let href = |tail: &str| ws.url(&format!("{HERE}/{id}{tail}"));
     let mut models: Vec<&ListedModel> = connection.models.iter().collect();
     models.sort_by_key(|model| (catalog::rank(&model.id), model.id.clone()));
@@ -293,11 +326,20 @@ fn view(ws: &Ws, scene: &Scene, connection: &Connection, zone: &TimeZone) -> Con
         dot,
         is_default: default_id == Some(id),
         is_own,
-        glyph: if connection.key_hint.is_some() { "key" } else { "server" },
+        glyph: match connection.key_hint.is_some() || connection.sign_in.is_some() {
+            true => "key",
+            false => "server",
+        },
         route: connection.base_url.clone(),
         key: keys(scene, connection),
         rests: rests(ws, scene, id, zone),
         wake_href: href("/wake"),
+        way: queries::route(connection).label(),
+        needs: reason.map_or("", Reason::says),
+        sign_in_href: match connection.sign_in {
+            Some(_) => href("/sign-in"),
+            None => String::new(),
+        },
         tested_at: connection
             .tested
             .as_ref()
@@ -325,6 +367,13 @@ fn view(ws: &Ws, scene: &Scene, connection: &Connection, zone: &TimeZone) -> Con
 }
 
 fn keys(scene: &Scene, connection: &Connection) -> String {
+    if connection.sign_in.is_some() {
+        return match scene.labels.iter().find(|(id, _)| *id == connection.id) {
+            Some((_, Some(label))) => format!("the account {label}"),
+            Some((_, None)) => "an account".to_owned(),
+            None => "nobody has signed in".to_owned(),
+        };
+    }
     let first = match &connection.key_hint {
         Some(hint) if hint.chars().count() > 1 => format!("key ends in {hint}"),
         Some(_) => "with a key".to_owned(),

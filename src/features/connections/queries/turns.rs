@@ -279,11 +279,7 @@ pub fn fallback_fields(
         for pick in &picks {
             let is_now =
                 now.is_some_and(|now| now.connection == pick.connection && now.model == pick.model);
-            let label = match pick.connection {
-                Some(_) => format!("{} · {}", pick.connection_name, pick.model),
-                None => super::PRACTICE_LABEL.to_owned(),
-            };
-            choices.push(parts::Choice::new(pick.value(), label, is_now));
+            choices.push(parts::Choice::new(pick.value(), pick.label(), is_now));
         }
         if let Some(now) = now.filter(|_| !choices.iter().any(|choice| choice.chosen)) {
             let pick = super::Pick {
@@ -291,6 +287,7 @@ pub fn fallback_fields(
                 connection_name: String::new(),
                 model: now.model.clone(),
                 name: String::new(),
+                way: None,
             };
             choices.push(parts::Choice::new(pick.value(), &now.model, true));
         }

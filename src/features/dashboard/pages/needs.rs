@@ -7,8 +7,8 @@ use jiff::ToSpan;
 
 use crate::features::agents::model::{AGENTS, Agent};
 use crate::features::backups::queries as backups;
-use crate::features::connections::model::CONNECTIONS;
-use crate::features::connections::queries as connections;
+use crate::features::connections::model::{CONNECTIONS, GRANTS, Grant};
+use crate::features::connections::queries::{self as connections, eligible};
 use crate::features::deliverables::model::{DELIVERABLES, Deliverable, IN_REVIEW};
 use crate::features::inbox::model::{INBOX, Item};
 use crate::features::inbox::queries as inbox;
@@ -108,7 +108,7 @@ pub(super) fn read(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Needs, StoreE
         n => n.to_string(),
     };
     rows.truncate(ALL);
-    let tables = [DELIVERABLES, INBOX, RUNS, AGENTS, TASKS, CONNECTIONS, SETTINGS, USAGE];
+    let tables = [DELIVERABLES, INBOX, RUNS, AGENTS, TASKS, CONNECTIONS, GRANTS, SETTINGS, USAGE];
     let tables = tables.map(|table| table.name);
     Ok(Needs {
         live: tables.into_iter().fold(Live::new(scene.ws.url("")), Live::table),
@@ -214,6 +214,25 @@ fn broken(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> 
     let mut rows = Vec::new();
     let admin = scene.who.access.may(Can::Admin);
     for connection in connections::all(tx)? {
+        if let Some(grant) = tx.get::<Grant>(connection.id)?
+            && let Some(reason) = eligible::of_account(tx, &connection)?
+        {
+            let href = scene.ws.url(&format!("settings/connections/{}/sign-in", connection.id));
+            rows.push(Row {
+                tone: Tone::Danger,
+                icon: "key",
+                title: format!("{} needs somebody to sign in again", connection.name),
+                word: "Provider",
+                face: None,
+                facts: vec![
+                    reason.says().to_owned(),
+                    scene.time(grant.lost_at.unwrap_or(grant.renewed_at)).text,
+                ],
+                acts: admin.then(|| Act::go("Sign in", href.clone())).into_iter().collect(),
+                href,
+            });
+            continue;
+        }
         let Some(tested) = connection.tested.as_ref().filter(|tested| !tested.ok) else { continue };
         let href = scene.ws.url(&format!("settings/connections/{}", connection.id));
         rows.push(Row {
