@@ -12,7 +12,7 @@ use crate::providers::error::ErrorClass;
 use crate::providers::model::{Reply, StopReason};
 use crate::store::WriteTx;
 
-use super::journal::save;
+use super::journal::{Unkept, save};
 use super::model_call::{Answer, CutOff};
 use super::tools::work;
 use super::turn::Turn;
@@ -123,14 +123,14 @@ impl Turn {
         let committed = commit::files(&mut self.journal).await?;
         let text = answer.reply.text();
         let event = answer.event(parts);
-        let (reservation, spent) = (answer.admitted.reservation, answer.spent);
+        let paid = answer.paid();
         let limit = self.wrap_up.map(|limit| limit.which);
         let (effective, nudged) = (self.journal.effective, self.nudged);
         let end = text.clone();
         let goes_on = self
             .journal
             .write(move |tx, mut pen| {
-                money::settle(tx, reservation, spent)?;
+                paid.write(tx)?;
                 pen.append(tx, event)?;
                 if let Some(committed) = committed {
                     pen.append(tx, committed)?;
@@ -159,6 +159,45 @@ impl Turn {
             })
             .await?;
         self.nudged = matches!(said, Said::Nothing | Said::Shaped | Said::Full);
+        self.journal.ws.live.finish(self.journal.run);
+        Ok(goes_on)
+    }
+
+    /// An answer that cannot be kept is paid all the same. The model is told once; a second time the run
+    /// ends.
+    pub(super) async fn not_kept(
+        &mut self,
+        answer: Answer,
+        why: Unkept,
+    ) -> Result<bool, EngineError> {
+        let committed = commit::files(&mut self.journal).await?;
+        let (call, paid) = (answer.call, answer.paid());
+        let limit = self.wrap_up.map(|limit| limit.which);
+        let again = !self.nudged;
+        let goes_on = self
+            .journal
+            .write(move |tx, mut pen| {
+                paid.write(tx)?;
+                let (class, message) = (why.word().to_owned(), why.told());
+                pen.append(tx, EventKind::CallFailed { call, class, message, retry_at: None })?;
+                if let Some(committed) = committed {
+                    pen.append(tx, committed)?;
+                }
+                let outcome = match limit {
+                    Some(which) => Outcome::Limit { which: which.to_owned() },
+                    None if again => {
+                        let text = format!("This did not work: {}. {}", why.told(), why.advice());
+                        pen.append(tx, EventKind::Notice { text })?;
+                        return save(tx, pen).map(|appended| (true, appended));
+                    }
+                    None => Outcome::Failed { code: why.word().to_owned(), reason: why.told() },
+                };
+                let appended = std::mem::take(&mut pen.appended);
+                pen.end(tx, outcome, "")?;
+                Ok((false, appended))
+            })
+            .await?;
+        self.nudged = true;
         self.journal.ws.live.finish(self.journal.run);
         Ok(goes_on)
     }

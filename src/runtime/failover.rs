@@ -239,16 +239,12 @@ impl Turn {
         Ok(())
     }
 
-    /// After an answer: who gave it is well.
-    pub(super) async fn answered_well(&mut self) -> Result<(), EngineError> {
+    /// After an answer: who gave it, when failures of theirs are on record that count no more.
+    pub(super) fn answered_well(&mut self) -> Option<Candidate> {
         self.chain.tried.clear();
         self.chain.said.clear();
         self.chain.waits = 0;
-        if std::mem::take(&mut self.chain.failed_before) {
-            let who = self.chain.now.clone();
-            self.journal.ws.write(&BY, move |tx| rules::note_success(tx, &who)).await?;
-        }
-        Ok(())
+        std::mem::take(&mut self.chain.failed_before).then(|| self.chain.now.clone())
     }
 
     /// Lets another answer from the next call on, and says so in the run.

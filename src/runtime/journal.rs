@@ -9,6 +9,7 @@ use crate::features::runs::model::{Body, CallStatus, EventKind, FileMark};
 use crate::features::runs::rules::Pen;
 use crate::kernel::text::head_tail;
 use crate::kernel::{Actor, AgentId, Cause, RunId, Timestamp};
+use crate::providers::model::Reply;
 use crate::store::WriteTx;
 use crate::tool::{MAX_OUTPUT, Picture};
 
@@ -146,12 +147,64 @@ impl Journal {
         Ok(EventKind::Picture { call_id, media_type, id, len })
     }
 
-    /// An assistant message as it is kept.
-    pub(super) fn parts(json: String) -> Result<Body, EngineError> {
-        if json.len() > MAX_INLINE_PARTS {
-            return Err(EngineError::Broken("the model's message is too long to keep"));
+    /// An assistant message as it is kept. A secret that a model repeats goes nowhere: not into a tool,
+    /// not into a summary.
+    pub(super) fn parts(&self, reply: &mut Reply) -> Result<Body, Unkept> {
+        let json = serde_json::to_string(&reply.parts).map_err(|_| Unkept::Unreadable)?;
+        let json = match self.ws.app.redactor.text(&json) {
+            Cow::Borrowed(_) => json,
+            Cow::Owned(clean) => {
+                reply.parts = serde_json::from_str(&clean).map_err(|_| Unkept::Unreadable)?;
+                clean
+            }
+        };
+        match json.len() {
+            len if len > MAX_INLINE_PARTS => Err(Unkept::TooLong(len)),
+            _ => Ok(Body::Inline(json)),
         }
-        Ok(Body::Inline(json))
+    }
+}
+
+/// Why an answer of a model cannot be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unkept {
+    /// It has so many bytes.
+    TooLong(usize),
+    /// A secret stands in it where it cannot be taken out.
+    Unreadable,
+}
+
+impl Unkept {
+    /// A stable word.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::TooLong(_) => "answer_too_long",
+            Self::Unreadable => "answer_unreadable",
+        }
+    }
+
+    /// What happened, for people and for the model.
+    pub(super) fn told(self) -> String {
+        match self {
+            Self::TooLong(len) => format!(
+                "the answer had {} KB, more than the {} KB that are kept of one, so nothing of it was done",
+                len / 1024,
+                MAX_INLINE_PARTS / 1024
+            ),
+            Self::Unreadable => {
+                "a secret stood in the answer where it could not be taken out, so nothing \
+                                 of it was done"
+                    .to_owned()
+            }
+        }
+    }
+
+    /// What the model can do about it.
+    pub(super) fn advice(self) -> &'static str {
+        match self {
+            Self::TooLong(_) => "Say less at once: write a long file in several calls.",
+            Self::Unreadable => "Answer again without the secret.",
+        }
     }
 }
 

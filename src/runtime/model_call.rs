@@ -3,15 +3,17 @@
 use std::time::{Duration, Instant};
 
 use crate::crypto::redact::RedactStream;
+use crate::features::connections::rests::Candidate;
+use crate::features::connections::rules::turns;
 use crate::features::runs::model::{Attachment, Body, EventKind};
 use crate::features::runs::rules::Pen;
 use crate::features::usage::queries as usage;
 use crate::features::usage::rules::{self as money, Admitted, Ask, Spent};
 use crate::kernel::time::from_ms;
-use crate::kernel::{CallKind, ConnectionId, RunId, Timestamp};
+use crate::kernel::{CallKind, ConnectionId, ReservationId, RunId, Timestamp};
 use crate::live::{BlockKind, Hub};
 use crate::net::retry::{self, Next};
-use crate::providers::bound::{Ratio, Size, cut_off};
+use crate::providers::bound::{Size, cut_off};
 use crate::providers::catalog::Model;
 use crate::providers::error::{ErrorClass, ProviderError};
 use crate::providers::model::{ChatRequest, Delta, Received, Reply, StopReason, ToolChoice, Usage};
@@ -56,6 +58,26 @@ pub(super) struct Answer {
     pub spent: Spent,
     pub call: u32,
     pub millis: u64,
+    /// Who gave it, when failures of theirs are on record.
+    pub well: Option<Candidate>,
+}
+
+/// What is written with every answer, whatever it says.
+pub(super) struct Paid {
+    reservation: ReservationId,
+    spent: Spent,
+    well: Option<Candidate>,
+}
+
+impl Paid {
+    /// Books what it cost and notes that who gave it is well.
+    pub(super) fn write(self, tx: &mut WriteTx<'_>) -> Result<(), EngineError> {
+        money::settle(tx, self.reservation, self.spent)?;
+        if let Some(who) = self.well {
+            turns::note_success(tx, &who)?;
+        }
+        Ok(())
+    }
 }
 
 /// A call that was cut off and is not written down yet.
@@ -77,6 +99,12 @@ impl Answer {
             billed_micros: self.spent.billed_micros,
             millis: self.millis,
         }
+    }
+
+    /// What is left of it once its words are taken.
+    pub(super) fn paid(self) -> Paid {
+        let Self { admitted, spent, well, .. } = self;
+        Paid { reservation: admitted.reservation, spent, well }
     }
 }
 
@@ -216,14 +244,16 @@ impl Turn {
         let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         match outcome {
             Some(Ok(reply)) => {
-                let tokens = reply.usage.unwrap_or_else(|| self.guess(size, &received));
+                let tokens = reply.usage.unwrap_or_else(|| self.guess(&admitted, size, &received));
                 let known = reply.usage.map(|_| size);
                 let spent = self.spent(&admitted, tokens, &reply.model, known);
-                Ok(Called::Answered(Box::new(Answer { reply, admitted, spent, call, millis })))
+                let well = self.answered_well();
+                let answer = Answer { reply, admitted, spent, call, millis, well };
+                Ok(Called::Answered(Box::new(answer)))
             }
             Some(Err(error)) => self.failed(call, admitted, size, error, &received).await,
             None => {
-                let tokens = self.guess(size, &received);
+                let tokens = self.guess(&admitted, size, &received);
                 let spent = self.spent(&admitted, tokens, "", None);
                 Ok(Called::Stopped(Box::new(CutOff { call, admitted, spent })))
             }
@@ -269,7 +299,7 @@ impl Turn {
         };
         match outcome {
             Some(Ok(reply)) => {
-                let tokens = reply.usage.unwrap_or_else(|| self.guess(size, &received));
+                let tokens = reply.usage.unwrap_or_else(|| self.guess(&admitted, size, &received));
                 let known = reply.usage.map(|_| size);
                 let spent = self.spent(&admitted, tokens, &reply.model, known);
                 let (reservation, booked) = (admitted.reservation, spent.clone());
@@ -287,7 +317,7 @@ impl Turn {
                 Ok(Aside::Silent)
             }
             None => {
-                let tokens = self.guess(size, &received);
+                let tokens = self.guess(&admitted, size, &received);
                 let spent = self.spent(&admitted, tokens, "", None);
                 Ok(Aside::Stopped(Box::new(CutOff { call, admitted, spent })))
             }
@@ -295,8 +325,8 @@ impl Turn {
     }
 
     /// What is booked when the provider did not count.
-    fn guess(&self, size: Size, received: &Received) -> Usage {
-        let ratio = Ratio::default();
+    fn guess(&self, admitted: &Admitted, size: Size, received: &Received) -> Usage {
+        let ratio = admitted.ratio;
         let input = size.tokens(&self.chosen.known, ratio);
         cut_off(received.usage, input, received.bytes, ratio)
     }
@@ -359,7 +389,7 @@ impl Turn {
         // A request that was refused, or never arrived, costs nothing; one that broke off may be
         // billed.
         let free = !error.sent && !error.has_content() && received.is_empty();
-        let tokens = self.guess(size, received);
+        let tokens = self.guess(&admitted, size, received);
         let spent = self.spent(&admitted, tokens, "", None);
         let (class, message) = (error.class.word().to_owned(), error.message.clone());
         self.journal

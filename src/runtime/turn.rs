@@ -34,7 +34,7 @@ use super::ending::{self, LimitReached};
 use super::failover::Chain;
 use super::guard::Guard;
 use super::journal::{Journal, blocking, save};
-use super::model_call::{Called, Question};
+use super::model_call::{Answer, Called, Question};
 use super::toolbox::Call;
 use super::{BY, Engine, EngineError, card, child, commit, prompt, resume, toolbox};
 
@@ -279,7 +279,6 @@ impl Turn {
             Called::Answered(answer) => {
                 (self.failures, self.shorter) = (0, 0);
                 self.compactions.fits();
-                self.answered_well().await?;
                 self.answered(*answer).await
             }
             Called::Stopped(cut_off) => self.stopped(Some(cut_off)).await,
@@ -518,31 +517,22 @@ impl Turn {
     }
 
     /// Writes an answer down and does what it asks for.
-    async fn answered(&mut self, answer: super::model_call::Answer) -> Result<bool, EngineError> {
-        let json = serde_json::to_string(&answer.reply.parts)
-            .map_err(|_| EngineError::Broken("an answer could not be written as JSON"))?;
-        let mut answer = answer;
-        let json = match self.journal.ws.app.redactor.text(&json) {
-            Cow::Borrowed(_) => json,
-            // A secret that a model repeats goes nowhere: not into a tool, not into a summary.
-            Cow::Owned(clean) => {
-                answer.reply.parts = serde_json::from_str(&clean)
-                    .map_err(|_| EngineError::Broken("an answer without its secrets is no JSON"))?;
-                clean
-            }
+    async fn answered(&mut self, mut answer: Answer) -> Result<bool, EngineError> {
+        let parts = match self.journal.parts(&mut answer.reply) {
+            Ok(parts) => parts,
+            Err(why) => return self.not_kept(answer, why).await,
         };
-        let parts = Journal::parts(json)?;
         let calls: Vec<Call> = answer.reply.calls().map(Call::of).collect();
         if calls.is_empty() || self.wrap_up.is_some() {
             return self.last_word(answer, parts).await;
         }
         self.nudged = false;
         let event = answer.event(parts);
-        let (reservation, spent) = (answer.admitted.reservation, answer.spent);
+        let paid = answer.paid();
         let first = calls[0].name.clone();
         self.journal
             .write(move |tx, mut pen| {
-                crate::features::usage::rules::settle(tx, reservation, spent)?;
+                paid.write(tx)?;
                 pen.append(tx, event)?;
                 pen.run.activity = first;
                 save(tx, pen).map(|appended| ((), appended))

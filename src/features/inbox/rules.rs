@@ -10,6 +10,7 @@ use crate::kernel::{
     Actor, AgentId, Event, ItemId, ItemKind, ItemState, Outcome, Priority, Problem, ProblemKind,
     RunId, TaskId,
 };
+use crate::providers::error::ErrorClass;
 use crate::store::{KeyBuf, Range, ReadExt, StoreError, WriteTx};
 
 use super::model::{BY_KEY, Item, OPEN_BY_TASK, Reason};
@@ -17,20 +18,16 @@ use super::queries;
 
 /// Waiting times before an item is tried again; after the last one it is given up.
 const RETRY_SECS: [i64; 3] = [30, 120, 600];
-/// What another try would not change: a person has to act first.
+/// What beside failures of providers another try would not change: a person has to act first.
 const FINAL: &[&str] = &[
     "agent",
     "agent_not_found",
-    "auth",
-    "billing",
+    "answer_too_long",
+    "answer_unreadable",
     "connection_not_found",
-    "content_refused",
-    "context_too_long",
     "empty_answer",
-    "invalid_request",
+    "internal",
     "key_unreadable",
-    "model_not_found",
-    "replay_invalid",
 ];
 /// How many reasons one item gathers.
 const MAX_REASONS: usize = 10;
@@ -282,10 +279,16 @@ pub fn close(tx: &mut WriteTx<'_>, id: ItemId, run: &Run) -> Result<(), InboxErr
         Outcome::Limit { which } => finish_failed(tx, &mut item, &format!("limit: {which}")),
         Outcome::CrashLoop => finish_failed(tx, &mut item, "crash_loop"),
         Outcome::Interrupted => finish_failed(tx, &mut item, "interrupted"),
-        Outcome::Failed { code, reason } if FINAL.contains(&code.as_str()) => {
-            finish_failed(tx, &mut item, reason)
-        }
+        Outcome::Failed { code, reason } if is_final(code) => finish_failed(tx, &mut item, reason),
         Outcome::Failed { reason, .. } => retry_later(tx, &mut item, reason),
+    }
+}
+
+/// Whether another try would fail in the same way.
+fn is_final(code: &str) -> bool {
+    match ErrorClass::named(code) {
+        Some(class) => !class.retryable(),
+        None => FINAL.contains(&code),
     }
 }
 
@@ -396,4 +399,20 @@ pub fn cancel_for_agent(
         over(tx, &mut item, ItemState::Cancelled)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_a_person_can_mend_is_not_tried_again() {
+        for class in ErrorClass::ALL {
+            assert_ne!(is_final(class.word()), class.retryable(), "{class}");
+        }
+        for code in ["auth_permanent", "sign_in_needed", "answer_too_long", "internal"] {
+            assert!(is_final(code), "{code}");
+        }
+        assert!(!is_final("storage_full"));
+    }
 }

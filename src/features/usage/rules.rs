@@ -14,7 +14,7 @@ use crate::kernel::{
     AgentId, CallEnd, CallKind, ConnectionId, Payer, PricedBy, ReservationId, Route, RunId,
     Timestamp,
 };
-use crate::providers::bound::{self, Bound, Purpose, Size};
+use crate::providers::bound::{self, Bound, Purpose, Ratio, Size};
 use crate::providers::catalog::{self, Model, Price};
 use crate::providers::model::Usage as Tokens;
 use crate::store::{Range, ReadExt, WriteTx};
@@ -156,6 +156,8 @@ pub struct Admitted {
     pub micros: i64,
     /// The model with the price that counts: settle with it.
     pub model: Model,
+    /// How its bytes became tokens.
+    pub ratio: Ratio,
 }
 
 /// Computes the bound of a call from what the tightest budget can still pay, and reserves it.
@@ -198,7 +200,7 @@ pub fn admit(tx: &mut WriteTx<'_>, ask: &Ask<'_>) -> Result<Admitted, UsageError
         input_tokens: whole(input),
     };
     let reservation = hold(tx, payers, &standings, reserve, priced_by)?;
-    Ok(Admitted { reservation, bound, micros, model })
+    Ok(Admitted { reservation, bound, micros, model, ratio })
 }
 
 /// The model as budgets count it, and where its price comes from: what people entered as it holds at

@@ -5,7 +5,7 @@ use hq::features::inbox::model::Item;
 use hq::features::runs::model::{EventKind, Run};
 use hq::features::usage::model::Reservation;
 use hq::features::usage::queries;
-use hq::kernel::{ItemState, Outcome, RunState, WaitFor};
+use hq::kernel::{CallEnd, ItemState, Outcome, RunState, WaitFor};
 use serde_json::json;
 
 use crate::support::model::{Gate, Tokens, Turn};
@@ -234,5 +234,51 @@ async fn a_cheaper_model_ends_the_wait_for_a_budget() {
     office.worked(second.id, 1).await;
     let dear = office.model.requests().iter().filter(|seen| seen.body["model"] == "mock").count();
     assert_eq!(dear, 0, "the dear model was never asked");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_is_too_long_to_be_kept_is_paid_and_the_model_is_told() {
+    let office = Office::open().await;
+    office.price(3_000_000, 15_000_000).await;
+    let ada = office.agent("Ada").await;
+    let spent = Tokens { input: 100, cache_read: 0, cache_write: 0, output: 15_000 };
+    let long = || Turn::text(&"many words ".repeat(30_000)).usage(spent);
+    office.model.push(long()).push(Turn::text("In short: yes."));
+    let run = office.ended(office.say(&ada, "Tell me all").await).await;
+    assert_eq!((run.outcome, run.summary.as_str()), (Some(Outcome::Done), "In short: yes."));
+    let booked = |run| {
+        let usage = office.usage(run).into_iter();
+        usage.map(|one| (one.end, one.output, one.billed_micros, one.estimated)).collect::<Vec<_>>()
+    };
+    assert_eq!(booked(run.id)[0], (CallEnd::Answered, 15_000, Some(225_300), false));
+    assert!(office.model.last().text().contains("write a long file in several calls"));
+
+    // A second time in a row the run ends, and the work is not begun again by itself.
+    office.model.push(long()).push(long());
+    let task = office.task("Tell me all", &ada).await;
+    let run = office.worked(task.id, 1).await;
+    assert!(
+        matches!(&run.outcome, Some(Outcome::Failed { code, .. }) if code == "answer_too_long"),
+        "{run:?}"
+    );
+    assert!(booked(run.id).iter().all(|one| one.1 == 15_000), "{:?}", booked(run.id));
+    let item = office.items(ada.id).pop().expect("an item");
+    assert_eq!((item.state, item.not_before), (ItemState::Failed, None));
+    assert!(office.all::<Reservation>().is_empty());
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_was_switched_off_is_asked_once_for_an_item() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.model.usually(Turn::error(401, "account_deactivated", "Gone"));
+    let task = office.task("Compare two offers", &ada).await;
+    office.worked(task.id, 1).await;
+    let item = office.items(ada.id).pop().expect("an item");
+    assert_eq!((item.state, item.not_before), (ItemState::Failed, None), "{:?}", item.last_error);
+    office.hq.advance(std::time::Duration::from_secs(3_600)).await;
+    assert_eq!((office.runs_on(task.id).len(), office.model.requests().len()), (1, 1));
     office.hq.finish().await;
 }
