@@ -31,6 +31,7 @@ mod tasks; // tasks, comments, delivered work: the rules
 mod work; // the same as people and programs meet it, over HTTP
 mod files; // files on tasks: sending, fetching, what is shown
 mod commands; // in conversations: what is no message; files with messages
+mod resend; // messages in other words, for another answer, before they were read
 mod sessions; // conversations: named, archived, brought back, begun anew, searched
 mod setup; // first boot
 mod users; // signing in and out, passwords, tokens, cross-site requests

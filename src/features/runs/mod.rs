@@ -12,6 +12,7 @@ pub mod model;
 mod pages;
 pub mod queries;
 pub mod reactions;
+mod resending;
 pub mod rules;
 mod stopping;
 

@@ -13,6 +13,7 @@ use crate::features::runs::attach;
 use crate::features::runs::commands::{self, Done, Place};
 use crate::features::runs::model::{Input, InputState, MAX_ATTACHED};
 use crate::features::runs::queries::talk;
+use crate::features::runs::resending;
 use crate::features::runs::rules::{self, NewInput, RunError, Sent, SessionSpec};
 use crate::kernel::{Can, InputId, Placed, QueueMode, RunId, SessionId, Thinking};
 use crate::store::ReadExt as _;
@@ -67,6 +68,26 @@ pub(super) fn routes() -> Routes {
                 )
                 .body::<CommandBody>()
                 .returns::<DoneOut>()
+            }),
+        )
+        .patch(
+            "/messages/{message}",
+            amend.needs(Can::Chat).doc(|| {
+                Doc::new("Change the words of what you said, while nobody has read it")
+                    .body::<AmendBody>()
+                    .returns::<MessageOut>()
+            }),
+        )
+        .post(
+            "/messages/{message}/resend",
+            resend.needs(Can::Chat).doc(|| {
+                Doc::new(
+                    "Say once more what was read, in other words or the same: the conversation goes \
+                     on from there in another way, and the former one can still be read",
+                )
+                .body::<ResendBody>()
+                .returns::<SaidOut>()
+                .status(201)
             }),
         )
         .get(
@@ -180,6 +201,26 @@ struct FileBody {
 struct CommandBody {
     /// As it is typed.
     text: String,
+}
+
+/// Other words.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct AmendBody {
+    /// Markdown.
+    text: String,
+}
+
+/// Other words, or none for the same.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ResendBody {
+    /// Markdown; the files of the message go along.
+    #[serde(default)]
+    text: Option<String>,
+    /// The `leaf` of the conversation as it was seen last.
+    #[serde(default)]
+    expected_leaf: Option<String>,
 }
 
 /// What became of it.
@@ -306,6 +347,37 @@ async fn command(
         Done::Anew(text) => DoneOut { answer: Some(text), anew: true, said: None },
         Done::Said(sent) => DoneOut { answer: None, anew: false, said: Some(said_out(&ws, sent)?) },
     }))
+}
+
+async fn amend(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(id): Path<InputId>,
+    Json(body): Json<AmendBody>,
+) -> Result<Json<MessageOut>, ApiError> {
+    let by = who.account;
+    let amend = once.run(move |tx| rules::resend::amend(tx, id, by, &body.text));
+    ws.write(&who, amend).await?;
+    let input = ws.read(|snap| snap.get::<Input>(id))?;
+    let input = input.ok_or_else(|| ApiError::not_found("This message"))?;
+    Ok(Json(MessageOut::of(input)))
+}
+
+async fn resend(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(id): Path<InputId>,
+    Json(body): Json<ResendBody>,
+) -> Result<Response, ApiError> {
+    let input = ws.read(|snap| snap.get::<Input>(id))?;
+    if input.is_some_and(|input| !matches!(input.state, InputState::Consumed(_))) {
+        return Err(RunError::Unread.into());
+    }
+    let said = (id, body.text, body.expected_leaf);
+    let sent = resending::once_more(&ws, &who, said, once).await?;
+    answer(&ws, sent.ok_or(RunError::Unread)?)
 }
 
 async fn file_of(

@@ -25,6 +25,8 @@ pub enum BranchWhy {
     Retry,
     /// Beside it, to see what comes of it: the conversation stays as it is.
     Fork,
+    /// A person said something in place of what they had said: the conversation goes on in the branch.
+    Edit,
 }
 
 impl BranchWhy {
@@ -34,6 +36,7 @@ impl BranchWhy {
         match self {
             Self::Retry => "retry",
             Self::Fork => "fork",
+            Self::Edit => "edit",
         }
     }
 }

@@ -10,10 +10,11 @@ use crate::features::agents::model::{AGENTS, Agent};
 use crate::features::agents::queries as agents;
 use crate::features::agents::queries::head::{self, Head};
 use crate::features::runs::commands;
-use crate::features::runs::model::{HALTS, Queueing, RUNS, SESSIONS, Session, SessionEvent};
+use crate::features::runs::model::{HALTS, Input, Queueing, RUNS, SESSIONS, Session, SessionEvent};
+use crate::features::runs::queries::between::{self, Between};
 use crate::features::runs::queries::choice::{self, Wish};
 use crate::features::runs::queries::steps::Steps;
-use crate::features::runs::queries::{self, talk, words};
+use crate::features::runs::queries::{self, talk, versions, words};
 use crate::features::runs::rules;
 use crate::kernel::{AgentStatus, Can, InputId, QueueMode, SessionId};
 use crate::store::{ReadExt, StoreError};
@@ -31,13 +32,15 @@ use super::queue;
 use super::say::Answer;
 use super::sessions::{self, Acts, Sessions, Which};
 use super::steps::Shape;
-use super::talk::{Entry, Telling};
+use super::talk::{Editing, Entry, Telling};
 use super::tools::{Line as DiffLine, Piece as Detail};
 
 /// How many events of a conversation a page shows at once.
 pub(super) const WINDOW: u32 = 240;
 /// How many conversations stand in the list.
 const LISTED: usize = 30;
+/// How much is told of what stays when a message is said in other words.
+const STAYS: usize = 8;
 
 /// What the address says.
 #[derive(Debug, Default, Deserialize)]
@@ -47,6 +50,8 @@ pub(super) struct Place {
     session: String,
     /// Only what was said before this event.
     before: Option<u32>,
+    /// The message whose words are being changed.
+    edit: Option<InputId>,
 }
 
 #[derive(Template)]
@@ -209,7 +214,8 @@ fn parts(
     let all = talk::listed(tx, agent.id, who.account, LISTED)?;
     let sessions = sessions::beside(tx, &look, &here, &all, which)?;
     let held = rules::held(tx, agent)?;
-    let talk = transcript(tx, &look, agent, session.as_ref(), (&here, own), place)?;
+    let may = own && agent.archived_at.is_none() && who.access.may(Can::Chat);
+    let talk = transcript(tx, &look, agent, session.as_ref(), (&here, own, may), place)?;
     let queueing = match &mine {
         Some(mine) => queries::queue::of_session(tx, mine)?,
         None => queries::queue::of_agent(tx, agent.id)?,
@@ -260,12 +266,13 @@ fn transcript(
     look: &Look<'_>,
     agent: &Agent,
     session: Option<&Session>,
-    (here, own): (&str, bool),
+    (here, own, may): (&str, bool, bool),
     place: &Place,
 ) -> Result<Talk, StoreError> {
-    let mut live = Live::new(match own {
-        true => here.to_owned(),
-        false => format!("{here}?session={}", place.session),
+    let mut live = Live::new(match (own, place.edit) {
+        (true, None) => here.to_owned(),
+        (true, Some(edit)) => format!("{here}?edit={edit}"),
+        (false, _) => format!("{here}?session={}", place.session),
     });
     let (mut entries, mut earlier) = (Vec::new(), None);
     match session {
@@ -289,8 +296,9 @@ fn transcript(
             if place.before.is_none() && own {
                 waiting.extend(queries::queue::dropped(tx, session.id)?);
             }
-            let telling = Telling::new(look, face);
-            entries = telling.tell(tx, &steps, &waiting, rules::held(tx, agent)?, here)?;
+            let editing = editing(tx, session, may, place)?;
+            let telling = Telling::new(look, face, here, editing);
+            entries = telling.tell(tx, &steps, &waiting, rules::held(tx, agent)?)?;
             earlier = (0 < from).then(|| format!("{here}?session={}&before={from}", session.id));
         }
     }
@@ -316,6 +324,36 @@ fn transcript(
         practice,
         leaf: own.then(|| queries::sessions::leaf(session)),
     })
+}
+
+/// What may be done with messages of a conversation that were read. While a run works there, none may be
+/// said once more.
+fn editing(
+    tx: &impl ReadExt,
+    session: &Session,
+    may: bool,
+    place: &Place,
+) -> Result<Editing, StoreError> {
+    let open = match place.edit.filter(|_| may) {
+        Some(edit) => Some((edit, stays(tx, edit)?)),
+        None => None,
+    };
+    let versions = versions::of_session(tx, session.id)?;
+    Ok(Editing { may: may && session.active_run.is_none(), open, versions })
+}
+
+/// What stays of what was done after a message, when it is said in other words.
+fn stays(tx: &impl ReadExt, message: InputId) -> Result<Vec<String>, StoreError> {
+    let Some(input) = tx.get::<Input>(message)? else { return Ok(Vec::new()) };
+    let Some(read) = versions::read_in(tx, &input)? else { return Ok(Vec::new()) };
+    let (all, _) = between::since(tx, read.session.id, read.event)?;
+    let told = all.into_iter().flat_map(|(run, between)| {
+        let Between { work, outside, files, both } = between;
+        let files = files.into_iter().chain(both).map(|path| format!("changed {path}"));
+        let told = work.into_iter().chain(outside).chain(files);
+        told.map(move |what| format!("{}: {what}", run.name())).collect::<Vec<_>>()
+    });
+    Ok(told.take(STAYS).collect())
 }
 
 /// `POST /agents/{slug}/chat/new`

@@ -53,6 +53,8 @@ pub fn routes() -> Routes {
         .post("/agents/{slug}/chat/new", chat::anew.needs(Can::Chat))
         .post("/agents/{slug}/chat/queue", queue::of_chat.needs(Can::Chat))
         .post("/agents/{slug}/chat/compact", chat::compact.needs(Can::Chat))
+        .post("/agents/{slug}/chat/{input}/edit", say::edit.needs(Can::Chat))
+        .post("/agents/{slug}/chat/{input}/again", say::again.needs(Can::Chat))
         .post("/agents/{slug}/chat/{input}/cancel", chat::take_back.needs(Can::Chat))
         .post("/agents/{slug}/chat/{input}/restore", chat::bring_back.needs(Can::Chat))
         .post("/agents/{slug}/chat/{input}/dismiss", chat::dismiss.needs(Can::Chat))

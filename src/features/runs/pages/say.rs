@@ -6,11 +6,13 @@ use axum::extract::{FromRequest as _, FromRequestParts as _, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
 
 use crate::app::{App, Ws};
 use crate::features::runs::attach;
 use crate::features::runs::commands::{self, Done, Place};
 use crate::features::runs::model::{Attachment, MAX_ATTACHED, MAX_ATTACHED_BYTES};
+use crate::features::runs::resending;
 use crate::features::runs::rules::NewInput;
 use crate::kernel::{InputId, ProblemKind, QueueMode};
 use crate::web::error::{Failure, PageError};
@@ -152,6 +154,63 @@ pub(super) async fn say(
         Ok(Done::Told(text)) => answering.answer(StatusCode::OK, Answer::told(&text)),
         Ok(Done::Anew(_)) => Ok(hx.go_to(&ws.url(&format!("agents/{slug}/chat")))),
         Err(error) => answering.refused(Failure::of(&error), body),
+    }
+}
+
+/// Other words for a message.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Resaid {
+    body: String,
+    leaf: String,
+}
+
+/// `POST /agents/{slug}/chat/{input}/edit`: other words for a message. One that waits is changed where it
+/// stands; of one that was read, the conversation goes on in another way.
+pub(super) async fn edit(
+    app: App,
+    ws: Ws,
+    who: Person,
+    Path2(slug, input): Path2<String, InputId>,
+    request: Request,
+) -> Result<Response, PageError> {
+    once_more(&app, &ws, &who, (&slug, input), request, |said| Some(said.body.clone())).await
+}
+
+/// `POST /agents/{slug}/chat/{input}/again`: the same words once more, for another answer.
+pub(super) async fn again(
+    app: App,
+    ws: Ws,
+    who: Person,
+    Path2(slug, input): Path2<String, InputId>,
+    request: Request,
+) -> Result<Response, PageError> {
+    once_more(&app, &ws, &who, (&slug, input), request, |_| None).await
+}
+
+async fn once_more(
+    app: &App,
+    ws: &Ws,
+    who: &Person,
+    (slug, input): (&str, InputId),
+    request: Request,
+    words: impl FnOnce(&Resaid) -> Option<String>,
+) -> Result<Response, PageError> {
+    let (mut parts, body) = request.into_parts();
+    let hx = Hx::from_headers(&parts.headers);
+    let shell = match hx.is_partial() {
+        true => None,
+        false => Some(Shell::from_request_parts(&mut parts, app).await?),
+    };
+    let request = Request::from_parts(parts, body);
+    let Form(said) = Form::<Resaid>::from_request(request, &()).await?;
+    let agent = find(ws, slug)?;
+    let answering = Answering { place: Place { ws, who, agent: &agent }, hx: &hx, shell };
+    let text = words(&said);
+    let leaf = Some(said.leaf).filter(|leaf| !leaf.is_empty());
+    match resending::once_more(ws, who, (input, text, leaf), Once::without_key()).await {
+        Ok(_) => chat::back(ws, who, &hx, &agent),
+        Err(error) => answering.refused(Failure::of(&error), String::new()),
     }
 }
 

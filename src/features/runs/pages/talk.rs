@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::features::runs::model::{Attachment, Input, InputState, Run};
 use crate::features::runs::queries::steps::{CallState, Spent, Step, Steps, What};
+use crate::features::runs::queries::versions::Versions;
 use crate::features::runs::queries::words;
-use crate::kernel::{Actor, InputId, Outcome, RunId, RunState, RunTrigger};
+use crate::kernel::{Actor, InputId, Outcome, RunId, RunState, RunTrigger, SessionId};
 use crate::live::{BlockKind, Piece};
 use crate::store::{ReadExt, StoreError};
 use crate::web::format;
@@ -40,6 +41,39 @@ pub(super) struct Mine {
     pub note: String,
     /// What can be done with it, and where.
     pub acts: Vec<(&'static str, String)>,
+    /// Where its words can be changed.
+    pub change: Option<String>,
+    /// Its words while they are being changed.
+    pub edit: Option<Edit>,
+    /// Others that were said in its place.
+    pub versions: Option<Beside>,
+}
+
+/// A message whose words are being changed.
+pub(super) struct Edit {
+    /// Where they are sent.
+    pub action: String,
+    pub text: String,
+    /// What stays of what was done after it.
+    pub stays: Vec<String>,
+}
+
+/// Messages that were said in one place: "2 of 3", with the ones before and after.
+pub(super) struct Beside {
+    pub place: String,
+    pub before: Option<String>,
+    pub after: Option<String>,
+}
+
+/// What may be done with messages that were read.
+#[derive(Default)]
+pub(super) struct Editing {
+    /// Whether they may be said once more.
+    pub may: bool,
+    /// The one whose words are being changed, and what was done after it.
+    pub open: Option<(InputId, Vec<String>)>,
+    /// Where others stand beside one, by the number of its event.
+    pub versions: HashMap<u32, Versions>,
 }
 
 /// A file of a message.
@@ -109,6 +143,8 @@ pub(super) struct Telling<'a, 'l> {
     last: Option<RunId>,
     seen: Seen,
     asked: Option<String>,
+    editing: Editing,
+    here: &'a str,
 }
 
 /// What was counted in the open turn.
@@ -120,7 +156,7 @@ struct Seen {
 }
 
 impl<'a, 'l> Telling<'a, 'l> {
-    pub fn new(look: &'a Look<'l>, face: Face) -> Self {
+    pub fn new(look: &'a Look<'l>, face: Face, here: &'a str, editing: Editing) -> Self {
         let (href, last) = (String::new(), String::new());
         let drawing = Drawing { look, agent: face.clone(), href, again: None, last };
         Self {
@@ -133,6 +169,8 @@ impl<'a, 'l> Telling<'a, 'l> {
             last: None,
             seen: Seen::default(),
             asked: None,
+            editing,
+            here,
         }
     }
 
@@ -143,7 +181,6 @@ impl<'a, 'l> Telling<'a, 'l> {
         steps: &Steps,
         waiting: &[Input],
         held: Option<&str>,
-        here: &str,
     ) -> Result<Vec<Entry>, StoreError> {
         for step in &steps.all {
             self.step(tx, step)?;
@@ -160,18 +197,25 @@ impl<'a, 'l> Telling<'a, 'l> {
             let mine = input.by.account() == Some(self.look.me);
             let html = self.look.md(tx, &input.text);
             let at = self.look.time(input.created_at);
-            let act = |verb: &str| format!("{here}/{}/{verb}", input.id);
+            let act = |verb: &str| format!("{}/{}/{verb}", self.here, input.id);
+            let mut waits = false;
             let acts = match (&input.state, mine) {
                 (_, false) => Vec::new(),
                 (InputState::Dropped(_) | InputState::Overflowed, true) => {
                     vec![("Bring back", act("restore")), ("Dismiss", act("dismiss"))]
                 }
                 (InputState::Assigned(_), true) if begun => Vec::new(),
-                _ => vec![("Remove", act("cancel"))],
+                _ => {
+                    waits = input.is_talk();
+                    vec![("Remove", act("cancel"))]
+                }
             };
+            let (change, edit) = self.editing(input.id, &input.text, waits);
             let key = format!("m-{}", input.id);
             let files = Attached::all(self.look, input.id, &input.attached);
-            self.entries.push(Entry::Mine(Box::new(Mine { key, at, html, files, note, acts })));
+            let versions = None;
+            let one = Mine { key, at, html, files, note, acts, change, edit, versions };
+            self.entries.push(Entry::Mine(Box::new(one)));
         }
         Ok(self.entries)
     }
@@ -194,7 +238,7 @@ impl<'a, 'l> Telling<'a, 'l> {
             self.close();
             let html = self.look.md(tx, text.head());
             let files = input.map(|input| Attached::all(self.look, input, attached));
-            self.said(tx, *by, step, (html, files))?;
+            self.said(tx, (*by, *input, text.head()), step, (html, files))?;
             self.asked = Some(text.head().to_owned());
             return Ok(());
         }
@@ -266,24 +310,59 @@ impl<'a, 'l> Telling<'a, 'l> {
     fn said(
         &mut self,
         tx: &impl ReadExt,
-        by: Actor,
+        (by, input, text): (Actor, Option<InputId>, &str),
         step: &Step,
         (html, files): (SafeHtml, Option<Vec<Attached>>),
     ) -> Result<(), StoreError> {
         let (card, files) = (files.is_none(), files.unwrap_or_default());
         let (key, at) = (format!("e-{}", step.event), self.look.time(step.at));
-        self.entries.push(match by.account() {
+        let entry = match by.account() {
             Some(account) if account == self.look.me && !card => {
-                let (note, acts) = (String::new(), Vec::new());
-                Entry::Mine(Box::new(Mine { key, at, html, files, note, acts }))
+                let (mut acts, mut change, mut edit) = (Vec::new(), None, None);
+                if let Some(input) = input {
+                    (change, edit) = self.editing(input, text, self.editing.may);
+                    if self.editing.may {
+                        acts.push(("Answer again", format!("{}/{input}/again", self.here)));
+                    }
+                }
+                let versions = self.versions(step.event);
+                let note = String::new();
+                let one = Mine { key, at, html, files, note, acts, change, edit, versions };
+                Entry::Mine(Box::new(one))
             }
             Some(_) if !card => {
                 let face = Face::person(&self.look.actor(tx, by)?);
                 Entry::Theirs { key, face, at, html, files }
             }
             _ => Entry::Theirs { key, face: Face::agent("HQ", "", "hq"), at, html, files },
-        });
+        };
+        self.entries.push(entry);
         Ok(())
+    }
+
+    /// Where the words of a message can be changed, and the field for them when that is being done.
+    fn editing(&self, input: InputId, text: &str, may: bool) -> (Option<String>, Option<Edit>) {
+        if !may {
+            return (None, None);
+        }
+        let change = format!("{}?edit={input}", self.here);
+        let edit = self.editing.open.as_ref().filter(|(open, _)| *open == input);
+        let edit = edit.map(|(_, stays)| Edit {
+            action: format!("{}/{input}/edit", self.here),
+            text: text.to_owned(),
+            stays: stays.clone(),
+        });
+        (Some(change), edit)
+    }
+
+    fn versions(&self, event: u32) -> Option<Beside> {
+        let versions = self.editing.versions.get(&event)?;
+        let href = |session: SessionId| format!("{}?session={session}#e-{event}", self.here);
+        Some(Beside {
+            place: format!("{} of {}", versions.shown + 1, versions.all.len()),
+            before: versions.before().map(href),
+            after: versions.after().map(href),
+        })
     }
 
     fn begin(&mut self, tx: &impl ReadExt, id: RunId, at: RelTime) -> Result<Turn, StoreError> {

@@ -5,12 +5,13 @@ use std::collections::{BTreeSet, HashSet};
 
 use crate::features::history::queries::files;
 use crate::features::runs::model::{EventKind, Run};
+use crate::kernel::SessionId;
 use crate::kernel::text::ellipsis;
-use crate::store::{Read, StoreError};
+use crate::store::{Read, ReadExt as _, StoreError};
 
 use super::doing::doing;
-use super::events_of_run;
 use super::steps::{CallState, Steps, What};
+use super::{events, events_of_run};
 
 /// The most things of one kind that are told.
 const MOST: usize = 20;
@@ -125,6 +126,34 @@ impl Between {
         }
         format!("{}]", lines.join("\n"))
     }
+}
+
+/// What the runs of a conversation did from one of its events on, each by itself, and what the model is
+/// told of it all that goes on from there in another way.
+///
+/// # Errors
+/// When the disk fails.
+pub fn since(
+    read: &dyn Read,
+    session: SessionId,
+    event: u32,
+) -> Result<(Vec<(Run, Between)>, String), StoreError> {
+    let mut runs = Vec::new();
+    for one in events(&read, session, event, u32::MAX)? {
+        if let Some(run) = one.run.filter(|run| !runs.contains(run)) {
+            runs.push(run);
+        }
+    }
+    let (mut all, mut notes) = (Vec::new(), Vec::new());
+    for run in runs {
+        let Some(run) = read.get::<Run>(run)? else { continue };
+        let between = Between::read(read, &run, event)?;
+        if !between.is_nothing() && notes.len() < MOST {
+            notes.push(between.note(&run, false));
+            all.push((run, between));
+        }
+    }
+    Ok((all, notes.join("\n\n")))
 }
 
 fn listed(all: &[String]) -> String {

@@ -121,6 +121,7 @@ pub fn begin(
     session.loaded_tools.clone_from(&parent.loaded_tools);
     (session.name, session.leaf) = (parent.name.clone(), parent.leaf);
     (session.model, session.thinking) = (parent.model.clone(), parent.thinking);
+    session.lasting = parent.lasting;
     let context = context_at(tx, &parent, cut.upto)?;
     tx.put(&Context { session: session.id, ..context })?;
     let spec =
@@ -161,14 +162,16 @@ pub fn begin(
 
 /// Opens the conversation of the new run. A retry's has the key of the old one, which becomes a former
 /// conversation; a fork's has one of its own.
-fn open(
+pub(super) fn open(
     tx: &mut WriteTx<'_>,
     parent: &Session,
     why: BranchWhy,
 ) -> Result<(Session, Option<Session>), RunError> {
     let Session { agent, owner, task, .. } = *parent;
     let (key, replaced) = match why {
-        BranchWhy::Retry => (parent.key.clone(), queries::session_by_key(tx, &parent.key)?),
+        BranchWhy::Retry | BranchWhy::Edit => {
+            (parent.key.clone(), queries::session_by_key(tx, &parent.key)?)
+        }
         BranchWhy::Fork => (fork_key(&parent.key, tx.new_id()), None),
     };
     if let Some(mut former) = replaced.clone() {
@@ -220,7 +223,11 @@ fn locate(
 }
 
 /// What of a conversation its model was shown before this event.
-fn context_at(tx: &WriteTx<'_>, session: &Session, upto: u32) -> Result<Context, StoreError> {
+pub(super) fn context_at(
+    tx: &WriteTx<'_>,
+    session: &Session,
+    upto: u32,
+) -> Result<Context, StoreError> {
     let mut context = queries::context(tx, session.id)?;
     context.asked = None;
     context.trimmed = context.trimmed.min(upto);

@@ -14,6 +14,7 @@ pub mod limits;
 pub mod park;
 mod pen;
 pub mod queue;
+pub mod resend;
 pub mod sessions;
 pub mod talk;
 
@@ -101,6 +102,9 @@ pub enum RunError {
     /// The message was read.
     #[error("the agent has read this message already")]
     Consumed,
+    /// The message was not read.
+    #[error("the agent has not read this message; change it where it waits, or take it back")]
+    Unread,
     /// Too many runs above.
     #[error("sub-agents go no deeper than {0}; do this yourself")]
     TooDeep(u8),
@@ -189,6 +193,7 @@ impl Problem for RunError {
             Self::MissingResult(_) => "missing_result",
             Self::NotDropped => "message_not_dropped",
             Self::Consumed => "message_read",
+            Self::Unread => "message_unread",
             Self::TooDeep(_) => "subagent_too_deep",
             Self::TooManyChildren(_) => "too_many_subagents",
             Self::TooManyBelow(_) => "too_many_below",
@@ -217,6 +222,7 @@ impl Problem for RunError {
             | Self::Fenced
             | Self::Busy
             | Self::Consumed
+            | Self::Unread
             | Self::Silent
             | Self::Former
             | Self::Taken

@@ -67,7 +67,7 @@ pub fn take_back(tx: &mut WriteTx<'_>, id: InputId, by: AccountId) -> Result<(),
     Ok(())
 }
 
-fn not_begun(tx: &WriteTx<'_>, run: RunId) -> Result<Run, RunError> {
+pub(super) fn not_begun(tx: &WriteTx<'_>, run: RunId) -> Result<Run, RunError> {
     let run = tx.get::<Run>(run)?.filter(Run::is_live);
     run.filter(|run| run.started_at.is_none()).ok_or(RunError::Consumed)
 }
