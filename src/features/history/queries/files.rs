@@ -83,25 +83,87 @@ impl Done {
     }
 }
 
-/// The files that go back with a run; none when it changed none, or they have gone back already.
+/// The files that go back with a run, as far as they have not gone back already.
 ///
 /// # Errors
 /// When the store fails.
-pub fn of_run(read: &dyn Read, run: &Run) -> Result<Option<Files>, StoreError> {
-    let Done { commits, paths, .. } = done_by(read, run)?;
+pub fn of_run(read: &dyn Read, run: &Run) -> Result<Vec<Files>, StoreError> {
+    let Done { commits, paths, marks } = done_by(read, run)?;
     if commits.is_empty() && paths.is_empty() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
-    let counts = |order: &FileRevert| {
-        matches!(order.state, RevertState::Queued | RevertState::Begun | RevertState::Done)
-    };
-    if orders(read, run.id)?.iter().rfind(|order| counts(order)).is_some_and(|last| !last.returns) {
-        return Ok(None);
+    let whole = whole(run, commits, paths.iter().cloned().collect());
+    let gone = gone(read, run, &paths)?;
+    if gone.is_empty() {
+        let last = orders(read, run.id)?.into_iter().rfind(counts);
+        // What a program changed by the way is known to none of the orders.
+        let all = paths.is_empty() && last.is_some_and(|last| !last.returns);
+        return Ok(if all { Vec::new() } else { vec![whole] });
     }
-    let paths = paths.into_iter().collect();
+    let left = paths.difference(&gone).cloned().collect();
+    Ok(some_of(&whole, left, &marks))
+}
+
+/// The files of these that a run changed from an event of its session on only, as far as they have not
+/// gone back already.
+///
+/// # Errors
+/// When the store fails.
+pub fn of_run_since(read: &dyn Read, run: &Run, event: u32) -> Result<Vec<Files>, StoreError> {
+    let Done { commits, paths, marks } = done_by(read, run)?;
+    if commits.is_empty() {
+        return Ok(Vec::new());
+    }
+    let gone = gone(read, run, &paths)?;
+    let left = parted(read, run, event)?.after.difference(&gone).cloned().collect();
+    Ok(some_of(&whole(run, commits, Vec::new()), left, &marks))
+}
+
+fn whole(run: &Run, commits: Vec<String>, paths: Vec<String>) -> Files {
     let (run, agent) = (run.id, run.agent);
     let (of, only, marks) = (None, None, Vec::new());
-    Ok(Some(Files { run, agent, of, returns: false, commits, only, marks, paths }))
+    Files { run, agent, of, returns: false, commits, only, marks, paths }
+}
+
+/// Some of the files of a run, in pieces that fit into an order each.
+fn some_of(whole: &Files, paths: Vec<String>, marks: &BTreeMap<String, FileMark>) -> Vec<Files> {
+    let pieces = slices(paths, marks).into_iter();
+    pieces
+        .map(|Slice { paths, marks }| Files {
+            only: Some(paths.clone()),
+            paths,
+            marks,
+            ..whole.clone()
+        })
+        .collect()
+}
+
+/// Whether an order has taken files back, or will.
+fn counts(order: &FileRevert) -> bool {
+    matches!(order.state, RevertState::Queued | RevertState::Begun | RevertState::Done)
+}
+
+/// The files of a run that have gone back, or are on the way.
+fn gone(
+    read: &dyn Read,
+    run: &Run,
+    paths: &BTreeSet<String>,
+) -> Result<BTreeSet<String>, StoreError> {
+    let mut gone = BTreeSet::new();
+    for order in orders(read, run.id)?.into_iter().filter(counts) {
+        // One that was not begun takes all of them.
+        let of: Vec<&String> = match &order.paths {
+            Some(some) => some.iter().collect(),
+            None => paths.iter().collect(),
+        };
+        for path in of {
+            match order.returns {
+                true => gone.remove(path),
+                false => gone.insert(path.clone()),
+            };
+        }
+    }
+    Ok(gone)
 }
 
 /// The files that a run changed, parted at an event of its session.
@@ -111,8 +173,6 @@ pub struct Parted {
     pub after: BTreeSet<String>,
     /// Those that it had changed before as well.
     pub both: BTreeSet<String>,
-    /// What was noted of files.
-    pub marks: BTreeMap<String, FileMark>,
 }
 
 /// Which files a run changed from an event of its session on, and which before that as well.
@@ -131,7 +191,6 @@ pub fn parted(read: &dyn Read, run: &Run, event: u32) -> Result<Parted, StoreErr
     }
     parted.both = parted.after.intersection(&before).cloned().collect();
     parted.after.retain(|path| !before.contains(path));
-    parted.marks = done_by(read, run)?.marks;
     Ok(parted)
 }
 

@@ -12,7 +12,7 @@ use crate::store::undo::{Ask, Plan};
 use crate::store::{Op, Read, ReadExt as _, Root, Schema, StoreError, feed, history};
 
 use super::error::HistoryError;
-use super::files::{self, Files, Slice};
+use super::files::{self, Files};
 use super::guard::Undoer;
 use super::key_of;
 
@@ -151,13 +151,7 @@ fn since(
     scope.entries = entries_of(read, schema, &run)?;
     scope.entries.retain(|seq| from.is_some_and(|from| from < *seq));
     scope.of = scope.entries.last().copied().unwrap_or_default();
-    let Some(all) = files::of_run(read, &run)?.filter(|files| !files.commits.is_empty()) else {
-        return Ok(scope);
-    };
-    let parts = files::parted(read, &run, event)?;
-    for Slice { paths, marks } in files::slices(parts.after.into_iter().collect(), &parts.marks) {
-        scope.files.push(Files { only: Some(paths.clone()), paths, marks, ..all.clone() });
-    }
+    scope.files = files::of_run_since(read, &run, event)?;
     Ok(scope)
 }
 
