@@ -13,7 +13,7 @@ use crate::config::remote::Remote;
 use crate::config::{Config, Setting};
 use crate::features::users::queries;
 use crate::kernel::{Actor, Part, Scope, Via};
-use crate::ops::blobs;
+use crate::ops::{blobs, connections};
 use crate::sandbox::policy::WithoutLandlock;
 use crate::sandbox::posture::{Overall, SelfTest, Verdict};
 use crate::sandbox::spawn::{OWN_PROGRAM, Spawner};
@@ -63,6 +63,8 @@ pub enum Doctor {
     Store(super::stores::DoctorStore),
     /// Look whether every file that a record holds is there and whole; reads all of them
     Blobs,
+    /// Look whether each connection to a provider can be used, and why not; asks nobody outside
+    Connections,
 }
 
 /// Prints a value for programs or lines for people.
@@ -262,6 +264,22 @@ pub fn doctor_blobs(common: &Common, config: Config) -> Result<u8, CommandError>
     })?;
     print(common, &found, &blobs::lines(&found))?;
     Ok(if found.iter().all(|one| one.report.is_fine()) { OK } else { FAILED })
+}
+
+/// `hq doctor connections`.
+pub fn doctor_connections(common: &Common, config: Config) -> Result<u8, CommandError> {
+    let found: Vec<connections::Found> = block_on(async {
+        match reach::reach(config).await? {
+            Reach::Running(local) => {
+                local.call(Method::GET, "/local/doctor/connections", NOTHING).await
+            }
+            Reach::Stopped(offline) => connections::look(&offline.app)
+                .map_err(|error| CommandError::Failed(error.to_string())),
+        }
+    })?;
+    let lines: Vec<String> = found.iter().map(connections::line).collect();
+    print(common, &found, &lines)?;
+    Ok(if found.iter().all(|one| one.reason.is_none()) { OK } else { FAILED })
 }
 
 /// `hq doctor sandbox`.

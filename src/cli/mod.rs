@@ -231,6 +231,9 @@ fn run(common: &Common, command: Command) -> u8 {
         Command::Consumer(command) => stores::consumer(common, config, command),
         Command::Doctor(commands::Doctor::Store(flags)) => stores::doctor(common, config, flags),
         Command::Doctor(commands::Doctor::Blobs) => commands::doctor_blobs(common, config),
+        Command::Doctor(commands::Doctor::Connections) => {
+            commands::doctor_connections(common, config)
+        }
         Command::Rollback(flags) => rollback::run(common, &config, &flags),
         Command::Config => commands::config(common, &config),
         Command::Healthcheck => commands::healthcheck(common, &config),

@@ -1,3 +1,4 @@
 //! Health and doctor.
 
 pub mod blobs;
+pub mod connections;

@@ -19,7 +19,7 @@ use crate::features::users::rules::{self, NewToken, UsersError};
 use crate::features::users::{queries, session};
 use crate::features::{agents, inbox, runs, tasks, workspace};
 use crate::kernel::{Actor, Can, Cause, Part, RunState, Scope, Timestamp, TokenId, Via};
-use crate::ops::blobs;
+use crate::ops::{blobs, connections};
 use crate::store::StoreError;
 use crate::web::error::{ApiError, Failure};
 use crate::web::extract::Json;
@@ -43,6 +43,7 @@ pub fn routes() -> Routes {
         .post("/reset-link", make_link.needs(Can::Local))
         .post("/tokens", make_token.needs(Can::Local))
         .get("/doctor/blobs", look_at_blobs.needs(Can::Local))
+        .get("/doctor/connections", look_at_connections.needs(Can::Local))
 }
 
 /// Routes below `/api/v1`.
@@ -174,6 +175,10 @@ async fn show_config(app: App) -> Json<Value> {
 async fn look_at_blobs(app: App) -> Result<Json<Vec<blobs::Found>>, ApiError> {
     let found = blobs::look(&app).await;
     Ok(Json(found.map_err(|error| ApiError(Failure::internal(error)))?))
+}
+
+async fn look_at_connections(app: App) -> Result<Json<Vec<connections::Found>>, ApiError> {
+    Ok(Json(connections::look(&app)?))
 }
 
 // ── Links ──

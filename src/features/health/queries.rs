@@ -4,6 +4,8 @@ use serde::Serialize;
 
 use crate::app::{App, Ws};
 use crate::features::audit::queries::{Reach, VERIFY};
+use crate::features::connections::queries as connections;
+use crate::features::connections::queries::eligible::{self, Reason};
 use crate::features::inbox::queries as inbox;
 use crate::kernel::Timestamp;
 use crate::store::consumer::{Standing, standing};
@@ -80,7 +82,14 @@ pub struct Part {
 pub fn parts(app: &App, ws: &Ws) -> Result<Vec<Part>, StoreError> {
     let now = app.clock.now();
     let consumers = consumers(ws)?;
-    Ok(vec![storage(ws), disk(ws), following(&consumers, now), work(ws, now)?, record(app, ws)])
+    Ok(vec![
+        storage(ws),
+        disk(ws),
+        following(&consumers, now),
+        work(ws, now)?,
+        providers(app, ws, now)?,
+        record(app, ws),
+    ])
 }
 
 /// The worst of all parts.
@@ -171,6 +180,27 @@ fn work(ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
         ),
     };
     Ok(part("work", "Work of agents", How::Ok, said))
+}
+
+/// Connections that somebody has to see to. One without a model yet is only new.
+fn providers(app: &App, ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
+    let (count, lacks) = ws.read(|snap| {
+        let all = connections::all(snap)?;
+        let mut lacks = Vec::new();
+        for connection in &all {
+            let reason = eligible::why_not(snap, connection, &app.keyring, now)?;
+            if let Some(reason) = reason.filter(|reason| *reason != Reason::NoModel) {
+                lacks.push(format!("{}: {}", connection.name, reason.says()));
+            }
+        }
+        Ok::<_, StoreError>((all.len(), lacks))
+    })?;
+    let made = |how, said: String| Ok(part("connections", "Connections", how, said));
+    match (lacks.is_empty(), count) {
+        (false, _) => made(How::Degraded, lacks.join(" ")),
+        (true, 0) => made(How::Ok, "none yet; practice is always there".to_owned()),
+        (true, _) => made(How::Ok, "every connection can be used".to_owned()),
+    }
 }
 
 /// What the last verification and the last comparison found.

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::app::Ws;
 use crate::features::agents::model::Agent;
 use crate::features::connections::model::Connection;
+use crate::features::connections::queries as connections;
 use crate::features::history::model::{FILE_REVERTS, FileRevert, REVERTS_BY_RUN, RevertState};
 use crate::features::inbox::model::Item;
 use crate::features::runs::model::{BRANCHES, HALTS, RUNS, Run, Session};
@@ -412,8 +413,13 @@ fn rail(
         add("Used", used, String::new());
     }
     if let Some(connection) = run.connection {
-        let name = tx.get::<Connection>(connection)?.map_or_else(String::new, |c| c.name);
+        let stored = tx.get::<Connection>(connection)?;
+        let paid = stored.as_ref().map(connections::route);
+        let name = stored.map_or_else(String::new, |c| c.name);
         add("Connection", name, look.ws.url("settings/connections"));
+        if let Some(paid) = paid {
+            add("Paid by", paid.label().to_owned(), String::new());
+        }
     }
     add("Calls", format!("{} model, {} tool", run.calls, run.steps), String::new());
     if let Some(session) = tx.get::<Session>(run.session)? {

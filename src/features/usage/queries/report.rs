@@ -11,7 +11,8 @@ use crate::features::usage::model::nobody;
 use crate::features::usage::model::source::{OTHER, TESTS, UsageSource};
 use crate::features::usage::period::Month;
 use crate::kernel::text::ellipsis;
-use crate::kernel::{AgentId, CallKind, RunTrigger, TaskId};
+use crate::kernel::{AgentId, CallKind, Route, RunTrigger, TaskId};
+use crate::providers::oauth::Vendor;
 use crate::store::{ReadExt, StoreError};
 
 use super::daily::Rolled;
@@ -199,7 +200,15 @@ impl Which {
                 Some(agent) => (agent.name, String::new(), format!("agents/{}", agent.slug)),
                 None => plain("an agent that is gone"),
             },
-            Self::Model(model, provider) => (model.clone(), provider.clone(), String::new()),
+            Self::Model(model, provider) => {
+                let note = match Vendor::of(provider) {
+                    Some(maker) => {
+                        format!("{}, {}", maker.about().name, Route::Subscription.label())
+                    }
+                    None => provider.clone(),
+                };
+                (model.clone(), note, String::new())
+            }
             Self::Task(None) => plain("No task"),
             Self::Task(Some(id)) => match read.get::<Task>(*id)? {
                 Some(task) => {
