@@ -5,9 +5,11 @@
 
 use jiff::SignedDuration;
 
+use crate::app::Ws;
 use crate::features::connections::model::Connection;
 use crate::features::connections::queries::{Choice, turns};
 use crate::features::connections::rests::{self, Candidate};
+use crate::features::connections::rules::ConnectionError;
 use crate::features::connections::rules::turns::{self as rules, Failure};
 use crate::features::runs::model::EventKind;
 use crate::features::runs::rules::{Pause, Pen};
@@ -16,7 +18,7 @@ use crate::net::retry::MAX_WAIT;
 use crate::providers::error::{ErrorClass, ProviderError};
 use crate::store::{ReadExt, StoreError, WriteTx};
 
-use super::chosen;
+use super::chosen::{self, Chosen};
 use super::journal::save;
 use super::turn::Turn;
 use super::{BY, EngineError, commit};
@@ -102,6 +104,65 @@ impl Chain {
     }
 }
 
+impl Chain {
+    /// Connects to who is asked now. One whose key does not open is as good as none: it rests, and the next of the
+    /// list is asked. Answers what was said of the last of those, too.
+    pub(super) async fn connect(
+        &mut self,
+        ws: &Ws,
+        home: &Choice,
+    ) -> Result<(Chosen, Option<String>), EngineError> {
+        let mut refused = None;
+        loop {
+            let error = match chosen::connect(ws, home, &self.now) {
+                Err(error) if !self.is_single() && is_unusable(&error) => error,
+                other => return other.map(|chosen| (chosen, refused)),
+            };
+            let (who, name, message) = (self.now.clone(), label(ws, &self.now)?, error.to_string());
+            tracing::warn!(%error, "{name} cannot be asked");
+            refused = Some(format!("{name} did not: {message}"));
+            let failure = Failure { class: ErrorClass::Auth, message, asked: None };
+            let noted = who.clone();
+            ws.write(&BY, move |tx| rules::note_failure(tx, &noted, failure)).await?;
+            self.said.push(format!("{name}: {}", ErrorClass::Auth.word()));
+            self.tried.push((who, ErrorClass::Auth));
+            let at = ws.app.clock.now();
+            let Some(next) = ws.read(|snap| self.next(snap, at))? else { return Err(error) };
+            self.failed_before = ws.read(|snap| turns::has_failed(snap, &next))?;
+            self.now = next;
+        }
+    }
+}
+
+/// Whether a connection cannot be used as it is stored, whatever its provider would say.
+fn is_unusable(error: &EngineError) -> bool {
+    matches!(error, EngineError::Connection(error) if !matches!(error, ConnectionError::Store(_)))
+}
+
+/// What people call a candidate.
+fn label(ws: &Ws, who: &Candidate) -> Result<String, EngineError> {
+    let name = match who.connection {
+        Some(id) => ws.read(|snap| snap.get::<Connection>(id))?.map(|c| c.name),
+        None => None,
+    };
+    Ok(match (name, who.slot) {
+        (Some(name), 0) => format!("{} ({name})", who.model),
+        (Some(name), slot) => format!("{} ({name}, key {})", who.model, slot + 1),
+        (None, _) => who.model.clone(),
+    })
+}
+
+/// That somebody else answers, as it stands in the run.
+pub(super) fn switched(
+    ws: &Ws,
+    from: &Candidate,
+    to: &Candidate,
+    why: &str,
+) -> Result<EventKind, EngineError> {
+    let why = ws.app.redactor.text(why).into_owned();
+    Ok(EventKind::ModelSwitched { from: label(ws, from)?, to: label(ws, to)?, why })
+}
+
 /// Where a run waits.
 #[derive(Clone, Copy)]
 enum Wait {
@@ -124,23 +185,26 @@ impl Turn {
         if self.chain.is_single() {
             return Ok(None);
         }
-        let at = self.journal.ws.app.clock.now();
-        let chain = &self.chain;
-        let read = self.journal.ws.read(|snap| {
-            let rest = turns::resting(snap, &chain.now, at)?;
-            let next = chain.next(snap, at)?;
-            Ok::<_, StoreError>((rest, next, chain.soonest(snap, at)?))
-        })?;
-        match read {
-            (None, ..) => Ok(None),
-            (Some(rest), Some(next), _) => {
-                let why = format!("{} ({})", rest.class.word(), rest.message);
-                self.change_over(next, &why).await?;
-                Ok(None)
+        loop {
+            let at = self.journal.ws.app.clock.now();
+            let chain = &self.chain;
+            let read = self.journal.ws.read(|snap| {
+                let rest = turns::resting(snap, &chain.now, at)?;
+                let next = chain.next(snap, at)?;
+                Ok::<_, StoreError>((rest, next, chain.soonest(snap, at)?))
+            })?;
+            match read {
+                (None, ..) => return Ok(None),
+                (Some(rest), Some(next), _) => {
+                    let why = format!("{} ({})", rest.class.word(), rest.message);
+                    if self.changed_over(next, &why).await? {
+                        return Ok(None);
+                    }
+                }
+                (Some(_), None, Some(until)) => return self.wait_until(until).await.map(Some),
+                // Nobody will be well by itself: the one that was chosen says why.
+                (Some(_), None, None) => return Ok(None),
             }
-            (Some(_), None, Some(until)) => self.wait_until(until).await.map(Some),
-            // Nobody will be well by itself: the one that was chosen says why.
-            (Some(_), None, None) => Ok(None),
         }
     }
 
@@ -159,7 +223,7 @@ impl Turn {
         if self.chain.is_single() || error.has_content() || rests::scope(error.class).is_none() {
             return self.give_up(error).await;
         }
-        let label = self.label(&who)?;
+        let label = label(&self.journal.ws, &who)?;
         self.chain.said.push(format!("{label}: {}", error.class.word()));
         self.chain.tried.push((who, error.class));
         let why = format!("{label} did not: {} ({})", error.message, error.class.word());
@@ -171,15 +235,8 @@ impl Turn {
             })?;
             match (next, soonest) {
                 (Some(next), _) => {
-                    let tried = next.clone();
-                    match self.change_over(next, &why).await {
-                        Ok(()) => return Ok(true),
-                        // A key that does not open is as good as none.
-                        Err(EngineError::Connection(refused)) => {
-                            tracing::warn!(%refused, "a key to fall back on cannot be used");
-                            self.chain.tried.push((tried, ErrorClass::Auth));
-                        }
-                        Err(other) => return Err(other),
+                    if self.changed_over(next, &why).await? {
+                        return Ok(true);
                     }
                 }
                 (None, Some(until)) if self.chain.waits < MOST_WAITS => {
@@ -212,7 +269,7 @@ impl Turn {
             None if error.class == ErrorClass::SignIn => self.chain.now.clone(),
             None => return self.failed_for_good(error).await,
         };
-        let label = self.label(&out)?;
+        let label = label(&self.journal.ws, &out)?;
         let detail = format!(
             "{label} needs somebody to sign in again; it goes on by itself when that is done, or when another \
              model is chosen"
@@ -247,36 +304,40 @@ impl Turn {
         std::mem::take(&mut self.chain.failed_before).then(|| self.chain.now.clone())
     }
 
-    /// Lets another answer from the next call on, and says so in the run.
-    async fn change_over(&mut self, next: Candidate, why: &str) -> Result<(), EngineError> {
+    /// Lets another answer from the next call on, and says so in the run. Answers false when no key that is left
+    /// opens: they count as tried then.
+    async fn changed_over(&mut self, next: Candidate, why: &str) -> Result<bool, EngineError> {
         let ws = self.journal.ws.clone();
-        let (from, to) = (self.label(&self.chain.now)?, self.label(&next)?);
-        let failed = ws.read(|snap| turns::has_failed(snap, &next))?;
-        self.chosen = chosen::connect(&ws, &self.home, &next)?;
-        (self.chain.now, self.chain.failed_before, self.failures) = (next, failed, 0);
-        self.request.model.clone_from(&self.chosen.model);
-        self.request.thinking = self.chosen.thinking;
-        let why = ws.app.redactor.text(why).into_owned();
-        let switched = EventKind::ModelSwitched { from, to, why };
-        if self.begun {
-            self.journal.append(vec![switched]).await?;
-        } else {
-            self.switched = Some(switched);
-        }
-        Ok(())
+        self.chain.failed_before = ws.read(|snap| turns::has_failed(snap, &next))?;
+        let before = std::mem::replace(&mut self.chain.now, next);
+        let (chosen, refused) = match self.chain.connect(&ws, &self.home).await {
+            Ok(connected) => connected,
+            Err(error) => {
+                self.chain.now = before;
+                return if is_unusable(&error) { Ok(false) } else { Err(error) };
+            }
+        };
+        self.failures = 0;
+        self.answers(chosen);
+        let why = refused.map_or_else(|| why.to_owned(), |refused| format!("{why}; {refused}"));
+        self.note_switch(&before, &why).await?;
+        Ok(true)
     }
 
-    /// What people call a candidate.
-    fn label(&self, who: &Candidate) -> Result<String, EngineError> {
-        let name = match who.connection {
-            Some(id) => self.journal.ws.read(|snap| snap.get::<Connection>(id))?.map(|c| c.name),
-            None => None,
-        };
-        Ok(match (name, who.slot) {
-            (Some(name), 0) => format!("{} ({name})", who.model),
-            (Some(name), slot) => format!("{} ({name}, key {})", who.model, slot + 1),
-            (None, _) => who.model.clone(),
-        })
+    /// From the next call on this one is asked.
+    fn answers(&mut self, chosen: Chosen) {
+        self.request.model.clone_from(&chosen.model);
+        self.request.thinking = chosen.thinking;
+        self.chosen = chosen;
+    }
+
+    async fn note_switch(&mut self, before: &Candidate, why: &str) -> Result<(), EngineError> {
+        let switched = switched(&self.journal.ws, before, &self.chain.now, why)?;
+        if self.begun {
+            return self.journal.append(vec![switched]).await;
+        }
+        self.switched = Some(switched);
+        Ok(())
     }
 
     /// Everybody rests: a short rest is waited for here, a longer one gives the slot back. Answers whether the run
@@ -355,22 +416,27 @@ impl Turn {
         let at = self.journal.ws.app.clock.now();
         let chain = &self.chain;
         let next = self.journal.ws.read(|snap| chain.next(snap, at))?;
-        match next {
-            Some(next) if next != self.chain.now => {
-                self.change_over(next, "it has rested long enough").await
-            }
-            _ => Ok(()),
+        if let Some(next) = next.filter(|next| *next != self.chain.now) {
+            self.changed_over(next, "it has rested long enough").await?;
         }
+        Ok(())
     }
 
     /// Takes over what was chosen anew.
-    pub(super) fn take_choice(&mut self, home: Choice, fresh: Chain) -> Result<(), EngineError> {
+    pub(super) async fn take_choice(
+        &mut self,
+        home: Choice,
+        fresh: Chain,
+    ) -> Result<(), EngineError> {
         let same = home.connection == self.home.connection && home.model == self.home.model;
         self.home = home;
         self.chain = std::mem::take(&mut self.chain).renew(fresh, same);
-        self.chosen = chosen::connect(&self.journal.ws, &self.home, &self.chain.now)?;
-        self.request.model.clone_from(&self.chosen.model);
-        self.request.thinking = self.chosen.thinking;
-        Ok(())
+        let (ws, wanted) = (self.journal.ws.clone(), self.chain.now.clone());
+        let (chosen, refused) = self.chain.connect(&ws, &self.home).await?;
+        self.answers(chosen);
+        match refused {
+            Some(why) => self.note_switch(&wanted, &why).await,
+            None => Ok(()),
+        }
     }
 }

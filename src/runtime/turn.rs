@@ -31,7 +31,7 @@ use super::client::Client;
 use super::compact;
 use super::context::Shown;
 use super::ending::{self, LimitReached};
-use super::failover::Chain;
+use super::failover::{self, Chain};
 use super::guard::Guard;
 use super::journal::{Journal, blocking, save};
 use super::model_call::{Answer, Called, Question};
@@ -197,10 +197,12 @@ impl Turn {
             let of = (item, child, again, asked);
             Ok::<_, EngineError>((run, session, agent, of, choice, shown, facts))
         })?;
-        let (run, session, agent, (item, child, again, asked), (chain, home), shown, facts) =
+        let (run, session, agent, (item, child, again, asked), (mut chain, home), shown, facts) =
             loaded;
         let client = asked.map(|(_, demand)| Client::of(demand, &engine.tools));
-        let chosen = chosen::connect(ws, &home, &chain.now)?;
+        let wanted = chain.now.clone();
+        let (chosen, refused) = chain.connect(ws, &home).await?;
+        let switched = refused.map(|why| failover::switched(ws, &wanted, &chain.now, &why));
         let folder = ws.agent_folder(&agent.slug);
         let mut request = ChatRequest::new(chosen.model.clone(), agent.max_output);
         request.system = blocking(move || prompt::system(&facts, &folder)).await?;
@@ -231,7 +233,7 @@ impl Turn {
             home,
             chain,
             client,
-            switched: None,
+            switched: switched.transpose()?,
             request,
             fixed,
             cancel,
@@ -263,7 +265,7 @@ impl Turn {
         if self.is_halted()? {
             return self.rest().await;
         }
-        self.choose_again()?;
+        self.choose_again().await?;
         if let Some(goes_on) = self.ready().await? {
             return Ok(goes_on);
         }
@@ -356,7 +358,7 @@ impl Turn {
     }
 
     /// Looks which model wins, when that may have changed: it counts from the next call.
-    fn choose_again(&mut self) -> Result<(), EngineError> {
+    async fn choose_again(&mut self) -> Result<(), EngineError> {
         let choices = self.choices.load(Ordering::Relaxed);
         let wish = self.wish.take();
         if choices == self.seen_choices && wish.is_none() {
@@ -376,7 +378,7 @@ impl Turn {
         let Some((mut agent, choice, chain)) = read else { return Ok(()) };
         child::narrow(self.child.as_ref(), &mut agent);
         self.agent = agent;
-        self.take_choice(choice, chain)
+        self.take_choice(choice, chain).await
     }
 
     /// The transaction before a call: begins the run if need be, reads what was said, reserves the

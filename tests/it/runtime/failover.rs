@@ -4,15 +4,15 @@
 use std::time::Duration;
 
 use hq::features::agents::model::Agent;
-use hq::features::agents::rules::Changes;
-use hq::features::connections::model::{Cooldown, Named, Wire};
+use hq::features::agents::rules::{Changes, ModelWish};
+use hq::features::connections::model::{ConnectionKey, Cooldown, Named, Wire};
 use hq::features::connections::provider::seal_key;
 use hq::features::connections::rules::turns;
 use hq::features::connections::rules::{self as connections, ConnectionError, NewConnection};
 use hq::features::runs::model::{EventKind, ModelSource, Run};
 use hq::kernel::{CallEnd, ConnectionId, Outcome, RunId, RunState, TypedId, WaitFor};
 use hq::runtime::Limits;
-use hq::store::ReadExt as _;
+use hq::store::{ReadExt as _, StoreError};
 use serde_json::json;
 
 use crate::support::hq::Setup;
@@ -21,10 +21,14 @@ use crate::support::office::{KEY, Office};
 
 /// One more server with a connection to it.
 async fn second(office: &Office, model: &str) -> (ModelServer, ConnectionId) {
+    second_called(office, "Second", model).await
+}
+
+async fn second_called(office: &Office, name: &str, model: &str) -> (ModelServer, ConnectionId) {
     let server = ModelServer::start().await;
     server.offer(&[model]);
     let new = NewConnection {
-        name: "Second".to_owned(),
+        name: name.to_owned(),
         wire: Wire::Anthropic,
         base_url: server.anthropic_url(),
         key: seal_key(&office.ws().app, "sk-second-0123456789"),
@@ -416,6 +420,57 @@ async fn a_run_that_waits_for_a_budget_while_another_answers_is_not_woken_for_no
     office.change(ada.id, limit(900_000_000)).await;
     assert_eq!(office.ended(run).await.summary, "Chosen.");
     assert_eq!(begun(), 3);
+    office.hq.finish().await;
+}
+
+/// Makes the key of a connection unreadable, as after a restore beside another master key.
+async fn spoil(office: &Office, connection: ConnectionId) {
+    office
+        .act::<_, StoreError>(move |tx| {
+            let mut key = tx.get::<ConnectionKey>(connection)?.expect("a key");
+            key.sealed = "hq1:nonsense".to_owned();
+            tx.put(&key)
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_does_not_open_is_as_good_as_none_wherever_it_stands_in_the_list() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    spoil(&office, office.connection).await;
+    // Alone it ends the run, with the reason.
+    let run = office.ended(office.say(&ada, "Hello?").await).await;
+    assert!(
+        matches!(&run.outcome, Some(Outcome::Failed { code, .. }) if code == "key_unreadable"),
+        "{run:?}"
+    );
+    // With others behind it, they answer.
+    let (other, id) = second(&office, "spare").await;
+    fall_back(&office, None, vec![named(id, "spare")]).await;
+    other.usually(Turn::text("Here."));
+    let run = office.ended(office.say(&ada, "Hello?").await).await;
+    assert_eq!(run.summary, "Here.", "{run:?}");
+    let told = ("mock (Scripted)".to_owned(), "spare (Second)".to_owned());
+    assert_eq!(switches(&office, run.id), [told]);
+    assert_eq!(resting(&office), [(0, None, "auth", 1)]);
+    let page = office.hq.owner().get(&format!("/w/marlow-cargo/runs/{}", run.name())).await;
+    assert!(page.text.contains("mock (Scripted) did not"), "{}", page.text);
+    assert!(office.model.requests().is_empty());
+
+    // In the middle of the list, after another has failed.
+    let (third, last) = second_called(&office, "Third", "third").await;
+    fall_back(&office, Some(&ada), vec![named(office.connection, "mock"), named(last, "third")])
+        .await;
+    let wish = ModelWish { connection: Some(id), model: Some("spare".to_owned()) };
+    office.change(ada.id, Changes { model: Some(wish), ..Changes::default() }).await;
+    office.hq.advance(Duration::from_secs(3_600 * 3)).await;
+    other.push(Turn::error(529, "overloaded_error", "Busy"));
+    third.push(Turn::text("The third."));
+    let run = office.ended(office.say(&ada, "And now?").await).await;
+    assert_eq!(run.summary, "The third.", "{run:?}");
+    let told = ("spare (Second)".to_owned(), "third (Third)".to_owned());
+    assert_eq!(switches(&office, run.id), [told]);
     office.hq.finish().await;
 }
 

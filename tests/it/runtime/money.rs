@@ -243,7 +243,7 @@ async fn an_answer_that_is_too_long_to_be_kept_is_paid_and_the_model_is_told() {
     office.price(3_000_000, 15_000_000).await;
     let ada = office.agent("Ada").await;
     let spent = Tokens { input: 100, cache_read: 0, cache_write: 0, output: 15_000 };
-    let long = || Turn::text(&"many words ".repeat(30_000)).usage(spent);
+    let long = || Turn::text(&"many-words-".repeat(30_000)).usage(spent);
     office.model.push(long()).push(Turn::text("In short: yes."));
     let run = office.ended(office.say(&ada, "Tell me all").await).await;
     assert_eq!((run.outcome, run.summary.as_str()), (Some(Outcome::Done), "In short: yes."));
