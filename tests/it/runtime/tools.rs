@@ -128,7 +128,7 @@ async fn what_a_program_tells_of_its_progress_is_kept_and_not_shown() {
     office.model.push(Turn::call("exec", json!({ "command": command })));
     office.model.push(
         Turn::call("search", json!({ "pattern": "part-59", "path": "result:1.1" }))
-            .and_call("exec", json!({ "command": "printf ' 10%\\r100%\\n'" })),
+            .and_call("exec", json!({ "command": "printf ' 10%%\\r100%%\\n'" })),
     );
     office.model.push(Turn::text("It failed."));
     let run = office.say(&ada, "Build it").await;
