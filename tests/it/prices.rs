@@ -37,7 +37,8 @@ async fn call(office: &Office, ada: &Agent) -> Usage {
 async fn a_call_costs_what_holds_when_it_begins_and_keeps_that_for_ever() {
     let office = Office::open().await;
     let ada = office.agent("Ada").await;
-    let owner = office.hq.owner();
+    // A program: somebody's browser would be signed out by tomorrow.
+    let owner = office.hq.api().await;
     let billed = async || {
         let usage = call(&office, &ada).await;
         (usage.billed_micros, usage.priced_by)
@@ -45,7 +46,7 @@ async fn a_call_costs_what_holds_when_it_begins_and_keeps_that_for_ever() {
     assert_eq!(billed().await, (None, PricedBy::Nobody));
     let unmetered = owner.get("/api/v1/prices").await.json()["unmetered"].clone();
     assert_eq!((&unmetered[0]["model"], &unmetered[0]["calls"]), (&json!("mock"), &json!(1)));
-    let page = owner.get(PAGE).await;
+    let page = office.hq.owner().get(PAGE).await;
     assert_eq!(page.texts("#all-prices .chip"), ["unmetered"], "{}", page.text);
 
     let dear = json!({ "input_micros": 3_000_000, "output_micros": 15_000_000 });

@@ -129,7 +129,7 @@ async fn calls_become_days_of_the_workspace_and_a_new_zone_makes_them_anew() {
     assert_eq!(calls, [3, 1], "all on the 20th of UTC: {view}");
     assert_eq!(looked_at(&hq).differences_count, 0);
 
-    let page = hq.owner().get(&format!("{PAGE}?month=2026-11")).await;
+    let page = hq.owner().get(&format!("{PAGE}?month=2026-11&by=model")).await;
     assert!(page.text.contains("Calls by model") && page.text.contains("unmetered"));
     let csv = hq.owner().get(&format!("{PAGE}/days.csv?month=2026-11")).await;
     assert_eq!(csv.header("content-type"), Some("text/csv; charset=utf-8"));
@@ -161,7 +161,7 @@ async fn a_consumer_that_stands_still_is_made_up_for_and_an_entry_is_never_count
             break;
         }
     }
-    let page = hq.owner().get(&format!("{PAGE}?month=2026-11")).await;
+    let page = hq.owner().get(&format!("{PAGE}?month=2026-11&by=model")).await;
     assert!(page.text.contains("could not be counted"), "{}", page.text);
     let again = format!("/api/v1/dead-letters/usage-days/{seq}/retry");
     assert_eq!(hq.owner().post(&again, &json!({})).await.status, StatusCode::OK);

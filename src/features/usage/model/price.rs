@@ -52,16 +52,20 @@ impl EnteredPrice {
     }
 
     /// The whole price, with what it does not say taken from below; nothing when that knows too
-    /// little. Where nobody knows what the cache costs, it costs what sending does.
+    /// little. Where nobody knows what the cache costs, or it costs what sending does, it goes on
+    /// doing so.
     #[must_use]
     pub fn over(&self, below: Option<Price>) -> Option<Price> {
         let input = self.input_micros.or(below.map(|price| price.input))?;
         let output = self.output_micros.or(below.map(|price| price.output))?;
-        let cached = |own: Option<u64>, below: Option<u64>| own.or(below).unwrap_or(input);
+        let cached = |own: Option<u64>, of: fn(&Price) -> u64| {
+            let apart = below.filter(|price| of(price) != price.input);
+            own.or(apart.map(|price| of(&price))).unwrap_or(input)
+        };
         Some(Price {
             input,
-            cache_read: cached(self.cache_read_micros, below.map(|price| price.cache_read)),
-            cache_write: cached(self.cache_write_micros, below.map(|price| price.cache_write)),
+            cache_read: cached(self.cache_read_micros, |price| price.cache_read),
+            cache_write: cached(self.cache_write_micros, |price| price.cache_write),
             output,
         })
     }
@@ -129,6 +133,8 @@ mod tests {
         let own = EnteredPrice { input_micros: Some(2), ..own };
         let whole = Price { input: 2, cache_read: 2, cache_write: 2, output: 9 };
         assert_eq!(own.over(None), Some(whole));
+        let plain = Price { input: 100, cache_read: 100, cache_write: 100, output: 100 };
+        assert_eq!(own.over(Some(plain)), Some(whole), "the cache costs what sending does");
         let unknown = Model::unknown("x");
         assert_eq!(own.laid_over(&unknown).and_then(|model| model.price), Some(whole));
         assert_eq!(nothing().laid_over(&unknown), None);
