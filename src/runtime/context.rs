@@ -8,13 +8,13 @@ use crate::features::runs::model::{
 };
 use crate::features::runs::queries;
 use crate::features::runs::rules::RunError;
-use crate::kernel::{RunId, SessionId};
+use crate::kernel::{AgentId, RunId, SessionId};
 use crate::store::ReadExt;
 
 use super::history::History;
 use super::journal::{Journal, Seen};
 use super::prune::Level;
-use super::{EngineError, commit};
+use super::{EngineError, commit, inbox};
 
 /// How many of a session's last events make the conversation.
 const MAX_EVENTS: u32 = 2_000;
@@ -26,6 +26,7 @@ const MAX_PICTURE_BYTES: u64 = MAX_ATTACHED_BYTES;
 /// What a model is shown.
 pub(super) struct Shown {
     pub context: Context,
+    agent: AgentId,
     /// What came before the events.
     pub summary: Option<String>,
     /// In order.
@@ -71,7 +72,7 @@ impl Shown {
             }
         }
         let cut_off = context.first_kept < from;
-        Ok(Self { context, summary, events, own, cut_off, runs })
+        Ok(Self { context, agent: session.agent, summary, events, own, cut_off, runs })
     }
 
     /// What is shown of an old result in place of it.
@@ -116,7 +117,9 @@ impl Shown {
                         _ => history.without_picture(),
                     }
                 }
-                EventKind::Attached { files, .. } => attach(&mut history, ws, files, &mut old),
+                EventKind::Attached { files, .. } => {
+                    attach(&mut history, (ws, self.agent), files, &mut old);
+                }
                 _ => {}
             }
         }
@@ -178,7 +181,13 @@ fn is_seen(file: &Attachment) -> bool {
 }
 
 /// Adds the files of a message; of those that are looked at, the `old` first ones are not shown.
-pub(super) fn attach(history: &mut History, ws: &Ws, files: &[Attachment], old: &mut usize) {
+pub(super) fn attach(
+    history: &mut History,
+    (ws, agent): (&Ws, AgentId),
+    files: &[Attachment],
+    old: &mut usize,
+) {
+    inbox::lay(ws, agent, files);
     for file in files {
         let shown = !is_seen(file) || *old == 0;
         if is_seen(file) {
@@ -188,4 +197,5 @@ pub(super) fn attach(history: &mut History, ws: &Ws, files: &[Attachment], old: 
         let data = shown.then(|| ws.blobs.get(file.blob, MAX_PICTURE_BYTES).ok()).flatten();
         history.attach(file, data);
     }
+    history.places(files.iter().filter(|file| is_seen(file)));
 }

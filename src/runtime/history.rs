@@ -184,14 +184,26 @@ impl History {
                 };
                 let text = head_tail(&text, MAX_FILE_TEXT, "\n[…]\n");
                 let id = untrusted::id_of(&format!("{blob}/{name}"));
-                Part::text(format!("The attached file {name}:\n{}", untrusted::wrap(&id, &text)))
+                let text = untrusted::wrap(&id, &text);
+                let place = file.place();
+                Part::text(format!("The attached file {name}, also in {place}:\n{text}"))
             }
             Some(_) => Part::text(format!(
-                "[The attached file {name} ({media_type}, {} KB) can only be saved, not read here.]",
-                len.div_ceil(1_024)
+                "[The attached file {name} ({media_type}, {} KB) lies in your folder as {}.]",
+                len.div_ceil(1_024),
+                file.place()
             )),
         };
         self.user(part);
+    }
+
+    /// Says where files of the message that was taken in just now lie in the agent's folder.
+    pub fn places<'f>(&mut self, files: impl Iterator<Item = &'f Attachment>) {
+        let told: Vec<String> =
+            files.map(|file| format!("{} as {}", file.name, file.place())).collect();
+        if !told.is_empty() {
+            self.user(Part::text(format!("[In your folder: {}]", told.join("; "))));
+        }
     }
 
     /// Adds a word in place of a picture that is not shown again.

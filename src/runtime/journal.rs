@@ -88,7 +88,7 @@ impl Journal {
                 self.paths.extend(paths.iter().cloned());
             }
             if let EventKind::Attached { files, .. } = kind {
-                context::attach(&mut self.history, &self.ws, files, &mut 0);
+                context::attach(&mut self.history, (&self.ws, self.agent), files, &mut 0);
             }
             if let EventKind::Remembered { path, .. } = kind {
                 self.paths.insert(path.clone());

@@ -19,6 +19,7 @@ mod feed;
 mod file_calls;
 mod guard;
 mod history;
+mod inbox;
 pub mod jobs;
 mod journal;
 mod limits;

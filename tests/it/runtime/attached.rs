@@ -104,3 +104,32 @@ async fn a_question_is_answered_with_a_picture() {
     assert!(asked.contains("answered: This one") && asked.contains(SENT), "{asked}");
     office.hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_lie_in_the_agents_folder_and_come_back_when_they_are_gone() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let archive = file(&office, "offers.zip", "application/zip", b"PK\x03\x04 offers");
+    let note = file(&office, "note.txt", "text/plain", b"Call the dealer.\n");
+    let (place, read) = (archive.place(), note.place());
+    office.model.push(Turn::call("read", json!({ "path": read.clone() })));
+    office.model.push(Turn::text("The dealer is to be called."));
+    let sent = send(&office, &ada, "Look", vec![archive, note]).await.expect("it is said");
+    office.ended(sent.run).await;
+    let results = office.results(sent.run);
+    assert!(results[0].1 && results[0].2.contains("Call the dealer."), "{results:?}");
+    let asked = office.model.last().text();
+    assert!(asked.contains(&place), "it is told where the archive lies: {asked}");
+    let there = office.ws().agent_folder("ada").join(&place);
+    assert_eq!(std::fs::read(&there).expect("the archive"), b"PK\x03\x04 offers");
+
+    // Nothing of it is committed; what is gone comes back with the next turn.
+    let committed = |kind: &EventKind| matches!(kind, EventKind::Committed { .. });
+    assert!(!office.events(sent.run).iter().any(committed));
+    std::fs::remove_file(&there).expect("it is removed");
+    office.model.push(Turn::text("Yes."));
+    let next = office.say(&ada, "Do you still have it?").await;
+    office.ended(next).await;
+    assert!(there.is_file());
+    office.hq.finish().await;
+}

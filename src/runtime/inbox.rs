@@ -1,0 +1,36 @@
+//! Files of messages in the agent's folder, where its tools reach them. They lie where nothing is
+//! committed, and are laid there again when they are gone: the message has them.
+
+use std::path::Path;
+
+use crate::app::Ws;
+use crate::features::agents::model::Agent;
+use crate::features::runs::model::{Attachment, MAX_ATTACHED_BYTES};
+use crate::git::File;
+use crate::git::files::AgentFiles;
+use crate::kernel::AgentId;
+use crate::store::ReadExt as _;
+
+/// Lays files into the folder of an agent, as far as they are not there.
+pub(super) fn lay(ws: &Ws, agent: AgentId, files: &[Attachment]) {
+    let slug = match ws.read(|snap| snap.get::<Agent>(agent)) {
+        Ok(Some(agent)) => agent.slug,
+        _ => return,
+    };
+    for file in files {
+        if let Err(error) = one(ws, &ws.agent_folder(&slug), file) {
+            // The model was told what it is; it can ask for it in another way.
+            tracing::warn!(agent.id = %agent, %error, "a file of a message was not laid into the folder of {slug}");
+        }
+    }
+}
+
+fn one(ws: &Ws, folder: &Path, file: &Attachment) -> Result<(), String> {
+    let (files, path) = (AgentFiles::open(folder).map_err(|e| e.to_string())?, file.place());
+    let there = files.read(&path, 0, 0).map_err(|e| e.to_string())?;
+    if there.is_some_and(|part| part.total == file.len) {
+        return Ok(());
+    }
+    let bytes = ws.blobs.get(file.blob, MAX_ATTACHED_BYTES).map_err(|e| e.to_string())?;
+    files.write(&File { path, bytes, executable: false }).map_err(|e| e.to_string())
+}
