@@ -78,7 +78,7 @@ const ROWS: &[Row] = &[
         measure: runtime::tool_call,
     },
     Row {
-        name: "exec, over the bare one", promise: "≤ 5 ms", peer: "–", measure: runtime::exec
+        name: "start of exec, over bare", promise: "≤ 5 ms", peer: "–", measure: runtime::exec
     },
     Row { name: "relay of a piece", promise: "p99 ≤ 5 ms", peer: "–", measure: runtime::relay },
     Row {

@@ -42,6 +42,8 @@ struct Shared {
     manner: Mutex<Manner>,
     /// When requests came, the last ones.
     heard: watch::Sender<VecDeque<Instant>>,
+    /// When tools were called last, in microseconds since 1970, and what the last of them gave.
+    tool: Mutex<(u128, String)>,
 }
 
 /// Starts the model on a free port; it ends with the runtime.
@@ -50,6 +52,7 @@ pub async fn start() -> Model {
         asked: AtomicUsize::new(0),
         manner: Mutex::new(Manner::default()),
         heard: watch::Sender::default(),
+        tool: Mutex::default(),
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("a bound port").port();
@@ -70,6 +73,11 @@ impl Model {
     /// Answers like this from now on.
     pub fn be(&self, manner: Manner) {
         *self.shared.manner.lock().expect("no holder panics") = manner;
+    }
+
+    /// When it called tools last, in microseconds since 1970, and what the last of them gave.
+    pub fn tool(&self) -> (u128, String) {
+        self.shared.tool.lock().expect("no holder panics").clone()
     }
 
     /// Forgets what it heard; then the moment of the next request, once there is one.
@@ -110,8 +118,16 @@ async fn chat(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
     let last = request["messages"].as_array().and_then(|all| all.last()).cloned();
     let calls = match last {
         Some(message) if message["role"] != "tool" => manner.calls,
-        _ => Vec::new(),
+        Some(result) => {
+            let text = result["content"].as_str().unwrap_or_default().to_owned();
+            shared.tool.lock().expect("no holder panics").1 = text;
+            Vec::new()
+        }
+        None => Vec::new(),
     };
+    if !calls.is_empty() {
+        shared.tool.lock().expect("no holder panics").0 = now_us();
+    }
     let usage = json!({ "prompt_tokens": 900, "completion_tokens": 6, "total_tokens": 906 });
     if request["stream"] != true {
         let message = json!({ "role": "assistant", "content": "Two tasks are open." });

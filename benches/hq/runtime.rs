@@ -64,26 +64,44 @@ pub fn tool_call(fsync: Times) -> Row {
     })
 }
 
-/// A program that does nothing, in its jail, against the same one started by hand.
+/// From the model's call to the first act of the program, in its jail, against the same one started by
+/// hand; and what the whole call takes.
 pub fn exec(_: Times) -> Row {
     Box::pin(async {
         let hq = Ready::start().await?;
-        let program = |n| ("exec", json!({ "command": format!("true {n}") }));
-        let each = each_call(&hq, program).await?;
+        let whole = each_call(&hq, |n| ("exec", json!({ "command": format!("true {n}") }))).await?;
+        let mut client = hq.client().await?;
+        let mut times = Vec::new();
+        for n in 0..100 {
+            let tell = ("exec", json!({ "command": format!("date +%s%N # {n}") }));
+            hq.model.be(Manner { calls: vec![tell], ..Manner::default() });
+            client.call("POST", wire::CHAT, Some(&wire::chat("Go on", false))).await?;
+            let (called, told) = hq.model.tool();
+            times.push(began_after(called, &told)?);
+        }
         let bare = tokio::task::spawn_blocking(|| {
             let mut times = Vec::new();
-            for _ in 0..200 {
-                let began = Instant::now();
-                Command::new("sh").args(["-c", "true"]).status().map_err(told("sh"))?;
-                times.push(began.elapsed());
+            for _ in 0..100 {
+                let began = now_us();
+                let output = Command::new("sh").args(["-c", "date +%s%N"]).output();
+                let output = output.map_err(told("sh"))?;
+                times.push(began_after(began, &String::from_utf8_lossy(&output.stdout))?);
             }
             load::share(times)
         });
-        let bare = bare.await.map_err(told("a thread"))??.p50;
-        let over = each.saturating_sub(bare);
-        let text = format!("{} over {}, its commits included", ms(over), ms(bare));
+        let (ours, bare) = (load::share(times)?.p50, bare.await.map_err(told("a thread"))??.p50);
+        let over = ours.saturating_sub(bare);
+        let text = format!("{} over {}; all of a call {}", ms(over), ms(bare), ms(whole));
         Ok(figure(text, over <= Duration::from_millis(5)))
     })
+}
+
+/// How long after a moment a program began that told its own, in nanoseconds since 1970.
+fn began_after(moment: u128, told: &str) -> Result<Duration, String> {
+    let digits = |word: &&str| word.len() == 19 && word.bytes().all(|byte| byte.is_ascii_digit());
+    let began = told.split(|c: char| !c.is_ascii_digit()).find(digits);
+    let began: u128 = began.and_then(|word| word.parse().ok()).ok_or("no moment in the output")?;
+    Ok(Duration::from_nanos(u64::try_from(began.saturating_sub(moment * 1_000)).unwrap_or(0)))
 }
 
 /// From a piece's leaving the model to its coming to the client.
