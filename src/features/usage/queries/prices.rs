@@ -49,7 +49,8 @@ pub struct Offered<'a> {
 }
 
 /// A model with what was entered for it, if that counts at a moment: the price for all connections,
-/// and over it that for this one. What people run themselves has only one of its own, practice none.
+/// and over it that for this one. What people run themselves has only one of its own; practice and what
+/// is paid for by the month have none.
 #[must_use]
 pub fn entered(
     prices: &[EnteredPrice],
@@ -58,8 +59,9 @@ pub fn entered(
     now: Timestamp,
 ) -> Option<Model> {
     let wide = match of.route {
-        Route::Practice | Route::Own => None,
-        Route::Api | Route::Subscription => at(prices, of.name, None, now),
+        Route::Practice | Route::Subscription => return None,
+        Route::Own => None,
+        Route::Api => at(prices, of.name, None, now),
     };
     let wide = wide.and_then(|price| price.laid_over(model));
     let near = of.connection.and_then(|id| at(prices, of.name, Some(id), now));

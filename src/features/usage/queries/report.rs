@@ -234,6 +234,9 @@ pub fn source(word: &str) -> &str {
     match word {
         TESTS => "Tests of connections",
         OTHER => "Other",
-        word => word.parse::<RunTrigger>().map_or(word, RunTrigger::label),
+        word => match word.parse::<RunTrigger>() {
+            Ok(trigger) => trigger.label(),
+            Err(_) => word,
+        },
     }
 }
