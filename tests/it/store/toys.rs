@@ -67,6 +67,7 @@ toy!(Note, TaskId, 100, "note", Tracked {
     const VERSION: u8 = 2;
     const INDEXES: &'static [Index] = &[Self::BY_OWNER, Self::BY_SLUG, Self::BY_LABEL];
     const COUNTS: &'static [Count] = &[Self::IN_FOLDER, Self::SIZE_OF_OWNER];
+    const TOGETHER: &'static [&'static [&'static str]] = &[&["labels", "size"]];
 
     fn index(&self, keys: &mut Keys) {
         keys.entry(Self::BY_OWNER).text(&self.owner).part(self.size);

@@ -77,8 +77,9 @@ fn what_a_run_wrote_over_others_goes_back_to_what_they_had_written() {
     for owner in ["ada", "own", "theirs", "own again"] {
         toys.put(named(1, owner)).unwrap();
     }
-    undo_all(&toys, &[2, 4]);
+    let plan = undo_all(&toys, &[2, 4]);
     assert_eq!(owner(&toys, 1).as_deref(), Some("theirs"));
+    assert!(plan.rows[0].kept.is_empty(), "nobody wrote it since: {:?}", plan.rows[0].kept);
 }
 
 #[test]

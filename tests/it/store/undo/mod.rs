@@ -1,6 +1,7 @@
 //! Undo: what own entries did goes back, what others wrote since stays, and nothing breaks.
 
 mod ahead; // made ready outside of the writer, while others write
+mod checks; // what only one check of a plan keeps apart
 mod fields; // whole records and single fields: who wrote last
 mod limits; // how much one undo takes
 mod moment; // a whole store back to a moment

@@ -2,14 +2,14 @@
 
 use hq::kernel::Cause;
 use hq::kernel::time::Clock as _;
-use hq::store::undo::moment::go_back;
+use hq::store::undo::moment::{BackError, go_back};
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, any, proptest};
 
 use super::super::check;
 use super::super::toys::{ACTOR, Toys};
-use super::named;
 use super::random::{act, commit, tracked};
+use super::{forget_images, named, owner};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
@@ -50,4 +50,37 @@ fn a_store_goes_back_over_more_changes_than_one_transaction_takes() {
     assert_eq!((back.to, back.entries), (2, 3));
     assert!(back.left.is_empty(), "{back:?}");
     assert_eq!(tracked(&toys), then);
+}
+
+#[test]
+fn a_store_does_not_go_back_over_values_that_are_gone() {
+    let toys = Toys::open();
+    toys.put(named(1, "then")).unwrap();
+    let at = toys.clock.now();
+    toys.clock.advance_ms(10);
+    toys.put(named(1, "now")).unwrap();
+    let toys = forget_images(toys, 2);
+    let refused = go_back(&toys.store, at, (ACTOR, Cause::Undo(0))).expect_err("it is not known");
+    assert!(matches!(refused, BackError::Gone { table: "note", count: 1 }), "{refused}");
+    assert_eq!(owner(&toys, 1).as_deref(), Some("now"));
+}
+
+#[test]
+fn a_moment_that_was_there_twice_is_refused() {
+    let toys = Toys::open();
+    let before = toys.clock.now();
+    toys.clock.advance_ms(3 * 3_600_000);
+    toys.put(named(1, "by a clock that ran ahead")).unwrap();
+    toys.clock.advance_ms(-2 * 3_600_000);
+    let toys = toys.reopen();
+    toys.put(named(2, "by one that was set back")).unwrap();
+    let at = toys.clock.now();
+    toys.clock.advance_ms(10);
+    toys.put(named(3, "later")).unwrap();
+    let refused = go_back(&toys.store, at, (ACTOR, Cause::Undo(0))).expect_err("which of the two");
+    assert!(matches!(refused, BackError::Twice { seq: 1 }), "{refused}");
+    assert!(owner(&toys, 3).is_some());
+    let back =
+        go_back(&toys.store, before, (ACTOR, Cause::Undo(0))).expect("before both it is clear");
+    assert_eq!((back.to, owner(&toys, 1)), (0, None));
 }
