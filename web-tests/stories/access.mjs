@@ -36,6 +36,7 @@ const KINDS = [
   '/runs/*/retry',
   '/settings/connections',
   '/settings/connections/*',
+  '/settings/connections/*/sign-in',
   '/settings/connections/new',
   '/settings/connections/new?kind',
   '/settings/general',
@@ -76,7 +77,9 @@ async function furnish(page, { server, place, task }) {
   const comment = await send(`${task}/comment`, { body: 'A word of my own.', note_only: 'on' });
   const connection = { kind: 'openai-compatible', name: 'A server that is off', base_url: 'http://127.0.0.1:9/v1' };
   const connected = await send(`${place}/settings/connections`, connection);
-  for (const answer of [comment, connected]) assert.equal(answer.status(), 303, await answer.text());
+  const account = { kind: 'chatgpt', name: 'A subscription', client_id: 'a-program-of-ours' };
+  const added = await send(`${place}/settings/connections/accounts`, account);
+  for (const answer of [comment, connected, added]) assert.equal(answer.status(), 303, await answer.text());
 }
 
 /** The pages behind links from `starts`, each kind once, and what was behind links that lead nowhere. */

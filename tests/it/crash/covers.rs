@@ -19,6 +19,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("chats", &["subagents"]),
     ("the consumer", &["usage_days", "usage_day_zone", "usage_sources"]),
     ("connections", &["connections", "connection_keys", "connection_spare_keys", "model_offers"]),
+    ("accounts", &["connection_grants", "connection_logins"]),
     ("connections", &["connection_windows", "usual_thinking", "model_cooldowns"]),
     ("people", &["members", "invites", "invite_hashes", "people", "accounts", "passwords"]),
     ("people", &["sign_ins", "last_seen", "api_tokens", "api_token_hashes", "last_used"]),
@@ -61,8 +62,6 @@ const EVENTS: &[(&str, &[&str])] = &[
 const ELSEWHERE: &[(&str, &str)] = &[
     ("passkeys", "needs an authenticator that signs; tests/it/passkeys.rs has one"),
     ("passkey_use", "as passkeys"),
-    ("connection_grants", "needs a maker where people sign in; tests/it/sign_in.rs has one"),
-    ("connection_logins", "as connection_grants"),
     ("restores", "written with the program stopped; src/backup/swap.rs is cut off everywhere"),
     ("store.restored", "as restores"),
     ("store.mended", "needs a damaged store; tests/it/store/operate.rs and ops_health.rs"),

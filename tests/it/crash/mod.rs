@@ -7,6 +7,7 @@
 //! [`rounds`], each with a folder of its own, `HQ_CRASH_JOBS` of them side by side (1). What loads which
 //! kind of record stands in [`covers`]; a kind that nothing loads fails.
 
+mod accounts;
 mod agents;
 mod api;
 mod backups;
@@ -35,6 +36,7 @@ use tokio::runtime::Builder;
 
 use crate::support::browse::Browser;
 use crate::support::hq::OWNER;
+use crate::support::maker::Maker;
 use crate::support::model::ModelServer;
 use crate::support::program::{Program, run_json};
 use crate::support::wire;
@@ -99,6 +101,7 @@ async fn one(round: Round) -> Done {
         Box::new(agents::Agents::default()),
         Box::new(chats::Chats::default()),
         Box::new(connections::Connections::new(model.openai_url())),
+        Box::new(accounts::Accounts::new(Maker::start().await, model.openai_url())),
         Box::new(people::People::default()),
         Box::new(heirs),
         Box::new(workspaces::Workspaces::new(beside.clone())),
