@@ -12,10 +12,13 @@ use super::commands::print;
 use super::door::{Ask, Door, Pieces};
 use super::operate::Place;
 use super::reach::CommandError;
-use super::{Common, FAILED, OK, say};
+use super::{Common, FAILED, OK, complain, say};
 
 /// The largest question.
 const MAX_QUESTION: u64 = 1 << 20;
+
+/// How often a run that is waited for is looked at.
+const GLANCE: Duration = Duration::from_millis(300);
 
 /// The longest line of an answer.
 const MAX_LINE: usize = 16 << 20;
@@ -27,7 +30,7 @@ pub enum Command {
     List(Place),
     /// Ask an agent one thing and print its answer; ends with 1 when there is none
     Run(Run),
-    /// Talk with an agent, line by line; an empty line or Ctrl-D ends it
+    /// Talk with an agent, line by line, with commands such as /help; an empty line or Ctrl-D ends it
     Chat(Named),
     /// Your conversations with an agent and those about tasks
     Sessions(Sessions),
@@ -258,8 +261,16 @@ async fn chat(common: &Common, door: &Door, named: &Named) -> Result<u8, Command
         if line.trim().is_empty() {
             return Ok(OK);
         }
+        let text = line.trim();
+        if text.starts_with('/') && !text.starts_with("//") {
+            match command(common, door, named, text).await {
+                Err(CommandError::Refused(words)) => complain(&words),
+                done => done?,
+            }
+            continue;
+        }
         let model = format!("hq/{}", named.agent);
-        let body = json!({ "model": model, "input": line.trim(), "stream": true });
+        let body = json!({ "model": model, "input": text, "stream": true });
         let ask = Ask::post("/v1/responses", &body)
             .within(named.place.workspace.as_ref())
             .header("x-hq-session-key", Some(&main));
@@ -269,6 +280,32 @@ async fn chat(common: &Common, door: &Door, named: &Named) -> Result<u8, Command
             (true, Ok(text)) => say(&json!({ "final": text }).to_string()),
             (false, Ok(_)) => say(""),
         }
+    }
+}
+
+/// A line that may be a command: it is read and carried out as on the page. What is said with it is
+/// waited for.
+async fn command(
+    common: &Common,
+    door: &Door,
+    named: &Named,
+    text: &str,
+) -> Result<(), CommandError> {
+    let workspace = named.place.workspace.as_ref();
+    let path = format!("/api/v1/agents/{}/commands", named.agent);
+    let done = door.call(Ask::post(path, &json!({ "text": text })).within(workspace)).await?;
+    if let Some(answer) = done["answer"].as_str() {
+        let told = json!({ "answer": answer });
+        return print(common, &told, &[answer.to_owned()]).map(drop);
+    }
+    let path = format!("/api/v1/runs/{}", word(&done["said"], "run"));
+    loop {
+        let run = door.call(Ask::get(path.as_str()).within(workspace)).await?;
+        if word(&run, "state") == "ended" {
+            let text = word(&run, "summary").to_owned();
+            return print(common, &json!({ "final": text }), &[text]).map(drop);
+        }
+        tokio::time::sleep(GLANCE).await;
     }
 }
 

@@ -156,17 +156,27 @@ async fn a_conversation_at_the_terminal_is_that_of_the_page() {
     let terminal = Terminal::open().await;
     terminal.model.push(Turn::text("Good day."));
     terminal.model.push(Turn::text("Heron, you said."));
+    terminal.model.push(Turn::text("Still heron."));
     let mut chat = command(Path::new(BINARY), terminal.folder.path(), &["agent", "chat", "ada"]);
     chat.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut chat = chat.spawn().expect("it starts");
     let mut input = chat.stdin.take().expect("a piped input");
-    input.write_all(b"The word is heron.\nWhich word?\n\n").expect("it reads");
+    let lines = b"The word is heron.\nWhich word?\n/hlep\n/rename Desk\n/think low And now?\n\n";
+    input.write_all(lines).expect("it reads");
     drop(input);
     let ended = tokio::task::spawn_blocking(move || chat.wait_with_output()).await;
-    let told = out(&ended.expect("no panic").expect("it ended"));
-    assert_eq!(told, "Good day.\nHeron, you said.\n");
+    let ended = ended.expect("no panic").expect("it ended");
+    let wrong = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(wrong.contains("near: /help"), "{wrong}");
+    let told = out(&ended);
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(
+        lines,
+        ["Good day.", "Heron, you said.", "It is called “Desk”.", "Still heron."],
+        "{told}"
+    );
     let asked = terminal.model.last().text();
-    assert!(asked.contains("The word is heron.") && asked.contains("Which word?"), "{asked}");
+    assert!(asked.contains("The word is heron.") && asked.contains("And now?"), "{asked}");
     assert!(terminal.program.stop().success());
 }
 
