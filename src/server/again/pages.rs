@@ -114,7 +114,8 @@ async fn page(
     let look = move |ws: &Ws| Preview::read(ws, &looker, &looked, (why, step.as_deref()));
     let p = ws.look(look).await?;
     let (verb, path) = match why {
-        BranchWhy::Retry => ("Retry", "retry"),
+        // A message in other words is sent on the page of the chat, never from here.
+        BranchWhy::Retry | BranchWhy::Edit => ("Retry", "retry"),
         BranchWhy::Fork => ("Fork", "fork"),
     };
     let href = ws.url(&format!("runs/{}", run.name()));
@@ -210,7 +211,7 @@ async fn again(
             let run = ws.read(|snap| snap.get::<Run>(run))?;
             let made = run.map_or_else(String::new, |run| run.name());
             let text = match why {
-                BranchWhy::Retry => format!("{made} retries {}", of.name()),
+                BranchWhy::Retry | BranchWhy::Edit => format!("{made} retries {}", of.name()),
                 BranchWhy::Fork => format!("{made} is a fork of {}", of.name()),
             };
             let answer = hx.go_to(&ws.url(&format!("runs/{made}")));

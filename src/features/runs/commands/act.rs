@@ -8,7 +8,7 @@ use crate::features::runs::queries::{self, queue as reading, talk};
 use crate::features::runs::rules::sessions::Lasts;
 use crate::features::runs::rules::{self, NewInput, RunError, Sent, SessionSpec};
 use crate::kernel::{AccountId, SessionId, Thinking};
-use crate::store::{ReadExt, StoreError, WriteTx};
+use crate::store::{StoreError, WriteTx};
 use crate::tool::args::nearest;
 use crate::web::idempotency::Once;
 use crate::web::session::Person;
