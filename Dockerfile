@@ -14,9 +14,10 @@ FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 # The dependencies are a layer of their own: they change seldom and take most of the time.
 COPY Cargo.toml Cargo.lock rust-toolchain.toml ./
-RUN mkdir -p src benches/hq \
+COPY scripts/link.rs scripts/
+RUN mkdir -p src benches/hq benches/store \
     && touch src/lib.rs \
-    && for stub in src/main.rs benches/hq/main.rs benches/store.rs; do \
+    && for stub in src/main.rs benches/hq/main.rs benches/store/main.rs benches/backup.rs; do \
         echo 'fn main() {}' > "$stub"; done \
     && cargo build --release --locked --bin hq \
     && rm -r src benches

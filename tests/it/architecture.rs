@@ -76,6 +76,23 @@ fn the_source_keeps_to_its_layers() {
 }
 
 #[test]
+fn the_image_builds_its_dependencies_with_every_file_that_cargo_asks_for() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read =
+        |name: &str| std::fs::read_to_string(root.join(name)).expect("a file of the project");
+    let (image, manifest) = (read("Dockerfile"), read("Cargo.toml"));
+    let quoted = |line: &str| line.split('"').nth(1).map(str::to_owned);
+    let named = manifest
+        .lines()
+        .filter(|line| ["path = \"", "build = \""].iter().any(|key| line.starts_with(key)));
+    let files: Vec<_> = named.filter_map(quoted).collect();
+    assert!(files.len() >= 4, "{files:?}");
+    for file in files {
+        assert!(image.contains(&file), "the layer of dependencies has no {file}");
+    }
+}
+
+#[test]
 fn the_check_sees_what_it_forbids() {
     let found = |name: &str, text: &str| {
         let mut faults = Vec::new();
