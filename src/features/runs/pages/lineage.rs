@@ -24,11 +24,11 @@ pub(super) fn kin(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Vec<K
     if let Some(branch) = branches::of_run(tx, run)?
         && let Some(of) = tx.get::<Run>(branch.of)?
     {
-        let verb = match branch.why {
-            BranchWhy::Retry => "Retry",
-            BranchWhy::Fork => "Fork",
+        let words = match branch.why {
+            BranchWhy::Retry => format!("Retry, {}, of", branch.place()),
+            BranchWhy::Fork => format!("Fork, {}, of", branch.place()),
+            BranchWhy::Edit => "In other words than".to_owned(),
         };
-        let words = format!("{verb}, {}, of", branch.place());
         all.push(Kin::of(look, words, &of, (&of, run)));
     }
     for branch in branches::again(tx, run.id)? {
@@ -43,6 +43,7 @@ fn later(branch: &Branch) -> String {
     match branch.why {
         BranchWhy::Retry => format!("Retried {} by", branch.place()),
         BranchWhy::Fork => format!("Forked {} as", branch.place()),
+        BranchWhy::Edit => "Said in other words in".to_owned(),
     }
 }
 

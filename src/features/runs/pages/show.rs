@@ -437,7 +437,8 @@ fn rail(
     let slug = tx.get::<Agent>(run.agent)?.map(|agent| agent.slug).unwrap_or_default();
     let history = look.ws.url(&format!("agents/{slug}/history?commit={commit}"));
     let commit = commit.chars().take(10).collect();
-    Ok(Rail { live, below, files, commit, history, reverts, context, details })
+    let record = (format!("{href}/events"), format!("{href}/export"));
+    Ok(Rail { live, below, files, commit, history, reverts, context, details, record })
 }
 
 /// What became of files that went back, newest first.
