@@ -25,6 +25,19 @@ async fn every_refusal_has_its_class() {
         (529, "overloaded_error", "Overloaded", ErrorClass::Overloaded),
         (503, "", "", ErrorClass::Overloaded),
         (504, "timeout_error", "too slow", ErrorClass::Timeout),
+        (
+            401,
+            "account_deactivated",
+            "Your account has been deactivated",
+            ErrorClass::AuthPermanent,
+        ),
+        (
+            400,
+            "invalid_request_error",
+            "messages.1: Invalid `signature` in `thinking` block",
+            ErrorClass::Replay,
+        ),
+        (400, "content_filter", "It was flagged by moderation", ErrorClass::ContentRefused),
     ];
     for wire in ALL {
         for (status, code, message, class) in table {
@@ -72,10 +85,22 @@ async fn a_stream_without_its_final_event_is_never_done() {
 #[tokio::test]
 async fn an_error_in_the_middle_keeps_what_had_come() {
     for wire in ALL {
-        let error =
-            fails(wire, Turn::text("Half a").failing("overloaded_error", "Overloaded")).await;
-        assert_eq!((error.class, error.status), (ErrorClass::Overloaded, None), "{wire:?}");
-        assert_eq!(error.received.map(|r| r.text()), Some("Half a".into()));
+        for (code, message, class) in [
+            ("overloaded_error", "Overloaded", ErrorClass::Overloaded),
+            ("rate_limit_error", "Rate limit reached", ErrorClass::RateLimit),
+            ("insufficient_quota", "You exceeded your current quota", ErrorClass::Billing),
+            ("context_length_exceeded", "The prompt is too long", ErrorClass::ContextTooLong),
+            ("content_filter", "It was flagged by moderation", ErrorClass::ContentRefused),
+            ("api_error", "Oh no", ErrorClass::Server),
+        ] {
+            for size in [Some(1), Some(5), None] {
+                let turn = Turn::text("Half a").failing(code, message);
+                let error =
+                    fails(wire, size.map_or(turn.clone(), |size| turn.in_pieces(size))).await;
+                assert_eq!((error.class, error.status), (class, None), "{wire:?} {code} {size:?}");
+                assert_eq!(error.received.map(|r| r.text()), Some("Half a".into()));
+            }
+        }
     }
 }
 
