@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hq::features::runs::model::Run;
 use hq::features::tasks::model::Task;
-use hq::kernel::{Outcome, RunState, WaitFor};
+use hq::kernel::{Outcome, Role, RunState, WaitFor};
 use hq::store::{Range, ReadExt as _, StoreError};
 use serde_json::{Value, json};
 
@@ -118,6 +118,23 @@ async fn a_program_answers_calls_of_its_tools_and_the_run_goes_on_over_a_restart
     assert_eq!(again["choices"][0]["message"]["content"], "As I said.");
     let folded = model.last().text();
     assert!(folded.contains("[called get_weather("), "{folded}");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_calls_of_one_person_are_nobody_elses_to_answer() {
+    let (hq, model, program) = ready().await;
+    model.push(weather("Rome"));
+    let asked = asking(&["get_weather"]);
+    let first = program.post(CHAT, &asked).await.json();
+    let other = hq.another("Eve", Some(Role::Member)).await;
+    model.push(Turn::text("Who asked?"));
+    let next = answering(&asked, &first["choices"][0]["message"], &["21"]);
+    let reply = other.post(CHAT, &next).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    assert_eq!(reply.json()["choices"][0]["message"]["content"], "Who asked?");
+    assert_eq!(work::run(&hq, "R-1").state, RunState::Waiting);
+    assert_eq!(work::run(&hq, "R-2").outcome, Some(Outcome::Done));
     hq.finish().await;
 }
 
