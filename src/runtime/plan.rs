@@ -11,7 +11,7 @@ use crate::features::inbox::queries as inbox;
 use crate::features::runs::model::Run;
 use crate::features::runs::queries as runs;
 use crate::features::runs::queries::halt;
-use crate::features::usage::queries::{self as usage, budgets};
+use crate::features::usage::queries::{self as usage, budgets, waiting};
 use crate::kernel::{
     AccountId, AgentId, ConnectionId, HaltHow, ItemState, Payer, RunId, RunState, Timestamp,
     WaitFor,
@@ -180,7 +180,7 @@ impl Plan {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         self.poor = true;
-        let wait = budgets::wait_of(tx, run.id)?;
+        let wait = waiting::of_run(tx, run.id)?;
         if !matches!(wait.as_ref().map(|wait| wait.payer), Some(Payer::Task(_))) {
             self.broke.insert(run.agent);
         }

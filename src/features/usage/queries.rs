@@ -6,6 +6,7 @@ mod held;
 pub mod prices;
 pub mod report;
 pub mod unmetered;
+pub mod waiting;
 
 use std::collections::BTreeMap;
 

@@ -23,7 +23,7 @@ use super::model::budget::BudgetWait;
 use super::model::{Reservation, SeenRatio, Usage};
 use super::queries::budgets::{Lack, Standing};
 use super::queries::prices::Offered;
-use super::queries::{self, budgets as standing, prices as pricing};
+use super::queries::{self, budgets as standing, prices as pricing, waiting};
 
 pub use error::UsageError;
 
@@ -86,7 +86,7 @@ fn hold(
     if let Some(lack) = standing::lack(tx, standings, bound, tokens)? {
         return Err(UsageError::OverBudget(Box::new(lack)));
     }
-    if standing::wait_of(tx, call.run)?.is_some() {
+    if waiting::of_run(tx, call.run)?.is_some() {
         tx.delete::<BudgetWait>(call.run)?;
     }
     let route = route(tx, call.callee.connection)?;
@@ -204,8 +204,8 @@ pub fn admit(tx: &mut WriteTx<'_>, ask: &Ask<'_>) -> Result<Admitted, UsageError
 }
 
 /// The model as budgets count it, and where its price comes from: what people entered as it holds at
-/// this moment, else what is known otherwise. Where a limit of money applies and no price is known,
-/// the dearest known price counts, so that a limit always limits.
+/// this moment, else what is known otherwise. Where somebody has set a limit of money and no price is known,
+/// the dearest known price counts, so that it limits. What the workspace gives every run does not.
 fn counted(
     tx: &WriteTx<'_>,
     ask: &Ask<'_>,
@@ -278,7 +278,7 @@ pub fn wait(
 /// # Errors
 /// When the store refuses.
 pub fn wait_over(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), UsageError> {
-    if standing::wait_of(tx, run)?.is_some() {
+    if waiting::of_run(tx, run)?.is_some() {
         tx.delete::<BudgetWait>(run)?;
     }
     Ok(())

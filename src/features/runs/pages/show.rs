@@ -364,7 +364,11 @@ fn facts(
     };
     add("Tokens", format::tokens(tokens), small);
     let cap = below::limit_of(tx, look, run)?.map(|cap| format!("limit {}", format::money(cap)));
-    let small = if unknown { Some("price not known".to_owned()) } else { cap };
+    let small = match (unknown, cap) {
+        (true, Some(_)) => Some("price not known, so its limit does not hold".to_owned()),
+        (true, None) => Some("price not known".to_owned()),
+        (false, cap) => cap,
+    };
     add("Cost", format::money(cost), small.unwrap_or_default());
     let took = look.duration(run).map(format::duration);
     let small = if run.attempt > 1 { format!("attempt {}", run.attempt) } else { String::new() };

@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::app::Ws;
-use crate::features::usage::model::budget::{Budget, SOFT_PCT};
+use crate::features::usage::model::budget::{BudgetWait, SOFT_PCT};
 use crate::features::usage::queries::budgets::{self as standing, Level, Standing};
+use crate::features::usage::queries::waiting;
 use crate::features::usage::rules::budgets::{self, Wish};
 use crate::kernel::{Can, Payer, Period, Timestamp};
 use crate::store::{Snap, StoreError};
@@ -131,13 +132,15 @@ fn period(word: &str) -> Result<Period, ApiError> {
     })
 }
 
-fn view(snap: &Snap<'_>, budget: Budget, now: Timestamp) -> Result<BudgetView, StoreError> {
-    let (payer, name) =
-        (standing::handle(snap, budget.payer)?, standing::whose(snap, budget.payer)?);
-    let waits = standing::waits(snap)?;
-    let waiting = waits.iter().filter(|w| (w.payer, w.period) == (budget.payer, budget.period));
-    let waiting = waiting.count();
-    let one: Standing = standing::standing_of(snap, budget, now)?;
+fn view(
+    snap: &Snap<'_>,
+    one: &Standing,
+    waits: &[BudgetWait],
+    now: Timestamp,
+) -> Result<BudgetView, StoreError> {
+    let of = one.budget.payer;
+    let (payer, name) = (standing::handle(snap, of)?, standing::whose(snap, of)?);
+    let waiting = waiting::on(waits, &one.budget).count();
     let booked = |level: Option<Level>| level.map(|level| level.booked);
     let reserved = |level: Option<Level>| level.map(|level| level.reserved);
     Ok(BudgetView {
@@ -166,7 +169,9 @@ async fn list(ws: Ws, Query(asked): Query<Asked>) -> Result<Json<Budgets>, ApiEr
             None | Some("") => standing::all(snap)?,
             Some(handle) => standing::of(snap, payer(snap, handle)?)?,
         };
-        let items = all.into_iter().map(|budget| view(snap, budget, now));
+        let waits = waiting::all(snap)?;
+        let all = standing::standings_of(snap, all, now)?;
+        let items = all.iter().map(|one| view(snap, one, &waits, now));
         Ok(Json(Budgets { items: items.collect::<Result<_, StoreError>>()? }))
     })
 }
@@ -176,7 +181,8 @@ fn one(ws: &Ws, payer: Payer, period: Period) -> Result<Json<BudgetView>, ApiErr
     ws.read(|snap| {
         let budget = standing::one(snap, payer, period)?;
         let budget = budget.ok_or_else(|| ApiError::not_found("This budget"))?;
-        Ok(Json(view(snap, budget, now)?))
+        let one = standing::standing_of(snap, budget, now)?;
+        Ok(Json(view(snap, &one, &waiting::all(snap)?, now)?))
     })
 }
 

@@ -100,6 +100,12 @@ impl Budget {
         self.limit_micros.is_some() || self.limit_tokens.is_some()
     }
 
+    /// Whether it stands in a record of its own, as a person has set it.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.updated_at != Timestamp::UNIX_EPOCH
+    }
+
     /// Whether it is what one run may cost: a run that reaches it ends, all others wait.
     #[must_use]
     pub fn is_of_run(&self) -> bool {

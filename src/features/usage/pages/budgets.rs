@@ -8,10 +8,11 @@ use serde::Deserialize;
 use crate::app::{App, Ws};
 use crate::features::agents::queries as agents;
 use crate::features::usage::api::budgets::may_change;
-use crate::features::usage::model::budget::{Budget, SOFT_PCT};
-use crate::features::usage::queries::budgets::{self as standing, Level};
+use crate::features::usage::model::budget::{BudgetWait, SOFT_PCT};
+use crate::features::usage::queries::budgets::{self as standing, Level, Standing};
+use crate::features::usage::queries::waiting;
 use crate::features::usage::rules::budgets::{self, Wish};
-use crate::kernel::{Can, Payer, Period, ProblemKind, Timestamp};
+use crate::kernel::{Can, Payer, Period, ProblemKind};
 use crate::store::{Snap, StoreError};
 use crate::web::error::PageError;
 use crate::web::extract::Form;
@@ -148,15 +149,9 @@ fn page(
 
 fn view(ws: &Ws, who: &Person, snap: &Snap<'_>) -> Result<View, StoreError> {
     let now = ws.app.clock.now();
-    let waits = standing::waits(snap)?;
-    let row = |budget: Budget| {
-        let waiting = waits
-            .iter()
-            .filter(|wait| (wait.payer, wait.period) == (budget.payer, budget.period))
-            .count();
-        row(ws, who, snap, (budget, waiting), now)
-    };
-    let rows = standing::all(snap)?.into_iter().map(row);
+    let waits = waiting::all(snap)?;
+    let all = standing::standings_of(snap, standing::all(snap)?, now)?;
+    let rows = all.into_iter().map(|one| row(ws, who, snap, one, &waits));
     Ok(View {
         live: Live::new(ws.url(HERE))
             .table("budgets")
@@ -171,15 +166,18 @@ fn row(
     ws: &Ws,
     who: &Person,
     snap: &Snap<'_>,
-    (budget, waiting): (Budget, usize),
-    now: Timestamp,
+    one: Standing,
+    waits: &[BudgetWait],
 ) -> Result<Row, StoreError> {
-    let (payer, period) = (budget.payer, budget.period);
+    let (payer, period) = (one.budget.payer, one.budget.period);
     let handle = standing::handle(snap, payer)?;
-    let one = standing::standing_of(snap, budget, now)?;
     let mut notes = Vec::new();
+    let waiting = waiting::on(waits, &one.budget).count();
     if waiting > 0 {
         notes.push(format::count(waiting as u64, "run waits", "runs wait"));
+    }
+    if (payer, period) == (Payer::Workspace, Period::Run) && one.micros.is_some() {
+        notes.push("does not hold for models without a price".to_owned());
     }
     if !one.budget.hard {
         notes.push("only warns".to_owned());
@@ -191,7 +189,7 @@ fn row(
         Payer::Workspace => who.access.may(Can::Admin),
         _ => who.access.may(Can::Agents),
     };
-    let needed = standing::needed(snap, payer, period)?;
+    let needed = waiting::needed(waits, &one.budget);
     let is_hard = one.budget.hard;
     let is_short = |level: Option<Level>, needed: i64| {
         is_hard && level.is_some_and(|level| level.is_short_of(needed))

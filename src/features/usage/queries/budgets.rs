@@ -9,9 +9,9 @@ use crate::features::runs::queries as runs;
 use crate::features::runs::queries::children;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries as tasks;
-use crate::features::usage::model::budget::{Budget, BudgetNotice, BudgetWait, SOFT_PCT};
+use crate::features::usage::model::budget::{Budget, BudgetNotice, SOFT_PCT};
 use crate::features::usage::model::{
-    AGENT_DAY, AGENT_MONTH, MONTH, PAYER_DAY, RUN_COST, TOKEN_DAY, day_of,
+    AGENT_DAY, AGENT_MONTH, MONTH, PAYER_DAY, RUN_COST, Reservation, TOKEN_DAY, day_of,
 };
 use crate::features::workspace::model::Settings;
 use crate::kernel::time::month_of;
@@ -257,7 +257,8 @@ pub fn standings(
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let held = Held { of: payers, all: reservations(tx, now)?, now };
+    let all = reservations(tx, now)?;
+    let held = Held { of: payers, all: &all, now };
     wanted.into_iter().map(|(budget, spender)| standing(tx, budget, spender, &held)).collect()
 }
 
@@ -497,17 +498,40 @@ pub fn standing_of(
     budget: Budget,
     now: Timestamp,
 ) -> Result<Standing, StoreError> {
+    standing_among(tx, budget, &reservations(tx, now)?, now)
+}
+
+/// How several budgets stand, each by itself.
+///
+/// # Errors
+/// When the disk fails.
+pub fn standings_of(
+    tx: &impl ReadExt,
+    budgets: Vec<Budget>,
+    now: Timestamp,
+) -> Result<Vec<Standing>, StoreError> {
+    let held = reservations(tx, now)?;
+    budgets.into_iter().map(|budget| standing_among(tx, budget, &held, now)).collect()
+}
+
+/// How one budget stands by itself, with all that is held back at this moment.
+fn standing_among(
+    tx: &impl ReadExt,
+    budget: Budget,
+    all: &[Reservation],
+    now: Timestamp,
+) -> Result<Standing, StoreError> {
     if budget.period == Period::Run {
         let level = |limit| Level { limit, booked: 0, reserved: 0 };
         let (micros, tokens) = (budget.limit_micros.map(level), budget.limit_tokens.map(level));
         return Ok(Standing { budget, micros, tokens });
     }
     let payer = budget.payer;
-    let held = Held { of: &[payer], all: reservations(tx, now)?, now };
-    standing(tx, budget, payer, &held)
+    standing(tx, budget, payer, &Held { of: &[payer], all, now })
 }
 
-/// Whether every budget that applies to a run can pay a call that may cost and take so much.
+/// Whether every budget that a run waits for can pay a call that may cost and take so much. What the
+/// run itself may cost is none of them: a run that reaches it ends.
 ///
 /// # Errors
 /// When the disk fails.
@@ -518,38 +542,13 @@ pub fn can_pay(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let payers = payers(tx, run.agent, run.id)?;
-    let left = left(&standings(tx, &payers, now)?);
+    let mut all = standings(tx, &payers, now)?;
+    all.retain(|one| !one.budget.is_of_run());
+    let left = left(&all);
     let fits = |left: Option<u64>, needed: i64| {
         left.is_none_or(|left| u64::try_from(needed).unwrap_or(0) <= left)
     };
     Ok(fits(left.micros, micros) && fits(left.tokens, tokens))
-}
-
-/// What a run that waits for a budget needs, and who pays that budget.
-///
-/// # Errors
-/// When the disk fails.
-pub fn wait_of(tx: &impl ReadExt, run: RunId) -> Result<Option<BudgetWait>, StoreError> {
-    tx.get(run)
-}
-
-/// The runs that wait for a budget.
-///
-/// # Errors
-/// When the disk fails.
-pub fn waits(tx: &impl ReadExt) -> Result<Vec<BudgetWait>, StoreError> {
-    tx.list(&Range::all())
-}
-
-/// The most money and the most tokens that a run needs which waits for this budget.
-///
-/// # Errors
-/// When the disk fails.
-pub fn needed(tx: &impl ReadExt, payer: Payer, period: Period) -> Result<(i64, i64), StoreError> {
-    let own = |wait: &BudgetWait| (wait.payer, wait.period) == (payer, period);
-    let own = waits(tx)?.into_iter().filter(own);
-    Ok(own
-        .fold((0, 0), |most: (i64, i64), wait| (most.0.max(wait.micros), most.1.max(wait.tokens))))
 }
 
 /// The hard budget of the agent or of the workspace that is used up: nothing is begun for it.
@@ -566,11 +565,13 @@ pub fn over_budget(
     Ok(over.max_by_key(|one| one.budget.period.ends(now).unwrap_or(Timestamp::MAX)))
 }
 
-/// Whether a hard limit of money applies to what these standings are of, besides what one run may
-/// cost.
+/// Whether a hard limit of money applies to what these standings are of, that a person has set: not
+/// only what the workspace gives every run, or what of that is the share of a sub-agent.
 #[must_use]
 pub fn is_limited(standings: &[Standing]) -> bool {
-    let limits = |one: &&Standing| one.budget.hard && !one.budget.is_of_run();
+    let usual = |budget: &Budget| budget.payer == Payer::Workspace || !budget.is_set();
+    let limits =
+        |one: &&Standing| one.budget.hard && !(one.budget.is_of_run() && usual(&one.budget));
     standings.iter().filter(limits).any(|one| one.micros.is_some())
 }
 

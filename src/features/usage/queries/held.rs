@@ -12,7 +12,7 @@ pub(super) struct Held<'a> {
     /// The payers that are asked about.
     pub of: &'a [Payer],
     /// All that is held back.
-    pub all: Vec<Reservation>,
+    pub all: &'a [Reservation],
     /// When.
     pub now: Timestamp,
 }

@@ -5,6 +5,7 @@ use crate::features::runs::model::Run;
 use crate::features::tasks::model::Task;
 use crate::features::usage::model::budget::{Budget, BudgetKey, BudgetNotice, SOFT_PCT};
 use crate::features::usage::queries::budgets::{self as standing, Level};
+use crate::features::usage::queries::waiting;
 use crate::features::workspace::model::Settings;
 use crate::kernel::{Event, Payer, Period};
 use crate::store::{ReadExt, WriteTx};
@@ -86,8 +87,8 @@ pub fn remove(tx: &mut WriteTx<'_>, payer: Payer, period: Period) -> Result<bool
 /// `NoBudget` when there is none to raise.
 pub fn raise(tx: &mut WriteTx<'_>, payer: Payer, period: Period) -> Result<bool, UsageError> {
     let budget = standing::one(tx, payer, period)?.ok_or(UsageError::NoBudget)?;
+    let (micros, tokens) = waiting::needed(&waiting::all(tx)?, &budget);
     let one = standing::standing_of(tx, budget, tx.now())?;
-    let (micros, tokens) = standing::needed(tx, payer, period)?;
     let raised = |level: Option<Level>, needed: i64, more: i64, most: i64| {
         let level = level?;
         let gone = level.booked.saturating_add(level.reserved);

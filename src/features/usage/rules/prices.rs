@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use crate::features::connections::model::Connection;
 use crate::features::usage::model::budget::BudgetWait;
 use crate::features::usage::model::price::EnteredPrice;
-use crate::features::usage::queries::{budgets as standing, prices};
+use crate::features::usage::queries::{prices, waiting};
 use crate::kernel::time::from_ms;
 use crate::kernel::{ConnectionId, Event, FieldError, Problem, ProblemKind, Timestamp};
 use crate::providers::catalog;
@@ -195,7 +195,7 @@ fn changed(
     model: &str,
     connection: Option<ConnectionId>,
 ) -> Result<(), PriceError> {
-    for wait in standing::waits(tx)?.into_iter().filter(|wait| wait.micros != 0) {
+    for wait in waiting::all(tx)?.into_iter().filter(|wait| wait.micros != 0) {
         tx.put(&BudgetWait { micros: 0, ..wait })?;
     }
     tx.emit(Event::PriceChanged { model: model.to_owned(), connection });

@@ -485,6 +485,41 @@ fn a_limit_of_its_own_takes_the_place_of_what_each_run_may_cost() {
 }
 
 #[test]
+fn what_a_run_may_cost_keeps_it_not_waiting_for_a_budget_that_was_raised() {
+    let bench = Bench::new(None, Some(100_000), 400_000);
+    let run = bench.store.read(|snap| snap.get::<Run>(run_id(0))).unwrap().unwrap();
+    let now = bench.now();
+    let can_pay = |needs| bench.store.read(|s| standing::can_pay(s, &run, needs, now)).unwrap();
+    let refused = bench.reserve(0, 600_000).unwrap_err();
+    assert_eq!(lack(&refused).budget.period, Period::Month);
+    assert!(!can_pay((600_000, 0)));
+    bench.set(money(Payer::Workspace, Period::Month, 100_100_000));
+    assert!(can_pay((600_000, 0)), "it is woken");
+    let refused = bench.reserve(0, 600_000).unwrap_err();
+    assert!(lack(&refused).budget.is_of_run(), "and ends with a last word");
+}
+
+#[test]
+fn each_limit_of_money_that_somebody_set_holds_for_models_without_a_price() {
+    let (run, agent, task) =
+        (Payer::Run(run_id(0)), Payer::Agent(agent_id(0)), Payer::Task(task_id(0)));
+    for (payer, period) in [
+        (run, Period::Total),
+        (agent, Period::Run),
+        (agent, Period::Month),
+        (task, Period::Run),
+        (task, Period::Total),
+        (Payer::Workspace, Period::Day),
+    ] {
+        let bench = Bench::new(None, None, 2_000_000);
+        bench.set(money(payer, period, 1_000));
+        let refused = bench.ask(0, Model::unknown("x"), 2_000).unwrap_err();
+        let lack = lack(&refused);
+        assert_eq!((lack.budget.payer, lack.budget.period), (payer, period), "{refused}");
+    }
+}
+
+#[test]
 fn what_cannot_be_a_budget_is_refused_in_words() {
     let bench = Bench::new(None, None, 0);
     let agent = Payer::Agent(agent_id(0));

@@ -1,0 +1,36 @@
+//! Runs that wait for a budget.
+
+use crate::features::usage::model::budget::{Budget, BudgetWait};
+use crate::kernel::RunId;
+use crate::store::{Range, ReadExt, StoreError};
+
+/// What a run that waits for a budget needs, and who pays that budget.
+///
+/// # Errors
+/// When the disk fails.
+pub fn of_run(tx: &impl ReadExt, run: RunId) -> Result<Option<BudgetWait>, StoreError> {
+    tx.get(run)
+}
+
+/// All of them.
+///
+/// # Errors
+/// When the disk fails.
+pub fn all(tx: &impl ReadExt) -> Result<Vec<BudgetWait>, StoreError> {
+    tx.list(&Range::all())
+}
+
+/// Of some those that wait for one budget.
+pub fn on<'w>(
+    waits: &'w [BudgetWait],
+    budget: &Budget,
+) -> impl Iterator<Item = &'w BudgetWait> + use<'w> {
+    let key = (budget.payer, budget.period);
+    waits.iter().filter(move |wait| (wait.payer, wait.period) == key)
+}
+
+/// The most money and the most tokens that one of the runs needs which wait for a budget.
+#[must_use]
+pub fn needed(waits: &[BudgetWait], budget: &Budget) -> (i64, i64) {
+    on(waits, budget).fold((0, 0), |most, wait| (most.0.max(wait.micros), most.1.max(wait.tokens)))
+}
