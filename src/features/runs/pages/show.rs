@@ -306,6 +306,7 @@ fn head(
     });
     let chat = agent.filter(|_| run.trigger == RunTrigger::Chat && run.item.is_none());
     let may_fork = lineage::may_fork(look, run);
+    let asks = questions::card(tx, &look.reader(), run)?;
     // A run that changed nothing has nothing to undo.
     let undoable = run.effective && look.may_write;
     let model = if run.model.is_empty() { steps.model.clone() } else { Some(run.model.clone()) };
@@ -323,8 +324,9 @@ fn head(
         state: Dot::new(state, label),
         doing,
         facts: facts(tx, look, run, model)?,
-        waits: waits::of(tx, look, run, agent)?,
-        asks: questions::card(tx, &look.reader(), run)?,
+        // The card of a question says why, and what helps.
+        waits: if asks.is_some() { None } else { waits::of(tx, look, run, agent)? },
+        asks,
         lane: Lane::of(run, steps, look.now),
         stop: (run.is_live() && run.stop.is_none()).then(|| format!("{href}/stop")),
         undo: (undoable && !run.is_live()).then(|| ws.url(&format!("undo?run={}", run.name()))),
