@@ -7,6 +7,7 @@ mod leavers; // nothing goes back to who has left
 mod limits; // how much one undo may take
 mod manifest; // the file that says what an agent is
 mod orders; // orders to take files back: their order, races, crashes, size
+mod stamps; // what only tells of a change
 
 use hq::features::agents::model::Agent;
 use hq::features::comments::model::Comment;
