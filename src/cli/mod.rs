@@ -4,6 +4,7 @@
 mod agents;
 mod backup;
 mod commands;
+mod connections;
 mod demo;
 mod door;
 mod money;
@@ -91,6 +92,9 @@ enum Command {
     /// Budgets: list, set, clear, raise
     #[command(subcommand)]
     Budget(money::Budget),
+    /// Connections to providers: list, sign in, sign out
+    #[command(subcommand)]
+    Connection(connections::Command),
     /// Accounts: list, disable, enable, a link for a new password
     #[command(subcommand)]
     User(users::Command),
@@ -210,6 +214,9 @@ fn run(common: &Common, command: Command) -> u8 {
         Command::Budget(command) => {
             block_on(async { money::budget(common, &Door::here(&config).await?, command).await })
         }
+        Command::Connection(command) => {
+            block_on(async { connections::run(common, &Door::here(&config).await?, command).await })
+        }
         Command::User(command) => users::run(common, config, command),
         Command::Workspace(command) => workspaces::run(common, config, command),
         Command::Token(commands::Token::Create(flags)) => {
@@ -261,6 +268,9 @@ fn elsewhere(common: &Common, command: Command, remote: &Remote) -> u8 {
         }
         Command::Budget(command) => {
             block_on(async { money::budget(common, &Door::there(remote), command).await })
+        }
+        Command::Connection(command) => {
+            block_on(async { connections::run(common, &Door::there(remote), command).await })
         }
         _ => {
             let text = "this is done on the machine itself; leave out --url and --token, and unset \

@@ -14,6 +14,7 @@ use crate::support::office::Office;
 mod flows;
 mod renewal;
 mod runs;
+mod terminal;
 
 const PLACE: &str = "/api/v1/connections";
 

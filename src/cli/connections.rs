@@ -1,0 +1,155 @@
+//! `hq connection …`: connections to providers, and signing in to them.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::agents::{items, word};
+use super::commands::print;
+use super::door::{Ask, Door};
+use super::operate::Place;
+use super::reach::CommandError;
+use super::{Common, FAILED, OK, say};
+
+/// How often a sign-in that is under way is looked at.
+const GLANCE: Duration = Duration::from_secs(1);
+/// Where connections are.
+const PATH: &str = "/api/v1/connections";
+
+/// `hq connection …`
+#[derive(Subcommand)]
+pub enum Command {
+    /// Connections: on which way they are paid, and whether they can be used
+    List {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Sign in to a connection that has an account in place of a key
+    Login(Login),
+    /// Forget the tokens of a connection
+    SignOut(Named),
+}
+
+/// Which connection.
+#[derive(Args)]
+pub struct Named {
+    /// Its name or id
+    name: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Flags of `hq connection login`.
+#[derive(Args)]
+pub struct Login {
+    #[command(flatten)]
+    which: Named,
+    /// In a browser, or by typing a code at the maker's [default: the first that there is]
+    #[arg(long, value_parser = ["browser", "code"])]
+    way: Option<String>,
+    /// Finish one that was begun: the address that the browser was sent to, or the code in it
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "way")]
+    answer: Option<String>,
+    /// Only begin; do not wait until it is done
+    #[arg(long)]
+    no_wait: bool,
+}
+
+/// Does it.
+///
+/// # Errors
+/// What was refused, or that nobody answers.
+pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
+    match command {
+        Command::List { place } => {
+            let all = door.call(Ask::get(PATH).within(place.workspace.as_ref())).await?;
+            let lines: Vec<String> = items(&all).iter().map(line).collect();
+            print(common, &all, &lines)
+        }
+        Command::Login(flags) => login(common, door, flags).await,
+        Command::SignOut(which) => {
+            let path = format!("{PATH}/{}/account", found(door, &which).await?);
+            door.open(Ask::delete(path).within(which.place.workspace.as_ref())).await?;
+            let done = json!({ "signed_out": which.name });
+            print(common, &done, &[format!("{} is signed out", which.name)])
+        }
+    }
+}
+
+fn line(one: &Value) -> String {
+    let state = match one["reason"].as_str() {
+        Some(reason) => format!("cannot be used: {reason}"),
+        None => "can be used".to_owned(),
+    };
+    format!("{}  {}  {}  {state}", word(one, "name"), word(one, "route"), word(one, "id"))
+}
+
+/// The id of a connection.
+async fn found(door: &Door, which: &Named) -> Result<String, CommandError> {
+    let all = door.call(Ask::get(PATH).within(which.place.workspace.as_ref())).await?;
+    let wanted = which.name.to_lowercase();
+    let is = |one: &&Value| word(one, "name").to_lowercase() == wanted || word(one, "id") == wanted;
+    let found = items(&all).iter().find(is).map(|one| word(one, "id").to_owned());
+    found.ok_or_else(|| CommandError::Refused(format!("there is no connection {}", which.name)))
+}
+
+async fn login(common: &Common, door: &Door, flags: Login) -> Result<u8, CommandError> {
+    let Login { which, way, answer, no_wait } = flags;
+    let workspace = which.place.workspace.as_ref();
+    let path = format!("{PATH}/{}/login", found(door, &which).await?);
+    if let Some(answer) = answer {
+        let body = json!({ "answer": answer });
+        let ask = Ask::post(format!("{path}/answer"), &body).within(workspace);
+        return over(common, &which.name, &door.call(ask).await?);
+    }
+    let flow = way.map(|way| if way == "code" { "device".to_owned() } else { way });
+    let body = json!({ "flow": flow });
+    let begun = door.call(Ask::post(path.as_str(), &body).within(workspace)).await?;
+    if no_wait {
+        return print(common, &begun, &told(&which.name, &begun));
+    }
+    if !common.json {
+        told(&which.name, &begun).iter().for_each(|line| say(line));
+    }
+    loop {
+        tokio::time::sleep(GLANCE).await;
+        let now = door.call(Ask::get(path.as_str()).within(workspace)).await?;
+        if now["state"] != "waiting" {
+            return over(common, &which.name, &now);
+        }
+    }
+}
+
+/// What the person does.
+fn told(name: &str, begun: &Value) -> Vec<String> {
+    let mut lines = vec![format!("Open {}", word(begun, "url"))];
+    match word(begun, "code") {
+        "" => {
+            lines.push(
+                "Sign in there. The browser is then sent to an address on its own machine.".into(),
+            );
+            lines.push(format!(
+                "Unless HQ notices by itself: hq connection login \"{name}\" --answer 'that address'"
+            ));
+        }
+        code => lines.push(format!("Type {code} there.")),
+    }
+    lines.push(format!("It has to be done until {}.", word(begun, "expires_at")));
+    lines
+}
+
+/// How it ended.
+fn over(common: &Common, name: &str, ended: &Value) -> Result<u8, CommandError> {
+    let state = word(ended, "state");
+    let message = match word(ended, "message") {
+        "" => String::new(),
+        said => format!(": {said}"),
+    };
+    let line = match state {
+        "done" => format!("{name} is signed in"),
+        state => format!("{name} is not signed in ({state}){message}"),
+    };
+    print(common, ended, &[line])?;
+    Ok(if state == "done" { OK } else { FAILED })
+}
