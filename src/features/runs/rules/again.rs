@@ -122,6 +122,7 @@ pub fn begin(
     (session.name, session.leaf) = (parent.name.clone(), parent.leaf);
     (session.model, session.thinking) = (parent.model.clone(), parent.thinking);
     session.lasting = parent.lasting;
+    session.lasting = parent.lasting;
     let context = context_at(tx, &parent, cut.upto)?;
     tx.put(&Context { session: session.id, ..context })?;
     let spec =

@@ -6,7 +6,7 @@ use crate::features::agents::model::Agent;
 use crate::features::runs::model::{
     CallStatus, EventKind, Input, InputState, ModelSource, Run, Session, StopRequest,
 };
-use crate::features::runs::queries::halt;
+use crate::features::runs::queries::{branches, halt};
 use crate::features::workspace::model::{Counter, Counting};
 use crate::kernel::text::ellipsis;
 use crate::kernel::{
@@ -174,7 +174,10 @@ pub fn recover(tx: &mut WriteTx<'_>, id: RunId, what: &str) -> Result<Run, RunEr
         return Ok(run);
     }
     let waits = match tx.get::<Agent>(run.agent)? {
-        Some(agent) => !crashed && halt::held(tx, &agent)?.is_some(),
+        Some(agent) => {
+            let held = halt::held(tx, &agent)?.is_some();
+            !crashed && (held || branches::held(tx, &run)?.is_some())
+        }
         None => false,
     };
     let age = tx.now().duration_since(session.last_at.max(run.created_at));
