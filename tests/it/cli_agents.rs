@@ -67,6 +67,34 @@ fn refused(output: &Output, code: i32) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_is_begun_again_compared_and_exported() {
+    let terminal = Terminal::open().await;
+    terminal.model.push(Turn::text("Three tasks are open."));
+    out(&terminal.hq(&["agent", "run", "ada", "What is open?"]).await);
+    terminal.model.push(Turn::text("Four tasks are open."));
+    let fork = ["runs", "fork", "R-1", "--model", "other", "--thinking", "low", "--json"];
+    let made: Value = serde_json::from_str(&out(&terminal.hq(&fork).await)).expect("JSON");
+    assert_eq!((&made["name"], &made["of"]), (&"R-2".into(), &"R-1".into()), "{made}");
+    let followed = out(&terminal.hq(&["runs", "follow", "R-2"]).await);
+    assert!(followed.contains("> Four tasks are open."), "{followed}");
+    assert_eq!(terminal.model.last().body["model"], "other");
+    terminal.model.push(Turn::text("Five tasks are open."));
+    let retry = out(&terminal.hq(&["runs", "retry", "R-1"]).await);
+    assert!(retry.starts_with("R-3 begins R-1 again from the beginning."), "{retry}");
+    out(&terminal.hq(&["runs", "follow", "R-3"]).await);
+    let compared = out(&terminal.hq(&["runs", "compare", "R-1", "R-2"]).await);
+    assert_eq!(compared.lines().count(), 2, "{compared}");
+    assert!(compared.starts_with("R-1") && compared.contains("other"), "{compared}");
+    let export = out(&terminal.hq(&["runs", "export", "R-3"]).await);
+    let lines: Vec<Value> =
+        export.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!((&lines[0]["name"], &lines[0]["again_of"]["name"]), (&"R-3".into(), &"R-1".into()));
+    assert_eq!(lines[lines.len() - 1]["kind"], "run_ended");
+    let unknown = refused(&terminal.hq(&["runs", "retry", "R-1", "--from", "99"]).await, 1);
+    assert!(unknown.contains("no step 99"), "{unknown}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_is_asked_and_its_run_is_looked_at() {
     let terminal = Terminal::open().await;
     terminal.model.push(Turn::text("Three tasks are open."));
