@@ -10,19 +10,16 @@ use std::time::{Duration, Instant};
 use crate::features::runs::model::{Body, CallStatus, EventKind, Input, SeenFile};
 use crate::features::runs::queries as runs;
 use crate::features::runs::rules::{Pause, Pen};
-use crate::kernel::Outcome;
 use crate::kernel::text::head_tail;
 use crate::sandbox::left_over;
 use crate::tool::registry::{Commit, Entry};
-use crate::tool::{
-    AnyTool, Effect, MAX_OUTPUT, Picture, RunEnd, ToolCx, ToolError, ToolOutput, ToolWait,
-};
+use crate::tool::{AnyTool, Effect, MAX_OUTPUT, Picture, ToolCx, ToolError, ToolOutput, ToolWait};
 
-use super::ending::LimitReached;
+use super::ending::{LimitReached, outcome_of};
 use super::guard::{Advice, BLOCKED, Seen};
 use super::journal::{blocking, save};
 use super::toolbox::{Call, ENDS, PARKS, WAITS, definition, may_use};
-use super::tools::exec;
+use super::tools::{exec, progress};
 use super::turn::Turn;
 use super::{EngineError, child, commit};
 
@@ -445,10 +442,13 @@ impl Turn {
                 keep(&mut pen, output.load.clone());
                 let text = redactor.text(&output.text).into_owned();
                 let text = head_tail(&text, MAX_OUTPUT - 64, "\n[…]\n");
-                let is_progress = made.name == "progress";
+                let is_progress = made.name == progress::NAME;
                 pen.run.effective |= !output.is_error && output.end.is_none() && !is_progress;
-                pen.run.activity =
-                    if is_progress && !output.is_error { text.clone() } else { made.name.clone() };
+                pen.run.activity = match is_progress && !output.is_error {
+                    // Of a plan, what stands above it.
+                    true => text.lines().next().unwrap_or_default().to_owned(),
+                    false => made.name.clone(),
+                };
                 let status = match (spoken, output.is_error) {
                     (true, _) => CallStatus::Skipped,
                     (false, true) => CallStatus::Error,
@@ -476,7 +476,7 @@ impl Turn {
         self.offer(&load);
         self.parked |= left == Left::Waits;
         if left != Left::Waits {
-            self.journal.effective |= !is_error && !ends && call.name != "progress";
+            self.journal.effective |= !is_error && !ends && call.name != progress::NAME;
             self.note(call, &text, is_error);
         }
         Ok(left != Left::GoesOn)
@@ -582,15 +582,5 @@ fn finished(step: u32, call: &Call, status: CallStatus, result: Body) -> EventKi
         millis: 0,
         paths: Vec::new(),
         seq: None,
-    }
-}
-
-fn outcome_of(end: &RunEnd) -> (Outcome, String) {
-    match end {
-        RunEnd::Done { summary, .. } => (Outcome::Done, summary.clone()),
-        RunEnd::Failed { reason } => {
-            (Outcome::Failed { code: "agent".to_owned(), reason: reason.clone() }, reason.clone())
-        }
-        RunEnd::Snoozed { until, reason } => (Outcome::Snoozed { until: *until }, reason.clone()),
     }
 }

@@ -14,6 +14,7 @@ use crate::store::ReadExt;
 use super::history::History;
 use super::journal::{Journal, Seen};
 use super::prune::Level;
+use super::tools::progress;
 use super::{EngineError, commit, inbox};
 
 /// How many of a session's last events make the conversation.
@@ -22,6 +23,9 @@ const MAX_EVENTS: u32 = 2_000;
 const MAX_PICTURES: usize = 8;
 /// The most that they have together, in bytes.
 const MAX_PICTURE_BYTES: u64 = MAX_ATTACHED_BYTES;
+
+/// What stands above the plan in a summary, which ends with it.
+pub(super) const PLAN: &str = "\n\n## The plan\n\n";
 
 /// What a model is shown.
 pub(super) struct Shown {
@@ -73,6 +77,25 @@ impl Shown {
         }
         let cut_off = context.first_kept < from;
         Ok(Self { context, agent: session.agent, summary, events, own, cut_off, runs })
+    }
+
+    /// The newest plan that is not done, when what is kept from `first` on does not hold it.
+    pub(super) fn plan_before(&self, first: u32) -> Option<&str> {
+        let newest =
+            self.own.iter().chain(&self.events).rev().find_map(|event| match &event.kind {
+                EventKind::ToolFinished { name, status: CallStatus::Ok, result, .. }
+                    if name == progress::NAME =>
+                {
+                    Some((event.n, result.head()))
+                }
+                _ => None,
+            });
+        match newest {
+            Some((n, result)) if n < first => progress::open_plan(result),
+            Some(_) => None,
+            // It may stand in the summary before.
+            None => self.summary.as_ref()?.split_once(PLAN).map(|(_, plan)| plan),
+        }
     }
 
     /// What is shown of an old result in place of it.

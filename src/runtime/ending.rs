@@ -11,6 +11,7 @@ use crate::kernel::{Outcome, WaitFor};
 use crate::providers::error::ErrorClass;
 use crate::providers::model::{Reply, StopReason};
 use crate::store::WriteTx;
+use crate::tool::RunEnd;
 
 use super::journal::{Unkept, save};
 use super::model_call::{Answer, CutOff};
@@ -349,6 +350,17 @@ pub(super) fn park(
     let needs_micros = Some(lack.needs().0);
     pen.wait(tx, Pause { waits_for: WaitFor::Budget, detail, needs_micros, until })?;
     Ok(true)
+}
+
+/// How a run ends that a tool ends, and what it says of it.
+pub(super) fn outcome_of(end: &RunEnd) -> (Outcome, String) {
+    match end {
+        RunEnd::Done { summary, .. } => (Outcome::Done, summary.clone()),
+        RunEnd::Failed { reason } => {
+            (Outcome::Failed { code: "agent".to_owned(), reason: reason.clone() }, reason.clone())
+        }
+        RunEnd::Snoozed { until, reason } => (Outcome::Snoozed { until: *until }, reason.clone()),
+    }
 }
 
 #[cfg(test)]

@@ -179,6 +179,7 @@ fn meant(name: &str, arguments: &str) -> (String, String) {
         }),
         "view_image" | "image_view" => as_it_is("read"),
         "memory_get" => as_it_is("memory_read"),
+        "progress_card" | "update_plan" => as_it_is("progress"),
         "sessions_spawn" => as_it_is("subagent_spawn"),
         "sessions_yield" => as_it_is("subagent_wait"),
         other => as_it_is(other),

@@ -25,7 +25,7 @@ use crate::providers::model::{ChatRequest, Message, Part, SystemPart};
 use crate::store::{ReadExt, StoreError, WriteTx};
 
 use super::EngineError;
-use super::context::Shown;
+use super::context::{PLAN, Shown};
 use super::history::tokens_of;
 use super::journal::save;
 use super::model_call::{Aside, CutOff};
@@ -242,6 +242,10 @@ impl Turn {
             summary.push_str(card);
         }
         let first_kept = plan.first_kept;
+        if let Some(plan) = shown.plan_before(first_kept) {
+            summary.push_str(PLAN);
+            summary.push_str(&ws.app.redactor.text(plan));
+        }
         let after = shown.after(first_kept, summary.clone()).history(&ws);
         let tokens_after = after.estimate(self.fixed.bytes) * self.scale(used) / 1_000;
         let how = Compaction {

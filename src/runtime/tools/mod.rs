@@ -6,6 +6,7 @@ pub(super) mod find;
 pub(super) mod folder;
 pub(super) mod memory;
 pub(super) mod process;
+pub(super) mod progress;
 pub(super) mod read;
 pub(super) mod search;
 pub(super) mod subagents;
@@ -39,7 +40,7 @@ pub fn registry(features: Registry, own: Own) -> Registry {
         .write(work::WorkDone)
         .write(work::WorkFail)
         .write(work::WorkSnooze)
-        .write(work::Progress)
+        .write(progress::Progress)
         .write(wait::AskPerson)
         .write(wait::WaitUntil)
         .write(subagents::Spawn)

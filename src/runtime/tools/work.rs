@@ -1,4 +1,4 @@
-//! How a run that serves an item ends, and what it says on the way.
+//! How a run that serves an item ends.
 
 use jiff::SignedDuration;
 use schemars::JsonSchema;
@@ -11,7 +11,6 @@ use crate::features::runs::queries as runs;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries::open_ends::OpenEnds;
 use crate::features::tasks::rules as tasks;
-use crate::kernel::text::ellipsis;
 use crate::kernel::{
     AgentId, Assignee, Can, ItemId, ItemKind, TaskId, TaskState, TaskStatus, Timestamp,
 };
@@ -233,37 +232,5 @@ impl WriteTool for WorkSnooze {
         let reason = args.reason.trim().to_owned();
         let output = ToolOutput::text("The run is over; it goes on later.");
         Ok(output.ending(RunEnd::Snoozed { until, reason }))
-    }
-}
-
-/// Says what the agent is doing, for the people who watch.
-pub(crate) struct Progress;
-
-/// What `progress` takes.
-#[derive(Deserialize, JsonSchema)]
-pub(crate) struct ProgressArgs {
-    /// A few words, e.g. "reading the offers, 3 of 5".
-    text: String,
-}
-
-impl WriteTool for Progress {
-    type Args = ProgressArgs;
-    type Ready = ();
-    const SPEC: ToolSpec = ToolSpec {
-        name: "progress",
-        group: Group::Work,
-        needs: Can::Write,
-        effect: Effect::Control,
-        about: "Show people in a few words what you are doing.",
-    };
-
-    fn commit(
-        &self,
-        _: &ToolCx,
-        _: &mut WriteTx<'_>,
-        args: ProgressArgs,
-        (): (),
-    ) -> Result<ToolOutput, ToolError> {
-        Ok(ToolOutput::text(ellipsis(args.text.trim(), 120)))
     }
 }

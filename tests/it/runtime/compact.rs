@@ -66,6 +66,45 @@ fn said(seen: &Seen) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_outlives_every_summary_until_it_is_done() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let plan = |second: &str| {
+        let steps = json!([
+            { "step": "Read the offers", "status": "completed" },
+            { "step": "Write to zanzibar", "status": second }
+        ]);
+        Turn::call("progress_card", json!({ "steps": steps }))
+    };
+    // Also for a second try, when something is missing in the first.
+    office.model.usually(summary("nothing of it"));
+    office.model.push(plan("in_progress")).push(Turn::text("Planned."));
+    let run = office.say(&ada, "Make a plan").await;
+    office.ended(run).await;
+    let told = office.results(run).remove(0);
+    assert!(told.1 && told.2.starts_with("Write to zanzibar (1 of 2 done)\n"), "{told:?}");
+    let kept = |runs: RunId| {
+        let [(text, _)] = compacted(&office.events(runs)).try_into().expect("one compaction");
+        text
+    };
+    for _ in 0..2 {
+        let last = talked(&office, &ada, 5).await;
+        let run = ask(&office, last, "").await;
+        office.ended(run).await;
+        let text = kept(run);
+        assert!(text.ends_with("[x] Read the offers\n[>] Write to zanzibar"), "{text}");
+    }
+    office.model.push(plan("completed")).push(Turn::text("Done."));
+    let run = office.say(&ada, "Finish it").await;
+    office.ended(run).await;
+    let last = talked(&office, &ada, 5).await;
+    let run = ask(&office, last, "").await;
+    office.ended(run).await;
+    assert!(!kept(run).contains("## The plan"), "{}", kept(run));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_conversation_that_fills_its_window_goes_on_from_a_summary() {
     let office = Office::open().await;
     office.price(1_000_000, 1_000_000).await;
