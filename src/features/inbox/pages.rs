@@ -9,6 +9,7 @@ use crate::app::{App, Ws};
 use crate::features::agents::model::Agent;
 use crate::features::agents::queries as agents;
 use crate::features::agents::queries::head::{self, Head, Place};
+use crate::features::runs::queries::questions::{self, Card, Reader};
 use crate::kernel::cursor::DEFAULT_LIMIT;
 use crate::kernel::{Can, ItemId};
 use crate::store::{ReadExt, Snap, cursor_key, key_cursor};
@@ -47,6 +48,8 @@ struct View {
     live: Live,
     views: Vec<Tab>,
     over: bool,
+    /// What its work asks people.
+    questions: Vec<Card>,
     items: Vec<ItemView>,
     next: String,
     may_change: bool,
@@ -113,14 +116,22 @@ fn view(
         }
         None => String::new(),
     };
+    let reader = Reader { ws, now, zone: &zone, may: who.access.may(Can::Chat) };
+    let questions = match over || after.is_some() {
+        true => Vec::new(),
+        false => {
+            questions::all(snap, &reader, &|run| Ok(run.agent == agent.id && run.item.is_some()))?
+        }
+    };
     let items = hits.iter().map(|hit| ItemView::new(ws, snap, now, &zone, &hit.record));
     Ok(View {
-        live: Live::new(here.clone()).table("inbox"),
+        live: Live::new(here.clone()).table("inbox").table("parks"),
         views: vec![
             Tab::new("Open", base.clone(), !over).count(head.activity.open as u64),
             Tab::new("Over", over_base.clone(), over),
         ],
         over,
+        questions,
         items: items.collect::<Result<_, _>>()?,
         next,
         may_change: who.access.may(Can::Write),

@@ -51,6 +51,7 @@ async fn a_question_is_answered_days_later_over_a_restart_and_the_agent_works_me
     for (page, place) in [
         (task_page.as_str(), "#task-asks"),
         ("/w/marlow-cargo/runs", "#run-questions"),
+        ("/w/marlow-cargo/agents/ada/inbox", "#inbox"),
         ("/w/marlow-cargo/", "#needs"),
     ] {
         let page = mira.get(page).await;
