@@ -28,6 +28,7 @@ use crate::features::tasks::model::Task;
 use crate::features::usage::model::RESERVATIONS;
 use crate::features::usage::model::budget::BUDGETS;
 use crate::features::usage::model::price::PRICES;
+use crate::features::usage::rules as money;
 use crate::features::workspace::model::SETTINGS;
 use crate::kernel::text::ellipsis;
 use crate::kernel::{
@@ -369,7 +370,15 @@ impl Dispatcher {
     }
 
     async fn put_back(&self, run: RunId) -> bool {
-        let put = self.0.ws.write(&BY, move |tx| rules::halt::suspend(tx, run)).await;
+        let put = move |tx: &mut WriteTx<'_>| {
+            let put = rules::halt::suspend(tx, run)?;
+            if put {
+                // Nobody will see what came of its call: its money is held back no longer.
+                money::book_left(tx, run)?;
+            }
+            Ok::<_, EngineError>(put)
+        };
+        let put = self.0.ws.write(&BY, put).await;
         if let Err(error) = &put {
             tracing::error!(run.id = %run, %error, "run {run} could not be put back");
         }

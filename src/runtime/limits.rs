@@ -15,7 +15,8 @@ pub struct Limits {
     pub steps: u32,
     /// The longest that a run works; waiting does not count.
     pub time: SignedDuration,
-    /// The longest that one answer may take.
+    /// How long one answer may take although nothing is left of the run's time. While it has some, an
+    /// answer may take all of it: one that is silent for too long is ended by its line.
     pub answer: Duration,
     /// The longest that a tool without a limit of its own may take.
     pub tool: Duration,
@@ -38,5 +39,25 @@ impl Default for Limits {
             programs: 2 * cores,
             children: 8,
         }
+    }
+}
+
+impl Limits {
+    /// How long an answer may take when so much of the run's time is left.
+    pub(super) fn answer_within(&self, left: SignedDuration) -> Duration {
+        Duration::try_from(left).unwrap_or_default().max(self.answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_answer_has_the_time_of_its_run() {
+        let limits = Limits::default();
+        assert_eq!(limits.answer_within(limits.time), Duration::from_hours(2));
+        assert_eq!(limits.answer_within(SignedDuration::from_mins(15)), Duration::from_mins(15));
+        assert_eq!(limits.answer_within(SignedDuration::from_secs(-5)), Duration::from_mins(10));
     }
 }

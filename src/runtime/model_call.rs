@@ -222,6 +222,7 @@ impl Turn {
         };
         let size = self.fixed.and(Size::of_messages(&self.request.messages));
         let started = Instant::now();
+        let within = self.engine.limits.answer_within(self.time_left());
         let mut received = Received::default();
         let outcome = {
             let mut live = Live::of(&self.journal, call);
@@ -232,7 +233,7 @@ impl Turn {
             let outcome = tokio::select! {
                 reply = self.chosen.provider.stream(&self.request, &mut sink) => Some(reply),
                 () = self.cancel.cancelled() => None,
-                () = tokio::time::sleep(self.engine.limits.answer) => Some(Err(ProviderError::new(
+                () = tokio::time::sleep(within) => Some(Err(ProviderError::new(
                     ErrorClass::Timeout,
                     "the model did not finish its answer in time",
                 ))),

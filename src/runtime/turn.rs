@@ -491,11 +491,13 @@ impl Turn {
         Ok(Begun::Over)
     }
 
-    /// For how long the run may work: a sub-agent has a limit of its own, besides that of all runs.
-    fn time(&self) -> SignedDuration {
+    /// For how long the run may still work: a sub-agent has a limit of its own, besides that of all runs.
+    pub(super) fn time_left(&self) -> SignedDuration {
         let own = self.child.as_ref().and_then(|child| child.minutes);
         let own = own.map(|minutes| SignedDuration::from_mins(i64::from(minutes)));
-        own.map_or(self.engine.limits.time, |own| own.min(self.engine.limits.time))
+        let all = own.map_or(self.engine.limits.time, |own| own.min(self.engine.limits.time));
+        let here = self.journal.ws.app.clock.now().duration_since(self.journal.since);
+        all - SignedDuration::from_millis(self.journal.worked_ms) - here
     }
 
     fn check_limits(&mut self) {
@@ -503,14 +505,11 @@ impl Turn {
             return;
         }
         let limits = self.engine.limits;
-        let now = self.journal.ws.app.clock.now();
-        let worked =
-            self.journal.worked_ms + now.as_millisecond() - self.journal.since.as_millisecond();
         let which = if self.calls >= limits.calls {
             "calls"
         } else if self.journal.steps >= limits.steps {
             "tools"
-        } else if worked > i64::try_from(self.time().as_millis()).unwrap_or(i64::MAX) {
+        } else if self.time_left().is_negative() {
             "time"
         } else {
             return;

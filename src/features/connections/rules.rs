@@ -18,6 +18,7 @@ use crate::store::{KeyBuf, ReadExt, StoreError, WriteTx};
 
 use super::model::{BY_NAME, Connection, ConnectionKey, ListedModel, Offer, Tested, Wire};
 use super::queries::{self, PRACTICE};
+use super::rests::Candidate;
 
 pub mod sign_in;
 pub mod turns;
@@ -302,6 +303,11 @@ pub fn update(
     if new_key || connection.base_url != before.base_url || connection.sign_in != before.sign_in {
         connection.tested = None;
     }
+    if connection.base_url != before.base_url {
+        turns::forget_failures(tx, id, None)?;
+    } else if new_key {
+        turns::forget_failures(tx, id, Some(0))?;
+    }
     if sign_in::place(&connection) != sign_in::place(&before) {
         // What was given for other addresses is not taken along.
         sign_in::forget(tx, id)?;
@@ -449,6 +455,10 @@ pub fn note_test(
         models.truncate(MAX_MODELS);
         connection.models = models;
         turns::keep_offers(tx, id, offers)?;
+    }
+    if found.ok {
+        let model = found.model.clone().unwrap_or_default();
+        turns::note_success(tx, &Candidate { connection: Some(id), slot: 0, model })?;
     }
     if found.ok && connection.default_model.is_none() {
         connection.default_model = queries::first_model(&connection).or(found.model);

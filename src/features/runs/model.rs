@@ -57,8 +57,9 @@ pub const RUN_LIVE: Index = Index::multi(67, "runs_live");
 /// Task, then the order of making.
 pub const RUN_BY_TASK: Index = Index::multi(68, "runs_by_task");
 
-/// The longest pause before a provider is asked again in which a run keeps its slot.
-const PAUSE: SignedDuration = SignedDuration::from_secs(61);
+/// The longest pause before a provider is asked again in which a run keeps its slot: that of a run
+/// that has given its slot back is longer.
+pub const PAUSE: SignedDuration = SignedDuration::from_secs(61);
 
 /// What a waiting run waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

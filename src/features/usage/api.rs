@@ -207,9 +207,12 @@ async fn month(ws: Ws, Query(asked): Query<Asked>) -> Result<Json<MonthView>, Ap
     Ok(Json(view))
 }
 
-async fn of_run(ws: Ws, Path(name): Path<String>) -> Result<Json<RunView>, ApiError> {
+async fn of_run(ws: Ws, who: Person, Path(name): Path<String>) -> Result<Json<RunView>, ApiError> {
     ws.read(|snap| {
-        let run = runs::by_name(snap, &name)?.ok_or_else(|| ApiError::not_found("This run"))?;
+        let run = match runs::by_name(snap, &name)? {
+            Some(run) if runs::talk::may_see_run(snap, &run, who.account, who.role)? => run,
+            _ => return Err(ApiError::not_found("This run")),
+        };
         let calls = queries::of_run(snap, run.id)?.into_iter().map(call).collect();
         let billed_micros = queries::run_cost(snap, run.id)?;
         Ok(Json(RunView { run: run.id, billed_micros, calls }))

@@ -14,19 +14,20 @@ use crate::runtime::turn::Turn;
 use crate::store::{ReadExt, StoreError};
 
 impl Turn {
-    /// Writes lines into the note of the day. A conversation for one call alone leaves nothing behind,
-    /// and a folder that fails does not keep a conversation from being compacted.
+    /// Writes lines into the note of the day. A conversation for one call alone leaves nothing behind, a
+    /// sub-agent writes in its own folder alone, and a folder that fails does not keep a conversation from
+    /// being compacted.
     pub(super) async fn remember(
-        &self,
+        &mut self,
         lines: Vec<String>,
     ) -> Result<Option<EventKind>, EngineError> {
-        let ws = &self.journal.ws;
+        let ws = self.journal.ws.clone();
         let (session, zone) = ws.read(|snap| {
             let zone = workspace::settings(snap)?.and_then(|s| TimeZone::get(&s.zone).ok());
             Ok::<_, StoreError>((snap.get::<Session>(self.session)?, zone))
         })?;
         let lasts = session.is_some_and(|session| !talk::is_throw_away(&session.key));
-        if lines.is_empty() || !lasts {
+        if lines.is_empty() || !lasts || self.child.is_some() {
             return Ok(None);
         }
         let today = ws.app.clock.now().to_zoned(zone.unwrap_or(TimeZone::UTC)).date();
@@ -49,7 +50,11 @@ impl Turn {
         .await?;
         match written {
             Ok(true) => Ok(Some(EventKind::Remembered { path, lines })),
-            Ok(false) => Ok(None),
+            Ok(false) => {
+                // What stands there already may be what this run wrote before a crash: it is committed.
+                self.journal.paths.insert(path);
+                Ok(None)
+            }
             Err(error) => {
                 tracing::warn!(run.id = %self.journal.run, %error, "a note was not written");
                 Ok(None)

@@ -7,10 +7,14 @@ use hq::features::agents::model::Agent;
 use hq::features::agents::rules::{Changes, ModelWish};
 use hq::features::connections::model::{ConnectionKey, Cooldown, Named, Wire};
 use hq::features::connections::provider::seal_key;
-use hq::features::connections::rules::turns;
-use hq::features::connections::rules::{self as connections, ConnectionError, NewConnection};
+use hq::features::connections::rests::Candidate;
+use hq::features::connections::rules::turns::{self, Failure};
+use hq::features::connections::rules::{
+    self as connections, ConnectionError, Found, KeyChange, NewConnection,
+};
 use hq::features::runs::model::{EventKind, ModelSource, Run};
 use hq::kernel::{CallEnd, ConnectionId, Outcome, RunId, RunState, TypedId, WaitFor};
+use hq::providers::error::ErrorClass;
 use hq::runtime::Limits;
 use hq::store::{ReadExt as _, StoreError};
 use serde_json::json;
@@ -420,6 +424,70 @@ async fn a_run_that_waits_for_a_budget_while_another_answers_is_not_woken_for_no
     office.change(ada.id, limit(900_000_000)).await;
     assert_eq!(office.ended(run).await.summary, "Chosen.");
     assert_eq!(begun(), 3);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rest_that_is_just_longer_than_a_pause_is_no_crash() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let (other, id) = second(&office, "spare").await;
+    fall_back(&office, None, vec![named(id, "spare")]).await;
+    let later = || Turn::error(429, "rate_limit_error", "Later").header("retry-after", "61");
+    office.model.push(later()).push(Turn::text("Here again."));
+    other.push(later());
+    let run = office.say(&ada, "Hello?").await;
+    let waiting = office.in_state(run, RunState::Waiting).await.waiting.expect("what it waits for");
+    let otto = office.agent_on("Otto", "another").await;
+    office.model.push(Turn::text("Yes."));
+    office.ended(office.say(&otto, "Are you there?").await).await;
+    office.move_to(waiting.until.expect("a time")).await;
+    let ended = office.ended(run).await;
+    assert_eq!(ended.outcome, Some(Outcome::Done), "{ended:?}");
+    let events = office.events(run);
+    let cut_off = events.iter().any(|kind| matches!(kind, EventKind::Interrupted { .. }));
+    assert!(!cut_off && ended.crashes == 0, "{events:?}");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_key_and_a_passed_test_end_the_rest_of_the_old_one() {
+    let office = Office::open().await;
+    let id = office.connection;
+    let who = |slot, model: &str| Candidate { connection: Some(id), slot, model: model.to_owned() };
+    let failed = |who: Candidate, class| {
+        let failure = Failure { class, message: "No".to_owned(), asked: None };
+        office.act::<_, StoreError>(move |tx| turns::note_failure(tx, &who, failure))
+    };
+    failed(who(0, "mock"), ErrorClass::AuthPermanent).await;
+    failed(who(1, "mock"), ErrorClass::Billing).await;
+    failed(who(0, "mock"), ErrorClass::Server).await;
+    let key = seal_key(&office.ws().app, "sk-new-0123456789abcdef").expect("a key");
+    let changes =
+        connections::Changes { key: KeyChange::Replace(key), ..connections::Changes::default() };
+    office.act(move |tx| connections::update(tx, id, None, changes)).await;
+    assert_eq!(resting(&office), [(1, None, "billing", 1)], "another key's are its own");
+    for class in [ErrorClass::Auth, ErrorClass::Server] {
+        failed(who(0, "mock"), class).await;
+    }
+    failed(who(0, "older"), ErrorClass::NotFoundModel).await;
+    let found = Found {
+        ok: true,
+        message: "ready".to_owned(),
+        models: None,
+        model: Some("mock".to_owned()),
+        spent: None,
+    };
+    office.act(move |tx| connections::note_test(tx, id, found)).await;
+    let left: Vec<_> = resting(&office).into_iter().map(|rest| (rest.0, rest.2)).collect();
+    assert_eq!(left, [(0, "model_not_found"), (1, "billing")]);
+    let all = connections::Changes {
+        base_url: Some("http://127.0.0.1:9/v1".to_owned()),
+        key: KeyChange::Remove,
+        ..connections::Changes::default()
+    };
+    office.act(move |tx| connections::update(tx, id, None, all)).await;
+    assert!(resting(&office).is_empty(), "another server has not failed");
     office.hq.finish().await;
 }
 

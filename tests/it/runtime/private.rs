@@ -9,14 +9,15 @@ use hq::kernel::{AccountId, Actor, Cause, Role, RunId, Via};
 use hq::store::ReadExt as _;
 use serde_json::json;
 
+use crate::support::hq::Person;
 use crate::support::model::Turn;
 use crate::support::office::Office;
 
-/// Another member of the workspace.
-async fn member(office: &Office, name: &str) -> AccountId {
-    office.hq.another(name, Some(Role::Member)).await;
+/// Another member of the workspace, and their browser.
+async fn member(office: &Office, name: &str) -> (AccountId, Person) {
+    let browser = office.hq.another(name, Some(Role::Member)).await;
     let mut members = office.all::<Member>().into_iter();
-    members.find(|member| member.name == name).expect("a member").account
+    (members.find(|member| member.name == name).expect("a member").account, browser)
 }
 
 /// Says something in this person's own conversation with an agent.
@@ -34,7 +35,7 @@ async fn results_and_programs_of_a_conversation_are_told_to_its_own_person_alone
     let office = Office::open().await;
     office.settings(|settings| settings.exec_without_jail = true).await;
     let ada = office.agent_with("Ada", |new| new.exec = true).await;
-    let eve = member(&office, "Eve").await;
+    let (eve, browser) = member(&office, "Eve").await;
     let long = json!({ "command": "seq 1 20000; echo zanzibar" });
     let stays = json!({ "command": "echo tortuga; sleep 300", "background": true });
     office.model.push(Turn::call("exec", long).and_call("exec", stays));
@@ -62,6 +63,10 @@ async fn results_and_programs_of_a_conversation_are_told_to_its_own_person_alone
         assert_eq!(told[0].1, words == "no programs", "{tool}: {words}");
     }
     assert!(office.get::<Job>(job.id).goes_on(), "nobody else ends it");
+    // Nor what it cost, over the API.
+    let costs = format!("/api/v1/usage/runs/{}", first.name());
+    let (own, others) = (office.hq.owner().get(&costs).await, browser.get(&costs).await);
+    assert_eq!((own.status.as_u16(), others.status.as_u16()), (200, 404), "{}", others.text);
 
     // The person whose conversation it was has it all, in a later run too.
     for (n, (tool, args)) in looks.into_iter().enumerate() {

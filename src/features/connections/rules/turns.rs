@@ -70,6 +70,7 @@ pub fn remove_key(
         return Err(ConnectionError::NotFound(id));
     }
     tx.put(&spare)?;
+    forget_failures(tx, id, Some(slot))?;
     tx.emit(Event::ConnectionChanged { connection: id });
     Ok(())
 }
@@ -218,18 +219,32 @@ pub fn note_success(tx: &mut WriteTx<'_>, who: &Candidate) -> Result<(), StoreEr
     Ok(())
 }
 
+/// Forgets the failures of one of a connection's keys, or of all: what comes in its place has not failed.
+///
+/// # Errors
+/// When the store refuses.
+pub(super) fn forget_failures(
+    tx: &mut WriteTx<'_>,
+    id: ConnectionId,
+    slot: Option<u32>,
+) -> Result<u32, StoreError> {
+    let mut all: Vec<Cooldown> = tx.list(&Range::all())?;
+    all.retain(|rest| rest.connection == id && slot.is_none_or(|slot| rest.slot == slot));
+    let mut count = 0;
+    for rest in all {
+        tx.delete::<Cooldown>(rest.id)?;
+        count += 1;
+    }
+    Ok(count)
+}
+
 /// Ends all rests of a connection: a person knows that it is well again.
 ///
 /// # Errors
 /// `NotFound`.
 pub fn retry_now(tx: &mut WriteTx<'_>, id: ConnectionId) -> Result<u32, ConnectionError> {
     tx.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
-    let all: Vec<Cooldown> = tx.list(&Range::all())?;
-    let mut count = 0;
-    for rest in all.into_iter().filter(|rest| rest.connection == id) {
-        tx.delete::<Cooldown>(rest.id)?;
-        count += 1;
-    }
+    let count = forget_failures(tx, id, None)?;
     tx.emit(Event::ConnectionChanged { connection: id });
     Ok(count)
 }

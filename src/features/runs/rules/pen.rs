@@ -1,7 +1,9 @@
 //! What the engine writes a run with. Opening it is the fence.
 
+use jiff::SignedDuration;
+
 use crate::features::runs::model::{
-    Body, CallStatus, EventKind, InputState, Run, Session, SessionEvent, Waiting,
+    Body, CallStatus, EventKind, InputState, PAUSE, Run, Session, SessionEvent, Waiting,
 };
 use crate::features::runs::queries;
 use crate::kernel::text::ellipsis;
@@ -243,7 +245,12 @@ impl Pen {
     /// # Errors
     /// When the store refuses.
     pub fn wait(mut self, tx: &mut WriteTx<'_>, pause: Pause) -> Result<Run, RunError> {
-        let Pause { waits_for, detail, needs_micros, until } = pause;
+        let Pause { waits_for, detail, needs_micros, mut until } = pause;
+        if waits_for == WaitFor::Provider {
+            // A shorter one would look as if its task were still there.
+            let least = tx.now() + PAUSE + SignedDuration::from_millis(1);
+            until = until.map(|until| until.max(least));
+        }
         self.rest(tx.now());
         self.append(tx, EventKind::Waiting { waits_for, detail: detail.clone(), until })?;
         self.run.state = RunState::Waiting;
