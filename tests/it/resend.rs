@@ -94,7 +94,7 @@ async fn answers_to_one_message_stand_beside_each_other() {
     let (hq, model, api) = scene().await;
     let mut said = say(&hq, &api, "A word, please").await;
     for n in 0..3 {
-        model.push(Turn::text(format!("Word {n}.")));
+        model.push(Turn::text(&format!("Word {n}.")));
         let resend = format!("/api/v1/messages/{}/resend", word(&said, "message"));
         let sent = api.post(&resend, &json!({})).await;
         assert_eq!(sent.status, StatusCode::CREATED, "{}", sent.text);

@@ -42,7 +42,8 @@ fn named(lines: &[(&str, u64, i64)]) -> Vec<(String, u64, i64)> {
 /// Calls at this moment, booked as they are.
 async fn book(hq: &TestHq, calls: Vec<Usage>) {
     let by = (Actor::System(Part::Timer), Cause::Timer);
-    let booked = hq.ws().write(&by, move |tx| {
+    let ws = hq.ws();
+    let booked = ws.write(&by, move |tx| {
         for call in calls {
             tx.put(&Usage { id: tx.new_id(), at: tx.now(), ..call })?;
         }
@@ -183,7 +184,8 @@ async fn days_of_an_older_program_get_their_sources_with_the_next_call() {
     counted(&hq).await;
     // As a program left them that did not know of sources.
     let by = (Actor::System(Part::Timer), Cause::Timer);
-    let older = hq.ws().write(&by, |tx| {
+    let ws = hq.ws();
+    let older = ws.write(&by, |tx| {
         let rows: Vec<UsageSource> = tx.list(&Range::all())?;
         assert_eq!(rows.len(), 2);
         for row in rows {
