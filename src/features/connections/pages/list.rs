@@ -259,16 +259,9 @@ pub(super) fn one(ws: &Ws, who: &Person, id: ConnectionId) -> Result<Response, P
     html::fragment(&OnePart { manages: who.access.may(Can::Admin), conn })
 }
 
-fn view(ws: &Ws, scene: &Scene, connection: &Connection, zone: &TimeZone) -> ConnView {
-    let (default_id, default_model) = scene.default();
-    let id = connection.id;
-    let is_own = queries::is_own(connection);
-    let users = scene.uses.iter().filter(|(_, choice)| choice.connection == Some(id)).count();
-    let used = match users {
-        0 => "used by no agent".to_owned(),
-        n => format!("used by {}", format::count(n as u64, "agent", "agents")),
-    };
-    let (dot, result, result_glyph, error, said) = match &connection.tested {
+/// What the last test said: of the connection, of its route with a sign, what was wrong, what was well.
+fn outcome(connection: &Connection) -> (Dot, Dot, &'static str, String, String) {
+    match &connection.tested {
         None => (
             Dot::new("none", "Not tested"),
             Dot::new("none", "–"),
@@ -290,7 +283,19 @@ fn view(ws: &Ws, scene: &Scene, connection: &Connection, zone: &TimeZone) -> Con
             tested.message.clone(),
             String::new(),
         ),
+    }
+}
+
+fn view(ws: &Ws, scene: &Scene, connection: &Connection, zone: &TimeZone) -> ConnView {
+    let (default_id, default_model) = scene.default();
+    let id = connection.id;
+    let is_own = queries::is_own(connection);
+    let users = scene.uses.iter().filter(|(_, choice)| choice.connection == Some(id)).count();
+    let used = match users {
+        0 => "used by no agent".to_owned(),
+        n => format!("used by {}", format::count(n as u64, "agent", "agents")),
     };
+    let (dot, result, result_glyph, error, said) = outcome(connection);
     // A key that is missing or a list that is empty shows in the test; these a person has to see to.
     let reason = scene.reasons.iter().find(|(of, _)| *of == id).map(|(_, reason)| *reason);
     let reason = reason.filter(|reason| match reason {
