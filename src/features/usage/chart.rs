@@ -254,7 +254,7 @@ fn label(span: Span, n: u32, count: u32, past: u32) -> String {
             _ => String::new(),
         };
     }
-    if n % count.div_ceil(10).max(1) != 0 {
+    if !n.is_multiple_of(count.div_ceil(10).max(1)) {
         return String::new();
     }
     let step = if MAX_BARS < span.count() { 7 } else { 1 };
