@@ -65,11 +65,6 @@ pub(super) fn choose(
     if let Some(thinking) = runs::branches::of_run(tx, run)?.and_then(|branch| branch.thinking) {
         (choice.thinking, choice.thinking_source) = (thinking, ModelSource::Message);
     }
-    if let Some((_, demand)) = runs::client::asked(tx, run)?
-        && let Some(thinking) = demand.thinking
-    {
-        (choice.thinking, choice.thinking_source) = (thinking, ModelSource::Message);
-    }
     Ok(choice)
 }
 

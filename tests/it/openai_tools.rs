@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hq::features::runs::model::Run;
 use hq::features::tasks::model::Task;
-use hq::kernel::{Outcome, Role, RunState, WaitFor};
+use hq::kernel::{Outcome, Role, RunState, Thinking, WaitFor};
 use hq::store::{Range, ReadExt as _, StoreError};
 use serde_json::{Value, json};
 
@@ -272,9 +272,10 @@ async fn what_a_program_wishes_of_an_answer_reaches_the_model() {
     let wishes = json!({
         "model": "hq/ada", "messages": [{ "role": "user", "content": "Be short" }],
         "max_completion_tokens": 40, "temperature": 0.5, "top_p": 0.25, "stop": ["END"],
-        "frequency_penalty": 1, "seed": 7,
+        "frequency_penalty": 1, "seed": 7, "reasoning_effort": "high",
     });
     assert_eq!(program.post(CHAT, &wishes).await.status, 200);
+    assert_eq!(work::run(&hq, "R-1").thinking, Thinking::High);
     let sent = model.last().body;
     let limit = sent["max_tokens"].as_u64().or(sent["max_completion_tokens"].as_u64());
     assert_eq!(limit, Some(40), "{sent}");

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{JsonText, Thinking};
+use crate::kernel::JsonText;
 
 /// What is added to the name of a program's tool when HQ has one of that name.
 pub const OTHERS: &str = "_client";
@@ -49,8 +49,6 @@ pub struct Demand {
     pub top_p: Option<u16>,
     /// Texts that end the output.
     pub stop: Vec<String>,
-    /// How much the model thinks.
-    pub thinking: Option<Thinking>,
 }
 
 impl Demand {

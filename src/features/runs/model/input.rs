@@ -201,7 +201,6 @@ impl Record for Input {
                 temperature: Some(700),
                 top_p: Some(950),
                 stop: vec!["END".into()],
-                thinking: Some(Thinking::Low),
             }),
             thinking: Some(Thinking::Medium),
         }

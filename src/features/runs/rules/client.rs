@@ -8,7 +8,7 @@ use crate::features::runs::model::{
 };
 use crate::features::runs::queries::client::{self, Handed};
 use crate::kernel::text::head_tail;
-use crate::kernel::{Event, InputId, Outcome, RunId, RunState};
+use crate::kernel::{Event, InputId, Outcome, RunId, RunState, Thinking};
 use crate::store::{BlobId, ReadExt, WriteTx};
 
 use super::RunError;
@@ -40,6 +40,8 @@ pub struct Answered {
     pub said: Option<NewInput>,
     /// What it asks for from here on; what it asked before counts no more.
     pub demand: Demand,
+    /// How much the model thinks from here on.
+    pub thinking: Option<Thinking>,
 }
 
 /// What became of it.
@@ -89,13 +91,14 @@ pub fn answer(tx: &mut WriteTx<'_>, id: RunId, answered: Answered) -> Result<Res
             attached: said.attached,
             state: InputState::Assigned(id),
             demand: None,
+            thinking: answered.thinking,
             by: tx.by(),
             created_at: tx.now(),
             ..input.clone()
         };
         tx.put(&said)?;
     }
-    input.demand = Some(answered.demand);
+    (input.demand, input.thinking) = (Some(answered.demand), answered.thinking);
     tx.put(&input)?;
     (pen.run.state, pen.run.waiting) = (RunState::Queued, None);
     tx.emit(Event::RunAnswered { run: id, session: pen.session.id, agent: pen.run.agent });

@@ -38,8 +38,6 @@ pub(super) struct Wishes<'r> {
     pub top_p: Option<f64>,
     /// `stop`.
     pub stop: Option<&'r Value>,
-    /// How much the model thinks, with the name of its field.
-    pub effort: (&'static str, Option<&'r str>),
 }
 
 impl Wishes<'_> {
@@ -66,7 +64,6 @@ impl Wishes<'_> {
             temperature: thousandths("temperature", self.temperature, 2)?,
             top_p: thousandths("top_p", self.top_p, 1)?,
             stop: stops(self.stop)?,
-            thinking: thinking(self.effort)?,
         };
         Ok((demand != Demand::default()).then_some(demand))
     }
@@ -111,7 +108,11 @@ fn stops(value: Option<&Value>) -> Result<Vec<String>, ChatError> {
     Ok(texts.into_iter().filter(|text| !text.is_empty()).map(str::to_owned).collect())
 }
 
-fn thinking((name, word): (&str, Option<&str>)) -> Result<Option<Thinking>, ChatError> {
+/// How much the model is to think, by the word of the field `name`.
+///
+/// # Errors
+/// For a word that is none.
+pub(super) fn thinking(name: &str, word: Option<&str>) -> Result<Option<Thinking>, ChatError> {
     Ok(Some(match word {
         None => return Ok(None),
         Some("none") => Thinking::None,
@@ -226,7 +227,7 @@ fn choice(value: Option<&Value>, tools: &[ClientTool]) -> Result<ClientChoice, C
 
 #[cfg(test)]
 mod tests {
-    use super::{Demand, Wishes};
+    use super::{Demand, Wishes, thinking};
     use crate::features::runs::model::ClientChoice;
     use crate::kernel::Thinking;
     use serde_json::{Value, json};
@@ -291,7 +292,6 @@ mod tests {
             temperature: Some(0.7),
             top_p: Some(0.95),
             stop: Some(&stop),
-            effort: ("reasoning_effort", Some("high")),
             ..Wishes::default()
         };
         let demand = wishes.demand().unwrap().unwrap();
@@ -299,9 +299,12 @@ mod tests {
             (demand.max_output, demand.temperature, demand.top_p),
             (Some(50), Some(700), Some(950))
         );
-        assert_eq!((demand.stop, demand.thinking), (vec!["END".to_owned()], Some(Thinking::High)));
+        assert_eq!(demand.stop, ["END"]);
         assert_eq!(Wishes::default().demand().unwrap(), None);
-        let strange = Wishes { effort: ("reasoning.effort", Some("huge")), ..Wishes::default() };
-        assert_eq!(strange.demand().unwrap_err().param.as_deref(), Some("reasoning.effort"));
+        let effort = |word| thinking("reasoning.effort", word);
+        assert_eq!(effort(Some("high")).unwrap(), Some(Thinking::High));
+        assert_eq!(effort(None).unwrap(), None);
+        let strange = effort(Some("huge")).unwrap_err();
+        assert_eq!(strange.param.as_deref(), Some("reasoning.effort"));
     }
 }

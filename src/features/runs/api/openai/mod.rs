@@ -29,7 +29,7 @@ use crate::features::agents::queries as people;
 use crate::features::runs::model::{Demand, Run, Session};
 use crate::features::runs::queries::{self, talk as own};
 use crate::features::runs::rules::{self, NewInput, RunError, SessionSpec};
-use crate::kernel::{AgentId, Can, InputId, RunId, RunTrigger};
+use crate::kernel::{AgentId, Can, InputId, RunId, RunTrigger, Thinking};
 use crate::store::{Range, ReadExt, StoreError};
 use crate::web::extract::Path;
 use crate::web::routes::{Doc, Needs, Routes};
@@ -170,6 +170,8 @@ struct Question {
     talk: Talk,
     /// What is asked for beside words.
     demand: Option<Demand>,
+    /// How much the model is to think.
+    thinking: Option<Thinking>,
     /// Whether the answer comes piece by piece.
     streams: bool,
 }
@@ -198,6 +200,7 @@ impl TryFrom<&ChatRequest> for Question {
             previous: None,
             talk: request.talk()?,
             demand: request.demand()?,
+            thinking: request.thinking()?,
             streams: request.streams(),
         })
     }
@@ -213,6 +216,7 @@ impl TryFrom<&ResponsesRequest> for Question {
             previous: request.previous()?,
             talk: request.talk()?,
             demand: request.demand()?,
+            thinking: request.thinking()?,
             streams: request.streams(),
         })
     }
@@ -335,10 +339,10 @@ async fn ask(
     };
     let text = question.talk.input(remembers)?;
     let attached = content::keep(ws, question.talk.take_files()).await?;
-    let demand = question.demand.clone();
+    let (demand, thinking) = (question.demand.clone(), question.thinking);
     let spec = SessionSpec { agent: agent.id, key, owner: Some(who.account), task: None };
-    let new =
-        NewInput { trigger: RunTrigger::Api, model, attached, demand, ..NewInput::chat(text) };
+    let trigger = RunTrigger::Api;
+    let new = NewInput { trigger, model, attached, demand, thinking, ..NewInput::chat(text) };
     let sent =
         ws.write(who, move |tx| -> Result<_, RunError> { rules::talk::say(tx, spec, new) }).await?;
     Ok(Asked {

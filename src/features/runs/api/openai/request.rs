@@ -5,9 +5,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::features::runs::model::Demand;
+use crate::kernel::Thinking;
 
 use super::content::Content;
-use super::demand::{Wishes, within};
+use super::demand::{Wishes, thinking, within};
 use super::error::{ChatError, read};
 use super::talk::{Speaker, Talk};
 
@@ -158,6 +159,14 @@ impl ChatRequest {
         Ok(())
     }
 
+    /// How much the model is to think.
+    ///
+    /// # Errors
+    /// For a word that is none.
+    pub fn thinking(&self) -> Result<Option<Thinking>, ChatError> {
+        thinking("reasoning_effort", self.reasoning_effort.as_deref())
+    }
+
     /// What is asked for beside words.
     ///
     /// # Errors
@@ -175,7 +184,6 @@ impl ChatRequest {
             temperature: self.temperature,
             top_p: self.top_p,
             stop: self.stop.as_ref(),
-            effort: ("reasoning_effort", self.reasoning_effort.as_deref()),
         };
         wishes.demand()
     }

@@ -7,11 +7,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::features::runs::model::Demand;
-use crate::kernel::RunId;
 use crate::kernel::text::cut;
+use crate::kernel::{RunId, Thinking};
 
 use super::content::Content;
-use super::demand::Wishes;
+use super::demand::{Wishes, thinking};
 use super::error::{ChatError, read};
 use super::form::{Form, Head, data, pieces};
 use super::talk::{Speaker, Talk};
@@ -100,12 +100,20 @@ impl ResponsesRequest {
         Ok(request)
     }
 
+    /// How much the model is to think.
+    ///
+    /// # Errors
+    /// For a word that is none.
+    pub fn thinking(&self) -> Result<Option<Thinking>, ChatError> {
+        let effort = self.reasoning.as_ref().and_then(|reasoning| reasoning.effort.as_deref());
+        thinking("reasoning.effort", effort)
+    }
+
     /// What is asked for beside words.
     ///
     /// # Errors
     /// Names the field that cannot be.
     pub fn demand(&self) -> Result<Option<Demand>, ChatError> {
-        let effort = self.reasoning.as_ref().and_then(|reasoning| reasoning.effort.as_deref());
         let wishes = Wishes {
             tools: self.tools.as_ref(),
             choice: self.tool_choice.as_ref(),
@@ -114,7 +122,6 @@ impl ResponsesRequest {
             temperature: self.temperature,
             top_p: self.top_p,
             stop: None,
-            effort: ("reasoning.effort", effort),
         };
         wishes.demand()
     }
@@ -451,7 +458,6 @@ mod tests {
             (json!({ "text": { "format": { "type": "json_schema" } } }), "text.format"),
             (json!({ "max_output_tokens": 0 }), "max_output_tokens"),
             (json!({ "temperature": 3 }), "temperature"),
-            (json!({ "reasoning": { "effort": "huge" } }), "reasoning.effort"),
         ] {
             let mut body = json!({ "model": "hq", "input": "Hi" });
             body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());

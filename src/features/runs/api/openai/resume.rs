@@ -47,7 +47,7 @@ pub(super) async fn go_on(
         .then(|| NewInput { attached, ..NewInput::chat(said) });
     let results = kept(ws, results).await?;
     let demand = question.demand.clone().unwrap_or_default();
-    let answered = Answered { results, said, demand };
+    let answered = Answered { results, said, demand, thinking: question.thinking };
     let id = run.id;
     let resumed = ws.write(who, move |tx| rules::answer(tx, id, answered)).await?;
     Ok(Some(Asked {
