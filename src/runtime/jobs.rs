@@ -182,8 +182,12 @@ impl Jobs {
         tokio::select! {
             end = live.program.wait() => {
                 live.stdin.close();
-                if let Err(error) = ended(&ws, id, &live, &end).await {
-                    tracing::error!(%error, "the end of job {id} could not be written");
+                // The folder has the only copy of what it wrote: it stays until that is kept.
+                while let Err(error) = ended(&ws, id, &live, &end).await {
+                    if !again(&ws, id, &error).await {
+                        self.0.lock().remove(&id);
+                        return;
+                    }
                 }
                 if end.running_children > 0 {
                     self.wait_for_rest(&ws, id, &live).await;
@@ -216,9 +220,10 @@ impl Jobs {
                 }
             }
         }
-        let settled = ws.write(&BY, move |tx| rules::settle(tx, id)).await;
-        if let Err(error) = settled {
-            tracing::warn!(%error, "the rest of job {id} could not be noted");
+        while let Err(error) = settle(ws, id).await {
+            if !again(ws, id, &error).await {
+                return;
+            }
         }
     }
 
@@ -299,6 +304,25 @@ pub(super) fn outcome_of(end: &JobEnd) -> JobOutcome {
     }
 }
 
+/// Waits after something of a job could not be written: the disk may be full for a while. Answers false
+/// when it is not worth another try: HQ ends, whose next start finds the job, or the job is gone.
+async fn again(ws: &Ws, id: JobId, error: &EngineError) -> bool {
+    if ws.read(|snap| snap.get::<Job>(id)).is_ok_and(|job| job.is_none()) {
+        return false;
+    }
+    tracing::warn!(%error, "job {id} could not be written down yet");
+    let halt = ws.halt();
+    tokio::select! {
+        () = tokio::time::sleep(LOOK) => true,
+        () = halt.cancelled() => false,
+    }
+}
+
+async fn settle(ws: &Ws, id: JobId) -> Result<(), EngineError> {
+    let settled = ws.write(&BY, move |tx| rules::settle(tx, id)).await;
+    settled.map_err(|error| EngineError::Tool(error.to_string()))
+}
+
 async fn ended(ws: &Ws, id: JobId, live: &Live, end: &JobEnd) -> Result<(), EngineError> {
     let program = live.program.clone();
     let read = blocking(move || program.excerpt(READ_BACK, READ_BACK)).await?;
@@ -330,8 +354,7 @@ pub(super) async fn recover(ws: &Ws) -> Result<usize, EngineError> {
     for job in left {
         let id = job.id;
         if !job.is_running() {
-            let settled = ws.write(&BY, move |tx| rules::settle(tx, id)).await;
-            settled.map_err(|error| EngineError::Tool(error.to_string()))?;
+            settle(ws, id).await?;
             continue;
         }
         let path = ws.jobs_folder().join(job.folder()).join(OUTPUT);

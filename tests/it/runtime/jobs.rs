@@ -1,14 +1,20 @@
 //! Programs that go on beside their agents: followed, written to, ended, lost; seen by people.
 
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use hq::features::agents::model::Agent;
+use hq::features::connections::model::Wire;
 use hq::features::jobs::model::{Job, JobOutcome};
 use hq::features::runs::model::{EventKind, Input, InputState};
+use hq::features::workspace::model::Member;
 use hq::kernel::Outcome;
-use hq::store::{Range, ReadExt as _};
+use hq::store::{Faults, Range, ReadExt as _};
 use serde_json::json;
 
+use crate::support::hq::Setup;
 use crate::support::model::{Gate, Turn};
 use crate::support::office::{KEY, Office};
 
@@ -324,5 +330,65 @@ async fn a_call_says_where_a_program_runs_and_what_it_knows() {
         .into_iter()
         .filter(|kind| matches!(kind, EventKind::ToolFinished { name, .. } if name == "exec"));
     assert_eq!(begun.count(), 6);
+    office.hq.finish().await;
+}
+
+/// A disk that a test fills, and how often it was asked while it was full.
+#[derive(Default)]
+struct Disk {
+    is_full: AtomicBool,
+    refused: AtomicUsize,
+}
+
+impl Faults for Disk {
+    fn free_space(&self, _: &Path) -> std::io::Result<u64> {
+        if !self.is_full.load(Ordering::SeqCst) {
+            return Ok(50 << 30);
+        }
+        self.refused.fetch_add(1, Ordering::SeqCst);
+        Ok(0)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_program_wrote_outlasts_a_disk_that_is_full_when_it_ends() {
+    let disk = Arc::new(Disk::default());
+    let setup = Setup::default().faults(Arc::clone(&disk) as Arc<dyn Faults>);
+    let office = Office::with(setup, Wire::OpenaiChat, "mock").await;
+    office.settings(|settings| settings.exec_without_jail = true).await;
+    let ada = office.agent_with("Ada", |new| new.exec = true).await;
+    let command = "until test -e go; do sleep 0.05; done; echo kept; sleep 0.4823";
+    office.model.push(Turn::call("exec", json!({ "command": command, "background": true })));
+    office.model.usually(Turn::text("I see."));
+    office.ended(office.say(&ada, "Wait for it").await).await;
+    disk.is_full.store(true, Ordering::SeqCst);
+    // The room that is left is looked at once a second.
+    let by = office.owner();
+    let rename = |n: u32| {
+        office.try_act(move |tx| {
+            let mut member = tx.get::<Member>(by)?.expect("the owner");
+            member.handle = format!("mira-{n}");
+            tx.put(&member)
+        })
+    };
+    for n in 0.. {
+        if rename(n).await.is_err() {
+            break;
+        }
+    }
+    std::fs::write(office.ws().agent_folder(&ada.slug).join("go"), "").expect("a file");
+    let mut tick = tokio::time::interval(Duration::from_millis(10));
+    let end = Instant::now() + Duration::from_secs(20);
+    let begun = disk.refused.load(Ordering::SeqCst);
+    while disk.refused.load(Ordering::SeqCst) < begun + 2 {
+        assert!(Instant::now() < end, "it is tried again and again");
+        tick.tick().await;
+    }
+    assert!(job(&office, |_| true).await.is_running());
+    disk.is_full.store(false, Ordering::SeqCst);
+    let ended = job(&office, |job| !job.is_running()).await;
+    assert_eq!(ended.outcome, Some(JobOutcome::Exited(0)));
+    assert_eq!(output(&office, &ended), "kept\n");
+    told(&office, "[Job 1 has ended after").await;
     office.hq.finish().await;
 }
