@@ -282,3 +282,29 @@ async fn a_key_that_was_switched_off_is_asked_once_for_an_item() {
     assert_eq!((office.runs_on(task.id).len(), office.model.requests().len()), (1, 1));
     office.hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_that_counts_beyond_all_measure_ends_what_it_may_cost() {
+    let office = Office::open().await;
+    office.price(3_000_000, 15_000_000).await;
+    office.limits(None, 0).await;
+    let ada = office.agent("Ada").await;
+    office.change(ada.id, budget(cents(500))).await;
+    let most = 4_000_000_000_000_000_000;
+    let tokens = Tokens { input: most, cache_read: 0, cache_write: 0, output: most };
+    office.model.push(Turn::text("Honestly.").usage(tokens));
+    let run = office.say(&ada, "What did that cost?").await;
+    office.ended(run).await;
+    let usage = &office.usage(run)[0];
+    assert_eq!((usage.input, usage.output), (1_000_000_000_000, 1_000_000_000_000));
+    assert_eq!(usage.billed_micros, Some(10_000_000_000_000), "as much as can be believed");
+    let now = office.hq.now();
+    let month = office.ws().read(|snap| queries::month_total(snap, now));
+    assert_eq!(month.expect("a readable store"), 10_000_000_000_000);
+    let task = office.task("Compare two offers", &ada).await;
+    let held = || office.items(ada.id).into_iter().find_map(|item| item.held_reason);
+    let reason = office.until("what waits says why", |_| Ok(held())).await;
+    assert_eq!(reason, "over_budget");
+    assert!(office.runs_on(task.id).is_empty() && office.model.requests().len() == 1);
+    office.hq.finish().await;
+}
