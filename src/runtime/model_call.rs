@@ -342,7 +342,7 @@ impl Turn {
             model: model.to_owned(),
             tokens,
             counted: size.is_some(),
-            billed_micros: usage::bill(&admitted.model, &tokens),
+            billed_micros: usage::believed(usage::bill(&admitted.model, &tokens)),
             size,
         }
     }
