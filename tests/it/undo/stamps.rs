@@ -19,7 +19,8 @@ async fn step(office: &Office, agent: &Agent, run: &mut Run, task: TaskId, patch
     run.calls += 1;
     let own = run.clone();
     let by = (Actor::Agent { agent: agent.id, run: run.id }, Cause::Step(run.id, run.calls));
-    let changed = office.ws().write(&by, move |tx| {
+    let ws = office.ws();
+    let changed = ws.write(&by, move |tx| {
         tx.put(&own)?;
         tasks::update(tx, task, patch).map(drop)?;
         Ok::<_, TaskError>(())

@@ -180,8 +180,7 @@ fn named(text: &str) -> Option<(String, &str)> {
 pub fn read(text: &str) -> Result<Spoken, CommandError> {
     let mut words = Words::default();
     let mut left = text.trim();
-    loop {
-        let Some((name, rest)) = named(left) else { break };
+    while let Some((name, rest)) = named(left) {
         let Some(spec) = find(&name) else {
             if words != Words::default() {
                 break;
