@@ -155,6 +155,8 @@ impl History {
             | EventKind::ModelSwitched { .. }
             | EventKind::CompactionStarted { .. }
             | EventKind::Remembered { .. }
+            // It stands in the result of the call that asked.
+            | EventKind::Answered { .. }
             | EventKind::CompactionFailed { .. }
             // Its bytes lie elsewhere: whoever has them adds it.
             | EventKind::Picture { .. }

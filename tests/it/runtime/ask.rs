@@ -95,6 +95,28 @@ async fn in_a_chat_the_next_message_is_the_answer_or_what_is_said_on_its_page() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_answer_is_kept_whole_stands_in_the_conversation_and_is_found() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.model.push(ask()).push(Turn::text("I see."));
+    let run = office.say(&ada, "Choose an offer").await;
+    office.in_state(run, RunState::Waiting).await;
+    let long = format!("The walrus offer. {}That is all of it.", "And so on. ".repeat(3_600));
+    assert_eq!(office.say(&ada, &long).await, run);
+    office.ended(run).await;
+    let result = &office.results(run)[0].2;
+    assert!(result.len() > 39_000 && result.ends_with("That is all of it."), "{}", result.len());
+    let page = office.hq.owner().get("/w/marlow-cargo/agents/ada/chat").await;
+    let mine = page.texts(".mine");
+    assert_eq!(mine.len(), 2, "{mine:?}");
+    assert!(mine[1].contains("The walrus offer."));
+    let found = "/api/v1/agents/ada/sessions/search?q=walrus";
+    let found = office.hq.api().await.get(found).await.json();
+    assert!(found["items"].as_array().is_some_and(|items| !items.is_empty()), "{found}");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_question_that_nobody_answers_in_time_is_given_up_over_a_restart_too() {
     let mut office = Office::open().await;
     let ada = office.agent("Ada").await;

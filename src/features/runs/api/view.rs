@@ -296,6 +296,8 @@ enum KindOut {
     Remembered { path: String, lines: Vec<String> },
     /// Files came with the message before it.
     Attached { input: InputId, files: Vec<FileOut> },
+    /// A person answered the run's question; it stands in the result of the call that asked, too.
+    Answered { by: String, input: Option<InputId>, content: TextOut },
 }
 
 /// A file of a message.
@@ -398,6 +400,9 @@ fn kind(kind: EventKind) -> KindOut {
         EventKind::Remembered { path, lines } => KindOut::Remembered { path, lines },
         EventKind::Attached { input, files } => {
             KindOut::Attached { input, files: files.into_iter().map(FileOut::of).collect() }
+        }
+        EventKind::Answered { input, by, text } => {
+            KindOut::Answered { by: actor(by), input, content: TextOut::of(text) }
         }
     }
 }

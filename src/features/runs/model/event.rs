@@ -255,6 +255,15 @@ pub enum EventKind {
         /// The files, in order.
         files: Vec<Attachment>,
     },
+    /// A person answered the run's question. The model reads it as the result of its call.
+    Answered {
+        /// The message that was the answer, if it was one.
+        input: Option<InputId>,
+        /// Who answered.
+        by: Actor,
+        /// What was answered.
+        text: Body,
+    },
 }
 
 /// Why a conversation is made shorter.

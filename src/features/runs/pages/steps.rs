@@ -87,8 +87,9 @@ impl Drawing<'_, '_> {
         let mut view = self.plain(step);
         view.again = self.again_from(step);
         match &step.what {
-            What::Input { text, by, input, steered, .. } => {
-                self.input(tx, &mut view, (text, step.event), *by, (input.is_none(), *steered))?;
+            What::Input { text, by, input, steered, answers, .. } => {
+                let card = input.is_none() && !answers;
+                self.input(tx, &mut view, (text, step.event), *by, (card, *steered))?;
             }
             What::Began { attempt, model, thinking, bytes } => {
                 began(&mut view, *attempt, model, *thinking, *bytes);

@@ -234,11 +234,16 @@ impl<'a, 'l> Telling<'a, 'l> {
         if matches!(step.what, What::Began { .. } | What::Notice(_) | What::Committed { .. }) {
             return Ok(());
         }
-        if let What::Input { text, by, input, attached, .. } = &step.what {
+        if let What::Input { text, by, input, answers, attached, .. } = &step.what {
             self.close();
             let html = self.look.md(tx, text.head());
-            let files = input.map(|input| Attached::all(self.look, input, attached));
-            self.said(tx, (*by, *input, text.head()), step, (html, files))?;
+            let files = match input {
+                Some(input) => Some(Attached::all(self.look, *input, attached)),
+                None => answers.then(Vec::new),
+            };
+            // An answer is said once: its question is answered.
+            let again = input.filter(|_| !answers);
+            self.said(tx, (*by, again, text.head()), step, (html, files))?;
             self.asked = Some(text.head().to_owned());
             return Ok(());
         }

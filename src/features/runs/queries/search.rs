@@ -187,7 +187,9 @@ impl Looking {
 #[must_use]
 pub fn words(kind: &EventKind) -> Option<(Option<Actor>, String)> {
     match kind {
-        EventKind::Input { text, by, .. } => Some((Some(*by), text.head().to_owned())),
+        EventKind::Input { text, by, .. } | EventKind::Answered { text, by, .. } => {
+            Some((Some(*by), text.head().to_owned()))
+        }
         EventKind::Assistant { parts, .. } => {
             let parts: Vec<Part> = serde_json::from_str(parts.head()).ok()?;
             let texts = parts.into_iter().filter_map(|part| match part {

@@ -66,7 +66,7 @@ pub struct ToolCall {
 pub enum What {
     /// Somebody said something, or the run card.
     Input {
-        /// The message; none for a run card.
+        /// The message; none for a run card and for what was answered on a page.
         input: Option<InputId>,
         /// The text.
         text: Body,
@@ -74,6 +74,8 @@ pub enum What {
         by: Actor,
         /// Whether it came while the run worked.
         steered: bool,
+        /// Whether it is the answer to a question of the run.
+        answers: bool,
         /// Files that came with it.
         attached: Vec<Attachment>,
     },
@@ -207,7 +209,10 @@ impl Steps {
         let step = |what: What| Step { key, event: n, run, at, millis: None, spent: None, what };
         let what = match kind {
             EventKind::Input { input, text, by, steered } => {
-                What::Input { input, text, by, steered, attached: Vec::new() }
+                What::Input { input, text, by, steered, answers: false, attached: Vec::new() }
+            }
+            EventKind::Answered { input, text, by } => {
+                What::Input { input, text, by, steered: true, answers: true, attached: Vec::new() }
             }
             EventKind::Attached { input, files } => return self.attach(input, files),
             EventKind::RunStarted { attempt, model, thinking, request_bytes: bytes } => {
@@ -305,7 +310,7 @@ impl Steps {
         self.all.push(step(what));
     }
 
-    /// Files belong to their message; those of an answer to a question to no step of their own.
+    /// Files belong to their message.
     fn attach(&mut self, of: InputId, files: Vec<Attachment>) {
         let said = self.all.iter_mut().rev().find_map(|step| match &mut step.what {
             What::Input { input: Some(input), attached, .. } if *input == of => Some(attached),

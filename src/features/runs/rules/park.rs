@@ -49,16 +49,14 @@ pub(super) fn answered_with(
     input: &Input,
     by: AccountId,
 ) -> Result<Run, RunError> {
-    let files = (!input.attached.is_empty())
-        .then(|| EventKind::Attached { input: input.id, files: input.attached.clone() });
-    answer_and(tx, run, (&input.text, by), files)
+    answer_and(tx, run, (&input.text, by), Some(input))
 }
 
 fn answer_and(
     tx: &mut WriteTx<'_>,
     run: RunId,
     (text, by): (&str, AccountId),
-    files: Option<EventKind>,
+    input: Option<&Input>,
 ) -> Result<Run, RunError> {
     let run = tx.get::<Run>(run)?.ok_or_else(|| RunError::NotFound(run.to_string()))?;
     let park = reading::question_of(tx, &run)?.ok_or_else(|| RunError::NoQuestion(run.name()))?;
@@ -70,7 +68,13 @@ fn answer_and(
         return Err(RunError::TooLong(text.len() / 1024));
     }
     let name = tx.get::<Member>(by)?.map_or_else(|| "A person".to_owned(), |member| member.name);
-    settle_and(tx, park, run, &format!("{name} answered: {text}"), files)
+    let told = format!("{name} answered: {text}");
+    let (id, text) = (input.map(|input| input.id), Body::Inline(text.to_owned()));
+    let mut then = vec![EventKind::Answered { input: id, by: tx.by(), text }];
+    if let Some(Input { id, attached, .. }) = input.filter(|input| !input.attached.is_empty()) {
+        then.push(EventKind::Attached { input: *id, files: attached.clone() });
+    }
+    settle_and(tx, park, run, &told, then)
 }
 
 /// A task has ended: who waits for it goes on.
@@ -102,7 +106,7 @@ pub(super) fn settle(
     run: Run,
     text: &str,
 ) -> Result<Run, RunError> {
-    settle_and(tx, park, run, text, None)
+    settle_and(tx, park, run, cut(text, 16 * 1024), Vec::new())
 }
 
 /// The same; `then` comes after the result.
@@ -111,7 +115,7 @@ fn settle_and(
     park: Park,
     run: Run,
     text: &str,
-    then: Option<EventKind>,
+    then: Vec<EventKind>,
 ) -> Result<Run, RunError> {
     let session = tx.get::<Session>(run.session)?.ok_or(RunError::NoSession(run.session))?;
     over(tx, park)?;
@@ -127,14 +131,14 @@ fn settle_and(
             call_id: call.id,
             name: call.name,
             status: CallStatus::Ok,
-            result: Body::Inline(cut(text, 16 * 1024).to_owned()),
+            result: Body::Inline(text.to_owned()),
             millis: 0,
             paths: Vec::new(),
             seq: None,
         };
         pen.append(tx, finished)?;
     }
-    if let Some(then) = then {
+    for then in then {
         pen.append(tx, then)?;
     }
     debug_assert!(pen.run.waiting.as_ref().is_none_or(|wait| wait.waits_for != WaitFor::Budget));
