@@ -273,6 +273,7 @@ async fn a_sign_in_that_is_under_way_goes_on_after_a_restart() {
     scene.hq().advance(Duration::from_secs(6)).await;
     stands(&scene, LoginState::Done).await;
     scene.tested().await;
+    scene.office.hq.finish().await;
 
     // The same in a browser: state and secret are still there.
     let mut scene = Scene::browser().await;
