@@ -3,11 +3,12 @@
 use hq::features::agents::rules::{self as agents, Changes, ModelWish};
 use hq::features::inbox::model::Item;
 use hq::features::runs::model::{EventKind, Input, InputState, Run, Session};
+use hq::features::runs::queries;
 use hq::features::runs::rules::RunError;
 use hq::features::tasks::model::Task;
-use hq::kernel::{ItemKind, Outcome, RunState, RunTrigger};
+use hq::kernel::{ItemKind, Outcome, RunState, RunTrigger, SessionId, TaskId};
 use hq::runtime::Limits;
-use hq::store::{Range, ReadExt as _};
+use hq::store::{Range, ReadExt as _, Record as _, StoreError};
 use serde_json::json;
 
 use crate::support::model::{Gate, Turn};
@@ -281,5 +282,40 @@ async fn a_model_that_is_chosen_while_a_run_works_counts_from_its_next_call() {
     office.ended(run).await;
     let asked: Vec<_> = office.model.requests().iter().map(|r| r.body["model"].clone()).collect();
     assert_eq!(asked, ["mock", "better"]);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_conversation_stays_in_the_list_however_many_tasks_come_after_it() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.model.push(Turn::text("I will not forget."));
+    let run = office.ended(office.say(&ada, "Remember the zebra").await).await;
+    let (agent, own) = (ada.id, run.session);
+    office
+        .act::<_, StoreError>(move |tx| {
+            for n in 0..1_000_u32 {
+                let (id, at): (SessionId, _) = (tx.new_id(), tx.now());
+                let kind = if n % 2 == 0 { "task" } else { "task:subagent" };
+                let task: Option<TaskId> = Some(tx.new_id());
+                let key = format!("agent:ada:{kind}:{id}");
+                let session = Session { id, agent, key, task, owner: None, ..Session::sample() };
+                let (created_at, last_at) = (at, at);
+                tx.put(&Session { created_at, last_at, active_run: None, events: 0, ..session })?;
+            }
+            Ok(())
+        })
+        .await;
+    let by = office.owner();
+    let listed = office.ws().read(|snap| queries::talk::listed(snap, agent, by, 30));
+    let listed = listed.expect("a readable store");
+    assert_eq!(listed.len(), 30);
+    assert!(listed.iter().any(|session| session.id == own));
+    assert!(!listed.iter().any(|session| session.key.contains(":subagent:")));
+    let chat = office.hq.owner().get("/w/marlow-cargo/agents/ada/chat").await;
+    assert!(chat.text_of("#chat-sessions").contains("New conversation"), "{}", chat.text);
+    let found = "/api/v1/agents/ada/sessions/search?q=zebra";
+    let found = office.hq.api().await.get(found).await.json();
+    assert!(found["items"].as_array().is_some_and(|items| !items.is_empty()), "{found}");
     office.hq.finish().await;
 }

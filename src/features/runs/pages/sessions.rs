@@ -124,10 +124,14 @@ pub(super) fn beside(
         };
         groups.insert(0, ("", vec![line]));
     }
-    let rests = |s: &Session| Some(s.id) == which.mine && 0 < s.events && s.active_run.is_none();
+    let mine = match which.mine {
+        Some(mine) => tx.get::<Session>(mine)?,
+        None => None,
+    };
+    let rests = mine.is_some_and(|mine| 0 < mine.events && mine.active_run.is_none());
     Ok(Sessions {
         live: Live::new(here).table(SESSIONS.name),
-        anew: all.iter().any(rests).then(|| format!("{here}/new")),
+        anew: rests.then(|| format!("{here}/new")),
         all: format!("{here}/sessions"),
         groups,
     })

@@ -2,18 +2,16 @@
 //! index: what was said is read where it lies, so nothing can be missing or stale.
 
 use crate::app::Ws;
-use crate::features::runs::model::{EventKind, SESSION_BY_AGENT, Session, SessionEvent};
+use crate::features::runs::model::{EventKind, Session, SessionEvent};
 use crate::kernel::{AccountId, Actor, AgentId, RunId, SessionId, Timestamp};
 use crate::providers::model::Part;
-use crate::store::{KeyBuf, Range, ReadExt, StoreError};
+use crate::store::{ReadExt, StoreError};
 use crate::tool::rank::{Query, Ranking};
 
-use super::{branches, events, sessions};
+use super::{branches, events, sessions, talk};
 
 /// How many events are read for one search, unless asked otherwise.
 pub const EVENTS: u32 = 20_000;
-/// How many conversations are looked at.
-const SESSIONS: usize = 1_000;
 /// How many events are read at once.
 const CHUNK: u32 = 256;
 /// The most passages that are kept for the ranking.
@@ -76,10 +74,8 @@ pub struct Wish<'a> {
 /// # Errors
 /// When the disk fails.
 pub fn search(tx: &impl ReadExt, wish: &Wish<'_>) -> Result<Searched, StoreError> {
-    let range = Range::prefix(KeyBuf::of(&wish.agent)).reverse().limit(SESSIONS);
-    let mut all: Vec<Session> = tx.scan(SESSION_BY_AGENT, &range)?;
-    let mut searched = Searched { complete: all.len() < SESSIONS, ..Searched::default() };
-    all.retain(|session| (wish.may)(session));
+    let (mut all, complete) = talk::newest(tx, wish.agent, wish.may)?;
+    let mut searched = Searched { complete, ..Searched::default() };
     all.sort_by_key(|session| std::cmp::Reverse(session.last_at));
     let mut looking = Looking {
         ranking: Ranking::new(wish.query.clone()),

@@ -1,5 +1,7 @@
 //! Whose conversation is which, and who may look at a run.
 
+use std::cmp::Reverse;
+
 use crate::features::agents::model::Agent;
 use crate::features::runs::model::{Run, Session};
 use crate::features::workspace::queries as workspace;
@@ -27,14 +29,14 @@ pub fn own_key(
     account: AccountId,
     role: Role,
 ) -> Result<String, StoreError> {
-    let main = format!("agent:{}:main", agent.slug);
+    let [main, person] = own_keys(agent, account);
     let free = match session_by_key(tx, &main)? {
         Some(session) => session.owner == Some(account),
         None => true,
     };
     Ok(match role == Role::Owner && free {
         true => main,
-        false => format!("agent:{}:person:{account}", agent.slug),
+        false => person,
     })
 }
 
@@ -111,8 +113,28 @@ pub fn may_tell_of(
     Ok(own.zip(other).is_some_and(|(own, other)| may_tell(&own, &other)))
 }
 
+/// How many conversations of an agent are looked at for those of one person: work on tasks and sub-agents
+/// make far more of them than people do.
+const LOOKED: usize = 5_000;
+
+/// Of the newest conversations of an agent those that may be seen, newest first, and whether these were all.
+///
+/// # Errors
+/// When the disk fails.
+pub fn newest(
+    tx: &impl ReadExt,
+    agent: AgentId,
+    may: impl Fn(&Session) -> bool,
+) -> Result<(Vec<Session>, bool), StoreError> {
+    let mut all = sessions_of_agent(tx, agent, LOOKED)?;
+    let complete = all.len() < LOOKED;
+    all.retain(may);
+    Ok((all, complete))
+}
+
 /// The conversations of an agent that a person may open from the chat: their own, former ones too,
-/// and those about tasks. Newest first.
+/// and those about tasks. Where something was said last comes first. The own ones are not pushed out
+/// by those about tasks, however many there are.
 ///
 /// # Errors
 /// When the disk fails.
@@ -122,9 +144,25 @@ pub fn listed(
     account: AccountId,
     limit: usize,
 ) -> Result<Vec<Session>, StoreError> {
-    let all = sessions_of_agent(tx, agent, limit * 4)?;
-    let mine = |s: &Session| sessions::is_listed(s, account);
-    let mut found: Vec<Session> = all.into_iter().filter(mine).take(limit).collect();
-    found.sort_by_key(|session| std::cmp::Reverse(session.last_at));
-    Ok(found)
+    let (mut all, _) = newest(tx, agent, |s| sessions::is_listed(s, account))?;
+    if let Some(agent) = tx.get::<Agent>(agent)? {
+        // The one that goes on may be the oldest of all.
+        for key in own_keys(&agent, account) {
+            let own = session_by_key(tx, &key)?.filter(|s| s.owner == Some(account));
+            all.extend(own.filter(|own| all.iter().all(|known| known.id != own.id)));
+        }
+    }
+    all.sort_by_key(|session| Reverse(session.last_at));
+    let (mut own, mut about): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|session| session.owner.is_some());
+    about.truncate(limit.saturating_sub(own.len()).max(limit / 3));
+    own.truncate(limit - about.len());
+    own.append(&mut about);
+    own.sort_by_key(|session| Reverse(session.last_at));
+    Ok(own)
+}
+
+/// The keys that a person's own conversation with an agent may have.
+fn own_keys(agent: &Agent, account: AccountId) -> [String; 2] {
+    [format!("agent:{}:main", agent.slug), format!("agent:{}:person:{account}", agent.slug)]
 }
