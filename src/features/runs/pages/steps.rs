@@ -38,6 +38,8 @@ pub(super) struct StepView {
     pub shape: Shape,
     pub parts: Vec<Detail>,
     pub paths: Vec<String>,
+    /// The run that a call has made: its name and page.
+    pub made: Option<(String, String)>,
     /// Where pictures are that belong to a result.
     pub pictures: Vec<String>,
     /// Where the whole text is, and how long it is.
@@ -217,6 +219,7 @@ impl Drawing<'_, '_> {
             shape: Shape::Act,
             parts: Vec::new(),
             paths: Vec::new(),
+            made: None,
             pictures: Vec::new(),
             raw: None,
             again: None,
@@ -291,6 +294,12 @@ impl Drawing<'_, '_> {
         };
         view.raw = call.result.as_ref().and_then(|(body, event)| self.whole(body, *event));
         view.paths.clone_from(&call.paths);
+        if call.name == "subagent_spawn"
+            && let Some(name) = call.result.as_ref().and_then(|(body, _)| run_in(body.head()))
+        {
+            let href = self.look.ws.url(&format!("runs/{name}"));
+            view.made = Some((name, href));
+        }
         let at = |n: &u32| format!("{}/steps/{n}/picture", self.href);
         // A conversation shows the steps of many runs, and each picture on the page of its own.
         view.pictures = call.pictures.iter().filter(|_| !self.href.is_empty()).map(at).collect();
@@ -325,6 +334,14 @@ impl Drawing<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// The first name of a run in a text, such as `R-12`.
+fn run_in(text: &str) -> Option<String> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').find_map(|word| {
+        let number = word.strip_prefix("R-")?;
+        number.parse::<u32>().ok().map(|number| format!("R-{number}"))
+    })
 }
 
 fn began(view: &mut StepView, attempt: u32, model: &str, thinking: Thinking, bytes: u32) {

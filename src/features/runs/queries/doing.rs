@@ -23,10 +23,11 @@ pub struct Doing {
 #[must_use]
 pub fn doing(call: &ToolCall) -> Doing {
     let (icon, verb, kind) = words(&call.name);
-    let verb = match (verb, call.state) {
-        ("", _) => format!("Called {}", call.name),
-        (verb, CallState::Planned) => format!("Next: {}", lower(verb)),
-        (verb, _) => verb.to_owned(),
+    let verb = match (verb, call.state, waits(&call.name)) {
+        ("", ..) => format!("Called {}", call.name),
+        (_, CallState::Planned, Some(waits)) => waits.to_owned(),
+        (verb, CallState::Planned, None) => format!("Next: {}", lower(verb)),
+        (verb, ..) => verb.to_owned(),
     };
     let mut what = subject(&call.name, &arguments(call));
     // A call that was restored without its question still knows the file that it wrote.
@@ -41,6 +42,16 @@ pub fn doing(call: &ToolCall) -> Doing {
 #[must_use]
 pub fn arguments(call: &ToolCall) -> Map<String, Value> {
     serde_json::from_str(&call.arguments).unwrap_or_default()
+}
+
+/// What a call is called whose run waits for what comes of it: it is as good as begun.
+fn waits(tool: &str) -> Option<&'static str> {
+    match tool {
+        "ask_person" => Some("Asks:"),
+        "wait_until" => Some("Waits:"),
+        "subagent_wait" => Some("Waits for its sub-agents"),
+        _ => None,
+    }
 }
 
 fn lower(verb: &str) -> String {
@@ -192,6 +203,8 @@ mod tests {
         assert_eq!((told.verb.as_str(), told.what.as_str()), ("Ran", "ls -la"));
         let planned = doing(&call("read", r#"{"path":"a.md"}"#, CallState::Planned));
         assert_eq!((planned.verb.as_str(), planned.what.as_str()), ("Next: read", "a.md"));
+        let asked = doing(&call("ask_person", r#"{"question":"Which?"}"#, CallState::Planned));
+        assert_eq!((asked.verb.as_str(), asked.what.as_str()), ("Asks:", "Which?"));
     }
 
     #[test]
