@@ -20,6 +20,7 @@ const FORMS = [
   { path: '/agents/new', button: 'Create agent', typed: { name: LONG, slug: HOSTILE, emoji_other: HOSTILE, description: HOSTILE, budget: 'much' }, wrong: ['name', 'slug', 'emoji_other', 'budget'] },
   { path: '/agents/ada/settings', button: 'Save', typed: { name: '', max_output: '-1', budget: '1e9999', budget_soft: '900' }, wrong: ['name', 'max_output', 'budget', 'budget_soft'] },
   { path: '/settings/connections/new?kind=openai-compatible', button: 'Connect and test', typed: { name: 'Cellar', base_url: HOSTILE }, wrong: ['base_url'] },
+  { path: '/settings/connections/new?kind=chatgpt', button: 'Go on to sign in', typed: { name: 'My plan', client_id: 'two words' }, wrong: ['client_id'] },
   { path: '/settings/general', button: 'Save', typed: { name: ' ', emoji: HOSTILE, task_key: '1', budget: '-3', run_cap: HOSTILE }, wrong: ['name', 'emoji', 'task_key', 'budget', 'run_cap'] },
   { path: '/settings/profile', button: 'Save name', typed: { name: LONG }, wrong: ['name'] },
   { path: '/settings/profile', button: 'Change password', typed: { current: 'not mine', password: 'a long enough sentence' }, wrong: ['current'] },
