@@ -19,6 +19,7 @@ pub mod openapi;
 pub mod operate;
 pub mod portable;
 pub mod people;
+mod place;
 pub mod reactions;
 pub mod restore;
 pub mod router;
@@ -214,6 +215,7 @@ pub async fn start(config: Config, parts: Parts) -> Result<Running, StartError> 
     };
     life::complete(&app, owned).await?;
     people::withdraw_strange_tokens(&app).await?;
+    place::heed(&app, in_container()).await;
     begin_work(&app, limits).await;
     let sweeping = app.clone();
     tasks.keep("timers", move || Box::pin(timers::run(sweeping.clone())));

@@ -12,18 +12,20 @@ use crate::crypto::keyring::Keyring;
 use crate::crypto::master::MasterKey;
 use crate::features::backups::rules::{self as backups, NewRestoration};
 use crate::features::connections::model::{Connection, ConnectionKey, Grant, SpareKey, SpareKeys};
+use crate::features::runs::model::HaltOf;
+use crate::features::runs::rules::halt;
 use crate::features::users::rules::UsersError;
 use crate::features::users::rules::restored::{Closed, Former, after_restore, forget_others};
 use crate::features::workspace::rules::restored::{Former as People, after_restore as close_doors};
 use crate::kernel::id::{IdSource, SystemIds};
 use crate::kernel::time::SystemClock;
-use crate::kernel::{Actor, Cause, Clock, Part, Timestamp};
+use crate::kernel::{Actor, Cause, Clock, HaltHow, Part, Timestamp};
 use crate::server::listen::Front;
 use crate::server::schema;
 use crate::server::upgrade::Upgrader;
 use crate::store::migrate::{self, UpgradeError};
 use crate::store::undo::moment::{BackError, go_back};
-use crate::store::{NoFaults, Options, Range, ReadExt, Schema, Store, StoreError};
+use crate::store::{NoFaults, Options, Range, ReadExt, Schema, Store, StoreError, WriteTx};
 
 use super::Restored;
 
@@ -105,8 +107,14 @@ pub(super) fn awaken(staged: &Staged<'_>, done: &mut Restored) -> Result<(), Bac
         let keys = unreadable_keys(&store, ring.as_ref()).map_err(BackupError::store(&slug))?;
         done.unreadable.extend(keys.into_iter().map(|name| format!("{slug}: the key of {name}")));
         news.extend(people_of(&store, staged, &slug)?);
+        quieten(&store, &slug)?;
         told(&store, staged.manifest)?;
         there.push(slug);
+    }
+    if !there.is_empty() {
+        let words = "all work stands still until somebody resumes it: beside the original it would be \
+                     done and paid twice";
+        done.notes.push(words.to_owned());
     }
     done.workspaces = there;
     done.notes.extend(news.iter().cloned());
@@ -195,6 +203,13 @@ fn people_of(store: &Store, staged: &Staged<'_>, slug: &str) -> Result<Vec<Strin
         ));
     }
     Ok(notes)
+}
+
+/// Lets all work stand still: nobody knows whether the original still works, too.
+fn quieten(store: &Store, slug: &str) -> Result<(), BackupError> {
+    let order = |tx: &mut WriteTx<'_>| halt::order(tx, HaltOf::Workspace, HaltHow::Now);
+    let ordered = store.write_blocking(BY.0, BY.1, order);
+    ordered.map(drop).map_err(|error| BackupError::Restore(format!("{slug}: {error}")))
 }
 
 /// Closes what must not stand open after a restore, and notes what was done.

@@ -83,6 +83,13 @@ async fn a_run_that_a_backup_caught_in_the_middle_goes_on_after_the_restore() {
     for (n, title) in titles.iter().enumerate() {
         assert_eq!(title, &format!("Load {n:05}"), "and nothing is missing in between");
     }
+    // Nothing of it goes on beside the original until somebody says that this is the live one.
+    let asked = office.model.requests().len();
+    office.hq.advance(std::time::Duration::from_secs(60)).await;
+    let page = office.hq.owner().get("/w/marlow-cargo/pause").await;
+    assert!(page.text.contains("was restored or copied"), "{}", page.text);
+    assert_eq!(office.model.requests().len(), asked);
+    office.hq.owner().form("/w/marlow-cargo/resume", &[]).await;
     let run = office.worked(task.id, 1).await;
     assert_eq!(run.outcome.map(|outcome| outcome.word()), Some("done"));
     let another = office.task("And a third", &ada).await;

@@ -194,3 +194,38 @@ async fn people_see_who_paused_it_and_programs_can_too() {
     assert_eq!(stopped["outcome"]["word"], "stopped", "{stopped}");
     office.hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copied_folder_stands_still_until_somebody_says_that_it_is_the_live_one() {
+    let mut office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let gate = Gate::new();
+    office.model.push(Turn::text("Too late.").behind(&gate));
+    let run = office.say(&ada, "Hello?").await;
+    gate.reached().await;
+    office.hq.stop().await;
+    // As it looks after the folder was copied from elsewhere: another file, of another path.
+    let place = office.hq.data().join("place");
+    let noted = std::fs::read_to_string(&place).expect("it is noted");
+    let mut lines: Vec<&str> = noted.lines().collect();
+    lines[1] = "/srv/original";
+    std::fs::write(place.with_extension("copy"), lines.join("\n")).expect("a file");
+    std::fs::rename(place.with_extension("copy"), &place).expect("a name");
+    gate.open();
+    office.hq.start_again().await;
+    let asked = office.model.requests().len();
+    office.hq.advance(Duration::from_secs(60)).await;
+    assert_eq!(office.get::<Run>(run).state, RunState::Queued);
+    assert_eq!(office.model.requests().len(), asked, "nothing is asked");
+    let page = office.hq.owner().get("/w/marlow-cargo/pause").await;
+    assert!(page.text.contains("was restored or copied"), "{}", page.text);
+    office.model.push(Turn::text("Here again."));
+    office.hq.owner().form("/w/marlow-cargo/resume", &[]).await;
+    assert_eq!(office.ended(run).await.summary, "Here again.");
+    // From now on it is at home here.
+    office.hq.restart().await;
+    office.model.push(Turn::text("Still here."));
+    let run = office.say(&ada, "And now?").await;
+    assert_eq!(office.ended(run).await.summary, "Still here.");
+    office.hq.finish().await;
+}

@@ -63,6 +63,10 @@ pub(super) async fn show(ws: Ws, who: Person, shell: Shell) -> Result<Response, 
 }
 
 fn told(halt: &Halt) -> &'static str {
+    if halt.by.is_none() {
+        return "This HQ was restored or copied, and the one it comes from may still be at work. Resume if \
+                this is the live one now.";
+    }
     match halt.how {
         HaltHow::AfterStep => "Runs finished their step.",
         HaltHow::Now => "Runs and background programs were cut off.",
