@@ -390,7 +390,7 @@ fn one_round(desk: &Desk, writer: u64, n: u64) -> u64 {
         } else {
             desk.blobs.put_from(&mut text.as_bytes(), 1000).expect("a blob").0
         };
-        match desk.toys.put(Slip { id: slip, blob }) {
+        match desk.toys.put(Slip { id: slip, blob, job: None }) {
             Ok(()) => break blob,
             Err(StoreError::BlobGone(_)) => again += 1,
             Err(error) => panic!("{error}"),

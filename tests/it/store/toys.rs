@@ -265,17 +265,22 @@ toy!(Paper, CommentId, 180, "paper", Tracked {
     }
 });
 
-/// A piece of work that holds a blob as long as it is there; no history remembers it.
+/// A piece of work that holds a blob as long as it is there, and may be part of another; no history
+/// remembers it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slip {
     pub id: InputId,
     pub blob: BlobId,
+    pub job: Option<ItemId>,
 }
 
 toy!(Slip, InputId, 190, "slip", Work {
     const BLOBS: Option<fn(&Self, &mut BlobRefs)> = Some(|slip, blobs| blobs.one(slip.blob));
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Job>(1, self.job, OnDelete::Cascade);
+    }
     fn sample() -> Self {
-        Self { id: id(1), blob: BlobId::of(b"a") }
+        Self { id: id(1), blob: BlobId::of(b"a"), job: None }
     }
 });
 

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 use hq::store::undo::{self, After, Ask, FieldWhy, Guard, Hold, Refusal, Why};
-use hq::store::{Read, Root, StoreError, record};
+use hq::store::{BlobId, Read, Root, StoreError, record};
 
-use super::super::toys::{ACTOR, CAUSE, Folder, Job, Note, Toys, folder, id, note, runtime};
+use super::super::toys::{ACTOR, CAUSE, Folder, Job, Note, Slip, Toys, folder, id, note, runtime};
 use super::{carry_out, forget_images, named, owner, root, undo_all};
 
 fn slug(n: u64, slug: Option<&str>) -> Note {
@@ -114,6 +114,36 @@ fn work_that_others_have_for_a_made_record_keeps_it() {
     let plan = undo_all(&toys, &[1]);
     let job = Root::of::<Job>(id(1));
     assert_eq!(plan.kept[0].why, Why::Referenced { by: job });
+    assert!(owner(&toys, 1).is_some() && toys.get::<Job>(id(1)).is_some());
+}
+
+#[test]
+fn work_goes_with_the_work_that_it_is_part_of() {
+    let toys = Toys::open();
+    let job = Job { id: id(1), note: Some(note(1)), open: true };
+    let part = Slip { id: id(2), blob: BlobId::of(b"a"), job: Some(job.id) };
+    let whole = part.clone();
+    toys.write(move |tx| {
+        tx.put(&named(1, "made"))?;
+        tx.put(&job)?;
+        tx.put(&whole)
+    })
+    .unwrap();
+    let plan = undo_all(&toys, &[1]);
+    let along = [Root::of::<Job>(id(1)), Root::of::<Slip>(id(2))];
+    assert_eq!(plan.rows[0].takes, along, "all that hangs on it, however far");
+    assert_eq!((toys.get::<Job>(id(1)), toys.get::<Slip>(id(2))), (None, None));
+
+    // A part that others have keeps all of it.
+    let toys = Toys::open();
+    toys.write(|tx| {
+        tx.put(&named(1, "made"))?;
+        tx.put(&Job { id: id(1), note: Some(note(1)), open: true })
+    })
+    .unwrap();
+    toys.put(part).unwrap();
+    let plan = undo_all(&toys, &[1]);
+    assert_eq!(plan.kept[0].why, Why::Referenced { by: Root::of::<Slip>(id(2)) });
     assert!(owner(&toys, 1).is_some() && toys.get::<Job>(id(1)).is_some());
 }
 
