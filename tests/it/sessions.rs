@@ -80,7 +80,7 @@ async fn an_archived_conversation_is_read_and_goes_on_when_it_is_wanted() {
     // What is said next begins another; the first one can be read and found.
     let second = say(&hq, "About ships").await;
     assert_ne!(first, second);
-    assert_eq!(ids(&api.get(&format!("{SESSIONS}?archived=true")).await.json()), [first.clone()]);
+    assert_eq!(ids(&api.get(&format!("{SESSIONS}?archived=true")).await.json()), [first.as_str()]);
     let page = hq.owner().get(&format!("{CHAT}?session={first}")).await;
     assert!(page.text_of("#talk").contains("About vans"));
     assert!(page.text_of(".say").contains("archived"), "{}", page.text_of(".say"));
@@ -102,7 +102,7 @@ async fn an_archived_conversation_is_read_and_goes_on_when_it_is_wanted() {
     let back = hq.owner().form(&form, &[("act", "restore")]).await;
     assert_eq!(back.location(), Some(CHAT), "{}", back.text);
     let now = ids(&api.get(&format!("{SESSIONS}?archived=false")).await.json());
-    assert_eq!(now, [first.clone()]);
+    assert_eq!(now, [first.as_str()]);
     assert_eq!(say(&hq, "More of vans").await, first, "it goes on");
     assert!(model.last().text().contains("About vans") && !model.last().text().contains("ships"));
 
