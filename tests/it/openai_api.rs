@@ -5,13 +5,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use hq::features::agents::rules as agents;
+use hq::features::connections::model::{Connection, ListedModel};
 use hq::features::runs::model::{Input, Run, Session, SessionEvent};
 use hq::features::runs::queries as runs;
 use hq::features::runs::rules::{self, NewInput};
 use hq::features::usage::queries as usage;
 use hq::kernel::{Cause, Outcome, RunState, RunTrigger};
 use hq::server::timers;
-use hq::store::{KeyBuf, Range, ReadExt as _, StoreError};
+use hq::store::{KeyBuf, Range, ReadExt as _, StoreError, WriteTx};
 
 use crate::support::hq::{Message, Person, Setup, TestHq};
 use crate::support::model::{Gate, ModelServer, Turn};
@@ -394,5 +395,38 @@ async fn a_session_that_is_worked_in_stays_and_a_long_one_goes_in_pieces() {
     }
     assert!((2..20).contains(&pieces), "{pieces}");
     assert!(single_sessions(&hq).is_empty());
+    hq.finish().await;
+}
+
+#[tokio::test]
+async fn a_model_is_chosen_by_those_who_manage_agents_and_has_to_be_there() {
+    let (hq, model, program) = ready().await;
+    let listed = move |tx: &mut WriteTx<'_>| {
+        let mut all: Vec<Connection> = tx.list(&Range::all())?;
+        let mut stored = all.pop().expect("a connection");
+        stored.models = vec![ListedModel { id: "mock".to_owned(), name: "Mock".to_owned() }];
+        tx.put(&stored)
+    };
+    let listed: Result<(), StoreError> = hq.ws().write(&work::owner(&hq), listed).await;
+    listed.expect("a list of models");
+    let with = |program: &Person, name: &str| {
+        let program = program.clone().with("x-hq-model", name);
+        async move { program.post(CHAT, &asking("Hi")).await }
+    };
+    let refused = with(&program, "mock").await;
+    assert_eq!(refused.status, 403, "{}", refused.text);
+    let manager = hq.token(&["read", "chat", "agents"]).await;
+    let unknown = with(&manager, "mocc").await;
+    assert_eq!(
+        (unknown.status.as_u16(), unknown.json()["error"]["code"].clone()),
+        (400, json!("model_not_found")),
+        "{}",
+        unknown.text
+    );
+    assert!(unknown.text.contains("mock"), "{}", unknown.text);
+    assert!(model.requests().is_empty(), "nobody was asked");
+    model.push(Turn::text("Hello."));
+    let answered = with(&manager, "mock").await;
+    assert_eq!(content(&answered.json()), "Hello.");
     hq.finish().await;
 }

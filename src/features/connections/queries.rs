@@ -14,6 +14,7 @@ use crate::store::{KeyBuf, Range, ReadExt, StoreError};
 use super::model::{BY_NAME, Connection, ConnectionKey, UsualThinking, Wire};
 
 pub mod eligible;
+pub mod named;
 pub mod turns;
 
 /// The name of the built-in provider, in lists and as a model's id.

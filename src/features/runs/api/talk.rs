@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::app::Ws;
+use crate::features::connections::queries::named::{self, Named};
 use crate::features::runs::attach;
 use crate::features::runs::commands::{self, Done, Place};
 use crate::features::runs::model::{Input, InputState, MAX_ATTACHED};
@@ -293,7 +294,17 @@ async fn said(ws: &Ws, body: SayBody) -> Result<NewInput, ApiError> {
         true => Vec::new(),
         false => attach::put(ws, files).await?,
     };
-    let (mode, model, thinking) = (body.mode, body.model, body.thinking);
+    let model = match body.model.as_deref().map(str::trim).filter(|name| !name.is_empty()) {
+        None => None,
+        Some(name) => match ws.read(|snap| named::model(snap, name))? {
+            Named::Known(model) => Some(model),
+            Named::Unknown(near) => {
+                let text = format!("there is no such model; near are: {}", near.join(", "));
+                return Err(ApiError::invalid("model", text));
+            }
+        },
+    };
+    let (mode, thinking) = (body.mode, body.thinking);
     Ok(NewInput { mode, model, thinking, attached, ..NewInput::chat(body.text) })
 }
 

@@ -2,21 +2,17 @@
 
 use crate::app::Ws;
 use crate::features::agents::model::Agent;
-use crate::features::connections::queries as connections;
+use crate::features::connections::queries::named::{self, Named};
 use crate::features::runs::model::{QueueOf, QueueWish, Session};
 use crate::features::runs::queries::{self, queue as reading, talk};
 use crate::features::runs::rules::sessions::Lasts;
 use crate::features::runs::rules::{self, NewInput, RunError, Sent, SessionSpec};
 use crate::kernel::{AccountId, SessionId, Thinking};
 use crate::store::{StoreError, WriteTx};
-use crate::tool::args::nearest;
 use crate::web::idempotency::Once;
 use crate::web::session::Person;
 
 use super::{Command, CommandError, Spoken, Words, read, tell};
-
-/// How many models are named when one is not found.
-const NEAR: usize = 3;
 
 /// Where a message is said: a person's own conversation with an agent.
 pub struct Place<'p> {
@@ -152,29 +148,12 @@ impl Place<'_> {
 
     /// A model by what somebody typed: `id`, `id@connection` or `connection/id`.
     fn model(&self, typed: &str) -> Result<String, CommandError> {
-        let typed = match typed.rsplit_once('@') {
-            Some((model, connection)) if !model.is_empty() && !connection.is_empty() => {
-                format!("{}/{model}", connections::handle(connection))
+        match self.ws.read(|snap| named::model(snap, typed))? {
+            Named::Known(name) => Ok(name),
+            Named::Unknown(near) => {
+                Err(CommandError::Model { near: near.join(", "), name: typed.to_owned() })
             }
-            _ => typed.to_owned(),
-        };
-        let picks = self.ws.read(|snap| connections::picks(snap))?;
-        let silent = self.ws.read(|snap| {
-            let all = connections::all(snap)?;
-            Ok::<_, StoreError>(all.iter().any(|one| one.models.is_empty()))
-        })?;
-        let names = |pick: &connections::Pick| match pick.connection {
-            Some(_) => format!("{}/{}", connections::handle(&pick.connection_name), pick.model),
-            None => pick.model.clone(),
-        };
-        let all: Vec<String> = picks.iter().map(names).collect();
-        let is = |pick: &connections::Pick, name: &String| pick.model == typed || *name == typed;
-        if silent || picks.iter().zip(&all).any(|(pick, name)| is(pick, name)) {
-            return Ok(typed);
         }
-        let models = picks.iter().map(|pick| pick.model.as_str());
-        let near = nearest(&typed, models.chain(all.iter().map(String::as_str)), NEAR);
-        Err(CommandError::Model { near: near.join(", "), name: typed })
     }
 
     /// Changes the conversation, which is made if need be.

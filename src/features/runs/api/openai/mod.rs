@@ -26,6 +26,7 @@ use serde::Serialize;
 use crate::app::Ws;
 use crate::features::agents::model::Agent;
 use crate::features::agents::queries as people;
+use crate::features::connections::queries::named::{self, Named};
 use crate::features::runs::model::{Demand, Run, Session};
 use crate::features::runs::queries::{self, talk as own};
 use crate::features::runs::rules::{self, NewInput, RunError, SessionSpec};
@@ -271,7 +272,10 @@ async fn answer(
             Thread::of(header(headers, "session-key"), user, who.account)?
         }
     };
-    let model = header(headers, "model").map(str::to_owned);
+    let model = match header(headers, "model") {
+        Some(name) => Some(chosen(&ws, &who, name)?),
+        None => None,
+    };
     // Both ears are open before the question is asked, so that nothing of its answer is missed.
     let (entries, pieces) = (ws.store.subscribe(), ws.live.subscribe());
     let tells = question.streams && header(headers, "events") == Some("tools");
@@ -305,6 +309,25 @@ async fn answer(
     }
     let answer = turn.answer(&ended)?;
     Ok(axum::Json(form.whole(&answer)).into_response())
+}
+
+/// The model that a program chooses for its call: who may set that of agents may, and it has to be there.
+fn chosen(ws: &Ws, who: &Person, name: &str) -> Result<String, ChatError> {
+    if !who.access.may(Can::Agents) {
+        let text = "a model is chosen by those who manage agents; leave `x-hq-model` out";
+        return Err(ChatError::new(StatusCode::FORBIDDEN, "forbidden", text));
+    }
+    match ws.read(|snap| named::model(snap, name))? {
+        Named::Known(model) => Ok(model),
+        Named::Unknown(near) => {
+            let hint = match near.as_slice() {
+                [] => String::new(),
+                near => format!("; near are {}", near.join(", ")),
+            };
+            let text = format!("`x-hq-model`: there is no model {name} here{hint}");
+            Err(ChatError::new(StatusCode::BAD_REQUEST, "model_not_found", text))
+        }
+    }
 }
 
 /// Queues the question in its session, in one write.
