@@ -412,21 +412,41 @@ impl Dispatcher {
                 Ok(run) => self.begin_in(run.session),
                 // It was stopped meanwhile.
                 Err(RunError::Ended(_)) => {}
-                Err(error) => return Err(error.into()),
+                // What cannot go on holds nobody up: it is tried again with the next look.
+                Err(error) => {
+                    tracing::warn!(run.id = %run, %error, "run {run} could not be woken");
+                    written = false;
+                }
             }
         }
         for run in plan.gone {
-            self.0.ws.write(&BY, move |tx| rules::client::give_up(tx, run)).await?;
+            let given_up = self.0.ws.write(&BY, move |tx| rules::client::give_up(tx, run)).await;
+            if let Err(error) = given_up {
+                tracing::warn!(run.id = %run, %error, "the wait of run {run} could not be ended");
+                written = false;
+            }
         }
         for run in plan.queued {
             self.begin(&run);
         }
         for (agent, reason) in plan.notes {
-            self.0.ws.write(&BY, move |tx| inbox::note_held(tx, agent, reason)).await?;
-            self.0.memory.lock().noted.reasons.insert(agent, reason);
+            let noted = self.0.ws.write(&BY, move |tx| inbox::note_held(tx, agent, reason)).await;
+            match noted {
+                Ok(()) => {
+                    self.0.memory.lock().noted.reasons.insert(agent, reason);
+                }
+                Err(error) => {
+                    tracing::warn!(agent.id = %agent, %error, "why agent {agent} waits is not noted");
+                    written = false;
+                }
+            }
         }
         for (item, agent) in plan.items {
-            self.start_item(item, agent).await?;
+            let (id, name) = (item.id, agent.slug.clone());
+            if let Err(error) = self.start_item(item, agent).await {
+                tracing::warn!(item.id = %id, %error, "item {id} of {name} could not be begun");
+                written = false;
+            }
         }
         let again = (!written).then_some(now + AGAIN);
         Ok(plan.next.into_iter().chain(again).min())

@@ -252,20 +252,10 @@ impl Steps {
                 return;
             }
             EventKind::ToolStarted { call_id, name, file, .. } => {
-                let call = self.call(&call_id, &name, step);
-                if let What::Tool(tool) = &mut call.what {
-                    (tool.state, tool.file) = (CallState::Running, file);
-                }
-                call.at = at;
-                return;
+                return begun(self.call(&call_id, &name, step), at, file);
             }
             EventKind::FilesStarted { call_id, name, .. } => {
-                let call = self.call(&call_id, &name, step);
-                if let What::Tool(tool) = &mut call.what {
-                    tool.state = CallState::Running;
-                }
-                call.at = at;
-                return;
+                return begun(self.call(&call_id, &name, step), at, None);
             }
             // What it stands with says so already.
             EventKind::FilesSeen { .. } => return,
@@ -435,6 +425,14 @@ pub fn events_of(tx: &(impl ReadExt + ?Sized), run: &Run) -> Result<Vec<SessionE
         from += CHUNK;
     }
     Ok(out)
+}
+
+/// A call that works from this moment on.
+fn begun(call: &mut Step, at: Timestamp, file: Option<FileMark>) {
+    if let What::Tool(tool) = &mut call.what {
+        (tool.state, tool.file) = (CallState::Running, file);
+    }
+    call.at = at;
 }
 
 #[cfg(test)]
