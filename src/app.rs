@@ -167,6 +167,27 @@ impl App {
         self.workspaces.read().iter().find(|ws| ws.id == id).cloned()
     }
 
+    /// What each open workspace answers. One that was closed while it was asked is none of them any more.
+    ///
+    /// # Errors
+    /// When the disk fails, or the program ends.
+    pub fn ask_each<T>(
+        &self,
+        ask: impl Fn(&Ws) -> Result<T, StoreError>,
+    ) -> Result<Vec<(Ws, T)>, StoreError> {
+        let all: Vec<Ws> = self.workspaces.read().clone();
+        let mut answers = Vec::with_capacity(all.len());
+        for ws in all {
+            match ask(&ws) {
+                Ok(answer) => answers.push((ws, answer)),
+                Err(StoreError::Closed)
+                    if !self.stopping.is_cancelled() && self.workspace_by_id(ws.id).is_none() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(answers)
+    }
+
     /// Takes in a workspace that was opened just now.
     pub fn add_workspace(&self, ws: &Ws) {
         self.workspaces.write().push(ws.clone());

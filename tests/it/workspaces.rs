@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use hq::app::Ws;
 use hq::features::users::model::Account;
 use hq::features::users::rules::UsersError;
+use hq::features::workspace::queries as workspace;
 use hq::kernel::{Actor, Cause, Part, Role, WorkspaceState};
 use hq::server::timers;
 use hq::server::workspaces::life::{self, LifeError, NewWorkspace};
@@ -520,4 +522,26 @@ async fn a_move_to_another_disk_that_breaks_off_leaves_nothing_in_the_way() {
     assert!(target.join("hq.redb").exists() && app.workspace("northwind").is_none());
     drop(app);
     hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workspace_that_is_closed_while_all_are_asked_is_none_of_them() {
+    let hq = TestHq::start().await;
+    northwind(&hq).await;
+    let first = hq.ws();
+    let app = &first.app;
+    let ask = |ws: &Ws| ws.read(|snap| workspace::members(snap));
+    assert_eq!(app.ask_each(ask).expect("both answer").len(), 2);
+    let closes = |ws: &Ws| {
+        if ws.slug == "northwind" {
+            app.drop_workspace(ws.id);
+            ws.store.close();
+        }
+        ask(ws)
+    };
+    let left = app.ask_each(closes).expect("the other answers");
+    assert_eq!(left.len(), 1);
+    // One that is on the list and does not answer is a fault.
+    first.store.close();
+    assert!(matches!(app.ask_each(ask), Err(StoreError::Closed)));
 }

@@ -265,14 +265,9 @@ pub fn may_manage(app: &App, account: AccountId) -> Result<bool, StoreError> {
     if !app.broken.read().is_empty() {
         return Ok(false);
     }
-    let all: Vec<Ws> = app.workspaces.read().clone();
-    for ws in &all {
-        let member = ws.read(|snap| workspace::member(snap, account))?;
-        if !member.is_some_and(|member| matches!(member.role, Role::Owner | Role::Admin)) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    let all = app.ask_each(|ws| ws.read(|snap| workspace::member(snap, account)))?;
+    let manages = |role| matches!(role, Role::Owner | Role::Admin);
+    Ok(all.iter().all(|(_, member)| member.as_ref().is_some_and(|member| manages(member.role))))
 }
 
 #[cfg(test)]

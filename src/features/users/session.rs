@@ -279,14 +279,9 @@ impl Door {
 /// # Errors
 /// When the disk fails.
 pub fn workspaces_of(app: &App, account: crate::kernel::AccountId) -> Result<Vec<Ws>, StoreError> {
-    let all: Vec<Ws> = app.workspaces.read().clone();
-    let mut mine = Vec::new();
-    for ws in all {
-        if members::crew(&ws)?.members.contains_key(&account) {
-            mine.push(ws);
-        }
-    }
-    Ok(mine)
+    let all = app.ask_each(members::crew)?;
+    let mine = all.into_iter().filter(|(_, crew)| crew.members.contains_key(&account));
+    Ok(mine.map(|(ws, _)| ws).collect())
 }
 
 /// The middleware.
