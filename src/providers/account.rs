@@ -182,6 +182,10 @@ impl Provider for SignedIn {
     fn model(&self, id: &str) -> Model {
         catalog::describe(id).at(&self.line.base)
     }
+
+    fn heeds_limit(&self, model: &str) -> bool {
+        self.made.lock().values().all(|(_, provider)| provider.heeds_limit(model))
+    }
 }
 
 #[cfg(test)]

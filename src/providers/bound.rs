@@ -224,6 +224,29 @@ pub fn bound(
     Ok(Bound { input, max_output, micros })
 }
 
+/// The highest possible cost of a call whose server heeds no output limit: all that the model can say.
+///
+/// # Errors
+/// That cannot be paid.
+pub fn whole(model: &Model, input: u64, left: Left) -> Result<Bound, TooSmall> {
+    // Of a model that nobody knows, the window is all that is known.
+    let most = if model.vendor.is_empty() { model.window } else { model.max_output };
+    let price = model.price_for(input);
+    let micros = price.map(|price| {
+        cost(input, price.dearest_input()).saturating_add(cost(u64::from(most), price.output))
+    });
+    let bound = Bound { input, max_output: most, micros };
+    if let (Some(needed), Some(left)) = (micros, left.micros)
+        && left < needed
+    {
+        return Err(TooSmall { needed_micros: Some(needed), needed_tokens: None });
+    }
+    if left.tokens.is_some_and(|left| left < bound.tokens()) {
+        return Err(TooSmall { needed_micros: None, needed_tokens: Some(bound.tokens()) });
+    }
+    Ok(bound)
+}
+
 /// What is booked for a call whose end nobody knows: its input as estimated and the output that had come.
 #[must_use]
 pub fn lost(input: u64, received_bytes: u64, ratio: Ratio) -> Usage {
@@ -319,6 +342,19 @@ mod tests {
             Purpose::Step,
         );
         assert_eq!(free.map(|b| b.micros), Ok(Some(0)));
+    }
+
+    #[test]
+    fn where_no_limit_counts_all_that_the_model_can_say_is_bound() {
+        let all = Left { micros: Some(37_500 + 960_000), tokens: Some(74_000) };
+        let bound = whole(&model(), 10_000, all).expect("enough");
+        assert_eq!((bound.max_output, bound.micros), (64_000, Some(37_500 + 960_000)));
+        let less = whole(&model(), 10_000, Left { micros: Some(997_499), ..all });
+        assert_eq!(less.map_err(|small| small.needed_micros), Err(Some(997_500)));
+        let less = whole(&model(), 10_000, Left { tokens: Some(73_999), ..all });
+        assert_eq!(less.map_err(|small| small.needed_tokens), Err(Some(74_000)));
+        let unknown = whole(&Model::unknown("x"), 10, Left::default()).expect("no limit");
+        assert_eq!((unknown.max_output, unknown.micros), (32_768, None));
     }
 
     #[test]

@@ -62,6 +62,12 @@ pub trait Provider: Send + Sync {
     /// What is known of a model as this server offers it: limits, price, thinking.
     fn model(&self, id: &str) -> Model;
 
+    /// Whether the output limit of a request counts for a model, as far as is known. Where it does not, a call may
+    /// cost all that the model can say.
+    fn heeds_limit(&self, _model: &str) -> bool {
+        true
+    }
+
     /// Why this provider cannot be offered a tool; nothing when it can. What cannot be offered is left out of
     /// requests, so that one odd tool does not fail all of them.
     fn unfit(&self, _tool: &ToolDef) -> Option<String> {
@@ -79,7 +85,12 @@ pub trait Provider: Send + Sync {
             let request = ChatRequest::new(model, PROBE_OUTPUT)
                 .message(Message::user("Answer with the one word: ready"));
             let begun = std::time::Instant::now();
-            let reply = self.stream(&request, &mut |_| {}).await?;
+            let reply = match self.stream(&request, &mut |_| {}).await {
+                Err(_) if !self.heeds_limit(&request.model) => {
+                    self.stream(&request, &mut |_| {}).await?
+                }
+                answer => answer?,
+            };
             let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
             let answer = crate::kernel::text::cut(reply.text().trim(), 200).to_owned();
             Ok(Probe { model: reply.model, millis, answer, usage: reply.usage })

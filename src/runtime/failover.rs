@@ -328,7 +328,7 @@ impl Turn {
     fn answers(&mut self, chosen: Chosen) {
         self.request.model.clone_from(&chosen.model);
         self.request.thinking = chosen.thinking;
-        self.chosen = chosen;
+        (self.chosen, self.unlimited) = (chosen, false);
     }
 
     async fn note_switch(&mut self, before: &Candidate, why: &str) -> Result<(), EngineError> {

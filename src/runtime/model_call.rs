@@ -145,6 +145,7 @@ pub(super) struct Question {
     pub known: Model,
     pub size: Size,
     pub max_output: u32,
+    pub heeds_limit: bool,
     pub kind: CallKind,
 }
 
@@ -179,6 +180,7 @@ impl Question {
             model: &self.known,
             size,
             max_output: self.max_output,
+            heeds_limit: self.heeds_limit,
         };
         let admitted = money::admit(tx, &ask)?;
         pen.append(
@@ -276,6 +278,7 @@ impl Turn {
             known: self.chosen.known.clone(),
             size,
             max_output: request.max_output,
+            heeds_limit: self.heeds_limit(),
             kind: CallKind::Compaction,
         };
         let asked = self.journal.write(move |tx, mut pen| {
@@ -323,6 +326,17 @@ impl Turn {
                 Ok(Aside::Stopped(Box::new(CutOff { call, admitted, spent })))
             }
         }
+    }
+
+    /// Whether the output limit of a call counts for who is asked now.
+    pub(super) fn heeds_limit(&self) -> bool {
+        self.chosen.provider.heeds_limit(&self.chosen.model)
+    }
+
+    /// After a failed call: whether it was learned by it that no output limit counts. It is asked once more
+    /// then, with all that the model can say held back.
+    pub(super) fn has_no_limit(&mut self) -> bool {
+        !self.heeds_limit() && !std::mem::replace(&mut self.unlimited, true)
     }
 
     /// What is booked when the provider did not count.

@@ -94,6 +94,8 @@ pub(super) struct Turn {
     pub compactions: compact::State,
     /// Whether the conversation goes without what the model thought.
     pub unthought: bool,
+    /// Whether it was learned that no output limit counts for who is asked now.
+    pub unlimited: bool,
     /// Whether the model was told that its last answer was none.
     pub nudged: bool,
     pub guard: Guard,
@@ -244,6 +246,7 @@ impl Turn {
             pruned_below: 0,
             compactions: compact::State::default(),
             unthought: false,
+            unlimited: false,
             nudged: false,
             guard: Guard::default(),
             blocked: false,
@@ -298,7 +301,7 @@ impl Turn {
                 {
                     return Ok(goes_on);
                 }
-                if self.mend(error.class) {
+                if self.has_no_limit() || self.mend(error.class) {
                     return Ok(true);
                 }
                 self.fail_over(&error).await
@@ -426,6 +429,7 @@ impl Turn {
             known: chosen.known.clone(),
             size: self.fixed.and(Size::of_messages(self.journal.history.messages())),
             max_output: self.max_output(),
+            heeds_limit: self.heeds_limit(),
             kind: if self.wrap_up.is_some() { CallKind::WrapUp } else { CallKind::Step },
         };
         let first = self.first_events(question.size);

@@ -143,6 +143,8 @@ pub struct Ask<'a> {
     pub size: Size,
     /// The most output tokens that the agent is set to.
     pub max_output: u32,
+    /// Whether its server heeds such a limit, as far as is known.
+    pub heeds_limit: bool,
 }
 
 /// A call that may be made.
@@ -175,11 +177,15 @@ pub fn admit(tx: &mut WriteTx<'_>, ask: &Ask<'_>) -> Result<Admitted, UsageError
         CallKind::WrapUp => Purpose::WrapUp,
         _ => Purpose::Step,
     };
-    let bound =
-        match bound::bound(&model, input, ask.max_output, standing::left(&standings), purpose) {
-            Ok(bound) => bound,
-            Err(small) => return Err(too_small(tx, &standings, small)?),
-        };
+    let left = standing::left(&standings);
+    let bound = match ask.heeds_limit {
+        true => bound::bound(&model, input, ask.max_output, left, purpose),
+        false => bound::whole(&model, input, left),
+    };
+    let bound = match bound {
+        Ok(bound) => bound,
+        Err(small) => return Err(too_small(tx, &standings, small)?),
+    };
     let micros = whole(bound.micros.unwrap_or(0));
     let dearest = Tokens { cache_write: input, ..Tokens::default() };
     let as_input = Tokens { input, ..Tokens::default() };

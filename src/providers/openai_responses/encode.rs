@@ -27,7 +27,7 @@ pub(super) struct Dialect {
     no_sealed: bool,
     no_temperature: bool,
     no_hints: bool,
-    no_limit: bool,
+    pub(super) no_limit: bool,
     needs_instructions: bool,
 }
 

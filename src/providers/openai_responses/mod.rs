@@ -41,14 +41,19 @@ impl OpenAiResponses {
         let request = &*media::fit(request, &model, Carries::DOCUMENTS);
         let mut dialect = self.learned.of(&request.model).unwrap_or(self.usual);
         loop {
+            let was = dialect;
             let body = encode::body(request, &model, dialect).map_err(ProviderError::unwritable)?;
             let post =
                 openai::post(&self.connection, "responses", request).body("application/json", body);
             let mut decoder = Decoder::default();
             match self.connection.ask(post, &request.model, &mut decoder, sink).await {
-                // Each point is learned once, so this ends.
+                // Each point is learned once, so this ends. Without a limit the call may cost more than was thought
+                // of: whoever asks decides whether it is made then.
                 Err(error) if !error.has_content() && dialect.learn(&error) => {
                     self.learned.keep(&request.model, dialect);
+                    if dialect.no_limit && !was.no_limit {
+                        return Err(error);
+                    }
                 }
                 answer => return answer,
             }
@@ -75,6 +80,11 @@ impl Provider for OpenAiResponses {
 
     fn model(&self, id: &str) -> Model {
         catalog::describe(id).at(&self.connection.base)
+    }
+
+    /// What a server never takes is bounded by what it sells: a subscription.
+    fn heeds_limit(&self, model: &str) -> bool {
+        self.usual.no_limit || !self.learned.of(model).is_some_and(|dialect| dialect.no_limit)
     }
 }
 

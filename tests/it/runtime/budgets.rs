@@ -1,12 +1,14 @@
 //! Budgets of tasks, days, tokens: who waits, who does not, and how the wait ends.
 
+use hq::features::connections::model::Wire;
+use hq::features::runs::model::EventKind;
 use hq::features::usage::model::budget::{Budget, BudgetNotice, BudgetWait};
 use hq::features::usage::rules::budgets::{self, Wish};
 use hq::kernel::{CallEnd, CallKind, Outcome, Payer, Period, Route, RunState, WaitFor};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::hq::TestHq;
+use crate::support::hq::{Setup, TestHq};
 use crate::support::model::{Tokens, Turn};
 use crate::support::office::Office;
 
@@ -221,5 +223,37 @@ async fn a_run_has_a_budget_in_all_and_no_other() {
     assert_eq!(set("total").await.status, StatusCode::SEE_OTHER);
     let own = owner.get(&format!("/api/v1/budgets?payer=run:{name}")).await.json();
     assert_eq!(own["items"][0]["limit_micros"], 5_000_000, "{own}");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_a_server_takes_no_output_limit_all_that_the_model_can_say_is_held_back() {
+    let office = Office::with(Setup::default(), Wire::OpenaiResponses, "mock").await;
+    office.price(3_000_000, 15_000_000).await;
+    let ada = office.agent("Ada").await;
+    let refused =
+        || Turn::error(400, "unsupported_parameter", "Unsupported parameter: max_output_tokens");
+    let long = Tokens { input: 100, cache_read: 0, cache_write: 0, output: 32_000 };
+    office.model.push(refused()).push(Turn::text("A long answer.").usage(long));
+    let run = office.ended(office.say(&ada, "Tell me all").await).await;
+    assert_eq!(run.summary, "A long answer.", "{run:?}");
+    let seen = office.model.requests();
+    let limits = seen.iter().map(|seen| !seen.body["max_output_tokens"].is_null());
+    assert_eq!(limits.collect::<Vec<_>>(), [true, false]);
+    let events = office.events(run.id).into_iter();
+    let held = events.filter_map(|kind| match kind {
+        EventKind::CallStarted { reserved_micros, .. } => Some(reserved_micros),
+        _ => None,
+    });
+    let (held, usage) = (held.collect::<Vec<_>>(), office.usage(run.id));
+    let billed = usage[1].billed_micros.expect("a price");
+    assert!(held[0] < billed && billed <= held[1], "{held:?} {billed}");
+
+    // A budget that cannot pay all of it is not passed: the call is not made.
+    set(&office, cents(wish(Payer::Agent(ada.id), Period::Month), 78)).await;
+    office.model.push(refused());
+    let run = office.say(&ada, "And again?").await;
+    office.in_state(run, RunState::Waiting).await;
+    assert_eq!(office.model.requests().len(), 3);
     office.hq.finish().await;
 }

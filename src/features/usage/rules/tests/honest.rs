@@ -171,6 +171,7 @@ impl World {
                 model: &known,
                 size: Size { bytes, images: 0 },
                 max_output,
+                heeds_limit: true,
             };
             admit(tx, &ask)
         });
