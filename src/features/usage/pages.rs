@@ -17,7 +17,7 @@ use crate::web::format;
 use crate::web::html;
 use crate::web::hx::Hx;
 use crate::web::routes::{Needs, Routes};
-use crate::web::session::Person;
+use crate::web::session::{Alive, Person};
 use crate::web::shell::{Flash, Shell};
 
 use super::api::files;
@@ -39,8 +39,8 @@ pub fn routes() -> Routes {
     Routes::new()
         .get("/settings/usage", show.needs(Can::Read))
         .post("/settings/usage", save.needs(Can::Admin))
-        .get("/settings/usage/days.csv", files::days.needs(Can::Read))
-        .get("/settings/usage/calls.csv", files::calls.needs(Can::Read))
+        .get("/settings/usage/days.csv", days.needs(Can::Read))
+        .get("/settings/usage/calls.csv", calls.needs(Can::Read))
         .merge(budgets::routes())
         .merge(prices::routes())
 }
@@ -91,6 +91,14 @@ async fn show(
     let manages = who.access.may(Can::Admin);
     let wrong = Wrong::none();
     html::page(&UsagePage { shell, here: MENU, manages, view, v, wrong })
+}
+
+async fn days(ws: Ws, Query(asked): Query<Asked>) -> Result<Response, PageError> {
+    files::days(ws, asked).await
+}
+
+async fn calls(ws: Ws, alive: Alive, Query(asked): Query<Asked>) -> Result<Response, PageError> {
+    files::calls(ws, alive, asked).await
 }
 
 async fn save(

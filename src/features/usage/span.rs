@@ -1,7 +1,6 @@
 //! The days that somebody looks at: today, the last so many, a month, from one day to another.
 
 use jiff::civil::Date;
-use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::kernel::{FieldError, Problem, ProblemKind};
@@ -13,18 +12,18 @@ use super::period::Month;
 pub const MAX_DAYS: u32 = 366;
 
 /// What an address says of them.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Asked {
-    /// `today`, `7`, `30`, `90` (days, today among them) or `month`, which it is when nothing is said.
+    /// `today`, `7`, `30`, `90` or `month`.
     pub range: String,
-    /// Which month, such as `2026-11`; this one when it is left out.
+    /// Which month, such as `2026-11`.
     pub month: String,
-    /// The first day, such as `2026-11-01`; it goes before a range.
+    /// The first day, such as `2026-11-01`.
     pub from: String,
-    /// The last day; today when it is left out.
+    /// The last day.
     pub to: String,
-    /// By what it is summed up: `agent`, `model`, `task`, `source`, `kind` or `day`.
+    /// By what it is summed up.
     pub by: String,
 }
 

@@ -17,7 +17,6 @@ use crate::features::tasks::queries as tasks;
 use crate::kernel::{AgentId, ConnectionId, RunId, TaskId, TypedId, UsageId};
 use crate::store::{KeyBuf, Range, ReadExt as _, Snap, StoreError};
 use crate::web::error::PageError;
-use crate::web::extract::Query;
 use crate::web::session::Alive;
 
 use crate::features::usage::model::Usage;
@@ -57,10 +56,7 @@ fn file(ws: &Ws, what: &str, span: Span, body: Body) -> Response {
 }
 
 /// The days, one line for each agent, model and task.
-pub(in crate::features::usage) async fn days(
-    ws: Ws,
-    Query(asked): Query<Asked>,
-) -> Result<Response, PageError> {
+pub(in crate::features::usage) async fn days(ws: Ws, asked: Asked) -> Result<Response, PageError> {
     let made = ws.look(move |ws| {
         ws.read(|snap| {
             let (span, _) = wanted(ws, snap, &asked)?;
@@ -97,7 +93,7 @@ fn day_line(day: &UsageDay, agent: &str, task: &str) -> String {
 pub(in crate::features::usage) async fn calls(
     ws: Ws,
     alive: Alive,
-    Query(asked): Query<Asked>,
+    asked: Asked,
 ) -> Result<Response, PageError> {
     let (span, zone) = ws.read(|snap| wanted(&ws, snap, &asked))?;
     let lines = lines(ws.clone(), alive, span, zone);

@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::app::Ws;
 use crate::features::usage::model::day::{Sums, day_in};
@@ -24,7 +24,7 @@ pub(super) fn routes() -> Routes {
             "/usage/report",
             sum_up.needs(Can::Read).doc(|| {
                 Doc::new("What the calls of some days came to, by agent, model, task and so on")
-                    .query::<Asked>()
+                    .query::<ReportAsked>()
                     .returns::<ReportView>()
             }),
         )
@@ -32,7 +32,7 @@ pub(super) fn routes() -> Routes {
             "/usage/days.csv",
             days.needs(Can::Read).doc(|| {
                 Doc::new("The days as a file: a line for each agent, model and task")
-                    .query::<Asked>()
+                    .query::<DaysAsked>()
                     .media("text/csv")
             }),
         )
@@ -40,10 +40,50 @@ pub(super) fn routes() -> Routes {
             "/usage/calls.csv",
             calls.needs(Can::Read).doc(|| {
                 Doc::new("Every call of some days as a file, oldest first")
-                    .query::<Asked>()
+                    .query::<DaysAsked>()
                     .media("text/csv")
             }),
         )
+}
+
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(default, deny_unknown_fields)]
+struct DaysAsked {
+    /// `today`, `7`, `30`, `90` (days, today among them) or `month`, which it is when nothing is said.
+    range: String,
+    /// Which month, such as `2026-11`; this one when it is left out.
+    month: String,
+    /// The first day, such as `2026-11-01`; it goes before a range.
+    from: String,
+    /// The last day; today when it is left out.
+    to: String,
+}
+
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(default, deny_unknown_fields)]
+struct ReportAsked {
+    /// As for the files: `today`, `7`, `30`, `90` or `month`.
+    range: String,
+    /// Which month, such as `2026-11`.
+    month: String,
+    /// The first day, such as `2026-11-01`.
+    from: String,
+    /// The last day.
+    to: String,
+    /// `agent`, which it is when nothing is said, `model`, `task`, `source`, `kind` or `day`.
+    by: String,
+}
+
+impl From<DaysAsked> for Asked {
+    fn from(DaysAsked { range, month, from, to }: DaysAsked) -> Self {
+        Self { range, month, from, to, by: String::new() }
+    }
+}
+
+impl From<ReportAsked> for Asked {
+    fn from(ReportAsked { range, month, from, to, by }: ReportAsked) -> Self {
+        Self { range, month, from, to, by }
+    }
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -106,7 +146,8 @@ fn sums(sums: Sums) -> SumsView {
     }
 }
 
-async fn sum_up(ws: Ws, Query(asked): Query<Asked>) -> Result<Json<ReportView>, ApiError> {
+async fn sum_up(ws: Ws, Query(asked): Query<ReportAsked>) -> Result<Json<ReportView>, ApiError> {
+    let asked = Asked::from(asked);
     let made = ws.look(move |ws| {
         ws.read(|snap| {
             let by = match asked.by.as_str() {
@@ -144,10 +185,10 @@ async fn sum_up(ws: Ws, Query(asked): Query<Asked>) -> Result<Json<ReportView>, 
     Ok(Json(made.await?))
 }
 
-async fn days(ws: Ws, asked: Query<Asked>) -> Result<Response, ApiError> {
-    Ok(files::days(ws, asked).await?)
+async fn days(ws: Ws, Query(asked): Query<DaysAsked>) -> Result<Response, ApiError> {
+    Ok(files::days(ws, asked.into()).await?)
 }
 
-async fn calls(ws: Ws, alive: Alive, asked: Query<Asked>) -> Result<Response, ApiError> {
-    Ok(files::calls(ws, alive, asked).await?)
+async fn calls(ws: Ws, alive: Alive, Query(asked): Query<DaysAsked>) -> Result<Response, ApiError> {
+    Ok(files::calls(ws, alive, asked.into()).await?)
 }

@@ -264,7 +264,8 @@ impl World {
     }
 
     fn end(&mut self, run: usize) {
-        if !self.live[run] || self.open.iter().any(|open| open.run == run) {
+        let is_busy = self.open.iter().any(|open| open.run == run);
+        if PARENT[run].is_none() || !self.live[run] || is_busy {
             return;
         }
         let id = run_id(number(run));
