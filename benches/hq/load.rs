@@ -61,6 +61,10 @@ impl Client {
         let (name, value) = &self.who;
         let mut request = Request::builder().method(method).uri(path);
         request = request.header("host", &self.host).header(*name, value);
+        if *name == "cookie" {
+            // As a browser says that its page is the server's own.
+            request = request.header("sec-fetch-site", "same-origin");
+        }
         if body.is_some() {
             request = request.header("content-type", "application/json");
         }
