@@ -77,6 +77,9 @@ pub(crate) const ENDS: &[&str] = &["work_done", "work_fail", "work_snooze"];
 /// The tools with which a run waits.
 pub(super) const PARKS: &[&str] = &["ask_person", "wait_until", WAITS];
 
+/// Those of them that wait for days.
+const LONG: &[&str] = &["ask_person", "wait_until"];
+
 /// The tool with which it waits for its sub-agents.
 pub(super) const WAITS: &str = subagents::ALL[1];
 
@@ -87,7 +90,9 @@ pub(crate) fn is_for(trigger: RunTrigger, child: Option<&ChildCx>, name: &str) -
             let spawns = subagents::ALL.contains(&name);
             !NOT_FOR_PARTS.contains(&name) && (child.may_spawn || !spawns)
         }
-        None => trigger == RunTrigger::Item || !ENDS.contains(&name),
+        None if trigger == RunTrigger::Item => true,
+        // A program waits at the other end of its call, and nobody reads a question.
+        None => !ENDS.contains(&name) && !(trigger == RunTrigger::Api && LONG.contains(&name)),
     }
 }
 

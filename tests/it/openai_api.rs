@@ -430,3 +430,15 @@ async fn a_model_is_chosen_by_those_who_manage_agents_and_has_to_be_there() {
     assert_eq!(content(&answered.json()), "Hello.");
     hq.finish().await;
 }
+
+#[tokio::test]
+async fn a_call_from_outside_does_not_wait_for_a_person() {
+    let (hq, model, program) = ready().await;
+    let ask = json!({ "question": "Which offer?" });
+    model.push(Turn::call("tool_search", json!({ "query": "ask a person a question" })));
+    model.push(Turn::call("ask_person", ask)).push(Turn::text("The cheaper one, then."));
+    let answer = program.post(CHAT, &asking("Choose an offer")).await.json();
+    assert_eq!(content(&answer), "The cheaper one, then.");
+    assert!(!model.last().tools().iter().any(|tool| tool == "ask_person"));
+    hq.finish().await;
+}
