@@ -212,7 +212,7 @@ mod tests {
             });
             async move { sse::respond(pieces) }
         };
-        let long = || async { Response::new(Body::from("x".repeat(5_000))) };
+        let long = || async { Response::new(Body::from("#".repeat(5_000))) };
         let broken = || async {
             let pieces = [Ok("half"), Err(std::io::Error::other("gone"))];
             let mut response = Response::new(Body::from_stream(futures_util::stream::iter(pieces)));
@@ -302,7 +302,7 @@ mod tests {
         client.write_all(two.as_bytes()).await.unwrap();
         say.send("data: both\n\n").unwrap();
         let all = read_until(&mut client, "data: both\n\n\r\n").await;
-        assert_eq!(all.matches('x').count(), 5_000);
+        assert_eq!(all.matches('#').count(), 5_000);
         assert_eq!(all.matches("HTTP/1.1 200 OK").count(), 2, "{all}");
     }
 
