@@ -199,7 +199,9 @@ fn row(
     let state = state(all, one, now);
     let name = one.connection.and_then(|id| names.get(&id));
     let begins = one.begins_at.to_zoned(zone.clone()).strftime("%-d %b %Y, %H:%M");
-    let amount = |amount: Option<u64>| amount.map_or_else(|| "as built in".to_owned(), dollars);
+    let is_known = catalog::describe(&one.model).price.is_some();
+    let otherwise = if is_known { "as built in" } else { "as sent" };
+    let amount = |amount: Option<u64>| amount.map_or_else(|| otherwise.to_owned(), dollars);
     Row {
         model: one.model.clone(),
         place: name.map_or_else(|| "all connections".to_owned(), Clone::clone),
