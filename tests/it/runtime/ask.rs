@@ -43,8 +43,6 @@ async fn a_question_is_answered_days_later_over_a_restart_and_the_agent_works_me
     let listed = office.hq.api().await.get("/api/v1/questions").await.json();
     assert_eq!(listed["items"][0]["options"][1], "The better one", "{listed}");
     office.hq.restart().await;
-    office.hq.advance(3 * DAY).await;
-    assert_eq!(office.get::<Run>(run).state, RunState::Waiting, "it never ages");
     // It stands where people look, and is answered there.
     let mira = office.hq.owner();
     let task_page = format!("/w/marlow-cargo/tasks/MC-{}", task.number);
@@ -60,6 +58,8 @@ async fn a_question_is_answered_days_later_over_a_restart_and_the_agent_works_me
         let to = page.attrs(&format!("{place} form"), "action");
         assert!(to.iter().any(|to| to.ends_with(&format!("/runs/{name}/answer"))), "{to:?}");
     }
+    office.hq.advance(3 * DAY).await;
+    assert_eq!(office.get::<Run>(run).state, RunState::Waiting, "it never ages");
     office.model.push(done());
     let by = office.owner();
     office.act(move |tx| runs::park::answer(tx, run, "The better one", by)).await;
