@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+/// How long an answer may take although nothing is left of its run's time: it may be the last word.
+const LEAST_ANSWER: Duration = Duration::from_mins(10);
+
 /// What bounds runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -15,8 +18,8 @@ pub struct Limits {
     pub steps: u32,
     /// The longest that a run works; waiting does not count.
     pub time: SignedDuration,
-    /// How long one answer may take although nothing is left of the run's time. While it has some, an
-    /// answer may take all of it: one that is silent for too long is ended by its line.
+    /// The longest that one answer may take. It has what is left of its run's time, too: one that is silent
+    /// for too long is ended by its line.
     pub answer: Duration,
     /// The longest that a tool without a limit of its own may take.
     pub tool: Duration,
@@ -34,7 +37,7 @@ impl Default for Limits {
             calls: 200,
             steps: 400,
             time: SignedDuration::from_hours(2),
-            answer: Duration::from_mins(10),
+            answer: Duration::from_hours(2),
             tool: Duration::from_secs(660),
             programs: 2 * cores,
             children: 8,
@@ -45,7 +48,7 @@ impl Default for Limits {
 impl Limits {
     /// How long an answer may take when so much of the run's time is left.
     pub(super) fn answer_within(&self, left: SignedDuration) -> Duration {
-        Duration::try_from(left).unwrap_or_default().max(self.answer)
+        Duration::try_from(left).unwrap_or_default().max(LEAST_ANSWER).min(self.answer)
     }
 }
 
@@ -59,5 +62,7 @@ mod tests {
         assert_eq!(limits.answer_within(limits.time), Duration::from_hours(2));
         assert_eq!(limits.answer_within(SignedDuration::from_mins(15)), Duration::from_mins(15));
         assert_eq!(limits.answer_within(SignedDuration::from_secs(-5)), Duration::from_mins(10));
+        let short = Limits { answer: Duration::from_millis(60), ..limits };
+        assert_eq!(short.answer_within(limits.time), Duration::from_millis(60));
     }
 }
