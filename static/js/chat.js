@@ -174,7 +174,7 @@ document.addEventListener("htmx:finally:request", ({ target, detail }) => {
 
 // An answer goes when the next message is written down.
 document.addEventListener("htmx:after:swap", ({ detail }) => {
-  const { sent, response, target } = detail.ctx ?? {};
-  if (!sent || response?.status >= 400 || target?.id === "chat-answer") return;
+  const { sent, response, hx } = detail.ctx ?? {};
+  if (!sent || response?.status >= 400 || hx?.retarget) return;
   document.querySelector("#chat-answer > .banner")?.remove();
 });

@@ -139,7 +139,7 @@ async fn a_run_is_steered_and_stopped_by_commands_and_what_waits_stays() {
     gate.reached().await;
     api.post(COMMANDS, &json!({ "text": "/queue followup" })).await;
     let waits = api.post(SAY, &json!({ "text": "Later" })).await.json();
-    assert_eq!(waits["outcome"], "followup", "{waits}");
+    assert_eq!(waits["outcome"], "queued_followup", "{waits}");
     let steered = api.post(COMMANDS, &json!({ "text": "/steer to the left" })).await.json();
     assert_eq!(steered["said"]["outcome"], "steered", "{steered}");
     let status = api.post(COMMANDS, &json!({ "text": "/status" })).await.json();

@@ -68,11 +68,11 @@ async fn a_message_in_other_words_lets_the_conversation_go_on_from_there() {
     let page = hq.owner().get(CHAT).await;
     assert!(page.text_of("#talk").contains("Write nothing down"));
     assert!(!page.text_of("#talk").contains("Write that down"));
-    assert_eq!(page.text_of(".mine .beside").replace(['‹', '›'], ""), "2 of 2");
-    let before = page.attr(".mine .beside a", "href");
+    assert_eq!(page.text_of(".mine .in-place").replace(['‹', '›'], ""), "2 of 2");
+    let before = page.attr(".mine .in-place a", "href");
     let former = hq.owner().get(before.split('#').next().unwrap()).await;
     assert!(former.text_of("#talk").contains("I made a task."));
-    assert_eq!(former.text_of(".mine .beside").replace(['‹', '›'], ""), "1 of 2");
+    assert_eq!(former.text_of(".mine .in-place").replace(['‹', '›'], ""), "1 of 2");
     assert!(former.texts(".mine a[href*='edit=']").is_empty(), "a former one does not change");
     let old = api.get(&format!("/api/v1/sessions/{session}")).await.json();
     assert_eq!((&old["state"], old["events"].as_u64() > Some(5)), (&json!("archived"), true));
@@ -102,14 +102,14 @@ async fn answers_to_one_message_stand_beside_each_other() {
         said = sent.json();
     }
     let page = hq.owner().get(CHAT).await;
-    assert_eq!(page.text_of(".mine .beside").replace(['‹', '›'], ""), "4 of 4");
+    assert_eq!(page.text_of(".mine .in-place").replace(['‹', '›'], ""), "4 of 4");
     assert!(
         page.text_of("#talk").contains("Word 2.") && !page.text_of("#talk").contains("Word 1.")
     );
     let parents: Vec<_> = branches(&hq).into_iter().map(|branch| branch.parent).collect();
     assert!(parents.windows(2).all(|two| two[0] == two[1]), "they all share with the first");
     // Each is a conversation of its own: the second one goes on, and the page shows it.
-    let second = page.attr(".mine .beside a", "href");
+    let second = page.attr(".mine .in-place a", "href");
     let second = second.split("session=").nth(1).unwrap().split('#').next().unwrap().to_owned();
     let restore = api.post(&format!("/api/v1/sessions/{second}/restore"), &json!({})).await;
     assert_eq!(restore.status, StatusCode::OK, "{}", restore.text);

@@ -135,7 +135,7 @@ async fn what_was_said_is_found_in_ones_own_conversations_alone() {
     );
 
     let page = hq.owner().get(&format!("{CHAT}/sessions?q=walrusw")).await;
-    let places = page.attrs(".hits a", "href");
+    let places = page.attrs(".passages a", "href");
     assert_eq!(places.len(), 2, "{}", page.text);
     for place in places {
         let (path, mark) = place.split_once('#').expect("a place");
@@ -145,7 +145,7 @@ async fn what_was_said_is_found_in_ones_own_conversations_alone() {
     let none = hq.owner().get(&format!("{CHAT}/sessions?q=unicorn")).await;
     assert!(none.text_of(".empty").contains("Nothing was found"));
     let all = hq.owner().get(&format!("{CHAT}/sessions")).await;
-    assert_eq!(all.texts(".found .sessions > a").len(), 2);
+    assert_eq!(all.texts(".all-talks .sessions > a").len(), 2);
     assert_eq!(api.get(&format!("{SESSIONS}/search?q=%20")).await.json()["items"], json!([]));
 
     let stranger = hq.another("Jonas", Some(Role::Member)).await;

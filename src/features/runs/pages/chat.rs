@@ -79,22 +79,37 @@ struct Note {
 }
 
 #[derive(Template)]
+#[template(path = "chat/_head.html")]
+struct Bar {
+    live: Live,
+    title: String,
+    own: bool,
+    action: String,
+    may_talk: bool,
+    acts: Option<Acts>,
+    /// What messages of the conversation may do while the agent works.
+    usual: Vec<Choice>,
+}
+
+#[derive(Template)]
 #[template(path = "chat/show.html")]
 struct Show {
     shell: Shell,
     name: String,
-    title: String,
     own: bool,
     action: String,
     head: Head,
     sessions: Sessions,
+    bar: Bar,
     talk: Talk,
     note: Note,
     may_talk: bool,
-    acts: Option<Acts>,
-    /// What a message may do while the agent works, for one message and for the conversation.
+    /// Where an archived conversation goes on.
+    former: Option<String>,
+    /// Where the conversation is named, and its name now.
+    naming: Option<(String, String)>,
+    /// What one message may do while the agent works.
     modes: Vec<Choice>,
-    usual: Vec<Choice>,
     commands: Vec<commands::Spec>,
     answer: Answer,
 }
@@ -104,12 +119,9 @@ struct Parts {
     queueing: Queueing,
     head: Head,
     sessions: Sessions,
+    bar: Bar,
     talk: Talk,
     note: Note,
-    title: String,
-    own: bool,
-    open: bool,
-    acts: Option<Acts>,
 }
 
 /// `GET /agents/{slug}/chat`
@@ -128,7 +140,8 @@ pub(super) async fn show(
         Some("talk") => html::fragment(&parts.talk),
         Some("chat-sessions") => html::fragment(&parts.sessions),
         Some("chat-note") => html::fragment(&parts.note),
-        _ => html::page(&whole(&who, shell, agent, parts, Answer::default())),
+        Some("chat-head") => html::fragment(&parts.bar),
+        _ => html::page(&whole(shell, agent, parts, Answer::default())),
     }
 }
 
@@ -142,32 +155,35 @@ pub(super) fn page_with(
 ) -> Result<Response, PageError> {
     let parts = ws.read(|snap| parts(snap, ws, who, agent, &Place::default()))?;
     let Some(parts) = parts else { return Err(PageError::not_found("This conversation")) };
-    html::document(status, &whole(who, shell, agent.clone(), parts, answer))
+    html::document(status, &whole(shell, agent.clone(), parts, answer))
 }
 
-fn whole(who: &Person, shell: Shell, agent: Agent, parts: Parts, answer: Answer) -> Show {
-    let Parts { queueing, head, sessions, talk, note, title, own, open, acts } = parts;
-    let may_talk = own && open && who.access.may(Can::Chat);
-    let action = talk.action.clone();
-    let modes = queue::choices(queueing.mode);
-    let chosen = |mode: &QueueMode| *mode == queueing.mode;
-    let usual = QueueMode::ALL.iter().map(|m| Choice::new(m.word(), m.label(), chosen(m)));
+fn whole(shell: Shell, agent: Agent, parts: Parts, answer: Answer) -> Show {
+    let Parts { queueing, head, sessions, bar, talk, note } = parts;
+    let (own, may_talk, action) = (bar.own, bar.may_talk, bar.action.clone());
+    let acts = bar.acts.as_ref();
+    let naming = match acts {
+        // Another one may have its place by then.
+        _ if may_talk => Some((format!("{action}/name"), acts.map(|acts| acts.name.clone()))),
+        Some(acts) => Some((acts.href.clone(), Some(acts.name.clone()))),
+        None => None,
+    };
     Show {
         shell,
         name: agent.name,
-        title,
         own,
-        action,
         head,
         sessions,
         talk,
         note,
         may_talk,
-        acts,
-        modes,
-        usual: usual.collect(),
+        former: acts.filter(|acts| acts.former).map(|acts| acts.href.clone()),
+        naming: naming.map(|(action, name)| (action, name.unwrap_or_default())),
+        modes: queue::choices(queueing.mode),
         commands: commands::ALL.to_vec(),
         answer,
+        action,
+        bar,
     }
 }
 
@@ -220,16 +236,28 @@ fn parts(
         Some(mine) => queries::queue::of_session(tx, mine)?,
         None => queries::queue::of_agent(tx, agent.id)?,
     };
+    let chosen = |mode: &QueueMode| *mode == queueing.mode;
+    let usual = QueueMode::ALL.iter().map(|m| Choice::new(m.word(), m.label(), chosen(m)));
+    let address = match own {
+        true => here.clone(),
+        false => format!("{here}?session={}", place.session),
+    };
+    let bar = Bar {
+        live: Live::new(address).table(SESSIONS.name).table(QUEUE_CHOICES.name),
+        title,
+        own,
+        action: here.clone(),
+        may_talk: may,
+        acts,
+        usual: usual.collect(),
+    };
     Ok(Some(Parts {
         queueing,
         head: head::head(ws, tx, agent, head::Place::Chat, who.access, look.now)?,
         sessions,
+        bar,
         talk,
         note: note(&look, (agent, held), &here),
-        title,
-        own,
-        acts,
-        open: agent.archived_at.is_none(),
     }))
 }
 

@@ -50,6 +50,7 @@ pub fn routes() -> Routes {
         .get("/messages/{message}/files/{n}", say::file.needs(Can::Read))
         .get("/agents/{slug}/chat/sessions", sessions::index.needs(Can::Read))
         .post("/agents/{slug}/chat/sessions/{session}", sessions::act.needs(Can::Chat))
+        .post("/agents/{slug}/chat/name", sessions::name.needs(Can::Chat))
         .post("/agents/{slug}/chat/new", chat::anew.needs(Can::Chat))
         .post("/agents/{slug}/chat/queue", queue::of_chat.needs(Can::Chat))
         .post("/agents/{slug}/chat/compact", chat::compact.needs(Can::Chat))

@@ -10,8 +10,7 @@ use crate::features::agents::queries::head::{self, Head};
 use crate::features::runs::model::{Run, SESSIONS, Session};
 use crate::features::runs::queries::search::{self, Said, Searched};
 use crate::features::runs::queries::{self, sessions as reading, talk};
-use crate::features::runs::rules::{self, RunError};
-use crate::kernel::text::ellipsis;
+use crate::features::runs::rules::{self, RunError, SessionSpec};
 use crate::kernel::{Can, SessionId};
 use crate::store::{ReadExt, StoreError};
 use crate::web::error::PageError;
@@ -21,6 +20,7 @@ use crate::web::form::sentence;
 use crate::web::html;
 use crate::web::hx::Hx;
 use crate::web::live::Live;
+use crate::web::md;
 use crate::web::parts::Dot;
 use crate::web::session::Person;
 use crate::web::shell::{Flash, Shell};
@@ -256,7 +256,7 @@ fn results(
                 None => "The agent",
             },
             at: look.time(said.at),
-            text: ellipsis(&said.text, PASSAGE),
+            text: md::excerpt(&said.text, PASSAGE),
         });
     }
     let until = searched.until.filter(|_| !searched.complete).map(|at| look.time(at));
@@ -339,6 +339,35 @@ pub(super) async fn act(
         Err(error) => return Err(error.into()),
     };
     Ok(flash::say(&app, flash, hx.go_to(&back)))
+}
+
+/// Another name for one's own conversation.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Named {
+    name: String,
+}
+
+/// `POST /agents/{slug}/chat/name`: names one's own conversation, whichever it is by now.
+pub(super) async fn name(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Form(named): Form<Named>,
+) -> Result<Response, PageError> {
+    let agent = find(&ws, &slug)?;
+    let key = ws.read(|snap| talk::own_key(snap, &agent, who.account, who.role))?;
+    let spec = SessionSpec { agent: agent.id, key, owner: Some(who.account), task: None };
+    let by = who.account;
+    let rename = ws.write(&who, move |tx| -> Result<_, RunError> {
+        let session = rules::open_session(tx, spec)?;
+        rules::sessions::rename(tx, session.id, by, &named.name)
+    });
+    rename.await?;
+    let here = ws.url(&format!("agents/{slug}/chat"));
+    Ok(flash::say(&app, Flash::ok("Renamed."), hx.go_to(&here)))
 }
 
 /// What a person may do with the conversation that is shown.

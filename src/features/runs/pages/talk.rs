@@ -145,6 +145,8 @@ pub(super) struct Telling<'a, 'l> {
     asked: Option<String>,
     editing: Editing,
     here: &'a str,
+    /// The event of the message before.
+    before: Option<u32>,
 }
 
 /// What was counted in the open turn.
@@ -171,6 +173,7 @@ impl<'a, 'l> Telling<'a, 'l> {
             asked: None,
             editing,
             here,
+            before: None,
         }
     }
 
@@ -331,6 +334,7 @@ impl<'a, 'l> Telling<'a, 'l> {
                     }
                 }
                 let versions = self.versions(step.event);
+                self.before = Some(step.event);
                 let note = String::new();
                 let one = Mine { key, at, html, files, note, acts, change, edit, versions };
                 Entry::Mine(Box::new(one))
@@ -360,9 +364,13 @@ impl<'a, 'l> Telling<'a, 'l> {
         (Some(change), edit)
     }
 
+    /// What stands beside a message: the part that begins behind the message before and up to it has
+    /// others beside it.
     fn versions(&self, event: u32) -> Option<Beside> {
-        let versions = self.editing.versions.get(&event)?;
-        let href = |session: SessionId| format!("{}?session={session}#e-{event}", self.here);
+        let own = |at: &u32| self.before.is_none_or(|before| before < *at) && *at <= event;
+        let (_, versions) =
+            self.editing.versions.iter().filter(|(at, _)| own(at)).max_by_key(|(at, _)| **at)?;
+        let href = |session: SessionId| format!("{}?session={session}", self.here);
         Some(Beside {
             place: format!("{} of {}", versions.shown + 1, versions.all.len()),
             before: versions.before().map(href),

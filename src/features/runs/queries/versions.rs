@@ -19,7 +19,7 @@ const DEEP: usize = 100;
 pub struct ReadIn {
     /// The conversation that goes on now.
     pub session: Session,
-    /// The number of its event there.
+    /// Where its part begins there: its own event, or that with which its run began.
     pub event: u32,
     /// The run that read it.
     pub run: RunId,
@@ -38,7 +38,11 @@ pub fn read_in(tx: &impl ReadExt, input: &Input) -> Result<Option<ReadIn>, Store
     let Some(session) = session_by_key(tx, &said.key)? else { return Ok(None) };
     let now = events(tx, session.id, event.n, event.n + 1)?;
     let has = now.iter().any(|event| says(event, input.id));
-    Ok(has.then_some(ReadIn { session, event: event.n, run: run.id }))
+    let mut before = all.iter().take_while(|one| one.n < event.n);
+    let opens = before
+        .all(|one| matches!(one.kind, EventKind::RunStarted { .. } | EventKind::Notice { .. }));
+    let event = all.first().filter(|_| opens).map_or(event.n, |first| first.n);
+    Ok(has.then_some(ReadIn { session, event, run: run.id }))
 }
 
 fn says(event: &SessionEvent, message: InputId) -> bool {
