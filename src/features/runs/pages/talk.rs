@@ -367,9 +367,9 @@ impl<'a, 'l> Telling<'a, 'l> {
     /// What stands beside a message: the part that begins behind the message before and up to it has
     /// others beside it.
     fn versions(&self, event: u32) -> Option<Beside> {
-        let own = |at: &u32| self.before.is_none_or(|before| before < *at) && *at <= event;
-        let (_, versions) =
-            self.editing.versions.iter().filter(|(at, _)| own(at)).max_by_key(|(at, _)| **at)?;
+        let own = |at: u32| self.before.is_none_or(|before| before < at) && at <= event;
+        let all = self.editing.versions.iter().filter(|(at, _)| own(**at));
+        let (_, versions) = all.max_by_key(|(at, _)| **at)?;
         let href = |session: SessionId| format!("{}?session={session}", self.here);
         Some(Beside {
             place: format!("{} of {}", versions.shown + 1, versions.all.len()),
