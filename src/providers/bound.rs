@@ -18,7 +18,7 @@ const PAGE_BYTES: u64 = 4 * 1024;
 
 /// Nobody makes more tokens than this of a thousand bytes. Who counts more has counted something else, and one such
 /// answer must not make every later call of the model too dear for any budget.
-const RATIO_MOST: u32 = 16_000;
+const RATIO_MOST: u32 = 4_000;
 
 /// Input tokens for a thousand bytes: two bytes a token, raised by what was really seen of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

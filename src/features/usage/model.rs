@@ -305,13 +305,25 @@ impl Record for Reservation {
     }
 }
 
-/// The highest ratio of tokens to bytes that was seen of a model. `Local`: it may be lost.
+/// The highest ratio of tokens to bytes that was seen of a model of a connection: one that counts wrong
+/// makes no other dear. `Local`: it may be lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeenRatio {
-    /// The model.
+    /// See [`SeenRatio::key`].
     pub model: String,
     /// Tokens for a thousand bytes.
     pub permille: u32,
+}
+
+impl SeenRatio {
+    /// The id of what was seen of a model.
+    #[must_use]
+    pub fn key(connection: Option<ConnectionId>, model: &str) -> String {
+        match connection {
+            Some(connection) => format!("{connection}/{model}"),
+            None => model.to_owned(),
+        }
+    }
 }
 
 impl Record for SeenRatio {

@@ -11,7 +11,7 @@ pub mod waiting;
 use std::collections::BTreeMap;
 
 use crate::kernel::time::month_of;
-use crate::kernel::{AgentId, RunId, Timestamp};
+use crate::kernel::{AgentId, ConnectionId, RunId, Timestamp};
 use crate::providers::bound::Ratio;
 use crate::providers::catalog::{self, Model, Price};
 use crate::providers::model::Usage as Tokens;
@@ -92,12 +92,16 @@ pub fn believed_tokens(tokens: Tokens) -> Tokens {
     }
 }
 
-/// How many tokens the bytes of this model's requests can be.
+/// How many tokens the bytes of requests for a model of a connection can be.
 ///
 /// # Errors
 /// When the disk fails.
-pub fn ratio(tx: &impl ReadExt, model: &str) -> Result<Ratio, StoreError> {
-    let seen = tx.get::<SeenRatio>(model.to_owned())?;
+pub fn ratio(
+    tx: &impl ReadExt,
+    connection: Option<ConnectionId>,
+    model: &str,
+) -> Result<Ratio, StoreError> {
+    let seen = tx.get::<SeenRatio>(SeenRatio::key(connection, model))?;
     Ok(seen.map_or_else(Ratio::default, |seen| Ratio::from_permille(seen.permille)))
 }
 

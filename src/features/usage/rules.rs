@@ -171,7 +171,7 @@ pub fn admit(tx: &mut WriteTx<'_>, ask: &Ask<'_>) -> Result<Admitted, UsageError
     let payers = standing::payers(tx, ask.agent, ask.run)?;
     let standings = standing::standings(tx, &payers, tx.now())?;
     let (model, priced_by) = counted(tx, ask, &standings)?;
-    let ratio = queries::ratio(tx, &model.id)?;
+    let ratio = queries::ratio(tx, ask.connection, &model.id)?;
     let input = ask.size.tokens(&model, ratio);
     let purpose = match ask.kind {
         CallKind::WrapUp => Purpose::WrapUp,
@@ -338,7 +338,7 @@ pub fn settle(
     spent: Spent,
 ) -> Result<Usage, UsageError> {
     let held = held(tx, reservation)?;
-    learn(tx, &held.model, &spent)?;
+    learn(tx, &held, &spent)?;
     let usage = book(tx, &held, spent, CallEnd::Answered)?;
     tx.delete::<Reservation>(held.id)?;
     Ok(usage)
@@ -479,12 +479,12 @@ fn listed(route: Route, spent: &Spent) -> Option<i64> {
 
 /// Raises the ratio of a model when a request had more tokens than its bytes let expect.
 /// Kept under the name that was asked for, by which it is looked up: a router answers with another.
-fn learn(tx: &mut WriteTx<'_>, asked: &str, spent: &Spent) -> Result<(), UsageError> {
+fn learn(tx: &mut WriteTx<'_>, held: &Reservation, spent: &Spent) -> Result<(), UsageError> {
     let Some(size) = spent.size else { return Ok(()) };
-    let model = catalog::describe(asked);
+    let model = catalog::describe(&held.model);
     let pictures = size.images.saturating_mul(u64::from(model.image_tokens));
     let words = spent.tokens.input_total().saturating_sub(pictures);
-    let known = queries::ratio(tx, &model.id)?;
+    let known = queries::ratio(tx, held.connection, &model.id)?;
     let seen = known.observe(size.bytes, words);
     if seen > known {
         tracing::warn!(
@@ -492,7 +492,8 @@ fn learn(tx: &mut WriteTx<'_>, asked: &str, spent: &Spent) -> Result<(), UsageEr
             permille = seen.permille(),
             "a request had more tokens than expected"
         );
-        tx.put(&SeenRatio { model: model.id, permille: seen.permille() })?;
+        let key = SeenRatio::key(held.connection, &model.id);
+        tx.put(&SeenRatio { model: key, permille: seen.permille() })?;
     }
     Ok(())
 }

@@ -344,7 +344,7 @@ fn a_request_that_had_more_tokens_than_expected_raises_the_ratio() {
     spent.tokens.input = 900;
     bench.write(move |tx| settle(tx, id, spent)).unwrap();
     // Under the name that was asked for, whoever answered.
-    let ratio = |model| bench.store.read(|s| queries::ratio(s, model)).unwrap().permille();
+    let ratio = |model| bench.store.read(|s| queries::ratio(s, None, model)).unwrap().permille();
     assert_eq!((ratio("router"), ratio("claude-haiku-4-5")), (900, 500));
 }
 
@@ -377,8 +377,11 @@ fn a_provider_that_lies_without_shame_fills_no_budget_again() {
     let used = bench.store.read(|s| standing::tokens(s, tokens.payer, Period::Day, now)).unwrap();
     assert!(1_000_000 < used, "{used}");
     // The other agent has no limit, and no call of the model is too large for good.
-    let ratio = bench.store.read(|s| queries::ratio(s, "router")).unwrap();
-    assert_eq!(ratio.permille(), 16_000);
+    let ratio = bench.store.read(|s| queries::ratio(s, None, "router")).unwrap();
+    assert_eq!(ratio.permille(), 4_000);
+    let other = Some(ConnectionId::from_bytes([7; 16]));
+    let there = bench.store.read(|s| queries::ratio(s, other, "router")).unwrap();
+    assert_eq!(there.permille(), 500, "another connection is not to blame");
     left(2).unwrap();
 }
 
