@@ -28,7 +28,9 @@ pub struct Kills {
 
 impl Kill {
     pub fn choose(dice: &mut Dice) -> Self {
-        let moment = Duration::from_micros(dice.below(400_000));
+        // Most come soon: what is half done then is what a kill is for. Some leave time for long things.
+        let within = if dice.below(4) == 0 { 400_000 } else { 100_000 };
+        let moment = Duration::from_micros(dice.below(within));
         let answers = i64::try_from(dice.below(60)).expect("few") + 1;
         let behind = (dice.below(3) == 0).then_some(answers);
         let starts = u64::from(dice.below(4) == 0);
