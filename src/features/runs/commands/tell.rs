@@ -68,7 +68,7 @@ pub fn model(scene: &Scene<'_>) -> Result<String, StoreError> {
     let levels = turns::levels(tx, choice.connection, &choice.model)?;
     let levels: Vec<&str> = levels.iter().map(|level| level.word()).collect();
     let mut out = format!(
-        "- Model: `{}`{by}, chosen by {}\n- Thinking: {}, chosen by {}; it can {}",
+        "- Model: `{}`{by}, chosen by {}\n- Thinking: {}, chosen by {}; its levels: {}",
         choice.model,
         words::source(choice.source),
         choice.thinking.word(),
