@@ -62,8 +62,11 @@ impl Client {
     }
 
     /// Whether a tool has to be called: as soon as one of the program's is, the run waits.
-    pub(super) fn choice(&self) -> ToolChoice {
-        self.wanted.clone()
+    pub(super) fn choice(&self, request: &ChatRequest) -> ToolChoice {
+        match &self.wanted {
+            ToolChoice::Named(name) if !request.offers(name) => ToolChoice::Auto,
+            wanted => wanted.clone(),
+        }
     }
 }
 
@@ -159,11 +162,18 @@ mod tests {
     #[test]
     fn what_has_to_be_called_is_told() {
         let named = |name: &str| ToolChoice::Named(name.to_owned());
-        assert_eq!(client(&["a", "b"], ClientChoice::Auto).choice(), ToolChoice::Auto);
-        assert_eq!(client(&["a", "b"], ClientChoice::Required).choice(), ToolChoice::Required);
-        assert_eq!(client(&["ls"], ClientChoice::Required).choice(), named("ls_client"));
-        assert_eq!(client(&["a", "b"], ClientChoice::Named("b".into())).choice(), named("b"));
+        let told = |client: &Client| {
+            let mut request = ChatRequest::new("m", 10);
+            client.shape(&mut request);
+            client.choice(&request)
+        };
+        assert_eq!(told(&client(&["a", "b"], ClientChoice::Auto)), ToolChoice::Auto);
+        assert_eq!(told(&client(&["a", "b"], ClientChoice::Required)), ToolChoice::Required);
+        assert_eq!(told(&client(&["ls"], ClientChoice::Required)), named("ls_client"));
+        let second = client(&["a", "b"], ClientChoice::Named("b".into()));
+        assert_eq!(told(&second), named("b"));
+        assert_eq!(second.choice(&ChatRequest::new("m", 10)), ToolChoice::Auto, "it was left out");
         let none = client(&["a"], ClientChoice::None);
-        assert_eq!((none.choice(), none.tools.len()), (ToolChoice::Auto, 0));
+        assert_eq!((told(&none), none.tools.len()), (ToolChoice::Auto, 0));
     }
 }

@@ -33,6 +33,7 @@ mod reverts;
 mod toolbox;
 pub mod tools;
 mod turn;
+mod unfit;
 
 use std::sync::Arc;
 

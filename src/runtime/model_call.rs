@@ -219,7 +219,7 @@ impl Turn {
         self.request.blind = !self.chosen.known.vision;
         self.request.tool_choice = match &self.client {
             _ if self.wrap_up.is_some() => ToolChoice::None,
-            Some(client) => client.choice(),
+            Some(client) => client.choice(&self.request),
             None => ToolChoice::Auto,
         };
         let size = self.fixed.and(Size::of_messages(&self.request.messages));

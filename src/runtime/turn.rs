@@ -88,6 +88,8 @@ pub(super) struct Turn {
     pub failures: u32,
     /// How often the conversation was made shorter for a call that did not fit.
     pub shorter: u32,
+    /// How many tools were left out because the provider does not take them.
+    pub left_out: u32,
     /// Old results are not looked at again below so many tokens.
     pub pruned_below: u64,
     /// What this task knows of compactions.
@@ -243,6 +245,7 @@ impl Turn {
             calls: run.calls,
             failures: 0,
             shorter: 0,
+            left_out: 0,
             pruned_below: 0,
             compactions: compact::State::default(),
             unthought: false,
@@ -301,7 +304,10 @@ impl Turn {
                 {
                     return Ok(goes_on);
                 }
-                if self.has_no_limit() || self.mend(error.class) {
+                if self.has_no_limit()
+                    || self.mend(error.class)
+                    || self.leave_tool_out(&error).await?
+                {
                     return Ok(true);
                 }
                 self.fail_over(&error).await

@@ -266,6 +266,20 @@ async fn tools_have_to_be_called_one_at_a_time_or_not_at_all_and_keep_their_name
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tool_that_the_provider_does_not_take_is_left_out() {
+    let (hq, model, program) = ready().await;
+    let refusal = "Invalid schema for function 'get_weather': array schema missing items";
+    model.push(Turn::error(400, "invalid_request_error", refusal)).push(Turn::text("No idea."));
+    let reply = program.post(CHAT, &asking(&["get_weather", "get_time"])).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    let sent = model.last();
+    let offers = |name: &str| sent.tools().iter().any(|tool| tool == name);
+    assert!(!offers("get_weather") && offers("get_time"));
+    assert!(sent.text().contains("The tool get_weather cannot be used"));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_program_wishes_of_an_answer_reaches_the_model() {
     let (hq, model, program) = ready().await;
     model.usually(Turn::text("Short."));

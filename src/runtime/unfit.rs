@@ -1,0 +1,79 @@
+//! A provider refuses a request for the schema of one tool: the run goes on without that tool, and says so.
+
+use crate::features::runs::model::EventKind;
+use crate::providers::bound::Size;
+use crate::providers::error::{ErrorClass, ProviderError};
+use crate::providers::model::ToolDef;
+
+use super::EngineError;
+use super::turn::Turn;
+
+/// So many tools are left out of a run before its provider has the last word.
+const MOST: u32 = 8;
+
+impl Turn {
+    /// Leaves out the tool that a refusal names. Answers whether there was one.
+    pub(super) async fn leave_tool_out(
+        &mut self,
+        error: &ProviderError,
+    ) -> Result<bool, EngineError> {
+        if error.class != ErrorClass::InvalidRequest || MOST <= self.left_out {
+            return Ok(false);
+        }
+        let Some(at) = refused(&error.message, &self.request.tools) else { return Ok(false) };
+        let tool = self.request.tools.remove(at);
+        self.left_out += 1;
+        self.fixed = Size::of(&self.request);
+        let text = format!(
+            "The tool {} cannot be used: the model's provider does not take its schema. Go on without it.",
+            tool.name
+        );
+        self.journal.append(vec![EventKind::Notice { text }]).await?;
+        Ok(true)
+    }
+}
+
+/// Which tool a refusal is about: by its name between quotes, or by its place in the list.
+fn refused(message: &str, tools: &[ToolDef]) -> Option<usize> {
+    let said = message.to_lowercase();
+    if !["schema", "parameters"].iter().any(|word| said.contains(word)) {
+        return None;
+    }
+    let names = |name: &str| {
+        ['\'', '"', '`'].iter().any(|quote| message.contains(&format!("{quote}{name}{quote}")))
+    };
+    if let Some(at) = tools.iter().position(|tool| names(&tool.name)) {
+        return Some(at);
+    }
+    // Where functions are declared within one tool, the place would be that of the one tool.
+    let place = said.split("tools").nth(1).filter(|_| !said.contains("function_declarations"))?;
+    let digits = place.strip_prefix(['.', '['])?;
+    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    digits[..end].parse().ok().filter(|at| *at < tools.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::refused;
+    use crate::providers::model::ToolDef;
+
+    #[test]
+    fn the_tool_that_a_refusal_is_about_is_found() {
+        let tool = |name: &str| ToolDef {
+            name: name.to_owned(),
+            description: String::new(),
+            schema: serde_json::json!({}),
+        };
+        let tools = [tool("read"), tool("get_weather"), tool("say")];
+        for (message, at) in [
+            ("Invalid schema for function 'get_weather': array schema missing items", Some(1)),
+            ("tools.2.custom.input_schema: JSON schema is invalid", Some(2)),
+            ("Invalid value for tools[0].function.parameters", Some(0)),
+            ("tools.9.custom.input_schema: JSON schema is invalid", None),
+            ("tools[0].function_declarations[1].parameters: unknown", None),
+            ("messages: 'read' may not be empty", None),
+        ] {
+            assert_eq!(refused(message, &tools), at, "{message}");
+        }
+    }
+}
