@@ -87,3 +87,27 @@ async fn results_and_programs_of_a_conversation_are_told_to_its_own_person_alone
         .await;
     office.hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_name_whose_conversation_it_is_and_not_what_was_said_in_it() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let (eve, browser) = member(&office, "Eve").await;
+    office.model.usually(Turn::text("I see."));
+    let run = say_as(&office, eve, &ada, "The zebra party is on Friday").await;
+    let run: Run = office.ended(run).await;
+    office.ended(office.say(&ada, "What is open?").await).await;
+    for (path, place) in [("/w/marlow-cargo/runs", ".runs-list"), ("/api/v1/runs", "")] {
+        let text = |reply: crate::support::hq::Reply| match place {
+            "" => reply.text,
+            place => reply.text_of(place),
+        };
+        let admins = text(office.hq.owner().get(path).await);
+        assert!(admins.contains("Private chat of Eve") && !admins.contains("zebra"), "{admins}");
+        assert!(admins.contains("What is open?"), "{admins}");
+        let own = text(browser.get(path).await);
+        assert!(own.contains("The zebra party is on Friday") && !own.contains("What is"), "{own}");
+    }
+    assert_eq!(run.title, "The zebra party is on Friday", "it keeps its title");
+    office.hq.finish().await;
+}

@@ -281,7 +281,7 @@ fn now_words(
     let mut title = String::new();
     if let Some(run) = &activity.run {
         if runs::talk::may_see_run(snap, run, who.account, who.role)? {
-            title.clone_from(&run.title);
+            title = runs::talk::title_for(snap, run, who.account)?;
         }
         if let Some(task) = run.task
             && let Ok(task) = tasks::get(snap, task)

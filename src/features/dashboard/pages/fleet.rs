@@ -96,7 +96,10 @@ fn doing(
         Some(task) => tx.get::<Task>(task)?,
         None => None,
     };
-    let title = task.map_or_else(|| run.title.clone(), |task| task.title);
+    let title = match task {
+        Some(task) => task.title,
+        None => runs::talk::title_for(tx, run, scene.who.account)?,
+    };
     let href = scene.ws.url(&format!("runs/{}", run.name()));
     let mut facts = Vec::new();
     if !detail.is_empty() {

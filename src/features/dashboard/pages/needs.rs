@@ -177,7 +177,7 @@ fn waiting(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError>
         rows.push(Row {
             tone: Tone::Warn,
             icon: "clock",
-            title: run.title.clone(),
+            title: runs::talk::title_for(tx, run, scene.who.account)?,
             word: "Waiting",
             face: agent.map(face),
             facts,

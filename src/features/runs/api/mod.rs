@@ -202,7 +202,7 @@ async fn list(
                 let wanted = query.state.is_none_or(|state| run.state == state)
                     && agent.is_none_or(|agent| run.agent == agent);
                 if wanted && whose::may_see_run(snap, &run, who.account, who.role)? {
-                    items.push(RunOut::of(snap, &run)?);
+                    items.push(RunOut::in_list(snap, &run, who.account)?);
                 }
                 next = full.then(|| key_cursor(&hit.key));
                 after = Some(hit.key);

@@ -7,11 +7,11 @@ use crate::features::agents::model::Agent;
 use crate::features::runs::model::{
     Attachment, Body, Branch, Child, Compaction, EventKind, Run, SessionEvent,
 };
-use crate::features::runs::queries::{branches, children, waits, words};
+use crate::features::runs::queries::{branches, children, talk, waits, words};
 use crate::features::usage::queries as usage;
 use crate::kernel::{
-    Actor, AgentId, InputId, ItemId, Outcome, RunId, RunState, RunTrigger, SessionId, TaskId,
-    Thinking, WaitFor,
+    AccountId, Actor, AgentId, InputId, ItemId, Outcome, RunId, RunState, RunTrigger, SessionId,
+    TaskId, Thinking, WaitFor,
 };
 use crate::store::{ReadExt, StoreError};
 
@@ -145,6 +145,11 @@ pub(super) struct RunOut {
 }
 
 impl RunOut {
+    /// As it stands in a list for somebody.
+    pub fn in_list(tx: &impl ReadExt, run: &Run, account: AccountId) -> Result<Self, StoreError> {
+        Ok(Self { title: talk::title_for(tx, run, account)?, ..Self::of(tx, run)? })
+    }
+
     pub fn of(tx: &impl ReadExt, run: &Run) -> Result<Self, StoreError> {
         let waiting = run.waiting.as_ref().map(|waiting| WaitingOut {
             r#for: waiting.waits_for,

@@ -224,10 +224,11 @@ fn row(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Row, StoreError>
     let (state, label) = words::state(run);
     let works = run.state == RunState::Running;
     let why = waits::of(tx, look, run, agent.as_ref())?;
+    let title = talk::title_for(tx, run, look.me)?;
     Ok(Row {
         why: why.map(|why| why.text).unwrap_or_default(),
         name: run.name(),
-        title: if run.title.is_empty() { "Untitled".to_owned() } else { run.title.clone() },
+        title: if title.is_empty() { "Untitled".to_owned() } else { title },
         href: look.ws.url(&format!("runs/{}", run.name())),
         state: Dot::new(state, label),
         word: state,

@@ -64,6 +64,24 @@ pub fn may_see_run(
     Ok(session.is_some_and(|session| may_see(&session, account, role)))
 }
 
+/// What a run is called in lists for somebody: of another person's own conversation only whose it is, since
+/// the title of talk is what was said.
+///
+/// # Errors
+/// When the disk fails.
+pub fn title_for(tx: &impl ReadExt, run: &Run, account: AccountId) -> Result<String, StoreError> {
+    if run.item.is_some() {
+        return Ok(run.title.clone());
+    }
+    let owner = tx.get::<Session>(run.session)?.and_then(|session| session.owner);
+    let Some(other) = owner.filter(|owner| *owner != account) else {
+        return Ok(run.title.clone());
+    };
+    let member = workspace::member(tx, other)?;
+    let name = member.map_or_else(|| "somebody who left".to_owned(), |member| member.name);
+    Ok(format!("Private chat of {name}"))
+}
+
 /// Of some runs those that a person may look at, in their order.
 ///
 /// # Errors
