@@ -103,6 +103,7 @@ impl Plan {
         plan.queued.sort_by_key(|run| (run.item.is_some(), run.id));
         if plan.poor {
             plan.soon(usage::next_release(tx, now)?, now);
+            plan.soon(prices::next_begin(tx, now)?, now);
         }
         for agent in agents {
             let is_busy = busy.contains(&agent.id);
@@ -149,7 +150,9 @@ impl Plan {
             }
             let paid = match waiting.needs_micros.filter(|_| budget) {
                 Some(needed) => {
-                    self.is_paid(tx, &run, needed, now)? || self.has_other(tx, &run, agents)?
+                    self.is_paid(tx, &run, needed, now)?
+                        || self.has_other(tx, &run, agents)?
+                        || prices::began_since(tx, waiting.since, now)?
                 }
                 None => false,
             };

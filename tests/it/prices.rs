@@ -127,6 +127,30 @@ async fn a_run_that_waits_for_a_budget_goes_on_when_its_model_becomes_cheaper() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_waits_for_a_budget_goes_on_when_a_cheaper_price_begins() {
+    let office = Office::open().await;
+    office.price(100_000_000, 100_000_000).await;
+    let ada = office.agent("Ada").await;
+    let limit = Changes { budget_micros: Some(Some(400_000)), ..Changes::default() };
+    office.change(ada.id, limit).await;
+    let tomorrow: Timestamp = office.hq.now() + Duration::from_secs(86_400);
+    let cheap = json!({
+        "begins_at": tomorrow, "input_micros": 1_000_000, "output_micros": 1_000_000,
+    });
+    put(&office.hq.owner(), "scripted/mock", cheap).await;
+    let task = office.task("Compare two offers", &ada).await;
+    let run = office.run_on(task.id).await;
+    office.in_state(run, RunState::Waiting).await;
+    assert!(office.model.requests().is_empty(), "that is tomorrow");
+    office
+        .model
+        .push(Turn::call("work_done", json!({ "summary": "Done.", "task_state": "complete" })));
+    office.move_to(tomorrow).await;
+    assert_eq!(office.ended(run).await.outcome, Some(Outcome::Done));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_a_price_is_refused_beside_its_field() {
     let hq = TestHq::start().await;
     let owner = hq.owner();

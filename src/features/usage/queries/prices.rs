@@ -23,6 +23,27 @@ pub fn of_model(tx: &impl ReadExt, model: &str) -> Result<Vec<EnteredPrice>, Sto
     tx.list(&Range::prefix(KeyBuf::of(&catalog::price_name(model))))
 }
 
+/// When the next price begins that was entered.
+///
+/// # Errors
+/// When the disk fails.
+pub fn next_begin(tx: &impl ReadExt, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    let later = all(tx)?.into_iter().map(|price| price.begins_at).filter(|at| now < *at);
+    Ok(later.min())
+}
+
+/// Whether a price that was entered has begun since a moment.
+///
+/// # Errors
+/// When the disk fails.
+pub fn began_since(
+    tx: &impl ReadExt,
+    since: Timestamp,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    Ok(all(tx)?.iter().any(|price| since < price.begins_at && price.begins_at <= now))
+}
+
 /// The one of these that counts at a moment for a model there; none stands for all connections.
 #[must_use]
 pub fn at<'a>(
