@@ -32,6 +32,8 @@ fn answer(seen: &Seen) -> Option<Turn> {
     let step = messages[at..].iter().filter(|message| message["role"] == "assistant").count();
     Some(match (word, step) {
         ("remember", _) => Turn::text("I will."),
+        ("search", 0) => Turn::call("memory_search", json!({ "query": "remember zanzibar" })),
+        ("search", _) => Turn::text("Found."),
         ("fork", 0) => spawn(json!({ "task": "please tell", "context": "fork" })),
         ("ask", 0) => spawn(json!({ "task": "please tell" })),
         ("hand", 0) => spawn(json!({ "task": "please run", "agent": "otto" })),
@@ -99,6 +101,11 @@ async fn a_sub_agent_begins_with_the_conversation_when_that_is_asked_for() {
     // Its own log begins with its task; the page of the run shows what it did and no more.
     let (_, below) = &made[0];
     assert!(!format!("{:?}", office.events(below.id)).contains("remember zanzibar"));
+    // What both hold is found once.
+    let search = office.say(&ada, "please search").await;
+    office.ended(search).await;
+    let found = office.results(search).remove(0);
+    assert_eq!(found.2.matches("please remember zanzibar").count(), 1, "{}", found.2);
     office.hq.finish().await;
 }
 

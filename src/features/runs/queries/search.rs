@@ -2,13 +2,13 @@
 //! index: what was said is read where it lies, so nothing can be missing or stale.
 
 use crate::app::Ws;
-use crate::features::runs::model::{EventKind, Session, SessionEvent};
+use crate::features::runs::model::{EventKind, Run, Session, SessionEvent};
 use crate::kernel::{AccountId, Actor, AgentId, RunId, SessionId, Timestamp};
 use crate::providers::model::Part;
 use crate::store::{ReadExt, StoreError};
 use crate::tool::rank::{Query, Ranking};
 
-use super::{branches, events, sessions, talk};
+use super::{branches, children, events, sessions, talk};
 
 /// How many events are read for one search, unless asked otherwise.
 pub const EVENTS: u32 = 20_000;
@@ -138,6 +138,7 @@ impl Looking {
     ) -> Result<bool, StoreError> {
         // What it shares with another conversation is found there.
         let first = branches::first_own(tx, session.id)?;
+        let is_part = children::is_key(&session.key);
         let mut to = session.events;
         while first < to {
             let from = to.saturating_sub(CHUNK.min(self.left.max(1))).max(first);
@@ -146,6 +147,9 @@ impl Looking {
             for event in some {
                 if wish.since.is_some_and(|since| event.at < since) {
                     return Ok(true);
+                }
+                if is_part && is_copy(tx, session, event.run)? {
+                    continue;
                 }
                 self.until = self.until.into_iter().chain([event.at]).min();
                 self.look(event, wish);
@@ -177,6 +181,13 @@ impl Looking {
         })
         .collect()
     }
+}
+
+/// Whether an event of a sub-agent's conversation is a copy: it began with another one, where the same is
+/// found.
+fn is_copy(tx: &impl ReadExt, session: &Session, run: Option<RunId>) -> Result<bool, StoreError> {
+    let Some(run) = run else { return Ok(false) };
+    Ok(tx.get::<Run>(run)?.is_some_and(|run| run.session != session.id))
 }
 
 /// What an event says: a person's or HQ's message, or the agent's words.
