@@ -225,6 +225,10 @@ async fn a_program_sends_files_and_what_it_has_not_seen_keeps_it_from_speaking()
     );
     let fresh = form(&hq, &[("body", "From a fresh tab"), ("leaf", &leaf)], &[]).await;
     assert_eq!(fresh.status, StatusCode::OK, "{}", fresh.text);
+    let run = all::<Run>(&hq).pop().expect("a run").name();
+    let path = format!("/api/v1/runs/{run}/messages");
+    let old = api.post(&path, &json!({ "text": "And?", "expected_leaf": leaf })).await;
+    assert_eq!(old.json()["code"], "conversation_moved", "{}", old.text);
     let texts: Vec<String> = all::<Input>(&hq).into_iter().map(|input| input.text).collect();
     assert_eq!(texts, ["Read", "From a fresh tab"]);
     let thinking = json!({ "text": "Think", "thinking": "high", "model": "deep" });

@@ -12,8 +12,8 @@ use crate::app::Ws;
 use crate::features::connections::queries::named::{self, Named};
 use crate::features::runs::attach;
 use crate::features::runs::commands::{self, Done, Place};
-use crate::features::runs::model::{Input, InputState, MAX_ATTACHED};
-use crate::features::runs::queries::talk;
+use crate::features::runs::model::{Input, InputState, MAX_ATTACHED, Session};
+use crate::features::runs::queries::{self, talk};
 use crate::features::runs::resending;
 use crate::features::runs::rules::{self, NewInput, RunError, Sent, SessionSpec};
 use crate::kernel::{Can, InputId, Placed, QueueMode, RunId, SessionId, Thinking};
@@ -325,7 +325,8 @@ async fn say(
     let new = said(&ws, body).await?;
     let say = once.run(move |tx| -> Result<_, RunError> {
         if let Some(leaf) = &expected {
-            rules::talk::expect(tx, &spec.key, leaf)?;
+            let session = queries::session_by_key(tx, &spec.key)?;
+            rules::talk::expect(session.as_ref(), leaf)?;
         }
         rules::talk::say(tx, spec, new)
     });
@@ -409,8 +410,14 @@ async fn say_to_run(
     Json(body): Json<SayBody>,
 ) -> Result<Response, ApiError> {
     let run = super::find(&ws, &who, &name)?;
+    let expected = body.expected_leaf.clone();
     let new = said(&ws, body).await?;
-    let say = once.run(move |tx| rules::talk::say_to_run(tx, run.id, new));
+    let say = once.run(move |tx| -> Result<_, RunError> {
+        if let Some(leaf) = &expected {
+            rules::talk::expect(tx.get::<Session>(run.session)?.as_ref(), leaf)?;
+        }
+        rules::talk::say_to_run(tx, run.id, new)
+    });
     let sent = ws.write(&who, say).await?;
     answer(&ws, sent)
 }

@@ -87,7 +87,8 @@ impl Place<'_> {
         let spec = self.spec()?;
         let say = once.run(move |tx| -> Result<_, RunError> {
             if let Some(leaf) = &expected {
-                rules::talk::expect(tx, &spec.key, leaf)?;
+                let session = queries::session_by_key(tx, &spec.key)?;
+                rules::talk::expect(session.as_ref(), leaf)?;
             }
             rules::talk::say(tx, spec, new)
         });

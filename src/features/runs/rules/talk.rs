@@ -16,13 +16,12 @@ pub fn say(tx: &mut WriteTx<'_>, session: SessionSpec, new: NewInput) -> Result<
     queue(tx, session.id, new)
 }
 
-/// Refuses what is said by somebody who has not seen what the conversation with this key has come to.
+/// Refuses what is said by somebody who has not seen what a conversation has come to.
 ///
 /// # Errors
 /// `Moved` when its leaf is another one.
-pub fn expect(tx: &WriteTx<'_>, key: &str, leaf: &str) -> Result<(), RunError> {
-    let session = queries::session_by_key(tx, key)?;
-    match sessions::leaf(session.as_ref()) == leaf {
+pub fn expect(session: Option<&Session>, leaf: &str) -> Result<(), RunError> {
+    match sessions::leaf(session) == leaf {
         true => Ok(()),
         false => Err(RunError::Moved),
     }
