@@ -58,6 +58,12 @@ async fn files_are_seen_with_their_message_and_again_in_the_next_turn() {
         _ => None,
     });
     assert_eq!(kept, Some((sent.message, files)));
+    // The page of the run shows them with what was said.
+    let page = office.hq.owner().get("/w/marlow-cargo/runs/R-1").await;
+    let pictures = page.attrs(".trace .attached img", "src");
+    let of = format!("/w/marlow-cargo/messages/{}/files/0", sent.message);
+    assert_eq!(pictures, [of], "{}", page.text);
+    assert_eq!(page.texts(".trace .attached .attach b"), ["prices.csv"]);
 
     let next = office.say(&ada, "And the cheapest?").await;
     office.ended(next).await;

@@ -18,6 +18,7 @@ use crate::web::parts::Face;
 use crate::web::time::RelTime;
 
 use super::look::Look;
+use super::talk::Attached;
 use super::tools::{self, Line as DiffLine, Piece as Detail};
 
 /// The most of a prompt that a page shows, in bytes.
@@ -40,6 +41,8 @@ pub(super) struct StepView {
     pub paths: Vec<String>,
     /// The run that a call has made: its name and page.
     pub made: Option<(String, String)>,
+    /// What came with a message.
+    pub files: Vec<Attached>,
     /// Where pictures are that belong to a result.
     pub pictures: Vec<String>,
     /// Where the whole text is, and how long it is.
@@ -89,8 +92,12 @@ impl Drawing<'_, '_> {
         let mut view = self.plain(step);
         view.again = self.again_from(step);
         match &step.what {
-            What::Input { text, by, input, steered, answers, .. } => {
+            What::Input { text, by, input, steered, answers, attached } => {
                 let card = input.is_none() && !answers;
+                view.files = match input {
+                    Some(input) => Attached::all(self.look, *input, attached),
+                    None => Vec::new(),
+                };
                 self.input(tx, &mut view, (text, step.event), *by, (card, *steered))?;
             }
             What::Began { attempt, model, thinking, bytes } => {
@@ -220,6 +227,7 @@ impl Drawing<'_, '_> {
             parts: Vec::new(),
             paths: Vec::new(),
             made: None,
+            files: Vec::new(),
             pictures: Vec::new(),
             raw: None,
             again: None,

@@ -87,7 +87,7 @@ pub(super) struct Attached {
 }
 
 impl Attached {
-    fn all(look: &Look<'_>, of: InputId, files: &[Attachment]) -> Vec<Self> {
+    pub fn all(look: &Look<'_>, of: InputId, files: &[Attachment]) -> Vec<Self> {
         let one = |(n, file): (usize, &Attachment)| Self {
             name: file.name.clone(),
             size: format::size(file.len),
