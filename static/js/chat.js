@@ -94,19 +94,20 @@ function draw() {
     ...files.map((file, n) => {
       const item = document.createElement("li");
       const remove = document.createElement("button");
-      Object.assign(remove, { type: "button", className: "attach", title: `Remove ${file.name}` });
+      Object.assign(remove, { type: "button", className: "attach" });
       remove.dataset.without = n;
-      remove.setAttribute("aria-label", `Remove ${file.name}`);
       if (/^image\/(png|jpeg|gif|webp)$/.test(file.type)) {
         const image = document.createElement("img");
         Object.assign(image, { src: URL.createObjectURL(file), alt: "" });
         remove.append(image);
       }
       const words = document.createElement("span");
+      const verb = document.createElement("span");
+      Object.assign(verb, { className: "vh", textContent: "Remove " });
       const name = document.createElement("b");
       name.textContent = file.name;
       const size = file.size < 1e6 ? `${Math.ceil(file.size / 1e3)} KB` : `${(file.size / 1e6).toFixed(1)} MB`;
-      words.append(name, `${size} ×`);
+      words.append(verb, name, ` ${size} ×`);
       remove.append(words);
       item.append(remove);
       return item;
