@@ -178,35 +178,35 @@ fn view(
 }
 
 async fn list(ws: Ws) -> Result<Json<Prices>, ApiError> {
+    Ok(Json(ws.look(|ws| ws.read(|snap| listed(ws, snap))).await?))
+}
+
+fn listed(ws: &Ws, snap: &Snap<'_>) -> Result<Prices, StoreError> {
     let now = ws.app.clock.now();
-    ws.read(|snap| {
-        let all = prices::all(snap)?;
-        let entered = all.iter().map(|one| view(snap, &all, one, now));
-        let built_in = catalog::all().iter().filter_map(|model| {
-            let Price { input, cache_read, cache_write, output } = model.price?;
-            Some(BuiltInView {
-                model: model.id.clone(),
-                name: model.name.clone(),
-                vendor: model.vendor.clone(),
-                input_micros: input,
-                cache_read_micros: cache_read,
-                cache_write_micros: cache_write,
-                output_micros: output,
-                long_above: model.long.map(|long| long.above),
-            })
-        });
-        let unmetered = unmetered::recent(&ws, snap, now)?.into_iter();
-        Ok(Json(Prices {
-            entered: entered.collect::<Result<_, StoreError>>()?,
-            built_in: built_in.collect(),
-            unmetered: unmetered
-                .map(|one| UnmeteredView {
-                    model: one.model,
-                    provider: one.provider,
-                    calls: one.calls,
-                })
-                .collect(),
-        }))
+    let all = prices::all(snap)?;
+    let entered = all.iter().map(|one| view(snap, &all, one, now));
+    let built_in = catalog::all().iter().filter_map(|model| {
+        let Price { input, cache_read, cache_write, output } = model.price?;
+        Some(BuiltInView {
+            model: model.id.clone(),
+            name: model.name.clone(),
+            vendor: model.vendor.clone(),
+            input_micros: input,
+            cache_read_micros: cache_read,
+            cache_write_micros: cache_write,
+            output_micros: output,
+            long_above: model.long.map(|long| long.above),
+        })
+    });
+    let unmetered = unmetered::recent(ws, snap, now)?.into_iter().map(|one| UnmeteredView {
+        model: one.model,
+        provider: one.provider,
+        calls: one.calls,
+    });
+    Ok(Prices {
+        entered: entered.collect::<Result<_, StoreError>>()?,
+        built_in: built_in.collect(),
+        unmetered: unmetered.collect(),
     })
 }
 

@@ -130,22 +130,28 @@ async fn show(
     Query(typed): Query<Typed>,
 ) -> Result<Response, PageError> {
     if hx.wants("all-prices") {
-        let view = ws.read(|snap| view(&ws, &who, snap))?;
+        let manages = who.access.may(Can::Admin);
+        let view = ws.look(move |ws| ws.read(|snap| view(ws, manages, snap))).await?;
         return html::fragment(&List { shell, view });
     }
-    html::page(&page(&ws, &who, shell, typed, Wrong::none())?)
+    html::page(&page(&ws, &who, shell, typed, Wrong::none()).await?)
 }
 
-fn page(
+async fn page(
     ws: &Ws,
     who: &Person,
     shell: Shell,
     typed: Typed,
     wrong: Wrong,
 ) -> Result<PricesPage, PageError> {
-    let (view, all, zone) = ws.read(|snap| {
-        Ok::<_, StoreError>((view(ws, who, snap)?, connections::all(snap)?, daily::zone(snap)?))
-    })?;
+    let manages = who.access.may(Can::Admin);
+    let looked = ws.look(move |ws| {
+        ws.read(|snap| {
+            let view = view(ws, manages, snap)?;
+            Ok::<_, StoreError>((view, connections::all(snap)?, daily::zone(snap)?))
+        })
+    });
+    let (view, all, zone) = looked.await?;
     let mut places = vec![Choice::new(ANY, "All connections", typed.connection == ANY)];
     places.extend(all.iter().map(|one| {
         let handle = connections::handle(&one.name);
@@ -167,7 +173,7 @@ fn page(
     })
 }
 
-fn view(ws: &Ws, who: &Person, snap: &Snap<'_>) -> Result<View, StoreError> {
+fn view(ws: &Ws, manages: bool, snap: &Snap<'_>) -> Result<View, StoreError> {
     let now = ws.app.clock.now();
     let zone = daily::zone(snap)?;
     let all = prices::all(snap)?;
@@ -185,7 +191,7 @@ fn view(ws: &Ws, who: &Person, snap: &Snap<'_>) -> Result<View, StoreError> {
         rows: all.iter().map(|one| row(&all, one, &names, &zone, now)).collect(),
         unmetered: unknown.collect(),
         built_in: built_in.collect(),
-        manages: who.access.may(Can::Admin),
+        manages,
     })
 }
 
@@ -308,7 +314,7 @@ async fn set(
         }
         Err(wrong) => wrong,
     };
-    let page = page(&ws, &who, shell, typed, wrong)?;
+    let page = page(&ws, &who, shell, typed, wrong).await?;
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
