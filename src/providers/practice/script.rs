@@ -270,7 +270,7 @@ fn fit(request: &ChatRequest, tool: &str, mut args: Value) -> Value {
 /// The card of the present run, and where in the messages the run begins.
 fn run(request: &ChatRequest) -> (Card, usize) {
     let texts: Vec<(usize, String)> =
-        request.messages.iter().enumerate().filter_map(said).collect();
+        request.messages.iter().enumerate().filter_map(told).collect();
     let newest = texts.last().map_or(0, |(at, _)| *at);
     let ends = |at: &usize| *at < newest && ends_run(&request.messages[*at], &request.messages);
     let ended = (0..request.messages.len()).rev().find(ends).map_or(0, |at| at + 1);
@@ -282,18 +282,32 @@ fn run(request: &ChatRequest) -> (Card, usize) {
     }
     // The card may stand at the end of the system prompt.
     let since = fresh.first().map_or(0, |(at, _)| *at);
-    let told = request.system.iter().rev().find(|part| card::reference(&part.text).is_some());
-    let text =
-        told.map(|part| part.text.as_str()).or_else(|| texts.last().map(|(_, text)| text.as_str()));
+    let system = request.system.iter().rev().find(|part| card::reference(&part.text).is_some());
+    let text = system
+        .map(|part| part.text.as_str())
+        .or_else(|| texts.last().map(|(_, text)| text.as_str()));
     (card::read(text.unwrap_or("")), since)
 }
 
-fn said((at, message): (usize, &Message)) -> Option<(usize, String)> {
+/// What was said, without the remarks of HQ in brackets: they name runs and tasks, and are no card.
+fn told(message: (usize, &Message)) -> Option<(usize, String)> {
+    texts(message, |text| !(text.starts_with('[') && text.ends_with(']')))
+}
+
+fn said(message: (usize, &Message)) -> Option<(usize, String)> {
+    texts(message, |_| true)
+}
+
+/// The texts of a message to the model, and where it stands.
+fn texts(
+    (at, message): (usize, &Message),
+    counts: impl Fn(&str) -> bool,
+) -> Option<(usize, String)> {
     if message.role != Role::User {
         return None;
     }
     let texts = message.parts.iter().filter_map(|part| match part {
-        Part::Text { text } => Some(text.as_str()),
+        Part::Text { text } => Some(text.trim()).filter(|text| counts(text)),
         _ => None,
     });
     let text = texts.collect::<Vec<_>>().join("\n");
@@ -459,6 +473,18 @@ mod tests {
         assert!(calls[3].1["body"].as_str().is_some_and(|b| b.contains("make it shorter")));
         assert!(calls[3].1["note"].as_str().is_some_and(|n| n.contains("make it shorter")));
         assert_eq!(calls[2].1["path"], "notes/mc-142-revised.md");
+    }
+
+    #[test]
+    fn a_run_that_begins_again_at_a_step_goes_on_from_there() {
+        let mut request = request(CARD);
+        let all = play(&mut request, &[]);
+        // The card, and two calls with their results.
+        request.messages.truncate(5);
+        let note = "[You stand at this point once more. What you did after it, in R-4, is not \
+                    part of this conversation.\nIn the workspace this stands: a comment on MC-9.]";
+        request.messages.push(Message::user(note));
+        assert_eq!(play(&mut request, &[]), all[2..]);
     }
 
     #[test]
