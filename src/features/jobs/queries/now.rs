@@ -114,7 +114,10 @@ pub fn going(
             all.push(of_run(tx, kind, run)?);
         }
     }
-    all.sort_by_key(|one| one.since);
+    all.sort_by_key(|one| {
+        let job = one.job.as_ref().map(|job| job.number);
+        (one.since, job, one.run.as_ref().map(|run| run.number))
+    });
     Ok(all)
 }
 
