@@ -92,7 +92,7 @@ pub(crate) fn is_for(trigger: RunTrigger, child: Option<&ChildCx>, name: &str) -
         }
         None if trigger == RunTrigger::Item => true,
         // A program waits at the other end of its call, and nobody reads a question.
-        None => !ENDS.contains(&name) && !(trigger == RunTrigger::Api && LONG.contains(&name)),
+        None => !(ENDS.contains(&name) || trigger == RunTrigger::Api && LONG.contains(&name)),
     }
 }
 

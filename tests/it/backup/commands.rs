@@ -230,6 +230,11 @@ async fn one_workspace_in_a_folder_of_its_own_goes_on_with_its_agent() {
     assert_eq!(titles(&program, &token).await, ["Before"]);
     let task =
         call(&program, &token, "/api/v1/tasks", Some(wire::task("After", Some("ada")))).await;
+    // Beside the original nothing is done until somebody says that this is the live one.
+    let halt = call(&program, &token, "/api/v1/pause", None).await;
+    assert_eq!((&halt["paused"], &halt["how"]), (&json!(true), &json!("now")), "{halt}");
+    let resumed = call(&program, &token, "/api/v1/resume", Some(json!({}))).await;
+    assert_eq!(resumed["paused"], false, "{resumed}");
     delivered(&program, &token, task["id"].as_str().expect("an id")).await;
     assert!(program.stop().success());
     if let (Some(then), Some(now)) = (branch(data), branch(new)) {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hq::backup::{BackupError, Folder, Manifest, Meter, Repository, Target, make, verify};
+use hq::features::runs::model::{Halt, HaltOf};
+use hq::features::runs::rules::halt;
 use hq::features::tasks::model::Task;
 use hq::features::tasks::rules::{self as tasks, NewTask};
 use hq::server::restore::{Mode, RestoreWish, Which, restore};
@@ -86,10 +88,13 @@ async fn a_run_that_a_backup_caught_in_the_middle_goes_on_after_the_restore() {
     // Nothing of it goes on beside the original until somebody says that this is the live one.
     let asked = office.model.requests().len();
     office.hq.advance(std::time::Duration::from_secs(60)).await;
-    let page = office.hq.owner().get("/w/marlow-cargo/pause").await;
-    assert!(page.text.contains("was restored or copied"), "{}", page.text);
     assert_eq!(office.model.requests().len(), asked);
-    office.hq.owner().form("/w/marlow-cargo/resume", &[]).await;
+    let halts = office.all::<Halt>();
+    assert_eq!(
+        halts.iter().map(|halt| (halt.of, halt.by)).collect::<Vec<_>>(),
+        [(HaltOf::Workspace, None)]
+    );
+    assert!(office.act(|tx| halt::lift(tx, HaltOf::Workspace)).await);
     let run = office.worked(task.id, 1).await;
     assert_eq!(run.outcome.map(|outcome| outcome.word()), Some("done"));
     let another = office.task("And a third", &ada).await;
