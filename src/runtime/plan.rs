@@ -11,7 +11,7 @@ use crate::features::inbox::queries as inbox;
 use crate::features::runs::model::Run;
 use crate::features::runs::queries as runs;
 use crate::features::runs::queries::halt;
-use crate::features::usage::queries::{self as usage, budgets, waiting};
+use crate::features::usage::queries::{self as usage, budgets, prices, waiting};
 use crate::kernel::{
     AccountId, AgentId, ConnectionId, HaltHow, ItemState, Payer, RunId, RunState, Timestamp,
     WaitFor,
