@@ -10,7 +10,9 @@ use crate::features::agents::model::{AGENTS, Agent};
 use crate::features::agents::queries as agents;
 use crate::features::agents::queries::head::{self, Head};
 use crate::features::runs::commands;
-use crate::features::runs::model::{HALTS, Input, Queueing, RUNS, SESSIONS, Session, SessionEvent};
+use crate::features::runs::model::{
+    HALTS, Input, QUEUE_CHOICES, Queueing, RUNS, SESSIONS, Session, SessionEvent,
+};
 use crate::features::runs::queries::between::{self, Between};
 use crate::features::runs::queries::choice::{self, Wish};
 use crate::features::runs::queries::steps::Steps;
