@@ -4,7 +4,11 @@
 
 use std::env;
 
-#[expect(clippy::disallowed_methods, reason = "Cargo tells build scripts so")]
+#[expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "so build scripts and Cargo talk"
+)]
 fn main() {
     println!("cargo::rerun-if-changed=scripts/link.rs");
     let is = |name: &str, value: &str| env::var(name).is_ok_and(|found| found == value);
