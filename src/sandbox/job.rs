@@ -152,7 +152,9 @@ impl Job {
     /// How many processes its session had when last counted.
     #[must_use]
     pub fn processes(&self) -> usize {
-        self.0.state.lock().processes
+        let state = self.0.state.lock();
+        // Once it is empty nobody counts any more.
+        if state.empty { 0 } else { state.processes }
     }
 
     /// Waits for its end. May be dropped and called again.
@@ -238,9 +240,54 @@ impl Shared {
     pub(super) fn finish(&self, end: JobEnd) {
         let mut state = self.state.lock();
         state.empty = end.running_children == 0;
+        state.processes = end.running_children;
         state.end = Some(end);
         drop(state);
         self.changed.notify_all();
         self.notify.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended_with(running_children: usize) -> JobEnd {
+        JobEnd {
+            outcome: Outcome::Code(0),
+            reason: Some(StopReason::Stopped),
+            not_started: None,
+            ended_children: 0,
+            running_children,
+            duration_ms: 1,
+        }
+    }
+
+    #[test]
+    fn what_is_ended_right_after_the_first_process_does_not_count_for_ever() {
+        let shared = Arc::new(Shared {
+            // Of an earlier start of the host: nobody is in it.
+            mark: SessionMark { session: 50, started: 0, boot: "before".to_owned() },
+            started: Instant::now(),
+            deadline: None,
+            files: Vec::new(),
+            output_cap: 1,
+            max_processes: 1,
+            state: Mutex::default(),
+            ending: Mutex::default(),
+            changed: Condvar::new(),
+            notify: Notify::new(),
+        });
+        let job = Job(Arc::clone(&shared));
+        shared.state.lock().processes = 3;
+        shared.finish(ended_with(2));
+        assert_eq!(
+            job.processes(),
+            2,
+            "as many as were left behind, whenever they were counted last"
+        );
+        // The watcher forgets it now and counts no more.
+        shared.end_session(Duration::ZERO);
+        assert_eq!(job.processes(), 0);
     }
 }
