@@ -98,6 +98,8 @@ export function tell(given) {
     const { browser, server, signedIn } = given;
     const context = await newContext(browser, server, { storageState: signedIn });
     const { page, field, talk } = await openChat(context);
+    // While the agent works, nothing begins anew.
+    await talk.getByRole('link', { name: 'Edit' }).first().waitFor(PATIENCE);
     await field.fill('/new');
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'Talk with Ada' }).waitFor();
@@ -112,6 +114,7 @@ export function tell(given) {
     await talk.getByText('How far is the station?', { exact: true }).waitFor();
     await talk.getByText('2 of 2').waitFor(PATIENCE);
     assert.equal(await talk.getByText('How far is the harbour?').count(), 0);
+    await talk.getByRole('link', { name: 'Edit' }).first().waitFor(PATIENCE);
     await talk.getByRole('link', { name: 'The message before it in this place' }).click();
     await talk.getByText('How far is the harbour?', { exact: true }).waitFor();
     await page.getByRole('button', { name: 'Go on with it' }).first().click();
