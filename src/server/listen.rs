@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::fmt::Display;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -213,7 +213,7 @@ async fn serve<S>(
         ended = &mut http => return told(ended),
         left = hatch.left() => left,
         () = stop.cancelled() => {
-            Pin::new(http.as_mut()).graceful_shutdown();
+            std::pin::Pin::new(http.as_mut()).graceful_shutdown();
             tokio::select! {
                 ended = &mut http => return told(ended),
                 left = hatch.left() => left,
