@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { assertAccessible } from '../lib/axe.mjs';
 import { newContext, PHONE, WIDE } from '../lib/browser.mjs';
 
-const MOST = 60;
+const MOST = 100;
 /** Parts of an address that show something else under the same path. */
 const TURNS = ['edit', 'kind', 'changes', 'session'];
 /** What must have been found and looked at; a page that loses its last link is noticed here. */
@@ -64,7 +64,7 @@ export function kindOf(path) {
   const name = pathname
     .replace(/^\/w\/[^/]+/, '')
     .replace(/\/history\/(\w+)\/[^/]+/, '/history/$1/*')
-    .replace(/(?<!history)\/(tasks|agents|runs|connections|comments)\/(?!new(\/|$))[^/]+/g, '/$1/*');
+    .replace(/(?<!history)\/(tasks|agents|runs|connections|comments|members)\/(?!new(\/|$))[^/]+/g, '/$1/*');
   const turns = TURNS.filter((turn) => searchParams.has(turn));
   if (searchParams.has('path')) return `${name}/*`;
   return turns.length > 0 ? `${name}?${turns.join('&')}` : name;
