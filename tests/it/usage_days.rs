@@ -35,11 +35,6 @@ async fn until(hq: &TestHq, is: impl Fn(&Standing) -> bool) {
     waited.await.unwrap_or_else(|_| panic!("{:?}", now_of(hq)));
 }
 
-async fn counted(hq: &TestHq) {
-    until(hq, |now| now.behind == 0 && now.rebuilding.is_none() && now.state.incarnation != 0)
-        .await;
-}
-
 /// A call at this moment by agent number `n`.
 async fn call(hq: &TestHq, at: &str, n: u8, billed: Option<i64>) {
     let at: Timestamp = at.parse().expect("a moment");
@@ -94,7 +89,7 @@ async fn calls_become_days_of_the_workspace_and_a_new_zone_makes_them_anew() {
     call(&hq, "2026-11-20T22:59:30Z", 1, None).await;
     call(&hq, "2026-11-20T23:00:00Z", 1, Some(100)).await;
     call(&hq, "2026-11-20T23:30:00Z", 2, Some(200)).await;
-    counted(&hq).await;
+    hq.counted().await;
     let days = kept(&hq);
     assert_eq!(days.len(), 3);
     assert_eq!(
@@ -121,7 +116,7 @@ async fn calls_become_days_of_the_workspace_and_a_new_zone_makes_them_anew() {
 
     let body = json!({ "zone": "UTC" });
     assert_eq!(hq.owner().json("PATCH", "/api/v1/settings", &body).await.status, StatusCode::OK);
-    counted(&hq).await;
+    hq.counted().await;
     let view = daily(&hq, "from=2026-11-20&to=2026-11-21").await;
     assert_eq!(view["zone"], "UTC");
     let calls: Vec<_> =
@@ -141,7 +136,7 @@ async fn calls_become_days_of_the_workspace_and_a_new_zone_makes_them_anew() {
 async fn a_consumer_that_stands_still_is_made_up_for_and_an_entry_is_never_counted_twice() {
     let hq = TestHq::start().await;
     call(&hq, "2026-11-20T09:00:00Z", 1, Some(10)).await;
-    counted(&hq).await;
+    hq.counted().await;
     assert_eq!(act(&hq, "pause").await["state"], "paused");
     call(&hq, "2026-11-20T10:00:00Z", 1, Some(20)).await;
     assert_eq!(kept(&hq)[0].sums.calls, 1, "it stands still");
@@ -167,7 +162,7 @@ async fn a_consumer_that_stands_still_is_made_up_for_and_an_entry_is_never_count
     assert_eq!(hq.owner().post(&again, &json!({})).await.status, StatusCode::OK);
     assert_eq!(hq.owner().post(&again, &json!({})).await.status, StatusCode::CONFLICT);
     act(&hq, "resume").await;
-    counted(&hq).await;
+    hq.counted().await;
     assert_eq!((kept(&hq)[0].sums.calls, kept(&hq)[0].sums.billed_micros), (2, 30));
     assert!(looked_at(&hq).is_sound());
     hq.finish().await;
@@ -179,7 +174,7 @@ async fn doctor_finds_a_wrong_day_and_mends_it_by_a_rebuild_and_the_command_does
     for n in 1..=3 {
         call(&hq, "2026-11-20T09:00:00Z", n, Some(i64::from(n))).await;
     }
-    counted(&hq).await;
+    hq.counted().await;
     let right = kept(&hq);
     let spoil = |hq: &TestHq| {
         let (ws, mut wrong) = (hq.ws(), right[1].clone());
@@ -203,7 +198,7 @@ async fn doctor_finds_a_wrong_day_and_mends_it_by_a_rebuild_and_the_command_does
     while hq.owner().get("/api/v1/store/mend").await.json()["ended"].is_null() {
         tokio::task::yield_now().await;
     }
-    counted(&hq).await;
+    hq.counted().await;
     assert_eq!(kept(&hq), right);
 
     // The command on a stopped folder notes the rebuild; the next start carries it out.
@@ -216,7 +211,7 @@ async fn doctor_finds_a_wrong_day_and_mends_it_by_a_rebuild_and_the_command_does
     let list = run_json(binary, &hq.data(), &["consumer", "rebuild", "usage-days"]);
     assert_eq!(list["items"][0]["state"], "rebuilding", "{list}");
     hq.start_again().await;
-    counted(&hq).await;
+    hq.counted().await;
     assert_eq!(kept(&hq), right);
     assert!(looked_at(&hq).is_sound());
     hq.finish().await;
@@ -228,7 +223,7 @@ async fn a_restored_life_of_the_store_does_not_count_its_calls_twice() {
     for n in 1..=3 {
         call(&hq, "2026-11-20T09:00:00Z", 1, Some(i64::from(n))).await;
     }
-    counted(&hq).await;
+    hq.counted().await;
     let right = kept(&hq);
     let store = hq.ws().store.clone();
     hq.stop().await;
@@ -243,7 +238,7 @@ async fn a_restored_life_of_the_store_does_not_count_its_calls_twice() {
     drop(db);
     hq.start_again().await;
     until(&hq, |now| now.state.incarnation == 42).await;
-    counted(&hq).await;
+    hq.counted().await;
     assert_eq!(kept(&hq), right);
     assert!(looked_at(&hq).is_sound());
     hq.finish().await;

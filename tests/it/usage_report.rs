@@ -6,7 +6,6 @@ use hq::features::usage::model::day::DayZone;
 use hq::features::usage::model::source::UsageSource;
 use hq::kernel::{Actor, AgentId, CallKind, Cause, Part, TypedId as _};
 use hq::server::consumers;
-use hq::store::consumer::standing;
 use hq::store::doctor::{diagnose, follow};
 use hq::store::{Range, ReadExt as _, Record as _, StoreError};
 use reqwest::StatusCode;
@@ -56,21 +55,6 @@ async fn book(hq: &TestHq, calls: Vec<Usage>) {
 fn call() -> Usage {
     let agent = Some(AgentId::from_bytes([9; 16]));
     Usage { agent, run: None, task: None, connection: None, ..Usage::sample() }
-}
-
-async fn counted(hq: &TestHq) {
-    let all = consumers::all();
-    let consumer = all.named("usage-days").expect("it is registered");
-    let waited = tokio::time::timeout(std::time::Duration::from_secs(20), async {
-        loop {
-            let now = standing(&hq.ws().store, &**consumer).expect("a read");
-            if now.behind == 0 && now.rebuilding.is_none() && now.state.incarnation != 0 {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
-    });
-    waited.await.expect("the consumer comes to rest");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -181,7 +165,7 @@ async fn days_of_an_older_program_get_their_sources_with_the_next_call() {
     let hq = TestHq::start().await;
     let test = Usage { kind: CallKind::Test, agent: None, ..call() };
     book(&hq, vec![call(), test.clone()]).await;
-    counted(&hq).await;
+    hq.counted().await;
     // As a program left them that did not know of sources.
     let by = (Actor::System(Part::Timer), Cause::Timer);
     let ws = hq.ws();
@@ -206,7 +190,7 @@ async fn days_of_an_older_program_get_their_sources_with_the_next_call() {
     assert_eq!(differs(&hq), 0, "an older folder is no broken one");
     assert_ne!(report(&hq, "by=source").await["behind"], 0);
     book(&hq, vec![test]).await;
-    counted(&hq).await;
+    hq.counted().await;
     let sources = lines(&report(&hq, "by=source").await);
     assert_eq!(sources, named(&[("Tests of connections", 2, 16_800), ("Other", 1, 8_400)]));
     assert_eq!(differs(&hq), 0);

@@ -92,6 +92,8 @@ pub async fn filled() -> TestHq {
         .take(3_000_000)
         .collect();
     hq.ws().blobs.put(&noise).expect("a blob");
+    // Nothing changes any more by itself.
+    hq.counted().await;
     hq
 }
 

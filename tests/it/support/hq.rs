@@ -20,6 +20,7 @@ use hq::net::client::ClientParts;
 use hq::runtime::Limits;
 use hq::server::listen::Patience;
 use hq::server::{self, Parts, Running};
+use hq::store::consumer::{Standing, standing};
 use hq::store::{Faults, NoFaults};
 use reqwest::StatusCode;
 use tempfile::TempDir;
@@ -329,6 +330,23 @@ impl TestHq {
     /// Moves the clock; nothing that waits for it looks again.
     pub fn advance_unnoticed(&self, by: Duration) {
         self.clock.advance_ms(i64::try_from(by.as_millis()).expect("a short time"));
+    }
+
+    /// Waits until the roll-up of usage has taken or passed all that there is, and its cursor says so.
+    pub async fn counted(&self) {
+        let all = hq::server::consumers::all();
+        let consumer = all.named("usage-days").expect("it is registered");
+        let now = || standing(&self.ws().store, &**consumer).expect("a read");
+        let is_done = |now: &Standing| {
+            now.behind == 0 && now.rebuilding.is_none() && now.state.incarnation != 0
+        };
+        let mut tick = tokio::time::interval(Duration::from_millis(5));
+        let waited = tokio::time::timeout(PATIENCE, async {
+            while !is_done(&now()) {
+                tick.tick().await;
+            }
+        });
+        waited.await.unwrap_or_else(|_| panic!("{:?}", now()));
     }
 
     /// Waits until no agent works and no work is due.
