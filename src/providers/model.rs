@@ -5,6 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::Thinking;
 
+mod answer;
+
+pub use answer::{Delta, Received, Reply, StopReason, Usage};
+
 /// What is sent to a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChatRequest {
@@ -280,228 +284,6 @@ pub struct Metadata {
     pub cache_key: Option<String>,
 }
 
-/// Tokens of one call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Usage {
-    /// Input that came from no cache and went into none.
-    pub input: u64,
-    /// Input read from the provider's cache.
-    pub cache_read: u64,
-    /// Input written to the provider's cache.
-    pub cache_write: u64,
-    /// The part of `cache_write` that is kept for an hour, which costs more.
-    pub cache_write_1h: u64,
-    /// Output, thinking included.
-    pub output: u64,
-    /// The part of `output` that was thinking, where the provider says so.
-    pub reasoning: u64,
-}
-
-impl Usage {
-    /// Everything that was sent.
-    #[must_use]
-    pub fn input_total(&self) -> u64 {
-        self.input.saturating_add(self.cache_read).saturating_add(self.cache_write)
-    }
-
-    /// Tells of these tokens when they are news; servers that do not count say nothing, or zero.
-    pub(super) fn tell(self, known: &mut Option<Self>, out: &mut Vec<Delta>) {
-        if self.total() != 0 && *known != Some(self) {
-            *known = Some(self);
-            out.push(Delta::Usage(self));
-        }
-    }
-
-    /// Both sums together.
-    #[must_use]
-    pub fn total(&self) -> u64 {
-        self.input_total().saturating_add(self.output)
-    }
-}
-
-impl std::ops::AddAssign for Usage {
-    fn add_assign(&mut self, other: Self) {
-        self.input = self.input.saturating_add(other.input);
-        self.cache_read = self.cache_read.saturating_add(other.cache_read);
-        self.cache_write = self.cache_write.saturating_add(other.cache_write);
-        self.cache_write_1h = self.cache_write_1h.saturating_add(other.cache_write_1h);
-        self.output = self.output.saturating_add(other.output);
-        self.reasoning = self.reasoning.saturating_add(other.reasoning);
-    }
-}
-
-/// Why a model stopped. Stored by position: only ever appended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum StopReason {
-    /// It was done.
-    End,
-    /// It wants tools to be called.
-    ToolUse,
-    /// The output limit was reached.
-    MaxTokens,
-    /// One of the stop texts came.
-    StopSequence,
-    /// The provider or the model declined.
-    Refusal,
-    /// The provider paused a long turn; sending the conversation again as it is goes on.
-    Pause,
-    /// The context window is full.
-    ContextFull,
-}
-
-impl StopReason {
-    /// What an answer ended with. Many servers say "stop", or nothing, although they called tools.
-    #[must_use]
-    pub fn of(said: Option<Self>, parts: &[Part]) -> Self {
-        let calls = parts.iter().any(|part| matches!(part, Part::ToolCall { .. }));
-        match said {
-            Some(Self::End) | None if calls => Self::ToolUse,
-            Some(stop) => stop,
-            None => Self::End,
-        }
-    }
-}
-
-/// What arrives while a model answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Delta {
-    /// The answer has begun.
-    Start {
-        /// The provider's id of the answer, if it gives one.
-        response_id: Option<String>,
-        /// The model that answers, if the provider says so.
-        model: Option<String>,
-    },
-    /// More text.
-    Text(String),
-    /// More thinking.
-    Thinking(String),
-    /// A tool call begins.
-    ToolCallStart {
-        /// The position among the calls of this answer.
-        index: usize,
-        /// The call's id.
-        id: String,
-        /// The tool.
-        name: String,
-    },
-    /// More of a call's arguments.
-    ToolCallArgs {
-        /// The position among the calls of this answer.
-        index: usize,
-        /// A piece of JSON text.
-        json: String,
-    },
-    /// Usage as known so far; it replaces what was said before.
-    Usage(Usage),
-}
-
-impl Delta {
-    /// Whether this is content, after which a call must not be repeated without saying so.
-    #[must_use]
-    pub fn is_content(&self) -> bool {
-        !matches!(self, Self::Start { .. } | Self::Usage(_))
-    }
-}
-
-/// A whole answer: the stream had its final event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reply {
-    /// What the model said, in order.
-    pub parts: Vec<Part>,
-    /// Tokens; absent where the server does not count.
-    pub usage: Option<Usage>,
-    /// Why it stopped.
-    pub stop: StopReason,
-    /// The provider's id of the answer.
-    pub response_id: Option<String>,
-    /// The model that answered, which may be more exact than the one asked for.
-    pub model: String,
-}
-
-impl Reply {
-    /// All text, joined.
-    #[must_use]
-    pub fn text(&self) -> String {
-        join_text(&self.parts)
-    }
-
-    /// The calls, in order: id, tool, arguments.
-    pub fn calls(&self) -> impl Iterator<Item = (&str, &str, &str)> {
-        self.parts.iter().filter_map(|part| match part {
-            Part::ToolCall { id, name, arguments } => {
-                Some((id.as_str(), name.as_str(), arguments.as_str()))
-            }
-            _ => None,
-        })
-    }
-}
-
-/// What had arrived when a call broke off. Its tool calls are never complete and must not be run.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Received {
-    /// Text, thinking without signature, and calls as far as they came.
-    pub parts: Vec<Part>,
-    /// Usage as far as the provider told it.
-    pub usage: Option<Usage>,
-    /// Bytes of text, thinking and arguments, for an estimate of what will be billed.
-    pub bytes: u64,
-}
-
-impl Received {
-    /// Whether anything came that a person may have seen.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.bytes == 0
-    }
-
-    /// Adds what just came. A caller that stops a stream keeps one of these beside its sink.
-    pub fn push(&mut self, delta: &Delta) {
-        match delta {
-            Delta::Start { .. } => {}
-            Delta::Usage(usage) => self.usage = Some(*usage),
-            Delta::Text(more) => {
-                self.count(more);
-                match self.parts.last_mut() {
-                    Some(Part::Text { text }) => text.push_str(more),
-                    _ => self.parts.push(Part::text(more.as_str())),
-                }
-            }
-            Delta::Thinking(more) => {
-                self.count(more);
-                match self.parts.last_mut() {
-                    Some(Part::Thinking { text, .. }) => text.push_str(more),
-                    _ => self.parts.push(Part::Thinking { text: more.clone(), signature: None }),
-                }
-            }
-            Delta::ToolCallStart { id, name, .. } => {
-                self.count(name);
-                self.parts.push(Part::call(id.as_str(), name.as_str(), ""));
-            }
-            Delta::ToolCallArgs { index, json } => {
-                self.count(json);
-                let call = self.parts.iter_mut().filter_map(|part| match part {
-                    Part::ToolCall { arguments, .. } => Some(arguments),
-                    _ => None,
-                });
-                if let Some(arguments) = call.into_iter().nth(*index) {
-                    arguments.push_str(json);
-                }
-            }
-        }
-    }
-
-    /// All text, joined.
-    #[must_use]
-    pub fn text(&self) -> String {
-        join_text(&self.parts)
-    }
-
-    fn count(&mut self, text: &str) {
-        self.bytes = self.bytes.saturating_add(text.len() as u64);
-    }
-}
-
 /// A model that a server offers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelInfo {
@@ -543,41 +325,9 @@ pub struct Probe {
     pub usage: Option<Usage>,
 }
 
-fn join_text(parts: &[Part]) -> String {
-    let mut out = String::new();
-    for part in parts {
-        if let Part::Text { text } = part {
-            out.push_str(text);
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_was_received_is_kept_in_order_and_counted() {
-        let mut received = Received::default();
-        for delta in [
-            Delta::Start { response_id: None, model: None },
-            Delta::Thinking("hm".into()),
-            Delta::Text("Hel".into()),
-            Delta::Text("lo".into()),
-            Delta::ToolCallStart { index: 0, id: "a".into(), name: "read".into() },
-            Delta::ToolCallStart { index: 1, id: "b".into(), name: "list".into() },
-            Delta::ToolCallArgs { index: 1, json: "{}".into() },
-            Delta::ToolCallArgs { index: 0, json: "{\"p".into() },
-        ] {
-            received.push(&delta);
-        }
-        assert_eq!(received.text(), "Hello");
-        assert_eq!(received.parts[2], Part::call("a", "read", "{\"p"));
-        assert_eq!(received.parts[3], Part::call("b", "list", "{}"));
-        assert_eq!(received.bytes, 2 + 5 + 4 + 4 + 2 + 3);
-        assert!(!received.is_empty());
-    }
 
     #[test]
     fn thinking_can_be_left_out() {
@@ -587,21 +337,5 @@ mod tests {
         let both = Message::assistant(vec![thought.clone(), hidden, Part::text("So"), state]);
         assert_eq!(both.without_thinking().map(|m| m.parts), Some(vec![Part::text("So")]));
         assert_eq!(Message::assistant(vec![thought]).without_thinking(), None);
-    }
-
-    #[test]
-    fn usage_adds_up_without_overflow() {
-        let mut sum = Usage { input: u64::MAX - 1, ..Usage::default() };
-        sum += Usage {
-            input: 5,
-            cache_read: 1,
-            cache_write: 2,
-            output: 3,
-            reasoning: 1,
-            ..Usage::default()
-        };
-        assert_eq!(sum.input, u64::MAX);
-        assert_eq!(sum.output, 3);
-        assert_eq!(sum.total(), u64::MAX);
     }
 }

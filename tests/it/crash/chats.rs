@@ -3,6 +3,7 @@
 //! handed to sub-agents, a key that is refused.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -410,17 +411,23 @@ impl Desk for Chats {
                 assert!(of_it.count() <= 1, "the program of {} began twice", said.name);
             }
             self.files(api).await;
-            let left = sleepers();
+            let left = sleepers(api.data);
             assert_eq!(left, 0, "programs that nobody ended");
         }
         .boxed()
     }
 }
 
-/// How many of the programs run, whoever began them.
-fn sleepers() -> usize {
+/// How many of the programs of this data folder run, whoever began them: another folder is killed beside it.
+fn sleepers(data: &Path) -> usize {
+    let data = data.canonicalize().expect("a folder");
+    let sleeps = |process: &Path| {
+        let line = std::fs::read(process.join("cmdline")).unwrap_or_default();
+        line.split(|b| *b == 0).any(|part| part == SLEEP.as_bytes())
+    };
+    let is_here = |process: &Path| {
+        std::fs::read_link(process.join("cwd")).is_ok_and(|at| at.starts_with(&data))
+    };
     let all = std::fs::read_dir("/proc").expect("a list of processes").flatten();
-    let line = |entry: std::fs::DirEntry| std::fs::read(entry.path().join("cmdline")).ok();
-    let is = |line: &Vec<u8>| line.split(|b| *b == 0).any(|part| part == SLEEP.as_bytes());
-    all.filter_map(line).filter(is).count()
+    all.map(|entry| entry.path()).filter(|process| sleeps(process) && is_here(process)).count()
 }

@@ -1,5 +1,6 @@
 //! Programs that want out of the jail.
 
+use hq::features::agents::model::Agent;
 use hq::features::agents::rules as agents;
 use hq::sandbox::confine::{PORTS, landlock_abi};
 use hq::sandbox::kill::SessionMark;
@@ -7,6 +8,27 @@ use serde_json::json;
 
 use crate::support::model::Turn;
 use crate::support::office::Office;
+
+/// Lets an agent run these one after the other; none reaches what it is after. Gives what was told of each.
+async fn refused(
+    office: &Office,
+    ada: &Agent,
+    commands: Vec<String>,
+) -> Vec<(String, bool, String)> {
+    let count = commands.len();
+    for command in commands {
+        office.model.push(Turn::call("exec", json!({ "command": command, "timeout": 20 })));
+    }
+    office.model.push(Turn::text("No way."));
+    let run = office.say(ada, "Find a way out").await;
+    assert_eq!(office.ended(run).await.summary, "No way.");
+    let results = office.results(run);
+    assert_eq!(results.len(), count);
+    for (_, ok, text) in &results {
+        assert!(!ok && !text.contains("\nREACHED"), "{text}");
+    }
+    results
+}
 
 #[expect(clippy::print_stdout, reason = "a test that cannot run here says why")]
 fn skipped(why: &str) {
@@ -37,18 +59,7 @@ async fn no_second_name_leads_a_program_to_what_is_not_its_own() {
         format!("perl -e '{connect}' {data}/hq.sock"),
         format!("HQ_DATA={data} {} agent list && echo REACHED", env!("CARGO_BIN_EXE_hq")),
     ];
-    let count = commands.len();
-    for command in commands {
-        office.model.push(Turn::call("exec", json!({ "command": command, "timeout": 20 })));
-    }
-    office.model.push(Turn::text("No way."));
-    let run = office.say(&ada, "Find another name").await;
-    assert_eq!(office.ended(run).await.summary, "No way.");
-    let results = office.results(run);
-    assert_eq!(results.len(), count);
-    for (_, ok, text) in &results {
-        assert!(!ok && !text.contains("\nREACHED"), "{text}");
-    }
+    refused(&office, &ada, commands.into()).await;
     office.hq.finish().await;
 }
 
@@ -83,18 +94,7 @@ async fn programs_do_not_reach_what_is_not_theirs() {
             "ln -s {data} $TMPDIR/data && echo x > $TMPDIR/data/out.txt && echo REACHED"
         ));
     }
-    let count = commands.len();
-    for command in commands {
-        office.model.push(Turn::call("exec", json!({ "command": command, "timeout": 20 })));
-    }
-    office.model.push(Turn::text("No way."));
-    let run = office.say(&ada, "Find a way out").await;
-    assert_eq!(office.ended(run).await.summary, "No way.");
-    let results = office.results(run);
-    assert_eq!(results.len(), count);
-    for (_, ok, text) in &results {
-        assert!(!ok && !text.contains("\nREACHED"), "{text}");
-    }
+    let results = refused(&office, &ada, commands).await;
     assert!(results[4].2.contains("too many processes"), "{}", results[4].2);
     assert!(!std::fs::exists(data.join("out.txt")).unwrap());
     office.hq.finish().await;

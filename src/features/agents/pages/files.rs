@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::app::Ws;
 use crate::features::agents::files::{self, Content, Node};
+use crate::features::agents::model::Agent;
 use crate::features::agents::queries::head::{self, Head, Place};
 use crate::web::error::PageError;
 use crate::web::extract::{Path, Query};
@@ -59,6 +60,20 @@ pub(super) struct Asked {
     path: String,
 }
 
+/// An agent, and the top of its pages about files.
+pub(super) fn top(
+    ws: &Ws,
+    who: &Person,
+    when: &When,
+    slug: &str,
+) -> Result<(Agent, Head), PageError> {
+    ws.read(|snap| {
+        let agent = find(snap, slug)?;
+        let head = head::head(ws, snap, &agent, Place::Files, who.access, when.now)?;
+        Ok((agent, head))
+    })
+}
+
 pub(super) async fn tree(
     ws: Ws,
     who: Person,
@@ -67,11 +82,7 @@ pub(super) async fn tree(
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
     let when = When::of(&ws, &who);
-    let (agent, head) = ws.read(|snap| {
-        let agent = find(snap, &slug)?;
-        let head = head::head(&ws, snap, &agent, Place::Files, who.access, when.now)?;
-        Ok::<_, PageError>((agent, head))
-    })?;
+    let (agent, head) = top(&ws, &who, &when, &slug)?;
     let path = asked.path.trim_matches('/').to_owned();
     let tree = files::tree(&ws, &agent, &path).await?;
     let content = if path.is_empty() || tree.nodes.iter().any(|n| n.path == path && n.is_folder) {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::app::{App, Ws};
 use crate::features::agents::files::{Content, MAX_SHOWN};
-use crate::features::agents::queries::head::{self, Head, Place};
+use crate::features::agents::queries::head::Head;
 use crate::features::agents::versions::{self, Told};
 use crate::git::Author;
 use crate::git::history::{self as git, FileDiff};
@@ -22,7 +22,7 @@ use crate::web::session::Person;
 use crate::web::shell::{Flash, Shell};
 use crate::web::time::RelTime;
 
-use super::{When, find};
+use super::{When, files, find};
 
 /// Commits of one page.
 const PAGE: usize = 30;
@@ -118,11 +118,7 @@ pub(super) async fn show(
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
     let when = When::of(&ws, &who);
-    let (agent, head) = ws.read(|snap| {
-        let agent = find(snap, &slug)?;
-        let head = head::head(&ws, snap, &agent, Place::Files, who.access, when.now)?;
-        Ok::<_, PageError>((agent, head))
-    })?;
+    let (agent, head) = files::top(&ws, &who, &when, &slug)?;
     let path = asked.path.trim_matches('/').to_owned();
     let before = Some(asked.before.as_str()).filter(|before| !before.is_empty());
     let log = versions::log(&ws, &agent, &path, before, PAGE).await?;

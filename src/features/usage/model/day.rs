@@ -71,6 +71,23 @@ pub struct Sums {
 }
 
 impl Sums {
+    /// Those of the sample rows.
+    pub(super) fn sample() -> Self {
+        Self {
+            calls: 3,
+            unpriced: 1,
+            estimated: 1,
+            input: 1_200,
+            cache_read: 3_000,
+            cache_write: 10,
+            output: 250,
+            reasoning: 40,
+            billed_micros: 8_400,
+            list_micros: 9_100,
+            failed: 1,
+        }
+    }
+
     /// Of one call.
     #[must_use]
     pub fn of(usage: &Usage) -> Self {
@@ -156,19 +173,7 @@ impl Record for UsageDay {
             provider: "anthropic".into(),
             model: "claude".into(),
             task: Some(TaskId::from_bytes([2; 16])),
-            sums: Sums {
-                calls: 3,
-                unpriced: 1,
-                estimated: 1,
-                input: 1_200,
-                cache_read: 3_000,
-                cache_write: 10,
-                output: 250,
-                reasoning: 40,
-                billed_micros: 8_400,
-                list_micros: 9_100,
-                failed: 1,
-            },
+            sums: Sums::sample(),
         }
     }
 }

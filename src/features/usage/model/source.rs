@@ -67,24 +67,7 @@ impl Record for UsageSource {
         ((self.day, self.source.clone()), self.kind as u8)
     }
     fn sample() -> Self {
-        Self {
-            day: 20_414,
-            source: "item".into(),
-            kind: CallKind::Step,
-            sums: Sums {
-                calls: 3,
-                unpriced: 1,
-                estimated: 1,
-                input: 1_200,
-                cache_read: 3_000,
-                cache_write: 10,
-                output: 250,
-                reasoning: 40,
-                billed_micros: 8_400,
-                list_micros: 9_100,
-                failed: 1,
-            },
-        }
+        Self { day: 20_414, source: "item".into(), kind: CallKind::Step, sums: Sums::sample() }
     }
 }
 
