@@ -1,9 +1,10 @@
 //! Compaction: when it happens, what it keeps, what it costs, and what a stop or a kill leaves of it.
 
 use hq::features::runs::model::{
-    Asked, Compaction, CompactionWhy, Context, EventKind, Run, Session, SummaryBy,
+    Asked, Compaction, CompactionWhy, Context, EventKind, Input, InputState, Run, Session,
+    SummaryBy,
 };
-use hq::features::runs::rules::context;
+use hq::features::runs::rules::{context, queue as dropped};
 use hq::kernel::{Outcome, RunId, RunState};
 use hq::store::{Range, ReadExt as _};
 use serde_json::{Value, json};
@@ -243,6 +244,36 @@ async fn a_compaction_that_is_stopped_changes_nothing() {
     let run = office.say(&ada, "What was first?").await;
     office.ended(run).await;
     assert!(said(&office.model.last()).contains("Remark 0"));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_whose_run_is_stopped_before_it_was_read_does_not_come_back_by_itself() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    talked(&office, &ada, 5).await;
+    office.model.push(Turn::text("Nearly full.").usage(full()));
+    let run = office.say(&ada, "And now?").await;
+    office.ended(run).await;
+    // The conversation is compacted before the message is read.
+    office.model.push(Turn::silence());
+    let asked = office.model.requests().len();
+    let sent = office.send(&ada, "Go on", None).await;
+    office.model.asked(asked + 1).await;
+    office.stop(sent.run).await;
+    let ended = office.ended(sent.run).await;
+    assert!(matches!(ended.outcome, Some(Outcome::Stopped { .. })), "{:?}", ended.outcome);
+    office.hq.settle().await;
+    let input: Input = office.get(sent.message);
+    assert!(matches!(input.state, InputState::Dropped(_)) && input.kept, "{input:?}");
+    let session: Session = office.get(ended.session);
+    assert_eq!(session.active_run, None, "nothing begins again by itself");
+    assert_eq!(office.model.requests().len(), asked + 1);
+    // Who wrote it may bring it back.
+    let (by, message) = (office.owner(), sent.message);
+    office.model.push(summary("vans")).push(Turn::text("Going on."));
+    let back = office.act(move |tx| dropped::bring_back(tx, message, by)).await;
+    assert_eq!(office.ended(back.run).await.summary, "Going on.");
     office.hq.finish().await;
 }
 

@@ -176,12 +176,18 @@ impl Scene {
                     self.act(move |tx| rules::wake(tx, id));
                 }
             }
-            RunState::Queued => self.act(move |tx| {
-                let mut pen = rules::begin(tx, id)?;
-                pen.read_inputs(tx)?;
-                pen.append(tx, called())?;
-                pen.save(tx).map(drop)
-            }),
+            RunState::Queued => {
+                // One that compacts first has begun and read nothing.
+                let reads = self.dice.below(4) != 0;
+                self.act(move |tx| {
+                    let mut pen = rules::begin(tx, id)?;
+                    if reads {
+                        pen.read_inputs(tx)?;
+                    }
+                    pen.append(tx, called())?;
+                    pen.save(tx).map(drop)
+                });
+            }
             RunState::Running => self.act(move |tx| {
                 let mut pen = Pen::open(tx, id, epoch)?;
                 pen.read_inputs(tx)?;

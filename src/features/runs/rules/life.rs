@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use crate::features::agents::model::Agent;
 use crate::features::runs::model::{
-    CallStatus, EventKind, Input, InputState, ModelSource, Run, Session, StopRequest,
+    CallStatus, EventKind, Input, ModelSource, Run, Session, StopRequest,
 };
 use crate::features::runs::queries::{branches, halt};
 use crate::features::workspace::model::{Counter, Counting};
@@ -17,9 +17,9 @@ use crate::store::{ReadExt, WriteTx};
 use super::RunError;
 use super::children;
 use super::context;
+use super::dropped;
 use super::input::{SessionSpec, open_session};
 use super::pen::Pen;
-use super::queue;
 
 /// Crashes without a finished step after which a run is parked for good.
 pub const MAX_CRASHES: u32 = 3;
@@ -204,7 +204,7 @@ pub fn recover(tx: &mut WriteTx<'_>, id: RunId, what: &str) -> Result<Run, RunEr
     if let Some((outcome, summary)) = end {
         if outcome == Outcome::Interrupted {
             // Else its next run would answer after all.
-            queue::drop_talk(tx, pen.session.id, |_| true, TOO_OLD)?;
+            dropped::drop_talk(tx, pen.session.id, |_| true, TOO_OLD)?;
         }
         pen.session.epoch += 1;
         pen.close_calls(tx, CallStatus::Unknown, "HQ was restarted before this had an answer")?;
@@ -238,10 +238,6 @@ pub fn request_stop(
     if run.is_at_work() {
         return Ok(run);
     }
-    if run.started_at.is_none() {
-        // What it was made for is not wanted any more; what was said since is for the next run.
-        queue::cancel_assigned(tx, &run)?;
-    }
     force_end(tx, id, Outcome::Stopped { by }, "")
 }
 
@@ -261,11 +257,6 @@ pub fn force_end(
     }
     let session_id = run.session;
     let mut session = tx.get::<Session>(session_id)?.ok_or(RunError::NoSession(session_id))?;
-    if let (None, Outcome::Failed { reason, .. }) = (run.started_at, &outcome) {
-        // A run that never began would be made again for the same message, without end.
-        let own = InputState::Assigned(id);
-        queue::drop_talk(tx, session_id, |input| input.state == own, reason)?;
-    }
     session.epoch += 1;
     let mut pen = Pen { run, session, appended: Vec::new() };
     let status = match outcome {

@@ -5,6 +5,7 @@ pub mod again;
 pub mod children;
 pub mod client;
 pub mod context;
+mod dropped;
 pub mod forget;
 mod fork;
 pub mod halt;

@@ -12,7 +12,8 @@ use crate::store::{ReadExt, WriteTx};
 
 use super::RunError;
 use super::children;
-use super::queue::{hand_over, tell_overflowed};
+use super::dropped::{close_unread, tell_overflowed};
+use super::queue::hand_over;
 
 /// An open run.
 pub struct Pen {
@@ -224,6 +225,7 @@ impl Pen {
         run.outcome = Some(outcome);
         tx.put(&run)?;
         session.active_run = None;
+        close_unread(tx, &run)?;
         hand_over(tx, &mut session)?;
         if run.trigger == RunTrigger::Child && session.active_run.is_none() {
             session.archived_at = Some(tx.now());

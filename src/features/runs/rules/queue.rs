@@ -13,25 +13,25 @@ use crate::features::runs::model::{
     MAX_DEBOUNCE_MS, QueueChoice, QueueOf, QueueWish, Queueing, Run, Session, Waiting,
 };
 use crate::features::runs::queries::{park as reading_park, queue as reading};
-use crate::features::workspace::model::Member;
-use crate::kernel::text::{MAX_TEXT, ellipsis};
+use crate::kernel::text::MAX_TEXT;
 use crate::kernel::{
-    AccountId, DropPolicy, Event, InputId, Placed, QueueMode, RunId, RunState, RunTrigger,
-    SessionId, Thinking, Timestamp, WaitFor,
+    DropPolicy, Event, InputId, Placed, QueueMode, RunId, RunState, RunTrigger, SessionId,
+    Thinking, Timestamp, WaitFor,
 };
 use crate::store::{ReadExt, WriteTx};
 
 use super::RunError;
 use super::children;
 use super::context;
-use super::input::{SessionSpec, open_session};
+use super::dropped::drop_talk;
 use super::life::{self, RunSpec};
 use super::park;
+
+pub use super::dropped::{bring_back, dismiss, withdraw};
 
 /// How many messages that went are told in one line each.
 const MAX_TOLD: usize = 50;
 const TOO_MANY: &str = "too many messages waited";
-const TOLD: &str = "too many messages waited; the agent was told in one line";
 const ANEW: &str = "the conversation began anew";
 
 /// Something said.
@@ -138,7 +138,7 @@ pub fn queue(tx: &mut WriteTx<'_>, session: SessionId, new: NewInput) -> Result<
 }
 
 /// Finds the place of a message that nobody has.
-fn place(
+pub(super) fn place(
     tx: &mut WriteTx<'_>,
     mut session: Session,
     mut input: Input,
@@ -389,130 +389,6 @@ fn next_batch(left: Vec<Input>) -> Vec<Input> {
             .collect(),
         _ => vec![first],
     }
-}
-
-/// Closes messages that nobody will answer and says why; who sent them may bring them back. Comments
-/// are not talk.
-pub(super) fn drop_talk(
-    tx: &mut WriteTx<'_>,
-    session: SessionId,
-    which: impl Fn(&Input) -> bool,
-    why: &str,
-) -> Result<(), RunError> {
-    for mut input in reading::open_inputs(tx, session)? {
-        if input.comment.is_none() && which(&input) {
-            input.kept = input.is_talk();
-            input.state = InputState::Dropped(why.to_owned());
-            tx.put(&input)?;
-        }
-    }
-    Ok(())
-}
-
-/// Takes back the messages that a run was made for and has not read.
-pub(super) fn cancel_assigned(tx: &mut WriteTx<'_>, run: &Run) -> Result<(), RunError> {
-    for mut input in reading::open_inputs(tx, run.session)? {
-        if input.state == InputState::Assigned(run.id) {
-            input.state = InputState::Cancelled;
-            tx.put(&input)?;
-        }
-    }
-    Ok(())
-}
-
-/// Cancels messages that no run has yet.
-///
-/// # Errors
-/// When the store refuses.
-pub fn withdraw(tx: &mut WriteTx<'_>, inputs: &[InputId]) -> Result<(), RunError> {
-    for id in inputs {
-        if let Some(mut input) = tx.get::<Input>(*id)?
-            && input.state == InputState::Accepted
-        {
-            input.state = InputState::Cancelled;
-            tx.put(&input)?;
-        }
-    }
-    Ok(())
-}
-
-/// What a turn hears of messages that went because there were too many: one line each. A turn that
-/// goes on hears only of those that were meant for it.
-pub(super) fn tell_overflowed(tx: &mut WriteTx<'_>, run: &Run) -> Result<Option<String>, RunError> {
-    let mut gone = reading::overflowed(tx, run.session)?;
-    gone.retain(|input| run.calls == 0 || input.mode == QueueMode::Steer);
-    if gone.is_empty() {
-        return Ok(None);
-    }
-    let mut lines = vec![format!(
-        "[{} earlier messages did not fit into the queue while you worked. In one line each:",
-        gone.len()
-    )];
-    for mut input in gone {
-        let who = match input.by.account() {
-            Some(account) => tx.get::<Member>(account)?.map(|member| member.name),
-            None => None,
-        };
-        let words = input.text.split_whitespace().collect::<Vec<_>>().join(" ");
-        lines.push(format!("- {}: {}", who.unwrap_or_default(), ellipsis(&words, 120)));
-        input.state = InputState::Dropped(TOLD.to_owned());
-        tx.put(&input)?;
-    }
-    lines.push("Ask if one of them matters.]".to_owned());
-    Ok(Some(lines.join("\n")))
-}
-
-/// A message of this person's that was dropped and is kept for them.
-fn kept(tx: &WriteTx<'_>, id: InputId, by: AccountId) -> Result<Input, RunError> {
-    let input = tx.get::<Input>(id)?.filter(|input| input.by.account() == Some(by));
-    let input = input.ok_or_else(|| RunError::NotFound(format!("of message {id}")))?;
-    let gone = matches!(input.state, InputState::Dropped(_) | InputState::Overflowed);
-    if gone && input.kept { Ok(input) } else { Err(RunError::NotDropped) }
-}
-
-/// Brings back a message that was dropped: it is queued anew, in the conversation that has the place
-/// of its own now if that is out of the way.
-///
-/// # Errors
-/// `NotDropped` when it was not, `Taken` when somebody else talks there now, and as [`queue`].
-pub fn bring_back(tx: &mut WriteTx<'_>, id: InputId, by: AccountId) -> Result<Sent, RunError> {
-    let mut input = kept(tx, id, by)?;
-    let old = tx.get::<Session>(input.session)?.ok_or(RunError::NoSession(input.session))?;
-    let session = match old.archived_at {
-        None => old,
-        Some(_) => {
-            let Session { agent, key, owner, task, .. } = old;
-            let now = open_session(tx, SessionSpec { agent, key, owner, task })?;
-            if now.owner != owner {
-                return Err(RunError::Taken);
-            }
-            now
-        }
-    };
-    let agent = tx.get::<Agent>(session.agent)?.ok_or(RunError::NoAgent(session.agent))?;
-    if agent.archived_at.is_some() {
-        return Err(RunError::Archived(agent.name));
-    }
-    (input.session, input.state, input.kept) = (session.id, InputState::Accepted, false);
-    if input.mode == QueueMode::Interrupt {
-        input.mode = QueueMode::Followup;
-    }
-    let queueing = reading::of_session(tx, &session)?;
-    place(tx, session, input, &queueing)
-}
-
-/// Puts a message that was dropped out of sight.
-///
-/// # Errors
-/// `NotDropped` when it was not.
-pub fn dismiss(tx: &mut WriteTx<'_>, id: InputId, by: AccountId) -> Result<(), RunError> {
-    let mut input = kept(tx, id, by)?;
-    input.kept = false;
-    if input.state == InputState::Overflowed {
-        input.state = InputState::Cancelled;
-    }
-    tx.put(&input)?;
-    Ok(())
 }
 
 /// A conversation begins anew: what people said goes over to the new one, words of HQ do not.

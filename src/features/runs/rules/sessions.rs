@@ -7,7 +7,7 @@ use crate::kernel::text::ellipsis;
 use crate::kernel::{AccountId, SessionId, Thinking};
 use crate::store::{ReadExt, WriteTx};
 
-use super::{RunError, SessionSpec, open_session, queue};
+use super::{RunError, SessionSpec, dropped, open_session, queue};
 
 /// The longest name, in characters.
 const MAX_NAME: usize = 120;
@@ -55,7 +55,7 @@ fn put_away(tx: &mut WriteTx<'_>, mut session: Session) -> Result<(), RunError> 
     if session.active_run.is_some() {
         return Err(RunError::Busy);
     }
-    queue::drop_talk(tx, session.id, |_| true, ARCHIVED)?;
+    dropped::drop_talk(tx, session.id, |_| true, ARCHIVED)?;
     session.archived_at = Some(tx.now());
     tx.put(&session)?;
     Ok(())
