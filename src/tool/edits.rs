@@ -6,6 +6,11 @@ use super::text;
 
 /// Longer texts are looked through only exactly, in bytes.
 const MAX_LENIENT: usize = 2 * 1024 * 1024;
+/// The longest text that edits may come to, in bytes: a small text for each letter of a long one is more
+/// than a machine has.
+pub const MAX_TEXT: usize = 10 * 1024 * 1024;
+/// The most edits of one call.
+const MAX_EDITS: usize = 500;
 
 /// One replacement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +35,10 @@ pub enum Places {
 /// # Errors
 /// When an edit finds no place, or too many, or nothing would change.
 pub fn apply(whole: &str, edits: &[Edit], places: Places) -> Result<(String, usize), ToolError> {
+    if MAX_EDITS < edits.len() {
+        let text = format!("a call makes at most {MAX_EDITS} edits; make several calls of it");
+        return Err(ToolError::refused("too_large", text));
+    }
     let (mark, before) = text::split_mark(whole);
     let end = text::common_end(before);
     let (mut now, mut count) = (before.to_owned(), 0);
@@ -66,6 +75,12 @@ fn one(
     }
     let new = text::with_ends(&edit.new, end);
     let found: Vec<usize> = now.match_indices(old).map(|(at, _)| at).collect();
+    let gone = found.len().saturating_mul(old.len());
+    let comes = found.len().max(1).saturating_mul(new.len());
+    if MAX_TEXT < (now.len() - gone).saturating_add(comes) {
+        let text = "the text would be longer than the 10 MB that a file may have; replace less";
+        return Err(ToolError::refused("too_large", text));
+    }
     match (found.as_slice(), places) {
         ([], _) => {
             let (from, to) = lenient(now, old)?;
@@ -182,6 +197,19 @@ mod tests {
     fn mark_and_line_ends_stay() {
         assert_eq!(done("\u{feff}a\r\nb\r\n", "\u{feff}a", "x\ny"), "\u{feff}x\r\ny\r\nb\r\n");
         assert_eq!(done("a\nb", "a", "x\r\ny"), "x\ny\nb");
+    }
+
+    #[test]
+    fn no_edit_comes_to_more_than_a_file_may_have() {
+        let letters = "a".repeat(MAX_TEXT / 2);
+        let each = apply(&letters, &edit("a", &"b".repeat(MAX_TEXT / 2)), Places::All);
+        let told = each.unwrap_err().into_output().unwrap().text;
+        assert!(told.starts_with("Error(too_large)"), "{told}");
+        let doubling = vec![edit("a", "aa").remove(0); 60];
+        let told = apply("a", &doubling, Places::All).unwrap_err().into_output().unwrap().text;
+        assert!(told.starts_with("Error(too_large): edit 24 of 60"), "{told}");
+        let many = vec![edit("a", "a").remove(0); MAX_EDITS + 1];
+        assert!(apply("a", &many, Places::All).is_err());
     }
 
     #[test]

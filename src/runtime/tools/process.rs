@@ -14,7 +14,7 @@ use crate::features::runs::queries::talk;
 use crate::kernel::text::ellipsis;
 use crate::kernel::{Actor, Can, Cause};
 use crate::runtime::jobs::{Jobs, Live};
-use crate::store::StoreError;
+use crate::store::{ReadExt, StoreError};
 use crate::tool::globs::{self, Expression};
 use crate::tool::reduce;
 use crate::tool::{ActTool, Aliases, Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec};
@@ -114,7 +114,16 @@ impl ActTool for Process {
     }
 }
 
-/// A job of this agent: those of others are theirs, and those of a person's conversation that person's.
+/// Whether a run follows a job of its agent: those of a person's conversation are that person's, and a
+/// sub-agent has its own alone. What its parent has left running may write and reach what it may not.
+fn is_for(cx: &ToolCx, tx: &impl ReadExt, job: &Job) -> Result<bool, StoreError> {
+    match cx.child {
+        Some(_) => Ok(job.session == cx.session),
+        None => talk::may_tell_of(tx, cx.session, job.session),
+    }
+}
+
+/// A job of this agent: those of others are theirs.
 fn find(cx: &ToolCx, number: Option<u32>) -> Result<Job, ToolError> {
     let Some(number) = number else {
         return Err(ToolError::refused("invalid_args", "id is missing: the number of the job"));
@@ -122,7 +131,7 @@ fn find(cx: &ToolCx, number: Option<u32>) -> Result<Job, ToolError> {
     let found = cx.ws.read(|snap| {
         let job = queries::by_name(snap, &number.to_string())?;
         match job.filter(|job| job.agent == cx.agent) {
-            Some(job) if talk::may_tell_of(snap, cx.session, job.session)? => Ok(Some(job)),
+            Some(job) if is_for(cx, snap, &job)? => Ok(Some(job)),
             _ => Ok::<_, StoreError>(None),
         }
     })?;
@@ -137,7 +146,7 @@ impl Process {
         let jobs = cx.ws.read(|snap| {
             let mut told = Vec::new();
             for job in queries::of_agent(snap, cx.agent, 2 * LISTED)? {
-                if talk::may_tell_of(snap, cx.session, job.session)? {
+                if is_for(cx, snap, &job)? {
                     told.push(job);
                 }
             }

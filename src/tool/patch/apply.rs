@@ -1,11 +1,19 @@
 //! Works a patch out against files: all of it or nothing.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use super::{Hunk, HunkLine, Op, Patch};
 use crate::tool::ToolError;
 use crate::tool::text::{self, Line};
+
+/// The most that one patch reads, in bytes.
+const MAX_READ: usize = 32 * 1024 * 1024;
+/// The most lines of a file that hunks are looked for in.
+const MAX_LINES: usize = 500_000;
+/// How much is compared for one patch: a line counts once, and again for each 64 bytes.
+const MAX_EFFORT: usize = 10_000_000;
 
 /// The files that a patch meets.
 pub trait Tree {
@@ -46,7 +54,8 @@ pub struct Applied {
 /// # Errors
 /// `file_not_found`, `file_exists`, `hunk_not_found`, `hunk_ambiguous`, and what the tree refuses.
 pub fn apply(patch: &Patch, tree: &impl Tree) -> Result<Applied, ToolError> {
-    let mut virtual_tree = Virtual { tree, files: BTreeMap::new() };
+    let mut virtual_tree =
+        Virtual { tree, files: BTreeMap::new(), bytes: 0, effort: Effort::default() };
     let mut report = Vec::new();
     for op in &patch.ops {
         report.push(virtual_tree.take(op)?);
@@ -56,15 +65,43 @@ pub fn apply(patch: &Patch, tree: &impl Tree) -> Result<Applied, ToolError> {
     Ok(Applied { files, report })
 }
 
+/// What was spent on looking for hunks: a patch of a few lines can ask for hours of it.
+#[derive(Default)]
+struct Effort(Cell<usize>);
+
+impl Effort {
+    /// One more line is compared.
+    fn spend(&self, line: &str) -> Result<(), ToolError> {
+        let spent = self.0.get() + 1 + line.len() / 64;
+        self.0.set(spent);
+        match spent <= MAX_EFFORT {
+            true => Ok(()),
+            false => Err(too_large("its hunks fit nearly everywhere, looking takes too long")),
+        }
+    }
+}
+
+fn too_large(why: &str) -> ToolError {
+    let text = format!("{why}; make several patches of it, or change the file with a program");
+    ToolError::refused("too_large", text)
+}
+
 struct Virtual<'t, T> {
     tree: &'t T,
     files: BTreeMap<String, Changed>,
+    /// How much was read.
+    bytes: usize,
+    effort: Effort,
 }
 
 impl<T: Tree> Virtual<'_, T> {
     fn file(&mut self, path: &str) -> Result<&mut Changed, ToolError> {
         if !self.files.contains_key(path) {
             let before = self.tree.read(path)?;
+            self.bytes += before.as_ref().map_or(0, String::len);
+            if MAX_READ < self.bytes {
+                return Err(too_large("the files of a patch have at most 32 MB"));
+            }
             let changed = Changed { after: before.clone(), before, from: None };
             self.files.insert(path.to_owned(), changed);
         }
@@ -108,7 +145,7 @@ impl<T: Tree> Virtual<'_, T> {
             Op::Update { path, to, hunks } => {
                 let path = self.tree.path(path)?;
                 let before = self.there(&path)?;
-                let after = update(&path, &before, hunks)?;
+                let after = update(&path, &before, hunks, &self.effort)?;
                 let count = |is: fn(&HunkLine) -> bool| {
                     hunks.iter().flat_map(|hunk| &hunk.lines).filter(|line| is(line)).count()
                 };
@@ -133,13 +170,16 @@ impl<T: Tree> Virtual<'_, T> {
 }
 
 /// The text of a file after its hunks. Lines that no hunk takes away or adds stay byte for byte.
-fn update(path: &str, whole: &str, hunks: &[Hunk]) -> Result<String, ToolError> {
+fn update(path: &str, whole: &str, hunks: &[Hunk], effort: &Effort) -> Result<String, ToolError> {
     let (mark, body) = text::split_mark(whole);
+    if !hunks.is_empty() && MAX_LINES < body.matches('\n').count() {
+        return Err(too_large(&format!("{path} has more than {MAX_LINES} lines")));
+    }
     let lines = text::lines(body);
     let mut out: Vec<(&str, &str)> = Vec::with_capacity(lines.len() + 16);
     let mut done = 0;
     for (n, hunk) in hunks.iter().enumerate() {
-        let place = Place { path, number: n + 1, hunk, lines: &lines };
+        let place = Place { path, number: n + 1, hunk, lines: &lines, effort };
         let at = place.find(done)?;
         out.extend(lines[done..at].iter().map(|line| (line.text, line.end)));
         done = at;
@@ -205,6 +245,7 @@ struct Place<'a> {
     number: usize,
     hunk: &'a Hunk,
     lines: &'a [Line<'a>],
+    effort: &'a Effort,
 }
 
 impl Place<'_> {
@@ -219,7 +260,7 @@ impl Place<'_> {
             return Ok(if self.hunk.at_end { self.lines.len() } else { start });
         }
         for tier in TIERS {
-            let found = self.all(start, &wanted, tier);
+            let found = self.all(start, &wanted, tier)?;
             match found.as_slice() {
                 [] => {}
                 [one] => return Ok(*one),
@@ -230,23 +271,49 @@ impl Place<'_> {
     }
 
     /// All places from `start` on where the wanted lines stand.
-    fn all(&self, start: usize, wanted: &[&str], tier: fn(&str) -> Cow<'_, str>) -> Vec<usize> {
-        let Some(last) = self.lines.len().checked_sub(wanted.len()) else { return Vec::new() };
+    fn all(
+        &self,
+        start: usize,
+        wanted: &[&str],
+        tier: fn(&str) -> Cow<'_, str>,
+    ) -> Result<Vec<usize>, ToolError> {
+        let Some(last) = self.lines.len().checked_sub(wanted.len()) else { return Ok(Vec::new()) };
         let first = if self.hunk.at_end { start.max(last) } else { start };
         let wanted: Vec<Cow<'_, str>> = wanted.iter().map(|line| tier(line)).collect();
-        let here = |at: &usize| {
-            self.lines[*at..].iter().zip(&wanted).all(|(line, wanted)| tier(line.text) == *wanted)
-        };
-        (first..=last).filter(here).collect()
+        let mut found = Vec::new();
+        for at in first..=last {
+            if self.stand_at(at, &wanted, tier)? {
+                found.push(at);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether these lines stand at a place.
+    fn stand_at(
+        &self,
+        at: usize,
+        wanted: &[Cow<'_, str>],
+        tier: fn(&str) -> Cow<'_, str>,
+    ) -> Result<bool, ToolError> {
+        for (line, wanted) in self.lines[at..].iter().zip(wanted) {
+            self.effort.spend(line.text)?;
+            if tier(line.text) != *wanted {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The line behind the next one that is like a context.
     fn behind(&self, from: usize, context: &str) -> Result<usize, ToolError> {
         for tier in TIERS {
             let wanted = tier(context);
-            let found = self.lines[from..].iter().position(|line| tier(line.text) == wanted);
-            if let Some(at) = found {
-                return Ok(from + at + 1);
+            for (at, line) in self.lines.iter().enumerate().skip(from) {
+                self.effort.spend(line.text)?;
+                if tier(line.text) == wanted {
+                    return Ok(at + 1);
+                }
             }
         }
         Err(self.not_found(context, "the line after @@ is not there"))

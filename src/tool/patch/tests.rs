@@ -132,6 +132,20 @@ fn mark_line_ends_and_last_line_stay() {
 }
 
 #[test]
+fn no_patch_takes_more_than_a_machine_has() {
+    let large = "x".repeat(9 << 20);
+    let names = ["a", "b", "c", "d"];
+    let files: Vec<(&str, &str)> = names.iter().map(|name| (*name, large.as_str())).collect();
+    let ops: String = names.iter().map(|name| format!("*** Delete File: {name}\n")).collect();
+    assert!(run(&files, &ops).unwrap_err().contains("at most 32 MB"));
+    let told = updated(&"\n".repeat(500_001), "@@\n-x\n+y\n").unwrap_err();
+    assert!(told.contains("Error(too_large): a has more than 500000 lines"), "{told}");
+    let hunk = format!("@@\n{}-b\n+c\n", " a\n".repeat(20_000));
+    let told = updated(&"a\n".repeat(40_000), &hunk).unwrap_err();
+    assert!(told.contains("Error(too_large): its hunks fit nearly everywhere"), "{told}");
+}
+
+#[test]
 fn faults_name_their_line() {
     for (text, wanted) in [
         ("", "line 1: a patch begins with"),

@@ -128,6 +128,11 @@ const DEFENCES: &[(&str, &str, &str)] = &[
         "orders_to_go_on_use_no_more_tokens_than_a_run_may",
     ),
     (
+        "A sub-agent speaks to a program that its parent has left running",
+        "A sub-agent has the programs that it has begun and no others",
+        "a_sub_agent_speaks_to_no_program_of_its_parent",
+    ),
+    (
         "A program that floods, is deaf to signals, or hides in a session of its own",
         "So many bytes of output, so much time; whoever it has begun is ended with it",
         "a_program_that_floods_or_never_ends_is_ended",

@@ -2,11 +2,12 @@
 
 use hq::features::agents::model::Agent;
 use hq::features::agents::rules as agents;
+use hq::features::runs::model::Child;
 use hq::sandbox::confine::{PORTS, landlock_abi};
 use hq::sandbox::kill::SessionMark;
 use serde_json::json;
 
-use crate::support::model::Turn;
+use crate::support::model::{Seen, Turn};
 use crate::support::office::Office;
 
 /// Lets an agent run these one after the other; none reaches what it is after. Gives what was told of each.
@@ -222,5 +223,47 @@ async fn the_network_is_closed_to_programs_until_it_is_switched_on() {
     assert!(results[0].1 && results[0].2.contains("\nREACHED"), "{results:?}");
     // Only what the web needs, where the kernel tells ports apart.
     assert_eq!(results[1].1, abi < PORTS, "{results:?}");
+    office.hq.finish().await;
+}
+
+/// A parent that leaves a shell running and makes a sub-agent, which tries to speak to that shell.
+fn lends_a_shell(seen: &Seen) -> Option<Turn> {
+    let messages = seen.body["messages"].as_array()?;
+    let step = messages.iter().filter(|message| message["role"] == "assistant").count();
+    let process = |arguments: serde_json::Value| ("process", arguments);
+    Some(match (seen.text().contains("[Subagent Task"), step) {
+        (false, 0) => Turn::call("exec", json!({ "command": "sh", "background": true })),
+        (false, 1) => Turn::call("subagent_spawn", json!({ "task": "Creep in" })),
+        (false, 2) => Turn::call("subagent_wait", json!({})),
+        (false, _) => Turn::text("Nobody came in."),
+        (true, 0) => [
+            process(json!({ "action": "list" })),
+            process(json!({ "action": "write", "id": 1, "data": "echo x > reached.md\n" })),
+            process(json!({ "action": "log", "id": 1 })),
+            process(json!({ "action": "kill", "id": 1 })),
+        ]
+        .into_iter()
+        .fold(Turn::text("I try."), |turn, (tool, arguments)| turn.and_call(tool, arguments)),
+        (true, _) => Turn::text("No way."),
+    })
+}
+
+/// What its parent has left running writes where a sub-agent may not, and reaches what it may not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sub_agent_speaks_to_no_program_of_its_parent() {
+    let office = Office::open().await;
+    office.settings(|settings| settings.exec_without_jail = true).await;
+    office.model.answering(lends_a_shell);
+    let ada = office.agent_with("Ada", |new| new.exec = true).await;
+    let run = office.say(&ada, "Lend it a shell").await;
+    assert_eq!(office.ended(run).await.summary, "Nobody came in.");
+    let below = office.all::<Child>().pop().expect("a sub-agent").run;
+    let results = office.results(below);
+    assert_eq!(results.len(), 4, "{results:?}");
+    assert_eq!(results[0].2, "no programs");
+    for (_, ok, text) in &results[1..] {
+        assert!(!ok && text.contains("you have no job 1"), "{text}");
+    }
+    assert_eq!(office.file(&ada, "reached.md"), None);
     office.hq.finish().await;
 }
