@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::model::Received;
+use super::pause;
 use crate::kernel::{Problem, ProblemKind};
 use crate::net::retry::{Backoff, Next};
 
@@ -212,10 +213,9 @@ impl ProviderError {
     pub fn in_stream(code: &str, message: &str) -> Self {
         let class = classify(None, code, message);
         let said = shorten(message);
-        Self::new(
-            class,
-            if said.is_empty() { format!("the provider broke off ({code})") } else { said },
-        )
+        let wait = pause::in_words(&said).filter(|_| class.is_wait());
+        let said = if said.is_empty() { format!("the provider broke off ({code})") } else { said };
+        Self::new(class, said).with_retry_after(wait)
     }
 
     /// An answer that broke off.
@@ -316,6 +316,7 @@ const WORDS: &[(ErrorClass, &[&str])] = &[
             "exceeded your current quota",
             "billing_not_active",
             "billing hard limit",
+            "credits are depleted",
             "payment required",
         ],
     ),
@@ -427,6 +428,19 @@ const WORDS: &[(ErrorClass, &[&str])] = &[
             "resource_exhausted",
             "throttl",
             "tokens per min",
+            "requests per min",
+            "requests per day",
+            "usage limit",
+            "usage_limit",
+            "daily limit",
+            "weekly limit",
+            "monthly limit",
+            "limit will reset",
+            "quota exceeded",
+            "quota_exceeded",
+            "concurrency limit",
+            "concurrent requests",
+            "model_cooldown",
         ],
     ),
     (ErrorClass::Timeout, &["timeout_error", "timed out", "deadline_exceeded"]),
@@ -440,6 +454,9 @@ pub fn classify(status: Option<u16>, code: &str, message: &str) -> ErrorClass {
         .iter()
         .find(|(_, words)| words.iter().any(|w| said.contains(w)))
         .map(|(class, _)| *class);
+    // Google calls each of its limits a quota, those for a minute, too.
+    let is_googles = said.starts_with("resource_exhausted") && said.contains("your current quota");
+    let by_words = if is_googles { Some(ErrorClass::RateLimit) } else { by_words };
     match (status, by_words) {
         // Words of a person's text may be quoted in any message, so a status that is clear wins over them.
         (Some(401 | 403), Some(ErrorClass::Billing)) => ErrorClass::Billing,
@@ -513,6 +530,16 @@ mod tests {
             (Some(429), "rate_limit_exceeded", "Rate limit reached", C::RateLimit),
             (Some(429), "rate_limit_error", "", C::RateLimit),
             (Some(429), "", "", C::RateLimit),
+            (
+                Some(429),
+                "RESOURCE_EXHAUSTED",
+                "You exceeded your current quota, please check your plan and billing details. Please retry in 31.5s.",
+                C::RateLimit,
+            ),
+            (Some(429), "RESOURCE_EXHAUSTED", "Your prepayment credits are depleted.", C::Billing),
+            (Some(429), "usage_limit_reached", "The usage limit has been reached", C::RateLimit),
+            (Some(402), "", "Weekly limit reached, it resets on Monday", C::RateLimit),
+            (Some(400), "", "Concurrency limit exceeded for this key", C::RateLimit),
             (Some(529), "overloaded_error", "Overloaded", C::Overloaded),
             (Some(503), "", "Service Unavailable", C::Overloaded),
             (Some(500), "api_error", "Internal server error", C::Server),

@@ -20,7 +20,9 @@ pub mod account;
 mod ids;
 mod media;
 mod learned;
+mod numbers;
 mod openai;
+mod pause;
 mod think_tags;
 
 use std::sync::Arc;

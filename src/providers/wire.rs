@@ -10,22 +10,18 @@ use tokio::time::timeout;
 use super::base::Base;
 use super::error::{ErrorClass, ProviderError};
 use super::model::{Delta, Received, Reply};
-use super::{Key, Sink};
+use super::{Key, Sink, pause};
 use crate::kernel::Clock;
 use crate::net::client::{Body, Extent, HttpClient, Response};
 use crate::net::error::{NetError, Phase};
 use crate::net::lines::LineParser;
 use crate::net::message::{Headers, Method, Policy, Request, Timeouts};
-use crate::net::retry;
 use crate::net::sse::{MAX_EVENT, SseParser};
 
 /// The most bytes of an error's body that are looked at.
 const ERROR_BODY: usize = 64 * 1024;
 /// The most bytes of a list of models; a router's is several megabytes.
 const LIST_BODY: u64 = 32 * 1024 * 1024;
-
-/// The pause after a quota of a day is used up: nobody says when the day ends there.
-const DAY_QUOTA: Duration = Duration::from_secs(3_600);
 
 /// How the events of an answer are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +108,7 @@ impl Limits {
         let patient = |public: u64| Duration::from_secs(if base.private { 300 } else { public });
         Self {
             header: patient(120),
-            idle: patient(90),
+            idle: patient(120),
             tail: Duration::from_secs(5),
             total: 64 * 1024 * 1024,
         }
@@ -215,7 +211,7 @@ impl Connection {
             return Ok(response);
         }
         let (status, id) = (response.status, request_id(&response.headers));
-        let wait = self.wait(&response.headers);
+        let headers = response.headers;
         // ok: the status says enough if the rest of the answer does not come
         let (body, _) =
             response.body.beginning(ERROR_BODY).await.unwrap_or_else(|_| (Vec::new(), Extent::Cut));
@@ -226,7 +222,7 @@ impl Connection {
             ),
             _ => error_body(&body),
         };
-        let wait = wait.or_else(|| pause_in(&body));
+        let wait = pause::asked(status, &headers, &body, self.clock.now());
         let error = ProviderError::reported(status, &code, &message).with_retry_after(wait);
         Err(self.clean(ProviderError { request_id: id, ..error }))
     }
@@ -299,11 +295,6 @@ impl Connection {
         }
     }
 
-    fn wait(&self, headers: &Headers) -> Option<Duration> {
-        let exact = headers.get("retry-after-ms").and_then(retry::retry_after_ms);
-        exact.or_else(|| retry::retry_after(headers.get("retry-after")?, self.clock.now()))
-    }
-
     /// Takes the key out of what a server may have repeated.
     fn clean(&self, mut error: ProviderError) -> ProviderError {
         if let Some(key) = &self.key {
@@ -359,20 +350,6 @@ fn broken(error: NetError) -> ProviderError {
     ProviderError::new(class, error.to_string())
 }
 
-/// The pause that Google's servers ask for in the body of an error.
-fn pause_in(body: &[u8]) -> Option<Duration> {
-    let json: Value = serde_json::from_slice(body).ok()?; // ok: what is no JSON asks for no pause
-    let json = json.get(0).unwrap_or(&json);
-    let details = json.get("error")?.get("details")?.as_array()?;
-    let by_day = details.iter().filter_map(|d| d.get("violations")?.as_array()).flatten();
-    if by_day.filter_map(|v| v.get("quotaId")?.as_str()).any(|id| id.contains("PerDay")) {
-        return Some(DAY_QUOTA);
-    }
-    let text = details.iter().find_map(|detail| detail.get("retryDelay")?.as_str())?;
-    let seconds: f64 = text.strip_suffix('s')?.parse().ok()?; // ok: what is no number asks for nothing
-    Duration::try_from_secs_f64(seconds).ok() // ok: negative or absurd asks for nothing
-}
-
 /// Code and message of an error's body, in the shapes that servers use.
 fn error_body(body: &[u8]) -> (String, String) {
     let Ok(json) = serde_json::from_slice::<Value>(body) else {
@@ -402,18 +379,6 @@ fn error_body(body: &[u8]) -> (String, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_pause_in_a_body_is_read() {
-        let body =
-            |details: &str| format!("[{{\"error\":{{\"code\":429,\"details\":{details}}}}}]");
-        let short = body(r#"[{"@type":"x/google.rpc.Help"},{"retryDelay":"31.5s"}]"#);
-        assert_eq!(pause_in(short.as_bytes()), Some(Duration::from_millis(31_500)));
-        let day =
-            body(r#"[{"retryDelay":"3s"},{"violations":[{"quotaId":"RequestsPerDayPerModel"}]}]"#);
-        assert_eq!(pause_in(day.as_bytes()), Some(DAY_QUOTA));
-        assert_eq!(pause_in(b"{\"error\":\"no\"}"), None);
-    }
 
     #[test]
     fn errors_are_read_in_every_shape() {

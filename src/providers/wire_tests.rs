@@ -96,6 +96,39 @@ fn a_recorded_stream_that_ends_early_is_never_done() {
     }
 }
 
+/// Names under which tokens are counted.
+const COUNTS: [&str; 10] = [
+    "input_tokens",
+    "output_tokens",
+    "prompt_tokens",
+    "completion_tokens",
+    "promptTokenCount",
+    "cachedContentTokenCount",
+    "candidatesTokenCount",
+    "thoughtsTokenCount",
+    "prompt_eval_count",
+    "eval_count",
+];
+
+#[test]
+fn a_count_that_is_none_costs_no_answer() {
+    for (name, decoder, text) in RECORDED {
+        let text = text.replace("_count\": ", "_count\":");
+        for before in ["-", "null,\"x\":", "\"many\",\"x\":", "1e300,\"x\":"] {
+            let lying = COUNTS.iter().fold(text.clone(), |text, count| {
+                text.replace(&format!("\"{count}\":"), &format!("\"{count}\":{before}"))
+            });
+            assert_ne!(lying, text, "{name}");
+            let mut decoder = decoder();
+            let (_, complete) = read(&mut *decoder, &[lying.as_bytes()]);
+            assert!(complete.expect("it is sound"), "{name} {before}");
+            let reply = decoder.reply("asked").expect("an answer");
+            assert_eq!(reply.text(), "Grüße an 世界 👋🏽", "{name} {before}");
+            assert_eq!(reply.usage.unwrap_or_default().output, 0, "{name} {before}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn any_bytes_end_without_a_panic(pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..60), 0..12)) {

@@ -1,9 +1,11 @@
 //! The event stream of `POST /v1/messages`, one event at a time. A pure state machine: bytes come from `wire`.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::providers::error::ProviderError;
 use crate::providers::model::{Delta, Part, Received, Reply, StopReason, Usage};
+use crate::providers::numbers;
 use crate::providers::wire::Decode;
 
 /// An answer in the making.
@@ -58,7 +60,7 @@ enum Event {
     MessageDelta {
         delta: End,
         #[serde(default)]
-        usage: Option<WireUsage>,
+        usage: Option<Value>,
     },
     MessageStop,
     Error {
@@ -73,7 +75,7 @@ enum Event {
 struct Start {
     id: Option<String>,
     model: Option<String>,
-    usage: Option<WireUsage>,
+    usage: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -97,7 +99,7 @@ enum WireBlock {
         id: String,
         name: String,
         #[serde(default)]
-        input: serde_json::Value,
+        input: Value,
     },
     #[serde(other)]
     Other,
@@ -135,26 +137,6 @@ struct Failure {
     message: String,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
-struct WireUsage {
-    input_tokens: Option<u64>,
-    cache_read_input_tokens: Option<u64>,
-    cache_creation_input_tokens: Option<u64>,
-    cache_creation: Option<Creation>,
-    output_tokens: Option<u64>,
-    output_tokens_details: Option<Details>,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-struct Creation {
-    ephemeral_1h_input_tokens: Option<u64>,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-struct Details {
-    thinking_tokens: Option<u64>,
-}
-
 /// A whole message, as servers without streaming answer.
 #[derive(Deserialize)]
 struct Whole {
@@ -162,7 +144,7 @@ struct Whole {
     model: Option<String>,
     content: Vec<WireBlock>,
     stop_reason: Option<String>,
-    usage: Option<WireUsage>,
+    usage: Option<Value>,
 }
 
 impl Decode for Decoder {
@@ -351,22 +333,20 @@ impl Decoder {
     }
 
     /// Counts are cumulative; a later event may leave out what has not changed.
-    fn count(&mut self, usage: Option<WireUsage>, out: &mut Vec<Delta>) {
-        let Some(said) = usage else { return };
+    fn count(&mut self, said: Option<Value>, out: &mut Vec<Delta>) {
+        let Some(said) = said.filter(Value::is_object) else { return };
         let known = self.usage.unwrap_or_default();
+        let or = |path: &[&str], known: u64| numbers::count(&said, path).unwrap_or(known);
         let usage = Usage {
-            input: said.input_tokens.unwrap_or(known.input),
-            cache_read: said.cache_read_input_tokens.unwrap_or(known.cache_read),
-            cache_write: said.cache_creation_input_tokens.unwrap_or(known.cache_write),
-            cache_write_1h: said
-                .cache_creation
-                .and_then(|c| c.ephemeral_1h_input_tokens)
-                .unwrap_or(known.cache_write_1h),
-            output: said.output_tokens.unwrap_or(known.output),
-            reasoning: said
-                .output_tokens_details
-                .and_then(|d| d.thinking_tokens)
-                .unwrap_or(known.reasoning),
+            input: or(&["input_tokens"], known.input),
+            cache_read: or(&["cache_read_input_tokens"], known.cache_read),
+            cache_write: or(&["cache_creation_input_tokens"], known.cache_write),
+            cache_write_1h: or(
+                &["cache_creation", "ephemeral_1h_input_tokens"],
+                known.cache_write_1h,
+            ),
+            output: or(&["output_tokens"], known.output),
+            reasoning: or(&["output_tokens_details", "thinking_tokens"], known.reasoning),
         };
         self.usage = Some(usage);
         out.push(Delta::Usage(usage));

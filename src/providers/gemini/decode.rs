@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{ID, NAME};
 use crate::providers::error::ProviderError;
 use crate::providers::model::{Delta, Part, Received, Reply, StopReason, Usage};
+use crate::providers::numbers;
 use crate::providers::wire::{Decode, Framing};
 
 /// A chunk may hold a picture.
@@ -29,10 +30,9 @@ pub(super) struct Decoder {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Chunk {
-    #[serde(default)]
-    candidates: Vec<Candidate>,
+    candidates: Option<Vec<Candidate>>,
     prompt_feedback: Option<Feedback>,
-    usage_metadata: Option<WireUsage>,
+    usage_metadata: Option<Value>,
     model_version: Option<String>,
     response_id: Option<String>,
     error: Option<Value>,
@@ -50,8 +50,7 @@ struct Candidate {
 
 #[derive(Deserialize)]
 struct Content {
-    #[serde(default)]
-    parts: Vec<WirePart>,
+    parts: Option<Vec<WirePart>>,
 }
 
 #[derive(Deserialize)]
@@ -76,16 +75,6 @@ struct Call {
 #[serde(rename_all = "camelCase")]
 struct Feedback {
     block_reason: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct WireUsage {
-    prompt_token_count: u64,
-    cached_content_token_count: u64,
-    candidates_token_count: u64,
-    thoughts_token_count: u64,
-    tool_use_prompt_token_count: u64,
 }
 
 impl Decoder {
@@ -122,9 +111,9 @@ impl Decoder {
         if chunk.prompt_feedback.is_some_and(|feedback| feedback.block_reason.is_some()) {
             self.stop = Some(StopReason::Refusal);
         }
-        self.count(chunk.usage_metadata, out);
-        for candidate in chunk.candidates.into_iter().filter(|c| c.index == 0) {
-            for part in candidate.content.into_iter().flat_map(|content| content.parts) {
+        self.count(chunk.usage_metadata.as_ref(), out);
+        for candidate in chunk.candidates.into_iter().flatten().filter(|c| c.index == 0) {
+            for part in candidate.content.and_then(|content| content.parts).into_iter().flatten() {
                 self.part(part, out)?;
             }
             if let Some(reason) = candidate.finish_reason {
@@ -181,16 +170,18 @@ impl Decoder {
     }
 
     /// Each chunk counts everything so far.
-    fn count(&mut self, usage: Option<WireUsage>, out: &mut Vec<Delta>) {
-        let Some(said) = usage else { return };
-        let prompt = said.prompt_token_count.saturating_add(said.tool_use_prompt_token_count);
+    fn count(&mut self, said: Option<&Value>, out: &mut Vec<Delta>) {
+        let Some(said) = said.filter(|said| said.is_object()) else { return };
+        let number = |name: &str| numbers::count(said, &[name]).unwrap_or(0);
+        let (cached, thought) = (number("cachedContentTokenCount"), number("thoughtsTokenCount"));
+        let prompt = number("promptTokenCount").saturating_add(number("toolUsePromptTokenCount"));
         let usage = Usage {
-            input: prompt.saturating_sub(said.cached_content_token_count),
-            cache_read: said.cached_content_token_count,
+            input: prompt.saturating_sub(cached),
+            cache_read: cached,
             cache_write: 0,
             cache_write_1h: 0,
-            output: said.candidates_token_count.saturating_add(said.thoughts_token_count),
-            reasoning: said.thoughts_token_count,
+            output: number("candidatesTokenCount").saturating_add(thought),
+            reasoning: thought,
         };
         usage.tell(&mut self.usage, out);
     }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::ID;
 use crate::providers::error::ProviderError;
 use crate::providers::model::{Delta, Part, Received, Reply, StopReason, Usage};
+use crate::providers::numbers;
 use crate::providers::think_tags::{Piece, Splitter};
 use crate::providers::wire::{Decode, Framing};
 
@@ -34,8 +35,8 @@ struct Line {
     #[serde(default)]
     done: bool,
     done_reason: Option<String>,
-    prompt_eval_count: Option<u64>,
-    eval_count: Option<u64>,
+    prompt_eval_count: Option<Value>,
+    eval_count: Option<Value>,
     error: Option<Value>,
 }
 
@@ -157,9 +158,10 @@ impl Decoder {
         Ok(())
     }
 
-    fn count(&mut self, input: Option<u64>, output: Option<u64>, out: &mut Vec<Delta>) {
-        let usage =
-            Usage { input: input.unwrap_or(0), output: output.unwrap_or(0), ..Usage::default() };
+    fn count(&mut self, input: Option<Value>, output: Option<Value>, out: &mut Vec<Delta>) {
+        let number = |said: Option<Value>| said.and_then(|said| numbers::count(&said, &[]));
+        let (input, output) = (number(input).unwrap_or(0), number(output).unwrap_or(0));
+        let usage = Usage { input, output, ..Usage::default() };
         usage.tell(&mut self.usage, out);
     }
 }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::providers::error::ProviderError;
 use crate::providers::model::{Delta, Part, Received, Reply, StopReason, Usage};
+use crate::providers::numbers;
 use crate::providers::think_tags::{Piece, Splitter};
 use crate::providers::wire::Decode;
 
@@ -20,6 +21,8 @@ pub(super) struct Decoder {
     model: Option<String>,
     started: bool,
     stop: Option<StopReason>,
+    /// Whether what is said is a refusal, whatever word it ends with.
+    refused: bool,
     done: bool,
     received: Received,
 }
@@ -36,7 +39,7 @@ struct Chunk {
     model: Option<String>,
     #[serde(default, deserialize_with = "or_default")]
     choices: Vec<Choice>,
-    usage: Option<WireUsage>,
+    usage: Option<serde_json::Value>,
     error: Option<serde_json::Value>,
     /// Some servers put the status of an error beside its text.
     message: Option<String>,
@@ -51,7 +54,7 @@ struct Choice {
     delta: Said,
     finish_reason: Option<String>,
     error: Option<serde_json::Value>,
-    usage: Option<WireUsage>,
+    usage: Option<serde_json::Value>,
 }
 
 #[derive(Default, Deserialize)]
@@ -75,15 +78,26 @@ enum Content {
 
 #[derive(Deserialize)]
 struct ContentPart {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     text: String,
+    /// Mistral's models think in parts of their own.
+    thinking: Option<Content>,
+}
+
+impl Content {
+    fn words(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Parts(parts) => parts.into_iter().map(|part| part.text).collect(),
+        }
+    }
 }
 
 #[derive(Deserialize)]
 struct WireCall {
     index: Option<u64>,
     id: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     function: Function,
 }
 
@@ -99,29 +113,6 @@ struct Function {
 enum Arguments {
     Text(String),
     Value(serde_json::Value),
-}
-
-#[derive(Clone, Copy, Deserialize)]
-struct WireUsage {
-    #[serde(default)]
-    prompt_tokens: u64,
-    #[serde(default)]
-    completion_tokens: u64,
-    prompt_tokens_details: Option<PromptDetails>,
-    completion_tokens_details: Option<CompletionDetails>,
-    /// DeepSeek's name for what came from its cache.
-    prompt_cache_hit_tokens: Option<u64>,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-struct PromptDetails {
-    cached_tokens: Option<u64>,
-    cache_write_tokens: Option<u64>,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-struct CompletionDetails {
-    reasoning_tokens: Option<u64>,
 }
 
 /// `null` where a value is expected counts as nothing.
@@ -204,6 +195,7 @@ impl Decoder {
             model: None,
             started: false,
             stop: None,
+            refused: false,
             done: false,
             received: Received::default(),
         }
@@ -215,6 +207,9 @@ impl Decoder {
             return Err(ProviderError::garbage(
                 "the server ended its answer without having begun it",
             ));
+        }
+        if self.refused {
+            self.stop = Some(StopReason::Refusal);
         }
         self.done = true;
         Ok(())
@@ -242,7 +237,7 @@ impl Decoder {
                 self.choice(choice, out)?;
             }
         }
-        self.count(chunk.usage, out);
+        self.count(chunk.usage.as_ref(), out);
         Ok(())
     }
 
@@ -256,15 +251,20 @@ impl Decoder {
             self.thinking(&more, out);
         }
         if let Some(more) = said.content {
-            let more = match more {
-                Content::Text(text) => text,
-                Content::Parts(parts) => parts.into_iter().map(|p| p.text).collect(),
+            let parts = match more {
+                Content::Text(text) => vec![ContentPart { text, thinking: None }],
+                Content::Parts(parts) => parts,
             };
-            self.content(&more, out);
+            for part in parts {
+                if let Some(thought) = part.thinking {
+                    self.thinking(&thought.words(), out);
+                }
+                self.content(&part.text, out);
+            }
         }
         if let Some(more) = said.refusal.filter(|r| !r.is_empty()) {
             self.text(&more, out);
-            self.stop = Some(StopReason::Refusal);
+            self.refused = true;
         }
         for call in said.tool_calls {
             self.call(call, out);
@@ -277,12 +277,10 @@ impl Decoder {
             Some("error") => {
                 return Err(ProviderError::in_stream("error", "the model failed while answering"));
             }
-            Some(word) if self.stop != Some(StopReason::Refusal) => {
-                self.stop = Some(stop_reason(word))
-            }
-            Some(_) => {}
+            Some(_) if self.refused => self.stop = Some(StopReason::Refusal),
+            Some(word) => self.stop = Some(stop_reason(word)),
         }
-        self.count(choice.usage, out);
+        self.count(choice.usage.as_ref(), out);
         Ok(())
     }
 
@@ -383,18 +381,21 @@ impl Decoder {
         }
     }
 
-    fn count(&mut self, usage: Option<WireUsage>, out: &mut Vec<Delta>) {
-        let Some(said) = usage else { return };
-        let prompt = said.prompt_tokens_details.unwrap_or_default();
-        let cache_read = prompt.cached_tokens.or(said.prompt_cache_hit_tokens).unwrap_or(0);
-        let cache_write = prompt.cache_write_tokens.unwrap_or(0);
+    fn count(&mut self, said: Option<&serde_json::Value>, out: &mut Vec<Delta>) {
+        let Some(said) = said.filter(|said| said.is_object()) else { return };
+        let number = |path: &[&str]| numbers::count(said, path);
+        let cached = number(&["prompt_tokens_details", "cached_tokens"]);
+        // DeepSeek has a name of its own for what came from its cache.
+        let cache_read = cached.or_else(|| number(&["prompt_cache_hit_tokens"])).unwrap_or(0);
+        let cache_write = number(&["prompt_tokens_details", "cache_write_tokens"]).unwrap_or(0);
+        let prompt = number(&["prompt_tokens"]).unwrap_or(0);
         let usage = Usage {
-            input: said.prompt_tokens.saturating_sub(cache_read).saturating_sub(cache_write),
+            input: prompt.saturating_sub(cache_read).saturating_sub(cache_write),
             cache_read,
             cache_write,
             cache_write_1h: 0,
-            output: said.completion_tokens,
-            reasoning: said.completion_tokens_details.and_then(|d| d.reasoning_tokens).unwrap_or(0),
+            output: number(&["completion_tokens"]).unwrap_or(0),
+            reasoning: number(&["completion_tokens_details", "reasoning_tokens"]).unwrap_or(0),
         };
         // Servers that count nothing send zeros.
         usage.tell(&mut self.usage, out);

@@ -170,3 +170,30 @@ fn a_server_that_counts_nothing_has_no_usage() {
     let data = r#"{"choices":[{"delta":{"content":"x"},"finish_reason":"stop"}],"usage":{"prompt_tokens":0,"completion_tokens":0}}"#;
     assert_eq!(run(Tags::Keep, &[data, "[DONE]"]).expect("decodes").0.usage, None);
 }
+
+#[test]
+fn a_refusal_is_whole_only_with_its_end() {
+    let piece = r#"{"choices":[{"delta":{"refusal":"I cannot"}}]}"#;
+    let (_, _, complete) = run(Tags::Keep, &[piece]).expect("decodes");
+    assert!(!complete, "more of it may come");
+    for end in [r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#, "[DONE]"] {
+        let (reply, _, complete) = run(Tags::Keep, &[piece, end]).expect("decodes");
+        assert_eq!((reply.stop, complete), (StopReason::Refusal, true), "{end}");
+        assert_eq!(reply.text(), "I cannot");
+    }
+}
+
+#[test]
+fn thinking_in_parts_of_the_content_is_told_apart() {
+    let (reply, ..) = run(
+        Tags::Keep,
+        &[
+            r#"{"choices":[{"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]}]}}]}"#,
+            r#"{"choices":[{"delta":{"content":[{"type":"thinking","thinking":"mm"},{"type":"text","text":"Hi"}]}}]}"#,
+            r#"{"choices":[{"delta":{"content":" you","tool_calls":null},"finish_reason":"stop"}]}"#,
+        ],
+    )
+    .expect("decodes");
+    let thought = Part::Thinking { text: "hmmm".into(), signature: None };
+    assert_eq!(reply.parts, [thought, Part::text("Hi you")]);
+}

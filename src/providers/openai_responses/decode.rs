@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::NAME;
 use crate::providers::error::ProviderError;
 use crate::providers::model::{Delta, Part, Received, Reply, StopReason, Usage};
+use crate::providers::numbers;
 use crate::providers::wire::{Decode, Framing};
 
 /// The final event repeats the whole answer, sealed thinking included.
@@ -54,27 +55,6 @@ struct Event {
     error: Option<Value>,
     code: Option<Value>,
     message: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-struct WireUsage {
-    #[serde(default)]
-    input_tokens: u64,
-    input_tokens_details: Option<InputDetails>,
-    #[serde(default)]
-    output_tokens: u64,
-    output_tokens_details: Option<OutputDetails>,
-}
-
-#[derive(Default, Deserialize)]
-struct InputDetails {
-    cached_tokens: Option<u64>,
-    cache_write_tokens: Option<u64>,
-}
-
-#[derive(Default, Deserialize)]
-struct OutputDetails {
-    reasoning_tokens: Option<u64>,
 }
 
 impl Decode for Decoder {
@@ -315,20 +295,19 @@ impl Decoder {
         Ok(())
     }
 
-    fn count(&mut self, usage: Option<&Value>, out: &mut Vec<Delta>) {
-        let Some(said) = usage.filter(|usage| !usage.is_null()) else { return };
-        // ok: a count that cannot be read is none; the call is booked by estimate then
-        let Ok(said) = WireUsage::deserialize(said) else { return };
-        let input = said.input_tokens_details.unwrap_or_default();
-        let cache_read = input.cached_tokens.unwrap_or(0);
-        let cache_write = input.cache_write_tokens.unwrap_or(0);
+    fn count(&mut self, said: Option<&Value>, out: &mut Vec<Delta>) {
+        let Some(said) = said.filter(|said| said.is_object()) else { return };
+        let number = |path: &[&str]| numbers::count(said, path).unwrap_or(0);
+        let cache_read = number(&["input_tokens_details", "cached_tokens"]);
+        let cache_write = number(&["input_tokens_details", "cache_write_tokens"]);
+        let input = number(&["input_tokens"]);
         let usage = Usage {
-            input: said.input_tokens.saturating_sub(cache_read).saturating_sub(cache_write),
+            input: input.saturating_sub(cache_read).saturating_sub(cache_write),
             cache_read,
             cache_write,
             cache_write_1h: 0,
-            output: said.output_tokens,
-            reasoning: said.output_tokens_details.and_then(|d| d.reasoning_tokens).unwrap_or(0),
+            output: number(&["output_tokens"]),
+            reasoning: number(&["output_tokens_details", "reasoning_tokens"]),
         };
         usage.tell(&mut self.usage, out);
     }

@@ -21,6 +21,7 @@ async fn every_refusal_has_its_class() {
         (413, "request_too_large", "too large", ErrorClass::ContextTooLong),
         (429, "rate_limit_error", "slow down", ErrorClass::RateLimit),
         (429, "insufficient_quota", "You exceeded your current quota", ErrorClass::Billing),
+        (429, "RESOURCE_EXHAUSTED", "You exceeded your current quota", ErrorClass::RateLimit),
         (500, "api_error", "oh no", ErrorClass::Server),
         (529, "overloaded_error", "Overloaded", ErrorClass::Overloaded),
         (503, "", "", ErrorClass::Overloaded),
@@ -62,6 +63,12 @@ async fn a_rate_limit_says_how_long_to_wait() {
         assert_eq!(error.again(1, 0), Next::Wait(Duration::from_secs(7)));
         let error = fails(wire, limited.header("retry-after-ms", "1500")).await;
         assert_eq!(error.retry_after, Some(Duration::from_millis(1_500)));
+        let spent = Turn::error(429, "rate_limit_error", "slow down")
+            .header("x-ratelimit-remaining-requests", "0")
+            .header("x-ratelimit-reset-requests", "1m2s");
+        assert_eq!(fails(wire, spent).await.retry_after, Some(Duration::from_secs(62)));
+        let told = Turn::error(429, "rate_limit_error", "Please try again in 2s.");
+        assert_eq!(fails(wire, told).await.retry_after, Some(Duration::from_secs(2)));
     }
 }
 
