@@ -196,6 +196,11 @@ async fn two_sub_agents_work_side_by_side_and_their_parent_has_both_answers() {
     let page = mira.get("/w/marlow-cargo/runs/R-1").await;
     let listed = page.text_of(".subagents");
     assert!(listed.contains("R-2 one") && listed.contains("Done"), "{listed}");
+    // Each stands with its steps where it was made.
+    let nested = page.texts(".trace .nest");
+    assert_eq!(nested.len(), 2, "{nested:?}");
+    assert!(nested[0].contains("R-2 one") && nested[0].contains("This was said."), "{nested:?}");
+    assert!(nested[1].contains("R-3 two") && nested[1].contains("Done"), "{nested:?}");
     let page = mira.get("/w/marlow-cargo/runs/R-2").await;
     assert!(page.text_of("#run-head").contains("another run, for a part of its work: R-1"));
     let chat = mira.get("/w/marlow-cargo/agents/ada/chat").await;
@@ -213,6 +218,9 @@ async fn a_parent_that_waits_holds_no_slot_and_goes_on_over_a_restart() {
     assert_eq!((reason.waits_for, reason.detail.as_str()), (WaitFor::Child, "R-2 (asker)"));
     assert!(waiting.keeps_agent_busy(), "its folder has one writer");
     let below = child(&office, RunState::Waiting).await;
+    // What a sub-agent asks is answered on the page of its maker, too.
+    let page = office.hq.owner().get("/w/marlow-cargo/runs/R-1").await;
+    assert!(page.text_of(".nest .asks").contains("Which one?"), "{}", page.text_of(".trace"));
     office.hq.restart().await;
     office.hq.advance(Duration::from_secs(3 * 24 * 3600)).await;
     assert_eq!(office.get::<Run>(run).state, RunState::Waiting, "it never ages");

@@ -9,6 +9,7 @@ mod limits;
 mod lineage;
 mod list;
 mod look;
+mod nested;
 mod queue;
 mod say;
 mod raw;

@@ -44,6 +44,8 @@ struct Events {
     name: String,
     href: String,
     export: String,
+    /// Where it begins, when the page does not show that.
+    first: Option<String>,
     events: Vec<Kept>,
     more: Option<String>,
 }
@@ -88,6 +90,7 @@ pub(super) async fn events(
         shell,
         name: run.name(),
         export: format!("{href}/export"),
+        first: behind.after.map(|_| format!("{href}/events")),
         more: last.filter(|_| more).map(|last| format!("{href}/events?after={last}")),
         href,
         events,

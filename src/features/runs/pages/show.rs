@@ -37,6 +37,7 @@ use super::below::{self, Below};
 use super::lane::Lane;
 use super::lineage::{self, Kin};
 use super::look::Look;
+use super::nested;
 use super::queue::Queue;
 use super::steps::{Drawing, StepList, one_line};
 use super::waits::{self, Waits};
@@ -250,7 +251,8 @@ fn list(
     });
     let (agent, href_of) = (face.clone(), href.to_owned());
     let again = (lineage::may_fork(look, run) && !run.is_live()).then(|| format!("{href}/retry"));
-    let drawing = Drawing { look, agent, href: href_of, again, last: last.unwrap_or_default() };
+    let last = last.unwrap_or_default();
+    let drawing = Drawing { look, agent, href: href_of, alone: true, again, last };
     let shown = steps.all.iter().skip(from).take(MOST);
     let left = steps.all.len().saturating_sub(from + MOST);
     let mut views = shown.map(|step| drawing.view(tx, step)).collect::<Result<Vec<_>, _>>()?;
@@ -266,6 +268,7 @@ fn list(
         _ => "Nothing is kept of this run.",
     };
     let live = Live::new(format!("{href}?from={from}")).record(RUNS.name, run.id);
+    let live = nested::hears(tx, run, live)?;
     let later = (0 < left).then(|| (left, format!("{href}?from={}", from + MOST)));
     Ok(StepList { live, earlier, later, steps: views, empty })
 }

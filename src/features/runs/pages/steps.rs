@@ -18,6 +18,7 @@ use crate::web::parts::Face;
 use crate::web::time::RelTime;
 
 use super::look::Look;
+use super::nested::{self, Nested};
 use super::talk::Attached;
 use super::tools::{self, Line as DiffLine, Piece as Detail};
 
@@ -39,8 +40,8 @@ pub(super) struct StepView {
     pub shape: Shape,
     pub parts: Vec<Detail>,
     pub paths: Vec<String>,
-    /// The run that a call has made: its name and page.
-    pub made: Option<(String, String)>,
+    /// The run that a call has made.
+    pub made: Option<Nested>,
     /// What came with a message.
     pub files: Vec<Attached>,
     /// Where pictures are that belong to a result.
@@ -49,6 +50,8 @@ pub(super) struct StepView {
     pub raw: Option<(String, String)>,
     /// Where the run begins again from it.
     pub again: Option<String>,
+    /// Where it stands as it is kept.
+    pub kept: Option<String>,
 }
 
 /// How the middle of a step looks.
@@ -78,8 +81,10 @@ pub(super) struct StepList {
 pub(super) struct Drawing<'a, 'l> {
     pub look: &'a Look<'l>,
     pub agent: Face,
-    /// Address of the run's page.
+    /// Address of the page of the run whose steps are drawn.
     pub href: String,
+    /// Whether this is that page: there sub-agents and raw events are shown.
+    pub alone: bool,
     /// Where the run begins again, if it can.
     pub again: Option<String>,
     /// The last words of the model, which the end of a run need not repeat.
@@ -91,6 +96,7 @@ impl Drawing<'_, '_> {
     pub fn view(&self, tx: &impl ReadExt, step: &Step) -> Result<StepView, StoreError> {
         let mut view = self.plain(step);
         view.again = self.again_from(step);
+        view.kept = self.kept(step);
         match &step.what {
             What::Input { text, by, input, steered, answers, attached } => {
                 let card = input.is_none() && !answers;
@@ -112,7 +118,10 @@ impl Drawing<'_, '_> {
                 view.face = Some(self.agent.clone());
                 view.shape = Shape::Text(self.look.md(tx, text));
             }
-            What::Tool(call) => self.tool(&mut view, call),
+            What::Tool(call) => {
+                self.tool(&mut view, call);
+                view.made = self.made(tx, step, call)?;
+            }
             What::Failed { class, message, retry_at, call } => {
                 (view.icon, view.tone) = ("refresh", "warn");
                 view.verb = "The model call failed.".to_owned();
@@ -231,6 +240,7 @@ impl Drawing<'_, '_> {
             pictures: Vec::new(),
             raw: None,
             again: None,
+            kept: None,
         }
     }
 
@@ -302,15 +312,30 @@ impl Drawing<'_, '_> {
         };
         view.raw = call.result.as_ref().and_then(|(body, event)| self.whole(body, *event));
         view.paths.clone_from(&call.paths);
-        if call.name == "subagent_spawn"
-            && let Some(name) = call.result.as_ref().and_then(|(body, _)| run_in(body.head()))
-        {
-            let href = self.look.ws.url(&format!("runs/{name}"));
-            view.made = Some((name, href));
-        }
         let at = |n: &u32| format!("{}/steps/{n}/picture", self.href);
-        // A conversation shows the steps of many runs, and each picture on the page of its own.
-        view.pictures = call.pictures.iter().filter(|_| !self.href.is_empty()).map(at).collect();
+        view.pictures = call.pictures.iter().map(at).collect();
+    }
+
+    /// The sub-agent that a call has made.
+    fn made(
+        &self,
+        tx: &impl ReadExt,
+        step: &Step,
+        call: &ToolCall,
+    ) -> Result<Option<Nested>, StoreError> {
+        let (Some(run), Some((body, _)), "subagent_spawn") =
+            (step.run.filter(|_| self.alone), &call.result, call.name.as_str())
+        else {
+            return Ok(None);
+        };
+        let made = nested::named(tx, run, body.head())?;
+        made.map(|made| nested::of(tx, self.look, &made)).transpose()
+    }
+
+    /// Where a step stands as it is kept. The page of raw events begins with it.
+    fn kept(&self, step: &Step) -> Option<String> {
+        let before = step.event.checked_sub(1).map(|n| format!("?after={n}")).unwrap_or_default();
+        self.alone.then(|| format!("{}/events{before}#e-{}", self.href, step.event))
     }
 
     fn ended(
@@ -342,14 +367,6 @@ impl Drawing<'_, '_> {
         }
         Ok(())
     }
-}
-
-/// The first name of a run in a text, such as `R-12`.
-fn run_in(text: &str) -> Option<String> {
-    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').find_map(|word| {
-        let number = word.strip_prefix("R-")?;
-        number.parse::<u32>().ok().map(|number| format!("R-{number}"))
-    })
 }
 
 fn began(view: &mut StepView, attempt: u32, model: &str, thinking: Thinking, bytes: u32) {

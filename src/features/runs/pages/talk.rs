@@ -160,7 +160,7 @@ struct Seen {
 impl<'a, 'l> Telling<'a, 'l> {
     pub fn new(look: &'a Look<'l>, face: Face, here: &'a str, editing: Editing) -> Self {
         let (href, last) = (String::new(), String::new());
-        let drawing = Drawing { look, agent: face.clone(), href, again: None, last };
+        let drawing = Drawing { look, agent: face.clone(), href, alone: false, again: None, last };
         Self {
             look,
             drawing,
@@ -257,6 +257,8 @@ impl<'a, 'l> Telling<'a, 'l> {
         if self.open.as_ref().is_none_or(|(open, _)| *open != run) {
             self.close();
             let turn = self.begin(tx, run, self.look.time(step.at))?;
+            // Whole texts and pictures lie on the page of their run.
+            self.drawing.href.clone_from(&turn.href);
             self.open = Some((run, Box::new(turn)));
         }
         let view = self.drawing.view(tx, step)?;
