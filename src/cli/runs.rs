@@ -34,6 +34,8 @@ pub enum Command {
     Follow(Named),
     /// Stop a run; it ends within a second
     Stop(Named),
+    /// Let a run that broke off go on where it stopped: at a limit, by a stop or by a crash
+    Continue(Continue),
     /// Begin a run that has ended again, in its place
     Retry(Retry),
     /// Begin a run again beside it, with another model for example
@@ -42,6 +44,16 @@ pub enum Command {
     Export(Named),
     /// Two runs side by side: model, outcome, cost, tokens, time
     Compare(Compare),
+}
+
+/// Flags of `hq runs continue`.
+#[derive(Args)]
+pub struct Continue {
+    #[command(flatten)]
+    named: Named,
+    /// What its agent is told besides
+    #[arg(long, default_value = "")]
+    text: String,
 }
 
 /// Flags of `hq runs retry`.
@@ -125,6 +137,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let run = door.call(Ask::post(path, &body).within(workspace)).await?;
             print(common, &run, &[line(&run)])
         }
+        Command::Continue(flags) => onward(common, door, &flags).await,
         Command::Retry(flags) => {
             again(common, door, &flags.fork, ("retry", json!({ "undo": flags.undo }))).await
         }
@@ -156,6 +169,15 @@ async fn again(
         None => "from the beginning".to_owned(),
     };
     print(common, &made, &[format!("{name} begins {of} again {from}. {waits}").trim().to_owned()])
+}
+
+async fn onward(common: &Common, door: &Door, flags: &Continue) -> Result<u8, CommandError> {
+    let path = format!("/api/v1/runs/{}/continue", flags.named.run);
+    let body = json!({ "text": flags.text });
+    let workspace = flags.named.place.workspace.as_ref();
+    let made = door.call(Ask::post(path, &body).within(workspace)).await?;
+    let line = format!("{} goes on as {}", word(&made, "of"), word(&made, "name"));
+    print(common, &made, &[line])
 }
 
 async fn compare(common: &Common, door: &Door, flags: &Compare) -> Result<u8, CommandError> {

@@ -28,7 +28,7 @@ const CUT: &str = "The conversation had become too long, so older parts were lef
 /// A limit of a run that was reached: one more call without tools, then it ends.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LimitReached {
-    /// Which: `calls`, `tools`, `time`, `cost`, `loop`.
+    /// Which: `calls`, `tools`, `time`, `cost`, `tokens`, `loop`.
     pub which: &'static str,
     told: bool,
 }
@@ -36,6 +36,11 @@ pub(super) struct LimitReached {
 impl LimitReached {
     pub(super) fn new(which: &'static str) -> Self {
         Self { which, told: false }
+    }
+
+    /// The one of a budget of the run.
+    pub(super) fn of(lack: &Lack) -> Self {
+        Self::new(used_up(lack))
     }
 
     /// What the model is told, once.
@@ -56,6 +61,11 @@ impl LimitReached {
     pub(super) fn untold(&mut self) {
         self.told = false;
     }
+}
+
+/// What a budget of a run has no more of.
+fn used_up(lack: &Lack) -> &'static str {
+    if lack.tokens { "tokens" } else { "cost" }
 }
 
 /// What an answer without tool calls is.
@@ -342,7 +352,7 @@ pub(super) fn park(
     limit: Option<&'static str>,
 ) -> Result<bool, EngineError> {
     if lack.budget.is_of_run() {
-        let which = limit.unwrap_or("cost").to_owned();
+        let which = limit.unwrap_or_else(|| used_up(&lack)).to_owned();
         pen.end(tx, Outcome::Limit { which }, &UsageError::OverBudget(lack).to_string())?;
         return Ok(false);
     }

@@ -402,7 +402,7 @@ impl Turn {
                 Err(EngineError::Usage(UsageError::OverBudget(lack)))
                     if lack.budget.is_of_run() && self.wrap_up.is_none() =>
                 {
-                    self.wrap_up = Some(LimitReached::new("cost"));
+                    self.wrap_up = Some(LimitReached::of(&lack));
                 }
                 Err(EngineError::Usage(UsageError::OverBudget(lack))) => {
                     return self.refused(lack).await;

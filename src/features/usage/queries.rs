@@ -1,6 +1,7 @@
 //! Reads of money and tokens.
 
 pub mod budgets;
+pub mod cap;
 pub mod daily;
 mod held;
 pub mod prices;

@@ -1,4 +1,4 @@
-//! `/api/v1/runs/{name}/retry` and `/fork`.
+//! `/api/v1/runs/{name}/retry`, `/fork` and `/continue`.
 
 use axum::http::StatusCode;
 use schemars::JsonSchema;
@@ -48,6 +48,18 @@ pub fn routes() -> Routes {
                     .body::<ForkBody>()
                     .returns::<AgainOut>()
                     .status(201)
+            }),
+        )
+        .post(
+            "/runs/{name}/continue",
+            go_on.needs(Can::Write).doc(|| {
+                Doc::new(
+                    "Let a run that broke off go on where it stopped, with as much as one run may do \
+                     and cost",
+                )
+                .body::<OnwardBody>()
+                .returns::<OnwardOut>()
+                .status(201)
             }),
         )
 }
@@ -127,6 +139,26 @@ struct ForkBody {
     thinking: Option<Thinking>,
 }
 
+/// How a run goes on.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct OnwardBody {
+    /// What its agent is told besides.
+    #[serde(default)]
+    text: String,
+}
+
+/// The run in which another goes on.
+#[derive(Debug, Serialize, JsonSchema)]
+struct OnwardOut {
+    /// Its id.
+    id: RunId,
+    /// Its name, such as `R-2292`.
+    name: String,
+    /// The run that goes on in it.
+    of: String,
+}
+
 /// A run that was begun again.
 #[derive(Debug, Serialize, JsonSchema)]
 struct AgainOut {
@@ -196,6 +228,20 @@ async fn fork(
     let wish = Wish { of, why: BranchWhy::Fork, step, model, thinking, undo: None };
     let run = begin(&app, &ws, &who, wish, once).await?;
     answer(&ws, run)
+}
+
+async fn go_on(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(name): Path<String>,
+    Json(body): Json<OnwardBody>,
+) -> Result<(StatusCode, Json<OnwardOut>), ApiError> {
+    let of = find(&ws, &who, &name)?;
+    let id = super::go_on(&ws, &who, (of.id, body.text), once).await?;
+    let run = ws.read(|snap| snap.get::<Run>(id))?;
+    let name = run.map_or_else(String::new, |run| run.name());
+    Ok((StatusCode::CREATED, Json(OnwardOut { id, name, of: of.name() })))
 }
 
 fn answer(ws: &Ws, id: RunId) -> Result<(StatusCode, Json<AgainOut>), ApiError> {

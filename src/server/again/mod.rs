@@ -18,10 +18,15 @@ use crate::features::history::undo;
 use crate::features::inbox::rules::{self as inbox, InboxError};
 use crate::features::runs::model::{BranchWhy, Run};
 use crate::features::runs::queries::between::Between;
+use crate::features::runs::queries::onward::words;
 use crate::features::runs::queries::{self as runs, talk};
 use crate::features::runs::rules::RunError;
 use crate::features::runs::rules::again::{self as rules, Again};
-use crate::kernel::{FieldError, Problem, ProblemKind, RunId, Thinking};
+use crate::features::runs::rules::onward;
+use crate::features::usage::queries::{budgets, cap};
+use crate::features::usage::rules::UsageError;
+use crate::features::usage::rules::budgets::{self as money, Wish as Limit};
+use crate::kernel::{FieldError, Payer, Period, Problem, ProblemKind, RunId, Thinking};
 use crate::store::undo::Basis;
 use crate::store::{ReadExt, StoreError, WriteTx};
 use crate::web::error::PageError;
@@ -57,6 +62,9 @@ pub enum AgainError {
     /// Of its work.
     #[error(transparent)]
     Inbox(#[from] InboxError),
+    /// Of its money.
+    #[error(transparent)]
+    Money(#[from] UsageError),
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -68,6 +76,7 @@ impl AgainError {
             Self::Run(error) => error,
             Self::History(error) => error,
             Self::Inbox(error) => error,
+            Self::Money(error) => error,
             Self::Store(error) => error,
         }
     }
@@ -138,6 +147,42 @@ async fn begin_now(ws: &Ws, who: &Person, wish: Wish, once: Once) -> Result<RunI
         let (_, run) = rules::begin(tx, new, item)?;
         if let Some(item) = item {
             inbox::lease(tx, item, run.id)?;
+        }
+        Ok::<_, AgainError>(run.id)
+    };
+    ws.write(who, once.run(write)).await
+}
+
+/// Lets a run that broke off go on where it stopped, in a run of its own that may do and cost as much as
+/// the first; `wish` is said to it besides.
+///
+/// # Errors
+/// When it cannot go on.
+pub async fn go_on(
+    ws: &Ws,
+    who: &Person,
+    (of, wish): (RunId, String),
+    once: Once,
+) -> Result<RunId, AgainError> {
+    let by = who.account;
+    let write = move |tx: &mut WriteTx<'_>| {
+        let (source, _) = onward::check(tx, of, by)?;
+        let note = words(&source, cap::of_run(tx, &source)?).note;
+        let text = match wish.trim() {
+            "" => note,
+            wish => format!("{note}\n\n{wish}"),
+        };
+        let run = onward::begin(tx, of, (by, text))?;
+        if let Some(item) = run.item {
+            inbox::retry(tx, item)?;
+            inbox::lease(tx, item, run.id)?;
+        }
+        // A limit of its own was given to the work, which goes on.
+        if let Some(own) = budgets::one(tx, Payer::Run(of), Period::Total)? {
+            let (payer, period) = (Payer::Run(run.id), Period::Total);
+            let (limit_micros, limit_tokens) = (own.limit_micros, own.limit_tokens);
+            let (soft_pct, hard) = (own.soft_pct, own.hard);
+            money::set(tx, Limit { payer, period, limit_micros, limit_tokens, soft_pct, hard })?;
         }
         Ok::<_, AgainError>(run.id)
     };

@@ -35,6 +35,7 @@ pub fn routes() -> Routes {
         .post("/runs/{name}/retry", retry.needs(Can::Write))
         .get("/runs/{name}/fork", ask_fork.needs(Can::Write))
         .post("/runs/{name}/fork", fork.needs(Can::Write))
+        .post("/runs/{name}/continue", go_on.needs(Can::Write))
 }
 
 /// From which step.
@@ -229,6 +230,37 @@ async fn again(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// What is said to a run that goes on.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Onward {
+    body: String,
+    /// `chat`: whoever asks stays there.
+    back: String,
+}
+
+async fn go_on(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(name): Path<String>,
+    Form(said): Form<Onward>,
+) -> Result<Response, PageError> {
+    let of = find(&ws, &who, &name)?;
+    let run = super::go_on(&ws, &who, (of.id, said.body), Once::without_key()).await?;
+    let run = ws.read(|snap| snap.get::<Run>(run))?;
+    let made = run.map_or_else(String::new, |run| run.name());
+    let text = format!("{} goes on as {made}", of.name());
+    if said.back == "chat"
+        && let Some(agent) = ws.read(|snap| snap.get::<Agent>(of.agent))?
+    {
+        return Ok(hx.done(&text, &ws.url(&format!("agents/{}/chat", agent.slug))));
+    }
+    let answer = hx.go_to(&ws.url(&format!("runs/{made}")));
+    Ok(flash::say(&app, Flash { tone: Tone::Ok, text }, answer))
 }
 
 /// Whether the person can mend it on the page: by undoing, or by opening the task.

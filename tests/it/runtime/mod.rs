@@ -14,6 +14,7 @@ mod halt; // everything stands still and goes on
 mod jobs; // programs that go on beside their agents
 mod memory; // notes, what was said before, old results
 mod money; // budgets
+mod onward; // runs that broke off go on where they stopped
 mod private; // what one person's conversation leaves behind is nothing for others
 mod prompt; // what is sent: how much, how stable, and what never
 mod queue; // messages while a run works: steer, afterwards, collect, interrupt

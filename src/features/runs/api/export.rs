@@ -42,7 +42,7 @@ pub(in crate::features::runs) async fn export(
     let run = find(&ws, &who, &name)?;
     let (head, until) = ws.read(|snap| {
         let until = snap.get::<Session>(run.session)?.map_or(0, |session| session.events);
-        Ok::<_, StoreError>((RunOut::of(snap, &run)?, until))
+        Ok::<_, StoreError>((RunOut::of(snap, &run, who.account)?, until))
     })?;
     let mut head = serde_json::to_value(&head).map_err(|e| PageError(Failure::internal(e)))?;
     head["kind"] = Value::from("run");

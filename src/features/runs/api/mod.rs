@@ -225,7 +225,7 @@ fn find(ws: &Ws, who: &Person, name: &str) -> Result<Run, ApiError> {
 
 async fn get(ws: Ws, who: Person, Path(name): Path<String>) -> Result<Json<RunOut>, ApiError> {
     let run = find(&ws, &who, &name)?;
-    Ok(Json(ws.read(|snap| RunOut::of(snap, &run))?))
+    Ok(Json(ws.read(|snap| RunOut::of(snap, &run, who.account))?))
 }
 
 async fn steps_of(
@@ -313,7 +313,7 @@ async fn answer(
     let write = once.run(move |tx| rules::park::answer(tx, run.id, &body.text, by).map(drop));
     ws.write(&who, write).await?;
     let run = find(&ws, &who, &name)?;
-    Ok(Json(ws.read(|snap| RunOut::of(snap, &run))?))
+    Ok(Json(ws.read(|snap| RunOut::of(snap, &run, who.account))?))
 }
 
 async fn stop(
@@ -328,5 +328,5 @@ async fn stop(
     ws.write(&who, stop).await?;
     stopping::see_to_end(&ws, run.id).await?;
     let run = find(&ws, &who, &name)?;
-    Ok(Json(ws.read(|snap| RunOut::of(snap, &run))?))
+    Ok(Json(ws.read(|snap| RunOut::of(snap, &run, who.account))?))
 }

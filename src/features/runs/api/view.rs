@@ -7,7 +7,7 @@ use crate::features::agents::model::Agent;
 use crate::features::runs::model::{
     Attachment, Body, Branch, Child, Compaction, EventKind, Run, SessionEvent,
 };
-use crate::features::runs::queries::{branches, children, talk, waits, words};
+use crate::features::runs::queries::{branches, children, onward, talk, waits, words};
 use crate::features::usage::queries as usage;
 use crate::kernel::{
     AccountId, Actor, AgentId, InputId, ItemId, Outcome, RunId, RunState, RunTrigger, SessionId,
@@ -122,6 +122,8 @@ pub(super) struct RunOut {
     why: Option<String>,
     /// How it ended.
     outcome: Option<OutcomeOut>,
+    /// What stands on the button that lets it go on where it broke off; nothing when it cannot.
+    goes_on: Option<String>,
     /// In the agent's words.
     summary: String,
     /// The model.
@@ -147,10 +149,11 @@ pub(super) struct RunOut {
 impl RunOut {
     /// As it stands in a list for somebody.
     pub fn in_list(tx: &impl ReadExt, run: &Run, account: AccountId) -> Result<Self, StoreError> {
-        Ok(Self { title: talk::title_for(tx, run, account)?, ..Self::of(tx, run)? })
+        Ok(Self { title: talk::title_for(tx, run, account)?, ..Self::of(tx, run, account)? })
     }
 
-    pub fn of(tx: &impl ReadExt, run: &Run) -> Result<Self, StoreError> {
+    /// As this person may use it.
+    pub fn of(tx: &impl ReadExt, run: &Run, account: AccountId) -> Result<Self, StoreError> {
         let waiting = run.waiting.as_ref().map(|waiting| WaitingOut {
             r#for: waiting.waits_for,
             since: waiting.since.to_string(),
@@ -193,6 +196,7 @@ impl RunOut {
             waiting,
             why: waits::of(tx, run, tx.get::<Agent>(run.agent)?.as_ref())?.map(|why| why.text),
             outcome: run.outcome.as_ref().map(OutcomeOut::of),
+            goes_on: onward::of(tx, run, account)?.map(|onward| onward.label),
             summary: run.summary.clone(),
             model: run.model.clone(),
             thinking: run.thinking,

@@ -105,6 +105,8 @@ struct Head {
     undo: Option<String>,
     /// Where it is stopped on the way to that.
     stop_and_undo: Option<String>,
+    /// Where it goes on where it stopped, and with which words.
+    onward: Option<(String, String)>,
     retry: Option<String>,
     /// Where it begins again: in its place, or beside it.
     again: Option<String>,
@@ -334,12 +336,19 @@ fn head(
         stop: (run.is_live() && run.stop.is_none()).then(|| format!("{href}/stop")),
         undo: (undoable && !run.is_live()).then(|| ws.url(&format!("undo?run={}", run.name()))),
         stop_and_undo: (undoable && run.is_live()).then(|| format!("{href}/stop")),
+        onward: onward(tx, look, run)?.map(|words| (format!("{href}/continue"), words)),
         retry: retry.map(|item| ws.url(&format!("inbox/{}/retry", item.id))),
         again: (may_fork && !run.is_live()).then(|| format!("{href}/retry")),
         fork: may_fork.then(|| format!("{href}/fork")),
         kin: lineage::kin(tx, look, run)?,
         chat: chat.map(|agent| ws.url(&format!("agents/{}/chat", agent.slug))),
     })
+}
+
+/// The words with which it goes on, when it broke off and this person may let it.
+fn onward(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Option<String>, StoreError> {
+    let onward = queries::onward::of(tx, run, look.me)?;
+    Ok(onward.filter(|_| look.may_write).map(|onward| onward.label))
 }
 
 fn facts(

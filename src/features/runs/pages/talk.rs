@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::features::runs::model::{Attachment, Input, InputState, Run};
 use crate::features::runs::queries::steps::{CallState, Spent, Step, Steps, What};
 use crate::features::runs::queries::versions::Versions;
-use crate::features::runs::queries::words;
+use crate::features::runs::queries::{onward, words};
 use crate::kernel::{Actor, InputId, Outcome, RunId, RunState, RunTrigger, SessionId};
 use crate::live::{BlockKind, Piece};
 use crate::store::{ReadExt, StoreError};
@@ -122,6 +122,8 @@ pub(super) struct Turn {
     pub stop: Option<String>,
     /// What was asked, to ask it again.
     pub again: Option<String>,
+    /// Where it goes on where it stopped, and with which words.
+    pub onward: Option<(String, String)>,
 }
 
 impl Turn {
@@ -396,6 +398,10 @@ impl<'a, 'l> Telling<'a, 'l> {
         self.seen = Seen::default();
         let asked = self.asked.take();
         let chat = run.as_ref().is_some_and(|run| run.trigger != RunTrigger::Item);
+        let onward = match run.as_ref().filter(|_| self.look.may_write) {
+            Some(run) => onward::of(tx, run, self.look.me)?,
+            None => None,
+        };
         Ok(Turn {
             key: format!("run-{name}"),
             face,
@@ -413,6 +419,8 @@ impl<'a, 'l> Telling<'a, 'l> {
                 .filter(|run| run.is_live() && run.stop.is_none())
                 .map(|run| self.look.ws.url(&format!("runs/{}/stop", run.name()))),
             again: asked.filter(|_| chat),
+            onward: onward
+                .map(|onward| (self.look.ws.url(&format!("runs/{name}/continue")), onward.label)),
         })
     }
 

@@ -54,14 +54,7 @@ pub fn check(
     (why, step): (BranchWhy, Option<&str>),
 ) -> Result<(Run, Cut), RunError> {
     let run = tx.get::<Run>(of)?.ok_or_else(|| RunError::NotFound(of.to_string()))?;
-    if run.trigger == RunTrigger::Child {
-        let parent = match tx.get::<Child>(of)? {
-            Some(child) => tx.get::<Run>(child.parent)?,
-            None => None,
-        };
-        let parent = parent.map_or_else(|| "another run".to_owned(), |parent| parent.name());
-        return Err(RunError::Part(run.name(), parent));
-    }
+    is_whole(tx, &run)?;
     let agent = tx.get::<Agent>(run.agent)?.ok_or(RunError::NoAgent(run.agent))?;
     if agent.archived_at.is_some() {
         return Err(RunError::Archived(agent.name));
@@ -79,6 +72,22 @@ pub fn check(
             None => RunError::NotBegun(run.name()),
         }),
     }
+}
+
+/// Whether a run stands by itself, and is no part of another.
+///
+/// # Errors
+/// `Part` when it is one.
+pub(super) fn is_whole(tx: &impl ReadExt, run: &Run) -> Result<(), RunError> {
+    if run.trigger != RunTrigger::Child {
+        return Ok(());
+    }
+    let parent = match tx.get::<Child>(run.id)? {
+        Some(child) => tx.get::<Run>(child.parent)?,
+        None => None,
+    };
+    let parent = parent.map_or_else(|| "another run".to_owned(), |parent| parent.name());
+    Err(RunError::Part(run.name(), parent))
 }
 
 /// Whether there still is what a run worked on: asked when what has to go back first has done so.

@@ -12,6 +12,7 @@ pub mod halt;
 mod input;
 mod life;
 pub mod limits;
+pub mod onward;
 pub mod park;
 mod pen;
 pub mod queue;
@@ -157,6 +158,12 @@ pub enum RunError {
     /// It has not ended.
     #[error("{0} has not ended; stop it first, or fork it")]
     Live(String),
+    /// It broke off nowhere.
+    #[error("{0} came to its end; say what is to be done next")]
+    CameToEnd(String),
+    /// Others came after it.
+    #[error("the conversation went on after {0}; let the run go on that came last")]
+    Overtaken(String),
     /// The work that it served is gone.
     #[error("what {0} worked on is not there any more")]
     WorkGone(String),
@@ -208,6 +215,8 @@ impl Problem for RunError {
             Self::NotBegun(_) => "run_not_begun",
             Self::NoStep(..) => "step_not_found",
             Self::Live(_) => "run_live",
+            Self::CameToEnd(_) => "run_complete",
+            Self::Overtaken(_) => "run_overtaken",
             Self::NoModel(_) => "model_not_found",
             Self::WorkGone(_) => "work_gone",
             Self::TaskClosed(..) => "task_closed",
@@ -232,6 +241,8 @@ impl Problem for RunError {
             | Self::Part(..)
             | Self::NotBegun(_)
             | Self::Live(_)
+            | Self::CameToEnd(_)
+            | Self::Overtaken(_)
             | Self::WorkGone(_)
             | Self::TaskClosed(..)
             | Self::NotReady(_)

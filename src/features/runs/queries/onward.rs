@@ -1,0 +1,92 @@
+//! The words with which a run that broke off goes on.
+
+use crate::features::runs::model::Run;
+use crate::features::runs::rules::{RunError, onward};
+use crate::features::usage::queries::cap::{self, Cap};
+use crate::kernel::{AccountId, Outcome};
+use crate::store::{ReadExt, StoreError};
+use crate::web::format;
+
+/// How a run goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Onward {
+    /// What stands on the button.
+    pub label: String,
+    /// What its agent is told.
+    pub note: String,
+}
+
+/// How a run goes on when this person wants it to; nothing for one that cannot.
+///
+/// # Errors
+/// When the disk fails.
+pub fn of(tx: &impl ReadExt, run: &Run, by: AccountId) -> Result<Option<Onward>, StoreError> {
+    // Most runs came to their end: nothing is looked up for them.
+    if run.is_live() || matches!(run.outcome, None | Some(Outcome::Done)) {
+        return Ok(None);
+    }
+    match onward::check(tx, run.id, by) {
+        Ok((run, _)) => Ok(Some(words(&run, cap::of_run(tx, &run)?))),
+        Err(RunError::Store(error)) => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
+/// The words for a run that ended so, when the next one may cost so much.
+#[must_use]
+pub fn words(run: &Run, cap: Cap) -> Onward {
+    let which = match &run.outcome {
+        Some(Outcome::Limit { which }) => which.as_str(),
+        Some(Outcome::Interrupted | Outcome::CrashLoop) => "away",
+        _ => "",
+    };
+    let says = |label: &str, note: &str| Onward { label: label.to_owned(), note: note.to_owned() };
+    match (which, cap.micros, cap.tokens) {
+        ("cost", Some(micros), _) => {
+            let more = format::limit(micros);
+            Onward {
+                label: format!("Continue with another {more}"),
+                note: format!("Go on where you stopped; you may spend another {more}."),
+            }
+        }
+        ("tokens", _, Some(tokens)) => {
+            let more = format::grouped(tokens.max(0).unsigned_abs());
+            Onward {
+                label: format!("Continue with another {more} tokens"),
+                note: format!("Go on where you stopped; you may use another {more} tokens."),
+            }
+        }
+        ("loop", ..) => says(
+            "Continue",
+            "Go on where you stopped, but in another way: you made the same calls again and again.",
+        ),
+        ("away", ..) => says(
+            "Resume",
+            "Go on where you stopped. HQ was restarted meanwhile: look first at what was done.",
+        ),
+        _ => says("Continue", "Go on where you stopped."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cap, words};
+    use crate::features::runs::model::Run;
+    use crate::kernel::Outcome;
+    use crate::store::Record as _;
+
+    #[test]
+    fn what_was_used_up_stands_on_the_button() {
+        let label = |outcome: Outcome, cap: Cap| {
+            words(&Run { outcome: Some(outcome), ..Run::sample() }, cap).label
+        };
+        let limit = |which: &str| Outcome::Limit { which: which.to_owned() };
+        let cap = Cap { micros: Some(2_000_000), tokens: Some(50_000) };
+        assert_eq!(label(limit("cost"), cap), "Continue with another $2");
+        assert_eq!(label(limit("tokens"), cap), "Continue with another 50,000 tokens");
+        assert_eq!(label(limit("cost"), Cap::default()), "Continue");
+        assert_eq!(label(limit("time"), cap), "Continue");
+        assert_eq!(label(Outcome::CrashLoop, cap), "Resume");
+        assert_eq!(label(Outcome::Stopped { by: None }, cap), "Continue");
+    }
+}

@@ -1,0 +1,119 @@
+//! A run that broke off goes on where it stopped: as a run of its own in the same conversation, with all
+//! that one run may do and cost before it. What was done stays done.
+
+use crate::features::agents::model::Agent;
+use crate::features::inbox::model::Item;
+use crate::features::runs::model::{Input, InputState, ModelSource, Run, Session};
+use crate::features::runs::queries;
+use crate::kernel::{AccountId, Event, ItemState, Outcome, QueueMode, RunId, RunTrigger};
+use crate::store::{ReadExt, WriteTx};
+
+use super::life::{self, RunSpec};
+use super::queue::NewInput;
+use super::{RunError, again};
+
+/// Whether a run that ended so had more to do, and nobody but a person lets it go on.
+fn broke_off(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Limit { .. }
+        | Outcome::Stopped { .. }
+        | Outcome::Interrupted
+        | Outcome::CrashLoop => true,
+        Outcome::Done | Outcome::Failed { .. } | Outcome::Snoozed { .. } | Outcome::NoOutcome => {
+            false
+        }
+    }
+}
+
+/// The run that this person wants to go on, with its conversation.
+///
+/// # Errors
+/// When it cannot: it has not ended or came to its end, it is a part of another, its work is closed or
+/// somebody else's, or its conversation went on without it.
+pub fn check(tx: &impl ReadExt, of: RunId, by: AccountId) -> Result<(Run, Session), RunError> {
+    let run = tx.get::<Run>(of)?.ok_or_else(|| RunError::NotFound(of.to_string()))?;
+    if run.is_live() {
+        return Err(RunError::Live(run.name()));
+    }
+    again::is_whole(tx, &run)?;
+    if !run.outcome.as_ref().is_some_and(broke_off) {
+        return Err(RunError::CameToEnd(run.name()));
+    }
+    let agent = tx.get::<Agent>(run.agent)?.ok_or(RunError::NoAgent(run.agent))?;
+    if agent.archived_at.is_some() {
+        return Err(RunError::Archived(agent.name));
+    }
+    if run.started_at.is_none() {
+        return Err(RunError::NotBegun(run.name()));
+    }
+    let session = tx.get::<Session>(run.session)?.ok_or(RunError::NoSession(run.session))?;
+    if session.owner.is_some_and(|owner| owner != by) {
+        return Err(RunError::NoSession(session.id));
+    }
+    if session.archived_at.is_some() {
+        return Err(RunError::Former);
+    }
+    if session.active_run.is_some() {
+        return Err(RunError::Busy);
+    }
+    let last = queries::last_events(tx, session.id, 1)?.pop();
+    if last.is_none_or(|event| event.run != Some(run.id)) {
+        return Err(RunError::Overtaken(run.name()));
+    }
+    again::is_workable(tx, &run)?;
+    if let Some(item) = run.item {
+        let failed = |item: &Item| matches!(item.state, ItemState::Failed | ItemState::DeadLetter);
+        let item = tx.get::<Item>(item)?.filter(|item| item.run == Some(run.id) && failed(item));
+        item.ok_or_else(|| RunError::WorkGone(run.name()))?;
+    }
+    Ok((run, session))
+}
+
+/// Lets a run go on, in a new one that is told `text`. Work that it serves is leased to it by the caller.
+///
+/// # Errors
+/// As [`check`], and `TooLong`.
+pub fn begin(
+    tx: &mut WriteTx<'_>,
+    of: RunId,
+    (by, text): (AccountId, String),
+) -> Result<Run, RunError> {
+    let (source, mut session) = check(tx, of, by)?;
+    let text = NewInput::chat(text).words()?;
+    let trigger = match source.trigger {
+        // A program that asked once waits for nothing any more: a person reads the answer.
+        RunTrigger::Api => RunTrigger::Chat,
+        other => other,
+    };
+    let title = source.title.clone();
+    let spec = RunSpec { trigger, item: source.item, task: source.task, title };
+    let id = life::make_run(tx, &mut session, spec)?;
+    let mut run = tx.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
+    if source.model_source == ModelSource::Message {
+        (run.connection, run.model) = (source.connection, source.model);
+        run.model_source = ModelSource::Message;
+        tx.put(&run)?;
+    }
+    let input = Input {
+        id: tx.new_id(),
+        session: session.id,
+        agent: session.agent,
+        text,
+        by: tx.by(),
+        trigger: RunTrigger::Chat,
+        state: InputState::Assigned(id),
+        model: None,
+        comment: None,
+        mode: QueueMode::Followup,
+        kept: false,
+        created_at: tx.now(),
+        attached: Vec::new(),
+        demand: None,
+        thinking: None,
+    };
+    tx.put(&input)?;
+    (session.last_at, session.leaf) = (tx.now(), Some(input.id));
+    tx.put(&session)?;
+    tx.emit(Event::InputQueued { input: input.id, session: session.id, agent: session.agent });
+    Ok(run)
+}

@@ -1,0 +1,37 @@
+//! What one run may cost and use.
+
+use crate::features::runs::model::Run;
+use crate::kernel::{Payer, Period};
+use crate::store::{ReadExt, StoreError};
+
+use super::budgets;
+
+/// What one run may cost and use; nothing where it has no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cap {
+    /// Micro-dollars.
+    pub micros: Option<i64>,
+    /// Tokens, sent and received.
+    pub tokens: Option<i64>,
+}
+
+/// What limits a run: a limit of its own, else the least of what its workspace, its agent and its task
+/// give each run.
+///
+/// # Errors
+/// When the disk fails.
+pub fn of_run(tx: &impl ReadExt, run: &Run) -> Result<Cap, StoreError> {
+    let mut cap = Cap::default();
+    for payer in budgets::payers(tx, run.agent, run.id)? {
+        let each = budgets::of(tx, payer)?.into_iter();
+        for budget in each.filter(|budget| budget.hard && budget.period == Period::Run) {
+            cap.micros = cap.micros.into_iter().chain(budget.limit_micros).min();
+            cap.tokens = cap.tokens.into_iter().chain(budget.limit_tokens).min();
+        }
+    }
+    if let Some(own) = budgets::one(tx, Payer::Run(run.id), Period::Total)? {
+        cap.micros = own.limit_micros.or(cap.micros);
+        cap.tokens = own.limit_tokens.or(cap.tokens);
+    }
+    Ok(cap)
+}

@@ -1,0 +1,158 @@
+//! Runs that broke off go on where they stopped: at a limit, by a stop.
+
+use axum::http::StatusCode;
+use hq::features::inbox::model::Item;
+use hq::features::runs::model::Run;
+use hq::features::usage::model::budget::Budget;
+use hq::features::usage::rules::budgets::{self, Wish};
+use hq::kernel::{ItemState, Outcome, Payer, Period, RunId};
+use serde_json::{Value, json};
+
+use crate::support::model::{Gate, Tokens, Turn};
+use crate::support::office::Office;
+
+/// A hundred dollars a million tokens.
+const DEAR: (i64, i64) = (100_000_000, 100_000_000);
+const TWO: i64 = 2_000_000;
+
+fn run_of(office: &Office, made: &Value) -> RunId {
+    let name = made["name"].as_str().expect("a name");
+    office.all::<Run>().into_iter().find(|run| run.name() == name).expect("a run").id
+}
+
+/// Uses up what a run may cost, then says where it stands.
+fn spend(office: &Office) {
+    let spent = Tokens { input: 100, cache_read: 0, cache_write: 0, output: 11_000 };
+    office.model.push(Turn::call("task_list", json!({})).usage(spent));
+    office.model.push(Turn::text("Two of three offers are compared."));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_that_cost_too_much_goes_on_with_as_much_again() {
+    let office = Office::open().await;
+    office.price(DEAR.0, DEAR.1).await;
+    office.limits(None, TWO).await;
+    let ada = office.agent("Ada").await;
+    spend(&office);
+    let task = office.task("Compare three offers", &ada).await;
+    let first = office.worked(task.id, 1).await;
+    assert_eq!(first.outcome, Some(Outcome::Limit { which: "cost".into() }));
+    let own = Wish {
+        payer: Payer::Run(first.id),
+        period: Period::Total,
+        limit_micros: Some(TWO),
+        limit_tokens: None,
+        soft_pct: 80,
+        hard: true,
+    };
+    office.act(move |tx| budgets::set(tx, own)).await;
+
+    let page = office.hq.owner().get("/w/marlow-cargo/runs/R-1").await;
+    assert!(page.text_of("#run-head").contains("Continue with another $2"), "{}", page.text);
+    let actions = page.attrs("form", "action");
+    assert!(actions.contains(&"/w/marlow-cargo/runs/R-1/continue".to_owned()), "{actions:?}");
+    let api = office.hq.api().await;
+    let told = api.get("/api/v1/runs/R-1").await.json();
+    assert_eq!(told["goes_on"], "Continue with another $2", "{told}");
+
+    office
+        .model
+        .push(Turn::call("work_done", json!({ "summary": "Done.", "task_state": "complete" })));
+    let wish = json!({ "text": "The third one is in offers.md." });
+    let made = api.post("/api/v1/runs/R-1/continue", &wish).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let made = made.json();
+    assert_eq!(made["of"], "R-1");
+    let second = office.ended(run_of(&office, &made)).await;
+    assert_eq!((second.outcome, second.session), (Some(Outcome::Done), first.session));
+    let asked = office.model.last().text();
+    for words in
+        ["Two of three offers are compared.", "another $2", "The third one is in offers.md"]
+    {
+        assert!(asked.contains(words), "{words}: {asked}");
+    }
+    // The work is the same, and what limits it is its own.
+    assert_eq!(second.item, first.item);
+    assert_eq!(office.get::<Item>(second.item.expect("work")).state, ItemState::Done);
+    let limit: Budget = office.get((Payer::Run(second.id), Period::Total));
+    assert_eq!(limit.limit_micros, Some(TWO));
+
+    // Once is enough: the first one was overtaken, the second came to its end.
+    for (run, code) in [("R-1", "run_overtaken"), ("R-2", "run_complete")] {
+        let refused = api.post(&format!("/api/v1/runs/{run}/continue"), &json!({})).await;
+        assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
+        assert_eq!(refused.json()["code"], code);
+    }
+    let page = office.hq.owner().get("/w/marlow-cargo/runs/R-1").await;
+    assert!(!page.text_of("#run-head").contains("Continue"), "{}", page.text);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chat_goes_on_from_its_page() {
+    let office = Office::open().await;
+    office.price(DEAR.0, DEAR.1).await;
+    office.limits(None, TWO).await;
+    let ada = office.agent("Ada").await;
+    spend(&office);
+    let first = office.say(&ada, "Compare them").await;
+    office.ended(first).await;
+    let mira = office.hq.owner();
+    let chat = mira.get("/w/marlow-cargo/agents/ada/chat").await;
+    assert!(chat.text_of("#talk").contains("Continue with another $2"), "{}", chat.text);
+    office.model.push(Turn::text("All three are compared."));
+    let form = [("back", "chat")];
+    let sent = mira.form("/w/marlow-cargo/runs/R-1/continue", &form).await;
+    assert!(
+        sent.status.is_redirection() || sent.status.is_success(),
+        "{} {}",
+        sent.status,
+        sent.text
+    );
+    let second = office.all::<Run>().into_iter().find(|run| run.number == 2).expect("a run");
+    assert_eq!(office.ended(second.id).await.summary, "All three are compared.");
+    let chat = mira.get("/w/marlow-cargo/agents/ada/chat").await;
+    assert!(!chat.text_of("#talk").contains("Continue with"), "{}", chat.text);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_of_tokens_is_called_so_and_a_stopped_run_goes_on() {
+    let office = Office::open().await;
+    office.price(0, 0).await;
+    let ada = office.agent("Ada").await;
+    let each = Wish {
+        payer: Payer::Workspace,
+        period: Period::Run,
+        limit_micros: None,
+        limit_tokens: Some(40_000),
+        soft_pct: 80,
+        hard: true,
+    };
+    office.act(move |tx| budgets::set(tx, each)).await;
+    let spent = Tokens { input: 100, cache_read: 0, cache_write: 0, output: 31_000 };
+    office.model.push(Turn::call("task_list", json!({})).usage(spent));
+    office.model.push(Turn::text("Half of it is done."));
+    let first = office.say(&ada, "Begin").await;
+    let first = office.ended(first).await;
+    assert_eq!(first.outcome, Some(Outcome::Limit { which: "tokens".into() }));
+    let api = office.hq.api().await;
+    let told = api.get("/api/v1/runs/R-1").await.json();
+    assert_eq!(told["goes_on"], "Continue with another 40,000 tokens", "{told}");
+
+    let gate = Gate::new();
+    office.model.push(Turn::text("Never said.").behind(&gate));
+    let made = api.post("/api/v1/runs/R-1/continue", &json!({})).await.json();
+    let second = run_of(&office, &made);
+    gate.reached().await;
+    let live = api.post("/api/v1/runs/R-2/continue", &json!({})).await;
+    assert_eq!(live.json()["code"], "run_live", "{}", live.text);
+    office.stop(second).await;
+    office.ended(second).await;
+    let told = api.get("/api/v1/runs/R-2").await.json();
+    assert_eq!(told["goes_on"], "Continue", "{told}");
+    office.model.push(Turn::text("All of it is done."));
+    let made = api.post("/api/v1/runs/R-2/continue", &json!({})).await.json();
+    assert_eq!(office.ended(run_of(&office, &made)).await.summary, "All of it is done.");
+    office.hq.finish().await;
+}
