@@ -56,27 +56,39 @@ enum JailError {
 #[must_use]
 pub fn main_jail(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.collect();
-    let (policy, program) = match read(&arguments) {
-        Ok(read) => read,
-        Err(error) => return fail(&error),
-    };
-    if let Err(error) = enter(&policy) {
-        return fail(&error);
+    match read(&arguments) {
+        Ok((policy, program)) => {
+            let mut command = Command::new(&program[0]);
+            become_program(policy, command.args(&program[1..]), io::stderr())
+        }
+        Err(error) => fail(&error, io::stderr()),
+    }
+}
+
+/// Gives up what the policy does not leave, and becomes the program. Comes back only when that failed, with the code
+/// to end with; what failed is in `complaints` then.
+pub(super) fn become_program(
+    policy: &str,
+    program: &mut Command,
+    mut complaints: impl Write,
+) -> ExitCode {
+    let entered = serde_json::from_str(policy).map_err(JailError::Policy);
+    if let Err(error) = entered.and_then(|policy| enter(&policy)) {
+        return fail(&error, complaints);
     }
     // Resets the signal state to the default before the program is loaded.
-    let error = Command::new(&program[0]).args(&program[1..]).exec();
-    say(&format!("{}: {error}", program[0].display()));
+    let error = program.exec();
+    say(&mut complaints, &format!("{}: {error}", program.get_program().display()));
     let code = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
     ExitCode::from(code)
 }
 
-fn read(arguments: &[OsString]) -> Result<(Policy, &[OsString]), JailError> {
+fn read(arguments: &[OsString]) -> Result<(&str, &[OsString]), JailError> {
     let [policy, dashes, program @ ..] = arguments else { return Err(JailError::Arguments) };
     if dashes != "--" || program.is_empty() {
         return Err(JailError::Arguments);
     }
-    let policy = policy.to_str().ok_or(JailError::Arguments)?;
-    Ok((serde_json::from_str(policy).map_err(JailError::Policy)?, program))
+    Ok((policy.to_str().ok_or(JailError::Arguments)?, program))
 }
 
 fn enter(policy: &Policy) -> Result<(), JailError> {
@@ -154,11 +166,11 @@ fn drop_capabilities() -> Result<(), JailError> {
     rustix::thread::set_capabilities(None, none).map_err(lost)
 }
 
-fn fail(error: &JailError) -> ExitCode {
-    say(&error.to_string());
+fn fail(error: &JailError, mut complaints: impl Write) -> ExitCode {
+    say(&mut complaints, &error.to_string());
     ExitCode::from(NOT_SET_UP)
 }
 
-fn say(text: &str) {
-    writeln!(io::stderr(), "{PREFIX}{text}").ok(); // ok: nobody to tell if this fails
+fn say(complaints: &mut impl Write, text: &str) {
+    writeln!(complaints, "{PREFIX}{text}").ok(); // ok: nobody to tell if this fails
 }

@@ -2,9 +2,9 @@
 //!
 //! The server never restricts itself and never forks with code. It starts `hq --jail <policy> -- program …`
 //! ([`jail`]), a single-threaded helper that gives up every right the program does not need and then becomes
-//! the program. One thread starts all of them ([`spawn`]), another watches them ([`watch`]), and whatever a
-//! program leaves behind is found by its session and ended ([`kill`]). What the jail really does on this host is
-//! found out by trying ([`posture`]).
+//! the program; one is kept ready for the next program ([`spare`]). One thread starts all of them
+//! ([`spawn`]), another watches them ([`watch`]), and whatever a program leaves behind is found by its session and
+//! ended ([`kill`]). What the jail really does on this host is found out by trying ([`posture`]).
 //!
 //! Invariants: no secret is in an argument; a program without Landlock does not start unless a person chose so;
 //! every descendant keeps the session id that it was born with.
@@ -21,7 +21,9 @@ pub mod posture;
 pub mod probe;
 pub mod procfs;
 pub mod seccomp;
+pub mod spare;
 pub mod spawn;
+mod streams;
 pub mod watch;
 
 use std::ffi::OsString;
@@ -104,6 +106,7 @@ impl Problem for SandboxError {
 pub fn helper(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     match arguments.nth(1)?.to_str()? {
         jail::ARGUMENT => Some(jail::main_jail(arguments)),
+        spare::ARGUMENT => Some(spare::main_ahead(arguments)),
         probe::ARGUMENT => Some(probe::main_probe(arguments)),
         _ => None,
     }

@@ -2,13 +2,15 @@
 //! a program when its parent dies follows the thread that started it: a thread of a pool may end at any time.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{self, Child, ChildStderr, ChildStdin, ChildStdout, Stdio};
-use std::sync::{Arc, mpsc};
+use std::process::{self, Child, ChildStderr, ChildStdin, ChildStdout};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,6 +24,8 @@ use super::jail;
 use super::job::{Job, JobEnd, Outcome, Shared, State, StopReason};
 use super::kill::{self, SessionMark};
 use super::policy::Policy;
+use super::spare::{Order, Spare};
+use super::streams::Streams;
 use super::watch::Watch;
 
 /// The program that HQ starts as its helper: itself.
@@ -29,6 +33,9 @@ pub const OWN_PROGRAM: &str = "/proc/self/exe";
 
 /// Stack of the small threads of this module.
 pub(super) const STACK: usize = 256 * 1024;
+
+/// How long a helper waits for the next program.
+const KEPT_READY: Duration = Duration::from_secs(20);
 
 /// Variables that act on the helper while it is not confined yet.
 const FORBIDDEN: &[&str] = &["LD_", "DYLD_", "GLIBC_TUNABLES", "GCONV_PATH"];
@@ -146,6 +153,8 @@ struct Inner {
     program: PathBuf,
     requests: mpsc::Sender<Request>,
     watch: Arc<Watch>,
+    /// The number of the helper that waits for the next program; 0 is none.
+    ready: Arc<AtomicI32>,
 }
 
 impl Drop for Inner {
@@ -166,16 +175,12 @@ impl Spawner {
         let (requests, incoming) = mpsc::channel::<Request>();
         let seen = Arc::clone(&watch);
         let program = jail_program.clone();
+        let ready = Arc::new(AtomicI32::new(0));
+        let told = Arc::clone(&ready);
         thread::Builder::new()
             .name("hq-spawn".into())
             .stack_size(STACK)
-            .spawn(move || {
-                for Request { command, reply } in incoming {
-                    if let Err(Ok(unwanted)) = reply.send(start(&jail_program, &seen, command)) {
-                        unwanted.job.stop(StopReason::Stopped);
-                    }
-                }
-            })
+            .spawn(move || serve(&jail_program, &seen, &incoming, &told))
             .map_err(SandboxError::Thread)?;
         let watcher = Arc::clone(&watch);
         thread::Builder::new()
@@ -183,7 +188,7 @@ impl Spawner {
             .stack_size(STACK)
             .spawn(move || watcher.run())
             .map_err(SandboxError::Thread)?;
-        Ok(Self(Arc::new(Inner { program, requests, watch })))
+        Ok(Self(Arc::new(Inner { program, requests, watch, ready })))
     }
 
     /// Starts a program. If the caller goes away before it has started, it is stopped again.
@@ -200,6 +205,12 @@ impl Spawner {
     #[must_use]
     pub fn program(&self) -> &Path {
         &self.0.program
+    }
+
+    /// The number of the helper that was started ahead and waits for the next program.
+    #[must_use]
+    pub fn helper_ahead(&self) -> Option<i32> {
+        Some(self.0.ready.load(Ordering::Acquire)).filter(|pid| *pid != 0)
     }
 
     /// All programs of which something still runs.
@@ -234,9 +245,46 @@ impl Spawner {
     }
 }
 
+/// The starting thread. Whoever has started a program soon starts another: its helper is got ready meanwhile, and
+/// goes again when nobody wants it.
+fn serve(
+    jail_program: &Path,
+    watch: &Arc<Watch>,
+    requests: &mpsc::Receiver<Request>,
+    ready: &AtomicI32,
+) {
+    let mut spare: Option<Spare> = None;
+    loop {
+        let next = match &spare {
+            Some(_) => requests.recv_timeout(KEPT_READY),
+            None => requests.recv().map_err(RecvTimeoutError::from),
+        };
+        ready.store(0, Ordering::Release);
+        let Request { command, reply } = match next {
+            Ok(request) => request,
+            Err(RecvTimeoutError::Timeout) => {
+                spare = None;
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        if let Err(Ok(unwanted)) = reply.send(start(jail_program, watch, spare.take(), command)) {
+            unwanted.job.stop(StopReason::Stopped);
+        }
+        match Spare::start(jail_program) {
+            Ok(started) => {
+                ready.store(started.pid(), Ordering::Release);
+                spare = Some(started);
+            }
+            Err(error) => tracing::debug!("no helper ahead of the next program: {error}"),
+        }
+    }
+}
+
 fn start(
     jail_program: &Path,
     watch: &Arc<Watch>,
+    spare: Option<Spare>,
     command: Command,
 ) -> Result<Started, SandboxError> {
     check_env(&command.env)?;
@@ -249,31 +297,19 @@ fn start(
             policy.writable.push(path.clone());
         }
     }
-    let policy = serde_json::to_string(&policy).map_err(SandboxError::Policy)?;
-    let Opened { stdout, stderr, files, complaints } =
-        Opened::open(&command.stdout, &command.stderr)?;
-
-    let mut child = process::Command::new(jail_program)
-        .arg(jail::ARGUMENT)
-        .arg(policy)
-        .arg("--")
-        .arg(&command.program)
-        .args(&command.args)
-        .env_clear()
-        .envs(command.env)
-        .current_dir("/")
-        .stdin(match command.stdin {
-            Input::Nothing => Stdio::null(),
-            Input::Bytes(_) | Input::Pipe => Stdio::piped(),
-        })
-        .stdout(stdout)
-        .stderr(stderr)
-        .spawn()
-        .map_err(|source| SandboxError::Start { program: jail_program.to_owned(), source })?;
-
-    let mut stdin = child.stdin.take();
-    let stdout = child.stdout.take();
-    let stderr = child.stderr.take();
+    let order = Order {
+        policy: serde_json::to_string(&policy).map_err(SandboxError::Policy)?,
+        program: command.program,
+        args: command.args,
+        env: command.env,
+    };
+    let told = |source| SandboxError::Start { program: jail_program.to_owned(), source };
+    let Streams { given, mut stdin, stdout, stderr, files, complaints } =
+        Streams::open(&command.stdin, &command.stdout, &command.stderr, told)?;
+    let child = match spare.and_then(|spare| spare.give(&order, &given)) {
+        Some(child) => child,
+        None => order.start(jail_program, given).map_err(told)?,
+    };
     let mark = match SessionMark::of(child.id().cast_signed()) {
         Ok(mark) => mark,
         Err(error) => return Err(abandon(child, jail_program, error)),
@@ -328,63 +364,6 @@ fn check_env(env: &[(OsString, OsString)]) -> Result<(), SandboxError> {
         }
     }
     Ok(())
-}
-
-/// The two outputs as the program gets them, and what is kept of those that are files.
-struct Opened {
-    stdout: Stdio,
-    stderr: Stdio,
-    files: Vec<File>,
-    complaints: Option<File>,
-}
-
-impl Opened {
-    fn open(stdout: &Output, stderr: &Output) -> Result<Self, SandboxError> {
-        let out = create(stdout)?;
-        let mut files = Vec::new();
-        let given = stdio(stdout, out.as_ref())?;
-        if stdout == stderr {
-            let stderr = stdio(stderr, out.as_ref())?;
-            let complaints = again(stdout, out.as_ref())?;
-            files.extend(out);
-            return Ok(Self { stdout: given, stderr, files, complaints });
-        }
-        let error = create(stderr)?;
-        let complained = stdio(stderr, error.as_ref())?;
-        let complaints = again(stderr, error.as_ref())?;
-        files.extend(out.into_iter().chain(error));
-        Ok(Self { stdout: given, stderr: complained, files, complaints })
-    }
-}
-
-fn stdio(output: &Output, file: Option<&File>) -> Result<Stdio, SandboxError> {
-    Ok(match (output, again(output, file)?) {
-        (_, Some(file)) => file.into(),
-        (Output::Pipe, None) => Stdio::piped(),
-        (_, None) => Stdio::null(),
-    })
-}
-
-/// The same open file once more.
-fn again(output: &Output, file: Option<&File>) -> Result<Option<File>, SandboxError> {
-    let (Output::File(path), Some(file)) = (output, file) else { return Ok(None) };
-    let clone =
-        file.try_clone().map_err(|source| SandboxError::Output { path: path.clone(), source })?;
-    Ok(Some(clone))
-}
-
-/// A file that is new: one that a program has put there, or a link, is never written to. It is read back, measured
-/// and cut through this descriptor alone.
-fn create(output: &Output) -> Result<Option<File>, SandboxError> {
-    let Output::File(path) = output else { return Ok(None) };
-    OpenOptions::new()
-        .create_new(true)
-        .read(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
-        .map(Some)
-        .map_err(|source| SandboxError::Output { path: path.clone(), source })
 }
 
 /// Ends a child that nobody could wait for.
@@ -480,15 +459,5 @@ mod tests {
             );
         }
         assert!(check_env(&[("PATH".into(), "/bin".into()), ("MODE".into(), "x".into())]).is_ok());
-    }
-
-    #[test]
-    fn an_output_file_that_exists_is_not_written_to() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("out");
-        std::fs::write(&path, "kept").unwrap();
-        let file = Output::File(path.clone());
-        assert!(matches!(Opened::open(&file, &file), Err(SandboxError::Output { .. })));
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "kept");
     }
 }

@@ -19,6 +19,7 @@ use hq::sandbox::posture::{Overall, Posture, SelfTest, Verdict};
 use hq::sandbox::spawn::{Command, Input, Output, Spawner, Started};
 use tempfile::TempDir;
 
+mod ahead; // the helper that waits for the next program
 mod ends; // how programs end
 
 struct Host {

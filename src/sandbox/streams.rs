@@ -1,0 +1,122 @@
+//! What a program reads from and writes to: its ends, and ours.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::{ChildStderr, ChildStdin, ChildStdout};
+
+use super::SandboxError;
+use super::spawn::{Input, Output};
+
+const NOTHING: &str = "/dev/null";
+
+/// The three streams of a program as it gets them, our ends of those that are pipes, and what is kept of those that
+/// are files.
+pub(super) struct Streams {
+    pub(super) given: Given,
+    pub(super) stdin: Option<ChildStdin>,
+    pub(super) stdout: Option<ChildStdout>,
+    pub(super) stderr: Option<ChildStderr>,
+    /// The output files, each once.
+    pub(super) files: Vec<File>,
+    /// Where the helper complains, if that is a file.
+    pub(super) complaints: Option<File>,
+}
+
+/// The program's ends.
+pub(super) struct Given {
+    pub(super) stdin: OwnedFd,
+    pub(super) stdout: OwnedFd,
+    pub(super) stderr: OwnedFd,
+}
+
+impl Streams {
+    /// Opens what is asked for. `told` makes an error of what the kernel refuses; a file that cannot be made has an
+    /// error of its own.
+    pub(super) fn open(
+        stdin: &Input,
+        stdout: &Output,
+        stderr: &Output,
+        told: impl Fn(io::Error) -> SandboxError + Copy,
+    ) -> Result<Self, SandboxError> {
+        let (read, stdin) = match stdin {
+            Input::Nothing => (File::open(NOTHING).map_err(told)?.into(), None),
+            Input::Bytes(_) | Input::Pipe => {
+                let (read, write) = io::pipe().map_err(told)?;
+                (read.into(), Some(OwnedFd::from(write).into()))
+            }
+        };
+        let out = create(stdout)?;
+        let (given_out, ours_out) = end(stdout, out.as_ref(), told)?;
+        let same = stdout == stderr;
+        let error = if same { None } else { create(stderr)? };
+        let complains = if same { &out } else { &error };
+        let (given_error, ours_error) = end(stderr, complains.as_ref(), told)?;
+        let complaints = again(stderr, complains.as_ref())?;
+        Ok(Self {
+            given: Given { stdin: read, stdout: given_out, stderr: given_error },
+            stdin,
+            stdout: ours_out.map(Into::into),
+            stderr: ours_error.map(Into::into),
+            files: out.into_iter().chain(error).collect(),
+            complaints,
+        })
+    }
+}
+
+/// The program's end of an output, and ours if it is a pipe.
+fn end(
+    output: &Output,
+    file: Option<&File>,
+    told: impl Fn(io::Error) -> SandboxError,
+) -> Result<(OwnedFd, Option<OwnedFd>), SandboxError> {
+    if let Some(file) = again(output, file)? {
+        return Ok((file.into(), None));
+    }
+    if *output == Output::Pipe {
+        let (read, write) = io::pipe().map_err(told)?;
+        return Ok((write.into(), Some(read.into())));
+    }
+    let nothing = OpenOptions::new().write(true).open(NOTHING).map_err(told)?;
+    Ok((nothing.into(), None))
+}
+
+/// The same open file once more.
+fn again(output: &Output, file: Option<&File>) -> Result<Option<File>, SandboxError> {
+    let (Output::File(path), Some(file)) = (output, file) else { return Ok(None) };
+    let clone =
+        file.try_clone().map_err(|source| SandboxError::Output { path: path.clone(), source })?;
+    Ok(Some(clone))
+}
+
+/// A file that is new: one that a program has put there, or a link, is never written to. It is read back, measured
+/// and cut through this descriptor alone.
+fn create(output: &Output) -> Result<Option<File>, SandboxError> {
+    let Output::File(path) = output else { return Ok(None) };
+    OpenOptions::new()
+        .create_new(true)
+        .read(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map(Some)
+        .map_err(|source| SandboxError::Output { path: path.clone(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_output_file_that_exists_is_not_written_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        std::fs::write(&path, "kept").unwrap();
+        let file = Output::File(path.clone());
+        let told = |source| SandboxError::Start { program: path.clone(), source };
+        let opened = Streams::open(&Input::Nothing, &file, &file, &told);
+        assert!(matches!(opened, Err(SandboxError::Output { .. })));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "kept");
+    }
+}
