@@ -299,6 +299,7 @@ pub(super) fn outcome_of(end: &JobEnd) -> JobOutcome {
         (Some(StopReason::Stopped | StopReason::Shutdown), _) => JobOutcome::Stopped,
         (Some(StopReason::TooManyProcesses), _) => JobOutcome::TooManyProcesses,
         (Some(StopReason::TooMuchOutput), _) => JobOutcome::TooMuchOutput,
+        (Some(StopReason::TooMuchDisk), _) => JobOutcome::TooMuchDisk,
         (None, Outcome::Code(code)) => JobOutcome::Exited(code),
         (None, Outcome::Signal(signal)) => JobOutcome::Signalled(signal),
     }

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use super::kill::{self, SessionMark};
 use super::output::{self, Excerpt};
+use super::space::Looks;
 
 /// Why HQ ended a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -25,6 +26,8 @@ pub enum StopReason {
     TooManyProcesses,
     /// It wrote too much.
     TooMuchOutput,
+    /// Its folders held too much, or the disk was nearly full.
+    TooMuchDisk,
     /// HQ is stopping.
     Shutdown,
 }
@@ -77,6 +80,8 @@ pub(super) struct Shared {
     pub(super) files: Vec<File>,
     pub(super) output_cap: u64,
     pub(super) max_processes: usize,
+    /// What is known of the disk; nothing when nobody looks.
+    pub(super) looks: Mutex<Option<Looks>>,
     pub(super) state: Mutex<State>,
     /// Held while the session is being ended, so that two ways of ending do not meet.
     pub(super) ending: Mutex<()>,
@@ -273,6 +278,7 @@ mod tests {
             files: Vec::new(),
             output_cap: 1,
             max_processes: 1,
+            looks: Mutex::default(),
             state: Mutex::default(),
             ending: Mutex::default(),
             changed: Condvar::new(),

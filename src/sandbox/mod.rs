@@ -21,6 +21,7 @@ pub mod posture;
 pub mod probe;
 pub mod procfs;
 pub mod seccomp;
+pub mod space;
 pub mod spare;
 pub mod spawn;
 mod streams;

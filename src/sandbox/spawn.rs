@@ -24,6 +24,7 @@ use super::jail;
 use super::job::{Job, JobEnd, Outcome, Shared, State, StopReason};
 use super::kill::{self, SessionMark};
 use super::policy::Policy;
+use super::space::{Looks, Room};
 use super::spare::{Order, Spare};
 use super::streams::Streams;
 use super::watch::Watch;
@@ -63,6 +64,8 @@ pub struct Command {
     pub timeout: Option<Duration>,
     /// It is ended when its session has more processes than this.
     pub max_processes: usize,
+    /// It is ended when the folders that it may write to hold more than this; none when nobody looks.
+    pub room: Option<Room>,
     /// What becomes of processes that it leaves behind.
     pub children: Children,
 }
@@ -82,6 +85,7 @@ impl Command {
             output_cap: 64 << 20,
             timeout: None,
             max_processes: 128,
+            room: None,
             children: Children::End,
         }
     }
@@ -169,7 +173,7 @@ struct Request {
 }
 
 impl Spawner {
-    /// Starts the two threads. `jail_program` is [`OWN_PROGRAM`], or the built program in tests.
+    /// Starts the three threads. `jail_program` is [`OWN_PROGRAM`], or the built program in tests.
     pub fn new(jail_program: PathBuf) -> Result<Self, SandboxError> {
         let watch = Arc::new(Watch::default());
         let (requests, incoming) = mpsc::channel::<Request>();
@@ -181,6 +185,12 @@ impl Spawner {
             .name("hq-spawn".into())
             .stack_size(STACK)
             .spawn(move || serve(&jail_program, &seen, &incoming, &told))
+            .map_err(SandboxError::Thread)?;
+        let looker = Arc::clone(&watch);
+        thread::Builder::new()
+            .name("hq-space".into())
+            .stack_size(STACK)
+            .spawn(move || looker.run_space())
             .map_err(SandboxError::Thread)?;
         let watcher = Arc::clone(&watch);
         thread::Builder::new()
@@ -291,6 +301,7 @@ fn start(
     let _starting = watch.starting();
     let mut policy = command.policy;
     policy.parent = Some(process::id());
+    let looks = Looks::begin(command.room, policy.writable.clone());
     // `/dev/stdout` leads through the file's path.
     for output in [&command.stdout, &command.stderr] {
         if let Output::File(path) = output {
@@ -322,6 +333,7 @@ fn start(
         files,
         output_cap: command.output_cap,
         max_processes: command.max_processes,
+        looks: Mutex::new(looks),
         state: Mutex::new(State::default()),
         ending: Mutex::new(()),
         changed: Condvar::new(),

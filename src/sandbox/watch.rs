@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -10,10 +11,13 @@ use rustix::process::{Pid, WaitOptions};
 use super::job::{Job, Shared, StopReason};
 use super::kill;
 use super::procfs::{self, Stat};
+use super::space;
 
 const TICK: Duration = Duration::from_millis(20);
 const TICKS_A_LOOK: u32 = 5;
 const TICKS_A_COUNT: u32 = 25;
+/// How often it is seen how much room the disk has.
+const SPACE: Duration = Duration::from_millis(200);
 /// As many more threads on the host since the last count are a reason to count at once: a program that forks without
 /// end doubles within milliseconds, and soon leaves no time to anybody who would end it.
 const SURGE: usize = 100;
@@ -101,6 +105,25 @@ impl Watch {
             if adopts && due {
                 self.reap_orphans();
             }
+        }
+    }
+
+    /// The thread that looks at the disk: counting files takes longer than any tick.
+    pub(super) fn run_space(&self) {
+        loop {
+            let jobs = {
+                let mut state = self.state.lock();
+                if state.closed {
+                    return;
+                }
+                if !state.jobs.iter().any(|job| job.looks.lock().is_some()) {
+                    self.woken.wait(&mut state);
+                    continue;
+                }
+                state.jobs.clone()
+            };
+            jobs.iter().for_each(space::look);
+            thread::sleep(SPACE);
         }
     }
 

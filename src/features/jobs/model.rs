@@ -36,6 +36,8 @@ pub enum JobOutcome {
     Lost,
     /// It could not be started in the sandbox, with the reason.
     NotStarted(String),
+    /// It had too much on the disk.
+    TooMuchDisk,
 }
 
 impl JobOutcome {
@@ -57,6 +59,7 @@ impl JobOutcome {
             Self::TooMuchOutput => "too_much_output",
             Self::Lost => "lost",
             Self::NotStarted(_) => "not_started",
+            Self::TooMuchDisk => "too_much_disk",
         }
     }
 
@@ -72,6 +75,7 @@ impl JobOutcome {
             Self::TooMuchOutput => "ended: too much output".to_owned(),
             Self::Lost => "lost: HQ ended before it did; nobody knows how far it came".to_owned(),
             Self::NotStarted(why) => format!("not started: {why}"),
+            Self::TooMuchDisk => "ended: too much on the disk".to_owned(),
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::sandbox::job::{Job, JobEnd, Outcome, StopReason};
 use crate::sandbox::left_over;
 use crate::sandbox::output;
 use crate::sandbox::policy::{Network, Policy, WithoutLandlock};
+use crate::sandbox::space::Room;
 use crate::sandbox::spawn::{Children, Command, Input, Output, Spawner, Started};
 use crate::store::ReadExt;
 use crate::tool::reduce::{self, Reduced};
@@ -258,6 +259,7 @@ async fn command(
     command.stdout = Output::File(out.clone());
     command.stderr = Output::File(out);
     command.output_cap = OUTPUT_CAP;
+    command.room = Some(Room::default());
     command.timeout = Some(Duration::from_secs(wanted.seconds));
     command.children = wanted.children;
     Ok(command)
@@ -349,6 +351,9 @@ fn report(end: &JobEnd, printed: Printed, seconds: u64, name: &str) -> ToolOutpu
         (Some(StopReason::Stopped | StopReason::Shutdown), _) => "stopped".to_owned(),
         (Some(StopReason::TooManyProcesses), _) => "ended: too many processes".to_owned(),
         (Some(StopReason::TooMuchOutput), _) => "ended: too much output".to_owned(),
+        (Some(StopReason::TooMuchDisk), _) => {
+            "ended: too much on the disk; remove what is not needed".to_owned()
+        }
         (None, Outcome::Code(code)) => format!("exit code {code}"),
         (None, Outcome::Signal(signal)) => format!("ended by signal {signal}"),
     };

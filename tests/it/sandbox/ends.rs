@@ -8,6 +8,7 @@ use hq::sandbox::job::{Outcome, StopReason};
 use hq::sandbox::kill::{self, SessionMark};
 use hq::sandbox::output;
 use hq::sandbox::procfs;
+use hq::sandbox::space::Room;
 use hq::sandbox::spawn::{Children, Output, Started};
 
 use super::{Host, living, perl, until};
@@ -79,6 +80,22 @@ fn a_program_whose_time_is_up_is_ended_and_what_it_wrote_is_kept() {
     assert_eq!(ran.end.reason, Some(StopReason::TimedOut));
     assert_eq!(ran.output, "so far\n");
     assert!(!ran.end.is_success());
+}
+
+#[test]
+fn a_program_that_fills_its_folders_is_ended_and_one_that_tidies_up_is_not() {
+    let host = Host::new();
+    let fill = "i=0; while [ $i -lt 400 ]; do head -c 500000 /dev/urandom > f$i; i=$((i+1)); \
+        sleep 0.05; done; echo full";
+    let mut command = host.sh(fill);
+    command.room = Some(Room { bytes: 4 << 20, files: 10_000 });
+    let ran = host.run(command);
+    assert_eq!(ran.end.reason, Some(StopReason::TooMuchDisk), "{:?}", ran.end);
+    assert!(!ran.output.contains("full"));
+    let mut command = host.sh("rm f*; sleep 0.5; echo tidy");
+    command.room = Some(Room { bytes: 4 << 20, files: 10_000 });
+    let ran = host.run(command);
+    assert!(ran.end.is_success() && ran.output == "tidy\n", "{:?}", ran.end);
 }
 
 #[test]

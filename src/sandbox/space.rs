@@ -1,0 +1,204 @@
+//! What programs put on the disk: looked at while they run, so that none of them fills it for all.
+//!
+//! The kernel bounds one file, nobody the sum of them. So a thread sees how much room the disk has, and when that
+//! has become noticeably less the folders that a program may write to are looked through. A program is ended when
+//! they hold too much at two looks in a row: one that tidies up leaves more room and not less. What is hidden from
+//! the looking (a file that has no name any more, a locked folder) still ends where the disk is nearly full.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::job::{Job, Shared, StopReason};
+
+/// Less than this is nearly full, in bytes.
+const NEARLY_FULL: u64 = 512 << 20;
+/// So much less room is a reason to look, in bytes.
+const STEP: u64 = 64 << 20;
+/// And so many names fewer.
+const NAMES: u64 = 10_000;
+/// Deeper folders are nobody's work: what walks through them later would need as many open files.
+const DEEPEST: usize = 256;
+
+/// How much the folders of a program may hold together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// In bytes on the disk.
+    pub bytes: u64,
+    /// In files and folders.
+    pub files: u64,
+}
+
+impl Default for Room {
+    /// What an agent has: 10 GB in 500,000 files.
+    fn default() -> Self {
+        Self { bytes: 10 << 30, files: 500_000 }
+    }
+}
+
+/// What folders hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Held {
+    bytes: u64,
+    files: u64,
+    is_too_deep: bool,
+}
+
+impl Held {
+    /// What these hold. Counted no further than it takes to see that it is too much.
+    fn by(folders: &[PathBuf], most: Room) -> Self {
+        let mut held = Self::default();
+        let mut left: Vec<(PathBuf, usize)> =
+            folders.iter().map(|folder| (folder.clone(), 0)).collect();
+        while let Some((folder, depth)) = left.pop() {
+            // ok: what is gone or locked cannot be counted.
+            let Ok(entries) = fs::read_dir(&folder) else { continue };
+            for entry in entries.flatten() {
+                held.files += 1;
+                // A link is not followed.
+                let Ok(meta) = entry.metadata() else { continue };
+                // A file with several names counts once in all.
+                held.bytes += meta.blocks().saturating_mul(512) / meta.nlink().max(1);
+                match meta.is_dir() {
+                    true if DEEPEST <= depth => held.is_too_deep = true,
+                    true => left.push((entry.path(), depth + 1)),
+                    false => {}
+                }
+                if held.is_over(most) {
+                    return held;
+                }
+            }
+        }
+        held
+    }
+
+    fn is_over(&self, most: Room) -> bool {
+        most.bytes < self.bytes || most.files < self.files || self.is_too_deep
+    }
+}
+
+/// How much room a disk has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Disk {
+    bytes: u64,
+    names: u64,
+}
+
+impl Disk {
+    fn of(folders: &[PathBuf]) -> Option<Self> {
+        // All of them lie in the data folder.
+        let stat = rustix::fs::statvfs(folders.first()?).ok()?;
+        Some(Self { bytes: stat.f_bavail.saturating_mul(stat.f_frsize), names: stat.f_favail })
+    }
+}
+
+/// What is known of the disk of a program.
+pub(super) struct Looks {
+    room: Room,
+    folders: Vec<PathBuf>,
+    begun: Disk,
+    last: Disk,
+    was_over: bool,
+}
+
+impl Looks {
+    /// Before a program is started. Nothing is known of a disk that cannot be asked.
+    pub(super) fn begin(room: Option<Room>, folders: Vec<PathBuf>) -> Option<Self> {
+        let (room, disk) = (room?, Disk::of(&folders)?);
+        Some(Self { room, folders, begun: disk, last: disk, was_over: false })
+    }
+
+    /// Whether it is too much, now that the disk has so much room.
+    fn is_over(&mut self, now: Disk, count: impl FnOnce(&Self) -> Held) -> bool {
+        if now.bytes < NEARLY_FULL && STEP < self.begun.bytes.saturating_sub(now.bytes) {
+            return true;
+        }
+        let bytes = (self.room.bytes / 8).clamp(1, STEP);
+        let names = (self.room.files / 8).clamp(1, NAMES);
+        let less = bytes <= self.last.bytes.saturating_sub(now.bytes)
+            || names <= self.last.names.saturating_sub(now.names);
+        if !less {
+            self.last.bytes = self.last.bytes.max(now.bytes);
+            self.last.names = self.last.names.max(now.names);
+            return false;
+        }
+        self.last = now;
+        let is_over = count(self).is_over(self.room);
+        std::mem::replace(&mut self.was_over, is_over) && is_over
+    }
+}
+
+/// Looks at the disk of a program, and ends that if it is too much. Blocking.
+pub(super) fn look(job: &Arc<Shared>) {
+    let too_much = {
+        let mut looks = job.looks.lock();
+        let Some(looks) = looks.as_mut() else { return };
+        let Some(now) = Disk::of(&looks.folders) else { return };
+        looks.is_over(now, |looks| Held::by(&looks.folders, looks.room))
+    };
+    if too_much && job.state.lock().reason.is_none() {
+        let pid = job.mark.session;
+        tracing::warn!(job.pid = pid, "session {pid} has too much on the disk and is ended");
+        Job(Arc::clone(job)).stop(StopReason::TooMuchDisk);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn looks(room: Room, disk: Disk) -> Looks {
+        Looks { room, folders: Vec::new(), begun: disk, last: disk, was_over: false }
+    }
+
+    fn never(_: &Looks) -> Held {
+        panic!("nothing has become less")
+    }
+
+    #[test]
+    fn too_much_is_too_much_at_two_looks_in_a_row() {
+        let room = Room { bytes: 100 << 30, files: 1_000_000 };
+        let disk = |mb: u64, names: u64| Disk { bytes: mb << 20, names };
+        let mut known = looks(room, disk(10_000, 50_000));
+        let over = |_: &Looks| Held { bytes: 200 << 30, ..Held::default() };
+        let fine = |_: &Looks| Held::default();
+        assert!(!known.is_over(disk(9_990, 49_000), never));
+        assert!(!known.is_over(disk(9_900, 49_000), over), "once may be what was there before");
+        assert!(!known.is_over(disk(11_000, 49_000), never), "it tidies up");
+        assert!(!known.is_over(disk(10_900, 49_000), fine));
+        assert!(!known.is_over(disk(10_900, 30_000), over), "names count, too");
+        assert!(known.is_over(disk(10_800, 30_000), over));
+        let mut known = looks(room, disk(600, 50_000));
+        assert!(!known.is_over(disk(560, 50_000), never));
+        assert!(known.is_over(disk(500, 50_000), fine), "the disk is nearly full");
+        let mut known = looks(room, disk(500, 50_000));
+        assert!(!known.is_over(disk(450, 50_000), never), "it was so before");
+    }
+
+    #[test]
+    fn what_folders_hold_is_counted_as_far_as_it_matters() {
+        let dir = tempfile::tempdir().unwrap();
+        let folders = [dir.path().to_owned()];
+        let most = Room { bytes: 1 << 30, files: 100 };
+        fs::create_dir_all(dir.path().join("a/b")).unwrap();
+        fs::write(dir.path().join("a/b/c"), vec![1; 100_000]).unwrap();
+        std::os::unix::fs::symlink("/usr", dir.path().join("link")).unwrap();
+        let held = Held::by(&folders, most);
+        assert_eq!(held.files, 4);
+        assert!((100_000..200_000).contains(&held.bytes), "{held:?}");
+        assert!(!held.is_over(most));
+        assert!(
+            Held::by(&folders, Room { bytes: 50_000, files: 100 })
+                .is_over(Room { bytes: 50_000, files: 100 })
+        );
+        for n in 0..200 {
+            fs::write(dir.path().join(format!("{n}")), "").unwrap();
+        }
+        let held = Held::by(&folders, most);
+        assert!(held.is_over(most) && held.files == 101, "{held:?}");
+        let deep = tempfile::tempdir().unwrap();
+        fs::create_dir_all(deep.path().join("d/".repeat(DEEPEST + 2))).unwrap();
+        assert!(Held::by(&[deep.path().to_owned()], Room { files: 10_000, ..most }).is_too_deep);
+    }
+}
