@@ -53,10 +53,23 @@ enum Digested {
 pub struct Once(Option<(String, String, [u8; 32])>);
 
 impl Once {
-    /// Of a request that cannot be repeated with a key: a form of a page.
+    /// Of a request that cannot be repeated with a key: a form of a page that has none.
     #[must_use]
     pub fn without_key() -> Self {
         Self(None)
+    }
+
+    /// Of a form of a page with a key: what is sent twice with it, by a second press or because the
+    /// answer was lost, happens once. Other content under the same key is something else; without a
+    /// key all of it is.
+    #[must_use]
+    pub fn of_form(who: &Person, place: &str, key: &str, content: &[&str]) -> Self {
+        if key.is_empty() || MAX_KEY < key.len() {
+            return Self(None);
+        }
+        let content = BlobId::of(content.join("\0").as_bytes());
+        let scope = format!("account {} form {place}", who.account);
+        Self(Some((scope, format!("{key} {content}"), [0; 32])))
     }
 
     /// A closure that runs at most once for the key of this request.

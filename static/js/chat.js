@@ -1,6 +1,7 @@
 // The field of a chat: commands behind "/", files by button, paste and drop, and a text that leaves
 // the field when it is sent and comes back when it was not taken. Without this script the form sends
 // what is typed and chosen.
+import { fresh } from "./swap.js";
 const form = () => document.querySelector("form[data-chat]");
 const list = () => document.getElementById("commands");
 const shown = () => [...list().children].filter((one) => !one.hidden);
@@ -152,7 +153,11 @@ document.addEventListener("drop", (event) => {
 document.addEventListener("htmx:config:request", ({ target, detail }) => {
   if (!target.matches?.("form[data-chat]")) return;
   const field = target.elements.body;
-  detail.ctx.sent = { text: field.value, files: [...picker().files] };
+  // A message that was not taken goes once more under the same key: should the first one have
+  // arrived after all, it is not said twice.
+  const key = field.dataset.key ?? fresh();
+  delete field.dataset.key;
+  detail.ctx.sent = { text: field.value, files: [...picker().files], key };
   close(field);
   target.reset();
   draw();
@@ -160,14 +165,17 @@ document.addEventListener("htmx:config:request", ({ target, detail }) => {
 
 // What is sent behind another message has seen that one.
 document.addEventListener("htmx:before:request", ({ target, detail }) => {
+  if (!target.matches?.("form[data-chat]")) return;
   const leaf = document.getElementById("talk-leaf");
-  if (leaf && target.matches?.("form[data-chat]")) detail.ctx.request.body?.set("leaf", leaf.value);
+  if (leaf) detail.ctx.request.body?.set("leaf", leaf.value);
+  if (detail.ctx.sent) detail.ctx.request.body?.set("key", detail.ctx.sent.key);
 });
 
 document.addEventListener("htmx:finally:request", ({ target, detail }) => {
   const { sent, response } = detail.ctx;
   if (!sent || (response && response.status < 400) || !target.isConnected) return;
   const field = target.elements.body;
+  if (!field.value) field.dataset.key = sent.key;
   field.value = [sent.text, field.value].filter(Boolean).join("\n");
   keep([...sent.files, ...picker().files]);
   field.focus();

@@ -3,6 +3,9 @@
 import htmx from "htmx.org";
 import { toast } from "./toast.js";
 
+/* A key under which a form is sent: sent once more with it, it is done once. */
+export const fresh = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+
 const pass = (text) => text;
 const noCode = function () {
   throw new Error("pages run no text as code");
@@ -52,7 +55,10 @@ document.addEventListener("htmx:error", ({ detail }) => {
 
 document.addEventListener("htmx:after:swap", ({ detail }) => {
   const form = detail.ctx?.sourceElement?.closest?.("form");
-  if (form?.matches("[data-reset]") && detail.ctx.response?.status < 400) form.reset();
+  if (detail.ctx?.response?.status < 400) {
+    if (form?.elements.key && !form.matches("[data-chat]")) form.elements.key.value = fresh();
+    if (form?.matches("[data-reset]")) form.reset();
+  }
   const wrong = document.querySelector(".htmx-added [aria-invalid=true], .htmx-added[role=alert]");
   wrong?.focus();
   const layer = document.querySelector("#layer > dialog:not([open])");

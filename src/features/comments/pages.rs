@@ -17,6 +17,7 @@ use crate::web::error::PageError;
 use crate::web::extract::{Form, Path, Path2};
 use crate::web::html;
 use crate::web::hx::{Ask, Hx};
+use crate::web::idempotency::Once;
 use crate::web::routes::{Needs as _, Routes};
 use crate::web::session::Person;
 use crate::web::shell::Shell;
@@ -64,6 +65,8 @@ struct WritePage {
 struct Typed {
     body: String,
     note_only: String,
+    /// What a second press is known by.
+    key: String,
 }
 
 /// Tells the regions of this page that a task's comments changed.
@@ -82,7 +85,10 @@ async fn add(
     let task = ws.read(|snap| tasks::resolve(snap, &text))?;
     let (id, body) = (task.id, typed.body.clone());
     let note = if typed.note_only.is_empty() { Reach::Usual } else { Reach::NoteOnly };
-    let added = ws.write(&who, move |tx| rules::add(tx, id, &body, note)).await;
+    let content = [typed.body.as_str(), typed.note_only.as_str()];
+    let once = Once::of_form(&who, &format!("comment {id}"), &typed.key, &content);
+    let add = once.run(move |tx| rules::add(tx, id, &body, note).map(|comment| comment.id));
+    let added = ws.write(&who, add).await;
     let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
     match added {
         Ok(_) if hx.is_partial() => {
@@ -90,7 +96,7 @@ async fn add(
             Ok((changed(id), html::fragment::<_, PageError>(&ComposerPart { composer })?)
                 .into_response())
         }
-        Ok(comment) => Ok(hx.go_to(&format!("{}#c-{}", scene.href(&task), comment.id))),
+        Ok(comment) => Ok(hx.go_to(&format!("{}#c-{comment}", scene.href(&task)))),
         Err(error) if error.kind() == ProblemKind::Invalid => {
             if hx.is_partial() {
                 let composer = ws.read(|snap| queries::composer(&scene, snap, &task))?;

@@ -217,6 +217,8 @@ pub struct Composer {
     pub note_only: bool,
     /// What is wrong with it, or empty.
     pub error: String,
+    /// What a second press of the button is known by.
+    pub key: i64,
 }
 
 /// The composer of a task's page.
@@ -233,6 +235,7 @@ pub fn composer(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Composer,
         live: live.table("inbox").table("agents"),
         reach: reaches.text,
         agent: reaches.agent,
+        key: scene.today.now.as_millisecond(),
         ..Composer::default()
     })
 }

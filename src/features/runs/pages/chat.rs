@@ -70,6 +70,8 @@ struct Talk {
     practice: bool,
     /// What was said last; none for a conversation that is not one's own now.
     leaf: Option<String>,
+    /// What a second press of a button is known by.
+    key: i64,
 }
 
 #[derive(Template)]
@@ -353,6 +355,7 @@ fn transcript(
         action: here.to_owned(),
         practice,
         leaf: own.then(|| queries::sessions::leaf(session)),
+        key: look.now.as_millisecond(),
     })
 }
 

@@ -57,7 +57,19 @@ struct Sent {
     body: String,
     mode: Option<QueueMode>,
     leaf: Option<String>,
+    key: String,
     attached: Vec<Attachment>,
+}
+
+impl Sent {
+    /// What a second press, or a repeat after a lost answer, is known by.
+    fn once(&self, who: &Person, slug: &str) -> Once {
+        let mode = self.mode.map(QueueMode::word).unwrap_or_default();
+        let files: Vec<String> = self.attached.iter().map(|file| file.blob.to_string()).collect();
+        let files = files.join(" ");
+        let content = [self.body.as_str(), mode, files.as_str()];
+        Once::of_form(who, &format!("chat {slug}"), &self.key, &content)
+    }
 }
 
 /// Reads a form with files or without.
@@ -66,7 +78,8 @@ async fn sent(app: &App, ws: &Ws, request: Request) -> Result<Sent, PageError> {
     if !kind.is_some_and(|kind| kind.starts_with("multipart/")) {
         let Form(said) = Form::<Said>::from_request(request, &()).await?;
         let mode = queue::mode_of(&said.mode)?;
-        return Ok(Sent { body: said.body, mode, leaf: None, attached: Vec::new() });
+        let leaf = Some(said.leaf).filter(|leaf| !leaf.is_empty());
+        return Ok(Sent { body: said.body, mode, leaf, key: said.key, attached: Vec::new() });
     }
     let (parts, body) = request.into_parts();
     let limit = app.config.limits.upload_bytes().min(MAX_ATTACHED_BYTES);
@@ -76,12 +89,14 @@ async fn sent(app: &App, ws: &Ws, request: Request) -> Result<Sent, PageError> {
         body: String::new(),
         mode: None,
         leaf: None,
+        key: String::new(),
         attached: attach::all(ws, files).await?,
     };
     for (name, value) in fields {
         match name.as_str() {
             "body" => said.body = value,
             "mode" => said.mode = queue::mode_of(&value)?,
+            "key" => said.key = value,
             "leaf" => said.leaf = Some(value).filter(|leaf| !leaf.is_empty()),
             _ => {}
         }
@@ -147,9 +162,10 @@ pub(super) async fn say(
         Ok(sent) => sent,
         Err(error) => return answering.refused(error.0, String::new()),
     };
-    let Sent { body, mode, leaf, attached } = sent;
+    let once = sent.once(&who, &slug);
+    let Sent { body, mode, leaf, attached, .. } = sent;
     let new = NewInput { mode, attached, ..NewInput::chat(body.clone()) };
-    match commands::run(&answering.place, new, leaf, Once::without_key()).await {
+    match commands::run(&answering.place, new, leaf, once).await {
         Ok(Done::Said(_)) => chat::back(&ws, &who, answering.hx, &agent),
         Ok(Done::Told(text)) => answering.answer(StatusCode::OK, Answer::told(&text)),
         Ok(Done::Anew(_)) => Ok(hx.go_to(&ws.url(&format!("agents/{slug}/chat")))),
@@ -163,6 +179,7 @@ pub(super) async fn say(
 pub(super) struct Resaid {
     body: String,
     leaf: String,
+    key: String,
 }
 
 /// `POST /agents/{slug}/chat/{input}/edit`: other words for a message. One that waits is changed where it
@@ -207,8 +224,11 @@ async fn once_more(
     let agent = find(ws, slug)?;
     let answering = Answering { place: Place { ws, who, agent: &agent }, hx: &hx, shell };
     let text = words(&said);
+    let message = input.to_string();
+    let content = [message.as_str(), text.as_deref().unwrap_or_default()];
+    let once = Once::of_form(who, "chat message", &said.key, &content);
     let leaf = Some(said.leaf).filter(|leaf| !leaf.is_empty());
-    match resending::once_more(ws, who, (input, text, leaf), Once::without_key()).await {
+    match resending::once_more(ws, who, (input, text, leaf), once).await {
         Ok(_) => chat::back(ws, who, &hx, &agent),
         Err(error) => answering.refused(Failure::of(&error), String::new()),
     }

@@ -27,6 +27,7 @@ use crate::web::extract::{Form, Path, Query};
 use crate::web::format;
 use crate::web::html;
 use crate::web::hx::Hx;
+use crate::web::idempotency::Once;
 use crate::web::live::Live;
 use crate::web::parts::{Choice, Dot, Face, percent};
 use crate::web::session::Person;
@@ -161,6 +162,8 @@ struct Show {
     queue: Queue,
     steer: Option<(String, String)>,
     modes: Vec<Choice>,
+    /// What a second press of the button is known by.
+    key: i64,
 }
 
 /// The parts of the page.
@@ -201,7 +204,8 @@ pub(super) async fn show(
     let (title, agent) = (head.title.clone(), head.agent.clone());
     let modes = super::queue::choices(QueueMode::Steer);
     let name = run.name();
-    html::page(&Show { shell, name, title, agent, head, list, rail, queue, steer, modes })
+    let key = ws.app.clock.now().as_millisecond();
+    html::page(&Show { shell, name, title, agent, head, list, rail, queue, steer, modes, key })
 }
 
 /// The run of this name, if the person may look at it.
@@ -539,6 +543,12 @@ pub(super) struct Said {
     /// What it does while a run works; empty for what is usual.
     #[serde(default)]
     pub mode: String,
+    /// What was said last, as it was seen.
+    #[serde(default)]
+    pub leaf: String,
+    /// What a second press is known by.
+    #[serde(default)]
+    pub key: String,
 }
 
 /// `POST /runs/{name}/say`: a word to a run that works.
@@ -551,7 +561,10 @@ pub(super) async fn say(
 ) -> Result<Response, PageError> {
     let run = find(&ws, &who, &name)?;
     let (id, mode) = (run.id, super::queue::mode_of(&said.mode)?);
+    let place = format!("steer {}", run.name());
+    let once = Once::of_form(&who, &place, &said.key, &[said.body.as_str(), said.mode.as_str()]);
     let new = NewInput { mode, ..NewInput::chat(said.body) };
-    let sent = ws.write(&who, move |tx| rules::talk::say_to_run(tx, id, new)).await?;
+    let say = once.run(move |tx| rules::talk::say_to_run(tx, id, new));
+    let sent = ws.write(&who, say).await?;
     Ok(hx.done(sent.placed.label(), &ws.url(&format!("runs/{name}"))))
 }
