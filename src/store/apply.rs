@@ -2,6 +2,7 @@
 
 use crate::kernel::{Actor, Cause};
 
+use super::audit;
 use super::batch::Batch;
 use super::blob::refs;
 use super::codec::{self, DecodeError};
@@ -87,6 +88,9 @@ pub(super) fn apply(
     }
     entry.roots = feed::distinct(entry.roots);
     let head = if noted { feed::encode_head(&mut entry)? } else { Vec::new() };
+    // Who looks for entries by their time has to know.
+    let turns = noted && 0 < ground.end.seq && ground.now < ground.end.at;
+    let turned = if turns { Some(codec::encode(&entry.seq)?) } else { None };
 
     for row in &touched {
         batch.set(row.table, row.key, row.laid.value.as_deref())?;
@@ -104,6 +108,9 @@ pub(super) fn apply(
     }
     for key in held {
         batch.set(builtin::BLOB_REFS, &key, Some(&[]))?;
+    }
+    if let Some(row) = turned {
+        batch.set(builtin::META, audit::TURNED, Some(&row))?;
     }
     Ok(Applied { changed: true, entry: Some(entry) })
 }

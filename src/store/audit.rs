@@ -20,6 +20,8 @@ const SLICE: usize = 1_000;
 const HOLD: Duration = Duration::from_millis(250);
 /// So many changes in what was found are enough: entries may be large.
 const MANY: usize = 20_000;
+/// The row that names the last entry with which time went back.
+pub(super) const TURNED: &[u8] = b"time_turned";
 
 /// Where to look, and for how much.
 pub struct Search<'s> {
@@ -49,6 +51,16 @@ pub struct Found {
     pub looked: u64,
     /// The oldest entry that was looked at: number and time in milliseconds.
     pub reached: Option<(u64, i64)>,
+}
+
+impl Search<'_> {
+    fn is_too_old(&self, entry: &Entry) -> bool {
+        self.since.is_some_and(|since| entry.at < since)
+    }
+
+    fn is_too_young(&self, entry: &Entry) -> bool {
+        self.until.is_some_and(|until| until < entry.at)
+    }
 }
 
 impl Found {
@@ -102,6 +114,7 @@ fn slice(
 ) -> Result<bool, StoreError> {
     let range = Range::between(KeyBuf::new(), KeyBuf::of(before)).reverse();
     let (started, mut looked, mut end, mut failed) = (Instant::now(), 0, true, None);
+    let turned = turned(read)?;
     read.raw_scan(builtin::FEED, &range, &mut |key, value| {
         // Images sort behind their head, so they come first here.
         let Some((seq, 0)) = feed::split(key) else { return ControlFlow::Continue(()) };
@@ -116,11 +129,19 @@ fn slice(
                 return ControlFlow::Break(());
             }
         };
-        if search.since.is_some_and(|since| entry.at < since) {
-            return ControlFlow::Break(());
-        }
         looked += 1;
         *before = seq;
+        if search.is_too_old(&entry) {
+            if seq < turned {
+                return ControlFlow::Continue(());
+            }
+            // So are all back to where time turned.
+            (*before, end) = (turned, turned == 0);
+            return ControlFlow::Break(());
+        }
+        if search.is_too_young(&entry) {
+            return ControlFlow::Continue(());
+        }
         found.looked += 1;
         found.reached = Some((seq, entry.at));
         if names(&entry, search.record) && (search.wanted)(&entry) {
@@ -169,7 +190,7 @@ fn stretch(
     (table, key, rev): (u16, &[u8], &mut u64),
     (before, found): (u64, &mut Found),
 ) -> Result<bool, StoreError> {
-    let (started, mut looked) = (Instant::now(), 0);
+    let (started, mut looked, turned) = (Instant::now(), 0, turned(read)?);
     while *rev != 0 {
         if looked >= SLICE || found.is_enough(search) || started.elapsed() > HOLD {
             return Ok(false);
@@ -177,11 +198,12 @@ fn stretch(
         let Some(entry) = head(read, *rev)? else { break };
         let change = entry.changes.iter().find(|one| one.table == table && one.key == key);
         let Some(previous) = change.map(|change| change.before_rev) else { break };
-        if search.since.is_some_and(|since| entry.at < since) || *rev <= previous {
+        let old = search.is_too_old(&entry);
+        if (old && turned == 0) || *rev <= previous {
             break;
         }
         looked += 1;
-        if *rev < before {
+        if *rev < before && !old && !search.is_too_young(&entry) {
             found.looked += 1;
             found.reached = Some((*rev, entry.at));
             if (search.wanted)(&entry) {
@@ -212,10 +234,19 @@ pub(super) fn head(read: &dyn Read, seq: u64) -> Result<Option<Entry>, StoreErro
     }
 }
 
-/// The first entry after a moment, or one past the last; times never go back in the feed.
-pub(super) fn first_after(read: &dyn Read, ms: i64) -> Result<u64, StoreError> {
+/// The last entry with which time went back, as it does at a start after the clock was set back by much;
+/// from it on entries are in the order of their times. 0 when it never did.
+fn turned(read: &dyn Read) -> Result<u64, StoreError> {
+    match read.raw_get(builtin::META, TURNED)? {
+        Some(row) => Ok(codec::decode(&row)?),
+        None => Ok(0),
+    }
+}
+
+/// An entry from which on all are younger than a moment; one past the last when none is.
+fn first_after(read: &dyn Read, ms: i64) -> Result<u64, StoreError> {
     let last = feed::last(read)?.seq;
-    let (mut low, mut high) = (1, last + 1);
+    let (mut low, mut high) = (turned(read)?.max(1), last + 1);
     while low < high {
         let middle = low + (high - low) / 2;
         match head(read, middle)? {

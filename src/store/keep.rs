@@ -15,7 +15,7 @@ use super::codec::DecodeError;
 use super::error::StoreError;
 use super::feed::{self, Entry, Op};
 use super::key::{KeyBuf, Range};
-use super::read::{Read, split_key};
+use super::read::{Read, split_key, stop_at};
 use super::record::Class;
 use super::schema::{Schema, TableInfo, builtin};
 use super::{Lane, Store, WriteTx, audit, codec};
@@ -256,12 +256,36 @@ pub fn oldest_within(store: &Store, bytes: u64) -> Result<u64, StoreError> {
     Ok(last)
 }
 
-/// The last entry from before a moment in milliseconds.
+/// The entry up to which all are from before a moment in milliseconds. They are followed one by one from
+/// the first that may have images: after a clock was set back, a young entry may stand before old ones,
+/// and its images are kept.
 ///
 /// # Errors
-/// When the disk fails.
+/// When the disk fails or an entry cannot be read.
 pub fn last_before(store: &Store, ms: i64) -> Result<u64, StoreError> {
-    store.read(|snap| audit::first_after(snap, ms.saturating_sub(1)).map(|seq| seq - 1))
+    let mut last = store.read(|snap| floor(snap))?;
+    let mut from = KeyBuf::of(&last.saturating_add(1)).into_bytes();
+    let (mut young, mut failed) = (false, None);
+    loop {
+        let end = store.read(|snap| {
+            scan_from(snap, &mut from, &mut |seq, part, head| {
+                if part == 0 {
+                    match feed::decode_head(seq, head) {
+                        Ok(entry) if entry.at < ms => last = seq,
+                        Ok(_) => young = true,
+                        Err(error) => failed = Some(error),
+                    }
+                }
+                stop_at(young || failed.is_some())
+            })
+        })?;
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        if end || young {
+            return Ok(last);
+        }
+    }
 }
 
 /// Drops the images of entries up to one, in pieces of the second lane; says how many.

@@ -352,6 +352,72 @@ fn retention_by_age_takes_images_and_leaves_heads_and_cursors() {
     sound(&toys.reopen());
 }
 
+/// How far the clock of the next tests is set back for a while, in milliseconds.
+const YEAR: i64 = 365 * 86_400_000;
+/// When stores of toys begin.
+const BEGIN: i64 = 1_700_000_000_000;
+
+/// Twelve entries, a second apart: by a clock that is right, then by one that is a year behind, then by
+/// one that is right again; four each, on two notes in turn.
+fn by_a_clock_that_jumped() -> Toys {
+    let mut toys = Toys::open();
+    for (round, jump) in [0, -YEAR, YEAR].into_iter().enumerate() {
+        toys.clock.advance_ms(jump);
+        toys = toys.reopen();
+        for step in 0..4 {
+            toys.clock.advance_ms(1_000);
+            toys.put(Note::new(note(step % 2), &format!("{round} {step}"))).expect("a version");
+        }
+    }
+    let entries = toys.store.entries_after(0, 100).expect("the feed");
+    let times: Vec<i64> = entries.iter().map(|entry| entry.at).collect();
+    let right = |n: i64| BEGIN + 1_000 * n;
+    let wanted: Vec<i64> =
+        (1..=12).map(|n| right(n) - if (5..=8).contains(&n) { YEAR } else { 0 }).collect();
+    assert_eq!(times, wanted);
+    toys
+}
+
+#[test]
+fn retention_by_age_takes_nothing_young_though_the_clock_was_set_back_in_between() {
+    const DAY: i64 = 86_400_000;
+    let toys = by_a_clock_that_jumped();
+    let images = keep::images(&toys.store).expect("a count").count;
+    assert_eq!(images, 10);
+    let swept = |toys: &Toys| {
+        let until = keep::last_before(&toys.store, toys.clock.now_ms() - DAY).expect("a place");
+        runtime().block_on(keep::drop_until(&toys.store, ACTOR, until)).expect("dropped")
+    };
+    assert_eq!(swept(&toys), 0, "the first four are of today");
+    assert_eq!(keep::images(&toys.store).expect("a count").count, images);
+    toys.clock.advance_ms(2 * DAY);
+    toys.put(Note::new(note(0), "of the day after tomorrow")).expect("a version");
+    assert_eq!(swept(&toys), 10, "they are old by now");
+    assert_eq!(keep::images(&toys.store).expect("a count").count, 1);
+    sound(&toys);
+}
+
+#[test]
+fn entries_are_found_by_their_time_though_the_clock_was_set_back_in_between() {
+    let toys = by_a_clock_that_jumped();
+    let key = note(0).uuid_bytes();
+    let within = |since: Option<i64>, until: Option<i64>| {
+        let all = look(&toys, |s| (s.since, s.until) = (since, until));
+        let of_one = look(&toys, |s| {
+            (s.record, s.since, s.until) = (Some((100, &key)), since, until);
+        });
+        assert_eq!((all.next, of_one.next), (None, None));
+        let odd: Vec<u64> = seqs(&all).into_iter().filter(|seq| seq % 2 == 1).collect();
+        assert_eq!(seqs(&of_one), odd, "from {since:?} to {until:?}");
+        seqs(&all)
+    };
+    assert_eq!(within(Some(BEGIN), None), [12, 11, 10, 9, 4, 3, 2, 1]);
+    assert_eq!(within(Some(BEGIN + 3_000), Some(BEGIN + 10_000)), [10, 9, 4, 3]);
+    assert_eq!(within(None, Some(BEGIN + 2_000)), [8, 7, 6, 5, 2, 1]);
+    assert_eq!(within(Some(BEGIN - YEAR), Some(BEGIN - YEAR + 6_000)), [6, 5]);
+    assert_eq!(within(Some(BEGIN + YEAR), None), [] as [u64; 0]);
+}
+
 #[test]
 fn retention_by_size_takes_the_oldest_until_the_rest_fits() {
     let toys = lived_in();
