@@ -4,13 +4,14 @@
 //! and no place yet, and the invitation is still good. The other way round it would be used up, and lead
 //! to a member without an account.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::kernel::Clock;
+use crate::store::blob::refs;
 use crate::store::dump::Item;
 use crate::store::{Store, StoreError};
 
@@ -25,6 +26,11 @@ use super::{BackupError, FORMAT};
 
 /// Left free at the target beyond what is expected to be written.
 const MARGIN: u64 = 64 * 1024 * 1024;
+
+/// How many blobs are looked up at once.
+const LOOK: usize = 500;
+/// How many that are missing are named.
+const NAMED: usize = 100;
 
 /// What is backed up.
 pub struct Source {
@@ -313,7 +319,10 @@ fn file_parts(
     left_out: &mut Vec<String>,
 ) -> Result<Vec<Part>, BackupError> {
     let path = |name: &str| format!("workspaces/{}/{name}", ws.slug);
+    // What is held now is there, since no sweep goes on meanwhile, or it is lost.
+    let held = held(ws)?;
     let blobs = blobs_part(&path("blobs"), &ws.folder.join("blobs"), former, sink, left_out)?;
+    note_lost(&blobs, held, left_out);
     let git = files_part(&path("agents.git"), &history(ws), sink, left_out)?;
     let agents = files_part(&path("agents"), &agents(ws), sink, left_out)?;
     Ok(vec![blobs, git, agents])
@@ -344,6 +353,40 @@ fn is_scratch(path: &str) -> bool {
 }
 
 // ── Blobs ──
+
+/// The blobs that records and their history hold.
+fn held(ws: &SourceWorkspace) -> Result<BTreeSet<String>, BackupError> {
+    let (mut all, mut after) = (BTreeSet::new(), None);
+    loop {
+        let found = match ws.store.read(|snap| refs::held(snap, after, LOOK)) {
+            // It has left meanwhile, and is left out.
+            Err(StoreError::Closed) => return Ok(all),
+            found => found?,
+        };
+        after = found.last().copied();
+        all.extend(found.iter().map(ToString::to_string));
+        if found.len() < LOOK {
+            return Ok(all);
+        }
+    }
+}
+
+/// Names the blobs that are held and not in the backup.
+fn note_lost(part: &Part, mut held: BTreeSet<String>, left_out: &mut Vec<String>) {
+    for blob in &part.blobs {
+        held.remove(&blob.id);
+    }
+    // Those whose content is damaged are named already.
+    held.retain(|id| !left_out.iter().any(|one| one.contains(id.as_str())));
+    let more = held.len().saturating_sub(NAMED);
+    let words = |id: String| {
+        format!("{}/{id}: it is missing; `hq doctor blobs` says what holds it", part.path)
+    };
+    left_out.extend(held.into_iter().take(NAMED).map(words));
+    if 0 < more {
+        left_out.push(format!("{}: {more} more that are missing", part.path));
+    }
+}
 
 fn blobs_part(
     path: &str,

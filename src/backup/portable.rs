@@ -1,11 +1,14 @@
 //! One workspace as one portable file: a tar, packed with zstd, that other programs can read too.
 //! `docs/export.md` has the layout.
 //!
+//! It leaves the house, so of the uploaded files only those are in it that a row in it holds: not what
+//! was removed and only the history remembers.
+//!
 //! What is read back is believed in nothing: only names that the manifest lists, only plain files, only
 //! as long as they say, each with its hash.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::ops::ControlFlow;
@@ -20,7 +23,7 @@ use crate::kernel::Timestamp;
 use crate::store::codec::unwrap;
 use crate::store::feed;
 use crate::store::schema::{Kind, TableInfo};
-use crate::store::{Class, Range, Read as _, Snap, Store, StoreError};
+use crate::store::{BlobId, Class, Range, Read as _, Snap, Store, StoreError};
 
 use super::BackupError;
 use super::restore::safe;
@@ -38,6 +41,8 @@ const STRETCH: u64 = 16 * 1024 * 1024;
 /// Up to here any ratio is fine: a table of equal rows packs to nothing.
 const FREE_RATIO: u64 = 256 * 1024 * 1024;
 const LEVEL: i32 = 3;
+/// How many files that are lost are named.
+const NAMED: usize = 100;
 
 /// A file in the portable file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,17 +165,11 @@ pub fn export(
     out: &mut dyn Write,
 ) -> Result<Portable, BackupError> {
     fs::create_dir_all(spool).map_err(BackupError::disk(spool))?;
-    let (mut files, mut left_out) = (BTreeMap::new(), Vec::new());
+    let mut gathered = Gathered::default();
     let (seq, tables) = source.store.read(|snap| {
         let mut tables = Vec::new();
         for info in source.store.schema().tables() {
-            tables.extend(spool_table(
-                snap,
-                info,
-                spool,
-                source.room,
-                (&mut files, &mut left_out),
-            )?);
+            tables.extend(spool_table(snap, info, (spool, source.room), &mut gathered)?);
         }
         // Of this snapshot: the store has gone on meanwhile.
         let last = feed::newest(snap, source.store.schema(), None, 1)?;
@@ -180,13 +179,9 @@ pub fn export(
     let failed = || BackupError::disk(&bundle);
     let mut hashed = Hashed::new(spooled(&bundle, source.room)?);
     (source.bundle)(&mut hashed).map_err(failed())?;
-    files.insert(BUNDLE.to_owned(), hashed.end().map_err(failed())?);
-    let blobs = source.folder.join("blobs");
-    for (id, path) in super::make::blob_files(&blobs)? {
-        let bytes = fs::metadata(&path).map_err(BackupError::disk(&path))?.len();
-        let name = format!("blobs/{}/{}", &id[..2], &id[2..]);
-        files.insert(name, Member { bytes, sha256: id });
-    }
+    gathered.files.insert(BUNDLE.to_owned(), hashed.end().map_err(failed())?);
+    gathered.find_blobs(&source.folder.join("blobs"))?;
+    let Gathered { files, mut left_out, .. } = gathered;
     left_out.push("the feed: the history of changes stays where it was made".to_owned());
     let portable = Portable {
         format: FORMAT,
@@ -206,6 +201,46 @@ pub fn export(
     Ok(portable)
 }
 
+/// What of a workspace goes into its file.
+#[derive(Default)]
+struct Gathered {
+    files: BTreeMap<String, Member>,
+    left_out: Vec<String>,
+    /// The blobs that its rows hold.
+    blobs: BTreeSet<BlobId>,
+}
+
+impl Gathered {
+    /// Looks for the files of the blobs. Each is read: one that is damaged would make the whole file
+    /// one that nobody takes.
+    fn find_blobs(&mut self, folder: &Path) -> Result<(), BackupError> {
+        let (there, mut lost) = (super::make::blob_files(folder)?, Vec::new());
+        for blob in std::mem::take(&mut self.blobs) {
+            let id = blob.to_string();
+            match there.get(&id).map(|path| member(path)).transpose()? {
+                Some(member) if member.sha256 == id => {
+                    self.files.insert(format!("blobs/{}/{}", &id[..2], &id[2..]), member);
+                }
+                Some(_) => lost.push(format!("the file {id}: its content is damaged")),
+                None => lost.push(format!("the file {id}: it is missing on the disk")),
+            }
+        }
+        let more = lost.len().saturating_sub(NAMED);
+        self.left_out.extend(lost.into_iter().take(NAMED));
+        if 0 < more {
+            self.left_out.push(format!("{more} more files that are damaged or missing"));
+        }
+        Ok(())
+    }
+}
+
+/// Length and hash of a file.
+fn member(path: &Path) -> Result<Member, BackupError> {
+    let mut hashed = Hashed::new(io::sink());
+    let read = File::open(path).and_then(|mut file| io::copy(&mut file, &mut hashed));
+    read.and_then(|_| hashed.end()).map_err(BackupError::disk(path))
+}
+
 /// A file of the spool.
 fn spooled<'r>(
     path: &Path,
@@ -219,15 +254,16 @@ fn spooled<'r>(
 fn spool_table(
     snap: &Snap<'_>,
     info: &TableInfo,
-    spool: &Path,
-    room: &dyn Fn() -> u64,
-    (files, left_out): (&mut BTreeMap<String, Member>, &mut Vec<String>),
+    (spool, room): (&Path, &dyn Fn() -> u64),
+    gathered: &mut Gathered,
 ) -> Result<Option<PortableTable>, BackupError> {
     let (Kind::Record(class), Some(ops)) = (info.kind, &info.ops) else { return Ok(None) };
     match class {
         Class::Derived => return Ok(None),
         Class::Sealed => {
-            left_out.push(format!("{}: secrets are not exported; enter them again", info.name));
+            gathered
+                .left_out
+                .push(format!("{}: secrets are not exported; enter them again", info.name));
             return Ok(None);
         }
         Class::Tracked | Class::Log | Class::Work | Class::Local => {}
@@ -237,8 +273,11 @@ fn spool_table(
     let mut out = Hashed::new(spooled(&path, room)?);
     let (mut rows, mut result) = (0, Ok(()));
     snap.raw_scan(info.number, &Range::all(), &mut |key, value| {
-        let line = || {
+        let mut line = || {
             let (version, rev, _) = unwrap(value).map_err(StoreError::from)?;
+            if let Some(blobs) = ops.blobs {
+                gathered.blobs.extend(blobs(value).map_err(StoreError::from)?);
+            }
             let row = (ops.json)(value).map_err(StoreError::from)?;
             let key = (ops.key_text)(key);
             let line = json!({ "key": key, "rev": rev, "version": version, "row": row });
@@ -249,7 +288,7 @@ fn spool_table(
         if result.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     result?;
-    files.insert(file.clone(), out.end().map_err(BackupError::disk(&path))?);
+    gathered.files.insert(file.clone(), out.end().map_err(BackupError::disk(&path))?);
     let (number, name) = (info.number, info.name.to_owned());
     Ok(Some(PortableTable { number, name, version: ops.version, rows, file }))
 }

@@ -61,8 +61,17 @@ async fn busy() -> Office {
     let task = office.task("Compare two offers", &ada).await;
     office.worked(task.id, 1).await;
     office.hq.settle().await;
-    office.ws().blobs.put(&[7; 200_000]).expect("a blob");
+    sent(&office, "offers.bin", vec![7; 200_000]).await;
     office
+}
+
+/// Puts a file on the task; gives its id and the name of its blob.
+async fn sent(office: &Office, name: &str, content: Vec<u8>) -> (String, String) {
+    let (api, path) = (office.hq.api().await, format!("/api/v1/tasks/MC-1/files?name={name}"));
+    let made = api.bytes("POST", &path, "application/octet-stream", content).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let word = |field: &str| made.json()[field].as_str().expect("a word").to_owned();
+    (word("id"), word("sha256"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -110,6 +119,46 @@ async fn a_workspace_is_exported_and_made_anew_under_another_name() {
             .flatten()
             .any(|one| { one.file_name().to_string_lossy().starts_with("importing-") })
     );
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_removed_stays_at_home_and_files_that_are_lost_are_named() {
+    let office = busy().await;
+    let api = office.hq.api().await;
+    let (id, removed) = sent(&office, "salaries.txt", b"what everybody earns".to_vec()).await;
+    assert_eq!(api.call("DELETE", &format!("/api/v1/files/{id}")).await.status, 204);
+    let loose = office.ws().blobs.put(b"nobody held this ever").expect("a blob").to_string();
+    let (_, missing) = sent(&office, "missing.txt", b"it will be missing".to_vec()).await;
+    let (_, damaged) = sent(&office, "damaged.txt", b"it will be damaged".to_vec()).await;
+    let blobs = office.ws().folder.join("blobs");
+    let path = |id: &str| blobs.join(&id[..2]).join(&id[2..]);
+    assert!(path(&removed).exists(), "the history remembers it");
+    std::fs::remove_file(path(&missing)).expect("a file");
+    std::fs::write(path(&damaged), b"it has been damaged").expect("a file");
+
+    let bytes = exported(&office).await;
+    let plain = zstd_all(&bytes);
+    for id in [&removed, &loose] {
+        assert!(find(&plain, id.as_bytes()).is_none(), "not even its name");
+    }
+    for words in [&b"what everybody earns"[..], b"nobody held this ever", b"been damaged"] {
+        assert!(find(&plain, words).is_none(), "{words:?}");
+    }
+    let made = post_bytes(&office, "/api/v1/import?slug=second", bytes).await;
+    assert_eq!(made.0, 201, "{}", made.1);
+    for words in [
+        format!("the file {missing}: it is missing on the disk"),
+        format!("the file {damaged}: its content is damaged"),
+    ] {
+        assert!(made.1.contains(&words), "{words}: {}", made.1);
+    }
+    let ws = office.hq.running().app.workspace("second").expect("it is open");
+    let there = hq::store::BlobId::of(&[7; 200_000]);
+    assert!(ws.blobs.get(there, 1 << 20).is_ok() && ws.blobs.open_blob(there).is_ok());
+    let gone: hq::store::BlobId = removed.parse().expect("a name");
+    assert!(ws.blobs.open_blob(gone).is_err());
+    drop(ws);
     office.hq.finish().await;
 }
 

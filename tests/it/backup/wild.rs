@@ -65,6 +65,41 @@ fn put_into(repo: &Repository, data: &Path) -> PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_a_record_or_its_history_holds_and_that_is_missing_is_named() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let made = api.post("/api/v1/tasks", &json!({ "title": "Compare prices" })).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let mut names = Vec::new();
+    for name in ["there", "removed", "lost", "lost too"] {
+        let path = format!("/api/v1/tasks/MC-1/files?name={}", name.replace(' ', "-"));
+        let sent = api.bytes("POST", &path, "application/octet-stream", name.into()).await.json();
+        let word = |field: &str| sent[field].as_str().expect("a word").to_owned();
+        names.push((word("id"), word("sha256")));
+    }
+    let [there, removed, lost, lost_too] = &names[..] else { panic!("{names:?}") };
+    let gone = api.call("DELETE", &format!("/api/v1/files/{}", removed.0)).await;
+    assert_eq!(gone.status, 204, "{}", gone.text);
+    let gone = api.call("DELETE", &format!("/api/v1/files/{}", lost_too.0)).await;
+    assert_eq!(gone.status, 204, "{}", gone.text);
+    let blobs = hq.ws().folder.join("blobs");
+    for (_, sha) in [lost, lost_too] {
+        fs::remove_file(blobs.join(&sha[..2]).join(&sha[2..])).expect("a file");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let repo = repository(folder.path(), None);
+    let first = super::back_up(&hq, &repo);
+    let words = |sha: &str| {
+        format!("workspaces/marlow-cargo/blobs/{sha}: it is missing; `hq doctor blobs`")
+    };
+    let named = |sha: &str| first.left_out.iter().any(|one| one.starts_with(&words(sha)));
+    assert!(named(&lost.1) && named(&lost_too.1), "{:?}", first.left_out);
+    assert!(!named(&there.1) && !named(&removed.1), "{:?}", first.left_out);
+    is_whole(&repo, &first);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn locked_folders_are_left_out_and_named_and_all_the_rest_is_there() {
     let (hq, files) = with_agent().await;
     let scratch = files.parent().expect("a folder").join("scratch/locked");
