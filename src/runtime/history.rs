@@ -155,6 +155,7 @@ impl History {
             | EventKind::ModelSwitched { .. }
             | EventKind::CompactionStarted { .. }
             | EventKind::Remembered { .. }
+            | EventKind::Prompted { .. }
             // It stands in the result of the call that asked.
             | EventKind::Answered { .. }
             | EventKind::CompactionFailed { .. }

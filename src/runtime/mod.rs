@@ -16,6 +16,7 @@ mod dispatcher;
 mod ending;
 mod failover;
 mod feed;
+mod first;
 mod file_calls;
 mod guard;
 mod history;

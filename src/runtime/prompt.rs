@@ -10,11 +10,12 @@ use jiff::tz::TimeZone;
 
 use crate::app::Ws;
 use crate::features::agents::model::Agent;
+use crate::features::runs::model::PromptPart;
 use crate::features::workspace::model::{Member, Settings};
 use crate::git::files::AgentFiles;
 use crate::kernel::text::head_tail;
 use crate::kernel::{RunTrigger, Timestamp};
-use crate::providers::model::SystemPart;
+use crate::providers::model::{ChatRequest, SystemPart, ToolDef};
 use crate::store::{Range, ReadExt, StoreError};
 
 const RULES: &str = include_str!("prompts/rules.md");
@@ -116,6 +117,64 @@ pub fn system(facts: &Facts, folder: &Path) -> Vec<SystemPart> {
     ]
 }
 
+/// What a request tells a model before anything is said, part by part: the files of the agent by
+/// their names, what stands around them in words, the tools.
+#[must_use]
+pub fn parts(request: &ChatRequest) -> Vec<PromptPart> {
+    let mut all = Vec::new();
+    for system in &request.system {
+        let mut rest = system.text.as_str();
+        while let Some((before, name, file, after)) = first_file(rest) {
+            around(before, system.cache, &mut all);
+            all.push(part(name, file.len(), system.cache));
+            rest = after;
+        }
+        around(rest, system.cache, &mut all);
+    }
+    let schema = |tool: &ToolDef| tool.schema.to_string().len();
+    let bytes = |tool: &ToolDef| tool.name.len() + tool.description.len() + schema(tool);
+    let tools: usize = request.tools.iter().map(bytes).sum();
+    if 0 < tools {
+        all.push(part("Tools", tools, true));
+    }
+    all
+}
+
+fn part(name: &str, bytes: usize, stable: bool) -> PromptPart {
+    PromptPart { name: name.to_owned(), bytes: u32::try_from(bytes).unwrap_or(u32::MAX), stable }
+}
+
+/// What stands before, between and behind the files.
+fn around(text: &str, stable: bool, all: &mut Vec<PromptPart>) {
+    let name = match (stable, all.is_empty()) {
+        _ if text.trim().is_empty() => return,
+        (true, true) => "Rules",
+        (true, false) => "Workspace and kind of work",
+        (false, _) => "Today",
+    };
+    all.push(part(name, text.trim().len(), stable));
+}
+
+/// The first file of the agent in a prompt: what stands before it, its name, all of it, the rest.
+fn first_file(text: &str) -> Option<(&str, &str, &str, &str)> {
+    let mut from = 0;
+    while let Some(at) = text[from..].find('<') {
+        let start = from + at;
+        from = start + 1;
+        let name = text[from..].split_once(">\n").map_or("", |(name, _)| name);
+        let opens = start == 0 || text[..start].ends_with('\n');
+        if !opens || !name.ends_with(".md") || name.contains(['\n', '<', ' ']) {
+            continue;
+        }
+        let close = format!("\n</{name}>");
+        if let Some(len) = text[start..].find(&close) {
+            let end = start + len + close.len();
+            return Some((&text[..start], name, &text[start..end], &text[end..]));
+        }
+    }
+    None
+}
+
 /// A file of the agent as a section; nothing when it is missing, empty or no text. A link is never
 /// followed: what it leads to is not the agent's.
 fn section(files: &AgentFiles, name: &str, cap: usize) -> Option<String> {
@@ -172,4 +231,31 @@ fn day(facts: &Facts) -> String {
     let zone = TimeZone::get(&facts.zone).unwrap_or(TimeZone::UTC);
     let today = facts.now.to_zoned(zone);
     format!("Today is {} ({}).", today.strftime("%A, %-d %B %Y"), facts.zone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PromptPart, parts};
+    use crate::providers::model::{ChatRequest, SystemPart, ToolDef};
+
+    #[test]
+    fn a_prompt_is_told_part_by_part() {
+        let mut request = ChatRequest::new("mock", 100);
+        assert!(parts(&request).is_empty());
+        let stable = "Be <kind>.\n\n<SOUL.md>\nAda\n<odd.md>\n</SOUL.md>\n\nWorkspace: Marlow";
+        let system = |text: &str, cache| SystemPart { text: text.to_owned(), cache };
+        request.system = vec![system(stable, true), system("Today is Friday.", false)];
+        let schema = serde_json::json!({});
+        let (name, description) = ("read".to_owned(), "Reads.".to_owned());
+        request.tools = vec![ToolDef { name, description, schema }];
+        let part = |name: &str, bytes, stable| PromptPart { name: name.to_owned(), bytes, stable };
+        let told = [
+            part("Rules", 10, true),
+            part("SOUL.md", 33, true),
+            part("Workspace and kind of work", 17, true),
+            part("Today", 16, false),
+            part("Tools", 12, true),
+        ];
+        assert_eq!(parts(&request), told);
+    }
 }

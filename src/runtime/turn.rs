@@ -13,12 +13,12 @@ use crate::app::Ws;
 use crate::features::agents::model::Agent;
 use crate::features::connections::queries::{Choice, turns};
 use crate::features::inbox::model::Item;
-use crate::features::runs::model::{Body, EventKind, Run, Session};
+use crate::features::runs::model::{EventKind, Run, Session};
 use crate::features::runs::queries as runs;
 use crate::features::runs::rules::{self, Asks, Pen, RunError};
 use crate::features::usage::queries::budgets::Lack;
 use crate::features::usage::rules::{Admitted, UsageError};
-use crate::kernel::{Actor, CallKind, Outcome, Part, RunId, RunTrigger, SessionId};
+use crate::kernel::{CallKind, Outcome, RunId, RunTrigger, SessionId};
 use crate::providers::bound::Size;
 use crate::providers::catalog::Model;
 use crate::providers::error::{ErrorClass, ProviderError};
@@ -36,7 +36,7 @@ use super::guard::Guard;
 use super::journal::{Journal, blocking, save};
 use super::model_call::{Answer, Called, Question};
 use super::toolbox::Call;
-use super::{BY, Engine, EngineError, card, child, commit, prompt, resume, toolbox};
+use super::{BY, Engine, EngineError, child, commit, prompt, resume, toolbox};
 
 /// How often a conversation that is too long is made shorter before the run gives up.
 const MAX_SHORTER: u32 = 3;
@@ -412,20 +412,6 @@ impl Turn {
         }
     }
 
-    /// What is written when the run begins or goes on.
-    pub(super) fn first_events(&self, size: Size) -> Option<FirstEvents> {
-        (!self.begun).then(|| FirstEvents {
-            item: self.item.clone().filter(|_| self.run.attempt == 0 && self.again.is_none()),
-            again: self.again.clone().filter(|note| self.run.attempt == 0 && !note.is_empty()),
-            chosen: Chosen {
-                connection: self.home.connection,
-                model: self.home.model.clone(),
-                ..self.chosen.clone()
-            },
-            request_bytes: u32::try_from(size.bytes).unwrap_or(u32::MAX),
-        })
-    }
-
     async fn try_begin(&mut self) -> Result<Begun, EngineError> {
         let chosen = &self.chosen;
         let question = Question {
@@ -560,36 +546,4 @@ fn room(known: &Model, fixed: Size) -> usize {
     let tokens = known.window.saturating_sub(known.max_output.min(known.window / 2));
     let bytes = (u64::from(tokens) * 3).saturating_sub(fixed.bytes).max(8_192);
     usize::try_from(bytes).unwrap_or(usize::MAX)
-}
-
-/// What is written when a run begins or goes on.
-pub(super) struct FirstEvents {
-    /// Its card is written, unless it stands in what a run that begins again shares.
-    item: Option<Item>,
-    again: Option<String>,
-    chosen: Chosen,
-    request_bytes: u32,
-}
-
-impl FirstEvents {
-    pub(super) fn write(self, tx: &mut WriteTx<'_>, run: RunId) -> Result<Pen, EngineError> {
-        let Chosen { connection, model, source, thinking, .. } = self.chosen;
-        let mut pen = rules::begin(tx, run)?;
-        (pen.run.connection, pen.run.model_source) = (connection, source);
-        (pen.run.model, pen.run.thinking) = (model.clone(), thinking);
-        let attempt = pen.run.attempt;
-        pen.append(
-            tx,
-            EventKind::RunStarted { attempt, model, thinking, request_bytes: self.request_bytes },
-        )?;
-        if let Some(text) = self.again {
-            pen.append(tx, EventKind::Notice { text })?;
-        }
-        if let Some(item) = self.item {
-            let text = Body::Inline(card::write(tx, &item)?);
-            let by = Actor::System(Part::Engine);
-            pen.append(tx, EventKind::Input { input: None, text, by, steered: false })?;
-        }
-        Ok(pen)
-    }
 }

@@ -42,6 +42,14 @@ async fn a_newcomer_tries_practice_and_sees_each_step() {
         assert!(told.contains(words), "{words} in\n{told}");
     }
     assert!(!page.text.contains(" style="));
+    let parts = page.texts(".prompt-parts tbody tr").join("\n");
+    for part in ["Rules", "SOUL.md", "Today", "Tools"] {
+        assert!(parts.contains(part), "{part} in\n{parts}");
+    }
+    let raw = page.attr(".trace > li:last-child .raw", "href");
+    let (address, place) = raw.split_once('#').expect("a place on the page");
+    let events = mira.get(address).await;
+    assert_eq!(events.attrs(".raw-events > li", "id"), [place], "it begins there");
 
     let region = mira.clone().htmx("run-steps").get(&at("runs/R-1")).await;
     assert_eq!(region.attrs(".trace > li", "id"), steps);

@@ -31,8 +31,8 @@ pub use child::{
 pub use context::{Asked, CONTEXTS, Context};
 pub use demand::{ClientChoice, ClientTool, Demand, OTHERS};
 pub use event::{
-    Body, CallStatus, Compaction, CompactionWhy, EventKind, FileMark, SeenFile, SessionEvent,
-    SummaryBy,
+    Body, CallStatus, Compaction, CompactionWhy, EventKind, FileMark, PromptPart, SeenFile,
+    SessionEvent, SummaryBy,
 };
 pub use halt::{HALTS, Halt, HaltOf};
 pub use input::{INPUT_KEPT, INPUT_OPEN, INPUTS, Input, InputState};

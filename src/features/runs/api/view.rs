@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::features::agents::model::Agent;
 use crate::features::runs::model::{
-    Attachment, Body, Branch, Child, Compaction, EventKind, Run, SessionEvent,
+    Attachment, Body, Branch, Child, Compaction, EventKind, PromptPart, Run, SessionEvent,
 };
 use crate::features::runs::queries::{branches, children, onward, talk, waits, words};
 use crate::features::usage::queries as usage;
@@ -307,6 +307,25 @@ enum KindOut {
     Attached { input: InputId, files: Vec<FileOut> },
     /// A person answered the run's question; it stands in the result of the call that asked, too.
     Answered { by: String, input: Option<InputId>, content: TextOut },
+    /// What the model is told before anything is said, part by part.
+    Prompted { parts: Vec<PromptPartOut> },
+}
+
+/// A part of the prompt: a file of the agent by its name, or words of HQ.
+#[derive(Debug, Serialize, JsonSchema)]
+struct PromptPartOut {
+    /// What it is.
+    name: String,
+    /// Its length.
+    bytes: u32,
+    /// Whether it is the same from run to run, so that a provider may keep it.
+    stable: bool,
+}
+
+impl PromptPartOut {
+    fn of(part: PromptPart) -> Self {
+        Self { name: part.name, bytes: part.bytes, stable: part.stable }
+    }
 }
 
 /// A file of a message.
@@ -412,6 +431,9 @@ fn kind(kind: EventKind) -> KindOut {
         }
         EventKind::Answered { input, by, text } => {
             KindOut::Answered { by: actor(by), input, content: TextOut::of(text) }
+        }
+        EventKind::Prompted { parts } => {
+            KindOut::Prompted { parts: parts.into_iter().map(PromptPartOut::of).collect() }
         }
     }
 }

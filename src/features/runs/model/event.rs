@@ -264,6 +264,22 @@ pub enum EventKind {
         /// What was answered.
         text: Body,
     },
+    /// What a model is told before anything is said: the parts of the prompt, in order.
+    Prompted {
+        /// The parts.
+        parts: Vec<PromptPart>,
+    },
+}
+
+/// A part of what a model is told before anything is said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromptPart {
+    /// What it is: the name of a file of the agent, or words.
+    pub name: String,
+    /// Its length in bytes.
+    pub bytes: u32,
+    /// Whether it is the same from run to run, so that a provider may keep it.
+    pub stable: bool,
 }
 
 /// Why a conversation is made shorter.

@@ -10,6 +10,7 @@ mod lineage;
 mod list;
 mod look;
 mod nested;
+mod prompt;
 mod queue;
 mod say;
 mod raw;

@@ -19,6 +19,7 @@ use crate::web::time::RelTime;
 
 use super::look::Look;
 use super::nested::{self, Nested};
+use super::prompt::Prompt;
 use super::talk::Attached;
 use super::tools::{self, Line as DiffLine, Piece as Detail};
 
@@ -60,6 +61,8 @@ pub(super) enum Shape {
     Act,
     /// A line that opens.
     Quiet { peek: String, html: SafeHtml, text: String },
+    /// The parts of a prompt.
+    Prompt(Prompt),
     /// Rendered text.
     Text(SafeHtml),
     /// Text that is being written.
@@ -151,6 +154,10 @@ impl Drawing<'_, '_> {
                 (view.icon, view.tone) = ("warn", "warn");
                 view.verb = "Interrupted.".to_owned();
                 view.what = format!("{what}; the run goes on from its last step.");
+            }
+            What::Prompted(parts) => {
+                (view.icon, view.verb) = ("doc", "Prompt".to_owned());
+                view.shape = Shape::Prompt(Prompt::of(parts));
             }
             What::Committed { commit, files } => {
                 (view.icon, view.verb) = ("branch", "Committed".to_owned());
@@ -276,8 +283,8 @@ impl Drawing<'_, '_> {
         view.raw = self.whole(text, event);
         let shown = head_tail(text.head(), SHOWN, "\n\n[…]\n\n");
         if card {
-            (view.icon, view.verb) = ("file", "Prompt".to_owned());
-            let peek = format!("what the agent was told, {}", format::size(shown.len() as u64));
+            (view.icon, view.verb) = ("file", "Brief".to_owned());
+            let peek = format!("what this run is about, {}", format::size(shown.len() as u64));
             view.shape = Shape::Quiet { peek, html: SafeHtml::default(), text: shown };
             return Ok(());
         }

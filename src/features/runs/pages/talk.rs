@@ -236,7 +236,10 @@ impl<'a, 'l> Telling<'a, 'l> {
 
     fn step(&mut self, tx: &impl ReadExt, step: &Step) -> Result<(), StoreError> {
         self.last = step.run.or(self.last);
-        if matches!(step.what, What::Began { .. } | What::Notice(_) | What::Committed { .. }) {
+        if matches!(
+            step.what,
+            What::Began { .. } | What::Prompted(_) | What::Notice(_) | What::Committed { .. }
+        ) {
             return Ok(());
         }
         if let What::Input { text, by, input, answers, attached, .. } = &step.what {

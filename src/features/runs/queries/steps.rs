@@ -5,7 +5,7 @@
 //! from the number of its event.
 
 use crate::features::runs::model::{
-    Attachment, Body, CallStatus, Compaction, EventKind, FileMark, Run, SessionEvent,
+    Attachment, Body, CallStatus, Compaction, EventKind, FileMark, PromptPart, Run, SessionEvent,
 };
 use crate::kernel::{Actor, InputId, Outcome, RunId, Thinking, Timestamp, WaitFor};
 use crate::providers::model::Part;
@@ -141,6 +141,8 @@ pub enum What {
         /// Why.
         why: String,
     },
+    /// What the model was told before anything was said.
+    Prompted(Vec<PromptPart>),
     /// Models read a summary in place of what came before.
     Compacted(Box<(String, Compaction)>),
     /// It was tried, and the conversation stays as it is.
@@ -284,6 +286,7 @@ impl Steps {
             }
             EventKind::ModelSwitched { to, why, .. } => What::Switched { to, why },
             EventKind::Remembered { path, lines } => What::Remembered { path, lines },
+            EventKind::Prompted { parts } => What::Prompted(parts),
             EventKind::CompactionStarted { .. } => {
                 self.compacting = true;
                 return;

@@ -39,8 +39,10 @@ pub fn read_in(tx: &impl ReadExt, input: &Input) -> Result<Option<ReadIn>, Store
     let now = events(tx, session.id, event.n, event.n + 1)?;
     let has = now.iter().any(|event| says(event, input.id));
     let mut before = all.iter().take_while(|one| one.n < event.n);
-    let opens = before
-        .all(|one| matches!(one.kind, EventKind::RunStarted { .. } | EventKind::Notice { .. }));
+    let opens = before.all(|one| {
+        use EventKind::{Notice, Prompted, RunStarted};
+        matches!(one.kind, RunStarted { .. } | Notice { .. } | Prompted { .. })
+    });
     let event = all.first().filter(|_| opens).map_or(event.n, |first| first.n);
     Ok(has.then_some(ReadIn { session, event, run: run.id }))
 }

@@ -1,0 +1,66 @@
+//! What is written when a run begins or goes on.
+
+use crate::features::inbox::model::Item;
+use crate::features::runs::model::{Body, EventKind, PromptPart};
+use crate::features::runs::rules::{self, Pen};
+use crate::kernel::{Actor, Part, RunId};
+use crate::providers::bound::Size;
+use crate::store::WriteTx;
+
+use super::chosen::Chosen;
+use super::turn::Turn;
+use super::{EngineError, card, prompt};
+
+/// What is written when a run begins or goes on.
+pub(super) struct FirstEvents {
+    /// Its card is written, unless it stands in what a run that begins again shares.
+    item: Option<Item>,
+    again: Option<String>,
+    chosen: Chosen,
+    request_bytes: u32,
+    /// What the model is told first of all.
+    parts: Vec<PromptPart>,
+}
+
+impl FirstEvents {
+    pub(super) fn write(self, tx: &mut WriteTx<'_>, run: RunId) -> Result<Pen, EngineError> {
+        let Chosen { connection, model, source, thinking, .. } = self.chosen;
+        let mut pen = rules::begin(tx, run)?;
+        (pen.run.connection, pen.run.model_source) = (connection, source);
+        (pen.run.model, pen.run.thinking) = (model.clone(), thinking);
+        let attempt = pen.run.attempt;
+        pen.append(
+            tx,
+            EventKind::RunStarted { attempt, model, thinking, request_bytes: self.request_bytes },
+        )?;
+        if let Some(text) = self.again {
+            pen.append(tx, EventKind::Notice { text })?;
+        }
+        if let Some(item) = self.item {
+            let text = Body::Inline(card::write(tx, &item)?);
+            let by = Actor::System(Part::Engine);
+            pen.append(tx, EventKind::Input { input: None, text, by, steered: false })?;
+        }
+        if attempt < 2 && !self.parts.is_empty() {
+            pen.append(tx, EventKind::Prompted { parts: self.parts })?;
+        }
+        Ok(pen)
+    }
+}
+
+impl Turn {
+    /// What is written when the run begins or goes on.
+    pub(super) fn first_events(&self, size: Size) -> Option<FirstEvents> {
+        (!self.begun).then(|| FirstEvents {
+            item: self.item.clone().filter(|_| self.run.attempt == 0 && self.again.is_none()),
+            again: self.again.clone().filter(|note| self.run.attempt == 0 && !note.is_empty()),
+            chosen: Chosen {
+                connection: self.home.connection,
+                model: self.home.model.clone(),
+                ..self.chosen.clone()
+            },
+            request_bytes: u32::try_from(size.bytes).unwrap_or(u32::MAX),
+            parts: prompt::parts(&self.request),
+        })
+    }
+}
