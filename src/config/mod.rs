@@ -40,6 +40,8 @@ pub struct Config {
     pub max_active: usize,
     /// How long the practice provider pauses between two words, so that a person can watch.
     pub practice_pause: Duration,
+    /// After so many starts within minutes that did not end well all work stands still; 0 for never.
+    pub pause_after_crashes: u32,
     /// Every setting with its value and where it came from.
     pub settings: Vec<Setting>,
 }
@@ -204,7 +206,12 @@ const MAX_ACTIVE: Known =
     Known { name: "runs.max_active", variable: "HQ_RUNS_MAX_ACTIVE", default: "32" };
 const PRACTICE_PAUSE: Known =
     Known { name: "practice_pause_ms", variable: "HQ_PRACTICE_PAUSE_MS", default: "25" };
-const ALL: [&Known; 12] = [
+const PAUSE_AFTER_CRASHES: Known = Known {
+    name: "runs.pause_after_crashes",
+    variable: "HQ_RUNS_PAUSE_AFTER_CRASHES",
+    default: "3",
+};
+const ALL: [&Known; 13] = [
     &DATA,
     &LISTEN,
     &PUBLIC_URL,
@@ -217,6 +224,7 @@ const ALL: [&Known; 12] = [
     &UPLOAD,
     &MAX_ACTIVE,
     &PRACTICE_PAUSE,
+    &PAUSE_AFTER_CRASHES,
 ];
 
 /// What was given from outside, before it is understood.
@@ -257,6 +265,7 @@ impl Config {
             limits: Limits::default(),
             max_active: 32,
             practice_pause: Duration::ZERO,
+            pause_after_crashes: 3,
             settings: Vec::new(),
         }
     }
@@ -315,11 +324,13 @@ impl Config {
             upload_mb: number(&UPLOAD)?,
         };
         let practice_pause = Duration::from_millis(u64::from(number(&PRACTICE_PAUSE)?));
+        let pause_after_crashes = number(&PAUSE_AFTER_CRASHES)?;
         let (active, from) = take(&MAX_ACTIVE);
         let wanted = "a number from 1 on";
         let max_active: NonZeroUsize = parse(&MAX_ACTIVE, active, from, wanted)?;
         Ok(Self {
             practice_pause,
+            pause_after_crashes,
             max_active: max_active.get(),
             data,
             listen: parse(&LISTEN, listen.0, listen.1, "an address and port like 127.0.0.1:8080")?,

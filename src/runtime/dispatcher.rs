@@ -4,7 +4,7 @@
 //! all it knows is read from the store. Talk first, then items by priority. One background run an
 //! agent, one run a session, a limit for the host.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -77,6 +77,8 @@ struct Memory {
     starved: bool,
     /// A run waits for a budget.
     poor: bool,
+    /// Runs that were there when the program began and that no task has taken up since.
+    recovered: HashSet<RunId>,
 }
 
 /// The dispatcher of one workspace.
@@ -131,10 +133,12 @@ impl Dispatcher {
 
     async fn look(&self, recovered: &mut bool) -> Result<Option<Timestamp>, EngineError> {
         if !*recovered {
-            let count = resume::recover(&self.0.ws).await?;
-            if count > 0 {
+            let going = resume::recover(&self.0.ws).await?;
+            if !going.is_empty() {
+                let count = going.len();
                 tracing::info!(count, "{count} runs go on after a restart");
             }
+            self.0.memory.lock().recovered = going;
             *recovered = true;
         }
         self.pass().await
@@ -486,6 +490,10 @@ impl Dispatcher {
         let own = self.clone();
         self.0.ws.spawn("run", async move {
             let Parts { engine, ws, .. } = &*own.0;
+            let again = own.0.memory.lock().recovered.remove(&run);
+            if again && let Err(error) = ws.write(&BY, move |tx| rules::take_up(tx, run)).await {
+                tracing::warn!(run.id = %run, %error, "it is not noted that run {run} is taken up");
+            }
             let waits = turn::drive(engine, ws, run, leash).await;
             own.0.working.lock().remove(&run);
             drop(permits);

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use crate::features::runs::model::{Body, CallStatus, EventKind};
 use crate::features::runs::queries as runs;
-use crate::features::runs::rules::{Pause, Pen, halt};
+use crate::features::runs::rules::{self, Pause, Pen, halt};
 use crate::features::usage::queries::budgets::Lack;
 use crate::features::usage::rules::{self as money, UsageError};
 use crate::kernel::{Outcome, WaitFor};
@@ -17,7 +17,7 @@ use super::journal::{Unkept, save};
 use super::model_call::{Answer, CutOff};
 use super::tools::work;
 use super::turn::Turn;
-use super::{EngineError, commit};
+use super::{BY, EngineError, commit};
 
 const REMINDER: &str = "You ended without saying what became of the work. Call work_done or work_fail now, or find work_snooze with tool_search.";
 const ASLEEP: &str = "You ended, and nothing would ever take this task up again. Call work_done and say with task_state what becomes of it, or work_fail.";
@@ -258,6 +258,10 @@ impl Turn {
         self.parked = true;
         self.journal.ws.live.finish(self.journal.run);
         if !self.begun {
+            if self.run.is_taken_up() {
+                let run = self.journal.run;
+                self.journal.ws.write(&BY, move |tx| rules::put_down(tx, run)).await?;
+            }
             return Ok(false);
         }
         let committed = commit::files(&mut self.journal).await?;

@@ -3,6 +3,8 @@
 //! A call that was planned and never begun is made now. A file tool is settled by the hashes of its
 //! files. An external tool is never repeated: the model is told that its outcome is unknown.
 
+use std::collections::HashSet;
+
 use crate::app::Ws;
 use crate::features::runs::model::{Body, CallStatus, EventKind, Run};
 use crate::features::runs::queries;
@@ -99,8 +101,8 @@ pub(super) async fn finish(
 }
 
 /// At start: programs that the last life left behind are ended, and runs that were working go back
-/// to the queue, or are given up. Answers how many go on.
-pub(super) async fn recover(ws: &Ws) -> Result<usize, EngineError> {
+/// to the queue, or are given up. Answers which were there and go on.
+pub(super) async fn recover(ws: &Ws) -> Result<HashSet<RunId>, EngineError> {
     let jobs = ws.jobs_folder();
     let ended = blocking(move || left_over::end_all(&jobs)).await?;
     if ended > 0 {
@@ -112,12 +114,12 @@ pub(super) async fn recover(ws: &Ws) -> Result<usize, EngineError> {
     }
     let left = |run: &Run| run.is_at_work() || run.state == RunState::Queued;
     let live = ws.read(|snap| queries::live(snap))?;
-    let mut count = 0;
+    let mut going = HashSet::new();
     for run in live.into_iter().filter(left) {
         // One that cannot be taken up again keeps no other from going on; the dispatcher tries it
         // anew with each look.
         match recover_one(ws, run.id, RESTARTED).await {
-            Ok(run) => count += usize::from(run.is_live()),
+            Ok(run) => going.extend(run.is_live().then_some(run.id)),
             Err(error) => {
                 tracing::error!(run.id = %run.id, %error, "run {} could not be recovered", run.id);
             }
@@ -127,7 +129,7 @@ pub(super) async fn recover(ws: &Ws) -> Result<usize, EngineError> {
     let live = ws.read(|snap| queries::live(snap))?.into_iter().map(|run| run.id).collect();
     let jobs = ws.jobs_folder();
     blocking(move || exec::sweep(&jobs, &live)).await?;
-    Ok(count)
+    Ok(going)
 }
 
 /// Takes one run up again. What its calls came to that nobody saw the end of is booked here and not

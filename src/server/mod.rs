@@ -25,6 +25,7 @@ pub mod restore;
 pub mod router;
 pub mod schema;
 pub mod socket;
+mod starts;
 mod stream;
 pub mod tasks;
 pub mod tidy;
@@ -216,6 +217,7 @@ pub async fn start(config: Config, parts: Parts) -> Result<Running, StartError> 
     life::complete(&app, owned).await?;
     people::withdraw_strange_tokens(&app).await?;
     place::heed(&app, in_container()).await;
+    starts::heed(&app).await;
     begin_work(&app, limits).await;
     let sweeping = app.clone();
     tasks.keep("timers", move || Box::pin(timers::run(sweeping.clone())));
@@ -444,6 +446,7 @@ impl Running {
         if let Err(error) = closed.await {
             tracing::error!(%error, "a store did not close well");
         }
+        starts::ended_well(&self.app.config.data);
         ended
     }
 }

@@ -31,10 +31,16 @@ pub(super) async fn heed(app: &App, in_container: bool) {
             return;
         }
     }
+    halt_all(app, HaltHow::Now).await;
+}
+
+/// Lets the work of every workspace stand still by the program's own order. What it says of why is told by
+/// `Halt::cause`.
+pub(super) async fn halt_all(app: &App, how: HaltHow) {
     let all = app.workspaces.read().clone();
     for ws in all {
         let by = (Actor::System(Part::Setup), Cause::Setup);
-        let order = ws.write(&by, |tx| halt::order(tx, HaltOf::Workspace, HaltHow::Now)).await;
+        let order = ws.write(&by, move |tx| halt::order(tx, HaltOf::Workspace, how)).await;
         if let Err(error) = order {
             tracing::error!(%error, "the work of {} could not be halted", ws.slug);
         }

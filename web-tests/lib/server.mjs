@@ -23,7 +23,14 @@ async function launch(data, listen, settings, isNew) {
   const program = process.env.HQ_BIN;
   if (!program) throw new Error('HQ_BIN names no program; start the tests through scripts/web.sh');
   const child = spawn(program, ['serve'], {
-    env: { ...bareEnvironment(), HQ_DATA: data, HQ_LISTEN: listen, HQ_LOG: 'warn', ...settings },
+    env: {
+      ...bareEnvironment(),
+      HQ_DATA: data,
+      HQ_LISTEN: listen,
+      HQ_LOG: 'warn',
+      HQ_RUNS_PAUSE_AFTER_CRASHES: '0',
+      ...settings,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const log = [];

@@ -34,7 +34,7 @@ pub use event::{
     Body, CallStatus, Compaction, CompactionWhy, EventKind, FileMark, PromptPart, SeenFile,
     SessionEvent, SummaryBy,
 };
-pub use halt::{HALTS, Halt, HaltOf};
+pub use halt::{HALTS, Halt, HaltCause, HaltOf};
 pub use input::{INPUT_KEPT, INPUT_OPEN, INPUTS, Input, InputState};
 pub use limits::{Bound, SUBAGENT_LIMITS, SubagentLimits};
 pub use park::{PARKS, PARKS_BY_TASK, Park};
@@ -198,6 +198,12 @@ impl Run {
     #[must_use]
     pub fn is_at_work(&self) -> bool {
         self.state == RunState::Running || self.is_held()
+    }
+
+    /// Whether a task has it that has not begun it yet, and would not be the first one to try.
+    #[must_use]
+    pub fn is_taken_up(&self) -> bool {
+        self.state == RunState::Queued && self.working_since.is_some()
     }
 
     /// Whether its agent begins no other item meanwhile: it serves one itself and has not given its

@@ -20,6 +20,7 @@ mod prompt; // what is sent: how much, how stable, and what never
 mod queue; // messages while a run works: steer, afterwards, collect, interrupt
 mod record; // what stands of a run when it is over
 mod schedules; // the same in random order, without a model
+mod starts; // a program that is ended again and again
 mod stop; // within a second, whatever the run does
 mod subagents; // parts of the work as runs of their own
 mod talk; // chat: commits, answers, steering, queue

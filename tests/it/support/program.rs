@@ -165,6 +165,8 @@ pub fn command(binary: &Path, data: &Path, arguments: &[&str]) -> Command {
     {
         command.env(name, "0");
     }
+    // Nor does it matter how often it is killed.
+    command.env("HQ_RUNS_PAUSE_AFTER_CRASHES", "0");
     command.args(arguments);
     command
 }

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::app::Ws;
-use crate::features::runs::model::{Halt, HaltOf};
-use crate::features::runs::queries::halt as reading;
+use crate::features::runs::model::{Halt, HaltCause, HaltOf};
+use crate::features::runs::queries::{halt as reading, talk};
 use crate::features::runs::rules;
 use crate::kernel::{Can, HaltHow};
 use crate::store::ReadExt;
@@ -60,6 +60,10 @@ struct HaltOut {
     by: Option<String>,
     /// Since when.
     at: Option<String>,
+    /// Why.
+    cause: Option<HaltCause>,
+    /// Runs that were at work when HQ ended and was not meant to, the most often first.
+    suspects: Vec<String>,
 }
 
 /// How to stand still.
@@ -70,21 +74,29 @@ struct HaltBody {
     how: HaltHow,
 }
 
-fn shown(ws: &Ws, of: HaltOf) -> Result<Json<HaltOut>, ApiError> {
+fn shown(ws: &Ws, who: &Person, of: HaltOf) -> Result<Json<HaltOut>, ApiError> {
     ws.read(|snap| {
         let halt = snap.get::<Halt>(of)?;
         let by = halt.as_ref().map(|halt| reading::by(snap, halt)).transpose()?;
+        let mut suspects = Vec::new();
+        for run in reading::suspects(snap)? {
+            if talk::may_see_run(snap, &run, who.account, who.role)? {
+                suspects.push(run.name());
+            }
+        }
         Ok(Json(HaltOut {
             paused: halt.is_some(),
             how: halt.as_ref().map(|halt| halt.how),
             by,
+            cause: halt.as_ref().map(Halt::cause),
             at: halt.map(|halt| halt.at.to_string()),
+            suspects,
         }))
     })
 }
 
-async fn show(ws: Ws, _: Person) -> Result<Json<HaltOut>, ApiError> {
-    shown(&ws, HaltOf::Workspace)
+async fn show(ws: Ws, who: Person) -> Result<Json<HaltOut>, ApiError> {
+    shown(&ws, &who, HaltOf::Workspace)
 }
 
 async fn order(
@@ -96,7 +108,7 @@ async fn order(
 ) -> Result<Json<HaltOut>, ApiError> {
     let write = once.run(move |tx| rules::halt::order(tx, of, body.how).map(drop));
     ws.write(who, write).await?;
-    shown(ws, of)
+    shown(ws, who, of)
 }
 
 async fn pause(
@@ -111,7 +123,7 @@ async fn pause(
 async fn resume(ws: Ws, who: Person, once: Once) -> Result<Json<HaltOut>, ApiError> {
     let write = once.run(|tx| rules::halt::lift(tx, HaltOf::Workspace).map(drop));
     ws.write(&who, write).await?;
-    shown(&ws, HaltOf::Workspace)
+    shown(&ws, &who, HaltOf::Workspace)
 }
 
 async fn halt_agent(

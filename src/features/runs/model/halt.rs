@@ -2,6 +2,7 @@
 //! with all that it does.
 
 use jiff::fmt::serde::timestamp::millisecond;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::features::agents::model::Agent;
@@ -48,6 +49,31 @@ pub struct Halt {
     /// Since when.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
+}
+
+/// Why work stands still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HaltCause {
+    /// Somebody ordered it.
+    Person,
+    /// The data folder was restored or copied.
+    Copy,
+    /// The program ended again and again soon after its start.
+    Crashes,
+}
+
+impl Halt {
+    /// Why it is there. The program itself cuts off what a copy would do; after crashes there is nothing to
+    /// cut off.
+    #[must_use]
+    pub fn cause(&self) -> HaltCause {
+        match (self.by, self.how) {
+            (Some(_), _) => HaltCause::Person,
+            (None, HaltHow::Now) => HaltCause::Copy,
+            (None, HaltHow::AfterStep) => HaltCause::Crashes,
+        }
+    }
 }
 
 impl Record for Halt {

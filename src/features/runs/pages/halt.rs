@@ -5,12 +5,13 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use crate::app::{App, Ws};
+use crate::features::agents::model::Agent;
 use crate::features::agents::queries as agents;
-use crate::features::runs::model::{Halt, HaltOf};
-use crate::features::runs::queries::{self, halt as reading};
+use crate::features::runs::model::{Halt, HaltCause, HaltOf};
+use crate::features::runs::queries::{self, halt as reading, talk};
 use crate::features::runs::rules;
 use crate::kernel::{Can, HaltHow, RunState};
-use crate::store::StoreError;
+use crate::store::{ReadExt, StoreError};
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path};
 use crate::web::flash;
@@ -39,11 +40,40 @@ struct Show {
     /// What is at work, and what is kept.
     works: String,
     kept: String,
+    /// What was at work when the program ended and was not meant to.
+    suspects: Vec<Suspect>,
+}
+
+/// A run that was at work when the program ended.
+struct Suspect {
+    name: String,
+    href: String,
+    words: String,
+    stop: Option<String>,
+}
+
+fn suspects(tx: &impl ReadExt, look: &Look<'_>, who: &Person) -> Result<Vec<Suspect>, StoreError> {
+    let mut all = Vec::new();
+    for run in reading::suspects(tx)? {
+        if !talk::may_see_run(tx, &run, who.account, who.role)? {
+            continue;
+        }
+        let agent = tx.get::<Agent>(run.agent)?.map_or_else(String::new, |agent| agent.name);
+        let times = format::count(u64::from(run.crashes), "time", "times");
+        let href = look.ws.url(&format!("runs/{}", run.name()));
+        all.push(Suspect {
+            name: run.name(),
+            words: format!("of {agent} was at work {times} when HQ ended."),
+            stop: (look.may_chat && run.stop.is_none()).then(|| format!("{href}/stop")),
+            href,
+        });
+    }
+    Ok(all)
 }
 
 /// `GET /pause`
 pub(super) async fn show(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
-    let (still, works, kept) = ws.read(|snap| {
+    let (still, works, kept, suspects) = ws.read(|snap| {
         let look = Look::new(snap, &ws, &who)?;
         let still = reading::of_workspace(snap)?;
         let still = still.map(|halt| -> Result<_, StoreError> {
@@ -57,19 +87,23 @@ pub(super) async fn show(ws: Ws, who: Person, shell: Shell) -> Result<Response, 
         };
         let works = count(&|state| *state == RunState::Running);
         let kept = count(&|state| matches!(state, RunState::Queued | RunState::Waiting));
-        Ok::<_, StoreError>((still.transpose()?, works, kept))
+        Ok::<_, StoreError>((still.transpose()?, works, kept, suspects(snap, &look, &who)?))
     })?;
-    html::page(&Show { shell, still, may: who.access.may(Can::Admin), works, kept })
+    html::page(&Show { shell, still, may: who.access.may(Can::Admin), works, kept, suspects })
 }
 
 fn told(halt: &Halt) -> &'static str {
-    if halt.by.is_none() {
-        return "This HQ was restored or copied, and the one it comes from may still be at work. Resume if \
-                this is the live one now.";
-    }
-    match halt.how {
-        HaltHow::AfterStep => "Runs finished their step.",
-        HaltHow::Now => "Runs and background programs were cut off.",
+    match (halt.cause(), halt.how) {
+        (HaltCause::Copy, _) => {
+            "This HQ was restored or copied, and the one it comes from may still be at work. Resume if \
+             this is the live one now."
+        }
+        (HaltCause::Crashes, _) => {
+            "It ended several times within minutes of its start and was not meant to. Look at what was \
+             at work, stop what you do not trust, then resume."
+        }
+        (HaltCause::Person, HaltHow::AfterStep) => "Runs finished their step.",
+        (HaltCause::Person, HaltHow::Now) => "Runs and background programs were cut off.",
     }
 }
 

@@ -1,11 +1,16 @@
 //! What stands still, and why.
 
+use std::cmp::Reverse;
+
 use crate::features::agents::model::Agent;
 use crate::features::agents::queries as agents;
-use crate::features::runs::model::{Halt, HaltOf};
+use crate::features::runs::model::{Halt, HaltOf, Run};
 use crate::features::workspace::model::Member;
 use crate::kernel::AgentId;
 use crate::store::{ReadExt, StoreError};
+
+/// How many runs are told that were at work when the program ended.
+const MOST_SUSPECTS: usize = 20;
 
 /// The halt of the workspace.
 ///
@@ -37,6 +42,18 @@ pub fn held(tx: &impl ReadExt, agent: &Agent) -> Result<Option<&'static str>, St
         (_, Some(_)) => Some("workspace_paused"),
         (None, None) => None,
     })
+}
+
+/// Runs that were at work when the program ended and was not meant to, the most often first.
+///
+/// # Errors
+/// When the disk fails.
+pub fn suspects(tx: &impl ReadExt) -> Result<Vec<Run>, StoreError> {
+    let mut all = super::live(tx)?;
+    all.retain(|run| 0 < run.crashes);
+    all.sort_by_key(|run| (Reverse(run.crashes), run.number));
+    all.truncate(MOST_SUSPECTS);
+    Ok(all)
 }
 
 /// Who has ordered a halt, in a word.

@@ -145,6 +145,34 @@ pub fn begin(tx: &mut WriteTx<'_>, id: RunId) -> Result<Pen, RunError> {
     Ok(Pen { run, session, appended: Vec::new() })
 }
 
+/// Notes that a task takes a queued run up that was there when the program began: should it end the program
+/// before it has begun, that counts.
+///
+/// # Errors
+/// When the store refuses.
+pub fn take_up(tx: &mut WriteTx<'_>, id: RunId) -> Result<(), RunError> {
+    mark(tx, id, true)
+}
+
+/// The task lets go of a run that it has not begun.
+///
+/// # Errors
+/// When the store refuses.
+pub fn put_down(tx: &mut WriteTx<'_>, id: RunId) -> Result<(), RunError> {
+    mark(tx, id, false)
+}
+
+fn mark(tx: &mut WriteTx<'_>, id: RunId, taken: bool) -> Result<(), RunError> {
+    let Some(mut run) = tx.get::<Run>(id)?.filter(|run| run.state == RunState::Queued) else {
+        return Ok(());
+    };
+    if run.working_since.is_some() != taken {
+        run.working_since = taken.then(|| tx.now());
+        tx.put(&run)?;
+    }
+    Ok(())
+}
+
 /// Wakes a waiting run: it goes to the front of its agent's queue.
 ///
 /// # Errors
@@ -169,7 +197,7 @@ pub fn wake(tx: &mut WriteTx<'_>, id: RunId) -> Result<Run, RunError> {
 pub fn recover(tx: &mut WriteTx<'_>, id: RunId, what: &str) -> Result<Run, RunError> {
     let run = tx.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
     let session = tx.get::<Session>(run.session)?.ok_or(RunError::NoSession(run.session))?;
-    let crashed = run.is_at_work();
+    let crashed = run.is_at_work() || run.is_taken_up();
     if !crashed && run.state != RunState::Queued {
         return Ok(run);
     }
@@ -210,7 +238,9 @@ pub fn recover(tx: &mut WriteTx<'_>, id: RunId, what: &str) -> Result<Run, RunEr
         pen.close_calls(tx, CallStatus::Unknown, "HQ was restarted before this had an answer")?;
         return pen.end(tx, outcome, summary);
     }
-    pen.append(tx, EventKind::Interrupted { what: what.to_owned() })?;
+    if pen.run.started_at.is_some() {
+        pen.append(tx, EventKind::Interrupted { what: what.to_owned() })?;
+    }
     (pen.run.state, pen.run.waiting) = (RunState::Queued, None);
     pen.save(tx)
 }

@@ -9,6 +9,7 @@ use crate::features::agents::model::Agent;
 use crate::features::agents::queries::{self as agents_of, Activity, Group};
 use crate::features::deliverables::queries as deliverables;
 use crate::features::runs::model::HALTS;
+use crate::features::runs::model::HaltCause;
 use crate::features::runs::queries::halt;
 use crate::features::tasks::queries::list as tasks;
 use crate::kernel::{Can, Role, Timestamp, WorkspaceState};
@@ -130,13 +131,21 @@ fn closed(ws: &Ws, who: &Person) -> Result<Option<Closed>, StoreError> {
 
 fn halted(ws: &Ws, who: &Person) -> Result<Option<Closed>, StoreError> {
     let found = ws.read(|snap| match halt::of_workspace(snap)? {
-        Some(halt) => Ok(Some((halt::by(snap, &halt)?, halt.at))),
+        Some(halt) => Ok(Some((halt::by(snap, &halt)?, halt.at, halt.cause()))),
         None => Ok::<_, StoreError>(None),
     })?;
-    let Some((by, at)) = found else { return Ok(None) };
+    let Some((by, at, cause)) = found else { return Ok(None) };
     let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
     let at = RelTime::new(at, ws.app.clock.now(), &zone).text;
-    let text = format!("{by} paused all work {at}. Agents begin nothing and send nothing.");
+    let text = match cause {
+        HaltCause::Crashes => format!(
+            "HQ ended unexpectedly several times and paused all work {at}. Look under Runs what was at \
+             work before you resume."
+        ),
+        HaltCause::Person | HaltCause::Copy => {
+            format!("{by} paused all work {at}. Agents begin nothing and send nothing.")
+        }
+    };
     let verb = if who.access.may(Can::Admin) { "Resume" } else { "" };
     Ok(Some(Closed { text, tone: "danger", moving: false, verb, action: "resume" }))
 }

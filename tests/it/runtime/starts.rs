@@ -1,0 +1,102 @@
+//! A program that is ended again and again: it begins nothing until somebody has looked, and a run that
+//! ends it before its first step is given up.
+
+use std::fs;
+use std::time::Duration;
+
+use hq::features::agents::rules as agents;
+use hq::features::runs::model::{Input, InputState, Run};
+use hq::features::runs::rules as runs;
+use hq::kernel::{Outcome, RunState};
+use hq::store::StoreError;
+use serde_json::json;
+
+use crate::support::model::{Gate, Turn};
+use crate::support::office::Office;
+
+/// Starts that did not end well, so many seconds ago.
+fn crashed(office: &Office, seconds: &[i64]) {
+    let now = office.hq.now().as_millisecond();
+    let lines: Vec<String> = seconds.iter().map(|ago| (now - ago * 1_000).to_string()).collect();
+    fs::write(office.hq.data().join("starts"), lines.join("\n")).expect("a file");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_three_starts_that_ended_badly_nothing_begins_until_somebody_resumes() {
+    let mut office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let gate = Gate::new();
+    office.model.push(Turn::text("Too late.").behind(&gate));
+    let run = office.say(&ada, "Hello?").await;
+    gate.reached().await;
+    // It was at work when the program ended.
+    office
+        .act(move |tx| {
+            let mut run = tx.get::<Run>(run)?.expect("it is there");
+            run.crashes = 2;
+            tx.put(&run)?;
+            Ok::<_, StoreError>(())
+        })
+        .await;
+    office.hq.stop().await;
+    gate.open();
+    assert!(!office.hq.data().join("starts").exists(), "it ended well");
+    crashed(&office, &[90, 60, 30]);
+    office.hq.start_again().await;
+    let asked = office.model.requests().len();
+    office.hq.advance(Duration::from_secs(60)).await;
+    assert_eq!(office.get::<Run>(run).state, RunState::Queued);
+    assert_eq!(office.model.requests().len(), asked, "nothing is asked");
+
+    let mira = office.hq.owner();
+    let page = mira.get("/w/marlow-cargo/pause").await;
+    assert!(page.text.contains("ended several times"), "{}", page.text);
+    assert!(page.text.contains("of Ada was at work 2 times"), "{}", page.text);
+    let list = mira.get("/w/marlow-cargo/runs").await;
+    assert!(list.text.contains("HQ ended unexpectedly several times"), "{}", list.text);
+    let told = office.hq.api().await.get("/api/v1/pause").await.json();
+    assert_eq!((&told["cause"], &told["suspects"]), (&json!("crashes"), &json!(["R-1"])), "{told}");
+
+    office.model.push(Turn::text("Here again."));
+    mira.form("/w/marlow-cargo/resume", &[]).await;
+    let run = office.ended(run).await;
+    assert_eq!((run.summary.as_str(), run.crashes), ("Here again.", 0));
+    // A good end, and crashes of long ago, are no reason to stand still.
+    office.hq.stop().await;
+    crashed(&office, &[4_000, 3_000, 30, 20]);
+    office.hq.start_again().await;
+    office.model.push(Turn::text("Still here."));
+    let run = office.say(&ada, "And now?").await;
+    assert_eq!(office.ended(run).await.summary, "Still here.");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_ends_the_program_before_it_begins_is_given_up() {
+    let mut office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let id = ada.id;
+    // Nobody takes it up here but this test.
+    office.act(move |tx| agents::pause(tx, id)).await;
+    let run = office.say(&ada, "A very long story").await;
+    for crashes in 1..=2 {
+        office.act(move |tx| runs::take_up(tx, run)).await;
+        office.hq.restart().await;
+        let left = office.get::<Run>(run);
+        assert_eq!((left.state, left.crashes), (RunState::Queued, crashes));
+        assert!(!left.is_taken_up() && left.started_at.is_none());
+    }
+    // One that was put down again did nothing wrong.
+    office.act(move |tx| runs::take_up(tx, run)).await;
+    office.act(move |tx| runs::put_down(tx, run)).await;
+    office.hq.restart().await;
+    assert_eq!(office.get::<Run>(run).crashes, 2);
+    office.act(move |tx| runs::take_up(tx, run)).await;
+    office.hq.restart().await;
+    assert_eq!(office.get::<Run>(run).outcome, Some(Outcome::CrashLoop));
+    // No further run is made for what was said; who said it can bring it back.
+    assert_eq!(office.all::<Run>().len(), 1);
+    let said = office.all::<Input>().remove(0);
+    assert!(matches!(said.state, InputState::Dropped(_)), "{:?}", said.state);
+    office.hq.finish().await;
+}
