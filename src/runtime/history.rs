@@ -24,6 +24,8 @@ const LEFT_OUT: &str = "[Earlier parts of this conversation were left out; your 
 
 const NO_PICTURE: &str = "[A picture stood here; read it again if you need it.]";
 
+const REFUSED: &str = "[A picture or document stood here; the model's provider did not take it.]";
+
 /// Folds events into messages.
 #[derive(Clone, Debug, Default)]
 pub struct History {
@@ -36,7 +38,12 @@ pub struct History {
     open: Vec<String>,
     /// What the provider counted with its last answer, and how many messages there were then.
     counted: Option<(u64, usize)>,
+    /// Whether there are pictures that nobody has looked at yet.
+    pictured: bool,
 }
+
+/// The place of a part in a conversation: its message, and its number there.
+pub type Place = (usize, usize);
 
 /// About how many tokens so many bytes are.
 #[must_use]
@@ -165,8 +172,45 @@ impl History {
         }
     }
 
+    /// Takes out all pictures with their places, when there are new ones among them; each has to be put back.
+    pub fn new_pictures(&mut self) -> Vec<(Place, String, Vec<u8>)> {
+        if !std::mem::take(&mut self.pictured) {
+            return Vec::new();
+        }
+        let mut all = Vec::new();
+        for (at, message) in self.messages.iter_mut().enumerate() {
+            for (n, part) in message.parts.iter_mut().enumerate() {
+                if let Part::Image { media_type, data } = part {
+                    all.push(((at, n), media_type.clone(), std::mem::take(data)));
+                }
+            }
+        }
+        all
+    }
+
+    /// Puts something else in the place of a part.
+    pub fn set(&mut self, (at, n): Place, new: Part) {
+        let part = self.messages.get_mut(at).and_then(|message| message.parts.get_mut(n));
+        if let Some(part) = part {
+            *part = new;
+        }
+    }
+
+    /// Puts words in the place of all pictures and documents. Answers whether there were any.
+    pub fn hide_pictures(&mut self) -> bool {
+        let mut hidden = false;
+        for part in self.messages.iter_mut().flat_map(|message| &mut message.parts) {
+            if matches!(part, Part::Image { .. } | Part::File { .. }) {
+                *part = Part::text(REFUSED);
+                hidden = true;
+            }
+        }
+        hidden
+    }
+
     /// Adds the picture of a result that was taken in just now.
     pub fn picture(&mut self, media_type: String, data: Vec<u8>) {
+        self.pictured = true;
         self.user(Part::Image { media_type, data });
     }
 
@@ -175,7 +219,10 @@ impl History {
         let Attachment { name, media_type, blob, len } = file;
         let part = match data {
             None => Part::text(format!("[The file {name} stood here; it is not shown again.]")),
-            Some(data) if file.is_picture() => Part::Image { media_type: media_type.clone(), data },
+            Some(data) if file.is_picture() => {
+                self.pictured = true;
+                Part::Image { media_type: media_type.clone(), data }
+            }
             Some(data) if file.is_document() => {
                 Part::File { media_type: media_type.clone(), name: name.clone(), data }
             }

@@ -26,6 +26,7 @@ mod journal;
 mod limits;
 mod manifests;
 mod model_call;
+mod pictures;
 mod plan;
 mod prompt;
 mod prune;
@@ -64,6 +65,8 @@ pub struct Engine {
     pub limits: Limits,
     /// The programs that go on beside their agents.
     jobs: jobs::Jobs,
+    /// Makes pictures smaller that providers would refuse.
+    pictures: pictures::Pictures,
     /// One permit for each run that works.
     slots: Arc<tokio::sync::Semaphore>,
     /// One more for each sub-agent among them.
@@ -80,6 +83,7 @@ impl Engine {
             tools,
             limits,
             jobs,
+            pictures: pictures::Pictures::default(),
             slots: Arc::new(tokio::sync::Semaphore::new(limits.active)),
             lane: Arc::new(tokio::sync::Semaphore::new(limits.children)),
             freed: Arc::new(tokio::sync::watch::Sender::new(0)),

@@ -214,6 +214,7 @@ impl Turn {
         call: u32,
         admitted: Admitted,
     ) -> Result<Called, EngineError> {
+        self.fit_pictures().await;
         self.request.messages = self.journal.history.take();
         self.request.max_output = admitted.bound.max_output;
         self.request.blind = !self.chosen.known.vision;

@@ -306,6 +306,7 @@ impl Turn {
                 }
                 if self.has_no_limit()
                     || self.mend(error.class)
+                    || self.hide_pictures(&error)
                     || self.leave_tool_out(&error).await?
                 {
                     return Ok(true);

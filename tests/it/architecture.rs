@@ -30,6 +30,7 @@ const CONFINED: &[(&str, &str)] = &[
     ("argon2", "crypto"),
     ("aws_lc_rs", "crypto"),
     ("qrcodegen", "web/qr"),
+    ("image", "tool/picture"),
     ("landlock", "sandbox"),
     ("seccompiler", "sandbox"),
     ("fastcdc", "backup"),

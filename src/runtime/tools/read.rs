@@ -29,7 +29,7 @@ const MAX_SHOWN: usize = 50 * 1024;
 /// What the words around the lines take of a result, in bytes.
 const WORDS: usize = 512;
 /// The largest picture that a model is given, in bytes.
-const MAX_PICTURE: usize = 1_500_000;
+const MAX_PICTURE: usize = 10 * 1024 * 1024;
 /// The longest output of an earlier call that is read back, in bytes.
 const MAX_RESULT: u64 = 64 * 1024 * 1024;
 

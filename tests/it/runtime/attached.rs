@@ -1,5 +1,7 @@
 //! Files that come with a message: the model sees them with it, and again later.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use hq::features::agents::model::Agent;
 use hq::features::runs::model::{Attachment, EventKind, Input, MAX_ATTACHED, Run};
 use hq::features::runs::rules::{NewInput, RunError, Sent, SessionSpec, talk};
@@ -137,5 +139,61 @@ async fn files_lie_in_the_agents_folder_and_come_back_when_they_are_gone() {
     let next = office.say(&ada, "Do you still have it?").await;
     office.ended(next).await;
     assert!(there.is_file());
+    office.hq.finish().await;
+}
+
+/// A picture with more pixels on its longer side than providers take.
+fn wide() -> Vec<u8> {
+    let rgb: Vec<u8> = [200, 40, 40].repeat(2_600 * 60);
+    let mut out = Vec::new();
+    image::codecs::jpeg::JpegEncoder::new(&mut out)
+        .encode(&rgb, 2_600, 60, image::ExtendedColorType::Rgb8)
+        .expect("it is written");
+    out
+}
+
+/// The pictures that a request holds.
+fn pictures(asked: &str) -> Vec<Vec<u8>> {
+    let begin = "data:image/jpeg;base64,";
+    let data = asked.split(begin).skip(1).map(|rest| {
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && !"+/=".contains(c));
+        BASE64.decode(&rest[..end.unwrap_or(rest.len())]).expect("it is Base64")
+    });
+    data.collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_picture_that_is_too_large_is_sent_smaller_and_kept_as_it_is() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.model.usually(Turn::text("Red."));
+    let whole = wide();
+    let files = vec![file(&office, "wall.jpg", "image/jpeg", &whole)];
+    let sent = send(&office, &ada, "Which colour?", files.clone()).await.expect("it is said");
+    office.ended(sent.run).await;
+    let first = pictures(&office.model.last().text());
+    assert_eq!(first.len(), 1);
+    assert!(hq::tool::picture::fits(&first[0]) && !hq::tool::picture::fits(&whole));
+    // The next run shows it again, the very same.
+    let next = office.say(&ada, "Sure?").await;
+    office.ended(next).await;
+    assert_eq!(pictures(&office.model.last().text()), first);
+    let kept = office.ws().blobs.get(files[0].blob, 1 << 20).expect("it is there");
+    assert_eq!(kept, whole, "the file stays what it was");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_picture_that_a_provider_refuses_costs_one_call_and_no_session() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let refused = Turn::error(400, "invalid_request_error", "Could not process image");
+    office.model.push(refused).usually(Turn::text("I cannot see it."));
+    let files = vec![file(&office, "prices.png", "image/png", PICTURE)];
+    let sent = send(&office, &ada, "What is this?", files).await.expect("it is said");
+    let run = office.ended(sent.run).await;
+    assert_eq!((run.outcome, run.calls), (Some(Outcome::Done), 2));
+    let asked = office.model.last().text();
+    assert!(!asked.contains(SENT) && asked.contains("did not take it"), "{asked}");
     office.hq.finish().await;
 }

@@ -1,0 +1,179 @@
+//! Pictures of a conversation before they are sent. What is too large for some provider is made smaller on a thread
+//! of its own, one at a time; what was made lately is kept, since each run of a session shows its pictures again.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
+
+use crate::providers::error::{ErrorClass, ProviderError};
+use crate::providers::model::Part;
+use crate::tool::picture;
+
+use super::turn::Turn;
+
+/// How many bytes of smaller pictures are kept.
+const KEPT: usize = 8 * 1024 * 1024;
+/// How long a call waits for one picture.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Words by which a refusal speaks of pictures or documents.
+const WORDS: [&str; 9] = [
+    "image",
+    "picture",
+    "vision",
+    "multimodal",
+    "modalit",
+    "media_type",
+    "inline_data",
+    "pdf",
+    "document",
+];
+
+/// A picture by its content.
+type Hash = [u8; 32];
+
+/// Makes pictures smaller.
+#[derive(Clone)]
+pub(super) struct Pictures {
+    /// Held while a picture is decoded, which takes up to 160 MB.
+    desk: Arc<Semaphore>,
+    /// What was made lately, oldest first.
+    kept: Arc<Mutex<VecDeque<(Hash, Vec<u8>)>>>,
+}
+
+impl Default for Pictures {
+    fn default() -> Self {
+        Self { desk: Arc::new(Semaphore::new(1)), kept: Arc::default() }
+    }
+}
+
+impl Pictures {
+    /// The picture as every provider takes it, or words in its place.
+    async fn fitted(&self, media_type: String, data: Vec<u8>) -> Part {
+        let looked = tokio::task::spawn_blocking(move || {
+            let hash = (!picture::fits(&data)).then(|| Hash::from(Sha256::digest(&data)));
+            (data, hash)
+        });
+        let (data, hash) = match looked.await {
+            Ok((data, Some(hash))) => (data, hash),
+            Ok((data, None)) => return Part::Image { media_type, data },
+            Err(_) => return unseen("it cannot be read"),
+        };
+        let desk = Arc::clone(&self.desk).acquire_owned().await;
+        if let Some(data) = self.known(&hash) {
+            return Part::Image { media_type: picture::SMALLER.to_owned(), data };
+        }
+        let made = tokio::task::spawn_blocking(move || {
+            let made = picture::smaller(&data);
+            drop(desk);
+            made
+        });
+        match made.await {
+            Ok(Ok(data)) => {
+                self.keep(hash, data.clone());
+                Part::Image { media_type: picture::SMALLER.to_owned(), data }
+            }
+            Ok(Err(why)) => unseen(&why.to_string()),
+            Err(_) => unseen("it cannot be read"),
+        }
+    }
+
+    fn known(&self, hash: &Hash) -> Option<Vec<u8>> {
+        let mut kept = self.kept.lock();
+        let at = kept.iter().position(|(known, _)| known == hash)?;
+        let found = kept.remove(at)?;
+        let data = found.1.clone();
+        kept.push_back(found);
+        Some(data)
+    }
+
+    fn keep(&self, hash: Hash, data: Vec<u8>) {
+        let mut kept = self.kept.lock();
+        kept.push_back((hash, data));
+        let mut bytes: usize = kept.iter().map(|(_, data)| data.len()).sum();
+        while KEPT < bytes {
+            let Some((_, oldest)) = kept.pop_front() else { return };
+            bytes -= oldest.len();
+        }
+    }
+}
+
+fn unseen(why: &str) -> Part {
+    Part::text(format!("[A picture stood here that cannot be shown: {why}.]"))
+}
+
+impl Turn {
+    /// Makes the pictures that came since the last call such that every provider takes them.
+    pub(super) async fn fit_pictures(&mut self) {
+        for (place, media_type, data) in self.journal.history.new_pictures() {
+            let fitted = self.engine.pictures.fitted(media_type, data);
+            let part = tokio::select! {
+                part = tokio::time::timeout(PATIENCE, fitted) => {
+                    part.unwrap_or_else(|_| unseen("it took too long to make it smaller"))
+                }
+                () = self.cancel.cancelled() => unseen("the run was stopped"),
+            };
+            self.journal.history.set(place, part);
+        }
+    }
+
+    /// After a refusal that speaks of pictures or documents: puts words in the place of all of them, since each later
+    /// call would be refused for the same reason. Answers whether there were any.
+    pub(super) fn hide_pictures(&mut self, error: &ProviderError) -> bool {
+        is_about_pictures(error) && self.journal.history.hide_pictures()
+    }
+}
+
+fn is_about_pictures(error: &ProviderError) -> bool {
+    // Many refusals end with where the documentation is.
+    let said = error.message.to_lowercase().replace("documentation", "");
+    error.class == ErrorClass::InvalidRequest && WORDS.iter().any(|word| said.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_cannot_be_shown_becomes_words_and_the_rest_stays() {
+        let pictures = Pictures::default();
+        let small = Part::Image { media_type: "image/png".into(), data: vec![1, 2, 3] };
+        assert_eq!(pictures.fitted("image/png".into(), vec![1, 2, 3]).await, small);
+        let bomb = b"GIF89a\xff\xff\xff\xff\0\0\0;".to_vec();
+        let Part::Text { text } = pictures.fitted("image/gif".into(), bomb).await else {
+            panic!("it was shown");
+        };
+        assert!(text.contains("65535 x 65535"), "{text}");
+    }
+
+    #[test]
+    fn what_was_made_lately_is_kept_and_the_oldest_goes() {
+        let pictures = Pictures::default();
+        let third = vec![0; KEPT / 3];
+        for n in 0..3 {
+            pictures.keep([n; 32], third.clone());
+        }
+        assert!(pictures.known(&[0; 32]).is_some(), "it is the newest now");
+        pictures.keep([3; 32], third);
+        assert!(pictures.known(&[1; 32]).is_none());
+        assert!(pictures.known(&[0; 32]).is_some() && pictures.known(&[3; 32]).is_some());
+    }
+
+    #[test]
+    fn a_refusal_of_pictures_is_known_by_its_words() {
+        let refused = |text: &str| ProviderError::reported(400, "invalid_request_error", text);
+        for said in [
+            "messages.0.content.1.image.source.base64: image exceeds 5 MB maximum",
+            "Could not process image",
+            "This model does not support image input",
+            "Invalid MIME type. Only image types are supported.",
+        ] {
+            assert!(is_about_pictures(&refused(said)), "{said}");
+        }
+        assert!(!is_about_pictures(&refused("max_tokens: too large, see the documentation")));
+        assert!(!is_about_pictures(&ProviderError::reported(401, "", "no image for you")));
+    }
+}
