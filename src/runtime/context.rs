@@ -1,6 +1,7 @@
 //! What of a session a run's model is shown: the newest summary, and the events after it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::app::Ws;
 use crate::features::runs::model::{
@@ -8,10 +9,11 @@ use crate::features::runs::model::{
 };
 use crate::features::runs::queries;
 use crate::features::runs::rules::RunError;
+use crate::features::workspace::queries as workspace;
 use crate::kernel::{AgentId, RunId, SessionId};
 use crate::store::ReadExt;
 
-use super::history::History;
+use super::history::{History, People};
 use super::journal::{Journal, Seen};
 use super::prune::Level;
 use super::tools::progress;
@@ -41,6 +43,7 @@ pub(super) struct Shown {
     cut_off: bool,
     /// The numbers of the runs whose results are shortened.
     runs: HashMap<RunId, u32>,
+    people: Arc<People>,
 }
 
 impl Shown {
@@ -76,7 +79,10 @@ impl Shown {
             }
         }
         let cut_off = context.first_kept < from;
-        Ok(Self { context, agent: session.agent, summary, events, own, cut_off, runs })
+        let members = workspace::members(tx)?.into_iter();
+        let names = members.map(|member| (member.account, member.name)).collect();
+        let people = Arc::new(People { owner: session.owner, names });
+        Ok(Self { context, agent: session.agent, summary, events, own, cut_off, runs, people })
     }
 
     /// The newest plan that is not done, when what is kept from `first` on does not hold it.
@@ -118,7 +124,7 @@ impl Shown {
 
     /// The conversation as the model sees it.
     pub(super) fn history(&self, ws: &Ws) -> History {
-        let mut history = History::guarded(ws.app.redactor.clone());
+        let mut history = History::guarded(ws.app.redactor.clone()).among(Arc::clone(&self.people));
         if let Some(summary) = &self.summary {
             history.begin_with(summary);
         }

@@ -5,11 +5,13 @@
 //! a crash or a stop, is answered with an error, so that no provider ever sees a dangling call.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::crypto::redact::Redactor;
-use crate::features::runs::model::{Attachment, Body, CallStatus, EventKind};
+use crate::features::runs::model::{Attachment, Body, COMMENT_BY, CallStatus, EventKind};
 use crate::kernel::text::head_tail;
+use crate::kernel::{AccountId, Actor};
 use crate::providers::model::{Message, Part, Role};
 use crate::tool::untrusted;
 
@@ -34,6 +36,8 @@ pub struct History {
     card: Option<usize>,
     /// Takes secrets out of what people and tasks say.
     redactor: Option<Arc<Redactor>>,
+    /// Who is told apart by name.
+    people: Arc<People>,
     /// Calls of the last assistant message that have no result yet.
     open: Vec<String>,
     /// What the provider counted with its last answer, and how many messages there were then.
@@ -44,6 +48,15 @@ pub struct History {
 
 /// The place of a part in a conversation: its message, and its number there.
 pub type Place = (usize, usize);
+
+/// Who may speak in a conversation: all but the one whose it is are named.
+#[derive(Clone, Debug, Default)]
+pub struct People {
+    /// Whose it is; nobody's if it is about work.
+    pub owner: Option<AccountId>,
+    /// The names of people.
+    pub names: HashMap<AccountId, String>,
+}
 
 /// About how many tokens so many bytes are.
 #[must_use]
@@ -82,6 +95,18 @@ impl History {
     #[must_use]
     pub fn guarded(redactor: Arc<Redactor>) -> Self {
         Self { redactor: Some(redactor), ..Self::default() }
+    }
+
+    /// The same, in a conversation of these people.
+    #[must_use]
+    pub fn among(self, people: Arc<People>) -> Self {
+        Self { people, ..self }
+    }
+
+    /// The name of who speaks, where a model could not tell it otherwise.
+    fn speaker(&self, by: Actor) -> Option<&str> {
+        let account = by.account().filter(|account| self.people.owner != Some(*account))?;
+        self.people.names.get(&account).map(String::as_str)
     }
 
     /// The messages so far, complete for a call; they are given back with [`History::put_back`].
@@ -132,8 +157,13 @@ impl History {
     /// Takes in one event.
     pub fn push(&mut self, kind: &EventKind) {
         match kind {
-            EventKind::Input { text, input, .. } => {
-                self.say(text.head());
+            EventKind::Input { text, input, by, .. } => {
+                let said = text.head();
+                let words = match self.speaker(*by).filter(|_| !said.starts_with(COMMENT_BY)) {
+                    Some(name) => Cow::Owned(format!("{name} says: {said}")),
+                    None => Cow::Borrowed(said),
+                };
+                self.say(&words);
                 if input.is_none() {
                     self.card = Some(self.messages.len() - 1);
                 }

@@ -85,16 +85,13 @@ async fn an_archived_conversation_is_read_and_goes_on_when_it_is_wanted() {
     assert!(page.text_of("#talk").contains("About vans"));
     assert!(page.text_of(".say").contains("archived"), "{}", page.text_of(".say"));
 
-    // While a run works, neither goes anywhere.
+    // While a run works, no other takes its place.
     let gate = Gate::new();
     model.push(Turn::text("Slowly.").behind(&gate));
     api.post(SAY, &json!({ "text": "Take your time" })).await;
     gate.reached().await;
-    for path in [format!("{second}/archive"), format!("{second}/reset"), format!("{first}/restore")]
-    {
-        let busy = api.post(&format!("/api/v1/sessions/{path}"), &json!({})).await;
-        assert_eq!(busy.json()["code"], "session_busy", "{path}: {}", busy.text);
-    }
+    let busy = api.post(&format!("/api/v1/sessions/{first}/restore"), &json!({})).await;
+    assert_eq!(busy.json()["code"], "session_busy", "{}", busy.text);
     gate.open();
     hq.settle().await;
 
@@ -153,5 +150,97 @@ async fn what_was_said_is_found_in_ones_own_conversations_alone() {
     assert_eq!(theirs["items"], json!([]), "{theirs}");
     let page = stranger.get(&format!("{CHAT}/sessions?q=walrusw")).await;
     assert!(!page.text.contains("grey"));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_conversation_stops_what_works_in_the_old_one_and_takes_over_what_waits() {
+    let (hq, model) = scene().await;
+    let api = hq.api().await;
+    let first = say(&hq, "About vans").await;
+    let asked = model.requests().len();
+    model.push(Turn::silence());
+    let slow = api.post(SAY, &json!({ "text": "Take your time" })).await.json();
+    model.asked(asked + 1).await;
+    let waits = api.post(SAY, &json!({ "text": "Then this", "mode": "followup" })).await.json();
+    assert_eq!(waits["outcome"], "queued_followup", "{waits}");
+    let anew = hq.owner().form(&format!("{CHAT}/new"), &[]).await;
+    assert_eq!(anew.location(), Some(CHAT), "{}", anew.text);
+    hq.settle().await;
+    let run = api.get(&format!("/api/v1/runs/{}", slow["run"].as_str().unwrap())).await.json();
+    assert_eq!(run["outcome"]["word"], "stopped", "{run}");
+    let message = format!("/api/v1/messages/{}", waits["message"].as_str().unwrap());
+    let message = api.get(&message).await.json();
+    assert_eq!(message["state"], "read", "{message}");
+    assert_ne!(message["session"], first.as_str());
+    let last = model.last().text();
+    assert!(last.contains("Then this") && !last.contains("About vans"), "{last}");
+
+    // Archiving stops as well; what waited is kept for who said it.
+    let asked = model.requests().len();
+    model.push(Turn::silence());
+    let slow = api.post(SAY, &json!({ "text": "Slowly once more" })).await.json();
+    model.asked(asked + 1).await;
+    let waits = api.post(SAY, &json!({ "text": "Never mind", "mode": "followup" })).await.json();
+    let session = slow["session"].as_str().unwrap();
+    let gone = api.post(&format!("/api/v1/sessions/{session}/archive"), &json!({})).await;
+    assert_eq!(gone.status, StatusCode::OK, "{}", gone.text);
+    hq.settle().await;
+    let message = format!("/api/v1/messages/{}", waits["message"].as_str().unwrap());
+    let message = api.get(&message).await.json();
+    assert_eq!((&message["state"], &message["kept"]), (&json!("dropped"), &json!(true)));
+    assert_eq!(model.requests().len(), asked + 1, "nothing begins by itself");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_private_conversation_nobody_else_speaks() {
+    let (hq, model) = scene().await;
+    let jonas = hq.another("Jonas", Some(Role::Member)).await;
+    let ask = json!({ "question": "Which colour?", "options": ["red"] });
+    model.push(Turn::call("ask_person", ask)).push(Turn::text("Red it is."));
+    let said = jonas.post(SAY, &json!({ "text": "Order paint" })).await.json();
+    hq.settle().await;
+    let run = said["run"].as_str().expect("a run");
+    let name = hq.api().await.get(&format!("/api/v1/runs/{run}")).await.json();
+    let name = name["name"].as_str().expect("its name").to_owned();
+    // Who runs the workspace may look, and stop it.
+    let page = hq.owner().get(&format!("/w/marlow-cargo/runs/{name}")).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.texts("form.steer").is_empty() && page.texts(".asks form").is_empty());
+    let api = hq.api().await;
+    for (path, body) in
+        [("messages", json!({ "text": "Blue" })), ("answer", json!({ "text": "Blue" }))]
+    {
+        let refused = api.post(&format!("/api/v1/runs/{name}/{path}"), &body).await;
+        assert_eq!(refused.json()["code"], "session_private", "{path}: {}", refused.text);
+    }
+    let queue = format!("/api/v1/sessions/{}/queue", said["session"].as_str().unwrap());
+    let refused = api.json("PUT", &queue, &json!({ "mode": "interrupt" })).await;
+    assert_eq!(refused.json()["code"], "session_private", "{}", refused.text);
+    let own = jonas.post(&format!("/api/v1/runs/{name}/answer"), &json!({ "text": "red" })).await;
+    assert_eq!(own.status, StatusCode::OK, "{}", own.text);
+    hq.settle().await;
+    assert!(model.last().text().contains("Jonas answered: red"), "{}", model.last().text());
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_people_who_steer_the_same_work_are_told_apart() {
+    let (hq, model) = scene().await;
+    let (api, gate) = (hq.api().await, Gate::new());
+    let jonas = hq.another("Jonas", Some(Role::Member)).await;
+    model.push(Turn::call("task_list", json!({})).behind(&gate));
+    let task = json!({ "title": "Count the vans", "assignee": "ada" });
+    assert_eq!(api.post("/api/v1/tasks", &task).await.status, StatusCode::CREATED);
+    gate.reached().await;
+    let said = "/api/v1/runs/R-1/messages";
+    assert_eq!(api.post(said, &json!({ "text": "Only red ones" })).await.status, 201);
+    assert_eq!(jonas.post(said, &json!({ "text": "Only blue ones" })).await.status, 201);
+    gate.open();
+    hq.settle().await;
+    let read = model.requests()[1].text();
+    let (one, two) = (read.find("says: Only red ones"), read.find("Jonas says: Only blue ones"));
+    assert!(one.is_some() && one < two, "{read}");
     hq.finish().await;
 }

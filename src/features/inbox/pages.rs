@@ -116,7 +116,7 @@ fn view(
         }
         None => String::new(),
     };
-    let reader = Reader { ws, now, zone: &zone, may: who.access.may(Can::Chat) };
+    let reader = Reader { ws, now, zone: &zone, may: who.access.may(Can::Chat), me: who.account };
     let questions = match over || after.is_some() {
         true => Vec::new(),
         false => {

@@ -35,7 +35,7 @@ pub use event::{
     SessionEvent, SummaryBy,
 };
 pub use halt::{HALTS, Halt, HaltCause, HaltOf};
-pub use input::{INPUT_KEPT, INPUT_OPEN, INPUTS, Input, InputState};
+pub use input::{COMMENT_BY, INPUT_KEPT, INPUT_OPEN, INPUTS, Input, InputState};
 pub use limits::{Bound, SUBAGENT_LIMITS, SubagentLimits};
 pub use park::{PARKS, PARKS_BY_TASK, Park};
 pub use queue::{

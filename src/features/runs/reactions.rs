@@ -12,7 +12,7 @@ use crate::kernel::{
 };
 use crate::store::{ReadExt, WriteTx};
 
-use super::model::{HaltOf, Run};
+use super::model::{COMMENT_BY, HaltOf, Run};
 use super::queries;
 use super::rules::{self, RunError, Wake};
 
@@ -144,7 +144,7 @@ fn steer(
                 _ => None,
             };
             let name = name.unwrap_or_else(|| "HQ".to_owned());
-            let text = format!("New comment on the task by {name}:\n\n{}", comment.body);
+            let text = format!("{COMMENT_BY}{name}:\n\n{}", comment.body);
             rules::steer(tx, &run, comment.id, &text)?;
         }
     }

@@ -263,8 +263,14 @@ impl Scene {
     fn anew(&mut self) {
         let (session, by) = (self.session().id, self.by);
         match self.try_act(move |tx| rules::sessions::reset(tx, session, by).map(drop)) {
-            Ok(()) | Err(RunError::Busy) => {}
+            Ok(()) => {}
             Err(other) => panic!("{other}"),
+        }
+        // What worked in the former one hangs, so the program ends it.
+        let live = self.store.read(|snap| queries::live(snap)).expect("readable");
+        for run in live.into_iter().filter(|run| run.session == session) {
+            let outcome = Outcome::Stopped { by: Some(by) };
+            self.act(move |tx| rules::force_end(tx, run.id, outcome, "").map(drop));
         }
     }
 

@@ -18,6 +18,9 @@ pub const INPUT_OPEN: Index = Index::multi(70, "queued_inputs_open");
 /// Session, inputs that were dropped and can be brought back.
 pub const INPUT_KEPT: Index = Index::multi(171, "queued_inputs_kept");
 
+/// How a comment begins that a run reads; behind it stands who wrote it.
+pub const COMMENT_BY: &str = "New comment on the task by ";
+
 /// Where a queued input stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum InputState {

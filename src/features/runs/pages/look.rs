@@ -52,7 +52,7 @@ impl<'a> Look<'a> {
 
     /// Who looks at questions.
     pub fn reader(&self) -> Reader<'_> {
-        Reader { ws: self.ws, now: self.now, zone: &self.zone, may: self.may_chat }
+        Reader { ws: self.ws, now: self.now, zone: &self.zone, may: self.may_chat, me: self.me }
     }
 
     /// A moment.

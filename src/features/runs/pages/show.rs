@@ -173,6 +173,7 @@ struct Parts {
     rail: Rail,
     queue: Queue,
     agent_name: String,
+    /// Whether this person may say something to it.
     live: bool,
 }
 
@@ -240,7 +241,8 @@ fn parts(
     let head = head(tx, &look, (run, agent.as_ref()), &steps, (&href, face))?;
     let agent_name = agent.map_or_else(|| "the agent".to_owned(), |agent| agent.name);
     let queue = Queue::read(tx, &look, run)?;
-    Ok(Parts { head, list, rail, queue, agent_name, live: run.is_live() })
+    let live = run.is_live() && look.may_chat && talk::may_speak(tx, run, look.me)?;
+    Ok(Parts { head, list, rail, queue, agent_name, live })
 }
 
 fn list(

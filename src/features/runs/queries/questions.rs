@@ -7,12 +7,12 @@ use crate::features::agents::model::Agent;
 use crate::features::runs::model::Run;
 use crate::features::tasks::model::Task;
 use crate::features::workspace::model::Settings;
-use crate::kernel::Timestamp;
+use crate::kernel::{AccountId, Timestamp};
 use crate::store::{ReadExt, StoreError};
 use crate::web::parts::Face;
 use crate::web::time::RelTime;
 
-use super::{live, live_on_task, park};
+use super::{live, live_on_task, park, talk};
 
 /// Who looks at a question, where and when.
 pub struct Reader<'a> {
@@ -24,6 +24,8 @@ pub struct Reader<'a> {
     pub zone: &'a TimeZone,
     /// Whether this person may answer.
     pub may: bool,
+    /// Who.
+    pub me: AccountId,
 }
 
 /// A question with all that its card shows: `runs/_question.html`.
@@ -63,9 +65,10 @@ pub fn card(tx: &impl ReadExt, reader: &Reader<'_>, run: &Run) -> Result<Option<
     let key = tx.get::<Settings>(())?.map_or_else(|| "HQ".to_owned(), |settings| settings.task_key);
     let href = reader.ws.url(&format!("runs/{}", run.name()));
     let time = |at: Timestamp| RelTime::new(at, reader.now, reader.zone);
+    let may = reader.may && talk::may_speak(tx, run, reader.me)?;
     Ok(Some(Card {
         run: run.name(),
-        action: if reader.may { format!("{href}/answer") } else { String::new() },
+        action: if may { format!("{href}/answer") } else { String::new() },
         href,
         face: agent.map_or_else(Face::nobody, |a| Face::agent(&a.name, &a.emoji, &a.slug)),
         task: task.map(|task| {

@@ -64,6 +64,16 @@ pub fn may_see_run(
     Ok(session.is_some_and(|session| may_see(&session, account, role)))
 }
 
+/// Whether this person may speak in the conversation of a run: in work everybody may, in a private
+/// conversation only the one whose it is.
+///
+/// # Errors
+/// When the disk fails.
+pub fn may_speak(tx: &impl ReadExt, run: &Run, account: AccountId) -> Result<bool, StoreError> {
+    let session = tx.get::<Session>(run.session)?;
+    Ok(session.is_some_and(|session| session.owner.is_none_or(|owner| owner == account)))
+}
+
 /// What a run is called in lists for somebody: of another person's own conversation only whose it is, since
 /// the title of talk is what was said.
 ///

@@ -63,6 +63,9 @@ pub enum RunError {
     /// The conversation was ended.
     #[error("this is a former conversation; it can be read and does not change any more")]
     Former,
+    /// Somebody else's conversation.
+    #[error("this conversation is private; only whose it is may speak in it")]
+    Private,
     /// Somebody else has a conversation in its place.
     #[error("somebody else talks in the place of this conversation now")]
     Taken,
@@ -188,6 +191,7 @@ impl Problem for RunError {
             Self::Busy => "session_busy",
             Self::Silent => "session_empty",
             Self::Former => "session_former",
+            Self::Private => "session_private",
             Self::Taken => "session_taken",
             Self::Moved => "conversation_moved",
             Self::Empty => "message_empty",
@@ -227,6 +231,7 @@ impl Problem for RunError {
 
     fn kind(&self) -> ProblemKind {
         match self {
+            Self::Private => ProblemKind::Forbidden,
             Self::NotFound(_) | Self::NoSession(_) | Self::NoAgent(_) => ProblemKind::NotFound,
             Self::Archived(_)
             | Self::Ended(_)

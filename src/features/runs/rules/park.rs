@@ -10,6 +10,7 @@ use crate::store::{ReadExt, WriteTx};
 
 use super::RunError;
 use super::pen::Pen;
+use super::talk;
 
 /// Notes what a call waits for; a call that is made again after a restart waits for the same. Answers
 /// nothing when its time has come.
@@ -32,7 +33,7 @@ pub fn park(tx: &mut WriteTx<'_>, wish: Park) -> Result<Option<Park>, RunError> 
 /// A person answers the question of a run, which goes on.
 ///
 /// # Errors
-/// `NoQuestion` when it asks nothing, `Empty`, `TooLong`.
+/// `NoQuestion` when it asks nothing, `Private` in somebody else's conversation, `Empty`, `TooLong`.
 pub fn answer(
     tx: &mut WriteTx<'_>,
     run: RunId,
@@ -60,6 +61,7 @@ fn answer_and(
 ) -> Result<Run, RunError> {
     let run = tx.get::<Run>(run)?.ok_or_else(|| RunError::NotFound(run.to_string()))?;
     let park = reading::question_of(tx, &run)?.ok_or_else(|| RunError::NoQuestion(run.name()))?;
+    talk::own(tx, &run)?;
     let text = text.trim();
     if text.is_empty() {
         return Err(RunError::Empty);

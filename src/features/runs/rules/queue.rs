@@ -432,7 +432,7 @@ pub(super) fn bring_over(
 /// Says what messages do while a run works; what is left out is decided elsewhere.
 ///
 /// # Errors
-/// When a number is out of its bounds.
+/// When a number is out of its bounds, `Private` for somebody else's conversation.
 pub fn choose(tx: &mut WriteTx<'_>, of: QueueOf, wish: QueueWish) -> Result<(), RunError> {
     good_queue(&wish)?;
     match of {
@@ -441,7 +441,10 @@ pub fn choose(tx: &mut WriteTx<'_>, of: QueueOf, wish: QueueWish) -> Result<(), 
             tx.get::<Agent>(id)?.ok_or(RunError::NoAgent(id))?;
         }
         QueueOf::Session(id) => {
-            tx.get::<Session>(id)?.ok_or(RunError::NoSession(id))?;
+            let session = tx.get::<Session>(id)?.ok_or(RunError::NoSession(id))?;
+            if session.owner.is_some_and(|owner| tx.by().account() != Some(owner)) {
+                return Err(RunError::Private);
+            }
         }
     }
     if wish == QueueWish::default() {

@@ -7,7 +7,7 @@ use crate::kernel::text::ellipsis;
 use crate::kernel::{AccountId, SessionId, Thinking};
 use crate::store::{ReadExt, WriteTx};
 
-use super::{RunError, SessionSpec, dropped, open_session, queue};
+use super::{RunError, SessionSpec, dropped, life, open_session, queue};
 
 /// The longest name, in characters.
 const MAX_NAME: usize = 120;
@@ -39,26 +39,34 @@ pub fn rename(
     Ok(())
 }
 
-/// Puts a conversation out of the way. It can still be read; who speaks next begins another.
+/// Puts a conversation out of the way; what works in a person's own stops. It can still be read; who
+/// speaks next begins another.
 ///
 /// # Errors
-/// `Busy` while a run works in it, `NoSession` when it is not this person's.
+/// `Busy` while work goes on in it, `NoSession` when it is not this person's.
 pub fn archive(tx: &mut WriteTx<'_>, id: SessionId, by: AccountId) -> Result<(), RunError> {
     let session = usable(tx, id, by)?;
     match session.archived_at {
         Some(_) => Ok(()),
-        None => put_away(tx, session),
+        None if session.owner.is_none() && session.active_run.is_some() => Err(RunError::Busy),
+        None => put_away(tx, session, by),
     }
 }
 
-fn put_away(tx: &mut WriteTx<'_>, mut session: Session) -> Result<(), RunError> {
-    if session.active_run.is_some() {
-        return Err(RunError::Busy);
-    }
+fn put_away(tx: &mut WriteTx<'_>, mut session: Session, by: AccountId) -> Result<(), RunError> {
     dropped::drop_talk(tx, session.id, |_| true, ARCHIVED)?;
     session.archived_at = Some(tx.now());
     tx.put(&session)?;
-    Ok(())
+    stop_in(tx, &session, by)
+}
+
+/// Stops what works in a conversation that is out of the way. Nothing waits in it any more, so
+/// nothing comes after it.
+fn stop_in(tx: &mut WriteTx<'_>, session: &Session, by: AccountId) -> Result<(), RunError> {
+    match session.active_run {
+        Some(run) => life::request_stop(tx, run, Some(by)).map(drop),
+        None => Ok(()),
+    }
 }
 
 /// Goes on with a conversation that was put out of the way. The one that has its place now goes out
@@ -76,7 +84,10 @@ pub fn restore(tx: &mut WriteTx<'_>, id: SessionId, by: AccountId) -> Result<(),
         if now.owner != session.owner {
             return Err(RunError::Taken);
         }
-        put_away(tx, now)?;
+        if now.active_run.is_some() {
+            return Err(RunError::Busy);
+        }
+        put_away(tx, now, by)?;
     }
     session.archived_at = None;
     session.last_at = tx.now();
@@ -85,14 +96,15 @@ pub fn restore(tx: &mut WriteTx<'_>, id: SessionId, by: AccountId) -> Result<(),
 }
 
 /// Begins a conversation anew under the same key: the old one stays readable, and what waits to be
-/// read goes over to the new one, as does what was chosen to last.
+/// read goes over to the new one, as does what was chosen to last. What works in a person's own
+/// stops.
 ///
 /// # Errors
-/// `Busy` while a run works in it, `Former` when it is out of the way already, `NoSession` when it is
+/// `Busy` while work goes on in it, `Former` when it is out of the way already, `NoSession` when it is
 /// not this person's.
 pub fn reset(tx: &mut WriteTx<'_>, id: SessionId, by: AccountId) -> Result<Session, RunError> {
     let mut old = usable(tx, id, by)?;
-    if old.active_run.is_some() {
+    if old.owner.is_none() && old.active_run.is_some() {
         return Err(RunError::Busy);
     }
     if old.archived_at.is_some() {
@@ -107,6 +119,7 @@ pub fn reset(tx: &mut WriteTx<'_>, id: SessionId, by: AccountId) -> Result<Sessi
     }
     queue::carry(tx, &old, &mut new)?;
     tx.put(&new)?;
+    stop_in(tx, &old, by)?;
     Ok(new)
 }
 

@@ -1,7 +1,7 @@
 //! Talk: what a person says to an agent in a chat, and taking it back.
 
 use crate::features::runs::model::{Input, InputState, Run, Session};
-use crate::features::runs::queries::{self, sessions};
+use crate::features::runs::queries::{self, sessions, talk as reading};
 use crate::kernel::{AccountId, InputId, Outcome, QueueMode, RunId, SessionId};
 use crate::store::{ReadExt, WriteTx};
 
@@ -31,14 +31,23 @@ pub fn expect(session: Option<&Session>, leaf: &str) -> Result<(), RunError> {
 /// its next step.
 ///
 /// # Errors
-/// `Ended` when it has ended, and as [`queue()`].
+/// `Ended` when it has ended, `Private` in somebody else's conversation, and as [`queue()`].
 pub fn say_to_run(tx: &mut WriteTx<'_>, id: RunId, new: NewInput) -> Result<Sent, RunError> {
     let run = tx.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
     if !run.is_live() {
         return Err(RunError::Ended(run.name()));
     }
+    own(tx, &run)?;
     let mode = new.mode.or(Some(QueueMode::Steer));
     queue(tx, run.session, NewInput { mode, ..new })
+}
+
+/// Refuses words in a conversation that is somebody else's.
+pub(super) fn own(tx: &WriteTx<'_>, run: &Run) -> Result<(), RunError> {
+    match tx.by().account() {
+        Some(account) if !reading::may_speak(tx, run, account)? => Err(RunError::Private),
+        _ => Ok(()),
+    }
 }
 
 /// Takes back a message that the agent has not read. A run that was made for it alone and has not

@@ -306,7 +306,7 @@ fn head(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Head, TaskError> 
 
 fn asks(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Asks, TaskError> {
     let (now, zone) = (scene.today.now, &scene.today.zone);
-    let reader = Reader { ws: &scene.ws, now, zone, may: scene.may_chat };
+    let reader = Reader { ws: &scene.ws, now, zone, may: scene.may_chat, me: scene.me };
     let questions = questions::of_task(&read, &reader, task)?;
     // A question comes and goes with its run.
     let live = live(scene, task, "asks").table("parks").table("runs");
