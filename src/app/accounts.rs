@@ -1,5 +1,5 @@
-//! Accounts that people signed in to, as the process shares them: one turn at each, so that no two ask its maker
-//! for new tokens at the same time, and what was learned of its models.
+//! Connections to providers, as the process shares them: one turn at the account of each, so that no two ask its
+//! maker for new tokens at the same time, and what was learned of its server and models.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::kernel::ConnectionId;
+use crate::providers::Lessons;
 use crate::providers::account::Ways;
 
 /// What is shared of one account.
@@ -17,6 +18,25 @@ pub struct Account {
     pub turn: tokio::sync::Mutex<()>,
     /// Over which protocol its models answer.
     pub ways: Arc<Ways>,
+    /// The address of its server, and what that has taught.
+    taught: Mutex<(String, Lessons)>,
+}
+
+impl Account {
+    /// What the server at this address has taught; another server has taught nothing yet.
+    #[must_use]
+    pub fn lessons(&self, address: &str) -> Lessons {
+        let mut taught = self.taught.lock();
+        if taught.0 != address {
+            *taught = (address.to_owned(), Lessons::default());
+        }
+        taught.1.clone()
+    }
+
+    /// Forgets what its server has taught.
+    pub fn forget_lessons(&self) {
+        self.taught.lock().1.forget();
+    }
 }
 
 /// All accounts of this process.

@@ -2,20 +2,46 @@
 
 use std::collections::HashMap;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
+
+use super::openai_chat::Quirks;
+use super::openai_responses::Dialect;
 
 /// The most models of which something is remembered: names come from outside.
 const MOST: usize = 256;
 
-/// One thing a model, learned while the program runs.
-#[derive(Debug)]
-pub(super) struct Learned<T>(Mutex<HashMap<String, T>>);
+/// How one server wants its models to be asked, as its refusals have said. All who are made for the server share it,
+/// so that each lesson is paid for once.
+#[derive(Clone, Debug)]
+pub struct Lessons {
+    pub(super) chat: Learned<Quirks>,
+    pub(super) responses: Learned<Dialect>,
+}
+
+impl Lessons {
+    /// Forgets all of it: the server may be another one by now.
+    pub fn forget(&self) {
+        self.chat.0.lock().clear();
+        self.responses.0.lock().clear();
+    }
+}
+
+impl Default for Lessons {
+    fn default() -> Self {
+        Self { chat: Learned::new(), responses: Learned::new() }
+    }
+}
+
+/// One thing a model, learned while the program runs. Copies share it.
+#[derive(Clone, Debug)]
+pub(super) struct Learned<T>(Arc<Mutex<HashMap<String, T>>>);
 
 impl<T: Copy + Debug> Learned<T> {
     /// Nothing yet.
     pub(super) fn new() -> Self {
-        Self(Mutex::new(HashMap::new()))
+        Self(Arc::new(Mutex::new(HashMap::new())))
     }
 
     /// What was learned of a model.

@@ -36,6 +36,7 @@ use base::Wire;
 use catalog::{Model, ThinkingKind};
 use error::ProviderError;
 use gemini::Gemini;
+pub use learned::Lessons;
 use model::{Abilities, ChatRequest, Delta, Message, ModelInfo, Probe, Reply, ToolDef};
 use ollama::Ollama;
 use openai_chat::OpenAiChat;

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::base::Base;
 use super::error::{ErrorClass, ProviderError};
 use super::model::{Delta, Received, Reply};
-use super::{Key, Sink, pause};
+use super::{Key, Lessons, Sink, pause};
 use crate::kernel::Clock;
 use crate::net::client::{Body, Extent, HttpClient, Response};
 use crate::net::error::{NetError, Phase};
@@ -132,6 +132,8 @@ pub struct Connection {
     pub context: Option<u32>,
     /// What goes along with every request: whose account it is, who asks.
     pub headers: Vec<(String, String)>,
+    /// What the server has taught.
+    pub lessons: Lessons,
 }
 
 impl Connection {
@@ -139,7 +141,8 @@ impl Connection {
     #[must_use]
     pub fn new(client: HttpClient, clock: Arc<dyn Clock>, base: Base, key: Option<Key>) -> Self {
         let limits = Limits::of(&base);
-        Self { client, clock, base, key, limits, context: None, headers: Vec::new() }
+        let (headers, lessons) = (Vec::new(), Lessons::default());
+        Self { client, clock, base, key, limits, context: None, headers, lessons }
     }
 
     /// The same line at another address, with another key and headers.
@@ -153,6 +156,13 @@ impl Connection {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// With what others have learned of the server, who hear of what is learned here.
+    #[must_use]
+    pub fn lessons(mut self, lessons: Lessons) -> Self {
+        self.lessons = lessons;
         self
     }
 

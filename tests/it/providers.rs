@@ -12,7 +12,7 @@ use hq::providers::model::{
     Cache, ChatRequest, Delta, Message, Part, Received, Reply, StopReason, ToolDef, Usage,
 };
 use hq::providers::wire::{Connection, Limits};
-use hq::providers::{Key, Provider, connect};
+use hq::providers::{Key, Lessons, Provider, connect};
 use serde_json::json;
 use serde_json::value::RawValue;
 

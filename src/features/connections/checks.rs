@@ -62,6 +62,8 @@ pub struct Checked {
 /// result.
 pub async fn test(ws: &Ws, who: &impl Who, id: ConnectionId) -> Result<Checked, ConnectionError> {
     let stored = stored(ws, id)?;
+    // The server may have learned something since.
+    ws.app.accounts.of(id).forget_lessons();
     let provider = match provider(ws, Some(id)) {
         Ok(provider) => provider,
         // A key that does not open is what the test is there to find.

@@ -53,8 +53,9 @@ pub fn with_key(
         None => None,
     };
     let base = queries::base_of(&stored)?;
+    let lessons = ws.app.accounts.of(id).lessons(&base.url);
     let line = Line::new(ws.app.http.clone(), Arc::clone(&ws.app.clock), base, key);
-    let line = line.context(window);
+    let line = line.context(window).lessons(lessons);
     if let Some(client) = &stored.sign_in {
         let ways = Arc::clone(&ws.app.accounts.of(id).ways);
         let account = Arc::new(StoredAccount::new(ws, id));

@@ -16,7 +16,7 @@ use super::model::{ChatRequest, ModelInfo, Reply};
 use super::wire::Connection;
 use super::{Provider, Sink, openai};
 use decode::{Decoder, Tags};
-use quirks::Quirks;
+pub(super) use quirks::Quirks;
 
 /// The provider.
 #[derive(Debug)]
@@ -31,7 +31,8 @@ impl OpenAiChat {
     #[must_use]
     pub fn new(connection: Connection) -> Self {
         let usual = Quirks::of(&connection.base);
-        Self { connection, usual, learned: Learned::new() }
+        let learned = connection.lessons.chat.clone();
+        Self { connection, usual, learned }
     }
 
     async fn ask(&self, request: &ChatRequest, sink: Sink<'_>) -> Result<Reply, ProviderError> {

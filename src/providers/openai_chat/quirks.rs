@@ -6,7 +6,7 @@ use crate::providers::error::{ErrorClass, ProviderError};
 
 /// How one server wants one model to be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Quirks {
+pub(in crate::providers) struct Quirks {
     /// The field of the output limit.
     pub max_tokens: MaxTokens,
     /// Whether usage may be asked for in a stream.
@@ -36,14 +36,14 @@ pub(super) struct Quirks {
 
 /// The field of the output limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum MaxTokens {
+pub(in crate::providers) enum MaxTokens {
     Legacy,
     Completion,
 }
 
 /// How thinking is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reasoning {
+pub(in crate::providers) enum Reasoning {
     /// Not at all.
     Never,
     /// `reasoning_effort`, for models of which we know that they take it.
@@ -58,7 +58,7 @@ pub(super) enum Reasoning {
 
 /// The field in which earlier thinking is sent back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Replay {
+pub(in crate::providers) enum Replay {
     Content,
     Plain,
 }

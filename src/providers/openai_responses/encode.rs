@@ -21,7 +21,7 @@ const OUTPUT_LEAST: u32 = 16;
 
 /// What a server does not take from a model, as it said itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Dialect {
+pub(in crate::providers) struct Dialect {
     no_reasoning: bool,
     no_summary: bool,
     no_sealed: bool,

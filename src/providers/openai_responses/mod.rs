@@ -15,7 +15,7 @@ use super::model::{ChatRequest, ModelInfo, Reply};
 use super::wire::Connection;
 use super::{Provider, Sink, openai};
 use decode::Decoder;
-use encode::Dialect;
+pub(super) use encode::Dialect;
 
 /// The stable word, which stands beside what only this protocol understands.
 const NAME: &str = "openai_responses";
@@ -33,7 +33,8 @@ impl OpenAiResponses {
     #[must_use]
     pub fn new(connection: Connection) -> Self {
         let usual = Dialect::of(connection.base.server);
-        Self { connection, usual, learned: Learned::new() }
+        let learned = connection.lessons.responses.clone();
+        Self { connection, usual, learned }
     }
 
     async fn ask(&self, request: &ChatRequest, sink: Sink<'_>) -> Result<Reply, ProviderError> {

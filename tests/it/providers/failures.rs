@@ -212,6 +212,32 @@ async fn a_refused_field_is_left_out_from_then_on() {
 }
 
 #[tokio::test]
+async fn a_lesson_is_paid_for_once_by_all_who_call_the_same_server() {
+    for (wire, field) in
+        [(Wire::OpenAiChat, "stream_options"), (Wire::OpenAiResponses, "prompt_cache_key")]
+    {
+        let server = ModelServer::start().await;
+        let text = format!("Unrecognized request argument supplied: {field}");
+        server.push(Turn::error(400, "invalid_request_error", &text)).usually(Turn::text("ok"));
+        let lessons = Lessons::default();
+        let made = || {
+            let base = normalise(wire, &url(wire, &server)).expect("an address");
+            let client = HttpClient::new(ClientParts::default());
+            let line = Connection::new(client, Arc::new(SystemClock), base, Key::new(KEY));
+            connect(wire, line.limits(limits()).lessons(lessons.clone()))
+        };
+        assert_eq!(ask(&*made()).await.0.expect("an answer").text(), "ok");
+        assert_eq!(server.requests().len(), 2, "{wire:?}");
+        assert_eq!(ask(&*made()).await.0.expect("an answer").text(), "ok");
+        let seen = server.requests();
+        assert_eq!((seen.len(), &seen[2].body[field]), (3, &json!(null)), "{wire:?}");
+        lessons.forget();
+        assert_eq!(ask(&*made()).await.0.expect("an answer").text(), "ok");
+        assert_eq!(server.requests().len(), 4, "it is asked in the usual way again: {wire:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_key_is_in_no_error_and_no_debug_text() {
     for wire in ALL {
         let server = ModelServer::start().await;
