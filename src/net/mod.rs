@@ -15,6 +15,7 @@ pub mod html;
 pub mod readable;
 pub mod fetch;
 pub mod pages;
+pub mod egress;
 
 #[cfg(test)]
 pub(crate) mod loopback;

@@ -36,6 +36,7 @@ mod toolbox;
 pub mod tools;
 mod turn;
 mod unfit;
+mod way_out;
 
 use std::sync::Arc;
 

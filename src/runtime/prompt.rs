@@ -217,7 +217,8 @@ fn place(facts: &Facts) -> String {
     }
     lines.push(match facts.exec {
         Some(true) => {
-            "Programs: exec runs in a sandbox with your folder and the network.".to_owned()
+            "Programs: exec runs in a sandbox with your folder and the web, by the proxy in http_proxy."
+                .to_owned()
         }
         Some(false) => {
             "Programs: exec runs in a sandbox with your folder, without network.".to_owned()

@@ -76,11 +76,18 @@ impl Network {
     /// TCP to these ports only, where the kernel can tell ports apart; no port means all of them.
     #[must_use]
     pub fn to_ports(ports: impl IntoIterator<Item = u16>) -> Self {
-        Self::On(Ports { connect: ports.into_iter().collect(), listen: Vec::new() })
+        Self::On(Ports { connect: ports.into_iter().collect(), listen: Vec::new(), no_udp: false })
+    }
+
+    /// TCP to this port only, where the kernel can tell ports apart, and nothing but TCP.
+    #[must_use]
+    pub fn through(port: u16) -> Self {
+        Self::On(Ports { connect: vec![port], listen: Vec::new(), no_udp: true })
     }
 }
 
-/// TCP ports, enforced from Landlock ABI 4 on. UDP has no such filter: names could not be looked up without it.
+/// TCP ports, enforced from Landlock ABI 4 on. UDP has no such filter: it is open, and needed to look names up, or
+/// closed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ports {
@@ -90,6 +97,9 @@ pub struct Ports {
     /// Ports that may be listened on; empty means none.
     #[serde(default)]
     pub listen: Vec<u16>,
+    /// Whether there is no UDP at all.
+    #[serde(default)]
+    pub no_udp: bool,
 }
 
 /// Limits of the kernel on each process. They bound one process, not the sum of them.

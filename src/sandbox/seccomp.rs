@@ -255,7 +255,7 @@ fn sockets(rules: &mut Rules, policy: &Policy, abi: u8) -> Result<(), BackendErr
     if policy.unix_sockets || confine::UNIX_SOCKETS <= abi {
         allowed.push(unix);
     }
-    if let Network::On(_) = policy.network {
+    if let Network::On(ports) = &policy.network {
         allowed.extend([inet, inet6, netlink]);
         for family in [inet, inet6] {
             let [tcp, udp] =
@@ -267,6 +267,11 @@ fn sockets(rules: &mut Rules, policy: &Policy, abi: u8) -> Result<(), BackendErr
             )?;
             let raw = u64::from(libc::SOCK_RAW.unsigned_abs());
             rules.refuse_if(libc::SYS_socket, &[is(0, family), masked(1, SOCK_TYPE, raw)])?;
+            if ports.no_udp {
+                let datagram = u64::from(libc::SOCK_DGRAM.unsigned_abs());
+                let udp = [is(0, family), masked(1, SOCK_TYPE, datagram)];
+                rules.refuse_if(libc::SYS_socket, &udp)?;
+            }
         }
         // Of the kernel's own services only the list of addresses and routes.
         rules.refuse_if(libc::SYS_socket, &[is(0, netlink), not(2, 0)])?;
@@ -362,7 +367,7 @@ mod tests {
     #[test]
     fn every_policy_compiles_to_filters_that_the_kernel_takes() {
         let mut policy = Policy::for_agent(Path::new("/a"), Path::new("/s"), Path::new("/d"));
-        for network in [Network::Off, Network::to_ports([443])] {
+        for network in [Network::Off, Network::to_ports([443]), Network::through(8_080)] {
             policy.network = network;
             for abi in 0..=9 {
                 for unix in [false, true] {

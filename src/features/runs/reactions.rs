@@ -10,7 +10,8 @@ use crate::kernel::{
     Actor, AgentId, AgentStatus, Assignee, CommentId, Event, RunId, RunTrigger, SessionId,
     TaskField, TaskId,
 };
-use crate::store::{ReadExt, WriteTx};
+use crate::store::{ReadExt, StoreError, WriteTx};
+use crate::tool::untrusted;
 
 use super::model::{COMMENT_BY, HaltOf, Run};
 use super::queries;
@@ -74,22 +75,33 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RunError> {
 fn hear(tx: &mut WriteTx<'_>, session: SessionId, job: &Job) -> Result<(), RunError> {
     match &job.stop {
         Some(stop) if stop.by.is_none() => Ok(()),
-        Some(_) => rules::tell(tx, session, &job_ended(job), Wake::Later),
-        None => rules::tell(tx, session, &job_ended(job), Wake::Now),
+        Some(_) => {
+            let text = job_ended(tx, job)?;
+            rules::tell(tx, session, &text, Wake::Later)
+        }
+        None => {
+            let text = job_ended(tx, job)?;
+            rules::tell(tx, session, &text, Wake::Now)
+        }
     }
 }
 
-/// What the session of a job that has ended reads.
-fn job_ended(job: &Job) -> String {
+/// What the session of a job that has ended reads. What one prints that may hear anybody is marked.
+fn job_ended(tx: &impl ReadExt, job: &Job) -> Result<String, StoreError> {
+    let hears = tx.get::<Agent>(job.agent)?.is_some_and(|agent| agent.network);
     let how = job.outcome.as_ref().map(|outcome| outcome.told()).unwrap_or_default();
     let seconds = job.ended_at.map_or(0, |at| job.seconds(at));
     let command = ellipsis(job.command.trim(), 200);
     let tail = match job.tail.trim_end() {
         "" => "It wrote nothing.".to_owned(),
+        tail if hears => {
+            let marked = untrusted::wrap(&untrusted::id_of(&job.id.to_string()), tail);
+            format!("The end of its output:\n{marked}\n")
+        }
         tail => format!("The end of its output:\n{tail}"),
     };
     let number = job.number;
-    format!("[Job {number} has ended after {seconds} s: {how}. Command: {command}. {tail}]")
+    Ok(format!("[Job {number} has ended after {seconds} s: {how}. Command: {command}. {tail}]"))
 }
 
 /// A person took the work away: who works on it stops. An agent that closes or hands over its own

@@ -20,6 +20,8 @@ use crate::features::workspace::model::Settings;
 use crate::kernel::{Can, RunId};
 use crate::runtime::child;
 use crate::runtime::jobs::{Jobs, Leaving, READ_BACK};
+use crate::runtime::way_out::{Way, WayOut};
+use crate::sandbox::confine;
 use crate::sandbox::input::Stdin;
 use crate::sandbox::job::{Job, JobEnd, Outcome, StopReason};
 use crate::sandbox::left_over;
@@ -29,7 +31,9 @@ use crate::sandbox::space::Room;
 use crate::sandbox::spawn::{Children, Command, Input, Output, Spawner, Started};
 use crate::store::ReadExt;
 use crate::tool::reduce::{self, Reduced};
-use crate::tool::{ActTool, Aliases, Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec};
+use crate::tool::{
+    ActTool, Aliases, Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec, untrusted,
+};
 
 use super::folder;
 
@@ -56,6 +60,7 @@ const FIXED: &[&str] = &["PATH", "HOME", "TMPDIR"];
 pub(crate) struct Exec {
     sandbox: Spawner,
     jobs: Jobs,
+    way_out: WayOut,
     /// One permit for each program that an agent waits for: they use the processor, unlike runs that
     /// wait for models.
     turns: tokio::sync::Semaphore,
@@ -64,7 +69,8 @@ pub(crate) struct Exec {
 impl Exec {
     /// Programs started by this spawner, so many at once; those that take long become jobs.
     pub(crate) fn new(sandbox: Spawner, jobs: Jobs, programs: usize) -> Self {
-        Self { sandbox, jobs, turns: tokio::sync::Semaphore::new(programs) }
+        let turns = tokio::sync::Semaphore::new(programs);
+        Self { sandbox, jobs, way_out: WayOut::default(), turns }
     }
 }
 
@@ -170,7 +176,7 @@ impl ActTool for Exec {
             }
         };
         let folder = job_folder(&cx.ws, cx.run, cx.step);
-        let command = command(cx, &args, &wanted, &folder).await?;
+        let (command, hears) = command(cx, &args, &wanted, &folder, &self.way_out).await?;
         let began = Instant::now();
         let Started { job, stdin, .. } = self.sandbox.spawn(command).await?;
         let mut running = Running(Some(job.clone()));
@@ -184,6 +190,7 @@ impl ActTool for Exec {
         };
         let Some(end) = end else {
             let (text, heard) = so_far_of(&job).await?;
+            let text = hears.marked(cx, text);
             let leaving = Leaving {
                 program: job,
                 stdin: io(Stdin::new(stdin), "the program's input")?,
@@ -206,18 +213,48 @@ impl ActTool for Exec {
         };
         drop(running);
         left_over::forget(&folder);
-        let printed = read_back(job, args.command).await?;
+        let printed = read_back(job, args.command).await?.marked(cx, hears);
         Ok(report(&end, printed, wanted.seconds, &cx.result_name()))
     }
 }
 
-/// The program as the sandbox starts it.
+/// What a program may have heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hears {
+    /// What lies in its folder.
+    Itself,
+    /// Anybody: it has the network.
+    Anybody,
+}
+
+impl Hears {
+    /// What the programs of a run hear.
+    pub(super) fn of(cx: &ToolCx) -> Result<Self, ToolError> {
+        let agent = cx.ws.read(|snap| snap.get::<Agent>(cx.agent))?;
+        let child = cx.child.as_ref().is_none_or(|child| child.may_network);
+        match agent.is_some_and(|agent| agent.network) && child {
+            true => Ok(Self::Anybody),
+            false => Ok(Self::Itself),
+        }
+    }
+
+    /// What a program prints that may hear anybody are words from outside.
+    pub(super) fn marked(self, cx: &ToolCx, text: String) -> String {
+        match self {
+            Self::Anybody if !text.is_empty() => untrusted::wrap(&untrusted::id_for(cx), &text),
+            _ => text,
+        }
+    }
+}
+
+/// The program as the sandbox starts it, and what it may hear.
 async fn command(
     cx: &ToolCx,
     args: &Args,
     wanted: &Wanted,
     job: &Path,
-) -> Result<Command, ToolError> {
+    way_out: &WayOut,
+) -> Result<(Command, Hears), ToolError> {
     let facts = cx.ws.read(|snap| {
         let agent = snap.get::<Agent>(cx.agent)?;
         Ok::<_, crate::store::StoreError>((agent, snap.get::<Settings>(())?))
@@ -243,8 +280,15 @@ async fn command(
     if let Some(workdir) = &args.workdir {
         policy.cwd = workdir_of(cx, workdir).await?;
     }
+    let mut way = None;
     if agent.network {
         policy.network = Network::to_ports([80, 443]);
+        // A kernel that cannot tell ports apart opens all or none, and a person has chosen.
+        if confine::PORTS <= confine::abi_for(&policy) {
+            let open = io(way_out.of(cx).await, "the way out of programs")?;
+            policy.network = Network::through(open.port);
+            way = Some(open);
+        }
     }
     if settings.is_some_and(|s| s.exec_without_jail) {
         policy.without_landlock = WithoutLandlock::Start;
@@ -252,6 +296,8 @@ async fn command(
     let mut command = Command::new("/bin/sh", policy);
     command.args = vec![OsString::from("-c"), OsString::from(&args.command)];
     command.env = Command::base_env(&cx.folder, &scratch);
+    let proxy = way.iter().flat_map(Way::env);
+    command.env.extend(proxy.map(|(name, value)| (name.into(), value.into())));
     for (name, value) in variables(args)? {
         command.env.push((name.into(), value.into()));
     }
@@ -262,7 +308,7 @@ async fn command(
     command.room = Some(Room::default());
     command.timeout = Some(Duration::from_secs(wanted.seconds));
     command.children = wanted.children;
-    Ok(command)
+    Ok((command, if agent.network { Hears::Anybody } else { Hears::Itself }))
 }
 
 /// The variables of a call; what decides which programs run, and where, is not among them.
@@ -313,6 +359,16 @@ struct Printed {
     raw: String,
     /// The same as a model needs it, when that is less.
     reduced: Option<Reduced>,
+}
+
+impl Printed {
+    fn marked(self, cx: &ToolCx, hears: Hears) -> Self {
+        let reduced = self.reduced.map(|reduced| Reduced {
+            text: hears.marked(cx, reduced.text),
+            left_out: reduced.left_out,
+        });
+        Self { raw: hears.marked(cx, self.raw), reduced }
+    }
 }
 
 async fn read_back(job: Job, command: String) -> Result<Printed, ToolError> {

@@ -19,6 +19,8 @@ use crate::tool::globs::{self, Expression};
 use crate::tool::reduce;
 use crate::tool::{ActTool, Aliases, Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec};
 
+use super::exec::Hears;
+
 /// How long a poll waits for something new unless asked, in milliseconds.
 const WAIT: u64 = 10_000;
 /// The longest that it waits, in milliseconds.
@@ -186,6 +188,7 @@ impl Process {
             let job = find(cx, Some(job.number))?;
             let how = job.outcome.as_ref().map_or("running".to_owned(), |end| end.told());
             let rest = read(cx, &job, None, MAX_NEW).await;
+            let rest = Hears::of(cx)?.marked(cx, rest);
             return Ok(ToolOutput::text(format!("[{how}]\n{rest}")));
         };
         let wait = Duration::from_millis(timeout.unwrap_or(WAIT).min(MAX_WAIT));
@@ -211,6 +214,7 @@ impl Process {
             None => "running".to_owned(),
         };
         let text = cx.ws.app.redactor.text(&reduce::plain(&text)).into_owned();
+        let text = Hears::of(cx)?.marked(cx, text);
         Ok(ToolOutput::text(format!("[{how}]\n{text}")))
     }
 
@@ -336,7 +340,7 @@ async fn log(
         None => lines.len().saturating_sub(count),
     };
     let end = (start + count).min(lines.len());
-    let shown = lines[start..end].join("\n");
+    let shown = Hears::of(cx)?.marked(cx, lines[start..end].join("\n"));
     let words = match (offset, end - start) {
         (_, 0) => "[no lines]".to_owned(),
         (Some(_), _) => format!("[lines {} to {end} of {}]", start + 1, lines.len()),

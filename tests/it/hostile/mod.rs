@@ -54,8 +54,13 @@ const DEFENCES: &[(&str, &str, &str)] = &[
     ),
     (
         "A program calls home",
-        "No sockets until a person switches the network on, then the ports of the web alone",
+        "No sockets until a person switches the network on, then HQ's own way out alone",
         "the_network_is_closed_to_programs_until_it_is_switched_on",
+    ),
+    (
+        "A program with the network looks for this machine, private networks, the keys that clouds hand out",
+        "Its way out asks the guard of all requests, and the switch, each time; what it prints is marked",
+        "a_program_with_the_network_reaches_what_is_public_and_nothing_inside",
     ),
     (
         "Addresses of this machine and of private networks: decimal, octal, hexadecimal, mapped into IPv6, behind a name, behind a redirect",

@@ -11,9 +11,11 @@ use axum::body::Body;
 use axum::response::{Html, Redirect};
 use axum::routing::get;
 use bytes::Bytes;
+use hq::features::agents::rules as agents;
 use hq::kernel::Outcome;
 use hq::net::client::ClientParts;
 use hq::net::guard::{Exceptions, Lookup, Resolver};
+use hq::sandbox::confine::{PORTS, landlock_abi};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -361,5 +363,73 @@ async fn a_page_that_never_ends_is_cut_and_one_that_never_comes_holds_nobody() {
     assert_eq!(office.ended(run).await.outcome, Some(Outcome::Stopped { by }));
     assert!(began.elapsed() < Duration::from_millis(1_400), "{:?}", began.elapsed());
     server.abort();
+    office.hq.finish().await;
+}
+
+/// A program with the network that says this to its way out, with the pass that it has.
+fn says(before: &str, head: &str) -> Turn {
+    let command = format!(
+        "{before}bash -c 'a=${{http_proxy#http://}}; p=${{a##*:}}; a=$(printf %s \"${{a%@*}}\" | base64 -w0); \
+         exec 3<>/dev/tcp/127.0.0.1/$p; \
+         printf \"{head} HTTP/1.1\\r\\nProxy-Authorization: Basic $a\\r\\n\\r\\n\" >&3; cat <&3'"
+    );
+    Turn::call("exec", json!({ "command": command }))
+}
+
+/// The one way out of programs goes to what is public, as long as the switch is on, and whoever has no pass
+/// does not get out at all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_with_the_network_reaches_what_is_public_and_nothing_inside() {
+    if landlock_abi() < PORTS {
+        super::programs::skipped("this kernel cannot tell ports apart");
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let came = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&came);
+    let page = move || async move {
+        count.fetch_add(1, Ordering::SeqCst);
+        "zanzibar"
+    };
+    let router = Router::new().route("/page", get(page));
+    let site = tokio::spawn(async move { axum::serve(listener, router).await });
+    let office = office(Arc::new(Inner)).await;
+    let ada = office.agent_with("Ada", |new| new.exec = true).await;
+    let switch = |on| agents::Changes { network: Some(on), ..agents::Changes::default() };
+    office.change(ada.id, switch(true)).await;
+    let closed = [
+        format!("GET http://127.0.0.1:{port}/page"),
+        format!("GET http://localhost:{port}/page"),
+        format!("GET http://rebound.example:{port}/page"),
+        "GET http://rebound.example/page".to_owned(),
+        format!("CONNECT 127.0.0.1:{port}"),
+        "CONNECT 169.254.169.254:80".to_owned(),
+        "CONNECT 10.0.0.1:443".to_owned(),
+        "CONNECT [::1]:443".to_owned(),
+        "CONNECT rebound.example:443".to_owned(),
+        "CONNECT site.test:22/".to_owned(),
+    ];
+    let open = format!("GET http://site.test:{port}/page");
+    office.model.push(says("", &open));
+    for head in &closed {
+        office.model.push(says("", head));
+    }
+    let no_pass = "export http_proxy=http://agent:x@127.0.0.1:${http_proxy##*:}; ";
+    office.model.push(says(no_pass, &open)).push(Turn::text("Tried."));
+    let run = office.say(&ada, "Look around").await;
+    office.ended(run).await;
+    let results = office.results(run);
+    let first = &results[0].2;
+    assert!(first.contains("200 OK") && first.contains("zanzibar"), "{first}");
+    assert!(first.contains("<<<EXTERNAL_UNTRUSTED_CONTENT id="), "{first}");
+    for ((_, _, text), head) in results[1..=closed.len()].iter().zip(&closed) {
+        let refused = text.contains("HTTP/1.1 403") || text.contains("HTTP/1.1 400");
+        assert!(refused && !text.contains("zanzibar"), "{head}: {text}");
+    }
+    let without = &results[1 + closed.len()].2;
+    assert!(without.contains("HTTP/1.1 407") && !without.contains("zanzibar"), "{without}");
+    assert_eq!(came.load(Ordering::SeqCst), 1, "by the one open way alone");
+    site.abort();
     office.hq.finish().await;
 }

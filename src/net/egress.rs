@@ -1,0 +1,374 @@
+//! The way out of programs: a proxy for programs in the jail, which connect to its port and to no other. So what
+//! the guard closes is closed to them as well: this machine, private networks, the keys that clouds hand out.
+//!
+//! It speaks what tools speak that heed `http_proxy`: `CONNECT host:443`, and requests for whole addresses of plain
+//! http. Each names its pass as the password of a Basic authorization. What passes through is not looked into.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use url::{Host, Position, Url};
+
+use super::guard::{self, Guard};
+
+/// The longest head of a request, in bytes.
+const MAX_HEAD: usize = 16 * 1024;
+/// How long a head may take to come.
+const HEAD_WITHIN: Duration = Duration::from_secs(10);
+/// How long one address may take to answer.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// How many addresses of a host are tried.
+const TRIED: usize = 4;
+/// What a program hears when its tunnel stands.
+const ESTABLISHED: &str = "HTTP/1.1 200 Connection established\r\n\r\n";
+/// Headers that are between the program and this proxy.
+const OURS: [&str; 5] =
+    ["proxy-authorization", "proxy-connection", "connection", "keep-alive", "host"];
+
+/// Why a program does not get out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// It has no pass, or one that is none.
+    NoPass,
+    /// What it asks cannot be understood.
+    Unclear(&'static str),
+    /// It may not go there.
+    Refused(String),
+    /// Nobody answers there.
+    Away(String),
+}
+
+impl Closed {
+    fn answer(&self) -> String {
+        let (status, header, text) = match self {
+            Self::NoPass => (
+                "407 Proxy Authentication Required",
+                "proxy-authenticate: Basic realm=\"HQ\"\r\n",
+                "use the address in http_proxy as it is",
+            ),
+            Self::Unclear(why) => ("400 Bad Request", "", *why),
+            Self::Refused(why) => ("403 Forbidden", "", why.as_str()),
+            Self::Away(why) => ("502 Bad Gateway", "", why.as_str()),
+        };
+        format!(
+            "HTTP/1.1 {status}\r\n{header}content-type: text/plain; charset=utf-8\r\n\
+             content-length: {}\r\nconnection: close\r\n\r\nHQ: {text}\n",
+            text.len() + 5
+        )
+    }
+}
+
+/// Decides who gets out.
+pub trait Doorman: Send + Sync {
+    /// Whether whoever has this pass may ask this address, as much of it as can be seen.
+    ///
+    /// # Errors
+    /// Why not, in words for the program.
+    fn admit(&self, pass: &str, url: &Url) -> Result<(), Closed>;
+}
+
+/// Serves one connection until either side has had enough.
+pub async fn serve(mut inner: TcpStream, guard: &Guard, doorman: &dyn Doorman) {
+    // ok, here and below: a program that goes away needs no answer.
+    match open(&mut inner, guard, doorman).await {
+        Ok(mut way) => {
+            let begun = inner.write_all(way.answer.as_bytes()).await.is_ok()
+                && way.outer.write_all(&way.first).await.is_ok();
+            if begun {
+                let _ = tokio::io::copy_bidirectional(&mut inner, &mut way.outer).await;
+            }
+        }
+        Err(closed) => {
+            let _ = inner.write_all(closed.answer().as_bytes()).await;
+            let _ = inner.shutdown().await;
+        }
+    }
+}
+
+/// A way out that is open.
+struct Way {
+    outer: TcpStream,
+    /// What the program hears first.
+    answer: &'static str,
+    /// What the other side hears first.
+    first: Vec<u8>,
+}
+
+async fn open(inner: &mut TcpStream, guard: &Guard, doorman: &dyn Doorman) -> Result<Way, Closed> {
+    let (bytes, end) = match timeout(HEAD_WITHIN, head(inner)).await {
+        Ok(Some(read)) => read,
+        Ok(None) | Err(_) => return Err(Closed::Unclear("no whole request has come")),
+    };
+    let text = std::str::from_utf8(&bytes[..end])
+        .map_err(|_| Closed::Unclear("the head of the request is no text"))?;
+    let asked = Asked::read(text)?;
+    let pass = asked.pass().ok_or(Closed::NoPass)?;
+    guard.check_url(&asked.url).map_err(|error| Closed::Refused(error.to_string()))?;
+    doorman.admit(&pass, &asked.url)?;
+    let outer = connect(guard, &asked.url).await?;
+    let mut first = if asked.tunnel { String::new() } else { asked.forwarded() }.into_bytes();
+    first.extend_from_slice(&bytes[end..]);
+    Ok(Way { outer, answer: if asked.tunnel { ESTABLISHED } else { "" }, first })
+}
+
+/// All that has come so far, and where the head ends; nothing when there is none or it is too long.
+async fn head(inner: &mut TcpStream) -> Option<(Vec<u8>, usize)> {
+    let mut bytes = Vec::new();
+    let mut piece = [0; 4096];
+    while bytes.len() < MAX_HEAD {
+        let count = inner.read(&mut piece).await.ok().filter(|count| *count > 0)?;
+        bytes.extend_from_slice(&piece[..count]);
+        if let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+            return Some((bytes, at + 4));
+        }
+    }
+    None
+}
+
+async fn connect(guard: &Guard, url: &Url) -> Result<TcpStream, Closed> {
+    let addresses = match url.host() {
+        // An address that was written out has been looked at.
+        Some(Host::Ipv4(v4)) => vec![IpAddr::V4(v4)],
+        Some(Host::Ipv6(v6)) => vec![IpAddr::V6(v6)],
+        Some(Host::Domain(name)) => {
+            guard.resolve(name).await.map_err(|error| Closed::Refused(error.to_string()))?
+        }
+        None => return Err(Closed::Unclear("the address names no host")),
+    };
+    let port = url.port_or_known_default().unwrap_or_default();
+    let mut why = "it does not answer in time".to_owned();
+    for address in addresses.into_iter().take(TRIED) {
+        match timeout(CONNECT_WITHIN, TcpStream::connect((address, port))).await {
+            Ok(Ok(outer)) => return Ok(outer),
+            Ok(Err(error)) => why = error.to_string(),
+            Err(_) => {}
+        }
+    }
+    let host = url.host_str().unwrap_or_default();
+    Err(Closed::Away(format!("{host} cannot be reached: {why}")))
+}
+
+/// What a program asks for.
+struct Asked<'h> {
+    url: Url,
+    /// Whether what passes is nobody's business here.
+    tunnel: bool,
+    method: &'h str,
+    headers: Vec<(&'h str, &'h str)>,
+}
+
+impl<'h> Asked<'h> {
+    fn read(head: &'h str) -> Result<Self, Closed> {
+        let unclear = Closed::Unclear;
+        let mut lines = head.trim_end_matches("\r\n").split("\r\n");
+        let mut words = lines.next().unwrap_or_default().split(' ');
+        let (Some(method), Some(target), Some(version), None) =
+            (words.next(), words.next(), words.next(), words.next())
+        else {
+            return Err(unclear("the first line is none of HTTP/1.1"));
+        };
+        let is_method = !method.is_empty() && method.bytes().all(|b| b.is_ascii_uppercase());
+        if !is_method || !version.starts_with("HTTP/1.") {
+            return Err(unclear("the first line is none of HTTP/1.1"));
+        }
+        let mut headers = Vec::new();
+        for line in lines {
+            match line.split_once(':') {
+                Some((name, value)) if is_name(name) && !value.contains(['\r', '\n', '\0']) => {
+                    headers.push((name, value.trim()));
+                }
+                _ => return Err(unclear("a header cannot be read")),
+            }
+        }
+        let tunnel = method == "CONNECT";
+        let address = match tunnel {
+            true if target.contains(['/', '\\', '@', '?', '#', '%']) => {
+                return Err(unclear("CONNECT wants host:port"));
+            }
+            true => format!("https://{target}/"),
+            false if target.starts_with("http://") => target.to_owned(),
+            false => return Err(unclear("ask for a whole address that begins with http://")),
+        };
+        let url = guard::parse(&address).map_err(|error| Closed::Refused(error.to_string()))?;
+        Ok(Self { url, tunnel, method, headers })
+    }
+
+    fn header(&self, name: &str) -> Option<&'h str> {
+        let found = self.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| *value)
+    }
+
+    fn pass(&self) -> Option<String> {
+        let (kind, text) = self.header("proxy-authorization")?.split_once(' ')?;
+        if !kind.eq_ignore_ascii_case("basic") {
+            return None;
+        }
+        let pair = String::from_utf8(STANDARD.decode(text.trim()).ok()?).ok()?;
+        pair.split_once(':').map(|(_, pass)| pass.to_owned())
+    }
+
+    /// The head as the other side gets it: one request, to the host that was looked at.
+    fn forwarded(&self) -> String {
+        let path = &self.url[Position::BeforePath..Position::AfterQuery];
+        let host = &self.url[Position::BeforeHost..Position::AfterPort];
+        let mut out = format!("{} {path} HTTP/1.1\r\nhost: {host}\r\n", self.method);
+        for (name, value) in &self.headers {
+            if !OURS.iter().any(|ours| ours.eq_ignore_ascii_case(name)) {
+                out.push_str(&format!("{name}: {value}\r\n"));
+            }
+        }
+        out.push_str("connection: close\r\n\r\n");
+        out
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !name.is_empty() && name.bytes().all(is_token)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::net::guard::{Exceptions, Lookup, NoExceptions, Resolver};
+    use crate::net::loopback::{answer, serving};
+
+    /// One site is opened and stands on this machine, like all that has a name.
+    struct Site;
+
+    impl Exceptions for Site {
+        fn host(&self, host: &str, _port: u16) -> bool {
+            host == "site.test"
+        }
+
+        fn address(&self, host: &str, _address: IpAddr) -> bool {
+            host == "site.test"
+        }
+    }
+
+    impl Resolver for Site {
+        fn lookup(&self, _host: &str) -> Lookup {
+            Box::pin(async { Ok(vec![IpAddr::from([127, 0, 0, 1])]) })
+        }
+    }
+
+    struct Open;
+
+    impl Doorman for Open {
+        fn admit(&self, pass: &str, url: &Url) -> Result<(), Closed> {
+            match (pass, url.path()) {
+                ("pass", "/secret") => Err(Closed::Refused("not that".to_owned())),
+                ("pass", _) => Ok(()),
+                _ => Err(Closed::NoPass),
+            }
+        }
+    }
+
+    /// What a program hears that says this.
+    async fn said(text: String) -> String {
+        let guard = Guard::new(Arc::new(Site), Arc::new(Site), &[]);
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let proxy = async {
+            let (inner, _) = listener.accept().await.unwrap();
+            serve(inner, &guard, &Open).await;
+        };
+        let program = async {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(text.as_bytes()).await.unwrap();
+            let mut heard = Vec::new();
+            stream.read_to_end(&mut heard).await.unwrap();
+            String::from_utf8(heard).unwrap()
+        };
+        tokio::join!(proxy, program).1
+    }
+
+    /// `hq:pass`
+    const PASS: &str = "proxy-authorization: Basic aHE6cGFzcw==\r\n";
+
+    #[tokio::test]
+    async fn a_request_goes_to_the_host_that_was_looked_at_and_without_the_pass() {
+        let heard = serving(
+            |request| answer("200 OK", "", request),
+            async |site| {
+                said(format!(
+                    "POST http://site.test:{}/a?b HTTP/1.1\r\nHost: other.test\r\n{PASS}X-A: 1\r\n\
+                     Content-Length: 2\r\n\r\nhi",
+                    site.port()
+                ))
+                .await
+            },
+        )
+        .await;
+        assert!(heard.contains("POST /a?b HTTP/1.1\r\nhost: site.test:"), "{heard}");
+        assert!(heard.contains("X-A: 1\r\n") && heard.ends_with("\r\n\r\nhi"), "{heard}");
+        assert!(!heard.contains("other.test") && !heard.contains("aHE6"), "{heard}");
+    }
+
+    #[tokio::test]
+    async fn a_tunnel_carries_whatever_passes() {
+        let heard = serving(
+            |request| answer("200 OK", "", request),
+            async |site| {
+                said(format!(
+                    "CONNECT site.test:{} HTTP/1.1\r\n{PASS}\r\nGET /x HTTP/1.1\r\n\r\n",
+                    site.port()
+                ))
+                .await
+            },
+        )
+        .await;
+        assert!(heard.starts_with("HTTP/1.1 200 Connection established\r\n\r\nHTTP/1.1 200 OK"));
+        assert!(heard.contains("GET /x HTTP/1.1"), "{heard}");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_public_and_what_is_not_admitted_stays_closed() {
+        for (head, status) in [
+            (format!("CONNECT 127.0.0.1:443 HTTP/1.1\r\n{PASS}\r\n"), "403"),
+            (format!("CONNECT 2130706433:443 HTTP/1.1\r\n{PASS}\r\n"), "403"),
+            (format!("CONNECT [::1]:443 HTTP/1.1\r\n{PASS}\r\n"), "403"),
+            (format!("CONNECT 169.254.169.254:80 HTTP/1.1\r\n{PASS}\r\n"), "403"),
+            (format!("CONNECT inner.test:443 HTTP/1.1\r\n{PASS}\r\n"), "403"),
+            (format!("CONNECT site.test@10.0.0.1:443 HTTP/1.1\r\n{PASS}\r\n"), "400"),
+            (format!("CONNECT example.com:22 HTTP/1.1\r\n{PASS}\r\n"), "403"),
+            (format!("GET http://10.0.0.1/ HTTP/1.1\r\n{PASS}\r\n"), "403"),
+            (format!("GET http://site.test:1/secret HTTP/1.1\r\n{PASS}\r\n"), "403"),
+            (format!("GET http://site.test:1/ HTTP/1.1\r\n{PASS}\r\n"), "502"),
+            (format!("GET https://site.test/ HTTP/1.1\r\n{PASS}\r\n"), "400"),
+            (format!("GET / HTTP/1.1\r\n{PASS}\r\n"), "400"),
+            (format!("GET http://site.test/ HTTP/1.1\r\n folded\r\n{PASS}\r\n"), "400"),
+            (format!("GET http://site.test/ HTTP/2 x\r\n{PASS}\r\n"), "400"),
+            ("CONNECT site.test:443 HTTP/1.1\r\n\r\n".to_owned(), "407"),
+            (
+                "CONNECT site.test:443 HTTP/1.1\r\nproxy-authorization: Basic eDp5\r\n\r\n"
+                    .to_owned(),
+                "407",
+            ),
+        ] {
+            let heard = said(head.clone()).await;
+            assert!(heard.starts_with(&format!("HTTP/1.1 {status} ")), "{head}{heard}");
+            let (before, body) = heard.split_once("\r\n\r\n").expect("a head");
+            assert!(before.contains(&format!("content-length: {}\r\n", body.len())), "{heard}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_comes_makes_it_panic() {
+        for head in ["", "\r\n\r\n", "CONNECT  HTTP/1.1\r\n\r\n", "A B HTTP/1.1\r\n:\r\n\r\n"] {
+            assert!(Asked::read(head).is_err(), "{head}");
+        }
+        let guard = Guard::new(Arc::new(Site), Arc::new(NoExceptions), &[]);
+        let asked = Asked::read("CONNECT site.test:80 HTTP/1.1\r\n\r\n").unwrap();
+        assert!(guard.check_url(&asked.url).is_ok() && asked.pass().is_none());
+    }
+}
