@@ -2,14 +2,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use hq::kernel::Cause;
+use hq::kernel::time::Clock as _;
 use hq::store::consumer::{
     Consume, ConsumeError, Passed, State, Step, dead_letters, rebuild, rebuilding, resume, rewind,
     state, step, step_or_pass,
 };
+use hq::store::undo::moment::go_back;
 use hq::store::{Entry, Op, Range, ReadExt, StoreError, WriteTx};
 
 use super::check;
-use super::toys::{Folder, Note, Seen, Total, Toys, folder, id, note, runtime};
+use super::toys::{ACTOR, Folder, Note, Seen, Total, Toys, folder, id, note, runtime};
 
 const NUMBER: u16 = 7;
 
@@ -307,6 +310,19 @@ fn a_rebuild_of_a_consumer_that_writes_much_is_not_stuck_either() {
     let seen = toys.store.read(|snap| snap.list::<Seen>(&Range::all())).expect("a read");
     assert_eq!(seen.len(), 600 * 30);
     assert!(seen.iter().all(|seen| (1..=2).contains(&seen.at)), "each version once at most");
+}
+
+#[test]
+fn a_store_that_went_back_to_a_moment_is_read_from_its_beginning() {
+    let (toys, counter) = (Toys::open(), Arc::new(Counter::default()));
+    toys.put(Note::new(note(1), "a")).expect("a note");
+    let at = toys.clock.now();
+    toys.clock.advance_ms(10);
+    toys.put(Note::new(note(2), "b")).expect("a note");
+    assert_eq!(take(&toys, &counter), Step::Took(2));
+    go_back(&toys.store, at, (ACTOR, Cause::Restore)).expect("it goes back");
+    assert_eq!(toys.seq(), 3);
+    assert_eq!(take(&toys, &counter), Step::Took(3), "all of it, not only what is new");
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use hq::kernel::id::SeededIds;
 use hq::kernel::time::{ManualClock, from_ms};
 use hq::kernel::{
-    AccountId, Actor, AgentId, Cause, CommentId, Event, InputId, ItemId, Part, RoutineId, RunId,
-    TaskId, TokenId, TypedId, UsageId,
+    AccountId, Actor, AgentId, Cause, CommentId, DeliverableId, Event, InputId, ItemId, Part,
+    RoutineId, RunId, TaskId, TokenId, TypedId, UsageId, VersionId,
 };
 use hq::store::{
     BlobId, BlobRefs, Class, Count, Counts, DecodeError, Faults, Index, KeyBuf, Keys, Limits,
@@ -284,8 +284,52 @@ toy!(Slip, InputId, 190, "slip", Work {
     }
 });
 
+/// A tracked record whose fields in JSON may be less than what its bytes hold: a number that is none is
+/// nothing there. Two of its fields belong together, and one only tells of a change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    pub id: DeliverableId,
+    pub name: String,
+    pub low: Option<u8>,
+    pub high: Option<u8>,
+    pub level: Option<f64>,
+    pub rate: f64,
+    pub updated_at: u64,
+}
+
+impl Probe {
+    pub fn new(n: u64, name: &str) -> Self {
+        let (level, rate) = (Some(1.0), 1.0);
+        Self { id: id(n), name: name.to_owned(), low: None, high: None, level, rate, updated_at: 1 }
+    }
+}
+
+toy!(Probe, DeliverableId, 200, "probe", Tracked {
+    const TOGETHER: &'static [&'static [&'static str]] = &[&["low", "high"]];
+
+    fn sample() -> Self {
+        Self::new(1, "sample")
+    }
+});
+
+/// A mark on a note that the feed does not keep.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    pub id: VersionId,
+    pub note: Option<TaskId>,
+}
+
+toy!(Mark, VersionId, 210, "mark", Local {
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Note>(1, self.note, OnDelete::Cascade);
+    }
+    fn sample() -> Self {
+        Self { id: id(1), note: None }
+    }
+});
+
 pub fn schema() -> Schema {
-    hq::schema![Note, Folder, Line, Sealed, Job, Seen, Total, Sloppy, Paper, Slip]
+    hq::schema![Note, Folder, Line, Sealed, Job, Seen, Total, Sloppy, Paper, Slip, Probe, Mark]
 }
 
 /// Runs what is asynchronous.

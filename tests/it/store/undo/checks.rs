@@ -7,8 +7,10 @@ use futures_util::future::join_all;
 use hq::store::undo::{self, After, Ask, FieldWhy, Guard, Hold, Refusal, Why};
 use hq::store::{BlobId, Read, Root, StoreError, record};
 
-use super::super::toys::{ACTOR, CAUSE, Folder, Job, Note, Slip, Toys, folder, id, note, runtime};
-use super::{carry_out, forget_images, named, owner, root, undo_all};
+use super::super::toys::{
+    ACTOR, CAUSE, Folder, Job, Mark, Note, Slip, Toys, folder, id, note, runtime,
+};
+use super::{carry_out, forget_images, named, owner, plan_of, root, undo_all};
 
 fn slug(n: u64, slug: Option<&str>) -> Note {
     Note { slug: slug.map(Into::into), ..named(n, "x") }
@@ -104,6 +106,75 @@ fn what_own_entries_hang_on_a_made_record_lets_it_go() {
     let plan = undo_all(&toys, &[2]);
     assert!(plan.kept.is_empty(), "{:?}", plan.kept);
     assert_eq!((owner(&toys, 5), toys.get::<Note>(note(1)).unwrap().parent), (None, None));
+}
+
+#[test]
+fn a_row_that_refers_to_something_else_again_lets_a_made_record_go() {
+    let toys = Toys::open();
+    toys.put(named(6, "before")).unwrap();
+    toys.put(Note { parent: Some(note(6)), ..named(1, "theirs") }).unwrap();
+    toys.write(|tx| {
+        tx.put(&named(5, "made"))?;
+        tx.put(&Note { parent: Some(note(5)), ..named(1, "theirs") })
+    })
+    .unwrap();
+    let plan = undo_all(&toys, &[3]);
+    assert!(plan.kept.is_empty(), "{:?}", plan.kept);
+    assert_eq!(owner(&toys, 5), None);
+    assert_eq!(toys.get::<Note>(note(1)).unwrap().parent, Some(note(6)));
+}
+
+#[test]
+fn what_only_points_at_each_other_may_do_so_again() {
+    let toys = Toys::open();
+    let put = |n: u64, parent: Option<u64>| {
+        toys.put(Note { parent: parent.map(note), ..named(n, "x") }).unwrap();
+    };
+    put(1, None);
+    put(2, None);
+    put(1, Some(2));
+    put(1, None);
+    put(2, Some(1));
+    // Neither goes away with the other, so that none stands below the other.
+    let plan = undo_all(&toys, &[4]);
+    assert!(plan.kept.is_empty(), "{:?}", plan.kept);
+    assert_eq!(toys.get::<Note>(note(1)).unwrap().parent, Some(note(2)));
+}
+
+#[test]
+fn what_the_feed_does_not_keep_goes_with_what_it_is_for() {
+    let toys = Toys::open();
+    toys.put(named(1, "made")).unwrap();
+    toys.put(Mark { id: id(1), note: Some(note(1)) }).unwrap();
+    let plan = undo_all(&toys, &[1]);
+    assert!(plan.kept.is_empty(), "{:?}", plan.kept);
+    assert_eq!(plan.rows[0].takes, [Root::of::<Mark>(id(1))]);
+    assert_eq!((owner(&toys, 1), toys.get::<Mark>(id(1))), (None, None));
+}
+
+#[test]
+fn work_that_own_entries_only_changed_keeps_what_they_made() {
+    let toys = Toys::open();
+    toys.put(Job { id: id(1), note: None, open: true }).unwrap();
+    toys.write(|tx| {
+        tx.put(&named(1, "made"))?;
+        tx.put(&Job { id: id(1), note: Some(note(1)), open: true })
+    })
+    .unwrap();
+    let plan = undo_all(&toys, &[2]);
+    assert!(plan.made.is_empty(), "{:?}", plan.made);
+    assert_eq!(plan.kept[0].why, Why::Referenced { by: Root::of::<Job>(id(1)) });
+    assert!(owner(&toys, 1).is_some() && toys.get::<Job>(id(1)).is_some());
+}
+
+#[test]
+fn work_that_is_gone_already_is_not_told() {
+    let toys = Toys::open();
+    toys.put(Job { id: id(1), note: None, open: true }).unwrap();
+    toys.write(|tx| tx.delete::<Job>(id(1))).unwrap();
+    let plan = plan_of(&toys, &[1], None);
+    assert!(plan.made.is_empty() && plan.held.is_empty(), "{plan:?}");
+    assert_eq!(plan.stays[0].count, 1, "but that it was made");
 }
 
 #[test]

@@ -140,6 +140,7 @@ fn what_happened_happened() {
     assert!(toys.get::<Line>(id(1)).is_some() && toys.get::<Sealed>(id(1)).is_some());
     let stays: Vec<_> = plan.stays.iter().map(|s| (s.table, s.count)).collect();
     assert_eq!(stays, [(120, 1), (130, 1)]);
+    assert!(plan.made.is_empty(), "only work may be taken back: {:?}", plan.made);
 }
 
 #[test]

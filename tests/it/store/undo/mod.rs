@@ -1,9 +1,12 @@
 //! Undo: what own entries did goes back, what others wrote since stays, and nothing breaks.
 
 mod ahead; // made ready outside of the writer, while others write
+mod basis; // what a plan stands on
 mod checks; // what only one check of a plan keeps apart
 mod fields; // whole records and single fields: who wrote last
+mod holds; // what must stay of a row, and what is left of it then
 mod limits; // how much one undo takes
+mod merge; // one record that own entries and others wrote in turns
 mod moment; // a whole store back to a moment
 mod order; // unique keys, references, nothing below itself
 mod random; // whatever happens

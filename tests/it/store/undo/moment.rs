@@ -2,12 +2,12 @@
 
 use hq::kernel::Cause;
 use hq::kernel::time::Clock as _;
-use hq::store::undo::moment::{BackError, go_back};
+use hq::store::undo::moment::{BackError, go_back, go_back_by};
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, any, proptest};
 
 use super::super::check;
-use super::super::toys::{ACTOR, Toys};
+use super::super::toys::{ACTOR, Job, Line, Note, Sealed, Toys, id, note};
 use super::random::{act, commit, tracked};
 use super::{forget_images, named, owner};
 
@@ -83,4 +83,64 @@ fn a_moment_that_was_there_twice_is_refused() {
     let back =
         go_back(&toys.store, before, (ACTOR, Cause::Undo(0))).expect("before both it is clear");
     assert_eq!((back.to, owner(&toys, 1)), (0, None));
+}
+
+#[test]
+fn what_something_older_stands_in_the_way_of_goes_back_with_that() {
+    let toys = Toys::open();
+    let at = toys.clock.now();
+    toys.clock.advance_ms(10);
+    toys.put(Job { id: id(1), note: None, open: true }).unwrap();
+    toys.write(|tx| {
+        tx.put(&named(9, "else"))?;
+        tx.put(&Line { id: id(1), note: note(9), amount: 5 })?;
+        tx.put(&Sealed { id: id(1), value: "one".into() })
+    })
+    .unwrap();
+    toys.put(named(5, "first")).unwrap();
+    toys.write(|tx| tx.delete::<Note>(note(5))).unwrap();
+    toys.put(named(5, "second")).unwrap();
+    toys.put(Job { id: id(1), note: Some(note(5)), open: true }).unwrap();
+    // What the job was is not kept, so that it holds on to the note until it goes itself.
+    let back = go_back_by(&toys.store, at, (ACTOR, Cause::Restore), 1).expect("it goes back");
+    assert!(back.left.is_empty(), "{back:?}");
+    assert_eq!((back.entries, back.records, back.removed), (6, 3, 3));
+    assert_eq!((owner(&toys, 5), owner(&toys, 9)), (None, None));
+    assert!(toys.get::<Job>(id(1)).is_none());
+    assert!(toys.get::<Line>(id(1)).is_none() && toys.get::<Sealed>(id(1)).is_none());
+    assert_eq!(toys.seq(), 9, "a transaction for each slice that changed something");
+    check::all_fits(&toys.store);
+}
+
+#[test]
+fn what_is_left_of_a_slice_goes_back_to_before_the_first_of_its_entries() {
+    let toys = Toys::open();
+    let at = toys.clock.now();
+    toys.clock.advance_ms(10);
+    toys.put(Job { id: id(1), note: None, open: true }).unwrap();
+    toys.put(named(5, "first")).unwrap();
+    toys.put(named(5, "second")).unwrap();
+    toys.put(Job { id: id(1), note: Some(note(5)), open: true }).unwrap();
+    let back = go_back_by(&toys.store, at, (ACTOR, Cause::Restore), 3).expect("it goes back");
+    assert!(back.left.is_empty(), "{back:?}");
+    assert_eq!((owner(&toys, 5), toys.get::<Job>(id(1))), (None, None));
+    check::all_fits(&toys.store);
+}
+
+#[test]
+fn what_does_not_go_back_to_a_moment_is_counted_by_kind() {
+    let toys = Toys::open();
+    toys.put(Job { id: id(1), note: None, open: true }).unwrap();
+    let at = toys.clock.now();
+    toys.clock.advance_ms(10);
+    toys.put(named(5, "made since")).unwrap();
+    toys.put(Job { id: id(1), note: Some(note(5)), open: true }).unwrap();
+    let back = go_back(&toys.store, at, (ACTOR, Cause::Restore)).expect("it goes back");
+    assert_eq!(back.left.into_iter().collect::<Vec<_>>(), [("job", 1), ("note", 1)]);
+    assert_eq!(
+        owner(&toys, 5).as_deref(),
+        Some("made since"),
+        "the job that was there refers to it"
+    );
+    check::all_fits(&toys.store);
 }
