@@ -455,6 +455,13 @@ pub enum Event {
         /// Where; everywhere when there is none.
         connection: Option<ConnectionId>,
     },
+    /// What was learned of how a model counts tokens was forgotten.
+    CountingReset {
+        /// The model.
+        model: String,
+        /// Where; practice when there is none.
+        connection: Option<ConnectionId>,
+    },
 }
 
 impl Event {
@@ -518,6 +525,7 @@ impl Event {
             Self::ChildSpawned { .. } => 53,
             Self::ChildEnded { .. } => 54,
             Self::PriceChanged { .. } => 55,
+            Self::CountingReset { .. } => 56,
         }
     }
 
@@ -528,7 +536,7 @@ impl Event {
     }
 
     /// The names of all kinds, in the order of their numbers.
-    pub const NAMES: [&'static str; 56] = [
+    pub const NAMES: [&'static str; 57] = [
         "task.created",
         "task.changed",
         "task.assigned",
@@ -585,5 +593,6 @@ impl Event {
         "subagent.spawned",
         "subagent.ended",
         "price.changed",
+        "counting.reset",
     ];
 }

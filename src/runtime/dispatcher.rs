@@ -243,6 +243,7 @@ impl Dispatcher {
                 }
                 Event::RunAnswered { session, .. } => self.begin_in(*session),
                 Event::ItemEnded { .. }
+                | Event::CountingReset { .. }
                 | Event::AgentStatusChanged { .. }
                 | Event::WorkHalted { .. }
                 | Event::WorkGoesOn { .. } => heard = Heard::Look,

@@ -91,6 +91,43 @@ async fn a_call_costs_what_holds_when_it_begins_and_keeps_that_for_ever() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_answer_that_counted_wrong_is_forgotten() {
+    let office = Office::open().await;
+    office.price(100_000_000, 0).await;
+    let ada = office.agent("Ada").await;
+    office.limits(None, 0).await;
+    let lie = Tokens { input: 200_000, cache_read: 0, cache_write: 0, output: 10 };
+    office.model.push(Turn::text("Well.").usage(lie));
+    let run = office.say(&ada, "Say something").await;
+    office.ended(run).await;
+    // From now on calls of this model are held to be eight times as dear, whoever makes them.
+    let owner = office.hq.owner();
+    let learned = owner.get("/api/v1/prices").await.json()["counting"].clone();
+    assert_eq!(learned[0]["model"], "mock", "{learned}");
+    assert_eq!(
+        (&learned[0]["tokens_per_1000_bytes"], &learned[0]["usual"]),
+        (&json!(4_000), &json!(500))
+    );
+    let otto = office.agent("Otto").await;
+    let limit = Changes { budget_micros: Some(Some(2_000_000)), ..Changes::default() };
+    office.change(otto.id, limit).await;
+    let run = office.say(&otto, "Hello?").await;
+    office.in_state(run, RunState::Waiting).await;
+    let page = owner.get(PAGE).await;
+    assert!(page.text_of(".prices-counting").contains("8.0 times as many"), "{}", page.text);
+    office.model.push(Turn::text("As usual."));
+    let connection = page.attr(".prices-counting input[name=connection]", "value");
+    let form = [("model", "mock"), ("connection", connection.as_str())];
+    owner.form(&format!("{PAGE}/counting"), &form).await;
+    assert_eq!(office.ended(run).await.summary, "As usual.");
+    let page = owner.get(PAGE).await;
+    assert!(page.texts(".prices-counting").is_empty(), "{}", page.text);
+    let again = owner.call("DELETE", "/api/v1/prices/scripted/mock/counting").await.json();
+    assert_eq!(again["reset"], false);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_list_price_stays_that_of_the_catalogue() {
     let office = Office::with(Setup::default(), Wire::OpenaiChat, "gpt-4o").await;
     let ada = office.agent("Ada").await;

@@ -87,9 +87,9 @@ pub fn of(
     Ok(all)
 }
 
-fn price(model: &str) -> Words {
+fn price(verb: &str, model: &str) -> Words {
     Words {
-        verb: "changed the price of".to_owned(),
+        verb: verb.to_owned(),
         thing: ellipsis(model, MAX_TITLE),
         path: "settings/usage/prices".to_owned(),
         icon: "edit",
@@ -224,7 +224,12 @@ impl Speaker<'_> {
             Event::BudgetChanged { payer, period } => {
                 (Area::Workspace, Some(self.budget("changed", *payer, *period, "edit")?))
             }
-            Event::PriceChanged { model, .. } => (Area::Workspace, Some(price(model))),
+            Event::PriceChanged { model, .. } => {
+                (Area::Workspace, Some(price("changed the price of", model)))
+            }
+            Event::CountingReset { model, .. } => {
+                (Area::Workspace, Some(price("reset how tokens are counted of", model)))
+            }
             Event::BudgetWarned { payer, period } => {
                 (Area::Agents, Some(self.budget("used most of", *payer, *period, "clock")?))
             }

@@ -324,6 +324,15 @@ impl SeenRatio {
             None => model.to_owned(),
         }
     }
+
+    /// What it is of.
+    #[must_use]
+    pub fn of(&self) -> (Option<ConnectionId>, &str) {
+        match self.model.split_once('/').and_then(|(id, model)| Some((id.parse().ok()?, model))) {
+            Some((connection, model)) => (Some(connection), model),
+            None => (None, &self.model),
+        }
+    }
 }
 
 impl Record for SeenRatio {

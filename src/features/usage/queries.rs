@@ -2,6 +2,7 @@
 
 pub mod budgets;
 pub mod cap;
+pub mod counting;
 pub mod daily;
 mod held;
 pub mod prices;

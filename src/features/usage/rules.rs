@@ -1,6 +1,7 @@
 //! All writes of money: reserve before a call, settle after it, book what nobody saw the end of.
 
 pub mod budgets;
+pub mod counting;
 pub mod daily;
 mod error;
 pub mod prices;

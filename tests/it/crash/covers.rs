@@ -65,6 +65,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("restores", "written with the program stopped; src/backup/swap.rs is cut off everywhere"),
     ("store.restored", "as restores"),
     ("store.mended", "needs a damaged store; tests/it/store/operate.rs and ops_health.rs"),
+    ("counting.reset", "needs a provider that counts too much; tests/it/prices.rs has one"),
     ("rebuilds", "has a row only while a rebuild goes on; consumer.changed tells of each"),
 ];
 

@@ -7,7 +7,8 @@ use crate::app::Ws;
 use crate::features::connections::model::Connection;
 use crate::features::connections::queries as connections;
 use crate::features::usage::model::price::EnteredPrice;
-use crate::features::usage::queries::{prices, unmetered};
+use crate::features::usage::queries::{counting as learned, prices, unmetered};
+use crate::features::usage::rules::counting;
 use crate::features::usage::rules::prices::{self as rules, NewPrice};
 use crate::kernel::{Can, ConnectionId, Timestamp};
 use crate::providers::catalog::{self, Price};
@@ -49,6 +50,16 @@ pub(super) fn routes() -> Routes {
                     .returns::<Removed>()
             }),
         )
+        .delete(
+            "/prices/{connection}/{model}/counting",
+            reset.needs(Can::Admin).doc(|| {
+                Doc::new(
+                    "Forget that a model counted more tokens than usual: its calls are held to be \
+                     as dear as others again",
+                )
+                .returns::<Reset>()
+            }),
+        )
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -58,6 +69,26 @@ struct Prices {
     built_in: Vec<BuiltInView>,
     /// Models of which calls were made in the last 30 days that nobody knows the cost of.
     unmetered: Vec<UnmeteredView>,
+    /// Models that counted more tokens than usual once.
+    counting: Vec<CountingView>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct CountingView {
+    model: String,
+    /// The connection, by its short name; none for practice.
+    connection: Option<String>,
+    connection_id: Option<ConnectionId>,
+    /// So many tokens are expected of a thousand bytes before a call is made.
+    tokens_per_1000_bytes: u32,
+    /// How many are expected of others.
+    usual: u32,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Reset {
+    /// Whether there was anything to forget.
+    reset: bool,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -203,7 +234,22 @@ fn listed(ws: &Ws, snap: &Snap<'_>) -> Result<Prices, StoreError> {
         provider: one.provider,
         calls: one.calls,
     });
+    let mut counting = Vec::new();
+    for one in learned::learned(snap)? {
+        let connection = match one.connection {
+            Some(id) => snap.get::<Connection>(id)?,
+            None => None,
+        };
+        counting.push(CountingView {
+            model: one.model,
+            connection: connection.map(|connection| connections::handle(&connection.name)),
+            connection_id: one.connection,
+            tokens_per_1000_bytes: one.tokens,
+            usual: learned::usual(),
+        });
+    }
     Ok(Prices {
+        counting,
         entered: entered.collect::<Result<_, StoreError>>()?,
         built_in: built_in.collect(),
         unmetered: unmetered.collect(),
@@ -248,4 +294,22 @@ async fn remove(
     let taken = move |tx: &mut WriteTx<'_>| rules::remove(tx, &model, connection, begins_at);
     let removed = ws.write(&who, once.run(taken)).await?;
     Ok(Json(Removed { removed }))
+}
+
+async fn reset(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path2(word, model): Path2<String, String>,
+) -> Result<Json<Reset>, ApiError> {
+    // A connection that is gone may have left something behind.
+    let gone = word.parse::<ConnectionId>().ok();
+    let connection = match ws.read(|snap| place(snap, &word)) {
+        Err(error) if gone.is_none() => return Err(error),
+        Err(_) => gone,
+        Ok(connection) => connection,
+    };
+    let forget = move |tx: &mut WriteTx<'_>| counting::reset(tx, connection, &model);
+    let reset = ws.write(&who, once.run(forget)).await?;
+    Ok(Json(Reset { reset }))
 }

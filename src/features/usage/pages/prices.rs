@@ -13,7 +13,9 @@ use crate::app::{App, Ws};
 use crate::features::connections::queries as connections;
 use crate::features::usage::api::prices::{ANY, place, state};
 use crate::features::usage::model::price::EnteredPrice;
+use crate::features::usage::queries::counting::{self, Learned};
 use crate::features::usage::queries::{daily, prices, unmetered};
+use crate::features::usage::rules::counting as forgetting;
 use crate::features::usage::rules::prices::{self as rules, AMOUNTS, NewPrice};
 use crate::kernel::{Can, ConnectionId, Timestamp};
 use crate::providers::catalog::{self, Model, Price};
@@ -41,6 +43,7 @@ pub(super) fn routes() -> Routes {
         .get("/settings/usage/prices", show.needs(Can::Read))
         .post("/settings/usage/prices", set.needs(Can::Admin))
         .post("/settings/usage/prices/remove", remove.needs(Can::Admin))
+        .post("/settings/usage/prices/counting", reset.needs(Can::Admin))
 }
 
 /// A price that was entered.
@@ -72,11 +75,23 @@ struct Unknown {
     href: String,
 }
 
+/// A model that counted more tokens than usual.
+struct Dear {
+    model: String,
+    place: String,
+    tokens: u32,
+    /// How much dearer its calls are held to be.
+    times: String,
+    connection: String,
+}
+
 struct View {
     live: Live,
     rows: Vec<Row>,
     unmetered: Vec<Unknown>,
     built_in: Vec<BuiltIn>,
+    dear: Vec<Dear>,
+    usual: u32,
     manages: bool,
 }
 
@@ -191,8 +206,25 @@ fn view(ws: &Ws, manages: bool, snap: &Snap<'_>) -> Result<View, StoreError> {
         rows: all.iter().map(|one| row(&all, one, &names, &zone, now)).collect(),
         unmetered: unknown.collect(),
         built_in: built_in.collect(),
+        dear: counting::learned(snap)?.into_iter().map(|one| dear(one, &names)).collect(),
+        usual: counting::usual(),
         manages,
     })
+}
+
+fn dear(one: Learned, names: &BTreeMap<ConnectionId, String>) -> Dear {
+    let place = match one.connection {
+        Some(id) => names.get(&id).map_or("a connection that is gone", String::as_str),
+        None => "practice",
+    };
+    let tenths = u64::from(one.tokens) * 10 / u64::from(counting::usual().max(1));
+    Dear {
+        place: place.to_owned(),
+        tokens: one.tokens,
+        times: format!("{}.{} times as many as usual", tenths / 10, tenths % 10),
+        connection: one.connection.map_or_else(|| ANY.to_owned(), |id| id.to_string()),
+        model: one.model,
+    }
 }
 
 fn row(
@@ -334,4 +366,29 @@ async fn remove(
         _ => "The price is taken away.",
     };
     Ok(hx.done(said, &ws.url(HERE)))
+}
+
+/// Which model counts as usual again.
+#[derive(Deserialize)]
+struct Counting {
+    model: String,
+    /// Its id, or `any` for practice.
+    connection: String,
+}
+
+async fn reset(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(which): Form<Counting>,
+) -> Result<Response, PageError> {
+    let connection = which.connection.parse::<ConnectionId>().ok();
+    let model = which.model.clone();
+    let reset = ws.write(&who, move |tx| forgetting::reset(tx, connection, &model)).await?;
+    let text = match reset {
+        true => format!("The tokens of {} are counted as usual.", which.model),
+        false => "They were counted as usual already.".to_owned(),
+    };
+    Ok(flash::say(&app, Flash::ok(text), hx.go_to(&ws.url(HERE))))
 }

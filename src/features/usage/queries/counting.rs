@@ -1,0 +1,38 @@
+//! How the bytes of requests become tokens, as far as it was learned from what providers counted.
+
+use crate::features::usage::model::SeenRatio;
+use crate::kernel::ConnectionId;
+use crate::providers::bound::Ratio;
+use crate::store::{Range, ReadExt, StoreError};
+
+/// What was learned of a model of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Learned {
+    /// The connection; none for practice.
+    pub connection: Option<ConnectionId>,
+    /// The model.
+    pub model: String,
+    /// So many tokens are expected of a thousand bytes.
+    pub tokens: u32,
+}
+
+/// How many tokens are expected of a thousand bytes where nothing was learned.
+#[must_use]
+pub fn usual() -> u32 {
+    Ratio::default().permille()
+}
+
+/// What was learned and is more than usual, by connection and model.
+///
+/// # Errors
+/// When the disk fails.
+pub fn learned(tx: &impl ReadExt) -> Result<Vec<Learned>, StoreError> {
+    let all: Vec<SeenRatio> = tx.list(&Range::all())?;
+    let more = all.into_iter().filter(|seen| usual() < seen.permille);
+    let learned = more.map(|seen| {
+        let tokens = Ratio::from_permille(seen.permille).permille();
+        let (connection, model) = seen.of();
+        Learned { connection, model: model.to_owned(), tokens }
+    });
+    Ok(learned.collect())
+}
