@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::features::runs::model::{Body, EventKind, Run};
+use crate::features::runs::model::{Body, Child, EventKind, Run};
 use crate::features::runs::queries;
 use crate::git::files::{AgentFiles, Item};
 use crate::git::folder::Kind;
 use crate::kernel::Can;
+use crate::providers::model::Part;
 use crate::store::{ReadExt, StoreError};
 use crate::tool::{
     Aliases, Effect, Group, Picture, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, media,
@@ -128,8 +129,13 @@ fn picture(path: &str, kind: &str, data: Vec<u8>) -> Result<ToolOutput, ToolErro
     Ok(output)
 }
 
-/// The full output of an earlier call: `result:<run>.<n>`, or `result:<n>` for one of this run.
+/// The full output of an earlier call: `result:<run>.<n>`, or `result:<n>` for one of this run; of a sub-agent
+/// its answer: `result:R-<run>`.
 pub(super) async fn result_text(cx: &ToolCx, name: &str) -> Result<String, ToolError> {
+    let of_child = name.trim().strip_prefix(['R', 'r']).and_then(|rest| rest.strip_prefix('-'));
+    if let Some(number) = of_child {
+        return answer_of(cx, number);
+    }
     let number = |text: &str| {
         text.trim().parse::<u32>().map_err(|_| {
             ToolError::refused(
@@ -174,6 +180,40 @@ pub(super) async fn result_text(cx: &ToolCx, name: &str) -> Result<String, ToolE
         }
         None => Err(ToolError::refused("not_found", format!("there is no result {name}"))),
     }
+}
+
+/// All that a sub-agent of this conversation has answered: what its parent is told of a long answer is a
+/// part of it.
+fn answer_of(cx: &ToolCx, number: &str) -> Result<String, ToolError> {
+    let own = cx.session;
+    let said = cx.ws.read(|snap| {
+        let Some(run) = queries::by_name(snap, number)? else { return Ok(None) };
+        let child = snap.get::<Child>(run.id)?;
+        if child.is_none_or(|child| child.session != own) {
+            return Ok(None);
+        }
+        let events = queries::events_of_run(snap, &run, usize::MAX)?;
+        Ok::<_, StoreError>(events.iter().rev().find_map(|event| match &event.kind {
+            EventKind::Assistant { parts, .. } => words_of(parts.head()),
+            _ => None,
+        }))
+    })?;
+    said.ok_or_else(|| {
+        let text = format!("you have no sub-agent R-{number} that has answered");
+        ToolError::refused("not_found", text)
+    })
+}
+
+/// What a model has said in an answer, if anything.
+fn words_of(parts: &str) -> Option<String> {
+    // ok: an answer that cannot be read has no words.
+    let parts: Vec<Part> = serde_json::from_str(parts).ok()?;
+    let words = parts.into_iter().filter_map(|part| match part {
+        Part::Text { text } => Some(text),
+        _ => None,
+    });
+    let words = words.collect::<Vec<_>>().join("\n");
+    Some(words).filter(|words| !words.trim().is_empty())
 }
 
 /// Which lines are wanted.

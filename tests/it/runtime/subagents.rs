@@ -64,7 +64,13 @@ fn answer(seen: &Seen) -> Option<Turn> {
             Turn::call("subagent_spawn", args)
         }
         ("twins", 0) => two("please say", "please repeat"),
-        ("many" | "rich", _) => Turn::text("That is all."),
+        ("lengthy", 0) => spawn("please recite", ""),
+        ("lengthy", 1) => wait(),
+        ("lengthy", 2) => {
+            Turn::call("read", json!({ "path": "result:R-2", "offset": 555, "limit": 1 }))
+        }
+        ("peek", 0) => Turn::call("read", json!({ "path": "result:R-2" })),
+        ("many" | "rich" | "lengthy" | "peek", _) => Turn::text("That is all."),
         (
             "pair" | "asker" | "askers" | "failing" | "hanging" | "deep" | "writer" | "thinker"
             | "twins",
@@ -78,6 +84,10 @@ fn answer(seen: &Seen) -> Option<Turn> {
         // Sub-agents.
         ("say", _) => Turn::text("This was said."),
         ("repeat", _) => Turn::text("This was repeated."),
+        ("recite", _) => {
+            let lines = (1..=1_000).map(|n| format!("This is verse {n} of it.\n"));
+            Turn::text(&lines.collect::<String>())
+        }
         ("ask", 0) => Turn::call("ask_person", json!({ "question": "Which one?" })),
         ("ask", _) => Turn::text("A person said which one."),
         ("fail", _) => Turn::text(""),
@@ -205,6 +215,24 @@ async fn two_sub_agents_work_side_by_side_and_their_parent_has_both_answers() {
     assert!(page.text_of("#run-head").contains("another run, for a part of its work: R-1"));
     let chat = mira.get("/w/marlow-cargo/agents/ada/chat").await;
     assert!(!chat.text.contains("Subagent Task"), "a sub-agent's is no conversation of a person's");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_answer_is_told_in_part_and_read_as_a_whole_by_who_asked_for_it() {
+    let (office, ada) = office().await;
+    let run = office.say(&ada, "please lengthy").await;
+    office.ended(run).await;
+    let text = told(&office, run);
+    assert!(text.contains("verse 1 of") && text.contains("verse 1000 of"), "{text}");
+    assert!(!text.contains("verse 555 of") && text.contains("path \"result:R-2\""), "{text}");
+    let read = office.results(run).pop().expect("a result");
+    assert!(read.1 && read.2.starts_with("This is verse 555 of it.\n[lines 555"), "{read:?}");
+    let otto = office.agent("Otto").await;
+    let run = office.say(&otto, "please peek").await;
+    office.ended(run).await;
+    let peeked = office.results(run).remove(0);
+    assert!(!peeked.1 && peeked.2.contains("you have no sub-agent R-2"), "{peeked:?}");
     office.hq.finish().await;
 }
 

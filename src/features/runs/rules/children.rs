@@ -254,7 +254,7 @@ pub(super) fn ended(tx: &mut WriteTx<'_>, run: &Run, text: &str) -> Result<(), R
         (text, Some(why)) if text != why => format!("{why}\n{text}"),
         (text, _) => text.to_owned(),
     };
-    child.result = head_tail(&text, MAX_RESULT, "\n[…]\n");
+    child.result = head_tail(&text, MAX_RESULT, &rest_of(run));
     child.ended_at = Some(tx.now());
     tx.put(&child)?;
     tx.emit(Event::ChildEnded {
@@ -278,6 +278,11 @@ pub(super) fn ended(tx: &mut WriteTx<'_>, run: &Run, text: &str) -> Result<(), R
         settle(tx, waiting, step, None)?;
     }
     Ok(())
+}
+
+/// What stands in an answer that is cut: where all of it is.
+fn rest_of(run: &Run) -> String {
+    format!("\n[… read has all of it with path \"result:{}\" …]\n", run.name())
 }
 
 /// The sub-agents that one call waits for.
@@ -351,7 +356,7 @@ pub fn report(tx: &mut WriteTx<'_>, by: RunId, all: Vec<Child>) -> Result<String
             true => {
                 format!("[{} is {}.]", called(&child, &run), words::state(&run).1.to_lowercase())
             }
-            false => head_tail(&told(tx, &child, &run)?, share, "\n[…]\n"),
+            false => head_tail(&told(tx, &child, &run)?, share, &rest_of(&run)),
         });
         child.awaited = None;
         if !child.is_live() {
