@@ -1,6 +1,7 @@
 //! The commands for the stores themselves and for what follows their feeds.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use axum::http::Method;
 use clap::{Args, Subcommand};
@@ -12,7 +13,7 @@ use crate::kernel::Cause;
 use crate::server::operate::{
     ConsumerList, ConsumerWish, Where, chosen, consumers as standing, steer,
 };
-use crate::store::doctor::{Diagnosis, diagnose, follow, mend};
+use crate::store::doctor::{Diagnosis, cure, diagnose, follow, mend};
 use crate::store::stats::{Compacted, stats};
 use crate::store::verify::Progress;
 use crate::store::{Store, StoreError};
@@ -156,8 +157,12 @@ fn table_lines(found: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     for name in ["workspace", "accounts"] {
         let figure = |what: &str| format::size(found[name][what].as_u64().unwrap_or(0));
+        let oldest = match found[name]["oldest_snapshot_ms"].as_u64() {
+            Some(ms) => format!("oldest snapshot {}", format::duration(Duration::from_millis(ms))),
+            None => "nobody reads".to_owned(),
+        };
         lines.push(format!(
-            "{name}: file {}, rows {}, trees {}, half-empty pages {}, free {}, {} entries",
+            "{name}: file {}, rows {}, trees {}, half-empty pages {}, free {}, {} entries, {oldest}",
             figure("file"),
             figure("stored"),
             figure("overhead"),
@@ -188,18 +193,23 @@ pub fn doctor(common: &Common, config: Config, flags: DoctorStore) -> Result<u8,
     let kind = if flags.repair { "mend" } else { "doctor" };
     let repair = flags.repair;
     let alone = |store: &Store| {
-        let mut found = diagnose(store, &mut |Progress { what, done, total }| {
+        let all = crate::server::consumers::all();
+        let watch = &mut |Progress { what, done, total }| -> ControlFlow<()> {
             show(common, what, done, total);
             ControlFlow::Continue(())
-        })?;
-        follow(store, crate::server::consumers::all().all(), &mut found)?;
-        clear(common);
-        if repair {
+        };
+        let found = if repair {
             let by = (crate::kernel::Actor::System(crate::kernel::Part::Cli), Cause::Setup);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(|error| StoreError::Failed(error.to_string()))?;
-            runtime.block_on(mend(store, by, &mut found))?;
-        }
+            let mend = &mut |found: &mut Diagnosis| runtime.block_on(mend(store, by, found));
+            cure(store, all.all(), watch, mend)?
+        } else {
+            let mut found = diagnose(store, watch)?;
+            follow(store, all.all(), &mut found)?;
+            found
+        };
+        clear(common);
         Ok(found)
     };
     let found = on_both(common, config, (kind, flags.place), alone)?;
@@ -214,18 +224,17 @@ pub fn doctor(common: &Common, config: Config, flags: DoctorStore) -> Result<u8,
             part.references,
             part.sums,
             part.took_ms,
-            match (part.differences_count, part.mended) {
-                (0, _) => "everything fits".to_owned(),
-                (n, 0) => format!("{n} DIFFER; --repair puts right what it can"),
-                (n, mended) => format!("{n} differed, {mended} were put right"),
+            match (part.differences_count, part.mended, part.left()) {
+                (0, ..) => "everything fits".to_owned(),
+                (n, 0, _) => format!("{n} DIFFER; --repair puts right what it can"),
+                (n, mended, 0) => format!("{n} differed, {mended} were put right"),
+                (n, mended, left) =>
+                    format!("{n} differed, {mended} were put right, {left} DIFFER still"),
             }
         ));
         let each = part.differences.iter();
         lines.extend(each.map(|one| format!("  {}, {} {}", one.table, one.of, one.what)));
-        left += match part.mended {
-            0 => part.differences_count,
-            _ => part.beyond,
-        };
+        left += part.left();
     }
     print(common, &found, &lines)?;
     Ok(if left == 0 { OK } else { FAILED })

@@ -33,8 +33,10 @@ pub use mend::mend;
 const SLICE: usize = 1_000;
 /// How many bytes of them.
 const SLICE_BYTES: usize = 4 * 1024 * 1024;
-/// How many differences are named, and put right at once.
+/// How many differences are named.
 const MAX_NAMED: usize = 10_000;
+/// How many are kept in mind to be put right; for more everything is looked at again.
+const MAX_FIXES: usize = 100_000;
 
 /// Something beside the records that is not what they make of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,9 +48,6 @@ pub struct Difference {
     pub of: String,
     /// What is wrong.
     pub what: String,
-    /// How it is put right; none where only a person can.
-    #[serde(skip)]
-    pub(super) fix: Option<Fix>,
 }
 
 /// How a difference is put right.
@@ -79,27 +78,62 @@ pub struct Diagnosis {
     pub differences_count: u64,
     /// How many of them only a person can put right.
     pub beyond: u64,
+    /// How many more can be put right than were kept in mind.
+    #[serde(default)]
+    pub unkept: u64,
     /// Rows that were put right.
     pub mended: u64,
     /// How long the longest snapshot was held, in milliseconds.
     pub longest_ms: u64,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
+    /// How each is put right that can be.
+    #[serde(skip)]
+    fixes: Vec<Fix>,
+    /// How many of those may still be kept.
+    #[serde(skip)]
+    room: usize,
 }
 
 impl Diagnosis {
+    fn with_room(room: usize) -> Self {
+        Self { room, ..Self::default() }
+    }
+
     /// Whether everything fits.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.differences_count == 0
     }
 
+    /// How much differs still: after a repair only what it left.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        if self.mended == 0 { self.differences_count } else { self.beyond + self.unkept }
+    }
+
+    /// This and what another round has done.
+    fn and(self, next: Self) -> Self {
+        Self {
+            beyond: next.beyond,
+            unkept: next.unkept,
+            mended: self.mended + next.mended,
+            longest_ms: self.longest_ms.max(next.longest_ms),
+            took_ms: self.took_ms + next.took_ms,
+            ..self
+        }
+    }
+
     fn differs(&mut self, table: &str, of: String, what: impl Into<String>, fix: Option<Fix>) {
         self.differences_count += 1;
-        self.beyond += u64::from(fix.is_none());
+        match fix {
+            None => self.beyond += 1,
+            Some(_) if self.room <= self.fixes.len() => self.unkept += 1,
+            Some(fix) => self.fixes.push(fix),
+        }
         if self.differences.len() < MAX_NAMED {
             let (table, what) = (table.to_owned(), what.into());
-            self.differences.push(Difference { table, of, what, fix });
+            self.differences.push(Difference { table, of, what });
         }
     }
 }
@@ -109,8 +143,56 @@ impl Diagnosis {
 /// # Errors
 /// When the disk fails, or it was called off.
 pub fn diagnose(store: &Store, watch: &mut Watch<'_>) -> Result<Diagnosis, StoreError> {
+    diagnose_by(store, MAX_FIXES, watch)
+}
+
+/// Puts right what a diagnosis names.
+pub type Mend<'m> = dyn FnMut(&mut Diagnosis) -> Result<(), StoreError> + 'm;
+
+/// Compares everything, with what consumers keep, and puts right what can be put right, however much that
+/// is.
+///
+/// # Errors
+/// When the disk fails, or it was called off.
+pub fn cure(
+    store: &Store,
+    consumers: &[Arc<dyn Consume>],
+    watch: &mut Watch<'_>,
+    mend: &mut Mend<'_>,
+) -> Result<Diagnosis, StoreError> {
+    cure_by(store, (consumers, MAX_FIXES), watch, mend)
+}
+
+/// The same in rounds of so many differences.
+///
+/// # Errors
+/// As `cure`.
+pub fn cure_by(
+    store: &Store,
+    (consumers, most): (&[Arc<dyn Consume>], usize),
+    watch: &mut Watch<'_>,
+    mend: &mut Mend<'_>,
+) -> Result<Diagnosis, StoreError> {
+    let mut all: Option<Diagnosis> = None;
+    loop {
+        let mut found = diagnose_by(store, most, watch)?;
+        follow(store, consumers, &mut found)?;
+        mend(&mut found)?;
+        let is_last = found.unkept == 0 || found.mended == 0;
+        let so_far = match all.take() {
+            Some(before) => before.and(found),
+            None => found,
+        };
+        if is_last {
+            return Ok(so_far);
+        }
+        all = Some(so_far);
+    }
+}
+
+fn diagnose_by(store: &Store, most: usize, watch: &mut Watch<'_>) -> Result<Diagnosis, StoreError> {
     let started = Instant::now();
-    let mut found = Diagnosis::default();
+    let mut found = Diagnosis::with_room(most);
     let schema = store.schema();
     for info in schema.tables() {
         let table = info.number;

@@ -203,29 +203,33 @@ fn providers(app: &App, ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
     }
 }
 
-/// What the last verification and the last comparison found.
+/// What the last verification and the last comparison found, here and in the accounts.
 fn record(app: &App, ws: &Ws) -> Part {
     let made = |how, said: String| part("record", "Record of changes", how, said);
-    let faults = |kind: &str, field: &str| {
-        let result = app.jobs.state(&ws.slug, kind)?.result?;
-        Some(result.get(field).unwrap_or(&result).clone())
-    };
-    let verified: Option<verify::Verified> =
-        faults(VERIFY, "workspace").and_then(|value| serde_json::from_value(value).ok());
-    let compared: Option<doctor::Diagnosis> =
-        faults(DOCTOR, "workspace").and_then(|value| serde_json::from_value(value).ok());
-    if let Some(report) = verified.as_ref().filter(|report| !report.is_sound()) {
-        let said = format!("{} do not fit their hashes; see Audit", report.faults_count);
-        return made(How::Down, said);
+    let result = |kind: &str| app.jobs.state(&ws.slug, kind).and_then(|state| state.result);
+    let (verified, compared) = (result(VERIFY), result(DOCTOR));
+    let faults: u64 = each::<verify::Verified>(verified.as_ref()).map(|one| one.faults_count).sum();
+    if 0 < faults {
+        return made(How::Down, format!("{faults} do not fit their hashes; see Audit"));
     }
-    if let Some(found) = compared.as_ref().filter(|found| !found.is_sound()) {
-        let n = found.differences_count;
-        return made(How::Degraded, format!("{n} rows beside the records differ; mend them below"));
+    let left: u64 = each::<doctor::Diagnosis>(compared.as_ref()).map(|one| one.left()).sum();
+    if 0 < left {
+        return made(How::Degraded, format!("{left} rows beside the records differ; see below"));
     }
-    match verified {
+    match each::<verify::Verified>(verified.as_ref()).next() {
         Some(report) => made(How::Ok, format!("{} entries verified", report.entries)),
         None => made(How::Ok, "not verified since HQ was started".to_owned()),
     }
+}
+
+/// What a piece of work has found in the store of the workspace and, if it looked at it, in that of the
+/// accounts.
+fn each<T: serde::de::DeserializeOwned>(
+    result: Option<&serde_json::Value>,
+) -> impl Iterator<Item = T> {
+    let parts = ["workspace", "accounts"].map(|name| result.and_then(|result| result.get(name)));
+    let read = |part: &serde_json::Value| serde_json::from_value(part.clone()).ok();
+    parts.map(|part| part.and_then(read)).into_iter().flatten()
 }
 
 /// Where all consumers stand.
@@ -275,10 +279,10 @@ pub fn begin(ws: &Ws, kind: &str, by: &impl crate::app::Who, reach: Reach) -> Re
         }),
         MEND => app.begin_job(place, DOCTOR, move |watch| {
             let mend = |store: &Store| {
-                let mut found = doctor::diagnose(store, &mut |p| watch.tell(p))?;
-                doctor::follow(store, &consumers, &mut found)?;
-                handle.block_on(doctor::mend(store, who, &mut found))?;
-                Ok::<_, StoreError>(found)
+                let mend = &mut |found: &mut doctor::Diagnosis| {
+                    handle.block_on(doctor::mend(store, who, found))
+                };
+                doctor::cure(store, &consumers, &mut |p| watch.tell(p), mend)
             };
             let workspace = mend(&store)?;
             let accounts = system.as_ref().map(mend).transpose()?;

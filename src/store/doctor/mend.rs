@@ -25,7 +25,7 @@ pub async fn mend(
     (actor, cause): (Actor, Cause),
     found: &mut Diagnosis,
 ) -> Result<(), StoreError> {
-    let fixes: Vec<Fix> = found.differences.iter().filter_map(|one| one.fix.clone()).collect();
+    let fixes = std::mem::take(&mut found.fixes);
     let mut own = 0;
     for piece in fixes.chunks(PIECE) {
         let (piece, before) = (piece.to_vec(), own);

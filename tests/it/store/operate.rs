@@ -8,7 +8,7 @@ use hq::store::consumer::{
     Consume, ConsumeError, Step, Tried, dead_letters, drop_letter, pause, rebuild, resume, retry,
     rewind, skip, standing, state, step,
 };
-use hq::store::doctor::{Diagnosis, diagnose, mend};
+use hq::store::doctor::{Diagnosis, cure, cure_by, diagnose, mend};
 use hq::store::stats::{last_compaction, stats};
 use hq::store::{Entry, Limits, Op, Opening, ReadExt, StoreError, WriteTx};
 
@@ -277,6 +277,47 @@ fn first(db: &redb::Database, name: &'static str) -> (Vec<u8>, Vec<u8>) {
 
 /// Index by owner, unique slug, references, sum of sizes, sum of lines.
 const BESIDE: [&str; 5] = ["t0101", "t0102", "t0002", "t0105", "t0122"];
+
+/// A store of many notes without one of their indexes.
+fn without_an_index(toys: Toys) -> Toys {
+    tamper(toys, |db| {
+        let all = rows(db, &["t0101"]).into_iter();
+        all.map(|(name, key, _)| (name, key, None)).collect()
+    })
+}
+
+#[test]
+fn however_much_differs_all_of_it_is_put_right() {
+    const NOTES: u64 = 12_000;
+    let toys = Toys::open();
+    for piece in 0..NOTES / 1_000 {
+        let made = toys.write(move |tx| {
+            let mut ids = piece * 1_000..(piece + 1) * 1_000;
+            ids.try_for_each(|n| tx.put(&Note::new(note(n), "m")))
+        });
+        made.expect("notes");
+    }
+    let toys = without_an_index(toys);
+    let found = examined(&toys);
+    assert_eq!((found.differences_count, found.left()), (NOTES, NOTES));
+    assert_eq!(found.differences.len(), 10_000, "more are not named");
+    let mut rounds = 0;
+    let mut watch = |_| ControlFlow::Continue(());
+    let mut put_right = |store: &hq::store::Store, found: &mut Diagnosis| {
+        rounds += 1;
+        runtime().block_on(mend(store, (ACTOR, CAUSE), found))
+    };
+    let all =
+        cure_by(&toys.store, (&[], 5_000), &mut watch, &mut |found| put_right(&toys.store, found));
+    let all = all.expect("cured");
+    assert_eq!((all.differences_count, all.mended, all.left()), (NOTES, NOTES, 0));
+    assert!(examined(&toys).is_sound());
+    let toys = without_an_index(toys);
+    let once = cure(&toys.store, &[], &mut watch, &mut |found| put_right(&toys.store, found));
+    assert_eq!(once.expect("cured").mended, NOTES, "also those that are not named");
+    assert!(examined(&toys).is_sound());
+    assert_eq!(rounds, 3 + 1);
+}
 
 #[test]
 fn a_store_that_nobody_touched_has_no_differences() {

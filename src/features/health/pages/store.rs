@@ -219,16 +219,18 @@ fn compared(ws: &Ws, view: &mut WorkView, result: &Value) {
         return;
     }
     let beyond = own.beyond + accounts.beyond;
-    (view.tone, view.said) = match (mended, beyond) {
-        (0, _) => ("warn", format!("{differ} of them differ: {looked}.")),
-        (n, 0) => ("ok", format!("{n} rows were put right.")),
-        (n, more) => ("warn", format!("{n} rows were put right; {more} need a person.")),
+    let unkept = own.unkept + accounts.unkept;
+    (view.tone, view.said) = match (mended, beyond, unkept) {
+        (0, ..) => ("warn", format!("{differ} of them differ: {looked}.")),
+        (n, 0, 0) => ("ok", format!("{n} rows were put right.")),
+        (n, 0, more) => ("warn", format!("{n} rows were put right; {more} differ still.")),
+        (n, more, _) => ("warn", format!("{n} rows were put right; {more} need a person.")),
     };
     let all = own.differences.iter().chain(&accounts.differences);
     let shown = all.take(MAX_SHOWN).map(|one| format!("{}, {} {}", one.table, one.of, one.what));
     view.found = shown.collect();
     view.more = differ - u64::try_from(view.found.len()).unwrap_or(differ);
-    if mended == 0 && beyond < differ {
+    if (mended == 0 && beyond < differ) || 0 < unkept {
         view.mend = ws.url(&format!("settings/health/store/{MEND}"));
     }
 }
@@ -248,6 +250,10 @@ pub(super) fn sizes(app: &App, ws: &Ws) -> SizesView {
     let Some(stats) = state.result.map(|result| result["workspace"].clone()) else { return view };
     let figure = |name: &str| stats[name].as_u64().unwrap_or(0);
     let size = |name: &str| format::size(figure(name));
+    let oldest = match stats["oldest_snapshot_ms"].as_u64() {
+        Some(ms) => format::duration(Duration::from_millis(ms)),
+        None => "none".to_owned(),
+    };
     view.known = true;
     view.facts = vec![
         ("File", size("file")),
@@ -256,6 +262,7 @@ pub(super) fn sizes(app: &App, ws: &Ws) -> SizesView {
         ("Page cache", size("cache")),
         ("Entries of the feed", format::grouped(figure("feed"))),
         ("Written since the start", size("written")),
+        ("Oldest snapshot", oldest),
     ];
     let parts = [
         (figure("stored"), Tone::Brand),
