@@ -50,6 +50,12 @@ pub enum CommandError {
     /// There is no such folder.
     #[error("there is no data folder at {0}; give it with --data, or start HQ with `hq serve`")]
     NoFolder(String),
+    /// There is a folder, and nothing of HQ in it.
+    #[error(
+        "{0} holds no HQ (no system.redb): is it the right folder, and is its disk mounted? give it with \
+         --data, or start HQ there with `hq serve`"
+    )]
+    NoHq(String),
     /// It could not run at all.
     #[error("{0}")]
     Failed(String),
@@ -61,7 +67,7 @@ impl CommandError {
         match self {
             Self::Refused(_) => FAILED,
             Self::NotRunning(_) | Self::Silent(_) | Self::Unreachable(_) => NOT_RUNNING,
-            Self::NoFolder(_) | Self::Failed(_) => USAGE,
+            Self::NoFolder(_) | Self::NoHq(_) | Self::Failed(_) => USAGE,
         }
     }
 }
@@ -91,10 +97,15 @@ pub struct Local {
 /// Finds the way.
 ///
 /// # Errors
-/// When somebody holds the folder and does not answer.
+/// When somebody holds the folder and does not answer, or there is no HQ in it: only `hq serve` makes one.
 pub async fn reach(config: Config) -> Result<Reach, CommandError> {
     if let Some(local) = running(&config).await? {
         return Ok(Reach::Running(local));
+    }
+    // In the middle of a restore the store is on its way.
+    let is_one = ["system.redb", "restore.json"].iter().any(|name| config.data.join(name).exists());
+    if !is_one {
+        return Err(CommandError::NoHq(config.data.display().to_string()));
     }
     match offline(config.clone()).await {
         Ok(offline) => Ok(Reach::Stopped(Box::new(offline))),

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -112,7 +112,13 @@ fn has_room(ws: &Ws, folder: &Path) -> Result<(), BackupError> {
 /// # Errors
 /// When something is there already, or as `export`.
 pub fn export_to(ws: &Ws, path: &Path) -> Result<Portable, BackupError> {
-    let mut file = File::create_new(path).map_err(BackupError::disk(path))?;
+    let mut file = match File::create_new(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let path = path.display();
+            return Err(refused(format!("{path} is there already; give another name")));
+        }
+        made => made.map_err(BackupError::disk(path))?,
+    };
     let folder = path.parent().unwrap_or(path);
     let done = export(ws, &mut file, folder)
         .and_then(|done| file.sync_all().map(|()| done).map_err(BackupError::disk(path)));

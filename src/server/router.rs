@@ -25,7 +25,7 @@ use crate::config::Config;
 use crate::features;
 use crate::features::users::session::{self, Caller, Door};
 use crate::kernel::{Can, ProblemKind};
-use crate::web::error::{ApiError, Failure, PageError};
+use crate::web::error::{ApiError, Failure, Inside, PageError};
 use crate::web::hx::Hx;
 use crate::web::routes::{Mounted, Needs, Routes, is_api};
 use crate::web::session::{PROOF_REQUIRED, Peer, Person, RequestId, ShellMaker};
@@ -201,6 +201,7 @@ async fn outside(State(app): State<App>, mut request: Request, next: Next) -> Re
         path = crate::kernel::text::cut(asked.uri.path(), MAX_LOGGED),
     );
     let refused = refuse(&app.config, &request);
+    let at_machine = is_command(&request);
     let work = async {
         let answered = async {
             match refused {
@@ -220,8 +221,19 @@ async fn outside(State(app): State<App>, mut request: Request, next: Next) -> Re
     if let Some(failure) = response.extensions_mut().remove::<Failure>() {
         response = picture(failure, &asked, None, response.headers());
     }
+    if let Some(Inside(words)) = response.extensions_mut().remove::<Inside>().filter(|_| at_machine)
+    {
+        let failure = Failure::new(ProblemKind::Internal, "internal", words);
+        response = ApiError(failure).into_response();
+    }
     finish(&app.config, id, &mut response);
     response
+}
+
+/// Whether a command of the machine's owner asks, who is told what really happened.
+fn is_command(request: &Request) -> bool {
+    let at_socket = matches!(request.extensions().get::<Peer>(), Some(Peer::Socket { .. }));
+    at_socket && request.uri().path().starts_with("/local/")
 }
 
 fn random() -> [u8; 16] {

@@ -25,7 +25,13 @@ pub struct Failure {
     pub reference: Option<String>,
     /// What a program needs to go on, with its name.
     pub more: Option<Box<(&'static str, serde_json::Value)>>,
+    /// What really happened, when it is our fault.
+    inside: Option<String>,
 }
+
+/// What really happened, beside an answer that names only a reference: for whoever runs the machine.
+#[derive(Clone, Debug)]
+pub struct Inside(pub String);
 
 impl Failure {
     /// From any problem.
@@ -34,7 +40,11 @@ impl Failure {
             let mut chain = problem.to_string();
             let mut source = problem.source();
             while let Some(next) = source {
-                chain = format!("{chain}: {next}");
+                // Most say what they rest on themselves.
+                let words = next.to_string();
+                if !chain.contains(&words) {
+                    chain = format!("{chain}: {words}");
+                }
                 source = next.source();
             }
             return Self { code: problem.code().to_owned(), ..Self::internal(chain) };
@@ -46,6 +56,7 @@ impl Failure {
             fields: problem.fields(),
             reference: None,
             more: None,
+            inside: None,
         }
     }
 
@@ -63,6 +74,7 @@ impl Failure {
             fields: Vec::new(),
             reference: Some(reference),
             more: None,
+            inside: Some(what.to_string()),
         }
     }
 
@@ -75,6 +87,7 @@ impl Failure {
             fields: Vec::new(),
             reference: None,
             more: None,
+            inside: None,
         }
     }
 
@@ -192,7 +205,7 @@ impl From<PageError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let Failure { kind, code, detail, fields, reference, more } = self.0;
+        let Failure { kind, code, detail, fields, reference, more, inside } = self.0;
         let mut body = serde_json::json!({
             "type": format!("urn:hq:{code}"),
             "title": kind.title(),
@@ -215,6 +228,9 @@ impl IntoResponse for ApiError {
         if matches!(kind, ProblemKind::Limited | ProblemKind::Unavailable) {
             let headers = response.headers_mut();
             headers.entry(RETRY_AFTER).or_insert(axum::http::HeaderValue::from_static("2"));
+        }
+        if let Some(words) = inside {
+            response.extensions_mut().insert(Inside(words));
         }
         response
     }

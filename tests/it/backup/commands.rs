@@ -128,6 +128,62 @@ async fn a_new_folder_is_made_without_the_key_and_says_what_it_cannot_read() {
     assert_eq!(restored["unreadable"], json!([]));
 }
 
+#[test]
+fn no_command_but_serve_makes_an_hq_of_a_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (empty, full) = (&folder.path().join("not-mounted"), &folder.path().join("photos"));
+    fs::create_dir(empty).expect("a folder");
+    fs::create_dir(full).expect("a folder");
+    fs::write(full.join("sea.jpg"), "a photo").expect("a file");
+    for (data, left) in [(empty, 0), (full, 1)] {
+        for words in [
+            &["backup"][..],
+            &["backup", "list"],
+            &["store", "stats"],
+            &["doctor", "store", "--repair"],
+            &["audit", "verify"],
+            &["workspace", "list"],
+            &["user", "reset-link"],
+            &["import", "file"],
+        ] {
+            let said = hq(data, words);
+            assert_eq!(said.status.code(), Some(2), "{words:?}: {}", says(&said));
+            let told = says(&said);
+            assert!(told.contains("holds no HQ") && told.contains("mounted"), "{words:?}: {told}");
+            assert_eq!(fs::read_dir(data).expect("a folder").count(), left, "{words:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_says_what_the_running_program_met_on_the_disk() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = &folder.path().join("data");
+    let (program, token) = started(data).await;
+    let export = |file: &Path| hq(data, &["export", "--workspace", "marlow-cargo", text(file)]);
+    let nowhere = export(&folder.path().join("nowhere/file.tar.zst"));
+    assert_eq!(nowhere.status.code(), Some(1));
+    assert!(says(&nowhere).contains("nowhere/file.tar.zst: No such file"), "{}", says(&nowhere));
+    let file = folder.path().join("file.tar.zst");
+    assert!(export(&file).status.success());
+    let size = fs::metadata(&file).expect("a file").len();
+    let again = export(&file);
+    assert!(says(&again).contains("is there already; give another name"), "{}", says(&again));
+    assert_eq!(fs::metadata(&file).expect("a file").len(), size, "it is as it was");
+    let missing = hq(data, &["import", "/nonexistent/file", "--as", "second"]);
+    assert!(says(&missing).contains("/nonexistent/file: No such file"), "{}", says(&missing));
+    // Who asks over the network is told a reference.
+    let put = reqwest::Client::new().post(format!("{}/api/v1/import?slug=x", program.url()));
+    fs::remove_dir_all(data.join("backups")).ok();
+    fs::write(data.join("backups"), "in the way").expect("a file");
+    let answer = put.bearer_auth(&token).body("x").send().await.expect("an answer");
+    assert_eq!(answer.status(), 500);
+    let told = answer.text().await.expect("a text");
+    assert!(told.contains("Reference: ") && !told.contains(text(data)), "{told}");
+    fs::remove_file(data.join("backups")).expect("a file");
+    assert!(program.stop().success());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_backup_changes_nothing_of_what_is_there() {
     let folder = tempfile::tempdir().expect("a folder");
