@@ -58,7 +58,8 @@ pub struct Verify {
 pub struct Export {
     #[command(flatten)]
     place: Place,
-    /// Sign-ins, tokens and accounts of the members in place of the workspace
+    /// Sign-ins, tokens and accounts of the members, and what became of workspaces and backups, in
+    /// place of what was done in the workspace
     #[arg(long)]
     accounts: bool,
     /// The file; standard output when it is left out

@@ -11,7 +11,7 @@ use redb::ReadableTable as _;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::hq::{Person, TestHq};
+use crate::support::hq::{OWNER, Person, TestHq};
 use crate::support::program::{run, run_json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
@@ -187,6 +187,62 @@ async fn the_accounts_tell_nothing_of_workspaces_that_somebody_has_nothing_to_do
     }
     assert!(tom.get("/w/marlow-cargo/settings/health").await.text.contains("Every page is sound"));
     hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_hq_itself_did_with_workspaces_and_backups_is_told_to_who_may_know_of_it() {
+    let mut hq = TestHq::start().await;
+    let (mira, tom) = (hq.owner(), hq.another("Tom", Some(hq::kernel::Role::Admin)).await);
+    for name in ["Northwind", "Hidden Harbour"] {
+        let made = mira.post("/api/v1/workspaces", &json!({ "name": name })).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    }
+    let gone = mira.form("/w/northwind/settings/delete", &[("typed", "Northwind")]).await;
+    assert!(gone.location().is_some(), "{}", gone.text);
+    let token = json!({ "name": "Auditor", "scopes": ["read", "admin"] });
+    let mut programs = Vec::new();
+    for person in [mira, tom] {
+        let here = person.with("x-hq-workspace", "marlow-cargo");
+        let made = here.post("/api/v1/tokens", &token).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+        let bearer = format!("Bearer {}", made.json()["token"].as_str().expect("a token"));
+        programs.push(hq.nobody().with("authorization", &bearer));
+    }
+    hq.advance_unnoticed(Duration::from_secs(8 * 86_400));
+    hq::server::timers::workspaces(&hq.running().app).await;
+    let system = hq.running().app.system.clone();
+    let noted = system.write(Actor::System(Part::Timer), Cause::Timer, |tx| {
+        tx.emit(hq::kernel::Event::BackupMade { backup: "20261129".to_owned() });
+        Ok::<_, StoreError>(())
+    });
+    noted.await.expect("a write");
+    drop(system);
+    for (event, words) in [("workspace.removed", "northwind"), ("backup.made", "20261129")] {
+        let query = format!("source=accounts&event={event}");
+        let told = items(&programs[0], &query).await;
+        let one = told.iter().find(|entry| entry["events"].to_string().contains(words));
+        let actor = one.map(|entry| entry["actor"].clone());
+        let timer = json!({ "kind": "system", "part": "timer" });
+        assert_eq!(actor, Some(timer), "{event}: {told:?}");
+        assert_eq!(items(&programs[1], &query).await, [] as [Value; 0], "{event}: not all are his");
+        let all = items(&programs[1], "source=accounts").await;
+        assert!(!json!(all).to_string().contains(words), "{event}: {all:?}");
+    }
+    let again = hq.nobody();
+    let form = [("email", OWNER.1), ("password", OWNER.2)];
+    again.form("/login", &form).await;
+    let page = again.get(&format!("{PAGE}?source=accounts")).await;
+    let lines = page.texts(".audit .what");
+    for words in ["removed the workspace northwind", "made the backup 20261129"] {
+        assert!(lines.iter().any(|line| line.contains(words)), "{words}: {lines:?}");
+    }
+    hq.stop().await;
+    let export = run(Path::new(BINARY), &hq.data(), &["audit", "export", "--accounts"]);
+    assert_eq!(export.status.code(), Some(1), "which workspace is not said");
+    let words = ["audit", "export", "--accounts", "--workspace", "marlow-cargo"];
+    let export = run(Path::new(BINARY), &hq.data(), &words);
+    let text = String::from_utf8_lossy(&export.stdout).into_owned();
+    assert!(text.contains("workspace.removed") && text.contains("backup.made"), "{text}");
 }
 
 /// What became of the former versions of a record, newest entry first.

@@ -29,7 +29,7 @@ pub enum Source {
     /// What was done in the workspace.
     #[default]
     Workspace,
-    /// Sign-ins, tokens and accounts of its members.
+    /// Sign-ins, tokens and accounts of its members, and what became of workspaces and backups.
     Accounts,
 }
 
@@ -37,7 +37,8 @@ pub enum Source {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Asked {
-    /// `workspace` (default), or `accounts` for sign-ins, tokens and accounts of its members.
+    /// `workspace` (default), or `accounts` for sign-ins, tokens and accounts of its members, and for
+    /// what became of workspaces and backups.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// Only one record: `MC-12`, `R-7`, or a table and an id such as `agents 0190…`.
@@ -47,7 +48,7 @@ pub struct Asked {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// Only for this reason: `request`, `step`, `routine`, `consumer`, `undo`, `import`, `job`,
-    /// `retention`, `migration`, `setup`, `timer`.
+    /// `retention`, `migration`, `setup`, `timer`, `restore`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
     /// Only entries with this kind of event, such as `task.created`.
@@ -256,7 +257,25 @@ impl Wish {
             && self.cause.as_deref().is_none_or(|word| cause_word(entry.cause) == word)
             && self.event.is_none_or(|kind| entry.events.iter().any(|e| e.kind() == kind))
             && (self.source == Source::Workspace
+                || self.is_about_the_whole(entry)
                 || (self.is_about_a_member(entry) && self.leaves_something(entry)))
+    }
+
+    /// What was done with a workspace as a whole, or with all of them, also by HQ itself: whoever asks
+    /// may know of it.
+    fn is_about_the_whole(&self, entry: &Entry) -> bool {
+        let whole = |event: &Event| {
+            matches!(
+                event,
+                Event::WorkspaceAdded { .. }
+                    | Event::WorkspaceStateChanged { .. }
+                    | Event::WorkspaceRemoved { .. }
+                    | Event::BackupMade { .. }
+                    | Event::BackupFailed { .. }
+                    | Event::Restored { .. }
+            )
+        };
+        entry.events.iter().any(|event| whole(event) && self.may_tell(event))
     }
 
     /// The same, with place and time: for an export, which reads everything in order.

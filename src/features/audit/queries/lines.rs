@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use crate::app::Ws;
 use crate::features::activity::queries::{self as activity, Words};
 use crate::features::tasks::queries::people::People;
-use crate::kernel::{AccountId, Actor, Assignee, Cause, Event, Part, RunId, Timestamp, Via};
+use crate::kernel::{
+    AccountId, Actor, Assignee, Cause, Event, Part, RunId, Timestamp, Via, WorkspaceState,
+};
 use crate::store::keep::{self, Taken};
 use crate::store::{Cursor, Entry, Op, Read, ReadExt, Schema, StoreError, feed};
 use crate::web::parts::Face;
@@ -147,6 +149,9 @@ impl Teller<'_> {
             Source::Accounts => Vec::new(),
         };
         said.extend(entry.events.iter().filter_map(|event| self.own(event)));
+        if self.source == Source::Accounts {
+            said.extend(entry.events.iter().filter_map(of_the_whole));
+        }
         if said.is_empty() {
             said.push(self.rows_in_words(entry));
         }
@@ -290,6 +295,27 @@ impl Teller<'_> {
             None => ("in a run".to_owned(), String::new()),
         })
     }
+}
+
+/// What was done with a workspace as a whole, or with all of them.
+fn of_the_whole(event: &Event) -> Option<Words> {
+    let (verb, thing, icon) = match event {
+        Event::WorkspaceAdded { slug, .. } => ("added the workspace", slug.clone(), "layers"),
+        Event::WorkspaceStateChanged { to, .. } => {
+            let verb = match to {
+                WorkspaceState::Active => "brought back",
+                WorkspaceState::Archived => "archived",
+                WorkspaceState::Deleting => "marked for deletion",
+            };
+            (verb, "a workspace".to_owned(), "layers")
+        }
+        Event::WorkspaceRemoved { slug, .. } => ("removed the workspace", slug.clone(), "layers"),
+        Event::BackupMade { backup } => ("made the backup", backup.clone(), "check"),
+        Event::BackupFailed { what, why } => ("met a failure:", format!("{what} ({why})"), "block"),
+        Event::Restored { backup, .. } => ("restored the backup", backup.clone(), "check"),
+        _ => return None,
+    };
+    Some(Words { verb: verb.to_owned(), thing, icon, ..Words::default() })
 }
 
 fn part_words(part: Part) -> &'static str {
