@@ -7,9 +7,9 @@ import { newContext } from './browser.mjs';
 import { invite, join, PATIENCE, setUp, waiting } from './story.mjs';
 
 const AGENTS = [
-  { name: 'Ada', emoji: '🧭', template: 'assistant', description: 'Research and comparisons', budget: '40' },
+  { name: 'Ada', emoji: '🧭', template: 'assistant', description: 'Research and comparisons', budget: '40', exec: 'on' },
   { name: 'Quill', emoji: '✍️', template: 'default', description: 'Texts for customers and the shop', budget: '25' },
-  { name: 'Otto', emoji: '📮', template: 'default', description: 'Answers mails of the fleet customers' },
+  { name: 'Otto', emoji: '📮', template: 'default', description: 'Answers mails of the fleet customers', exec: 'on' },
   { name: 'Bea', emoji: '🧮', template: 'default', description: 'Invoices, prices and small sums' },
 ];
 

@@ -134,5 +134,24 @@ export async function workDay({ browser, server, page, place, send, model }) {
   const task = await send('/tasks', { title: PRICES, assignee: 'ada', priority: 'high', status: 'todo', description: 'What does it cost to hand a bike **back early**? One table, then three sentences.' });
   await page.goto(task);
   await page.getByRole('region', { name: 'Question of Ada' }).first().waitFor({ timeout: 60_000 });
-  return { task };
+  // What goes wrong, and what goes on.
+  for (const [title, assignee] of [['Watch the shop until it opens', 'otto'], ['Find the lost invoice of the harbour café', 'quill'], ['Tidy the shelf of drafts', 'bea'], [LONG, 'bea']]) {
+    await send('/tasks', { title, assignee, priority: 'medium', status: 'todo', description: '' });
+  }
+  return { task, connection };
+}
+
+/** A conversation with all that one can hold; ends while its last answer is being written. */
+export async function talk({ page, place }) {
+  await page.goto(`${place}/agents/ada/chat`);
+  const field = page.getByLabel('Message to Ada');
+  await field.fill('Good. And what would five bikes cost us in the first year?');
+  await page.keyboard.press('Enter');
+  await page.getByText('Delivery is not in it').waitFor(PATIENCE);
+  await field.fill('And what would you charge?');
+  await page.keyboard.press('Enter');
+  await page.getByText('a spare is out only').waitFor(PATIENCE);
+  await field.fill('Count only full-size bikes, not the three trailers.');
+  await page.keyboard.press('Enter');
+  await page.getByText('Read at the next step').waitFor(PATIENCE);
 }

@@ -37,6 +37,8 @@ pub(super) struct StepView {
     pub code: String,
     pub took: String,
     pub cost: String,
+    /// What was held back for it, in words.
+    pub held: String,
     pub at: RelTime,
     pub shape: Shape,
     pub parts: Vec<Detail>,
@@ -222,6 +224,7 @@ impl Drawing<'_, '_> {
                 };
                 (view.icon, view.verb) = ("spark", verb.to_owned());
                 view.code = steps.model.clone().unwrap_or_default();
+                view.cost = held(steps.held);
             }
         }
         Some(view)
@@ -238,6 +241,7 @@ impl Drawing<'_, '_> {
             code: String::new(),
             took: String::new(),
             cost: String::new(),
+            held: String::new(),
             at: RelTime::default(),
             shape: Shape::Act,
             parts: Vec::new(),
@@ -257,6 +261,7 @@ impl Drawing<'_, '_> {
             key: step.key.clone(),
             took: took.unwrap_or_default(),
             cost: step.spent.map(spent).unwrap_or_default(),
+            held: step.spent.map(|spent| held(spent.held)).unwrap_or_default(),
             at: self.look.time(step.at),
             ..self.blank("")
         }
@@ -418,6 +423,14 @@ pub(super) fn spent(spent: Spent) -> String {
         words.push(format::money(micros));
     }
     words.join(", ")
+}
+
+/// `at most $0.16 held back`; nothing for a call that can cost nothing.
+fn held(micros: i64) -> String {
+    match micros {
+        1.. => format!("at most {} held back", format::money(micros)),
+        _ => String::new(),
+    }
 }
 
 /// What a run is doing, for a place that has one line.

@@ -25,6 +25,8 @@ pub struct Spent {
     pub output: u64,
     /// What it cost, in micro-dollars; none when no price is known.
     pub micros: Option<i64>,
+    /// What was held back for it before it was made, in micro-dollars: the most that it could cost.
+    pub held: i64,
     /// How long the model took, in milliseconds.
     pub millis: u64,
 }
@@ -182,6 +184,8 @@ pub struct Steps {
     pub all: Vec<Step>,
     /// A model call that has not answered yet: its number and since when.
     pub asking: Option<(u32, Timestamp)>,
+    /// What is held back for it, or was for the last one, in micro-dollars.
+    pub held: i64,
     /// Whether that call, or the next one, is for a summary.
     pub compacting: bool,
     /// The model that was asked last.
@@ -220,8 +224,8 @@ impl Steps {
             EventKind::RunStarted { attempt, model, thinking, request_bytes: bytes } => {
                 What::Began { attempt, model, thinking, bytes }
             }
-            EventKind::CallStarted { call, model, .. } => {
-                self.asking = Some((call, at));
+            EventKind::CallStarted { call, model, reserved_micros, .. } => {
+                (self.asking, self.held) = (Some((call, at)), reserved_micros);
                 self.model = Some(model);
                 return;
             }
@@ -242,6 +246,7 @@ impl Steps {
                     input: input_tokens,
                     output: output_tokens,
                     micros: billed_micros,
+                    held: self.held,
                     millis,
                 };
                 let text = match &parts {
@@ -330,8 +335,13 @@ impl Steps {
         (self.asking, self.compacting) = (None, false);
         let What::Compacted(made) = &step.what else { return };
         let Compaction { input_tokens, output_tokens, billed_micros, millis, .. } = made.1;
-        let spent =
-            Spent { input: input_tokens, output: output_tokens, micros: billed_micros, millis };
+        let spent = Spent {
+            input: input_tokens,
+            output: output_tokens,
+            micros: billed_micros,
+            held: self.held,
+            millis,
+        };
         let event = step.event;
         self.all.push(step);
         self.book(event, spent);
@@ -514,10 +524,10 @@ mod tests {
             call: 3,
             provider: "practice".into(),
             model: "practice".into(),
-            reserved_micros: 0,
+            reserved_micros: 160_000,
         };
         let steps = Steps::fold(0, vec![event(1, started)], &|_| None);
-        assert_eq!(steps.asking.map(|(call, _)| call), Some(3));
+        assert_eq!((steps.asking.map(|(call, _)| call), steps.held), (Some(3), 160_000));
         assert_eq!(steps.model.as_deref(), Some("practice"));
     }
 }
