@@ -14,6 +14,7 @@ pub mod parts;
 pub mod qr;
 pub mod shell;
 pub mod sse;
+pub mod term;
 pub mod time;
 pub mod trouble;
 pub mod upload;

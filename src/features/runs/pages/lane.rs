@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use crate::features::runs::model::Run;
+use crate::features::runs::queries::doing::doing;
 use crate::features::runs::queries::steps::{Step, Steps, What};
 use crate::kernel::Timestamp;
 use crate::web::format;
-
-use super::tools;
 
 /// The kinds of time, in the order of the legend.
 const KINDS: [(&str, &str); 8] = [
@@ -22,6 +21,10 @@ const KINDS: [(&str, &str); 8] = [
 ];
 /// The narrowest piece, in percent.
 const NARROW: f64 = 0.25;
+/// What share of the time at work waiting is drawn as, in thousandths, when it took longer than the work.
+const SHORTER: i64 = 350;
+/// All of waiting.
+const WHOLE: i64 = 1_000_000_000;
 
 /// The bar.
 #[derive(Default)]
@@ -29,6 +32,8 @@ pub(super) struct Lane {
     pub pieces: Vec<Piece>,
     pub ticks: Vec<(String, String)>,
     pub legend: Vec<(&'static str, &'static str, String)>,
+    /// Whether waiting is drawn shorter than it was.
+    pub squeezed: bool,
 }
 
 /// A piece of the bar.
@@ -53,7 +58,8 @@ impl Lane {
         let start = run.started_at?.as_millisecond();
         let end = run.ended_at.unwrap_or(now).as_millisecond();
         let spans = spans(steps, end);
-        let whole = u32::try_from(end - start).ok().filter(|whole| 0 < *whole)?;
+        let scale = Scale::of(&spans, start, end);
+        let whole = u32::try_from(scale.at(end)).ok().filter(|whole| 0 < *whole)?;
         if spans.len() < 2 {
             return None;
         }
@@ -62,11 +68,11 @@ impl Lane {
             f64::from(ms) * 100.0 / f64::from(whole)
         };
         let mut sums = [0_i64; KINDS.len()];
-        let mut lane = Self::default();
+        let mut lane = Self { squeezed: scale.squeezed(), ..Self::default() };
         for span in &spans {
             let at = KINDS.iter().position(|(kind, _)| *kind == span.kind).unwrap_or(5);
             sums[at] += span.to - span.from;
-            let (x, to) = (percent(span.from - start), percent(span.to - start));
+            let (x, to) = (percent(scale.at(span.from)), percent(scale.at(span.to)));
             lane.pieces.push(Piece {
                 href: format!("#s-{}", span.key),
                 kind: span.kind,
@@ -80,6 +86,9 @@ impl Lane {
                 lane.legend.push((kind, label, length(sum)));
             }
         }
+        if lane.squeezed {
+            return Some(lane);
+        }
         let step = tick_of(whole);
         lane.ticks = (0..)
             .map(|n| n * step)
@@ -91,6 +100,41 @@ impl Lane {
             })
             .collect();
         Some(lane)
+    }
+}
+
+/// Where a moment lies on the bar. A run may wait for days and work for a minute: then waiting is drawn
+/// shorter, so that the work can be seen.
+struct Scale {
+    start: i64,
+    waits: Vec<(i64, i64)>,
+    /// What of waiting is drawn, of [`WHOLE`].
+    drawn: i64,
+}
+
+impl Scale {
+    fn of(spans: &[Span], start: i64, end: i64) -> Self {
+        let waits = spans.iter().filter(|span| span.kind == "wait");
+        let waits: Vec<_> = waits.map(|span| (span.from.max(start), span.to.min(end))).collect();
+        let waited: i64 = waits.iter().map(|(from, to)| (to - from).max(0)).sum();
+        let worked = (end - start - waited).max(1);
+        let drawn = match waited <= worked {
+            true => WHOLE,
+            // The product stays small: a run works for hours, not for years.
+            false => worked.saturating_mul(SHORTER * (WHOLE / 1_000)) / waited,
+        };
+        Self { start, waits, drawn }
+    }
+
+    fn squeezed(&self) -> bool {
+        self.drawn < WHOLE
+    }
+
+    /// Milliseconds from the start, as they are drawn.
+    fn at(&self, moment: i64) -> i64 {
+        let waited = |(from, to): &(i64, i64)| (moment.min(*to) - from).max(0);
+        let waited: i64 = self.waits.iter().map(waited).sum();
+        moment - self.start - waited + waited.saturating_mul(self.drawn) / WHOLE
     }
 }
 
@@ -116,7 +160,7 @@ fn spans(steps: &Steps, end: i64) -> Vec<Span> {
         let (kind, from, to) = match &step.what {
             What::Tool(call) => {
                 let took = i64::try_from(step.millis.unwrap_or(0)).unwrap_or(0);
-                (tools::tell(call).kind, at, at + took)
+                (doing(call).kind, at, at + took)
             }
             What::Compacted(made) => ("write", at - i64::try_from(made.1.millis).unwrap_or(0), at),
             What::Failed { retry_at: Some(_), .. } => ("retry", at, next),
@@ -161,7 +205,22 @@ fn answer(steps: &Steps, first: &Step, took: i64, spans: &mut Vec<Span>) {
 
 #[cfg(test)]
 mod tests {
-    use super::tick_of;
+    use super::{Scale, Span, tick_of};
+
+    #[test]
+    fn a_long_wait_is_drawn_shorter_and_the_order_stays() {
+        let span = |kind, from, to| Span { key: String::new(), kind, from, to };
+        let day = 86_400_000;
+        let spans =
+            [span("write", 0, 1_000), span("wait", 1_000, day), span("write", day, day + 1_000)];
+        let scale = Scale::of(&spans, 0, day + 1_000);
+        assert!(scale.squeezed());
+        assert_eq!((scale.at(0), scale.at(1_000)), (0, 1_000));
+        assert!((1_690..1_701).contains(&scale.at(day)), "{}", scale.at(day));
+        assert_eq!(scale.at(day + 1_000) - scale.at(day), 1_000);
+        let short = [span("write", 0, 900), span("wait", 900, 1_000)];
+        assert!(!Scale::of(&short, 0, 1_000).squeezed());
+    }
 
     #[test]
     fn ticks_are_round_and_few() {

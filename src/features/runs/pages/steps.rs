@@ -8,7 +8,7 @@ use crate::features::runs::model::{Body, CallStatus, Compaction, SummaryBy};
 use crate::features::runs::queries::steps::{CallState, Spent, Step, Steps, ToolCall, What};
 use crate::features::runs::queries::words;
 use crate::kernel::text::{ellipsis, head_tail};
-use crate::kernel::{Actor, Outcome, Thinking};
+use crate::kernel::{Actor, Outcome, Thinking, WaitFor};
 use crate::live::{BlockKind, Piece};
 use crate::store::{ReadExt, StoreError};
 use crate::web::format;
@@ -36,6 +36,7 @@ pub(super) struct StepView {
     pub what: String,
     pub code: String,
     pub took: String,
+    pub tokens: String,
     pub cost: String,
     /// What was held back for it, in words.
     pub held: String,
@@ -131,9 +132,10 @@ impl Drawing<'_, '_> {
                 (view.icon, view.tone) = ("refresh", "warn");
                 view.verb = "The model call failed.".to_owned();
                 view.code = format!("{class}, call {call}");
+                let message = message.trim_end().trim_end_matches('.');
                 view.what = match retry_at {
-                    Some(_) => format!("{message} It is tried again."),
-                    None => message.clone(),
+                    Some(_) => format!("{message}. It is tried again."),
+                    None => format!("{message}."),
                 };
                 if retry_at.is_none() {
                     view.tone = "danger";
@@ -147,7 +149,10 @@ impl Drawing<'_, '_> {
             What::Waiting { waits_for, detail, until } => {
                 (view.icon, view.tone) = ("clock", "warn");
                 view.verb = format!("Waited for {}.", waits_for.label());
-                view.what.clone_from(detail);
+                // The question stands in the step before.
+                if *waits_for != WaitFor::Question {
+                    view.what.clone_from(detail);
+                }
                 if let Some(until) = until {
                     view.code = format!("at most until {}", self.look.time(*until).text);
                 }
@@ -240,6 +245,7 @@ impl Drawing<'_, '_> {
             what: String::new(),
             code: String::new(),
             took: String::new(),
+            tokens: String::new(),
             cost: String::new(),
             held: String::new(),
             at: RelTime::default(),
@@ -260,7 +266,8 @@ impl Drawing<'_, '_> {
         StepView {
             key: step.key.clone(),
             took: took.unwrap_or_default(),
-            cost: step.spent.map(spent).unwrap_or_default(),
+            tokens: step.spent.map(|spent| tokens(&spent).join(", ")).unwrap_or_default(),
+            cost: step.spent.and_then(|spent| cost(&spent)).unwrap_or_default(),
             held: step.spent.map(|spent| held(spent.held)).unwrap_or_default(),
             at: self.look.time(step.at),
             ..self.blank("")
@@ -322,6 +329,12 @@ impl Drawing<'_, '_> {
                 ("warn", "interrupted; whether it took effect is not known".to_owned())
             }
         };
+        // How a program ended stands below what it wrote.
+        let ends =
+            |part: &Detail| matches!(part, Detail::Terminal { foot, .. } if !foot.is_empty());
+        if call.state == CallState::Ended(CallStatus::Error) && view.parts.iter().any(ends) {
+            view.code = String::new();
+        }
         view.raw = call.result.as_ref().and_then(|(body, event)| self.whole(body, *event));
         view.paths.clone_from(&call.paths);
         let at = |n: &u32| format!("{}/steps/{n}/picture", self.href);
@@ -412,17 +425,19 @@ pub(super) fn compacted(made: &Compaction) -> String {
 
 /// `2.9K in, 48 out, $0.0051`
 pub(super) fn spent(spent: Spent) -> String {
-    let mut words = Vec::new();
-    if 0 < spent.input {
-        words.push(format!("{} in", format::tokens(spent.input)));
-    }
-    if 0 < spent.output {
-        words.push(format!("{} out", format::tokens(spent.output)));
-    }
-    if let Some(micros) = spent.micros.filter(|micros| 0 < *micros) {
-        words.push(format::money(micros));
-    }
+    let mut words = tokens(&spent);
+    words.extend(cost(&spent));
     words.join(", ")
+}
+
+fn tokens(spent: &Spent) -> Vec<String> {
+    let both = [(spent.input, "in"), (spent.output, "out")];
+    let told = both.into_iter().filter(|(n, _)| 0 < *n);
+    told.map(|(n, way)| format!("{} {way}", format::tokens(n))).collect()
+}
+
+fn cost(spent: &Spent) -> Option<String> {
+    spent.micros.filter(|micros| 0 < *micros).map(format::money)
 }
 
 /// `at most $0.16 held back`; nothing for a call that can cost nothing.

@@ -6,6 +6,8 @@ use crate::features::runs::queries::doing::{Doing, arguments, doing, first_of};
 use crate::features::runs::queries::steps::{CallState, ToolCall};
 use crate::kernel::text::{ellipsis, head_tail};
 use crate::tool::patch::{self, HunkLine, Op};
+use crate::web::html::SafeHtml;
+use crate::web::term;
 
 /// The most of an output that a page shows at once, in bytes.
 const SHOWN: usize = 6_000;
@@ -34,11 +36,25 @@ pub(super) enum Piece {
     Terminal {
         /// The command.
         title: String,
-        /// What it printed.
+        /// What it printed, to be copied.
         text: String,
+        /// The same as a terminal shows it.
+        shown: SafeHtml,
+        /// How it ended.
+        foot: String,
+        /// Whether it ended badly.
+        failed: bool,
     },
+    /// The steps of a plan.
+    Plan(Vec<(Stage, String)>),
+    /// Why a tool failed.
+    Error(String),
+    /// What was said.
+    Words(String),
     /// A file that was written.
     File {
+        /// What was done to it.
+        verb: String,
         /// Its path.
         title: String,
         /// Its first lines.
@@ -48,6 +64,8 @@ pub(super) enum Piece {
     },
     /// A change of a file.
     Change {
+        /// What was done to it; empty when the line above says so.
+        verb: String,
         /// Its path.
         title: String,
         /// Its lines, in order.
@@ -63,9 +81,43 @@ pub(super) enum Piece {
         input: String,
         /// What came out; may be empty.
         output: String,
-        /// Whether the tool failed: then it is open.
-        failed: bool,
     },
+}
+
+/// How far a step of a plan is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Not begun.
+    Todo,
+    /// At it.
+    Doing,
+    /// Done.
+    Done,
+}
+
+impl Stage {
+    /// Its icon.
+    pub fn icon(self) -> &'static str {
+        match self {
+            Self::Todo => "todo",
+            Self::Doing => "in_progress",
+            Self::Done => "done",
+        }
+    }
+
+    /// The word that colours it.
+    pub fn word(self) -> &'static str {
+        self.icon()
+    }
+
+    /// In words.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Todo => "To do",
+            Self::Doing => "Doing",
+            Self::Done => "Done",
+        }
+    }
 }
 
 /// A line of a change.
@@ -82,6 +134,16 @@ pub(super) enum Line {
 }
 
 impl Piece {
+    /// Output whose first line may say in brackets how the program ended.
+    fn terminal(title: String, output: &str, failed: bool) -> Self {
+        let first = output.split_once('\n').unwrap_or((output, ""));
+        let told = first.0.strip_prefix('[').and_then(|line| line.strip_suffix(']'));
+        let (foot, text) = told.map_or(("", output), |told| (told, first.1));
+        let text = shortened(text);
+        let (foot, shown) = (foot.to_owned(), term::html(&text));
+        Self::Terminal { title, shown, text: term::plain(&text), foot, failed }
+    }
+
     fn change(title: String, mut lines: Vec<Line>) -> Self {
         let count = |of: fn(&Line) -> bool| lines.iter().filter(|line| of(line)).count();
         let came = count(|line| matches!(line, Line::Came(_)));
@@ -90,7 +152,17 @@ impl Piece {
             lines.truncate(LINES);
             lines.push(Line::Between);
         }
-        Self::Change { title, lines, count: (came, gone) }
+        Self::Change { verb: String::new(), title, lines, count: (came, gone) }
+    }
+
+    /// With what was done in its own head: then no line above has to say it.
+    fn alone(self, told: &mut Told) -> Self {
+        let (verb, what) = (std::mem::take(&mut told.verb), std::mem::take(&mut told.what));
+        match self {
+            Self::Change { lines, count, .. } => Self::Change { verb, title: what, lines, count },
+            Self::File { text, foot, .. } => Self::File { verb, title: what, text, foot },
+            other => other,
+        }
     }
 }
 
@@ -104,13 +176,23 @@ pub(super) fn tell(call: &ToolCall) -> Told {
     match call.name.as_str() {
         "process" if !output.is_empty() => {
             let title = format!("job {}", told.what);
-            told.parts.push(Piece::Terminal { title, text: shortened(output) });
+            told.parts.push(Piece::terminal(title, output, failed));
             return told;
         }
         "exec" if !output.is_empty() => {
             let title = ellipsis(&told.what, 160);
-            told.parts.push(Piece::Terminal { title, text: shortened(output) });
-            told.what = String::new();
+            told.parts.push(Piece::terminal(title, output, failed));
+            (told.verb, told.what) = (String::new(), String::new());
+            return told;
+        }
+        "progress" if !failed => {
+            let plan: Vec<_> = output.lines().filter_map(stage).collect();
+            told.parts.extend((!plan.is_empty()).then_some(Piece::Plan(plan)));
+            return told;
+        }
+        "ask_person" if !failed => {
+            // The answer says who gave it.
+            told.parts.extend((!output.is_empty()).then(|| Piece::Words(output.to_owned())));
             return told;
         }
         "write" if !failed => {
@@ -121,7 +203,9 @@ pub(super) fn tell(call: &ToolCall) -> Told {
                 false => String::new(),
             };
             let text = text.lines().take(LINES).collect::<Vec<_>>().join("\n");
-            told.parts.push(Piece::File { title: told.what.clone(), text, foot });
+            let file = Piece::File { verb: String::new(), title: String::new(), text, foot };
+            let file = file.alone(&mut told);
+            told.parts.push(file);
             return told;
         }
         "edit" if !failed => {
@@ -134,7 +218,8 @@ pub(super) fn tell(call: &ToolCall) -> Told {
                 lines.extend(came.lines().map(|line| Line::Came(line.to_owned())));
             }
             if !lines.is_empty() {
-                told.parts.push(Piece::change(told.what.clone(), lines));
+                let change = Piece::change(String::new(), lines).alone(&mut told);
+                told.parts.push(change);
                 return told;
             }
         }
@@ -155,13 +240,41 @@ pub(super) fn tell(call: &ToolCall) -> Told {
         true if matches!(call.arguments.trim(), "" | "{}") => String::new(),
         true => call.arguments.clone(),
     };
+    if call.name == "task_get" && told.what.is_empty() {
+        told.what = task_in(output);
+    }
+    let output = match failed && !output.trim().is_empty() {
+        true => {
+            told.parts.push(Piece::Error(shortened(output.trim())));
+            ""
+        }
+        false => output,
+    };
     if !input.is_empty() || !output.is_empty() {
         let line =
-            output.lines().find(|line| !line.trim().is_empty()).unwrap_or("what it was given");
+            output.lines().find(|line| !line.trim().is_empty()).unwrap_or("What it was given");
         let (input, output) = (shortened(&input), shortened(output));
-        told.parts.push(Piece::Fold { meta: ellipsis(line.trim(), 120), input, output, failed });
+        told.parts.push(Piece::Fold { meta: ellipsis(line.trim(), 120), input, output });
     }
     told
+}
+
+/// The task that an answer is about, when the call did not have to name it.
+fn task_in(output: &str) -> String {
+    let answer: serde_json::Value = serde_json::from_str(output).unwrap_or_default();
+    answer["task"].as_str().unwrap_or_default().to_owned()
+}
+
+/// A step of a plan, from the line that tells it.
+fn stage(line: &str) -> Option<(Stage, String)> {
+    let (mark, text) = line.strip_prefix('[')?.split_once("] ")?;
+    let stage = match mark {
+        " " => Stage::Todo,
+        ">" => Stage::Doing,
+        "x" => Stage::Done,
+        _ => return None,
+    };
+    Some((stage, text.to_owned()))
 }
 
 /// The lines of the unified diff in a result.
@@ -216,7 +329,7 @@ fn shortened(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Line, Piece, tell};
+    use super::{Line, Piece, Stage, tell};
     use crate::features::runs::model::{Body, CallStatus};
     use crate::features::runs::queries::steps::{CallState, ToolCall};
 
@@ -235,19 +348,44 @@ mod tests {
 
     #[test]
     fn a_command_is_shown_as_a_terminal() {
-        let told = tell(&call("exec", r#"{"command":"ls -la"}"#, "total 0"));
-        assert_eq!(told.verb, "Ran");
-        assert_eq!(
-            told.parts,
-            [Piece::Terminal { title: "ls -la".into(), text: "total 0".into() }]
-        );
+        let output = "[exit code 0]\n\u{1b}[32mtotal\u{1b}[0m 0";
+        let told = tell(&call("exec", r#"{"command":"ls -la"}"#, output));
+        assert_eq!((told.verb.as_str(), told.what.as_str()), ("", ""), "its head says it");
+        let Piece::Terminal { title, text, shown, foot, failed } = &told.parts[0] else {
+            panic!("a terminal")
+        };
+        assert_eq!((title.as_str(), text.as_str()), ("ls -la", "total 0"));
+        assert_eq!((foot.as_str(), *failed), ("exit code 0", false));
+        assert_eq!(shown.as_str(), "<span data-ink=\"green\">total</span> 0");
+    }
+
+    #[test]
+    fn a_plan_is_shown_as_a_list_and_an_answer_as_words() {
+        let told = tell(&call("progress", "{}", "half way\nPlan:\n[x] a\n[>] b\n[ ] c"));
+        let plan = [(Stage::Done, "a"), (Stage::Doing, "b"), (Stage::Todo, "c")];
+        let plan = plan.map(|(stage, text)| (stage, text.to_owned()));
+        assert_eq!(told.parts, [Piece::Plan(plan.into())]);
+        let told = tell(&call("ask_person", r#"{"question":"Which?"}"#, "Mira answered: b"));
+        assert_eq!(told.parts, [Piece::Words("Mira answered: b".into())]);
+    }
+
+    #[test]
+    fn an_error_is_shown_and_what_was_given_is_folded() {
+        let mut failed = call("web_fetch", r#"{"url":"https://a.example"}"#, "Error: not found");
+        failed.state = CallState::Ended(CallStatus::Error);
+        let parts = tell(&failed).parts;
+        assert_eq!(parts[0], Piece::Error("Error: not found".into()));
+        assert!(matches!(&parts[1], Piece::Fold { output, .. } if output.is_empty()));
     }
 
     #[test]
     fn an_edit_is_shown_as_a_change() {
         let told = tell(&call("edit", r#"{"path":"a.md","old":"x","new":"y\nz"}"#, "ok"));
-        let Piece::Change { count, lines, .. } = &told.parts[0] else { panic!("a change") };
+        let Piece::Change { verb, title, count, lines } = &told.parts[0] else {
+            panic!("a change")
+        };
         assert_eq!((*count, lines.len()), ((2, 1), 3));
+        assert_eq!((verb.as_str(), title.as_str(), told.verb.as_str()), ("Changed", "a.md", ""));
     }
 
     #[test]
@@ -256,7 +394,9 @@ mod tests {
         let told = tell(&call("edit", r#"{"path":"a.md","edits":[]}"#, diff));
         let text = str::to_owned;
         let lines = vec![Line::Same(text("a")), Line::Gone(text("x")), Line::Came(text("y"))];
-        assert_eq!(told.parts, [Piece::Change { title: text("a.md"), lines, count: (1, 1) }]);
+        let change =
+            Piece::Change { verb: text("Changed"), title: text("a.md"), lines, count: (1, 1) };
+        assert_eq!(told.parts, [change]);
         let patch = "*** Begin Patch\n*** Add File: b\n+1\n*** Delete File: c\n*** End Patch";
         let told =
             tell(&call("apply_patch", &serde_json::json!({ "input": patch }).to_string(), ""));
