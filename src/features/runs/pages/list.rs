@@ -90,7 +90,7 @@ struct Row {
     began: RelTime,
     took: String,
     cost: String,
-    /// Why it does not go on.
+    /// Why it does not go on, or did not end well.
     why: String,
 }
 
@@ -223,10 +223,11 @@ fn row(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Row, StoreError>
     let cost = tx.sum(RUN_COST, &KeyBuf::of(&run.id))?;
     let (state, label) = words::state(run);
     let works = run.state == RunState::Running;
-    let why = waits::of(tx, look, run, agent.as_ref())?;
+    let why = waits::of(tx, look, run, agent.as_ref())?.map(|why| why.text);
+    let why = why.or_else(|| run.outcome.as_ref().and_then(words::reason));
     let title = talk::title_for(tx, run, look.me)?;
     Ok(Row {
-        why: why.map(|why| why.text).unwrap_or_default(),
+        why: why.unwrap_or_default(),
         name: run.name(),
         title: if title.is_empty() { "Untitled".to_owned() } else { title },
         href: look.ws.url(&format!("runs/{}", run.name())),
