@@ -115,7 +115,7 @@ mod tests {
         std::fs::write(&path, "kept").unwrap();
         let file = Output::File(path.clone());
         let told = |source| SandboxError::Start { program: path.clone(), source };
-        let opened = Streams::open(&Input::Nothing, &file, &file, &told);
+        let opened = Streams::open(&Input::Nothing, &file, &file, told);
         assert!(matches!(opened, Err(SandboxError::Output { .. })));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "kept");
     }
