@@ -17,15 +17,27 @@ use crate::ops::{blobs, connections};
 use crate::sandbox::policy::WithoutLandlock;
 use crate::sandbox::posture::{Overall, SelfTest, Verdict};
 use crate::sandbox::spawn::{OWN_PROGRAM, Spawner};
-use crate::server::local::{self, FreshToken, RemoteStatus, Status, TokenWish, WorkspaceStatus};
+use crate::server::local::{
+    self, FreshToken, ProviderStatus, RemoteStatus, Status, TokenWish, WorkspaceStatus,
+};
 use crate::store::StoreError;
+use crate::web::format;
 
 use super::door::Door;
+use super::models;
 use super::reach::{self, CommandError, Reach, block_on};
 use super::{Common, FAILED, OK, say};
 
 /// No body.
 pub const NOTHING: Option<&()> = None;
+
+/// Flags of `hq status`.
+#[derive(Args)]
+pub struct StatusFlags {
+    /// Really ask each provider: one short call to each, which is paid as any other
+    #[arg(long)]
+    probe: bool,
+}
 
 /// `hq token …`
 #[derive(Subcommand)]
@@ -107,11 +119,17 @@ pub fn list<T: Serialize + DeserializeOwned>(
 }
 
 /// `hq status`: whether it runs, and how it is.
-pub fn status(common: &Common, config: &Config) -> Result<u8, CommandError> {
+pub fn status(common: &Common, config: &Config, flags: &StatusFlags) -> Result<u8, CommandError> {
     let (status, took): (Status, _) = block_on(async {
         let door = Door::here(config).await?;
         let began = Instant::now();
-        Ok((door.told("/local/status").await?, began.elapsed()))
+        let mut status: Status = door.told("/local/status").await?;
+        let took = began.elapsed();
+        for ws in status.workspaces.iter_mut().filter(|_| flags.probe) {
+            let slug = ws.slug.clone();
+            probe(&door, Some(&slug), ws).await?;
+        }
+        Ok((status, took))
     })?;
     let mut lines = vec![
         format!(
@@ -132,27 +150,62 @@ pub fn status(common: &Common, config: &Config) -> Result<u8, CommandError> {
         (None, Some(at)) => format!("Backups: last made {at}"),
         (None, None) => "Backups: none yet".to_owned(),
     });
-    lines.extend(status.workspaces.iter().map(workspace_line));
+    lines.extend(status.workspaces.iter().flat_map(workspace_lines));
     print(common, &status, &lines)
 }
 
-fn workspace_line(ws: &WorkspaceStatus) -> String {
-    format!(
-        "{} ({}): {} agents · {} runs working, {} waiting · {} items due · {} open tasks",
-        ws.name, ws.slug, ws.agents, ws.runs_working, ws.runs_waiting, ws.items_due, ws.tasks_open
-    )
+/// Really asks the providers of a workspace, and keeps what came of it.
+async fn probe(
+    door: &Door,
+    slug: Option<&String>,
+    ws: &mut WorkspaceStatus,
+) -> Result<(), CommandError> {
+    let asked = models::standings(door, slug, true).await?;
+    let read = |one| serde_json::from_value::<ProviderStatus>(one);
+    let read: Result<Vec<ProviderStatus>, _> = asked.into_iter().map(read).collect();
+    ws.providers = read.map_err(|error| CommandError::Failed(error.to_string()))?;
+    Ok(())
+}
+
+fn workspace_lines(ws: &WorkspaceStatus) -> Vec<String> {
+    let first = format!(
+        "{} ({}): {} agents · {} runs working, {} waiting · {} items due · {} open tasks · {} today",
+        ws.name,
+        ws.slug,
+        ws.agents,
+        ws.runs_working,
+        ws.runs_waiting,
+        ws.items_due,
+        ws.tasks_open,
+        format::money(ws.today_micros)
+    );
+    let provider = |one: &ProviderStatus| {
+        let reason = one.reason.as_ref().map(|word| format!(" ({word})")).unwrap_or_default();
+        let until = one.until.map(|at| format!(" until {at}")).unwrap_or_default();
+        format!("  {} ({}): {}{reason}{until}", one.name, one.route, one.status)
+    };
+    std::iter::once(first).chain(ws.providers.iter().map(provider)).collect()
 }
 
 /// `hq status --url …`: how a workspace on another machine is.
-pub fn remote_status(common: &Common, remote: &Remote) -> Result<u8, CommandError> {
+pub fn remote_status(
+    common: &Common,
+    remote: &Remote,
+    flags: &StatusFlags,
+) -> Result<u8, CommandError> {
     let began = Instant::now();
-    let status = told_by(remote)?;
-    let lines = [
+    let mut status = told_by(remote)?;
+    let took = began.elapsed();
+    if flags.probe {
+        let door = Door::there(remote);
+        block_on(async { probe(&door, None, &mut status.workspace).await })?;
+    }
+    let mut lines = vec![
         format!("Runtime: running (version {})", status.version),
         format!("Address: {}", remote.url),
-        format!("Answers: in {} ms", began.elapsed().as_millis()),
-        workspace_line(&status.workspace),
+        format!("Answers: in {} ms", took.as_millis()),
     ];
+    lines.extend(workspace_lines(&status.workspace));
     print(common, &status, &lines)
 }
 

@@ -7,6 +7,7 @@ mod commands;
 mod connections;
 mod demo;
 mod door;
+mod models;
 mod money;
 mod operate;
 mod stores;
@@ -80,7 +81,7 @@ enum Command {
     /// Watch an agent do a piece of work, with practice, in a temporary folder
     Demo(demo::Demo),
     /// Say whether HQ runs on the data folder, and how it is
-    Status,
+    Status(commands::StatusFlags),
     /// Agents: list, ask, talk, stop
     #[command(subcommand)]
     Agent(agents::Command),
@@ -95,6 +96,9 @@ enum Command {
     /// Connections to providers: list, sign in, sign out
     #[command(subcommand)]
     Connection(connections::Command),
+    /// Models: which can be chosen, and whether those who offer them answer
+    #[command(subcommand)]
+    Models(models::Command),
     /// Accounts: list, disable, enable, a link for a new password
     #[command(subcommand)]
     User(users::Command),
@@ -201,7 +205,7 @@ fn run(common: &Common, command: Command) -> u8 {
         }
     };
     let done = match command {
-        Command::Status => commands::status(common, &config),
+        Command::Status(flags) => commands::status(common, &config, &flags),
         Command::Agent(command) => {
             block_on(async { agents::run(common, &Door::here(&config).await?, command).await })
         }
@@ -216,6 +220,9 @@ fn run(common: &Common, command: Command) -> u8 {
         }
         Command::Connection(command) => {
             block_on(async { connections::run(common, &Door::here(&config).await?, command).await })
+        }
+        Command::Models(command) => {
+            block_on(async { models::run(common, &Door::here(&config).await?, command).await })
         }
         Command::User(command) => users::run(common, config, command),
         Command::Workspace(command) => workspaces::run(common, config, command),
@@ -255,7 +262,7 @@ fn run(common: &Common, command: Command) -> u8 {
 /// A command for a server on another machine.
 fn elsewhere(common: &Common, command: Command, remote: &Remote) -> u8 {
     let done = match command {
-        Command::Status => commands::remote_status(common, remote),
+        Command::Status(flags) => commands::remote_status(common, remote, &flags),
         Command::Healthcheck => commands::remote_healthcheck(remote),
         Command::Agent(command) => {
             block_on(async { agents::run(common, &Door::there(remote), command).await })
@@ -271,6 +278,9 @@ fn elsewhere(common: &Common, command: Command, remote: &Remote) -> u8 {
         }
         Command::Connection(command) => {
             block_on(async { connections::run(common, &Door::there(remote), command).await })
+        }
+        Command::Models(command) => {
+            block_on(async { models::run(common, &Door::there(remote), command).await })
         }
         _ => {
             let text = "this is done on the machine itself; leave out --url and --token, and unset \

@@ -14,10 +14,11 @@ use serde_json::{Value, json};
 use crate::app::{App, Ws};
 use crate::crypto::token::{Token, TokenKind};
 use crate::features::backups::queries as backups;
+use crate::features::connections::queries::standing::{Standing, standings};
 use crate::features::users::model::{Account, Purpose};
 use crate::features::users::rules::{self, NewToken, UsersError};
 use crate::features::users::{queries, session};
-use crate::features::{agents, inbox, runs, tasks, workspace};
+use crate::features::{agents, inbox, runs, tasks, usage, workspace};
 use crate::kernel::{Actor, Can, Cause, Part, RunState, Scope, Timestamp, TokenId, Via};
 use crate::ops::{blobs, connections};
 use crate::store::StoreError;
@@ -108,6 +109,39 @@ pub struct WorkspaceStatus {
     pub tasks_open: u64,
     /// Number of the last entry in the feed.
     pub feed: u64,
+    /// What agents spent this day (UTC), in micro-dollars.
+    #[serde(default)]
+    pub today_micros: i64,
+    /// Connections to providers.
+    #[serde(default)]
+    pub providers: Vec<ProviderStatus>,
+}
+
+/// How a connection to a provider stands.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ProviderStatus {
+    /// Its name.
+    pub name: String,
+    /// On which way calls are paid.
+    pub route: String,
+    /// `ok`, `auth`, `rate_limit`, `billing`, `timeout`, `format`, `no_model` or `unknown`.
+    pub status: String,
+    /// A stable word for why it is not `ok`.
+    pub reason: Option<String>,
+    /// Until when it is left alone.
+    pub until: Option<Timestamp>,
+}
+
+impl From<Standing> for ProviderStatus {
+    fn from(standing: Standing) -> Self {
+        Self {
+            name: standing.name,
+            route: standing.route.word().to_owned(),
+            status: standing.status.to_owned(),
+            reason: standing.reason.map(str::to_owned),
+            until: standing.until,
+        }
+    }
 }
 
 fn status(app: &App, here: &Here) -> Result<Status, StoreError> {
@@ -146,6 +180,11 @@ fn workspace_status(ws: &Ws) -> Result<WorkspaceStatus, StoreError> {
             items_due: inbox::queries::due(snap, now, 1_000)?.len(),
             tasks_open: tasks::queries::list::open_count(snap)?,
             feed: ws.store.head().seq,
+            today_micros: usage::queries::by_day(snap, now, now)?.values().sum(),
+            providers: standings(snap, &ws.app.keyring, now)?
+                .into_iter()
+                .map(ProviderStatus::from)
+                .collect(),
         })
     })
 }

@@ -283,3 +283,42 @@ async fn what_calls_cost_and_may_cost_is_told_at_the_terminal() {
     assert!(out(&clear).contains("taken away"));
     assert!(terminal.program.stop().success());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn models_and_whether_who_offers_them_answers_are_told_at_the_terminal() {
+    let terminal = Terminal::open().await;
+    terminal.model.offer(&["gpt-5.2", "mock"]).usually(Turn::text("ready"));
+    let before = refused(&terminal.hq(&["models", "status", "--check"]).await, 1);
+    assert_eq!(before, "", "a finding is no complaint");
+    let before = out(&terminal.hq(&["models", "status"]).await);
+    assert!(before.starts_with("Mock") && before.contains("not_tested"), "{before}");
+    let asked = terminal.model.requests().len();
+    let probed = out(&terminal.hq(&["models", "status", "--probe", "--check"]).await);
+    assert!(probed.contains(" ok ") && probed.contains(" ms"), "{probed}");
+    assert!(asked < terminal.model.requests().len(), "it was really asked");
+
+    let list = out(&terminal.hq(&["models", "list"]).await);
+    let line = |name: &str| {
+        let found = list.lines().find(|line| line.starts_with(name));
+        found.unwrap_or_else(|| panic!("{name}: {list}")).to_owned()
+    };
+    assert!(line("mock/gpt-5.2 ").contains("$"), "{list}");
+    let default = line("mock/mock ");
+    assert!(default.ends_with("(default)") && default.contains("price unknown"), "{list}");
+    assert!(line("practice").contains("free"), "{list}");
+    let some = ["models", "list", "--provider", "mock", "--search", "GPT", "--json"];
+    let some: Value = serde_json::from_str(&out(&terminal.hq(&some).await)).expect("JSON");
+    assert_eq!(some["items"].as_array().map(Vec::len), Some(1), "{some}");
+    let one = &some["items"][0];
+    assert_eq!((&one["id"], &one["route"]), (&"gpt-5.2".into(), &"api".into()));
+    assert!(one["price"]["input"].is_u64() && one["window"].is_u64(), "{one}");
+
+    let status = out(&terminal.hq(&["status"]).await);
+    assert!(status.contains("Mock (api): ok") && status.contains("$0.00 today"), "{status}");
+    terminal.model.require_key("another");
+    let status = out(&terminal.hq(&["status", "--probe"]).await);
+    assert!(status.contains("Mock (api): auth (auth)"), "{status}");
+    let status = refused(&terminal.hq(&["models", "status", "--check"]).await, 1);
+    assert_eq!(status, "");
+    assert!(terminal.program.stop().success());
+}

@@ -391,3 +391,46 @@ async fn ollamas_compatible_endpoint_is_refused_with_a_hint() {
     assert!(refused.text.contains("loses tool calls"), "{}", refused.text);
     hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_connections_stand_is_told_in_eight_words() {
+    let hq = TestHq::start().await;
+    let model = ModelServer::start().await;
+    model.offer(&["gpt-5.2"]).usually(Turn::text("ready"));
+    let api = hq.api().await;
+    let id = connect(&api, &body("Mock", "openai", &model.openai_url())).await;
+    connect(&api, &json!({ "name": "Bare", "kind": "anthropic" })).await;
+    let standing = |all: &Value, name: &str| {
+        let one = all["items"].as_array().expect("items").iter().find(|one| one["name"] == name);
+        let one = one.expect("it is told of");
+        (one["status"].clone(), one["reason"].clone())
+    };
+    let all = api.get("/api/v1/models/status").await.json();
+    assert_eq!(standing(&all, "Mock"), (json!("no_model"), json!("no_model")));
+    assert_eq!(standing(&all, "Bare"), (json!("auth"), json!("missing_credential")));
+
+    let test = format!("/api/v1/connections/{id}/test");
+    let tested = api.call("POST", &test).await.json();
+    assert_eq!((&tested["status"], &tested["reason"]), (&json!("ok"), &json!(null)));
+    assert!(tested["millis"].is_u64(), "{tested}");
+    let all = api.get("/api/v1/models/status").await.json();
+    assert_eq!(standing(&all, "Mock").0, json!("ok"));
+
+    model.push(Turn::error(429, "rate_limit_error", "slow down"));
+    let tested = api.call("POST", &test).await.json();
+    assert_eq!(
+        (&tested["ok"], &tested["status"], &tested["reason"]),
+        (&json!(false), &json!("rate_limit"), &json!("rate_limit"))
+    );
+    let all = api.get("/api/v1/models/status").await.json();
+    assert_eq!(standing(&all, "Mock"), (json!("unknown"), json!("test_failed")));
+    let reader = hq.token(&["read"]).await.get("/api/v1/models/status").await;
+    assert!(!reader.text.contains("slow down"), "{}", reader.text);
+
+    let models = api.get("/api/v1/models?connection=mock").await.json();
+    assert_eq!(models["items"][0]["name"], "mock/gpt-5.2");
+    assert_eq!((&models["items"][0]["is_default"], &models["more"]), (&json!(true), &json!(false)));
+    let one = api.get("/api/v1/models?limit=1").await.json();
+    assert_eq!((one["items"].as_array().map(Vec::len), &one["more"]), (Some(1), &json!(true)));
+    hq.finish().await;
+}

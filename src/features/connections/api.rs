@@ -9,6 +9,7 @@ use crate::app::Ws;
 use crate::features::workspace::model::Settings;
 use crate::kernel::{Can, ConnectionId};
 use crate::providers::catalog;
+use crate::providers::error::ErrorClass;
 use crate::store::ReadExt;
 use crate::web::error::ApiError;
 use crate::web::etag::{IfMatch, Tagged};
@@ -17,12 +18,14 @@ use crate::web::idempotency::Once;
 use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Person;
 
+mod models;
 mod sign_in;
 mod turns;
 
 use super::checks;
 use super::model::{Connection, ListedModel, Wire};
 use super::provider::{forget_key, seal_key, watch_key};
+use super::queries::standing::status_of;
 use super::queries::{self, PRACTICE, PRACTICE_LABEL, eligible, turns as reads};
 use super::rules::{self, Changes, ConnectionError, Effect, KeyChange, NewConnection};
 
@@ -57,6 +60,7 @@ pub fn routes() -> Routes {
                 .no_key("each call asks the provider anew")
                 .returns::<View>()
         }))
+        .merge(models::routes())
         .merge(turns::routes())
         .merge(sign_in::routes())
         .put("/connections/default", set_default.needs(Can::Admin).doc(|| {
@@ -150,6 +154,12 @@ struct Listing {
 #[derive(Serialize, JsonSchema)]
 struct TestView {
     ok: bool,
+    /// `ok`, `auth`, `rate_limit`, `billing`, `timeout`, `format`, `no_model` or `unknown`.
+    status: &'static str,
+    /// A stable word for why it is not `ok`.
+    reason: Option<&'static str>,
+    /// How long the model took to answer, in milliseconds.
+    millis: Option<u64>,
     message: String,
     /// Whether this made it the workspace's default, which had none.
     became_default: bool,
@@ -410,6 +420,9 @@ async fn test(
     let checked = checks::test(&ws, &who, id).await?;
     Ok(Json(TestView {
         ok: checked.tested.ok,
+        status: checked.class.map_or(if checked.tested.ok { "ok" } else { "unknown" }, status_of),
+        reason: checked.class.map(ErrorClass::word),
+        millis: checked.millis,
         message: checked.tested.message,
         became_default: checked.effect == Effect::BecameDefault,
         connection: ws.read(|snap| view(&ws, snap, checked.connection))?,

@@ -53,6 +53,10 @@ pub struct Checked {
     pub effect: Effect,
     /// The connection as it is now.
     pub connection: Connection,
+    /// What went wrong.
+    pub class: Option<ErrorClass>,
+    /// How long the answer took, in milliseconds.
+    pub millis: Option<u64>,
 }
 
 /// Asks the provider for its models and for one word, and keeps what it said.
@@ -68,7 +72,7 @@ pub async fn test(ws: &Ws, who: &impl Who, id: ConnectionId) -> Result<Checked, 
         Ok(provider) => provider,
         // A key that does not open is what the test is there to find.
         Err(error @ ConnectionError::Unreadable(_)) => {
-            return keep(ws, who, id, failed(&error.to_string(), None)).await;
+            return keep(ws, who, id, failed(&error.to_string(), ErrorClass::Auth, None)).await;
         }
         Err(error) => return Err(error),
     };
@@ -77,7 +81,7 @@ pub async fn test(ws: &Ws, who: &impl Who, id: ConnectionId) -> Result<Checked, 
         Ok(found) => found,
         Err(_) => {
             let text = format!("no answer within {} s; is the server up?", PATIENCE.as_secs());
-            failed(&text, None)
+            failed(&text, ErrorClass::Timeout, None)
         }
     };
     let message = ws.app.redactor.text(&found.message).into_owned();
@@ -90,17 +94,26 @@ async fn keep(
     id: ConnectionId,
     found: Found,
 ) -> Result<Checked, ConnectionError> {
+    let (class, millis) = (found.class, found.millis);
     ws.write(who, move |tx| {
         let effect = rules::note_test(tx, id, found)?;
         let connection = tx.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
         let tested = connection.tested.clone().ok_or(ConnectionError::NotFound(id))?;
-        Ok(Checked { tested, effect, connection })
+        Ok(Checked { tested, effect, connection, class, millis })
     })
     .await
 }
 
-fn failed(message: &str, models: Option<Listed>) -> Found {
-    Found { ok: false, message: message.to_owned(), models, model: None, spent: None }
+fn failed(message: &str, class: ErrorClass, models: Option<Listed>) -> Found {
+    Found {
+        ok: false,
+        message: message.to_owned(),
+        models,
+        model: None,
+        spent: None,
+        class: Some(class),
+        millis: None,
+    }
 }
 
 async fn ask(provider: &dyn Provider, stored: &Connection) -> Found {
@@ -116,7 +129,7 @@ async fn ask(provider: &dyn Provider, stored: &Connection) -> Found {
                 | ErrorClass::Billing
         )
     {
-        return failed(&words(error), None);
+        return failed(&words(error), error.class, None);
     }
     let models = listed.ok().map(|models| list(&models));
     let with_list = Connection {
@@ -125,15 +138,16 @@ async fn ask(provider: &dyn Provider, stored: &Connection) -> Found {
     };
     let Some(model) = queries::first_model(&with_list) else {
         let text = "the server lists no model; name one below, or install one there";
-        return failed(text, models);
+        return failed(text, ErrorClass::NotFoundModel, models);
     };
     match provider.probe(Some(&model)).await {
         Ok(probe) => {
             let message = answered(&probe, &model);
+            let millis = Some(probe.millis);
             let spent = Some(spent(provider, stored, probe, &model));
-            Found { ok: true, message, models, model: Some(model), spent }
+            Found { ok: true, message, models, model: Some(model), spent, class: None, millis }
         }
-        Err(error) => failed(&words(&error), models),
+        Err(error) => failed(&words(&error), error.class, models),
     }
 }
 

@@ -15,6 +15,8 @@ use super::model::{BY_NAME, Connection, ConnectionKey, UsualThinking, Wire};
 
 pub mod eligible;
 pub mod named;
+pub mod offered;
+pub mod standing;
 pub mod turns;
 
 /// The name of the built-in provider, in lists and as a model's id.

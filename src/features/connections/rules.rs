@@ -12,6 +12,7 @@ use crate::kernel::{
 };
 use crate::providers::base::{self, BaseError};
 use crate::providers::catalog::{self, Model};
+use crate::providers::error::ErrorClass;
 use crate::providers::model::Usage as Tokens;
 use crate::providers::oauth::Client;
 use crate::store::{KeyBuf, ReadExt, StoreError, WriteTx};
@@ -360,6 +361,10 @@ pub struct Found {
     pub model: Option<String>,
     /// What the call used.
     pub spent: Option<Spent>,
+    /// What went wrong.
+    pub class: Option<ErrorClass>,
+    /// How long the answer took, in milliseconds.
+    pub millis: Option<u64>,
 }
 
 /// What the call of a test used.

@@ -1,0 +1,169 @@
+//! `hq models …`: what can be chosen, and whether those who offer it answer.
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::web::format;
+
+use super::agents::{items, word};
+use super::commands::print;
+use super::door::{Ask, Door};
+use super::operate::Place;
+use super::reach::CommandError;
+use super::{Common, FAILED, OK};
+
+/// How many models are asked for.
+const MOST: u32 = 2_000;
+
+/// `hq models …`
+#[derive(Subcommand)]
+pub enum Command {
+    /// The models that can be chosen: windows, abilities, prices, on which way each is paid
+    List(List),
+    /// Whether each connection can be used, and why not
+    Status(Status),
+}
+
+/// Flags of `hq models list`.
+#[derive(Args)]
+pub struct List {
+    /// Only those of this connection, by its name or id
+    #[arg(long, visible_alias = "provider", value_name = "NAME")]
+    connection: Option<String>,
+    /// Only those whose id or name holds these words
+    #[arg(long, value_name = "WORDS")]
+    search: Option<String>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Flags of `hq models status`.
+#[derive(Args)]
+pub struct Status {
+    /// Really ask each: one short call, which is paid as any other
+    #[arg(long)]
+    probe: bool,
+    /// End with 1 when one of them cannot be used
+    #[arg(long)]
+    check: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Does it.
+///
+/// # Errors
+/// What was refused, or that nobody answers.
+pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
+    match command {
+        Command::List(flags) => list(common, door, &flags).await,
+        Command::Status(Status { probe, check, place }) => {
+            let all = standings(door, place.workspace.as_ref(), probe).await?;
+            let lines: Vec<String> = all.iter().map(standing).collect();
+            print(common, &all, &lines)?;
+            let well = all.iter().all(|one| word(one, "status") == "ok");
+            Ok(if well || !check { OK } else { FAILED })
+        }
+    }
+}
+
+async fn list(common: &Common, door: &Door, flags: &List) -> Result<u8, CommandError> {
+    let mut path = format!("/api/v1/models?limit={MOST}");
+    for (name, value) in [("connection", &flags.connection), ("q", &flags.search)] {
+        if let Some(value) = value {
+            path.push_str(&format!("&{name}={}", format::query_value(value)));
+        }
+    }
+    let all = door.call(Ask::get(path).within(flags.place.workspace.as_ref())).await?;
+    let mut lines: Vec<String> = items(&all).iter().map(model).collect();
+    if all["more"] == true {
+        lines.push("There are more; narrow them down with --connection or --search.".to_owned());
+    }
+    print(common, &all, &lines)
+}
+
+/// How the connections of a workspace stand; with `probe` each is really asked first.
+///
+/// # Errors
+/// What was refused, or that nobody answers.
+pub async fn standings(
+    door: &Door,
+    workspace: Option<&String>,
+    probe: bool,
+) -> Result<Vec<Value>, CommandError> {
+    let all = door.call(Ask::get("/api/v1/models/status").within(workspace)).await?;
+    let mut all = items(&all).to_vec();
+    if !probe {
+        return Ok(all);
+    }
+    for one in &mut all {
+        let path = format!("/api/v1/connections/{}/test", word(one, "connection"));
+        let tested = door.call(Ask::post(path, &json!({})).within(workspace)).await?;
+        for key in ["status", "reason", "message", "millis"] {
+            one[key] = tested[key].clone();
+        }
+        one["until"] = Value::Null;
+        one["tested_at"] = tested["connection"]["tested"]["at"].clone();
+    }
+    Ok(all)
+}
+
+/// A connection in one line.
+pub fn standing(one: &Value) -> String {
+    let mut line =
+        format!("{:<24} {:<13} {}", word(one, "name"), word(one, "route"), word(one, "status"));
+    if let Some(millis) = one["millis"].as_u64() {
+        line.push_str(&format!("  {millis} ms"));
+    }
+    if let Some(reason) = one["reason"].as_str() {
+        line.push_str(&format!("  {reason}"));
+    }
+    if let Some(until) = one["until"].as_str() {
+        line.push_str(&format!(" until {until}"));
+    }
+    match (word(one, "status"), word(one, "message")) {
+        ("ok", _) | (_, "") => line,
+        (_, said) => format!("{line}: {said}"),
+    }
+}
+
+fn model(one: &Value) -> String {
+    let tokens = |key: &str| one[key].as_u64().map_or_else(|| "?".to_owned(), format::tokens);
+    let mut can = Vec::new();
+    for (key, does) in [("tools", "tools"), ("vision", "pictures")] {
+        if one[key] == true {
+            can.push(does.to_owned());
+        }
+    }
+    let levels: Vec<&str> =
+        one["thinking"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if levels.iter().any(|level| *level != "none") {
+        can.push(format!("thinks {}", levels.join("/")));
+    }
+    let mut line = format!(
+        "{:<44} {:>7} in {:>7} out  {:<20} {:<12} {}",
+        word(one, "name"),
+        tokens("window"),
+        tokens("max_output"),
+        price(&one["price"]),
+        word(one, "route"),
+        can.join(", "),
+    );
+    for (key, says) in [("is_default", "  (default)"), ("deprecated", "  (ends soon)")] {
+        if one[key] == true {
+            line.push_str(says);
+        }
+    }
+    line.trim_end().to_owned()
+}
+
+fn price(price: &Value) -> String {
+    let micros = |key: &str| price[key].as_i64();
+    match (micros("input"), micros("output")) {
+        (Some(0), Some(0)) => "free".to_owned(),
+        (Some(input), Some(output)) => {
+            format!("{} / {}", format::money(input), format::money(output))
+        }
+        _ => "price unknown".to_owned(),
+    }
+}

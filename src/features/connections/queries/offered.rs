@@ -1,0 +1,67 @@
+//! The models that can be chosen, with what is known of each.
+
+use crate::features::connections::model::{Connection, ListedModel};
+use crate::features::usage::queries::prices::{self, Offered};
+use crate::kernel::Timestamp;
+use crate::providers::catalog::{self, Model};
+use crate::store::{ReadExt, StoreError};
+
+use super::{base_of, priced, route, turns};
+
+/// A model as a connection offers it now.
+#[derive(Clone, Debug)]
+pub struct OfferedModel {
+    /// Its id on the wire.
+    pub id: String,
+    /// Its name for people.
+    pub name: String,
+    /// What is known of it, with the price that counts.
+    pub known: Model,
+    /// Its window, if somebody knows it.
+    pub window: Option<u32>,
+    /// The most tokens of one answer, if somebody knows.
+    pub max_output: Option<u32>,
+}
+
+/// The models of a connection, best known first; the one that was named and is not listed, too.
+///
+/// # Errors
+/// When the disk fails.
+pub fn models(
+    tx: &impl ReadExt,
+    connection: &Connection,
+    now: Timestamp,
+) -> Result<Vec<OfferedModel>, StoreError> {
+    let mut offers = turns::offers(tx, connection.id)?;
+    let entered = prices::all(tx)?;
+    let base = base_of(connection).ok(); // ok: what cannot be reached has no address to be known by
+    let mut listed = connection.models.clone();
+    if let Some(id) = &connection.default_model
+        && !listed.iter().any(|model| model.id == *id)
+    {
+        listed.push(ListedModel { id: id.clone(), name: id.clone() });
+    }
+    listed.sort_by_cached_key(|model| (catalog::rank(&model.id), model.id.clone()));
+    let way = route(connection);
+    let of = |listed: ListedModel| {
+        let known = catalog::describe(&listed.id);
+        let known = match &base {
+            Some(base) => known.at(base),
+            None => known,
+        };
+        let told = !known.vendor.is_empty();
+        let offer = offers.remove(&listed.id);
+        let says = |number: Option<u32>, known: u32| number.or(told.then_some(known));
+        let window = says(offer.as_ref().and_then(|offer| offer.window), known.window);
+        let max_output = says(offer.as_ref().and_then(|offer| offer.max_output), known.max_output);
+        let known = match &offer {
+            Some(offer) => known.told(offer),
+            None => known,
+        };
+        let known = priced(Some(connection), known);
+        let place = Offered { name: &listed.id, connection: Some(connection.id), route: way };
+        let known = prices::entered(&entered, place, &known, now).unwrap_or(known);
+        OfferedModel { id: listed.id, name: listed.name, known, window, max_output }
+    };
+    Ok(listed.into_iter().map(of).collect())
+}

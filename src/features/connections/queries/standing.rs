@@ -1,0 +1,139 @@
+//! How connections stand, in the eight words that commands, the API and the status share.
+
+use crate::crypto::keyring::Keyring;
+use crate::features::connections::model::{Connection, Cooldown};
+use crate::features::connections::rests::Candidate;
+use crate::kernel::{ConnectionId, Route, Timestamp};
+use crate::providers::error::ErrorClass;
+use crate::store::{ReadExt, StoreError};
+
+use super::eligible::{self, Reason};
+use super::{all, first_model, route, turns};
+
+/// How a connection stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Which.
+    pub connection: ConnectionId,
+    /// Its name.
+    pub name: String,
+    /// On which way calls are paid.
+    pub route: Route,
+    /// `ok`, `auth`, `rate_limit`, `billing`, `timeout`, `format`, `no_model` or `unknown`.
+    pub status: &'static str,
+    /// A stable word for why it is not `ok`.
+    pub reason: Option<&'static str>,
+    /// What happened and what helps; empty when it is `ok`.
+    pub says: String,
+    /// Until when it is left alone.
+    pub until: Option<Timestamp>,
+    /// When it was tested last.
+    pub tested_at: Option<Timestamp>,
+}
+
+/// The word for a class of failures.
+#[must_use]
+pub fn status_of(class: ErrorClass) -> &'static str {
+    match class {
+        ErrorClass::Auth | ErrorClass::AuthPermanent | ErrorClass::SignIn => "auth",
+        ErrorClass::RateLimit | ErrorClass::Overloaded => "rate_limit",
+        ErrorClass::Billing => "billing",
+        ErrorClass::Timeout => "timeout",
+        ErrorClass::Garbage
+        | ErrorClass::InvalidRequest
+        | ErrorClass::Replay
+        | ErrorClass::ContextTooLong
+        | ErrorClass::ContentRefused => "format",
+        ErrorClass::NotFoundModel => "no_model",
+        ErrorClass::Server | ErrorClass::Network | ErrorClass::Interrupted => "unknown",
+    }
+}
+
+fn status_of_reason(reason: Reason) -> &'static str {
+    match reason {
+        Reason::NoModel => "no_model",
+        Reason::IneligibleProfile => "format",
+        _ => "auth",
+    }
+}
+
+/// How all connections stand, by name. Nobody outside is asked.
+///
+/// # Errors
+/// When the disk fails.
+pub fn standings(
+    tx: &impl ReadExt,
+    ring: &Keyring,
+    now: Timestamp,
+) -> Result<Vec<Standing>, StoreError> {
+    let all = all(tx)?.into_iter();
+    all.map(|connection| standing(tx, &connection, ring, now)).collect()
+}
+
+fn standing(
+    tx: &impl ReadExt,
+    connection: &Connection,
+    ring: &Keyring,
+    now: Timestamp,
+) -> Result<Standing, StoreError> {
+    let well = Standing {
+        connection: connection.id,
+        name: connection.name.clone(),
+        route: route(connection),
+        status: "ok",
+        reason: None,
+        says: String::new(),
+        until: None,
+        tested_at: connection.tested.as_ref().map(|tested| tested.at),
+    };
+    if let Some(reason) = eligible::why_not(tx, connection, ring, now)? {
+        let (status, says) = (status_of_reason(reason), reason.says().to_owned());
+        return Ok(Standing { status, reason: Some(reason.word()), says, ..well });
+    }
+    if let Some(rest) = rest_of_all(tx, connection, now)? {
+        let class = rest.class;
+        return Ok(Standing {
+            status: status_of(class),
+            reason: Some(class.word()),
+            says: format!("{} {}", class.advice(), rest.message),
+            until: Some(rest.until),
+            ..well
+        });
+    }
+    Ok(match &connection.tested {
+        None => Standing {
+            status: "unknown",
+            reason: Some("not_tested"),
+            says: "It was never tested.".to_owned(),
+            ..well
+        },
+        Some(tested) if !tested.ok => Standing {
+            status: "unknown",
+            reason: Some("test_failed"),
+            says: tested.message.clone(),
+            ..well
+        },
+        Some(_) => well,
+    })
+}
+
+/// The rest that ends first, when the model of a connection rests with each of its keys.
+fn rest_of_all(
+    tx: &impl ReadExt,
+    connection: &Connection,
+    now: Timestamp,
+) -> Result<Option<Cooldown>, StoreError> {
+    let Some(model) = first_model(connection) else { return Ok(None) };
+    let mut soonest = None;
+    for slot in turns::slots(tx, connection.id)? {
+        let who = Candidate { connection: Some(connection.id), slot, model: model.clone() };
+        match turns::resting(tx, &who, now)? {
+            None => return Ok(None),
+            Some(rest) => {
+                let both = soonest.into_iter().chain([rest]);
+                soonest = both.min_by_key(|rest| rest.until);
+            }
+        }
+    }
+    Ok(soonest)
+}
