@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::support::hq::{Reply, TestHq};
-use crate::support::model::{Gate, ModelServer, Turn};
+use crate::support::model::{Gate, ModelServer, Tokens, Turn};
 use crate::support::work;
 
 const CHAT: &str = "/w/marlow-cargo/agents/ada/chat";
@@ -91,6 +91,48 @@ async fn commands_are_answered_without_a_model_on_the_page_and_over_the_api() {
     let viewer = hq.another("Vera", Some(Role::Viewer)).await;
     let status = viewer.post(COMMANDS, &json!({ "text": "/stop" })).await.status;
     assert_eq!(status, StatusCode::FORBIDDEN);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_fills_the_context_is_told_in_the_chat_on_a_page_and_to_programs() {
+    let (hq, model) = scene().await;
+    let nothing = command(&hq, "/context").await;
+    assert_eq!(nothing["answer"], "Nothing was asked yet.");
+    let tokens = Tokens { input: 9_000, cache_read: 1_000, cache_write: 0, output: 20 };
+    model.push(Turn::call("task_list", json!({})));
+    model.push(Turn::text("I see.").usage(tokens));
+    command(&hq, "What is there to do?").await;
+
+    let kinds = command(&hq, "/context").await["answer"].as_str().expect("words").to_owned();
+    for words in ["10.0K", "R-1", "| Tools |", "| Messages |", "| Results of tools |"] {
+        assert!(kinds.contains(words), "{words} in {kinds}");
+    }
+    let parts = command(&hq, "/context detail").await["answer"].as_str().expect("words").to_owned();
+    assert!(parts.contains("| SOUL.md |") && parts.contains("| yes |"), "{parts}");
+
+    let told = hq.api().await.get("/api/v1/runs/R-1/context").await.json();
+    assert_eq!((&told["tokens"], &told["counted"]), (&json!(10_000), &json!(true)), "{told}");
+    let of = |kind: &str| -> u64 {
+        let parts = told["parts"].as_array().expect("parts").iter();
+        let own = parts.filter(|part| part["kind"] == kind);
+        own.map(|part| part["tokens"].as_u64().expect("a number")).sum()
+    };
+    // What was said last stands in no request yet.
+    assert_eq!(of("answers"), 0, "{told}");
+    assert!(0 < of("calls") && of("messages") < of("tools"), "{told}");
+    let all: u64 = ["rules", "files", "tools", "messages", "calls", "results"].map(of).iter().sum();
+    assert!((9_900..=10_000).contains(&all), "{all} in {told}");
+
+    let mira = hq.owner();
+    let run = mira.get("/w/marlow-cargo/runs/R-1").await;
+    let links = run.attrs("#run-rail a", "href");
+    assert!(links.contains(&"/w/marlow-cargo/runs/R-1/context".to_owned()), "{links:?}");
+    let page = mira.get("/w/marlow-cargo/runs/R-1/context").await;
+    let region = page.text_of("#run-context");
+    assert!(region.contains("10.0K") && region.contains("The agent’s files"), "{region}");
+    let live = mira.clone().htmx("run-context").get("/w/marlow-cargo/runs/R-1/context").await;
+    assert!(live.text_of("#run-context").contains("Part by part"), "{}", live.text);
     hq.finish().await;
 }
 

@@ -32,6 +32,7 @@ const KINDS = [
   '/review?changes',
   '/runs',
   '/runs/*',
+  '/runs/*/context',
   '/runs/*/fork',
   '/runs/*/retry',
   '/settings/connections',

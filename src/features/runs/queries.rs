@@ -9,6 +9,7 @@ pub mod compare;
 pub mod doing;
 pub mod halt;
 pub mod limits;
+pub mod makeup;
 pub mod onward;
 pub mod park;
 pub mod questions;

@@ -8,7 +8,7 @@ use hq::features::agents::rules as agents;
 use hq::features::runs::model::{Input, InputState, Run};
 use hq::features::runs::rules as runs;
 use hq::kernel::{Outcome, RunState};
-use hq::store::StoreError;
+use hq::store::{ReadExt as _, StoreError};
 use serde_json::json;
 
 use crate::support::model::{Gate, Turn};

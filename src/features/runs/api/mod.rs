@@ -1,6 +1,7 @@
 //! JSON routes of runs, and the OpenAI-compatible API.
 
 mod compare;
+mod context;
 pub(super) mod export;
 mod halt;
 mod limits;
@@ -97,6 +98,7 @@ pub fn routes() -> Routes {
         )
         .merge(sessions::routes())
         .merge(compare::routes())
+        .merge(context::routes())
         .merge(talk::routes())
         .merge(queue::routes())
         .merge(halt::routes())

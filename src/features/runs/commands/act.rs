@@ -100,6 +100,7 @@ impl Place<'_> {
             Command::Help => tell::help(),
             Command::Status => self.look(tell::status)?,
             Command::Usage => self.look(tell::usage)?,
+            Command::Context(detail) => self.look(|scene| tell::makeup(scene, detail))?,
             Command::New(model) => return self.anew(model, once).await.map(Done::Anew),
             Command::Stop => self.stop(once).await?,
             Command::Compact(focus) => self.compact(focus, once).await?,

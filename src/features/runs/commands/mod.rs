@@ -45,6 +45,7 @@ pub const ALL: &[Spec] = &[
     spec("queue", "[mode] [debounce:2s] [cap:20] [drop:old]", "What messages do while it works"),
     Spec { alias: Some("tell"), ..spec("steer", "text", "Say something for the next step") },
     spec("usage", "", "Show tokens and cost"),
+    spec("context", "[detail]", "Show what fills the context"),
     spec("rename", "[name]", "Name the conversation"),
 ];
 
@@ -91,6 +92,8 @@ pub enum Command {
     Queue(Option<QueueWish>),
     /// `/usage`
     Usage,
+    /// `/context`: whether part by part.
+    Context(bool),
     /// `/rename`
     Rename(String),
 }
@@ -279,6 +282,11 @@ fn command(spec: &Spec, rest: &str) -> Result<Command, CommandError> {
         "status" => alone(Command::Status),
         "stop" => alone(Command::Stop),
         "usage" => alone(Command::Usage),
+        "context" => match rest {
+            "" | "list" => Ok(Command::Context(false)),
+            "detail" => Ok(Command::Context(true)),
+            _ => Err(wrong(spec, "say detail, or nothing")),
+        },
         "reset" => alone(Command::New(None)),
         "new" if rest.contains(char::is_whitespace) => Err(wrong(spec, "give one model, or none")),
         "new" => Ok(Command::New(given)),

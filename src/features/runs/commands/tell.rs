@@ -7,9 +7,10 @@ use crate::features::connections::model::Connection;
 use crate::features::connections::queries::turns;
 use crate::features::runs::model::{EventKind, Run, Session};
 use crate::features::runs::queries::choice::{self, Wish};
+use crate::features::runs::queries::makeup::{self, Group, Makeup, Share};
 use crate::features::runs::queries::{self, queue as reading, sessions, words};
 use crate::features::usage::queries as usage;
-use crate::kernel::Timestamp;
+use crate::kernel::{RunId, Timestamp};
 use crate::providers::catalog;
 use crate::store::{ReadExt, Snap, StoreError};
 use crate::web::format;
@@ -136,6 +137,62 @@ fn context(scene: &Scene<'_>) -> Result<String, StoreError> {
         let _ = write!(out, ", compacted {}", format::count(u64::from(times), "time", "times"));
     }
     Ok(out)
+}
+
+/// What fills the context: by kind, or part by part.
+pub fn makeup(scene: &Scene<'_>, detail: bool) -> Result<String, StoreError> {
+    let Scene { tx, session, .. } = *scene;
+    let made = match session {
+        Some(session) => asked_last(tx, session)?,
+        None => None,
+    };
+    let Some((run, made)) = made else { return Ok("Nothing was asked yet.".to_owned()) };
+    let window = made.window.map_or_else(String::new, |window| {
+        format!(" of {} ({} %)", format::tokens(window), percent(made.tokens, window))
+    });
+    let about = if made.counted { "" } else { "about " };
+    let sum = format::tokens(made.tokens);
+    let mut out = format!(
+        "The last request to `{}`, in {}: {about}{sum}{window} tokens.\n\n",
+        made.model,
+        run.name(),
+    );
+    out.push_str(if detail {
+        "| Part | Tokens | Kept |\n|---|---:|---|\n"
+    } else {
+        "| Kind | Tokens |\n|---|---:|\n"
+    });
+    let lines: Vec<String> = match detail {
+        true => {
+            let line = |share: &Share| {
+                let kept = if share.stable { "yes" } else { "no" };
+                format!("| {} | {} | {kept} |", share.name, format::tokens(share.tokens))
+            };
+            made.shares.iter().map(line).collect()
+        }
+        false => {
+            let line = |(group, tokens): &(Group, u64)| {
+                format!("| {} | {} |", group.label(), format::tokens(*tokens))
+            };
+            made.groups().iter().map(line).collect()
+        }
+    };
+    out.push_str(&lines.join("\n"));
+    Ok(out)
+}
+
+/// The newest run of a conversation that has asked a model, and what filled its context.
+fn asked_last(tx: &Snap<'_>, session: &Session) -> Result<Option<(Run, Makeup)>, StoreError> {
+    let last = queries::last_events(tx, session.id, LAST)?;
+    let runs: Vec<RunId> = last.iter().rev().filter_map(|event| event.run).collect();
+    let mut seen = None;
+    for id in runs.into_iter().filter(|id| seen.replace(*id) != Some(*id)) {
+        let Some(run) = tx.get::<Run>(id)? else { continue };
+        if let Some(made) = makeup::of_run(tx, &run)? {
+            return Ok(Some((run, made)));
+        }
+    }
+    Ok(None)
 }
 
 /// How everything stands.

@@ -3,6 +3,7 @@
 mod below;
 mod chat;
 mod compare;
+mod context;
 mod halt;
 mod lane;
 mod limits;
@@ -36,6 +37,7 @@ pub fn routes() -> Routes {
         .get("/runs", list::index.needs(Can::Read))
         .get("/runs/compare", compare::show.needs(Can::Read))
         .get("/runs/{name}", show::show.needs(Can::Read))
+        .get("/runs/{name}/context", context::show.needs(Can::Read))
         .get("/runs/{name}/steps/{n}/raw", raw::raw.needs(Can::Read))
         .get("/runs/{name}/steps/{n}/picture", raw::picture.needs(Can::Read))
         .get("/runs/{name}/events", raw::events.needs(Can::Read))

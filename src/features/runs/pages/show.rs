@@ -127,6 +127,8 @@ struct Rail {
     history: String,
     reverts: Vec<Revert>,
     context: Option<(String, u8)>,
+    /// Where it says what fills it.
+    makeup: String,
     details: Vec<(&'static str, String, String)>,
     /// Where all of it stands as it is kept: to look at, to take along.
     record: (String, String),
@@ -462,7 +464,8 @@ fn rail(
     let history = look.ws.url(&format!("agents/{slug}/history?commit={commit}"));
     let commit = commit.chars().take(10).collect();
     let record = (format!("{href}/events"), format!("{href}/export"));
-    Ok(Rail { live, below, files, commit, history, reverts, context, details, record })
+    let makeup = format!("{href}/context");
+    Ok(Rail { live, below, files, commit, history, reverts, context, makeup, details, record })
 }
 
 /// What became of files that went back, newest first.

@@ -233,11 +233,10 @@ fn locate(
 }
 
 /// What of a conversation its model was shown before this event.
-pub(super) fn context_at(
-    tx: &WriteTx<'_>,
-    session: &Session,
-    upto: u32,
-) -> Result<Context, StoreError> {
+///
+/// # Errors
+/// When the disk fails.
+pub fn context_at(tx: &impl ReadExt, session: &Session, upto: u32) -> Result<Context, StoreError> {
     let mut context = queries::context(tx, session.id)?;
     context.asked = None;
     context.trimmed = context.trimmed.min(upto);
