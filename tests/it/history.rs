@@ -64,11 +64,19 @@ async fn a_program_reads_every_version_of_a_task_and_undoes_one_of_them() {
     assert_eq!(title["after"], "Compare leasing prices");
 
     let page = api.get(&format!("/api/v1/history/tasks/{key}?limit=1")).await.json();
-    let next = page["next"].as_u64().expect("there is more");
+    let next = page["next"].as_str().expect("there is more");
     let rest = api.get(&format!("/api/v1/history/tasks/{key}?before={next}")).await.json();
     assert_eq!(rest["items"][0], told[1]);
-    let strange = api.get(&format!("/api/v1/history/tasks/{key}?before=1")).await;
-    assert_eq!(strange.json()["code"], "bad_cursor");
+    let (life, _) = next.split_once('.').expect("a cursor");
+    for strange in ["1", "x.1", &format!("{life}.1")] {
+        let strange = api.get(&format!("/api/v1/history/tasks/{key}?before={strange}")).await;
+        assert_eq!(strange.json()["code"], "bad_cursor", "{}", strange.text);
+    }
+    let other = api.get(&format!("/api/v1/history/tasks/{key}?before=1.1")).await;
+    assert_eq!(
+        (other.status, &other.json()["code"]),
+        (StatusCode::GONE, &json!("unknown_incarnation"))
+    );
 
     let id = told[0]["after"]["id"].as_str().unwrap();
     let seq = told[0]["seq"].as_u64().unwrap();

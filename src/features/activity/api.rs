@@ -112,14 +112,16 @@ fn begin(ws: &Ws, field: &str, text: Option<&str>) -> Result<Cursor, ApiError> {
         Some(text) => text.parse::<Cursor>(),
     };
     let after = after.map_err(|_| unreadable(field))?;
-    if !ws.store.knows(after)? {
-        let text = format!(
-            "the cursor belongs to another life of this workspace; take a snapshot: read \
-             /api/v1/snapshot to its end and go on after the cursor of its first page ({head} now)"
-        );
-        return Err(ApiError(Failure::new(ProblemKind::Gone, "unknown_incarnation", text)));
-    }
-    Ok(after)
+    if ws.store.knows(after)? { Ok(after) } else { Err(other_life("cursor", head)) }
+}
+
+/// What was given back is from before a restore.
+fn other_life(what: &str, head: Cursor) -> ApiError {
+    let text = format!(
+        "the {what} belongs to another life of this workspace; take a snapshot: read /api/v1/snapshot \
+         to its end and go on after the cursor of its first page ({head} now)"
+    );
+    ApiError(Failure::new(ProblemKind::Gone, "unknown_incarnation", text))
 }
 
 fn unreadable(field: &str) -> ApiError {
@@ -362,12 +364,15 @@ async fn snapshot_page(
     }
     let tables: Vec<String> =
         asked.tables.iter().flat_map(|text| text.split(',')).map(str::to_owned).collect();
+    let (schema, incarnation) = (ws.store.schema(), ws.store.incarnation());
     let from = match asked.after.as_deref() {
         None | Some("") => (0, Vec::new()),
-        Some(text) => feed::snapshot_place(text)
-            .ok_or_else(|| ApiError::invalid("after", "give back `next` as it came"))?,
+        Some(text) => match feed::snapshot_place(text) {
+            Some((life, from)) if life == incarnation => from,
+            Some(_) => return Err(other_life("place", ws.store.head())),
+            None => return Err(ApiError::invalid("after", "give back `next` as it came")),
+        },
     };
-    let (schema, incarnation) = (ws.store.schema(), ws.store.incarnation());
     if let Some(other) = tables.iter().find(|name| schema.named(name).is_none()) {
         return Err(ApiError::invalid("tables", format!("there is no table `{other}`")));
     }
@@ -376,5 +381,6 @@ async fn snapshot_page(
         ws.look(move |ws| ws.read(|snap| feed::snapshot(snap, ws.store.schema(), looker, &part)));
     let page = page.await?;
     let cursor = Cursor { incarnation, seq: page.seq }.to_string();
-    Ok(Json(SnapshotPage { items: page.items, next: page.next, cursor }))
+    let next = page.next.map(|place| format!("{incarnation:x}.{place}"));
+    Ok(Json(SnapshotPage { items: page.items, next, cursor }))
 }

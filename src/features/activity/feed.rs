@@ -213,17 +213,19 @@ fn weight(value: &Value) -> usize {
 pub struct Piece {
     /// `{table, id, rev, row}`
     pub items: Vec<Value>,
-    /// Where to go on.
+    /// Where to go on: table and key.
     pub next: Option<String>,
     /// As of which entry.
     pub seq: u64,
 }
 
-/// A place in a snapshot from its text: table and key.
+/// A place in a snapshot from its text: the life of the store, then table and key.
 #[must_use]
-pub fn snapshot_place(text: &str) -> Option<(u16, Vec<u8>)> {
-    let (table, key) = text.split_once('.')?;
-    Some((table.parse().ok()?, hex::decode(key).ok()?))
+pub fn snapshot_place(text: &str) -> Option<(u64, (u16, Vec<u8>))> {
+    let (life, place) = text.split_once('.')?;
+    let (table, key) = place.split_once('.')?;
+    let life = u64::from_str_radix(life, 16).ok()?;
+    Some((life, (table.parse().ok()?, hex::decode(key).ok()?)))
 }
 
 /// Which rows of a snapshot are wanted.

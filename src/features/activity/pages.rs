@@ -7,7 +7,8 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::app::{App, Ws};
-use crate::features::history::queries::{access, readable::Looker};
+use crate::features::history::queries::error::HistoryError;
+use crate::features::history::queries::{self as history, access, readable::Looker};
 use crate::features::runs::queries::talk;
 use crate::kernel::{Can, ProblemKind, Timestamp, Via};
 use crate::store::Cursor;
@@ -41,18 +42,18 @@ pub fn routes() -> Routes {
 struct Asked {
     area: Option<String>,
     by: Option<String>,
-    before: Option<u64>,
+    before: Option<String>,
 }
 
 impl Asked {
-    fn filter(&self) -> Filter {
+    fn filter(&self, ws: &Ws) -> Result<Filter, HistoryError> {
         let area = self.area.as_deref();
         let by = self.by.as_deref();
-        Filter {
+        Ok(Filter {
             area: Area::ALL.into_iter().find(|one| Some(one.word()) == area),
             by: By::ALL.into_iter().find(|one| Some(one.word()) == by),
-            before: self.before,
-        }
+            before: history::place(&ws.store, self.before.as_deref())?,
+        })
     }
 }
 
@@ -60,7 +61,7 @@ fn address(ws: &Ws, area: Option<Area>, by: Option<By>, before: Option<u64>) -> 
     let mut pairs = Vec::new();
     pairs.extend(area.map(|area| ("area", area.word().to_owned())));
     pairs.extend(by.map(|by| ("by", by.word().to_owned())));
-    pairs.extend(before.map(|before| ("before", before.to_string())));
+    pairs.extend(before.map(|before| ("before", history::next_place(&ws.store, before))));
     let query = serde_urlencoded::to_string(&pairs).unwrap_or_default();
     match query.is_empty() {
         true => ws.url("activity"),
@@ -112,7 +113,7 @@ async fn show(
     shell: Shell,
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
-    let filter = asked.filter();
+    let filter = asked.filter(&ws)?;
     let wanted = (Looker::of(&who), filter);
     let found =
         ws.look(move |ws| ws.read(|snap| queries::lines(snap, ws.store.schema(), wanted, PAGE)));

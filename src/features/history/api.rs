@@ -28,7 +28,7 @@ use super::queries::outlook::Outlook;
 use super::queries::preview::{self, StayingField};
 use super::queries::scope::{self, Wanted};
 use super::queries::versions::{self, fields_of};
-use super::queries::{id_text, is_only_one, record};
+use super::queries::{id_text, is_only_one, next_place, place, record};
 use super::rules::{self, Undone};
 use super::undo;
 
@@ -44,9 +44,10 @@ pub fn routes() -> Routes {
             history.needs(Can::Read).doc(|| {
                 Doc::new(
                     "What became of a record, newest first. Tables: tasks, comments, deliverables, \
-                     deliverable_versions, reviews, task_files, agents, settings and retention (id \
-                     `-`), members, connections, connection_keys, inbox, runs. Also of records \
-                     that are gone",
+                     deliverable_versions, reviews, task_files, agents, members, invites, connections, \
+                     connection_keys, connection_spare_keys, connection_windows, model_fallbacks, \
+                     budgets, prices, inbox, runs; settings, retention, people, usual_thinking and \
+                     subagent_limits (id `-`). Also of records that are gone",
                 )
                 .query::<Asked>()
                 .returns::<Versions>()
@@ -79,7 +80,7 @@ pub fn routes() -> Routes {
 #[serde(deny_unknown_fields)]
 struct Asked {
     /// The `next` of the page before.
-    before: Option<u64>,
+    before: Option<String>,
     /// 1 to 100; 25 unless said otherwise.
     limit: Option<usize>,
 }
@@ -134,7 +135,7 @@ struct VersionView {
 struct Versions {
     items: Vec<VersionView>,
     /// Give this back as `before`.
-    next: Option<u64>,
+    next: Option<String>,
 }
 
 fn op_word(op: Op) -> &'static str {
@@ -161,8 +162,9 @@ fn told(
     ws: &Ws,
     who: &Person,
     (table, id): &(String, String),
-    (before, limit): (Option<u64>, usize),
+    (before, limit): (Option<String>, usize),
 ) -> Result<Versions, HistoryError> {
+    let before = place(&ws.store, before.as_deref())?;
     ws.read(|snap| {
         let schema = ws.store.schema();
         let record = record(snap, schema, who, (table, id))?;
@@ -173,7 +175,8 @@ fn told(
         }
         let teller = Teller::new(ws, snap)?;
         let items = page.versions.iter().map(|version| teller.version(&record, version));
-        Ok(Versions { items: items.collect::<Result<_, _>>()?, next: page.next })
+        let next = page.next.map(|seq| next_place(&ws.store, seq));
+        Ok(Versions { items: items.collect::<Result<_, _>>()?, next })
     })
 }
 

@@ -20,7 +20,7 @@ use crate::kernel::{Clock, Timestamp};
 use super::{leftovers, lock};
 
 pub use stores::rehearse;
-use stores::{Staged, awaken, former, people, schema_of};
+use stores::{Staged, awaken, former, listed, people, schema_of};
 
 /// What is to be restored.
 pub struct RestoreWish {
@@ -143,9 +143,15 @@ pub fn restore(
     let swap = Swap::at(clock.now(), names);
     let staged = swap.stage(&wish.data)?;
     let written = write_out(repo, (&manifest, only), &staged, &schema_of, meter).and_then(|()| {
+        if only.is_none() {
+            // Those that are there make room also for none at all.
+            let all = staged.join("workspaces");
+            fs::create_dir_all(&all).map_err(BackupError::disk(&all))?;
+        }
         let (former, people) = (former(&wish.data), people(&wish.data, &restored.workspaces));
         let (folder, manifest, key_file) = (&*staged, &manifest, &*wish.key_file);
-        awaken(&Staged { folder, manifest, former, people, key_file }, &mut restored)
+        let listed = if only.is_some() { listed(&wish.data) } else { Vec::new() };
+        awaken(&Staged { folder, manifest, former, people, listed, key_file }, &mut restored)
     });
     if let Err(error) = written {
         // ok: the first error counts; the next restore clears the folder.

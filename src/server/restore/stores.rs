@@ -14,8 +14,11 @@ use crate::features::backups::rules::{self as backups, NewRestoration};
 use crate::features::connections::model::{Connection, ConnectionKey, Grant, SpareKey, SpareKeys};
 use crate::features::runs::model::HaltOf;
 use crate::features::runs::rules::halt;
+use crate::features::users::model::Workspace;
+use crate::features::users::queries as users;
 use crate::features::users::rules::UsersError;
 use crate::features::users::rules::restored::{Closed, Former, after_restore, forget_others};
+use crate::features::workspace::queries as workspace;
 use crate::features::workspace::rules::restored::{Former as People, after_restore as close_doors};
 use crate::kernel::id::{IdSource, SystemIds};
 use crate::kernel::time::SystemClock;
@@ -48,6 +51,8 @@ pub(super) struct Staged<'s> {
     pub former: Option<Former>,
     /// Who belonged to the workspaces that it takes the place of, as far as that can be read.
     pub people: BTreeMap<String, People>,
+    /// The workspaces that are on the list there, as far as that can be read.
+    pub listed: Vec<Workspace>,
     /// The file of the master key.
     pub key_file: &'s Path,
 }
@@ -65,6 +70,20 @@ pub(super) fn former(data: &Path) -> Option<Former> {
     });
     // ok: that it cannot be read may be why somebody restores; the notes say so.
     read.ok()
+}
+
+/// The workspaces on the list of the store of accounts that is there.
+pub(super) fn listed(data: &Path) -> Vec<Workspace> {
+    if !data.join(SYSTEM).exists() {
+        return Vec::new();
+    }
+    let read = plain(data, SYSTEM, &Means::default()).and_then(|store| {
+        let listed = store.read(|snap| users::workspaces(snap));
+        store.close();
+        listed
+    });
+    // ok: as with the accounts.
+    read.unwrap_or_default()
 }
 
 /// Who belongs to the workspaces that are there and are to be restored.
@@ -97,6 +116,7 @@ pub(super) fn awaken(staged: &Staged<'_>, done: &mut Restored) -> Result<(), Bac
     let (mut there, mut news) = (Vec::new(), Vec::new());
     for slug in std::mem::take(&mut done.workspaces) {
         let store = open(staged.folder, &format!("workspaces/{slug}/hq.redb"), &means)?;
+        own_place(&store, staged, &slug)?;
         if !back(&store, &slug, done)? {
             store.close();
             let folder = staged.folder.join("workspaces").join(&slug);
@@ -132,6 +152,27 @@ pub(super) fn awaken(staged: &Staged<'_>, done: &mut Restored) -> Result<(), Bac
         done.notes.push(words.to_owned());
     }
     Ok(())
+}
+
+/// Refuses to put a workspace alone where another one is by now: the list has one of an address.
+fn own_place(store: &Store, staged: &Staged<'_>, slug: &str) -> Result<(), BackupError> {
+    if staged.folder.join(SYSTEM).exists() {
+        return Ok(());
+    }
+    let settings =
+        store.read(|snap| workspace::settings(snap)).map_err(BackupError::store(slug))?;
+    let is_other = |row: &&Workspace| {
+        row.slug == slug && settings.as_ref().is_some_and(|settings| settings.id != row.id)
+    };
+    match staged.listed.iter().find(is_other) {
+        None => Ok(()),
+        Some(other) => Err(BackupError::Restore(format!(
+            "another workspace has the address {slug} by now ({}), and the one of the backup would take \
+             its place; restore it with --into into a folder of its own, from where `hq export` and `hq \
+             import --as` bring it in beside, or move the other one away first (`hq workspace move`)",
+            other.label
+        ))),
+    }
 }
 
 /// Whether passwords can be checked with the key that is there.

@@ -145,6 +145,14 @@ async fn every_kind_of_cursor_is_refused_or_begins_anew_after_a_restore() {
     api.post("/api/v1/tasks", &json!({ "title": "Only in the first life" })).await;
     let former = hq.ws().store.head();
     let place = former.to_string();
+    let title = json!({ "title": "Another title" });
+    api.json("PATCH", "/api/v1/tasks/MC-1", &title).await;
+    let next = async |api: &Person, path: &str| {
+        let page = api.get(path).await;
+        page.json()["next"].as_str().unwrap_or_else(|| panic!("{}", page.text)).to_owned()
+    };
+    let rows = next(&api, "/api/v1/snapshot?limit=1").await;
+    let versions = next(&api, "/api/v1/history/tasks/MC-1?limit=1").await;
     let waited = Duration::from_secs(20);
     let before = tokio::time::timeout(waited, followed(&hq)).await.expect("it follows");
     hq.stop().await;
@@ -161,11 +169,22 @@ async fn every_kind_of_cursor_is_refused_or_begins_anew_after_a_restore() {
     let resumed = api.clone().with("last-event-id", &place).with("accept", "text/event-stream");
     let resumed = resumed.get("/api/v1/changes").await;
     assert_eq!(resumed.status, 410, "{}", resumed.text);
-    let listed = api.get(&format!("/api/v1/audit?before={place}")).await;
-    assert_eq!(listed.status, 410, "{}", listed.text);
+    for path in [
+        format!("audit?before={place}"),
+        format!("snapshot?limit=1&after={rows}"),
+        format!("history/tasks/MC-1?before={versions}"),
+    ] {
+        let listed = api.get(&format!("/api/v1/{path}")).await;
+        assert_eq!(listed.status, 410, "{path}: {}", listed.text);
+        assert!(listed.text.contains("unknown_incarnation"), "{path}: {}", listed.text);
+    }
 
     let person = hq.nobody();
     person.form("/login", &[("email", OWNER.1), ("password", OWNER.2)]).await;
+    for path in ["activity", "history/tasks/MC-1"] {
+        let shown = person.get(&format!("/w/marlow-cargo/{path}?before={place}")).await;
+        assert_eq!(shown.status, 410, "{path}: {}", shown.text);
+    }
     let mut page = person.stream(&format!("/w/marlow-cargo/events?after={place}")).await;
     let told = page.next().await.expect("a message");
     assert_eq!((told.event.as_str(), told.id), ("hq-resync", hq.ws().store.head().to_string()));

@@ -1,16 +1,17 @@
 //! What a restore does to the people of a workspace: who had left since the backup stays away, rights
 //! that were taken stay taken, invitations of then are good no more.
 
-use hq::backup::{Meter, Repository};
+use hq::backup::{Meter, Repository, Source, make};
 use hq::crypto::token::TokenHash;
 use hq::features::workspace::model::{Invite, InviteSecret, Member};
 use hq::features::workspace::queries;
 use hq::features::workspace::rules::members::{self, Shut};
 use hq::kernel::{AccountId, Actor, Cause, Part, Role};
 use hq::server::restore::{Mode, RestoreWish, Restored, Which, restore};
+use hq::server::workspaces::life;
 use hq::store::{Range, ReadExt as _, Record as _};
 
-use super::{back_up, repository};
+use super::{back_up, repository, source};
 use crate::support::hq::TestHq;
 
 const BY: (Actor, Cause) = (Actor::System(Part::Cli), Cause::Setup);
@@ -107,6 +108,67 @@ async fn who_had_left_or_had_lost_rights_since_the_backup_has_none_after_a_resto
         assert_eq!(eve.get("/w/marlow-cargo/").await.status, expected);
         hq.finish().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workspace_alone_does_not_take_the_place_of_another_that_has_its_address_by_now() {
+    let mut hq = TestHq::start().await;
+    let made = async |hq: &TestHq| {
+        let body = serde_json::json!({ "name": "Northwind" });
+        let made = hq.owner().post("/api/v1/workspaces", &body).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        hq.running().app.workspace("northwind").expect("it is there")
+    };
+    let there = made(&hq).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let repo = repository(folder.path(), None);
+    back_up(&hq, &repo);
+    let (app, former) = (hq.running().app.clone(), there.id);
+    life::move_to(&app, BY, &there, folder.path().join("away")).await.expect("moved away");
+    drop((app, there));
+    let other = made(&hq).await.id;
+    assert_ne!(other, former);
+    hq.stop().await;
+    let wish = RestoreWish {
+        data: hq.data(),
+        backup: Which::Newest,
+        workspace: Some("northwind".to_owned()),
+        mode: Mode::Restore,
+        key_file: hq.data().join("master.key"),
+    };
+    let refused = tokio::task::block_in_place(|| restore(&repo, &wish, &Meter::default()));
+    let words = refused.expect_err("another one is there").to_string();
+    assert!(words.contains("another workspace has the address northwind by now"), "{words}");
+    assert!(words.contains("hq import --as"), "{words}");
+    hq.start_again().await;
+    let app = hq.running().app.clone();
+    assert_eq!(app.workspace("northwind").map(|ws| ws.id), Some(other), "it is as it was");
+    assert!(app.broken.read().is_empty());
+    // Where nobody has the address it comes back.
+    let there = app.workspace("northwind").expect("the other one");
+    life::move_to(&app, BY, &there, folder.path().join("away-too")).await.expect("moved away");
+    drop((app, there));
+    hq.stop().await;
+    put_back(&hq, &repo, Some("northwind"));
+    hq.start_again().await;
+    let app = hq.running().app.clone();
+    assert_eq!(app.workspace("northwind").map(|ws| ws.id), Some(former));
+    drop(app);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_without_workspaces_takes_the_place_of_all_that_are_there() {
+    let mut hq = TestHq::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let repo = repository(folder.path(), None);
+    let none = Source { workspaces: Vec::new(), ..source(&hq) };
+    make(&repo, &none, &Meter::default()).expect("a backup");
+    hq.stop().await;
+    let kept = put_back(&hq, &repo, None).kept.expect("what was there");
+    assert!(kept.join("workspaces/marlow-cargo/hq.redb").exists());
+    let left = std::fs::read_dir(hq.data().join("workspaces")).expect("a folder").count();
+    assert_eq!(left, 0, "the next start would take it in");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

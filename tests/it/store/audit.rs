@@ -404,7 +404,8 @@ fn entries_are_found_by_their_time_though_the_clock_was_set_back_in_between() {
     let within = |since: Option<i64>, until: Option<i64>| {
         let all = look(&toys, |s| (s.since, s.until) = (since, until));
         let of_one = look(&toys, |s| {
-            (s.record, s.since, s.until) = (Some((100, &key)), since, until);
+            s.record = Some((100, &key));
+            (s.since, s.until) = (since, until);
         });
         assert_eq!((all.next, of_one.next), (None, None));
         let odd: Vec<u64> = seqs(&all).into_iter().filter(|seq| seq % 2 == 1).collect();

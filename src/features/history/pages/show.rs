@@ -19,7 +19,7 @@ use crate::web::shell::Shell;
 use super::super::queries::error::HistoryError;
 use super::super::queries::names::{Names, Word, noun};
 use super::super::queries::versions::{self, fields_of};
-use super::super::queries::{id_text, is_only_one, record};
+use super::super::queries::{id_text, is_only_one, next_place, place, record};
 use super::{Cell, Look, VersionView};
 
 /// Versions of one page.
@@ -27,7 +27,7 @@ const PAGE: usize = 20;
 
 #[derive(Deserialize)]
 pub(super) struct Asked {
-    before: Option<u64>,
+    before: Option<String>,
 }
 
 #[derive(Template)]
@@ -58,7 +58,8 @@ pub(super) async fn show(
     Path2(table, id): Path2<String, String>,
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
-    let told = ws.look(move |ws| told(&Look::new(&app, ws, &who), (&table, &id), asked.before));
+    let told =
+        ws.look(move |ws| told(&Look::new(&app, ws, &who), (&table, &id), asked.before.as_deref()));
     let (list, title, noun) = told.await?;
     match hx.is_partial() {
         true => html::fragment(&list),
@@ -71,9 +72,10 @@ pub(super) async fn show(
 fn told(
     look: &Look<'_>,
     named: (&str, &str),
-    before: Option<u64>,
+    before: Option<&str>,
 ) -> Result<(List, Cell, &'static str), HistoryError> {
     let (ws, schema) = (look.ws, look.ws.store.schema());
+    let before = place(&ws.store, before)?;
     ws.read(|snap| {
         let record = record(snap, schema, look.who, named)?;
         let names = Names::new(snap)?;
@@ -136,6 +138,7 @@ fn list(
     let views = page.versions.iter().map(view).collect::<Result<_, _>>()?;
     let table = schema.table(record.table).map_or("", |info| info.name);
     let live = before.is_none().then(|| Live::new(&*href).record(table, id_text(schema, record)));
-    let next = page.next.map(|seq| format!("{href}?before={seq}")).unwrap_or_default();
+    let next = page.next.map(|seq| format!("{href}?before={}", next_place(&look.ws.store, seq)));
+    let next = next.unwrap_or_default();
     Ok(List { live, versions: views, next, first: before.is_none() })
 }

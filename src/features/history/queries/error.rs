@@ -21,6 +21,9 @@ pub enum HistoryError {
     /// A page cursor that fits nothing.
     #[error("give back the `next` of the page before")]
     BadCursor,
+    /// A page cursor of another life of the store.
+    #[error("this workspace was restored since; begin again without `before`")]
+    OtherLife,
     /// No such run, or none that this person may look at.
     #[error("run {0} was not found")]
     NoRun(String),
@@ -77,6 +80,7 @@ impl Problem for HistoryError {
             Self::NoEntry(_) => "entry_not_found",
             Self::NotThere(_) => "change_not_found",
             Self::BadCursor => "bad_cursor",
+            Self::OtherLife => "unknown_incarnation",
             Self::NoRun(_) => "run_not_found",
             Self::RunLive(_) => "run_live",
             Self::Unclear => "undo_unclear",
@@ -98,6 +102,7 @@ impl Problem for HistoryError {
             | Self::NotThere(_)
             | Self::NoRun(_) => ProblemKind::NotFound,
             Self::BadCursor | Self::Unclear | Self::BadBasis => ProblemKind::Invalid,
+            Self::OtherLife => ProblemKind::Gone,
             Self::RunLive(_)
             | Self::Nothing
             | Self::FilesUndone

@@ -21,7 +21,7 @@ use crate::features::runs::queries as runs;
 use crate::features::tasks::model::TASKS;
 use crate::features::tasks::queries as tasks;
 use crate::kernel::TypedId as _;
-use crate::store::{KeyBuf, Read, Root, Schema};
+use crate::store::{Cursor, KeyBuf, Read, Root, Schema, Store};
 use crate::web::session::Person;
 
 use error::HistoryError;
@@ -72,6 +72,26 @@ pub fn record(
         None if record.table == RUNS.number => Err(nothing()),
         _ => Ok(record),
     }
+}
+
+/// The place in a record's history that was given out as `next`.
+///
+/// # Errors
+/// `BadCursor` when it is none, `OtherLife` when it comes from before a restore: an entry of that number
+/// is another one now.
+pub fn place(store: &Store, text: Option<&str>) -> Result<Option<u64>, HistoryError> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+    let cursor: Cursor = text.parse().map_err(|_| HistoryError::BadCursor)?;
+    match cursor.incarnation == store.incarnation() {
+        true => Ok(Some(cursor.seq)),
+        false => Err(HistoryError::OtherLife),
+    }
+}
+
+/// A place in a record's history, to be given out.
+#[must_use]
+pub fn next_place(store: &Store, seq: u64) -> String {
+    Cursor { incarnation: store.incarnation(), seq }.to_string()
 }
 
 /// The typed id of a record.
