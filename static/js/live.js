@@ -21,26 +21,61 @@ function changed(event) {
   names.forEach(fire);
 }
 
+// What runs are writing, piece by piece: the server draws it as Markdown now and then, and what came
+// since is added to that.
+const heard = new Map();
+const drawing = new Set();
+const BLOCKS = "p,ul,ol,li,pre,pre > code,blockquote,table,thead,tbody,tr,td,th,h1,h2,h3,h4,h5,h6,div";
+
+/** The innermost block at the end of a box: there the text goes on. */
+function end(box) {
+  const last = [...box.childNodes].filter((node) => node.nodeType === 1 || node.data?.trim()).at(-1);
+  return last?.nodeType === 1 && last.matches(BLOCKS) ? end(last) : box;
+}
+
+/** Adds what a box does not show yet. */
+function goOn(box) {
+  const { step, pieces } = heard.get(box.dataset.run) ?? {};
+  if (box.dataset.step !== String(step)) return;
+  let have = Number(box.dataset.at);
+  for (const { at, text } of pieces) {
+    if (at !== have) continue;
+    const fresh = box.querySelector("[data-fresh]") ?? end(box).appendChild(document.createElement("span"));
+    fresh.dataset.fresh = "";
+    fresh.append(text);
+    have += bytes(text);
+  }
+  box.dataset.at = have;
+}
+
+/** Asks for the text as the server draws it, not more often than it can be read. */
+function draw(run) {
+  if (drawing.has(run)) return;
+  drawing.add(run);
+  setTimeout(() => {
+    drawing.delete(run);
+    fire(`hq:text:${run}`);
+  }, 500);
+}
+
 function writing(event) {
-  const { run, step, text, at } = JSON.parse(event.data);
-  const boxes = document.querySelectorAll(`[data-run="${CSS.escape(run)}"]`);
+  const { run, step, kind, text, at } = JSON.parse(event.data);
+  if (at === 0 || heard.get(run)?.step !== step) heard.set(run, { step, pieces: [] });
+  heard.get(run).pieces.push({ at, text });
+  const boxes = document.querySelectorAll(`.writing[data-run="${CSS.escape(run)}"]`);
   // Words begin where none were before, after thinking for example: whoever shows this run draws a box.
   if (at === 0 && !boxes.length) fire(`hq:runs:${run}`);
   for (const box of boxes) {
-    const words = box.firstElementChild;
     if (box.dataset.step !== String(step) || at === 0) {
       Object.assign(box.dataset, { step, at: 0 });
-      words.textContent = "";
+      box.replaceChildren(document.createElement("p"));
     }
-    const have = Number(box.dataset.at);
-    if (at === have) {
-      words.append(text);
-      box.dataset.at = have + bytes(text);
-    } else if (at > have) {
-      fire(`hq:runs:${run}`);
-    }
+    goOn(box);
+    if (Number(box.dataset.at) < at || (kind === "text" && /[\n*`|]/.test(text))) draw(run);
   }
 }
+
+document.addEventListener("htmx:after:swap", () => document.querySelectorAll(".writing[data-run]").forEach(goOn));
 
 function open() {
   clearTimeout(retry);

@@ -178,7 +178,11 @@ async fn a_run_is_steered_and_stopped_from_its_page() {
     assert!(page.text_of(".run-facts").contains("Working"));
     assert!(!page.texts(".writing").is_empty(), "what is written now is shown");
     let talk = mira.get(&chat).await;
-    assert!(!talk.texts("#talk .writing").is_empty());
+    assert_eq!(
+        talk.texts("#talk .writing .md p"),
+        ["Long"],
+        "what is written is drawn as Markdown"
+    );
     mira.form(&at("runs/R-1/say"), &[("body", "Only the prices")]).await;
     let queued = mira.get(&chat).await;
     assert!(queued.text_of(".mine[data-queued] .meta").contains("Read at the next step"));

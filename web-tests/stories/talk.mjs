@@ -28,6 +28,7 @@ export function tell(given) {
       const note = () => {
         const length = document.querySelector('.writing')?.textContent.length ?? 0;
         if (length > (window.lengths.at(-1) ?? 0)) window.lengths.push(length);
+        window.drawn ||= Boolean(document.querySelector('.writing strong'));
       };
       new MutationObserver(note).observe(document.body, { childList: true, characterData: true, subtree: true });
     });
@@ -39,6 +40,7 @@ export function tell(given) {
     await talk.locator('.writing').waitFor({ state: 'detached' });
     const lengths = await page.evaluate(() => window.lengths);
     assert.ok(lengths.length >= 3, `the answer grew in ${lengths.length} steps`);
+    assert.ok(await page.evaluate(() => window.drawn), 'it is drawn as Markdown while it grows');
     assert.equal(await talk.getByText('How long does a delivery take?', { exact: true }).count(), 1);
     assert.equal(await page.getByLabel('Message to Ada').inputValue(), '');
     assert.deepEqual(context.faults(), []);

@@ -36,6 +36,7 @@ use super::sessions::{self, Acts, Sessions, Which};
 use super::steps::Shape;
 use super::talk::{Editing, Entry, Telling};
 use super::tools::{Line as DiffLine, Piece as Detail};
+use super::writing::HEARD;
 
 /// How many events of a conversation a page shows at once.
 pub(super) const WINDOW: u32 = 240;
@@ -313,7 +314,7 @@ fn transcript(
         Some(session) => {
             live = live.record(SESSIONS.name, session.id).record(AGENTS.name, agent.id);
             if let Some(run) = session.active_run {
-                live = live.record(RUNS.name, run);
+                live = live.record(RUNS.name, run).record(HEARD, run);
             }
             let end = place.before.unwrap_or(session.events).min(session.events);
             let from = end.saturating_sub(WINDOW);

@@ -21,6 +21,7 @@ mod steps;
 mod talk;
 mod tools;
 mod waits;
+mod writing;
 
 use crate::features::runs::api::export;
 use crate::kernel::Can;

@@ -42,6 +42,7 @@ use super::nested;
 use super::queue::Queue;
 use super::steps::{Drawing, StepList, one_line};
 use super::waits::{self, Waits};
+use super::writing::HEARD;
 
 /// How many steps a page shows at first.
 const WINDOW: usize = 100;
@@ -267,7 +268,7 @@ fn list(
     let left = steps.all.len().saturating_sub(from + MOST);
     let mut views = shown.map(|step| drawing.view(tx, step)).collect::<Result<Vec<_>, _>>()?;
     if run.state == RunState::Running && left == 0 {
-        views.extend(drawing.writing(steps, look.ws.live.block(run.id)));
+        views.extend(drawing.writing(tx, steps, look.ws.live.block(run.id)));
     }
     let earlier = (0 < from).then(|| {
         let before = from.saturating_sub(WINDOW);
@@ -278,7 +279,7 @@ fn list(
         _ => "Nothing is kept of this run.",
     };
     let live = Live::new(format!("{href}?from={from}")).record(RUNS.name, run.id);
-    let live = nested::hears(tx, run, live)?;
+    let live = nested::hears(tx, run, live.record(HEARD, run.id))?;
     let later = (0 < left).then(|| (left, format!("{href}?from={}", from + MOST)));
     Ok(StepList { live, earlier, later, steps: views, empty })
 }

@@ -22,6 +22,7 @@ use super::nested::{self, Nested};
 use super::prompt::Prompt;
 use super::talk::Attached;
 use super::tools::{self, Line as DiffLine, Piece as Detail};
+use super::writing::Writing;
 
 /// The most of a prompt that a page shows, in bytes.
 const SHOWN: usize = 24_000;
@@ -69,7 +70,7 @@ pub(super) enum Shape {
     /// Rendered text.
     Text(SafeHtml),
     /// Text that is being written.
-    Writing(Piece),
+    Writing(Writing),
 }
 
 /// The list of steps; a region of the run page.
@@ -206,7 +207,12 @@ impl Drawing<'_, '_> {
     }
 
     /// The block that the model writes right now.
-    pub fn writing(&self, steps: &Steps, piece: Option<Piece>) -> Option<StepView> {
+    pub fn writing(
+        &self,
+        tx: &impl ReadExt,
+        steps: &Steps,
+        piece: Option<Piece>,
+    ) -> Option<StepView> {
         let (call, since) = steps.asking?;
         let mut view = StepView {
             key: format!("call-{call}"),
@@ -216,11 +222,11 @@ impl Drawing<'_, '_> {
         match piece {
             Some(piece) if piece.kind == BlockKind::Text => {
                 view.face = Some(self.agent.clone());
-                view.shape = Shape::Writing(piece);
+                view.shape = Shape::Writing(Writing::of(tx, self.look, piece));
             }
             Some(piece) => {
                 view.icon = if piece.kind == BlockKind::Output { "terminal" } else { "thought" };
-                view.shape = Shape::Writing(piece);
+                view.shape = Shape::Writing(Writing::of(tx, self.look, piece));
             }
             None => {
                 let verb = match steps.compacting {

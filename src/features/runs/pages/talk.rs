@@ -9,7 +9,7 @@ use crate::features::runs::queries::steps::{CallState, Spent, Step, Steps, What}
 use crate::features::runs::queries::versions::Versions;
 use crate::features::runs::queries::{onward, words};
 use crate::kernel::{Actor, InputId, Outcome, RunId, RunState, RunTrigger, SessionId};
-use crate::live::{BlockKind, Piece};
+use crate::live::BlockKind;
 use crate::store::{ReadExt, StoreError};
 use crate::web::format;
 use crate::web::html::SafeHtml;
@@ -18,6 +18,7 @@ use crate::web::time::RelTime;
 
 use super::look::Look;
 use super::steps::{Drawing, StepView, compacted, spent};
+use super::writing::Writing;
 
 /// Something in a conversation.
 pub(super) enum Entry {
@@ -112,7 +113,7 @@ pub(super) struct Turn {
     /// What they were, in one line.
     pub folded: String,
     pub words: Vec<SafeHtml>,
-    pub writing: Option<Piece>,
+    pub writing: Option<Writing>,
     /// How it ended, when it did not end well: tone and text.
     pub trouble: Option<(&'static str, String)>,
     /// Tokens, cost and time.
@@ -443,7 +444,7 @@ impl<'a, 'l> Telling<'a, 'l> {
         match self.look.ws.live.block(*run) {
             Some(piece) if piece.kind == BlockKind::Text => {
                 turn.doing = "is writing".to_owned();
-                turn.writing = Some(piece);
+                turn.writing = Some(Writing::of(tx, self.look, piece));
             }
             Some(piece) if piece.kind == BlockKind::Thinking => {
                 turn.doing = "is thinking".to_owned();
