@@ -121,7 +121,8 @@ async fn what_fills_the_context_is_told_in_the_chat_on_a_page_and_to_programs() 
     // What was said last stands in no request yet.
     assert_eq!(of("answers"), 0, "{told}");
     assert!(0 < of("calls") && of("messages") < of("tools"), "{told}");
-    let all: u64 = ["rules", "files", "tools", "messages", "calls", "results"].map(of).iter().sum();
+    let parts = told["parts"].as_array().expect("parts").iter();
+    let all: u64 = parts.map(|part| part["tokens"].as_u64().expect("a number")).sum();
     assert!((9_900..=10_000).contains(&all), "{all} in {told}");
 
     let mira = hq.owner();
