@@ -31,6 +31,7 @@ pub fn workspace() -> Schema {
         runs::model::Run,
         runs::model::Input,
         runs::model::QueueChoice,
+        runs::model::TalkChoice,
         runs::model::Context,
         runs::model::Halt,
         runs::model::Park,

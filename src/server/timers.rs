@@ -1,4 +1,4 @@
-//! What happens once an hour: old answers of `once`, sessions of single API calls, former versions of
+//! What happens once an hour: old answers of `once`, what is over of sessions, former versions of
 //! records, old sign-ins and links go, in pieces; so do files that nobody needs (`tidy`). A store that
 //! refuses keeps no other from its turn.
 
@@ -100,7 +100,7 @@ pub async fn sweep(app: &App) {
     let system = former_versions(&app.system, Keeping::default(), now).await;
     note("system.redb", "former versions", system);
     for ws in all {
-        note(&ws.slug, "sessions of single calls", single_calls(&ws).await);
+        note(&ws.slug, "old sessions", old_sessions(&ws).await);
         let former = match ws.read(|snap| audit::queries::keeping(snap)) {
             Ok(keeping) => former_versions(&ws.store, keeping, now).await,
             Err(error) => Err(error),
@@ -194,14 +194,22 @@ async fn former_versions(store: &Store, keep: Keeping, now: Timestamp) -> Result
     Ok(())
 }
 
-/// Sessions that were made for a single API call.
-async fn single_calls(ws: &Ws) -> Result<(), StoreError> {
+/// What goes of sessions.
+async fn old_sessions(ws: &Ws) -> Result<(), StoreError> {
     let by = Actor::System(Part::Timer);
     let mut after: Option<SessionId> = None;
     loop {
         let now = ws.app.clock.now();
-        let looked = ws.read(|snap| runs::queries::sessions_made(snap, after, PIECE))?;
-        for id in looked.iter().filter(|one| forget::is_over(one, now)).map(|one| one.id) {
+        let (looked, over) = ws.read(|snap| -> Result<_, StoreError> {
+            let looked = runs::queries::sessions_made(snap, after, PIECE)?;
+            let keep = runs::queries::habits::of_workspace(snap)?;
+            let mut over = Vec::new();
+            for one in &looked {
+                over.extend(forget::goes(snap, one, &keep, now)?.map(|_| one.id));
+            }
+            Ok((looked, over))
+        })?;
+        for id in over {
             loop {
                 let forgotten = ws.store.write_in(Lane::Second, by, Cause::Retention, move |tx| {
                     forget::forget(tx, id, PIECE)

@@ -33,6 +33,7 @@ mod work; // the same as people and programs meet it, over HTTP
 mod files; // files on tasks: sending, fetching, what is shown
 mod commands; // in conversations: what is no message; files with messages
 mod resend; // messages in other words, for another answer, before they were read
+mod keeping; // conversations that begin anew by themselves, and what goes of old ones
 mod sessions; // conversations: named, archived, brought back, begun anew, searched
 mod setup; // first boot
 mod users; // signing in and out, passwords, tokens, cross-site requests

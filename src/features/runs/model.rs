@@ -16,6 +16,7 @@ mod child;
 mod context;
 mod demand;
 mod event;
+mod habits;
 mod halt;
 mod input;
 mod limits;
@@ -34,6 +35,7 @@ pub use event::{
     Body, CallStatus, Compaction, CompactionWhy, EventKind, FileMark, PromptPart, SeenFile,
     SessionEvent, SummaryBy,
 };
+pub use habits::{Habits, NEVER, TALK_CHOICES, TalkChoice, TalkWish};
 pub use halt::{HALTS, Halt, HaltCause, HaltOf};
 pub use input::{COMMENT_BY, INPUT_KEPT, INPUT_OPEN, INPUTS, Input, InputState};
 pub use limits::{Bound, SUBAGENT_LIMITS, SubagentLimits};

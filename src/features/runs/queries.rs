@@ -7,6 +7,7 @@ pub mod choice;
 pub mod client;
 pub mod compare;
 pub mod doing;
+pub mod habits;
 pub mod halt;
 pub mod limits;
 pub mod makeup;

@@ -26,7 +26,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("people", &["links", "totp", "recovery_codes"]),
     ("heirs", &["handovers"]),
     ("holds", &["halts", "queue_choices", "session_contexts", "parks", "session_branches"]),
-    ("holds", &["subagent_limits"]),
+    ("holds", &["subagent_limits", "talk_choices"]),
     ("holds", &["budgets", "budget_notices", "budget_waits"]),
     ("workspaces", &["workspaces", "settings"]),
     ("upkeep", &["retention", "prices"]),

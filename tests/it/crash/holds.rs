@@ -37,6 +37,7 @@ const KINDS: &[&str] = &[
     "choices of the queue",
     "forks",
     "limits of sub-agents",
+    "rules of conversations",
 ];
 
 /// So long that there is something to put into a summary.
@@ -83,6 +84,8 @@ pub struct Holds {
     cap: Option<u64>,
     /// How many sub-agents may be at work at once.
     live: Option<u64>,
+    /// For how many days steps are kept.
+    steps: Option<u64>,
     doing: Option<(&'static str, String)>,
     tally: Tally,
 }
@@ -102,6 +105,7 @@ impl Default for Holds {
             must_wait: false,
             cap: None,
             live: None,
+            steps: None,
             doing: None,
             tally: Tally::default(),
         }
@@ -130,6 +134,7 @@ impl Holds {
         }
         let mut possible =
             vec!["choices of the queue", "limits of sub-agents", "pauses", "rests of the agent"];
+        possible.push("rules of conversations");
         match &self.asks {
             // What is said to an agent that asks is the answer.
             Asks::Nothing if !self.is_tight => {
@@ -336,6 +341,10 @@ impl Desk for Holds {
             "limits of sub-agents" => {
                 Ask::put("/api/v1/subagent-limits", json!({ "live": 1 + dice.below(20) }))
             }
+            "rules of conversations" => {
+                let body = json!({ "steps_days": 100 + dice.below(1_000) });
+                Ask::put("/api/v1/conversation-rules", body)
+            }
             _ => {
                 let mode = dice.one(&["steer", "followup", "collect"]);
                 let body = json!({ "mode": mode, "debounce_ms": 0, "cap": 100 + dice.below(100) });
@@ -433,6 +442,7 @@ impl Desk for Holds {
             "budgets that warn" => self.total = limit(),
             "choices of the queue" => self.cap = json["cap"].as_u64(),
             "limits of sub-agents" => self.live = json["live"].as_u64(),
+            "rules of conversations" => self.steps = json["steps_days"].as_u64(),
             _ => {}
         }
         self.tally.count(kind);
@@ -454,6 +464,10 @@ impl Desk for Holds {
             if self.live.is_some() {
                 let limits = api.get("/api/v1/subagent-limits").await;
                 assert_eq!(limits["live"].as_u64(), self.live);
+            }
+            if self.steps.is_some() {
+                let rules = api.get("/api/v1/conversation-rules").await;
+                assert_eq!(rules["steps_days"].as_u64(), self.steps);
             }
             for (fork, of) in self.forks.iter().rev().take(latest.min(10)) {
                 let run = api.get(&format!("/api/v1/runs/{fork}")).await;

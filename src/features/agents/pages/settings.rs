@@ -12,7 +12,7 @@ use crate::features::agents::queries::head::{self, Head, Place};
 use crate::features::agents::rules::{self, Changes, ModelWish};
 use crate::features::connections::queries::turns;
 use crate::features::runs::model::QueueOf;
-use crate::features::runs::queries::queue;
+use crate::features::runs::queries::{habits, queue};
 use crate::git::Author;
 use crate::store::ReadExt;
 use crate::web::error::PageError;
@@ -65,6 +65,8 @@ struct SettingsPage {
     fallbacks_href: String,
     queue: queue::Fields,
     queue_href: String,
+    talk: habits::Fields,
+    talk_href: String,
 }
 
 fn on(is: bool) -> String {
@@ -112,13 +114,14 @@ fn page(
     wrong: Wrong,
 ) -> Result<SettingsPage, PageError> {
     let now = ws.app.clock.now();
-    let (head, models, fallbacks, levels, queue) = ws.read(|snap| {
+    let (head, models, fallbacks, levels, (queue, talk)) = ws.read(|snap| {
         let head = head::head(ws, snap, agent, Place::Settings, who.access, now)?;
         let fallbacks = turns::fallback_fields(snap, Some(agent.id))?;
         let now = chosen(snap, agent)?;
         let levels = turns::levels(snap, now.connection, &now.model)?;
-        let queue = queue::fields(snap, QueueOf::Agent(agent.id))?;
-        Ok::<_, PageError>((head, model_choices(snap, Some(wish))?, fallbacks, levels, queue))
+        let of = QueueOf::Agent(agent.id);
+        let both = (queue::fields(snap, of)?, habits::fields(snap, of)?);
+        Ok::<_, PageError>((head, model_choices(snap, Some(wish))?, fallbacks, levels, both))
     })?;
     Ok(SettingsPage {
         shell,
@@ -131,6 +134,8 @@ fn page(
         fallbacks,
         queue,
         queue_href: ws.url(&format!("agents/{}/queue", agent.slug)),
+        talk,
+        talk_href: ws.url(&format!("agents/{}/conversations", agent.slug)),
         fallbacks_href: ws.url(&format!("settings/connections/fallbacks/{}", agent.id)),
         thinking: thinking_choices(v.thinking.parse().ok(), &levels),
         v,

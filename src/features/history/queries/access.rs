@@ -13,7 +13,7 @@ use crate::features::inbox::model::INBOX;
 use crate::features::jobs::model::JOBS;
 use crate::features::runs::model::{
     BRANCHES, CHILDREN, CONTEXTS, HALTS, INPUTS, PARKS, QUEUE_CHOICES, RUNS, SESSION_EVENTS,
-    SESSIONS, SUBAGENT_LIMITS,
+    SESSIONS, SUBAGENT_LIMITS, TALK_CHOICES,
 };
 use crate::features::tasks::model::TASKS;
 use crate::features::usage::model::budget::{BUDGET_NOTICES, BUDGET_WAITS, BUDGETS};
@@ -64,6 +64,7 @@ const ROWS: &[(u16, Can)] = &[
     (INPUTS.number, Can::Read),
     (CONTEXTS.number, Can::Read),
     (QUEUE_CHOICES.number, Can::Read),
+    (TALK_CHOICES.number, Can::Read),
     (PARKS.number, Can::Read),
     (CHILDREN.number, Can::Read),
     (BRANCHES.number, Can::Read),

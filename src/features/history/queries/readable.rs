@@ -10,7 +10,7 @@ use crate::features::jobs::model::{JOBS, Job};
 use crate::features::runs::model::{
     BRANCHES, Branch, CHILDREN, CONTEXTS, Child, Context, INPUTS, Input, PARKS, Park,
     QUEUE_CHOICES, QueueChoice, QueueOf, RUNS, Run, SESSION_EVENTS, SESSIONS, Session,
-    SessionEvent,
+    SessionEvent, TALK_CHOICES, TalkChoice,
 };
 use crate::features::runs::queries::talk;
 use crate::features::usage::model::budget::{BUDGET_WAITS, BudgetWait};
@@ -91,6 +91,12 @@ impl<'r> Eye<'r> {
             t if t == CONTEXTS.number => typed::<Context>(row).map(|one| self.session(one.session)),
             t if t == QUEUE_CHOICES.number => {
                 typed::<QueueChoice>(row).map(|choice| match choice.of {
+                    QueueOf::Session(id) => self.session(id),
+                    QueueOf::Workspace | QueueOf::Agent(_) => Ok(true),
+                })
+            }
+            t if t == TALK_CHOICES.number => {
+                typed::<TalkChoice>(row).map(|choice| match choice.of {
                     QueueOf::Session(id) => self.session(id),
                     QueueOf::Workspace | QueueOf::Agent(_) => Ok(true),
                 })

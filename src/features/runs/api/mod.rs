@@ -3,6 +3,7 @@
 mod compare;
 mod context;
 pub(super) mod export;
+mod habits;
 mod halt;
 mod limits;
 pub mod openai;
@@ -103,6 +104,7 @@ pub fn routes() -> Routes {
         .merge(queue::routes())
         .merge(halt::routes())
         .merge(limits::routes())
+        .merge(habits::routes())
 }
 
 /// Which runs.

@@ -79,6 +79,8 @@ struct Talk {
 #[template(path = "chat/_note.html")]
 struct Note {
     live: Live,
+    /// A tone and a sign.
+    look: (&'static str, &'static str),
     text: String,
     resume: Option<String>,
 }
@@ -231,6 +233,10 @@ fn parts(
         Some(session) => sessions::title(tx, session, which.mine)?,
         None => sessions::OWN.to_owned(),
     };
+    let over = match &mine {
+        Some(mine) => queries::habits::is_over(tx, mine, look.now)?,
+        None => false,
+    };
     let acts = session.as_ref().and_then(|session| Acts::of(session, who, &here));
     let all = talk::listed(tx, agent.id, who.account, LISTED)?;
     let sessions = sessions::beside(tx, &look, &here, &all, which)?;
@@ -262,15 +268,16 @@ fn parts(
         sessions,
         bar,
         talk,
-        note: note(&look, (agent, held), &here),
+        note: note(&look, (agent, held), &here, over),
     }))
 }
 
 /// Why what is said now is not read at once, with the way out.
-fn note(look: &Look<'_>, (agent, held): (&Agent, Option<&str>), here: &str) -> Note {
+fn note(look: &Look<'_>, (agent, held): (&Agent, Option<&str>), here: &str, over: bool) -> Note {
     let name = &agent.name;
     let resume = look.ws.url(&format!("agents/{}/resume", agent.slug));
     let (text, resume) = match held {
+        None if over => ("What you write now begins a new conversation.".to_owned(), None),
         None => (String::new(), None),
         Some("workspace_paused") => (
             "All work stands still. What you write is kept and read when it goes on.".to_owned(),
@@ -291,7 +298,8 @@ fn note(look: &Look<'_>, (agent, held): (&Agent, Option<&str>), here: &str) -> N
     };
     debug_assert!(resume.is_none() || agent.status == AgentStatus::Paused);
     let live = Live::new(here).record(AGENTS.name, agent.id).table(HALTS.name);
-    Note { live, text, resume }
+    let look = if held.is_none() { ("info", "plus") } else { ("warn", "pause") };
+    Note { live, look, text, resume }
 }
 
 fn transcript(

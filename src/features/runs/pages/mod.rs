@@ -4,6 +4,7 @@ mod below;
 mod chat;
 mod compare;
 mod context;
+mod habits;
 mod halt;
 mod lane;
 mod limits;
@@ -67,5 +68,7 @@ pub fn routes() -> Routes {
         .post("/runs/{name}/messages/{input}", queue::act.needs(Can::Chat))
         .post("/agents/{slug}/queue", queue::of_agent.needs(Can::Agents))
         .post("/settings/queue", queue::of_workspace.needs(Can::Admin))
+        .post("/agents/{slug}/conversations", habits::of_agent.needs(Can::Agents))
+        .post("/settings/conversations", habits::of_workspace.needs(Can::Admin))
         .post("/settings/subagents", limits::save.needs(Can::Admin))
 }

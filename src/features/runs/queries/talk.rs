@@ -40,6 +40,14 @@ pub fn own_key(
     })
 }
 
+/// Whether a session's key is the place of a person's own conversation with an agent, and not that of
+/// work or of a branch.
+#[must_use]
+pub fn is_place(key: &str) -> bool {
+    let place = key.splitn(3, ':').nth(2).unwrap_or_default();
+    place == "main" || (place.starts_with("person:") && !place.contains(":branch:"))
+}
+
 /// Whether this person may look at a session: work is for all, talk for its owner and for those
 /// who run the workspace.
 #[must_use]

@@ -8,6 +8,7 @@ pub mod context;
 mod dropped;
 pub mod forget;
 mod fork;
+pub mod habits;
 pub mod halt;
 mod input;
 mod life;

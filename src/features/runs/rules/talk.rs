@@ -5,14 +5,18 @@ use crate::features::runs::queries::{self, sessions, talk as reading};
 use crate::kernel::{AccountId, InputId, Outcome, QueueMode, RunId, SessionId};
 use crate::store::{ReadExt, WriteTx};
 
-use super::{NewInput, RunError, Sent, SessionSpec, context, force_end, open_session, queue};
+use super::{
+    NewInput, RunError, Sent, SessionSpec, context, force_end, habits, open_session, queue,
+};
 
-/// Opens the session if need be and queues a message in it.
+/// Opens the session if need be and queues a message in it. A person's own conversation that is over
+/// by what was chosen begins anew.
 ///
 /// # Errors
 /// As [`queue()`].
 pub fn say(tx: &mut WriteTx<'_>, session: SessionSpec, new: NewInput) -> Result<Sent, RunError> {
     let session = open_session(tx, session)?;
+    let session = habits::fresh(tx, session)?;
     queue(tx, session.id, new)
 }
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::app::{App, Ws};
 use crate::features::runs::model::{QueueOf, SubagentLimits};
-use crate::features::runs::queries::{limits, queue};
+use crate::features::runs::queries::{habits, limits, queue};
 use crate::kernel::{Can, Problem, WorkspaceState, text};
 use crate::web::error::PageError;
 use crate::web::extract::Form;
@@ -152,17 +152,19 @@ struct General {
     zones: Vec<Choice>,
     queue: queue::Fields,
     subagents: SubagentLimits,
+    talk: habits::Fields,
 }
 
 async fn general(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
     let settings = ws.read(|snap| queries::settings(snap))?;
     let queue = ws.read(|snap| queue::fields(snap, QueueOf::Workspace))?;
     let subagents = ws.read(|snap| limits::of(snap))?;
+    let talk = ws.read(|snap| habits::fields(snap, QueueOf::Workspace))?;
     let v = settings.map(Values::of).unwrap_or_default();
     let (may, own) = (who.access.may(Can::Admin) && ws.is_active(), who.access.may(Can::Own));
     let (state, zones, e) = (ws.standing().state, zones(&v.zone), Wrong::none());
     let wrong = String::new();
-    html::page(&General { shell, may, own, state, v, e, wrong, zones, queue, subagents })
+    html::page(&General { shell, may, own, state, v, e, wrong, zones, queue, subagents, talk })
 }
 
 async fn save(
@@ -188,7 +190,9 @@ async fn save(
     let (own, state) = (who.access.may(Can::Own), ws.standing().state);
     let queue = ws.read(|snap| queue::fields(snap, QueueOf::Workspace))?;
     let subagents = ws.read(|snap| limits::of(snap))?;
-    let page = General { shell, may: true, own, state, v: form, e, wrong, zones, queue, subagents };
+    let talk = ws.read(|snap| habits::fields(snap, QueueOf::Workspace))?;
+    let v = form;
+    let page = General { shell, may: true, own, state, v, e, wrong, zones, queue, subagents, talk };
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 

@@ -1,0 +1,90 @@
+//! How conversations go on by themselves, on the pages of the workspace's and an agent's settings.
+
+use axum::response::Response;
+use serde::Deserialize;
+
+use crate::app::{App, Ws};
+use crate::features::agents::queries as agents;
+use crate::features::runs::model::{QueueOf, TalkWish};
+use crate::features::runs::queries::habits as reading;
+use crate::features::runs::rules::{self, RunError};
+use crate::web::error::PageError;
+use crate::web::extract::{Form, Path};
+use crate::web::flash;
+use crate::web::form::sentence;
+use crate::web::hx::Hx;
+use crate::web::session::Person;
+use crate::web::shell::Flash;
+
+/// What a form says; what is empty is as usual.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Typed {
+    daily_hour: String,
+    idle_minutes: String,
+    parts_days: String,
+    steps_days: String,
+}
+
+impl Typed {
+    fn wish(&self, before: TalkWish) -> Result<TalkWish, RunError> {
+        let typed = [&self.daily_hour, &self.idle_minutes, &self.parts_days, &self.steps_days];
+        let mut values = [None; 4];
+        let all = TalkWish::BOUNDS.into_iter().zip(typed).zip(values.iter_mut());
+        for (((name, least, most), text), value) in all {
+            if !text.trim().is_empty() {
+                let bad = |_| RunError::BadLimit { name, least, most };
+                *value = Some(text.trim().parse::<u32>().map_err(bad)?);
+            }
+        }
+        let [daily_hour, idle_minutes, parts_days, steps_days] = values;
+        // A number that is no hour is none that can be chosen.
+        let daily_hour = daily_hour.map(|hour| u8::try_from(hour).unwrap_or(u8::MAX));
+        Ok(TalkWish { daily_hour, idle_minutes, parts_days, steps_days, ..before })
+    }
+}
+
+async fn choose(
+    (app, ws, who, hx): (&App, &Ws, &Person, &Hx),
+    of: QueueOf,
+    typed: &Typed,
+    back: &str,
+) -> Result<Response, PageError> {
+    let before = ws.read(|snap| reading::chosen(snap, of))?;
+    let done = match typed.wish(before) {
+        Ok(wish) => ws.write(who, move |tx| rules::habits::choose(tx, of, wish)).await,
+        Err(error) => Err(error),
+    };
+    let flash = match done {
+        Ok(()) => Flash::ok("Saved."),
+        Err(error @ RunError::BadLimit { .. }) => Flash::danger(sentence(&error.to_string())),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(flash::say(app, flash, hx.go_to(&ws.url(back))))
+}
+
+/// `POST /settings/conversations`
+pub(super) async fn of_workspace(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    choose((&app, &ws, &who, &hx), QueueOf::Workspace, &typed, "settings/general").await
+}
+
+/// `POST /agents/{slug}/conversations`
+pub(super) async fn of_agent(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let agent = ws.read(|snap| agents::by_slug(snap, &slug))?;
+    let agent = agent.ok_or_else(|| PageError::not_found("This agent"))?;
+    let back = format!("agents/{slug}/settings");
+    choose((&app, &ws, &who, &hx), QueueOf::Agent(agent.id), &typed, &back).await
+}

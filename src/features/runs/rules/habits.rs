@@ -1,0 +1,51 @@
+//! Choosing how conversations go on by themselves, and when one is over.
+
+use crate::features::agents::model::Agent;
+use crate::features::runs::model::{QueueOf, Session, TalkChoice, TalkWish};
+use crate::features::runs::queries::habits as reading;
+use crate::store::{ReadExt, WriteTx};
+
+use super::{RunError, sessions};
+
+/// Says how conversations go on by themselves; what is left out is decided elsewhere.
+///
+/// # Errors
+/// `BadLimit` when a number is out of its bounds, `Private` for somebody else's conversation.
+pub fn choose(tx: &mut WriteTx<'_>, of: QueueOf, wish: TalkWish) -> Result<(), RunError> {
+    for ((name, least, most), value) in TalkWish::BOUNDS.into_iter().zip(wish.values()) {
+        if value.is_some_and(|value| !(least..=most).contains(&value)) {
+            return Err(RunError::BadLimit { name, least, most });
+        }
+    }
+    match of {
+        QueueOf::Workspace => {}
+        QueueOf::Agent(id) => {
+            tx.get::<Agent>(id)?.ok_or(RunError::NoAgent(id))?;
+        }
+        QueueOf::Session(id) => {
+            let session = tx.get::<Session>(id)?.ok_or(RunError::NoSession(id))?;
+            if session.owner.is_some_and(|owner| tx.by().account() != Some(owner)) {
+                return Err(RunError::Private);
+            }
+        }
+    }
+    if wish == TalkWish::default() {
+        if tx.get::<TalkChoice>(of)?.is_some() {
+            tx.delete::<TalkChoice>(of)?;
+        }
+    } else {
+        tx.put(&TalkChoice { of, wish })?;
+    }
+    Ok(())
+}
+
+/// The conversation in which somebody speaks now: the one that has the place, or a new one when that
+/// is over.
+pub(super) fn fresh(tx: &mut WriteTx<'_>, session: Session) -> Result<Session, RunError> {
+    match session.owner {
+        Some(owner) if reading::is_over(tx, &session, tx.now())? => {
+            sessions::reset(tx, session.id, owner)
+        }
+        _ => Ok(session),
+    }
+}

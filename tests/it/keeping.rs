@@ -1,0 +1,130 @@
+//! Conversations that begin anew by themselves, and what goes of old ones.
+
+use hq::features::runs::model::{Run, Session, SessionEvent};
+use hq::server::timers;
+use hq::store::{Range, ReadExt as _, Record, StoreError};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+use crate::support::hq::TestHq;
+use crate::support::model::{ModelServer, Turn};
+use crate::support::work;
+
+const CHAT: &str = "/w/marlow-cargo/agents/ada/chat";
+const RULES: &str = "/api/v1/conversation-rules";
+const HOUR: u64 = 60 * 60;
+
+async fn scene() -> (TestHq, ModelServer) {
+    let (hq, model) = (TestHq::start().await, ModelServer::start().await);
+    work::connect(&hq, &model).await;
+    work::agent(&hq, "Ada").await;
+    model.usually(Turn::text("I see."));
+    (hq, model)
+}
+
+async fn say(hq: &TestHq, text: &str) -> String {
+    let said = json!({ "text": text });
+    let said = hq.api().await.post("/api/v1/agents/ada/messages", &said).await;
+    assert_eq!(said.status, StatusCode::CREATED, "{}", said.text);
+    hq.settle().await;
+    said.json()["session"].as_str().expect("a conversation").to_owned()
+}
+
+fn all<R: Record>(hq: &TestHq) -> Vec<R> {
+    let read: Result<_, StoreError> = hq.ws().read(|snap| snap.list(&Range::all()));
+    read.expect("a readable store")
+}
+
+async fn hours(hq: &TestHq, hours: u64) {
+    hq.advance(Duration::from_secs(hours * HOUR)).await;
+    hq.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conversation_begins_anew_after_a_rest_or_a_day_when_somebody_chose_so() {
+    let (hq, model) = scene().await;
+    let api = hq.api().await;
+    let first = say(&hq, "About vans").await;
+    hours(&hq, 30).await;
+    assert_eq!(say(&hq, "Still vans").await, first, "nobody chose otherwise");
+
+    let mira = hq.owner();
+    let form =
+        [("idle_minutes", "90"), ("daily_hour", "24"), ("parts_days", ""), ("steps_days", "")];
+    mira.form("/w/marlow-cargo/settings/conversations", &form).await;
+    let rules = api.get(RULES).await.json();
+    assert_eq!(
+        (&rules["idle_minutes"], &rules["daily_hour"], &rules["parts_days"]),
+        (&json!(90), &Value::Null, &json!(30))
+    );
+    let page = mira.get("/w/marlow-cargo/settings/general").await;
+    assert_eq!(page.attr("#f-idle_minutes", "value"), "90");
+    hours(&hq, 1).await;
+    assert_eq!(say(&hq, "And their price").await, first);
+    hours(&hq, 2).await;
+    let page = mira.get(CHAT).await;
+    assert!(page.text_of("#chat-note").contains("begins a new conversation"), "{}", page.text);
+    let second = say(&hq, "About ships").await;
+    assert_ne!(second, first);
+    assert!(!model.last().text().contains("vans"));
+    let old = api.get(&format!("/api/v1/sessions/{first}")).await.json();
+    assert_eq!(old["state"], "archived", "it can still be read");
+
+    // An agent may have rules of its own.
+    let own = "/api/v1/agents/ada/conversation-rules";
+    let chosen = api.json("PUT", own, &json!({ "idle_minutes": 0, "daily_hour": 4 })).await.json();
+    assert_eq!((&chosen["idle_minutes"], &chosen["daily_hour"]), (&Value::Null, &json!(4)));
+    hours(&hq, 24).await;
+    let third = say(&hq, "A new day").await;
+    assert_ne!(third, second);
+    assert_eq!(say(&hq, "The same day").await, third);
+    let wrong = api.json("PUT", RULES, &json!({ "daily_hour": 25 })).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", wrong.text);
+    assert!(wrong.text.contains("from 0 to 24"), "{}", wrong.text);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn steps_of_finished_work_go_after_their_time_and_what_people_said_stays() {
+    let (hq, model) = scene().await;
+    let api = hq.api().await;
+    let talk = say(&hq, "About vans").await;
+    let done = json!({ "summary": "Done.", "task_state": "complete" });
+    model.push(Turn::call("work_done", done));
+    for title in ["Count the vans", "Paint the vans"] {
+        let task = json!({ "title": title, "assignee": "ada" });
+        assert_eq!(api.post("/api/v1/tasks", &task).await.status, StatusCode::CREATED);
+        hq.settle().await;
+    }
+    let put = api.json("PUT", RULES, &json!({ "steps_days": 2 })).await;
+    assert_eq!(put.json()["steps_days"], 2, "{}", put.text);
+    let kept = |hq: &TestHq| -> Vec<(bool, bool)> {
+        let events = all::<SessionEvent>(hq);
+        let sessions = all::<Session>(hq).into_iter();
+        let view = sessions.map(|session| {
+            let any = events.iter().any(|event| event.session == session.id);
+            (session.owner.is_some(), any)
+        });
+        view.collect()
+    };
+    // What failed is tried again meanwhile.
+    hours(&hq, 24).await;
+    timers::sweep(&hq.running().app).await;
+    assert!(kept(&hq).iter().all(|(_, any)| *any), "{:?}", kept(&hq));
+    hours(&hq, 24).await;
+    hours(&hq, 3 * 24).await;
+    let runs = all::<Run>(&hq).len();
+    timers::sweep(&hq.running().app).await;
+    let open = api.get("/api/v1/tasks/MC-2").await.json();
+    let gone = kept(&hq).iter().filter(|(own, any)| !own && !any).count();
+    let left = kept(&hq).iter().filter(|(own, any)| !own && *any).count();
+    assert_eq!((gone, left), (1, 1), "the open task keeps its steps: {open}");
+    assert_eq!(all::<Run>(&hq).len(), runs, "runs stay with what came of them");
+    let first = hq.owner().get("/w/marlow-cargo/runs/R-2").await;
+    assert_eq!(first.status, StatusCode::OK);
+    assert!(first.text_of("#run-steps").contains("Nothing is kept"), "{}", first.text);
+    assert_eq!(say(&hq, "And now?").await, talk, "what people said stays");
+    assert!(model.last().text().contains("About vans"));
+    hq.finish().await;
+}
