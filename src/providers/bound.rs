@@ -258,7 +258,7 @@ pub fn lost(input: u64, received_bytes: u64, ratio: Ratio) -> Usage {
 #[must_use]
 pub fn cut_off(counted: Option<Usage>, input: u64, received_bytes: u64, ratio: Ratio) -> Usage {
     let seen = lost(input, received_bytes, ratio);
-    match counted {
+    match counted.filter(|counted| 0 < counted.input_total()) {
         Some(counted) => Usage { output: counted.output.max(seen.output), ..counted },
         None => seen,
     }

@@ -230,6 +230,7 @@ impl Turn {
         }
         for at in 0..calls.len() {
             if let Some(why) = self.refuse(&calls[at]) {
+                self.guard.unmade();
                 return self.answer(&calls, CallStatus::Error, why).await.map(|()| true);
             }
         }

@@ -135,6 +135,11 @@ impl Guard {
         Note { warning: warn.then_some(REPEATED), ..Note::default() }
     }
 
+    /// Calls that came before a refused one and were not made after all count for nothing.
+    pub fn unmade(&mut self) {
+        self.made.retain(|made| made.result.is_some() || made.blocked);
+    }
+
     fn push(&mut self, made: Made) {
         if self.made.len() >= WINDOW {
             self.made.pop_front();
@@ -220,6 +225,18 @@ mod tests {
         assert_eq!(go(&mut guard, "read", "{}", &look("2")).warning, None);
         assert!(go(&mut guard, "read", "{}", &look("3")).warning.is_some());
         assert_eq!(guard.before("read", "{}"), Advice::Block);
+    }
+
+    #[test]
+    fn a_call_that_was_not_made_is_no_repetition() {
+        let mut guard = Guard::default();
+        for _ in 0..5 {
+            assert_eq!(guard.before("read", "{}"), Advice::Go);
+            guard.unmade();
+        }
+        go(&mut guard, "read", "{}", &look("1"));
+        guard.unmade();
+        assert_eq!(go(&mut guard, "read", "{}", &look("1")).warning, Some(super::REPEATED));
     }
 
     #[test]

@@ -257,8 +257,7 @@ impl Turn {
             }
             Some(Err(error)) => self.failed(call, admitted, size, error, &received).await,
             None => {
-                let tokens = self.guess(&admitted, size, &received);
-                let spent = self.spent(&admitted, tokens, "", None);
+                let spent = self.spent_so_far(&admitted, size, &received);
                 Ok(Called::Stopped(Box::new(CutOff { call, admitted, spent })))
             }
         }
@@ -322,8 +321,7 @@ impl Turn {
                 Ok(Aside::Silent)
             }
             None => {
-                let tokens = self.guess(&admitted, size, &received);
-                let spent = self.spent(&admitted, tokens, "", None);
+                let spent = self.spent_so_far(&admitted, size, &received);
                 Ok(Aside::Stopped(Box::new(CutOff { call, admitted, spent })))
             }
         }
@@ -345,6 +343,13 @@ impl Turn {
         let ratio = admitted.ratio;
         let input = size.tokens(&self.chosen.known, ratio);
         cut_off(received.usage, input, received.bytes, ratio)
+    }
+
+    /// What is booked of a call that broke off: what the provider had counted, else what is guessed.
+    fn spent_so_far(&self, admitted: &Admitted, size: Size, received: &Received) -> Spent {
+        let tokens = self.guess(admitted, size, received);
+        let known = received.usage.filter(|counted| 0 < counted.input_total()).map(|_| size);
+        self.spent(admitted, tokens, "", known)
     }
 
     /// What is booked. `size` is the request's, when the provider counted its tokens.
@@ -405,8 +410,7 @@ impl Turn {
         // A request that was refused, or never arrived, costs nothing; one that broke off may be
         // billed.
         let free = !error.sent && !error.has_content() && received.is_empty();
-        let tokens = self.guess(&admitted, size, received);
-        let spent = self.spent(&admitted, tokens, "", None);
+        let spent = self.spent_so_far(&admitted, size, received);
         let (class, message) = (error.class.word().to_owned(), error.message.clone());
         self.journal
             .write(move |tx, mut pen| {

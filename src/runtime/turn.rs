@@ -426,7 +426,7 @@ impl Turn {
             kind: if self.wrap_up.is_some() { CallKind::WrapUp } else { CallKind::Step },
         };
         let first = self.first_events(question.size);
-        let switched = self.switched.take();
+        let switched = self.switched.clone();
         let notice = self.wrap_up.as_mut().and_then(LimitReached::notice);
         let (run, epoch, begun) = (self.journal.run, self.journal.epoch, self.begun);
         let (actor, cause) = (self.journal.actor(), self.journal.cause());
@@ -455,6 +455,7 @@ impl Turn {
             limit.untold();
         }
         let (call, admitted, appended, epoch, wish) = written?;
+        self.switched = None;
         self.journal.epoch = epoch;
         // The first call goes to the model that the message asked for already.
         self.wish = wish.filter(|_| self.begun);
@@ -471,13 +472,14 @@ impl Turn {
         let first = self.first_events(self.fixed);
         let (run, epoch) = (self.journal.run, self.journal.epoch);
         let limit = self.wrap_up.as_ref().map(|limit| limit.which);
+        let switched = self.switched.take();
         let write = move |tx: &mut WriteTx<'_>| {
             let mut pen = match first {
                 Some(first) => first.write(tx, run)?,
                 None => Pen::open(tx, run, epoch)?,
             };
-            if let Some(committed) = committed {
-                pen.append(tx, committed)?;
+            for kind in switched.into_iter().chain(committed) {
+                pen.append(tx, kind)?;
             }
             pen.read_inputs(tx)?;
             ending::park(tx, pen, lack, limit)

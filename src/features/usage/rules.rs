@@ -358,8 +358,8 @@ pub fn release(tx: &mut WriteTx<'_>, reservation: ReservationId) -> Result<(), U
     Ok(())
 }
 
-/// Books a call whose end nobody knows: its input as estimated and the output that had come. The
-/// rest of what was held stays for [`LINGER`], because the provider may still be writing.
+/// Books a call whose end nobody knows: its input as the provider had counted it, else as estimated, and the
+/// output that had come. The rest of what was held stays for [`LINGER`], because the provider may still be writing.
 ///
 /// # Errors
 /// `Settled` when the reservation is gone.
@@ -379,6 +379,8 @@ fn lose(
     end: CallEnd,
 ) -> Result<Usage, UsageError> {
     let billed = match spent.billed_micros {
+        // The provider had said how much was sent before it broke off.
+        Some(billed) if spent.counted => Some(billed),
         Some(billed) => Some(billed.max(held.input_micros)),
         None => (held.micros > 0).then_some(held.input_micros),
     };

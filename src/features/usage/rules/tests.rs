@@ -264,12 +264,25 @@ fn a_lost_call_is_booked_as_estimated_and_its_rest_lingers() {
     let bench = Bench::new(Some(1_000), None, 0);
     let id = bench.reserve(0, 800).unwrap();
     assert_eq!(bench.store.read(|s| queries::unsettled(s, run_id(0))).unwrap().len(), 1);
-    let usage = bench.write(move |tx| book_lost(tx, id, spent(0))).unwrap();
+    let guessed = Spent { counted: false, ..spent(0) };
+    let usage = bench.write(move |tx| book_lost(tx, id, guessed)).unwrap();
     assert_eq!((usage.billed_micros, usage.estimated), (Some(200), true));
     assert_eq!(bench.store.read(|s| queries::unsettled(s, run_id(0))).unwrap().len(), 0);
     bench.reserve(0, 201).unwrap_err();
     bench.clock.advance_ms(LINGER.as_millis().try_into().unwrap());
     bench.reserve(0, 800).unwrap();
+}
+
+#[test]
+fn what_a_provider_had_counted_of_a_lost_call_is_what_it_costs() {
+    let bench = Bench::new(Some(1_000), None, 0);
+    let id = bench.reserve(0, 800).unwrap();
+    let usage = bench.write(move |tx| book_lost(tx, id, spent(30))).unwrap();
+    assert_eq!((usage.billed_micros, usage.estimated), (Some(30), true));
+    // The provider may still be writing: the rest is held back all the same.
+    bench.reserve(0, 201).unwrap_err();
+    bench.clock.advance_ms(LINGER.as_millis().try_into().unwrap());
+    bench.reserve(0, 970).unwrap();
 }
 
 #[test]
