@@ -34,14 +34,16 @@ const WORDS: [&str; 9] = [
 
 /// A picture by its content.
 type Hash = [u8; 32];
+/// Smaller pictures by the content of those that they were made of, oldest first.
+type Made = VecDeque<(Hash, Vec<u8>)>;
 
 /// Makes pictures smaller.
 #[derive(Clone)]
 pub(super) struct Pictures {
     /// Held while a picture is decoded, which takes up to 160 MB.
     desk: Arc<Semaphore>,
-    /// What was made lately, oldest first.
-    kept: Arc<Mutex<VecDeque<(Hash, Vec<u8>)>>>,
+    /// What was made lately.
+    kept: Arc<Mutex<Made>>,
 }
 
 impl Default for Pictures {

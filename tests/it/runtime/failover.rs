@@ -477,6 +477,8 @@ async fn a_new_key_and_a_passed_test_end_the_rest_of_the_old_one() {
         models: None,
         model: Some("mock".to_owned()),
         spent: None,
+        class: None,
+        millis: None,
     };
     office.act(move |tx| connections::note_test(tx, id, found)).await;
     let left: Vec<_> = resting(&office).into_iter().map(|rest| (rest.0, rest.2)).collect();
