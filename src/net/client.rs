@@ -123,6 +123,7 @@ impl HttpClient {
     ) -> Result<Response, NetError> {
         let limit = request.redirects.min(MAX_REDIRECTS);
         let mut url = self.shared.guard.check(&request.url)?;
+        request.only.check(&url)?;
         for hop in 0..=limit {
             let response = self.hop(client, &request, url.clone(), deadline).await?;
             let Some(location) = response.redirect() else { return Ok(response) };
@@ -136,6 +137,7 @@ impl HttpClient {
                 .join(location)
                 .map_err(|err| GuardError::BadUrl { reason: format!("redirected: {err}") })?;
             self.shared.guard.check_url(&next)?;
+            request.only.check(&next)?;
             travel(&mut request, response.status, &url, &next);
             url = next;
         }

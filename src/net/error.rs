@@ -167,6 +167,7 @@ impl Problem for GuardError {
             Self::Credentials => "credentials_in_url",
             Self::Port { .. } => "port_not_allowed",
             Self::Private { .. } => "address_not_public",
+            Self::NotListed { .. } => "host_not_listed",
             Self::Unknown { .. } => "unknown_host",
         }
     }
@@ -174,7 +175,9 @@ impl Problem for GuardError {
     fn kind(&self) -> ProblemKind {
         match self {
             Self::BadUrl { .. } | Self::Scheme { .. } | Self::Credentials => ProblemKind::Invalid,
-            Self::Port { .. } | Self::Private { .. } => ProblemKind::Forbidden,
+            Self::Port { .. } | Self::Private { .. } | Self::NotListed { .. } => {
+                ProblemKind::Forbidden
+            }
             Self::Unknown { .. } => ProblemKind::Upstream,
         }
     }

@@ -9,7 +9,7 @@ use crate::kernel::problem::{Problem, ProblemKind};
 
 use super::client::{Extent, HttpClient};
 use super::error::NetError;
-use super::guard;
+use super::guard::{self, Hosts};
 use super::message::{Method, Policy, Request, Timeouts};
 use super::readable::{self, Form, ReadError, Readable, Source};
 
@@ -33,6 +33,8 @@ pub struct PageRequest {
     pub form: Form,
     /// At most this many characters, [`MAX_CHARS`] at most.
     pub max_chars: usize,
+    /// The hosts that alone are asked.
+    pub only: Hosts,
 }
 
 /// What came back.
@@ -82,7 +84,8 @@ pub async fn page(client: &HttpClient, wanted: PageRequest) -> Result<Page, Fetc
     let request = Request::new(Policy::Guarded, Method::Get, wanted.url)
         .header("user-agent", USER_AGENT)
         .header("accept", ACCEPT)
-        .header("accept-language", "en;q=0.9,*;q=0.5");
+        .header("accept-language", "en;q=0.9,*;q=0.5")
+        .only(wanted.only);
     let response = client.request(request).await?;
     let (status, final_url) = (response.status, response.url);
     let content_type = response.headers.get("content-type").map(str::to_owned);
@@ -188,8 +191,16 @@ mod tests {
             |_| answer(status, headers, body),
             async |address| {
                 let url = format!("http://site.test:{}/dir/", address.port());
-                page(&client(), PageRequest { url, form: Form::Markdown, max_chars: MAX_CHARS })
-                    .await
+                page(
+                    &client(),
+                    PageRequest {
+                        url,
+                        form: Form::Markdown,
+                        max_chars: MAX_CHARS,
+                        only: Hosts::default(),
+                    },
+                )
+                .await
             },
         )
         .await

@@ -42,9 +42,7 @@ pub enum GuardError {
     #[error("the address holds a user name or password; leave it out")]
     Credentials,
     /// Neither 80 nor 443.
-    #[error(
-        "port {port} of {host} is not allowed; only 80 and 443 are, unless an owner allows the host"
-    )]
+    #[error("port {port} of {host} is not allowed; only 80 and 443 are")]
     Port {
         /// The host.
         host: String,
@@ -52,8 +50,16 @@ pub enum GuardError {
         port: u16,
     },
     /// The host, or all that its name resolves to, is not on the public internet.
-    #[error("{host} is not on the public internet; an owner can allow it in the settings")]
+    #[error("{host} is not on the public internet, and nothing else is reached from here")]
     Private {
+        /// The host.
+        host: String,
+    },
+    /// The host is not among those that alone are reached.
+    #[error(
+        "{host} is not among the hosts that this agent reaches; people can add it in its settings"
+    )]
+    NotListed {
         /// The host.
         host: String,
     },
@@ -213,6 +219,52 @@ pub fn check_shape(url: &Url) -> Result<(), GuardError> {
         return Err(GuardError::Credentials);
     }
     Ok(())
+}
+
+/// Hosts that alone are reached. Each list holds names (`example.com`), all below a name (`*.example.com`) and
+/// addresses; a host has to stand in every list. Without a list there is no limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Hosts(Vec<Vec<String>>);
+
+impl Hosts {
+    /// The hosts that stand in all of these, whose lines were read by [`Hosts::line`].
+    pub fn of(lists: Vec<Vec<String>>) -> Hosts {
+        Hosts(lists)
+    }
+
+    /// A line of a list as it is kept; nothing when it names no host.
+    pub fn line(written: &str) -> Option<String> {
+        let text = written.trim().to_lowercase();
+        let (below, name) = match text.strip_prefix("*.") {
+            Some(name) => ("*.", name),
+            None => ("", text.as_str()),
+        };
+        if name.is_empty() || name.contains(['/', '\\', '@', '*', '?', '#', '%', ' ']) {
+            return None;
+        }
+        let url = Url::parse(&format!("https://{name}/")).ok()?;
+        let host = normal_name(url.host_str()?);
+        (!host.is_empty() && url.port().is_none()).then(|| format!("{below}{host}"))
+    }
+
+    /// Whether there is any list.
+    pub fn are_listed(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    /// Whether an address leads to one of them.
+    pub fn check(&self, url: &Url) -> Result<(), GuardError> {
+        let host = host_name(url)?;
+        let fits = |line: &String| match line.strip_prefix("*.") {
+            Some(name) => host.strip_suffix(name).is_some_and(|below| below.ends_with('.')),
+            None => *line == host,
+        };
+        let is_listed = self.0.iter().all(|list| list.iter().any(fits));
+        match is_listed {
+            true => Ok(()),
+            false => Err(GuardError::NotListed { host }),
+        }
+    }
 }
 
 fn host_name(url: &Url) -> Result<String, GuardError> {
@@ -424,6 +476,37 @@ mod tests {
         let guard = Guard::new(Arc::new(SystemResolver), Arc::new(NoExceptions), &[own]);
         assert!(matches!(guard.check("https://93.184.216.34/"), Err(GuardError::Private { .. })));
         assert!(guard.check("https://93.184.216.35/").is_ok());
+    }
+
+    #[test]
+    fn only_listed_hosts_are_reached_where_there_is_a_list() {
+        for (written, kept) in [
+            (" Example.COM ", Some("example.com")),
+            ("*.Docs.example.com.", Some("*.docs.example.com")),
+            ("bücher.example", Some("xn--bcher-kva.example")),
+            ("[2606:4700::1]", Some("2606:4700::1")),
+            ("", None),
+            ("*", None),
+            ("*.", None),
+            ("https://example.com/", None),
+            ("example.com:8080", None),
+            ("a b", None),
+            ("me@example.com", None),
+        ] {
+            assert_eq!(Hosts::line(written).as_deref(), kept, "{written}");
+        }
+        let list = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+        let fine = |hosts: &Hosts, url: &str| hosts.check(&parse(url).unwrap()).is_ok();
+        assert!(fine(&Hosts::default(), "https://any.example/") && !Hosts::default().are_listed());
+        let one = Hosts::of(vec![list(&["example.com", "*.docs.test", "2606:4700::1"])]);
+        for url in ["http://EXAMPLE.com./x", "https://a.b.docs.test/", "https://[2606:4700::1]/"] {
+            assert!(fine(&one, url), "{url}");
+        }
+        for url in ["https://a.example.com/", "https://docs.test/", "https://xdocs.test/"] {
+            assert!(!fine(&one, url), "{url}");
+        }
+        let both = Hosts::of(vec![list(&["a.test", "b.test"]), list(&["b.test"])]);
+        assert!(fine(&both, "https://b.test/") && !fine(&both, "https://a.test/"));
     }
 
     #[test]

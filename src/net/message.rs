@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::guard::Hosts;
+
 /// Headers whose values are shown to nobody and stay behind when a redirect leaves the host.
 const HIDDEN: [&str; 6] =
     ["authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "api-key"];
@@ -138,6 +140,8 @@ pub struct Request {
     /// How many redirects are followed if the policy is guarded, five at most. With none, the answer
     /// that redirects is the answer.
     pub redirects: u8,
+    /// The hosts that alone are asked if the policy is guarded, wherever redirects lead.
+    pub only: Hosts,
 }
 
 impl Request {
@@ -152,6 +156,7 @@ impl Request {
             timeouts: Timeouts::SHORT,
             max_body: 10 * 1024 * 1024,
             redirects: 3,
+            only: Hosts::default(),
         }
     }
 
@@ -181,6 +186,13 @@ impl Request {
     #[must_use]
     pub fn max_body(mut self, bytes: u64) -> Request {
         self.max_body = bytes;
+        self
+    }
+
+    /// With these hosts alone.
+    #[must_use]
+    pub fn only(mut self, hosts: Hosts) -> Request {
+        self.only = hosts;
         self
     }
 

@@ -120,7 +120,8 @@ mod tests {
     use crate::net::readable::{Extractor, Form, Readable};
 
     fn wanted(url: &str) -> PageRequest {
-        PageRequest { url: url.to_owned(), form: Form::Markdown, max_chars: 1_000 }
+        let only = crate::net::guard::Hosts::default();
+        PageRequest { url: url.to_owned(), form: Form::Markdown, max_chars: 1_000, only }
     }
 
     fn page(text: &str) -> Arc<Page> {

@@ -17,9 +17,10 @@ use url::Url;
 use crate::app::App;
 use crate::crypto::token::{Token, TokenKind};
 use crate::features::agents::model::Agent;
+use crate::features::agents::queries::reach;
 use crate::kernel::{AgentId, WorkspaceId};
 use crate::net::egress::{self, Closed, Doorman};
-use crate::store::ReadExt;
+use crate::store::{ReadExt, StoreError};
 use crate::tool::{ToolCx, leaks};
 
 /// How many connections programs have at once.
@@ -27,8 +28,8 @@ const CONNECTIONS: usize = 256;
 /// How long to wait when no connection can be taken: the host is short of something.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Whose program this is.
-type Whose = (WorkspaceId, AgentId);
+/// Whose program this is: an agent's and, of a sub-agent, of those who asked for it.
+type Whose = (WorkspaceId, Vec<AgentId>);
 
 /// Passes by what they say, and by whose they are.
 #[derive(Default)]
@@ -70,17 +71,15 @@ impl WayOut {
     /// When this machine gives no port.
     pub(crate) async fn of(&self, cx: &ToolCx) -> io::Result<Way> {
         let port = *self.port.get_or_try_init(|| self.open(&cx.ws.app)).await?;
+        let agents = cx.ws.read(|snap| reach::agents_of(snap, cx.agent, cx.run));
+        let whose = (cx.ws.id, agents.map_err(io::Error::other)?);
         let mut passes = self.passes.lock();
-        let whose = (cx.ws.id, cx.agent);
-        let pass = match passes.of.get(&whose) {
-            Some(pass) => pass.clone(),
-            None => {
-                let pass = Token::issue(TokenKind::Agent).reveal().to_owned();
-                passes.of.insert(whose, pass.clone());
-                passes.whose.insert(pass.clone(), whose);
-                pass
-            }
-        };
+        if let Some(pass) = passes.of.get(&whose) {
+            return Ok(Way { port, pass: pass.clone() });
+        }
+        let pass = Token::issue(TokenKind::Agent).reveal().to_owned();
+        passes.of.insert(whose.clone(), pass.clone());
+        passes.whose.insert(pass.clone(), whose);
         Ok(Way { port, pass })
     }
 
@@ -138,20 +137,34 @@ impl Door {
     }
 }
 
+/// Whether the programs of all of them may use the network.
+fn switched_on(tx: &impl ReadExt, agents: &[AgentId]) -> Result<bool, StoreError> {
+    for id in agents {
+        let agent = tx.get::<Agent>(*id)?;
+        if !agent.is_some_and(|a| a.exec && a.network && a.archived_at.is_none()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 impl Doorman for Door {
     fn admit(&self, pass: &str, url: &Url) -> Result<(), Closed> {
         let refused = |why: &str| Closed::Refused(why.to_owned());
-        let whose = self.passes.lock().whose.get(pass).copied();
-        let (ws, agent) = whose.ok_or(Closed::NoPass)?;
+        let whose = self.passes.lock().whose.get(pass).cloned();
+        let (ws, agents) = whose.ok_or(Closed::NoPass)?;
         let ws = self.app.workspace_by_id(ws).ok_or_else(|| refused("its workspace is closed"))?;
-        let agent = ws.read(|snap| snap.get::<Agent>(agent)).map_err(|error| {
+        let facts = ws.read(|snap| {
+            Ok::<_, StoreError>((switched_on(snap, &agents)?, reach::of_all(snap, &agents)?))
+        });
+        let (is_on, hosts) = facts.map_err(|error| {
             tracing::error!(%error, "an agent could not be looked up for a program");
             refused("who asks could not be looked up; try again")
         })?;
-        let open = agent.is_some_and(|a| a.exec && a.network && a.archived_at.is_none());
-        if !open {
+        if !is_on {
             return Err(refused("the network is switched off for this agent"));
         }
+        hosts.check(url).map_err(|error| Closed::Refused(error.to_string()))?;
         match leaks::of(&self.app.redactor, url.as_str()) {
             Some(why) => Err(Closed::Refused(format!("nothing was sent: {why}"))),
             None => Ok(()),

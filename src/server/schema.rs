@@ -25,6 +25,7 @@ pub fn workspace() -> Schema {
         deliverables::model::Review,
         files::model::TaskFile,
         agents::model::Agent,
+        agents::model::Reach,
         inbox::model::Item,
         runs::model::Session,
         runs::model::SessionEvent,

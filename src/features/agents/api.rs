@@ -1,6 +1,7 @@
 //! Agents over the API.
 
 mod memory;
+mod reach;
 mod versions;
 
 use axum::http::StatusCode;
@@ -108,6 +109,7 @@ pub fn routes() -> Routes {
             }),
         )
         .merge(memory::routes())
+        .merge(reach::routes())
         .merge(versions::routes())
 }
 

@@ -12,6 +12,9 @@ pub const AGENTS: Table = Table::new(45, "agents");
 /// The slug; archived agents keep theirs.
 pub const BY_SLUG: Index = Index::unique(46, "agents_by_slug");
 
+/// Hosts that agents reach.
+pub const REACH: Table = Table::new(189, "agent_reach");
+
 /// A long-lived worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agent {
@@ -104,5 +107,30 @@ impl Record for Agent {
             updated_at: at,
             archived_at: None,
         }
+    }
+}
+
+/// The hosts that an agent reaches, itself and with its programs; without a row all that are public.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reach {
+    /// The agent.
+    pub agent: AgentId,
+    /// `example.com`, or `*.example.com` for all below it.
+    pub only: Vec<String>,
+}
+
+impl Record for Reach {
+    type Id = AgentId;
+    const TABLE: Table = REACH;
+    const CLASS: Class = Class::Tracked;
+    fn id(&self) -> AgentId {
+        self.agent
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Agent>(1, Some(self.agent), OnDelete::Cascade);
+    }
+    fn sample() -> Self {
+        let only = vec!["*.docs.test".into(), "example.com".into()];
+        Self { agent: AgentId::from_bytes([5; 16]), only }
     }
 }

@@ -2,6 +2,7 @@
 //! ready.
 
 pub mod manager;
+pub mod reach;
 
 use crate::features::connections::model::Connection;
 use crate::features::connections::queries::PRACTICE;

@@ -35,6 +35,7 @@ use crate::tool::{
     ActTool, Aliases, Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec, untrusted,
 };
 
+use super::fetch::hosts_of;
 use super::folder;
 
 /// Time-out in seconds unless asked.
@@ -288,6 +289,9 @@ async fn command(
             let open = io(way_out.of(cx).await, "the way out of programs")?;
             policy.network = Network::through(open.port);
             way = Some(open);
+        } else if hosts_of(cx)?.are_listed() {
+            // What cannot be kept to a list is not opened.
+            policy.network = Network::Off;
         }
     }
     if settings.is_some_and(|s| s.exec_without_jail) {

@@ -6,10 +6,13 @@ use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::features::agents::queries::reach;
 use crate::kernel::{Can, Timestamp};
 use crate::net::fetch::{MAX_CHARS, Page, PageRequest};
+use crate::net::guard::Hosts;
 use crate::net::pages::Pages;
 use crate::net::readable::Form;
+use crate::store::StoreError;
 use crate::tool::{
     Aliases, Effect, Group, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, leaks, untrusted,
 };
@@ -95,7 +98,8 @@ impl ReadTool for WebFetch {
         }
         let began = Instant::now();
         // Kept whole, whatever part is given: the rest is read and searched without asking again.
-        let wanted = PageRequest { url: args.url, form, max_chars: MAX_CHARS };
+        let only = hosts_of(cx)?;
+        let wanted = PageRequest { url: args.url, form, max_chars: MAX_CHARS, only };
         let fetched = tokio::select! {
             page = self.pages.get(wanted) => page,
             () = cx.cancel.cancelled() => return Err(ToolError::refused("aborted", "stopped")),
@@ -120,6 +124,14 @@ impl ReadTool for WebFetch {
             ..told
         }))
     }
+}
+
+/// The hosts that a run reaches.
+pub(in crate::runtime) fn hosts_of(cx: &ToolCx) -> Result<Hosts, StoreError> {
+    cx.ws.read(|snap| {
+        let agents = reach::agents_of(snap, cx.agent, cx.run)?;
+        reach::of_all(snap, &agents)
+    })
 }
 
 /// A content type without its parameters, if it is one.

@@ -12,8 +12,18 @@ use super::dice::Dice;
 
 /// How many there are at most: each has files of its own.
 const MOST: usize = 25;
-const KINDS: &[&str] =
-    &["agents", "changed agents", "paused", "resumed", "archived", "restored", "fallbacks"];
+const KINDS: &[&str] = &[
+    "agents",
+    "changed agents",
+    "paused",
+    "resumed",
+    "archived",
+    "restored",
+    "lists of hosts",
+    "fallbacks",
+];
+/// What an agent is let reach.
+const HOSTS: [&str; 2] = ["*.docs.test", "example.com"];
 
 struct Known {
     slug: String,
@@ -87,6 +97,7 @@ impl Desk for Agents {
             "resumed" => Ask::post(format!("{path}/resume"), json!({})),
             "archived" => Ask::post(format!("{path}/archive"), json!({})),
             "restored" => Ask::post(format!("{path}/restore"), json!({})),
+            "lists of hosts" => Ask::put(format!("{path}/reach"), json!({ "only": HOSTS })),
             _ => {
                 let models = json!([{ "connection": null, "model": "practice" }]);
                 let body = json!({ "agent": known.id, "models": models });
@@ -99,6 +110,9 @@ impl Desk for Agents {
         let (at, kind) = self.doing.take().expect("something was asked for");
         match at {
             None => self.known.push(Known::of(answer)),
+            Some(_) if kind == "lists of hosts" => {
+                assert_eq!(answer.json["only"], json!(HOSTS), "{}", answer.text);
+            }
             Some(_) if kind == "fallbacks" => {
                 assert_eq!(answer.json["models"][0]["model"], "practice", "{}", answer.text);
             }

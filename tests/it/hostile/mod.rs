@@ -63,6 +63,11 @@ const DEFENCES: &[(&str, &str, &str)] = &[
         "a_program_with_the_network_reaches_what_is_public_and_nothing_inside",
     ),
     (
+        "A page, a redirect or a program leads an agent with a list of hosts to other hosts",
+        "The list is asked for each hop, and by the way out of programs; a sub-agent has the lists of all who asked for it",
+        "an_agent_with_a_list_of_hosts_reaches_no_other",
+    ),
+    (
         "Addresses of this machine and of private networks: decimal, octal, hexadecimal, mapped into IPv6, behind a name, behind a redirect",
         "The guard of all requests looks at every hop and every address; what comes back is marked",
         "web_fetch_reaches_no_private_address_and_marks_what_it_brings",

@@ -433,3 +433,79 @@ async fn a_program_with_the_network_reaches_what_is_public_and_nothing_inside() 
     site.abort();
     office.hq.finish().await;
 }
+
+/// Two names lead to this machine.
+struct Two;
+
+impl Exceptions for Two {
+    fn host(&self, host: &str, _port: u16) -> bool {
+        host == "site.test" || host == "other.test"
+    }
+
+    fn address(&self, host: &str, address: IpAddr) -> bool {
+        self.host(host, 0) && address.is_loopback()
+    }
+}
+
+impl Resolver for Two {
+    fn lookup(&self, _host: &str) -> Lookup {
+        Box::pin(async { Ok(vec![IpAddr::from([127, 0, 0, 1])]) })
+    }
+}
+
+/// A list of hosts counts for pages, for wherever they lead, and for programs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_with_a_list_of_hosts_reaches_no_other() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let away = format!("http://other.test:{port}/page");
+    let router = Router::new()
+        .route("/page", get(|| async { "zanzibar" }))
+        .route("/away", get(move || async move { Redirect::temporary(&away) }));
+    let site = tokio::spawn(async move { axum::serve(listener, router).await });
+    let office = office(Arc::new(Two)).await;
+    let abi = landlock_abi();
+    office.settings(move |settings| settings.exec_without_jail = abi == 0).await;
+    let ada = office.agent_with("Ada", |new| new.exec = true).await;
+    let on = agents::Changes { network: Some(true), ..agents::Changes::default() };
+    office.change(ada.id, on).await;
+    let owner = office.hq.owner();
+    let reach = "/api/v1/agents/ada/reach";
+    let wrong = owner.json("PUT", reach, &json!({ "only": ["http://site.test"] })).await;
+    assert_eq!(wrong.status, axum::http::StatusCode::UNPROCESSABLE_ENTITY, "{}", wrong.text);
+    let list = json!({ "only": ["Site.test", "*.docs.test"] });
+    let list = owner.json("PUT", reach, &list).await.json();
+    assert_eq!(list["only"], json!(["*.docs.test", "site.test"]));
+    let fetch = |turn: Turn, host: &str, path: &str| {
+        turn.and_call("web_fetch", json!({ "url": format!("http://{host}:{port}/{path}") }))
+    };
+    let pages = fetch(Turn::text("I look."), "site.test", "page");
+    let pages = fetch(fetch(pages, "other.test", "page"), "site.test", "away");
+    office.model.push(pages);
+    office.model.push(says("", &format!("GET http://site.test:{port}/page")));
+    office.model.push(says("", &format!("GET http://other.test:{port}/page")));
+    office.model.push(says("", &format!("CONNECT other.test:{port}")));
+    office.model.push(Turn::text("Tried."));
+    let run = office.say(&ada, "Look around").await;
+    office.ended(run).await;
+    let results = office.results(run);
+    assert!(results[0].1 && results[0].2.contains("zanzibar"), "{results:?}");
+    for (_, ok, text) in &results[1..=2] {
+        assert!(!ok && text.contains("other.test is not among the hosts"), "{text}");
+    }
+    if abi < PORTS {
+        super::programs::skipped("this kernel cannot tell ports apart: programs have no network");
+    } else {
+        assert!(results[3].2.contains("zanzibar"), "{results:?}");
+        for (_, _, text) in &results[4..=5] {
+            assert!(text.contains("HTTP/1.1 403") && !text.contains("zanzibar"), "{text}");
+        }
+    }
+    let page = owner.get("/w/marlow-cargo/agents/ada/settings").await;
+    assert!(page.text.contains("*.docs.test\nsite.test</textarea>"), "{}", page.text);
+    let form = "/w/marlow-cargo/agents/ada/reach";
+    assert_eq!(owner.form(form, &[("only", "")]).await.status, axum::http::StatusCode::SEE_OTHER);
+    assert_eq!(owner.get(reach).await.json()["only"], json!([]));
+    site.abort();
+    office.hq.finish().await;
+}

@@ -6,6 +6,7 @@ mod list;
 mod memory;
 mod new;
 mod overview;
+mod reach;
 mod runs;
 mod settings;
 mod versions;
@@ -44,6 +45,7 @@ pub fn routes() -> Routes {
         .get("/agents/{slug}/runs", runs::show.needs(Can::Read))
         .get("/agents/{slug}/settings", settings::form.needs(Can::Agents))
         .post("/agents/{slug}/settings", settings::save.needs(Can::Agents))
+        .post("/agents/{slug}/reach", reach::save.needs(Can::Agents))
         .post("/agents/{slug}/pause", acts::pause.needs(Can::Agents))
         .post("/agents/{slug}/resume", acts::resume.needs(Can::Agents))
         .post("/agents/{slug}/retry", acts::retry.needs(Can::Agents))

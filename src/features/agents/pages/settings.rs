@@ -9,6 +9,7 @@ use crate::app::{App, Ws};
 use crate::features::agents::model::Agent;
 use crate::features::agents::provision;
 use crate::features::agents::queries::head::{self, Head, Place};
+use crate::features::agents::queries::reach;
 use crate::features::agents::rules::{self, Changes, ModelWish};
 use crate::features::connections::queries::turns;
 use crate::features::runs::model::QueueOf;
@@ -67,6 +68,8 @@ struct SettingsPage {
     queue_href: String,
     talk: habits::Fields,
     talk_href: String,
+    /// The hosts that it reaches, one a line.
+    only: String,
 }
 
 fn on(is: bool) -> String {
@@ -114,14 +117,15 @@ fn page(
     wrong: Wrong,
 ) -> Result<SettingsPage, PageError> {
     let now = ws.app.clock.now();
-    let (head, models, fallbacks, levels, (queue, talk)) = ws.read(|snap| {
+    let (head, models, fallbacks, levels, (queue, talk, only)) = ws.read(|snap| {
         let head = head::head(ws, snap, agent, Place::Settings, who.access, now)?;
         let fallbacks = turns::fallback_fields(snap, Some(agent.id))?;
         let now = chosen(snap, agent)?;
         let levels = turns::levels(snap, now.connection, &now.model)?;
         let of = QueueOf::Agent(agent.id);
-        let both = (queue::fields(snap, of)?, habits::fields(snap, of)?);
-        Ok::<_, PageError>((head, model_choices(snap, Some(wish))?, fallbacks, levels, both))
+        let only = reach::of_agent(snap, agent.id)?.join("\n");
+        let own = (queue::fields(snap, of)?, habits::fields(snap, of)?, only);
+        Ok::<_, PageError>((head, model_choices(snap, Some(wish))?, fallbacks, levels, own))
     })?;
     Ok(SettingsPage {
         shell,
@@ -133,6 +137,7 @@ fn page(
         has_model: agent.model.is_some() || agent.connection.is_some(),
         fallbacks,
         queue,
+        only,
         queue_href: ws.url(&format!("agents/{}/queue", agent.slug)),
         talk,
         talk_href: ws.url(&format!("agents/{}/conversations", agent.slug)),

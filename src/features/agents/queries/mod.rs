@@ -1,6 +1,7 @@
 //! Reads of agents, and what an agent does now.
 
 pub mod head;
+pub mod reach;
 
 use crate::features::inbox::model::Item;
 use crate::features::inbox::queries as inbox;

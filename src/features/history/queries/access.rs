@@ -1,7 +1,7 @@
 //! Whose rows and whose history may be read, and what it takes to undo there: the one place. What is
 //! not listed here is read by nobody. What else is asked of a single row stands in `readable.rs`.
 
-use crate::features::agents::model::AGENTS;
+use crate::features::agents::model::{AGENTS, REACH};
 use crate::features::audit::model::KEEPING;
 use crate::features::comments::model::COMMENTS;
 use crate::features::connections::model::{
@@ -36,6 +36,7 @@ const TABLES: &[(u16, Can, Option<Can>)] = &[
     (REVIEWS.number, Can::Read, Some(Can::Review)),
     (TASK_FILES.number, Can::Read, Some(Can::Write)),
     (AGENTS.number, Can::Read, Some(Can::Agents)),
+    (REACH.number, Can::Read, Some(Can::Agents)),
     (SETTINGS.number, Can::Read, Some(Can::Admin)),
     (KEEPING.number, Can::Admin, Some(Can::Admin)),
     // An address must not come back without its key: the present one would go to another server.

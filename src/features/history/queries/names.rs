@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use crate::features::agents::model::AGENTS;
+use crate::features::agents::model::{AGENTS, REACH};
 use crate::features::audit::model::KEEPING;
 use crate::features::comments::model::COMMENTS;
 use crate::features::connections::model::{
@@ -169,6 +169,10 @@ impl<'r> Names<'r> {
                 text: cut(text("name").to_owned()),
                 path: format!("agents/{}", text("slug")),
             },
+            t if t == REACH.number => {
+                let agent = self.somebody(text("agent"));
+                Word { text: cut(format!("What {} reaches", agent.text)), path: agent.path }
+            }
             t if t == RUNS.number => {
                 let name = format!("R-{}", number("number"));
                 Word { path: format!("runs/{name}"), text: name }
@@ -230,6 +234,7 @@ pub fn noun(table: u16, name: &'static str) -> (&'static str, &'static str) {
         "deliverable_versions" => ("version of delivered work", "versions of delivered work"),
         "reviews" => ("review", "reviews"),
         "agents" => ("agent", "agents"),
+        "agent_reach" => ("list of hosts", "lists of hosts"),
         "settings" => ("workspace settings", "workspace settings"),
         "members" => ("member", "members"),
         "connections" => ("connection", "connections"),

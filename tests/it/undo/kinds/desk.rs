@@ -93,6 +93,7 @@ pub const ACTS: &[fn(&mut WriteTx<'_>, Pick) -> Acted] = &[
     detach,
     new_agent,
     change_agent,
+    reach,
     agent_state,
     report_to,
     settings,
@@ -340,6 +341,12 @@ fn fallbacks(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
         n => vec![Named { connection, model: format!("model-{n}") }],
     };
     by_rule(turns::set_fallbacks(tx, agent, models))
+}
+
+fn reach(tx: &mut WriteTx<'_>, [a, b, ..]: Pick) -> Acted {
+    let id = one::<Agent>(tx, a)?.id;
+    let only: Vec<String> = (0..b % 3).map(|n| format!("host-{n}.test")).collect();
+    by_rule(agents::reach::set(tx, id, &only))
 }
 
 fn usual_thinking(tx: &mut WriteTx<'_>, [a, ..]: Pick) -> Acted {
