@@ -99,7 +99,7 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
-/// A length of time: `0.4 s`, `14 s`, `2 min 5 s`, `3 h 20 min`, `2 d 4 h`.
+/// A length of time: `40 ms`, `0.4 s`, `14 s`, `2 min 5 s`, `3 h 20 min`, `2 d 4 h`.
 pub fn duration(length: Duration) -> String {
     let whole = length.as_secs();
     let pair = |a: u64, one: &str, b: u64, two: &str| match b {
@@ -107,6 +107,7 @@ pub fn duration(length: Duration) -> String {
         _ => format!("{a} {one} {b} {two}"),
     };
     match whole {
+        0 if length.subsec_millis() < 100 => format!("{} ms", length.subsec_millis()),
         0 => format!("0.{} s", length.subsec_millis() / 100),
         1..60 => format!("{whole} s"),
         60..3_600 => pair(whole / 60, "min", whole % 60, "s"),
@@ -161,6 +162,7 @@ mod tests {
     #[test]
     fn lengths_of_time_have_at_most_two_parts() {
         let of = |ms: u64| duration(Duration::from_millis(ms));
+        assert_eq!(of(42), "42 ms");
         assert_eq!(of(420), "0.4 s");
         assert_eq!(of(14_000), "14 s");
         assert_eq!(of(125_000), "2 min 5 s");

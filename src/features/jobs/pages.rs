@@ -18,13 +18,14 @@ use crate::store::{ReadExt, StoreError, cursor_key, key_cursor};
 use crate::web::error::PageError;
 use crate::web::extract::{Path, Query};
 use crate::web::format;
-use crate::web::html;
+use crate::web::html::{self, SafeHtml};
 use crate::web::hx::Hx;
 use crate::web::live::Live;
 use crate::web::parts::{Dot, Face, Tab};
 use crate::web::routes::{Needs, Routes};
 use crate::web::session::Person;
 use crate::web::shell::Shell;
+use crate::web::term;
 use crate::web::time::RelTime;
 
 use super::api::{find, may_see, read};
@@ -69,8 +70,8 @@ struct GoingRow {
     /// The run that it belongs to.
     of: Option<(String, String)>,
     since: RelTime,
-    /// When it ends, or goes on, by itself.
-    until: Option<RelTime>,
+    /// What it does by itself, and when.
+    until: Option<(&'static str, RelTime)>,
     why: String,
     face: Face,
     tail: Option<Tail>,
@@ -83,7 +84,7 @@ struct GoingRow {
 struct Tail {
     id: u32,
     url: String,
-    text: String,
+    text: SafeHtml,
 }
 
 /// One job in the list.
@@ -142,7 +143,10 @@ struct View {
     began: RelTime,
     facts: Vec<(&'static str, String)>,
     stop: Option<String>,
+    /// What it wrote, to be copied.
     text: String,
+    /// The same as a terminal shows it.
+    shown: SafeHtml,
     /// What stands in its place when there is none.
     nothing: &'static str,
     cut: String,
@@ -195,7 +199,7 @@ impl<'a> Look<'a> {
         let text = queries::written(self.ws, job, None, TAIL).text;
         let lines: Vec<&str> = text.trim_end().lines().collect();
         let last = lines.len().saturating_sub(TAIL_LINES);
-        Tail { id: job.number, url, text: lines[last..].join("\n") }
+        Tail { id: job.number, url, text: term::html(&lines[last..].join("\n")) }
     }
 
     fn run(&self, tx: &impl ReadExt, job: &Job) -> Result<Option<(String, String)>, StoreError> {
@@ -278,7 +282,10 @@ fn going(look: &Look<'_>, one: Going, may: bool) -> GoingRow {
         word: one.state.0,
         of: of.map(|run| (run.name(), url(run))),
         since: at(one.since),
-        until: one.until.map(at),
+        until: one.until.map(|until| match one.kind {
+            Kind::Timer => ("goes on", at(until)),
+            Kind::Program | Kind::Subagent => ("is ended", at(until)),
+        }),
         why: one.why,
         face: one.agent.as_ref().map_or_else(Face::nobody, face),
         tail: one.job.as_ref().map(|job| look.tail(job)),
@@ -383,7 +390,8 @@ async fn view(ws: &Ws, who: &Person, job: &Job) -> Result<View, StoreError> {
             } else {
                 "It wrote nothing."
             },
-            text: written.text.clone(),
+            shown: term::html(&written.text),
+            text: term::plain(&written.text),
             url: href.clone(),
         })
     })

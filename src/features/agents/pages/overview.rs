@@ -13,15 +13,17 @@ use crate::features::connections::model::Connection;
 use crate::features::connections::queries::{PRACTICE, PRACTICE_LABEL};
 use crate::features::inbox::queries as inbox;
 use crate::features::inbox::queries::view::ItemView;
-use crate::features::runs::model::{CallStatus, EventKind, ModelSource, Run};
+use crate::features::runs::model::{CallStatus, ModelSource, Run};
 use crate::features::runs::queries as runs;
+use crate::features::runs::queries::doing::doing;
+use crate::features::runs::queries::steps::{CallState, Step, Steps, What};
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries::{self as tasks, due, list};
 use crate::features::usage::model::day_of;
 use crate::features::usage::queries as usage;
 use crate::features::workspace::model::Member;
 use crate::kernel::text::ellipsis;
-use crate::kernel::{Assignee, Can, Outcome, RunState, Timestamp};
+use crate::kernel::{Assignee, Can, ItemState, Outcome, RunState, Timestamp};
 use crate::store::{ReadExt, Snap, StoreError};
 use crate::web::error::PageError;
 use crate::web::extract::{Path, Query};
@@ -30,6 +32,7 @@ use crate::web::format;
 use crate::web::html;
 use crate::web::hx::Hx;
 use crate::web::live::Live;
+use crate::web::md;
 use crate::web::parts::{Dot, Face, Tone};
 use crate::web::session::Person;
 use crate::web::shell::Shell;
@@ -50,7 +53,7 @@ struct Stuck {
 
 struct Line {
     glyph: &'static str,
-    verb: &'static str,
+    verb: String,
     what: String,
     took: String,
     current: bool,
@@ -233,7 +236,9 @@ fn view(
     let open_count = list::open_count_of(snap, me)?;
     let key = tasks::key(snap)?;
     let items = inbox::of_agent(snap, agent.id, false, None, SHOWN)?;
-    let items = items.iter().map(|hit| ItemView::new(ws, snap, when.now, &when.zone, &hit.record));
+    // What a run works on comes no more.
+    let items = items.iter().filter(|hit| hit.record.state != ItemState::Leased);
+    let items = items.map(|hit| ItemView::new(ws, snap, when.now, &when.zone, &hit.record));
     let chosen = chosen(snap, agent)?;
     let model = match chosen.connection {
         Some(id) => match snap.get::<Connection>(id)? {
@@ -343,12 +348,13 @@ fn stuck(agent: &Agent, head: &Head) -> Option<Stuck> {
 fn live_run(ws: &Ws, snap: &Snap<'_>, when: &When, run: &Run) -> Result<LiveRun, StoreError> {
     let title = if run.title.is_empty() { run.name() } else { run.title.clone() };
     let events = runs::last_events(snap, run.session, 12)?;
-    let ours = events.into_iter().filter(|event| event.run == Some(run.id));
-    let mut lines: Vec<Line> = ours.filter_map(|event| line(&event.kind)).collect();
+    let ours = events.into_iter().filter(|event| event.run == Some(run.id)).collect();
+    let steps = Steps::fold(run.first_event, ours, &|_| None);
+    let mut lines: Vec<Line> = steps.all.iter().filter_map(line).collect();
     lines.drain(..lines.len().saturating_sub(3));
     if run.state == RunState::Running {
         let what = ellipsis(runs::doing::now(&run.activity), 120);
-        let verb = if what.is_empty() { "Thinking" } else { "Now:" };
+        let verb = if what.is_empty() { "Thinking" } else { "Now:" }.to_owned();
         lines.push(Line { glyph: "", verb, what, took: String::new(), current: true });
     }
     let cost = usage::run_cost(snap, run.id)?;
@@ -377,19 +383,19 @@ fn live_run(ws: &Ws, snap: &Snap<'_>, when: &When, run: &Run) -> Result<LiveRun,
 }
 
 /// A finished step in a few words.
-fn line(kind: &EventKind) -> Option<Line> {
-    let done = |glyph, verb, what: &str, millis: u64| {
-        let took = format::duration(std::time::Duration::from_millis(millis));
-        Some(Line { glyph, verb, what: what.to_owned(), took, current: false })
+fn line(step: &Step) -> Option<Line> {
+    let (glyph, verb, what) = match &step.what {
+        What::Thought(text) => ("thought", "Thought".to_owned(), md::excerpt(text, 120)),
+        What::Said(text) => ("comment", "Said".to_owned(), md::excerpt(text, 120)),
+        What::Tool(call) => {
+            let told = doing(call);
+            let failed = matches!(call.state, CallState::Ended(status) if status != CallStatus::Ok);
+            (if failed { "warn" } else { told.icon }, told.verb, told.what)
+        }
+        _ => return None,
     };
-    match kind {
-        EventKind::ToolFinished { name, status, millis, .. } => match status {
-            CallStatus::Ok => done("check", "Used", name, *millis),
-            _ => done("warn", "Failed:", name, *millis),
-        },
-        EventKind::Assistant { millis, .. } => done("thought", "Thought about it", "", *millis),
-        _ => None,
-    }
+    let took = step.millis.map(|ms| format::duration(std::time::Duration::from_millis(ms)));
+    Some(Line { glyph, verb, what, took: took.unwrap_or_default(), current: false })
 }
 
 fn task_row(ws: &Ws, key: &str, when: &When, task: &Task) -> TaskRow {

@@ -171,12 +171,13 @@ fn row(
 ) -> Result<Row, StoreError> {
     let (payer, period) = (one.budget.payer, one.budget.period);
     let handle = standing::handle(snap, payer)?;
+    let of_each = (payer, period) == (Payer::Workspace, Period::Run);
     let mut notes = Vec::new();
     let waiting = waiting::on(waits, &one.budget).count();
     if waiting > 0 {
         notes.push(format::count(waiting as u64, "run waits", "runs wait"));
     }
-    if (payer, period) == (Payer::Workspace, Period::Run) && one.micros.is_some() {
+    if of_each && one.micros.is_some() {
         notes.push("does not hold for models without a price".to_owned());
     }
     if !one.budget.hard {
@@ -202,10 +203,17 @@ fn row(
         _ => ws.url("settings/usage"),
     };
     Ok(Row {
-        name: standing::whose(snap, payer)?,
+        name: match payer {
+            Payer::Workspace => "The workspace".to_owned(),
+            payer => standing::whose(snap, payer)?,
+        },
         href,
         period: period.words(),
-        used: one.words(),
+        // What each run may spend: there is no sum of it.
+        used: match one.words().split_once(" of ") {
+            Some((_, most)) if of_each => format!("at most {most}"),
+            _ => one.words(),
+        },
         percent: u8::try_from(one.percent().clamp(0, 100)).unwrap_or(100),
         tone: match one.state() {
             "reached" => Tone::Danger,
