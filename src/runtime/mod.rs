@@ -42,8 +42,8 @@ use std::sync::Arc;
 
 use crate::app::Ws;
 use crate::features::connections::jobs as lists;
-use crate::features::connections::logins;
 use crate::features::connections::rules::ConnectionError;
+use crate::features::connections::{logins, probes};
 use crate::features::inbox::rules::InboxError;
 use crate::features::runs::rules::RunError;
 use crate::features::usage::rules::UsageError;
@@ -99,6 +99,7 @@ pub fn start(engine: Engine, ws: Ws) {
     ws.spawn("jobs", engine.jobs.clone().serve(ws.clone()));
     ws.spawn("model lists", lists::keep_lists_fresh(ws.clone()));
     ws.spawn("sign-ins", logins::see_to_all(ws.clone()));
+    ws.spawn("tries of who rests", probes::keep_trying(ws.clone()));
     dispatcher::start(engine, ws);
 }
 

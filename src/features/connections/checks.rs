@@ -151,7 +151,12 @@ async fn ask(provider: &dyn Provider, stored: &Connection) -> Found {
     }
 }
 
-fn spent(provider: &dyn Provider, stored: &Connection, probe: Probe, asked: &str) -> Spent {
+pub(super) fn spent(
+    provider: &dyn Provider,
+    stored: &Connection,
+    probe: Probe,
+    asked: &str,
+) -> Spent {
     let known = queries::priced(Some(stored), provider.model(asked));
     let model = if probe.model.is_empty() { asked.to_owned() } else { probe.model };
     let (asked, tokens) = (asked.to_owned(), probe.usage);

@@ -10,6 +10,7 @@ pub mod logins;
 pub mod model;
 pub mod pages;
 pub mod presets;
+pub mod probes;
 pub mod provider;
 pub mod queries;
 pub mod rests;

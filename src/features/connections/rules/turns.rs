@@ -16,7 +16,7 @@ use crate::kernel::{AgentId, ConnectionId, Event, Thinking, Timestamp};
 use crate::providers::error::ErrorClass;
 use crate::store::{Range, ReadExt, StoreError, WriteTx};
 
-use super::{ConnectionError, MAX_MODELS, NewKey, good_model};
+use super::{ConnectionError, MAX_MODELS, NewKey, Spent, book, good_model};
 
 /// The most keys of a connection beside the first.
 const MAX_SPARE: usize = 9;
@@ -216,6 +216,22 @@ pub fn note_success(tx: &mut WriteTx<'_>, who: &Candidate) -> Result<(), StoreEr
         // Who waits for it need not wait any longer.
         tx.emit(Event::ConnectionChanged { connection });
     }
+    Ok(())
+}
+
+/// Who was tried out is well: what that cost is booked, and its rests end.
+///
+/// # Errors
+/// `NotFound` when the connection was removed meanwhile.
+pub fn note_probe(
+    tx: &mut WriteTx<'_>,
+    who: &Candidate,
+    spent: Spent,
+) -> Result<(), ConnectionError> {
+    let Some(id) = who.connection else { return Ok(()) };
+    let connection = tx.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
+    book(tx, &connection, spent)?;
+    note_success(tx, who)?;
     Ok(())
 }
 
