@@ -57,7 +57,10 @@ struct Plan {
 
 impl Plan {
     fn of(rest: &Cooldown, now: Timestamp) -> Self {
-        let length = rest.until.duration_since(now);
+        // Of a rest that is seen late it is known how long it is at least.
+        let least = rests::rest(rest.class, rest.failures, None);
+        let least = SignedDuration::try_from(least).unwrap_or(SignedDuration::ZERO);
+        let length = rest.until.duration_since(now).max(least);
         let last = rest.until - length / 10;
         let next = match rest.class {
             ErrorClass::Billing => last.min(now + PAID),
@@ -220,7 +223,7 @@ mod tests {
     use crate::store::Record;
 
     fn rest(class: ErrorClass, secs: i64) -> Cooldown {
-        Cooldown { class, until: from_ms(secs * 1_000), ..Cooldown::sample() }
+        Cooldown { class, failures: 1, until: from_ms(secs * 1_000), ..Cooldown::sample() }
     }
 
     fn secs(at: Option<Timestamp>) -> Option<i64> {

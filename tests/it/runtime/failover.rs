@@ -583,15 +583,15 @@ async fn who_is_well_again_is_back_before_its_rest_ends() {
     let ada = office.agent("Ada").await;
     let (other, id) = second(&office, "spare").await;
     fall_back(&office, None, vec![named(id, "spare")]).await;
-    office.model.push(Turn::error(429, "rate_limit_error", "Later").header("retry-after", "600"));
+    office.model.push(Turn::error(402, "billing_error", "Pay first"));
     other.push(Turn::text("In its place."));
     let run = office.say(&ada, "Hello?").await;
     assert_eq!(office.ended(run).await.summary, "In its place.");
-    assert_eq!(resting(&office), [(0, Some("mock".to_owned()), "rate_limit", 1)]);
+    assert_eq!(resting(&office), [(0, None, "billing", 1)]);
 
     let asked = office.model.requests().len();
     office.model.push(Turn::text("ready")).push(Turn::text("Back."));
-    office.hq.advance(Duration::from_secs(541)).await;
+    office.hq.advance(Duration::from_secs(3_300)).await;
     rested(&office, "the end of the rest", <[Cooldown]>::is_empty).await;
     assert_eq!(office.model.requests().len(), asked + 1);
     let run = office.say(&ada, "And now?").await;
