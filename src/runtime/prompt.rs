@@ -18,6 +18,8 @@ use crate::kernel::{RunTrigger, Timestamp};
 use crate::providers::model::{ChatRequest, SystemPart, ToolDef};
 use crate::store::{Range, ReadExt, StoreError};
 
+use super::toolbox::LEAN;
+
 const RULES: &str = include_str!("prompts/rules.md");
 const WORK: &str = include_str!("prompts/work.md");
 const CHAT: &str = include_str!("prompts/chat.md");
@@ -31,6 +33,9 @@ const USER_CAP: usize = 4_000;
 const MEMORY_CAP: usize = 24 * 1024;
 /// The most of a daily note.
 const NOTE_CAP: usize = 8 * 1024;
+
+/// So much of a file is read however small the model is.
+const LEAST: usize = 1_000;
 
 /// What the prompt is made of besides the agent's files.
 pub struct Facts {
@@ -50,6 +55,8 @@ pub struct Facts {
     pub exec: Option<bool>,
     /// This moment.
     pub now: Timestamp,
+    /// How many tokens fit the model; a small one reads less of each file.
+    pub window: u32,
 }
 
 impl Facts {
@@ -76,8 +83,15 @@ impl Facts {
             exec: agent.exec.then_some(agent.network),
             trigger,
             now: ws.app.clock.now(),
+            window: u32::MAX,
             agent: agent.clone(),
         })
+    }
+
+    /// How much of a file is read of which others read `most`.
+    fn cap(&self, most: usize) -> usize {
+        let (window, usual) = (self.window.min(LEAN) as usize, LEAN as usize);
+        (most * window / usual).clamp(LEAST.min(most), most)
     }
 }
 
@@ -86,7 +100,7 @@ impl Facts {
 pub fn system(facts: &Facts, folder: &Path) -> Vec<SystemPart> {
     // ok: an agent without a folder still knows the rules and who it is.
     let files = AgentFiles::open(folder).ok();
-    let file = |name: &str, cap: usize| section(files.as_ref()?, name, cap);
+    let file = |name: &str, most: usize| section(files.as_ref()?, name, facts.cap(most));
     let mut stable = vec![RULES.trim().to_owned()];
     // A sub-agent does one thing: it needs neither who the agent is nor whom it knows.
     let part = facts.trigger == RunTrigger::Child;

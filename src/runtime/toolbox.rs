@@ -56,6 +56,15 @@ const PART: &[&str] = &[
     "web_fetch",
     "tool_search",
 ];
+/// A model whose window is smaller, in tokens, is offered less: what is not here is found by `tool_search`.
+pub(super) const LEAN: u32 = 32_000;
+/// Sent to such a model with each run that serves an item.
+const LEAN_WORK: &[&str] =
+    &["work_done", "work_fail", "task_get", "comment_add", "read", "write", "tool_search"];
+/// Sent to it with each chat or API run.
+const LEAN_TALK: &[&str] = &["task_list", "task_get", "task_create", "read", "tool_search"];
+/// Sent to it with each run that is a sub-agent.
+const LEAN_PART: &[&str] = &["read", "write", "search", "tool_search"];
 /// What only whoever speaks for the agent uses: its colleagues, its memory, what becomes of its work.
 const NOT_FOR_PARTS: &[&str] = &[
     "work_done",
@@ -108,19 +117,27 @@ pub(super) fn may_use(
         && is_for(trigger, child, entry.spec.name)
 }
 
-/// The tools that a run is offered: the core set, then those that were found.
+/// The tools that go with each request to a model with such a window.
+fn core(trigger: RunTrigger, window: u32) -> &'static [&'static str] {
+    match (trigger, window < LEAN) {
+        (RunTrigger::Item, false) => WORK,
+        (RunTrigger::Item, true) => LEAN_WORK,
+        (RunTrigger::Chat | RunTrigger::Api, false) => TALK,
+        (RunTrigger::Chat | RunTrigger::Api, true) => LEAN_TALK,
+        (RunTrigger::Child, false) => PART,
+        (RunTrigger::Child, true) => LEAN_PART,
+    }
+}
+
+/// The tools that a run is offered whose model has such a window: the core set, then those that were found.
 pub(super) fn offered(
     engine: &Engine,
     agent: &Agent,
-    trigger: RunTrigger,
+    (trigger, window): (RunTrigger, u32),
     child: Option<&ChildCx>,
     loaded: &[String],
 ) -> Vec<ToolDef> {
-    let core = match trigger {
-        RunTrigger::Item => WORK,
-        RunTrigger::Chat | RunTrigger::Api => TALK,
-        RunTrigger::Child => PART,
-    };
+    let core = core(trigger, window);
     let found = loaded.iter().map(String::as_str).filter(|name| !core.contains(name));
     core.iter()
         .copied()
@@ -207,7 +224,7 @@ fn mapped(
 
 #[cfg(test)]
 mod tests {
-    use super::{Call, PART, TALK, WORK, definition, subagents};
+    use super::{Call, LEAN_PART, LEAN_TALK, LEAN_WORK, PART, TALK, WORK, definition, subagents};
     use crate::kernel::time::SystemClock;
     use crate::net::client::{ClientParts, HttpClient};
     use crate::providers;
@@ -255,6 +272,9 @@ mod tests {
         assert!(size(WORK) < 6_500, "{}", size(WORK));
         assert!(size(TALK) < 6_000, "{}", size(TALK));
         assert!(size(PART) < 5_000, "{}", size(PART));
+        for (lean, usual) in [(LEAN_WORK, WORK), (LEAN_TALK, TALK), (LEAN_PART, PART)] {
+            assert!(3 * size(lean) < 2 * size(usual), "{} of {}", size(lean), size(usual));
+        }
         assert!(size(subagents::ALL) < 2_400, "{}", size(subagents::ALL));
     }
 

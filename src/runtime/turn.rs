@@ -201,14 +201,16 @@ impl Turn {
             let of = (item, child, again, asked);
             Ok::<_, EngineError>((run, session, agent, of, choice, shown, facts))
         })?;
-        let (run, session, agent, (item, child, again, asked), (mut chain, home), shown, facts) =
-            loaded;
+        let (run, session, agent, of, (mut chain, home), shown, mut facts) = loaded;
+        let (item, child, again, asked) = of;
         let client = asked.map(|(_, demand)| Client::of(demand, &engine.tools));
         let wanted = chain.now.clone();
         let (chosen, refused) = chain.connect(ws, &home).await?;
         let switched = refused.map(|why| failover::switched(ws, &wanted, &chain.now, &why));
         let folder = ws.agent_folder(&agent.slug);
         let mut request = ChatRequest::new(chosen.model.clone(), agent.max_output);
+        let window = chosen.known.window;
+        facts.window = window;
         request.system = blocking(move || prompt::system(&facts, &folder)).await?;
         for part in &mut request.system {
             if let Cow::Owned(clean) = ws.app.redactor.text(&part.text) {
@@ -216,7 +218,8 @@ impl Turn {
             }
         }
         let loaded = &session.loaded_tools;
-        request.tools = toolbox::offered(engine, &agent, run.trigger, child.as_ref(), loaded);
+        request.tools =
+            toolbox::offered(engine, &agent, (run.trigger, window), child.as_ref(), loaded);
         request.thinking = chosen.thinking;
         request.metadata.cache_key = Some(session.id.to_string());
         if let Some(client) = &client {

@@ -1,6 +1,6 @@
 //! What is sent: how much, how stable, and what never.
 
-use hq::features::connections::model::Wire;
+use hq::features::connections::model::{Offer, Offers, Wire};
 use serde_json::{Value, json};
 
 use crate::support::hq::{Setup, everything_in};
@@ -49,6 +49,38 @@ async fn the_first_request_of_a_default_agent_is_small_and_its_prefix_stays_the_
         }
         office.hq.finish().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_model_with_a_small_window_is_offered_less_and_reads_less_of_files() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let offer = Offer {
+        id: "mock".to_owned(),
+        window: Some(8_192),
+        max_output: Some(1_024),
+        tools: None,
+        vision: None,
+        thinking: None,
+        price: None,
+    };
+    let (connection, read_at) = (office.connection, office.hq.now());
+    let offers = Offers { connection, read_at, models: vec![offer] };
+    office.act(move |tx| tx.put(&offers)).await;
+    let soul = office.ws().agent_folder(&ada.slug).join("SOUL.md");
+    std::fs::write(&soul, "A long story. ".repeat(1_000)).expect("a file");
+    office.model.push(Turn::call("tool_search", json!({ "query": "web_fetch" })));
+    office.model.push(Turn::text("Found."));
+    let run = office.say(&ada, "What can you do?").await;
+    office.ended(run).await;
+    let requests = office.model.requests();
+    let lean = ["task_list", "task_get", "task_create", "read", "tool_search"];
+    assert_eq!(requests[0].tools(), lean);
+    assert!(requests[1].tools().contains(&"web_fetch".to_owned()), "{:?}", requests[1].tools());
+    // Others read twenty thousand characters of it.
+    let told = requests[0].text().matches("A long story.").count();
+    assert!((300..=400).contains(&told), "{told}");
+    office.hq.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
