@@ -178,3 +178,49 @@ async fn a_message_that_waits_is_changed_where_it_stands() {
     assert_eq!(sessions.unwrap().len(), 1);
     hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_done_after_a_message_goes_back_when_that_is_wanted() {
+    let (hq, model, api) = scene().await;
+    let tasks = async || {
+        let all = api.get("/api/v1/tasks").await.json();
+        all["items"].as_array().expect("a list").len()
+    };
+    model.push(Turn::call("task_create", json!({ "title": "Ask the dealer" })));
+    model.push(Turn::call("write", json!({ "path": "dealers.md", "content": "one\n" })));
+    model.push(Turn::text("I made a task."));
+    let first = say(&hq, &api, "Write that down").await;
+    model.push(Turn::call("task_create", json!({ "title": "Ask another" })));
+    model.push(Turn::text("And another."));
+    say(&hq, &api, "And another one").await;
+    assert_eq!(tasks().await, 2);
+
+    let message = word(&first, "message");
+    let edit = hq.owner().get(&format!("{CHAT}?edit={message}")).await;
+    assert!(edit.text_of(".stays").contains("Ask another"), "{}", edit.text_of(".stays"));
+    assert_eq!(edit.attrs(".mine form.edit input[name=undo][checked]", "value"), ["on"]);
+    let action = edit.attr(".mine form.edit", "action");
+    let leaf = edit.attr(".mine form.edit input[name=leaf]", "value");
+    let old = [("body", "Hm"), ("leaf", "none"), ("undo", "on")];
+    assert_eq!(hq.owner().form(&action, &old).await.status, StatusCode::CONFLICT);
+    assert_eq!(tasks().await, 2, "nothing goes back for a page that is out of date");
+    let form = [("body", "Write nothing down"), ("leaf", leaf.as_str()), ("undo", "on")];
+    let sent = hq.owner().form(&action, &form).await;
+    assert_eq!(sent.location(), Some(CHAT), "{}", sent.text);
+    hq.settle().await;
+    assert_eq!(tasks().await, 0, "both are taken back");
+    let asked = model.last().text();
+    assert!(asked.contains("Write nothing down") && asked.contains("were taken back"), "{asked}");
+
+    // The same over the API.
+    model.push(Turn::call("task_create", json!({ "title": "Once more" })));
+    model.push(Turn::text("Made."));
+    let said = say(&hq, &api, "Do it after all").await;
+    assert_eq!(tasks().await, 1);
+    let resend = format!("/api/v1/messages/{}/resend", word(&said, "message"));
+    let sent = api.post(&resend, &json!({ "text": "Or not", "undo": true })).await;
+    assert_eq!(sent.status, StatusCode::CREATED, "{}", sent.text);
+    hq.settle().await;
+    assert_eq!(tasks().await, 0);
+    hq.finish().await;
+}

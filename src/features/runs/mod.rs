@@ -19,6 +19,9 @@ mod stopping;
 use crate::web::routes::Routes;
 
 pub use api::openai::shape_errors as shape_openai_errors;
+pub use api::{SaidOut, resent};
+pub use pages::{Resaid, read_again, say_again};
+pub use resending::done_after;
 
 /// Pages, below `/w/{ws}`.
 #[must_use]

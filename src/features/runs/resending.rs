@@ -1,7 +1,7 @@
 //! Saying a message once more: what the page and the API have in common.
 
 use crate::app::Ws;
-use crate::kernel::InputId;
+use crate::kernel::{InputId, RunId};
 use crate::store::{ReadExt as _, StoreError};
 use crate::web::idempotency::Once;
 use crate::web::session::Person;
@@ -11,9 +11,47 @@ use super::queries::{between, sessions, versions};
 use super::rules::resend::{self, Resend};
 use super::rules::{RunError, Sent};
 
+/// The runs that did something after a message that is about to be said in other words, each with the
+/// event from which on, oldest first; none for a message that nobody has read.
+///
+/// # Errors
+/// When it may not be said once more.
+pub async fn done_after(
+    ws: &Ws,
+    who: &Person,
+    message: InputId,
+    expected: Option<String>,
+) -> Result<Vec<(RunId, u32)>, RunError> {
+    let by = who.account;
+    let look = move |ws: &Ws| {
+        ws.read(|snap| {
+            let input = snap.get::<Input>(message)?.filter(|input| input.by.account() == Some(by));
+            let missing = || RunError::NotFound(format!("of message {message}"));
+            let input = input.ok_or_else(missing)?;
+            if !matches!(input.state, InputState::Consumed(_)) {
+                return Ok(Vec::new());
+            }
+            let Some(read) = versions::read_in(snap, &input)? else { return Err(RunError::Former) };
+            let session = &read.session;
+            if session.owner != Some(by) {
+                return Err(RunError::NoSession(session.id));
+            }
+            if session.active_run.is_some() {
+                return Err(RunError::Busy);
+            }
+            if expected.as_ref().is_some_and(|leaf| sessions::leaf(Some(session)) != *leaf) {
+                return Err(RunError::Moved);
+            }
+            let (all, _) = between::since(snap, session.id, read.event, false)?;
+            Ok(all.into_iter().map(|(run, _)| (run.id, read.event)).collect())
+        })
+    };
+    ws.look(look).await
+}
+
 /// Says a message once more, in other words if some are given, or changes one that nobody has read. It is
-/// refused when the conversation's leaf is not the expected one. Answers where it went, unless it waits
-/// where it was.
+/// refused when the conversation's leaf is not the expected one. `undone` says whether what was done
+/// after it was taken back. Answers where it went, unless it waits where it was.
 ///
 /// # Errors
 /// As [`resend::resend`] and [`resend::amend`].
@@ -21,6 +59,7 @@ pub async fn once_more(
     ws: &Ws,
     who: &Person,
     (message, text, expected): (InputId, Option<String>, Option<String>),
+    undone: bool,
     once: Once,
 ) -> Result<Option<Sent>, RunError> {
     let by = who.account;
@@ -28,7 +67,7 @@ pub async fn once_more(
         ws.read(|snap| -> Result<_, StoreError> {
             let Some(input) = snap.get::<Input>(message)? else { return Ok(String::new()) };
             Ok(match versions::read_in(snap, &input)? {
-                Some(read) => between::since(snap, read.session.id, read.event)?.1,
+                Some(read) => between::since(snap, read.session.id, read.event, undone)?.1,
                 None => String::new(),
             })
         })

@@ -1,13 +1,15 @@
-//! `/api/v1/runs/{name}/retry`, `/fork` and `/continue`.
+//! `/api/v1/runs/{name}/retry`, `/fork` and `/continue`; `/api/v1/messages/{message}/resend`.
 
 use axum::http::StatusCode;
+use axum::response::Response;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::app::{App, Ws};
 use crate::features::runs::model::{BranchWhy, Run};
 use crate::features::runs::queries::branches;
-use crate::kernel::{Can, RunId, Thinking};
+use crate::features::runs::{SaidOut, resent};
+use crate::kernel::{Can, InputId, RunId, Thinking};
 use crate::store::ReadExt;
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path, Query};
@@ -62,6 +64,33 @@ pub fn routes() -> Routes {
                 .status(201)
             }),
         )
+        .post(
+            "/messages/{message}/resend",
+            resend.needs(Can::Chat).doc(|| {
+                Doc::new(
+                    "Say once more what was read, in other words or the same: the conversation goes \
+                     on from there in another way, and the former one can still be read",
+                )
+                .body::<ResendBody>()
+                .returns::<SaidOut>()
+                .status(201)
+            }),
+        )
+}
+
+/// Other words, or none for the same.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ResendBody {
+    /// Markdown; the files of the message go along.
+    #[serde(default)]
+    text: Option<String>,
+    /// The `leaf` of the conversation as it was seen last.
+    #[serde(default)]
+    expected_leaf: Option<String>,
+    /// Whether what was done after the message goes back first.
+    #[serde(default)]
+    undo: bool,
 }
 
 /// From which step.
@@ -242,6 +271,19 @@ async fn go_on(
     let run = ws.read(|snap| snap.get::<Run>(id))?;
     let name = run.map_or_else(String::new, |run| run.name());
     Ok((StatusCode::CREATED, Json(OnwardOut { id, name, of: of.name() })))
+}
+
+async fn resend(
+    app: App,
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(id): Path<InputId>,
+    Json(body): Json<ResendBody>,
+) -> Result<Response, ApiError> {
+    let ResendBody { text, expected_leaf: leaf, undo } = body;
+    let undone = undo && super::take_back(&app, &ws, &who, (id, leaf.clone())).await?;
+    resent(&ws, &who, (id, text, leaf), undone, once).await
 }
 
 fn answer(ws: &Ws, id: RunId) -> Result<(StatusCode, Json<AgainOut>), ApiError> {

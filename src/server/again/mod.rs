@@ -16,6 +16,7 @@ use crate::features::history::queries::outlook::Outlook;
 use crate::features::history::queries::scope::Wanted;
 use crate::features::history::undo;
 use crate::features::inbox::rules::{self as inbox, InboxError};
+use crate::features::runs::done_after;
 use crate::features::runs::model::{BranchWhy, Run};
 use crate::features::runs::queries::between::Between;
 use crate::features::runs::queries::onward::words;
@@ -26,7 +27,7 @@ use crate::features::runs::rules::onward;
 use crate::features::usage::queries::{budgets, cap};
 use crate::features::usage::rules::UsageError;
 use crate::features::usage::rules::budgets::{self as money, Wish as Limit};
-use crate::kernel::{FieldError, Payer, Period, Problem, ProblemKind, RunId, Thinking};
+use crate::kernel::{FieldError, InputId, Payer, Period, Problem, ProblemKind, RunId, Thinking};
 use crate::store::undo::Basis;
 use crate::store::{ReadExt, StoreError, WriteTx};
 use crate::web::error::PageError;
@@ -187,6 +188,32 @@ pub async fn go_on(
         Ok::<_, AgainError>(run.id)
     };
     ws.write(who, once.run(write)).await
+}
+
+/// Takes back what was done after a message that is about to be said in other words, the newest first.
+/// Answers whether something was.
+///
+/// # Errors
+/// When the message may not be said once more, or the undo is refused.
+async fn take_back(
+    app: &App,
+    ws: &Ws,
+    who: &Person,
+    (message, expected): (InputId, Option<String>),
+) -> Result<bool, AgainError> {
+    let (ws, who) = (ws.clone(), who.clone());
+    let work = async move {
+        let mut undone = false;
+        for (run, event) in done_after(&ws, &who, message, expected).await?.into_iter().rev() {
+            let wanted = Wanted::Since(run, event);
+            if !is_nothing(&ws, &who, &wanted).await? {
+                undo::undo(&ws, &who, (wanted, None), Once::without_key()).await?;
+                undone = true;
+            }
+        }
+        Ok::<_, AgainError>(undone)
+    };
+    app.see_through("take back what a message led to", work).await?
 }
 
 /// Whether nothing would go back.

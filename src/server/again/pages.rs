@@ -1,6 +1,7 @@
 //! `/runs/{name}/retry` and `/runs/{name}/fork`: what it means, and how it is done.
 
 use askama::Template;
+use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
@@ -10,10 +11,11 @@ use crate::features::agents::model::Agent;
 use crate::features::connections::queries as connections;
 use crate::features::history::queries::error::HistoryError;
 use crate::features::runs::model::{BranchWhy, Run};
-use crate::kernel::{Can, Problem, Thinking};
+use crate::features::runs::{read_again, say_again};
+use crate::kernel::{Can, InputId, Problem, Thinking};
 use crate::store::{ReadExt, StoreError};
 use crate::web::error::PageError;
-use crate::web::extract::{Form, Path, Query};
+use crate::web::extract::{Form, Path, Path2, Query};
 use crate::web::flash;
 use crate::web::form::Wrong;
 use crate::web::html;
@@ -36,6 +38,7 @@ pub fn routes() -> Routes {
         .get("/runs/{name}/fork", ask_fork.needs(Can::Write))
         .post("/runs/{name}/fork", fork.needs(Can::Write))
         .post("/runs/{name}/continue", go_on.needs(Can::Write))
+        .post("/agents/{slug}/chat/{input}/edit", edit.needs(Can::Chat))
 }
 
 /// From which step.
@@ -261,6 +264,24 @@ async fn go_on(
     }
     let answer = hx.go_to(&ws.url(&format!("runs/{made}")));
     Ok(flash::say(&app, Flash { tone: Tone::Ok, text }, answer))
+}
+
+/// Other words for a message: what was done after it goes back first, if it is to.
+async fn edit(
+    app: App,
+    ws: Ws,
+    who: Person,
+    Path2(slug, input): Path2<String, InputId>,
+    request: Request,
+) -> Result<Response, PageError> {
+    let (hx, shell, said) = read_again(&app, request).await?;
+    let leaf = Some(said.leaf.clone()).filter(|leaf| !leaf.is_empty());
+    let undone = match said.undo.as_str() {
+        "" => false,
+        _ => super::take_back(&app, &ws, &who, (input, leaf)).await?,
+    };
+    let text = Some(said.body.clone());
+    say_again(&ws, &who, (&slug, input), (hx, shell, said), (text, undone)).await
 }
 
 /// Whether the person can mend it on the page: by undoing, or by opening the task.

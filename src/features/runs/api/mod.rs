@@ -32,6 +32,7 @@ use crate::web::idempotency::Once;
 use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Person;
 
+pub use talk::{SaidOut, resent};
 use view::{RunOut, StepOut};
 
 /// How many runs a filter looks through for one page.

@@ -79,18 +79,6 @@ pub(super) fn routes() -> Routes {
                     .returns::<MessageOut>()
             }),
         )
-        .post(
-            "/messages/{message}/resend",
-            resend.needs(Can::Chat).doc(|| {
-                Doc::new(
-                    "Say once more what was read, in other words or the same: the conversation goes \
-                     on from there in another way, and the former one can still be read",
-                )
-                .body::<ResendBody>()
-                .returns::<SaidOut>()
-                .status(201)
-            }),
-        )
         .get(
             "/messages/{message}/files/{n}",
             file_of.needs(Can::Read).doc(|| {
@@ -212,18 +200,6 @@ struct AmendBody {
     text: String,
 }
 
-/// Other words, or none for the same.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct ResendBody {
-    /// Markdown; the files of the message go along.
-    #[serde(default)]
-    text: Option<String>,
-    /// The `leaf` of the conversation as it was seen last.
-    #[serde(default)]
-    expected_leaf: Option<String>,
-}
-
 /// What became of it.
 #[derive(Serialize, JsonSchema)]
 struct DoneOut {
@@ -252,7 +228,7 @@ struct CommandsOut {
 
 /// What became of it.
 #[derive(Serialize, JsonSchema)]
-pub(super) struct SaidOut {
+pub struct SaidOut {
     /// Its id, to take it back.
     message: InputId,
     session: SessionId,
@@ -376,20 +352,25 @@ async fn amend(
     Ok(Json(MessageOut::of(input)))
 }
 
-async fn resend(
-    ws: Ws,
-    who: Person,
+/// Says once more what was read, in other words if some are given; `undone` says whether what was done
+/// after it was taken back.
+///
+/// # Errors
+/// When nobody has read it, or it may not be said once more.
+pub async fn resent(
+    ws: &Ws,
+    who: &Person,
+    said: (InputId, Option<String>, Option<String>),
+    undone: bool,
     once: Once,
-    Path(id): Path<InputId>,
-    Json(body): Json<ResendBody>,
 ) -> Result<Response, ApiError> {
+    let id = said.0;
     let input = ws.read(|snap| snap.get::<Input>(id))?;
     if input.is_some_and(|input| !matches!(input.state, InputState::Consumed(_))) {
         return Err(RunError::Unread.into());
     }
-    let said = (id, body.text, body.expected_leaf);
-    let sent = resending::once_more(&ws, &who, said, once).await?;
-    answer(&ws, sent.ok_or(RunError::Unread)?)
+    let sent = resending::once_more(ws, who, said, undone, once).await?;
+    answer(ws, sent.ok_or(RunError::Unread)?)
 }
 
 async fn file_of(

@@ -34,7 +34,7 @@ use super::queue;
 use super::say::Answer;
 use super::sessions::{self, Acts, Sessions, Which};
 use super::steps::Shape;
-use super::talk::{Editing, Entry, Telling};
+use super::talk::{After, Editing, Entry, Telling};
 use super::tools::{Line as DiffLine, Piece as Detail};
 use super::writing::HEARD;
 
@@ -337,7 +337,7 @@ fn transcript(
             if place.before.is_none() && own {
                 waiting.extend(queries::queue::dropped(tx, session.id)?);
             }
-            let editing = editing(tx, session, may, place)?;
+            let editing = editing(tx, session, (may, look.may_write), place)?;
             let telling = Telling::new(look, face, here, editing);
             entries = telling.tell(tx, &steps, &waiting, rules::held(tx, agent)?)?;
             earlier = (0 < from).then(|| format!("{here}?session={}&before={from}", session.id));
@@ -373,29 +373,37 @@ fn transcript(
 fn editing(
     tx: &impl ReadExt,
     session: &Session,
-    may: bool,
+    (may, may_undo): (bool, bool),
     place: &Place,
 ) -> Result<Editing, StoreError> {
     let open = match place.edit.filter(|_| may) {
-        Some(edit) => Some((edit, stays(tx, edit)?)),
+        Some(edit) => Some((edit, after(tx, edit, may_undo)?)),
         None => None,
     };
     let versions = versions::of_session(tx, session.id)?;
     Ok(Editing { may: may && session.active_run.is_none(), open, versions })
 }
 
-/// What stays of what was done after a message, when it is said in other words.
-fn stays(tx: &impl ReadExt, message: InputId) -> Result<Vec<String>, StoreError> {
-    let Some(input) = tx.get::<Input>(message)? else { return Ok(Vec::new()) };
-    let Some(read) = versions::read_in(tx, &input)? else { return Ok(Vec::new()) };
-    let (all, _) = between::since(tx, read.session.id, read.event)?;
-    let told = all.into_iter().flat_map(|(run, between)| {
-        let Between { work, outside, files, both } = between;
-        let files = files.into_iter().chain(both).map(|path| format!("changed {path}"));
-        let told = work.into_iter().chain(outside).chain(files);
-        told.map(move |what| format!("{}: {what}", run.name())).collect::<Vec<_>>()
-    });
-    Ok(told.take(STAYS).collect())
+/// What was done after a message, when it is said in other words: what can go back, if this person may
+/// undo, and what stays.
+fn after(tx: &impl ReadExt, message: InputId, may_undo: bool) -> Result<After, StoreError> {
+    let Some(input) = tx.get::<Input>(message)? else { return Ok(After::default()) };
+    let Some(read) = versions::read_in(tx, &input)? else { return Ok(After::default()) };
+    let (all, _) = between::since(tx, read.session.id, read.event, false)?;
+    let mut after = After::default();
+    for (run, Between { work, outside, files, both }) in all {
+        let told = |what: String| format!("{}: {what}", run.name());
+        let changed = |path: String| told(format!("changed {path}"));
+        let back = work.into_iter().map(told).chain(files.into_iter().map(changed));
+        match may_undo {
+            true => after.back.extend(back),
+            false => after.stays.extend(back),
+        }
+        after.stays.extend(outside.into_iter().map(told).chain(both.into_iter().map(changed)));
+    }
+    after.back.truncate(STAYS);
+    after.stays.truncate(STAYS);
+    Ok(after)
 }
 
 /// `POST /agents/{slug}/chat/new`

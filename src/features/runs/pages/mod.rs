@@ -30,6 +30,7 @@ use crate::web::routes::{Needs, Routes};
 
 pub(super) use compare::both;
 pub(super) use raw::{picture, raw};
+pub use say::{Resaid, read_again, say_again};
 pub(super) use show::find;
 
 /// Pages below `/w/{ws}`.
@@ -60,7 +61,6 @@ pub fn routes() -> Routes {
         .post("/agents/{slug}/chat/new", chat::anew.needs(Can::Chat))
         .post("/agents/{slug}/chat/queue", queue::of_chat.needs(Can::Chat))
         .post("/agents/{slug}/chat/compact", chat::compact.needs(Can::Chat))
-        .post("/agents/{slug}/chat/{input}/edit", say::edit.needs(Can::Chat))
         .post("/agents/{slug}/chat/{input}/again", say::again.needs(Can::Chat))
         .post("/agents/{slug}/chat/{input}/cancel", chat::take_back.needs(Can::Chat))
         .post("/agents/{slug}/chat/{input}/restore", chat::bring_back.needs(Can::Chat))

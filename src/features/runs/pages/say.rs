@@ -173,25 +173,37 @@ pub(super) async fn say(
     }
 }
 
-/// Other words for a message.
+/// Other words for a message, as a form sends them.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Resaid {
-    body: String,
-    leaf: String,
-    key: String,
+pub struct Resaid {
+    /// The words.
+    pub body: String,
+    /// What was said last, as it was seen.
+    pub leaf: String,
+    /// What a second press is known by.
+    pub key: String,
+    /// Not empty when what was done after the message goes back first.
+    pub undo: String,
 }
 
-/// `POST /agents/{slug}/chat/{input}/edit`: other words for a message. One that waits is changed where it
-/// stands; of one that was read, the conversation goes on in another way.
-pub(super) async fn edit(
-    app: App,
-    ws: Ws,
-    who: Person,
-    Path2(slug, input): Path2<String, InputId>,
-    request: Request,
-) -> Result<Response, PageError> {
-    once_more(&app, &ws, &who, (&slug, input), request, |said| Some(said.body.clone())).await
+/// How a form about a message came: for a page without script, with its frame.
+pub type Came = (Hx, Option<Shell>, Resaid);
+
+/// Reads a form about a message.
+///
+/// # Errors
+/// When it is none.
+pub async fn read_again(app: &App, request: Request) -> Result<Came, PageError> {
+    let (mut parts, body) = request.into_parts();
+    let hx = Hx::from_headers(&parts.headers);
+    let shell = match hx.is_partial() {
+        true => None,
+        false => Some(Shell::from_request_parts(&mut parts, app).await?),
+    };
+    let request = Request::from_parts(parts, body);
+    let Form(said) = Form::<Resaid>::from_request(request, &()).await?;
+    Ok((hx, shell, said))
 }
 
 /// `POST /agents/{slug}/chat/{input}/again`: the same words once more, for another answer.
@@ -202,33 +214,30 @@ pub(super) async fn again(
     Path2(slug, input): Path2<String, InputId>,
     request: Request,
 ) -> Result<Response, PageError> {
-    once_more(&app, &ws, &who, (&slug, input), request, |_| None).await
+    let came = read_again(&app, request).await?;
+    say_again(&ws, &who, (&slug, input), came, (None, false)).await
 }
 
-async fn once_more(
-    app: &App,
+/// Says a message once more, in other words if some are given. One that waits is changed where it stands;
+/// of one that was read, the conversation goes on in another way. `undone` says whether what was done
+/// after it was taken back.
+///
+/// # Errors
+/// When there is no such agent or message.
+pub async fn say_again(
     ws: &Ws,
     who: &Person,
     (slug, input): (&str, InputId),
-    request: Request,
-    words: impl FnOnce(&Resaid) -> Option<String>,
+    (hx, shell, said): Came,
+    (text, undone): (Option<String>, bool),
 ) -> Result<Response, PageError> {
-    let (mut parts, body) = request.into_parts();
-    let hx = Hx::from_headers(&parts.headers);
-    let shell = match hx.is_partial() {
-        true => None,
-        false => Some(Shell::from_request_parts(&mut parts, app).await?),
-    };
-    let request = Request::from_parts(parts, body);
-    let Form(said) = Form::<Resaid>::from_request(request, &()).await?;
     let agent = find(ws, slug)?;
     let answering = Answering { place: Place { ws, who, agent: &agent }, hx: &hx, shell };
-    let text = words(&said);
     let message = input.to_string();
     let content = [message.as_str(), text.as_deref().unwrap_or_default()];
     let once = Once::of_form(who, "chat message", &said.key, &content);
     let leaf = Some(said.leaf).filter(|leaf| !leaf.is_empty());
-    match resending::once_more(ws, who, (input, text, leaf), once).await {
+    match resending::once_more(ws, who, (input, text, leaf), undone, once).await {
         Ok(_) => chat::back(ws, who, &hx, &agent),
         Err(error) => answering.refused(Failure::of(&error), String::new()),
     }

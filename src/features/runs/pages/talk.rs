@@ -55,7 +55,16 @@ pub(super) struct Edit {
     /// Where they are sent.
     pub action: String,
     pub text: String,
-    /// What stays of what was done after it.
+    /// What was done after it.
+    pub after: After,
+}
+
+/// What was done after a message.
+#[derive(Clone, Debug, Default)]
+pub(super) struct After {
+    /// What can go back first.
+    pub back: Vec<String>,
+    /// What stays.
     pub stays: Vec<String>,
 }
 
@@ -72,7 +81,7 @@ pub(super) struct Editing {
     /// Whether they may be said once more.
     pub may: bool,
     /// The one whose words are being changed, and what was done after it.
-    pub open: Option<(InputId, Vec<String>)>,
+    pub open: Option<(InputId, After)>,
     /// Where others stand beside one, by the number of its event.
     pub versions: HashMap<u32, Versions>,
 }
@@ -364,10 +373,10 @@ impl<'a, 'l> Telling<'a, 'l> {
         }
         let change = format!("{}?edit={input}", self.here);
         let edit = self.editing.open.as_ref().filter(|(open, _)| *open == input);
-        let edit = edit.map(|(_, stays)| Edit {
+        let edit = edit.map(|(_, after)| Edit {
             action: format!("{}/{input}/edit", self.here),
             text: text.to_owned(),
-            stays: stays.clone(),
+            after: after.clone(),
         });
         (Some(change), edit)
     }

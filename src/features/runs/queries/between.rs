@@ -129,7 +129,7 @@ impl Between {
 }
 
 /// What the runs of a conversation did from one of its events on, each by itself, and what the model is
-/// told of it all that goes on from there in another way.
+/// told of it all that goes on from there in another way; `undone` says whether it was taken back.
 ///
 /// # Errors
 /// When the disk fails.
@@ -137,6 +137,7 @@ pub fn since(
     read: &dyn Read,
     session: SessionId,
     event: u32,
+    undone: bool,
 ) -> Result<(Vec<(Run, Between)>, String), StoreError> {
     let mut runs = Vec::new();
     for one in events(&read, session, event, u32::MAX)? {
@@ -149,7 +150,7 @@ pub fn since(
         let Some(run) = read.get::<Run>(run)? else { continue };
         let between = Between::read(read, &run, event)?;
         if !between.is_nothing() && notes.len() < MOST {
-            notes.push(between.note(&run, false));
+            notes.push(between.note(&run, undone));
             all.push((run, between));
         }
     }
