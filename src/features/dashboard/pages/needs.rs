@@ -363,8 +363,20 @@ fn failed_row(
     };
     let mut acts = Vec::new();
     if scene.who.access.may(Can::Write) {
-        let retry = scene.ws.url(&format!("inbox/{}/retry", item.id));
-        acts.push(Act::post("Retry", retry, Vec::new()).glyph("repeat"));
+        let onward = match &run {
+            Some(run) => runs::onward::of(tx, run, scene.who.account)?,
+            None => None,
+        };
+        acts.push(match onward {
+            // What broke off at a limit or by a crash need not begin anew.
+            Some(onward) => {
+                Act::label(onward.label, format!("{href}/continue"), Vec::new()).glyph("play")
+            }
+            None => {
+                let retry = scene.ws.url(&format!("inbox/{}/retry", item.id));
+                Act::post("Retry", retry, Vec::new()).glyph("repeat")
+            }
+        });
     }
     acts.push(Act::go("Open", href.clone()).quiet());
     Ok(Row {

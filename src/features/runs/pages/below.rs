@@ -71,13 +71,3 @@ pub(super) fn parent_of(
         (format!("{}{with}", run.name()), look.ws.url(&format!("runs/{}", run.name())))
     }))
 }
-
-/// What a run may cost, in micro-dollars: a sub-agent has its share of its parent's.
-pub(super) fn limit_of(
-    tx: &impl ReadExt,
-    look: &Look<'_>,
-    run: &Run,
-) -> Result<Option<i64>, StoreError> {
-    let share = tx.get::<Child>(run.id)?.and_then(|child| child.limit_micros);
-    Ok(share.or_else(|| look.run_cap()))
-}

@@ -66,11 +66,6 @@ impl<'a> Look<'a> {
         format!("{key}-{}", task.number)
     }
 
-    /// What one run may cost, in micro-dollars; nothing when it is not limited.
-    pub fn run_cap(&self) -> Option<i64> {
-        self.settings.as_ref().map(|settings| settings.run_cap_micros).filter(|cap| *cap > 0)
-    }
-
     /// The face of an agent; with a ring while it works.
     pub fn agent(&self, agent: &Agent, works: bool) -> Face {
         Face::agent(&agent.name, &agent.emoji, &agent.slug).working(works.into())

@@ -20,6 +20,7 @@ use crate::features::runs::rules::{self, NewInput, RunError};
 use crate::features::runs::stopping;
 use crate::features::tasks::model::Task;
 use crate::features::usage::model::{BY_RUN, RUN_COST, Usage};
+use crate::features::usage::queries::cap;
 use crate::kernel::{ItemState, ProblemKind, QueueMode, RunState, RunTrigger, Thinking};
 use crate::store::{KeyBuf, Range, ReadExt, StoreError};
 use crate::web::error::{Failure, PageError};
@@ -386,7 +387,7 @@ fn facts(
         share => format!("{share} % from cache"),
     };
     add("Tokens", format::tokens(tokens), small);
-    let cap = below::limit_of(tx, look, run)?.map(|cap| format!("limit {}", format::money(cap)));
+    let cap = cap::of_run(tx, run)?.micros.map(|cap| format!("limit {}", format::money(cap)));
     let small = match (unknown, cap) {
         (true, Some(_)) => Some("price not known, so its limit does not hold".to_owned()),
         (true, None) => Some("price not known".to_owned()),
