@@ -200,6 +200,7 @@ impl Shown {
             paths: commit::noted(run, all()),
             unsure: false,
             effective: run.effective,
+            kept: std::sync::atomic::AtomicU64::new(0),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::app::Ws;
 use crate::features::runs::model::{Body, CallStatus, EventKind, FileMark};
@@ -46,6 +47,25 @@ pub(super) struct Journal {
     pub unsure: bool,
     /// Whether anything changed in the workspace or in files.
     pub effective: bool,
+    /// How many bytes of results were kept as a whole since this task took the run up.
+    pub kept: AtomicU64,
+}
+
+/// The most that is kept of all results of a run beside what its model reads, in bytes.
+const KEEPS: u64 = 256 * 1024 * 1024;
+/// What is kept of a result after that, in bytes.
+const KEEPS_THEN: usize = 64 * 1024;
+
+/// A result as it is kept when so much was kept before: a run that prints without end fills no disk.
+fn within(before: u64, result: String) -> String {
+    match before + result.len() as u64 <= KEEPS || result.len() <= KEEPS_THEN {
+        true => result,
+        false => {
+            let marker =
+                "\n[… this run has kept 256 MB of results; the rest of this one is gone …]\n";
+            head_tail(&result, KEEPS_THEN, marker)
+        }
+    }
 }
 
 impl Journal {
@@ -120,16 +140,18 @@ impl Journal {
         if text.len() <= cap.min(MAX_OUTPUT) && whole.is_none() {
             return Ok(Body::Inline(text));
         }
-        let len = whole.as_ref().unwrap_or(&text).len() as u64;
+        let kept = whole.unwrap_or_else(|| text.clone());
+        let before = self.kept.fetch_add(kept.len() as u64, Ordering::Relaxed);
+        let kept = within(before, kept);
+        let len = kept.len() as u64;
         let name = format!("result:{}.{step}", self.number);
         let marker =
             format!("\n[… {len} bytes in all; read or search the rest with path \"{name}\" …]\n");
         let head = match text.len() <= cap {
-            true => text.clone(),
+            true => text,
             false => head_tail(&text, cap.saturating_sub(marker.len() + 8), &marker),
         };
         let ws = self.ws.clone();
-        let kept = whole.unwrap_or(text);
         let id = blocking(move || ws.blobs.put(kept.as_bytes())).await??;
         Ok(Body::Blob { id, len, head })
     }
@@ -261,4 +283,19 @@ pub(super) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(body)
         .await
         .map_err(|_| EngineError::Broken("a blocking task of a run panicked"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KEEPS, KEEPS_THEN, within};
+
+    #[test]
+    fn a_run_keeps_so_much_as_a_whole_and_of_what_comes_then_a_part() {
+        let large = "x".repeat(4 * KEEPS_THEN);
+        assert_eq!(within(0, large.clone()), large);
+        assert_eq!(within(KEEPS - large.len() as u64, large.clone()), large);
+        let cut = within(KEEPS, large);
+        assert!(cut.len() <= KEEPS_THEN + 200 && cut.contains("has kept 256 MB"), "{}", cut.len());
+        assert_eq!(within(2 * KEEPS, "short".to_owned()), "short");
+    }
 }

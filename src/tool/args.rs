@@ -112,6 +112,15 @@ fn coerce(value: &mut Value, property: &Value) {
         Some(Value::Array(many)) => many.iter().any(|t| t == kind),
         _ => false,
     };
+    // Some models write every number with a point.
+    if let Value::Number(number) = &*value
+        && wants("integer")
+        && let Some(whole) = number.as_f64().filter(|n| n.fract() == 0.0 && n.abs() < 1e15)
+        && number.is_f64()
+    {
+        *value = Value::from(whole as i64);
+        return;
+    }
     if let Value::Number(number) = &*value
         && wants("string")
         && !wants("integer")
@@ -124,12 +133,18 @@ fn coerce(value: &mut Value, property: &Value) {
         return;
     }
     let text = text.trim();
+    let of_words =
+        property.get("items").and_then(|items| items.get("type")).is_some_and(|t| t == "string");
     let parsed = if wants("integer") {
         text.parse::<i64>().ok().map(Value::from)
     } else if wants("number") {
         text.parse::<f64>().ok().map(Value::from)
     } else if wants("boolean") {
-        text.parse::<bool>().ok().map(Value::from)
+        text.to_ascii_lowercase().parse::<bool>().ok().map(Value::from)
+    } else if wants("array") && of_words {
+        // One word where several may stand.
+        let list = serde_json::from_str::<Vec<String>>(text);
+        Some(Value::from(list.unwrap_or_else(|_| vec![text.to_owned()])))
     } else if wants("array") || wants("object") {
         serde_json::from_str(text).ok()
     } else {
@@ -174,6 +189,30 @@ mod tests {
         assert_eq!(args, Args { path: "7".into(), limit: Some(5), all: Some(true) });
         let args: Args = read(r#"{"path":7}"#, &schema(), &[]).unwrap();
         assert_eq!(args.path, "7");
+    }
+
+    #[test]
+    fn numbers_with_a_point_and_single_words_are_read_as_they_are_meant() {
+        let schema = json!({"properties": {
+            "path": {"type": "string"},
+            "limit": {"type": "integer"},
+            "all": {"type": "boolean"},
+            "ids": {"type": "array", "items": {"type": "string"}}
+        }});
+        #[derive(serde::Deserialize, Debug, PartialEq)]
+        struct Lenient {
+            limit: Option<u32>,
+            all: Option<bool>,
+            #[serde(default)]
+            ids: Vec<String>,
+        }
+        let read = |raw: &str| read::<Lenient>(raw, &schema, &[]);
+        let meant = read(r#"{"limit":5.0,"all":"True","ids":"R-2"}"#).unwrap();
+        let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+        assert_eq!(meant, Lenient { limit: Some(5), all: Some(true), ids: ids(&["R-2"]) });
+        let list = read(r#"{"ids":"[\"R-2\", \"R-3\"]"}"#).unwrap();
+        assert_eq!(list.ids, ids(&["R-2", "R-3"]));
+        assert!(read(r#"{"limit":5.5}"#).is_err() && read(r#"{"limit":-5.0}"#).is_err());
     }
 
     #[test]

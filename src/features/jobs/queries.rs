@@ -74,7 +74,16 @@ pub struct Written {
 /// file while it runs, from the blob after. Blocking.
 #[must_use]
 pub fn written(ws: &Ws, job: &Job, from: Option<u64>, most: usize) -> Written {
-    let most = most.min(MAX_READ);
+    read(ws, job, from, most.min(MAX_READ))
+}
+
+/// All that a job has written. Blocking.
+#[must_use]
+pub fn whole(ws: &Ws, job: &Job) -> String {
+    read(ws, job, Some(0), MAX_KEPT as usize).text
+}
+
+fn read(ws: &Ws, job: &Job, from: Option<u64>, most: usize) -> Written {
     let read = match &job.output {
         Some(kept) => ws.blobs.get(kept.id, MAX_KEPT).ok().map(|bytes| part(&bytes, from, most)),
         None if job.is_running() => {

@@ -52,6 +52,10 @@ const GLANCE: Duration = Duration::from_millis(200);
 const OUTPUT_CAP: u64 = 16 * 1024 * 1024;
 /// How much of each end of an interrupted program's output is told.
 const SO_FAR: usize = 4 * 1024;
+/// The longest command line, in bytes: the kernel takes no longer one.
+const MAX_COMMAND: usize = 100 * 1024;
+/// The most that variables of a call may have together, in bytes.
+const MAX_ENV: usize = 100 * 1024;
 /// How many variables a call may set.
 const MAX_VARIABLES: usize = 64;
 /// Variables that are not the agent's to set.
@@ -170,6 +174,7 @@ impl ActTool for Exec {
 
     async fn act(&self, cx: &ToolCx, args: Args) -> Result<ToolOutput, ToolError> {
         let wanted = Wanted::of(&args);
+        check_command(&args.command)?;
         let _turn = tokio::select! {
             turn = self.turns.acquire() => turn,
             () = cx.cancel.cancelled() => {
@@ -315,6 +320,20 @@ async fn command(
     Ok((command, if agent.network { Hears::Anybody } else { Hears::Itself }))
 }
 
+/// Whether a shell can be given this.
+fn check_command(command: &str) -> Result<(), ToolError> {
+    if command.contains('\0') {
+        return Err(ToolError::refused("invalid_args", "command: it has a zero byte"));
+    }
+    if MAX_COMMAND < command.len() {
+        let text = format!(
+            "a command line has at most {MAX_COMMAND} bytes; write it into a file and run that"
+        );
+        return Err(ToolError::refused("too_large", text));
+    }
+    Ok(())
+}
+
 /// The variables of a call; what decides which programs run, and where, is not among them.
 fn variables(args: &Args) -> Result<Vec<(&String, &String)>, ToolError> {
     let given: Vec<_> = args.env.iter().flatten().collect();
@@ -331,6 +350,9 @@ fn variables(args: &Args) -> Result<Vec<(&String, &String)>, ToolError> {
     if given.len() > MAX_VARIABLES || given.iter().any(|(_, value)| value.contains('\0')) {
         return Err(ToolError::refused("invalid_args", "env: too many variables, or a zero byte"));
     }
+    if MAX_ENV < given.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() {
+        return Err(ToolError::refused("too_large", "env: put long values into a file"));
+    }
     Ok(given)
 }
 
@@ -339,7 +361,13 @@ async fn workdir_of(cx: &ToolCx, written: &str) -> Result<PathBuf, ToolError> {
     let (root, written) = (cx.folder.clone(), written.to_owned());
     folder::blocking(move || {
         let files = folder::open(&root)?;
-        let path = folder::relative(&files, &written)?;
+        let path = folder::relative(&files, &written).map_err(|error| match error {
+            ToolError::Refused { code, message } => ToolError::refused(
+                code,
+                format!("{message}; programs run in {} or below", root.display()),
+            ),
+            error => error,
+        })?;
         match files.list(&path)? {
             Some(_) => Ok(root.join(path)),
             None => Err(ToolError::refused(

@@ -187,7 +187,7 @@ impl Process {
         let Some(live) = self.jobs.get(job.id).filter(|_| job.is_running()) else {
             let job = find(cx, Some(job.number))?;
             let how = job.outcome.as_ref().map_or("running".to_owned(), |end| end.told());
-            let rest = read(cx, &job, None, MAX_NEW).await;
+            let rest = end_of(cx, &job, MAX_NEW).await;
             let rest = Hears::of(cx)?.marked(cx, rest);
             return Ok(ToolOutput::text(format!("[{how}]\n{rest}")));
         };
@@ -319,9 +319,10 @@ async fn news_of(live: &Arc<Live>) -> Result<(String, u32), ToolError> {
     Ok((text, heard.nothing))
 }
 
-async fn read(cx: &ToolCx, job: &Job, from: Option<u64>, most: usize) -> String {
+/// The end of what a job has written.
+async fn end_of(cx: &ToolCx, job: &Job, most: usize) -> String {
     let (ws, job) = (cx.ws.clone(), job.clone());
-    let read = tokio::task::spawn_blocking(move || queries::written(&ws, &job, from, most));
+    let read = tokio::task::spawn_blocking(move || queries::written(&ws, &job, None, most));
     reduce::plain(&read.await.unwrap_or_default().text).into_owned()
 }
 
@@ -331,8 +332,17 @@ async fn log(
     offset: Option<usize>,
     limit: Option<usize>,
 ) -> Result<ToolOutput, ToolError> {
-    let from = offset.map(|_| 0);
-    let text = read(cx, &job, from, queries::MAX_READ).await;
+    // A line is counted from the first one, however long ago that was.
+    let text = match offset {
+        Some(_) => {
+            let (ws, job) = (cx.ws.clone(), job.clone());
+            let whole = tokio::task::spawn_blocking(move || {
+                reduce::plain(&queries::whole(&ws, &job)).into_owned()
+            });
+            whole.await.unwrap_or_default()
+        }
+        None => end_of(cx, &job, queries::MAX_READ).await,
+    };
     let lines: Vec<&str> = text.lines().collect();
     let count = limit.unwrap_or(LINES).clamp(1, 2_000);
     let start = match offset {

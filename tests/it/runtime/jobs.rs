@@ -284,6 +284,7 @@ async fn a_flood_in_the_background_is_cut_and_what_another_agent_runs_stays_its_
     assert!(!told.1 && told.2.contains("Error(not_found): you have no job 1"), "{}", told.2);
     office.model.push(
         Turn::call("process", json!({ "action": "log", "id": 1, "limit": 2 }))
+            .and_call("process", json!({ "action": "log", "id": 1, "offset": 900_000, "limit": 1 }))
             .and_call("process", json!({ "action": "clear", "id": 1 }))
             .and_call("process", json!({ "action": "list" }))
             .and_call("process", json!({ "action": "kill", "id": 1 })),
@@ -292,8 +293,9 @@ async fn a_flood_in_the_background_is_cut_and_what_another_agent_runs_stays_its_
     office.ended(run).await;
     let results = office.results(run);
     assert!(results[0].2.starts_with("flood\nflo"), "{}", results[0].2);
-    assert_eq!(results[2].2, "no programs");
-    assert!(!results[3].1 && results[3].2.contains("job 1 has ended already"), "{results:?}");
+    assert!(results[1].2.starts_with("flood\n[lines 900000 to 900000 of "), "{}", results[1].2);
+    assert_eq!(results[3].2, "no programs");
+    assert!(!results[4].1 && results[4].2.contains("job 1 has ended already"), "{results:?}");
     let folders = std::fs::read_dir(office.ws().jobs_folder()).map_or(0, Iterator::count);
     assert_eq!(folders, 0, "what is kept lies in a blob");
     office.hq.finish().await;
@@ -319,12 +321,18 @@ async fn a_call_says_where_a_program_runs_and_what_it_knows() {
             .and_call("exec", exec(json!({ "env": { "LD_PRELOAD": "x.so" } })))
             .and_call("exec", exec(json!({ "pty": true }))),
     );
+    // What no shell can be given is told, and the run goes on.
+    office.model.push(
+        Turn::call("exec", json!({ "command": "echo \0" }))
+            .and_call("exec", json!({ "command": format!("echo {}", "x".repeat(120 * 1024)) })),
+    );
     office.model.push(Turn::text("Done."));
     let run = office.say(&ada, "Run it").await;
     office.ended(run).await;
     let results = office.results(run);
     assert_eq!(results[0].2, "[exit code 0]\nsub\nyes\n");
     assert!(results[1].2.contains("Error(denied)"), "{}", results[1].2);
+    assert!(results[1].2.contains("; programs run in /"), "{}", results[1].2);
     assert!(results[2].2.contains("there is no folder none in your folder /"), "{}", results[2].2);
     assert!(results[3].2.contains("the variable PATH is not yours to set"), "{}", results[3].2);
     assert!(results[4].2.contains("LD_PRELOAD"), "{}", results[4].2);
@@ -333,7 +341,9 @@ async fn a_call_says_where_a_program_runs_and_what_it_knows() {
         .events(run)
         .into_iter()
         .filter(|kind| matches!(kind, EventKind::ToolFinished { name, .. } if name == "exec"));
-    assert_eq!(begun.count(), 6);
+    assert_eq!(begun.count(), 8);
+    assert!(results[6].2.contains("Error(invalid_args): command: it has a zero byte"));
+    assert!(results[7].2.contains("Error(too_large)"), "{}", results[7].2);
     office.hq.finish().await;
 }
 
