@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use comrak::nodes::{AstNode, NodeLink, NodeValue};
 use comrak::{Arena, Options, format_html, parse_document};
 
+use crate::web::assets;
 use crate::web::html::SafeHtml;
 
 /// Where a word in running text leads, if it names something: called with `MC-142` or `@ada`.
@@ -31,7 +32,49 @@ pub fn render(text: &str, find: &Lookup<'_>) -> SafeHtml {
     if format_html(root, &options, &mut html).is_err() {
         return SafeHtml::default();
     }
-    SafeHtml::vouched(CLEANER.clean(&html).to_string())
+    SafeHtml::vouched(copied(&CLEANER.clean(&html).to_string()))
+}
+
+/// Puts each block of code, which is clean already, into a frame with a button that copies it.
+fn copied(html: &str) -> String {
+    if !html.contains("<pre") {
+        return html.to_owned();
+    }
+    let mut out = String::with_capacity(html.len() + 512);
+    let mut rest = html;
+    while let Some(at) = rest.find('<') {
+        let (before, tag) = rest.split_at(at);
+        let (tag, after) = tag.split_at(end_of(tag));
+        out.push_str(before);
+        if tag.starts_with("<pre") {
+            out.push_str("<div class=\"code\">");
+        }
+        out.push_str(tag);
+        if tag == "</pre>" {
+            out.push_str(&format!(
+                "<button class=\"btn\" type=\"button\" data-icon data-kind=\"ghost\" data-size=\"s\" \
+                 data-copy-code aria-label=\"Copy code\" title=\"Copy code\"><svg class=\"i\" \
+                 data-size=\"s\" aria-hidden=\"true\"><use href=\"{}#i-copy\"/></svg></button></div>",
+                assets::sprite()
+            ));
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Where a tag ends: at the first `>` outside of quotes.
+fn end_of(tag: &str) -> usize {
+    let mut quoted = false;
+    for (at, sign) in tag.char_indices() {
+        match sign {
+            '"' => quoted = !quoted,
+            '>' if !quoted => return at + 1,
+            _ => {}
+        }
+    }
+    tag.len()
 }
 
 /// Renders Markdown in which no word is a link by itself.
@@ -184,6 +227,19 @@ mod tests {
         assert!(html.as_str().contains("<code>MC-142</code>"));
         assert!(html.as_str().contains("</a>, <code>"), "{html}");
         assert!(html.as_str().contains("</a>. Not MC-9"), "{html}");
+    }
+
+    #[test]
+    fn a_block_of_code_has_a_button_and_words_that_look_like_one_have_none() {
+        let html =
+            plain("```sh\nls </pre> <pre>\n```\n\nsay `<pre>` [x](<http://a.example/</pre>>)");
+        let html = html.as_str();
+        assert_eq!(html.matches("data-copy-code").count(), 1, "{html}");
+        assert!(html.contains("<div class=\"code\"><pre"), "{html}");
+        assert!(html.contains("ls &lt;/pre&gt; &lt;pre&gt;\n</code></pre><button"), "{html}");
+        // A sign inside an attribute ends nothing.
+        let odd = super::copied("<pre tabindex=\"0\">a</pre><a href=\"</pre>\">b</a>");
+        assert!(odd.ends_with("</div><a href=\"</pre>\">b</a>"), "{odd}");
     }
 
     #[test]

@@ -20,7 +20,7 @@ document.addEventListener("change", (event) => {
 });
 
 document.addEventListener("click", async (event) => {
-  const button = event.target.closest?.("[data-reveal], [data-copy]");
+  const button = event.target.closest?.("[data-reveal], [data-copy], [data-copy-code]");
   if (!button) return;
   if (button.dataset.reveal) {
     const field = document.getElementById(button.dataset.reveal);
@@ -29,7 +29,7 @@ document.addEventListener("click", async (event) => {
     return;
   }
   try {
-    await navigator.clipboard.writeText(button.dataset.copy);
+    await navigator.clipboard.writeText(button.dataset.copy ?? button.previousElementSibling.innerText);
     toast({ text: "Copied" });
   } catch {
     toast({ tone: "danger", text: "The browser did not allow copying." });

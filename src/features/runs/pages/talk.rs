@@ -122,6 +122,8 @@ pub(super) struct Turn {
     /// What they were, in one line.
     pub folded: String,
     pub words: Vec<SafeHtml>,
+    /// The same as it was written, to be copied.
+    pub said: String,
     pub writing: Option<Writing>,
     /// How it ended, when it did not end well: tone and text.
     pub trouble: Option<(&'static str, String)>,
@@ -292,7 +294,12 @@ impl<'a, 'l> Telling<'a, 'l> {
             };
         }
         match &step.what {
-            What::Said(_) => turn.words.extend(words),
+            What::Said(text) => {
+                turn.words.extend(words);
+                let between = if turn.said.is_empty() { "" } else { "\n\n" };
+                turn.said.push_str(between);
+                turn.said.push_str(text);
+            }
             What::Thought(_) => {
                 self.seen.thoughts += 1;
                 turn.steps.push(view);
@@ -423,6 +430,7 @@ impl<'a, 'l> Telling<'a, 'l> {
             steps: Vec::new(),
             folded: String::new(),
             words: Vec::new(),
+            said: String::new(),
             writing: None,
             trouble: None,
             facts: Vec::new(),
