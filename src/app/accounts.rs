@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use crate::kernel::ConnectionId;
 use crate::providers::Lessons;
 use crate::providers::account::Ways;
+use crate::providers::quota::Gauge;
 
 /// What is shared of one account.
 #[derive(Default)]
@@ -18,6 +19,8 @@ pub struct Account {
     pub turn: tokio::sync::Mutex<()>,
     /// Over which protocol its models answer.
     pub ways: Arc<Ways>,
+    /// What is left of what its account allows.
+    pub gauge: Gauge,
     /// The address of its server, and what that has taught.
     taught: Mutex<(String, Lessons)>,
 }

@@ -121,6 +121,10 @@ pub fn standing(one: &Value) -> String {
     if let Some(until) = one["until"].as_str() {
         line.push_str(&format!(" until {until}"));
     }
+    for window in one["quota"].as_array().into_iter().flatten() {
+        let left = window["left_percent"].as_u64().unwrap_or_default();
+        line.push_str(&format!("  {}: {left} % left", word(window, "name")));
+    }
     match (word(one, "status"), word(one, "message")) {
         ("ok", _) | (_, "") => line,
         (_, said) => format!("{line}: {said}"),

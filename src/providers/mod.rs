@@ -16,6 +16,7 @@ pub mod ollama;
 pub mod practice;
 pub mod oauth;
 pub mod account;
+pub mod quota;
 
 mod ids;
 mod media;

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use super::base::Base;
 use super::error::{ErrorClass, ProviderError};
 use super::model::{Delta, Received, Reply};
+use super::quota::Gauge;
 use super::{Key, Lessons, Sink, pause};
 use crate::kernel::Clock;
 use crate::net::client::{Body, Extent, HttpClient, Response};
@@ -134,6 +135,8 @@ pub struct Connection {
     pub headers: Vec<(String, String)>,
     /// What the server has taught.
     pub lessons: Lessons,
+    /// What is left of what the account allows.
+    pub gauge: Gauge,
 }
 
 impl Connection {
@@ -141,8 +144,17 @@ impl Connection {
     #[must_use]
     pub fn new(client: HttpClient, clock: Arc<dyn Clock>, base: Base, key: Option<Key>) -> Self {
         let limits = Limits::of(&base);
-        let (headers, lessons) = (Vec::new(), Lessons::default());
-        Self { client, clock, base, key, limits, context: None, headers, lessons }
+        Self {
+            client,
+            clock,
+            base,
+            key,
+            limits,
+            context: None,
+            headers: Vec::new(),
+            lessons: Lessons::default(),
+            gauge: Gauge::default(),
+        }
     }
 
     /// The same line at another address, with another key and headers.
@@ -163,6 +175,13 @@ impl Connection {
     #[must_use]
     pub fn lessons(mut self, lessons: Lessons) -> Self {
         self.lessons = lessons;
+        self
+    }
+
+    /// With the place where it is kept what is left of what the account allows.
+    #[must_use]
+    pub fn gauge(mut self, gauge: Gauge) -> Self {
+        self.gauge = gauge;
         self
     }
 
@@ -217,6 +236,7 @@ impl Connection {
     /// Sends and gives the answer if it is a good one.
     async fn send(&self, request: Request) -> Result<Response, ProviderError> {
         let response = self.client.request(request).await.map_err(|e| self.clean(unsent(e)))?;
+        self.gauge.hear(&response.headers, self.clock.now());
         if response.is_success() {
             return Ok(response);
         }

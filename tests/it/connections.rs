@@ -416,7 +416,11 @@ async fn how_connections_stand_is_told_in_eight_words() {
     let all = api.get("/api/v1/models/status").await.json();
     assert_eq!(standing(&all, "Mock").0, json!("ok"));
 
-    model.push(Turn::error(429, "rate_limit_error", "slow down"));
+    model.push(
+        Turn::error(429, "rate_limit_error", "slow down")
+            .header("x-codex-primary-used-percent", "88")
+            .header("x-codex-primary-window-minutes", "300"),
+    );
     let tested = api.call("POST", &test).await.json();
     assert_eq!(
         (&tested["ok"], &tested["status"], &tested["reason"]),
@@ -424,6 +428,11 @@ async fn how_connections_stand_is_told_in_eight_words() {
     );
     let all = api.get("/api/v1/models/status").await.json();
     assert_eq!(standing(&all, "Mock"), (json!("unknown"), json!("test_failed")));
+    let mock = all["items"].as_array().expect("items").iter().find(|one| one["name"] == "Mock");
+    let quota = &mock.expect("it is told of")["quota"][0];
+    assert_eq!((&quota["name"], &quota["left_percent"]), (&json!("5 hours"), &json!(12)));
+    let page = hq.owner().get("/w/marlow-cargo/settings/connections").await;
+    assert!(page.text.contains("<b>5 hours</b> 12 % left"), "{}", page.text);
     let reader = hq.token(&["read"]).await.get("/api/v1/models/status").await;
     assert!(!reader.text.contains("slow down"), "{}", reader.text);
 

@@ -334,6 +334,7 @@ pub fn forget(app: &App, id: ConnectionId) {
     for which in ["access", "refresh", "pass"] {
         app.redactor.remove(&watch_name(id, which));
     }
+    app.accounts.of(id).gauge.forget();
 }
 
 /// Takes the tokens of a connection out of every text from now on, after a start.

@@ -53,11 +53,12 @@ pub fn with_key(
         None => None,
     };
     let base = queries::base_of(&stored)?;
-    let lessons = ws.app.accounts.of(id).lessons(&base.url);
+    let shared = ws.app.accounts.of(id);
+    let (lessons, gauge) = (shared.lessons(&base.url), shared.gauge.clone());
     let line = Line::new(ws.app.http.clone(), Arc::clone(&ws.app.clock), base, key);
-    let line = line.context(window).lessons(lessons);
+    let line = line.context(window).lessons(lessons).gauge(gauge);
     if let Some(client) = &stored.sign_in {
-        let ways = Arc::clone(&ws.app.accounts.of(id).ways);
+        let ways = Arc::clone(&shared.ways);
         let account = Arc::new(StoredAccount::new(ws, id));
         return Ok(Arc::new(SignedIn::new(client.vendor, line, account, ways)));
     }

@@ -10,6 +10,7 @@ use crate::features::connections::queries::{self, PRACTICE, PRACTICE_LABEL, hand
 use crate::features::connections::rules::ConnectionError;
 use crate::kernel::{Can, ConnectionId, Route, Thinking};
 use crate::providers::catalog::Price;
+use crate::providers::quota::Window;
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Query};
 use crate::web::routes::{Doc, Needs, Routes};
@@ -126,6 +127,32 @@ struct StandingView {
     /// Until when it is left alone.
     until: Option<String>,
     tested_at: Option<String>,
+    /// What is left of what the account allows, where its maker tells it with each answer; for those who manage
+    /// connections.
+    quota: Vec<QuotaView>,
+}
+
+/// A window of time and what is left in it.
+#[derive(Serialize, JsonSchema)]
+struct QuotaView {
+    /// Such as `5 hours`.
+    name: String,
+    left_percent: u8,
+    resets_at: Option<String>,
+    /// When that was told.
+    told_at: String,
+}
+
+fn quota(ws: &Ws, id: ConnectionId) -> Vec<QuotaView> {
+    let Some(reading) = ws.app.accounts.of(id).gauge.reading() else { return Vec::new() };
+    let told_at = reading.at.to_string();
+    let view = |window: Window| QuotaView {
+        name: window.name,
+        left_percent: window.left,
+        resets_at: window.resets_at.map(|at| at.to_string()),
+        told_at: told_at.clone(),
+    };
+    reading.windows.into_iter().map(view).collect()
 }
 
 impl From<Standing> for StandingView {
@@ -139,6 +166,7 @@ impl From<Standing> for StandingView {
             message: standing.says,
             until: standing.until.map(|at| at.to_string()),
             tested_at: standing.tested_at.map(|at| at.to_string()),
+            quota: Vec::new(),
         }
     }
 }
@@ -238,7 +266,7 @@ async fn status(ws: Ws, who: Person) -> Result<Json<Standings>, ApiError> {
     // What a provider said itself is for those who manage it.
     let manages = who.access.may(Can::Admin);
     let shown = shown.map(|view| match manages {
-        true => view,
+        true => StandingView { quota: quota(&ws, view.connection), ..view },
         false => StandingView { message: String::new(), ..view },
     });
     Ok(Json(Standings { items: shown.collect() }))

@@ -17,6 +17,7 @@ use crate::features::usage::queries::prices::{self, Offered};
 use crate::features::workspace::model::Settings;
 use crate::kernel::{Can, ConnectionId, Thinking, Timestamp};
 use crate::providers::catalog::{self, Model, Price};
+use crate::providers::quota::Window;
 use crate::store::{ReadExt, StoreError};
 use crate::web::error::PageError;
 use crate::web::format;
@@ -59,6 +60,8 @@ pub(super) struct ConnView {
     test_href: String,
     models_href: String,
     rests: Vec<RestView>,
+    /// What is left of what the account allows.
+    quota: Vec<QuotaView>,
     wake_href: String,
     /// On which way calls are paid.
     way: &'static str,
@@ -73,6 +76,13 @@ struct RestView {
     what: String,
     why: String,
     until: RelTime,
+}
+
+/// A window of time and what is left in it.
+struct QuotaView {
+    name: String,
+    left: u8,
+    resets_at: Option<RelTime>,
 }
 
 struct ModelView {
@@ -338,6 +348,7 @@ fn view(ws: &Ws, scene: &Scene, connection: &Connection, zone: &TimeZone) -> Con
         route: connection.base_url.clone(),
         key: keys(scene, connection),
         rests: rests(ws, scene, id, zone),
+        quota: quota(ws, id, zone),
         wake_href: href("/wake"),
         way: queries::route(connection).label(),
         needs: reason.map_or("", Reason::says),
@@ -404,6 +415,19 @@ fn rests(ws: &Ws, scene: &Scene, id: ConnectionId, zone: &TimeZone) -> Vec<RestV
         }
     };
     of.map(view).collect()
+}
+
+fn quota(ws: &Ws, id: ConnectionId, zone: &TimeZone) -> Vec<QuotaView> {
+    let now = ws.app.clock.now();
+    let windows = ws.app.accounts.of(id).gauge.reading().map(|reading| reading.windows);
+    // A window that has begun anew since has nothing to tell.
+    let stands = |window: &Window| window.resets_at.is_none_or(|at| now < at);
+    let view = |window: Window| QuotaView {
+        name: window.name,
+        left: window.left,
+        resets_at: window.resets_at.map(|at| RelTime::new(at, now, zone)),
+    };
+    windows.unwrap_or_default().into_iter().filter(stands).map(view).collect()
 }
 
 /// What a model can do, in a few words; nothing where nobody knows.
