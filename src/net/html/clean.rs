@@ -25,6 +25,40 @@ const DROPPED: [&str; 19] = [
 const SURROUNDING: [&str; 4] = ["nav", "aside", "footer", "header"];
 const SURROUNDING_ROLES: [&str; 8] =
     ["navigation", "banner", "contentinfo", "search", "complementary", "dialog", "menu", "menubar"];
+/// What pages call their surroundings where they have no elements for them: whole words of a class or an id.
+const FURNITURE: [&str; 26] = [
+    "sidebar",
+    "side-bar",
+    "nav",
+    "navbar",
+    "nav-bar",
+    "navigation",
+    "main-nav",
+    "site-nav",
+    "breadcrumb",
+    "breadcrumbs",
+    "cookie-banner",
+    "cookie-bar",
+    "cookie-consent",
+    "cookie-notice",
+    "newsletter",
+    "social-share",
+    "share-buttons",
+    "related-posts",
+    "related-articles",
+    "skip-link",
+    "site-header",
+    "site-footer",
+    "page-footer",
+    "footer",
+    "masthead",
+    "advertisement",
+];
+/// Elements that are looked at for such words.
+const BOXES: [&str; 7] = ["div", "section", "ul", "ol", "p", "form", "table"];
+/// What is left must be at least one of so many parts of what there was: a page that calls its content a sidebar
+/// is taken at its elements alone.
+const MOST_DROPPED: usize = 3;
 const VOID: [&str; 12] =
     ["area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "track", "wbr"];
 /// Elements that end an open paragraph.
@@ -96,6 +130,9 @@ pub struct Cleaned {
 /// Takes the readable part out of a page. Links become whole addresses by `base`.
 pub fn clean(page: &str, base: &Url) -> Cleaned {
     let strict = Cleaner::run(page, base, Surroundings::Drop);
+    let bare = Cleaner::run(page, base, Surroundings::DropCalled);
+    let enough = MIN_PART <= bare.text && strict.text <= bare.text * MOST_DROPPED;
+    let strict = if enough { bare } else { strict };
     let (cleaner, part) = match strict.text < MIN_PART {
         true => {
             let all = Cleaner::run(page, base, Surroundings::Keep);
@@ -117,7 +154,10 @@ pub fn clean(page: &str, base: &Url) -> Cleaned {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Surroundings {
+    /// By elements and roles.
     Drop,
+    /// By what they are called, too.
+    DropCalled,
     Keep,
 }
 
@@ -330,6 +370,9 @@ impl Cleaner {
         if self.surroundings == Surroundings::Keep {
             return false;
         }
+        if self.surroundings == Surroundings::DropCalled && is_furniture(tag) {
+            return true;
+        }
         let role = tag.get("role").unwrap_or_default();
         // The header of an article holds its heading, that of a page the navigation.
         let surrounding = SURROUNDING.contains(&name)
@@ -401,6 +444,15 @@ impl Cleaner {
         let address = self.base.join(&given).ok()?; // ok: an address that cannot be read is no link
         matches!(address.scheme(), "http" | "https" | "mailto").then(|| address.into())
     }
+}
+
+/// Whether a box is called one of the surroundings.
+fn is_furniture(tag: &Tag<'_>) -> bool {
+    let called = |name: &str| {
+        let mut words = tag.get(name).unwrap_or_default().split_ascii_whitespace();
+        words.any(|word| FURNITURE.iter().any(|one| one.eq_ignore_ascii_case(word)))
+    };
+    BOXES.contains(&tag.name.as_str()) && (called("class") || called("id"))
 }
 
 fn is_hidden(tag: &Tag<'_>) -> bool {

@@ -72,6 +72,20 @@ fn the_surroundings_are_left_out_unless_they_are_all_there_is() {
 }
 
 #[test]
+fn what_is_called_the_surroundings_is_left_out_unless_it_is_nearly_all() {
+    let long = LONG.repeat(8);
+    let page = format!(
+        "<div class='Sidebar left'>S</div><ul id=breadcrumbs><li>B</ul><div class=content><p>{long}</p>\
+         <div class=has-sidebar>kept</div></div><div class='wide footer'>F</div>"
+    );
+    assert_eq!(html(&page), format!("<div><p>{long}</p><div>kept</div></div>"));
+    let page = format!("<div class=sidebar><p>{}</p></div><p>{long}</p>", LONG.repeat(40));
+    assert!(html(&page).len() > LONG.len() * 40, "it calls its content so");
+    let short = "<div class=nav>N</div><p>x</p>";
+    assert!(html(short).contains('N'), "a short page is shown as it is");
+}
+
+#[test]
 fn links_become_whole_addresses() {
     for (given, expected) in [
         ("a.html", Some("https://example.com/dir/a.html")),

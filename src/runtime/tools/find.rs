@@ -83,7 +83,9 @@ impl ReadTool for ToolSearch {
         };
         let found = self.search(&args.query, may_use);
         if found.is_empty() {
-            return Ok(ToolOutput::text("no tool fits these words"));
+            let names = self.catalogue.iter().map(|(name, _)| *name).filter(|name| may_use(name));
+            let names = names.collect::<Vec<_>>().join(", ");
+            return Ok(ToolOutput::text(format!("no tool fits these words; there are: {names}")));
         }
         let lines: Vec<String> =
             found.iter().map(|(name, about)| format!("{name}: {about}")).collect();
