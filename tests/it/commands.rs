@@ -286,3 +286,34 @@ async fn a_program_sends_files_and_what_it_has_not_seen_keeps_it_from_speaking()
     assert_eq!(events.unwrap().iter().filter(|one| event(&one.kind)).count(), 1);
     hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_goes_on_what_it_thinks_and_what_it_asks_are_commands_too() {
+    let (hq, model) = scene().await;
+    let told = async |text: &str| command(&hq, text).await["answer"].as_str().unwrap().to_owned();
+    assert_eq!(told("/jobs").await, "Nothing goes on besides.");
+    assert!(told("/approve 1 once").await.contains("Nothing waits"));
+    assert_eq!(told("/answer red").await, "Nothing asks here now.");
+    let wait = json!({ "minutes": 90, "reason": "the shop opens" });
+    model.push(Turn::call("wait_until", wait));
+    command(&hq, "Call the shop").await;
+    let jobs = told("/jobs").await;
+    assert!(jobs.contains("Timer R-1: `Call the shop`, waiting"), "{jobs}");
+    command(&hq, "/stop").await;
+
+    let ask = json!({ "question": "Which colour?" });
+    model.push(Turn::thinking("Hmm, paint.", "sig").and_call("ask_person", ask));
+    command(&hq, "Order paint").await;
+    assert_eq!(told("/answer R-2 the red one").await, "R-2 goes on with it.");
+    assert!(model.last().text().contains("answered: the red one"), "{}", model.last().text());
+    let page = hq.owner().get(CHAT).await;
+    assert!(page.attrs(".fold[open]", "class").is_empty());
+    assert!(told("/reasoning on").await.contains("unfolded"));
+    let page = hq.owner().get(CHAT).await;
+    assert!(page.texts(".fold").iter().any(|fold| fold.contains("Thought")), "{}", page.text);
+    assert_eq!(page.attrs(".fold[open]", "class"), ["fold"]);
+    assert!(told("/reasoning off").await.contains("left out"));
+    let page = hq.owner().get(CHAT).await;
+    assert!(!page.texts(".fold").iter().any(|fold| fold.contains("Thought")), "{}", page.text);
+    hq.finish().await;
+}

@@ -3,12 +3,12 @@
 use crate::app::Ws;
 use crate::features::agents::model::Agent;
 use crate::features::connections::queries::named::{self, Named};
-use crate::features::runs::model::{QueueOf, QueueWish, Session};
-use crate::features::runs::queries::{self, queue as reading, talk};
+use crate::features::runs::model::{QueueOf, QueueWish, Run, Session, TalkWish};
+use crate::features::runs::queries::{self, habits, queue as reading, talk};
 use crate::features::runs::rules::sessions::Lasts;
 use crate::features::runs::rules::{self, NewInput, RunError, Sent, SessionSpec};
 use crate::kernel::{AccountId, SessionId, Thinking};
-use crate::store::{StoreError, WriteTx};
+use crate::store::{ReadExt as _, StoreError, WriteTx};
 use crate::web::idempotency::Once;
 use crate::web::session::Person;
 
@@ -127,6 +127,14 @@ impl Place<'_> {
                 self.queue(wish, once).await?;
                 self.look(tell::queue)?
             }
+            Command::Jobs => self.look(tell::jobs)?,
+            Command::Reasoning(None) => self.look(tell::reasoning)?,
+            Command::Reasoning(Some(shown)) => {
+                self.reasoning(shown, once).await?;
+                self.look(tell::reasoning)?
+            }
+            Command::Answer(run, text) => self.answer(run, text, once).await?,
+            Command::Approve => "Nothing waits for an approval.".to_owned(),
             Command::Rename(name) => {
                 self.choose(once, move |tx, id, by| rules::sessions::rename(tx, id, by, &name))
                     .await?;
@@ -144,7 +152,7 @@ impl Place<'_> {
         self.ws.read(|snap| {
             let now = self.ws.app.clock.now();
             let (agent, session) = (self.agent, session.as_ref());
-            tell(&tell::Scene { tx: snap, agent, session, now })
+            tell(&tell::Scene { tx: snap, who: self.who, agent, session, now })
         })
     }
 
@@ -240,6 +248,46 @@ impl Place<'_> {
             Err(RunError::Ended(name)) => Ok(format!("{name} has ended already.")),
             Err(error) => Err(error.into()),
         }
+    }
+
+    async fn reasoning(&self, shown: Option<bool>, once: Once) -> Result<(), CommandError> {
+        self.choose(once, move |tx, id, _| {
+            let of = QueueOf::Session(id);
+            let wish = TalkWish { shows_thoughts: shown, ..habits::chosen(tx, of)? };
+            rules::habits::choose(tx, of, wish)
+        })
+        .await
+    }
+
+    async fn answer(
+        &self,
+        name: Option<String>,
+        text: String,
+        once: Once,
+    ) -> Result<String, CommandError> {
+        let here = self.session()?.and_then(|session| session.active_run);
+        let who = self.who;
+        let run = self.ws.read(|snap| -> Result<_, StoreError> {
+            let run = match (&name, here) {
+                (Some(name), _) => queries::by_name(snap, name)?,
+                (None, Some(run)) => snap.get::<Run>(run)?,
+                (None, None) => None,
+            };
+            match run {
+                Some(run) if talk::may_see_run(snap, &run, who.account, who.role)? => Ok(Some(run)),
+                _ => Ok(None),
+            }
+        })?;
+        let Some(run) = run else {
+            return match name {
+                Some(name) => Err(RunError::NotFound(name).into()),
+                None => Ok("Nothing asks here now.".to_owned()),
+            };
+        };
+        let (id, by) = (run.id, who.account);
+        let answer = once.run(move |tx| rules::park::answer(tx, id, &text, by).map(drop));
+        self.ws.write(who, answer).await?;
+        Ok(format!("{} goes on with it.", run.name()))
     }
 
     async fn compact(&self, focus: String, once: Once) -> Result<String, CommandError> {

@@ -46,6 +46,10 @@ pub const ALL: &[Spec] = &[
     Spec { alias: Some("tell"), ..spec("steer", "text", "Say something for the next step") },
     spec("usage", "", "Show tokens and cost"),
     spec("context", "[detail]", "Show what fills the context"),
+    spec("jobs", "", "Show what goes on besides: programs, sub-agents, timers"),
+    spec("reasoning", "[on|off|default]", "Unfold or leave out what it thinks, here"),
+    spec("answer", "[R-12] text", "Answer what a run asks; without its name the one here"),
+    spec("approve", "id once|run|always|deny", "Decide what waits for an approval"),
     spec("rename", "[name]", "Name the conversation"),
 ];
 
@@ -94,6 +98,14 @@ pub enum Command {
     Usage,
     /// `/context`: whether part by part.
     Context(bool),
+    /// `/jobs`
+    Jobs,
+    /// `/reasoning`: shows it, or chooses; none within takes the choice back.
+    Reasoning(Option<Option<bool>>),
+    /// `/answer`: of a run, or of the one here.
+    Answer(Option<String>, String),
+    /// `/approve`
+    Approve,
     /// `/rename`
     Rename(String),
 }
@@ -292,6 +304,16 @@ fn command(spec: &Spec, rest: &str) -> Result<Command, CommandError> {
         "new" => Ok(Command::New(given)),
         "compact" => Ok(Command::Compact(rest.to_owned())),
         "rename" => Ok(Command::Rename(rest.to_owned())),
+        "jobs" => alone(Command::Jobs),
+        "reasoning" => match rest.to_ascii_lowercase().as_str() {
+            "" => Ok(Command::Reasoning(None)),
+            "on" => Ok(Command::Reasoning(Some(Some(true)))),
+            "off" => Ok(Command::Reasoning(Some(Some(false)))),
+            "default" => Ok(Command::Reasoning(Some(None))),
+            _ => Err(wrong(spec, "say on, off or default")),
+        },
+        "answer" => answer(spec, rest),
+        "approve" => Ok(Command::Approve),
         "model" if given.is_none() && lasts => Err(wrong(spec, "say which model is to last")),
         "model" if rest == "default" => Ok(Command::Model(Some(String::new()), lasts)),
         "model" => Ok(Command::Model(given, lasts)),
@@ -302,6 +324,21 @@ fn command(spec: &Spec, rest: &str) -> Result<Command, CommandError> {
         }
         "queue" => queue(spec, rest).map(Command::Queue),
         _ => Err(unknown(spec.name)),
+    }
+}
+
+/// `R-12 text`, or the text alone.
+fn answer(spec: &Spec, rest: &str) -> Result<Command, CommandError> {
+    let (first, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let digits = first.strip_prefix("R-").or_else(|| first.strip_prefix("r-"));
+    let is_run = digits.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    let (run, text) = match is_run {
+        true => (Some(first.to_owned()), text.trim()),
+        false => (None, rest),
+    };
+    match text {
+        "" => Err(wrong(spec, "say what to answer")),
+        text => Ok(Command::Answer(run, text.to_owned())),
     }
 }
 
@@ -372,7 +409,7 @@ mod tests {
     fn every_command_of_the_list_is_understood_and_no_name_means_two() {
         for spec in ALL {
             let text = match spec.name {
-                "steer" => "/steer left".to_owned(),
+                name @ ("steer" | "answer") => format!("/{name} left"),
                 name => format!("/{name}"),
             };
             assert!(read(&text).is_ok(), "{text}");
@@ -390,6 +427,11 @@ mod tests {
         assert_eq!(command("/model default"), Command::Model(Some(String::new()), false));
         assert_eq!(command("/think xhigh"), Command::Think(Some(Some(Thinking::Max)), false));
         assert_eq!(command("/think default -s"), Command::Think(Some(None), true));
+        assert_eq!(command("/reasoning off"), Command::Reasoning(Some(Some(false))));
+        assert_eq!(command("/reasoning default"), Command::Reasoning(Some(None)));
+        let of = |run: Option<&str>| Command::Answer(run.map(str::to_owned), "the red one".into());
+        assert_eq!(command("/answer R-12 the red one"), of(Some("R-12")));
+        assert_eq!(command("/answer the red one"), of(None));
         assert_eq!(command("/queue"), Command::Queue(None));
         let wish = QueueWish {
             mode: Some(QueueMode::Collect),
@@ -425,9 +467,14 @@ mod tests {
         assert!(matches!(read("/stop now"), Err(CommandError::Arguments { .. })));
         assert!(refused("/think a lot").contains("none, low"), "{}", refused("/think a lot"));
         assert!(refused("/queue sideways").contains("steer"), "{}", refused("/queue sideways"));
-        for text in
-            ["/queue cap:x", "/queue debounce:1y", "/queue drop:all", "/queue a:b", "/steer"]
-        {
+        for text in [
+            "/queue cap:x",
+            "/queue debounce:1y",
+            "/queue drop:all",
+            "/queue a:b",
+            "/steer",
+            "/answer R-1",
+        ] {
             assert!(refused(text).contains("; write /"), "{}", refused(text));
         }
         assert!(refused("/new a b").contains("/new [model]"), "{}", refused("/new a b"));

@@ -1,20 +1,24 @@
 //! What commands answer, in Markdown.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use crate::features::agents::model::Agent;
 use crate::features::connections::model::Connection;
 use crate::features::connections::queries::turns;
+use crate::features::jobs::queries::now::going;
 use crate::features::runs::model::{EventKind, Run, Session};
 use crate::features::runs::queries::choice::{self, Wish};
 use crate::features::runs::queries::makeup::{self, Group, Makeup, Share};
-use crate::features::runs::queries::{self, queue as reading, sessions, words};
+use crate::features::runs::queries::{self, habits, queue as reading, sessions, talk, words};
 use crate::features::usage::queries as usage;
+use crate::kernel::text::ellipsis;
 use crate::kernel::{RunId, Timestamp};
 use crate::providers::catalog;
 use crate::store::{ReadExt, Snap, StoreError};
 use crate::web::format;
 use crate::web::parts::percent;
+use crate::web::session::Person;
 
 use super::ALL;
 
@@ -26,6 +30,7 @@ const LAST: usize = 200;
 /// What is told of: one conversation now.
 pub struct Scene<'s> {
     pub tx: &'s Snap<'s>,
+    pub who: &'s Person,
     pub agent: &'s Agent,
     pub session: Option<&'s Session>,
     pub now: Timestamp,
@@ -105,6 +110,46 @@ pub fn queue(scene: &Scene<'_>) -> Result<String, StoreError> {
             n => format!("{} to be read", format::count(n, "message waits", "messages wait")),
         },
     ))
+}
+
+/// What goes on besides the conversation, and is the agent's.
+pub fn jobs(scene: &Scene<'_>) -> Result<String, StoreError> {
+    let Scene { tx, who, agent, now, .. } = *scene;
+    let sees = |run: &Run| talk::may_see_run(tx, run, who.account, who.role);
+    let mut all = going(tx, &sees)?;
+    all.retain(|one| one.agent.as_ref().is_some_and(|of| of.id == agent.id));
+    let lines = all.into_iter().map(|one| {
+        let name = match (&one.job, &one.run) {
+            (Some(job), _) => job.number.to_string(),
+            (None, Some(run)) => run.name(),
+            (None, None) => String::new(),
+        };
+        let (kind, (_, state)) = (one.kind.label().0, one.state);
+        // A clock that was set back counts as no time.
+        let since = Duration::try_from(now.duration_since(one.since)).unwrap_or_default();
+        let title = ellipsis(&one.title.replace('`', "'"), 120);
+        format!("- {kind} {name}: `{title}`, {}, {}", state.to_lowercase(), format::duration(since))
+    });
+    let lines: Vec<String> = lines.collect();
+    Ok(match lines.is_empty() {
+        true => "Nothing goes on besides.".to_owned(),
+        false => lines.join("\n"),
+    })
+}
+
+/// Whether what the model thinks is shown.
+pub fn reasoning(scene: &Scene<'_>) -> Result<String, StoreError> {
+    let Scene { tx, agent, session, .. } = *scene;
+    let habits = match session {
+        Some(session) => habits::of_session(tx, session)?,
+        None => habits::of_agent(tx, agent.id)?,
+    };
+    let words = match habits.shows_thoughts {
+        Some(true) => "What it thinks stands unfolded in the conversation.",
+        Some(false) => "What it thinks is left out here; the steps of a run have it.",
+        None => "What it thinks stands folded in the conversation.",
+    };
+    Ok(words.to_owned())
 }
 
 /// The context of the last answer: tokens, and the window of its model.

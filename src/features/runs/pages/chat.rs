@@ -11,7 +11,7 @@ use crate::features::agents::queries as agents;
 use crate::features::agents::queries::head::{self, Head};
 use crate::features::runs::commands;
 use crate::features::runs::model::{
-    HALTS, Input, QUEUE_CHOICES, Queueing, RUNS, SESSIONS, Session, SessionEvent,
+    HALTS, Input, QUEUE_CHOICES, Queueing, RUNS, SESSIONS, Session, SessionEvent, TALK_CHOICES,
 };
 use crate::features::runs::queries::between::{self, Between};
 use crate::features::runs::queries::choice::{self, Wish};
@@ -321,6 +321,7 @@ fn transcript(
         None => live = live.table(SESSIONS.name),
         Some(session) => {
             live = live.record(SESSIONS.name, session.id).record(AGENTS.name, agent.id);
+            live = live.table(TALK_CHOICES.name);
             if let Some(run) = session.active_run {
                 live = live.record(RUNS.name, run).record(HEARD, run);
             }
@@ -338,7 +339,8 @@ fn transcript(
                 waiting.extend(queries::queue::dropped(tx, session.id)?);
             }
             let editing = editing(tx, session, (may, look.may_write), place)?;
-            let telling = Telling::new(look, face, here, editing);
+            let thoughts = queries::habits::of_session(tx, session)?.shows_thoughts;
+            let telling = Telling::new(look, face, here, editing).showing(thoughts);
             entries = telling.tell(tx, &steps, &waiting, rules::held(tx, agent)?)?;
             earlier = (0 < from).then(|| format!("{here}?session={}&before={from}", session.id));
         }

@@ -121,6 +121,8 @@ pub(super) struct Turn {
     pub steps: Vec<StepView>,
     /// What they were, in one line.
     pub folded: String,
+    /// Whether they stand open.
+    pub unfolded: bool,
     pub words: Vec<SafeHtml>,
     /// The same as it was written, to be copied.
     pub said: String,
@@ -161,6 +163,8 @@ pub(super) struct Telling<'a, 'l> {
     here: &'a str,
     /// The event of the message before.
     before: Option<u32>,
+    /// Whether thoughts stand unfolded, or not at all.
+    thoughts: Option<bool>,
 }
 
 /// What was counted in the open turn.
@@ -188,7 +192,13 @@ impl<'a, 'l> Telling<'a, 'l> {
             editing,
             here,
             before: None,
+            thoughts: None,
         }
+    }
+
+    /// The same with thoughts unfolded, or without them; folded when nobody chose.
+    pub fn showing(self, thoughts: Option<bool>) -> Self {
+        Self { thoughts, ..self }
     }
 
     /// Tells all steps, then what is being written, then what waits to be read or was dropped.
@@ -300,8 +310,10 @@ impl<'a, 'l> Telling<'a, 'l> {
                 turn.said.push_str(between);
                 turn.said.push_str(text);
             }
+            What::Thought(_) if self.thoughts == Some(false) => {}
             What::Thought(_) => {
                 self.seen.thoughts += 1;
+                turn.unfolded |= self.thoughts == Some(true);
                 turn.steps.push(view);
             }
             What::Tool(call) => {
@@ -429,6 +441,7 @@ impl<'a, 'l> Telling<'a, 'l> {
             doing,
             steps: Vec::new(),
             folded: String::new(),
+            unfolded: false,
             words: Vec::new(),
             said: String::new(),
             writing: None,
