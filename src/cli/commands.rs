@@ -145,6 +145,7 @@ pub fn status(common: &Common, config: &Config, flags: &StatusFlags) -> Result<u
     if status.setup_required {
         lines.push("Waits for its owner: `hq user reset-link` makes a set-up link".to_owned());
     }
+    lines.extend(status.key_trouble.as_ref().map(|trouble| format!("Master key: {trouble}")));
     lines.push(match (&status.backup_trouble, status.last_backup) {
         (Some(trouble), _) => format!("Backups: {trouble}"),
         (None, Some(at)) => format!("Backups: last made {at}"),

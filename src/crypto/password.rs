@@ -228,6 +228,14 @@ impl fmt::Debug for Passwords {
     }
 }
 
+/// The name of the master key that a stored hash rests on; none when it is no such hash.
+#[must_use]
+pub fn rests_on(stored: &str) -> Option<String> {
+    let hash = PasswordHash::new(stored).ok()?;
+    let params = Params::try_from(&hash).ok()?;
+    Some(hex::encode(params.keyid())).filter(|id| !id.is_empty())
+}
+
 fn key_id(id: &str) -> Result<KeyId, PasswordError> {
     let bytes = hex::decode(id).or(Err(PasswordError::BadHash))?;
     KeyId::new(&bytes).or(Err(PasswordError::BadHash))

@@ -77,6 +77,9 @@ pub struct Status {
     /// What went wrong with backups, until it is mended.
     #[serde(default)]
     pub backup_trouble: Option<String>,
+    /// That the master key is another one than the data needs.
+    #[serde(default)]
+    pub key_trouble: Option<String>,
     /// Its workspaces.
     pub workspaces: Vec<WorkspaceStatus>,
 }
@@ -151,7 +154,9 @@ fn status(app: &App, here: &Here) -> Result<Status, StoreError> {
     let (last_backup, trouble) = app
         .system
         .read(|snap| Ok::<_, StoreError>((backups::last_made(snap)?, backups::trouble(snap)?)))?;
+    let misfit = app.system.read(|snap| queries::key_trouble(snap, &app.keyring))?;
     Ok(Status {
+        key_trouble: misfit.map(|misfit| misfit.words),
         last_backup,
         backup_trouble: trouble
             .map(|run| format!("{} failed: {}", run.deed.label(), run.note.unwrap_or_default())),

@@ -352,6 +352,10 @@ fn open(
         tracing::warn!(%error, "what a program that was ended has left could not be removed");
     }
     workspaces::open_all(&app, &upgrader)?;
+    let misfit = app.system.read(|snap| users::queries::key_trouble(snap, &app.keyring))?;
+    if let Some(misfit) = misfit {
+        tracing::error!("{}", misfit.words);
+    }
     Ok(app)
 }
 

@@ -13,7 +13,7 @@ use hq::store::{Entry, WriteTx};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::hq::{Person, Setup, TestHq};
+use crate::support::hq::{OWNER, Person, Setup, TestHq};
 use crate::support::program::run_json;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
@@ -310,6 +310,82 @@ async fn a_snapshot_in_pages_has_every_row_and_no_secret_and_says_where_to_go_on
 }
 
 // ── Faults ──
+
+/// What the health of HQ says of one of its parts, if it says anything.
+async fn said_of(hq: &TestHq, name: &str) -> Option<Value> {
+    let health = hq.owner().get("/api/v1/health").await.json();
+    let parts = health["parts"].as_array().expect("parts").clone();
+    parts.into_iter().find(|part| part["name"] == name)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_key_that_does_not_fit_is_told_with_what_to_do_and_nothing_is_lost() {
+    let mut hq = TestHq::start().await;
+    assert_eq!(said_of(&hq, "key").await, None, "it fits");
+    let fits = run_json(Path::new(BINARY), &hq.data(), &["status"]);
+    assert_eq!(fits["key_trouble"], Value::Null);
+    let file = hq.data().join("master.key");
+    let form = [("email", OWNER.1), ("password", OWNER.2), ("next", "")];
+    let right = std::fs::read(&file).expect("a key");
+    hq.stop().await;
+    // The disk with the key is gone: a start makes one, and says that it is another.
+    std::fs::remove_file(&file).expect("a file");
+    hq.start_again().await;
+    let told = said_of(&hq, "key").await.expect("something to say");
+    assert_eq!(told["how"], "down");
+    let words = told["said"].as_str().expect("words");
+    assert!(words.contains("1 of 1 passwords were set under another master key"), "{words}");
+    assert!(words.contains("put that key back") && words.contains("reset-link"), "{words}");
+    let status = crate::support::program::run(Path::new(BINARY), &hq.data(), &["status"]);
+    let status = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(status.contains(&format!("Master key: {words}")), "{status}");
+    let page = hq.nobody().form("/login", &form).await;
+    assert!(page.text.contains("under another master key"), "{}", page.text);
+    hq.stop().await;
+    std::fs::write(&file, right).expect("the key is put back");
+    hq.start_again().await;
+    assert_eq!(said_of(&hq, "key").await, None);
+    let again = hq.nobody().form("/login", &form).await;
+    assert_eq!(again.status, StatusCode::SEE_OTHER, "{}", again.text);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fault_in_the_store_of_the_accounts_makes_health_worse_too() {
+    let mut hq = TestHq::start().await;
+    hq.stop().await;
+    let path = hq.data().join("system.redb");
+    let db = redb::Database::open(path).expect("nobody has it");
+    let txn = db.begin_write().expect("a write");
+    let accounts = redb::TableDefinition::<&[u8], &[u8]>::new("t0100");
+    {
+        use redb::ReadableTable as _;
+        let mut table = txn.open_table(accounts).expect("a table");
+        let first = table.iter().expect("rows").next().expect("an account").expect("a row");
+        let (key, mut row) = (first.0.value().to_vec(), first.1.value().to_vec());
+        drop(first);
+        let at = row.windows(4).position(|part| part == b"Mira").expect("the name");
+        row[at] = b'B';
+        table.insert(&key[..], &row[..]).expect("a row");
+    }
+    txn.commit().expect("a commit");
+    drop(db);
+    hq.start_again().await;
+    let before = said_of(&hq, "record").await.expect("a part");
+    assert_eq!(before["how"], "ok", "{before}");
+    let begun = hq.owner().post("/api/v1/audit/verify", &json!({})).await;
+    assert_eq!(begun.status, StatusCode::ACCEPTED, "{}", begun.text);
+    while hq.owner().get("/api/v1/audit/verify").await.json()["ended"].is_null() {
+        tokio::task::yield_now().await;
+    }
+    let after = said_of(&hq, "record").await.expect("a part");
+    assert_eq!(after["how"], "down", "{after}");
+    assert!(
+        after["said"].as_str().is_some_and(|said| said.contains("do not fit their hashes")),
+        "{after}"
+    );
+    hq.finish().await;
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_is_no_store_any_more_says_which_and_what_to_do() {

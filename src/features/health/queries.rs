@@ -7,6 +7,7 @@ use crate::features::audit::queries::{Reach, VERIFY};
 use crate::features::connections::queries as connections;
 use crate::features::connections::queries::eligible::{self, Reason};
 use crate::features::inbox::queries as inbox;
+use crate::features::users::queries as users;
 use crate::kernel::Timestamp;
 use crate::store::consumer::{Standing, standing};
 use crate::store::stats::{StoreStats, stats};
@@ -82,14 +83,20 @@ pub struct Part {
 pub fn parts(app: &App, ws: &Ws) -> Result<Vec<Part>, StoreError> {
     let now = app.clock.now();
     let consumers = consumers(ws)?;
-    Ok(vec![
+    let mut all = vec![
         storage(ws),
         disk(ws),
         following(&consumers, now),
         work(ws, now)?,
         providers(app, ws, now)?,
         record(app, ws),
-    ])
+    ];
+    let misfit = app.system.read(|snap| users::key_trouble(snap, &app.keyring))?;
+    all.extend(misfit.map(|misfit| {
+        let how = if misfit.whole { How::Down } else { How::Degraded };
+        part("key", "Master key", how, misfit.words)
+    }));
+    Ok(all)
 }
 
 /// The worst of all parts.

@@ -1,7 +1,9 @@
 //! Reads of accounts, sign-ins, tokens and links, and the checks of what people type.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::crypto::keyring::Keyring;
+use crate::crypto::password;
 use crate::crypto::token::{Token, TokenHash};
 use crate::kernel::{AccountId, PasskeyId, Timestamp, TokenId, WorkspaceId};
 use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError};
@@ -226,6 +228,41 @@ pub fn tokens_of<R: Read + ?Sized>(
     let all = read.list::<ApiToken>(&Range::all())?;
     let here = |token: &ApiToken| token.workspace == workspace && token.is_open();
     Ok(all.into_iter().filter(|token| here(token) && now < token.expires_at).collect())
+}
+
+/// A master key that does not belong to this folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    /// What it shuts, and what to do.
+    pub words: String,
+    /// Whether it fits nobody.
+    pub whole: bool,
+}
+
+/// That the master key is another one than the data needs; none when it fits: passwords rest on it, and
+/// everybody has one.
+///
+/// # Errors
+/// When the disk fails.
+pub fn key_trouble<R: Read + ?Sized>(
+    read: &R,
+    ring: &Keyring,
+) -> Result<Option<Misfit>, StoreError> {
+    let all: Vec<Password> = read.list(&Range::all())?;
+    let keys = all.iter().filter_map(|one| password::rests_on(&one.hash));
+    let strange: Vec<String> = keys.filter(|key| !ring.knows(key)).collect();
+    let count = strange.len();
+    let names: BTreeSet<String> = strange.into_iter().collect();
+    let names = names.into_iter().collect::<Vec<_>>().join(", ");
+    let words = format!(
+        "{count} of {} passwords were set under another master key ({names}) than the one that is here \
+         ({}), and what else was sealed with it stays closed: put that key back and start HQ again; if it \
+         is lost, set the passwords anew with `hq user reset-link`, and enter the keys of connections \
+         again",
+        all.len(),
+        ring.key_id()
+    );
+    Ok((0 < count).then(|| Misfit { words, whole: count == all.len() }))
 }
 
 /// All workspaces, oldest first.
