@@ -182,7 +182,7 @@ fn workspace_lines(ws: &WorkspaceStatus) -> Vec<String> {
     );
     let provider = |one: &ProviderStatus| {
         let reason = one.reason.as_ref().map(|word| format!(" ({word})")).unwrap_or_default();
-        let until = one.until.map(|at| format!(" until {at}")).unwrap_or_default();
+        let until = one.until.as_ref().map(|at| format!(" until {at}")).unwrap_or_default();
         format!("  {} ({}): {}{reason}{until}", one.name, one.route, one.status)
     };
     std::iter::once(first).chain(ws.providers.iter().map(provider)).collect()

@@ -132,7 +132,7 @@ pub struct ProviderStatus {
     /// A stable word for why it is not `ok`.
     pub reason: Option<String>,
     /// Until when it is left alone.
-    pub until: Option<Timestamp>,
+    pub until: Option<String>,
 }
 
 impl From<Standing> for ProviderStatus {
@@ -142,7 +142,7 @@ impl From<Standing> for ProviderStatus {
             route: standing.route.word().to_owned(),
             status: standing.status.to_owned(),
             reason: standing.reason.map(str::to_owned),
-            until: standing.until,
+            until: standing.until.map(|at| at.to_string()),
         }
     }
 }
