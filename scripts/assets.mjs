@@ -19,8 +19,12 @@ const options = {
   target: ["chrome123", "firefox128", "safari17.5"],
   logLevel: "warning",
 };
-const bundled = async (entry, more) =>
-  (await build({ ...options, entryPoints: [entry], ...more })).outputFiles[0].contents;
+// What the bundler only warns of, such as a brace too many, breaks pages.
+const bundled = async (entry, more) => {
+  const { outputFiles, warnings } = await build({ ...options, entryPoints: [entry], ...more });
+  if (warnings.length > 0) process.exit(1);
+  return outputFiles[0].contents;
+};
 const squeezed = (file) =>
   Buffer.from(
     readFileSync(file, "utf8")

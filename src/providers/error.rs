@@ -101,15 +101,13 @@ impl ErrorClass {
     #[must_use]
     pub fn advice(self) -> &'static str {
         match self {
-            Self::RateLimit => {
-                "The provider limits how often it may be called. HQ waits and tries again."
-            }
-            Self::Overloaded => "The provider is overloaded. HQ waits and tries again.",
-            Self::Server => "The provider had an error of its own. HQ tries again.",
+            Self::RateLimit => "The provider limits how often it may be called.",
+            Self::Overloaded => "The provider is overloaded.",
+            Self::Server => "The provider had an error of its own.",
             Self::Network => {
                 "The provider could not be reached. Check the address and the network."
             }
-            Self::Timeout => "The provider did not answer in time. HQ tries again.",
+            Self::Timeout => "The provider did not answer in time.",
             Self::Interrupted => "The answer broke off before it was complete.",
             Self::Garbage => "The server did not answer as the protocol says. Check the base URL.",
             Self::Auth => {
