@@ -51,6 +51,7 @@ async fn work_that_cost_too_much_goes_on_with_as_much_again() {
     assert!(page.text_of("#run-head").contains("Continue with another $2"), "{}", page.text);
     let actions = page.attrs("form", "action");
     assert!(actions.contains(&"/w/marlow-cargo/runs/R-1/continue".to_owned()), "{actions:?}");
+    assert_eq!(page.attr("form.steer", "action"), "/w/marlow-cargo/runs/R-1/continue");
     assert!(page.text_of("#run-head").contains("limit $2.00"), "{}", page.text);
     let home = office.hq.owner().get("/w/marlow-cargo/").await;
     assert!(home.text.contains("Continue with another $2"), "{}", home.text);

@@ -205,9 +205,14 @@ pub(super) async fn show(
         return html::fragment(&parts.queue);
     }
     let Parts { head, list, rail, queue, agent_name, live } = parts;
-    let steer = live.then(|| (ws.url(&format!("runs/{}/say", run.name())), agent_name));
+    // What is said to one that broke off lets it go on.
+    let action = match &head.onward {
+        _ if live => Some(ws.url(&format!("runs/{}/say", run.name()))),
+        onward => onward.as_ref().map(|(href, _)| href.clone()),
+    };
+    let steer = action.map(|action| (action, agent_name));
     let (title, agent) = (head.title.clone(), head.agent.clone());
-    let modes = super::queue::choices(QueueMode::Steer);
+    let modes = if live { super::queue::choices(QueueMode::Steer) } else { Vec::new() };
     let name = run.name();
     let key = ws.app.clock.now().as_millisecond();
     html::page(&Show { shell, name, title, agent, head, list, rail, queue, steer, modes, key })
