@@ -11,4 +11,5 @@ import "./chat.js";
 import "./passkeys.js";
 import "./prove.js";
 import "./steps.js";
+import "./follow.js";
 import "./time.js";
