@@ -193,6 +193,7 @@ impl History {
             | EventKind::CompactionStarted { .. }
             | EventKind::Remembered { .. }
             | EventKind::Prompted { .. }
+            | EventKind::Looked { .. }
             // It stands in the result of the call that asked.
             | EventKind::Answered { .. }
             | EventKind::CompactionFailed { .. }

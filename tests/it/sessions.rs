@@ -244,3 +244,34 @@ async fn two_people_who_steer_the_same_work_are_told_apart() {
     assert!(one.is_some() && one < two, "{read}");
     hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_looks_at_somebody_elses_conversation_is_told_to_its_person() {
+    let (hq, _model) = scene().await;
+    let jonas = hq.another("Jonas", Some(Role::Member)).await;
+    let said = jonas.post(SAY, &json!({ "text": "A secret plan" })).await.json();
+    hq.settle().await;
+    let session = said["session"].as_str().expect("a conversation");
+    let looked = async || {
+        let events = jonas.get(&format!("/api/v1/sessions/{session}/events")).await.json();
+        let all = events["items"].as_array().expect("events").clone();
+        all.into_iter().filter(|event| event["kind"] == "looked").count()
+    };
+    assert_eq!(looked().await, 0, "one's own look is none");
+    let page = hq.owner().get(&format!("{CHAT}?session={session}")).await;
+    assert!(page.text_of("#talk").contains("A secret plan"), "{}", page.text);
+    hq.owner().get("/w/marlow-cargo/runs/R-1").await;
+    hq.api().await.get(&format!("/api/v1/sessions/{session}/events")).await;
+    assert_eq!(looked().await, 1, "once an hour");
+    let own = jonas.get(CHAT).await;
+    assert!(own.text_of("#talk").contains("looked at this conversation"), "{}", own.text);
+    hq.advance(std::time::Duration::from_secs(3_601)).await;
+    hq.api().await.get("/api/v1/runs/R-1/steps").await;
+    assert_eq!(looked().await, 2);
+    // It goes on as before.
+    let said = jonas.post(SAY, &json!({ "text": "And more" })).await;
+    assert_eq!(said.json()["session"], session, "{}", said.text);
+    hq.settle().await;
+    assert!(!hq.owner().get(CHAT).await.text_of("#talk").contains("secret"));
+    hq.finish().await;
+}

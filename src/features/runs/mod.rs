@@ -8,6 +8,7 @@
 mod api;
 mod attach;
 pub mod commands;
+mod looking;
 pub mod model;
 mod pages;
 pub mod queries;

@@ -7,6 +7,7 @@ use futures_util::stream::{self, Stream};
 use serde_json::Value;
 
 use crate::app::Ws;
+use crate::features::runs::looking;
 use crate::features::runs::model::{Body, EventKind, Run, Session, SessionEvent};
 use crate::features::runs::queries;
 use crate::store::{BlobId, ReadExt, StoreError};
@@ -40,6 +41,7 @@ pub(in crate::features::runs) async fn export(
     Path(name): Path<String>,
 ) -> Result<Response, PageError> {
     let run = find(&ws, &who, &name)?;
+    looking::note(&ws, &who, run.session).await?;
     let (head, until) = ws.read(|snap| {
         let until = snap.get::<Session>(run.session)?.map_or(0, |session| session.events);
         Ok::<_, StoreError>((RunOut::of(snap, &run, who.account)?, until))

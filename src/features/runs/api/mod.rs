@@ -21,7 +21,7 @@ use crate::features::runs::model::Run;
 use crate::features::runs::queries::talk as whose;
 use crate::features::runs::queries::{self, steps};
 use crate::features::runs::rules;
-use crate::features::runs::stopping;
+use crate::features::runs::{looking, stopping};
 use crate::features::tasks::queries as tasks;
 use crate::kernel::cursor::{DEFAULT_LIMIT, MAX_LIMIT, Page};
 use crate::kernel::{AgentId, Can, RunState};
@@ -230,6 +230,7 @@ fn find(ws: &Ws, who: &Person, name: &str) -> Result<Run, ApiError> {
 
 async fn get(ws: Ws, who: Person, Path(name): Path<String>) -> Result<Json<RunOut>, ApiError> {
     let run = find(&ws, &who, &name)?;
+    looking::note(&ws, &who, run.session).await?;
     Ok(Json(ws.read(|snap| RunOut::of(snap, &run, who.account))?))
 }
 
@@ -240,6 +241,7 @@ async fn steps_of(
     Query(query): Query<StepQuery>,
 ) -> Result<Json<Page<StepOut>>, ApiError> {
     let run = find(&ws, &who, &name)?;
+    looking::note(&ws, &who, run.session).await?;
     let limit = limit(query.limit);
     let events = ws.read(|snap| match query.after {
         None => steps::events_of(snap, &run),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::Ws;
 use crate::features::agents::model::Agent;
 use crate::features::agents::queries as agents;
+use crate::features::runs::looking;
 use crate::features::runs::model::Session;
 use crate::features::runs::queries::{self, search, sessions as reading, talk};
 use crate::features::runs::rules;
@@ -318,6 +319,8 @@ async fn events(
     Path(id): Path<SessionId>,
     Query(query): Query<StepQuery>,
 ) -> Result<Json<Page<StepOut>>, ApiError> {
+    ws.read(|snap| session(snap, &who, id).map(drop))?;
+    looking::note(&ws, &who, id).await?;
     let limit = limit(query.limit);
     let from = query.after.map_or(0, |after| after.saturating_add(1));
     let (all, events) = ws.read(|snap| {

@@ -309,6 +309,8 @@ enum KindOut {
     Answered { by: String, input: Option<InputId>, content: TextOut },
     /// What the model is told before anything is said, part by part.
     Prompted { parts: Vec<PromptPartOut> },
+    /// Somebody who runs the workspace has looked at this private conversation.
+    Looked { by: String },
 }
 
 /// A part of the prompt: a file of the agent by its name, or words of HQ.
@@ -432,6 +434,7 @@ fn kind(kind: EventKind) -> KindOut {
         EventKind::Answered { input, by, text } => {
             KindOut::Answered { by: actor(by), input, content: TextOut::of(text) }
         }
+        EventKind::Looked { by } => KindOut::Looked { by: actor(by) },
         EventKind::Prompted { parts } => {
             KindOut::Prompted { parts: parts.into_iter().map(PromptPartOut::of).collect() }
         }

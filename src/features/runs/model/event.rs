@@ -269,6 +269,11 @@ pub enum EventKind {
         /// The parts.
         parts: Vec<PromptPart>,
     },
+    /// Somebody who runs the workspace has looked at this private conversation.
+    Looked {
+        /// Who.
+        by: Actor,
+    },
 }
 
 /// A part of what a model is told before anything is said.

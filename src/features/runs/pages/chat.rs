@@ -9,7 +9,6 @@ use crate::app::Ws;
 use crate::features::agents::model::{AGENTS, Agent};
 use crate::features::agents::queries as agents;
 use crate::features::agents::queries::head::{self, Head};
-use crate::features::runs::commands;
 use crate::features::runs::model::{
     HALTS, Input, QUEUE_CHOICES, Queueing, RUNS, SESSIONS, Session, SessionEvent, TALK_CHOICES,
 };
@@ -18,6 +17,7 @@ use crate::features::runs::queries::choice::{self, Wish};
 use crate::features::runs::queries::steps::Steps;
 use crate::features::runs::queries::{self, talk, versions, words};
 use crate::features::runs::rules;
+use crate::features::runs::{commands, looking};
 use crate::kernel::{AgentStatus, Can, InputId, QueueMode, SessionId};
 use crate::store::{ReadExt, StoreError};
 use crate::web::error::PageError;
@@ -141,6 +141,12 @@ pub(super) async fn show(
     Query(place): Query<Place>,
 ) -> Result<Response, PageError> {
     let agent = find(&ws, &slug)?;
+    if let Ok(session) = place.session.parse::<SessionId>() {
+        let shown = ws.read(|snap| snap.get::<Session>(session))?;
+        if shown.is_some_and(|shown| talk::may_see(&shown, who.account, who.role)) {
+            looking::note(&ws, &who, session).await?;
+        }
+    }
     let parts = ws.read(|snap| parts(snap, &ws, &who, &agent, &place))?;
     let Some(parts) = parts else { return Err(PageError::not_found("This conversation")) };
     match hx.target().filter(|_| hx.is_partial()) {

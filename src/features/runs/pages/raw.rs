@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::app::Ws;
 use crate::features::runs::api::export::told;
+use crate::features::runs::looking;
 use crate::features::runs::model::{Body, EventKind, Run, SessionEvent};
 use crate::features::runs::queries::steps;
 use crate::store::{ReadExt, StoreError};
@@ -66,6 +67,7 @@ pub(super) async fn events(
     Query(behind): Query<Behind>,
 ) -> Result<Response, PageError> {
     let run = find(&ws, &who, &name)?;
+    looking::note(&ws, &who, run.session).await?;
     let href = ws.url(&format!("runs/{}", run.name()));
     let from = behind.after.map_or(run.first_event, |after| after.saturating_add(1));
     let (events, more) = ws.read(|snap| {
@@ -105,6 +107,7 @@ pub(in crate::features::runs) async fn picture(
     asked: HeaderMap,
 ) -> Result<Response, PageError> {
     let run = find(&ws, &who, &name)?;
+    looking::note(&ws, &who, run.session).await?;
     let event = ws.read(|snap| snap.get::<SessionEvent>((run.session, n)))?;
     let event = event.filter(|event| event.run == Some(run.id));
     let Some(EventKind::Picture { id, .. }) = event.map(|event| event.kind) else {
@@ -121,6 +124,7 @@ pub(in crate::features::runs) async fn raw(
     Path2(name, n): Path2<String, u32>,
 ) -> Result<Response, PageError> {
     let run = find(&ws, &who, &name)?;
+    looking::note(&ws, &who, run.session).await?;
     let event = ws.read(|snap| snap.get::<SessionEvent>((run.session, n)))?;
     let event = event.filter(|event| event.run == Some(run.id));
     let body = match event.map(|event| event.kind) {

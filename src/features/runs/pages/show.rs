@@ -17,7 +17,7 @@ use crate::features::runs::queries::questions::{self, Card};
 use crate::features::runs::queries::steps::{Steps, What};
 use crate::features::runs::queries::{self, steps as reading, talk, words};
 use crate::features::runs::rules::{self, NewInput, RunError};
-use crate::features::runs::stopping;
+use crate::features::runs::{looking, stopping};
 use crate::features::tasks::model::Task;
 use crate::features::usage::model::{BY_RUN, RUN_COST, Usage};
 use crate::features::usage::queries::cap;
@@ -191,6 +191,7 @@ pub(super) async fn show(
     Query(from): Query<From>,
 ) -> Result<Response, PageError> {
     let run = find(&ws, &who, &name)?;
+    looking::note(&ws, &who, run.session).await?;
     let parts = ws.read(|snap| parts(snap, &ws, &who, &run, &from))?;
     if hx.wants("run-head") {
         return html::fragment(&parts.head);

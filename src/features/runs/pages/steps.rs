@@ -163,6 +163,10 @@ impl Drawing<'_, '_> {
                 view.verb = "Interrupted.".to_owned();
                 view.what = format!("{what}; the run goes on from its last step.");
             }
+            What::Looked(by) => {
+                (view.icon, view.verb) =
+                    ("eye", format!("{} looked at this", self.look.actor(tx, *by)?));
+            }
             What::Prompted(parts) => {
                 (view.icon, view.verb) = ("doc", "Prompt".to_owned());
                 view.shape = Shape::Prompt(Prompt::of(parts));

@@ -277,7 +277,7 @@ impl<'a, 'l> Telling<'a, 'l> {
             self.asked = Some(text.head().to_owned());
             return Ok(());
         }
-        if self.divides(tx, step) {
+        if self.divides(tx, step)? {
             return Ok(());
         }
         let Some(run) = step.run else { return Ok(()) };
@@ -338,17 +338,23 @@ impl<'a, 'l> Telling<'a, 'l> {
     }
 
     /// Whether a step is a line across the conversation.
-    fn divides(&mut self, tx: &impl ReadExt, step: &Step) -> bool {
+    fn divides(&mut self, tx: &impl ReadExt, step: &Step) -> Result<bool, StoreError> {
+        if let What::Looked(by) = &step.what {
+            let text = format!("{} looked at this conversation", self.look.actor(tx, *by)?);
+            let (at, html) = (self.look.time(step.at), SafeHtml::default());
+            self.entries.push(Entry::Compacted { at, text, html });
+            return Ok(true);
+        }
         let (text, html) = match &step.what {
             What::Compacted(made) => {
                 (format!("Compacted, {}", compacted(&made.1)), self.look.md(tx, &made.0))
             }
             What::NotCompacted(why) => (format!("Not compacted: {why}"), SafeHtml::default()),
-            _ => return false,
+            _ => return Ok(false),
         };
         self.close();
         self.entries.push(Entry::Compacted { at: self.look.time(step.at), text, html });
-        true
+        Ok(true)
     }
 
     fn said(

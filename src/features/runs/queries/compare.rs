@@ -238,6 +238,7 @@ fn line(step: &Step) -> Option<Line> {
         | What::Compacted(_)
         | What::NotCompacted(_)
         | What::Prompted(_)
+        | What::Looked(_)
         | What::Remembered { .. } => return None,
     };
     Some(Line { key: step.key.clone(), icon, text: ellipsis(text.trim(), LONG), failed })

@@ -145,6 +145,8 @@ pub enum What {
     },
     /// What the model was told before anything was said.
     Prompted(Vec<PromptPart>),
+    /// Somebody who runs the workspace looked at the private conversation.
+    Looked(Actor),
     /// Models read a summary in place of what came before.
     Compacted(Box<(String, Compaction)>),
     /// It was tried, and the conversation stays as it is.
@@ -292,6 +294,7 @@ impl Steps {
             EventKind::ModelSwitched { to, why, .. } => What::Switched { to, why },
             EventKind::Remembered { path, lines } => What::Remembered { path, lines },
             EventKind::Prompted { parts } => What::Prompted(parts),
+            EventKind::Looked { by } => What::Looked(by),
             EventKind::CompactionStarted { .. } => {
                 self.compacting = true;
                 return;

@@ -2,13 +2,20 @@
 
 use std::cmp::Reverse;
 
+use jiff::SignedDuration;
+
 use crate::features::agents::model::Agent;
-use crate::features::runs::model::{Run, Session};
+use crate::features::runs::model::{EventKind, Run, Session, SessionEvent};
 use crate::features::workspace::queries as workspace;
-use crate::kernel::{AccountId, AgentId, Role, RunId, SessionId};
+use crate::kernel::{AccountId, AgentId, Role, RunId, SessionId, Timestamp};
 use crate::store::{ReadExt, StoreError};
 
-use super::{session_by_key, sessions, sessions_of_agent};
+use super::{last_events, session_by_key, sessions, sessions_of_agent};
+
+/// For how long it is not noted again that somebody looks at another person's conversation.
+const NOTED: SignedDuration = SignedDuration::from_hours(1);
+/// In how many of its last events that is looked for.
+const LAST: usize = 200;
 
 /// Whether a session's key says that it was made for a single API call: such sessions are not
 /// listed.
@@ -80,6 +87,28 @@ pub fn may_see_run(
 pub fn may_speak(tx: &impl ReadExt, run: &Run, account: AccountId) -> Result<bool, StoreError> {
     let session = tx.get::<Session>(run.session)?;
     Ok(session.is_some_and(|session| session.owner.is_none_or(|owner| owner == account)))
+}
+
+/// Whether it is to be noted that this person looks at a conversation: it is somebody else's private one,
+/// and it was not noted within the last hour.
+///
+/// # Errors
+/// When the disk fails.
+pub fn must_note(
+    tx: &impl ReadExt,
+    session: SessionId,
+    account: AccountId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let Some(session) = tx.get::<Session>(session)? else { return Ok(false) };
+    if session.owner.is_none_or(|owner| owner == account) {
+        return Ok(false);
+    }
+    let noted = |event: &SessionEvent| {
+        let by = matches!(&event.kind, EventKind::Looked { by } if by.account() == Some(account));
+        by && now < event.at + NOTED
+    };
+    Ok(!last_events(tx, session.id, LAST)?.iter().any(noted))
 }
 
 /// What a run is called in lists for somebody: of another person's own conversation only whose it is, since

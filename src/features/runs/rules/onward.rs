@@ -3,7 +3,7 @@
 
 use crate::features::agents::model::Agent;
 use crate::features::inbox::model::Item;
-use crate::features::runs::model::{Input, InputState, ModelSource, Run, Session};
+use crate::features::runs::model::{EventKind, Input, InputState, ModelSource, Run, Session};
 use crate::features::runs::queries;
 use crate::kernel::{AccountId, Event, ItemState, Outcome, QueueMode, RunId, RunTrigger};
 use crate::store::{ReadExt, WriteTx};
@@ -11,6 +11,9 @@ use crate::store::{ReadExt, WriteTx};
 use super::life::{self, RunSpec};
 use super::queue::NewInput;
 use super::{RunError, again};
+
+/// How many events are looked through for the last one that is more than somebody's look.
+const LATEST: usize = 50;
 
 /// Whether a run that ended so had more to do, and nobody but a person lets it go on.
 fn broke_off(outcome: &Outcome) -> bool {
@@ -56,7 +59,8 @@ pub fn check(tx: &impl ReadExt, of: RunId, by: AccountId) -> Result<(Run, Sessio
     if session.active_run.is_some() {
         return Err(RunError::Busy);
     }
-    let last = queries::last_events(tx, session.id, 1)?.pop();
+    let mut last = queries::last_events(tx, session.id, LATEST)?.into_iter().rev();
+    let last = last.find(|event| !matches!(event.kind, EventKind::Looked { .. }));
     if last.is_none_or(|event| event.run != Some(run.id)) {
         return Err(RunError::Overtaken(run.name()));
     }

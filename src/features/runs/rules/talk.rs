@@ -1,6 +1,6 @@
 //! Talk: what a person says to an agent in a chat, and taking it back.
 
-use crate::features::runs::model::{Input, InputState, Run, Session};
+use crate::features::runs::model::{EventKind, Input, InputState, Run, Session, SessionEvent};
 use crate::features::runs::queries::{self, sessions, talk as reading};
 use crate::kernel::{AccountId, InputId, Outcome, QueueMode, RunId, SessionId};
 use crate::store::{ReadExt, WriteTx};
@@ -52,6 +52,24 @@ pub(super) fn own(tx: &WriteTx<'_>, run: &Run) -> Result<(), RunError> {
         Some(account) if !reading::may_speak(tx, run, account)? => Err(RunError::Private),
         _ => Ok(()),
     }
+}
+
+/// Notes in somebody else's private conversation who looks at it; whose it is finds it there.
+///
+/// # Errors
+/// When the store refuses.
+pub fn looked_at(tx: &mut WriteTx<'_>, id: SessionId) -> Result<(), RunError> {
+    let by = tx.by();
+    let Some(account) = by.account() else { return Ok(()) };
+    if !reading::must_note(tx, id, account, tx.now())? {
+        return Ok(());
+    }
+    let mut session = tx.get::<Session>(id)?.ok_or(RunError::NoSession(id))?;
+    let kind = EventKind::Looked { by };
+    tx.put(&SessionEvent { session: id, n: session.events, run: None, at: tx.now(), kind })?;
+    session.events += 1;
+    tx.put(&session)?;
+    Ok(())
 }
 
 /// Takes back a message that the agent has not read. A run that was made for it alone and has not
