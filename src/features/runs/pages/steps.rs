@@ -8,7 +8,7 @@ use crate::features::runs::model::{Body, CallStatus, Compaction, SummaryBy};
 use crate::features::runs::queries::steps::{CallState, Spent, Step, Steps, ToolCall, What};
 use crate::features::runs::queries::words;
 use crate::kernel::text::{ellipsis, head_tail};
-use crate::kernel::{Actor, Outcome, Thinking, WaitFor};
+use crate::kernel::{Actor, Outcome, Thinking, Timestamp, WaitFor};
 use crate::live::{BlockKind, Piece};
 use crate::store::{ReadExt, StoreError};
 use crate::web::format;
@@ -17,7 +17,7 @@ use crate::web::md;
 use crate::web::parts::Face;
 use crate::web::time::RelTime;
 
-use super::look::Look;
+use super::look::{Look, between};
 use super::nested::{self, Nested};
 use super::prompt::Prompt;
 use super::talk::Attached;
@@ -42,6 +42,8 @@ pub(super) struct StepView {
     /// What was held back for it, in words.
     pub held: String,
     pub at: RelTime,
+    /// How long after the beginning of its run, where that is told.
+    pub since: String,
     pub shape: Shape,
     pub parts: Vec<Detail>,
     pub paths: Vec<String>,
@@ -92,6 +94,8 @@ pub(super) struct Drawing<'a, 'l> {
     pub href: String,
     /// Whether this is that page: there sub-agents and raw events are shown.
     pub alone: bool,
+    /// When that run began.
+    pub start: Option<Timestamp>,
     /// Where the run begins again, if it can.
     pub again: Option<String>,
     /// The last words of the model, which the end of a run need not repeat.
@@ -259,6 +263,7 @@ impl Drawing<'_, '_> {
             cost: String::new(),
             held: String::new(),
             at: RelTime::default(),
+            since: String::new(),
             shape: Shape::Act,
             parts: Vec::new(),
             paths: Vec::new(),
@@ -280,6 +285,7 @@ impl Drawing<'_, '_> {
             cost: step.spent.and_then(|spent| cost(&spent)).unwrap_or_default(),
             held: step.spent.map(|spent| held(spent.held)).unwrap_or_default(),
             at: self.look.time(step.at),
+            since: self.start.map(|start| clock(between(start, step.at))).unwrap_or_default(),
             ..self.blank("")
         }
     }
@@ -401,6 +407,17 @@ impl Drawing<'_, '_> {
             view.shape = Shape::Text(self.look.md(tx, summary));
         }
         Ok(())
+    }
+}
+
+/// `0:03`, `12:40`, `1:02:09`; days in words.
+fn clock(since: Duration) -> String {
+    let secs = since.as_secs();
+    let (hours, minutes, secs) = (secs / 3_600, secs / 60 % 60, secs % 60);
+    match hours {
+        0 => format!("{minutes}:{secs:02}"),
+        1..24 => format!("{hours}:{minutes:02}:{secs:02}"),
+        _ => format::duration(since),
     }
 }
 

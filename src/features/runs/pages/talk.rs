@@ -178,7 +178,15 @@ struct Seen {
 impl<'a, 'l> Telling<'a, 'l> {
     pub fn new(look: &'a Look<'l>, face: Face, here: &'a str, editing: Editing) -> Self {
         let (href, last) = (String::new(), String::new());
-        let drawing = Drawing { look, agent: face.clone(), href, alone: false, again: None, last };
+        let drawing = Drawing {
+            look,
+            agent: face.clone(),
+            href,
+            alone: false,
+            start: None,
+            again: None,
+            last,
+        };
         Self {
             look,
             drawing,
