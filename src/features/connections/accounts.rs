@@ -305,7 +305,11 @@ pub(super) fn seal(
     })
 }
 
-fn open(app: &App, connection: &Connection, grant: &Grant) -> Result<Tokens, ConnectionError> {
+pub(super) fn open(
+    app: &App,
+    connection: &Connection,
+    grant: &Grant,
+) -> Result<Tokens, ConnectionError> {
     let place = place(connection).ok_or(ConnectionError::NoSignIn)?;
     let owner = connection.id.to_string();
     let binding = Binding { scope: "connection", owner: &owner, name: &place };

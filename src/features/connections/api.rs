@@ -23,6 +23,7 @@ mod sign_in;
 mod turns;
 
 use super::checks;
+use super::logins::Leaving;
 use super::model::{Connection, ListedModel, Wire};
 use super::provider::{forget_key, seal_key, watch_key};
 use super::queries::standing::status_of;
@@ -407,8 +408,12 @@ async fn delete(
     once: Once,
     Path(id): Path<ConnectionId>,
 ) -> Result<Response, ApiError> {
+    let leaving = Leaving::of(&ws, id);
     ws.write(&who, once.run(move |tx| rules::delete(tx, id))).await?;
     forget_key(&ws.app, id);
+    if let Some(leaving) = leaving {
+        leaving.tell(&ws);
+    }
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

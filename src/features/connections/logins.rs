@@ -21,7 +21,7 @@ use crate::providers::oauth::tokens::{Hidden, Tokens};
 use crate::providers::oauth::{AuthError, Client, Failure};
 use crate::store::{Range, ReadExt, StoreError};
 
-use super::model::{Connection, Flow, Login, LoginState};
+use super::model::{Connection, Flow, Grant, Login, LoginState};
 use super::rules::ConnectionError;
 use super::rules::sign_in::{self as rules, NewLogin, Still};
 use super::{accounts, checks};
@@ -30,6 +30,8 @@ use super::{accounts, checks};
 const BY: (Actor, Cause) = (Actor::System(Part::Engine), Cause::Timer);
 /// How long a person has in a browser.
 const BROWSER: SignedDuration = SignedDuration::from_mins(15);
+/// How long a maker may take to hear of a sign-out.
+const TOLD: std::time::Duration = std::time::Duration::from_secs(30);
 /// More between two questions, when a maker says that it is asked too often.
 const SLOWER: SignedDuration = SignedDuration::from_secs(5);
 
@@ -114,7 +116,7 @@ pub fn flows_of(client: &Client) -> Vec<Flow> {
     if !ends.authorize.is_empty() {
         flows.push(Flow::Browser);
     }
-    if !ends.device.is_empty() {
+    if !client.device().is_empty() {
         flows.push(Flow::Device);
     }
     flows
@@ -379,15 +381,67 @@ pub async fn cancel(ws: &Ws, who: &impl Who, id: ConnectionId) -> Result<(), Con
     Ok(())
 }
 
-/// Signs out: the tokens are forgotten here.
+/// Signs out: the tokens are forgotten here, and their maker is told, where it wants to know.
 ///
 /// # Errors
 /// `NotFound`; `NoSignIn`.
 pub async fn sign_out(ws: &Ws, who: &impl Who, id: ConnectionId) -> Result<(), ConnectionError> {
+    let shared = ws.app.accounts.of(id);
+    // Whoever asks for new tokens now is heard first: those are to count no more, either.
+    let _turn = shared.turn.lock().await;
+    let leaving = Leaving::of(ws, id);
     ws.write(who, move |tx| rules::sign_out(tx, id)).await?;
     accounts::forget(&ws.app, id);
     ws.app.accounts.nudge();
+    if let Some(leaving) = leaving {
+        leaving.tell(ws);
+    }
     Ok(())
+}
+
+/// A sign-in that is given up here, and that its maker does not know of yet.
+pub struct Leaving {
+    connection: ConnectionId,
+    client: Client,
+    tokens: Tokens,
+}
+
+impl Leaving {
+    /// The sign-in of a connection, to be taken before it is forgotten. None where nobody is signed in, or what is
+    /// kept of it does not open.
+    #[must_use]
+    pub fn of(ws: &Ws, id: ConnectionId) -> Option<Self> {
+        // ok: what is not there, or does not open, is nobody's to tell of
+        let (connection, client) = stored(ws, id).ok()?;
+        client.revoke()?;
+        let grant = ws.read(|snap| snap.get::<Grant>(id)).ok()??;
+        let tokens = accounts::open(&ws.app, &connection, &grant).ok()?;
+        Some(Self { connection: id, client, tokens })
+    }
+
+    /// Tells the maker. Here it is over already, so nobody waits for that.
+    pub fn tell(self, ws: &Ws) {
+        let Self { connection, client, tokens } = self;
+        let here = ws.clone();
+        ws.spawn("end of a sign-in at its maker", async move {
+            let halt = here.halt();
+            let desk = desk(&here.app, &client);
+            let told = desk.revoke(&tokens);
+            let told = tokio::select! {
+                () = halt.cancelled() => return,
+                told = tokio::time::timeout(TOLD, told) => told,
+            };
+            match told {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(connection.id = %connection, "a maker was not told of a sign-out: {error}");
+                }
+                Err(_) => {
+                    tracing::warn!(connection.id = %connection, "a maker was not told of a sign-out in time");
+                }
+            }
+        });
+    }
 }
 
 /// Sees to all sign-ins that are under way, until the workspace closes: asks makers whether a code was typed,

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::tokens::{Pass, Tokens};
-use super::{AuthError, Client, Failure};
+use super::{AuthError, Client, Failure, Vendor, beside};
 use crate::kernel::Clock;
 use crate::kernel::text::ellipsis;
 use crate::net::client::{Extent, HttpClient};
@@ -97,15 +97,23 @@ impl Desk<'_> {
     /// # Errors
     /// What the maker refused.
     pub async fn exchange(&self, code: &str, verifier: &str) -> Result<Tokens, AuthError> {
-        let endpoints = &self.client.endpoints;
+        self.redeem(code, verifier, &self.client.endpoints.redirect).await
+    }
+
+    async fn redeem(
+        &self,
+        code: &str,
+        verifier: &str,
+        redirect: &str,
+    ) -> Result<Tokens, AuthError> {
         let form = [
             ("grant_type", "authorization_code"),
             ("client_id", self.client.id.as_str()),
             ("code", code),
-            ("redirect_uri", endpoints.redirect.as_str()),
+            ("redirect_uri", redirect),
             ("code_verifier", verifier),
         ];
-        let answer = self.post(&endpoints.token, &form, &[code, verifier]).await?;
+        let answer = self.post(&self.client.endpoints.token, &form, &[code, verifier]).await?;
         Tokens::read(&answer, self.clock.now_ms(), None)
     }
 
@@ -132,9 +140,12 @@ impl Desk<'_> {
     /// # Errors
     /// What the maker refused.
     pub async fn device(&self) -> Result<Device, AuthError> {
+        if self.client.vendor == Vendor::ChatGpt {
+            return self.openai_device().await;
+        }
         let form =
             [("client_id", self.client.id.as_str()), ("scope", self.client.vendor.about().scope)];
-        let answer = self.post(&self.client.endpoints.device, &form, &[]).await?;
+        let answer = self.post(self.client.device(), &form, &[]).await?;
         let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or("").trim();
         let number = |key: &str, usual: u32| {
             let number = answer.get(key).and_then(Value::as_u64);
@@ -162,6 +173,9 @@ impl Desk<'_> {
     /// # Errors
     /// `Pending`, `SlowDown`, `Denied`, `Expired`, or what else the maker refused.
     pub async fn poll(&self, device_code: &str) -> Result<Tokens, AuthError> {
+        if self.client.vendor == Vendor::ChatGpt {
+            return self.openai_poll(device_code).await;
+        }
         let form = [
             ("grant_type", DEVICE_GRANT),
             ("client_id", self.client.id.as_str()),
@@ -169,6 +183,78 @@ impl Desk<'_> {
         ];
         let answer = self.post(&self.client.endpoints.token, &form, &[device_code]).await?;
         Tokens::read(&answer, self.clock.now_ms(), None)
+    }
+
+    /// A code in OpenAI's own way: whoever has typed it gives HQ a code as a browser would bring it.
+    async fn openai_device(&self) -> Result<Device, AuthError> {
+        let none = || AuthError::new(Failure::Passing, "the answer holds no code to type");
+        let address = self.client.device();
+        let body = json!({ "client_id": self.client.id });
+        let answer = self.ask(json_post(address, &body), &[]).await?;
+        let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or("").trim();
+        let user_code = [text("user_code"), text("usercode")].into_iter().find(|c| !c.is_empty());
+        let (id, user_code) = (text("device_auth_id"), user_code.ok_or_else(none)?);
+        if id.is_empty() {
+            return Err(none());
+        }
+        // The pause is a number or a text.
+        let pause = answer.get("interval").and_then(|pause| match pause {
+            Value::String(text) => text.trim().parse().ok(), // ok: the usual pause counts then
+            pause => pause.as_u64(),
+        });
+        let pause = pause.and_then(|n| u32::try_from(n).ok()).filter(|n| 0 < *n).unwrap_or(PAUSE);
+        Ok(Device {
+            device_code: format!("{user_code}:{id}"),
+            user_code: ellipsis(user_code, 40),
+            address: at_server(address, "/codex/device").ok_or_else(none)?,
+            life: CODE_LIFE,
+            pause: pause.min(300),
+        })
+    }
+
+    async fn openai_poll(&self, device_code: &str) -> Result<Tokens, AuthError> {
+        let lost = || AuthError::new(Failure::Expired, "the code is not known any more");
+        let (user_code, id) = device_code.split_once(':').ok_or_else(lost)?;
+        let address = self.client.device();
+        let polled = beside(address, "token").ok_or_else(lost)?;
+        let body = json!({ "device_auth_id": id, "user_code": user_code });
+        let answer = self.heard(json_post(&polled, &body), &[id]).await?;
+        let found = match answer {
+            Heard { status: 200..=299, answer, .. } => answer,
+            // Not yet, in the maker's words.
+            Heard { status: 403 | 404, answer, .. } if !is_over(&answer) => {
+                return Err(AuthError::new(Failure::Pending, "the code was not typed yet"));
+            }
+            heard => return Err(heard.failure(&[id])),
+        };
+        let text = |key: &str| found.get(key).and_then(Value::as_str).unwrap_or("");
+        let (code, verifier) = (text("authorization_code"), text("code_verifier"));
+        if code.is_empty() || verifier.is_empty() {
+            return Err(AuthError::new(Failure::Passing, "the answer holds no code to go on with"));
+        }
+        let redirect = at_server(address, "/deviceauth/callback").ok_or_else(lost)?;
+        self.redeem(code, verifier, &redirect).await
+    }
+
+    /// Tells the maker that a sign-in is over, so that its tokens count for nobody any more. Answers false where the
+    /// maker does not want to be told.
+    ///
+    /// # Errors
+    /// What the maker refused.
+    pub async fn revoke(&self, tokens: &Tokens) -> Result<bool, AuthError> {
+        let Some(url) = self.client.revoke() else { return Ok(false) };
+        let (token, hint) = match &tokens.refresh {
+            Some(refresh) => (refresh.reveal(), "refresh_token"),
+            None => (tokens.access.reveal(), "access_token"),
+        };
+        let body = json!({
+            "token": token, "token_type_hint": hint, "client_id": self.client.id,
+        });
+        let heard = self.heard(json_post(&url, &body), &[token]).await?;
+        match heard.status {
+            200..=299 => Ok(true),
+            _ => Err(heard.failure(&[token])),
+        }
     }
 
     /// A short token for the long one.
@@ -198,39 +284,87 @@ impl Desk<'_> {
     }
 
     async fn ask(&self, request: Request, hidden: &[&str]) -> Result<Value, AuthError> {
-        let passing = |what: String| AuthError::new(Failure::Passing, clean(&what, hidden));
+        let heard = self.heard(request, hidden).await?;
+        let Heard { status, answer, .. } = &heard;
+        let good = (200..300).contains(status);
+        let fine = good && answer.get("error").is_none_or(Value::is_null);
+        if fine && answer.is_object() {
+            return Ok(heard.answer);
+        }
+        if good && !answer.is_object() {
+            let text = "the server did not answer as a sign-in does; check the address";
+            return Err(AuthError::new(Failure::Passing, text));
+        }
+        Err(heard.failure(hidden))
+    }
+
+    /// Asks and reads whatever is answered.
+    async fn heard(&self, request: Request, hidden: &[&str]) -> Result<Heard, AuthError> {
         let request = request.header("accept", "application/json");
-        let unheard = |error: NetError| AuthError { unheard: true, ..passing(error.to_string()) };
+        let unheard = |error: NetError| AuthError {
+            unheard: true,
+            ..AuthError::new(Failure::Passing, clean(&error.to_string(), hidden))
+        };
         let response = self.http.request(request).await.map_err(unheard)?;
         let status = response.status;
         let wait = response.headers.get("retry-after");
         let wait = wait.and_then(|value| retry::retry_after(value, self.clock.now()));
-        let body = response.body.beginning(MOST).await;
-        let (body, extent) = body.map_err(unheard)?;
+        let (body, extent) = response.body.beginning(MOST).await.map_err(unheard)?;
         let answer = match extent {
             Extent::Whole => serde_json::from_slice(&body).unwrap_or(Value::Null),
             Extent::Cut => Value::Null,
         };
-        let fine = (200..300).contains(&status) && answer.get("error").is_none_or(Value::is_null);
-        if fine && answer.is_object() {
-            return Ok(answer);
-        }
-        if (200..300).contains(&status) && !answer.is_object() {
-            return Err(passing(
-                "the server did not answer as a sign-in does; check the address".into(),
-            ));
-        }
-        let error = failed(status, &answer);
-        Err(AuthError { message: clean(&error.message, hidden), retry_after: wait, ..error })
+        Ok(Heard { status, answer, wait })
     }
+}
+
+/// What a maker answered.
+struct Heard {
+    status: u16,
+    /// Its words; null where they are none.
+    answer: Value,
+    wait: Option<Duration>,
+}
+
+impl Heard {
+    /// The failure that it is.
+    fn failure(&self, hidden: &[&str]) -> AuthError {
+        let error = failed(self.status, &self.answer);
+        let message = clean(&error.message, hidden);
+        AuthError { message, retry_after: self.wait, ..error }
+    }
+}
+
+/// Whether an answer says that there is nothing to wait for.
+fn is_over(answer: &Value) -> bool {
+    let code = error_code(answer);
+    let over = [Failure::Denied, Failure::Expired, Failure::Revoked, Failure::Refused];
+    CODES.iter().any(|(failure, codes)| over.contains(failure) && codes.contains(&code.as_str()))
+}
+
+fn json_post(url: &str, body: &Value) -> Request {
+    Request::new(Policy::Trusted, Method::Post, url).body("application/json", body.to_string())
+}
+
+/// An address on the server of another one.
+fn at_server(address: &str, path: &str) -> Option<String> {
+    let url = url::Url::parse(address).ok()?; // ok: what is no address has no server
+    Some(format!("{}{path}", url.origin().ascii_serialization()))
+}
+
+/// The code of an error, in the shapes that makers use.
+fn error_code(answer: &Value) -> String {
+    let error = answer.get("error").unwrap_or(&Value::Null);
+    let text = |key: &str| error.get(key)?.as_str();
+    let code = error.as_str().or_else(|| text("code")).or_else(|| text("type"));
+    code.unwrap_or_default().to_owned()
 }
 
 /// What an answer that is none means.
 fn failed(status: u16, answer: &Value) -> AuthError {
     let error = answer.get("error").unwrap_or(&Value::Null);
     let text = |value: &Value, key: &str| value.get(key)?.as_str().map(str::to_owned);
-    let code = error.as_str().map(str::to_owned).or_else(|| text(error, "code"));
-    let code = code.or_else(|| text(error, "type")).unwrap_or_default();
+    let code = error_code(answer);
     let said = text(answer, "error_description")
         .or_else(|| text(error, "message"))
         .or_else(|| text(answer, "message"))

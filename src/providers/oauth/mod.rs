@@ -100,7 +100,7 @@ const CHATGPT: About = About {
     base: "https://chatgpt.com/backend-api/codex",
     authorize: "https://auth.openai.com/oauth/authorize",
     token: "https://auth.openai.com/oauth/token",
-    device: "",
+    device: "https://auth.openai.com/api/accounts/deviceauth/usercode",
     exchange: "",
     redirect: "http://localhost:1455/auth/callback",
     scope: "openid profile email offline_access",
@@ -182,6 +182,27 @@ impl Endpoints {
 }
 
 impl Client {
+    /// Where a code for a person to type is made. Accounts that were added before their maker had such a way have it
+    /// since.
+    #[must_use]
+    pub fn device(&self) -> &str {
+        let (ends, about) = (&self.endpoints, self.vendor.about());
+        match ends.device.is_empty() && ends.token == about.token {
+            true => about.device,
+            false => &ends.device,
+        }
+    }
+
+    /// Where the maker is told that a sign-in is over, if it wants to know: beside where it gives out tokens.
+    #[must_use]
+    pub fn revoke(&self) -> Option<String> {
+        match self.vendor {
+            Vendor::ChatGpt => beside(&self.endpoints.token, "revoke"),
+            // It wants a secret that a program on people's machines does not have.
+            Vendor::Copilot => None,
+        }
+    }
+
     /// What goes along with every call.
     #[must_use]
     pub fn headers(&self, account: Option<&str>) -> Vec<(String, String)> {
@@ -197,6 +218,13 @@ impl Client {
         }
         headers
     }
+}
+
+/// The address whose last piece is another one.
+#[must_use]
+pub fn beside(address: &str, last: &str) -> Option<String> {
+    let (start, old) = address.rsplit_once('/')?;
+    (!old.is_empty() && !start.ends_with('/')).then(|| format!("{start}/{last}"))
 }
 
 /// What a failure at the maker means.
@@ -255,9 +283,33 @@ mod tests {
             }
             let about = vendor.about();
             assert!(!about.token.is_empty());
-            assert_ne!(about.authorize.is_empty(), about.device.is_empty(), "one way to begin");
+            assert!(!about.device.is_empty(), "a code can be typed at each");
         }
         assert_eq!(Vendor::of("nobody"), None);
+    }
+
+    #[test]
+    fn an_address_beside_another_is_on_the_same_server() {
+        let beside = |address| beside(address, "revoke");
+        let there = Some("https://auth.example/oauth/revoke".to_owned());
+        assert_eq!(beside("https://auth.example/oauth/token"), there);
+        assert_eq!(
+            beside("https://auth.example/token"),
+            Some("https://auth.example/revoke".into())
+        );
+        assert_eq!(beside("https://auth.example"), None, "that is the server itself");
+        assert_eq!((beside("https://auth.example/oauth/"), beside("")), (None, None));
+    }
+
+    #[test]
+    fn what_was_added_before_there_were_codes_has_them_too() {
+        let endpoints = Endpoints { device: String::new(), ..Endpoints::of(Vendor::ChatGpt) };
+        let old = Client { vendor: Vendor::ChatGpt, id: "c".into(), integration: None, endpoints };
+        assert_eq!(old.device(), CHATGPT.device);
+        assert_eq!(old.revoke().as_deref(), Some("https://auth.openai.com/oauth/revoke"));
+        let mut own = old;
+        own.endpoints.token = "https://own.example/token".into();
+        assert_eq!(own.device(), "", "of a maker of one's own nothing is guessed");
     }
 
     #[test]

@@ -379,3 +379,34 @@ async fn bad_input_is_named_and_another_address_needs_another_sign_in() {
     assert_eq!(scene.view().await["reason"], "missing_credential");
     scene.office.hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_is_typed_for_a_subscription_of_chatgpt_too() {
+    let mut scene = Scene::browser().await;
+    let mut body = scene.maker.account("By code", "chatgpt", &scene.model.openai_url());
+    body["device_url"] = json!(scene.maker.openai_device());
+    let made = scene.api.post(&format!("{PLACE}/accounts"), &body).await;
+    scene.id = made.json()["id"].as_str().expect("an id").parse().expect("an id");
+    scene.maker.polls(&[(403, json!({})), (404, json!({ "error": { "code": "not_yet" } }))]);
+    let begun = scene.begin("device").await;
+    assert_eq!((&begun["code"], &begun["flow"]), (&json!("WDJB-MJHT"), &json!("device")));
+    let url = begun["url"].as_str().expect("an address");
+    assert!(url.ends_with("/codex/device"), "{url}");
+    let waits = asked_again(&scene).await;
+    assert_eq!((waits.pause_ms, waits.state), (7_000, LoginState::Waiting));
+    assert_eq!(asked_again(&scene).await.state, LoginState::Waiting);
+    asked_again(&scene).await;
+    stands(&scene, LoginState::Done).await;
+    let sent = scene.maker.last();
+    assert_eq!(sent["code"], "typed-code");
+    assert!(sent["redirect_uri"].ends_with("/deviceauth/callback"), "{sent:?}");
+    assert!(scene.tested().await.tested.is_some_and(|tested| tested.ok));
+
+    // Whoever declines is not asked again.
+    let begun = scene.begin("device").await;
+    assert_eq!(begun["state"], "waiting");
+    scene.maker.polls(&[(403, json!({ "error": "access_denied" }))]);
+    asked_again(&scene).await;
+    stands(&scene, LoginState::Denied).await;
+    scene.office.hq.finish().await;
+}

@@ -7,7 +7,7 @@ use hq::providers::error::{ErrorClass, ProviderError};
 use hq::providers::model::{ChatRequest, Message, Reply};
 use serde_json::json;
 
-use crate::support::maker::{Fate, access};
+use crate::support::maker::{Fate, access, refresh};
 use crate::support::model::{Gate, Turn};
 
 use super::Scene;
@@ -177,5 +177,14 @@ async fn who_signs_out_is_forgotten() {
     let none = call(&scene).await.expect_err("nobody is signed in");
     assert_eq!(none.class, ErrorClass::SignIn);
     assert_eq!(scene.view().await["reason"], "missing_credential");
+    // The maker hears of it, and what it gave counts for nobody any more.
+    let first = scene.maker.revoked(1).await;
+    assert_eq!((&first["token"], &first["client_id"]), (&json!(refresh(1)), &json!("our-client")));
+    assert_eq!(first["token_type_hint"], "refresh_token");
+
+    scene.sign_in().await;
+    let gone = scene.api.call("DELETE", &scene.path("")).await;
+    assert_eq!(gone.status, reqwest::StatusCode::NO_CONTENT, "{}", gone.text);
+    assert_eq!(scene.maker.revoked(2).await["token"], json!(refresh(2)));
     scene.office.hq.finish().await;
 }

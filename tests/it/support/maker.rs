@@ -15,6 +15,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hq::crypto::pkce;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// What becomes of a question for new tokens.
@@ -50,6 +51,7 @@ struct Inner {
     exchanged: VecDeque<(u16, Value)>,
     api: Option<String>,
     forms: Vec<HashMap<String, String>>,
+    revoked: watch::Sender<Vec<Value>>,
 }
 
 /// The n-th long token.
@@ -90,11 +92,15 @@ impl Maker {
             exchanged: VecDeque::new(),
             api: None,
             forms: Vec::new(),
+            revoked: watch::Sender::default(),
         }));
         let app = Router::new()
             .route("/token", post(token))
             .route("/device", post(device))
             .route("/exchange", get(exchange))
+            .route("/deviceauth/usercode", post(user_code))
+            .route("/deviceauth/token", post(typed))
+            .route("/revoke", post(revoke))
             .with_state(Arc::clone(&shared));
         let task =
             tokio::spawn(async move { axum::serve(listener, app).await.expect("it serves") });
@@ -189,6 +195,18 @@ impl Maker {
         self.inner(|inner| inner.passes)
     }
 
+    /// The same account, where a code is typed in OpenAI's own way.
+    pub fn openai_device(&self) -> String {
+        format!("{}/deviceauth/usercode", self.address)
+    }
+
+    /// Waits until it was told so often that something counts no more, and gives the last of it.
+    pub async fn revoked(&self, times: usize) -> Value {
+        let mut told = self.inner(|inner| inner.revoked.subscribe());
+        let all = told.wait_for(|all| times <= all.len()).await.expect("the maker lives");
+        all[times - 1].clone()
+    }
+
     /// What was sent last.
     pub fn last(&self) -> HashMap<String, String> {
         self.inner(|inner| inner.forms.last().cloned()).expect("a question")
@@ -279,6 +297,48 @@ async fn device(State(inner): Shared, Form(form): Form<HashMap<String, String>>)
     let mut inner = inner.lock().expect("nobody panics with it");
     inner.forms.push(form);
     said(200, inner.device.clone())
+}
+
+async fn user_code(State(inner): Shared, Json(body): Json<Value>) -> Response {
+    let _inner = inner.lock().expect("nobody panics with it");
+    match body["client_id"] == "our-client" {
+        true => said(
+            200,
+            json!({
+                "device_auth_id": "device-auth-of-the-maker", "user_code": "WDJB-MJHT", "interval": "7",
+            }),
+        ),
+        false => said(404, json!({})),
+    }
+}
+
+/// Whether the code was typed: until then there is no answer but a status.
+async fn typed(State(inner): Shared, Json(body): Json<Value>) -> Response {
+    let mut inner = inner.lock().expect("nobody panics with it");
+    inner.polled += 1;
+    let known =
+        body["device_auth_id"] == "device-auth-of-the-maker" && body["user_code"] == "WDJB-MJHT";
+    if !known {
+        return said(400, json!({ "error": "invalid_request" }));
+    }
+    if let Some((status, body)) = inner.polls.pop_front() {
+        return said(status, body);
+    }
+    let verifier = "verifier-that-the-maker-made-for-this";
+    inner.codes.insert("typed-code".to_owned(), pkce::challenge(verifier));
+    said(
+        200,
+        json!({
+            "authorization_code": "typed-code", "code_verifier": verifier,
+            "code_challenge": pkce::challenge(verifier),
+        }),
+    )
+}
+
+async fn revoke(State(inner): Shared, Json(body): Json<Value>) -> Response {
+    let inner = inner.lock().expect("nobody panics with it");
+    inner.revoked.send_modify(|all| all.push(body));
+    StatusCode::OK.into_response()
 }
 
 async fn exchange(State(inner): Shared, headers: HeaderMap) -> Response {

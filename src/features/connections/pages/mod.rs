@@ -21,6 +21,7 @@ use serde::Deserialize;
 use crate::kernel::ConnectionId;
 
 use super::checks::{self, Checked};
+use super::logins::Leaving;
 use super::provider::forget_key;
 use super::queries::{PRACTICE, Pick};
 use super::rules::{self, ConnectionError, Effect};
@@ -143,8 +144,12 @@ async fn remove(
     hx: Hx,
     Path(id): Path<ConnectionId>,
 ) -> Result<Response, PageError> {
+    let leaving = Leaving::of(&ws, id);
     let gone = ws.write(&who, move |tx| rules::delete(tx, id)).await?;
     forget_key(&app, id);
+    if let Some(leaving) = leaving {
+        leaving.tell(&ws);
+    }
     let text = format!("{} and its key are removed.", gone.name);
     Ok(flash::say(&app, Flash::ok(text), hx.go_to(&ws.url(HERE))))
 }
