@@ -45,6 +45,8 @@ async fn a_run_is_stopped_while_the_model_speaks() {
         office.get::<hq::features::tasks::model::Task>(task.id).status,
         TaskStatus::InProgress
     );
+    let page = office.hq.owner().get("/w/marlow-cargo/tasks/MC-1").await;
+    assert_eq!(page.texts(".banner .acts button"), ["Continue", "Retry", "Reassign"]);
     // What had come may be billed.
     let usage = office.usage(run);
     assert_eq!((usage.len(), usage[0].estimated), (1, true));

@@ -11,14 +11,16 @@ use super::timeline::{self, Entry, RunView};
 use crate::app::Ws;
 use crate::features::comments::queries::{self as comments, Composer};
 use crate::features::files::queries::{self as files, Line};
+use crate::features::inbox::model::Item;
 use crate::features::runs::queries::questions::{self, Card, Reader};
+use crate::features::runs::queries::{self as runs, onward};
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::scene::{Chip, Scene};
 use crate::features::tasks::queries::standing::Standing;
 use crate::features::tasks::queries::{self, due, list, standing};
-use crate::kernel::{FieldError, Priority, RunState, TaskStatus};
-use crate::store::{BlobId, Read};
+use crate::kernel::{FieldError, ItemState, Priority, RunState, TaskStatus};
+use crate::store::{BlobId, Read, ReadExt as _};
 use crate::web::error::PageError;
 use crate::web::extract::{Path, Query};
 use crate::web::html::{self, SafeHtml};
@@ -84,6 +86,18 @@ struct Head {
     /// Why the last run failed, or empty.
     failed: String,
     failed_href: String,
+    stopped: Option<Stopped>,
+}
+
+/// What can be done when a person stopped the last run.
+struct Stopped {
+    text: String,
+    /// The run's page.
+    href: String,
+    /// The words with which it goes on where it stopped.
+    onward: Option<String>,
+    /// Where its work is begun anew.
+    retry: Option<String>,
 }
 
 #[derive(Default)]
@@ -294,14 +308,37 @@ fn head(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Head, TaskError> 
         }
         _ => (String::new(), String::new()),
     };
+    let stopped = match &standing {
+        Standing::Stopped { run } if scene.may_write => stopped(scene, read, *run)?,
+        _ => None,
+    };
     Ok(Head {
         live,
+        stopped,
         chip: scene.chip(task, &standing),
         title: task.title.clone(),
         archived: task.archived_at.is_some(),
         failed,
         failed_href,
     })
+}
+
+fn stopped(scene: &Scene, read: &dyn Read, number: u32) -> Result<Option<Stopped>, TaskError> {
+    let Some(run) = runs::by_name(&read, &number.to_string())? else { return Ok(None) };
+    let item = match run.item {
+        Some(item) => read.get::<Item>(item)?,
+        None => None,
+    };
+    let failed = |item: &Item| {
+        let over = matches!(item.state, ItemState::Failed | ItemState::DeadLetter);
+        over && item.run == Some(run.id)
+    };
+    Ok(Some(Stopped {
+        text: format!("{} was stopped. What it did stays.", run.name()),
+        href: scene.run_href(number),
+        onward: onward::of(&read, &run, scene.me)?.map(|onward| onward.label),
+        retry: item.filter(failed).map(|item| scene.ws.url(&format!("inbox/{}/retry", item.id))),
+    }))
 }
 
 fn asks(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Asks, TaskError> {
