@@ -236,6 +236,7 @@ fn is_name(name: &str) -> bool {
 mod tests {
     use std::sync::Arc;
 
+    use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
     use tokio::net::TcpListener;
 
     use super::*;
@@ -359,6 +360,24 @@ mod tests {
             assert!(heard.starts_with(&format!("HTTP/1.1 {status} ")), "{head}{heard}");
             let (before, body) = heard.split_once("\r\n\r\n").expect("a head");
             assert!(before.contains(&format!("content-length: {}\r\n", body.len())), "{heard}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_passed_on_is_one_head_to_one_host(
+            first in "(CONNECT|GET|POST|[A-Z]{0,3}) (http://)?[ -~\r\n]{0,30} HTTP/1\\.[01]",
+            lines in proptest::collection::vec("[!-~]{0,6}:?[ -~\r\n]{0,12}", 0..4),
+        ) {
+            let head = format!("{first}\r\n{}\r\n\r\n", lines.join("\r\n"));
+            if let Ok(asked) = Asked::read(&head) {
+                let (out, host) = (asked.forwarded(), asked.url.host_str().unwrap_or_default());
+                prop_assert!(out.ends_with("connection: close\r\n\r\n"));
+                prop_assert_eq!(out.matches("\r\n\r\n").count(), 1);
+                let hosts = out.lines().filter(|line| line.to_lowercase().starts_with("host:"));
+                prop_assert_eq!(hosts.count(), 1);
+                prop_assert!(out.contains(host));
+            }
         }
     }
 

@@ -166,6 +166,7 @@ pub fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>, count: usiz
 #[cfg(test)]
 mod tests {
     use super::{nearest, read};
+    use proptest::prelude::proptest;
     use serde_json::json;
 
     #[derive(serde::Deserialize, Debug, PartialEq)]
@@ -213,6 +214,18 @@ mod tests {
         let list = read(r#"{"ids":"[\"R-2\", \"R-3\"]"}"#).unwrap();
         assert_eq!(list.ids, ids(&["R-2", "R-3"]));
         assert!(read(r#"{"limit":5.5}"#).is_err() && read(r#"{"limit":-5.0}"#).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_arguments_make_it_panic(
+            raw in "\\PC{0,40}|[{}\\[\\]\":,a-z0-9.\\\\ ]{0,40}",
+            value in "\\PC{0,12}",
+        ) {
+            let _ = read::<Args>(&raw, &schema(), &[("file", "path")]);
+            let given = json!({ "path": value, "limit": value, "all": value }).to_string();
+            let _ = read::<Args>(&given, &schema(), &[]);
+        }
     }
 
     #[test]
