@@ -8,6 +8,8 @@ import { after, before, test } from 'node:test';
 import { MIDDLE, newContext, PHONE, startBrowser, WIDE } from './lib/browser.mjs';
 import { startServer } from './lib/server.mjs';
 import { backUp, foundCompany, joinCompany } from './lib/company.mjs';
+import { startModel } from './lib/model.mjs';
+import { finish, talk, workDay } from './lib/workday.mjs';
 import { everyPage, kindOf } from './stories/access.mjs';
 
 const OUT = fileURLToPath(new URL('out/', import.meta.url));
@@ -18,11 +20,14 @@ before(async () => {
   await mkdir(OUT, { recursive: true });
   given.server = await startServer();
   given.browser = await startBrowser();
+  given.model = await startModel();
 });
 
 after(async () => {
   await given.browser?.close();
+  given.model?.free();
   await given.server?.stop();
+  await given.model?.stop();
 });
 
 function fileName(path, size, theme) {
@@ -31,21 +36,25 @@ function fileName(path, size, theme) {
 }
 
 test('screenshots of every page', async () => {
-  const { browser, server } = given;
+  const { browser, server, model } = given;
   const maker = await newContext(browser, server);
   const page = await maker.newPage();
   const { place, review, send } = await foundCompany(page, server);
   const { history, undo } = await joinCompany(browser, server, page, { place, send });
   await backUp(page, place);
+  const { run } = await workDay({ browser, server, page, place, send, model });
+  await finish({ page, run });
+  await talk({ page, place });
   // Somebody is at work in the pictures, for as long as they take.
-  await server.restart({ settings: { HQ_PRACTICE_PAUSE_MS: '600' } });
   const live = await send('/tasks', { title: 'Write three headlines for the spring series', assignee: 'quill', priority: 'high', status: 'todo', description: '' });
   await page.goto(live);
   await page.getByRole('main').getByRole('link', { name: 'Watch' }).waitFor();
   const task = new URL(review, server.url).pathname;
   const signedIn = await maker.storageState();
-  const first = [task, history, undo, `${place}/agents/quill`, `${place}/runs/R-1`, `${place}/`];
+  const first = [task, history, undo, `${place}/agents/quill`, run, `${place}/agents/ada/chat`, `${place}/settings/usage`, `${place}/`];
   const pages = (await everyPage(page, ...first)).pages;
+  await page.goto(run);
+  const changed = await page.locator('.trace > li', { has: page.locator('.diff') }).first().getAttribute('id');
   await maker.close();
 
   for (const size of [WIDE, MIDDLE, PHONE]) {
@@ -57,6 +66,9 @@ test('screenshots of every page', async () => {
         await page.evaluate(() => document.fonts.ready);
         await page.screenshot({ path: fileName(path, size, theme) });
       }
+      // The middle of the run, with a change and what came of a command.
+      await page.goto(`${run}#${changed}`);
+      await page.screenshot({ path: fileName('/run-middle', size, theme) });
       await context.close();
     }
   }
@@ -65,7 +77,11 @@ test('screenshots of every page', async () => {
   const shown = {
     dashboard: [`${place}/`, WIDE],
     task: [task, WIDE],
-    run: [find(/\/runs\/[^/]+$/), WIDE],
+    run: [run, WIDE],
+    'run-dark': ['/run-middle', WIDE, 'dark'],
+    'run-phone': ['/run-middle', PHONE],
+    chat: [`${place}/agents/ada/chat`, WIDE],
+    usage: [`${place}/settings/usage`, WIDE],
     agent: [find(/\/agents\/(?!new)[^/]+$/), WIDE],
     'tasks-phone': [find(/\/tasks$/), PHONE],
     history: [find(/\/history\/tasks\/[^/]+$/), WIDE],
@@ -75,8 +91,8 @@ test('screenshots of every page', async () => {
     members: [find(/\/settings\/members$/), WIDE],
   };
   await mkdir(README, { recursive: true });
-  for (const [name, [path, size]] of Object.entries(shown)) {
+  for (const [name, [path, size, theme = 'light']] of Object.entries(shown)) {
     if (!path) throw new Error(`no page found for docs/shots/${name}.png`);
-    await copyFile(fileName(path, size, 'light'), `${README}${name}.png`);
+    await copyFile(fileName(path, size, theme), `${README}${name}.png`);
   }
 });

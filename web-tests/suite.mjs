@@ -15,6 +15,7 @@ import * as history from './stories/history.mjs';
 import * as loop from './stories/loop.mjs';
 import * as people from './stories/people.mjs';
 import * as plain from './stories/plain.mjs';
+import * as runs from './stories/runs.mjs';
 import * as talk from './stories/talk.mjs';
 
 const given = {};
@@ -38,6 +39,7 @@ again.tell(given);
 chat.tell(given);
 history.tell(given);
 people.tell(given);
+runs.tell(given);
 danger.tell(given);
 faults.tell(given);
 access.tell(given);

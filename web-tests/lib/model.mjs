@@ -81,7 +81,12 @@ export async function startModel(models = ['claude-sonnet-5', 'claude-haiku-5-5'
     let pieces = 0;
     for (const delta of deltas(turn, id)) {
       if (response.destroyed) return;
-      if (pieces === turn.holds) await new Promise((resolve) => freed.push(resolve));
+      if (pieces === turn.holds) {
+        // A provider that is silent for long is given up.
+        const alive = setInterval(() => response.write(': still here\n\n'), 20_000);
+        await new Promise((resolve) => freed.push(resolve));
+        clearInterval(alive);
+      }
       pieces += 1;
       send({ choices: [{ index: 0, delta, finish_reason: null }] });
       if (turn.pace) await rest(turn.pace);

@@ -2,9 +2,9 @@
 // a conversation, programs that go on, and what goes wrong. The model is scripted (`model.mjs`), all
 // else is the program as it is.
 
-import assert from 'node:assert/strict';
-
 import { PATIENCE } from './story.mjs';
+
+const LONG_WORK = { timeout: 60_000 };
 
 export const PRICES = 'Compare early-return fees of four cargo-bike firms';
 export const LONG =
@@ -64,7 +64,8 @@ async function priceList(browser) {
   return picture;
 }
 
-function tellStories(model) {
+/** What the scripted model answers to each piece of work. */
+export function tellStories(model) {
   // The long piece of work, up to its question and on from the answer.
   model.tell(
     /Early-return fees|early-return fees of four/,
@@ -77,7 +78,7 @@ function tellStories(model) {
     { thinks: 'Section 4 of the terms has the numbers that were missing.', calls: [['edit', { path: 'notes/leasing-fees.md', edits: KNOWN }]], pace: 4 },
     { calls: [['apply_patch', { input: PATCH }]] },
     { calls: [['exec', { command: 'grep -rn "fee" contracts/ | head -5; false' }]] },
-    { says: 'Two small questions can be answered beside this. I hand them on.', calls: [['subagent_spawn', { name: 'Fee reader', task: 'Read notes/leasing-fees.md and name the cheapest firm for six bikes.', budget: 0.1 }], ['subagent_spawn', { name: 'Mail checker', task: 'Check the mail in out/mail-to-pedalo.md for tone.', budget: 0.1 }]] },
+    { says: 'Two small questions can be answered beside this. I hand them on.', calls: [['subagent_spawn', { name: 'fee-reader', task: 'Read notes/leasing-fees.md and name the cheapest firm for six bikes.', budget: 0.1 }], ['subagent_spawn', { name: 'mail-checker', task: 'Check the mail in out/mail-to-pedalo.md for tone.', budget: 0.1 }]] },
     { calls: [['subagent_wait', {}]] },
     { thinks: 'Both agree. Before I write the comparison I must know whether the deposit counts, because it turns the order around for one bike.', calls: [['ask_person', { question: 'Should the deposit count as a cost in the comparison? It is paid back at the end, but it is €200 a bike for up to a year.', options: ['Count it', 'Leave it out', 'Show both'] }]], pace: 5 },
     { says: 'Understood. I write the comparison with the deposit left out.', calls: [['deliverable_submit', { kind: 'text', title: 'Early-return fees of four firms', body: DELIVERED, note: 'Pedalo is open: the mail to them lies in out/mail-to-pedalo.md.' }]], pace: 9 },
@@ -102,6 +103,9 @@ function tellStories(model) {
   // No word of what became of it.
   model.tell(/Tidy the shelf/, { says: 'I have looked at it.' }, { says: 'It is tidy, I think.' });
 
+  // Somebody is at work for as long as the pictures take.
+  model.tell(/three headlines/, { thinks: 'Spring, long bikes, first warm days.', calls: [['progress', { text: 'writing the second of three' }]] }, { says: 'Three ideas so far, the second is the best: **Carry spring home.** It says what the bike does and when, and it', pace: 4, holds: 18 });
+
   // The conversation.
   model.tell(/picture of their price list/, { thinks: 'A picture and a question. The list says it plainly.', says: 'I read it: **€179** a month for up to nine bikes, €165 from ten on.\n\n- Deposit: €200, €150 from five bikes on, €100 from ten on\n- Early return: €240 a bike\n\nShall I put it beside the others?', pace: 3 });
   model.tell(
@@ -109,20 +113,25 @@ function tellStories(model) {
     { thinks: 'Five bikes, twelve months, deposit apart.', calls: [['read', { path: 'scratch' }], ['task_list', {}]] },
     { says: '| | Velolease | Lastenrad Nord |\n|---|--:|--:|\n| Five bikes, a month | €860 | €895 |\n| First year | €10,320 | **€10,740** |\n| Back in month 9 | +€1,720 | +€1,200 |\n\nThe sum, so that you can check it:\n\n```python\nfirst_year = 5 * rate * 12\nearly = first_year * 9 / 12 + 5 * fee\n```\n\n> Delivery is not in it: €95 an order at Velolease, free at Lastenrad Nord.', pace: 3 },
   );
-  model.tell(/and what would you charge/i, { thinks: 'Our own price has to stay under the first-year total of the cheaper rival and still cover a spare bike.', says: 'I would include the spare bike from five bikes on and raise the rate to **€176**. That keeps us under the first-year total of Velolease, and the workshop log says that a spare is out only', pace: 6, holds: 46 });
+  model.tell(/and what would you charge/i, { thinks: 'Our own price has to stay under the first-year total of the cheaper rival and still cover a spare bike.', says: 'I would include the spare bike from five bikes on and raise the rate to **€176**. That keeps us under the first-year total of Velolease, and the workshop log says that a spare is out only', pace: 6, holds: 60 });
+}
+
+/** Connects the scripted model, with prices; gives the connection's id. */
+export async function connect({ page, place, send, model }) {
+  await send('/settings/connections', { kind: 'openai-compatible', name: 'Harbour models', base_url: model.url, key: '', default_model: 'claude-sonnet-5' });
+  await page.goto(`${place}/settings/connections`);
+  const section = page.locator('section[id^="conn-"]', { hasText: 'Harbour models' });
+  const connection = (await section.getAttribute('id')).replace('conn-', '');
+  for (const [name, input, output, cache] of [['claude-sonnet-5', '2', '10', '0.2'], ['claude-haiku-5-5', '0.1', '0.5', '0.01']]) {
+    await send('/settings/usage/prices', { model: name, connection, begins: '', input, output, cache_read: cache, cache_write: '' });
+  }
+  return connection;
 }
 
 /** Connects the scripted model, with prices, and lets the company work with it. Ends when all is as the pictures show it. */
 export async function workDay({ browser, server, page, place, send, model }) {
   tellStories(model);
-  const connected = await send('/settings/connections', { kind: 'openai-compatible', name: 'Harbour models', base_url: model.url, key: '', default_model: 'claude-sonnet-5' });
-  assert.ok(connected);
-  await page.goto(`${place}/settings/connections`);
-  const id = await page.locator('section[id^="conn-"]').first().getAttribute('id');
-  const connection = id.replace('conn-', '');
-  for (const [name, input, output, cache] of [['claude-sonnet-5', '2', '10', '0.2'], ['claude-haiku-5-5', '0.1', '0.5', '0.01']]) {
-    await send('/settings/usage/prices', { model: name, connection, begins: '', input, output, cache_read: cache, cache_write: '' });
-  }
+  const connection = await connect({ page, place, send, model });
   await send('/settings/connections/default', { pick: `${connection}/claude-sonnet-5` });
 
   // A picture comes by chat, then the long piece of work.
@@ -133,12 +142,20 @@ export async function workDay({ browser, server, page, place, send, model }) {
   await page.getByText('Shall I put it beside the others?').waitFor(PATIENCE);
   const task = await send('/tasks', { title: PRICES, assignee: 'ada', priority: 'high', status: 'todo', description: 'What does it cost to hand a bike **back early**? One table, then three sentences.' });
   await page.goto(task);
-  await page.getByRole('region', { name: 'Question of Ada' }).first().waitFor({ timeout: 60_000 });
+  await page.getByRole('region', { name: 'Question of Ada' }).first().waitFor(LONG_WORK);
+  const run = new URL(await page.getByRole('link', { name: 'Watch', exact: true }).getAttribute('href'), server.url).pathname;
   // What goes wrong, and what goes on.
   for (const [title, assignee] of [['Watch the shop until it opens', 'otto'], ['Find the lost invoice of the harbour café', 'quill'], ['Tidy the shelf of drafts', 'bea'], [LONG, 'bea']]) {
     await send('/tasks', { title, assignee, priority: 'medium', status: 'todo', description: '' });
   }
-  return { task, connection };
+  return { task, run, connection };
+}
+
+/** Answers the question of the long piece of work, which then comes to its end. */
+export async function finish({ page, run }) {
+  await page.goto(run);
+  await page.getByRole('button', { name: 'Leave it out' }).click();
+  await page.locator('.run-facts').getByText('Done', { exact: true }).waitFor(LONG_WORK);
 }
 
 /** A conversation with all that one can hold; ends while its last answer is being written. */
