@@ -136,7 +136,7 @@ impl Turn {
         let event = answer.event(parts);
         let paid = answer.paid();
         let limit = self.wrap_up.map(|limit| limit.which);
-        let (effective, nudged) = (self.journal.effective, self.nudged);
+        let (effective, nudged, aside) = (self.journal.effective, self.nudged, self.aside);
         let end = text.clone();
         let goes_on = self
             .journal
@@ -149,6 +149,8 @@ impl Turn {
                 pen.run.effective |= effective;
                 let next = match limit {
                     Some(which) => Next::End(Outcome::Limit { which: which.to_owned() }),
+                    // It has no tools, so words are all that can come.
+                    None if aside && !end.trim().is_empty() => Next::End(Outcome::Done),
                     None if !runs::queue::heard(tx, pen.session.id, pen.run.id)?.is_empty() => {
                         Next::GoOn(None)
                     }

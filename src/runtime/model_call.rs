@@ -219,7 +219,7 @@ impl Turn {
         self.request.max_output = admitted.bound.max_output;
         self.request.blind = !self.chosen.known.vision;
         self.request.tool_choice = match &self.client {
-            _ if self.wrap_up.is_some() => ToolChoice::None,
+            _ if self.wrap_up.is_some() || self.aside => ToolChoice::None,
             Some(client) => client.choice(&self.request),
             None => ToolChoice::Auto,
         };

@@ -13,7 +13,7 @@ use crate::app::Ws;
 use crate::features::agents::model::Agent;
 use crate::features::connections::queries::{Choice, turns};
 use crate::features::inbox::model::Item;
-use crate::features::runs::model::{EventKind, Run, Session};
+use crate::features::runs::model::{BranchWhy, EventKind, Run, Session};
 use crate::features::runs::queries as runs;
 use crate::features::runs::rules::{self, Asks, Pen, RunError};
 use crate::features::usage::queries::budgets::Lack;
@@ -105,6 +105,8 @@ pub(super) struct Turn {
     pub blocked: bool,
     /// Set when the next call is the last one.
     pub wrap_up: Option<LimitReached>,
+    /// Whether it answers a question beside a conversation, in words alone.
+    pub aside: bool,
     /// What messages asked for since the last call.
     pub wish: Option<Asks>,
     /// Whether the run waits for something.
@@ -196,13 +198,15 @@ impl Turn {
             let choice = (Chain::read(snap, all, ws.app.clock.now())?, choice);
             let shown = Shown::read(snap, session.id, id)?;
             let facts = prompt::Facts::read(snap, ws, &agent, run.trigger)?;
-            let again = runs::branches::of_run(snap, &run)?.map(|branch| branch.note);
+            let again = runs::branches::of_run(snap, &run)?;
             let asked = runs::client::asked(snap, &run)?;
             let of = (item, child, again, asked);
             Ok::<_, EngineError>((run, session, agent, of, choice, shown, facts))
         })?;
         let (run, session, agent, of, (mut chain, home), shown, mut facts) = loaded;
-        let (item, child, again, asked) = of;
+        let (item, child, branch, asked) = of;
+        let aside = branch.as_ref().is_some_and(|branch| branch.why == BranchWhy::Aside);
+        let again = branch.map(|branch| branch.note);
         let client = asked.map(|(_, demand)| Client::of(demand, &engine.tools));
         let wanted = chain.now.clone();
         let (chosen, refused) = chain.connect(ws, &home).await?;
@@ -257,6 +261,7 @@ impl Turn {
             guard: Guard::default(),
             blocked: false,
             wrap_up: None,
+            aside,
             wish: None,
             parked: false,
             rests,
@@ -526,7 +531,7 @@ impl Turn {
             Err(why) => return self.not_kept(answer, why).await,
         };
         let calls: Vec<Call> = answer.reply.calls().map(Call::of).collect();
-        if calls.is_empty() || self.wrap_up.is_some() {
+        if calls.is_empty() || self.wrap_up.is_some() || self.aside {
             return self.last_word(answer, parts).await;
         }
         self.nudged = false;

@@ -317,3 +317,39 @@ async fn what_goes_on_what_it_thinks_and_what_it_asks_are_commands_too() {
     assert!(!page.texts(".fold").iter().any(|fold| fold.contains("Thought")), "{}", page.text);
     hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_beside_a_conversation_is_answered_in_words_and_leaves_nothing_in_it() {
+    let (hq, model) = scene().await;
+    let (api, gate) = (hq.api().await, Gate::new());
+    let early = api.post(COMMANDS, &json!({ "text": "/btw why?" })).await;
+    assert_eq!(early.json()["code"], "session_empty", "{}", early.text);
+    command(&hq, "The van is red").await;
+    // Also while a run works there.
+    model.push(Turn::call("task_list", json!({})).behind(&gate));
+    let slow = api.post(COMMANDS, &json!({ "text": "Look at all tasks" })).await.json();
+    gate.reached().await;
+    let asked = model.requests().len();
+    model.push(Turn::text("Red.").and_call("task_create", json!({ "title": "No" })));
+    let told = api.post(COMMANDS, &json!({ "text": "/btw Which colour was it?" })).await.json();
+    let told = told["answer"].as_str().expect("an answer").to_owned();
+    assert!(told.contains("R-3 answers beside"), "{told}");
+    model.asked(asked + 1).await;
+    let seen = model.last();
+    assert!(seen.text().contains("The van is red") && seen.text().contains("Which colour was it?"));
+    assert_eq!(seen.body["tool_choice"], "none");
+    gate.open();
+    hq.settle().await;
+    let run = api.get("/api/v1/runs/R-3").await.json();
+    assert_eq!((&run["state"], &run["summary"]), (&json!("ended"), &json!("Red.")), "{run}");
+    assert_eq!(api.get("/api/v1/tasks").await.json()["items"], json!([]), "no tool is carried out");
+    assert_eq!(slow["said"]["outcome"], "started");
+    let page = hq.owner().get(CHAT).await;
+    assert!(!page.text_of("#talk").contains("Which colour"), "{}", page.text_of("#talk"));
+    let place = told.split_once("](").unwrap().1.split_once(')').unwrap().0;
+    let aside = hq.owner().get(place).await;
+    assert!(aside.text_of("#talk").contains("Red."), "{}", aside.text);
+    let listed = api.get("/api/v1/agents/ada/sessions").await.json();
+    assert_eq!(listed["items"].as_array().map(Vec::len), Some(1), "{listed}");
+    hq.finish().await;
+}

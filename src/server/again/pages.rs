@@ -118,8 +118,8 @@ async fn page(
     let look = move |ws: &Ws| Preview::read(ws, &looker, &looked, (why, step.as_deref()));
     let p = ws.look(look).await?;
     let (verb, path) = match why {
-        // A message in other words is sent on the page of the chat, never from here.
-        BranchWhy::Retry | BranchWhy::Edit => ("Retry", "retry"),
+        // What is said on the page of the chat is never begun from here.
+        BranchWhy::Retry | BranchWhy::Edit | BranchWhy::Aside => ("Retry", "retry"),
         BranchWhy::Fork => ("Fork", "fork"),
     };
     let href = ws.url(&format!("runs/{}", run.name()));
@@ -215,7 +215,9 @@ async fn again(
             let run = ws.read(|snap| snap.get::<Run>(run))?;
             let made = run.map_or_else(String::new, |run| run.name());
             let text = match why {
-                BranchWhy::Retry | BranchWhy::Edit => format!("{made} retries {}", of.name()),
+                BranchWhy::Retry | BranchWhy::Edit | BranchWhy::Aside => {
+                    format!("{made} retries {}", of.name())
+                }
                 BranchWhy::Fork => format!("{made} is a fork of {}", of.name()),
             };
             let answer = hx.go_to(&ws.url(&format!("runs/{made}")));

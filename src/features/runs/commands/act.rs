@@ -127,6 +127,7 @@ impl Place<'_> {
                 self.queue(wish, once).await?;
                 self.look(tell::queue)?
             }
+            Command::Aside(question) => self.aside(question, once).await?,
             Command::Jobs => self.look(tell::jobs)?,
             Command::Reasoning(None) => self.look(tell::reasoning)?,
             Command::Reasoning(Some(shown)) => {
@@ -288,6 +289,21 @@ impl Place<'_> {
         let answer = once.run(move |tx| rules::park::answer(tx, id, &text, by).map(drop));
         self.ws.write(who, answer).await?;
         Ok(format!("{} goes on with it.", run.name()))
+    }
+
+    async fn aside(&self, question: String, once: Once) -> Result<String, CommandError> {
+        let session = self.session()?.ok_or(RunError::Silent)?;
+        let (id, by) = (session.id, self.who.account);
+        let ask = once.run(move |tx| rules::aside::ask(tx, id, by, question));
+        let sent = self.ws.write(self.who, ask).await?;
+        let run = self.ws.read(|snap| snap.get::<Run>(sent.run))?;
+        let Some(run) = run else { return Err(RunError::NotFound(sent.run.to_string()).into()) };
+        let page = format!("agents/{}/chat?session={}", self.agent.slug, run.session);
+        Ok(format!(
+            "{} answers beside the conversation: [look at its answer]({}). Both go after a day.",
+            run.name(),
+            self.ws.url(&page)
+        ))
     }
 
     async fn compact(&self, focus: String, once: Once) -> Result<String, CommandError> {

@@ -46,6 +46,11 @@ pub const ALL: &[Spec] = &[
     Spec { alias: Some("tell"), ..spec("steer", "text", "Say something for the next step") },
     spec("usage", "", "Show tokens and cost"),
     spec("context", "[detail]", "Show what fills the context"),
+    spec(
+        "btw",
+        "question",
+        "Ask beside the conversation: no tools, and nothing of it is kept here",
+    ),
     spec("jobs", "", "Show what goes on besides: programs, sub-agents, timers"),
     spec("reasoning", "[on|off|default]", "Unfold or leave out what it thinks, here"),
     spec("answer", "[R-12] text", "Answer what a run asks; without its name the one here"),
@@ -98,6 +103,8 @@ pub enum Command {
     Usage,
     /// `/context`: whether part by part.
     Context(bool),
+    /// `/btw`
+    Aside(String),
     /// `/jobs`
     Jobs,
     /// `/reasoning`: shows it, or chooses; none within takes the choice back.
@@ -304,6 +311,8 @@ fn command(spec: &Spec, rest: &str) -> Result<Command, CommandError> {
         "new" => Ok(Command::New(given)),
         "compact" => Ok(Command::Compact(rest.to_owned())),
         "rename" => Ok(Command::Rename(rest.to_owned())),
+        "btw" if rest.is_empty() => Err(wrong(spec, "say what to ask")),
+        "btw" => Ok(Command::Aside(rest.to_owned())),
         "jobs" => alone(Command::Jobs),
         "reasoning" => match rest.to_ascii_lowercase().as_str() {
             "" => Ok(Command::Reasoning(None)),
@@ -409,7 +418,7 @@ mod tests {
     fn every_command_of_the_list_is_understood_and_no_name_means_two() {
         for spec in ALL {
             let text = match spec.name {
-                name @ ("steer" | "answer") => format!("/{name} left"),
+                name @ ("steer" | "answer" | "btw") => format!("/{name} left"),
                 name => format!("/{name}"),
             };
             assert!(read(&text).is_ok(), "{text}");
@@ -474,6 +483,7 @@ mod tests {
             "/queue a:b",
             "/steer",
             "/answer R-1",
+            "/btw",
         ] {
             assert!(refused(text).contains("; write /"), "{}", refused(text));
         }

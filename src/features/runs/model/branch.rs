@@ -27,6 +27,9 @@ pub enum BranchWhy {
     Fork,
     /// A person said something in place of what they had said: the conversation goes on in the branch.
     Edit,
+    /// A person asked something beside the conversation, which stays as it is: answered in words alone,
+    /// and gone after a day.
+    Aside,
 }
 
 impl BranchWhy {
@@ -37,6 +40,7 @@ impl BranchWhy {
             Self::Retry => "retry",
             Self::Fork => "fork",
             Self::Edit => "edit",
+            Self::Aside => "aside",
         }
     }
 }

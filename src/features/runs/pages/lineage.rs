@@ -28,6 +28,7 @@ pub(super) fn kin(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Vec<K
             BranchWhy::Retry => format!("Retry, {}, of", branch.place()),
             BranchWhy::Fork => format!("Fork, {}, of", branch.place()),
             BranchWhy::Edit => "In other words than".to_owned(),
+            BranchWhy::Aside => "Asked beside".to_owned(),
         };
         all.push(Kin::of(look, words, &of, (&of, run)));
     }
@@ -44,6 +45,7 @@ fn later(branch: &Branch) -> String {
         BranchWhy::Retry => format!("Retried {} by", branch.place()),
         BranchWhy::Fork => format!("Forked {} as", branch.place()),
         BranchWhy::Edit => "Said in other words in".to_owned(),
+        BranchWhy::Aside => "Something was asked beside it in".to_owned(),
     }
 }
 

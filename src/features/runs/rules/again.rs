@@ -183,6 +183,7 @@ pub(super) fn open(
             (parent.key.clone(), queries::session_by_key(tx, &parent.key)?)
         }
         BranchWhy::Fork => (fork_key(&parent.key, tx.new_id()), None),
+        BranchWhy::Aside => (aside_key(&parent.key, tx.new_id()), None),
     };
     if let Some(mut former) = replaced.clone() {
         if former.active_run.is_some() {
@@ -193,6 +194,12 @@ pub(super) fn open(
     }
     let session = open_session(tx, SessionSpec { agent, key, owner, task })?;
     Ok((session, replaced))
+}
+
+/// The key of what is asked beside a conversation: of one that goes after a day.
+fn aside_key(key: &str, id: SessionId) -> String {
+    let agent: Vec<&str> = key.splitn(3, ':').take(2).collect();
+    format!("{}:explicit:{id}", agent.join(":"))
 }
 
 /// The key of a fork: of a conversation that was made for a single call another such, else one that says
@@ -264,7 +271,7 @@ pub fn context_at(tx: &impl ReadExt, session: &Session, upto: u32) -> Result<Con
 
 #[cfg(test)]
 mod tests {
-    use super::fork_key;
+    use super::{aside_key, fork_key};
     use crate::features::runs::queries::talk::is_throw_away;
     use crate::kernel::{SessionId, TypedId};
 
@@ -272,6 +279,14 @@ mod tests {
     fn a_fork_of_a_conversation_for_one_call_is_another_such() {
         let id = SessionId::from_bytes([7; 16]);
         let key = fork_key("agent:ada:explicit:0190a0a0-0000-7000-8000-000000000000", id);
+        assert!(is_throw_away(&key), "{key}");
+    }
+
+    #[test]
+    fn what_is_asked_beside_a_conversation_goes_after_a_day() {
+        let id = SessionId::from_bytes([7; 16]);
+        let key = aside_key("agent:ada:person:0190a0a0-0000-7000-8000-000000000000", id);
+        assert_eq!(key, format!("agent:ada:explicit:{id}"));
         assert!(is_throw_away(&key), "{key}");
     }
 

@@ -2,6 +2,7 @@
 //! engine appends, which is the fence.
 
 pub mod again;
+pub mod aside;
 pub mod children;
 pub mod client;
 pub mod context;

@@ -1,0 +1,52 @@
+//! A question beside a conversation: answered from what was said up to now, in words alone. The
+//! conversation stays as it is, also while a run works in it.
+
+use crate::features::runs::model::{Branch, BranchWhy, Context, Session};
+use crate::features::runs::queries;
+use crate::kernel::{AccountId, SessionId};
+use crate::store::{ReadExt, WriteTx};
+
+use super::{NewInput, RunError, Sent, again, queue};
+
+/// How many of the last events are looked through for the run that they are of.
+const LAST: usize = 200;
+
+/// Asks something beside a conversation of this person's; question and answer go after a day.
+///
+/// # Errors
+/// `Silent` when nothing was said in it yet, `NoSession` when it is not this person's, and as [`queue()`].
+pub fn ask(
+    tx: &mut WriteTx<'_>,
+    id: SessionId,
+    by: AccountId,
+    text: String,
+) -> Result<Sent, RunError> {
+    let parent = tx.get::<Session>(id)?.filter(|session| session.owner == Some(by));
+    let parent = parent.ok_or(RunError::NoSession(id))?;
+    let last = queries::last_events(tx, id, LAST)?.into_iter().rev();
+    let of = parent.active_run.or(last.filter_map(|event| event.run).next());
+    let of = of.filter(|_| 0 < parent.events).ok_or(RunError::Silent)?;
+    let upto = parent.events;
+    let (mut session, _) = again::open(tx, &parent, BranchWhy::Aside)?;
+    session.events = upto;
+    session.loaded_tools.clone_from(&parent.loaded_tools);
+    (session.model, session.thinking) = (parent.model.clone(), parent.thinking);
+    let context = again::context_at(tx, &parent, upto)?;
+    tx.put(&Context { session: session.id, ..context })?;
+    tx.put(&session)?;
+    let sent = queue(tx, session.id, NewInput::chat(text))?;
+    tx.put(&Branch {
+        session: session.id,
+        parent: parent.id,
+        upto,
+        why: BranchWhy::Aside,
+        of,
+        step: None,
+        run: sent.run,
+        thinking: None,
+        note: String::new(),
+        by: tx.by(),
+        at: tx.now(),
+    })?;
+    Ok(sent)
+}
