@@ -255,7 +255,10 @@ async fn go_on(
     Form(said): Form<Onward>,
 ) -> Result<Response, PageError> {
     let of = find(&ws, &who, &name)?;
-    let run = super::go_on(&ws, &who, (of.id, said.body), Once::without_key()).await?;
+    // It goes on once, however often the button is pressed.
+    let place = format!("continue {}", of.name());
+    let once = Once::of_form(&who, &place, "continue", &[said.body.as_str()]);
+    let run = super::go_on(&ws, &who, (of.id, said.body), once).await?;
     let run = ws.read(|snap| snap.get::<Run>(run))?;
     let made = run.map_or_else(String::new, |run| run.name());
     let text = format!("{} goes on as {made}", of.name());
