@@ -242,7 +242,7 @@ fn asked_last(tx: &Snap<'_>, session: &Session) -> Result<Option<(Run, Makeup)>,
 
 /// How everything stands.
 pub fn status(scene: &Scene<'_>) -> Result<String, StoreError> {
-    let Scene { tx, agent, session, now } = *scene;
+    let Scene { tx, agent, session, now, .. } = *scene;
     let does = match queries::halt::held(tx, agent)? {
         Some(why) => why.replace('_', " "),
         None => agent.status.label().to_lowercase(),
@@ -277,7 +277,7 @@ pub fn status(scene: &Scene<'_>) -> Result<String, StoreError> {
 
 /// Tokens and cost.
 pub fn usage(scene: &Scene<'_>) -> Result<String, StoreError> {
-    let Scene { tx, agent, session, now } = *scene;
+    let Scene { tx, agent, session, now, .. } = *scene;
     let mut out = String::new();
     if let Some(session) = session {
         let newest = queries::of_agent(tx, agent.id, None, RUNS)?.into_iter();
