@@ -83,6 +83,12 @@ for (const tab of document.querySelectorAll(":is(.tabs, .views, .seg) > [aria-cu
   if (row.scrollWidth > row.clientWidth) row.scrollLeft += tab.getBoundingClientRect().left - row.getBoundingClientRect().left - 24;
 }
 
+// A chart that is wider than the page begins where its last bar can be seen.
+for (const plot of document.querySelectorAll(".plot")) {
+  const last = [...plot.querySelectorAll(".col:has(rect[data-c])")].at(-1);
+  if (last) plot.scrollLeft += last.getBoundingClientRect().right + 24 - plot.getBoundingClientRect().right;
+}
+
 document.addEventListener("click", (event) => {
   if (!event.target.closest?.("[data-theme-toggle]")) return;
   event.preventDefault();

@@ -269,9 +269,17 @@ fn list(
     });
     let (agent, href_of) = (face.clone(), href.to_owned());
     let again = (lineage::may_fork(look, run) && !run.is_live()).then(|| format!("{href}/retry"));
-    let last = last.unwrap_or_default();
-    let drawing =
-        Drawing { look, agent, href: href_of, alone: true, start: run.started_at, again, last };
+    let (last, over) = (last.unwrap_or_default(), run.state == RunState::Ended);
+    let drawing = Drawing {
+        look,
+        agent,
+        href: href_of,
+        alone: true,
+        over,
+        start: run.started_at,
+        again,
+        last,
+    };
     let shown = steps.all.iter().skip(from).take(MOST);
     let left = steps.all.len().saturating_sub(from + MOST);
     let mut views = shown.map(|step| drawing.view(tx, step)).collect::<Result<Vec<_>, _>>()?;

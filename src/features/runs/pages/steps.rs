@@ -94,6 +94,8 @@ pub(super) struct Drawing<'a, 'l> {
     pub href: String,
     /// Whether this is that page: there sub-agents and raw events are shown.
     pub alone: bool,
+    /// Whether it has ended: what it still wanted to do is not done any more.
+    pub over: bool,
     /// When that run began.
     pub start: Option<Timestamp>,
     /// Where the run begins again, if it can.
@@ -332,7 +334,12 @@ impl Drawing<'_, '_> {
         (view.icon, view.verb, view.what, view.parts) =
             (told.icon, told.verb, told.what, told.parts);
         (view.tone, view.code) = match call.state {
-            CallState::Planned => ("", String::new()),
+            CallState::Planned => {
+                if self.over {
+                    view.verb = view.verb.replacen("Next:", "Not done any more:", 1);
+                }
+                ("", String::new())
+            }
             CallState::Running => ("info", "running".to_owned()),
             CallState::Ended(CallStatus::Ok) => ("", String::new()),
             CallState::Ended(CallStatus::Error) => ("danger", "failed".to_owned()),

@@ -183,6 +183,7 @@ impl<'a, 'l> Telling<'a, 'l> {
             agent: face.clone(),
             href,
             alone: false,
+            over: false,
             start: None,
             again: None,
             last,
