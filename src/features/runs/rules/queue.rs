@@ -398,7 +398,13 @@ pub(super) fn carry(
     to: &mut Session,
 ) -> Result<(), RunError> {
     bring_over(tx, from, to)?;
-    hand_over(tx, to)
+    hand_over(tx, to)?;
+    // Nothing has ended there that would tell of the run.
+    let first = reading::open_inputs(tx, to.id)?.into_iter().next();
+    if let Some(input) = first {
+        tx.emit(Event::InputQueued { input: input.id, session: to.id, agent: to.agent });
+    }
+    Ok(())
 }
 
 /// What people said in a conversation and nobody has read belongs to another one from now on, with how
