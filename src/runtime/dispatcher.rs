@@ -21,7 +21,7 @@ use crate::features::connections::model::{FALLBACKS, USUAL_THINKING};
 use crate::features::history::model::FILE_REVERTS;
 use crate::features::inbox::model::Item;
 use crate::features::inbox::rules::{self as inbox, InboxError};
-use crate::features::runs::model::{BRANCHES, Run, Session};
+use crate::features::runs::model::{BRANCHES, RUNS, Run, Session};
 use crate::features::runs::queries as runs;
 use crate::features::runs::rules::{self, RunError, RunSpec, SessionSpec};
 use crate::features::tasks::model::Task;
@@ -54,6 +54,8 @@ const LOST: &str = "HQ could not write down what happened";
 struct Working {
     agent: AgentId,
     background: bool,
+    /// It is given up when it ends the program once more.
+    suspect: bool,
     leash: Leash,
 }
 
@@ -79,6 +81,8 @@ struct Memory {
     poor: bool,
     /// Runs that were there when the program began and that no task has taken up since.
     recovered: HashSet<RunId>,
+    /// A suspect waits until another was tried.
+    held_back: bool,
 }
 
 /// The dispatcher of one workspace.
@@ -207,9 +211,12 @@ impl Dispatcher {
             self.0.choices.fetch_add(1, Ordering::Relaxed);
             heard = Heard::Look;
         }
-        let poor = self.0.memory.lock().poor && changed(RESERVATIONS.number);
+        let (poor, held_back) = {
+            let memory = self.0.memory.lock();
+            (memory.poor && changed(RESERVATIONS.number), memory.held_back && changed(RUNS.number))
+        };
         // A run that begins again may begin: it was made, or what it waited for has gone back.
-        if poor || changed(BRANCHES.number) || changed(FILE_REVERTS.number) {
+        if poor || held_back || changed(BRANCHES.number) || changed(FILE_REVERTS.number) {
             heard = Heard::Look;
         }
         for event in &entry.events {
@@ -395,7 +402,7 @@ impl Dispatcher {
         let now = self.0.ws.app.clock.now();
         let plan = {
             let mut memory = self.0.memory.lock();
-            memory.starved = false;
+            (memory.starved, memory.held_back) = (false, false);
             let plan = self.0.ws.read(|snap| Plan::read(snap, &memory.noted, now))?;
             memory.noted.fresh.clear();
             memory.noted.woken.clone_from(&plan.woken);
@@ -466,6 +473,11 @@ impl Dispatcher {
         if working.contains_key(&run.id) || busy {
             return;
         }
+        let suspect = is_suspect(run);
+        if suspect && self.is_trying(&working) {
+            self.0.memory.lock().held_back = true;
+            return;
+        }
         let slot = || Arc::clone(&self.0.engine.slots).try_acquire_owned();
         let lane = || Arc::clone(&self.0.engine.lane).try_acquire_owned();
         let permits = match run.trigger {
@@ -481,10 +493,21 @@ impl Dispatcher {
             rests: Arc::default(),
             choices: Arc::clone(&self.0.choices),
         };
-        let entry = Working { agent: run.agent, background, leash: leash.clone() };
+        let entry = Working { agent: run.agent, background, suspect, leash: leash.clone() };
         working.insert(run.id, entry);
         drop(working);
         self.launch(run.id, background, leash, permits);
+    }
+
+    /// Whether a suspect works that has not made a step since. They are tried one by one, so that none is given
+    /// up for what another does.
+    fn is_trying(&self, working: &HashMap<RunId, Working>) -> bool {
+        let tried = |id: RunId| match self.0.ws.read(|snap| snap.get::<Run>(id)) {
+            Ok(run) => run.is_some_and(|run| is_suspect(&run) && run.is_live()),
+            // The next look tells.
+            Err(_) => true,
+        };
+        working.iter().any(|(id, other)| other.suspect && tried(*id))
     }
 
     fn launch(&self, run: RunId, background: bool, leash: Leash, permits: Permits) {
@@ -520,6 +543,11 @@ impl Dispatcher {
         }
         Ok(())
     }
+}
+
+/// Whether a run would be given up if it ended the program once more.
+fn is_suspect(run: &Run) -> bool {
+    rules::MAX_CRASHES <= run.crashes + 1
 }
 
 /// Makes the run of an item and leases the item to it, in one transaction.

@@ -7,12 +7,24 @@ use std::time::Duration;
 use hq::features::agents::rules as agents;
 use hq::features::runs::model::{Input, InputState, Run};
 use hq::features::runs::rules as runs;
-use hq::kernel::{Outcome, RunState};
+use hq::kernel::{Outcome, RunId, RunState};
 use hq::store::{ReadExt as _, StoreError};
 use serde_json::json;
 
 use crate::support::model::{Gate, Turn};
 use crate::support::office::Office;
+
+/// A run was at work when the program ended, so often.
+async fn crashed_with(office: &Office, run: RunId, times: u32) {
+    office
+        .act(move |tx| {
+            let mut run = tx.get::<Run>(run)?.expect("it is there");
+            run.crashes = times;
+            tx.put(&run)?;
+            Ok::<_, StoreError>(())
+        })
+        .await;
+}
 
 /// Starts that did not end well, so many seconds ago.
 fn crashed(office: &Office, seconds: &[i64]) {
@@ -29,15 +41,7 @@ async fn after_three_starts_that_ended_badly_nothing_begins_until_somebody_resum
     office.model.push(Turn::text("Too late.").behind(&gate));
     let run = office.say(&ada, "Hello?").await;
     gate.reached().await;
-    // It was at work when the program ended.
-    office
-        .act(move |tx| {
-            let mut run = tx.get::<Run>(run)?.expect("it is there");
-            run.crashes = 2;
-            tx.put(&run)?;
-            Ok::<_, StoreError>(())
-        })
-        .await;
+    crashed_with(&office, run, 2).await;
     office.hq.stop().await;
     gate.open();
     assert!(!office.hq.data().join("starts").exists(), "it ended well");
@@ -98,5 +102,37 @@ async fn a_run_that_ends_the_program_before_it_begins_is_given_up() {
     assert_eq!(office.all::<Run>().len(), 1);
     let said = office.all::<Input>().remove(0);
     assert!(matches!(said.state, InputState::Dropped(_)), "{:?}", said.state);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_that_may_have_ended_the_program_are_tried_one_by_one() {
+    let mut office = Office::open().await;
+    let (ada, otto) = (office.agent("Ada").await, office.agent("Otto").await);
+    let mut runs = Vec::new();
+    let before = Gate::new();
+    for agent in [&ada, &otto] {
+        office.model.push(Turn::text("Never heard.").behind(&before));
+        let run = office.say(agent, "Hello?").await;
+        office.in_state(run, RunState::Running).await;
+        crashed_with(&office, run, 2).await;
+        runs.push(run);
+    }
+    office.model.asked(2).await;
+    office.hq.stop().await;
+    let gate = Gate::new();
+    office.model.push(Turn::text("It was not me.").behind(&gate));
+    office.hq.start_again().await;
+    gate.reached().await;
+    assert_eq!(office.get::<Run>(runs[0]).state, RunState::Running);
+    office.hq.advance(Duration::from_secs(70)).await;
+    assert_eq!(office.get::<Run>(runs[1]).state, RunState::Queued, "it waits for its turn");
+    office.model.push(Turn::text("Nor me."));
+    gate.open();
+    for (run, words) in runs.into_iter().zip(["It was not me.", "Nor me."]) {
+        let run = office.ended(run).await;
+        assert_eq!((run.summary.as_str(), run.crashes), (words, 0));
+    }
+    before.open();
     office.hq.finish().await;
 }
