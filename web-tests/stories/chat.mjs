@@ -63,6 +63,28 @@ export function tell(given) {
     await context.close();
   });
 
+  test('a message whose answer was lost is said once, however often it is sent', async () => {
+    const { browser, server, signedIn } = given;
+    const context = await newContext(browser, server, { storageState: signedIn });
+    const { page, field, talk } = await openChat(context);
+    let lost = 0;
+    await page.route('**/agents/ada/chat', async (route) => {
+      if (route.request().method() !== 'POST' || lost++) return route.continue();
+      await route.fetch();
+      return route.abort('connectionreset');
+    });
+    await field.fill('Say this only once');
+    await page.keyboard.press('Enter');
+    await page.waitForFunction(() => document.getElementById('say-body').value === 'Say this only once');
+    await field.focus();
+    await page.keyboard.press('Enter');
+    await page.waitForFunction(() => document.getElementById('say-body').value === '');
+    await talk.getByRole('link', { name: 'Edit' }).first().waitFor(PATIENCE);
+    assert.equal(lost, 2);
+    assert.equal(await talk.getByText('Say this only once', { exact: true }).count(), 1);
+    await context.close();
+  });
+
   test('files go with a message and are shown in it', async () => {
     const { browser, server, signedIn } = given;
     const context = await newContext(browser, server, { storageState: signedIn });
