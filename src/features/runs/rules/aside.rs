@@ -23,8 +23,8 @@ pub fn ask(
 ) -> Result<Sent, RunError> {
     let parent = tx.get::<Session>(id)?.filter(|session| session.owner == Some(by));
     let parent = parent.ok_or(RunError::NoSession(id))?;
-    let last = queries::last_events(tx, id, LAST)?.into_iter().rev();
-    let of = parent.active_run.or(last.filter_map(|event| event.run).next());
+    let mut last = queries::last_events(tx, id, LAST)?.into_iter().rev();
+    let of = parent.active_run.or_else(|| last.find_map(|event| event.run));
     let of = of.filter(|_| 0 < parent.events).ok_or(RunError::Silent)?;
     let upto = parent.events;
     let (mut session, _) = again::open(tx, &parent, BranchWhy::Aside)?;
