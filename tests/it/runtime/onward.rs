@@ -158,3 +158,27 @@ async fn a_limit_of_tokens_is_called_so_and_a_stopped_run_goes_on() {
     assert_eq!(office.ended(run_of(&office, &made)).await.summary, "All of it is done.");
     office.hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn talk_that_failed_on_its_way_goes_on_without_being_asked_again() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.model.push(Turn::error(400, "invalid_request_error", "no such field"));
+    let first = office.ended(office.say(&ada, "Count the tasks").await).await;
+    assert!(matches!(first.outcome, Some(Outcome::Failed { .. })), "{:?}", first.outcome);
+    let api = office.hq.api().await;
+    let told = api.get("/api/v1/runs/R-1").await.json();
+    assert_eq!(told["goes_on"], Value::Null, "it did nothing: {told}");
+    office.model.push(Turn::call("task_list", json!({})));
+    office.model.push(Turn::error(400, "invalid_request_error", "no such field"));
+    let second = office.say(&ada, "Count them now").await;
+    office.ended(second).await;
+    office.model.push(Turn::text("There are none."));
+    let made = api.post("/api/v1/runs/R-2/continue", &json!({})).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let third = office.ended(run_of(&office, &made.json())).await;
+    assert_eq!((third.summary.as_str(), third.steps), ("There are none.", 0));
+    let asked = office.model.last().text();
+    assert_eq!(asked.matches("Count them now").count(), 1, "{asked}");
+    office.hq.finish().await;
+}

@@ -15,16 +15,18 @@ use super::{RunError, again};
 /// How many events are looked through for the last one that is more than somebody's look.
 const LATEST: usize = 50;
 
-/// Whether a run that ended so had more to do, and nobody but a person lets it go on.
-fn broke_off(outcome: &Outcome) -> bool {
-    match outcome {
-        Outcome::Limit { .. }
-        | Outcome::Stopped { .. }
-        | Outcome::Interrupted
-        | Outcome::CrashLoop => true,
-        Outcome::Done | Outcome::Failed { .. } | Outcome::Snoozed { .. } | Outcome::NoOutcome => {
-            false
-        }
+/// Whether a run had more to do when it ended, and nobody but a person lets it go on. Work that failed is
+/// tried again as a whole; of talk, what was done before it failed is not asked for once more.
+fn broke_off(run: &Run) -> bool {
+    match &run.outcome {
+        Some(
+            Outcome::Limit { .. }
+            | Outcome::Stopped { .. }
+            | Outcome::Interrupted
+            | Outcome::CrashLoop,
+        ) => true,
+        Some(Outcome::Failed { .. }) => run.item.is_none() && 0 < run.steps,
+        Some(Outcome::Done | Outcome::Snoozed { .. } | Outcome::NoOutcome) | None => false,
     }
 }
 
@@ -39,7 +41,7 @@ pub fn check(tx: &impl ReadExt, of: RunId, by: AccountId) -> Result<(Run, Sessio
         return Err(RunError::Live(run.name()));
     }
     again::is_whole(tx, &run)?;
-    if !run.outcome.as_ref().is_some_and(broke_off) {
+    if !broke_off(&run) {
         return Err(RunError::CameToEnd(run.name()));
     }
     let agent = tx.get::<Agent>(run.agent)?.ok_or(RunError::NoAgent(run.agent))?;
