@@ -51,6 +51,29 @@ pub fn is_public(address: IpAddr) -> bool {
     }
 }
 
+/// Networks of people's own, with the bits of their prefix.
+const PRIVATE_V4: [(Ipv4Addr, u32); 4] = [
+    (Ipv4Addr::new(10, 0, 0, 0), 8),
+    (Ipv4Addr::new(172, 16, 0, 0), 12),
+    (Ipv4Addr::new(192, 168, 0, 0), 16),
+    (Ipv4Addr::new(100, 64, 0, 0), 10), // carriers, and overlay networks
+];
+const PRIVATE_V6: (Ipv6Addr, u32) = (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7);
+/// Where clouds hand out keys inside of such networks.
+const METADATA: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+];
+
+/// Whether `address` is that of a host in a network of people's own: not of this machine, not of a cloud.
+pub fn is_private(address: IpAddr) -> bool {
+    let inside = match address {
+        IpAddr::V4(v4) => PRIVATE_V4.iter().any(|(net, bits)| in_v4(v4, *net, *bits)),
+        IpAddr::V6(v6) => in_v6(v6, PRIVATE_V6.0, PRIVATE_V6.1),
+    };
+    inside && !METADATA.contains(&address)
+}
+
 fn in_v4(address: Ipv4Addr, net: Ipv4Addr, bits: u32) -> bool {
     (address.to_bits() ^ net.to_bits()).leading_zeros() >= bits
 }
@@ -94,6 +117,26 @@ mod tests {
             "2620:4f:8001::1",
         ] {
             assert!(is_public(address.parse().unwrap()), "{address}");
+        }
+    }
+
+    #[test]
+    fn networks_of_peoples_own_are_told_from_machines_and_clouds() {
+        for address in ["10.0.0.1", "172.31.0.1", "192.168.1.1", "100.64.0.1", "fd12::1"] {
+            assert!(is_private(address.parse().unwrap()), "{address}");
+        }
+        for address in [
+            "127.0.0.1",
+            "169.254.169.254",
+            "100.100.100.200",
+            "fd00:ec2::254",
+            "fe80::1",
+            "::1",
+            "::ffff:10.0.0.1",
+            "8.8.8.8",
+            "0.0.0.0",
+        ] {
+            assert!(!is_private(address.parse().unwrap()), "{address}");
         }
     }
 

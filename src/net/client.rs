@@ -19,7 +19,9 @@ use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::error::{NetError, Phase};
-use super::guard::{self, Exceptions, Guard, GuardError, NoExceptions, Resolver, SystemResolver};
+use super::guard::{
+    self, Exceptions, Guard, GuardError, NoExceptions, Opened, Resolver, SystemResolver,
+};
 use super::message::{Headers, Method, Policy, Request, Timeouts, is_hidden};
 
 /// No request follows more redirects.
@@ -89,6 +91,19 @@ impl HttpClient {
                 guard,
                 resolver: parts.resolver,
                 connect_timeout: parts.connect_timeout,
+                trusted: Mutex::new(None),
+                guarded: Mutex::new(None),
+            }),
+        }
+    }
+
+    /// A client of its own, with connections of its own, for which this is open, too.
+    pub fn opening(&self, opened: Opened) -> HttpClient {
+        HttpClient {
+            shared: Arc::new(Shared {
+                guard: self.shared.guard.opening(opened),
+                resolver: Arc::clone(&self.shared.resolver),
+                connect_timeout: self.shared.connect_timeout,
                 trusted: Mutex::new(None),
                 guarded: Mutex::new(None),
             }),

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use url::{Host, Position, Url};
 
-use super::guard::{self, Guard};
+use super::guard::{self, Guard, Opened};
 
 /// The longest head of a request, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
@@ -65,11 +65,12 @@ impl Closed {
 
 /// Decides who gets out.
 pub trait Doorman: Send + Sync {
-    /// Whether whoever has this pass may ask this address, as much of it as can be seen.
+    /// Whether whoever has this pass may ask this address, as much of it as can be seen; and what is open for
+    /// it beside what is public.
     ///
     /// # Errors
     /// Why not, in words for the program.
-    fn admit(&self, pass: &str, url: &Url) -> Result<(), Closed>;
+    fn admit(&self, pass: &str, url: &Url) -> Result<Opened, Closed>;
 }
 
 /// Serves one connection until either side has had enough.
@@ -108,9 +109,10 @@ async fn open(inner: &mut TcpStream, guard: &Guard, doorman: &dyn Doorman) -> Re
         .map_err(|_| Closed::Unclear("the head of the request is no text"))?;
     let asked = Asked::read(text)?;
     let pass = asked.pass().ok_or(Closed::NoPass)?;
+    let opened = doorman.admit(&pass, &asked.url)?;
+    let guard = if opened.has(&asked.url) { guard.opening(opened) } else { guard.clone() };
     guard.check_url(&asked.url).map_err(|error| Closed::Refused(error.to_string()))?;
-    doorman.admit(&pass, &asked.url)?;
-    let outer = connect(guard, &asked.url).await?;
+    let outer = connect(&guard, &asked.url).await?;
     let mut first = if asked.tunnel { String::new() } else { asked.forwarded() }.into_bytes();
     first.extend_from_slice(&bytes[end..]);
     Ok(Way { outer, answer: if asked.tunnel { ESTABLISHED } else { "" }, first })
@@ -265,10 +267,10 @@ mod tests {
     struct Open;
 
     impl Doorman for Open {
-        fn admit(&self, pass: &str, url: &Url) -> Result<(), Closed> {
+        fn admit(&self, pass: &str, url: &Url) -> Result<Opened, Closed> {
             match (pass, url.path()) {
                 ("pass", "/secret") => Err(Closed::Refused("not that".to_owned())),
-                ("pass", _) => Ok(()),
+                ("pass", _) => Ok(Opened::default()),
                 _ => Err(Closed::NoPass),
             }
         }

@@ -134,6 +134,13 @@ impl Guard {
         Guard { resolver, exceptions, own: own.into() }
     }
 
+    /// The same guard with more that is open.
+    #[must_use]
+    pub fn opening(&self, opened: Opened) -> Guard {
+        let exceptions = Arc::new(Both(Arc::clone(&self.exceptions), opened));
+        Guard { resolver: Arc::clone(&self.resolver), exceptions, own: Arc::clone(&self.own) }
+    }
+
     /// Reads an address and checks all of it that needs no lookup. Done for each hop of a redirect.
     pub fn check(&self, text: &str) -> Result<Url, GuardError> {
         let url = parse(text)?;
@@ -219,6 +226,74 @@ pub fn check_shape(url: &Url) -> Result<(), GuardError> {
         return Err(GuardError::Credentials);
     }
     Ok(())
+}
+
+/// Hosts in networks of their own that people have opened: a name or an address, with a port or for those of the
+/// web. A name leads to such networks only, whatever it resolves to: not to this machine, not to a cloud's keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Opened(Vec<(String, Option<u16>)>);
+
+impl Opened {
+    /// The hosts of these lines, which were read by [`Opened::line`].
+    pub fn of(lines: &[String]) -> Opened {
+        Opened(lines.iter().filter_map(|line| Opened::parts(line)).collect())
+    }
+
+    /// A line as it is kept; nothing when it names no host, or one that nobody may open.
+    pub fn line(written: &str) -> Option<String> {
+        let (host, port) = Opened::parts(written)?;
+        if let Ok(address) = host.parse::<IpAddr>()
+            && !(address::is_private(address) || address.is_loopback())
+        {
+            return None;
+        }
+        let host = if host.contains(':') { format!("[{host}]") } else { host };
+        Some(port.map_or_else(|| host.clone(), |port| format!("{host}:{port}")))
+    }
+
+    fn parts(written: &str) -> Option<(String, Option<u16>)> {
+        let text = written.trim();
+        if text.is_empty() || text.contains(['/', '\\', '@', '*', '?', '#', '%', ' ']) {
+            return None;
+        }
+        let url = Url::parse(&format!("http://{text}/")).ok()?;
+        let host = host_name(&url).ok()?;
+        // The port of plain http is said by saying none.
+        let port = url.port().or(text.ends_with(":80").then_some(80));
+        Some((host, port))
+    }
+
+    /// Whether an address leads to one of them.
+    pub fn has(&self, url: &Url) -> bool {
+        let port = url.port_or_known_default().unwrap_or_default();
+        host_name(url).is_ok_and(|host| self.host(&host, port))
+    }
+}
+
+impl Exceptions for Opened {
+    fn host(&self, host: &str, port: u16) -> bool {
+        let fits = |own: &Option<u16>| own.map_or(OPEN_PORTS.contains(&port), |own| own == port);
+        self.0.iter().any(|(name, own)| name == host && fits(own))
+    }
+
+    fn address(&self, host: &str, address: IpAddr) -> bool {
+        let written = host.parse::<IpAddr>().is_ok_and(|own| own == address);
+        let same = written || (host == "localhost" && address.is_loopback());
+        self.0.iter().any(|(name, _)| name == host) && (same || address::is_private(address))
+    }
+}
+
+/// What one or the other has opened.
+struct Both(Arc<dyn Exceptions>, Opened);
+
+impl Exceptions for Both {
+    fn host(&self, host: &str, port: u16) -> bool {
+        self.0.host(host, port) || self.1.host(host, port)
+    }
+
+    fn address(&self, host: &str, address: IpAddr) -> bool {
+        self.0.address(host, address) || self.1.address(host, address)
+    }
 }
 
 /// Hosts that alone are reached. Each list holds names (`example.com`), all below a name (`*.example.com`) and
@@ -519,6 +594,52 @@ mod tests {
         assert!(matches!(guard.check("ftp://wiki.lan/"), Err(GuardError::Scheme { .. })));
         let literal = Guard::new(Arc::new(SystemResolver), Arc::new(Opened("::1")), &[]);
         assert!(literal.check("http://[::1]:9/").is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_people_open_leads_to_their_networks_and_no_further() {
+        for (written, kept) in [
+            (" Wiki.LAN ", Some("wiki.lan")),
+            ("wiki.lan:8080", Some("wiki.lan:8080")),
+            ("wiki.lan:80", Some("wiki.lan:80")),
+            ("192.168.1.5", Some("192.168.1.5")),
+            ("127.0.0.1:3000", Some("127.0.0.1:3000")),
+            ("localhost:3000", Some("localhost:3000")),
+            ("[fd00::1]:81", Some("[fd00::1]:81")),
+            ("169.254.169.254", None),
+            ("8.8.8.8", None),
+            ("0.0.0.0", None),
+            ("*.lan", None),
+            ("http://wiki.lan", None),
+            ("", None),
+        ] {
+            assert_eq!(Opened::line(written).as_deref(), kept, "{written}");
+        }
+        let open = |addresses: &[&str], lines: &[&str]| {
+            let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+            answering(addresses).opening(Opened::of(&lines))
+        };
+        let wiki =
+            open(&["192.168.1.5", "127.0.0.1", "169.254.169.254"], &["wiki.lan:8080", "nas.lan"]);
+        assert!(
+            wiki.check("http://wiki.lan:8080/").is_ok() && wiki.check("http://nas.lan/").is_ok()
+        );
+        for url in
+            ["http://wiki.lan/", "http://nas.lan:8080/", "http://other.lan/", "http://10.0.0.1/"]
+        {
+            assert!(wiki.check(url).is_err(), "{url}");
+        }
+        assert_eq!(wiki.resolve("wiki.lan").await, Ok(vec!["192.168.1.5".parse().unwrap()]));
+        assert!(wiki.resolve("other.example").await.is_err());
+        let own = open(&["127.0.0.1"], &["127.0.0.1:3000", "localhost:3000"]);
+        assert!(own.check("http://127.0.0.1:3000/").is_ok());
+        assert!(
+            own.check("http://127.0.0.1:3001/").is_err()
+                && own.check("http://127.0.0.2:3000/").is_err()
+        );
+        assert!(own.resolve("localhost").await.is_ok());
+        let url = parse("http://nas.lan:80/").unwrap();
+        assert!(Opened::of(&["nas.lan".to_owned()]).has(&url));
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::client::HttpClient;
 use super::fetch::{self, FetchError, Page, PageRequest};
+use super::guard::Opened;
 
 /// How long a page is kept.
 pub const KEPT: Duration = Duration::from_secs(15 * 60);
@@ -40,6 +41,15 @@ impl Pages {
     #[must_use]
     pub fn new(http: HttpClient) -> Self {
         Self { http, kept: Mutex::default() }
+    }
+
+    /// A page of a host that people have opened, fetched now: what is inside is kept for nobody else.
+    ///
+    /// # Errors
+    /// When it does not come, or cannot be read.
+    pub async fn inside(&self, opened: Opened, wanted: PageRequest) -> Result<Fetched, FetchError> {
+        let page = fetch::page(&self.http.opening(opened), wanted).await?;
+        Ok(Fetched { page: Arc::new(page), age: None })
     }
 
     /// The page as it was a short while ago, or fetched now.

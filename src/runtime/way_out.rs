@@ -20,6 +20,7 @@ use crate::features::agents::model::Agent;
 use crate::features::agents::queries::reach;
 use crate::kernel::{AgentId, WorkspaceId};
 use crate::net::egress::{self, Closed, Doorman};
+use crate::net::guard::Opened;
 use crate::store::{ReadExt, StoreError};
 use crate::tool::{ToolCx, leaks};
 
@@ -149,15 +150,16 @@ fn switched_on(tx: &impl ReadExt, agents: &[AgentId]) -> Result<bool, StoreError
 }
 
 impl Doorman for Door {
-    fn admit(&self, pass: &str, url: &Url) -> Result<(), Closed> {
+    fn admit(&self, pass: &str, url: &Url) -> Result<Opened, Closed> {
         let refused = |why: &str| Closed::Refused(why.to_owned());
         let whose = self.passes.lock().whose.get(pass).cloned();
         let (ws, agents) = whose.ok_or(Closed::NoPass)?;
         let ws = self.app.workspace_by_id(ws).ok_or_else(|| refused("its workspace is closed"))?;
         let facts = ws.read(|snap| {
-            Ok::<_, StoreError>((switched_on(snap, &agents)?, reach::of_all(snap, &agents)?))
+            let hosts = reach::of_all(snap, &agents)?;
+            Ok::<_, StoreError>((switched_on(snap, &agents)?, hosts, reach::opened(snap)?))
         });
-        let (is_on, hosts) = facts.map_err(|error| {
+        let (is_on, hosts, opened) = facts.map_err(|error| {
             tracing::error!(%error, "an agent could not be looked up for a program");
             refused("who asks could not be looked up; try again")
         })?;
@@ -167,7 +169,7 @@ impl Doorman for Door {
         hosts.check(url).map_err(|error| Closed::Refused(error.to_string()))?;
         match leaks::of(&self.app.redactor, url.as_str()) {
             Some(why) => Err(Closed::Refused(format!("nothing was sent: {why}"))),
-            None => Ok(()),
+            None => Ok(opened),
         }
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::features::connections::model::Connection;
 use crate::kernel::{AccountId, AgentId, AgentStatus, ConnectionId, Thinking, Timestamp, TypedId};
-use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
+use crate::store::{Class, Index, Key, KeyBuf, Keys, OnDelete, Record, Refs, Table};
 
 /// Agents.
 pub const AGENTS: Table = Table::new(45, "agents");
@@ -110,27 +110,55 @@ impl Record for Agent {
     }
 }
 
-/// The hosts that an agent reaches, itself and with its programs; without a row all that are public.
+/// Whose list of hosts it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReachOf {
+    /// Of all agents.
+    Workspace,
+    /// Of one.
+    Agent(AgentId),
+}
+
+impl Key for ReachOf {
+    fn encode(&self, out: &mut KeyBuf) {
+        match self {
+            Self::Workspace => out.u8(0),
+            Self::Agent(id) => out.u8(1).part(*id),
+        };
+    }
+    fn take(bytes: &mut &[u8]) -> Option<Self> {
+        match u8::take(bytes)? {
+            0 => Some(Self::Workspace),
+            1 => Some(Self::Agent(AgentId::take(bytes)?)),
+            _ => None,
+        }
+    }
+}
+
+/// A list of hosts for agents and their programs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reach {
-    /// The agent.
-    pub agent: AgentId,
-    /// `example.com`, or `*.example.com` for all below it.
-    pub only: Vec<String>,
+    /// Whose it is.
+    pub of: ReachOf,
+    /// Of an agent: what it reaches, and nothing else (`example.com`, `*.example.com`); without a row all that is
+    /// public. Of the workspace: what all reach beside that in private networks (`wiki.lan:8080`).
+    pub hosts: Vec<String>,
 }
 
 impl Record for Reach {
-    type Id = AgentId;
+    type Id = ReachOf;
     const TABLE: Table = REACH;
     const CLASS: Class = Class::Tracked;
-    fn id(&self) -> AgentId {
-        self.agent
+    fn id(&self) -> ReachOf {
+        self.of
     }
     fn refs(&self, refs: &mut Refs) {
-        refs.to::<Agent>(1, Some(self.agent), OnDelete::Cascade);
+        if let ReachOf::Agent(id) = self.of {
+            refs.to::<Agent>(1, Some(id), OnDelete::Cascade);
+        }
     }
     fn sample() -> Self {
-        let only = vec!["*.docs.test".into(), "example.com".into()];
-        Self { agent: AgentId::from_bytes([5; 16]), only }
+        let hosts = vec!["*.docs.test".into(), "example.com".into()];
+        Self { of: ReachOf::Agent(AgentId::from_bytes([5; 16])), hosts }
     }
 }

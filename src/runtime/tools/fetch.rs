@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::features::agents::queries::reach;
 use crate::kernel::{Can, Timestamp};
 use crate::net::fetch::{MAX_CHARS, Page, PageRequest};
-use crate::net::guard::Hosts;
+use crate::net::guard::{self, Hosts};
 use crate::net::pages::Pages;
 use crate::net::readable::Form;
 use crate::store::StoreError;
@@ -98,10 +98,17 @@ impl ReadTool for WebFetch {
         }
         let began = Instant::now();
         // Kept whole, whatever part is given: the rest is read and searched without asking again.
-        let only = hosts_of(cx)?;
+        let (only, opened) = (hosts_of(cx)?, cx.ws.read(|snap| reach::opened(snap))?);
+        let inside = guard::parse(&args.url).is_ok_and(|url| opened.has(&url));
         let wanted = PageRequest { url: args.url, form, max_chars: MAX_CHARS, only };
+        let page = async {
+            match inside {
+                true => self.pages.inside(opened, wanted).await,
+                false => self.pages.get(wanted).await,
+            }
+        };
         let fetched = tokio::select! {
-            page = self.pages.get(wanted) => page,
+            page = page => page,
             () = cx.cancel.cancelled() => return Err(ToolError::refused("aborted", "stopped")),
         };
         // What the outside does not give is the model's to work around, not a failure of HQ.

@@ -68,6 +68,11 @@ const DEFENCES: &[(&str, &str, &str)] = &[
         "an_agent_with_a_list_of_hosts_reaches_no_other",
     ),
     (
+        "A page or a program goes on from a private host that people have opened to others beside it",
+        "What is opened is one host at one port; no redirect from outside leads there, and its pages are kept for nobody else",
+        "what_people_open_inside_is_reached_and_nothing_beside_it",
+    ),
+    (
         "Addresses of this machine and of private networks: decimal, octal, hexadecimal, mapped into IPv6, behind a name, behind a redirect",
         "The guard of all requests looks at every hop and every address; what comes back is marked",
         "web_fetch_reaches_no_private_address_and_marks_what_it_brings",

@@ -504,8 +504,69 @@ async fn an_agent_with_a_list_of_hosts_reaches_no_other() {
     let page = owner.get("/w/marlow-cargo/agents/ada/settings").await;
     assert!(page.text.contains("*.docs.test\nsite.test</textarea>"), "{}", page.text);
     let form = "/w/marlow-cargo/agents/ada/reach";
-    assert_eq!(owner.form(form, &[("only", "")]).await.status, axum::http::StatusCode::SEE_OTHER);
+    assert_eq!(owner.form(form, &[("hosts", "")]).await.status, axum::http::StatusCode::SEE_OTHER);
     assert_eq!(owner.get(reach).await.json()["only"], json!([]));
     site.abort();
+    office.hq.finish().await;
+}
+
+/// A private host is opened by people alone, and what is opened is that host and nothing beside it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_people_open_inside_is_reached_and_nothing_beside_it() {
+    let serve = |name: &'static str, to: Option<u16>| async move {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let away = format!("http://127.0.0.1:{}/page", to.unwrap_or(port));
+        let router = Router::new()
+            .route("/page", get(move || async move { name }))
+            .route("/away", get(move || async move { Redirect::temporary(&away) }));
+        (port, tokio::spawn(async move { axum::serve(listener, router).await }))
+    };
+    let (beside, beside_site) = serve("beside", None).await;
+    let (port, site) = serve("zanzibar", Some(beside)).await;
+    let (outside, outside_site) = serve("outside", Some(port)).await;
+    let office = office(Arc::new(Inner)).await;
+    let ada = office.agent_with("Ada", |new| new.exec = true).await;
+    let on = agents::Changes { network: Some(true), ..agents::Changes::default() };
+    office.change(ada.id, on).await;
+    let owner = office.hq.owner();
+    let open = format!("127.0.0.1:{port}");
+    let wrong = owner.json("PUT", "/api/v1/reach", &json!({ "opened": ["169.254.169.254"] })).await;
+    assert_eq!(wrong.status, axum::http::StatusCode::UNPROCESSABLE_ENTITY, "{}", wrong.text);
+    let form = [("hosts", open.as_str())];
+    let saved = owner.form("/w/marlow-cargo/settings/reach", &form).await;
+    assert_eq!(saved.status, axum::http::StatusCode::SEE_OTHER, "{}", saved.text);
+    assert_eq!(owner.get("/api/v1/reach").await.json()["opened"], json!([open]));
+    let urls = [
+        format!("http://127.0.0.1:{port}/page"),
+        format!("http://127.0.0.1:{port}/away"),
+        format!("http://127.0.0.1:{beside}/page"),
+        format!("http://localhost:{port}/page"),
+        format!("http://site.test:{outside}/away"),
+    ];
+    let fetches = urls
+        .iter()
+        .fold(Turn::text("I look."), |turn, url| turn.and_call("web_fetch", json!({ "url": url })));
+    office.model.push(fetches);
+    let has_ports = landlock_abi() >= PORTS;
+    if has_ports {
+        office.model.push(says("", &format!("GET {}", urls[0])));
+        office.model.push(says("", &format!("GET {}", urls[2])));
+    }
+    office.model.push(Turn::text("Tried."));
+    let run = office.say(&ada, "Look around").await;
+    office.ended(run).await;
+    let results = office.results(run);
+    assert!(results[0].1 && results[0].2.contains("zanzibar"), "{results:?}");
+    for (_, ok, text) in &results[1..5] {
+        assert!(!ok && !text.contains("zanzibar") && !text.contains("beside"), "{text}");
+    }
+    if has_ports {
+        assert!(results[5].2.contains("zanzibar"), "{}", results[5].2);
+        assert!(results[6].2.contains("HTTP/1.1 403"), "{}", results[6].2);
+    }
+    for site in [beside_site, site, outside_site] {
+        site.abort();
+    }
     office.hq.finish().await;
 }

@@ -1,12 +1,14 @@
-//! Which hosts an agent reaches, over the API.
+//! Which hosts agents reach, over the API.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::app::Ws;
+use crate::features::agents::model::ReachOf;
 use crate::features::agents::queries::{self, reach};
 use crate::features::agents::rules::{self, AgentError};
 use crate::kernel::{AgentId, Can};
+use crate::store::WriteTx;
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path};
 use crate::web::idempotency::Once;
@@ -28,6 +30,20 @@ pub(super) fn routes() -> Routes {
                     .returns::<ReachView>()
             }),
         )
+        .get(
+            "/reach",
+            show_opened.needs(Can::Read).doc(|| {
+                Doc::new("Which hosts in private networks all agents reach").returns::<OpenedView>()
+            }),
+        )
+        .put(
+            "/reach",
+            set_opened.needs(Can::Admin).doc(|| {
+                Doc::new("Choose them; they count from the next request on")
+                    .body::<OpenedBody>()
+                    .returns::<OpenedView>()
+            }),
+        )
 }
 
 /// Which hosts an agent reaches.
@@ -45,13 +61,28 @@ struct ReachBody {
     only: Vec<String>,
 }
 
+/// Which hosts in private networks all agents reach.
+#[derive(Serialize, JsonSchema)]
+struct OpenedView {
+    /// Beside all that is public.
+    opened: Vec<String>,
+}
+
+/// Which hosts in private networks all agents are to reach.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct OpenedBody {
+    /// `wiki.lan`, `wiki.lan:8080` or `192.168.1.5`.
+    opened: Vec<String>,
+}
+
 fn found(ws: &Ws, name: &str) -> Result<AgentId, AgentError> {
     let agent = ws.read(|snap| queries::by_name(snap, name))?;
     agent.map(|agent| agent.id).ok_or_else(|| AgentError::NotFound(name.to_owned()))
 }
 
 fn view(ws: &Ws, agent: AgentId) -> Result<Json<ReachView>, ApiError> {
-    let only = ws.read(|snap| reach::of_agent(snap, agent))?;
+    let only = ws.read(|snap| reach::of(snap, ReachOf::Agent(agent)))?;
     Ok(Json(ReachView { only }))
 }
 
@@ -68,6 +99,23 @@ async fn set(
     Json(body): Json<ReachBody>,
 ) -> Result<Json<ReachView>, ApiError> {
     let agent = found(&ws, &name)?;
-    ws.write(&who, once.run(move |tx| rules::reach::set(tx, agent, &body.only))).await?;
+    ws.write(&who, once.run(move |tx| rules::reach::set(tx, ReachOf::Agent(agent), &body.only)))
+        .await?;
     view(&ws, agent)
+}
+
+async fn show_opened(ws: Ws, _: Person) -> Result<Json<OpenedView>, ApiError> {
+    let opened = ws.read(|snap| reach::of(snap, ReachOf::Workspace))?;
+    Ok(Json(OpenedView { opened }))
+}
+
+async fn set_opened(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Json(body): Json<OpenedBody>,
+) -> Result<Json<OpenedView>, ApiError> {
+    let set = move |tx: &mut WriteTx<'_>| rules::reach::set(tx, ReachOf::Workspace, &body.opened);
+    ws.write(&who, once.run(set)).await?;
+    show_opened(ws, who).await
 }

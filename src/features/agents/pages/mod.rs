@@ -46,6 +46,7 @@ pub fn routes() -> Routes {
         .get("/agents/{slug}/settings", settings::form.needs(Can::Agents))
         .post("/agents/{slug}/settings", settings::save.needs(Can::Agents))
         .post("/agents/{slug}/reach", reach::save.needs(Can::Agents))
+        .post("/settings/reach", reach::save_opened.needs(Can::Admin))
         .post("/agents/{slug}/pause", acts::pause.needs(Can::Agents))
         .post("/agents/{slug}/resume", acts::resume.needs(Can::Agents))
         .post("/agents/{slug}/retry", acts::retry.needs(Can::Agents))

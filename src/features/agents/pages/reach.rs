@@ -1,9 +1,10 @@
-//! Which hosts an agent reaches, on the page of its settings.
+//! Which hosts agents reach, on the pages of settings.
 
 use axum::response::Response;
 use serde::Deserialize;
 
 use crate::app::{App, Ws};
+use crate::features::agents::model::ReachOf;
 use crate::features::agents::rules;
 use crate::features::agents::rules::reach::ReachError;
 use crate::web::error::PageError;
@@ -16,11 +17,11 @@ use crate::web::shell::Flash;
 
 use super::find;
 
-/// What the form says: a host a line.
+/// What a form says: a host a line.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Typed {
-    only: String,
+    hosts: String,
 }
 
 /// `POST /agents/{slug}/reach`
@@ -33,15 +34,28 @@ pub(super) async fn save(
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
     let agent = ws.read(|snap| find(snap, &slug))?;
-    let lines: Vec<String> = typed.only.lines().map(str::to_owned).collect();
-    let done = ws.write(&who, move |tx| rules::reach::set(tx, agent.id, &lines)).await;
-    let flash = match done {
-        Ok(()) => Flash::ok("Saved."),
-        Err(error @ (ReachError::BadHost(_) | ReachError::TooMany)) => {
-            Flash::danger(sentence(&error.to_string()))
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let flash = set(&ws, &who, ReachOf::Agent(agent.id), &typed).await?;
     let back = ws.url(&format!("agents/{}/settings", agent.slug));
     Ok(flash::say(&app, flash, hx.go_to(&back)))
+}
+
+/// `POST /settings/reach`
+pub(super) async fn save_opened(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let flash = set(&ws, &who, ReachOf::Workspace, &typed).await?;
+    Ok(flash::say(&app, flash, hx.go_to(&ws.url("settings/general"))))
+}
+
+async fn set(ws: &Ws, who: &Person, of: ReachOf, typed: &Typed) -> Result<Flash, PageError> {
+    let lines: Vec<String> = typed.hosts.lines().map(str::to_owned).collect();
+    match ws.write(who, move |tx| rules::reach::set(tx, of, &lines)).await {
+        Ok(()) => Ok(Flash::ok("Saved.")),
+        Err(error @ (ReachError::NotFound(_) | ReachError::Store(_))) => Err(error.into()),
+        Err(error) => Ok(Flash::danger(sentence(&error.to_string()))),
+    }
 }

@@ -6,7 +6,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use crate::app::{App, Ws};
-use crate::features::agents::model::Agent;
+use crate::features::agents::model::{Agent, ReachOf};
 use crate::features::agents::provision;
 use crate::features::agents::queries::head::{self, Head, Place};
 use crate::features::agents::queries::reach;
@@ -123,7 +123,7 @@ fn page(
         let now = chosen(snap, agent)?;
         let levels = turns::levels(snap, now.connection, &now.model)?;
         let of = QueueOf::Agent(agent.id);
-        let only = reach::of_agent(snap, agent.id)?.join("\n");
+        let only = reach::of(snap, ReachOf::Agent(agent.id))?.join("\n");
         let own = (queue::fields(snap, of)?, habits::fields(snap, of)?, only);
         Ok::<_, PageError>((head, model_choices(snap, Some(wish))?, fallbacks, levels, own))
     })?;

@@ -1,18 +1,26 @@
-//! Which hosts an agent reaches.
+//! Which hosts agents reach.
 
-use crate::features::agents::model::Reach;
+use crate::features::agents::model::{Reach, ReachOf};
 use crate::features::runs::model::Run;
 use crate::features::runs::queries::children;
 use crate::kernel::{AgentId, RunId};
-use crate::net::guard::Hosts;
+use crate::net::guard::{Hosts, Opened};
 use crate::store::{ReadExt, StoreError};
 
-/// The list of an agent; empty when it reaches all that is public.
+/// A list; empty when there is none.
 ///
 /// # Errors
 /// When the disk fails.
-pub fn of_agent(tx: &impl ReadExt, agent: AgentId) -> Result<Vec<String>, StoreError> {
-    Ok(tx.get::<Reach>(agent)?.map(|reach| reach.only).unwrap_or_default())
+pub fn of(tx: &impl ReadExt, of: ReachOf) -> Result<Vec<String>, StoreError> {
+    Ok(tx.get::<Reach>(of)?.map(|reach| reach.hosts).unwrap_or_default())
+}
+
+/// What people have opened for all agents beside what is public.
+///
+/// # Errors
+/// When the disk fails.
+pub fn opened(tx: &impl ReadExt) -> Result<Opened, StoreError> {
+    Ok(Opened::of(&of(tx, ReachOf::Workspace)?))
 }
 
 /// The hosts that stand in the lists of all these agents.
@@ -22,7 +30,7 @@ pub fn of_agent(tx: &impl ReadExt, agent: AgentId) -> Result<Vec<String>, StoreE
 pub fn of_all(tx: &impl ReadExt, agents: &[AgentId]) -> Result<Hosts, StoreError> {
     let mut lists = Vec::new();
     for agent in agents {
-        lists.push(of_agent(tx, *agent)?);
+        lists.push(of(tx, ReachOf::Agent(*agent))?);
     }
     lists.retain(|list| !list.is_empty());
     Ok(Hosts::of(lists))

@@ -1,8 +1,9 @@
-//! Which hosts an agent reaches.
+//! Which hosts agents reach.
 
-use crate::features::agents::model::{Agent, Reach};
+use crate::features::agents::model::{Agent, Reach, ReachOf};
+use crate::kernel::text::ellipsis;
 use crate::kernel::{AgentId, FieldError, Problem, ProblemKind};
-use crate::net::guard::Hosts;
+use crate::net::guard::{Hosts, Opened};
 use crate::store::{ReadExt, StoreError, WriteTx};
 
 /// How many lines a list has at most.
@@ -17,6 +18,11 @@ pub enum ReachError {
     /// A line that names no host.
     #[error("\"{0}\" names no host; write example.com, or *.example.com for all below it")]
     BadHost(String),
+    /// A line that names none in a private network.
+    #[error(
+        "\"{0}\" names no host in a private network; write wiki.lan, wiki.lan:8080 or 192.168.1.5"
+    )]
+    BadOpened(String),
     /// Too many lines.
     #[error("a list has at most {MOST} hosts")]
     TooMany,
@@ -29,7 +35,7 @@ impl Problem for ReachError {
     fn code(&self) -> &'static str {
         match self {
             Self::NotFound(_) => "agent_not_found",
-            Self::BadHost(_) => "host_invalid",
+            Self::BadHost(_) | Self::BadOpened(_) => "host_invalid",
             Self::TooMany => "too_many_hosts",
             Self::Store(error) => error.code(),
         }
@@ -38,52 +44,60 @@ impl Problem for ReachError {
     fn kind(&self) -> ProblemKind {
         match self {
             Self::NotFound(_) => ProblemKind::NotFound,
-            Self::BadHost(_) | Self::TooMany => ProblemKind::Invalid,
+            Self::BadHost(_) | Self::BadOpened(_) | Self::TooMany => ProblemKind::Invalid,
             Self::Store(error) => error.kind(),
         }
     }
 
     fn fields(&self) -> Vec<FieldError> {
-        match self {
-            Self::BadHost(_) | Self::TooMany => vec![FieldError::new("only", self.to_string())],
-            Self::NotFound(_) | Self::Store(_) => Vec::new(),
-        }
+        let field = match self {
+            Self::BadHost(_) | Self::TooMany => "only",
+            Self::BadOpened(_) => "opened",
+            Self::NotFound(_) | Self::Store(_) => return Vec::new(),
+        };
+        vec![FieldError::new(field, self.to_string())]
     }
 }
 
 /// The lines of a list as they are kept: each once, in order.
 ///
 /// # Errors
-/// `BadHost` for the first that names none, `TooMany`.
-pub fn checked<'l>(lines: impl IntoIterator<Item = &'l str>) -> Result<Vec<String>, ReachError> {
+/// What the first line is that cannot be kept, `TooMany`.
+pub fn checked(of: ReachOf, lines: &[String]) -> Result<Vec<String>, ReachError> {
     let mut kept = Vec::new();
-    for line in lines.into_iter().map(str::trim).filter(|line| !line.is_empty()) {
-        let bad = || ReachError::BadHost(crate::kernel::text::ellipsis(line, 80));
-        kept.push(Hosts::line(line).ok_or_else(bad)?);
+    for line in lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()) {
+        let short = || ellipsis(line, 80);
+        kept.push(match of {
+            ReachOf::Agent(_) => Hosts::line(line).ok_or_else(|| ReachError::BadHost(short()))?,
+            ReachOf::Workspace => {
+                Opened::line(line).ok_or_else(|| ReachError::BadOpened(short()))?
+            }
+        });
     }
     kept.sort();
     kept.dedup();
     if MOST < kept.len() { Err(ReachError::TooMany) } else { Ok(kept) }
 }
 
-/// Lets an agent reach these hosts alone; with none of them it reaches all that are public. Counts from its
-/// next request on.
+/// Sets a list; an empty one is none. Counts from the next request on.
 ///
 /// # Errors
 /// When a line names no host, or there are too many, or there is no such agent.
-pub fn set(tx: &mut WriteTx<'_>, agent: AgentId, only: &[String]) -> Result<(), ReachError> {
-    if tx.get::<Agent>(agent)?.is_none() {
-        return Err(ReachError::NotFound(agent));
+pub fn set(tx: &mut WriteTx<'_>, of: ReachOf, lines: &[String]) -> Result<(), ReachError> {
+    if let ReachOf::Agent(id) = of
+        && tx.get::<Agent>(id)?.is_none()
+    {
+        return Err(ReachError::NotFound(id));
     }
-    let only = checked(only.iter().map(String::as_str))?;
-    let before = tx.get::<Reach>(agent)?;
-    match (only.is_empty(), before) {
+    let hosts = checked(of, lines)?;
+    let before = tx.get::<Reach>(of)?;
+    match (hosts.is_empty(), before) {
         (true, None) => {}
         (true, Some(_)) => {
-            tx.delete::<Reach>(agent)?;
+            tx.delete::<Reach>(of)?;
         }
         (false, _) => {
-            tx.put(&Reach { agent, only })?;
+            tx.put(&Reach { of, hosts })?;
         }
     }
     Ok(())
@@ -92,14 +106,24 @@ pub fn set(tx: &mut WriteTx<'_>, agent: AgentId, only: &[String]) -> Result<(), 
 #[cfg(test)]
 mod tests {
     use super::{MOST, checked};
+    use crate::features::agents::model::ReachOf;
+    use crate::kernel::{AgentId, TypedId as _};
 
     #[test]
     fn a_list_is_kept_in_order_and_each_host_once() {
-        let kept = checked(["b.test", " A.test", "", "*.c.test", "b.TEST"]).unwrap();
+        let list = |of: ReachOf, lines: &[&str]| {
+            let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+            checked(of, &lines)
+        };
+        let ada = ReachOf::Agent(AgentId::from_bytes([5; 16]));
+        let kept = list(ada, &["b.test", " A.test", "", "*.c.test", "b.TEST"]).unwrap();
         assert_eq!(kept, ["*.c.test", "a.test", "b.test"]);
-        let wrong = checked(["a.test", "https://b.test/x"]).unwrap_err().to_string();
+        let wrong = list(ada, &["a.test", "https://b.test/x"]).unwrap_err().to_string();
         assert!(wrong.starts_with("\"https://b.test/x\" names no host"), "{wrong}");
         let many: Vec<String> = (0..=MOST).map(|n| format!("h{n}.test")).collect();
-        assert!(checked(many.iter().map(String::as_str)).is_err());
+        assert!(checked(ada, &many).is_err());
+        let inside = list(ReachOf::Workspace, &["Wiki.lan:8080", "10.0.0.1"]).unwrap();
+        assert_eq!(inside, ["10.0.0.1", "wiki.lan:8080"]);
+        assert!(list(ReachOf::Workspace, &["*.lan"]).is_err());
     }
 }

@@ -37,7 +37,7 @@ const LABELS: &[(&str, &str)] = &[
     ("slug", "Name in addresses"),
     ("exec", "May run programs"),
     ("network", "Programs may use the network"),
-    ("only", "Reaches only"),
+    ("of", "Belongs to"),
     ("budget_micros", "Monthly budget"),
     ("budget_soft_pct", "Warns at (percent)"),
     ("max_output", "Longest answer (tokens)"),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::app::{Who as _, Ws};
-use crate::features::agents::model::{AGENTS, Agent};
+use crate::features::agents::model::{AGENTS, Agent, REACH, Reach, ReachOf};
 use crate::features::comments::model::{COMMENTS, Comment};
 use crate::features::comments::queries::Power;
 use crate::features::connections::model::{FALLBACKS, Fallbacks};
@@ -139,6 +139,7 @@ impl Guard for Undoer {
                 t if t == AGENTS.number => self.agent(after, row)?,
                 t if t == SETTINGS.number => settings(row)?,
                 t if t == FALLBACKS.number => self.fallbacks(row)?,
+                t if t == REACH.number => self.reach(row)?,
                 _ => Vec::new(),
             };
             let record = &row.record;
@@ -348,6 +349,15 @@ impl Undoer {
     fn fallbacks(&self, row: &Row) -> Result<Vec<Held>, StoreError> {
         let of_agent = Sides::<Fallbacks>::of(row)?.get(|list| list.agent.is_some());
         match of_agent == Some(true) || self.access.may(Can::Admin) {
+            true => Ok(Vec::new()),
+            false => Ok(whole(Some(no("not_allowed", "this list is for admins to change")))),
+        }
+    }
+
+    /// The same for lists of hosts.
+    fn reach(&self, row: &Row) -> Result<Vec<Held>, StoreError> {
+        let of = Sides::<Reach>::of(row)?.get(|list| list.of);
+        match matches!(of, Some(ReachOf::Agent(_))) || self.access.may(Can::Admin) {
             true => Ok(Vec::new()),
             false => Ok(whole(Some(no("not_allowed", "this list is for admins to change")))),
         }

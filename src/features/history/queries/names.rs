@@ -170,8 +170,16 @@ impl<'r> Names<'r> {
                 path: format!("agents/{}", text("slug")),
             },
             t if t == REACH.number => {
-                let agent = self.somebody(text("agent"));
-                Word { text: cut(format!("What {} reaches", agent.text)), path: agent.path }
+                match fields.get("of").and_then(|of| of.get("Agent")).and_then(Value::as_str) {
+                    Some(agent) => {
+                        let agent = self.somebody(agent);
+                        Word { text: cut(format!("What {} reaches", agent.text)), path: agent.path }
+                    }
+                    None => Word {
+                        text: "Private hosts that agents reach".into(),
+                        path: "settings/general".into(),
+                    },
+                }
             }
             t if t == RUNS.number => {
                 let name = format!("R-{}", number("number"));

@@ -8,6 +8,8 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use crate::app::{App, Ws};
+use crate::features::agents::model::ReachOf;
+use crate::features::agents::queries::reach;
 use crate::features::runs::model::{QueueOf, SubagentLimits};
 use crate::features::runs::queries::{habits, limits, queue};
 use crate::kernel::{Can, Problem, WorkspaceState, text};
@@ -153,6 +155,12 @@ struct General {
     queue: queue::Fields,
     subagents: SubagentLimits,
     talk: habits::Fields,
+    /// Hosts in private networks that agents reach, one a line.
+    hosts: String,
+}
+
+fn hosts(ws: &Ws) -> Result<String, PageError> {
+    Ok(ws.read(|snap| reach::of(snap, ReachOf::Workspace))?.join("\n"))
 }
 
 async fn general(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
@@ -164,7 +172,10 @@ async fn general(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageErro
     let (may, own) = (who.access.may(Can::Admin) && ws.is_active(), who.access.may(Can::Own));
     let (state, zones, e) = (ws.standing().state, zones(&v.zone), Wrong::none());
     let wrong = String::new();
-    html::page(&General { shell, may, own, state, v, e, wrong, zones, queue, subagents, talk })
+    let hosts = hosts(&ws)?;
+    let page =
+        General { shell, may, own, state, v, e, wrong, zones, queue, subagents, talk, hosts };
+    html::page(&page)
 }
 
 async fn save(
@@ -191,8 +202,9 @@ async fn save(
     let queue = ws.read(|snap| queue::fields(snap, QueueOf::Workspace))?;
     let subagents = ws.read(|snap| limits::of(snap))?;
     let talk = ws.read(|snap| habits::fields(snap, QueueOf::Workspace))?;
-    let v = form;
-    let page = General { shell, may: true, own, state, v, e, wrong, zones, queue, subagents, talk };
+    let (v, may, hosts) = (form, true, hosts(&ws)?);
+    let page =
+        General { shell, may, own, state, v, e, wrong, zones, queue, subagents, talk, hosts };
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use hq::features::agents::model::Agent;
+use hq::features::agents::model::{Agent, ReachOf};
 use hq::features::agents::rules as agents;
 use hq::features::audit::model::Keeping;
 use hq::features::audit::rules as audit;
@@ -344,9 +344,12 @@ fn fallbacks(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
 }
 
 fn reach(tx: &mut WriteTx<'_>, [a, b, ..]: Pick) -> Acted {
-    let id = one::<Agent>(tx, a)?.id;
-    let only: Vec<String> = (0..b % 3).map(|n| format!("host-{n}.test")).collect();
-    by_rule(agents::reach::set(tx, id, &only))
+    let of = match a % 3 {
+        0 => ReachOf::Workspace,
+        _ => ReachOf::Agent(one::<Agent>(tx, a / 3)?.id),
+    };
+    let hosts: Vec<String> = (0..b % 3).map(|n| format!("host-{n}.test")).collect();
+    by_rule(agents::reach::set(tx, of, &hosts))
 }
 
 fn usual_thinking(tx: &mut WriteTx<'_>, [a, ..]: Pick) -> Acted {
