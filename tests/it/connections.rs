@@ -368,6 +368,10 @@ async fn keys_and_lists_to_fall_back_on_are_set_over_the_api_and_in_pages() {
     assert_eq!(set.status, StatusCode::OK, "{}", set.text);
     let read = api.get("/api/v1/connections/fallbacks").await.json();
     assert_eq!((&read["models"], &read["agent"]), (&list["models"], &json!(null)));
+    let list = owner.get("/w/marlow-cargo/settings/connections").await;
+    let past = owner.get(&list.attr(".fallbacks .history-fold a", "href")).await;
+    assert_eq!(past.status, StatusCode::OK, "{}", past.text);
+    assert!(past.text_of("h1").contains("History"), "{}", past.text);
     let bad = json!({ "models": [{ "connection": null, "model": "nobody" }] });
     let refused = api.json("PUT", "/api/v1/connections/fallbacks", &bad).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);

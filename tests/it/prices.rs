@@ -256,6 +256,10 @@ async fn a_price_is_entered_and_taken_away_on_its_page() {
     {
         assert!(rows[0].contains(word), "{word}: {rows:?}");
     }
+    let past = page.attr(".prices-own a[aria-label^='History of the price']", "href");
+    let past = owner.get(&past).await;
+    assert_eq!(past.status, StatusCode::OK, "{}", past.text);
+    assert!(past.text_of("h1").contains("History"), "{}", past.text);
     let built_in = page.texts(".prices-built-in tbody tr");
     let own = built_in.iter().find(|row| row.contains("claude-sonnet-4-5")).expect("a row");
     assert!(own.contains("another price is entered"), "{own}");

@@ -6,7 +6,7 @@ use hq::features::agents::rules::{self as agents, ModelWish, NewAgent};
 use hq::features::deliverables::model::Content;
 use hq::features::deliverables::rules::{self as deliverables, NewDelivery};
 use hq::features::tasks::queries as tasks;
-use hq::kernel::{Actor, Cause, Part, RunId, TypedId as _};
+use hq::kernel::{Actor, Cause, Part, Role, RunId, TypedId as _};
 use reqwest::StatusCode;
 use serde_json::json;
 
@@ -214,6 +214,17 @@ async fn comments_are_written_changed_and_removed_by_their_author() {
     assert_eq!(mira.form(save, &[("body", "Better")]).await.status, StatusCode::SEE_OTHER);
     let page = mira.get(&path).await;
     assert!(page.text_of(".comment header").contains("edited"));
+    // What it said before is one link away, and who may remove it finds how.
+    let before = page.attr(".comment header a[title='What it said before']", "href");
+    let before = mira.get(&before).await;
+    assert_eq!(before.status, StatusCode::OK, "{}", before.text);
+    assert!(before.text_of(".versions").contains("code"), "{}", before.text);
+    let tools = async |role| {
+        let person = hq.another(if role == Role::Admin { "ann" } else { "tom" }, Some(role)).await;
+        person.get(&path).await.attrs(".comment .tools [aria-label]", "aria-label")
+    };
+    assert_eq!(tools(Role::Admin).await, ["Delete"], "her words are not put into her mouth");
+    assert!(tools(Role::Viewer).await.is_empty());
 
     let refused = mira.form(&format!("{path}/comment"), &[("body", " ")]).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);

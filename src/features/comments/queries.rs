@@ -251,8 +251,8 @@ pub struct CommentView {
     pub at: RelTime,
     /// The words.
     pub body: SafeHtml,
-    /// Whether it was changed later.
-    pub edited: bool,
+    /// Where it stands what it said before; empty when it was never changed.
+    pub edited: String,
     /// Whether the task's agent was left alone.
     pub note_only: bool,
     /// Where its author changes it; empty for others.
@@ -273,7 +273,10 @@ pub fn view(scene: &Scene, read: &dyn Read, task: &Task, comment: Comment) -> Co
         face: scene.people.actor(comment.author),
         at: scene.time(comment.created_at),
         body: scene.md(read, &comment.body),
-        edited: comment.edited_at.is_some(),
+        edited: match comment.edited_at {
+            Some(_) => scene.ws.url(&format!("history/comments/{}", comment.id)),
+            None => String::new(),
+        },
         note_only: comment.note_only,
         edit: if own { format!("{base}/edit") } else { String::new() },
         remove: if removes { format!("{base}/delete") } else { String::new() },

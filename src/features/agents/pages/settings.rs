@@ -11,7 +11,9 @@ use crate::features::agents::provision;
 use crate::features::agents::queries::head::{self, Head, Place};
 use crate::features::agents::queries::reach;
 use crate::features::agents::rules::{self, Changes, ModelWish};
+use crate::features::connections::model::Fallbacks;
 use crate::features::connections::queries::turns;
+use crate::features::history::queries as history;
 use crate::features::runs::model::QueueOf;
 use crate::features::runs::queries::{habits, queue};
 use crate::git::Author;
@@ -64,6 +66,7 @@ struct SettingsPage {
     has_model: bool,
     fallbacks: Vec<turns::Place>,
     fallbacks_href: String,
+    order_history: String,
     queue: queue::Fields,
     queue_href: String,
     talk: habits::Fields,
@@ -142,6 +145,7 @@ fn page(
         talk,
         talk_href: ws.url(&format!("agents/{}/conversations", agent.slug)),
         fallbacks_href: ws.url(&format!("settings/connections/fallbacks/{}", agent.id)),
+        order_history: history::href::<Fallbacks>(ws, Fallbacks::key(Some(agent.id))),
         thinking: thinking_choices(v.thinking.parse().ok(), &levels),
         v,
         wrong,

@@ -8,10 +8,11 @@ use crate::app::Ws;
 use crate::features::agents::model::Agent;
 use crate::features::agents::queries as agents;
 use crate::features::connections::model::{
-    Connection, Cooldown, Grant, ListedModel, Offers, UsualThinking,
+    Connection, Cooldown, Fallbacks, Grant, ListedModel, Offers, UsualThinking,
 };
 use crate::features::connections::queries::eligible::{self, Reason};
 use crate::features::connections::queries::{self, Asked, Choice as Chosen, PRACTICE_LABEL, turns};
+use crate::features::history::queries as history;
 use crate::features::usage::model::price::EnteredPrice;
 use crate::features::usage::queries::prices::{self, Offered};
 use crate::features::workspace::model::Settings;
@@ -112,6 +113,7 @@ struct ListPage {
     picks: Vec<Choice>,
     thinking: Vec<Choice>,
     fallbacks: Vec<turns::Place>,
+    order_history: String,
     default: String,
     conns: Vec<ConnView>,
     practice: PracticeView,
@@ -126,6 +128,7 @@ struct AllPart {
     picks: Vec<Choice>,
     thinking: Vec<Choice>,
     fallbacks: Vec<turns::Place>,
+    order_history: String,
     default: String,
     conns: Vec<ConnView>,
     practice: PracticeView,
@@ -214,6 +217,7 @@ pub(super) async fn show(ws: Ws, who: Person, shell: Shell, hx: Hx) -> Result<Re
         dot: Dot::new("ready", "Always there"),
     };
     let fallbacks = ws.read(|snap| turns::fallback_fields(snap, None))?;
+    let order_history = history::href::<Fallbacks>(&ws, Fallbacks::key(None));
     let thinking = thinking(&ws, default_id, &default_model)?;
     let live = Live::new(ws.url(HERE))
         .table("connections")
@@ -225,9 +229,18 @@ pub(super) async fn show(ws: Ws, who: Person, shell: Shell, hx: Hx) -> Result<Re
         .table("prices");
     let default = default_model;
     if hx.wants("connections") {
-        let part =
-            AllPart { shell, manages, live, picks, thinking, fallbacks, default, conns, practice };
-        return html::fragment(&part);
+        return html::fragment(&AllPart {
+            shell,
+            manages,
+            live,
+            picks,
+            thinking,
+            fallbacks,
+            order_history,
+            default,
+            conns,
+            practice,
+        });
     }
     let here = MENU;
     html::page(&ListPage {
@@ -238,6 +251,7 @@ pub(super) async fn show(ws: Ws, who: Person, shell: Shell, hx: Hx) -> Result<Re
         picks,
         thinking,
         fallbacks,
+        order_history,
         default,
         conns,
         practice,

@@ -14,6 +14,7 @@ pub mod versions;
 
 use uuid::Uuid;
 
+use crate::app::Ws;
 use crate::features::agents::model::AGENTS;
 use crate::features::agents::queries as agents;
 use crate::features::runs::model::RUNS;
@@ -21,7 +22,7 @@ use crate::features::runs::queries as runs;
 use crate::features::tasks::model::TASKS;
 use crate::features::tasks::queries as tasks;
 use crate::kernel::TypedId as _;
-use crate::store::{Cursor, KeyBuf, Read, Root, Schema, Store};
+use crate::store::{Cursor, KeyBuf, Read, Record, Root, Schema, Store};
 use crate::web::session::Person;
 
 use error::HistoryError;
@@ -121,4 +122,10 @@ pub fn id_text(schema: &Schema, record: &Root) -> String {
 pub fn path(schema: &Schema, record: &Root) -> String {
     let table = schema.table(record.table).map_or("", |info| info.name);
     format!("history/{table}/{}", id_text(schema, record))
+}
+
+/// The address of the history of the record of this type with this id.
+#[must_use]
+pub fn href<R: Record>(ws: &Ws, id: R::Id) -> String {
+    ws.url(&path(ws.store.schema(), &Root::of::<R>(id)))
 }

@@ -7,13 +7,14 @@ use serde::Deserialize;
 
 use crate::app::{App, Ws};
 use crate::features::agents::queries as agents;
+use crate::features::history::queries as history;
 use crate::features::usage::api::budgets::may_change;
-use crate::features::usage::model::budget::{BudgetWait, SOFT_PCT};
+use crate::features::usage::model::budget::{Budget, BudgetWait, SOFT_PCT};
 use crate::features::usage::queries::budgets::{self as standing, Level, Standing};
 use crate::features::usage::queries::waiting;
 use crate::features::usage::rules::budgets::{self, Wish};
 use crate::kernel::{Can, Payer, Period, ProblemKind};
-use crate::store::{Snap, StoreError};
+use crate::store::{Record as _, Snap, StoreError};
 use crate::web::error::PageError;
 use crate::web::extract::Form;
 use crate::web::flash;
@@ -55,6 +56,8 @@ struct Row {
     mine: bool,
     /// What lets work go on that it holds up; empty when it holds up nothing.
     more: &'static str,
+    /// Where its history is; empty when nobody has set it.
+    history: String,
 }
 
 struct View {
@@ -202,6 +205,10 @@ fn row(
         Some(("run", name)) => ws.url(&format!("runs/{name}")),
         _ => ws.url("settings/usage"),
     };
+    let history = match one.budget.is_set() {
+        true => history::href::<Budget>(ws, one.budget.id()),
+        false => String::new(),
+    };
     Ok(Row {
         name: match payer {
             Payer::Workspace => "The workspace".to_owned(),
@@ -230,6 +237,7 @@ fn row(
             _ => "",
         },
         payer: handle,
+        history,
     })
 }
 

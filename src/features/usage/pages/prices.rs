@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::app::{App, Ws};
 use crate::features::connections::queries as connections;
+use crate::features::history::queries as history;
 use crate::features::usage::api::prices::{ANY, place, state};
 use crate::features::usage::model::price::EnteredPrice;
 use crate::features::usage::queries::counting::{self, Learned};
@@ -19,7 +20,7 @@ use crate::features::usage::rules::counting as forgetting;
 use crate::features::usage::rules::prices::{self as rules, AMOUNTS, NewPrice};
 use crate::kernel::{Can, ConnectionId, Timestamp};
 use crate::providers::catalog::{self, Model, Price};
-use crate::store::{Snap, StoreError};
+use crate::store::{Record as _, Snap, StoreError};
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Query};
 use crate::web::flash;
@@ -57,6 +58,8 @@ struct Row {
     amounts: Vec<String>,
     /// What names it in a form.
     which: Which,
+    /// Where its history is.
+    history: String,
 }
 
 /// A price of the catalogue.
@@ -203,7 +206,7 @@ fn view(ws: &Ws, manages: bool, snap: &Snap<'_>) -> Result<View, StoreError> {
     let built_in = catalog::all().iter().filter_map(|model| built_in(&all, model, now, &enter));
     Ok(View {
         live: Live::new(ws.url(HERE)).table("prices").table("connections"),
-        rows: all.iter().map(|one| row(&all, one, &names, &zone, now)).collect(),
+        rows: all.iter().map(|one| row(ws, &all, one, &names, &zone, now)).collect(),
         unmetered: unknown.collect(),
         built_in: built_in.collect(),
         dear: counting::learned(snap)?.into_iter().map(|one| dear(one, &names)).collect(),
@@ -228,6 +231,7 @@ fn dear(one: Learned, names: &BTreeMap<ConnectionId, String>) -> Dear {
 }
 
 fn row(
+    ws: &Ws,
     all: &[EnteredPrice],
     one: &EnteredPrice,
     names: &BTreeMap<ConnectionId, String>,
@@ -256,6 +260,7 @@ fn row(
             connection: one.connection.map_or_else(|| ANY.to_owned(), |id| id.to_string()),
             begins_ms: one.begins_at.as_millisecond(),
         },
+        history: history::href::<EnteredPrice>(ws, one.id()),
     }
 }
 
