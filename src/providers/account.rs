@@ -183,6 +183,10 @@ impl Provider for SignedIn {
         catalog::describe(id).at(&self.line.base)
     }
 
+    fn takes_documents(&self) -> bool {
+        self.vendor.wire() == Wire::OpenAiResponses
+    }
+
     fn heeds_limit(&self, model: &str) -> bool {
         self.made.lock().values().all(|(_, provider)| provider.heeds_limit(model))
     }

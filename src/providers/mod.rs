@@ -72,6 +72,11 @@ pub trait Provider: Send + Sync {
         true
     }
 
+    /// Whether this provider takes documents, such as PDF files, for models that see.
+    fn takes_documents(&self) -> bool {
+        false
+    }
+
     /// Why this provider cannot be offered a tool; nothing when it can. What cannot be offered is left out of
     /// requests, so that one odd tool does not fail all of them.
     fn unfit(&self, _tool: &ToolDef) -> Option<String> {

@@ -219,6 +219,21 @@ impl History {
         all
     }
 
+    /// Takes out all PDF documents with their places and names; each has to be put back.
+    pub fn documents(&mut self) -> Vec<(Place, String, Vec<u8>)> {
+        let mut all = Vec::new();
+        for (at, message) in self.messages.iter_mut().enumerate() {
+            for (n, part) in message.parts.iter_mut().enumerate() {
+                if let Part::File { media_type, name, data } = part
+                    && media_type == "application/pdf"
+                {
+                    all.push(((at, n), name.clone(), std::mem::take(data)));
+                }
+            }
+        }
+        all
+    }
+
     /// Puts something else in the place of a part.
     pub fn set(&mut self, (at, n): Place, new: Part) {
         let part = self.messages.get_mut(at).and_then(|message| message.parts.get_mut(n));

@@ -1,5 +1,6 @@
-//! Pictures of a conversation before they are sent. What is too large for some provider is made smaller on a thread
-//! of its own, one at a time; what was made lately is kept, since each run of a session shows its pictures again.
+//! Pictures and documents of a conversation before they are sent. A picture that is too large for some provider is
+//! made smaller on a thread of its own, one at a time; what was made lately is kept, since each run of a session
+//! shows its pictures again. Where a model reads no documents their words are sent.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,8 +12,9 @@ use tokio::sync::Semaphore;
 
 use crate::providers::error::{ErrorClass, ProviderError};
 use crate::providers::model::Part;
-use crate::tool::picture;
+use crate::tool::{pdf, picture, untrusted};
 
+use super::history::MAX_FILE_TEXT;
 use super::turn::Turn;
 
 /// How many bytes of smaller pictures are kept.
@@ -120,12 +122,55 @@ impl Turn {
             };
             self.journal.history.set(place, part);
         }
+        if !(self.chosen.provider.takes_documents() && self.chosen.known.vision) {
+            self.read_documents().await;
+        }
     }
 
     /// After a refusal that speaks of pictures or documents: puts words in the place of all of them, since each later
     /// call would be refused for the same reason. Answers whether there were any.
-    pub(super) fn hide_pictures(&mut self, error: &ProviderError) -> bool {
-        is_about_pictures(error) && self.journal.history.hide_pictures()
+    pub(super) async fn hide_pictures(&mut self, error: &ProviderError) -> bool {
+        if !is_about_pictures(error) {
+            return false;
+        }
+        let read = self.read_documents().await;
+        self.journal.history.hide_pictures() || read
+    }
+
+    /// Puts the words of PDF documents in their place. Answers whether there were any.
+    async fn read_documents(&mut self) -> bool {
+        let all = self.journal.history.documents();
+        let any = !all.is_empty();
+        for (place, name, data) in all {
+            let read = tokio::task::spawn_blocking(move || pdf::words(&data, MAX_FILE_TEXT));
+            let read = tokio::select! {
+                read = tokio::time::timeout(PATIENCE, read) => match read {
+                    Ok(Ok(read)) => read,
+                    Ok(Err(_)) => Err("it is damaged"),
+                    Err(_) => Err("it took too long"),
+                },
+                () = self.cancel.cancelled() => Err("the run was stopped"),
+            };
+            let mark = untrusted::id_of(&format!("{}/{name}", self.journal.agent));
+            let text = told(&name, &mark, read);
+            let text = self.journal.ws.app.redactor.text(&text).into_owned();
+            self.journal.history.set(place, Part::text(text));
+        }
+        any
+    }
+}
+
+/// What stands in the place of a document.
+fn told(name: &str, mark: &str, read: Result<pdf::Words, &'static str>) -> String {
+    match read {
+        Ok(pdf::Words { pages, text }) if text.is_empty() => format!(
+            "[The PDF {name} ({pages} pages) holds no words that can be read, perhaps only pictures of pages.]"
+        ),
+        Ok(pdf::Words { pages, text }) => {
+            let text = untrusted::wrap(mark, &text);
+            format!("The words of the PDF {name} ({pages} pages), without its pictures:\n{text}")
+        }
+        Err(why) => format!("[The PDF {name} cannot be read here: {why}.]"),
     }
 }
 

@@ -314,7 +314,7 @@ impl Turn {
                 }
                 if self.has_no_limit()
                     || self.mend(error.class)
-                    || self.hide_pictures(&error)
+                    || self.hide_pictures(&error).await
                     || self.leave_tool_out(&error).await?
                 {
                     return Ok(true);

@@ -18,6 +18,7 @@ pub mod globs;
 pub mod leaks;
 pub mod media;
 pub mod patch;
+pub mod pdf;
 pub mod picture;
 pub mod rank;
 pub mod reduce;

@@ -31,6 +31,7 @@ const CONFINED: &[(&str, &str)] = &[
     ("aws_lc_rs", "crypto"),
     ("qrcodegen", "web/qr"),
     ("image", "tool/picture"),
+    ("flate2", "tool/pdf"),
     ("landlock", "sandbox"),
     ("seccompiler", "sandbox"),
     ("fastcdc", "backup"),

@@ -97,6 +97,10 @@ impl Provider for Anthropic {
         self.list().boxed()
     }
 
+    fn takes_documents(&self) -> bool {
+        true
+    }
+
     fn model(&self, id: &str) -> Model {
         catalog::describe(id).at(&self.connection.base)
     }

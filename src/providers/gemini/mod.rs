@@ -125,6 +125,10 @@ impl Provider for Gemini {
         self.list().boxed()
     }
 
+    fn takes_documents(&self) -> bool {
+        true
+    }
+
     fn model(&self, id: &str) -> Model {
         catalog::describe(id).at(&self.connection.base)
     }

@@ -79,6 +79,10 @@ impl Provider for OpenAiResponses {
         openai::list(&self.connection).boxed()
     }
 
+    fn takes_documents(&self) -> bool {
+        true
+    }
+
     fn model(&self, id: &str) -> Model {
         catalog::describe(id).at(&self.connection.base)
     }

@@ -13,7 +13,7 @@ use crate::kernel::Can;
 use crate::providers::model::Part;
 use crate::store::{ReadExt, StoreError};
 use crate::tool::{
-    Aliases, Effect, Group, Picture, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, media,
+    Aliases, Effect, Group, Picture, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, media, pdf,
     text, untrusted,
 };
 
@@ -31,6 +31,8 @@ const MAX_SHOWN: usize = 50 * 1024;
 const WORDS: usize = 512;
 /// The largest picture that a model is given, in bytes.
 const MAX_PICTURE: usize = 10 * 1024 * 1024;
+/// The most words of a PDF that are read, in bytes.
+const MAX_WORDS: usize = 500_000;
 /// The longest output of an earlier call that is read back, in bytes.
 const MAX_RESULT: u64 = 64 * 1024 * 1024;
 
@@ -99,11 +101,28 @@ fn file(files: &AgentFiles, path: String, lines: &Lines) -> Result<ToolOutput, T
             let kind = kind.unwrap_or("application/octet-stream");
             let bytes =
                 bytes.map_or_else(std::string::FromUtf8Error::into_bytes, String::into_bytes);
-            picture(&path, kind, bytes)?
+            match kind {
+                "application/pdf" => document(&path, &bytes, lines)?,
+                kind => picture(&path, kind, bytes)?,
+            }
         }
     };
     output.seen.push((path, now.hash));
     Ok(output)
+}
+
+/// The words of a PDF, line by line.
+fn document(path: &str, data: &[u8], lines: &Lines) -> Result<ToolOutput, ToolError> {
+    let refused = |why: &str| {
+        let text = format!("{path} is a PDF whose words cannot be read: {why}; use a program");
+        ToolError::refused("invalid_args", text)
+    };
+    let pdf::Words { pages, text } = pdf::words(data, MAX_WORDS).map_err(refused)?;
+    if text.is_empty() {
+        return Err(refused("it holds none, perhaps only pictures of pages"));
+    }
+    let told = format!(", the words of a PDF of {pages} pages without its pictures");
+    Ok(ToolOutput::text(lines.of(&text, &told)?))
 }
 
 fn picture(path: &str, kind: &str, data: Vec<u8>) -> Result<ToolOutput, ToolError> {

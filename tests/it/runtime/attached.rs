@@ -197,3 +197,33 @@ async fn a_picture_that_a_provider_refuses_costs_one_call_and_no_session() {
     assert!(!asked.contains(SENT) && asked.contains("did not take it"), "{asked}");
     office.hq.finish().await;
 }
+
+/// A PDF of one page.
+const OFFER: &[u8] = b"%PDF-1.4\n1 0 obj <</Type /Catalog /Pages 2 0 R>> endobj\n\
+    2 0 obj <</Type /Pages /Kids [3 0 R]>> endobj\n\
+    3 0 obj <</Type /Page /Contents 4 0 R /Resources <</Font <</F1 5 0 R>>>>>> endobj\n\
+    4 0 obj <<>> stream\nBT /F1 12 Tf 50 700 Td (Mango 3 EUR) Tj 0 -14 Td (Plum 4 EUR) Tj ET\n\
+    endstream endobj\n5 0 obj <</Type /Font /Subtype /Type1>> endobj\ntrailer <</Root 1 0 R>>";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_model_that_reads_no_documents_reads_the_words_of_a_pdf() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let offer = file(&office, "offer.pdf", "application/pdf", OFFER);
+    let broken = file(&office, "scan.pdf", "application/pdf", b"%PDF-1.4 nothing");
+    office.model.push(Turn::call("read", json!({ "path": offer.place() })));
+    office.model.push(Turn::text("Mangos are cheaper."));
+    let sent = send(&office, &ada, "What is cheaper?", vec![offer, broken]).await.expect("sent");
+    office.ended(sent.run).await;
+    let asked = office.model.requests()[0].text();
+    for words in [
+        "The words of the PDF offer.pdf (1 pages)",
+        "Mango 3 EUR\\nPlum 4 EUR",
+        "[The PDF scan.pdf cannot be read here: it is damaged",
+    ] {
+        assert!(asked.contains(words), "{words}: {asked}");
+    }
+    let results = office.results(sent.run);
+    assert!(results[0].1 && results[0].2.contains("Plum 4 EUR"), "{results:?}");
+    office.hq.finish().await;
+}
