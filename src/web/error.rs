@@ -25,8 +25,8 @@ pub struct Failure {
     pub reference: Option<String>,
     /// What a program needs to go on, with its name.
     pub more: Option<Box<(&'static str, serde_json::Value)>>,
-    /// What really happened, when it is our fault.
-    inside: Option<String>,
+    /// What really happened, when it is our fault. Boxed: an error that is seldom shall not be long.
+    inside: Option<Box<Inside>>,
 }
 
 /// What really happened, beside an answer that names only a reference: for whoever runs the machine.
@@ -74,7 +74,7 @@ impl Failure {
             fields: Vec::new(),
             reference: Some(reference),
             more: None,
-            inside: Some(what.to_string()),
+            inside: Some(Box::new(Inside(what.to_string()))),
         }
     }
 
@@ -229,8 +229,8 @@ impl IntoResponse for ApiError {
             let headers = response.headers_mut();
             headers.entry(RETRY_AFTER).or_insert(axum::http::HeaderValue::from_static("2"));
         }
-        if let Some(words) = inside {
-            response.extensions_mut().insert(Inside(words));
+        if let Some(inside) = inside {
+            response.extensions_mut().insert(*inside);
         }
         response
     }

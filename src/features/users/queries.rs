@@ -262,7 +262,7 @@ pub fn key_trouble<R: Read + ?Sized>(
         all.len(),
         ring.key_id()
     );
-    Ok((0 < count).then(|| Misfit { words, whole: count == all.len() }))
+    Ok((0 < count).then_some(Misfit { words, whole: count == all.len() }))
 }
 
 /// All workspaces, oldest first.
