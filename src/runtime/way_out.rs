@@ -15,6 +15,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use url::Url;
 
 use crate::app::App;
+use crate::crypto::keyring::Secret;
 use crate::crypto::token::{Token, TokenKind};
 use crate::features::agents::model::Agent;
 use crate::features::agents::queries::reach;
@@ -79,6 +80,8 @@ impl WayOut {
             return Ok(Way { port, pass: pass.clone() });
         }
         let pass = Token::issue(TokenKind::Agent).reveal().to_owned();
+        // A program may print what surrounds it.
+        cx.ws.app.redactor.add("a program's way out", Secret::new(pass.as_str()));
         passes.of.insert(whose.clone(), pass.clone());
         passes.whose.insert(pass.clone(), whose);
         Ok(Way { port, pass })
