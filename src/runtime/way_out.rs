@@ -81,7 +81,8 @@ impl WayOut {
         }
         let pass = Token::issue(TokenKind::Agent).reveal().to_owned();
         // A program may print what surrounds it.
-        cx.ws.app.redactor.add("a program's way out", Secret::new(pass.as_str()));
+        let name = format!("the way out of program {}", passes.of.len());
+        cx.ws.app.redactor.add(&name, Secret::new(pass.as_str()));
         passes.of.insert(whose.clone(), pass.clone());
         passes.whose.insert(pass.clone(), whose);
         Ok(Way { port, pass })
