@@ -11,10 +11,14 @@ use super::client::{Extent, HttpClient};
 use super::error::NetError;
 use super::guard::{self, Hosts};
 use super::message::{Method, Policy, Request, Timeouts};
-use super::readable::{self, Form, ReadError, Readable, Source};
+use super::readable::{self, Extractor, Form, ReadError, Readable, Source};
 
 /// The most bytes that are read of a page, unpacked.
 pub const MAX_BYTES: usize = 750_000;
+/// The most that are read of a document: a part of one says nothing.
+pub const MAX_DOCUMENT: usize = 10 * 1024 * 1024;
+/// The documents that can be read.
+const PDF: &str = "application/pdf";
 /// The most characters that are given back: all that so many bytes can hold.
 pub const MAX_CHARS: usize = MAX_BYTES;
 
@@ -79,8 +83,15 @@ impl Problem for FetchError {
     }
 }
 
-/// Fetches a page and reads it.
-pub async fn page(client: &HttpClient, wanted: PageRequest) -> Result<Page, FetchError> {
+/// Reads the words of a document that is no page; nothing when it has none. Blocking.
+pub type ReadDocument = fn(&[u8]) -> Option<String>;
+
+/// Fetches a page and reads it; a PDF by this, if there is any.
+pub async fn page(
+    client: &HttpClient,
+    wanted: PageRequest,
+    document: Option<ReadDocument>,
+) -> Result<Page, FetchError> {
     let request = Request::new(Policy::Guarded, Method::Get, wanted.url)
         .header("user-agent", USER_AGENT)
         .header("accept", ACCEPT)
@@ -89,11 +100,19 @@ pub async fn page(client: &HttpClient, wanted: PageRequest) -> Result<Page, Fetc
     let response = client.request(request).await?;
     let (status, final_url) = (response.status, response.url);
     let content_type = response.headers.get("content-type").map(str::to_owned);
-    let (body, extent) = response.body.beginning(MAX_BYTES).await?;
+    let is_document = content_type.as_deref().is_some_and(|said| {
+        said.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(PDF))
+    });
+    let document = document.filter(|_| is_document);
+    let most = if document.is_some() { MAX_DOCUMENT } else { MAX_BYTES };
+    let (body, extent) = response.body.beginning(most).await?;
     let bytes = body.len();
     let url = guard::parse(&final_url).map_err(NetError::from)?;
     let most = wanted.max_chars.min(MAX_CHARS);
-    let mut readable = convert(body, content_type.clone(), url, wanted.form, most).await?;
+    let mut readable = match document {
+        Some(read) => words(body, read, most).await?,
+        None => convert(body, content_type.clone(), url, wanted.form, most).await?,
+    };
     readable.truncated |= extent == Extent::Cut;
     Ok(Page { final_url, status, content_type, bytes, readable })
 }
@@ -134,6 +153,16 @@ pub async fn file(client: &HttpClient, url: String, most: u64) -> Result<Vec<u8>
         return Err(FileError::Status { host, status: response.status });
     }
     Ok(response.body.bytes().await?)
+}
+
+/// The words of a document.
+async fn words(body: Vec<u8>, read: ReadDocument, most: usize) -> Result<Readable, ReadError> {
+    let reading = tokio::task::spawn_blocking(move || read(&body));
+    match reading.await {
+        Ok(Some(text)) => Ok(Readable::of(None, &text, Extractor::Document, most)),
+        Ok(None) => Err(ReadError::NotText { content_type: format!("{PDF} without words") }),
+        Err(_) => Err(ReadError::Unconvertible),
+    }
 }
 
 /// Reads a large page off the threads that serve others. A page that makes the converter panic is one
@@ -199,6 +228,9 @@ mod tests {
                         max_chars: MAX_CHARS,
                         only: Hosts::default(),
                     },
+                    Some(|body| {
+                        std::str::from_utf8(body).ok()?.strip_prefix("%PDF ").map(str::to_owned)
+                    }),
                 )
                 .await
             },
@@ -229,6 +261,19 @@ mod tests {
         // A space at the very end is nobody's.
         assert!((MAX_CHARS - 1..=MAX_CHARS).contains(&page.readable.text.chars().count()));
         assert!(page.readable.truncated);
+    }
+
+    #[tokio::test]
+    async fn the_words_of_a_document_are_read_as_a_whole() {
+        let kind = "content-type: Application/PDF; x=y\r\n";
+        let body = format!("%PDF {}", "word ".repeat(MAX_BYTES / 5));
+        let page = fetch("200 OK", kind, &body).await.unwrap();
+        assert_eq!((page.bytes, page.readable.extractor.as_str()), (body.len(), "document"));
+        assert!(page.readable.text.starts_with("word word"));
+        let scan = fetch("200 OK", kind, "pictures").await.unwrap_err();
+        assert!(scan.code() == "not_text" && scan.to_string().contains("without words"), "{scan}");
+        let plain = fetch("200 OK", "content-type: text/plain\r\n", "%PDF x").await.unwrap();
+        assert_eq!(plain.readable.extractor.as_str(), "plain");
     }
 
     #[tokio::test]

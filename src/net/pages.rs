@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::client::HttpClient;
-use super::fetch::{self, FetchError, Page, PageRequest};
+use super::fetch::{self, FetchError, Page, PageRequest, ReadDocument};
 use super::guard::Opened;
 
 /// How long a page is kept.
@@ -24,6 +24,8 @@ const OVERHEAD: usize = 512;
 /// Fetches pages and keeps them for a while.
 pub struct Pages {
     http: HttpClient,
+    /// How documents that are no pages are read.
+    document: Option<ReadDocument>,
     kept: Mutex<Kept>,
 }
 
@@ -40,7 +42,14 @@ impl Pages {
     /// Fetches with this client.
     #[must_use]
     pub fn new(http: HttpClient) -> Self {
-        Self { http, kept: Mutex::default() }
+        Self { http, document: None, kept: Mutex::default() }
+    }
+
+    /// Reads documents by this, too.
+    #[must_use]
+    pub fn reading(mut self, document: ReadDocument) -> Self {
+        self.document = Some(document);
+        self
     }
 
     /// A page of a host that people have opened, fetched now: what is inside is kept for nobody else.
@@ -48,7 +57,7 @@ impl Pages {
     /// # Errors
     /// When it does not come, or cannot be read.
     pub async fn inside(&self, opened: Opened, wanted: PageRequest) -> Result<Fetched, FetchError> {
-        let page = fetch::page(&self.http.opening(opened), wanted).await?;
+        let page = fetch::page(&self.http.opening(opened), wanted, self.document).await?;
         Ok(Fetched { page: Arc::new(page), age: None })
     }
 
@@ -60,7 +69,7 @@ impl Pages {
         if let Some((page, at)) = self.kept.lock().find(&wanted, Instant::now()) {
             return Ok(Fetched { page, age: Some(at.elapsed()) });
         }
-        let page = Arc::new(fetch::page(&self.http, wanted.clone()).await?);
+        let page = Arc::new(fetch::page(&self.http, wanted.clone(), self.document).await?);
         if (200..300).contains(&page.status) {
             self.kept.lock().keep(wanted, Arc::clone(&page), Instant::now());
         }

@@ -34,6 +34,8 @@ pub enum Extractor {
     Page(Part),
     /// It was text already.
     Plain,
+    /// They are the words of a document.
+    Document,
 }
 
 impl Extractor {
@@ -45,6 +47,7 @@ impl Extractor {
             Extractor::Page(Part::Body) => "body",
             Extractor::Page(Part::Everything) => "everything",
             Extractor::Plain => "plain",
+            Extractor::Document => "document",
         }
     }
 }
@@ -117,16 +120,22 @@ pub fn read(source: Source<'_>, form: Form, max_chars: usize) -> Result<Readable
             (cleaned.title, text, Extractor::Page(cleaned.part))
         }
     };
-    let text = text.trim();
-    let chars = text.chars().count();
-    let shown = cut(text, max_chars);
-    Ok(Readable {
-        title,
-        text: shown.to_owned(),
-        chars,
-        truncated: shown.len() < text.len(),
-        extractor,
-    })
+    Ok(Readable::of(title, &text, extractor, max_chars))
+}
+
+impl Readable {
+    /// A text of at most `max_chars` characters.
+    pub fn of(
+        title: Option<String>,
+        text: &str,
+        extractor: Extractor,
+        max_chars: usize,
+    ) -> Readable {
+        let text = text.trim();
+        let (chars, shown) = (text.chars().count(), cut(text, max_chars));
+        let truncated = shown.len() < text.len();
+        Readable { title, text: shown.to_owned(), chars, truncated, extractor }
+    }
 }
 
 fn markdown(html: &str) -> Result<String, ReadError> {

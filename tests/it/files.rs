@@ -395,6 +395,13 @@ async fn files_that_come_and_go_are_told_in_the_feed_the_history_and_open_pages(
     hq.finish().await;
 }
 
+/// A PDF of one page.
+const LIST: &[u8] = b"%PDF-1.4\n1 0 obj <</Type /Catalog /Pages 2 0 R>> endobj\n\
+    2 0 obj <</Type /Pages /Kids [3 0 R]>> endobj\n\
+    3 0 obj <</Type /Page /Contents 4 0 R /Resources <</Font <</F1 5 0 R>>>>>> endobj\n\
+    4 0 obj <<>> stream\nBT /F1 12 Tf 50 700 Td (Mango 3 EUR) Tj 0 -14 Td (Plum 4 EUR) Tj ET\n\
+    endstream endobj\n5 0 obj <</Type /Font /Subtype /Type1>> endobj\ntrailer <</Root 1 0 R>>";
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_reads_the_files_of_its_task_and_adds_its_own() {
     let office = Office::open().await;
@@ -410,6 +417,7 @@ async fn an_agent_reads_the_files_of_its_task_and_adds_its_own() {
     office.model.push(call("file_attach", json!({ "path": "../escape" })));
     office.model.push(call("file_read", json!({ "file": "offer.pdf" })));
     office.model.push(call("file_read", json!({ "file": "dump.bin" })));
+    office.model.push(call("file_read", json!({ "file": "list.pdf" })));
     office.model.push(call("work_done", json!({ "summary": "Done.", "task_state": "complete" })));
     let id = ada.id;
     office.act(move |tx| pause(tx, id)).await;
@@ -421,6 +429,7 @@ async fn an_agent_reads_the_files_of_its_task_and_adds_its_own() {
         ("logo.png", PNG),
         ("offer.pdf", pdf),
         ("dump.bin", &[0xff; 2_048]),
+        ("list.pdf", LIST),
     ] {
         let sent =
             api.bytes("POST", &format!("{FILES}?name={name}"), BYTES, content.to_vec()).await;
@@ -435,7 +444,13 @@ async fn an_agent_reads_the_files_of_its_task_and_adds_its_own() {
     assert_eq!(results[2], "2\tb;2\n[3 lines; go on with offset 3]");
     let refusals = [
         (3, "logo.png", "image/png", PNG.len(), "ask in a comment what it shows"),
-        (8, "offer.pdf", "a PDF", pdf.len(), "ask in a comment for its text as a file"),
+        (
+            8,
+            "offer.pdf",
+            "a PDF without words",
+            pdf.len(),
+            "ask in a comment for its text as a file",
+        ),
         (9, "dump.bin", "no text", 2_048, "ask in a comment for its content as text"),
     ];
     for (n, name, what, bytes, hint) in refusals {
@@ -443,16 +458,14 @@ async fn an_agent_reads_the_files_of_its_task_and_adds_its_own() {
         let said = format!("\"{name}\" is {what} ({size}) and only text is read; {hint}");
         assert!(results[n].contains("not_text") && results[n].contains(&said), "{}", results[n]);
     }
-    assert!(
-        results[4].contains("there are prices.csv, logo.png, offer.pdf, dump.bin"),
-        "{}",
-        results[4]
-    );
+    let there = "there are prices.csv, logo.png, offer.pdf, dump.bin, list.pdf";
+    assert!(results[4].contains(there), "{}", results[4]);
+    assert_eq!(results[10], "1\tMango 3 EUR\n2\tPlum 4 EUR\n");
     assert!(results[6].contains("Put \"result.md\""), "{}", results[6]);
     assert!(results[7].contains("Error"), "{}", results[7]);
     let there = api.get(FILES).await.json();
-    assert_eq!(there["items"][4]["name"], "result.md");
-    assert_eq!(there["items"][4]["by"]["name"], "Ada");
+    assert_eq!(there["items"][5]["name"], "result.md");
+    assert_eq!(there["items"][5]["by"]["name"], "Ada");
     let first = &office.model.requests()[0];
     assert!(!first.tools().iter().any(|name| name.starts_with("file_")), "beyond the core");
     office.hq.finish().await;

@@ -11,6 +11,7 @@ use crate::features::tasks::queries::brief::Names;
 use crate::kernel::text::cut;
 use crate::kernel::{Can, TypedId as _};
 use crate::store::{Read, WriteTx};
+use crate::tool::pdf;
 use crate::tool::take::{Taken, take_file};
 use crate::tool::{
     Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool,
@@ -20,6 +21,8 @@ use crate::web::format;
 
 /// The largest file that is read as text, in bytes.
 const MAX_TEXT: u64 = 10 * 1024 * 1024;
+/// The most words of a PDF that are read, in bytes.
+const MAX_WORDS: usize = 500_000;
 /// How many lines are given unless asked.
 const LINES: usize = 400;
 /// After how many bytes a reading ends, with a word on where to go on.
@@ -100,7 +103,7 @@ pub struct ReadArgs {
 impl ReadTool for FileRead {
     type Args = ReadArgs;
     const SPEC: ToolSpec =
-        spec("file_read", Effect::Read, "Read a text file on a task, with line numbers.");
+        spec("file_read", Effect::Read, "Read a text file or a PDF on a task, with line numbers.");
 
     async fn read(&self, cx: &ToolCx, args: ReadArgs) -> Result<ToolOutput, ToolError> {
         let file = cx.ws.read(|snap| {
@@ -114,9 +117,15 @@ impl ReadTool for FileRead {
             return Err(ToolError::refused("file_too_large", message));
         }
         let (ws, blob) = (cx.ws.clone(), file.blob);
-        let bytes = tokio::task::spawn_blocking(move || ws.blobs.get(blob, MAX_TEXT)).await;
-        let bytes = match bytes {
-            Ok(Ok(bytes)) => bytes,
+        let read = tokio::task::spawn_blocking(move || {
+            ws.blobs.get(blob, MAX_TEXT).map(|bytes| {
+                let kind = Kind::of(&bytes);
+                let words = if kind == Kind::Pdf { words_of(&bytes) } else { None };
+                (bytes, kind, words)
+            })
+        });
+        let (bytes, kind, words) = match read.await {
+            Ok(Ok(read)) => read,
             Ok(Err(error)) => {
                 let message = format!("the content of \"{}\" is not there: {error}", file.name);
                 return Err(ToolError::refused("file_missing", message));
@@ -126,7 +135,9 @@ impl ReadTool for FileRead {
                 return Err(ToolError::Failed { code: "blob", message });
             }
         };
-        let kind = Kind::of(&bytes);
+        if let Some(text) = words {
+            return Ok(ToolOutput::text(window(&text, args.offset, args.limit)));
+        }
         match String::from_utf8(bytes) {
             Ok(text) if kind == Kind::Other => {
                 Ok(ToolOutput::text(window(&text, args.offset, args.limit)))
@@ -134,7 +145,7 @@ impl ReadTool for FileRead {
             _ => {
                 let (what, hint) = match kind {
                     Kind::Image(media) => (media, "ask in a comment what it shows"),
-                    Kind::Pdf => ("a PDF", "ask in a comment for its text as a file"),
+                    Kind::Pdf => ("a PDF without words", "ask in a comment for its text as a file"),
                     Kind::Other => ("no text", "ask in a comment for its content as text"),
                 };
                 let message =
@@ -143,6 +154,12 @@ impl ReadTool for FileRead {
             }
         }
     }
+}
+
+/// The words of a PDF.
+fn words_of(data: &[u8]) -> Option<String> {
+    let words = pdf::words(data, MAX_WORDS).ok()?;
+    Some(words.text).filter(|text| !text.is_empty())
 }
 
 /// The file of this id, its end, or this name; the newest of several of a name.

@@ -14,7 +14,8 @@ use crate::net::pages::Pages;
 use crate::net::readable::Form;
 use crate::store::StoreError;
 use crate::tool::{
-    Aliases, Effect, Group, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, leaks, untrusted,
+    Aliases, Effect, Group, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, leaks, pdf,
+    untrusted,
 };
 
 /// How many characters are given unless asked.
@@ -83,7 +84,7 @@ impl ReadTool for WebFetch {
         group: Group::Web,
         needs: Can::Read,
         effect: Effect::External,
-        about: "Fetch a public web page as readable text.",
+        about: "Fetch a public web page or PDF as readable text.",
     };
     const ALIASES: Aliases = &[("max_chars", "maxChars"), ("extract_mode", "extractMode")];
 
@@ -131,6 +132,12 @@ impl ReadTool for WebFetch {
             ..told
         }))
     }
+}
+
+/// The words of a PDF. Blocking.
+pub(super) fn document(data: &[u8]) -> Option<String> {
+    let words = pdf::words(data, MAX_CHARS).ok()?;
+    Some(words.text).filter(|text| !text.is_empty())
 }
 
 /// The hosts that a run reaches.

@@ -59,7 +59,7 @@ pub fn registry(features: Registry, own: Own) -> Registry {
         .file(write::ApplyPatch)
         .act(exec::Exec::new(sandbox, jobs.clone(), programs))
         .act(process::Process::new(jobs))
-        .read(fetch::WebFetch { pages: Pages::new(http) });
+        .read(fetch::WebFetch { pages: Pages::new(http).reading(fetch::document) });
     let find = find::ToolSearch::over(&all);
     all.read(find)
 }
