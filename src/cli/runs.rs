@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::kernel::text::ellipsis;
 use crate::net::lines::LineParser;
 use crate::providers::model::Part;
+use crate::web::format;
 
 use super::agents::{items, word};
 use super::commands::print;
@@ -34,6 +35,8 @@ pub enum Command {
     Follow(Named),
     /// Stop a run; it ends within a second
     Stop(Named),
+    /// What filled the context of a run when it asked last, part by part
+    Context(Named),
     /// Let a run that broke off go on where it stopped: at a limit, by a stop or by a crash
     Continue(Continue),
     /// Begin a run that has ended again, in its place
@@ -137,6 +140,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let run = door.call(Ask::post(path, &body).within(workspace)).await?;
             print(common, &run, &[line(&run)])
         }
+        Command::Context(named) => context(common, door, &named).await,
         Command::Continue(flags) => onward(common, door, &flags).await,
         Command::Retry(flags) => {
             again(common, door, &flags.fork, ("retry", json!({ "undo": flags.undo }))).await
@@ -169,6 +173,24 @@ async fn again(
         None => "from the beginning".to_owned(),
     };
     print(common, &made, &[format!("{name} begins {of} again {from}. {waits}").trim().to_owned()])
+}
+
+async fn context(common: &Common, door: &Door, named: &Named) -> Result<u8, CommandError> {
+    let path = format!("/api/v1/runs/{}/context", named.run);
+    let made = door.call(Ask::get(path).within(named.place.workspace.as_ref())).await?;
+    let about = if made["counted"] == true { "" } else { "about " };
+    let of = match made["window"].as_u64() {
+        Some(window) => format!(" of {}", format::grouped(window)),
+        None => String::new(),
+    };
+    let sum = format::grouped(made["tokens"].as_u64().unwrap_or_default());
+    let mut lines = vec![format!("{about}{sum}{of} tokens, {}", word(&made, "model"))];
+    for part in made["parts"].as_array().into_iter().flatten() {
+        let tokens = format::grouped(part["tokens"].as_u64().unwrap_or_default());
+        let (kind, name) = (word(part, "kind"), word(part, "name"));
+        lines.push(format!("{tokens:>10}  {kind:<10} {name}"));
+    }
+    print(common, &made, &lines)
 }
 
 async fn onward(common: &Common, door: &Door, flags: &Continue) -> Result<u8, CommandError> {

@@ -90,6 +90,10 @@ async fn a_run_is_begun_again_compared_and_exported() {
         export.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!((&lines[0]["name"], &lines[0]["again_of"]["name"]), (&"R-3".into(), &"R-1".into()));
     assert_eq!(lines[lines.len() - 1]["kind"], "run_ended");
+    let context = out(&terminal.hq(&["runs", "context", "R-3"]).await);
+    assert!(context.contains(" tokens, ") && context.contains("SOUL.md"), "{context}");
+    let complete = refused(&terminal.hq(&["runs", "continue", "R-3"]).await, 1);
+    assert!(complete.contains("came to its end"), "{complete}");
     let unknown = refused(&terminal.hq(&["runs", "retry", "R-1", "--from", "99"]).await, 1);
     assert!(unknown.contains("no step 99"), "{unknown}");
 }

@@ -202,7 +202,7 @@ impl Run {
         self.state == RunState::Running || self.is_held()
     }
 
-    /// Whether a task has it that has not begun it yet, and would not be the first one to try.
+    /// Whether a task has taken it up that has not begun it yet.
     #[must_use]
     pub fn is_taken_up(&self) -> bool {
         self.state == RunState::Queued && self.working_since.is_some()
