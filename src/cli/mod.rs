@@ -12,6 +12,7 @@ mod money;
 mod operate;
 mod stores;
 mod portable;
+mod prices;
 mod progress;
 mod reach;
 mod rollback;
@@ -93,6 +94,9 @@ enum Command {
     /// Budgets: list, set, clear, raise
     #[command(subcommand)]
     Budget(money::Budget),
+    /// Prices of models: list, set, remove, and how tokens are counted
+    #[command(subcommand)]
+    Prices(prices::Command),
     /// Connections to providers: list, sign in, sign out
     #[command(subcommand)]
     Connection(connections::Command),
@@ -218,6 +222,9 @@ fn run(common: &Common, command: Command) -> u8 {
         Command::Budget(command) => {
             block_on(async { money::budget(common, &Door::here(&config).await?, command).await })
         }
+        Command::Prices(command) => {
+            block_on(async { prices::run(common, &Door::here(&config).await?, command).await })
+        }
         Command::Connection(command) => {
             block_on(async { connections::run(common, &Door::here(&config).await?, command).await })
         }
@@ -275,6 +282,9 @@ fn elsewhere(common: &Common, command: Command, remote: &Remote) -> u8 {
         }
         Command::Budget(command) => {
             block_on(async { money::budget(common, &Door::there(remote), command).await })
+        }
+        Command::Prices(command) => {
+            block_on(async { prices::run(common, &Door::there(remote), command).await })
         }
         Command::Connection(command) => {
             block_on(async { connections::run(common, &Door::there(remote), command).await })

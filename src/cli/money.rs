@@ -87,7 +87,7 @@ pub struct Set {
     soft: bool,
 }
 
-fn dollars(text: &str) -> Result<i64, String> {
+pub(super) fn dollars(text: &str) -> Result<i64, String> {
     format::parse_dollars(text).ok_or_else(|| "write dollars, such as 40 or 2.50".to_owned())
 }
 

@@ -259,6 +259,15 @@ async fn what_calls_cost_and_may_cost_is_told_at_the_terminal() {
     let again = out(&terminal.hq(&["budget", "clear", "agent:ada", "month"]).await);
     assert!(again.contains("no such budget"), "{again}");
     refused(&terminal.hq(&["budget", "set", "agent:ada", "month"]).await, 2);
+    let price = ["prices", "set", "some-model", "--input", "3", "--output", "15.50"];
+    let price = out(&terminal.hq(&price).await);
+    assert!(price.contains("$3 sent, $15.50 received"), "{price}");
+    let prices = out(&terminal.hq(&["prices", "list"]).await);
+    assert!(prices.contains("some-model") && prices.contains("holds"), "{prices}");
+    let usual = out(&terminal.hq(&["prices", "reset", "some-model"]).await);
+    assert!(usual.contains("as usual already"), "{usual}");
+    let gone = out(&terminal.hq(&["prices", "remove", "some-model"]).await);
+    assert!(gone.contains("1 price is taken away"), "{gone}");
     let nobody = refused(&terminal.hq(&["budget", "raise", "agent:eve", "month"]).await, 1);
     assert!(nobody.contains("not found"), "{nobody}");
 
