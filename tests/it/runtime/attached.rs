@@ -215,7 +215,7 @@ async fn a_model_that_reads_no_documents_reads_the_words_of_a_pdf() {
     office.model.push(Turn::text("Mangos are cheaper."));
     let sent = send(&office, &ada, "What is cheaper?", vec![offer, broken]).await.expect("sent");
     office.ended(sent.run).await;
-    let asked = office.model.requests()[0].text();
+    let asked = office.model.last().text();
     for words in [
         "The words of the PDF offer.pdf (1 pages)",
         "Mango 3 EUR\\nPlum 4 EUR",
