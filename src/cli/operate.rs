@@ -70,7 +70,8 @@ pub struct Export {
 /// Flags of `hq redact`.
 #[derive(Args)]
 pub struct Redact {
-    /// The kind of record, such as tasks
+    /// The kind of record, such as tasks; accounts, api_tokens, workspaces and backup_settings are those
+    /// of the whole HQ
     table: String,
     /// Its id
     id: String,

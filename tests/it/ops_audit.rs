@@ -190,6 +190,49 @@ async fn the_accounts_tell_nothing_of_workspaces_that_somebody_has_nothing_to_do
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_past_of_an_account_goes_by_the_word_of_who_administers_every_workspace() {
+    let hq = TestHq::start().await;
+    let (mira, tom) = (hq.owner(), hq.another("Tom", Some(hq::kernel::Role::Admin)).await);
+    let made = mira.post("/api/v1/workspaces", &json!({ "name": "Hidden Harbour" })).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let (tom, mira) =
+        (tom.with("x-hq-workspace", "marlow-cargo"), mira.with("x-hq-workspace", "marlow-cargo"));
+    let moved = async |zone: &str| {
+        let to = mira.form("/w/marlow-cargo/settings/profile", &[("zone", zone)]).await;
+        assert_eq!(to.status, StatusCode::SEE_OTHER, "{}", to.text);
+    };
+    moved("Asia/Tokyo").await;
+    let all = hq.running().app.system.read(|snap| snap.list::<Account>(&Range::all()));
+    let all = all.expect("accounts");
+    let id = all.iter().find(|one| one.email == OWNER.1).expect("Mira").id.to_string();
+
+    let body = json!({ "table": "accounts", "id": id });
+    let refused = tom.post("/api/v1/audit/redact", &body).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+    assert!(refused.text.contains("there is no table `accounts`"), "{}", refused.text);
+    let offered = async |who: &Person| {
+        let all = who.get(PAGE).await.attrs("select[name=table] option", "value");
+        all.iter().any(|name| name == "accounts")
+    };
+    assert!(offered(&mira).await && !offered(&tom).await);
+    let gone = mira.post("/api/v1/audit/redact", &body).await;
+    assert!(gone.json()["removed"].as_u64() > Some(0), "{}", gone.text);
+    // It is about a member of Tom's workspace.
+    for person in [&mira, &tom] {
+        let told = items(person, "source=accounts&event=record.redacted").await;
+        assert_eq!(told.len(), 1, "{told:?}");
+    }
+    let page = tom.get(&format!("{PAGE}?source=accounts")).await;
+    assert!(page.text.contains("removed all former versions of"), "{}", page.text);
+    moved("Europe/Oslo").await;
+    let by_command = run_json(Path::new(BINARY), &hq.data(), &["redact", "accounts", &id, "--yes"]);
+    assert_eq!(by_command["removed"], 1);
+    let found = verified(&mira).await;
+    assert_eq!(found["accounts"]["faults_count"], 0, "{found}");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_hq_itself_did_with_workspaces_and_backups_is_told_to_who_may_know_of_it() {
     let mut hq = TestHq::start().await;
     let (mira, tom) = (hq.owner(), hq.another("Tom", Some(hq::kernel::Role::Admin)).await);

@@ -248,7 +248,8 @@ async fn stand(app: App, ws: Ws, who: Person) -> Result<Json<JobState>, ApiError
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RedactBody {
-    /// The table, such as `tasks`.
+    /// The table, such as `tasks`; for who administers every workspace also one of the accounts, such as
+    /// `accounts`.
     table: String,
     /// The id.
     id: String,
@@ -262,11 +263,13 @@ struct Redacted {
 }
 
 async fn redact_one(
+    app: App,
     ws: Ws,
     who: Person,
     Json(body): Json<RedactBody>,
 ) -> Result<Json<Redacted>, ApiError> {
-    let removed = queries::redact(&ws.store, &who, &body.table, &body.id).await?;
+    let store = queries::store_with(&ws, Reach::of(&app, who.account)?, &body.table);
+    let removed = queries::redact(store, &who, &body.table, &body.id).await?;
     Ok(Json(Redacted { removed }))
 }
 

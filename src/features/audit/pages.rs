@@ -229,7 +229,7 @@ fn made(app: &App, ws: &Ws, who: &Person, shell: Shell, asked: Asked) -> Result<
         check: CheckView::of(app, ws, who)?,
         keeping: KeepingForm::of(&keeping),
         kept,
-        tables: tables(ws, ""),
+        tables: tables(ws, Reach::of(app, who.account)?, ""),
         redact: RedactForm::default(),
         wrong: Wrong::none(),
         asked,
@@ -288,10 +288,12 @@ fn events(chosen: Option<&str>) -> Vec<Choice> {
     std::iter::once(any).chain(all).collect()
 }
 
-fn tables(ws: &Ws, chosen: &str) -> Vec<Choice> {
-    let all = ws.store.schema().tables().iter();
-    let kept = all.filter(|info| info.class() == Some(crate::store::Class::Tracked));
-    kept.map(|info| Choice::new(info.name, info.name, info.name == chosen)).collect()
+fn tables(ws: &Ws, reach: Reach, chosen: &str) -> Vec<Choice> {
+    let mut all = queries::with_a_past(&ws.store);
+    if reach == Reach::Both {
+        all.extend(queries::with_a_past(&ws.app.system));
+    }
+    all.into_iter().map(|name| Choice::new(name, name, name == chosen)).collect()
 }
 
 async fn send(
@@ -473,7 +475,10 @@ async fn redact(
     Form(form): Form<RedactForm>,
 ) -> Result<Response, PageError> {
     let done = match form.sure.trim() == "redact" {
-        true => queries::redact(&ws.store, &who, &form.table, &form.id).await,
+        true => {
+            let store = queries::store_with(&ws, Reach::of(&app, who.account)?, &form.table);
+            queries::redact(store, &who, &form.table, &form.id).await
+        }
         false => Err(AuditError::field("sure", "type the word redact to confirm")),
     };
     match done {
@@ -490,7 +495,7 @@ async fn redact(
                 error => Wrong::of(error as &dyn Problem)?,
             };
             let mut page = page(&app, &ws, &who, shell, Asked::default()).await?;
-            page.tables = tables(&ws, &form.table);
+            page.tables = tables(&ws, Reach::of(&app, who.account)?, &form.table);
             (page.redact, page.wrong) = (form, wrong);
             html::document(axum::http::StatusCode::UNPROCESSABLE_ENTITY, &page)
         }

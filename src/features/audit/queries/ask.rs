@@ -246,6 +246,10 @@ impl Wish {
             | Event::WorkspaceRemoved { workspace, .. } => places.contains(workspace),
             // A backup holds all workspaces, and says which of them it could not read.
             Event::BackupMade { .. } | Event::BackupFailed { .. } => false,
+            Event::RecordRedacted { table, key } => {
+                let account = crate::store::key::decode::<AccountId>(key);
+                *table == ACCOUNTS.number && account.is_some_and(|id| self.members.contains(&id))
+            }
             _ => true,
         }
     }
@@ -261,8 +265,8 @@ impl Wish {
                 || (self.is_about_a_member(entry) && self.leaves_something(entry)))
     }
 
-    /// What was done with a workspace as a whole, or with all of them, also by HQ itself: whoever asks
-    /// may know of it.
+    /// What was done with a workspace as a whole, or with all of them, also by HQ itself, and whose past
+    /// was removed: whoever asks may know of it.
     fn is_about_the_whole(&self, entry: &Entry) -> bool {
         let whole = |event: &Event| {
             matches!(
@@ -273,6 +277,7 @@ impl Wish {
                     | Event::BackupMade { .. }
                     | Event::BackupFailed { .. }
                     | Event::Restored { .. }
+                    | Event::RecordRedacted { .. }
             )
         };
         entry.events.iter().any(|event| whole(event) && self.may_tell(event))

@@ -10,7 +10,10 @@ use super::model::Keeping;
 
 pub use ask::{Asked, CAUSES, Source, Wish};
 pub use lines::{Line, Page, RowLine, as_json_now, lines, told};
-pub use work::{Reach, VERIFY, VERIFY_BLOBS, begin_verify, enforce, export_piece, redact};
+pub use work::{
+    Reach, VERIFY, VERIFY_BLOBS, begin_verify, enforce, export_piece, is_of_accounts, redact,
+    store_with, with_a_past,
+};
 
 /// How long former versions are kept.
 ///

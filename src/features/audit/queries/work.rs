@@ -7,7 +7,7 @@ use crate::app::{App, Who, Ws};
 use crate::features::backups::queries as backups;
 use crate::kernel::{AccountId, Actor, Part, Timestamp};
 use crate::store::verify::{Depth, Verified, verify, verify_with};
-use crate::store::{Store, StoreError, feed, keep};
+use crate::store::{Class, Store, StoreError, feed, keep};
 
 use super::super::model::Keeping;
 use super::super::rules::AuditError;
@@ -132,6 +132,29 @@ pub async fn enforce(
     keep::drop_until(store, Actor::System(Part::Retention), until).await
 }
 
+/// The tables of a store whose records have former versions.
+#[must_use]
+pub fn with_a_past(store: &Store) -> Vec<&str> {
+    let all = store.schema().tables().iter();
+    all.filter(|info| info.class() == Some(Class::Tracked)).map(|info| info.name).collect()
+}
+
+/// Whether a table stands in the store of the accounts.
+#[must_use]
+pub fn is_of_accounts(app: &App, table: &str) -> bool {
+    with_a_past(&app.system).contains(&table)
+}
+
+/// The store that a table stands in, as far as this reaches: for who does not reach the accounts, there
+/// are no such tables.
+#[must_use]
+pub fn store_with<'w>(ws: &'w Ws, reach: Reach, table: &str) -> &'w Store {
+    match reach == Reach::Both && is_of_accounts(&ws.app, table) {
+        true => &ws.app.system,
+        false => &ws.store,
+    }
+}
+
 /// Removes all former versions of a record; says how many went.
 ///
 /// # Errors
@@ -144,10 +167,8 @@ pub async fn redact(
 ) -> Result<usize, AuditError> {
     let info = store.schema().named(table).filter(|info| info.ops.is_some());
     let info = info.ok_or_else(|| {
-        let tables = store.schema().tables().iter();
-        let named = tables.filter(|info| info.class() == Some(crate::store::Class::Tracked));
-        let names: Vec<_> = named.map(|info| info.name).collect();
-        AuditError::field("table", format!("there is no table `{table}`: {}", names.join(", ")))
+        let names = with_a_past(store).join(", ");
+        AuditError::field("table", format!("there is no table `{table}`: {names}"))
     })?;
     let key = info.key_of(id.trim());
     let key = key.ok_or_else(|| AuditError::field("id", format!("`{id}` is no id of {table}")))?;
