@@ -51,6 +51,7 @@ export function tell(given) {
       await assertAccessible(page, 'a run that asks');
 
       // Answered without a mouse; the run goes on before one's eyes and ends.
+      await page.getByRole('heading', { level: 1 }).focus();
       await tabTo(page, asks.getByRole('button', { name: 'Leave it out' }));
       await page.keyboard.press('Enter');
       await steps.getByText('Understood. I write the comparison').waitFor(LONG_WORK);

@@ -410,7 +410,11 @@ fn facts(
     };
     add("Cost", format::money(cost), small.unwrap_or_default());
     let took = look.duration(run).map(format::duration);
-    let small = if run.attempt > 1 { format!("attempt {}", run.attempt) } else { String::new() };
+    let small = if run.attempt > 1 {
+        format!("went on {}", format::count(u64::from(run.attempt - 1), "time", "times"))
+    } else {
+        String::new()
+    };
     add("Duration", took.unwrap_or_else(|| "not begun".to_owned()), small);
     Ok(facts)
 }

@@ -134,6 +134,9 @@ impl Drawing<'_, '_> {
             What::Tool(call) => {
                 self.tool(&mut view, call);
                 view.made = self.made(tx, step, call)?;
+                if view.made.is_some() {
+                    retitle(&mut view.parts);
+                }
             }
             What::Failed { class, message, retry_at, call } => {
                 (view.icon, view.tone) = ("refresh", "warn");
@@ -417,6 +420,15 @@ impl Drawing<'_, '_> {
     }
 }
 
+/// What a sub-agent was given is folded below it; that it is made can be seen.
+fn retitle(parts: &mut [Detail]) {
+    for part in parts {
+        if let Detail::Fold { meta, .. } = part {
+            *meta = "What it was given".to_owned();
+        }
+    }
+}
+
 /// `0:03`, `12:40`, `1:02:09`; days in words.
 fn clock(since: Duration) -> String {
     let secs = since.as_secs();
@@ -431,7 +443,8 @@ fn clock(since: Duration) -> String {
 fn began(view: &mut StepView, attempt: u32, model: &str, thinking: Thinking, bytes: u32) {
     (view.icon, view.verb) = match attempt {
         0 | 1 => ("play", "Began".to_owned()),
-        _ => ("play", format!("Went on, attempt {attempt}")),
+        // After a wait, a restart or a crash; the step before says which.
+        _ => ("play", "Went on".to_owned()),
     };
     view.what = format!("with {model}");
     let mut facts = Vec::new();
