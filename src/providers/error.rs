@@ -315,6 +315,7 @@ const WORDS: &[(ErrorClass, &[&str])] = &[
             "billing_not_active",
             "billing hard limit",
             "credits are depleted",
+            "used all available credits",
             "payment required",
         ],
     ),
@@ -337,6 +338,8 @@ const WORDS: &[(ErrorClass, &[&str])] = &[
             "input is too long",
             "input length exceeds",
             "context_window_exceeded",
+            "exceeds the maximum number of tokens",
+            "context length of only",
         ],
     ),
     (
@@ -401,6 +404,7 @@ const WORDS: &[(ErrorClass, &[&str])] = &[
             "no endpoints found",
             "try pulling it first",
             "is not found for api version",
+            "deploymentnotfound",
         ],
     ),
     (
@@ -410,6 +414,8 @@ const WORDS: &[(ErrorClass, &[&str])] = &[
             "content_filter",
             "content policy",
             "flagged by moderation",
+            "was flagged for",
+            "potentially violating",
             "data_inspection_failed",
         ],
     ),

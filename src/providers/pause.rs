@@ -13,7 +13,7 @@ use crate::net::retry;
 /// The pause after a quota of a day is used up: nobody says when the day ends there.
 const DAY_QUOTA: Duration = Duration::from_secs(3_600);
 /// What comes before a span of time in the words of an error.
-const BEFORE: [&str; 3] = ["try again in ", "retry in ", "retry after "];
+const BEFORE: [&str; 4] = ["try again in ", "retry in ", "retry after ", "try again after "];
 /// Units in words, and their signs.
 const UNITS: [(&str, &str); 5] =
     [("milli", "ms"), ("sec", "s"), ("min", "m"), ("hour", "h"), ("day", "d")];

@@ -403,6 +403,9 @@ fn error_body(body: &[u8]) -> (String, String) {
             })
         }
     };
+    // A router passes on what the maker itself said.
+    let passed = error.get("metadata").and_then(|metadata| metadata.get("raw")?.as_str());
+    let message = passed.map_or_else(|| message.clone(), |own| format!("{message}: {own}"));
     (code.to_owned(), message)
 }
 

@@ -96,6 +96,37 @@ fn a_recorded_stream_that_ends_early_is_never_done() {
     }
 }
 
+/// What makers answer when they refuse, as they write it.
+#[test]
+fn every_recorded_refusal_has_its_class_and_its_pause() {
+    let now = "2026-11-21T07:00:00Z".parse().expect("a moment");
+    let all: Value = serde_json::from_str(include_str!("recorded/errors.json")).expect("JSON");
+    let all = all.as_array().expect("a list");
+    let mut seen = Vec::new();
+    for one in all {
+        let body = one["body"].to_string();
+        let status = one["status"].as_u64().and_then(|n| u16::try_from(n).ok()).expect("a status");
+        let mut headers = Headers::new();
+        for (name, value) in one["headers"].as_object().into_iter().flatten() {
+            headers.add(name.clone(), value.as_str().unwrap_or_default());
+        }
+        let (code, message) = error_body(body.as_bytes());
+        let error = ProviderError::reported(status, &code, &message);
+        let class = one["class"].as_str().and_then(ErrorClass::named).expect("a class");
+        assert_eq!(error.class, class, "{} {body}", one["maker"]);
+        let wait = pause::asked(status, &headers, body.as_bytes(), now);
+        let wait = wait.and_then(|wait| u64::try_from(wait.as_millis()).ok());
+        assert_eq!(wait, one["wait_ms"].as_u64(), "{} {body}", one["maker"]);
+        seen.push(class);
+    }
+    // The others are no answers: they are told by the line, or by whoever holds the tokens.
+    let silent =
+        [ErrorClass::Network, ErrorClass::Interrupted, ErrorClass::Garbage, ErrorClass::SignIn];
+    for class in ErrorClass::ALL {
+        assert!(seen.contains(&class) || silent.contains(&class), "{class} is not recorded");
+    }
+}
+
 /// Names under which tokens are counted.
 const COUNTS: [&str; 10] = [
     "input_tokens",

@@ -403,7 +403,9 @@ async fn how_connections_stand_is_told_in_eight_words() {
     model.offer(&["gpt-5.2"]).usually(Turn::text("ready"));
     let api = hq.api().await;
     let id = connect(&api, &body("Mock", "openai", &model.openai_url())).await;
-    connect(&api, &json!({ "name": "Bare", "kind": "anthropic" })).await;
+    let account = json!({ "name": "Bare", "maker": "chatgpt", "client_id": "ours" });
+    let made = api.post("/api/v1/connections/accounts", &account).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
     let standing = |all: &Value, name: &str| {
         let one = all["items"].as_array().expect("items").iter().find(|one| one["name"] == name);
         let one = one.expect("it is told of");
