@@ -1,7 +1,8 @@
 //! Cuts HTML into tags and text, in one pass and without building anything.
 
 /// The attributes that anybody here asks for; the others are dropped while reading.
-const KEPT: [&str; 7] = ["href", "src", "alt", "hidden", "aria-hidden", "style", "role"];
+const KEPT: [&str; 9] =
+    ["href", "src", "alt", "hidden", "aria-hidden", "style", "role", "class", "id"];
 /// Elements whose content is not markup.
 const RAW: [&str; 9] =
     ["script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes", "plaintext"];
