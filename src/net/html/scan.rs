@@ -312,11 +312,12 @@ mod tests {
 
     #[test]
     fn attributes_are_read_in_all_their_forms() {
-        let page = r#"<A HREF="a>b" src = 'c d' alt=e/f hidden href=second =odd class=x role="">"#;
+        let page =
+            r#"<A HREF="a>b" src = 'c d' alt=e/f hidden href=second =odd class=x title=t role="">"#;
         assert_eq!(
             shown(page),
             [
-                r#"open a [("href", "a>b"), ("src", "c d"), ("alt", "e/f"), ("hidden", ""), ("role", "")]"#
+                r#"open a [("href", "a>b"), ("src", "c d"), ("alt", "e/f"), ("hidden", ""), ("class", "x"), ("role", "")]"#
             ]
         );
     }
