@@ -111,6 +111,8 @@ impl Write for Told<'_> {
 #[derive(Serialize, Deserialize)]
 struct Made {
     bytes: u64,
+    #[serde(default)]
+    left_out: Vec<String>,
 }
 
 /// Begins to make the file, in the place of a former one.
@@ -133,10 +135,10 @@ fn make(ws: &Ws, watch: &JobWatch) -> Result<Made, BackupError> {
     let part = folder.join("part");
     let out = File::create(&part).map_err(BackupError::disk(&part))?;
     let mut told = Told { out, watch, bytes: 0 };
-    export(ws, &mut told, &folder)?;
+    let portable = export(ws, &mut told, &folder)?;
     told.out.sync_all().map_err(BackupError::disk(&part))?;
     fs::rename(&part, &whole).map_err(BackupError::disk(&whole))?;
-    Ok(Made { bytes: told.bytes })
+    Ok(Made { bytes: told.bytes, left_out: portable.left_out })
 }
 
 /// Takes files away that nobody has fetched for a day.
@@ -165,6 +167,8 @@ struct ExportView {
     /// Since when the file is there; nothing when there is none.
     #[schemars(with = "Option<String>")]
     made_at: Option<Timestamp>,
+    /// What is not in it: what never is, and files that are lost.
+    left_out: Vec<String>,
     /// Why there is none, when it could not be made.
     error: Option<String>,
 }
@@ -182,6 +186,7 @@ impl ExportView {
                 .as_ref()
                 .map_or(state.as_ref().map_or(0, |state| state.done), |made| made.bytes),
             made_at: ended.filter(|_| made.is_some()),
+            left_out: made.map(|made| made.left_out).unwrap_or_default(),
             error: state.and_then(|state| state.error),
         }
     }
@@ -230,6 +235,7 @@ struct View {
     written: String,
     made: Option<RelTime>,
     size: String,
+    left_out: Vec<String>,
     error: String,
 }
 
@@ -243,6 +249,7 @@ impl View {
             written: format::size(now.bytes),
             made: now.made_at.map(|at| RelTime::new(at, ws.app.clock.now(), &zone)),
             size: format::size(now.bytes),
+            left_out: now.left_out,
             error: now.error.map(|error| sentence(&error)).unwrap_or_default(),
         }
     }

@@ -138,6 +138,11 @@ async fn what_was_removed_stays_at_home_and_files_that_are_lost_are_named() {
     std::fs::write(path(&damaged), b"it has been damaged").expect("a file");
 
     let bytes = exported(&office).await;
+    let page = office.hq.owner().get("/w/marlow-cargo/settings/export").await;
+    for id in [&missing, &damaged] {
+        let words = format!("Not in it: the file {id}");
+        assert!(page.text_of("#export").contains(&words), "{words}: {}", page.text);
+    }
     let plain = zstd_all(&bytes);
     for id in [&removed, &loose] {
         assert!(find(&plain, id.as_bytes()).is_none(), "not even its name");
