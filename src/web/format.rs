@@ -107,6 +107,7 @@ pub fn duration(length: Duration) -> String {
         _ => format!("{a} {one} {b} {two}"),
     };
     match whole {
+        0 if length.subsec_millis() == 0 => "0 s".to_owned(),
         0 if length.subsec_millis() < 100 => format!("{} ms", length.subsec_millis()),
         0 => format!("0.{} s", length.subsec_millis() / 100),
         1..60 => format!("{whole} s"),
@@ -162,6 +163,7 @@ mod tests {
     #[test]
     fn lengths_of_time_have_at_most_two_parts() {
         let of = |ms: u64| duration(Duration::from_millis(ms));
+        assert_eq!(of(0), "0 s");
         assert_eq!(of(42), "42 ms");
         assert_eq!(of(420), "0.4 s");
         assert_eq!(of(14_000), "14 s");
