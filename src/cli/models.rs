@@ -22,6 +22,34 @@ pub enum Command {
     List(List),
     /// Whether each connection can be used, and why not
     Status(Status),
+    /// Choose what agents without a model of their own use
+    Set(Set),
+    /// The models that answer when the chosen one does not; with names, sets them
+    Fallbacks(Fallbacks),
+}
+
+/// Flags of `hq models set`.
+#[derive(Args)]
+pub struct Set {
+    /// The model, as `hq models list` names it
+    name: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Flags of `hq models fallbacks`.
+#[derive(Args)]
+pub struct Fallbacks {
+    /// The models in order, as `hq models list` names them
+    names: Vec<String>,
+    /// An agent's own list, by its handle; the workspace's unless given
+    #[arg(long, value_name = "AGENT")]
+    agent: Option<String>,
+    /// Have nobody to fall back on
+    #[arg(long, conflicts_with = "names")]
+    none: bool,
+    #[command(flatten)]
+    place: Place,
 }
 
 /// Flags of `hq models list`.
@@ -64,7 +92,81 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let well = all.iter().all(|one| word(one, "status") == "ok");
             Ok(if well || !check { OK } else { FAILED })
         }
+        Command::Set(Set { name, place }) => {
+            let workspace = place.workspace.as_ref();
+            let all = known(door, workspace).await?;
+            let body = chosen(&all, &name)?;
+            let set = Ask::put("/api/v1/connections/default", &body).within(workspace);
+            let set = door.call(set).await?;
+            print(
+                common,
+                &set,
+                &[format!("{name} is what agents use that have no model of their own")],
+            )
+        }
+        Command::Fallbacks(flags) => fallbacks(common, door, flags).await,
     }
+}
+
+/// All models that can be chosen.
+async fn known(door: &Door, workspace: Option<&String>) -> Result<Vec<Value>, CommandError> {
+    let path = format!("/api/v1/models?limit={MOST}");
+    Ok(items(&door.call(Ask::get(path).within(workspace)).await?).to_vec())
+}
+
+/// A model by its name, as the API wants it.
+fn chosen(all: &[Value], name: &str) -> Result<Value, CommandError> {
+    let exact = |one: &&Value| word(one, "name") == name;
+    let alike: Vec<&Value> = all.iter().filter(|one| word(one, "id") == name).collect();
+    let found = match (all.iter().find(exact), alike.as_slice()) {
+        (Some(one), _) | (None, [one]) => one,
+        (None, []) => {
+            let text = format!("there is no model {name}; `hq models list` names all");
+            return Err(CommandError::Refused(text));
+        }
+        (None, more) => {
+            let names: Vec<&str> = more.iter().map(|one| word(one, "name")).collect();
+            let text = format!("{name} is offered by several: {}", names.join(", "));
+            return Err(CommandError::Refused(text));
+        }
+    };
+    Ok(json!({ "connection": found["connection"], "model": found["id"] }))
+}
+
+async fn fallbacks(common: &Common, door: &Door, flags: Fallbacks) -> Result<u8, CommandError> {
+    let workspace = flags.place.workspace.as_ref();
+    let agent = match &flags.agent {
+        None => Value::Null,
+        Some(handle) => {
+            let all = door.call(Ask::get("/api/v1/agents").within(workspace)).await?;
+            let is = |one: &&Value| word(one, "slug") == handle || word(one, "id") == handle;
+            let found = items(&all).iter().find(is).map(|one| one["id"].clone());
+            found.ok_or_else(|| CommandError::Refused(format!("there is no agent {handle}")))?
+        }
+    };
+    let path = "/api/v1/connections/fallbacks";
+    let all = known(door, workspace).await?;
+    let list = if flags.names.is_empty() && !flags.none {
+        let query = agent.as_str().map(|id| format!("?agent={id}")).unwrap_or_default();
+        door.call(Ask::get(format!("{path}{query}")).within(workspace)).await?
+    } else {
+        let models = flags.names.iter().map(|name| chosen(&all, name));
+        let models = models.collect::<Result<Vec<Value>, _>>()?;
+        let body = json!({ "agent": agent, "models": models });
+        door.call(Ask::put(path, &body).within(workspace)).await?
+    };
+    let told = list["models"].as_array().into_iter().flatten().map(|one| {
+        let is = |known: &&Value| {
+            known["connection"] == one["connection"] && known["id"] == one["model"]
+        };
+        let name = all.iter().find(is).map(|known| word(known, "name"));
+        name.unwrap_or_else(|| word(one, "model")).to_owned()
+    });
+    let mut lines: Vec<String> = told.collect();
+    if lines.is_empty() {
+        lines.push("Nobody else answers when the chosen model does not.".to_owned());
+    }
+    print(common, &list, &lines)
 }
 
 async fn list(common: &Common, door: &Door, flags: &List) -> Result<u8, CommandError> {

@@ -326,6 +326,21 @@ async fn models_and_whether_who_offers_them_answers_are_told_at_the_terminal() {
     assert_eq!((&one["id"], &one["route"]), (&"gpt-5.2".into(), &"api".into()));
     assert!(one["price"]["input"].is_u64() && one["window"].is_u64(), "{one}");
 
+    let set = out(&terminal.hq(&["models", "set", "gpt-5.2"]).await);
+    assert!(set.starts_with("gpt-5.2 is what agents use"), "{set}");
+    let wrong = refused(&terminal.hq(&["models", "set", "nobody/knows"]).await, 1);
+    assert!(wrong.contains("there is no model nobody/knows"), "{wrong}");
+    let none = out(&terminal.hq(&["models", "fallbacks"]).await);
+    assert!(none.starts_with("Nobody else answers"), "{none}");
+    let some = out(&terminal.hq(&["models", "fallbacks", "mock/mock", "practice"]).await);
+    assert_eq!(some.lines().collect::<Vec<_>>(), ["mock/mock", "practice"]);
+    let own = ["models", "fallbacks", "--agent", "ada", "mock/gpt-5.2"];
+    assert_eq!(out(&terminal.hq(&own).await).trim_end(), "mock/gpt-5.2");
+    let none = out(&terminal.hq(&["models", "fallbacks", "--none"]).await);
+    assert!(none.starts_with("Nobody else answers"), "{none}");
+    let set = out(&terminal.hq(&["models", "set", "mock/mock"]).await);
+    assert!(set.starts_with("mock/mock is"), "{set}");
+
     let status = out(&terminal.hq(&["status"]).await);
     assert!(status.contains("Mock (api): ok") && status.contains("$0.00 today"), "{status}");
     terminal.model.require_key("another");

@@ -234,7 +234,7 @@ pub(super) struct Responses {
 }
 
 impl Responses {
-    fn response(&self, status: &str, output: &[Value], spent: Option<Spent>) -> Value {
+    fn response(&self, status: Status, output: &[Value], spent: Option<Spent>) -> Value {
         let usage = spent.map(|spent| {
             json!({
                 "input_tokens": spent.input,
@@ -244,9 +244,9 @@ impl Responses {
                 "total_tokens": spent.input + spent.output,
             })
         });
-        let reason = match status {
-            "incomplete" => json!({ "reason": "max_output_tokens" }),
-            _ => Value::Null,
+        let (status, reason) = match status {
+            Status::Plain(word) => (word, Value::Null),
+            Status::Incomplete(reason) => (INCOMPLETE, json!({ "reason": reason })),
         };
         let mut response = json!({
             "id": format!("{ID}{}", self.head.id), "object": "response",
@@ -349,23 +349,48 @@ fn part(text: &str) -> Value {
     json!({ "type": "output_text", "text": text, "annotations": [] })
 }
 
-/// How a response stands whose answer ended so.
-fn status_of(answer: &Answer) -> &'static str {
-    if answer.finish == "length" { "incomplete" } else { "completed" }
+/// How a response stands that is not whole.
+const INCOMPLETE: &str = "incomplete";
+
+/// How a response stands.
+#[derive(Clone, Copy)]
+enum Status {
+    /// In this word.
+    Plain(&'static str),
+    /// Not whole, for this reason.
+    Incomplete(&'static str),
+}
+
+impl Status {
+    /// How one stands whose answer ended so.
+    fn of(answer: &Answer) -> Self {
+        match answer.finish {
+            "length" => Self::Incomplete("max_output_tokens"),
+            "content_filter" => Self::Incomplete("content_filter"),
+            _ => Self::Plain("completed"),
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Plain(word) => word,
+            Self::Incomplete(_) => INCOMPLETE,
+        }
+    }
 }
 
 impl Form for Responses {
     fn whole(&self, answer: &Answer) -> Value {
-        let status = status_of(answer);
+        let status = Status::of(answer);
         let speaks = !answer.text.is_empty() || answer.calls.is_empty();
-        let message = speaks.then(|| self.message(status, Some(&answer.text)));
+        let message = speaks.then(|| self.message(status.word(), Some(&answer.text)));
         let calls = answer.calls.iter().map(|call| item_of(call, "completed"));
         let output: Vec<Value> = message.into_iter().chain(calls).collect();
         self.response(status, &output, Some(answer.spent))
     }
 
     fn begin(&mut self) -> String {
-        let response = self.response("in_progress", &[], None);
+        let response = self.response(Status::Plain("in_progress"), &[], None);
         [
             self.event("response.created", json!({ "response": response })),
             self.event("response.in_progress", json!({ "response": response })),
@@ -381,7 +406,7 @@ impl Form for Responses {
     }
 
     fn end(&mut self, answer: &Answer) -> String {
-        let status = status_of(answer);
+        let status = Status::of(answer);
         let mut out = String::new();
         if self.told.is_none() && answer.calls.is_empty() {
             out.push_str(&self.open());
@@ -389,7 +414,7 @@ impl Form for Responses {
         let mut output = Vec::new();
         // What was said before a tool belongs to the message as the client has it.
         if let Some(told) = self.told.take() {
-            let item = self.message(status, Some(&told));
+            let item = self.message(status.word(), Some(&told));
             out.push_str(&self.text_event(
                 "response.output_text.done",
                 "text",
@@ -404,13 +429,13 @@ impl Form for Responses {
             output.push(item_of(call, "completed"));
         }
         let response = self.response(status, &output, Some(answer.spent));
-        let name = format!("response.{status}");
+        let name = format!("response.{}", status.word());
         out.push_str(&self.event(&name, json!({ "response": response })));
         out
     }
 
     fn failed(&mut self, error: &ChatError) -> String {
-        let mut response = self.response("failed", &[], None);
+        let mut response = self.response(Status::Plain("failed"), &[], None);
         response["error"] = json!({ "code": error.code, "message": error.message });
         self.event("response.failed", json!({ "response": response }))
     }
@@ -489,8 +514,12 @@ mod tests {
         assert_eq!(last["response"]["output"][0]["content"][0]["text"], "Hello there");
         assert_eq!(last["response"]["usage"]["total_tokens"], 7);
         assert_eq!(last["response"]["metadata"], json!({ "a": "b" }));
+        let filtered = form.whole(&Answer { finish: "content_filter", ..answer.clone() });
+        assert_eq!(filtered["status"], "incomplete");
+        assert_eq!(filtered["incomplete_details"]["reason"], "content_filter");
         let whole = form.whole(&Answer { finish: "length", ..answer });
         assert_eq!(whole["status"], "incomplete");
+        assert_eq!(whole["incomplete_details"]["reason"], "max_output_tokens");
         assert_eq!(whole["id"], "resp_r1");
     }
 
