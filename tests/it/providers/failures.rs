@@ -21,7 +21,6 @@ async fn every_refusal_has_its_class() {
         (413, "request_too_large", "too large", ErrorClass::ContextTooLong),
         (429, "rate_limit_error", "slow down", ErrorClass::RateLimit),
         (429, "insufficient_quota", "You exceeded your current quota", ErrorClass::Billing),
-        (429, "RESOURCE_EXHAUSTED", "You exceeded your current quota", ErrorClass::RateLimit),
         (500, "api_error", "oh no", ErrorClass::Server),
         (529, "overloaded_error", "Overloaded", ErrorClass::Overloaded),
         (503, "", "", ErrorClass::Overloaded),
