@@ -98,10 +98,12 @@ async fn a_run_that_ends_the_program_before_it_begins_is_given_up() {
     office.act(move |tx| runs::take_up(tx, run)).await;
     office.hq.restart().await;
     assert_eq!(office.get::<Run>(run).outcome, Some(Outcome::CrashLoop));
-    // No further run is made for what was said; who said it can bring it back.
+    // What was said stands in the conversation, no further run is made for it, and a person may let it go on.
     assert_eq!(office.all::<Run>().len(), 1);
     let said = office.all::<Input>().remove(0);
-    assert!(matches!(said.state, InputState::Dropped(_)), "{:?}", said.state);
+    assert_eq!(said.state, InputState::Consumed(run));
+    let told = office.hq.api().await.get("/api/v1/runs/R-1").await.json();
+    assert_eq!(told["goes_on"], "Resume", "{told}");
     office.hq.finish().await;
 }
 

@@ -233,6 +233,11 @@ pub fn recover(tx: &mut WriteTx<'_>, id: RunId, what: &str) -> Result<Run, RunEr
         if outcome == Outcome::Interrupted {
             // Else its next run would answer after all.
             dropped::drop_talk(tx, pen.session.id, |_| true, TOO_OLD)?;
+        } else if outcome == Outcome::CrashLoop && pen.run.started_at.is_none() {
+            // What it was made for stands in the conversation, where a person may let it go on.
+            pen.run.started_at = Some(tx.now());
+            pen.run.first_event = pen.session.events;
+            pen.read_inputs(tx)?;
         }
         pen.session.epoch += 1;
         pen.close_calls(tx, CallStatus::Unknown, "HQ was restarted before this had an answer")?;
