@@ -232,9 +232,9 @@ async fn where_a_server_takes_no_output_limit_all_that_the_model_can_say_is_held
     office.price(3_000_000, 15_000_000).await;
     let ada = office.agent("Ada").await;
     let refused =
-        || Turn::error(400, "unsupported_parameter", "Unsupported parameter: max_output_tokens");
+        Turn::error(400, "unsupported_parameter", "Unsupported parameter: max_output_tokens");
     let long = Tokens { input: 100, cache_read: 0, cache_write: 0, output: 32_000 };
-    office.model.push(refused()).push(Turn::text("A long answer.").usage(long));
+    office.model.push(refused).push(Turn::text("A long answer.").usage(long));
     let run = office.ended(office.say(&ada, "Tell me all").await).await;
     assert_eq!(run.summary, "A long answer.", "{run:?}");
     let seen = office.model.requests();
@@ -249,11 +249,10 @@ async fn where_a_server_takes_no_output_limit_all_that_the_model_can_say_is_held
     let billed = usage[1].billed_micros.expect("a price");
     assert!(held[0] < billed && billed <= held[1], "{held:?} {billed}");
 
-    // A budget that cannot pay all of it is not passed: the call is not made.
+    // A budget that cannot pay all of it is not passed: the call is not made. Nobody has to learn it again.
     set(&office, cents(wish(Payer::Agent(ada.id), Period::Month), 78)).await;
-    office.model.push(refused());
     let run = office.say(&ada, "And again?").await;
     office.in_state(run, RunState::Waiting).await;
-    assert_eq!(office.model.requests().len(), 3);
+    assert_eq!(office.model.requests().len(), 2);
     office.hq.finish().await;
 }
