@@ -2,7 +2,7 @@
 //! running, runs that are stopped, files that are written and taken back, letters to colleagues, parts
 //! handed to sub-agents, a key that is refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -171,6 +171,17 @@ impl Chats {
         all
     }
 
+    /// All conversations: one that begins anew takes with it what nobody has read yet.
+    async fn sessions(&self, api: &Api<'_>) -> BTreeSet<String> {
+        let mut all: BTreeSet<String> = self.said.iter().map(|said| said.session.clone()).collect();
+        for agent in [AGENT, REFUSED] {
+            let path = format!("{}/{}/sessions", wire::AGENTS, agent.to_lowercase());
+            let listed = api.list(&path).await;
+            all.extend(listed.iter().filter_map(|one| one["id"].as_str()).map(str::to_owned));
+        }
+        all
+    }
+
     /// Ends what would go on for ever, and waits until all is at rest.
     async fn rest(&mut self, api: &Api<'_>) {
         if let Some((_, session)) = self.waits.take() {
@@ -225,19 +236,32 @@ impl Chats {
     }
 }
 
+/// Each phrase with each conversation.
+fn everywhere<'a>(
+    sessions: &'a BTreeSet<String>,
+    phrases: &'a [String],
+) -> Vec<(&'a str, &'a str)> {
+    let mut all = Vec::new();
+    for session in sessions {
+        all.extend(phrases.iter().map(|phrase| (session.as_str(), phrase.as_str())));
+    }
+    all
+}
+
 /// How often each phrase was read in its conversation.
 pub async fn times_said(api: &Api<'_>, said: &[(&str, &str)]) -> BTreeMap<String, usize> {
-    let mut sessions: Vec<&str> = said.iter().map(|(session, _)| *session).collect();
-    sessions.sort_unstable();
-    sessions.dedup();
+    let mut sessions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (session, phrase) in said {
+        sessions.entry(session).or_default().push(phrase);
+    }
     let mut found = BTreeMap::new();
-    for session in sessions {
+    for (session, phrases) in sessions {
         for event in api.items(&format!("/api/v1/sessions/{session}/events")).await {
             if event["kind"] != "input" {
                 continue;
             }
             let text = event.to_string();
-            for (_, phrase) in said.iter().filter(|(own, _)| *own == session) {
+            for phrase in &phrases {
                 if text.contains(phrase) {
                     *found.entry((*phrase).to_owned()).or_default() += 1;
                 }
@@ -395,10 +419,8 @@ impl Desk for Chats {
             self.rest(api).await;
             let phrase_of = |said: &Said| phrase(verb(said.kind), &said.name);
             let phrases: Vec<String> = self.said.iter().map(phrase_of).collect();
-            let pairs = self.said.iter().zip(&phrases);
-            let pairs: Vec<_> =
-                pairs.map(|(said, phrase)| (said.session.as_str(), phrase.as_str())).collect();
-            let read = times_said(api, &pairs).await;
+            let sessions = self.sessions(api).await;
+            let read = times_said(api, &everywhere(&sessions, &phrases)).await;
             for (said, phrase) in self.said.iter().zip(&phrases) {
                 let times = read.get(phrase).copied().unwrap_or(0);
                 let right = times == 1 || (said.may_go && times == 0);
