@@ -105,9 +105,11 @@ impl SelfTest {
         }
         // A port where nobody of ours listens: the real one must stay out of reach.
         let other_port = if stage.port == 1 { 2 } else { 1 };
-        if let Ok(findings) =
-            self.attempt(spawner, &stage, "on", Network::to_ports([other_port]))?
-        {
+        let network = match confine::PORTS <= abi {
+            true => Network::through(other_port),
+            false => Network::to_ports([other_port]),
+        };
+        if let Ok(findings) = self.attempt(spawner, &stage, "on", network)? {
             lines.push(ports(&findings));
         }
         lines.push(signals(abi));
@@ -247,17 +249,16 @@ fn judge(finding: &Finding) -> Line {
 }
 
 fn ports(findings: &[Finding]) -> Line {
-    let reached = findings.iter().any(|f| f.check == Check::ConnectTcp && f.refused.is_none());
+    let out = |f: &&Finding| matches!(f.check, Check::ConnectTcp | Check::SendUdp);
+    let reached = findings.iter().filter(out).any(|f| f.refused.is_none());
     let (verdict, text) = if reached {
         (
             Verdict::Coarse,
-            "With network on, a program can reach every port; this kernel cannot tell ports apart.",
+            "With network on, a program can reach every address and port, those of this machine and of private \
+             networks, too; this kernel cannot tell ports apart.",
         )
     } else {
-        (
-            Verdict::Held,
-            "With network on, a program reaches with TCP only the ports that its policy names.",
-        )
+        (Verdict::Held, "With network on, a program reaches HQ's own way out and nothing else.")
     };
     Line { check: None, verdict, text: text.into() }
 }
@@ -314,6 +315,15 @@ mod tests {
         assert_eq!(overall(&[signals(5)]), Overall::Coarse);
         let fine = judge(&finding(Check::ReadKey, true));
         assert_eq!(overall(&[fine, signals(6)]), Overall::Strong);
+    }
+
+    #[test]
+    fn whatever_gets_past_the_way_out_is_told() {
+        let refused = [finding(Check::ConnectTcp, true), finding(Check::SendUdp, true)];
+        assert_eq!(ports(&refused).verdict, Verdict::Held);
+        for past in [Check::ConnectTcp, Check::SendUdp] {
+            assert_eq!(ports(&[finding(past, false)]).verdict, Verdict::Coarse);
+        }
     }
 
     #[test]
