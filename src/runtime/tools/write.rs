@@ -263,6 +263,10 @@ impl Tree for Here {
         self.programs.borrow_mut().insert(path.to_owned(), now.executable);
         text_of(&now, path).map(|text| Some(text.to_owned()))
     }
+
+    fn is_there(&self, path: &str) -> Result<bool, ToolError> {
+        Ok(folder::current(&self.files, path)?.is_some())
+    }
 }
 
 fn planned(

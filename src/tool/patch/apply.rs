@@ -27,6 +27,13 @@ pub trait Tree {
     /// # Errors
     /// When it is no text or too large.
     fn read(&self, path: &str) -> Result<Option<String>, ToolError>;
+    /// Whether there is a file, a text or not.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    fn is_there(&self, path: &str) -> Result<bool, ToolError> {
+        Ok(self.read(path)?.is_some())
+    }
 }
 
 /// A file before and after.
@@ -116,14 +123,15 @@ impl<T: Tree> Virtual<'_, T> {
     }
 
     fn absent(&mut self, path: &str) -> Result<&mut Changed, ToolError> {
-        let file = self.file(path)?;
-        if file.after.is_some() {
-            return Err(ToolError::refused(
-                "file_exists",
-                format!("{path} is there already; update it, or delete it first"),
-            ));
+        let there = || {
+            let text = format!("{path} is there already; update it, or delete it first");
+            ToolError::refused("file_exists", text)
+        };
+        if !self.files.contains_key(path) && self.tree.is_there(path)? {
+            return Err(there());
         }
-        Ok(file)
+        let file = self.file(path)?;
+        if file.after.is_some() { Err(there()) } else { Ok(file) }
     }
 
     /// Does one operation and says what it came to.

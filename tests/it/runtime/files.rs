@@ -84,6 +84,10 @@ async fn a_model_reads_pictures_folders_and_parts_and_hears_what_it_cannot_read(
             ("read", json!({ "path": "docs/face.png" })),
             ("grep", json!({ "pattern": "needl\\w+" })),
             ("glob", json!({ "pattern": "docs/*.txt" })),
+            (
+                "apply_patch",
+                json!({ "input": "*** Begin Patch\n*** Add File: docs/face.png\n+x\n*** End Patch" }),
+            ),
         ],
     )
     .await;
@@ -96,6 +100,7 @@ async fn a_model_reads_pictures_folders_and_parts_and_hears_what_it_cannot_read(
     assert!(said[5].0 && said[5].1.starts_with("docs/face.png: image/png, 22 bytes"));
     assert_eq!(said[6].1, "docs/found.md:1: a Needle", "what is ignored is not searched");
     assert_eq!(said[7].1, "docs/long.txt");
+    assert!(!said[8].0 && said[8].1.contains("Error(file_exists)"), "{}", said[8].1);
     // The picture itself went to the model with the next call.
     let request = office.model.requests()[6].text();
     assert!(request.contains("data:image/png;base64,iVBORw0KGgpub3Q"), "{request}");
