@@ -1,13 +1,15 @@
 //! Conversations that begin anew by themselves, and what goes of old ones.
 
 use hq::features::runs::model::{Run, Session, SessionEvent};
+use hq::features::tasks::model::Task;
+use hq::kernel::SessionId;
 use hq::server::timers;
 use hq::store::{Range, ReadExt as _, Record, StoreError};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-use crate::support::hq::TestHq;
+use crate::support::hq::{Person, TestHq};
 use crate::support::model::{ModelServer, Turn};
 use crate::support::work;
 
@@ -23,9 +25,8 @@ async fn scene() -> (TestHq, ModelServer) {
     (hq, model)
 }
 
-async fn say(hq: &TestHq, text: &str) -> String {
-    let said = json!({ "text": text });
-    let said = hq.api().await.post("/api/v1/agents/ada/messages", &said).await;
+async fn say(hq: &TestHq, api: &Person, text: &str) -> String {
+    let said = api.post("/api/v1/agents/ada/messages", &json!({ "text": text })).await;
     assert_eq!(said.status, StatusCode::CREATED, "{}", said.text);
     hq.settle().await;
     said.json()["session"].as_str().expect("a conversation").to_owned()
@@ -45,9 +46,9 @@ async fn hours(hq: &TestHq, hours: u64) {
 async fn a_conversation_begins_anew_after_a_rest_or_a_day_when_somebody_chose_so() {
     let (hq, model) = scene().await;
     let api = hq.api().await;
-    let first = say(&hq, "About vans").await;
-    hours(&hq, 30).await;
-    assert_eq!(say(&hq, "Still vans").await, first, "nobody chose otherwise");
+    let first = say(&hq, &api, "About vans").await;
+    hours(&hq, 10).await;
+    assert_eq!(say(&hq, &api, "Still vans").await, first, "nobody chose otherwise");
 
     let mira = hq.owner();
     let form =
@@ -61,11 +62,11 @@ async fn a_conversation_begins_anew_after_a_rest_or_a_day_when_somebody_chose_so
     let page = mira.get("/w/marlow-cargo/settings/general").await;
     assert_eq!(page.attr("#f-idle_minutes", "value"), "90");
     hours(&hq, 1).await;
-    assert_eq!(say(&hq, "And their price").await, first);
+    assert_eq!(say(&hq, &api, "And their price").await, first);
     hours(&hq, 2).await;
     let page = mira.get(CHAT).await;
     assert!(page.text_of("#chat-note").contains("begins a new conversation"), "{}", page.text);
-    let second = say(&hq, "About ships").await;
+    let second = say(&hq, &api, "About ships").await;
     assert_ne!(second, first);
     assert!(!model.last().text().contains("vans"));
     let old = api.get(&format!("/api/v1/sessions/{first}")).await.json();
@@ -76,9 +77,9 @@ async fn a_conversation_begins_anew_after_a_rest_or_a_day_when_somebody_chose_so
     let chosen = api.json("PUT", own, &json!({ "idle_minutes": 0, "daily_hour": 4 })).await.json();
     assert_eq!((&chosen["idle_minutes"], &chosen["daily_hour"]), (&Value::Null, &json!(4)));
     hours(&hq, 24).await;
-    let third = say(&hq, "A new day").await;
+    let third = say(&hq, &api, "A new day").await;
     assert_ne!(third, second);
-    assert_eq!(say(&hq, "The same day").await, third);
+    assert_eq!(say(&hq, &api, "The same day").await, third);
     let wrong = api.json("PUT", RULES, &json!({ "daily_hour": 25 })).await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", wrong.text);
     assert!(wrong.text.contains("from 0 to 24"), "{}", wrong.text);
@@ -89,7 +90,7 @@ async fn a_conversation_begins_anew_after_a_rest_or_a_day_when_somebody_chose_so
 async fn steps_of_finished_work_go_after_their_time_and_what_people_said_stays() {
     let (hq, model) = scene().await;
     let api = hq.api().await;
-    let talk = say(&hq, "About vans").await;
+    let talk = say(&hq, &api, "About vans").await;
     let done = json!({ "summary": "Done.", "task_state": "complete" });
     model.push(Turn::call("work_done", done));
     for title in ["Count the vans", "Paint the vans"] {
@@ -108,6 +109,8 @@ async fn steps_of_finished_work_go_after_their_time_and_what_people_said_stays()
         });
         view.collect()
     };
+    let done = api.get("/api/v1/tasks/MC-1").await.json();
+    assert_eq!(done["status"], "done", "{done}");
     // What failed is tried again meanwhile.
     hours(&hq, 24).await;
     timers::sweep(&hq.running().app).await;
@@ -116,15 +119,24 @@ async fn steps_of_finished_work_go_after_their_time_and_what_people_said_stays()
     hours(&hq, 3 * 24).await;
     let runs = all::<Run>(&hq).len();
     timers::sweep(&hq.running().app).await;
-    let open = api.get("/api/v1/tasks/MC-2").await.json();
-    let gone = kept(&hq).iter().filter(|(own, any)| !own && !any).count();
-    let left = kept(&hq).iter().filter(|(own, any)| !own && *any).count();
-    assert_eq!((gone, left), (1, 1), "the open task keeps its steps: {open}");
+    let of = |key: &str| {
+        let number: u32 = key.parse().expect("a number");
+        let tasks = all::<Task>(&hq).into_iter().find(|task| task.number == number);
+        let task = tasks.expect("a task").id;
+        let session = all::<Session>(&hq).into_iter().find(|one| one.task == Some(task));
+        session.expect("its conversation")
+    };
+    let (done, open) = (of("1"), of("2"));
+    let steps =
+        |id: SessionId| all::<SessionEvent>(&hq).iter().filter(|event| event.session == id).count();
+    assert_eq!(steps(done.id), 0, "{done:?}");
+    assert!(0 < steps(open.id), "the open task keeps its steps: {open:?}");
     assert_eq!(all::<Run>(&hq).len(), runs, "runs stay with what came of them");
-    let first = hq.owner().get("/w/marlow-cargo/runs/R-2").await;
-    assert_eq!(first.status, StatusCode::OK);
-    assert!(first.text_of("#run-steps").contains("Nothing is kept"), "{}", first.text);
-    assert_eq!(say(&hq, "And now?").await, talk, "what people said stays");
+    let first = api.get("/api/v1/runs/R-2").await.json();
+    assert_eq!(first["summary"], "Done.", "{first}");
+    let left = api.get("/api/v1/runs/R-2/steps").await.json();
+    assert_eq!(left["items"], json!([]), "{left}");
+    assert_eq!(say(&hq, &api, "And now?").await, talk, "what people said stays");
     assert!(model.last().text().contains("About vans"));
     hq.finish().await;
 }
