@@ -265,6 +265,8 @@ async fn a_program_is_told_at_once_that_everybody_rests() {
     let reply = program.post("/v1/chat/completions", &asked).await;
     assert_eq!(reply.status, 503, "{}", reply.text);
     assert_eq!(reply.json()["error"]["type"], "service_unavailable");
+    assert_eq!(reply.header("retry-after"), Some("600"), "and when");
+    assert_eq!(reply.header("x-should-retry"), Some("false"));
     let run = office.all::<Run>().pop().expect("a run");
     let ended = office.ended(run.id).await;
     assert!(matches!(ended.outcome, Some(Outcome::Stopped { .. })), "{:?}", ended.outcome);

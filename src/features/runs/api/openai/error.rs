@@ -31,7 +31,12 @@ pub(super) struct ChatError {
     pub message: String,
     /// Whether the same request may succeed later.
     pub again: Again,
+    /// In how many seconds, if that is known.
+    pub after: Option<u64>,
 }
+
+/// A client does not wait longer by itself; it asks again much sooner, and in vain.
+const PATIENCE: u64 = 60;
 
 /// Whether asking again helps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +54,14 @@ impl ChatError {
             429 | 502 | 503 => Again::Later,
             _ => Again::Never,
         };
-        Self { status, code: code.to_owned(), param: None, message: message.into(), again }
+        let (code, message) = (code.to_owned(), message.into());
+        Self { status, code, param: None, message, again, after: None }
+    }
+
+    /// The same error, which ends in so many seconds.
+    pub fn ends_in(self, seconds: u64) -> Self {
+        let again = if seconds <= PATIENCE { self.again } else { Again::Never };
+        Self { again, after: Some(seconds), ..self }
     }
 
     /// A request that cannot be served as it is.
@@ -121,7 +133,9 @@ impl IntoResponse for ChatError {
         let mut response =
             (self.status, [(CONTENT_TYPE, "application/json")], body).into_response();
         let headers = response.headers_mut();
-        if matches!(self.status.as_u16(), 429 | 503) && self.again == Again::Later {
+        if let Some(seconds) = self.after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        } else if matches!(self.status.as_u16(), 429 | 503) && self.again == Again::Later {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
         }
         if self.again == Again::Never {
@@ -230,6 +244,12 @@ mod tests {
         let answer = error.clone().into_response();
         assert_eq!(answer.headers()["retry-after"], "2");
         assert!(!answer.headers().contains_key("x-should-retry"));
-        assert!(error.for_good().into_response().headers().contains_key("x-should-retry"));
+        assert!(error.clone().for_good().into_response().headers().contains_key("x-should-retry"));
+        let soon = error.clone().ends_in(30).into_response();
+        assert_eq!(soon.headers()["retry-after"], "30");
+        assert!(!soon.headers().contains_key("x-should-retry"));
+        let long = error.ends_in(600).into_response();
+        assert_eq!(long.headers()["retry-after"], "600");
+        assert_eq!(long.headers()["x-should-retry"], "false", "nobody asks in vain meanwhile");
     }
 }

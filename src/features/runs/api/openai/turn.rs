@@ -132,7 +132,13 @@ impl Turn {
             }
             Some(waiting) if waiting.waits_for == WaitFor::Provider && !run.is_held() => {
                 let text = "everybody who could answer rests after failures; ask again later";
-                Err(ChatError::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", text))
+                let error = ChatError::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", text);
+                let left = waiting.until.map(|at| at.duration_since(self.ws.app.clock.now()));
+                let seconds = left.and_then(|left| u64::try_from(left.as_secs()).ok());
+                Err(match seconds {
+                    Some(seconds) => error.ends_in(seconds.max(1)),
+                    None => error,
+                })
             }
             _ => Ok(None),
         }
