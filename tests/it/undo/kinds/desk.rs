@@ -343,12 +343,12 @@ fn fallbacks(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
     by_rule(turns::set_fallbacks(tx, agent, models))
 }
 
-fn reach(tx: &mut WriteTx<'_>, [a, b, ..]: Pick) -> Acted {
+fn reach(tx: &mut WriteTx<'_>, [a, _, c]: Pick) -> Acted {
     let of = match a % 3 {
         0 => ReachOf::Workspace,
         _ => ReachOf::Agent(one::<Agent>(tx, a / 3)?.id),
     };
-    let hosts: Vec<String> = (0..b % 3).map(|n| format!("host-{n}.test")).collect();
+    let hosts: Vec<String> = (0..c % 3).map(|n| format!("host-{n}.test")).collect();
     by_rule(agents::reach::set(tx, of, &hosts))
 }
 
