@@ -55,7 +55,9 @@ pub fn reason(outcome: &Outcome) -> Option<String> {
         Outcome::Interrupted => {
             "HQ was away for too long; the run was too old to go on.".to_owned()
         }
-        Outcome::CrashLoop => "The run ended the program three times in a row.".to_owned(),
+        Outcome::CrashLoop => {
+            "HQ broke off three times while this run worked, before a step was done.".to_owned()
+        }
     })
 }
 

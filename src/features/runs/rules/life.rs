@@ -223,7 +223,7 @@ pub fn recover(tx: &mut WriteTx<'_>, id: RunId, what: &str) -> Result<Run, RunEr
     let end = if let Some(stop) = &pen.run.stop {
         Some((Outcome::Stopped { by: stop.by }, ""))
     } else if pen.run.crashes >= MAX_CRASHES {
-        Some((Outcome::CrashLoop, "ended the program three times in a row"))
+        Some((Outcome::CrashLoop, "HQ broke off three times before a step was done"))
     } else if aged {
         Some((Outcome::Interrupted, "HQ was off for too long to go on unasked"))
     } else {

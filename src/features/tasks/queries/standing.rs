@@ -153,7 +153,7 @@ pub fn reason(outcome: &Outcome) -> String {
         Outcome::NoOutcome => "it ended without saying what became of the work".to_owned(),
         Outcome::Limit { which } => format!("the limit of {which} was reached"),
         Outcome::Interrupted => "it was interrupted and too old to go on".to_owned(),
-        Outcome::CrashLoop => "it crashed three times".to_owned(),
+        Outcome::CrashLoop => "HQ broke off three times".to_owned(),
         Outcome::Done => "done".to_owned(),
         Outcome::Snoozed { .. } => "it goes on later".to_owned(),
         Outcome::Stopped { .. } => "it was stopped".to_owned(),
