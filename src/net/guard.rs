@@ -364,9 +364,9 @@ mod tests {
     use super::*;
 
     /// Opens one host at any address and port, and answers lookups from a list.
-    struct Opened(&'static str);
+    struct OneHost(&'static str);
 
-    impl Exceptions for Opened {
+    impl Exceptions for OneHost {
         fn host(&self, host: &str, _port: u16) -> bool {
             host == self.0
         }
@@ -586,13 +586,13 @@ mod tests {
 
     #[test]
     fn an_owner_can_open_one_host_and_no_other() {
-        let guard = Guard::new(Arc::new(SystemResolver), Arc::new(Opened("wiki.lan")), &[]);
+        let guard = Guard::new(Arc::new(SystemResolver), Arc::new(OneHost("wiki.lan")), &[]);
         assert!(guard.check("http://WIKI.lan.:8080/").is_ok());
         assert!(matches!(guard.check("http://other.lan/"), Err(GuardError::Private { .. })));
         assert!(matches!(guard.check("http://a.wiki.lan/"), Err(GuardError::Private { .. })));
         assert!(matches!(guard.check("http://127.0.0.1/"), Err(GuardError::Private { .. })));
         assert!(matches!(guard.check("ftp://wiki.lan/"), Err(GuardError::Scheme { .. })));
-        let literal = Guard::new(Arc::new(SystemResolver), Arc::new(Opened("::1")), &[]);
+        let literal = Guard::new(Arc::new(SystemResolver), Arc::new(OneHost("::1")), &[]);
         assert!(literal.check("http://[::1]:9/").is_ok());
     }
 
