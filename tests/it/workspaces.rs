@@ -240,6 +240,12 @@ async fn what_a_crash_cut_off_is_finished_at_the_next_start() {
     let empty = at.join("half");
     fs::create_dir_all(&empty).expect("a folder");
     make_empty_store(&empty);
+    // Cut off while that was being cleaned: without its mark and its store, by a program that did not set it aside.
+    let (rest, mounted) = (at.join("westwind"), at.join("mounted"));
+    fs::create_dir_all(rest.join("agents")).expect("a folder");
+    fs::create_dir_all(mounted.join("blobs")).expect("a folder");
+    fs::write(mounted.join("blobs/kept"), "of a person").expect("a file");
+    fs::create_dir_all(at.join(".gone-half-begun/agents")).expect("a folder");
     fs::rename(at.join("southwind"), at.join(".gone-southwind-x")).expect("renamed");
     let beside = tempfile::tempdir().expect("a folder");
     fs::rename(at.join("eastwind"), beside.path().join("eastwind")).expect("moved");
@@ -249,13 +255,16 @@ async fn what_a_crash_cut_off_is_finished_at_the_next_start() {
     assert!(marks.iter().all(|mark| !mark.exists()));
     assert!(beside.path().join("eastwind/hq.redb").exists());
     assert!(!empty.exists(), "what was never founded is cleaned");
+    assert!(!rest.exists() && !at.join(".gone-half-begun").exists());
+    assert_eq!(add(&hq, "Westwind").await.status, StatusCode::SEE_OTHER, "its name is free");
+    assert!(mounted.join("blobs/kept").exists(), "what holds a file is not taken away");
     assert!(!at.join(".gone-southwind-x").exists());
     let slugs: Vec<_> =
         hq.running().app.workspaces.read().iter().map(|ws| ws.slug.clone()).collect();
-    assert_eq!(slugs, ["marlow-cargo", "northwind"]);
+    assert_eq!(slugs, ["marlow-cargo", "northwind", "westwind"]);
     let rows = hq.running().app.system.read(|snap| hq::features::users::queries::workspaces(snap));
     let rows = rows.expect("the list");
-    assert_eq!(rows.len(), 2, "{rows:?}");
+    assert_eq!(rows.len(), 3, "{rows:?}");
     assert!(rows.iter().all(|row| row.state == WorkspaceState::Active));
     hq.finish().await;
 }

@@ -27,6 +27,18 @@ pub(super) fn remove(folder: &Path) -> Result<(), LifeError> {
     }
 }
 
+/// Takes the folder of a workspace that was only begun off the disk: out of its place in one step first. A crash in
+/// the middle would leave half of it, without its mark, and its name would be taken for good.
+pub(super) fn take_away(folder: &Path) -> Result<(), LifeError> {
+    let Some(name) = folder.file_name() else { return Ok(()) };
+    let aside = folder.with_file_name(format!("{GONE}{}-begun", name.to_string_lossy()));
+    remove(&aside)?; // of an earlier try
+    match part(folder, &aside) {
+        Err(LifeError::Disk { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(()),
+        parted => parted.and_then(|()| remove(&aside)),
+    }
+}
+
 /// The file in a folder whose workspace is only begun: it is founded and listed first.
 const BEGUN: &str = ".begun";
 
@@ -67,21 +79,23 @@ pub(super) fn is_begun(folder: &Path) -> bool {
 }
 
 /// Takes away what was begun and never became a store: a marked folder without one, and one with
-/// nothing at all in it. Nobody's name stays taken by it.
-pub fn sweep_begun(data: &Path) -> io::Result<()> {
+/// nothing in it but empty folders. Nobody's name stays taken by it.
+pub(super) fn sweep_begun(data: &Path) -> io::Result<()> {
     let entries = match fs::read_dir(data.join("workspaces")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,
     };
     for entry in entries {
-        let folder = entry?.path();
-        let is_empty = || fs::read_dir(&folder).is_ok_and(|mut all| all.next().is_none());
-        if folder.join("hq.redb").exists() || !folder.is_dir() {
+        let entry = entry?;
+        let folder = entry.path();
+        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
+        let is_gone = name.is_none_or(|name| name.starts_with(GONE));
+        if is_gone || folder.join("hq.redb").exists() || !entry.file_type()?.is_dir() {
             continue;
         }
-        if is_begun(&folder) || is_empty() {
+        if is_begun(&folder) || holds_nothing(&folder) {
             tracing::info!("removed {}, a workspace that was never finished", folder.display());
-            fs::remove_dir_all(&folder)?;
+            take_away(&folder).map_err(io::Error::other)?;
         }
     }
     Ok(())

@@ -150,7 +150,7 @@ async fn make(app: &App, by: (Actor, Cause), new: NewWorkspace) -> Result<Ws, Li
     let ws = match opened.await? {
         Ok(ws) => ws,
         Err(error) => {
-            blocking(move || folders::remove(&folder)).await??;
+            blocking(move || folders::take_away(&folder)).await??;
             return Err(error);
         }
     };
@@ -252,7 +252,7 @@ async fn discard(ws: &Ws) -> Result<(), LifeError> {
     let (store, folder) = (ws.store.clone(), ws.folder.clone());
     blocking(move || {
         store.close();
-        folders::remove(&folder)
+        folders::take_away(&folder)
     })
     .await?
 }

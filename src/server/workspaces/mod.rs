@@ -128,7 +128,7 @@ pub(super) fn open_all(app: &App, upgrader: &Upgrader) -> Result<(), OpenError> 
             // Begun, and cut off before its store was one.
             Err(error) if folders::is_begun(&folder) => {
                 tracing::info!(%error, "removed {}, which was never finished", folder.display());
-                if let Err(error) = folders::remove(&folder) {
+                if let Err(error) = folders::take_away(&folder) {
                     tracing::warn!(%error, "it could not be removed");
                 }
                 continue;
