@@ -119,7 +119,8 @@ fn chosen(all: &[Value], name: &str) -> Result<Value, CommandError> {
     let exact = |one: &&Value| word(one, "name") == name;
     let alike: Vec<&Value> = all.iter().filter(|one| word(one, "id") == name).collect();
     let found = match (all.iter().find(exact), alike.as_slice()) {
-        (Some(one), _) | (None, [one]) => one,
+        (Some(one), _) => one,
+        (None, [one]) => *one,
         (None, []) => {
             let text = format!("there is no model {name}; `hq models list` names all");
             return Err(CommandError::Refused(text));
