@@ -2,13 +2,18 @@
 //!
 //! The kernel bounds one file, nobody the sum of them. So a thread sees how much room the disk has, and when that
 //! has become noticeably less the folders that a program may write to are looked through. A program is ended when
-//! they hold too much at two looks in a row: one that tidies up leaves more room and not less. What is hidden from
+//! they hold too much at two looks in a row and more than when it was first looked at: one that tidies up is left
+//! to it. What was seen is remembered from one program to the next, so that many small ones count like a large
+//! one. What is hidden from
 //! the looking (a file that has no name any more, a locked folder) still ends where the disk is nearly full.
 
+use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::job::{Job, Shared, StopReason};
 
@@ -18,6 +23,8 @@ const NEARLY_FULL: u64 = 512 << 20;
 const STEP: u64 = 64 << 20;
 /// And so many names fewer.
 const NAMES: u64 = 10_000;
+/// Where too much is held already, less is a reason to look: so many times less.
+const CLOSER: u64 = 16;
 /// Deeper folders are nobody's work: what walks through them later would need as many open files.
 const DEEPEST: usize = 256;
 
@@ -46,8 +53,9 @@ struct Held {
 }
 
 impl Held {
-    /// What these hold. Counted no further than it takes to see that it is too much.
+    /// What these hold. Counted no further than to twice of what they may.
     fn by(folders: &[PathBuf], most: Room) -> Self {
+        let far = Room { bytes: most.bytes.saturating_mul(2), files: most.files.saturating_mul(2) };
         let mut held = Self::default();
         let mut left: Vec<(PathBuf, usize)> =
             folders.iter().map(|folder| (folder.clone(), 0)).collect();
@@ -65,7 +73,7 @@ impl Held {
                     true => left.push((entry.path(), depth + 1)),
                     false => {}
                 }
-                if held.is_over(most) {
+                if far.bytes < held.bytes || far.files < held.files {
                     return held;
                 }
             }
@@ -93,20 +101,33 @@ impl Disk {
     }
 }
 
+/// What was seen of the folders of programs that have ended: the first folder says whose they are.
+#[derive(Default)]
+pub(super) struct Past(Mutex<HashMap<PathBuf, (Disk, bool)>>);
+
 /// What is known of the disk of a program.
 pub(super) struct Looks {
     room: Room,
     folders: Vec<PathBuf>,
     begun: Disk,
     last: Disk,
+    /// Whether it was too much at the last look.
     was_over: bool,
+    /// What the folders held when they were first looked through, or when it was last not too much.
+    base: Option<Held>,
 }
 
 impl Looks {
     /// Before a program is started. Nothing is known of a disk that cannot be asked.
-    pub(super) fn begin(room: Option<Room>, folders: Vec<PathBuf>) -> Option<Self> {
+    pub(super) fn begin(room: Option<Room>, folders: Vec<PathBuf>, past: &Past) -> Option<Self> {
         let (room, disk) = (room?, Disk::of(&folders)?);
-        Some(Self { room, folders, begun: disk, last: disk, was_over: false })
+        let whose = folders.first()?.clone();
+        let (last, was_over) = *past.0.lock().entry(whose).or_insert((disk, false));
+        let last = match was_over {
+            true => disk,
+            false => Disk { bytes: last.bytes.max(disk.bytes), names: last.names.max(disk.names) },
+        };
+        Some(Self { room, folders, begun: disk, last, was_over, base: None })
     }
 
     /// Whether it is too much, now that the disk has so much room.
@@ -114,28 +135,39 @@ impl Looks {
         if now.bytes < NEARLY_FULL && STEP < self.begun.bytes.saturating_sub(now.bytes) {
             return true;
         }
-        let bytes = (self.room.bytes / 8).clamp(1, STEP);
-        let names = (self.room.files / 8).clamp(1, NAMES);
+        let closer = if self.was_over { CLOSER } else { 1 };
+        let bytes = ((self.room.bytes / 8).min(STEP) / closer).max(1);
+        let names = ((self.room.files / 8).min(NAMES) / closer).max(1);
         let less = bytes <= self.last.bytes.saturating_sub(now.bytes)
             || names <= self.last.names.saturating_sub(now.names);
-        if !less {
+        if !(less || (self.was_over && self.base.is_none())) {
             self.last.bytes = self.last.bytes.max(now.bytes);
             self.last.names = self.last.names.max(now.names);
             return false;
         }
         self.last = now;
-        let is_over = count(self).is_over(self.room);
-        std::mem::replace(&mut self.was_over, is_over) && is_over
+        let held = count(self);
+        let is_over = held.is_over(self.room);
+        let more = |base: Held| base.bytes < held.bytes || base.files < held.files;
+        let grows = self.base.is_some_and(more);
+        if !is_over || self.base.is_none() {
+            self.base = Some(held);
+        }
+        std::mem::replace(&mut self.was_over, is_over) && is_over && grows
     }
 }
 
 /// Looks at the disk of a program, and ends that if it is too much. Blocking.
-pub(super) fn look(job: &Arc<Shared>) {
+pub(super) fn look(job: &Arc<Shared>, past: &Past) {
     let too_much = {
         let mut looks = job.looks.lock();
         let Some(looks) = looks.as_mut() else { return };
         let Some(now) = Disk::of(&looks.folders) else { return };
-        looks.is_over(now, |looks| Held::by(&looks.folders, looks.room))
+        let too_much = looks.is_over(now, |looks| Held::by(&looks.folders, looks.room));
+        if let Some(whose) = looks.folders.first() {
+            past.0.lock().insert(whose.clone(), (looks.last, looks.was_over));
+        }
+        too_much
     };
     if too_much && job.state.lock().reason.is_none() {
         let pid = job.mark.session;
@@ -149,7 +181,11 @@ mod tests {
     use super::*;
 
     fn looks(room: Room, disk: Disk) -> Looks {
-        Looks { room, folders: Vec::new(), begun: disk, last: disk, was_over: false }
+        Looks { room, folders: Vec::new(), begun: disk, last: disk, was_over: false, base: None }
+    }
+
+    fn holding(files: u64) -> impl FnOnce(&Looks) -> Held {
+        move |_| Held { files, ..Held::default() }
     }
 
     fn never(_: &Looks) -> Held {
@@ -177,6 +213,28 @@ mod tests {
     }
 
     #[test]
+    fn what_was_seen_is_remembered_from_one_program_to_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let (past, folders) = (Past::default(), vec![dir.path().to_owned()]);
+        let room = Some(Room { bytes: 1 << 30, files: 100 });
+        let first = Looks::begin(room, folders.clone(), &past).unwrap();
+        let more = Disk { bytes: first.last.bytes + (8 << 30), names: first.last.names };
+        past.0.lock().insert(folders[0].clone(), (more, false));
+        let next = Looks::begin(room, folders.clone(), &past).unwrap();
+        assert!(!next.was_over && next.last.bytes == more.bytes && next.begun.bytes < more.bytes);
+        // Where it was too much, the next one may be there to tidy up: it is looked at before it is judged.
+        past.0.lock().insert(folders[0].clone(), (more, true));
+        let mut next = Looks::begin(room, folders.clone(), &past).unwrap();
+        assert!(next.was_over && next.last.bytes < more.bytes);
+        let disk = |mb: u64| Disk { bytes: mb << 20, names: 50_000 };
+        (next.begun, next.last) = (disk(10_000), disk(10_000));
+        assert!(!next.is_over(disk(10_000), holding(150)));
+        assert!(!next.is_over(disk(9_900), holding(130)), "it tidies up");
+        assert!(next.is_over(disk(9_800), holding(151)));
+        assert!(Looks::begin(None, folders, &past).is_none());
+    }
+
+    #[test]
     fn what_folders_hold_is_counted_as_far_as_it_matters() {
         let dir = tempfile::tempdir().unwrap();
         let folders = [dir.path().to_owned()];
@@ -192,11 +250,11 @@ mod tests {
             Held::by(&folders, Room { bytes: 50_000, files: 100 })
                 .is_over(Room { bytes: 50_000, files: 100 })
         );
-        for n in 0..200 {
+        for n in 0..300 {
             fs::write(dir.path().join(format!("{n}")), "").unwrap();
         }
         let held = Held::by(&folders, most);
-        assert!(held.is_over(most) && held.files == 101, "{held:?}");
+        assert!(held.is_over(most) && held.files == 201, "{held:?}");
         let deep = tempfile::tempdir().unwrap();
         fs::create_dir_all(deep.path().join("d/".repeat(DEEPEST + 2))).unwrap();
         assert!(Held::by(&[deep.path().to_owned()], Room { files: 10_000, ..most }).is_too_deep);

@@ -301,7 +301,7 @@ fn start(
     let _starting = watch.starting();
     let mut policy = command.policy;
     policy.parent = Some(process::id());
-    let looks = Looks::begin(command.room, policy.writable.clone());
+    let looks = Looks::begin(command.room, policy.writable.clone(), watch.past());
     // `/dev/stdout` leads through the file's path.
     for output in [&command.stdout, &command.stderr] {
         if let Output::File(path) = output {

@@ -11,7 +11,7 @@ use rustix::process::{Pid, WaitOptions};
 use super::job::{Job, Shared, StopReason};
 use super::kill;
 use super::procfs::{self, Stat};
-use super::space;
+use super::space::{self, Past};
 
 const TICK: Duration = Duration::from_millis(20);
 const TICKS_A_LOOK: u32 = 5;
@@ -32,6 +32,8 @@ pub(super) struct Watch {
     /// Held while a program is started: from then on until it is among the jobs nobody could tell it from one
     /// that was left to us.
     starting: Mutex<()>,
+    /// What was seen of the disk before.
+    past: Past,
 }
 
 #[derive(Default)]
@@ -108,6 +110,11 @@ impl Watch {
         }
     }
 
+    /// What was seen of the disk before.
+    pub(super) fn past(&self) -> &Past {
+        &self.past
+    }
+
     /// The thread that looks at the disk: counting files takes longer than any tick.
     pub(super) fn run_space(&self) {
         loop {
@@ -122,7 +129,7 @@ impl Watch {
                 }
                 state.jobs.clone()
             };
-            jobs.iter().for_each(space::look);
+            jobs.iter().for_each(|job| space::look(job, &self.past));
             thread::sleep(SPACE);
         }
     }

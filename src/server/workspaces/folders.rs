@@ -13,10 +13,12 @@ use super::life::LifeError;
 
 /// Takes a folder off the disk; one that is not there is no fault.
 pub(super) fn remove(folder: &Path) -> Result<(), LifeError> {
+    flatten(folder);
     let mut removed = fs::remove_dir_all(folder);
     if removed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
         // An agent's programs may have locked folders of their own.
         unlock(folder);
+        flatten(folder);
         removed = fs::remove_dir_all(folder);
     }
     match removed {
@@ -36,6 +38,36 @@ pub(super) fn take_away(folder: &Path) -> Result<(), LifeError> {
     match part(folder, &aside) {
         Err(LifeError::Disk { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(()),
         parted => parted.and_then(|()| remove(&aside)),
+    }
+}
+
+/// How many folders may lie in each other when a tree is taken away.
+const LEVELS: usize = 10;
+
+/// Brings folders that lie deep up to the top. An agent's programs make trees of any depth, and taking one away
+/// holds an open file and a piece of the stack for each level: that must not end the program.
+fn flatten(top: &Path) {
+    let (mut left, mut number) = (vec![(top.to_owned(), 0)], 0_u64);
+    while let Some((at, depth)) = left.pop() {
+        // ok, here and below: what cannot be looked into or moved is told by the removal.
+        let Ok(entries) = fs::read_dir(&at) else { continue };
+        for entry in entries.flatten() {
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue;
+            }
+            if depth < LEVELS {
+                left.push((entry.path(), depth + 1));
+                continue;
+            }
+            let mut to = top.join(format!(".deep-{number}"));
+            while fs::symlink_metadata(&to).is_ok() {
+                number += 1;
+                to = top.join(format!(".deep-{number}"));
+            }
+            if fs::rename(entry.path(), &to).is_ok() {
+                left.push((to, 1));
+            }
+        }
     }
 }
 
@@ -222,4 +254,28 @@ fn holds_nothing(folder: &Path) -> bool {
             Err(_) => false,
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_of_any_depth_is_taken_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let (tree, above) = (dir.path().join("tree"), dir.path().join("above"));
+        fs::create_dir(&tree).unwrap();
+        fs::write(tree.join("file"), "x").unwrap();
+        for n in 0..5_000 {
+            fs::create_dir(&above).unwrap();
+            fs::rename(&tree, above.join("d")).unwrap();
+            if n % 1_000 == 0 {
+                std::os::unix::fs::symlink("/nowhere", above.join(".deep-0")).unwrap();
+            }
+            fs::rename(&above, &tree).unwrap();
+        }
+        remove(&tree).unwrap();
+        assert!(!tree.exists());
+        remove(&tree).unwrap();
+    }
 }
