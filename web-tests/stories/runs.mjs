@@ -28,6 +28,8 @@ export function tell(given) {
         return answer.headers().location;
       };
       const connection = await connect({ page, place, send, model });
+      // The first connection is what all agents use then: the others practise on.
+      await send('/settings/connections/default', { pick: 'practice' });
       await send('/agents', { name: 'Iris', template: 'default', emoji: '🔭', description: '', thinking: 'low', model: `${connection}/claude-sonnet-5`, exec: 'on' });
       const task = await send('/tasks', { title: PRICES, assignee: 'iris', priority: 'high', status: 'todo', description: '' });
       await page.goto(task);
