@@ -47,6 +47,10 @@ const LEVELS: usize = 10;
 /// Brings folders that lie deep up to the top. An agent's programs make trees of any depth, and taking one away
 /// holds an open file and a piece of the stack for each level: that must not end the program.
 fn flatten(top: &Path) {
+    // What a link leads to stays as it is.
+    if !fs::symlink_metadata(top).is_ok_and(|meta| meta.is_dir()) {
+        return;
+    }
     let (mut left, mut number) = (vec![(top.to_owned(), 0)], 0_u64);
     while let Some((at, depth)) = left.pop() {
         // ok, here and below: what cannot be looked into or moved is told by the removal.
