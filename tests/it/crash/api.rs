@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::Value;
@@ -204,9 +205,11 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// A client that follows no redirect: a form's answer is the redirect.
+    /// A client that follows no redirect: a form's answer is the redirect. It does not wait for ever: the port of a
+    /// program that was killed may soon be that of another test's server, which never answers.
     pub fn client() -> Client {
         let client = Client::builder().redirect(reqwest::redirect::Policy::none());
+        let client = client.timeout(Duration::from_secs(120));
         client.build().expect("a client without special settings")
     }
 }
