@@ -39,11 +39,12 @@ function goOn(box) {
   if (box.dataset.step !== String(step)) return;
   let have = Number(box.dataset.at);
   for (const { at, text } of pieces) {
-    if (at !== have) continue;
+    const raw = new TextEncoder().encode(text);
+    if (have < at || at + raw.length <= have) continue;
     const fresh = box.querySelector("[data-fresh]") ?? end(box).appendChild(document.createElement("span"));
     fresh.dataset.fresh = "";
-    fresh.append(text);
-    have += bytes(text);
+    fresh.append(new TextDecoder().decode(raw.slice(have - at)));
+    have = at + raw.length;
   }
   box.dataset.at = have;
 }
@@ -66,8 +67,11 @@ function writing(event) {
   // Words begin where none were before, after thinking for example: whoever shows this run draws a box.
   if (at === 0 && !boxes.length) fire(`hq:runs:${run}`);
   for (const box of boxes) {
-    if (box.dataset.step !== String(step) || at === 0) {
-      Object.assign(box.dataset, { step, at: 0 });
+    // A page that comes late is told all of the block once more, of which it has drawn a part.
+    const isText = (box.dataset.kind ?? (box.querySelector(":scope > .md") && "text")) === "text";
+    const goesOn = box.dataset.step === String(step) && isText === (kind === "text");
+    if (!goesOn || (at === 0 && bytes(text) < Number(box.dataset.at))) {
+      Object.assign(box.dataset, { step, kind, at: 0 });
       box.replaceChildren(document.createElement("p"));
     }
     goOn(box);

@@ -113,7 +113,7 @@ export function tellStories(model) {
     { thinks: 'Five bikes, twelve months, deposit apart.', calls: [['read', { path: 'scratch' }], ['task_list', {}]] },
     { says: '| | Velolease | Lastenrad Nord |\n|---|--:|--:|\n| Five bikes, a month | €860 | €895 |\n| First year | €10,320 | **€10,740** |\n| Back in month 9 | +€1,720 | +€1,200 |\n\nThe sum, so that you can check it:\n\n```python\nfirst_year = 5 * rate * 12\nearly = first_year * 9 / 12 + 5 * fee\n```\n\n> Delivery is not in it: €95 an order at Velolease, free at Lastenrad Nord.', pace: 3 },
   );
-  model.tell(/and what would you charge/i, { thinks: 'Our own price has to stay under the first-year total of the cheaper rival and still cover a spare bike.', says: 'I would include the spare bike from five bikes on and raise the rate to **€176**. That keeps us under the first-year total of Velolease, and the workshop log says that a spare is out only', pace: 6, holds: 54 });
+  model.tell(/and what would you charge/i, { thinks: 'Our own price has to stay under the first-year total of the cheaper rival and still cover a spare bike.', says: 'I would include the spare bike from five bikes on and raise the rate to **€176**. That keeps us under the first-year total of Velolease, and the workshop log says that a spare is out only', pace: 6, holds: 55 });
 }
 
 /** Connects the scripted model, with prices; gives the connection's id. */
@@ -167,8 +167,8 @@ export async function talk({ page, place }) {
   await page.getByText('Delivery is not in it').waitFor(PATIENCE);
   await field.fill('And what would you charge?');
   await page.keyboard.press('Enter');
-  await page.getByText('a spare is out').waitFor(PATIENCE);
+  await page.getByText('says that a spare').waitFor(PATIENCE);
   await field.fill('Count only full-size bikes, not the three trailers.');
   await page.keyboard.press('Enter');
-  await page.getByText('Read at the next step').waitFor(PATIENCE);
+  await page.locator('.mine[data-queued]').waitFor(PATIENCE);
 }

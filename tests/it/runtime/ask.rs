@@ -152,6 +152,9 @@ async fn a_run_goes_on_at_its_moment_or_when_the_task_that_it_waits_for_has_ende
     let page = office.hq.owner().get("/w/marlow-cargo/jobs?kind=timer").await;
     let timers = page.text_of("#jobs-now");
     assert!(timers.contains("Call the shop") && timers.contains("the shop opens"), "{timers}");
+    // It goes on by itself: nobody is asked to look at it.
+    let home = office.hq.owner().get("/w/marlow-cargo/").await;
+    assert!(!home.text_of("#needs").contains("Call the shop"), "{}", home.text_of("#needs"));
     office.hq.restart().await;
     office.hq.advance(Duration::from_secs(60 * 60)).await;
     assert_eq!(office.get::<Run>(run).state, RunState::Waiting);

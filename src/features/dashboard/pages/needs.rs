@@ -20,7 +20,7 @@ use crate::features::usage::queries as usage;
 use crate::features::workspace::model::{SETTINGS, Settings};
 use crate::kernel::text::ellipsis;
 use crate::kernel::{
-    AgentStatus, Assignee, Can, ItemState, Priority, RunState, TaskStatus, Timestamp,
+    AgentStatus, Assignee, Can, ItemState, Priority, RunState, TaskStatus, Timestamp, WaitFor,
 };
 use crate::store::{Hit, KeyBuf, Range, ReadExt, StoreError};
 use crate::web::format;
@@ -158,10 +158,16 @@ fn question(
     }
 }
 
-/// Runs that wait for something.
+/// Runs that wait for something that a person could help with: a moment comes, and a sub-agent ends,
+/// by itself.
 fn waiting(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
     let mut rows = Vec::new();
+    let by_itself = |run: &Run| {
+        let waits_for = run.waiting.as_ref().map(|waiting| waiting.waits_for);
+        matches!(waits_for, Some(WaitFor::Timer | WaitFor::Child))
+    };
     let all = runs::live(tx)?.into_iter().filter(|run| run.state == RunState::Waiting);
+    let all = all.filter(|run| !by_itself(run));
     let all: Vec<Run> = runs::talk::seen(tx, all, (scene.who.account, scene.who.role))?;
     for run in all.iter().take(OF_A_KIND) {
         let Some((text, door)) = words::waits(run) else { continue };
