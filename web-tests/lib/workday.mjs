@@ -92,8 +92,9 @@ export function tellStories(model) {
   // Programs that go on.
   model.tell(
     /Watch the shop/,
+    // It has ended before anything waits: its end wakes nobody.
+    { calls: [['exec', { command: 'for f in a b c; do echo "checking $f"; sleep 0.05; done; echo "3 links are dead" >&2; exit 3', background: true }]] },
     { says: 'I start the watcher and leave it running.', calls: [['exec', { command: "i=0; while :; do i=$((i+1)); printf '%s  GET /bikes/long-%02d  200  %d ms\\n' \"$(date +%T)\" $((i%40)) $((20+i*7%90)); sleep 2; done", background: true }]] },
-    { calls: [['exec', { command: 'for f in a b c; do echo "checking $f"; sleep 0.2; done; echo "3 links are dead" >&2; exit 3', background: true }]] },
     { calls: [['wait_until', { minutes: 600, reason: 'the shop opens at eight, then I look at what the watcher saw' }]] },
     { calls: [['work_done', { summary: 'Watched.', task_state: 'complete' }]] },
   );
