@@ -104,6 +104,11 @@ pub(super) struct Drawing<'a, 'l> {
     pub last: String,
 }
 
+/// A text that is folded behind its beginning.
+fn quiet(text: &str) -> Shape {
+    Shape::Quiet { peek: md::excerpt(text, 140), html: md::plain(text), text: String::new() }
+}
+
 impl Drawing<'_, '_> {
     /// One step.
     pub fn view(&self, tx: &impl ReadExt, step: &Step) -> Result<StepView, StoreError> {
@@ -124,8 +129,7 @@ impl Drawing<'_, '_> {
             }
             What::Thought(text) => {
                 (view.icon, view.verb) = ("thought", "Thought".to_owned());
-                let peek = md::excerpt(text, 140);
-                view.shape = Shape::Quiet { peek, html: md::plain(text), text: String::new() };
+                view.shape = quiet(text);
             }
             What::Said(text) => {
                 view.face = Some(self.agent.clone());
@@ -153,8 +157,7 @@ impl Drawing<'_, '_> {
             }
             What::Notice(text) => {
                 (view.icon, view.verb) = ("info", "HQ told the agent".to_owned());
-                let peek = md::excerpt(text, 140);
-                view.shape = Shape::Quiet { peek, html: md::plain(text), text: String::new() };
+                view.shape = quiet(text);
             }
             What::Waiting { waits_for, detail, until } => {
                 (view.icon, view.tone) = ("clock", "warn");
