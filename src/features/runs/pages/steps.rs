@@ -175,10 +175,7 @@ impl Drawing<'_, '_> {
                 view.verb = "Interrupted.".to_owned();
                 view.what = format!("{what}; the run goes on from its last step.");
             }
-            What::Looked(by) => {
-                (view.icon, view.verb) =
-                    ("eye", format!("{} looked at this", self.look.actor(tx, *by)?));
-            }
+            What::Looked(by) => (view.icon, view.verb) = self.looked(tx, *by)?,
             What::Prompted(parts) => {
                 (view.icon, view.verb) = ("doc", "Prompt".to_owned());
                 view.shape = Shape::Prompt(Prompt::of(parts));
@@ -390,6 +387,11 @@ impl Drawing<'_, '_> {
     fn kept(&self, step: &Step) -> Option<String> {
         let before = step.event.checked_sub(1).map(|n| format!("?after={n}")).unwrap_or_default();
         self.alone.then(|| format!("{}/events{before}#e-{}", self.href, step.event))
+    }
+
+    /// Somebody looked at a private conversation.
+    fn looked(&self, tx: &impl ReadExt, by: Actor) -> Result<(&'static str, String), StoreError> {
+        Ok(("eye", format!("{} looked at this", self.look.actor(tx, by)?)))
     }
 
     fn ended(
