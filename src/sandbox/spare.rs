@@ -91,7 +91,7 @@ impl Spare {
     /// Gives the order; the helper is the program from now on. None when this helper cannot do it: nothing of the
     /// order was begun then.
     pub(super) fn give(mut self, order: &Order, given: &Given) -> Option<Child> {
-        let bytes = postcard::to_stdvec(order).ok().filter(|bytes| bytes.len() <= MAX_ORDER)?;
+        let bytes = serde_json::to_vec(order).ok().filter(|bytes| bytes.len() <= MAX_ORDER)?;
         let ended = |child: &mut Child| !matches!(child.try_wait(), Ok(None));
         if self.child.as_mut().is_none_or(ended) {
             return None;
@@ -168,6 +168,6 @@ fn receive() -> io::Result<(Order, Given)> {
     }
     let mut bytes = vec![0; length];
     UnixStream::from(socket).read_exact(&mut bytes)?;
-    let order = postcard::from_bytes(&bytes).map_err(io::Error::other)?;
+    let order = serde_json::from_slice(&bytes).map_err(io::Error::other)?;
     Ok((order, Given { stdin, stdout, stderr }))
 }
