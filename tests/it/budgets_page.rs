@@ -26,14 +26,12 @@ async fn a_budget_is_set_continued_and_taken_away_on_its_page() {
     let has = |words: [&str; 2]| rows.iter().any(|row| words.iter().all(|word| row.contains(word)));
     assert!(has(["of today", "only warns"]) && has(["Ada", "of this month"]), "{rows:?}");
 
-    let past = owner.get(PAGE).await.attrs("a[aria-label^='History of the budget of Ada']", "href");
-    let past = owner.get(&past[0]).await;
-    assert_eq!(
-        (past.status, past.texts(".versions > ol > li").len()),
-        (StatusCode::OK, 1),
-        "{}",
-        past.text
-    );
+    for whose in ["Ada", "The workspace"] {
+        let link = format!("a[aria-label^='History of the budget of {whose}']");
+        let past = owner.get(&owner.get(PAGE).await.attr(&link, "href")).await;
+        assert_eq!(past.status, StatusCode::OK, "{}", past.text);
+        assert!(!past.texts(".versions > ol > li").is_empty(), "{whose}: {}", past.text);
+    }
 
     let which = [("payer", "agent:ada"), ("period", "month")];
     let more = owner.form(&format!("{PAGE}/more"), &which).await;

@@ -6,6 +6,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use crate::app::{App, Ws};
+use crate::features::agents::model::Agent;
 use crate::features::agents::queries as agents;
 use crate::features::history::queries as history;
 use crate::features::usage::api::budgets::may_change;
@@ -13,6 +14,7 @@ use crate::features::usage::model::budget::{Budget, BudgetWait, SOFT_PCT};
 use crate::features::usage::queries::budgets::{self as standing, Level, Standing};
 use crate::features::usage::queries::waiting;
 use crate::features::usage::rules::budgets::{self, Wish};
+use crate::features::workspace::model::Settings;
 use crate::kernel::{Can, Payer, Period, ProblemKind};
 use crate::store::{Record as _, Snap, StoreError};
 use crate::web::error::PageError;
@@ -56,7 +58,7 @@ struct Row {
     mine: bool,
     /// What lets work go on that it holds up; empty when it holds up nothing.
     more: &'static str,
-    /// Where its history is; empty when nobody has set it.
+    /// Where its history is; empty when it has none.
     history: String,
 }
 
@@ -205,9 +207,12 @@ fn row(
         Some(("run", name)) => ws.url(&format!("runs/{name}")),
         _ => ws.url("settings/usage"),
     };
-    let history = match one.budget.is_set() {
-        true => history::href::<Budget>(ws, one.budget.id()),
-        false => String::new(),
+    let history = match payer {
+        _ if one.budget.is_set() => history::href::<Budget>(ws, one.budget.id()),
+        // That of its month stands in the agent, and what the workspace has in its settings.
+        Payer::Agent(id) => history::href::<Agent>(ws, id),
+        Payer::Workspace => history::href::<Settings>(ws, ()),
+        _ => String::new(),
     };
     Ok(Row {
         name: match payer {
