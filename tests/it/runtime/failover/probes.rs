@@ -1,0 +1,62 @@
+//! Who rests is tried out before its rest ends.
+
+use std::time::Duration;
+
+use hq::features::connections::model::Cooldown;
+use hq::store::{Range, ReadExt as _};
+
+use super::{fall_back, named, resting, second};
+use crate::support::model::Turn;
+use crate::support::office::Office;
+
+/// Waits until what is on record of failures is so.
+async fn rested(office: &Office, what: &str, is: impl Fn(&[Cooldown]) -> bool) {
+    office
+        .until(what, |snap| {
+            let all: Vec<Cooldown> = snap.list(&Range::all())?;
+            Ok(is(&all).then_some(()))
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_well_again_is_back_before_its_rest_ends() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let (other, id) = second(&office, "spare").await;
+    fall_back(&office, None, vec![named(id, "spare")]).await;
+    office.model.push(Turn::error(402, "billing_error", "Pay first"));
+    other.push(Turn::text("In its place."));
+    let run = office.say(&ada, "Hello?").await;
+    assert_eq!(office.ended(run).await.summary, "In its place.");
+    assert_eq!(resting(&office), [(0, None, "billing", 1)]);
+
+    let asked = office.model.requests().len();
+    office.model.push(Turn::text("ready")).push(Turn::text("Back."));
+    office.hq.advance(Duration::from_secs(3_300)).await;
+    rested(&office, "the end of the rest", <[Cooldown]>::is_empty).await;
+    assert_eq!(office.model.requests().len(), asked + 1);
+    let run = office.say(&ada, "And now?").await;
+    assert_eq!(office.ended(run).await.summary, "Back.");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_is_still_not_paid_rests_for_longer_and_no_run_finds_it_out() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let (other, id) = second(&office, "spare").await;
+    fall_back(&office, None, vec![named(id, "spare")]).await;
+    office.model.usually(Turn::error(402, "billing_error", "Pay first"));
+    other.usually(Turn::text("In its place."));
+    office.ended(office.say(&ada, "Hello?").await).await;
+    assert_eq!(resting(&office), [(0, None, "billing", 1)]);
+    office.hq.advance(Duration::from_secs(3_300)).await;
+    rested(&office, "a longer rest", |all| all.iter().any(|rest| rest.failures == 2)).await;
+    let rest = office.all::<Cooldown>().pop().expect("a rest");
+    assert_eq!(rest.until.duration_since(office.hq.now()).as_secs(), 7_200);
+    let asked = office.model.requests().len();
+    office.ended(office.say(&ada, "And now?").await).await;
+    assert_eq!(office.model.requests().len(), asked, "no run has to find out");
+    office.hq.finish().await;
+}
