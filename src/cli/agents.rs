@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::net::lines::LineParser;
 
-use super::commands::print;
+use super::commands::{or_none, print};
 use super::door::{Ask, Door, Pieces};
 use super::operate::Place;
 use super::reach::CommandError;
@@ -179,7 +179,7 @@ async fn list(common: &Common, door: &Door, place: &Place) -> Result<u8, Command
             format!("{:<24} {:<28} {}", word(one, "slug"), word(one, "name"), word(one, "status"))
         })
         .collect();
-    print(common, &all, &lines)
+    print(common, &all, &or_none(lines, "No agents yet. Create one on the page Agents."))
 }
 
 /// The question as it was given, or from standard input.
@@ -351,12 +351,12 @@ async fn sessions(common: &Common, door: &Door, flags: &Sessions) -> Result<u8, 
         let ask = Ask::get(format!("{path}/search?{query}")).within(place.workspace.as_ref());
         let found = door.call(ask).await?;
         let lines = items(&found).iter().map(found_line).collect::<Vec<_>>();
-        return print(common, &found, &lines);
+        return print(common, &found, &or_none(lines, "Nothing was found."));
     }
     let ask = Ask::get(format!("{path}?archived={}", flags.archived));
     let all = door.call(ask.within(place.workspace.as_ref())).await?;
     let lines: Vec<String> = items(&all).iter().map(session_line).collect();
-    print(common, &all, &lines)
+    print(common, &all, &or_none(lines, "No conversations."))
 }
 
 fn session_line(one: &Value) -> String {

@@ -94,6 +94,17 @@ pub fn print<T: Serialize>(
     Ok(OK)
 }
 
+/// What is said where connections would be listed.
+pub const NO_CONNECTION: &str = "No connection to a provider yet: agents use practice. Add one on the page Settings, Connections.";
+
+/// Lines for people, or one that says that there are none and what helps: silence reads like a fault.
+pub fn or_none(mut lines: Vec<String>, none: &str) -> Vec<String> {
+    if lines.is_empty() {
+        lines.push(none.to_owned());
+    }
+    lines
+}
+
 /// Prints what there is, a line each: as the program that runs tells it under `path`, or, when none
 /// runs, as it is read from the stores.
 ///
@@ -170,22 +181,26 @@ async fn probe(
 
 fn workspace_lines(ws: &WorkspaceStatus) -> Vec<String> {
     let first = format!(
-        "{} ({}): {} agents · {} runs working, {} waiting · {} items due · {} open tasks · {} today",
+        "{} ({}): {} · {} working, {} waiting · {} due · {} · {} today",
         ws.name,
         ws.slug,
-        ws.agents,
-        ws.runs_working,
+        format::count(ws.agents as u64, "agent", "agents"),
+        format::count(ws.runs_working as u64, "run", "runs"),
         ws.runs_waiting,
-        ws.items_due,
-        ws.tasks_open,
+        format::count(ws.items_due as u64, "item", "items"),
+        format::count(ws.tasks_open, "open task", "open tasks"),
         format::money(ws.today_micros)
     );
+    let still = ws.paused.then(|| {
+        let slug = &ws.slug;
+        format!("  All work stands still: `hq agent resume --all --workspace {slug}` lets it go on")
+    });
     let provider = |one: &ProviderStatus| {
         let reason = one.reason.as_ref().map(|word| format!(" ({word})")).unwrap_or_default();
         let until = one.until.as_ref().map(|at| format!(" until {at}")).unwrap_or_default();
         format!("  {} ({}): {}{reason}{until}", one.name, one.route, one.status)
     };
-    std::iter::once(first).chain(ws.providers.iter().map(provider)).collect()
+    std::iter::once(first).chain(still).chain(ws.providers.iter().map(provider)).collect()
 }
 
 /// `hq status --url …`: how a workspace on another machine is.
@@ -332,7 +347,7 @@ pub fn doctor_connections(common: &Common, config: Config) -> Result<u8, Command
         }
     })?;
     let lines: Vec<String> = found.iter().map(connections::line).collect();
-    print(common, &found, &lines)?;
+    print(common, &found, &or_none(lines, NO_CONNECTION))?;
     Ok(if found.iter().all(|one| one.reason.is_none()) { OK } else { FAILED })
 }
 

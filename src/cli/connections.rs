@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::agents::{items, word};
-use super::commands::print;
+use super::commands::{NO_CONNECTION, or_none, print};
 use super::door::{Ask, Door};
 use super::operate::Place;
 use super::reach::CommandError;
@@ -65,7 +65,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::List { place } => {
             let all = door.call(Ask::get(PATH).within(place.workspace.as_ref())).await?;
             let lines: Vec<String> = items(&all).iter().map(line).collect();
-            print(common, &all, &lines)
+            print(common, &all, &or_none(lines, NO_CONNECTION))
         }
         Command::Login(flags) => login(common, door, flags).await,
         Command::SignOut(which) => {

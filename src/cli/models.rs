@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::web::format;
 
 use super::agents::{items, word};
-use super::commands::print;
+use super::commands::{NO_CONNECTION, or_none, print};
 use super::door::{Ask, Door};
 use super::operate::Place;
 use super::reach::CommandError;
@@ -88,7 +88,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::Status(Status { probe, check, place }) => {
             let all = standings(door, place.workspace.as_ref(), probe).await?;
             let lines: Vec<String> = all.iter().map(standing).collect();
-            print(common, &all, &lines)?;
+            print(common, &all, &or_none(lines, NO_CONNECTION))?;
             let well = all.iter().all(|one| word(one, "status") == "ok");
             Ok(if well || !check { OK } else { FAILED })
         }

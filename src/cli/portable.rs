@@ -102,10 +102,11 @@ pub fn import(common: &Common, config: Config, flags: Import) -> Result<u8, Comm
         done.slug, done.rows, done.blobs, done.branches
     )];
     if 0 < done.paused {
-        lines.push(format!("{} agents are paused until somebody resumes them", done.paused));
+        lines.push(format!("Agents that are paused until somebody resumes them: {}", done.paused));
     }
     if 0 < done.interrupted {
-        lines.push(format!("{} runs were at work in it and are ended here", done.interrupted));
+        lines
+            .push(format!("Runs that were at work in it and are ended here: {}", done.interrupted));
     }
     lines.extend(done.left_out.iter().map(|one| format!("Not in it: {one}")));
     print(common, &done, &lines)

@@ -7,7 +7,7 @@ use crate::web::format;
 
 use super::Common;
 use super::agents::word;
-use super::commands::print;
+use super::commands::{or_none, print};
 use super::door::{Ask, Door};
 use super::money::dollars;
 use super::operate::Place;
@@ -69,7 +69,8 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::List { place } => {
             let ask = Ask::get("/api/v1/prices").within(place.workspace.as_ref());
             let all = door.call(ask).await?;
-            print(common, &all, &told(&all))
+            let none = "No price was entered: those of the catalogue count (`hq models list`).";
+            print(common, &all, &or_none(told(&all), none))
         }
         Command::Set(flags) => {
             let body = json!({

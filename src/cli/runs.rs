@@ -11,7 +11,7 @@ use crate::providers::model::Part;
 use crate::web::format;
 
 use super::agents::{items, word};
-use super::commands::print;
+use super::commands::{or_none, print};
 use super::door::{Ask, Door};
 use super::operate::Place;
 use super::reach::CommandError;
@@ -253,7 +253,7 @@ async fn list(common: &Common, door: &Door, flags: &List) -> Result<u8, CommandE
     let path = format!("/api/v1/runs?{}", query.finish());
     let all = door.call(Ask::get(path).within(flags.place.workspace.as_ref())).await?;
     let lines: Vec<String> = items(&all).iter().map(line).collect();
-    print(common, &all, &lines)
+    print(common, &all, &or_none(lines, "No runs."))
 }
 
 /// A run in one line.

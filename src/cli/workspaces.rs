@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::config::Config;
 use crate::kernel::WorkspaceState;
 use crate::server::workspaces::local::{Line, Wish, carry_out, lines};
+use crate::web::format;
 
 use super::Common;
 use super::commands::{actor, list, print};
@@ -35,7 +36,7 @@ pub enum Command {
     Delete {
         /// Its name in addresses
         slug: String,
-        /// Its whole name, to be sure
+        /// Its whole name; without it nothing is deleted
         #[arg(long)]
         name: Option<String>,
     },
@@ -102,7 +103,7 @@ pub fn run(common: &Common, config: Config, command: Command) -> Result<u8, Comm
 fn line(one: &Line) -> String {
     let state = match (&one.broken, one.state) {
         (Some(reason), _) => format!("cannot be opened: {reason}"),
-        (None, WorkspaceState::Active) => format!("{} members", one.members),
+        (None, WorkspaceState::Active) => format::count(one.members as u64, "member", "members"),
         (None, WorkspaceState::Archived) => "archived".to_owned(),
         (None, WorkspaceState::Deleting) => {
             let at = one.delete_after.map(|at| at.to_string()).unwrap_or_default();

@@ -110,6 +110,9 @@ pub struct WorkspaceStatus {
     pub items_due: usize,
     /// Open tasks.
     pub tasks_open: u64,
+    /// Whether all work stands still until somebody resumes it.
+    #[serde(default)]
+    pub paused: bool,
     /// Number of the last entry in the feed.
     pub feed: u64,
     /// What agents spent this day (UTC), in micro-dollars.
@@ -184,6 +187,7 @@ fn workspace_status(ws: &Ws) -> Result<WorkspaceStatus, StoreError> {
             runs_waiting: waiting,
             items_due: inbox::queries::due(snap, now, 1_000)?.len(),
             tasks_open: tasks::queries::list::open_count(snap)?,
+            paused: runs::queries::halt::of_workspace(snap)?.is_some(),
             feed: ws.store.head().seq,
             today_micros: usage::queries::by_day(snap, now, now)?.values().sum(),
             providers: standings(snap, &ws.app.keyring, now)?
@@ -367,10 +371,10 @@ pub async fn token(app: &App, by: Actor, wish: TokenWish) -> Result<FreshToken, 
     let account = chosen_account(app, wish.email.as_deref())?;
     let mine = session::workspaces_of(app, account.id)?;
     let wanted = wish.workspace.as_deref();
-    let mut fitting = mine.into_iter().filter(|ws| wanted.is_none_or(|slug| slug == ws.slug));
+    let mut fitting = mine.iter().filter(|ws| wanted.is_none_or(|slug| slug == ws.slug));
     let ws = fitting.next().ok_or(UsersError::NotFound("workspace of this account"))?;
     if wanted.is_none() && fitting.next().is_some() {
-        return Err(UsersError::field("workspace", "say which workspace with --workspace"));
+        return Err(super::operate::several(&mine));
     }
     let member = ws.read(|snap| workspace::queries::member(snap, account.id))?;
     let member = member.ok_or(UsersError::NotFound("member"))?;

@@ -41,12 +41,19 @@ pub fn routes() -> Routes {
 /// When there is none of that name, or several and none is named.
 pub fn chosen(app: &App, slug: Option<&str>) -> Result<Ws, UsersError> {
     let all: Vec<Ws> = app.workspaces.read().clone();
-    let mut fitting = all.into_iter().filter(|ws| slug.is_none_or(|slug| ws.slug == slug));
+    let mut fitting = all.iter().filter(|ws| slug.is_none_or(|slug| ws.slug == slug));
     let ws = fitting.next().ok_or(UsersError::NotFound("workspace"))?;
     if slug.is_none() && fitting.next().is_some() {
-        return Err(UsersError::field("workspace", "say which workspace with --workspace"));
+        return Err(several(&all));
     }
-    Ok(ws)
+    Ok(ws.clone())
+}
+
+/// Why a command must name its workspace, with all that it could mean.
+pub fn several(all: &[Ws]) -> UsersError {
+    let slugs: Vec<&str> = all.iter().map(|ws| ws.slug.as_str()).collect();
+    let text = format!("say which workspace with --workspace: {}", slugs.join(", "));
+    UsersError::field("workspace", text)
 }
 
 /// Which workspace.

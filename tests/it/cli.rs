@@ -246,6 +246,22 @@ async fn workspaces_are_added_archived_deleted_and_moved_from_the_terminal() {
     let pair = |slug: &str, state: &str| (slug.to_owned(), state.to_owned());
     assert!(hq(data, &["workspace", "add", "Northwind", "--zone", "Europe/Oslo"]).status.success());
     assert_eq!(states(), [pair("marlow-cargo", "active"), pair("northwind", "active")]);
+    for which in [&["audit", "verify"], &["agent", "list"]] {
+        let unnamed = hq(data, which);
+        assert!(says(&unnamed).contains("--workspace"), "{}", says(&unnamed));
+    }
+    let verify = says(&hq(data, &["audit", "verify"]));
+    assert!(verify.contains("marlow-cargo") && verify.contains("northwind"), "{verify}");
+    for (list, none) in [
+        (["agent", "list"], "No agents yet"),
+        (["runs", "list"], "No runs"),
+        (["models", "status"], "No connection"),
+        (["prices", "list"], "No price"),
+    ] {
+        let said = hq(data, &[&list[..], &["--workspace", "northwind"]].concat());
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        assert!(said.starts_with(none), "{list:?}: {said}");
+    }
     let again = hq(data, &["workspace", "add", "Northwind"]);
     assert!(says(&again).contains("choose another name"), "{}", says(&again));
     assert!(hq(data, &["workspace", "archive", "northwind"]).status.success());

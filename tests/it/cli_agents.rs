@@ -171,10 +171,14 @@ async fn a_run_is_followed_to_its_end_and_stopped_from_the_terminal() {
     let follow = follow.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     let stopped = out(&terminal.hq(&["agent", "stop", "--all"]).await);
     assert!(stopped.contains("stands still"), "{stopped}");
+    let status = out(&terminal.hq(&["status"]).await);
+    assert!(status.contains("1 agent ") && status.contains("resume --all"), "{status}");
     let paused = out(&terminal.hq(&["runs", "list", "--state", "ended"]).await);
     assert!(!paused.contains("done"), "{paused}");
     terminal.model.usually(Turn::text("Done after all."));
     out(&terminal.hq(&["agent", "resume", "--all"]).await);
+    let status = out(&terminal.hq(&["status"]).await);
+    assert!(!status.contains("stands still"), "{status}");
     let followed = tokio::task::spawn_blocking(move || follow.wait_with_output()).await;
     let followed = followed.expect("no panic").expect("it ended");
     let told = out(&followed);

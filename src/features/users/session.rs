@@ -440,7 +440,8 @@ fn nowhere(door: &Door, caller: &Caller, is_named: bool) -> Result<Failure, Stor
     {
         return Ok(PageError::not_found("This workspace").0);
     }
-    let text = "you belong to several workspaces; say which with the header X-HQ-Workspace";
+    let text = "you belong to several workspaces; say which with --workspace, or with the header \
+                X-HQ-Workspace";
     Ok(Failure::new(ProblemKind::Invalid, "workspace_required", text))
 }
 

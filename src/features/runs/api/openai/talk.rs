@@ -272,8 +272,8 @@ impl Target {
 /// There is no such model.
 pub(super) fn unknown_model(model: &str) -> ChatError {
     let message = format!(
-        "the model \"{}\" does not exist; use hq/default or hq/<agent>, as GET /v1/models lists \
-         them",
+        "the model \"{}\" does not exist; use hq/default or hq/<agent>, as GET /v1/models or \
+         `hq agent list` name them",
         cut(model, 80)
     );
     let error = ChatError::new(StatusCode::NOT_FOUND, "model_not_found", message);
