@@ -61,6 +61,21 @@ if ! command -v cargo >/dev/null 2>&1; then
     echo "setup: for your own user, open a new shell and try again." >&2
     exit 1
 fi
+# rustup fetches the version that is wanted; another Rust stops later, with words that do not help.
+wanted=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
+if ! command -v rustup >/dev/null 2>&1; then
+    found=$(cargo --version | cut -d' ' -f2)
+    if [ "$(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1)" != "$wanted" ]; then
+        echo "setup: this is Rust $found, HQ needs $wanted. Install it with rustup" >&2
+        echo "setup: (https://www.rust-lang.org/tools/install), open a new shell and try again." >&2
+        exit 1
+    fi
+fi
+if command -v node >/dev/null 2>&1 &&
+    [ "$(node -p 'process.versions.node.split(".")[0] >= 18')" != true ]; then
+    echo "setup: this is Node $(node --version), HQ needs 18 or later to bundle its styles." >&2
+    exit 1
+fi
 
 case " $* " in
 *" test "*)
