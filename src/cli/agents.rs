@@ -165,6 +165,12 @@ pub fn word<'v>(value: &'v Value, key: &str) -> &'v str {
     value[key].as_str().unwrap_or_default()
 }
 
+/// A moment of a value, to the second: that is enough in a list.
+pub fn second<'v>(value: &'v Value, key: &str) -> &'v str {
+    let at = word(value, key);
+    at.split_once('.').map_or(at.trim_end_matches('Z'), |(seconds, _)| seconds)
+}
+
 /// The items of a page, or of a list that is no page.
 pub fn items(value: &Value) -> &[Value] {
     value["items"].as_array().or(value.as_array()).map_or(&[], Vec::as_slice)
@@ -361,14 +367,14 @@ async fn sessions(common: &Common, door: &Door, flags: &Sessions) -> Result<u8, 
 
 fn session_line(one: &Value) -> String {
     let mine = if one["yours"] == true { "*" } else { " " };
-    let (id, last, state) = (word(one, "id"), word(one, "last_at"), word(one, "state"));
-    format!("{mine} {id}  {last}  {:>6}  {state:<8}  {}", one["events"], word(one, "title"))
+    let (id, last, state) = (word(one, "id"), second(one, "last_at"), word(one, "state"));
+    format!("{mine} {id}  {last}Z  {:>6}  {state:<8}  {}", one["events"], word(one, "title"))
 }
 
 fn found_line(one: &Value) -> String {
-    let (session, at) = (word(one, "session"), word(one, "at"));
+    let (session, at) = (word(one, "session"), second(one, "at"));
     let text = word(one, "text").split_whitespace().collect::<Vec<_>>().join(" ");
-    format!("{session}#{}  {at}  {}: {text}", one["n"], word(one, "title"))
+    format!("{session}#{}  {at}Z  {}: {text}", one["n"], word(one, "title"))
 }
 
 /// Does something with one conversation.
@@ -392,6 +398,12 @@ async fn session(common: &Common, door: &Door, act: &OnSession) -> Result<u8, Co
     print(common, &now, &[format!("{} {told}.", word(&now, "id"))])
 }
 
+/// Whether all work stands still, as far as who asks may know.
+async fn all_paused(door: &Door, place: &Place) -> bool {
+    let asked = door.call(Ask::get("/api/v1/pause").within(place.workspace.as_ref())).await;
+    asked.is_ok_and(|pause| pause["paused"] == true)
+}
+
 /// Lets work stand still, or go on.
 async fn halt(
     common: &Common,
@@ -407,6 +419,13 @@ async fn halt(
     };
     let done = door.call(Ask::post(path, &body).within(which.place.workspace.as_ref())).await?;
     let who = which.agent.as_deref().unwrap_or("All work");
-    let does = if how.is_some() { "stands still" } else { "goes on" };
+    let waits = which.agent.is_some() && how.is_none() && all_paused(door, &which.place).await;
+    let does = match how {
+        Some(_) => "stands still",
+        None if waits => {
+            "goes on with the others: all work stands still until `hq agent resume --all`"
+        }
+        None => "goes on",
+    };
     print(common, &done, &[format!("{who} {does}.")])
 }

@@ -10,7 +10,7 @@ use crate::net::lines::LineParser;
 use crate::providers::model::Part;
 use crate::web::format;
 
-use super::agents::{items, word};
+use super::agents::{items, second, word};
 use super::commands::{or_none, print};
 use super::door::{Ask, Door};
 use super::operate::Place;
@@ -264,8 +264,8 @@ fn line(run: &Value) -> String {
         (outcome, _) => outcome.to_owned(),
     };
     let cost = run["cost_micros"].as_f64().unwrap_or_default() / 1e6;
-    let (name, at) = (word(run, "name"), word(run, "created_at"));
-    format!("{name:<8} {at:<24} ${cost:<8.4} {state:<20} {}", word(run, "title"))
+    let (name, at) = (word(run, "name"), second(run, "created_at"));
+    format!("{name:<8} {at}Z ${cost:<8.4} {state:<20} {}", word(run, "title"))
 }
 
 async fn show(common: &Common, door: &Door, named: &Named) -> Result<u8, CommandError> {

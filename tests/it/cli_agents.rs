@@ -175,6 +175,10 @@ async fn a_run_is_followed_to_its_end_and_stopped_from_the_terminal() {
     assert!(status.contains("1 agent ") && status.contains("resume --all"), "{status}");
     let paused = out(&terminal.hq(&["runs", "list", "--state", "ended"]).await);
     assert!(!paused.contains("done"), "{paused}");
+    let asked = refused(&terminal.hq(&["agent", "run", "ada", "Hello"]).await, 1);
+    assert!(asked.contains("all work stands still"), "{asked}");
+    let one = out(&terminal.hq(&["agent", "resume", "ada"]).await);
+    assert!(one.contains("resume --all"), "{one}");
     terminal.model.usually(Turn::text("Done after all."));
     out(&terminal.hq(&["agent", "resume", "--all"]).await);
     let status = out(&terminal.hq(&["status"]).await);

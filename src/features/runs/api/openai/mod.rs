@@ -262,7 +262,11 @@ async fn answer(
     };
     let agent = find(&ws, &target, &question.model)?;
     if let Some(reason) = ws.read(|snap| rules::held(snap, &agent))? {
-        let text = format!("{} does not take talk now: {}", agent.name, reason.replace('_', " "));
+        let why = match reason {
+            "workspace_paused" => "all work stands still until somebody resumes it".to_owned(),
+            other => other.replace('_', " "),
+        };
+        let text = format!("{} does not take talk now: {why}", agent.name);
         return Err(ChatError::new(StatusCode::SERVICE_UNAVAILABLE, reason, text));
     }
     let thread = match question.previous {
