@@ -1,3 +1,5 @@
+//! Which addresses the guard opens, and which never.
+
 use super::*;
 
 /// Opens one host at any address and port, and answers lookups from a list.

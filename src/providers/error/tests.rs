@@ -1,3 +1,5 @@
+//! What makers answer, and which class that is.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! What a model is sent of what happened.
+
 use super::History;
 use crate::features::runs::model::{Attachment, Body, CallStatus, EventKind};
 use crate::kernel::{Actor, Part as Of};
