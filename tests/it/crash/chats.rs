@@ -135,7 +135,11 @@ impl Chats {
         let mut possible =
             vec!["messages", "messages", "files of agents", "programs", "letters", "silences"];
         possible.push("sub-agents");
-        possible.extend(["refused keys", "new conversations", "looks at programs"]);
+        possible.extend(["refused keys", "looks at programs"]);
+        // Each ends the run that works: were there many, no run would ever come to its program.
+        if self.tally.of("new conversations") * 10 <= self.said.len() {
+            possible.push("new conversations");
+        }
         if self.said.last().is_some_and(|said| said.kind == "messages") {
             possible.push("taken back");
         }
@@ -317,7 +321,7 @@ impl Desk for Chats {
                 Ask::post(path, json!({})).or(&[409])
             }
             "new conversations" => {
-                // One that is at work goes on.
+                // One that is at work ends, and what waited goes over.
                 Ask::post(format!("{moss}/sessions"), json!({})).or(&[409])
             }
             "looks at programs" => Ask::get("/api/v1/jobs?running=true"),
