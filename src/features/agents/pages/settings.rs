@@ -120,7 +120,7 @@ fn page(
     wrong: Wrong,
 ) -> Result<SettingsPage, PageError> {
     let now = ws.app.clock.now();
-    let (head, models, fallbacks, levels, (queue, talk, only)) = ws.read(|snap| {
+    let (head, models, fallbacks, levels, (queue, talk, only), ordered) = ws.read(|snap| {
         let head = head::head(ws, snap, agent, Place::Settings, who.access, now)?;
         let fallbacks = turns::fallback_fields(snap, Some(agent.id))?;
         let now = chosen(snap, agent)?;
@@ -128,7 +128,15 @@ fn page(
         let of = QueueOf::Agent(agent.id);
         let only = reach::of(snap, ReachOf::Agent(agent.id))?.join("\n");
         let own = (queue::fields(snap, of)?, habits::fields(snap, of)?, only);
-        Ok::<_, PageError>((head, model_choices(snap, Some(wish))?, fallbacks, levels, own))
+        let ordered = turns::has_fallbacks(snap, Some(agent.id))?;
+        Ok::<_, PageError>((
+            head,
+            model_choices(snap, Some(wish))?,
+            fallbacks,
+            levels,
+            own,
+            ordered,
+        ))
     })?;
     Ok(SettingsPage {
         shell,
@@ -145,7 +153,10 @@ fn page(
         talk,
         talk_href: ws.url(&format!("agents/{}/conversations", agent.slug)),
         fallbacks_href: ws.url(&format!("settings/connections/fallbacks/{}", agent.id)),
-        order_history: history::href::<Fallbacks>(ws, Fallbacks::key(Some(agent.id))),
+        order_history: match ordered {
+            true => history::href::<Fallbacks>(ws, Fallbacks::key(Some(agent.id))),
+            false => String::new(),
+        },
         thinking: thinking_choices(v.thinking.parse().ok(), &levels),
         v,
         wrong,
