@@ -215,7 +215,8 @@ impl Chats {
         if tokio::time::timeout(PATIENCE, rest).await.is_err() {
             let live: Vec<_> =
                 self.runs(api).await.into_iter().filter(|run| run["state"] != "ended").collect();
-            panic!("runs that do not end: {live:#?}");
+            let jobs = api.items("/api/v1/jobs?running=true").await;
+            panic!("runs that do not end: {live:#?}\nprograms that do not: {jobs:#?}");
         }
     }
 
