@@ -1,10 +1,10 @@
 //! Choosing how conversations go on by themselves, and when one is over.
 
-use crate::features::agents::model::Agent;
 use crate::features::runs::model::{QueueOf, Session, TalkChoice, TalkWish};
 use crate::features::runs::queries::habits as reading;
 use crate::store::{ReadExt, WriteTx};
 
+use super::queue::may_choose;
 use super::{RunError, sessions};
 
 /// Says how conversations go on by themselves; what is left out is decided elsewhere.
@@ -17,18 +17,7 @@ pub fn choose(tx: &mut WriteTx<'_>, of: QueueOf, wish: TalkWish) -> Result<(), R
             return Err(RunError::BadLimit { name, least, most });
         }
     }
-    match of {
-        QueueOf::Workspace => {}
-        QueueOf::Agent(id) => {
-            tx.get::<Agent>(id)?.ok_or(RunError::NoAgent(id))?;
-        }
-        QueueOf::Session(id) => {
-            let session = tx.get::<Session>(id)?.ok_or(RunError::NoSession(id))?;
-            if session.owner.is_some_and(|owner| tx.by().account() != Some(owner)) {
-                return Err(RunError::Private);
-            }
-        }
-    }
+    may_choose(tx, of)?;
     if wish == TalkWish::default() {
         if tx.get::<TalkChoice>(of)?.is_some() {
             tx.delete::<TalkChoice>(of)?;

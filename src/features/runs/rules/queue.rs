@@ -441,6 +441,19 @@ pub(super) fn bring_over(
 /// When a number is out of its bounds, `Private` for somebody else's conversation.
 pub fn choose(tx: &mut WriteTx<'_>, of: QueueOf, wish: QueueWish) -> Result<(), RunError> {
     good_queue(&wish)?;
+    may_choose(tx, of)?;
+    if wish == QueueWish::default() {
+        if tx.get::<QueueChoice>(of)?.is_some() {
+            tx.delete::<QueueChoice>(of)?;
+        }
+    } else {
+        tx.put(&QueueChoice { of, wish })?;
+    }
+    Ok(())
+}
+
+/// Whether there is what is chosen for, and whoever writes may choose for it.
+pub(super) fn may_choose(tx: &WriteTx<'_>, of: QueueOf) -> Result<(), RunError> {
     match of {
         QueueOf::Workspace => {}
         QueueOf::Agent(id) => {
@@ -452,13 +465,6 @@ pub fn choose(tx: &mut WriteTx<'_>, of: QueueOf, wish: QueueWish) -> Result<(), 
                 return Err(RunError::Private);
             }
         }
-    }
-    if wish == QueueWish::default() {
-        if tx.get::<QueueChoice>(of)?.is_some() {
-            tx.delete::<QueueChoice>(of)?;
-        }
-    } else {
-        tx.put(&QueueChoice { of, wish })?;
     }
     Ok(())
 }
