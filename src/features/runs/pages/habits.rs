@@ -4,7 +4,6 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use crate::app::{App, Ws};
-use crate::features::agents::queries as agents;
 use crate::features::runs::model::{QueueOf, TalkWish};
 use crate::features::runs::queries::habits as reading;
 use crate::features::runs::rules::{self, RunError};
@@ -15,6 +14,8 @@ use crate::web::form::sentence;
 use crate::web::hx::Hx;
 use crate::web::session::Person;
 use crate::web::shell::Flash;
+
+use super::chat::find;
 
 /// What a form says; what is empty is as usual.
 #[derive(Debug, Default, Deserialize)]
@@ -83,8 +84,7 @@ pub(super) async fn of_agent(
     Path(slug): Path<String>,
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
-    let agent = ws.read(|snap| agents::by_slug(snap, &slug))?;
-    let agent = agent.ok_or_else(|| PageError::not_found("This agent"))?;
+    let agent = find(&ws, &slug)?;
     let back = format!("agents/{slug}/settings");
     choose((&app, &ws, &who, &hx), QueueOf::Agent(agent.id), &typed, &back).await
 }

@@ -6,7 +6,6 @@ use serde::Deserialize;
 
 use crate::app::{App, Ws};
 use crate::features::agents::model::Agent;
-use crate::features::agents::queries as agents;
 use crate::features::runs::model::{Halt, HaltCause, HaltOf};
 use crate::features::runs::queries::{self, halt as reading, talk};
 use crate::features::runs::rules;
@@ -22,6 +21,7 @@ use crate::web::session::Person;
 use crate::web::shell::{Flash, Shell};
 use crate::web::time::RelTime;
 
+use super::chat::find;
 use super::look::Look;
 
 /// How the workspace stands still.
@@ -150,8 +150,7 @@ pub(super) async fn of_agent(
     Form(wanted): Form<Wanted>,
 ) -> Result<Response, PageError> {
     let how = wanted.how()?;
-    let agent = ws.read(|snap| agents::by_slug(snap, &slug))?;
-    let agent = agent.ok_or_else(|| PageError::not_found("This agent"))?;
+    let agent = find(&ws, &slug)?;
     ws.write(&who, move |tx| rules::halt::order(tx, HaltOf::Agent(agent.id), how)).await?;
     let text = match how {
         HaltHow::AfterStep => format!("{} is paused and stops after its step.", agent.name),

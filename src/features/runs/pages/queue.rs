@@ -5,8 +5,6 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use crate::app::{App, Ws};
-use crate::features::agents::model::Agent;
-use crate::features::agents::queries as agents;
 use crate::features::runs::model::{
     INPUTS, Input, InputState, QueueOf, QueueWish, RUNS, Run, pause_ms,
 };
@@ -25,6 +23,7 @@ use crate::web::session::Person;
 use crate::web::shell::Flash;
 use crate::web::time::RelTime;
 
+use super::chat;
 use super::look::Look;
 use super::show::{Said, find};
 
@@ -222,7 +221,7 @@ pub(super) async fn of_agent(
     Path(slug): Path<String>,
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
-    let agent = by_slug(&ws, &slug)?;
+    let agent = chat::find(&ws, &slug)?;
     let back = format!("agents/{slug}/settings");
     choose((&app, &ws, &who, &hx), QueueOf::Agent(agent.id), &typed, &back).await
 }
@@ -246,7 +245,7 @@ pub(super) async fn of_chat(
     Path(slug): Path<String>,
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
-    let agent = by_slug(&ws, &slug)?;
+    let agent = chat::find(&ws, &slug)?;
     let key = ws.read(|snap| whose::own_key(snap, &agent, who.account, who.role))?;
     let spec = SessionSpec { agent: agent.id, key, owner: Some(who.account), task: None };
     let mode = mode_of(&typed.mode)?;
@@ -260,9 +259,4 @@ pub(super) async fn of_chat(
     let mode = chosen.await?;
     let text = format!("While it works: {}", words::mode(mode));
     Ok(hx.done(&text, &ws.url(&format!("agents/{slug}/chat"))))
-}
-
-fn by_slug(ws: &Ws, slug: &str) -> Result<Agent, PageError> {
-    let found = ws.read(|snap| agents::by_slug(snap, slug))?;
-    found.ok_or_else(|| PageError::not_found("This agent"))
 }
