@@ -8,7 +8,7 @@ use crate::support::source::{code_only, files, paths};
 /// Each module below `src` with its layer. A module may name what stands in a lower layer.
 const LAYERS: &[(usize, &[&str])] = &[
     (0, &["kernel", "config"]),
-    (1, &["store", "crypto", "net", "live", "git", "sandbox", "providers", "backup"]),
+    (1, &["store", "crypto", "net", "live", "git", "sandbox", "providers", "backup", "search"]),
     (2, &["app", "web", "tool"]),
     (3, &["features"]),
     (4, &["runtime"]),
@@ -38,6 +38,9 @@ const CONFINED: &[(&str, &str)] = &[
     ("zstd", "backup"),
     ("tar", "backup"),
     ("rusty_s3", "backup"),
+    ("tantivy", "search"),
+    ("lettre", "net"),
+    ("croner", "kernel/cadence"),
     ("axum", SURFACE),
     ("askama", SURFACE),
     ("clap", "cli"),
