@@ -176,7 +176,7 @@ impl Writer {
             assert!(on, "{name} never comes to {untried:?}, but: {words}\nlast: {last}");
             // Some things can be done only when others have come to rest, which takes as long as the
             // machine is slow: the longer it has taken, the more time they get.
-            let pause = (began.elapsed() / 50).max(Duration::from_millis(10));
+            let pause = (began.elapsed() / 100).max(Duration::from_millis(10));
             tokio::time::sleep(pause).await;
             assert!(self.step(api).await, "a program that is left alone answers");
         }

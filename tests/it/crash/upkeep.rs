@@ -38,6 +38,9 @@ const KINDS: &[&str] = &[
     "rebuilds",
 ];
 
+/// What is done with entries that a consumer left out.
+const LETTERS: &[&str] = &["retried letters", "dropped letters"];
+
 /// A task that is changed only here.
 struct Known {
     id: String,
@@ -57,6 +60,8 @@ pub struct Upkeep {
     price: Option<u64>,
     days: u64,
     letters: Vec<u64>,
+    /// Whether an entry was skipped since the letters were looked at.
+    skipped: bool,
     is_paused: bool,
     /// Whether a letter was dropped since the last rebuild, so that the sums lack something.
     lacks: bool,
@@ -66,6 +71,12 @@ pub struct Upkeep {
 
 impl Upkeep {
     fn possible(&self) -> Vec<&'static str> {
+        let never = |kind: &&&str| self.tally.of(kind) == 0;
+        let letters: Vec<_> = LETTERS.iter().filter(never).copied().collect();
+        if !letters.is_empty() && (self.skipped || !self.letters.is_empty()) {
+            // A rebuild would take it away first.
+            return if self.letters.is_empty() { vec!["looks at dead letters"] } else { letters };
+        }
         let mut possible = vec!["settings", "limits", "prices", "retentions"];
         if self.price.is_some() {
             possible.push("removed prices");
@@ -256,7 +267,9 @@ impl Desk for Upkeep {
             // One that was paused stays so.
             "rebuilds" => self.lacks = false,
             "skips" if answer.status == 409 => return,
+            "skips" => self.skipped = true,
             "looks at dead letters" => {
+                self.skipped = false;
                 let items = answer.json["items"].as_array().expect("a list");
                 self.letters = items.iter().filter_map(|letter| letter["seq"].as_u64()).collect();
             }
