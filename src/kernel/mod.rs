@@ -2,6 +2,7 @@
 
 pub mod actor;
 pub mod budget;
+pub mod cadence;
 pub mod cursor;
 pub mod event;
 pub mod id;
@@ -13,6 +14,7 @@ pub mod vocab;
 
 pub use actor::{Actor, Cause, Part, Via};
 pub use budget::Payer;
+pub use cadence::{Cadence, Schedule, ScheduleFields};
 pub use event::Event;
 pub use id::{
     AccountId, AgentId, ChannelId, CommentId, ConnectionId, DeliverableId, FileId, GatewayId,
@@ -23,8 +25,8 @@ pub use json::JsonText;
 pub use problem::{FieldError, Problem, ProblemKind};
 pub use time::{Clock, Timestamp};
 pub use vocab::{
-    AgentStatus, Assignee, CallEnd, CallKind, Can, DeliverableState, DropPolicy, FactorChange,
-    HaltHow, ItemKind, ItemState, Outcome, Period, Placed, PricedBy, Priority, QueueMode, Role,
-    Route, RunState, RunTrigger, Scope, TaskField, TaskState, TaskStatus, Thinking, Verdict,
-    WaitFor, WorkspaceState,
+    AgentStatus, Assignee, CadenceKind, CallEnd, CallKind, Can, DeliverableState, DropPolicy,
+    FactorChange, HaltHow, ItemKind, ItemState, Outcome, Period, Placed, PricedBy, Priority,
+    QueueMode, Role, Route, RunState, RunTrigger, Scope, TaskField, TaskState, TaskStatus,
+    Thinking, Verdict, WaitFor, WorkspaceState,
 };

@@ -85,8 +85,10 @@ macro_rules! words {
 }
 
 mod money;
+mod schedule;
 
 pub use money::{CallEnd, CallKind, Period, PricedBy, Route};
+pub use schedule::CadenceKind;
 
 /// A word that is not in the list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

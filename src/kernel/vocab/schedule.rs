@@ -1,0 +1,29 @@
+//! Words of schedules.
+
+use serde::{Deserialize, Serialize};
+
+use super::UnknownWord;
+
+words! {
+    /// How a schedule repeats.
+    CadenceKind {
+        /// Every so many minutes.
+        EveryNMinutes = "every_n_minutes", "Every few minutes";
+        /// Every so many hours.
+        EveryNHours = "every_n_hours", "Every few hours";
+        /// Each day.
+        Daily = "daily", "Daily";
+        /// Monday to Friday.
+        Weekdays = "weekdays", "Weekdays";
+        /// On some days of the week.
+        Weekly = "weekly", "Weekly";
+        /// On one day of the month.
+        Monthly = "monthly", "Monthly";
+        /// Every so many days.
+        EveryNDays = "every_n_days", "Every few days";
+        /// Five fields, as cron reads them.
+        Cron = "cron", "Cron";
+        /// At one moment.
+        Once = "once", "Once";
+    }
+}
