@@ -5,6 +5,7 @@ pub mod budget;
 pub mod cadence;
 pub mod cursor;
 pub mod event;
+pub mod filter;
 pub mod id;
 pub mod json;
 pub mod problem;
