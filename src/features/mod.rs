@@ -10,6 +10,7 @@ pub mod deliverables;
 pub mod files;
 pub mod agents;
 pub mod inbox;
+pub mod notifications;
 pub mod runs;
 pub mod jobs;
 pub mod usage;

@@ -9,8 +9,9 @@ use super::id::{
     AccountId, AgentId, CommentId, ConnectionId, DeliverableId, FileId, InputId, InviteId, ItemId,
     JobId, RunId, SessionId, SignInId, TaskId, TokenId, VersionId, WorkspaceId,
 };
+use super::notice::Notice;
 use super::vocab::{
-    AgentStatus, Assignee, FactorChange, Period, Role, TaskField, TaskStatus, Verdict,
+    AgentStatus, Assignee, FactorChange, Period, Role, TaskField, TaskStatus, Verdict, WaitFor,
     WorkspaceState,
 };
 
@@ -462,6 +463,20 @@ pub enum Event {
         /// Where; practice when there is none.
         connection: Option<ConnectionId>,
     },
+    /// People are told of something.
+    NoticeGiven {
+        /// What.
+        notice: Notice,
+    },
+    /// A run waits for a person.
+    RunAsks {
+        /// The run.
+        run: RunId,
+        /// Whose.
+        agent: AgentId,
+        /// For what.
+        waits_for: WaitFor,
+    },
 }
 
 impl Event {
@@ -526,6 +541,8 @@ impl Event {
             Self::ChildEnded { .. } => 54,
             Self::PriceChanged { .. } => 55,
             Self::CountingReset { .. } => 56,
+            Self::NoticeGiven { .. } => 57,
+            Self::RunAsks { .. } => 58,
         }
     }
 
@@ -536,7 +553,7 @@ impl Event {
     }
 
     /// The names of all kinds, in the order of their numbers.
-    pub const NAMES: [&'static str; 57] = [
+    pub const NAMES: [&'static str; 59] = [
         "task.created",
         "task.changed",
         "task.assigned",
@@ -594,5 +611,7 @@ impl Event {
         "subagent.ended",
         "price.changed",
         "counting.reset",
+        "notice.given",
+        "run.asks",
     ];
 }

@@ -122,6 +122,10 @@ ids! {
     JobId,
     /// A file on a record.
     FileId,
+    /// Something that people were told.
+    NotificationId,
+    /// A browser that is told of notifications.
+    PushId,
 }
 
 /// Where new ids come from.

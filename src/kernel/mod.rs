@@ -8,6 +8,7 @@ pub mod event;
 pub mod filter;
 pub mod id;
 pub mod json;
+pub mod notice;
 pub mod problem;
 pub mod text;
 pub mod time;
@@ -19,15 +20,17 @@ pub use cadence::{Cadence, Schedule, ScheduleFields};
 pub use event::Event;
 pub use id::{
     AccountId, AgentId, ChannelId, CommentId, ConnectionId, DeliverableId, FileId, GatewayId,
-    ImportId, InputId, InviteId, ItemId, JobId, PasskeyId, PluginId, ReservationId, RoutineId,
-    RunId, SessionId, SignInId, TaskId, TokenId, TypedId, UsageId, VersionId, WorkspaceId,
+    ImportId, InputId, InviteId, ItemId, JobId, NotificationId, PasskeyId, PluginId, PushId,
+    ReservationId, RoutineId, RunId, SessionId, SignInId, TaskId, TokenId, TypedId, UsageId,
+    VersionId, WorkspaceId,
 };
 pub use json::JsonText;
+pub use notice::{About, Notice};
 pub use problem::{FieldError, Problem, ProblemKind};
 pub use time::{Clock, Timestamp};
 pub use vocab::{
     AgentStatus, Assignee, CadenceKind, CallEnd, CallKind, Can, DeliverableState, DropPolicy,
-    FactorChange, HaltHow, ItemKind, ItemState, Outcome, Period, Placed, PricedBy, Priority,
-    QueueMode, Role, Route, RunState, RunTrigger, Scope, TaskField, TaskState, TaskStatus,
-    Thinking, Verdict, WaitFor, WorkspaceState,
+    FactorChange, HaltHow, ItemKind, ItemState, NoticeGroup, NoticeKind, Outcome, Period, Placed,
+    PricedBy, Priority, QueueMode, Role, Route, RunState, RunTrigger, Scope, TaskField, TaskState,
+    TaskStatus, Thinking, Verdict, WaitFor, WatchReason, WorkspaceState,
 };

@@ -85,9 +85,11 @@ macro_rules! words {
 }
 
 mod money;
+mod notices;
 mod schedule;
 
 pub use money::{CallEnd, CallKind, Period, PricedBy, Route};
+pub use notices::{NoticeGroup, NoticeKind, WatchReason};
 pub use schedule::CadenceKind;
 
 /// A word that is not in the list.

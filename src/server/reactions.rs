@@ -1,7 +1,7 @@
 //! What must happen in the same moment: which feature reacts to an event. One line each; they run in
 //! this order, inside the transaction that emitted the event, and may emit again.
 
-use crate::features::{agents, inbox, jobs, runs, tasks, usage};
+use crate::features::{agents, inbox, jobs, notifications, runs, tasks, usage};
 use crate::kernel::{Event, Problem};
 use crate::store::{ReactionError, WriteTx};
 
@@ -16,6 +16,7 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), ReactionError> {
     named("runs", runs::reactions::react(tx, event))?;
     named("jobs", jobs::reactions::react(tx, event))?;
     named("usage", usage::reactions::react(tx, event))?;
+    named("notifications", notifications::reactions::react(tx, event))?;
     Ok(())
 }
 

@@ -1,8 +1,8 @@
 //! The list of all records: makes the tables, feeds doctor, export and the golden tests.
 
 use crate::features::{
-    agents, audit, backups, comments, connections, deliverables, files, history, inbox, jobs, runs,
-    tasks, usage, users, workspace,
+    agents, audit, backups, comments, connections, deliverables, files, history, inbox, jobs,
+    notifications, runs, tasks, usage, users, workspace,
 };
 use crate::schema;
 use crate::store::Schema;
@@ -62,6 +62,11 @@ pub fn workspace() -> Schema {
         usage::model::source::UsageSource,
         audit::model::Keeping,
         history::model::FileRevert,
+        notifications::model::Watch,
+        notifications::model::Notification,
+        notifications::model::Recipient,
+        notifications::model::Choices,
+        notifications::model::Fanout,
     }
 }
 

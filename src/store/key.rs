@@ -3,7 +3,7 @@
 //! Unsigned numbers are big-endian; signed ones have the top bit flipped; text escapes a zero byte
 //! as `00 FF` and ends with `00 00`; ids are their 16 raw bytes. Below this file everything is bytes.
 
-use crate::kernel::{Assignee, Timestamp, TypedId};
+use crate::kernel::{About, Assignee, Timestamp, TypedId};
 
 /// A key under construction.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -195,6 +195,36 @@ impl Key for Assignee {
             0 => Key::take(bytes).map(Self::Person),
             1 => Key::take(bytes).map(Self::Agent),
             2 => Some(Self::System),
+            _ => None,
+        }
+    }
+}
+
+impl Key for About {
+    fn encode(&self, out: &mut KeyBuf) {
+        match self {
+            Self::Workspace => out.u8(0),
+            Self::Task(id) => out.u8(1).part(*id),
+            Self::Agent(id) => out.u8(2).part(*id),
+            Self::Run(id) => out.u8(3).part(*id),
+            Self::Connection(id) => out.u8(4).part(*id),
+            Self::Routine(id) => out.u8(5).part(*id),
+            Self::Import(id) => out.u8(6).part(*id),
+            Self::Plugin(id) => out.u8(7).part(*id),
+            Self::Gateway(id) => out.u8(8).part(*id),
+        };
+    }
+    fn take(bytes: &mut &[u8]) -> Option<Self> {
+        match u8::take(bytes)? {
+            0 => Some(Self::Workspace),
+            1 => Key::take(bytes).map(Self::Task),
+            2 => Key::take(bytes).map(Self::Agent),
+            3 => Key::take(bytes).map(Self::Run),
+            4 => Key::take(bytes).map(Self::Connection),
+            5 => Key::take(bytes).map(Self::Routine),
+            6 => Key::take(bytes).map(Self::Import),
+            7 => Key::take(bytes).map(Self::Plugin),
+            8 => Key::take(bytes).map(Self::Gateway),
             _ => None,
         }
     }

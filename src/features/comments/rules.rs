@@ -5,11 +5,12 @@ use super::mentions::mentions;
 use super::model::Comment;
 use super::queries::{CommentError, Power, is_by};
 use crate::features::agents::model::{self as agents, Agent};
+use crate::features::notifications::queries as notifications;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries as tasks;
 use crate::features::workspace::model::{self as workspace, Member};
 use crate::kernel::text::MAX_TEXT;
-use crate::kernel::{AccountId, AgentId, CommentId, Event, TaskId};
+use crate::kernel::{About, AccountId, AgentId, CommentId, Event, Notice, NoticeKind, TaskId};
 use crate::store::{KeyBuf, ReadExt, StoreError, WriteTx};
 
 /// Whether a comment reaches the task's agent without a mention.
@@ -70,6 +71,8 @@ pub fn edit(tx: &mut WriteTx<'_>, id: CommentId, body: &str) -> Result<Comment, 
     let (mentions, people) = named(tx, &body)?;
     let new: Vec<AgentId> =
         mentions.iter().copied().filter(|agent| !comment.mentions.contains(agent)).collect();
+    let called: Vec<AccountId> =
+        people.iter().copied().filter(|account| !comment.people.contains(account)).collect();
     comment.body = body;
     comment.mentions = mentions;
     comment.people = people;
@@ -79,7 +82,22 @@ pub fn edit(tx: &mut WriteTx<'_>, id: CommentId, body: &str) -> Result<Comment, 
         let (comment, task) = (comment.id, comment.task);
         tx.emit(Event::CommentAdded { comment, task, mentions: new, note_only: true });
     }
+    if !called.is_empty() {
+        let mut notice = mention(tx, &comment)?;
+        notice.to = called;
+        tx.emit(notice.event());
+    }
     Ok(comment)
+}
+
+/// What those hear whom a changed comment mentions only now.
+fn mention(tx: &WriteTx<'_>, comment: &Comment) -> Result<Notice, CommentError> {
+    let task = tasks::get(tx, comment.task)?;
+    let author = notifications::name(tx, comment.author)?;
+    let name = tasks::name(tx, task.number)?;
+    let title = format!("{author} mentioned you on {name} \u{201c}{}\u{201d}", task.title);
+    let about = About::Task(task.id);
+    Ok(Notice::new(NoticeKind::Mention, about, title).body(&comment.body).only())
 }
 
 /// Removes a comment.

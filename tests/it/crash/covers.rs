@@ -66,6 +66,13 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("store.restored", "as restores"),
     ("store.mended", "needs a damaged store; tests/it/store/operate.rs and ops_health.rs"),
     ("counting.reset", "needs a provider that counts too much; tests/it/prices.rs has one"),
+    ("watches", "needs a second person; tests/it/notifications.rs"),
+    ("notifications", "as watches"),
+    ("notification_recipients", "as watches"),
+    ("notification_choices", "as watches"),
+    ("notification_fanouts", "needs more people than a page; tests/it/notifications.rs"),
+    ("notice.given", "as watches"),
+    ("run.asks", "needs a run with a question; tests/it/runtime/ask.rs"),
     ("rebuilds", "has a row only while a rebuild goes on; consumer.changed tells of each"),
 ];
 

@@ -11,6 +11,7 @@ use crate::features::deliverables::model::{DELIVERABLES, REVIEWS, VERSIONS};
 use crate::features::files::model::TASK_FILES;
 use crate::features::inbox::model::INBOX;
 use crate::features::jobs::model::JOBS;
+use crate::features::notifications::model::{CHOICES, FANOUTS, NOTIFICATIONS, RECIPIENTS, WATCHES};
 use crate::features::runs::model::{
     BRANCHES, CHILDREN, CONTEXTS, HALTS, INPUTS, PARKS, QUEUE_CHOICES, RUNS, SESSION_EVENTS,
     SESSIONS, SUBAGENT_LIMITS, TALK_CHOICES,
@@ -79,6 +80,12 @@ const ROWS: &[(u16, Can)] = &[
     // What a provider said of a key.
     (COOLDOWNS.number, Can::Admin),
     (HANDOVERS.number, Can::Admin),
+    (WATCHES.number, Can::Read),
+    // Of these only what is one's own: `readable.rs`.
+    (NOTIFICATIONS.number, Can::Read),
+    (RECIPIENTS.number, Can::Read),
+    (CHOICES.number, Can::Read),
+    (FANOUTS.number, Can::Admin),
 ];
 
 fn row(table: u16) -> Option<&'static (u16, Can, Option<Can>)> {

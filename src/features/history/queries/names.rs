@@ -271,6 +271,9 @@ pub fn noun(table: u16, name: &'static str) -> (&'static str, &'static str) {
         "queued_inputs" => ("message", "messages"),
         "usage" => ("model call", "model calls"),
         "reservations" => ("reservation of money", "reservations of money"),
+        "watches" => ("watch", "watches"),
+        "notification_recipients" => ("notification", "notifications"),
+        "notification_choices" => ("choice of notifications", "choices of notifications"),
         _ if table == super::super::model::FILE_REVERTS.number => {
             ("order to take files back", "orders to take files back")
         }

@@ -7,6 +7,9 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use crate::features::jobs::model::{JOBS, Job};
+use crate::features::notifications::model::{
+    CHOICES, Choices, FANOUTS, NOTIFICATIONS, RECIPIENTS, Recipient,
+};
 use crate::features::runs::model::{
     BRANCHES, Branch, CHILDREN, CONTEXTS, Child, Context, INPUTS, Input, PARKS, Park,
     QUEUE_CHOICES, QueueChoice, QueueOf, RUNS, Run, SESSION_EVENTS, SESSIONS, Session,
@@ -111,6 +114,14 @@ impl<'r> Eye<'r> {
             t if t == USAGE.number => {
                 typed::<Usage>(row).map(|call| call.run.map_or(Ok(true), |run| self.run(run)))
             }
+            t if t == RECIPIENTS.number => {
+                typed::<Recipient>(row).map(|one| Ok(one.member == self.who.account))
+            }
+            t if t == CHOICES.number => {
+                typed::<Choices>(row).map(|one| Ok(one.member == self.who.account))
+            }
+            // Whom it reached tells another table: its words are read on its own page.
+            t if t == NOTIFICATIONS.number || t == FANOUTS.number => None,
             _ => return Ok(true),
         };
         seen.unwrap_or(Ok(false))

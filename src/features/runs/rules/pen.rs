@@ -258,6 +258,9 @@ impl Pen {
         self.run.state = RunState::Waiting;
         self.run.waiting =
             Some(Waiting { waits_for, since: tx.now(), detail, needs_micros, until });
+        if matches!(waits_for, WaitFor::Question | WaitFor::Approval) {
+            tx.emit(Event::RunAsks { run: self.run.id, agent: self.run.agent, waits_for });
+        }
         self.save(tx)
     }
 }

@@ -1,0 +1,243 @@
+//! What people are told of when something happens, in the transaction that makes it happen.
+
+use crate::features::agents::model::Agent;
+use crate::features::comments::model::Comment;
+use crate::features::deliverables::model::{Deliverable, Version};
+use crate::features::inbox::model::Item;
+use crate::features::runs::model::Run;
+use crate::features::tasks::model::Task;
+use crate::features::tasks::queries as tasks;
+use crate::kernel::{
+    About, AccountId, AgentId, AgentStatus, Assignee, CommentId, Event, ItemId, ItemState, Notice,
+    NoticeKind, Payer, Period, RunId, TaskId, TaskStatus, Timestamp, VersionId, WaitFor,
+    WatchReason,
+};
+use crate::store::{ReadExt, StoreError, WriteTx};
+
+use super::queries;
+use super::rules::{self, NotificationError};
+
+/// Handles one event.
+///
+/// # Errors
+/// When the store refuses.
+pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), NotificationError> {
+    match event {
+        Event::TaskAssigned { task, from, to: Some(Assignee::Person(account)), .. }
+            if *from != Some(Assignee::Person(*account)) =>
+        {
+            assigned(tx, *task, *account)
+        }
+        Event::TaskStatusChanged { task, from, to, .. } => moved(tx, *task, *from, *to),
+        Event::CommentAdded { comment, task, .. } => commented(tx, *comment, *task),
+        Event::DeliverableSubmitted { version, task, .. } => delivered(tx, *version, *task),
+        Event::ItemEnded { item, .. } => given_up(tx, *item),
+        Event::AgentStatusChanged { agent, to: AgentStatus::Error, .. } => stalled(tx, *agent),
+        Event::RunAsks { run, waits_for, .. } => asks(tx, *run, *waits_for),
+        Event::BudgetWarned { payer, period } => {
+            budget(tx, NoticeKind::BudgetWarned, *payer, *period)
+        }
+        Event::BudgetReached { payer, period } => {
+            budget(tx, NoticeKind::BudgetExceeded, *payer, *period)
+        }
+        Event::NoticeGiven { notice } => {
+            if notice.kind == NoticeKind::Mention {
+                for account in &notice.to {
+                    rules::note_watch(tx, notice.about, *account, WatchReason::Mentioned)?;
+                }
+            }
+            rules::notify(tx, notice.clone()).map(drop)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `MC-142 "Compare leasing prices"`.
+fn called(tx: &WriteTx<'_>, task: &Task) -> Result<String, StoreError> {
+    Ok(format!("{} \u{201c}{}\u{201d}", tasks::name(tx, task.number)?, task.title))
+}
+
+fn due(task: &Task, now: Timestamp) -> &'static str {
+    match task.due_at {
+        Some(at) if at < now => "It is overdue.",
+        _ => "",
+    }
+}
+
+fn assigned(
+    tx: &mut WriteTx<'_>,
+    task: TaskId,
+    account: AccountId,
+) -> Result<(), NotificationError> {
+    let Some(task) = tx.get::<Task>(task)?.filter(|task| task.archived_at.is_none()) else {
+        return Ok(());
+    };
+    let title = format!("{} gave you {}", queries::name(tx, tx.by())?, called(tx, &task)?);
+    let notice = Notice::new(NoticeKind::TaskAssigned, About::Task(task.id), title);
+    let notice = notice.body(due(&task, tx.now())).only().to(account);
+    rules::notify(tx, notice).map(drop)
+}
+
+fn moved(
+    tx: &mut WriteTx<'_>,
+    task: TaskId,
+    from: TaskStatus,
+    to: TaskStatus,
+) -> Result<(), NotificationError> {
+    let (kind, verb) = match to {
+        TaskStatus::Done => (NoticeKind::TaskCompleted, "completed"),
+        TaskStatus::Blocked => (NoticeKind::TaskBlocked, "is blocked on"),
+        TaskStatus::Missed => (NoticeKind::TaskOverdue, "marked as missed"),
+        TaskStatus::Todo | TaskStatus::InProgress | TaskStatus::Cancelled => return Ok(()),
+    };
+    let Some(task) = tx.get::<Task>(task)?.filter(|_| from != to) else { return Ok(()) };
+    let title = format!("{} {verb} {}", queries::name(tx, tx.by())?, called(tx, &task)?);
+    rules::notify(tx, Notice::new(kind, About::Task(task.id), title)).map(drop)
+}
+
+/// Who is mentioned hears that; who only watches hears of the comment. A comment that was changed
+/// tells those whom it mentions now by a notice of its own.
+fn commented(
+    tx: &mut WriteTx<'_>,
+    comment: CommentId,
+    task: TaskId,
+) -> Result<(), NotificationError> {
+    let (Some(comment), Some(task)) = (tx.get::<Comment>(comment)?, tx.get::<Task>(task)?) else {
+        return Ok(());
+    };
+    if comment.edited_at.is_some() {
+        return Ok(());
+    }
+    let about = About::Task(task.id);
+    let (author, called) = (queries::name(tx, comment.author)?, called(tx, &task)?);
+    if !comment.people.is_empty() {
+        let title = format!("{author} mentioned you on {called}");
+        let mut notice = Notice::new(NoticeKind::Mention, about, title).body(&comment.body).only();
+        notice.to.clone_from(&comment.people);
+        rules::notify(tx, notice)?;
+    }
+    let kind = match comment.author.agent() {
+        Some(_) => NoticeKind::AgentComment,
+        None => NoticeKind::Comment,
+    };
+    let notice = Notice::new(kind, about, format!("{author} commented on {called}"));
+    rules::notify(tx, notice.body(&comment.body).except(&comment.people))?;
+    for account in &comment.people {
+        rules::note_watch(tx, about, *account, WatchReason::Mentioned)?;
+    }
+    match comment.author.account() {
+        Some(author) => rules::note_watch(tx, about, author, WatchReason::Commenter),
+        None => Ok(()),
+    }
+}
+
+fn delivered(
+    tx: &mut WriteTx<'_>,
+    version: VersionId,
+    task: TaskId,
+) -> Result<(), NotificationError> {
+    let Some(version) = tx.get::<Version>(version)? else { return Ok(()) };
+    let (Some(piece), Some(task)) =
+        (tx.get::<Deliverable>(version.deliverable)?, tx.get::<Task>(task)?)
+    else {
+        return Ok(());
+    };
+    let again = match version.number {
+        1 => String::new(),
+        n => format!(", version {n}"),
+    };
+    let title =
+        format!("{} handed in \u{201c}{}\u{201d}{again}", queries::name(tx, tx.by())?, piece.title);
+    let notice = Notice::new(NoticeKind::DeliverableSubmitted, About::Task(task.id), title);
+    rules::notify(tx, notice.body(called(tx, &task)?).or_admins()).map(drop)
+}
+
+/// Work that was tried as often as allowed.
+fn given_up(tx: &mut WriteTx<'_>, item: ItemId) -> Result<(), NotificationError> {
+    let Some(item) = tx.get::<Item>(item)?.filter(|item| item.state == ItemState::DeadLetter)
+    else {
+        return Ok(());
+    };
+    let agent = tx.get::<Agent>(item.agent)?.map_or_else(|| "An agent".to_owned(), |a| a.name);
+    let task = match item.task {
+        Some(task) => tx.get::<Task>(task)?,
+        None => None,
+    };
+    let (about, what) = match &task {
+        Some(task) => (About::Task(task.id), called(tx, task)?),
+        None => (About::Agent(item.agent), item.kind.label().to_lowercase()),
+    };
+    let title = match item.attempts {
+        0 | 1 => format!("{agent} gave up on {what}"),
+        n => format!("{agent} gave up after {n} attempts on {what}"),
+    };
+    let notice = Notice::new(NoticeKind::InboxDeadLetter, about, title);
+    let notice = notice.body(item.last_error.unwrap_or_default()).or_admins();
+    rules::notify(tx, notice).map(drop)
+}
+
+fn stalled(tx: &mut WriteTx<'_>, agent: AgentId) -> Result<(), NotificationError> {
+    let Some(agent) = tx.get::<Agent>(agent)? else { return Ok(()) };
+    let title = format!("{} cannot work", agent.name);
+    let notice = Notice::new(NoticeKind::AgentStalled, About::Agent(agent.id), title);
+    let notice = notice.body(agent.status_reason.unwrap_or_default()).admins();
+    rules::notify(tx, notice).map(drop)
+}
+
+/// The words of the question stand in its run, not here: a conversation may be private.
+fn asks(tx: &mut WriteTx<'_>, run: RunId, what: WaitFor) -> Result<(), NotificationError> {
+    let Some(run) = tx.get::<Run>(run)? else { return Ok(()) };
+    let agent = tx.get::<Agent>(run.agent)?.map_or_else(|| "An agent".to_owned(), |a| a.name);
+    let task = match run.task {
+        Some(task) => tx.get::<Task>(task)?,
+        None => None,
+    };
+    let on = match &task {
+        Some(task) => format!(" on {}", called(tx, task)?),
+        None => format!(" in {}", run.name()),
+    };
+    let (kind, verb) = match what {
+        WaitFor::Approval => (NoticeKind::ApprovalRequested, "asks for approval"),
+        _ => (NoticeKind::QuestionAsked, "asks you"),
+    };
+    let detail = run.waiting.as_ref().map(|waiting| waiting.detail.clone()).unwrap_or_default();
+    let notice = Notice::new(kind, About::Run(run.id), format!("{agent} {verb}{on}"));
+    rules::notify(tx, notice.body(detail).or_admins()).map(drop)
+}
+
+fn budget(
+    tx: &mut WriteTx<'_>,
+    kind: NoticeKind,
+    payer: Payer,
+    period: Period,
+) -> Result<(), NotificationError> {
+    let (about, whose) = match payer {
+        Payer::Workspace => (About::Workspace, "The workspace".to_owned()),
+        Payer::Agent(id) => {
+            let agent = tx.get::<Agent>(id)?.map_or_else(|| "An agent".to_owned(), |a| a.name);
+            (About::Agent(id), agent)
+        }
+        Payer::Task(id) => {
+            let Some(task) = tx.get::<Task>(id)? else { return Ok(()) };
+            (About::Task(id), called(tx, &task)?)
+        }
+        Payer::Run(id) => {
+            let Some(run) = tx.get::<Run>(id)? else { return Ok(()) };
+            (About::Run(id), run.name())
+        }
+    };
+    let of = match period {
+        Period::Day => "this day's budget",
+        Period::Week => "this week's budget",
+        Period::Month => "this month's budget",
+        Period::Total => "the whole budget",
+        Period::Run => "the budget of a run",
+    };
+    let (title, body) = match kind {
+        NoticeKind::BudgetWarned => {
+            (format!("{whose} has used most of {of}"), "Work goes on until the limit.")
+        }
+        _ => (format!("{whose} has used up {of}"), "Work that it pays for waits."),
+    };
+    rules::notify(tx, Notice::new(kind, about, title).body(body).admins()).map(drop)
+}

@@ -1,0 +1,341 @@
+//! All writes of notifications and watches.
+
+use jiff::SignedDuration;
+
+use crate::features::tasks::model::Task;
+use crate::features::workspace::queries as workspace;
+use crate::kernel::notice::Admins;
+use crate::kernel::{
+    About, AccountId, Notice, NotificationId, Problem, ProblemKind, Timestamp, WatchReason,
+};
+use crate::store::{ReadExt, StoreError, WriteTx};
+
+use super::model::{Fanout, Notification, Recipient, Watch};
+use super::queries;
+
+/// What happens to the same thing within this time is one row.
+const TOGETHER: SignedDuration = SignedDuration::from_mins(10);
+/// So many are told in the transaction that caused it; the others by a consumer.
+const PAGE: usize = 50;
+/// The longest that something is put off.
+const LONGEST_SNOOZE: SignedDuration = SignedDuration::from_hours(24 * 60);
+
+/// What a rule of notifications refuses.
+#[derive(Debug, thiserror::Error)]
+pub enum NotificationError {
+    /// No such notification, or not this person's.
+    #[error("this notification does not exist any more")]
+    NotFound,
+    /// It cannot be followed.
+    #[error("there is nothing to follow here")]
+    NotWatchable,
+    /// Only people follow things.
+    #[error("only people follow tasks and have notifications; agents have an inbox")]
+    NoPerson,
+    /// It cannot be put off until then.
+    #[error("choose a moment within the next 60 days")]
+    BadTime,
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Problem for NotificationError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound => "notification_not_found",
+            Self::NotWatchable => "not_watchable",
+            Self::NoPerson => "not_a_person",
+            Self::BadTime => "snooze_time",
+            Self::Store(error) => error.code(),
+        }
+    }
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::NotFound | Self::NotWatchable => ProblemKind::NotFound,
+            Self::NoPerson => ProblemKind::Forbidden,
+            Self::BadTime => ProblemKind::Invalid,
+            Self::Store(error) => error.kind(),
+        }
+    }
+}
+
+/// Tells people something, in this transaction. Who hears of it: those it names, those who watch what
+/// it is about, those who look after the workspace if it says so; never who did it, nobody who left,
+/// and nobody who may not know of it. Gives nothing when that is nobody.
+///
+/// # Errors
+/// When the store refuses.
+pub fn notify(
+    tx: &mut WriteTx<'_>,
+    notice: Notice,
+) -> Result<Option<NotificationId>, NotificationError> {
+    let mut who = addressees(tx, &notice)?;
+    if who.is_empty() {
+        return Ok(None);
+    }
+    let notification = Notification {
+        id: tx.new_id(),
+        kind: notice.kind,
+        about: notice.about,
+        actor: tx.by(),
+        title: notice.title,
+        body: notice.body,
+        at: tx.now(),
+    };
+    tx.put(&notification)?;
+    let left = who.split_off(who.len().min(PAGE));
+    for (member, why) in who {
+        tell(tx, &notification, member, why)?;
+    }
+    if !left.is_empty() {
+        tx.put(&Fanout { notification: notification.id, left })?;
+    }
+    Ok(Some(notification.id))
+}
+
+/// Goes on with what many are to be told: a page of them.
+///
+/// # Errors
+/// When the store refuses.
+pub fn fan_out(tx: &mut WriteTx<'_>, id: NotificationId) -> Result<(), NotificationError> {
+    let Some(mut fanout) = tx.get::<Fanout>(id)? else { return Ok(()) };
+    let rest = fanout.left.split_off(fanout.left.len().min(PAGE));
+    if let Some(notification) = tx.get::<Notification>(id)? {
+        for (member, why) in fanout.left {
+            tell(tx, &notification, member, why)?;
+        }
+    }
+    if rest.is_empty() {
+        tx.delete::<Fanout>(id)?;
+    } else {
+        tx.put(&Fanout { notification: id, left: rest })?;
+    }
+    Ok(())
+}
+
+/// Who hears of a notice, each once, and why.
+fn addressees(
+    tx: &WriteTx<'_>,
+    notice: &Notice,
+) -> Result<Vec<(AccountId, WatchReason)>, StoreError> {
+    let watching = match notice.watchers {
+        true => queries::watchers(tx, notice.about)?,
+        false => Vec::new(),
+    };
+    let named = notice.to.iter().map(|account| (*account, WatchReason::Addressed));
+    let watching = watching.into_iter().filter(|(account, _)| !notice.except.contains(account));
+    let mut found = Vec::new();
+    for (account, why) in named.chain(watching) {
+        add(tx, notice, &mut found, (account, why))?;
+    }
+    let admins = match notice.admins {
+        Admins::No => false,
+        Admins::IfNobody => found.is_empty(),
+        Admins::Always => true,
+    };
+    if admins {
+        for account in queries::admins(tx)? {
+            add(tx, notice, &mut found, (account, WatchReason::Admin))?;
+        }
+    }
+    Ok(found)
+}
+
+/// Adds somebody who is to be told, unless they have done it themselves, left, or may not know.
+fn add(
+    tx: &WriteTx<'_>,
+    notice: &Notice,
+    found: &mut Vec<(AccountId, WatchReason)>,
+    (account, why): (AccountId, WatchReason),
+) -> Result<(), StoreError> {
+    let known = found.iter().any(|(one, _)| *one == account);
+    if known || tx.by().account() == Some(account) {
+        return Ok(());
+    }
+    if let Some(member) = workspace::member(tx, account)?
+        && queries::may_know(tx, notice.about, &member)?
+    {
+        found.push((account, why));
+    }
+    Ok(())
+}
+
+/// One person's row: a new one, or one more in that of the last minutes.
+fn tell(
+    tx: &mut WriteTx<'_>,
+    notification: &Notification,
+    member: AccountId,
+    why: WatchReason,
+) -> Result<(), NotificationError> {
+    let ways = queries::choices(tx, member)?.of(notification.kind);
+    if ways == super::model::Ways::default() {
+        return Ok(());
+    }
+    let since = notification.at - TOGETHER;
+    if let Some(mut row) = queries::joins(tx, notification, member, since)? {
+        row.count += 1;
+        (row.last, row.at, row.read_at) = (notification.id, notification.at, None);
+        tx.put(&row)?;
+        return Ok(());
+    }
+    let row = Recipient {
+        member,
+        first: notification.id,
+        last: notification.id,
+        kind: notification.kind,
+        about: notification.about,
+        count: 1,
+        why,
+        at: notification.at,
+        read_at: None,
+        // Who does not want it in the list has a row all the same, for the other ways.
+        dismissed_at: (!ways.app).then_some(notification.at),
+        snoozed_until: None,
+    };
+    tx.put(&row)?;
+    Ok(())
+}
+
+/// What a person does with a notification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Has read it.
+    Read,
+    /// Wants to read it again.
+    Unread,
+    /// Puts it away.
+    Dismissed,
+    /// Takes it back.
+    Restored,
+    /// Wants to see it later.
+    Snoozed(Timestamp),
+}
+
+/// Marks a row of one's own.
+///
+/// # Errors
+/// When there is none, or it cannot be put off until then.
+pub fn mark(
+    tx: &mut WriteTx<'_>,
+    first: NotificationId,
+    mark: Mark,
+) -> Result<Recipient, NotificationError> {
+    let member = tx.by().account().ok_or(NotificationError::NoPerson)?;
+    let mut row = queries::row(tx, member, first)?.ok_or(NotificationError::NotFound)?;
+    let now = tx.now();
+    match mark {
+        Mark::Read => row.read_at = row.read_at.or(Some(now)),
+        Mark::Unread => row.read_at = None,
+        Mark::Dismissed => {
+            row.dismissed_at = row.dismissed_at.or(Some(now));
+            row.read_at = row.read_at.or(Some(now));
+        }
+        Mark::Restored => (row.dismissed_at, row.snoozed_until) = (None, None),
+        Mark::Snoozed(until) => {
+            if until <= now || now + LONGEST_SNOOZE < until {
+                return Err(NotificationError::BadTime);
+            }
+            (row.snoozed_until, row.read_at, row.dismissed_at) = (Some(until), None, None);
+        }
+    }
+    tx.put(&row)?;
+    Ok(row)
+}
+
+/// Marks up to `limit` of one's own unread rows of these as read, those that came later too; says how
+/// many there were.
+///
+/// # Errors
+/// When the store refuses.
+pub fn read_all(
+    tx: &mut WriteTx<'_>,
+    wanted: queries::Wanted,
+    limit: usize,
+) -> Result<usize, NotificationError> {
+    let member = tx.by().account().ok_or(NotificationError::NoPerson)?;
+    let now = tx.now();
+    let wanted = queries::Wanted { unread: true, ..wanted };
+    let (rows, _) = queries::list(tx, (member, now), wanted, (None, limit))?;
+    let count = rows.len();
+    for mut row in rows {
+        row.read_at = Some(now);
+        tx.put(&row)?;
+    }
+    Ok(count)
+}
+
+/// Brings back what was put off until now; says how many there were.
+///
+/// # Errors
+/// When the store refuses.
+pub fn end_snoozes(tx: &mut WriteTx<'_>, limit: usize) -> Result<usize, NotificationError> {
+    let now = tx.now();
+    let rows = queries::due_snoozes(tx, now, limit)?;
+    let count = rows.len();
+    for mut row in rows {
+        row.at = row.shown_at();
+        row.snoozed_until = None;
+        tx.put(&row)?;
+    }
+    Ok(count)
+}
+
+/// Follows something, for whoever acts.
+///
+/// # Errors
+/// When there is nothing of that kind to follow.
+pub fn follow(tx: &mut WriteTx<'_>, about: About) -> Result<(), NotificationError> {
+    let member = tx.by().account().ok_or(NotificationError::NoPerson)?;
+    watchable(tx, about)?;
+    let now = queries::following(tx, about, member)?;
+    if now.on {
+        return Ok(());
+    }
+    if queries::watches_by_record(tx, about, member)? {
+        // What the record tells needs no row; what was muted is not any more.
+        tx.delete::<Watch>((about, member))?;
+        return Ok(());
+    }
+    let reason = now.reason.unwrap_or(WatchReason::Chosen);
+    tx.put(&Watch { about, member, reason, muted: false, since: tx.now() })?;
+    Ok(())
+}
+
+/// Does not want to hear of something any more, for whoever acts. A mention still reaches them.
+///
+/// # Errors
+/// When there is nothing of that kind to follow.
+pub fn unfollow(tx: &mut WriteTx<'_>, about: About) -> Result<(), NotificationError> {
+    let member = tx.by().account().ok_or(NotificationError::NoPerson)?;
+    watchable(tx, about)?;
+    let Some(reason) = queries::following(tx, about, member)?.reason else { return Ok(()) };
+    tx.put(&Watch { about, member, reason, muted: true, since: tx.now() })?;
+    Ok(())
+}
+
+fn watchable(tx: &WriteTx<'_>, about: About) -> Result<(), NotificationError> {
+    let there = match about {
+        About::Task(id) => tx.get::<Task>(id)?.is_some(),
+        _ => false,
+    };
+    if there { Ok(()) } else { Err(NotificationError::NotWatchable) }
+}
+
+/// Somebody follows something from now on, unless they do already or chose not to.
+///
+/// # Errors
+/// When the store refuses.
+pub fn note_watch(
+    tx: &mut WriteTx<'_>,
+    about: About,
+    member: AccountId,
+    reason: WatchReason,
+) -> Result<(), NotificationError> {
+    let known = tx.get::<Watch>((about, member))?.is_some();
+    if known || queries::watches_by_record(tx, about, member)? {
+        return Ok(());
+    }
+    tx.put(&Watch { about, member, reason, muted: false, since: tx.now() })?;
+    Ok(())
+}
