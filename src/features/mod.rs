@@ -5,6 +5,7 @@ pub mod workspace;
 pub mod users;
 pub mod dashboard;
 pub mod tasks;
+pub mod streams;
 pub mod comments;
 pub mod deliverables;
 pub mod files;

@@ -126,6 +126,14 @@ ids! {
     NotificationId,
     /// A browser that is told of notifications.
     PushId,
+    /// A stream: a group of tasks.
+    StreamId,
+    /// A label of tasks.
+    LabelId,
+    /// A relation between two tasks.
+    RelationId,
+    /// A series: a task that comes again and again.
+    SeriesId,
 }
 
 /// Where new ids come from.

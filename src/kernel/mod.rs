@@ -10,6 +10,7 @@ pub mod id;
 pub mod json;
 pub mod notice;
 pub mod problem;
+pub mod rank;
 pub mod text;
 pub mod time;
 pub mod vocab;
@@ -20,9 +21,9 @@ pub use cadence::{Cadence, Schedule, ScheduleFields};
 pub use event::Event;
 pub use id::{
     AccountId, AgentId, ChannelId, CommentId, ConnectionId, DeliverableId, FileId, GatewayId,
-    ImportId, InputId, InviteId, ItemId, JobId, NotificationId, PasskeyId, PluginId, PushId,
-    ReservationId, RoutineId, RunId, SessionId, SignInId, TaskId, TokenId, TypedId, UsageId,
-    VersionId, WorkspaceId,
+    ImportId, InputId, InviteId, ItemId, JobId, LabelId, NotificationId, PasskeyId, PluginId,
+    PushId, RelationId, ReservationId, RoutineId, RunId, SeriesId, SessionId, SignInId, StreamId,
+    TaskId, TokenId, TypedId, UsageId, VersionId, WorkspaceId,
 };
 pub use json::JsonText;
 pub use notice::{About, Notice};
@@ -30,7 +31,8 @@ pub use problem::{FieldError, Problem, ProblemKind};
 pub use time::{Clock, Timestamp};
 pub use vocab::{
     AgentStatus, Assignee, CadenceKind, CallEnd, CallKind, Can, DeliverableState, DropPolicy,
-    FactorChange, HaltHow, ItemKind, ItemState, NoticeGroup, NoticeKind, Outcome, Period, Placed,
-    PricedBy, Priority, QueueMode, Role, Route, RunState, RunTrigger, Scope, TaskField, TaskState,
-    TaskStatus, Thinking, Verdict, WaitFor, WatchReason, WorkspaceState,
+    FactorChange, HaltHow, Hue, ItemKind, ItemState, NoticeGroup, NoticeKind, Outcome, Period,
+    Placed, PricedBy, Priority, QueueMode, RelationKind, Role, Route, RunState, RunTrigger, Scope,
+    StreamKind, TaskField, TaskState, TaskStatus, Thinking, Verdict, WaitFor, WatchReason,
+    WorkspaceState,
 };

@@ -84,10 +84,12 @@ macro_rules! words {
     };
 }
 
+mod groups;
 mod money;
 mod notices;
 mod schedule;
 
+pub use groups::{Hue, RelationKind, StreamKind};
 pub use money::{CallEnd, CallKind, Period, PricedBy, Route};
 pub use notices::{NoticeGroup, NoticeKind, WatchReason};
 pub use schedule::CadenceKind;
@@ -467,6 +469,18 @@ words! {
         Thinking = "thinking", "Thinking";
         /// The parent.
         Parent = "parent", "Parent";
+        /// The stream.
+        Stream = "stream", "Stream";
+        /// The first day.
+        Start = "start", "Start";
+        /// The place in the order that people make.
+        Rank = "rank", "Order";
+        /// The labels.
+        Labels = "labels", "Labels";
+        /// The relations to other tasks.
+        Relations = "relations", "Relations";
+        /// The series that it comes from.
+        Series = "series", "Series";
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::features::{
     agents, audit, backups, comments, connections, deliverables, files, history, inbox, jobs,
-    notifications, runs, tasks, usage, users, workspace,
+    notifications, runs, streams, tasks, usage, users, workspace,
 };
 use crate::schema;
 use crate::store::Schema;
@@ -19,6 +19,10 @@ pub fn workspace() -> Schema {
         workspace::model::People,
         workspace::model::Handover,
         tasks::model::Task,
+        tasks::model::label::Label,
+        tasks::model::label::TaskLabel,
+        tasks::model::relation::Relation,
+        streams::model::Stream,
         comments::model::Comment,
         deliverables::model::Deliverable,
         deliverables::model::Version,

@@ -327,6 +327,7 @@ fn apply(
         parent,
         model: body.model,
         thinking: body.thinking,
+        ..TaskPatch::default()
     };
     if !patch.is_empty() {
         rules::update(tx, id, patch)?;

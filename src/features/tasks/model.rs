@@ -1,13 +1,19 @@
-//! Task records. A released layout is frozen: add `TaskV1`, raise `VERSION`, extend `upgrade`.
+//! Task records. A released layout is frozen in `old`: add it there, raise `VERSION`, extend `upgrade`.
+
+pub mod label;
+mod old;
+pub mod relation;
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::features::agents::model::Agent;
+use crate::features::streams::model::Stream;
 use crate::kernel::{
-    Actor, Assignee, Part, Priority, TaskId, TaskStatus, Thinking, Timestamp, TypedId,
+    Actor, Assignee, Part, Priority, SeriesId, StreamId, TaskId, TaskStatus, Thinking, Timestamp,
+    TypedId, rank,
 };
-use crate::store::{Class, Count, Counts, Index, Keys, OnDelete, Record, Refs, Table};
+use crate::store::{Class, Count, Counts, DecodeError, Index, Keys, OnDelete, Record, Refs, Table};
 
 /// Tasks.
 pub const TASKS: Table = Table::new(20, "tasks");
@@ -62,16 +68,37 @@ pub struct Task {
     /// When it last changed.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
+    /// The stream that it is in.
+    pub stream: Option<StreamId>,
+    /// When it may begin.
+    #[serde(with = "millisecond::optional")]
+    pub start_at: Option<Timestamp>,
+    /// Whether the due date is a moment, and not the end of a day.
+    pub due_has_time: bool,
+    /// Its place in the order that people make: a key of [`rank`].
+    pub rank: String,
+    /// The series that it comes from.
+    pub series: Option<SeriesId>,
+    /// Which of the series' moments it stands for.
+    #[serde(with = "millisecond::optional")]
+    pub occurrence_at: Option<Timestamp>,
+    /// Where it stood before its day had passed.
+    pub before_missed: Option<TaskStatus>,
 }
 
 impl Record for Task {
     type Id = TaskId;
     const TABLE: Table = TASKS;
     const CLASS: Class = Class::Tracked;
+    const VERSION: u8 = 2;
     const INDEXES: &'static [Index] = &[BY_ASSIGNEE, BY_NUMBER, BY_STATUS];
     const COUNTS: &'static [Count] = &[OPEN_COUNT];
-    const TOGETHER: &'static [&'static [&'static str]] =
-        &[&["status", "completed_at"], &["assignee", "assignment"]];
+    const TOGETHER: &'static [&'static [&'static str]] = &[
+        &["status", "completed_at", "before_missed"],
+        &["assignee", "assignment"],
+        &["due_at", "due_has_time"],
+        &["series", "occurrence_at"],
+    ];
 
     fn id(&self) -> TaskId {
         self.id
@@ -93,17 +120,26 @@ impl Record for Task {
     fn refs(&self, refs: &mut Refs) {
         refs.to::<Agent>(1, self.assignee.and_then(Assignee::agent), OnDelete::Clear);
         refs.to::<Task>(2, self.parent, OnDelete::Cascade);
+        refs.to::<Stream>(3, self.stream, OnDelete::Clear);
     }
 
     fn clear(&mut self, field: u8) {
-        if field == 1 {
-            self.assignee = None;
+        match field {
+            1 => self.assignee = None,
+            _ => self.stream = None,
         }
     }
 
     fn counts(&self, counts: &mut Counts) {
         if self.archived_at.is_none() {
             counts.one(OPEN_COUNT).u8(self.status as u8);
+        }
+    }
+
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        match version {
+            1 => old::task(body),
+            _ => Err(DecodeError::UnknownVersion { table: Self::TABLE.name, version }),
         }
     }
 
@@ -127,6 +163,13 @@ impl Record for Task {
             created_by: Actor::System(Part::Setup),
             created_at: at,
             updated_at: at,
+            stream: Some(StreamId::from_bytes([20; 16])),
+            start_at: Some(at),
+            due_has_time: true,
+            rank: rank::nth(142),
+            series: Some(SeriesId::from_bytes([24; 16])),
+            occurrence_at: Some(at),
+            before_missed: Some(TaskStatus::Todo),
         }
     }
 }

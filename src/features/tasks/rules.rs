@@ -6,8 +6,8 @@ use super::queries::{self, checks, open_ends::OpenEnds};
 use crate::features::workspace::model::{Counter, Counting};
 use crate::kernel::text::MAX_TEXT;
 use crate::kernel::{
-    AccountId, Assignee, Event, FieldError, Priority, TaskField, TaskId, TaskStatus, Thinking,
-    Timestamp,
+    AccountId, Assignee, Event, FieldError, Priority, SeriesId, StreamId, TaskField, TaskId,
+    TaskStatus, Thinking, Timestamp, rank,
 };
 use crate::store::{ReadExt, StoreError, WriteTx};
 
@@ -31,10 +31,18 @@ pub struct NewTask {
     pub parent: Option<TaskId>,
     /// When it should be done.
     pub due_at: Option<Timestamp>,
+    /// Whether that is a moment, and not the end of a day.
+    pub due_has_time: bool,
+    /// When it may begin.
+    pub start_at: Option<Timestamp>,
+    /// The stream; that of its parent when there is none.
+    pub stream: Option<StreamId>,
     /// Model in place of the agent's.
     pub model: Option<String>,
     /// Thinking level in place of the agent's.
     pub thinking: Option<Thinking>,
+    /// The series that makes it, and which of its moments this is.
+    pub series: Option<(SeriesId, Timestamp)>,
 }
 
 impl NewTask {
@@ -48,8 +56,12 @@ impl NewTask {
             assignee: None,
             parent: None,
             due_at: None,
+            due_has_time: false,
+            start_at: None,
+            stream: None,
             model: None,
             thinking: None,
+            series: None,
         }
     }
 }
@@ -65,6 +77,12 @@ pub struct TaskPatch {
     pub priority: Option<Priority>,
     /// The due moment, or none.
     pub due_at: Option<Option<Timestamp>>,
+    /// With a due moment: whether it is more than the end of a day.
+    pub due_has_time: bool,
+    /// When it may begin, or whenever.
+    pub start_at: Option<Option<Timestamp>>,
+    /// The stream, or none.
+    pub stream: Option<Option<StreamId>>,
     /// The parent, or none.
     pub parent: Option<Option<TaskId>>,
     /// The model, or the agent's.
@@ -81,6 +99,8 @@ impl TaskPatch {
             && self.description.is_none()
             && self.priority.is_none()
             && self.due_at.is_none()
+            && self.start_at.is_none()
+            && self.stream.is_none()
             && self.parent.is_none()
             && self.model.is_none()
             && self.thinking.is_none()
@@ -100,13 +120,18 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewTask) -> Result<Task, TaskError> {
         return Err(TaskError::Invalid(wrong));
     }
     checks::assignee(tx, new.assignee)?;
+    checks::stream(tx, new.stream)?;
+    checks::days(new.start_at, new.due_at)?;
+    let mut stream = new.stream;
     if let Some(parent) = new.parent {
         checks::parent(tx, None, parent)?;
+        stream = stream.or(queries::get(tx, parent)?.stream);
     }
     let now = tx.now();
+    let number = next_number(tx)?;
     let task = Task {
         id: tx.new_id(),
-        number: next_number(tx)?,
+        number,
         title,
         description,
         status: new.status,
@@ -122,6 +147,14 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewTask) -> Result<Task, TaskError> {
         created_by: tx.by(),
         created_at: now,
         updated_at: now,
+        stream,
+        start_at: new.start_at,
+        due_has_time: new.due_has_time && new.due_at.is_some(),
+        // Behind all others, also behind what was moved to the end.
+        rank: rank::nth(number),
+        series: new.series.map(|(series, _)| series),
+        occurrence_at: new.series.map(|(_, at)| at),
+        before_missed: None,
     };
     tx.put(&task)?;
     tx.emit(Event::TaskCreated { task: task.id, parent: task.parent });
@@ -165,11 +198,21 @@ pub fn update(tx: &mut WriteTx<'_>, id: TaskId, patch: TaskPatch) -> Result<Task
         return Err(TaskError::Invalid(wrong));
     }
     task.priority = patch.priority.unwrap_or(task.priority);
-    task.due_at = patch.due_at.unwrap_or(task.due_at);
+    if let Some(due_at) = patch.due_at {
+        (task.due_at, task.due_has_time) = (due_at, patch.due_has_time && due_at.is_some());
+    }
+    task.start_at = patch.start_at.unwrap_or(task.start_at);
+    task.stream = patch.stream.unwrap_or(task.stream);
     task.thinking = patch.thinking.unwrap_or(task.thinking);
     task.parent = patch.parent.unwrap_or(task.parent);
     if let Some(parent) = task.parent.filter(|_| task.parent != old.parent) {
         checks::parent(tx, Some(id), parent)?;
+    }
+    if task.stream != old.stream {
+        checks::stream(tx, task.stream)?;
+    }
+    if (task.start_at, task.due_at) != (old.start_at, old.due_at) {
+        checks::days(task.start_at, task.due_at)?;
     }
     let fields = changed_fields(&old, &task);
     if fields.is_empty() {
@@ -187,7 +230,9 @@ fn changed_fields(old: &Task, new: &Task) -> Vec<TaskField> {
         (TaskField::Title, old.title != new.title),
         (TaskField::Description, old.description != new.description),
         (TaskField::Priority, old.priority != new.priority),
-        (TaskField::Due, old.due_at != new.due_at),
+        (TaskField::Due, (old.due_at, old.due_has_time) != (new.due_at, new.due_has_time)),
+        (TaskField::Start, old.start_at != new.start_at),
+        (TaskField::Stream, old.stream != new.stream),
         (TaskField::Model, old.model != new.model),
         (TaskField::Thinking, old.thinking != new.thinking),
         (TaskField::Parent, old.parent != new.parent),
@@ -209,6 +254,7 @@ pub fn set_status(tx: &mut WriteTx<'_>, id: TaskId, to: TaskStatus) -> Result<Ta
     let reopened = !from.is_open() && to.is_open() && task.assignee.is_some();
     task.assignment += u32::from(reopened);
     task.completed_at = (to == TaskStatus::Done).then_some(tx.now());
+    task.before_missed = (to == TaskStatus::Missed).then_some(from);
     task.updated_at = tx.now();
     tx.put(&task)?;
     let assignee = task.assignee;

@@ -73,6 +73,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("notification_fanouts", "needs more people than a page; tests/it/notifications.rs"),
     ("notice.given", "as watches"),
     ("run.asks", "needs a run with a question; tests/it/runtime/ask.rs"),
+    ("labels", "written as tasks are, by tests/it/tasks/groups.rs"),
+    ("task_labels", "as labels"),
+    ("task_relations", "as labels"),
+    ("streams", "as labels"),
     ("rebuilds", "has a row only while a rebuild goes on; consumer.changed tells of each"),
 ];
 

@@ -23,7 +23,14 @@ fn task(n: usize) -> Task {
     let mut id = [7; 16];
     id[12..].copy_from_slice(&number.to_be_bytes());
     let id = hq::kernel::TaskId::from_bytes(id);
-    Task { id, number: 1_000 + number, assignee: None, parent: None, ..Task::sample() }
+    Task {
+        id,
+        number: 1_000 + number,
+        assignee: None,
+        parent: None,
+        stream: None,
+        ..Task::sample()
+    }
 }
 
 /// A run that has ended, to which steps are added.

@@ -16,7 +16,10 @@ use crate::features::runs::model::{
     BRANCHES, CHILDREN, CONTEXTS, HALTS, INPUTS, PARKS, QUEUE_CHOICES, RUNS, SESSION_EVENTS,
     SESSIONS, SUBAGENT_LIMITS, TALK_CHOICES,
 };
+use crate::features::streams::model::STREAMS;
 use crate::features::tasks::model::TASKS;
+use crate::features::tasks::model::label::{LABELS, TASK_LABELS};
+use crate::features::tasks::model::relation::RELATIONS;
 use crate::features::usage::model::budget::{BUDGET_NOTICES, BUDGET_WAITS, BUDGETS};
 use crate::features::usage::model::price::PRICES;
 use crate::features::usage::model::{RESERVATIONS, USAGE};
@@ -30,6 +33,10 @@ use super::super::model::FILE_REVERTS;
 /// asked of them, are changed by the rules of their page alone: an undo must not give back a role.
 const TABLES: &[(u16, Can, Option<Can>)] = &[
     (TASKS.number, Can::Read, Some(Can::Write)),
+    (STREAMS.number, Can::Read, Some(Can::Write)),
+    (LABELS.number, Can::Read, Some(Can::Write)),
+    (TASK_LABELS.number, Can::Read, Some(Can::Write)),
+    (RELATIONS.number, Can::Read, Some(Can::Write)),
     (COMMENTS.number, Can::Read, Some(Can::Write)),
     // As a review: to take one back is to decide anew.
     (DELIVERABLES.number, Can::Read, Some(Can::Review)),

@@ -17,9 +17,10 @@ const LONG: usize = 100;
 const MAX_SHOWN: usize = 400;
 /// Fields that say nothing to people, or nothing that the line above them does not say.
 const QUIET: &[&str] =
-    &["id", "updated_at", "created_at", "created_by", "assignment", "number", "blob"];
+    &["id", "updated_at", "created_at", "created_by", "assignment", "number", "blob", "rank"];
 /// Fields whose values are words of a closed list.
-const WORDS: &[&str] = &["status", "state", "priority", "thinking", "verdict", "role", "wire"];
+const WORDS: &[&str] =
+    &["status", "state", "priority", "thinking", "verdict", "role", "wire", "kind"];
 /// What fields are called, where that is not their name.
 const LABELS: &[(&str, &str)] = &[
     ("due_at", "Due"),
@@ -28,6 +29,9 @@ const LABELS: &[(&str, &str)] = &[
     ("edited_at", "Edited"),
     ("left_at", "Left"),
     ("parent", "Part of"),
+    ("start_at", "Start"),
+    ("due_has_time", "Due at a time"),
+    ("other", "Other task"),
     ("body", "Text"),
     ("mentions", "Agents mentioned"),
     ("people", "People mentioned"),

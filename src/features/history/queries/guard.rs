@@ -19,6 +19,8 @@ use crate::features::files::queries::{FileError, MOST};
 use crate::features::inbox::model::{INBOX, Item};
 use crate::features::runs::model::{INPUTS, Input, Run, Session};
 use crate::features::runs::queries::talk;
+use crate::features::tasks::model::label::{TASK_LABELS, TaskLabel};
+use crate::features::tasks::model::relation::{RELATIONS, Relation};
 use crate::features::tasks::model::{TASKS, Task};
 use crate::features::tasks::queries::checks;
 use crate::features::tasks::queries::error::TaskError;
@@ -129,6 +131,12 @@ impl Guard for Undoer {
         for row in after.rows() {
             let held = match row.record.table {
                 t if t == TASKS.number => self.task(after, row)?,
+                t if t == TASK_LABELS.number => {
+                    whole(in_use(after, Sides::<TaskLabel>::of(row)?.get(|one| one.task))?)
+                }
+                t if t == RELATIONS.number => {
+                    whole(in_use(after, Sides::<Relation>::of(row)?.get(|one| one.task))?)
+                }
                 t if t == COMMENTS.number => self.comment(after, row)?,
                 t if t == DELIVERABLES.number => deliverable(after, row)?,
                 t if t == VERSIONS.number => {

@@ -15,6 +15,9 @@ use crate::features::deliverables::model::{DELIVERABLES, Deliverable, REVIEWS, V
 use crate::features::files::model::TASK_FILES;
 use crate::features::inbox::model::INBOX;
 use crate::features::runs::model::{RUNS, Run, SUBAGENT_LIMITS};
+use crate::features::streams::model::{STREAMS, Stream};
+use crate::features::tasks::model::label::{LABELS, Label, TASK_LABELS};
+use crate::features::tasks::model::relation::RELATIONS;
 use crate::features::tasks::model::{TASKS, Task};
 use crate::features::tasks::queries as tasks;
 use crate::features::tasks::queries::people::People;
@@ -27,6 +30,9 @@ use crate::store::{Read, ReadExt, Record, StoreError};
 
 /// The longest name that is shown.
 const MAX_NAME: usize = 90;
+
+/// What groups tasks or ties them together.
+const GROUPS: [u16; 4] = [STREAMS.number, LABELS.number, TASK_LABELS.number, RELATIONS.number];
 
 /// Words for people, and the page below the workspace where the thing is shown, or nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,7 +76,9 @@ impl<'r> Names<'r> {
     /// When the store fails.
     pub fn of(&self, field: &str, id: &str) -> Result<Word, StoreError> {
         let kind = match field {
-            "task" | "parent" => "task",
+            "task" | "parent" | "other" => "task",
+            "stream" => "stream",
+            "label" => "label",
             "run" => "run",
             "connection" | "default_connection" => "connection",
             "deliverable" => "deliverable",
@@ -95,6 +103,10 @@ impl<'r> Names<'r> {
                 .get::<Run>(id)?
                 .map(|run| Word { path: format!("runs/{}", run.name()), text: run.name() }),
             "connection" => self.get::<Connection>(id)?.map(|one| Word::plain(one.name)),
+            "stream" => self
+                .get::<Stream>(id)?
+                .map(|one| Word { path: format!("streams/{}", one.id), text: one.name }),
+            "label" => self.get::<Label>(id)?.map(|one| Word::plain(one.name)),
             "deliverable" => self.get::<Deliverable>(id)?.map(|one| Word::plain(one.title)),
             _ => self.get::<Version>(id)?.map(|one| Word::plain(format!("Version {}", one.number))),
         })
@@ -141,6 +153,7 @@ impl<'r> Names<'r> {
         let cut = |words: String| ellipsis(&words, MAX_NAME);
         Ok(match table {
             t if t == TASKS.number => self.task(number("number"), text("title")),
+            t if GROUPS.contains(&t) => self.group_title(table, fields)?,
             t if t == COMMENTS.number => {
                 let on = self.of("task", text("task"))?;
                 let path = match on.path.is_empty() {
@@ -226,6 +239,31 @@ impl<'r> Names<'r> {
     }
 }
 
+impl Names<'_> {
+    /// What a record is called that groups tasks or ties them together.
+    fn group_title(&self, table: u16, fields: &Map<String, Value>) -> Result<Word, StoreError> {
+        let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
+        let (words, path) = match table {
+            t if t == STREAMS.number => {
+                (text("name").to_owned(), format!("streams/{}", text("id")))
+            }
+            t if t == LABELS.number => {
+                (format!("Label {}", text("name")), "settings/labels".into())
+            }
+            t if t == TASK_LABELS.number => {
+                let (on, label) =
+                    (self.of("task", text("task"))?, self.of("label", text("label"))?);
+                (format!("Label {} on {}", label.text, on.text), on.path)
+            }
+            _ => {
+                let (on, other) = (self.of("task", text("task"))?, self.of("task", text("other"))?);
+                (format!("{} and {}", on.text, other.text), on.path)
+            }
+        };
+        Ok(Word { text: ellipsis(&words, MAX_NAME), path })
+    }
+}
+
 /// An id that nothing is known of.
 fn short(id: &str) -> Word {
     let tail: String = id.chars().rev().take(8).collect();
@@ -237,6 +275,10 @@ fn short(id: &str) -> Word {
 pub fn noun(table: u16, name: &'static str) -> (&'static str, &'static str) {
     match name {
         "tasks" => ("task", "tasks"),
+        "streams" => ("stream", "streams"),
+        "labels" => ("label", "labels"),
+        "task_labels" => ("label of a task", "labels of tasks"),
+        "task_relations" => ("relation of tasks", "relations of tasks"),
         "comments" => ("comment", "comments"),
         "deliverables" => ("piece of delivered work", "pieces of delivered work"),
         "deliverable_versions" => ("version of delivered work", "versions of delivered work"),

@@ -2,9 +2,10 @@
 
 use super::error::TaskError;
 use crate::features::agents::model::Agent;
+use crate::features::streams::model::Stream;
 use crate::features::tasks::model::Task;
 use crate::features::workspace::model::Member;
-use crate::kernel::{Assignee, TaskId};
+use crate::kernel::{Assignee, StreamId, TaskId, Timestamp};
 use crate::store::{Read, ReadExt as _, StoreError};
 
 /// How many levels of parts a task may have, itself included.
@@ -43,6 +44,36 @@ pub fn assignee(read: &dyn Read, who: Option<Assignee>) -> Result<(), TaskError>
             Some(member) => Err(unknown(member.name)),
             None => Err(unknown(id.to_string())),
         },
+    }
+}
+
+/// A stream that a task comes to must be in use.
+///
+/// # Errors
+/// When not.
+pub fn stream(read: &dyn Read, stream: Option<StreamId>) -> Result<(), TaskError> {
+    let Some(id) = stream else { return Ok(()) };
+    match read.get::<Stream>(id)? {
+        Some(stream) if stream.archived_at.is_some() => {
+            let message =
+                format!("{} is archived; restore it, or choose another stream", stream.name);
+            Err(TaskError::field("stream", message))
+        }
+        Some(_) => Ok(()),
+        None => Err(TaskError::field("stream", "there is no such stream; choose one of the list")),
+    }
+}
+
+/// A task does not begin after its due date.
+///
+/// # Errors
+/// When it would.
+pub fn days(start: Option<Timestamp>, due: Option<Timestamp>) -> Result<(), TaskError> {
+    match (start, due) {
+        (Some(start), Some(due)) if due < start => {
+            Err(TaskError::field("start", "this lies behind the due date; choose an earlier day"))
+        }
+        _ => Ok(()),
     }
 }
 

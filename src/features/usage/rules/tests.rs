@@ -97,6 +97,7 @@ impl Bench {
                         status: TaskStatus::InProgress,
                         parent: (n == 1).then(|| task_id(0)),
                         assignee: None,
+                        stream: None,
                         ..Task::sample()
                     })?;
                 }

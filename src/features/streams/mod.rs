@@ -1,0 +1,3 @@
+//! Streams: groups of tasks with one goal, somebody who answers for it and a day to reach it by.
+
+pub mod model;

@@ -1,0 +1,90 @@
+//! Stream records.
+
+use jiff::civil::Date;
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+
+use crate::features::agents::model::Agent;
+use crate::kernel::{AgentId, Assignee, Hue, StreamId, StreamKind, Timestamp, TypedId, rank};
+use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
+
+/// Streams.
+pub const STREAMS: Table = Table::new(200, "streams");
+/// The name in lower case; archived ones are left out.
+pub const BY_NAME: Index = Index::unique(201, "streams_by_name");
+/// The place in the order that people make.
+pub const BY_RANK: Index = Index::multi(202, "streams_by_rank");
+
+/// A group of tasks with one goal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stream {
+    /// Its id.
+    pub id: StreamId,
+    /// What it is called.
+    pub name: String,
+    /// What it holds, in one line.
+    pub description: String,
+    /// Its colour.
+    pub colour: Hue,
+    /// One emoji, or nothing.
+    pub icon: String,
+    /// Its place among the others: a key of [`rank`].
+    pub rank: String,
+    /// What it is made along.
+    pub kind: StreamKind,
+    /// Why the work is done, in Markdown.
+    pub goal: String,
+    /// Who answers for it: a person or an agent.
+    pub lead: Option<Assignee>,
+    /// When the goal should be reached.
+    pub target_date: Option<Date>,
+    /// When it was made.
+    #[serde(with = "millisecond::required")]
+    pub created_at: Timestamp,
+    /// When it last changed.
+    #[serde(with = "millisecond::required")]
+    pub updated_at: Timestamp,
+    /// Since when it is out of the way.
+    #[serde(with = "millisecond::optional")]
+    pub archived_at: Option<Timestamp>,
+}
+
+impl Record for Stream {
+    type Id = StreamId;
+    const TABLE: Table = STREAMS;
+    const CLASS: Class = Class::Tracked;
+    const INDEXES: &'static [Index] = &[BY_NAME, BY_RANK];
+    fn id(&self) -> StreamId {
+        self.id
+    }
+    fn index(&self, keys: &mut Keys) {
+        if self.archived_at.is_none() {
+            keys.entry(BY_NAME).text(&self.name.to_lowercase());
+        }
+        keys.entry(BY_RANK).text(&self.rank);
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Agent>(1, self.lead.and_then(Assignee::agent), OnDelete::Clear);
+    }
+    fn clear(&mut self, _field: u8) {
+        self.lead = None;
+    }
+    fn sample() -> Self {
+        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        Self {
+            id: StreamId::from_bytes([20; 16]),
+            name: "Launch".into(),
+            description: "Cargo bikes for shops".into(),
+            colour: Hue::C6,
+            icon: "🚲".into(),
+            rank: rank::nth(1),
+            kind: StreamKind::Project,
+            goal: "Sell **200** by May.".into(),
+            lead: Some(Assignee::Agent(AgentId::from_bytes([5; 16]))),
+            target_date: Some(Date::constant(2026, 5, 1)),
+            created_at: at,
+            updated_at: at,
+            archived_at: None,
+        }
+    }
+}

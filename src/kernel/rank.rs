@@ -1,0 +1,161 @@
+//! Places in an order that people make by hand: short text keys whose order as bytes is the order of the
+//! things. A new key fits between any two, so that a move writes one record.
+//!
+//! Keys are digits of base 62 and never end in the lowest one: below such a key there would be no room.
+
+/// The digits, in the order of their bytes.
+const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+/// The number of digits.
+const BASE: usize = DIGITS.len();
+/// A key that is longer is spread anew together with those around it.
+pub const MAX_LEN: usize = 24;
+
+/// The key of the thing with this number: behind those of all smaller numbers, also behind what lies
+/// between two of them.
+#[must_use]
+pub fn nth(number: u32) -> String {
+    let mut digits = Vec::new();
+    let mut rest = usize::try_from(number).unwrap_or(usize::MAX);
+    while rest > 0 || digits.is_empty() {
+        digits.push(rest % BASE);
+        rest /= BASE;
+    }
+    // How many digits follow comes first, so that more of them stand behind fewer.
+    digits.push(digits.len());
+    digits.reverse();
+    digits.push(BASE / 2);
+    text(&digits)
+}
+
+/// A key between two; a bound that is absent is the beginning or the end. When the bounds are not in
+/// order, it is one behind the first.
+#[must_use]
+pub fn between(after: Option<&str>, before: Option<&str>) -> String {
+    let low = digits(after.unwrap_or_default());
+    let high = before.map(digits).filter(|high| low < *high);
+    text(&middle(&low, high.as_deref()))
+}
+
+/// So many keys between two, in order and short.
+#[must_use]
+pub fn spread(after: Option<&str>, before: Option<&str>, count: usize) -> Vec<String> {
+    let mut keys = vec![String::new(); count];
+    fill(&mut keys, after, before);
+    keys
+}
+
+/// The one in the middle first: then no key is much longer than another.
+fn fill(keys: &mut [String], after: Option<&str>, before: Option<&str>) {
+    if keys.is_empty() {
+        return;
+    }
+    let (left, right) = keys.split_at_mut(keys.len() / 2);
+    let Some((own, right)) = right.split_first_mut() else { return };
+    *own = between(after, before);
+    fill(left, after, Some(own));
+    fill(right, Some(own), before);
+}
+
+/// The digits of a key, without lowest ones at the end; letters that are no digits count as the lowest.
+fn digits(key: &str) -> Vec<usize> {
+    let place = |byte: u8| DIGITS.iter().position(|digit| *digit == byte).unwrap_or(0);
+    let mut digits: Vec<usize> = key.bytes().map(place).collect();
+    while digits.last() == Some(&0) {
+        digits.pop();
+    }
+    digits
+}
+
+fn text(digits: &[usize]) -> String {
+    digits.iter().map(|digit| char::from(DIGITS[*digit])).collect()
+}
+
+/// The shortest digits above `low` and below `high`, near the middle.
+fn middle(low: &[usize], high: Option<&[usize]>) -> Vec<usize> {
+    let mut out = Vec::new();
+    let (mut low, mut high) = (low, high);
+    loop {
+        let least = low.first().copied().unwrap_or(0);
+        let most = high.map_or(BASE, |high| high.first().copied().unwrap_or(BASE));
+        if least + 1 < most {
+            out.push(usize::midpoint(least, most));
+            return out;
+        }
+        out.push(least);
+        // Below a bound whose digit was taken over, that bound still counts; else there is none.
+        high = match high {
+            Some(high) if least == most => Some(&high[1..]),
+            Some(high) if high.len() > 1 => {
+                out.pop();
+                out.push(most);
+                return out;
+            }
+            _ => None,
+        };
+        low = low.get(1..).unwrap_or_default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+    use proptest::sample::Index;
+
+    use super::{MAX_LEN, between, nth, spread};
+
+    #[test]
+    fn numbers_keep_their_order_and_are_short() {
+        let numbers = [0, 1, 9, 61, 62, 63, 3_843, 3_844, 100_000, u32::MAX];
+        let keys = numbers.map(nth);
+        assert!(keys.is_sorted(), "{keys:?}");
+        assert!(keys.iter().all(|key| key.len() <= 8), "{keys:?}");
+    }
+
+    #[test]
+    fn bounds_in_the_wrong_order_are_no_bounds() {
+        assert!(between(Some("b"), Some("a")).as_str() > "b");
+        assert!(between(Some("b"), Some("b")).as_str() > "b");
+        assert!(!between(None, None).is_empty());
+    }
+
+    #[test]
+    fn what_is_spread_is_short() {
+        let keys = spread(Some(&nth(1)), Some(&nth(2)), 500);
+        assert!(keys.is_sorted() && keys.iter().all(|key| key.len() <= 8), "{keys:?}");
+        assert!(nth(1) < keys[0] && keys[499] < nth(2));
+    }
+
+    #[test]
+    fn the_same_gap_takes_many_moves() {
+        let (mut low, high) = (nth(1), nth(2));
+        let mut moves = 0;
+        while low.len() <= MAX_LEN {
+            low = between(Some(&low), Some(&high));
+            assert!(low < high);
+            moves += 1;
+        }
+        assert!(moves > 60, "{moves}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_key_lies_between_its_neighbours(places in vec(any::<Index>(), 1..200)) {
+            let mut keys = vec![nth(1), nth(2), nth(62)];
+            for place in places {
+                let at = place.index(keys.len() + 1);
+                let after = at.checked_sub(1).map(|before| keys[before].clone());
+                let before = keys.get(at).cloned();
+                let key = between(after.as_deref(), before.as_deref());
+                prop_assert!(!key.ends_with('0'), "{key}");
+                prop_assert!(after.is_none_or(|after| after < key));
+                prop_assert!(before.is_none_or(|before| key < before));
+                keys.insert(at, key);
+            }
+            let mut sorted = keys.clone();
+            sorted.sort();
+            sorted.dedup();
+            prop_assert_eq!(keys, sorted);
+        }
+    }
+}
