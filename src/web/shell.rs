@@ -304,6 +304,23 @@ impl NavGroup {
     }
 }
 
+/// The bell in the top bar: how much is new for the person.
+#[derive(Clone, Debug, Default)]
+pub struct Bell {
+    /// How many things.
+    pub unread: u64,
+    /// How it renews itself.
+    pub live: Live,
+}
+
+impl Bell {
+    /// The number for people; nothing when there is nothing.
+    #[must_use]
+    pub fn text(&self) -> String {
+        NavItem::default().count(self.unread).count_text()
+    }
+}
+
 /// Everything that `layout.html` draws around the content.
 #[derive(Clone, Debug, Default)]
 pub struct Shell {
@@ -331,6 +348,8 @@ pub struct Shell {
     pub closed_live: Option<Live>,
     /// What somebody should do something about, over all pages.
     pub warning: Option<Warning>,
+    /// What is new for the person.
+    pub bell: Option<Bell>,
     /// Theme from the cookie.
     pub theme: Theme,
     /// Whether the page belongs to the settings; set by [`Shell::at`].

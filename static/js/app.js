@@ -12,4 +12,5 @@ import "./passkeys.js";
 import "./prove.js";
 import "./steps.js";
 import "./follow.js";
+import "./news.js";
 import "./time.js";

@@ -10,7 +10,7 @@ use crate::kernel::{
 };
 use crate::store::{ReadExt, StoreError, WriteTx};
 
-use super::model::{Fanout, Notification, Recipient, Watch};
+use super::model::{Choices, Fanout, Notification, Recipient, Watch, Ways};
 use super::queries;
 
 /// What happens to the same thing within this time is one row.
@@ -35,6 +35,12 @@ pub enum NotificationError {
     /// It cannot be put off until then.
     #[error("choose a moment within the next 60 days")]
     BadTime,
+    /// No hour of a day.
+    #[error("choose an hour from 0 to 23")]
+    BadHour,
+    /// Nobody works in the workspace.
+    #[error("{0}")]
+    Closed(String),
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -47,6 +53,8 @@ impl Problem for NotificationError {
             Self::NotWatchable => "not_watchable",
             Self::NoPerson => "not_a_person",
             Self::BadTime => "snooze_time",
+            Self::BadHour => "digest_hour",
+            Self::Closed(_) => "workspace_closed",
             Self::Store(error) => error.code(),
         }
     }
@@ -54,7 +62,8 @@ impl Problem for NotificationError {
         match self {
             Self::NotFound | Self::NotWatchable => ProblemKind::NotFound,
             Self::NoPerson => ProblemKind::Forbidden,
-            Self::BadTime => ProblemKind::Invalid,
+            Self::BadTime | Self::BadHour => ProblemKind::Invalid,
+            Self::Closed(_) => ProblemKind::Conflict,
             Self::Store(error) => error.kind(),
         }
     }
@@ -169,7 +178,7 @@ fn tell(
     why: WatchReason,
 ) -> Result<(), NotificationError> {
     let ways = queries::choices(tx, member)?.of(notification.kind);
-    if ways == super::model::Ways::default() {
+    if ways == Ways::default() {
         return Ok(());
     }
     let since = notification.at - TOGETHER;
@@ -263,6 +272,20 @@ pub fn read_all(
         tx.put(&row)?;
     }
     Ok(count)
+}
+
+/// Chooses what reaches oneself, and how.
+///
+/// # Errors
+/// When the hour is none.
+pub fn choose(tx: &mut WriteTx<'_>, chosen: Choices) -> Result<Choices, NotificationError> {
+    let member = tx.by().account().ok_or(NotificationError::NoPerson)?;
+    if 23 < chosen.digest_hour {
+        return Err(NotificationError::BadHour);
+    }
+    let chosen = Choices { member, ..chosen };
+    tx.put(&chosen)?;
+    Ok(chosen)
 }
 
 /// Brings back what was put off until now; says how many there were.

@@ -12,6 +12,7 @@ use crate::app::Ws;
 use crate::features::comments::queries::{self as comments, Composer};
 use crate::features::files::queries::{self as files, Line};
 use crate::features::inbox::model::Item;
+use crate::features::notifications::queries::{self as notifications, Following};
 use crate::features::runs::queries::questions::{self, Card, Reader};
 use crate::features::runs::queries::{self as runs, onward};
 use crate::features::tasks::model::Task;
@@ -19,7 +20,7 @@ use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::scene::{Chip, Scene};
 use crate::features::tasks::queries::standing::Standing;
 use crate::features::tasks::queries::{self, due, list, standing};
-use crate::kernel::{FieldError, ItemState, Priority, RunState, TaskStatus};
+use crate::kernel::{About, FieldError, ItemState, Priority, RunState, TaskStatus};
 use crate::store::{BlobId, Read, ReadExt as _};
 use crate::web::error::PageError;
 use crate::web::extract::{Path, Query};
@@ -169,6 +170,7 @@ struct ShowPage {
     shell: Shell,
     name: String,
     base: String,
+    watching: Following,
     history: String,
     list_url: String,
     new_url: String,
@@ -258,6 +260,7 @@ fn view(
         ..ShowPage::default()
     };
     if wants("head") {
+        page.watching = notifications::following(read, About::Task(task.id), who.account)?;
         page.head = head(&scene, read, task)?;
     }
     if wants("text") {

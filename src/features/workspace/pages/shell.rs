@@ -8,11 +8,13 @@ use crate::app::Ws;
 use crate::features::agents::model::Agent;
 use crate::features::agents::queries::{self as agents_of, Activity, Group};
 use crate::features::deliverables::queries as deliverables;
+use crate::features::notifications::model::CHOICES;
+use crate::features::notifications::queries as notifications;
 use crate::features::runs::model::HALTS;
 use crate::features::runs::model::HaltCause;
 use crate::features::runs::queries::halt;
 use crate::features::tasks::queries::list as tasks;
-use crate::kernel::{Can, Role, Timestamp, WorkspaceState};
+use crate::kernel::{AccountId, Can, Role, Timestamp, WorkspaceState};
 use crate::store::{Snap, StoreError};
 use crate::web::error::PageError;
 use crate::web::flash;
@@ -20,7 +22,7 @@ use crate::web::form::sentence;
 use crate::web::live::Live;
 use crate::web::parts::{Dot, Face, Working};
 use crate::web::session::Person;
-use crate::web::shell::{Closed, NavGroup, NavItem, Place, PlaceLine, Shell, Theme, Warning};
+use crate::web::shell::{Bell, Closed, NavGroup, NavItem, Place, PlaceLine, Shell, Theme, Warning};
 use crate::web::time::RelTime;
 
 use super::super::model::Settings;
@@ -37,12 +39,16 @@ pub fn shell(ws: &Ws, who: &Person, parts: &Parts) -> Result<Shell, PageError> {
     // The place in the feed first: what changes while the page is made is heard again.
     let cursor = ws.store.head().to_string();
     let now = ws.app.clock.now();
-    let (settings, numbers) =
-        ws.read(|snap| Ok::<_, StoreError>((queries::settings(snap)?, Numbers::read(snap, now)?)))?;
+    let (settings, numbers) = ws.read(|snap| {
+        let numbers = Numbers::read(snap, who.account, now)?;
+        Ok::<_, StoreError>((queries::settings(snap)?, numbers))
+    })?;
     let place = settings.map(|settings| place(ws, &settings));
     let all = queries::places(&ws.app, who.account)?;
     let live = ["tasks", "deliverables", "agents", "runs", "inbox"];
     let live = live.into_iter().fold(Live::new(ws.url("nav")), Live::table);
+    let live = live.record(CHOICES.name, who.account);
+    let bell = Live::new(ws.url("notifications/bell")).record(CHOICES.name, who.account);
     let places_live = ["workspaces", "settings", "members"];
     let places_live = places_live.into_iter().fold(Live::new(ws.url("places")), Live::table);
     let shell = Shell {
@@ -52,6 +58,7 @@ pub fn shell(ws: &Ws, who: &Person, parts: &Parts) -> Result<Shell, PageError> {
         places_live: Some(places_live),
         closed: closed(ws, who)?,
         warning: warning(ws, who),
+        bell: Some(Bell { unread: numbers.unread, live: bell }),
         closed_live: Some(Live::new(ws.url("closed")).table("workspaces").table(HALTS.name)),
         person: Face::person(&who.name),
         email: who.email.clone(),
@@ -153,19 +160,22 @@ fn halted(ws: &Ws, who: &Person) -> Result<Option<Closed>, StoreError> {
 /// What stands beside the lines of the sidebar.
 struct Numbers {
     reviews: u64,
+    unread: u64,
     tasks: u64,
     agents: Vec<(Agent, Activity)>,
 }
 
 impl Numbers {
-    fn read(snap: &Snap<'_>, now: Timestamp) -> Result<Self, StoreError> {
+    fn read(snap: &Snap<'_>, who: AccountId, now: Timestamp) -> Result<Self, StoreError> {
         let mut agents = Vec::new();
         for agent in agents_of::all(snap)?.into_iter().take(MAX_AGENTS) {
             let activity = agents_of::activity(snap, &agent, now)?;
             agents.push((agent, activity));
         }
         let reviews = deliverables::in_review_count(snap)?;
+        let unread = notifications::unread(snap, who, now)?;
         Ok(Self {
+            unread: u64::try_from(unread).unwrap_or(u64::MAX),
             reviews: u64::try_from(reviews).unwrap_or(u64::MAX),
             tasks: tasks::open_count(snap)?,
             agents,
@@ -177,6 +187,9 @@ fn nav(ws: &Ws, who: &Person, numbers: Numbers) -> Vec<NavGroup> {
     let places = vec![
         NavItem::new("Dashboard", ws.url(""), "home").key("g d"),
         NavItem::new("Review", ws.url("review"), "inbox").count(numbers.reviews).loud().key("g r"),
+        NavItem::new("Notifications", ws.url("notifications"), "bell")
+            .count(numbers.unread)
+            .key("g n"),
         NavItem::new("Activity", ws.url("activity"), "pulse").key("g l"),
     ];
     let work = vec![

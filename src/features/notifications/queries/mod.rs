@@ -1,5 +1,8 @@
 //! Reads of notifications: who watches what, what reached whom, what somebody chose.
 
+pub mod snooze;
+pub mod view;
+
 use crate::features::agents::model::Agent;
 use crate::features::runs::model::{Run, Session};
 use crate::features::runs::queries::talk;
@@ -101,12 +104,20 @@ pub fn watchers(
 }
 
 /// How somebody stands to something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Following {
     /// Whether they hear of it.
     pub on: bool,
     /// Why, or why they would.
     pub reason: Option<WatchReason>,
+}
+
+impl Following {
+    /// Why, in words, or nothing.
+    #[must_use]
+    pub fn why(&self) -> &'static str {
+        self.reason.map_or("", WatchReason::label)
+    }
 }
 
 /// How a person stands to something.

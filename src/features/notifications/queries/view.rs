@@ -1,0 +1,191 @@
+//! A notification as a person sees it, on the page, in the bell and in an e-mail.
+
+use jiff::tz::TimeZone;
+
+use crate::features::agents::model::Agent;
+use crate::features::connections::model::Connection;
+use crate::features::runs::model::Run;
+use crate::features::tasks::model::Task;
+use crate::features::tasks::queries as tasks;
+use crate::features::tasks::queries::people::People;
+use crate::kernel::{About, NoticeGroup, NoticeKind, Timestamp, WatchReason};
+use crate::store::{Read, ReadExt, StoreError};
+use crate::web::parts::Face;
+use crate::web::time::RelTime;
+
+use super::super::model::{Notification, Recipient};
+
+/// A line.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// The id of the row.
+    pub id: String,
+    /// Who did it.
+    pub face: Face,
+    /// The icon of its kind.
+    pub glyph: &'static str,
+    /// The colour of its kind.
+    pub tone: &'static str,
+    /// One line.
+    pub title: String,
+    /// More words, or nothing.
+    pub body: String,
+    /// The page below the workspace that it leads to, or nothing.
+    pub path: String,
+    /// What kind of thing it is.
+    pub kind: &'static str,
+    /// Why this person.
+    pub why: &'static str,
+    /// When.
+    pub at: RelTime,
+    /// The day it is shown under.
+    pub day: String,
+    /// Whether it was not read yet.
+    pub unread: bool,
+    /// How many times, when more than once.
+    pub times: String,
+    /// Until when it is put off, when it is.
+    pub until: Option<RelTime>,
+    /// What can be followed no more: the page of the task below the workspace, or nothing.
+    pub follows: String,
+}
+
+/// What reads lines: everybody's names, now, a person's zone.
+pub struct Lens<'z> {
+    /// Everybody.
+    pub people: People,
+    /// Now.
+    pub now: Timestamp,
+    /// The person's zone.
+    pub zone: &'z TimeZone,
+}
+
+impl<'z> Lens<'z> {
+    /// Reads everybody's names.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn new(read: &dyn Read, now: Timestamp, zone: &'z TimeZone) -> Result<Self, StoreError> {
+        Ok(Self { people: People::read(read)?, now, zone })
+    }
+
+    /// A row as a line; none when what it tells is gone.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn line(&self, read: &dyn Read, row: &Recipient) -> Result<Option<Line>, StoreError> {
+        let Some(told) = read.get::<Notification>(row.last)? else { return Ok(None) };
+        let path = path(read, row.about, row.kind)?;
+        let followed = matches!(row.about, About::Task(_)) && row.why != WatchReason::Addressed;
+        Ok(Some(Line {
+            id: row.first.to_string(),
+            face: self.people.actor(told.actor),
+            glyph: glyph(row.kind),
+            tone: tone(row.kind),
+            title: told.title,
+            body: told.body,
+            kind: row.kind.label(),
+            why: row.why.label(),
+            at: RelTime::new(row.shown_at(), self.now, self.zone),
+            day: self.day(row.shown_at()),
+            unread: row.read_at.is_none(),
+            times: if 1 < row.count { format!("{} times", row.count) } else { String::new() },
+            until: row
+                .snoozed_until
+                .filter(|until| self.now < *until)
+                .map(|until| RelTime::new(until, self.now, self.zone)),
+            follows: if followed { path.clone() } else { String::new() },
+            path,
+        }))
+    }
+
+    /// All of these as lines.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn lines(&self, read: &dyn Read, rows: &[Recipient]) -> Result<Vec<Line>, StoreError> {
+        let mut lines = Vec::with_capacity(rows.len());
+        for row in rows {
+            lines.extend(self.line(read, row)?);
+        }
+        Ok(lines)
+    }
+
+    fn day(&self, at: Timestamp) -> String {
+        let today = self.now.to_zoned(self.zone.clone()).date();
+        let date = at.to_zoned(self.zone.clone()).date();
+        match date {
+            date if today < date => "Later".to_owned(),
+            date if date == today => "Today".to_owned(),
+            date if Some(date) == today.yesterday().ok() => "Yesterday".to_owned(),
+            _ => "Earlier".to_owned(),
+        }
+    }
+}
+
+/// The page below the workspace that something leads to; nothing when it is gone.
+///
+/// # Errors
+/// When the disk fails.
+pub fn path(read: &dyn Read, about: About, kind: NoticeKind) -> Result<String, StoreError> {
+    let found = match about {
+        About::Workspace => Some(
+            match kind {
+                NoticeKind::BudgetWarned | NoticeKind::BudgetExceeded => "settings/usage",
+                NoticeKind::BackupFailed => "settings/backups",
+                NoticeKind::UpdateAvailable => "settings/health",
+                _ => "",
+            }
+            .to_owned(),
+        ),
+        About::Task(id) => match read.get::<Task>(id)? {
+            Some(task) => Some(format!("tasks/{}", tasks::name(read, task.number)?)),
+            None => None,
+        },
+        About::Agent(id) => read.get::<Agent>(id)?.map(|agent| format!("agents/{}", agent.slug)),
+        About::Run(id) => read.get::<Run>(id)?.map(|run| format!("runs/{}", run.name())),
+        About::Connection(id) => {
+            read.get::<Connection>(id)?.map(|_| "settings/connections".to_owned())
+        }
+        About::Routine(_) => Some("routines".to_owned()),
+        About::Import(_) | About::Plugin(_) | About::Gateway(_) => None,
+    };
+    Ok(found.unwrap_or_default())
+}
+
+fn glyph(kind: NoticeKind) -> &'static str {
+    match kind {
+        NoticeKind::TaskCompleted | NoticeKind::OperationDone | NoticeKind::ImportFinished => {
+            "check"
+        }
+        NoticeKind::TaskBlocked => "block",
+        NoticeKind::TaskOverdue | NoticeKind::TaskReminder => "clock",
+        NoticeKind::TaskAssigned => "user",
+        NoticeKind::BlockerResolved => "play",
+        _ => match kind.group() {
+            NoticeGroup::Questions => "info",
+            NoticeGroup::Reviews => "box",
+            NoticeGroup::Comments => "comment",
+            NoticeGroup::Tasks => "tasks",
+            NoticeGroup::System => "warn",
+            NoticeGroup::Budget => "chart",
+        },
+    }
+}
+
+fn tone(kind: NoticeKind) -> &'static str {
+    match kind {
+        NoticeKind::TaskCompleted
+        | NoticeKind::OperationDone
+        | NoticeKind::GatewayOnline
+        | NoticeKind::ImportFinished => "ok",
+        NoticeKind::System | NoticeKind::UpdateAvailable => "info",
+        NoticeKind::TaskBlocked | NoticeKind::TaskOverdue | NoticeKind::BudgetExceeded => "danger",
+        _ => match kind.group() {
+            NoticeGroup::Questions | NoticeGroup::Budget => "warn",
+            NoticeGroup::Reviews => "info",
+            NoticeGroup::Comments | NoticeGroup::Tasks => "brand",
+            NoticeGroup::System => "danger",
+        },
+    }
+}
