@@ -70,7 +70,7 @@ struct Asked {
     parent: String,
     /// The archived ones in place of the others.
     archived: bool,
-    /// `priority` (the default), `due`, `updated`, `created` or `title`.
+    /// `priority` (the default), `due`, `updated`, `created`, `title`, `manual` or `start`.
     sort: String,
     /// The `next` of the page before.
     after: Option<String>,
@@ -138,7 +138,7 @@ fn filter(
     let sort = match asked.sort.as_str() {
         "" => Sort::default(),
         text => Sort::from_word(text).ok_or_else(|| {
-            TaskError::field("sort", "use priority, due, updated, created or title")
+            TaskError::field("sort", "use priority, due, updated, created, title, manual or start")
         })?,
     };
     let parent = match asked.parent.as_str() {
@@ -147,7 +147,9 @@ fn filter(
     };
     let priority = words("priority", &asked.priority)?;
     let (q, archived) = (asked.q.clone(), asked.archived);
-    Ok((Filter { q, status, assignee, priority, due, parent, archived }, sort))
+    let filter =
+        Filter { q, status, assignee, priority, due, parent, archived, ..Filter::default() };
+    Ok((filter, sort))
 }
 
 fn words<T>(field: &str, text: &str) -> Result<Vec<T>, TaskError>

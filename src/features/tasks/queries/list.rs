@@ -2,16 +2,18 @@
 //! tasks' columns.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
 use super::due;
+use super::marks;
 use super::standing::{self, Standing};
 use crate::features::comments::model as comments;
 use crate::features::tasks::model::{self, Task};
 use crate::kernel::cursor::Page;
-use crate::kernel::{Assignee, Priority, TaskId, TaskStatus};
+use crate::kernel::{Assignee, LabelId, Priority, StreamId, TaskId, TaskStatus};
 use crate::store::columns::{self, Column};
 use crate::store::{Key as _, KeyBuf, Range, Read, ReadExt, StoreError, cursor_key, key_cursor};
 
@@ -70,6 +72,10 @@ pub enum Sort {
     Updated,
     /// By title.
     Title,
+    /// As people put them.
+    Manual,
+    /// What may begin first.
+    Start,
 }
 
 impl Sort {
@@ -80,6 +86,8 @@ impl Sort {
         (Self::Updated, "updated", "Last changed"),
         (Self::Created, "created", "Newest"),
         (Self::Title, "title", "Title"),
+        (Self::Manual, "manual", "By hand"),
+        (Self::Start, "start", "Start"),
     ];
 
     /// The order of a word.
@@ -104,6 +112,12 @@ pub struct Filter {
     pub due: Option<DueIn>,
     /// Parts of this task only.
     pub parent: Option<TaskId>,
+    /// Of this stream; the inner nothing is for those of none.
+    pub stream: Option<Option<StreamId>>,
+    /// With one of these labels; none means all.
+    pub labels: Vec<LabelId>,
+    /// Whether something that is still open must be done before them.
+    pub blocked: Option<bool>,
     /// The archived ones in place of the others.
     pub archived: bool,
 }
@@ -131,6 +145,9 @@ struct Row {
     assignee: Option<Assignee>,
     parent: Option<TaskId>,
     due: Option<Timestamp>,
+    stream: Option<StreamId>,
+    start: Option<Timestamp>,
+    rank: Box<str>,
     created_ms: i64,
     updated_ms: i64,
     /// In lower case.
@@ -150,6 +167,9 @@ impl Column for Row {
             assignee: task.assignee,
             parent: task.parent,
             due: task.due_at,
+            stream: task.stream,
+            start: task.start_at,
+            rank: task.rank.as_str().into(),
             created_ms: task.created_at.as_millisecond(),
             updated_ms: task.updated_at.as_millisecond(),
             title: task.title.to_lowercase().into(),
@@ -162,6 +182,11 @@ impl Column for Row {
 }
 
 impl Row {
+    /// Whether it keeps what waits for it: one that has missed its day still does.
+    fn is_unfinished(&self) -> bool {
+        !self.archived && !matches!(self.status, TaskStatus::Done | TaskStatus::Cancelled)
+    }
+
     fn compare(&self, other: &Self, sort: Sort) -> Ordering {
         let due = |row: &Self| row.due.map_or(i64::MAX, Timestamp::as_millisecond);
         let by = match sort {
@@ -174,6 +199,10 @@ impl Row {
             Sort::Created => other.created_ms.cmp(&self.created_ms),
             Sort::Updated => other.updated_ms.cmp(&self.updated_ms),
             Sort::Title => self.title.cmp(&other.title),
+            Sort::Manual => self.rank.cmp(&other.rank),
+            Sort::Start => self.start.is_none().cmp(&other.start.is_none()).then_with(|| {
+                self.start.cmp(&other.start).then_with(|| other.priority.cmp(&self.priority))
+            }),
         };
         by.then_with(|| self.id.cmp(&other.id))
     }
@@ -188,6 +217,8 @@ impl Row {
             Sort::Created => key.part(i64::MAX - self.created_ms),
             Sort::Updated => key.part(i64::MAX - self.updated_ms),
             Sort::Title => key.text(&self.title),
+            Sort::Manual => key.text(&self.rank),
+            Sort::Start => key.time_or_max(self.start).u8(priority),
         };
         self.id.encode(&mut key);
         key.into_bytes()
@@ -295,6 +326,10 @@ struct Fits<'f> {
     number: Option<u32>,
     /// The moment before which a due date must lie.
     last: Option<Timestamp>,
+    /// The tasks with one of the labels, when some are asked for.
+    labelled: Option<HashSet<TaskId>>,
+    /// The tasks that wait for others, when that is asked.
+    blocked: HashSet<TaskId>,
 }
 
 impl<'f> Fits<'f> {
@@ -304,6 +339,14 @@ impl<'f> Fits<'f> {
             q: filter.q.trim().to_lowercase(),
             number: super::number(read, filter.q.trim())?,
             last: last_moment(filter.due, today),
+            labelled: match filter.labels.as_slice() {
+                [] => None,
+                labels => Some(marks::with_label(read, labels)?),
+            },
+            blocked: match filter.blocked {
+                Some(_) => marks::blocked(read)?.into_keys().collect(),
+                None => HashSet::new(),
+            },
         })
     }
 
@@ -313,6 +356,9 @@ impl<'f> Fits<'f> {
             && (filter.status.is_empty() || filter.status.contains(&row.status))
             && (filter.priority.is_empty() || filter.priority.contains(&row.priority))
             && (filter.parent.is_none() || filter.parent == row.parent)
+            && filter.stream.is_none_or(|stream| stream == row.stream)
+            && self.labelled.as_ref().is_none_or(|tasks| tasks.contains(&row.id))
+            && filter.blocked.is_none_or(|blocked| blocked == self.blocked.contains(&row.id))
             && match filter.assignee {
                 Whose::Any => true,
                 Whose::Nobody => row.assignee.is_none(),
@@ -430,6 +476,19 @@ pub fn groups(
             Ok(Group { status, total, page: shown(read, found)? })
         })
         .collect()
+}
+
+/// Of these tasks, those that are still to be done: open and not archived.
+///
+/// # Errors
+/// When the store fails.
+pub fn open_among(read: &dyn Read, ids: &[TaskId]) -> Result<HashSet<TaskId>, StoreError> {
+    columns::with(read, |rows: &[Row]| {
+        let row =
+            |id: &TaskId| rows.binary_search_by(|row| row.id.cmp(id)).ok().map(|at| &rows[at]);
+        let open = |id: &&TaskId| row(id).is_some_and(|row| row.is_unfinished());
+        ids.iter().filter(open).copied().collect()
+    })
 }
 
 /// How many tasks have each status, archived ones left out.

@@ -7,6 +7,7 @@ pub mod error;
 pub mod history;
 pub mod json;
 pub mod list;
+pub mod marks;
 pub mod open_ends;
 pub mod people;
 pub mod scene;
