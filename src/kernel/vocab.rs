@@ -92,7 +92,7 @@ mod schedule;
 pub use groups::{Hue, RelationKind, StreamKind};
 pub use money::{CallEnd, CallKind, Period, PricedBy, Route};
 pub use notices::{NoticeGroup, NoticeKind, WatchReason};
-pub use schedule::CadenceKind;
+pub use schedule::{CadenceKind, MissedPolicy};
 
 /// A word that is not in the list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

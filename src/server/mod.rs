@@ -6,6 +6,7 @@
 pub mod access;
 pub mod again;
 pub mod consumers;
+mod due;
 pub mod backups;
 pub mod exports;
 pub mod first_boot;
@@ -377,6 +378,7 @@ async fn begin_work(app: &App, limits: Limits) {
     }
     let begin = move |ws: &Ws| {
         consumers::begin(ws);
+        due::begin(ws);
         runtime::start(engine.clone(), ws.clone());
     };
     *app.on_open.write() = Some(Arc::new(begin));

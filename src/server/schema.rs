@@ -23,6 +23,8 @@ pub fn workspace() -> Schema {
         tasks::model::label::TaskLabel,
         tasks::model::relation::Relation,
         streams::model::Stream,
+        tasks::model::series::Series,
+        tasks::model::series::Occurrence,
         comments::model::Comment,
         deliverables::model::Deliverable,
         deliverables::model::Version,

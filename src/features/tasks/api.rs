@@ -1,5 +1,7 @@
 //! `/api/v1/tasks`.
 
+mod series;
+
 use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -50,6 +52,7 @@ pub fn api() -> Routes {
                     .returns::<TaskView>()
             }),
         )
+        .merge(series::api())
 }
 
 /// Which tasks, in which order.

@@ -3,6 +3,7 @@
 pub mod label;
 mod old;
 pub mod relation;
+pub mod series;
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -121,12 +122,14 @@ impl Record for Task {
         refs.to::<Agent>(1, self.assignee.and_then(Assignee::agent), OnDelete::Clear);
         refs.to::<Task>(2, self.parent, OnDelete::Cascade);
         refs.to::<Stream>(3, self.stream, OnDelete::Clear);
+        refs.to::<series::Series>(4, self.series, OnDelete::Clear);
     }
 
     fn clear(&mut self, field: u8) {
         match field {
             1 => self.assignee = None,
-            _ => self.stream = None,
+            3 => self.stream = None,
+            _ => (self.series, self.occurrence_at) = (None, None),
         }
     }
 

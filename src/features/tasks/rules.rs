@@ -1,5 +1,7 @@
 //! All writes to tasks. Any status may follow any other; asking for what already is changes nothing.
 
+pub mod series;
+
 use super::model::Task;
 use super::queries::error::TaskError;
 use super::queries::{self, checks, open_ends::OpenEnds};

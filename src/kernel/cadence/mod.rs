@@ -171,6 +171,13 @@ impl Schedule {
         date_at(self.starts_on)
     }
 
+    /// A fixed value for golden tests of records that hold one.
+    #[must_use]
+    pub fn sample() -> Self {
+        let cadence = Cadence::Weekly { every: 2, days: Days::of([1, 5]) };
+        Self { cadence, minute: 9 * 60 + 30, zone: "Europe/Berlin".to_owned(), starts_on: 20_000 }
+    }
+
     /// The first occurrence after a moment.
     #[must_use]
     pub fn next(&self, after: Timestamp) -> Option<Timestamp> {

@@ -27,3 +27,13 @@ words! {
         Once = "once", "Once";
     }
 }
+
+words! {
+    /// What becomes of the open task of a series when the next one comes.
+    MissedPolicy {
+        /// It is marked as missed.
+        AutoSkip = "auto_skip", "Mark as missed";
+        /// It stays as it is.
+        Queue = "queue", "Keep open";
+    }
+}

@@ -13,6 +13,7 @@ const TABLES: &[(&str, &[&str])] = &[
         "tasks",
         &["tasks", "comments", "deliverables", "deliverable_versions", "reviews", "task_files"],
     ),
+    ("calendar", &["series", "occurrences"]),
     ("agents", &["agents", "agent_reach", "model_fallbacks"]),
     ("runs of agents", &["inbox", "runs", "sessions", "session_events", "counters"]),
     ("chats", &["queued_inputs", "jobs", "usage", "reservations", "model_ratios", "file_reverts"]),

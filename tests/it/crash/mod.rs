@@ -22,6 +22,7 @@ mod holds;
 mod kill;
 mod people;
 mod rounds;
+mod series;
 mod stores;
 mod tasks;
 mod upkeep;
@@ -98,6 +99,7 @@ async fn one(round: Round) -> Done {
         Box::new(holds::Holds::default()),
         Box::new(tasks::Tasks::new("writer", control)),
         Box::new(tasks::Tasks::new("other", control)),
+        Box::new(series::Series::default()),
         Box::new(agents::Agents::default()),
         Box::new(chats::Chats::default()),
         Box::new(connections::Connections::new(model.openai_url())),

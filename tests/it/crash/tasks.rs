@@ -334,8 +334,11 @@ impl Desk for Tasks {
             }
             // Titles are used once: one that stands there twice was made twice.
             let titles = api.items(wire::TASKS).await;
-            let mut titles: Vec<_> =
-                titles.iter().filter_map(|one| one["title"].as_str()).collect();
+            let mut titles: Vec<_> = titles
+                .iter()
+                .filter_map(|one| one["title"].as_str())
+                .filter(|title| !title.starts_with(super::series::TITLE))
+                .collect();
             let all = titles.len();
             titles.sort_unstable();
             titles.dedup();

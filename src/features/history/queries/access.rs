@@ -20,6 +20,7 @@ use crate::features::streams::model::STREAMS;
 use crate::features::tasks::model::TASKS;
 use crate::features::tasks::model::label::{LABELS, TASK_LABELS};
 use crate::features::tasks::model::relation::RELATIONS;
+use crate::features::tasks::model::series::{OCCURRENCES, SERIES};
 use crate::features::usage::model::budget::{BUDGET_NOTICES, BUDGET_WAITS, BUDGETS};
 use crate::features::usage::model::price::PRICES;
 use crate::features::usage::model::{RESERVATIONS, USAGE};
@@ -37,6 +38,9 @@ const TABLES: &[(u16, Can, Option<Can>)] = &[
     (LABELS.number, Can::Read, Some(Can::Write)),
     (TASK_LABELS.number, Can::Read, Some(Can::Write)),
     (RELATIONS.number, Can::Read, Some(Can::Write)),
+    (SERIES.number, Can::Read, Some(Can::Write)),
+    // A slot that was used stays used.
+    (OCCURRENCES.number, Can::Read, None),
     (COMMENTS.number, Can::Read, Some(Can::Write)),
     // As a review: to take one back is to decide anew.
     (DELIVERABLES.number, Can::Read, Some(Can::Review)),

@@ -18,6 +18,7 @@ use crate::features::runs::model::{RUNS, Run, SUBAGENT_LIMITS};
 use crate::features::streams::model::{STREAMS, Stream};
 use crate::features::tasks::model::label::{LABELS, Label, TASK_LABELS};
 use crate::features::tasks::model::relation::RELATIONS;
+use crate::features::tasks::model::series::{OCCURRENCES, SERIES};
 use crate::features::tasks::model::{TASKS, Task};
 use crate::features::tasks::queries as tasks;
 use crate::features::tasks::queries::people::People;
@@ -194,6 +195,11 @@ impl<'r> Names<'r> {
                     },
                 }
             }
+            t if t == SERIES.number => Word {
+                text: cut(text("title").to_owned()),
+                path: format!("tasks/recurring/{}", text("id")),
+            },
+            t if t == OCCURRENCES.number => Word::plain("Turn of a recurring task"),
             t if t == RUNS.number => {
                 let name = format!("R-{}", number("number"));
                 Word { path: format!("runs/{name}"), text: name }
@@ -279,6 +285,8 @@ pub fn noun(table: u16, name: &'static str) -> (&'static str, &'static str) {
         "labels" => ("label", "labels"),
         "task_labels" => ("label of a task", "labels of tasks"),
         "task_relations" => ("relation of tasks", "relations of tasks"),
+        "series" => ("recurring task", "recurring tasks"),
+        "occurrences" => ("occurrence", "occurrences"),
         "comments" => ("comment", "comments"),
         "deliverables" => ("piece of delivered work", "pieces of delivered work"),
         "deliverable_versions" => ("version of delivered work", "versions of delivered work"),

@@ -10,6 +10,9 @@ pub enum TaskError {
     /// No such task.
     #[error("there is no task \"{0}\"; use a number such as {1}-1 from the list of tasks")]
     NotFound(String, String),
+    /// No such series.
+    #[error("there is no such series; look at the list of recurring tasks")]
+    NoSeries,
     /// It is out of the way.
     #[error("{0} is archived; restore it first")]
     Archived(String),
@@ -53,6 +56,7 @@ impl Problem for TaskError {
     fn code(&self) -> &'static str {
         match self {
             Self::NotFound(..) => "task_not_found",
+            Self::NoSeries => "series_not_found",
             Self::Archived(_) => "task_archived",
             Self::Invalid(_) => "invalid",
             Self::UnknownAssignee { .. } => "unknown_assignee",
@@ -67,7 +71,7 @@ impl Problem for TaskError {
 
     fn kind(&self) -> ProblemKind {
         match self {
-            Self::NotFound(..) => ProblemKind::NotFound,
+            Self::NotFound(..) | Self::NoSeries => ProblemKind::NotFound,
             Self::Archived(_) | Self::NotComplete { .. } => ProblemKind::Conflict,
             Self::Invalid(_)
             | Self::UnknownAssignee { .. }

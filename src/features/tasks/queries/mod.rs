@@ -11,6 +11,7 @@ pub mod marks;
 pub mod open_ends;
 pub mod people;
 pub mod scene;
+pub mod series;
 pub mod standing;
 
 use super::model::{self, Task};

@@ -1,0 +1,118 @@
+//! What is due at a moment: tasks that recur. One task a workspace, which sleeps until the next moment
+//! that stands in an index. It looks again when the clock jumps and when something changes what comes
+//! next; what was due while the program was away is found by the first look.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::app::Ws;
+use crate::features::tasks::model::series::SERIES;
+use crate::features::tasks::queries::error::TaskError;
+use crate::features::tasks::queries::series as reads;
+use crate::features::tasks::rules::series as rules;
+use crate::kernel::{Actor, Cause, Part, SeriesId};
+use crate::store::{Entry, Lane, StoreError};
+
+/// Who makes what is due.
+const BY: (Actor, Cause) = (Actor::System(Part::Timer), Cause::Timer);
+/// How many series are looked at in one go.
+const PIECE: usize = 100;
+/// The longest sleep: a net below all others.
+const AT_MOST: Duration = Duration::from_secs(60);
+/// The pause after a look that failed.
+const AGAIN: SignedDuration = SignedDuration::from_secs(2);
+
+/// Begins in a workspace.
+pub fn begin(ws: &Ws) {
+    let own = ws.clone();
+    ws.spawn("due", async move { run(own).await });
+}
+
+async fn run(ws: Ws) {
+    let stopping = ws.halt();
+    // Heard from before the first look on, so that nothing falls between the two.
+    let mut feed = ws.store.subscribe();
+    while !stopping.is_cancelled() {
+        let next = match look(&ws).await {
+            Ok(next) => next,
+            Err(StoreError::Closed) => return,
+            Err(error) => {
+                tracing::warn!(%error, "what is due could not be made; it is tried again");
+                Some(ws.app.clock.now() + AGAIN)
+            }
+        };
+        if !sleep(&ws, &mut feed, next).await {
+            return;
+        }
+    }
+}
+
+/// Makes all that is due and says when more will be.
+async fn look(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
+    loop {
+        let now = ws.app.clock.now();
+        let due = ws.read(|snap| reads::due(snap, now, PIECE))?;
+        let mut made = 0;
+        for id in &due {
+            made += usize::from(spawn(ws, *id).await?);
+        }
+        if due.len() < PIECE || made == 0 {
+            return ws.read(|snap| reads::next(snap));
+        }
+    }
+}
+
+/// Makes the task of one series that is due. One that cannot be made pauses its series, so that it
+/// keeps no other from its turn.
+async fn spawn(ws: &Ws, id: SeriesId) -> Result<bool, StoreError> {
+    let spawned = ws.store.write_in(Lane::First, BY.0, BY.1, move |tx| rules::spawn_due(tx, id));
+    match spawned.await {
+        Ok(task) => Ok(task.is_some()),
+        Err(TaskError::Store(error)) => Err(error),
+        Err(error) => {
+            tracing::error!(series = %id, "a recurring task could not be made: {error}");
+            let given =
+                ws.store.write_in(Lane::First, BY.0, BY.1, move |tx| rules::give_up(tx, id));
+            match given.await {
+                Ok(()) => Ok(false),
+                Err(TaskError::Store(error)) => Err(error),
+                Err(error) => Err(StoreError::Failed(error.to_string())),
+            }
+        }
+    }
+}
+
+/// Waits until something may be due. Answers false when the workspace's work ends.
+async fn sleep(ws: &Ws, feed: &mut Receiver<Arc<Entry>>, next: Option<Timestamp>) -> bool {
+    let (app, halt) = (&ws.app, ws.halt());
+    // Registered before the clock is read, so that a move in between is not missed.
+    let moved = app.clock_moved.notified();
+    tokio::pin!(moved);
+    moved.as_mut().enable();
+    let pause = next.map_or(AT_MOST, |at| {
+        Duration::try_from(at.duration_since(app.clock.now())).unwrap_or_default()
+    });
+    let timer = tokio::time::sleep(pause.min(AT_MOST));
+    tokio::pin!(timer);
+    loop {
+        tokio::select! {
+            biased;
+            () = halt.cancelled() => return false,
+            entry = feed.recv() => match entry {
+                Ok(entry) => {
+                    if entry.changes.iter().any(|change| change.table == SERIES.number) {
+                        return true;
+                    }
+                }
+                Err(RecvError::Lagged(_)) => return true,
+                Err(RecvError::Closed) => return false,
+            },
+            () = &mut moved => return true,
+            () = &mut timer => return true,
+        }
+    }
+}
