@@ -2,32 +2,19 @@
 
 use hq::features::runs::model::{EventKind, Input, Run, Session};
 use hq::kernel::{Role, Thinking};
-use hq::store::{Range, ReadExt as _, Record, StoreError};
+use hq::store::StoreError;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::support::hq::{Reply, TestHq};
-use crate::support::model::{Gate, ModelServer, Tokens, Turn};
-use crate::support::work;
+use crate::support::model::{Gate, Tokens, Turn};
+use crate::support::work::{all, scene};
 
 const CHAT: &str = "/w/marlow-cargo/agents/ada/chat";
 const COMMANDS: &str = "/api/v1/agents/ada/commands";
 const SAY: &str = "/api/v1/agents/ada/messages";
 /// A picture of one pixel, as far as its first bytes tell.
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n one pixel";
-
-async fn scene() -> (TestHq, ModelServer) {
-    let (hq, model) = (TestHq::start().await, ModelServer::start().await);
-    work::connect(&hq, &model).await;
-    work::agent(&hq, "Ada").await;
-    model.usually(Turn::text("I see."));
-    (hq, model)
-}
-
-fn all<R: Record>(hq: &TestHq) -> Vec<R> {
-    let read: Result<_, StoreError> = hq.ws().read(|snap| snap.list(&Range::all()));
-    read.expect("a readable store")
-}
 
 /// What a browser sends that has the script: fields and files.
 async fn form(hq: &TestHq, fields: &[(&str, &str)], files: &[(&str, &[u8])]) -> Reply {

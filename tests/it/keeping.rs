@@ -4,37 +4,22 @@ use hq::features::runs::model::{Run, Session, SessionEvent};
 use hq::features::tasks::model::Task;
 use hq::kernel::SessionId;
 use hq::server::timers;
-use hq::store::{Range, ReadExt as _, Record, StoreError};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::time::Duration;
 
 use crate::support::hq::{Person, TestHq};
-use crate::support::model::{ModelServer, Turn};
-use crate::support::work;
+use crate::support::work::{all, scene};
 
 const CHAT: &str = "/w/marlow-cargo/agents/ada/chat";
 const RULES: &str = "/api/v1/conversation-rules";
 const HOUR: u64 = 60 * 60;
-
-async fn scene() -> (TestHq, ModelServer) {
-    let (hq, model) = (TestHq::start().await, ModelServer::start().await);
-    work::connect(&hq, &model).await;
-    work::agent(&hq, "Ada").await;
-    model.usually(Turn::text("I see."));
-    (hq, model)
-}
 
 async fn say(hq: &TestHq, api: &Person, text: &str) -> String {
     let said = api.post("/api/v1/agents/ada/messages", &json!({ "text": text })).await;
     assert_eq!(said.status, StatusCode::CREATED, "{}", said.text);
     hq.settle().await;
     said.json()["session"].as_str().expect("a conversation").to_owned()
-}
-
-fn all<R: Record>(hq: &TestHq) -> Vec<R> {
-    let read: Result<_, StoreError> = hq.ws().read(|snap| snap.list(&Range::all()));
-    read.expect("a readable store")
 }
 
 async fn hours(hq: &TestHq, hours: u64) {

@@ -3,7 +3,6 @@
 use hq::features::agents::rules as agents;
 use hq::features::runs::model::{Branch, BranchWhy, Session};
 use hq::kernel::Role;
-use hq::store::{Range, ReadExt as _, StoreError};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -15,10 +14,7 @@ const CHAT: &str = "/w/marlow-cargo/agents/ada/chat";
 const SAY: &str = "/api/v1/agents/ada/messages";
 
 async fn scene() -> (TestHq, ModelServer, Person) {
-    let (hq, model) = (TestHq::start().await, ModelServer::start().await);
-    work::connect(&hq, &model).await;
-    work::agent(&hq, "Ada").await;
-    model.usually(Turn::text("I see."));
+    let (hq, model) = work::scene().await;
     let api = hq.api().await;
     (hq, model, api)
 }
@@ -33,11 +29,6 @@ async fn say(hq: &TestHq, api: &Person, text: &str) -> Value {
 
 fn word<'v>(value: &'v Value, key: &str) -> &'v str {
     value[key].as_str().unwrap_or_else(|| panic!("{key} of {value}"))
-}
-
-fn branches(hq: &TestHq) -> Vec<Branch> {
-    let read: Result<_, StoreError> = hq.ws().read(|snap| snap.list(&Range::all()));
-    read.expect("a readable store")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -85,7 +76,7 @@ async fn a_message_in_other_words_lets_the_conversation_go_on_from_there() {
     assert_eq!(model.last().text().matches("Which van is cheap?").count(), 1);
     let asked = model.last().text();
     assert!(!asked.contains("Write nothing down") && !asked.contains("Write that down"), "{asked}");
-    let made = branches(&hq);
+    let made = work::all::<Branch>(&hq);
     assert!(made.len() == 2 && made.iter().all(|one| one.why == BranchWhy::Edit), "{made:?}");
     hq.finish().await;
 }
@@ -107,7 +98,8 @@ async fn answers_to_one_message_stand_beside_each_other() {
     assert!(
         page.text_of("#talk").contains("Word 2.") && !page.text_of("#talk").contains("Word 1.")
     );
-    let parents: Vec<_> = branches(&hq).into_iter().map(|branch| branch.parent).collect();
+    let parents: Vec<_> =
+        work::all::<Branch>(&hq).into_iter().map(|branch| branch.parent).collect();
     assert!(parents.windows(2).all(|two| two[0] == two[1]), "they all share with the first");
     // Each is a conversation of its own: the second one goes on, and the page shows it.
     let second = page.attr(".mine .in-place a", "href");
@@ -145,7 +137,7 @@ async fn what_cannot_be_said_once_more_says_why() {
     let reset = format!("/api/v1/sessions/{}/reset", word(&said, "session"));
     api.post(&reset, &json!({})).await;
     assert_eq!(code(api.post(&resend, &json!({})).await), "session_former");
-    assert!(branches(&hq).is_empty());
+    assert!(work::all::<Branch>(&hq).is_empty());
     hq.finish().await;
 }
 
@@ -174,8 +166,7 @@ async fn a_message_that_waits_is_changed_where_it_stands() {
     hq.settle().await;
     let asked = model.last().text();
     assert!(asked.contains("Blue ones") && !asked.contains("Red") && !asked.contains("Green"));
-    let sessions: Result<Vec<Session>, StoreError> = hq.ws().read(|snap| snap.list(&Range::all()));
-    assert_eq!(sessions.unwrap().len(), 1);
+    assert_eq!(work::all::<Session>(&hq).len(), 1);
     hq.finish().await;
 }
 

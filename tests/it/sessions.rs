@@ -5,20 +5,12 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::support::hq::TestHq;
-use crate::support::model::{Gate, ModelServer, Turn};
-use crate::support::work;
+use crate::support::model::{Gate, Turn};
+use crate::support::work::scene;
 
 const CHAT: &str = "/w/marlow-cargo/agents/ada/chat";
 const SESSIONS: &str = "/api/v1/agents/ada/sessions";
 const SAY: &str = "/api/v1/agents/ada/messages";
-
-async fn scene() -> (TestHq, ModelServer) {
-    let (hq, model) = (TestHq::start().await, ModelServer::start().await);
-    work::connect(&hq, &model).await;
-    work::agent(&hq, "Ada").await;
-    model.usually(Turn::text("I see."));
-    (hq, model)
-}
 
 /// Says something and waits for the answer; gives the conversation.
 async fn say(hq: &TestHq, text: &str) -> String {

@@ -2,28 +2,13 @@
 
 use hq::features::comments::model::Comment;
 use hq::features::runs::model::{Input, Run};
-use hq::store::{Range, ReadExt as _, Record, StoreError};
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::support::hq::TestHq;
-use crate::support::model::{Gate, ModelServer, Turn};
-use crate::support::work;
+use crate::support::model::{Gate, Turn};
+use crate::support::work::{all, scene};
 
 const CHAT: &str = "/w/marlow-cargo/agents/ada/chat";
-
-async fn scene() -> (TestHq, ModelServer) {
-    let (hq, model) = (TestHq::start().await, ModelServer::start().await);
-    work::connect(&hq, &model).await;
-    work::agent(&hq, "Ada").await;
-    model.usually(Turn::text("I see."));
-    (hq, model)
-}
-
-fn all<R: Record>(hq: &TestHq) -> Vec<R> {
-    let read: Result<_, StoreError> = hq.ws().read(|snap| snap.list(&Range::all()));
-    read.expect("a readable store")
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_is_sent_twice_is_said_once() {

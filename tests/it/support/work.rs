@@ -8,10 +8,25 @@ use hq::features::runs::model::Run;
 use hq::features::runs::queries as runs;
 use hq::features::workspace::model::Member;
 use hq::kernel::{Actor, Cause, SignInId, TypedId as _, Via};
-use hq::store::{Range, ReadExt as _, StoreError};
+use hq::store::{Range, ReadExt as _, Record, StoreError};
 
 use super::hq::TestHq;
-use super::model::ModelServer;
+use super::model::{ModelServer, Turn};
+
+/// An HQ with the agent Ada, whose model says that it sees; what a test of a conversation begins with.
+pub async fn scene() -> (TestHq, ModelServer) {
+    let (hq, model) = (TestHq::start().await, ModelServer::start().await);
+    connect(&hq, &model).await;
+    agent(&hq, "Ada").await;
+    model.usually(Turn::text("I see."));
+    (hq, model)
+}
+
+/// All records of a kind.
+pub fn all<R: Record>(hq: &TestHq) -> Vec<R> {
+    let read: Result<_, StoreError> = hq.ws().read(|snap| snap.list(&Range::all()));
+    read.expect("a readable store")
+}
 
 /// The owner of a test's workspace, as the one who does something.
 pub fn owner(hq: &TestHq) -> (Actor, Cause) {

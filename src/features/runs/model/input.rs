@@ -128,6 +128,34 @@ impl From<InputV1> for InputV2 {
 }
 
 impl Input {
+    /// Words of a chat that wait and steer the run that works; whoever makes them says what is
+    /// particular about them.
+    #[must_use]
+    pub fn words(
+        id: InputId,
+        (session, agent): (SessionId, AgentId),
+        (by, text): (Actor, String),
+        created_at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            session,
+            agent,
+            text,
+            by,
+            trigger: RunTrigger::Chat,
+            state: InputState::Accepted,
+            model: None,
+            comment: None,
+            mode: QueueMode::Steer,
+            kept: false,
+            created_at,
+            attached: Vec::new(),
+            demand: None,
+            thinking: None,
+        }
+    }
+
     /// Whether it waits to be read.
     #[must_use]
     pub fn is_open(&self) -> bool {

@@ -13,8 +13,8 @@ use crate::features::runs::queries::{self, children as reading, limits, words};
 use crate::features::usage::queries as usage;
 use crate::kernel::text::{cut, ellipsis, head_tail};
 use crate::kernel::{
-    AccountId, Actor, AgentId, AgentStatus, Event, InputId, Outcome, Part, QueueMode, RunId,
-    RunTrigger, SessionId, Thinking,
+    AccountId, Actor, AgentId, AgentStatus, Event, InputId, Outcome, Part, RunId, RunTrigger,
+    SessionId, Thinking,
 };
 use crate::store::{ReadExt, StoreError, WriteTx};
 use crate::web::format;
@@ -216,22 +216,11 @@ fn say(
     by: Actor,
     said: Said,
 ) -> Result<InputId, RunError> {
+    let to = (session.id, session.agent);
     let input = Input {
-        id: tx.new_id(),
-        session: session.id,
-        agent: session.agent,
-        text: said.text,
-        by,
-        trigger: RunTrigger::Chat,
         state: said.state,
         model: said.model,
-        comment: None,
-        mode: QueueMode::Steer,
-        kept: false,
-        created_at: tx.now(),
-        attached: Vec::new(),
-        demand: None,
-        thinking: None,
+        ..Input::words(tx.new_id(), to, (by, said.text), tx.now())
     };
     tx.put(&input)?;
     tx.emit(Event::InputQueued { input: input.id, session: session.id, agent: session.agent });

@@ -5,7 +5,7 @@ use crate::features::runs::model::{Input, InputState, Run, Session};
 use crate::features::runs::queries;
 use crate::kernel::text::{MAX_TEXT, cut};
 use crate::kernel::{
-    AccountId, Actor, AgentId, CommentId, Event, Part, QueueMode, RunTrigger, SessionId, TaskId,
+    AccountId, Actor, AgentId, CommentId, Event, Part, RunTrigger, SessionId, TaskId,
 };
 use crate::store::{ReadExt, WriteTx};
 
@@ -72,22 +72,11 @@ pub fn steer(
     if queries::open_inputs(tx, run.session)?.len() >= MAX_COMMENTS {
         return Ok(());
     }
+    let text = cut(text, MAX_TEXT).to_owned();
     let input = Input {
-        id: tx.new_id(),
-        session: run.session,
-        agent: run.agent,
-        text: cut(text, MAX_TEXT).to_owned(),
-        by: tx.by(),
         trigger: RunTrigger::Item,
-        state: InputState::Accepted,
-        model: None,
         comment: Some(comment),
-        mode: QueueMode::Steer,
-        kept: false,
-        created_at: tx.now(),
-        attached: Vec::new(),
-        demand: None,
-        thinking: None,
+        ..Input::words(tx.new_id(), (run.session, run.agent), (tx.by(), text), tx.now())
     };
     tx.put(&input)?;
     tx.emit(Event::InputQueued { input: input.id, session: run.session, agent: run.agent });
@@ -120,23 +109,9 @@ pub fn tell(
     if archived || full || session.archived_at.is_some() {
         return Ok(());
     }
-    let mut input = Input {
-        id: tx.new_id(),
-        session: session.id,
-        agent: session.agent,
-        text: cut(text, MAX_TEXT).to_owned(),
-        by: Actor::System(Part::Engine),
-        trigger: RunTrigger::Chat,
-        state: InputState::Accepted,
-        model: None,
-        comment: None,
-        mode: QueueMode::Steer,
-        kept: false,
-        created_at: tx.now(),
-        attached: Vec::new(),
-        demand: None,
-        thinking: None,
-    };
+    let (to, text) = ((session.id, session.agent), cut(text, MAX_TEXT).to_owned());
+    let said = (Actor::System(Part::Engine), text);
+    let mut input = Input::words(tx.new_id(), to, said, tx.now());
     if session.active_run.is_none() && session.owner.is_some() && wake == Wake::Now {
         let run = life::make_run(tx, &mut session, RunSpec::for_input(&input))?;
         input.state = InputState::Assigned(run);

@@ -100,22 +100,11 @@ pub fn begin(
         run.model_source = ModelSource::Message;
         tx.put(&run)?;
     }
+    let to = (session.id, session.agent);
     let input = Input {
-        id: tx.new_id(),
-        session: session.id,
-        agent: session.agent,
-        text,
-        by: tx.by(),
-        trigger: RunTrigger::Chat,
         state: InputState::Assigned(id),
-        model: None,
-        comment: None,
         mode: QueueMode::Followup,
-        kept: false,
-        created_at: tx.now(),
-        attached: Vec::new(),
-        demand: None,
-        thinking: None,
+        ..Input::words(tx.new_id(), to, (tx.by(), text), tx.now())
     };
     tx.put(&input)?;
     (session.last_at, session.leaf) = (tx.now(), Some(input.id));

@@ -117,22 +117,15 @@ pub fn queue(tx: &mut WriteTx<'_>, session: SessionId, new: NewInput) -> Result<
         Some(_) => QueueMode::Followup,
         None => new.mode.unwrap_or(queueing.mode),
     };
+    let to = (session.id, session.agent);
     let input = Input {
-        id: tx.new_id(),
-        session: session.id,
-        agent: session.agent,
-        text,
-        by: tx.by(),
         trigger: new.trigger,
-        state: InputState::Accepted,
         model: new.model,
-        comment: None,
         mode,
-        kept: false,
-        created_at: tx.now(),
         attached: new.attached,
         demand: new.demand,
         thinking: new.thinking,
+        ..Input::words(tx.new_id(), to, (tx.by(), text), tx.now())
     };
     place(tx, session, input, &queueing)
 }
