@@ -4,6 +4,7 @@
 
 pub mod accounts;
 pub mod consumers;
+pub mod inputs;
 pub mod jobs;
 pub mod kept;
 pub mod challenges;
@@ -305,6 +306,8 @@ pub struct WsParts {
     pub work: Work,
     /// Its people, as requests of all of them ask for them.
     pub people: kept::Kept,
+    /// What its programs that go on read.
+    pub inputs: inputs::Inputs,
 }
 
 /// What goes on in a workspace by itself, and whether it may.

@@ -479,4 +479,15 @@ pub enum Event {
         /// For what.
         waits_for: WaitFor,
     },
+    /// A person wrote to a program that runs.
+    JobInputSent {
+        /// The job.
+        job: JobId,
+        /// Whose.
+        agent: AgentId,
+        /// How many bytes it was to read.
+        bytes: u32,
+        /// Whether it reads nothing behind them.
+        end: bool,
+    },
 }

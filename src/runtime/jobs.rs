@@ -53,7 +53,7 @@ pub(crate) struct Live {
     /// The handle.
     pub(crate) program: Program,
     /// What it reads.
-    pub(crate) stdin: Stdin,
+    pub(crate) stdin: Arc<Stdin>,
     /// How far its agent has heard of it.
     pub(crate) heard: Mutex<Heard>,
     /// How often its agent wished to hear of a line: the newest wish counts.
@@ -107,10 +107,11 @@ impl Jobs {
             step: cx.step,
             folder: leaving.folder,
             program: leaving.program,
-            stdin: leaving.stdin,
+            stdin: Arc::new(leaving.stdin),
             heard: Mutex::new(Heard { offset: leaving.heard, nothing: 0 }),
             wishes: AtomicU32::new(0),
         });
+        cx.ws.inputs.add(job.id, Arc::clone(&live.stdin));
         self.0.lock().insert(job.id, Arc::clone(&live));
         let (jobs, ws, id) = (self.clone(), cx.ws.clone(), job.id);
         cx.ws.spawn("job", async move { jobs.watch(ws, id, live).await });
@@ -181,7 +182,7 @@ impl Jobs {
         let halt = ws.halt();
         tokio::select! {
             end = live.program.wait() => {
-                live.stdin.close();
+                ws.inputs.remove(id);
                 // The folder has the only copy of what it wrote: it stays until that is kept.
                 while let Err(error) = ended(&ws, id, &live, &end).await {
                     if !again(&ws, id, &error).await {
@@ -197,6 +198,7 @@ impl Jobs {
                 // The next start finds the record and what was written.
                 live.program.stop(StopReason::Shutdown);
                 live.program.wait_for(PATIENCE).await;
+                ws.inputs.remove(id);
                 self.0.lock().remove(&id);
                 return;
             }

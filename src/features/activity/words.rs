@@ -6,6 +6,7 @@ use crate::features::connections::model::Connection;
 use crate::features::deliverables::model::Deliverable;
 use crate::features::files::model::TaskFile;
 use crate::features::history::queries::readable::Eye;
+use crate::features::jobs::model::Job;
 use crate::features::runs::model::Run;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries as tasks;
@@ -236,9 +237,17 @@ impl Speaker<'_> {
             Event::BudgetReached { payer, period } => {
                 (Area::Agents, Some(self.budget("used up", *payer, *period, "blocked")?))
             }
-            _ => return Ok(None),
+            other => return self.program(other),
         };
         Ok(words.map(|words| (area, words)))
+    }
+
+    /// What people do to programs that agents left running.
+    fn program(&self, event: &Event) -> Result<Option<(Area, Words)>, StoreError> {
+        let Event::JobInputSent { job, .. } = event else { return Ok(None) };
+        let Some(job) = self.read.get::<Job>(*job)? else { return Ok(None) };
+        let words = self.run("wrote to a program of", job.run, "", "terminal")?;
+        Ok(words.map(|words| (Area::Agents, words)))
     }
 
     fn budget(

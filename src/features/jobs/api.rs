@@ -18,6 +18,7 @@ use crate::web::session::Person;
 use super::model::Job;
 use super::queries::{self, MAX_READ, Written};
 use super::rules;
+use super::typing::{self, Typed};
 
 /// Routes below `/api/v1`.
 #[must_use]
@@ -48,6 +49,14 @@ pub fn routes() -> Routes {
                 Doc::new("What a job wrote; ask again from `next` to follow it")
                     .query::<OutputQuery>()
                     .returns::<OutputOut>()
+            }),
+        )
+        .post(
+            "/jobs/{name}/input",
+            type_in.needs(Can::Chat).doc(|| {
+                Doc::new("Write to a program that runs and reads, as to a terminal")
+                    .body::<InputIn>()
+                    .returns::<InputOut>()
             }),
         )
         .post(
@@ -84,6 +93,23 @@ struct OutputQuery {
     /// At most so many bytes, up to 262144.
     #[serde(default)]
     limit: Option<usize>,
+}
+
+/// What a program reads next.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct InputIn {
+    /// The text as it is read, with the end of its line.
+    text: String,
+    /// Whether nothing more will come.
+    end: bool,
+}
+
+/// What became of it.
+#[derive(Debug, Serialize, JsonSchema)]
+struct InputOut {
+    /// How many bytes were written.
+    written: usize,
 }
 
 /// A page of jobs.
@@ -280,6 +306,19 @@ async fn output(
     let most = query.limit.unwrap_or(MAX_READ).clamp(1, MAX_READ);
     let Written { text, from, next } = read(&ws, &job, query.from, most).await;
     Ok(Json(OutputOut { text, from, next, running }))
+}
+
+async fn type_in(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(name): Path<String>,
+    Json(given): Json<InputIn>,
+) -> Result<Json<InputOut>, ApiError> {
+    let job = find(&ws, &who, &name)?;
+    let typed = Typed { text: given.text, end: given.end };
+    let written = typing::send(&ws, &who, &job, typed, once).await?;
+    Ok(Json(InputOut { written }))
 }
 
 async fn stop(

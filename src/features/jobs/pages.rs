@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use askama::Template;
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
@@ -13,15 +14,17 @@ use crate::features::runs::model::{CHILDREN, RUNS, Run};
 use crate::features::runs::queries::talk;
 use crate::kernel::cursor::DEFAULT_LIMIT;
 use crate::kernel::text::ellipsis;
-use crate::kernel::{Can, Timestamp};
+use crate::kernel::{Can, Problem, Timestamp};
 use crate::store::{ReadExt, StoreError, cursor_key, key_cursor};
 use crate::web::error::PageError;
-use crate::web::extract::{Path, Query};
+use crate::web::extract::{Form, Path, Query};
+use crate::web::form::{Wrong, sentence};
 use crate::web::format;
 use crate::web::html::{self, SafeHtml};
-use crate::web::hx::Hx;
+use crate::web::hx::{Ask, Hx};
+use crate::web::idempotency::Once;
 use crate::web::live::Live;
-use crate::web::parts::{Dot, Face, Tab};
+use crate::web::parts::{Dot, Face, Tab, Tone};
 use crate::web::routes::{Needs, Routes};
 use crate::web::session::Person;
 use crate::web::shell::Shell;
@@ -31,6 +34,7 @@ use crate::web::time::RelTime;
 use super::api::{find, may_see, read};
 use super::model::{JOBS, Job, JobOutcome};
 use super::queries::now::{Going, Kind};
+use super::typing::{self, Typed};
 use super::{queries, rules};
 
 /// How much of the end of an output a page shows, in bytes.
@@ -47,6 +51,7 @@ pub fn routes() -> Routes {
         .get("/jobs", index.needs(Can::Read))
         .get("/jobs/{name}", show.needs(Can::Read))
         .get("/jobs/{name}/tail", tail.needs(Can::Read))
+        .post("/jobs/{name}/input", type_in.needs(Can::Chat))
         .post("/jobs/{name}/stop", stop.needs(Can::Chat))
 }
 
@@ -152,12 +157,37 @@ struct View {
     cut: String,
 }
 
+/// Where a person types what a program reads; a region.
+#[derive(Template)]
+#[template(path = "jobs/_type.html")]
+struct Line {
+    live: Live,
+    /// Where it goes; nowhere when nobody reads it.
+    action: Option<String>,
+    key: i64,
+    /// What was typed and not taken, and why.
+    typed: String,
+    wrong: String,
+}
+
+/// What a person types.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct TypedLine {
+    line: String,
+    /// Not empty when nothing more will come.
+    end: String,
+    /// What a second press is known by.
+    key: String,
+}
+
 #[derive(Template)]
 #[template(path = "jobs/show.html")]
 struct Show {
     shell: Shell,
     name: String,
     view: View,
+    line: Line,
 }
 
 /// A state word that the style sheet colours, with the word for people.
@@ -346,11 +376,67 @@ async fn show(
     Path(name): Path<String>,
 ) -> Result<Response, PageError> {
     let job = find(&ws, &who, &name)?;
+    let line = line_of(&ws, &who, &job);
+    if hx.wants("job-line") {
+        return html::fragment(&line);
+    }
     let view = view(&ws, &who, &job).await?;
     if hx.wants("job") {
         return html::fragment(&view);
     }
-    html::page(&Show { shell, name: format!("Job {}", job.number), view })
+    html::page(&Show { shell, name: format!("Job {}", job.number), view, line })
+}
+
+/// The line for what a program reads, as long as it reads and the person may.
+fn line_of(ws: &Ws, who: &Person, job: &Job) -> Line {
+    let href = ws.url(&format!("jobs/{}", job.number));
+    let may = who.access.may(Can::Chat) && job.is_running();
+    let reads = may && ws.inputs.open(job.id).is_some();
+    Line {
+        action: reads.then(|| format!("{href}/input")),
+        live: Live::new(href).record(JOBS.name, job.id),
+        key: ws.app.clock.now().as_millisecond(),
+        typed: String::new(),
+        wrong: String::new(),
+    }
+}
+
+/// `POST /jobs/{name}/input`: a line for a program, or the end of what it reads.
+async fn type_in(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(name): Path<String>,
+    Form(said): Form<TypedLine>,
+) -> Result<Response, PageError> {
+    let job = find(&ws, &who, &name)?;
+    let end = !said.end.is_empty();
+    let text = match said.line.as_str() {
+        "" if end => String::new(),
+        line => format!("{line}\n"),
+    };
+    let content = [said.line.as_str(), said.end.as_str()];
+    let once = Once::of_form(&who, &format!("job {}", job.id), &said.key, &content);
+    let sent = typing::send(&ws, &who, &job, Typed { text, end }, once).await;
+    match sent {
+        Ok(_) if end && hx.is_partial() => {
+            let changed = Ask::new().changed(JOBS.name, job.id);
+            Ok((changed.toast(Tone::Ok, "Input ended"), "").into_response())
+        }
+        Ok(_) => Ok(hx.done("Sent", &ws.url(&format!("jobs/{}", job.number)))),
+        Err(error) if hx.is_partial() => Err(error.into()),
+        Err(error) => {
+            let wrong = Wrong::of(&error)?;
+            let status = StatusCode::from_u16(error.kind().status()).unwrap_or_default();
+            // It may have ended meanwhile.
+            let job = find(&ws, &who, &name)?;
+            let mut line = line_of(&ws, &who, &job);
+            (line.typed, line.wrong) = (said.line, sentence(wrong.whole()));
+            let view = view(&ws, &who, &job).await?;
+            html::document(status, &Show { shell, name: format!("Job {}", job.number), view, line })
+        }
+    }
 }
 
 async fn view(ws: &Ws, who: &Person, job: &Job) -> Result<View, StoreError> {

@@ -11,6 +11,7 @@ use crate::tool::reduce;
 
 use super::model::{Job, JobOutcome, JobOutput};
 use super::queries;
+use super::typing::MAX_TYPED;
 
 /// How many jobs of one agent run at once.
 pub const MAX_RUNNING: usize = 8;
@@ -39,6 +40,25 @@ pub enum JobError {
     /// The run that began it is to end.
     #[error("the run was stopped")]
     RunOver,
+    /// Nothing can be written to it.
+    #[error(
+        "job {0} reads nothing: its input was closed, or it was not begun with background: true"
+    )]
+    Deaf(u32),
+    /// There is nothing to write.
+    #[error("there is nothing to write: give text, or end the input")]
+    NoInput,
+    /// There is too much to write.
+    #[error("write at most {} KB at once", MAX_TYPED / 1024)]
+    LongInput,
+    /// It took a part.
+    #[error("it took {taken} of {of} bytes and reads no more for now; write the rest later")]
+    FullInput {
+        /// So many bytes.
+        taken: usize,
+        /// Of so many.
+        of: usize,
+    },
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -52,6 +72,10 @@ impl Problem for JobError {
             Self::Running(_) => "job_running",
             Self::TooMany => "unavailable",
             Self::RunOver => "aborted",
+            Self::Deaf(_) => "job_reads_nothing",
+            Self::NoInput => "no_input",
+            Self::LongInput => "too_large",
+            Self::FullInput { .. } => "job_input_full",
             Self::Store(error) => error.code(),
         }
     }
@@ -59,7 +83,13 @@ impl Problem for JobError {
     fn kind(&self) -> ProblemKind {
         match self {
             Self::NotFound(_) => ProblemKind::NotFound,
-            Self::Ended(_) | Self::Running(_) | Self::RunOver => ProblemKind::Conflict,
+            Self::Ended(_)
+            | Self::Running(_)
+            | Self::RunOver
+            | Self::Deaf(_)
+            | Self::FullInput { .. } => ProblemKind::Conflict,
+            Self::NoInput => ProblemKind::Invalid,
+            Self::LongInput => ProblemKind::TooLarge,
             Self::TooMany => ProblemKind::Limited,
             Self::Store(error) => error.kind(),
         }
@@ -185,6 +215,25 @@ pub fn request_stop(tx: &mut WriteTx<'_>, id: JobId) -> Result<Job, JobError> {
         tx.emit(Event::JobStopRequested { job: job.id, agent: job.agent });
     }
     Ok(job)
+}
+
+/// Notes that a person writes to a running job: how much, never what, since it may be a password.
+///
+/// # Errors
+/// `NotFound`, `Ended`.
+pub fn note_input(
+    tx: &mut WriteTx<'_>,
+    id: JobId,
+    bytes: usize,
+    end: bool,
+) -> Result<(), JobError> {
+    let job = tx.get::<Job>(id)?.ok_or_else(|| JobError::NotFound(id.to_string()))?;
+    if !job.is_running() {
+        return Err(JobError::Ended(job.number));
+    }
+    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+    tx.emit(Event::JobInputSent { job: id, agent: job.agent, bytes, end });
+    Ok(())
 }
 
 /// Nothing of an ended job goes on any more.

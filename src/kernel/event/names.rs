@@ -66,6 +66,7 @@ impl Event {
             Self::CountingReset { .. } => 56,
             Self::NoticeGiven { .. } => 57,
             Self::RunAsks { .. } => 58,
+            Self::JobInputSent { .. } => 59,
         }
     }
 
@@ -76,7 +77,7 @@ impl Event {
     }
 
     /// The names of all kinds, in the order of their numbers.
-    pub const NAMES: [&'static str; 59] = [
+    pub const NAMES: [&'static str; 60] = [
         "task.created",
         "task.changed",
         "task.assigned",
@@ -136,5 +137,6 @@ impl Event {
         "counting.reset",
         "notice.given",
         "run.asks",
+        "job.input_sent",
     ];
 }

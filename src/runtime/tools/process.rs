@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::features::jobs::model::Job;
+use crate::features::jobs::typing::{self, Typed};
 use crate::features::jobs::{queries, rules};
 use crate::features::runs::queries::talk;
 use crate::kernel::text::ellipsis;
@@ -31,8 +32,6 @@ const LOOK: Duration = Duration::from_millis(100);
 const MAX_NEW: usize = 30_000;
 /// How many lines `log` gives unless asked.
 const LINES: usize = 200;
-/// How much is written at once at most, in bytes.
-const MAX_WRITTEN: usize = 64 * 1024;
 /// A program that has been quiet for so long and could read waits for input.
 const QUIET: Duration = Duration::from_secs(15);
 /// How long an ended job stands in the agent's list.
@@ -108,7 +107,7 @@ impl ActTool for Process {
             Action::List => self.list(cx),
             Action::Poll => self.poll(cx, job, args.timeout).await,
             Action::Log => log(cx, job, args.offset, args.limit).await,
-            Action::Write => self.write(&job, args.data, args.eof),
+            Action::Write => self.write(cx, &job, args.data, args.eof),
             Action::Watch => self.watch(cx, &job, args.pattern.as_deref()),
             Action::Kill => self.kill(cx, job).await,
             Action::Clear => clear(cx, job).await,
@@ -220,35 +219,15 @@ impl Process {
 
     fn write(
         &self,
+        cx: &ToolCx,
         job: &Job,
         data: Option<String>,
         eof: Option<bool>,
     ) -> Result<ToolOutput, ToolError> {
-        let Some(live) = self.jobs.get(job.id).filter(|live| live.stdin.is_open()) else {
-            return Err(ToolError::refused(
-                "unavailable",
-                format!(
-                    "job {} reads nothing: it has ended, its input was closed, or it was not begun with background: true",
-                    job.number
-                ),
-            ));
-        };
-        let data = data.unwrap_or_default();
-        if data.len() > MAX_WRITTEN {
-            return Err(ToolError::refused("too_large", "write at most 64 KB at once"));
-        }
-        let taken = live.stdin.write(data.as_bytes()).map_err(|error| {
-            ToolError::refused("unavailable", format!("it does not read any more: {error}"))
-        })?;
-        if eof == Some(true) && taken == data.len() {
-            live.stdin.close();
-        }
-        live.heard.lock().nothing = 0;
-        if taken < data.len() {
-            return Ok(ToolOutput::error(format!(
-                "it took {taken} of {} bytes and reads no more for now; write the rest later",
-                data.len()
-            )));
+        let typed = Typed { text: data.unwrap_or_default(), end: eof == Some(true) };
+        let taken = typing::write(&cx.ws, job, &typed)?;
+        if let Some(live) = self.jobs.get(job.id) {
+            live.heard.lock().nothing = 0;
         }
         Ok(ToolOutput::text(format!("written, {taken} bytes")))
     }

@@ -78,6 +78,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("task_labels", "as labels"),
     ("task_relations", "as labels"),
     ("streams", "as labels"),
+    ("job.input_sent", "needs a program that reads; tests/it/runtime/jobs.rs has one"),
     ("rebuilds", "has a row only while a rebuild goes on; consumer.changed tells of each"),
 ];
 

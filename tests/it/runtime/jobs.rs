@@ -264,6 +264,80 @@ async fn people_see_what_a_job_writes_and_stop_it_by_page_and_api() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_types_what_a_program_reads() {
+    let (office, ada) = office().await;
+    let command = "while read line; do echo got $line; done; echo over; sleep 4727";
+    office.model.push(Turn::call("exec", json!({ "command": command, "background": true })));
+    let deaf = json!({ "command": "sleep 4728", "yieldMs": 300 });
+    office.model.push(Turn::call("exec", deaf));
+    office.model.usually(Turn::text("They run."));
+    let run = office.say(&ada, "Run two").await;
+    office.ended(run).await;
+    let (owner, api) = (office.hq.owner(), office.hq.api().await);
+    let wrote = async |words: &str| {
+        let mut tick = tokio::time::interval(Duration::from_millis(10));
+        let end = Instant::now() + Duration::from_secs(10);
+        loop {
+            let told = api.get("/api/v1/jobs/1/output").await.json();
+            if told["text"].as_str().is_some_and(|text| text.contains(words)) {
+                return;
+            }
+            assert!(Instant::now() < end, "{told}");
+            tick.tick().await;
+        }
+    };
+    // By page, as a line; pressed twice, it is written once.
+    let path = "/w/marlow-cargo/jobs/1";
+    let page = owner.get(path).await;
+    let key = page.attr("#job-line input[name=key]", "value");
+    for _ in 0..2 {
+        let sent = owner.form(&format!("{path}/input"), &[("line", "vans"), ("key", &key)]).await;
+        assert_eq!(sent.location(), Some(path), "{}", sent.text);
+    }
+    // By API, as it is.
+    let input = "/api/v1/jobs/1/input";
+    let sent = api.post(input, &json!({ "text": "red\nblue\n" })).await;
+    assert_eq!((sent.status.as_u16(), sent.json()["written"].as_u64()), (200, Some(9)));
+    wrote("got vans\ngot red\ngot blue\n").await;
+    let empty = api.post(input, &json!({ "text": "" })).await;
+    assert_eq!((empty.status.as_u16(), &empty.json()["code"]), (422, &json!("no_input")));
+    let long = api.post(input, &json!({ "text": "x".repeat(70_000) })).await;
+    assert_eq!((long.status.as_u16(), &long.json()["code"]), (413, &json!("too_large")));
+    // It is on record who wrote, and how much.
+    let told = owner.get("/w/marlow-cargo/activity").await;
+    assert!(told.text.contains("wrote to a program of"), "{}", told.text);
+    // A program that reads nothing has no line, and says so.
+    let deaf = owner.get("/w/marlow-cargo/jobs/2").await;
+    assert!(deaf.texts("#job-line form").is_empty(), "{}", deaf.text);
+    let refused = api.post("/api/v1/jobs/2/input", &json!({ "text": "a\n" })).await;
+    assert_eq!(
+        (refused.status.as_u16(), &refused.json()["code"]),
+        (409, &json!("job_reads_nothing"))
+    );
+    // The end of its input.
+    let ended = owner.form(&format!("{path}/input"), &[("end", "1")]).await;
+    assert_eq!(ended.location(), Some(path), "{}", ended.text);
+    wrote("over").await;
+    assert!(owner.get(path).await.texts("#job-line form").is_empty(), "it reads nothing more");
+    // When it is over, what was typed is not lost.
+    owner.form(&format!("{path}/stop"), &[]).await;
+    office
+        .until("its end", |snap| {
+            let jobs: Vec<Job> = snap.list(&Range::all())?;
+            Ok(jobs.into_iter().find(|job| job.number == 1 && !job.is_running()))
+        })
+        .await;
+    let late = owner.form(&format!("{path}/input"), &[("line", "too late")]).await;
+    assert_eq!(late.status.as_u16(), 409);
+    let words = late.text_of("#job-line");
+    assert!(words.contains("Job 1 has ended already.") && words.contains("too late"), "{words}");
+    owner.form("/w/marlow-cargo/jobs/2/stop", &[]).await;
+    gone("4727").await;
+    gone("4728").await;
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_in_the_background_is_cut_and_what_another_agent_runs_stays_its_own() {
     let (office, ada) = office().await;
     let bob = office.agent_with("Bob", |new| new.exec = true).await;
