@@ -255,6 +255,13 @@ async fn a_parent_that_waits_holds_no_slot_and_goes_on_over_a_restart() {
     reply(&office, below).await;
     office.ended(run).await;
     assert!(told(&office, run).contains("A person said which one."));
+    // Where its time went is drawn below that of its maker, and leads to its steps.
+    let page = office.hq.owner().get("/w/marlow-cargo/runs/R-1").await;
+    assert_eq!(page.texts(".where .lane").len(), 2, "{}", page.text_of("#run-head"));
+    let pieces = page.attrs(".where .lane + .lane a", "href");
+    let own = "/w/marlow-cargo/runs/R-2";
+    assert!(!pieces.is_empty() && pieces.iter().all(|to| to.starts_with(&format!("{own}#s-"))));
+    assert_eq!(page.attr(".lane-legend + .lane-legend a", "href"), own);
     office.hq.finish().await;
 }
 

@@ -36,7 +36,7 @@ use crate::web::shell::Shell;
 use crate::web::time::RelTime;
 
 use super::below::{self, Below};
-use super::lane::Lane;
+use super::lane::{Helpers, Lane};
 use super::lineage::{self, Kin};
 use super::look::Look;
 use super::nested;
@@ -340,8 +340,9 @@ fn head(
     // A run that changed nothing has nothing to undo.
     let undoable = run.effective && look.may_write;
     let model = if run.model.is_empty() { steps.model.clone() } else { Some(run.model.clone()) };
+    let live = Live::new(href).record(RUNS.name, run.id).table(HALTS.name).table(BRANCHES.name);
     Ok(Head {
-        live: Live::new(href).record(RUNS.name, run.id).table(HALTS.name).table(BRANCHES.name),
+        live: nested::hears(tx, run, live)?,
         face,
         title: if run.title.is_empty() { run.name() } else { run.title.clone() },
         name: run.name(),
@@ -357,7 +358,7 @@ fn head(
         // The card of a question says why, and what helps.
         waits: if asks.is_some() { None } else { waits::of(tx, look, run, agent)? },
         asks,
-        lane: Lane::of(run, steps, look.now),
+        lane: Lane::of(run, steps, Helpers::of(tx, run, look.now)?, look),
         stop: (run.is_live() && run.stop.is_none()).then(|| format!("{href}/stop")),
         undo: (undoable && !run.is_live()).then(|| ws.url(&format!("undo?run={}", run.name()))),
         stop_and_undo: (undoable && run.is_live()).then(|| format!("{href}/stop")),
