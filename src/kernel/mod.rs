@@ -31,7 +31,7 @@ pub use problem::{FieldError, Problem, ProblemKind};
 pub use time::{Clock, Timestamp};
 pub use vocab::{
     AgentStatus, Assignee, CadenceKind, CallEnd, CallKind, Can, DeliverableState, DropPolicy,
-    FactorChange, HaltHow, Hue, ItemKind, ItemState, MissedPolicy, NoticeGroup, NoticeKind,
+    FactorChange, Fast, HaltHow, Hue, ItemKind, ItemState, MissedPolicy, NoticeGroup, NoticeKind,
     Outcome, Period, Placed, PricedBy, Priority, QueueMode, RelationKind, Role, Route, RunState,
     RunTrigger, Scope, StreamKind, TaskField, TaskState, TaskStatus, Thinking, Verdict, WaitFor,
     WatchReason, WorkspaceState,

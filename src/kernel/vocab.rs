@@ -333,6 +333,18 @@ words! {
 }
 
 words! {
+    /// Whether a model is asked to answer sooner than others are answered, which may cost more.
+    Fast {
+        /// It is answered when its turn comes.
+        Off = "off", "Off";
+        /// In the first minute of a run, while somebody may wait for it.
+        Auto = "auto", "In the first minute";
+        /// Always.
+        On = "on", "On";
+    }
+}
+
+words! {
     /// What a message does that comes while a run works in its session.
     QueueMode {
         /// The run reads it at its next step.

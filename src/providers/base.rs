@@ -55,6 +55,21 @@ pub enum Server {
     Other,
 }
 
+impl Server {
+    /// What a call costs that is asked to be answered sooner, in percent of a usual one; nothing where
+    /// there is no such way, or nobody knows of one.
+    #[must_use]
+    pub fn fast_percent(self) -> Option<u32> {
+        match self {
+            // The most that any of its models costs more.
+            Self::OpenAi => Some(200),
+            // It uses what was bought before, where somebody has.
+            Self::Anthropic => Some(100),
+            _ => None,
+        }
+    }
+}
+
 /// A base URL that can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Base {

@@ -50,6 +50,17 @@ impl Price {
         self.input.max(self.cache_write).max(self.cache_read)
     }
 
+    /// So many percent of it, rounded up.
+    fn percent(self, percent: u32) -> Self {
+        let part = |price: u64| price.saturating_mul(u64::from(percent)).div_ceil(100);
+        Self {
+            input: part(self.input),
+            cache_read: part(self.cache_read),
+            cache_write: part(self.cache_write),
+            output: part(self.output),
+        }
+    }
+
     /// Whether nothing is ever charged.
     #[must_use]
     pub fn is_free(&self) -> bool {
@@ -223,6 +234,16 @@ impl Model {
         }
         if self.price.is_none() && self.long.is_none() {
             self.price = info.price;
+        }
+        self
+    }
+
+    /// The model as calls are billed that cost so many percent of usual ones.
+    #[must_use]
+    pub fn at_percent(mut self, percent: u32) -> Self {
+        self.price = self.price.map(|price| price.percent(percent));
+        if let Some(long) = &mut self.long {
+            long.price = long.price.percent(percent);
         }
         self
     }
@@ -482,6 +503,18 @@ mod tests {
         let tagged = find("openai/gpt-4o:free").expect("known");
         assert_eq!(tagged.price, None);
         assert_eq!(describe("else-7b").cost(&Usage { input: 5, ..Usage::default() }), None);
+    }
+
+    #[test]
+    fn a_fast_call_is_billed_as_what_it_costs_more() {
+        let usual = describe("claude-haiku-5-5");
+        let twice = usual.clone().at_percent(200);
+        let output = |model: &Model, input| model.price_for(input).map(|price| price.output);
+        for input in [1_000, 200_000] {
+            assert_eq!(output(&twice, input), output(&usual, input).map(|micros| 2 * micros));
+        }
+        assert_eq!(usual.clone().at_percent(100), usual);
+        assert_eq!(describe("nobody-knows-it").at_percent(200).price, None);
     }
 
     #[test]

@@ -221,3 +221,22 @@ proptest! {
         check_ollama(&read(ollama::encoded(&request)));
     }
 }
+
+#[test]
+fn who_has_a_way_to_answer_sooner_is_told_in_its_own_words() {
+    let tier = |encode: fn(&ChatRequest) -> Vec<u8>, fast: Option<bool>| {
+        let request = ChatRequest { fast, ..conversation(&[]).message(Message::user("Hello")) };
+        let body: Value = serde_json::from_slice(&encode(&request)).expect("JSON");
+        body.get("service_tier").and_then(Value::as_str).map(str::to_owned)
+    };
+    let both = |encode: fn(&ChatRequest) -> Vec<u8>| {
+        [Some(true), Some(false)].map(|fast| tier(encode, fast).unwrap_or_default())
+    };
+    assert_eq!(both(openai_chat::encoded), ["priority", "default"]);
+    assert_eq!(both(openai_responses::encoded), ["priority", "default"]);
+    assert_eq!(both(anthropic::encoded), ["auto", "standard_only"]);
+    for encode in [openai_chat::encoded, openai_responses::encoded, anthropic::encoded] {
+        assert_eq!(tier(encode, None), None, "nothing is said where nobody chose");
+    }
+    assert_eq!(both(gemini::encoded), ["", ""]);
+}

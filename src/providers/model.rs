@@ -26,6 +26,8 @@ pub struct ChatRequest {
     pub max_output: u32,
     /// How much the model thinks first.
     pub thinking: Thinking,
+    /// Whether it is to be answered sooner than others; nothing is said of it where there is no such way.
+    pub fast: Option<bool>,
     /// Sampling temperature; left out where the model takes none.
     pub temperature: Option<f32>,
     /// Nucleus sampling; left out where the model takes none.
@@ -50,6 +52,7 @@ impl ChatRequest {
             tool_choice: ToolChoice::Auto,
             max_output,
             thinking: Thinking::None,
+            fast: None,
             temperature: None,
             top_p: None,
             stop: Vec::new(),

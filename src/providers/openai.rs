@@ -59,6 +59,11 @@ pub(super) fn post(connection: &Connection, path: &str, request: &ChatRequest) -
     }
 }
 
+/// How it is said whether a request is to be answered sooner than others.
+pub(super) fn tier(fast: bool) -> &'static str {
+    if fast { "priority" } else { "default" }
+}
+
 /// The models at a server, best known first.
 ///
 /// # Errors

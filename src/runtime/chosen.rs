@@ -6,7 +6,7 @@ use crate::app::Ws;
 use crate::features::agents::model::Agent;
 use crate::features::connections::model::Connection;
 use crate::features::connections::provider;
-use crate::features::connections::queries::Choice;
+use crate::features::connections::queries::{Choice, turns};
 use crate::features::connections::rests::Candidate;
 use crate::features::runs::model::{Child, ModelSource, Run, Session};
 use crate::features::runs::queries as runs;
@@ -27,6 +27,8 @@ pub(super) struct Chosen {
     pub model: String,
     pub source: ModelSource,
     pub thinking: Thinking,
+    /// What a call costs that is to be answered sooner, in percent of a usual one, where that can be.
+    pub fast_percent: Option<u32>,
     /// Window, limits and the price that counts.
     pub known: Model,
 }
@@ -78,5 +80,6 @@ pub(super) fn connect(
     let provider = provider::with_key(ws, connection, slot)?;
     let known = provider::known(ws, connection, &*provider, &model)?;
     let Choice { source, thinking, .. } = *choice;
-    Ok(Chosen { provider, connection, model, source, thinking, known })
+    let fast_percent = ws.read(|snap| turns::fast_percent(snap, connection))?;
+    Ok(Chosen { provider, connection, model, source, thinking, fast_percent, known })
 }

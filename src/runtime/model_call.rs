@@ -146,6 +146,8 @@ pub(super) struct Question {
     pub size: Size,
     pub max_output: u32,
     pub heeds_limit: bool,
+    /// What it costs in percent of a usual call.
+    pub percent: u32,
     pub kind: CallKind,
 }
 
@@ -181,6 +183,7 @@ impl Question {
             size,
             max_output: self.max_output,
             heeds_limit: self.heeds_limit,
+            percent: self.percent,
         };
         let admitted = money::admit(tx, &ask)?;
         pen.append(
@@ -279,6 +282,7 @@ impl Turn {
             size,
             max_output: request.max_output,
             heeds_limit: self.heeds_limit(),
+            percent: 100,
             kind: CallKind::Compaction,
         };
         let asked = self.journal.write(move |tx, mut pen| {

@@ -18,7 +18,7 @@ use crate::features::runs::queries as runs;
 use crate::features::runs::rules::{self, Asks, Pen, RunError};
 use crate::features::usage::queries::budgets::Lack;
 use crate::features::usage::rules::{Admitted, UsageError};
-use crate::kernel::{CallKind, Outcome, RunId, RunTrigger, SessionId};
+use crate::kernel::{CallKind, Fast, Outcome, RunId, RunTrigger, SessionId};
 use crate::providers::bound::Size;
 use crate::providers::catalog::Model;
 use crate::providers::error::{ErrorClass, ProviderError};
@@ -40,6 +40,8 @@ use super::{BY, Engine, EngineError, child, commit, prompt, resume, toolbox};
 
 /// How often a conversation that is too long is made shorter before the run gives up.
 const MAX_SHORTER: u32 = 3;
+/// For how long from the beginning of a run somebody may wait for it.
+const AWAITED: SignedDuration = SignedDuration::from_secs(60);
 
 /// What a run's task is held by.
 #[derive(Clone)]
@@ -69,6 +71,8 @@ pub(super) struct Turn {
     pub chosen: Chosen,
     /// What was chosen, whoever answers now.
     pub home: Choice,
+    /// Whether it is to answer sooner than others are answered.
+    pub fast: Option<Fast>,
     /// Everybody who may answer.
     pub chain: Chain,
     /// What a program asks for beside words.
@@ -200,11 +204,11 @@ impl Turn {
             let facts = prompt::Facts::read(snap, ws, &agent, run.trigger)?;
             let again = runs::branches::of_run(snap, &run)?;
             let asked = runs::client::asked(snap, &run)?;
-            let of = (item, child, again, asked);
+            let of = (item, child, again, asked, runs::choice::fast(snap, &run)?);
             Ok::<_, EngineError>((run, session, agent, of, choice, shown, facts))
         })?;
         let (run, session, agent, of, (mut chain, home), shown, mut facts) = loaded;
-        let (item, child, branch, asked) = of;
+        let (item, child, branch, asked, fast) = of;
         let aside = branch.as_ref().is_some_and(|branch| branch.why == BranchWhy::Aside);
         let again = branch.map(|branch| branch.note);
         let client = asked.map(|(_, demand)| Client::of(demand, &engine.tools));
@@ -242,6 +246,7 @@ impl Turn {
             again,
             chosen,
             home,
+            fast,
             chain,
             client,
             switched: switched.transpose()?,
@@ -391,9 +396,11 @@ impl Turn {
             let choice = chosen::choose(snap, &run, &agent, model)?;
             let all = turns::candidates(snap, &choice, agent.id)?;
             let chain = Chain::read(snap, all, self.journal.ws.app.clock.now())?;
-            Ok::<_, EngineError>(Some((agent, choice, chain)))
+            let fast = runs::choice::fast(snap, &run)?;
+            Ok::<_, EngineError>(Some((agent, choice, chain, fast)))
         })?;
-        let Some((mut agent, choice, chain)) = read else { return Ok(()) };
+        let Some((mut agent, choice, chain, fast)) = read else { return Ok(()) };
+        self.fast = fast;
         child::narrow(self.child.as_ref(), &mut agent);
         self.agent = agent;
         self.take_choice(choice, chain).await
@@ -421,7 +428,23 @@ impl Turn {
         }
     }
 
+    /// Says in the request whether it is to be answered sooner, where that can be. Answers what it costs
+    /// then, in percent of a usual one.
+    fn pace(&mut self) -> u32 {
+        let wanted = self.chosen.fast_percent.zip(self.fast);
+        let now = self.journal.ws.app.clock.now();
+        let since = now.duration_since(self.run.started_at.unwrap_or(now));
+        let fast = wanted.map(|(percent, fast)| match fast {
+            Fast::On => Some(percent),
+            Fast::Auto => Some(percent).filter(|_| since < AWAITED),
+            Fast::Off => None,
+        });
+        self.request.fast = fast.map(|percent| percent.is_some());
+        fast.flatten().unwrap_or(100)
+    }
+
     async fn try_begin(&mut self) -> Result<Begun, EngineError> {
+        let percent = self.pace();
         let chosen = &self.chosen;
         let question = Question {
             connection: chosen.connection,
@@ -431,6 +454,7 @@ impl Turn {
             size: self.fixed.and(Size::of_messages(self.journal.history.messages())),
             max_output: self.max_output(),
             heeds_limit: self.heeds_limit(),
+            percent,
             kind: if self.wrap_up.is_some() { CallKind::WrapUp } else { CallKind::Step },
         };
         let first = self.first_events(question.size);
@@ -468,6 +492,7 @@ impl Turn {
         // The first call goes to the model that the message asked for already.
         self.wish = wish.filter(|_| self.begun);
         (self.begun, self.calls) = (true, call);
+        self.run.started_at.get_or_insert_with(|| self.journal.ws.app.clock.now());
         self.journal.take(&appended);
         Ok(Begun::Admitted(call, Box::new(admitted)))
     }

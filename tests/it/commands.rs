@@ -1,7 +1,7 @@
 //! Commands in a conversation, files with messages, and what a page that is out of date may not do.
 
 use hq::features::runs::model::{EventKind, Input, Run, Session};
-use hq::kernel::{Role, Thinking};
+use hq::kernel::{Fast, Role, Thinking};
 use hq::store::StoreError;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -302,6 +302,35 @@ async fn what_goes_on_what_it_thinks_and_what_it_asks_are_commands_too() {
     assert!(told("/reasoning off").await.contains("left out"));
     let page = hq.owner().get(CHAT).await;
     assert!(!page.texts(".fold").iter().any(|fold| fold.contains("Thought")), "{}", page.text);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conversation_or_a_message_may_ask_to_be_answered_sooner() {
+    let (hq, model) = scene().await;
+    let api = hq.api().await;
+    let told = |value: Value| value["answer"].as_str().expect("an answer").to_owned();
+    assert!(told(command(&hq, "/fast").await).contains("nobody chose"));
+    let on = told(command(&hq, "/fast auto").await);
+    assert!(on.contains("in the first minute of each run"), "{on}");
+    assert!(on.contains("There is no such way where `mock` is"), "{on}");
+    let sessions = api.get("/api/v1/agents/ada/sessions").await.json();
+    assert_eq!(sessions["items"][0]["fast"], "auto", "{sessions}");
+    // In front of a message it holds for that one.
+    let said = command(&hq, "/fast on How far is it?").await;
+    assert!(said["said"]["run"].is_string(), "{said}");
+    assert_eq!(api.post(SAY, &json!({ "text": "And back?", "fast": "off" })).await.status, 201);
+    hq.settle().await;
+    let kept: Vec<_> =
+        all::<Input>(&hq).into_iter().map(|input| (input.text, input.fast)).collect();
+    let fast = |text: &str| kept.iter().find(|(said, _)| said == text).expect("said").1;
+    assert_eq!(fast("How far is it?"), Some(Fast::On));
+    assert_eq!(fast("And back?"), Some(Fast::Off));
+    // Servers that have no such way are asked nothing that they may refuse.
+    assert!(model.requests().iter().all(|seen| seen.body.get("service_tier").is_none()));
+    assert!(told(command(&hq, "/fast default").await).contains("nobody chose"));
+    let wrong = api.post(COMMANDS, &json!({ "text": "/fast soon" })).await;
+    assert_eq!(wrong.json()["code"], "bad_command", "{}", wrong.text);
     hq.finish().await;
 }
 

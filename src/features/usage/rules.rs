@@ -146,6 +146,8 @@ pub struct Ask<'a> {
     pub max_output: u32,
     /// Whether its server heeds such a limit, as far as is known.
     pub heeds_limit: bool,
+    /// What it costs in percent of a usual call.
+    pub percent: u32,
 }
 
 /// A call that may be made.
@@ -172,6 +174,7 @@ pub fn admit(tx: &mut WriteTx<'_>, ask: &Ask<'_>) -> Result<Admitted, UsageError
     let payers = standing::payers(tx, ask.agent, ask.run)?;
     let standings = standing::standings(tx, &payers, tx.now())?;
     let (model, priced_by) = counted(tx, ask, &standings)?;
+    let model = model.at_percent(ask.percent);
     let ratio = queries::ratio(tx, ask.connection, &model.id)?;
     let input = ask.size.tokens(&model, ratio);
     let purpose = match ask.kind {

@@ -45,6 +45,8 @@ struct Body<'a> {
     stop_sequences: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<User<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'static str>,
     stream: bool,
 }
 
@@ -187,6 +189,7 @@ pub(super) fn body(request: &ChatRequest, model: &Model) -> serde_json::Result<V
         top_p: request.top_p.filter(|_| sampling && request.temperature.is_none()),
         stop_sequences: &request.stop,
         metadata: request.metadata.user.as_deref().map(|user_id| User { user_id }),
+        service_tier: request.fast.map(|fast| if fast { "auto" } else { "standard_only" }),
         stream: true,
     };
     if request.system.iter().any(|part| part.cache) {

@@ -13,6 +13,7 @@ use crate::providers::catalog::{ChatTools, Model, ThinkingKind};
 use crate::providers::error::{ErrorClass, ProviderError};
 use crate::providers::ids;
 use crate::providers::model::{ChatRequest, Message, Part, Role, SystemPart, ToolChoice, ToolDef};
+use crate::providers::openai;
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -42,6 +43,8 @@ struct Body<'a> {
     user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     prompt_cache_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'static str>,
     stream: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     stream_options: Option<StreamOptions>,
@@ -161,6 +164,7 @@ pub(super) fn body(
         stop: if quirks.stop && (model.sampling || !quirks.maker) { &request.stop } else { &[] },
         user: request.metadata.user.as_deref().filter(|_| quirks.hints),
         prompt_cache_key: request.metadata.cache_key.as_deref().filter(|_| quirks.hints),
+        service_tier: request.fast.map(openai::tier),
         stream: true,
         stream_options: quirks.stream_usage.then_some(StreamOptions { include_usage: true }),
     };

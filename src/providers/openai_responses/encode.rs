@@ -15,6 +15,7 @@ use crate::providers::catalog::{Model, ThinkingKind};
 use crate::providers::error::{ErrorClass, ProviderError};
 use crate::providers::ids;
 use crate::providers::model::{ChatRequest, Message, Part, Role, ToolChoice, ToolDef};
+use crate::providers::openai;
 
 /// The least output limit that the provider takes.
 const OUTPUT_LEAST: u32 = 16;
@@ -107,6 +108,8 @@ struct Body<'a> {
     prompt_cache_key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     safety_identifier: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'static str>,
     store: bool,
     stream: bool,
 }
@@ -192,6 +195,7 @@ pub(super) fn body(
         include: if sealed { &["reasoning.encrypted_content"] } else { &[] },
         prompt_cache_key: request.metadata.cache_key.as_deref().filter(|_| hints),
         safety_identifier: request.metadata.user.as_deref().filter(|_| hints),
+        service_tier: request.fast.map(openai::tier),
         store: false,
         stream: true,
     })

@@ -236,6 +236,22 @@ pub fn described(
     })
 }
 
+/// What a call costs at a connection that is asked to be answered sooner, in percent of a usual one;
+/// nothing where there is no such way.
+///
+/// # Errors
+/// When the disk fails.
+pub fn fast_percent(
+    tx: &impl ReadExt,
+    connection: Option<ConnectionId>,
+) -> Result<Option<u32>, StoreError> {
+    let Some(id) = connection else { return Ok(None) };
+    let stored = tx.get::<Connection>(id)?.filter(|stored| stored.sign_in.is_none());
+    // ok: what cannot be asked has no such way either.
+    let base = stored.and_then(|stored| super::base_of(&stored).ok());
+    Ok(base.and_then(|base| base.server.fast_percent()))
+}
+
 /// The thinking levels that a model has; all of them where nobody knows the model.
 ///
 /// # Errors

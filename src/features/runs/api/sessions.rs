@@ -9,11 +9,11 @@ use crate::app::Ws;
 use crate::features::agents::model::Agent;
 use crate::features::agents::queries as agents;
 use crate::features::runs::looking;
-use crate::features::runs::model::Session;
+use crate::features::runs::model::{QueueOf, Session};
 use crate::features::runs::queries::{self, search, sessions as reading, talk};
 use crate::features::runs::rules;
 use crate::kernel::cursor::Page;
-use crate::kernel::{AgentId, Can, RunId, SessionId, TaskId, Thinking};
+use crate::kernel::{AgentId, Can, Fast, RunId, SessionId, TaskId, Thinking};
 use crate::store::{ReadExt, StoreError};
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path, Query};
@@ -164,6 +164,8 @@ struct SessionOut {
     model: Option<String>,
     /// How much it thinks, when that was chosen for it alone.
     thinking: Option<Thinking>,
+    /// Whether it is asked to answer sooner, when that was chosen for it alone.
+    fast: Option<Fast>,
     /// How often its older part was put into a summary.
     compactions: u32,
     /// Whether somebody wants that done now.
@@ -252,6 +254,7 @@ fn view(tx: &impl ReadExt, session: Session, own: &str) -> Result<SessionOut, St
         state,
         leaf: reading::leaf(Some(&session)),
         thinking: session.thinking,
+        fast: queries::habits::chosen(tx, QueueOf::Session(session.id))?.fast,
         id: session.id,
         agent: session.agent,
         task: session.task,

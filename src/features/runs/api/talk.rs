@@ -16,7 +16,7 @@ use crate::features::runs::model::{Input, InputState, MAX_ATTACHED, Session};
 use crate::features::runs::queries::{self, talk};
 use crate::features::runs::resending;
 use crate::features::runs::rules::{self, NewInput, RunError, Sent, SessionSpec};
-use crate::kernel::{Can, InputId, Placed, QueueMode, RunId, SessionId, Thinking};
+use crate::kernel::{Can, Fast, InputId, Placed, QueueMode, RunId, SessionId, Thinking};
 use crate::store::ReadExt as _;
 use crate::web::error::{ApiError, PageError};
 use crate::web::extract::{Json, Path, Path2};
@@ -164,6 +164,10 @@ struct SayBody {
     /// How much the model thinks about this message alone.
     #[serde(default)]
     thinking: Option<Thinking>,
+    /// Whether this message alone is to be answered sooner, where the provider has a way for that; it may
+    /// cost more.
+    #[serde(default)]
+    fast: Option<Fast>,
     /// Files that come with it, at most 8 with 20 MB together; the whole request has to fit the
     /// limit of bodies.
     #[serde(default)]
@@ -280,8 +284,8 @@ async fn said(ws: &Ws, body: SayBody) -> Result<NewInput, ApiError> {
             }
         },
     };
-    let (mode, thinking) = (body.mode, body.thinking);
-    Ok(NewInput { mode, model, thinking, attached, ..NewInput::chat(body.text) })
+    let (mode, thinking, fast) = (body.mode, body.thinking, body.fast);
+    Ok(NewInput { mode, model, thinking, fast, attached, ..NewInput::chat(body.text) })
 }
 
 async fn say(

@@ -82,6 +82,7 @@ impl Place<'_> {
             model,
             mode: words.mode.or(new.mode),
             thinking: words.thinking.or(new.thinking),
+            fast: words.fast.or(new.fast),
             ..new
         };
         let spec = self.spec()?;
@@ -122,6 +123,11 @@ impl Place<'_> {
                 self.think(level, lasting(lasts), once).await?;
                 self.look(tell::model)?
             }
+            Command::Fast(None) => self.look(tell::fast)?,
+            Command::Fast(Some(fast)) => {
+                self.talk(once, move |wish| TalkWish { fast, ..wish }).await?;
+                self.look(tell::fast)?
+            }
             Command::Queue(None) => self.look(tell::queue)?,
             Command::Queue(Some(wish)) => {
                 self.queue(wish, once).await?;
@@ -131,7 +137,7 @@ impl Place<'_> {
             Command::Jobs => self.look(tell::jobs)?,
             Command::Reasoning(None) => self.look(tell::reasoning)?,
             Command::Reasoning(Some(shown)) => {
-                self.reasoning(shown, once).await?;
+                self.talk(once, move |wish| TalkWish { shows_thoughts: shown, ..wish }).await?;
                 self.look(tell::reasoning)?
             }
             Command::Answer(run, text) => self.answer(run, text, once).await?,
@@ -251,10 +257,15 @@ impl Place<'_> {
         }
     }
 
-    async fn reasoning(&self, shown: Option<bool>, once: Once) -> Result<(), CommandError> {
+    /// Changes one of the choices of the conversation.
+    async fn talk(
+        &self,
+        once: Once,
+        change: impl FnOnce(TalkWish) -> TalkWish + Send + 'static,
+    ) -> Result<(), CommandError> {
         self.choose(once, move |tx, id, _| {
             let of = QueueOf::Session(id);
-            let wish = TalkWish { shows_thoughts: shown, ..habits::chosen(tx, of)? };
+            let wish = change(habits::chosen(tx, of)?);
             rules::habits::choose(tx, of, wish)
         })
         .await

@@ -1,15 +1,15 @@
 //! Commands in a conversation: a message that begins with `/` and a name. The page, the API and the
 //! terminal all read them here, and all have them carried out here.
 //!
-//! A message that begins with `//`, or whose first word is no name (such as a path), is text. `/think`
-//! and `/model` in front of text hold for that message alone.
+//! A message that begins with `//`, or whose first word is no name (such as a path), is text. `/think`,
+//! `/model` and `/fast` in front of text hold for that message alone.
 
 mod act;
 mod tell;
 
 use crate::features::runs::model::{QueueWish, pause_ms};
 use crate::features::runs::rules::RunError;
-use crate::kernel::{DropPolicy, Problem, ProblemKind, QueueMode, Thinking};
+use crate::kernel::{DropPolicy, Fast, Problem, ProblemKind, QueueMode, Thinking};
 use crate::store::StoreError;
 use crate::tool::args::nearest;
 
@@ -42,6 +42,7 @@ pub const ALL: &[Spec] = &[
     spec("compact", "[focus]", "Sum up the older part of the conversation now"),
     spec("model", "[id[@connection]] [-s]", "Show or choose the model here; -s lasts"),
     spec("think", "[level] [-s]", "Show or choose how much it thinks here; -s lasts"),
+    spec("fast", "[on|auto|off|default]", "Show or choose whether it is asked to answer sooner"),
     spec("queue", "[mode] [debounce:2s] [cap:20] [drop:old]", "What messages do while it works"),
     Spec { alias: Some("tell"), ..spec("steer", "text", "Say something for the next step") },
     spec("usage", "", "Show tokens and cost"),
@@ -76,6 +77,8 @@ pub struct Words {
     pub model: Option<String>,
     /// How much it thinks; none within for what is usual.
     pub thinking: Option<Thinking>,
+    /// Whether it is to answer sooner.
+    pub fast: Option<Fast>,
     /// What it does while a run works.
     pub mode: Option<QueueMode>,
 }
@@ -97,6 +100,8 @@ pub enum Command {
     Model(Option<String>, bool),
     /// `/think`: shows it, or chooses a level; none within takes the choice back.
     Think(Option<Option<Thinking>>, bool),
+    /// `/fast`: shows it, or chooses; none within takes the choice back.
+    Fast(Option<Option<Fast>>),
     /// `/queue`: shows it, or chooses.
     Queue(Option<QueueWish>),
     /// `/usage`
@@ -218,6 +223,10 @@ pub fn read(text: &str) -> Result<Spoken, CommandError> {
                 words.thinking = level;
                 left = text;
             }
+            (_, Some(Directive::Fast(fast, text))) => {
+                words.fast = fast;
+                left = text;
+            }
             ("steer", None) => {
                 if rest.is_empty() {
                     return Err(wrong(spec, "say what to tell it"));
@@ -251,9 +260,10 @@ fn wrong(spec: &Spec, what: impl Into<String>) -> CommandError {
 enum Directive<'t> {
     Model(String, &'t str),
     Thinking(Option<Thinking>, &'t str),
+    Fast(Option<Fast>, &'t str),
 }
 
-/// `/model` or `/think` in front of text.
+/// `/model`, `/think` or `/fast` in front of text.
 fn directive<'t>(spec: &Spec, rest: &'t str) -> Result<Option<Directive<'t>>, CommandError> {
     let (first, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let text = text.trim();
@@ -263,6 +273,11 @@ fn directive<'t>(spec: &Spec, rest: &'t str) -> Result<Option<Directive<'t>>, Co
     Ok(match spec.name {
         "model" => Some(Directive::Model(first.to_owned(), text)),
         "think" => Some(Directive::Thinking(level(spec, first)?, text)),
+        // Without one of its words it is switched on.
+        "fast" => Some(match fast(first) {
+            Some(fast) => Directive::Fast(fast, text),
+            None => Directive::Fast(Some(Fast::On), rest),
+        }),
         _ => None,
     })
 }
@@ -283,6 +298,15 @@ fn level(spec: &Spec, word: &str) -> Result<Option<Thinking>, CommandError> {
             return Err(wrong(spec, what));
         }
     })
+}
+
+/// What may stand behind `/fast`; none within for what is usual.
+fn fast(word: &str) -> Option<Option<Fast>> {
+    let word = word.to_ascii_lowercase();
+    match word.as_str() {
+        "default" => Some(None),
+        word => word.parse().ok().map(Some),
+    }
 }
 
 fn command(spec: &Spec, rest: &str) -> Result<Command, CommandError> {
@@ -331,6 +355,11 @@ fn command(spec: &Spec, rest: &str) -> Result<Command, CommandError> {
             let level = given.map(|word| level(spec, &word)).transpose()?;
             Ok(Command::Think(level, lasts))
         }
+        "fast" => match (rest, fast(rest)) {
+            ("", _) => Ok(Command::Fast(None)),
+            (_, Some(fast)) => Ok(Command::Fast(Some(fast))),
+            _ => Err(wrong(spec, "say on, auto, off or default")),
+        },
         "queue" => queue(spec, rest).map(Command::Queue),
         _ => Err(unknown(spec.name)),
     }
@@ -384,7 +413,7 @@ fn queue(spec: &Spec, rest: &str) -> Result<Option<QueueWish>, CommandError> {
 mod tests {
     use super::{ALL, Command, CommandError, Spoken, Words, find, read};
     use crate::features::runs::model::QueueWish;
-    use crate::kernel::{DropPolicy, QueueMode, Thinking};
+    use crate::kernel::{DropPolicy, Fast, QueueMode, Thinking};
 
     fn command(text: &str) -> Command {
         match read(text) {
@@ -436,6 +465,9 @@ mod tests {
         assert_eq!(command("/model default"), Command::Model(Some(String::new()), false));
         assert_eq!(command("/think xhigh"), Command::Think(Some(Some(Thinking::Max)), false));
         assert_eq!(command("/think default -s"), Command::Think(Some(None), true));
+        assert_eq!(command("/fast"), Command::Fast(None));
+        assert_eq!(command("/fast Auto"), Command::Fast(Some(Some(Fast::Auto))));
+        assert_eq!(command("/fast default"), Command::Fast(Some(None)));
         assert_eq!(command("/reasoning off"), Command::Reasoning(Some(Some(false))));
         assert_eq!(command("/reasoning default"), Command::Reasoning(Some(None)));
         let of = |run: Option<&str>| Command::Answer(run.map(str::to_owned), "the red one".into());
@@ -461,6 +493,14 @@ mod tests {
             (Some(Thinking::High), Some("opus@work"))
         );
         assert_eq!(both.text, "What is it?");
+        for (text, fast) in [
+            ("/fast off What is it?", Fast::Off),
+            ("/fast What is it?", Fast::On),
+            ("/think low /fast auto What is it?", Fast::Auto),
+        ] {
+            let said = words(text);
+            assert_eq!((said.fast, said.text.as_str()), (Some(fast), "What is it?"), "{text}");
+        }
         assert_eq!(words("/think low /stop is a word").text, "/stop is a word");
         assert_eq!(words("/think low /never is one").text, "/never is one");
         let steered = words("/tell\nto the left\nplease");
@@ -484,6 +524,7 @@ mod tests {
             "/steer",
             "/answer R-1",
             "/btw",
+            "/fast soon",
         ] {
             assert!(refused(text).contains("; write /"), "{}", refused(text));
         }

@@ -13,7 +13,7 @@ use crate::features::runs::queries::makeup::{self, Group, Makeup, Share};
 use crate::features::runs::queries::{self, habits, queue as reading, sessions, talk, words};
 use crate::features::usage::queries as usage;
 use crate::kernel::text::ellipsis;
-use crate::kernel::{RunId, Timestamp};
+use crate::kernel::{Fast, RunId, Timestamp};
 use crate::providers::catalog;
 use crate::store::{ReadExt, Snap, StoreError};
 use crate::web::format;
@@ -48,8 +48,8 @@ pub fn help() -> String {
         };
     }
     out.push_str(
-        "\n`/think` and `/model` in front of text hold for that message alone. A message that \
-         begins with `//` is text.",
+        "\n`/think`, `/model` and `/fast` in front of text hold for that message alone. A message \
+         that begins with `//` is text.",
     );
     out
 }
@@ -85,6 +85,33 @@ pub fn model(scene: &Scene<'_>) -> Result<String, StoreError> {
         out.push_str("\n- What works now may go on as it began.");
     }
     Ok(out)
+}
+
+/// Whether the model is asked to answer sooner than others are answered, and what that costs.
+pub fn fast(scene: &Scene<'_>) -> Result<String, StoreError> {
+    let Scene { tx, agent, session, .. } = *scene;
+    let habits = match session {
+        Some(session) => habits::of_session(tx, session)?,
+        None => habits::of_agent(tx, agent.id)?,
+    };
+    let choice = choice::in_session(tx, session, agent, None, Wish::default())?;
+    let costs = match turns::fast_percent(tx, choice.connection)? {
+        Some(100) => {
+            "It uses the priority that was bought from the provider and costs no more".to_owned()
+        }
+        Some(percent) => {
+            format!("A call that is answered sooner is counted at {percent} % of its price")
+        }
+        None => {
+            format!("There is no such way where `{}` is: it changes nothing there", choice.model)
+        }
+    };
+    let chosen = match habits.fast {
+        Some(Fast::Auto) => "auto, in the first minute of each run",
+        Some(fast) => fast.word(),
+        None => "nobody chose; the provider decides",
+    };
+    Ok(format!("- Answers sooner: {chosen}\n- {costs}"))
 }
 
 /// What messages do while a run works.

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::limits::Bound;
 use super::{QueueOf, Session};
 use crate::features::agents::model::Agent;
-use crate::kernel::{AgentId, TypedId};
+use crate::kernel::{AgentId, Fast, TypedId};
+use crate::store::codec::{self, DecodeError};
 use crate::store::{Class, OnDelete, Record, Refs, Table};
 
 /// Choices.
@@ -33,6 +34,24 @@ pub struct TalkWish {
     pub parts_days: Option<u32>,
     /// For how many days the steps of work are kept that is over: of the workspace alone.
     pub steps_days: Option<u32>,
+    /// Whether models are asked to answer sooner.
+    pub fast: Option<Fast>,
+}
+
+/// The layout before a conversation could be a fast one. Frozen.
+#[derive(Deserialize)]
+struct TalkChoiceV1 {
+    of: QueueOf,
+    wish: TalkWishV1,
+}
+
+#[derive(Deserialize)]
+struct TalkWishV1 {
+    daily_hour: Option<u8>,
+    idle_minutes: Option<u32>,
+    shows_thoughts: Option<bool>,
+    parts_days: Option<u32>,
+    steps_days: Option<u32>,
 }
 
 impl TalkWish {
@@ -64,6 +83,7 @@ impl Record for TalkChoice {
     type Id = QueueOf;
     const TABLE: Table = TALK_CHOICES;
     const CLASS: Class = Class::Work;
+    const VERSION: u8 = 2;
     fn id(&self) -> QueueOf {
         self.of
     }
@@ -83,8 +103,24 @@ impl Record for TalkChoice {
                 shows_thoughts: Some(true),
                 parts_days: Some(14),
                 steps_days: None,
+                fast: Some(Fast::On),
             },
         }
+    }
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        let TalkChoiceV1 { of, wish } = match version {
+            1 => codec::decode(body)?,
+            _ => return Err(DecodeError::UnknownVersion { table: TALK_CHOICES.name, version }),
+        };
+        let wish = TalkWish {
+            daily_hour: wish.daily_hour,
+            idle_minutes: wish.idle_minutes,
+            shows_thoughts: wish.shows_thoughts,
+            parts_days: wish.parts_days,
+            steps_days: wish.steps_days,
+            fast: None,
+        };
+        Ok(Self { of, wish })
     }
 }
 
@@ -101,6 +137,8 @@ pub struct Habits {
     pub parts: SignedDuration,
     /// How long the steps of work are kept that is over.
     pub steps: SignedDuration,
+    /// Whether models are asked to answer sooner; nothing is said of it when nobody chose.
+    pub fast: Option<Fast>,
 }
 
 impl Habits {
@@ -118,6 +156,7 @@ impl Habits {
             shows_thoughts: wishes.iter().find_map(|wish| wish.shows_thoughts),
             parts: days(wishes.iter().find_map(|wish| wish.parts_days).unwrap_or(PARTS_DAYS)),
             steps: days(wishes.iter().find_map(|wish| wish.steps_days).unwrap_or(STEPS_DAYS)),
+            fast: wishes.iter().find_map(|wish| wish.fast),
         }
     }
 }

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Attachment, ClientChoice, ClientTool, Demand, Session};
 use crate::kernel::{
-    Actor, AgentId, CommentId, InputId, JsonText, Part, QueueMode, RunId, RunTrigger, SessionId,
-    Thinking, Timestamp, TypedId,
+    Actor, AgentId, CommentId, Fast, InputId, JsonText, Part, QueueMode, RunId, RunTrigger,
+    SessionId, Thinking, Timestamp, TypedId,
 };
 use crate::store::codec::{self, DecodeError};
 use crate::store::{BlobId, BlobRefs, Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
@@ -72,6 +72,29 @@ pub struct Input {
     pub demand: Option<Demand>,
     /// How much the model thinks about this message alone.
     pub thinking: Option<Thinking>,
+    /// Whether it is to answer this message sooner.
+    pub fast: Option<Fast>,
+}
+
+/// The layout before a message could be a fast one. Frozen.
+#[derive(Deserialize)]
+struct InputV3 {
+    id: InputId,
+    session: SessionId,
+    agent: AgentId,
+    text: String,
+    by: Actor,
+    trigger: RunTrigger,
+    state: InputState,
+    model: Option<String>,
+    comment: Option<CommentId>,
+    mode: QueueMode,
+    kept: bool,
+    #[serde(with = "millisecond::required")]
+    created_at: Timestamp,
+    attached: Vec<Attachment>,
+    demand: Option<Demand>,
+    thinking: Option<Thinking>,
 }
 
 /// The layout before messages had files, demands and a thinking level. Frozen.
@@ -106,6 +129,28 @@ struct InputV1 {
     comment: Option<CommentId>,
     #[serde(with = "millisecond::required")]
     created_at: Timestamp,
+}
+
+impl From<InputV2> for InputV3 {
+    fn from(old: InputV2) -> Self {
+        Self {
+            id: old.id,
+            session: old.session,
+            agent: old.agent,
+            text: old.text,
+            by: old.by,
+            trigger: old.trigger,
+            state: old.state,
+            model: old.model,
+            comment: old.comment,
+            mode: old.mode,
+            kept: old.kept,
+            created_at: old.created_at,
+            attached: Vec::new(),
+            demand: None,
+            thinking: None,
+        }
+    }
 }
 
 impl From<InputV1> for InputV2 {
@@ -153,6 +198,7 @@ impl Input {
             attached: Vec::new(),
             demand: None,
             thinking: None,
+            fast: None,
         }
     }
 
@@ -179,7 +225,7 @@ impl Record for Input {
     type Id = InputId;
     const TABLE: Table = INPUTS;
     const CLASS: Class = Class::Work;
-    const VERSION: u8 = 3;
+    const VERSION: u8 = 4;
     const INDEXES: &'static [Index] = &[INPUT_OPEN, INPUT_KEPT];
     const BLOBS: Option<fn(&Self, &mut BlobRefs)> =
         Some(|input, blobs| input.attached.iter().for_each(|file| blobs.one(file.blob)));
@@ -234,12 +280,14 @@ impl Record for Input {
                 stop: vec!["END".into()],
             }),
             thinking: Some(Thinking::Medium),
+            fast: Some(Fast::On),
         }
     }
     fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
         let old = match version {
-            1 => InputV2::from(codec::decode::<InputV1>(body)?),
-            2 => codec::decode(body)?,
+            1 => InputV3::from(InputV2::from(codec::decode::<InputV1>(body)?)),
+            2 => InputV3::from(codec::decode::<InputV2>(body)?),
+            3 => codec::decode(body)?,
             _ => return Err(DecodeError::UnknownVersion { table: INPUTS.name, version }),
         };
         Ok(Self {
@@ -255,9 +303,10 @@ impl Record for Input {
             mode: old.mode,
             kept: old.kept,
             created_at: old.created_at,
-            attached: Vec::new(),
-            demand: None,
-            thinking: None,
+            attached: old.attached,
+            demand: old.demand,
+            thinking: old.thinking,
+            fast: None,
         })
     }
 }

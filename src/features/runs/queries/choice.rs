@@ -5,10 +5,10 @@ use crate::features::agents::model::Agent;
 use crate::features::connections::queries::{self as connections, Asked, Choice};
 use crate::features::runs::model::{EventKind, Input, ModelSource, Run, Session};
 use crate::features::tasks::model::Task;
-use crate::kernel::Thinking;
+use crate::kernel::{Fast, Thinking};
 use crate::store::{ReadExt, StoreError};
 
-use super::queue;
+use super::{habits, queue};
 
 /// How many of a run's newest events are looked at for a message with a wish.
 const LOOKED_AT: u32 = 400;
@@ -52,9 +52,33 @@ pub fn in_session(
 /// # Errors
 /// When the disk fails.
 pub fn thinking_asked(tx: &impl ReadExt, run: &Run) -> Result<Option<Thinking>, StoreError> {
+    asked(tx, run, |input| input.thinking)
+}
+
+/// Whether the model of a run is asked to answer sooner: what its messages say, else what was chosen for
+/// its conversation, its agent or the workspace. Nothing where nobody chose.
+///
+/// # Errors
+/// When the disk fails.
+pub fn fast(tx: &impl ReadExt, run: &Run) -> Result<Option<Fast>, StoreError> {
+    if let Some(fast) = asked(tx, run, |input| input.fast)? {
+        return Ok(Some(fast));
+    }
+    match tx.get::<Session>(run.session)? {
+        Some(session) => Ok(habits::of_session(tx, &session)?.fast),
+        None => Ok(None),
+    }
+}
+
+/// What the messages of a run ask for.
+fn asked<T>(
+    tx: &impl ReadExt,
+    run: &Run,
+    of: impl Fn(&Input) -> Option<T>,
+) -> Result<Option<T>, StoreError> {
     let heard = queue::heard(tx, run.session, run.id)?;
-    if let Some(level) = heard.iter().rev().find_map(|input| input.thinking) {
-        return Ok(Some(level));
+    if let Some(asked) = heard.iter().rev().find_map(&of) {
+        return Ok(Some(asked));
     }
     let Some(session) = tx.get::<Session>(run.session)? else { return Ok(None) };
     let from = run.first_event.max(session.events.saturating_sub(LOOKED_AT));
@@ -63,10 +87,10 @@ pub fn thinking_asked(tx: &impl ReadExt, run: &Run) -> Result<Option<Thinking>, 
     }
     for event in super::events(tx, run.session, from, session.events)?.into_iter().rev() {
         let EventKind::Input { input: Some(id), .. } = event.kind else { continue };
-        if let Some(level) = tx.get::<Input>(id)?.and_then(|input| input.thinking)
+        if let Some(asked) = tx.get::<Input>(id)?.as_ref().and_then(&of)
             && event.run == Some(run.id)
         {
-            return Ok(Some(level));
+            return Ok(Some(asked));
         }
     }
     Ok(None)

@@ -92,6 +92,7 @@ pub fn answer(tx: &mut WriteTx<'_>, id: RunId, answered: Answered) -> Result<Res
             state: InputState::Assigned(id),
             demand: None,
             thinking: answered.thinking,
+            fast: None,
             by: tx.by(),
             created_at: tx.now(),
             ..input.clone()

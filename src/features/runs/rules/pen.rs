@@ -138,7 +138,7 @@ impl Pen {
         }
         for mut input in queries::queue::heard(tx, self.session.id, self.run.id)? {
             let steered = input.state == InputState::Accepted;
-            if input.model.is_some() || input.thinking.is_some() {
+            if input.model.is_some() || input.thinking.is_some() || input.fast.is_some() {
                 let before = asks.and_then(|asks: Asks| asks.model);
                 asks = Some(Asks { model: input.model.clone().or(before) });
             }

@@ -15,7 +15,7 @@ use crate::features::runs::model::{
 use crate::features::runs::queries::{park as reading_park, queue as reading};
 use crate::kernel::text::MAX_TEXT;
 use crate::kernel::{
-    DropPolicy, Event, InputId, Placed, QueueMode, RunId, RunState, RunTrigger, SessionId,
+    DropPolicy, Event, Fast, InputId, Placed, QueueMode, RunId, RunState, RunTrigger, SessionId,
     Thinking, Timestamp, WaitFor,
 };
 use crate::store::{ReadExt, WriteTx};
@@ -50,6 +50,8 @@ pub struct NewInput {
     pub demand: Option<Demand>,
     /// How much the model thinks about this message alone.
     pub thinking: Option<Thinking>,
+    /// Whether it is to answer this message sooner.
+    pub fast: Option<Fast>,
 }
 
 impl NewInput {
@@ -64,6 +66,7 @@ impl NewInput {
             attached: Vec::new(),
             demand: None,
             thinking: None,
+            fast: None,
         }
     }
 
@@ -125,6 +128,7 @@ pub fn queue(tx: &mut WriteTx<'_>, session: SessionId, new: NewInput) -> Result<
         attached: new.attached,
         demand: new.demand,
         thinking: new.thinking,
+        fast: new.fast,
         ..Input::words(tx.new_id(), to, (tx.by(), text), tx.now())
     };
     place(tx, session, input, &queueing)
@@ -255,8 +259,9 @@ fn make_room(
 
 /// Whether two messages may share a turn: the same person, the same way, the same model.
 fn is_alike(one: &Input, other: &Input) -> bool {
-    let context =
-        |input: &Input| (input.by.account(), input.trigger, input.model.clone(), input.thinking);
+    let context = |input: &Input| {
+        (input.by.account(), input.trigger, input.model.clone(), input.thinking, input.fast)
+    };
     context(one) == context(other)
 }
 

@@ -60,6 +60,7 @@ pub fn resend(tx: &mut WriteTx<'_>, new: Resend, by: AccountId) -> Result<Sent, 
         model: input.model,
         attached: input.attached,
         thinking: input.thinking,
+        fast: input.fast,
         ..NewInput::chat(new.text.unwrap_or(input.text))
     };
     let sent = queue(tx, session.id, said)?;

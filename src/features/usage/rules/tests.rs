@@ -181,6 +181,7 @@ impl Bench {
                 size: Size { bytes, images: 0 },
                 max_output: 2_000,
                 heeds_limit: true,
+                percent: 100,
             };
             let admitted = admit(tx, &ask)?;
             Ok((admitted.model.price, tx.get::<Reservation>(admitted.reservation)?.unwrap()))
@@ -303,6 +304,7 @@ fn the_bound_of_a_call_comes_from_what_the_tightest_budget_can_pay() {
                 size: Size { bytes: 20_000, images: 0 },
                 max_output: 16_384,
                 heeds_limit: true,
+                percent: 100,
             };
             admit(tx, &ask)
         })

@@ -172,6 +172,7 @@ impl World {
                 size: Size { bytes, images: 0 },
                 max_output,
                 heeds_limit: true,
+                percent: 100,
             };
             admit(tx, &ask)
         });
