@@ -44,6 +44,7 @@ pub fn workspace() -> Schema {
         runs::model::Park,
         runs::model::Child,
         runs::model::Branch,
+        runs::model::ReadMark,
         runs::model::SubagentLimits,
         jobs::model::Job,
         connections::model::Connection,

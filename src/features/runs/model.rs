@@ -20,6 +20,7 @@ mod habits;
 mod halt;
 mod input;
 mod limits;
+mod marks;
 mod park;
 mod queue;
 mod session;
@@ -39,6 +40,7 @@ pub use habits::{Habits, NEVER, TALK_CHOICES, TalkChoice, TalkWish};
 pub use halt::{HALTS, Halt, HaltCause, HaltOf};
 pub use input::{COMMENT_BY, INPUT_KEPT, INPUT_OPEN, INPUTS, Input, InputState};
 pub use limits::{Bound, SUBAGENT_LIMITS, SubagentLimits};
+pub use marks::{MARKS_BY_MEMBER, READ_MARKS, ReadMark};
 pub use park::{PARKS, PARKS_BY_TASK, Park};
 pub use queue::{
     ChosenBy, MAX_CAP, MAX_DEBOUNCE_MS, QUEUE_CHOICES, QueueChoice, QueueOf, QueueWish, Queueing,

@@ -11,6 +11,7 @@ pub mod habits;
 pub mod halt;
 pub mod limits;
 pub mod makeup;
+pub mod marks;
 pub mod onward;
 pub mod park;
 pub mod questions;
@@ -340,6 +341,13 @@ fn parts_of(parts: &Body) -> Vec<Part> {
 #[must_use]
 pub fn has_calls(parts: &Body) -> bool {
     parts_of(parts).iter().any(|part| matches!(part, Part::ToolCall { .. }))
+}
+
+/// Whether an answer says something; one that is too long for the log itself does.
+#[must_use]
+pub fn has_words(parts: &Body) -> bool {
+    let says = |part: &Part| matches!(part, Part::Text { text } if !text.trim().is_empty());
+    matches!(parts, Body::Blob { .. }) || parts_of(parts).iter().any(says)
 }
 
 /// Whether an agent has a background run that holds its slot: a waiting one has given it back.

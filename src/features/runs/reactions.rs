@@ -62,6 +62,7 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RunError> {
             Some(job) => hear(tx, *session, &job),
             None => Ok(()),
         },
+        Event::MemberLeft { account } => rules::marks::forget(tx, *account),
         // What no run has read has become an inbox item: the inbox reacts before.
         Event::RunEnded { run, .. } => match tx.get::<Run>(*run)? {
             Some(run) if run.task.is_some() => rules::drop_comments(tx, run.session),

@@ -17,7 +17,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("agents", &["agents", "agent_reach", "model_fallbacks"]),
     ("runs of agents", &["inbox", "runs", "sessions", "session_events", "counters"]),
     ("chats", &["queued_inputs", "jobs", "usage", "reservations", "model_ratios", "file_reverts"]),
-    ("chats", &["subagents"]),
+    ("chats", &["subagents", "read_marks"]),
     ("the consumer", &["usage_days", "usage_day_zone", "usage_sources"]),
     ("connections", &["connections", "connection_keys", "connection_spare_keys", "model_offers"]),
     ("accounts", &["connection_grants", "connection_logins"]),

@@ -13,8 +13,8 @@ use crate::features::inbox::model::INBOX;
 use crate::features::jobs::model::JOBS;
 use crate::features::notifications::model::{CHOICES, FANOUTS, NOTIFICATIONS, RECIPIENTS, WATCHES};
 use crate::features::runs::model::{
-    BRANCHES, CHILDREN, CONTEXTS, HALTS, INPUTS, PARKS, QUEUE_CHOICES, RUNS, SESSION_EVENTS,
-    SESSIONS, SUBAGENT_LIMITS, TALK_CHOICES,
+    BRANCHES, CHILDREN, CONTEXTS, HALTS, INPUTS, PARKS, QUEUE_CHOICES, READ_MARKS, RUNS,
+    SESSION_EVENTS, SESSIONS, SUBAGENT_LIMITS, TALK_CHOICES,
 };
 use crate::features::streams::model::STREAMS;
 use crate::features::tasks::model::TASKS;
@@ -81,6 +81,7 @@ const ROWS: &[(u16, Can)] = &[
     (PARKS.number, Can::Read),
     (CHILDREN.number, Can::Read),
     (BRANCHES.number, Can::Read),
+    (READ_MARKS.number, Can::Read),
     (JOBS.number, Can::Read),
     (USAGE.number, Can::Read),
     (RESERVATIONS.number, Can::Read),

@@ -12,8 +12,8 @@ use crate::features::notifications::model::{
 };
 use crate::features::runs::model::{
     BRANCHES, Branch, CHILDREN, CONTEXTS, Child, Context, INPUTS, Input, PARKS, Park,
-    QUEUE_CHOICES, QueueChoice, QueueOf, RUNS, Run, SESSION_EVENTS, SESSIONS, Session,
-    SessionEvent, TALK_CHOICES, TalkChoice,
+    QUEUE_CHOICES, QueueChoice, QueueOf, READ_MARKS, RUNS, ReadMark, Run, SESSION_EVENTS, SESSIONS,
+    Session, SessionEvent, TALK_CHOICES, TalkChoice,
 };
 use crate::features::runs::queries::talk;
 use crate::features::usage::model::budget::{BUDGET_WAITS, BudgetWait};
@@ -107,6 +107,10 @@ impl<'r> Eye<'r> {
             t if t == PARKS.number => typed::<Park>(row).map(|one| self.run(one.run)),
             t if t == CHILDREN.number => typed::<Child>(row).map(|one| self.run(one.run)),
             t if t == BRANCHES.number => typed::<Branch>(row).map(|one| self.session(one.session)),
+            // How far somebody has read is their own business.
+            t if t == READ_MARKS.number => {
+                typed::<ReadMark>(row).map(|mark| Ok(mark.member == self.who.account))
+            }
             t if t == JOBS.number => typed::<Job>(row).map(|one| self.run(one.run)),
             t if t == RESERVATIONS.number => typed::<Reservation>(row).map(|one| self.run(one.run)),
             t if t == BUDGET_WAITS.number => typed::<BudgetWait>(row).map(|one| self.run(one.run)),

@@ -24,7 +24,9 @@ pub struct Session {
     pub id: SessionId,
     /// The agent.
     pub agent: AgentId,
-    /// `agent:<slug>:main`, `agent:<slug>:task:<task>`, `agent:<slug>:explicit:<id>`.
+    /// `agent:<slug>:main` or `agent:<slug>:person:<account>` for a person's first conversation,
+    /// `agent:<slug>:dashboard:<id>` for each further one, `agent:<slug>:task:<task>`,
+    /// `agent:<slug>:explicit:<id>` of a program.
     pub key: String,
     /// The person it belongs to; none for work.
     pub owner: Option<AccountId>,
@@ -57,6 +59,72 @@ pub struct Session {
     pub thinking: Option<Thinking>,
     /// Whether both go over to the conversation that comes after it.
     pub lasting: bool,
+    /// Whether the whole workspace sees it and may speak in it; one of a person is private without.
+    pub shared: bool,
+}
+
+impl Session {
+    /// Whether it is a person's own and nobody else's business.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        self.owner.is_some() && !self.shared
+    }
+
+    /// Whether this person may speak in it: it is about work, their own, or shared.
+    #[must_use]
+    pub fn admits(&self, account: AccountId) -> bool {
+        !self.is_private() || self.owner == Some(account)
+    }
+}
+
+/// The layout before conversations could be shared. Frozen.
+#[derive(Deserialize)]
+struct SessionV2 {
+    id: SessionId,
+    agent: AgentId,
+    key: String,
+    owner: Option<AccountId>,
+    task: Option<TaskId>,
+    epoch: u64,
+    events: u32,
+    active_run: Option<RunId>,
+    loaded_tools: Vec<String>,
+    #[serde(with = "millisecond::required")]
+    created_at: Timestamp,
+    #[serde(with = "millisecond::required")]
+    last_at: Timestamp,
+    #[serde(with = "millisecond::optional")]
+    archived_at: Option<Timestamp>,
+    name: Option<String>,
+    leaf: Option<InputId>,
+    model: Option<String>,
+    thinking: Option<Thinking>,
+    lasting: bool,
+}
+
+impl SessionV2 {
+    fn now(self) -> Session {
+        Session {
+            id: self.id,
+            agent: self.agent,
+            key: self.key,
+            owner: self.owner,
+            task: self.task,
+            epoch: self.epoch,
+            events: self.events,
+            active_run: self.active_run,
+            loaded_tools: self.loaded_tools,
+            created_at: self.created_at,
+            last_at: self.last_at,
+            archived_at: self.archived_at,
+            name: self.name,
+            leaf: self.leaf,
+            model: self.model,
+            thinking: self.thinking,
+            lasting: self.lasting,
+            shared: false,
+        }
+    }
 }
 
 /// The layout before conversations had names and models of their own. Frozen.
@@ -83,7 +151,7 @@ impl Record for Session {
     type Id = SessionId;
     const TABLE: Table = SESSIONS;
     const CLASS: Class = Class::Work;
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     const INDEXES: &'static [Index] = &[SESSION_BY_KEY, SESSION_BY_AGENT];
     fn id(&self) -> SessionId {
         self.id
@@ -119,31 +187,36 @@ impl Record for Session {
             model: Some("practice-1".into()),
             thinking: Some(Thinking::High),
             lasting: true,
+            shared: true,
         }
     }
     fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
-        if version != 1 {
-            return Err(DecodeError::UnknownVersion { table: SESSIONS.name, version });
+        match version {
+            1 => {
+                let old: SessionV1 = codec::decode(body)?;
+                Ok(Self {
+                    id: old.id,
+                    agent: old.agent,
+                    key: old.key,
+                    owner: old.owner,
+                    task: old.task,
+                    epoch: old.epoch,
+                    events: old.events,
+                    active_run: old.active_run,
+                    loaded_tools: old.loaded_tools,
+                    created_at: old.created_at,
+                    last_at: old.last_at,
+                    archived_at: old.archived_at,
+                    name: None,
+                    leaf: None,
+                    model: None,
+                    thinking: None,
+                    lasting: false,
+                    shared: false,
+                })
+            }
+            2 => Ok(codec::decode::<SessionV2>(body)?.now()),
+            _ => Err(DecodeError::UnknownVersion { table: SESSIONS.name, version }),
         }
-        let old: SessionV1 = codec::decode(body)?;
-        Ok(Self {
-            id: old.id,
-            agent: old.agent,
-            key: old.key,
-            owner: old.owner,
-            task: old.task,
-            epoch: old.epoch,
-            events: old.events,
-            active_run: old.active_run,
-            loaded_tools: old.loaded_tools,
-            created_at: old.created_at,
-            last_at: old.last_at,
-            archived_at: old.archived_at,
-            name: None,
-            leaf: None,
-            model: None,
-            thinking: None,
-            lasting: false,
-        })
     }
 }

@@ -46,12 +46,13 @@ pub fn of_workspace(tx: &impl ReadExt) -> Result<Habits, StoreError> {
 }
 
 /// Whether what is said now begins a new conversation: the hour of the day has come since this one
-/// began, or nobody has spoken in it for too long. One in which something works is not over.
+/// began, or nobody has spoken in it for too long. One in which something works is not over, and one that
+/// others speak in, too, only when somebody says so.
 ///
 /// # Errors
 /// When the disk fails.
 pub fn is_over(tx: &impl ReadExt, session: &Session, now: Timestamp) -> Result<bool, StoreError> {
-    let place = session.owner.is_some() && talk::is_place(&session.key);
+    let place = session.is_private() && talk::is_place(&session.key);
     if !place || session.active_run.is_some() || session.events == 0 {
         return Ok(false);
     }

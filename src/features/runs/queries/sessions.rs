@@ -17,11 +17,11 @@ const LAST: usize = 6;
 /// How much of its first words a conversation is called by.
 const TITLE: usize = 48;
 
-/// Whether a person finds a conversation among theirs: it is their own, or about a task.
+/// Whether a person finds a conversation among theirs: it is their own, shared, or about a task.
 #[must_use]
 pub fn is_listed(session: &Session, account: AccountId) -> bool {
     let theirs = match session.owner {
-        Some(owner) => owner == account,
+        Some(_) => session.admits(account),
         None => session.task.is_some(),
     };
     theirs && !children::is_key(&session.key)

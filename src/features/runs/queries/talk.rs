@@ -55,11 +55,50 @@ pub fn is_place(key: &str) -> bool {
     place == "main" || (place.starts_with("person:") && !place.contains(":branch:"))
 }
 
-/// Whether this person may look at a session: work is for all, talk for its owner and for those
-/// who run the workspace.
+/// Whether a session's key is that of talk: the first conversation of a person with an agent, a further
+/// one, or a branch of such; not that of work, of a program or of a part of a run.
+#[must_use]
+pub fn is_talk(key: &str) -> bool {
+    let place = key.splitn(3, ':').nth(2).unwrap_or_default();
+    let first = place.split(':').next().unwrap_or_default();
+    matches!(first, "main" | "person" | "dashboard")
+}
+
+/// Whether a session's key is the place of a further conversation, and not that of a branch of one.
+#[must_use]
+pub fn is_further(key: &str) -> bool {
+    let place = key.splitn(3, ':').nth(2).unwrap_or_default();
+    place.starts_with("dashboard:") && !place.contains(":branch:")
+}
+
+/// The key of a further conversation with an agent.
+#[must_use]
+pub fn further_key(agent: &Agent, id: SessionId) -> String {
+    format!("agent:{}:dashboard:{id}", agent.slug)
+}
+
+/// The conversation that goes on now in the place of this one, if it does and this person may speak there;
+/// work and programs have places of their own.
+///
+/// # Errors
+/// When the disk fails.
+pub fn goes_on(
+    tx: &impl ReadExt,
+    session: &Session,
+    account: AccountId,
+) -> Result<Option<Session>, StoreError> {
+    if session.owner.is_none() || !is_talk(&session.key) {
+        return Ok(None);
+    }
+    let now = session_by_key(tx, &session.key)?;
+    Ok(now.filter(|now| now.owner == session.owner && now.admits(account)))
+}
+
+/// Whether this person may look at a session: work and what is shared is for all, private talk for its
+/// owner and for those who run the workspace.
 #[must_use]
 pub fn may_see(session: &Session, account: AccountId, role: Role) -> bool {
-    session.owner.is_none_or(|owner| owner == account) || matches!(role, Role::Owner | Role::Admin)
+    session.admits(account) || matches!(role, Role::Owner | Role::Admin)
 }
 
 /// Whether this person may look at a run.
@@ -79,14 +118,14 @@ pub fn may_see_run(
     Ok(session.is_some_and(|session| may_see(&session, account, role)))
 }
 
-/// Whether this person may speak in the conversation of a run: in work everybody may, in a private
-/// conversation only the one whose it is.
+/// Whether this person may speak in the conversation of a run: in work and in what is shared everybody
+/// may, in a private conversation only the one whose it is.
 ///
 /// # Errors
 /// When the disk fails.
 pub fn may_speak(tx: &impl ReadExt, run: &Run, account: AccountId) -> Result<bool, StoreError> {
     let session = tx.get::<Session>(run.session)?;
-    Ok(session.is_some_and(|session| session.owner.is_none_or(|owner| owner == account)))
+    Ok(session.is_some_and(|session| session.admits(account)))
 }
 
 /// Whether it is to be noted that this person looks at a conversation: it is somebody else's private one,
@@ -101,7 +140,7 @@ pub fn must_note(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let Some(session) = tx.get::<Session>(session)? else { return Ok(false) };
-    if session.owner.is_none_or(|owner| owner == account) {
+    if session.admits(account) {
         return Ok(false);
     }
     let noted = |event: &SessionEvent| {
@@ -120,7 +159,8 @@ pub fn title_for(tx: &impl ReadExt, run: &Run, account: AccountId) -> Result<Str
     if run.item.is_some() {
         return Ok(run.title.clone());
     }
-    let owner = tx.get::<Session>(run.session)?.and_then(|session| session.owner);
+    let session = tx.get::<Session>(run.session)?.filter(Session::is_private);
+    let owner = session.and_then(|session| session.owner);
     let Some(other) = owner.filter(|owner| *owner != account) else {
         return Ok(run.title.clone());
     };
@@ -158,11 +198,12 @@ pub fn may_hear(tx: &impl ReadExt, run: RunId, account: AccountId) -> Result<boo
     may_see_run(tx, &run, account, member.role)
 }
 
-/// Whether what was said and done in another conversation may be told in this one: what belongs to
-/// nobody may be told everywhere, what belongs to a person in conversations of that person.
+/// Whether what was said and done in another conversation may be told in this one: what is for all may be
+/// told everywhere, what is private in private conversations of the same person.
 #[must_use]
 pub fn may_tell(own: &Session, other: &Session) -> bool {
-    other.id == own.id || other.owner.is_none() || other.owner == own.owner
+    let private = own.is_private() && other.owner == own.owner;
+    other.id == own.id || !other.is_private() || private
 }
 
 /// The same by their ids; nothing of a conversation that is gone is told.
@@ -197,8 +238,8 @@ pub fn newest(
     Ok((all, complete))
 }
 
-/// The conversations of an agent that a person may open from the chat: their own, former ones too,
-/// and those about tasks. Where something was said last comes first. The own ones are not pushed out
+/// The conversations of an agent that a person may open from the chat: their own, former ones too, those
+/// that are shared, and those about tasks. Where something was said last comes first. The own ones are not pushed out
 /// by those about tasks, however many there are.
 ///
 /// # Errors

@@ -21,7 +21,7 @@ use crate::store::{ReadExt, StoreError, WriteTx};
 use super::RunError;
 use super::input::{SessionSpec, open_session};
 use super::life::{self, RunSpec};
-use super::queue;
+use super::{marks, queue};
 
 /// How many events are looked through at once for the newest summary.
 const CHUNK: u32 = 256;
@@ -192,7 +192,11 @@ pub(super) fn open(
         former.archived_at = Some(tx.now());
         tx.put(&former)?;
     }
-    let session = open_session(tx, SessionSpec { agent, key, owner, task })?;
+    let mut session = open_session(tx, SessionSpec { agent, key, owner, task })?;
+    session.shared = parent.shared;
+    if let Some(former) = &replaced {
+        marks::carry(tx, former, &session)?;
+    }
     Ok((session, replaced))
 }
 

@@ -28,7 +28,7 @@ pub fn ask(
     let of = of.filter(|_| 0 < parent.events).ok_or(RunError::Silent)?;
     let upto = parent.events;
     let (mut session, _) = again::open(tx, &parent, BranchWhy::Aside)?;
-    session.events = upto;
+    (session.events, session.shared) = (upto, false);
     session.loaded_tools.clone_from(&parent.loaded_tools);
     (session.model, session.thinking) = (parent.model.clone(), parent.thinking);
     let context = again::context_at(tx, &parent, upto)?;

@@ -150,6 +150,8 @@ pub fn spawn(tx: &mut WriteTx<'_>, new: NewChild) -> Result<(Child, Run), RunErr
     let owner = home.owner;
     let spec = SessionSpec { agent: agent.id, key, owner, task: None };
     let mut session = open_session(tx, spec)?;
+    // What it finds out is told there.
+    session.shared = home.shared;
     if new.fork {
         fork::copy(tx, &home, &mut session)?;
     }

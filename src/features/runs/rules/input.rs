@@ -54,6 +54,7 @@ pub fn open_session(tx: &mut WriteTx<'_>, spec: SessionSpec) -> Result<Session, 
         model: None,
         thinking: None,
         lasting: false,
+        shared: false,
     };
     tx.put(&session)?;
     Ok(session)

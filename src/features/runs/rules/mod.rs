@@ -14,6 +14,7 @@ pub mod halt;
 mod input;
 mod life;
 pub mod limits;
+pub mod marks;
 pub mod onward;
 pub mod park;
 mod pen;
@@ -68,6 +69,9 @@ pub enum RunError {
     /// Somebody else's conversation.
     #[error("this conversation is private; only whose it is may speak in it")]
     Private,
+    /// Only whose it is may do this.
+    #[error("this conversation is shared; only whose it is may do that")]
+    NotYours,
     /// Somebody else has a conversation in its place.
     #[error("somebody else talks in the place of this conversation now")]
     Taken,
@@ -194,6 +198,7 @@ impl Problem for RunError {
             Self::Silent => "session_empty",
             Self::Former => "session_former",
             Self::Private => "session_private",
+            Self::NotYours => "session_shared",
             Self::Taken => "session_taken",
             Self::Moved => "conversation_moved",
             Self::Empty => "message_empty",
@@ -233,7 +238,7 @@ impl Problem for RunError {
 
     fn kind(&self) -> ProblemKind {
         match self {
-            Self::Private => ProblemKind::Forbidden,
+            Self::Private | Self::NotYours => ProblemKind::Forbidden,
             Self::NotFound(_) | Self::NoSession(_) | Self::NoAgent(_) => ProblemKind::NotFound,
             Self::Archived(_)
             | Self::Ended(_)

@@ -52,7 +52,7 @@ pub fn check(tx: &impl ReadExt, of: RunId, by: AccountId) -> Result<(Run, Sessio
         return Err(RunError::NotBegun(run.name()));
     }
     let session = tx.get::<Session>(run.session)?.ok_or(RunError::NoSession(run.session))?;
-    if session.owner.is_some_and(|owner| owner != by) {
+    if !session.admits(by) {
         return Err(RunError::NoSession(session.id));
     }
     if session.archived_at.is_some() {

@@ -13,6 +13,7 @@ use crate::store::{ReadExt, WriteTx};
 use super::RunError;
 use super::children;
 use super::dropped::{close_unread, tell_overflowed};
+use super::marks;
 use super::queue::hand_over;
 
 /// An open run.
@@ -101,6 +102,9 @@ impl Pen {
                 self.run.steps += 1;
             }
             _ => {}
+        }
+        if let EventKind::Assistant { parts, .. } = &kind {
+            marks::answered(tx, &self.session, parts)?;
         }
         let event = SessionEvent {
             session: self.session.id,
@@ -222,6 +226,7 @@ impl Pen {
         run.ended_at = Some(tx.now());
         run.summary = summary;
         let word = outcome.word().to_owned();
+        marks::ended(tx, &session, &outcome)?;
         run.outcome = Some(outcome);
         tx.put(&run)?;
         session.active_run = None;
@@ -255,6 +260,9 @@ impl Pen {
         }
         self.rest(tx.now());
         self.append(tx, EventKind::Waiting { waits_for, detail: detail.clone(), until })?;
+        if waits_for == WaitFor::Question {
+            marks::said(tx, &self.session, None)?;
+        }
         self.run.state = RunState::Waiting;
         self.run.waiting =
             Some(Waiting { waits_for, since: tx.now(), detail, needs_micros, until });

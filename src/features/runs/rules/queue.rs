@@ -25,6 +25,7 @@ use super::children;
 use super::context;
 use super::dropped::drop_talk;
 use super::life::{self, RunSpec};
+use super::marks;
 use super::park;
 
 pub use super::dropped::{bring_back, dismiss, withdraw};
@@ -115,6 +116,7 @@ pub fn queue(tx: &mut WriteTx<'_>, session: SessionId, new: NewInput) -> Result<
     if agent.archived_at.is_some() {
         return Err(RunError::Archived(agent.name));
     }
+    marks::spoke(tx, &session, new.trigger)?;
     let queueing = reading::of_session(tx, &session)?;
     let mode = match new.demand {
         Some(_) => QueueMode::Followup,

@@ -26,8 +26,8 @@ fn theirs(tx: &WriteTx<'_>, id: InputId, by: AccountId) -> Result<Input, RunErro
     input.ok_or_else(|| RunError::NotFound(format!("of message {id}")))
 }
 
-/// Says a message once more that was read in a conversation of this person's that goes on now. It takes
-/// its files along.
+/// Says a message of this person's once more that was read in a conversation which goes on now, their own
+/// or a shared one. It takes its files along.
 ///
 /// # Errors
 /// `Unread` when nobody has read it, `Former` when its conversation does not go on, `Busy` while a run
@@ -39,7 +39,7 @@ pub fn resend(tx: &mut WriteTx<'_>, new: Resend, by: AccountId) -> Result<Sent, 
     }
     let Some(read) = versions::read_in(tx, &input)? else { return Err(RunError::Former) };
     let versions::ReadIn { session: parent, event, run: of } = read;
-    if parent.owner != Some(by) {
+    if parent.owner.is_none() || !parent.admits(by) {
         return Err(RunError::NoSession(parent.id));
     }
     if parent.active_run.is_some() {

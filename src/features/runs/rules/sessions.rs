@@ -1,13 +1,14 @@
-//! What people do with whole conversations: name them, put them out of the way, bring them back, begin
-//! them anew.
+//! What people do with whole conversations: begin further ones, share them, name them, put them out of
+//! the way, bring them back, begin them anew.
 
-use crate::features::runs::model::Session;
-use crate::features::runs::queries::{self, children};
+use crate::features::agents::model::Agent;
+use crate::features::runs::model::{CHILDREN_BY_SESSION, Child, Run, Session};
+use crate::features::runs::queries::{self, branches, children, talk};
 use crate::kernel::text::ellipsis;
-use crate::kernel::{AccountId, SessionId, Thinking};
-use crate::store::{ReadExt, WriteTx};
+use crate::kernel::{AccountId, AgentId, SessionId, Thinking};
+use crate::store::{KeyBuf, Range, ReadExt, WriteTx};
 
-use super::{RunError, SessionSpec, dropped, life, open_session, queue};
+use super::{RunError, SessionSpec, dropped, life, marks, open_session, queue};
 
 /// The longest name, in characters.
 const MAX_NAME: usize = 120;
@@ -16,10 +17,92 @@ const ARCHIVED: &str = "the conversation was archived";
 /// A conversation that this person may change: their own, or one about work. Those of sub-agents
 /// belong to their runs.
 fn usable(tx: &WriteTx<'_>, id: SessionId, by: AccountId) -> Result<Session, RunError> {
-    let found = tx.get::<Session>(id)?.filter(|session| {
-        session.owner.is_none_or(|owner| owner == by) && !children::is_key(&session.key)
-    });
-    found.ok_or(RunError::NoSession(id))
+    let found = tx.get::<Session>(id)?.filter(|session| !children::is_key(&session.key));
+    match found {
+        Some(session) if session.owner.is_none_or(|owner| owner == by) => Ok(session),
+        Some(session) if session.shared => Err(RunError::NotYours),
+        _ => Err(RunError::NoSession(id)),
+    }
+}
+
+/// Begins a further conversation of this person with an agent, beside those that go on. One in which
+/// nothing was said yet, and that nobody named, is it already.
+///
+/// # Errors
+/// `NoAgent` and `Archived`.
+pub fn begin(
+    tx: &mut WriteTx<'_>,
+    (agent, by): (AgentId, AccountId),
+    name: &str,
+) -> Result<Session, RunError> {
+    let agent = tx.get::<Agent>(agent)?.ok_or(RunError::NoAgent(agent))?;
+    if agent.archived_at.is_some() {
+        return Err(RunError::Archived(agent.name));
+    }
+    let name = clean(name);
+    let unused = |session: &Session| {
+        let empty = session.events == 0 && session.leaf.is_none() && session.name.is_none();
+        let theirs = session.owner == Some(by) && session.is_private();
+        empty && theirs && session.archived_at.is_none() && talk::is_further(&session.key)
+    };
+    if name.is_none()
+        && let Some(unused) = talk::newest(tx, agent.id, unused)?.0.into_iter().next()
+    {
+        return Ok(unused);
+    }
+    let key = talk::further_key(&agent, tx.new_id());
+    let spec = SessionSpec { agent: agent.id, key, owner: Some(by), task: None };
+    let mut session = open_session(tx, spec)?;
+    session.name = name;
+    tx.put(&session)?;
+    Ok(session)
+}
+
+/// Lets the whole workspace see a conversation of this person's and speak in it, or makes it theirs alone
+/// again; what its sub-agents do goes with it, and what it was before somebody said something in other
+/// words becomes private with it.
+///
+/// # Errors
+/// `NotYours` and `NoSession` when it is not this person's talk.
+pub fn share(
+    tx: &mut WriteTx<'_>,
+    id: SessionId,
+    by: AccountId,
+    shared: bool,
+) -> Result<(), RunError> {
+    let session = usable(tx, id, by)?;
+    if session.owner.is_none() || !talk::is_talk(&session.key) {
+        return Err(RunError::NoSession(id));
+    }
+    let mut left = vec![id];
+    if !shared {
+        let mut at = id;
+        while let Some(branch) = branches::of_session(tx, at)?
+            && !left.contains(&branch.parent)
+        {
+            at = branch.parent;
+            left.push(at);
+        }
+    }
+    while let Some(at) = left.pop() {
+        let Some(mut session) = tx.get::<Session>(at)? else { continue };
+        let parts = tx.scan::<Child>(CHILDREN_BY_SESSION, &Range::prefix(KeyBuf::of(&at)))?;
+        for part in parts {
+            left.extend(tx.get::<Run>(part.run)?.map(|run| run.session));
+        }
+        session.shared = shared;
+        tx.put(&session)?;
+        if !shared {
+            marks::narrow(tx, &session)?;
+        }
+    }
+    Ok(())
+}
+
+/// A name as it is kept; none when it says nothing.
+fn clean(name: &str) -> Option<String> {
+    let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
+    (!name.is_empty()).then(|| ellipsis(&name, MAX_NAME))
 }
 
 /// Names a conversation; an empty name lets it be called by its first words again.
@@ -33,8 +116,7 @@ pub fn rename(
     name: &str,
 ) -> Result<(), RunError> {
     let mut session = usable(tx, id, by)?;
-    let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
-    session.name = (!name.is_empty()).then(|| ellipsis(&name, MAX_NAME));
+    session.name = clean(name);
     tx.put(&session)?;
     Ok(())
 }
@@ -57,6 +139,7 @@ fn put_away(tx: &mut WriteTx<'_>, mut session: Session, by: AccountId) -> Result
     dropped::drop_talk(tx, session.id, |_| true, ARCHIVED)?;
     session.archived_at = Some(tx.now());
     tx.put(&session)?;
+    marks::quiet(tx, session.id)?;
     stop_in(tx, &session, by)
 }
 
@@ -119,6 +202,7 @@ pub fn reset(tx: &mut WriteTx<'_>, id: SessionId, by: AccountId) -> Result<Sessi
     }
     queue::carry(tx, &old, &mut new)?;
     tx.put(&new)?;
+    marks::carry(tx, &old, &new)?;
     stop_in(tx, &old, by)?;
     Ok(new)
 }

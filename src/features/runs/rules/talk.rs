@@ -13,9 +13,12 @@ use super::{
 /// by what was chosen begins anew.
 ///
 /// # Errors
-/// As [`queue()`].
+/// `Private` in somebody else's conversation, and as [`queue()`].
 pub fn say(tx: &mut WriteTx<'_>, session: SessionSpec, new: NewInput) -> Result<Sent, RunError> {
     let session = open_session(tx, session)?;
+    if tx.by().account().is_some_and(|by| !session.admits(by)) {
+        return Err(RunError::Private);
+    }
     let session = habits::fresh(tx, session)?;
     queue(tx, session.id, new)
 }
@@ -102,7 +105,7 @@ pub(super) fn not_begun(tx: &WriteTx<'_>, run: RunId) -> Result<Run, RunError> {
     run.filter(|run| run.started_at.is_none()).ok_or(RunError::Consumed)
 }
 
-/// Compacts a conversation of a person, or one about a task.
+/// Compacts a conversation that this person may speak in.
 ///
 /// # Errors
 /// As [`context::ask_compaction`], and `NoSession` when it is somebody else's.
@@ -113,7 +116,7 @@ pub fn compact(
     focus: &str,
 ) -> Result<RunId, RunError> {
     let session = tx.get::<Session>(id)?;
-    if session.is_none_or(|session| session.owner.is_some_and(|owner| owner != by)) {
+    if session.is_none_or(|session| !session.admits(by)) {
         return Err(RunError::NoSession(id));
     }
     context::ask_compaction(tx, id, focus)
