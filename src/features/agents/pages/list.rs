@@ -48,6 +48,8 @@ struct Row {
     percent: u8,
     tone: Tone,
     manager: Option<Face>,
+    /// How much was said to the reader that they have not seen.
+    unread: u64,
     dim: bool,
     group: Group,
 }
@@ -159,12 +161,14 @@ fn fleet(
     let mut rows = Vec::with_capacity(agents.len());
     let mut costs = Vec::with_capacity(agents.len());
     let mut open_items = 0;
+    let unread = runs::marks::of_member(snap, who.account)?;
     for agent in &agents {
         let activity = queries::activity(snap, agent, when.now)?;
         open_items += activity.open;
         let spent = usage::agent_month(snap, agent.id, when.now)?;
         costs.push((agent, spent));
-        rows.push(row(ws, who, snap, when, agent, activity, spent)?);
+        let row = row(ws, who, snap, when, agent, activity, spent)?;
+        rows.push(Row { unread: unread.with(agent.id), ..row });
     }
     let summary = summary(ws, snap, when, &costs, &rows, open_items)?;
     let list_href = ws.url("agents");
@@ -179,8 +183,9 @@ fn fleet(
         "" => list_href.clone(),
         word => format!("{list_href}?state={word}"),
     };
+    let live = Live::new(at).table("agents").table("runs").table("inbox").table("usage");
     Ok(Fleet {
-        live: Live::new(at).table("agents").table("runs").table("inbox").table("usage"),
+        live: runs::marks::heard(live),
         month: when.month(),
         filters,
         rows,
@@ -252,6 +257,7 @@ fn row(
         percent,
         tone,
         manager,
+        unread: 0,
         dim: group == Group::Off,
         group,
         href,

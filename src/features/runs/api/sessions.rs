@@ -10,10 +10,10 @@ use crate::features::agents::model::Agent;
 use crate::features::agents::queries as agents;
 use crate::features::runs::looking;
 use crate::features::runs::model::{QueueOf, Session};
-use crate::features::runs::queries::{self, search, sessions as reading, talk};
-use crate::features::runs::rules;
+use crate::features::runs::queries::{self, marks, search, sessions as reading, talk};
+use crate::features::runs::rules::{self, RunError};
 use crate::kernel::cursor::Page;
-use crate::kernel::{AgentId, Can, Fast, RunId, SessionId, TaskId, Thinking};
+use crate::kernel::{AccountId, AgentId, Can, Fast, RunId, SessionId, TaskId, Thinking};
 use crate::store::{ReadExt, StoreError};
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path, Query};
@@ -35,7 +35,10 @@ pub(super) fn routes() -> Routes {
         .get(
             "/agents/{agent}/sessions",
             list.needs(Can::Read).doc(|| {
-                Doc::new("Your conversations with an agent and those about tasks, newest first")
+                Doc::new(
+                    "Your conversations with an agent, those that others share and those about \
+                     tasks, newest first",
+                )
                     .query::<ListQuery>()
                     .returns::<Sessions>()
             }),
@@ -45,6 +48,15 @@ pub(super) fn routes() -> Routes {
             begin_anew.needs(Can::Chat).doc(|| {
                 Doc::new("Begin your conversation anew; the former one can still be read")
                     .returns::<Option<SessionOut>>()
+            }),
+        )
+        .post(
+            "/agents/{agent}/sessions/begin",
+            begin.needs(Can::Chat).doc(|| {
+                Doc::new("Begin a further conversation with an agent, beside those that go on")
+                    .body::<BeginBody>()
+                    .returns::<SessionOut>()
+                    .status(201)
             }),
         )
         .get(
@@ -66,10 +78,19 @@ pub(super) fn routes() -> Routes {
         )
         .patch(
             "/sessions/{session}",
-            rename.needs(Can::Chat).doc(|| {
-                Doc::new("Name a conversation; an empty name lets its first words name it again")
-                    .body::<NameBody>()
-                    .returns::<SessionOut>()
+            change.needs(Can::Chat).doc(|| {
+                Doc::new(
+                    "Name a conversation (an empty name lets its first words name it again), share \
+                     it with the workspace or make it private",
+                )
+                .body::<ChangeBody>()
+                .returns::<SessionOut>()
+            }),
+        )
+        .post(
+            "/sessions/{session}/read",
+            read.needs(Can::Read).doc(|| {
+                Doc::new("Say that you have read a conversation up to now").returns::<SessionOut>()
             }),
         )
         .get(
@@ -154,6 +175,12 @@ struct SessionOut {
     task: Option<TaskId>,
     /// Whether it is the one that you talk in now.
     yours: bool,
+    /// The person whose it is; none for work.
+    owner: Option<AccountId>,
+    /// Who sees it.
+    visibility: Visibility,
+    /// How much was said in it that you have not read.
+    unread: u32,
     /// The run that works in it.
     active_run: Option<RunId>,
     /// How many events it has.
@@ -204,11 +231,35 @@ struct CompactOut {
     run: RunId,
 }
 
-/// Another name.
+/// Who sees a conversation.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Visibility {
+    /// Whose it is; who runs the workspace may look, and that is noted in it.
+    Private,
+    /// Everybody in the workspace, who may speak in it, too.
+    Workspace,
+}
+
+/// Another name, or other people who see it.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct NameBody {
+struct ChangeBody {
     /// At most 120 characters.
+    #[serde(default)]
+    name: Option<String>,
+    /// Only its owner says that.
+    #[serde(default)]
+    visibility: Option<Visibility>,
+}
+
+/// A further conversation.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct BeginBody {
+    /// What it is called, at most 120 characters; without it, its first words name it, and one in which
+    /// nothing was said yet is used again.
+    #[serde(default)]
     name: String,
 }
 
@@ -238,7 +289,11 @@ struct FoundOut {
     until: Option<String>,
 }
 
-fn view(tx: &impl ReadExt, session: Session, own: &str) -> Result<SessionOut, StoreError> {
+fn view(
+    tx: &impl ReadExt,
+    session: Session,
+    (own, me): (&str, AccountId),
+) -> Result<SessionOut, StoreError> {
     let waiting = queries::open_inputs(tx, session.id)?.into_iter().map(MessageOut::of);
     let dropped = queries::queue::dropped(tx, session.id)?.into_iter().map(MessageOut::of);
     let context = queries::context(tx, session.id)?;
@@ -249,6 +304,12 @@ fn view(tx: &impl ReadExt, session: Session, own: &str) -> Result<SessionOut, St
         dropped: dropped.collect(),
         queue: QueueOut::of_session(tx, &session)?,
         yours: session.key == own && session.archived_at.is_none(),
+        owner: session.owner,
+        visibility: match session.is_private() {
+            true => Visibility::Private,
+            false => Visibility::Workspace,
+        },
+        unread: marks::unread(tx, session.id, me)?,
         waiting: waiting.collect(),
         title,
         state,
@@ -291,7 +352,7 @@ async fn list(
         let own = talk::own_key(snap, &agent, who.account, who.role)?;
         let mut all = talk::listed(snap, agent.id, who.account, LISTED)?;
         all.retain(|one| query.archived.is_none_or(|is| is == one.archived_at.is_some()));
-        let views = all.into_iter().map(|session| view(snap, session, &own));
+        let views = all.into_iter().map(|session| view(snap, session, (&own, who.account)));
         Ok::<_, ApiError>(views.collect::<Result<_, StoreError>>()?)
     })?;
     Ok(Json(Sessions { items }))
@@ -304,7 +365,7 @@ fn shown(ws: &Ws, who: &Person, id: SessionId) -> Result<SessionOut, ApiError> {
             Some(agent) => talk::own_key(snap, &agent, who.account, who.role)?,
             None => String::new(),
         };
-        Ok(view(snap, session, &own)?)
+        Ok(view(snap, session, (&own, who.account))?)
     })
 }
 
@@ -367,16 +428,49 @@ async fn search_in(
     Ok(Json(FoundOut { items, complete: found.complete, until }))
 }
 
-async fn rename(
+async fn change(
     ws: Ws,
     who: Person,
     once: Once,
     Path(id): Path<SessionId>,
-    Json(body): Json<NameBody>,
+    Json(body): Json<ChangeBody>,
 ) -> Result<Json<SessionOut>, ApiError> {
     let by = who.account;
-    let rename = once.run(move |tx| rules::sessions::rename(tx, id, by, &body.name));
-    ws.write(&who, rename).await?;
+    let change = once.run(move |tx| -> Result<_, RunError> {
+        if let Some(name) = &body.name {
+            rules::sessions::rename(tx, id, by, name)?;
+        }
+        match body.visibility {
+            Some(seen) => rules::sessions::share(tx, id, by, seen == Visibility::Workspace),
+            None => Ok(()),
+        }
+    });
+    ws.write(&who, change).await?;
+    Ok(Json(shown(&ws, &who, id)?))
+}
+
+async fn begin(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(name): Path<String>,
+    Json(body): Json<BeginBody>,
+) -> Result<Response, ApiError> {
+    let agent = ws.read(|snap| agent(snap, &name))?;
+    let of = (agent.id, who.account);
+    let begin = once.run(move |tx| rules::sessions::begin(tx, of, &body.name).map(|new| new.id));
+    let new = ws.write(&who, begin).await?;
+    Ok((StatusCode::CREATED, Json(shown(&ws, &who, new)?)).into_response())
+}
+
+async fn read(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(id): Path<SessionId>,
+) -> Result<Json<SessionOut>, ApiError> {
+    let by = who.account;
+    ws.write(&who, once.run(move |tx| rules::marks::read(tx, id, by))).await?;
     Ok(Json(shown(&ws, &who, id)?))
 }
 

@@ -9,13 +9,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::app::Ws;
+use crate::features::agents::model::Agent;
 use crate::features::connections::queries::named::{self, Named};
 use crate::features::runs::attach;
 use crate::features::runs::commands::{self, Done, Place};
 use crate::features::runs::model::{Input, InputState, MAX_ATTACHED, Session};
-use crate::features::runs::queries::{self, talk};
+use crate::features::runs::queries;
 use crate::features::runs::resending;
-use crate::features::runs::rules::{self, NewInput, RunError, Sent, SessionSpec};
+use crate::features::runs::rules::{self, NewInput, RunError, Sent};
 use crate::kernel::{Can, Fast, InputId, Placed, QueueMode, RunId, SessionId, Thinking};
 use crate::store::ReadExt as _;
 use crate::web::error::{ApiError, PageError};
@@ -25,7 +26,7 @@ use crate::web::idempotency::Once;
 use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Person;
 
-use super::sessions::agent;
+use super::sessions::{agent, session};
 use super::view::{FileOut, actor};
 
 /// The largest request with a message: its files are written a third longer.
@@ -41,6 +42,18 @@ pub(super) fn routes() -> Routes {
                     .body::<SayBody>()
                     .returns::<SaidOut>()
                     .status(201)
+            }),
+        )
+        .post(
+            "/sessions/{session}/messages",
+            say_in.needs(Can::Chat).doc(|| {
+                Doc::new(
+                    "Say something in a conversation that goes on: your own, a further one of yours, \
+                     or one that is shared",
+                )
+                .body::<SayBody>()
+                .returns::<SaidOut>()
+                .status(201)
             }),
         )
         .post(
@@ -194,6 +207,9 @@ struct FileBody {
 struct CommandBody {
     /// As it is typed.
     text: String,
+    /// A conversation that goes on and that you may speak in; without it, your own.
+    #[serde(default)]
+    session: Option<SessionId>,
 }
 
 /// Other words.
@@ -295,14 +311,28 @@ async fn say(
     Path(name): Path<String>,
     Json(body): Json<SayBody>,
 ) -> Result<Response, ApiError> {
-    let (agent, key) = ws.read(|snap| {
-        let agent = agent(snap, &name)?;
-        let key = talk::own_key(snap, &agent, who.account, who.role)?;
-        Ok::<_, ApiError>((agent.id, key))
-    })?;
-    let spec = SessionSpec { agent, key, owner: Some(who.account), task: None };
+    let agent = ws.read(|snap| agent(snap, &name))?;
+    let place = Place { ws: &ws, who: &who, agent: &agent, talk: None };
+    say_at(place, once, body).await
+}
+
+async fn say_in(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(id): Path<SessionId>,
+    Json(body): Json<SayBody>,
+) -> Result<Response, ApiError> {
+    let session = ws.read(|snap| session(snap, &who, id))?;
+    let agent = ws.read(|snap| snap.get::<Agent>(session.agent))?;
+    let agent = agent.ok_or(RunError::NoAgent(session.agent))?;
+    say_at(Place { ws: &ws, who: &who, agent: &agent, talk: Some(id) }, once, body).await
+}
+
+async fn say_at(place: Place<'_>, once: Once, body: SayBody) -> Result<Response, ApiError> {
+    let (ws, who, spec) = (place.ws, place.who, place.spec()?);
     let expected = body.expected_leaf.clone();
-    let new = said(&ws, body).await?;
+    let new = said(ws, body).await?;
     let say = once.run(move |tx| -> Result<_, RunError> {
         if let Some(leaf) = &expected {
             let session = queries::session_by_key(tx, &spec.key)?;
@@ -310,8 +340,8 @@ async fn say(
         }
         rules::talk::say(tx, spec, new)
     });
-    let sent = ws.write(&who, say).await?;
-    answer(&ws, sent)
+    let sent = ws.write(who, say).await?;
+    answer(ws, sent)
 }
 
 async fn list_commands(_: Ws, _: Person) -> Json<CommandsOut> {
@@ -332,7 +362,7 @@ async fn command(
     Json(body): Json<CommandBody>,
 ) -> Result<Json<DoneOut>, ApiError> {
     let agent = ws.read(|snap| agent(snap, &name))?;
-    let place = Place { ws: &ws, who: &who, agent: &agent };
+    let place = Place { ws: &ws, who: &who, agent: &agent, talk: body.session };
     let done = commands::run(&place, NewInput::chat(body.text), None, once).await?;
     Ok(Json(match done {
         Done::Told(text) => DoneOut { answer: Some(text), anew: false, said: None },

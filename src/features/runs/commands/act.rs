@@ -22,6 +22,8 @@ pub struct Place<'p> {
     pub who: &'p Person,
     /// To whom.
     pub agent: &'p Agent,
+    /// In which conversation that goes on; without it, in the person's own.
+    pub talk: Option<SessionId>,
 }
 
 /// What became of a message.
@@ -55,15 +57,27 @@ pub async fn run(
 }
 
 impl Place<'_> {
-    fn spec(&self) -> Result<SessionSpec, StoreError> {
-        let Self { ws, who, agent } = self;
-        let key = ws.read(|snap| talk::own_key(snap, agent, who.account, who.role))?;
-        Ok(SessionSpec { agent: agent.id, key, owner: Some(who.account), task: None })
+    /// Where that is kept.
+    ///
+    /// # Errors
+    /// `NoSession` when there is no such conversation, it does not go on, or this person may not speak
+    /// there.
+    pub fn spec(&self) -> Result<SessionSpec, RunError> {
+        let Self { ws, who, agent, talk } = self;
+        let me = (who.account, who.role);
+        let place = ws.read(|snap| talk::place_of(snap, agent, me, *talk))?;
+        match (place, talk) {
+            (Some((key, owner)), _) => {
+                Ok(SessionSpec { agent: agent.id, key, owner: Some(owner), task: None })
+            }
+            (None, Some(id)) => Err(RunError::NoSession(*id)),
+            (None, None) => Err(RunError::NoAgent(agent.id)),
+        }
     }
 
-    fn session(&self) -> Result<Option<Session>, StoreError> {
+    fn session(&self) -> Result<Option<Session>, RunError> {
         let key = self.spec()?.key;
-        self.ws.read(|snap| queries::session_by_key(snap, &key))
+        Ok(self.ws.read(|snap| queries::session_by_key(snap, &key))?)
     }
 
     async fn say(
@@ -154,13 +168,14 @@ impl Place<'_> {
     fn look(
         &self,
         tell: impl FnOnce(&tell::Scene<'_>) -> Result<String, StoreError>,
-    ) -> Result<String, StoreError> {
+    ) -> Result<String, RunError> {
         let session = self.session()?;
-        self.ws.read(|snap| {
+        let told = self.ws.read(|snap| {
             let now = self.ws.app.clock.now();
             let (agent, session) = (self.agent, session.as_ref());
             tell(&tell::Scene { tx: snap, who: self.who, agent, session, now })
-        })
+        });
+        Ok(told?)
     }
 
     /// A model by what somebody typed: `id`, `id@connection` or `connection/id`.

@@ -1,4 +1,4 @@
-//! The chat with an agent: a person's own conversation, and a look at others of the agent.
+//! The chat with an agent: a person's conversations with it, shared ones, and a look at others.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -30,6 +30,7 @@ use crate::web::session::Person;
 use crate::web::shell::Shell;
 
 use super::look::Look;
+use super::place::{Place, Shown, Spot, address, shown, talk_of, with};
 use super::queue;
 use super::say::Answer;
 use super::sessions::{self, Acts, Sessions, Which};
@@ -45,18 +46,6 @@ const LISTED: usize = 30;
 /// How much is told of what stays when a message is said in other words.
 const STAYS: usize = 8;
 
-/// What the address says.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Place {
-    /// Another conversation than one's own.
-    #[serde(default)]
-    session: String,
-    /// Only what was said before this event.
-    before: Option<u32>,
-    /// The message whose words are being changed.
-    edit: Option<InputId>,
-}
-
 #[derive(Template)]
 #[template(path = "chat/_talk.html")]
 struct Talk {
@@ -68,6 +57,8 @@ struct Talk {
     /// What may be said first, and where it is posted.
     ideas: Vec<&'static str>,
     action: String,
+    /// What stands behind that for another conversation than one's own.
+    at: String,
     practice: bool,
     /// What was said last; none for a conversation that is not one's own now.
     leaf: Option<String>,
@@ -90,10 +81,17 @@ struct Note {
 struct Bar {
     live: Live,
     title: String,
+    /// Whose it is, when that is somebody else.
+    whose: String,
+    /// Who sees it, for one of a person: a word and an icon.
+    seen: Option<(&'static str, &'static str)>,
     own: bool,
     action: String,
+    at: String,
     may_talk: bool,
     acts: Option<Acts>,
+    /// Whether something was said in it, so that it can begin anew.
+    begun: bool,
     /// What messages of the conversation may do while the agent works.
     usual: Vec<Choice>,
 }
@@ -105,6 +103,7 @@ struct Show {
     name: String,
     own: bool,
     action: String,
+    at: String,
     head: Head,
     sessions: Sessions,
     bar: Bar,
@@ -141,10 +140,11 @@ pub(super) async fn show(
     Query(place): Query<Place>,
 ) -> Result<Response, PageError> {
     let agent = find(&ws, &slug)?;
-    if let Ok(session) = place.session.parse::<SessionId>() {
-        let shown = ws.read(|snap| snap.get::<Session>(session))?;
-        if shown.is_some_and(|shown| talk::may_see(&shown, who.account, who.role)) {
-            looking::note(&ws, &who, session).await?;
+    let shown = ws.read(|snap| shown(snap, &who, &agent, &place))?;
+    if let Some(session) = shown.and_then(|shown| shown.session) {
+        looking::note(&ws, &who, session.id).await?;
+        if place.before.is_none() && (!hx.is_partial() || hx.wants("talk")) {
+            looking::read(&ws, &who, &session).await?;
         }
     }
     let parts = ws.read(|snap| parts(snap, &ws, &who, &agent, &place))?;
@@ -158,15 +158,14 @@ pub(super) async fn show(
     }
 }
 
-/// One's own conversation with an answer above the field, for a page without script.
+/// A conversation that goes on with an answer above the field, for a page without script.
 pub(super) fn page_with(
-    ws: &Ws,
-    who: &Person,
+    place: &commands::Place<'_>,
     shell: Shell,
-    agent: &Agent,
     (status, answer): (StatusCode, Answer),
 ) -> Result<Response, PageError> {
-    let parts = ws.read(|snap| parts(snap, ws, who, agent, &Place::default()))?;
+    let commands::Place { ws, who, agent, talk } = *place;
+    let parts = ws.read(|snap| parts(snap, ws, who, agent, &Place::of(talk)))?;
     let Some(parts) = parts else { return Err(PageError::not_found("This conversation")) };
     html::document(status, &whole(shell, agent.clone(), parts, answer))
 }
@@ -174,10 +173,12 @@ pub(super) fn page_with(
 fn whole(shell: Shell, agent: Agent, parts: Parts, answer: Answer) -> Show {
     let Parts { queueing, head, sessions, bar, talk, note } = parts;
     let (own, may_talk, action) = (bar.own, bar.may_talk, bar.action.clone());
-    let acts = bar.acts.as_ref();
+    let (acts, at) = (bar.acts.as_ref(), bar.at.clone());
     let naming = match acts {
         // Another one may have its place by then.
-        _ if may_talk => Some((format!("{action}/name"), acts.map(|acts| acts.name.clone()))),
+        _ if may_talk && bar.whose.is_empty() => {
+            Some((format!("{action}/name{at}"), acts.map(|acts| acts.name.clone())))
+        }
         Some(acts) => Some((acts.href.clone(), Some(acts.name.clone()))),
         None => None,
     };
@@ -196,6 +197,7 @@ fn whole(shell: Shell, agent: Agent, parts: Parts, answer: Answer) -> Show {
         commands: commands::ALL.to_vec(),
         answer,
         action,
+        at,
         bar,
     }
 }
@@ -213,60 +215,55 @@ fn parts(
     place: &Place,
 ) -> Result<Option<Parts>, StoreError> {
     let look = Look::new(tx, ws, who)?;
-    let here = ws.url(&format!("agents/{}/chat", agent.slug));
-    let key = talk::own_key(tx, agent, who.account, who.role)?;
-    let mine = queries::session_by_key(tx, &key)?;
-    let session = match place.session.as_str() {
-        "" => mine.clone(),
-        id => {
-            let found = match id.parse::<SessionId>() {
-                Ok(id) => tx.get::<Session>(id)?,
-                Err(_) => None,
-            };
-            let seen = |s: &Session| s.agent == agent.id && talk::may_see(s, who.account, who.role);
-            match found.filter(seen) {
-                Some(session) => Some(session),
-                None => return Ok(None),
-            }
-        }
+    let here = address(ws, &agent.slug, None);
+    let Some(Shown { session, mine, open, at }) = shown(tx, who, agent, place)? else {
+        return Ok(None);
     };
     let which = Which {
         mine: mine.as_ref().map(|session| session.id),
         current: session.as_ref().map(|session| session.id),
     };
-    let own = which.mine == which.current;
     let title = match &session {
         Some(session) => sessions::title(tx, session, which.mine)?,
         None => sessions::OWN.to_owned(),
     };
-    let over = match &mine {
-        Some(mine) => queries::habits::is_over(tx, mine, look.now)?,
-        None => false,
-    };
-    let acts = session.as_ref().and_then(|session| Acts::of(session, who, &here));
     let all = talk::listed(tx, agent.id, who.account, LISTED)?;
-    let sessions = sessions::beside(tx, &look, &here, &all, which)?;
     let held = rules::held(tx, agent)?;
-    let may = own && agent.archived_at.is_none() && who.access.may(Can::Chat);
-    let talk = transcript(tx, &look, agent, session.as_ref(), (&here, own, may), place)?;
-    let queueing = match &mine {
-        Some(mine) => queries::queue::of_session(tx, mine)?,
+    let may = open && agent.archived_at.is_none() && who.access.may(Can::Chat);
+    let talk = transcript(tx, &look, agent, session.as_ref(), (&here, &at, open, may), place)?;
+    let queueing = match session.as_ref().filter(|_| open) {
+        Some(session) => queries::queue::of_session(tx, session)?,
         None => queries::queue::of_agent(tx, agent.id)?,
     };
+    let over = match session.as_ref().filter(|_| open) {
+        Some(session) => queries::habits::is_over(tx, session, look.now)?,
+        None => false,
+    };
+    let first = match may {
+        true => sessions::tells_of_memory(tx, &all, who.account)?,
+        false => false,
+    };
+    let why = Why { held, over, first };
+    let note = note(&look, agent, &format!("{here}{at}"), &why);
+    let sessions = sessions::beside(tx, &look, &here, &all, which)?;
     let chosen = |mode: &QueueMode| *mode == queueing.mode;
     let usual = QueueMode::ALL.iter().map(|m| Choice::new(m.word(), m.label(), chosen(m)));
-    let address = match own {
-        true => here.clone(),
-        false => format!("{here}?session={}", place.session),
+    let whose = match session.as_ref().and_then(|session| session.owner) {
+        Some(owner) if owner != who.account => look.person(tx, owner)?,
+        _ => String::new(),
     };
     let bar = Bar {
-        live: Live::new(address).table(SESSIONS.name).table(QUEUE_CHOICES.name),
+        live: Live::new(format!("{here}{at}")).table(SESSIONS.name).table(QUEUE_CHOICES.name),
         title,
-        own,
+        seen: session.as_ref().and_then(|session| sessions::seen_by(session, &whose)),
+        whose,
+        own: open,
         action: here.clone(),
         may_talk: may,
-        acts,
+        acts: session.as_ref().and_then(|session| Acts::of(session, who, &here)),
+        begun: session.as_ref().is_some_and(|session| 0 < session.events),
         usual: usual.collect(),
+        at,
     };
     Ok(Some(Parts {
         queueing,
@@ -274,16 +271,33 @@ fn parts(
         sessions,
         bar,
         talk,
-        note: note(&look, (agent, held), &here, over),
+        note,
     }))
 }
 
-/// Why what is said now is not read at once, with the way out.
-fn note(look: &Look<'_>, (agent, held): (&Agent, Option<&str>), here: &str, over: bool) -> Note {
-    let name = &agent.name;
+/// What a person should know before they write.
+struct Why {
+    /// Why the agent does not read it at once.
+    held: Option<&'static str>,
+    /// Whether it begins a conversation.
+    over: bool,
+    /// Whether it is the first thing that they say to it, and others speak with it, too.
+    first: bool,
+}
+
+/// Why what is said now is not read at once, with the way out; and once, who else hears of it.
+fn note(look: &Look<'_>, agent: &Agent, here: &str, why: &Why) -> Note {
+    let (name, held) = (&agent.name, why.held);
     let resume = look.ws.url(&format!("agents/{}/resume", agent.slug));
     let (text, resume) = match held {
-        None if over => ("What you write now begins a new conversation.".to_owned(), None),
+        None if why.over => ("What you write now begins a new conversation.".to_owned(), None),
+        None if why.first => (
+            format!(
+                "Your conversation is private. What {name} remembers of it is not: its memory is shared \
+                 by all who speak with it here."
+            ),
+            None,
+        ),
         None => (String::new(), None),
         Some("workspace_paused") => (
             "All work stands still. What you write is kept and read when it goes on.".to_owned(),
@@ -304,7 +318,11 @@ fn note(look: &Look<'_>, (agent, held): (&Agent, Option<&str>), here: &str, over
     };
     debug_assert!(resume.is_none() || agent.status == AgentStatus::Paused);
     let live = Live::new(here).record(AGENTS.name, agent.id).table(HALTS.name);
-    let look = if held.is_none() { ("info", "plus") } else { ("warn", "pause") };
+    let look = match held {
+        None if why.over => ("info", "plus"),
+        None => ("info", "users"),
+        Some(_) => ("warn", "pause"),
+    };
     Note { live, look, text, resume }
 }
 
@@ -313,13 +331,14 @@ fn transcript(
     look: &Look<'_>,
     agent: &Agent,
     session: Option<&Session>,
-    (here, own, may): (&str, bool, bool),
+    (here, at, own, may): (&str, &str, bool, bool),
     place: &Place,
 ) -> Result<Talk, StoreError> {
-    let mut live = Live::new(match (own, place.edit) {
-        (true, None) => here.to_owned(),
-        (true, Some(edit)) => format!("{here}?edit={edit}"),
-        (false, _) => format!("{here}?session={}", place.session),
+    let address = format!("{here}{at}");
+    let mut live = Live::new(match (place.edit, place.before) {
+        (Some(edit), _) if own => with(&address, &format!("edit={edit}")),
+        (_, Some(before)) => with(&address, &format!("before={before}")),
+        _ => address,
     });
     let (mut entries, mut earlier) = (Vec::new(), None);
     match session {
@@ -346,7 +365,7 @@ fn transcript(
             }
             let editing = editing(tx, session, (may, look.may_write), place)?;
             let thoughts = queries::habits::of_session(tx, session)?.shows_thoughts;
-            let telling = Telling::new(look, face, here, editing).showing(thoughts);
+            let telling = Telling::new(look, face, (here, at), editing).showing(thoughts);
             entries = telling.tell(tx, &steps, &waiting, rules::held(tx, agent)?)?;
             earlier = (0 < from).then(|| format!("{here}?session={}&before={from}", session.id));
         }
@@ -370,6 +389,7 @@ fn transcript(
             false => Vec::new(),
         },
         action: here.to_owned(),
+        at: at.to_owned(),
         practice,
         leaf: own.then(|| queries::sessions::leaf(session)),
         key: look.now.as_millisecond(),
@@ -420,14 +440,39 @@ pub(super) async fn anew(
     who: Person,
     hx: Hx,
     Path(slug): Path<String>,
+    Query(Spot { talk }): Query<Spot>,
 ) -> Result<Response, PageError> {
     let agent = find(&ws, &slug)?;
-    let key = ws.read(|snap| talk::own_key(snap, &agent, who.account, who.role))?;
+    let place = commands::Place { ws: &ws, who: &who, agent: &agent, talk };
+    let key = place.spec()?.key;
     if let Some(session) = ws.read(|snap| queries::session_by_key(snap, &key))? {
         let (id, by) = (session.id, who.account);
         ws.write(&who, move |tx| rules::sessions::reset(tx, id, by).map(drop)).await?;
     }
-    Ok(hx.go_to(&ws.url(&format!("agents/{slug}/chat"))))
+    Ok(hx.go_to(&address(&ws, &slug, talk)))
+}
+
+/// `POST /agents/{slug}/chat/begin`: a further conversation, beside those that go on.
+pub(super) async fn begin(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+) -> Result<Response, PageError> {
+    let agent = find(&ws, &slug)?;
+    let key = ws.read(|snap| talk::own_key(snap, &agent, who.account, who.role))?;
+    let mine = ws.read(|snap| queries::session_by_key(snap, &key))?;
+    // Nothing was said in one's own yet: that is a new one.
+    let fresh = mine.is_none_or(|mine| mine.events == 0 && mine.leaf.is_none());
+    let talk = match fresh {
+        true => None,
+        false => {
+            let of = (agent.id, who.account);
+            let begin = ws.write(&who, move |tx| rules::sessions::begin(tx, of, ""));
+            Some(begin.await?.id)
+        }
+    };
+    Ok(hx.go_to(&address(&ws, &slug, talk)))
 }
 
 /// What the summary should look at.
@@ -443,15 +488,16 @@ pub(super) async fn compact(
     who: Person,
     hx: Hx,
     Path(slug): Path<String>,
+    Query(Spot { talk }): Query<Spot>,
     Form(wish): Form<Focus>,
 ) -> Result<Response, PageError> {
     let agent = find(&ws, &slug)?;
-    let key = ws.read(|snap| talk::own_key(snap, &agent, who.account, who.role))?;
+    let key = commands::Place { ws: &ws, who: &who, agent: &agent, talk }.spec()?.key;
     let session = ws.read(|snap| queries::session_by_key(snap, &key))?;
     let id = session.ok_or_else(|| PageError::not_found("This conversation"))?.id;
     let by = who.account;
     ws.write(&who, move |tx| rules::talk::compact(tx, id, by, &wish.focus)).await?;
-    back(&ws, &who, &hx, &agent)
+    back(&ws, &who, &hx, (&agent, talk))
 }
 
 /// `POST /agents/{slug}/chat/{input}/cancel`
@@ -492,17 +538,22 @@ async fn on_message(
     act: queue::Act,
 ) -> Result<Response, PageError> {
     let agent = find(ws, slug)?;
-    let by = who.account;
+    let (by, talk) = (who.account, talk_of(ws, who, &agent, input)?);
     ws.write(who, move |tx| act.apply(tx, input, by)).await?;
-    back(ws, who, hx, &agent)
+    back(ws, who, hx, (&agent, talk))
 }
 
 /// The conversation after a change of it.
-pub(super) fn back(ws: &Ws, who: &Person, hx: &Hx, agent: &Agent) -> Result<Response, PageError> {
+pub(super) fn back(
+    ws: &Ws,
+    who: &Person,
+    hx: &Hx,
+    (agent, talk): (&Agent, Option<SessionId>),
+) -> Result<Response, PageError> {
     if !hx.wants("talk") {
-        return Ok(hx.go_to(&ws.url(&format!("agents/{}/chat", agent.slug))));
+        return Ok(hx.go_to(&address(ws, &agent.slug, talk)));
     }
-    let parts = ws.read(|snap| parts(snap, ws, who, agent, &Place::default()))?;
+    let parts = ws.read(|snap| parts(snap, ws, who, agent, &Place::of(talk)))?;
     match parts {
         Some(parts) => Ok(html::fragment::<_, PageError>(&parts.talk)?.into_response()),
         None => Err(PageError::not_found("This conversation")),

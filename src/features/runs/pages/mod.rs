@@ -12,6 +12,7 @@ mod lineage;
 mod list;
 mod look;
 mod nested;
+mod place;
 mod prompt;
 mod queue;
 mod say;
@@ -59,6 +60,7 @@ pub fn routes() -> Routes {
         .post("/agents/{slug}/chat/sessions/{session}", sessions::act.needs(Can::Chat))
         .post("/agents/{slug}/chat/name", sessions::name.needs(Can::Chat))
         .post("/agents/{slug}/chat/new", chat::anew.needs(Can::Chat))
+        .post("/agents/{slug}/chat/begin", chat::begin.needs(Can::Chat))
         .post("/agents/{slug}/chat/queue", queue::of_chat.needs(Can::Chat))
         .post("/agents/{slug}/chat/compact", chat::compact.needs(Can::Chat))
         .post("/agents/{slug}/chat/{input}/again", say::again.needs(Can::Chat))

@@ -5,15 +5,16 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use crate::app::{App, Ws};
+use crate::features::runs::commands;
 use crate::features::runs::model::{
     INPUTS, Input, InputState, QueueOf, QueueWish, RUNS, Run, pause_ms,
 };
-use crate::features::runs::queries::{queue as reading, talk as whose, words};
-use crate::features::runs::rules::{self, RunError, SessionSpec};
+use crate::features::runs::queries::{queue as reading, words};
+use crate::features::runs::rules::{self, RunError};
 use crate::kernel::{AccountId, InputId, QueueMode};
 use crate::store::{ReadExt, StoreError, WriteTx};
 use crate::web::error::PageError;
-use crate::web::extract::{Form, Path, Path2};
+use crate::web::extract::{Form, Path, Path2, Query};
 use crate::web::flash;
 use crate::web::form::sentence;
 use crate::web::hx::Hx;
@@ -25,6 +26,7 @@ use crate::web::time::RelTime;
 
 use super::chat;
 use super::look::Look;
+use super::place::{Spot, address};
 use super::show::{Said, find};
 
 /// The words of a mode as a choice for one message.
@@ -237,17 +239,17 @@ pub(super) async fn of_workspace(
     choose((&app, &ws, &who, &hx), QueueOf::Workspace, &typed, "settings/general").await
 }
 
-/// `POST /agents/{slug}/chat/queue`: what one's own conversation does.
+/// `POST /agents/{slug}/chat/queue`: what a conversation of one's own does.
 pub(super) async fn of_chat(
     ws: Ws,
     who: Person,
     hx: Hx,
     Path(slug): Path<String>,
+    Query(Spot { talk }): Query<Spot>,
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
     let agent = chat::find(&ws, &slug)?;
-    let key = ws.read(|snap| whose::own_key(snap, &agent, who.account, who.role))?;
-    let spec = SessionSpec { agent: agent.id, key, owner: Some(who.account), task: None };
+    let spec = commands::Place { ws: &ws, who: &who, agent: &agent, talk }.spec()?;
     let mode = mode_of(&typed.mode)?;
     let chosen = ws.write(&who, move |tx| -> Result<_, RunError> {
         let session = rules::open_session(tx, spec)?;
@@ -258,5 +260,5 @@ pub(super) async fn of_chat(
     });
     let mode = chosen.await?;
     let text = format!("While it works: {}", words::mode(mode));
-    Ok(hx.done(&text, &ws.url(&format!("agents/{slug}/chat"))))
+    Ok(hx.done(&text, &address(&ws, &slug, talk)))
 }

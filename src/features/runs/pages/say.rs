@@ -14,9 +14,9 @@ use crate::features::runs::commands::{self, Done, Place};
 use crate::features::runs::model::{Attachment, MAX_ATTACHED, MAX_ATTACHED_BYTES};
 use crate::features::runs::resending;
 use crate::features::runs::rules::NewInput;
-use crate::kernel::{InputId, ProblemKind, QueueMode};
+use crate::kernel::{InputId, ProblemKind, QueueMode, SessionId};
 use crate::web::error::{Failure, PageError};
-use crate::web::extract::{Form, Path, Path2};
+use crate::web::extract::{Form, Path, Path2, Query};
 use crate::web::file::{self, Show};
 use crate::web::form::sentence;
 use crate::web::html::{self, SafeHtml};
@@ -28,6 +28,7 @@ use crate::web::shell::Shell;
 use crate::web::upload;
 
 use super::chat::{self, find};
+use super::place::{Spot, address, talk_of};
 use super::queue;
 use super::show::Said;
 
@@ -63,12 +64,16 @@ struct Sent {
 
 impl Sent {
     /// What a second press, or a repeat after a lost answer, is known by.
-    fn once(&self, who: &Person, slug: &str) -> Once {
+    fn once(&self, who: &Person, slug: &str, talk: Option<SessionId>) -> Once {
         let mode = self.mode.map(QueueMode::word).unwrap_or_default();
         let files: Vec<String> = self.attached.iter().map(|file| file.blob.to_string()).collect();
         let files = files.join(" ");
         let content = [self.body.as_str(), mode, files.as_str()];
-        Once::of_form(who, &format!("chat {slug}"), &self.key, &content)
+        let scope = match talk {
+            Some(talk) => format!("chat {slug} {talk}"),
+            None => format!("chat {slug}"),
+        };
+        Once::of_form(who, &scope, &self.key, &content)
     }
 }
 
@@ -130,9 +135,8 @@ impl Answering<'_> {
 
     /// The answer above the field, or a page with it.
     fn answer(self, status: StatusCode, answer: Answer) -> Result<Response, PageError> {
-        let Place { ws, who, agent } = self.place;
         if let Some(shell) = self.shell {
-            return chat::page_with(ws, who, shell, agent, (status, answer));
+            return chat::page_with(&self.place, shell, (status, answer));
         }
         // What changed meanwhile is shown, also where the page's stream is cut.
         let all = serde_json::json!({ "target": "body" });
@@ -147,6 +151,7 @@ pub(super) async fn say(
     ws: Ws,
     who: Person,
     Path(slug): Path<String>,
+    Query(Spot { talk }): Query<Spot>,
     request: Request,
 ) -> Result<Response, PageError> {
     let (mut parts, body) = request.into_parts();
@@ -156,19 +161,19 @@ pub(super) async fn say(
         false => Some(Shell::from_request_parts(&mut parts, &app).await?),
     };
     let agent = find(&ws, &slug)?;
-    let place = Place { ws: &ws, who: &who, agent: &agent };
+    let place = Place { ws: &ws, who: &who, agent: &agent, talk };
     let answering = Answering { place, hx: &hx, shell };
     let sent = match sent(&app, &ws, Request::from_parts(parts, body)).await {
         Ok(sent) => sent,
         Err(error) => return answering.refused(error.0, String::new()),
     };
-    let once = sent.once(&who, &slug);
+    let once = sent.once(&who, &slug, talk);
     let Sent { body, mode, leaf, attached, .. } = sent;
     let new = NewInput { mode, attached, ..NewInput::chat(body.clone()) };
     match commands::run(&answering.place, new, leaf, once).await {
-        Ok(Done::Said(_)) => chat::back(&ws, &who, answering.hx, &agent),
+        Ok(Done::Said(_)) => chat::back(&ws, &who, answering.hx, (&agent, talk)),
         Ok(Done::Told(text)) => answering.answer(StatusCode::OK, Answer::told(&text)),
-        Ok(Done::Anew(_)) => Ok(hx.go_to(&ws.url(&format!("agents/{slug}/chat")))),
+        Ok(Done::Anew(_)) => Ok(hx.go_to(&address(&ws, &slug, talk))),
         Err(error) => answering.refused(Failure::of(&error), body),
     }
 }
@@ -232,13 +237,14 @@ pub async fn say_again(
     (text, undone): (Option<String>, bool),
 ) -> Result<Response, PageError> {
     let agent = find(ws, slug)?;
-    let answering = Answering { place: Place { ws, who, agent: &agent }, hx: &hx, shell };
+    let talk = talk_of(ws, who, &agent, input)?;
+    let answering = Answering { place: Place { ws, who, agent: &agent, talk }, hx: &hx, shell };
     let message = input.to_string();
     let content = [message.as_str(), text.as_deref().unwrap_or_default()];
     let once = Once::of_form(who, "chat message", &said.key, &content);
     let leaf = Some(said.leaf).filter(|leaf| !leaf.is_empty());
     match resending::once_more(ws, who, (input, text, leaf), undone, once).await {
-        Ok(_) => chat::back(ws, who, &hx, &agent),
+        Ok(_) => chat::back(ws, who, &hx, (&agent, talk)),
         Err(error) => answering.refused(Failure::of(&error), String::new()),
     }
 }

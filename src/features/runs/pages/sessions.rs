@@ -7,11 +7,13 @@ use serde::Deserialize;
 
 use crate::app::{App, Ws};
 use crate::features::agents::queries::head::{self, Head};
+use crate::features::runs::commands;
 use crate::features::runs::model::{Run, SESSIONS, Session};
 use crate::features::runs::queries::search::{self, Said, Searched};
-use crate::features::runs::queries::{self, sessions as reading, talk};
-use crate::features::runs::rules::{self, RunError, SessionSpec};
-use crate::kernel::{Can, SessionId};
+use crate::features::runs::queries::{self, marks, sessions as reading, talk};
+use crate::features::runs::rules::{self, RunError};
+use crate::features::workspace::queries as workspace;
+use crate::kernel::{AccountId, Can, SessionId};
 use crate::store::{ReadExt, StoreError};
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path, Path2, Query};
@@ -28,6 +30,7 @@ use crate::web::time::RelTime;
 
 use super::chat::{WINDOW, find};
 use super::look::Look;
+use super::place::{Spot, address};
 
 /// How many conversations the page of all of them shows.
 const ALL: usize = 200;
@@ -39,6 +42,8 @@ const PASSAGE: usize = 320;
 const PEEK: usize = 60;
 /// What one's own conversation is called while nothing was said in it.
 pub(super) const OWN: &str = "Your conversation";
+/// What a further one is called while nothing was said in it.
+const FURTHER: &str = "New conversation";
 
 /// A conversation in a list.
 struct Line {
@@ -48,6 +53,8 @@ struct Line {
     title: String,
     peek: String,
     at: RelTime,
+    /// How much was said that the reader has not seen.
+    unread: u32,
     current: bool,
 }
 
@@ -56,7 +63,8 @@ struct Line {
 #[template(path = "chat/_sessions.html")]
 pub(super) struct Sessions {
     live: Live,
-    anew: Option<String>,
+    /// Where a further one is begun.
+    begin: Option<String>,
     all: String,
     groups: Vec<(&'static str, Vec<Line>)>,
 }
@@ -75,10 +83,32 @@ pub(super) fn title(
     mine: Option<SessionId>,
 ) -> Result<String, StoreError> {
     let unsaid = session.name.is_none() && session.events == 0;
-    if Some(session.id) == mine && unsaid {
-        return Ok(OWN.to_owned());
+    match unsaid {
+        true if Some(session.id) == mine => Ok(OWN.to_owned()),
+        true if talk::is_talk(&session.key) => Ok(FURTHER.to_owned()),
+        _ => reading::title(tx, session),
     }
-    reading::title(tx, session)
+}
+
+/// Who sees a conversation, where that is to be said: a word and an icon. `whose` is who has it, if that
+/// is somebody else.
+pub(super) fn seen_by(session: &Session, whose: &str) -> Option<(&'static str, &'static str)> {
+    match (session.shared, session.owner) {
+        (_, None) => None,
+        (true, Some(_)) => Some(("Shared", "users")),
+        (false, Some(_)) => (!whose.is_empty()).then_some(("Private", "lock")),
+    }
+}
+
+/// Whether a person is told that an agent's memory is not theirs alone: once, before the first thing that
+/// they say to it, and where there are others.
+pub(super) fn tells_of_memory(
+    tx: &impl ReadExt,
+    all: &[Session],
+    me: AccountId,
+) -> Result<bool, StoreError> {
+    let said = |one: &Session| one.owner == Some(me) && (0 < one.events || one.leaf.is_some());
+    Ok(!all.iter().any(said) && 1 < workspace::members(tx)?.len())
 }
 
 fn line(
@@ -89,14 +119,26 @@ fn line(
     which: Which,
 ) -> Result<Line, StoreError> {
     let (word, label) = reading::state(tx, session)?;
+    let whose = session.owner.filter(|owner| *owner != look.me);
+    let title = title(tx, session, which.mine)?;
+    let goes_on = session.archived_at.is_none() && talk::is_talk(&session.key);
     Ok(Line {
-        href: match Some(session.id) == which.mine {
-            true => here.to_owned(),
+        href: match goes_on {
+            _ if Some(session.id) == which.mine => here.to_owned(),
+            true => format!("{here}?talk={}", session.id),
             false => format!("{here}?session={}", session.id),
         },
-        icon: if session.task.is_some() { "tasks" } else { "comment" },
+        icon: match session.task {
+            Some(_) => "tasks",
+            None if session.shared => "users",
+            None => "comment",
+        },
         state: session.active_run.map(|_| Dot::new(word, label)),
-        title: title(tx, session, which.mine)?,
+        title: match whose {
+            Some(whose) => format!("{title}, {}", look.person(tx, whose)?),
+            None => title,
+        },
+        unread: marks::unread(tx, session.id, look.me)?,
         peek: reading::last_words(tx, session, PEEK)?,
         at: look.time(session.last_at),
         current: Some(session.id) == which.current,
@@ -120,24 +162,25 @@ pub(super) fn beside(
             title: OWN.to_owned(),
             peek: "Nothing said yet".to_owned(),
             at: RelTime::default(),
+            unread: 0,
             current: which.current.is_none(),
         };
         groups.insert(0, ("", vec![line]));
     }
-    let mine = match which.mine {
-        Some(mine) => tx.get::<Session>(mine)?,
-        None => None,
+    let address = match which.current.filter(|current| Some(*current) != which.mine) {
+        Some(current) => format!("{here}?session={current}"),
+        None => here.to_owned(),
     };
-    let rests = mine.is_some_and(|mine| 0 < mine.events && mine.active_run.is_none());
     Ok(Sessions {
-        live: Live::new(here).table(SESSIONS.name),
-        anew: rests.then(|| format!("{here}/new")),
+        live: marks::heard(Live::new(address).table(SESSIONS.name)),
+        begin: look.may_chat.then(|| format!("{here}/begin")),
         all: format!("{here}/sessions"),
         groups,
     })
 }
 
-/// Conversations by what they are: one's own, those about tasks, others, those out of the way.
+/// Conversations by what they are: one's own, those that others share, those about tasks, those of
+/// programs, those out of the way.
 fn groups(
     tx: &impl ReadExt,
     look: &Look<'_>,
@@ -147,6 +190,7 @@ fn groups(
 ) -> Result<Vec<(&'static str, Vec<Line>)>, StoreError> {
     let mut groups = [
         ("", Vec::new()),
+        ("Shared by others", Vec::new()),
         ("Tasks", Vec::new()),
         ("Programs", Vec::new()),
         ("Archived", Vec::new()),
@@ -154,9 +198,11 @@ fn groups(
     for session in all {
         let at = match session {
             one if Some(one.id) == which.mine => 0,
-            one if one.archived_at.is_some() => 3,
-            one if one.task.is_some() => 1,
-            _ => 2,
+            one if one.archived_at.is_some() => 4,
+            one if one.task.is_some() => 2,
+            one if one.owner != Some(look.me) => 1,
+            one if talk::is_talk(&one.key) => 0,
+            _ => 3,
         };
         groups[at].1.push(line(tx, look, here, session, which)?);
     }
@@ -294,7 +340,7 @@ fn place(
 /// What is to be done with a conversation.
 #[derive(Debug, Deserialize)]
 pub(super) struct Deed {
-    /// `rename`, `archive` or `restore`.
+    /// `rename`, `archive`, `restore`, `share` or `unshare`.
     act: String,
     #[serde(default)]
     name: String,
@@ -314,12 +360,25 @@ pub(super) async fn act(
     let session = ws.read(|snap| snap.get::<Session>(id))?.filter(|one| one.agent == agent.id);
     let session = session.ok_or_else(|| PageError::not_found("This conversation"))?;
     let by = who.account;
-    let former = format!("{here}?session={id}");
+    let own = ws.read(|snap| talk::own_key(snap, &agent, who.account, who.role))?;
+    let goes_on = (session.key != own).then_some(id);
+    let shown = match session.archived_at {
+        Some(_) => format!("{here}?session={id}"),
+        None => address(&ws, &slug, goes_on),
+    };
     let (done, words, back) = match deed.act.as_str() {
         "rename" => {
             let name = deed.name;
             let done = ws.write(&who, move |tx| rules::sessions::rename(tx, id, by, &name)).await;
-            (done, "Renamed.", if session.archived_at.is_some() { former } else { here })
+            (done, "Renamed.", shown)
+        }
+        "share" => {
+            let done = ws.write(&who, move |tx| rules::sessions::share(tx, id, by, true)).await;
+            (done, "Shared: the workspace reads it and may write in it.", shown)
+        }
+        "unshare" => {
+            let done = ws.write(&who, move |tx| rules::sessions::share(tx, id, by, false)).await;
+            (done, "Private again: only you see it.", shown)
         }
         "archive" => {
             let done = ws.write(&who, move |tx| rules::sessions::archive(tx, id, by)).await;
@@ -327,13 +386,13 @@ pub(super) async fn act(
         }
         "restore" => {
             let done = ws.write(&who, move |tx| rules::sessions::restore(tx, id, by)).await;
-            (done, "This conversation goes on.", here)
+            (done, "This conversation goes on.", address(&ws, &slug, goes_on))
         }
         _ => return Err(PageError::not_found("This action")),
     };
     let flash = match done {
         Ok(()) => Flash::ok(words),
-        Err(error @ (RunError::Busy | RunError::Taken)) => {
+        Err(error @ (RunError::Busy | RunError::Taken | RunError::NotYours)) => {
             Flash::danger(sentence(&error.to_string()))
         }
         Err(error) => return Err(error.into()),
@@ -348,26 +407,25 @@ pub(super) struct Named {
     name: String,
 }
 
-/// `POST /agents/{slug}/chat/name`: names one's own conversation, whichever it is by now.
+/// `POST /agents/{slug}/chat/name`: names a conversation that goes on, whichever it is by now.
 pub(super) async fn name(
     app: App,
     ws: Ws,
     who: Person,
     hx: Hx,
     Path(slug): Path<String>,
+    Query(Spot { talk }): Query<Spot>,
     Form(named): Form<Named>,
 ) -> Result<Response, PageError> {
     let agent = find(&ws, &slug)?;
-    let key = ws.read(|snap| talk::own_key(snap, &agent, who.account, who.role))?;
-    let spec = SessionSpec { agent: agent.id, key, owner: Some(who.account), task: None };
+    let spec = commands::Place { ws: &ws, who: &who, agent: &agent, talk }.spec()?;
     let by = who.account;
     let rename = ws.write(&who, move |tx| -> Result<_, RunError> {
         let session = rules::open_session(tx, spec)?;
         rules::sessions::rename(tx, session.id, by, &named.name)
     });
     rename.await?;
-    let here = ws.url(&format!("agents/{slug}/chat"));
-    Ok(flash::say(&app, Flash::ok("Renamed."), hx.go_to(&here)))
+    Ok(flash::say(&app, Flash::ok("Renamed."), hx.go_to(&address(&ws, &slug, talk))))
 }
 
 /// What a person may do with the conversation that is shown.
@@ -378,6 +436,8 @@ pub(super) struct Acts {
     pub name: String,
     /// Whether it is out of the way and can go on.
     pub former: bool,
+    /// Whether the workspace sees it; none where it is nobody's talk.
+    pub shared: Option<bool>,
 }
 
 impl Acts {
@@ -388,6 +448,7 @@ impl Acts {
             href: format!("{here}/sessions/{}", session.id),
             name: session.name.clone().unwrap_or_default(),
             former: session.archived_at.is_some(),
+            shared: talk::is_talk(&session.key).then_some(session.shared),
         })
     }
 }

@@ -17,6 +17,7 @@ use crate::web::parts::Face;
 use crate::web::time::RelTime;
 
 use super::look::Look;
+use super::place::with;
 use super::steps::{Drawing, StepView, compacted, spent};
 use super::writing::Writing;
 
@@ -160,7 +161,9 @@ pub(super) struct Telling<'a, 'l> {
     seen: Seen,
     asked: Option<String>,
     editing: Editing,
+    /// The address of the chat, and what stands behind it for this conversation.
     here: &'a str,
+    at: &'a str,
     /// The event of the message before.
     before: Option<u32>,
     /// Whether thoughts stand unfolded, or not at all.
@@ -176,7 +179,12 @@ struct Seen {
 }
 
 impl<'a, 'l> Telling<'a, 'l> {
-    pub fn new(look: &'a Look<'l>, face: Face, here: &'a str, editing: Editing) -> Self {
+    pub fn new(
+        look: &'a Look<'l>,
+        face: Face,
+        (here, at): (&'a str, &'a str),
+        editing: Editing,
+    ) -> Self {
         let (href, last) = (String::new(), String::new());
         let drawing = Drawing {
             look,
@@ -200,6 +208,7 @@ impl<'a, 'l> Telling<'a, 'l> {
             asked: None,
             editing,
             here,
+            at,
             before: None,
             thoughts: None,
         }
@@ -233,6 +242,10 @@ impl<'a, 'l> Telling<'a, 'l> {
             let mine = input.by.account() == Some(self.look.me);
             let html = self.look.md(tx, &input.text);
             let at = self.look.time(input.created_at);
+            if !mine && input.by.account().is_some() {
+                self.theirs(tx, input, (at, html))?;
+                continue;
+            }
             let act = |verb: &str| format!("{}/{}/{verb}", self.here, input.id);
             let mut waits = false;
             let acts = match (&input.state, mine) {
@@ -254,6 +267,22 @@ impl<'a, 'l> Telling<'a, 'l> {
             self.entries.push(Entry::Mine(Box::new(one)));
         }
         Ok(self.entries)
+    }
+
+    /// What somebody else has said and nobody has read yet; what was dropped is their own business.
+    fn theirs(
+        &mut self,
+        tx: &impl ReadExt,
+        input: &Input,
+        (at, html): (RelTime, SafeHtml),
+    ) -> Result<(), StoreError> {
+        if !matches!(input.state, InputState::Dropped(_) | InputState::Overflowed) {
+            let face = Face::person(&self.look.actor(tx, input.by)?);
+            let files = Attached::all(self.look, input.id, &input.attached);
+            let key = format!("m-{}", input.id);
+            self.entries.push(Entry::Theirs { key, face, at, html, files });
+        }
+        Ok(())
     }
 
     fn run(&mut self, tx: &impl ReadExt, id: RunId) -> Result<Option<Run>, StoreError> {
@@ -405,7 +434,7 @@ impl<'a, 'l> Telling<'a, 'l> {
         if !may {
             return (None, None);
         }
-        let change = format!("{}?edit={input}", self.here);
+        let change = with(&format!("{}{}", self.here, self.at), &format!("edit={input}"));
         let edit = self.editing.open.as_ref().filter(|(open, _)| *open == input);
         let edit = edit.map(|(_, after)| Edit {
             action: format!("{}/{input}/edit", self.here),

@@ -94,6 +94,27 @@ pub fn goes_on(
     Ok(now.filter(|now| now.owner == session.owner && now.admits(account)))
 }
 
+/// Where somebody speaks: the key, with whose it is. It is the place of their own conversation with an
+/// agent, or that of another one that goes on and that they may speak in; nothing when there is none.
+///
+/// # Errors
+/// When the disk fails.
+pub fn place_of(
+    tx: &impl ReadExt,
+    agent: &Agent,
+    (account, role): (AccountId, Role),
+    talk: Option<SessionId>,
+) -> Result<Option<(String, AccountId)>, StoreError> {
+    let Some(id) = talk else {
+        return Ok(Some((own_key(tx, agent, account, role)?, account)));
+    };
+    let Some(session) = tx.get::<Session>(id)?.filter(|session| session.agent == agent.id) else {
+        return Ok(None);
+    };
+    let now = goes_on(tx, &session, account)?;
+    Ok(now.and_then(|now| Some((now.key, now.owner?))))
+}
+
 /// Whether this person may look at a session: work and what is shared is for all, private talk for its
 /// owner and for those who run the workspace.
 #[must_use]

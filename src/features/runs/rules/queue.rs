@@ -462,7 +462,7 @@ pub(super) fn may_choose(tx: &WriteTx<'_>, of: QueueOf) -> Result<(), RunError> 
         QueueOf::Session(id) => {
             let session = tx.get::<Session>(id)?.ok_or(RunError::NoSession(id))?;
             if session.owner.is_some_and(|owner| tx.by().account() != Some(owner)) {
-                return Err(RunError::Private);
+                return Err(if session.shared { RunError::NotYours } else { RunError::Private });
             }
         }
     }

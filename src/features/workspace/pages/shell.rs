@@ -13,6 +13,7 @@ use crate::features::notifications::queries as notifications;
 use crate::features::runs::model::HALTS;
 use crate::features::runs::model::HaltCause;
 use crate::features::runs::queries::halt;
+use crate::features::runs::queries::marks::{self, Unread};
 use crate::features::tasks::queries::list as tasks;
 use crate::kernel::{AccountId, Can, Role, Timestamp, WorkspaceState};
 use crate::store::{Snap, StoreError};
@@ -46,7 +47,7 @@ pub fn shell(ws: &Ws, who: &Person, parts: &Parts) -> Result<Shell, PageError> {
     let place = settings.map(|settings| place(ws, &settings));
     let all = queries::places(&ws.app, who.account)?;
     let live = ["tasks", "deliverables", "agents", "runs", "inbox"];
-    let live = live.into_iter().fold(Live::new(ws.url("nav")), Live::table);
+    let live = marks::heard(live.into_iter().fold(Live::new(ws.url("nav")), Live::table));
     let live = live.record(CHOICES.name, who.account);
     let bell = Live::new(ws.url("notifications/bell")).record(CHOICES.name, who.account);
     let places_live = ["workspaces", "settings", "members"];
@@ -159,6 +160,7 @@ fn halted(ws: &Ws, who: &Person) -> Result<Option<Closed>, StoreError> {
 
 /// What stands beside the lines of the sidebar.
 struct Numbers {
+    chats: Unread,
     reviews: u64,
     unread: u64,
     tasks: u64,
@@ -176,6 +178,7 @@ impl Numbers {
         let unread = notifications::unread(snap, who, now)?;
         Ok(Self {
             unread: u64::try_from(unread).unwrap_or(u64::MAX),
+            chats: marks::of_member(snap, who)?,
             reviews: u64::try_from(reviews).unwrap_or(u64::MAX),
             tasks: tasks::open_count(snap)?,
             agents,
@@ -198,11 +201,13 @@ fn nav(ws: &Ws, who: &Person, numbers: Numbers) -> Vec<NavGroup> {
         NavItem::new("Runs", ws.url("runs"), "play").key("g u"),
         NavItem::new("Jobs", ws.url("jobs"), "terminal"),
     ];
+    let chats = numbers.chats;
     let agents = numbers.agents.into_iter().map(|(agent, activity)| {
         let working = Working::from(activity.group == Group::Working);
         let face = Face::agent(&agent.name, &agent.emoji, &agent.slug).working(working);
         let dot = Dot::new(activity.state, &activity.label);
-        NavItem::agent(face, ws.url(&format!("agents/{}", agent.slug)), dot)
+        let line = NavItem::agent(face, ws.url(&format!("agents/{}", agent.slug)), dot);
+        line.count(chats.with(agent.id)).loud()
     });
     let mut fleet = NavGroup::new("Agents", agents.collect());
     if who.access.may(Can::Agents) {
@@ -216,6 +221,6 @@ fn tabs(ws: &Ws, numbers: &Numbers) -> Vec<NavItem> {
         NavItem::new("Home", ws.url(""), "home"),
         NavItem::new("Review", ws.url("review"), "inbox").count(numbers.reviews),
         NavItem::new("Tasks", ws.url("tasks"), "tasks"),
-        NavItem::new("Agents", ws.url("agents"), "agent"),
+        NavItem::new("Agents", ws.url("agents"), "agent").count(numbers.chats.total()),
     ]
 }
