@@ -29,6 +29,7 @@ use hq::store::{
 use jiff::SignedDuration;
 
 mod delivered; // delivered work and its reviews
+mod recurring; // recurring tasks
 mod lists; // lists: filters, order, pages
 
 fn ada_id() -> AgentId {

@@ -90,6 +90,7 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewSeries) -> Result<Series, TaskError>
         return Err(TaskError::Invalid(wrong));
     }
     checks::assignee(tx, new.assignee)?;
+    checks::stream(tx, new.stream)?;
     let now = tx.now();
     let mut series = Series {
         id: tx.new_id(),
@@ -139,7 +140,10 @@ pub fn update(tx: &mut WriteTx<'_>, id: SeriesId, patch: SeriesPatch) -> Result<
     series.priority = patch.priority.unwrap_or(series.priority);
     series.thinking = patch.thinking.unwrap_or(series.thinking);
     series.missed = patch.missed.unwrap_or(series.missed);
-    series.stream = patch.stream.unwrap_or(series.stream);
+    if let Some(to) = patch.stream.filter(|to| *to != series.stream) {
+        checks::stream(tx, to)?;
+        series.stream = to;
+    }
     if let Some(labels) = patch.labels {
         series.labels = names(labels);
     }
@@ -306,7 +310,7 @@ fn make(
         priority: series.priority,
         assignee: usable(tx, series.assignee)?,
         due_at: due(series, at),
-        stream: series.stream,
+        stream: open_stream(tx, series.stream)?,
         series: Some((series.id, at)),
         model: series.model.clone(),
         thinking: series.thinking,
@@ -332,6 +336,15 @@ fn usable(tx: &WriteTx<'_>, who: Option<Assignee>) -> Result<Option<Assignee>, S
     let Some(Assignee::Agent(id)) = who else { return Ok(who) };
     let agent = tx.get::<Agent>(id)?;
     Ok(who.filter(|_| agent.is_some_and(|agent| agent.archived_at.is_none())))
+}
+
+/// A stream that is out of the way gets none: the task stands by itself then.
+fn open_stream(tx: &WriteTx<'_>, stream: Option<StreamId>) -> Result<Option<StreamId>, TaskError> {
+    match checks::stream(tx, stream) {
+        Ok(()) => Ok(stream),
+        Err(TaskError::Store(error)) => Err(error.into()),
+        Err(_) => Ok(None),
+    }
 }
 
 /// Marks the open tasks of a series as missed, unless somebody is at them.
