@@ -490,4 +490,9 @@ pub enum Event {
         /// Whether it reads nothing behind them.
         end: bool,
     },
+    /// The program began again and went on with runs that were at work when it ended.
+    RunsTakenUp {
+        /// How many.
+        runs: u32,
+    },
 }

@@ -114,16 +114,22 @@ pub(super) async fn recover(ws: &Ws) -> Result<HashSet<RunId>, EngineError> {
     }
     let left = |run: &Run| run.is_at_work() || run.state == RunState::Queued;
     let live = ws.read(|snap| queries::live(snap))?;
-    let mut going = HashSet::new();
+    let (mut going, mut begun) = (HashSet::new(), 0);
     for run in live.into_iter().filter(left) {
         // One that cannot be taken up again keeps no other from going on; the dispatcher tries it
         // anew with each look.
         match recover_one(ws, run.id, RESTARTED).await {
-            Ok(run) => going.extend(run.is_live().then_some(run.id)),
+            Ok(run) => {
+                going.extend(run.is_live().then_some(run.id));
+                begun += u32::from(run.is_live() && run.started_at.is_some());
+            }
             Err(error) => {
                 tracing::error!(run.id = %run.id, %error, "run {} could not be recovered", run.id);
             }
         }
+    }
+    if 0 < begun {
+        ws.write(&BY, move |tx| rules::taken_up(tx, begun)).await?;
     }
     // What the programs of the others had written is needed no more.
     let live = ws.read(|snap| queries::live(snap))?.into_iter().map(|run| run.id).collect();

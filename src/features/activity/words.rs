@@ -242,11 +242,23 @@ impl Speaker<'_> {
         Ok(words.map(|words| (area, words)))
     }
 
-    /// What people do to programs that agents left running.
+    /// What people do to programs that agents left running, and what HQ does when it begins again.
     fn program(&self, event: &Event) -> Result<Option<(Area, Words)>, StoreError> {
-        let Event::JobInputSent { job, .. } = event else { return Ok(None) };
-        let Some(job) = self.read.get::<Job>(*job)? else { return Ok(None) };
-        let words = self.run("wrote to a program of", job.run, "", "terminal")?;
+        let words = match event {
+            Event::JobInputSent { job, .. } => {
+                let Some(job) = self.read.get::<Job>(*job)? else { return Ok(None) };
+                self.run("wrote to a program of", job.run, "", "terminal")?
+            }
+            Event::RunsTakenUp { runs } => Some(Words {
+                verb: "took up".to_owned(),
+                thing: format::count((*runs).into(), "run", "runs"),
+                path: "runs".to_owned(),
+                rest: "after a restart".to_owned(),
+                icon: "refresh",
+                ..Words::default()
+            }),
+            _ => return Ok(None),
+        };
         Ok(words.map(|words| (Area::Agents, words)))
     }
 

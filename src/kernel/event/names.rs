@@ -67,6 +67,7 @@ impl Event {
             Self::NoticeGiven { .. } => 57,
             Self::RunAsks { .. } => 58,
             Self::JobInputSent { .. } => 59,
+            Self::RunsTakenUp { .. } => 60,
         }
     }
 
@@ -77,7 +78,7 @@ impl Event {
     }
 
     /// The names of all kinds, in the order of their numbers.
-    pub const NAMES: [&'static str; 60] = [
+    pub const NAMES: [&'static str; 61] = [
         "task.created",
         "task.changed",
         "task.assigned",
@@ -138,5 +139,6 @@ impl Event {
         "notice.given",
         "run.asks",
         "job.input_sent",
+        "runs.taken_up",
     ];
 }

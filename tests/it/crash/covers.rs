@@ -44,6 +44,7 @@ const EVENTS: &[(&str, &[&str])] = &[
     ("tasks", &["file.added", "file.removed"]),
     ("agents", &["agent.created", "agent.status_changed", "agent.archived"]),
     ("runs of agents", &["item.enqueued", "item.ended", "run.started", "run.ended"]),
+    ("runs of agents", &["runs.taken_up"]),
     ("chats", &["agent.message_sent", "input.queued", "run.stop_requested"]),
     ("chats", &["job.ended", "job.stop_requested", "subagent.spawned", "subagent.ended"]),
     ("connections", &["connection.changed"]),

@@ -250,6 +250,15 @@ pub fn recover(tx: &mut WriteTx<'_>, id: RunId, what: &str) -> Result<Run, RunEr
     pen.save(tx)
 }
 
+/// Tells people that the program began again and so many runs go on.
+///
+/// # Errors
+/// When the store refuses.
+pub fn taken_up(tx: &mut WriteTx<'_>, runs: u32) -> Result<(), RunError> {
+    tx.emit(Event::RunsTakenUp { runs });
+    Ok(())
+}
+
 /// Asks a run to stop. One that no task works on ends at once.
 ///
 /// # Errors
