@@ -6,18 +6,20 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::ollama::Shown;
 use super::openai_chat::Quirks;
 use super::openai_responses::Dialect;
 
 /// The most models of which something is remembered: names come from outside.
 const MOST: usize = 256;
 
-/// How one server wants its models to be asked, as its refusals have said. All who are made for the server share it,
-/// so that each lesson is paid for once.
+/// How one server wants its models to be asked, as its refusals have said, and what they can do, as it says when it
+/// is asked. All who are made for the server share it, so that each lesson is paid for once.
 #[derive(Clone, Debug)]
 pub struct Lessons {
     pub(super) chat: Learned<Quirks>,
     pub(super) responses: Learned<Dialect>,
+    pub(super) ollama: Learned<Shown>,
 }
 
 impl Lessons {
@@ -25,12 +27,13 @@ impl Lessons {
     pub fn forget(&self) {
         self.chat.0.lock().clear();
         self.responses.0.lock().clear();
+        self.ollama.0.lock().clear();
     }
 }
 
 impl Default for Lessons {
     fn default() -> Self {
-        Self { chat: Learned::new(), responses: Learned::new() }
+        Self { chat: Learned::new(), responses: Learned::new(), ollama: Learned::new() }
     }
 }
 

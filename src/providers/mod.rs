@@ -38,7 +38,7 @@ use catalog::{Model, ThinkingKind};
 use error::ProviderError;
 use gemini::Gemini;
 pub use learned::Lessons;
-use model::{Abilities, ChatRequest, Delta, Message, ModelInfo, Probe, Reply, ToolDef};
+use model::{Abilities, ChatRequest, Delta, Echo, Message, ModelInfo, Probe, Reply, ToolDef};
 use ollama::Ollama;
 use openai_chat::OpenAiChat;
 use openai_responses::OpenAiResponses;
@@ -106,8 +106,35 @@ pub trait Provider: Send + Sync {
         }
         .boxed()
     }
+
+    /// Really asks a model for a call of a tool with a word in it. Some servers list models that lose it.
+    fn echo<'a>(&'a self, model: &'a str) -> BoxFuture<'a, Result<Echo, ProviderError>> {
+        async move {
+            let tool = ToolDef {
+                name: ECHO.to_owned(),
+                description: "Says a word back".to_owned(),
+                schema: serde_json::json!({
+                    "type": "object",
+                    "properties": { "word": { "type": "string" } },
+                    "required": ["word"],
+                }),
+            };
+            let request = ChatRequest::new(model, PROBE_OUTPUT).tool(tool).message(Message::user(
+                "Call the tool echo with the word ready. Say nothing else.",
+            ));
+            let reply = self.stream(&request, &mut |_| {}).await?;
+            let called = reply.calls().any(|(_, name, arguments)| {
+                let arguments = arguments.to_ascii_lowercase();
+                name == ECHO && arguments.contains("word") && arguments.contains("ready")
+            });
+            Ok(Echo { called, usage: reply.usage })
+        }
+        .boxed()
+    }
 }
 
+/// The tool that a model is asked to call.
+const ECHO: &str = "echo";
 /// Enough for a model that thinks before it says one word.
 const PROBE_OUTPUT: u32 = 1_024;
 

@@ -328,6 +328,15 @@ pub struct Probe {
     pub usage: Option<Usage>,
 }
 
+/// What came of asking a model for a call of a tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Echo {
+    /// Whether it called the tool with what it was told.
+    pub called: bool,
+    /// Tokens, if the server counts.
+    pub usage: Option<Usage>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::base::Base;
 use super::error::{ErrorClass, ProviderError};
-use super::model::{Delta, Received, Reply};
+use super::model::{ChatRequest, Delta, Received, Reply};
 use super::quota::Gauge;
 use super::{Key, Lessons, Sink, pause};
-use crate::kernel::Clock;
+use crate::kernel::{Clock, Thinking};
 use crate::net::client::{Body, Extent, HttpClient, Response};
 use crate::net::error::{NetError, Phase};
 use crate::net::lines::LineParser;
@@ -23,6 +23,8 @@ use crate::net::sse::{MAX_EVENT, SseParser};
 const ERROR_BODY: usize = 64 * 1024;
 /// The most bytes of a list of models; a router's is several megabytes.
 const LIST_BODY: u64 = 32 * 1024 * 1024;
+/// For how long a model may think before it says something: some do it in silence.
+const THOUGHT: Duration = Duration::from_secs(600);
 
 /// How the events of an answer are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +96,8 @@ pub(super) trait Decode: Send {
 pub struct Limits {
     /// From sending to the beginning of the answer.
     pub header: Duration,
+    /// From sending to the first word, thought or call. What only shows that the server lives does not count.
+    pub first: Duration,
     /// Between two pieces of the answer.
     pub idle: Duration,
     /// After an answer is complete, for what may still follow, such as usage.
@@ -109,10 +113,42 @@ impl Limits {
         let patient = |public: u64| Duration::from_secs(if base.private { 300 } else { public });
         Self {
             header: patient(120),
+            first: patient(120),
             idle: patient(120),
             tail: Duration::from_secs(5),
             total: 64 * 1024 * 1024,
         }
+    }
+}
+
+/// Until when an answer has to begin.
+#[derive(Clone, Copy)]
+struct First {
+    by: Instant,
+    limit: Duration,
+}
+
+impl First {
+    fn of(asked: &ChatRequest, limit: Duration) -> Self {
+        let limit = match asked.thinking {
+            Thinking::None => limit,
+            _ => limit.max(THOUGHT),
+        };
+        Self { by: Instant::now() + limit, limit }
+    }
+
+    /// Waits for a piece of an answer that has not begun.
+    async fn wait<T>(
+        self,
+        piece: impl Future<Output = Result<T, ProviderError>>,
+    ) -> Result<T, ProviderError> {
+        timeout_at(self.by, piece).await.unwrap_or_else(|_| {
+            let text = format!(
+                "the model said nothing within {} s, though its server kept the line open",
+                self.limit.as_secs()
+            );
+            Err(ProviderError::new(ErrorClass::Timeout, text))
+        })
     }
 }
 
@@ -196,17 +232,18 @@ impl Connection {
     pub(super) async fn ask(
         &self,
         request: Request,
-        asked: &str,
+        asked: &ChatRequest,
         decoder: &mut dyn Decode,
         sink: Sink<'_>,
     ) -> Result<Reply, ProviderError> {
         let timeouts =
             Timeouts { headers: self.limits.header, idle: self.limits.idle, total: None };
         let request = request.timeouts(timeouts).max_body(self.limits.total);
+        let first = First::of(asked, self.limits.first);
         let response = self.send(request).await?;
         let request_id = request_id(&response.headers);
-        let result = match self.read(response, decoder, sink).await {
-            Ok(()) => decoder.reply(asked),
+        let result = match self.read(response, first, decoder, sink).await {
+            Ok(()) => decoder.reply(&asked.model),
             Err(error) => Err(error),
         };
         result.map_err(|error| {
@@ -260,6 +297,7 @@ impl Connection {
     async fn read(
         &self,
         response: Response,
+        first: First,
         decoder: &mut dyn Decode,
         sink: Sink<'_>,
     ) -> Result<(), ProviderError> {
@@ -277,20 +315,28 @@ impl Connection {
             out.into_iter().for_each(sink);
             return read;
         }
-        self.read_events(response.body, Frames::of(framing), decoder, sink).await
+        self.read_events(response.body, first, decoder, sink).await
     }
 
     async fn read_events(
         &self,
         mut body: Body,
-        mut parser: Frames,
+        first: First,
         decoder: &mut dyn Decode,
         sink: Sink<'_>,
     ) -> Result<(), ProviderError> {
-        let mut out = Vec::new();
-        while let Some(piece) = self.piece(&mut body, decoder.complete()).await? {
+        let mut parser = Frames::of(decoder.framing());
+        let (mut out, mut begun) = (Vec::new(), false);
+        loop {
+            let piece = self.piece(&mut body, decoder.complete());
+            let piece = match begun {
+                true => piece.await?,
+                false => first.wait(piece).await?,
+            };
+            let Some(piece) = piece else { break };
             for (name, data) in parser.push(&piece)? {
                 let read = decoder.event(&name, &data, &mut out);
+                begun |= out.iter().any(Delta::is_content);
                 out.drain(..).for_each(&mut *sink);
                 read?;
                 if decoder.ended() {

@@ -34,6 +34,7 @@ async fn a_connection_is_tested_by_a_real_call_and_the_first_that_passes_becomes
     let tested = api.call("POST", &format!("/api/v1/connections/{id}/test")).await.json();
     assert_eq!(tested["ok"], true, "{tested}");
     assert_eq!(tested["became_default"], true);
+    assert!(tested["message"].as_str().is_some_and(|said| said.contains("called no tool")));
     assert_eq!(tested["connection"]["default_model"], "gpt-5.2");
     assert_eq!(model.last().header("authorization"), format!("Bearer {KEY}"));
 
@@ -60,6 +61,34 @@ async fn a_connection_is_tested_by_a_real_call_and_the_first_that_passes_becomes
     assert_eq!(gone.status, StatusCode::NO_CONTENT);
     let all = api.get("/api/v1/connections").await.json();
     assert_eq!(all["default"], json!({ "connection": null, "model": "practice" }));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_test_says_whether_the_model_calls_tools() {
+    let hq = TestHq::start().await;
+    let model = ModelServer::start().await;
+    model.offer(&["mock"]).usually(Turn::text("ready"));
+    let api = hq.api().await;
+    let id = connect(&api, &body("Mock", "openai", &model.openai_url())).await;
+    let test = async || {
+        let said = api.call("POST", &format!("/api/v1/connections/{id}/test")).await.json();
+        assert_eq!(said["ok"], true, "{said}");
+        let known = said["connection"]["models"][0]["tools"].clone();
+        (said["message"].as_str().expect("words").to_owned(), known)
+    };
+    model.push(Turn::text("ready")).push(Turn::call("echo", json!({ "word": "Ready" })));
+    let (said, known) = test().await;
+    assert!(said.ends_with(" and calls tools"), "{said}");
+    assert_eq!((model.last().tools(), known), (vec!["echo".to_owned()], json!(true)));
+    let refusal = "this model does not support tools";
+    model.push(Turn::text("ready")).push(Turn::error(400, "invalid_request_error", refusal));
+    let (said, known) = test().await;
+    assert!(said.contains("takes no tools"), "{said}");
+    assert_eq!(known, json!(false));
+    model.push(Turn::text("ready")).push(Turn::error(429, "rate_limit_error", "slow down"));
+    let (said, _) = test().await;
+    assert!(said.contains("whether it calls tools is not known"), "{said}");
     hq.finish().await;
 }
 

@@ -26,7 +26,7 @@ const ALL: [Wire; 5] =
 
 fn limits() -> Limits {
     let long = Duration::from_secs(20);
-    Limits { header: long, idle: long, tail: long, total: 4 * 1024 * 1024 }
+    Limits { header: long, first: long, idle: long, tail: long, total: 4 * 1024 * 1024 }
 }
 
 fn url(wire: Wire, server: &ModelServer) -> String {
@@ -373,6 +373,31 @@ async fn ollama_is_asked_what_its_models_can_do() {
     let error = provider.stream(&asked, &mut |_| {}).await.expect_err("it is not there");
     assert_eq!(error.class, ErrorClass::NotFoundModel);
     assert!(error.message.contains("ollama pull gone:1b"), "{error}");
+}
+
+#[tokio::test]
+async fn what_ollama_says_of_a_model_is_asked_once_for_all_runs() {
+    let server = ModelServer::start().await;
+    let window = |tokens: u32| json!({"model_info": {"general.architecture": "x", "x.context_length": tokens}});
+    server.offer(&["plain:7b"]).usually(Turn::text("ok")).shows(window(8_192));
+    let lessons = Lessons::default();
+    let made = || {
+        let base = normalise(Wire::Ollama, &url(Wire::Ollama, &server)).expect("an address");
+        let client = HttpClient::new(ClientParts::default());
+        let line = Connection::new(client, Arc::new(SystemClock), base, Key::new(KEY));
+        connect(Wire::Ollama, line.limits(limits()).lessons(lessons.clone()))
+    };
+    let ask = async |provider: Arc<dyn Provider>| {
+        let asked = ChatRequest { model: "plain:7b".into(), ..request() };
+        provider.stream(&asked, &mut |_| {}).await.expect("an answer");
+        server.last().body["options"]["num_ctx"].as_u64()
+    };
+    assert_eq!(ask(made()).await, Some(8_192));
+    server.shows(window(16_384));
+    assert_eq!(ask(made()).await, Some(8_192), "another run does not ask again");
+    assert_eq!(made().model("plain:7b").window, 8_192);
+    lessons.forget();
+    assert_eq!(ask(made()).await, Some(16_384));
 }
 
 #[tokio::test]

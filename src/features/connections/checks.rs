@@ -6,7 +6,7 @@ use crate::app::{Who, Ws};
 use crate::kernel::{ConnectionId, Problem, ProblemKind};
 use crate::providers::Provider;
 use crate::providers::error::{ErrorClass, ProviderError};
-use crate::providers::model::{ModelInfo, Probe};
+use crate::providers::model::{Echo, ModelInfo, Probe, Usage};
 use crate::store::ReadExt;
 use crate::web::format;
 
@@ -17,6 +17,8 @@ use super::rules::{self, ConnectionError, Effect, Found, Listed, Spent};
 
 /// How long a person waits for a test: a private server may first have to load its model.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// And for how long until it is known whether it calls tools.
+const ECHO: Duration = Duration::from_secs(30);
 
 /// What a person asked a provider for and did not get.
 #[derive(Debug, thiserror::Error)]
@@ -76,11 +78,12 @@ pub async fn test(ws: &Ws, who: &impl Who, id: ConnectionId) -> Result<Checked, 
         }
         Err(error) => return Err(error),
     };
-    let asked = tokio::time::timeout(PATIENCE, ask(provider.as_ref(), &stored)).await;
+    let patience = PATIENCE + ECHO;
+    let asked = tokio::time::timeout(patience, ask(provider.as_ref(), &stored)).await;
     let found = match asked {
         Ok(found) => found,
         Err(_) => {
-            let text = format!("no answer within {} s; is the server up?", PATIENCE.as_secs());
+            let text = format!("no answer within {} s; is the server up?", patience.as_secs());
             failed(&text, ErrorClass::Timeout, None)
         }
     };
@@ -131,7 +134,7 @@ async fn ask(provider: &dyn Provider, stored: &Connection) -> Found {
     {
         return failed(&words(error), error.class, None);
     }
-    let models = listed.ok().map(|models| list(&models));
+    let mut models = listed.ok().map(|models| list(&models));
     let with_list = Connection {
         models: models.as_ref().map_or_else(|| stored.models.clone(), |list| list.models.clone()),
         ..stored.clone()
@@ -141,14 +144,78 @@ async fn ask(provider: &dyn Provider, stored: &Connection) -> Found {
         return failed(text, ErrorClass::NotFoundModel, models);
     };
     match provider.probe(Some(&model)).await {
-        Ok(probe) => {
-            let message = answered(&probe, &model);
+        Ok(mut probe) => {
+            let tools = tools(provider, &mut models, &model).await;
+            let message = format!("{}{}", answered(&probe, &model), tools.words());
+            probe.usage = match (probe.usage, tools.usage()) {
+                (Some(mut usage), Some(more)) => {
+                    usage += more;
+                    Some(usage)
+                }
+                (one, other) => one.or(other),
+            };
             let millis = Some(probe.millis);
             let spent = Some(spent(provider, stored, probe, &model));
             Found { ok: true, message, models, model: Some(model), spent, class: None, millis }
         }
         Err(error) => failed(&words(&error), error.class, models),
     }
+}
+
+/// Whether a model calls tools: without them it can talk, and nothing else.
+enum Tools {
+    /// It did, or did not.
+    Asked(Echo),
+    /// Its server says that it takes none.
+    None,
+    /// Nobody knows.
+    Unknown(String),
+}
+
+impl Tools {
+    fn words(&self) -> String {
+        match self {
+            Self::Asked(Echo { called: true, .. }) => " and calls tools".to_owned(),
+            Self::Asked(_) => {
+                ", but called no tool when it was asked to: agents may not be able to work with it"
+                    .to_owned()
+            }
+            Self::None => ", but takes no tools: it can talk and not work".to_owned(),
+            Self::Unknown(why) => format!("; whether it calls tools is not known: {why}"),
+        }
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        match self {
+            Self::Asked(echo) => echo.usage,
+            Self::None | Self::Unknown(_) => None,
+        }
+    }
+}
+
+/// Lets a model call a tool, and keeps in the list of models what that showed.
+async fn tools(provider: &dyn Provider, models: &mut Option<Listed>, model: &str) -> Tools {
+    let mut offers = models.iter_mut().flat_map(|listed| &mut listed.offers);
+    let mut offer = offers.find(|offer| offer.id == model);
+    if offer.as_ref().is_some_and(|offer| offer.tools == Some(false)) {
+        return Tools::None;
+    }
+    let (known, tools) = match tokio::time::timeout(ECHO, provider.echo(model)).await {
+        Ok(Ok(echo)) => (echo.called.then_some(true), Tools::Asked(echo)),
+        Ok(Err(error)) if refuses_tools(&error) => (Some(false), Tools::None),
+        Ok(Err(error)) => (None, Tools::Unknown(words(&error))),
+        Err(_) => (None, Tools::Unknown("it took too long".to_owned())),
+    };
+    if let (Some(offer), Some(known)) = (&mut offer, known) {
+        offer.tools = Some(known);
+    }
+    tools
+}
+
+fn refuses_tools(error: &ProviderError) -> bool {
+    let said = error.message.to_lowercase();
+    error.class == ErrorClass::InvalidRequest
+        && (said.contains("tool") || said.contains("function"))
 }
 
 pub(super) fn spent(
@@ -208,6 +275,8 @@ pub async fn refresh_models(
     who: &impl Who,
     id: ConnectionId,
 ) -> Result<Connection, CheckError> {
+    // Who reads the list again wants to know what is there now.
+    ws.app.accounts.of(id).forget_lessons();
     let provider = provider(ws, Some(id))?;
     let listed = match tokio::time::timeout(PATIENCE, provider.models()).await {
         Ok(Ok(models)) => list(&models),

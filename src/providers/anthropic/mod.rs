@@ -37,7 +37,7 @@ impl Anthropic {
         let request = &*media::fit(request, &model, Carries::SMALL_PICTURES);
         let body = encode::body(request, &model).map_err(ProviderError::unwritable)?;
         let post = self.head(Method::Post, "/v1/messages").body("application/json", body);
-        self.connection.ask(post, &request.model, &mut decode::Decoder::default(), sink).await
+        self.connection.ask(post, request, &mut decode::Decoder::default(), sink).await
     }
 
     async fn list(&self) -> Result<Vec<ModelInfo>, ProviderError> {

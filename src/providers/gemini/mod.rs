@@ -43,7 +43,7 @@ impl Gemini {
             format!("/v1beta/models/{}:streamGenerateContent?alt=sse", plain(&request.model)?);
         let post = self.head(Method::Post, &path).body("application/json", body);
         let mut decoder = decode::Decoder::new(ids::next(request, ID));
-        self.connection.ask(post, &request.model, &mut decoder, sink).await
+        self.connection.ask(post, request, &mut decoder, sink).await
     }
 
     async fn list(&self) -> Result<Vec<ModelInfo>, ProviderError> {

@@ -13,7 +13,7 @@ const LEAST: u32 = 4_096;
 
 /// What a server says of a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Shown {
+pub(in crate::providers) struct Shown {
     /// The window that the model was made for.
     pub context: Option<u32>,
     /// Bytes of memory that a token of conversation takes.

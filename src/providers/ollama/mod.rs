@@ -17,7 +17,7 @@ use super::model::{ChatRequest, ModelInfo, Reply};
 use super::wire::Connection;
 use super::{Provider, Sink, ids};
 use crate::net::message::{Method, Request};
-use abilities::Shown;
+pub(super) use abilities::Shown;
 
 /// The stable word.
 const NAME: &str = "ollama";
@@ -39,7 +39,8 @@ impl Ollama {
     /// A provider at a server.
     #[must_use]
     pub fn new(connection: Connection) -> Self {
-        Self { connection, shown: Learned::new() }
+        let shown = connection.lessons.ollama.clone();
+        Self { connection, shown }
     }
 
     async fn ask(&self, request: &ChatRequest, sink: Sink<'_>) -> Result<Reply, ProviderError> {
@@ -50,11 +51,11 @@ impl Ollama {
             .map_err(ProviderError::unwritable)?;
         let post = self.head(Method::Post, "/api/chat").body("application/json", body);
         let mut decoder = decode::Decoder::new(ids::next(request, ID));
-        let answer = self.connection.ask(post, &request.model, &mut decoder, sink).await;
+        let answer = self.connection.ask(post, request, &mut decoder, sink).await;
         answer.map_err(|error| with_hint(error, &request.model))
     }
 
-    /// What the server says of a model, asked once.
+    /// What the server says of a model, asked once for all runs.
     async fn shown(&self, model: &str) -> Result<Shown, ProviderError> {
         if let Some(known) = self.shown.of(model) {
             return Ok(known);

@@ -45,7 +45,7 @@ impl OpenAiChat {
                 .body("application/json", body);
             let mut decoder =
                 Decoder::new(if quirks.think_tags { Tags::Split } else { Tags::Keep });
-            match self.connection.ask(post, &request.model, &mut decoder, sink).await {
+            match self.connection.ask(post, request, &mut decoder, sink).await {
                 // Each point is learned once, so this ends.
                 Err(error) if !error.has_content() && quirks.learn(&error) => {
                     self.learned.keep(&request.model, quirks)

@@ -47,7 +47,7 @@ impl OpenAiResponses {
             let post =
                 openai::post(&self.connection, "responses", request).body("application/json", body);
             let mut decoder = Decoder::default();
-            match self.connection.ask(post, &request.model, &mut decoder, sink).await {
+            match self.connection.ask(post, request, &mut decoder, sink).await {
                 // Each point is learned once, so this ends. Without a limit the call may cost more than was thought
                 // of: whoever asks decides whether it is made then.
                 Err(error) if !error.has_content() && dialect.learn(&error) => {

@@ -174,6 +174,26 @@ async fn silence_ends_after_the_limit() {
 }
 
 #[tokio::test]
+async fn signs_of_life_are_no_answer() {
+    let short = Duration::from_millis(250);
+    for wire in ALL {
+        let server = ModelServer::start().await;
+        let gate = Gate::new();
+        server.push(Turn::text("Late").pausing(0, &gate));
+        let hasty = provider_with(wire, &server, Limits { first: short, ..limits() });
+        let error = ask(&*hasty).await.0.expect_err("nothing is said");
+        assert_eq!(error.class, ErrorClass::Timeout, "{wire:?} {error}");
+        assert!(error.message.contains("said nothing"), "{wire:?} {error}");
+        gate.open();
+        // Once it has begun, that time is no limit any more.
+        server.push(Turn::text("Half a").stalled());
+        let limits = Limits { first: short, idle: 3 * short, ..limits() };
+        let error = ask(&*provider_with(wire, &server, limits)).await.0.expect_err("no more comes");
+        assert!(error.has_content() && !error.message.contains("said nothing"), "{wire:?} {error}");
+    }
+}
+
+#[tokio::test]
 async fn nobody_there_is_a_network_error() {
     for wire in ALL {
         let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
