@@ -35,6 +35,7 @@ mod commands; // in conversations: what is no message; files with messages
 mod resend; // messages in other words, for another answer, before they were read
 mod keeping; // conversations that begin anew by themselves, and what goes of old ones
 mod sessions; // conversations: named, archived, brought back, begun anew, searched
+mod conversations; // several with one agent, shared ones, and what is unread
 mod setup; // first boot
 mod users; // signing in and out, passwords, tokens, cross-site requests
 mod hostile; // hostile words and programs: what they try, what stops them
