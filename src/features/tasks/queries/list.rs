@@ -1,21 +1,23 @@
 //! Lists of tasks: filter, order, pages, counts. All but the rows that are shown is answered from the
 //! tasks' columns.
 
-use std::cmp::Ordering;
 use std::collections::HashSet;
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
+use super::columns::Row;
 use super::due;
+use super::grouping::{self, Bucket, Cell, GroupBy, Grouper};
 use super::marks;
 use super::standing::{self, Standing};
+use super::terms::{Sign, Terms};
 use crate::features::comments::model as comments;
 use crate::features::tasks::model::{self, Task};
 use crate::kernel::cursor::Page;
 use crate::kernel::{Assignee, LabelId, Priority, StreamId, TaskId, TaskStatus};
-use crate::store::columns::{self, Column};
-use crate::store::{Key as _, KeyBuf, Range, Read, ReadExt, StoreError, cursor_key, key_cursor};
+use crate::store::columns;
+use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError, cursor_key, key_cursor};
 
 /// Whose tasks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,7 +100,7 @@ impl Sort {
 }
 
 /// Which tasks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// Words that stand in the title, the description or the number; case does not matter.
     pub q: String,
@@ -119,7 +121,18 @@ pub struct Filter {
     /// Whether something that is still open must be done before them.
     pub blocked: Option<bool>,
     /// The archived ones in place of the others.
+    /// The archived ones in place of the others; what the terms say of that ranks above it.
     pub archived: bool,
+    /// What else is asked.
+    pub terms: Terms,
+}
+
+impl Filter {
+    /// What a query asks.
+    #[must_use]
+    pub fn of(terms: Terms) -> Self {
+        Self { terms, ..Self::default() }
+    }
 }
 
 /// The statuses of work that may still happen.
@@ -134,101 +147,11 @@ pub struct Today {
     pub zone: TimeZone,
 }
 
-/// What a list needs to know of a task: 100 bytes and the title.
-#[derive(Clone)]
-struct Row {
-    id: TaskId,
-    number: u32,
-    status: TaskStatus,
-    priority: Priority,
-    archived: bool,
-    assignee: Option<Assignee>,
-    parent: Option<TaskId>,
-    due: Option<Timestamp>,
-    stream: Option<StreamId>,
-    start: Option<Timestamp>,
-    rank: Box<str>,
-    created_ms: i64,
-    updated_ms: i64,
-    /// In lower case.
-    title: Box<str>,
-}
-
-impl Column for Row {
-    type Of = Task;
-
-    fn of(task: &Task) -> Self {
-        Self {
-            id: task.id,
-            number: task.number,
-            status: task.status,
-            priority: task.priority,
-            archived: task.archived_at.is_some(),
-            assignee: task.assignee,
-            parent: task.parent,
-            due: task.due_at,
-            stream: task.stream,
-            start: task.start_at,
-            rank: task.rank.as_str().into(),
-            created_ms: task.created_at.as_millisecond(),
-            updated_ms: task.updated_at.as_millisecond(),
-            title: task.title.to_lowercase().into(),
-        }
-    }
-
-    fn id(&self) -> TaskId {
-        self.id
-    }
-}
-
-impl Row {
-    /// Whether it keeps what waits for it: one that has missed its day still does.
-    fn is_unfinished(&self) -> bool {
-        !self.archived && !matches!(self.status, TaskStatus::Done | TaskStatus::Cancelled)
-    }
-
-    fn compare(&self, other: &Self, sort: Sort) -> Ordering {
-        let due = |row: &Self| row.due.map_or(i64::MAX, Timestamp::as_millisecond);
-        let by = match sort {
-            Sort::Priority => {
-                other.priority.cmp(&self.priority).then_with(|| due(self).cmp(&due(other)))
-            }
-            Sort::Due => {
-                due(self).cmp(&due(other)).then_with(|| other.priority.cmp(&self.priority))
-            }
-            Sort::Created => other.created_ms.cmp(&self.created_ms),
-            Sort::Updated => other.updated_ms.cmp(&self.updated_ms),
-            Sort::Title => self.title.cmp(&other.title),
-            Sort::Manual => self.rank.cmp(&other.rank),
-            Sort::Start => self.start.is_none().cmp(&other.start.is_none()).then_with(|| {
-                self.start.cmp(&other.start).then_with(|| other.priority.cmp(&self.priority))
-            }),
-        };
-        by.then_with(|| self.id.cmp(&other.id))
-    }
-
-    /// Bytes whose order is the order of the list; the id makes them unique.
-    fn order_key(&self, sort: Sort) -> Vec<u8> {
-        let mut key = KeyBuf::new();
-        let priority = u8::MAX - self.priority as u8;
-        match sort {
-            Sort::Priority => key.u8(priority).time_or_max(self.due),
-            Sort::Due => key.time_or_max(self.due).u8(priority),
-            Sort::Created => key.part(i64::MAX - self.created_ms),
-            Sort::Updated => key.part(i64::MAX - self.updated_ms),
-            Sort::Title => key.text(&self.title),
-            Sort::Manual => key.text(&self.rank),
-            Sort::Start => key.time_or_max(self.start).u8(priority),
-        };
-        self.id.encode(&mut key);
-        key.into_bytes()
-    }
-}
-
 /// Tasks that were found: how many, and the first of them with the cursor behind the last.
-struct Found {
-    status: TaskStatus,
-    total: usize,
+pub(super) struct Found {
+    pub(super) column: Bucket,
+    pub(super) lane: Bucket,
+    pub(super) total: usize,
     first: Vec<TaskId>,
     next: Option<String>,
 }
@@ -248,49 +171,73 @@ pub fn select(
 }
 
 /// How the tasks that fit are put in order, and which of them are shown.
-struct Order {
+pub(super) struct Order<'t> {
     sort: Sort,
-    /// One list for each status.
-    by_status: bool,
+    /// What the groups are, and within them the lanes.
+    by: (GroupBy, GroupBy),
+    today: &'t Today,
     /// The order key that a page begins behind.
     after: Option<Vec<u8>>,
     limit: usize,
 }
 
-impl Order {
-    fn of(sort: Sort, cut: &Cut) -> Self {
+impl<'t> Order<'t> {
+    pub(super) fn of(sort: Sort, today: &'t Today, cut: &Cut) -> Self {
         let after = cut.after.as_deref().and_then(cursor_key);
-        Self { sort, by_status: false, after, limit: cut.limit }
+        Self { sort, by: (GroupBy::None, GroupBy::None), today, after, limit: cut.limit }
     }
 
-    fn take<'r>(&self, rows: impl Iterator<Item = &'r Row>) -> Vec<Found> {
-        let mut groups: Vec<Vec<&Row>> = vec![Vec::new(); GROUP_ORDER.len()];
+    pub(super) fn by(self, by: (GroupBy, GroupBy)) -> Self {
+        Self { by, ..self }
+    }
+
+    fn take(&self, rows: &[&Row]) -> Vec<Found> {
+        let mut columns = Grouper::new(self.by.0, self.today);
+        let mut lanes = Grouper::new(self.by.1, self.today);
+        let mut cells: Vec<Vec<Vec<&Row>>> = Vec::new();
         for row in rows {
             if self.after.as_ref().is_some_and(|after| row.order_key(self.sort) <= *after) {
                 continue;
             }
-            let at = GROUP_ORDER.iter().position(|status| *status == row.status);
-            groups[at.filter(|_| self.by_status).unwrap_or(0)].push(row);
+            let (column, lane) = (columns.place(row), lanes.place(row));
+            if cells.len() <= column {
+                cells.resize_with(column + 1, Vec::new);
+            }
+            let own = &mut cells[column];
+            if own.len() <= lane {
+                own.resize_with(lane + 1, Vec::new);
+            }
+            own[lane].push(row);
         }
-        groups.into_iter().filter_map(|rows| first(rows, self.sort, self.limit)).collect()
+        let mut found = Vec::new();
+        for (column, own) in cells.into_iter().enumerate() {
+            for (lane, rows) in own.into_iter().enumerate() {
+                let at = (columns.bucket(column), lanes.bucket(lane));
+                found.extend(first(rows, at, self.sort, self.limit));
+            }
+        }
+        found
     }
 }
 
-/// Looks through the columns: filters, counts, and puts what will be shown in order.
-fn find(
+/// Gives the body the rows that fit, in no order that matters.
+fn fitting<T>(
     read: &dyn Read,
     filter: &Filter,
     today: &Today,
-    order: &Order,
-) -> Result<Vec<Found>, StoreError> {
+    body: impl FnOnce(&[&Row]) -> T,
+) -> Result<T, StoreError> {
     let fits = Fits::new(read, filter, today)?;
-    if fits.q.is_empty() {
-        return columns::with(read, |rows| order.take(rows.iter().filter(|row| fits.row(row))));
+    if fits.words.is_empty() {
+        return columns::with(read, |rows: &[Row]| {
+            let found: Vec<&Row> = rows.iter().filter(|row| fits.row(row)).collect();
+            body(&found)
+        });
     }
     // Descriptions come from the disk: nobody else should wait for the columns meanwhile.
-    let fitting =
+    let rows =
         |rows: &[Row]| -> Vec<Row> { rows.iter().filter(|row| fits.row(row)).cloned().collect() };
-    let mut found = columns::with(read, fitting)?;
+    let mut found = columns::with(read, rows)?;
     let mut failed = None;
     found.retain(|row| match fits.text(read, row) {
         Ok(holds) => holds,
@@ -299,11 +246,34 @@ fn find(
             false
         }
     });
-    failed.map_or_else(|| Ok(order.take(found.iter())), Err)
+    let found: Vec<&Row> = found.iter().collect();
+    failed.map_or_else(|| Ok(body(&found)), Err)
+}
+
+/// Looks through the columns: filters, counts, and puts what will be shown in order.
+pub(super) fn find(
+    read: &dyn Read,
+    filter: &Filter,
+    order: &Order<'_>,
+) -> Result<Vec<Found>, StoreError> {
+    fitting(read, filter, order.today, |rows| order.take(rows))
+}
+
+/// How many tasks fit.
+///
+/// # Errors
+/// When the store fails.
+pub fn total(read: &dyn Read, filter: &Filter, today: &Today) -> Result<usize, StoreError> {
+    fitting(read, filter, today, |rows| rows.len())
 }
 
 /// The first rows of a group in order, without ordering the others.
-fn first(mut rows: Vec<&Row>, sort: Sort, limit: usize) -> Option<Found> {
+fn first(
+    mut rows: Vec<&Row>,
+    (column, lane): (Bucket, Bucket),
+    sort: Sort,
+    limit: usize,
+) -> Option<Found> {
     let total = rows.len();
     let compare = |a: &&Row, b: &&Row| a.compare(b, sort);
     if limit < total {
@@ -311,19 +281,18 @@ fn first(mut rows: Vec<&Row>, sort: Sort, limit: usize) -> Option<Found> {
         rows.truncate(limit);
     }
     rows.sort_unstable_by(compare);
-    let last = rows.last()?;
-    let next = (limit < total).then(|| key_cursor(&last.order_key(sort)));
-    let status = last.status;
-    Some(Found { status, total, first: rows.iter().map(|row| row.id).collect(), next })
+    if total == 0 {
+        return None;
+    }
+    let last = rows.last().filter(|_| limit < total);
+    let next = last.map(|last| key_cursor(&last.order_key(sort)));
+    Some(Found { column, lane, total, first: rows.iter().map(|row| row.id).collect(), next })
 }
 
 /// A filter made ready for many rows.
 struct Fits<'f> {
     filter: &'f Filter,
-    /// The words in lower case.
-    q: String,
-    /// The task whose number the words are.
-    number: Option<u32>,
+    words: Vec<Words>,
     /// The moment before which a due date must lie.
     last: Option<Timestamp>,
     /// The tasks with one of the labels, when some are asked for.
@@ -332,12 +301,25 @@ struct Fits<'f> {
     blocked: HashSet<TaskId>,
 }
 
+/// Words to look for in a text.
+struct Words {
+    sign: Sign,
+    /// In lower case.
+    text: String,
+    /// The task whose number the words are.
+    number: Option<u32>,
+}
+
 impl<'f> Fits<'f> {
     fn new(read: &dyn Read, filter: &'f Filter, today: &Today) -> Result<Self, StoreError> {
+        let q = Some((Sign::Is, filter.q.trim().to_lowercase())).filter(|(_, q)| !q.is_empty());
+        let mut words = Vec::new();
+        for (sign, text) in q.into_iter().chain(filter.terms.words.iter().cloned()) {
+            words.push(Words { sign, number: super::number(read, &text)?, text });
+        }
         Ok(Self {
             filter,
-            q: filter.q.trim().to_lowercase(),
-            number: super::number(read, filter.q.trim())?,
+            words,
             last: last_moment(filter.due, today),
             labelled: match filter.labels.as_slice() {
                 [] => None,
@@ -352,7 +334,7 @@ impl<'f> Fits<'f> {
 
     fn row(&self, row: &Row) -> bool {
         let filter = self.filter;
-        row.archived == filter.archived
+        (filter.terms.judges_archived || row.archived == filter.archived)
             && (filter.status.is_empty() || filter.status.contains(&row.status))
             && (filter.priority.is_empty() || filter.priority.contains(&row.priority))
             && (filter.parent.is_none() || filter.parent == row.parent)
@@ -370,16 +352,28 @@ impl<'f> Fits<'f> {
                 Some(DueIn::Overdue) => row.status.is_open() && is_before(row.due, self.last),
                 Some(DueIn::Today | DueIn::Week) => is_before(row.due, self.last),
             }
+            && filter.terms.hold(row)
     }
 
-    /// Whether the words stand in the number, the title or the description. Only the last is read
-    /// from the store.
+    /// Whether all words stand in the number, the title or the description. Only the last is read
+    /// from the store, once for all of them.
     fn text(&self, read: &dyn Read, row: &Row) -> Result<bool, StoreError> {
-        if self.q.is_empty() || self.number == Some(row.number) || row.title.contains(&self.q) {
-            return Ok(true);
+        let mut description: Option<String> = None;
+        for words in &self.words {
+            let mut found = words.number == Some(row.number) || row.title.contains(&words.text);
+            if !found {
+                if description.is_none() {
+                    let task = read.get::<Task>(row.id)?;
+                    description =
+                        Some(task.map_or_else(String::new, |t| t.description.to_lowercase()));
+                }
+                found = description.as_ref().is_some_and(|text| text.contains(&words.text));
+            }
+            if found != (words.sign == Sign::Is) {
+                return Ok(false);
+            }
         }
-        let task = read.get::<Task>(row.id)?;
-        Ok(task.is_some_and(|task| task.description.to_lowercase().contains(&self.q)))
+        Ok(true)
     }
 }
 
@@ -410,7 +404,7 @@ pub fn page(
     today: &Today,
     cut: &Cut,
 ) -> Result<Page<Task>, StoreError> {
-    let found = find(read, filter, today, &Order::of(sort, cut))?;
+    let found = find(read, filter, &Order::of(sort, today, cut))?;
     match found.into_iter().next() {
         Some(found) => shown(read, found),
         None => Ok(Page { items: Vec::new(), next: None }),
@@ -427,7 +421,7 @@ pub struct Cut {
 }
 
 /// The tasks of a page. One that the snapshot does not have was made after it.
-fn shown(read: &dyn Read, found: Found) -> Result<Page<Task>, StoreError> {
+pub(super) fn shown(read: &dyn Read, found: Found) -> Result<Page<Task>, StoreError> {
     let mut items = Vec::with_capacity(found.first.len());
     for id in found.first {
         items.extend(read.get::<Task>(id)?);
@@ -446,16 +440,6 @@ pub struct Group {
     pub page: Page<Task>,
 }
 
-/// The order of groups: work in progress first, what is over last.
-const GROUP_ORDER: [TaskStatus; 6] = [
-    TaskStatus::InProgress,
-    TaskStatus::Blocked,
-    TaskStatus::Todo,
-    TaskStatus::Missed,
-    TaskStatus::Done,
-    TaskStatus::Cancelled,
-];
-
 /// The tasks that fit, by status, at most `limit` shown of each.
 ///
 /// # Errors
@@ -467,15 +451,13 @@ pub fn groups(
     today: &Today,
     limit: usize,
 ) -> Result<Vec<Group>, StoreError> {
-    let order = Order { sort, by_status: true, after: None, limit };
-    let found = find(read, filter, today, &order)?;
-    found
-        .into_iter()
-        .map(|found| {
-            let (status, total) = (found.status, found.total);
-            Ok(Group { status, total, page: shown(read, found)? })
-        })
-        .collect()
+    let cells =
+        grouping::cells(read, filter, (GroupBy::Status, GroupBy::None), sort, today, limit)?;
+    let group = |cell: Cell| match cell.column {
+        Bucket::Status(status) => Some(Group { status, total: cell.total, page: cell.page }),
+        _ => None,
+    };
+    Ok(cells.into_iter().filter_map(group).collect())
 }
 
 /// Of these tasks, those that are still to be done: open and not archived.

@@ -2,8 +2,12 @@
 
 pub mod brief;
 pub mod checks;
+mod columns;
 pub mod due;
 pub mod error;
+pub mod filter;
+pub mod grouping;
+mod having;
 pub mod history;
 pub mod json;
 pub mod list;
@@ -13,6 +17,7 @@ pub mod people;
 pub mod scene;
 pub mod series;
 pub mod standing;
+pub mod terms;
 
 use super::model::{self, Task};
 use crate::features::workspace::model::Settings;

@@ -176,6 +176,26 @@ impl People {
         list
     }
 
+    /// Whether an agent works right now.
+    #[must_use]
+    pub fn is_working(&self, id: AgentId) -> bool {
+        self.working.contains(&id)
+    }
+
+    /// What everybody who can be named is called by, with their names: agents, then members.
+    #[must_use]
+    pub fn names(&self) -> Vec<(String, String)> {
+        let agents = self.agents().map(|agent| (agent.slug.clone(), agent.name.clone()));
+        agents.chain(self.members_named()).collect()
+    }
+
+    /// The handles of the members with their names.
+    #[must_use]
+    pub fn members_named(&self) -> Vec<(String, String)> {
+        let here = self.members.iter().filter(|member| member.left_at.is_none());
+        here.map(|member| (member.handle.clone(), member.name.clone())).collect()
+    }
+
     /// The agents that take work, in the order of making.
     pub fn agents(&self) -> impl Iterator<Item = &Agent> {
         self.agents.iter().filter(|agent| agent.archived_at.is_none())

@@ -1,0 +1,214 @@
+//! Groups of a list: the columns of a board, the lanes across it, the headings of a list.
+
+use jiff::ToSpan;
+
+use super::columns::Row;
+use super::due;
+use super::list::{self, Cut, Filter, Found, Order, Sort, Today};
+use super::terms::Dated;
+use crate::features::tasks::model::Task;
+use crate::kernel::cursor::Page;
+use crate::kernel::{Assignee, Priority, TaskStatus};
+use crate::store::{Read, StoreError};
+
+/// By what tasks are put together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GroupBy {
+    /// All in one.
+    None,
+    /// Where they stand.
+    #[default]
+    Status,
+    /// How urgent they are.
+    Priority,
+    /// Whose they are.
+    Assignee,
+    /// When they are due.
+    Due,
+}
+
+impl GroupBy {
+    /// Every way with its word and label.
+    pub const ALL: &'static [(Self, &'static str, &'static str)] = &[
+        (Self::Status, "status", "Status"),
+        (Self::Priority, "priority", "Priority"),
+        (Self::Assignee, "assignee", "Assignee"),
+        (Self::Due, "due", "Due date"),
+        (Self::None, "none", "Nothing"),
+    ];
+
+    /// The way of a word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, name, _)| *name == word).map(|(value, ..)| *value)
+    }
+
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(one, ..)| *one == self).map_or("none", |(_, word, _)| word)
+    }
+
+    /// Its label.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        Self::ALL.iter().find(|(one, ..)| *one == self).map_or("Nothing", |(.., label)| label)
+    }
+}
+
+/// How far away a due date is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Nearness {
+    /// Its day has passed.
+    Overdue,
+    /// Today.
+    Today,
+    /// Within six days from today.
+    Week,
+    /// Later than that.
+    Later,
+    /// There is none.
+    Never,
+}
+
+impl Nearness {
+    const ALL: [Self; 5] = [Self::Overdue, Self::Today, Self::Week, Self::Later, Self::Never];
+
+    /// Its word and what people read.
+    #[must_use]
+    pub fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Overdue => ("overdue", "Overdue"),
+            Self::Today => ("today", "Today"),
+            Self::Week => ("week", "Within a week"),
+            Self::Later => ("later", "Later"),
+            Self::Never => ("none", "No date"),
+        }
+    }
+}
+
+/// What the tasks of a group have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bucket {
+    /// Nothing is asked.
+    All,
+    /// The status.
+    Status(TaskStatus),
+    /// The priority.
+    Priority(Priority),
+    /// Whose they are.
+    Who(Option<Assignee>),
+    /// How soon they are due.
+    Due(Nearness),
+}
+
+/// The order of groups by status: work in progress first, what is over last.
+const STATUS_ORDER: [TaskStatus; 6] = [
+    TaskStatus::InProgress,
+    TaskStatus::Blocked,
+    TaskStatus::Todo,
+    TaskStatus::Missed,
+    TaskStatus::Done,
+    TaskStatus::Cancelled,
+];
+
+/// Puts rows into groups, which it numbers.
+pub(super) struct Grouper {
+    by: GroupBy,
+    /// The groups that were met, for those that are not known before.
+    met: Vec<Option<Assignee>>,
+    last: usize,
+    /// When today, tomorrow and the day in a week begin, in milliseconds.
+    days: [i64; 3],
+}
+
+impl Grouper {
+    pub(super) fn new(by: GroupBy, today: &Today) -> Self {
+        let start = |days: i64| {
+            let day = due::day(today.now, &today.zone).checked_add(days.days()).ok();
+            let start = day.and_then(|day| day.to_zoned(today.zone.clone()).ok());
+            start.map_or(i64::MAX, |start| start.timestamp().as_millisecond())
+        };
+        Self { by, met: Vec::new(), last: 0, days: [start(0), start(1), start(7)] }
+    }
+
+    /// The number of a row's group.
+    pub(super) fn place(&mut self, row: &Row) -> usize {
+        match self.by {
+            GroupBy::None => 0,
+            GroupBy::Status => {
+                STATUS_ORDER.iter().position(|status| *status == row.status).unwrap_or(0)
+            }
+            GroupBy::Priority => Priority::ALL.len() - 1 - row.priority as usize,
+            GroupBy::Due => self.nearness(row) as usize,
+            GroupBy::Assignee => {
+                // Neighbours often have the same owner.
+                if self.met.get(self.last) == Some(&row.assignee) {
+                    return self.last;
+                }
+                let known = self.met.iter().position(|who| *who == row.assignee);
+                self.last = known.unwrap_or_else(|| {
+                    self.met.push(row.assignee);
+                    self.met.len() - 1
+                });
+                self.last
+            }
+        }
+    }
+
+    /// What the group of a number has in common.
+    pub(super) fn bucket(&self, place: usize) -> Bucket {
+        match self.by {
+            GroupBy::None => Bucket::All,
+            GroupBy::Status => Bucket::Status(STATUS_ORDER[place]),
+            GroupBy::Priority => Bucket::Priority(Priority::ALL[Priority::ALL.len() - 1 - place]),
+            GroupBy::Due => Bucket::Due(Nearness::ALL[place]),
+            GroupBy::Assignee => Bucket::Who(self.met[place]),
+        }
+    }
+
+    fn nearness(&self, row: &Row) -> Nearness {
+        let [today, tomorrow, week] = self.days;
+        match row.dated(Dated::Due) {
+            None => Nearness::Never,
+            Some(at) if at < today => Nearness::Overdue,
+            Some(at) if at < tomorrow => Nearness::Today,
+            Some(at) if at < week => Nearness::Week,
+            Some(_) => Nearness::Later,
+        }
+    }
+}
+
+/// The tasks of a group, or of a group within a lane.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    /// What they have in common.
+    pub column: Bucket,
+    /// What those of its lane have in common.
+    pub lane: Bucket,
+    /// How many there are.
+    pub total: usize,
+    /// The first ones.
+    pub page: Page<Task>,
+}
+
+/// The tasks that fit by group and lane, at most `limit` shown of each. Groups of people come as they
+/// are met.
+///
+/// # Errors
+/// When the store fails.
+pub fn cells(
+    read: &dyn Read,
+    filter: &Filter,
+    by: (GroupBy, GroupBy),
+    sort: Sort,
+    today: &Today,
+    limit: usize,
+) -> Result<Vec<Cell>, StoreError> {
+    let order = Order::of(sort, today, &Cut { after: None, limit }).by(by);
+    let cell = |found: Found| {
+        let (column, lane, total) = (found.column, found.lane, found.total);
+        Ok(Cell { column, lane, total, page: list::shown(read, found)? })
+    };
+    list::find(read, filter, &order)?.into_iter().map(cell).collect()
+}

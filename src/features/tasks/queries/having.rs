@@ -1,0 +1,164 @@
+//! Sets of tasks by what belongs to them: comments, files, runs, money, what waits for a person.
+
+use std::collections::{HashMap, HashSet};
+
+use super::columns::Row;
+use super::error::TaskError;
+use super::people::assignee_of;
+use super::standing::{self, Standing};
+use crate::features::comments::model::Comment;
+use crate::features::deliverables::model::{self as deliverables, Deliverable};
+use crate::features::files::model::TaskFile;
+use crate::features::inbox::model::{self as inbox, Item};
+use crate::features::runs::model::{self as runs, Run};
+use crate::features::tasks::model::Task;
+use crate::features::usage::model::PAYER_DAY;
+use crate::kernel::{Assignee, Payer, RunState, TaskId, Timestamp, WaitFor};
+use crate::store::columns::{self, Column};
+use crate::store::{Key, Range, Read, ReadExt as _, Record, StoreError};
+
+/// How many tasks that nobody may be on are looked at one by one.
+const MAX_ALONE: usize = 2_000;
+
+/// Something that belongs to a task.
+trait OfTask: Record {
+    fn task(&self) -> Option<TaskId>;
+}
+
+impl OfTask for Comment {
+    fn task(&self) -> Option<TaskId> {
+        Some(self.task)
+    }
+}
+
+impl OfTask for TaskFile {
+    fn task(&self) -> Option<TaskId> {
+        Some(self.task)
+    }
+}
+
+impl OfTask for Deliverable {
+    fn task(&self) -> Option<TaskId> {
+        Some(self.task)
+    }
+}
+
+impl OfTask for Run {
+    fn task(&self) -> Option<TaskId> {
+        self.task
+    }
+}
+
+/// Which task a record belongs to.
+struct Link<R: OfTask<Id: Ord + Send + Sync>> {
+    id: R::Id,
+    task: Option<TaskId>,
+}
+
+impl<R: OfTask<Id: Ord + Send + Sync>> Column for Link<R> {
+    type Of = R;
+
+    fn of(record: &R) -> Self {
+        Self { id: record.id(), task: record.task() }
+    }
+
+    fn id(&self) -> R::Id {
+        self.id.clone()
+    }
+}
+
+fn with<R: OfTask<Id: Ord + Send + Sync>>(read: &dyn Read) -> Result<HashSet<TaskId>, StoreError> {
+    columns::with(read, |links: &[Link<R>]| links.iter().filter_map(|link| link.task).collect())
+}
+
+/// Tasks that somebody has commented on.
+pub(super) fn comments(read: &dyn Read) -> Result<HashSet<TaskId>, StoreError> {
+    with::<Comment>(read)
+}
+
+/// Tasks with files.
+pub(super) fn files(read: &dyn Read) -> Result<HashSet<TaskId>, StoreError> {
+    with::<TaskFile>(read)
+}
+
+/// Tasks for which something was delivered.
+pub(super) fn deliverables(read: &dyn Read) -> Result<HashSet<TaskId>, StoreError> {
+    with::<Deliverable>(read)
+}
+
+/// Tasks that runs have worked on.
+pub(super) fn runs(read: &dyn Read) -> Result<HashSet<TaskId>, StoreError> {
+    with::<Run>(read)
+}
+
+/// Tasks with parts.
+pub(super) fn parts(read: &dyn Read) -> Result<HashSet<TaskId>, StoreError> {
+    columns::with(read, |rows: &[Row]| {
+        rows.iter().filter(|row| !row.archived).filter_map(|row| row.parent).collect()
+    })
+}
+
+/// What tasks have cost, in micro-dollars.
+pub(super) fn costs(read: &dyn Read) -> Result<HashMap<TaskId, i64>, StoreError> {
+    let mut costs: HashMap<TaskId, i64> = HashMap::new();
+    for (key, micros) in read.sums(PAYER_DAY, &Range::all())? {
+        if let Some(Payer::Task(task)) = Payer::take(&mut key.as_slice()) {
+            *costs.entry(task).or_default() += micros;
+        }
+    }
+    Ok(costs)
+}
+
+/// Tasks in which a person has to act before they go on. A task that a person made waits for that
+/// person; any other for everybody.
+///
+/// # Errors
+/// When the store fails.
+pub(super) fn waiting(
+    read: &dyn Read,
+    who: Option<Assignee>,
+    now: Timestamp,
+) -> Result<HashSet<TaskId>, TaskError> {
+    let mut found: HashSet<TaskId> = HashSet::new();
+    let pieces: Vec<Deliverable> = read.scan(deliverables::IN_REVIEW, &Range::all())?;
+    found.extend(pieces.iter().map(|piece| piece.task));
+    let mut busy: HashSet<TaskId> = HashSet::new();
+    for run in read.scan::<Run>(runs::RUN_LIVE, &Range::all())? {
+        let asks = |waits: WaitFor| {
+            matches!(waits, WaitFor::Approval | WaitFor::Question | WaitFor::Budget)
+        };
+        let waits = run.state == RunState::Waiting
+            && run.waiting.as_ref().is_some_and(|waiting| asks(waiting.waits_for));
+        busy.extend(run.task);
+        found.extend(run.task.filter(|_| waits));
+    }
+    let items: Vec<Item> = read.scan(inbox::OPEN_BY_TASK, &Range::all())?;
+    busy.extend(items.iter().filter_map(|item| item.task));
+    let quiet: Vec<TaskId> = columns::with(read, |rows: &[Row]| {
+        let quiet = rows.iter().filter(|row| {
+            row.status.is_open()
+                && !row.archived
+                && row.assignee.is_some_and(|who| who.agent().is_some())
+                && !busy.contains(&row.id)
+                && !found.contains(&row.id)
+        });
+        quiet.map(|row| row.id).take(MAX_ALONE).collect()
+    })?;
+    for id in quiet {
+        let Some(task) = read.get::<Task>(id)? else { continue };
+        let standing = standing::standing(read, &task, now)?;
+        if matches!(standing, Standing::Alone | Standing::Failed { .. }) {
+            found.insert(id);
+        }
+    }
+    let mut wanted = HashSet::with_capacity(found.len());
+    for id in found {
+        let Some(task) = read.get::<Task>(id)? else { continue };
+        let maker = assignee_of(task.created_by);
+        let for_all = maker.person().is_none();
+        if task.archived_at.is_none() && who.is_none_or(|who| for_all || maker == who) {
+            wanted.insert(id);
+        }
+    }
+    Ok(wanted)
+}

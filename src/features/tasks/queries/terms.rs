@@ -1,0 +1,210 @@
+//! What the terms of a query ask of a task, made ready for many rows.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::columns::Row;
+use crate::kernel::filter::Numbers;
+use crate::kernel::{Assignee, Priority, StreamId, TaskId, TaskStatus};
+
+/// Conditions that must all hold.
+#[derive(Clone, Debug, Default)]
+pub struct Terms {
+    conds: Vec<Cond>,
+    /// Words to be found in the text of a task, or not to be found.
+    pub(super) words: Vec<(Sign, String)>,
+    /// Whether one of the conditions is about what is archived.
+    pub(super) judges_archived: bool,
+}
+
+/// Whether a condition must hold or must not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// It must.
+    Is,
+    /// It must not.
+    Not,
+}
+
+#[derive(Clone, Debug)]
+struct Cond {
+    sign: Sign,
+    test: Test,
+}
+
+/// Whose a task is or was made by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// Who it is for.
+    Assignee,
+    /// Who made it.
+    Creator,
+}
+
+/// Which of its dates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dated {
+    /// When it should be done.
+    Due,
+    /// When work on it may begin.
+    Start,
+    /// When it was made.
+    Created,
+    /// When it last changed.
+    Updated,
+    /// When it was done.
+    Done,
+}
+
+/// Values of a field that may be empty: any of them, none at all, or whatever.
+#[derive(Clone, Debug)]
+pub struct OneOf<T> {
+    /// One of these.
+    pub values: Vec<T>,
+    /// Or nothing.
+    pub none: bool,
+    /// Or anything.
+    pub any: bool,
+}
+
+// Derived, it would ask the same of its values.
+impl<T> Default for OneOf<T> {
+    fn default() -> Self {
+        Self { values: Vec::new(), none: false, any: false }
+    }
+}
+
+impl<T> OneOf<T> {
+    fn holds(&self, value: Option<T>, fits: impl Fn(&T, &T) -> bool) -> bool {
+        match value {
+            None => self.none,
+            Some(value) => self.any || self.values.iter().any(|one| fits(one, &value)),
+        }
+    }
+
+    /// Whether it says nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty() && !self.none && !self.any
+    }
+}
+
+/// A small state of a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Being {
+    /// Its status is one of these, as bits.
+    Status(u8),
+    /// It is one of these.
+    In(Arc<HashSet<TaskId>>),
+    /// It is open and was due before this moment.
+    DueBefore(i64),
+    /// It is out of the way.
+    Archived,
+    /// It is this one's.
+    Of(Assignee),
+}
+
+/// What is asked of a row.
+#[derive(Clone, Debug)]
+pub enum Test {
+    /// Statuses as bits.
+    Status(u8),
+    /// Priorities as bits.
+    Priority(u8),
+    /// Somebody.
+    Who(Of, OneOf<Assignee>),
+    /// Times in milliseconds, the end left out.
+    When(Dated, OneOf<(i64, i64)>),
+    /// One of these states.
+    Being(Vec<Being>),
+    /// A part of these.
+    Parent(OneOf<TaskId>),
+    /// Of these streams.
+    Stream(OneOf<StreamId>),
+    /// One of these tasks.
+    In(Arc<HashSet<TaskId>>),
+    /// Its number.
+    Number(Vec<Numbers>),
+    /// What it cost, in micro-dollars.
+    Cost(Vec<Numbers>, Arc<HashMap<TaskId, i64>>),
+}
+
+/// The bit of a status.
+#[must_use]
+pub fn status_bit(status: TaskStatus) -> u8 {
+    1 << status as u8
+}
+
+/// The bit of a priority.
+#[must_use]
+pub fn priority_bit(priority: Priority) -> u8 {
+    1 << priority as u8
+}
+
+impl Terms {
+    /// Adds a condition.
+    pub fn push(&mut self, sign: Sign, test: Test) {
+        if let Test::Being(list) = &test {
+            self.judges_archived |= list.contains(&Being::Archived);
+        }
+        self.conds.push(Cond { sign, test });
+    }
+
+    /// Adds words.
+    pub fn push_words(&mut self, sign: Sign, words: &str) {
+        self.words.push((sign, words.to_lowercase()));
+    }
+
+    /// Only what has such a date between two moments, in milliseconds.
+    #[must_use]
+    pub fn between(mut self, dated: Dated, from: i64, to: i64) -> Self {
+        let span = OneOf { values: vec![(from, to)], ..OneOf::default() };
+        self.push(Sign::Is, Test::When(dated, span));
+        self
+    }
+
+    /// Whether a row fits, its text left aside.
+    pub(super) fn hold(&self, row: &Row) -> bool {
+        self.conds.iter().all(|cond| cond.test.holds(row) == (cond.sign == Sign::Is))
+    }
+}
+
+impl Test {
+    fn holds(&self, row: &Row) -> bool {
+        match self {
+            Self::Status(bits) => status_bit(row.status) & bits != 0,
+            Self::Priority(bits) => priority_bit(row.priority) & bits != 0,
+            Self::Who(Of::Assignee, who) => who.holds(row.assignee, |a, b| a == b),
+            Self::Who(Of::Creator, who) => who.holds(Some(row.creator), |a, b| a == b),
+            Self::When(dated, spans) => spans
+                .holds(row.dated(*dated).map(|at| (at, at)), |span, at| {
+                    span.0 <= at.0 && at.0 < span.1
+                }),
+            Self::Being(list) => list.iter().any(|being| being.holds(row)),
+            Self::Parent(ids) => ids.holds(row.parent, |a, b| a == b),
+            Self::Stream(ids) => ids.holds(row.stream, |a, b| a == b),
+            Self::In(ids) => ids.contains(&row.id),
+            Self::Number(spans) => spans.iter().any(|span| span.contains(f64::from(row.number))),
+            Self::Cost(spans, costs) => {
+                let micros = costs.get(&row.id).copied().unwrap_or(0);
+                #[expect(clippy::cast_precision_loss, reason = "a limit in dollars is no account")]
+                let dollars = micros as f64 / 1e6;
+                spans.iter().any(|span| span.contains(dollars))
+            }
+        }
+    }
+}
+
+impl Being {
+    fn holds(&self, row: &Row) -> bool {
+        match self {
+            Self::In(ids) => ids.contains(&row.id),
+            Self::Status(bits) => status_bit(row.status) & bits != 0,
+            Self::DueBefore(moment) => {
+                row.status.is_open() && row.dated(Dated::Due).is_some_and(|due| due < *moment)
+            }
+            Self::Archived => row.archived,
+            Self::Of(who) => row.assignee == Some(*who),
+        }
+    }
+}
