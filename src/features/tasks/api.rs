@@ -8,12 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use super::queries::brief::Names;
 use super::queries::error::TaskError;
+use super::queries::filter::Asker;
 use super::queries::json::{TaskView, given};
 use super::queries::list::{self, Cut, DueIn, Filter, OPEN, Sort, Today, Whose};
 use super::queries::{self, due};
 use super::rules::{self, NewTask, TaskPatch};
 use crate::app::Ws;
 use crate::kernel::cursor::{DEFAULT_LIMIT, MAX_LIMIT};
+use crate::kernel::filter::Query as Typed;
 use crate::kernel::{Assignee, Can, Priority, TaskId, TaskStatus, Thinking, Timestamp};
 use crate::store::{Read, WriteTx, cursor_key};
 use crate::web::error::ApiError;
@@ -59,7 +61,7 @@ pub fn api() -> Routes {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Asked {
-    /// Words in the title or description, or a key.
+    /// Words in the title or description, a key, or terms: `assignee:me due:<7d -label:launch`.
     q: String,
     /// `open`, `closed`, `all` (the default), or status words with commas.
     status: String,
@@ -96,13 +98,13 @@ async fn list_all(
     let now = ws.app.clock.now();
     let tasks = ws.read(|snap| {
         let names = Names::read(snap)?;
-        let (filter, sort) = filter(snap, &names, &asked, who.account)?;
+        let today = Today { now, zone: due::zone(&who.zone) };
+        let (filter, sort) = filter(snap, &names, &asked, (who.account, &today))?;
         let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
         if asked.after.as_deref().is_some_and(|after| cursor_key(after).is_none()) {
             return Err(TaskError::field("after", "give back the `next` of the page before"));
         }
         let cut = Cut { after: asked.after.clone(), limit };
-        let today = Today { now, zone: due::zone(&who.zone) };
         let page = list::page(snap, &filter, sort, &today, &cut)?;
         let views = page.items.into_iter().map(|task| TaskView::of(snap, &names, task));
         Ok::<_, TaskError>(Tasks { items: views.collect::<Result<_, _>>()?, next: page.next })
@@ -115,8 +117,9 @@ fn filter(
     read: &dyn Read,
     names: &Names,
     asked: &Asked,
-    me: crate::kernel::AccountId,
+    (me, today): (crate::kernel::AccountId, &Today),
 ) -> Result<(Filter, Sort), TaskError> {
+    let me = Assignee::Person(me);
     let closed = || TaskStatus::ALL.iter().copied().filter(|status| !status.is_open()).collect();
     let status = match asked.status.as_str() {
         "" | "all" => Vec::new(),
@@ -126,7 +129,7 @@ fn filter(
     };
     let assignee = match asked.assignee.as_str() {
         "" => Whose::Any,
-        text => match names.people.find(text, Assignee::Person(me))? {
+        text => match names.people.find(text, me)? {
             Some(who) => Whose::One(who),
             None => Whose::Nobody,
         },
@@ -149,9 +152,10 @@ fn filter(
         text => Some(queries::resolve(read, text)?.id),
     };
     let priority = words("priority", &asked.priority)?;
-    let (q, archived) = (asked.q.clone(), asked.archived);
-    let filter =
-        Filter { q, status, assignee, priority, due, parent, archived, ..Filter::default() };
+    let asker = Asker { read, people: &names.people, me, today };
+    let terms = asker.understand(&Typed::parse(&asked.q))?.strict()?;
+    let archived = asked.archived;
+    let filter = Filter { status, assignee, priority, due, parent, archived, ..Filter::of(terms) };
     Ok((filter, sort))
 }
 

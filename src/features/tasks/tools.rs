@@ -4,8 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::queries::error::TaskError;
+use super::queries::filter::Asker;
 use super::queries::{self, brief, due, list};
 use super::rules::{self, NewTask, TaskPatch};
+use crate::kernel::filter::Query;
 use crate::kernel::{Assignee, Can, Priority, TaskStatus, Timestamp};
 use crate::store::WriteTx;
 use crate::tool::{
@@ -42,7 +44,7 @@ pub struct ListArgs {
     assignee: Option<String>,
     /// open (default), all, or words with commas
     status: Option<String>,
-    /// words in title or text
+    /// words, or terms: due:<7d label:x has:comment -priority:low
     q: Option<String>,
     limit: Option<usize>,
 }
@@ -63,20 +65,26 @@ impl ReadTool for TaskList {
         cx.ws.read(|snap| {
             let names = brief::Names::read(snap)?;
             let me = Assignee::Agent(cx.agent);
+            let query = Query::parse(args.q.as_deref().unwrap_or_default());
+            // What the terms say takes the place of what is usual.
+            let says = |keys: &[&str]| query.terms.iter().any(|term| keys.contains(&&*term.key));
             let assignee = match args.assignee.as_deref().map(str::trim) {
                 Some("any" | "all" | "") => list::Whose::Any,
+                None if says(&["assignee"]) => list::Whose::Any,
                 who => match names.people.find(who.unwrap_or("me"), me)? {
                     Some(one) => list::Whose::One(one),
                     None => list::Whose::Nobody,
                 },
             };
-            let filter = list::Filter {
-                q: args.q.unwrap_or_default(),
-                status: statuses(args.status.as_deref().unwrap_or("open"))?,
-                assignee,
-                ..list::Filter::default()
-            };
             let today = list::Today { now, zone: names.zone.clone() };
+            let asker = Asker { read: snap, people: &names.people, me, today: &today };
+            let asked = asker.understand(&query)?;
+            let usual = if says(&["status", "is"]) { "all" } else { "open" };
+            let filter = list::Filter {
+                status: statuses(args.status.as_deref().unwrap_or(usual))?,
+                assignee,
+                ..list::Filter::of(asked.strict()?)
+            };
             let cut = list::Cut { after: None, limit: args.limit.unwrap_or(25).clamp(1, 100) };
             let page = list::page(snap, &filter, list::Sort::Priority, &today, &cut)?;
             let tasks = page.items.iter().map(|task| names.line(task)).collect();

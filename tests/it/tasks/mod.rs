@@ -28,6 +28,7 @@ use hq::store::{
 };
 use jiff::SignedDuration;
 
+mod asked; // lists asked in the filter language
 mod delivered; // delivered work and its reviews
 mod recurring; // recurring tasks
 mod lists; // lists: filters, order, pages

@@ -8,7 +8,7 @@ use super::list::Sort;
 use super::people::assignee_of;
 use super::terms::Dated;
 use crate::features::tasks::model::Task;
-use crate::kernel::{Assignee, Priority, StreamId, TaskId, TaskStatus};
+use crate::kernel::{Assignee, Priority, SeriesId, StreamId, TaskId, TaskStatus};
 use crate::store::columns::Column;
 use crate::store::{Key as _, KeyBuf};
 
@@ -25,6 +25,7 @@ pub(super) struct Row {
     pub(super) parent: Option<TaskId>,
     pub(super) due: Option<Timestamp>,
     pub(super) stream: Option<StreamId>,
+    pub(super) series: Option<SeriesId>,
     start: Option<Timestamp>,
     done: Option<Timestamp>,
     rank: Box<str>,
@@ -49,6 +50,7 @@ impl Column for Row {
             parent: task.parent,
             due: task.due_at,
             stream: task.stream,
+            series: task.series,
             start: task.start_at,
             done: task.completed_at,
             rank: task.rank.as_str().into(),

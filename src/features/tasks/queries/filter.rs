@@ -1,4 +1,4 @@
-//! The keys of the filter language that tasks have, and what they mean.
+//! What a query in the filter language means among tasks.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -6,88 +6,21 @@ use std::sync::Arc;
 use super::due;
 use super::error::TaskError;
 use super::having;
+use super::keys::KEYS;
 use super::list::{OPEN, Today};
+use super::marks;
 use super::people::People;
 use super::terms::{self, Being, Dated, Of, OneOf, Sign, Terms, Test};
+use crate::features::streams::model::Stream;
+use crate::features::tasks::model::label::Label;
+use crate::features::tasks::model::series::Series;
 use crate::kernel::filter::{
     self, Days, Key, Kind, MAX_TERMS, MAX_VALUES, Query, Term, unknown_key, unknown_value,
 };
-use crate::kernel::{AgentStatus, Assignee, Priority, TaskId, TaskStatus};
-use crate::store::{Read, StoreError};
-
-/// What tasks can be asked for, in the order in which a query is written.
-pub const KEYS: &[Key] = &[
-    key("status", Kind::Words(STATUSES), "Where it stands"),
-    key("is", Kind::Words(BEINGS), "In this state"),
-    key(
-        "assignee",
-        Kind::Names(&[("me", "Me"), ("none", "Nobody"), ("any", "Somebody")]),
-        "Who has it",
-    ),
-    key("creator", Kind::Names(&[("me", "Me")]), "Who made it"),
-    key("watcher", Kind::Later("Watchers"), ""),
-    key("agent-state", Kind::Words(AGENT_STATES), "What its agent does"),
-    key("stream", Kind::Later("Streams"), ""),
-    key("label", Kind::Later("Labels"), ""),
-    key("priority", Kind::Words(PRIORITIES), "How urgent it is"),
-    key("due", Kind::Date, "When it is due"),
-    key("start", Kind::Later("Start dates"), ""),
-    key("created", Kind::Date, "When it was made"),
-    key("updated", Kind::Date, "When it last changed"),
-    key("done", Kind::Date, "When it was done"),
-    key(
-        "parent",
-        Kind::Names(&[("none", "Of its own"), ("any", "A part of another")]),
-        "What it is a part of",
-    ),
-    key("series", Kind::Later("Recurring tasks"), ""),
-    key("template", Kind::Later("Templates of tasks"), ""),
-    key("collection", Kind::Later("Collections"), ""),
-    key("has", Kind::Words(BELONGINGS), "With something"),
-    key("waiting", Kind::Names(&[("me", "Me"), ("any", "Anybody")]), "Who has to act"),
-    key("blocks", Kind::Later("Relations between tasks"), ""),
-    key("blocked-by", Kind::Later("Relations between tasks"), ""),
-    key("cost", Kind::Number, "What it cost, in dollars"),
-    key("id", Kind::Number, "Its number"),
-];
-
-const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
-    Key { name, kind, about }
-}
-
-const STATUSES: filter::Words = &[
-    ("todo", "To do"),
-    ("in_progress", "In progress"),
-    ("blocked", "Blocked"),
-    ("done", "Done"),
-    ("cancelled", "Cancelled"),
-    ("missed", "Missed"),
-];
-const PRIORITIES: filter::Words =
-    &[("urgent", "Urgent"), ("high", "High"), ("medium", "Medium"), ("low", "Low")];
-const BEINGS: filter::Words = &[
-    ("open", "Open"),
-    ("closed", "Closed"),
-    ("overdue", "Overdue"),
-    ("blocked", "Blocked"),
-    ("archived", "Archived"),
-    ("mine", "Mine"),
-];
-const BELONGINGS: filter::Words = &[
-    ("deliverable", "Delivered work"),
-    ("attachment", "A file"),
-    ("comment", "A comment"),
-    ("subtasks", "Subtasks"),
-    ("run", "A run"),
-];
-const AGENT_STATES: filter::Words = &[
-    ("working", "Working"),
-    ("ready", "Ready"),
-    ("paused", "Paused"),
-    ("error", "Needs attention"),
-    ("hibernating", "Asleep"),
-    ("provisioning", "Setting up"),
-];
+use crate::kernel::{
+    AgentStatus, Assignee, LabelId, Priority, SeriesId, StreamId, TaskId, TaskStatus,
+};
+use crate::store::{Range, Read, ReadExt as _, Record, StoreError};
 
 /// Who asks, and what names mean here.
 pub struct Asker<'a> {
@@ -198,11 +131,17 @@ impl Asker<'_> {
                 });
                 bits.map(Test::Priority)
             }
-            "is" => self.beings(key, values, wrong),
+            "is" => self.beings(key, values, wrong)?,
             "agent-state" => self.agent_state(key, values, wrong),
             "assignee" => self.who(Of::Assignee, key, values, wrong),
             "creator" => self.who(Of::Creator, key, values, wrong),
+            "watcher" => self.watchers(key, values, wrong)?,
+            "stream" => self.streams(key, values, wrong)?,
+            "label" => self.labels(key, values, wrong)?,
+            "series" => self.series(key, values, wrong)?,
+            "blocks" | "blocked-by" => self.ties(key, values, wrong)?,
             "due" => dated(Dated::Due, wrong),
+            "start" => dated(Dated::Start, wrong),
             "created" => dated(Dated::Created, wrong),
             "updated" => dated(Dated::Updated, wrong),
             "done" => dated(Dated::Done, wrong),
@@ -221,14 +160,22 @@ impl Asker<'_> {
         })
     }
 
-    fn beings(&self, key: &Key, values: &[String], wrong: &mut Vec<String>) -> Option<Test> {
+    fn beings(
+        &self,
+        key: &Key,
+        values: &[String],
+        wrong: &mut Vec<String>,
+    ) -> Result<Option<Test>, TaskError> {
         let open = OPEN.iter().fold(0, |bits, status| bits | terms::status_bit(*status));
         let mut list = Vec::new();
         for value in values {
-            list.push(match value.to_ascii_lowercase().as_str() {
+            let being = match value.to_ascii_lowercase().as_str() {
                 "open" => Being::Status(open),
                 "closed" => Being::Status(!open),
-                "blocked" => Being::Status(terms::status_bit(TaskStatus::Blocked)),
+                "blocked" => {
+                    list.push(Being::Status(terms::status_bit(TaskStatus::Blocked)));
+                    Being::In(Arc::new(marks::blocked(self.read)?.into_keys().collect()))
+                }
                 "archived" => Being::Archived,
                 "mine" => Being::Of(self.me),
                 "overdue" => {
@@ -236,17 +183,15 @@ impl Asker<'_> {
                     let before = Days { from: None, to: Some(today) };
                     Being::DueBefore(before.span(&self.today.zone).1)
                 }
-                "unread" => {
-                    wrong.push("What is unread is not here yet; this does not filter.".to_owned());
-                    continue;
-                }
+                "unread" => Being::In(Arc::new(having::unread(self.read, self.me)?)),
                 _ => {
                     wrong.push(unknown_word(key, value));
                     continue;
                 }
-            });
+            };
+            list.push(being);
         }
-        (!list.is_empty()).then_some(Test::Being(list))
+        Ok((!list.is_empty()).then_some(Test::Being(list)))
     }
 
     /// Tasks of agents in one of these states.
@@ -415,14 +360,177 @@ impl Asker<'_> {
     }
 
     /// What a key that takes names knows, with labels.
-    #[must_use]
-    pub fn names(&self, key: &str) -> Vec<(String, String)> {
-        match key {
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn names(&self, key: &str) -> Result<Vec<(String, String)>, StoreError> {
+        let same =
+            |names: Vec<String>| names.into_iter().map(|name| (name.clone(), name)).collect();
+        Ok(match key {
             "assignee" | "creator" => self.people.names(),
-            "waiting" => self.people.members_named(),
+            "waiting" | "watcher" => self.people.members_named(),
+            "stream" => {
+                same(named::<Stream>(self.read)?.into_iter().map(|(_, name)| name).collect())
+            }
+            "label" => same(named::<Label>(self.read)?.into_iter().map(|(_, name)| name).collect()),
+            "series" => {
+                same(named::<Series>(self.read)?.into_iter().map(|(_, name)| name).collect())
+            }
             _ => Vec::new(),
+        })
+    }
+
+    fn watchers(
+        &self,
+        key: &Key,
+        values: &[String],
+        wrong: &mut Vec<String>,
+    ) -> Result<Option<Test>, TaskError> {
+        let mut all = Vec::new();
+        for value in values {
+            match self.people.find(value, self.me).ok().flatten().and_then(Assignee::person) {
+                Some(member) => all.push(having::watched(self.read, self.people, member)?),
+                None => wrong.push(self.unknown_person(key, value)),
+            }
+        }
+        Ok((!all.is_empty()).then_some(Test::Watched(all)))
+    }
+
+    fn streams(
+        &self,
+        key: &Key,
+        values: &[String],
+        wrong: &mut Vec<String>,
+    ) -> Result<Option<Test>, TaskError> {
+        let known = named::<Stream>(self.read)?;
+        let ids = chosen(key, values, &known, wrong);
+        Ok((!ids.is_empty()).then_some(Test::Stream(ids)))
+    }
+
+    fn series(
+        &self,
+        key: &Key,
+        values: &[String],
+        wrong: &mut Vec<String>,
+    ) -> Result<Option<Test>, TaskError> {
+        let known = named::<Series>(self.read)?;
+        let ids = chosen(key, values, &known, wrong);
+        Ok((!ids.is_empty()).then_some(Test::Series(ids)))
+    }
+
+    fn labels(
+        &self,
+        key: &Key,
+        values: &[String],
+        wrong: &mut Vec<String>,
+    ) -> Result<Option<Test>, TaskError> {
+        let known = named::<Label>(self.read)?;
+        let ids = chosen(key, values, &known, wrong);
+        if ids.is_empty() {
+            return Ok(None);
+        }
+        let with = match ids.any || ids.none {
+            true => marks::labels(self.read)?.into_keys().collect(),
+            false => HashSet::new(),
+        };
+        let mut tests = Vec::new();
+        if !ids.values.is_empty() {
+            tests.push(Being::In(Arc::new(marks::with_label(self.read, &ids.values)?)));
+        }
+        let with = Arc::new(with);
+        if ids.any {
+            tests.push(Being::In(Arc::clone(&with)));
+        }
+        if ids.none {
+            tests.push(Being::NotIn(with));
+        }
+        Ok(Some(Test::Being(tests)))
+    }
+
+    /// Tasks that wait for others, or for which others wait. `any` and `none` ask for what is still to
+    /// be done; a named task is found in any case.
+    fn ties(
+        &self,
+        key: &Key,
+        values: &[String],
+        wrong: &mut Vec<String>,
+    ) -> Result<Option<Test>, TaskError> {
+        let waiting = key.name == "blocked-by";
+        let mut tests = Vec::new();
+        for value in values {
+            let word = value.to_ascii_lowercase();
+            if word == "any" || word == "none" {
+                let all = match waiting {
+                    true => marks::blocked(self.read)?,
+                    false => marks::blocking(self.read)?,
+                };
+                let all = Arc::new(all.into_keys().collect());
+                tests.push(if word == "any" { Being::In(all) } else { Being::NotIn(all) });
+            } else if let Some(id) = self.task(value, wrong)? {
+                let pairs = marks::waits(self.read)?;
+                let tied = pairs.into_iter().filter_map(|(task, other)| match waiting {
+                    true => (other == id).then_some(task),
+                    false => (task == id).then_some(other),
+                });
+                tests.push(Being::In(Arc::new(tied.collect())));
+            }
+        }
+        Ok((!tests.is_empty()).then_some(Test::Being(tests)))
+    }
+}
+
+/// Something that is called by its name.
+trait Named: Record {
+    fn named(&self) -> Option<(Self::Id, String)>;
+}
+
+impl Named for Stream {
+    fn named(&self) -> Option<(StreamId, String)> {
+        self.archived_at.is_none().then(|| (self.id, self.name.clone()))
+    }
+}
+
+impl Named for Label {
+    fn named(&self) -> Option<(LabelId, String)> {
+        Some((self.id, self.name.clone()))
+    }
+}
+
+impl Named for Series {
+    fn named(&self) -> Option<(SeriesId, String)> {
+        Some((self.id, self.title.clone()))
+    }
+}
+
+fn named<R: Named>(read: &dyn Read) -> Result<Vec<(R::Id, String)>, StoreError> {
+    Ok(read.list::<R>(&Range::all())?.iter().filter_map(Named::named).collect())
+}
+
+/// Those of the known things that the values name.
+fn chosen<I: Copy>(
+    key: &Key,
+    values: &[String],
+    known: &[(I, String)],
+    wrong: &mut Vec<String>,
+) -> OneOf<I> {
+    let mut ids = OneOf::default();
+    for value in values {
+        let word = value.to_lowercase();
+        match word.as_str() {
+            "none" => ids.none = true,
+            "any" => ids.any = true,
+            _ => {
+                let before = ids.values.len();
+                let same = known.iter().filter(|(_, name)| name.to_lowercase() == word);
+                ids.values.extend(same.map(|(id, _)| *id));
+                if ids.values.len() == before {
+                    let names = known.iter().map(|(_, name)| name.as_str());
+                    wrong.push(unknown_value(key.name, value, names));
+                }
+            }
         }
     }
+    ids
 }
 
 fn bits(
@@ -466,42 +574,4 @@ fn unknown_word(key: &Key, value: &str) -> String {
 
 fn short(text: &str) -> String {
     text.chars().take(40).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{KEYS, PRIORITIES, STATUSES};
-    use crate::kernel::filter::Kind;
-    use crate::kernel::{Priority, TaskStatus};
-
-    #[test]
-    fn every_status_and_priority_can_be_asked_for() {
-        let words = |all: &[(&str, &str)]| {
-            all.iter()
-                .map(|(word, label)| ((*word).to_owned(), (*label).to_owned()))
-                .collect::<Vec<_>>()
-        };
-        let statuses: Vec<_> = TaskStatus::ALL
-            .iter()
-            .map(|one| (one.word().to_owned(), one.label().to_owned()))
-            .collect();
-        assert_eq!(words(STATUSES), statuses);
-        let priorities: Vec<_> = Priority::ALL
-            .iter()
-            .rev()
-            .map(|one| (one.word().to_owned(), one.label().to_owned()))
-            .collect();
-        assert_eq!(words(PRIORITIES), priorities);
-    }
-
-    #[test]
-    fn what_is_not_here_yet_says_so_in_a_sentence() {
-        for key in KEYS {
-            if let Kind::Later(what) = key.kind {
-                assert!(what.starts_with(char::is_uppercase), "{}", key.name);
-            } else {
-                assert!(!key.about.is_empty(), "{}", key.name);
-            }
-        }
-    }
 }

@@ -8,7 +8,7 @@ use super::list::{self, Cut, Filter, Found, Order, Sort, Today};
 use super::terms::Dated;
 use crate::features::tasks::model::Task;
 use crate::kernel::cursor::Page;
-use crate::kernel::{Assignee, Priority, TaskStatus};
+use crate::kernel::{Assignee, Priority, StreamId, TaskStatus};
 use crate::store::{Read, StoreError};
 
 /// By what tasks are put together.
@@ -23,6 +23,8 @@ pub enum GroupBy {
     Priority,
     /// Whose they are.
     Assignee,
+    /// The stream they are in.
+    Stream,
     /// When they are due.
     Due,
 }
@@ -33,6 +35,7 @@ impl GroupBy {
         (Self::Status, "status", "Status"),
         (Self::Priority, "priority", "Priority"),
         (Self::Assignee, "assignee", "Assignee"),
+        (Self::Stream, "stream", "Stream"),
         (Self::Due, "due", "Due date"),
         (Self::None, "none", "Nothing"),
     ];
@@ -98,6 +101,8 @@ pub enum Bucket {
     Priority(Priority),
     /// Whose they are.
     Who(Option<Assignee>),
+    /// The stream.
+    Stream(Option<StreamId>),
     /// How soon they are due.
     Due(Nearness),
 }
@@ -112,12 +117,39 @@ const STATUS_ORDER: [TaskStatus; 6] = [
     TaskStatus::Cancelled,
 ];
 
+/// The groups that were met so far, for what is not known before.
+struct Met<T> {
+    all: Vec<Option<T>>,
+    last: usize,
+}
+
+impl<T: Copy + PartialEq> Met<T> {
+    fn new() -> Self {
+        Self { all: Vec::new(), last: 0 }
+    }
+
+    fn place(&mut self, value: Option<T>) -> usize {
+        // Neighbours often have the same.
+        if self.all.get(self.last) == Some(&value) {
+            return self.last;
+        }
+        self.last = match self.all.iter().position(|one| *one == value) {
+            Some(known) => known,
+            None => {
+                self.all.push(value);
+                self.all.len() - 1
+            }
+        };
+        self.last
+    }
+}
+
 /// Puts rows into groups, which it numbers.
 pub(super) struct Grouper {
     by: GroupBy,
     /// The groups that were met, for those that are not known before.
-    met: Vec<Option<Assignee>>,
-    last: usize,
+    owners: Met<Assignee>,
+    streams: Met<StreamId>,
     /// When today, tomorrow and the day in a week begin, in milliseconds.
     days: [i64; 3],
 }
@@ -129,7 +161,7 @@ impl Grouper {
             let start = day.and_then(|day| day.to_zoned(today.zone.clone()).ok());
             start.map_or(i64::MAX, |start| start.timestamp().as_millisecond())
         };
-        Self { by, met: Vec::new(), last: 0, days: [start(0), start(1), start(7)] }
+        Self { by, owners: Met::new(), streams: Met::new(), days: [start(0), start(1), start(7)] }
     }
 
     /// The number of a row's group.
@@ -141,18 +173,8 @@ impl Grouper {
             }
             GroupBy::Priority => Priority::ALL.len() - 1 - row.priority as usize,
             GroupBy::Due => self.nearness(row) as usize,
-            GroupBy::Assignee => {
-                // Neighbours often have the same owner.
-                if self.met.get(self.last) == Some(&row.assignee) {
-                    return self.last;
-                }
-                let known = self.met.iter().position(|who| *who == row.assignee);
-                self.last = known.unwrap_or_else(|| {
-                    self.met.push(row.assignee);
-                    self.met.len() - 1
-                });
-                self.last
-            }
+            GroupBy::Assignee => self.owners.place(row.assignee),
+            GroupBy::Stream => self.streams.place(row.stream),
         }
     }
 
@@ -163,7 +185,8 @@ impl Grouper {
             GroupBy::Status => Bucket::Status(STATUS_ORDER[place]),
             GroupBy::Priority => Bucket::Priority(Priority::ALL[Priority::ALL.len() - 1 - place]),
             GroupBy::Due => Bucket::Due(Nearness::ALL[place]),
-            GroupBy::Assignee => Bucket::Who(self.met[place]),
+            GroupBy::Assignee => Bucket::Who(self.owners.all[place]),
+            GroupBy::Stream => Bucket::Stream(self.streams.all[place]),
         }
     }
 

@@ -4,18 +4,21 @@ use std::collections::{HashMap, HashSet};
 
 use super::columns::Row;
 use super::error::TaskError;
-use super::people::assignee_of;
+use super::people::{People, assignee_of};
 use super::standing::{self, Standing};
+use super::terms::Watched;
 use crate::features::comments::model::Comment;
 use crate::features::deliverables::model::{self as deliverables, Deliverable};
 use crate::features::files::model::TaskFile;
 use crate::features::inbox::model::{self as inbox, Item};
+use crate::features::notifications::model::{self as notices, Recipient};
+use crate::features::notifications::queries as notifications;
 use crate::features::runs::model::{self as runs, Run};
 use crate::features::tasks::model::Task;
 use crate::features::usage::model::PAYER_DAY;
-use crate::kernel::{Assignee, Payer, RunState, TaskId, Timestamp, WaitFor};
+use crate::kernel::{About, AccountId, Assignee, Payer, RunState, TaskId, Timestamp, WaitFor};
 use crate::store::columns::{self, Column};
-use crate::store::{Key, Range, Read, ReadExt as _, Record, StoreError};
+use crate::store::{Key as _, KeyBuf, Range, Read, ReadExt as _, Record, StoreError};
 
 /// How many tasks that nobody may be on are looked at one by one.
 const MAX_ALONE: usize = 2_000;
@@ -107,6 +110,40 @@ pub(super) fn costs(read: &dyn Read) -> Result<HashMap<TaskId, i64>, StoreError>
         }
     }
     Ok(costs)
+}
+
+/// Tasks of which somebody has heard something that they have not read.
+pub(super) fn unread(read: &dyn Read, who: Assignee) -> Result<HashSet<TaskId>, StoreError> {
+    let Some(member) = who.person() else { return Ok(HashSet::new()) };
+    let range = Range::prefix(KeyBuf::of(&member));
+    let news: Vec<Recipient> = read.scan(notices::RECIPIENT_UNREAD, &range)?;
+    let task = |about: About| match about {
+        About::Task(id) => Some(id),
+        _ => None,
+    };
+    Ok(news.into_iter().filter_map(|one| task(one.about)).collect())
+}
+
+/// What a member follows: by rows of their own, and what they made or have, or an agent of theirs has.
+pub(super) fn watched(
+    read: &dyn Read,
+    people: &People,
+    member: AccountId,
+) -> Result<Watched, StoreError> {
+    let (mut with, mut without) = (HashSet::new(), HashSet::new());
+    for watch in notifications::followed(read, member)? {
+        if let About::Task(id) = watch.about {
+            if watch.muted {
+                without.insert(id)
+            } else {
+                with.insert(id)
+            };
+        }
+    }
+    let managed = people.agents().filter(|agent| agent.reports_to == Some(member));
+    let mut owners = vec![Assignee::Person(member)];
+    owners.extend(managed.map(|agent| Assignee::Agent(agent.id)));
+    Ok(Watched { maker: Assignee::Person(member), owners, with, without })
 }
 
 /// Tasks in which a person has to act before they go on. A task that a person made waits for that

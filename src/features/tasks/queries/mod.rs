@@ -10,6 +10,7 @@ pub mod grouping;
 mod having;
 pub mod history;
 pub mod json;
+pub mod keys;
 pub mod list;
 pub mod marks;
 pub mod open_ends;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::columns::Row;
 use crate::kernel::filter::Numbers;
-use crate::kernel::{Assignee, Priority, StreamId, TaskId, TaskStatus};
+use crate::kernel::{Assignee, Priority, SeriesId, StreamId, TaskId, TaskStatus};
 
 /// Conditions that must all hold.
 #[derive(Clone, Debug, Default)]
@@ -96,6 +96,8 @@ pub enum Being {
     Status(u8),
     /// It is one of these.
     In(Arc<HashSet<TaskId>>),
+    /// It is none of these.
+    NotIn(Arc<HashSet<TaskId>>),
     /// It is open and was due before this moment.
     DueBefore(i64),
     /// It is out of the way.
@@ -104,9 +106,33 @@ pub enum Being {
     Of(Assignee),
 }
 
+/// What a member follows.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// Who follows what they made.
+    pub maker: Assignee,
+    /// Whose tasks they follow.
+    pub owners: Vec<Assignee>,
+    /// What they follow besides.
+    pub with: HashSet<TaskId>,
+    /// What they do not want to hear of.
+    pub without: HashSet<TaskId>,
+}
+
+impl Watched {
+    fn holds(&self, row: &Row) -> bool {
+        let follows = row.creator == self.maker
+            || row.assignee.is_some_and(|who| self.owners.contains(&who))
+            || self.with.contains(&row.id);
+        follows && !self.without.contains(&row.id)
+    }
+}
+
 /// What is asked of a row.
 #[derive(Clone, Debug)]
 pub enum Test {
+    /// One of these members follows it.
+    Watched(Vec<Watched>),
     /// Statuses as bits.
     Status(u8),
     /// Priorities as bits.
@@ -121,6 +147,8 @@ pub enum Test {
     Parent(OneOf<TaskId>),
     /// Of these streams.
     Stream(OneOf<StreamId>),
+    /// Of these series.
+    Series(OneOf<SeriesId>),
     /// One of these tasks.
     In(Arc<HashSet<TaskId>>),
     /// Its number.
@@ -182,6 +210,8 @@ impl Test {
                 }),
             Self::Being(list) => list.iter().any(|being| being.holds(row)),
             Self::Parent(ids) => ids.holds(row.parent, |a, b| a == b),
+            Self::Watched(all) => all.iter().any(|watched| watched.holds(row)),
+            Self::Series(ids) => ids.holds(row.series, |a, b| a == b),
             Self::Stream(ids) => ids.holds(row.stream, |a, b| a == b),
             Self::In(ids) => ids.contains(&row.id),
             Self::Number(spans) => spans.iter().any(|span| span.contains(f64::from(row.number))),
@@ -199,6 +229,7 @@ impl Being {
     fn holds(&self, row: &Row) -> bool {
         match self {
             Self::In(ids) => ids.contains(&row.id),
+            Self::NotIn(ids) => !ids.contains(&row.id),
             Self::Status(bits) => status_bit(row.status) & bits != 0,
             Self::DueBefore(moment) => {
                 row.status.is_open() && row.dated(Dated::Due).is_some_and(|due| due < *moment)

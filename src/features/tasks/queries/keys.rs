@@ -1,0 +1,117 @@
+//! The keys of the filter language that tasks have.
+
+use crate::kernel::filter::{Key, Kind, Words};
+
+/// What tasks can be asked for, in the order in which a query is written.
+pub const KEYS: &[Key] = &[
+    key("status", Kind::Words(STATUSES), "Where it stands"),
+    key("is", Kind::Words(BEINGS), "In this state"),
+    key(
+        "assignee",
+        Kind::Names(&[("me", "Me"), ("none", "Nobody"), ("any", "Somebody")]),
+        "Who has it",
+    ),
+    key("creator", Kind::Names(&[("me", "Me")]), "Who made it"),
+    key("watcher", Kind::Names(&[("me", "Me")]), "Who follows it"),
+    key("agent-state", Kind::Words(AGENT_STATES), "What its agent does"),
+    key("stream", Kind::Names(NONE_OR_ANY), "The stream it is in"),
+    key("label", Kind::Names(NONE_OR_ANY), "A label on it"),
+    key("priority", Kind::Words(PRIORITIES), "How urgent it is"),
+    key("due", Kind::Date, "When it is due"),
+    key("start", Kind::Date, "When it may begin"),
+    key("created", Kind::Date, "When it was made"),
+    key("updated", Kind::Date, "When it last changed"),
+    key("done", Kind::Date, "When it was done"),
+    key(
+        "parent",
+        Kind::Names(&[("none", "Of its own"), ("any", "A part of another")]),
+        "What it is a part of",
+    ),
+    key("series", Kind::Names(NONE_OR_ANY), "The recurring task it comes from"),
+    key("template", Kind::Later("Templates of tasks"), ""),
+    key("collection", Kind::Later("Collections"), ""),
+    key("has", Kind::Words(BELONGINGS), "With something"),
+    key("waiting", Kind::Names(&[("me", "Me"), ("any", "Anybody")]), "Who has to act"),
+    key("blocks", Kind::Names(NONE_OR_ANY), "The task that waits for it"),
+    key("blocked-by", Kind::Names(NONE_OR_ANY), "The task it waits for"),
+    key("cost", Kind::Number, "What it cost, in dollars"),
+    key("id", Kind::Number, "Its number"),
+];
+
+const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
+    Key { name, kind, about }
+}
+
+const NONE_OR_ANY: Words = &[("none", "None"), ("any", "Any")];
+const STATUSES: Words = &[
+    ("todo", "To do"),
+    ("in_progress", "In progress"),
+    ("blocked", "Blocked"),
+    ("done", "Done"),
+    ("cancelled", "Cancelled"),
+    ("missed", "Missed"),
+];
+const PRIORITIES: Words =
+    &[("urgent", "Urgent"), ("high", "High"), ("medium", "Medium"), ("low", "Low")];
+const BEINGS: Words = &[
+    ("open", "Open"),
+    ("closed", "Closed"),
+    ("overdue", "Overdue"),
+    ("blocked", "Blocked"),
+    ("archived", "Archived"),
+    ("mine", "Mine"),
+    ("unread", "With unread news"),
+];
+const BELONGINGS: Words = &[
+    ("deliverable", "Delivered work"),
+    ("attachment", "A file"),
+    ("comment", "A comment"),
+    ("subtasks", "Subtasks"),
+    ("run", "A run"),
+];
+const AGENT_STATES: Words = &[
+    ("working", "Working"),
+    ("ready", "Ready"),
+    ("paused", "Paused"),
+    ("error", "Needs attention"),
+    ("hibernating", "Asleep"),
+    ("provisioning", "Setting up"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::{KEYS, PRIORITIES, STATUSES};
+    use crate::kernel::filter::Kind;
+    use crate::kernel::{Priority, TaskStatus};
+
+    #[test]
+    fn every_status_and_priority_can_be_asked_for() {
+        let words = |all: &[(&str, &str)]| {
+            all.iter()
+                .map(|(word, label)| ((*word).to_owned(), (*label).to_owned()))
+                .collect::<Vec<_>>()
+        };
+        let statuses: Vec<_> = TaskStatus::ALL
+            .iter()
+            .map(|one| (one.word().to_owned(), one.label().to_owned()))
+            .collect();
+        assert_eq!(words(STATUSES), statuses);
+        let priorities: Vec<_> = Priority::ALL
+            .iter()
+            .rev()
+            .map(|one| (one.word().to_owned(), one.label().to_owned()))
+            .collect();
+        assert_eq!(words(PRIORITIES), priorities);
+    }
+
+    #[test]
+    fn what_is_not_here_yet_says_so_in_a_sentence() {
+        for key in KEYS {
+            if let Kind::Later(what) = key.kind {
+                assert!(what.starts_with(char::is_uppercase), "{}", key.name);
+            } else {
+                assert!(!key.about.is_empty(), "{}", key.name);
+            }
+        }
+    }
+}
