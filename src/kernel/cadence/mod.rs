@@ -144,6 +144,12 @@ impl Schedule {
         }
     }
 
+    /// Whether it counts elapsed time, or happens once: it is not by days.
+    #[must_use]
+    pub fn is_by_moments(&self) -> bool {
+        matches!(self.cadence, Cadence::Minutes(_) | Cadence::Hours(_) | Cadence::Once(_))
+    }
+
     /// The time on the wall.
     #[must_use]
     pub fn time(&self) -> Time {

@@ -186,6 +186,8 @@ pub struct Text {
     title: String,
     description: String,
     was: String,
+    /// `following` when the tasks of the series that come are to be like this, too.
+    scope: String,
 }
 
 /// Saves title and description. What somebody else wrote in the meantime is shown, and nothing is
@@ -199,7 +201,7 @@ pub async fn save(
     Form(typed): Form<Text>,
 ) -> Result<Response, PageError> {
     let task = ws.read(|snap| queries::resolve(snap, &text))?;
-    let id = task.id;
+    let (id, follows) = (task.id, typed.scope == "following" && task.series.is_some());
     let (was, patch) = (
         typed.was.clone(),
         TaskPatch {
@@ -214,7 +216,11 @@ pub async fn save(
             if !was.is_empty() && was != show::mark(&now) {
                 return Ok(Err(now));
             }
-            rules::update(tx, id, patch).map(Ok)
+            let task = rules::update(tx, id, patch)?;
+            if follows {
+                rules::series::follow(tx, id)?;
+            }
+            Ok::<_, TaskError>(Ok(task))
         })
         .await;
     let edit = Edit { title: typed.title, description: typed.description, ..Edit::default() };

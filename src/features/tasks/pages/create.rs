@@ -6,6 +6,8 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 
 use super::list::{self, Asked, Quick};
+use super::recurring;
+use super::repeat::{self, Repeat, RepeatView};
 use crate::app::{App, Ws};
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::{self, due, scene::Scene};
@@ -33,6 +35,9 @@ pub struct Typed {
     parent: String,
     model: String,
     thinking: String,
+    /// Whether and when it repeats.
+    #[serde(flatten)]
+    pub(super) repeat: Repeat,
     /// Sent by the quick line: the address of the list.
     quick: String,
 }
@@ -50,6 +55,7 @@ struct NewPage {
     priorities: Vec<Choice>,
     assignees: Vec<Choice>,
     thinkings: Vec<Choice>,
+    repeat: RepeatView,
 }
 
 impl NewPage {
@@ -69,7 +75,8 @@ pub async fn form(
 }
 
 fn page(ws: &Ws, who: &Person, shell: Shell, typed: Typed) -> Result<NewPage, PageError> {
-    let scene = ws.read(|snap| Scene::new(ws, who, snap))?;
+    let (scene, zone) =
+        ws.read(|snap| Ok::<_, TaskError>((Scene::new(ws, who, snap)?, repeat::zone(snap)?)))?;
     // ok: a name that is not known chooses nobody; sending the form says what is wrong with it.
     let assignee = scene.people.find(&typed.assignee, scene.myself()).ok().flatten();
     let status = typed.status.parse().unwrap_or(TaskStatus::Todo);
@@ -82,17 +89,20 @@ fn page(ws: &Ws, who: &Person, shell: Shell, typed: Typed) -> Result<NewPage, Pa
             .iter()
             .map(|s| Choice::new(s.word(), s.label(), *s == status))
             .collect(),
-        priorities: Priority::ALL
-            .iter()
-            .rev()
-            .map(|p| Choice::new(p.word(), p.label(), *p == priority))
-            .collect(),
+        priorities: priority_choices(priority),
         assignees: scene.people.choices(assignee, scene.me),
         thinkings: thinking_choices(typed.thinking.parse().ok()),
         wrong: Vec::new(),
         summary: String::new(),
+        repeat: typed.repeat.clone().view(ws, &zone, true),
         typed,
     })
+}
+
+/// The priorities, the most urgent first.
+pub fn priority_choices(now: Priority) -> Vec<Choice> {
+    let all = Priority::ALL.iter().rev();
+    all.map(|p| Choice::new(p.word(), p.label(), *p == now)).collect()
 }
 
 /// The thinking levels, the agent's own first.
@@ -112,6 +122,9 @@ pub async fn create(
     shell: Shell,
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
+    if typed.quick.is_empty() && typed.repeat.repeats() {
+        return recurring::create(app, (ws, who), (hx, shell), typed).await;
+    }
     let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
     let made = match ws.read(|snap| new_task(&scene, snap, &typed)) {
         Ok(new) => ws.write(&who, move |tx| rules::create(tx, new)).await,
@@ -149,7 +162,11 @@ fn quick(ws: &Ws, typed: &Typed) -> Quick {
 }
 
 /// Reads the form; all that is wrong at once.
-fn new_task(scene: &Scene, read: &dyn Read, typed: &Typed) -> Result<NewTask, TaskError> {
+pub(super) fn new_task(
+    scene: &Scene,
+    read: &dyn Read,
+    typed: &Typed,
+) -> Result<NewTask, TaskError> {
     let mut wrong = Vec::new();
     let assignee = scene.people.find(&typed.assignee, scene.myself());
     let due_at = due::parse(&typed.due, &scene.today.zone, scene.today.now);
@@ -197,7 +214,8 @@ where
     }
 }
 
-fn refused(
+/// The form again, with what was typed and what is wrong with it.
+pub(super) fn refused(
     ws: &Ws,
     who: &Person,
     (hx, shell): (Hx, Shell),

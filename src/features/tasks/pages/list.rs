@@ -285,6 +285,7 @@ fn views(scene: &Scene, read: &dyn Read, asked: &Asked) -> Result<Vec<Tab>, Task
         tab("My work", &[("assignee", "me")]).count(list::open_count_of(read, scene.myself())?),
         tab("Due this week", &[("due", "week")]),
         tab("Unassigned", &[("assignee", "none")]),
+        Tab::new("Recurring", ws.url("tasks/recurring"), false),
         tab("Closed", &[("status", "closed")]),
         tab("Archived", &[("status", "all"), ("archived", "1")]),
     ])

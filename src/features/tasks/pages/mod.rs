@@ -3,6 +3,8 @@
 mod acts;
 mod create;
 mod list;
+mod recurring;
+mod repeat;
 mod rows;
 mod show;
 mod timeline;
@@ -17,6 +19,11 @@ pub fn routes() -> Routes {
         .get("/tasks", list::list.needs(Can::Read))
         .get("/tasks/new", create::form.needs(Can::Write))
         .post("/tasks", create::create.needs(Can::Write))
+        .get("/tasks/recurring", recurring::list.needs(Can::Read))
+        .get("/tasks/recurring/preview", recurring::preview.needs(Can::Read))
+        .get("/tasks/recurring/{id}", recurring::show.needs(Can::Read))
+        .post("/tasks/recurring/{id}", recurring::save.needs(Can::Write))
+        .post("/tasks/recurring/{id}/{verb}", recurring::act.needs(Can::Write))
         .get("/tasks/{task}", show::show.needs(Can::Read))
         .post("/tasks/{task}", acts::save.needs(Can::Write))
         .post("/tasks/{task}/{verb}", acts::act.needs(Can::Write))

@@ -19,7 +19,7 @@ use crate::features::tasks::model::Task;
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::scene::{Chip, Scene};
 use crate::features::tasks::queries::standing::Standing;
-use crate::features::tasks::queries::{self, due, list, standing};
+use crate::features::tasks::queries::{self, due, list, series, standing};
 use crate::kernel::{About, FieldError, ItemState, Priority, RunState, TaskStatus};
 use crate::store::{BlobId, Read, ReadExt as _};
 use crate::web::error::PageError;
@@ -106,6 +106,8 @@ struct Text {
     live: Live,
     description: SafeHtml,
     edit: Option<Edit>,
+    /// Whether more like it come.
+    repeats: bool,
 }
 
 /// What runs ask about the task.
@@ -133,6 +135,8 @@ struct Props {
     by: Face,
     at: RelTime,
     parent: Option<(String, String, String)>,
+    /// The series that it comes from: its words and page.
+    series: Option<(String, String)>,
 }
 
 #[derive(Default)]
@@ -265,7 +269,8 @@ fn view(
     }
     if wants("text") {
         let description = scene.md(read, &task.description);
-        page.text = Text { live: live(&scene, task, "text"), description, edit };
+        let repeats = task.series.is_some();
+        page.text = Text { live: live(&scene, task, "text"), description, edit, repeats };
     }
     if wants("asks") {
         page.asks = asks(&scene, read, task)?;
@@ -360,7 +365,11 @@ fn props(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Props, TaskError
         None => None,
     };
     Ok(Props {
-        live: live(scene, task, "props").table("agents"),
+        live: live(scene, task, "props").table("agents").table("series"),
+        series: series::of_task(read, task)?.map(|one| {
+            let href = scene.ws.url(&format!("tasks/recurring/{}", one.id));
+            (one.schedule.pill(), href)
+        }),
         status: (task.status.word(), task.status.label()),
         priority: (task.priority.word(), task.priority.label()),
         face: scene.people.face_or_nobody(task.assignee),

@@ -360,6 +360,10 @@ fn skip_open(tx: &mut WriteTx<'_>, id: SeriesId) -> Result<(), TaskError> {
 /// Finds the next slot from now on, or from the first day if that is later.
 fn plan(tx: &WriteTx<'_>, series: &mut Series) -> Result<(), TaskError> {
     let mut wrong = Vec::new();
+    if series.schedule.is_by_moments() {
+        let text = "tasks recur by days: daily, weekdays, weekly, monthly, every_n_days or cron";
+        wrong.push(("schedule.cadence_type", text.to_owned()));
+    }
     if series.ends_after.is_some_and(|count| !(1..=MOST).contains(&count)) {
         wrong.push(("ends_after_count", format!("use 1 to {MOST}")));
     }
