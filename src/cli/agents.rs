@@ -34,7 +34,7 @@ pub enum Command {
     Chat(Named),
     /// Your conversations with an agent and those about tasks
     Sessions(Sessions),
-    /// Name a conversation, archive it, bring it back or begin it anew
+    /// Begin a further conversation; name one, share it, archive it, bring it back or begin it anew
     #[command(subcommand)]
     Session(OnSession),
     /// Cut off what an agent does and let it stand still, or all of them
@@ -68,6 +68,19 @@ pub struct Sessions {
 /// `hq agent session …`
 #[derive(Subcommand)]
 pub enum OnSession {
+    /// Begin a further one, beside those that go on
+    Begin {
+        /// The agent's slug or id
+        agent: String,
+        /// What it is called; without it, its first words name it
+        name: Vec<String>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Let the whole workspace see it and write in it
+    Share(OfSession),
+    /// Make it private again
+    Unshare(OfSession),
     /// Give it a name; without one it is called by its first words
     Rename {
         /// Its id, as `hq agent sessions` shows it
@@ -368,7 +381,12 @@ async fn sessions(common: &Common, door: &Door, flags: &Sessions) -> Result<u8, 
 fn session_line(one: &Value) -> String {
     let mine = if one["yours"] == true { "*" } else { " " };
     let (id, last, state) = (word(one, "id"), second(one, "last_at"), word(one, "state"));
-    format!("{mine} {id}  {last}Z  {:>6}  {state:<8}  {}", one["events"], word(one, "title"))
+    let unread = match one["unread"].as_u64() {
+        Some(unread) if 0 < unread => format!("  ({unread} unread)"),
+        _ => String::new(),
+    };
+    let title = word(one, "title");
+    format!("{mine} {id}  {last}Z  {:>6}  {state:<8}  {title}{unread}", one["events"])
 }
 
 fn found_line(one: &Value) -> String {
@@ -387,6 +405,14 @@ async fn session(common: &Common, door: &Door, act: &OnSession) -> Result<u8, Co
             let now = door.call(ask).await?;
             return print(common, &now, &[format!("It is called {}.", word(&now, "title"))]);
         }
+        OnSession::Begin { agent, name, place } => {
+            let path = format!("/api/v1/agents/{agent}/sessions/begin");
+            let body = json!({ "name": name.join(" ") });
+            let now = door.call(Ask::post(path, &body).within(place.workspace.as_ref())).await?;
+            return print(common, &now, &[format!("{} is a conversation now.", word(&now, "id"))]);
+        }
+        OnSession::Share(of) => return visible(common, door, of, "workspace").await,
+        OnSession::Unshare(of) => return visible(common, door, of, "private").await,
         OnSession::Archive(of) => (of, "archive", "is archived"),
         OnSession::Restore(of) => (of, "restore", "goes on"),
         OnSession::Reset(of) => (of, "reset", "is the new conversation"),
@@ -395,6 +421,23 @@ async fn session(common: &Common, door: &Door, act: &OnSession) -> Result<u8, Co
     let body = json!({});
     let ask = Ask::post(path, &body).within(of.place.workspace.as_ref());
     let now = door.call(ask).await?;
+    print(common, &now, &[format!("{} {told}.", word(&now, "id"))])
+}
+
+/// Says who sees a conversation.
+async fn visible(
+    common: &Common,
+    door: &Door,
+    of: &OfSession,
+    visibility: &str,
+) -> Result<u8, CommandError> {
+    let path = format!("/api/v1/sessions/{}", of.session);
+    let ask = Ask::patch(path, &json!({ "visibility": visibility }));
+    let now = door.call(ask.within(of.place.workspace.as_ref())).await?;
+    let told = match word(&now, "visibility") {
+        "workspace" => "is seen by the whole workspace, which may write in it",
+        _ => "is private",
+    };
     print(common, &now, &[format!("{} {told}.", word(&now, "id"))])
 }
 
