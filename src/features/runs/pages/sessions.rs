@@ -241,6 +241,16 @@ struct Index {
     here: String,
     q: String,
     found: Option<Results>,
+    /// Where a further one is begun.
+    begin: Option<String>,
+    all: All,
+}
+
+/// All of them, as far as they are listed.
+#[derive(Template)]
+#[template(path = "chat/_all.html")]
+struct All {
+    live: Live,
     groups: Vec<(&'static str, Vec<Line>)>,
 }
 
@@ -249,6 +259,7 @@ pub(super) async fn index(
     ws: Ws,
     who: Person,
     shell: Shell,
+    hx: Hx,
     Path(slug): Path<String>,
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
@@ -276,10 +287,16 @@ pub(super) async fn index(
                 groups(snap, &look, &here, &all, which)?
             }
         };
-        Ok((head, found, groups))
+        let begin = look.may_chat && agent.archived_at.is_none();
+        Ok((head, found, groups, begin.then(|| format!("{here}/begin"))))
     })?;
-    let (head, found, groups) = page;
-    html::page(&Index { shell, head, here, q, found, groups })
+    let (head, found, groups, begin) = page;
+    let live = marks::heard(Live::new(format!("{here}/sessions")).table(SESSIONS.name));
+    let all = All { live, groups };
+    match hx.wants("all-sessions") {
+        true => html::fragment(&all),
+        false => html::page(&Index { shell, head, here, q, found, begin, all }),
+    }
 }
 
 fn results(

@@ -9,6 +9,8 @@ use crate::web::live::Live;
 
 /// How many conversations with something to read are counted for a member.
 const COUNTED: usize = 500;
+/// Among how many conversations of a member those with one agent are looked for.
+const PARTS: usize = 2_000;
 /// How many members take part in one conversation.
 const MEMBERS: usize = 200;
 
@@ -43,6 +45,21 @@ pub fn of_member(tx: &impl ReadExt, member: AccountId) -> Result<Unread, StoreEr
         *unread.entry(mark.agent).or_default() += mark.unread;
     }
     Ok(Unread(unread))
+}
+
+/// The conversations with an agent in which a member takes part or took part.
+///
+/// # Errors
+/// When the disk fails.
+pub fn part_in(
+    tx: &impl ReadExt,
+    member: AccountId,
+    agent: AgentId,
+) -> Result<Vec<SessionId>, StoreError> {
+    let range = Range::prefix(KeyBuf::of(&member)).limit(PARTS);
+    let marks: Vec<ReadMark> = tx.scan(MARKS_BY_MEMBER, &range)?;
+    let with = marks.into_iter().filter(|mark| mark.agent == agent);
+    Ok(with.map(|mark| mark.session).collect())
 }
 
 /// How much of a conversation a member has not read.

@@ -10,7 +10,7 @@ use crate::features::workspace::queries as workspace;
 use crate::kernel::{AccountId, AgentId, Role, RunId, SessionId, Timestamp};
 use crate::store::{ReadExt, StoreError};
 
-use super::{last_events, session_by_key, sessions, sessions_of_agent};
+use super::{last_events, marks, session_by_key, sessions, sessions_of_agent};
 
 /// For how long it is not noted again that somebody looks at another person's conversation.
 const NOTED: SignedDuration = SignedDuration::from_hours(1);
@@ -271,7 +271,15 @@ pub fn listed(
     account: AccountId,
     limit: usize,
 ) -> Result<Vec<Session>, StoreError> {
-    let (mut all, _) = newest(tx, agent, |s| sessions::is_listed(s, account))?;
+    let (mut all, complete) = newest(tx, agent, |s| sessions::is_listed(s, account))?;
+    if !complete {
+        // Work on tasks has come between; where they spoke is known.
+        for id in marks::part_in(tx, account, agent)? {
+            let known = all.iter().any(|known| known.id == id);
+            let one = if known { None } else { tx.get::<Session>(id)? };
+            all.extend(one.filter(|one| sessions::is_listed(one, account)));
+        }
+    }
     if let Some(agent) = tx.get::<Agent>(agent)? {
         // The one that goes on may be the oldest of all.
         for key in own_keys(&agent, account) {
