@@ -341,7 +341,7 @@ pub async fn find(
     let (own, id, now) = (ws.clone(), agent.id, ws.app.clock.now());
     in_folder(ws, agent, move |files| {
         let notes = look_through(files, &query, today, None, most)?;
-        let may = |session: &Session| session.owner.is_none_or(|owner| owner == by);
+        let may = |session: &Session| session.admits(by);
         let wish = search::Wish {
             agent: id,
             may: &may,

@@ -12,12 +12,25 @@ const CALLS: usize = 30;
 const ASKED: usize = 8;
 /// The longest summary, in bytes.
 pub(super) const LONGEST: usize = 15_000;
+/// So much of the summary of what came before stands in an extract, in bytes.
+const BEFORE: usize = 6_000;
+
+/// What stands between.
+const EARLIER: &str = "\n\n## Before that, as it was summed up then\n";
+
+/// What is put into a summary.
+pub(super) struct Part<'p> {
+    /// What was said and done.
+    pub pieces: &'p [Piece],
+    /// The summary of what came before.
+    pub before: Option<&'p str>,
+}
 
 /// The summary of a model with what it lost put behind it; one without its headings counts for nothing.
-pub(super) fn mend(text: Option<&str>, missing: &Missing, pieces: &[Piece], must: &Must) -> String {
+pub(super) fn mend(text: Option<&str>, missing: &Missing, part: &Part<'_>, must: &Must) -> String {
     let text =
         text.filter(|text| 2 * HEADINGS.iter().filter(|h| has(text, h)).count() > HEADINGS.len());
-    let Some(text) = text else { return extract(pieces, must) };
+    let Some(text) = text else { return extract(part, must) };
     let mut out = cut(text.trim(), LONGEST * 2 / 3).to_owned();
     let lost = &missing.lost;
     list(&mut out, "Constraints and preferences, word for word", &lost.rules);
@@ -26,9 +39,10 @@ pub(super) fn mend(text: Option<&str>, missing: &Missing, pieces: &[Piece], must
     cut(&out, LONGEST).to_owned()
 }
 
-/// A summary made by rules alone.
-pub(super) fn extract(pieces: &[Piece], must: &Must) -> String {
-    let by = |who: Speaker| pieces.iter().filter(move |piece| piece.who == who);
+/// A summary made by rules alone. Nobody has read the one of what came before: it stands behind it as it
+/// was.
+pub(super) fn extract(part: &Part<'_>, must: &Must) -> String {
+    let by = |who: Speaker| part.pieces.iter().filter(move |piece| piece.who == who);
     let asked: Vec<String> = last(by(Speaker::Person), ASKED, 300);
     let calls: Vec<String> = last(by(Speaker::Call), CALLS, 160);
     let failed = by(Speaker::Tool).filter(|piece| piece.text.contains("Error("));
@@ -44,7 +58,12 @@ pub(super) fn extract(pieces: &[Piece], must: &Must) -> String {
             let _ = write!(out, "\n\n## {heading}\nnone");
         }
     }
-    cut(out.trim(), LONGEST).to_owned()
+    let Some(before) = part.before.map(str::trim).filter(|before| !before.is_empty()) else {
+        return cut(out.trim(), LONGEST).to_owned();
+    };
+    let before = cut(before, BEFORE);
+    let own = cut(out.trim(), LONGEST - before.len() - EARLIER.len());
+    format!("{own}{EARLIER}{before}")
 }
 
 fn last<'p>(
@@ -73,7 +92,7 @@ fn list(out: &mut String, heading: &str, lines: &[String]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{extract, mend};
+    use super::{LONGEST, Part, extract, mend};
     use crate::runtime::compact::guard::{HEADINGS, Must};
     use crate::runtime::compact::plan::{Piece, Speaker};
 
@@ -90,8 +109,9 @@ mod tests {
     #[test]
     fn an_extract_holds_everything_that_it_must() {
         let pieces = pieces();
+        let part = Part { pieces: &pieces, before: None };
         let must = Must::of(&pieces, None);
-        let text = extract(&pieces, &must);
+        let text = extract(&part, &must);
         assert!(must.missing(&text).is_nothing(), "{text}");
         assert!(text.contains("Error(not_found)") && text.contains("The file is missing."));
     }
@@ -99,12 +119,25 @@ mod tests {
     #[test]
     fn a_lossy_summary_is_kept_with_what_it_lost() {
         let pieces = pieces();
+        let part = Part { pieces: &pieces, before: None };
         let must = Must::of(&pieces, None);
         let lossy: String = HEADINGS.iter().map(|h| format!("## {h}\nfine\n")).collect();
-        let mended = mend(Some(&lossy), &must.missing(&lossy), &pieces, &must);
+        let mended = mend(Some(&lossy), &must.missing(&lossy), &part, &must);
         assert!(mended.starts_with("## Goal\nfine"), "{mended}");
         assert!(must.missing(&mended).is_nothing(), "{mended}");
-        let none = mend(Some("I cannot do that."), &must.missing(""), &pieces, &must);
+        let none = mend(Some("I cannot do that."), &must.missing(""), &part, &must);
         assert!(must.missing(&none).is_nothing() && !none.contains("I cannot"), "{none}");
+    }
+
+    #[test]
+    fn what_was_summed_up_before_is_not_lost_when_no_model_sums_up() {
+        let pieces = pieces();
+        let before =
+            format!("## Goal\nCheap vans\n## Done\n- asked North{}", " and all".repeat(3_000));
+        let part = Part { pieces: &pieces, before: Some(&before) };
+        let must = Must::of(&pieces, part.before);
+        let text = extract(&part, &must);
+        assert!(text.contains("Cheap vans") && text.contains("asked North"), "{text}");
+        assert!(must.missing(&text).is_nothing() && text.len() <= LONGEST, "{}", text.len());
     }
 }

@@ -78,7 +78,11 @@ pub(super) struct Missing {
 impl Must {
     /// Looks through what was said, and through the summary of what came before.
     pub(super) fn of(pieces: &[Piece], before: Option<&str>) -> Self {
-        Self { rules: rules(pieces, before), asks: asks(pieces), names: names(pieces) }
+        Self {
+            rules: rules(pieces, before),
+            asks: asks(pieces, before),
+            names: names(pieces, before),
+        }
     }
 
     fn is_empty(&self) -> bool {
@@ -209,18 +213,27 @@ fn sentences(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What people said last and what nobody has answered.
-fn asks(pieces: &[Piece]) -> Vec<String> {
-    let from = pieces.iter().rposition(|piece| piece.answers).map_or(0, |at| at + 1);
+/// What people said last and what nobody has answered; what was open before still is when nothing was
+/// answered since.
+fn asks(pieces: &[Piece], before: Option<&str>) -> Vec<String> {
+    let answered = pieces.iter().rposition(|piece| piece.answers);
+    let former = before.filter(|_| answered.is_none());
+    let former = former.into_iter().flat_map(|text| below(text, HEADINGS[5]));
+    let from = answered.map_or(0, |at| at + 1);
     let said = pieces[from..].iter().filter(|piece| piece.who == Speaker::Person);
-    let mut all: Vec<String> = said.map(|p| cut(p.text.trim(), LONGEST_ASK).to_owned()).collect();
+    let said = said.map(|piece| piece.text.trim());
+    let mut all: Vec<String> =
+        former.chain(said).map(|text| cut(text, LONGEST_ASK).to_owned()).collect();
     let from = all.len().saturating_sub(MOST.1);
     all.split_off(from)
 }
 
-/// Names that must be exact: those that were said or used twice, or lately. What only stands in
-/// outputs of tools can be read again.
-fn names(pieces: &[Piece]) -> Vec<String> {
+/// Names that must be exact: those that were said or used twice, or lately; that one was kept before
+/// counts once. What only stands in outputs of tools can be read again.
+fn names(pieces: &[Piece], before: Option<&str>) -> Vec<String> {
+    let kept = before.into_iter().flat_map(|text| below(text, HEADINGS[6]));
+    let kept: HashSet<&str> =
+        kept.flat_map(|line| NAME.find_iter(line).map(|hit| trimmed(hit.as_str()))).collect();
     let mut found: HashMap<&str, (usize, usize)> = HashMap::new();
     for (at, piece) in pieces.iter().enumerate() {
         if matches!(piece.who, Speaker::Tool | Speaker::Hq) {
@@ -230,7 +243,8 @@ fn names(pieces: &[Piece]) -> Vec<String> {
             if !is_name(name) {
                 continue;
             }
-            let entry = found.entry(name).or_default();
+            let known = usize::from(kept.contains(name));
+            let entry = found.entry(name).or_insert((known, at));
             *entry = (entry.0 + 1, at);
         }
     }
@@ -296,6 +310,17 @@ mod tests {
     fn what_was_mentioned_once_long_ago_may_go() {
         let old = [piece(Speaker::Agent, "See a/b.md and c/d.md, c/d.md.", false, 11)];
         assert_eq!(Must::of(&old, None).names, ["c/d.md"]);
+        let former = "## Key identifiers\n- a/b.md, x/y.md";
+        assert_eq!(Must::of(&old, Some(former)).names, ["a/b.md", "c/d.md"]);
+    }
+
+    #[test]
+    fn an_ask_of_before_is_open_until_something_is_answered() {
+        let former = "## Pending asks\n- Which colour?\n## Done\n- none";
+        let more = [piece(Speaker::Person, "Go on.", false, 1)];
+        assert_eq!(Must::of(&more, Some(former)).asks, ["Which colour?", "Go on."]);
+        let answered = [piece(Speaker::Agent, "Red.", true, 1)];
+        assert_eq!(Must::of(&answered, Some(former)).asks, [""; 0]);
     }
 
     #[test]

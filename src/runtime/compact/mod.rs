@@ -333,6 +333,7 @@ impl Turn {
         sum: &mut Sum,
     ) -> Result<Told, EngineError> {
         let must = Must::of(&plan.pieces, before);
+        let part = extract::Part { pieces: &plan.pieces, before };
         let room = u64::from(self.chosen.known.window / 4).max(2_000);
         let chunks = words::chunks(&plan.pieces, room, MAX_CHUNKS);
         let mut so_far = before.map(str::to_owned);
@@ -342,7 +343,7 @@ impl Turn {
             match self.ask(question.clone(), sum).await? {
                 Answered::Text(text) => so_far = Some(text),
                 Answered::Nothing => {
-                    let text = extract::extract(&plan.pieces, &must);
+                    let text = extract::extract(&part, &must);
                     return Ok(Told::Summary(text, SummaryBy::Extract));
                 }
                 Answered::Stopped(cut_off) => return Ok(Told::Stopped(cut_off)),
@@ -364,7 +365,7 @@ impl Turn {
         Ok(match missing.is_nothing() {
             true => Told::Summary(better, SummaryBy::Mended),
             false => {
-                let text = extract::mend(Some(&better), &missing, &plan.pieces, &must);
+                let text = extract::mend(Some(&better), &missing, &part, &must);
                 Told::Summary(text, SummaryBy::Extract)
             }
         })
