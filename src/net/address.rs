@@ -3,7 +3,7 @@
 //! The list says what is public, everything else is refused: a range that is given a meaning later is
 //! closed until it is looked at.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 /// Ranges of IPv4 that do not belong to a host on the public internet, with the bits of their prefix.
 const CLOSED_V4: [(Ipv4Addr, u32); 18] = [
@@ -82,9 +82,37 @@ fn in_v6(address: Ipv6Addr, net: Ipv6Addr, bits: u32) -> bool {
     (address.to_bits() ^ net.to_bits()).leading_zeros() >= bits
 }
 
+/// The addresses of this machine by which a socket is reached that listens here. Nothing is sent: the system is
+/// asked by which address it would go out.
+#[must_use]
+pub fn own(listen: SocketAddr) -> Vec<IpAddr> {
+    if !listen.ip().is_unspecified() {
+        return vec![listen.ip()];
+    }
+    // To addresses that nobody has.
+    let ways = [("0.0.0.0:0", "192.0.2.1:9"), ("[::]:0", "[2001:db8::1]:9")];
+    let by = |(from, to): (&str, &str)| {
+        let socket = UdpSocket::bind(from)?;
+        socket.connect(to)?;
+        socket.local_addr().map(|address| address.ip())
+    };
+    // ok: without a way out of this kind there is no such address.
+    ways.into_iter().filter_map(|way| by(way).ok()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_socket_is_reached_where_it_listens_or_by_whatever_this_machine_has() {
+        let listen = "93.184.216.34:80".parse().unwrap();
+        assert_eq!(own(listen), [listen.ip()]);
+        for all in ["0.0.0.0:80", "[::]:80"] {
+            let found = own(all.parse().unwrap());
+            assert!(found.iter().all(|address| !address.is_unspecified()), "{all}: {found:?}");
+        }
+    }
 
     #[test]
     fn public_addresses_are_open() {

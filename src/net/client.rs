@@ -16,8 +16,9 @@ use futures_util::stream::{self, Stream};
 use parking_lot::Mutex;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::{Instant, timeout};
-use url::Url;
+use url::{Host, Url};
 
+use super::address;
 use super::error::{NetError, Phase};
 use super::guard::{
     self, Exceptions, Guard, GuardError, NoExceptions, Opened, Resolver, SystemResolver,
@@ -52,6 +53,8 @@ pub struct ClientParts {
     pub exceptions: Arc<dyn Exceptions>,
     /// Public addresses that HQ itself listens on, closed for guarded requests.
     pub own: Vec<IpAddr>,
+    /// The name by which HQ itself is known outside, closed for them, too.
+    pub own_name: Option<String>,
     /// How long a connection may take to stand.
     pub connect_timeout: Duration,
 }
@@ -62,8 +65,27 @@ impl Default for ClientParts {
             resolver: Arc::new(SystemResolver),
             exceptions: Arc::new(NoExceptions),
             own: Vec::new(),
+            own_name: None,
             connect_timeout: Duration::from_secs(10),
         }
+    }
+}
+
+impl ClientParts {
+    /// With what leads back to HQ itself closed for guarded requests: where it listens, and by what it is
+    /// known outside.
+    #[must_use]
+    pub fn without(mut self, listen: SocketAddr, public: Option<&str>) -> ClientParts {
+        self.own.extend(address::own(listen));
+        // ok: what is no address leads nowhere.
+        let url = public.and_then(|url| guard::parse(url).ok());
+        match url.as_ref().and_then(Url::host) {
+            Some(Host::Domain(name)) => self.own_name = Some(name.to_owned()),
+            Some(Host::Ipv4(v4)) => self.own.push(v4.into()),
+            Some(Host::Ipv6(v6)) => self.own.push(v6.into()),
+            None => {}
+        }
+        self
     }
 }
 
@@ -85,7 +107,8 @@ struct Shared {
 impl HttpClient {
     /// A client of these parts.
     pub fn new(parts: ClientParts) -> HttpClient {
-        let guard = Guard::new(Arc::clone(&parts.resolver), parts.exceptions, &parts.own);
+        let guard = Guard::new(Arc::clone(&parts.resolver), parts.exceptions, &parts.own)
+            .known_as(parts.own_name.as_deref());
         HttpClient {
             shared: Arc::new(Shared {
                 guard,

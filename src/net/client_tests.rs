@@ -472,3 +472,18 @@ async fn a_guarded_request_may_not_use_a_connection_that_a_trusted_one_opened() 
     })
     .await;
 }
+
+#[test]
+fn nothing_that_leads_back_to_hq_is_asked_for_an_agent() {
+    let listen = "93.184.216.34:8080".parse().unwrap();
+    let closed = |public: Option<&str>, url: &str| {
+        let client = HttpClient::new(ClientParts::default().without(listen, public));
+        client.guard().check(url).is_err()
+    };
+    assert!(closed(None, "http://93.184.216.34/"), "where it listens");
+    assert!(closed(Some("https://hq.example.com"), "https://hq.example.com/login"), "its name");
+    assert!(closed(Some("https://93.184.216.40"), "https://93.184.216.40/"));
+    assert!(closed(Some("https://[2606:4700::1]"), "https://[2606:4700::1]/"));
+    assert!(!closed(Some("https://hq.example.com"), "https://93.184.216.40/"));
+    assert!(!closed(None, "https://hq.example.com/"));
+}

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::future::BoxFuture;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -71,6 +72,9 @@ pub trait Doorman: Send + Sync {
     /// # Errors
     /// Why not, in words for the program.
     fn admit(&self, pass: &str, url: &Url) -> Result<Opened, Closed>;
+
+    /// Ends when whoever has this pass may not ask this address any more.
+    fn shut<'d>(&'d self, pass: &'d str, url: &'d Url) -> BoxFuture<'d, ()>;
 }
 
 /// Serves one connection until either side has had enough.
@@ -81,7 +85,11 @@ pub async fn serve(mut inner: TcpStream, guard: &Guard, doorman: &dyn Doorman) {
             let begun = inner.write_all(way.answer.as_bytes()).await.is_ok()
                 && way.outer.write_all(&way.first).await.is_ok();
             if begun {
-                let _ = tokio::io::copy_bidirectional(&mut inner, &mut way.outer).await;
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut inner, &mut way.outer) => {}
+                    // Both ends close as they are dropped.
+                    () = doorman.shut(&way.pass, &way.url) => {}
+                }
             }
         }
         Err(closed) => {
@@ -94,6 +102,9 @@ pub async fn serve(mut inner: TcpStream, guard: &Guard, doorman: &dyn Doorman) {
 /// A way out that is open.
 struct Way {
     outer: TcpStream,
+    /// Whose, and where to.
+    pass: String,
+    url: Url,
     /// What the program hears first.
     answer: &'static str,
     /// What the other side hears first.
@@ -115,7 +126,8 @@ async fn open(inner: &mut TcpStream, guard: &Guard, doorman: &dyn Doorman) -> Re
     let outer = connect(&guard, &asked.url).await?;
     let mut first = if asked.tunnel { String::new() } else { asked.forwarded() }.into_bytes();
     first.extend_from_slice(&bytes[end..]);
-    Ok(Way { outer, answer: if asked.tunnel { ESTABLISHED } else { "" }, first })
+    let answer = if asked.tunnel { ESTABLISHED } else { "" };
+    Ok(Way { outer, pass, url: asked.url, answer, first })
 }
 
 /// All that has come so far, and where the head ends; nothing when there is none or it is too long.
@@ -243,18 +255,18 @@ mod tests {
 
     use super::*;
     use crate::net::guard::{Exceptions, Lookup, NoExceptions, Resolver};
-    use crate::net::loopback::{answer, serving};
+    use crate::net::loopback::{Step, answer, serving};
 
-    /// One site is opened and stands on this machine, like all that has a name.
+    /// Two sites are opened and stand on this machine, like all that has a name.
     struct Site;
 
     impl Exceptions for Site {
         fn host(&self, host: &str, _port: u16) -> bool {
-            host == "site.test"
+            ["site.test", "shut.test"].contains(&host)
         }
 
         fn address(&self, host: &str, _address: IpAddr) -> bool {
-            host == "site.test"
+            self.host(host, 0)
         }
     }
 
@@ -272,6 +284,13 @@ mod tests {
                 ("pass", "/secret") => Err(Closed::Refused("not that".to_owned())),
                 ("pass", _) => Ok(Opened::default()),
                 _ => Err(Closed::NoPass),
+            }
+        }
+
+        fn shut<'d>(&'d self, _pass: &'d str, url: &'d Url) -> BoxFuture<'d, ()> {
+            match url.host_str() {
+                Some("shut.test") => Box::pin(async {}),
+                _ => Box::pin(std::future::pending()),
             }
         }
     }
@@ -332,6 +351,18 @@ mod tests {
         .await;
         assert!(heard.starts_with("HTTP/1.1 200 Connection established\r\n\r\nHTTP/1.1 200 OK"));
         assert!(heard.contains("GET /x HTTP/1.1"), "{heard}");
+    }
+
+    #[tokio::test]
+    async fn a_tunnel_is_closed_when_its_way_is_shut() {
+        let heard = serving(
+            |_| vec![Step::Stall],
+            async |site| {
+                said(format!("CONNECT shut.test:{} HTTP/1.1\r\n{PASS}\r\n", site.port())).await
+            },
+        )
+        .await;
+        assert_eq!(heard, ESTABLISHED);
     }
 
     #[tokio::test]

@@ -122,6 +122,7 @@ pub struct Guard {
     resolver: Arc<dyn Resolver>,
     exceptions: Arc<dyn Exceptions>,
     own: Arc<[IpAddr]>,
+    own_name: Option<Arc<str>>,
 }
 
 impl Guard {
@@ -131,14 +132,21 @@ impl Guard {
         exceptions: Arc<dyn Exceptions>,
         own: &[IpAddr],
     ) -> Guard {
-        Guard { resolver, exceptions, own: own.into() }
+        Guard { resolver, exceptions, own: own.into(), own_name: None }
+    }
+
+    /// The same guard, which closes the name as well by which HQ itself is known outside: a proxy before it,
+    /// with another address, may let in from here what it lets in from nowhere else.
+    #[must_use]
+    pub fn known_as(self, name: Option<&str>) -> Guard {
+        Guard { own_name: name.map(|name| normal_name(name).into()), ..self }
     }
 
     /// The same guard with more that is open.
     #[must_use]
     pub fn opening(&self, opened: Opened) -> Guard {
         let exceptions = Arc::new(Both(Arc::clone(&self.exceptions), opened));
-        Guard { resolver: Arc::clone(&self.resolver), exceptions, own: Arc::clone(&self.own) }
+        Guard { exceptions, ..self.clone() }
     }
 
     /// Reads an address and checks all of it that needs no lookup. Done for each hop of a redirect.
@@ -165,7 +173,10 @@ impl Guard {
         match literal {
             Some(address) if self.may_reach(&host, address) => Ok(()),
             Some(_) => Err(GuardError::Private { host }),
-            None if is_closed_name(&host) && !opened => Err(GuardError::Private { host }),
+            None if opened => Ok(()),
+            None if is_closed_name(&host) || self.own_name.as_deref() == Some(host.as_str()) => {
+                Err(GuardError::Private { host })
+            }
             None => Ok(()),
         }
     }

@@ -7,12 +7,13 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::store::{Entry, Table};
 
-/// Waits for a change in a table, or for so many others that one may have been among them. False when the
-/// store is closed.
-pub(super) async fn changed(feed: &mut Receiver<Arc<Entry>>, table: Table) -> bool {
+/// Waits for a change in one of these tables, or for so many others that one may have been among them. False
+/// when the store is closed.
+pub(super) async fn changed(feed: &mut Receiver<Arc<Entry>>, tables: &[Table]) -> bool {
+    let is_one = |number: u16| tables.iter().any(|table| table.number == number);
     loop {
         match feed.recv().await {
-            Ok(entry) if entry.changes.iter().any(|change| change.table == table.number) => {
+            Ok(entry) if entry.changes.iter().any(|change| is_one(change.table)) => {
                 return true;
             }
             Ok(_) => {}

@@ -255,7 +255,7 @@ impl Jobs {
             }
             tokio::select! {
                 () = halt.cancelled() => return,
-                open = changed(&mut feed, JOBS) => if !open { return },
+                open = changed(&mut feed, &[JOBS]) => if !open { return },
             }
         }
     }

@@ -33,7 +33,7 @@ pub(super) async fn run(ws: Ws) {
         }
         tokio::select! {
             () = halt.cancelled() => return,
-            open = changed(&mut feed, FILE_REVERTS) => if !open { return },
+            open = changed(&mut feed, &[FILE_REVERTS]) => if !open { return },
         }
     }
 }

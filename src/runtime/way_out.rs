@@ -2,13 +2,14 @@
 //! proxy of `net/egress` and nothing else. It listens from the first such program on, on this machine alone.
 //!
 //! A pass says whose program asks. What its agent may do is looked up each time: a switch that is turned off
-//! counts from then on.
+//! counts from then on, and closes what is open.
 
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OnceCell, Semaphore};
@@ -17,13 +18,15 @@ use url::Url;
 use crate::app::App;
 use crate::crypto::keyring::Secret;
 use crate::crypto::token::{Token, TokenKind};
-use crate::features::agents::model::Agent;
+use crate::features::agents::model::{AGENTS, Agent, REACH};
 use crate::features::agents::queries::reach;
 use crate::kernel::{AgentId, WorkspaceId};
 use crate::net::egress::{self, Closed, Doorman};
 use crate::net::guard::Opened;
 use crate::store::{ReadExt, StoreError};
 use crate::tool::{ToolCx, leaks};
+
+use super::feed::changed;
 
 /// How many connections programs have at once.
 const CONNECTIONS: usize = 256;
@@ -175,5 +178,21 @@ impl Doorman for Door {
             Some(why) => Err(Closed::Refused(format!("nothing was sent: {why}"))),
             None => Ok(opened),
         }
+    }
+
+    fn shut<'d>(&'d self, pass: &'d str, url: &'d Url) -> BoxFuture<'d, ()> {
+        let whose = self.passes.lock().whose.get(pass).map(|(ws, _)| *ws);
+        let ws = whose.and_then(|ws| self.app.workspace_by_id(ws));
+        Box::pin(async move {
+            let Some(ws) = ws else { return };
+            let (mut feed, halt) = (ws.store.subscribe(), ws.halt());
+            // Looked at once more after it was subscribed to: it may have changed since it was opened.
+            while self.admit(pass, url).is_ok() {
+                tokio::select! {
+                    () = halt.cancelled() => return,
+                    is_open = changed(&mut feed, &[AGENTS, REACH]) => if !is_open { return },
+                }
+            }
+        })
     }
 }

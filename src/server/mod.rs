@@ -328,7 +328,7 @@ fn open(
         hasher: Arc::new(Hasher::new(Arc::clone(&keyring))),
         keyring,
         redactor: parts.redactor,
-        http: HttpClient::new(parts.http),
+        http: HttpClient::new(parts.http.without(config.listen, config.public_url.as_deref())),
         sandbox: Spawner::new(parts.jail_program)?,
         practice_pause: config.practice_pause,
         backups: Desk::default(),

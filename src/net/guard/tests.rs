@@ -193,6 +193,18 @@ fn own_addresses_are_refused_though_they_are_public() {
 }
 
 #[test]
+fn the_name_by_which_hq_is_known_outside_is_refused_unless_people_opened_it() {
+    let guard = Guard::new(Arc::new(SystemResolver), Arc::new(NoExceptions), &[]);
+    let guard = guard.known_as(Some("HQ.Example.com."));
+    for url in ["https://hq.example.com/api/v1/me", "http://HQ.example.COM./login"] {
+        assert!(matches!(guard.check(url), Err(GuardError::Private { .. })), "{url}");
+    }
+    assert!(guard.check("https://www.example.com/").is_ok());
+    let opened = Opened::of(&["hq.example.com".to_owned()]);
+    assert!(guard.opening(opened).check("https://hq.example.com/").is_ok());
+}
+
+#[test]
 fn only_listed_hosts_are_reached_where_there_is_a_list() {
     for (written, kept) in [
         (" Example.COM ", Some("example.com")),

@@ -231,9 +231,9 @@ impl FileTool for ApplyPatch {
         let root = cx.folder.clone();
         blocking(move || {
             let read = patch::parse(&args.input)?;
-            let here = Here { files: folder::open(&root)?, programs: RefCell::default() };
+            let here = Here { files: folder::open(&root)?, known: RefCell::default() };
             let applied = patch::apply(&read, &here)?;
-            planned(applied, &here.programs.into_inner())
+            planned(applied, &here.known.into_inner())
         })
         .await
     }
@@ -242,8 +242,18 @@ impl FileTool for ApplyPatch {
 /// The agent's folder as a patch sees it.
 struct Here {
     files: AgentFiles,
-    /// Which of the files that were read are programs.
-    programs: RefCell<BTreeMap<String, bool>>,
+    /// What was read: whether it is a program, and its hash.
+    known: RefCell<BTreeMap<String, (bool, [u8; 32])>>,
+}
+
+impl Here {
+    fn look(&self, path: &str) -> Result<Option<Current>, ToolError> {
+        let now = folder::current(&self.files, path)?;
+        if let Some(now) = &now {
+            self.known.borrow_mut().insert(path.to_owned(), (now.executable, now.hash));
+        }
+        Ok(now)
+    }
 }
 
 impl Tree for Here {
@@ -259,9 +269,12 @@ impl Tree for Here {
     }
 
     fn read(&self, path: &str) -> Result<Option<String>, ToolError> {
-        let Some(now) = folder::current(&self.files, path)? else { return Ok(None) };
-        self.programs.borrow_mut().insert(path.to_owned(), now.executable);
+        let Some(now) = self.look(path)? else { return Ok(None) };
         text_of(&now, path).map(|text| Some(text.to_owned()))
+    }
+
+    fn is_no_text(&self, path: &str) -> Result<bool, ToolError> {
+        Ok(self.look(path)?.is_some_and(|now| text_of(&now, path).is_err()))
     }
 
     fn is_there(&self, path: &str) -> Result<bool, ToolError> {
@@ -271,7 +284,7 @@ impl Tree for Here {
 
 fn planned(
     applied: patch::Applied,
-    programs: &BTreeMap<String, bool>,
+    known: &BTreeMap<String, (bool, [u8; 32])>,
 ) -> Result<FilePlan, ToolError> {
     let mut changes = Vec::with_capacity(applied.files.len());
     let mut bytes = 0;
@@ -283,9 +296,10 @@ fn planned(
             return Err(too_large());
         }
         let program = file.from.as_ref().unwrap_or(&path);
+        let was = file.no_text || file.before.is_some();
         changes.push(FileChange {
-            executable: programs.get(program).copied().unwrap_or(false),
-            before: file.before.map(|text| folder::sum(text.as_bytes())),
+            executable: known.get(program).is_some_and(|(executable, _)| *executable),
+            before: known.get(&path).filter(|_| was).map(|(_, hash)| *hash),
             content: file.after.map(String::into_bytes),
             path,
         });

@@ -27,6 +27,13 @@ pub trait Tree {
     /// # Errors
     /// When it is no text or too large.
     fn read(&self, path: &str) -> Result<Option<String>, ToolError>;
+    /// Whether there is a file that is no text: it can be deleted, and nothing else.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    fn is_no_text(&self, _path: &str) -> Result<bool, ToolError> {
+        Ok(false)
+    }
     /// Whether there is a file, a text or not.
     ///
     /// # Errors
@@ -45,6 +52,8 @@ pub struct Changed {
     pub after: Option<String>,
     /// The path that its content came from.
     pub from: Option<String>,
+    /// Whether there was a file before that is no text.
+    pub no_text: bool,
 }
 
 /// What a patch comes to.
@@ -68,7 +77,7 @@ pub fn apply(patch: &Patch, tree: &impl Tree) -> Result<Applied, ToolError> {
         report.push(virtual_tree.take(op)?);
     }
     let mut files = virtual_tree.files;
-    files.retain(|_, changed| changed.before != changed.after);
+    files.retain(|_, changed| changed.no_text || changed.before != changed.after);
     Ok(Applied { files, report })
 }
 
@@ -109,7 +118,7 @@ impl<T: Tree> Virtual<'_, T> {
             if MAX_READ < self.bytes {
                 return Err(too_large("the files of a patch have at most 32 MB"));
             }
-            let changed = Changed { after: before.clone(), before, from: None };
+            let changed = Changed { after: before.clone(), before, from: None, no_text: false };
             self.files.insert(path.to_owned(), changed);
         }
         Ok(self.files.get_mut(path).expect("invariant: it was put in just now"))
@@ -146,6 +155,12 @@ impl<T: Tree> Virtual<'_, T> {
             }
             Op::Delete { path } => {
                 let path = self.tree.path(path)?;
+                if !self.files.contains_key(&path) && self.tree.is_no_text(&path)? {
+                    let gone = Changed { before: None, after: None, from: None, no_text: true };
+                    let told = format!("D {path} (no text)");
+                    self.files.insert(path, gone);
+                    return Ok(told);
+                }
                 let lines = text::lines(&self.there(&path)?).len();
                 self.file(&path)?.after = None;
                 Ok(format!("D {path} (+0 −{lines})"))

@@ -25,7 +25,18 @@ impl Tree for Files {
     }
 
     fn read(&self, path: &str) -> Result<Option<String>, ToolError> {
-        Ok(self.0.get(path).cloned())
+        match self.is_no_text(path)? {
+            true => Err(ToolError::refused("invalid_args", format!("{path} is no text"))),
+            false => Ok(self.0.get(path).cloned()),
+        }
+    }
+
+    fn is_no_text(&self, path: &str) -> Result<bool, ToolError> {
+        Ok(self.0.get(path).is_some_and(|text| text.contains('\0')))
+    }
+
+    fn is_there(&self, path: &str) -> Result<bool, ToolError> {
+        Ok(self.0.contains_key(path))
     }
 }
 
@@ -66,6 +77,24 @@ fn files_are_added_changed_moved_and_deleted_together() {
     let report = ["A new.md (+2 −0)", "M a.md (+1 −1)", "R b.md → c.md (+1 −0)", "D d.md (+0 −2)"];
     assert_eq!(done.report, report);
     assert_eq!(done.files["c.md"].from.as_deref(), Some("b.md"));
+}
+
+#[test]
+fn a_file_that_is_no_text_is_deleted_and_nothing_else() {
+    let files = [("a.png", "\0png")];
+    let gone = run(&files, "*** Delete File: a.png\n").unwrap();
+    assert_eq!(gone.report, ["D a.png (no text)"]);
+    let file = &gone.files["a.png"];
+    assert_eq!((&file.before, &file.after, file.no_text), (&None, &None, true));
+    let anew = "*** Delete File: a.png\n*** Add File: a.png\n+words\n";
+    let anew = run(&files, anew).unwrap();
+    assert_eq!(anew.files["a.png"].after.as_deref(), Some("words\n"));
+    assert!(anew.files["a.png"].no_text, "something else was there");
+    for ops in ["*** Update File: a.png\n@@\n-x\n+y\n", "*** Add File: a.png\n+x\n"] {
+        assert!(run(&files, ops).is_err(), "{ops}");
+    }
+    let twice = run(&files, "*** Delete File: a.png\n*** Delete File: a.png\n");
+    assert!(twice.unwrap_err().contains("there is no file a.png"));
 }
 
 #[test]

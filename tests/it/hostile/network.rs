@@ -17,6 +17,7 @@ use hq::net::client::ClientParts;
 use hq::net::guard::{Exceptions, Lookup, Resolver};
 use hq::sandbox::confine::{PORTS, landlock_abi};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::{call, obey, orders};
@@ -431,6 +432,36 @@ async fn a_program_with_the_network_reaches_what_is_public_and_nothing_inside() 
     assert!(without.contains("HTTP/1.1 407") && !without.contains("zanzibar"), "{without}");
     assert_eq!(came.load(Ordering::SeqCst), 1, "by the one open way alone");
     site.abort();
+    office.hq.finish().await;
+}
+
+/// What is open is closed when the switch is turned off: a program could else go on talking for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_open_tunnel_ends_when_the_network_is_switched_off() {
+    if landlock_abi() < PORTS {
+        super::programs::skipped("this kernel cannot tell ports apart");
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let office = office(Arc::new(Inner)).await;
+    let ada = office.agent_with("Ada", |new| new.exec = true).await;
+    let switch = |on| agents::Changes { network: Some(on), ..agents::Changes::default() };
+    office.change(ada.id, switch(true)).await;
+    office.model.push(says("", &format!("CONNECT site.test:{port}")));
+    office.model.push(Turn::text("It was closed."));
+    let run = office.say(&ada, "Keep a line open").await;
+    let (mut line, _) = listener.accept().await.expect("a tunnel");
+    // Other changes of an agent leave it open.
+    let named = agents::Changes { name: Some("Ada L.".to_owned()), ..agents::Changes::default() };
+    office.change(ada.id, named).await;
+    line.write_all(b"zanzibar").await.expect("it is open");
+    office.change(ada.id, switch(false)).await;
+    let mut rest = Vec::new();
+    line.read_to_end(&mut rest).await.expect("its end");
+    office.ended(run).await;
+    let told = office.results(run).remove(0).2;
+    assert!(told.contains("200 Connection established"), "{told}");
     office.hq.finish().await;
 }
 

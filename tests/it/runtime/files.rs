@@ -170,6 +170,14 @@ async fn a_patch_changes_all_its_files_or_none() {
     assert_eq!(said[3], (true, "M a.md (+1 −1)\nA new/b.md (+1 −0)\nD c.md (+0 −1)".to_owned()));
     let files = ["a.md", "new/b.md", "c.md"].map(|path| office.file(&ada, path));
     assert_eq!(files, [Some("two\n".to_owned()), Some("made\n".to_owned()), None]);
+    // What is no text goes too, with the rest of the patch.
+    let picture = office.ws().agent_folder(&ada.slug).join("van.png");
+    std::fs::write(&picture, b"\x89PNG\r\n\x1a\n\0\xff").expect("a file");
+    let delete = "*** Begin Patch\n*** Delete File: van.png\n*** Add File: van.md\n+It was red\n*** End Patch";
+    let said = results(&office, &ada, vec![("apply_patch", json!({ "input": delete }))]).await;
+    assert_eq!(said[0], (true, "D van.png (no text)\nA van.md (+1 −0)".to_owned()));
+    assert!(!picture.exists());
+    assert_eq!(office.file(&ada, "van.md").as_deref(), Some("It was red\n"));
     office.hq.finish().await;
 }
 
