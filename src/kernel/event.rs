@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::budget::Payer;
 use super::id::{
     AccountId, AgentId, CommentId, ConnectionId, DeliverableId, FileId, InputId, InviteId, ItemId,
-    JobId, RunId, SessionId, SignInId, TaskId, TokenId, VersionId, WorkspaceId,
+    JobId, LabelId, RunId, SessionId, SignInId, StreamId, TaskId, TokenId, VersionId, WorkspaceId,
 };
 use super::notice::Notice;
 use super::vocab::{
@@ -494,5 +494,44 @@ pub enum Event {
     RunsTakenUp {
         /// How many.
         runs: u32,
+    },
+    /// The last thing that a task waited for is over.
+    TaskUnblocked {
+        /// The task.
+        task: TaskId,
+        /// What it waited for last.
+        by: TaskId,
+    },
+    /// A person wants the agent of a task to begin now, whatever the task waits for.
+    TaskStartAsked {
+        /// The task.
+        task: TaskId,
+    },
+    /// A stream was made.
+    StreamCreated {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// A stream was changed, archived or brought back.
+    StreamChanged {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// A label was made.
+    LabelCreated {
+        /// The label.
+        label: LabelId,
+    },
+    /// A label has another name, colour or description.
+    LabelChanged {
+        /// The label.
+        label: LabelId,
+    },
+    /// A label was taken away from everywhere.
+    LabelDeleted {
+        /// The label.
+        label: LabelId,
+        /// What it was called.
+        name: String,
     },
 }

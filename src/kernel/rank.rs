@@ -27,6 +27,20 @@ pub fn nth(number: u32) -> String {
     text(&digits)
 }
 
+/// A short key behind another one, or the first.
+#[must_use]
+pub fn after(key: Option<&str>) -> String {
+    let Some(key) = key else { return nth(1) };
+    let known = digits(key);
+    let len = known.first().copied().unwrap_or(0);
+    let number = (1..=len).try_fold(0_u32, |number, at| {
+        let digit = u32::try_from(known.get(at).copied().unwrap_or(0)).ok()?;
+        number.checked_mul(u32::try_from(BASE).ok()?)?.checked_add(digit)
+    });
+    let next = number.and_then(|number| number.checked_add(1)).map(nth);
+    next.filter(|next| key < next.as_str()).unwrap_or_else(|| between(Some(key), None))
+}
+
 /// A key between two; a bound that is absent is the beginning or the end. When the bounds are not in
 /// order, it is one behind the first.
 #[must_use]
@@ -102,7 +116,7 @@ mod tests {
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
     use proptest::sample::Index;
 
-    use super::{MAX_LEN, between, nth, spread};
+    use super::{MAX_LEN, after, between, nth, spread};
 
     #[test]
     fn numbers_keep_their_order_and_are_short() {
@@ -110,6 +124,18 @@ mod tests {
         let keys = numbers.map(nth);
         assert!(keys.is_sorted(), "{keys:?}");
         assert!(keys.iter().all(|key| key.len() <= 8), "{keys:?}");
+    }
+
+    #[test]
+    fn what_comes_behind_stays_short() {
+        let mut key = after(None);
+        for _ in 0..10_000 {
+            let next = after(Some(&key));
+            assert!(key < next && next.len() <= 6, "{key} {next}");
+            key = next;
+        }
+        assert!("zzzz" < after(Some("zzzz")).as_str());
+        assert!("12VV" < after(Some("12VV")).as_str());
     }
 
     #[test]

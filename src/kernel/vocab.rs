@@ -283,6 +283,10 @@ words! {
         AgentMessage = "agent_message", "Message";
         /// A task that it delegated has ended.
         DelegationResult = "delegation_result", "Delegated work came back";
+        /// What its task waited for is over.
+        BlockerResolved = "blocker_resolved", "Unblocked";
+        /// A person wants it begun now, whatever it waits for.
+        StartNow = "start_now", "Asked to begin";
     }
 }
 

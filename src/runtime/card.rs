@@ -7,7 +7,9 @@ use crate::features::comments::model::{BY_TASK, Comment};
 use crate::features::deliverables::model as deliverables;
 use crate::features::deliverables::model::{Content, Deliverable, Review, Version};
 use crate::features::inbox::model::{Item, Reason};
+use crate::features::streams::model::Stream;
 use crate::features::tasks::model::Task;
+use crate::features::tasks::queries::{self as tasks, labels, relations};
 use crate::features::workspace::model::{Member, Settings};
 use crate::kernel::text::{cut, head_tail};
 use crate::kernel::{Actor, ItemKind, Timestamp};
@@ -15,6 +17,8 @@ use crate::store::{KeyBuf, Range, ReadExt, StoreError};
 
 /// How many comments a card shows.
 const COMMENTS: usize = 10;
+/// How many tasks that must be done first.
+const BLOCKERS: usize = 10;
 /// The most of a description or delivered text in a card, in bytes.
 const LONG: usize = 6_000;
 
@@ -35,8 +39,15 @@ pub fn write(tx: &impl ReadExt, item: &Item) -> Result<String, StoreError> {
         out.push_str(&format!("Task: {key}-{}\nTitle: {}\n", task.number, task.title));
         out.push_str(&format!("Status: {}\nPriority: {}\n", task.status, task.priority));
         if let Some(due) = task.due_at {
-            out.push_str(&format!("Due: {}\n", local(due, zone)));
+            let due = local(due, zone);
+            let due = if task.due_has_time {
+                due.as_str()
+            } else {
+                due.split(' ').next().unwrap_or(&due)
+            };
+            out.push_str(&format!("Due: {due}\n"));
         }
+        place(tx, task, key, &mut out)?;
     }
     out.push_str("\n## Why you were woken\n");
     for reason in &item.reasons {
@@ -52,6 +63,38 @@ pub fn write(tx: &impl ReadExt, item: &Item) -> Result<String, StoreError> {
     }
     out.push_str(&format!("\n## Asked for\n{}\n", asked(item.kind)));
     Ok(out)
+}
+
+/// What a task belongs to, why that is done, and what stands before it.
+fn place(tx: &impl ReadExt, task: &Task, key: &str, out: &mut String) -> Result<(), StoreError> {
+    let line = |task: &Task| format!("{key}-{} \"{}\"", task.number, task.title);
+    let above: Vec<String> = tasks::ancestors(tx, task)?.iter().map(line).collect();
+    if !above.is_empty() {
+        out.push_str(&format!("Part of: {}\n", above.join(" > ")));
+    }
+    let labels: Vec<String> = labels::of(tx, task.id)?.into_iter().map(|l| l.name).collect();
+    if !labels.is_empty() {
+        out.push_str(&format!("Labels: {}\n", labels.join(", ")));
+    }
+    let blockers: Vec<String> = relations::open_blockers(tx, task.id)?
+        .iter()
+        .take(BLOCKERS)
+        .map(|task| format!("{} ({})", line(task), task.status))
+        .collect();
+    if !blockers.is_empty() {
+        out.push_str(&format!("Waits for: {}\n", blockers.join(", ")));
+    }
+    let stream = match task.stream {
+        Some(stream) => tx.get::<Stream>(stream)?,
+        None => None,
+    };
+    if let Some(stream) = stream {
+        out.push_str(&format!("Stream: {}\n", stream.name));
+        if !stream.goal.is_empty() {
+            out.push_str(&format!("Its goal:\n{}\n", quote(&stream.goal)));
+        }
+    }
+    Ok(())
 }
 
 fn local(at: Timestamp, zone: &str) -> String {
@@ -72,6 +115,12 @@ fn asked(kind: ItemKind) -> &'static str {
         }
         ItemKind::AgentMessage => "Answer or do what the message asks, if it makes sense.",
         ItemKind::DelegationResult => "Use the result and decide the next step.",
+        ItemKind::BlockerResolved => {
+            "Nothing holds this task up any more: go on with it until it is done."
+        }
+        ItemKind::StartNow => {
+            "A person wants you to begin now. Do what can be done before the tasks it waits for are over, and say what is left."
+        }
     }
 }
 

@@ -244,6 +244,11 @@ impl Dispatcher {
                     self.0.choices.fetch_add(1, Ordering::Relaxed);
                     heard = Heard::Look;
                 }
+                // What kept a task waiting may have gone.
+                Event::TaskChanged { fields, .. } if fields.contains(&TaskField::Relations) => {
+                    heard = Heard::Look;
+                }
+                Event::TaskUnblocked { .. } => heard = Heard::Look,
                 Event::ConnectionChanged { .. } | Event::UndoApplied { .. } => {
                     self.0.choices.fetch_add(1, Ordering::Relaxed);
                     heard = Heard::Look;

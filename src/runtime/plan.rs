@@ -11,6 +11,7 @@ use crate::features::inbox::queries as inbox;
 use crate::features::runs::model::Run;
 use crate::features::runs::queries as runs;
 use crate::features::runs::queries::halt;
+use crate::features::tasks::queries::relations;
 use crate::features::usage::queries::{self as usage, budgets, prices, waiting};
 use crate::kernel::{
     AccountId, AgentId, ConnectionId, HaltHow, ItemState, Payer, RunId, RunState, Timestamp,
@@ -243,6 +244,9 @@ impl Plan {
         });
         open.sort_by_key(|item| (Reverse(urgency(item, now)), item.created_at, item.id));
         for item in open {
+            if waits_for_others(tx, &item)? {
+                continue;
+            }
             let key = runs::work_session_key(&agent.slug, item.task);
             let session = runs::session_by_key(tx, &key)?;
             // A run that waits may still have the conversation: the next item then.
@@ -252,6 +256,14 @@ impl Plan {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether other tasks must be done before an item is begun.
+fn waits_for_others(tx: &impl ReadExt, item: &Item) -> Result<bool, StoreError> {
+    match item.task.filter(|_| item.waits_for_blockers()) {
+        Some(task) => Ok(!relations::open_blockers(tx, task)?.is_empty()),
+        None => Ok(false),
     }
 }
 

@@ -8,7 +8,9 @@ use crate::features::files::model::TaskFile;
 use crate::features::history::queries::readable::Eye;
 use crate::features::jobs::model::Job;
 use crate::features::runs::model::Run;
+use crate::features::streams::model::Stream;
 use crate::features::tasks::model::Task;
+use crate::features::tasks::model::label::Label;
 use crate::features::tasks::queries as tasks;
 use crate::features::tasks::queries::people::People;
 use crate::features::usage::model::budget::Budget;
@@ -16,8 +18,8 @@ use crate::features::usage::queries::budgets;
 use crate::features::workspace::model::SETTINGS;
 use crate::kernel::text::ellipsis;
 use crate::kernel::{
-    AgentId, AgentStatus, Assignee, CommentId, ConnectionId, DeliverableId, Event, FileId, Payer,
-    Period, RunId, TaskId, Verdict,
+    AgentId, AgentStatus, Assignee, CommentId, ConnectionId, DeliverableId, Event, FileId, LabelId,
+    Payer, Period, RunId, StreamId, TaskId, Verdict,
 };
 use crate::store::{Entry, Read, ReadExt, Schema, StoreError};
 use crate::web::{format, md};
@@ -257,9 +259,63 @@ impl Speaker<'_> {
                 icon: "refresh",
                 ..Words::default()
             }),
-            _ => return Ok(None),
+            other => return self.grouping(other),
         };
         Ok(words.map(|words| (Area::Agents, words)))
+    }
+
+    /// Streams, labels, and what waits for what.
+    fn grouping(&self, event: &Event) -> Result<Option<(Area, Words)>, StoreError> {
+        let label = |verb: &str, name: &str, icon| Words {
+            verb: verb.to_owned(),
+            thing: ellipsis(name, MAX_TITLE),
+            path: "settings/labels".to_owned(),
+            icon,
+            ..Words::default()
+        };
+        let named = |id: LabelId| -> Result<String, StoreError> {
+            let found = self.read.get::<Label>(id)?;
+            Ok(found.map_or_else(|| "that was removed".to_owned(), |label| label.name))
+        };
+        let words = match event {
+            Event::TaskUnblocked { task, .. } => {
+                self.task("cleared the way for", *task, "", "check")?
+            }
+            Event::TaskStartAsked { task } => {
+                self.task("asked for a start of", *task, "", "play")?
+            }
+            Event::StreamCreated { stream } => {
+                self.stream("created the stream", *stream, "plus")?
+            }
+            Event::StreamChanged { stream } => {
+                self.stream("changed the stream", *stream, "edit")?
+            }
+            Event::LabelCreated { label: id } => {
+                Some(label("created the label", &named(*id)?, "plus"))
+            }
+            Event::LabelChanged { label: id } => {
+                Some(label("changed the label", &named(*id)?, "edit"))
+            }
+            Event::LabelDeleted { name, .. } => Some(label("deleted the label", name, "x")),
+            _ => None,
+        };
+        Ok(words.map(|words| (Area::Work, words)))
+    }
+
+    fn stream(
+        &self,
+        verb: &str,
+        id: StreamId,
+        icon: &'static str,
+    ) -> Result<Option<Words>, StoreError> {
+        let found = self.read.get::<Stream>(id)?;
+        Ok(found.map(|stream| Words {
+            verb: verb.to_owned(),
+            thing: stream.name,
+            path: format!("streams/{id}"),
+            icon,
+            ..Words::default()
+        }))
     }
 
     fn budget(

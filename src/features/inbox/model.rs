@@ -91,6 +91,16 @@ impl Item {
     }
 }
 
+impl Item {
+    /// Whether it is begun only when nothing holds its task up. What somebody says about a task is heard
+    /// in any case.
+    #[must_use]
+    pub fn waits_for_blockers(&self) -> bool {
+        let given = matches!(self.kind, ItemKind::TaskAssignment | ItemKind::TaskReassignment);
+        given && self.is_open() && self.state != ItemState::Leased
+    }
+}
+
 impl Record for Item {
     type Id = ItemId;
     const TABLE: Table = INBOX;

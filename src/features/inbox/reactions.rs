@@ -17,6 +17,7 @@ use crate::kernel::{
 use crate::store::{KeyBuf, Range, ReadExt, WriteTx};
 
 use super::model::{Item, Reason};
+use super::queries;
 use super::rules::{self, InboxError, NewItem};
 
 /// How many comments of agents on one task may call other agents within an hour.
@@ -56,6 +57,8 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), InboxError> {
                 _ => Ok(()),
             }
         }
+        Event::TaskUnblocked { task, by } => unblocked(tx, *task, *by),
+        Event::TaskStartAsked { task } => start_asked(tx, *task),
         Event::AgentMessageSent { from, to, task, text } => messaged(tx, *from, *to, *task, text),
         Event::AgentArchived { agent } => rules::cancel_for_agent(tx, *agent, "agent archived"),
         Event::RunEnded { run, .. } => ended(tx, *run),
@@ -296,6 +299,67 @@ fn delegated(tx: &mut WriteTx<'_>, part: TaskId) -> Result<(), InboxError> {
         priority: priority(tx.by(), &whole),
         by: tx.by(),
         reason: reason(tx.by(), summary),
+    };
+    rules::enqueue(tx, new).map(|_| ())
+}
+
+/// What a task waited for is over. The assignment that has waited with it takes this in; else it is
+/// work of its own.
+fn unblocked(tx: &mut WriteTx<'_>, task: TaskId, by: TaskId) -> Result<(), InboxError> {
+    let (Some(task), Some(over)) = (tx.get::<Task>(task)?, tx.get::<Task>(by)?) else {
+        return Ok(());
+    };
+    let Some(agent) = task.assignee.and_then(Assignee::agent).filter(|_| is_workable(&task)) else {
+        return Ok(());
+    };
+    let key = tx.get::<Settings>(())?.map_or_else(|| "HQ".to_owned(), |s| s.task_key);
+    let state = match (over.archived_at, over.status.is_open()) {
+        (Some(_), true) => "archived",
+        (_, true) => "no longer in the way",
+        (_, false) => over.status.word(),
+    };
+    let name = format!("{key}-{} \"{}\"", over.number, over.title);
+    let mut kind = ItemKind::BlockerResolved;
+    for waiting in [ItemKind::TaskAssignment, ItemKind::TaskReassignment] {
+        if queries::pending(tx, agent, waiting, Some(task.id))?.is_some() {
+            kind = waiting;
+        }
+    }
+    let seq = tx.seq()?;
+    let new = NewItem {
+        agent,
+        kind,
+        task: Some(task.id),
+        key: format!("blocker_resolved:{}:{}:{seq}", task.id, over.id),
+        priority: priority(tx.by(), &task),
+        by: tx.by(),
+        reason: reason(tx.by(), format!("{name} is {state}; nothing holds this task up any more")),
+    };
+    match rules::enqueue(tx, new) {
+        // Work that goes no deeper must not keep the other task from being finished.
+        Ok(_) | Err(InboxError::TooDeep) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// A person wants it begun: in place of the assignment that waits for other tasks.
+fn start_asked(tx: &mut WriteTx<'_>, task: TaskId) -> Result<(), InboxError> {
+    let Some(task) = tx.get::<Task>(task)?.filter(is_workable) else { return Ok(()) };
+    let Some(agent) = task.assignee.and_then(Assignee::agent) else { return Ok(()) };
+    for waiting in [ItemKind::TaskAssignment, ItemKind::TaskReassignment] {
+        if let Some(item) = queries::pending(tx, agent, waiting, Some(task.id))? {
+            rules::cancel(tx, item.id, "begun by a person")?;
+        }
+    }
+    let seq = tx.seq()?;
+    let new = NewItem {
+        agent,
+        kind: ItemKind::StartNow,
+        task: Some(task.id),
+        key: format!("start_now:{}:{seq}", task.id),
+        priority: Priority::Urgent,
+        by: tx.by(),
+        reason: reason(tx.by(), format!("Asked to begin now: {}", task.title)),
     };
     rules::enqueue(tx, new).map(|_| ())
 }

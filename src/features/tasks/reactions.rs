@@ -1,9 +1,11 @@
 //! What happens to a task when something else changes.
 
+use super::model::Task;
 use super::queries::error::TaskError;
+use super::queries::relations::keeps_waiting;
 use super::rules;
-use crate::kernel::{Assignee, Event, Verdict};
-use crate::store::WriteTx;
+use crate::kernel::{Assignee, Event, TaskField, Verdict};
+use crate::store::{ReadExt as _, WriteTx};
 
 /// Handles one event, in the transaction that caused it.
 ///
@@ -16,6 +18,19 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), TaskError> {
         }
         Event::DeliverableReviewed { task, verdict: Verdict::Approved, .. } => {
             rules::complete_if_accepted(tx, *task).map(|_| ())
+        }
+        Event::TaskStatusChanged { task, from, to, .. }
+            if keeps_waiting(*from) && !keeps_waiting(*to) =>
+        {
+            rules::relations::settle(tx, *task)
+        }
+        Event::TaskChanged { task, fields } if fields.contains(&TaskField::Archived) => {
+            match tx.get::<Task>(*task)? {
+                Some(task) if task.archived_at.is_some() && keeps_waiting(task.status) => {
+                    rules::relations::settle(tx, task.id)
+                }
+                _ => Ok(()),
+            }
         }
         _ => Ok(()),
     }

@@ -1,5 +1,8 @@
 //! All writes to tasks. Any status may follow any other; asking for what already is changes nothing.
 
+pub mod labels;
+pub mod order;
+pub mod relations;
 pub mod series;
 
 use super::model::Task;
@@ -313,6 +316,22 @@ pub fn begin(tx: &mut WriteTx<'_>, id: TaskId, by: Assignee) -> Result<(), TaskE
         set_status(tx, id, TaskStatus::InProgress)?;
     }
     Ok(())
+}
+
+/// Lets the agent of a task begin now, also when the task waits for others.
+///
+/// # Errors
+/// When the task is closed or archived, or has no agent.
+pub fn start_now(tx: &mut WriteTx<'_>, id: TaskId) -> Result<Task, TaskError> {
+    let task = checks::in_use(tx, id)?;
+    if !task.status.is_open() {
+        return Err(TaskError::Closed(queries::name(tx, task.number)?));
+    }
+    if task.assignee.and_then(Assignee::agent).is_none() {
+        return Err(TaskError::NobodyBegins(queries::name(tx, task.number)?));
+    }
+    tx.emit(Event::TaskStartAsked { task: id });
+    Ok(task)
 }
 
 /// Gives a task to somebody, or to nobody.

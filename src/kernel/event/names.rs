@@ -68,6 +68,13 @@ impl Event {
             Self::RunAsks { .. } => 58,
             Self::JobInputSent { .. } => 59,
             Self::RunsTakenUp { .. } => 60,
+            Self::TaskUnblocked { .. } => 61,
+            Self::TaskStartAsked { .. } => 62,
+            Self::StreamCreated { .. } => 63,
+            Self::StreamChanged { .. } => 64,
+            Self::LabelCreated { .. } => 65,
+            Self::LabelChanged { .. } => 66,
+            Self::LabelDeleted { .. } => 67,
         }
     }
 
@@ -78,7 +85,7 @@ impl Event {
     }
 
     /// The names of all kinds, in the order of their numbers.
-    pub const NAMES: [&'static str; 61] = [
+    pub const NAMES: [&'static str; 68] = [
         "task.created",
         "task.changed",
         "task.assigned",
@@ -140,5 +147,12 @@ impl Event {
         "run.asks",
         "job.input_sent",
         "runs.taken_up",
+        "task.unblocked",
+        "task.start_asked",
+        "stream.created",
+        "stream.changed",
+        "label.created",
+        "label.changed",
+        "label.deleted",
     ];
 }

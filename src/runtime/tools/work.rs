@@ -10,6 +10,7 @@ use crate::features::runs::model::Run;
 use crate::features::runs::queries as runs;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries::open_ends::OpenEnds;
+use crate::features::tasks::queries::relations;
 use crate::features::tasks::rules as tasks;
 use crate::kernel::{
     AgentId, Assignee, Can, ItemId, ItemKind, TaskId, TaskState, TaskStatus, Timestamp,
@@ -115,7 +116,13 @@ fn is_own(task: &Task, agent: AgentId) -> bool {
 /// no review that is waited for, no open part, no other item, no other run.
 pub(crate) fn would_sleep(tx: &impl ReadExt, run: &Run, item: ItemId) -> Result<bool, StoreError> {
     let assigned = tx.get::<Item>(item)?.is_some_and(|item| {
-        matches!(item.kind, ItemKind::TaskAssignment | ItemKind::TaskReassignment)
+        matches!(
+            item.kind,
+            ItemKind::TaskAssignment
+                | ItemKind::TaskReassignment
+                | ItemKind::BlockerResolved
+                | ItemKind::StartNow
+        )
     });
     let task = match run.task {
         Some(task) => tx.get::<Task>(task)?,
@@ -124,7 +131,10 @@ pub(crate) fn would_sleep(tx: &impl ReadExt, run: &Run, item: ItemId) -> Result<
     let Some(task) = task.filter(|task| assigned && is_own(task, run.agent)) else {
         return Ok(false);
     };
-    if task.status == TaskStatus::Blocked || !OpenEnds::of(tx, task.id)?.is_empty() {
+    if task.status == TaskStatus::Blocked
+        || !OpenEnds::of(tx, task.id)?.is_empty()
+        || !relations::open_blockers(tx, task.id)?.is_empty()
+    {
         return Ok(false);
     }
     let other = |item_of: &Item| item_of.agent == run.agent && item_of.id != item;

@@ -79,6 +79,13 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("task_labels", "as labels"),
     ("task_relations", "as labels"),
     ("streams", "as labels"),
+    ("stream.created", "as labels"),
+    ("stream.changed", "as labels"),
+    ("label.created", "as labels"),
+    ("label.changed", "as labels"),
+    ("label.deleted", "as labels"),
+    ("task.unblocked", "as labels"),
+    ("task.start_asked", "as labels"),
     ("job.input_sent", "needs a program that reads; tests/it/runtime/jobs.rs has one"),
     ("rebuilds", "has a row only while a rebuild goes on; consumer.changed tells of each"),
 ];

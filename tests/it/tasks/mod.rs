@@ -31,6 +31,7 @@ use jiff::SignedDuration;
 mod asked; // lists asked in the filter language
 mod delivered; // delivered work and its reviews
 mod recurring; // recurring tasks
+mod groups; // streams, labels, relations, order
 mod lists; // lists: filters, order, pages
 
 fn ada_id() -> AgentId {

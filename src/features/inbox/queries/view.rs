@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use crate::app::Ws;
 use crate::features::inbox::model::Item;
 use crate::features::runs::model::Run;
-use crate::features::tasks::queries as tasks;
+use crate::features::tasks::queries::{self as tasks, relations};
 use crate::kernel::{ItemKind, ItemState, Timestamp};
 use crate::store::{ReadExt, StoreError};
 use crate::web::time::RelTime;
@@ -72,6 +72,7 @@ impl ItemView {
         let mut words = vec![item.kind.label().to_owned()];
         words.extend((!task.is_empty()).then(|| task.clone()));
         words.extend((item.attempts > 1).then(|| format!("try {}", item.attempts)));
+        words.extend(waits_for_others(tx, item)?);
         words.extend(waits(item, now).map(|(why, until)| match until {
             Some(until) => format!("{why} {}", at(until).text),
             None => why.to_owned(),
@@ -110,6 +111,15 @@ impl ItemView {
     }
 }
 
+/// The tasks that must be done before an item is begun, in words.
+fn waits_for_others(tx: &impl ReadExt, item: &Item) -> Result<Option<String>, StoreError> {
+    let Some(task) = item.task.filter(|_| item.waits_for_blockers()) else { return Ok(None) };
+    let blockers = relations::open_blockers(tx, task)?;
+    let names = blockers.iter().take(3).map(|blocker| tasks::name(tx, blocker.number));
+    let names = names.collect::<Result<Vec<_>, _>>()?;
+    Ok((!names.is_empty()).then(|| format!("held: waits for {}", names.join(", "))))
+}
+
 /// What an open item waits for, and until when if that is known.
 fn waits(item: &Item, now: Timestamp) -> Option<(&'static str, Option<Timestamp>)> {
     if !item.is_open() || item.state == ItemState::Leased {
@@ -144,5 +154,7 @@ fn glyph(kind: ItemKind) -> &'static str {
         ItemKind::TaskComment | ItemKind::AgentMessage => "comment",
         ItemKind::DeliverableReview => "doc",
         ItemKind::DelegationResult => "sub",
+        ItemKind::BlockerResolved => "check",
+        ItemKind::StartNow => "play",
     }
 }

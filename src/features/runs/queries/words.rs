@@ -75,6 +75,8 @@ pub fn cause(run: &Run, item: Option<&Item>) -> &'static str {
         (RunTrigger::Item, Some(ItemKind::DeliverableReview)) => "a review",
         (RunTrigger::Item, Some(ItemKind::AgentMessage)) => "a colleague’s message",
         (RunTrigger::Item, Some(ItemKind::DelegationResult)) => "delegated work that came back",
+        (RunTrigger::Item, Some(ItemKind::BlockerResolved)) => "the end of what it waited for",
+        (RunTrigger::Item, Some(ItemKind::StartNow)) => "somebody who wants it begun",
         (RunTrigger::Item, None) => "work",
     }
 }

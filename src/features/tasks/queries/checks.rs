@@ -10,6 +10,10 @@ use crate::store::{Read, ReadExt as _, StoreError};
 
 /// How many levels of parts a task may have, itself included.
 pub const MAX_DEPTH: usize = 5;
+/// How many labels a task may have.
+pub const MAX_LABELS: usize = 20;
+/// How many relations to others a task may have, those from others to it included.
+pub const MAX_RELATIONS: usize = 100;
 
 /// A task that is not archived.
 ///

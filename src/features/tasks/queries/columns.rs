@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::list::Sort;
 use super::people::assignee_of;
+use super::relations::keeps_waiting;
 use super::terms::Dated;
 use crate::features::tasks::model::Task;
 use crate::kernel::{Assignee, Priority, SeriesId, StreamId, TaskId, TaskStatus};
@@ -68,7 +69,12 @@ impl Column for Row {
 impl Row {
     /// Whether it keeps what waits for it: one that has missed its day still does.
     pub(super) fn is_unfinished(&self) -> bool {
-        !self.archived && !matches!(self.status, TaskStatus::Done | TaskStatus::Cancelled)
+        !self.archived && keeps_waiting(self.status)
+    }
+
+    /// Its place in the order by hand.
+    pub(super) fn rank(&self) -> &str {
+        &self.rank
     }
 
     /// One of its dates in milliseconds.

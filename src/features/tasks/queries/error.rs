@@ -1,6 +1,6 @@
 //! What reads and writes of tasks answer when they refuse.
 
-use super::checks::MAX_DEPTH;
+use super::checks::{MAX_DEPTH, MAX_LABELS, MAX_RELATIONS};
 use crate::kernel::{FieldError, Problem, ProblemKind};
 use crate::store::StoreError;
 
@@ -47,6 +47,43 @@ pub enum TaskError {
     /// An agent that gives a task to itself.
     #[error("a task is delegated to somebody else; use task_create for a part of your own")]
     OwnDelegate,
+    /// No such label.
+    #[error("there is no label \"{0}\"; the list of labels shows those there are")]
+    NoLabel(String),
+    /// Another label has the name.
+    #[error("another label is called \"{0}\" already; choose another name")]
+    LabelTaken(String),
+    /// A task has enough labels.
+    #[error("a task has at most {MAX_LABELS} labels; take some away first")]
+    TooManyLabels,
+    /// A task and itself.
+    #[error("a task cannot be related to itself; choose another task")]
+    OwnRelation,
+    /// Tasks that would wait for each other.
+    #[error("{blocker} waits for {task} already, so {task} cannot wait for {blocker}")]
+    WaitCycle {
+        /// The task that should wait.
+        task: String,
+        /// What it should wait for.
+        blocker: String,
+    },
+    /// A part that would wait for its whole.
+    #[error("{task} is a part of {whole}, which is done after its parts; it cannot wait for it")]
+    WaitsForWhole {
+        /// The part.
+        task: String,
+        /// What it is a part of.
+        whole: String,
+    },
+    /// A task has enough relations.
+    #[error("a task has at most {MAX_RELATIONS} relations; take some away first")]
+    TooManyRelations,
+    /// Nobody can begin it.
+    #[error("{0} has no agent that could begin; give it to one first")]
+    NobodyBegins(String),
+    /// There is nothing to begin.
+    #[error("{0} is closed; open it again first")]
+    Closed(String),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -65,20 +102,38 @@ impl Problem for TaskError {
             Self::TooDeep => "task_too_deep",
             Self::NotComplete { .. } => "task_not_complete",
             Self::OwnDelegate => "own_delegate",
+            Self::NoLabel(_) => "label_not_found",
+            Self::LabelTaken(_) => "label_taken",
+            Self::TooManyLabels => "too_many_labels",
+            Self::OwnRelation => "own_relation",
+            Self::WaitCycle { .. } => "wait_cycle",
+            Self::WaitsForWhole { .. } => "waits_for_whole",
+            Self::TooManyRelations => "too_many_relations",
+            Self::NobodyBegins(_) => "nobody_begins",
+            Self::Closed(_) => "task_closed",
             Self::Store(error) => error.code(),
         }
     }
 
     fn kind(&self) -> ProblemKind {
         match self {
-            Self::NotFound(..) | Self::NoSeries => ProblemKind::NotFound,
-            Self::Archived(_) | Self::NotComplete { .. } => ProblemKind::Conflict,
+            Self::NotFound(..) | Self::NoSeries | Self::NoLabel(_) => ProblemKind::NotFound,
+            Self::Archived(_)
+            | Self::NotComplete { .. }
+            | Self::NobodyBegins(_)
+            | Self::Closed(_) => ProblemKind::Conflict,
             Self::Invalid(_)
             | Self::UnknownAssignee { .. }
             | Self::ArchivedAgent(_)
             | Self::Cycle
             | Self::TooDeep
-            | Self::OwnDelegate => ProblemKind::Invalid,
+            | Self::OwnDelegate
+            | Self::LabelTaken(_)
+            | Self::TooManyLabels
+            | Self::OwnRelation
+            | Self::WaitCycle { .. }
+            | Self::WaitsForWhole { .. }
+            | Self::TooManyRelations => ProblemKind::Invalid,
             Self::Store(error) => error.kind(),
         }
     }
@@ -90,6 +145,12 @@ impl Problem for TaskError {
                 vec![FieldError::new("assignee", self.to_string())]
             }
             Self::Cycle | Self::TooDeep => vec![FieldError::new("parent", self.to_string())],
+            Self::LabelTaken(_) => vec![FieldError::new("name", self.to_string())],
+            Self::TooManyLabels => vec![FieldError::new("labels", self.to_string())],
+            Self::OwnRelation
+            | Self::WaitCycle { .. }
+            | Self::WaitsForWhole { .. }
+            | Self::TooManyRelations => vec![FieldError::new("other", self.to_string())],
             _ => Vec::new(),
         }
     }

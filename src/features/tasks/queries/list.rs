@@ -466,11 +466,24 @@ pub fn groups(
 /// When the store fails.
 pub fn open_among(read: &dyn Read, ids: &[TaskId]) -> Result<HashSet<TaskId>, StoreError> {
     columns::with(read, |rows: &[Row]| {
-        let row =
-            |id: &TaskId| rows.binary_search_by(|row| row.id.cmp(id)).ok().map(|at| &rows[at]);
-        let open = |id: &&TaskId| row(id).is_some_and(|row| row.is_unfinished());
-        ids.iter().filter(open).copied().collect()
+        let mut open = HashSet::new();
+        for id in ids {
+            let Ok(at) = rows.binary_search_by(|row| row.id.cmp(id)) else { continue };
+            open.extend(rows[at].is_unfinished().then_some(*id));
+        }
+        open
     })
+}
+
+/// All tasks in the order that people make, with their keys.
+///
+/// # Errors
+/// When the store fails.
+pub fn ranks(read: &dyn Read) -> Result<Vec<(String, TaskId)>, StoreError> {
+    let key = |row: &Row| (row.rank().to_owned(), row.id);
+    let mut all: Vec<_> = columns::with(read, |rows: &[Row]| rows.iter().map(key).collect())?;
+    all.sort_unstable();
+    Ok(all)
 }
 
 /// How many tasks have each status, archived ones left out.

@@ -11,18 +11,21 @@ mod having;
 pub mod history;
 pub mod json;
 pub mod keys;
+pub mod labels;
 pub mod list;
 pub mod marks;
 pub mod open_ends;
 pub mod people;
+pub mod relations;
 pub mod scene;
 pub mod series;
 pub mod standing;
 pub mod terms;
 
 use super::model::{self, Task};
+use crate::features::streams::queries::{self as streams, StreamError};
 use crate::features::workspace::model::Settings;
-use crate::kernel::TaskId;
+use crate::kernel::{StreamId, TaskId};
 use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError};
 use error::TaskError;
 
@@ -98,6 +101,21 @@ pub fn meant(read: &dyn Read, text: Option<&str>, own: Option<TaskId>) -> Result
         (Some(text), _) => resolve(read, text),
         (None, Some(id)) => get(read, id),
         (None, None) => Err(TaskError::field("task", "say which task, such as MC-142")),
+    }
+}
+
+/// The stream that is meant by a name or an id; `none` and nothing are none.
+///
+/// # Errors
+/// When there is none of that name.
+pub fn stream(read: &dyn Read, text: &str) -> Result<Option<StreamId>, TaskError> {
+    match text.trim() {
+        "" | "none" => Ok(None),
+        text => match streams::resolve(read, text) {
+            Ok(stream) => Ok(Some(stream.id)),
+            Err(StreamError::Store(error)) => Err(error.into()),
+            Err(error) => Err(TaskError::field("stream", error.to_string())),
+        },
     }
 }
 

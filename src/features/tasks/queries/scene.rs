@@ -156,6 +156,10 @@ impl Scene {
                 let hint = format!("Held: {why}");
                 Chip { hint, ..chip(format!("Held for {who}"), "waiting") }
             }
+            Standing::Blocked => Chip {
+                hint: "It begins when the tasks are done that it waits for.".to_owned(),
+                ..chip("Waits for other tasks".to_owned(), "waiting")
+            },
             Standing::Paused => chip(format!("{who} is paused"), "paused"),
             Standing::InReview => {
                 Chip { glyph: "box", ..chip("In review".to_owned(), "in_review") }

@@ -1,5 +1,6 @@
 //! Who is on a task right now: derived, never stored.
 
+use super::relations;
 use crate::features::agents::model::Agent;
 use crate::features::deliverables::model::{self as deliverables, Deliverable};
 use crate::features::inbox::model::{self as inbox, Item};
@@ -39,6 +40,8 @@ pub enum Standing {
     },
     /// Its agent is paused, so nothing will start.
     Paused,
+    /// It begins when the tasks are done that it waits for.
+    Blocked,
     /// Delivered work waits for a person.
     InReview,
     /// The last run failed and nothing will start by itself.
@@ -107,7 +110,12 @@ pub fn standing(read: &dyn Read, task: &Task, now: Timestamp) -> Result<Standing
     let items = open_items(read, task.id)?;
     if let Some(item) = items.first() {
         let paused = agent.is_some_and(|agent| agent.status == AgentStatus::Paused);
+        let blocked = items.iter().all(Item::waits_for_blockers);
+        let blockers = if blocked { relations::open_blockers(read, task.id)? } else { Vec::new() };
         let held = item.held_reason.clone().filter(|_| !paused);
+        if !blockers.is_empty() && held.is_none() && !paused {
+            return Ok(Standing::Blocked);
+        }
         return Ok(if paused { Standing::Paused } else { Standing::Queued { held } });
     }
     if newest.iter().any(|run| run.state == RunState::Queued) {
@@ -133,7 +141,9 @@ pub fn standing(read: &dyn Read, task: &Task, now: Timestamp) -> Result<Standing
     let since = moved.max(task.updated_at).as_millisecond();
     let parts = super::children(read, task.id)?;
     let waits_for_parts = parts.iter().any(|part| part.status.is_open());
-    let alone = since + ALONE_AFTER_MS <= now.as_millisecond() && !waits_for_parts;
+    let alone = since + ALONE_AFTER_MS <= now.as_millisecond()
+        && !waits_for_parts
+        && relations::open_blockers(read, task.id)?.is_empty();
     Ok(if alone { Standing::Alone } else { Standing::Plain })
 }
 

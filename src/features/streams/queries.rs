@@ -1,0 +1,116 @@
+//! Reads of streams, and what is asked of them.
+
+use super::model::{self, Stream};
+use crate::kernel::{FieldError, Problem, ProblemKind, StreamId};
+use crate::store::{KeyBuf, Range, Read, ReadExt as _, StoreError};
+
+/// The longest name, in characters.
+pub const MAX_NAME: usize = 60;
+/// The longest line about a stream, in characters.
+pub const MAX_DESCRIPTION: usize = 300;
+/// The longest goal, in characters.
+pub const MAX_GOAL: usize = 2_000;
+/// How many streams there may be.
+pub const MOST: usize = 500;
+
+/// Why a stream is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamError {
+    /// No such stream.
+    #[error("there is no stream \"{0}\"; the list of streams shows those there are")]
+    NotFound(String),
+    /// Another stream has the name.
+    #[error("another stream is called \"{0}\" already; choose another name")]
+    Taken(String),
+    /// It is out of the way.
+    #[error("{0} is archived; restore it first")]
+    Archived(String),
+    /// There are enough.
+    #[error("there are {MOST} streams already; labels tell tasks apart, too")]
+    TooMany,
+    /// Something in the input is wrong.
+    #[error("{}", .0.iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join(" "))]
+    Invalid(Vec<FieldError>),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Problem for StreamError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "stream_not_found",
+            Self::Taken(_) => "stream_taken",
+            Self::Archived(_) => "stream_archived",
+            Self::TooMany => "too_many_streams",
+            Self::Invalid(_) => "invalid",
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::NotFound(_) => ProblemKind::NotFound,
+            Self::Archived(_) | Self::TooMany => ProblemKind::Conflict,
+            Self::Taken(_) | Self::Invalid(_) => ProblemKind::Invalid,
+            Self::Store(error) => error.kind(),
+        }
+    }
+
+    fn fields(&self) -> Vec<FieldError> {
+        match self {
+            Self::Invalid(fields) => fields.clone(),
+            Self::Taken(_) => vec![FieldError::new("name", self.to_string())],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// A stream by its id, with its rev.
+///
+/// # Errors
+/// When there is none.
+pub fn get_rev(read: &dyn Read, id: StreamId) -> Result<(Stream, u64), StreamError> {
+    read.get_rev::<Stream>(id)?.ok_or_else(|| StreamError::NotFound(id.to_string()))
+}
+
+/// A stream by its name in any case, or by its id. A name is looked for among those in use.
+///
+/// # Errors
+/// When there is none.
+pub fn resolve(read: &dyn Read, text: &str) -> Result<Stream, StreamError> {
+    let text = text.trim();
+    let found = match text.parse::<StreamId>() {
+        Ok(id) => read.get::<Stream>(id)?,
+        Err(_) => called(read, text)?,
+    };
+    found.ok_or_else(|| StreamError::NotFound(text.chars().take(MAX_NAME).collect()))
+}
+
+/// The stream in use with this name.
+///
+/// # Errors
+/// When the store fails.
+pub fn called(read: &dyn Read, name: &str) -> Result<Option<Stream>, StoreError> {
+    let mut key = KeyBuf::new();
+    key.text(&name.to_lowercase());
+    read.find::<Stream>(model::BY_NAME, &key)
+}
+
+/// All streams in their order, archived ones too.
+///
+/// # Errors
+/// When the store fails.
+pub fn all(read: &dyn Read) -> Result<Vec<Stream>, StoreError> {
+    read.scan::<Stream>(model::BY_RANK, &Range::all())
+}
+
+/// The streams in use, in their order.
+///
+/// # Errors
+/// When the store fails.
+pub fn in_use(read: &dyn Read) -> Result<Vec<Stream>, StoreError> {
+    let mut all = all(read)?;
+    all.retain(|stream| stream.archived_at.is_none());
+    Ok(all)
+}

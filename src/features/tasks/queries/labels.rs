@@ -1,0 +1,138 @@
+//! Reads of labels: one by name or id, all of them, those of a task.
+
+use std::collections::HashMap;
+
+use super::error::TaskError;
+use crate::features::tasks::model::label::{BY_NAME, Label, TaskLabel};
+use crate::kernel::{LabelId, TaskId};
+use crate::store::{KeyBuf, Range, Read, ReadExt as _, StoreError};
+
+/// The longest name, in characters.
+pub const MAX_NAME: usize = 40;
+
+/// A label by its id, with its rev.
+///
+/// # Errors
+/// When there is none.
+pub fn get_rev(read: &dyn Read, id: LabelId) -> Result<(Label, u64), TaskError> {
+    read.get_rev::<Label>(id)?.ok_or_else(|| TaskError::NoLabel(id.to_string()))
+}
+
+/// A label by its name in any case, or by its id.
+///
+/// # Errors
+/// When there is none.
+pub fn resolve(read: &dyn Read, text: &str) -> Result<Label, TaskError> {
+    let text = text.trim();
+    let found = match text.parse::<LabelId>() {
+        Ok(id) => read.get::<Label>(id)?,
+        Err(_) => called(read, text)?,
+    };
+    found.ok_or_else(|| TaskError::NoLabel(text.chars().take(MAX_NAME).collect()))
+}
+
+/// The label with this name.
+///
+/// # Errors
+/// When the store fails.
+pub fn called(read: &dyn Read, name: &str) -> Result<Option<Label>, StoreError> {
+    let mut key = KeyBuf::new();
+    key.text(&name.to_lowercase());
+    read.find::<Label>(BY_NAME, &key)
+}
+
+/// All labels by name.
+///
+/// # Errors
+/// When the store fails.
+pub fn all(read: &dyn Read) -> Result<Vec<Label>, StoreError> {
+    read.scan::<Label>(BY_NAME, &Range::all())
+}
+
+/// All labels, to look them up by id.
+///
+/// # Errors
+/// When the store fails.
+pub fn by_id(read: &dyn Read) -> Result<HashMap<LabelId, Label>, StoreError> {
+    Ok(all(read)?.into_iter().map(|label| (label.id, label)).collect())
+}
+
+/// The ids of a task's labels.
+///
+/// # Errors
+/// When the store fails.
+pub fn ids_of(read: &dyn Read, task: TaskId) -> Result<Vec<LabelId>, StoreError> {
+    let marks = read.list::<TaskLabel>(&super::of_task(task))?;
+    Ok(marks.into_iter().map(|mark| mark.label).collect())
+}
+
+/// The labels of a task by name.
+///
+/// # Errors
+/// When the store fails.
+pub fn of(read: &dyn Read, task: TaskId) -> Result<Vec<Label>, StoreError> {
+    let mut labels = Vec::new();
+    for id in ids_of(read, task)? {
+        labels.extend(read.get::<Label>(id)?);
+    }
+    labels.sort_by_key(|label| label.name.to_lowercase());
+    Ok(labels)
+}
+
+/// How many tasks have a label, counting to 10,000.
+///
+/// # Errors
+/// When the store fails.
+pub fn uses(read: &dyn Read, label: LabelId) -> Result<usize, StoreError> {
+    Ok(read.referrers::<TaskLabel, Label>(label, 2, 10_000)?.len())
+}
+
+/// What a list of names asks: to be the labels of a task, or to come to them (`+name`) and go
+/// (`-name`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Exactly these.
+    Exactly(Vec<String>),
+    /// These come and those go.
+    Change {
+        /// Names of those that come.
+        add: Vec<String>,
+        /// Names of those that go.
+        remove: Vec<String>,
+    },
+}
+
+impl Asked {
+    /// Reads names with commas between them. As soon as one has a sign, one without is meant to come.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
+        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+        let words: Vec<&str> = words.collect();
+        if !words.iter().any(|word| word.starts_with(['+', '-'])) {
+            let names = words.into_iter().filter(|word| !word.eq_ignore_ascii_case("none"));
+            return Self::Exactly(names.map(str::to_owned).collect());
+        }
+        let (mut add, mut remove) = (Vec::new(), Vec::new());
+        for word in words {
+            match word.strip_prefix('-') {
+                Some(name) => remove.push(name.trim().to_owned()),
+                None => add.push(word.trim_start_matches('+').trim().to_owned()),
+            }
+        }
+        Self::Change { add, remove }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Asked;
+
+    #[test]
+    fn signs_say_what_comes_and_what_goes() {
+        let names = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+        assert_eq!(Asked::read("bug, idea"), Asked::Exactly(names(&["bug", "idea"])));
+        assert_eq!(Asked::read(" none "), Asked::Exactly(Vec::new()));
+        let change = Asked::Change { add: names(&["bug", "new"]), remove: names(&["old one"]) };
+        assert_eq!(Asked::read("+bug, -old one,,new"), change);
+    }
+}

@@ -1,0 +1,126 @@
+//! Reads of relations between tasks. What is a part of what stands in the tasks themselves.
+
+use std::collections::HashSet;
+
+use crate::features::tasks::model::Task;
+use crate::features::tasks::model::relation::{BY_OTHER, BY_TASK, Relation};
+use crate::kernel::{RelationKind, TaskId, TaskStatus};
+use crate::store::{KeyBuf, Range, Read, ReadExt as _, StoreError};
+
+/// How many tasks a search for a circle looks at.
+const FAR: usize = 10_000;
+
+/// Whether a task of this status keeps those waiting that wait for it. One that has missed its day does:
+/// nobody has done it.
+#[must_use]
+pub fn keeps_waiting(status: TaskStatus) -> bool {
+    !matches!(status, TaskStatus::Done | TaskStatus::Cancelled)
+}
+
+/// Whether a task keeps those waiting that wait for it.
+#[must_use]
+pub fn is_unfinished(task: &Task) -> bool {
+    task.archived_at.is_none() && keeps_waiting(task.status)
+}
+
+/// A kind of relations from one task to others.
+fn from(task: TaskId, kind: RelationKind) -> Range {
+    Range::prefix(KeyBuf::of(&task).with(&(kind as u8)))
+}
+
+/// A relation, if it is there.
+///
+/// # Errors
+/// When the store fails.
+pub fn find(
+    read: &dyn Read,
+    task: TaskId,
+    kind: RelationKind,
+    other: TaskId,
+) -> Result<Option<Relation>, StoreError> {
+    let key = KeyBuf::of(&task).with(&(kind as u8)).with(&other);
+    read.find::<Relation>(BY_TASK, &key)
+}
+
+/// How many relations a task has, in both directions.
+///
+/// # Errors
+/// When the store fails.
+pub fn count(read: &dyn Read, task: TaskId) -> Result<usize, StoreError> {
+    let own = Range::prefix(KeyBuf::of(&task));
+    Ok(read.len(BY_TASK, &own)? + read.len(BY_OTHER, &own)?)
+}
+
+/// The ids of what a task waits for, what is over included.
+///
+/// # Errors
+/// When the store fails.
+pub fn blocker_ids(read: &dyn Read, task: TaskId) -> Result<Vec<TaskId>, StoreError> {
+    let all = read.scan::<Relation>(BY_TASK, &from(task, RelationKind::BlockedBy))?;
+    Ok(all.into_iter().map(|relation| relation.other).collect())
+}
+
+/// What a task waits for: what is still to be done first, then what is over; each by number.
+///
+/// # Errors
+/// When the store fails.
+pub fn blockers(read: &dyn Read, task: TaskId) -> Result<Vec<Task>, StoreError> {
+    tasks(read, blocker_ids(read, task)?)
+}
+
+/// What a task waits for and is still to be done.
+///
+/// # Errors
+/// When the store fails.
+pub fn open_blockers(read: &dyn Read, task: TaskId) -> Result<Vec<Task>, StoreError> {
+    let mut all = blockers(read, task)?;
+    all.retain(is_unfinished);
+    Ok(all)
+}
+
+/// The tasks that wait for a task.
+///
+/// # Errors
+/// When the store fails.
+pub fn waiting_for(read: &dyn Read, task: TaskId) -> Result<Vec<Task>, StoreError> {
+    let all = read.scan::<Relation>(BY_OTHER, &from(task, RelationKind::BlockedBy))?;
+    tasks(read, all.into_iter().map(|relation| relation.task).collect())
+}
+
+/// The tasks that a task is related to.
+///
+/// # Errors
+/// When the store fails.
+pub fn related(read: &dyn Read, task: TaskId) -> Result<Vec<Task>, StoreError> {
+    let range = from(task, RelationKind::RelatesTo);
+    let out = read.scan::<Relation>(BY_TASK, &range)?.into_iter().map(|relation| relation.other);
+    let back = read.scan::<Relation>(BY_OTHER, &range)?.into_iter().map(|relation| relation.task);
+    tasks(read, out.chain(back).collect())
+}
+
+fn tasks(read: &dyn Read, ids: Vec<TaskId>) -> Result<Vec<Task>, StoreError> {
+    let mut all = Vec::with_capacity(ids.len());
+    for id in ids {
+        all.extend(read.get::<Task>(id)?);
+    }
+    all.sort_by_key(|task| (!is_unfinished(task), task.number));
+    Ok(all)
+}
+
+/// Whether `other` waits for `task`, be it by way of others.
+///
+/// # Errors
+/// When the store fails.
+pub fn waits_for(read: &dyn Read, other: TaskId, task: TaskId) -> Result<bool, StoreError> {
+    let (mut seen, mut next) = (HashSet::from([other]), vec![other]);
+    while let Some(id) = next.pop() {
+        if id == task {
+            return Ok(true);
+        }
+        if seen.len() > FAR {
+            return Ok(false);
+        }
+        next.extend(blocker_ids(read, id)?.into_iter().filter(|id| seen.insert(*id)));
+    }
+    Ok(false)
+}

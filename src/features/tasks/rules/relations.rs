@@ -1,0 +1,130 @@
+//! All writes to relations between tasks, and what follows when a task has nothing to wait for any more.
+
+use super::super::queries::checks::{self, MAX_RELATIONS};
+use super::super::queries::error::TaskError;
+use super::super::queries::{self, relations, standing};
+use super::set_status;
+use crate::features::tasks::model::Task;
+use crate::features::tasks::model::relation::Relation;
+use crate::kernel::{Event, RelationKind, TaskField, TaskId, TaskStatus};
+use crate::store::{ReadExt as _, StoreError, WriteTx};
+
+/// Says how a task stands to another. What is so already changes nothing.
+///
+/// # Errors
+/// When one of them is archived, both are the same, or tasks would wait for each other.
+pub fn relate(
+    tx: &mut WriteTx<'_>,
+    task: TaskId,
+    kind: RelationKind,
+    other: TaskId,
+) -> Result<Task, TaskError> {
+    let (own, them) = (checks::in_use(tx, task)?, checks::in_use(tx, other)?);
+    if task == other {
+        return Err(TaskError::OwnRelation);
+    }
+    let (from, to) = ordered(task, kind, other);
+    if relations::find(tx, from, kind, to)?.is_some() {
+        return Ok(own);
+    }
+    if kind == RelationKind::BlockedBy {
+        may_wait(tx, &own, &them)?;
+    }
+    for id in [task, other] {
+        if MAX_RELATIONS <= relations::count(tx, id)? {
+            return Err(TaskError::TooManyRelations);
+        }
+    }
+    let relation = Relation {
+        id: tx.new_id(),
+        task: from,
+        kind,
+        other: to,
+        by: tx.by(),
+        created_at: tx.now(),
+    };
+    tx.put(&relation)?;
+    touch(tx, own)
+}
+
+/// Takes a relation away. What is not there changes nothing.
+///
+/// # Errors
+/// When the task is archived.
+pub fn unrelate(
+    tx: &mut WriteTx<'_>,
+    task: TaskId,
+    kind: RelationKind,
+    other: TaskId,
+) -> Result<Task, TaskError> {
+    let own = checks::in_use(tx, task)?;
+    let (from, to) = ordered(task, kind, other);
+    let Some(relation) = relations::find(tx, from, kind, to)? else { return Ok(own) };
+    tx.delete::<Relation>(relation.id)?;
+    let own = touch(tx, own)?;
+    let held = tx.get::<Task>(other)?.is_some_and(|other| relations::is_unfinished(&other));
+    if kind == RelationKind::BlockedBy && held {
+        free(tx, task, other)?;
+        return queries::get(tx, task);
+    }
+    Ok(own)
+}
+
+/// Of two that are related the older one keeps it, so that it is kept once.
+fn ordered(task: TaskId, kind: RelationKind, other: TaskId) -> (TaskId, TaskId) {
+    match kind {
+        RelationKind::RelatesTo if other < task => (other, task),
+        _ => (task, other),
+    }
+}
+
+/// A task may wait for what does not wait for it.
+fn may_wait(tx: &WriteTx<'_>, task: &Task, blocker: &Task) -> Result<(), TaskError> {
+    let names = || -> Result<(String, String), StoreError> {
+        Ok((queries::name(tx, task.number)?, queries::name(tx, blocker.number)?))
+    };
+    if queries::ancestors(tx, task)?.iter().any(|above| above.id == blocker.id) {
+        let (task, whole) = names()?;
+        return Err(TaskError::WaitsForWhole { task, whole });
+    }
+    if relations::waits_for(tx, blocker.id, task.id)? {
+        let (task, blocker) = names()?;
+        return Err(TaskError::WaitCycle { task, blocker });
+    }
+    Ok(())
+}
+
+fn touch(tx: &mut WriteTx<'_>, mut task: Task) -> Result<Task, TaskError> {
+    task.updated_at = tx.now();
+    tx.put(&task)?;
+    tx.emit(Event::TaskChanged { task: task.id, fields: vec![TaskField::Relations] });
+    Ok(task)
+}
+
+/// A task is over or out of the way: what waited for nothing else goes on.
+///
+/// # Errors
+/// When the store fails.
+pub fn settle(tx: &mut WriteTx<'_>, id: TaskId) -> Result<(), TaskError> {
+    for task in relations::waiting_for(tx, id)? {
+        free(tx, task.id, id)?;
+    }
+    Ok(())
+}
+
+/// One thing less to wait for. After the last one a blocked task is to be done again, and whoever has it
+/// hears of it.
+fn free(tx: &mut WriteTx<'_>, id: TaskId, by: TaskId) -> Result<(), TaskError> {
+    let Some(task) = tx.get::<Task>(id)? else { return Ok(()) };
+    let over = !task.status.is_open() || task.archived_at.is_some();
+    if over || !relations::open_blockers(tx, id)?.is_empty() {
+        return Ok(());
+    }
+    if task.status == TaskStatus::Blocked {
+        let begun = !standing::newest_runs(tx, id, 1)?.is_empty();
+        let to = if begun { TaskStatus::InProgress } else { TaskStatus::Todo };
+        set_status(tx, id, to)?;
+    }
+    tx.emit(Event::TaskUnblocked { task: id, by });
+    Ok(())
+}
