@@ -11,6 +11,7 @@ pub mod passphrase;
 pub mod pkce;
 pub mod token;
 pub mod totp;
+pub mod webpush;
 pub mod redact;
 
 mod cbor;

@@ -3,6 +3,7 @@
 //! No type of the HTTP library leaves this module.
 
 pub mod error;
+pub mod mail;
 pub mod message;
 pub mod address;
 pub mod guard;

@@ -379,6 +379,7 @@ async fn begin_work(app: &App, limits: Limits) {
     let begin = move |ws: &Ws| {
         consumers::begin(ws);
         due::begin(ws);
+        features::notifications::sending::begin(ws);
         runtime::start(engine.clone(), ws.clone());
     };
     *app.on_open.write() = Some(Arc::new(begin));

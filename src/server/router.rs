@@ -62,6 +62,7 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
         ("", features::users::pages::routes()),
         ("", workspaces::pages::routes()),
         ("", people::join::routes()),
+        ("", features::notifications::pages::open_routes()),
         ("/w/{ws}", features::routes()),
         ("/w/{ws}", try_practice::routes()),
         ("/w/{ws}", workspaces::pages::routes_inside()),

@@ -74,6 +74,9 @@ pub fn workspace() -> Schema {
         notifications::model::Recipient,
         notifications::model::Choices,
         notifications::model::Fanout,
+        notifications::model::sending::Delivery,
+        notifications::model::sending::MailSettings,
+        notifications::model::sending::NoticeSecret,
     }
 }
 
@@ -100,5 +103,7 @@ pub fn system() -> Schema {
         backups::model::Kept,
         backups::model::KnownPlace,
         backups::model::Restoration,
+        notifications::model::sending::PushSubscription,
+        notifications::model::sending::NoticeSecret,
     }
 }

@@ -13,4 +13,5 @@ import "./prove.js";
 import "./steps.js";
 import "./follow.js";
 import "./news.js";
+import "./push.js";
 import "./time.js";

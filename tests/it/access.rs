@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::support::hq::{Reply, Setup, TestHq};
 
 /// What answers without a sign-in. Everything else is closed.
-const OPEN: [&str; 19] = [
+const OPEN: [&str; 22] = [
     "GET /healthz",
     "GET /readyz",
     "GET /s/{file}",
@@ -32,6 +32,9 @@ const OPEN: [&str; 19] = [
     "POST /login/passkey",
     "GET /join",
     "POST /join",
+    "GET /unsubscribe/{token}",
+    "POST /unsubscribe/{token}",
+    "GET /push.js",
 ];
 /// Answers that do not end.
 const STREAMS: [&str; 1] = ["/w/{ws}/events"];

@@ -6,7 +6,9 @@
 
 pub mod api;
 pub mod model;
+pub mod outbound;
 pub mod pages;
 pub mod queries;
 pub mod reactions;
 pub mod rules;
+pub mod sending;

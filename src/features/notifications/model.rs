@@ -3,6 +3,8 @@
 //! None of them refers to what it is about: a task that an undo takes away must not be held by those
 //! who follow it. What leads nowhere goes with the retention.
 
+pub mod sending;
+
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 

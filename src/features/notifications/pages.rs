@@ -1,6 +1,8 @@
 //! The list of notifications, what the bell shows, and the button that follows a task.
 
 pub mod choices;
+pub mod mail;
+pub mod push;
 
 use askama::Template;
 use axum::response::{IntoResponse as _, Response};
@@ -33,6 +35,12 @@ const LATEST: usize = 10;
 /// How many are marked in one transaction.
 const PIECE: usize = 200;
 
+/// Routes outside of workspaces.
+#[must_use]
+pub fn open_routes() -> Routes {
+    mail::open_routes().merge(push::open_routes())
+}
+
 /// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
@@ -49,6 +57,8 @@ pub fn routes() -> Routes {
         .post("/tasks/{task}/follow", follow.needs(Can::Account))
         .post("/tasks/{task}/unfollow", unfollow.needs(Can::Account))
         .merge(choices::routes())
+        .merge(mail::routes())
+        .merge(push::routes())
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -388,7 +398,7 @@ async fn watch(
         false => format!("You hear of {name} only when you are mentioned."),
     };
     if hx.wants("watch") {
-        let part = html::fragment(&WatchPart { base, watching: now })?;
+        let part = html::fragment::<_, PageError>(&WatchPart { base, watching: now })?;
         return Ok((Ask::new().toast(Tone::Ok, &said), part).into_response());
     }
     if hx.is_partial() {

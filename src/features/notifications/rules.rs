@@ -1,12 +1,15 @@
 //! All writes of notifications and watches.
 
+pub mod sending;
+
 use jiff::SignedDuration;
 
 use crate::features::tasks::model::Task;
 use crate::features::workspace::queries as workspace;
 use crate::kernel::notice::Admins;
 use crate::kernel::{
-    About, AccountId, Notice, NotificationId, Problem, ProblemKind, Timestamp, WatchReason,
+    About, AccountId, FieldError, Notice, NotificationId, Problem, ProblemKind, Timestamp,
+    WatchReason,
 };
 use crate::store::{ReadExt, StoreError, WriteTx};
 
@@ -38,6 +41,9 @@ pub enum NotificationError {
     /// No hour of a day.
     #[error("choose an hour from 0 to 23")]
     BadHour,
+    /// A field of a form is wrong.
+    #[error("{}", .0.message)]
+    Field(FieldError),
     /// Nobody works in the workspace.
     #[error("{0}")]
     Closed(String),
@@ -46,7 +52,20 @@ pub enum NotificationError {
     Store(#[from] StoreError),
 }
 
+impl NotificationError {
+    /// What is wrong with a field, and what would be right.
+    pub fn field(name: &str, message: &str) -> Self {
+        Self::Field(FieldError::new(name, message))
+    }
+}
+
 impl Problem for NotificationError {
+    fn fields(&self) -> Vec<FieldError> {
+        match self {
+            Self::Field(field) => vec![field.clone()],
+            _ => Vec::new(),
+        }
+    }
     fn code(&self) -> &'static str {
         match self {
             Self::NotFound => "notification_not_found",
@@ -54,6 +73,7 @@ impl Problem for NotificationError {
             Self::NoPerson => "not_a_person",
             Self::BadTime => "snooze_time",
             Self::BadHour => "digest_hour",
+            Self::Field(_) => "mail_settings",
             Self::Closed(_) => "workspace_closed",
             Self::Store(error) => error.code(),
         }
@@ -62,7 +82,7 @@ impl Problem for NotificationError {
         match self {
             Self::NotFound | Self::NotWatchable => ProblemKind::NotFound,
             Self::NoPerson => ProblemKind::Forbidden,
-            Self::BadTime | Self::BadHour => ProblemKind::Invalid,
+            Self::BadTime | Self::BadHour | Self::Field(_) => ProblemKind::Invalid,
             Self::Closed(_) => ProblemKind::Conflict,
             Self::Store(error) => error.kind(),
         }
@@ -112,7 +132,9 @@ pub fn fan_out(tx: &mut WriteTx<'_>, id: NotificationId) -> Result<(), Notificat
     let rest = fanout.left.split_off(fanout.left.len().min(PAGE));
     if let Some(notification) = tx.get::<Notification>(id)? {
         for (member, why) in fanout.left {
-            tell(tx, &notification, member, why)?;
+            if let Some(row) = tell(tx, &notification, member, why)? {
+                sending::queue(tx, &row)?;
+            }
         }
     }
     if rest.is_empty() {
@@ -170,23 +192,23 @@ fn add(
     Ok(())
 }
 
-/// One person's row: a new one, or one more in that of the last minutes.
+/// One person's row: a new one, or one more in that of the last minutes; none for who wants none.
 fn tell(
     tx: &mut WriteTx<'_>,
     notification: &Notification,
     member: AccountId,
     why: WatchReason,
-) -> Result<(), NotificationError> {
+) -> Result<Option<Recipient>, StoreError> {
     let ways = queries::choices(tx, member)?.of(notification.kind);
     if ways == Ways::default() {
-        return Ok(());
+        return Ok(None);
     }
     let since = notification.at - TOGETHER;
     if let Some(mut row) = queries::joins(tx, notification, member, since)? {
         row.count += 1;
         (row.last, row.at, row.read_at) = (notification.id, notification.at, None);
         tx.put(&row)?;
-        return Ok(());
+        return Ok(Some(row));
     }
     let row = Recipient {
         member,
@@ -203,7 +225,7 @@ fn tell(
         snoozed_until: None,
     };
     tx.put(&row)?;
-    Ok(())
+    Ok(Some(row))
 }
 
 /// What a person does with a notification.

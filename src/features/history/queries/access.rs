@@ -11,6 +11,7 @@ use crate::features::deliverables::model::{DELIVERABLES, REVIEWS, VERSIONS};
 use crate::features::files::model::TASK_FILES;
 use crate::features::inbox::model::INBOX;
 use crate::features::jobs::model::JOBS;
+use crate::features::notifications::model::sending::{DELIVERIES, MAIL};
 use crate::features::notifications::model::{CHOICES, FANOUTS, NOTIFICATIONS, RECIPIENTS, WATCHES};
 use crate::features::runs::model::{
     BRANCHES, CHILDREN, CONTEXTS, HALTS, INPUTS, PARKS, QUEUE_CHOICES, READ_MARKS, RUNS,
@@ -54,6 +55,8 @@ const TABLES: &[(u16, Can, Option<Can>)] = &[
     // An address must not come back without its key: the present one would go to another server.
     (CONNECTIONS.number, Can::Admin, None),
     (CONNECTION_KEYS.number, Can::Admin, None),
+    // As with connections: the password would go to another server.
+    (MAIL.number, Can::Admin, None),
     (SPARE_KEYS.number, Can::Admin, None),
     // The workspace's list needs more: `guard.rs`.
     (FALLBACKS.number, Can::Read, Some(Can::Agents)),
@@ -98,6 +101,7 @@ const ROWS: &[(u16, Can)] = &[
     (RECIPIENTS.number, Can::Read),
     (CHOICES.number, Can::Read),
     (FANOUTS.number, Can::Admin),
+    (DELIVERIES.number, Can::Admin),
 ];
 
 fn row(table: u16) -> Option<&'static (u16, Can, Option<Can>)> {

@@ -321,6 +321,8 @@ pub fn noun(table: u16, name: &'static str) -> (&'static str, &'static str) {
         "queued_inputs" => ("message", "messages"),
         "usage" => ("model call", "model calls"),
         "reservations" => ("reservation of money", "reservations of money"),
+        "mail_settings" => ("mail server", "mail servers"),
+        "deliveries" => ("message to send", "messages to send"),
         "watches" => ("watch", "watches"),
         "notification_recipients" => ("notification", "notifications"),
         "notification_choices" => ("choice of notifications", "choices of notifications"),

@@ -7,9 +7,10 @@ use axum::response::Response;
 
 use crate::app::{App, Ws};
 use crate::features::notifications::model::{Choices, Ways};
-use crate::features::notifications::queries;
+use crate::features::notifications::queries::{self, sending};
 use crate::features::notifications::rules;
 use crate::kernel::{Can, NoticeGroup, NoticeKind};
+use crate::store::StoreError;
 use crate::web::error::PageError;
 use crate::web::extract::Form;
 use crate::web::flash;
@@ -19,6 +20,7 @@ use crate::web::parts::Choice;
 use crate::web::routes::{Needs, Routes};
 use crate::web::session::Person;
 use crate::web::shell::{Flash, Shell};
+use crate::web::time::RelTime;
 
 /// Routes below the workspace.
 #[must_use]
@@ -61,7 +63,13 @@ struct ChoicesPage {
     here: &'static str,
     groups: Vec<GroupRow>,
     hours: Vec<Choice>,
-    zone: String,
+    /// When the letter of the day comes.
+    when: String,
+    /// The browsers that are told, and since when.
+    browsers: Vec<(String, RelTime)>,
+    /// Whether letters can be sent.
+    mail: bool,
+    may_admin: bool,
 }
 
 /// Combinations of ways that a kind is given by one choice, with their words.
@@ -146,7 +154,14 @@ fn capital(text: &str) -> String {
 }
 
 async fn show(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
-    let own = ws.read(|snap| queries::choices(snap, who.account))?;
+    let (own, mail) = ws.read(|snap| {
+        let mail = sending::mail(snap)?.is_some();
+        Ok::<_, StoreError>((queries::choices(snap, who.account)?, mail))
+    })?;
+    let browsers = ws.app.system.read(|snap| sending::browsers(snap, who.account))?;
+    let (now, zone) = (ws.app.clock.now(), super::zone_of(&who));
+    let browsers =
+        browsers.into_iter().map(|one| (one.agent, RelTime::new(one.made_at, now, &zone)));
     let hour =
         |hour: u8| Choice::new(hour.to_string(), format!("{hour:02}:00"), hour == own.digest_hour);
     let page = ChoicesPage {
@@ -154,7 +169,10 @@ async fn show(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> 
         here: "notifications",
         groups: group_rows(&own),
         hours: (0..24).map(hour).collect(),
-        zone: who.zone.clone(),
+        when: format!("At this hour, in {}; only on days with something new.", who.zone),
+        browsers: browsers.collect(),
+        mail,
+        may_admin: who.access.may(Can::Admin),
     };
     html::page(&page)
 }

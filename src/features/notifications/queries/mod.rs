@@ -1,5 +1,6 @@
 //! Reads of notifications: who watches what, what reached whom, what somebody chose.
 
+pub mod sending;
 pub mod snooze;
 pub mod view;
 

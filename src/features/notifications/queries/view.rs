@@ -189,3 +189,10 @@ fn tone(kind: NoticeKind) -> &'static str {
         },
     }
 }
+
+/// What stands for a row at a push service: a newer message takes the place of one that was not
+/// delivered yet. At most 32 letters.
+#[must_use]
+pub fn topic(row: &Recipient) -> String {
+    row.first.to_string().replace('-', "")
+}

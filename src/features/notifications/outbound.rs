@@ -1,0 +1,67 @@
+//! The consumer that sends out: it tells the rest of many, a page at a time, and notes for each row that
+//! is new in which ways it goes to its person. What the notes say is done in `sending`.
+
+use jiff::SignedDuration;
+
+use crate::kernel::NotificationId;
+use crate::store::consumer::{Consume, ConsumeError};
+use crate::store::key::decode;
+use crate::store::{Entry, Op, ReadExt, WriteTx};
+
+use super::model::{FANOUTS, NOTIFICATIONS, RECIPIENTS, Recipient};
+use super::rules::{self, NotificationError, sending};
+
+/// Its number, never reused.
+const NUMBER: u16 = 24;
+/// What is older is not sent: a consumer that was sent back tells nobody twice.
+const FRESH: SignedDuration = SignedDuration::from_hours(24);
+
+/// The consumer.
+pub struct Outbound;
+
+impl From<NotificationError> for ConsumeError {
+    fn from(error: NotificationError) -> Self {
+        match error {
+            NotificationError::Store(error) => Self::Store(error),
+            other => Self::Refused(other.to_string()),
+        }
+    }
+}
+
+impl Consume for Outbound {
+    fn number(&self) -> u16 {
+        NUMBER
+    }
+
+    fn name(&self) -> &'static str {
+        "notifications-out"
+    }
+
+    fn concerns(&self, entry: &Entry) -> bool {
+        let ours = |table: u16| table == NOTIFICATIONS.number || table == FANOUTS.number;
+        entry.changes.iter().any(|change| ours(change.table))
+    }
+
+    fn handle(&self, tx: &mut WriteTx<'_>, entry: &Entry) -> Result<(), ConsumeError> {
+        let of = |table: u16| entry.changes.iter().filter(move |change| change.table == table);
+        for change in of(FANOUTS.number).filter(|change| change.op != Op::Delete) {
+            if let Some(id) = decode::<NotificationId>(&change.key) {
+                rules::fan_out(tx, id)?;
+            }
+        }
+        if crate::kernel::time::from_ms(entry.at) + FRESH < tx.now() {
+            return Ok(());
+        }
+        let news = of(NOTIFICATIONS.number).filter(|change| change.op == Op::Insert);
+        let news: Vec<NotificationId> =
+            news.filter_map(|change| decode::<NotificationId>(&change.key)).collect();
+        for change in of(RECIPIENTS.number).filter(|_| !news.is_empty()) {
+            let Some(key) = decode(&change.key) else { continue };
+            let Some(row) = tx.get::<Recipient>(key)? else { continue };
+            if news.contains(&row.last) && row.read_at.is_none() {
+                sending::queue(tx, &row)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,117 @@
+//! Reads of what goes out.
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, ToSpan as _};
+
+use crate::features::workspace::queries as workspace;
+use crate::kernel::{AccountId, Timestamp};
+use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError};
+
+use super::super::model::Choices;
+use super::super::model::sending::{
+    DELIVERY_DUE, Delivery, MailSettings, NoticeSecret, PushSubscription,
+};
+
+/// How many browsers of a person are told.
+pub const MAX_BROWSERS: usize = 20;
+
+/// What is to be tried by this moment.
+///
+/// # Errors
+/// When the disk fails.
+pub fn due(read: &dyn Read, now: Timestamp, limit: usize) -> Result<Vec<Delivery>, StoreError> {
+    let end = KeyBuf::of(&(now.as_millisecond() + 1));
+    read.scan(DELIVERY_DUE, &Range::between(KeyBuf::new(), end).limit(limit))
+}
+
+/// When the next one is to be tried.
+///
+/// # Errors
+/// When the disk fails.
+pub fn next_due(read: &dyn Read) -> Result<Option<Timestamp>, StoreError> {
+    let first: Vec<Delivery> = read.scan(DELIVERY_DUE, &Range::all().limit(1))?;
+    Ok(first.first().map(|delivery| delivery.due_at))
+}
+
+/// What was given up, newest first.
+///
+/// # Errors
+/// When the disk fails.
+pub fn given_up(read: &dyn Read) -> Result<Vec<Delivery>, StoreError> {
+    let all: Vec<Delivery> = read.list(&Range::all())?;
+    let mut over: Vec<_> = all.into_iter().filter(|one| one.gave_up_at.is_some()).collect();
+    over.sort_by_key(|one| std::cmp::Reverse(one.gave_up_at));
+    Ok(over)
+}
+
+/// How letters are sent; none when nobody has said so.
+///
+/// # Errors
+/// When the disk fails.
+pub fn mail(read: &dyn Read) -> Result<Option<MailSettings>, StoreError> {
+    read.get::<MailSettings>(())
+}
+
+/// Something sealed, by its name.
+///
+/// # Errors
+/// When the disk fails.
+pub fn secret(read: &dyn Read, name: &str) -> Result<Option<NoticeSecret>, StoreError> {
+    read.get::<NoticeSecret>(name.to_owned())
+}
+
+/// The browsers of a person, in `system.redb`.
+///
+/// # Errors
+/// When the disk fails.
+pub fn browsers(read: &dyn Read, account: AccountId) -> Result<Vec<PushSubscription>, StoreError> {
+    read.list(&Range::prefix(KeyBuf::of(&account)).limit(MAX_BROWSERS))
+}
+
+/// The next time at which a person gets the letter of the day.
+///
+/// # Errors
+/// When the disk fails.
+pub fn next_digest(
+    read: &dyn Read,
+    own: &Choices,
+    now: Timestamp,
+) -> Result<Timestamp, StoreError> {
+    let zone = match &own.zone {
+        Some(zone) => Some(zone.clone()),
+        None => workspace::settings(read)?.map(|settings| settings.zone),
+    };
+    let zone = zone.and_then(|zone| TimeZone::get(&zone).ok()).unwrap_or(TimeZone::UTC);
+    Ok(next_hour(own.digest_hour, now, &zone))
+}
+
+/// The next time that a clock shows an hour.
+fn next_hour(hour: u8, now: Timestamp, zone: &TimeZone) -> Timestamp {
+    let today = now.to_zoned(zone.clone()).date();
+    for days in 0..=2 {
+        let day = today.checked_add(i64::from(days).days());
+        let hour = i8::try_from(hour.min(23)).unwrap_or(8);
+        let at = day.ok().and_then(|day| day.at(hour, 0, 0, 0).to_zoned(zone.clone()).ok());
+        if let Some(at) = at.map(|at| at.timestamp()).filter(|at| now < *at) {
+            return at;
+        }
+    }
+    now + SignedDuration::from_hours(24)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::next_hour;
+    use jiff::Timestamp;
+    use jiff::tz::TimeZone;
+
+    #[test]
+    fn the_letter_of_the_day_comes_at_the_hour_of_the_person() {
+        let zone = TimeZone::get("Europe/Berlin").unwrap();
+        let at = |now: &str| next_hour(8, now.parse::<Timestamp>().unwrap(), &zone).to_string();
+        assert_eq!(at("2026-11-20T06:59:59Z"), "2026-11-20T07:00:00Z");
+        assert_eq!(at("2026-11-20T07:00:00Z"), "2026-11-21T07:00:00Z");
+        // Summer time ends on the 25th.
+        assert_eq!(at("2026-10-24T07:00:00Z"), "2026-10-25T07:00:00Z");
+    }
+}

@@ -1,0 +1,299 @@
+//! All writes of what goes out.
+
+use jiff::SignedDuration;
+
+use crate::crypto::keyring::Sealed;
+use crate::features::notifications::model::sending::{
+    Delivery, DeliveryKey, MAIL_PASSWORD, MailSettings, NoticeSecret, Out, PushSubscription, VAPID,
+    no_row,
+};
+use crate::features::notifications::model::{Choices, Recipient, Ways};
+use crate::features::notifications::queries;
+use crate::features::notifications::queries::sending as reading;
+use crate::kernel::{AccountId, NoticeGroup, NoticeKind, PushId, Timestamp};
+use crate::net::mail;
+use crate::store::{ReadExt, StoreError, WriteTx};
+
+use super::NotificationError;
+
+/// After so many minutes something is tried again; after the last one it is given up.
+const AGAIN_MINUTES: [i64; 5] = [1, 5, 30, 120, 360];
+/// The letter of the day tells of so many.
+const MAX_DIGEST: usize = 100;
+/// What was given up is kept so long.
+const KEPT: SignedDuration = SignedDuration::from_hours(24 * 7);
+/// The longest words of an error that are kept.
+const MAX_ERROR: usize = 300;
+
+/// Notes that a row is to be sent, in each way that its person chose.
+///
+/// # Errors
+/// When the store refuses.
+pub fn queue(tx: &mut WriteTx<'_>, row: &Recipient) -> Result<(), StoreError> {
+    let own = queries::choices(tx, row.member)?;
+    let ways = own.of(row.kind);
+    let mail = reading::mail(tx)?.is_some();
+    if ways.push {
+        // One that joins a row replaces the message that is shown.
+        queue_one(tx, row, Out::Push)?;
+    }
+    if ways.mail && mail && row.count == 1 {
+        queue_one(tx, row, Out::Mail)?;
+    }
+    if ways.digest && mail {
+        queue_digest(tx, row, &own)?;
+    }
+    Ok(())
+}
+
+fn queue_one(tx: &mut WriteTx<'_>, row: &Recipient, out: Out) -> Result<(), StoreError> {
+    let (member, first) = (row.member, row.first);
+    tx.put(&Delivery {
+        member,
+        out,
+        row: first,
+        rows: vec![first],
+        due_at: tx.now(),
+        tries: 0,
+        last_error: None,
+        gave_up_at: None,
+    })
+}
+
+fn queue_digest(tx: &mut WriteTx<'_>, row: &Recipient, own: &Choices) -> Result<(), StoreError> {
+    let key = (row.member, (Out::Digest, no_row()));
+    let mut delivery = match tx.get::<Delivery>(key)?.filter(|one| one.gave_up_at.is_none()) {
+        Some(delivery) => delivery,
+        None => Delivery {
+            member: row.member,
+            out: Out::Digest,
+            row: no_row(),
+            rows: Vec::new(),
+            due_at: reading::next_digest(tx, own, tx.now())?,
+            tries: 0,
+            last_error: None,
+            gave_up_at: None,
+        },
+    };
+    if MAX_DIGEST <= delivery.rows.len() || delivery.rows.contains(&row.first) {
+        return Ok(());
+    }
+    delivery.rows.push(row.first);
+    tx.put(&delivery)
+}
+
+/// Something was sent, or is not to be sent any more.
+///
+/// # Errors
+/// When the store refuses.
+pub fn done(tx: &mut WriteTx<'_>, key: DeliveryKey) -> Result<(), StoreError> {
+    tx.delete::<Delivery>(key).map(drop)
+}
+
+/// Takes something that is due for a try: the next one comes later. Says whether it still is to be sent.
+///
+/// # Errors
+/// When the store refuses.
+pub fn claim(tx: &mut WriteTx<'_>, key: DeliveryKey) -> Result<bool, StoreError> {
+    let Some(mut delivery) = tx.get::<Delivery>(key)? else { return Ok(false) };
+    if delivery.gave_up_at.is_some() || tx.now() < delivery.due_at {
+        return Ok(false);
+    }
+    let last = AGAIN_MINUTES.len() - 1;
+    let at = usize::try_from(delivery.tries).unwrap_or(last).min(last);
+    delivery.due_at = tx.now() + SignedDuration::from_mins(AGAIN_MINUTES[at]);
+    delivery.tries += 1;
+    tx.put(&delivery)?;
+    Ok(true)
+}
+
+/// A try did not work. It is given up when another would not help, or there were enough.
+///
+/// # Errors
+/// When the store refuses.
+pub fn failed(
+    tx: &mut WriteTx<'_>,
+    key: DeliveryKey,
+    (error, passing): (String, Passing),
+) -> Result<(), StoreError> {
+    let Some(mut delivery) = tx.get::<Delivery>(key)? else { return Ok(()) };
+    delivery.last_error = Some(crate::kernel::text::ellipsis(&error, MAX_ERROR));
+    let tries = usize::try_from(delivery.tries).unwrap_or(usize::MAX);
+    if passing == Passing::No || AGAIN_MINUTES.len() < tries {
+        delivery.gave_up_at = Some(tx.now());
+    }
+    tx.put(&delivery)
+}
+
+/// Whether another try may go better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passing {
+    /// It may.
+    Yes,
+    /// It would not.
+    No,
+}
+
+/// Forgets what was given up long ago.
+///
+/// # Errors
+/// When the store refuses.
+pub fn forget(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
+    let before = tx.now() - KEPT;
+    for one in reading::given_up(tx)? {
+        if one.gave_up_at.is_some_and(|at| at < before) {
+            done(tx, (one.member, (one.out, one.row)))?;
+        }
+    }
+    Ok(())
+}
+
+/// Says how letters are sent. Without a password the one before stays, as long as the server and the
+/// name are the same.
+///
+/// # Errors
+/// When something is wrong with it.
+pub fn set_mail(
+    tx: &mut WriteTx<'_>,
+    mut new: MailSettings,
+    password: Option<Sealed>,
+) -> Result<MailSettings, NotificationError> {
+    for text in [&mut new.host, &mut new.user, &mut new.from] {
+        *text = text.trim().to_owned();
+    }
+    let is_host = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
+    if new.host.is_empty() || !new.host.chars().all(is_host) {
+        return Err(NotificationError::field("host", "The name of the mail server."));
+    }
+    if new.port == 0 {
+        return Err(NotificationError::field("port", "A port, usually 465 or 587."));
+    }
+    if mail::check_address(&new.from).is_err() {
+        return Err(NotificationError::field("from", "An address, or a name and <address>."));
+    }
+    let before = reading::mail(tx)?;
+    let same =
+        before.is_some_and(|old| (old.host, old.user) == (new.host.clone(), new.user.clone()));
+    match password {
+        Some(sealed) => tx.put(&NoticeSecret { name: MAIL_PASSWORD.to_owned(), sealed })?,
+        // A password must not go to another server.
+        None if !same => {
+            tx.delete::<NoticeSecret>(MAIL_PASSWORD.to_owned())?;
+        }
+        None => {}
+    }
+    tx.put(&new)?;
+    Ok(new)
+}
+
+/// Sends no letters any more.
+///
+/// # Errors
+/// When the store refuses.
+pub fn drop_mail(tx: &mut WriteTx<'_>) -> Result<(), NotificationError> {
+    tx.delete::<MailSettings>(())?;
+    tx.delete::<NoticeSecret>(MAIL_PASSWORD.to_owned())?;
+    Ok(())
+}
+
+/// Ends letters of a group for a person who follows the link in one; all letters of the day when no
+/// group is named.
+///
+/// # Errors
+/// When the store refuses.
+pub fn silence(
+    tx: &mut WriteTx<'_>,
+    member: AccountId,
+    group: Option<NoticeGroup>,
+) -> Result<(), NotificationError> {
+    let mut own = queries::choices(tx, member)?;
+    let quiet = |ways: Ways| match group {
+        Some(_) => Ways { mail: false, ..ways },
+        None => Ways { digest: false, ..ways },
+    };
+    let meant = |one: NoticeGroup| group.is_none_or(|group| group == one);
+    let kinds: Vec<NoticeKind> =
+        NoticeKind::ALL.iter().copied().filter(|kind| meant(kind.group())).collect();
+    for kind in kinds {
+        let before = own.kinds.iter().find(|(one, _)| *one == kind).map(|(_, ways)| *ways);
+        if let Some(ways) = before.or(queries::unusual(kind)) {
+            own.kinds.retain(|(one, _)| *one != kind);
+            own.kinds.push((kind, quiet(ways)));
+        }
+    }
+    for one in NoticeGroup::ALL.iter().copied().filter(|one| meant(*one)) {
+        let ways = quiet(own.group(one));
+        own.groups.retain(|(known, _)| *known != one);
+        own.groups.push((one, ways));
+    }
+    tx.put(&own)?;
+    Ok(())
+}
+
+// ── In `system.redb` ──
+
+/// A browser wants to be told.
+#[derive(Clone)]
+pub struct NewBrowser {
+    /// The address at its push service.
+    pub endpoint: String,
+    /// Its public key.
+    pub p256dh: String,
+    /// What only it and this server know.
+    pub auth: String,
+    /// What kind of browser it is.
+    pub agent: String,
+}
+
+/// Tells a browser from now on; one that is known already is told under its new keys.
+///
+/// # Errors
+/// When a person has too many.
+pub fn subscribe(
+    tx: &mut WriteTx<'_>,
+    account: AccountId,
+    new: NewBrowser,
+) -> Result<PushId, NotificationError> {
+    let all = reading::browsers(tx, account)?;
+    for known in all.iter().filter(|known| known.endpoint == new.endpoint) {
+        tx.delete::<PushSubscription>((account, known.id))?;
+    }
+    // The oldest makes room: people change their devices.
+    if let Some(oldest) = all.first().filter(|_| reading::MAX_BROWSERS <= all.len()) {
+        tx.delete::<PushSubscription>((account, oldest.id))?;
+    }
+    let NewBrowser { endpoint, p256dh, auth, agent } = new;
+    let (id, made_at): (PushId, Timestamp) = (tx.new_id(), tx.now());
+    tx.put(&PushSubscription { account, id, endpoint, p256dh, auth, agent, made_at })?;
+    Ok(id)
+}
+
+/// Tells a browser no more; says whether it was told.
+///
+/// # Errors
+/// When the store refuses.
+pub fn unsubscribe(
+    tx: &mut WriteTx<'_>,
+    account: AccountId,
+    endpoint: &str,
+) -> Result<bool, NotificationError> {
+    let mut was = false;
+    for known in reading::browsers(tx, account)? {
+        if known.endpoint == endpoint {
+            was |= tx.delete::<PushSubscription>((account, known.id))?;
+        }
+    }
+    Ok(was)
+}
+
+/// Keeps the key that signs push messages, unless there is one; gives the one that counts.
+///
+/// # Errors
+/// When the store refuses.
+pub fn keep_vapid(tx: &mut WriteTx<'_>, sealed: Sealed) -> Result<Sealed, NotificationError> {
+    if let Some(known) = reading::secret(tx, VAPID)? {
+        return Ok(known.sealed);
+    }
+    tx.put(&NoticeSecret { name: VAPID.to_owned(), sealed: sealed.clone() })?;
+    Ok(sealed)
+}

@@ -1,0 +1,116 @@
+//! Sends what is to be sent, and brings back what was put off: one task in each workspace, woken by the
+//! feed and by the clock. What fails is tried again later; a start goes on where the last one ended.
+
+pub mod letters;
+pub mod push;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use jiff::SignedDuration;
+
+use crate::app::Ws;
+use crate::kernel::{Actor, Cause, Part, Timestamp};
+use crate::store::{Lane, StoreError, WriteTx};
+
+use super::model::sending::{Delivery, Out};
+use super::queries::{self, sending as reading};
+use super::rules::sending::{self as rules, Passing};
+use super::rules::{self as notices, NotificationError};
+
+/// Nobody asked for it.
+const BY: (Actor, Cause) = (Actor::System(Part::Consumer), Cause::Timer);
+/// So many are sent at once.
+const AT_ONCE: usize = 4;
+/// So many are taken in one round.
+const ROUND: usize = 50;
+/// The longest sleep.
+const LONGEST: SignedDuration = SignedDuration::from_mins(10);
+/// How long to wait when the store refuses.
+const REFUSED: SignedDuration = SignedDuration::from_secs(30);
+
+/// Why something was not sent, and whether another try may go better.
+pub type NotSent = (String, Passing);
+
+/// Begins in a workspace.
+pub fn begin(ws: &Ws) {
+    ws.spawn("notifications", run(ws.clone()));
+}
+
+async fn run(ws: Ws) {
+    let (stopping, mut feed) = (ws.halt(), ws.store.watch());
+    while !stopping.is_cancelled() {
+        // Looked at before the round, so that what comes meanwhile wakes it again.
+        feed.borrow_and_update();
+        let now = ws.app.clock.now();
+        let next = match round(&ws, now).await {
+            Ok(next) => next.map_or(now + LONGEST, |next| next.min(now + LONGEST)),
+            Err(StoreError::Closed) => return,
+            Err(error) => {
+                tracing::warn!(%error, "notifications of {} have to wait", ws.slug);
+                now + REFUSED
+            }
+        };
+        tokio::select! {
+            () = ws.app.sleep_from(now, next) => {}
+            changed = feed.changed() => if changed.is_err() { return },
+            () = stopping.cancelled() => return,
+        }
+    }
+}
+
+/// Does what is due; answers when something is due next.
+async fn round(ws: &Ws, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    let (snoozes, due) = ws.read(|snap| {
+        let snoozes = queries::due_snoozes(snap, now, 1)?;
+        Ok::<_, StoreError>((snoozes, reading::due(snap, now, ROUND)?))
+    })?;
+    if !snoozes.is_empty() {
+        write(ws, |tx| notices::end_snoozes(tx, ROUND)).await?;
+    }
+    let sent = stream::iter(due).map(|delivery| deliver(ws, delivery)).buffer_unordered(AT_ONCE);
+    let sent: Vec<Result<(), StoreError>> = sent.collect().await;
+    sent.into_iter().collect::<Result<(), StoreError>>()?;
+    ws.read(|snap| {
+        let times = [queries::next_snooze(snap)?, reading::next_due(snap)?];
+        Ok(times.into_iter().flatten().min())
+    })
+}
+
+/// Writes in the second lane.
+async fn write<T: Send + 'static, E: Into<NotificationError> + 'static>(
+    ws: &Ws,
+    body: impl FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
+) -> Result<T, StoreError> {
+    let (by, cause) = BY;
+    let body = move |tx: &mut WriteTx<'_>| body(tx).map_err(Into::into);
+    match ws.store.write_in(Lane::Second, by, cause, body).await {
+        Ok(value) => Ok(value),
+        Err(NotificationError::Store(error)) => Err(error),
+        Err(other) => Err(StoreError::Failed(other.to_string())),
+    }
+}
+
+/// Sends one, and notes what came of it. That it is tried is noted first: whatever happens then, the
+/// next try comes later and not at once.
+async fn deliver(ws: &Ws, delivery: Delivery) -> Result<(), StoreError> {
+    let key = (delivery.member, (delivery.out, delivery.row));
+    if !write(ws, move |tx| rules::claim(tx, key)).await? {
+        return Ok(());
+    }
+    let sent = match delivery.out {
+        Out::Push => push::send(ws, &delivery).await,
+        Out::Mail | Out::Digest => letters::send(ws, &delivery).await,
+    };
+    match sent {
+        Ok(()) => write(ws, move |tx| rules::done(tx, key)).await,
+        Err(why) => {
+            tracing::debug!("a notification was not sent: {}", why.0);
+            write(ws, move |tx| rules::failed(tx, key, why)).await
+        }
+    }
+}
+
+/// What the store could not tell now, it may tell later.
+fn unread(error: &StoreError) -> NotSent {
+    (error.to_string(), Passing::Yes)
+}

@@ -1,0 +1,224 @@
+//! Notifications as letters: one at once, or all of a day.
+
+use std::fmt::Write as _;
+
+use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+
+use crate::app::{App, Ws};
+use crate::crypto::keyring::{Binding, Sealed};
+use crate::crypto::token::Signer;
+use crate::features::notifications::model::Recipient;
+use crate::features::notifications::model::sending::{
+    Delivery, MAIL_PASSWORD, MailSecrecy, MailSettings, Out,
+};
+use crate::features::notifications::queries::sending as reading;
+use crate::features::notifications::queries::view::{Lens, Line};
+use crate::features::notifications::rules::sending::Passing;
+use crate::features::workspace::model::Member;
+use crate::features::workspace::queries as workspace;
+use crate::kernel::{AccountId, NoticeGroup, WorkspaceId};
+use crate::net::mail::{Letter, MailError, MailServer, Post, Secrecy, Smtp};
+use crate::store::{ReadExt as _, StoreError};
+use crate::web::html::escape;
+
+use super::{NotSent, unread};
+
+/// What signs the links that end letters.
+const PURPOSE: &str = "unsubscribe";
+/// How long such a link is good.
+const GOOD: SignedDuration = SignedDuration::from_hours(24 * 400);
+
+/// The address of this server, as people outside find it.
+#[must_use]
+pub fn origin(app: &App) -> String {
+    let local = || format!("http://{}", app.config.listen);
+    app.config.public_url.clone().unwrap_or_else(local)
+}
+
+fn place(owner: &str) -> Binding<'_> {
+    Binding { scope: "workspace", owner, name: MAIL_PASSWORD }
+}
+
+/// Seals a password for the mail server of a workspace.
+#[must_use]
+pub fn seal(ws: &Ws, password: &str) -> Sealed {
+    ws.app.keyring.seal_bound(place(&ws.id.to_string()), password.as_bytes())
+}
+
+/// The server of a workspace, with what opens it.
+///
+/// # Errors
+/// When there is none, or its password cannot be read.
+pub fn server(ws: &Ws) -> Result<(MailServer, MailSettings), NotSent> {
+    let found = ws.read(|snap| {
+        let secret = reading::secret(snap, MAIL_PASSWORD)?;
+        Ok::<_, StoreError>((reading::mail(snap)?, secret))
+    });
+    let (settings, secret) = found.map_err(|error| unread(&error))?;
+    let no = |why: &str| (why.to_owned(), Passing::No);
+    let settings = settings.ok_or_else(|| no("no mail server is set up"))?;
+    let password = match secret {
+        None => None,
+        Some(secret) => {
+            let opened = ws.app.keyring.open(&secret.sealed, place(&ws.id.to_string()));
+            let opened =
+                opened.map_err(|_| no("the password of the mail server cannot be read"))?;
+            let text = opened.expose_text().map_err(|_| no("the password is no text"))?;
+            Some(text.to_owned())
+        }
+    };
+    let user = settings.user.clone();
+    let login = password.filter(|_| !user.is_empty()).map(|password| (user, password));
+    let secrecy = match settings.secrecy {
+        MailSecrecy::Tls => Secrecy::Tls,
+        MailSecrecy::StartTls => Secrecy::StartTls,
+        MailSecrecy::Open => Secrecy::Open,
+    };
+    let (host, port) = (settings.host.clone(), settings.port);
+    Ok((MailServer { host, port, secrecy, login }, settings))
+}
+
+/// Sends what a delivery tells of.
+///
+/// # Errors
+/// When the mail server does not take it.
+pub async fn send(ws: &Ws, delivery: &Delivery) -> Result<(), NotSent> {
+    let found = gather(ws, delivery).map_err(|error| unread(&error))?;
+    let Some((member, lines)) = found else { return Ok(()) };
+    let group = match delivery.out {
+        Out::Digest => None,
+        _ => lines.first().map(|(row, _)| row.kind.group()),
+    };
+    let link = unsubscribe_link(ws, member.account, group);
+    let (server, settings) = server(ws)?;
+    let lines: Vec<Line> = lines.into_iter().map(|(_, line)| line).collect();
+    let (subject, text, html) = words(ws, &lines, &link);
+    let letter = Letter {
+        from: settings.from,
+        to: member.email,
+        subject,
+        text,
+        html,
+        id: format!("{}.{}.{}", delivery.row, delivery.member, delivery.due_at.as_millisecond()),
+        unsubscribe: link,
+    };
+    post(&server, &letter).await
+}
+
+/// Sends a letter that says that letters arrive.
+///
+/// # Errors
+/// When the mail server does not take it.
+pub async fn test(ws: &Ws, to: &str) -> Result<(), NotSent> {
+    let (server, settings) = server(ws)?;
+    let words = "Letters of HQ arrive here.";
+    let letter = Letter {
+        from: settings.from,
+        to: to.to_owned(),
+        subject: "HQ can send e-mail".to_owned(),
+        text: format!("{words}\n\n{}\n", origin(&ws.app)),
+        html: format!("<p>{words}</p>"),
+        id: format!("test.{}", ws.app.clock.now_ms()),
+        unsubscribe: String::new(),
+    };
+    post(&server, &letter).await
+}
+
+async fn post(server: &MailServer, letter: &Letter) -> Result<(), NotSent> {
+    Smtp.send(server, letter).await.map_err(|error: MailError| {
+        let passing = if error.is_passing() { Passing::Yes } else { Passing::No };
+        (error.to_string(), passing)
+    })
+}
+
+/// The person and the rows that are still news; nothing when nobody is left to tell.
+type Found = Option<(Member, Vec<(Recipient, Line)>)>;
+
+fn gather(ws: &Ws, delivery: &Delivery) -> Result<Found, StoreError> {
+    ws.read(|snap| {
+        let Some(member) = workspace::member(snap, delivery.member)? else { return Ok(None) };
+        let zone = workspace::settings(snap)?.and_then(|all| TimeZone::get(&all.zone).ok());
+        let zone = zone.unwrap_or(TimeZone::UTC);
+        let lens = Lens::new(snap, ws.app.clock.now(), &zone)?;
+        let mut lines = Vec::new();
+        for first in &delivery.rows {
+            let row = snap.get::<Recipient>((delivery.member, *first))?;
+            let Some(row) = row.filter(|row| row.read_at.is_none()) else { continue };
+            if let Some(line) = lens.line(snap, &row)? {
+                lines.push((row, line));
+            }
+        }
+        Ok(if lines.is_empty() { None } else { Some((member, lines)) })
+    })
+}
+
+/// Subject, plain text and HTML.
+fn words(ws: &Ws, lines: &[Line], unsubscribe: &str) -> (String, String, String) {
+    let here = origin(&ws.app);
+    let subject = match lines {
+        [one] => one.title.clone(),
+        many => format!("{} new in {}", many.len(), ws.slug),
+    };
+    let (mut text, mut html) = (String::new(), String::from("<div>"));
+    for line in lines {
+        let link = match line.path.is_empty() {
+            true => format!("{here}{}", ws.url("notifications")),
+            false => format!("{here}{}", ws.url(&line.path)),
+        };
+        // ok: writing to a string does not fail.
+        let _ = writeln!(text, "{}", line.title);
+        let _ = write!(
+            html,
+            "<p><a href=\"{}\"><b>{}</b></a><br>{}<br><small>{}</small></p>",
+            escape(&link),
+            escape(&line.title),
+            escape(&line.body),
+            escape(line.why)
+        );
+        if !line.body.is_empty() {
+            let _ = writeln!(text, "{}", line.body);
+        }
+        let _ = writeln!(text, "{link}\n({})\n", line.why);
+    }
+    let _ = writeln!(text, "-- \nNo such letters any more: {unsubscribe}");
+    let _ = write!(
+        html,
+        "<hr><p><small><a href=\"{}\">No such letters any more</a></small></p></div>",
+        escape(unsubscribe)
+    );
+    (subject, text, html)
+}
+
+/// A link that ends letters of a group, or those of the day, for one person of one workspace.
+fn unsubscribe_link(ws: &Ws, member: AccountId, group: Option<NoticeGroup>) -> String {
+    let until = (ws.app.clock.now() + GOOD).as_millisecond();
+    let value = format!("{}\n{member}\n{}", ws.id, group.map_or("", NoticeGroup::word));
+    let token = Signer::new(&ws.app.keyring).sign(PURPOSE, value.as_bytes(), until);
+    format!("{}/unsubscribe/{token}", origin(&ws.app))
+}
+
+/// What a link ends: in which workspace, whose letters, of which group or the ones of the day.
+pub struct Ending {
+    /// The workspace.
+    pub workspace: WorkspaceId,
+    /// Whose.
+    pub member: AccountId,
+    /// Of what; the letters of the day when there is none.
+    pub group: Option<NoticeGroup>,
+}
+
+/// Reads such a link's token.
+#[must_use]
+pub fn read_link(app: &App, token: &str) -> Option<Ending> {
+    let value = Signer::new(&app.keyring).verify(PURPOSE, token, app.clock.now_ms()).ok()?;
+    let value = String::from_utf8(value).ok()?;
+    let mut parts = value.split('\n');
+    let workspace = parts.next()?.parse().ok()?;
+    let member = parts.next()?.parse().ok()?;
+    let group = match parts.next()? {
+        "" => None,
+        word => Some(word.parse().ok()?),
+    };
+    Some(Ending { workspace, member, group })
+}

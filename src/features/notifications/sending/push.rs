@@ -1,0 +1,162 @@
+//! Notifications to the browsers of a person, through their push services.
+
+use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+use serde_json::json;
+use url::Url;
+
+use crate::app::{App, Ws};
+use crate::crypto::keyring::{Binding, Sealed};
+use crate::crypto::webpush::{self, BrowserKeys, Vapid};
+use crate::features::notifications::model::Recipient;
+use crate::features::notifications::model::sending::{self as model, Delivery, PushSubscription};
+use crate::features::notifications::queries;
+use crate::features::notifications::queries::sending as reading;
+use crate::features::notifications::queries::view::{self, Lens};
+use crate::features::notifications::rules::NotificationError;
+use crate::features::notifications::rules::sending::{self as rules, Passing};
+use crate::kernel::{AccountId, Actor, Cause, NoticeGroup, Part};
+use crate::net::message::{Method, Policy, Request};
+use crate::store::{ReadExt as _, StoreError};
+
+use super::{NotSent, letters, unread};
+
+/// How long a push service keeps a message for a browser that sleeps, in seconds.
+const KEEP_SECS: u32 = 24 * 3_600;
+/// How long the signature of a message is good.
+const GOOD: SignedDuration = SignedDuration::from_hours(12);
+/// Dead addresses go by themselves.
+const BY: (Actor, Cause) = (Actor::System(Part::Consumer), Cause::Timer);
+
+const PLACE: Binding<'static> = Binding { scope: "instance", owner: "", name: model::VAPID };
+
+/// The key by which push services know this server; made at first use.
+///
+/// # Errors
+/// When the store refuses, or the key cannot be used.
+pub async fn vapid(app: &App) -> Result<Vapid, NotificationError> {
+    let broken = |error: &dyn std::fmt::Display| StoreError::Failed(error.to_string());
+    let known = app.system.read(|snap| reading::secret(snap, model::VAPID))?;
+    let sealed: Sealed = match known {
+        Some(known) => known.sealed,
+        None => {
+            let made = Vapid::issue().map_err(|error| broken(&error))?;
+            let sealed = app.keyring.seal_bound(PLACE, &made);
+            let (by, cause) = BY;
+            app.system.write(by, cause, move |tx| rules::keep_vapid(tx, sealed)).await?
+        }
+    };
+    let opened = app.keyring.open(&sealed, PLACE).map_err(|error| broken(&error))?;
+    Ok(Vapid::read(opened.expose()).map_err(|error| broken(&error))?)
+}
+
+/// What a browser shows.
+struct Message {
+    body: Vec<u8>,
+    topic: String,
+    urgent: bool,
+}
+
+/// Sends what a delivery tells of to all browsers of its person.
+///
+/// # Errors
+/// When a push service does not take it now.
+pub async fn send(ws: &Ws, delivery: &Delivery) -> Result<(), NotSent> {
+    let member = delivery.member;
+    let browsers = ws.app.system.read(|snap| reading::browsers(snap, member));
+    let browsers = browsers.map_err(|error: StoreError| unread(&error))?;
+    if browsers.is_empty() {
+        return Ok(());
+    }
+    let message = message(ws, delivery).map_err(|error| unread(&error))?;
+    let Some(message) = message else { return Ok(()) };
+    let vapid = vapid(&ws.app).await.map_err(|error| (error.to_string(), Passing::Yes))?;
+    let mut failed = None;
+    for browser in browsers {
+        match tell(&ws.app, &vapid, &browser, &message).await {
+            Ok(Answer::Taken) => {}
+            Ok(Answer::Gone) => drop_browser(&ws.app, member, browser.endpoint).await,
+            Err(why) => failed = Some(why),
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+fn message(ws: &Ws, delivery: &Delivery) -> Result<Option<Message>, StoreError> {
+    let (now, zone) = (ws.app.clock.now(), TimeZone::UTC);
+    ws.read(|snap| {
+        let row = snap.get::<Recipient>((delivery.member, delivery.row))?;
+        let Some(row) = row.filter(|row| row.read_at.is_none()) else { return Ok(None) };
+        let lens = Lens::new(snap, now, &zone)?;
+        let Some(line) = lens.line(snap, &row)? else { return Ok(None) };
+        let path = match line.path.is_empty() {
+            true => "notifications".to_owned(),
+            false => line.path,
+        };
+        let body = json!({
+            "title": line.title,
+            "body": line.body,
+            "url": ws.url(&path),
+            "tag": row.first.to_string(),
+            "unread": queries::unread(snap, delivery.member, now)?,
+        });
+        let urgent = row.kind.group() == NoticeGroup::Questions;
+        Ok(Some(Message { body: body.to_string().into_bytes(), topic: view::topic(&row), urgent }))
+    })
+}
+
+enum Answer {
+    Taken,
+    /// The browser does not want it any more.
+    Gone,
+}
+
+async fn tell(
+    app: &App,
+    vapid: &Vapid,
+    browser: &PushSubscription,
+    message: &Message,
+) -> Result<Answer, NotSent> {
+    let never = |error: &dyn std::fmt::Display| (error.to_string(), Passing::No);
+    let Ok(keys) = BrowserKeys::read(&browser.p256dh, &browser.auth) else {
+        return Ok(Answer::Gone);
+    };
+    let url = Url::parse(&browser.endpoint).map_err(|error| never(&error))?;
+    let sealed = webpush::seal(&keys, &message.body).map_err(|error| never(&error))?;
+    let until = (app.clock.now() + GOOD).as_second();
+    let contact = match app.config.is_https() {
+        true => letters::origin(app),
+        false => "mailto:hq@localhost".to_owned(),
+    };
+    let signed = vapid.authorization(&url.origin().ascii_serialization(), until, &contact);
+    let signed = signed.map_err(|error| never(&error))?;
+    // The address comes from a browser: it is asked like any that a person gives.
+    let request = Request::new(Policy::Guarded, Method::Post, browser.endpoint.clone())
+        .body("application/octet-stream", sealed)
+        .header("content-encoding", "aes128gcm")
+        .header("authorization", signed)
+        .header("ttl", KEEP_SECS.to_string())
+        .header("topic", message.topic.clone())
+        .header("urgency", if message.urgent { "high" } else { "normal" })
+        .max_body(64 * 1024);
+    let answer = app.http.request(request).await;
+    let answer = answer.map_err(|error| (error.to_string(), Passing::Yes))?;
+    match answer.status {
+        200..=299 => Ok(Answer::Taken),
+        404 | 410 => Ok(Answer::Gone),
+        429 | 500..=599 => {
+            Err((format!("the push service answered {}", answer.status), Passing::Yes))
+        }
+        status => Err((format!("the push service refused the message ({status})"), Passing::No)),
+    }
+}
+
+/// Forgets a browser that is not there any more.
+async fn drop_browser(app: &App, account: AccountId, endpoint: String) {
+    let (by, cause) = BY;
+    let gone =
+        app.system.write(by, cause, move |tx| rules::unsubscribe(tx, account, &endpoint)).await;
+    if let Err(error) = gone {
+        tracing::warn!(%error, "a browser that is not there any more could not be forgotten");
+    }
+}
