@@ -43,7 +43,7 @@ pub(super) struct Shown {
     cut_off: bool,
     /// The numbers of the runs whose results are shortened.
     runs: HashMap<RunId, u32>,
-    people: Arc<People>,
+    pub(super) people: Arc<People>,
 }
 
 impl Shown {

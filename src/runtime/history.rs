@@ -58,6 +58,20 @@ pub struct People {
     pub names: HashMap<AccountId, String>,
 }
 
+impl People {
+    /// What somebody said, with the name of who speaks where a model could not tell it otherwise.
+    #[must_use]
+    pub fn told<'t>(&self, by: Actor, said: &'t str) -> Cow<'t, str> {
+        let account = by.account().filter(|account| self.owner != Some(*account));
+        match account.and_then(|account| self.names.get(&account)) {
+            Some(name) if !said.starts_with(COMMENT_BY) => {
+                Cow::Owned(format!("{name} says: {said}"))
+            }
+            _ => Cow::Borrowed(said),
+        }
+    }
+}
+
 /// About how many tokens so many bytes are.
 #[must_use]
 pub fn tokens_of(bytes: usize) -> u64 {
@@ -101,12 +115,6 @@ impl History {
     #[must_use]
     pub fn among(self, people: Arc<People>) -> Self {
         Self { people, ..self }
-    }
-
-    /// The name of who speaks, where a model could not tell it otherwise.
-    fn speaker(&self, by: Actor) -> Option<&str> {
-        let account = by.account().filter(|account| self.people.owner != Some(*account))?;
-        self.people.names.get(&account).map(String::as_str)
     }
 
     /// The messages so far, complete for a call; they are given back with [`History::put_back`].
@@ -158,12 +166,8 @@ impl History {
     pub fn push(&mut self, kind: &EventKind) {
         match kind {
             EventKind::Input { text, input, by, .. } => {
-                let said = text.head();
-                let words = match self.speaker(*by).filter(|_| !said.starts_with(COMMENT_BY)) {
-                    Some(name) => Cow::Owned(format!("{name} says: {said}")),
-                    None => Cow::Borrowed(said),
-                };
-                self.say(&words);
+                let people = Arc::clone(&self.people);
+                self.say(&people.told(*by, text.head()));
                 if input.is_none() {
                     self.card = Some(self.messages.len() - 1);
                 }

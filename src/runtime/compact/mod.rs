@@ -214,7 +214,8 @@ impl Turn {
         let (session, run) = (self.session, self.journal.run);
         let ws = self.journal.ws.clone();
         let shown = ws.read(|snap| Shown::read(snap, session, run))?;
-        let Some(mut plan) = Plan::of(&shown.events, run, self.what_stays(why, used)) else {
+        let keep = self.what_stays(why, used);
+        let Some(mut plan) = Plan::of(&shown.events, run, keep, &shown.people) else {
             return self.nothing(why, used).await;
         };
         for text in plan.texts() {

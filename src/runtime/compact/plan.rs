@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use crate::features::runs::model::{Attachment, CallStatus, EventKind, SessionEvent};
 use crate::kernel::RunId;
 use crate::providers::model::Part;
-use crate::runtime::history::{tokens_of, tokens_of_file};
+use crate::runtime::history::{People, tokens_of, tokens_of_file};
 
 /// So many of the newest answers stay, if they fit.
 const TURNS: usize = 3;
@@ -75,7 +75,12 @@ struct Group {
 
 impl Plan {
     /// Nothing when too little would go.
-    pub(super) fn of(events: &[SessionEvent], run: RunId, keep: Keep) -> Option<Self> {
+    pub(super) fn of(
+        events: &[SessionEvent],
+        run: RunId,
+        keep: Keep,
+        people: &People,
+    ) -> Option<Self> {
         let mut groups = groups(events);
         groups.iter_mut().for_each(|group| group.tokens = group.tokens * keep.scale / 1_000);
         let first = first_kept(&groups, keep);
@@ -86,7 +91,7 @@ impl Plan {
         let end = groups[first].at;
         let (mut pieces, mut card) = (Vec::new(), None);
         for event in &events[..end] {
-            tell(event, run, &mut pieces, &mut card);
+            tell(event, (run, people), &mut pieces, &mut card);
         }
         let mut age = 0;
         for piece in pieces.iter_mut().rev() {
@@ -174,7 +179,12 @@ fn call_id(part: &Part) -> Option<String> {
     }
 }
 
-fn tell(event: &SessionEvent, run: RunId, pieces: &mut Vec<Piece>, card: &mut Option<String>) {
+fn tell(
+    event: &SessionEvent,
+    (run, people): (RunId, &People),
+    pieces: &mut Vec<Piece>,
+    card: &mut Option<String>,
+) {
     let mut say = |who: Speaker, text: &str| {
         pieces.push(Piece { who, text: text.to_owned(), answers: false, age: 0 });
     };
@@ -184,7 +194,8 @@ fn tell(event: &SessionEvent, run: RunId, pieces: &mut Vec<Piece>, card: &mut Op
         }
         EventKind::Input { input, text, by, .. } => {
             let person = input.is_some() && by.account().is_some();
-            say(if person { Speaker::Person } else { Speaker::Hq }, text.head());
+            let who = if person { Speaker::Person } else { Speaker::Hq };
+            say(who, &people.told(*by, text.head()));
         }
         EventKind::Notice { text } => say(Speaker::Hq, text),
         EventKind::Assistant { parts, .. } => {
@@ -224,7 +235,7 @@ fn tell(event: &SessionEvent, run: RunId, pieces: &mut Vec<Piece>, card: &mut Op
 
 #[cfg(test)]
 mod tests {
-    use super::{Keep, Plan, Speaker};
+    use super::{Keep, People, Plan, Speaker};
     use crate::features::runs::model::{Body, CallStatus, EventKind, SessionEvent};
     use crate::kernel::{AccountId, Actor, InputId, RunId, SessionId, TypedId, Via};
     use crate::providers::model::Part;
@@ -294,7 +305,7 @@ mod tests {
         let run = RunId::from_bytes(RUN);
         for tokens in (200..6_000).step_by(100) {
             let keep = Keep { tokens, most: 2_000, worth: 100, scale: 1_000 };
-            let Some(plan) = Plan::of(&events, run, keep) else { continue };
+            let Some(plan) = Plan::of(&events, run, keep, &People::default()) else { continue };
             let first = events.iter().find(|e| e.n == plan.first_kept).unwrap();
             let begins =
                 matches!(first.kind, EventKind::Input { .. } | EventKind::Assistant { .. });
@@ -310,17 +321,28 @@ mod tests {
         let events = talk(10);
         let run = RunId::from_bytes(RUN);
         let keep = Keep { tokens: 10, most: 50_000, worth: 100, scale: 1_000 };
-        let plan = Plan::of(&events, run, keep).unwrap();
+        let plan = Plan::of(&events, run, keep, &People::default()).unwrap();
         let kept = events.iter().filter(|event| plan.first_kept <= event.n);
         let answers = kept.filter(|e| matches!(e.kind, EventKind::Assistant { .. })).count();
         assert_eq!(answers, 3);
     }
 
     #[test]
+    fn who_said_what_is_kept_where_several_speak() {
+        let names = [(AccountId::from_bytes([3; 16]), "Jonas".to_owned())].into_iter().collect();
+        let people = People { owner: Some(AccountId::from_bytes([5; 16])), names };
+        let run = RunId::from_bytes(RUN);
+        let keep = Keep { tokens: 10, most: 50_000, worth: 100, scale: 1_000 };
+        let plan = Plan::of(&talk(10), run, keep, &people).unwrap();
+        let said: Vec<_> = plan.pieces.iter().filter(|p| p.who == Speaker::Person).collect();
+        assert!(!said.is_empty() && said.iter().all(|p| p.text.starts_with("Jonas says: ")));
+    }
+
+    #[test]
     fn a_short_conversation_is_left_alone() {
         let events = talk(2);
         let keep = Keep { tokens: 20_000, most: 20_000, worth: 100, scale: 1_000 };
-        assert!(Plan::of(&events, RunId::from_bytes(RUN), keep).is_none());
-        assert!(Plan::of(&[], RunId::from_bytes(RUN), keep).is_none());
+        assert!(Plan::of(&events, RunId::from_bytes(RUN), keep, &People::default()).is_none());
+        assert!(Plan::of(&[], RunId::from_bytes(RUN), keep, &People::default()).is_none());
     }
 }

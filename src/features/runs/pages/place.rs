@@ -10,6 +10,8 @@ use crate::kernel::{InputId, SessionId};
 use crate::store::{ReadExt, StoreError};
 use crate::web::session::Person;
 
+use super::look::Look;
+
 /// What the address says.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Place {
@@ -109,4 +111,22 @@ pub(super) fn talk_of(
         let session = snap.get::<Session>(input.session)?;
         Ok(session.filter(|session| session.key != own).map(|session| session.id))
     })
+}
+
+/// Whose conversation a run works in, and where it is read.
+pub(super) fn of_run(
+    tx: &impl ReadExt,
+    look: &Look<'_>,
+    session: &Session,
+) -> Result<(&'static str, String), StoreError> {
+    let about = match session.owner {
+        _ if session.task.is_some() => "of this task",
+        Some(_) if session.shared => "shared",
+        Some(owner) if owner == look.me => "your own",
+        Some(_) => "of another person",
+        None => "of the agent",
+    };
+    let agent = tx.get::<Agent>(session.agent)?;
+    let href = agent.map(|agent| address(look.ws, &agent.slug, Some(session.id)));
+    Ok((about, href.unwrap_or_default()))
 }

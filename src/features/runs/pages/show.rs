@@ -40,6 +40,7 @@ use super::lane::{Helpers, Lane};
 use super::lineage::{self, Kin};
 use super::look::Look;
 use super::nested;
+use super::place;
 use super::queue::Queue;
 use super::steps::{Drawing, StepList, one_line};
 use super::waits::{self, Waits};
@@ -471,13 +472,8 @@ fn rail(
     }
     add("Calls", format!("{} model, {} tool", run.calls, run.steps), String::new());
     if let Some(session) = tx.get::<Session>(run.session)? {
-        let about = match (session.task.is_some(), session.owner) {
-            (true, _) => "of this task",
-            (_, Some(owner)) if owner == look.me => "your own",
-            (_, Some(_)) => "of another person",
-            (false, None) => "of the agent",
-        };
-        add("Session", about.to_owned(), String::new());
+        let (about, href) = place::of_run(tx, look, &session)?;
+        add("Session", about.to_owned(), href);
     }
     let live = Live::new(href).record(RUNS.name, run.id).table(FILE_REVERTS.name);
     let (below, live) = below::of(tx, look, run, live)?;
