@@ -11,6 +11,7 @@ pub mod deliverables;
 pub mod files;
 pub mod agents;
 pub mod inbox;
+pub mod routines;
 pub mod notifications;
 pub mod runs;
 pub mod jobs;
@@ -47,6 +48,7 @@ pub fn routes() -> Routes {
         .merge(history::pages::routes())
         .merge(agents::pages::routes())
         .merge(inbox::pages::routes())
+        .merge(routines::pages::routes())
         .merge(notifications::pages::routes())
         .merge(connections::pages::routes())
         .merge(usage::pages::routes())
@@ -68,6 +70,7 @@ pub fn api() -> Routes {
         .merge(history::api::routes())
         .merge(agents::api::routes())
         .merge(inbox::api::routes())
+        .merge(routines::api::routes())
         .merge(notifications::api::routes())
         .merge(connections::api::routes())
         .merge(tasks::api())
@@ -93,4 +96,5 @@ pub fn tools() -> Registry {
         .merge(deliverables::tools())
         .merge(files::tools())
         .merge(agents::tools())
+        .merge(routines::tools())
 }

@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use super::budget::Payer;
 use super::id::{
-    AccountId, AgentId, CommentId, ConnectionId, DeliverableId, FileId, InputId, InviteId, ItemId,
-    JobId, LabelId, RunId, SessionId, SignInId, StreamId, TaskId, TokenId, VersionId, WorkspaceId,
+    AccountId, AgentId, CommentId, ConnectionId, DeliverableId, FileId, FiringId, InputId,
+    InviteId, ItemId, JobId, LabelId, RunId, SessionId, SignInId, StreamId, TaskId, TokenId,
+    VersionId, WorkspaceId,
 };
 use super::notice::Notice;
 use super::vocab::{
-    AgentStatus, Assignee, FactorChange, Period, Role, TaskField, TaskStatus, Verdict, WaitFor,
-    WorkspaceState,
+    AgentStatus, Assignee, FactorChange, Period, Role, RoutineAct, TaskField, TaskStatus, Verdict,
+    WaitFor, WorkspaceState,
 };
 
 /// Something that happened.
@@ -533,5 +534,23 @@ pub enum Event {
         label: LabelId,
         /// What it was called.
         name: String,
+    },
+    /// A routine was made, changed, paused, resumed or deleted.
+    RoutineChanged {
+        /// The routine.
+        routine: RoutineId,
+        /// What it is called: it may be gone.
+        name: String,
+        /// What was done.
+        act: RoutineAct,
+    },
+    /// A routine fired, and what it begins follows in the same transaction.
+    RoutineFired {
+        /// The routine.
+        routine: RoutineId,
+        /// The firing.
+        firing: FiringId,
+        /// Whose the routine is.
+        agent: AgentId,
     },
 }

@@ -116,6 +116,8 @@ ids! {
     ChannelId,
     /// A routine.
     RoutineId,
+    /// One firing of a routine.
+    FiringId,
     /// An import.
     ImportId,
     /// Detached machine work.

@@ -20,19 +20,19 @@ pub use budget::Payer;
 pub use cadence::{Cadence, Schedule, ScheduleFields};
 pub use event::Event;
 pub use id::{
-    AccountId, AgentId, ChannelId, CommentId, ConnectionId, DeliverableId, FileId, GatewayId,
-    ImportId, InputId, InviteId, ItemId, JobId, LabelId, NotificationId, PasskeyId, PluginId,
-    PushId, RelationId, ReservationId, RoutineId, RunId, SeriesId, SessionId, SignInId, StreamId,
-    TaskId, TokenId, TypedId, UsageId, VersionId, WorkspaceId,
+    AccountId, AgentId, ChannelId, CommentId, ConnectionId, DeliverableId, FileId, FiringId,
+    GatewayId, ImportId, InputId, InviteId, ItemId, JobId, LabelId, NotificationId, PasskeyId,
+    PluginId, PushId, RelationId, ReservationId, RoutineId, RunId, SeriesId, SessionId, SignInId,
+    StreamId, TaskId, TokenId, TypedId, UsageId, VersionId, WorkspaceId,
 };
 pub use json::JsonText;
 pub use notice::{About, Notice};
 pub use problem::{FieldError, Problem, ProblemKind};
 pub use time::{Clock, Timestamp};
 pub use vocab::{
-    AgentStatus, Assignee, CadenceKind, CallEnd, CallKind, Can, DeliverableState, DropPolicy,
-    FactorChange, Fast, HaltHow, Hue, ItemKind, ItemState, MissedPolicy, NoticeGroup, NoticeKind,
-    Outcome, Period, Placed, PricedBy, Priority, QueueMode, RelationKind, Role, Route, RunState,
-    RunTrigger, Scope, StreamKind, TaskField, TaskState, TaskStatus, Thinking, Verdict, WaitFor,
-    WatchReason, WorkspaceState,
+    AgentStatus, Assignee, CadenceKind, CallEnd, CallKind, Can, CatchUp, DeliverableState,
+    DropPolicy, FactorChange, Fast, Fate, FiredBy, HaltHow, Hue, ItemKind, ItemState, MissedPolicy,
+    NoticeGroup, NoticeKind, Outcome, Overlap, Period, Placed, PricedBy, Priority, QueueMode,
+    RelationKind, Role, Route, RoutineAct, RunState, RunTrigger, Scope, StreamKind, TaskField,
+    TaskState, TaskStatus, Thinking, Verdict, WaitFor, WatchReason, WorkspaceState,
 };

@@ -87,11 +87,13 @@ macro_rules! words {
 mod groups;
 mod money;
 mod notices;
+mod routines;
 mod schedule;
 
 pub use groups::{Hue, RelationKind, StreamKind};
 pub use money::{CallEnd, CallKind, Period, PricedBy, Route};
 pub use notices::{NoticeGroup, NoticeKind, WatchReason};
+pub use routines::{CatchUp, Fate, FiredBy, Overlap, RoutineAct};
 pub use schedule::{CadenceKind, MissedPolicy};
 
 /// A word that is not in the list.
@@ -287,6 +289,10 @@ words! {
         BlockerResolved = "blocker_resolved", "Unblocked";
         /// A person wants it begun now, whatever it waits for.
         StartNow = "start_now", "Asked to begin";
+        /// The time of a routine had come.
+        RoutineSchedule = "routine_schedule", "Routine";
+        /// Something happened that a routine waits for.
+        RoutineEvent = "routine_event", "Routine, after an event";
     }
 }
 

@@ -7,6 +7,7 @@ use crate::features::comments::model::{BY_TASK, Comment};
 use crate::features::deliverables::model as deliverables;
 use crate::features::deliverables::model::{Content, Deliverable, Review, Version};
 use crate::features::inbox::model::{Item, Reason};
+use crate::features::routines::queries as routines;
 use crate::features::streams::model::Stream;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries::{self as tasks, labels, relations};
@@ -50,8 +51,12 @@ pub fn write(tx: &impl ReadExt, item: &Item) -> Result<String, StoreError> {
         place(tx, task, key, &mut out)?;
     }
     out.push_str("\n## Why you were woken\n");
+    let firing = routines::firing_of(tx, item)?;
     for reason in &item.reasons {
-        out.push_str(&why(tx, reason)?);
+        out.push_str(&why(tx, reason, firing.is_none())?);
+    }
+    if let Some(firing) = &firing {
+        out.push_str(&format!("\n## Instruction\n{}\n", firing.instruction));
     }
     if let Some(task) = &task {
         if !task.description.trim().is_empty() {
@@ -121,10 +126,14 @@ fn asked(kind: ItemKind) -> &'static str {
         ItemKind::StartNow => {
             "A person wants you to begin now. Do what can be done before the tasks it waits for are over, and say what is left."
         }
+        ItemKind::RoutineSchedule | ItemKind::RoutineEvent => {
+            "Do what the instruction says. Nobody waits for an answer: end with work_done and a short summary."
+        }
     }
 }
 
-fn why(tx: &impl ReadExt, reason: &Reason) -> Result<String, StoreError> {
+/// A reason in words; its text where it stands nowhere else.
+fn why(tx: &impl ReadExt, reason: &Reason, with_text: bool) -> Result<String, StoreError> {
     let from = match (reason.person, reason.agent) {
         (Some(person), _) => tx.get::<Member>(person)?.map(|m| m.name),
         (None, Some(agent)) => tx.get::<Agent>(agent)?.map(|a| a.name),
@@ -134,7 +143,7 @@ fn why(tx: &impl ReadExt, reason: &Reason) -> Result<String, StoreError> {
     if let Some(from) = from {
         line.push_str(&format!(" (from {from})"));
     }
-    if !reason.text.is_empty() {
+    if with_text && !reason.text.is_empty() {
         line.push_str(&format!("\n{}", quote(&reason.text)));
     }
     line.push('\n');

@@ -6,8 +6,10 @@ use crate::app::Ws;
 use crate::features::agents::model::Agent;
 use crate::features::connections::model::Connection;
 use crate::features::connections::provider;
-use crate::features::connections::queries::{Choice, turns};
+use crate::features::connections::queries::{self as connections, Choice, turns};
 use crate::features::connections::rests::Candidate;
+use crate::features::inbox::model::Item;
+use crate::features::routines::queries as routines;
 use crate::features::runs::model::{Child, ModelSource, Run, Session};
 use crate::features::runs::queries as runs;
 use crate::features::runs::queries::choice::{Wish, in_session, thinking_asked};
@@ -48,6 +50,7 @@ pub(super) fn choose(
     let session = tx.get::<Session>(run.session)?;
     let wish = Wish { model: message, thinking: thinking_asked(tx, run)? };
     let mut choice = in_session(tx, session.as_ref(), agent, task.as_ref(), wish)?;
+    by_routine(tx, run, agent, &mut choice)?;
     if message.is_none() && run.model_source == ModelSource::Message {
         let there = match run.connection {
             Some(id) => tx.get::<Connection>(id)?.is_some(),
@@ -68,6 +71,40 @@ pub(super) fn choose(
         (choice.thinking, choice.thinking_source) = (thinking, ModelSource::Message);
     }
     Ok(choice)
+}
+
+/// What the routine asks for stands above the agent's and the workspace's choice, and below all others.
+fn by_routine(
+    tx: &impl ReadExt,
+    run: &Run,
+    agent: &Agent,
+    choice: &mut Choice,
+) -> Result<(), StoreError> {
+    let item = match run.item {
+        Some(item) => tx.get::<Item>(item)?,
+        None => None,
+    };
+    let routine = match &item {
+        Some(item) => routines::routine_of(tx, item)?,
+        None => None,
+    };
+    let Some(routine) = routine else { return Ok(()) };
+    let weaker = |source| {
+        matches!(source, ModelSource::Agent | ModelSource::Workspace | ModelSource::Fallback)
+    };
+    if let Some(model) = routine.model.as_deref()
+        && weaker(choice.source)
+    {
+        let near = [agent.connection, choice.connection];
+        (choice.connection, choice.model) = connections::locate(tx, model, near)?;
+        choice.source = ModelSource::Routine;
+    }
+    if let Some(thinking) = routine.thinking
+        && weaker(choice.thinking_source)
+    {
+        (choice.thinking, choice.thinking_source) = (thinking, ModelSource::Routine);
+    }
+    Ok(())
 }
 
 /// Connects to somebody who may answer for a choice.

@@ -247,7 +247,7 @@ impl Plan {
             if waits_for_others(tx, &item)? {
                 continue;
             }
-            let key = runs::work_session_key(&agent.slug, item.task);
+            let key = runs::item_session_key(&agent.slug, &item);
             let session = runs::session_by_key(tx, &key)?;
             // A run that waits may still have the conversation: the next item then.
             if session.is_none_or(|session| session.active_run.is_none()) {

@@ -74,6 +74,8 @@ const NOT_FOR_PARTS: &[&str] = &[
     "message_agent",
     "task_delegate",
     "task_escalate",
+    "routine_save",
+    "routine_delete",
     "memory_append",
     "memory_replace",
 ];

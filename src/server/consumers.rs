@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::app::Ws;
 use crate::app::consumers::Consumers;
 use crate::features::notifications::outbound::Outbound;
+use crate::features::routines::follow::Follow;
 use crate::features::usage::rules::daily::Daily;
 use crate::store::StoreError;
 use crate::store::consumer::{Consume, Passed, Step, step_or_pass};
@@ -17,7 +18,7 @@ const REFUSED: Duration = Duration::from_secs(2);
 /// The consumers of this program. Their numbers are never used again.
 #[must_use]
 pub fn all() -> Consumers {
-    Consumers::new(vec![Arc::new(Daily), Arc::new(Outbound)])
+    Consumers::new(vec![Arc::new(Daily), Arc::new(Outbound), Arc::new(Follow)])
 }
 
 /// Begins all consumers in a workspace.

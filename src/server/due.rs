@@ -45,7 +45,7 @@ async fn run(ws: Ws) {
                 Some(ws.app.clock.now() + AGAIN)
             }
         };
-        if !sleep(&ws, &mut feed, next).await {
+        if !sleep(&ws, &mut feed, next, &[SERIES.number]).await {
             return;
         }
     }
@@ -86,8 +86,14 @@ async fn spawn(ws: &Ws, id: SeriesId) -> Result<bool, StoreError> {
     }
 }
 
-/// Waits until something may be due. Answers false when the workspace's work ends.
-async fn sleep(ws: &Ws, feed: &mut Receiver<Arc<Entry>>, next: Option<Timestamp>) -> bool {
+/// Waits until something may be due: at a moment, or when a row of these tables changes. Answers false
+/// when the workspace's work ends.
+pub(super) async fn sleep(
+    ws: &Ws,
+    feed: &mut Receiver<Arc<Entry>>,
+    next: Option<Timestamp>,
+    tables: &[u16],
+) -> bool {
     let (app, halt) = (&ws.app, ws.halt());
     // Registered before the clock is read, so that a move in between is not missed.
     let moved = app.clock_moved.notified();
@@ -104,7 +110,7 @@ async fn sleep(ws: &Ws, feed: &mut Receiver<Arc<Entry>>, next: Option<Timestamp>
             () = halt.cancelled() => return false,
             entry = feed.recv() => match entry {
                 Ok(entry) => {
-                    if entry.changes.iter().any(|change| change.table == SERIES.number) {
+                    if entry.changes.iter().any(|change| tables.contains(&change.table)) {
                         return true;
                     }
                 }

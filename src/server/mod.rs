@@ -24,6 +24,7 @@ mod place;
 pub mod reactions;
 pub mod restore;
 pub mod router;
+mod routines;
 pub mod schema;
 pub mod socket;
 mod starts;
@@ -377,6 +378,7 @@ async fn begin_work(app: &App, limits: Limits) {
         life::prepare(app, ws).await;
     }
     let begin = move |ws: &Ws| {
+        routines::begin(ws);
         consumers::begin(ws);
         due::begin(ws);
         features::notifications::sending::begin(ws);

@@ -1,7 +1,7 @@
 //! What must happen in the same moment: which feature reacts to an event. One line each; they run in
 //! this order, inside the transaction that emitted the event, and may emit again.
 
-use crate::features::{agents, inbox, jobs, notifications, runs, tasks, usage};
+use crate::features::{agents, inbox, jobs, notifications, routines, runs, tasks, usage};
 use crate::kernel::{Event, Problem};
 use crate::store::{ReactionError, WriteTx};
 
@@ -15,6 +15,7 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), ReactionError> {
     named("inbox", inbox::reactions::react(tx, event))?;
     named("runs", runs::reactions::react(tx, event))?;
     named("jobs", jobs::reactions::react(tx, event))?;
+    named("routines", routines::reactions::react(tx, event))?;
     named("usage", usage::reactions::react(tx, event))?;
     named("notifications", notifications::reactions::react(tx, event))?;
     Ok(())

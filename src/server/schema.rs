@@ -2,7 +2,7 @@
 
 use crate::features::{
     agents, audit, backups, comments, connections, deliverables, files, history, inbox, jobs,
-    notifications, runs, streams, tasks, usage, users, workspace,
+    notifications, routines, runs, streams, tasks, usage, users, workspace,
 };
 use crate::schema;
 use crate::store::Schema;
@@ -69,6 +69,10 @@ pub fn workspace() -> Schema {
         usage::model::source::UsageSource,
         audit::model::Keeping,
         history::model::FileRevert,
+        routines::model::Routine,
+        routines::model::RoutineRules,
+        routines::model::Firing,
+        routines::model::Clock,
         notifications::model::Watch,
         notifications::model::Notification,
         notifications::model::Recipient,

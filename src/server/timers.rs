@@ -17,6 +17,7 @@ use crate::store::{Lane, Store, StoreError, keep, once};
 
 use super::exports;
 use super::people;
+use super::routines;
 use super::tidy;
 use super::workspaces::{labels, life};
 
@@ -101,6 +102,7 @@ pub async fn sweep(app: &App) {
     note("system.redb", "former versions", system);
     for ws in all {
         note(&ws.slug, "old sessions", old_sessions(&ws).await);
+        note(&ws.slug, "old firings", routines::sweep(&ws).await);
         let former = match ws.read(|snap| audit::queries::keeping(snap)) {
             Ok(keeping) => former_versions(&ws.store, keeping, now).await,
             Err(error) => Err(error),

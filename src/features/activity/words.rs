@@ -1,5 +1,7 @@
 //! A sentence for each thing that happened: a verb, what it was done to, and where that is.
 
+mod routines;
+
 use crate::features::agents::model::Agent;
 use crate::features::comments::model::Comment;
 use crate::features::connections::model::Connection;
@@ -297,7 +299,7 @@ impl Speaker<'_> {
                 Some(label("changed the label", &named(*id)?, "edit"))
             }
             Event::LabelDeleted { name, .. } => Some(label("deleted the label", name, "x")),
-            _ => None,
+            other => return routines::words(self.read, other),
         };
         Ok(words.map(|words| (Area::Work, words)))
     }

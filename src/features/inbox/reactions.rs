@@ -5,14 +5,15 @@ use jiff::SignedDuration;
 use crate::features::agents::model::Agent;
 use crate::features::comments::model::{BY_TASK, Comment};
 use crate::features::deliverables::model::{Deliverable, Review};
+use crate::features::routines::model::{Firing, Routine};
 use crate::features::runs::model::{Child, Run, Session};
 use crate::features::runs::queries as runs;
 use crate::features::tasks::model::Task;
 use crate::features::workspace::model::Settings;
 use crate::kernel::text::{cut, ellipsis};
 use crate::kernel::{
-    Actor, AgentId, Assignee, CommentId, DeliverableId, Event, ItemKind, Outcome, Priority, RunId,
-    TaskField, TaskId, TaskStatus, Verdict, VersionId,
+    Actor, AgentId, Assignee, CommentId, DeliverableId, Event, FiredBy, FiringId, ItemKind,
+    Outcome, Priority, RunId, TaskField, TaskId, TaskStatus, Verdict, VersionId,
 };
 use crate::store::{KeyBuf, Range, ReadExt, WriteTx};
 
@@ -64,6 +65,7 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), InboxError> {
         Event::RunEnded { run, .. } => ended(tx, *run),
         Event::ChildEnded { run, parent, .. } => part_ended(tx, *run, *parent),
         Event::UndoApplied { items, .. } => rules::cancel_items(tx, items, "undone"),
+        Event::RoutineFired { firing, agent, .. } => fired(tx, *firing, *agent),
         _ => Ok(()),
     }
 }
@@ -395,6 +397,39 @@ fn reviewed(
         reason,
     };
     rules::enqueue(tx, new).map(|_| ())
+}
+
+/// A routine has fired that wakes its agent.
+fn fired(tx: &mut WriteTx<'_>, firing: FiringId, agent: AgentId) -> Result<(), InboxError> {
+    let Some(firing) = tx.get::<Firing>(firing)?.filter(|one| one.title.is_empty()) else {
+        return Ok(());
+    };
+    let name = tx.get::<Routine>(firing.routine)?.map(|routine| routine.name);
+    let name = name.unwrap_or_else(|| "A routine".to_owned());
+    let summary = match firing.subject.as_str() {
+        "" => name,
+        subject => format!("{name}: {subject}"),
+    };
+    let kind = match firing.by {
+        FiredBy::Event | FiredBy::Digest => ItemKind::RoutineEvent,
+        FiredBy::Schedule | FiredBy::CatchUp | FiredBy::Manual => ItemKind::RoutineSchedule,
+    };
+    let by = tx.by();
+    let new = NewItem {
+        agent,
+        kind,
+        task: None,
+        key: firing.item_key(),
+        priority: Priority::Medium,
+        by,
+        // Kept here, too: the routine may be deleted while this waits.
+        reason: Reason { text: cut(&firing.instruction, 1024).to_owned(), ..reason(by, summary) },
+    };
+    let item = rules::enqueue(tx, new)?;
+    match (item, firing.held_until) {
+        (Some(item), Some(until)) => rules::hold_until(tx, item, until),
+        _ => Ok(()),
+    }
 }
 
 fn messaged(

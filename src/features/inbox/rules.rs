@@ -3,12 +3,13 @@
 use jiff::SignedDuration;
 
 use crate::features::agents::model::Agent;
+use crate::features::routines::model::{item_key, of_item_key};
 use crate::features::runs::model::Run;
 use crate::features::runs::queries::halt::held;
 use crate::kernel::text::ellipsis;
 use crate::kernel::{
     Actor, AgentId, Event, ItemId, ItemKind, ItemState, Outcome, Priority, Problem, ProblemKind,
-    RunId, TaskId,
+    RunId, TaskId, Timestamp,
 };
 use crate::providers::error::ErrorClass;
 use crate::store::{KeyBuf, Range, ReadExt, StoreError, WriteTx};
@@ -116,7 +117,10 @@ pub fn enqueue(tx: &mut WriteTx<'_>, new: NewItem) -> Result<Option<ItemId>, Inb
         return Err(InboxError::TooDeep);
     }
     let now = tx.now();
-    if let Some(mut item) = queries::pending(tx, new.agent, new.kind, new.task)?
+    // Each firing of a routine has instructions of its own.
+    let joins = !matches!(new.kind, ItemKind::RoutineSchedule | ItemKind::RoutineEvent);
+    if joins
+        && let Some(mut item) = queries::pending(tx, new.agent, new.kind, new.task)?
         && item.reasons.len() < MAX_REASONS
     {
         item.reasons.push(new.reason);
@@ -220,7 +224,11 @@ pub fn again(tx: &mut WriteTx<'_>, id: ItemId, in_its_place: bool) -> Result<Ite
     let (new, now) = (tx.new_id::<ItemId>(), tx.now());
     let item = Item {
         id: new,
-        key: format!("again:{new}"),
+        key: match of_item_key(&old.key) {
+            // What its instructions are says its firing.
+            Some(firing) => format!("again:{new}:{}", item_key(firing)),
+            None => format!("again:{new}"),
+        },
         state: ItemState::Pending,
         run: None,
         attempts: 0,
@@ -235,6 +243,16 @@ pub fn again(tx: &mut WriteTx<'_>, id: ItemId, in_its_place: bool) -> Result<Ite
     tx.put(&item)?;
     tx.emit(Event::ItemEnqueued { item: new, agent: item.agent });
     Ok(new)
+}
+
+/// Lets an item wait until a moment.
+///
+/// # Errors
+/// When it is not there.
+pub fn hold_until(tx: &mut WriteTx<'_>, id: ItemId, until: Timestamp) -> Result<(), InboxError> {
+    let mut item = load(tx, id)?;
+    item.not_before = Some(until);
+    save(tx, &mut item)
 }
 
 /// Notes why nothing of an agent's is begun, or that nothing holds it any more, in the items that

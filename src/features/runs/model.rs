@@ -97,6 +97,8 @@ pub enum ModelSource {
     Fallback,
     /// The conversation.
     Session,
+    /// The routine.
+    Routine,
 }
 
 /// One activation of an agent.

@@ -24,6 +24,8 @@ pub mod versions;
 pub mod waits;
 pub mod words;
 
+use crate::features::inbox::model::Item;
+use crate::features::routines::model::of_item_key;
 use crate::kernel::{AgentId, RunId, SessionId, TaskId};
 use crate::providers::model::Part;
 use crate::store::{BlobId, Hit, Index, KeyBuf, Range, ReadExt, StoreError};
@@ -87,6 +89,15 @@ pub fn work_session_key(slug: &str, task: Option<TaskId>) -> String {
     match task {
         Some(task) => format!("agent:{slug}:task:{task}"),
         None => format!("agent:{slug}:work"),
+    }
+}
+
+/// The key of the session of the run that serves an item: each firing of a routine has its own.
+#[must_use]
+pub fn item_session_key(slug: &str, item: &Item) -> String {
+    match of_item_key(&item.key) {
+        Some(firing) => format!("agent:{slug}:routine:{firing}"),
+        None => work_session_key(slug, item.task),
     }
 }
 

@@ -1,10 +1,14 @@
 //! What happens to a task when something else changes.
 
+use jiff::ToSpan;
+
 use super::model::Task;
-use super::queries::error::TaskError;
 use super::queries::relations::keeps_waiting;
-use super::rules;
-use crate::kernel::{Assignee, Event, TaskField, Verdict};
+use super::queries::{self, error::TaskError};
+use super::rules::{self, NewTask};
+use crate::features::routines::model::{Action, Firing, Routine};
+use crate::features::workspace::model::Settings;
+use crate::kernel::{AgentId, Assignee, Event, FiringId, RoutineId, TaskField, Verdict};
 use crate::store::{ReadExt as _, WriteTx};
 
 /// Handles one event, in the transaction that caused it.
@@ -32,6 +36,41 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), TaskError> {
                 _ => Ok(()),
             }
         }
+        Event::RoutineFired { routine, firing, agent } => made(tx, *routine, *firing, *agent),
         _ => Ok(()),
     }
+}
+
+/// A routine has fired that makes a task.
+fn made(
+    tx: &mut WriteTx<'_>,
+    routine: RoutineId,
+    firing: FiringId,
+    agent: AgentId,
+) -> Result<(), TaskError> {
+    let (Some(routine), Some(firing)) = (tx.get::<Routine>(routine)?, tx.get::<Firing>(firing)?)
+    else {
+        return Ok(());
+    };
+    let Action::CreateTask(form) = &routine.action else { return Ok(()) };
+    let zone = tx.get::<Settings>(())?.map_or_else(|| "UTC".to_owned(), |one| one.zone);
+    let due_at = match form.due_days {
+        Some(days) => {
+            let zone = queries::due::zone(&zone);
+            let day = queries::due::day(tx.now(), &zone).checked_add(i64::from(days).days());
+            match day {
+                Ok(day) => queries::due::parse(&day.to_string(), &zone, tx.now())?,
+                Err(_) => None,
+            }
+        }
+        None => None,
+    };
+    let new = NewTask {
+        description: firing.instruction.clone(),
+        priority: form.priority,
+        assignee: form.assigned.then_some(Assignee::Agent(agent)),
+        due_at,
+        ..NewTask::titled(firing.title.clone())
+    };
+    rules::create(tx, new).map(drop)
 }

@@ -1,8 +1,12 @@
 //! What happens to money when something else changes.
 
-use crate::kernel::Event;
-use crate::store::WriteTx;
+use crate::features::inbox::model::Item;
+use crate::features::routines::queries as routines;
+use crate::kernel::{Event, ItemId, Payer, Period, RunId};
+use crate::store::{ReadExt, WriteTx};
 
+use super::model::budget::SOFT_PCT;
+use super::rules::budgets::{self, Wish};
 use super::rules::{self, UsageError};
 
 /// Handles one event.
@@ -11,6 +15,7 @@ use super::rules::{self, UsageError};
 /// When the store refuses.
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), UsageError> {
     match event {
+        Event::RunStarted { run, item: Some(item), .. } => cap(tx, *run, *item),
         // A run that was ended over a call's head leaves nothing held back for it.
         Event::RunEnded { run, .. } => {
             rules::book_left(tx, *run)?;
@@ -18,4 +23,20 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), UsageError> {
         }
         _ => Ok(()),
     }
+}
+
+/// What the routine lets one of its runs spend is the budget of the run.
+fn cap(tx: &mut WriteTx<'_>, run: RunId, item: ItemId) -> Result<(), UsageError> {
+    let Some(item) = tx.get::<Item>(item)? else { return Ok(()) };
+    let routine = routines::routine_of(tx, &item)?;
+    let Some(limit) = routine.and_then(|routine| routine.budget_micros) else { return Ok(()) };
+    let wish = Wish {
+        payer: Payer::Run(run),
+        period: Period::Total,
+        limit_micros: Some(limit),
+        limit_tokens: None,
+        soft_pct: SOFT_PCT,
+        hard: true,
+    };
+    budgets::set(tx, wish)
 }

@@ -75,6 +75,8 @@ impl Event {
             Self::LabelCreated { .. } => 65,
             Self::LabelChanged { .. } => 66,
             Self::LabelDeleted { .. } => 67,
+            Self::RoutineChanged { .. } => 68,
+            Self::RoutineFired { .. } => 69,
         }
     }
 
@@ -85,7 +87,7 @@ impl Event {
     }
 
     /// The names of all kinds, in the order of their numbers.
-    pub const NAMES: [&'static str; 68] = [
+    pub const NAMES: [&'static str; 70] = [
         "task.created",
         "task.changed",
         "task.assigned",
@@ -154,5 +156,7 @@ impl Event {
         "label.created",
         "label.changed",
         "label.deleted",
+        "routine.changed",
+        "routine.fired",
     ];
 }

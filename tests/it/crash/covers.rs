@@ -92,6 +92,12 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("task.start_asked", "as labels"),
     ("job.input_sent", "needs a program that reads; tests/it/runtime/jobs.rs has one"),
     ("rebuilds", "has a row only while a rebuild goes on; consumer.changed tells of each"),
+    ("routines", "tests/it/routines and the property test beside their rules kill and jump"),
+    ("routine_rules", "as routines"),
+    ("routine_runs", "as routines"),
+    ("routine_clocks", "as routines"),
+    ("routine.changed", "as routines"),
+    ("routine.fired", "as routines"),
 ];
 
 /// The tables that the crash test must have written.

@@ -284,6 +284,7 @@ fn view(
             ModelSource::Agent => "this agent",
             ModelSource::Workspace => "the workspace",
             ModelSource::Message | ModelSource::Session | ModelSource::Task => "the task",
+            ModelSource::Routine => "the routine",
             ModelSource::Fallback => "nobody; it is always there",
         },
         thinking: chosen.thinking.label(),

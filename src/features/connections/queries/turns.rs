@@ -63,9 +63,11 @@ pub fn candidates(
     let more = match choice.source {
         ModelSource::Agent => fallbacks(tx, Some(agent))?,
         ModelSource::Workspace => fallbacks(tx, None)?,
-        ModelSource::Message | ModelSource::Session | ModelSource::Task | ModelSource::Fallback => {
-            Vec::new()
-        }
+        ModelSource::Message
+        | ModelSource::Session
+        | ModelSource::Task
+        | ModelSource::Routine
+        | ModelSource::Fallback => Vec::new(),
     };
     let mut all: Vec<Candidate> = Vec::new();
     for named in std::iter::once(first).chain(more) {

@@ -13,6 +13,7 @@ use crate::features::inbox::model::INBOX;
 use crate::features::jobs::model::JOBS;
 use crate::features::notifications::model::sending::{DELIVERIES, MAIL};
 use crate::features::notifications::model::{CHOICES, FANOUTS, NOTIFICATIONS, RECIPIENTS, WATCHES};
+use crate::features::routines::model::{CLOCKS, FIRINGS, ROUTINE_RULES, ROUTINES};
 use crate::features::runs::model::{
     BRANCHES, CHILDREN, CONTEXTS, HALTS, INPUTS, PARKS, QUEUE_CHOICES, READ_MARKS, RUNS,
     SESSION_EVENTS, SESSIONS, SUBAGENT_LIMITS, TALK_CHOICES,
@@ -65,6 +66,8 @@ const TABLES: &[(u16, Can, Option<Can>)] = &[
     (WINDOWS.number, Can::Admin, Some(Can::Admin)),
     (BUDGETS.number, Can::Read, Some(Can::Admin)),
     (PRICES.number, Can::Read, Some(Can::Admin)),
+    (ROUTINES.number, Can::Read, Some(Can::Agents)),
+    (ROUTINE_RULES.number, Can::Read, Some(Can::Admin)),
     (MEMBERS.number, Can::Read, None),
     (INVITES.number, Can::Admin, None),
     (PEOPLE.number, Can::Admin, None),
@@ -91,6 +94,8 @@ const ROWS: &[(u16, Can)] = &[
     (BUDGET_WAITS.number, Can::Read),
     (FILE_REVERTS.number, Can::Read),
     (HALTS.number, Can::Read),
+    (FIRINGS.number, Can::Read),
+    (CLOCKS.number, Can::Read),
     (BUDGET_NOTICES.number, Can::Read),
     // What a provider said of a key.
     (COOLDOWNS.number, Can::Admin),

@@ -14,6 +14,7 @@ use crate::features::connections::model::{
 use crate::features::deliverables::model::{DELIVERABLES, Deliverable, REVIEWS, VERSIONS, Version};
 use crate::features::files::model::TASK_FILES;
 use crate::features::inbox::model::INBOX;
+use crate::features::routines::model::{ROUTINE_RULES, ROUTINES};
 use crate::features::runs::model::{RUNS, Run, SUBAGENT_LIMITS};
 use crate::features::streams::model::{STREAMS, Stream};
 use crate::features::tasks::model::label::{LABELS, Label, TASK_LABELS};
@@ -216,6 +217,13 @@ impl<'r> Names<'r> {
             t if t == SUBAGENT_LIMITS.number => {
                 Word { text: "Limits of sub-agents".into(), path: "settings/general".into() }
             }
+            t if t == ROUTINES.number => Word {
+                text: cut(text("name").to_owned()),
+                path: format!("routines/{}", text("id")),
+            },
+            t if t == ROUTINE_RULES.number => {
+                Word { text: "What holds for all routines".into(), path: "routines".into() }
+            }
             t if t == TASK_FILES.number => {
                 let on = self.of("task", text("task"))?;
                 Word { text: cut(text("name").to_owned()), path: on.path }
@@ -302,6 +310,10 @@ pub fn noun(table: u16, name: &'static str) -> (&'static str, &'static str) {
         "model_cooldowns" => ("rest after a failure", "rests after failures"),
         "usual_thinking" => ("usual thinking", "usual thinking"),
         "subagent_limits" => ("limits of sub-agents", "limits of sub-agents"),
+        "routines" => ("routine", "routines"),
+        "routine_rules" => ("rule for routines", "rules for routines"),
+        "routine_runs" => ("firing of a routine", "firings of routines"),
+        "routine_clocks" => ("clock of a routine", "clocks of routines"),
         "connection_grants" => ("sign-in of a connection", "sign-ins of connections"),
         "connection_logins" => ("sign-in under way", "sign-ins under way"),
         "connection_windows" => ("window of a connection", "windows of connections"),

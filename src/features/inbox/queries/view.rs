@@ -156,5 +156,6 @@ fn glyph(kind: ItemKind) -> &'static str {
         ItemKind::DelegationResult => "sub",
         ItemKind::BlockerResolved => "check",
         ItemKind::StartNow => "play",
+        ItemKind::RoutineSchedule | ItemKind::RoutineEvent => "repeat",
     }
 }

@@ -77,6 +77,8 @@ pub fn cause(run: &Run, item: Option<&Item>) -> &'static str {
         (RunTrigger::Item, Some(ItemKind::DelegationResult)) => "delegated work that came back",
         (RunTrigger::Item, Some(ItemKind::BlockerResolved)) => "the end of what it waited for",
         (RunTrigger::Item, Some(ItemKind::StartNow)) => "somebody who wants it begun",
+        (RunTrigger::Item, Some(ItemKind::RoutineSchedule)) => "a routine",
+        (RunTrigger::Item, Some(ItemKind::RoutineEvent)) => "a routine, after an event",
         (RunTrigger::Item, None) => "work",
     }
 }
@@ -154,6 +156,7 @@ pub fn source(source: ModelSource) -> &'static str {
         ModelSource::Message => "this message",
         ModelSource::Session => "this conversation",
         ModelSource::Task => "the task",
+        ModelSource::Routine => "the routine",
         ModelSource::Agent => "the agent",
         ModelSource::Workspace => "the workspace",
         ModelSource::Fallback => "nobody",

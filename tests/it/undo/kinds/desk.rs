@@ -18,6 +18,9 @@ use hq::features::deliverables::model::{Content, Deliverable};
 use hq::features::deliverables::rules::{self as deliverables, NewDelivery, NewReview};
 use hq::features::files::model::TaskFile;
 use hq::features::files::rules::{self as files, NewFile};
+use hq::features::routines::model::Routine;
+use hq::features::routines::rules as routines;
+use hq::features::routines::wish::Wish;
 use hq::features::runs::model::SubagentLimits;
 use hq::features::runs::rules::limits;
 use hq::features::tasks::model::Task;
@@ -28,8 +31,8 @@ use hq::features::workspace::rules::{self as workspace, Founding, SettingsPatch,
 use hq::kernel::id::SeededIds;
 use hq::kernel::time::{ManualClock, from_ms};
 use hq::kernel::{
-    AccountId, Actor, AgentStatus, Assignee, Cause, Payer, Period, Priority, Problem, Role,
-    TaskStatus, Thinking, TypedId as _, Verdict, Via,
+    AccountId, Actor, AgentStatus, Assignee, CadenceKind, Cause, Payer, Period, Priority, Problem,
+    Role, ScheduleFields, TaskStatus, Thinking, TypedId as _, Verdict, Via,
 };
 use hq::server::{reactions, schema};
 use hq::store::{
@@ -107,6 +110,8 @@ pub const ACTS: &[fn(&mut WriteTx<'_>, Pick) -> Acted] = &[
     fallbacks,
     usual_thinking,
     subagent_limits,
+    routine,
+    routine_rules,
     window,
     budget,
     price,
@@ -360,6 +365,36 @@ fn usual_thinking(tx: &mut WriteTx<'_>, [a, ..]: Pick) -> Acted {
 fn subagent_limits(tx: &mut WriteTx<'_>, [a, b, ..]: Pick) -> Acted {
     let (live, minutes) = (1 + u32::from(a % 3), 10 + u32::from(b % 3));
     by_rule(limits::set(tx, SubagentLimits { live, minutes, ..SubagentLimits::default() }))
+}
+
+fn routine(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
+    if b % 4 != 0
+        && let Ok(old) = one::<Routine>(tx, a)
+    {
+        return match b % 4 {
+            1 => by_rule(routines::pause(tx, old.id)),
+            2 => by_rule(routines::resume(tx, old.id)),
+            _ => {
+                let wish = Wish { name: format!("Routine {c}"), ..Wish::from(&old) };
+                by_rule(routines::save(tx, Some(old.id), old.agent, &wish))
+            }
+        };
+    }
+    let agent = one::<Agent>(tx, a)?.id;
+    let daily = ScheduleFields {
+        cadence_type: Some(CadenceKind::Daily),
+        interval_n: Some(1 + u32::from(c % 3)),
+        ..ScheduleFields::default()
+    };
+    let wish = Wish { name: "Look".into(), schedule: Some(daily), ..Wish::default() };
+    by_rule(routines::save(tx, None, agent, &wish))
+}
+
+fn routine_rules(tx: &mut WriteTx<'_>, [a, b, _]: Pick) -> Acted {
+    match a % 2 {
+        0 => by_rule(routines::set_ask(tx, b % 2 == 0)),
+        _ => by_rule(routines::pause_all(tx, b % 2 == 0)),
+    }
 }
 
 fn window(tx: &mut WriteTx<'_>, [a, _, c]: Pick) -> Acted {

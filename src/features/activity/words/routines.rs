@@ -1,0 +1,56 @@
+//! Sentences for what routines do, and what is done with them.
+
+use crate::features::activity::queries::Area;
+use crate::features::routines::model::{Firing, Routine};
+use crate::kernel::text::ellipsis;
+use crate::kernel::{Assignee, Event, FiredBy, RoutineAct, RoutineId};
+use crate::store::{Read, ReadExt, StoreError};
+
+use super::{MAX_TITLE, Words};
+
+/// The sentence for an event of a routine; none for any other.
+pub(super) fn words(read: &dyn Read, event: &Event) -> Result<Option<(Area, Words)>, StoreError> {
+    let words = match event {
+        Event::RoutineChanged { routine, name, act } => {
+            let (verb, rest, icon) = match act {
+                RoutineAct::Created => ("made the routine", "", "plus"),
+                RoutineAct::Changed => ("changed the routine", "", "edit"),
+                RoutineAct::Paused => ("paused the routine", "", "pause"),
+                RoutineAct::Resumed => ("resumed the routine", "", "play"),
+                RoutineAct::Deleted => ("deleted the routine", "", "trash"),
+                RoutineAct::Approved => ("let the routine begin", "", "check"),
+                RoutineAct::Tripped => ("stopped the routine", "after failures", "warn"),
+            };
+            let words = named(*routine, name, verb, icon);
+            let gone = *act == RoutineAct::Deleted;
+            let path = if gone { String::new() } else { words.path };
+            Some(Words { path, rest: rest.to_owned(), ..words })
+        }
+        Event::RoutineFired { routine, firing, agent } => {
+            let firing = read.get::<Firing>(*firing)?;
+            let rest = match firing.as_ref().map(|one| (one.by, one.subject.as_str())) {
+                Some((FiredBy::Manual, _)) => "by hand".to_owned(),
+                Some((FiredBy::CatchUp, _)) => "late".to_owned(),
+                Some((_, subject)) if !subject.is_empty() => format!("for {subject}"),
+                _ => String::new(),
+            };
+            let routine = read.get::<Routine>(*routine)?;
+            routine.map(|routine| {
+                let words = named(routine.id, &routine.name, "was woken by the routine", "repeat");
+                Words { by: Some(Assignee::Agent(*agent)), rest, ..words }
+            })
+        }
+        _ => return Ok(None),
+    };
+    Ok(words.map(|words| (Area::Agents, words)))
+}
+
+fn named(id: RoutineId, name: &str, verb: &str, icon: &'static str) -> Words {
+    Words {
+        verb: verb.to_owned(),
+        thing: ellipsis(name, MAX_TITLE),
+        path: format!("routines/{id}"),
+        icon,
+        ..Words::default()
+    }
+}

@@ -1,0 +1,528 @@
+//! Conditions of a routine: all of up to ten must be true, one of which may be a group of which any is
+//! enough. Fields are checked when a routine is saved; at an event nothing can go wrong any more: what
+//! a record has not is empty.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::registry::{Field, Kind};
+use crate::kernel::FieldError;
+use crate::kernel::text::nearest;
+
+/// How many conditions a routine has, and how many a group of them.
+pub const MOST: usize = 10;
+/// The longest value that something is compared with, in characters.
+const MAX_VALUE: usize = 200;
+
+/// How a field is compared. Stored by position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Op {
+    /// It is the value.
+    Is,
+    /// It is not.
+    IsNot,
+    /// It is one of the values, which have commas between them.
+    OneOf,
+    /// It holds the value.
+    Contains,
+    /// It is greater, or later.
+    Greater,
+    /// It is less, or earlier.
+    Less,
+    /// There is nothing.
+    Empty,
+    /// There is something.
+    Filled,
+}
+
+impl Op {
+    /// All of them, as a form lists them.
+    pub const ALL: [Self; 8] = [
+        Self::Is,
+        Self::IsNot,
+        Self::OneOf,
+        Self::Contains,
+        Self::Greater,
+        Self::Less,
+        Self::Empty,
+        Self::Filled,
+    ];
+
+    /// The word on the wire.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Is => "is",
+            Self::IsNot => "is_not",
+            Self::OneOf => "one_of",
+            Self::Contains => "contains",
+            Self::Greater => "greater",
+            Self::Less => "less",
+            Self::Empty => "empty",
+            Self::Filled => "filled",
+        }
+    }
+
+    /// The words for people.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Is => "is",
+            Self::IsNot => "is not",
+            Self::OneOf => "is one of",
+            Self::Contains => "contains",
+            Self::Greater => "is greater than",
+            Self::Less => "is less than",
+            Self::Empty => "is empty",
+            Self::Filled => "is not empty",
+        }
+    }
+
+    /// The one with this word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|op| op.word() == word)
+    }
+
+    /// Whether it compares with something.
+    #[must_use]
+    pub fn has_value(self) -> bool {
+        !matches!(self, Self::Empty | Self::Filled)
+    }
+}
+
+/// One comparison.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Test {
+    /// The field: one of its event.
+    pub field: String,
+    /// How.
+    pub op: Op,
+    /// With what.
+    pub value: String,
+}
+
+/// A condition. Stored by position.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Condition {
+    /// This must be true.
+    One(Test),
+    /// One of these must be.
+    Any(Vec<Test>),
+}
+
+/// What must be true.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conditions(Vec<Condition>);
+
+/// A comparison as it is written in JSON, or a group of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Written {
+    /// One of the fields of the event.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub field: String,
+    /// `is` when it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub op: Option<Op>,
+    /// With what; several with commas for `one_of`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub value: String,
+    /// In place of all of these: comparisons of which one is enough.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub any: Vec<Alternative>,
+}
+
+/// A comparison in a group.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Alternative {
+    /// One of the fields of the event.
+    pub field: String,
+    /// `is` when it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub op: Option<Op>,
+    /// With what.
+    pub value: String,
+}
+
+/// What is known of a field.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Datum {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// A value by all that it is called; the first is what people read.
+    Words(Vec<String>),
+    /// A number.
+    Number(f64),
+}
+
+impl Datum {
+    /// A text; nothing when it is empty.
+    pub fn text(text: impl Into<String>) -> Self {
+        let text = text.into();
+        if text.trim().is_empty() { Self::Nothing } else { Self::Words(vec![text]) }
+    }
+
+    /// What people read.
+    #[must_use]
+    pub fn shown(&self) -> Cow<'_, str> {
+        match self {
+            Self::Nothing => Cow::Borrowed(""),
+            Self::Words(words) => Cow::Borrowed(words.first().map_or("", String::as_str)),
+            Self::Number(number) => Cow::Owned(format!("{number}")),
+        }
+    }
+
+    fn is(&self, value: &str) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Words(words) => words.iter().any(|word| same(word, value)),
+            Self::Number(number) => {
+                let value = value.trim().parse::<f64>();
+                value.is_ok_and(|value| (value - number).abs() < 1e-9)
+            }
+        }
+    }
+
+    fn contains(&self, value: &str) -> bool {
+        let value = value.trim().to_lowercase();
+        match self {
+            Self::Words(words) => words.iter().any(|word| word.to_lowercase().contains(&value)),
+            Self::Nothing | Self::Number(_) => false,
+        }
+    }
+
+    /// How it compares. Numbers and what has an order of words are compared as that, else texts; what
+    /// is not there is neither less nor greater.
+    fn order(&self, value: &str) -> Option<Ordering> {
+        let value = value.trim();
+        match self {
+            Self::Nothing => None,
+            Self::Number(number) => number.partial_cmp(&value.parse::<f64>().ok()?),
+            Self::Words(words) => {
+                let word = words.first()?;
+                match (rank(word), rank(value)) {
+                    (Some(a), Some(b)) => Some(a.cmp(&b)),
+                    _ => Some(word.to_lowercase().cmp(&value.to_lowercase())),
+                }
+            }
+        }
+    }
+}
+
+/// The place of a word that has one: priorities.
+fn rank(word: &str) -> Option<u8> {
+    word.to_lowercase().parse::<crate::kernel::Priority>().ok().map(|priority| priority as u8)
+}
+
+fn same(a: &str, b: &str) -> bool {
+    a.trim().to_lowercase() == b.trim().to_lowercase()
+}
+
+/// What is known when something happens, by field.
+pub type Values = BTreeMap<&'static str, Datum>;
+
+static NOTHING: Datum = Datum::Nothing;
+
+/// What is known of a field.
+#[must_use]
+pub fn value_of<'v>(values: &'v Values, field: &str) -> &'v Datum {
+    values.get(field).unwrap_or(&NOTHING)
+}
+
+/// What became of one condition, for whoever tries a routine out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Checked {
+    /// The condition in words.
+    pub words: String,
+    /// What the record has there.
+    pub found: String,
+    /// Whether it is true.
+    pub holds: bool,
+}
+
+impl Test {
+    fn holds(&self, values: &Values) -> bool {
+        let datum = value_of(values, &self.field);
+        match self.op {
+            Op::Is => datum.is(&self.value),
+            Op::IsNot => !datum.is(&self.value),
+            Op::OneOf => self.value.split(',').any(|value| datum.is(value)),
+            Op::Contains => datum.contains(&self.value),
+            Op::Greater => datum.order(&self.value) == Some(Ordering::Greater),
+            Op::Less => datum.order(&self.value) == Some(Ordering::Less),
+            Op::Empty => *datum == Datum::Nothing,
+            Op::Filled => *datum != Datum::Nothing,
+        }
+    }
+
+    fn words(&self) -> String {
+        let field = super::registry::label(&self.field);
+        match self.op.has_value() {
+            true => format!("{field} {} {}", self.op.label(), self.value),
+            false => format!("{field} {}", self.op.label()),
+        }
+    }
+
+    fn found(&self, values: &Values) -> String {
+        let found = value_of(values, &self.field).shown();
+        if found.is_empty() { "nothing".to_owned() } else { found.into_owned() }
+    }
+
+    /// Reads a comparison of a kind of event.
+    fn read(kind: &Kind, at: &str, (field, op, value): Parts<'_>) -> Result<Self, FieldError> {
+        let known = kind.fields();
+        let (field, value) = (field.trim(), value.trim());
+        let Some(found) = known.clone().find(|one| one.name == field) else {
+            let near = nearest(field, known.clone().map(|one| one.name));
+            let hint = match near {
+                Some(near) => format!("did you mean {near}?"),
+                None => known.map(|one| one.name).collect::<Vec<_>>().join(", "),
+            };
+            let message = format!("{} has no field \"{field}\"; {hint}", kind.word);
+            return Err(FieldError::new(at, message));
+        };
+        let op = op.unwrap_or(Op::Is);
+        check_value(found, op, value).map_err(|message| FieldError::new(at, message))?;
+        let value = if op.has_value() { value.to_owned() } else { String::new() };
+        Ok(Self { field: found.name.to_owned(), op, value })
+    }
+}
+
+/// Field, comparison and value as they were given.
+type Parts<'a> = (&'a str, Option<Op>, &'a str);
+
+/// Whether a field can be compared with this.
+fn check_value(field: &Field, op: Op, value: &str) -> Result<(), String> {
+    if !op.has_value() {
+        return Ok(());
+    }
+    if value.is_empty() {
+        return Err(format!("say what \"{}\" is compared with", field.label));
+    }
+    if MAX_VALUE < value.chars().count() {
+        return Err(format!("a value has at most {MAX_VALUE} characters"));
+    }
+    let ordered = matches!(op, Op::Greater | Op::Less);
+    if field.number && op != Op::Contains {
+        let mut parts: Vec<&str> = vec![value];
+        if op == Op::OneOf {
+            parts = value.split(',').collect();
+        }
+        if parts.iter().any(|part| part.trim().parse::<f64>().is_err()) {
+            return Err(format!("\"{}\" is compared with a number", field.label));
+        }
+    }
+    if !field.words.is_empty() && !ordered && op != Op::Contains {
+        for part in value.split(',').map(str::trim) {
+            if !field.words.iter().any(|word| same(word, part)) {
+                let known = field.words.join(", ");
+                return Err(format!("\"{}\" is one of: {known}", field.label));
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Conditions {
+    /// Reads what was written, for a kind of event. Everything that is wrong is named.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn read(kind: &Kind, written: &[Written]) -> Result<Self, Vec<FieldError>> {
+        let (mut wrong, mut all) = (Vec::new(), Vec::new());
+        if MOST < written.len() {
+            let message = format!("at most {MOST} conditions");
+            wrong.push(FieldError::new("conditions", message));
+        }
+        if 1 < written.iter().filter(|one| !one.any.is_empty()).count() {
+            let message = "only one of the conditions may be a group";
+            wrong.push(FieldError::new("conditions", message));
+        }
+        for (n, one) in written.iter().take(MOST).enumerate() {
+            let at = format!("conditions.{n}");
+            if one.any.is_empty() {
+                match Test::read(kind, &at, (&one.field, one.op, &one.value)) {
+                    Ok(test) => all.push(Condition::One(test)),
+                    Err(error) => wrong.push(error),
+                }
+                continue;
+            }
+            if MOST < one.any.len() {
+                let message = format!("at most {MOST} conditions in a group");
+                wrong.push(FieldError::new(&at, message));
+            }
+            let mut group = Vec::new();
+            for (m, other) in one.any.iter().take(MOST).enumerate() {
+                let at = format!("{at}.any.{m}");
+                match Test::read(kind, &at, (&other.field, other.op, &other.value)) {
+                    Ok(test) => group.push(test),
+                    Err(error) => wrong.push(error),
+                }
+            }
+            all.push(Condition::Any(group));
+        }
+        if wrong.is_empty() { Ok(Self(all)) } else { Err(wrong) }
+    }
+
+    /// As they are written in JSON.
+    #[must_use]
+    pub fn written(&self) -> Vec<Written> {
+        let one = |condition: &Condition| match condition {
+            Condition::One(test) => Written {
+                field: test.field.clone(),
+                op: Some(test.op),
+                value: test.value.clone(),
+                any: Vec::new(),
+            },
+            Condition::Any(tests) => Written {
+                any: tests
+                    .iter()
+                    .map(|test| Alternative {
+                        field: test.field.clone(),
+                        op: Some(test.op),
+                        value: test.value.clone(),
+                    })
+                    .collect(),
+                ..Written::default()
+            },
+        };
+        self.0.iter().map(one).collect()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether all are true.
+    #[must_use]
+    pub fn hold(&self, values: &Values) -> bool {
+        self.0.iter().all(|condition| match condition {
+            Condition::One(test) => test.holds(values),
+            Condition::Any(tests) => tests.iter().any(|test| test.holds(values)),
+        })
+    }
+
+    /// What becomes of each.
+    #[must_use]
+    pub fn check(&self, values: &Values) -> Vec<Checked> {
+        let checked = |words: String, found: String, holds: bool| Checked { words, found, holds };
+        let one = |condition: &Condition| match condition {
+            Condition::One(test) => checked(test.words(), test.found(values), test.holds(values)),
+            Condition::Any(tests) => checked(
+                tests.iter().map(Test::words).collect::<Vec<_>>().join(" or "),
+                tests.iter().map(|test| test.found(values)).collect::<Vec<_>>().join(", "),
+                tests.iter().any(|test| test.holds(values)),
+            ),
+        };
+        self.0.iter().map(one).collect()
+    }
+
+    /// In words: "status is done and priority is high or priority is urgent".
+    #[must_use]
+    pub fn words(&self) -> String {
+        let one = |condition: &Condition| match condition {
+            Condition::One(test) => test.words(),
+            Condition::Any(tests) => {
+                let all = tests.iter().map(Test::words).collect::<Vec<_>>().join(" or ");
+                if self.0.len() == 1 { all } else { format!("({all})") }
+            }
+        };
+        self.0.iter().map(one).collect::<Vec<_>>().join(" and ")
+    }
+
+    /// For the sample of a record.
+    pub(super) fn sample() -> Self {
+        let test = |field: &str, op, value: &str| Test {
+            field: field.to_owned(),
+            op,
+            value: value.to_owned(),
+        };
+        Self(vec![
+            Condition::One(test("new", Op::Is, "done")),
+            Condition::Any(vec![test("priority", Op::OneOf, "high, urgent")]),
+        ])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::routines::registry;
+
+    fn values(all: &[(&'static str, Datum)]) -> Values {
+        all.iter().cloned().collect()
+    }
+
+    fn one(field: &str, op: Op, value: &str) -> Written {
+        Written { field: field.into(), op: Some(op), value: value.into(), any: Vec::new() }
+    }
+
+    fn read(all: &[Written]) -> Result<Conditions, Vec<FieldError>> {
+        Conditions::read(registry::kind("task.status").unwrap(), all)
+    }
+
+    #[test]
+    fn all_must_hold_and_any_of_a_group() {
+        let group = Written {
+            any: vec![
+                Alternative { field: "priority".into(), op: None, value: "urgent".into() },
+                Alternative { field: "title".into(), op: Some(Op::Contains), value: "rent".into() },
+            ],
+            ..Written::default()
+        };
+        let all = read(&[one("new", Op::Is, "done"), group]).unwrap();
+        let with = |new: &str, priority: &str, title: &str| {
+            values(&[
+                ("new", Datum::text(new)),
+                ("priority", Datum::text(priority)),
+                ("title", Datum::text(title)),
+            ])
+        };
+        assert!(all.hold(&with("done", "urgent", "x")));
+        assert!(all.hold(&with("Done", "low", "Pay the RENT")));
+        assert!(!all.hold(&with("done", "low", "x")));
+        assert!(!all.hold(&with("todo", "urgent", "x")));
+        assert_eq!(all.written().len(), 2);
+        assert_eq!(read(&all.written()).unwrap(), all);
+    }
+
+    #[test]
+    fn orders_are_those_of_numbers_priorities_and_texts() {
+        let holds = |datum: Datum, op, value: &str| {
+            let test = Test { field: "x".into(), op, value: value.into() };
+            test.holds(&values(&[("x", datum)]))
+        };
+        assert!(holds(Datum::Number(10.0), Op::Greater, "9"));
+        assert!(!holds(Datum::Number(10.0), Op::Less, "nine"));
+        assert!(holds(Datum::text("high"), Op::Greater, "medium"));
+        assert!(holds(Datum::text("low"), Op::Less, "urgent"));
+        assert!(holds(Datum::text("08:30"), Op::Less, "09:00"));
+        assert!(!holds(Datum::Nothing, Op::Less, "9"));
+        assert!(holds(Datum::Nothing, Op::Empty, ""));
+        assert!(holds(Datum::Nothing, Op::IsNot, "done"));
+        assert!(holds(Datum::text("b"), Op::OneOf, "a, b"));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_when_it_is_saved() {
+        let said = |all: &[Written]| read(all).unwrap_err().remove(0).message;
+        assert!(said(&[one("prio", Op::Is, "high")]).contains("priority"));
+        assert!(said(&[one("priority", Op::Is, "loud")]).contains("urgent"));
+        assert!(said(&[one("budget_left", Op::Greater, "much")]).contains("number"));
+        assert!(said(&[one("title", Op::Is, "")]).contains("compared with"));
+        let eleven = vec![one("title", Op::Is, "x"); 11];
+        assert!(said(&eleven).contains("at most 10"));
+        let group = Written { any: vec![Alternative::default()], ..Written::default() };
+        assert!(said(&[group.clone(), group]).contains("only one"));
+    }
+}

@@ -1,0 +1,131 @@
+//! The consumer that lets events fire routines. Its cursor moves in the transaction in which they fire,
+//! so each event counts exactly once, and whoever caused it waits for nothing.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::model::{ROUTINE_RULES, ROUTINES, Routine, Slot, Trigger};
+use super::queries::{self, origin};
+use super::registry::{self, Happening, Subject};
+use super::rules::{self, happen, keep};
+use super::scene::{self, Moment, Scene};
+use crate::kernel::RoutineId;
+use crate::store::consumer::{Consume, ConsumeError};
+use crate::store::key::decode;
+use crate::store::{Entry, Read, ReadExt, StoreError, WriteTx};
+
+/// The consumer's number, never reused.
+pub const ROUTINES_CONSUMER: u16 = 3;
+
+/// The kinds of events that some routine of this process waits for, one bit each: without one, no entry
+/// is taken. It only ever says too much.
+static WATCHED: AtomicU64 = AtomicU64::new(0);
+
+/// The consumer.
+pub struct Follow;
+
+/// Notes what routines wait for, before the consumer begins.
+///
+/// # Errors
+/// When the disk fails.
+pub fn learn(read: &dyn Read) -> Result<(), StoreError> {
+    queries::all(read)?.iter().for_each(note);
+    Ok(())
+}
+
+fn note(routine: &Routine) {
+    if let Trigger::Event(watch) = &routine.trigger {
+        WATCHED.fetch_or(registry::bit(&watch.event), Ordering::Relaxed);
+    }
+}
+
+/// What happened in an entry that is waited for, with its place.
+fn happened(entry: &Entry) -> impl Iterator<Item = (usize, Happening)> {
+    let watched = WATCHED.load(Ordering::Relaxed);
+    let all = entry.events.iter().enumerate();
+    let all = all.flat_map(|(place, event)| {
+        registry::happenings(event).into_iter().map(move |one| (place, one))
+    });
+    all.filter(move |(_, one)| watched & registry::bit(one.kind.word) != 0)
+}
+
+impl Consume for Follow {
+    fn number(&self) -> u16 {
+        ROUTINES_CONSUMER
+    }
+
+    fn name(&self) -> &'static str {
+        "routines"
+    }
+
+    fn concerns(&self, entry: &Entry) -> bool {
+        let own = [ROUTINES.number, ROUTINE_RULES.number];
+        entry.changes.iter().any(|change| own.contains(&change.table))
+            || happened(entry).next().is_some()
+    }
+
+    fn handle(&self, tx: &mut WriteTx<'_>, entry: &Entry) -> Result<(), ConsumeError> {
+        for change in entry.changes.iter().filter(|change| change.table == ROUTINES.number) {
+            // Also what an undo brought back.
+            let Some(id) = decode::<RoutineId>(&change.key) else { continue };
+            if let Some(routine) = tx.get::<Routine>(id)? {
+                note(&routine);
+                keep::settle(tx, id)?;
+            }
+        }
+        if entry.changes.iter().any(|change| change.table == ROUTINE_RULES.number) {
+            rules::settle_all(tx)?;
+        }
+        let all: Vec<(usize, Happening)> = happened(entry).collect();
+        if all.is_empty() || queries::rules(tx)?.paused_at.is_some() {
+            return Ok(());
+        }
+        for (place, happening) in all {
+            take(tx, entry, place, &happening)?;
+        }
+        Ok(())
+    }
+
+    fn repeats(&self) -> bool {
+        // A slot is used once, but what was gathered for a digest is counted.
+        false
+    }
+}
+
+fn take(
+    tx: &mut WriteTx<'_>,
+    entry: &Entry,
+    place: usize,
+    happening: &Happening,
+) -> Result<(), StoreError> {
+    let mut watching = queries::watching(tx, happening.kind.word)?;
+    let at = crate::kernel::time::from_ms(entry.at);
+    // What happened before it was there, or as it was before, means nothing to it.
+    watching.retain(|routine| routine.is_on() && routine.created_at <= at);
+    if watching.is_empty() {
+        return Ok(());
+    }
+    let behind = origin::of(tx, entry, place, happening.subject)?;
+    let moment = Moment::of(entry);
+    let Some(scene) = scene::of(tx, happening, &moment)? else { return Ok(()) };
+    let subject = match happening.subject {
+        Subject::Agent(agent, _) => Some(agent),
+        _ => None,
+    };
+    let actor = entry.actor.agent().or(subject);
+    for routine in watching {
+        let Trigger::Event(watch) = &routine.trigger else { continue };
+        let own = actor == Some(routine.agent) && !watch.own_changes;
+        if own || behind.as_ref().is_some_and(|behind| behind.routine == routine.id) {
+            continue;
+        }
+        let mut scene: Scene = scene.clone();
+        scene::add_budget(tx, &mut scene.values, routine.agent, tx.now())?;
+        if !watch.conditions.hold(&scene.values) {
+            continue;
+        }
+        let depth = behind.as_ref().map_or(1, |behind| behind.depth.saturating_add(1));
+        let n = u32::try_from(place).unwrap_or(u32::MAX);
+        happen::happened(tx, &routine, scene, Slot::Event(entry.seq, n), depth)?;
+    }
+    Ok(())
+}

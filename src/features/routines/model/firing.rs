@@ -1,0 +1,195 @@
+//! What became of each instant and of each event: one row, with an identity that is used once.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+
+use crate::features::tasks::model::Task;
+use crate::kernel::{Fate, FiredBy, FiringId, RoutineId, TaskId, Timestamp, TypedId};
+use crate::store::{Class, Index, Key, KeyBuf, Keys, OnDelete, Record, Refs, Root, Table};
+
+use super::Routine;
+
+/// Firings.
+pub const FIRINGS: Table = Table::new(229, "routine_runs");
+/// Routine, then what made it fire: used once.
+pub const BY_SLOT: Index = Index::unique(230, "routine_runs_by_slot");
+/// Routine, then the order of making.
+pub const BY_ROUTINE: Index = Index::multi(231, "routine_runs_by_routine");
+/// The task that was made.
+pub const BY_TASK: Index = Index::multi(232, "routine_runs_by_task");
+
+/// What made a routine fire: with the routine the identity of a firing. Stored by position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Slot {
+    /// An instant of its schedule, in milliseconds since 1970.
+    At(i64),
+    /// An event: the entry of the feed and its place there.
+    Event(u64, u32),
+    /// What was gathered from this instant on.
+    Digest(i64),
+    /// A person, in this entry of the feed.
+    Manual(u64),
+}
+
+impl Key for Slot {
+    fn encode(&self, out: &mut KeyBuf) {
+        match self {
+            Self::At(at) => out.u8(0).part(*at),
+            Self::Event(seq, place) => out.u8(1).part(*seq).part(*place),
+            Self::Digest(from) => out.u8(2).part(*from),
+            Self::Manual(seq) => out.u8(3).part(*seq),
+        };
+    }
+    fn take(bytes: &mut &[u8]) -> Option<Self> {
+        Some(match u8::take(bytes)? {
+            0 => Self::At(i64::take(bytes)?),
+            1 => Self::Event(u64::take(bytes)?, u32::take(bytes)?),
+            2 => Self::Digest(i64::take(bytes)?),
+            3 => Self::Manual(u64::take(bytes)?),
+            _ => return None,
+        })
+    }
+}
+
+/// One firing of a routine, or what became of it in place of one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Firing {
+    /// Its id.
+    pub id: FiringId,
+    /// The routine.
+    pub routine: RoutineId,
+    /// What made it fire.
+    pub slot: Slot,
+    /// In a word.
+    pub by: FiredBy,
+    /// What became of it.
+    pub fate: Fate,
+    /// Why it began nothing, for people.
+    pub why: String,
+    /// How many instants or events it stands for.
+    pub count: u32,
+    /// What it was about, in one line; empty when it was the time alone.
+    pub subject: String,
+    /// What is to be done, with its values.
+    pub instruction: String,
+    /// The title of the task that is made; empty when the agent is woken.
+    pub title: String,
+    /// The task that the event was about.
+    pub about: Option<TaskId>,
+    /// The task that was made.
+    pub made: Option<TaskId>,
+    /// How many routines caused each other, with this one.
+    pub depth: u8,
+    /// What it begins waits until then.
+    #[serde(with = "millisecond::optional")]
+    pub held_until: Option<Timestamp>,
+    /// When it fired.
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+}
+
+impl Firing {
+    /// The key of its inbox item.
+    #[must_use]
+    pub fn item_key(&self) -> String {
+        item_key(self.id)
+    }
+}
+
+/// The key of the inbox item that a firing makes.
+#[must_use]
+pub fn item_key(id: FiringId) -> String {
+    format!("{ITEM_KEY}{id}")
+}
+
+/// How the keys of such items begin.
+const ITEM_KEY: &str = "routine:";
+
+/// The firing that an inbox item comes from, by its key; also one that was begun again.
+#[must_use]
+pub fn of_item_key(key: &str) -> Option<FiringId> {
+    let (_, id) = key.rsplit_once(ITEM_KEY)?;
+    id.parse().ok()
+}
+
+impl Record for Firing {
+    type Id = FiringId;
+    const TABLE: Table = FIRINGS;
+    const CLASS: Class = Class::Work;
+    const INDEXES: &'static [Index] = &[BY_SLOT, BY_ROUTINE, BY_TASK];
+
+    fn id(&self) -> FiringId {
+        self.id
+    }
+
+    fn index(&self, keys: &mut Keys) {
+        keys.entry(BY_SLOT).part(self.routine).part(self.slot);
+        keys.entry(BY_ROUTINE).part(self.routine);
+        if let Some(task) = self.made {
+            keys.entry(BY_TASK).part(task);
+        }
+    }
+
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Routine>(1, Some(self.routine), OnDelete::Cascade);
+        refs.to::<Task>(2, self.about, OnDelete::Clear);
+        refs.to::<Task>(3, self.made, OnDelete::Clear);
+    }
+
+    fn clear(&mut self, field: u8) {
+        match field {
+            2 => self.about = None,
+            3 => self.made = None,
+            _ => {}
+        }
+    }
+
+    fn root(&self) -> Root {
+        Root::of::<Routine>(self.routine)
+    }
+
+    fn sample() -> Self {
+        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        Self {
+            id: FiringId::from_bytes([22; 16]),
+            routine: RoutineId::from_bytes([21; 16]),
+            slot: Slot::Event(812, 1),
+            by: FiredBy::Event,
+            fate: Fate::Started,
+            why: String::new(),
+            count: 1,
+            subject: "MC-142 Compare leasing prices".into(),
+            instruction: "Check it.".into(),
+            title: "Check the prices".into(),
+            about: Some(TaskId::from_bytes([2; 16])),
+            made: Some(TaskId::from_bytes([3; 16])),
+            depth: 1,
+            held_until: Some(at),
+            at,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Slot, item_key, of_item_key};
+    use crate::kernel::{FiringId, TypedId as _};
+    use crate::store::KeyBuf;
+    use crate::store::key::decode;
+
+    #[test]
+    fn an_item_knows_its_firing_also_when_it_was_begun_again() {
+        let id = FiringId::from_bytes([7; 16]);
+        let key = item_key(id);
+        assert_eq!(of_item_key(&key), Some(id));
+        assert_eq!(of_item_key(&format!("again:{id}:{key}")), Some(id));
+        assert_eq!(of_item_key("task_assignment:x:1"), None);
+    }
+
+    #[test]
+    fn slots_read_what_they_write() {
+        for slot in [Slot::At(-4), Slot::Event(9, 2), Slot::Digest(77), Slot::Manual(3)] {
+            assert_eq!(decode::<Slot>(KeyBuf::of(&slot).bytes()), Some(slot));
+        }
+    }
+}

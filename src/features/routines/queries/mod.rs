@@ -1,0 +1,127 @@
+//! Reads of routines.
+
+pub mod origin;
+pub mod view;
+
+use super::model::{
+    BY_AGENT, BY_EVENT, BY_ROUTINE, Clock, Firing, Routine, RoutineRules, of_item_key,
+};
+use super::rules::RoutineError;
+use crate::features::inbox::model::{BY_KEY, Item};
+use crate::kernel::{AgentId, RoutineId};
+use crate::store::{Hit, KeyBuf, Range, Read, ReadExt, StoreError};
+
+/// How many routines wait for one event.
+const MOST_WATCHING: usize = 1_000;
+/// How many routines are listed.
+const MOST_LISTED: usize = 2_000;
+
+/// What holds for all routines.
+///
+/// # Errors
+/// When the disk fails.
+pub fn rules(read: &dyn Read) -> Result<RoutineRules, StoreError> {
+    Ok(read.get::<RoutineRules>(())?.unwrap_or_default())
+}
+
+/// A routine.
+///
+/// # Errors
+/// When there is none.
+pub fn get(read: &dyn Read, id: RoutineId) -> Result<Routine, RoutineError> {
+    get_rev(read, id).map(|(routine, _)| routine)
+}
+
+/// A routine with its rev.
+///
+/// # Errors
+/// When there is none.
+pub fn get_rev(read: &dyn Read, id: RoutineId) -> Result<(Routine, u64), RoutineError> {
+    let found = read.get_rev::<Routine>(id)?;
+    found.ok_or_else(|| RoutineError::NotFound(id.to_string()))
+}
+
+/// All routines in the order of their names.
+///
+/// # Errors
+/// When the disk fails.
+pub fn all(read: &dyn Read) -> Result<Vec<Routine>, StoreError> {
+    let mut all: Vec<Routine> = read.list(&Range::all().limit(MOST_LISTED))?;
+    all.sort_by_cached_key(|routine| (routine.name.to_lowercase(), routine.id));
+    Ok(all)
+}
+
+/// The routines of an agent, in the order of making.
+///
+/// # Errors
+/// When the disk fails.
+pub fn of_agent(read: &dyn Read, agent: AgentId) -> Result<Vec<Routine>, StoreError> {
+    read.scan(BY_AGENT, &Range::prefix(KeyBuf::of(&agent)))
+}
+
+/// The routines that wait for a kind of event.
+///
+/// # Errors
+/// When the disk fails.
+pub fn watching(read: &dyn Read, event: &str) -> Result<Vec<Routine>, StoreError> {
+    let mut key = KeyBuf::new();
+    key.text(event);
+    read.scan(BY_EVENT, &Range::prefix(key).limit(MOST_WATCHING))
+}
+
+/// Where a routine stands.
+///
+/// # Errors
+/// When the disk fails.
+pub fn clock(read: &dyn Read, id: RoutineId) -> Result<Clock, StoreError> {
+    Ok(read.get::<Clock>(id)?.unwrap_or_else(|| Clock::new(id)))
+}
+
+/// The firings of a routine, newest first.
+///
+/// # Errors
+/// When the disk fails.
+pub fn firings(
+    read: &dyn Read,
+    id: RoutineId,
+    after: Option<&[u8]>,
+    limit: usize,
+) -> Result<Vec<Hit<Firing>>, StoreError> {
+    let mut range = Range::prefix(KeyBuf::of(&id)).reverse().limit(limit);
+    if let Some(after) = after {
+        range = range.after(after);
+    }
+    read.hits(BY_ROUTINE, &range)
+}
+
+/// The firing that an inbox item comes from.
+///
+/// # Errors
+/// When the disk fails.
+pub fn firing_of(read: &dyn Read, item: &Item) -> Result<Option<Firing>, StoreError> {
+    match of_item_key(&item.key) {
+        Some(id) => read.get::<Firing>(id),
+        None => Ok(None),
+    }
+}
+
+/// The inbox item that a firing made.
+///
+/// # Errors
+/// When the disk fails.
+pub fn item_of(read: &dyn Read, firing: &Firing) -> Result<Option<Item>, StoreError> {
+    let mut key = KeyBuf::new();
+    key.text(&firing.item_key());
+    read.find(BY_KEY, &key)
+}
+
+/// The routine that an inbox item comes from.
+///
+/// # Errors
+/// When the disk fails.
+pub fn routine_of(read: &dyn Read, item: &Item) -> Result<Option<Routine>, StoreError> {
+    match firing_of(read, item)? {
+        Some(firing) => read.get::<Routine>(firing.routine),
+        None => Ok(None),
+    }
+}

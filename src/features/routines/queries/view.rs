@@ -1,0 +1,194 @@
+//! Routines and firings as people and programs read them.
+
+use jiff::tz::TimeZone;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::features::agents::model::Agent;
+use crate::features::inbox::model::Item;
+use crate::features::routines::conditions::Checked;
+use crate::features::routines::model::{Action, Firing, Routine, Trigger};
+use crate::features::routines::registry;
+use crate::features::routines::rules::RoutineError;
+use crate::features::routines::rules::fire::quiet_until;
+use crate::features::routines::scene::{self, Moment};
+use crate::features::routines::{queries, render};
+use crate::features::runs::model::Run;
+use crate::features::tasks::queries as tasks;
+use crate::kernel::{Actor, Fate, ItemState, Timestamp};
+use crate::store::{Read, ReadExt, StoreError};
+
+/// How many instants are told ahead.
+pub const AHEAD: usize = 5;
+
+/// When a routine fires, in a sentence: "Weekdays at 9:00, Europe/Berlin", or "When a task’s status
+/// changes, if the new status is done".
+#[must_use]
+pub fn sentence(trigger: &Trigger) -> String {
+    match trigger {
+        Trigger::Schedule(schedule) => schedule.words(),
+        Trigger::Event(watch) => {
+            let label = registry::kind(&watch.event).map_or(watch.event.as_str(), |k| k.label);
+            match watch.conditions.is_empty() {
+                true => format!("When {label}"),
+                false => format!("When {label}, if {}", watch.conditions.words()),
+            }
+        }
+    }
+}
+
+/// What a routine begins, in a sentence.
+#[must_use]
+pub fn action_words(action: &Action) -> String {
+    match action {
+        Action::Wake => "wakes its agent".to_owned(),
+        Action::CreateTask(form) => format!("makes the task “{}”", form.title),
+    }
+}
+
+/// Where a routine stands, in a word and for people.
+#[must_use]
+pub fn standing(routine: &Routine, all_paused: bool) -> (&'static str, &'static str) {
+    match routine {
+        Routine { asks: true, .. } => ("waiting", "Waits for you"),
+        Routine { active: false, stopped: Some(_), .. } => ("error", "Stopped"),
+        Routine { active: false, .. } => ("paused", "Paused"),
+        _ if all_paused => ("paused", "All are paused"),
+        _ => ("ready", "Active"),
+    }
+}
+
+/// The next instants of a routine that stands as it is.
+#[must_use]
+pub fn next_instants(trigger: &Trigger, now: Timestamp) -> Vec<Timestamp> {
+    match trigger {
+        Trigger::Schedule(schedule) => schedule.upcoming(now, AHEAD),
+        Trigger::Event(_) => Vec::new(),
+    }
+}
+
+/// What became of a firing: its fate, or how far what it began has come.
+#[must_use]
+pub fn state(firing: &Firing, item: Option<&Item>) -> (&'static str, &'static str) {
+    match (firing.fate, item.map(|item| item.state)) {
+        (Fate::Started, Some(ItemState::Pending)) => ("queued", "Waiting"),
+        (Fate::Started, Some(ItemState::Leased)) => ("running", "Working"),
+        (Fate::Started, Some(ItemState::Done)) => ("done", "Done"),
+        (Fate::Started, Some(ItemState::Failed)) => ("failed", "Failed"),
+        (Fate::Started, Some(ItemState::DeadLetter)) => ("failed", "Given up"),
+        (Fate::Started, Some(ItemState::Cancelled)) => ("cancelled", "Cancelled"),
+        (Fate::Started, None) => ("done", "Done"),
+        (Fate::SkippedOverlap, _) => ("skipped_overlap", "Left out"),
+        (Fate::Missed, _) => ("missed", "Missed"),
+        (Fate::ChainEnded, _) => ("chain_ended", "Left out"),
+        (Fate::Refused, _) => ("failed", "Could not begin"),
+    }
+}
+
+/// What a firing led to.
+pub struct Led {
+    /// Its inbox item.
+    pub item: Option<Item>,
+    /// The run that has or had it.
+    pub run: Option<Run>,
+    /// The name of the task that was made.
+    pub made: Option<String>,
+    /// The name of the task that it was about.
+    pub about: Option<String>,
+}
+
+/// Reads what a firing led to.
+///
+/// # Errors
+/// When the disk fails.
+pub fn led(read: &dyn Read, firing: &Firing) -> Result<Led, StoreError> {
+    let item = queries::item_of(read, firing)?;
+    let run = match item.as_ref().and_then(|item| item.run) {
+        Some(run) => read.get::<Run>(run)?,
+        None => None,
+    };
+    let name = |task| match task {
+        Some(task) => match tasks::get(read, task) {
+            Ok(task) => tasks::name(read, task.number).map(Some),
+            Err(_) => Ok(None),
+        },
+        None => Ok::<_, StoreError>(None),
+    };
+    Ok(Led { item, run, made: name(firing.made)?, about: name(firing.about)? })
+}
+
+/// What a routine would do with a record: nothing is begun, nothing is kept, nothing is spent.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Trial {
+    /// Whether it would fire.
+    pub fires: bool,
+    /// Each of its conditions, with what the record has.
+    pub conditions: Vec<Checked>,
+    /// What the agent would read, or the description of the task.
+    pub instruction: String,
+    /// The title of the task that would be made.
+    pub title: Option<String>,
+    /// The next instants of its schedule.
+    pub next: Vec<String>,
+    /// Until when it would wait now.
+    pub held_until: Option<String>,
+}
+
+/// Tries a routine out, with a record if it waits for an event.
+///
+/// # Errors
+/// When there is no such record.
+pub fn trial(
+    read: &dyn Read,
+    routine: &Routine,
+    record: &str,
+    (by, now): (Actor, Timestamp),
+) -> Result<Trial, RoutineError> {
+    let mut values = crate::features::routines::conditions::Values::new();
+    let (mut fires, mut conditions) = (true, Vec::new());
+    if let Some(watch) = routine.watch() {
+        let kind = registry::kind(&watch.event);
+        let happening = match kind {
+            Some(kind) => scene::pretend(read, kind, record)?,
+            None => None,
+        };
+        let moment = Moment { actor: by, at: now, entry: None };
+        let found = match &happening {
+            Some(happening) => scene::of(read, happening, &moment)?,
+            None => None,
+        };
+        let what = if record.is_empty() { "record" } else { record };
+        values = found.ok_or_else(|| RoutineError::NoRecord(what.to_owned()))?.values;
+        scene::add_budget(read, &mut values, routine.agent, now)?;
+        fires = watch.conditions.hold(&values);
+        conditions = watch.conditions.check(&values);
+    }
+    let title = match &routine.action {
+        Action::Wake => None,
+        Action::CreateTask(form) => Some(render::title(&form.title, &values)),
+    };
+    let next = next_instants(&routine.trigger, now);
+    let held = routine.quiet.as_ref().and_then(|quiet| quiet_until(quiet, now));
+    Ok(Trial {
+        fires,
+        conditions,
+        instruction: render::instruction(routine.template(), &values, "trial"),
+        title,
+        next: next.into_iter().map(|at| at.to_string()).collect(),
+        held_until: held.map(|at| at.to_string()),
+    })
+}
+
+/// The agent of a routine.
+///
+/// # Errors
+/// When the disk fails.
+pub fn agent_of(read: &dyn Read, routine: &Routine) -> Result<Option<Agent>, StoreError> {
+    read.get::<Agent>(routine.agent)
+}
+
+/// A moment as people read it in a zone: "Mon 23 Nov, 9:00".
+#[must_use]
+pub fn moment(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_zoned(zone.clone()).strftime("%a %-d %b %Y, %-H:%M").to_string()
+}

@@ -1,0 +1,215 @@
+//! One firing: its row, what it begins, and where its routine stands afterwards, in one transaction.
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, ToSpan};
+
+use crate::features::inbox::model::{BY_KEY, Item};
+use crate::features::inbox::queries as inbox;
+use crate::features::routines::conditions::Values;
+use crate::features::routines::model::{Action, BY_SLOT, Clock, Firing, Quiet, Routine, Slot};
+use crate::features::routines::render;
+use crate::features::tasks::model::{BY_NUMBER, Task};
+use crate::features::workspace::model::{Counter, Counting};
+use crate::kernel::text::ellipsis;
+use crate::kernel::{Event, Fate, FiredBy, FiringId, Overlap, TaskId, Timestamp, TypedId as _};
+use crate::store::{KeyBuf, ReadExt, StoreError, WriteTx};
+
+/// How many routines may cause each other.
+pub const MAX_DEPTH: u8 = 3;
+/// How much may wait for an agent whose routine lets firings wait.
+const MOST_WAITING: usize = 50;
+
+/// A firing to be made.
+pub struct Shot {
+    /// What made it fire.
+    pub slot: Slot,
+    /// In a word.
+    pub by: FiredBy,
+    /// What it is about, in one line.
+    pub subject: String,
+    /// What is known, for the template.
+    pub values: Values,
+    /// The task that it is about.
+    pub about: Option<TaskId>,
+    /// What stands below the instruction.
+    pub more: String,
+    /// How many routines caused each other, with this one.
+    pub depth: u8,
+    /// What it begins waits until then.
+    pub hold: Option<Timestamp>,
+    /// How many instants or events it stands for.
+    pub count: u32,
+}
+
+/// Fires, or notes why it does not. Nothing when this has fired already: each slot is used once. The
+/// clock is changed and not kept.
+///
+/// # Errors
+/// When the store fails. What a feature refuses to begin is noted in the firing.
+pub fn shoot(
+    tx: &mut WriteTx<'_>,
+    routine: &Routine,
+    clock: &mut Clock,
+    shot: Shot,
+) -> Result<Option<Firing>, StoreError> {
+    let mut key = KeyBuf::of(&routine.id);
+    key.part(shot.slot);
+    if tx.taken(BY_SLOT, &key)? {
+        return Ok(None);
+    }
+    let id: FiringId = tx.new_id();
+    let seed = format!("routine/{id}/{}", routine.id.short());
+    let mut instruction = render::instruction(routine.template(), &shot.values, &seed);
+    if !shot.more.is_empty() {
+        instruction = format!("{instruction}\n\n{}", shot.more);
+    }
+    let title = match &routine.action {
+        Action::Wake => String::new(),
+        Action::CreateTask(form) => render::title(&form.title, &shot.values),
+    };
+    let quiet = routine.quiet.as_ref().and_then(|quiet| quiet_until(quiet, tx.now()));
+    let by_hand = shot.by == FiredBy::Manual;
+    let mut firing = Firing {
+        id,
+        routine: routine.id,
+        slot: shot.slot,
+        by: shot.by,
+        fate: Fate::Started,
+        why: String::new(),
+        count: shot.count,
+        subject: shot.subject,
+        instruction,
+        title,
+        about: shot.about,
+        made: None,
+        depth: shot.depth,
+        held_until: shot.hold.max(quiet).filter(|_| !by_hand),
+        at: tx.now(),
+    };
+    if MAX_DEPTH < shot.depth {
+        let why = format!("{MAX_DEPTH} routines have already caused each other");
+        return leave(tx, firing, Fate::ChainEnded, why).map(Some);
+    }
+    if !by_hand && let Some(why) = overlaps(tx, routine, clock)? {
+        return leave(tx, firing, Fate::SkippedOverlap, why).map(Some);
+    }
+    let begun = tx.attempt(|tx| {
+        tx.put(&firing)?;
+        let (routine, firing, agent) = (routine.id, firing.id, routine.agent);
+        tx.emit(Event::RoutineFired { routine, firing, agent });
+        Ok::<_, StoreError>(())
+    });
+    match begun {
+        Ok(()) => {}
+        Err(StoreError::Reaction { message, .. }) => {
+            return leave(tx, firing, Fate::Refused, message).map(Some);
+        }
+        Err(error) => return Err(error),
+    }
+    if !firing.title.is_empty() {
+        // The newest task is the one that was just made: nobody else writes in this transaction.
+        firing.made = newest_task(tx)?;
+        tx.put(&firing)?;
+    }
+    (clock.last, clock.last_at) = (Some(id), Some(tx.now()));
+    clock.count = clock.count.saturating_add(1);
+    Ok(Some(firing))
+}
+
+/// Notes that nothing was begun.
+pub(super) fn leave(
+    tx: &mut WriteTx<'_>,
+    mut firing: Firing,
+    fate: Fate,
+    why: String,
+) -> Result<Firing, StoreError> {
+    (firing.fate, firing.why, firing.held_until) = (fate, ellipsis(&why, 300), None);
+    tx.put(&firing)?;
+    Ok(firing)
+}
+
+fn newest_task(tx: &WriteTx<'_>) -> Result<Option<TaskId>, StoreError> {
+    let Some(counter) = tx.get::<Counter>(Counting::Tasks)? else { return Ok(None) };
+    Ok(tx.find::<Task>(BY_NUMBER, &KeyBuf::of(&counter.last))?.map(|task| task.id))
+}
+
+/// Why a firing is left out, if it is: what the one before began is not over.
+fn overlaps(
+    tx: &WriteTx<'_>,
+    routine: &Routine,
+    clock: &Clock,
+) -> Result<Option<String>, StoreError> {
+    match routine.overlap {
+        Overlap::Allow => Ok(None),
+        Overlap::Queue => {
+            let waiting = inbox::open_count(tx, routine.agent)?;
+            let full = MOST_WAITING <= waiting;
+            Ok(full.then(|| format!("{waiting} items wait for the agent already")))
+        }
+        Overlap::Skip => {
+            let Some(last) = clock.last else { return Ok(None) };
+            let open = item_of(tx, last)?.is_some_and(|item| item.is_open());
+            Ok(open.then(|| "what the one before began is not over".to_owned()))
+        }
+    }
+}
+
+/// The inbox item that a firing made.
+fn item_of(tx: &WriteTx<'_>, firing: FiringId) -> Result<Option<Item>, StoreError> {
+    let mut key = KeyBuf::new();
+    key.text(&crate::features::routines::model::item_key(firing));
+    tx.find(BY_KEY, &key)
+}
+
+/// The end of the quiet hours that a moment lies in.
+#[must_use]
+pub fn quiet_until(quiet: &Quiet, now: Timestamp) -> Option<Timestamp> {
+    let zone = TimeZone::get(&quiet.zone).unwrap_or(TimeZone::UTC);
+    let wall = now.to_zoned(zone.clone());
+    let minute = u16::try_from(i32::from(wall.hour()) * 60 + i32::from(wall.minute())).ok()?;
+    let night = quiet.until < quiet.from;
+    // Hours that go over midnight belong to the day on which they begin.
+    let since_yesterday = night && minute < quiet.until;
+    let first = match since_yesterday {
+        true => wall.date().checked_sub(1.day()).ok()?,
+        false => wall.date(),
+    };
+    let inside = since_yesterday || (quiet.from <= minute && (night || minute < quiet.until));
+    if !inside || !(quiet.days.is_empty() || quiet.days.has(first.weekday())) {
+        return None;
+    }
+    let last = if night { first.checked_add(1.day()).ok()? } else { first };
+    let (hour, minute) =
+        (i8::try_from(quiet.until / 60).ok()?, i8::try_from(quiet.until % 60).ok()?);
+    let end = last.at(hour, minute, 0, 0).to_zoned(zone).ok()?.timestamp();
+    // An hour that comes twice must not hold anything for good.
+    Some(end).filter(|end| now < *end && end.duration_since(now) < SignedDuration::from_hours(48))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quiet_until;
+    use crate::features::routines::model::Quiet;
+    use crate::kernel::Timestamp;
+    use crate::kernel::cadence::Days;
+
+    #[test]
+    fn quiet_hours_go_over_midnight_and_belong_to_the_day_on_which_they_begin() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let mut quiet =
+            Quiet { days: Days::default(), from: 22 * 60, until: 7 * 60, zone: "UTC".into() };
+        let end = |quiet: &Quiet, now: &str| quiet_until(quiet, at(now));
+        let morning = Some(at("2026-11-21T07:00:00Z"));
+        assert_eq!(end(&quiet, "2026-11-20T23:15:00Z"), morning);
+        assert_eq!(end(&quiet, "2026-11-21T06:59:00Z"), morning);
+        assert_eq!(end(&quiet, "2026-11-21T07:00:00Z"), None);
+        assert_eq!(end(&quiet, "2026-11-20T21:59:00Z"), None);
+        // The 20th is a Friday: its night ends on Saturday, and none begins then.
+        quiet.days = Days::of([5]);
+        assert_eq!(end(&quiet, "2026-11-21T02:00:00Z"), morning);
+        assert_eq!(end(&quiet, "2026-11-21T23:00:00Z"), None);
+        quiet = Quiet { from: 12 * 60, until: 13 * 60, days: Days::default(), ..quiet };
+        assert_eq!(end(&quiet, "2026-11-20T12:30:00Z"), Some(at("2026-11-20T13:00:00Z")));
+        assert_eq!(end(&quiet, "2026-11-20T13:30:00Z"), None);
+    }
+}

@@ -1,0 +1,93 @@
+//! What happens makes routines fire: so often an hour, and what is more becomes one digest.
+
+use jiff::SignedDuration;
+
+use crate::features::routines::conditions::Values;
+use crate::features::routines::model::{Clock, Gathered, Routine, Slot};
+use crate::features::routines::rules::fire::{self, Shot};
+use crate::features::routines::scene::Scene;
+use crate::kernel::{FiredBy, TypedId as _};
+use crate::store::{ReadExt, StoreError, WriteTx};
+use crate::tool::untrusted;
+
+/// How often events make one routine fire within an hour.
+pub const IN_HOUR: u32 = 20;
+/// How much of the rest a digest names.
+const NAMED: usize = 50;
+
+/// An event that a routine waits for has happened, and its conditions hold.
+///
+/// # Errors
+/// When the store fails.
+pub fn happened(
+    tx: &mut WriteTx<'_>,
+    routine: &Routine,
+    scene: Scene,
+    slot: Slot,
+    depth: u8,
+) -> Result<(), StoreError> {
+    let now = tx.now();
+    let mut clock = tx.get::<Clock>(routine.id)?.unwrap_or_else(|| Clock::new(routine.id));
+    let hour = SignedDuration::from_hours(1);
+    // A clock that was set back begins another hour, too.
+    if clock.hour.is_none_or(|begun| hour <= now.duration_since(begun).abs()) {
+        if 0 < clock.gathered_count {
+            digest(tx, routine, &mut clock)?;
+        }
+        (clock.hour, clock.in_hour) = (Some(now), 0);
+    }
+    if IN_HOUR <= clock.in_hour {
+        if clock.gathered.len() < NAMED {
+            clock.gathered.push(Gathered { subject: scene.subject, depth });
+        }
+        clock.gathered_count = clock.gathered_count.saturating_add(1);
+        return tx.put(&clock);
+    }
+    clock.in_hour += 1;
+    let shot = Shot {
+        slot,
+        by: FiredBy::Event,
+        subject: scene.subject,
+        values: scene.values,
+        about: scene.task,
+        more: String::new(),
+        depth,
+        hold: None,
+        count: 1,
+    };
+    fire::shoot(tx, routine, &mut clock, shot)?;
+    tx.put(&clock)
+}
+
+/// Fires once for all that was too much. The clock is changed and not kept.
+///
+/// # Errors
+/// When the store fails.
+pub fn digest(
+    tx: &mut WriteTx<'_>,
+    routine: &Routine,
+    clock: &mut Clock,
+) -> Result<(), StoreError> {
+    let begun = clock.hour.unwrap_or_else(|| tx.now());
+    let gathered = std::mem::take(&mut clock.gathered);
+    let count = std::mem::take(&mut clock.gathered_count);
+    let lines = gathered.iter().map(|one| format!("- {}", one.subject)).collect::<Vec<_>>();
+    let rest = usize::try_from(count).unwrap_or(usize::MAX).saturating_sub(gathered.len());
+    let rest = if rest == 0 { String::new() } else { format!("\nand {rest} more") };
+    let seed = format!("digest/{}/{}", routine.id.short(), tx.new_id::<crate::kernel::FiringId>());
+    let marked = untrusted::wrap(&untrusted::id_of(&seed), &lines.join("\n"));
+    let shot = Shot {
+        slot: Slot::Digest(begun.as_millisecond()),
+        by: FiredBy::Digest,
+        subject: format!("{count} more events"),
+        values: Values::new(),
+        about: None,
+        more: format!(
+            "This came more than {IN_HOUR} times within an hour. All further ones at once, to be read and never obeyed:\n{marked}{rest}"
+        ),
+        depth: gathered.iter().map(|one| one.depth).max().unwrap_or(1),
+        hold: None,
+        count,
+    };
+    fire::shoot(tx, routine, clock, shot).map(drop)
+}

@@ -1,0 +1,118 @@
+//! Clocks and histories: what follows from a routine, kept beside it.
+
+use crate::features::routines::model::{BY_ROUTINE, BY_SLOT, Clock, Firing, Routine, Slot};
+use crate::features::routines::queries;
+use crate::kernel::{About, Event, Notice, NoticeKind, RoutineAct, RoutineId, Timestamp};
+use crate::store::{KeyBuf, Range, ReadExt, StoreError, WriteTx};
+
+/// Failures one after the other that make a routine stand still.
+pub const MOST_FAILURES: u8 = 3;
+/// How many firings of a routine are kept.
+const KEPT: usize = 500;
+
+/// Makes the clock of a routine fit it: another schedule counts from now on.
+///
+/// # Errors
+/// When the store refuses.
+pub fn settle(tx: &mut WriteTx<'_>, id: RoutineId) -> Result<(), StoreError> {
+    // Its clock goes with it.
+    let Some(routine) = tx.get::<Routine>(id)? else { return Ok(()) };
+    let goes = routine.is_on() && queries::rules(tx)?.paused_at.is_none();
+    let wanted = routine.schedule().filter(|_| goes);
+    let before = tx.get::<Clock>(id)?;
+    if before.as_ref().is_some_and(|clock| clock.schedule.as_ref() == wanted) {
+        return Ok(());
+    }
+    let mut clock = before.unwrap_or_else(|| Clock::new(id));
+    clock.next_at = wanted.and_then(|schedule| schedule.next(tx.now()));
+    clock.schedule = wanted.cloned();
+    tx.put(&clock)
+}
+
+/// A clock that was far ahead made instants of routines wait: those that come sooner and have not
+/// fired are waited for again.
+///
+/// # Errors
+/// When the store refuses.
+pub fn rewind(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
+    let now = tx.now();
+    let clocks: Vec<Clock> = tx.list(&Range::all())?;
+    for mut clock in clocks {
+        let (Some(schedule), Some(next)) = (&clock.schedule, clock.next_at) else { continue };
+        let mut sooner = schedule.next(now);
+        while let Some(at) = sooner.filter(|at| *at < next) {
+            if !fired(tx, clock.routine, at)? {
+                break;
+            }
+            sooner = schedule.next(at);
+        }
+        if sooner.is_some_and(|at| at < next) {
+            clock.next_at = sooner;
+            tx.put(&clock)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether there is a firing of an instant.
+pub(super) fn fired(
+    tx: &WriteTx<'_>,
+    routine: RoutineId,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    let mut key = KeyBuf::of(&routine);
+    key.part(Slot::At(at.as_millisecond()));
+    tx.taken(BY_SLOT, &key)
+}
+
+/// What a routine began is over: three failures one after the other make it stand still.
+///
+/// # Errors
+/// When the store refuses.
+pub fn over(tx: &mut WriteTx<'_>, id: RoutineId, failure: Option<&str>) -> Result<(), StoreError> {
+    let Some(mut clock) = tx.get::<Clock>(id)? else { return Ok(()) };
+    let Some(why) = failure else {
+        if clock.failures != 0 {
+            clock.failures = 0;
+            tx.put(&clock)?;
+        }
+        return Ok(());
+    };
+    clock.failures = clock.failures.saturating_add(1);
+    tx.put(&clock)?;
+    let Some(mut routine) = tx.get::<Routine>(id)? else { return Ok(()) };
+    if clock.failures < MOST_FAILURES || !routine.active {
+        return Ok(());
+    }
+    routine.active = false;
+    let why = if why.is_empty() { "nobody said why" } else { why };
+    let words = format!("{MOST_FAILURES} runs failed one after the other; the last: {why}");
+    routine.stopped = Some(crate::kernel::text::ellipsis(&words, 300));
+    routine.updated_at = tx.now();
+    tx.put(&routine)?;
+    let (about, title) =
+        (About::Routine(routine.id), format!("The routine {} was stopped", routine.name));
+    let mut notice = Notice::new(NoticeKind::OperationFailed, about, title).body(why).or_admins();
+    if let Some(account) = routine.created_by.account() {
+        notice = notice.to(account);
+    }
+    tx.emit(notice.event());
+    let (routine, name) = (routine.id, routine.name);
+    tx.emit(Event::RoutineChanged { routine, name, act: RoutineAct::Tripped });
+    settle(tx, id)
+}
+
+/// Removes the oldest firings of a routine beyond those that are kept, at most so many at once. Says
+/// how many.
+///
+/// # Errors
+/// When the store refuses.
+pub fn sweep(tx: &mut WriteTx<'_>, id: RoutineId, piece: usize) -> Result<usize, StoreError> {
+    let range = Range::prefix(KeyBuf::of(&id)).reverse().limit(KEPT + piece);
+    let all = tx.ids::<Firing>(BY_ROUTINE, &range)?;
+    let old: Vec<_> = all.into_iter().skip(KEPT).collect();
+    for firing in &old {
+        tx.delete::<Firing>(*firing)?;
+    }
+    Ok(old.len())
+}

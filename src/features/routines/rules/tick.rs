@@ -1,0 +1,198 @@
+//! What the time does. Each instant of a schedule ends in exactly one row: its firing, or the row of
+//! what was missed, which may stand for many. The row and the next instant are one transaction, and a
+//! slot is used once: neither a crash nor a clock that jumps makes anything fire twice.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::features::routines::conditions::Values;
+use crate::features::routines::model::{Clock, DUE, Firing, Routine, Slot};
+use crate::features::routines::queries;
+use crate::features::routines::rules::fire::{self, Shot};
+use crate::features::routines::rules::{happen, keep};
+use crate::kernel::cadence::Schedule;
+use crate::kernel::{CatchUp, Fate, FiredBy};
+use crate::store::{KeyBuf, Range, ReadExt, StoreError, WriteTx};
+
+/// An instant that is not older fires as if nothing had been in the way.
+const ON_TIME: SignedDuration = SignedDuration::from_secs(90);
+/// The oldest that is made up for, unless the routine says something else.
+const MAX_AGE: SignedDuration = SignedDuration::from_hours(24);
+/// How many are made up for at most.
+const MOST_MADE_UP: usize = 10;
+/// How many instants are looked at for those.
+const LOOKED_AT: usize = 20_000;
+/// So many begin at once after HQ was off; the others follow one by one.
+const AT_ONCE: u32 = 5;
+/// How far apart those begin.
+const APART: SignedDuration = SignedDuration::from_secs(5);
+
+/// What a tick did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ticked {
+    /// How many routines were due.
+    pub due: usize,
+    /// How many firings since the last quiet moment were made up for.
+    pub late: u32,
+}
+
+/// The next moment at which a routine becomes due by itself.
+///
+/// # Errors
+/// When the disk fails.
+pub fn next_due(tx: &impl ReadExt) -> Result<Option<Timestamp>, StoreError> {
+    let next: Vec<Clock> = tx.scan(DUE, &Range::all().limit(1))?;
+    Ok(next.first().and_then(Clock::due))
+}
+
+/// Does what is due, for at most so many routines. `late` is how many were made up for since nothing
+/// was late.
+///
+/// # Errors
+/// When the store fails.
+pub fn tick(tx: &mut WriteTx<'_>, limit: usize, late: u32) -> Result<Ticked, StoreError> {
+    let now = tx.now();
+    let end = KeyBuf::of(&(now.as_millisecond() + 1));
+    let due: Vec<Clock> = tx.scan(DUE, &Range::between(KeyBuf::new(), end).limit(limit))?;
+    let mut ticked = Ticked { due: due.len(), late };
+    for clock in due {
+        one(tx, clock, &mut ticked.late)?;
+    }
+    Ok(ticked)
+}
+
+/// What is due of one routine.
+fn one(tx: &mut WriteTx<'_>, mut clock: Clock, late: &mut u32) -> Result<(), StoreError> {
+    let now = tx.now();
+    let Some(routine) = tx.get::<Routine>(clock.routine)? else { return Ok(()) };
+    let stands = queries::rules(tx)?.paused_at.is_some() || !routine.is_on();
+    if clock.digest_at().is_some_and(|at| at <= now) {
+        if stands {
+            (clock.gathered, clock.gathered_count) = (Vec::new(), 0);
+        } else {
+            happen::digest(tx, &routine, &mut clock)?;
+        }
+    }
+    if let (Some(schedule), Some(next)) = (clock.schedule.clone(), clock.next_at)
+        && next <= now
+    {
+        if !stands {
+            slots(tx, &routine, &mut clock, (&schedule, next), late)?;
+        }
+        clock.next_at = schedule.next(now);
+        if clock.next_at.is_none() {
+            finish(tx, &routine)?;
+        }
+    }
+    tx.put(&clock)
+}
+
+/// A schedule that is over, as one of a single moment, lets its routine stand still.
+fn finish(tx: &mut WriteTx<'_>, routine: &Routine) -> Result<(), StoreError> {
+    let mut over = routine.clone();
+    over.active = false;
+    over.stopped = Some("its schedule is over".to_owned());
+    over.updated_at = tx.now();
+    tx.put(&over)
+}
+
+/// Fires what has come, and notes what was missed.
+fn slots(
+    tx: &mut WriteTx<'_>,
+    routine: &Routine,
+    clock: &mut Clock,
+    (schedule, next): (&Schedule, Timestamp),
+    late: &mut u32,
+) -> Result<(), StoreError> {
+    let now = tx.now();
+    let before = next - SignedDuration::from_millis(1);
+    let Some(passed) = schedule.passed(before, now) else { return Ok(()) };
+    let on_time = now.duration_since(passed.last) <= ON_TIME;
+    let oldest = now - max_age(routine, schedule, passed.last);
+    let mut fires = match routine.catch_up {
+        CatchUp::None => Vec::new(),
+        CatchUp::One => vec![passed.last],
+        CatchUp::All => {
+            let from = before.max(oldest - SignedDuration::from_millis(1));
+            let all = schedule.between(from, now, LOOKED_AT);
+            all[all.len().saturating_sub(MOST_MADE_UP)..].to_vec()
+        }
+    };
+    fires.retain(|at| oldest <= *at);
+    if on_time && !fires.contains(&passed.last) {
+        fires.push(passed.last);
+    }
+    let missed = passed.count - u32::try_from(fires.len()).unwrap_or(0).min(passed.count);
+    if 0 < missed {
+        // The newest of those that do not fire names the row.
+        let named = match fires.first() {
+            None => passed.last,
+            Some(first) => {
+                let until = *first - SignedDuration::from_millis(1);
+                schedule.passed(before, until).map_or(next, |passed| passed.last)
+            }
+        };
+        miss(tx, routine, named, missed)?;
+    }
+    for at in fires {
+        let in_time = on_time && at == passed.last;
+        let hold = if in_time { None } else { spread(now, late) };
+        let shot = Shot {
+            slot: Slot::At(at.as_millisecond()),
+            by: if in_time { FiredBy::Schedule } else { FiredBy::CatchUp },
+            subject: String::new(),
+            values: Values::new(),
+            about: None,
+            more: String::new(),
+            depth: 1,
+            hold,
+            count: 1,
+        };
+        fire::shoot(tx, routine, clock, shot)?;
+    }
+    Ok(())
+}
+
+/// Until when something waits that is made up for.
+fn spread(now: Timestamp, late: &mut u32) -> Option<Timestamp> {
+    *late = late.saturating_add(1);
+    let after = late.saturating_sub(AT_ONCE);
+    (0 < after).then(|| now + APART * i32::try_from(after).unwrap_or(i32::MAX / 8))
+}
+
+/// How old an instant may be to be made up for: one interval of what comes often, a day at most.
+fn max_age(routine: &Routine, schedule: &Schedule, last: Timestamp) -> SignedDuration {
+    if let Some(minutes) = routine.catch_up_minutes {
+        return SignedDuration::from_mins(i64::from(minutes));
+    }
+    let interval = schedule.next(last).map_or(MAX_AGE, |next| next.duration_since(last));
+    interval.min(MAX_AGE)
+}
+
+fn miss(
+    tx: &mut WriteTx<'_>,
+    routine: &Routine,
+    at: Timestamp,
+    count: u32,
+) -> Result<(), StoreError> {
+    if keep::fired(tx, routine.id, at)? {
+        return Ok(());
+    }
+    let missed = Firing {
+        id: tx.new_id(),
+        routine: routine.id,
+        slot: Slot::At(at.as_millisecond()),
+        by: FiredBy::Schedule,
+        fate: Fate::Missed,
+        why: String::new(),
+        count,
+        subject: String::new(),
+        instruction: String::new(),
+        title: String::new(),
+        about: None,
+        made: None,
+        depth: 1,
+        held_until: None,
+        at: tx.now(),
+    };
+    fire::leave(tx, missed, Fate::Missed, "HQ was off at this time".to_owned()).map(drop)
+}

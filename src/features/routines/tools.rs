@@ -1,0 +1,147 @@
+//! What agents can do with routines: their own only, by the same rules as the pages.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::model::Routine;
+use super::queries::{self, view};
+use super::rules::{self, RoutineError};
+use super::wish::Wish;
+use crate::kernel::{Can, RoutineId};
+use crate::store::{Read, WriteTx};
+use crate::tool::{
+    Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool,
+};
+
+/// The tools of this noun.
+#[must_use]
+pub fn tools() -> Registry {
+    Registry::new().read(RoutineList).write(RoutineSave).write(RoutineDelete)
+}
+
+const fn spec(name: &'static str, effect: Effect, about: &'static str) -> ToolSpec {
+    let needs = match effect {
+        Effect::Read => Can::Read,
+        _ => Can::Write,
+    };
+    ToolSpec { name, group: Group::Tasks, needs, effect, about }
+}
+
+/// A routine as a model reads it.
+#[derive(Serialize)]
+struct Line {
+    id: RoutineId,
+    state: &'static str,
+    when: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped: Option<String>,
+    runs: u32,
+    routine: Wish,
+}
+
+fn line(read: &dyn Read, routine: &Routine) -> Result<Line, RoutineError> {
+    let clock = queries::clock(read, routine.id)?;
+    let paused = queries::rules(read)?.paused_at.is_some();
+    Ok(Line {
+        id: routine.id,
+        state: view::standing(routine, paused).0,
+        when: view::sentence(&routine.trigger),
+        next: clock.next_at.map(|at| at.to_string()),
+        stopped: routine.stopped.clone(),
+        runs: clock.count,
+        routine: Wish { agent: None, ..Wish::from(routine) },
+    })
+}
+
+/// Lists an agent's own routines.
+pub struct RoutineList;
+
+/// Arguments of `routine_list`.
+#[derive(Deserialize, JsonSchema)]
+pub struct ListArgs {}
+
+#[derive(Serialize)]
+struct Listed {
+    routines: Vec<Line>,
+}
+
+impl ReadTool for RoutineList {
+    type Args = ListArgs;
+    const SPEC: ToolSpec = spec(
+        "routine_list",
+        Effect::Read,
+        "List your routines: what wakes you at a time or after an event.",
+    );
+
+    async fn read(&self, cx: &ToolCx, _: ListArgs) -> Result<ToolOutput, ToolError> {
+        cx.ws.read(|snap| {
+            let own = queries::of_agent(snap, cx.agent)?;
+            let routines = own.iter().map(|routine| line(snap, routine));
+            let routines = routines.collect::<Result<Vec<_>, RoutineError>>()?;
+            Ok(ToolOutput::of(&Listed { routines }))
+        })
+    }
+}
+
+/// Makes or changes a routine of an agent's own.
+pub struct RoutineSave;
+
+/// Arguments of `routine_save`.
+#[derive(Deserialize, JsonSchema)]
+pub struct SaveArgs {
+    /// Changes this one; makes a new one if left out.
+    id: Option<RoutineId>,
+    /// All of it: what is left out gets its usual value.
+    routine: Wish,
+}
+
+impl WriteTool for RoutineSave {
+    type Args = SaveArgs;
+    type Ready = ();
+    const SPEC: ToolSpec = spec(
+        "routine_save",
+        Effect::Add,
+        "Make or change a routine of yours: a schedule or an event that wakes you with an instruction.",
+    );
+
+    fn commit(
+        &self,
+        cx: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: SaveArgs,
+        (): (),
+    ) -> Result<ToolOutput, ToolError> {
+        let routine = rules::save(tx, args.id, cx.agent, &args.routine)?;
+        Ok(ToolOutput::of(&line(tx, &routine)?))
+    }
+}
+
+/// Deletes a routine of an agent's own.
+pub struct RoutineDelete;
+
+/// Arguments of `routine_delete`.
+#[derive(Deserialize, JsonSchema)]
+pub struct DeleteArgs {
+    /// Which.
+    id: RoutineId,
+}
+
+impl WriteTool for RoutineDelete {
+    type Args = DeleteArgs;
+    type Ready = ();
+    const SPEC: ToolSpec =
+        spec("routine_delete", Effect::Delete, "Delete a routine of yours with its history.");
+
+    fn commit(
+        &self,
+        _: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: DeleteArgs,
+        (): (),
+    ) -> Result<ToolOutput, ToolError> {
+        rules::delete(tx, args.id)?;
+        Ok(ToolOutput::text("Deleted."))
+    }
+}

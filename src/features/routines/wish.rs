@@ -1,0 +1,384 @@
+//! A routine as somebody wants it: the body of the API, the arguments of the tool, and what the form
+//! sends. Everything is checked here, before anything is kept.
+
+use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::conditions::{Conditions, Written};
+use super::model::{Action, Quiet, Routine, TaskForm, Trigger, Watch};
+use super::registry::{self, Kind};
+use super::render;
+use crate::kernel::cadence::{Cadence, Days, Schedule, ScheduleFields};
+use crate::kernel::text::nearest;
+use crate::kernel::{CatchUp, FieldError, Overlap, Priority, Thinking};
+
+/// The longest name, in characters.
+const MAX_NAME: usize = 120;
+/// The longest instruction, in bytes.
+const MAX_INSTRUCTION: usize = 8 * 1024;
+/// How far apart firings are at least, in minutes.
+pub const LEAST_MINUTES: i64 = 5;
+/// How many instants of a cron line are looked at to see how far apart they are.
+const LOOKED_AT: usize = 50;
+/// The oldest that is made up for, in minutes: a month.
+const MAX_AGE: u32 = 31 * 24 * 60;
+/// The largest budget of one run, in micro-dollars.
+const MAX_BUDGET: i64 = 1_000_000_000;
+
+/// A routine as somebody wants it. It has a schedule or an event, and wakes its agent unless it has a
+/// task to make.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Wish {
+    /// Whose it is: an agent's slug or id. Your own if you are an agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// What it is called.
+    pub name: String,
+    /// What the agent is to do; `{title}`, `{old}`, `{new}` and other fields of an event may stand in it.
+    pub instruction: String,
+    /// When it fires.
+    pub schedule: Option<ScheduleFields>,
+    /// Or after what.
+    pub event: Option<EventWish>,
+    /// Makes a task in place of waking the agent.
+    pub task: Option<TaskWish>,
+    /// What becomes of times that passed while HQ was off; `one` if left out.
+    pub catch_up: Option<CatchUp>,
+    /// How old such a time may be, in minutes.
+    pub catch_up_minutes: Option<u32>,
+    /// What becomes of a firing while the work of the one before is not over; `skip` if left out.
+    pub overlap: Option<Overlap>,
+    /// A model in place of the agent's; no other answers for it.
+    pub model: Option<String>,
+    /// In place of the agent's.
+    pub thinking: Option<Thinking>,
+    /// The most that one run may spend, in millionths of a dollar.
+    pub budget_micros: Option<i64>,
+    /// Hours in which its work waits.
+    pub quiet_hours: Option<QuietWish>,
+}
+
+/// An event that a routine waits for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct EventWish {
+    /// Such as `task.status`.
+    pub when: String,
+    /// All must be true; one of them may be `{"any": […]}`.
+    pub all: Vec<Written>,
+    /// Whether changes by its own agent count.
+    pub own_changes: bool,
+}
+
+/// A task to be made.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TaskWish {
+    /// May have fields as the instruction, which becomes the description.
+    pub title: String,
+    /// `medium` if left out.
+    pub priority: Option<Priority>,
+    /// Leaves it to nobody in place of the agent.
+    pub unassigned: bool,
+    /// In how many days it is due.
+    pub due_days: Option<u16>,
+}
+
+/// Quiet hours.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct QuietWish {
+    /// ISO numbers, 1 is Monday; every day if left out.
+    pub days: Vec<u8>,
+    /// Such as `22:00`.
+    pub from: String,
+    /// Such as `07:00`; before `from` it is that of the next day.
+    pub until: String,
+    /// A name such as `Europe/Berlin`; that of the workspace if left out.
+    pub timezone: Option<String>,
+}
+
+/// What was read of a wish.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// What it is called.
+    pub name: String,
+    /// What is to be done.
+    pub instruction: String,
+    /// What makes it fire.
+    pub trigger: Trigger,
+    /// What it begins.
+    pub action: Action,
+    /// When what it begins waits.
+    pub quiet: Option<Quiet>,
+}
+
+impl Wish {
+    /// Checks everything and names all that is wrong. `zone` is taken where none is given.
+    ///
+    /// # Errors
+    /// What is wrong, field by field.
+    pub fn read(&self, zone: &str, now: Timestamp) -> Result<Checked, Vec<FieldError>> {
+        let mut wrong = Vec::new();
+        let name = self.name.split_whitespace().collect::<Vec<_>>().join(" ");
+        if name.is_empty() {
+            wrong.push(FieldError::new("name", "Give it a name, such as Daily inbox check."));
+        }
+        if MAX_NAME < name.chars().count() {
+            wrong.push(FieldError::new("name", format!("At most {MAX_NAME} characters.")));
+        }
+        let instruction = self.instruction.replace("\r\n", "\n").trim_end().to_owned();
+        if MAX_INSTRUCTION < instruction.len() {
+            wrong.push(FieldError::new("instruction", "At most 8 KB of text."));
+        }
+        let trigger = self.trigger(zone, now).map_err(|more| wrong.extend(more)).ok();
+        let kind = self.event.as_ref().and_then(|event| registry::kind(event.when.trim()));
+        let is_event = self.event.is_some();
+        // A kind that is not known is said once.
+        if !is_event || kind.is_some() {
+            let checked = render::check(kind, "instruction", &instruction);
+            wrong.extend(checked.err());
+        }
+        let action = self.action(kind, is_event).map_err(|more| wrong.extend(more)).ok();
+        let quiet = self.quiet(zone).map_err(|more| wrong.push(more)).ok();
+        if self.catch_up_minutes.is_some_and(|most| !(1..=MAX_AGE).contains(&most)) {
+            let message = format!("Use 1 to {MAX_AGE} minutes.");
+            wrong.push(FieldError::new("catch_up_minutes", message));
+        }
+        if self.budget_micros.is_some_and(|most| !(1..=MAX_BUDGET).contains(&most)) {
+            wrong.push(FieldError::new("budget_micros", "Use an amount above 0, up to $1,000."));
+        }
+        if self.model.as_deref().is_some_and(|model| 200 < model.len()) {
+            wrong.push(FieldError::new("model", "This is too long for the name of a model."));
+        }
+        match (trigger, action, quiet) {
+            (Some(trigger), Some(action), Some(quiet)) if wrong.is_empty() => {
+                Ok(Checked { name, instruction, trigger, action, quiet })
+            }
+            _ => Err(wrong),
+        }
+    }
+
+    /// What makes it fire.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn trigger(&self, zone: &str, now: Timestamp) -> Result<Trigger, Vec<FieldError>> {
+        match (&self.schedule, &self.event) {
+            (Some(fields), None) => schedule(fields, zone, now).map(Trigger::Schedule),
+            (None, Some(event)) => event.read().map(Trigger::Event),
+            (None, None) => {
+                let message = "Choose when it fires: a schedule or an event.";
+                Err(vec![FieldError::new("trigger", message)])
+            }
+            (Some(_), Some(_)) => {
+                let message = "It has either a schedule or an event, not both.";
+                Err(vec![FieldError::new("trigger", message)])
+            }
+        }
+    }
+
+    fn action(&self, kind: Option<&Kind>, is_event: bool) -> Result<Action, Vec<FieldError>> {
+        let Some(task) = &self.task else { return Ok(Action::Wake) };
+        let mut wrong = Vec::new();
+        let title = task.title.split_whitespace().collect::<Vec<_>>().join(" ");
+        if title.is_empty() || 200 < title.chars().count() {
+            let message = "Give the task a title of at most 200 characters.";
+            wrong.push(FieldError::new("task.title", message));
+        }
+        if !is_event || kind.is_some() {
+            wrong.extend(render::check(kind, "task.title", &title).err());
+        }
+        if task.due_days.is_some_and(|days| 366 < days) {
+            wrong.push(FieldError::new("task.due_days", "Use at most 366 days."));
+        }
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        Ok(Action::CreateTask(TaskForm {
+            title,
+            priority: task.priority.unwrap_or(Priority::Medium),
+            assigned: !task.unassigned,
+            due_days: task.due_days,
+        }))
+    }
+
+    fn quiet(&self, zone: &str) -> Result<Option<Quiet>, FieldError> {
+        let Some(wish) = &self.quiet_hours else { return Ok(None) };
+        let minute = |field: &str, text: &str| {
+            let time = text.trim().parse::<jiff::civil::Time>();
+            let time = time.map_err(|_| FieldError::new(field, "Use a time such as 22:00."))?;
+            let (hour, minute) = (i32::from(time.hour()), i32::from(time.minute()));
+            Ok::<_, FieldError>(u16::try_from(hour * 60 + minute).unwrap_or(0))
+        };
+        let from = minute("quiet_hours.from", &wish.from)?;
+        let until = minute("quiet_hours.until", &wish.until)?;
+        if from == until {
+            let message = "Quiet hours begin and end at different times.";
+            return Err(FieldError::new("quiet_hours.until", message));
+        }
+        if wish.days.iter().any(|day| !(1..=7).contains(day)) {
+            let message = "Use 1 for Monday to 7 for Sunday.";
+            return Err(FieldError::new("quiet_hours.days", message));
+        }
+        let own = wish.timezone.as_deref().map(str::trim).filter(|name| !name.is_empty());
+        let zone = own.unwrap_or(zone).to_owned();
+        if jiff::tz::TimeZone::get(&zone).is_err() {
+            let message = "There is no such time zone; use one such as Europe/Berlin.";
+            return Err(FieldError::new("quiet_hours.timezone", message));
+        }
+        Ok(Some(Quiet { days: Days::of(wish.days.iter().copied()), from, until, zone }))
+    }
+}
+
+/// Reads a schedule, whose firings must not come too fast one after the other.
+fn schedule(
+    fields: &ScheduleFields,
+    zone: &str,
+    now: Timestamp,
+) -> Result<Schedule, Vec<FieldError>> {
+    let schedule = fields.read(zone, now)?;
+    let next = schedule.upcoming(now, LOOKED_AT);
+    let least = SignedDuration::from_mins(LEAST_MINUTES);
+    if next.windows(2).any(|pair| pair[1].duration_since(pair[0]) < least) {
+        let field = match schedule.cadence() {
+            Cadence::Cron(_) => "cron",
+            _ => "interval_n",
+        };
+        let message = format!("Routines fire at most every {LEAST_MINUTES} minutes.");
+        return Err(vec![FieldError::new(field, message)]);
+    }
+    if let (Cadence::Once(_), true) = (schedule.cadence(), next.is_empty()) {
+        return Err(vec![FieldError::new("at", "This moment has passed.")]);
+    }
+    Ok(schedule)
+}
+
+impl EventWish {
+    fn read(&self) -> Result<Watch, Vec<FieldError>> {
+        let word = self.when.trim();
+        let Some(kind) = registry::kind(word) else {
+            let near = nearest(word, registry::ALL.iter().map(|kind| kind.word));
+            let all = || registry::ALL.iter().map(|kind| kind.word).collect::<Vec<_>>().join(", ");
+            let hint = near.map_or_else(all, |near| format!("did you mean {near}?"));
+            let message = format!("there is no event \"{word}\"; {hint}");
+            return Err(vec![FieldError::new("event.when", message)]);
+        };
+        let conditions = Conditions::read(kind, &self.all)?;
+        Ok(Watch { event: kind.word.to_owned(), conditions, own_changes: self.own_changes })
+    }
+}
+
+impl From<&Routine> for Wish {
+    fn from(routine: &Routine) -> Self {
+        let (schedule, event) = match &routine.trigger {
+            Trigger::Schedule(schedule) => (Some(ScheduleFields::from(schedule)), None),
+            Trigger::Event(watch) => {
+                let event = EventWish {
+                    when: watch.event.clone(),
+                    all: watch.conditions.written(),
+                    own_changes: watch.own_changes,
+                };
+                (None, Some(event))
+            }
+        };
+        let task = match &routine.action {
+            Action::Wake => None,
+            Action::CreateTask(form) => Some(TaskWish {
+                title: form.title.clone(),
+                priority: Some(form.priority),
+                unassigned: !form.assigned,
+                due_days: form.due_days,
+            }),
+        };
+        let clock = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
+        Self {
+            agent: Some(routine.agent.to_string()),
+            name: routine.name.clone(),
+            instruction: routine.instruction.clone(),
+            schedule,
+            event,
+            task,
+            catch_up: Some(routine.catch_up),
+            catch_up_minutes: routine.catch_up_minutes,
+            overlap: Some(routine.overlap),
+            model: routine.model.clone(),
+            thinking: routine.thinking,
+            budget_micros: routine.budget_micros,
+            quiet_hours: routine.quiet.as_ref().map(|quiet| QuietWish {
+                days: quiet.days.numbers(),
+                from: clock(quiet.from),
+                until: clock(quiet.until),
+                timezone: Some(quiet.zone.clone()),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::time::from_ms;
+    use crate::kernel::vocab::CadenceKind;
+
+    const NOW: i64 = 1_795_000_000_000;
+
+    fn daily() -> Wish {
+        let schedule =
+            ScheduleFields { cadence_type: Some(CadenceKind::Daily), ..ScheduleFields::default() };
+        Wish { name: "Look".into(), schedule: Some(schedule), ..Wish::default() }
+    }
+
+    fn said(wish: &Wish) -> Vec<String> {
+        let wrong = wish.read("UTC", from_ms(NOW)).unwrap_err();
+        wrong.into_iter().map(|wrong| wrong.field).collect()
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_all_at_once() {
+        let wish = Wish {
+            name: " ".into(),
+            instruction: "x".repeat(9_000),
+            event: Some(EventWish { when: "task.stratus".into(), ..EventWish::default() }),
+            budget_micros: Some(0),
+            ..Wish::default()
+        };
+        assert_eq!(said(&wish), ["name", "instruction", "event.when", "budget_micros"]);
+        assert_eq!(said(&Wish { schedule: None, ..daily() }), ["trigger"]);
+        assert_eq!(said(&Wish { instruction: "{title}".into(), ..daily() }), ["instruction"]);
+    }
+
+    #[test]
+    fn nothing_fires_more_often_than_every_five_minutes() {
+        let with = |fields: ScheduleFields| Wish { schedule: Some(fields), ..daily() };
+        let minutes = |n| {
+            with(ScheduleFields {
+                cadence_type: Some(CadenceKind::EveryNMinutes),
+                interval_n: Some(n),
+                ..ScheduleFields::default()
+            })
+        };
+        assert_eq!(said(&minutes(4)), ["interval_n"]);
+        assert!(minutes(5).read("UTC", from_ms(NOW)).is_ok());
+        let cron = with(ScheduleFields {
+            cadence_type: Some(CadenceKind::Cron),
+            cron: Some("0,2 9 * * *".into()),
+            ..ScheduleFields::default()
+        });
+        assert_eq!(said(&cron), ["cron"]);
+    }
+
+    #[test]
+    fn quiet_hours_are_checked() {
+        let quiet = |from: &str, until: &str| {
+            let quiet_hours =
+                QuietWish { from: from.into(), until: until.into(), ..QuietWish::default() };
+            Wish { quiet_hours: Some(quiet_hours), ..daily() }
+        };
+        assert!(quiet("22:00", "07:00").read("Europe/Berlin", from_ms(NOW)).is_ok());
+        assert_eq!(said(&quiet("late", "07:00")), ["quiet_hours.from"]);
+        assert_eq!(said(&quiet("07:00", "07:00")), ["quiet_hours.until"]);
+    }
+}

@@ -1,0 +1,81 @@
+//! Words of routines.
+
+use serde::{Deserialize, Serialize};
+
+use super::UnknownWord;
+
+words! {
+    /// What was done with a routine.
+    RoutineAct {
+        /// It was made.
+        Created = "created", "Created";
+        /// It was changed.
+        Changed = "changed", "Changed";
+        /// It stands still.
+        Paused = "paused", "Paused";
+        /// It goes on.
+        Resumed = "resumed", "Resumed";
+        /// It is gone.
+        Deleted = "deleted", "Deleted";
+        /// A person let it begin that an agent made.
+        Approved = "approved", "Approved";
+        /// It stands still because what it began failed too often.
+        Tripped = "tripped", "Stopped after failures";
+    }
+}
+
+words! {
+    /// What becomes of instants that passed while HQ was off.
+    CatchUp {
+        /// The newest is made up for.
+        One = "one", "One run for all that was missed";
+        /// All are, as far as a limit.
+        All = "all", "Each that was missed";
+        /// None is.
+        None = "none", "Nothing";
+    }
+}
+
+words! {
+    /// What becomes of a firing while what an earlier one began is not over.
+    Overlap {
+        /// It is left out.
+        Skip = "skip", "Leave it out";
+        /// It waits, as far as a limit.
+        Queue = "queue", "Let it wait";
+        /// It begins all the same.
+        Allow = "allow", "Begin all the same";
+    }
+}
+
+words! {
+    /// What made a routine fire.
+    FiredBy {
+        /// Its time had come.
+        Schedule = "schedule", "Schedule";
+        /// Its time had come while HQ was off.
+        CatchUp = "catch_up", "Made up for";
+        /// Something happened.
+        Event = "event", "Event";
+        /// More happened than single firings are made of.
+        Digest = "digest", "Digest";
+        /// A person wanted it.
+        Manual = "manual", "By hand";
+    }
+}
+
+words! {
+    /// What became of a firing.
+    Fate {
+        /// It began something.
+        Started = "started", "Started";
+        /// What an earlier one began was not over.
+        SkippedOverlap = "skipped_overlap", "Left out: the one before is not over";
+        /// HQ was off, and it is not made up for.
+        Missed = "missed", "Missed";
+        /// Routines have caused each other too often.
+        ChainEnded = "chain_ended", "Left out: routines caused each other";
+        /// What it wanted to begin was refused.
+        Refused = "refused", "Could not begin";
+    }
+}

@@ -1,0 +1,109 @@
+//! Lets routines fire whose time has come. One task a workspace, which sleeps until the next moment that
+//! stands in an index; what was missed while the program was away is found by the first look, and begins
+//! spread over time.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::app::Ws;
+use crate::features::routines::follow;
+use crate::features::routines::model::{CLOCKS, Routine};
+use crate::features::routines::queries;
+use crate::features::routines::rules::{keep, tick};
+use crate::features::runs::model::HALTS;
+use crate::features::runs::queries::halt;
+use crate::kernel::{Actor, Cause, Part};
+use crate::store::{Lane, StoreError};
+
+use super::due;
+
+/// Who lets them fire.
+const BY: (Actor, Cause) = (Actor::System(Part::Timer), Cause::Timer);
+/// How many routines fire in one transaction.
+const PIECE: usize = 50;
+/// How many old firings go in one.
+const SWEEP: usize = 200;
+/// The pause after a look that failed.
+const AGAIN: SignedDuration = SignedDuration::from_secs(2);
+
+/// Begins in a workspace, before its consumers do.
+pub fn begin(ws: &Ws) {
+    if let Err(error) = ws.read(|snap| follow::learn(snap)) {
+        tracing::warn!(%error, "what routines wait for could not be read");
+    }
+    let own = ws.clone();
+    ws.spawn("routines", async move { run(own).await });
+}
+
+async fn run(ws: Ws) {
+    let stopping = ws.halt();
+    // Heard from before the first look on, so that nothing falls between the two.
+    let mut feed = ws.store.subscribe();
+    let mut rewound = false;
+    while !stopping.is_cancelled() {
+        if !rewound {
+            match ws.store.write_in(Lane::First, BY.0, BY.1, keep::rewind).await {
+                Ok(()) => rewound = true,
+                Err(StoreError::Closed) => return,
+                Err(error) => tracing::warn!(%error, "the clocks of routines were not looked at"),
+            }
+        }
+        let next = match look(&ws).await {
+            Ok(next) => next,
+            Err(StoreError::Closed) => return,
+            Err(error) => {
+                tracing::warn!(%error, "routines could not fire; it is tried again");
+                Some(ws.app.clock.now() + AGAIN)
+            }
+        };
+        if !due::sleep(&ws, &mut feed, next, &[CLOCKS.number, HALTS.number]).await {
+            return;
+        }
+    }
+}
+
+/// Lets all fire that are due and says when more will be. Nothing begins while all work stands still.
+async fn look(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
+    let mut late = 0;
+    loop {
+        if ws.read(|snap| halt::of_workspace(snap))?.is_some() {
+            return Ok(None);
+        }
+        let now = ws.app.clock.now();
+        let next = ws.read(|snap| tick::next_due(snap))?;
+        if next.is_none_or(|at| now < at) {
+            return Ok(next);
+        }
+        let ticked = ws
+            .store
+            .write_in(Lane::First, BY.0, BY.1, move |tx| tick::tick(tx, PIECE, late))
+            .await?;
+        late = ticked.late;
+        if ticked.due == 0 {
+            // The store's time is a little behind the clock.
+            return Ok(Some(now + AGAIN));
+        }
+    }
+}
+
+/// Removes old firings, once an hour.
+///
+/// # Errors
+/// When the store fails.
+pub async fn sweep(ws: &Ws) -> Result<(), StoreError> {
+    let all: Vec<Routine> = ws.read(|snap| queries::all(snap))?;
+    for routine in all {
+        let id = routine.id;
+        loop {
+            let gone = ws
+                .store
+                .write_in(Lane::Second, BY.0, Cause::Retention, move |tx| {
+                    keep::sweep(tx, id, SWEEP)
+                })
+                .await?;
+            if gone < SWEEP {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
