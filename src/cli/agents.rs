@@ -28,6 +28,8 @@ const MAX_LINE: usize = 16 << 20;
 pub enum Command {
     /// All agents and how they stand
     List(Place),
+    /// Make an agent from a template
+    Create(Create),
     /// Ask an agent one thing and print its answer; ends with 1 when there is none
     Run(Run),
     /// Talk with an agent, line by line, with commands such as /help; an empty line or Ctrl-D ends it
@@ -41,6 +43,39 @@ pub enum Command {
     Stop(Stop),
     /// Let an agent, or all of them, go on from where they stopped
     Resume(Which),
+}
+
+/// Flags of `hq agent create`.
+#[derive(Args)]
+pub struct Create {
+    /// What it is called
+    name: String,
+    /// Its word in addresses, which never changes [default: made from the name]
+    #[arg(long)]
+    slug: Option<String>,
+    /// The template, such as default or assistant
+    #[arg(long)]
+    template: Option<String>,
+    /// What it is for
+    #[arg(long, value_name = "TEXT")]
+    about: Option<String>,
+    /// One emoji
+    #[arg(long)]
+    emoji: Option<String>,
+    /// The id of a connection, where it is not to use the one of the workspace
+    #[arg(long, requires = "model")]
+    connection: Option<String>,
+    /// The model there
+    #[arg(long, requires = "connection")]
+    model: Option<String>,
+    /// How much it thinks: none, low, medium, high, max
+    #[arg(long, value_name = "LEVEL")]
+    thinking: Option<String>,
+    /// It runs no programs
+    #[arg(long)]
+    no_exec: bool,
+    #[command(flatten)]
+    place: Place,
 }
 
 /// Which agent.
@@ -161,6 +196,7 @@ pub struct Stop {
 pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
     match command {
         Command::List(place) => list(common, door, &place).await,
+        Command::Create(flags) => create(common, door, &flags).await,
         Command::Run(flags) => ask(common, door, flags).await,
         Command::Chat(named) => chat(common, door, &named).await,
         Command::Sessions(flags) => sessions(common, door, &flags).await,
@@ -191,14 +227,47 @@ pub fn items(value: &Value) -> &[Value] {
 
 async fn list(common: &Common, door: &Door, place: &Place) -> Result<u8, CommandError> {
     let ask = Ask::get("/api/v1/agents").within(place.workspace.as_ref());
-    let all = door.call(ask).await?;
-    let lines: Vec<String> = items(&all)
-        .iter()
-        .map(|one| {
-            format!("{:<24} {:<28} {}", word(one, "slug"), word(one, "name"), word(one, "status"))
-        })
-        .collect();
-    print(common, &all, &or_none(lines, "No agents yet. Create one on the page Agents."))
+    let mut all = door.call(ask).await?;
+    let paused = all_paused(door, place).await;
+    let state = |one: &Value| match word(one, "status") {
+        // Nothing that is ready begins while all work stands still.
+        "ready" if paused => "paused with all work".to_owned(),
+        status => status.to_owned(),
+    };
+    let line =
+        |one: &Value| format!("{:<24} {:<28} {}", word(one, "slug"), word(one, "name"), state(one));
+    let mut lines: Vec<String> = items(&all).iter().map(line).collect();
+    if paused && !lines.is_empty() {
+        lines.push("All work stands still: `hq agent resume --all` lets it go on.".to_owned());
+    }
+    all["paused"] = json!(paused);
+    print(common, &all, &or_none(lines, "No agents yet: `hq agent create NAME` makes one."))
+}
+
+async fn create(common: &Common, door: &Door, flags: &Create) -> Result<u8, CommandError> {
+    let mut body = json!({ "name": flags.name });
+    let words = [
+        ("slug", &flags.slug),
+        ("template", &flags.template),
+        ("description", &flags.about),
+        ("emoji", &flags.emoji),
+        ("connection", &flags.connection),
+        ("model", &flags.model),
+        ("thinking", &flags.thinking),
+    ];
+    for (name, value) in words {
+        if let Some(value) = value {
+            body[name] = json!(value);
+        }
+    }
+    if flags.no_exec {
+        body["exec"] = json!(false);
+    }
+    let ask = Ask::post("/api/v1/agents", &body).within(flags.place.workspace.as_ref());
+    let made = door.call(ask).await?;
+    let slug = word(&made, "slug");
+    let told = format!("{} is made: `hq agent run {slug} TEXT` asks it.", word(&made, "name"));
+    print(common, &made, &[told])
 }
 
 /// The question as it was given, or from standard input.

@@ -25,6 +25,7 @@ use crate::web::format;
 
 use super::door::Door;
 use super::models;
+use super::operate::Place;
 use super::reach::{self, CommandError, Reach, block_on};
 use super::{Common, FAILED, OK, say};
 
@@ -44,6 +45,19 @@ pub struct StatusFlags {
 pub enum Token {
     /// Make a token for the API; it is printed once
     Create(CreateToken),
+    /// The tokens of everybody in a workspace: whose marks they have, what they may, when they were used
+    List(Place),
+    /// Withdraw a token: it stops working at once
+    Revoke(RevokeToken),
+}
+
+/// Flags of `hq token revoke`.
+#[derive(Args)]
+pub struct RevokeToken {
+    /// Its id, as `hq token list` shows it
+    pub id: String,
+    #[command(flatten)]
+    pub place: Place,
 }
 
 /// Flags of `hq token create`.

@@ -18,6 +18,7 @@ mod reach;
 mod rollback;
 mod runs;
 mod serve;
+mod tokens;
 mod users;
 mod workspaces;
 
@@ -236,6 +237,12 @@ fn run(common: &Common, command: Command) -> u8 {
         Command::Token(commands::Token::Create(flags)) => {
             commands::create_token(common, config, flags)
         }
+        Command::Token(commands::Token::List(place)) => {
+            block_on(async { tokens::list(common, &Door::here(&config).await?, &place).await })
+        }
+        Command::Token(commands::Token::Revoke(flags)) => {
+            block_on(async { tokens::revoke(common, &Door::here(&config).await?, &flags).await })
+        }
         Command::Backup(flags) => backup::backup(common, config, flags),
         Command::Restore(flags) => backup::restore_command(common, &config, flags),
         Command::Export(flags) => portable::export(common, config, &flags),
@@ -291,6 +298,12 @@ fn elsewhere(common: &Common, command: Command, remote: &Remote) -> u8 {
         }
         Command::Models(command) => {
             block_on(async { models::run(common, &Door::there(remote), command).await })
+        }
+        Command::Token(commands::Token::List(place)) => {
+            block_on(async { tokens::list(common, &Door::there(remote), &place).await })
+        }
+        Command::Token(commands::Token::Revoke(flags)) => {
+            block_on(async { tokens::revoke(common, &Door::there(remote), &flags).await })
         }
         _ => {
             let text = "this is done on the machine itself; leave out --url and --token, and unset \

@@ -171,6 +171,9 @@ async fn a_run_is_followed_to_its_end_and_stopped_from_the_terminal() {
     let follow = follow.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     let stopped = out(&terminal.hq(&["agent", "stop", "--all"]).await);
     assert!(stopped.contains("stands still"), "{stopped}");
+    let agents = out(&terminal.hq(&["agent", "list"]).await);
+    assert!(agents.contains("paused with all work") && !agents.contains("ready"), "{agents}");
+    assert!(agents.contains("hq agent resume --all"), "{agents}");
     let status = out(&terminal.hq(&["status"]).await);
     assert!(status.contains("1 agent ") && status.contains("resume --all"), "{status}");
     let paused = out(&terminal.hq(&["runs", "list", "--state", "ended"]).await);
@@ -188,6 +191,41 @@ async fn a_run_is_followed_to_its_end_and_stopped_from_the_terminal() {
     let told = out(&followed);
     assert!(told.contains("< ") && told.contains("> Done after all."), "{told}");
     gate.open();
+    assert!(terminal.program.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agents_are_made_and_tokens_withdrawn_at_the_terminal() {
+    let terminal = Terminal::open().await;
+    let made = ["agent", "create", "Otto Zed", "--about", "Counts vans", "--no-exec"];
+    let made = out(&terminal.hq(&made).await);
+    assert!(made.contains("Otto Zed is made: `hq agent run otto-zed"), "{made}");
+    let list = out(&terminal.hq(&["agent", "list"]).await);
+    assert!(list.contains("otto-zed") && list.contains("ready"), "{list}");
+    let again = ["agent", "create", "Otto", "--slug", "otto-zed"];
+    assert!(!refused(&terminal.hq(&again).await, 1).is_empty());
+
+    let spare = out(&terminal.hq(&["token", "create", "--name", "spare", "--json"]).await);
+    let spare: Value = serde_json::from_str(&spare).expect("JSON");
+    let secret = spare["token"].as_str().expect("a token").to_owned();
+    let listed = out(&terminal.hq(&["token", "list"]).await);
+    assert!(listed.contains("spare") && listed.contains("never used"), "{listed}");
+    assert!(!listed.contains(&secret), "{listed}");
+    let line = listed.lines().find(|line| line.contains("spare")).expect("a line");
+    let id = line.split_whitespace().next().expect("an id").to_owned();
+    let me = format!("{}/api/v1/me", terminal.program.url());
+    let status = async || {
+        let asked = reqwest::Client::new().get(&me).bearer_auth(&secret).send().await;
+        asked.expect("an answer").status().as_u16()
+    };
+    assert_eq!(status().await, 200);
+    let gone = out(&terminal.hq(&["token", "revoke", &id]).await);
+    assert!(gone.contains("spare is withdrawn"), "{gone}");
+    assert_eq!(status().await, 401);
+    let listed = out(&terminal.hq(&["token", "list"]).await);
+    assert!(!listed.contains("spare") && listed.contains("terminal"), "{listed}");
+    let nobody = terminal.hq(&["token", "revoke", "00000000-0000-7000-8000-000000000000"]).await;
+    assert!(!refused(&nobody, 1).is_empty());
     assert!(terminal.program.stop().success());
 }
 
