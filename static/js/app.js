@@ -12,6 +12,7 @@ import "./passkeys.js";
 import "./prove.js";
 import "./steps.js";
 import "./follow.js";
+import "./query.js";
 import "./news.js";
 import "./push.js";
 import "./time.js";

@@ -5,9 +5,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 
-use super::list::{self, Asked, Quick};
+use super::list::{self, Quick};
 use super::recurring;
 use super::repeat::{self, Repeat, RepeatView};
+use super::state::Asked;
 use crate::app::{App, Ws};
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::{self, due, scene::Scene};
@@ -232,7 +233,7 @@ pub(super) fn refused(
         let query = typed.quick.split_once('?').map_or("", |(_, query)| query);
         // ok: an address that cannot be read is the plain list.
         let asked: Asked = serde_urlencoded::from_str(query).unwrap_or_default();
-        return list::refused(ws, who, shell, asked, (typed.title, error.to_string()));
+        return list::refused(ws, who, shell, &asked, (typed.title, error.to_string()));
     }
     let mut page = page(ws, who, shell, typed)?;
     page.wrong = error.fields().into_iter().map(|f| (f.field, f.message)).collect();

@@ -1,12 +1,15 @@
 //! Pages of tasks: the list, the form for a new one, the page of one.
 
 mod acts;
+mod buckets;
 mod create;
+mod frame;
 mod list;
 mod recurring;
 mod repeat;
 mod rows;
 mod show;
+mod state;
 mod timeline;
 
 use crate::kernel::Can;
@@ -17,6 +20,7 @@ use crate::web::routes::{Needs as _, Routes};
 pub fn routes() -> Routes {
     Routes::new()
         .get("/tasks", list::list.needs(Can::Read))
+        .get("/tasks/complete", frame::complete.needs(Can::Read))
         .get("/tasks/new", create::form.needs(Can::Write))
         .post("/tasks", create::create.needs(Can::Write))
         .get("/tasks/recurring", recurring::list.needs(Can::Read))

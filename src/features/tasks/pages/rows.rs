@@ -1,12 +1,19 @@
 //! A task in a list.
 
+use std::collections::HashMap;
+
+use super::buckets::Heads;
 use crate::features::tasks::model::Task;
+use crate::features::tasks::model::label::{Label, TaskLabel};
+use crate::features::tasks::queries::due;
 use crate::features::tasks::queries::error::TaskError;
-use crate::features::tasks::queries::list::Summary;
+use crate::features::tasks::queries::looks::Columns;
+use crate::features::tasks::queries::marks;
 use crate::features::tasks::queries::scene::{Chip, Scene};
 use crate::features::tasks::queries::standing::Standing;
-use crate::kernel::TaskStatus;
-use crate::store::{Read, ReadExt as _};
+use crate::features::tasks::queries::summary::{self, Summary};
+use crate::kernel::{LabelId, TaskId, TaskStatus, Timestamp};
+use crate::store::{KeyBuf, Range, Read, ReadExt as _};
 use crate::web::format;
 use crate::web::parts::{Face, percent};
 use crate::web::time::Due;
@@ -49,9 +56,112 @@ pub struct Row {
     pub face: Face,
     /// Whether the button is offered.
     pub may_write: bool,
+    /// Its labels.
+    pub labels: Vec<Tag>,
+    /// The stream that it is in.
+    pub stream: Option<Tag>,
+    /// How many tasks it waits for.
+    pub blockers: usize,
+    /// The same in words.
+    pub blockers_label: String,
+    /// Whether it comes from a series.
+    pub recurring: bool,
+    /// Dates that are shown when they are asked for: a label and the day.
+    pub dates: Vec<(&'static str, String)>,
+    /// Which columns are shown; all when nothing is said.
+    pub columns: Option<Columns>,
+}
+
+/// A name with a colour.
+#[derive(Clone)]
+pub struct Tag {
+    /// What people read.
+    pub name: String,
+    /// The colour.
+    pub colour: String,
+}
+
+/// Adds to rows what lists show besides.
+pub struct Dresser<'a> {
+    heads: &'a Heads<'a>,
+    labels: HashMap<LabelId, Tag>,
+    blocked: HashMap<TaskId, usize>,
+    columns: Columns,
+}
+
+impl<'a> Dresser<'a> {
+    /// Reads what many rows need.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn new(read: &dyn Read, heads: &'a Heads<'a>, columns: Columns) -> Result<Self, TaskError> {
+        let labels: Vec<Label> = read.list(&Range::all())?;
+        let tag = |label: Label| {
+            (label.id, Tag { name: label.name, colour: label.colour.label().to_lowercase() })
+        };
+        Ok(Self {
+            heads,
+            labels: labels.into_iter().map(tag).collect(),
+            blocked: marks::blocked(read)?,
+            columns,
+        })
+    }
+
+    /// Rows for tasks.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn rows(
+        &self,
+        scene: &Scene,
+        read: &dyn Read,
+        tasks: Vec<Task>,
+    ) -> Result<Vec<Row>, TaskError> {
+        tasks.into_iter().map(|task| self.row(scene, read, task)).collect()
+    }
+
+    fn row(&self, scene: &Scene, read: &dyn Read, task: Task) -> Result<Row, TaskError> {
+        let stream = task.stream.and_then(|id| self.heads.stream(id));
+        let marks: Vec<TaskLabel> = read.list(&Range::prefix(KeyBuf::of(&task.id)))?;
+        let labels = marks.iter().filter_map(|mark| self.labels.get(&mark.label).cloned());
+        let blockers = self.blocked.get(&task.id).copied().unwrap_or(0);
+        let day = |at: Timestamp| due::day(at, &scene.today.zone).strftime("%-d %b").to_string();
+        let dates = [
+            ("start", "Starts", task.start_at),
+            ("created", "Made", Some(task.created_at)),
+            ("updated", "Changed", Some(task.updated_at)),
+        ];
+        let dates = dates.into_iter().filter(|(word, ..)| self.columns.has(word));
+        let dates: Vec<_> =
+            dates.map(|(_, label, at)| (label, at.map(day).unwrap_or_default())).collect();
+        let recurring = task.series.is_some();
+        let summary = summary::summary(read, task, scene.today.now)?;
+        Ok(Row {
+            labels: labels.collect(),
+            stream: stream.map(|stream| Tag {
+                name: stream.name.clone(),
+                colour: stream.colour.label().to_lowercase(),
+            }),
+            blockers,
+            blockers_label: format!(
+                "Waits for {}",
+                format::count(blockers as u64, "task", "tasks")
+            ),
+            recurring,
+            dates,
+            columns: Some(self.columns.clone()),
+            ..Row::new(scene, read, summary)?
+        })
+    }
 }
 
 impl Row {
+    /// Whether a column is shown.
+    #[must_use]
+    pub fn shows(&self, column: &str) -> bool {
+        self.columns.as_ref().is_none_or(|columns| columns.has(column))
+    }
+
     /// A row for a task.
     ///
     /// # Errors
@@ -92,6 +202,13 @@ impl Row {
             face,
             may_write: scene.may_write && task.archived_at.is_none(),
             title: task.title,
+            labels: Vec::new(),
+            stream: None,
+            blockers: 0,
+            blockers_label: String::new(),
+            recurring: false,
+            dates: Vec::new(),
+            columns: None,
         })
     }
 }

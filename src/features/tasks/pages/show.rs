@@ -19,7 +19,7 @@ use crate::features::tasks::model::Task;
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::scene::{Chip, Scene};
 use crate::features::tasks::queries::standing::Standing;
-use crate::features::tasks::queries::{self, due, list, series, standing};
+use crate::features::tasks::queries::{self, due, series, standing, summary};
 use crate::kernel::{About, FieldError, ItemState, Priority, RunState, TaskStatus};
 use crate::store::{BlobId, Read, ReadExt as _};
 use crate::web::error::PageError;
@@ -414,7 +414,7 @@ fn parts(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Parts, TaskError
     let all = queries::children(read, task.id)?;
     let total = all.len();
     let done = all.iter().filter(|part| part.status == TaskStatus::Done).count();
-    let summaries = list::summaries(read, all, scene.today.now)?;
+    let summaries = summary::summaries(read, all, scene.today.now)?;
     let rows = summaries.into_iter().map(|summary| Row::new(scene, read, summary));
     Ok(Parts {
         live: live(scene, task, "parts").table("inbox"),

@@ -29,7 +29,7 @@ pub(super) struct Row {
     pub(super) series: Option<SeriesId>,
     start: Option<Timestamp>,
     done: Option<Timestamp>,
-    rank: Box<str>,
+    pub(super) rank: Box<str>,
     created_ms: i64,
     updated_ms: i64,
     /// In lower case.

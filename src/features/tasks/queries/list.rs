@@ -10,9 +10,7 @@ use super::columns::Row;
 use super::due;
 use super::grouping::{self, Bucket, Cell, GroupBy, Grouper};
 use super::marks;
-use super::standing::{self, Standing};
 use super::terms::{Sign, Terms};
-use crate::features::comments::model as comments;
 use crate::features::tasks::model::{self, Task};
 use crate::kernel::cursor::Page;
 use crate::kernel::{Assignee, LabelId, Priority, StreamId, TaskId, TaskStatus};
@@ -96,6 +94,18 @@ impl Sort {
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.iter().find(|(_, name, _)| *name == word).map(|(value, ..)| *value)
+    }
+
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(one, ..)| *one == self).map_or("priority", |(_, word, _)| word)
+    }
+
+    /// What people call it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        Self::ALL.iter().find(|(one, ..)| *one == self).map_or("Priority", |(.., label)| label)
     }
 }
 
@@ -537,49 +547,4 @@ pub fn open_of(read: &dyn Read, who: Assignee, limit: usize) -> Result<Vec<Task>
         }
     }
     Ok(all)
-}
-
-/// A task with the numbers that stand beside it in a list.
-#[derive(Clone, Debug)]
-pub struct Summary {
-    /// The task.
-    pub task: Task,
-    /// How many comments.
-    pub comments: usize,
-    /// How many parts.
-    pub parts: usize,
-    /// How many of them are done.
-    pub parts_done: usize,
-    /// Whether delivered work waits for a person.
-    pub in_review: bool,
-    /// What happens with it right now.
-    pub standing: Standing,
-}
-
-/// Adds to each task what a list shows of it.
-///
-/// # Errors
-/// When the store fails.
-pub fn summaries(
-    read: &dyn Read,
-    tasks: Vec<Task>,
-    now: Timestamp,
-) -> Result<Vec<Summary>, StoreError> {
-    tasks.into_iter().map(|task| summary(read, task, now)).collect()
-}
-
-/// Adds to a task what a list shows of it.
-///
-/// # Errors
-/// When the store fails.
-pub fn summary(read: &dyn Read, task: Task, now: Timestamp) -> Result<Summary, StoreError> {
-    let parts = super::children(read, task.id)?;
-    Ok(Summary {
-        comments: read.len(comments::BY_TASK, &super::of_task(task.id))?,
-        parts: parts.len(),
-        parts_done: parts.iter().filter(|part| part.status == TaskStatus::Done).count(),
-        in_review: standing::in_review(read, task.id)?,
-        standing: standing::standing(read, &task, now)?,
-        task,
-    })
 }

@@ -13,6 +13,7 @@ pub mod json;
 pub mod keys;
 pub mod labels;
 pub mod list;
+pub mod looks;
 pub mod marks;
 pub mod open_ends;
 pub mod people;
@@ -20,6 +21,7 @@ pub mod relations;
 pub mod scene;
 pub mod series;
 pub mod standing;
+pub mod summary;
 pub mod terms;
 
 use super::model::{self, Task};

@@ -1,0 +1,375 @@
+//! What stands around every layout of tasks: views, the box of the query, chips, menus.
+
+use serde::Serialize;
+
+use super::state::{Asked, State, WHOLE};
+use crate::app::Ws;
+use crate::features::tasks::queries::error::TaskError;
+use crate::features::tasks::queries::filter::{Asker, Understood};
+use crate::features::tasks::queries::grouping::GroupBy;
+use crate::features::tasks::queries::keys::KEYS;
+use crate::features::tasks::queries::list::{self, Filter, Sort};
+use crate::features::tasks::queries::looks::{COLUMNS, Columns, Layout, Look, built_in};
+use crate::features::tasks::queries::scene::Scene;
+use crate::kernel::filter::{self, Kind, Query, Term};
+use crate::kernel::{Priority, TaskStatus};
+use crate::store::Read;
+use crate::web::error::PageError;
+use crate::web::extract::{Json, Query as Typed};
+use crate::web::parts::{Choice, Tab};
+use crate::web::session::Person;
+
+/// A view among others.
+pub struct ViewTab {
+    /// What people read.
+    pub label: String,
+    /// Where it leads.
+    pub href: String,
+    /// How many tasks it holds.
+    pub count: usize,
+    /// Whether it is shown.
+    pub current: bool,
+    /// Whether something is changed that is not saved.
+    pub changed: bool,
+}
+
+/// A term of the query as a chip.
+pub struct TermChip {
+    /// Its key in words.
+    pub label: String,
+    /// Its values in words.
+    pub value: String,
+    /// Whether it must not hold.
+    pub not: bool,
+    /// Why it does not count, or empty.
+    pub wrong: String,
+    /// The address without it.
+    pub without: String,
+}
+
+/// What stands around a layout.
+pub struct Frame {
+    /// The form for a new task.
+    pub new_url: String,
+    /// Where forms of the list lead.
+    pub list_url: String,
+    /// What gives completions.
+    pub complete_url: String,
+    /// The views.
+    pub views: Vec<ViewTab>,
+    /// The layouts.
+    pub layouts: Vec<Tab>,
+    /// The query as typed.
+    pub q: String,
+    /// What else stands in the address.
+    pub others: Vec<(&'static str, String)>,
+    /// Terms.
+    pub chips: Vec<TermChip>,
+    /// The address without any term.
+    pub clear: String,
+    /// Statuses of the menu.
+    pub statuses: Vec<Choice>,
+    /// Assignees of the menu.
+    pub assignees: Vec<Choice>,
+    /// Priorities of the menu.
+    pub priorities: Vec<Choice>,
+    /// Dates of the menu.
+    pub dues: Vec<Choice>,
+    /// Ways to put together.
+    pub groups: Vec<Tab>,
+    /// The present one.
+    pub group_label: &'static str,
+    /// Orders.
+    pub sorts: Vec<Tab>,
+    /// The present one.
+    pub sort_label: &'static str,
+    /// Columns to show or hide; only a list has some.
+    pub columns: Vec<Tab>,
+    /// Lanes; only a board has some.
+    pub lanes: Vec<Tab>,
+    /// The present ones.
+    pub lanes_label: &'static str,
+    /// Whether tasks may be changed.
+    pub may_write: bool,
+    /// The address of what is shown.
+    pub back: String,
+}
+
+/// What a query asks, as somebody who looks at a page means it.
+pub fn understand(scene: &Scene, read: &dyn Read, query: &Query) -> Result<Understood, TaskError> {
+    asker(scene, read).understand(query)
+}
+
+fn asker<'a>(scene: &'a Scene, read: &'a dyn Read) -> Asker<'a> {
+    Asker { read, people: &scene.people, me: scene.myself(), today: &scene.today }
+}
+
+/// The view that is asked for; the first one when there is none of that name.
+pub fn state(asked: &Asked) -> State {
+    let views = built_in();
+    let found = views.iter().find(|view| view.slug == asked.view).unwrap_or(&views[0]);
+    State::of(asked, found.clone())
+}
+
+impl Frame {
+    /// Everything around a layout.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn new(
+        scene: &Scene,
+        read: &dyn Read,
+        state: &State,
+        asked: &Understood,
+    ) -> Result<Self, TaskError> {
+        let ws = &scene.ws;
+        let (group, sort, lanes) = (state.group(), state.sort(), state.lanes());
+        let layout = state.layout();
+        let look = |change: &dyn Fn(&mut Look)| {
+            let mut look = state.look.clone();
+            change(&mut look);
+            state.url_of(ws, &look)
+        };
+        let by = |now: GroupBy, put: &dyn Fn(&mut Look, &str)| -> Vec<Tab> {
+            let tab = |(one, word, label): &(GroupBy, &str, &str)| {
+                Tab::new(*label, look(&|look| put(look, word)), *one == now)
+            };
+            GroupBy::ALL.iter().map(tab).collect()
+        };
+        let shown = Columns::of(&state.look.columns);
+        let column = |(word, label): &(&'static str, &'static str)| {
+            let href = look(&|look| look.columns = shown.toggled(word));
+            Tab::new(*label, href, shown.has(word))
+        };
+        let is = |wanted: Layout| layout == wanted;
+        let groups = by(group, &|look, word| look.group = word.to_owned());
+        Ok(Self {
+            new_url: ws.url("tasks/new"),
+            list_url: ws.url("tasks"),
+            complete_url: ws.url("tasks/complete"),
+            views: views(scene, read, state)?,
+            layouts: layouts(ws, state),
+            q: state.look.q.clone(),
+            others: state.others(),
+            chips: chips(scene, state, asked),
+            clear: state.url_of(ws, &Look { q: String::new(), ..state.look.clone() }),
+            statuses: status_choices(&state.query),
+            assignees: assignee_choices(scene, &state.query),
+            priorities: priority_choices(&state.query),
+            dues: due_choices(&state.query),
+            groups: if is(Layout::List) || is(Layout::Board) { groups } else { Vec::new() },
+            group_label: group.label(),
+            sorts: match is(Layout::Calendar) {
+                true => Vec::new(),
+                false => Sort::ALL
+                    .iter()
+                    .map(|(one, word, label)| {
+                        let href = look(&|look| look.sort = (*word).to_owned());
+                        Tab::new(*label, href, *one == sort)
+                    })
+                    .collect(),
+            },
+            sort_label: sort.label(),
+            columns: match is(Layout::List) {
+                true => COLUMNS.iter().map(column).collect(),
+                false => Vec::new(),
+            },
+            lanes: match is(Layout::Board) {
+                true => by(lanes, &|look, word| look.lanes = word.to_owned()),
+                false => Vec::new(),
+            },
+            lanes_label: lanes.label(),
+            may_write: scene.may_write,
+            back: state.url(ws),
+        })
+    }
+}
+
+fn layouts(ws: &Ws, state: &State) -> Vec<Tab> {
+    let now = state.layout();
+    let mut tabs: Vec<Tab> = Layout::ALL
+        .iter()
+        .filter(|(one, ..)| *one == Layout::List)
+        .map(|(one, word, label, icon)| {
+            // Each layout has an order of its own unless one was chosen.
+            let look = Look { layout: (*word).to_owned(), ..state.look.clone() };
+            Tab::new(*label, state.url_of(ws, &look), *one == now).icon(*icon)
+        })
+        .collect();
+    tabs.push(Tab::new("Recurring", ws.url("tasks/recurring"), false).icon("repeat"));
+    tabs
+}
+
+fn views(scene: &Scene, read: &dyn Read, state: &State) -> Result<Vec<ViewTab>, TaskError> {
+    let ws = &scene.ws;
+    let mut tabs = Vec::new();
+    for view in built_in() {
+        let current = view.slug == state.view.slug;
+        let asked = understand(scene, read, &Query::parse(&view.look.q))?;
+        let plain = State::of(&Asked::default(), view.clone());
+        tabs.push(ViewTab {
+            count: list::total(read, &Filter::of(asked.terms), &scene.today)?,
+            href: plain.url(ws),
+            current,
+            changed: current && state.is_changed(),
+            label: view.name,
+        });
+    }
+    Ok(tabs)
+}
+
+fn chips(scene: &Scene, state: &State, asked: &Understood) -> Vec<TermChip> {
+    let chip = |(term, wrong): &(Term, String)| {
+        let key = filter::key(KEYS, &term.key);
+        let label = match (key, term.is_words()) {
+            (_, true) => "Words".to_owned(),
+            (Some(_), _) => capital(&term.key.replace('-', " ")),
+            (None, _) => term.key.clone(),
+        };
+        let word = |value: &String| match key.map(|key| &key.kind) {
+            Some(Kind::Words(words) | Kind::Names(words)) => {
+                let known = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(value));
+                match (known, term.key.as_str()) {
+                    (Some((_, label)), _) => (*label).to_owned(),
+                    (None, "assignee" | "creator" | "waiting" | "watcher") => {
+                        // ok: a name that is not known stands as it was typed.
+                        let who = scene.people.find(value, scene.myself()).ok().flatten();
+                        who.map_or_else(|| value.clone(), |who| scene.people.name(who))
+                    }
+                    _ => value.clone(),
+                }
+            }
+            _ => value.clone(),
+        };
+        let values: Vec<String> = term.values.iter().map(word).collect();
+        TermChip {
+            label,
+            value: values.join(", "),
+            not: term.not,
+            wrong: wrong.clone(),
+            without: state.url_asking(&scene.ws, &state.query.without(term)),
+        }
+    };
+    asked.said.iter().map(chip).collect()
+}
+
+fn capital(word: &str) -> String {
+    let mut chars = word.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+/// The values of a key that the query asks for, when there is one such term.
+fn asked_of<'q>(query: &'q Query, key: &str) -> &'q [String] {
+    let mut terms = query.terms.iter().filter(|term| term.key == key && !term.not);
+    terms.next().map(|term| term.values.as_slice()).unwrap_or_default()
+}
+
+fn status_choices(query: &Query) -> Vec<Choice> {
+    let (status, is) = (asked_of(query, "status"), asked_of(query, "is"));
+    let has = |list: &[String], word: &str| list.iter().any(|one| one == word);
+    let none = status.is_empty() && !is.iter().any(|one| WHOLE.contains(&one.as_str()));
+    let mut list = vec![Choice::new("open", "Open", has(is, "open"))];
+    list.extend(TaskStatus::ALL.iter().map(|one| {
+        Choice::new(one.word(), one.label(), has(status, one.word()) && status.len() == 1)
+    }));
+    if 1 < status.len() {
+        list.push(Choice::new(status.join(","), status.join(", "), true));
+    }
+    list.push(Choice::new("closed", "Closed", has(is, "closed")));
+    list.push(Choice::new("archived", "Archived", has(is, "archived")));
+    list.push(Choice::new("all", "All", none));
+    list
+}
+
+/// The choices of a menu; what was typed and is not among them is one more.
+fn choices(query: &Query, key: &str, mut list: Vec<Choice>) -> Vec<Choice> {
+    let typed = asked_of(query, key).join(",");
+    let mut found = false;
+    for choice in &mut list {
+        choice.chosen = choice.value.eq_ignore_ascii_case(&typed);
+        found |= choice.chosen;
+    }
+    if !found {
+        list.push(Choice::new(typed.clone(), typed, true));
+    }
+    list
+}
+
+fn assignee_choices(scene: &Scene, query: &Query) -> Vec<Choice> {
+    let mut list = vec![
+        Choice::new("", "Anybody", false),
+        Choice::new("none", "Nobody", false),
+        Choice::new("me", "Me", false),
+    ];
+    let all = scene.people.choices(None, scene.me);
+    list.extend(all.into_iter().filter(|choice| !choice.value.is_empty()));
+    choices(query, "assignee", list)
+}
+
+fn priority_choices(query: &Query) -> Vec<Choice> {
+    let mut list = vec![Choice::new("", "Any", false)];
+    list.extend(Priority::ALL.iter().rev().map(|p| Choice::new(p.word(), p.label(), false)));
+    choices(query, "priority", list)
+}
+
+fn due_choices(query: &Query) -> Vec<Choice> {
+    let list = [
+        ("", "Any time"),
+        ("<today", "Before today"),
+        ("<=today", "Today or earlier"),
+        ("<7d", "Within a week"),
+        ("none", "No date"),
+    ];
+    choices(query, "due", list.map(|(word, label)| Choice::new(word, label, false)).to_vec())
+}
+
+/// Where the cursor stands in what was typed.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub struct Typing {
+    q: String,
+    /// In UTF-16 units, as scripts count.
+    at: usize,
+}
+
+/// Something that could come next.
+#[derive(Serialize)]
+pub struct Offer {
+    /// The whole text with it.
+    q: String,
+    /// Where the cursor stands then, in UTF-16 units.
+    at: usize,
+    word: String,
+    about: String,
+}
+
+/// What could come next where somebody types.
+pub async fn complete(
+    ws: Ws,
+    who: Person,
+    Typed(typing): Typed<Typing>,
+) -> Result<Json<Vec<Offer>>, PageError> {
+    let offers = ws.read(|snap| {
+        let scene = Scene::new(&ws, &who, snap)?;
+        let asker = asker(&scene, snap);
+        let mut units = 0;
+        let before = typing.q.chars().take_while(|c| {
+            units += c.len_utf16();
+            units <= typing.at
+        });
+        let at = before.map(char::len_utf8).sum();
+        let mut names = Vec::new();
+        if let Some(key) = filter::ask(&typing.q, at).key {
+            names = asker.names(&key)?;
+        }
+        let found = filter::suggest(&typing.q, at, KEYS, &|_| names.clone());
+        let offer = |one: filter::Suggestion| Offer {
+            at: one.text[..one.at].encode_utf16().count(),
+            q: one.text,
+            word: one.word,
+            about: one.about,
+        };
+        Ok::<_, TaskError>(found.into_iter().map(offer).collect())
+    })?;
+    Ok(Json(offers))
+}

@@ -1,0 +1,220 @@
+//! How lists of tasks look, and the views that are built in.
+
+use super::grouping::GroupBy;
+use super::list::Sort;
+
+/// How tasks are laid out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// Row by row.
+    #[default]
+    List,
+    /// In columns.
+    Board,
+    /// By due date.
+    Calendar,
+    /// As bars along the days.
+    Timeline,
+}
+
+impl Layout {
+    /// Every layout with its word, label and icon.
+    pub const ALL: &'static [(Self, &'static str, &'static str, &'static str)] = &[
+        (Self::List, "list", "List", "list"),
+        (Self::Board, "board", "Board", "board"),
+        (Self::Calendar, "calendar", "Calendar", "calendar"),
+        (Self::Timeline, "timeline", "Timeline", "timeline"),
+    ];
+
+    /// The layout of a word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, name, ..)| *name == word).map(|(value, ..)| *value)
+    }
+
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(one, ..)| *one == self).map_or("list", |(_, word, ..)| word)
+    }
+
+    /// The order unless another is chosen.
+    #[must_use]
+    pub fn usual_sort(self) -> Sort {
+        match self {
+            Self::Board => Sort::Manual,
+            Self::Timeline => Sort::Start,
+            Self::List | Self::Calendar => Sort::Priority,
+        }
+    }
+}
+
+/// What is shown, as it stands in an address or in a saved view; empty where it is as usual.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// The query.
+    pub q: String,
+    /// The word of the layout.
+    pub layout: String,
+    /// The word of the order.
+    pub sort: String,
+    /// The word of the groups.
+    pub group: String,
+    /// The word of the lanes.
+    pub lanes: String,
+    /// Words of the columns, with commas.
+    pub columns: String,
+    /// Limits of the board's columns: `in_progress:5,blocked:2`.
+    pub wip: String,
+}
+
+impl Look {
+    /// The same look with empty words where it is as usual.
+    #[must_use]
+    pub fn tidy(mut self) -> Self {
+        let layout = Layout::from_word(&self.layout).unwrap_or_default();
+        let usual = [
+            (&mut self.layout, Layout::List.word()),
+            (&mut self.sort, layout.usual_sort().word()),
+            (&mut self.group, GroupBy::Status.word()),
+            (&mut self.lanes, GroupBy::None.word()),
+        ];
+        for (word, usual) in usual {
+            if *word == usual {
+                word.clear();
+            }
+        }
+        self
+    }
+
+    /// Every part with its name in an address.
+    #[must_use]
+    pub fn fields(&self) -> [(&'static str, &str); 7] {
+        [
+            ("q", &self.q),
+            ("layout", &self.layout),
+            ("sort", &self.sort),
+            ("group", &self.group),
+            ("lanes", &self.lanes),
+            ("columns", &self.columns),
+            ("wip", &self.wip),
+        ]
+    }
+}
+
+/// A view: a look with a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// What addresses call it.
+    pub slug: String,
+    /// What people call it.
+    pub name: String,
+    /// What it shows.
+    pub look: Look,
+}
+
+impl View {
+    /// Whether it is what an address without a view means.
+    #[must_use]
+    pub fn is_first(&self) -> bool {
+        self.slug == FIRST
+    }
+}
+
+const FIRST: &str = "open";
+
+/// The views that every workspace has; the first is shown when none is named.
+#[must_use]
+pub fn built_in() -> Vec<View> {
+    let view = |slug: &str, name: &str, q: &str| View {
+        slug: slug.to_owned(),
+        name: name.to_owned(),
+        look: Look { q: q.to_owned(), ..Look::default() },
+    };
+    vec![
+        view(FIRST, "All open", "is:open"),
+        view("mine", "My work", "is:open assignee:me"),
+        view("week", "Due this week", "is:open due:<7d"),
+        view("waiting", "Waiting for me", "waiting:me"),
+        view("unassigned", "Unassigned", "is:open assignee:none"),
+    ]
+}
+
+/// The columns that a list can show beside the title, with their labels; all of the first are shown
+/// unless others are chosen.
+pub const COLUMNS: &[(&str, &str)] = &[
+    ("priority", "Priority"),
+    ("id", "Number"),
+    ("parts", "Subtasks"),
+    ("comments", "Comments"),
+    ("stream", "Stream"),
+    ("labels", "Labels"),
+    ("due", "Due"),
+    ("assignee", "Assignee"),
+    ("start", "Start"),
+    ("created", "Created"),
+    ("updated", "Last change"),
+];
+
+/// How many of the columns are shown unless others are chosen.
+const USUAL: usize = 8;
+
+/// Which columns a list shows.
+#[derive(Clone, Debug)]
+pub struct Columns(Vec<&'static str>);
+
+impl Columns {
+    /// Those of a text with commas; the usual ones when it is empty, none of which it knows nothing.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        let shown = |n: usize, word: &str| match text {
+            "" => n < USUAL,
+            text => text.split(',').any(|one| one.trim() == word),
+        };
+        let all = COLUMNS.iter().enumerate().filter(|(n, (word, _))| shown(*n, word));
+        Self(all.map(|(_, (word, _))| *word).collect())
+    }
+
+    /// Whether a column is shown.
+    #[must_use]
+    pub fn has(&self, word: &str) -> bool {
+        self.0.contains(&word)
+    }
+
+    /// The text with one column more or less; empty when these are the usual ones.
+    #[must_use]
+    pub fn toggled(&self, word: &str) -> String {
+        let wanted = |one: &str| self.has(one) != (one == word);
+        let all = COLUMNS.iter().map(|(one, _)| *one).filter(|one| wanted(one));
+        let all: Vec<&str> = all.collect();
+        let usual = COLUMNS.iter().take(USUAL).map(|(one, _)| *one);
+        match all.as_slice() {
+            [] => "title".to_owned(),
+            all if usual.eq(all.iter().copied()) => String::new(),
+            all => all.join(","),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Columns, Layout, built_in};
+
+    #[test]
+    fn columns_are_added_and_taken_away() {
+        let usual = Columns::of("");
+        assert!(usual.has("labels") && !usual.has("created"));
+        let without = usual.toggled("labels");
+        assert!(!Columns::of(&without).has("labels"));
+        assert_eq!(Columns::of(&without).toggled("labels"), "");
+        assert_eq!(Columns::of("due").toggled("due"), "title");
+        assert!(!Columns::of("title").has("due"));
+    }
+
+    #[test]
+    fn the_first_view_is_the_one_without_a_name() {
+        let views = built_in();
+        assert!(views[0].is_first() && !views[1].is_first());
+        assert_eq!(Layout::from_word("board"), Some(Layout::Board));
+    }
+}

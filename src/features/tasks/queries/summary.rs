@@ -1,0 +1,52 @@
+//! What stands beside a task in a list.
+
+use super::standing::{self, Standing};
+use crate::features::comments::model as comments;
+use crate::features::tasks::model::Task;
+use crate::kernel::{TaskStatus, Timestamp};
+use crate::store::{Read, ReadExt as _, StoreError};
+
+/// A task with the numbers that stand beside it in a list.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// The task.
+    pub task: Task,
+    /// How many comments.
+    pub comments: usize,
+    /// How many parts.
+    pub parts: usize,
+    /// How many of them are done.
+    pub parts_done: usize,
+    /// Whether delivered work waits for a person.
+    pub in_review: bool,
+    /// What happens with it right now.
+    pub standing: Standing,
+}
+
+/// Adds to each task what a list shows of it.
+///
+/// # Errors
+/// When the store fails.
+pub fn summaries(
+    read: &dyn Read,
+    tasks: Vec<Task>,
+    now: Timestamp,
+) -> Result<Vec<Summary>, StoreError> {
+    tasks.into_iter().map(|task| summary(read, task, now)).collect()
+}
+
+/// Adds to a task what a list shows of it.
+///
+/// # Errors
+/// When the store fails.
+pub fn summary(read: &dyn Read, task: Task, now: Timestamp) -> Result<Summary, StoreError> {
+    let parts = super::children(read, task.id)?;
+    Ok(Summary {
+        comments: read.len(comments::BY_TASK, &super::of_task(task.id))?,
+        parts: parts.len(),
+        parts_done: parts.iter().filter(|part| part.status == TaskStatus::Done).count(),
+        in_review: standing::in_review(read, task.id)?,
+        standing: standing::standing(read, &task, now)?,
+        task,
+    })
+}
