@@ -221,7 +221,7 @@ pub(super) struct Asked {
 struct Hit {
     href: String,
     title: String,
-    who: &'static str,
+    who: String,
     at: RelTime,
     text: String,
 }
@@ -313,10 +313,8 @@ fn results(
             href: place(tx, here, &session, said, mine)?,
             title: title(tx, &session, mine)?,
             who: match said.by {
-                Some(by) if by.account() == Some(look.me) => "You",
-                Some(by) if by.account().is_some() => "Somebody",
-                Some(_) => "HQ",
-                None => "The agent",
+                Some(by) => look.actor(tx, by)?,
+                None => "The agent".to_owned(),
             },
             at: look.time(said.at),
             text: md::excerpt(&said.text, PASSAGE),
