@@ -331,6 +331,7 @@ pub fn noun(table: u16, name: &'static str) -> (&'static str, &'static str) {
         "session_events" => ("step of a run", "steps of runs"),
         "session_contexts" => ("context of a conversation", "contexts of conversations"),
         "queued_inputs" => ("message", "messages"),
+        "read_marks" => ("mark of what was read", "marks of what was read"),
         "usage" => ("model call", "model calls"),
         "reservations" => ("reservation of money", "reservations of money"),
         "mail_settings" => ("mail server", "mail servers"),

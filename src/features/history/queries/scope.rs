@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 
 use crate::features::history::model::{FILE_REVERTS, FileRevert};
 use crate::features::inbox::model::{INBOX, Item};
-use crate::features::runs::model::{EventKind, INPUTS, Input, InputState, RUNS, Run, SessionEvent};
+use crate::features::runs::model::{
+    EventKind, INPUTS, Input, InputState, READ_MARKS, RUNS, Run, SessionEvent,
+};
 use crate::features::runs::queries as runs;
 use crate::kernel::{InputId, ItemId, RunId};
 use crate::store::undo::{Ask, Plan};
@@ -261,8 +263,8 @@ pub fn work(read: &dyn Read, plan: &Plan) -> Result<Work, StoreError> {
     Ok(work)
 }
 
-/// Whether a table's rows are told of among what stays: bookkeeping of runs is not.
+/// Whether a table's rows are told of among what stays: bookkeeping of runs, and who has read what, is not.
 #[must_use]
 pub fn is_told(table: u16) -> bool {
-    table != RUNS.number && table != FILE_REVERTS.number
+    ![RUNS.number, FILE_REVERTS.number, READ_MARKS.number].contains(&table)
 }
