@@ -293,6 +293,8 @@ words! {
         RoutineSchedule = "routine_schedule", "Routine";
         /// Something happened that a routine waits for.
         RoutineEvent = "routine_event", "Routine, after an event";
+        /// The due date of its task has passed.
+        TaskOverdue = "task_overdue", "Overdue";
     }
 }
 

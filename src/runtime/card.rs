@@ -129,6 +129,9 @@ fn asked(kind: ItemKind) -> &'static str {
         ItemKind::RoutineSchedule | ItemKind::RoutineEvent => {
             "Do what the instruction says. Nobody waits for an answer: end with work_done and a short summary."
         }
+        ItemKind::TaskOverdue => {
+            "Finish the task now. If it cannot be finished, say in a comment why and by when, and mention whoever decides."
+        }
     }
 }
 

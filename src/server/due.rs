@@ -1,4 +1,4 @@
-//! What is due at a moment: tasks that recur. One task a workspace, which sleeps until the next moment
+//! What is due at a moment: tasks that recur, due dates that pass. One task a workspace, which sleeps until the next moment
 //! that stands in an index. It looks again when the clock jumps and when something changes what comes
 //! next; what was due while the program was away is found by the first look.
 
@@ -12,8 +12,8 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::app::Ws;
 use crate::features::tasks::model::series::SERIES;
 use crate::features::tasks::queries::error::TaskError;
-use crate::features::tasks::queries::series as reads;
-use crate::features::tasks::rules::series as rules;
+use crate::features::tasks::queries::{overdue as late, series as reads};
+use crate::features::tasks::rules::{overdue as settling, series as rules};
 use crate::kernel::{Actor, Cause, Part, SeriesId};
 use crate::store::{Entry, Lane, StoreError};
 
@@ -53,6 +53,33 @@ async fn run(ws: Ws) {
 
 /// Makes all that is due and says when more will be.
 async fn look(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
+    let (turn, passes) = (recurring(ws).await?, overdue(ws).await?);
+    Ok(turn.into_iter().chain(passes).min())
+}
+
+/// Due dates that have passed since the last look; says when the next one does.
+async fn overdue(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
+    let mut last = Vec::new();
+    loop {
+        let now = ws.app.clock.now();
+        let fallen = ws.read(|snap| late::fallen(snap, now, PIECE))?;
+        // What a look finds again is not so any more for the writer: the next look sees why.
+        if fallen.is_empty() || fallen == last {
+            return ws.read(|snap| late::next(snap, now));
+        }
+        last.clone_from(&fallen);
+        let settled =
+            ws.store.write_in(Lane::Second, BY.0, BY.1, move |tx| settling::settle(tx, &fallen));
+        match settled.await {
+            Ok(()) => {}
+            Err(TaskError::Store(error)) => return Err(error),
+            Err(error) => return Err(StoreError::Failed(error.to_string())),
+        }
+    }
+}
+
+/// Tasks that recur; says when the next one does.
+async fn recurring(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
     loop {
         let now = ws.app.clock.now();
         let due = ws.read(|snap| reads::due(snap, now, PIECE))?;

@@ -25,6 +25,8 @@ pub fn workspace() -> Schema {
         streams::model::Stream,
         tasks::model::series::Series,
         tasks::model::series::Occurrence,
+        tasks::model::overdue::OverdueMark,
+        tasks::model::overdue::TaskRules,
         comments::model::Comment,
         deliverables::model::Deliverable,
         deliverables::model::Version,

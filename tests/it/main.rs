@@ -29,6 +29,7 @@ mod twice; // forms that are sent twice
 mod undo; // undo: what nobody may do by it, what goes stale, what races
 mod live; // the live stream of pages, the change stream, activity
 mod tasks; // tasks, comments, delivered work: the rules
+mod overdue; // due dates that pass
 mod recurring; // recurring tasks over HTTP, with the clock going on
 mod work; // the same as people and programs meet it, over HTTP
 mod files; // files on tasks: sending, fetching, what is shown

@@ -12,8 +12,8 @@ use crate::features::tasks::model::Task;
 use crate::features::workspace::model::Settings;
 use crate::kernel::text::{cut, ellipsis};
 use crate::kernel::{
-    Actor, AgentId, Assignee, CommentId, DeliverableId, Event, FiredBy, FiringId, ItemKind,
-    Outcome, Priority, RunId, TaskField, TaskId, TaskStatus, Verdict, VersionId,
+    About, Actor, AgentId, Assignee, CommentId, DeliverableId, Event, FiredBy, FiringId, ItemKind,
+    NoticeKind, Outcome, Priority, RunId, TaskField, TaskId, TaskStatus, Verdict, VersionId,
 };
 use crate::store::{KeyBuf, Range, ReadExt, WriteTx};
 
@@ -64,6 +64,12 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), InboxError> {
         Event::AgentArchived { agent } => rules::cancel_for_agent(tx, *agent, "agent archived"),
         Event::RunEnded { run, .. } => ended(tx, *run),
         Event::ChildEnded { run, parent, .. } => part_ended(tx, *run, *parent),
+        Event::NoticeGiven { notice } if notice.kind == NoticeKind::TaskOverdue => {
+            match notice.about {
+                About::Task(task) => overdue(tx, task),
+                _ => Ok(()),
+            }
+        }
         Event::UndoApplied { items, .. } => rules::cancel_items(tx, items, "undone"),
         Event::RoutineFired { firing, agent, .. } => fired(tx, *firing, *agent),
         _ => Ok(()),
@@ -194,6 +200,25 @@ fn enqueue_comment(
         priority: priority(comment.author, task),
         by: comment.author,
         reason,
+    };
+    rules::enqueue(tx, new).map(|_| ())
+}
+
+/// A due date has passed: the agent that has the task hears of it, once for each date.
+fn overdue(tx: &mut WriteTx<'_>, task: TaskId) -> Result<(), InboxError> {
+    let Some(task) = tx.get::<Task>(task)?.filter(is_workable) else { return Ok(()) };
+    let (Some(agent), Some(due)) = (task.assignee.and_then(Assignee::agent), task.due_at) else {
+        return Ok(());
+    };
+    let kind = ItemKind::TaskOverdue;
+    let new = NewItem {
+        agent,
+        kind,
+        task: Some(task.id),
+        key: format!("{kind}:{}:{}", task.id, due.as_millisecond()),
+        priority: task.priority.max(Priority::High),
+        by: tx.by(),
+        reason: reason(tx.by(), format!("Overdue: {}", task.title)),
     };
     rules::enqueue(tx, new).map(|_| ())
 }

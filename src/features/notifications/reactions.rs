@@ -8,8 +8,8 @@ use crate::features::runs::model::Run;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries as tasks;
 use crate::kernel::{
-    About, AccountId, AgentId, AgentStatus, Assignee, CommentId, Event, ItemId, ItemState, Notice,
-    NoticeKind, Payer, Period, RunId, TaskId, TaskStatus, Timestamp, VersionId, WaitFor,
+    About, AccountId, Actor, AgentId, AgentStatus, Assignee, CommentId, Event, ItemId, ItemState,
+    Notice, NoticeKind, Payer, Period, RunId, TaskId, TaskStatus, Timestamp, VersionId, WaitFor,
     WatchReason,
 };
 use crate::store::{ReadExt, StoreError, WriteTx};
@@ -90,6 +90,10 @@ fn moved(
         TaskStatus::Missed => (NoticeKind::TaskOverdue, "marked as missed"),
         TaskStatus::Todo | TaskStatus::InProgress | TaskStatus::Cancelled => return Ok(()),
     };
+    // The clock has told of it when its day had passed; a series leaves its turns behind quietly.
+    if to == TaskStatus::Missed && matches!(tx.by(), Actor::System(_)) {
+        return Ok(());
+    }
     let Some(task) = tx.get::<Task>(task)?.filter(|_| from != to) else { return Ok(()) };
     let title = format!("{} {verb} {}", queries::name(tx, tx.by())?, called(tx, &task)?);
     rules::notify(tx, Notice::new(kind, About::Task(task.id), title)).map(drop)

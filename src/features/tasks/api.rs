@@ -1,5 +1,6 @@
 //! `/api/v1/tasks`.
 
+mod overdue;
 mod series;
 
 use axum::http::StatusCode;
@@ -55,6 +56,7 @@ pub fn api() -> Routes {
             }),
         )
         .merge(series::api())
+        .merge(overdue::api())
 }
 
 /// Which tasks, in which order.

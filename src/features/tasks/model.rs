@@ -2,6 +2,7 @@
 
 pub mod label;
 mod old;
+pub mod overdue;
 pub mod relation;
 pub mod series;
 

@@ -3,6 +3,7 @@
 pub mod labels;
 pub mod order;
 pub mod relations;
+pub mod overdue;
 pub mod series;
 
 use super::model::Task;

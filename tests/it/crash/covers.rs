@@ -65,6 +65,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("passkeys", "needs an authenticator that signs; tests/it/passkeys.rs has one"),
     ("passkey_use", "as passkeys"),
     ("restores", "written with the program stopped; src/backup/swap.rs is cut off everywhere"),
+    ("overdue_marks", "needs days to pass; tests/it/overdue.rs moves the clock"),
+    ("task_rules", "one number in one row; tests/it/overdue.rs"),
     ("store.restored", "as restores"),
     ("store.mended", "needs a damaged store; tests/it/store/operate.rs and ops_health.rs"),
     ("counting.reset", "needs a provider that counts too much; tests/it/prices.rs has one"),

@@ -21,6 +21,7 @@ use crate::features::runs::model::{
 use crate::features::streams::model::STREAMS;
 use crate::features::tasks::model::TASKS;
 use crate::features::tasks::model::label::{LABELS, TASK_LABELS};
+use crate::features::tasks::model::overdue::TASK_RULES;
 use crate::features::tasks::model::relation::RELATIONS;
 use crate::features::tasks::model::series::{OCCURRENCES, SERIES};
 use crate::features::usage::model::budget::{BUDGET_NOTICES, BUDGET_WAITS, BUDGETS};
@@ -53,6 +54,7 @@ const TABLES: &[(u16, Can, Option<Can>)] = &[
     (REACH.number, Can::Read, Some(Can::Agents)),
     (SETTINGS.number, Can::Read, Some(Can::Admin)),
     (KEEPING.number, Can::Admin, Some(Can::Admin)),
+    (TASK_RULES.number, Can::Read, Some(Can::Admin)),
     // An address must not come back without its key: the present one would go to another server.
     (CONNECTIONS.number, Can::Admin, None),
     (CONNECTION_KEYS.number, Can::Admin, None),

@@ -157,5 +157,6 @@ fn glyph(kind: ItemKind) -> &'static str {
         ItemKind::BlockerResolved => "check",
         ItemKind::StartNow => "play",
         ItemKind::RoutineSchedule | ItemKind::RoutineEvent => "repeat",
+        ItemKind::TaskOverdue => "clock",
     }
 }

@@ -79,6 +79,7 @@ pub fn cause(run: &Run, item: Option<&Item>) -> &'static str {
         (RunTrigger::Item, Some(ItemKind::StartNow)) => "somebody who wants it begun",
         (RunTrigger::Item, Some(ItemKind::RoutineSchedule)) => "a routine",
         (RunTrigger::Item, Some(ItemKind::RoutineEvent)) => "a routine, after an event",
+        (RunTrigger::Item, Some(ItemKind::TaskOverdue)) => "a due date that has passed",
         (RunTrigger::Item, None) => "work",
     }
 }

@@ -11,7 +11,7 @@ use crate::features::tasks::model::Task;
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::{self, due, scene::Scene};
 use crate::features::tasks::rules::{self, TaskPatch};
-use crate::kernel::{Priority, Problem as _, ProblemKind, TaskId, TaskStatus, Thinking};
+use crate::kernel::{Priority, Problem as _, ProblemKind, TaskId, TaskStatus, Thinking, Timestamp};
 use crate::store::WriteTx;
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path, Path2};
@@ -42,6 +42,8 @@ pub enum Verb {
     Archive,
     /// Back again.
     Restore,
+    /// Open again, with a new date.
+    Reopen,
 }
 
 impl std::str::FromStr for Verb {
@@ -57,6 +59,7 @@ impl std::str::FromStr for Verb {
             "parent" => Self::Parent,
             "archive" => Self::Archive,
             "restore" => Self::Restore,
+            "reopen" => Self::Reopen,
             _ => return Err(()),
         })
     }
@@ -123,6 +126,7 @@ enum Change {
     Parent(String),
     Archive,
     Restore,
+    Reopen(Option<Timestamp>),
 }
 
 impl Change {
@@ -141,6 +145,7 @@ impl Change {
             }
             Self::Archive => rules::archive(tx, id),
             Self::Restore => rules::restore(tx, id),
+            Self::Reopen(due_at) => rules::overdue::reopen(tx, id, due_at, false),
         }
     }
 }
@@ -176,6 +181,9 @@ fn read(scene: &Scene, verb: Verb, value: &Value) -> Result<Change, TaskError> {
         Verb::Parent => Ok(Change::Parent(value.parent.clone())),
         Verb::Archive => Ok(Change::Archive),
         Verb::Restore => Ok(Change::Restore),
+        Verb::Reopen => {
+            Ok(Change::Reopen(due::parse(&value.due, &scene.today.zone, scene.today.now)?))
+        }
     }
 }
 

@@ -84,6 +84,8 @@ struct Head {
     chip: Option<Chip>,
     title: String,
     archived: bool,
+    /// The date that it has missed, or empty.
+    missed: String,
     /// Why the last run failed, or empty.
     failed: String,
     failed_href: String,
@@ -326,6 +328,12 @@ fn head(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Head, TaskError> 
         chip: scene.chip(task, &standing),
         title: task.title.clone(),
         archived: task.archived_at.is_some(),
+        missed: match (task.status, task.due_at) {
+            (TaskStatus::Missed, Some(at)) => {
+                due::day(at, &scene.today.zone).strftime("%-d %B %Y").to_string()
+            }
+            _ => String::new(),
+        },
         failed,
         failed_href,
     })

@@ -16,6 +16,7 @@ pub mod list;
 pub mod looks;
 pub mod marks;
 pub mod open_ends;
+pub mod overdue;
 pub mod people;
 pub mod relations;
 pub mod scene;

@@ -6,11 +6,10 @@ use serde::Serialize;
 use super::brief::Names;
 use super::error::TaskError;
 use super::json::WhoView;
-use super::standing;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::model::series::{BY_NEXT, Occurrence, SPAWNED, Series};
 use crate::kernel::{
-    MissedPolicy, Priority, RunState, ScheduleFields, SeriesId, TaskStatus, Thinking, Timestamp,
+    MissedPolicy, Priority, ScheduleFields, SeriesId, TaskStatus, Thinking, Timestamp,
 };
 use crate::store::{Hit, KeyBuf, Range, Read, ReadExt as _, StoreError};
 
@@ -105,16 +104,6 @@ pub fn open_tasks(read: &dyn Read, id: SeriesId) -> Result<Vec<Task>, StoreError
         open.extend(task.filter(|task| task.status.is_open() && task.archived_at.is_none()));
     }
     Ok(open)
-}
-
-/// Whether a run works on a task or waits in it, or delivered work waits for a person.
-///
-/// # Errors
-/// When the store fails.
-pub fn somebody_is_at(read: &dyn Read, task: &Task) -> Result<bool, StoreError> {
-    let newest = standing::newest_runs(read, task.id, 3)?;
-    let live = newest.iter().any(|run| run.state != RunState::Ended);
-    Ok(live || standing::in_review(read, task.id)?)
 }
 
 /// What became of the newest tasks of a series.

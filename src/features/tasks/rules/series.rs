@@ -9,7 +9,7 @@ use crate::features::agents::model::Agent;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::model::series::{Going, Occurrence, Series};
 use crate::features::tasks::queries::error::TaskError;
-use crate::features::tasks::queries::{self, checks, series as reads};
+use crate::features::tasks::queries::{self, checks, overdue, series as reads};
 use crate::kernel::cadence::{day_number, instant, midnight};
 use crate::kernel::{
     Assignee, MissedPolicy, Priority, Schedule, SeriesId, StreamId, TaskId, TaskStatus, Thinking,
@@ -350,7 +350,8 @@ fn open_stream(tx: &WriteTx<'_>, stream: Option<StreamId>) -> Result<Option<Stre
 /// Marks the open tasks of a series as missed, unless somebody is at them.
 fn skip_open(tx: &mut WriteTx<'_>, id: SeriesId) -> Result<(), TaskError> {
     for task in reads::open_tasks(tx, id)? {
-        if task.status == TaskStatus::Todo && !reads::somebody_is_at(tx, &task)? {
+        let since = task.occurrence_at.unwrap_or(task.created_at);
+        if overdue::is_lost(tx, &task, since)? {
             super::set_status(tx, task.id, TaskStatus::Missed)?;
         }
     }

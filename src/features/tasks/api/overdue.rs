@@ -1,0 +1,99 @@
+//! Tasks that were missed, and after how long one is.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{due_at, tagged};
+use crate::app::Ws;
+use crate::features::tasks::model::overdue::TaskRules;
+use crate::features::tasks::queries::error::TaskError;
+use crate::features::tasks::queries::json::TaskView;
+use crate::features::tasks::queries::{self, due, overdue};
+use crate::features::tasks::rules::overdue as rules;
+use crate::kernel::Can;
+use crate::store::WriteTx;
+use crate::web::error::ApiError;
+use crate::web::etag::Tagged;
+use crate::web::extract::{Json, Path};
+use crate::web::idempotency::Once;
+use crate::web::routes::{Doc, Needs as _, Routes};
+use crate::web::session::Person;
+
+/// Routes below `/api/v1`.
+pub(super) fn api() -> Routes {
+    Routes::new()
+        .post(
+            "/tasks/{task}/reopen",
+            reopen.needs(Can::Write).doc(|| {
+                Doc::new("Open a missed task again, with a new date and its former status")
+                    .body::<Reopened>()
+                    .returns::<TaskView>()
+            }),
+        )
+        .get(
+            "/settings/tasks",
+            show.needs(Can::Read).doc(|| Doc::new("Rules for tasks").returns::<RulesView>()),
+        )
+        .patch(
+            "/settings/tasks",
+            change.needs(Can::Admin).doc(|| {
+                Doc::new("Change the rules for tasks").body::<RulesView>().returns::<RulesView>()
+            }),
+        )
+}
+
+/// A new date.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Reopened {
+    /// A day (`2026-11-20`) or a moment in RFC 3339, still to come.
+    due_at: String,
+}
+
+/// Rules for tasks.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RulesView {
+    /// So many days after its due date a task that nobody is at is missed; 0 is the next day.
+    missed_after_days: u16,
+}
+
+async fn reopen(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(text): Path<String>,
+    Json(body): Json<Reopened>,
+) -> Result<Tagged<TaskView>, ApiError> {
+    let id = ws.read(|snap| queries::resolve(snap, &text))?.id;
+    let zone = due::zone(&who.zone);
+    let reopened = once.run(move |tx: &mut WriteTx<'_>| {
+        let at = due_at(&body.due_at, &zone, tx.now())?;
+        rules::reopen(tx, id, at, body.due_at.contains('T')).map(|_| ())
+    });
+    ws.write(&who, reopened).await?;
+    tagged(&ws, id)
+}
+
+fn view(ws: &Ws) -> Result<Json<RulesView>, ApiError> {
+    let rules = ws.read(|snap| overdue::rules(snap))?;
+    Ok(Json(RulesView { missed_after_days: rules.missed_after_days }))
+}
+
+async fn show(ws: Ws) -> Result<Json<RulesView>, ApiError> {
+    view(&ws)
+}
+
+async fn change(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Json(body): Json<RulesView>,
+) -> Result<Json<RulesView>, ApiError> {
+    let rules = TaskRules { missed_after_days: body.missed_after_days };
+    let changed = once.run(move |tx: &mut WriteTx<'_>| -> Result<(), TaskError> {
+        rules::set_rules(tx, rules).map(|_| ())
+    });
+    ws.write(&who, changed).await?;
+    view(&ws)
+}

@@ -1,0 +1,96 @@
+//! Due dates that pass: people hear of each once; what nobody is at is missed some days later, and
+//! reopened with a new date.
+
+use super::TaskPatch;
+use crate::features::agents::model::Agent;
+use crate::features::tasks::model::Task;
+use crate::features::tasks::model::overdue::{OverdueMark, TaskRules};
+use crate::features::tasks::queries::error::TaskError;
+use crate::features::tasks::queries::overdue::{self as reads, Fell};
+use crate::features::tasks::queries::{self, checks};
+use crate::kernel::{About, Assignee, Notice, NoticeKind, TaskId, TaskStatus, Timestamp};
+use crate::store::{ReadExt as _, StoreError, WriteTx};
+
+/// The most days until a task is missed.
+const MOST: u16 = 365;
+
+/// Does what the clock has brought. What is not so any more is left alone.
+///
+/// # Errors
+/// When the store fails.
+pub fn settle(tx: &mut WriteTx<'_>, fallen: &[Fell]) -> Result<(), TaskError> {
+    for fell in fallen {
+        let (Fell::Overdue(id) | Fell::Noted(id) | Fell::Missed(id, _)) = *fell;
+        let task = tx.get::<Task>(id)?;
+        let Some(task) = task.filter(|t| t.status.is_open() && t.archived_at.is_none()) else {
+            continue;
+        };
+        let Some(due_at) = task.due_at.filter(|at| *at <= tx.now()) else { continue };
+        if let Fell::Missed(_, since) = fell {
+            if reads::is_lost(tx, &task, *since)? {
+                super::set_status(tx, id, TaskStatus::Missed)?;
+            }
+            continue;
+        }
+        tx.put(&OverdueMark { task: id, due_at })?;
+        if let Fell::Overdue(_) = fell {
+            tell(tx, &task)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whoever has it, watches it or answers for the agent hears of it; its agent gets work by the inbox.
+fn tell(tx: &mut WriteTx<'_>, task: &Task) -> Result<(), StoreError> {
+    let name = queries::name(tx, task.number)?;
+    let title = format!("{name} \u{201c}{}\u{201d} is overdue", task.title);
+    let mut notice = Notice::new(NoticeKind::TaskOverdue, About::Task(task.id), title).or_admins();
+    match task.assignee {
+        Some(Assignee::Person(account)) => notice = notice.to(account),
+        Some(Assignee::Agent(id)) => {
+            if let Some(agent) = tx.get::<Agent>(id)? {
+                notice = notice.body(format!("{} has not finished it.", agent.name));
+                if let Some(manager) = agent.reports_to {
+                    notice = notice.to(manager);
+                }
+            }
+        }
+        Some(Assignee::System) | None => {}
+    }
+    tx.emit(notice.event());
+    Ok(())
+}
+
+/// Opens a missed task again: it gets a date to come and the status that it had.
+///
+/// # Errors
+/// When it was not missed, or the date is none to come.
+pub fn reopen(
+    tx: &mut WriteTx<'_>,
+    id: TaskId,
+    due_at: Option<Timestamp>,
+    due_has_time: bool,
+) -> Result<Task, TaskError> {
+    let task = checks::in_use(tx, id)?;
+    if task.status != TaskStatus::Missed {
+        return Err(TaskError::field("status", "only a task that was missed is reopened"));
+    }
+    let Some(due_at) = due_at.filter(|at| *at > tx.now()) else {
+        return Err(TaskError::field("due", "choose a day that is still to come"));
+    };
+    let patch = TaskPatch { due_at: Some(Some(due_at)), due_has_time, ..TaskPatch::default() };
+    super::update(tx, id, patch)?;
+    super::set_status(tx, id, task.before_missed.unwrap_or(TaskStatus::Todo))
+}
+
+/// Changes after how many days a task is missed.
+///
+/// # Errors
+/// When it is too many.
+pub fn set_rules(tx: &mut WriteTx<'_>, rules: TaskRules) -> Result<TaskRules, TaskError> {
+    if MOST < rules.missed_after_days {
+        return Err(TaskError::field("missed_after_days", format!("use 0 to {MOST} days")));
+    }
+    tx.put(&rules)?;
+    Ok(rules)
+}
