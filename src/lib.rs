@@ -1,7 +1,7 @@
 //! HQ: a company of AI agents in one program and one data folder.
 //!
 //! Words (`kernel`, `config`), leaves (`store`, `crypto`, `net`, `live`, `git`, `sandbox`, `providers`,
-//! `backup`),
+//! `backup`, `search`),
 //! surfaces (`app`, `web`, `tool`), `features`, engines (`runtime`), assembly (`server`, `ops`, `cli`):
 //! a module uses only what stands before it. `ARCHITECTURE.md` has the map.
 
@@ -16,6 +16,7 @@ pub mod git;
 pub mod sandbox;
 pub mod providers;
 pub mod backup;
+pub mod search;
 
 pub mod app;
 pub mod web;

@@ -16,7 +16,7 @@ const LAYERS: &[(usize, &[&str])] = &[
 ];
 /// What a module may name in its own layer; the last layer ties everything together.
 const BESIDE: &str = "config>kernel providers>net store>crypto backup>store backup>crypto backup>net backup>git web>app tool>app";
-const FILES: &str = "config store crypto git sandbox backup server ops cli";
+const FILES: &str = "config store crypto git sandbox backup search server ops cli";
 const SURFACE: &str = "web server cli features/mod features/*/mod features/*/pages features/*/api \
                        features/users/session";
 /// Foreign crates and parts of the standard library, and the only places that may name them.

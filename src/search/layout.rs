@@ -1,0 +1,83 @@
+//! The fields of the index.
+
+use tantivy::TantivyDocument;
+use tantivy::schema::{
+    FAST, Field, IndexRecordOption, STORED, STRING, Schema, TextFieldIndexing, TextOptions,
+};
+
+use super::Document;
+
+/// Raised with every change of the fields, of what a word is, or of what documents hold: an index of
+/// another version is made anew.
+pub(super) const VERSION: u32 = 1;
+/// The name of what cuts text.
+pub(super) const CUTTER: &str = "hq";
+
+/// Where what stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fields {
+    pub key: Field,
+    pub kind: Field,
+    pub title: Field,
+    pub subtitle: Field,
+    pub body: Field,
+    pub tags: Field,
+    pub status: Field,
+    pub at: Field,
+    pub archived: Field,
+    pub seen_by: Field,
+    pub group: Field,
+}
+
+/// The names of the fields that hits are ordered by.
+pub(super) const KIND: &str = "kind";
+pub(super) const AT: &str = "at";
+pub(super) const ARCHIVED: &str = "archived";
+
+/// The layout.
+pub(super) fn layout() -> (Schema, Fields) {
+    let words = || {
+        let kept = IndexRecordOption::WithFreqsAndPositions;
+        let indexing = TextFieldIndexing::default().set_tokenizer(CUTTER).set_index_option(kept);
+        TextOptions::default().set_indexing_options(indexing)
+    };
+    let mut schema = Schema::builder();
+    let fields = Fields {
+        key: schema.add_text_field("key", STRING | STORED),
+        kind: schema.add_u64_field(KIND, FAST),
+        title: schema.add_text_field("title", words()),
+        subtitle: schema.add_text_field("subtitle", words()),
+        body: schema.add_text_field("body", words()),
+        tags: schema.add_text_field("tags", words()),
+        status: schema.add_text_field("status", STRING),
+        at: schema.add_i64_field(AT, FAST),
+        archived: schema.add_u64_field(ARCHIVED, FAST),
+        seen_by: schema.add_text_field("seen_by", STRING),
+        group: schema.add_text_field("group", STRING),
+    };
+    (schema.build(), fields)
+}
+
+/// A document as tantivy takes it.
+pub(super) fn row(fields: &Fields, document: &Document) -> TantivyDocument {
+    let mut row = TantivyDocument::new();
+    row.add_text(fields.key, &document.key);
+    row.add_u64(fields.kind, u64::from(document.kind));
+    let texts = [
+        (fields.title, &document.title),
+        (fields.subtitle, &document.subtitle),
+        (fields.body, &document.body),
+        (fields.tags, &document.tags),
+        (fields.status, &document.status),
+        (fields.group, &document.group),
+    ];
+    for (field, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
+        row.add_text(field, text);
+    }
+    row.add_i64(fields.at, document.at);
+    row.add_u64(fields.archived, u64::from(document.archived));
+    for audience in &document.seen_by {
+        row.add_text(fields.seen_by, audience);
+    }
+    row
+}

@@ -1,0 +1,109 @@
+//! From what is wanted to what tantivy is asked.
+
+use std::ops::Bound;
+
+use tantivy::Term;
+use tantivy::query::{
+    BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, FuzzyTermQuery, Occur,
+    PhraseQuery, Query, RangeQuery, TermQuery,
+};
+use tantivy::schema::{Field, IndexRecordOption};
+
+use super::Ask;
+use super::layout::Fields;
+use super::wanted::{Part, is_forgiven};
+
+/// What a word that is written out counts, against one that begins so and one that is nearly it.
+const WHOLE: f32 = 1.0;
+const BEGUN: f32 = 0.8;
+const NEARLY: f32 = 0.3;
+/// What other fields than the best one add.
+const BESIDE: f32 = 0.1;
+/// From how many letters on a word that was begun is looked for in long texts, too: nearly everything has
+/// a word that begins with an "a".
+const BEGUN_IN_BODY: usize = 2;
+
+/// What is asked, with typos forgiven or not.
+pub(super) fn of(fields: &Fields, ask: &Ask<'_>, forgiving: bool) -> BooleanQuery {
+    let mut all: Vec<(Occur, Box<dyn Query>)> = Vec::new();
+    for part in &ask.wanted.parts {
+        let query = match part {
+            Part::Word { text, open } => word(fields, text, *open, forgiving),
+            Part::Phrase(words) => phrase(fields, words),
+        };
+        all.push((Occur::Must, query));
+    }
+    let audiences = ask.audiences.iter().map(|name| exactly(fields.seen_by, name));
+    all.push((Occur::Must, filter(Box::new(BooleanQuery::union(audiences.collect())))));
+    if let Some(status) = ask.status {
+        all.push((Occur::Must, filter(exactly(fields.status, status))));
+    }
+    BooleanQuery::new(all)
+}
+
+/// The fields that words stand in, and what each counts.
+fn places(fields: &Fields) -> [(Field, f32); 4] {
+    [(fields.title, 3.0), (fields.tags, 2.0), (fields.subtitle, 1.5), (fields.body, 1.0)]
+}
+
+fn word(fields: &Fields, text: &str, open: bool, forgiving: bool) -> Box<dyn Query> {
+    let length = text.chars().count();
+    let forgiven = forgiving && is_forgiven(text);
+    let mut ways: Vec<Box<dyn Query>> = Vec::new();
+    for (field, weight) in places(fields) {
+        let term = || Term::from_field_text(field, text);
+        let whole = TermQuery::new(term(), IndexRecordOption::WithFreqs);
+        ways.push(weighed(Box::new(whole), weight * WHOLE));
+        if open && (field != fields.body || BEGUN_IN_BODY <= length) {
+            ways.push(weighed(begun(field, text), weight * BEGUN));
+        }
+        if forgiven {
+            let near = match open {
+                true => FuzzyTermQuery::new_prefix(term(), 1, true),
+                false => FuzzyTermQuery::new(term(), 1, true),
+            };
+            ways.push(weighed(Box::new(near), weight * NEARLY));
+        }
+    }
+    Box::new(DisjunctionMaxQuery::with_tie_breaker(ways, BESIDE))
+}
+
+/// All words that begin so.
+fn begun(field: Field, text: &str) -> Box<dyn Query> {
+    let last = format!("{text}{}", char::MAX);
+    let (from, to) = (Term::from_field_text(field, text), Term::from_field_text(field, &last));
+    Box::new(RangeQuery::new(Bound::Included(from), Bound::Excluded(to)))
+}
+
+fn phrase(fields: &Fields, words: &[String]) -> Box<dyn Query> {
+    let ways = places(fields).into_iter().map(|(field, weight)| {
+        let mut terms = words.iter().map(|word| Term::from_field_text(field, word));
+        let query: Box<dyn Query> = match (words.len(), terms.next()) {
+            (1, Some(only)) => Box::new(TermQuery::new(only, IndexRecordOption::WithFreqs)),
+            (_, first) => Box::new(PhraseQuery::new(first.into_iter().chain(terms).collect())),
+        };
+        weighed(query, weight)
+    });
+    Box::new(DisjunctionMaxQuery::with_tie_breaker(ways.collect(), BESIDE))
+}
+
+fn weighed(query: Box<dyn Query>, weight: f32) -> Box<dyn Query> {
+    Box::new(BoostQuery::new(query, weight))
+}
+
+fn exactly(field: Field, text: &str) -> Box<dyn Query> {
+    Box::new(TermQuery::new(Term::from_field_text(field, text), IndexRecordOption::Basic))
+}
+
+/// It must fit and adds nothing.
+fn filter(query: Box<dyn Query>) -> Box<dyn Query> {
+    Box::new(ConstScoreQuery::new(query, 0.0))
+}
+
+/// What belongs to a group and has another audience.
+pub(super) fn strays(fields: &Fields, group: &str, audience: &str) -> BooleanQuery {
+    BooleanQuery::new(vec![
+        (Occur::Must, exactly(fields.group, group)),
+        (Occur::MustNot, exactly(fields.seen_by, audience)),
+    ])
+}

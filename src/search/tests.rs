@@ -1,0 +1,165 @@
+//! The index on a real folder.
+
+use proptest::prelude::{Strategy, prop, prop_assert_eq, proptest};
+use proptest::test_runner::Config;
+
+use super::{Ask, Change, Document, Found, Search, Typos, Wanted};
+
+const NOW: i64 = 1_700_000_000;
+
+struct Desk {
+    search: Search,
+    _dir: tempfile::TempDir,
+}
+
+fn desk() -> Desk {
+    let dir = tempfile::tempdir().unwrap();
+    Desk { search: Search::at(dir.path().join("search")), _dir: dir }
+}
+
+fn document(key: &str, title: &str, body: &str) -> Document {
+    Document {
+        key: key.to_owned(),
+        title: title.to_owned(),
+        body: body.to_owned(),
+        at: NOW,
+        seen_by: vec!["all".to_owned()],
+        ..Document::default()
+    }
+}
+
+impl Desk {
+    fn put(&self, all: impl IntoIterator<Item = Document>) {
+        self.search.take(all.into_iter().map(Change::Put).collect()).unwrap();
+        self.search.commit("1.1").unwrap();
+    }
+
+    fn ask(&self, words: &str, typos: Typos, audiences: &[&str]) -> Found {
+        let Some(wanted) = Wanted::of(words) else { return Found::default() };
+        let audiences: Vec<String> = audiences.iter().map(|&name| name.to_owned()).collect();
+        let (kinds, status) = (&[][..], None);
+        let ask = Ask {
+            wanted: &wanted,
+            audiences: &audiences,
+            kinds,
+            status,
+            most: 50,
+            now: NOW,
+            typos,
+        };
+        self.search.find(&ask).unwrap()
+    }
+
+    fn keys(&self, words: &str) -> Vec<String> {
+        let found = self.ask(words, Typos::WhenFew, &["all"]);
+        found.hits.into_iter().map(|hit| hit.key).collect()
+    }
+}
+
+#[test]
+fn a_word_is_found_begun_misspelt_and_without_its_accents() {
+    let desk = desk();
+    desk.put([
+        document("a", "Leasing für Müller", "five cargo bikes"),
+        document("b", "Prices of rivals", "Leasing is dear"),
+        document("c", "東京都の計画", ""),
+    ]);
+    // The title counts more than the text.
+    assert_eq!(desk.keys("leasing"), ["a", "b"]);
+    assert_eq!(desk.keys("leas"), ["a", "b"]);
+    assert_eq!(desk.keys("laesing"), ["a", "b"]);
+    assert_eq!(desk.keys("leasing dear"), ["b"]);
+    assert_eq!(desk.keys("MULLER"), ["a"]);
+    assert_eq!(desk.keys("mueller"), ["a"]);
+    assert_eq!(desk.keys("\"cargo bikes\""), ["a"]);
+    assert_eq!(desk.keys("\"bikes cargo\""), [""; 0]);
+    assert_eq!(desk.keys("京都"), ["c"]);
+    assert_eq!(desk.keys("画"), ["c"]);
+    assert_eq!(desk.keys("nothing"), [""; 0]);
+}
+
+#[test]
+fn nobody_finds_what_another_may_see() {
+    let desk = desk();
+    let secret = Document { seen_by: vec!["mira".into()], ..document("s", "salary", "") };
+    desk.put([secret, document("o", "salary table", "")]);
+    let count = |who: &[&str]| desk.ask("salary", Typos::Never, who).counts;
+    assert_eq!(count(&["all"]), [(0, 1)]);
+    assert_eq!(count(&["all", "mira"]), [(0, 2)]);
+    assert_eq!(count(&[]), []);
+}
+
+#[test]
+fn what_is_put_again_or_removed_is_found_no_more_also_after_a_restart() {
+    let desk = desk();
+    desk.put([document("a", "apricot", ""), document("b", "banana", "")]);
+    desk.put([document("a", "avocado", "")]);
+    desk.search.take(vec![Change::Gone("b".into())]).unwrap();
+    desk.search.commit("1.7").unwrap();
+    desk.search.purge().unwrap();
+    desk.search.rest();
+    desk.search.close();
+    assert_eq!(desk.search.place().unwrap().as_deref(), Some("1.7"));
+    assert_eq!(desk.keys("apricot"), [""; 0]);
+    assert_eq!(desk.keys("banana"), [""; 0]);
+    assert_eq!(desk.keys("avocado"), ["a"]);
+    // The words themselves are off the disk.
+    for file in std::fs::read_dir(desk.search.folder()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        let has = |word: &[u8]| bytes.windows(word.len()).any(|some| some == word);
+        assert!(!has(b"apricot") && !has(b"banana"));
+    }
+}
+
+#[test]
+fn an_index_that_cannot_be_read_says_so_and_is_made_anew() {
+    let desk = desk();
+    desk.put([document("a", "apricot", "")]);
+    desk.search.rest();
+    desk.search.close();
+    std::fs::write(desk.search.folder().join("meta.json"), "{").unwrap();
+    assert!(desk.search.place().is_err());
+    desk.search.begin_anew().unwrap();
+    assert_eq!(desk.search.place().unwrap(), None);
+    assert_eq!(desk.keys("apricot"), [""; 0]);
+    desk.put([document("a", "apricot", "")]);
+    assert_eq!(desk.keys("apricot"), ["a"]);
+}
+
+/// Whether all words are in a text, the last one begun.
+fn naive(text: &str, wanted: &[String]) -> bool {
+    let words: Vec<&str> = text.split(' ').collect();
+    let (last, others) = wanted.split_last().unwrap();
+    others.iter().all(|word| words.contains(&word.as_str()))
+        && words.iter().any(|word| word.starts_with(last.as_str()))
+}
+
+fn words(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<String>> {
+    prop::collection::vec("[a-c]{2,4}", count)
+}
+
+proptest! {
+    #![proptest_config(Config::with_cases(12))]
+    #[test]
+    fn plain_words_are_found_exactly_where_they_stand(
+        texts in prop::collection::vec((words(0..4), words(1..12)), 1..40),
+        asked in prop::collection::vec(words(1..4), 1..12),
+    ) {
+        let desk = desk();
+        let all = texts.iter().enumerate().map(|(n, (title, body))| {
+            document(&n.to_string(), &title.join(" "), &body.join(" "))
+        });
+        desk.put(all);
+        for wanted in asked {
+            let found = desk.ask(&wanted.join(" "), Typos::Never, &["all"]);
+            let mut keys: Vec<usize> =
+                found.hits.iter().map(|hit| hit.key.parse().unwrap()).collect();
+            keys.sort_unstable();
+            let fits = |(n, (title, body)): (usize, &(Vec<String>, Vec<String>))| {
+                naive(&[title.as_slice(), body.as_slice()].concat().join(" "), &wanted).then_some(n)
+            };
+            let expected: Vec<usize> = texts.iter().enumerate().filter_map(fits).collect();
+            prop_assert_eq!(keys, expected);
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What a word is: letters and digits without case and diacritics. Scripts that write without spaces are
+//! cut into overlapping pairs of signs.
+
+use tantivy::tokenizer::{AsciiFoldingFilter, TextAnalyzer, Token, TokenStream, Tokenizer};
+
+/// Words that are longer, in bytes, are no words: they are keys and encoded files.
+const LONGEST: usize = 80;
+
+/// What becomes of the last sign of a run of a script without spaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tails {
+    /// It is a word, too, so that who looks for this sign alone finds it: in the index.
+    Kept,
+    /// It stands in the last pair: in what is looked for.
+    Dropped,
+}
+
+/// A word of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Word {
+    /// Without case and diacritics.
+    pub text: String,
+    /// Where it begins in the text, in bytes.
+    pub from: usize,
+    /// Where it ends.
+    pub to: usize,
+}
+
+/// What cuts text for the index.
+pub(super) fn analyzer(tails: Tails) -> TextAnalyzer {
+    TextAnalyzer::builder(Cutter { tails }).filter(AsciiFoldingFilter).build()
+}
+
+/// The words of a text in their order.
+pub(super) fn of(text: &str, tails: Tails) -> Vec<Word> {
+    let mut analyzer = analyzer(tails);
+    let mut stream = analyzer.token_stream(text);
+    let mut found = Vec::new();
+    while stream.advance() {
+        let token = stream.token();
+        let (from, to) = (token.offset_from, token.offset_to);
+        found.push(Word { text: token.text.clone(), from, to });
+    }
+    found
+}
+
+/// Whether a sign belongs to a script that writes without spaces: Chinese, Japanese, Korean, Thai, Lao,
+/// Burmese, Khmer.
+fn is_dense(sign: char) -> bool {
+    matches!(u32::from(sign),
+        0x0E00..=0x0EFF | 0x1000..=0x109F | 0x1780..=0x17FF | 0x3041..=0x30FF | 0x3400..=0x4DBF
+        | 0x4E00..=0x9FFF | 0xAC00..=0xD7AF | 0xF900..=0xFAFF | 0xFF66..=0xFF9F | 0x20000..=0x3FFFF)
+}
+
+/// Whether a sign only changes the letter before it.
+fn is_mark(sign: char) -> bool {
+    matches!(u32::from(sign), 0x0300..=0x036F)
+}
+
+fn lower(sign: char, word: &mut String) {
+    word.extend(sign.to_lowercase().filter(|sign| !is_mark(*sign)));
+}
+
+fn cut(text: &str, tails: Tails) -> Vec<Token> {
+    let mut found = Vec::new();
+    let mut signs = text.char_indices().peekable();
+    while let Some((from, first)) = signs.next() {
+        if is_dense(first) {
+            let mut run = vec![(from, first)];
+            while let Some(next) = signs.next_if(|(_, sign)| is_dense(*sign)) {
+                run.push(next);
+            }
+            pairs(&run, tails, &mut found);
+        } else if first.is_alphanumeric() {
+            let mut word = String::new();
+            lower(first, &mut word);
+            let mut to = from + first.len_utf8();
+            let goes_on = |sign: char| !is_dense(sign) && (sign.is_alphanumeric() || is_mark(sign));
+            while let Some((at, sign)) = signs.next_if(|(_, sign)| goes_on(*sign)) {
+                lower(sign, &mut word);
+                to = at + sign.len_utf8();
+            }
+            if !word.is_empty() && word.len() <= LONGEST {
+                push(&mut found, word, (from, to));
+            }
+        }
+    }
+    found
+}
+
+fn pairs(run: &[(usize, char)], tails: Tails, found: &mut Vec<Token>) {
+    let end = |(at, sign): (usize, char)| at + sign.len_utf8();
+    for pair in run.windows(2) {
+        let mut word = String::new();
+        pair.iter().for_each(|(_, sign)| lower(*sign, &mut word));
+        push(found, word, (pair[0].0, end(pair[1])));
+    }
+    let last = run.last().copied().filter(|_| tails == Tails::Kept || run.len() == 1);
+    if let Some((at, sign)) = last {
+        let mut word = String::new();
+        lower(sign, &mut word);
+        push(found, word, (at, end((at, sign))));
+    }
+}
+
+fn push(found: &mut Vec<Token>, text: String, (offset_from, offset_to): (usize, usize)) {
+    let position = found.len();
+    found.push(Token { offset_from, offset_to, position, text, position_length: 1 });
+}
+
+#[derive(Clone)]
+struct Cutter {
+    tails: Tails,
+}
+
+struct Cut {
+    rest: std::vec::IntoIter<Token>,
+    token: Token,
+}
+
+impl Tokenizer for Cutter {
+    type TokenStream<'a> = Cut;
+    fn token_stream<'a>(&'a mut self, text: &'a str) -> Cut {
+        Cut { rest: cut(text, self.tails).into_iter(), token: Token::default() }
+    }
+}
+
+impl TokenStream for Cut {
+    fn advance(&mut self) -> bool {
+        match self.rest.next() {
+            Some(token) => {
+                self.token = token;
+                true
+            }
+            None => false,
+        }
+    }
+    fn token(&self) -> &Token {
+        &self.token
+    }
+    fn token_mut(&mut self) -> &mut Token {
+        &mut self.token
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Tails, of};
+
+    fn words(text: &str, tails: Tails) -> Vec<String> {
+        of(text, tails).into_iter().map(|word| word.text).collect()
+    }
+
+    #[test]
+    fn case_and_diacritics_are_no_difference() {
+        let kept = |text: &str| words(text, Tails::Kept);
+        assert_eq!(kept("Müller-Straße, CAFÉ"), ["muller", "strasse", "cafe"]);
+        assert_eq!(kept("Mu\u{308}ller İstanbul"), ["muller", "istanbul"]);
+        assert_eq!(kept("MC-142: e-mail"), ["mc", "142", "e", "mail"]);
+        assert_eq!(kept(&"x".repeat(200)), [""; 0]);
+    }
+
+    #[test]
+    fn scripts_without_spaces_are_cut_into_pairs() {
+        assert_eq!(words("東京都 HQ", Tails::Kept), ["東京", "京都", "都", "hq"]);
+        assert_eq!(words("東京都", Tails::Dropped), ["東京", "京都"]);
+        assert_eq!(words("猫", Tails::Dropped), ["猫"]);
+    }
+
+    #[test]
+    fn a_word_knows_where_it_stands() {
+        let text = "über die Straße";
+        let found = of(text, Tails::Dropped);
+        let parts: Vec<_> = found.iter().map(|word| &text[word.from..word.to]).collect();
+        assert_eq!(parts, ["über", "die", "Straße"]);
+    }
+}
