@@ -4,6 +4,7 @@
 
 pub mod accounts;
 pub mod consumers;
+pub mod finding;
 pub mod inputs;
 pub mod jobs;
 pub mod kept;
@@ -89,6 +90,8 @@ pub struct AppParts {
     pub jobs: jobs::Jobs,
     /// The durable consumers of the feed.
     pub consumers: consumers::Consumers,
+    /// Held by whoever writes a search index, with the one whose writer may still be open.
+    pub indexing: tokio::sync::Mutex<Option<crate::search::Search>>,
     /// Accounts that people signed in to at providers.
     pub accounts: accounts::Accounts,
     /// What browsers' devices are asked.
@@ -306,6 +309,8 @@ pub struct WsParts {
     pub work: Work,
     /// Its people, as requests of all of them ask for them.
     pub people: kept::Kept,
+    /// Its search index, opened at the first question.
+    pub finding: finding::Finding,
     /// What its programs that go on read.
     pub inputs: inputs::Inputs,
 }

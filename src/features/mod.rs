@@ -18,6 +18,7 @@ pub mod jobs;
 pub mod usage;
 pub mod connections;
 pub mod activity;
+pub mod finder;
 pub mod audit;
 pub mod health;
 pub mod history;
@@ -43,6 +44,7 @@ pub fn routes() -> Routes {
         .merge(deliverables::routes())
         .merge(files::routes())
         .merge(activity::pages::routes())
+        .merge(finder::pages::routes())
         .merge(audit::pages::routes())
         .merge(health::pages::routes())
         .merge(history::pages::routes())
@@ -65,6 +67,7 @@ pub fn api() -> Routes {
         .merge(runs::api())
         .merge(jobs::api::routes())
         .merge(activity::api::routes())
+        .merge(finder::api::routes())
         .merge(audit::api::routes())
         .merge(health::api::routes())
         .merge(history::api::routes())

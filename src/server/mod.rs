@@ -11,6 +11,7 @@ pub mod backups;
 pub mod exports;
 pub mod first_boot;
 pub mod health;
+mod indexer;
 mod leftovers;
 pub mod listen;
 pub mod local;
@@ -337,6 +338,7 @@ fn open(
         limiter: Limiter::default(),
         jobs: Jobs::default(),
         consumers: parts.consumers,
+        indexing: tokio::sync::Mutex::default(),
         accounts: crate::app::accounts::Accounts::default(),
         challenges: crate::app::challenges::Challenges::default(),
         proofs: crate::app::proofs::Proofs::default(),
@@ -380,6 +382,7 @@ async fn begin_work(app: &App, limits: Limits) {
     let begin = move |ws: &Ws| {
         routines::begin(ws);
         consumers::begin(ws);
+        indexer::begin(ws);
         due::begin(ws);
         features::notifications::sending::begin(ws);
         runtime::start(engine.clone(), ws.clone());

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::jobs::JobState;
 use crate::app::{App, Ws};
 use crate::features::audit::queries::{self as audit, Asked, Reach, Wish};
+use crate::features::finder::queries::standing as index;
 use crate::features::health::api::ConsumerView;
 use crate::features::health::queries as health;
 use crate::features::health::rules::{self, Act, HealthError};
@@ -210,6 +211,13 @@ pub fn consumers(app: &App, workspace: Option<&str>) -> Result<ConsumerList, Api
 /// When it cannot be done.
 pub async fn steer(app: &App, by: Actor, wish: ConsumerWish) -> Result<ConsumerList, ApiError> {
     let ws = chosen(app, wish.workspace.as_deref())?;
+    if wish.name == index::NAME {
+        let act = Act::from_word(&wish.act, wish.entry)?;
+        let who = (by, Cause::Setup);
+        ws.write(&who, move |tx| rules::rebuild_index(tx, act)).await?;
+        ws.finding.begin_anew();
+        return consumers(app, Some(&ws.slug));
+    }
     let one = app.consumers.named(&wish.name).cloned();
     let one = one.ok_or_else(|| HealthError::NoConsumer(wish.name.clone()))?;
     let who = (by, Cause::Setup);

@@ -5,6 +5,7 @@ import "./swap.js";
 import "./live.js";
 import "./keys.js";
 import "./layers.js";
+import "./palette.js";
 import "./forms.js";
 import "./files.js";
 import "./chat.js";

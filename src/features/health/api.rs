@@ -20,6 +20,7 @@ use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Person;
 
 use crate::features::audit::queries::Reach;
+use crate::features::finder::queries::standing as index;
 
 use super::queries::{self, How};
 use super::rules::{self, Act, HealthError};
@@ -112,6 +113,8 @@ pub struct ConsumerView {
     pub can_rebuild: bool,
     /// Whether it can be sent back.
     pub can_rewind: bool,
+    /// Whether it can be paused and skip entries.
+    pub can_pause: bool,
     /// Rows read by the rebuild that goes on.
     pub rebuilt_rows: Option<u64>,
 }
@@ -147,6 +150,7 @@ impl ConsumerView {
             dead_letters: one.dead.len(),
             can_rebuild: one.can_rebuild,
             can_rewind: one.can_rewind,
+            can_pause: one.can_pause,
             rebuilt_rows,
         }
     }
@@ -186,8 +190,15 @@ async fn act_on(
     Path2(name, word): Path2<String, String>,
     Json(body): Json<ActBody>,
 ) -> Result<Json<ConsumerView>, ApiError> {
-    let consumer = named(&app, &name)?;
     let act = Act::from_word(&word, body.to)?;
+    if name == index::NAME {
+        ws.write(&who, once.run(move |tx| rules::rebuild_index(tx, act))).await?;
+        ws.finding.begin_anew();
+        let standing = ws.look(index::standing).await?;
+        let standing = standing.ok_or_else(|| HealthError::NoConsumer(name))?;
+        return Ok(Json(ConsumerView::of(standing, app.clock.now())));
+    }
+    let consumer = named(&app, &name)?;
     let own = Arc::clone(&consumer);
     ws.write(&who, once.run(move |tx| rules::act(tx, &*own, act))).await?;
     app.consumers.nudge();

@@ -6,6 +6,7 @@ use crate::app::{App, Ws};
 use crate::features::audit::queries::{Reach, VERIFY};
 use crate::features::connections::queries as connections;
 use crate::features::connections::queries::eligible::{self, Reason};
+use crate::features::finder::queries::standing as index;
 use crate::features::inbox::queries as inbox;
 use crate::features::users::queries as users;
 use crate::kernel::Timestamp;
@@ -244,7 +245,10 @@ fn each<T: serde::de::DeserializeOwned>(
 /// # Errors
 /// When the disk fails.
 pub fn consumers(ws: &Ws) -> Result<Vec<Standing>, StoreError> {
-    ws.app.consumers.all().iter().map(|one| standing(&ws.store, &**one)).collect()
+    let all = ws.app.consumers.all().iter().map(|one| standing(&ws.store, &**one));
+    let mut all = all.collect::<Result<Vec<_>, _>>()?;
+    all.extend(index::standing(ws)?);
+    Ok(all)
 }
 
 // ── Long pieces of work ──

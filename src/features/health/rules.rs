@@ -1,6 +1,7 @@
 //! What an admin does with a consumer. Where a consumer stands is no part of the feed, so that it can
 //! come to rest; that a person moved it is.
 
+use crate::features::finder::queries::standing as index;
 use crate::kernel::{Event, FieldError, Problem, ProblemKind};
 use crate::store::consumer::{self, Consume, ConsumeError, Tried};
 use crate::store::{StoreError, WriteTx};
@@ -135,6 +136,21 @@ pub fn act(tx: &mut WriteTx<'_>, consumer: &dyn Consume, act: Act) -> Result<(),
     }
     let act = format!("{} the {}", act.done(), consumer.name());
     tx.emit(Event::ConsumerChanged { consumer: number, act });
+    Ok(())
+}
+
+/// Notes that somebody has the search index made anew. It lies beside the store, and nothing else can be
+/// done with it; the caller tells it.
+///
+/// # Errors
+/// `Refused` for anything else.
+pub fn rebuild_index(tx: &mut WriteTx<'_>, act: Act) -> Result<(), HealthError> {
+    if act != Act::Rebuild {
+        let text = "the search index follows by itself; it can only be rebuilt".to_owned();
+        return Err(HealthError::Refused(text));
+    }
+    let act = format!("{} the search index", act.done());
+    tx.emit(Event::ConsumerChanged { consumer: index::NUMBER, act });
     Ok(())
 }
 

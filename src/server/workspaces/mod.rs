@@ -13,6 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use crate::app::finding::Finding;
 use crate::app::inputs::Inputs;
 use crate::app::kept::Kept;
 use crate::app::{App, Broken, PathLocks, Work, Ws, WsParts};
@@ -197,6 +198,7 @@ pub fn open(app: &App, folder: PathBuf, cache: usize) -> Result<Ws, OpenError> {
         repo: OnceLock::new(),
         work: Work::new(&app.stopping),
         people: Kept::default(),
+        finding: Finding::at(folder.join("search")),
         inputs: Inputs::default(),
         folder,
     }))

@@ -29,6 +29,8 @@ pub struct Standing {
     pub can_rebuild: bool,
     /// Whether it can be sent back.
     pub can_rewind: bool,
+    /// Whether it can stand still, and skip entries.
+    pub can_pause: bool,
     /// The last entry of the feed.
     pub head: u64,
     /// Entries that it has not taken.
@@ -59,6 +61,7 @@ pub fn standing(store: &Store, consumer: &dyn Consume) -> Result<Standing, Store
             rebuilding: rebuilding(snap, number)?,
             can_rebuild: !consumer.tables().is_empty(),
             can_rewind: consumer.repeats(),
+            can_pause: true,
             head,
             behind: head.saturating_sub(state.cursor),
             behind_since: first.map(|entry| entry.at),

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::app::{App, Ws};
 use crate::features::audit::queries::told;
+use crate::features::finder::queries::standing as index;
 use crate::kernel::Problem;
 use crate::store::StoreError;
 use crate::store::consumer::{Rebuilding, Standing};
@@ -38,6 +39,7 @@ pub(super) struct ConsumerRow {
     pub is_behind: bool,
     pub can_rebuild: bool,
     pub can_rewind: bool,
+    pub can_pause: bool,
     pub cursor: u64,
     pub url: String,
 }
@@ -115,9 +117,10 @@ fn row(ws: &Ws, one: Standing, now: i64) -> ConsumerRow {
         place: format!("{} of {}", one.state.cursor, one.head),
         error: one.state.last_error.map(|error| sentence(&error)).unwrap_or_default(),
         paused: one.state.paused,
-        is_behind: one.behind > 0,
+        is_behind: one.can_pause && one.behind > 0,
         can_rebuild: one.can_rebuild,
         can_rewind: one.can_rewind,
+        can_pause: one.can_pause,
         cursor: one.state.cursor,
         url: ws.url(&format!("settings/health/consumers/{}", one.name)),
     }
@@ -149,7 +152,6 @@ pub(super) async fn act(
     Form(form): Form<ActForm>,
 ) -> Result<Response, PageError> {
     let done = async {
-        let consumer = named(&app, &name)?;
         let to = match form.to.trim() {
             "" => None,
             text => {
@@ -159,6 +161,12 @@ pub(super) async fn act(
             }
         };
         let act = Act::from_word(&word, to)?;
+        if name == index::NAME {
+            ws.write(&who, move |tx| rules::rebuild_index(tx, act)).await?;
+            ws.finding.begin_anew();
+            return Ok("The search index is made anew.".to_owned());
+        }
+        let consumer = named(&app, &name)?;
         ws.write(&who, move |tx| rules::act(tx, &*consumer, act)).await?;
         app.consumers.nudge();
         Ok::<_, HealthError>(format!("You {} the {name}.", act.done()))

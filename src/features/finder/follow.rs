@@ -1,0 +1,277 @@
+//! Keeps the index of a workspace in step with its feed. The cursor lies in the index itself, with each
+//! commit, so that both are one: what a crash cut off is taken again, and an index without a cursor, of
+//! another life of the store or of another layout is made anew from the records.
+//!
+//! One workspace is worked on at a time, so that there is one writer with its 15 MB in the program.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::app::Ws;
+use crate::features::runs::model::{SESSIONS, Session};
+use crate::kernel::{Event, SessionId};
+use crate::search::{Change, Search, SearchError};
+use crate::store::key::decode;
+use crate::store::{Cursor, Entry, KeyBuf, Op, Range, Read, ReadExt, StoreError};
+
+use super::model::{Found, Kind};
+use super::queries::document::{self, Reader};
+
+/// How many entries of the feed are taken at once.
+const STEP: usize = 500;
+/// How many records of a new index are read at once.
+const PIECE: usize = 1_000;
+
+/// Why the index does not follow.
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The index.
+    #[error(transparent)]
+    Search(#[from] SearchError),
+    /// The program ends, or the workspace is put to rest.
+    #[error("the work was put to rest")]
+    Stopped,
+}
+
+/// Takes everything up to now into the index. Waits for its turn.
+///
+/// # Errors
+/// When the store or the index fails; what was taken stays.
+pub async fn catch_up(ws: &Ws, halt: CancellationToken) -> Result<(), FollowError> {
+    let is_current = ws.finding.seen() == Some(ws.store.head()) && ws.finding.index.is_begun();
+    if is_current && !ws.finding.wants_anew() {
+        return Ok(());
+    }
+    let mut turn = ws.app.indexing.lock().await;
+    let mine = ws.finding.index.clone();
+    let other = turn.replace(mine.clone()).filter(|other| !other.is(&mine));
+    let done = ws.look(move |ws| {
+        if let Some(other) = other {
+            other.rest();
+        }
+        follow(ws, &halt)
+    });
+    let done = done.await;
+    if let Err(error) = &done {
+        // What was taken and not kept is gone with the writer.
+        ws.finding.forget();
+        ws.finding.build(None);
+        if !matches!(error, FollowError::Stopped) {
+            ws.finding.note(Some(error.to_string()));
+        }
+    } else {
+        ws.finding.note(None);
+    }
+    done
+}
+
+/// The writer goes, and the reader when nobody has asked for so long. Waits for its turn.
+pub async fn rest(ws: &Ws, quiet: Duration) {
+    let turn = ws.app.indexing.lock().await;
+    let closes = ws.finding.quiet().is_none_or(|asked| quiet <= asked);
+    let rested = ws.look(move |ws| {
+        ws.finding.index.rest();
+        if closes {
+            ws.finding.index.close();
+        }
+        Ok::<_, StoreError>(())
+    });
+    if let Err(error) = rested.await {
+        tracing::debug!(%error, "a search index was not put to rest");
+    }
+    drop(turn);
+}
+
+fn follow(ws: &Ws, halt: &CancellationToken) -> Result<(), FollowError> {
+    if ws.finding.take_anew() {
+        rebuild(ws, halt)?;
+    }
+    loop {
+        if halt.is_cancelled() {
+            return Err(FollowError::Stopped);
+        }
+        match step(ws, halt) {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(FollowError::Search(SearchError::Damaged(why))) => {
+                tracing::warn!("the search index of {} is damaged and made anew: {why}", ws.slug);
+                rebuild(ws, halt)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Takes some entries; says whether there were any.
+fn step(ws: &Ws, halt: &CancellationToken) -> Result<bool, FollowError> {
+    let Some(from) = place(ws)? else {
+        rebuild(ws, halt)?;
+        return Ok(true);
+    };
+    let entries = ws.store.entries_after(from.seq, STEP)?;
+    let Some(last) = entries.last() else { return Ok(false) };
+    let to = Cursor { seq: last.seq, ..from };
+    let index = &ws.finding.index;
+    let mut stale = BTreeSet::new();
+    let changes = ws.read(|snap| {
+        for entry in &entries {
+            stale.extend(concerned(snap, entry)?);
+        }
+        stale.extend(of_other_audiences(snap, index, &entries)?);
+        changes(snap, &stale).map_err(FollowError::from)
+    })?;
+    let purges = entries.iter().any(|entry| takes_text_away(entry));
+    if !changes.is_empty() {
+        index.take(changes)?;
+        index.commit(&to.to_string())?;
+    }
+    if purges {
+        index.purge()?;
+    }
+    ws.finding.saw(to);
+    Ok(true)
+}
+
+/// Up to where the index has come; nothing when it is to be made anew.
+fn place(ws: &Ws) -> Result<Option<Cursor>, FollowError> {
+    if let Some(seen) = ws.finding.seen() {
+        return Ok((seen.incarnation == ws.store.incarnation()).then_some(seen));
+    }
+    let place = ws.finding.index.place()?.and_then(|text| text.parse::<Cursor>().ok());
+    match place {
+        Some(place) if ws.store.knows(place)? => {
+            ws.finding.saw(place);
+            Ok(Some(place))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The records whose documents an entry may have changed.
+///
+/// # Errors
+/// When the disk fails.
+pub(super) fn concerned(read: &dyn Read, entry: &Entry) -> Result<Vec<Found>, StoreError> {
+    let mut found = Vec::new();
+    for change in &entry.changes {
+        let kind = Kind::of_table(change.table);
+        found.extend(kind.map(|kind| Found { kind, key: change.key.clone() }));
+        found.extend(document::beside(read, change.table, &change.key)?);
+    }
+    Ok(found)
+}
+
+/// Everything said in conversations that were shared, or are so no more.
+fn of_other_audiences(
+    read: &dyn Read,
+    index: &Search,
+    entries: &[std::sync::Arc<Entry>],
+) -> Result<Vec<Found>, FollowError> {
+    let changed = entries.iter().flat_map(|entry| &entry.changes);
+    let sessions: BTreeSet<SessionId> = changed
+        .filter(|change| change.table == SESSIONS.number && change.op == Op::Update)
+        .filter_map(|change| decode::<SessionId>(&change.key))
+        .collect();
+    let mut found = Vec::new();
+    for id in sessions {
+        let Some(session) = read.get::<Session>(id)? else { continue };
+        let Some(audience) = document::audience(&session) else { continue };
+        if index.has_strays(&id.to_string(), &audience)? {
+            let key = |n: u32| KeyBuf::of(&(id, n)).into_bytes();
+            let all = 0..session.events;
+            found.extend(all.map(|n| Found { kind: Kind::Message, key: key(n) }));
+        }
+    }
+    Ok(found)
+}
+
+fn changes(read: &dyn Read, stale: &BTreeSet<Found>) -> Result<Vec<Change>, StoreError> {
+    let mut reader = Reader::new(read);
+    let mut changes = Vec::with_capacity(stale.len());
+    for found in stale {
+        match reader.document(found)? {
+            Some(document) => changes.push(Change::Put(document)),
+            // Most of what happens in conversations says nothing; only what was something can go.
+            None if found.kind == Kind::Message && is_there(read, found)? => {}
+            None => changes.push(Change::Gone(found.name())),
+        }
+    }
+    Ok(changes)
+}
+
+fn is_there(read: &dyn Read, found: &Found) -> Result<bool, StoreError> {
+    match found.kind.table() {
+        Some(table) => Ok(read.raw_get(table, &found.key)?.is_some()),
+        None => Ok(false),
+    }
+}
+
+/// Whether somebody took text away for good, so that it must not lie in old files either.
+fn takes_text_away(entry: &Entry) -> bool {
+    let redacts = entry.events.iter().any(|event| matches!(event, Event::RecordRedacted { .. }));
+    let kinds = [Kind::Message, Kind::Person].map(Kind::table);
+    redacts
+        || entry
+            .changes
+            .iter()
+            .any(|change| change.op == Op::Delete && kinds.contains(&Some(change.table)))
+}
+
+/// Makes the index anew from the records, as of now; what changes meanwhile is followed then.
+fn rebuild(ws: &Ws, halt: &CancellationToken) -> Result<(), FollowError> {
+    let finding = &ws.finding;
+    finding.forget();
+    finding.build(Some(0));
+    finding.index.begin_anew()?;
+    let head = ws.store.head();
+    let mut records = 0;
+    for kind in Kind::ALL {
+        let Some(table) = kind.table() else { continue };
+        let mut after = Some(Vec::new());
+        while let Some(from) = after {
+            if halt.is_cancelled() {
+                return Err(FollowError::Stopped);
+            }
+            let (documents, last) = ws.read(|snap| piece(snap, (kind, table), &from))?;
+            records += documents.len() as u64;
+            finding.index.add(&documents)?;
+            finding.build(Some(records));
+            after = last;
+        }
+    }
+    finding.index.commit(&head.to_string())?;
+    finding.build(None);
+    finding.saw(head);
+    Ok(())
+}
+
+type Piece = (Vec<crate::search::Document>, Option<Vec<u8>>);
+
+/// The documents of some rows of a table, and the last key, if there are more.
+fn piece(read: &dyn Read, (kind, table): (Kind, u16), after: &[u8]) -> Result<Piece, StoreError> {
+    let range = match after.is_empty() {
+        true => Range::all(),
+        false => Range::all().after(after),
+    };
+    let mut keys: Vec<Vec<u8>> = Vec::new();
+    read.raw_scan(table, &range, &mut |key, _| {
+        keys.push(key.to_vec());
+        match keys.len() < PIECE {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        }
+    })?;
+    let last = keys.last().filter(|_| keys.len() == PIECE).cloned();
+    let mut reader = Reader::new(read);
+    let mut documents = Vec::new();
+    for key in keys {
+        documents.extend(reader.document(&Found { kind, key })?);
+    }
+    Ok((documents, last))
+}

@@ -1,0 +1,189 @@
+//! What can be found.
+
+use crate::features::agents::model::AGENTS;
+use crate::features::comments::model::COMMENTS;
+use crate::features::deliverables::model::DELIVERABLES;
+use crate::features::files::model::TASK_FILES;
+use crate::features::runs::model::SESSION_EVENTS;
+use crate::features::streams::model::STREAMS;
+use crate::features::tasks::model::TASKS;
+use crate::features::tasks::model::label::LABELS;
+use crate::features::workspace::model::MEMBERS;
+
+/// A kind of thing that can be found. The numbers stand in indexes: they are never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// A task.
+    Task = 0,
+    /// A comment on a task.
+    Comment = 1,
+    /// Delivered work.
+    Deliverable = 2,
+    /// A file on a task.
+    File = 3,
+    /// An agent.
+    Agent = 4,
+    /// A member.
+    Person = 5,
+    /// Something said in a conversation.
+    Message = 6,
+    /// A stream of tasks.
+    Stream = 7,
+    /// A label of tasks.
+    Label = 8,
+    /// A page of HQ, such as one of the settings; these are not in the index.
+    Page = 9,
+}
+
+impl Kind {
+    /// All, in the order of groups.
+    pub const ALL: [Self; 10] = [
+        Self::Task,
+        Self::Agent,
+        Self::Person,
+        Self::Stream,
+        Self::Label,
+        Self::Deliverable,
+        Self::Comment,
+        Self::Message,
+        Self::File,
+        Self::Page,
+    ];
+
+    /// The word in addresses and the API.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Task => "task",
+            Self::Comment => "comment",
+            Self::Deliverable => "deliverable",
+            Self::File => "file",
+            Self::Agent => "agent",
+            Self::Person => "person",
+            Self::Message => "message",
+            Self::Stream => "stream",
+            Self::Label => "label",
+            Self::Page => "page",
+        }
+    }
+
+    /// The word for people, for several.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Task => "Tasks",
+            Self::Comment => "Comments",
+            Self::Deliverable => "Deliverables",
+            Self::File => "Files",
+            Self::Agent => "Agents",
+            Self::Person => "People",
+            Self::Message => "Messages",
+            Self::Stream => "Streams",
+            Self::Label => "Labels",
+            Self::Page => "Pages",
+        }
+    }
+
+    /// The icon that stands before it.
+    #[must_use]
+    pub fn glyph(self) -> &'static str {
+        match self {
+            Self::Task => "tasks",
+            Self::Comment => "comment",
+            Self::Deliverable => "box",
+            Self::File => "file",
+            Self::Agent => "agent",
+            Self::Person => "user",
+            Self::Message => "send",
+            Self::Stream => "layers",
+            Self::Label => "tag",
+            Self::Page => "right",
+        }
+    }
+
+    /// The table of its records.
+    #[must_use]
+    pub fn table(self) -> Option<u16> {
+        Some(match self {
+            Self::Task => TASKS.number,
+            Self::Comment => COMMENTS.number,
+            Self::Deliverable => DELIVERABLES.number,
+            Self::File => TASK_FILES.number,
+            Self::Agent => AGENTS.number,
+            Self::Person => MEMBERS.number,
+            Self::Message => SESSION_EVENTS.number,
+            Self::Stream => STREAMS.number,
+            Self::Label => LABELS.number,
+            Self::Page => return None,
+        })
+    }
+
+    /// The kind whose records lie in a table.
+    #[must_use]
+    pub fn of_table(table: u16) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.table() == Some(table))
+    }
+
+    /// The kind of this word.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+
+    /// The kind of this number.
+    #[must_use]
+    pub fn of_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == number)
+    }
+}
+
+/// A record that can be found: its kind and the bytes of its key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Found {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its key in its table.
+    pub key: Vec<u8>,
+}
+
+impl Found {
+    /// How the index names it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}.{}", self.kind as u8, hex::encode(&self.key))
+    }
+
+    /// From how the index names it.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let (kind, key) = name.split_once('.')?;
+        let kind = Kind::of_number(kind.parse().ok()?)?;
+        Some(Self { kind, key: hex::decode(key).ok()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Found, Kind};
+
+    #[test]
+    fn kinds_are_known_by_word_number_and_table() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::of_word(kind.word()), Some(kind));
+            assert_eq!(Kind::of_number(kind as u8), Some(kind));
+            assert!((kind as usize) < crate::search::KINDS);
+            if let Some(table) = kind.table() {
+                assert_eq!(Kind::of_table(table), Some(kind));
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_is_known_by_its_name_in_the_index() {
+        let found = Found { kind: Kind::Message, key: vec![0, 255, 7] };
+        assert_eq!(found.name(), "6.00ff07");
+        assert_eq!(Found::named(&found.name()), Some(found));
+        assert_eq!(Found::named("99.00"), None);
+    }
+}

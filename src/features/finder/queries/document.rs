@@ -1,0 +1,259 @@
+//! What the index is told of a record: its words, and who may see it.
+
+use std::collections::HashMap;
+
+use crate::features::agents::model::Agent;
+use crate::features::comments::model::Comment;
+use crate::features::deliverables::model::{Content, Deliverable, Version};
+use crate::features::files::model::TaskFile;
+use crate::features::runs::model::{EventKind, Session, SessionEvent};
+use crate::features::runs::queries::{children, search};
+use crate::features::streams::model::Stream;
+use crate::features::tasks::model::Task;
+use crate::features::tasks::model::label::{BY_LABEL, Label, TASK_LABELS, TaskLabel};
+use crate::features::tasks::queries as tasks;
+use crate::features::workspace::model::Member;
+use crate::kernel::text::cut;
+use crate::kernel::{AccountId, LabelId, SessionId, TaskId};
+use crate::search::Document;
+use crate::store::key::decode;
+use crate::store::{KeyBuf, Range, Read, ReadExt, Record, StoreError};
+
+use super::super::model::{Found, Kind};
+
+/// The audience of what all members see.
+pub const EVERYBODY: &str = "all";
+/// How much of a text is looked at, in bytes.
+const MOST: usize = 64 * 1024;
+/// How many labels of a task are words of it.
+const MOST_LABELS: usize = 50;
+
+/// The audience that is one person alone.
+#[must_use]
+pub fn alone(account: AccountId) -> String {
+    account.to_string()
+}
+
+/// The audiences that a member belongs to.
+#[must_use]
+pub fn audiences(account: AccountId) -> Vec<String> {
+    vec![EVERYBODY.to_owned(), alone(account)]
+}
+
+/// Whether one of the audiences may see it.
+#[must_use]
+pub fn may_see(document: &Document, audiences: &[String]) -> bool {
+    document.seen_by.iter().any(|who| audiences.contains(who))
+}
+
+/// Reads records for the index, several at a time.
+pub struct Reader<'a> {
+    read: &'a dyn Read,
+    task_key: Option<String>,
+    sessions: HashMap<SessionId, Option<Session>>,
+    labels: HashMap<LabelId, Option<String>>,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads here.
+    #[must_use]
+    pub fn new(read: &'a dyn Read) -> Self {
+        Self { read, task_key: None, sessions: HashMap::new(), labels: HashMap::new() }
+    }
+
+    /// What is known of a record; nothing when it is gone, or nobody looks for such a thing.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn document(&mut self, found: &Found) -> Result<Option<Document>, StoreError> {
+        let document = match found.kind {
+            Kind::Task => self.get::<Task>(found)?.map(|task| self.task(task)).transpose()?,
+            Kind::Comment => self.get::<Comment>(found)?.map(|comment| Document {
+                body: kept(&comment.body),
+                at: comment.created_at.as_second(),
+                ..for_all()
+            }),
+            Kind::Deliverable => {
+                self.get::<Deliverable>(found)?.map(|one| self.deliverable(one)).transpose()?
+            }
+            Kind::File => self.get::<TaskFile>(found)?.map(|file| Document {
+                title: file.name,
+                at: file.created_at.as_second(),
+                ..for_all()
+            }),
+            Kind::Agent => self.get::<Agent>(found)?.map(agent),
+            Kind::Person => self.get::<Member>(found)?.and_then(person),
+            Kind::Message => match self.get::<SessionEvent>(found)? {
+                Some(event) => self.message(event)?,
+                None => None,
+            },
+            Kind::Stream => self.get::<Stream>(found)?.map(|stream| Document {
+                title: stream.name,
+                body: kept(&format!("{}\n{}", stream.description, stream.goal)),
+                at: stream.updated_at.as_second(),
+                archived: stream.archived_at.is_some(),
+                ..for_all()
+            }),
+            Kind::Label => self.get::<Label>(found)?.map(|label| Document {
+                title: label.name,
+                body: kept(&label.description),
+                at: label.updated_at.as_second(),
+                ..for_all()
+            }),
+            Kind::Page => None,
+        };
+        let named =
+            |document: Document| Document { kind: found.kind as u8, key: found.name(), ..document };
+        Ok(document.map(named))
+    }
+
+    fn get<R: Record>(&self, found: &Found) -> Result<Option<R>, StoreError> {
+        match decode::<R::Id>(&found.key) {
+            Some(id) => self.read.get::<R>(id),
+            None => Ok(None),
+        }
+    }
+
+    fn task(&mut self, task: Task) -> Result<Document, StoreError> {
+        let key = match &self.task_key {
+            Some(key) => key.clone(),
+            None => self.task_key.insert(tasks::key(self.read)?).clone(),
+        };
+        let mut tags = Vec::new();
+        let mine = Range::prefix(KeyBuf::of(&task.id)).limit(MOST_LABELS);
+        for row in self.read.list::<TaskLabel>(&mine)? {
+            tags.extend(self.label(row.label)?);
+        }
+        Ok(Document {
+            title: task.title,
+            subtitle: format!("{key}-{}", task.number),
+            body: kept(&task.description),
+            tags: tags.join(" "),
+            status: task.status.word().to_owned(),
+            at: task.updated_at.as_second(),
+            archived: task.archived_at.is_some(),
+            ..for_all()
+        })
+    }
+
+    fn label(&mut self, id: LabelId) -> Result<Option<String>, StoreError> {
+        if let Some(known) = self.labels.get(&id) {
+            return Ok(known.clone());
+        }
+        let name = self.read.get::<Label>(id)?.map(|label| label.name);
+        self.labels.insert(id, name.clone());
+        Ok(name)
+    }
+
+    fn deliverable(&self, one: Deliverable) -> Result<Document, StoreError> {
+        let version = self.read.get::<Version>(one.version)?;
+        let body = version.map(|version| {
+            let content = match &version.content {
+                Content::Text(text) => text,
+                Content::Url(address) => address,
+                Content::File { name, .. } => name,
+            };
+            format!("{}\n{content}", version.note)
+        });
+        Ok(Document {
+            title: one.title,
+            body: kept(&body.unwrap_or_default()),
+            status: one.state.word().to_owned(),
+            at: one.updated_at.as_second(),
+            ..for_all()
+        })
+    }
+
+    /// What was said in a conversation that somebody has among theirs.
+    fn message(&mut self, event: SessionEvent) -> Result<Option<Document>, StoreError> {
+        let Some(text) = said(&event.kind) else { return Ok(None) };
+        let session = match self.sessions.get(&event.session) {
+            Some(known) => known.clone(),
+            None => {
+                let session = self.read.get::<Session>(event.session)?;
+                self.sessions.insert(event.session, session.clone());
+                session
+            }
+        };
+        let Some(session) = session else { return Ok(None) };
+        let Some(audience) = audience(&session) else { return Ok(None) };
+        Ok(Some(Document {
+            body: kept(&text),
+            at: event.at.as_second(),
+            seen_by: vec![audience],
+            group: session.id.to_string(),
+            ..Document::default()
+        }))
+    }
+}
+
+/// Who finds what was said in a conversation; nobody where it is among nobody's.
+#[must_use]
+pub fn audience(session: &Session) -> Option<String> {
+    if children::is_key(&session.key) {
+        return None;
+    }
+    match (session.owner, session.task) {
+        (Some(owner), _) if session.is_private() => Some(alone(owner)),
+        (None, None) => None,
+        _ => Some(EVERYBODY.to_owned()),
+    }
+}
+
+/// What an event says, unless it is HQ's own card of a task.
+#[must_use]
+pub fn said(kind: &EventKind) -> Option<String> {
+    if matches!(kind, EventKind::Input { input: None, .. }) {
+        return None;
+    }
+    search::words(kind).map(|(_, text)| text)
+}
+
+/// What also has to be read again when a row of a table changed: tasks have the words of their labels.
+///
+/// # Errors
+/// When the disk fails.
+pub fn beside(read: &dyn Read, table: u16, key: &[u8]) -> Result<Vec<Found>, StoreError> {
+    let task = |id: TaskId| Found { kind: Kind::Task, key: KeyBuf::of(&id).into_bytes() };
+    if table == TASK_LABELS.number {
+        let pair = decode::<(TaskId, LabelId)>(key);
+        return Ok(pair.map(|(id, _)| task(id)).into_iter().collect());
+    }
+    let label = match Kind::of_table(table) {
+        Some(Kind::Label) => decode::<LabelId>(key),
+        _ => None,
+    };
+    let Some(label) = label else { return Ok(Vec::new()) };
+    let range = Range::prefix(KeyBuf::of(&label));
+    let all = read.scan::<TaskLabel>(BY_LABEL, &range)?;
+    Ok(all.into_iter().map(|row| task(row.task)).collect())
+}
+
+fn agent(agent: Agent) -> Document {
+    Document {
+        title: agent.name,
+        subtitle: agent.slug,
+        body: kept(&agent.description),
+        at: agent.updated_at.as_second(),
+        archived: agent.archived_at.is_some(),
+        ..for_all()
+    }
+}
+
+/// Somebody who has left is found no more.
+fn person(member: Member) -> Option<Document> {
+    member.left_at.is_none().then(|| Document {
+        title: member.name,
+        subtitle: member.handle,
+        at: member.created_at.as_second(),
+        ..for_all()
+    })
+}
+
+fn for_all() -> Document {
+    Document { seen_by: vec![EVERYBODY.to_owned()], ..Document::default() }
+}
+
+fn kept(text: &str) -> String {
+    cut(text, MOST).to_owned()
+}

@@ -1,0 +1,285 @@
+//! Asks the index, adds what it does not hold yet, and looks at the records before anybody sees a hit.
+
+pub mod document;
+pub mod palette;
+pub mod places;
+pub mod standing;
+pub mod view;
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use crate::app::Ws;
+use crate::search::{self, Ask, Document, SearchError, Typos, Wanted};
+use crate::store::{Cursor, Range, Read, Snap, StoreError};
+use crate::web::session::Person;
+
+use super::follow;
+use super::model::{Found, Kind};
+use document::Reader;
+use view::Hit;
+
+/// How long a question waits for the index when it is a little behind.
+pub const NEAR: Duration = Duration::from_millis(100);
+/// How long it waits while an index is made.
+const FIRST: Duration = Duration::from_secs(2);
+/// How many entries that are not in the index yet are looked through.
+const BEHIND: usize = 1_024;
+/// How many records of them.
+const MOST_FRESH: usize = 2_000;
+/// How far pages go.
+pub const DEEPEST: usize = 1_000;
+/// How many hits more are fetched than are shown, for those that are gone meanwhile.
+const SPARE: usize = 20;
+
+/// What somebody looks for.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// The words.
+    pub words: String,
+    /// Only these kinds; empty for all.
+    pub kinds: Vec<Kind>,
+    /// Only what stands so, such as `todo`.
+    pub status: Option<String>,
+    /// How many hits are passed over.
+    pub skip: usize,
+    /// How many are given.
+    pub take: usize,
+    /// The most of each kind, if that is less.
+    pub each: Option<usize>,
+    /// How long the index may be waited for.
+    pub patience: Duration,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// The hits, best first.
+    pub hits: Vec<Hit>,
+    /// How many fit of each kind, with and without the wish for some kinds alone.
+    pub counts: Vec<(Kind, u64)>,
+    /// Whether there are more.
+    pub more: bool,
+    /// Whether words that are nearly right were taken for those that are meant.
+    pub guessed: bool,
+    /// How many records a new index holds so far, while one is made: hits may be missing.
+    pub building: Option<u64>,
+}
+
+impl Page {
+    /// How many fit of all kinds.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.counts.iter().map(|(_, count)| count).sum()
+    }
+}
+
+/// Finds what a person may see.
+///
+/// # Errors
+/// When the store fails.
+pub async fn find(ws: &Ws, who: &Person, wish: Wish) -> Result<Page, StoreError> {
+    let Some(wanted) = Wanted::of(&wish.words) else { return Ok(Page::default()) };
+    reach(ws, wish.patience).await;
+    let who = who.clone();
+    ws.look(move |ws| answer(ws, &who, &wish, &wanted)).await
+}
+
+/// Waits a moment for the index to hold what was just written.
+async fn reach(ws: &Ws, patience: Duration) {
+    let head = ws.store.head();
+    let index = &ws.finding;
+    let is_made = index.building().is_none() && index.index.is_begun();
+    index.ask();
+    if !ws.is_active() {
+        // Nobody follows the feed of a workspace that is at rest.
+        if let Err(error) = follow::catch_up(ws, ws.app.stopping.clone()).await {
+            tracing::warn!(%error, "the search index of {} is behind", ws.slug);
+        }
+        return;
+    }
+    let patience = if is_made { patience } else { patience.max(FIRST.min(patience * 20)) };
+    index.until(head, patience).await;
+}
+
+fn answer(ws: &Ws, who: &Person, wish: &Wish, wanted: &Wanted) -> Result<Page, StoreError> {
+    let head = ws.store.head();
+    let fresh_from = match ws.finding.seen() {
+        Some(seen) if seen.incarnation == head.incarnation => seen.seq,
+        _ => head.seq.saturating_sub(BEHIND as u64),
+    };
+    let audiences = document::audiences(who.account);
+    let found = ask(ws, wish, (wanted, audiences.as_slice()));
+    let fresh = match fresh_from < head.seq {
+        true => fresh(ws, Cursor { seq: fresh_from, ..head })?,
+        false => BTreeSet::new(),
+    };
+    let mut page = ws.read(|snap| {
+        let mut gathering = Gathering {
+            reader: Reader::new(snap),
+            audiences: &audiences,
+            wish,
+            passed: 0,
+            page: Page::default(),
+        };
+        gathering.counts(&found);
+        gathering.take_fresh(wanted, &fresh)?;
+        for hit in &found.hits {
+            let Some(one) = Found::named(&hit.key).filter(|one| !fresh.contains(one)) else {
+                continue;
+            };
+            if gathering.page.more {
+                break;
+            }
+            if gathering.wants(one.kind) {
+                gathering.take(&one)?;
+            }
+        }
+        let Gathering { mut page, .. } = gathering;
+        for hit in &mut page.hits {
+            view::fill(snap, hit, Some(wanted))?;
+        }
+        Ok::<_, StoreError>(page)
+    })?;
+    page.guessed = found.guessed;
+    page.building = ws.finding.building();
+    Ok(page)
+}
+
+/// Asks the index; one that is damaged is made anew, and what is fresh is found meanwhile.
+fn ask(ws: &Ws, wish: &Wish, (wanted, audiences): (&Wanted, &[String])) -> search::Found {
+    let ask = Ask {
+        wanted,
+        audiences,
+        // All kinds are asked for, so that they are counted.
+        kinds: &[],
+        status: wish.status.as_deref(),
+        most: wish.each.unwrap_or(wish.skip + wish.take) + SPARE,
+        now: ws.app.clock.now().as_second(),
+        typos: Typos::WhenFew,
+    };
+    ws.finding.index.find(&ask).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the search index of {} did not answer", ws.slug);
+        ws.finding.note(Some(error.to_string()));
+        if matches!(error, SearchError::Damaged(_)) {
+            ws.finding.begin_anew();
+        }
+        search::Found::default()
+    })
+}
+
+/// The records that the newest entries are about, which the index may have as they were.
+fn fresh(ws: &Ws, from: Cursor) -> Result<BTreeSet<Found>, StoreError> {
+    let entries = ws.store.entries_after(from.seq, BEHIND)?;
+    ws.read(|snap| {
+        let mut found = BTreeSet::new();
+        for entry in entries.iter().rev() {
+            if MOST_FRESH <= found.len() {
+                break;
+            }
+            found.extend(follow::concerned(snap, entry)?);
+        }
+        Ok(found)
+    })
+}
+
+struct Gathering<'a> {
+    reader: Reader<'a>,
+    audiences: &'a [String],
+    wish: &'a Wish,
+    passed: usize,
+    page: Page,
+}
+
+impl Gathering<'_> {
+    fn counts(&mut self, found: &search::Found) {
+        let kinds = found.counts.iter();
+        let known = kinds.filter_map(|(kind, count)| Some((Kind::of_number(*kind)?, *count)));
+        self.page.counts = known.collect();
+    }
+
+    /// What the index does not hold yet, the youngest first.
+    fn take_fresh(&mut self, wanted: &Wanted, fresh: &BTreeSet<Found>) -> Result<(), StoreError> {
+        let mut fits: Vec<(i64, Found, Document)> = Vec::new();
+        for one in fresh {
+            let Some(document) = self.reader.document(one)? else { continue };
+            let texts = [&document.title, &document.subtitle, &document.tags, &document.body];
+            if self.admits(&document) && wanted.is_in(&texts.map(String::as_str)) {
+                fits.push((document.at, one.clone(), document));
+            }
+        }
+        fits.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+        for (_, one, document) in fits {
+            match self.page.counts.iter_mut().find(|(kind, _)| *kind == one.kind) {
+                Some((_, count)) => *count = (*count).max(1),
+                None => self.page.counts.push((one.kind, 1)),
+            }
+            self.keep(&one, document);
+        }
+        Ok(())
+    }
+
+    /// A hit of the index, as its record is now.
+    fn take(&mut self, one: &Found) -> Result<(), StoreError> {
+        if let Some(document) = self.reader.document(one)?
+            && self.admits(&document)
+        {
+            self.keep(one, document);
+        }
+        Ok(())
+    }
+
+    fn admits(&self, document: &Document) -> bool {
+        let fits = self.wish.status.as_ref().is_none_or(|status| *status == document.status);
+        fits && document::may_see(document, self.audiences)
+    }
+
+    /// Whether more of this kind is wanted.
+    fn wants(&self, kind: Kind) -> bool {
+        let fits = self.wish.kinds.is_empty() || self.wish.kinds.contains(&kind);
+        let same = || self.page.hits.iter().filter(|hit| hit.kind == kind).count();
+        fits && self.wish.each.is_none_or(|most| same() < most)
+    }
+
+    fn keep(&mut self, one: &Found, document: Document) {
+        if !self.wants(one.kind) {
+            return;
+        }
+        if self.passed < self.wish.skip {
+            self.passed += 1;
+        } else if self.page.hits.len() < self.wish.take {
+            self.page.hits.push(Hit::of(one, document));
+        } else {
+            self.page.more = true;
+        }
+    }
+}
+
+/// What recent addresses lead to, as far as it is still there.
+///
+/// # Errors
+/// When the store fails.
+pub fn recent(snap: &Snap<'_>, who: &Person, paths: &[&str]) -> Result<Vec<Hit>, StoreError> {
+    let mut found = Vec::new();
+    for path in paths {
+        found.extend(view::of_path(snap, who, path)?);
+    }
+    Ok(found)
+}
+
+/// The first keys of a table.
+///
+/// # Errors
+/// When the store fails.
+fn first_keys(read: &dyn Read, table: u16, most: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+    let mut keys = Vec::new();
+    read.raw_scan(table, &Range::all(), &mut |key, _| {
+        keys.push(key.to_vec());
+        match keys.len() < most {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        }
+    })?;
+    Ok(keys)
+}

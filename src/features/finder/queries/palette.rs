@@ -1,0 +1,258 @@
+//! What the palette offers for what was typed into it.
+//!
+//! `>` finds actions, `@` people and agents, `#` streams and labels; without a sign everything is looked
+//! through, and names such as `MC-142` lead straight to what they name.
+
+use std::time::Duration;
+
+use crate::app::Ws;
+use crate::features::agents::queries as agents;
+use crate::features::workspace::queries as workspace;
+use crate::search::Wanted;
+use crate::store::{KeyBuf, Snap, StoreError};
+use crate::web::format;
+use crate::web::html::SafeHtml;
+use crate::web::parts::Face;
+use crate::web::session::Person;
+
+use super::super::model::{Found, Kind};
+use super::document::Reader;
+use super::places::{self, Place};
+use super::view::{self, Hit};
+use super::{Wish, find, recent};
+
+/// How many lines a group has.
+const GROUP: usize = 5;
+/// How many lines a list of one kind has.
+const LIST: usize = 20;
+/// How many recent addresses are looked at.
+const RECENT: usize = 12;
+/// How long a key waits for the index: what is not in it yet is found all the same.
+const PATIENCE: Duration = Duration::from_millis(15);
+
+/// A line of the palette.
+pub struct Line {
+    /// The name of its icon.
+    pub glyph: &'static str,
+    /// The state word of the icon, or nothing.
+    pub state: &'static str,
+    /// The face in place of an icon.
+    pub face: Option<Face>,
+    /// What it is called.
+    pub title: SafeHtml,
+    /// What it is.
+    pub meta: String,
+    /// The words around what was found, or nothing.
+    pub snippet: SafeHtml,
+    /// Where it leads.
+    pub href: String,
+    /// What it presses in the page instead, or nothing.
+    pub press: &'static str,
+}
+
+/// Lines under a heading.
+pub struct Group {
+    /// The heading.
+    pub label: &'static str,
+    /// The lines.
+    pub lines: Vec<Line>,
+}
+
+/// What is offered.
+#[derive(Default)]
+pub struct Offer {
+    /// The groups, none of them empty.
+    pub groups: Vec<Group>,
+    /// Whether words that are nearly right were taken for those that are meant.
+    pub guessed: bool,
+    /// How many records a new index holds so far, while one is made.
+    pub building: Option<u64>,
+}
+
+impl Offer {
+    fn add(&mut self, label: &'static str, lines: Vec<Line>) {
+        if !lines.is_empty() {
+            self.groups.push(Group { label, lines });
+        }
+    }
+
+    /// How many lines there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.groups.iter().map(|group| group.lines.len()).sum()
+    }
+}
+
+/// What the palette offers. `seen` are addresses in the workspace that were opened before, the last first.
+///
+/// # Errors
+/// When the store fails.
+pub async fn offer(ws: &Ws, who: &Person, typed: &str, seen: &str) -> Result<Offer, StoreError> {
+    let typed = typed.trim_start();
+    let mut signs = typed.chars();
+    match signs.next() {
+        None => start(ws, who, seen),
+        Some('>') => Ok(actions(ws, who, signs.as_str())),
+        Some('@') => of_kinds(ws, who, signs.as_str(), &[Kind::Agent, Kind::Person]).await,
+        Some('#') => of_kinds(ws, who, signs.as_str(), &[Kind::Stream, Kind::Label]).await,
+        Some(_) => everything(ws, who, typed).await,
+    }
+}
+
+fn start(ws: &Ws, who: &Person, seen: &str) -> Result<Offer, StoreError> {
+    let mut offer = Offer::default();
+    let paths: Vec<&str> = seen.split(',').filter(|path| !path.is_empty()).take(RECENT).collect();
+    let hits = ws.read(|snap| recent(snap, who, &paths))?;
+    offer.add("Recent", hits.into_iter().map(|hit| line(ws, hit)).collect());
+    let all = |places: Vec<&'static Place>| places.into_iter().map(|p| of_place(ws, p, None));
+    let pages = places::pages(who).into_iter().filter(|page| page.part == "Pages").collect();
+    offer.add("Go to", all(pages).collect());
+    offer.add("Do", all(places::actions(who)).collect());
+    Ok(offer)
+}
+
+fn actions(ws: &Ws, who: &Person, words: &str) -> Offer {
+    let mut offer = Offer::default();
+    let wanted = Wanted::of(words);
+    let all = places::actions(who).into_iter();
+    let fits = all.filter(|place| wanted.as_ref().is_none_or(|wanted| place.fits(wanted)));
+    offer.add("Do", fits.map(|place| of_place(ws, place, wanted.as_ref())).collect());
+    offer
+}
+
+async fn of_kinds(ws: &Ws, who: &Person, words: &str, kinds: &[Kind]) -> Result<Offer, StoreError> {
+    let mut offer = Offer::default();
+    if Wanted::of(words).is_none() {
+        for kind in kinds {
+            let hits = ws.read(|snap| all_of(snap, *kind))?;
+            offer.add(kind.label(), hits.into_iter().map(|hit| line(ws, hit)).collect());
+        }
+        return Ok(offer);
+    }
+    let wish = Wish {
+        words: words.to_owned(),
+        kinds: kinds.to_vec(),
+        status: None,
+        skip: 0,
+        take: LIST,
+        each: Some(LIST),
+        patience: PATIENCE,
+    };
+    let page = find(ws, who, wish).await?;
+    (offer.guessed, offer.building) = (page.guessed, page.building);
+    group(ws, &mut offer, page.hits);
+    Ok(offer)
+}
+
+/// The first of all things of a kind, of which there are never many.
+fn all_of(snap: &Snap<'_>, kind: Kind) -> Result<Vec<Hit>, StoreError> {
+    let keys: Vec<Vec<u8>> = match kind {
+        Kind::Agent => {
+            let all = agents::all(snap)?.into_iter().take(LIST);
+            all.map(|agent| KeyBuf::of(&agent.id).into_bytes()).collect()
+        }
+        Kind::Person => {
+            let all = workspace::members(snap)?.into_iter().take(LIST);
+            all.map(|member| KeyBuf::of(&member.account).into_bytes()).collect()
+        }
+        _ => match kind.table() {
+            Some(table) => super::first_keys(snap, table, LIST)?,
+            None => Vec::new(),
+        },
+    };
+    let mut reader = Reader::new(snap);
+    let mut hits = Vec::new();
+    for key in keys {
+        let found = Found { kind, key };
+        let Some(document) = reader.document(&found)? else { continue };
+        let mut hit = Hit::of(&found, document);
+        view::fill(snap, &mut hit, None)?;
+        hits.push(hit);
+    }
+    Ok(hits)
+}
+
+async fn everything(ws: &Ws, who: &Person, words: &str) -> Result<Offer, StoreError> {
+    let mut offer = Offer::default();
+    let named = ws.read(|snap| view::of_name(snap, words))?;
+    let first = named.as_ref().map(|hit| hit.path.clone());
+    offer.add("Go to", named.into_iter().map(|hit| line(ws, hit)).collect());
+    let wish = Wish {
+        words: words.to_owned(),
+        kinds: Vec::new(),
+        status: None,
+        skip: 0,
+        take: GROUP * Kind::ALL.len(),
+        each: Some(GROUP),
+        patience: PATIENCE,
+    };
+    let page = find(ws, who, wish).await?;
+    (offer.guessed, offer.building) = (page.guessed, page.building);
+    let others = page.hits.into_iter().filter(|hit| Some(&hit.path) != first.as_ref());
+    group(ws, &mut offer, others.collect());
+    if let Some(wanted) = Wanted::of(words) {
+        let fits = |all: Vec<&'static Place>| -> Vec<Line> {
+            let all = all.into_iter().filter(|place| place.fits(&wanted)).take(GROUP);
+            all.map(|place| of_place(ws, place, Some(&wanted))).collect()
+        };
+        offer.add("Pages", fits(places::pages(who)));
+        offer.add("Do", fits(places::actions(who)));
+        offer.add(
+            "Search",
+            vec![Line {
+                glyph: "search",
+                state: "",
+                face: None,
+                title: view::marked(&format!("Everything with “{}”", words.trim()), None),
+                meta: String::new(),
+                snippet: SafeHtml::default(),
+                href: ws.url(&format!("search?q={}", format::query_value(words.trim()))),
+                press: "",
+            }],
+        );
+    }
+    Ok(offer)
+}
+
+/// Hits under the headings of their kinds, the kind of the best hit first.
+fn group(ws: &Ws, offer: &mut Offer, hits: Vec<Hit>) {
+    let mut kinds: Vec<Kind> = Vec::new();
+    for hit in &hits {
+        if !kinds.contains(&hit.kind) {
+            kinds.push(hit.kind);
+        }
+    }
+    let mut rest = hits;
+    for kind in kinds {
+        let (mine, others): (Vec<Hit>, Vec<Hit>) =
+            rest.into_iter().partition(|hit| hit.kind == kind);
+        offer.add(kind.label(), mine.into_iter().map(|hit| line(ws, hit)).collect());
+        rest = others;
+    }
+}
+
+fn line(ws: &Ws, hit: Hit) -> Line {
+    Line {
+        glyph: hit.glyph(),
+        state: hit.state,
+        title: hit.marked,
+        meta: if hit.archived { format!("{} · archived", hit.meta) } else { hit.meta },
+        snippet: hit.snippet,
+        href: ws.url(&hit.path),
+        face: hit.face,
+        press: "",
+    }
+}
+
+fn of_place(ws: &Ws, place: &Place, wanted: Option<&Wanted>) -> Line {
+    Line {
+        glyph: place.glyph,
+        state: "",
+        face: None,
+        title: view::marked(place.title, wanted),
+        meta: if place.part == "Settings" { "Settings" } else { "" }.to_owned(),
+        snippet: SafeHtml::default(),
+        href: ws.url(place.path),
+        press: place.press,
+    }
+}

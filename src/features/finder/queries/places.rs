@@ -1,0 +1,119 @@
+//! Pages of HQ and what can be begun from anywhere, as the palette and the search find them.
+
+use crate::kernel::Can;
+use crate::search::Wanted;
+use crate::web::session::Person;
+
+/// A page, or something that can be begun.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// What people call it.
+    pub title: &'static str,
+    /// Where it is, in the workspace.
+    pub path: &'static str,
+    /// What else people call it.
+    words: &'static str,
+    /// What it belongs to.
+    pub part: &'static str,
+    /// The name of its icon.
+    pub glyph: &'static str,
+    /// Who may.
+    can: Can,
+    /// Pressed in the page in place of going somewhere: a selector.
+    pub press: &'static str,
+}
+
+impl Place {
+    /// A run, which has no title that everybody may read.
+    #[must_use]
+    pub const fn run() -> Self {
+        page("Run", "runs", "", "Runs", "play")
+    }
+
+    /// Whether this person may go there.
+    fn is_for(&self, who: &Person) -> bool {
+        who.access.may(self.can)
+    }
+
+    /// Whether it is what somebody looks for.
+    #[must_use]
+    pub fn fits(&self, wanted: &Wanted) -> bool {
+        wanted.is_in(&[self.title, self.words])
+    }
+
+    const fn needs(mut self, can: Can) -> Self {
+        self.can = can;
+        self
+    }
+
+    const fn presses(mut self, selector: &'static str) -> Self {
+        self.press = selector;
+        self
+    }
+}
+
+const fn page(
+    title: &'static str,
+    path: &'static str,
+    words: &'static str,
+    part: &'static str,
+    glyph: &'static str,
+) -> Place {
+    Place { title, path, words, part, glyph, can: Can::Read, press: "" }
+}
+
+const fn setting(title: &'static str, path: &'static str, words: &'static str) -> Place {
+    page(title, path, words, "Settings", "settings")
+}
+
+const PAGES: &[Place] = &[
+    page("Dashboard", "", "home start overview", "Pages", "home"),
+    page("Review", "review", "deliverables approve", "Pages", "inbox"),
+    page("Notifications", "notifications", "inbox bell", "Pages", "bell").needs(Can::Account),
+    page("Activity", "activity", "feed history changes log", "Pages", "pulse"),
+    page("Tasks", "tasks", "todo board issues", "Pages", "tasks"),
+    page("Agents", "agents", "fleet team", "Pages", "agent"),
+    page("Runs", "runs", "work sessions", "Pages", "play"),
+    page("Jobs", "jobs", "programs processes", "Pages", "terminal"),
+    setting("Profile", "settings/profile", "name time zone password me").needs(Can::Account),
+    setting("Notification settings", "settings/notifications", "push e-mail digest quiet")
+        .needs(Can::Account),
+    setting("Two-step sign-in", "settings/security", "security passkey 2fa totp app codes")
+        .needs(Can::Account),
+    setting("Sign-ins", "settings/sign-ins", "devices sessions sign out").needs(Can::Account),
+    setting("API tokens", "settings/tokens", "keys access programs").needs(Can::Account),
+    setting("General", "settings/general", "workspace name emoji key archive delete"),
+    setting("Members", "settings/members", "people invite roles team"),
+    setting("Connections", "settings/connections", "models providers keys api openai anthropic"),
+    setting("Usage and budgets", "settings/usage", "cost money spend tokens limits"),
+    setting("Budgets", "settings/usage/budgets", "limits money cap"),
+    setting("Prices", "settings/usage/prices", "cost of models"),
+    setting("Health", "settings/health", "status doctor store consumers index").needs(Can::Admin),
+    setting("Audit", "settings/audit", "record who did what redact retention").needs(Can::Admin),
+    setting("Backups", "settings/backups", "restore export snapshot").needs(Can::Admin),
+];
+
+const ACTIONS: &[Place] = &[
+    page("New task", "tasks/new", "create add todo issue", "Create", "plus").needs(Can::Write),
+    page("New agent", "agents/new", "create add hire", "Create", "plus").needs(Can::Agents),
+    page("Invite somebody", "settings/members", "member people add", "Create", "user")
+        .needs(Can::Admin),
+    page("Connect a model", "settings/connections/new", "provider key add", "Create", "key")
+        .needs(Can::Admin),
+    page("Pause the workspace", "pause", "stop halt all agents", "Agents", "pause"),
+    page("Light or dark", "", "theme appearance mode", "HQ", "moon").presses("[data-theme-toggle]"),
+    page("Keyboard shortcuts", "", "keys help", "HQ", "key").presses("[data-key='?']"),
+    page("Sign out", "", "log out leave", "HQ", "out").presses("form[action='/logout'] button"),
+];
+
+/// The pages that a person may open.
+#[must_use]
+pub fn pages(who: &Person) -> Vec<&'static Place> {
+    PAGES.iter().filter(|place| place.is_for(who)).collect()
+}
+
+/// What a person may begin.
+#[must_use]
+pub fn actions(who: &Person) -> Vec<&'static Place> {
+    ACTIONS.iter().filter(|place| place.is_for(who)).collect()
+}

@@ -1,0 +1,48 @@
+//! Where the search index stands, as health pages and commands show it beside the other consumers.
+
+use crate::app::Ws;
+use crate::store::consumer::{Rebuilding, Standing, State};
+use crate::store::{Cursor, StoreError, feed};
+
+/// Its number among the consumers; its name is [`NAME`].
+pub const NUMBER: u16 = 250;
+/// What people and commands call it.
+pub const NAME: &str = "search";
+
+/// Where the search index stands; nothing where nobody has searched yet, so that there is none.
+///
+/// # Errors
+/// When the disk fails.
+pub fn standing(ws: &Ws) -> Result<Option<Standing>, StoreError> {
+    let finding = &ws.finding;
+    if !finding.index.is_begun() {
+        return Ok(None);
+    }
+    let head = ws.store.head();
+    // A program that does not follow it, such as a command, reads how far it goes.
+    let kept = || finding.index.place().ok().flatten(); // ok: a damaged one stands at the start
+    let seen = finding.seen().or_else(|| kept()?.parse::<Cursor>().ok());
+    let cursor = seen.filter(|seen| seen.incarnation == head.incarnation);
+    let cursor = cursor.map_or(0, |seen| seen.seq);
+    let building = finding.building();
+    let first = ws.read(|snap| feed::entry(snap, cursor + 1))?;
+    let behind = head.seq.saturating_sub(cursor);
+    Ok(Some(Standing {
+        number: NUMBER,
+        name: NAME,
+        state: State {
+            incarnation: head.incarnation,
+            cursor,
+            last_error: finding.error(),
+            ..State::default()
+        },
+        rebuilding: building.map(|rows| Rebuilding::Reading { table: 0, after: Vec::new(), rows }),
+        can_rebuild: true,
+        can_rewind: false,
+        can_pause: false,
+        head: head.seq,
+        behind,
+        behind_since: first.filter(|_| 0 < behind).map(|entry| entry.at),
+        dead: Vec::new(),
+    }))
+}

@@ -1,0 +1,346 @@
+//! Hits as people and programs see them: what the record says now, with the words marked.
+
+use crate::features::agents::model::Agent;
+use crate::features::agents::queries as agents;
+use crate::features::comments::model::Comment;
+use crate::features::deliverables::model::Deliverable;
+use crate::features::files::model::TaskFile;
+use crate::features::runs::model::{EventKind, Run, Session, SessionEvent};
+use crate::features::runs::queries::{self as runs, sessions};
+use crate::features::tasks::model::Task;
+use crate::features::tasks::queries as tasks;
+use crate::features::workspace::model::Member;
+use crate::kernel::{TaskId, TypedId};
+use crate::search::{Document, Wanted};
+use crate::store::key::decode;
+use crate::store::{KeyBuf, Read, ReadExt, Record, StoreError};
+use crate::web::format;
+use crate::web::html::{SafeHtml, escape};
+use crate::web::md;
+use crate::web::parts::Face;
+use crate::web::session::Person;
+
+use super::super::model::{Found, Kind};
+use super::places;
+
+/// How much of a text is shown around the first word that was found, in signs.
+const SNIPPET: usize = 180;
+/// How much of it stands before that word.
+const BEFORE: usize = 50;
+/// How much of a text is looked through for it, in signs.
+const LOOKED: usize = 20_000;
+/// How many events of a conversation its page shows behind the one that it is opened at.
+const BEHIND: u32 = 120;
+
+/// Something that was found.
+#[derive(Clone, Debug)]
+pub struct Hit {
+    /// What kind of thing.
+    pub kind: Kind,
+    /// Its id, as the API gives it.
+    pub id: String,
+    /// What it is called.
+    pub title: String,
+    /// The same with the words marked.
+    pub marked: SafeHtml,
+    /// What it is and how it stands, in a few words.
+    pub meta: String,
+    /// The words around what was found, marked, or nothing.
+    pub snippet: SafeHtml,
+    /// Where it is, in the workspace.
+    pub path: String,
+    /// When it changed last, in seconds since 1970.
+    pub at: i64,
+    /// Whether it is out of the way.
+    pub archived: bool,
+    /// The state word that its icon shows, or nothing.
+    pub state: &'static str,
+    /// The face that stands in place of an icon.
+    pub face: Option<Face>,
+    found: Found,
+    body: String,
+}
+
+impl Hit {
+    /// Of a record and what is known of it.
+    #[must_use]
+    pub fn of(found: &Found, document: Document) -> Self {
+        Self {
+            kind: found.kind,
+            id: String::new(),
+            title: document.title,
+            marked: SafeHtml::default(),
+            meta: String::new(),
+            snippet: SafeHtml::default(),
+            path: String::new(),
+            at: document.at,
+            archived: document.archived,
+            state: "",
+            face: None,
+            found: found.clone(),
+            body: document.body,
+        }
+    }
+
+    /// A page of HQ.
+    #[must_use]
+    pub fn page(place: &places::Place, wanted: Option<&Wanted>) -> Self {
+        let found = Found { kind: Kind::Page, key: Vec::new() };
+        let document = Document { title: place.title.to_owned(), ..Document::default() };
+        Self {
+            id: place.path.to_owned(),
+            marked: marked(place.title, wanted),
+            meta: place.part.to_owned(),
+            path: place.path.to_owned(),
+            ..Self::of(&found, document)
+        }
+    }
+
+    /// The name of its icon.
+    #[must_use]
+    pub fn glyph(&self) -> &'static str {
+        if self.state.is_empty() { self.kind.glyph() } else { self.state }
+    }
+}
+
+/// Text with what was looked for marked.
+#[must_use]
+pub fn marked(text: &str, wanted: Option<&Wanted>) -> SafeHtml {
+    let mut out = String::with_capacity(text.len() + 16);
+    let mut at = 0;
+    for mark in wanted.map(|wanted| wanted.marks(text)).unwrap_or_default() {
+        out.push_str(&escape(&text[at..mark.start]));
+        out.push_str("<mark>");
+        out.push_str(&escape(&text[mark.clone()]));
+        out.push_str("</mark>");
+        at = mark.end;
+    }
+    out.push_str(&escape(&text[at..]));
+    SafeHtml::vouched(out)
+}
+
+/// The words of a Markdown text around the first one that was looked for; nothing when none is in it.
+fn snippet(text: &str, wanted: Option<&Wanted>) -> SafeHtml {
+    let words = md::excerpt(text, LOOKED);
+    let first = wanted.and_then(|wanted| wanted.marks(&words).into_iter().next());
+    let Some(first) = first else { return SafeHtml::default() };
+    let head: Vec<usize> = words[..first.start].char_indices().map(|(at, _)| at).collect();
+    let from = head.len().checked_sub(BEFORE).map_or(0, |n| head[n]);
+    let end = words[from..].char_indices().nth(SNIPPET).map_or(words.len(), |(at, _)| from + at);
+    let (before, after) =
+        (if 0 < from { "…" } else { "" }, if end < words.len() { "…" } else { "" });
+    marked(&format!("{before}{}{after}", words[from..end].trim()), wanted)
+}
+
+/// Reads what a hit is called now and where it is.
+///
+/// # Errors
+/// When the store fails.
+pub fn fill(read: &dyn Read, hit: &mut Hit, wanted: Option<&Wanted>) -> Result<(), StoreError> {
+    match hit.kind {
+        Kind::Task => {
+            if let Some(task) = record::<Task>(read, &hit.found)? {
+                of_task(read, hit, &task)?;
+            }
+        }
+        Kind::Comment => {
+            if let Some(comment) = record::<Comment>(read, &hit.found)? {
+                let (name, title) = task_of(read, comment.task)?;
+                hit.id = comment.id.to_string();
+                hit.path = format!("tasks/{name}#c-{}", comment.id);
+                (hit.title, hit.meta) = (title, format!("Comment on {name}"));
+            }
+        }
+        Kind::Deliverable => {
+            if let Some(one) = record::<Deliverable>(read, &hit.found)? {
+                let (name, _) = task_of(read, one.task)?;
+                hit.id = one.id.to_string();
+                hit.path = format!("tasks/{name}#piece-{}", one.id.short());
+                hit.meta = format!("Delivered for {name} · {}", one.state.label());
+            }
+        }
+        Kind::File => {
+            if let Some(file) = record::<TaskFile>(read, &hit.found)? {
+                let (name, _) = task_of(read, file.task)?;
+                (hit.id, hit.path) = (file.id.to_string(), format!("files/{}", file.id));
+                hit.meta = format!("File on {name} · {}", format::size(file.size));
+            }
+        }
+        Kind::Agent => {
+            if let Some(agent) = record::<Agent>(read, &hit.found)? {
+                of_agent(hit, &agent);
+            }
+        }
+        Kind::Person => {
+            if let Some(member) = record::<Member>(read, &hit.found)? {
+                hit.id = member.account.to_string();
+                hit.path = "settings/members".to_owned();
+                hit.meta = format!("@{} · {}", member.handle, member.role.label());
+                hit.face = Some(Face::person(&member.name));
+            }
+        }
+        Kind::Message => {
+            if let Some(event) = record::<SessionEvent>(read, &hit.found)? {
+                of_message(read, hit, &event)?;
+            }
+        }
+        Kind::Stream | Kind::Label => {
+            let word = hit.kind.word();
+            hit.meta = if hit.kind == Kind::Stream { "Stream" } else { "Label" }.to_owned();
+            let term = format!("{word}:\"{}\"", hit.title.replace('"', ""));
+            hit.path = format!("tasks?q={}", format::query_value(&term));
+            hit.id = hex::encode(&hit.found.key);
+        }
+        Kind::Page => {}
+    }
+    hit.marked = marked(&hit.title, wanted);
+    hit.snippet = snippet(&hit.body, wanted);
+    Ok(())
+}
+
+fn record<R: Record>(read: &dyn Read, found: &Found) -> Result<Option<R>, StoreError> {
+    match decode::<R::Id>(&found.key) {
+        Some(id) => read.get::<R>(id),
+        None => Ok(None),
+    }
+}
+
+/// The name and the title of a task.
+fn task_of(read: &dyn Read, id: TaskId) -> Result<(String, String), StoreError> {
+    Ok(match read.get::<Task>(id)? {
+        Some(task) => (tasks::name(read, task.number)?, task.title),
+        None => (id.to_string(), String::new()),
+    })
+}
+
+fn of_task(read: &dyn Read, hit: &mut Hit, task: &Task) -> Result<(), StoreError> {
+    let name = tasks::name(read, task.number)?;
+    (hit.id, hit.path) = (task.id.to_string(), format!("tasks/{name}"));
+    hit.meta = format!("{name} · {}", task.status.label());
+    hit.state = task.status.word();
+    Ok(())
+}
+
+fn of_agent(hit: &mut Hit, agent: &Agent) {
+    (hit.id, hit.path) = (agent.id.to_string(), format!("agents/{}", agent.slug));
+    hit.meta = match agent.description.trim() {
+        "" => "Agent".to_owned(),
+        about => format!("Agent · {}", md::excerpt(about, 60)),
+    };
+    hit.face = Some(Face::agent(&agent.name, &agent.emoji, &agent.slug));
+}
+
+fn of_message(read: &dyn Read, hit: &mut Hit, event: &SessionEvent) -> Result<(), StoreError> {
+    let Some(session) = read.get::<Session>(event.session)? else { return Ok(()) };
+    let Some(agent) = read.get::<Agent>(session.agent)? else { return Ok(()) };
+    let run = match event.run {
+        Some(run) if matches!(event.kind, EventKind::Assistant { .. }) => read.get::<Run>(run)?,
+        _ => None,
+    };
+    let anchor = match run {
+        Some(run) => format!("run-{}", run.name()),
+        None => format!("e-{}", event.n),
+    };
+    let end = event.n.saturating_add(BEHIND);
+    let before = if end < session.events { format!("&before={end}") } else { String::new() };
+    hit.id = format!("{}/{}", event.session, event.n);
+    hit.path = format!("agents/{}/chat?session={}{before}#{anchor}", agent.slug, session.id);
+    hit.title = sessions::title(&read, &session)?;
+    hit.meta = match session.task {
+        Some(_) => format!("Said by or to {} at work", agent.name),
+        None => format!("Chat with {}", agent.name),
+    };
+    hit.face = Some(Face::agent(&agent.name, &agent.emoji, &agent.slug));
+    Ok(())
+}
+
+/// What an address in the workspace leads to, where that is worth a line: a task, an agent, a run or a
+/// page of HQ.
+///
+/// # Errors
+/// When the store fails.
+pub fn of_path(read: &dyn Read, who: &Person, path: &str) -> Result<Option<Hit>, StoreError> {
+    let path = path.trim_matches('/');
+    let blank = |kind: Kind, key: Vec<u8>, title: &str| {
+        let document = Document { title: title.to_owned(), ..Document::default() };
+        Hit::of(&Found { kind, key }, document)
+    };
+    let mut hit = match path.split_once('/') {
+        Some(("tasks", name)) if !name.contains('/') => match tasks::resolve(read, name) {
+            Ok(task) => blank(Kind::Task, KeyBuf::of(&task.id).into_bytes(), &task.title),
+            Err(_) => return Ok(None), // it is gone, which is no error here
+        },
+        Some(("agents", rest)) => {
+            let slug = rest.split('/').next().unwrap_or_default();
+            let Some(agent) = agents::by_slug(&read, slug)? else { return Ok(None) };
+            let mut hit = blank(Kind::Agent, KeyBuf::of(&agent.id).into_bytes(), &agent.name);
+            fill(read, &mut hit, None)?;
+            if rest.ends_with("/chat") {
+                hit.path = format!("agents/{slug}/chat");
+                hit.meta = "Chat".to_owned();
+            }
+            return Ok(Some(hit));
+        }
+        _ => {
+            let place = places::pages(who).into_iter().find(|place| place.path == path);
+            return Ok(place.map(|place| Hit::page(place, None)));
+        }
+    };
+    fill(read, &mut hit, None)?;
+    Ok(Some(hit))
+}
+
+/// What a name leads to: `MC-142`, `142`, `R-7`.
+///
+/// # Errors
+/// When the store fails.
+pub fn of_name(read: &dyn Read, name: &str) -> Result<Option<Hit>, StoreError> {
+    let name = name.trim();
+    if !name.ends_with(|last: char| last.is_ascii_digit()) {
+        return Ok(None);
+    }
+    if let Ok(task) = tasks::resolve(read, name) {
+        let document = Document { title: task.title.clone(), ..Document::default() };
+        let found = Found { kind: Kind::Task, key: KeyBuf::of(&task.id).into_bytes() };
+        let mut hit = Hit::of(&found, document);
+        fill(read, &mut hit, None)?;
+        return Ok(Some(hit));
+    }
+    let is_run = name.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("r-"));
+    match runs::by_name(&read, name)? {
+        // What a private conversation is about is told on its page, to those who may see it.
+        Some(run) if is_run => {
+            let place = places::Place::run();
+            let path = format!("runs/{}", run.name());
+            let title = format!("Run {}", run.name());
+            let mut hit = Hit::page(&place, None);
+            (hit.marked, hit.title, hit.path) = (marked(&title, None), title, path);
+            Ok(Some(hit))
+        }
+        _ => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{marked, snippet};
+    use crate::search::Wanted;
+
+    #[test]
+    fn what_is_marked_cannot_leave_its_text() {
+        let wanted = Wanted::of("bold").unwrap();
+        let html = marked("<b>bold</b> & \"more\"", Some(&wanted));
+        assert_eq!(html.as_str(), "&lt;b&gt;<mark>bold</mark>&lt;/b&gt; &amp; &quot;more&quot;");
+    }
+
+    #[test]
+    fn a_snippet_stands_around_the_first_word_that_was_found() {
+        let wanted = Wanted::of("needle").unwrap();
+        let text = format!("{} needle {}", "hay ".repeat(100), "straw ".repeat(100));
+        let found = snippet(&text, Some(&wanted));
+        assert!(found.as_str().starts_with('…') && found.as_str().ends_with('…'));
+        assert!(found.as_str().contains("<mark>needle</mark>"));
+        assert!(found.as_str().chars().count() < 220);
+        assert!(snippet("nothing of it", Some(&wanted)).is_empty());
+    }
+}

@@ -1,0 +1,210 @@
+// The command palette: one field over everything. The lines come from the server with each key; what the
+// open page itself offers is added from its own buttons, so that the same rights hold.
+import htmx from "htmx.org";
+
+const wait = 60;
+const kept = 12;
+const dialog = document.getElementById("palette");
+const field = dialog?.querySelector("input");
+const list = document.getElementById("palette-list");
+const said = document.getElementById("palette-said");
+const home = document.body.dataset.home;
+const place = `hq:seen:${home}`;
+
+// Addresses that were opened here, the last one first. What they are called the server says.
+function seen() {
+  try {
+    const paths = JSON.parse(localStorage.getItem(place));
+    return Array.isArray(paths) ? paths.filter((path) => typeof path === "string") : [];
+  } catch {
+    return [];
+  }
+}
+
+if (home && location.pathname.startsWith(home)) {
+  const path = location.pathname.slice(home.length);
+  const paths = [path, ...seen().filter((one) => one !== path)].filter((one) => one && !one.includes(","));
+  try {
+    localStorage.setItem(place, JSON.stringify(paths.slice(0, kept)));
+  } catch {
+    // Nothing is kept where the browser keeps nothing.
+  }
+}
+
+const lines = () => [...list.querySelectorAll('[role="option"]')];
+const chosen = () => list.querySelector("[data-active]");
+
+function choose(line) {
+  for (const one of lines()) {
+    one.toggleAttribute("data-active", one === line);
+    one.setAttribute("aria-selected", String(one === line));
+  }
+  if (line) field.setAttribute("aria-activedescendant", line.id);
+  else field.removeAttribute("aria-activedescendant");
+  line?.scrollIntoView({ block: "nearest" });
+}
+
+const text = (element) => {
+  const copy = element.cloneNode(true);
+  for (const key of copy.querySelectorAll("kbd, .vh, svg")) key.remove();
+  return copy.textContent.trim();
+};
+
+// What the open page offers: buttons with a key, and the properties of the record.
+function offers() {
+  const found = new Map();
+  for (const one of document.querySelectorAll("#main [data-key], .topbar [data-key], #main .prop[popovertarget]")) {
+    if (!one.checkVisibility() || one.disabled || one.matches("input, textarea, [data-theme-toggle]")) continue;
+    const term = one.closest("div")?.querySelector("dt");
+    const name = one.matches(".prop") && term ? `Change ${text(term).toLowerCase()}` : one.ariaLabel || text(one);
+    if (name && !found.has(name)) found.set(name, one);
+  }
+  return found;
+}
+
+function addOffers() {
+  if (list.querySelector("[data-own]")) return;
+  const typed = field.value.trimStart();
+  const bare = typed.replace(/^>/, "").trim().toLowerCase();
+  if (/^[@#]/.test(typed)) return;
+  const fit = [...offers()].filter(([name]) => name.toLowerCase().includes(bare)).slice(0, kept);
+  if (!fit.length) return;
+  const head = document.createElement("p");
+  head.className = "head";
+  head.id = "palette-own";
+  head.setAttribute("role", "presentation");
+  head.dataset.own = "";
+  head.textContent = "On this page";
+  const own = fit.map(([name, button], n) => {
+    const line = document.createElement("a");
+    line.href = "#";
+    line.id = `palette-own-${n}`;
+    line.tabIndex = -1;
+    line.setAttribute("role", "option");
+    line.setAttribute("aria-selected", "false");
+    line.setAttribute("aria-describedby", head.id);
+    const label = document.createElement("span");
+    label.className = "nowrap";
+    label.textContent = name;
+    line.append(label);
+    if (button.dataset.key) {
+      const end = document.createElement("span");
+      end.className = "end";
+      for (const key of button.dataset.key.split(" ")) {
+        const cap = document.createElement("kbd");
+        cap.textContent = key.toUpperCase();
+        end.append(cap);
+      }
+      line.append(end);
+    }
+    line.addEventListener("click", (event) => {
+      event.preventDefault();
+      dialog.close();
+      button.focus();
+      button.click();
+    });
+    return line;
+  });
+  // What was asked for by words comes first; with none, what is at hand.
+  if (typed && !typed.startsWith(">")) list.append(head, ...own);
+  else list.prepend(head, ...own);
+}
+
+let timer;
+function ask() {
+  clearTimeout(timer);
+  const query = new URLSearchParams({ q: field.value });
+  if (!field.value.trim()) query.set("seen", seen().slice(1).join(","));
+  htmx.ajax("GET", `${list.dataset.url}?${query}`, { source: list, target: list, swap: "innerHTML" });
+}
+
+if (list) {
+  new MutationObserver(() => {
+    addOffers();
+    const none = list.querySelector("[data-said]");
+    if (none && lines().length && none.textContent.startsWith("No")) none.hidden = true;
+    said.textContent = none?.dataset.said ?? "";
+    if (!chosen()) choose(lines()[0]);
+  }).observe(list, { childList: true });
+}
+
+export function open(typed = "") {
+  if (!dialog || dialog.open) return;
+  document.querySelector(".side:popover-open")?.hidePopover();
+  field.value = typed;
+  dialog.showModal();
+  ask();
+}
+
+field?.addEventListener("input", () => {
+  clearTimeout(timer);
+  timer = setTimeout(ask, field.value.trim() ? wait : 0);
+});
+
+field?.addEventListener("keydown", (event) => {
+  const all = lines();
+  const at = all.indexOf(chosen());
+  const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 5, PageUp: -5 }[event.key];
+  if (step && all.length) {
+    const next = at + step;
+    const round = Math.abs(step) === 1 ? (next + all.length) % all.length : Math.min(Math.max(next, 0), all.length - 1);
+    choose(all[round]);
+  } else if (event.key === "Enter" && !event.isComposing && chosen()) {
+    const line = chosen();
+    if ((event.ctrlKey || event.metaKey) && line.getAttribute("href") !== "#") window.open(line.href, "_blank", "noopener");
+    else line.click();
+  } else return;
+  event.preventDefault();
+});
+
+list?.addEventListener("pointermove", ({ target }) => {
+  const line = target.closest?.('[role="option"]');
+  if (line && line !== chosen()) choose(line);
+});
+
+list?.addEventListener("click", (event) => {
+  const line = event.target.closest?.("[data-press]");
+  if (!line) {
+    // The same page with another anchor does not load anew.
+    if (event.target.closest?.("a[href]:not([href='#'])")) dialog.close();
+    return;
+  }
+  event.preventDefault();
+  dialog.close();
+  document.querySelector(line.dataset.press)?.click();
+});
+
+document.addEventListener("click", (event) => {
+  const opener = event.target.closest?.("[data-palette]");
+  if (!opener || event.ctrlKey || event.metaKey || event.shiftKey || !dialog) return;
+  event.preventDefault();
+  open();
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key.toLowerCase() !== "k" || !(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey || !dialog) return;
+  event.preventDefault();
+  if (dialog.open) dialog.close();
+  else if (!document.querySelector("dialog:modal")) open();
+});
+
+// The help says which keys this very page has.
+const here = document.querySelector("[data-keys-here]");
+document.getElementById("help")?.addEventListener("toggle", (event) => {
+  if (event.newState !== "open" || !here) return;
+  const rows = [...offers()].filter(([, one]) => one.dataset.key).map(([name, one]) => {
+    const row = document.createElement("div");
+    const keys = document.createElement("dt");
+    const about = document.createElement("dd");
+    for (const key of one.dataset.key.split(" ")) {
+      const cap = document.createElement("kbd");
+      cap.textContent = key.toUpperCase();
+      keys.append(cap);
+    }
+    about.textContent = name;
+    row.append(keys, about);
+    return row;
+  });
+  here.querySelector("dl").replaceChildren(...rows);
+  here.hidden = !rows.length;
+});
