@@ -31,6 +31,10 @@ function* deltas({ thinks = '', says = '', calls = [] }, id) {
 }
 
 function usageOf(turn, sent) {
+  if (turn.spends) {
+    const { input, output } = turn.spends;
+    return { prompt_tokens: input, completion_tokens: output, total_tokens: input + output };
+  }
   const said = JSON.stringify([turn.thinks, turn.says, turn.calls]).length;
   const prompt = Math.ceil(sent / 4);
   const cached = Math.floor(prompt * (turn.cached ?? 0.8));
@@ -45,7 +49,7 @@ function usageOf(turn, sent) {
 /**
  * Starts it: `url` for a connection, `tell(when, ...turns)` a story, `free()` lets turns that hold go
  * on, `stop()`. A turn is that or a function of the messages: it has `thinks`, `says`, `calls` ([name, arguments]), `pace` (milliseconds a word),
- * `first` (milliseconds before the first), `holds` (after so many pieces, until it is let go) and
+ * `first` (milliseconds before the first), `spends` (the tokens that are counted: `input`, `output`), `holds` (after so many pieces, until it is let go) and
  * `refuses` (an error, once).
  */
 export async function startModel(models = ['claude-sonnet-5', 'claude-haiku-5-5']) {

@@ -118,13 +118,13 @@ export function tellStories(model) {
 }
 
 /** Connects the scripted model, with prices; gives the connection's id. */
-export async function connect({ page, place, send, model }) {
-  await send('/settings/connections', { kind: 'openai-compatible', name: 'Harbour models', base_url: model.url, key: '', default_model: 'claude-sonnet-5' });
+export async function connect({ page, place, send, model, name = 'Harbour models' }) {
+  await send('/settings/connections', { kind: 'openai-compatible', name, base_url: model.url, key: '', default_model: 'claude-sonnet-5' });
   await page.goto(`${place}/settings/connections`);
-  const section = page.locator('section[id^="conn-"]', { hasText: 'Harbour models' });
+  const section = page.locator('section[id^="conn-"]', { hasText: name });
   const connection = (await section.getAttribute('id')).replace('conn-', '');
-  for (const [name, input, output, cache] of [['claude-sonnet-5', '2', '10', '0.2'], ['claude-haiku-5-5', '0.1', '0.5', '0.01']]) {
-    await send('/settings/usage/prices', { model: name, connection, begins: '', input, output, cache_read: cache, cache_write: '' });
+  for (const [id, input, output, cache] of [['claude-sonnet-5', '2', '10', '0.2'], ['claude-haiku-5-5', '0.1', '0.5', '0.01']]) {
+    await send('/settings/usage/prices', { model: id, connection, begins: '', input, output, cache_read: cache, cache_write: '' });
   }
   return connection;
 }
