@@ -1,7 +1,7 @@
 //! How far members have read: what is said counts for all others who take part in the conversation, and
 //! a look at it sets that back.
 
-use crate::features::runs::model::{Body, MARKS_BY_MEMBER, ReadMark, Session};
+use crate::features::runs::model::{Body, MARKS_BY_MEMBER, ReadMark, Run, Session};
 use crate::features::runs::queries::{self, marks as reading};
 use crate::kernel::{AccountId, Outcome, RunTrigger, SessionId};
 use crate::store::{KeyBuf, Range, ReadExt, Record, WriteTx};
@@ -29,16 +29,18 @@ pub(super) fn said(
     Ok(())
 }
 
-/// Counts an answer, unless it only asks for calls or says nothing.
+/// Counts an answer, unless it only asks for calls or says nothing. Whose program has asked has it there.
 pub(super) fn answered(
     tx: &mut WriteTx<'_>,
     session: &Session,
+    run: &Run,
     parts: &Body,
 ) -> Result<(), RunError> {
     if !reading::counts(session) || queries::has_calls(parts) || !queries::has_words(parts) {
         return Ok(());
     }
-    said(tx, session, None)
+    let read_by = session.owner.filter(|_| run.trigger == RunTrigger::Api);
+    said(tx, session, read_by)
 }
 
 /// Counts the end of a run that did not end as it should: nobody has said so yet.

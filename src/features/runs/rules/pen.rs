@@ -104,7 +104,7 @@ impl Pen {
             _ => {}
         }
         if let EventKind::Assistant { parts, .. } = &kind {
-            marks::answered(tx, &self.session, parts)?;
+            marks::answered(tx, &self.session, &self.run, parts)?;
         }
         let event = SessionEvent {
             session: self.session.id,
