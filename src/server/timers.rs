@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use crate::app::{App, Ws};
 use crate::features::audit::{self, model::Keeping};
+use crate::features::notifications::rules::NotificationError;
+use crate::features::notifications::rules::keeping;
 use crate::features::runs;
 use crate::features::runs::rules::{RunError, forget};
 use crate::features::users::{self, session};
 use crate::kernel::{Actor, Cause, Part, SessionId, Timestamp};
 use crate::store::stats::stats;
-use crate::store::{Lane, Store, StoreError, keep, once};
+use crate::store::{Lane, Store, StoreError, WriteTx, keep, once};
 
 use super::exports;
 use super::people;
@@ -103,6 +105,7 @@ pub async fn sweep(app: &App) {
     for ws in all {
         note(&ws.slug, "old sessions", old_sessions(&ws).await);
         note(&ws.slug, "old firings", routines::sweep(&ws).await);
+        note(&ws.slug, "notifications", notifications(&ws).await);
         let former = match ws.read(|snap| audit::queries::keeping(snap)) {
             Ok(keeping) => former_versions(&ws.store, keeping, now).await,
             Err(error) => Err(error),
@@ -194,6 +197,20 @@ async fn former_versions(store: &Store, keep: Keeping, now: Timestamp) -> Result
         tracing::info!(gone, "former versions of records were dropped");
     }
     Ok(())
+}
+
+/// Old notifications go; tasks that are due soon are told of.
+async fn notifications(ws: &Ws) -> Result<(), NotificationError> {
+    let by = Actor::System(Part::Timer);
+    if ws.is_active() {
+        ws.store.write_in(Lane::Second, by, Cause::Timer, keeping::remind).await?;
+    }
+    loop {
+        let forget = |tx: &mut WriteTx<'_>| keeping::forget(tx, PIECE);
+        if ws.store.write_in(Lane::Second, by, Cause::Retention, forget).await? {
+            return Ok(());
+        }
+    }
 }
 
 /// What goes of sessions.

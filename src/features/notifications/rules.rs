@@ -1,5 +1,6 @@
 //! All writes of notifications and watches.
 
+pub mod keeping;
 pub mod sending;
 
 use jiff::SignedDuration;
