@@ -1,0 +1,314 @@
+//! What goes out: letters through a mail server, messages through push services.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hq::features::notifications::model::sending::{Delivery, Out};
+use hq::features::notifications::queries::sending as reading;
+use hq::features::notifications::rules::sending::{self as rules, NewBrowser};
+use hq::kernel::{Actor, Cause, Part};
+use hq::net::client::ClientParts;
+use hq::net::guard::Exceptions;
+use hq::store::{Range, ReadExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::*;
+use crate::support::hq::Setup;
+
+const MAIL: &str = "/w/marlow-cargo/settings/mail";
+/// How long something may take that must happen.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A mail server that keeps what it is given.
+struct MailStandIn {
+    port: u16,
+    letters: UnboundedReceiver<String>,
+    /// How many letters it puts off before it takes one.
+    busy: Arc<AtomicUsize>,
+}
+
+impl MailStandIn {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let (tell, letters) = unbounded_channel();
+        let busy = Arc::new(AtomicUsize::new(0));
+        let puts_off = Arc::clone(&busy);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (tell, puts_off) = (tell.clone(), Arc::clone(&puts_off));
+                tokio::spawn(async move {
+                    let mut stream = BufReader::new(stream);
+                    let mut say = "220 stand-in\r\n".to_owned();
+                    loop {
+                        if stream.write_all(say.as_bytes()).await.is_err() {
+                            return;
+                        }
+                        let mut line = String::new();
+                        if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
+                            return;
+                        }
+                        let word = line.split([' ', ':', '\r']).next().unwrap_or_default();
+                        say = match word.to_ascii_uppercase().as_str() {
+                            "EHLO" => "250-stand-in\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n".to_owned(),
+                            "MAIL" if 0 < puts_off.load(Ordering::SeqCst) => {
+                                puts_off.fetch_sub(1, Ordering::SeqCst);
+                                "451 busy\r\n".to_owned()
+                            }
+                            "DATA" => {
+                                stream.write_all(b"354 go\r\n").await.expect("an answer");
+                                let mut letter = String::new();
+                                while !letter.ends_with("\r\n.\r\n") {
+                                    stream.read_line(&mut letter).await.expect("a line");
+                                }
+                                tell.send(letter).expect("somebody listens");
+                                "250 taken\r\n".to_owned()
+                            }
+                            "QUIT" => "221 bye\r\n".to_owned(),
+                            _ => "250 ok\r\n".to_owned(),
+                        };
+                    }
+                });
+            }
+        });
+        Self { port, letters, busy }
+    }
+
+    /// The next letter, with its long header lines joined.
+    async fn next(&mut self) -> String {
+        let letter = tokio::time::timeout(PATIENCE, self.letters.recv()).await;
+        letter.expect("a letter in time").expect("a letter").replace("\r\n ", " ")
+    }
+
+    /// Tells HQ to use it.
+    async fn introduce(&self, hq: &TestHq) {
+        hq.prove().await;
+        let port = self.port.to_string();
+        let fields = [
+            ("host", "127.0.0.1"),
+            ("port", port.as_str()),
+            ("secrecy", "open"),
+            ("user", ""),
+            ("password", ""),
+            ("from", "HQ <hq@marlow.example>"),
+        ];
+        let saved = hq.owner().form(MAIL, &fields).await;
+        assert!(saved.status.is_redirection(), "{}", saved.text);
+    }
+}
+
+/// Waits until what is to be sent looks like this.
+async fn until(hq: &TestHq, is_so: impl Fn(&[Delivery]) -> bool) {
+    let ws = hq.ws();
+    let mut feed = ws.store.watch();
+    let waited = tokio::time::timeout(PATIENCE, async {
+        loop {
+            feed.borrow_and_update();
+            let all: Vec<Delivery> = ws.read(|snap| snap.list(&Range::all())).expect("rows");
+            if is_so(&all) {
+                return;
+            }
+            feed.changed().await.expect("the store is open");
+        }
+    });
+    waited.await.expect("it happens in time");
+}
+
+/// Tom wants comments in these ways, and nothing else of it.
+async fn wants(tom: &Person, ways: Value) {
+    let body = json!({ "groups": [{ "group": "comments", "ways": ways }], "digest_hour": 8 });
+    let put = tom.json("PUT", "/api/v1/notification-choices", &body).await;
+    assert_eq!(put.status, StatusCode::OK, "{}", put.text);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_letter_that_was_put_off_comes_later_and_its_link_ends_such_letters() {
+    let hq = TestHq::start().await;
+    let (mira, tom) = (hq.owner(), hq.another("Tom", Some(Role::Member)).await);
+    let mut mail = MailStandIn::start().await;
+    mail.introduce(&hq).await;
+    let test = mira.form(&format!("{MAIL}/test"), &[]).await;
+    assert!(test.status.is_redirection(), "{}", test.text);
+    assert!(mail.next().await.contains("HQ can send e-mail"));
+    let at_once = json!({ "app": true, "push": false, "mail": true, "digest": false });
+    wants(&tom, at_once).await;
+    task(&mira, json!({ "title": "Prices" })).await;
+    mail.busy.store(1, Ordering::SeqCst);
+    comment(&mira, "MC-1", "@tom look").await;
+    until(&hq, |all| all.first().is_some_and(|one| one.last_error.is_some())).await;
+    hq.advance(Duration::from_secs(61)).await;
+    let letter = mail.next().await;
+    assert!(letter.contains("To: tom@marlow.example"), "{letter}");
+    assert!(letter.contains("text/plain") && letter.contains("text/html"), "{letter}");
+    until(&hq, <[Delivery]>::is_empty).await;
+    // The link that ends such letters needs no sign-in, and no GET does anything.
+    let link = letter.split_once("List-Unsubscribe: <").expect("a link").1;
+    let link = link.split_once('>').expect("its end").0;
+    let path = link.split_at(link.find("/unsubscribe/").expect("a path")).1.to_owned();
+    let asked = hq.nobody().get(&path).await;
+    assert!(asked.text.contains("Comments and mentions"), "{}", asked.text);
+    let kept = async || tom.get("/api/v1/notification-choices").await.json()["groups"].clone();
+    assert_eq!(kept().await["comments"]["mail"], true);
+    let ended = hq.nobody().form(&path, &[]).await;
+    assert_eq!(ended.status, StatusCode::OK, "{}", ended.text);
+    assert_eq!(kept().await["comments"]["mail"], false);
+    assert_eq!(hq.nobody().get("/unsubscribe/forged.token").await.status, StatusCode::NOT_FOUND);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_letter_of_the_day_tells_once_what_was_not_read() {
+    let hq = TestHq::start().await;
+    let (mira, tom) = (hq.owner(), hq.another("Tom", Some(Role::Member)).await);
+    let mut mail = MailStandIn::start().await;
+    mail.introduce(&hq).await;
+    wants(&tom, json!({ "app": true, "push": false, "mail": false, "digest": true })).await;
+    for title in ["One", "Two", "Three"] {
+        task(&mira, json!({ "title": title })).await;
+    }
+    for key in ["MC-1", "MC-2", "MC-3"] {
+        comment(&mira, key, "@tom look").await;
+    }
+    until(&hq, |all| all.first().is_some_and(|one| one.out == Out::Digest && one.rows.len() == 3))
+        .await;
+    let newest = tom.get(API).await.json()["items"][0]["id"].as_str().expect("an id").to_owned();
+    tom.form(&format!("{LIST}/{newest}/read"), &[]).await;
+    hq.advance(Duration::from_secs(86_400)).await;
+    let letter = mail.next().await;
+    assert!(letter.contains("Subject: 2 new in marlow-cargo"), "{letter}");
+    until(&hq, <[Delivery]>::is_empty).await;
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mail_server_that_makes_no_sense_is_refused_and_its_password_stays_with_it() {
+    let hq = TestHq::start().await;
+    hq.prove().await;
+    let form = |host: &'static str, password: &'static str| {
+        [
+            ("host", host),
+            ("port", "465"),
+            ("secrecy", "tls"),
+            ("user", "hq"),
+            ("password", password),
+            ("from", "hq@marlow.example"),
+        ]
+    };
+    let owner = hq.owner();
+    for wrong in [form("", "x"), form("a b", "x")] {
+        let refused = owner.form(MAIL, &wrong).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+        assert!(!refused.texts(".error").is_empty(), "{}", refused.text);
+    }
+    let has = || {
+        let kept = hq.ws().read(|snap| reading::secret(snap, "mail_password"));
+        kept.expect("a read").is_some()
+    };
+    owner.form(MAIL, &form("mail.example", "quokka secret")).await;
+    assert!(has());
+    assert!(!owner.get(MAIL).await.text.contains("quokka"));
+    owner.form(MAIL, &form("mail.example", "")).await;
+    assert!(has(), "it stays");
+    owner.form(MAIL, &form("other.example", "")).await;
+    assert!(!has(), "it does not go to another server");
+    let member = hq.another("Tom", Some(Role::Member)).await;
+    assert_eq!(member.get(MAIL).await.status, StatusCode::FORBIDDEN);
+    hq.finish().await;
+}
+
+/// Push services may stand on this machine.
+struct Here;
+
+impl Exceptions for Here {
+    fn host(&self, _host: &str, _port: u16) -> bool {
+        true
+    }
+    fn address(&self, _host: &str, address: IpAddr) -> bool {
+        address.is_loopback()
+    }
+}
+
+/// The keys of a browser, from RFC 8291.
+const P256DH: &str =
+    "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
+const AUTH: &str = "BTBZMqHH6r4Tts7J_aSIgg";
+
+/// A push service: answers with these statuses in turn, and keeps heads and lengths of what it got.
+async fn push_service(statuses: Vec<u16>) -> (String, UnboundedReceiver<(String, usize)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let (tell, told) = unbounded_channel();
+    tokio::spawn(async move {
+        for status in statuses {
+            let (stream, _) = listener.accept().await.expect("a request");
+            let mut stream = BufReader::new(stream);
+            let mut head = String::new();
+            while !head.ends_with("\r\n\r\n") {
+                stream.read_line(&mut head).await.expect("a line");
+            }
+            let head = head.to_lowercase();
+            let length = head.split_once("content-length: ").expect("a length").1;
+            let length = length.split_once('\r').expect("its end").0.parse().expect("a number");
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body).await.expect("a body");
+            let answer =
+                format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.expect("an answer");
+            tell.send((head, length)).expect("somebody listens");
+        }
+    });
+    (format!("http://127.0.0.1:{port}/push/abc"), told)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_is_told_under_our_own_key_and_forgotten_when_it_is_gone() {
+    let parts = ClientParts { exceptions: Arc::new(Here), ..ClientParts::default() };
+    let hq = Setup::default().http(parts).start().await;
+    let (mira, tom) = (hq.owner(), hq.another("Tom", Some(Role::Member)).await);
+    let push = "/w/marlow-cargo/settings/push";
+    let key = tom.post(&format!("{push}/key"), &json!({})).await.json()["key"].clone();
+    assert_eq!(key, tom.post(&format!("{push}/key"), &json!({})).await.json()["key"]);
+    let plain =
+        json!({ "endpoint": "http://a.example", "keys": { "p256dh": P256DH, "auth": AUTH } });
+    let refused = tom.post(push, &plain).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+    let secret = json!({ "endpoint": "https://push.example/quokka", "keys": { "p256dh": P256DH, "auth": AUTH } });
+    assert_eq!(tom.post(push, &secret).await.status, StatusCode::OK);
+    assert!(!tom.get("/w/marlow-cargo/settings/notifications").await.text.contains("quokka"));
+    let gone = tom.post(&format!("{push}/remove"), &secret).await;
+    assert_eq!(gone.status, StatusCode::OK, "{}", gone.text);
+    // One that can be reached here.
+    let (endpoint, mut told) = push_service(vec![201, 410]).await;
+    let who = account(&hq, "tom");
+    let new = NewBrowser {
+        endpoint,
+        p256dh: P256DH.to_owned(),
+        auth: AUTH.to_owned(),
+        agent: "A browser".to_owned(),
+    };
+    let system = hq.running().app.system.clone();
+    let by = (Actor::System(Part::Setup), Cause::Setup);
+    let put = system.write(by.0, by.1, move |tx| rules::subscribe(tx, who, new)).await;
+    put.expect("a subscription");
+    task(&mira, json!({ "title": "Prices" })).await;
+    comment(&mira, "MC-1", "@tom look").await;
+    let (head, length) =
+        tokio::time::timeout(PATIENCE, told.recv()).await.expect("told").expect("it");
+    assert!(head.contains("content-encoding: aes128gcm"), "{head}");
+    assert!(head.contains("ttl: 86400") && head.contains("authorization: vapid t="), "{head}");
+    let key = key.as_str().expect("a key").to_lowercase();
+    assert!(head.contains(&format!("k={key}")), "{head}");
+    assert!(100 < length, "{length}");
+    until(&hq, <[Delivery]>::is_empty).await;
+    // The second time it is gone: nobody is told there any more.
+    hq.advance(Duration::from_secs(3_600)).await;
+    comment(&mira, "MC-1", "@tom again").await;
+    tokio::time::timeout(PATIENCE, told.recv()).await.expect("told").expect("it");
+    until(&hq, <[Delivery]>::is_empty).await;
+    let left = system.read(|snap| reading::browsers(snap, who)).expect("a read");
+    assert_eq!(left.len(), 0);
+    hq.finish().await;
+}
