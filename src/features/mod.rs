@@ -77,6 +77,7 @@ pub fn api() -> Routes {
         .merge(notifications::api::routes())
         .merge(connections::api::routes())
         .merge(tasks::api())
+        .merge(streams::api::routes())
         .merge(comments::api())
         .merge(deliverables::api())
         .merge(files::api())

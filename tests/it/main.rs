@@ -25,6 +25,7 @@ mod workspaces; // several workspaces: made, kept apart, archived, deleted, move
 mod cli; // the commands, with the real program
 mod cli_agents; // agents at the terminal
 mod history; // what became of each record, and undo, as people and programs meet them
+mod grouped; // streams, labels, relations and the order by hand, through the API
 mod twice; // forms that are sent twice
 mod undo; // undo: what nobody may do by it, what goes stale, what races
 mod live; // the live stream of pages, the change stream, activity

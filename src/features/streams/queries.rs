@@ -1,5 +1,7 @@
 //! Reads of streams, and what is asked of them.
 
+use jiff::civil::Date;
+
 use super::model::{self, Stream};
 use crate::kernel::{FieldError, Problem, ProblemKind, StreamId};
 use crate::store::{KeyBuf, Range, Read, ReadExt as _, StoreError};
@@ -95,6 +97,20 @@ pub fn called(read: &dyn Read, name: &str) -> Result<Option<Stream>, StoreError>
     let mut key = KeyBuf::new();
     key.text(&name.to_lowercase());
     read.find::<Stream>(model::BY_NAME, &key)
+}
+
+/// Reads a day; empty and `none` are none.
+///
+/// # Errors
+/// When it is no day.
+pub fn day(text: &str) -> Result<Option<Date>, StreamError> {
+    match text.trim() {
+        "" | "none" => Ok(None),
+        text => text.parse().map(Some).map_err(|_: jiff::Error| {
+            let message = "This is not a day. Write it as 2026-11-20.";
+            StreamError::Invalid(vec![FieldError::new("target_date", message)])
+        }),
+    }
 }
 
 /// All streams in their order, archived ones too.

@@ -47,7 +47,7 @@ impl NewStream {
 }
 
 /// What is to change; what is not given stays.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamPatch {
     /// The name.
     pub name: Option<String>,

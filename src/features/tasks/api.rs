@@ -1,5 +1,6 @@
 //! `/api/v1/tasks`.
 
+mod groups;
 mod overdue;
 mod series;
 
@@ -12,12 +13,12 @@ use super::queries::error::TaskError;
 use super::queries::filter::Asker;
 use super::queries::json::{TaskView, given};
 use super::queries::list::{self, Cut, DueIn, Filter, OPEN, Sort, Today, Whose};
-use super::queries::{self, due};
+use super::queries::{self, due, labels};
 use super::rules::{self, NewTask, TaskPatch};
 use crate::app::Ws;
 use crate::kernel::cursor::{DEFAULT_LIMIT, MAX_LIMIT};
 use crate::kernel::filter::Query as Typed;
-use crate::kernel::{Assignee, Can, Priority, TaskId, TaskStatus, Thinking, Timestamp};
+use crate::kernel::{Assignee, Can, LabelId, Priority, TaskId, TaskStatus, Thinking, Timestamp};
 use crate::store::{Read, WriteTx, cursor_key};
 use crate::web::error::ApiError;
 use crate::web::etag::{IfMatch, Tagged};
@@ -55,6 +56,7 @@ pub fn api() -> Routes {
                     .returns::<TaskView>()
             }),
         )
+        .merge(groups::api())
         .merge(series::api())
         .merge(overdue::api())
 }
@@ -75,6 +77,12 @@ struct Asked {
     due: String,
     /// Parts of this task only.
     parent: String,
+    /// The name or id of a stream, or `none`.
+    stream: String,
+    /// Names of labels with commas: those with one of them.
+    label: String,
+    /// Whether something must be done first that is not done yet.
+    blocked: Option<bool>,
     /// The archived ones in place of the others.
     archived: bool,
     /// `priority` (the default), `due`, `updated`, `created`, `title`, `manual` or `start`.
@@ -154,10 +162,30 @@ fn filter(
         text => Some(queries::resolve(read, text)?.id),
     };
     let priority = words("priority", &asked.priority)?;
+    let stream = match asked.stream.as_str() {
+        "" => None,
+        text => Some(queries::stream(read, text)?),
+    };
+    let names_of = asked.label.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let labels: Vec<LabelId> = names_of
+        .map(|name| labels::resolve(read, name).map(|label| label.id))
+        .collect::<Result<_, _>>()?;
+    let blocked = asked.blocked;
     let asker = Asker { read, people: &names.people, me, today };
     let terms = asker.understand(&Typed::parse(&asked.q))?.strict()?;
     let archived = asked.archived;
-    let filter = Filter { status, assignee, priority, due, parent, archived, ..Filter::of(terms) };
+    let filter = Filter {
+        status,
+        assignee,
+        priority,
+        due,
+        parent,
+        stream,
+        labels,
+        blocked,
+        archived,
+        ..Filter::of(terms)
+    };
     Ok((filter, sort))
 }
 
@@ -187,6 +215,13 @@ struct NewBody {
     parent: Option<String>,
     /// A day (`2026-11-20`) or a moment in RFC 3339.
     due_at: Option<String>,
+    /// When it may begin: a day or a moment.
+    start_at: Option<String>,
+    /// The name or id of a stream; that of its parent when there is none.
+    stream: Option<String>,
+    /// Names of labels; one that is new makes a label.
+    #[serde(default, alias = "tags")]
+    labels: Vec<String>,
     /// In place of the agent's.
     model: Option<String>,
     /// In place of the agent's.
@@ -214,7 +249,14 @@ async fn create(
             Some(text) => due_at(text, &zone, tx.now())?,
             None => None,
         };
+        let start_at = match body.start_at.as_deref() {
+            Some(text) => due::parse_start(text, &zone, tx.now())?,
+            None => None,
+        };
         let new = NewTask {
+            due_has_time: body.due_at.as_deref().is_some_and(due::has_time),
+            start_at,
+            stream: queries::stream(tx, body.stream.as_deref().unwrap_or_default())?,
             description: body.description,
             status: body.status.unwrap_or(TaskStatus::Todo),
             priority: body.priority.unwrap_or(Priority::Medium),
@@ -225,7 +267,9 @@ async fn create(
             thinking: body.thinking,
             ..NewTask::titled(body.title)
         };
-        rules::create(tx, new).map(|task| task.id)
+        let task = rules::create(tx, new)?;
+        rules::labels::ask(tx, task.id, labels::Asked::Exactly(body.labels))?;
+        Ok::<_, TaskError>(task.id)
     });
     let id = ws.write(&who, made).await?;
     Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, id)? })
@@ -280,6 +324,17 @@ struct ChangeBody {
     #[serde(default, deserialize_with = "given")]
     #[schemars(with = "Option<String>")]
     due_at: Option<Option<String>>,
+    /// A day or a moment; `null` takes it away.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<String>")]
+    start_at: Option<Option<String>>,
+    /// The name or id of a stream; `null` takes it out.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<String>")]
+    stream: Option<Option<String>>,
+    /// The names of all its labels; one that is new makes a label.
+    #[serde(alias = "tags")]
+    labels: Option<Vec<String>>,
     /// `null` for the agent's.
     #[serde(default, deserialize_with = "given")]
     #[schemars(with = "Option<String>")]
@@ -325,6 +380,15 @@ fn apply(
         Some(None) => Some(None),
         None => None,
     };
+    let due_has_time = body.due_at.iter().flatten().any(|text| due::has_time(text));
+    let start_at = match body.start_at {
+        Some(text) => Some(due::parse_start(text.as_deref().unwrap_or_default(), zone, tx.now())?),
+        None => None,
+    };
+    let stream = match body.stream {
+        Some(text) => Some(queries::stream(tx, text.as_deref().unwrap_or_default())?),
+        None => None,
+    };
     let due_at = match body.due_at {
         Some(Some(text)) => Some(due_at(&text, zone, tx.now())?),
         Some(None) => Some(None),
@@ -338,10 +402,15 @@ fn apply(
         parent,
         model: body.model,
         thinking: body.thinking,
-        ..TaskPatch::default()
+        due_has_time,
+        start_at,
+        stream,
     };
     if !patch.is_empty() {
         rules::update(tx, id, patch)?;
+    }
+    if let Some(names) = body.labels {
+        rules::labels::ask(tx, id, labels::Asked::Exactly(names))?;
     }
     if let Some(text) = body.assignee {
         let names = Names::read(tx)?;

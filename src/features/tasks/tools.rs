@@ -3,15 +3,20 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::model::Task;
 use super::queries::error::TaskError;
 use super::queries::filter::Asker;
+use super::queries::labels::Asked;
 use super::queries::{self, brief, due, list};
 use super::rules::{self, NewTask, TaskPatch};
+use crate::features::streams::model::Stream;
 use crate::kernel::filter::Query;
-use crate::kernel::{Assignee, Can, Priority, TaskStatus, Timestamp};
-use crate::store::WriteTx;
+use crate::kernel::{
+    Assignee, Can, Priority, RelationKind, StreamId, TaskId, TaskStatus, Timestamp,
+};
+use crate::store::{ReadExt as _, WriteTx};
 use crate::tool::{
-    Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool,
+    Aliases, Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool,
 };
 
 /// The tools of this noun.
@@ -149,11 +154,17 @@ pub struct CreateArgs {
     assignee: Option<String>,
     /// task of which it is a part
     parent: Option<String>,
+    labels: Option<Vec<String>>,
+    /// default: that of your task
+    stream: Option<String>,
+    /// YYYY-MM-DD
+    start: Option<String>,
 }
 
 impl WriteTool for TaskCreate {
     type Args = CreateArgs;
     type Ready = ();
+    const ALIASES: Aliases = &[("tags", "labels")];
     const SPEC: ToolSpec = spec("task_create", Effect::Add, "Create a task or a part of one.");
 
     fn commit(
@@ -169,17 +180,40 @@ impl WriteTool for TaskCreate {
             None => None,
         };
         let who = args.assignee.as_deref().unwrap_or_default();
+        let stream = match args.stream.as_deref() {
+            Some(text) => queries::stream(tx, text)?,
+            None => own_stream(cx, tx)?,
+        };
         let new = NewTask {
             description: args.description.unwrap_or_default(),
             priority: args.priority.unwrap_or(Priority::Medium),
             due_at: due_of(args.due.as_deref(), &names, tx.now())?.flatten(),
+            due_has_time: args.due.as_deref().is_some_and(due::has_time),
+            start_at: match args.start.as_deref() {
+                Some(text) => due::parse_start(text, &names.zone, tx.now())?,
+                None => None,
+            },
+            stream,
             assignee: names.people.find(who, Assignee::Agent(cx.agent))?,
             parent,
             ..NewTask::titled(args.title)
         };
-        let task = rules::create(tx, new)?;
+        let mut task = rules::create(tx, new)?;
+        if let Some(labels) = args.labels {
+            task = rules::labels::ask(tx, task.id, Asked::read(&labels.join(",")))?;
+        }
         Ok(ToolOutput::of(&names.line(&task)))
     }
+}
+
+/// Where the work of an agent belongs that does not say it: to the stream of what it works on.
+fn own_stream(cx: &ToolCx, tx: &WriteTx<'_>) -> Result<Option<StreamId>, TaskError> {
+    let Some(task) = cx.task else { return Ok(None) };
+    let stream = match tx.get::<Task>(task)?.and_then(|task| task.stream) {
+        Some(stream) => tx.get::<Stream>(stream)?,
+        None => None,
+    };
+    Ok(stream.filter(|stream| stream.archived_at.is_none()).map(|stream| stream.id))
 }
 
 /// Reads a due date if there is one; the inner nothing takes the date away.
@@ -207,11 +241,41 @@ pub struct UpdateArgs {
     description: Option<String>,
     /// a name, me or none
     assignee: Option<String>,
+    /// +add, -remove
+    labels: Option<Vec<String>>,
+    /// +MC-1, -MC-2
+    blocked_by: Option<Vec<String>>,
+    relates_to: Option<Vec<String>>,
+}
+
+/// Ties a task to others, or takes that away: `+MC-1, -MC-2`; without a sign it is added.
+fn relate(
+    tx: &mut WriteTx<'_>,
+    id: TaskId,
+    kind: RelationKind,
+    names: Option<Vec<String>>,
+) -> Result<(), TaskError> {
+    let names = names.unwrap_or_default().join(",");
+    let words = names.split(',').map(str::trim).filter(|word| !word.is_empty());
+    for word in words {
+        match word.strip_prefix('-') {
+            Some(name) => {
+                let other = queries::resolve(tx, name)?.id;
+                rules::relations::unrelate(tx, id, kind, other)?;
+            }
+            None => {
+                let other = queries::resolve(tx, word.trim_start_matches('+'))?.id;
+                rules::relations::relate(tx, id, kind, other)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 impl WriteTool for TaskUpdate {
     type Args = UpdateArgs;
     type Ready = ();
+    const ALIASES: Aliases = &[("tags", "labels")];
     const SPEC: ToolSpec = spec(
         "task_update",
         Effect::Change,
@@ -232,9 +296,15 @@ impl WriteTool for TaskUpdate {
             description: args.description,
             priority: args.priority,
             due_at: due_of(args.due.as_deref(), &names, tx.now())?,
+            due_has_time: args.due.as_deref().is_some_and(due::has_time),
             ..TaskPatch::default()
         };
         let mut task = rules::update(tx, id, patch)?;
+        if let Some(labels) = args.labels {
+            task = rules::labels::ask(tx, id, Asked::read(&labels.join(",")))?;
+        }
+        relate(tx, id, RelationKind::BlockedBy, args.blocked_by)?;
+        relate(tx, id, RelationKind::RelatesTo, args.relates_to)?;
         if let Some(who) = args.assignee.as_deref() {
             let to = names.people.find(who, Assignee::Agent(cx.agent))?;
             task = rules::assign(tx, id, to)?;
@@ -331,6 +401,8 @@ impl WriteTool for TaskDelegate {
             description: args.description,
             priority: args.priority.unwrap_or(Priority::Medium),
             due_at: due_of(args.due.as_deref(), &names, tx.now())?.flatten(),
+            due_has_time: args.due.as_deref().is_some_and(due::has_time),
+            stream: own_stream(cx, tx)?,
             assignee,
             parent,
             ..NewTask::titled(args.title)

@@ -4,9 +4,10 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::people::People;
-use super::{due, open_ends::OpenEnds};
+use super::{due, labels, open_ends::OpenEnds, relations};
 use crate::features::comments::queries as comments;
 use crate::features::deliverables::queries as deliverables;
+use crate::features::streams::model::Stream;
 use crate::features::tasks::model::Task;
 use crate::features::workspace::model::Settings;
 use crate::kernel::text::{cut, ellipsis};
@@ -78,6 +79,21 @@ pub struct Brief {
     /// What it is a part of, from the top down.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub part_of: Vec<String>,
+    /// Its stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream: Option<String>,
+    /// Its labels.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// What is still to be done before it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waits_for: Vec<Line>,
+    /// What waits for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub blocks: Vec<String>,
+    /// What is related to it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub relates_to: Vec<String>,
     /// Its parts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Line>,
@@ -154,8 +170,19 @@ pub fn brief(read: &dyn Read, names: &Names, task: &Task) -> Result<Brief, Store
     if description.len() < task.description.len() {
         description.push_str("\n[…the rest is cut]");
     }
+    let stream = match task.stream {
+        Some(stream) => read.get::<Stream>(stream)?.map(|stream| stream.name),
+        None => None,
+    };
+    let blockers = relations::open_blockers(read, task.id)?;
+    let called = |tasks: Vec<Task>| tasks.iter().map(|t| names.of(t)).collect();
     Ok(Brief {
         line: names.line(task),
+        stream,
+        labels: labels::of(read, task.id)?.into_iter().map(|label| label.name).collect(),
+        waits_for: blockers.iter().map(|blocker| names.line(blocker)).collect(),
+        blocks: called(relations::waiting_for(read, task.id)?),
+        relates_to: called(relations::related(read, task.id)?),
         description,
         part_of: chain.iter().map(|t| format!("{} {}", names.of(t), t.title)).collect(),
         parts: parts.iter().map(|part| names.line(part)).collect(),

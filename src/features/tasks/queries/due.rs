@@ -42,6 +42,29 @@ pub fn parse(text: &str, zone: &TimeZone, now: Timestamp) -> Result<Option<Times
     }
 }
 
+/// Whether a due date that can be read is a moment, and not the end of a day.
+#[must_use]
+pub fn has_time(text: &str) -> bool {
+    text.trim().parse::<Timestamp>().is_ok()
+}
+
+/// Reads when something may begin: a day from its start on, or a moment; empty or `none` is whenever.
+///
+/// # Errors
+/// When it is none of these.
+pub fn parse_start(
+    text: &str,
+    zone: &TimeZone,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, TaskError> {
+    let at =
+        parse(text, zone, now).map_err(|error| TaskError::field("start", error.to_string()))?;
+    let Some(at) = at.filter(|_| !has_time(text)) else { return Ok(at) };
+    // ok: the start of a day that can be written lies within what time can say.
+    let start = day(at, zone).to_zoned(zone.clone()).map(|zoned| zoned.timestamp());
+    Ok(Some(start.unwrap_or(at)))
+}
+
 fn short(text: &str) -> String {
     text.chars().take(40).collect()
 }
@@ -54,7 +77,7 @@ pub fn day(at: Timestamp, zone: &TimeZone) -> Date {
 
 #[cfg(test)]
 mod tests {
-    use super::{day, parse, zone};
+    use super::{day, has_time, parse, parse_start, zone};
     use jiff::Timestamp;
 
     #[test]
@@ -67,6 +90,17 @@ mod tests {
         assert_eq!(due("2026-11-20T10:00:00+01:00").as_deref(), Some("2026-11-20T09:00:00Z"));
         assert_eq!(due(" none "), None);
         assert_eq!(day("2026-11-20T23:30:00Z".parse().unwrap(), &berlin).to_string(), "2026-11-21");
+    }
+
+    #[test]
+    fn a_start_is_the_beginning_of_its_day() {
+        let (now, berlin): (Timestamp, _) =
+            ("2026-11-20T22:30:00Z".parse().unwrap(), zone("Europe/Berlin"));
+        let start = |text: &str| parse_start(text, &berlin, now).unwrap().map(|at| at.to_string());
+        assert_eq!(start("2026-11-20").as_deref(), Some("2026-11-19T23:00:00Z"));
+        assert_eq!(start("2026-11-20T10:00:00Z").as_deref(), Some("2026-11-20T10:00:00Z"));
+        assert_eq!(start("none"), None);
+        assert!(has_time("2026-11-20T10:00:00Z") && !has_time("2026-11-20"));
     }
 
     #[test]

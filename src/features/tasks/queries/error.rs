@@ -75,6 +75,9 @@ pub enum TaskError {
         /// What it is a part of.
         whole: String,
     },
+    /// No such relation.
+    #[error("this task has no such relation; its list of relations shows those there are")]
+    NoRelation,
     /// A task has enough relations.
     #[error("a task has at most {MAX_RELATIONS} relations; take some away first")]
     TooManyRelations,
@@ -108,6 +111,7 @@ impl Problem for TaskError {
             Self::OwnRelation => "own_relation",
             Self::WaitCycle { .. } => "wait_cycle",
             Self::WaitsForWhole { .. } => "waits_for_whole",
+            Self::NoRelation => "relation_not_found",
             Self::TooManyRelations => "too_many_relations",
             Self::NobodyBegins(_) => "nobody_begins",
             Self::Closed(_) => "task_closed",
@@ -117,7 +121,9 @@ impl Problem for TaskError {
 
     fn kind(&self) -> ProblemKind {
         match self {
-            Self::NotFound(..) | Self::NoSeries | Self::NoLabel(_) => ProblemKind::NotFound,
+            Self::NotFound(..) | Self::NoSeries | Self::NoLabel(_) | Self::NoRelation => {
+                ProblemKind::NotFound
+            }
             Self::Archived(_)
             | Self::NotComplete { .. }
             | Self::NobodyBegins(_)

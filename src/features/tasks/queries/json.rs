@@ -6,8 +6,13 @@ use serde::Serialize;
 use super::brief::Names;
 use super::error::TaskError;
 use super::people::assignee_of;
+use super::{labels, relations};
+use crate::features::streams::model::Stream;
 use crate::features::tasks::model::Task;
-use crate::kernel::{Actor, Assignee, Priority, TaskId, TaskStatus, Thinking, Timestamp};
+use crate::features::tasks::model::label::Label;
+use crate::kernel::{
+    Actor, Assignee, Hue, LabelId, Priority, TaskId, TaskStatus, Thinking, Timestamp,
+};
 use crate::store::{Read, ReadExt as _};
 
 /// Somebody: a person, an agent, or the program.
@@ -41,6 +46,41 @@ impl WhoView {
     }
 }
 
+/// A task in few words.
+#[derive(Serialize, JsonSchema)]
+pub struct TaskRef {
+    /// `MC-142`.
+    key: String,
+    title: String,
+    status: TaskStatus,
+}
+
+impl TaskRef {
+    /// A task in few words.
+    #[must_use]
+    pub fn of(names: &Names, task: &Task) -> Self {
+        Self { key: names.of(task), title: task.title.clone(), status: task.status }
+    }
+}
+
+/// A label.
+#[derive(Serialize, JsonSchema)]
+pub struct LabelView {
+    id: LabelId,
+    name: String,
+    colour: Hue,
+    description: String,
+}
+
+impl LabelView {
+    /// A label as the API shows it.
+    #[must_use]
+    pub fn of(label: Label) -> Self {
+        let Label { id, name, colour, description, .. } = label;
+        Self { id, name, colour, description }
+    }
+}
+
 /// A task.
 #[derive(Serialize, JsonSchema)]
 pub struct TaskView {
@@ -56,10 +96,22 @@ pub struct TaskView {
     assignee: Option<WhoView>,
     /// The key of the task that it is a part of.
     parent: Option<String>,
+    /// The name of its stream.
+    stream: Option<String>,
+    /// The names of its labels.
+    labels: Vec<String>,
+    /// What is still to be done before it.
+    blocked_by: Vec<TaskRef>,
     model: Option<String>,
     thinking: Option<Thinking>,
     #[schemars(with = "Option<String>")]
+    start_at: Option<Timestamp>,
+    #[schemars(with = "Option<String>")]
     due_at: Option<Timestamp>,
+    /// Whether it is due at that moment, and not at the end of a day.
+    due_has_time: bool,
+    /// Its place in the order by hand.
+    rank: String,
     #[schemars(with = "Option<String>")]
     completed_at: Option<Timestamp>,
     #[schemars(with = "Option<String>")]
@@ -81,6 +133,12 @@ impl TaskView {
             Some(id) => read.get::<Task>(id)?.map(|above| names.of(&above)),
             None => None,
         };
+        let stream = match task.stream {
+            Some(id) => read.get::<Stream>(id)?.map(|stream| stream.name),
+            None => None,
+        };
+        let labels = labels::of(read, task.id)?.into_iter().map(|label| label.name).collect();
+        let blockers = relations::open_blockers(read, task.id)?;
         Ok(Self {
             key: names.of(&task),
             id: task.id,
@@ -91,9 +149,15 @@ impl TaskView {
             priority: task.priority,
             assignee: task.assignee.map(|who| WhoView::of(names, who)),
             parent,
+            stream,
+            labels,
+            blocked_by: blockers.iter().map(|blocker| TaskRef::of(names, blocker)).collect(),
             model: task.model,
             thinking: task.thinking,
+            start_at: task.start_at,
             due_at: task.due_at,
+            due_has_time: task.due_has_time,
+            rank: task.rank,
             completed_at: task.completed_at,
             archived_at: task.archived_at,
             created_by: WhoView::actor(names, task.created_by),

@@ -2,10 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::columns::Row;
 use super::list;
 use crate::features::tasks::model::label::TaskLabel;
 use crate::features::tasks::model::relation::Relation;
-use crate::kernel::{LabelId, RelationId, RelationKind, TaskId};
+use crate::kernel::{LabelId, RelationId, RelationKind, StreamId, TaskId, TaskStatus};
 use crate::store::columns::{self, Column};
 use crate::store::{Read, StoreError};
 
@@ -81,6 +82,37 @@ pub fn label_counts(read: &dyn Read) -> Result<HashMap<LabelId, usize>, StoreErr
         let mut counts: HashMap<LabelId, usize> = HashMap::new();
         for mark in marks {
             *counts.entry(mark.label).or_default() += 1;
+        }
+        counts
+    })
+}
+
+/// How many tasks of a stream stand where, archived ones left out.
+///
+/// # Errors
+/// When the store fails.
+pub fn in_stream(
+    read: &dyn Read,
+    stream: StreamId,
+) -> Result<HashMap<TaskStatus, usize>, StoreError> {
+    columns::with(read, |rows: &[Row]| {
+        let mut counts: HashMap<TaskStatus, usize> = HashMap::new();
+        for row in rows.iter().filter(|row| row.stream == Some(stream) && !row.archived) {
+            *counts.entry(row.status).or_default() += 1;
+        }
+        counts
+    })
+}
+
+/// How many open tasks each stream has.
+///
+/// # Errors
+/// When the store fails.
+pub fn open_by_stream(read: &dyn Read) -> Result<HashMap<Option<StreamId>, usize>, StoreError> {
+    columns::with(read, |rows: &[Row]| {
+        let mut counts: HashMap<Option<StreamId>, usize> = HashMap::new();
+        for row in rows.iter().filter(|row| row.status.is_open() && !row.archived) {
+            *counts.entry(row.stream).or_default() += 1;
         }
         counts
     })

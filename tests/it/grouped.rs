@@ -1,0 +1,118 @@
+//! Streams, labels, relations and the order by hand, through the API.
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::support::hq::{Reply, TestHq};
+
+fn ok(reply: &Reply) -> Value {
+    assert!(reply.status.is_success(), "{} {}", reply.status, reply.text);
+    reply.json()
+}
+
+fn code(reply: &Reply) -> (StatusCode, String) {
+    (reply.status, reply.json()["code"].as_str().unwrap_or_default().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tasks_are_grouped_by_streams_and_labels() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let body = json!({ "name": "Launch", "goal": "Sell **200**", "lead": "me", "target_date": "2026-12-24" });
+    let stream = ok(&api.post("/api/v1/streams", &body).await);
+    assert_eq!(stream["lead"]["kind"], "person");
+    let wrong = api.post("/api/v1/streams", &json!({ "name": "launch" })).await;
+    assert_eq!(code(&wrong), (StatusCode::UNPROCESSABLE_ENTITY, "stream_taken".into()));
+    let bad = api.post("/api/v1/streams", &json!({ "name": "B", "target_date": "soon" })).await;
+    assert_eq!(bad.json()["errors"][0]["field"], "target_date", "{}", bad.text);
+
+    let body = json!({
+        "title": "One", "stream": "launch", "labels": ["Bug", "idea"], "start_at": "2026-11-20",
+        "due_at": "2026-11-25T10:00:00Z",
+    });
+    let task = ok(&api.post("/api/v1/tasks", &body).await);
+    assert_eq!(task["stream"], "Launch");
+    assert_eq!(task["labels"], json!(["Bug", "idea"]));
+    assert_eq!(task["due_has_time"], true);
+    let late = json!({ "start_at": "2027-01-01" });
+    let refused = api.json("PATCH", "/api/v1/tasks/MC-1", &late).await;
+    assert_eq!(refused.json()["errors"][0]["field"], "start", "{}", refused.text);
+    let part = ok(&api.post("/api/v1/tasks", &json!({ "title": "Part", "parent": "MC-1" })).await);
+    assert_eq!(part["stream"], "Launch");
+    let out = json!({ "stream": null, "tags": ["BUG", "new"] });
+    let changed = ok(&api.json("PATCH", "/api/v1/tasks/MC-2", &out).await);
+    assert_eq!((&changed["stream"], &changed["labels"]), (&json!(null), &json!(["Bug", "new"])));
+
+    let count = |list: Value| list["items"].as_array().map(Vec::len);
+    for (query, found) in [
+        ("stream=Launch", 1),
+        ("stream=none", 1),
+        ("label=bug", 2),
+        ("label=idea,new", 2),
+        ("label=idea", 1),
+        ("blocked=false", 2),
+    ] {
+        let list = ok(&api.get(&format!("/api/v1/tasks?{query}")).await);
+        assert_eq!(count(list), Some(found), "{query}");
+    }
+    assert_eq!(api.get("/api/v1/tasks?label=nothing").await.status, StatusCode::NOT_FOUND);
+    let shown = ok(&api.get("/api/v1/streams/Launch").await);
+    assert_eq!(shown["tasks"]["todo"], 1);
+
+    let marked = json!({ "add": ["third"], "remove": ["bug"] });
+    let marked = ok(&api.post("/api/v1/tasks/1/labels", &marked).await);
+    let names: Vec<_> =
+        marked["items"].as_array().into_iter().flatten().map(|l| &l["name"]).collect();
+    assert_eq!(names, ["idea", "third"]);
+    let renamed = json!({ "name": "Ideas", "colour": "c3" });
+    let label = ok(&api.json("PATCH", "/api/v1/labels/idea", &renamed).await);
+    assert_eq!((label["name"].as_str(), label["colour"].as_str()), (Some("Ideas"), Some("c3")));
+    ok(&api.json("DELETE", "/api/v1/labels/third", &json!({})).await);
+    assert_eq!(count(ok(&api.get("/api/v1/tasks/1/labels").await)), Some(1));
+
+    let path = format!("/api/v1/streams/{}", stream["id"].as_str().expect("an id"));
+    ok(&api.json("PATCH", &path, &json!({ "archived": true, "goal": "Less" })).await);
+    assert_eq!(count(ok(&api.get("/api/v1/streams").await)), Some(0));
+    assert_eq!(count(ok(&api.get("/api/v1/streams?archived=true").await)), Some(1));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tasks_are_tied_to_each_other_and_put_in_order() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    for title in ["One", "Two", "Three"] {
+        ok(&api.post("/api/v1/tasks", &json!({ "title": title })).await);
+    }
+    let tie = |kind: &str, other: &str| json!({ "kind": kind, "other": other });
+    let path = "/api/v1/tasks/MC-1/relations";
+    ok(&api.post(path, &tie("blocked_by", "MC-2")).await);
+    ok(&api.post(path, &tie("blocks", "MC-3")).await);
+    let all = ok(&api.post(path, &tie("relates_to", "3")).await);
+    for (kind, key) in [("blocked_by", "MC-2"), ("blocks", "MC-3"), ("relates_to", "MC-3")] {
+        assert_eq!(all[kind][0]["key"], key, "{all}");
+    }
+    let circle = api.post("/api/v1/tasks/MC-2/relations", &tie("blocked_by", "MC-3")).await;
+    assert_eq!(code(&circle), (StatusCode::UNPROCESSABLE_ENTITY, "wait_cycle".into()));
+    let unknown = api.post(path, &tie("blocks", "MC-99")).await;
+    assert_eq!(unknown.json()["errors"][0]["field"], "other", "{}", unknown.text);
+    let blocked = ok(&api.get("/api/v1/tasks?blocked=true").await);
+    assert_eq!(blocked["items"].as_array().map(Vec::len), Some(2));
+    ok(&api.json("PATCH", "/api/v1/tasks/MC-2", &json!({ "status": "done" })).await);
+    assert_eq!(ok(&api.get("/api/v1/tasks/MC-1").await)["blocked_by"], json!([]));
+    let id = all["relates_to"][0]["id"].as_str().expect("an id").to_owned();
+    let left = ok(&api.json("DELETE", &format!("{path}/{id}"), &json!({})).await);
+    assert_eq!(left["relates_to"], json!([]));
+    assert_eq!(api.json("DELETE", &format!("{path}/{id}"), &json!({})).await.status, 404);
+
+    let moved = json!({ "before": "MC-1" });
+    ok(&api.post("/api/v1/tasks/MC-3/place", &moved).await);
+    let list = ok(&api.get("/api/v1/tasks?sort=manual").await);
+    let keys: Vec<_> = list["items"].as_array().into_iter().flatten().map(|t| &t["key"]).collect();
+    assert_eq!(keys, ["MC-3", "MC-1", "MC-2"]);
+    let nowhere = api.post("/api/v1/tasks/MC-3/place", &json!({})).await;
+    assert_eq!(nowhere.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let nobody = api.post("/api/v1/tasks/MC-3/start", &json!({})).await;
+    assert_eq!(code(&nobody), (StatusCode::CONFLICT, "nobody_begins".into()));
+    hq.finish().await;
+}
