@@ -1,9 +1,30 @@
-//! The pages of routines.
+//! The pages of routines: the list, the form, one routine with what became of its firings.
 
-use crate::web::routes::Routes;
+mod form;
+mod list;
+mod show;
+
+use crate::kernel::Can;
+use crate::web::routes::{Needs, Routes};
 
 /// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
+        .get("/routines", list::list.needs(Can::Read))
+        .post("/routines", form::create.needs(Can::Agents))
+        .get("/routines/new", form::new.needs(Can::Agents))
+        .get("/routines/preview", form::preview.needs(Can::Read))
+        .post("/routines/rules/pause", list::pause_all.needs(Can::Admin))
+        .post("/routines/rules/resume", list::resume_all.needs(Can::Admin))
+        .post("/routines/rules/ask", list::ask.needs(Can::Admin))
+        .get("/routines/{routine}", show::show.needs(Can::Read))
+        .post("/routines/{routine}", form::save.needs(Can::Agents))
+        .get("/routines/{routine}/edit", form::edit.needs(Can::Agents))
+        .get("/routines/{routine}/test", show::test.needs(Can::Read))
+        .post("/routines/{routine}/run", show::run.needs(Can::Agents))
+        .post("/routines/{routine}/pause", show::pause.needs(Can::Agents))
+        .post("/routines/{routine}/resume", show::resume.needs(Can::Agents))
+        .post("/routines/{routine}/approve", show::approve.needs(Can::Agents))
+        .post("/routines/{routine}/delete", show::delete.needs(Can::Agents))
 }

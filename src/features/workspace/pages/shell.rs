@@ -199,6 +199,7 @@ fn nav(ws: &Ws, who: &Person, numbers: Numbers) -> Vec<NavGroup> {
         NavItem::new("Tasks", ws.url("tasks"), "tasks").count(numbers.tasks).key("g t"),
         NavItem::new("Agents", ws.url("agents"), "agent").key("g a"),
         NavItem::new("Runs", ws.url("runs"), "play").key("g u"),
+        NavItem::new("Routines", ws.url("routines"), "repeat"),
         NavItem::new("Jobs", ws.url("jobs"), "terminal"),
     ];
     let chats = numbers.chats;
