@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::budget::Payer;
 use super::id::{
     AccountId, AgentId, CommentId, ConnectionId, DeliverableId, FileId, FiringId, InputId,
-    InviteId, ItemId, JobId, LabelId, RunId, SessionId, SignInId, StreamId, TaskId, TokenId,
-    VersionId, WorkspaceId,
+    InviteId, ItemId, JobId, LabelId, RoutineId, RunId, SessionId, SignInId, StreamId, TaskId,
+    TokenId, VersionId, WorkspaceId,
 };
 use super::notice::Notice;
 use super::vocab::{
