@@ -6,6 +6,7 @@ pub mod users;
 pub mod dashboard;
 pub mod tasks;
 pub mod streams;
+pub mod views;
 pub mod comments;
 pub mod deliverables;
 pub mod files;
@@ -40,6 +41,7 @@ pub fn routes() -> Routes {
         .merge(jobs::pages::routes())
         .merge(workspace::pages::routes())
         .merge(tasks::routes())
+        .merge(views::pages::routes())
         .merge(comments::routes())
         .merge(deliverables::routes())
         .merge(files::routes())
@@ -78,6 +80,7 @@ pub fn api() -> Routes {
         .merge(connections::api::routes())
         .merge(tasks::api())
         .merge(streams::api::routes())
+        .merge(views::api::routes())
         .merge(comments::api())
         .merge(deliverables::api())
         .merge(files::api())

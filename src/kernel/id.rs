@@ -136,6 +136,8 @@ ids! {
     RelationId,
     /// A series: a task that comes again and again.
     SeriesId,
+    /// A saved view.
+    ViewId,
 }
 
 /// Where new ids come from.

@@ -2,7 +2,7 @@
 
 use crate::features::{
     agents, audit, backups, comments, connections, deliverables, files, history, inbox, jobs,
-    notifications, routines, runs, streams, tasks, usage, users, workspace,
+    notifications, routines, runs, streams, tasks, usage, users, views, workspace,
 };
 use crate::schema;
 use crate::store::Schema;
@@ -23,6 +23,7 @@ pub fn workspace() -> Schema {
         tasks::model::label::TaskLabel,
         tasks::model::relation::Relation,
         streams::model::Stream,
+        views::model::View,
         tasks::model::series::Series,
         tasks::model::series::Occurrence,
         tasks::model::overdue::OverdueMark,

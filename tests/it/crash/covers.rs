@@ -85,6 +85,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("task_labels", "as labels"),
     ("task_relations", "as labels"),
     ("streams", "as labels"),
+    ("views", "written as tasks are, by tests/it/views.rs"),
     ("stream.created", "as labels"),
     ("stream.changed", "as labels"),
     ("label.created", "as labels"),

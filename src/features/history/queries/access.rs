@@ -27,6 +27,7 @@ use crate::features::tasks::model::series::{OCCURRENCES, SERIES};
 use crate::features::usage::model::budget::{BUDGET_NOTICES, BUDGET_WAITS, BUDGETS};
 use crate::features::usage::model::price::PRICES;
 use crate::features::usage::model::{RESERVATIONS, USAGE};
+use crate::features::views::model::VIEWS;
 use crate::features::workspace::model::{HANDOVERS, INVITES, MEMBERS, PEOPLE, SETTINGS};
 use crate::kernel::Can;
 use crate::web::session::Access;
@@ -42,6 +43,7 @@ const TABLES: &[(u16, Can, Option<Can>)] = &[
     (TASK_LABELS.number, Can::Read, Some(Can::Write)),
     (RELATIONS.number, Can::Read, Some(Can::Write)),
     (SERIES.number, Can::Read, Some(Can::Write)),
+    (VIEWS.number, Can::Read, Some(Can::Write)),
     // A slot that was used stays used.
     (OCCURRENCES.number, Can::Read, None),
     (COMMENTS.number, Can::Read, Some(Can::Write)),

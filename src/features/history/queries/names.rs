@@ -294,6 +294,7 @@ pub fn noun(table: u16, name: &'static str) -> (&'static str, &'static str) {
         "task_labels" => ("label of a task", "labels of tasks"),
         "task_relations" => ("relation of tasks", "relations of tasks"),
         "series" => ("recurring task", "recurring tasks"),
+        "views" => ("saved view", "saved views"),
         "task_rules" => ("rules for tasks", "rules for tasks"),
         "occurrences" => ("occurrence", "occurrences"),
         "comments" => ("comment", "comments"),

@@ -9,11 +9,12 @@ use crate::features::tasks::queries::filter::{Asker, Understood};
 use crate::features::tasks::queries::grouping::GroupBy;
 use crate::features::tasks::queries::keys::KEYS;
 use crate::features::tasks::queries::list::{self, Filter, Sort};
-use crate::features::tasks::queries::looks::{COLUMNS, Columns, Layout, Look, built_in};
+use crate::features::tasks::queries::looks::{self, COLUMNS, Columns, Layout, NOUN};
 use crate::features::tasks::queries::scene::Scene;
+use crate::features::views::model::Look;
 use crate::kernel::filter::{self, Kind, Query, Term};
-use crate::kernel::{Priority, TaskStatus};
-use crate::store::Read;
+use crate::kernel::{AccountId, Priority, TaskStatus};
+use crate::store::{Read, StoreError};
 use crate::web::error::PageError;
 use crate::web::extract::{Json, Query as Typed};
 use crate::web::parts::{Choice, Tab};
@@ -93,6 +94,26 @@ pub struct Frame {
     pub may_write: bool,
     /// The address of what is shown.
     pub back: String,
+    /// A view that was named and is not there, or empty.
+    pub missing: String,
+    /// Where a new view is sent.
+    pub save_url: String,
+    /// What would be saved, for forms.
+    pub look: Vec<(&'static str, String)>,
+    /// The saved view that is shown.
+    pub saved: Option<Saved>,
+    /// Whether something is changed that is not saved.
+    pub changed: bool,
+}
+
+/// A saved view, for its forms.
+pub struct Saved {
+    /// Where its forms lead.
+    pub url: String,
+    /// What people call it.
+    pub name: String,
+    /// Whether everybody has it.
+    pub shared: bool,
 }
 
 /// What a query asks, as somebody who looks at a page means it.
@@ -104,11 +125,17 @@ fn asker<'a>(scene: &'a Scene, read: &'a dyn Read) -> Asker<'a> {
     Asker { read, people: &scene.people, me: scene.myself(), today: &scene.today }
 }
 
-/// The view that is asked for; the first one when there is none of that name.
-pub fn state(asked: &Asked) -> State {
-    let views = built_in();
-    let found = views.iter().find(|view| view.slug == asked.view).unwrap_or(&views[0]);
-    State::of(asked, found.clone())
+/// The list that is asked for, as somebody sees it: beginning with the view that is named, or with the
+/// first one when there is none of that name.
+///
+/// # Errors
+/// When the store fails.
+pub fn state(read: &dyn Read, who: AccountId, asked: &Asked) -> Result<State, StoreError> {
+    let mut views = looks::all(read, who)?;
+    let at = views.iter().position(|view| view.slug == asked.view);
+    let view = views.swap_remove(at.unwrap_or(0));
+    let missing = if at.is_none() { asked.view.clone() } else { String::new() };
+    Ok(State { missing, ..State::of(asked, view) })
 }
 
 impl Frame {
@@ -181,8 +208,25 @@ impl Frame {
             lanes_label: lanes.label(),
             may_write: scene.may_write,
             back: state.url(ws),
+            missing: state.missing.clone(),
+            save_url: ws.url("views"),
+            look: look_fields(state),
+            saved: state.view.id.filter(|_| scene.may_write).map(|id| Saved {
+                url: ws.url(&format!("views/{id}")),
+                name: state.view.name.clone(),
+                shared: state.view.shared,
+            }),
+            changed: state.is_changed(),
         })
     }
+}
+
+/// What a form sends that saves what is shown.
+fn look_fields(state: &State) -> Vec<(&'static str, String)> {
+    let mut fields = vec![("noun", NOUN.to_owned())];
+    let look = state.look.fields().into_iter().filter(|(_, word)| !word.is_empty());
+    fields.extend(look.map(|(name, word)| (name, word.to_owned())));
+    fields
 }
 
 fn layouts(ws: &Ws, state: &State) -> Vec<Tab> {
@@ -203,7 +247,7 @@ fn layouts(ws: &Ws, state: &State) -> Vec<Tab> {
 fn views(scene: &Scene, read: &dyn Read, state: &State) -> Result<Vec<ViewTab>, TaskError> {
     let ws = &scene.ws;
     let mut tabs = Vec::new();
-    for view in built_in() {
+    for view in looks::all(read, scene.me)? {
         let current = view.slug == state.view.slug;
         let asked = understand(scene, read, &Query::parse(&view.look.q))?;
         let plain = State::of(&Asked::default(), view.clone());

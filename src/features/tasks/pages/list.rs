@@ -81,7 +81,7 @@ pub async fn list(
     shell: Shell,
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
-    let state = frame::state(&asked);
+    let state = ws.read(|snap| frame::state(snap, who.account, &asked))?;
     if !asked.after.is_empty() && hx.is_partial() {
         return more(&ws, &who, &asked, &state);
     }
@@ -101,7 +101,7 @@ pub fn refused(
     asked: &Asked,
     (typed, wrong): (String, String),
 ) -> Result<Response, PageError> {
-    let state = frame::state(asked);
+    let state = ws.read(|snap| frame::state(snap, who.account, asked))?;
     let mut page = ws.read(|snap| view(ws, who, snap, asked, &state))?;
     page.shell = shell;
     if let Some(quick) = &mut page.quick {

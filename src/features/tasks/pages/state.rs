@@ -6,7 +6,8 @@ use crate::app::Ws;
 use crate::features::tasks::queries::grouping::GroupBy;
 use crate::features::tasks::queries::keys::KEYS;
 use crate::features::tasks::queries::list::Sort;
-use crate::features::tasks::queries::looks::{Layout, Look, View};
+use crate::features::tasks::queries::looks::{self, Layout, View};
+use crate::features::views::model::Look;
 use crate::kernel::filter::{Query, Term};
 
 /// States that stand among the statuses of the menu.
@@ -67,6 +68,8 @@ pub struct State {
     pub query: Query,
     /// The month of the calendar, as typed.
     pub month: String,
+    /// A view that was named and is not there, or empty.
+    pub missing: String,
 }
 
 impl State {
@@ -77,7 +80,7 @@ impl State {
         let typed = |given: &Option<String>, own: &str| {
             given.as_deref().map_or_else(|| own.to_owned(), |text| text.trim().to_owned())
         };
-        let mut look = Look {
+        let mut look = looks::tidy(Look {
             q: typed(&asked.q, &own.q),
             layout: typed(&asked.layout, &own.layout),
             sort: typed(&asked.sort, &own.sort),
@@ -85,13 +88,13 @@ impl State {
             lanes: typed(&asked.lanes, &own.lanes),
             columns: typed(&asked.columns, &own.columns),
             wip: typed(&asked.wip, &own.wip),
-        }
-        .tidy();
+        });
         let mut query = Query::parse(&look.q);
         if fold(&mut query, asked) {
-            look.q = query.canonical(KEYS).to_string();
+            query = query.canonical(KEYS);
+            look.q = query.to_string();
         }
-        Self { view, look, query, month: asked.month.clone() }
+        Self { view, look, query, month: asked.month.clone(), missing: String::new() }
     }
 
     /// How it is laid out.
@@ -153,7 +156,7 @@ impl State {
     /// The address with another look.
     #[must_use]
     pub fn url_of(&self, ws: &Ws, look: &Look) -> String {
-        address(ws, &self.pairs(&look.clone().tidy()))
+        address(ws, &self.pairs(&looks::tidy(look.clone())))
     }
 
     /// The address of what is shown.

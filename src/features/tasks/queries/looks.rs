@@ -2,6 +2,13 @@
 
 use super::grouping::GroupBy;
 use super::list::Sort;
+use crate::features::views::model::Look;
+use crate::features::views::queries as views;
+use crate::kernel::{AccountId, ViewId};
+use crate::store::{Read, StoreError};
+
+/// What saved views call tasks.
+pub const NOUN: &str = "tasks";
 
 /// How tasks are laid out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,62 +56,31 @@ impl Layout {
     }
 }
 
-/// What is shown, as it stands in an address or in a saved view; empty where it is as usual.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Look {
-    /// The query.
-    pub q: String,
-    /// The word of the layout.
-    pub layout: String,
-    /// The word of the order.
-    pub sort: String,
-    /// The word of the groups.
-    pub group: String,
-    /// The word of the lanes.
-    pub lanes: String,
-    /// Words of the columns, with commas.
-    pub columns: String,
-    /// Limits of the board's columns: `in_progress:5,blocked:2`.
-    pub wip: String,
-}
-
-impl Look {
-    /// The same look with empty words where it is as usual.
-    #[must_use]
-    pub fn tidy(mut self) -> Self {
-        let layout = Layout::from_word(&self.layout).unwrap_or_default();
-        let usual = [
-            (&mut self.layout, Layout::List.word()),
-            (&mut self.sort, layout.usual_sort().word()),
-            (&mut self.group, GroupBy::Status.word()),
-            (&mut self.lanes, GroupBy::None.word()),
-        ];
-        for (word, usual) in usual {
-            if *word == usual {
-                word.clear();
-            }
+/// The same look with empty words where it is as usual.
+#[must_use]
+pub fn tidy(mut look: Look) -> Look {
+    let layout = Layout::from_word(&look.layout).unwrap_or_default();
+    let usual = [
+        (&mut look.layout, Layout::List.word()),
+        (&mut look.sort, layout.usual_sort().word()),
+        (&mut look.group, GroupBy::Status.word()),
+        (&mut look.lanes, GroupBy::None.word()),
+    ];
+    for (word, usual) in usual {
+        if *word == usual {
+            word.clear();
         }
-        self
     }
-
-    /// Every part with its name in an address.
-    #[must_use]
-    pub fn fields(&self) -> [(&'static str, &str); 7] {
-        [
-            ("q", &self.q),
-            ("layout", &self.layout),
-            ("sort", &self.sort),
-            ("group", &self.group),
-            ("lanes", &self.lanes),
-            ("columns", &self.columns),
-            ("wip", &self.wip),
-        ]
-    }
+    look
 }
 
 /// A view: a look with a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
+    /// Its record; none when it is built in.
+    pub id: Option<ViewId>,
+    /// Whether everybody has it.
+    pub shared: bool,
     /// What addresses call it.
     pub slug: String,
     /// What people call it.
@@ -127,6 +103,8 @@ const FIRST: &str = "open";
 #[must_use]
 pub fn built_in() -> Vec<View> {
     let view = |slug: &str, name: &str, q: &str| View {
+        id: None,
+        shared: true,
         slug: slug.to_owned(),
         name: name.to_owned(),
         look: Look { q: q.to_owned(), ..Look::default() },
@@ -138,6 +116,25 @@ pub fn built_in() -> Vec<View> {
         view("waiting", "Waiting for me", "waiting:me"),
         view("unassigned", "Unassigned", "is:open assignee:none"),
     ]
+}
+
+/// All views that somebody sees: the built-in ones, then those that were saved.
+///
+/// # Errors
+/// When the store fails.
+pub fn all(read: &dyn Read, who: AccountId) -> Result<Vec<View>, StoreError> {
+    let mut all = built_in();
+    all.extend(views::of(read, NOUN, who)?.into_iter().map(|saved| View {
+        id: Some(saved.id),
+        shared: saved.owner.is_none(),
+        name: match saved.icon.as_str() {
+            "" => saved.name,
+            icon => format!("{icon} {}", saved.name),
+        },
+        slug: saved.slug,
+        look: tidy(saved.look),
+    }));
+    Ok(all)
 }
 
 /// The columns that a list can show beside the title, with their labels; all of the first are shown

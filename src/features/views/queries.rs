@@ -1,0 +1,139 @@
+//! Reads of saved views.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::model::{BY_SLUG, Look, View};
+use crate::kernel::{AccountId, FieldError, Problem, ProblemKind, Timestamp, ViewId};
+use crate::store::{KeyBuf, Range, Read, ReadExt as _, StoreError};
+
+/// The longest name, in characters.
+pub const MAX_NAME: usize = 60;
+/// The longest query or list of words, in bytes.
+pub const MAX_WORDS: usize = 2_000;
+/// How many views a noun may have.
+pub const MOST: usize = 300;
+
+/// Why a view is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum ViewError {
+    /// No such view.
+    #[error("there is no view \"{0}\"; the list of views shows those there are")]
+    NotFound(String),
+    /// There are enough.
+    #[error("there are {MOST} views already; delete some that nobody needs")]
+    TooMany,
+    /// Something in the input is wrong.
+    #[error("{}", .0.iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join(" "))]
+    Invalid(Vec<FieldError>),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Problem for ViewError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "view_not_found",
+            Self::TooMany => "too_many_views",
+            Self::Invalid(_) => "invalid",
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::NotFound(_) => ProblemKind::NotFound,
+            Self::TooMany => ProblemKind::Conflict,
+            Self::Invalid(_) => ProblemKind::Invalid,
+            Self::Store(error) => error.kind(),
+        }
+    }
+
+    fn fields(&self) -> Vec<FieldError> {
+        match self {
+            Self::Invalid(fields) => fields.clone(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The views of a noun that somebody sees: everybody's and their own, in their order.
+///
+/// # Errors
+/// When the store fails.
+pub fn of(read: &dyn Read, noun: &str, who: AccountId) -> Result<Vec<View>, StoreError> {
+    let mut key = KeyBuf::new();
+    key.text(noun);
+    let mut all: Vec<View> = read.scan(BY_SLUG, &Range::prefix(key))?;
+    all.retain(|view| view.owner.is_none_or(|owner| owner == who));
+    all.sort_by(|a, b| (a.position, a.created_at).cmp(&(b.position, b.created_at)));
+    Ok(all)
+}
+
+/// A view that somebody may see, by its id.
+///
+/// # Errors
+/// When there is none.
+pub fn get(read: &dyn Read, id: ViewId, who: AccountId) -> Result<(View, u64), ViewError> {
+    let found = read.get_rev::<View>(id)?;
+    let seen = found.filter(|(view, _)| view.owner.is_none_or(|owner| owner == who));
+    seen.ok_or_else(|| ViewError::NotFound(id.to_string()))
+}
+
+/// Whether a noun has a view with this slug, whosever it is.
+///
+/// # Errors
+/// When the store fails.
+pub fn is_taken(read: &dyn Read, noun: &str, slug: &str) -> Result<bool, StoreError> {
+    let mut key = KeyBuf::new();
+    key.text(noun).text(slug);
+    Ok(read.find::<View>(BY_SLUG, &key)?.is_some())
+}
+
+/// How many views a noun has.
+///
+/// # Errors
+/// When the store fails.
+pub fn count(read: &dyn Read, noun: &str) -> Result<usize, StoreError> {
+    let mut key = KeyBuf::new();
+    key.text(noun);
+    read.len(BY_SLUG, &Range::prefix(key))
+}
+
+/// A view as the API shows it.
+#[derive(Serialize, JsonSchema)]
+pub struct ViewView {
+    id: ViewId,
+    /// `tasks`.
+    noun: String,
+    /// What addresses call it.
+    slug: String,
+    name: String,
+    icon: String,
+    /// Whether everybody has it.
+    shared: bool,
+    look: Look,
+    position: u32,
+    #[schemars(with = "String")]
+    created_at: Timestamp,
+    #[schemars(with = "String")]
+    updated_at: Timestamp,
+}
+
+impl From<View> for ViewView {
+    fn from(view: View) -> Self {
+        Self {
+            id: view.id,
+            noun: view.noun,
+            slug: view.slug,
+            name: view.name,
+            icon: view.icon,
+            shared: view.owner.is_none(),
+            look: view.look,
+            position: view.position,
+            created_at: view.created_at,
+            updated_at: view.updated_at,
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! All writes to saved views.
+
+use super::model::{Look, View};
+use super::queries::{self, MAX_NAME, MAX_WORDS, MOST, ViewError};
+use crate::kernel::{AccountId, FieldError, ViewId, text};
+use crate::store::{StoreError, WriteTx};
+
+/// The nouns that have views, with the slugs that their built-in ones take.
+const NOUNS: &[(&str, &[&str])] = &[("tasks", &["open", "mine", "week", "waiting", "unassigned"])];
+/// The longest slug, in bytes.
+const MAX_SLUG: usize = 40;
+
+/// Who sees a view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum For {
+    /// Everybody.
+    All,
+    /// Who makes it.
+    Me,
+}
+
+/// A view to be made.
+#[derive(Clone, Debug)]
+pub struct NewView {
+    /// What it is a list of.
+    pub noun: String,
+    /// What people call it.
+    pub name: String,
+    /// One emoji, or nothing.
+    pub icon: String,
+    /// Who sees it.
+    pub seen: For,
+    /// What it shows.
+    pub look: Look,
+}
+
+/// What is to change; what is not given stays.
+#[derive(Clone, Debug, Default)]
+pub struct ViewPatch {
+    /// The name.
+    pub name: Option<String>,
+    /// The emoji.
+    pub icon: Option<String>,
+    /// Who sees it.
+    pub seen: Option<For>,
+    /// What it shows.
+    pub look: Option<Look>,
+    /// Its place among the others.
+    pub position: Option<u32>,
+}
+
+/// Makes a view, behind all others.
+///
+/// # Errors
+/// When the input is wrong or there are too many.
+pub fn create(tx: &mut WriteTx<'_>, me: AccountId, new: NewView) -> Result<View, ViewError> {
+    let Some((_, kept)) = NOUNS.iter().find(|(noun, _)| *noun == new.noun) else {
+        let known: Vec<&str> = NOUNS.iter().map(|(noun, _)| *noun).collect();
+        return Err(wrong("noun", format!("Only these have views: {}.", known.join(", "))));
+    };
+    let count = queries::count(tx, &new.noun)?;
+    if MOST <= count {
+        return Err(ViewError::TooMany);
+    }
+    let now = tx.now();
+    let view = checked(View {
+        id: tx.new_id(),
+        slug: String::new(),
+        noun: new.noun,
+        name: new.name,
+        icon: new.icon,
+        owner: owner(new.seen, me),
+        look: new.look,
+        position: u32::try_from(count).unwrap_or(u32::MAX),
+        created_at: now,
+        updated_at: now,
+    })?;
+    let slug = free_slug(tx, &view, kept)?;
+    let view = View { slug, ..view };
+    tx.put(&view)?;
+    Ok(view)
+}
+
+/// Changes a view. Its slug stays, so that addresses go on leading to it.
+///
+/// # Errors
+/// When the input is wrong or it is somebody else's.
+pub fn update(
+    tx: &mut WriteTx<'_>,
+    me: AccountId,
+    id: ViewId,
+    patch: ViewPatch,
+) -> Result<View, ViewError> {
+    let old = queries::get(tx, id, me)?.0;
+    let view = checked(View {
+        name: patch.name.unwrap_or_else(|| old.name.clone()),
+        icon: patch.icon.unwrap_or_else(|| old.icon.clone()),
+        owner: patch.seen.map_or(old.owner, |seen| owner(seen, me)),
+        look: patch.look.unwrap_or_else(|| old.look.clone()),
+        position: patch.position.unwrap_or(old.position),
+        ..old.clone()
+    })?;
+    if view == old {
+        return Ok(old);
+    }
+    let view = View { updated_at: tx.now(), ..view };
+    tx.put(&view)?;
+    Ok(view)
+}
+
+/// Deletes a view.
+///
+/// # Errors
+/// When there is none, or it is somebody else's.
+pub fn remove(tx: &mut WriteTx<'_>, me: AccountId, id: ViewId) -> Result<View, ViewError> {
+    let view = queries::get(tx, id, me)?.0;
+    tx.delete::<View>(id)?;
+    Ok(view)
+}
+
+/// Refuses when the view has changed since the caller read it.
+///
+/// # Errors
+/// `Stale`, or when there is no such view.
+pub fn expect_rev(
+    tx: &WriteTx<'_>,
+    me: AccountId,
+    id: ViewId,
+    rev: Option<u64>,
+) -> Result<(), ViewError> {
+    let Some(expected) = rev else { return Ok(()) };
+    match queries::get(tx, id, me)?.1 {
+        now if now == expected => Ok(()),
+        _ => Err(StoreError::Stale.into()),
+    }
+}
+
+fn owner(seen: For, me: AccountId) -> Option<AccountId> {
+    (seen == For::Me).then_some(me)
+}
+
+fn wrong(field: &str, message: String) -> ViewError {
+    ViewError::Invalid(vec![FieldError::new(field, message)])
+}
+
+/// The view as it is kept; all that is wrong at once.
+fn checked(mut view: View) -> Result<View, ViewError> {
+    let mut faults = Vec::new();
+    view.name = view.name.split_whitespace().collect::<Vec<_>>().join(" ");
+    view.icon = view.icon.trim().to_owned();
+    match view.name.chars().count() {
+        0 => faults.push(FieldError::new("name", "Give the view a name.")),
+        n if MAX_NAME < n => {
+            faults.push(FieldError::new("name", format!("At most {MAX_NAME} characters.")));
+        }
+        _ => {}
+    }
+    if 8 < view.icon.chars().count() {
+        faults.push(FieldError::new("icon", "One emoji is enough."));
+    }
+    for (name, words) in view.look.fields() {
+        if MAX_WORDS < words.len() {
+            faults.push(FieldError::new(name, format!("At most {MAX_WORDS} bytes.")));
+        }
+    }
+    if faults.is_empty() { Ok(view) } else { Err(ViewError::Invalid(faults)) }
+}
+
+/// A slug of the name that no other view of the noun has.
+fn free_slug(tx: &WriteTx<'_>, view: &View, kept: &[&str]) -> Result<String, StoreError> {
+    let base = match text::slug(&view.name, MAX_SLUG) {
+        slug if slug.is_empty() => "view".to_owned(),
+        slug => slug,
+    };
+    let mut slug = base.clone();
+    let mut n = 1;
+    while kept.contains(&slug.as_str()) || queries::is_taken(tx, &view.noun, &slug)? {
+        n += 1;
+        slug = format!("{base}-{n}");
+    }
+    Ok(slug)
+}

@@ -1,0 +1,107 @@
+//! Saved views: by page and by API, one's own and everybody's, and the query in the address.
+
+use reqwest::StatusCode;
+use serde_json::json;
+
+use crate::support::hq::TestHq;
+
+const TASKS: &str = "/w/marlow-cargo/tasks";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_view_is_saved_changed_shared_and_deleted() {
+    let hq = TestHq::start().await;
+    let mira = hq.owner();
+    let form = [("noun", "tasks"), ("name", "Launch"), ("q", "is:open priority:high")];
+    let made = mira.form("/w/marlow-cargo/views", &form).await;
+    assert_eq!(made.location(), Some("/w/marlow-cargo/tasks?view=launch"), "{}", made.text);
+    let page = mira.get(&format!("{TASKS}?view=launch")).await;
+    assert_eq!(page.texts(".filter b"), ["Open", "High"]);
+    assert_eq!(page.attr("input[name=q]", "value"), "is:open priority:high");
+    assert!(!page.text.contains("data-dirty"), "nothing is changed");
+    let changed = mira.get(&format!("{TASKS}?view=launch&sort=title")).await;
+    assert!(changed.text.contains("data-dirty"), "a dot marks what is not saved");
+
+    let all = mira.get("/api/v1/views").await.json();
+    let id = all["items"][0]["id"].as_str().expect("an id").to_owned();
+    assert_eq!(all["items"][0]["look"]["q"], "is:open priority:high");
+    assert_eq!(all["items"][0]["shared"], false);
+
+    let tom = hq.another("Tom", Some(hq::kernel::Role::Member)).await;
+    let unseen = tom.with("x-hq-workspace", "marlow-cargo");
+    assert_eq!(unseen.get("/api/v1/views").await.json()["items"], json!([]));
+    let missing = unseen.get(&format!("{TASKS}?view=launch")).await;
+    assert!(missing.text.contains("There is no view"), "it is Mira's own");
+    let refused = unseen.form(&format!("/w/marlow-cargo/views/{id}/delete"), &[]).await;
+    assert_eq!(refused.status, StatusCode::NOT_FOUND);
+
+    let verb = |verb: &str| format!("/w/marlow-cargo/views/{id}/{verb}");
+    let shared = mira.form(&verb("share"), &[]).await;
+    assert_eq!(shared.location(), Some("/w/marlow-cargo/tasks?view=launch"));
+    assert_eq!(unseen.get("/api/v1/views").await.json()["items"][0]["slug"], "launch");
+    mira.form(&verb("save"), &[("q", "is:closed")]).await;
+    mira.form(&verb("rename"), &[("name", "Landing")]).await;
+    let one = mira.get(&format!("/api/v1/views/{id}")).await.json();
+    assert_eq!((&one["name"], &one["slug"]), (&json!("Landing"), &json!("launch")));
+    assert_eq!(one["look"]["q"], "is:closed");
+    let gone = mira.form(&verb("delete"), &[]).await;
+    assert_eq!(gone.location(), Some("/w/marlow-cargo/tasks"));
+    assert_eq!(mira.get("/api/v1/views").await.json()["items"], json!([]));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_view_that_cannot_be_saved_says_why() {
+    let hq = TestHq::start().await;
+    let api = hq.owner();
+    for (body, says) in [
+        (json!({ "name": "  " }), "Give the view a name."),
+        (json!({ "name": "x".repeat(61) }), "At most 60 characters."),
+        (json!({ "name": "x", "noun": "boats" }), "Only these have views: tasks."),
+        (json!({ "name": "x", "look": { "q": "y".repeat(2_001) } }), "At most 2000 bytes."),
+        (json!({ "name": "x", "icon": "a whole word" }), "One emoji is enough."),
+    ] {
+        let wrong = api.post("/api/v1/views", &body).await;
+        assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+        assert!(wrong.text.contains(says), "{body}: {}", wrong.text);
+    }
+    for _ in 0..2 {
+        let made = api.post("/api/v1/views", &json!({ "name": "Week" })).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    }
+    let all = api.get("/api/v1/views?noun=tasks").await.json();
+    assert_eq!(all["items"][0]["slug"], "week-2", "the built-in one keeps its name");
+    assert_eq!(all["items"][1]["slug"], "week-3");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_query_stands_in_the_box_and_what_is_wrong_is_told() {
+    let hq = TestHq::start().await;
+    let mira = hq.owner();
+    for title in ["Write the offer", "Call the baker"] {
+        mira.post("/api/v1/tasks", &json!({ "title": title, "assignee": "me" })).await;
+    }
+    let page = mira.get(TASKS).await;
+    assert_eq!(page.attr("input[name=q]", "value"), "is:open", "visibly there");
+    assert_eq!(page.texts(".row .title").len(), 2);
+    let page = mira.get(&format!("{TASKS}?q=offer+statsu:done+-assignee:none")).await;
+    assert_eq!(page.texts(".row .title"), ["Write the offer"]);
+    assert_eq!(page.texts(".filter[data-tone=danger] b"), ["done"]);
+    assert!(page.text_of(".says").contains("did you mean status?"));
+    let grouped = mira.get(&format!("{TASKS}?group=assignee&columns=due")).await;
+    assert_eq!(grouped.texts(".group h2"), ["Mira Lindqvist"]);
+    assert_eq!(grouped.texts(".row .id").len(), 0, "columns are chosen");
+
+    let offers = mira.get(&format!("{TASKS}/complete?q=assignee:m&at=10")).await.json();
+    assert_eq!(offers[0]["q"], "assignee:me");
+    assert_eq!(offers[0]["at"], 11);
+    let odd = mira.get(&format!("{TASKS}/complete?q=%F0%9F%9A%B2+st&at=5")).await.json();
+    assert_eq!(odd[0]["q"], "🚲 status:", "scripts count in UTF-16 units");
+
+    let found = mira.get("/api/v1/tasks?q=offer+is:mine").await.json();
+    assert_eq!(found["items"].as_array().map(Vec::len), Some(1));
+    let wrong = mira.get("/api/v1/tasks?q=is:opne").await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(wrong.text.contains("did you mean open?"), "{}", wrong.text);
+    hq.finish().await;
+}
