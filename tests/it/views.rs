@@ -27,7 +27,7 @@ async fn a_view_is_saved_changed_shared_and_deleted() {
     assert_eq!(all["items"][0]["shared"], false);
 
     let tom = hq.another("Tom", Some(hq::kernel::Role::Member)).await;
-    let unseen = tom.with("x-hq-workspace", "marlow-cargo");
+    let unseen = tom.clone().with("x-hq-workspace", "marlow-cargo");
     assert_eq!(unseen.get("/api/v1/views").await.json()["items"], json!([]));
     let missing = unseen.get(&format!("{TASKS}?view=launch")).await;
     assert!(missing.text.contains("There is no view"), "it is Mira's own");
@@ -52,7 +52,7 @@ async fn a_view_is_saved_changed_shared_and_deleted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_view_that_cannot_be_saved_says_why() {
     let hq = TestHq::start().await;
-    let api = hq.owner();
+    let api = hq.api().await;
     for (body, says) in [
         (json!({ "name": "  " }), "Give the view a name."),
         (json!({ "name": "x".repeat(61) }), "At most 60 characters."),
@@ -78,8 +78,9 @@ async fn a_view_that_cannot_be_saved_says_why() {
 async fn the_query_stands_in_the_box_and_what_is_wrong_is_told() {
     let hq = TestHq::start().await;
     let mira = hq.owner();
+    let api = hq.api().await;
     for title in ["Write the offer", "Call the baker"] {
-        mira.post("/api/v1/tasks", &json!({ "title": title, "assignee": "me" })).await;
+        api.post("/api/v1/tasks", &json!({ "title": title, "assignee": "me" })).await;
     }
     let page = mira.get(TASKS).await;
     assert_eq!(page.attr("input[name=q]", "value"), "is:open", "visibly there");
