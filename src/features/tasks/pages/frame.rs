@@ -89,7 +89,7 @@ pub struct Frame {
     /// Lanes; only a board has some.
     pub lanes: Vec<Tab>,
     /// The present ones.
-    pub lanes_label: &'static str,
+    pub lanes_label: String,
     /// Whether tasks may be changed.
     pub may_write: bool,
     /// The address of what is shown.
@@ -205,7 +205,7 @@ impl Frame {
                 true => by(lanes, &|look, word| look.lanes = word.to_owned()),
                 false => Vec::new(),
             },
-            lanes_label: lanes.label(),
+            lanes_label: format!("Lanes: {}", lanes.label()),
             may_write: scene.may_write,
             back: state.url(ws),
             missing: state.missing.clone(),
