@@ -35,6 +35,7 @@ mod overdue; // due dates that pass
 mod recurring; // recurring tasks over HTTP, with the clock going on
 mod work; // the same as people and programs meet it, over HTTP
 mod notifications; // who hears of what, and how it gets to people who do not look
+mod finder; // search and the palette: what is found, by whom, and when no more
 mod files; // files on tasks: sending, fetching, what is shown
 mod commands; // in conversations: what is no message; files with messages
 mod resend; // messages in other words, for another answer, before they were read

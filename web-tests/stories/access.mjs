@@ -35,6 +35,7 @@ const KINDS = [
   '/runs/*/context',
   '/runs/*/fork',
   '/runs/*/retry',
+  '/search',
   '/settings/connections',
   '/settings/connections/*',
   '/settings/connections/*/sign-in',

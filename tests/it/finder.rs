@@ -1,0 +1,225 @@
+//! Search and the palette, as people and programs meet them: what is found, by whom, and when no more.
+
+use std::time::Duration;
+
+use hq::kernel::Role;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::support::hq::{Person, Setup, TestHq};
+use crate::support::model::Turn;
+use crate::support::work;
+
+const SEARCH: &str = "/api/v1/search";
+const PAGE: &str = "/w/marlow-cargo/search";
+const PALETTE: &str = "/w/marlow-cargo/palette";
+
+/// An HQ in which one may ask as often as one likes.
+async fn unhurried() -> TestHq {
+    Setup::default().config(|config| config.limits.api_per_minute = 0).start().await
+}
+
+async fn task(who: &Person, title: &str, description: &str) -> String {
+    let body = json!({ "title": title, "description": description });
+    let made = who.post("/api/v1/tasks", &body).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    made.json()["key"].as_str().or(made.json()["id"].as_str()).expect("its name").to_owned()
+}
+
+async fn ask(who: &Person, query: &str) -> Value {
+    let reply = who.get(&format!("{SEARCH}?q={query}")).await;
+    assert_eq!(reply.status, StatusCode::OK, "{}", reply.text);
+    reply.json()
+}
+
+fn titles(answer: &Value) -> Vec<String> {
+    let items = answer["items"].as_array().expect("a list").iter();
+    items.map(|item| item["title"].as_str().expect("a title").to_owned()).collect()
+}
+
+/// Asks until the answer is as it should be: typos are forgiven by the index, which may be a moment behind.
+async fn until(who: &Person, query: &str, is: impl Fn(&Value) -> bool) -> Value {
+    let end = tokio::time::Instant::now() + Duration::from_secs(30);
+    loop {
+        let answer = ask(who, query).await;
+        if is(&answer) {
+            return answer;
+        }
+        assert!(tokio::time::Instant::now() < end, "{query}: {answer}");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_written_is_found_at_once_begun_misspelt_and_without_accents() {
+    let hq = unhurried().await;
+    let api = hq.api().await;
+    assert_eq!(titles(&ask(&api, "leasing").await), [""; 0]);
+    task(&api, "Leasing für Müller", "Five **cargo bikes** for the harbour").await;
+    // Their own write, the very next moment, by a word that was only begun.
+    assert_eq!(titles(&ask(&api, "leas").await), ["Leasing für Müller"]);
+    task(&api, "Prices of rivals", "Who offers leasing?").await;
+    let both = until(&api, "leasing", |found| titles(found).len() == 2).await;
+    assert_eq!(both["facets"], json!([{ "type": "task", "count": 2 }]), "{both}");
+
+    let near = until(&api, "laesing", |found| !titles(found).is_empty()).await;
+    assert_eq!(titles(&near), ["Leasing für Müller", "Prices of rivals"], "{near}");
+    assert_eq!(near["guessed"], true);
+    assert_eq!(titles(&ask(&api, "MULLER").await), ["Leasing für Müller"]);
+    assert_eq!(titles(&ask(&api, "%22cargo%20bikes%22").await), ["Leasing für Müller"]);
+    let bodies = ask(&api, "harbour").await;
+    assert_eq!(bodies["items"][0]["snippet"], "Five cargo bikes for the <mark>harbour</mark>");
+    assert_eq!(titles(&ask(&api, "leasing%20rivals").await), ["Prices of rivals"]);
+    assert_eq!(titles(&ask(&api, "unicorn").await), [""; 0]);
+    assert_eq!(titles(&ask(&api, "leasing&type=comment").await), [""; 0]);
+    assert_eq!(titles(&ask(&api, "leasing&status=done").await), [""; 0]);
+
+    for wrong in ["type=spoon", "limit=0", "cursor=x", "colour=red"] {
+        let refused = api.get(&format!("{SEARCH}?q=a&{wrong}")).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}: {}", refused.text);
+    }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_changed_or_deleted_is_found_no_more() {
+    let hq = unhurried().await;
+    let api = hq.api().await;
+    let name = task(&api, "Order brake pads", "").await;
+    let path = format!("/api/v1/tasks/{name}");
+    let said = api.post(&format!("{path}/comments"), &json!({ "body": "Ask **zebrawood**" })).await;
+    let found = ask(&api, "zebrawood").await;
+    assert_eq!(found["items"][0]["type"], "comment", "{found}");
+    assert_eq!(found["items"][0]["title"], "Order brake pads");
+    let url = found["items"][0]["url"].as_str().expect("an address");
+    let (page, mark) = url.split_once('#').expect("a place in the page");
+    assert!(hq.owner().get(page).await.text_of(&format!("#{mark}")).contains("zebrawood"));
+
+    let comment = format!("/api/v1/comments/{}", said.json()["id"].as_str().expect("an id"));
+    assert!(api.call("DELETE", &comment).await.status.is_success());
+    assert_eq!(titles(&ask(&api, "zebrawood").await), [""; 0]);
+    let changed = api.json("PATCH", &path, &json!({ "title": "Order tyres" })).await;
+    assert_eq!(changed.status, StatusCode::OK, "{}", changed.text);
+    assert_eq!(titles(&ask(&api, "brake").await), [""; 0]);
+    assert_eq!(titles(&ask(&api, "tyres").await), ["Order tyres"]);
+    // In the index, too, not only on top of it.
+    until(&api, "tyers", |found| titles(found) == ["Order tyres"]).await;
+    assert_eq!(ask(&api, "brake").await["facets"], json!([]));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_private_conversation_is_found_by_whose_it_is_alone() {
+    let (hq, model) = work::scene().await;
+    model.push(Turn::text("The walrusword is grey"));
+    let said = hq.owner().post("/api/v1/agents/ada/messages", &json!({ "text": "Colour?" })).await;
+    assert_eq!(said.status, StatusCode::CREATED, "{}", said.text);
+    hq.settle().await;
+    let api = hq.api().await;
+    let mine = ask(&api, "walrusword").await;
+    assert_eq!(mine["items"][0]["type"], "message", "{mine}");
+    let url = mine["items"][0]["url"].as_str().expect("an address");
+    let (page, mark) = url.split_once('#').expect("a place in the page");
+    assert!(hq.owner().get(page).await.text_of(&format!("#{mark}")).contains("walrusword"));
+    until(&api, "walruswrod", |found| !titles(found).is_empty()).await;
+
+    for role in [Role::Member, Role::Admin] {
+        let other = hq.another(&format!("Jonas{}", role as u8), Some(role)).await;
+        for query in ["walrusword", "walruswrod"] {
+            let theirs = ask(&other, query).await;
+            assert_eq!((&theirs["items"], &theirs["facets"]), (&json!([]), &json!([])), "{theirs}");
+        }
+        let page = other.get(&format!("{PAGE}?q=walrusword")).await;
+        assert!(page.text.contains("No results found") && !page.text.contains("grey"));
+        let palette = other.get(&format!("{PALETTE}?q=walrusword")).await;
+        assert!(!palette.text.contains("grey"), "{}", palette.text);
+    }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_is_found_after_a_restart_and_after_the_index_was_damaged() {
+    let mut hq = unhurried().await;
+    task(&hq.owner(), "Renew the insurance", "").await;
+    until(&hq.owner(), "insuranec", |found| titles(found).len() == 1).await;
+    hq.restart().await;
+    assert_eq!(titles(&ask(&hq.owner(), "insurance").await), ["Renew the insurance"]);
+    task(&hq.owner(), "Insurance for trailers", "").await;
+    until(&hq.owner(), "insuranec", |found| titles(found).len() == 2).await;
+
+    hq.stop().await;
+    let folder = hq.data().join("workspaces/marlow-cargo/search");
+    for file in std::fs::read_dir(&folder).expect("an index") {
+        let path = file.expect("a file").path();
+        if path.is_file() {
+            std::fs::write(path, "not an index").expect("a file that is damaged");
+        }
+    }
+    hq.start_again().await;
+    until(&hq.owner(), "insuranec", |found| titles(found).len() == 2).await;
+
+    // Somebody has it made anew, and sees that it is there.
+    let rebuild = "/api/v1/consumers/search/rebuild";
+    let begun = hq.owner().post(rebuild, &json!({})).await;
+    assert_eq!(begun.status, StatusCode::OK, "{}", begun.text);
+    assert_eq!(begun.json()["name"], "search");
+    until(&hq.owner(), "insuranec", |found| titles(found).len() == 2).await;
+    let all = hq.owner().get("/api/v1/consumers").await.json();
+    assert!(all["items"].as_array().expect("a list").iter().any(|one| one["name"] == "search"));
+    let pause = hq.owner().post("/api/v1/consumers/search/pause", &json!({})).await;
+    assert_eq!(pause.status, StatusCode::CONFLICT, "{}", pause.text);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_has_kinds_marks_and_further_hits() {
+    let hq = unhurried().await;
+    let api = hq.api().await;
+    for n in 0..30 {
+        task(&api, &format!("Inspect <b>bike</b> {n}"), "").await;
+    }
+    let empty = hq.owner().get(PAGE).await;
+    assert!(empty.text.contains("What are you looking for?"));
+    let page = hq.owner().get(&format!("{PAGE}?q=bike")).await;
+    assert_eq!(page.texts(".finds .found").len(), 25);
+    assert_eq!(page.texts(".finds h2 mark").first().map(String::as_str), Some("bike"));
+    assert!(page.text.contains("&lt;b&gt;<mark>bike</mark>&lt;/b&gt;"), "what it says is escaped");
+    let next = page.attr(".pager a", "href");
+    let more = hq.owner().get(&next).await;
+    assert_eq!(more.texts(".finds .found").len(), 5);
+    let settings = hq.owner().get(&format!("{PAGE}?q=backups")).await;
+    assert_eq!(settings.texts(".finds .title"), ["Backups"]);
+    let viewer = hq.another("Vera", Some(Role::Viewer)).await;
+    let theirs = viewer.get(&format!("{PAGE}?q=backups")).await;
+    assert!(theirs.text.contains("No results found"));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_palette_offers_what_one_may_do_and_what_was_opened() {
+    let hq = unhurried().await;
+    work::agent(&hq, "Ada").await;
+    let name = task(&hq.api().await, "Map the loading bays", "").await;
+    let lines = |text: &str| format!("{PALETTE}?q={text}");
+    let start = hq.owner().get(&format!("{PALETTE}?seen=tasks/{name},agents/ada,gone/x")).await;
+    let heads = start.texts(".head:not([hidden])");
+    assert_eq!(heads, ["Recent", "Go to", "Do"], "{}", start.text);
+    let recent = start.texts("[aria-describedby=palette-g1] .nowrap");
+    assert_eq!(recent, ["Map the loading bays", "Ada"]);
+
+    let found = hq.owner().get(&lines("bays")).await;
+    assert_eq!(found.texts("[role=option] mark"), ["bays"], "{}", found.text);
+    let named = hq.owner().get(&lines(&name)).await;
+    let first = named.attrs("[role=option]", "href");
+    assert_eq!(first.first(), Some(&format!("/w/marlow-cargo/tasks/{name}")));
+    let people = hq.owner().get(&lines("@")).await;
+    assert!(people.text.contains("Ada") && people.text.contains("Mira"), "{}", people.text);
+    let acts = hq.owner().get(&lines("%3Enew")).await;
+    assert_eq!(acts.texts("[role=option] mark").len(), 2, "a task and an agent: {}", acts.text);
+
+    let viewer = hq.another("Vera", Some(Role::Viewer)).await;
+    let theirs = viewer.get(&lines("%3E")).await;
+    assert!(!theirs.text.contains("New task") && theirs.text.contains("Sign out"));
+    assert_eq!(viewer.get(&lines("%3Exyzzy")).await.texts("[role=option]").len(), 0);
+    hq.finish().await;
+}
