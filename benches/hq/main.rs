@@ -9,6 +9,7 @@
 
 #![expect(clippy::print_stdout, reason = "a table on standard output is what this program is for")]
 
+mod find;
 mod held;
 mod load;
 mod model;
@@ -108,6 +109,18 @@ const ROWS: &[Row] = &[
         promise: "≤ 10 MB more than one",
         peer: "–",
         measure: held::workspaces,
+    },
+    Row {
+        name: "search index of 100k tasks",
+        promise: "≥ 10,000/s",
+        peer: "–",
+        measure: find::index,
+    },
+    Row {
+        name: "palette key, 100k tasks",
+        promise: "p99 ≤ 50 ms",
+        peer: "–",
+        measure: find::palette,
     },
     Row {
         name: "script, style, sprite",

@@ -143,7 +143,8 @@ fn answer(ws: &Ws, who: &Person, wish: &Wish, wanted: &Wanted) -> Result<Page, S
         Ok::<_, StoreError>(page)
     })?;
     page.guessed = found.guessed;
-    page.building = ws.finding.building();
+    let is_made = ws.finding.index.is_begun();
+    page.building = ws.finding.building().or((!is_made).then_some(0));
     Ok(page)
 }
 

@@ -1,0 +1,96 @@
+//! Search over 100,000 tasks: how fast an index is made, and what a key in the palette costs.
+
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use crate::Figure;
+use crate::load::{self, Client, Load, Times};
+use crate::ms;
+use crate::rows::{Ready, figure};
+use crate::support::wire;
+
+/// Tasks in the workspace.
+const TASKS: usize = 100_000;
+/// Clients that make them.
+const MAKERS: usize = 64;
+/// What is asked for, as somebody types it: beginnings, typos, several words.
+const TYPED: [&str; 8] =
+    ["l", "le", "leas", "leasing", "laesing", "cargo%20bi", "rider%20handbook%2077", "nothing"];
+/// Words of titles.
+const WORDS: [&str; 12] = [
+    "leasing",
+    "cargo",
+    "bike",
+    "rider",
+    "handbook",
+    "insurance",
+    "harbour",
+    "bakery",
+    "florist",
+    "trailer",
+    "workshop",
+    "invoice",
+];
+
+fn title(n: usize) -> String {
+    let word = |step: usize| WORDS[n / step % WORDS.len()];
+    format!("{} {} {} {n}", word(1), word(12), word(144))
+}
+
+/// HQ with many tasks, none of which was looked for yet.
+async fn full() -> Result<Ready, String> {
+    let hq = Ready::start().await?;
+    let makers = hq.clients(MAKERS).await?;
+    let work = makers.into_iter().enumerate().map(|(first, mut client)| async move {
+        for n in (first..TASKS).step_by(MAKERS) {
+            client.call("POST", wire::TASKS, Some(&wire::task(&title(n), None))).await?;
+        }
+        Ok::<_, String>(())
+    });
+    futures_util::future::try_join_all(work).await?;
+    Ok(hq)
+}
+
+/// Asks until the index is whole; how long that took.
+async fn whole(client: &mut Client) -> Result<Duration, String> {
+    let began = Instant::now();
+    loop {
+        let answer = client.json("GET", "/api/v1/search?q=leasing", None).await?;
+        let found = answer["facets"][0]["count"].as_u64().unwrap_or(0);
+        // Each word stands in each place of a twelfth of the titles.
+        if answer["complete"] == true && TASKS as u64 / 6 < found {
+            return Ok(began.elapsed());
+        }
+        if Duration::from_secs(120) < began.elapsed() {
+            return Err(format!("the index is not whole after two minutes: {found} found"));
+        }
+    }
+}
+
+pub fn index(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
+    Box::pin(async {
+        let hq = full().await?;
+        let took = whole(&mut hq.client().await?).await?;
+        let rate = TASKS as f64 / took.as_secs_f64();
+        Ok(figure(format!("{rate:.0}/s, {} for all", ms(took)), 10_000.0 <= rate))
+    })
+}
+
+pub fn palette(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
+    Box::pin(async {
+        let hq = full().await?;
+        whole(&mut hq.client().await?).await?;
+        let cookie = ("cookie", hq.browser.cookie_header());
+        let client = Client::connect(hq.program.url(), cookie).await?;
+        let path = format!("/w/{}/palette?q=", hq.workspace);
+        let span = Duration::from_secs(5);
+        let Load { times: Times { p50, p99 }, .. } =
+            load::repeat(vec![client], span, async |client, _, count| {
+                let typed = TYPED[count % TYPED.len()];
+                client.call("GET", &format!("{path}{typed}"), None).await.map(drop)
+            })
+            .await?;
+        let text = format!("p50 {}, p99 {}", ms(p50), ms(p99));
+        Ok(figure(text, p99 <= Duration::from_millis(50)))
+    })
+}
