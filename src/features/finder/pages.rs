@@ -197,10 +197,9 @@ struct Typed {
 #[template(path = "finder/_palette.html")]
 struct Palette {
     offer: Offer,
-    typed: String,
 }
 
 async fn offered(ws: Ws, who: Person, Query(typed): Query<Typed>) -> Result<Response, PageError> {
     let offer = palette::offer(&ws, &who, &typed.q, &typed.seen).await?;
-    html::fragment(&Palette { offer, typed: typed.q.trim().to_owned() })
+    html::fragment(&Palette { offer })
 }
