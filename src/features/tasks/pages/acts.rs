@@ -6,9 +6,11 @@ use serde::Deserialize;
 
 use super::create::word;
 use super::show::{self, Edit};
+use super::ties::{self, Tie};
 use crate::app::{App, Ws};
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries::error::TaskError;
+use crate::features::tasks::queries::labels::Asked;
 use crate::features::tasks::queries::{self, due, scene::Scene};
 use crate::features::tasks::rules::{self, TaskPatch};
 use crate::kernel::{Priority, Problem as _, ProblemKind, TaskId, TaskStatus, Thinking, Timestamp};
@@ -44,6 +46,18 @@ pub enum Verb {
     Restore,
     /// Open again, with a new date.
     Reopen,
+    /// Another stream.
+    Stream,
+    /// Labels that come and go.
+    Labels,
+    /// Another first day.
+    Start,
+    /// A relation to another task.
+    Tie,
+    /// A relation less.
+    Untie,
+    /// Its agent begins now.
+    Run,
 }
 
 impl std::str::FromStr for Verb {
@@ -60,6 +74,12 @@ impl std::str::FromStr for Verb {
             "archive" => Self::Archive,
             "restore" => Self::Restore,
             "reopen" => Self::Reopen,
+            "stream" => Self::Stream,
+            "labels" => Self::Labels,
+            "start" => Self::Start,
+            "tie" => Self::Tie,
+            "untie" => Self::Untie,
+            "run" => Self::Run,
             _ => return Err(()),
         })
     }
@@ -76,6 +96,15 @@ pub struct Value {
     model: String,
     thinking: String,
     parent: String,
+    stream: String,
+    /// A label with a sign: `+` puts it on, `-` takes it off.
+    label: String,
+    /// Names of labels that come.
+    names: String,
+    start: String,
+    /// How a task is tied to the other.
+    kind: String,
+    other: String,
     back: String,
 }
 
@@ -90,7 +119,14 @@ pub async fn act(
 ) -> Result<Response, PageError> {
     let (id, back) = (ws.read(|snap| queries::resolve(snap, &text))?.id, value.back.clone());
     let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
-    let change = read(&scene, verb, &value)?;
+    let change = match verb {
+        Verb::Tie | Verb::Untie => {
+            let tie = Tie::from_word(&value.kind)?;
+            let other = ws.read(|snap| ties::meant(&scene, snap, &value.other))?;
+            Change::Tie(tie, other, verb == Verb::Tie)
+        }
+        _ => read(&scene, verb, &value)?,
+    };
     let task = ws.write(&who, move |tx| change.apply(tx, id)).await?;
     let name = scene.name(&task);
     if hx.is_partial() {
@@ -124,6 +160,10 @@ enum Change {
     Assign(Option<crate::kernel::Assignee>),
     Patch(Box<TaskPatch>),
     Parent(String),
+    Labels(Asked),
+    /// Tied to another task, or not any more.
+    Tie(Tie, TaskId, bool),
+    Run,
     Archive,
     Restore,
     Reopen(Option<Timestamp>),
@@ -143,6 +183,10 @@ impl Change {
                 let patch = TaskPatch { parent: Some(parent), ..TaskPatch::default() };
                 rules::update(tx, id, patch)
             }
+            Self::Labels(asked) => rules::labels::ask(tx, id, asked),
+            Self::Tie(tie, other, true) => tie.add(tx, id, other),
+            Self::Tie(tie, other, false) => tie.remove(tx, id, other),
+            Self::Run => rules::start_now(tx, id),
             Self::Archive => rules::archive(tx, id),
             Self::Restore => rules::restore(tx, id),
             Self::Reopen(due_at) => rules::overdue::reopen(tx, id, due_at, false),
@@ -178,6 +222,24 @@ fn read(scene: &Scene, verb: Verb, value: &Value) -> Result<Change, TaskError> {
             };
             patch(TaskPatch { thinking: Some(thinking), ..none })
         }
+        Verb::Stream => {
+            let stream = scene.ws.read(|snap| queries::stream(snap, &value.stream))?;
+            patch(TaskPatch { stream: Some(stream), ..none })
+        }
+        Verb::Labels => Ok(Change::Labels(match value.label.as_str() {
+            "" => {
+                let names = value.names.split(',').map(str::trim).filter(|name| !name.is_empty());
+                let add = names.map(|name| name.trim_start_matches('+').to_owned()).collect();
+                Asked::Change { add, remove: Vec::new() }
+            }
+            label => Asked::read(label),
+        })),
+        Verb::Start => {
+            let start = due::parse_start(&value.start, &scene.today.zone, scene.today.now)?;
+            patch(TaskPatch { start_at: Some(start), ..none })
+        }
+        Verb::Tie | Verb::Untie => Err(TaskError::field("other", "say which task, such as MC-142")),
+        Verb::Run => Ok(Change::Run),
         Verb::Parent => Ok(Change::Parent(value.parent.clone())),
         Verb::Archive => Ok(Change::Archive),
         Verb::Restore => Ok(Change::Restore),

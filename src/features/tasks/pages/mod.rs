@@ -10,6 +10,7 @@ mod repeat;
 mod rows;
 mod show;
 mod state;
+mod ties;
 mod timeline;
 
 use crate::kernel::Can;

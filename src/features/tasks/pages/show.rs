@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::create::thinking_choices;
 use super::rows::Row;
+use super::ties::{self, Rail, Ties};
 use super::timeline::{self, Entry, RunView};
 use crate::app::Ws;
 use crate::features::comments::queries::{self as comments, Composer};
@@ -16,11 +17,12 @@ use crate::features::notifications::queries::{self as notifications, Following};
 use crate::features::runs::queries::questions::{self, Card, Reader};
 use crate::features::runs::queries::{self as runs, onward};
 use crate::features::tasks::model::Task;
+use crate::features::tasks::queries::checks::MAX_DEPTH;
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::scene::{Chip, Scene};
 use crate::features::tasks::queries::standing::Standing;
 use crate::features::tasks::queries::{self, due, series, standing, summary};
-use crate::kernel::{About, FieldError, ItemState, Priority, RunState, TaskStatus};
+use crate::kernel::{About, FieldError, ItemState, Priority, RunState, TaskId, TaskStatus};
 use crate::store::{BlobId, Read, ReadExt as _};
 use crate::web::error::PageError;
 use crate::web::extract::{Path, Query};
@@ -31,6 +33,9 @@ use crate::web::parts::{Choice, Face, percent};
 use crate::web::session::Person;
 use crate::web::shell::Shell;
 use crate::web::time::{Due, RelTime};
+
+/// How many parts are listed.
+const MOST_PARTS: usize = 200;
 
 /// What stands behind the question mark.
 #[derive(Debug, Default, Deserialize)]
@@ -89,6 +94,10 @@ struct Head {
     /// Why the last run failed, or empty.
     failed: String,
     failed_href: String,
+    /// What keeps it from being begun, or empty.
+    held: String,
+    /// Whether a person may let its agent begin in any case.
+    may_run: bool,
     stopped: Option<Stopped>,
 }
 
@@ -134,6 +143,7 @@ struct Props {
     assignees: Vec<Choice>,
     thinkings: Vec<Choice>,
     has_agent: bool,
+    rail: Rail,
     by: Face,
     at: RelTime,
     parent: Option<(String, String, String)>,
@@ -144,7 +154,8 @@ struct Props {
 #[derive(Default)]
 struct Parts {
     live: Live,
-    rows: Vec<Row>,
+    /// Each with how far below the first ones it stands.
+    rows: Vec<(usize, Row)>,
     done: usize,
     share: u8,
     add: String,
@@ -171,7 +182,7 @@ struct RunPart {
 }
 
 #[derive(Template, Default)]
-#[template(path = "tasks/show.html", blocks = ["head", "text", "asks", "props", "parts", "files", "time"])]
+#[template(path = "tasks/show.html", blocks = ["head", "text", "asks", "props", "parts", "ties", "files", "time"])]
 struct ShowPage {
     shell: Shell,
     name: String,
@@ -188,6 +199,7 @@ struct ShowPage {
     asks: Asks,
     props: Props,
     parts: Parts,
+    ties: Ties,
     files: Files,
     time: Time,
     composer: Composer,
@@ -220,6 +232,7 @@ pub async fn show(
         "asks" => html::fragment(&page.as_asks()),
         "props" => html::fragment(&page.as_props()),
         "parts" => html::fragment(&page.as_parts()),
+        "ties" => html::fragment(&page.as_ties()),
         "files" => html::fragment(&page.as_files()),
         "time" => html::fragment(&page.as_time()),
         _ => {
@@ -283,6 +296,9 @@ fn view(
     if wants("parts") {
         page.parts = parts(&scene, read, task)?;
     }
+    if wants("ties") {
+        page.ties = ties::ties(&scene, read, task, live(&scene, task, "ties"))?;
+    }
     if wants("files") {
         page.files = files_of(&scene, read, task)?;
     }
@@ -306,7 +322,7 @@ fn live(scene: &Scene, task: &Task, part: &str) -> Live {
 
 fn head(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Head, TaskError> {
     let standing = standing::standing(read, task, scene.today.now)?;
-    let mut live = live(scene, task, "head").table("inbox");
+    let mut live = live(scene, task, "head").table("inbox").table("task_relations");
     for run in standing::newest_runs(read, task.id, 3)? {
         if run.state != RunState::Ended {
             live = live.record("runs", run.id);
@@ -336,6 +352,8 @@ fn head(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Head, TaskError> 
         },
         failed,
         failed_href,
+        held: ties::held(scene, read, task)?,
+        may_run: standing == Standing::Blocked && scene.may_write,
     })
 }
 
@@ -373,7 +391,11 @@ fn props(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Props, TaskError
         None => None,
     };
     Ok(Props {
-        live: live(scene, task, "props").table("agents").table("series"),
+        live: live(scene, task, "props")
+            .table("agents")
+            .table("series")
+            .table("streams")
+            .table("labels"),
         series: series::of_task(read, task)?.map(|one| {
             let href = scene.ws.url(&format!("tasks/recurring/{}", one.id));
             (one.schedule.pill(), href)
@@ -403,6 +425,7 @@ fn props(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Props, TaskError
         assignees: scene.people.choices(task.assignee, scene.me),
         thinkings: thinking_choices(task.thinking),
         has_agent: agent.is_some(),
+        rail: ties::rail(scene, read, task)?,
         by: scene.people.actor(task.created_by),
         at: scene.time(task.created_at),
         parent: parent.map(|above| (scene.name(&above), scene.href(&above), above.title)),
@@ -418,15 +441,37 @@ fn files_of(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Files, TaskEr
     })
 }
 
+/// The parts of a task, each before its own parts.
+fn below(
+    read: &dyn Read,
+    id: TaskId,
+    depth: usize,
+    all: &mut Vec<(usize, Task)>,
+) -> Result<(), TaskError> {
+    for part in queries::children(read, id)? {
+        if MOST_PARTS <= all.len() || MAX_DEPTH <= depth {
+            break;
+        }
+        let id = part.id;
+        all.push((depth, part));
+        below(read, id, depth + 1, all)?;
+    }
+    Ok(())
+}
+
 fn parts(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Parts, TaskError> {
-    let all = queries::children(read, task.id)?;
+    let mut all = Vec::new();
+    below(read, task.id, 0, &mut all)?;
     let total = all.len();
-    let done = all.iter().filter(|part| part.status == TaskStatus::Done).count();
-    let summaries = summary::summaries(read, all, scene.today.now)?;
-    let rows = summaries.into_iter().map(|summary| Row::new(scene, read, summary));
+    let done = all.iter().filter(|(_, part)| part.status == TaskStatus::Done).count();
+    let mut rows = Vec::with_capacity(total);
+    for (depth, part) in all {
+        let summary = summary::summary(read, part, scene.today.now)?;
+        rows.push((depth, Row::new(scene, read, summary)?));
+    }
     Ok(Parts {
-        live: live(scene, task, "parts").table("inbox"),
-        rows: rows.collect::<Result<_, _>>()?,
+        live: live(scene, task, "parts").table("inbox").table("tasks"),
+        rows,
         done,
         share: percent(done as u64, total as u64),
         add: scene.ws.url(&format!("tasks/new?parent={}", scene.name(task))),
