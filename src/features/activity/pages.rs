@@ -4,20 +4,23 @@ use askama::Template;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use jiff::tz::TimeZone;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::app::{App, Ws};
+use crate::features::audit::queries as audit;
 use crate::features::history::queries::error::HistoryError;
 use crate::features::history::queries::{self as history, access, readable::Looker};
 use crate::features::runs::queries::talk;
+use crate::features::tasks::queries::people::People;
 use crate::kernel::{Can, ProblemKind, Timestamp, Via};
 use crate::store::Cursor;
 use crate::web::error::{Failure, PageError};
 use crate::web::extract::Query;
+use crate::web::form::Wrong;
 use crate::web::html;
 use crate::web::hx::Hx;
 use crate::web::live::Live;
-use crate::web::parts::{Face, Tab};
+use crate::web::parts::{Choice, Face, Tab};
 use crate::web::routes::{Needs, Routes};
 use crate::web::session::{Alive, Person};
 use crate::web::shell::Shell;
@@ -38,14 +41,63 @@ pub fn routes() -> Routes {
 
 // ── The page ──
 
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Default, Deserialize, Serialize)]
+#[serde(default)]
 struct Asked {
+    #[serde(skip_serializing_if = "Option::is_none")]
     area: Option<String>,
+    /// `people`, `agents`, `system`, or a handle or slug.
+    #[serde(skip_serializing_if = "Option::is_none")]
     by: Option<String>,
+    /// Only entries with this kind of event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<String>,
+    /// Only what was done to this: `MC-12`, `R-7`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<String>,
+    /// Only from this day on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
+    /// Only up to the end of this day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     before: Option<String>,
 }
 
 impl Asked {
+    /// The same without empty words, which forms send.
+    fn tidy(self) -> Self {
+        let word = |text: Option<String>| {
+            text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+        };
+        Self {
+            area: word(self.area),
+            by: word(self.by),
+            event: word(self.event),
+            record: word(self.record),
+            from: word(self.from),
+            to: word(self.to),
+            before: word(self.before),
+        }
+    }
+
+    /// What the audit's search is asked for, where the simple filters do not do.
+    fn narrow(&self) -> Option<audit::Asked> {
+        let by = self.by.clone();
+        let one = by.as_deref().is_some_and(|by| By::ALL.iter().all(|known| known.word() != by));
+        let more = [&self.event, &self.record, &self.from, &self.to];
+        (one || more.into_iter().any(Option::is_some)).then(|| audit::Asked {
+            by,
+            record: self.record.clone(),
+            event: self.event.clone(),
+            from: self.from.clone(),
+            to: self.to.clone(),
+            before: self.before.clone(),
+            ..audit::Asked::default()
+        })
+    }
+
     fn filter(&self, ws: &Ws) -> Result<Filter, HistoryError> {
         let area = self.area.as_deref();
         let by = self.by.as_deref();
@@ -57,12 +109,9 @@ impl Asked {
     }
 }
 
-fn address(ws: &Ws, area: Option<Area>, by: Option<By>, before: Option<u64>) -> String {
-    let mut pairs = Vec::new();
-    pairs.extend(area.map(|area| ("area", area.word().to_owned())));
-    pairs.extend(by.map(|by| ("by", by.word().to_owned())));
-    pairs.extend(before.map(|before| ("before", history::next_place(&ws.store, before))));
-    let query = serde_urlencoded::to_string(&pairs).unwrap_or_default();
+/// The page with these filters.
+fn address(ws: &Ws, asked: &Asked) -> String {
+    let query = serde_urlencoded::to_string(asked).unwrap_or_default();
     match query.is_empty() {
         true => ws.url("activity"),
         false => format!("{}?{query}", ws.url("activity")),
@@ -74,6 +123,8 @@ struct Row {
     who: Face,
     words: Words,
     href: String,
+    /// Through which run or routine: its name and its page.
+    via: Option<(String, String)>,
     /// Everything that it changed.
     entry: String,
     /// Where it can be undone, or empty.
@@ -91,6 +142,13 @@ struct Show {
     shell: Shell,
     areas: Vec<Tab>,
     people: Vec<Tab>,
+    whose: Vec<Choice>,
+    events: Vec<Choice>,
+    asked: Asked,
+    /// What is wrong with a filter.
+    wrong: Wrong,
+    /// Whether more than the simple filters is asked for.
+    narrow: bool,
     days: Vec<Day>,
     live: Option<Live>,
     next: String,
@@ -113,33 +171,95 @@ async fn show(
     shell: Shell,
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
-    let filter = asked.filter(&ws)?;
-    let wanted = (Looker::of(&who), filter);
-    let found =
-        ws.look(move |ws| ws.read(|snap| queries::lines(snap, ws.store.schema(), wanted, PAGE)));
-    let found = found.await?;
+    let asked = asked.tidy();
     let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
+    let (found, wrong) = match asked.narrow() {
+        None => (simple(&ws, &who, asked.filter(&ws)?).await?, Wrong::none()),
+        Some(more) => match search(&ws, &who, (&asked, more), &zone).await? {
+            Ok(found) => (found, Wrong::none()),
+            Err(wrong) => (queries::Lines { lines: Vec::new(), next: None }, wrong),
+        },
+    };
     let days = by_day(&ws, &who, found.lines, (app.clock.now(), &zone));
-    let Filter { area, by, before } = filter;
-    let next = found.next.map(|seq| address(&ws, area, by, Some(seq))).unwrap_or_default();
+    let at = |before: Option<u64>| {
+        let before = before.map(|seq| history::next_place(&ws.store, seq));
+        address(&ws, &Asked { before, ..asked.clone() })
+    };
+    let next = found.next.map(|seq| at(Some(seq))).unwrap_or_default();
     // Only the first page grows at its top.
-    let live = before.is_none().then(|| {
+    let live = asked.before.is_none().then(|| {
         let tables = ["tasks", "comments", "deliverables", "reviews", "agents", "runs", "settings"];
-        tables.into_iter().fold(Live::new(address(&ws, area, by, None)), Live::table)
+        tables.into_iter().fold(Live::new(at(None)), Live::table)
     });
     if hx.is_partial() {
         return html::fragment(&Days { days, live, next });
     }
-    let tab = |label: &str, href: String, current: bool| Tab::new(label, href, current);
-    let mut areas = vec![tab("Everything", address(&ws, None, by, None), area.is_none())];
-    areas.extend(
-        Area::ALL.map(|one| tab(one.label(), address(&ws, Some(one), by, None), area == Some(one))),
-    );
-    let mut people = vec![tab("Anyone", address(&ws, area, None, None), by.is_none())];
-    people.extend(
-        By::ALL.map(|one| tab(one.label(), address(&ws, area, Some(one), None), by == Some(one))),
-    );
-    html::page(&Show { shell, areas, people, days, live, next })
+    let people = ws.look(|ws| ws.read(|snap| People::read(snap))).await?;
+    let page = Show {
+        shell,
+        areas: areas(&ws, &asked),
+        people: groups(&ws, &asked),
+        whose: audit::whose(&people, who.account, asked.by.as_deref()),
+        events: audit::events(asked.event.as_deref()),
+        narrow: asked.narrow().is_some(),
+        asked,
+        wrong,
+        days,
+        live,
+        next,
+    };
+    html::page(&page)
+}
+
+/// What happened, by the simple filters.
+async fn simple(ws: &Ws, who: &Person, filter: Filter) -> Result<queries::Lines, PageError> {
+    let wanted = (Looker::of(who), filter);
+    let found =
+        ws.look(move |ws| ws.read(|snap| queries::lines(snap, ws.store.schema(), wanted, PAGE)));
+    Ok(found.await?)
+}
+
+/// What happened, by the search of the audit; or what is wrong with what is asked for.
+async fn search(
+    ws: &Ws,
+    who: &Person,
+    (asked, more): (&Asked, audit::Asked),
+    zone: &TimeZone,
+) -> Result<Result<queries::Lines, Wrong>, PageError> {
+    let area = Area::ALL.into_iter().find(|one| Some(one.word()) == asked.area.as_deref());
+    let (looker, account, zone) = (Looker::of(who), who.account, zone.clone());
+    ws.look(move |ws| {
+        let wish = match audit::Wish::new(ws, &more, (Some(account), &zone)) {
+            Ok(wish) => wish,
+            Err(error) => return Ok(Err(Wrong::of(&error)?)),
+        };
+        let found = wish.search(ws, PAGE)?;
+        let (schema, next) = (ws.store.schema(), found.next);
+        let lines =
+            ws.read(|snap| queries::lines_of(snap, schema, (looker, area), &found.entries))?;
+        Ok(Ok(queries::Lines { lines, next }))
+    })
+    .await
+}
+
+fn areas(ws: &Ws, asked: &Asked) -> Vec<Tab> {
+    let tab = |label: &str, word: Option<&str>| {
+        let area = word.map(str::to_owned);
+        let current = asked.area == area;
+        Tab::new(label, address(ws, &Asked { area, before: None, ..asked.clone() }), current)
+    };
+    let each = Area::ALL.into_iter().map(|one| tab(one.label(), Some(one.word())));
+    std::iter::once(tab("Everything", None)).chain(each).collect()
+}
+
+fn groups(ws: &Ws, asked: &Asked) -> Vec<Tab> {
+    let tab = |label: &str, word: Option<&str>| {
+        let by = word.map(str::to_owned);
+        let current = asked.by == by;
+        Tab::new(label, address(ws, &Asked { by, before: None, ..asked.clone() }), current)
+    };
+    let each = By::ALL.into_iter().map(|one| tab(one.label(), Some(one.word())));
+    std::iter::once(tab("Anyone", None)).chain(each).collect()
 }
 
 fn by_day(
@@ -167,6 +287,7 @@ fn by_day(
                 false => String::new(),
             },
             at: RelTime::new(line.at, now, zone),
+            via: line.via.map(|(name, path)| (name, ws.url(&path))),
             who: line.who,
             href: match line.words.path.is_empty() {
                 true => String::new(),

@@ -3,9 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::features::history::queries::readable::{Eye, Looker};
+use crate::features::routines::model::Routine;
+use crate::features::runs::model::Run;
 use crate::features::tasks::queries::people::People;
 use crate::kernel::{Actor, Cause, Event, Timestamp};
-use crate::store::{Entry, Op, Read, Schema, StoreError, feed};
+use crate::store::{Entry, Op, Read, ReadExt as _, Schema, StoreError, feed};
 use crate::web::parts::Face;
 
 use super::words;
@@ -117,6 +119,8 @@ pub struct Line {
     pub who: Face,
     /// What, in words.
     pub words: Words,
+    /// Through which run or routine: its name, and its page below the workspace.
+    pub via: Option<(String, String)>,
     /// The tables in which it changed something; only on the first line of an entry.
     pub tables: Vec<u16>,
 }
@@ -151,24 +155,7 @@ pub fn lines(
             if filter.by.is_some_and(|by| !by.covers(entry.actor)) {
                 continue;
             }
-            let mut tables: Vec<u16> = entry.changes.iter().map(|change| change.table).collect();
-            if matches!(entry.actor, Actor::System(_)) {
-                // What HQ does by itself is not offered to be undone.
-                tables.clear();
-            }
-            tables.sort_unstable();
-            tables.dedup();
-            for (area, words) in words::of(read, schema, &entry, (&people, Some(&eye)))? {
-                if filter.area.is_none_or(|only| only == area) {
-                    let at = crate::kernel::time::from_ms(entry.at);
-                    let who = match words.by {
-                        Some(by) => people.face(by),
-                        None => people.actor(entry.actor),
-                    };
-                    let tables = std::mem::take(&mut tables);
-                    found.lines.push(Line { seq: entry.seq, at, who, words, tables });
-                }
-            }
+            found.lines.extend(told(read, schema, (&people, &eye), (&entry, filter.area))?);
             if limit <= found.lines.len() {
                 break;
             }
@@ -179,6 +166,82 @@ pub fn lines(
     }
     found.next = before;
     Ok(found)
+}
+
+/// What these entries say, as far as this person may know it.
+///
+/// # Errors
+/// When the disk fails.
+pub fn lines_of(
+    read: &dyn Read,
+    schema: &Schema,
+    (who, area): (Looker, Option<Area>),
+    entries: &[Entry],
+) -> Result<Vec<Line>, StoreError> {
+    let (people, eye) = (People::read(read)?, Eye::new(read, who));
+    let mut lines = Vec::new();
+    for entry in entries {
+        lines.extend(told(read, schema, (&people, &eye), (entry, area))?);
+    }
+    Ok(lines)
+}
+
+/// The lines of one entry.
+fn told(
+    read: &dyn Read,
+    schema: &Schema,
+    (people, eye): (&People, &Eye<'_>),
+    (entry, area): (&Entry, Option<Area>),
+) -> Result<Vec<Line>, StoreError> {
+    let mut tables: Vec<u16> = entry.changes.iter().map(|change| change.table).collect();
+    if matches!(entry.actor, Actor::System(_)) {
+        // What HQ does by itself is not offered to be undone.
+        tables.clear();
+    }
+    tables.sort_unstable();
+    tables.dedup();
+    let mut lines = Vec::new();
+    for (of, words) in words::of(read, schema, entry, (people, Some(eye)))? {
+        if area.is_none_or(|only| only == of) {
+            let who = match words.by {
+                Some(by) => people.face(by),
+                None => people.actor(entry.actor),
+            };
+            lines.push(Line {
+                seq: entry.seq,
+                at: crate::kernel::time::from_ms(entry.at),
+                who,
+                words,
+                via: via(read, eye, entry)?,
+                tables: std::mem::take(&mut tables),
+            });
+        }
+    }
+    Ok(lines)
+}
+
+/// Through which run or routine something was done, if this person may see that.
+fn via(
+    read: &dyn Read,
+    eye: &Eye<'_>,
+    entry: &Entry,
+) -> Result<Option<(String, String)>, StoreError> {
+    let run = match entry.cause {
+        Cause::Step(run, _) => Some(run),
+        _ => entry.actor.run(),
+    };
+    if let Some(run) = run {
+        let run = read.get::<Run>(run)?;
+        return match run {
+            Some(run) if eye.sees_run(&run)? => {
+                Ok(Some((run.name(), format!("runs/{}", run.name()))))
+            }
+            _ => Ok(None),
+        };
+    }
+    let Cause::Routine(id, _) = entry.cause else { return Ok(None) };
+    let routine = read.get::<Routine>(id)?;
+    Ok(routine.map(|routine| (routine.name, format!("routines/{id}"))))
 }
 
 /// Sentences for an entry, for who may know everything; none for what only machines want to know.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::app::jobs::JobState;
 use crate::app::{App, Ws};
 use crate::features::tasks::queries::people::People;
-use crate::kernel::{Can, Event, Problem, Timestamp};
+use crate::kernel::{Can, Problem, Timestamp};
 use crate::store::StoreError;
 use crate::store::verify::{Depth, Verified};
 use crate::web::error::PageError;
@@ -217,9 +217,9 @@ fn made(app: &App, ws: &Ws, who: &Person, shell: Shell, asked: Asked) -> Result<
     Ok(Show {
         here: "audit",
         sources: vec![tab("Workspace", None), tab("Sign-ins and tokens", Some("accounts"))],
-        whose: whose(&people, who, asked.by.as_deref()),
+        whose: queries::whose(&people, who.account, asked.by.as_deref()),
         causes: causes(asked.cause.as_deref()),
-        events: events(asked.event.as_deref()),
+        events: queries::events(asked.event.as_deref()),
         export: format!("{}?{export}", ws.url("settings/audit/export")),
         clear: address(ws, &clear),
         days: found.days,
@@ -252,39 +252,9 @@ fn keep_words(store: &crate::store::Store) -> Result<String, StoreError> {
     })
 }
 
-fn whose(people: &People, who: &Person, chosen: Option<&str>) -> Vec<Choice> {
-    let fixed = [
-        ("", "Anybody"),
-        ("people", "All people"),
-        ("agents", "All agents"),
-        ("system", "HQ itself"),
-    ];
-    let mut all: Vec<Choice> = fixed
-        .iter()
-        .map(|(value, label)| Choice::new(*value, *label, chosen.unwrap_or_default() == *value))
-        .collect();
-    let each = people.choices(None, who.account).into_iter().filter(|one| !one.value.is_empty());
-    all.extend(each.map(|one| {
-        let is = chosen == Some(one.value.as_str());
-        Choice { chosen: is, ..one }
-    }));
-    all
-}
-
 fn causes(chosen: Option<&str>) -> Vec<Choice> {
     let any = Choice::new("", "Any reason", chosen.is_none());
     let all = CAUSES.iter().map(|(word, label)| Choice::new(*word, *label, chosen == Some(*word)));
-    std::iter::once(any).chain(all).collect()
-}
-
-fn events(chosen: Option<&str>) -> Vec<Choice> {
-    let any = Choice::new("", "Anything", chosen.is_none());
-    let label = |name: &str| {
-        let words = name.replace(['.', '_'], " ");
-        sentence(&words).trim_end_matches('.').to_owned()
-    };
-    let all =
-        Event::NAMES.iter().map(|name| Choice::new(*name, label(name), chosen == Some(*name)));
     std::iter::once(any).chain(all).collect()
 }
 

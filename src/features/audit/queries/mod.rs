@@ -1,6 +1,7 @@
 //! Reads of the audit: what is asked for, what is found, how it is told.
 
 mod ask;
+mod choices;
 mod lines;
 mod work;
 
@@ -9,6 +10,7 @@ use crate::store::{Read, ReadExt, StoreError};
 use super::model::Keeping;
 
 pub use ask::{Asked, CAUSES, Source, Wish};
+pub use choices::{events, whose};
 pub use lines::{Line, Page, RowLine, as_json_now, lines, told};
 pub use work::{
     Reach, VERIFY, VERIFY_BLOBS, begin_verify, enforce, export_piece, is_of_accounts, redact,

@@ -4,6 +4,7 @@ use jiff::tz::TimeZone;
 
 use crate::features::agents::model::Agent;
 use crate::features::connections::model::Connection;
+use crate::features::routines::model::Routine;
 use crate::features::runs::model::Run;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries as tasks;
@@ -147,7 +148,7 @@ pub fn path(read: &dyn Read, about: About, kind: NoticeKind) -> Result<String, S
         About::Connection(id) => {
             read.get::<Connection>(id)?.map(|_| "settings/connections".to_owned())
         }
-        About::Routine(_) => Some("routines".to_owned()),
+        About::Routine(id) => read.get::<Routine>(id)?.map(|_| format!("routines/{id}")),
         About::Import(_) | About::Plugin(_) | About::Gateway(_) => None,
     };
     Ok(found.unwrap_or_default())
