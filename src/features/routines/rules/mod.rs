@@ -5,6 +5,8 @@ mod error;
 pub mod fire;
 pub mod happen;
 pub mod keep;
+#[cfg(test)]
+mod tests;
 pub mod tick;
 
 use crate::features::agents::model::Agent;

@@ -1,0 +1,389 @@
+//! Routines on a real store, with the real rules: what fires, how often, and what ends it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use proptest::prelude::{
+    ProptestConfig, Strategy, prop_assert, prop_assert_eq, prop_oneof, proptest,
+};
+
+use super::*;
+use crate::features::routines::conditions::{Op, Written};
+use crate::features::routines::follow::Follow;
+use crate::features::routines::queries::view;
+use crate::features::routines::wish::{EventWish, TaskWish};
+use crate::features::tasks::model::Task;
+use crate::features::tasks::rules::{self as tasks, NewTask};
+use crate::features::workspace::model::Settings;
+use crate::kernel::cadence::ScheduleFields;
+use crate::kernel::id::SeededIds;
+use crate::kernel::time::{ManualClock, from_ms};
+use crate::kernel::vocab::CadenceKind;
+use crate::kernel::{Actor, Cause, Clock as _, Fate, FiredBy, Part, Priority, TypedId as _};
+use crate::store::consumer::{Step as Taken, step};
+use crate::store::{NoFaults, Options, Record, Store};
+
+const START: i64 = 1_795_000_000_000;
+const BY: (Actor, Cause) = (Actor::System(Part::Timer), Cause::Timer);
+
+struct Bench {
+    store: Store,
+    clock: Arc<ManualClock>,
+    ids: Arc<SeededIds>,
+    folder: tempfile::TempDir,
+}
+
+fn agent_id(n: u8) -> AgentId {
+    AgentId::from_bytes([0x40 + n; 16])
+}
+
+fn open(folder: &std::path::Path, clock: &Arc<ManualClock>, ids: &Arc<SeededIds>) -> Store {
+    Store::open(Options {
+        path: folder.join("hq.redb"),
+        schema: crate::server::schema::workspace(),
+        cache: 1 << 20,
+        clock: clock.clone(),
+        ids: ids.clone(),
+        reactor: Some(Arc::new(crate::server::reactions::react)),
+        faults: Arc::new(NoFaults),
+    })
+    .unwrap()
+}
+
+impl Bench {
+    /// Two agents, and nothing to do.
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(from_ms(START)));
+        let ids = Arc::new(SeededIds::new(7));
+        let store = open(folder.path(), &clock, &ids);
+        let bench = Self { store, clock, ids, folder };
+        bench.write(|tx| {
+            tx.put(&Settings {
+                default_connection: None,
+                zone: "UTC".into(),
+                ..Settings::sample()
+            })?;
+            for n in 0..2 {
+                tx.put(&Agent {
+                    id: agent_id(n),
+                    slug: format!("agent-{n}"),
+                    connection: None,
+                    reports_to: None,
+                    ..Agent::sample()
+                })?;
+            }
+            Ok::<_, StoreError>(())
+        });
+        bench
+    }
+
+    fn write<T, E>(&self, body: impl FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static) -> T
+    where
+        T: Send + 'static,
+        E: From<StoreError> + std::fmt::Debug + Send + 'static,
+    {
+        self.store.write_blocking(BY.0, BY.1, body).unwrap()
+    }
+
+    /// Ends the program and starts it again, as the server does.
+    fn restart(self) -> Self {
+        let Self { store, clock, ids, folder } = self;
+        drop(store);
+        let bench = Self { store: open(folder.path(), &clock, &ids), clock, ids, folder };
+        bench.write(keep::rewind);
+        bench
+    }
+
+    fn save(&self, agent: u8, wish: Wish) -> Routine {
+        self.write(move |tx| save(tx, None, agent_id(agent), &wish))
+    }
+
+    /// Lets all fire that is due.
+    fn tick(&self) {
+        let mut late = 0;
+        for _ in 0..20 {
+            let ticked = self.write(move |tx| tick::tick(tx, 50, late));
+            late = ticked.late;
+            if ticked.due == 0 {
+                return;
+            }
+        }
+        panic!("it is always due");
+    }
+
+    /// Lets the consumer take all that happened.
+    fn drain(&self) {
+        let follow: Arc<dyn crate::store::consumer::Consume> = Arc::new(Follow);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for _ in 0..2_000 {
+            match runtime.block_on(step(&self.store, Arc::clone(&follow))).unwrap() {
+                Taken::Took(_) => {}
+                Taken::Idle => return,
+                other => panic!("{other:?}"),
+            }
+        }
+        panic!("it never comes to rest");
+    }
+
+    fn firings(&self, id: RoutineId) -> Vec<Firing> {
+        let mut all: Vec<Firing> = self.store.read(|snap| snap.list(&Range::all())).unwrap();
+        all.retain(|firing: &Firing| firing.routine == id);
+        all
+    }
+
+    fn clock_of(&self, id: RoutineId) -> Clock {
+        self.store.read(|snap| queries::clock(snap, id)).unwrap()
+    }
+
+    fn advance(&self, minutes: i64) {
+        self.clock.advance_ms(minutes * 60_000);
+    }
+}
+
+fn every_half_hour(catch_up: CatchUp) -> Wish {
+    let schedule = ScheduleFields {
+        cadence_type: Some(CadenceKind::EveryNMinutes),
+        interval_n: Some(30),
+        ..ScheduleFields::default()
+    };
+    Wish {
+        name: "Look".into(),
+        schedule: Some(schedule),
+        catch_up: Some(catch_up),
+        overlap: Some(Overlap::Allow),
+        ..Wish::default()
+    }
+}
+
+fn after(event: &str, all: Vec<Written>) -> Wish {
+    let event = EventWish { when: event.into(), all, own_changes: false };
+    Wish { name: "Follow".into(), event: Some(event), ..Wish::default() }
+}
+
+fn if_(field: &str, op: Op, value: &str) -> Written {
+    Written { field: field.into(), op: Some(op), value: value.into(), any: Vec::new() }
+}
+
+#[derive(Clone, Debug)]
+enum Move {
+    /// Time goes on and the timer looks.
+    Go(i64),
+    /// Time goes on and nobody looks, as while HQ is off.
+    Away(i64),
+    /// The program is killed.
+    Kill,
+    /// The clock is set back while the program is off.
+    Back(i64),
+    ByHand,
+}
+
+fn moves(back: bool) -> impl Strategy<Value = Vec<Move>> {
+    let back = i64::from(back) * 60 + 1;
+    let one = prop_oneof![
+        6 => (1..50_i64).prop_map(Move::Go),
+        2 => (1..4_000_i64).prop_map(Move::Away),
+        2 => proptest::strategy::Just(Move::Kill),
+        1 => (0..back).prop_map(Move::Back),
+        1 => proptest::strategy::Just(Move::ByHand),
+    ];
+    proptest::collection::vec(one, 1..24)
+}
+
+fn catch_up() -> impl Strategy<Value = CatchUp> {
+    proptest::sample::select(CatchUp::ALL.to_vec())
+}
+
+fn play(catch_up: CatchUp, moves: &[Move]) -> (Bench, RoutineId) {
+    let mut bench = Bench::new();
+    let id = bench.save(0, every_half_hour(catch_up)).id;
+    for one in moves {
+        match one {
+            Move::Go(minutes) => {
+                bench.advance(*minutes);
+                bench.tick();
+                // Twice is once.
+                bench.tick();
+            }
+            Move::Away(minutes) => bench.advance(*minutes),
+            Move::Kill => bench = bench.restart(),
+            Move::Back(minutes) => {
+                bench.advance(-*minutes);
+                bench = bench.restart();
+            }
+            Move::ByHand => {
+                bench.write(move |tx| run_now(tx, id, None).map(|_| ()));
+            }
+        }
+    }
+    bench.tick();
+    (bench, id)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn each_instant_stands_in_exactly_one_row(catch_up in catch_up(), moves in moves(false)) {
+        let (bench, id) = play(catch_up, &moves);
+        let routine: Routine = bench.store.read(|snap| queries::get(snap, id)).unwrap();
+        let schedule = routine.schedule().unwrap().clone();
+        let passed = schedule.passed(routine.created_at, bench.clock.now());
+        let rows = bench.firings(id);
+        let timed = rows.iter().filter(|row| matches!(row.slot, Slot::At(_)));
+        let counted: u32 = timed.map(|row| row.count).sum();
+        prop_assert_eq!(counted, passed.map_or(0, |passed| passed.count));
+        prop_assert_eq!(bench.clock_of(id).next_at, schedule.next(bench.clock.now()));
+    }
+
+    #[test]
+    fn nothing_fires_twice_and_it_goes_on_when_the_clock_was_set_back(
+        catch_up in catch_up(),
+        moves in moves(true),
+    ) {
+        let (bench, id) = play(catch_up, &moves);
+        let bench = bench.restart();
+        let routine: Routine = bench.store.read(|snap| queries::get(snap, id)).unwrap();
+        let schedule = routine.schedule().unwrap().clone();
+        let mut seen = BTreeSet::new();
+        for row in bench.firings(id) {
+            prop_assert!(seen.insert(row.slot), "{:?} twice", row.slot);
+            if let Slot::At(at) = row.slot {
+                let just_before = from_ms(at - 1);
+                prop_assert_eq!(schedule.next(just_before), Some(from_ms(at)));
+            }
+        }
+        // Whatever happened, soon an instant comes that fires.
+        let count = bench.clock_of(id).count;
+        for _ in 0..60 {
+            bench.advance(30);
+            bench.tick();
+        }
+        let now = bench.clock_of(id).count;
+        prop_assert!(count < now, "{count} and then {now}");
+    }
+}
+
+#[test]
+fn a_thousand_events_fire_twenty_times_and_once_for_all_the_others() {
+    let bench = Bench::new();
+    let wish = Wish {
+        overlap: Some(Overlap::Allow),
+        ..after("task.created", vec![if_("priority", Op::Greater, "medium")])
+    };
+    let id = bench.save(0, wish).id;
+    for piece in 0..10 {
+        bench.write(move |tx| {
+            for n in 0..100 {
+                let urgent = n % 2 == 0;
+                let priority = if urgent { Priority::High } else { Priority::Low };
+                let title = format!("Task {piece} {n}");
+                tasks::create(tx, NewTask { priority, ..NewTask::titled(title) })?;
+            }
+            Ok::<_, crate::features::tasks::queries::error::TaskError>(())
+        });
+    }
+    bench.drain();
+    bench.drain();
+    let clock = bench.clock_of(id);
+    assert_eq!((clock.count, clock.gathered_count), (20, 480));
+    assert_eq!(clock.gathered.len(), 50);
+    bench.tick();
+    assert_eq!(bench.firings(id).len(), 20);
+    bench.advance(61);
+    bench.tick();
+    let rows = bench.firings(id);
+    let digest = rows.iter().find(|row| row.by == FiredBy::Digest).expect("a digest");
+    assert_eq!((rows.len(), digest.count), (21, 480));
+    assert!(digest.instruction.contains("and 430 more"), "{}", digest.instruction);
+}
+
+#[test]
+fn routines_that_cause_each_other_come_to_an_end() {
+    let bench = Bench::new();
+    let answer = |agent: u8, heard: &str, said: &str| {
+        let task = TaskWish { title: said.into(), unassigned: true, ..TaskWish::default() };
+        let wish = after("task.created", vec![if_("title", Op::Contains, heard)]);
+        bench.save(agent, Wish { task: Some(task), ..wish }).id
+    };
+    let (ping, pong) = (answer(0, "ping", "pong"), answer(1, "pong", "ping"));
+    bench.write(|tx| tasks::create(tx, NewTask::titled("ping")).map(|_| ()));
+    bench.drain();
+    let tasks: Vec<Task> = bench.store.read(|snap| snap.list(&Range::all())).unwrap();
+    assert_eq!(tasks.len(), 4, "one by a person, three by routines");
+    let all = [bench.firings(ping), bench.firings(pong)].concat();
+    let ended: Vec<_> = all.iter().filter(|row| row.fate == Fate::ChainEnded).collect();
+    assert_eq!((all.len(), ended.len()), (4, 1));
+    assert!(ended[0].why.contains("caused each other"), "{}", ended[0].why);
+    let made = all.iter().filter(|row| row.made.is_some()).count();
+    assert_eq!(made, 3, "each leads to the task that it made");
+}
+
+#[test]
+fn three_failures_stop_a_routine_with_a_reason_and_a_person_resumes_it() {
+    let bench = Bench::new();
+    let id = bench.save(0, every_half_hour(CatchUp::One)).id;
+    for n in 0..3 {
+        assert!(bench.store.read(|snap| queries::get(snap, id)).unwrap().active, "{n}");
+        bench.write(move |tx| keep::over(tx, id, Some("the model does not answer")));
+    }
+    let stopped = bench.store.read(|snap| queries::get(snap, id)).unwrap();
+    assert!(!stopped.active);
+    assert!(stopped.stopped.unwrap().contains("the model does not answer"));
+    assert_eq!(bench.clock_of(id).next_at, None);
+    bench.advance(600);
+    bench.tick();
+    assert!(bench.firings(id).is_empty());
+    bench.write(move |tx| resume(tx, id));
+    let clock = bench.clock_of(id);
+    assert_eq!(clock.failures, 0);
+    assert!(clock.next_at.is_some_and(|at| bench.clock.now() < at), "no catch-up for the pause");
+}
+
+#[test]
+fn what_was_missed_is_made_up_for_as_the_routine_says() {
+    let missed = |catch_up| {
+        let bench = Bench::new();
+        let id = bench.save(0, every_half_hour(catch_up)).id;
+        bench.advance(10 * 60 + 10);
+        bench.tick();
+        let rows = bench.firings(id);
+        let fired = rows.iter().filter(|row| row.by == FiredBy::CatchUp).count();
+        let left: u32 =
+            rows.iter().filter(|row| row.fate == Fate::Missed).map(|row| row.count).sum();
+        (fired, left)
+    };
+    assert_eq!(missed(CatchUp::None).0, 0);
+    let (fired, left) = missed(CatchUp::One);
+    assert_eq!((fired, left + 1), (1, missed(CatchUp::None).1));
+    // The oldest that is made up for is one interval old.
+    assert_eq!(missed(CatchUp::All).0, 1);
+    let bench = Bench::new();
+    let wish = Wish { catch_up_minutes: Some(24 * 60), ..every_half_hour(CatchUp::All) };
+    let id = bench.save(0, wish).id;
+    bench.advance(10 * 60 + 10);
+    bench.tick();
+    let mut held: Vec<_> = bench.firings(id).iter().filter_map(|row| row.held_until).collect();
+    held.sort_unstable();
+    let made_up = bench.firings(id).iter().filter(|row| row.by == FiredBy::CatchUp).count();
+    assert_eq!((made_up, held.len()), (10, 5), "five at once, the others one by one");
+    let apart = held[4].duration_since(held[0]);
+    assert_eq!(apart, SignedDuration::from_secs(20));
+}
+
+#[test]
+fn a_firing_waits_for_the_end_of_the_one_before_unless_it_may_begin() {
+    let bench = Bench::new();
+    let wish = Wish { overlap: Some(Overlap::Skip), ..every_half_hour(CatchUp::One) };
+    let id = bench.save(0, wish).id;
+    for _ in 0..3 {
+        bench.advance(30);
+        bench.tick();
+    }
+    let rows = bench.firings(id);
+    let skipped = rows.iter().filter(|row| row.fate == Fate::SkippedOverlap).count();
+    assert_eq!((rows.len(), skipped), (3, 2));
+    let routine = bench.store.read(|snap| queries::get(snap, id)).unwrap();
+    assert_eq!(view::sentence(&routine.trigger).split(',').next(), Some("Every 30 minutes"));
+}
