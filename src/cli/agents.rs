@@ -501,7 +501,8 @@ async fn visible(
     visibility: &str,
 ) -> Result<u8, CommandError> {
     let path = format!("/api/v1/sessions/{}", of.session);
-    let ask = Ask::patch(path, &json!({ "visibility": visibility }));
+    let body = json!({ "visibility": visibility });
+    let ask = Ask::patch(path, &body);
     let now = door.call(ask.within(of.place.workspace.as_ref())).await?;
     let told = match word(&now, "visibility") {
         "workspace" => "is seen by the whole workspace, which may write in it",
