@@ -54,6 +54,7 @@ struct Asked {
 
 /// Something that was found.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SearchHit")]
 struct Item {
     /// `task`, `comment`, `deliverable`, `file`, `agent`, `person`, `message`, `stream` or `label`.
     #[serde(rename = "type")]
@@ -77,6 +78,7 @@ struct Item {
 
 /// How many fit of a kind.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SearchFacet")]
 struct Facet {
     /// The kind.
     #[serde(rename = "type")]
