@@ -138,6 +138,8 @@ ids! {
     SeriesId,
     /// A saved view.
     ViewId,
+    /// A template of tasks.
+    TemplateId,
 }
 
 /// Where new ids come from.

@@ -23,7 +23,7 @@ pub use id::{
     AccountId, AgentId, ChannelId, CommentId, ConnectionId, DeliverableId, FileId, FiringId,
     GatewayId, ImportId, InputId, InviteId, ItemId, JobId, LabelId, NotificationId, PasskeyId,
     PluginId, PushId, RelationId, ReservationId, RoutineId, RunId, SeriesId, SessionId, SignInId,
-    StreamId, TaskId, TokenId, TypedId, UsageId, VersionId, ViewId, WorkspaceId,
+    StreamId, TaskId, TemplateId, TokenId, TypedId, UsageId, VersionId, ViewId, WorkspaceId,
 };
 pub use json::JsonText;
 pub use notice::{About, Notice};

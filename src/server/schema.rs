@@ -28,6 +28,7 @@ pub fn workspace() -> Schema {
         tasks::model::series::Occurrence,
         tasks::model::overdue::OverdueMark,
         tasks::model::overdue::TaskRules,
+        tasks::model::template::Template,
         comments::model::Comment,
         deliverables::model::Deliverable,
         deliverables::model::Version,

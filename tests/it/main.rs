@@ -32,6 +32,7 @@ mod undo; // undo: what nobody may do by it, what goes stale, what races
 mod live; // the live stream of pages, the change stream, activity
 mod tasks; // tasks, comments, delivered work: the rules
 mod overdue; // due dates that pass
+mod templates; // task templates: kept, previewed, made into tasks
 mod recurring; // recurring tasks over HTTP, with the clock going on
 mod work; // the same as people and programs meet it, over HTTP
 mod notifications; // who hears of what, and how it gets to people who do not look

@@ -3,6 +3,7 @@
 mod groups;
 mod overdue;
 mod series;
+mod templates;
 
 use axum::http::StatusCode;
 use schemars::JsonSchema;
@@ -59,6 +60,7 @@ pub fn api() -> Routes {
         .merge(groups::api())
         .merge(series::api())
         .merge(overdue::api())
+        .merge(templates::api())
 }
 
 /// Which tasks, in which order.

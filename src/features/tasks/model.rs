@@ -5,6 +5,7 @@ mod old;
 pub mod overdue;
 pub mod relation;
 pub mod series;
+pub mod template;
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};

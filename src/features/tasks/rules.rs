@@ -5,6 +5,7 @@ pub mod order;
 pub mod relations;
 pub mod overdue;
 pub mod series;
+pub mod templates;
 
 use super::model::Task;
 use super::queries::error::TaskError;

@@ -66,6 +66,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("passkey_use", "as passkeys"),
     ("restores", "written with the program stopped; src/backup/swap.rs is cut off everywhere"),
     ("overdue_marks", "needs days to pass; tests/it/overdue.rs moves the clock"),
+    ("task_templates", "a row that people change now and then; tests/it/templates.rs"),
     ("task_rules", "one number in one row; tests/it/overdue.rs"),
     ("store.restored", "as restores"),
     ("store.mended", "needs a damaged store; tests/it/store/operate.rs and ops_health.rs"),

@@ -32,6 +32,7 @@ mod asked; // lists asked in the filter language
 mod delivered; // delivered work and its reviews
 mod recurring; // recurring tasks
 mod groups; // streams, labels, relations, order
+mod templates; // templates made into tasks
 mod lists; // lists: filters, order, pages
 
 fn ada_id() -> AgentId {

@@ -24,6 +24,7 @@ use crate::features::tasks::model::label::{LABELS, TASK_LABELS};
 use crate::features::tasks::model::overdue::TASK_RULES;
 use crate::features::tasks::model::relation::RELATIONS;
 use crate::features::tasks::model::series::{OCCURRENCES, SERIES};
+use crate::features::tasks::model::template::TEMPLATES;
 use crate::features::usage::model::budget::{BUDGET_NOTICES, BUDGET_WAITS, BUDGETS};
 use crate::features::usage::model::price::PRICES;
 use crate::features::usage::model::{RESERVATIONS, USAGE};
@@ -44,6 +45,7 @@ const TABLES: &[(u16, Can, Option<Can>)] = &[
     (RELATIONS.number, Can::Read, Some(Can::Write)),
     (SERIES.number, Can::Read, Some(Can::Write)),
     (VIEWS.number, Can::Read, Some(Can::Write)),
+    (TEMPLATES.number, Can::Read, Some(Can::Write)),
     // A slot that was used stays used.
     (OCCURRENCES.number, Can::Read, None),
     (COMMENTS.number, Can::Read, Some(Can::Write)),

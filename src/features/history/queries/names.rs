@@ -20,6 +20,7 @@ use crate::features::streams::model::{STREAMS, Stream};
 use crate::features::tasks::model::label::{LABELS, Label, TASK_LABELS};
 use crate::features::tasks::model::relation::RELATIONS;
 use crate::features::tasks::model::series::{OCCURRENCES, SERIES};
+use crate::features::tasks::model::template::TEMPLATES;
 use crate::features::tasks::model::{TASKS, Task};
 use crate::features::tasks::queries as tasks;
 use crate::features::tasks::queries::people::People;
@@ -200,6 +201,10 @@ impl<'r> Names<'r> {
                 text: cut(text("title").to_owned()),
                 path: format!("tasks/recurring/{}", text("id")),
             },
+            t if t == TEMPLATES.number => Word {
+                text: cut(text("name").to_owned()),
+                path: format!("settings/task-templates/{}", text("id")),
+            },
             t if t == OCCURRENCES.number => Word::plain("Turn of a recurring task"),
             t if t == RUNS.number => {
                 let name = format!("R-{}", number("number"));
@@ -295,6 +300,7 @@ pub fn noun(table: u16, name: &'static str) -> (&'static str, &'static str) {
         "task_relations" => ("relation of tasks", "relations of tasks"),
         "series" => ("recurring task", "recurring tasks"),
         "views" => ("saved view", "saved views"),
+        "task_templates" => ("task template", "task templates"),
         "task_rules" => ("rules for tasks", "rules for tasks"),
         "occurrences" => ("occurrence", "occurrences"),
         "comments" => ("comment", "comments"),

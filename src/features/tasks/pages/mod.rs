@@ -11,6 +11,7 @@ mod rows;
 mod show;
 mod state;
 mod ties;
+mod templates;
 mod timeline;
 
 use crate::kernel::Can;
@@ -29,6 +30,7 @@ pub fn routes() -> Routes {
         .get("/tasks/recurring/{id}", recurring::show.needs(Can::Read))
         .post("/tasks/recurring/{id}", recurring::save.needs(Can::Write))
         .post("/tasks/recurring/{id}/{verb}", recurring::act.needs(Can::Write))
+        .merge(templates::routes())
         .get("/tasks/{task}", show::show.needs(Can::Read))
         .post("/tasks/{task}", acts::save.needs(Can::Write))
         .post("/tasks/{task}/{verb}", acts::act.needs(Can::Write))

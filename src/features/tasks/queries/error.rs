@@ -10,6 +10,9 @@ pub enum TaskError {
     /// No such task.
     #[error("there is no task \"{0}\"; use a number such as {1}-1 from the list of tasks")]
     NotFound(String, String),
+    /// No such template.
+    #[error("there is no task template \"{0}\"; look at the list of templates")]
+    NoTemplate(String),
     /// No such series.
     #[error("there is no such series; look at the list of recurring tasks")]
     NoSeries,
@@ -96,6 +99,7 @@ impl Problem for TaskError {
     fn code(&self) -> &'static str {
         match self {
             Self::NotFound(..) => "task_not_found",
+            Self::NoTemplate(_) => "template_not_found",
             Self::NoSeries => "series_not_found",
             Self::Archived(_) => "task_archived",
             Self::Invalid(_) => "invalid",
@@ -121,9 +125,11 @@ impl Problem for TaskError {
 
     fn kind(&self) -> ProblemKind {
         match self {
-            Self::NotFound(..) | Self::NoSeries | Self::NoLabel(_) | Self::NoRelation => {
-                ProblemKind::NotFound
-            }
+            Self::NotFound(..)
+            | Self::NoSeries
+            | Self::NoTemplate(_)
+            | Self::NoLabel(_)
+            | Self::NoRelation => ProblemKind::NotFound,
             Self::Archived(_)
             | Self::NotComplete { .. }
             | Self::NobodyBegins(_)

@@ -23,6 +23,7 @@ pub mod scene;
 pub mod series;
 pub mod standing;
 pub mod summary;
+pub mod templates;
 pub mod terms;
 
 use super::model::{self, Task};

@@ -1,0 +1,88 @@
+//! Templates: groups of tasks that are made together, with what waits for what.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::{Actor, Part, Priority, TemplateId, Timestamp, TypedId};
+use crate::store::{Class, Index, Keys, Record, Table};
+
+/// Templates.
+pub const TEMPLATES: Table = Table::new(216, "task_templates");
+/// The name in lower case.
+pub const BY_NAME: Index = Index::unique(217, "task_templates_by_name");
+
+/// A group of tasks to be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Template {
+    /// Its id.
+    pub id: TemplateId,
+    /// What it is called.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// The tasks, in their order.
+    pub items: Vec<TemplateItem>,
+    /// Who made it.
+    pub created_by: Actor,
+    /// When it was made.
+    #[serde(with = "millisecond::required")]
+    pub created_at: Timestamp,
+    /// When it last changed.
+    #[serde(with = "millisecond::required")]
+    pub updated_at: Timestamp,
+}
+
+/// One task of a template.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TemplateItem {
+    /// What the others call it.
+    pub key: String,
+    /// The title.
+    pub title: String,
+    /// More, in Markdown.
+    pub description: String,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// Who gets it: a role, which is an agent's slug unless somebody else is chosen; or empty.
+    pub role: String,
+    /// Names of labels.
+    pub labels: Vec<String>,
+    /// What it waits for: keys of others.
+    pub blocked_by: Vec<String>,
+}
+
+impl Record for Template {
+    type Id = TemplateId;
+    const TABLE: Table = TEMPLATES;
+    const CLASS: Class = Class::Tracked;
+    const INDEXES: &'static [Index] = &[BY_NAME];
+
+    fn id(&self) -> TemplateId {
+        self.id
+    }
+
+    fn index(&self, keys: &mut Keys) {
+        keys.entry(BY_NAME).text(&self.name.to_lowercase());
+    }
+
+    fn sample() -> Self {
+        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        Self {
+            id: TemplateId::from_bytes([26; 16]),
+            name: "Launch".into(),
+            description: "What a launch needs".into(),
+            items: vec![TemplateItem {
+                key: "post".into(),
+                title: "Write the post".into(),
+                description: "Short.".into(),
+                priority: Priority::High,
+                role: "writer".into(),
+                labels: vec!["launch".into()],
+                blocked_by: vec!["brief".into()],
+            }],
+            created_by: Actor::System(Part::Setup),
+            created_at: at,
+            updated_at: at,
+        }
+    }
+}

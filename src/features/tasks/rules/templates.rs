@@ -1,0 +1,264 @@
+//! Templates: kept checked, and made into tasks in one transaction.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{MAX_TITLE, NewTask, labels, relations};
+use crate::features::tasks::model::Task;
+use crate::features::tasks::model::template::{Template, TemplateItem};
+use crate::features::tasks::queries::checks;
+use crate::features::tasks::queries::error::TaskError;
+use crate::features::tasks::queries::labels::Asked;
+use crate::features::tasks::queries::people::People;
+use crate::features::tasks::queries::templates as reads;
+use crate::kernel::text::MAX_TEXT;
+use crate::kernel::{Assignee, FieldError, RelationKind, StreamId, TaskId, TemplateId};
+use crate::store::{StoreError, WriteTx};
+
+/// The longest name.
+const MAX_NAME: usize = 80;
+/// The most tasks of a template.
+pub const MAX_ITEMS: usize = 100;
+/// The most labels of one of its tasks.
+const MAX_LABELS: usize = 20;
+
+/// A template to be kept: name, description, tasks.
+#[derive(Clone, Debug, Default)]
+pub struct NewTemplate {
+    /// What it is called.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// The tasks, in their order.
+    pub items: Vec<TemplateItem>,
+}
+
+/// How a template is made into tasks.
+#[derive(Clone, Debug, Default)]
+pub struct Spawn {
+    /// The stream of all of them.
+    pub stream: Option<StreamId>,
+    /// The task that all of them are a part of.
+    pub parent: Option<TaskId>,
+    /// Who has which role; a role that is not listed is the agent with this slug.
+    pub roles: HashMap<String, Option<Assignee>>,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default)]
+pub struct Spawned {
+    /// The tasks, in the order of the template.
+    pub tasks: Vec<TaskId>,
+    /// What could not be done as it was meant.
+    pub warnings: Vec<String>,
+}
+
+/// Makes a template.
+///
+/// # Errors
+/// When something in it is wrong, or its name is taken.
+pub fn create(tx: &mut WriteTx<'_>, new: NewTemplate) -> Result<Template, TaskError> {
+    let (now, id, by) = (tx.now(), tx.new_id(), tx.by());
+    let (name, description, items) = checked(new)?;
+    free(tx, id, &name)?;
+    let (created_by, created_at, updated_at) = (by, now, now);
+    let template = Template { id, name, description, items, created_by, created_at, updated_at };
+    tx.put(&template)?;
+    Ok(template)
+}
+
+/// Changes a template as a whole.
+///
+/// # Errors
+/// As [`create`], or when there is no such template.
+pub fn update(
+    tx: &mut WriteTx<'_>,
+    id: TemplateId,
+    new: NewTemplate,
+) -> Result<Template, TaskError> {
+    let old = reads::get_rev(tx, id)?.0;
+    let (name, description, items) = checked(new)?;
+    free(tx, id, &name)?;
+    let template = Template { name, description, items, ..old.clone() };
+    if template == old {
+        return Ok(old);
+    }
+    let template = Template { updated_at: tx.now(), ..template };
+    tx.put(&template)?;
+    Ok(template)
+}
+
+/// Takes a template away; the tasks that were made of it stay.
+///
+/// # Errors
+/// When there is no such template.
+pub fn delete(tx: &mut WriteTx<'_>, id: TemplateId) -> Result<Template, TaskError> {
+    let template = reads::get_rev(tx, id)?.0;
+    tx.delete::<Template>(id)?;
+    Ok(template)
+}
+
+/// Refuses when the template has changed since the caller read it.
+///
+/// # Errors
+/// `Stale`, or when there is no such template.
+pub fn expect_rev(tx: &WriteTx<'_>, id: TemplateId, rev: Option<u64>) -> Result<(), TaskError> {
+    let Some(expected) = rev else { return Ok(()) };
+    match reads::get_rev(tx, id)?.1 {
+        now if now == expected => Ok(()),
+        _ => Err(StoreError::Stale.into()),
+    }
+}
+
+/// Makes all tasks of a template. What waits for what stands before anybody gets a task, so that no
+/// agent begins what has to wait.
+///
+/// # Errors
+/// When there is no such template, or where they should go cannot be used.
+pub fn spawn(tx: &mut WriteTx<'_>, id: TemplateId, how: &Spawn) -> Result<Spawned, TaskError> {
+    let template = reads::get_rev(tx, id)?.0;
+    let people = People::read(tx)?;
+    let mut spawned = Spawned::default();
+    let mut tasks: HashMap<&str, TaskId> = HashMap::new();
+    for item in &template.items {
+        let new = NewTask {
+            description: item.description.clone(),
+            priority: item.priority,
+            stream: how.stream,
+            parent: how.parent,
+            ..NewTask::titled(item.title.clone())
+        };
+        let task = super::create(tx, new)?;
+        tasks.insert(&item.key, task.id);
+        spawned.tasks.push(task.id);
+    }
+    let all: Vec<(&TemplateItem, TaskId)> =
+        template.items.iter().zip(spawned.tasks.iter().copied()).collect();
+    for (item, task) in &all {
+        for blocker in item.blocked_by.iter().filter_map(|key| tasks.get(key.as_str())) {
+            relations::relate(tx, *task, RelationKind::BlockedBy, *blocker)?;
+        }
+        if !item.labels.is_empty() {
+            labels::ask(tx, *task, Asked::Exactly(item.labels.clone()))?;
+        }
+    }
+    for (item, task) in all.iter().filter(|(item, _)| !item.role.is_empty()) {
+        match whose(&people, how, &item.role) {
+            Ok(Some(who)) => match assign(tx, *task, who) {
+                Ok(_) => {}
+                Err(TaskError::Store(error)) => return Err(error.into()),
+                Err(error) => spawned.warnings.push(format!("{}: {error}", item.title)),
+            },
+            Ok(None) => {}
+            Err(warning) => spawned.warnings.push(format!("{}: {warning}", item.title)),
+        }
+    }
+    Ok(spawned)
+}
+
+fn assign(tx: &mut WriteTx<'_>, task: TaskId, who: Assignee) -> Result<Task, TaskError> {
+    checks::assignee(tx, Some(who))?;
+    super::assign(tx, task, Some(who))
+}
+
+/// Who has a role; what is said when nobody has it.
+fn whose(people: &People, how: &Spawn, role: &str) -> Result<Option<Assignee>, String> {
+    match how.roles.get(role) {
+        Some(chosen) => Ok(*chosen),
+        None => match people.agent_called(role) {
+            Some(agent) => Ok(Some(Assignee::Agent(agent.id))),
+            None => Err(format!("no agent is called \"{role}\", so nobody has it")),
+        },
+    }
+}
+
+fn free(tx: &WriteTx<'_>, id: TemplateId, name: &str) -> Result<(), TaskError> {
+    match reads::called(tx, name)? {
+        Some(other) if other.id != id => {
+            let message = format!("another template is called \"{}\"", other.name);
+            Err(TaskError::field("name", message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A template as it is kept; all that is wrong at once.
+fn checked(new: NewTemplate) -> Result<(String, String, Vec<TemplateItem>), TaskError> {
+    let mut wrong = Vec::new();
+    let name = line(&new.name);
+    if name.is_empty() || MAX_NAME < name.chars().count() {
+        wrong.push(FieldError::new("name", format!("use a name of 1 to {MAX_NAME} characters")));
+    }
+    if MAX_TEXT < new.description.len() {
+        wrong.push(FieldError::new("description", "at most 64 KB of text"));
+    }
+    if new.items.is_empty() || MAX_ITEMS < new.items.len() {
+        wrong.push(FieldError::new("items", format!("use 1 to {MAX_ITEMS} tasks")));
+    }
+    let numbered = new.items.into_iter().enumerate();
+    let items: Vec<TemplateItem> = numbered
+        .map(|(n, item)| TemplateItem {
+            key: match item.key.trim() {
+                "" => (n + 1).to_string(),
+                key => key.to_owned(),
+            },
+            title: line(&item.title),
+            description: item.description.replace("\r\n", "\n").trim_end().to_owned(),
+            priority: item.priority,
+            role: item.role.trim().trim_start_matches('@').to_owned(),
+            labels: once(item.labels),
+            blocked_by: once(item.blocked_by),
+        })
+        .collect();
+    let keys: HashSet<String> = items.iter().map(|item| item.key.clone()).collect();
+    let mut seen = HashSet::new();
+    for (n, item) in items.iter().enumerate() {
+        let mut at = |field: &str, message: String| {
+            wrong.push(FieldError::new(format!("items[{n}].{field}"), message));
+        };
+        if !seen.insert(item.key.clone()) {
+            at("ref", format!("\"{}\" is the ref of two tasks", item.key));
+        }
+        if item.title.is_empty() || MAX_TITLE < item.title.chars().count() {
+            at("title", format!("use a title of 1 to {MAX_TITLE} characters"));
+        }
+        if MAX_TEXT < item.description.len() {
+            at("description", "at most 64 KB of text".to_owned());
+        }
+        if MAX_LABELS < item.labels.len() {
+            at("labels", format!("at most {MAX_LABELS} labels"));
+        }
+        if item.blocked_by.contains(&item.key) {
+            at("blocked_by", "a task cannot wait for itself".to_owned());
+        }
+        if let Some(unknown) = item.blocked_by.iter().find(|key| !keys.contains(*key)) {
+            at("blocked_by", format!("no task here has the ref \"{unknown}\""));
+        }
+    }
+    if wrong.is_empty()
+        && let Err(key) = reads::steps(&items)
+    {
+        let n = items.iter().position(|item| item.key == key).unwrap_or(0);
+        let text = format!("\"{}\" waits for itself by way of others", items[n].title);
+        wrong.push(FieldError::new(format!("items[{n}].blocked_by"), text));
+    }
+    match wrong.is_empty() {
+        true => Ok((name, new.description.trim_end().to_owned(), items)),
+        false => Err(TaskError::Invalid(wrong)),
+    }
+}
+
+fn line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Each word once, without what is empty.
+fn once(words: Vec<String>) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for word in words {
+        let word = line(&word);
+        if !word.is_empty() && !all.contains(&word) {
+            all.push(word);
+        }
+    }
+    all
+}
