@@ -136,6 +136,14 @@ async fn an_agent_is_asked_and_its_run_is_looked_at() {
     assert!(restored.contains("goes on"), "{restored}");
     let now = out(&terminal.hq(&["agent", "sessions", "ada", "--archived"]).await);
     assert!(!now.contains(&id), "{now}");
+    let begun = out(&terminal.hq(&["agent", "session", "begin", "ada", "Ships", "--json"]).await);
+    let begun: Value = serde_json::from_str(&begun).expect("JSON");
+    assert_eq!((&begun["title"], &begun["visibility"]), (&"Ships".into(), &"private".into()));
+    let beside = begun["id"].as_str().expect("an id");
+    let shared = out(&terminal.hq(&["agent", "session", "share", beside]).await);
+    assert!(shared.contains("the whole workspace"), "{shared}");
+    let private = out(&terminal.hq(&["agent", "session", "unshare", beside]).await);
+    assert!(private.contains("is private"), "{private}");
 
     // Elsewhere, with a token; and what cannot be.
     let other = tempfile::tempdir().expect("another folder");
