@@ -383,7 +383,7 @@ fn page(
         catch_ups: choices(CatchUp::ALL.iter().map(|one| (one.word(), one.label())), &catch_up),
         overlaps: choices(Overlap::ALL.iter().map(|one| (one.word(), one.label())), &overlap),
         thinkings: choices(thinking, typed.at("thinking")),
-        fields: "{title}, {status}, {old}, {new}, {actor}, {url}".to_owned(),
+        fields: "What is to be done. After an event these stand for what happened: {title}, {status}, {old}, {new}, {actor}, {url}.".to_owned(),
         v: typed,
         shell,
     })

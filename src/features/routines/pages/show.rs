@@ -137,7 +137,7 @@ fn view(
         sentence: view::sentence(&routine.trigger),
         action: view::action_words(&routine.action),
         dot: Dot::new(state, label),
-        stopped: routine.stopped.clone().unwrap_or_default(),
+        stopped: routine.stopped.as_ref().map(|why| format!("Stopped: {why}")).unwrap_or_default(),
         asks: routine.asks,
         active: routine.active,
         by_event: routine.watch().is_some(),

@@ -89,7 +89,7 @@ struct Head {
     chip: Option<Chip>,
     title: String,
     archived: bool,
-    /// The date that it has missed, or empty.
+    /// That it has missed its date, in words, or empty.
     missed: String,
     /// Why the last run failed, or empty.
     failed: String,
@@ -346,7 +346,8 @@ fn head(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Head, TaskError> 
         archived: task.archived_at.is_some(),
         missed: match (task.status, task.due_at) {
             (TaskStatus::Missed, Some(at)) => {
-                due::day(at, &scene.today.zone).strftime("%-d %B %Y").to_string()
+                let day = due::day(at, &scene.today.zone).strftime("%-d %B %Y");
+                format!("This task missed its date, {day}.")
             }
             _ => String::new(),
         },
