@@ -172,4 +172,26 @@ export function tell(given) {
     assert.deepEqual(context.faults(), []);
     await context.close();
   });
+
+  test('a conversation is begun beside another and shared with the workspace', async () => {
+    const { browser, server, signedIn } = given;
+    const context = await newContext(browser, server, { storageState: signedIn });
+    const { page, talk } = await openChat(context);
+    await say(page, talk, 'What do bicycles cost?');
+    const beside = page.getByRole('complementary', { name: 'Conversations' });
+    await beside.getByRole('button', { name: 'New conversation' }).click();
+    await page.waitForURL(/\?talk=/);
+    await page.getByRole('heading', { name: 'Talk with Ada' }).waitFor();
+    await say(page, talk, 'And what do trams cost?');
+    await beside.getByRole('link', { name: /What do bicycles cost/ }).waitFor();
+    assert.match(await beside.locator('a[aria-current]').innerText(), /And what do trams cost/);
+    await page.getByRole('button', { name: 'More for this conversation' }).click();
+    await page.getByRole('button', { name: 'Share with the workspace' }).click();
+    await page.getByRole('dialog', { name: 'Share this conversation?' }).getByRole('button', { name: 'Share', exact: true }).click();
+    await page.locator('#chat-head').getByText('Shared', { exact: true }).waitFor();
+    await talk.getByText('And what do trams cost?', { exact: true }).waitFor();
+    await assertAccessible(page, 'a shared conversation');
+    assert.deepEqual(context.faults(), []);
+    await context.close();
+  });
 }
