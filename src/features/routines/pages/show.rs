@@ -59,6 +59,8 @@ struct View {
     active: bool,
     by_event: bool,
     base: String,
+    /// Where it is changed.
+    edit: String,
     face: Face,
     agent_href: String,
     instruction: String,
@@ -155,6 +157,7 @@ fn view(
         more,
         may_change: who.access.may(Can::Agents),
         history: history::href::<Routine>(ws, id),
+        edit: format!("{base}/edit"),
         base,
     })
 }
