@@ -34,6 +34,7 @@ mod tasks; // tasks, comments, delivered work: the rules
 mod overdue; // due dates that pass
 mod templates; // task templates: kept, previewed, made into tasks
 mod recurring; // recurring tasks over HTTP, with the clock going on
+mod routines; // what begins by itself: at a time, after an event, by hand
 mod work; // the same as people and programs meet it, over HTTP
 mod notifications; // who hears of what, and how it gets to people who do not look
 mod finder; // search and the palette: what is found, by whom, and when no more

@@ -1,0 +1,253 @@
+//! Routines as people, programs and agents meet them: at a time, after an event, by hand.
+
+use std::time::Duration;
+
+use hq::features::routines::model::Routine;
+use hq::features::routines::rules::{self as routines, RoutineError};
+use hq::features::routines::wish::Wish;
+use hq::kernel::cadence::ScheduleFields;
+use hq::kernel::{Actor, AgentId, CadenceKind, Cause, RunId, TypedId as _};
+use hq::store::ReadExt as _;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::support::hq::{Person, TestHq};
+use crate::support::model::Turn;
+use crate::support::office::Office;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until what stands at an address is as it should be.
+async fn until(hq: &TestHq, api: &Person, path: &str, holds: impl Fn(&Value) -> bool) -> Value {
+    let ws = hq.ws();
+    let mut feed = ws.store.watch();
+    let end = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        feed.borrow_and_update();
+        let found = api.get(path).await.json();
+        if holds(&found) {
+            return found;
+        }
+        let waited = tokio::time::timeout_at(end, feed.changed()).await;
+        waited.unwrap_or_else(|_| panic!("{path}: {found:#}")).expect("the store is open");
+    }
+}
+
+/// A routine that was made over the API: its address.
+async fn made(api: &Person, body: &Value) -> String {
+    let made = api.post("/api/v1/routines", body).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let id = made.json()["id"].as_str().expect("an id").to_owned();
+    format!("/api/v1/routines/{id}")
+}
+
+fn half_hourly(name: &str) -> Value {
+    json!({
+        "agent": "ada",
+        "name": name,
+        "instruction": "Look at what came in.",
+        "schedule": { "cadence_type": "every_n_minutes", "interval_n": 30 },
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_routine_wakes_its_agent_at_its_time_once_also_after_a_restart() {
+    let mut office = Office::open().await;
+    office.agent("Ada").await;
+    office.model.push(Turn::call("work_done", json!({ "summary": "Nothing came in." })));
+    let api = office.hq.api().await;
+    let mut body = half_hourly("Inbox check");
+    body["model"] = json!("mock-2");
+    let path = made(&api, &body).await;
+    let routine = api.get(&path).await.json();
+    assert_eq!(routine["state"], "ready");
+    assert_eq!(routine["next_at"], "2026-11-20T12:30:00Z");
+    assert_eq!(routine["sentence"], "Every 30 minutes");
+
+    office.hq.advance(30 * MINUTE).await;
+    let runs = format!("{path}/runs");
+    let past = until(&office.hq, &api, &runs, |past| past["items"][0]["state"] == "done").await;
+    assert_eq!(past["items"].as_array().expect("a list").len(), 1);
+    assert_eq!(past["items"][0]["by"], "schedule");
+    assert!(past["items"][0]["run"].is_string(), "it leads to its run: {past:#}");
+    let asked = office.model.requests().remove(0);
+    assert!(asked.text().contains("Look at what came in."), "{}", asked.text());
+    assert!(asked.text().contains("mock-2"), "the routine's model answers");
+
+    office.hq.restart().await;
+    let api = api.back_at(&office.hq);
+    let again = api.get(&runs).await.json();
+    assert_eq!(again["items"].as_array().expect("a list").len(), 1, "it fired once");
+    let page = office.hq.owner().get("/w/marlow-cargo/routines").await;
+    assert!(page.text.contains("Inbox check") && page.text.contains("Every 30 minutes"));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_fires_with_its_conditions_and_its_words_are_quoted() {
+    let office = Office::open().await;
+    office.agent("Ada").await;
+    let api = office.hq.api().await;
+    let body = json!({
+        "agent": "ada",
+        "name": "After work",
+        "instruction": "Thank for {title}, which is {new} now.",
+        "event": { "when": "task.status", "all": [
+            { "field": "new", "value": "done" },
+            { "any": [
+                { "field": "priority", "value": "urgent" },
+                { "field": "title", "op": "contains", "value": "offer" },
+            ] },
+        ] },
+    });
+    let path = made(&api, &body).await;
+    for (title, status) in
+        [("Compare offers", "done"), ("Compare offers", "blocked"), ("Rest", "done")]
+    {
+        let task = api.post("/api/v1/tasks", &json!({ "title": title })).await.json();
+        let key = task["key"].as_str().expect("a key").to_owned();
+        let address = format!("/api/v1/tasks/{key}");
+        let moved = api.json("PATCH", &address, &json!({ "status": status })).await;
+        assert_eq!(moved.status, StatusCode::OK, "{}", moved.text);
+    }
+    let runs = format!("{path}/runs");
+    let past = until(&office.hq, &api, &runs, |past| past["items"][0]["by"] == "event").await;
+    assert_eq!(past["items"].as_array().expect("a list").len(), 1, "{past:#}");
+    assert!(past["items"][0]["subject"].as_str().expect("words").contains("Compare offers"));
+
+    let tried = api.post(&format!("{path}/test"), &json!({ "record": "MC-3" })).await.json();
+    assert_eq!(tried["fires"], false, "it is no offer: {tried:#}");
+    let tried = api.post(&format!("{path}/test"), &json!({ "record": "MC-1" })).await.json();
+    assert_eq!(tried["fires"], true, "{tried:#}");
+    let words = tried["instruction"].as_str().expect("words");
+    assert!(words.starts_with("Thank for [title], which is [new] now."), "{words}");
+    assert!(
+        words.contains("EXTERNAL_UNTRUSTED_CONTENT") && words.contains("[title] Compare offers")
+    );
+    let nobody = api.post(&format!("{path}/test"), &json!({ "record": "MC-99" })).await;
+    assert_eq!(nobody.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", nobody.text);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_is_named_and_nothing_that_was_typed_is_lost() {
+    let office = Office::open().await;
+    office.agent("Ada").await;
+    let api = office.hq.api().await;
+    let wrong = json!({
+        "agent": "ada",
+        "name": "Wrong",
+        "event": { "when": "task.stats" },
+    });
+    let refused = api.post("/api/v1/routines", &wrong).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.text.contains("task.status"), "it names the nearest: {}", refused.text);
+    let mut often = half_hourly("Often");
+    often["schedule"]["interval_n"] = json!(1);
+    let refused = api.post("/api/v1/routines", &often).await;
+    assert!(refused.text.contains("every 5 minutes"), "{}", refused.text);
+
+    let owner = office.hq.owner();
+    let fields = [
+        ("name", "Thank everybody"),
+        ("agent", "ada"),
+        ("when", "event"),
+        ("event", "task.created"),
+        ("c1_field", "verdict"),
+        ("c1_op", "is"),
+        ("c1_value", "approved"),
+        ("instruction", "Say thank you to {actor}."),
+    ];
+    let page = owner.form("/w/marlow-cargo/routines", &fields).await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(page.text.contains("has no field"), "{}", page.text);
+    assert!(
+        page.text.contains("Thank everybody") && page.text.contains("Say thank you to {actor}.")
+    );
+    let mended =
+        fields.map(|(name, value)| if name == "c1_field" { (name, "") } else { (name, value) });
+    let made = owner.form("/w/marlow-cargo/routines", &mended).await;
+    assert_eq!(made.status, StatusCode::SEE_OTHER, "{}", made.text);
+    let shown = owner.get(made.location().expect("its page")).await;
+    assert!(shown.text.contains("When a task is created"), "{}", shown.text);
+    let edit = format!("{}/edit", made.location().expect("its page"));
+    assert!(owner.get(&edit).await.text.contains("Say thank you to {actor}."));
+    let preview = "/w/marlow-cargo/routines/preview?when=schedule&cadence_type=weekdays";
+    assert!(owner.get(preview).await.text.contains("Weekdays at 9:00"));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_agent_makes_is_its_own_and_waits_for_a_person() {
+    let office = Office::open().await;
+    let (ada, otto) = (office.agent("Ada").await, office.agent("Otto").await);
+    let api = office.hq.api().await;
+    let daily =
+        ScheduleFields { cadence_type: Some(CadenceKind::Daily), ..ScheduleFields::default() };
+    let wish = Wish { name: "My look".into(), schedule: Some(daily), ..Wish::default() };
+    let by = |agent: AgentId| {
+        let run = RunId::from_bytes([9; 16]);
+        (Actor::Agent { agent, run }, Cause::Step(run, 1))
+    };
+    let (ws, as_ada, as_otto) = (office.ws(), by(ada.id), by(otto.id));
+    let (ada, own) = (ada.id, wish.clone());
+    let saved = ws.write(&as_ada, move |tx| routines::save(tx, None, ada, &own)).await;
+    let routine = saved.expect("its own");
+    assert!(routine.asks && !routine.is_on());
+    let id = routine.id;
+    let refused = [
+        ws.write(&as_otto, move |tx| routines::save(tx, None, ada, &wish).map(drop)).await,
+        ws.write(&as_otto, move |tx| routines::delete(tx, id)).await,
+        ws.write(&as_ada, move |tx| routines::approve(tx, id).map(drop)).await,
+    ];
+    for one in refused {
+        assert!(matches!(one, Err(RoutineError::NotOwned)), "{one:?}");
+    }
+
+    let path = format!("/api/v1/routines/{id}");
+    let waits = api.get(&path).await.json();
+    assert_eq!((&waits["state"], &waits["next_at"]), (&json!("waiting"), &Value::Null));
+    let page = office.hq.owner().get("/w/marlow-cargo/routines").await;
+    assert!(page.text.contains("Let it begin"), "a person sees it");
+    let approved = api.post(&format!("{path}/approve"), &json!({})).await.json();
+    assert_eq!(approved["state"], "ready");
+    assert!(approved["next_at"].is_string());
+    let kept = ws.read(|snap| snap.get::<Routine>(id)).expect("a read");
+    assert!(kept.expect("the routine").is_on());
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_or_all_stand_still_and_one_runs_by_hand() {
+    let office = Office::open().await;
+    office.agent("Ada").await;
+    let api = office.hq.api().await;
+    let path = made(&api, &half_hourly("Look")).await;
+    let paused = api.post(&format!("{path}/pause"), &json!({})).await.json();
+    assert_eq!((&paused["state"], &paused["next_at"]), (&json!("paused"), &Value::Null));
+    api.post(&format!("{path}/resume"), &json!({})).await;
+    let rules = api.json("PATCH", "/api/v1/routines/rules", &json!({ "paused": true })).await;
+    assert_eq!(rules.status, StatusCode::OK, "{}", rules.text);
+    assert_eq!(api.get(&path).await.json()["next_at"], Value::Null);
+    office.hq.advance(45 * MINUTE).await;
+    api.json("PATCH", "/api/v1/routines/rules", &json!({ "paused": false })).await;
+    let goes_on = api.get(&path).await.json();
+    assert_eq!(goes_on["next_at"], "2026-11-20T13:00:00Z", "what passed is not made up for");
+    assert_eq!(goes_on["runs"], 0);
+
+    // One that makes a task needs no model.
+    let mut body = half_hourly("Make it");
+    body["task"] = json!({ "title": "Water the plants", "unassigned": true, "due_days": 1 });
+    let path = made(&api, &body).await;
+    let fired = api.post(&format!("{path}/run"), &json!({})).await;
+    assert_eq!(fired.status, StatusCode::OK, "{}", fired.text);
+    let fired = fired.json();
+    assert_eq!((&fired["by"], &fired["task"]), (&json!("manual"), &json!("MC-1")));
+    let task = api.get("/api/v1/tasks/MC-1").await.json();
+    assert_eq!(task["title"], "Water the plants");
+    let gone = api.call("DELETE", &path).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.text);
+    assert_eq!(api.get("/api/v1/tasks/MC-1").await.status, StatusCode::OK, "what it began stays");
+    office.hq.finish().await;
+}
