@@ -8,6 +8,7 @@ use super::queries::error::TaskError;
 use super::queries::filter::Asker;
 use super::queries::labels::Asked;
 use super::queries::{self, brief, due, list};
+use super::rules::templates::Spawn;
 use super::rules::{self, NewTask, TaskPatch};
 use crate::features::streams::model::Stream;
 use crate::kernel::filter::Query;
@@ -144,7 +145,10 @@ pub struct TaskCreate;
 /// Arguments of `task_create`.
 #[derive(Deserialize, JsonSchema)]
 pub struct CreateArgs {
+    #[serde(default)]
     title: String,
+    /// in place of a title: makes all tasks of this template
+    template: Option<String>,
     /// Markdown
     description: Option<String>,
     priority: Option<Priority>,
@@ -159,6 +163,14 @@ pub struct CreateArgs {
     stream: Option<String>,
     /// YYYY-MM-DD
     start: Option<String>,
+}
+
+/// What a template was made into.
+#[derive(Serialize)]
+struct Made {
+    tasks: Vec<brief::Line>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 impl WriteTool for TaskCreate {
@@ -184,6 +196,15 @@ impl WriteTool for TaskCreate {
             Some(text) => queries::stream(tx, text)?,
             None => own_stream(cx, tx)?,
         };
+        if let Some(text) = args.template.as_deref() {
+            let template = queries::templates::resolve(tx, text)?.id;
+            let how = Spawn { stream, parent, ..Spawn::default() };
+            let made = rules::templates::spawn(tx, template, &how)?;
+            let lines =
+                made.tasks.iter().map(|id| Ok::<_, TaskError>(names.line(&queries::get(tx, *id)?)));
+            let tasks = lines.collect::<Result<_, TaskError>>()?;
+            return Ok(ToolOutput::of(&Made { tasks, warnings: made.warnings }));
+        }
         let new = NewTask {
             description: args.description.unwrap_or_default(),
             priority: args.priority.unwrap_or(Priority::Medium),

@@ -69,7 +69,7 @@ async fn reopen(
     let zone = due::zone(&who.zone);
     let reopened = once.run(move |tx: &mut WriteTx<'_>| {
         let at = due_at(&body.due_at, &zone, tx.now())?;
-        rules::reopen(tx, id, at, body.due_at.contains('T')).map(|_| ())
+        rules::reopen(tx, id, at, due::has_time(&body.due_at)).map(|_| ())
     });
     ws.write(&who, reopened).await?;
     tagged(&ws, id)

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::Ws;
 use crate::features::tasks::model::series::Series;
+use crate::features::tasks::queries;
 use crate::features::tasks::queries::brief::Names;
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::json::{TaskView, given};
@@ -125,6 +126,8 @@ struct NewBody {
     priority: Option<Priority>,
     /// `me`, an agent's slug, a person's handle, or an id.
     assignee: Option<String>,
+    /// The name or id of a stream.
+    stream: Option<String>,
     /// In place of the agent's.
     model: Option<String>,
     /// In place of the agent's.
@@ -153,6 +156,10 @@ struct ChangeBody {
     #[serde(default, deserialize_with = "given")]
     #[schemars(with = "Option<String>")]
     assignee: Option<Option<String>>,
+    /// The name or id of a stream; `null` takes it away.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<String>")]
+    stream: Option<Option<String>>,
     /// `null` for the agent's.
     #[serde(default, deserialize_with = "given")]
     #[schemars(with = "Option<String>")]
@@ -202,7 +209,7 @@ async fn create(
             description: body.description,
             priority: body.priority.unwrap_or(Priority::Medium),
             assignee,
-            stream: None,
+            stream: queries::stream(tx, body.stream.as_deref().unwrap_or_default())?,
             model: body.model,
             thinking: body.thinking,
             labels: body.labels,
@@ -273,6 +280,10 @@ fn patch(tx: &WriteTx<'_>, body: ChangeBody, me: Assignee) -> Result<SeriesPatch
         Some(text) => Some(names.people.find(text.as_deref().unwrap_or("none"), me)?),
         None => None,
     };
+    let stream = match body.stream {
+        Some(text) => Some(queries::stream(tx, text.as_deref().unwrap_or_default())?),
+        None => None,
+    };
     let when = body.schedule.as_ref().map(|fields| schedule(fields, &names, tx.now()));
     let ends_on = match body.ends_on {
         Some(Some(text)) => Some(Some(day(&text)?)),
@@ -284,7 +295,7 @@ fn patch(tx: &WriteTx<'_>, body: ChangeBody, me: Assignee) -> Result<SeriesPatch
         description: body.description,
         priority: body.priority,
         assignee,
-        stream: None,
+        stream,
         model: body.model,
         thinking: body.thinking,
         labels: body.labels,
@@ -324,7 +335,7 @@ async fn spawn(
     let made = once.run(move |tx| rules::spawn_now(tx, id).map(|task| task.id));
     let task = ws.write(&who, made).await?;
     let view = ws.read(|snap| {
-        let task = crate::features::tasks::queries::get(snap, task)?;
+        let task = queries::get(snap, task)?;
         TaskView::of(snap, &Names::read(snap)?, task)
     })?;
     Ok((StatusCode::CREATED, Json(view)))

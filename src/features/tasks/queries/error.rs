@@ -11,8 +11,8 @@ pub enum TaskError {
     #[error("there is no task \"{0}\"; use a number such as {1}-1 from the list of tasks")]
     NotFound(String, String),
     /// No such template.
-    #[error("there is no task template \"{0}\"; look at the list of templates")]
-    NoTemplate(String),
+    #[error("there is no task template \"{0}\"; {1}")]
+    NoTemplate(String, String),
     /// No such series.
     #[error("there is no such series; look at the list of recurring tasks")]
     NoSeries,
@@ -99,7 +99,7 @@ impl Problem for TaskError {
     fn code(&self) -> &'static str {
         match self {
             Self::NotFound(..) => "task_not_found",
-            Self::NoTemplate(_) => "template_not_found",
+            Self::NoTemplate(..) => "template_not_found",
             Self::NoSeries => "series_not_found",
             Self::Archived(_) => "task_archived",
             Self::Invalid(_) => "invalid",
@@ -127,7 +127,7 @@ impl Problem for TaskError {
         match self {
             Self::NotFound(..)
             | Self::NoSeries
-            | Self::NoTemplate(_)
+            | Self::NoTemplate(..)
             | Self::NoLabel(_)
             | Self::NoRelation => ProblemKind::NotFound,
             Self::Archived(_)

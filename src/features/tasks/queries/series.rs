@@ -9,7 +9,7 @@ use super::json::WhoView;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::model::series::{BY_NEXT, Occurrence, SPAWNED, Series};
 use crate::kernel::{
-    MissedPolicy, Priority, ScheduleFields, SeriesId, TaskStatus, Thinking, Timestamp,
+    MissedPolicy, Priority, ScheduleFields, SeriesId, StreamId, TaskStatus, Thinking, Timestamp,
 };
 use crate::store::{Hit, KeyBuf, Range, Read, ReadExt as _, StoreError};
 
@@ -149,6 +149,8 @@ pub struct SeriesView {
     description: String,
     priority: Priority,
     assignee: Option<WhoView>,
+    /// The id of its stream.
+    stream: Option<StreamId>,
     model: Option<String>,
     thinking: Option<Thinking>,
     labels: Vec<String>,
@@ -192,6 +194,7 @@ impl SeriesView {
             description: series.description,
             priority: series.priority,
             assignee: series.assignee.map(|who| WhoView::of(names, who)),
+            stream: series.stream,
             model: series.model,
             thinking: series.thinking,
             labels: series.labels,

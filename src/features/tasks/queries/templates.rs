@@ -15,7 +15,10 @@ use crate::store::{KeyBuf, Range, Read, ReadExt as _, StoreError};
 /// # Errors
 /// When there is none.
 pub fn get_rev(read: &dyn Read, id: TemplateId) -> Result<(Template, u64), TaskError> {
-    read.get_rev::<Template>(id)?.ok_or_else(|| TaskError::NoTemplate(id.to_string()))
+    match read.get_rev::<Template>(id)? {
+        Some(found) => Ok(found),
+        None => Err(unknown(read, &id.to_string())?),
+    }
 }
 
 /// A template by its name in any case, or by its id.
@@ -28,7 +31,19 @@ pub fn resolve(read: &dyn Read, text: &str) -> Result<Template, TaskError> {
         Ok(id) => read.get::<Template>(id)?,
         Err(_) => called(read, text)?,
     };
-    found.ok_or_else(|| TaskError::NoTemplate(text.chars().take(60).collect()))
+    match found {
+        Some(template) => Ok(template),
+        None => Err(unknown(read, text)?),
+    }
+}
+
+fn unknown(read: &dyn Read, text: &str) -> Result<TaskError, StoreError> {
+    let names: Vec<String> = all(read)?.into_iter().take(8).map(|one| one.name).collect();
+    let hint = match names.is_empty() {
+        true => "there is none yet".to_owned(),
+        false => format!("there are: {}", names.join(", ")),
+    };
+    Ok(TaskError::NoTemplate(text.chars().take(60).collect(), hint))
 }
 
 /// A template by its name in any case.

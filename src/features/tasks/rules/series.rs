@@ -4,11 +4,12 @@
 use jiff::Timestamp;
 use jiff::civil::{Date, Time};
 
-use super::{NewTask, title};
+use super::{NewTask, labels, title};
 use crate::features::agents::model::Agent;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::model::series::{Going, Occurrence, Series};
 use crate::features::tasks::queries::error::TaskError;
+use crate::features::tasks::queries::labels::Asked;
 use crate::features::tasks::queries::{self, checks, overdue, series as reads};
 use crate::kernel::cadence::{day_number, instant, midnight};
 use crate::kernel::{
@@ -317,6 +318,15 @@ fn make(
         ..NewTask::titled(series.title.clone())
     };
     let task = super::create(tx, new)?;
+    if !series.labels.is_empty() {
+        let asked = Asked::Exactly(series.labels.clone());
+        // What cannot be a label any more keeps no task from being made.
+        match tx.attempt(|tx| labels::ask(tx, task.id, asked)) {
+            Ok(_) => {}
+            Err(TaskError::Store(error)) => return Err(error.into()),
+            Err(error) => tracing::warn!(series = %series.id, %error, "its labels were left out"),
+        }
+    }
     let row = Occurrence { series: series.id, at, task: Some(task.id), skipped, made_at: tx.now() };
     tx.put(&row)?;
     Ok(task)
