@@ -314,13 +314,13 @@ async fn a_conversation_or_a_message_may_ask_to_be_answered_sooner() {
     let on = told(command(&hq, "/fast auto").await);
     assert!(on.contains("in the first minute of each run"), "{on}");
     assert!(on.contains("There is no such way where `mock` is"), "{on}");
-    let sessions = api.get("/api/v1/agents/ada/sessions").await.json();
-    assert_eq!(sessions["items"][0]["fast"], "auto", "{sessions}");
     // In front of a message it holds for that one.
     let said = command(&hq, "/fast on How far is it?").await;
     assert!(said["said"]["run"].is_string(), "{said}");
     assert_eq!(api.post(SAY, &json!({ "text": "And back?", "fast": "off" })).await.status, 201);
     hq.settle().await;
+    let sessions = api.get("/api/v1/agents/ada/sessions").await.json();
+    assert_eq!(sessions["items"][0]["fast"], "auto", "{sessions}");
     let kept: Vec<_> =
         all::<Input>(&hq).into_iter().map(|input| (input.text, input.fast)).collect();
     let fast = |text: &str| kept.iter().find(|(said, _)| said == text).expect("said").1;
