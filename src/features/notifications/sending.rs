@@ -9,6 +9,8 @@ use futures_util::stream;
 use jiff::SignedDuration;
 
 use crate::app::Ws;
+use crate::features::users::queries as users;
+use crate::features::workspace::queries as workspace;
 use crate::kernel::{Actor, Cause, Part, Timestamp};
 use crate::store::{Lane, StoreError, WriteTx};
 
@@ -96,6 +98,12 @@ async fn deliver(ws: &Ws, delivery: Delivery) -> Result<(), StoreError> {
     let key = (delivery.member, (delivery.out, delivery.row));
     if !write(ws, move |tx| rules::claim(tx, key)).await? {
         return Ok(());
+    }
+    // Who left, or whose account was closed since, is told nothing.
+    let member = delivery.member;
+    let here = ws.read(|snap| workspace::member(snap, member))?.is_some();
+    if !here || ws.app.system.read(|snap| users::disabled(snap))?.contains_key(&member) {
+        return write(ws, move |tx| rules::done(tx, key)).await;
     }
     let sent = match delivery.out {
         Out::Push => push::send(ws, &delivery).await,
