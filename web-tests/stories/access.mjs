@@ -31,6 +31,8 @@ const KINDS = [
   '/notifications',
   '/review',
   '/review?changes',
+  '/routines',
+  '/routines/new',
   '/runs',
   '/runs/*',
   '/runs/*/context',

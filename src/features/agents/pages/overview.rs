@@ -13,6 +13,7 @@ use crate::features::connections::model::Connection;
 use crate::features::connections::queries::{PRACTICE, PRACTICE_LABEL};
 use crate::features::inbox::queries as inbox;
 use crate::features::inbox::queries::view::ItemView;
+use crate::features::routines::queries as routines;
 use crate::features::runs::model::{CallStatus, ModelSource, Run};
 use crate::features::runs::queries as runs;
 use crate::features::runs::queries::doing::doing;
@@ -138,6 +139,17 @@ struct View {
     last: Vec<LastRun>,
     runs_href: String,
     history_href: String,
+    routines: Vec<RoutineRow>,
+    new_routine: String,
+}
+
+/// What lets the agent begin by itself.
+struct RoutineRow {
+    name: String,
+    href: String,
+    sentence: String,
+    dot: Dot,
+    next: Option<RelTime>,
 }
 
 #[derive(Template)]
@@ -211,6 +223,27 @@ pub(super) async fn show(
     html::page(&OverviewPage { shell, head, view })
 }
 
+fn routine_rows(
+    ws: &Ws,
+    snap: &Snap<'_>,
+    when: &When,
+    agent: &Agent,
+) -> Result<Vec<RoutineRow>, StoreError> {
+    let paused = routines::rules(snap)?.paused_at.is_some();
+    let mut rows = Vec::new();
+    for routine in routines::of_agent(snap, agent.id)? {
+        let (state, label) = routines::view::standing(&routine, paused);
+        rows.push(RoutineRow {
+            href: ws.url(&format!("routines/{}", routine.id)),
+            sentence: routines::view::sentence(&routine.trigger),
+            dot: Dot::new(state, label),
+            next: routines::clock(snap, routine.id)?.next_at.map(|at| when.at(at)),
+            name: routine.name,
+        });
+    }
+    Ok(rows)
+}
+
 fn view(
     ws: &Ws,
     who: &Person,
@@ -260,6 +293,8 @@ fn view(
             .table("runs")
             .table("inbox")
             .table("tasks")
+            .table("routines")
+            .table("routine_clocks")
             .table("usage"),
         name: agent.name.clone(),
         slug: agent.slug.clone(),
@@ -296,6 +331,8 @@ fn view(
         },
         created: when.at(agent.created_at),
         last: last.iter().map(|run| last_run(ws, snap, run)).collect::<Result<_, _>>()?,
+        routines: routine_rows(ws, snap, when, agent)?,
+        new_routine: ws.url(&format!("routines/new?agent={}", agent.slug)),
         runs_href: format!("{}/runs", head.base),
         history_href: format!("{}/history", head.base),
     })
