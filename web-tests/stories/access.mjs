@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { assertAccessible } from '../lib/axe.mjs';
 import { newContext, PHONE, WIDE } from '../lib/browser.mjs';
 
-const MOST = 100;
+const MOST = 160;
 /** Parts of an address that show something else under the same path. */
 const TURNS = ['edit', 'kind', 'changes', 'session'];
 /** What must have been found and looked at; a page that loses its last link is noticed here. */
@@ -51,6 +51,9 @@ const KINDS = [
   '/settings/profile',
   '/settings/security',
   '/settings/sign-ins',
+  '/settings/task-templates',
+  '/settings/task-templates/*',
+  '/settings/task-templates/new',
   '/settings/tokens',
   '/settings/usage',
   '/settings/usage/budgets',
@@ -59,7 +62,11 @@ const KINDS = [
   '/tasks/*',
   '/tasks/*/comments/*/edit',
   '/tasks/*?edit',
+  '/tasks/from-template',
+  '/tasks/from-template/*',
   '/tasks/new',
+  '/tasks/recurring',
+  '/tasks/recurring/*',
   '/undo',
   '/workspaces',
   '/workspaces/new',
@@ -71,7 +78,8 @@ export function kindOf(path) {
   const name = pathname
     .replace(/^\/w\/[^/]+/, '')
     .replace(/\/history\/(\w+)\/[^/]+/, '/history/$1/*')
-    .replace(/(?<!history)\/(tasks|agents|runs|connections|comments|members)\/(?!new(\/|$))[^/]+/g, '/$1/*');
+    .replace(/(?<!history)\/(tasks|agents|runs|connections|comments|members)\/(?!(new|recurring|from-template)(\/|$))[^/]+/g, '/$1/*')
+    .replace(/\/(recurring|from-template|task-templates)\/(?!new(\/|$))[^/]+/, '/$1/*');
   const turns = TURNS.filter((turn) => searchParams.has(turn));
   if (searchParams.has('path')) return `${name}/*`;
   return turns.length > 0 ? `${name}?${turns.join('&')}` : name;
@@ -86,7 +94,10 @@ async function furnish(page, { server, place, task }) {
   const connected = await send(`${place}/settings/connections`, connection);
   const account = { kind: 'chatgpt', name: 'A subscription', client_id: 'a-program-of-ours' };
   const added = await send(`${place}/settings/connections/accounts`, account);
-  for (const answer of [comment, connected, added]) assert.equal(answer.status(), 303, await answer.text());
+  const series = await send(`${place}/tasks`, { title: 'Each working day', cadence_type: 'weekdays' });
+  const steps = { name: 'Two steps', title_1: 'The first', title_2: 'The second', after_2: '1', role_2: 'ada' };
+  const template = await send(`${place}/settings/task-templates`, steps);
+  for (const answer of [comment, connected, added, series, template]) assert.equal(answer.status(), 303, await answer.text());
 }
 
 /** The pages behind links from `starts`, each kind once, and what was behind links that lead nowhere. */
