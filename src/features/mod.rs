@@ -41,6 +41,7 @@ pub fn routes() -> Routes {
         .merge(jobs::pages::routes())
         .merge(workspace::pages::routes())
         .merge(tasks::routes())
+        .merge(streams::pages::routes())
         .merge(views::pages::routes())
         .merge(comments::routes())
         .merge(deliverables::routes())

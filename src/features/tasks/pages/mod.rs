@@ -4,6 +4,7 @@ mod acts;
 mod buckets;
 mod create;
 mod frame;
+mod labels;
 mod list;
 mod recurring;
 mod repeat;
@@ -31,6 +32,10 @@ pub fn routes() -> Routes {
         .post("/tasks/recurring/{id}", recurring::save.needs(Can::Write))
         .post("/tasks/recurring/{id}/{verb}", recurring::act.needs(Can::Write))
         .merge(templates::routes())
+        .get("/settings/labels", labels::list.needs(Can::Read))
+        .post("/settings/labels", labels::create.needs(Can::Write))
+        .post("/settings/labels/{id}", labels::save.needs(Can::Write))
+        .post("/settings/labels/{id}/delete", labels::delete.needs(Can::Write))
         .get("/tasks/{task}", show::show.needs(Can::Read))
         .post("/tasks/{task}", acts::save.needs(Can::Write))
         .post("/tasks/{task}/{verb}", acts::act.needs(Can::Write))

@@ -104,17 +104,16 @@ pub fn in_stream(
     })
 }
 
-/// How many open tasks each stream has.
+/// The tasks of a stream that are no part of another of its tasks.
 ///
 /// # Errors
 /// When the store fails.
-pub fn open_by_stream(read: &dyn Read) -> Result<HashMap<Option<StreamId>, usize>, StoreError> {
+pub fn tops_in_stream(read: &dyn Read, stream: StreamId) -> Result<Vec<TaskId>, StoreError> {
     columns::with(read, |rows: &[Row]| {
-        let mut counts: HashMap<Option<StreamId>, usize> = HashMap::new();
-        for row in rows.iter().filter(|row| row.status.is_open() && !row.archived) {
-            *counts.entry(row.stream).or_default() += 1;
-        }
-        counts
+        let own = || rows.iter().filter(|row| row.stream == Some(stream));
+        let ids: HashSet<TaskId> = own().map(|row| row.id).collect();
+        let tops = own().filter(|row| row.parent.is_none_or(|parent| !ids.contains(&parent)));
+        tops.map(|row| row.id).collect()
     })
 }
 

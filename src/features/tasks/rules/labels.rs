@@ -6,7 +6,7 @@ use super::super::queries::labels::{self, Asked, MAX_NAME};
 use crate::features::tasks::model::Task;
 use crate::features::tasks::model::label::{Label, TaskLabel};
 use crate::kernel::{Event, FieldError, Hue, LabelId, TaskField, TaskId};
-use crate::store::{ReadExt as _, StoreError, WriteTx};
+use crate::store::{StoreError, WriteTx};
 
 /// The longest description, in characters.
 const MAX_DESCRIPTION: usize = 300;

@@ -197,6 +197,7 @@ fn nav(ws: &Ws, who: &Person, numbers: Numbers) -> Vec<NavGroup> {
     ];
     let work = vec![
         NavItem::new("Tasks", ws.url("tasks"), "tasks").count(numbers.tasks).key("g t"),
+        NavItem::new("Streams", ws.url("streams"), "layers"),
         NavItem::new("Agents", ws.url("agents"), "agent").key("g a"),
         NavItem::new("Runs", ws.url("runs"), "play").key("g u"),
         NavItem::new("Routines", ws.url("routines"), "repeat"),
