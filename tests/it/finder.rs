@@ -134,6 +134,19 @@ async fn a_private_conversation_is_found_by_whose_it_is_alone() {
         let palette = other.get(&format!("{PALETTE}?q=walrusword")).await;
         assert!(!palette.text.contains("grey"), "{}", palette.text);
     }
+
+    // Shared, it is found by all; taken back, by nobody else, from this moment on.
+    let session = said.json()["session"].as_str().expect("a conversation").to_owned();
+    let one = format!("/api/v1/sessions/{session}");
+    let other = hq.another("Otto", Some(Role::Member)).await;
+    let shared = api.json("PATCH", &one, &json!({ "visibility": "workspace" })).await;
+    assert_eq!(shared.status, StatusCode::OK, "{}", shared.text);
+    until(&other, "walruswrod", |found| !titles(found).is_empty()).await;
+    let private = api.json("PATCH", &one, &json!({ "visibility": "private" })).await;
+    assert_eq!(private.status, StatusCode::OK, "{}", private.text);
+    assert_eq!(titles(&ask(&other, "walrusword").await), [""; 0]);
+    until(&other, "walrusword", |found| found["facets"] == json!([])).await;
+    until(&api, "walruswrod", |found| !titles(found).is_empty()).await;
     hq.finish().await;
 }
 
@@ -214,6 +227,14 @@ async fn the_palette_offers_what_one_may_do_and_what_was_opened() {
     assert_eq!(first.first(), Some(&format!("/w/marlow-cargo/tasks/{name}")));
     let people = hq.owner().get(&lines("@")).await;
     assert!(people.text.contains("Ada") && people.text.contains("Mira"), "{}", people.text);
+    let api = hq.api().await;
+    let label = api.post("/api/v1/labels", &json!({ "name": "spring launch" })).await;
+    assert_eq!(label.status, StatusCode::CREATED, "{}", label.text);
+    let body = json!({ "title": "Print flyers", "labels": ["spring launch"] });
+    assert_eq!(api.post("/api/v1/tasks", &body).await.status, StatusCode::CREATED);
+    let labels = hq.owner().get(&lines("%23spring")).await;
+    assert_eq!(labels.texts("[role=option] .nowrap"), ["spring launch"], "{}", labels.text);
+    assert_eq!(titles(&ask(&api, "spring%20flyers").await), ["Print flyers"]);
     let acts = hq.owner().get(&lines("%3Enew")).await;
     assert_eq!(acts.texts("[role=option] mark").len(), 2, "a task and an agent: {}", acts.text);
 
