@@ -1,5 +1,6 @@
 //! `/api/v1/tasks`.
 
+mod bulk;
 mod groups;
 mod overdue;
 mod series;
@@ -57,6 +58,7 @@ pub fn api() -> Routes {
                     .returns::<TaskView>()
             }),
         )
+        .merge(bulk::api())
         .merge(groups::api())
         .merge(series::api())
         .merge(overdue::api())

@@ -1,5 +1,6 @@
 //! All writes to tasks. Any status may follow any other; asking for what already is changes nothing.
 
+pub mod bulk;
 pub mod labels;
 pub mod order;
 pub mod relations;

@@ -206,8 +206,8 @@ proptest! {
         }
         for one in ["today", text.as_str()] {
             // Nothing to compare with: reading must end, and never panic.
-            let all = Days { from: None, to: None };
-            prop_assert!(days(one, date(2026, 11, 20)).is_none_or(|days| days != all));
+            let open = Days { from: None, to: None };
+            prop_assert!(days(one, date(2026, 11, 20)).is_none_or(|days| days != open));
             prop_assert!(numbers(one).is_none_or(|found| !found.contains(f64::NAN)));
         }
     }

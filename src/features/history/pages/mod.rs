@@ -30,6 +30,7 @@ pub fn routes() -> Routes {
         .get("/history/entry/{seq}", entry::show.needs(Can::Read))
         .get("/undo", undo::preview.needs(Can::Write))
         .post("/undo", undo::apply.needs(Can::Write))
+        .post("/undo/entry/{seq}", undo::at_once.needs(Can::Write))
         .post("/undo/files/{id}", undo::files_again.needs(Can::Agents))
 }
 

@@ -1,7 +1,8 @@
 //! The preview of an undo, and the undo.
 
 use askama::Template;
-use axum::http::StatusCode;
+use axum::http::header::REFERER;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -194,6 +195,26 @@ pub(super) async fn apply(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Undoes what was just done, without a preview: the button of the message that told of it.
+pub(super) async fn at_once(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    headers: HeaderMap,
+    Path(seq): Path<u64>,
+) -> Result<Response, PageError> {
+    let wanted = (Wanted::Entry(seq), None);
+    let undone = undo::undo(&ws, &who, wanted, Once::without_key()).await?;
+    let from = headers.get(REFERER).and_then(|from| from.to_str().ok());
+    let path = from
+        .and_then(|from| from.split_once("://"))
+        .and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
+    let back = path.filter(|path| path.starts_with(&ws.url(""))).map(str::to_owned);
+    let back = back.unwrap_or_else(|| ws.url(&format!("history/entry/{}", undone.seq)));
+    Ok(flash::say(&app, Flash { tone: Tone::Ok, text: said(&undone) }, hx.go_to(&back)))
 }
 
 /// What was undone, in a sentence.

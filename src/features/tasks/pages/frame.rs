@@ -1,9 +1,11 @@
 //! What stands around every layout of tasks: views, the box of the query, chips, menus.
 
+use jiff::ToSpan as _;
 use serde::Serialize;
 
 use super::state::{Asked, State, WHOLE};
 use crate::app::Ws;
+use crate::features::tasks::queries::due;
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::filter::{Asker, Understood};
 use crate::features::tasks::queries::grouping::GroupBy;
@@ -104,6 +106,54 @@ pub struct Frame {
     pub saved: Option<Saved>,
     /// Whether something is changed that is not saved.
     pub changed: bool,
+    /// Where a change of several tasks is sent.
+    pub bulk_url: String,
+    /// What it can be.
+    pub bulk: BulkBar,
+}
+
+/// What several tasks at once can get.
+pub struct BulkBar {
+    /// Words and labels of statuses.
+    pub statuses: Vec<(&'static str, &'static str)>,
+    /// Who can get them.
+    pub assignees: Vec<Choice>,
+    /// Words and labels of priorities.
+    pub priorities: Vec<(&'static str, &'static str)>,
+    /// Dates as they are sent, and in words.
+    pub dues: Vec<(String, String)>,
+    /// Names of streams, as they are sent and in words.
+    pub streams: Vec<(String, String)>,
+    /// Names of labels.
+    pub labels: Vec<String>,
+}
+
+impl BulkBar {
+    fn new(scene: &Scene, read: &dyn Read) -> Result<Self, TaskError> {
+        let none = |label: &str| ("none".to_owned(), label.to_owned());
+        let today = due::day(scene.today.now, &scene.today.zone);
+        let day = |days: i64, label: &str| {
+            let day = today.checked_add(days.days()).unwrap_or(today);
+            (day.to_string(), label.to_owned())
+        };
+        let names = |key: &str| asker(scene, read).names(key);
+        let mut streams = names("stream")?;
+        if !streams.is_empty() {
+            streams.push(none("No stream"));
+        }
+        let mut assignees = scene.people.choices(None, scene.me);
+        if let Some(nobody) = assignees.first_mut() {
+            "none".clone_into(&mut nobody.value);
+        }
+        Ok(Self {
+            statuses: TaskStatus::ALL.iter().map(|one| (one.word(), one.label())).collect(),
+            assignees,
+            priorities: Priority::ALL.iter().rev().map(|p| (p.word(), p.label())).collect(),
+            dues: vec![day(0, "Today"), day(1, "Tomorrow"), day(7, "In a week"), none("No date")],
+            streams,
+            labels: names("label")?.into_iter().map(|(name, _)| name).collect(),
+        })
+    }
 }
 
 /// A saved view, for its forms.
@@ -217,6 +267,8 @@ impl Frame {
                 shared: state.view.shared,
             }),
             changed: state.is_changed(),
+            bulk_url: ws.url("tasks/bulk"),
+            bulk: BulkBar::new(scene, read)?,
         })
     }
 }
@@ -233,7 +285,7 @@ fn layouts(ws: &Ws, state: &State) -> Vec<Tab> {
     let now = state.layout();
     let mut tabs: Vec<Tab> = Layout::ALL
         .iter()
-        .filter(|(one, ..)| *one == Layout::List)
+        .filter(|(one, ..)| matches!(one, Layout::List | Layout::Board))
         .map(|(one, word, label, icon)| {
             // Each layout has an order of its own unless one was chosen.
             let look = Look { layout: (*word).to_owned(), ..state.look.clone() };

@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::response::Response;
 
+use super::board;
 use super::buckets::{self, Head, Heads};
 use super::frame::{self, Frame};
 use super::rows::{Dresser, Row};
@@ -11,7 +12,7 @@ use crate::app::Ws;
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::grouping::{self, GroupBy};
 use crate::features::tasks::queries::list::{self, Cut, Filter};
-use crate::features::tasks::queries::looks::Columns;
+use crate::features::tasks::queries::looks::{Columns, Layout};
 use crate::features::tasks::queries::scene::Scene;
 use crate::kernel::filter::Term;
 use crate::store::Read;
@@ -82,6 +83,10 @@ pub async fn list(
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
     let state = ws.read(|snap| frame::state(snap, who.account, &asked))?;
+    match state.layout() {
+        Layout::Board => return board::show((&ws, &who), &hx, shell, &state),
+        Layout::List | Layout::Calendar | Layout::Timeline => {}
+    }
     if !asked.after.is_empty() && hx.is_partial() {
         return more(&ws, &who, &asked, &state);
     }

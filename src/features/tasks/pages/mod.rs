@@ -1,11 +1,13 @@
 //! Pages of tasks: the list, the form for a new one, the page of one.
 
 mod acts;
+mod board;
 mod buckets;
 mod create;
 mod frame;
 mod labels;
 mod list;
+mod moves;
 mod recurring;
 mod repeat;
 mod rows;
@@ -24,6 +26,8 @@ pub fn routes() -> Routes {
     Routes::new()
         .get("/tasks", list::list.needs(Can::Read))
         .get("/tasks/complete", frame::complete.needs(Can::Read))
+        .post("/tasks/bulk", moves::many.needs(Can::Write))
+        .post("/tasks/{task}/move", moves::one.needs(Can::Write))
         .get("/tasks/new", create::form.needs(Can::Write))
         .post("/tasks", create::create.needs(Can::Write))
         .get("/tasks/recurring", recurring::list.needs(Can::Read))

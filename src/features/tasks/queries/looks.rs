@@ -161,9 +161,11 @@ const USUAL: usize = 8;
 pub struct Columns(Vec<&'static str>);
 
 impl Columns {
-    /// Those of a text with commas; the usual ones when it is empty, none of which it knows nothing.
+    /// Those of a text with commas; the usual ones when it names none.
     #[must_use]
     pub fn of(text: &str) -> Self {
+        let known = |word: &str| word == "title" || COLUMNS.iter().any(|(one, _)| *one == word);
+        let text = if text.split(',').any(|one| known(one.trim())) { text } else { "" };
         let shown = |n: usize, word: &str| match text {
             "" => n < USUAL,
             text => text.split(',').any(|one| one.trim() == word),

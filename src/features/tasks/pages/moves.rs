@@ -1,0 +1,156 @@
+//! Changes by hand to one task that is dragged, or to many that are chosen.
+
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+
+use super::create::word;
+use crate::app::{App, Ws};
+use crate::features::tasks::queries::error::TaskError;
+use crate::features::tasks::queries::scene::Scene;
+use crate::features::tasks::queries::{self, due};
+use crate::features::tasks::rules::bulk::{self, Bulk, MOST};
+use crate::features::tasks::rules::order;
+use crate::kernel::{Priority, TaskId, TaskStatus};
+use crate::store::Read;
+use crate::web::error::PageError;
+use crate::web::extract::{Form, Path};
+use crate::web::hx::{Ask, Hx};
+use crate::web::session::Person;
+use crate::web::shell::Flash;
+use crate::web::{flash, format, html};
+
+/// What is to change, under the names of the fields; what is absent stays.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Wish {
+    /// The names of the tasks, with commas.
+    tasks: String,
+    status: Option<String>,
+    priority: Option<String>,
+    assignee: Option<String>,
+    stream: Option<String>,
+    due: Option<String>,
+    start: Option<String>,
+    /// A label that they get.
+    label: Option<String>,
+    /// A label that they lose.
+    unlabel: Option<String>,
+    /// `yes` or `no`.
+    archived: Option<String>,
+    /// The task behind which it comes.
+    after: String,
+    /// The task before which it comes.
+    before: String,
+    /// Sent when a person was asked whether it is to be finished in any case.
+    sure: String,
+    back: String,
+}
+
+impl Wish {
+    fn read(&self, scene: &Scene, read: &dyn Read) -> Result<Bulk, TaskError> {
+        let zone = &scene.today.zone;
+        let now = scene.today.now;
+        let names = |label: &Option<String>| {
+            let label = label.as_deref().map(str::trim).filter(|label| !label.is_empty());
+            label.map(str::to_owned).into_iter().collect()
+        };
+        let status = self.status.as_deref().map(|text| word("status", text, TaskStatus::Todo));
+        let usual = Priority::Medium;
+        let priority = self.priority.as_deref().map(|text| word("priority", text, usual));
+        let assignee = self.assignee.as_deref().map(|text| scene.people.find(text, scene.myself()));
+        Ok(Bulk {
+            status: status.transpose()?,
+            careful: self.sure.is_empty(),
+            priority: priority.transpose()?,
+            assignee: assignee.transpose()?,
+            stream: self.stream.as_deref().map(|text| queries::stream(read, text)).transpose()?,
+            due_at: self.due.as_deref().map(|text| due::parse(text, zone, now)).transpose()?,
+            due_has_time: self.due.as_deref().is_some_and(due::has_time),
+            start_at: self
+                .start
+                .as_deref()
+                .map(|text| due::parse_start(text, zone, now))
+                .transpose()?,
+            add_labels: names(&self.label),
+            remove_labels: names(&self.unlabel),
+            archived: self.archived.as_deref().map(|text| text == "yes"),
+        })
+    }
+}
+
+fn task(read: &dyn Read, name: &str) -> Result<Option<TaskId>, TaskError> {
+    match name.trim() {
+        "" => Ok(None),
+        name => Ok(Some(queries::resolve(read, name)?.id)),
+    }
+}
+
+/// Moves one task: to another group, to another day, to another place in the order.
+pub async fn one(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(text): Path<String>,
+    Form(wish): Form<Wish>,
+) -> Result<Response, PageError> {
+    let (id, bulk, after, before) = ws.read(|snap| {
+        let scene = Scene::new(&ws, &who, snap)?;
+        let id = queries::resolve(snap, &text)?.id;
+        let (after, before) = (task(snap, &wish.after)?, task(snap, &wish.before)?);
+        Ok::<_, TaskError>((id, wish.read(&scene, snap)?, after, before))
+    })?;
+    let moved = ws.write(&who, move |tx| {
+        bulk::apply(tx, &[id], &bulk)?;
+        if after.is_some() || before.is_some() {
+            order::place(tx, id, after, before)?;
+        }
+        queries::get(tx, id)
+    });
+    let task = moved.await?;
+    if hx.is_partial() {
+        return Ok((Ask::new().reswap("none").changed("tasks", task.id), "").into_response());
+    }
+    let name = ws.read(|snap| queries::name(snap, task.number))?;
+    let at = if wish.back.starts_with(&ws.url("tasks")) { wish.back } else { ws.url("tasks") };
+    Ok(flash::say(&app, Flash::ok(format!("Moved {name}")), hx.go_to(&at)))
+}
+
+/// Changes many tasks at once, as one piece of work.
+pub async fn many(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(wish): Form<Wish>,
+) -> Result<Response, PageError> {
+    let (ids, bulk) = ws.read(|snap| {
+        let scene = Scene::new(&ws, &who, snap)?;
+        let names = wish.tasks.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let mut ids = Vec::new();
+        for name in names.take(MOST + 1) {
+            ids.push(queries::resolve(snap, name)?.id);
+        }
+        // Who finishes many at once has seen them.
+        Ok::<_, TaskError>((ids, Bulk { careful: false, ..wish.read(&scene, snap)? }))
+    })?;
+    let count = ids.len();
+    let entry = ws.write(&who, move |tx| {
+        bulk::apply(tx, &ids, &bulk)?;
+        // ok: when everything was so already, there is nothing to undo.
+        Ok::<_, TaskError>(tx.seq().ok())
+    });
+    let entry = entry.await?;
+    let words = format!("Changed {}", format::count(count as u64, "task", "tasks"));
+    if hx.is_partial() {
+        let ask = Ask::new().reswap("none").event("hq:chosen", serde_json::json!({}));
+        let ask = ask.changed("tasks", "any");
+        let ask = match entry {
+            Some(seq) => ask.toast_with_undo(&words, &ws.url(&format!("undo/entry/{seq}"))),
+            None => ask.toast(crate::web::parts::Tone::Ok, "Nothing was different"),
+        };
+        return Ok((ask, html::answer(axum::http::StatusCode::OK, String::new())).into_response());
+    }
+    let at = if wish.back.starts_with(&ws.url("tasks")) { wish.back } else { ws.url("tasks") };
+    Ok(flash::say(&app, Flash::ok(words), hx.go_to(&at)))
+}

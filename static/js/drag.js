@@ -1,0 +1,223 @@
+// Dragging: a card to another column or place, a task to another day. Anything with data-drag can be
+// dragged to anything with data-drop; what changes is sent to its data-move. By pointer (a long press on
+// a touch screen), and by keyboard on the handle: Space lifts, arrows move, Space drops, Escape leaves.
+// The page shows the change at once; when HQ refuses, everything goes back.
+import { toast } from "./toast.js";
+
+const threshold = 6;
+const press = 250;
+const edge = 48;
+let held;
+
+const drops = () => [...document.querySelectorAll("[data-drop]")].filter((box) => box.checkVisibility());
+const items = (box) => [...box.querySelectorAll(":scope > [data-drag]")];
+const say = (text) => {
+  const box = document.getElementById("drag-says");
+  if (box) box.textContent = text;
+};
+
+function line() {
+  held.line ??= Object.assign(document.createElement("li"), { className: "drop-line", ariaHidden: "true" });
+  return held.line;
+}
+
+function lift(item) {
+  held = { item, from: item.parentElement, next: item.nextElementSibling };
+  item.setAttribute("data-lifted", "");
+  say(`Lifted ${item.dataset.task}.`);
+}
+
+/** Where in a box a thing lands: before this one, or at the end. */
+function place(box, before) {
+  document.querySelectorAll("[data-over]").forEach((one) => one.removeAttribute("data-over"));
+  held.box = box;
+  held.before = before;
+  if (!box) return held.line?.remove();
+  box.setAttribute("data-over", "");
+  if (box.matches("ul, ol")) box.insertBefore(line(), before ?? box.querySelector(":scope > button, :scope > a"));
+}
+
+function letGo() {
+  held.item.removeAttribute("data-lifted");
+  held.item.style.cssText = "";
+  held.line?.remove();
+  document.querySelectorAll("[data-over]").forEach((one) => one.removeAttribute("data-over"));
+}
+
+function cancel() {
+  letGo();
+  say(`${held.item.dataset.task} stays where it was.`);
+  held = undefined;
+  refresh();
+}
+
+const refresh = () => document.body.dispatchEvent(new CustomEvent("hq:tasks"));
+
+/** Asks whether it is to be done in any case, with the server's words. */
+function ask(item, body, why) {
+  const form = Object.assign(document.createElement("form"), { method: "post", action: item.dataset.move, hidden: true });
+  Object.assign(form.dataset, { confirm: `Finish ${item.dataset.task} all the same?`, confirmText: why, confirmVerb: "Finish" });
+  body.set("sure", "1");
+  body.set("back", location.pathname + location.search);
+  for (const [name, value] of body) form.append(Object.assign(document.createElement("input"), { name, value }));
+  document.body.append(form);
+  form.requestSubmit();
+}
+
+async function send(item, body, back) {
+  try {
+    const headers = { "hx-request": "true", "hx-request-type": "partial", accept: "text/html, application/problem+json" };
+    const answer = await fetch(item.dataset.move, { method: "POST", headers, body });
+    if (answer.ok) return refresh();
+    back();
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const why = (page.querySelector("p") ?? page.body).textContent.trim();
+    if (answer.status === 409 && body.get("status") === "done") ask(item, body, why);
+    else toast({ tone: "danger", text: why || "HQ refused it." });
+  } catch {
+    back();
+    toast({ tone: "danger", text: "Not moved: no connection." });
+  }
+}
+
+function drop() {
+  const { item, from, next, box, before } = held;
+  letGo();
+  held = undefined;
+  const same = box === from && (!("ordered" in box.dataset) || before === next);
+  if (!box || same) return refresh();
+  const body = new URLSearchParams();
+  const { field, value, field2, value2 } = box.dataset;
+  if (field && box !== from) body.set(field, value);
+  if (field2 && box !== from && from.dataset.value2 !== value2) body.set(field2, value2);
+  box.insertBefore(item, before ?? null);
+  if ("ordered" in box.dataset) {
+    const all = items(box);
+    const at = all.indexOf(item);
+    if (all[at - 1]) body.set("after", all[at - 1].dataset.task);
+    if (all[at + 1]) body.set("before", all[at + 1].dataset.task);
+  }
+  if (![...body].length) return refresh();
+  say(`Moved ${item.dataset.task} to ${box.dataset.label}.`);
+  send(item, body, () => from.insertBefore(item, next?.isConnected ? next : null));
+}
+
+/* ── Pointer ── */
+let down;
+
+document.addEventListener("pointerdown", (event) => {
+  const item = event.target.closest?.("[data-drag]");
+  if (!item || event.button !== 0 || event.target.closest("input, [data-end]")) return;
+  down = { item, x: event.clientX, y: event.clientY, touch: event.pointerType === "touch", id: event.pointerId };
+  if (down.touch) down.timer = setTimeout(() => down && begin(down), press);
+});
+
+function begin(at) {
+  const box = at.item.getBoundingClientRect();
+  lift(at.item);
+  at.item.style.cssText = `width:${box.width}px;left:${box.left}px;top:${box.top}px`;
+  held.grab = { x: at.x - box.left, y: at.y - box.top };
+  at.item.setAttribute("data-flying", "");
+}
+
+document.addEventListener("pointermove", (event) => {
+  if (!down) return;
+  const far = Math.hypot(event.clientX - down.x, event.clientY - down.y) > threshold;
+  if (!held && far && down.touch) {
+    clearTimeout(down.timer);
+    down = undefined;
+    return;
+  }
+  if (!held && far) begin(down);
+  if (!held) return;
+  event.preventDefault();
+  const { item, grab } = held;
+  item.style.left = `${event.clientX - grab.x}px`;
+  item.style.top = `${event.clientY - grab.y}px`;
+  const under = document.elementsFromPoint(event.clientX, event.clientY).find((one) => !item.contains(one));
+  const box = under?.closest("[data-drop]") ?? under?.closest("section, td")?.querySelector("[data-drop]");
+  const later = box && items(box).find((one) => one !== item && event.clientY < one.getBoundingClientRect().top + one.offsetHeight / 2);
+  place(box, later);
+  const board = item.closest(".board, main");
+  if (event.clientX > innerWidth - edge) board?.scrollBy(12, 0);
+  else if (event.clientX < edge) board?.scrollBy(-12, 0);
+});
+
+addEventListener("touchmove", (event) => held && event.cancelable && event.preventDefault(), { passive: false });
+
+function up() {
+  clearTimeout(down?.timer);
+  const flew = Boolean(held);
+  held?.item.removeAttribute("data-flying");
+  if (flew) {
+    // The click that ends a drag opens nothing.
+    const swallow = (event) => event.preventDefault();
+    addEventListener("click", swallow, { capture: true, once: true });
+    setTimeout(() => removeEventListener("click", swallow, true));
+    drop();
+  }
+  down = undefined;
+}
+document.addEventListener("pointerup", up);
+document.addEventListener("pointercancel", () => {
+  clearTimeout(down?.timer);
+  down = undefined;
+  held?.item.removeAttribute("data-flying");
+  if (held) cancel();
+});
+document.addEventListener("dragstart", (event) => event.target.closest?.("[data-drag]") && event.preventDefault());
+
+/* ── Keyboard ── */
+function step(key) {
+  const all = drops();
+  const box = held.box ?? held.from;
+  const width = Number(box.closest("[data-grid]")?.dataset.grid ?? 0);
+  const at = all.indexOf(box);
+  const list = items(box).filter((one) => one !== held.item);
+  const now = held.box ? (held.before ? list.indexOf(held.before) : list.length) : list.indexOf(held.next);
+  const go = (to) => all[to] && place(all[to], all[to] === held.from ? held.next : items(all[to])[0]);
+  if (width) go(at + { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -width, ArrowDown: width }[key]);
+  else if (key === "ArrowLeft" || key === "ArrowRight") go(at + (key === "ArrowLeft" ? -1 : 1));
+  else {
+    const last = now < 0 ? list.length : now;
+    const to = Math.min(Math.max(last + (key === "ArrowUp" ? -1 : 1), 0), list.length);
+    place(box, list[to]);
+  }
+  (held.line?.isConnected ? held.line : held.box)?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  if (held.box) say(`${held.box.dataset.label}, place ${items(held.box).filter((one) => one !== held.item).indexOf(held.before) + 1 || "last"}.`);
+}
+
+document.addEventListener(
+  "keydown",
+  (event) => {
+    const grip = event.target.closest?.("[data-grip]");
+    if (held && !held.grab) {
+      const { key } = event;
+      if (key.startsWith("Arrow")) step(key);
+      else if (key === " " || key === "Enter") {
+        const id = held.item.id;
+        drop();
+        setTimeout(() => document.getElementById(id)?.querySelector("[data-grip]")?.focus(), 300);
+      } else if (key === "Escape" || key === "Tab") cancel();
+      else return;
+      event.preventDefault();
+      event.stopPropagation();
+    } else if (grip && event.key === " ") {
+      lift(grip.closest("[data-drag]"));
+      event.preventDefault();
+      event.stopPropagation();
+    } else if (held && event.key === "Escape") {
+      held.item.removeAttribute("data-flying");
+      down = undefined;
+      cancel();
+    }
+  },
+  true,
+);
+// The key's own click on the handle does nothing.
+document.addEventListener("keyup", (event) => event.key === " " && event.target.closest?.("[data-grip]") && event.preventDefault());
+
+// Nothing is drawn anew under a hand.
+document.addEventListener("htmx:before:request", (event) => {
+  if (held && event.target.hasAttribute?.("data-region")) event.preventDefault();
+});

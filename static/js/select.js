@@ -1,0 +1,47 @@
+// Choosing several tasks: a tick in each row, x for the row under the cursor, Shift for all up to here,
+// Escape for none. The bar at the bottom changes all of them as one piece of work.
+const chosen = new Set();
+const ticks = () => [...document.querySelectorAll("input.tick[data-task]")];
+let last;
+
+function show() {
+  const bar = document.getElementById("bulk");
+  if (!bar) return;
+  for (const tick of ticks()) {
+    tick.checked = chosen.has(tick.dataset.task);
+    tick.closest(".row, .tile")?.toggleAttribute("data-chosen", tick.checked);
+  }
+  document.querySelector(".rows")?.toggleAttribute("data-selecting", chosen.size > 0);
+  bar.hidden = !chosen.size;
+  bar.querySelector("b").textContent = `${chosen.size} selected`;
+  bar.elements.tasks.value = [...chosen].join(",");
+}
+
+function none() {
+  chosen.clear();
+  last = undefined;
+  show();
+}
+
+document.addEventListener("click", (event) => {
+  if (event.target.closest?.("[data-choose-none]")) return none();
+  const tick = event.target.closest?.("input.tick[data-task]");
+  if (!tick) return;
+  const all = ticks();
+  const at = all.indexOf(tick);
+  const from = event.shiftKey && last ? all.findIndex((one) => one.dataset.task === last) : at;
+  for (const one of all.slice(Math.min(from, at), Math.max(from, at) + 1)) {
+    chosen[tick.checked ? "add" : "delete"](one.dataset.task);
+  }
+  last = tick.dataset.task;
+  show();
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || !chosen.size || event.defaultPrevented) return;
+  if (document.querySelector("dialog:modal, [popover]:popover-open")) return;
+  none();
+});
+
+document.addEventListener("hq:chosen", none);
+document.addEventListener("htmx:after:swap", () => chosen.size && show());
