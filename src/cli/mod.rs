@@ -16,6 +16,7 @@ mod prices;
 mod progress;
 mod reach;
 mod rollback;
+mod routines;
 mod runs;
 mod serve;
 mod tokens;
@@ -90,6 +91,9 @@ enum Command {
     /// Runs of agents: list, show, follow, stop
     #[command(subcommand)]
     Runs(runs::Command),
+    /// Routines: list, run, pause, resume, what became of them
+    #[command(subcommand)]
+    Routine(routines::Command),
     /// What calls cost: any days, by agent, model, task, source, kind or day
     Usage(money::Usage),
     /// Budgets: list, set, clear, raise
@@ -217,6 +221,9 @@ fn run(common: &Common, command: Command) -> u8 {
         Command::Runs(command) => {
             block_on(async { runs::run(common, &Door::here(&config).await?, command).await })
         }
+        Command::Routine(command) => {
+            block_on(async { routines::run(common, &Door::here(&config).await?, command).await })
+        }
         Command::Usage(flags) => {
             block_on(async { money::usage(common, &Door::here(&config).await?, flags).await })
         }
@@ -283,6 +290,9 @@ fn elsewhere(common: &Common, command: Command, remote: &Remote) -> u8 {
         }
         Command::Runs(command) => {
             block_on(async { runs::run(common, &Door::there(remote), command).await })
+        }
+        Command::Routine(command) => {
+            block_on(async { routines::run(common, &Door::there(remote), command).await })
         }
         Command::Usage(flags) => {
             block_on(async { money::usage(common, &Door::there(remote), flags).await })

@@ -257,6 +257,7 @@ async fn workspaces_are_added_archived_deleted_and_moved_from_the_terminal() {
         (["runs", "list"], "No runs"),
         (["models", "status"], "No connection"),
         (["prices", "list"], "No price"),
+        (["routine", "list"], "No routines yet"),
     ] {
         let said = hq(data, &[&list[..], &["--workspace", "northwind"]].concat());
         let said = String::from_utf8_lossy(&said.stdout).into_owned();
