@@ -116,3 +116,66 @@ async fn tasks_are_tied_to_each_other_and_put_in_order() {
     assert_eq!(code(&nobody), (StatusCode::CONFLICT, "nobody_begins".into()));
     hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_groups_and_ties_tasks_on_their_pages() {
+    let hq = TestHq::start().await;
+    let mira = hq.owner();
+    let base = "/w/marlow-cargo";
+    let new = [("name", "Launch"), ("goal", "Sell **200**"), ("lead", "me"), ("colour", "c6")];
+    let made = mira.form(&format!("{base}/streams"), &new).await;
+    let stream = made.location().expect("the stream's page").to_owned();
+    let page = mira.get(&stream).await;
+    assert_eq!(page.text_of(".record-title"), "Launch");
+    assert!(page.text.contains("<strong>200</strong>"), "{}", page.text);
+    let again = mira.form(&format!("{base}/streams"), &[("name", "launch")]).await;
+    assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(again.text.contains("choose another name"));
+    let saved = mira.form(&stream, &[("name", "Launch"), ("target_date", "soon")]).await;
+    assert!(saved.text.contains("This is not a day"), "{}", saved.status);
+
+    let id = stream.rsplit('/').next().expect("an id").to_owned();
+    let fields = [
+        ("title", "One"),
+        ("stream", id.as_str()),
+        ("labels", "bug, idea"),
+        ("start", "2026-11-01"),
+    ];
+    assert!(mira.form(&format!("{base}/tasks"), &fields).await.location().is_some());
+    mira.form(&format!("{base}/tasks"), &[("title", "Two words")]).await;
+    let task = format!("{base}/tasks/MC-1");
+    let page = mira.get(&task).await;
+    let chips = page.texts("#task-props .wrap .chip");
+    assert_eq!(chips, ["bug", "idea"]);
+    assert!(page.text_of("#task-props").contains("Launch"));
+    mira.form(&format!("{task}/labels"), &[("label", "-bug")]).await;
+    mira.form(&format!("{task}/labels"), &[("names", "later, Idea")]).await;
+    let page = mira.get(&task).await;
+    assert_eq!(page.texts("#task-props .wrap .chip"), ["idea", "later"]);
+
+    mira.form(&format!("{task}/tie"), &[("kind", "blocked_by"), ("other", "two words")]).await;
+    let page = mira.get(&task).await;
+    assert!(page.text_of("#task-ties").contains("Waits for 1 task"));
+    assert!(page.text_of("#task-head").contains("This task waits for MC-2"));
+    let list = mira.get(&format!("{base}/tasks")).await;
+    assert!(list.text.contains("Waits for 1 task"));
+    mira.form(&format!("{task}/untie"), &[("kind", "blocked_by"), ("other", "MC-2")]).await;
+    assert!(!mira.get(&task).await.text.contains("Waits for"));
+
+    let settings = format!("{base}/settings/labels");
+    assert_eq!(mira.get(&settings).await.texts("#all-labels .chip"), ["bug", "idea", "later"]);
+    let wrong = mira.form(&settings, &[("name", "Bug")]).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(wrong.text.contains("called \"bug\" already") || wrong.text.contains("&#34;bug&#34;"));
+    let delete = mira.get(&settings).await.attr("#all-labels form", "action");
+    mira.form(&delete, &[]).await;
+    assert_eq!(mira.get(&settings).await.texts("#all-labels .chip"), ["idea", "later"]);
+
+    mira.form(&format!("{stream}/archive"), &[]).await;
+    assert!(mira.get(&stream).await.text.contains("This stream is archived"));
+    let viewer = hq.another("Vera", Some(hq::kernel::Role::Viewer)).await;
+    let looked = viewer.get(&stream).await;
+    assert_eq!(looked.status, StatusCode::OK);
+    assert!(!looked.text.contains("Restore"));
+    hq.finish().await;
+}

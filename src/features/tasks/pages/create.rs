@@ -10,11 +10,12 @@ use super::recurring;
 use super::repeat::{self, Repeat, RepeatView};
 use super::state::Asked;
 use crate::app::{App, Ws};
+use crate::features::streams::queries as streams;
 use crate::features::tasks::queries::error::TaskError;
-use crate::features::tasks::queries::{self, due, scene::Scene};
+use crate::features::tasks::queries::{self, due, labels, scene::Scene};
 use crate::features::tasks::rules::{self, NewTask};
 use crate::kernel::{Priority, Problem as _, ProblemKind, TaskStatus, Thinking};
-use crate::store::Read;
+use crate::store::{Read, WriteTx};
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Query};
 use crate::web::hx::{Ask, Hx};
@@ -36,11 +37,24 @@ pub struct Typed {
     parent: String,
     model: String,
     thinking: String,
+    /// The id or name of a stream.
+    stream: String,
+    /// Names with commas.
+    labels: String,
+    start: String,
     /// Whether and when it repeats.
     #[serde(flatten)]
     pub(super) repeat: Repeat,
     /// Sent by the quick line: the address of the list.
     quick: String,
+}
+
+impl Typed {
+    /// The names of the labels.
+    pub(super) fn label_names(&self) -> Vec<String> {
+        let names = self.labels.split(',').map(str::trim).filter(|name| !name.is_empty());
+        names.map(str::to_owned).collect()
+    }
 }
 
 #[derive(Template)]
@@ -56,6 +70,7 @@ struct NewPage {
     priorities: Vec<Choice>,
     assignees: Vec<Choice>,
     thinkings: Vec<Choice>,
+    streams: Vec<Choice>,
     repeat: RepeatView,
 }
 
@@ -76,8 +91,10 @@ pub async fn form(
 }
 
 fn page(ws: &Ws, who: &Person, shell: Shell, typed: Typed) -> Result<NewPage, PageError> {
-    let (scene, zone) =
-        ws.read(|snap| Ok::<_, TaskError>((Scene::new(ws, who, snap)?, repeat::zone(snap)?)))?;
+    let (scene, zone, streams) = ws.read(|snap| {
+        let streams = stream_choices(snap, &typed.stream)?;
+        Ok::<_, TaskError>((Scene::new(ws, who, snap)?, repeat::zone(snap)?, streams))
+    })?;
     // ok: a name that is not known chooses nobody; sending the form says what is wrong with it.
     let assignee = scene.people.find(&typed.assignee, scene.myself()).ok().flatten();
     let status = typed.status.parse().unwrap_or(TaskStatus::Todo);
@@ -93,11 +110,23 @@ fn page(ws: &Ws, who: &Person, shell: Shell, typed: Typed) -> Result<NewPage, Pa
         priorities: priority_choices(priority),
         assignees: scene.people.choices(assignee, scene.me),
         thinkings: thinking_choices(typed.thinking.parse().ok()),
+        streams,
         wrong: Vec::new(),
         summary: String::new(),
         repeat: typed.repeat.clone().view(ws, &zone, true),
         typed,
     })
+}
+
+/// The streams in use; the one of this name or id is chosen.
+fn stream_choices(read: &dyn Read, now: &str) -> Result<Vec<Choice>, TaskError> {
+    // ok: a stream that is not there chooses none; sending the form says what is wrong with it.
+    let now = queries::stream(read, now).ok().flatten();
+    let mut list = vec![Choice::new("", "No stream", now.is_none())];
+    for stream in streams::in_use(read)? {
+        list.push(Choice::new(stream.id.to_string(), stream.name, now == Some(stream.id)));
+    }
+    Ok(list)
 }
 
 /// The priorities, the most urgent first.
@@ -128,7 +157,18 @@ pub async fn create(
     }
     let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
     let made = match ws.read(|snap| new_task(&scene, snap, &typed)) {
-        Ok(new) => ws.write(&who, move |tx| rules::create(tx, new)).await,
+        Ok(new) => {
+            let names = typed.label_names();
+            let make = move |tx: &mut WriteTx<'_>| {
+                let task = rules::create(tx, new)?;
+                let marked = rules::labels::ask(tx, task.id, labels::Asked::Exactly(names));
+                marked.map_err(|error| match error {
+                    TaskError::Store(_) => error,
+                    other => TaskError::field("labels", other.to_string()),
+                })
+            };
+            ws.write(&who, make).await
+        }
         Err(error) => Err(error),
     };
     let task = match made {
@@ -182,7 +222,15 @@ pub(super) fn new_task(
             }
         },
     };
-    for error in [assignee.as_ref().err(), due_at.as_ref().err()].into_iter().flatten() {
+    let start_at = due::parse_start(&typed.start, &scene.today.zone, scene.today.now);
+    let stream = queries::stream(read, &typed.stream);
+    let errors = [
+        assignee.as_ref().err(),
+        due_at.as_ref().err(),
+        start_at.as_ref().err(),
+        stream.as_ref().err(),
+    ];
+    for error in errors.into_iter().flatten() {
         wrong.extend(error.fields());
     }
     if !wrong.is_empty() {
@@ -194,6 +242,8 @@ pub(super) fn new_task(
         priority: word("priority", &typed.priority, Priority::Medium)?,
         assignee: assignee?,
         due_at: due_at?,
+        start_at: start_at?,
+        stream: stream?,
         parent,
         model: Some(typed.model.clone()),
         thinking: match typed.thinking.as_str() {

@@ -447,7 +447,7 @@ fn new_series(scene: &Scene, read: &dyn Read, typed: &Typed) -> Result<NewSeries
             stream: task.stream,
             model: task.model,
             thinking: task.thinking,
-            labels: Vec::new(),
+            labels: typed.label_names(),
             schedule: wanted.schedule,
             missed: wanted.missed,
             ends_on: wanted.ends_on,
