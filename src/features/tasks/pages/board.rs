@@ -132,7 +132,7 @@ fn view(ws: &Ws, who: &Person, read: &dyn Read, state: &State) -> Result<BoardPa
 
 /// The query without the word that only what is open is asked: a board by status has a column for
 /// what is done.
-fn whole(query: &Query) -> Query {
+pub(super) fn whole(query: &Query) -> Query {
     query.without(&Term::new("is", "open"))
 }
 

@@ -5,6 +5,7 @@ use axum::response::Response;
 
 use super::board;
 use super::buckets::{self, Head, Heads};
+use super::calendar;
 use super::frame::{self, Frame};
 use super::rows::{Dresser, Row};
 use super::state::{Asked, State};
@@ -85,7 +86,8 @@ pub async fn list(
     let state = ws.read(|snap| frame::state(snap, who.account, &asked))?;
     match state.layout() {
         Layout::Board => return board::show((&ws, &who), &hx, shell, &state),
-        Layout::List | Layout::Calendar | Layout::Timeline => {}
+        Layout::Calendar => return calendar::show((&ws, &who), &hx, shell, &state),
+        Layout::List | Layout::Timeline => {}
     }
     if !asked.after.is_empty() && hx.is_partial() {
         return more(&ws, &who, &asked, &state);

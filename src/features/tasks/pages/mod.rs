@@ -3,6 +3,7 @@
 mod acts;
 mod board;
 mod buckets;
+mod calendar;
 mod create;
 mod frame;
 mod labels;

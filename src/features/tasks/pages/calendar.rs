@@ -1,0 +1,225 @@
+//! The calendar: tasks on the days on which they are due, dragged to other days.
+
+use askama::Template;
+use axum::response::Response;
+use jiff::ToSpan as _;
+use jiff::civil::Date;
+
+use super::board::whole;
+use super::frame::{Frame, understand};
+use super::state::State;
+use crate::app::Ws;
+use crate::features::tasks::model::Task;
+use crate::features::tasks::queries::due;
+use crate::features::tasks::queries::error::TaskError;
+use crate::features::tasks::queries::list::{self, Cut, Filter, Sort};
+use crate::features::tasks::queries::looks::Layout;
+use crate::features::tasks::queries::scene::Scene;
+use crate::features::tasks::queries::terms::Dated;
+use crate::features::views::model::Look;
+use crate::kernel::filter::{Days, Term};
+use crate::store::Read;
+use crate::web::error::PageError;
+use crate::web::html;
+use crate::web::hx::Hx;
+use crate::web::live::Live;
+use crate::web::parts::Face;
+use crate::web::session::Person;
+use crate::web::shell::Shell;
+
+/// How many tasks of a month are looked at.
+const MOST: usize = 2_000;
+/// How many of a day are shown.
+const PILLS: usize = 4;
+
+/// A task on its day.
+struct Pill {
+    id: String,
+    name: String,
+    title: String,
+    href: String,
+    /// Its status: word and label.
+    status: (&'static str, &'static str),
+    /// Whether its day has passed and it is open.
+    late: bool,
+    recurring: bool,
+    face: Face,
+    may_write: bool,
+}
+
+struct Day {
+    /// `2026-11-20`.
+    iso: String,
+    /// "20", or "1 Nov".
+    short: String,
+    /// "Friday, 20 November".
+    label: String,
+    today: bool,
+    past: bool,
+    weekend: bool,
+    /// Whether it belongs to another month.
+    out: bool,
+    pills: Vec<Pill>,
+    /// How many more there are, and where.
+    more: usize,
+    more_url: String,
+    add: String,
+}
+
+#[derive(Template)]
+#[template(path = "tasks/calendar.html", blocks = ["month"])]
+struct CalendarPage {
+    shell: Shell,
+    frame: Frame,
+    live: Live,
+    /// "November 2026".
+    month: String,
+    before: String,
+    after: String,
+    now: String,
+    weekdays: Vec<String>,
+    weeks: Vec<Vec<Day>>,
+    /// How many are without a date, and where they are.
+    undated: usize,
+    undated_url: String,
+}
+
+/// The calendar that is asked for.
+pub fn show(
+    (ws, who): (&Ws, &Person),
+    hx: &Hx,
+    shell: Shell,
+    state: &State,
+) -> Result<Response, PageError> {
+    let mut page = ws.read(|snap| view(ws, who, snap, state))?;
+    if hx.is_partial() {
+        return html::fragment(&page.as_month());
+    }
+    page.shell = shell;
+    html::page(&page)
+}
+
+/// The first day of the month that is asked for; this month when it cannot be read.
+fn first_of(text: &str, today: Date) -> Date {
+    let asked = format!("{text}-01").parse::<Date>().ok().filter(|_| text.len() == 7);
+    asked.unwrap_or(today).first_of_month()
+}
+
+fn view(ws: &Ws, who: &Person, read: &dyn Read, state: &State) -> Result<CalendarPage, TaskError> {
+    let scene = Scene::new(ws, who, read)?;
+    let zone = &scene.today.zone;
+    let today = due::day(scene.today.now, zone);
+    let first = first_of(&state.month, today);
+    let start = back(first, i64::from(first.weekday().to_monday_zero_offset()));
+    let last = first.last_of_month();
+    let end = on(last, 7 - i64::from(last.weekday().to_monday_zero_offset()));
+    let understood = understand(&scene, read, &state.query)?;
+    let frame = Frame::new(&scene, read, state, &understood)?;
+    let terms = understand(&scene, read, &whole(&state.query))?.terms;
+    let (from, to) = Days { from: Some(start), to: Some(end) }.span(zone);
+    let filter = Filter::of(terms.between(Dated::Due, from, to));
+    let cut = Cut { after: None, limit: MOST };
+    let tasks = list::page(read, &filter, Sort::Due, &scene.today, &cut)?.items;
+    let mut weeks: Vec<Vec<Day>> = Vec::new();
+    let mut tasks = tasks.into_iter().peekable();
+    let mut day = start;
+    while day < end {
+        let mut own = Vec::new();
+        let is_of = |task: &Task| task.due_at.is_some_and(|at| due::day(at, zone) <= day);
+        while let Some(task) = tasks.next_if(is_of) {
+            own.push(task);
+        }
+        if day.weekday().to_monday_zero_offset() == 0 {
+            weeks.push(Vec::with_capacity(7));
+        }
+        let cell = cell(&scene, state, (day, first, today), own);
+        weeks.last_mut().into_iter().for_each(|week| week.push(cell));
+        day = on(day, 1);
+    }
+    let undated = state.query.with(Term::new("due", "none"));
+    let look = Look { layout: Layout::List.word().to_owned(), ..state.look.clone() };
+    let total = understand(&scene, read, &undated)?.terms;
+    let month =
+        |day: Date| State { month: day.strftime("%Y-%m").to_string(), ..state.clone() }.url(ws);
+    Ok(CalendarPage {
+        shell: Shell::default(),
+        live: Live::new(state.url(ws)).table("tasks").table("inbox"),
+        month: first.strftime("%B %Y").to_string(),
+        before: month(back(first, 1)),
+        after: month(on(last, 1)),
+        now: State { month: String::new(), ..state.clone() }.url(ws),
+        weekdays: (0..7).map(|n| on(start, n).strftime("%a").to_string()).collect(),
+        weeks,
+        undated: list::total(read, &Filter::of(total), &scene.today)?,
+        undated_url: state.url_of(ws, &Look { q: undated.to_string(), ..look }),
+        frame,
+    })
+}
+
+fn on(day: Date, days: i64) -> Date {
+    day.checked_add(days.days()).unwrap_or(Date::MAX)
+}
+
+fn back(day: Date, days: i64) -> Date {
+    day.checked_sub(days.days()).unwrap_or(Date::MIN)
+}
+
+fn cell(
+    scene: &Scene,
+    state: &State,
+    (day, first, today): (Date, Date, Date),
+    mut tasks: Vec<Task>,
+) -> Day {
+    let iso = day.to_string();
+    let more = tasks.len().saturating_sub(PILLS);
+    tasks.truncate(PILLS);
+    let q = whole(&state.query).with(Term::new("due", iso.clone())).to_string();
+    let layout = Layout::List.word().to_owned();
+    let format = if day.day() == 1 { "%-d %b" } else { "%-d" };
+    let add = scene.may_write && today <= day;
+    Day {
+        short: day.strftime(format).to_string(),
+        label: day.strftime("%A, %-d %B").to_string(),
+        today: day == today,
+        past: day < today,
+        weekend: 5 <= day.weekday().to_monday_zero_offset(),
+        out: day.month() != first.month(),
+        pills: tasks.iter().map(|task| pill(scene, task, day < today)).collect(),
+        more,
+        more_url: state.url_of(&scene.ws, &Look { q, layout, ..state.look.clone() }),
+        add: match add {
+            true => scene.ws.url(&format!("tasks/new?due={iso}")),
+            false => String::new(),
+        },
+        iso,
+    }
+}
+
+fn pill(scene: &Scene, task: &Task, past: bool) -> Pill {
+    Pill {
+        id: task.id.to_string(),
+        name: scene.name(task),
+        title: task.title.clone(),
+        href: scene.href(task),
+        status: (task.status.word(), task.status.label()),
+        late: past && task.status.is_open(),
+        recurring: task.series.is_some(),
+        face: scene.people.face_or_nobody(task.assignee),
+        may_write: scene.may_write && task.archived_at.is_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_of;
+    use jiff::civil::date;
+
+    #[test]
+    fn a_month_that_cannot_be_read_is_this_one() {
+        let today = date(2026, 11, 20);
+        assert_eq!(first_of("2027-02", today), date(2027, 2, 1));
+        for odd in ["", "2026-13", "soon", "2026-1", "2026-02-03"] {
+            assert_eq!(first_of(odd, today), date(2026, 11, 1), "{odd}");
+        }
+    }
+}
