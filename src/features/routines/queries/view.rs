@@ -15,6 +15,7 @@ use crate::features::routines::scene::{self, Moment};
 use crate::features::routines::{queries, render};
 use crate::features::runs::model::Run;
 use crate::features::tasks::queries as tasks;
+use crate::kernel::cadence::{Cadence, Schedule};
 use crate::kernel::{Actor, Fate, ItemState, Timestamp};
 use crate::store::{Read, ReadExt, StoreError};
 
@@ -52,10 +53,17 @@ pub fn standing(routine: &Routine, all_paused: bool) -> (&'static str, &'static 
     match routine {
         Routine { asks: true, .. } => ("waiting", "Waits for you"),
         Routine { active: false, stopped: Some(_), .. } => ("error", "Stopped"),
+        Routine { active: false, .. } if is_over(routine) => ("done", "Over"),
         Routine { active: false, .. } => ("paused", "Paused"),
         _ if all_paused => ("paused", "All are paused"),
         _ => ("ready", "Active"),
     }
+}
+
+/// Whether it was for one moment only.
+fn is_over(routine: &Routine) -> bool {
+    let once = |schedule: &Schedule| matches!(schedule.cadence(), Cadence::Once(_));
+    routine.schedule().is_some_and(once)
 }
 
 /// The next instants of a routine that stands as it is.

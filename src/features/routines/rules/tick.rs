@@ -63,7 +63,10 @@ pub fn tick(tx: &mut WriteTx<'_>, limit: usize, late: u32) -> Result<Ticked, Sto
 /// What is due of one routine.
 fn one(tx: &mut WriteTx<'_>, mut clock: Clock, late: &mut u32) -> Result<(), StoreError> {
     let now = tx.now();
-    let Some(routine) = tx.get::<Routine>(clock.routine)? else { return Ok(()) };
+    let Some(routine) = tx.get::<Routine>(clock.routine)? else {
+        tx.delete::<Clock>(clock.routine)?;
+        return Ok(());
+    };
     let stands = queries::rules(tx)?.paused_at.is_some() || !routine.is_on();
     if clock.digest_at().is_some_and(|at| at <= now) {
         if stands {
@@ -90,7 +93,6 @@ fn one(tx: &mut WriteTx<'_>, mut clock: Clock, late: &mut u32) -> Result<(), Sto
 fn finish(tx: &mut WriteTx<'_>, routine: &Routine) -> Result<(), StoreError> {
     let mut over = routine.clone();
     over.active = false;
-    over.stopped = Some("its schedule is over".to_owned());
     over.updated_at = tx.now();
     tx.put(&over)
 }
