@@ -173,6 +173,15 @@ async fn a_person_makes_changes_pauses_and_deletes_a_series_in_the_browser() {
     assert_eq!(gone.location(), Some("/w/marlow-cargo/tasks/recurring"));
     assert_eq!(mira.get(&page).await.status, StatusCode::NOT_FOUND);
     assert_eq!(mira.get(&task).await.status, StatusCode::OK);
+    // A task that is there already begins to repeat: the series takes its place.
+    mira.form("/w/marlow-cargo/tasks", &[("title", "Water the plants")]).await;
+    let again = mira.get("/w/marlow-cargo/tasks/new?replaces=MC-2").await;
+    assert_eq!(again.attr("#f-title", "value"), "Water the plants", "{}", again.text);
+    let fields =
+        [("title", "Water the plants"), ("cadence_type", "weekdays"), ("replaces", "MC-2")];
+    let made = mira.form("/w/marlow-cargo/tasks", &fields).await;
+    assert!(made.location().is_some_and(|to| to.contains("/recurring/")), "{}", made.text);
+    assert!(mira.get("/w/marlow-cargo/tasks/MC-2").await.text.contains("is archived"));
     let preview = "/w/marlow-cargo/tasks/recurring/preview?cadence_type=weekdays";
     assert!(
         mira.get(preview).await.text.contains("Weekdays at 9:00, Europe/Berlin. Next: Mon 23 Nov")

@@ -45,6 +45,8 @@ pub struct Typed {
     /// Whether and when it repeats.
     #[serde(flatten)]
     pub(super) repeat: Repeat,
+    /// The task in whose place it repeats, or empty.
+    pub(super) replaces: String,
     /// Sent by the quick line: the address of the list.
     quick: String,
 }
@@ -85,9 +87,29 @@ pub async fn form(
     ws: Ws,
     who: Person,
     shell: Shell,
-    Query(typed): Query<Typed>,
+    Query(mut typed): Query<Typed>,
 ) -> Result<Response, PageError> {
+    if !typed.replaces.is_empty() {
+        typed = ws.read(|snap| again(&Scene::new(&ws, &who, snap)?, snap, &typed.replaces))?;
+    }
     html::page(&page(&ws, &who, shell, typed)?)
+}
+
+/// A form that makes a task repeat which does not do so yet.
+fn again(scene: &Scene, read: &dyn Read, text: &str) -> Result<Typed, TaskError> {
+    let task = queries::resolve(read, text)?;
+    Ok(Typed {
+        replaces: scene.name(&task),
+        title: task.title,
+        description: task.description,
+        priority: task.priority.word().to_owned(),
+        assignee: task.assignee.map(|who| scene.people.handle(who)).unwrap_or_default(),
+        model: task.model.unwrap_or_default(),
+        thinking: task.thinking.map(|level| level.word().to_owned()).unwrap_or_default(),
+        stream: task.stream.map(|stream| stream.to_string()).unwrap_or_default(),
+        repeat: Repeat::weekdays(),
+        ..Typed::default()
+    })
 }
 
 fn page(ws: &Ws, who: &Person, shell: Shell, typed: Typed) -> Result<NewPage, PageError> {

@@ -11,6 +11,7 @@ use super::repeat::{self, Repeat, RepeatView};
 use crate::app::{App, Ws};
 use crate::features::tasks::model::Task;
 use crate::features::tasks::model::series::{Going, Occurrence, Series};
+use crate::features::tasks::queries;
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::scene::Scene;
 use crate::features::tasks::queries::series::{self as reads, Tally};
@@ -419,7 +420,18 @@ pub(super) async fn create(
 ) -> Result<Response, PageError> {
     let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
     let made = match ws.read(|snap| new_series(&scene, snap, &typed)) {
-        Ok(new) => ws.write(&who, move |tx| rules::create(tx, new)).await,
+        Ok(new) => {
+            let replaces = typed.replaces.clone();
+            ws.write(&who, move |tx| {
+                if !replaces.is_empty() {
+                    // Its turns take its place; it can be restored.
+                    let task = queries::resolve(tx, &replaces)?.id;
+                    crate::features::tasks::rules::archive(tx, task)?;
+                }
+                rules::create(tx, new)
+            })
+            .await
+        }
         Err(error) => Err(error),
     };
     match made {

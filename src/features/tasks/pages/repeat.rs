@@ -139,6 +139,11 @@ impl Repeat {
         }
     }
 
+    /// What is proposed for a task that is to repeat.
+    pub fn weekdays() -> Self {
+        Self { cadence_type: CadenceKind::Weekdays.word().to_owned(), ..Self::default() }
+    }
+
     /// Whether anything repeats.
     pub fn repeats(&self) -> bool {
         !self.cadence_type.is_empty()
