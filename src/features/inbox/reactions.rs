@@ -339,6 +339,14 @@ fn unblocked(tx: &mut WriteTx<'_>, task: TaskId, by: TaskId) -> Result<(), Inbox
     let Some(agent) = task.assignee.and_then(Assignee::agent).filter(|_| is_workable(&task)) else {
         return Ok(());
     };
+    // A run that cleared the way for its own task goes on with it.
+    let own = match tx.by().run() {
+        Some(run) => tx.get::<Run>(run)?.is_some_and(|run| run.task == Some(task.id)),
+        None => false,
+    };
+    if own {
+        return Ok(());
+    }
     let key = tx.get::<Settings>(())?.map_or_else(|| "HQ".to_owned(), |s| s.task_key);
     let state = match (over.archived_at, over.status.is_open()) {
         (Some(_), true) => "archived",

@@ -25,4 +25,5 @@ mod stop; // within a second, whatever the run does
 mod subagents; // parts of the work as runs of their own
 mod talk; // chat: commits, answers, steering, queue
 mod tools; // calls: kinds, errors, outputs, loops
+mod waits; // tasks that wait for others
 mod work; // items: the whole loop, ends, retries, reviews

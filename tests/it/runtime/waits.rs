@@ -1,0 +1,105 @@
+//! Tasks that wait for others: when they are begun, and what an agent is told.
+
+use hq::features::inbox::model::Item;
+use hq::features::streams::rules::{self as streams, NewStream, StreamPatch};
+use hq::features::tasks::model::Task;
+use hq::features::tasks::rules::{self as tasks, NewTask, relations};
+use hq::kernel::{Assignee, ItemKind, Outcome, RelationKind, TaskStatus};
+use serde_json::json;
+
+use crate::support::model::Turn;
+use crate::support::office::Office;
+
+fn done() -> Turn {
+    Turn::call("work_done", json!({ "summary": "Done.", "task_state": "complete" }))
+}
+
+/// A task of Ada's in a stream with a goal, that waits for another.
+async fn scene(office: &Office, whose: Assignee) -> (Task, Task) {
+    office
+        .act(move |tx| -> Result<(Task, Task), hq::features::tasks::queries::error::TaskError> {
+            let stream = streams::create(tx, NewStream::called("Launch")).expect("a stream");
+            let goal = Some("Sell 200 bikes".to_owned());
+            let patch = StreamPatch { goal, ..StreamPatch::default() };
+            streams::update(tx, stream.id, patch).expect("a goal");
+            let first = tasks::create(tx, NewTask::titled("Ask for prices"))?;
+            let new = NewTask { stream: Some(stream.id), ..NewTask::titled("Compare prices") };
+            let task = tasks::create(tx, new)?;
+            relations::relate(tx, task.id, RelationKind::BlockedBy, first.id)?;
+            let task = tasks::assign(tx, task.id, Some(whose))?;
+            Ok((first, task))
+        })
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_is_begun_when_the_last_one_is_done_that_it_waits_for() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let (first, task) = scene(&office, Assignee::Agent(ada.id)).await;
+    office.hq.settle().await;
+    assert!(office.runs_on(task.id).is_empty(), "nothing is begun while it waits");
+
+    office.model.push(done());
+    office.act(move |tx| tasks::set_status(tx, first.id, TaskStatus::Done)).await;
+    let run = office.worked(task.id, 1).await;
+    assert_eq!(run.outcome, Some(Outcome::Done));
+    // The assignment that waited was begun, with one more reason.
+    let item = office.get::<Item>(run.item.expect("an item"));
+    assert_eq!((item.kind, item.reasons.len()), (ItemKind::TaskAssignment, 2));
+    assert_eq!(office.items(ada.id).len(), 1);
+    let said = office.model.requests()[0].body.to_string();
+    assert!(said.contains("Stream: Launch") && said.contains("Sell 200 bikes"), "{said}");
+    assert_eq!(office.get::<Task>(task.id).status, TaskStatus::Done);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_lets_it_begin_before_and_the_agent_is_told_what_it_waits_for() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let (_, task) = scene(&office, Assignee::Agent(ada.id)).await;
+    office.hq.settle().await;
+    office.model.push(done());
+    let api = office.hq.api().await;
+    let begun = api.post("/api/v1/tasks/MC-2/start", &json!({})).await;
+    assert!(begun.status.is_success(), "{}", begun.text);
+    let run = office.worked(task.id, 1).await;
+    assert_eq!(run.outcome, Some(Outcome::Done));
+    let item = office.get::<Item>(run.item.expect("an item"));
+    assert_eq!(item.kind, ItemKind::StartNow);
+    let said = office.model.requests()[0].body.to_string();
+    assert!(said.contains("Waits for: MC-1"), "{said}");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_marks_ties_and_groups_with_its_tools() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.act(|tx| tasks::create(tx, NewTask::titled("The whole"))).await;
+    let new = json!({ "title": "A part", "tags": ["price", "offer"] });
+    office.model.push(Turn::call("task_create", new));
+    let change = json!({
+        "task": "MC-1", "labels": ["+Price"], "blocked_by": ["+MC-2"], "relates_to": "MC-2",
+    });
+    office.model.push(Turn::call("task_update", change));
+    let back = json!({ "task": "MC-1", "labels": ["-price"], "blocked_by": "-MC-2" });
+    office.model.push(Turn::call("task_update", back));
+    office.model.push(Turn::call("task_get", json!({ "task": "MC-1" })));
+    office.model.push(Turn::text("They are marked."));
+    let run = office.say(&ada, "Mark them").await;
+    office.ended(run).await;
+    let results = office.results(run);
+    assert!(results.iter().all(|(_, ok, _)| *ok), "{results:?}");
+    let shown = &results.iter().find(|(name, ..)| name == "task_get").expect("a result").2;
+    assert!(shown.contains("relates_to") && !shown.contains("waits_for"), "{shown}");
+    let all: Vec<Task> = office.all();
+    let labels = office
+        .ws()
+        .read(|snap| hq::features::tasks::queries::labels::of(snap, all[1].id))
+        .expect("a read");
+    let names: Vec<_> = labels.iter().map(|label| label.name.as_str()).collect();
+    assert_eq!(names, ["offer", "price"]);
+    office.hq.finish().await;
+}
