@@ -16,6 +16,7 @@ import "./follow.js";
 import "./query.js";
 import "./select.js";
 import "./drag.js";
+import "./gantt.js";
 import "./news.js";
 import "./push.js";
 import "./time.js";

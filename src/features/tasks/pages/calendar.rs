@@ -99,10 +99,14 @@ pub fn show(
     html::page(&page)
 }
 
-/// The first day of the month that is asked for; this month when it cannot be read.
+/// The first day of the month that is asked for, such as `2026-11`.
+pub(super) fn month_of(text: &str) -> Option<Date> {
+    format!("{text}-01").parse::<Date>().ok().filter(|_| text.len() == 7)
+}
+
+/// The same; this month when it cannot be read.
 fn first_of(text: &str, today: Date) -> Date {
-    let asked = format!("{text}-01").parse::<Date>().ok().filter(|_| text.len() == 7);
-    asked.unwrap_or(today).first_of_month()
+    month_of(text).unwrap_or(today).first_of_month()
 }
 
 fn view(ws: &Ws, who: &Person, read: &dyn Read, state: &State) -> Result<CalendarPage, TaskError> {

@@ -285,7 +285,6 @@ fn layouts(ws: &Ws, state: &State) -> Vec<Tab> {
     let now = state.layout();
     let mut tabs: Vec<Tab> = Layout::ALL
         .iter()
-        .filter(|(one, ..)| *one != Layout::Timeline)
         .map(|(one, word, label, icon)| {
             // Each layout has an order of its own unless one was chosen.
             let look = Look { layout: (*word).to_owned(), ..state.look.clone() };

@@ -7,6 +7,7 @@ use super::board;
 use super::buckets::{self, Head, Heads};
 use super::calendar;
 use super::frame::{self, Frame};
+use super::gantt;
 use super::rows::{Dresser, Row};
 use super::state::{Asked, State};
 use crate::app::Ws;
@@ -87,7 +88,8 @@ pub async fn list(
     match state.layout() {
         Layout::Board => return board::show((&ws, &who), &hx, shell, &state),
         Layout::Calendar => return calendar::show((&ws, &who), &hx, shell, &state),
-        Layout::List | Layout::Timeline => {}
+        Layout::Timeline => return gantt::show((&ws, &who), &hx, shell, &state),
+        Layout::List => {}
     }
     if !asked.after.is_empty() && hx.is_partial() {
         return more(&ws, &who, &asked, &state);

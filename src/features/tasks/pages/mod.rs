@@ -6,6 +6,7 @@ mod buckets;
 mod calendar;
 mod create;
 mod frame;
+mod gantt;
 mod labels;
 mod list;
 mod moves;

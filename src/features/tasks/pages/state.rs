@@ -147,7 +147,8 @@ impl State {
                 all.push((name, now.to_owned()));
             }
         }
-        if !self.month.is_empty() && look.layout == Layout::Calendar.word() {
+        let along = [Layout::Calendar, Layout::Timeline].map(Layout::word);
+        if !self.month.is_empty() && along.contains(&look.layout.as_str()) {
             all.push(("month", self.month.clone()));
         }
         all

@@ -30,7 +30,7 @@ impl Layout {
         (Self::List, "list", "List", "list"),
         (Self::Board, "board", "Board", "board"),
         (Self::Calendar, "calendar", "Calendar", "calendar"),
-        (Self::Timeline, "timeline", "Timeline", "timeline"),
+        (Self::Timeline, "timeline", "Timeline", "chart"),
     ];
 
     /// The layout of a word.

@@ -1,0 +1,275 @@
+//! The timeline: tasks as bars along the days, what waits for what as arrows.
+
+use std::collections::HashMap;
+
+use askama::Template;
+use axum::response::Response;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan as _};
+
+use super::frame::{Frame, understand};
+use super::state::State;
+use crate::app::Ws;
+use crate::features::runs::model::{self as runs, Run};
+use crate::features::tasks::model::Task;
+use crate::features::tasks::queries::due;
+use crate::features::tasks::queries::error::TaskError;
+use crate::features::tasks::queries::list::{self, Cut, Filter};
+use crate::features::tasks::queries::marks;
+use crate::features::tasks::queries::scene::Scene;
+use crate::kernel::TaskId;
+use crate::store::{KeyBuf, Range, Read, ReadExt as _};
+use crate::web::error::PageError;
+use crate::web::html;
+use crate::web::hx::Hx;
+use crate::web::live::Live;
+use crate::web::parts::Face;
+use crate::web::session::Person;
+use crate::web::shell::Shell;
+
+/// How many tasks are shown.
+const MOST: usize = 200;
+/// How many days are shown.
+const DAYS: i32 = 70;
+/// How wide a day is, and how high a line, in units of the picture.
+const DAY: i32 = 16;
+const LINE: i32 = 36;
+/// How high the names of the weeks are.
+const HEAD: i32 = 28;
+
+/// A task along the days.
+struct Bar {
+    id: String,
+    name: String,
+    title: String,
+    href: String,
+    status: (&'static str, &'static str),
+    face: Face,
+    /// Where it begins and how long it is; a bar outside of the picture has no length.
+    x: i32,
+    width: i32,
+    y: i32,
+    /// Whether it has no due date, and so no end.
+    endless: bool,
+    late: bool,
+    /// The days, for what moves them.
+    start: String,
+    due: String,
+    /// The same for people.
+    dates: String,
+    may_write: bool,
+}
+
+/// A week's first day.
+struct Tick {
+    x: i32,
+    label: String,
+}
+
+/// Something that waits for something.
+struct Arrow {
+    path: String,
+    /// Whether what is waited for ends after what waits has begun.
+    late: bool,
+}
+
+#[derive(Template)]
+#[template(path = "tasks/timeline.html", blocks = ["bars"])]
+struct TimelinePage {
+    shell: Shell,
+    frame: Frame,
+    live: Live,
+    month: String,
+    before: String,
+    after: String,
+    now: String,
+    bars: Vec<Bar>,
+    arrows: Vec<Arrow>,
+    ticks: Vec<Tick>,
+    /// Where today is.
+    today: i32,
+    width: i32,
+    height: i32,
+    day: i32,
+    /// How many more there are.
+    more: usize,
+}
+
+/// The timeline that is asked for.
+pub fn show(
+    (ws, who): (&Ws, &Person),
+    hx: &Hx,
+    shell: Shell,
+    state: &State,
+) -> Result<Response, PageError> {
+    let mut page = ws.read(|snap| view(ws, who, snap, state))?;
+    if hx.is_partial() {
+        return html::fragment(&page.as_bars());
+    }
+    page.shell = shell;
+    html::page(&page)
+}
+
+/// The days of a task: from the first to the last one.
+struct Stretch {
+    first: Date,
+    last: Date,
+    endless: bool,
+}
+
+fn stretch(
+    read: &dyn Read,
+    task: &Task,
+    today: Date,
+    zone: &TimeZone,
+) -> Result<Stretch, TaskError> {
+    let day = |at: Timestamp| due::day(at, zone);
+    let began = match task.start_at {
+        Some(at) => at,
+        None => {
+            let range = Range::prefix(KeyBuf::of(&task.id)).limit(1);
+            let first: Vec<Run> = read.scan(runs::RUN_BY_TASK, &range)?;
+            first.first().map_or(task.created_at, |run| run.created_at)
+        }
+    };
+    let ended = task.completed_at.or(task.due_at);
+    let first = day(began);
+    // What is due before it begins is a day long.
+    let last = ended.map_or(today, day).max(first);
+    Ok(Stretch { first, last, endless: ended.is_none() })
+}
+
+fn view(ws: &Ws, who: &Person, read: &dyn Read, state: &State) -> Result<TimelinePage, TaskError> {
+    let scene = Scene::new(ws, who, read)?;
+    let zone = &scene.today.zone;
+    let today = due::day(scene.today.now, zone);
+    let anchor = super::calendar::month_of(&state.month).unwrap_or_else(|| on(today, -14));
+    let start = on(anchor, -i64::from(anchor.weekday().to_monday_zero_offset()));
+    let understood = understand(&scene, read, &state.query)?;
+    let frame = Frame::new(&scene, read, state, &understood)?;
+    let filter = Filter::of(understood.terms);
+    let cut = Cut { after: None, limit: MOST };
+    let tasks = list::page(read, &filter, state.sort(), &scene.today, &cut)?.items;
+    let total = list::total(read, &filter, &scene.today)?;
+    let mut places: HashMap<TaskId, (i32, Stretch)> = HashMap::with_capacity(tasks.len());
+    let mut bars = Vec::with_capacity(tasks.len());
+    let mut y = HEAD;
+    for task in &tasks {
+        let stretch = stretch(read, task, today, zone)?;
+        bars.push(bar(&scene, task, &stretch, (start, today, y)));
+        places.insert(task.id, (y, stretch));
+        y += LINE;
+    }
+    let pairs = marks::waits(read)?.into_iter();
+    let arrows = pairs.filter_map(|(task, other)| {
+        let (to, from) = (places.get(&task)?, places.get(&other)?);
+        arrow(from, to, start)
+    });
+    let arrows = arrows.collect();
+    let month =
+        |day: Date| State { month: day.strftime("%Y-%m").to_string(), ..state.clone() }.url(ws);
+    let middle = on(start, 14);
+    Ok(TimelinePage {
+        shell: Shell::default(),
+        live: Live::new(state.url(ws)).table("tasks").table("runs"),
+        month: format!(
+            "{} to {}",
+            start.strftime("%-d %b"),
+            on(start, i64::from(DAYS) - 1).strftime("%-d %b %Y")
+        ),
+        before: month(on(middle.first_of_month(), -1)),
+        after: month(on(middle.last_of_month(), 1)),
+        now: State { month: String::new(), ..state.clone() }.url(ws),
+        ticks: (0..DAYS / 7)
+            .map(|week| Tick {
+                x: week * 7 * DAY,
+                label: on(start, i64::from(week) * 7).strftime("%-d %b").to_string(),
+            })
+            .collect(),
+        today: x(start, today) + DAY / 2,
+        width: DAYS * DAY,
+        height: y + 8,
+        day: DAY,
+        more: total.saturating_sub(bars.len()),
+        bars,
+        arrows,
+        frame,
+    })
+}
+
+fn on(day: Date, days: i64) -> Date {
+    day.checked_add(days.days()).unwrap_or(day)
+}
+
+/// Where a day begins; what lies far away lies just outside of the picture.
+fn x(start: Date, day: Date) -> i32 {
+    let days = (day - start).get_days();
+    days.clamp(-7, DAYS + 7) * DAY
+}
+
+fn bar(scene: &Scene, task: &Task, at: &Stretch, (start, today, y): (Date, Date, i32)) -> Bar {
+    let left = x(start, at.first).clamp(0, DAYS * DAY);
+    let right = (x(start, at.last) + DAY).clamp(0, DAYS * DAY);
+    let words = |day: Date| day.strftime("%-d %b").to_string();
+    let end = if at.endless { "no due date".to_owned() } else { words(at.last) };
+    Bar {
+        id: task.id.to_string(),
+        name: scene.name(task),
+        title: task.title.clone(),
+        href: scene.href(task),
+        status: (task.status.word(), task.status.label()),
+        face: scene.people.face_or_nobody(task.assignee),
+        x: left,
+        width: right - left,
+        y,
+        endless: at.endless,
+        late: task.status.is_open() && !at.endless && at.last < today,
+        start: at.first.to_string(),
+        due: at.last.to_string(),
+        dates: format!("{} to {end}", words(at.first)),
+        may_write: scene.may_write && task.archived_at.is_none(),
+    }
+}
+
+/// From the end of what is waited for to the start of what waits.
+fn arrow(from: &(i32, Stretch), to: &(i32, Stretch), start: Date) -> Option<Arrow> {
+    let (x1, y1) = (x(start, from.1.last) + DAY, from.0 + LINE / 2);
+    let (x2, y2) = (x(start, to.1.first), to.0 + LINE / 2);
+    let seen = |x: i32| (0..=DAYS * DAY).contains(&x);
+    if !seen(x1) && !seen(x2) {
+        return None;
+    }
+    let late = to.1.first <= from.1.last;
+    let turn = x1 + 6;
+    let path = if x1 + 12 <= x2 {
+        format!("M{x1} {y1}H{turn}V{y2}H{}", x2 - 4)
+    } else {
+        // Around the bar, between the lines.
+        let gap = if y1 < y2 { y2 - LINE / 2 } else { y2 + LINE / 2 };
+        format!("M{x1} {y1}H{turn}V{gap}H{}V{y2}H{}", x2 - 10, x2 - 4)
+    };
+    Some(Arrow { path, late })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DAY, Stretch, arrow, x};
+    use jiff::civil::date;
+
+    #[test]
+    fn a_blocker_that_ends_after_its_follower_begins_is_late() {
+        let start = date(2026, 11, 2);
+        let of = |first: i8, last: i8| Stretch {
+            first: date(2026, 11, first),
+            last: date(2026, 11, last),
+            endless: false,
+        };
+        let early = arrow(&(28, of(3, 5)), &(64, of(9, 12)), start).expect("an arrow");
+        assert!(!early.late && early.path.starts_with(&format!("M{} 46H", 4 * DAY)));
+        let late = arrow(&(28, of(3, 10)), &(64, of(9, 12)), start).expect("an arrow");
+        assert!(late.late);
+        assert_eq!(x(start, date(2026, 11, 3)), DAY);
+        assert!(x(start, date(2020, 1, 1)) < 0, "far away is just outside");
+    }
+}
