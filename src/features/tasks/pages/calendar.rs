@@ -137,7 +137,9 @@ fn view(ws: &Ws, who: &Person, read: &dyn Read, state: &State) -> Result<Calenda
             weeks.push(Vec::with_capacity(7));
         }
         let cell = cell(&scene, state, (day, first, today), own);
-        weeks.last_mut().into_iter().for_each(|week| week.push(cell));
+        if let Some(week) = weeks.last_mut() {
+            week.push(cell);
+        }
         day = on(day, 1);
     }
     let undated = state.query.with(Term::new("due", "none"));

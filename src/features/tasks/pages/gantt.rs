@@ -35,6 +35,8 @@ const DAYS: i32 = 70;
 /// How wide a day is, and how high a line, in units of the picture.
 const DAY: i32 = 16;
 const LINE: i32 = 36;
+/// How wide the handle of an end is.
+const HANDLE: i32 = 7;
 /// How high the names of the weeks are.
 const HEAD: i32 = 28;
 
@@ -49,6 +51,8 @@ struct Bar {
     /// Where it begins and how long it is; a bar outside of the picture has no length.
     x: i32,
     width: i32,
+    /// Where the handle of its end is.
+    end: i32,
     y: i32,
     /// Whether it has no due date, and so no end.
     endless: bool,
@@ -222,6 +226,7 @@ fn bar(scene: &Scene, task: &Task, at: &Stretch, (start, today, y): (Date, Date,
         face: scene.people.face_or_nobody(task.assignee),
         x: left,
         width: right - left,
+        end: right - HANDLE,
         y,
         endless: at.endless,
         late: task.status.is_open() && !at.endless && at.last < today,
