@@ -19,6 +19,7 @@ mod rollback;
 mod routines;
 mod runs;
 mod serve;
+mod tasks;
 mod tokens;
 mod users;
 mod workspaces;
@@ -91,6 +92,9 @@ enum Command {
     /// Runs of agents: list, show, follow, stop
     #[command(subcommand)]
     Runs(runs::Command),
+    /// Tasks: list, show, add, assign, label, done, comment
+    #[command(subcommand)]
+    Task(tasks::Command),
     /// Routines: list, run, pause, resume, what became of them
     #[command(subcommand)]
     Routine(routines::Command),
@@ -221,6 +225,9 @@ fn run(common: &Common, command: Command) -> u8 {
         Command::Runs(command) => {
             block_on(async { runs::run(common, &Door::here(&config).await?, command).await })
         }
+        Command::Task(command) => {
+            block_on(async { tasks::run(common, &Door::here(&config).await?, command).await })
+        }
         Command::Routine(command) => {
             block_on(async { routines::run(common, &Door::here(&config).await?, command).await })
         }
@@ -290,6 +297,9 @@ fn elsewhere(common: &Common, command: Command, remote: &Remote) -> u8 {
         }
         Command::Runs(command) => {
             block_on(async { runs::run(common, &Door::there(remote), command).await })
+        }
+        Command::Task(command) => {
+            block_on(async { tasks::run(common, &Door::there(remote), command).await })
         }
         Command::Routine(command) => {
             block_on(async { routines::run(common, &Door::there(remote), command).await })
