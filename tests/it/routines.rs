@@ -88,6 +88,7 @@ async fn a_routine_wakes_its_agent_at_its_time_once_also_after_a_restart() {
 async fn an_event_fires_with_its_conditions_and_its_words_are_quoted() {
     let office = Office::open().await;
     office.agent("Ada").await;
+    office.model.push(Turn::call("work_done", json!({ "summary": "Thanked." })));
     let api = office.hq.api().await;
     let body = json!({
         "agent": "ada",
