@@ -236,7 +236,12 @@ async fn the_palette_offers_what_one_may_do_and_what_was_opened() {
     assert_eq!(labels.texts("[role=option] .nowrap"), ["spring launch"], "{}", labels.text);
     assert_eq!(titles(&ask(&api, "spring%20flyers").await), ["Print flyers"]);
     let acts = hq.owner().get(&lines("%3Enew")).await;
-    assert_eq!(acts.texts("[role=option] mark").len(), 2, "a task and an agent: {}", acts.text);
+    assert_eq!(
+        acts.texts("[role=option] mark").len(),
+        3,
+        "a task, an agent, a routine: {}",
+        acts.text
+    );
 
     let viewer = hq.another("Vera", Some(Role::Viewer)).await;
     let theirs = viewer.get(&lines("%3E")).await;

@@ -26,7 +26,7 @@ pub fn routes() -> Routes {
         search.needs(Can::Read).doc(|| {
             Doc::new(
                 "What fits some words, best first: tasks, comments, deliverables, files, agents, people, \
-                 streams, labels and what was said in conversations that you may see. All words must fit; \
+                 streams, labels, routines, recurring tasks and what was said in conversations that you may see. All words must fit; \
                  the last one may be a beginning, words of five letters may have a typo, words in \
                  quotation marks stand together",
             )
@@ -56,7 +56,8 @@ struct Asked {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "SearchHit")]
 struct Item {
-    /// `task`, `comment`, `deliverable`, `file`, `agent`, `person`, `message`, `stream` or `label`.
+    /// `task`, `comment`, `deliverable`, `file`, `agent`, `person`, `message`, `stream`, `label`,
+    /// `routine` or `series`.
     #[serde(rename = "type")]
     kind: &'static str,
     /// Its id; of a message the conversation's and its number in it.

@@ -4,10 +4,12 @@ use crate::features::agents::model::AGENTS;
 use crate::features::comments::model::COMMENTS;
 use crate::features::deliverables::model::DELIVERABLES;
 use crate::features::files::model::TASK_FILES;
+use crate::features::routines::model::ROUTINES;
 use crate::features::runs::model::SESSION_EVENTS;
 use crate::features::streams::model::STREAMS;
 use crate::features::tasks::model::TASKS;
 use crate::features::tasks::model::label::LABELS;
+use crate::features::tasks::model::series::SERIES;
 use crate::features::workspace::model::MEMBERS;
 
 /// A kind of thing that can be found. The numbers stand in indexes: they are never used again.
@@ -34,16 +36,22 @@ pub enum Kind {
     Label = 8,
     /// A page of HQ, such as one of the settings; these are not in the index.
     Page = 9,
+    /// A routine of an agent.
+    Routine = 10,
+    /// A task that comes again.
+    Series = 11,
 }
 
 impl Kind {
     /// All, in the order of groups.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Task,
         Self::Agent,
         Self::Person,
         Self::Stream,
         Self::Label,
+        Self::Routine,
+        Self::Series,
         Self::Deliverable,
         Self::Comment,
         Self::Message,
@@ -65,6 +73,8 @@ impl Kind {
             Self::Stream => "stream",
             Self::Label => "label",
             Self::Page => "page",
+            Self::Routine => "routine",
+            Self::Series => "series",
         }
     }
 
@@ -82,6 +92,8 @@ impl Kind {
             Self::Stream => "Streams",
             Self::Label => "Labels",
             Self::Page => "Pages",
+            Self::Routine => "Routines",
+            Self::Series => "Recurring tasks",
         }
     }
 
@@ -99,6 +111,7 @@ impl Kind {
             Self::Stream => "layers",
             Self::Label => "tag",
             Self::Page => "right",
+            Self::Routine | Self::Series => "repeat",
         }
     }
 
@@ -115,6 +128,8 @@ impl Kind {
             Self::Message => SESSION_EVENTS.number,
             Self::Stream => STREAMS.number,
             Self::Label => LABELS.number,
+            Self::Routine => ROUTINES.number,
+            Self::Series => SERIES.number,
             Self::Page => return None,
         })
     }

@@ -6,11 +6,13 @@ use crate::features::agents::model::Agent;
 use crate::features::comments::model::Comment;
 use crate::features::deliverables::model::{Content, Deliverable, Version};
 use crate::features::files::model::TaskFile;
+use crate::features::routines::model::Routine;
 use crate::features::runs::model::{EventKind, Session, SessionEvent};
 use crate::features::runs::queries::{children, search};
 use crate::features::streams::model::Stream;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::model::label::{BY_LABEL, Label, TASK_LABELS, TaskLabel};
+use crate::features::tasks::model::series::Series;
 use crate::features::tasks::queries as tasks;
 use crate::features::workspace::model::Member;
 use crate::kernel::text::cut;
@@ -98,6 +100,19 @@ impl<'a> Reader<'a> {
                 title: label.name,
                 body: kept(&label.description),
                 at: label.updated_at.as_second(),
+                ..for_all()
+            }),
+            Kind::Routine => self.get::<Routine>(found)?.map(|routine| Document {
+                title: routine.name,
+                body: kept(&routine.instruction),
+                at: routine.updated_at.as_second(),
+                ..for_all()
+            }),
+            Kind::Series => self.get::<Series>(found)?.map(|series| Document {
+                title: series.title,
+                body: kept(&series.description),
+                tags: series.labels.join(" "),
+                at: series.updated_at.as_second(),
                 ..for_all()
             }),
             Kind::Page => None,

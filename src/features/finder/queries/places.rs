@@ -73,8 +73,11 @@ const PAGES: &[Place] = &[
     page("Activity", "activity", "feed history changes log", "Pages", "pulse"),
     page("Tasks", "tasks", "todo board issues", "Pages", "tasks"),
     page("Streams", "streams", "groups goals projects", "Pages", "layers"),
+    page("Recurring tasks", "tasks/recurring", "series repeat", "Pages", "repeat"),
+    page("Streams", "streams", "projects goals", "Pages", "layers"),
     page("Agents", "agents", "fleet team", "Pages", "agent"),
     page("Runs", "runs", "work sessions", "Pages", "play"),
+    page("Routines", "routines", "schedule automation cron trigger", "Pages", "repeat"),
     page("Jobs", "jobs", "programs processes", "Pages", "terminal"),
     setting("Profile", "settings/profile", "name time zone password me").needs(Can::Account),
     setting("Notification settings", "settings/notifications", "push e-mail digest quiet")
@@ -86,6 +89,9 @@ const PAGES: &[Place] = &[
     setting("General", "settings/general", "workspace name emoji key archive delete"),
     setting("Labels", "settings/labels", "tags colours tasks"),
     setting("Members", "settings/members", "people invite roles team"),
+    setting("Labels", "settings/labels", "tags colours"),
+    setting("Task templates", "settings/task-templates", "spawn plan"),
+    setting("Mail", "settings/mail", "smtp e-mail server").needs(Can::Admin),
     setting("Connections", "settings/connections", "models providers keys api openai anthropic"),
     setting("Usage and budgets", "settings/usage", "cost money spend tokens limits"),
     setting("Budgets", "settings/usage/budgets", "limits money cap"),
@@ -97,6 +103,10 @@ const PAGES: &[Place] = &[
 
 const ACTIONS: &[Place] = &[
     page("New task", "tasks/new", "create add todo issue", "Create", "plus").needs(Can::Write),
+    page("Tasks from a template", "tasks/from-template", "spawn plan", "Create", "plus")
+        .needs(Can::Write),
+    page("New routine", "routines/new", "create schedule automation", "Create", "plus")
+        .needs(Can::Agents),
     page("New agent", "agents/new", "create add hire", "Create", "plus").needs(Can::Agents),
     page("Invite somebody", "settings/members", "member people add", "Create", "user")
         .needs(Can::Admin),

@@ -5,9 +5,13 @@ use crate::features::agents::queries as agents;
 use crate::features::comments::model::Comment;
 use crate::features::deliverables::model::Deliverable;
 use crate::features::files::model::TaskFile;
+use crate::features::routines::model::Routine;
 use crate::features::runs::model::{EventKind, Run, Session, SessionEvent};
 use crate::features::runs::queries::{self as runs, sessions};
+use crate::features::streams::model::Stream;
 use crate::features::tasks::model::Task;
+use crate::features::tasks::model::label::Label;
+use crate::features::tasks::model::series::Series;
 use crate::features::tasks::queries as tasks;
 use crate::features::workspace::model::Member;
 use crate::kernel::{TaskId, TypedId};
@@ -184,12 +188,32 @@ pub fn fill(read: &dyn Read, hit: &mut Hit, wanted: Option<&Wanted>) -> Result<(
                 of_message(read, hit, &event)?;
             }
         }
-        Kind::Stream | Kind::Label => {
-            let word = hit.kind.word();
-            hit.meta = if hit.kind == Kind::Stream { "Stream" } else { "Label" }.to_owned();
-            let term = format!("{word}:\"{}\"", hit.title.replace('"', ""));
-            hit.path = format!("tasks?q={}", format::query_value(&term));
-            hit.id = hex::encode(&hit.found.key);
+        Kind::Stream => {
+            if let Some(stream) = record::<Stream>(read, &hit.found)? {
+                (hit.id, hit.path) = (stream.id.to_string(), format!("streams/{}", stream.id));
+                hit.meta = "Stream".to_owned();
+            }
+        }
+        Kind::Label => {
+            if let Some(label) = record::<Label>(read, &hit.found)? {
+                let term = format!("label:\"{}\"", label.name.replace('"', ""));
+                hit.path = format!("tasks?q={}", format::query_value(&term));
+                (hit.id, hit.meta) = (label.id.to_string(), "Label".to_owned());
+            }
+        }
+        Kind::Routine => {
+            if let Some(routine) = record::<Routine>(read, &hit.found)? {
+                (hit.id, hit.path) = (routine.id.to_string(), format!("routines/{}", routine.id));
+                let agent = read.get::<Agent>(routine.agent)?.map(|agent| agent.name);
+                hit.meta = format!("Routine of {}", agent.unwrap_or_default());
+            }
+        }
+        Kind::Series => {
+            if let Some(series) = record::<Series>(read, &hit.found)? {
+                hit.id = series.id.to_string();
+                hit.path = format!("tasks/recurring/{}", series.id);
+                hit.meta = "Recurring task".to_owned();
+            }
         }
         Kind::Page => {}
     }
@@ -266,10 +290,12 @@ pub fn of_path(read: &dyn Read, who: &Person, path: &str) -> Result<Option<Hit>,
         Hit::of(&Found { kind, key }, document)
     };
     let mut hit = match path.split_once('/') {
-        Some(("tasks", name)) if !name.contains('/') => match tasks::resolve(read, name) {
-            Ok(task) => blank(Kind::Task, KeyBuf::of(&task.id).into_bytes(), &task.title),
-            Err(_) => return Ok(None), // it is gone, which is no error here
-        },
+        Some(("tasks", name)) if name != "recurring" && !name.contains('/') => {
+            match tasks::resolve(read, name) {
+                Ok(task) => blank(Kind::Task, KeyBuf::of(&task.id).into_bytes(), &task.title),
+                Err(_) => return Ok(None), // it is gone, which is no error here
+            }
+        }
         Some(("agents", rest)) => {
             let slug = rest.split('/').next().unwrap_or_default();
             let Some(agent) = agents::by_slug(&read, slug)? else { return Ok(None) };
