@@ -104,5 +104,6 @@ pub fn tools() -> Registry {
         .merge(deliverables::tools())
         .merge(files::tools())
         .merge(agents::tools())
+        .merge(notifications::tools::tools())
         .merge(routines::tools())
 }

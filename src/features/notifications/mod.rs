@@ -12,3 +12,4 @@ pub mod queries;
 pub mod reactions;
 pub mod rules;
 pub mod sending;
+pub mod tools;

@@ -9,8 +9,8 @@ use crate::features::tasks::model::Task;
 use crate::features::workspace::queries as workspace;
 use crate::kernel::notice::Admins;
 use crate::kernel::{
-    About, AccountId, FieldError, Notice, NotificationId, Problem, ProblemKind, Timestamp,
-    WatchReason,
+    About, AccountId, AgentId, FieldError, Notice, NoticeKind, NotificationId, Problem,
+    ProblemKind, TaskId, Timestamp, WatchReason,
 };
 use crate::store::{ReadExt, StoreError, WriteTx};
 
@@ -122,6 +122,30 @@ pub fn notify(
         tx.put(&Fanout { notification: notification.id, left })?;
     }
     Ok(Some(notification.id))
+}
+
+/// An agent tells the person that it reports to something, or else those who look after the workspace.
+/// Says whether somebody hears of it.
+///
+/// # Errors
+/// When it says nothing.
+pub fn tell_owner(
+    tx: &mut WriteTx<'_>,
+    agent: AgentId,
+    task: Option<TaskId>,
+    (title, body): (&str, &str),
+) -> Result<bool, NotificationError> {
+    if title.trim().is_empty() {
+        return Err(NotificationError::field("title", "say in one line what it is"));
+    }
+    let name = queries::name(tx, tx.by())?;
+    let about = task.map_or(About::Agent(agent), About::Task);
+    let title = format!("{name}: {}", title.trim());
+    let mut notice = Notice::new(NoticeKind::AgentSuggestion, about, title).body(body).only();
+    if let Some(manager) = queries::manager(tx, agent)? {
+        notice = notice.to(manager);
+    }
+    Ok(notify(tx, notice.or_admins())?.is_some())
 }
 
 /// Goes on with what many are to be told: a page of them.
