@@ -46,6 +46,7 @@ const PADDING: &str = " We spoke of vans, of what they cost, and of who drives t
 /// Something that was said.
 struct Said {
     phrase: String,
+    message: String,
     session: String,
     run: String,
 }
@@ -367,6 +368,7 @@ impl Desk for Holds {
                 let verb = if kind == "questions" { "ask" } else { "hear" };
                 self.said.push(Said {
                     phrase: chats::phrase(verb, &name),
+                    message: answer.word("message"),
                     session: answer.word("session"),
                     run: answer.word("run"),
                 });
@@ -489,8 +491,10 @@ impl Desk for Holds {
             let said: Vec<_> =
                 said.map(|said| (said.session.as_str(), said.phrase.as_str())).collect();
             let times: BTreeMap<_, _> = times_said(api, &said).await;
-            for (_, phrase) in &said {
-                assert_eq!(times.get(*phrase), Some(&1), "how often `{phrase}` was read");
+            for Said { phrase, message, .. } in &self.said {
+                let read = times.get(phrase).copied().unwrap_or(0);
+                let right = read == 1 || (read == 0 && chats::closed(api, message).await);
+                assert!(right, "`{phrase}` was read {read} times");
             }
             self.answers(api).await;
             self.tokens(api).await;
