@@ -45,6 +45,8 @@ const KINDS = [
   '/settings/connections/new',
   '/settings/connections/new?kind',
   '/settings/general',
+  '/settings/labels',
+  '/settings/labels?edit',
   '/settings/mail',
   '/settings/members',
   '/settings/notifications',
@@ -58,6 +60,8 @@ const KINDS = [
   '/settings/usage',
   '/settings/usage/budgets',
   '/settings/usage/prices',
+  '/streams',
+  '/streams/*',
   '/tasks',
   '/tasks/*',
   '/tasks/*/comments/*/edit',
@@ -78,7 +82,7 @@ export function kindOf(path) {
   const name = pathname
     .replace(/^\/w\/[^/]+/, '')
     .replace(/\/history\/(\w+)\/[^/]+/, '/history/$1/*')
-    .replace(/(?<!history)\/(tasks|agents|runs|connections|comments|members)\/(?!(new|recurring|from-template)(\/|$))[^/]+/g, '/$1/*')
+    .replace(/(?<!history)\/(tasks|agents|runs|connections|comments|members|streams)\/(?!(new|recurring|from-template)(\/|$))[^/]+/g, '/$1/*')
     .replace(/\/(recurring|from-template|task-templates)\/(?!new(\/|$))[^/]+/, '/$1/*');
   const turns = TURNS.filter((turn) => searchParams.has(turn));
   if (searchParams.has('path')) return `${name}/*`;
@@ -95,9 +99,11 @@ async function furnish(page, { server, place, task }) {
   const account = { kind: 'chatgpt', name: 'A subscription', client_id: 'a-program-of-ours' };
   const added = await send(`${place}/settings/connections/accounts`, account);
   const series = await send(`${place}/tasks`, { title: 'Each working day', cadence_type: 'weekdays' });
+  const stream = await send(`${place}/streams`, { name: 'Launch', goal: 'Sell **200**' });
+  const label = await send(`${place}/settings/labels`, { name: 'launch', colour: 'c9' });
   const steps = { name: 'Two steps', title_1: 'The first', title_2: 'The second', after_2: '1', role_2: 'ada' };
   const template = await send(`${place}/settings/task-templates`, steps);
-  for (const answer of [comment, connected, added, series, template]) assert.equal(answer.status(), 303, await answer.text());
+  for (const answer of [comment, connected, added, series, stream, label, template]) assert.equal(answer.status(), 303, await answer.text());
 }
 
 /** The pages behind links from `starts`, each kind once, and what was behind links that lead nowhere. */

@@ -22,12 +22,13 @@ use crate::features::runs::queries::talk;
 use crate::features::tasks::model::label::{TASK_LABELS, TaskLabel};
 use crate::features::tasks::model::relation::{RELATIONS, Relation};
 use crate::features::tasks::model::{TASKS, Task};
-use crate::features::tasks::queries::checks;
 use crate::features::tasks::queries::error::TaskError;
+use crate::features::tasks::queries::{checks, relations};
 use crate::features::users::queries as users;
 use crate::features::workspace::model::{Member, SETTINGS, Settings};
 use crate::kernel::{
-    AccountId, Actor, AgentStatus, Assignee, Can, DeliverableState, Role, TaskId, Timestamp,
+    AccountId, Actor, AgentStatus, Assignee, Can, DeliverableState, RelationKind, Role, TaskId,
+    Timestamp,
 };
 use crate::store::undo::{After, Guard, Hold, Refusal, Row};
 use crate::store::{KeyBuf, Range, Read, ReadExt as _, Record, Root, StoreError, record};
@@ -134,9 +135,7 @@ impl Guard for Undoer {
                 t if t == TASK_LABELS.number => {
                     whole(in_use(after, Sides::<TaskLabel>::of(row)?.get(|one| one.task))?)
                 }
-                t if t == RELATIONS.number => {
-                    whole(in_use(after, Sides::<Relation>::of(row)?.get(|one| one.task))?)
-                }
+                t if t == RELATIONS.number => relation(after, row)?,
                 t if t == COMMENTS.number => self.comment(after, row)?,
                 t if t == DELIVERABLES.number => deliverable(after, row)?,
                 t if t == VERSIONS.number => {
@@ -195,6 +194,22 @@ fn deliverable(after: &After<'_>, row: &Row) -> Result<Vec<Held>, StoreError> {
         false => "its review stays, and with it what it decided",
     };
     Ok(vec![(&["state"], no("review_stays", why))])
+}
+
+/// Tasks never wait in a circle, also when a relation comes back.
+fn relation(after: &After<'_>, row: &Row) -> Result<Vec<Held>, StoreError> {
+    let sides = Sides::<Relation>::of(row)?;
+    if let Some(refusal) = in_use(after, sides.get(|one| one.task))? {
+        return Ok(whole(Some(refusal)));
+    }
+    let coming = sides.to.filter(|one| one.kind == RelationKind::BlockedBy && sides.now.is_none());
+    match coming {
+        Some(one) if relations::waits_for(after, one.other, one.task)? => {
+            let why = "by now the other task waits for it, be it by way of others";
+            Ok(whole(Some(no("wait_cycle", why))))
+        }
+        _ => Ok(Vec::new()),
+    }
 }
 
 /// A file is put on a task, or taken off, while the task is in use. Notes which come to it.
