@@ -26,6 +26,7 @@ mod cli; // the commands, with the real program
 mod cli_agents; // agents at the terminal
 mod history; // what became of each record, and undo, as people and programs meet them
 mod grouped; // streams, labels, relations and the order by hand, through the API
+mod layouts; // tasks as a board, a calendar and a timeline; many at once
 mod views; // saved views, and the query in the address
 mod twice; // forms that are sent twice
 mod undo; // undo: what nobody may do by it, what goes stale, what races

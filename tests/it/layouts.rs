@@ -1,0 +1,158 @@
+//! Tasks as a board, a calendar and a timeline, and changes of many at once.
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::support::hq::{Person, TestHq};
+
+const TASKS: &str = "/w/marlow-cargo/tasks";
+
+async fn make(api: &Person, body: Value) -> String {
+    let made = api.post("/api/v1/tasks", &body).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    made.json()["key"].as_str().expect("a key").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_board_has_columns_and_lanes_and_cards_keep_the_place_they_are_given() {
+    let hq = TestHq::start().await;
+    let (mira, api) = (hq.owner(), hq.api().await);
+    let first = make(&api, json!({ "title": "First", "assignee": "me" })).await;
+    let second = make(&api, json!({ "title": "Second", "priority": "high" })).await;
+    let third = make(&api, json!({ "title": "Third" })).await;
+    let board = mira.get(&format!("{TASKS}?layout=board")).await;
+    let heads = ["To do", "In progress", "Blocked", "Done"];
+    let mut shown = board.texts(".board h2");
+    shown.sort_unstable();
+    let mut wanted = heads.map(str::to_owned).to_vec();
+    wanted.sort_unstable();
+    assert_eq!(shown, wanted);
+    assert_eq!(board.texts(".tile .title"), ["First", "Second", "Third"], "in the order of making");
+
+    let at = |task: &str| format!("{TASKS}/{task}/move");
+    let part = mira.clone().htmx("tasks-board");
+    let placed = part.form(&at(&third), &[("before", first.as_str())]).await;
+    assert_eq!(placed.status, StatusCode::OK, "{}", placed.text);
+    let board = mira.get(&format!("{TASKS}?layout=board")).await;
+    assert_eq!(board.texts(".tile .title"), ["Third", "First", "Second"]);
+    let moved = [("status", "done"), ("assignee", "me")];
+    assert_eq!(part.form(&at(&second), &moved).await.status, StatusCode::OK);
+    let one = api.get(&format!("/api/v1/tasks/{second}")).await.json();
+    assert_eq!((&one["status"], &one["assignee"]["kind"]), (&json!("done"), &json!("person")));
+    let board = mira.get(&format!("{TASKS}?layout=board&wip=todo:1")).await;
+    assert_eq!(board.texts(".wip[data-tone]"), ["2 / 1"], "more than it should hold");
+    assert!(board.texts(".tile .title").contains(&"Second".to_owned()), "done for seven days");
+    hq.advance(std::time::Duration::from_secs(8 * 24 * 3600)).await;
+    let board = mira.get(&format!("{TASKS}?layout=board")).await;
+    assert!(!board.texts(".tile .title").contains(&"Second".to_owned()));
+
+    let lanes = mira.get(&format!("{TASKS}?layout=board&group=priority&lanes=assignee")).await;
+    assert_eq!(lanes.texts(".lane h2"), ["Mira Lindqvist", "Nobody"]);
+    assert_eq!(lanes.texts(".board h2").len(), 8, "every priority in each lane");
+
+    api.post("/api/v1/tasks", &json!({ "title": "A part", "parent": first })).await;
+    let refused = part.form(&at(&first), &[("status", "done")]).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "its part is open");
+    let sure = [("status", "done"), ("sure", "1")];
+    assert_eq!(part.form(&at(&first), &sure).await.status, StatusCode::OK);
+    let wrong = part.form(&at(&first), &[("status", "odd")]).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_tasks_change_as_one_piece_of_work_and_go_back_as_one() {
+    let hq = TestHq::start().await;
+    let (mira, api) = (hq.owner(), hq.api().await);
+    let mut keys = Vec::new();
+    for n in 0..5 {
+        keys.push(make(&api, json!({ "title": format!("Task {n}") })).await);
+    }
+    let body = json!({
+        "tasks": keys[..4], "status": "blocked", "priority": "urgent", "due_at": "2026-12-01",
+        "add_labels": ["Launch"], "assignee": "me",
+    });
+    let changed = api.post("/api/v1/tasks/bulk", &body).await;
+    assert_eq!(changed.status, StatusCode::OK, "{}", changed.text);
+    assert_eq!(changed.json()["tasks"], 4);
+    let entry = changed.json()["entry"].as_u64().expect("one entry of the feed");
+    let fit =
+        "/api/v1/tasks?q=status:blocked+priority:urgent+label:launch+assignee:me+due:2026-12-01";
+    assert_eq!(api.get(fit).await.json()["items"].as_array().map(Vec::len), Some(4));
+
+    let undone = mira.form(&format!("/w/marlow-cargo/undo/entry/{entry}"), &[]).await;
+    assert_eq!(undone.status, StatusCode::SEE_OTHER, "{}", undone.text);
+    let open = api.get("/api/v1/tasks?q=status:todo+priority:medium+due:none").await.json();
+    assert_eq!(open["items"].as_array().map(Vec::len), Some(5), "all of it went back");
+
+    let form = [("tasks", "MC-1, MC-2"), ("archived", "yes")];
+    let part = mira.clone().htmx("bulk");
+    let away = part.form(&format!("{TASKS}/bulk"), &form).await;
+    assert_eq!(away.status, StatusCode::OK, "{}", away.text);
+    assert!(away.header("hx-trigger").is_some_and(|told| told.contains("undo/entry/")));
+    let archived = api.get("/api/v1/tasks?q=is:archived").await.json();
+    assert_eq!(archived["items"].as_array().map(Vec::len), Some(2));
+
+    let by_query = json!({ "q": "is:open", "priority": "low" });
+    assert_eq!(api.post("/api/v1/tasks/bulk", &by_query).await.json()["tasks"], 3);
+    for (body, says) in [
+        (json!({ "status": "done" }), "choose the tasks"),
+        (json!({ "tasks": ["MC-3", "MC-99"], "status": "done" }), "there is no task"),
+        (json!({ "tasks": ["MC-3", "MC-1"], "priority": "high" }), "archived"),
+        (json!({ "q": "is:opne", "priority": "high" }), "did you mean open?"),
+    ] {
+        let wrong = api.post("/api/v1/tasks/bulk", &body).await;
+        assert!(wrong.status.is_client_error(), "{body}");
+        assert!(wrong.text.contains(says), "{body}: {}", wrong.text);
+    }
+    let third = api.get("/api/v1/tasks/MC-3").await.json();
+    assert_eq!(
+        (&third["status"], &third["priority"]),
+        (&json!("todo"), &json!("low")),
+        "all or none"
+    );
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_calendar_shows_due_dates_and_a_timeline_shows_bars_and_blockers() {
+    let hq = TestHq::start().await;
+    let (mira, api) = (hq.owner(), hq.api().await);
+    let day = |days: i64| {
+        let at = hq.now() + jiff::SignedDuration::from_hours(24 * days);
+        at.to_zoned(jiff::tz::TimeZone::UTC).date().to_string()
+    };
+    let soon = make(&api, json!({ "title": "Soon", "due_at": day(2), "start_at": day(0) })).await;
+    make(&api, json!({ "title": "Whenever" })).await;
+    let later = json!({ "title": "Later", "start_at": day(1), "due_at": day(5) });
+    let later = make(&api, later).await;
+    let month = &day(2)[..7];
+    let calendar = mira.get(&format!("{TASKS}?layout=calendar&month={month}")).await;
+    assert_eq!(calendar.status, StatusCode::OK);
+    assert!(calendar.texts(".pill a").iter().any(|text| text.ends_with("Soon")));
+    assert_eq!(calendar.text_of(".month-head .link"), "1 without a date");
+    let part = mira.clone().htmx("tasks-month");
+    let to = day(3);
+    let dropped = part.form(&format!("{TASKS}/{soon}/move"), &[("due", to.as_str())]).await;
+    assert_eq!(dropped.status, StatusCode::OK, "{}", dropped.text);
+    let found = api.get(&format!("/api/v1/tasks?q=due:{to}")).await.json();
+    assert_eq!(found["items"][0]["title"], "Soon");
+
+    let tie = json!({ "kind": "blocked_by", "other": soon });
+    let tied = api.post(&format!("/api/v1/tasks/{later}/relations"), &tie).await;
+    assert!(tied.status.is_success(), "{}", tied.text);
+    let line = mira.get(&format!("{TASKS}?layout=timeline")).await;
+    assert_eq!(line.status, StatusCode::OK);
+    let mut names = line.texts(".names a");
+    names.sort_unstable();
+    assert_eq!(names.len(), 3);
+    assert_eq!(line.attrs(".bar", "data-start").len(), 3);
+    assert_eq!(line.texts(".tie").len(), 1);
+    assert!(line.text.contains("class=\"tie\" data-late"), "it ends after its follower begins");
+    for odd in
+        ["layout=calendar&month=2026-99", "layout=timeline&month=x", "layout=odd", "view=none"]
+    {
+        assert_eq!(mira.get(&format!("{TASKS}?{odd}")).await.status, StatusCode::OK, "{odd}");
+    }
+    hq.finish().await;
+}
