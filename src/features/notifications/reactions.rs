@@ -29,6 +29,7 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), NotificationErro
             assigned(tx, *task, *account)
         }
         Event::TaskStatusChanged { task, from, to, .. } => moved(tx, *task, *from, *to),
+        Event::TaskUnblocked { task, by } => unblocked(tx, *task, *by),
         Event::CommentAdded { comment, task, .. } => commented(tx, *comment, *task),
         Event::DeliverableSubmitted { version, task, .. } => delivered(tx, *version, *task),
         Event::ItemEnded { item, .. } => given_up(tx, *item),
@@ -97,6 +98,18 @@ fn moved(
     let Some(task) = tx.get::<Task>(task)?.filter(|_| from != to) else { return Ok(()) };
     let title = format!("{} {verb} {}", queries::name(tx, tx.by())?, called(tx, &task)?);
     rules::notify(tx, Notice::new(kind, About::Task(task.id), title)).map(drop)
+}
+
+/// What a person's task waited for is over. An agent's task becomes work in its inbox.
+fn unblocked(tx: &mut WriteTx<'_>, task: TaskId, by: TaskId) -> Result<(), NotificationError> {
+    let (Some(task), Some(by)) = (tx.get::<Task>(task)?, tx.get::<Task>(by)?) else {
+        return Ok(());
+    };
+    let Some(Assignee::Person(account)) = task.assignee else { return Ok(()) };
+    let title = format!("Nothing holds {} up any more", called(tx, &task)?);
+    let notice = Notice::new(NoticeKind::BlockerResolved, About::Task(task.id), title);
+    let notice = notice.body(format!("{} is over.", called(tx, &by)?)).only().to(account);
+    rules::notify(tx, notice).map(drop)
 }
 
 /// Who is mentioned hears that; who only watches hears of the comment. A comment that was changed
