@@ -1,7 +1,5 @@
 //! Reads of labels: one by name or id, all of them, those of a task.
 
-use std::collections::HashMap;
-
 use super::error::TaskError;
 use crate::features::tasks::model::label::{BY_NAME, Label, TaskLabel};
 use crate::kernel::{LabelId, TaskId};
@@ -49,14 +47,6 @@ pub fn all(read: &dyn Read) -> Result<Vec<Label>, StoreError> {
     read.scan::<Label>(BY_NAME, &Range::all())
 }
 
-/// All labels, to look them up by id.
-///
-/// # Errors
-/// When the store fails.
-pub fn by_id(read: &dyn Read) -> Result<HashMap<LabelId, Label>, StoreError> {
-    Ok(all(read)?.into_iter().map(|label| (label.id, label)).collect())
-}
-
 /// The ids of a task's labels.
 ///
 /// # Errors
@@ -77,14 +67,6 @@ pub fn of(read: &dyn Read, task: TaskId) -> Result<Vec<Label>, StoreError> {
     }
     labels.sort_by_key(|label| label.name.to_lowercase());
     Ok(labels)
-}
-
-/// How many tasks have a label, counting to 10,000.
-///
-/// # Errors
-/// When the store fails.
-pub fn uses(read: &dyn Read, label: LabelId) -> Result<usize, StoreError> {
-    Ok(read.referrers::<TaskLabel, Label>(label, 2, 10_000)?.len())
 }
 
 /// What a list of names asks: to be the labels of a task, or to come to them (`+name`) and go
