@@ -69,6 +69,9 @@ const KINDS = [
   '/tasks/from-template',
   '/tasks/from-template/*',
   '/tasks/new',
+  '/tasks?layout=board',
+  '/tasks?layout=calendar',
+  '/tasks?layout=timeline',
   '/tasks/recurring',
   '/tasks/recurring/*',
   '/undo',
@@ -86,6 +89,7 @@ export function kindOf(path) {
     .replace(/\/(recurring|from-template|task-templates)\/(?!new(\/|$))[^/]+/, '/$1/*');
   const turns = TURNS.filter((turn) => searchParams.has(turn));
   if (searchParams.has('path')) return `${name}/*`;
+  if (name === '/tasks' && searchParams.has('layout')) return `${name}?layout=${searchParams.get('layout')}`;
   return turns.length > 0 ? `${name}?${turns.join('&')}` : name;
 }
 

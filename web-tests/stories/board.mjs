@@ -1,0 +1,104 @@
+// Tasks as a board, a calendar and a timeline: with the mouse, and with the keyboard alone. The box of the
+// filter completes, several tasks change at once, a view is kept.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { newContext, PHONE } from '../lib/browser.mjs';
+import { tabTo } from '../lib/story.mjs';
+
+export function tell(given) {
+  const make = async (page, title, form = {}) => {
+    const { server, place } = given;
+    const headers = { origin: server.url };
+    const made = await page.request.post(`${server.url}${place}/tasks`, { form: { title, ...form }, headers, maxRedirects: 0 });
+    assert.equal(made.status(), 303, await made.text());
+  };
+  const column = (page, name) => page.getByRole('region', { name, exact: true });
+
+  test('A card goes to another column by mouse and by keyboard, and stays there', async () => {
+    const { browser, server, signedIn, place } = given;
+    const context = await newContext(browser, server, { storageState: signedIn });
+    const page = await context.newPage();
+    await make(page, 'Drag me');
+    await make(page, 'Lift me');
+    await page.goto(`${place}/tasks?layout=board&q=me+-is:closed`);
+    const card = page.locator('.tile', { hasText: 'Drag me' });
+    const from = await card.boundingBox();
+    const to = await column(page, 'Blocked').boundingBox();
+    await page.mouse.move(from.x + 40, from.y + 14);
+    await page.mouse.down();
+    await page.mouse.move(to.x + 60, to.y + 80, { steps: 8 });
+    const saved = page.waitForResponse((answer) => answer.url().endsWith('/move'));
+    await page.mouse.up();
+    assert.equal((await saved).status(), 200);
+    await column(page, 'Blocked').getByText('Drag me').waitFor();
+
+    const grip = page.locator('.tile', { hasText: 'Lift me' }).locator('[data-grip]');
+    await tabTo(page, grip, 200);
+    await page.keyboard.press(' ');
+    await page.keyboard.press('ArrowRight');
+    const lifted = page.waitForResponse((answer) => answer.url().endsWith('/move'));
+    await page.keyboard.press(' ');
+    assert.equal((await lifted).status(), 200);
+    await page.reload();
+    assert.equal(await column(page, 'To do').getByText('Lift me').count(), 0, 'it stays where it was put');
+    assert.deepEqual(context.faults(), []);
+    await context.close();
+  });
+
+  test('The box completes with the keyboard, several tasks change at once, and a view is kept', async () => {
+    const { browser, server, signedIn, place } = given;
+    const context = await newContext(browser, server, { storageState: signedIn });
+    const page = await context.newPage();
+    await make(page, 'Together one');
+    await make(page, 'Together two');
+    await page.goto(`${place}/tasks`);
+    const box = page.getByRole('combobox', { name: 'Filter tasks' });
+    assert.equal(await box.inputValue(), 'is:open');
+    await box.fill('together pri');
+    const offer = page.getByRole('option', { name: /^priority/ });
+    await offer.waitFor();
+    await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('Enter');
+    assert.equal(await box.inputValue(), 'together priority:');
+    await page.getByRole('option', { name: /^medium/ }).click();
+    assert.equal(await box.inputValue(), 'together priority:medium');
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/priority/);
+    const rows = page.locator('.rows .row');
+    assert.equal(await rows.count(), 2);
+
+    await rows.first().locator('.tick').click();
+    await rows.last().locator('.tick').click({ modifiers: ['Shift'] });
+    await page.getByText('2 selected').waitFor();
+    await page.locator('[popovertarget="bulk-priority"]').click();
+    await page.locator('#bulk-priority').getByText('Urgent').click();
+    await page.getByText('Changed 2 tasks').waitFor();
+    await page.getByRole('button', { name: 'Undo' }).click();
+    await page.getByText(/^Undone: /).waitFor();
+    assert.equal(await page.locator('.rows .row').count(), 2, 'they are of medium priority again');
+
+    await page.getByRole('button', { name: 'Save view' }).first().click();
+    await page.getByRole('textbox', { name: 'Name' }).fill('Together');
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/view=together/);
+    await page.getByRole('navigation', { name: 'Views' }).getByRole('link', { name: /^Together/ }).waitFor();
+    assert.deepEqual(context.faults(), []);
+    await context.close();
+  });
+
+  test('The layouts fit a phone', async () => {
+    const { browser, server, signedIn, place } = given;
+    const context = await newContext(browser, server, { size: PHONE, storageState: signedIn });
+    const page = await context.newPage();
+    for (const layout of ['list', 'board', 'calendar', 'timeline']) {
+      await page.goto(`${place}/tasks?layout=${layout}`);
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      assert.ok(wide <= 0, `${layout} is ${wide} px wider than the screen`);
+    }
+    assert.deepEqual(context.faults(), []);
+    await context.close();
+  });
+}
