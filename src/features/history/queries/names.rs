@@ -35,7 +35,15 @@ use crate::store::{Read, ReadExt, Record, StoreError};
 const MAX_NAME: usize = 90;
 
 /// What groups tasks or ties them together.
-const GROUPS: [u16; 4] = [STREAMS.number, LABELS.number, TASK_LABELS.number, RELATIONS.number];
+const GROUPS: [u16; 7] = [
+    STREAMS.number,
+    LABELS.number,
+    TASK_LABELS.number,
+    RELATIONS.number,
+    SERIES.number,
+    TEMPLATES.number,
+    OCCURRENCES.number,
+];
 
 /// Words for people, and the page below the workspace where the thing is shown, or nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -197,15 +205,6 @@ impl<'r> Names<'r> {
                     },
                 }
             }
-            t if t == SERIES.number => Word {
-                text: cut(text("title").to_owned()),
-                path: format!("tasks/recurring/{}", text("id")),
-            },
-            t if t == TEMPLATES.number => Word {
-                text: cut(text("name").to_owned()),
-                path: format!("settings/task-templates/{}", text("id")),
-            },
-            t if t == OCCURRENCES.number => Word::plain("Turn of a recurring task"),
             t if t == RUNS.number => {
                 let name = format!("R-{}", number("number"));
                 Word { path: format!("runs/{name}"), text: name }
@@ -265,6 +264,15 @@ impl Names<'_> {
         let (words, path) = match table {
             t if t == STREAMS.number => {
                 (text("name").to_owned(), format!("streams/{}", text("id")))
+            }
+            t if t == SERIES.number => {
+                (text("title").to_owned(), format!("tasks/recurring/{}", text("id")))
+            }
+            t if t == TEMPLATES.number => {
+                (text("name").to_owned(), format!("settings/task-templates/{}", text("id")))
+            }
+            t if t == OCCURRENCES.number => {
+                return Ok(Word::plain("Turn of a recurring task"));
             }
             t if t == LABELS.number => {
                 (format!("Label {}", text("name")), "settings/labels".into())
