@@ -195,7 +195,7 @@ async fn act_on(
         ws.write(&who, once.run(move |tx| rules::rebuild_index(tx, act))).await?;
         ws.finding.begin_anew();
         let standing = ws.look(index::standing).await?;
-        let standing = standing.ok_or_else(|| HealthError::NoConsumer(name))?;
+        let standing = standing.ok_or(HealthError::NoConsumer(name))?;
         return Ok(Json(ConsumerView::of(standing, app.clock.now())));
     }
     let consumer = named(&app, &name)?;

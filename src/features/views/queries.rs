@@ -67,7 +67,7 @@ pub fn of(read: &dyn Read, noun: &str, who: AccountId) -> Result<Vec<View>, Stor
     key.text(noun);
     let mut all: Vec<View> = read.scan(BY_SLUG, &Range::prefix(key))?;
     all.retain(|view| view.owner.is_none_or(|owner| owner == who));
-    all.sort_by(|a, b| (a.position, a.created_at).cmp(&(b.position, b.created_at)));
+    all.sort_by_key(|view| (view.position, view.created_at));
     Ok(all)
 }
 

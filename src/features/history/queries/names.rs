@@ -209,25 +209,10 @@ impl<'r> Names<'r> {
                 let name = format!("R-{}", number("number"));
                 Word { path: format!("runs/{name}"), text: name }
             }
-            t if t == SETTINGS.number => {
-                Word { text: "Workspace settings".into(), path: "settings/general".into() }
-            }
-            t if t == KEEPING.number => {
-                Word { text: "How long history is kept".into(), path: "settings/audit".into() }
-            }
-            t if t == USUAL_THINKING.number => {
-                Word { text: "Usual thinking".into(), path: "settings/connections".into() }
-            }
-            t if t == SUBAGENT_LIMITS.number => {
-                Word { text: "Limits of sub-agents".into(), path: "settings/general".into() }
-            }
             t if t == ROUTINES.number => Word {
                 text: cut(text("name").to_owned()),
                 path: format!("routines/{}", text("id")),
             },
-            t if t == ROUTINE_RULES.number => {
-                Word { text: "What holds for all routines".into(), path: "routines".into() }
-            }
             t if t == TASK_FILES.number => {
                 let on = self.of("task", text("task"))?;
                 Word { text: cut(text("name").to_owned()), path: on.path }
@@ -238,10 +223,6 @@ impl<'r> Names<'r> {
             t if t == CONNECTIONS.number => {
                 Word { text: cut(text("name").to_owned()), path: "settings/connections".into() }
             }
-            t if t == CONNECTION_KEYS.number => Word::plain("Key of a connection"),
-            t if t == PEOPLE.number => {
-                Word { text: "What is asked of members".into(), path: "settings/members".into() }
-            }
             t if t == BUDGETS.number => Word {
                 text: cut(format!("Budget ({})", text("period"))),
                 path: "settings/usage".into(),
@@ -250,10 +231,25 @@ impl<'r> Names<'r> {
                 text: cut(format!("Price of {}", text("model"))),
                 path: "settings/usage/prices".into(),
             },
-            t if t == INVITES.number => Word::plain("Invitation"),
-            t if t == INBOX.number => Word::plain("Inbox item"),
-            _ => Word::plain("A record"),
+            _ => fixed_title(table),
         })
+    }
+}
+
+/// What a record is called whose fields say nothing about it.
+fn fixed_title(table: u16) -> Word {
+    let at = |text: &str, path: &str| Word { text: text.into(), path: path.into() };
+    match table {
+        t if t == SETTINGS.number => at("Workspace settings", "settings/general"),
+        t if t == KEEPING.number => at("How long history is kept", "settings/audit"),
+        t if t == USUAL_THINKING.number => at("Usual thinking", "settings/connections"),
+        t if t == SUBAGENT_LIMITS.number => at("Limits of sub-agents", "settings/general"),
+        t if t == ROUTINE_RULES.number => at("What holds for all routines", "routines"),
+        t if t == PEOPLE.number => at("What is asked of members", "settings/members"),
+        t if t == CONNECTION_KEYS.number => Word::plain("Key of a connection"),
+        t if t == INVITES.number => Word::plain("Invitation"),
+        t if t == INBOX.number => Word::plain("Inbox item"),
+        _ => Word::plain("A record"),
     }
 }
 

@@ -51,10 +51,9 @@ pub fn of_run(read: &dyn Read, run: RunId) -> Result<Option<Firing>, StoreError>
         let Some(run) = read.get::<Run>(id)? else { return Ok(None) };
         if let Some(item) = run.item
             && let Some(item) = read.get::<Item>(item)?
+            && let Some(firing) = super::firing_of(read, &item)?
         {
-            if let Some(firing) = super::firing_of(read, &item)? {
-                return Ok(Some(firing));
-            }
+            return Ok(Some(firing));
         }
         let Some(task) = run.task else { return Ok(None) };
         let (firing, made_by) = of_task(read, task)?;

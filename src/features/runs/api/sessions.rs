@@ -39,8 +39,8 @@ pub(super) fn routes() -> Routes {
                     "Your conversations with an agent, those that others share and those about \
                      tasks, newest first",
                 )
-                    .query::<ListQuery>()
-                    .returns::<Sessions>()
+                .query::<ListQuery>()
+                .returns::<Sessions>()
             }),
         )
         .post(
@@ -70,6 +70,12 @@ pub(super) fn routes() -> Routes {
                 .returns::<FoundOut>()
             }),
         )
+        .merge(of_one())
+}
+
+/// Routes of one conversation.
+fn of_one() -> Routes {
+    Routes::new()
         .get(
             "/sessions/{session}",
             show.needs(Can::Read).doc(|| {

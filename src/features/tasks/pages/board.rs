@@ -73,7 +73,6 @@ struct BoardPage {
     hidden_url: String,
     /// Whether cards keep the place that they are given.
     by_hand: bool,
-    back: String,
 }
 
 /// The board that is asked for.
@@ -125,7 +124,6 @@ fn view(ws: &Ws, who: &Person, read: &dyn Read, state: &State) -> Result<BoardPa
         },
         hidden_url: state.url_of(ws, &look),
         by_hand: state.sort() == Sort::Manual,
-        back: state.url(ws),
         frame,
     })
 }

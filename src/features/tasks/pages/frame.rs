@@ -288,7 +288,7 @@ fn layouts(ws: &Ws, state: &State) -> Vec<Tab> {
         .map(|(one, word, label, icon)| {
             // Each layout has an order of its own unless one was chosen.
             let look = Look { layout: (*word).to_owned(), ..state.look.clone() };
-            Tab::new(*label, state.url_of(ws, &look), *one == now).icon(*icon)
+            Tab::new(*label, state.url_of(ws, &look), *one == now).icon(icon)
         })
         .collect();
     tabs.push(Tab::new("Recurring", ws.url("tasks/recurring"), false).icon("repeat"));
