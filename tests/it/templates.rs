@@ -102,6 +102,7 @@ async fn a_person_writes_a_template_looks_at_its_steps_and_makes_its_tasks() {
     let made = mira.form(home, &form).await;
     let page = made.location().expect("its page").to_owned();
     let shown = mira.get(&page).await;
+    assert_eq!(shown.attr("#f-name", "value"), "Monthly close");
     assert_eq!(shown.attr("#f-title_1", "value"), "Collect receipts");
     assert_eq!(shown.attr("#f-title_2", "value"), "Write the report", "the empty row is gone");
     assert_eq!(shown.attr("#f-after_2", "value"), "1");
