@@ -3,6 +3,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use jiff::SignedDuration;
+
 use super::model::{ROUTINE_RULES, ROUTINES, Routine, Slot, Trigger};
 use super::queries::{self, origin};
 use super::registry::{self, Happening, Subject};
@@ -15,6 +17,9 @@ use crate::store::{Entry, Read, ReadExt, StoreError, WriteTx};
 
 /// The consumer's number, never reused.
 pub const ROUTINES_CONSUMER: u16 = 3;
+
+/// What is older fires nothing.
+const LONG_PAST: SignedDuration = SignedDuration::from_hours(24);
 
 /// The kinds of events that some routine of this process waits for, one bit each: without one, no entry
 /// is taken. It only ever says too much.
@@ -97,10 +102,14 @@ fn take(
     place: usize,
     happening: &Happening,
 ) -> Result<(), StoreError> {
-    let mut watching = queries::watching(tx, happening.kind.word)?;
     let at = crate::kernel::time::from_ms(entry.at);
-    // What happened before it was there, or as it was before, means nothing to it.
-    watching.retain(|routine| routine.is_on() && routine.created_at <= at);
+    // A store that was restored is read from its beginning: what is long past fires nothing.
+    if at < tx.now() - LONG_PAST {
+        return Ok(());
+    }
+    let mut watching = queries::watching(tx, happening.kind.word)?;
+    // What happened before it was as it is means nothing to it.
+    watching.retain(|routine| routine.is_on() && routine.updated_at <= at);
     if watching.is_empty() {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! What happens to a routine when what it began is over.
+//! What happens to a routine when what it began is over, or its agent is archived.
 
 use super::queries;
 use super::rules::{RoutineError, keep};
@@ -11,7 +11,11 @@ use crate::store::{ReadExt, WriteTx};
 /// # Errors
 /// When the store refuses.
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RoutineError> {
-    let Event::ItemEnded { item, .. } = event else { return Ok(()) };
+    let item = match event {
+        Event::ItemEnded { item, .. } => item,
+        Event::AgentArchived { agent } => return Ok(keep::stop_all_of(tx, *agent)?),
+        _ => return Ok(()),
+    };
     let Some(item) = tx.get::<Item>(*item)? else { return Ok(()) };
     let Some(firing) = queries::firing_of(tx, &item)? else { return Ok(()) };
     let error = item.last_error.as_deref().unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use crate::features::routines::model::{BY_ROUTINE, BY_SLOT, Clock, Firing, Routine, Slot};
 use crate::features::routines::queries;
-use crate::kernel::{About, Event, Notice, NoticeKind, RoutineAct, RoutineId, Timestamp};
+use crate::kernel::{About, AgentId, Event, Notice, NoticeKind, RoutineAct, RoutineId, Timestamp};
 use crate::store::{KeyBuf, Range, ReadExt, StoreError, WriteTx};
 
 /// Failures one after the other that make a routine stand still.
@@ -80,16 +80,11 @@ pub fn over(tx: &mut WriteTx<'_>, id: RoutineId, failure: Option<&str>) -> Resul
     };
     clock.failures = clock.failures.saturating_add(1);
     tx.put(&clock)?;
-    let Some(mut routine) = tx.get::<Routine>(id)? else { return Ok(()) };
+    let Some(routine) = tx.get::<Routine>(id)? else { return Ok(()) };
     if clock.failures < MOST_FAILURES || !routine.active {
         return Ok(());
     }
-    routine.active = false;
     let why = if why.is_empty() { "nobody said why" } else { why };
-    let words = format!("{MOST_FAILURES} runs failed one after the other; the last: {why}");
-    routine.stopped = Some(crate::kernel::text::ellipsis(&words, 300));
-    routine.updated_at = tx.now();
-    tx.put(&routine)?;
     let (about, title) =
         (About::Routine(routine.id), format!("The routine {} was stopped", routine.name));
     let mut notice = Notice::new(NoticeKind::OperationFailed, about, title).body(why).or_admins();
@@ -97,8 +92,35 @@ pub fn over(tx: &mut WriteTx<'_>, id: RoutineId, failure: Option<&str>) -> Resul
         notice = notice.to(account);
     }
     tx.emit(notice.event());
-    let (routine, name) = (routine.id, routine.name);
-    tx.emit(Event::RoutineChanged { routine, name, act: RoutineAct::Tripped });
+    let words = format!("{MOST_FAILURES} runs failed one after the other; the last: {why}");
+    stop(tx, routine, words, RoutineAct::Tripped)
+}
+
+/// The agent of routines is archived: they stand still until somebody resumes them.
+///
+/// # Errors
+/// When the store refuses.
+pub fn stop_all_of(tx: &mut WriteTx<'_>, agent: AgentId) -> Result<(), StoreError> {
+    for routine in queries::of_agent(tx, agent)? {
+        if routine.active {
+            stop(tx, routine, "its agent is archived".to_owned(), RoutineAct::Paused)?;
+        }
+    }
+    Ok(())
+}
+
+fn stop(
+    tx: &mut WriteTx<'_>,
+    mut routine: Routine,
+    why: String,
+    act: RoutineAct,
+) -> Result<(), StoreError> {
+    routine.active = false;
+    routine.stopped = Some(crate::kernel::text::ellipsis(&why, 300));
+    routine.updated_at = tx.now();
+    tx.put(&routine)?;
+    let (id, name) = (routine.id, routine.name);
+    tx.emit(Event::RoutineChanged { routine: id, name, act });
     settle(tx, id)
 }
 
