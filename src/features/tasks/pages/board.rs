@@ -4,7 +4,7 @@ use askama::Template;
 use axum::response::Response;
 
 use super::buckets::{self, Head, Heads};
-use super::frame::{self, Frame};
+use super::frame::{self, Counts, Frame};
 use super::list::add_url;
 use super::rows::{Dresser, Row};
 use super::state::State;
@@ -82,7 +82,7 @@ pub fn show(
     shell: Shell,
     state: &State,
 ) -> Result<Response, PageError> {
-    let mut page = ws.read(|snap| view(ws, who, snap, state))?;
+    let mut page = ws.read(|snap| view((ws, who), snap, state, Counts::of(hx)))?;
     if hx.is_partial() {
         return html::fragment(&page.as_board());
     }
@@ -90,10 +90,15 @@ pub fn show(
     html::page(&page)
 }
 
-fn view(ws: &Ws, who: &Person, read: &dyn Read, state: &State) -> Result<BoardPage, TaskError> {
+fn view(
+    (ws, who): (&Ws, &Person),
+    read: &dyn Read,
+    state: &State,
+    counts: Counts,
+) -> Result<BoardPage, TaskError> {
     let scene = Scene::new(ws, who, read)?;
     let understood = frame::understand(&scene, read, &state.query)?;
-    let frame = Frame::new(&scene, read, state, &understood)?;
+    let frame = Frame::new(&scene, read, state, (&understood, counts))?;
     let (by, across) = (state.group(), state.lanes());
     let terms = match by {
         GroupBy::Status => {

@@ -6,7 +6,7 @@ use jiff::ToSpan as _;
 use jiff::civil::Date;
 
 use super::board::whole;
-use super::frame::{Frame, understand};
+use super::frame::{Counts, Frame, understand};
 use super::state::State;
 use crate::app::Ws;
 use crate::features::tasks::model::Task;
@@ -91,7 +91,7 @@ pub fn show(
     shell: Shell,
     state: &State,
 ) -> Result<Response, PageError> {
-    let mut page = ws.read(|snap| view(ws, who, snap, state))?;
+    let mut page = ws.read(|snap| view((ws, who), snap, state, Counts::of(hx)))?;
     if hx.is_partial() {
         return html::fragment(&page.as_month());
     }
@@ -109,7 +109,12 @@ fn first_of(text: &str, today: Date) -> Date {
     month_of(text).unwrap_or(today).first_of_month()
 }
 
-fn view(ws: &Ws, who: &Person, read: &dyn Read, state: &State) -> Result<CalendarPage, TaskError> {
+fn view(
+    (ws, who): (&Ws, &Person),
+    read: &dyn Read,
+    state: &State,
+    counts: Counts,
+) -> Result<CalendarPage, TaskError> {
     let scene = Scene::new(ws, who, read)?;
     let zone = &scene.today.zone;
     let today = due::day(scene.today.now, zone);
@@ -118,7 +123,7 @@ fn view(ws: &Ws, who: &Person, read: &dyn Read, state: &State) -> Result<Calenda
     let last = first.last_of_month();
     let end = on(last, 7 - i64::from(last.weekday().to_monday_zero_offset()));
     let understood = understand(&scene, read, &state.query)?;
-    let frame = Frame::new(&scene, read, state, &understood)?;
+    let frame = Frame::new(&scene, read, state, (&understood, counts))?;
     let terms = understand(&scene, read, &whole(&state.query))?.terms;
     let (from, to) = Days { from: Some(start), to: Some(end) }.span(zone);
     let filter = Filter::of(terms.between(Dated::Due, from, to));

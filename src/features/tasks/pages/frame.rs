@@ -19,6 +19,7 @@ use crate::kernel::{AccountId, Priority, TaskStatus};
 use crate::store::{Read, StoreError};
 use crate::web::error::PageError;
 use crate::web::extract::{Json, Query as Typed};
+use crate::web::hx::Hx;
 use crate::web::parts::{Choice, Tab};
 use crate::web::session::Person;
 
@@ -92,6 +93,8 @@ pub struct Frame {
     pub lanes: Vec<Tab>,
     /// The present ones.
     pub lanes_label: String,
+    /// The limits of a board's columns.
+    pub wip: String,
     /// Whether tasks may be changed.
     pub may_write: bool,
     /// The address of what is shown.
@@ -110,6 +113,23 @@ pub struct Frame {
     pub bulk_url: String,
     /// What it can be.
     pub bulk: BulkBar,
+}
+
+/// Whether the numbers of the views are counted.
+#[derive(Clone, Copy)]
+pub enum Counts {
+    /// They are shown.
+    Shown,
+    /// Only a region is drawn, in which they do not stand.
+    Left,
+}
+
+impl Counts {
+    /// What an answer needs.
+    #[must_use]
+    pub fn of(hx: &Hx) -> Self {
+        if hx.is_partial() { Self::Left } else { Self::Shown }
+    }
 }
 
 /// What several tasks at once can get.
@@ -197,7 +217,7 @@ impl Frame {
         scene: &Scene,
         read: &dyn Read,
         state: &State,
-        asked: &Understood,
+        (asked, counts): (&Understood, Counts),
     ) -> Result<Self, TaskError> {
         let ws = &scene.ws;
         let (group, sort, lanes) = (state.group(), state.sort(), state.lanes());
@@ -224,7 +244,7 @@ impl Frame {
             new_url: ws.url("tasks/new"),
             list_url: ws.url("tasks"),
             complete_url: ws.url("tasks/complete"),
-            views: views(scene, read, state)?,
+            views: views(scene, read, state, counts)?,
             layouts: layouts(ws, state),
             q: state.look.q.clone(),
             others: state.others(),
@@ -256,6 +276,7 @@ impl Frame {
                 false => Vec::new(),
             },
             lanes_label: format!("Lanes: {}", lanes.label()),
+            wip: state.look.wip.clone(),
             may_write: scene.may_write,
             back: state.url(ws),
             missing: state.missing.clone(),
@@ -295,15 +316,26 @@ fn layouts(ws: &Ws, state: &State) -> Vec<Tab> {
     tabs
 }
 
-fn views(scene: &Scene, read: &dyn Read, state: &State) -> Result<Vec<ViewTab>, TaskError> {
+fn views(
+    scene: &Scene,
+    read: &dyn Read,
+    state: &State,
+    counts: Counts,
+) -> Result<Vec<ViewTab>, TaskError> {
     let ws = &scene.ws;
     let mut tabs = Vec::new();
     for view in looks::all(read, scene.me)? {
         let current = view.slug == state.view.slug;
-        let asked = understand(scene, read, &Query::parse(&view.look.q))?;
+        let count = match counts {
+            Counts::Left => 0,
+            Counts::Shown => {
+                let asked = understand(scene, read, &Query::parse(&view.look.q))?;
+                list::total(read, &Filter::of(asked.terms), &scene.today)?
+            }
+        };
         let plain = State::of(&Asked::default(), view.clone());
         tabs.push(ViewTab {
-            count: list::total(read, &Filter::of(asked.terms), &scene.today)?,
+            count,
             href: plain.url(ws),
             current,
             changed: current && state.is_changed(),

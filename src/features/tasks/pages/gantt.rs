@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 
-use super::frame::{Frame, understand};
+use super::frame::{Counts, Frame, understand};
 use super::state::State;
 use crate::app::Ws;
 use crate::features::runs::model::{self as runs, Run};
@@ -107,7 +107,7 @@ pub fn show(
     shell: Shell,
     state: &State,
 ) -> Result<Response, PageError> {
-    let mut page = ws.read(|snap| view(ws, who, snap, state))?;
+    let mut page = ws.read(|snap| view((ws, who), snap, state, Counts::of(hx)))?;
     if hx.is_partial() {
         return html::fragment(&page.as_bars());
     }
@@ -144,14 +144,19 @@ fn stretch(
     Ok(Stretch { first, last, endless: ended.is_none() })
 }
 
-fn view(ws: &Ws, who: &Person, read: &dyn Read, state: &State) -> Result<TimelinePage, TaskError> {
+fn view(
+    (ws, who): (&Ws, &Person),
+    read: &dyn Read,
+    state: &State,
+    counts: Counts,
+) -> Result<TimelinePage, TaskError> {
     let scene = Scene::new(ws, who, read)?;
     let zone = &scene.today.zone;
     let today = due::day(scene.today.now, zone);
     let anchor = super::calendar::month_of(&state.month).unwrap_or_else(|| on(today, -14));
     let start = on(anchor, -i64::from(anchor.weekday().to_monday_zero_offset()));
     let understood = understand(&scene, read, &state.query)?;
-    let frame = Frame::new(&scene, read, state, &understood)?;
+    let frame = Frame::new(&scene, read, state, (&understood, counts))?;
     let filter = Filter::of(understood.terms);
     let cut = Cut { after: None, limit: MOST };
     let tasks = list::page(read, &filter, state.sort(), &scene.today, &cut)?.items;

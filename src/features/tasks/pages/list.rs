@@ -6,7 +6,7 @@ use axum::response::Response;
 use super::board;
 use super::buckets::{self, Head, Heads};
 use super::calendar;
-use super::frame::{self, Frame};
+use super::frame::{self, Counts, Frame};
 use super::gantt;
 use super::rows::{Dresser, Row};
 use super::state::{Asked, State};
@@ -94,7 +94,7 @@ pub async fn list(
     if !asked.after.is_empty() && hx.is_partial() {
         return more(&ws, &who, &asked, &state);
     }
-    let mut page = ws.read(|snap| view(&ws, &who, snap, &asked, &state))?;
+    let mut page = ws.read(|snap| view((&ws, &who), snap, (&asked, &state), Counts::of(&hx)))?;
     if hx.is_partial() {
         return html::fragment(&page.as_rows());
     }
@@ -111,7 +111,7 @@ pub fn refused(
     (typed, wrong): (String, String),
 ) -> Result<Response, PageError> {
     let state = ws.read(|snap| frame::state(snap, who.account, asked))?;
-    let mut page = ws.read(|snap| view(ws, who, snap, asked, &state))?;
+    let mut page = ws.read(|snap| view((ws, who), snap, (asked, &state), Counts::Shown))?;
     page.shell = shell;
     if let Some(quick) = &mut page.quick {
         (quick.typed, quick.wrong) = (typed, wrong);
@@ -141,15 +141,14 @@ fn more_url(ws: &Ws, state: &State, of: &str, after: &str) -> String {
 }
 
 fn view(
-    ws: &Ws,
-    who: &Person,
+    (ws, who): (&Ws, &Person),
     read: &dyn Read,
-    asked: &Asked,
-    state: &State,
+    (asked, state): (&Asked, &State),
+    counts: Counts,
 ) -> Result<ListPage, TaskError> {
     let scene = Scene::new(ws, who, read)?;
     let understood = frame::understand(&scene, read, &state.query)?;
-    let frame = Frame::new(&scene, read, state, &understood)?;
+    let frame = Frame::new(&scene, read, state, (&understood, counts))?;
     let heads = Heads::new(&scene, read)?;
     let groups = groups(&scene, read, (asked, state), &heads, &Filter::of(understood.terms))?;
     let total: usize = groups.iter().map(|group| group.total).sum();

@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use super::columns::Row;
 use super::error::TaskError;
+use super::marks;
 use super::people::{People, assignee_of};
-use super::standing::{self, Standing};
-use super::terms::Watched;
+use super::standing;
+use super::terms::{Dated, Watched};
 use crate::features::comments::model::Comment;
 use crate::features::deliverables::model::{self as deliverables, Deliverable};
 use crate::features::files::model::TaskFile;
@@ -16,12 +17,11 @@ use crate::features::notifications::queries as notifications;
 use crate::features::runs::model::{self as runs, Run};
 use crate::features::tasks::model::Task;
 use crate::features::usage::model::PAYER_DAY;
-use crate::kernel::{About, AccountId, Assignee, Payer, RunState, TaskId, Timestamp, WaitFor};
+use crate::kernel::{
+    About, AccountId, Assignee, Outcome, Payer, RunId, RunState, TaskId, Timestamp, WaitFor,
+};
 use crate::store::columns::{self, Column};
 use crate::store::{Key as _, KeyBuf, Range, Read, ReadExt as _, Record, StoreError};
-
-/// How many tasks that nobody may be on are looked at one by one.
-const MAX_ALONE: usize = 2_000;
 
 /// Something that belongs to a task.
 trait OfTask: Record {
@@ -171,23 +171,8 @@ pub(super) fn waiting(
     }
     let items: Vec<Item> = read.scan(inbox::OPEN_BY_TASK, &Range::all())?;
     busy.extend(items.iter().filter_map(|item| item.task));
-    let quiet: Vec<TaskId> = columns::with(read, |rows: &[Row]| {
-        let quiet = rows.iter().filter(|row| {
-            row.status.is_open()
-                && !row.archived
-                && row.assignee.is_some_and(|who| who.agent().is_some())
-                && !busy.contains(&row.id)
-                && !found.contains(&row.id)
-        });
-        quiet.map(|row| row.id).take(MAX_ALONE).collect()
-    })?;
-    for id in quiet {
-        let Some(task) = read.get::<Task>(id)? else { continue };
-        let standing = standing::standing(read, &task, now)?;
-        if matches!(standing, Standing::Alone | Standing::Failed { .. }) {
-            found.insert(id);
-        }
-    }
+    let quiet = quiet(read, &busy, now)?;
+    found.extend(quiet);
     let mut wanted = HashSet::with_capacity(found.len());
     for id in found {
         let Some(task) = read.get::<Task>(id)? else { continue };
@@ -198,4 +183,74 @@ pub(super) fn waiting(
         }
     }
     Ok(wanted)
+}
+
+/// The end of a run, of which a task that nobody is on tells.
+struct Ended {
+    id: RunId,
+    task: Option<TaskId>,
+    /// In milliseconds; none while it has not ended.
+    at: Option<i64>,
+    end: End,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Well,
+    Failed,
+    Stopped,
+}
+
+impl Column for Ended {
+    type Of = Run;
+
+    fn of(run: &Run) -> Self {
+        let end = match &run.outcome {
+            Some(Outcome::Stopped { .. }) => End::Stopped,
+            Some(outcome) if standing::failed(outcome) => End::Failed,
+            _ => End::Well,
+        };
+        Self { id: run.id, task: run.task, at: run.ended_at.map(Timestamp::as_millisecond), end }
+    }
+
+    fn id(&self) -> RunId {
+        self.id
+    }
+}
+
+/// Open tasks of agents that nothing will wake: the last run failed, or nobody is on them. The same as
+/// `standing` says of one task, for all of them at once.
+fn quiet(
+    read: &dyn Read,
+    busy: &HashSet<TaskId>,
+    now: Timestamp,
+) -> Result<Vec<TaskId>, StoreError> {
+    let blocked = marks::blocked(read)?;
+    // Ids grow with time: the last one of a task wins.
+    let last: HashMap<TaskId, (i64, End)> = columns::with(read, |runs: &[Ended]| {
+        let ended = runs.iter().filter_map(|run| Some((run.task?, (run.at?, run.end))));
+        ended.collect()
+    })?;
+    let since = now.as_millisecond() - standing::ALONE_AFTER_MS;
+    columns::with(read, |rows: &[Row]| {
+        let open = |row: &&Row| row.status.is_open() && !row.archived;
+        let waits: HashSet<TaskId> =
+            rows.iter().filter(open).filter_map(|row| row.parent).collect();
+        let quiet = rows.iter().filter(open).filter(|row| {
+            let of_agent = row.assignee.is_some_and(|who| who.agent().is_some());
+            if !of_agent || busy.contains(&row.id) {
+                return false;
+            }
+            let changed = row.dated(Dated::Updated).unwrap_or(0);
+            let ended = last.get(&row.id).copied();
+            match ended.filter(|(at, _)| changed <= *at) {
+                Some((_, End::Failed)) => return true,
+                Some((_, End::Stopped)) => return false,
+                _ => {}
+            }
+            let moved = ended.map_or(changed, |(at, _)| at.max(changed));
+            moved <= since && !waits.contains(&row.id) && !blocked.contains_key(&row.id)
+        });
+        quiet.map(|row| row.id).collect()
+    })
 }

@@ -10,7 +10,7 @@ use crate::kernel::{AgentStatus, DeliverableState, Outcome, RunState, TaskId, Ti
 use crate::store::{Read, ReadExt, StoreError};
 
 /// After how many milliseconds a task without anybody on it says so.
-const ALONE_AFTER_MS: i64 = 10 * 60 * 1000;
+pub(super) const ALONE_AFTER_MS: i64 = 10 * 60 * 1000;
 
 /// What happens with a task at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,7 +151,7 @@ fn run_end(run: &Run) -> Timestamp {
     run.ended_at.unwrap_or(run.created_at)
 }
 
-fn failed(outcome: &Outcome) -> bool {
+pub(super) fn failed(outcome: &Outcome) -> bool {
     !matches!(outcome, Outcome::Done | Outcome::Snoozed { .. } | Outcome::Stopped { .. })
 }
 
