@@ -49,7 +49,7 @@ async function send(bar, end, days) {
 document.addEventListener("pointerdown", (event) => {
   const end = event.target.closest?.("[data-end]");
   if (!end || event.button !== 0) return;
-  const bar = end.closest(".bar");
+  const bar = end.closest(".span");
   held = { bar, end: end.dataset.end, x: event.clientX, days: 0 };
   end.setPointerCapture(event.pointerId);
   event.preventDefault();
@@ -66,7 +66,7 @@ document.addEventListener("pointerup", () => {
   send(bar, end, days);
 });
 document.addEventListener("keydown", (event) => {
-  const bar = event.target.closest?.(".bar[data-move]");
+  const bar = event.target.closest?.(".span[data-move]");
   const days = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
   if (!bar) return;
   if (event.key === "Escape" && held) held = refresh();

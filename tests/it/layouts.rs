@@ -44,7 +44,7 @@ async fn a_board_has_columns_and_lanes_and_cards_keep_the_place_they_are_given()
     assert!(board.texts(".tile .title").contains(&"Second".to_owned()), "done for seven days");
 
     let lanes = mira.get(&format!("{TASKS}?layout=board&group=priority&lanes=assignee")).await;
-    assert_eq!(lanes.texts(".lane h2"), ["Mira Lindqvist", "Nobody"]);
+    assert_eq!(lanes.texts(".board-lane h2"), ["Mira Lindqvist", "Nobody"]);
     assert_eq!(lanes.texts(".board h2").len(), 8, "every priority in each lane");
 
     api.post("/api/v1/tasks", &json!({ "title": "A part", "parent": first })).await;
@@ -126,7 +126,7 @@ async fn a_calendar_shows_due_dates_and_a_timeline_shows_bars_and_blockers() {
     let month = &day(2)[..7];
     let calendar = mira.get(&format!("{TASKS}?layout=calendar&month={month}")).await;
     assert_eq!(calendar.status, StatusCode::OK);
-    assert!(calendar.texts(".pill a").iter().any(|text| text.ends_with("Soon")));
+    assert!(calendar.texts(".due-pill a").iter().any(|text| text.ends_with("Soon")));
     assert_eq!(calendar.text_of(".month-head .link"), "1 without a date");
     let part = mira.clone().htmx("tasks-month");
     let to = day(3);
@@ -143,7 +143,7 @@ async fn a_calendar_shows_due_dates_and_a_timeline_shows_bars_and_blockers() {
     let mut names = line.texts(".names a");
     names.sort_unstable();
     assert_eq!(names.len(), 3);
-    assert_eq!(line.attrs(".bar", "data-start").len(), 3);
+    assert_eq!(line.attrs(".span", "data-start").len(), 3);
     assert_eq!(line.texts(".tie").len(), 1);
     assert!(line.text.contains("class=\"tie\" data-late"), "it ends after its follower begins");
     for odd in
