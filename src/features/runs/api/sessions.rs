@@ -75,8 +75,7 @@ pub(super) fn routes() -> Routes {
 
 /// Routes of one conversation.
 fn of_one() -> Routes {
-    Routes::new()
-        .merge(of_one())
+    Routes::new().merge(of_one())
 }
 
 /// Those of one conversation.
