@@ -75,11 +75,6 @@ pub(super) fn routes() -> Routes {
 
 /// Routes of one conversation.
 fn of_one() -> Routes {
-    Routes::new().merge(of_one())
-}
-
-/// Those of one conversation.
-fn of_one() -> Routes {
     Routes::new()
         .get(
             "/sessions/{session}",
