@@ -161,7 +161,7 @@ mod tests {
     fn fields_that_are_not_there_are_refused() {
         let kind = registry::kind("task.status").unwrap();
         assert!(check(Some(kind), "instruction", "See {title} {old}").is_ok());
-        let wrong = check(Some(kind), "instruction", "See {titel}").unwrap_err();
+        let wrong = check(Some(kind), "instruction", "See {titl}").unwrap_err();
         assert!(wrong.message.contains("{title}"), "{}", wrong.message);
         assert!(check(None, "instruction", "At {time}").is_err());
         assert!(check(None, "instruction", "Plain {words here}").is_ok());

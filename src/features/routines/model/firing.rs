@@ -27,7 +27,7 @@ pub enum Slot {
     Event(u64, u32),
     /// What was gathered from this instant on.
     Digest(i64),
-    /// A person, in this entry of the feed.
+    /// A person: the moment and a count, which are used once.
     Manual(u64),
 }
 

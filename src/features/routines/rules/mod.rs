@@ -11,7 +11,9 @@ pub mod tick;
 
 use crate::features::agents::model::Agent;
 use crate::features::workspace::model::Settings;
-use crate::kernel::{AgentId, CatchUp, Event, Overlap, RoutineAct, RoutineId};
+use crate::kernel::{
+    AgentId, CatchUp, Event, FiringId, Overlap, RoutineAct, RoutineId, TypedId as _,
+};
 use crate::store::{KeyBuf, Range, ReadExt, StoreError, WriteTx};
 
 use super::conditions::Values;
@@ -260,7 +262,7 @@ pub fn run_now(
         (values, subject, about) = (found.values, found.subject, found.task);
     }
     let shot = fire::Shot {
-        slot: Slot::Manual(tx.seq()?),
+        slot: Slot::Manual(tx.new_id::<FiringId>().uuid().as_u64_pair().0),
         by: crate::kernel::FiredBy::Manual,
         subject,
         values,

@@ -116,7 +116,7 @@ impl Bench {
     /// Lets the consumer take all that happened.
     fn drain(&self) {
         let follow: Arc<dyn crate::store::consumer::Consume> = Arc::new(Follow);
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         for _ in 0..2_000 {
             match runtime.block_on(step(&self.store, Arc::clone(&follow))).unwrap() {
                 Taken::Took(_) => {}
