@@ -29,6 +29,8 @@ fn task(n: usize) -> Task {
         assignee: None,
         parent: None,
         stream: None,
+        series: None,
+        occurrence_at: None,
         ..Task::sample()
     }
 }

@@ -98,6 +98,8 @@ impl Bench {
                         parent: (n == 1).then(|| task_id(0)),
                         assignee: None,
                         stream: None,
+                        series: None,
+                        occurrence_at: None,
                         ..Task::sample()
                     })?;
                 }
