@@ -68,6 +68,11 @@ const DEFENCES: &[(&str, &str, &str)] = &[
         "an_agent_with_a_list_of_hosts_reaches_no_other",
     ),
     (
+        "A program keeps a line open after its network was switched off",
+        "The way out closes what is open when its agent may not any more",
+        "an_open_tunnel_ends_when_the_network_is_switched_off",
+    ),
+    (
         "A page or a program goes on from a private host that people have opened to others beside it",
         "What is opened is one host at one port; no redirect from outside leads there, and its pages are kept for nobody else",
         "what_people_open_inside_is_reached_and_nothing_beside_it",
