@@ -9,6 +9,7 @@ use hq::app::Ws;
 use hq::app::consumers::Consumers;
 use hq::config::Config;
 use hq::crypto::token::{Token, TokenKind};
+use hq::features::tasks::queries::relations;
 use hq::features::users::model::Account;
 use hq::features::users::rules::NewSignIn;
 use hq::features::workspace::model::Member;
@@ -369,7 +370,17 @@ impl TestHq {
         let quiet: Result<bool, hq::store::StoreError> = ws.read(|snap| {
             let live = runs::queries::live(snap)?;
             let busy = live.iter().any(|run| run.state != hq::kernel::RunState::Waiting);
-            Ok(!busy && inbox::queries::due(snap, now, 1)?.is_empty())
+            for item in inbox::queries::due(snap, now, 100)? {
+                // What waits for other tasks is due and not begun.
+                let waits = match item.task.filter(|_| item.waits_for_blockers()) {
+                    Some(task) => !relations::open_blockers(snap, task)?.is_empty(),
+                    None => false,
+                };
+                if !waits {
+                    return Ok(false);
+                }
+            }
+            Ok(!busy)
         });
         quiet.expect("the store can be read")
     }
