@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::support::hq::{OWNER, TestHq};
 
 /// What asks for a proof whatever it is sent.
-const PROVED: [&str; 19] = [
+const PROVED: [&str; 20] = [
     "DELETE /api/v1/factors/passkeys/{id}",
     "DELETE /api/v1/workspace/tokens/{id}",
     "POST /api/v1/audit/redact",
@@ -21,6 +21,7 @@ const PROVED: [&str; 19] = [
     "POST /w/{ws}/settings/audit/redact",
     "POST /w/{ws}/settings/backups",
     "POST /w/{ws}/settings/delete",
+    "POST /w/{ws}/settings/mail",
     "POST /w/{ws}/settings/members/{id}/disable",
     "POST /w/{ws}/settings/members/{id}/enable",
     "POST /w/{ws}/settings/members/{id}/reset-factors",
