@@ -26,6 +26,8 @@ use hq::features::runs::rules::limits;
 use hq::features::tasks::model::Task;
 use hq::features::tasks::rules::{self as tasks, NewTask, TaskPatch};
 use hq::features::usage::rules::{budgets, prices};
+use hq::features::views::model::{Look, View};
+use hq::features::views::rules as views;
 use hq::features::workspace::model::{Member, People};
 use hq::features::workspace::rules::{self as workspace, Founding, SettingsPatch, members};
 use hq::kernel::id::SeededIds;
@@ -116,6 +118,9 @@ pub const ACTS: &[fn(&mut WriteTx<'_>, Pick) -> Acted] = &[
     budget,
     price,
     keep,
+    save_view,
+    change_view,
+    drop_view,
 ];
 
 fn new_task(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
@@ -439,6 +444,39 @@ fn price(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
 
 fn keep(tx: &mut WriteTx<'_>, [a, ..]: Pick) -> Acted {
     by_rule(audit::keep(tx, Keeping { days: u16::from(a % 5 + 10), megabytes: None }))
+}
+
+/// Whose views somebody acts on: their own.
+fn account(tx: &WriteTx<'_>) -> Result<AccountId, Refused> {
+    tx.by().account().ok_or_else(|| Refused("nobody acts".to_owned()))
+}
+
+fn save_view(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
+    let me = account(tx)?;
+    let look = Look { q: format!("is:open id:{c}"), ..Look::default() };
+    let seen = if a % 2 == 0 { views::For::All } else { views::For::Me };
+    let (noun, icon) = ("tasks".to_owned(), String::new());
+    let name = format!("View {b}");
+    by_rule(views::create(tx, me, views::NewView { noun, name, icon, seen, look }))
+}
+
+fn change_view(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
+    let (me, id) = (account(tx)?, one::<View>(tx, a)?.id);
+    let none = views::ViewPatch::default();
+    let patch = match b % 3 {
+        0 => views::ViewPatch { name: Some(format!("Renamed {c}")), ..none },
+        1 => views::ViewPatch { position: Some(u32::from(c)), ..none },
+        _ => {
+            let look = Look { sort: "title".to_owned(), ..Look::default() };
+            views::ViewPatch { look: Some(look), ..none }
+        }
+    };
+    by_rule(views::update(tx, me, id, patch))
+}
+
+fn drop_view(tx: &mut WriteTx<'_>, [a, ..]: Pick) -> Acted {
+    let (me, id) = (account(tx)?, one::<View>(tx, a)?.id);
+    by_rule(views::remove(tx, me, id))
 }
 
 /// Who acts.
