@@ -7,7 +7,7 @@ use hq::features::runs::model::{Child, EventKind, Run, Session};
 use hq::features::runs::rules as runs;
 use hq::features::usage::model::Usage;
 use hq::features::usage::queries::budgets;
-use hq::kernel::{ItemKind, Outcome, Payer, RunId, RunState, RunTrigger, Thinking, WaitFor};
+use hq::kernel::{ItemKind, Outcome, Payer, Role, RunId, RunState, RunTrigger, Thinking, WaitFor};
 use serde_json::json;
 
 use super::crash::Stage;
@@ -255,8 +255,10 @@ async fn a_parent_that_waits_holds_no_slot_and_goes_on_over_a_restart() {
     reply(&office, below).await;
     office.ended(run).await;
     assert!(told(&office, run).contains("A person said which one."));
-    // Where its time went is drawn below that of its maker, and leads to its steps.
-    let page = office.hq.owner().get("/w/marlow-cargo/runs/R-1").await;
+    // Where its time went is drawn below that of its maker, and leads to its steps. (The owner is signed
+    // out after a day without a request.)
+    let ben = office.hq.another("Ben", Some(Role::Member)).await;
+    let page = ben.get("/w/marlow-cargo/runs/R-1").await;
     assert_eq!(page.texts(".where .lane").len(), 2, "{}", page.text_of("#run-head"));
     let pieces = page.attrs(".where .lane + .lane a", "href");
     let own = "/w/marlow-cargo/runs/R-2";
