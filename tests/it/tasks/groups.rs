@@ -150,6 +150,7 @@ fn labels_are_told_apart_by_their_names_in_any_case() {
 fn what_happened_to_labels_and_relations_stands_in_the_history() {
     let desk = Desk::new();
     let (task, other) = (desk.task(NewTask::titled("a")).id, desk.task(NewTask::titled("b")).id);
+    desk.clock.advance_ms(60_000);
     desk.by(mira(), move |tx| labels::ask(tx, task, Asked::read("bug"))).unwrap();
     desk.clock.advance_ms(20 * 60_000);
     later(&desk, task, other).unwrap();

@@ -23,8 +23,11 @@ use hq::features::routines::rules as routines;
 use hq::features::routines::wish::Wish;
 use hq::features::runs::model::SubagentLimits;
 use hq::features::runs::rules::limits;
+use hq::features::streams::model::Stream;
+use hq::features::streams::rules::{self as streams, NewStream, StreamPatch};
 use hq::features::tasks::model::Task;
-use hq::features::tasks::rules::{self as tasks, NewTask, TaskPatch};
+use hq::features::tasks::model::label::Label;
+use hq::features::tasks::rules::{self as tasks, NewTask, TaskPatch, labels, relations};
 use hq::features::usage::rules::{budgets, prices};
 use hq::features::views::model::{Look, View};
 use hq::features::views::rules as views;
@@ -33,8 +36,8 @@ use hq::features::workspace::rules::{self as workspace, Founding, SettingsPatch,
 use hq::kernel::id::SeededIds;
 use hq::kernel::time::{ManualClock, from_ms};
 use hq::kernel::{
-    AccountId, Actor, AgentStatus, Assignee, CadenceKind, Cause, Payer, Period, Priority, Problem,
-    Role, ScheduleFields, TaskStatus, Thinking, TypedId as _, Verdict, Via,
+    AccountId, Actor, AgentStatus, Assignee, CadenceKind, Cause, Hue, Payer, Period, Priority,
+    Problem, RelationKind, Role, ScheduleFields, TaskStatus, Thinking, TypedId as _, Verdict, Via,
 };
 use hq::server::{reactions, schema};
 use hq::store::{
@@ -89,6 +92,9 @@ pub const ACTS: &[fn(&mut WriteTx<'_>, Pick) -> Acted] = &[
     assign,
     move_task,
     put_away,
+    label,
+    tie,
+    stream,
     comment,
     reword,
     uncomment,
@@ -477,6 +483,50 @@ fn change_view(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
 fn drop_view(tx: &mut WriteTx<'_>, [a, ..]: Pick) -> Acted {
     let (me, id) = (account(tx)?, one::<View>(tx, a)?.id);
     by_rule(views::remove(tx, me, id))
+}
+
+fn label(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
+    match b % 4 {
+        0 => {
+            let new = labels::NewLabel { name: format!("Label {c}"), ..Default::default() };
+            by_rule(labels::create(tx, new))
+        }
+        1 => {
+            let id = one::<Label>(tx, a)?.id;
+            let colour = Some(Hue::ALL[usize::from(c) % Hue::ALL.len()]);
+            by_rule(labels::update(tx, id, labels::LabelPatch { colour, ..Default::default() }))
+        }
+        turn => {
+            let (task, label) = (one::<Task>(tx, a)?.id, one::<Label>(tx, c)?.id);
+            let (add, remove) =
+                if turn == 2 { (vec![label], vec![]) } else { (vec![], vec![label]) };
+            by_rule(labels::change(tx, task, &add, &remove))
+        }
+    }
+}
+
+fn tie(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
+    let (task, other) = (one::<Task>(tx, a)?.id, one::<Task>(tx, c)?.id);
+    let kind = if b % 2 == 0 { RelationKind::BlockedBy } else { RelationKind::RelatesTo };
+    match b % 5 {
+        4 => by_rule(relations::unrelate(tx, task, kind, other)),
+        _ => by_rule(relations::relate(tx, task, kind, other)),
+    }
+}
+
+fn stream(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
+    if b % 4 == 0 {
+        return by_rule(streams::create(tx, NewStream::called(format!("Stream {c}"))));
+    }
+    let id = one::<Stream>(tx, a)?.id;
+    match b % 4 {
+        1 => by_rule(streams::archive(tx, id)),
+        2 => by_rule(streams::restore(tx, id)),
+        _ => {
+            let goal = Some(format!("Goal {c}"));
+            by_rule(streams::update(tx, id, StreamPatch { goal, ..StreamPatch::default() }))
+        }
+    }
 }
 
 /// Who acts.
