@@ -42,6 +42,11 @@ impl Consume for Outbound {
         entry.changes.iter().any(|change| ours(change.table))
     }
 
+    fn repeats(&self) -> bool {
+        // Who was told once is not told again.
+        false
+    }
+
     fn handle(&self, tx: &mut WriteTx<'_>, entry: &Entry) -> Result<(), ConsumeError> {
         let of = |table: u16| entry.changes.iter().filter(move |change| change.table == table);
         for change in of(FANOUTS.number).filter(|change| change.op != Op::Delete) {

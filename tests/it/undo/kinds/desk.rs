@@ -18,6 +18,8 @@ use hq::features::deliverables::model::{Content, Deliverable};
 use hq::features::deliverables::rules::{self as deliverables, NewDelivery, NewReview};
 use hq::features::files::model::TaskFile;
 use hq::features::files::rules::{self as files, NewFile};
+use hq::features::notifications::model::sending::MailSettings;
+use hq::features::notifications::rules::sending;
 use hq::features::routines::model::Routine;
 use hq::features::routines::rules as routines;
 use hq::features::routines::wish::Wish;
@@ -127,7 +129,17 @@ pub const ACTS: &[fn(&mut WriteTx<'_>, Pick) -> Acted] = &[
     save_view,
     change_view,
     drop_view,
+    mail,
 ];
+
+fn mail(tx: &mut WriteTx<'_>, [_, b, c]: Pick) -> Acted {
+    if b % 5 == 4 {
+        return by_rule(sending::drop_mail(tx));
+    }
+    let (host, from) = (format!("mail{}.example", c % 3), "hq@marlow.example".to_owned());
+    let new = MailSettings { host, port: 465, from, ..MailSettings::default() };
+    by_rule(sending::set_mail(tx, new, None))
+}
 
 fn new_task(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
     let parent = if b % 3 == 0 { Some(one::<Task>(tx, b / 3)?.id) } else { None };
