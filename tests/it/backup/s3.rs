@@ -212,7 +212,8 @@ async fn a_bucket_is_signed_for_listed_in_pages_and_read_back() {
     .await
     .expect("two backups");
     assert!(first.new_bytes > 5_000, "{}", first.new_bytes);
-    assert_eq!(second.new_bytes, 0, "all of it was found in the lists");
+    // A consumer may have noted meanwhile how far it is.
+    assert!(second.new_bytes < 2_500, "all else was found in the lists: {}", second.new_bytes);
     assert!(mock.shared.lists.load(Ordering::SeqCst) > 12, "lists come in pages of {PAGE}");
     let objects = mock.shared.objects.lock().clone();
     assert!(objects.keys().all(|name| name.starts_with("office/one/")), "{:?}", objects.keys());
