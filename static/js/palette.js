@@ -126,6 +126,8 @@ if (list) {
     said.textContent = none?.dataset.said ?? "";
     if (!chosen()) choose(lines()[0]);
   }).observe(list, { childList: true });
+  // Lines have the ids of those before them, and settling gives them back what the server said of them.
+  list.addEventListener("htmx:after:settle", () => chosen() || choose(lines()[0]));
 }
 
 export function open(typed = "") {

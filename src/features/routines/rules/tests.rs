@@ -256,8 +256,8 @@ proptest! {
         }
         // Whatever happened, soon an instant comes that fires.
         let count = bench.clock_of(id).count;
-        for _ in 0..60 {
-            bench.advance(30);
+        for _ in 0..130 {
+            bench.advance(1);
             bench.tick();
         }
         let now = bench.clock_of(id).count;
