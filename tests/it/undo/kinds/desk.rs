@@ -46,6 +46,7 @@ use hq::store::{
     BlobId, Limits, NoFaults, Options, Range, ReadExt as _, Record, Store, StoreError, WriteTx,
 };
 
+use super::groups;
 use crate::store::toys::folder_in_memory;
 
 /// What an act may choose from: which record, which way, what value.
@@ -62,15 +63,15 @@ impl From<StoreError> for Refused {
     }
 }
 
-type Acted = Result<(), Refused>;
+pub type Acted = Result<(), Refused>;
 
 /// The answer of a rule.
-fn by_rule<T, E: Problem>(answer: Result<T, E>) -> Acted {
+pub fn by_rule<T, E: Problem>(answer: Result<T, E>) -> Acted {
     answer.map(drop).map_err(|error| Refused(error.to_string()))
 }
 
 /// One of the records of a kind.
-fn one<R: Record>(tx: &WriteTx<'_>, pick: u8) -> Result<R, Refused> {
+pub fn one<R: Record>(tx: &WriteTx<'_>, pick: u8) -> Result<R, Refused> {
     let mut all: Vec<R> = tx.list(&Range::all())?;
     match all.len() {
         0 => Err(Refused(format!("there is no {}", R::TABLE.name))),
@@ -97,6 +98,9 @@ pub const ACTS: &[fn(&mut WriteTx<'_>, Pick) -> Acted] = &[
     label,
     tie,
     stream,
+    groups::series,
+    groups::template,
+    groups::task_rules,
     comment,
     reword,
     uncomment,
@@ -498,7 +502,7 @@ fn drop_view(tx: &mut WriteTx<'_>, [a, ..]: Pick) -> Acted {
 }
 
 fn label(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
-    match b % 4 {
+    match b % 5 {
         0 => {
             let new = labels::NewLabel { name: format!("Label {c}"), ..Default::default() };
             by_rule(labels::create(tx, new))
@@ -511,7 +515,7 @@ fn label(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
         turn => {
             let (task, label) = (one::<Task>(tx, a)?.id, one::<Label>(tx, c)?.id);
             let (add, remove) =
-                if turn == 2 { (vec![label], vec![]) } else { (vec![], vec![label]) };
+                if turn < 4 { (vec![label], vec![]) } else { (vec![], vec![label]) };
             by_rule(labels::change(tx, task, &add, &remove))
         }
     }
