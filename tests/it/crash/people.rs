@@ -216,7 +216,10 @@ impl Desk for People {
                 let path = format!("/api/v1/members/{}", self.known[at].account);
                 match kind {
                     "roles" => {
-                        let to = dice.one(&["viewer", "member", "admin"]);
+                        // The one that somebody has would change nothing.
+                        let mut roles = vec!["viewer", "member", "admin"];
+                        roles.retain(|role| *role != self.known[at].role);
+                        let to = *dice.one(&roles);
                         self.known[at].role = to;
                         Ask::patch(path, json!({ "role": to }))
                     }
