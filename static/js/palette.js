@@ -110,17 +110,6 @@ function addOffers() {
   else list.prepend(head, ...own);
 }
 
-// Whether the lines are those of what was typed before, and whether somebody has gone on with Enter already.
-let isBehind = false;
-let goesOn = false;
-
-function go(event) {
-  const line = chosen();
-  if (!line) return;
-  if ((event?.ctrlKey || event?.metaKey) && line.getAttribute("href") !== "#") window.open(line.href, "_blank", "noopener");
-  else line.click();
-}
-
 let timer;
 function ask() {
   clearTimeout(timer);
@@ -136,9 +125,6 @@ if (list) {
     if (none && lines().length && none.textContent.startsWith("No")) none.hidden = true;
     said.textContent = none?.dataset.said ?? "";
     if (!chosen()) choose(lines()[0]);
-    isBehind = false;
-    if (goesOn) go();
-    goesOn = false;
   }).observe(list, { childList: true });
   // Lines have the ids of those before them, and settling gives them back what the server said of them.
   list.addEventListener("htmx:after:settle", () => chosen() || choose(lines()[0]));
@@ -153,7 +139,6 @@ export function open(typed = "") {
 }
 
 field?.addEventListener("input", () => {
-  [isBehind, goesOn] = [true, false];
   clearTimeout(timer);
   timer = setTimeout(ask, field.value.trim() ? wait : 0);
 });
@@ -166,9 +151,10 @@ field?.addEventListener("keydown", (event) => {
     const next = at + step;
     const round = Math.abs(step) === 1 ? (next + all.length) % all.length : Math.min(Math.max(next, 0), all.length - 1);
     choose(all[round]);
-  } else if (event.key === "Enter" && !event.isComposing && (isBehind || chosen())) {
-    if (isBehind) goesOn = true;
-    else go(event);
+  } else if (event.key === "Enter" && !event.isComposing && chosen()) {
+    const line = chosen();
+    if ((event.ctrlKey || event.metaKey) && line.getAttribute("href") !== "#") window.open(line.href, "_blank", "noopener");
+    else line.click();
   } else return;
   event.preventDefault();
 });
