@@ -4,6 +4,7 @@
 mod endless; // what wants to go on for ever
 mod folder; // ways out of the agent's folder
 mod network; // addresses that are nobody's business, and what may not go out
+mod outward; // the one way out of programs with the network
 mod programs; // programs that want out of the jail
 mod words; // words that want to be obeyed
 

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use hq::features::agents::model::Agent;
 use hq::features::agents::rules as agents;
 use hq::features::inbox::model::Item;
 use hq::features::runs::model::{CallStatus, EventKind, HaltOf, Run};
@@ -93,7 +94,14 @@ async fn now_cuts_off_models_and_tools_within_a_second_and_lasts_over_a_restart(
     }
     assert!(began.elapsed() < A_SECOND, "{:?}", began.elapsed());
     let asked = office.model.requests().len();
+    // A start takes runs up in the order in which they were made: this one is the last of them.
+    let paused = office.agent("Bo").await.id;
+    office.act(move |tx| agents::pause(tx, paused)).await;
+    let bo = office.get::<Agent>(paused);
+    let last = office.say(&bo, "Are you there?").await;
+    office.act(move |tx| runs::take_up(tx, last)).await;
     office.hq.restart().await;
+    office.taken_up_after(last, 1).await;
     office.hq.advance(Duration::from_secs(48 * 3600)).await;
     let states: Vec<RunState> = runs.iter().map(|run| office.get::<Run>(*run).state).collect();
     assert_eq!(states, [RunState::Queued; 6], "they are kept, however long it takes");

@@ -86,7 +86,7 @@ async fn a_run_that_ends_the_program_before_it_begins_is_given_up() {
     for crashes in 1..=2 {
         office.act(move |tx| runs::take_up(tx, run)).await;
         office.hq.restart().await;
-        let left = office.get::<Run>(run);
+        let left = office.taken_up_after(run, crashes).await;
         assert_eq!((left.state, left.crashes), (RunState::Queued, crashes));
         assert!(!left.is_taken_up() && left.started_at.is_none());
     }
@@ -97,7 +97,7 @@ async fn a_run_that_ends_the_program_before_it_begins_is_given_up() {
     assert_eq!(office.get::<Run>(run).crashes, 2);
     office.act(move |tx| runs::take_up(tx, run)).await;
     office.hq.restart().await;
-    assert_eq!(office.get::<Run>(run).outcome, Some(Outcome::CrashLoop));
+    assert_eq!(office.ended(run).await.outcome, Some(Outcome::CrashLoop));
     // What was said stands in the conversation, no further run is made for it, and a person may let it go on.
     assert_eq!(office.all::<Run>().len(), 1);
     let said = office.all::<Input>().remove(0);

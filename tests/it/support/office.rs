@@ -349,6 +349,14 @@ impl Office {
         .await
     }
 
+    /// Waits until a start has looked at a run that had ended the program so many times.
+    pub async fn taken_up_after(&self, run: RunId, crashes: u32) -> Run {
+        self.until(&format!("{run} after {crashes} crashes"), |snap| {
+            Ok(snap.get::<Run>(run)?.filter(|run| run.crashes == crashes))
+        })
+        .await
+    }
+
     /// Waits until an event of a run is there.
     pub async fn happened(&self, run: RunId, is: impl Fn(&EventKind) -> bool) -> EventKind {
         self.until("an event", |snap| {

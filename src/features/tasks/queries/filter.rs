@@ -136,9 +136,9 @@ impl Asker<'_> {
             "assignee" => self.who(Of::Assignee, key, values, wrong),
             "creator" => self.who(Of::Creator, key, values, wrong),
             "watcher" => self.watchers(key, values, wrong)?,
-            "stream" => self.streams(key, values, wrong)?,
+            "stream" => self.of_kind::<Stream>(key, values, wrong, Test::Stream)?,
             "label" => self.labels(key, values, wrong)?,
-            "series" => self.series(key, values, wrong)?,
+            "series" => self.of_kind::<Series>(key, values, wrong, Test::Series)?,
             "blocks" | "blocked-by" => self.ties(key, values, wrong)?,
             "due" => dated(Dated::Due, wrong),
             "start" => dated(Dated::Start, wrong),
@@ -396,26 +396,16 @@ impl Asker<'_> {
         Ok((!all.is_empty()).then_some(Test::Watched(all)))
     }
 
-    fn streams(
+    /// The test of a key whose values are the names of records of one kind.
+    fn of_kind<R: Named>(
         &self,
         key: &Key,
         values: &[String],
         wrong: &mut Vec<String>,
+        test: impl FnOnce(OneOf<R::Id>) -> Test,
     ) -> Result<Option<Test>, TaskError> {
-        let known = named::<Stream>(self.read)?;
-        let ids = chosen(key, values, &known, wrong);
-        Ok((!ids.is_empty()).then_some(Test::Stream(ids)))
-    }
-
-    fn series(
-        &self,
-        key: &Key,
-        values: &[String],
-        wrong: &mut Vec<String>,
-    ) -> Result<Option<Test>, TaskError> {
-        let known = named::<Series>(self.read)?;
-        let ids = chosen(key, values, &known, wrong);
-        Ok((!ids.is_empty()).then_some(Test::Series(ids)))
+        let ids = chosen(key, values, &named::<R>(self.read)?, wrong);
+        Ok((!ids.is_empty()).then(|| test(ids)))
     }
 
     fn labels(

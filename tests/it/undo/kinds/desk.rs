@@ -12,8 +12,6 @@ use hq::features::audit::rules as audit;
 use hq::features::comments::model::Comment;
 use hq::features::comments::queries::Power;
 use hq::features::comments::rules::{self as comments, Reach};
-use hq::features::connections::model::{Connection, Named, Wire};
-use hq::features::connections::rules::{self as connections, turns};
 use hq::features::deliverables::model::{Content, Deliverable};
 use hq::features::deliverables::rules::{self as deliverables, NewDelivery, NewReview};
 use hq::features::files::model::TaskFile;
@@ -30,7 +28,6 @@ use hq::features::streams::rules::{self as streams, NewStream, StreamPatch};
 use hq::features::tasks::model::Task;
 use hq::features::tasks::model::label::Label;
 use hq::features::tasks::rules::{self as tasks, NewTask, TaskPatch, labels, relations};
-use hq::features::usage::rules::{budgets, prices};
 use hq::features::views::model::{Look, View};
 use hq::features::views::rules as views;
 use hq::features::workspace::model::{Member, People};
@@ -38,15 +35,15 @@ use hq::features::workspace::rules::{self as workspace, Founding, SettingsPatch,
 use hq::kernel::id::SeededIds;
 use hq::kernel::time::{ManualClock, from_ms};
 use hq::kernel::{
-    AccountId, Actor, AgentStatus, Assignee, CadenceKind, Cause, Hue, Payer, Period, Priority,
-    Problem, RelationKind, Role, ScheduleFields, TaskStatus, Thinking, TypedId as _, Verdict, Via,
+    AccountId, Actor, AgentStatus, Assignee, CadenceKind, Cause, Hue, Priority, Problem,
+    RelationKind, Role, ScheduleFields, TaskStatus, Thinking, TypedId as _, Verdict, Via,
 };
 use hq::server::{reactions, schema};
 use hq::store::{
     BlobId, Limits, NoFaults, Options, Range, ReadExt as _, Record, Store, StoreError, WriteTx,
 };
 
-use super::groups;
+use super::{groups, supply};
 use crate::store::toys::folder_in_memory;
 
 /// What an act may choose from: which record, which way, what value.
@@ -118,17 +115,17 @@ pub const ACTS: &[fn(&mut WriteTx<'_>, Pick) -> Acted] = &[
     role,
     leave,
     factors,
-    connection,
-    change_connection,
-    drop_connection,
-    fallbacks,
-    usual_thinking,
+    supply::connection,
+    supply::change_connection,
+    supply::drop_connection,
+    supply::fallbacks,
+    supply::usual_thinking,
     subagent_limits,
     routine,
     routine_rules,
-    window,
-    budget,
-    price,
+    supply::window,
+    supply::budget,
+    supply::price,
     keep,
     save_view,
     change_view,
@@ -333,48 +330,6 @@ fn factors(tx: &mut WriteTx<'_>, [a, ..]: Pick) -> Acted {
     by_rule(workspace::invites::require_factor(tx, policy))
 }
 
-fn connection(tx: &mut WriteTx<'_>, [_, _, c]: Pick) -> Acted {
-    by_rule(connections::create(tx, new_connection(format!("Server {c}"))))
-}
-
-fn new_connection(name: String) -> connections::NewConnection {
-    connections::NewConnection {
-        name,
-        wire: Wire::OpenaiChat,
-        base_url: "https://models.example/v1".to_owned(),
-        key: None,
-        default_model: Some("one".to_owned()),
-    }
-}
-
-fn change_connection(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
-    let id = one::<Connection>(tx, a)?.id;
-    if b % 3 == 0 {
-        return by_rule(connections::set_default(tx, Some(id), &format!("model-{}", c % 3)));
-    }
-    let mut changes = connections::Changes::default();
-    match b % 3 {
-        1 => changes.name = Some(format!("Server {}", c % 4)),
-        _ => changes.price = Some((c % 2 == 0).then_some((i64::from(c), 7))),
-    }
-    by_rule(connections::update(tx, id, None, changes))
-}
-
-fn drop_connection(tx: &mut WriteTx<'_>, [a, ..]: Pick) -> Acted {
-    let id = one::<Connection>(tx, a)?.id;
-    by_rule(connections::delete(tx, id))
-}
-
-fn fallbacks(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
-    let agent = if a % 2 == 0 { Some(one::<Agent>(tx, a / 2)?.id) } else { None };
-    let connection = Some(one::<Connection>(tx, b)?.id);
-    let models = match c % 4 {
-        0 => Vec::new(),
-        n => vec![Named { connection, model: format!("model-{n}") }],
-    };
-    by_rule(turns::set_fallbacks(tx, agent, models))
-}
-
 fn reach(tx: &mut WriteTx<'_>, [a, _, c]: Pick) -> Acted {
     let of = match a % 3 {
         0 => ReachOf::Workspace,
@@ -382,11 +337,6 @@ fn reach(tx: &mut WriteTx<'_>, [a, _, c]: Pick) -> Acted {
     };
     let hosts: Vec<String> = (0..c % 3).map(|n| format!("host-{n}.test")).collect();
     by_rule(agents::reach::set(tx, of, &hosts))
-}
-
-fn usual_thinking(tx: &mut WriteTx<'_>, [a, ..]: Pick) -> Acted {
-    let all = [Thinking::Low, Thinking::Medium, Thinking::High];
-    by_rule(turns::set_thinking(tx, all[usize::from(a) % all.len()]))
 }
 
 fn subagent_limits(tx: &mut WriteTx<'_>, [a, b, ..]: Pick) -> Acted {
@@ -422,46 +372,6 @@ fn routine_rules(tx: &mut WriteTx<'_>, [a, b, _]: Pick) -> Acted {
         0 => by_rule(routines::set_ask(tx, b % 2 == 0)),
         _ => by_rule(routines::pause_all(tx, b % 2 == 0)),
     }
-}
-
-fn window(tx: &mut WriteTx<'_>, [a, _, c]: Pick) -> Acted {
-    let id = one::<Connection>(tx, a)?.id;
-    let tokens = (c % 3 != 0).then(|| 16_384 + u32::from(c % 4));
-    by_rule(turns::set_window(tx, id, tokens))
-}
-
-fn budget(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
-    let payer = match a % 3 {
-        0 => Payer::Workspace,
-        1 => Payer::Agent(one::<Agent>(tx, a / 3)?.id),
-        _ => Payer::Task(one::<Task>(tx, a / 3)?.id),
-    };
-    let periods = [Period::Day, Period::Month, Period::Total];
-    let wish = budgets::Wish {
-        payer,
-        period: periods[usize::from(b) % periods.len()],
-        limit_micros: (c % 3 != 0).then(|| 1_000_000 * i64::from(c % 4 + 1)),
-        limit_tokens: None,
-        soft_pct: 50 + c % 2,
-        hard: c % 2 == 0,
-    };
-    by_rule(budgets::set(tx, wish))
-}
-
-fn price(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
-    let connection = if a % 2 == 0 { Some(one::<Connection>(tx, a / 2)?.id) } else { None };
-    let model = format!("model-{}", b % 3);
-    if c % 4 == 0 {
-        return by_rule(prices::remove(tx, &model, connection, None));
-    }
-    let amount = Some(1_000_000 * u64::from(c));
-    let new = prices::NewPrice {
-        model,
-        connection,
-        begins_at: Some(from_ms(1_700_000_000_000 + i64::from(b % 2))),
-        amounts: [amount, None, None, amount],
-    };
-    by_rule(prices::set(tx, new))
 }
 
 fn keep(tx: &mut WriteTx<'_>, [a, ..]: Pick) -> Acted {

@@ -3,6 +3,7 @@
 
 mod desk;
 mod groups;
+mod supply;
 
 use std::collections::{BTreeMap, BTreeSet};
 

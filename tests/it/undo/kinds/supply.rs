@@ -1,0 +1,99 @@
+//! Acts on what agents think with and what that may cost: connections, models, budgets, prices.
+
+use hq::features::agents::model::Agent;
+use hq::features::connections::model::{Connection, Named, Wire};
+use hq::features::connections::rules::{self as connections, turns};
+use hq::features::tasks::model::Task;
+use hq::features::usage::rules::{budgets, prices};
+use hq::kernel::time::from_ms;
+use hq::kernel::{Payer, Period, Thinking};
+use hq::store::WriteTx;
+
+use super::desk::{Acted, Pick, by_rule, one};
+
+pub fn connection(tx: &mut WriteTx<'_>, [_, _, c]: Pick) -> Acted {
+    by_rule(connections::create(tx, new_connection(format!("Server {c}"))))
+}
+
+fn new_connection(name: String) -> connections::NewConnection {
+    connections::NewConnection {
+        name,
+        wire: Wire::OpenaiChat,
+        base_url: "https://models.example/v1".to_owned(),
+        key: None,
+        default_model: Some("one".to_owned()),
+    }
+}
+
+pub fn change_connection(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
+    let id = one::<Connection>(tx, a)?.id;
+    if b % 3 == 0 {
+        return by_rule(connections::set_default(tx, Some(id), &format!("model-{}", c % 3)));
+    }
+    let mut changes = connections::Changes::default();
+    match b % 3 {
+        1 => changes.name = Some(format!("Server {}", c % 4)),
+        _ => changes.price = Some((c % 2 == 0).then_some((i64::from(c), 7))),
+    }
+    by_rule(connections::update(tx, id, None, changes))
+}
+
+pub fn drop_connection(tx: &mut WriteTx<'_>, [a, ..]: Pick) -> Acted {
+    let id = one::<Connection>(tx, a)?.id;
+    by_rule(connections::delete(tx, id))
+}
+
+pub fn fallbacks(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
+    let agent = if a % 2 == 0 { Some(one::<Agent>(tx, a / 2)?.id) } else { None };
+    let connection = Some(one::<Connection>(tx, b)?.id);
+    let models = match c % 4 {
+        0 => Vec::new(),
+        n => vec![Named { connection, model: format!("model-{n}") }],
+    };
+    by_rule(turns::set_fallbacks(tx, agent, models))
+}
+
+pub fn usual_thinking(tx: &mut WriteTx<'_>, [a, ..]: Pick) -> Acted {
+    let all = [Thinking::Low, Thinking::Medium, Thinking::High];
+    by_rule(turns::set_thinking(tx, all[usize::from(a) % all.len()]))
+}
+
+pub fn window(tx: &mut WriteTx<'_>, [a, _, c]: Pick) -> Acted {
+    let id = one::<Connection>(tx, a)?.id;
+    let tokens = (c % 3 != 0).then(|| 16_384 + u32::from(c % 4));
+    by_rule(turns::set_window(tx, id, tokens))
+}
+
+pub fn budget(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
+    let payer = match a % 3 {
+        0 => Payer::Workspace,
+        1 => Payer::Agent(one::<Agent>(tx, a / 3)?.id),
+        _ => Payer::Task(one::<Task>(tx, a / 3)?.id),
+    };
+    let periods = [Period::Day, Period::Month, Period::Total];
+    let wish = budgets::Wish {
+        payer,
+        period: periods[usize::from(b) % periods.len()],
+        limit_micros: (c % 3 != 0).then(|| 1_000_000 * i64::from(c % 4 + 1)),
+        limit_tokens: None,
+        soft_pct: 50 + c % 2,
+        hard: c % 2 == 0,
+    };
+    by_rule(budgets::set(tx, wish))
+}
+
+pub fn price(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
+    let connection = if a % 2 == 0 { Some(one::<Connection>(tx, a / 2)?.id) } else { None };
+    let model = format!("model-{}", b % 3);
+    if c % 4 == 0 {
+        return by_rule(prices::remove(tx, &model, connection, None));
+    }
+    let amount = Some(1_000_000 * u64::from(c));
+    let new = prices::NewPrice {
+        model,
+        connection,
+        begins_at: Some(from_ms(1_700_000_000_000 + i64::from(b % 2))),
+        amounts: [amount, None, None, amount],
+    };
+    by_rule(prices::set(tx, new))
+}
