@@ -12,6 +12,7 @@ use hq::features::audit::rules as audit;
 use hq::features::comments::model::Comment;
 use hq::features::comments::queries::Power;
 use hq::features::comments::rules::{self as comments, Reach};
+use hq::features::connections::model::Connection;
 use hq::features::deliverables::model::{Content, Deliverable};
 use hq::features::deliverables::rules::{self as deliverables, NewDelivery, NewReview};
 use hq::features::files::model::TaskFile;
@@ -485,7 +486,7 @@ impl Desk {
             };
             by_rule(workspace::found(tx, founding))?;
             by_rule(members::take_over(tx, joining(2)))?;
-            by_rule(connections::create(tx, new_connection("Server".to_owned())))?;
+            supply::connect(tx, "Server".to_owned())?;
             by_rule(tasks::create(tx, NewTask::titled("First")))?;
             let made = agents::create(tx, agent("Ada".to_owned()), &["default"]);
             let made = made.map_err(|error| Refused(error.to_string()))?;

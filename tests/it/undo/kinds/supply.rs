@@ -12,17 +12,19 @@ use hq::store::WriteTx;
 use super::desk::{Acted, Pick, by_rule, one};
 
 pub fn connection(tx: &mut WriteTx<'_>, [_, _, c]: Pick) -> Acted {
-    by_rule(connections::create(tx, new_connection(format!("Server {c}"))))
+    connect(tx, format!("Server {c}"))
 }
 
-fn new_connection(name: String) -> connections::NewConnection {
-    connections::NewConnection {
+/// A server of models with this name.
+pub fn connect(tx: &mut WriteTx<'_>, name: String) -> Acted {
+    let new = connections::NewConnection {
         name,
         wire: Wire::OpenaiChat,
         base_url: "https://models.example/v1".to_owned(),
         key: None,
         default_model: Some("one".to_owned()),
-    }
+    };
+    by_rule(connections::create(tx, new))
 }
 
 pub fn change_connection(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
