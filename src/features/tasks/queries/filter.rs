@@ -397,7 +397,7 @@ impl Asker<'_> {
     }
 
     /// The test of a key whose values are the names of records of one kind.
-    fn of_kind<R: Named>(
+    fn of_kind<R: Named<Id: Copy>>(
         &self,
         key: &Key,
         values: &[String],
