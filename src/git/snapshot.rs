@@ -27,8 +27,8 @@ const NEVER: &[&str] =
 /// Which part of a folder to take.
 #[derive(Clone, Copy, Debug)]
 pub enum Paths<'a> {
-    /// All of it.
-    All,
+    /// All of it but these files, which stay as the branch has them.
+    AllBut(&'a BTreeSet<String>),
     /// These files and folders; one that is gone is removed from the branch.
     Only(&'a [String]),
 }
@@ -75,7 +75,15 @@ impl AgentsRepo {
             bytes: 0,
         };
         match paths {
-            Paths::All => taking.folder(&root, "").map_err(|e| e.at(dir))?,
+            Paths::AllBut(these) => {
+                taking.folder(&root, "").map_err(|e| e.at(dir))?;
+                for path in these {
+                    match before.get(path) {
+                        Some(leaf) => drop(taking.after.insert(path.clone(), *leaf)),
+                        None => drop(taking.after.remove(path)),
+                    }
+                }
+            }
             Paths::Only(paths) => {
                 taking.after = before.clone();
                 for path in BTreeSet::from_iter(paths) {

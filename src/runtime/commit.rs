@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::app::Ws;
 use crate::features::agents::model::Agent;
-use crate::features::runs::model::{EventKind, Run, SessionEvent};
+use crate::features::runs::model::{EventKind, RUNS, Run, SessionEvent};
 use crate::features::runs::queries as runs;
 use crate::features::tasks::model::Task;
 use crate::features::workspace::model::Settings;
@@ -12,10 +12,13 @@ use crate::git::snapshot::Paths;
 use crate::git::{Author, Branch, Entry};
 use crate::kernel::text::ellipsis;
 use crate::kernel::{AgentId, RunId};
-use crate::store::ReadExt;
+use crate::store::{ReadExt, Snap, feed, key};
 
 use super::EngineError;
 use super::journal::{Journal, blocking};
+
+/// In how many of the last entries runs are looked for whose end may have come without their commit.
+const LATELY: u64 = 1_000;
 
 /// Commits the paths that the run noted; nothing when none changed. The answer belongs into the
 /// session. A repository that fails does not take the run's work with it: the files stay as they
@@ -93,13 +96,75 @@ pub(super) async fn left(ws: &Ws, run: RunId) {
     }
 }
 
+/// Runs that changed in the last entries of the feed, whoever worked on them.
+fn lately(ws: &Ws, snap: &Snap<'_>) -> Result<Vec<Run>, EngineError> {
+    let last = feed::newest(snap, ws.store.schema(), None, 1)?.first().map_or(0, |entry| entry.seq);
+    let mut ids = BTreeSet::new();
+    for seq in last.saturating_sub(LATELY)..=last {
+        let Some(entry) = feed::entry(snap, seq)? else { continue };
+        let changes = entry.changes.iter().filter(|change| change.table == RUNS.number);
+        ids.extend(changes.filter_map(|change| key::decode::<RunId>(&change.key)));
+    }
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        found.extend(snap.get::<Run>(id)?);
+    }
+    Ok(found)
+}
+
+/// Runs that ended shortly before the last life did, and whose files nobody has committed since: a later
+/// run would take them for its own, and give them back with its work. What a run that goes on has written
+/// over is its own by now.
+pub(super) fn broken_off(ws: &Ws) -> Result<Vec<RunId>, EngineError> {
+    ws.read(|snap| {
+        let of = |run: &Run| {
+            Ok::<_, EngineError>(noted(run, &runs::events_of_run(snap, run, usize::MAX)?))
+        };
+        let live = runs::live(snap)?;
+        let held = live
+            .iter()
+            .map(|run| Ok((run.agent, of(run)?)))
+            .collect::<Result<Vec<_>, EngineError>>()?;
+        let mut found = Vec::new();
+        for run in lately(ws, snap)?.into_iter().filter(|run| !run.is_live()) {
+            let paths = of(&run)?;
+            let is_held = |(agent, held): &(AgentId, BTreeSet<String>)| {
+                *agent == run.agent && !held.is_disjoint(&paths)
+            };
+            if !paths.is_empty() && !held.iter().any(is_held) {
+                found.push(run.id);
+            }
+        }
+        Ok(found)
+    })
+}
+
+/// What other runs of the same agent have changed and will commit themselves.
+fn of_others(
+    ws: &Ws,
+    snap: &Snap<'_>,
+    run: &Run,
+    own: &[String],
+) -> Result<BTreeSet<String>, EngineError> {
+    let mut others = lately(ws, snap)?;
+    others.extend(runs::live(snap)?);
+    let mut paths = BTreeSet::new();
+    for other in others.iter().filter(|other| other.agent == run.agent && other.id != run.id) {
+        paths.append(&mut noted(other, &runs::events_of_run(snap, other, usize::MAX)?));
+    }
+    for path in own {
+        paths.remove(path);
+    }
+    Ok(paths)
+}
+
 /// What is to be committed.
 struct Taken {
     ws: Ws,
     run: RunId,
     agent: AgentId,
     paths: Vec<String>,
-    /// Whether everything that differs is taken.
+    /// Whether everything that differs is taken, but for what other runs commit.
     unsure: bool,
 }
 
@@ -125,12 +190,19 @@ async fn commit(taken: Taken) -> Result<Option<EventKind>, EngineError> {
     };
     let message = format!("{subject}\n\n{}\nAgent: {}\n", mark(&run.name()), agent.slug);
     let now = ws.app.clock.now();
+    let others = match unsure {
+        true => Some(ws.read(|snap| of_others(&ws, snap, &run, &paths))?),
+        false => None,
+    };
     let snapshot = blocking(move || {
         let branch = Branch::agent(&agent.slug)?;
         let author = Author::new(&agent.name, &format!("{}@agents.hq", agent.slug));
         let entry = Entry { author: &author, message: &message, time: now };
         let folder = ws.agent_folder(&agent.slug);
-        let taken = if unsure { Paths::All } else { Paths::Only(&paths) };
+        let taken = match &others {
+            Some(others) => Paths::AllBut(others),
+            None => Paths::Only(&paths),
+        };
         ws.repo()?.commit_paths(&branch, &folder, taken, &entry)
     })
     .await??;

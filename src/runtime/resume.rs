@@ -131,6 +131,9 @@ pub(super) async fn recover(ws: &Ws) -> Result<HashSet<RunId>, EngineError> {
     if 0 < begun {
         ws.write(&BY, move |tx| rules::taken_up(tx, begun)).await?;
     }
+    for run in commit::broken_off(ws)? {
+        commit::left(ws, run).await;
+    }
     // What the programs of the others had written is needed no more.
     let live = ws.read(|snap| queries::live(snap))?.into_iter().map(|run| run.id).collect();
     let jobs = ws.jobs_folder();

@@ -1,5 +1,6 @@
 //! Agents' files in their repository. What was written is also read with the `git` program where there is one.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
@@ -14,6 +15,10 @@ use tempfile::TempDir;
 
 mod files;
 mod revert;
+
+static NONE: BTreeSet<String> = BTreeSet::new();
+/// Everything in a folder.
+pub const ALL: Paths<'static> = Paths::AllBut(&NONE);
 
 struct Bench {
     dir: TempDir,
@@ -104,7 +109,7 @@ fn git_itself_accepts_what_was_written() {
     let bench = Bench::new();
     bench.write("notes/ü b.md", "text\n");
     fs::remove_file(bench.path("SOUL.md")).unwrap();
-    bench.commit(Paths::All, "done: Notes\n\nLong story.").commit.unwrap();
+    bench.commit(ALL, "done: Notes\n\nLong story.").commit.unwrap();
     let Some(checked) = bench.git(&["fsck", "--strict", "--full"]) else { return };
     assert!(!checked.contains("missing") && !checked.contains("dangling"), "{checked}");
     let log = bench.git(&["log", "--format=%an <%ae> %at %s", "agent/ada"]).unwrap();
@@ -121,20 +126,20 @@ fn git_itself_accepts_what_was_written() {
 #[test]
 fn a_snapshot_holds_new_changed_and_removed_files_and_nothing_twice() {
     let bench = Bench::new();
-    assert_eq!(bench.commit(Paths::All, "nothing").commit, None);
+    assert_eq!(bench.commit(ALL, "nothing").commit, None);
 
     bench.write("SOUL.md", "Be kind and brief.\n");
     bench.write("memory/2026-01-01.md", "A day.\n");
     fs::remove_file(bench.path("scripts/run")).unwrap();
-    let taken = bench.commit(Paths::All, "learned: Brevity");
+    let taken = bench.commit(ALL, "learned: Brevity");
     assert_eq!(taken.changed, ["SOUL.md", "memory/2026-01-01.md", "scripts/run"]);
     assert!(taken.skipped.is_empty());
     assert_eq!(bench.repo.head(&bench.ada).unwrap(), taken.commit);
-    assert_eq!(bench.commit(Paths::All, "again").commit, None);
+    assert_eq!(bench.commit(ALL, "again").commit, None);
 
     // Only the mode.
     fs::set_permissions(bench.path("SOUL.md"), fs::Permissions::from_mode(0o755)).unwrap();
-    assert_eq!(bench.commit(Paths::All, "mode").changed, ["SOUL.md"]);
+    assert_eq!(bench.commit(ALL, "mode").changed, ["SOUL.md"]);
 }
 
 #[test]
@@ -147,7 +152,7 @@ fn a_run_commits_the_paths_it_noted_and_no_others() {
     let noted = ["SOUL.md", "out", "scripts", "never/was.md"].map(String::from);
     let taken = bench.commit(Paths::Only(&noted), "done: Work");
     assert_eq!(taken.changed, ["SOUL.md", "out/a/b.md", "scripts/run"]);
-    assert_eq!(bench.commit(Paths::All, "the rest").changed, ["USER.md"]);
+    assert_eq!(bench.commit(ALL, "the rest").changed, ["USER.md"]);
 
     for bad in ["../master.key", "/etc/passwd", ".git/config", "a//b"] {
         let noted = [bad.to_owned()];
@@ -168,7 +173,7 @@ fn a_file_can_become_a_folder_and_a_folder_a_file() {
     bench.commit(Paths::Only(&noted), "turned").commit.unwrap();
     let names = ["IDENTITY.md", "SOUL.md/part.md", "memory/.keep", "scripts"];
     assert_eq!(bench.names(), names);
-    assert_eq!(bench.commit(Paths::All, "the same").commit, None);
+    assert_eq!(bench.commit(ALL, "the same").commit, None);
 }
 
 #[test]
@@ -189,7 +194,7 @@ fn what_is_not_for_keeping_is_left_out() {
     }
     bench.write("kept/scratch/note.md", "kept");
     bench.write(".gitignore", "*");
-    let taken = bench.commit(Paths::All, "done: All");
+    let taken = bench.commit(ALL, "done: All");
     assert_eq!(taken.changed, [".gitignore", "kept/scratch/note.md"]);
     let noted = [".env".to_owned(), "scratch/big".to_owned(), "node_modules".to_owned()];
     assert_eq!(bench.commit(Paths::Only(&noted), "noted").commit, None);
@@ -212,7 +217,7 @@ fn links_sockets_pipes_and_large_files_are_left_out_and_told() {
     fs::remove_file(bench.path("SOUL.md")).unwrap();
     symlink("../master.key", bench.path("SOUL.md")).unwrap();
 
-    let taken = bench.commit(Paths::All, "done: Tricks");
+    let taken = bench.commit(ALL, "done: Tricks");
     let told: Vec<_> = taken.skipped.iter().map(|s| s.path.as_str()).collect();
     assert_eq!(told, ["SOUL.md", "door", "large", "link", "pipe", "socket"]);
     assert_eq!(taken.changed, ["SOUL.md"]);
@@ -225,7 +230,7 @@ fn links_sockets_pipes_and_large_files_are_left_out_and_told() {
 fn a_file_that_grew_too_large_keeps_its_last_version() {
     let bench = Bench::new();
     fs::File::create(bench.path("SOUL.md")).unwrap().set_len(MAX_FILE + 1).unwrap();
-    let taken = bench.commit(Paths::All, "grown");
+    let taken = bench.commit(ALL, "grown");
     assert_eq!((taken.commit, taken.skipped.len()), (None, 1));
     let soul = bench.repo.read_file(&At::Branch(bench.ada.clone()), "SOUL.md").unwrap().unwrap();
     assert_eq!(soul.bytes, b"Be kind.\n");
@@ -236,9 +241,9 @@ fn the_history_can_be_asked_for_a_path_and_page_by_page() {
     let bench = Bench::new();
     for n in 0..5 {
         bench.write("memory/day.md", &format!("{n}\n"));
-        bench.commit(Paths::All, &format!("memory: {n}"));
+        bench.commit(ALL, &format!("memory: {n}"));
         bench.write("other.md", &format!("{n}\n"));
-        bench.commit(Paths::All, &format!("done: {n}"));
+        bench.commit(ALL, &format!("done: {n}"));
     }
     let memory = ["memory: 4", "memory: 3", "memory: 2", "memory: 1", "memory: 0"];
     assert_eq!(bench.log(Some("memory/day.md")), memory);
@@ -267,7 +272,7 @@ fn a_diff_shows_lines_names_and_what_cannot_be_shown() {
     fs::rename(bench.path("IDENTITY.md"), bench.path("WHO.md")).unwrap();
     fs::remove_file(bench.path("scripts/run")).unwrap();
     fs::write(bench.path("picture"), [0_u8, 159, 146, 150]).unwrap();
-    let id = bench.commit(Paths::All, "done").commit.unwrap();
+    let id = bench.commit(ALL, "done").commit.unwrap();
     let diff = bench.repo.diff(id).unwrap();
     let seen: Vec<_> =
         diff.iter().map(|f| (f.path.as_str(), f.added, f.removed, f.is_text)).collect();
@@ -295,7 +300,7 @@ fn a_file_is_read_as_it_was_in_an_older_commit() {
     let bench = Bench::new();
     let before = bench.repo.head(&bench.ada).unwrap().unwrap();
     bench.write("SOUL.md", "new");
-    bench.commit(Paths::All, "soul: New");
+    bench.commit(ALL, "soul: New");
     let read = |at: &At, path| bench.repo.read_file(at, path).unwrap().map(|f| f.bytes);
     assert_eq!(read(&At::Commit(before), "SOUL.md").unwrap(), b"Be kind.\n");
     assert_eq!(read(&At::Branch(bench.ada.clone()), "SOUL.md").unwrap(), b"new");
@@ -319,7 +324,7 @@ fn a_template_follows_hq_until_a_person_changes_it() {
     bench.repo.checkout(&writer, &folder).unwrap();
     fs::write(folder.join("SOUL.md"), "mine").unwrap();
     let entry = Entry { author: &bench.author, message: "soul: Mine", time: at(4) };
-    bench.repo.commit_paths(&writer, &folder, Paths::All, &entry).unwrap();
+    bench.repo.commit_paths(&writer, &folder, ALL, &entry).unwrap();
     assert_eq!(seed("three", 5), Seeded::KeptTheirs);
     assert_eq!(
         bench.repo.read_file(&At::Branch(writer), "SOUL.md").unwrap().unwrap().bytes,
@@ -391,7 +396,7 @@ fn a_repository_is_opened_again_after_a_crash() {
     assert_eq!(again.head(&bench.ada).unwrap(), bench.repo.head(&bench.ada).unwrap());
     bench.write("SOUL.md", "after");
     let entry = Entry { author: &bench.author, message: "after", time: at(9) };
-    let taken = again.commit_paths(&bench.ada, &bench.path(""), Paths::All, &entry).unwrap();
+    let taken = again.commit_paths(&bench.ada, &bench.path(""), ALL, &entry).unwrap();
     assert!(taken.commit.is_some());
 }
 
@@ -417,7 +422,7 @@ fn configuration_of_the_host_and_of_the_repository_runs_nothing() {
     bench.write(".gitattributes", "* filter=x diff=x\n");
     bench.write("SOUL.md", "changed\r\n");
     let entry = Entry { author: &bench.author, message: "x", time: at(9) };
-    let id = repo.commit_paths(&bench.ada, &bench.path(""), Paths::All, &entry).unwrap().commit;
+    let id = repo.commit_paths(&bench.ada, &bench.path(""), ALL, &entry).unwrap().commit;
     repo.diff(id.unwrap()).unwrap();
     fs::remove_file(bench.path("SOUL.md")).unwrap();
     repo.checkout(&bench.ada, &bench.path("")).unwrap();
@@ -431,7 +436,7 @@ fn an_author_cannot_break_a_commit() {
     let author = Author::new("Eve <x>\ncommitter Root", "eve@x>\n\nmessage");
     bench.write("SOUL.md", "eve");
     let entry = Entry { author: &author, message: "\0 \n", time: at(5) };
-    let id = bench.repo.commit_paths(&bench.ada, &bench.path(""), Paths::All, &entry).unwrap();
+    let id = bench.repo.commit_paths(&bench.ada, &bench.path(""), ALL, &entry).unwrap();
     let logged = bench.repo.commit(id.commit.unwrap()).unwrap();
     assert_eq!(logged.author, "Eve xcommitter Root");
     assert_eq!(logged.email, "eve@xmessage");

@@ -17,11 +17,11 @@ fn files_go_back_to_before_some_commits_where_they_are_as_those_left_them() {
     let bench = Bench::new();
     bench.write("notes.md", "one\n");
     bench.write("IDENTITY.md", "Ada Lovelace\n");
-    let first = bench.commit(Paths::All, "MC-1: First").commit.unwrap();
+    let first = bench.commit(ALL, "MC-1: First").commit.unwrap();
     bench.write("notes.md", "one\ntwo\n");
     bench.write("plan.md", "a plan\n");
     fs::remove_file(bench.path("SOUL.md")).unwrap();
-    let second = bench.commit(Paths::All, "MC-1: Second").commit.unwrap();
+    let second = bench.commit(ALL, "MC-1: Second").commit.unwrap();
     bench.write("plan.md", "a better plan\n");
     let done = take_back(&bench, &[first, second], &[]);
     assert_eq!(done.restored, ["IDENTITY.md", "SOUL.md", "notes.md"]);
@@ -34,7 +34,7 @@ fn files_go_back_to_before_some_commits_where_they_are_as_those_left_them() {
     // Cut off before it could be noted, and asked again when others have committed since: the same files,
     // the same commit.
     bench.write("other.md", "more\n");
-    bench.commit(Paths::All, "MC-2: Order: 1").commit.unwrap();
+    bench.commit(ALL, "MC-2: Order: 1").commit.unwrap();
     let again = take_back(&bench, &[first], &[]);
     assert_eq!(again.commit, done.commit);
     assert_eq!(bench.log(None).iter().filter(|one| one.starts_with("Undo")).count(), 1);
@@ -46,7 +46,7 @@ fn a_file_that_another_committed_in_between_goes_back_to_theirs() {
     let mut commits = Vec::new();
     for text in ["own", "theirs", "own again"] {
         bench.write("notes.md", text);
-        commits.extend(bench.commit(Paths::All, text).commit);
+        commits.extend(bench.commit(ALL, text).commit);
     }
     let done = take_back(&bench, &[commits[0], commits[2]], &[]);
     assert_eq!(done.restored, ["notes.md"]);
@@ -57,7 +57,7 @@ fn a_file_that_another_committed_in_between_goes_back_to_theirs() {
 fn what_was_never_committed_cannot_come_back_and_is_said_to_stay() {
     let bench = Bench::new();
     bench.write("notes.md", "made by the run");
-    let commit = bench.commit(Paths::All, "Run").commit.unwrap();
+    let commit = bench.commit(ALL, "Run").commit.unwrap();
     let noted = Noted { path: "notes.md".into(), before: Some([9; 32]), after: None };
     let done = take_back(&bench, &[commit], &[noted]);
     assert_eq!(done.kept[0].1, "what it was before was never committed");

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use hq::features::agents::model::Agent;
 use hq::features::runs::model::{Body, CallStatus, EventKind, FileMark, Run};
-use hq::features::runs::rules::{Pen, RunError};
+use hq::features::runs::rules::{Pen, RunError, force_end};
+use hq::git::Branch;
+use hq::git::history::{At, LogQuery};
 use hq::kernel::{Outcome, RunId, RunState};
 use hq::providers::model::Part;
 use serde_json::json;
@@ -377,4 +379,78 @@ async fn one_file_is_settled_by_its_hash_too() {
         assert_eq!(office.file(&ada, "a.md").as_deref(), Some(after));
         office.hq.finish().await;
     }
+}
+
+/// Whether the branch of an agent has a file, and by which commits.
+fn in_branch(office: &Office, agent: &Agent, path: &str) -> (bool, Vec<String>) {
+    let branch = Branch::agent(&agent.slug).expect("a branch");
+    let repo = office.ws().repo().expect("a repository");
+    let log = repo.log(&branch, &LogQuery { limit: 20, ..LogQuery::default() }).expect("a log");
+    let file = repo.read_file(&At::Branch(branch), path).expect("a readable file");
+    (file.is_some(), log.into_iter().map(|commit| commit.message).collect())
+}
+
+/// A run that cannot know what a program of its changes commits all that differs, but not what another run of
+/// the agent has written: an undo of the one would take the other's file away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_run_has_written_is_that_run_s_to_commit() {
+    let office = Office::open().await;
+    office.settings(|settings| settings.exec_without_jail = true).await;
+    let ada = office.agent_with("Ada", |new| new.exec = true).await;
+    let write = json!({ "path": "notes/task.md", "content": "Of the task.\n" });
+    office.model.push(Turn::call("write", write)).push(Turn::silence());
+    let task = office.task("Write it down", &ada).await;
+    let works = office.run_on(task.id).await;
+    office.model.asked(2).await;
+    let command = json!({ "command": "sleep 4741", "background": true });
+    office.model.push(Turn::call("exec", command)).push(Turn::text("It goes on."));
+    let talk = office.say(&ada, "Begin it").await;
+    office.ended(talk).await;
+    let committed = |kind: &EventKind| matches!(kind, EventKind::Committed { .. });
+    assert!(!office.events(talk).iter().any(committed), "nothing of its own had changed");
+    assert!(!in_branch(&office, &ada, "notes/task.md").0);
+    office.stop(works).await;
+    let name = office.ended(works).await.name();
+    let (there, messages) = in_branch(&office, &ada, "notes/task.md");
+    assert!(there && messages[0].contains(&format!("Run: {name}")), "{messages:?}");
+    office.hq.finish().await;
+}
+
+/// A kill between the end of a run and its commit: the next start commits it, in that run's name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_run_wrote_right_before_a_kill_is_committed_at_the_next_start() {
+    let mut office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.model.push(Turn::silence());
+    let id = office.say(&ada, "Write it down").await;
+    office.model.asked(1).await;
+    let run = office.in_state(id, RunState::Running).await;
+    put(&office, &ada, "notes/late.md", "Just in time.\n");
+    let finished = EventKind::ToolFinished {
+        step: 1,
+        call_id: "c1".into(),
+        name: "write".into(),
+        status: CallStatus::Ok,
+        result: Body::Inline("written".into()),
+        millis: 1,
+        paths: vec!["notes/late.md".to_owned()],
+        seq: None,
+    };
+    office
+        .act(move |tx| {
+            let mut pen = Pen::open(tx, id, run.epoch)?;
+            pen.append(tx, finished)?;
+            pen.save(tx)?;
+            force_end(tx, id, Outcome::Done, "Written.").map(drop)
+        })
+        .await;
+    office.ended(id).await;
+    office.hq.restart().await;
+    // A start takes up what was left before anything new begins.
+    office.model.push(Turn::text("I am here."));
+    let next = office.say(&ada, "Hello?").await;
+    office.ended(next).await;
+    let (there, messages) = in_branch(&office, &ada, "notes/late.md");
+    assert!(there && messages[0].contains(&format!("Run: {}", run.name())), "{messages:?}");
+    office.hq.finish().await;
 }

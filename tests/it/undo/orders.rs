@@ -165,7 +165,7 @@ async fn more_files_than_a_record_may_name_go_back_in_slices_and_come_back() {
     let entry = Entry { author: &author, message: "Many\n\nRun: none", time: office.hq.now() };
     let branch = Branch::agent("ada").unwrap();
     let ws = office.ws();
-    let made = ws.repo().unwrap().commit_paths(&branch, &folder, Paths::All, &entry).unwrap();
+    let made = ws.repo().unwrap().commit_paths(&branch, &folder, ALL, &entry).unwrap();
     let commit = made.commit.expect("a commit").to_string();
     office.act(move |tx| note_commit(tx, run.id, commit)).await;
 
