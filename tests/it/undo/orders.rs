@@ -7,7 +7,6 @@ use hq::features::agents::model::Agent;
 use hq::features::history::model::{FileRevert, RevertState};
 use hq::features::runs::model::{EventKind, Run};
 use hq::features::runs::rules as runs;
-use hq::git::snapshot::Paths;
 use hq::git::{Author, Branch, Entry};
 use hq::kernel::{Cause, Outcome, RunId};
 use hq::store::Range;
@@ -15,6 +14,7 @@ use hq::store::ReadExt as _;
 use serde_json::json;
 
 use super::{ok, preview, undo};
+use crate::git::ALL;
 use crate::support::hq::Person;
 use crate::support::model::{Gate, Turn};
 use crate::support::office::Office;
