@@ -384,7 +384,8 @@ async fn one_file_is_settled_by_its_hash_too() {
 /// Whether the branch of an agent has a file, and by which commits.
 fn in_branch(office: &Office, agent: &Agent, path: &str) -> (bool, Vec<String>) {
     let branch = Branch::agent(&agent.slug).expect("a branch");
-    let repo = office.ws().repo().expect("a repository");
+    let ws = office.ws();
+    let repo = ws.repo().expect("a repository");
     let log = repo.log(&branch, &LogQuery { limit: 20, ..LogQuery::default() }).expect("a log");
     let file = repo.read_file(&At::Branch(branch), path).expect("a readable file");
     (file.is_some(), log.into_iter().map(|commit| commit.message).collect())
