@@ -184,7 +184,7 @@ export function tell(given) {
     await page.getByRole('heading', { name: 'Talk with Ada' }).waitFor();
     await say(page, talk, 'And what do trams cost?');
     await beside.getByRole('link', { name: /What do bicycles cost/ }).waitFor();
-    assert.match(await beside.locator('a[aria-current]').innerText(), /And what do trams cost/);
+    await beside.locator('a[aria-current]').filter({ hasText: 'And what do trams cost' }).waitFor();
     await page.getByRole('button', { name: 'More for this conversation' }).click();
     await page.getByRole('button', { name: 'Share with the workspace' }).click();
     await page.getByRole('dialog', { name: 'Share this conversation?' }).getByRole('button', { name: 'Share', exact: true }).click();
