@@ -77,7 +77,13 @@ pub enum GitError {
     /// The repository itself.
     #[error("the repository of agents' files is damaged or cannot be used: {0}; run `hq doctor`")]
     Repository(#[from] Box<gix::Error>),
+    /// Which files others will commit could not be found out, so that nothing was committed.
+    #[error("whose files have changed could not be told: {0}")]
+    Unasked(#[source] Unasked),
 }
+
+/// Why it could not be told whose files have changed.
+pub type Unasked = Box<dyn std::error::Error + Send + Sync>;
 
 impl From<gix::Error> for GitError {
     fn from(error: gix::Error) -> Self {
@@ -103,6 +109,7 @@ impl Problem for GitError {
             Self::Conflict(_) => "branch_conflict",
             Self::Disk { .. } => "agent_files_disk",
             Self::Repository(_) => "agent_files_repository",
+            Self::Unasked(_) => "agent_files_unasked",
         }
     }
 
@@ -114,7 +121,7 @@ impl Problem for GitError {
             Self::Disk { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 ProblemKind::Full
             }
-            Self::Disk { .. } | Self::Repository(_) => ProblemKind::Internal,
+            Self::Disk { .. } | Self::Repository(_) | Self::Unasked(_) => ProblemKind::Internal,
         }
     }
 }

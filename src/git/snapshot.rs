@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::folder::{Folder, Kind, show};
 use super::names::{self, Branch, CommitId};
-use super::{AgentsRepo, Entry, GitError, Leaf, Leaves, commit, head, leaves, write_tree};
+use super::{AgentsRepo, Entry, GitError, Leaf, Leaves, Unasked, commit, head, leaves, write_tree};
 
 /// The largest file that is kept, in bytes.
 pub const MAX_FILE: u64 = 25 << 20;
@@ -24,11 +24,15 @@ const SCRATCH: &[&str] = &["scratch", "state", "tmp", ".cache", ".local", ".conf
 const NEVER: &[&str] =
     &["node_modules", "__pycache__", ".venv", ".DS_Store", "Thumbs.db", ".pytest_cache"];
 
+/// Tells which files others will commit.
+pub type Others<'a> = &'a (dyn Fn() -> Result<BTreeSet<String>, Unasked> + 'a);
+
 /// Which part of a folder to take.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum Paths<'a> {
-    /// All of it but these files, which stay as the branch has them.
-    AllBut(&'a BTreeSet<String>),
+    /// All of it but the files of others, which stay as the branch has them. It is asked for them when the
+    /// folder has been looked at: what somebody notes before it is written is then known with the file.
+    AllBut(Others<'a>),
     /// These files and folders; one that is gone is removed from the branch.
     Only(&'a [String]),
 }
@@ -75,12 +79,12 @@ impl AgentsRepo {
             bytes: 0,
         };
         match paths {
-            Paths::AllBut(these) => {
+            Paths::AllBut(others) => {
                 taking.folder(&root, "").map_err(|e| e.at(dir))?;
-                for path in these {
-                    match before.get(path) {
-                        Some(leaf) => drop(taking.after.insert(path.clone(), *leaf)),
-                        None => drop(taking.after.remove(path)),
+                for path in others().map_err(GitError::Unasked)? {
+                    match before.get(&path) {
+                        Some(leaf) => drop(taking.after.insert(path, *leaf)),
+                        None => drop(taking.after.remove(&path)),
                     }
                 }
             }

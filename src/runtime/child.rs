@@ -8,6 +8,7 @@ use crate::store::{ReadExt, StoreError};
 use crate::tool::{ChildCx, FilePlan, ToolError};
 
 use super::EngineError;
+use super::commit;
 use super::journal::blocking;
 use super::tools::folder;
 use super::turn::Turn;
@@ -63,19 +64,26 @@ impl Turn {
         blocking(move || folder::marks(&root)).await.map(Some)
     }
 
-    /// What a program has changed: what sub-agents wrote meanwhile is theirs.
+    /// What a program has changed: what sub-agents and other runs wrote meanwhile is theirs. The folder is
+    /// looked at first: what they note before they write it is then known.
     pub(super) async fn changed_since(
         &self,
         before: folder::Marks,
     ) -> Result<Vec<String>, EngineError> {
         let root = self.journal.ws.agent_folder(&self.agent.slug);
         let mut changed = blocking(move || folder::changed(&before, &folder::marks(&root))).await?;
-        let agent = self.agent.id;
-        let mut live = self.journal.ws.read(|snap| runs::live_of_agent(snap, agent))?;
+        let (agent, run) = (self.agent.id, self.journal.run);
+        let (mut live, others) = self.journal.ws.read(|snap| {
+            let live = runs::live_of_agent(snap, agent)?;
+            Ok::<_, EngineError>((live, commit::held_by_live(snap, agent, run)?))
+        })?;
         live.retain(|run| run.trigger == RunTrigger::Child);
         let theirs: Vec<String> =
             live.iter().map(|run| format!("{}/", children::folder(run))).collect();
-        changed.retain(|path| !theirs.iter().any(|folder| path.starts_with(folder.as_str())));
+        let is_theirs = |path: &String| {
+            others.contains(path) || theirs.iter().any(|folder| path.starts_with(folder.as_str()))
+        };
+        changed.retain(|path| !is_theirs(path));
         Ok(changed)
     }
 }

@@ -1,6 +1,6 @@
 //! What a run changed in its agent's files becomes one commit on the agent's branch.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::app::Ws;
 use crate::features::agents::model::Agent;
@@ -12,7 +12,7 @@ use crate::git::snapshot::Paths;
 use crate::git::{Author, Branch, Entry};
 use crate::kernel::text::ellipsis;
 use crate::kernel::{AgentId, RunId};
-use crate::store::{ReadExt, Snap, feed, key};
+use crate::store::{ReadExt, Snap, StoreError, feed, key};
 
 use super::EngineError;
 use super::journal::{Journal, blocking};
@@ -65,9 +65,43 @@ pub(super) fn noted<'e>(
     paths
 }
 
+/// The same, and what it was writing when it was last heard of: that was noted before the file was touched.
+fn held(snap: &impl ReadExt, run: &Run) -> Result<BTreeSet<String>, StoreError> {
+    let events = runs::events_of_run(snap, run, usize::MAX)?;
+    let mut begun = BTreeMap::new();
+    for event in events.iter().filter(|event| event.run == Some(run.id)) {
+        match &event.kind {
+            EventKind::ToolStarted { call_id, file: Some(mark), .. } => {
+                begun.insert(call_id, std::slice::from_ref(mark));
+            }
+            EventKind::FilesStarted { call_id, files, .. } => {
+                begun.insert(call_id, files);
+            }
+            EventKind::ToolFinished { call_id, .. } => drop(begun.remove(call_id)),
+            _ => {}
+        }
+    }
+    let mut paths = noted(run, &events);
+    paths.extend(begun.into_values().flatten().map(|mark| mark.path.clone()));
+    Ok(paths)
+}
+
+/// What other runs of the agent that are at work have written or are writing.
+pub(super) fn held_by_live(
+    snap: &impl ReadExt,
+    agent: AgentId,
+    run: RunId,
+) -> Result<BTreeSet<String>, StoreError> {
+    let mut paths = BTreeSet::new();
+    for other in runs::live_of_agent(snap, agent)?.iter().filter(|other| other.id != run) {
+        paths.append(&mut held(snap, other)?);
+    }
+    Ok(paths)
+}
+
 /// Whether a run that has ended noted changes that no commit of its events has.
 pub(super) fn is_due(ws: &Ws, run: &Run) -> Result<bool, EngineError> {
-    ws.read(|snap| Ok(!noted(run, &runs::events_of_run(snap, run, usize::MAX)?).is_empty()))
+    ws.read(|snap| Ok(!held(snap, run)?.is_empty()))
 }
 
 /// The line by which the commits of a run are known.
@@ -80,7 +114,7 @@ pub(super) fn mark(run: &str) -> String {
 pub(super) async fn left(ws: &Ws, run: RunId) {
     let noted = ws.read(|snap| {
         let Some(run) = snap.get::<Run>(run)? else { return Ok(None) };
-        let paths = noted(&run, &runs::events_of_run(snap, &run, usize::MAX)?);
+        let paths = held(snap, &run)?;
         Ok::<_, EngineError>((!paths.is_empty()).then_some((run.agent, paths)))
     });
     let committed = match noted {
@@ -117,21 +151,18 @@ fn lately(ws: &Ws, snap: &Snap<'_>) -> Result<Vec<Run>, EngineError> {
 /// over is its own by now.
 pub(super) fn broken_off(ws: &Ws) -> Result<Vec<RunId>, EngineError> {
     ws.read(|snap| {
-        let of = |run: &Run| {
-            Ok::<_, EngineError>(noted(run, &runs::events_of_run(snap, run, usize::MAX)?))
-        };
         let live = runs::live(snap)?;
-        let held = live
+        let theirs = live
             .iter()
-            .map(|run| Ok((run.agent, of(run)?)))
+            .map(|run| Ok((run.agent, held(snap, run)?)))
             .collect::<Result<Vec<_>, EngineError>>()?;
         let mut found = Vec::new();
         for run in lately(ws, snap)?.into_iter().filter(|run| !run.is_live()) {
-            let paths = of(&run)?;
-            let is_held = |(agent, held): &(AgentId, BTreeSet<String>)| {
-                *agent == run.agent && !held.is_disjoint(&paths)
+            let paths = held(snap, &run)?;
+            let is_theirs = |(agent, theirs): &(AgentId, BTreeSet<String>)| {
+                *agent == run.agent && !theirs.is_disjoint(&paths)
             };
-            if !paths.is_empty() && !held.iter().any(is_held) {
+            if !paths.is_empty() && !theirs.iter().any(is_theirs) {
                 found.push(run.id);
             }
         }
@@ -146,11 +177,10 @@ fn of_others(
     run: &Run,
     own: &[String],
 ) -> Result<BTreeSet<String>, EngineError> {
-    let mut others = lately(ws, snap)?;
-    others.extend(runs::live(snap)?);
-    let mut paths = BTreeSet::new();
-    for other in others.iter().filter(|other| other.agent == run.agent && other.id != run.id) {
-        paths.append(&mut noted(other, &runs::events_of_run(snap, other, usize::MAX)?));
+    let mut paths = held_by_live(snap, run.agent, run.id)?;
+    let is_other = |other: &&Run| other.agent == run.agent && other.id != run.id;
+    for other in lately(ws, snap)?.iter().filter(is_other) {
+        paths.append(&mut held(snap, other)?);
     }
     for path in own {
         paths.remove(path);
@@ -190,19 +220,13 @@ async fn commit(taken: Taken) -> Result<Option<EventKind>, EngineError> {
     };
     let message = format!("{subject}\n\n{}\nAgent: {}\n", mark(&run.name()), agent.slug);
     let now = ws.app.clock.now();
-    let others = match unsure {
-        true => Some(ws.read(|snap| of_others(&ws, snap, &run, &paths))?),
-        false => None,
-    };
     let snapshot = blocking(move || {
         let branch = Branch::agent(&agent.slug)?;
         let author = Author::new(&agent.name, &format!("{}@agents.hq", agent.slug));
         let entry = Entry { author: &author, message: &message, time: now };
         let folder = ws.agent_folder(&agent.slug);
-        let taken = match &others {
-            Some(others) => Paths::AllBut(others),
-            None => Paths::Only(&paths),
-        };
+        let others = || Ok(ws.read(|snap| of_others(&ws, snap, &run, &paths))?);
+        let taken = if unsure { Paths::AllBut(&others) } else { Paths::Only(&paths) };
         ws.repo()?.commit_paths(&branch, &folder, taken, &entry)
     })
     .await??;

@@ -16,9 +16,8 @@ use tempfile::TempDir;
 mod files;
 mod revert;
 
-static NONE: BTreeSet<String> = BTreeSet::new();
 /// Everything in a folder.
-pub const ALL: Paths<'static> = Paths::AllBut(&NONE);
+pub const ALL: Paths<'static> = Paths::AllBut(&|| Ok(BTreeSet::new()));
 
 struct Bench {
     dir: TempDir,
@@ -160,6 +159,29 @@ fn a_run_commits_the_paths_it_noted_and_no_others() {
         let got = bench.repo.commit_paths(&bench.ada, &bench.path(""), Paths::Only(&noted), &entry);
         assert!(matches!(got, Err(GitError::Path { .. })), "{bad}");
     }
+}
+
+#[test]
+fn what_others_will_commit_is_asked_for_when_the_folder_was_looked_at() {
+    let bench = Bench::new();
+    bench.write("notes/own.md", "own\n");
+    bench.write("notes/theirs.md", "theirs\n");
+    bench.write("SOUL.md", "theirs\n");
+    let theirs = || {
+        bench.write("notes/late.md", "written after the look\n");
+        Ok(["notes/theirs.md", "SOUL.md"].map(String::from).into())
+    };
+    assert_eq!(bench.commit(Paths::AllBut(&theirs), "own").changed, ["notes/own.md"]);
+    let left = bench.commit(ALL, "the rest").changed;
+    assert_eq!(left, ["SOUL.md", "notes/late.md", "notes/theirs.md"]);
+
+    bench.write("SOUL.md", "whose?\n");
+    let entry = Entry { author: &bench.author, message: "x", time: at(9) };
+    let unknown = || Err("the store is closed".into());
+    let refused =
+        bench.repo.commit_paths(&bench.ada, &bench.path(""), Paths::AllBut(&unknown), &entry);
+    assert!(refused.unwrap_err().to_string().contains("the store is closed"));
+    assert_eq!(bench.commit(ALL, "still there").changed, ["SOUL.md"]);
 }
 
 #[test]
