@@ -276,6 +276,13 @@ pub async fn times_said(api: &Api<'_>, said: &[(&str, &str)]) -> BTreeMap<String
     found
 }
 
+/// Whether something that was said in this conversation waits to be read. That a program has ended may wait
+/// to be told until somebody says something.
+pub fn has_unread(session: &Value) -> bool {
+    let said = |message: &Value| message["text"].to_string().contains("please ");
+    session["waiting"].as_array().is_none_or(|all| all.iter().any(said))
+}
+
 /// Whether a message was closed unread because its run ended the program again and again: it says so.
 pub async fn closed(api: &Api<'_>, message: &str) -> bool {
     api.get(&format!("/api/v1/messages/{message}")).await["state"] == "dropped"
@@ -356,9 +363,7 @@ impl Desk for Chats {
         match kind {
             "looks at silences" => {
                 let json = &answer.json;
-                // That a program has ended may wait to be told until somebody says something.
-                let said = |message: &Value| message["text"].to_string().contains("please ");
-                let at_rest = json["waiting"].as_array().is_some_and(|all| !all.iter().any(said));
+                let at_rest = !has_unread(json);
                 let (_, own) = self.waits.take().expect("one waits");
                 self.waits = match json["active_run"].as_str() {
                     Some(run) => Some((run.to_owned(), own)),

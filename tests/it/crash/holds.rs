@@ -1,7 +1,7 @@
 //! What holds work up, and what lets it go on: all work paused or one agent, budgets that are used up
 //! and raised, questions that a person answers, conversations put into summaries, how messages queue.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -213,7 +213,7 @@ impl Holds {
                     self.asks = Asks::Nothing;
                 }
                 let runs = self.runs(api).await;
-                if runs.iter().all(|run| run["state"] == "ended") {
+                if runs.iter().all(|run| run["state"] == "ended") && !self.waits(api).await {
                     return;
                 }
             }
@@ -221,8 +221,22 @@ impl Holds {
         if tokio::time::timeout(PATIENCE, rest).await.is_err() {
             let live: Vec<_> =
                 self.runs(api).await.into_iter().filter(|run| run["state"] != "ended").collect();
-            panic!("runs that do not end: {live:#?}");
+            panic!("runs that do not end, or messages that nobody reads: {live:#?}");
         }
+    }
+
+    fn sessions(&self) -> BTreeSet<&str> {
+        self.said.iter().map(|said| said.session.as_str()).collect()
+    }
+
+    /// Whether something that was said waits to be read: the run for it may be about to begin.
+    async fn waits(&self, api: &Api<'_>) -> bool {
+        for session in self.sessions() {
+            if chats::has_unread(&api.get(&format!("/api/v1/sessions/{session}")).await) {
+                return true;
+            }
+        }
+        false
     }
 
     async fn runs(&self, api: &Api<'_>) -> Vec<Value> {
@@ -231,11 +245,8 @@ impl Holds {
 
     /// Every answer has reached its question once.
     async fn answers(&self, api: &Api<'_>) {
-        let mut sessions: Vec<&str> = self.said.iter().map(|said| said.session.as_str()).collect();
-        sessions.sort_unstable();
-        sessions.dedup();
         let mut results = Vec::new();
-        for session in sessions {
+        for session in self.sessions() {
             let events = api.items(&format!("/api/v1/sessions/{session}/events")).await;
             let asked =
                 |event: &&Value| event["kind"] == "tool_finished" && event["name"] == "ask_person";
