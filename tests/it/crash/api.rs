@@ -11,8 +11,7 @@ use tokio::sync::Notify;
 
 use crate::support::program::run;
 
-/// The binary under test.
-pub const BINARY: &str = env!("CARGO_BIN_EXE_hq");
+use super::dice::program;
 
 /// Something to be done. It is repeated until it is answered.
 #[derive(Clone, Debug)]
@@ -265,7 +264,7 @@ impl Api<'_> {
         let (data, arguments) = (self.data.to_owned(), arguments.to_vec());
         let ran = tokio::task::spawn_blocking(move || {
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-            run(Path::new(BINARY), &data, &arguments)
+            run(program(), &data, &arguments)
         });
         let output = ran.await.expect("the command is run");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();

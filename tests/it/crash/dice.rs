@@ -1,5 +1,8 @@
 //! Choices that a seed repeats, and what is told from outside.
 
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
 /// splitmix64.
 pub struct Dice(u64);
 
@@ -39,6 +42,16 @@ impl Dice {
 #[expect(clippy::disallowed_methods, reason = "how long and with which seed is told from outside")]
 pub fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().filter(|text| !text.is_empty())?.parse().ok()
+}
+
+/// The program that is killed: the one that was built with the tests, unless `HQ_CRASH_PROGRAM` names another.
+#[expect(clippy::disallowed_methods, reason = "which program is killed is told from outside")]
+pub fn program() -> &'static Path {
+    static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+        let named = std::env::var_os("HQ_CRASH_PROGRAM").filter(|path| !path.is_empty());
+        named.map_or_else(|| env!("CARGO_BIN_EXE_hq").into(), PathBuf::from)
+    });
+    &PROGRAM
 }
 
 /// Tells whoever runs this.

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::support::program::{Program, command};
 
-use super::api::{Api, BINARY, Trap};
+use super::api::{Api, Trap};
 use super::desk::Writer;
-use super::dice::Dice;
+use super::dice::{self, Dice};
 
 /// What a seed chose.
 pub struct Kill {
@@ -69,7 +69,7 @@ impl Kill {
             Some(_) => kills.answers += 1,
         }
         for lasts in &self.starts {
-            let mut child = command(BINARY.as_ref(), api.data, &["serve"])
+            let mut child = command(dice::program(), api.data, &["serve"])
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
                 .spawn()

@@ -4,7 +4,8 @@
 //! once, too; every run must end with the effects of a run that nobody disturbed; the stores must fit.
 //!
 //! `HQ_CRASH_N` kills (60), `HQ_CRASH_SEED` repeats the choices of another time. Many kills are done in
-//! [`rounds`], each with a folder of its own, `HQ_CRASH_JOBS` of them side by side (1). What loads which
+//! [`rounds`], each with a folder of its own, `HQ_CRASH_JOBS` of them side by side (1); with
+//! `HQ_CRASH_KEEP=1` the folder of a round that fails stays and is named. What loads which
 //! kind of record stands in [`covers`]; a kind that nothing loads fails.
 
 mod accounts;
@@ -42,7 +43,7 @@ use crate::support::model::ModelServer;
 use crate::support::program::{Program, run_json};
 use crate::support::wire;
 
-use api::{Api, Ask, BINARY, Keys, Trap};
+use api::{Api, Ask, Keys, Trap};
 use desk::{Tally, Writer};
 use dice::{Dice, say, setting};
 use kill::{Kill, Kills};
@@ -74,13 +75,17 @@ fn nothing_acknowledged_is_lost_or_doubled_by_kills() {
 async fn one(round: Round) -> Done {
     let Round { kills, seed } = round;
     let began = Instant::now();
-    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut folder = tempfile::tempdir().expect("a temporary folder");
+    if setting("HQ_CRASH_KEEP").is_some() {
+        folder.disable_cleanup(true);
+        say(&format!("seed {seed} in {}", folder.path().display()));
+    }
     let (data, beside) = (folder.path().join("data"), folder.path().join("beside"));
     std::fs::create_dir(&beside).expect("a folder");
     let model = ModelServer::start().await;
     chats::script(&model);
 
-    let mut program = Program::start(Path::new(BINARY), &data);
+    let mut program = Program::start(dice::program(), &data);
     let keys = first_boot(&mut program, &data).await;
     let quiet = Trap::none();
     let at = |program: &Program| Api {
@@ -122,7 +127,7 @@ async fn one(round: Round) -> Done {
         if n % WHOLE == 0 {
             seen.look(&data);
         }
-        program = Program::start(Path::new(BINARY), &data);
+        program = Program::start(dice::program(), &data);
         let api = at(&program);
         if FRESH < began.elapsed() {
             let proof = Ask::post("/api/v1/proof", json!({ "password": OWNER.2 }));
@@ -146,6 +151,7 @@ async fn one(round: Round) -> Done {
     seen.look(&data);
     stores::as_the_program_says(&data);
     seen.has_everything();
+    folder.disable_cleanup(false);
     let mut done = Done { rounds: 1, kills: count, tally: Tally::default() };
     for writer in &writers {
         done.tally.add(writer.desk.tally());
@@ -157,7 +163,7 @@ async fn one(round: Round) -> Done {
 async fn first_boot(program: &mut Program, data: &Path) -> Keys {
     let browser = Browser::new(program.url());
     browser.set_up(&program.setup_link()).await;
-    let made = run_json(Path::new(BINARY), data, &["token", "create", "--name", "crash"]);
+    let made = run_json(dice::program(), data, &["token", "create", "--name", "crash"]);
     let token = made["token"].as_str().expect("a token").to_owned();
     Keys { client: Keys::client(), token, cookie: browser.cookie_header() }
 }

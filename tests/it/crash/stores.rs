@@ -10,8 +10,8 @@ use hq::store::{Kind, Range, Read as _, Schema, Store, StoreError};
 use crate::store::check;
 use crate::support::program::run_json;
 
-use super::api::BINARY;
 use super::covers;
+use super::dice::program;
 
 /// What was seen.
 #[derive(Default)]
@@ -85,7 +85,7 @@ pub fn as_the_program_says(data: &Path) {
         let slug = path.file_name().expect("a name").to_string_lossy().into_owned();
         for command in [&["doctor", "store"][..], &["audit", "verify", "--blobs"]] {
             // They end well only when nothing differs.
-            run_json(Path::new(BINARY), data, &[command, &["--workspace", &slug]].concat());
+            run_json(program(), data, &[command, &["--workspace", &slug]].concat());
         }
     }
 }
