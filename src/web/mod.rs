@@ -1,6 +1,8 @@
 //! Kit for pages and JSON: routes with capabilities, extractors, errors, forms, assets, streams. No product noun.
 
 pub mod assets;
+pub mod draw;
+pub mod fields;
 pub mod form;
 pub mod format;
 pub mod gallery;

@@ -4,6 +4,7 @@
 //! and the workspace at hand) fills a [`Shell`]; `layout.html` draws it.
 
 use askama::Template;
+use askama::filters::HtmlSafe;
 use axum::http::header::{COOKIE, HeaderMap, HeaderValue, REFERER, SET_COOKIE};
 use axum::response::Response;
 
@@ -408,11 +409,99 @@ impl Shell {
         assets::links()
     }
 
+    /// The document from the end of the title to the crumbs of the page.
+    pub fn begin(&self) -> Begin<'_> {
+        Begin { shell: self }
+    }
+
+    /// From the crumbs to the actions of the page.
+    pub fn middle(&self) -> Middle<'_> {
+        Middle { shell: self }
+    }
+
+    /// From the actions to what the page says over its content.
+    pub fn corner(&self) -> Corner<'_> {
+        Corner { shell: self }
+    }
+
+    /// What stands below the content.
+    pub fn below(&self) -> Below<'_> {
+        Below { shell: self }
+    }
+
+    /// Layers of every page.
+    pub fn layers(&self) -> Layers<'_> {
+        Layers { shell: self }
+    }
+
+    /// The menu of all settings pages, on the page `at`.
+    pub fn settings_menu<'a>(&'a self, at: &'a str) -> SettingsMenu<'a> {
+        SettingsMenu { shell: self, at }
+    }
+
     /// Whether the page opens the live stream.
     pub fn is_live(&self) -> bool {
         !self.cursor.is_empty()
     }
 }
+
+// What the layout draws around the blocks of a page. A template of its own each, so that it is compiled once and
+// not into every page.
+
+/// See [`Shell::begin`].
+#[derive(Template)]
+#[template(path = "shell/begin.html")]
+pub struct Begin<'a> {
+    shell: &'a Shell,
+}
+
+impl HtmlSafe for Begin<'_> {}
+
+/// See [`Shell::middle`].
+#[derive(Template)]
+#[template(path = "shell/middle.html")]
+pub struct Middle<'a> {
+    shell: &'a Shell,
+}
+
+impl HtmlSafe for Middle<'_> {}
+
+/// See [`Shell::corner`].
+#[derive(Template)]
+#[template(path = "shell/corner.html")]
+pub struct Corner<'a> {
+    shell: &'a Shell,
+}
+
+impl HtmlSafe for Corner<'_> {}
+
+/// See [`Shell::below`].
+#[derive(Template)]
+#[template(path = "shell/below.html")]
+pub struct Below<'a> {
+    shell: &'a Shell,
+}
+
+impl HtmlSafe for Below<'_> {}
+
+/// See [`Shell::layers`].
+#[derive(Template)]
+#[template(path = "shell/layers.html")]
+pub struct Layers<'a> {
+    shell: &'a Shell,
+}
+
+impl HtmlSafe for Layers<'_> {}
+
+/// See [`Shell::settings_menu`].
+#[derive(Template)]
+#[template(path = "settings/menu.html")]
+pub struct SettingsMenu<'a> {
+    shell: &'a Shell,
+    at: &'a str,
+}
+
+impl HtmlSafe for SettingsMenu<'_> {}
 
 #[cfg(test)]
 mod tests {

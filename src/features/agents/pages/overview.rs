@@ -1,6 +1,7 @@
 //! The overview of one agent: what it does now, what comes next, what it costs.
 
 use askama::Template;
+use askama::filters::HtmlSafe;
 use axum::response::Response;
 use jiff::civil::Date;
 use serde::Deserialize;
@@ -166,10 +167,20 @@ struct NowPart {
     view: View,
 }
 
+/// The head of an agent's pages.
 #[derive(Template)]
 #[template(path = "agents/head.html")]
-struct HeadPart {
-    head: Head,
+pub struct HeadPart<'a> {
+    head: &'a Head,
+}
+
+impl HtmlSafe for HeadPart<'_> {}
+
+impl Head {
+    /// What stands at the top of all pages of the agent.
+    pub fn draw(&self) -> HeadPart<'_> {
+        HeadPart { head: self }
+    }
 }
 
 #[derive(Deserialize)]
@@ -192,7 +203,7 @@ pub(super) async fn head(
         let now = ws.app.clock.now();
         Ok::<_, PageError>(head::head(&ws, snap, &agent, place, who.access, now)?)
     })?;
-    html::fragment(&HeadPart { head })
+    html::fragment(&head.draw())
 }
 
 pub(super) async fn show(
