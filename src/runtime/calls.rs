@@ -478,7 +478,9 @@ impl Turn {
         self.parked |= left == Left::Waits;
         if left != Left::Waits {
             self.journal.effective |= !is_error && !ends && call.name != progress::NAME;
-            self.note(call, &text, is_error);
+            // Its result is written already.
+            self.warned =
+                self.note(call, &text, is_error).map(str::to_owned).or(self.warned.take());
         }
         Ok(left != Left::GoesOn)
     }

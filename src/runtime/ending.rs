@@ -7,7 +7,7 @@ use crate::features::runs::queries as runs;
 use crate::features::runs::rules::{self, Pause, Pen, halt};
 use crate::features::usage::queries::budgets::Lack;
 use crate::features::usage::rules::{self as money, UsageError};
-use crate::kernel::{Outcome, WaitFor};
+use crate::kernel::{Outcome, RunTrigger, Thinking, WaitFor};
 use crate::providers::error::ErrorClass;
 use crate::providers::model::{Reply, StopReason};
 use crate::store::WriteTx;
@@ -24,6 +24,18 @@ const ASLEEP: &str = "You ended, and nothing would ever take this task up again.
 const EMPTY: &str = "Your answer was empty. Answer, or call a tool.";
 const SHAPED: &str = "You wrote a tool call as text, so nothing was done. Call the tool itself.";
 const CUT: &str = "The conversation had become too long, so older parts were left out. Go on.";
+
+const GO_ON: &str = "Your answer was cut off at the limit of output tokens. Go on exactly where it stopped, and repeat nothing.";
+const CUT_CALL: &str = "Your last answer was cut off at the limit of output tokens, so its last call may not be whole. Write long files in several calls.";
+/// How often an answer that is cut off is gone on with.
+const GOES_ON: u32 = 2;
+
+/// An answer that was cut off at the output limit, as far as it came.
+#[derive(Debug, Default)]
+pub(super) struct CutWords {
+    said: String,
+    times: u32,
+}
 
 /// A limit of a run that was reached: one more call without tools, then it ends.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +84,8 @@ fn used_up(lack: &Lack) -> &'static str {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Said {
     Something,
+    /// The same, cut off at the output limit.
+    Cut,
     Nothing,
     /// A tool call written as text.
     Shaped,
@@ -94,6 +108,7 @@ impl Said {
             _ if is_call_in_words(&text, offered.iter().map(|tool| tool.name.as_str())) => {
                 Self::Shaped
             }
+            StopReason::MaxTokens => Self::Cut,
             _ => Self::Something,
         }
     }
@@ -120,6 +135,27 @@ enum Next {
 }
 
 impl Turn {
+    /// Whether an answer that was cut off is gone on with. A program that asks is told that it was cut, and may have
+    /// wanted just that.
+    fn may_go_on(&self) -> bool {
+        self.trigger != RunTrigger::Api && self.wrap_up.is_none() && self.cut.times < GOES_ON
+    }
+
+    /// A call in an answer that was cut off may lack its end: the model is told what to do about it.
+    pub(super) fn cut_in_a_call(&mut self, reply: &Reply) {
+        if reply.stop == StopReason::MaxTokens {
+            self.warned = Some(CUT_CALL.to_owned());
+        }
+    }
+
+    /// Where a run stands that a limit ends without a word of its model.
+    pub(super) fn left_at(&self, which: &str, why: &str) -> String {
+        format!(
+            "It reached its limit ({which}) after {} calls of its model and {} of its tools. {why}",
+            self.calls, self.journal.steps
+        )
+    }
+
     /// An answer without tool calls: the end, unless somebody has said something meanwhile or
     /// something is missing.
     pub(super) async fn last_word(
@@ -133,11 +169,26 @@ impl Turn {
         }
         let committed = commit::files(&mut self.journal).await?;
         let text = answer.reply.text();
+        if said == Said::Nothing && answer.reply.stop == StopReason::MaxTokens {
+            // All of it went into thinking.
+            self.request.thinking = Thinking::None;
+        }
+        let limit = self.wrap_up.map(|limit| limit.which);
+        let said = if said == Said::Cut && !self.may_go_on() { Said::Something } else { said };
+        let end = match limit {
+            Some(which) if text.trim().is_empty() => {
+                self.left_at(which, "The model had no last word.")
+            }
+            _ => format!("{}{text}", self.cut.said),
+        };
+        if said == Said::Cut {
+            self.cut = CutWords { said: end.clone(), times: self.cut.times + 1 };
+        } else {
+            self.cut = CutWords::default();
+        }
         let event = answer.event(parts);
         let paid = answer.paid();
-        let limit = self.wrap_up.map(|limit| limit.which);
         let (effective, nudged, aside) = (self.journal.effective, self.nudged, self.aside);
-        let end = text.clone();
         let goes_on = self
             .journal
             .write(move |tx, mut pen| {
@@ -150,7 +201,9 @@ impl Turn {
                 let next = match limit {
                     Some(which) => Next::End(Outcome::Limit { which: which.to_owned() }),
                     // It has no tools, so words are all that can come.
-                    None if aside && !end.trim().is_empty() => Next::End(Outcome::Done),
+                    None if aside && said != Said::Cut && !end.trim().is_empty() => {
+                        Next::End(Outcome::Done)
+                    }
                     None if !runs::queue::heard(tx, pen.session.id, pen.run.id)?.is_empty() => {
                         Next::GoOn(None)
                     }
@@ -327,6 +380,7 @@ fn next(
             failed("content_refused", format!("the model declined to answer: {words}"))
         }
         Said::Nothing => Next::GoOn(Some(EMPTY)),
+        Said::Cut => Next::GoOn(Some(GO_ON)),
         Said::Shaped if !nudged => Next::GoOn(Some(SHAPED)),
         Said::Full => Next::GoOn(Some(CUT)),
         Said::Pause => Next::GoOn(None),

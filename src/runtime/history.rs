@@ -134,6 +134,13 @@ impl History {
         &self.messages
     }
 
+    /// Whether a call with this id was made before.
+    #[must_use]
+    pub fn has_call(&self, wanted: &str) -> bool {
+        let is_it = |part: &Part| matches!(part, Part::ToolCall { id, .. } if id == wanted);
+        self.messages.iter().flat_map(|m| &m.parts).any(is_it)
+    }
+
     /// How many bytes the messages have, about.
     #[must_use]
     pub fn bytes(&self) -> usize {

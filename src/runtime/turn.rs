@@ -30,7 +30,7 @@ use super::chosen::{self, Chosen};
 use super::client::Client;
 use super::compact;
 use super::context::Shown;
-use super::ending::{self, LimitReached};
+use super::ending::{self, CutWords, LimitReached};
 use super::failover::{self, Chain};
 use super::guard::Guard;
 use super::journal::{Journal, blocking, save};
@@ -104,6 +104,10 @@ pub(super) struct Turn {
     pub unlimited: bool,
     /// Whether the model was told that its last answer was none.
     pub nudged: bool,
+    /// What it has said of an answer that was cut off at the output limit.
+    pub cut: CutWords,
+    /// What it is told before its next call.
+    pub warned: Option<String>,
     pub guard: Guard,
     /// The rest of the calls of a message is not made: they come to nothing new.
     pub blocked: bool,
@@ -263,6 +267,8 @@ impl Turn {
             unthought: false,
             unlimited: false,
             nudged: false,
+            cut: CutWords::default(),
+            warned: None,
             guard: Guard::default(),
             blocked: false,
             wrap_up: None,
@@ -376,6 +382,11 @@ impl Turn {
         error: &ProviderError,
     ) -> Result<bool, EngineError> {
         let reason = format!("{} {}", error.class.advice(), error.message);
+        if let Some(limit) = self.wrap_up {
+            // The limit ends it, and what is tried again later is not a run that has used it up.
+            let summary = self.left_at(limit.which, &reason);
+            return self.end(Outcome::Limit { which: limit.which.to_owned() }, &summary).await;
+        }
         let code = error.class.word().to_owned();
         self.end(Outcome::Failed { code, reason }, "").await
     }
@@ -460,6 +471,7 @@ impl Turn {
         let first = self.first_events(question.size);
         let switched = self.switched.clone();
         let notice = self.wrap_up.as_mut().and_then(LimitReached::notice);
+        let told: Vec<String> = self.warned.clone().into_iter().chain(notice).collect();
         let (run, epoch, begun) = (self.journal.run, self.journal.epoch, self.begun);
         let (actor, cause) = (self.journal.actor(), self.journal.cause());
         let ask = move |tx: &mut WriteTx<'_>| {
@@ -472,7 +484,7 @@ impl Turn {
                 pen.append(tx, switched)?;
             }
             let wish = pen.read_inputs(tx)?;
-            if let Some(text) = notice {
+            for text in told {
                 pen.append(tx, EventKind::Notice { text })?;
             }
             let epoch = pen.run.epoch;
@@ -487,7 +499,7 @@ impl Turn {
             limit.untold();
         }
         let (call, admitted, appended, epoch, wish) = written?;
-        self.switched = None;
+        (self.switched, self.warned) = (None, None);
         self.journal.epoch = epoch;
         // The first call goes to the model that the message asked for already.
         self.wish = wish.filter(|_| self.begun);
@@ -551,6 +563,8 @@ impl Turn {
 
     /// Writes an answer down and does what it asks for.
     async fn answered(&mut self, mut answer: Answer) -> Result<bool, EngineError> {
+        let history = &self.journal.history;
+        answer.reply.tell_calls_apart(|id| history.has_call(id));
         let parts = match self.journal.parts(&mut answer.reply) {
             Ok(parts) => parts,
             Err(why) => return self.not_kept(answer, why).await,
@@ -560,6 +574,7 @@ impl Turn {
             return self.last_word(answer, parts).await;
         }
         self.nudged = false;
+        self.cut_in_a_call(&answer.reply);
         let event = answer.event(parts);
         let paid = answer.paid();
         let first = calls[0].name.clone();

@@ -117,6 +117,32 @@ async fn history_is_told_once_and_a_named_session_remembers() {
     assert_eq!(reserved.status, 400);
 }
 
+#[tokio::test]
+async fn long_messages_and_new_instructions_reach_the_model() {
+    let (_hq, model, program) = ready().await;
+    model.usually(Turn::text("Noted."));
+    let long = "heron ".repeat(20_000);
+    let talk = json!({ "model": "hq", "messages": [
+        { "role": "user", "content": format!("The first word. {long}") },
+        { "role": "assistant", "content": "Go on." },
+        { "role": "user", "content": format!("Begin. {long} The last word.") },
+    ]});
+    let answer = program.post(CHAT, &talk).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let asked = model.last().text();
+    for words in ["The first word.", "Begin.", "The last word.", "message-3.md"] {
+        assert!(asked.contains(words), "{words}");
+    }
+    let with = |system: &str| {
+        json!({ "model": "hq", "user": "u", "messages": [
+            { "role": "system", "content": system }, { "role": "user", "content": "Hello" }] })
+    };
+    program.post(CHAT, &with("Answer in Latin.")).await;
+    program.post(CHAT, &with("Answer in Greek.")).await;
+    let asked = model.last().text();
+    assert!(asked.contains("Answer in Latin.") && asked.contains("Answer in Greek."), "{asked}");
+}
+
 /// The chunks of a stream up to its end.
 async fn chunks(stream: &mut crate::support::hq::Events) -> Vec<Value> {
     let mut all = Vec::new();

@@ -1,5 +1,7 @@
 //! What a model answers: its pieces as they arrive, and the whole.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::Part;
@@ -159,6 +161,23 @@ impl Reply {
             _ => None,
         })
     }
+
+    /// Gives each call an id that no other of the conversation has. Results are found by it, and there are
+    /// servers that give one id twice, and some that count from nothing in each answer.
+    pub fn tell_calls_apart(&mut self, is_known: impl Fn(&str) -> bool) {
+        let mut seen = BTreeSet::new();
+        for part in &mut self.parts {
+            let Part::ToolCall { id, .. } = part else { continue };
+            let free = |id: &str| !seen.contains(id) && !is_known(id);
+            if !free(id) {
+                let others = (2_u32..).map(|n| format!("{id}-{n}"));
+                if let Some(other) = others.into_iter().find(|other| free(other)) {
+                    *id = other;
+                }
+            }
+            seen.insert(id.clone());
+        }
+    }
 }
 
 /// What had arrived when a call broke off. Its tool calls are never complete and must not be run.
@@ -260,6 +279,21 @@ mod tests {
         assert_eq!(received.parts[3], Part::call("b", "list", "{}"));
         assert_eq!(received.bytes, 2 + 5 + 4 + 4 + 2 + 3);
         assert!(!received.is_empty());
+    }
+
+    #[test]
+    fn calls_with_one_id_are_told_apart() {
+        let call = |id: &str| Part::call(id, "read", "{}");
+        let mut reply = Reply {
+            parts: vec![call("a"), Part::text("and"), call("a"), call("b"), call("a-2")],
+            usage: None,
+            stop: StopReason::ToolUse,
+            response_id: None,
+            model: String::new(),
+        };
+        reply.tell_calls_apart(|id| id == "b" || id == "b-2");
+        let ids: Vec<_> = reply.calls().map(|(id, _, _)| id.to_owned()).collect();
+        assert_eq!(ids, ["a", "a-2", "b-3", "a-2-2"]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod ask; // waiting for a person, a moment, a task
 mod budgets; // what tasks, days and tokens may cost: who waits, and until when
 mod crash; // kill -9 in the middle of runs
 mod failover; // another key, another model, a wait that ends by itself
+mod cut; // answers that break off, limits without a last word, ids given twice
 mod faults; // providers that fail
 mod files; // reading and changing files, and what a crash leaves of a change
 mod halt; // everything stands still and goes on

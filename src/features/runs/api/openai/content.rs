@@ -127,6 +127,17 @@ fn wrong(param: &str, message: impl Into<String>) -> ChatError {
 }
 
 impl Given {
+    /// A text as a file of this name.
+    pub fn text(name: &str, text: String) -> Self {
+        Self {
+            name: Some(name.to_owned()),
+            says: None,
+            want: Want::File,
+            place: Place::Here(text.into_bytes()),
+            param: "messages".to_owned(),
+        }
+    }
+
     fn of(kind: &str, part: &Value, param: &str) -> Result<Self, ChatError> {
         let (want, key, whole) = match kind {
             "image_url" => (Want::Picture, "image_url", &part["image_url"]),

@@ -364,6 +364,7 @@ async fn ask(
         true => Remembers::Everything,
         false => Remembers::Nothing,
     };
+    question.talk.spill(remembers);
     let text = question.talk.input(remembers)?;
     let attached = content::keep(ws, question.talk.take_files()).await?;
     let (demand, thinking) = (question.demand.clone(), question.thinking);

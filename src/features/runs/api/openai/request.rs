@@ -258,7 +258,11 @@ mod tests {
             "# Instructions from the program that asks\nBe short.\n\n# The conversation so far\n\
              User: Hi\n\nAssistant: Hello!\n\n# What is said now\nWhat is open?"
         );
-        assert_eq!(input(talk, Remembers::Everything), "What is open?");
+        // The instructions are those of this question, whatever the session was told before.
+        assert_eq!(
+            input(talk, Remembers::Everything),
+            "# Instructions from the program that asks\nBe short.\n\n# What is said now\nWhat is open?"
+        );
     }
 
     #[test]
@@ -312,6 +316,32 @@ mod tests {
         let folded = input(talk, Remembers::Nothing);
         assert!(folded.contains("second") && !folded.contains("first"));
         assert!(folded.contains("[1 earlier messages were left out]"));
+    }
+
+    #[test]
+    fn what_is_too_long_for_a_message_comes_as_a_file_beside_it() {
+        let long = "x".repeat(90_000);
+        let messages = json!([
+            { "role": "user", "content": format!("first {long} end of first") },
+            { "role": "assistant", "content": "second" },
+            { "role": "user", "content": format!("now {long} and that is all") },
+        ]);
+        let request = read(&json!({ "model": "hq", "messages": messages })).unwrap();
+        let mut talk = request.talk().unwrap();
+        talk.spill(Remembers::Nothing);
+        let told = talk.input(Remembers::Nothing).unwrap();
+        assert!(told.contains(
+            "[1 earlier messages were left out here; all of it stands in the file conversation.md]"
+        ));
+        assert!(told.contains("now xxx") && told.ends_with("and that is all"));
+        assert!(told.contains("the whole stands in the file message-3.md"));
+        assert_eq!(talk.take_files().len(), 2);
+
+        let short = json!([{ "role": "user", "content": "Hi" }]);
+        let request = read(&json!({ "model": "hq", "messages": short })).unwrap();
+        let mut talk = request.talk().unwrap();
+        talk.spill(Remembers::Nothing);
+        assert_eq!(talk.input(Remembers::Nothing).unwrap(), "Hi");
     }
 
     #[test]

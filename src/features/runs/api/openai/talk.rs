@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use axum::http::{HeaderMap, StatusCode};
 use sha2::{Digest, Sha256};
 
-use crate::kernel::text::{MAX_TEXT, cut};
+use crate::kernel::text::{MAX_TEXT, cut, head_tail};
 use crate::kernel::{AccountId, RunId};
 
 use super::content::{Content, Given};
@@ -14,14 +14,20 @@ use super::error::ChatError;
 /// The longest input that is made of a conversation, in bytes; the oldest messages give way.
 const MAX_INPUT: usize = MAX_TEXT - 1024;
 
+/// How much of what is said now stands in the message itself, and from how much on an earlier conversation is kept
+/// as a file beside it, in bytes.
+const INLINE: usize = 24 * 1024;
+/// The name of that file.
+const CONVERSATION: &str = "conversation.md";
+
 /// What was said, oldest first.
 #[derive(Debug)]
 pub(super) struct Talk {
     /// The field that it came in, for errors.
     param: &'static str,
     said: Vec<Said>,
-    /// Whether instructions hold for this question even where the session knows what was said.
-    fresh_instructions: bool,
+    /// Whether all that was said before stands in a file beside it.
+    is_filed: bool,
 }
 
 /// One message.
@@ -36,13 +42,13 @@ struct Said {
 impl Talk {
     /// Nothing yet.
     pub fn new(param: &'static str) -> Self {
-        Self { param, said: Vec::new(), fresh_instructions: false }
+        Self { param, said: Vec::new(), is_filed: false }
     }
 
-    /// The same, whose instructions are told each time.
+    /// The same, with instructions.
     pub fn with_instructions(param: &'static str, instructions: Option<&str>) -> Self {
         let instructions = instructions.map(str::trim).filter(|text| !text.is_empty());
-        let mut talk = Self { fresh_instructions: true, ..Self::new(param) };
+        let mut talk = Self::new(param);
         if let Some(text) = instructions {
             talk.say(Speaker::System, Content::text(text));
         }
@@ -96,7 +102,37 @@ impl Talk {
         now.flat_map(|said| std::mem::take(&mut said.content.files)).collect()
     }
 
-    /// The conversation as one input. A session that remembers gets what is new alone.
+    /// Puts what is too long for one message into files beside it, so that nothing is lost of it: what was said
+    /// before as a whole, and each long message of now, whose beginning and end stay.
+    pub fn spill(&mut self, remembers: Remembers) {
+        let from = self.now_from();
+        let mut files = Vec::new();
+        let before = self.said[..from].iter().filter(|said| said.who != Speaker::System);
+        let before: String = before.map(|said| line(said.who, &said.content.told())).collect();
+        if remembers == Remembers::Nothing && INLINE < before.len() {
+            files.push(Given::text(CONVERSATION, before));
+            self.is_filed = true;
+        }
+        let is_told = |at: usize, who: Speaker| from <= at || who == Speaker::System;
+        let many = self.said.iter().enumerate().filter(|(at, said)| is_told(*at, said.who)).count();
+        let most = INLINE / many.max(1);
+        for (at, said) in self.said.iter_mut().enumerate() {
+            if said.content.text.len() <= most || !is_told(at, said.who) {
+                continue;
+            }
+            let name = format!("message-{}.md", at + 1);
+            let marker =
+                format!("\n\n[… this is not all of it: the whole stands in the file {name} …]\n\n");
+            let shown = head_tail(&said.content.text, most, &marker);
+            files.push(Given::text(&name, std::mem::replace(&mut said.content.text, shown)));
+        }
+        if let Some(last) = self.said.last_mut() {
+            last.content.files.extend(files);
+        }
+    }
+
+    /// The conversation as one input. A session that remembers gets what is new alone, and the instructions: they
+    /// are those of this question.
     ///
     /// # Errors
     /// When nothing is said, or too much.
@@ -116,11 +152,7 @@ impl Talk {
         let talk = before.iter().filter(|said| !knows && said.who != Speaker::System);
         let before: Vec<(Speaker, String)> =
             talk.map(|said| (said.who, said.content.told())).collect();
-        let instructions = match knows && !self.fresh_instructions {
-            true => String::new(),
-            false => instructions.join("\n\n"),
-        };
-        fold(self.param, &instructions, &before, &now)
+        fold(self, &instructions.join("\n\n"), &before, &now)
     }
 }
 
@@ -186,13 +218,13 @@ impl Speaker {
 
 /// One input of a conversation that the session does not know.
 fn fold(
-    param: &str,
+    talk: &Talk,
     instructions: &str,
     before: &[(Speaker, String)],
     now: &str,
 ) -> Result<String, ChatError> {
     if instructions.is_empty() && before.is_empty() {
-        return checked(param, now.to_owned());
+        return checked(talk.param, now.to_owned());
     }
     let mut out = String::new();
     if !instructions.is_empty() {
@@ -205,7 +237,7 @@ fn fold(
     let mut kept = Vec::new();
     let mut used = 0;
     for (speaker, text) in before.iter().rev().filter(|(_, text)| !text.trim().is_empty()) {
-        let line = format!("{}: {}\n\n", speaker.label(), text.trim());
+        let line = line(*speaker, text);
         used += line.len();
         if room < used {
             break;
@@ -216,12 +248,21 @@ fn fold(
         out.push_str("# The conversation so far\n");
         let left_out = before.len() - kept.len();
         if 0 < left_out && room < used {
-            out.push_str(&format!("[{left_out} earlier messages were left out]\n\n"));
+            let place = match talk.is_filed {
+                true => format!(" here; all of it stands in the file {CONVERSATION}"),
+                false => String::new(),
+            };
+            out.push_str(&format!("[{left_out} earlier messages were left out{place}]\n\n"));
         }
         out.extend(kept.iter().rev().map(String::as_str));
     }
     out.push_str(&end);
-    checked(param, out)
+    checked(talk.param, out)
+}
+
+/// A message of a conversation.
+fn line(who: Speaker, text: &str) -> String {
+    format!("{}: {}\n\n", who.label(), text.trim())
 }
 
 fn checked(param: &str, text: String) -> Result<String, ChatError> {
