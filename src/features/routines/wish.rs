@@ -9,7 +9,7 @@ use super::conditions::{Conditions, Written};
 use super::model::{Action, Quiet, Routine, TaskForm, Trigger, Watch};
 use super::registry::{self, Kind};
 use super::render;
-use crate::kernel::cadence::{Cadence, Days, Schedule, ScheduleFields};
+use crate::kernel::cadence::{Cadence, Hours, Schedule, ScheduleFields};
 use crate::kernel::text::nearest;
 use crate::kernel::{CatchUp, FieldError, Overlap, Priority, Thinking};
 
@@ -207,29 +207,14 @@ impl Wish {
 
     fn quiet(&self, zone: &str) -> Result<Option<Quiet>, FieldError> {
         let Some(wish) = &self.quiet_hours else { return Ok(None) };
-        let minute = |field: &str, text: &str| {
-            let time = text.trim().parse::<jiff::civil::Time>();
-            let time = time.map_err(|_| FieldError::new(field, "Use a time such as 22:00."))?;
-            let (hour, minute) = (i32::from(time.hour()), i32::from(time.minute()));
-            Ok::<_, FieldError>(u16::try_from(hour * 60 + minute).unwrap_or(0))
-        };
-        let from = minute("quiet_hours.from", &wish.from)?;
-        let until = minute("quiet_hours.until", &wish.until)?;
-        if from == until {
-            let message = "Quiet hours begin and end at different times.";
-            return Err(FieldError::new("quiet_hours.until", message));
-        }
-        if wish.days.iter().any(|day| !(1..=7).contains(day)) {
-            let message = "Use 1 for Monday to 7 for Sunday.";
-            return Err(FieldError::new("quiet_hours.days", message));
-        }
+        let hours = Hours::read(&wish.days, &wish.from, &wish.until)?;
         let own = wish.timezone.as_deref().map(str::trim).filter(|name| !name.is_empty());
         let zone = own.unwrap_or(zone).to_owned();
         if jiff::tz::TimeZone::get(&zone).is_err() {
             let message = "There is no such time zone; use one such as Europe/Berlin.";
             return Err(FieldError::new("quiet_hours.timezone", message));
         }
-        Ok(Some(Quiet { days: Days::of(wish.days.iter().copied()), from, until, zone }))
+        Ok(Some(Quiet { days: hours.days, from: hours.from, until: hours.until, zone }))
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod cron;
 mod fields;
+mod hours;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -21,6 +22,7 @@ use jiff::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use fields::ScheduleFields;
+pub use hours::Hours;
 pub use words::{clock_words, day_words};
 
 use super::vocab::CadenceKind;

@@ -1,7 +1,6 @@
 //! One firing: its row, what it begins, and where its routine stands afterwards, in one transaction.
 
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, ToSpan};
 
 use crate::features::inbox::model::{BY_KEY, Item};
 use crate::features::inbox::queries as inbox;
@@ -10,6 +9,7 @@ use crate::features::routines::model::{Action, BY_SLOT, Clock, Firing, Quiet, Ro
 use crate::features::routines::render;
 use crate::features::tasks::model::{BY_NUMBER, Task};
 use crate::features::workspace::model::{Counter, Counting};
+use crate::kernel::cadence::Hours;
 use crate::kernel::text::ellipsis;
 use crate::kernel::{Event, Fate, FiredBy, FiringId, Overlap, TaskId, Timestamp, TypedId as _};
 use crate::store::{KeyBuf, ReadExt, StoreError, WriteTx};
@@ -165,25 +165,7 @@ fn item_of(tx: &WriteTx<'_>, firing: FiringId) -> Result<Option<Item>, StoreErro
 #[must_use]
 pub fn quiet_until(quiet: &Quiet, now: Timestamp) -> Option<Timestamp> {
     let zone = TimeZone::get(&quiet.zone).unwrap_or(TimeZone::UTC);
-    let wall = now.to_zoned(zone.clone());
-    let minute = u16::try_from(i32::from(wall.hour()) * 60 + i32::from(wall.minute())).ok()?;
-    let night = quiet.until < quiet.from;
-    // Hours that go over midnight belong to the day on which they begin.
-    let since_yesterday = night && minute < quiet.until;
-    let first = match since_yesterday {
-        true => wall.date().checked_sub(1.day()).ok()?,
-        false => wall.date(),
-    };
-    let inside = since_yesterday || (quiet.from <= minute && (night || minute < quiet.until));
-    if !inside || !(quiet.days.is_empty() || quiet.days.has(first.weekday())) {
-        return None;
-    }
-    let last = if night { first.checked_add(1.day()).ok()? } else { first };
-    let (hour, minute) =
-        (i8::try_from(quiet.until / 60).ok()?, i8::try_from(quiet.until % 60).ok()?);
-    let end = last.at(hour, minute, 0, 0).to_zoned(zone).ok()?.timestamp();
-    // An hour that comes twice must not hold anything for good.
-    Some(end).filter(|end| now < *end && end.duration_since(now) < SignedDuration::from_hours(48))
+    Hours { days: quiet.days, from: quiet.from, until: quiet.until }.end(&zone, now)
 }
 
 #[cfg(test)]

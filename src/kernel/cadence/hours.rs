@@ -1,0 +1,191 @@
+//! Hours of the day in which something rests. Both ends are moments of the wall clock of a zone: what
+//! lies between them is rest, however often a wall time comes in between or does not come at all.
+
+use jiff::civil::{Date, Time};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{Days, clock_words, day_words, instant};
+use crate::kernel::FieldError;
+
+/// Hours of the day, over midnight where they end before they begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hours {
+    /// On which days they begin; none for every day.
+    pub days: Days,
+    /// From this minute of the day on.
+    pub from: u16,
+    /// Up to this one, which may be that of the next day.
+    pub until: u16,
+}
+
+impl Hours {
+    /// Reads what somebody has typed: days by number, times as `22:00`.
+    ///
+    /// # Errors
+    /// What is wrong, with the field: `quiet_hours.from`, `quiet_hours.until`, `quiet_hours.days`.
+    pub fn read(days: &[u8], from: &str, until: &str) -> Result<Self, FieldError> {
+        let from = minute("quiet_hours.from", from)?;
+        let until = minute("quiet_hours.until", until)?;
+        if from == until {
+            let message = "Quiet hours begin and end at different times.";
+            return Err(FieldError::new("quiet_hours.until", message));
+        }
+        if days.iter().any(|day| !(1..=7).contains(day)) {
+            let message = "Use 1 for Monday to 7 for Sunday.";
+            return Err(FieldError::new("quiet_hours.days", message));
+        }
+        Ok(Self { days: Days::of(days.iter().copied()), from, until })
+    }
+
+    /// The end of these hours, when a moment lies in them.
+    #[must_use]
+    pub fn end(self, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
+        let today = zone.to_datetime(now).date();
+        // Hours that go over midnight belong to the day on which they begin.
+        let begun = [today.yesterday().ok(), Some(today)];
+        let ends = begun.into_iter().flatten().filter_map(|day| {
+            let (from, until) = self.on(zone, day)?;
+            (from <= now && now < until).then_some(until)
+        });
+        ends.max()
+    }
+
+    /// From when until when they go, of those that begin on a day.
+    fn on(self, zone: &TimeZone, day: Date) -> Option<(Timestamp, Timestamp)> {
+        if !(self.days.is_empty() || self.days.has(day.weekday())) {
+            return None;
+        }
+        let last = if self.until <= self.from { day.tomorrow().ok()? } else { day };
+        Some((at(zone, day, self.from)?, at(zone, last, self.until)?))
+    }
+
+    /// "22:00 to 7:00", with the days if not all are meant.
+    #[must_use]
+    pub fn words(self) -> String {
+        let clock = |minute| clock_words(time(minute));
+        let hours = format!("{} to {}", clock(self.from), clock(self.until));
+        match self.days.is_empty() {
+            true => hours,
+            false => format!("{hours} on {}", day_words(self.days)),
+        }
+    }
+
+    /// Both ends as a field of a form has them: `07:00`.
+    #[must_use]
+    pub fn typed(self) -> (String, String) {
+        let field = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
+        (field(self.from), field(self.until))
+    }
+}
+
+fn minute(field: &str, text: &str) -> Result<u16, FieldError> {
+    let time = text.trim().parse::<Time>();
+    let time = time.map_err(|_| FieldError::new(field, "Use a time such as 22:00."))?;
+    let (hour, minute) = (i32::from(time.hour()), i32::from(time.minute()));
+    Ok(u16::try_from(hour * 60 + minute).unwrap_or(0))
+}
+
+fn time(minute: u16) -> Time {
+    let of_day = SignedDuration::from_mins(i64::from(minute % (24 * 60)));
+    Time::midnight().wrapping_add(of_day)
+}
+
+fn at(zone: &TimeZone, day: Date, minute: u16) -> Option<Timestamp> {
+    instant(zone, day.to_datetime(time(minute)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Days, Hours};
+    use crate::kernel::Timestamp;
+    use crate::kernel::time::from_ms;
+    use jiff::tz::TimeZone;
+    use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
+
+    const NIGHT: Hours = Hours { days: Days(0), from: 22 * 60, until: 7 * 60 };
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn end(hours: Hours, zone: &str, now: &str) -> Option<Timestamp> {
+        hours.end(&TimeZone::get(zone).unwrap(), at(now))
+    }
+
+    #[test]
+    fn a_night_ends_at_its_wall_time_also_when_the_clocks_change_in_it() {
+        // Berlin goes from 2:00 to 3:00 on 29 March 2026 and from 3:00 to 2:00 on 25 October.
+        let berlin = |now| end(NIGHT, "Europe/Berlin", now);
+        assert_eq!(berlin("2026-03-28T21:00:00Z"), Some(at("2026-03-29T05:00:00Z")));
+        assert_eq!(berlin("2026-03-29T04:59:00Z"), Some(at("2026-03-29T05:00:00Z")));
+        assert_eq!(berlin("2026-03-29T05:00:00Z"), None);
+        assert_eq!(berlin("2026-10-24T20:00:00Z"), Some(at("2026-10-25T06:00:00Z")));
+        assert_eq!(berlin("2026-10-25T05:30:00Z"), Some(at("2026-10-25T06:00:00Z")));
+        assert_eq!(berlin("2026-10-25T06:00:00Z"), None);
+    }
+
+    #[test]
+    fn hours_that_begin_in_the_hour_that_comes_twice_do_not_stop_in_it() {
+        let hours = Hours { from: 2 * 60 + 30, ..NIGHT };
+        let berlin = |now| end(hours, "Europe/Berlin", now);
+        let over = Some(at("2026-10-25T06:00:00Z"));
+        assert_eq!(berlin("2026-10-25T00:29:00Z"), None);
+        // 2:30 for the first time, 2:00 for the second, 2:59 for the second.
+        for now in ["2026-10-25T00:30:00Z", "2026-10-25T01:00:00Z", "2026-10-25T01:59:00Z"] {
+            assert_eq!(berlin(now), over, "{now}");
+        }
+    }
+
+    #[test]
+    fn hours_that_do_not_come_on_a_day_hold_nothing_on_it() {
+        let hours = Hours { from: 2 * 60 + 15, until: 2 * 60 + 45, ..NIGHT };
+        let berlin = |now| end(hours, "Europe/Berlin", now);
+        assert_eq!(berlin("2026-03-29T01:00:00Z"), None);
+        assert_eq!(berlin("2026-03-30T00:20:00Z"), Some(at("2026-03-30T00:45:00Z")));
+    }
+
+    #[test]
+    fn a_night_of_friday_ends_on_saturday() {
+        let hours = Hours { days: Days::of([5]), ..NIGHT };
+        let morning = Some(at("2026-11-21T07:00:00Z"));
+        assert_eq!(end(hours, "UTC", "2026-11-20T22:00:00Z"), morning);
+        assert_eq!(end(hours, "UTC", "2026-11-21T06:59:00Z"), morning);
+        assert_eq!(end(hours, "UTC", "2026-11-21T23:00:00Z"), None);
+        assert_eq!(end(hours, "UTC", "2026-11-20T06:00:00Z"), None);
+    }
+
+    #[test]
+    fn what_is_typed_is_checked_and_said_again() {
+        let read = |from, until| Hours::read(&[1, 2], from, until).map_err(|error| error.field);
+        let hours = read("22:00", " 07:00 ").unwrap();
+        assert_eq!((hours.from, hours.until), (1_320, 420));
+        assert_eq!(hours.typed(), ("22:00".to_owned(), "07:00".to_owned()));
+        assert_eq!(read("late", "07:00").unwrap_err(), "quiet_hours.from");
+        assert_eq!(read("07:00", "07:00").unwrap_err(), "quiet_hours.until");
+        assert!(Hours::read(&[8], "22:00", "07:00").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn rest_has_an_end_at_which_it_is_over(
+            ms in 1_600_000_000_000_i64..1_900_000_000_000, from in 0_u16..1_440, long in 1_u16..1_320,
+            zone in 0_usize..6,
+        ) {
+            let zones = ["UTC", "Europe/Berlin", "America/New_York", "America/Santiago",
+                "Australia/Lord_Howe", "Asia/Kolkata"];
+            let zone = TimeZone::get(zones[zone]).unwrap();
+            let hours = Hours { days: Days::default(), from, until: (from + long) % 1_440 };
+            let now = from_ms(ms);
+            if let Some(end) = hours.end(&zone, now) {
+                prop_assert!(now < end);
+                prop_assert!(end.duration_since(now).as_hours() <= 25);
+                // Until then it goes on without a break, and then it is over.
+                let before = from_ms(end.as_millisecond() - 1);
+                prop_assert_eq!(hours.end(&zone, before), Some(end));
+                prop_assert_eq!(hours.end(&zone, end), None);
+            }
+        }
+    }
+}
