@@ -5,17 +5,23 @@ use crate::features::comments::model::Comment;
 use crate::features::deliverables::model::{Deliverable, Version};
 use crate::features::inbox::model::Item;
 use crate::features::runs::model::Run;
+use crate::features::runs::queries as runs;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries as tasks;
 use crate::kernel::{
     About, AccountId, Actor, AgentId, AgentStatus, Assignee, CommentId, Event, ItemId, ItemState,
-    Notice, NoticeKind, Payer, Period, RunId, TaskId, TaskStatus, Timestamp, VersionId, WaitFor,
-    WatchReason,
+    Notice, NoticeKind, Outcome, Payer, Period, RunId, TaskId, TaskStatus, Timestamp, VersionId,
+    WaitFor, WatchReason,
 };
 use crate::store::{ReadExt, StoreError, WriteTx};
 
 use super::queries;
 use super::rules::{self, NotificationError};
+
+/// After how many runs that failed one after the other people are told that an agent gets nowhere.
+const STALLED_AFTER: usize = 5;
+/// How many of its last runs are looked at.
+const LAST_RUNS: usize = 30;
 
 /// Handles one event.
 ///
@@ -34,6 +40,7 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), NotificationErro
         Event::DeliverableSubmitted { version, task, .. } => delivered(tx, *version, *task),
         Event::ItemEnded { item, .. } => given_up(tx, *item),
         Event::AgentStatusChanged { agent, to: AgentStatus::Error, .. } => stalled(tx, *agent),
+        Event::RunEnded { agent, item: Some(item), .. } => gets_nowhere(tx, *agent, *item),
         Event::RunAsks { run, waits_for, .. } => asks(tx, *run, *waits_for),
         Event::BudgetWarned { payer, period } => {
             budget(tx, NoticeKind::BudgetWarned, *payer, *period)
@@ -199,6 +206,30 @@ fn stalled(tx: &mut WriteTx<'_>, agent: AgentId) -> Result<(), NotificationError
     let notice = Notice::new(NoticeKind::AgentStalled, About::Agent(agent.id), title);
     let notice = notice.body(agent.status_reason.unwrap_or_default()).admins();
     rules::notify(tx, notice).map(drop)
+}
+
+/// The last runs for an agent's items have all failed. It is told once, until one of them ends well.
+fn gets_nowhere(
+    tx: &mut WriteTx<'_>,
+    agent: AgentId,
+    item: ItemId,
+) -> Result<(), NotificationError> {
+    let mut failed = 0;
+    for hit in runs::of_agent(tx, agent, None, LAST_RUNS)? {
+        match hit.record.outcome.filter(|_| hit.record.item.is_some()) {
+            Some(Outcome::Done | Outcome::Snoozed { .. }) => break,
+            // What somebody stopped says nothing of the agent.
+            None | Some(Outcome::Stopped { .. }) => {}
+            Some(_) => failed += 1,
+        }
+    }
+    let Some(agent) = tx.get::<Agent>(agent)?.filter(|_| failed == STALLED_AFTER) else {
+        return Ok(());
+    };
+    let title = format!("{} failed {STALLED_AFTER} times in a row", agent.name);
+    let error = tx.get::<Item>(item)?.and_then(|item| item.last_error);
+    let notice = Notice::new(NoticeKind::AgentStalled, About::Agent(agent.id), title);
+    rules::notify(tx, notice.body(error.unwrap_or_default()).admins()).map(drop)
 }
 
 /// The words of the question stand in its run, not here: a conversation may be private.
