@@ -7,6 +7,7 @@ mod commands;
 mod connections;
 mod demo;
 mod door;
+mod inbox;
 mod models;
 mod money;
 mod operate;
@@ -95,6 +96,9 @@ enum Command {
     /// Tasks: list, show, add, assign, label, done, comment
     #[command(subcommand)]
     Task(tasks::Command),
+    /// What waits for agents: list, retry, front, cancel, drop
+    #[command(subcommand)]
+    Inbox(inbox::Command),
     /// Routines: list, run, pause, resume, what became of them
     #[command(subcommand)]
     Routine(routines::Command),
@@ -228,6 +232,9 @@ fn run(common: &Common, command: Command) -> u8 {
         Command::Task(command) => {
             block_on(async { tasks::run(common, &Door::here(&config).await?, command).await })
         }
+        Command::Inbox(command) => {
+            block_on(async { inbox::run(common, &Door::here(&config).await?, command).await })
+        }
         Command::Routine(command) => {
             block_on(async { routines::run(common, &Door::here(&config).await?, command).await })
         }
@@ -300,6 +307,9 @@ fn elsewhere(common: &Common, command: Command, remote: &Remote) -> u8 {
         }
         Command::Task(command) => {
             block_on(async { tasks::run(common, &Door::there(remote), command).await })
+        }
+        Command::Inbox(command) => {
+            block_on(async { inbox::run(common, &Door::there(remote), command).await })
         }
         Command::Routine(command) => {
             block_on(async { routines::run(common, &Door::there(remote), command).await })

@@ -20,17 +20,16 @@ use crate::features::agents::model::{AGENTS, Agent};
 use crate::features::connections::model::{FALLBACKS, USUAL_THINKING};
 use crate::features::history::model::FILE_REVERTS;
 use crate::features::inbox::model::Item;
-use crate::features::inbox::rules::{self as inbox, InboxError};
+use crate::features::inbox::model::pace::PACES;
+use crate::features::inbox::rules::{InboxError, waiting};
 use crate::features::runs::model::{BRANCHES, RUNS, Run, Session};
 use crate::features::runs::queries as runs;
-use crate::features::runs::rules::{self, RunError, RunSpec, SessionSpec};
-use crate::features::tasks::model::Task;
+use crate::features::runs::rules::{self, RunError};
 use crate::features::usage::model::RESERVATIONS;
 use crate::features::usage::model::budget::BUDGETS;
 use crate::features::usage::model::price::PRICES;
 use crate::features::usage::rules as money;
 use crate::features::workspace::model::SETTINGS;
-use crate::kernel::text::ellipsis;
 use crate::kernel::{
     AccountId, AgentId, Event, Outcome, RunId, RunState, RunTrigger, SessionId, TaskField,
     Timestamp,
@@ -39,7 +38,7 @@ use crate::store::{Entry, ReadExt, StoreError, WriteTx};
 
 use super::plan::{Noted, Plan};
 use super::turn::Leash;
-use super::{BY, Engine, EngineError, resume, turn};
+use super::{BY, Engine, EngineError, items, resume, turn};
 
 /// How long a stopped run's task may take before the run is ended without it.
 const STOP_GRACE: Duration = Duration::from_millis(950);
@@ -215,8 +214,10 @@ impl Dispatcher {
             let memory = self.0.memory.lock();
             (memory.poor && changed(RESERVATIONS.number), memory.held_back && changed(RUNS.number))
         };
-        // A run that begins again may begin: it was made, or what it waited for has gone back.
-        if poor || held_back || changed(BRANCHES.number) || changed(FILE_REVERTS.number) {
+        // A run that begins again may begin: it was made, or what it waited for has gone back. So may what
+        // people no longer want held.
+        let back = [PACES, BRANCHES, FILE_REVERTS].iter().any(|table| changed(table.number));
+        if poor || held_back || back {
             heard = Heard::Look;
         }
         for event in &entry.events {
@@ -408,9 +409,12 @@ impl Dispatcher {
         let plan = {
             let mut memory = self.0.memory.lock();
             (memory.starved, memory.held_back) = (false, false);
+            memory.noted.look(now);
             let plan = self.0.ws.read(|snap| Plan::read(snap, &memory.noted, now))?;
             memory.noted.fresh.clear();
             memory.noted.woken.clone_from(&plan.woken);
+            memory.noted.gated.clone_from(&plan.gated);
+            memory.noted.rested.clone_from(&plan.rested);
             memory.poor = plan.poor;
             plan
         };
@@ -447,7 +451,7 @@ impl Dispatcher {
             self.begin(&run);
         }
         for (agent, reason) in plan.notes {
-            let noted = self.0.ws.write(&BY, move |tx| inbox::note_held(tx, agent, reason)).await;
+            let noted = self.0.ws.write(&BY, move |tx| waiting::note_held(tx, agent, reason)).await;
             match noted {
                 Ok(()) => {
                     self.0.memory.lock().noted.reasons.insert(agent, reason);
@@ -458,6 +462,7 @@ impl Dispatcher {
                 }
             }
         }
+        written &= items::tidy(&self.0.ws, plan.marks, plan.stale, plan.lost).await;
         for (item, agent) in plan.items {
             let (id, name) = (item.id, agent.slug.clone());
             if let Err(error) = self.start_item(item, agent).await {
@@ -539,7 +544,7 @@ impl Dispatcher {
             self.0.memory.lock().starved = true;
             return Ok(());
         }
-        let made = self.0.ws.write(&BY, move |tx| make_run(tx, &item, &agent)).await;
+        let made = self.0.ws.write(&BY, move |tx| items::make_run(tx, &item, &agent)).await;
         match made {
             Ok(Some(run)) => self.begin(&run),
             // Somebody was faster: there is nothing to do any more.
@@ -553,27 +558,4 @@ impl Dispatcher {
 /// Whether a run would be given up if it ended the program once more.
 fn is_suspect(run: &Run) -> bool {
     rules::MAX_CRASHES <= run.crashes + 1
-}
-
-/// Makes the run of an item and leases the item to it, in one transaction.
-fn make_run(tx: &mut WriteTx<'_>, item: &Item, agent: &Agent) -> Result<Option<Run>, EngineError> {
-    let held = match tx.get::<Agent>(agent.id)? {
-        Some(agent) => rules::held(tx, &agent)?.is_some(),
-        None => true,
-    };
-    if held || runs::has_background_run(tx, agent.id)? {
-        return Ok(None);
-    }
-    let title = match item.task {
-        Some(task) => {
-            tx.get::<Task>(task)?.map_or_else(|| item.kind.label().to_owned(), |task| task.title)
-        }
-        None => item.reasons.last().map_or_else(String::new, |r| ellipsis(&r.summary, 80)),
-    };
-    let key = runs::item_session_key(&agent.slug, item);
-    let session = SessionSpec { agent: agent.id, key, owner: None, task: item.task };
-    let spec = RunSpec { trigger: RunTrigger::Item, item: Some(item.id), task: item.task, title };
-    let Some(run) = rules::make_item_run(tx, session, spec)? else { return Ok(None) };
-    inbox::lease(tx, item.id, run)?;
-    Ok(tx.get::<Run>(run)?)
 }

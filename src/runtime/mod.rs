@@ -21,6 +21,7 @@ mod file_calls;
 mod guard;
 mod history;
 mod inbox;
+mod items;
 pub mod jobs;
 mod journal;
 mod limits;
@@ -52,6 +53,7 @@ use crate::kernel::{Actor, Cause, Part, Problem};
 use crate::store::StoreError;
 use crate::tool::{ToolError, Tools};
 
+pub use items::make_run;
 pub use limits::Limits;
 
 /// What the engine itself does has no other cause.
@@ -105,23 +107,32 @@ pub fn start(engine: Engine, ws: Ws) {
 
 /// Why the engine cannot go on with a run.
 #[derive(Debug, thiserror::Error)]
-enum EngineError {
+pub enum EngineError {
+    /// A rule of runs refused.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// A rule of the inbox refused.
     #[error(transparent)]
     Inbox(#[from] InboxError),
+    /// Money could not be set aside or booked.
     #[error(transparent)]
     Usage(#[from] UsageError),
+    /// No connection can be used.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
+    /// The agent's files could not be kept.
     #[error(transparent)]
     Git(#[from] GitError),
+    /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The disk failed.
     #[error("a blob could not be written or read: {0}")]
     Blob(#[from] std::io::Error),
+    /// A tool failed that must not.
     #[error("{0}")]
     Tool(String),
+    /// What is written does not fit together.
     #[error("{0}")]
     Broken(&'static str),
 }

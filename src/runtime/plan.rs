@@ -1,26 +1,33 @@
 //! What a dispatcher has to do now, read from one snapshot: nothing is kept between two looks that
 //! could be lost.
 
-use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
+
+use jiff::SignedDuration;
 
 use crate::features::agents::model::Agent;
 use crate::features::connections::queries::turns;
 use crate::features::inbox::model::Item;
+use crate::features::inbox::model::pace::Pace;
 use crate::features::inbox::queries as inbox;
+use crate::features::inbox::queries::order::{LONGEST_WAIT, is_stale, place};
+use crate::features::inbox::queries::pace;
 use crate::features::runs::model::Run;
 use crate::features::runs::queries as runs;
 use crate::features::runs::queries::halt;
 use crate::features::tasks::queries::relations;
 use crate::features::usage::queries::{self as usage, budgets, prices, waiting};
 use crate::kernel::{
-    AccountId, AgentId, ConnectionId, HaltHow, ItemState, Payer, RunId, RunState, Timestamp,
-    WaitFor,
+    AccountId, AgentId, ConnectionId, HaltHow, ItemId, ItemState, Payer, RunId, RunState,
+    Timestamp, WaitFor,
 };
 use crate::store::{Range, ReadExt, StoreError};
 
 use super::chosen::choose;
 
+/// When so much more time has passed since the last look, the clock was moved or the machine slept: nobody
+/// could begin anything meanwhile. A look comes each minute at the latest.
+const AWAY: SignedDuration = SignedDuration::from_hours(1);
 /// Why items wait when a budget cannot pay for more.
 const OVER_BUDGET: &str = "over_budget";
 /// How many open items of one agent are looked at.
@@ -35,12 +42,30 @@ pub(super) struct Noted {
     pub fresh: HashSet<AgentId>,
     /// The model for which each run was woken that waited for a budget: not twice for the same.
     pub woken: HashMap<RunId, Model>,
+    /// Agents with an item that quiet hours or a limit held at the last look.
+    pub gated: HashSet<AgentId>,
+    /// When an item was last seen to wait for other tasks or for its conversation.
+    pub rested: HashMap<ItemId, Timestamp>,
+    /// From when on waiting counts at the earliest; none before the first look.
+    counts_from: Option<Timestamp>,
+    /// When the last look was, by the clock.
+    looked_at: Option<Timestamp>,
 }
 
 /// A model of a connection.
 type Model = (Option<ConnectionId>, String);
 
 impl Noted {
+    /// Notes a look. Waiting counts from the first one, and from the first after a time in which nobody
+    /// looked: what seems old then may have come a moment ago, by a clock that has moved since.
+    pub(super) fn look(&mut self, now: Timestamp) {
+        let seen = |last: Timestamp| last <= now && now.duration_since(last) <= AWAY;
+        if !self.looked_at.is_some_and(seen) {
+            self.counts_from = Some(now);
+        }
+        self.looked_at = Some(now);
+    }
+
     fn is_news(&self, agent: AgentId, reason: Option<&'static str>) -> bool {
         match self.reasons.get(&agent) {
             // What the agent's state says stands in a new item from the beginning.
@@ -71,6 +96,16 @@ pub(super) struct Plan {
     pub items: Vec<(Item, Agent)>,
     /// Agents whose items should say something else about why they wait.
     pub notes: Vec<(AgentId, Option<&'static str>)>,
+    /// The same of single items.
+    pub marks: Vec<(ItemId, Option<&'static str>)>,
+    /// Items that nothing held and that have waited for too long.
+    pub stale: Vec<ItemId>,
+    /// Items whose run is no more.
+    pub lost: Vec<ItemId>,
+    /// Agents with an item that quiet hours or a limit hold.
+    pub gated: HashSet<AgentId>,
+    /// Items that wait for other tasks or for their conversation, with the moment of this look.
+    pub rested: HashMap<ItemId, Timestamp>,
     /// Of the runs that wait for a budget or were woken, the model for which they were.
     pub woken: HashMap<RunId, Model>,
     /// Whether a run waits for a budget.
@@ -110,7 +145,7 @@ impl Plan {
             let is_busy = busy.contains(&agent.id);
             plan.look_at_agent(tx, agent, is_busy, noted, now)?;
         }
-        plan.items.sort_by_key(|(item, _)| (Reverse(urgency(item, now)), item.created_at, item.id));
+        plan.items.sort_by_key(|(item, _)| place(item, now));
         Ok(plan)
     }
 
@@ -220,9 +255,8 @@ impl Plan {
         noted: &Noted,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        if inbox::open(tx, agent.id, 1)?.is_empty() {
-            return Ok(());
-        }
+        let oldest = inbox::open(tx, agent.id, 1)?;
+        let Some(oldest) = oldest.first().map(|item| item.created_at) else { return Ok(()) };
         let over = budgets::over_budget(tx, agent.id, now)?;
         let reason = match halt::held(tx, &agent)? {
             Some(reason) => Some(reason),
@@ -235,28 +269,108 @@ impl Plan {
         if reason == Some(OVER_BUDGET) {
             self.soon(over.and_then(|over| over.budget.period.ends(now)), now);
         }
-        if busy || reason.is_some() {
+        if reason.is_some() {
             return Ok(());
         }
+        let pace = pace::of(tx, agent.id)?;
+        // Of an agent at work only what may have to be said, or given up, is looked at.
+        let old = LONGEST_WAIT <= now.duration_since(oldest);
+        if busy && !old && pace.quiet.is_none() && !noted.gated.contains(&agent.id) {
+            return Ok(());
+        }
+        self.look_at_items(tx, agent, &pace, busy, noted, now)
+    }
+
+    /// What of an agent's items is begun next, and what keeps the others waiting.
+    fn look_at_items(
+        &mut self,
+        tx: &impl ReadExt,
+        agent: Agent,
+        pace: &Pace,
+        busy: bool,
+        noted: &Noted,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut open = inbox::open(tx, agent.id, ITEMS)?;
-        open.retain(|item| {
-            item.state != ItemState::Leased && item.not_before.is_none_or(|at| at <= now)
-        });
-        open.sort_by_key(|item| (Reverse(urgency(item, now)), item.created_at, item.id));
+        open.sort_by_key(|item| place(item, now));
+        let strict = |item: &Item| item.state != ItemState::Leased && !pace::is_asked(item, now);
+        let quiet = pace::quiet_until(tx, pace, now)?;
+        let full = match open.iter().any(strict) {
+            true => pace::full_until(tx, pace, now)?,
+            false => None,
+        };
+        let mut next = None;
         for item in open {
-            if waits_for_others(tx, &item)? {
+            if item.state == ItemState::Leased {
+                self.lost.extend(has_lost_its_run(tx, &item)?.then_some(item.id));
                 continue;
             }
-            let key = runs::item_session_key(&agent.slug, &item);
-            let session = runs::session_by_key(tx, &key)?;
-            // A run that waits may still have the conversation: the next item then.
-            if session.is_none_or(|session| session.active_run.is_none()) {
-                self.items.push((item, agent));
-                break;
+            if item.not_before.is_some_and(|at| now < at) {
+                continue;
             }
+            let held = pace::holds(&item, quiet.is_some(), full.is_some(), now);
+            if item.held_reason.as_deref() != held {
+                self.marks.push((item.id, held));
+            }
+            if held.is_some() {
+                self.gated.insert(agent.id);
+                continue;
+            }
+            if busy || next.is_some() {
+                self.look_at_waiting(tx, &agent, &item, noted, now)?;
+            } else if rests(tx, &agent, &item)? {
+                self.rested.insert(item.id, now);
+            } else {
+                next = Some(item);
+            }
+        }
+        if self.gated.contains(&agent.id) {
+            self.soon(quiet.into_iter().chain(full).min(), now);
+        }
+        self.items.extend(next.map(|item| (item, agent)));
+        Ok(())
+    }
+
+    /// Whether an item that is not begun now has waited for too long. What it rested does not count.
+    fn look_at_waiting(
+        &mut self,
+        tx: &impl ReadExt,
+        agent: &Agent,
+        item: &Item,
+        noted: &Noted,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let counts_from = noted.counts_from.unwrap_or(now);
+        if !is_stale(item, now, counts_from) {
+            return Ok(());
+        }
+        if rests(tx, agent, item)? {
+            self.rested.insert(item.id, now);
+            return Ok(());
+        }
+        match noted.rested.get(&item.id) {
+            Some(rested) if !is_stale(item, now, counts_from.max(*rested)) => {
+                self.rested.insert(item.id, *rested);
+            }
+            _ => self.stale.push(item.id),
         }
         Ok(())
     }
+}
+
+/// Whether an item waits for other tasks, or for a run that has its conversation.
+fn rests(tx: &impl ReadExt, agent: &Agent, item: &Item) -> Result<bool, StoreError> {
+    if waits_for_others(tx, item)? {
+        return Ok(true);
+    }
+    let session = runs::session_by_key(tx, &runs::item_session_key(&agent.slug, item))?;
+    Ok(session.is_some_and(|session| session.active_run.is_some()))
+}
+
+/// Whether an item is in the hands of a run that is over or gone.
+fn has_lost_its_run(tx: &impl ReadExt, item: &Item) -> Result<bool, StoreError> {
+    let run = item.run.map(|run| tx.get::<Run>(run)).transpose()?.flatten();
+    Ok(run.is_none_or(|run| run.state == RunState::Ended))
 }
 
 /// Whether other tasks must be done before an item is begun.
@@ -278,8 +392,33 @@ fn is_answered(
     turns::can_answer(tx, &choose(tx, run, agent, None)?, agent, now)
 }
 
-/// Priority, raised one level for each half hour of waiting.
-fn urgency(item: &Item, now: Timestamp) -> i64 {
-    let waited = now.duration_since(item.created_at).as_secs().max(0);
-    item.priority as i64 + (waited / 1_800).min(3)
+#[cfg(test)]
+mod tests {
+    use super::{AWAY, Noted};
+    use crate::kernel::time::from_ms;
+    use jiff::SignedDuration;
+
+    #[test]
+    fn waiting_counts_from_the_first_look_after_a_time_in_which_nobody_looked() {
+        let at = |minutes: i64| from_ms(1_700_000_000_000) + SignedDuration::from_mins(minutes);
+        let mut noted = Noted::default();
+        assert_eq!(noted.counts_from, None);
+        noted.look(at(0));
+        for minute in 1..300 {
+            noted.look(at(minute));
+        }
+        assert_eq!(noted.counts_from, Some(at(0)), "it was there all the time");
+        noted.look(at(299 + AWAY.as_mins()));
+        assert_eq!(noted.counts_from, Some(at(0)));
+        // The machine slept for three days.
+        noted.look(at(5_000));
+        assert_eq!(noted.counts_from, Some(at(5_000)));
+        noted.look(at(5_001));
+        assert_eq!(noted.counts_from, Some(at(5_000)));
+        // The clock was set back, and forward again.
+        noted.look(at(10));
+        assert_eq!(noted.counts_from, Some(at(10)));
+        noted.look(at(5_002));
+        assert_eq!(noted.counts_from, Some(at(5_002)));
+    }
 }

@@ -37,6 +37,7 @@ pub fn workspace() -> Schema {
         agents::model::Agent,
         agents::model::Reach,
         inbox::model::Item,
+        inbox::model::pace::Pace,
         runs::model::Session,
         runs::model::SessionEvent,
         runs::model::Run,

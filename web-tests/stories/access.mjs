@@ -26,6 +26,8 @@ const KINDS = [
   '/agents/*/runs',
   '/agents/*/settings',
   '/agents/new',
+  '/inbox',
+  '/inbox?show=over',
   '/history/entry/*',
   '/history/tasks/*',
   '/notifications',

@@ -1,5 +1,7 @@
 //! Inbox items over the API.
 
+mod pace;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +9,7 @@ use crate::app::Ws;
 use crate::features::agents::queries as agents;
 use crate::kernel::cursor::{DEFAULT_LIMIT, MAX_LIMIT};
 use crate::kernel::{AgentId, Can, ItemId, ItemKind, ItemState, Priority, RunId, TaskId};
-use crate::store::{ReadExt, cursor_key, key_cursor};
+use crate::store::{ReadExt, Snap, cursor_key, key_cursor};
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path, Query};
 use crate::web::idempotency::Once;
@@ -15,6 +17,7 @@ use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Person;
 
 use super::model::Item;
+use super::queries::list::{self as pages, Filter};
 use super::rules::InboxError;
 use super::{queries, rules};
 
@@ -27,6 +30,14 @@ pub fn routes() -> Routes {
             list.needs(Can::Read).doc(|| {
                 Doc::new("Inbox items of an agent, newest first: open ones, or those that are over")
                     .query::<Asked>()
+                    .returns::<Listing>()
+            }),
+        )
+        .get(
+            "/inbox",
+            all.needs(Can::Read).doc(|| {
+                Doc::new("Inbox items of all agents, newest first")
+                    .query::<AskedOfAll>()
                     .returns::<Listing>()
             }),
         )
@@ -47,6 +58,34 @@ pub fn routes() -> Routes {
                 .needs(Can::Write)
                 .doc(|| Doc::new("Cancel an item that no run has").returns::<View>()),
         )
+        .post(
+            "/inbox/{item}/front",
+            to_front.needs(Can::Write).doc(|| {
+                Doc::new("Put a waiting item before all others of its agent").returns::<View>()
+            }),
+        )
+        .post(
+            "/inbox/{item}/drop",
+            discard.needs(Can::Write).doc(|| {
+                Doc::new("Put away an item that waits, failed or was given up").returns::<View>()
+            }),
+        )
+        .merge(pace::routes())
+}
+
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(default, deny_unknown_fields)]
+struct AskedOfAll {
+    /// Of this agent: its name in mentions, or its id.
+    agent: Option<String>,
+    /// Only those that stand here.
+    state: Option<ItemState>,
+    /// Only those that are over, or only those that are not.
+    over: Option<bool>,
+    /// The `next` of the page before.
+    after: Option<String>,
+    /// At most 100.
+    limit: Option<usize>,
 }
 
 #[derive(Deserialize, JsonSchema, Default)]
@@ -73,8 +112,12 @@ struct View {
     attempts: u32,
     /// Not begun before this moment.
     not_before: Option<String>,
-    /// Why it is not begun although it is due.
+    /// Why it is not begun although it is due: `quiet_hours`, `rate_limit`, `agent_paused`, …
     held_reason: Option<String>,
+    /// Since when.
+    held_since: Option<String>,
+    /// When a person moved it to the front.
+    front_at: Option<String>,
     last_error: Option<String>,
     created_at: String,
     ended_at: Option<String>,
@@ -110,6 +153,8 @@ fn view(item: Item) -> View {
         attempts: item.attempts,
         not_before: item.not_before.map(|at| at.to_string()),
         held_reason: item.held_reason,
+        held_since: item.held_since.map(|at| at.to_string()),
+        front_at: item.front_at.map(|at| at.to_string()),
         last_error: item.last_error,
         created_at: item.created_at.to_string(),
         ended_at: item.ended_at.map(|at| at.to_string()),
@@ -122,12 +167,7 @@ async fn list(
     Query(asked): Query<Asked>,
 ) -> Result<Json<Listing>, ApiError> {
     let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
-    let after = match asked.after.as_deref() {
-        None => None,
-        Some(text) => Some(cursor_key(text).ok_or_else(|| {
-            ApiError::invalid("after", "give back the `next` of the page before")
-        })?),
-    };
+    let after = after(asked.after.as_deref())?;
     let page = ws.read(|snap| {
         let found = agents::by_name(snap, &agent)?;
         let id = found.ok_or_else(|| ApiError::not_found("This agent"))?.id;
@@ -139,6 +179,34 @@ async fn list(
         Ok::<_, ApiError>(Listing { items, next })
     })?;
     Ok(Json(page))
+}
+
+async fn all(ws: Ws, Query(asked): Query<AskedOfAll>) -> Result<Json<Listing>, ApiError> {
+    let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+    let after = after(asked.after.as_deref())?;
+    let read = move |snap: &Snap<'_>| {
+        let agent = match asked.agent.as_deref() {
+            None => None,
+            Some(name) => {
+                let found = agents::by_name(snap, name)?;
+                Some(found.ok_or_else(|| ApiError::not_found("This agent"))?.id)
+            }
+        };
+        let filter = Filter { agent, over: asked.over, state: asked.state };
+        let (items, next) = pages::page(snap, &filter, after, limit)?;
+        let next = next.map(|key| key_cursor(&key));
+        Ok::<_, ApiError>(Listing { items: items.into_iter().map(view).collect(), next })
+    };
+    Ok(Json(ws.look(move |ws| ws.read(read)).await?))
+}
+
+/// The key behind which a page begins.
+fn after(text: Option<&str>) -> Result<Option<Vec<u8>>, ApiError> {
+    let read = |text| {
+        cursor_key(text)
+            .ok_or_else(|| ApiError::invalid("after", "give back the `next` of the page before"))
+    };
+    text.map(read).transpose()
 }
 
 fn one(ws: &Ws, id: ItemId) -> Result<Json<View>, ApiError> {
@@ -174,5 +242,25 @@ async fn cancel(
         Err(InboxError::WrongState { state, hint: "stop its run in its place" })
     });
     ws.write(&who, cancel).await?;
+    one(&ws, id)
+}
+
+async fn to_front(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(id): Path<ItemId>,
+) -> Result<Json<View>, ApiError> {
+    ws.write(&who, once.run(move |tx| rules::to_front(tx, id))).await?;
+    one(&ws, id)
+}
+
+async fn discard(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(id): Path<ItemId>,
+) -> Result<Json<View>, ApiError> {
+    ws.write(&who, once.run(move |tx| rules::discard(tx, id))).await?;
     one(&ws, id)
 }

@@ -1,5 +1,8 @@
 //! Inbox records.
 
+mod old;
+pub mod pace;
+
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +12,7 @@ use crate::kernel::{
     AccountId, AgentId, CommentId, DeliverableId, ItemId, ItemKind, ItemState, Priority, RunId,
     TaskId, Timestamp, TypedId,
 };
-use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
+use crate::store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Table};
 
 /// Inbox items.
 pub const INBOX: Table = Table::new(50, "inbox");
@@ -80,6 +83,20 @@ pub struct Item {
     /// When it ended.
     #[serde(with = "millisecond::optional")]
     pub ended_at: Option<Timestamp>,
+    /// When a person moved it to the front.
+    #[serde(with = "millisecond::optional")]
+    pub front_at: Option<Timestamp>,
+    /// Since when it is held for this reason.
+    #[serde(with = "millisecond::optional")]
+    pub held_since: Option<Timestamp>,
+    /// From when on its waiting counts: moved on by what held it meanwhile.
+    #[serde(with = "millisecond::required")]
+    pub waits_from: Timestamp,
+    /// When a person last gave a reason for it.
+    #[serde(with = "millisecond::optional")]
+    pub asked_at: Option<Timestamp>,
+    /// Whether a person wants it begun now: neither quiet hours nor a limit hold it.
+    pub pressed: bool,
 }
 
 impl Item {
@@ -105,6 +122,7 @@ impl Record for Item {
     type Id = ItemId;
     const TABLE: Table = INBOX;
     const CLASS: Class = Class::Work;
+    const VERSION: u8 = 2;
     const INDEXES: &'static [Index] = &[DUE, BY_KEY, BY_AGENT, OPEN_BY_TASK];
     fn id(&self) -> ItemId {
         self.id
@@ -122,6 +140,12 @@ impl Record for Item {
     fn refs(&self, refs: &mut Refs) {
         refs.to::<Agent>(1, Some(self.agent), OnDelete::Cascade);
         refs.to::<Task>(2, self.task, OnDelete::Cascade);
+    }
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        match version {
+            1 => old::item(body),
+            _ => Err(DecodeError::UnknownVersion { table: INBOX.name, version }),
+        }
     }
     fn sample() -> Self {
         let at = crate::kernel::time::from_ms(1_700_000_000_000);
@@ -150,6 +174,11 @@ impl Record for Item {
             created_at: at,
             updated_at: at,
             ended_at: None,
+            front_at: Some(at),
+            held_since: None,
+            waits_from: at,
+            asked_at: Some(at),
+            pressed: true,
         }
     }
 }

@@ -1,4 +1,7 @@
-//! The inbox of an agent: what waits, what is over, what can be tried again.
+//! The inbox of an agent and of all: what waits, what is over, what can be tried again.
+
+mod all;
+mod pace;
 
 use askama::Template;
 use axum::response::Response;
@@ -11,11 +14,12 @@ use crate::features::agents::queries as agents;
 use crate::features::agents::queries::head::{self, Head, Place};
 use crate::features::runs::queries::questions::{self, Card, Reader};
 use crate::kernel::cursor::DEFAULT_LIMIT;
-use crate::kernel::{Can, ItemId};
-use crate::store::{ReadExt, Snap, cursor_key, key_cursor};
+use crate::kernel::{AgentId, Can, ItemId, ItemState, Timestamp};
+use crate::store::{ReadExt, Snap, StoreError, WriteTx, cursor_key, key_cursor};
 use crate::web::error::PageError;
-use crate::web::extract::{Path, Query};
+use crate::web::extract::{Form, Path, Query};
 use crate::web::flash;
+use crate::web::form::sentence;
 use crate::web::html;
 use crate::web::hx::Hx;
 use crate::web::live::Live;
@@ -25,34 +29,102 @@ use crate::web::session::Person;
 use crate::web::shell::{Flash, Shell};
 
 use super::model::Item;
+use super::queries::list::{self, Filter};
+use super::queries::pace as paces;
 use super::queries::view::ItemView;
-use super::{queries, rules};
+use super::rules::{self, InboxError};
 
 /// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
+        .get("/inbox", all::index.needs(Can::Read))
         .get("/agents/{slug}/inbox", show.needs(Can::Read))
+        .post("/agents/{slug}/pace", pace::save.needs(Can::Agents))
         .post("/inbox/{item}/retry", retry.needs(Can::Write))
         .post("/inbox/{item}/cancel", cancel.needs(Can::Write))
+        .post("/inbox/{item}/front", to_front.needs(Can::Write))
+        .post("/inbox/{item}/drop", discard.needs(Can::Write))
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Clone, Debug, Deserialize, Default)]
 #[serde(default)]
 struct Asked {
+    agent: String,
     show: String,
     after: String,
 }
 
+/// What may be shown: the word of the address, what it is called, what is said when there is nothing.
+const SHOWS: [(&str, &str, &str); 6] = [
+    ("", "Open", "Nothing waits"),
+    ("over", "Over", "Nothing is over yet"),
+    ("done", "Done", "Nothing is done yet"),
+    ("failed", "Failed", "Nothing has failed"),
+    ("dead_letter", "Given up", "Nothing was given up"),
+    ("cancelled", "Cancelled", "Nothing was cancelled"),
+];
+
+impl Asked {
+    fn shown(&self) -> (&'static str, &'static str, &'static str) {
+        SHOWS.into_iter().find(|(word, ..)| *word == self.show).unwrap_or(SHOWS[0])
+    }
+
+    /// The address below `base` with other words.
+    fn address(&self, base: &str, show: &str, after: &str) -> String {
+        let pairs = [("agent", self.agent.as_str()), ("show", show), ("after", after)];
+        let given: Vec<_> = pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        match serde_urlencoded::to_string(given).unwrap_or_default() {
+            query if query.is_empty() => base.to_owned(),
+            query => format!("{base}?{query}"),
+        }
+    }
+
+    fn tabs(&self, base: &str, open: u64) -> Vec<Tab> {
+        let now = self.shown().0;
+        let tab = |(word, label, _): (&'static str, &'static str, &'static str)| {
+            let tab = Tab::new(label, self.address(base, word, ""), word == now);
+            if word.is_empty() { tab.count(open) } else { tab }
+        };
+        SHOWS.into_iter().map(tab).collect()
+    }
+
+    /// The items of one agent or of all that are meant, with the address of the next page.
+    fn items(
+        &self,
+        snap: &Snap<'_>,
+        agent: Option<AgentId>,
+        base: &str,
+        now: Timestamp,
+    ) -> Result<(Vec<Item>, String), StoreError> {
+        let show = self.shown().0;
+        if show.is_empty() {
+            return Ok((list::open(snap, agent, now)?, String::new()));
+        }
+        let state = show.parse::<ItemState>().ok();
+        let filter = Filter { agent, over: Some(true), state };
+        let (items, next) = list::page(snap, &filter, cursor_key(&self.after), DEFAULT_LIMIT)?;
+        let next = next.map(|key| self.address(base, show, &key_cursor(&key)));
+        Ok((items, next.unwrap_or_default()))
+    }
+}
+
+/// A list of items; renews itself.
 struct View {
     live: Live,
     views: Vec<Tab>,
-    over: bool,
+    /// What is said when there is nothing.
+    none: &'static str,
+    open: bool,
     /// What its work asks people.
     questions: Vec<Card>,
     items: Vec<ItemView>,
     next: String,
     may_change: bool,
+    /// When it begins work and how much, where people chose that.
+    pace: String,
+    /// Where they choose it; empty for who may not.
+    settings: String,
 }
 
 #[derive(Template)]
@@ -101,45 +173,50 @@ fn view(
 ) -> Result<View, PageError> {
     let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
     let now = ws.app.clock.now();
-    let over = asked.show == "over";
-    let after = cursor_key(&asked.after);
-    let mut hits = queries::of_agent(snap, agent.id, over, after.as_deref(), DEFAULT_LIMIT + 1)?;
-    let more = hits.len() > DEFAULT_LIMIT;
-    hits.truncate(DEFAULT_LIMIT);
+    // The address says which agent.
+    let asked = Asked { agent: String::new(), ..asked.clone() };
     let base = format!("{}/inbox", head.base);
-    let over_base = format!("{base}?show=over");
-    let here = if over { &over_base } else { &base };
-    let next = match hits.last().filter(|_| more) {
-        Some(hit) => {
-            let mark = if over { '&' } else { '?' };
-            format!("{here}{mark}after={}", key_cursor(&hit.key))
-        }
-        None => String::new(),
-    };
+    let (items, next) = asked.items(snap, Some(agent.id), &base, now)?;
+    let (show, _, none) = asked.shown();
     let reader = Reader { ws, now, zone: &zone, may: who.access.may(Can::Chat), me: who.account };
-    let questions = match over || after.is_some() {
-        true => Vec::new(),
-        false => {
+    let questions = match show {
+        "" => {
             questions::all(snap, &reader, &|run| Ok(run.agent == agent.id && run.item.is_some()))?
         }
+        _ => Vec::new(),
     };
-    let items = hits.iter().map(|hit| ItemView::new(ws, snap, now, &zone, &hit.record));
+    let items = items.iter().map(|item| ItemView::new(ws, snap, now, &zone, item));
+    let may_set = who.access.may(Can::Agents);
     Ok(View {
-        live: Live::new(here.clone()).table("inbox").table("parks"),
-        views: vec![
-            Tab::new("Open", base.clone(), !over).count(head.activity.open as u64),
-            Tab::new("Over", over_base.clone(), over),
-        ],
-        over,
+        live: Live::new(asked.address(&base, show, &asked.after))
+            .table("inbox")
+            .table("parks")
+            .table("inbox_paces"),
+        views: asked.tabs(&base, head.activity.open as u64),
+        none,
+        open: show.is_empty(),
         questions,
         items: items.collect::<Result<_, _>>()?,
         next,
         may_change: who.access.may(Can::Write),
+        pace: paces::words(snap, &paces::of(snap, agent.id)?)?,
+        settings: if may_set { format!("{}/settings#pace", head.base) } else { String::new() },
     })
 }
 
+/// Where a change was asked for, so that it leads back there.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct From {
+    /// `all` for the list of all agents.
+    from: String,
+}
+
 /// Where a change of an item leads back to.
-fn back(ws: &Ws, id: ItemId) -> Result<String, PageError> {
+fn back(ws: &Ws, id: ItemId, from: &From) -> Result<String, PageError> {
+    if from.from == "all" {
+        return Ok(ws.url("inbox"));
+    }
     ws.read(|snap| {
         let item = snap.get::<Item>(id)?.ok_or_else(|| PageError::not_found("This item"))?;
         let agent = snap.get::<Agent>(item.agent)?;
@@ -148,16 +225,59 @@ fn back(ws: &Ws, id: ItemId) -> Result<String, PageError> {
     })
 }
 
+/// Does something with an item and says so; what its state forbids is said, too.
+async fn act(
+    (app, ws, who, hx): (&App, &Ws, &Person, &Hx),
+    (id, from): (ItemId, &From),
+    done: &'static str,
+    rule: fn(&mut WriteTx<'_>, ItemId) -> Result<(), InboxError>,
+) -> Result<Response, PageError> {
+    let back = back(ws, id, from)?;
+    let said = match ws.write(who, move |tx| rule(tx, id)).await {
+        Ok(()) => Flash::ok(done),
+        Err(error @ InboxError::WrongState { .. }) => Flash::danger(sentence(&error.to_string())),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(flash::say(app, said, hx.go_to(&back)))
+}
+
 async fn retry(
     app: App,
     ws: Ws,
     who: Person,
     hx: Hx,
     Path(id): Path<ItemId>,
+    Form(from): Form<From>,
 ) -> Result<Response, PageError> {
-    let back = back(&ws, id)?;
-    ws.write(&who, move |tx| rules::retry(tx, id)).await?;
-    Ok(flash::say(&app, Flash::ok("It is tried again now."), hx.go_to(&back)))
+    act(
+        (&app, &ws, &who, &hx),
+        (id, &from),
+        "It begins as soon as its agent is free.",
+        rules::retry,
+    )
+    .await
+}
+
+async fn to_front(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<ItemId>,
+    Form(from): Form<From>,
+) -> Result<Response, PageError> {
+    act((&app, &ws, &who, &hx), (id, &from), "It comes next.", rules::to_front).await
+}
+
+async fn discard(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<ItemId>,
+    Form(from): Form<From>,
+) -> Result<Response, PageError> {
+    act((&app, &ws, &who, &hx), (id, &from), "The item is dropped.", rules::discard).await
 }
 
 async fn cancel(
@@ -166,8 +286,9 @@ async fn cancel(
     who: Person,
     hx: Hx,
     Path(id): Path<ItemId>,
+    Form(from): Form<From>,
 ) -> Result<Response, PageError> {
-    let back = back(&ws, id)?;
+    let back = back(&ws, id, &from)?;
     let was_open = ws.write(&who, move |tx| rules::cancel(tx, id, "a person cancelled it")).await?;
     let said = match was_open {
         true => Flash::ok("The item is cancelled."),

@@ -1,5 +1,8 @@
 //! Reads of inbox items.
 
+pub mod list;
+pub mod order;
+pub mod pace;
 pub mod view;
 
 use crate::kernel::{AgentId, ItemKind, ItemState, TaskId, Timestamp};
@@ -20,6 +23,22 @@ pub fn pending(
     Ok(open(tx, agent, 200)?
         .into_iter()
         .find(|i| i.state == ItemState::Pending && i.kind == kind && i.task == task))
+}
+
+/// The same, if it has fewer reasons than this.
+///
+/// # Errors
+/// When the disk fails.
+pub fn with_room(
+    tx: &impl ReadExt,
+    agent: AgentId,
+    kind: ItemKind,
+    task: Option<TaskId>,
+    most: usize,
+) -> Result<Option<Item>, StoreError> {
+    let joins = |i: &Item| i.state == ItemState::Pending && i.kind == kind && i.task == task;
+    let mut open = open(tx, agent, 200)?.into_iter();
+    Ok(open.find(|item| joins(item) && item.reasons.len() < most))
 }
 
 /// Items that may be begun at this moment, the longest due first.

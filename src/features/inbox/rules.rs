@@ -1,5 +1,8 @@
 //! All writes of inbox items.
 
+pub mod pace;
+pub mod waiting;
+
 use jiff::SignedDuration;
 
 use crate::features::agents::model::Agent;
@@ -120,14 +123,24 @@ pub fn enqueue(tx: &mut WriteTx<'_>, new: NewItem) -> Result<Option<ItemId>, Inb
     // Each firing of a routine has instructions of its own.
     let joins = !matches!(new.kind, ItemKind::RoutineSchedule | ItemKind::RoutineEvent);
     if joins
-        && let Some(mut item) = queries::pending(tx, new.agent, new.kind, new.task)?
-        && item.reasons.len() < MAX_REASONS
+        && let Some(mut item) = queries::with_room(tx, new.agent, new.kind, new.task, MAX_REASONS)?
     {
+        let by_person = new.reason.person.is_some();
+        let waited = item.held_reason.is_some() || item.not_before.is_some_and(|at| now < at);
         item.reasons.push(new.reason);
         item.priority = item.priority.max(new.priority);
         item.depth = item.depth.min(depth);
+        // What is news has not waited yet, and what somebody says is heard before a later moment.
+        item.waits_from = now;
+        if by_person {
+            (item.asked_at, item.not_before) = (Some(now), None);
+        }
         item.updated_at = now;
         tx.put(&item)?;
+        if waited {
+            // It may be begun now.
+            tx.emit(Event::ItemEnqueued { item: item.id, agent: item.agent });
+        }
         return Ok(Some(item.id));
     }
     // Known here already, so that nobody has to write the item a second time.
@@ -135,6 +148,7 @@ pub fn enqueue(tx: &mut WriteTx<'_>, new: NewItem) -> Result<Option<ItemId>, Inb
         Some(agent) => held(tx, &agent)?.map(str::to_owned),
         None => None,
     };
+    let asked_at = new.reason.person.map(|_| now);
     let item = Item {
         id: tx.new_id(),
         agent: new.agent,
@@ -147,12 +161,17 @@ pub fn enqueue(tx: &mut WriteTx<'_>, new: NewItem) -> Result<Option<ItemId>, Inb
         run: None,
         attempts: 0,
         not_before: None,
+        held_since: held_reason.as_ref().map(|_| now),
         held_reason,
         last_error: None,
         depth,
         created_at: now,
         updated_at: now,
         ended_at: None,
+        front_at: None,
+        waits_from: now,
+        asked_at,
+        pressed: false,
     };
     tx.put(&item)?;
     tx.emit(Event::ItemEnqueued { item: item.id, agent: item.agent });
@@ -182,8 +201,8 @@ fn save(tx: &mut WriteTx<'_>, item: &mut Item) -> Result<(), InboxError> {
 
 fn over(tx: &mut WriteTx<'_>, item: &mut Item, state: ItemState) -> Result<(), InboxError> {
     item.state = state;
-    item.not_before = None;
-    item.held_reason = None;
+    (item.not_before, item.front_at, item.pressed) = (None, None, false);
+    (item.held_reason, item.held_since) = (None, None);
     item.ended_at = Some(tx.now());
     save(tx, item)?;
     tx.emit(Event::ItemEnded { item: item.id, agent: item.agent, task: item.task });
@@ -205,8 +224,8 @@ pub fn lease(tx: &mut WriteTx<'_>, id: ItemId, run: RunId) -> Result<Item, Inbox
     item.state = ItemState::Leased;
     item.run = Some(run);
     item.attempts += 1;
-    item.not_before = None;
-    item.held_reason = None;
+    (item.not_before, item.front_at, item.pressed) = (None, None, false);
+    (item.held_reason, item.held_since) = (None, None);
     save(tx, &mut item)?;
     Ok(item)
 }
@@ -234,10 +253,14 @@ pub fn again(tx: &mut WriteTx<'_>, id: ItemId, in_its_place: bool) -> Result<Ite
         attempts: 0,
         not_before: None,
         held_reason: None,
+        held_since: None,
         last_error: None,
         created_at: now,
         updated_at: now,
         ended_at: None,
+        front_at: None,
+        waits_from: now,
+        pressed: false,
         ..old
     };
     tx.put(&item)?;
@@ -255,25 +278,6 @@ pub fn hold_until(tx: &mut WriteTx<'_>, id: ItemId, until: Timestamp) -> Result<
     save(tx, &mut item)
 }
 
-/// Notes why nothing of an agent's is begun, or that nothing holds it any more, in the items that
-/// wait for it. What is known already is not written again.
-///
-/// # Errors
-/// When the store refuses.
-pub fn note_held(
-    tx: &mut WriteTx<'_>,
-    agent: AgentId,
-    reason: Option<&str>,
-) -> Result<(), InboxError> {
-    for mut item in queries::open(tx, agent, PAGE)? {
-        if item.state != ItemState::Leased && item.held_reason.as_deref() != reason {
-            item.held_reason = reason.map(str::to_owned);
-            save(tx, &mut item)?;
-        }
-    }
-    Ok(())
-}
-
 /// Closes the item of a run that has ended.
 ///
 /// # Errors
@@ -287,7 +291,7 @@ pub fn close(tx: &mut WriteTx<'_>, id: ItemId, run: &Run) -> Result<(), InboxErr
         Outcome::Done => over(tx, &mut item, ItemState::Done),
         Outcome::Snoozed { until } => {
             item.state = ItemState::Pending;
-            item.not_before = Some(*until);
+            (item.not_before, item.waits_from) = (Some(*until), *until);
             // Waiting is no failed try.
             item.attempts = item.attempts.saturating_sub(1);
             save(tx, &mut item)
@@ -322,11 +326,13 @@ fn retry_later(tx: &mut WriteTx<'_>, item: &mut Item, why: &str) -> Result<(), I
         return over(tx, item, ItemState::DeadLetter);
     };
     item.state = ItemState::Failed;
-    item.not_before = Some(tx.now() + SignedDuration::from_secs(*pause));
+    let next = tx.now() + SignedDuration::from_secs(*pause);
+    (item.not_before, item.waits_from) = (Some(next), next);
     save(tx, item)
 }
 
-/// Lets an item that failed, was given up or waits be taken at once.
+/// Lets an item that failed, was given up or waits be taken at once. Neither quiet hours nor a limit
+/// hold it then.
 ///
 /// # Errors
 /// `WrongState` when it is in work or done.
@@ -342,10 +348,55 @@ pub fn retry(tx: &mut WriteTx<'_>, id: ItemId) -> Result<(), InboxError> {
         ItemState::Pending | ItemState::Failed | ItemState::DeadLetter | ItemState::Cancelled => {}
     }
     item.state = ItemState::Pending;
-    (item.attempts, item.not_before, item.held_reason, item.ended_at) = (0, None, None, None);
+    (item.attempts, item.not_before, item.ended_at) = (0, None, None);
+    (item.held_reason, item.held_since) = (None, None);
+    (item.waits_from, item.pressed) = (tx.now(), true);
     save(tx, &mut item)?;
     tx.emit(Event::ItemEnqueued { item: item.id, agent: item.agent });
     Ok(())
+}
+
+/// Puts an item that waits before all others of its agent.
+///
+/// # Errors
+/// `WrongState` when a run has it or it is over.
+pub fn to_front(tx: &mut WriteTx<'_>, id: ItemId) -> Result<(), InboxError> {
+    let mut item = load(tx, id)?;
+    if item.state == ItemState::Leased || !item.is_open() {
+        return Err(InboxError::WrongState {
+            state: item.state.word(),
+            hint: "only what waits can be moved",
+        });
+    }
+    item.front_at = Some(tx.now());
+    save(tx, &mut item)
+}
+
+/// Puts away an item that nobody wants to be done any more: one that waits, failed or was given up.
+///
+/// # Errors
+/// `WrongState` when a run has it, or it is done or cancelled.
+pub fn discard(tx: &mut WriteTx<'_>, id: ItemId) -> Result<(), InboxError> {
+    let mut item = load(tx, id)?;
+    match item.state {
+        ItemState::Pending => cancel(tx, id, "dropped").map(|_| ()),
+        ItemState::Failed if item.is_open() => cancel(tx, id, "dropped").map(|_| ()),
+        ItemState::Failed | ItemState::DeadLetter => {
+            // Its end was told already.
+            item.state = ItemState::Cancelled;
+            let before = item.last_error.as_deref().unwrap_or("it failed");
+            item.last_error = Some(ellipsis(&format!("dropped after: {before}"), 500));
+            save(tx, &mut item)
+        }
+        ItemState::Leased => Err(InboxError::WrongState {
+            state: item.state.word(),
+            hint: "stop its run in its place",
+        }),
+        ItemState::Done | ItemState::Cancelled => Err(InboxError::WrongState {
+            state: item.state.word(),
+            hint: "there is nothing to drop",
+        }),
+    }
 }
 
 /// Cancels an item that no run has; says whether it was open.

@@ -67,6 +67,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("restores", "written with the program stopped; src/backup/swap.rs is cut off everywhere"),
     ("overdue_marks", "needs days to pass; tests/it/overdue.rs moves the clock"),
     ("task_templates", "a row that people change now and then; tests/it/templates.rs"),
+    ("inbox_paces", "a row that people change now and then; tests/it/inbox.rs"),
     ("task_rules", "one number in one row; tests/it/overdue.rs"),
     ("store.restored", "as restores"),
     ("store.mended", "needs a damaged store; tests/it/store/operate.rs and ops_health.rs"),

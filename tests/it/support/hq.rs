@@ -376,7 +376,12 @@ impl TestHq {
                     Some(task) => !relations::open_blockers(snap, task)?.is_empty(),
                     None => false,
                 };
-                if !waits {
+                // So does what quiet hours or a limit hold.
+                let held = item
+                    .held_reason
+                    .as_deref()
+                    .is_some_and(|why| inbox::queries::order::HELD_BY_ITSELF.contains(&why));
+                if !waits && !held {
                     return Ok(false);
                 }
             }

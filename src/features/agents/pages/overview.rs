@@ -279,10 +279,10 @@ fn view(
     let open = list::page(snap, &filter, list::Sort::Priority, &today, &cut)?;
     let open_count = list::open_count_of(snap, me)?;
     let key = tasks::key(snap)?;
-    let items = inbox::of_agent(snap, agent.id, false, None, SHOWN)?;
+    let items = inbox::list::open(snap, Some(agent.id), when.now)?;
     // What a run works on comes no more.
-    let items = items.iter().filter(|hit| hit.record.state != ItemState::Leased);
-    let items = items.map(|hit| ItemView::new(ws, snap, when.now, &when.zone, &hit.record));
+    let items = items.iter().filter(|item| item.state != ItemState::Leased).take(SHOWN);
+    let items = items.map(|item| ItemView::new(ws, snap, when.now, &when.zone, item));
     let chosen = chosen(snap, agent)?;
     let model = match chosen.connection {
         Some(id) => match snap.get::<Connection>(id)? {

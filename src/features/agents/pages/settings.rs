@@ -14,6 +14,8 @@ use crate::features::agents::rules::{self, Changes, ModelWish};
 use crate::features::connections::model::Fallbacks;
 use crate::features::connections::queries::turns;
 use crate::features::history::queries as history;
+use crate::features::inbox::model::pace::Pace;
+use crate::features::inbox::queries::pace;
 use crate::features::runs::model::QueueOf;
 use crate::features::runs::queries::{habits, queue};
 use crate::git::Author;
@@ -73,6 +75,9 @@ struct SettingsPage {
     talk_href: String,
     /// The hosts that it reaches, one a line.
     only: String,
+    /// When it begins work and how much.
+    pace: pace::Fields,
+    pace_history: String,
 }
 
 fn on(is: bool) -> String {
@@ -120,24 +125,26 @@ fn page(
     wrong: Wrong,
 ) -> Result<SettingsPage, PageError> {
     let now = ws.app.clock.now();
-    let (head, models, fallbacks, levels, (queue, talk, only), ordered) = ws.read(|snap| {
-        let head = head::head(ws, snap, agent, Place::Settings, who.access, now)?;
-        let fallbacks = turns::fallback_fields(snap, Some(agent.id))?;
-        let now = chosen(snap, agent)?;
-        let levels = turns::levels(snap, now.connection, &now.model)?;
-        let of = QueueOf::Agent(agent.id);
-        let only = reach::of(snap, ReachOf::Agent(agent.id))?.join("\n");
-        let own = (queue::fields(snap, of)?, habits::fields(snap, of)?, only);
-        let ordered = turns::has_fallbacks(snap, Some(agent.id))?;
-        Ok::<_, PageError>((
-            head,
-            model_choices(snap, Some(wish))?,
-            fallbacks,
-            levels,
-            own,
-            ordered,
-        ))
-    })?;
+    let (head, models, fallbacks, levels, (queue, talk, only, pace), ordered) =
+        ws.read(|snap| {
+            let head = head::head(ws, snap, agent, Place::Settings, who.access, now)?;
+            let fallbacks = turns::fallback_fields(snap, Some(agent.id))?;
+            let now = chosen(snap, agent)?;
+            let levels = turns::levels(snap, now.connection, &now.model)?;
+            let of = QueueOf::Agent(agent.id);
+            let only = reach::of(snap, ReachOf::Agent(agent.id))?.join("\n");
+            let pace = (pace::fields(snap, agent.id)?, snap.get::<Pace>(agent.id)?.is_some());
+            let own = (queue::fields(snap, of)?, habits::fields(snap, of)?, only, pace);
+            let ordered = turns::has_fallbacks(snap, Some(agent.id))?;
+            Ok::<_, PageError>((
+                head,
+                model_choices(snap, Some(wish))?,
+                fallbacks,
+                levels,
+                own,
+                ordered,
+            ))
+        })?;
     Ok(SettingsPage {
         shell,
         head,
@@ -149,6 +156,11 @@ fn page(
         fallbacks,
         queue,
         only,
+        pace_history: match pace.1 {
+            true => history::href::<Pace>(ws, agent.id),
+            false => String::new(),
+        },
+        pace: pace.0,
         queue_href: ws.url(&format!("agents/{}/queue", agent.slug)),
         talk,
         talk_href: ws.url(&format!("agents/{}/conversations", agent.slug)),

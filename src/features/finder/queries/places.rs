@@ -77,6 +77,7 @@ const PAGES: &[Place] = &[
     page("Streams", "streams", "projects goals", "Pages", "layers"),
     page("Agents", "agents", "fleet team", "Pages", "agent"),
     page("Runs", "runs", "work sessions", "Pages", "play"),
+    page("Inbox of agents", "inbox", "items queue waiting given up dead letter", "Pages", "inbox"),
     page("Routines", "routines", "schedule automation cron trigger", "Pages", "repeat"),
     page("Jobs", "jobs", "programs processes", "Pages", "terminal"),
     setting("Profile", "settings/profile", "name time zone password me").needs(Can::Account),

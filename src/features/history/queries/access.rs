@@ -10,6 +10,7 @@ use crate::features::connections::model::{
 use crate::features::deliverables::model::{DELIVERABLES, REVIEWS, VERSIONS};
 use crate::features::files::model::TASK_FILES;
 use crate::features::inbox::model::INBOX;
+use crate::features::inbox::model::pace::PACES;
 use crate::features::jobs::model::JOBS;
 use crate::features::notifications::model::sending::{DELIVERIES, MAIL};
 use crate::features::notifications::model::{CHOICES, FANOUTS, NOTIFICATIONS, RECIPIENTS, WATCHES};
@@ -56,6 +57,7 @@ const TABLES: &[(u16, Can, Option<Can>)] = &[
     (TASK_FILES.number, Can::Read, Some(Can::Write)),
     (AGENTS.number, Can::Read, Some(Can::Agents)),
     (REACH.number, Can::Read, Some(Can::Agents)),
+    (PACES.number, Can::Read, Some(Can::Agents)),
     (SETTINGS.number, Can::Read, Some(Can::Admin)),
     (KEEPING.number, Can::Admin, Some(Can::Admin)),
     (TASK_RULES.number, Can::Read, Some(Can::Admin)),

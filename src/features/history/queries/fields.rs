@@ -16,8 +16,17 @@ const LONG: usize = 100;
 /// The longest value that is shown in one piece.
 const MAX_SHOWN: usize = 400;
 /// Fields that say nothing to people, or nothing that the line above them does not say.
-const QUIET: &[&str] =
-    &["id", "updated_at", "created_at", "created_by", "assignment", "number", "blob", "rank"];
+const QUIET: &[&str] = &[
+    "id",
+    "updated_at",
+    "created_at",
+    "created_by",
+    "assignment",
+    "number",
+    "blob",
+    "rank",
+    "waits_from",
+];
 /// Fields whose values are words of a closed list.
 const WORDS: &[&str] =
     &["status", "state", "priority", "thinking", "verdict", "role", "wire", "kind"];
@@ -54,6 +63,11 @@ const LABELS: &[(&str, &str)] = &[
     ("zone", "Time zone"),
     ("run_cap_micros", "Limit of a run"),
     ("comments_reach_assignee", "Comments reach the assignee"),
+    ("quiet", "Quiet hours"),
+    ("front_at", "Moved to the front"),
+    ("asked_at", "Asked for by a person"),
+    ("pressed", "To be begun now"),
+    ("per_hour", "Items begun within an hour"),
     ("exec_without_jail", "Programs may run without the jail"),
     ("depth", "How deep sub-agents go"),
     ("fan_out", "Sub-agents of one run"),

@@ -14,6 +14,7 @@ use crate::features::connections::model::{
 use crate::features::deliverables::model::{DELIVERABLES, Deliverable, REVIEWS, VERSIONS, Version};
 use crate::features::files::model::TASK_FILES;
 use crate::features::inbox::model::INBOX;
+use crate::features::inbox::model::pace::PACES;
 use crate::features::routines::model::{ROUTINE_RULES, ROUTINES};
 use crate::features::runs::model::{RUNS, Run, SUBAGENT_LIMITS};
 use crate::features::streams::model::{STREAMS, Stream};
@@ -205,6 +206,10 @@ impl<'r> Names<'r> {
                     },
                 }
             }
+            t if t == PACES.number => {
+                let agent = self.somebody(text("agent"));
+                Word { text: cut(format!("When {} begins work", agent.text)), path: agent.path }
+            }
             t if t == RUNS.number => {
                 let name = format!("R-{}", number("number"));
                 Word { path: format!("runs/{name}"), text: name }
@@ -313,6 +318,7 @@ pub fn noun(table: u16, name: &'static str) -> (&'static str, &'static str) {
         "reviews" => ("review", "reviews"),
         "agents" => ("agent", "agents"),
         "agent_reach" => ("list of hosts", "lists of hosts"),
+        "inbox_paces" => ("hours and limit of an agent", "hours and limits of agents"),
         "settings" => ("workspace settings", "workspace settings"),
         "members" => ("member", "members"),
         "connections" => ("connection", "connections"),

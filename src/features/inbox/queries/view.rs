@@ -3,12 +3,17 @@
 use jiff::tz::TimeZone;
 
 use crate::app::Ws;
+use crate::features::agents::model::Agent;
 use crate::features::inbox::model::Item;
 use crate::features::runs::model::Run;
 use crate::features::tasks::queries::{self as tasks, relations};
-use crate::kernel::{ItemKind, ItemState, Timestamp};
+use crate::kernel::{ItemKind, ItemState, Priority, Timestamp};
 use crate::store::{ReadExt, StoreError};
+use crate::web::parts::Face;
 use crate::web::time::RelTime;
+
+use super::order::{HELD_BY_ITSELF, QUIET_HOURS, RATE_LIMIT};
+use super::pace;
 
 /// An inbox item as pages show it.
 #[derive(Clone, Debug)]
@@ -25,6 +30,8 @@ pub struct ItemView {
     pub summary: String,
     /// How many more reasons joined it.
     pub more: usize,
+    /// All of them, oldest first, when there is more to read than the summary.
+    pub reasons: Vec<(String, String)>,
     /// Task, tries, and what it waits for, in one line.
     pub words: String,
     /// What went wrong last.
@@ -37,13 +44,19 @@ pub struct ItemView {
     pub run_href: String,
     /// The run's name, or empty.
     pub run: String,
+    /// Whose it is: face and page.
+    pub agent: Option<(Face, String)>,
     /// When it was made, or when it ended.
     pub at: RelTime,
-    /// Whether it can be tried again now.
-    pub can_retry: bool,
+    /// What the button says that lets it be begun now; empty when it cannot be.
+    pub retry: &'static str,
+    /// Whether it can be moved to the front.
+    pub can_move: bool,
     /// Whether it can be cancelled.
     pub can_cancel: bool,
-    /// Where both are sent.
+    /// Whether it can be put away.
+    pub can_drop: bool,
+    /// Where all this is sent.
     pub href: String,
 }
 
@@ -68,16 +81,18 @@ impl ItemView {
             None => None,
         };
         let at = |at| RelTime::new(at, now, zone);
+        let waits_at_all = item.is_open() && item.state != ItemState::Leased;
         let first = item.reasons.first();
         let mut words = vec![item.kind.label().to_owned()];
-        words.extend((!task.is_empty()).then(|| task.clone()));
+        if item.priority != Priority::Medium {
+            words.push(format!("{} priority", item.priority.label().to_lowercase()));
+        }
         words.extend((item.attempts > 1).then(|| format!("try {}", item.attempts)));
+        words.extend(item.front_at.is_some().then(|| "at the front".to_owned()));
         words.extend(waits_for_others(tx, item)?);
-        words.extend(waits(item, now).map(|(why, until)| match until {
-            Some(until) => format!("{why} {}", at(until).text),
-            None => why.to_owned(),
-        }));
-        let waits_at_all = item.is_open() && item.state != ItemState::Leased;
+        words.extend(waits(tx, item, now, zone)?);
+        let said = item.reasons.iter().any(|reason| !reason.text.is_empty());
+        let told = item.reasons.iter().map(|one| (one.summary.clone(), one.text.clone()));
         Ok(Self {
             id: item.id.to_string(),
             glyph: glyph(item.kind),
@@ -88,6 +103,7 @@ impl ItemView {
             },
             summary: first.map_or_else(|| item.kind.label().to_owned(), |r| r.summary.clone()),
             more: item.reasons.len().saturating_sub(1),
+            reasons: if said || 1 < item.reasons.len() { told.collect() } else { Vec::new() },
             words: words.join(" · "),
             error: item.last_error.clone().unwrap_or_default(),
             task_href: match task.as_str() {
@@ -99,16 +115,35 @@ impl ItemView {
                 .as_ref()
                 .map_or_else(String::new, |r| ws.url(&format!("runs/{}", r.number))),
             run: run.as_ref().map_or_else(String::new, Run::name),
+            agent: None,
             at: at(item.ended_at.unwrap_or(item.created_at)),
-            can_retry: match item.state {
-                ItemState::Failed | ItemState::DeadLetter | ItemState::Cancelled => true,
-                ItemState::Pending => item.not_before.is_some(),
-                ItemState::Leased | ItemState::Done => false,
+            retry: match item.state {
+                ItemState::Failed | ItemState::DeadLetter | ItemState::Cancelled => "Try now",
+                ItemState::Pending if item.not_before.is_some_and(|at| now < at) => "Run now",
+                ItemState::Pending if is_held_by_itself(item) => "Run now",
+                ItemState::Pending | ItemState::Leased | ItemState::Done => "",
             },
+            can_move: waits_at_all,
             can_cancel: waits_at_all,
+            can_drop: !item.is_open()
+                && matches!(item.state, ItemState::Failed | ItemState::DeadLetter),
             href: ws.url(&format!("inbox/{}", item.id)),
         })
     }
+
+    /// With whose it is, for lists of all agents.
+    #[must_use]
+    pub fn of(mut self, ws: &Ws, agent: Option<&Agent>) -> Self {
+        self.agent = agent.map(|agent| {
+            let face = Face::agent(&agent.name, &agent.emoji, &agent.slug);
+            (face, ws.url(&format!("agents/{}/inbox", agent.slug)))
+        });
+        self
+    }
+}
+
+fn is_held_by_itself(item: &Item) -> bool {
+    item.held_reason.as_deref().is_some_and(|reason| HELD_BY_ITSELF.contains(&reason))
 }
 
 /// The tasks that must be done before an item is begun, in words.
@@ -120,30 +155,58 @@ fn waits_for_others(tx: &impl ReadExt, item: &Item) -> Result<Option<String>, St
     Ok((!names.is_empty()).then(|| format!("held: waits for {}", names.join(", "))))
 }
 
-/// What an open item waits for, and until when if that is known.
-fn waits(item: &Item, now: Timestamp) -> Option<(&'static str, Option<Timestamp>)> {
+/// What an open item waits for, since when, and until when if that is known.
+fn waits(
+    tx: &impl ReadExt,
+    item: &Item,
+    now: Timestamp,
+    zone: &TimeZone,
+) -> Result<Option<String>, StoreError> {
     if !item.is_open() || item.state == ItemState::Leased {
-        return None;
+        return Ok(None);
     }
-    let later = item.not_before.filter(|at| *at > now);
-    match (item.held_reason.as_deref(), later) {
-        (Some(reason), _) => Some((held(reason), None)),
-        (None, Some(at)) => Some(("goes on", Some(at))),
-        (None, None) => None,
+    let Some(reason) = item.held_reason.as_deref() else {
+        let later = item.not_before.filter(|at| *at > now);
+        return Ok(later.map(|until| format!("goes on {}", RelTime::new(until, now, zone).text)));
+    };
+    let mut words = format!("held: {}", held_words(reason));
+    if let Some(since) = item.held_since {
+        words.push_str(", since ");
+        words.push_str(&clock(since, now, zone));
     }
+    let until = match reason {
+        QUIET_HOURS => pace::quiet_until(tx, &pace::of(tx, item.agent)?, now)?,
+        RATE_LIMIT => pace::full_until(tx, &pace::of(tx, item.agent)?, now)?,
+        _ => None,
+    };
+    if let Some(until) = until {
+        words.push_str(", until ");
+        words.push_str(&clock(until, now, zone));
+    }
+    Ok(Some(words))
+}
+
+/// "22:00", with the day when it is not today's.
+fn clock(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+    let (at, today) = (zone.to_datetime(at), zone.to_datetime(now).date());
+    let form = if at.date() == today { "%-H:%M" } else { "%-d %b %-H:%M" };
+    at.strftime(form).to_string()
 }
 
 /// Why the dispatcher does not begin an item, in words.
-fn held(reason: &str) -> &'static str {
+#[must_use]
+pub fn held_words(reason: &str) -> &'static str {
     match reason {
-        "workspace_paused" => "held: all work stands still",
-        "agent_paused" => "held: the agent is paused",
-        "agent_provisioning" => "held: the agent is being set up",
-        "agent_error" => "held: the agent has an error",
-        "agent_asleep" => "held: the agent's host sleeps",
-        "agent_archived" => "held: the agent is archived",
-        "over_budget" | "budget" => "held: the budget is used up",
-        _ => "held",
+        "workspace_paused" => "all work stands still",
+        "agent_paused" => "the agent is paused",
+        "agent_provisioning" => "the agent is being set up",
+        "agent_error" => "the agent has an error",
+        "agent_asleep" => "the agent's host sleeps",
+        "agent_archived" => "the agent is archived",
+        "over_budget" | "budget" => "the budget is used up",
+        QUIET_HOURS => "quiet hours",
+        RATE_LIMIT => "it began as many in the last hour as it may",
+        _ => "the agent cannot begin it yet",
     }
 }
 

@@ -8,6 +8,7 @@ use super::list::Today;
 use super::people::People;
 use super::standing::Standing;
 use crate::app::{Who as _, Ws};
+use crate::features::inbox::queries::view::held_words;
 use crate::features::runs::queries::doing;
 use crate::features::tasks::model::Task;
 use crate::kernel::{AccountId, Actor, Assignee, Can};
@@ -153,7 +154,7 @@ impl Scene {
             },
             Standing::Queued { held: None } => chip(format!("Queued for {who}"), "queued"),
             Standing::Queued { held: Some(why) } => {
-                let hint = format!("Held: {why}");
+                let hint = format!("Held: {}.", held_words(why));
                 Chip { hint, ..chip(format!("Held for {who}"), "waiting") }
             }
             Standing::Blocked => Chip {

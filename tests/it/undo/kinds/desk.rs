@@ -17,6 +17,7 @@ use hq::features::deliverables::model::{Content, Deliverable};
 use hq::features::deliverables::rules::{self as deliverables, NewDelivery, NewReview};
 use hq::features::files::model::TaskFile;
 use hq::features::files::rules::{self as files, NewFile};
+use hq::features::inbox::rules::pace as paces;
 use hq::features::notifications::model::sending::MailSettings;
 use hq::features::notifications::rules::sending;
 use hq::features::routines::model::Routine;
@@ -109,6 +110,7 @@ pub const ACTS: &[fn(&mut WriteTx<'_>, Pick) -> Acted] = &[
     new_agent,
     change_agent,
     reach,
+    pace,
     agent_state,
     report_to,
     settings,
@@ -338,6 +340,18 @@ fn reach(tx: &mut WriteTx<'_>, [a, _, c]: Pick) -> Acted {
     };
     let hosts: Vec<String> = (0..c % 3).map(|n| format!("host-{n}.test")).collect();
     by_rule(agents::reach::set(tx, of, &hosts))
+}
+
+fn pace(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
+    let agent = one::<Agent>(tx, a)?.id;
+    let quiet = (b % 2 == 0).then(|| paces::QuietWish {
+        days: Vec::new(),
+        from: format!("{:02}:00", 20 + b % 4),
+        until: "07:00".to_owned(),
+        zone: String::new(),
+    });
+    let wish = paces::Wish { quiet, per_hour: (c % 3 != 0).then(|| 10 + u32::from(c % 4)) };
+    by_rule(paces::set(tx, agent, &wish))
 }
 
 fn subagent_limits(tx: &mut WriteTx<'_>, [a, b, ..]: Pick) -> Acted {

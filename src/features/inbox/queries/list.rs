@@ -1,0 +1,107 @@
+//! Items for lists: of one agent or of all, what waits in the order in which it is begun.
+
+use crate::features::inbox::model::{DUE, Item};
+use crate::features::runs::queries as runs;
+use crate::kernel::{AgentId, ItemState, Timestamp};
+use crate::store::{Hit, Range, ReadExt, StoreError};
+
+use super::order::place;
+
+/// How many that wait are put in order.
+pub const MOST_OPEN: usize = 500;
+/// How many rows a filter looks through for one page.
+const LOOK_THROUGH: usize = 5_000;
+/// How many of them are read together.
+const PAGE: usize = 200;
+
+/// Which items are meant.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter {
+    /// Of this agent only.
+    pub agent: Option<AgentId>,
+    /// Only those that are over, or only those that are not.
+    pub over: Option<bool>,
+    /// Only those that stand here.
+    pub state: Option<ItemState>,
+}
+
+impl Filter {
+    fn takes(&self, item: &Item) -> bool {
+        self.agent.is_none_or(|agent| agent == item.agent)
+            && self.over.is_none_or(|over| over != item.is_open())
+            && self.state.is_none_or(|state| state == item.state)
+    }
+}
+
+/// Open items: those in work, then those that wait in the order in which they are begun, then those
+/// that something holds, then those for later. Up to `MOST_OPEN`.
+///
+/// # Errors
+/// When the disk fails.
+pub fn open(
+    tx: &impl ReadExt,
+    agent: Option<AgentId>,
+    now: Timestamp,
+) -> Result<Vec<Item>, StoreError> {
+    let mut items = match agent {
+        Some(agent) => super::open(tx, agent, MOST_OPEN)?,
+        None => {
+            let mut items: Vec<Item> = tx.scan(DUE, &Range::all().limit(MOST_OPEN))?;
+            for run in runs::live(tx)? {
+                let item = run.item.map(|item| tx.get::<Item>(item)).transpose()?.flatten();
+                items.extend(item.filter(|item| item.state == ItemState::Leased));
+            }
+            items
+        }
+    };
+    items.sort_by_key(|item| {
+        let later = item.not_before.filter(|at| now < *at);
+        let group = match (item.state, later, &item.held_reason) {
+            (ItemState::Leased, ..) => 0,
+            (_, Some(_), _) => 3,
+            (_, None, Some(_)) => 2,
+            (_, None, None) => 1_u8,
+        };
+        (group, later, place(item, now))
+    });
+    items.dedup_by_key(|item| item.id);
+    Ok(items)
+}
+
+/// A page of items, newest first, and the key behind which the next begins.
+///
+/// # Errors
+/// When the disk fails.
+pub fn page(
+    tx: &impl ReadExt,
+    filter: &Filter,
+    after: Option<Vec<u8>>,
+    limit: usize,
+) -> Result<(Vec<Item>, Option<Vec<u8>>), StoreError> {
+    let (mut found, mut seen, mut after) = (Vec::new(), 0, after);
+    while seen < LOOK_THROUGH {
+        let rows: Vec<Hit<Item>> = match (filter.agent, filter.over) {
+            (Some(agent), Some(over)) => super::of_agent(tx, agent, over, after.as_deref(), PAGE)?,
+            _ => {
+                let mut range = Range::all().reverse().limit(PAGE);
+                if let Some(after) = &after {
+                    range = range.after(after);
+                }
+                tx.rows(&range)?
+            }
+        };
+        let is_last = rows.len() < PAGE;
+        for hit in rows {
+            if found.len() == limit {
+                return Ok((found, after));
+            }
+            seen += 1;
+            after = Some(hit.key);
+            found.extend(Some(hit.record).filter(|item| filter.takes(item)));
+        }
+        if is_last {
+            return Ok((found, None));
+        }
+    }
+    Ok((found, after))
+}

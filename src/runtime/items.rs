@@ -1,0 +1,76 @@
+//! Items become runs, and those that nobody will come to are closed.
+
+use crate::app::Ws;
+use crate::features::agents::model::Agent;
+use crate::features::inbox::model::Item;
+use crate::features::inbox::rules::{self as inbox, waiting};
+use crate::features::runs::model::Run;
+use crate::features::runs::queries as runs;
+use crate::features::runs::rules::{self, RunSpec, SessionSpec};
+use crate::features::tasks::model::Task;
+use crate::kernel::text::ellipsis;
+use crate::kernel::{ItemId, RunTrigger};
+use crate::store::{ReadExt, WriteTx};
+
+use super::{BY, EngineError};
+
+/// Makes the run of an item and leases the item to it, in one transaction. None when the agent is held
+/// or has another run at work.
+///
+/// # Errors
+/// `WrongState` when somebody was faster.
+pub fn make_run(
+    tx: &mut WriteTx<'_>,
+    item: &Item,
+    agent: &Agent,
+) -> Result<Option<Run>, EngineError> {
+    let held = match tx.get::<Agent>(agent.id)? {
+        Some(agent) => rules::held(tx, &agent)?.is_some(),
+        None => true,
+    };
+    if held || runs::has_background_run(tx, agent.id)? {
+        return Ok(None);
+    }
+    let title = match item.task {
+        Some(task) => {
+            tx.get::<Task>(task)?.map_or_else(|| item.kind.label().to_owned(), |task| task.title)
+        }
+        None => item.reasons.last().map_or_else(String::new, |r| ellipsis(&r.summary, 80)),
+    };
+    let key = runs::item_session_key(&agent.slug, item);
+    let session = SessionSpec { agent: agent.id, key, owner: None, task: item.task };
+    let spec = RunSpec { trigger: RunTrigger::Item, item: Some(item.id), task: item.task, title };
+    let Some(run) = rules::make_item_run(tx, session, spec)? else { return Ok(None) };
+    inbox::lease(tx, item.id, run)?;
+    Ok(tx.get::<Run>(run)?)
+}
+
+/// Notes what holds single items, and closes those that nobody will come to. Answers whether that was
+/// written.
+pub(super) async fn tidy(
+    ws: &Ws,
+    marks: Vec<(ItemId, Option<&'static str>)>,
+    stale: Vec<ItemId>,
+    lost: Vec<ItemId>,
+) -> bool {
+    let mut written = true;
+    if !marks.is_empty()
+        && let Err(error) = ws.write(&BY, move |tx| waiting::mark(tx, &marks)).await
+    {
+        tracing::warn!(%error, "what holds single items is not noted");
+        written = false;
+    }
+    for item in stale {
+        if let Err(error) = ws.write(&BY, move |tx| waiting::give_up(tx, item)).await {
+            tracing::warn!(item.id = %item, %error, "item {item} could not be given up");
+            written = false;
+        }
+    }
+    for item in lost {
+        if let Err(error) = ws.write(&BY, move |tx| waiting::take_back(tx, item)).await {
+            tracing::warn!(item.id = %item, %error, "item {item} could not be taken back");
+            written = false;
+        }
+    }
+    written
+}
