@@ -62,6 +62,15 @@ pub trait Consume: Send + Sync + 'static {
     fn repeats(&self) -> bool {
         true
     }
+    /// Begins again in another life of the store, for one that cannot be rebuilt and does not repeat: all
+    /// that is in the feed was there in the life before, so it goes on behind it. What is left to do about
+    /// rows, whatever the feed says, is done here.
+    ///
+    /// # Errors
+    /// Why it could not; it is tried again.
+    fn reborn(&self, _tx: &mut WriteTx<'_>) -> Result<(), ConsumeError> {
+        Ok(())
+    }
     /// Removes up to `limit` rows of what it keeps, before a rebuild; says whether nothing is left.
     ///
     /// # Errors
@@ -281,6 +290,10 @@ async fn step_behind(
     if reborn && !consumer.tables().is_empty() {
         return rebuild::start_over(store, consumer, now).await;
     }
+    // What it has done cannot be seen in rows, and must not be done twice.
+    if reborn && !consumer.repeats() {
+        return begin_behind(store, consumer, now).await;
+    }
     let cursor = if now.incarnation == incarnation { now.cursor } else { 0 };
     let (from, entries) = match passed {
         None => (cursor, store.entries_after(cursor, STEP)?),
@@ -307,6 +320,30 @@ async fn step_behind(
             take(tx, &*consumer, &now, (incarnation, from), &entries)
         })
         .await
+}
+
+/// Begins behind all that is in the feed.
+async fn begin_behind(
+    store: &Store,
+    consumer: Arc<dyn Consume>,
+    seen: State,
+) -> Result<Step, StoreError> {
+    let (number, incarnation) = (consumer.number(), store.incarnation());
+    let (actor, cause) = (Actor::System(Part::Consumer), Cause::Consumer(number));
+    let begun = store.write_in(Lane::Second, actor, cause, move |tx| {
+        if state(tx, number)? != seen {
+            return Ok(Step::Took(0));
+        }
+        let cursor = tx.last_seq();
+        if let Err(error) = tx.attempt_caught(|tx| consumer.reborn(tx)) {
+            tracing::warn!(consumer = consumer.name(), %error, "a consumer could not begin again");
+            save(tx, number, &State { last_error: Some(error.to_string()), ..seen })?;
+            return Ok(Step::Failed);
+        }
+        save(tx, number, &State { incarnation, cursor, ..State::default() })?;
+        Ok(Step::Took(0))
+    });
+    begun.await
 }
 
 fn take(

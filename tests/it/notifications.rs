@@ -1,6 +1,7 @@
 //! Notifications: who hears of what, how it is put away, and how it gets to people who do not look.
 
 mod out; // letters and push messages, with stand-ins for the world
+mod restored; // what goes out after a restore
 
 use std::time::Duration;
 

@@ -6,14 +6,14 @@ use jiff::SignedDuration;
 use crate::kernel::NotificationId;
 use crate::store::consumer::{Consume, ConsumeError};
 use crate::store::key::decode;
-use crate::store::{Entry, Op, ReadExt, WriteTx};
+use crate::store::{Entry, Op, Range, ReadExt, WriteTx};
 
-use super::model::{FANOUTS, NOTIFICATIONS, RECIPIENTS, Recipient};
+use super::model::{FANOUTS, Fanout, NOTIFICATIONS, RECIPIENTS, Recipient};
 use super::rules::{self, NotificationError, sending};
 
 /// Its number, never reused.
 const NUMBER: u16 = 24;
-/// What is older is not sent: a consumer that was sent back tells nobody twice.
+/// What is older is not sent: a workspace that was long away tells nobody of what is over.
 const FRESH: SignedDuration = SignedDuration::from_hours(24);
 
 /// The consumer.
@@ -45,6 +45,14 @@ impl Consume for Outbound {
     fn repeats(&self) -> bool {
         // Who was told once is not told again.
         false
+    }
+
+    fn reborn(&self, tx: &mut WriteTx<'_>) -> Result<(), ConsumeError> {
+        // Many were being told of something, and who is left stands in a row; its next page is an entry.
+        for fanout in tx.list::<Fanout>(&Range::all())? {
+            rules::fan_out(tx, fanout.notification)?;
+        }
+        Ok(())
     }
 
     fn handle(&self, tx: &mut WriteTx<'_>, entry: &Entry) -> Result<(), ConsumeError> {

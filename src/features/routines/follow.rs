@@ -94,6 +94,11 @@ impl Consume for Follow {
         // A slot is used once, but what was gathered for a digest is counted.
         false
     }
+
+    fn reborn(&self, tx: &mut WriteTx<'_>) -> Result<(), ConsumeError> {
+        // Routines may be others than before, whatever the feed says of it.
+        Ok(rules::settle_all(tx)?)
+    }
 }
 
 fn take(
@@ -103,7 +108,7 @@ fn take(
     happening: &Happening,
 ) -> Result<(), StoreError> {
     let at = crate::kernel::time::from_ms(entry.at);
-    // A store that was restored is read from its beginning: what is long past fires nothing.
+    // A workspace may have been away: what is long past fires nothing.
     if at < tx.now() - LONG_PAST {
         return Ok(());
     }

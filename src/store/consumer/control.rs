@@ -87,7 +87,8 @@ fn present(tx: &WriteTx<'_>, number: u16) -> Result<State, StoreError> {
 /// # Errors
 /// When the disk fails.
 pub fn pause(tx: &mut WriteTx<'_>, number: u16) -> Result<(), StoreError> {
-    let mut now = present(tx, number)?;
+    // One of another life stays that: only then it begins as such when it is resumed.
+    let mut now = state(tx, number)?;
     now.paused = true;
     save(tx, number, &now)
 }
@@ -106,10 +107,14 @@ fn refuse_while_rebuilding(tx: &WriteTx<'_>, number: u16) -> Result<(), ConsumeE
 /// it was, if there was one.
 ///
 /// # Errors
-/// `Refused` while it is being rebuilt.
+/// `Refused` while it is being rebuilt, or before it has begun in this life of the store.
 pub fn skip(tx: &mut WriteTx<'_>, number: u16) -> Result<Option<u64>, ConsumeError> {
     refuse_while_rebuilding(tx, number)?;
-    let mut now = present(tx, number)?;
+    let (was, mut now) = (state(tx, number)?, present(tx, number)?);
+    if was.incarnation != 0 && was.incarnation != now.incarnation {
+        let text = "it has not begun since the store was restored; let it go on first";
+        return Err(ConsumeError::Refused(text.to_owned()));
+    }
     let Some(entry) = crate::store::audit::head(tx, now.cursor + 1)? else { return Ok(None) };
     let why = match now.last_error.as_deref().filter(|_| now.tries > 0) {
         Some(error) => format!("skipped by a person after: {error}"),

@@ -23,15 +23,15 @@ const MAIL: &str = "/w/marlow-cargo/settings/mail";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A mail server that keeps what it is given.
-struct MailStandIn {
+pub(super) struct MailStandIn {
     port: u16,
-    letters: UnboundedReceiver<String>,
+    pub(super) letters: UnboundedReceiver<String>,
     /// How many letters it puts off before it takes one.
-    busy: Arc<AtomicUsize>,
+    pub(super) busy: Arc<AtomicUsize>,
 }
 
 impl MailStandIn {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let (tell, letters) = unbounded_channel();
@@ -78,13 +78,13 @@ impl MailStandIn {
     }
 
     /// The next letter, with its long header lines joined.
-    async fn next(&mut self) -> String {
+    pub(super) async fn next(&mut self) -> String {
         let letter = tokio::time::timeout(PATIENCE, self.letters.recv()).await;
         letter.expect("a letter in time").expect("a letter").replace("\r\n ", " ")
     }
 
     /// Tells HQ to use it.
-    async fn introduce(&self, hq: &TestHq) {
+    pub(super) async fn introduce(&self, hq: &TestHq) {
         hq.prove().await;
         let port = self.port.to_string();
         let fields = [
@@ -101,7 +101,7 @@ impl MailStandIn {
 }
 
 /// Waits until what is to be sent looks like this.
-async fn until(hq: &TestHq, is_so: impl Fn(&[Delivery]) -> bool) {
+pub(super) async fn until(hq: &TestHq, is_so: impl Fn(&[Delivery]) -> bool) {
     let ws = hq.ws();
     let mut feed = ws.store.watch();
     let waited = tokio::time::timeout(PATIENCE, async {
@@ -118,7 +118,7 @@ async fn until(hq: &TestHq, is_so: impl Fn(&[Delivery]) -> bool) {
 }
 
 /// Tom wants comments in these ways, and nothing else of it.
-async fn wants(tom: &Person, ways: Value) {
+pub(super) async fn wants(tom: &Person, ways: Value) {
     let body = json!({ "groups": [{ "group": "comments", "ways": ways }], "digest_hour": 8 });
     let put = tom.json("PUT", "/api/v1/notification-choices", &body).await;
     assert_eq!(put.status, StatusCode::OK, "{}", put.text);

@@ -5,8 +5,8 @@ use std::time::Duration;
 use hq::kernel::Cause;
 use hq::kernel::time::Clock as _;
 use hq::store::consumer::{
-    Consume, ConsumeError, Passed, State, Step, dead_letters, rebuild, rebuilding, resume, rewind,
-    state, step, step_or_pass,
+    Consume, ConsumeError, Passed, State, Step, dead_letters, pause, rebuild, rebuilding, resume,
+    rewind, skip, state, step, step_or_pass,
 };
 use hq::store::undo::moment::go_back;
 use hq::store::{Entry, Op, Range, ReadExt, StoreError, WriteTx};
@@ -323,6 +323,62 @@ fn a_store_that_went_back_to_a_moment_is_read_from_its_beginning() {
     go_back(&toys.store, at, (ACTOR, Cause::Restore)).expect("it goes back");
     assert_eq!(toys.seq(), 3);
     assert_eq!(take(&toys, &counter), Step::Took(3), "all of it, not only what is new");
+}
+
+/// Counts like `Counter`, and what it has counted cannot be made anew.
+struct Tally(Counter);
+
+impl Consume for Tally {
+    fn number(&self) -> u16 {
+        NUMBER
+    }
+
+    fn name(&self) -> &'static str {
+        "tally"
+    }
+
+    fn handle(&self, tx: &mut WriteTx<'_>, entry: &Entry) -> Result<(), ConsumeError> {
+        self.0.handle(tx, entry)
+    }
+
+    fn repeats(&self) -> bool {
+        false
+    }
+
+    fn reborn(&self, tx: &mut WriteTx<'_>) -> Result<(), ConsumeError> {
+        let again = tx.get::<Seen>(id(77))?.map_or(1, |seen| seen.at + 1);
+        Ok(tx.put(&Seen { id: id(77), at: again })?)
+    }
+}
+
+#[test]
+fn what_does_not_repeat_and_cannot_be_made_anew_goes_on_behind_what_was_there() {
+    let (toys, tally): (_, Arc<dyn Consume>) = (Toys::open(), Arc::new(Tally(Counter::default())));
+    let take = || runtime().block_on(step(&toys.store, Arc::clone(&tally))).expect("a step");
+    make(&toys, &["a", "b"]);
+    assert_eq!(take(), Step::Took(2), "the first life is read from its beginning");
+    for paused in [false, true] {
+        let at = toys.clock.now();
+        toys.clock.advance_ms(10);
+        make(&toys, &["c"]);
+        assert_eq!(take(), Step::Took(1));
+        go_back(&toys.store, at, (ACTOR, Cause::Restore)).expect("it goes back");
+        if paused {
+            toys.write(|tx| pause(tx, NUMBER)).expect("paused");
+            assert_eq!(take(), Step::Paused);
+            let skipped = toys.write(|tx| Ok(skip(tx, NUMBER).is_err()));
+            assert!(skipped.expect("a write"), "it stands before none of the entries");
+            toys.write(|tx| resume(tx, NUMBER)).expect("resumed");
+        }
+        let counted = total(&toys);
+        assert_eq!(take(), Step::Took(0), "nothing is taken twice");
+        assert_eq!(now(&toys).incarnation, toys.store.incarnation());
+        toys.clock.advance_ms(10);
+        make(&toys, &["d"]);
+        while matches!(take(), Step::Took(_)) {}
+        assert_eq!(total(&toys), counted + 1, "only what is new");
+    }
+    assert_eq!(toys.get::<Seen>(id(77)).map(|seen| seen.at), Some(2), "told so, each time once");
 }
 
 #[test]

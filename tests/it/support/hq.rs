@@ -15,7 +15,7 @@ use hq::features::users::rules::NewSignIn;
 use hq::features::workspace::model::Member;
 use hq::features::{inbox, runs, users};
 use hq::kernel::id::SeededIds;
-use hq::kernel::time::ManualClock;
+use hq::kernel::time::{ManualClock, SystemClock};
 use hq::kernel::{Actor, Cause, Clock as _, Part, Role, Timestamp};
 use hq::net::client::ClientParts;
 use hq::runtime::Limits;
@@ -56,6 +56,7 @@ pub struct Setup {
     consumers: Option<Box<dyn Fn() -> Consumers + Send + Sync>>,
     faults: Option<Arc<dyn Faults>>,
     data: Option<Fill>,
+    real_time: bool,
 }
 
 impl Setup {
@@ -108,13 +109,22 @@ impl Setup {
         self
     }
 
+    /// With the real time, where that is later than the tests' own: a restore writes at the real one.
+    #[must_use]
+    pub fn real_time(mut self) -> Self {
+        self.real_time = true;
+        self
+    }
+
     /// Starts it; nobody owns it yet.
     pub async fn unowned(mut self) -> TestHq {
         let folder = tempfile::tempdir().expect("a temporary folder");
         if let Some(fill) = self.data.take() {
             fill(&folder.path().join("data"));
         }
-        let clock = Arc::new(ManualClock::at(NOON.parse().expect("a moment")));
+        let noon: Timestamp = NOON.parse().expect("a moment");
+        let begins = if self.real_time { noon.max(SystemClock.now()) } else { noon };
+        let clock = Arc::new(ManualClock::at(begins));
         let mut hq = TestHq { folder, clock, running: None, owner: None, setup: self, starts: 0 };
         hq.start_server().await;
         hq

@@ -1,0 +1,119 @@
+//! What goes out after a restore: nothing twice, and nothing before somebody says that work goes on.
+
+use std::path::Path;
+
+use hq::backup::{Meter, Repository};
+use hq::features::connections::model::Wire;
+use hq::features::notifications::model::sending::Delivery;
+use hq::features::routines::model::{Clock, Firing};
+use hq::features::runs::model::HaltOf;
+use hq::features::runs::rules::halt;
+use hq::server::restore::{Mode, RestoreWish, Which, restore};
+use hq::store::consumer::standing;
+
+use super::out::{MailStandIn, until, wants};
+use super::*;
+use crate::backup::{back_up, repository};
+use crate::support::hq::Setup;
+use crate::support::model::Turn;
+use crate::support::office::Office;
+use crate::support::work::all;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Puts a backup in place of what is there.
+fn bring_back(repo: &Repository, backup: Which, data: &Path) {
+    let wish = RestoreWish {
+        data: data.to_owned(),
+        backup,
+        workspace: None,
+        mode: Mode::Restore,
+        key_file: data.join("master.key"),
+    };
+    let restored = tokio::task::block_in_place(|| restore(repo, &wish, &Meter::default()));
+    restored.expect("restored");
+}
+
+/// Waits until every consumer has taken or passed all that there is.
+async fn all_taken(hq: &TestHq) {
+    let ws = hq.ws();
+    let behind = || {
+        let all = ws.app.consumers.all().iter();
+        let standings = all.map(|consumer| standing(&ws.store, &**consumer).expect("a read"));
+        standings.filter(|one| 0 < one.behind || one.rebuilding.is_some()).count()
+    };
+    let mut tick = tokio::time::interval(Duration::from_millis(5));
+    let waited = tokio::time::timeout(Duration::from_secs(20), async {
+        while 0 < behind() {
+            tick.tick().await;
+        }
+    });
+    waited.await.expect("consumers take all in time");
+}
+
+async fn letters_please(tom: &Person) {
+    wants(tom, json!({ "app": true, "push": false, "mail": true, "digest": false })).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_to_a_moment_sends_no_letter_twice_and_counts_no_event_twice() {
+    let mut office = Office::with(Setup::default().real_time(), Wire::OpenaiChat, "mock").await;
+    office.agent("Ada").await;
+    office.model.usually(Turn::call("work_done", json!({ "summary": "Thanked." })));
+    let tom = office.hq.another("Tom", Some(Role::Member)).await;
+    let mut mail = MailStandIn::start().await;
+    mail.introduce(&office.hq).await;
+    letters_please(&tom).await;
+    let api = office.hq.api().await;
+    let routine = json!({
+        "agent": "ada",
+        "name": "After work",
+        "instruction": "Say thanks.",
+        "event": { "when": "task.status", "all": [{ "field": "new", "value": "done" }] },
+    });
+    let made = api.post("/api/v1/routines", &routine).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    task(&api, json!({ "title": "Prices" })).await;
+    let moved = api.json("PATCH", "/api/v1/tasks/MC-1", &json!({ "status": "done" })).await;
+    assert_eq!(moved.status, StatusCode::OK, "{}", moved.text);
+    task(&api, json!({ "title": "Offers" })).await;
+    comment(&api, "MC-2", "@tom look").await;
+    mail.next().await;
+    all_taken(&office.hq).await;
+    office.hq.settle().await;
+    all_taken(&office.hq).await;
+    until(&office.hq, <[Delivery]>::is_empty).await;
+    while mail.letters.try_recv().is_ok() {}
+    let counted = |office: &Office| {
+        let clocks: Vec<u32> = all::<Clock>(&office.hq).iter().map(|clock| clock.in_hour).collect();
+        (clocks, all::<Firing>(&office.hq).len())
+    };
+    let before = counted(&office);
+    assert_eq!(before, (vec![1], 1));
+
+    office.hq.advance(MINUTE).await;
+    let moment = office.hq.now();
+    office.hq.advance(MINUTE).await;
+    task(&api, json!({ "title": "Later" })).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let repo = repository(folder.path(), None);
+    back_up(&office.hq, &repo);
+    office.hq.stop().await;
+    bring_back(&repo, Which::At(moment), &office.hq.data());
+    office.hq.start_again().await;
+    all_taken(&office.hq).await;
+    assert_eq!(all::<Delivery>(&office.hq), Vec::<Delivery>::new(), "what was sent stays so");
+    assert_eq!(counted(&office), before);
+
+    // What comes from then on goes its way.
+    assert!(office.act(|tx| halt::lift(tx, HaltOf::Workspace)).await);
+    office.hq.advance(60 * MINUTE).await;
+    let api = api.back_at(&office.hq);
+    comment(&api, "MC-2", "@tom and this").await;
+    let letter = mail.next().await;
+    assert!(letter.contains("To: tom@marlow.example"), "{letter}");
+    until(&office.hq, <[Delivery]>::is_empty).await;
+    all_taken(&office.hq).await;
+    assert!(mail.letters.try_recv().is_err(), "each letter once");
+    office.hq.finish().await;
+}
