@@ -1,5 +1,6 @@
 //! Sends what is to be sent, and brings back what was put off: one task in each workspace, woken by the
-//! feed and by the clock. What fails is tried again later; a start goes on where the last one ended.
+//! feed and by the clock. What fails is tried again later; a start goes on where the last one ended. While
+//! all work of the workspace stands still nothing is sent: after a restore it may have been sent already.
 
 pub mod letters;
 pub mod push;
@@ -9,6 +10,7 @@ use futures_util::stream;
 use jiff::SignedDuration;
 
 use crate::app::Ws;
+use crate::features::runs::queries::halt;
 use crate::features::users::queries as users;
 use crate::features::workspace::queries as workspace;
 use crate::kernel::{Actor, Cause, Part, Timestamp};
@@ -60,11 +62,14 @@ async fn run(ws: Ws) {
     }
 }
 
-/// Does what is due; answers when something is due next.
+/// Does what is due; answers when something is due next. Nothing goes out while all work stands still:
+/// the end of that is an entry, which wakes whoever waits here.
 async fn round(ws: &Ws, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-    let (snoozes, due) = ws.read(|snap| {
+    let (snoozes, halted, due) = ws.read(|snap| {
         let snoozes = queries::due_snoozes(snap, now, 1)?;
-        Ok::<_, StoreError>((snoozes, reading::due(snap, now, ROUND)?))
+        let halted = halt::of_workspace(snap)?.is_some();
+        let due = if halted { Vec::new() } else { reading::due(snap, now, ROUND)? };
+        Ok::<_, StoreError>((snoozes, halted, due))
     })?;
     if !snoozes.is_empty() {
         write(ws, |tx| notices::end_snoozes(tx, ROUND)).await?;
@@ -73,7 +78,8 @@ async fn round(ws: &Ws, now: Timestamp) -> Result<Option<Timestamp>, StoreError>
     let sent: Vec<Result<(), StoreError>> = sent.collect().await;
     sent.into_iter().collect::<Result<(), StoreError>>()?;
     ws.read(|snap| {
-        let times = [queries::next_snooze(snap)?, reading::next_due(snap)?];
+        let sends = if halted { None } else { reading::next_due(snap)? };
+        let times = [queries::next_snooze(snap)?, sends];
         Ok(times.into_iter().flatten().min())
     })
 }

@@ -1,9 +1,11 @@
 //! What goes out after a restore: nothing twice, and nothing before somebody says that work goes on.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use hq::backup::{Meter, Repository};
 use hq::features::connections::model::Wire;
+use hq::features::notifications::model::Recipient;
 use hq::features::notifications::model::sending::Delivery;
 use hq::features::routines::model::{Clock, Firing};
 use hq::features::runs::model::HaltOf;
@@ -17,7 +19,7 @@ use crate::backup::{back_up, repository};
 use crate::support::hq::Setup;
 use crate::support::model::Turn;
 use crate::support::office::Office;
-use crate::support::work::all;
+use crate::support::work::{all, owner};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -49,6 +51,23 @@ async fn all_taken(hq: &TestHq) {
         }
     });
     waited.await.expect("consumers take all in time");
+}
+
+/// Waits until so many notifications are put off.
+async fn until_snoozed(hq: &TestHq, count: usize) {
+    let ws = hq.ws();
+    let mut feed = ws.store.watch();
+    let waited = tokio::time::timeout(Duration::from_secs(20), async {
+        loop {
+            feed.borrow_and_update();
+            let rows = all::<Recipient>(hq);
+            if rows.iter().filter(|row| row.snoozed_until.is_some()).count() == count {
+                return;
+            }
+            feed.changed().await.expect("the store is open");
+        }
+    });
+    waited.await.expect("they come back in time");
 }
 
 async fn letters_please(tom: &Person) {
@@ -116,4 +135,56 @@ async fn a_restore_to_a_moment_sends_no_letter_twice_and_counts_no_event_twice()
     all_taken(&office.hq).await;
     assert!(mail.letters.try_recv().is_err(), "each letter once");
     office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_to_be_sent_waits_after_a_restore_until_work_goes_on() {
+    let mut hq = Setup::default().real_time().start().await;
+    let (mira, tom) = (hq.owner(), hq.another("Tom", Some(Role::Member)).await);
+    let mut mail = MailStandIn::start().await;
+    mail.introduce(&hq).await;
+    letters_please(&tom).await;
+    for title in ["One", "Two", "Three"] {
+        task(&mira, json!({ "title": title })).await;
+    }
+    for key in ["MC-1", "MC-2"] {
+        comment(&mira, key, "@tom look").await;
+        mail.next().await;
+    }
+    // Two notifications come back later: by them one sees that what is due was looked at.
+    let items = tom.get(API).await.json()["items"].clone();
+    for (n, minutes) in [(0_usize, 10), (1, 20)] {
+        let id = items[n]["id"].as_str().expect("an id").to_owned();
+        let back = hq.now() + minutes * MINUTE;
+        let body = json!({ "snoozed_until": back.to_string() });
+        let put_off = tom.json("PATCH", &format!("{API}/{id}"), &body).await;
+        assert_eq!(put_off.status, StatusCode::OK, "{}", put_off.text);
+    }
+    mail.busy.store(1, Ordering::SeqCst);
+    comment(&mira, "MC-3", "@tom look").await;
+    until(&hq, |all| all.len() == 1 && all[0].last_error.is_some()).await;
+    let open = all::<Delivery>(&hq);
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let repo = repository(folder.path(), None);
+    back_up(&hq, &repo);
+    hq.stop().await;
+    bring_back(&repo, Which::Newest, &hq.data());
+    hq.start_again().await;
+    for left in [1, 0] {
+        hq.advance(15 * MINUTE).await;
+        until_snoozed(&hq, left).await;
+    }
+    // The second look was after the whole of the first one.
+    assert_eq!(all::<Delivery>(&hq), open, "not tried while all work stands still");
+    assert!(mail.letters.try_recv().is_err());
+
+    let lifted = hq.ws().write(&owner(&hq), |tx| halt::lift(tx, HaltOf::Workspace)).await;
+    assert!(lifted.expect("the owner may"));
+    let letter = mail.next().await;
+    assert!(letter.contains("To: tom@marlow.example"), "{letter}");
+    until(&hq, <[Delivery]>::is_empty).await;
+    all_taken(&hq).await;
+    assert!(mail.letters.try_recv().is_err(), "once");
+    hq.finish().await;
 }

@@ -10,6 +10,7 @@ use crate::features::notifications::model::sending::{
 use crate::features::notifications::model::{Choices, Recipient, Ways};
 use crate::features::notifications::queries;
 use crate::features::notifications::queries::sending as reading;
+use crate::features::runs::queries::halt;
 use crate::kernel::{AccountId, NoticeGroup, NoticeKind, PushId, Timestamp};
 use crate::net::mail;
 use crate::store::{ReadExt, StoreError, WriteTx};
@@ -90,13 +91,15 @@ pub fn done(tx: &mut WriteTx<'_>, key: DeliveryKey) -> Result<(), StoreError> {
     tx.delete::<Delivery>(key).map(drop)
 }
 
-/// Takes something that is due for a try: the next one comes later. Says whether it still is to be sent.
+/// Takes something that is due for a try: the next one comes later. Says whether it still is to be sent,
+/// and now: not while all work stands still.
 ///
 /// # Errors
 /// When the store refuses.
 pub fn claim(tx: &mut WriteTx<'_>, key: DeliveryKey) -> Result<bool, StoreError> {
     let Some(mut delivery) = tx.get::<Delivery>(key)? else { return Ok(false) };
-    if delivery.gave_up_at.is_some() || tx.now() < delivery.due_at {
+    let is_due = delivery.gave_up_at.is_none() && delivery.due_at <= tx.now();
+    if !is_due || halt::of_workspace(tx)?.is_some() {
         return Ok(false);
     }
     let last = AGAIN_MINUTES.len() - 1;
