@@ -14,8 +14,8 @@ use crate::backup::{Address, Progress, S3Keys};
 use crate::crypto::keyring::Secret;
 use crate::features::backups::job::{self, Newness, Place, Wish};
 use crate::features::backups::model::{BackupRun, Deed, Kept};
-use crate::features::backups::queries;
 use crate::features::backups::rules::{self, BackupsError};
+use crate::features::backups::{queries, telling};
 use crate::kernel::{Actor, Cause, JobId, Part, Timestamp};
 use crate::net::message::Policy;
 use crate::store::StoreError;
@@ -34,6 +34,7 @@ pub async fn run(app: App) {
     if let Err(error) = app.system.write(timer, Cause::Timer, rules::end_cut_off).await {
         tracing::warn!(%error, "what was cut off could not be noted");
     }
+    telling::tell(&app).await;
     loop {
         match due(&app) {
             Ok((Some(deed), _)) => {

@@ -20,8 +20,8 @@ use crate::web::session::Person;
 use super::model::{
     BackupRun, BackupSecret, Deed, Encryption, PASSPHRASE, Reach, S3_SECRET, Trigger,
 };
-use super::queries;
 use super::rules::{self, BackupsError, Ended, Failed};
+use super::{queries, telling};
 
 /// How many things that were left out the report of a backup names.
 const NAMED: usize = 10;
@@ -229,6 +229,7 @@ async fn prepare(app: &App, mut wish: Wish) -> Result<(BackupRun, Work), Backups
             let noted =
                 app.system.write(actor, Cause::Job(id), move |tx| rules::end(tx, id, Err(failed)));
             noted.await?;
+            telling::tell(app).await;
             Err(error)
         }
     }
@@ -248,6 +249,7 @@ async fn carry_out(app: &App, work: Work) -> Result<Result<BackupRun, BackupsErr
         tracing::error!(%error, "{} failed", deed.noun());
     }
     let run = app.system.write(actor, Cause::Job(id), move |tx| rules::end(tx, id, ended)).await?;
+    telling::tell(app).await;
     Ok(match failed {
         None => Ok(run),
         Some(error) => Err(error),

@@ -246,6 +246,23 @@ pub fn trouble<R: Read + ?Sized>(read: &R) -> Result<Option<BackupRun>, StoreErr
     Ok(worst.cloned())
 }
 
+/// What failed last, and since when it has failed each time: the moment at which the first of these
+/// failures in a row began. None when it went well, or was never done.
+///
+/// # Errors
+/// When the disk fails.
+pub fn failing<R: Read + ?Sized>(
+    read: &R,
+    deed: Deed,
+) -> Result<Option<(BackupRun, Timestamp)>, StoreError> {
+    let mut ended = runs(read, usize::MAX)?;
+    ended.retain(|run| run.deed == deed && run.outcome != Outcome::Running);
+    let mut in_a_row = ended.into_iter().take_while(|run| run.outcome == Outcome::Failed);
+    let Some(last) = in_a_row.next() else { return Ok(None) };
+    let since = in_a_row.last().map_or(last.started_at, |first| first.started_at);
+    Ok(Some((last, since)))
+}
+
 /// Whether a backup failed because another HQ keeps its own at this place: somebody is to say whether
 /// both are to share it.
 #[must_use]

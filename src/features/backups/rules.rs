@@ -5,7 +5,10 @@ use jiff::tz::TimeZone;
 use crate::backup::{Address, BackupError, Manifest};
 use crate::crypto::keyring::Sealed;
 use crate::crypto::passphrase::PassphraseError;
-use crate::kernel::{Event, FieldError, JobId, Problem, ProblemKind, Timestamp};
+use crate::features::notifications::queries as notifications;
+use crate::kernel::{
+    About, Event, FieldError, JobId, Notice, NoticeKind, Problem, ProblemKind, Timestamp,
+};
 use crate::store::{Range, ReadExt, StoreError, WriteTx};
 
 use super::model::{
@@ -361,6 +364,26 @@ pub fn end_cut_off(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
 pub fn note_checked(
     tx: &mut WriteTx<'_>,
     id: String,
+/// Tells those who look after a workspace that something fails, unless they were told since the first of
+/// these failures in a row. Says whether it did.
+///
+/// # Errors
+/// When the store fails.
+pub fn tell_failed(
+    tx: &mut WriteTx<'_>,
+    deed: Deed,
+    since: Timestamp,
+    why: &str,
+) -> Result<bool, StoreError> {
+    let title = format!("{} failed", deed.label());
+    let (about, kind) = (About::Workspace, NoticeKind::BackupFailed);
+    if notifications::was_told(tx, (about, kind), &title, since)? {
+        return Ok(false);
+    }
+    tx.emit(Notice::new(kind, about, title).body(why).only().admins().event());
+    Ok(true)
+}
+
     fault: Option<String>,
 ) -> Result<(), StoreError> {
     if let Some(mut kept) = tx.get::<Kept>(id)? {

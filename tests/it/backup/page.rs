@@ -141,12 +141,8 @@ async fn a_backup_is_made_from_the_page_and_checked_there() {
     hq.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_damaged_backup_shows_on_the_page_and_in_the_api_until_it_is_mended() {
-    let hq = TestHq::start().await;
-    let (owner, api) = (hq.owner(), hq.api().await);
-    api.post("/api/v1/backups", &json!({ "deed": "backup" })).await;
-    done(&hq, Deed::Backup, 1).await;
+/// Changes a byte of every piece.
+fn damage(hq: &TestHq) {
     let chunks = hq.data().join("backups/local/chunks");
     for shelf in fs::read_dir(&chunks).expect("pieces") {
         for piece in fs::read_dir(shelf.expect("a shelf").path()).expect("a shelf") {
@@ -156,6 +152,74 @@ async fn a_damaged_backup_shows_on_the_page_and_in_the_api_until_it_is_mended() 
             fs::write(&path, bytes).expect("a piece");
         }
     }
+}
+
+/// What a person was told of backups, newest first.
+async fn told(person: &Person) -> Vec<(String, String)> {
+    let items = person.get("/api/v1/notifications").await.json()["items"].clone();
+    let items = items.as_array().expect("a list").clone();
+    let of_backups = items.iter().filter(|one| one["kind"] == "backup_failed");
+    let text = |one: &Value, field: &str| one[field].as_str().expect("words").to_owned();
+    of_backups.map(|one| (text(one, "title"), text(one, "body"))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_looks_after_a_workspace_is_told_of_a_failure_once_for_all_in_a_row() {
+    let mut hq = TestHq::start().await;
+    let (mira, tom) = (hq.owner(), hq.another("Tom", Some(Role::Member)).await);
+    let app = hq.running().app.clone();
+    let run = |deed| job::run(&app, Wish::commanded(deed));
+    run(Deed::Backup).await.expect("a backup");
+    assert!(told(&mira).await.is_empty());
+    damage(&hq);
+    for _ in 0..2 {
+        run(Deed::Drill).await.expect_err("it is damaged");
+        let told = told(&mira).await;
+        let [(title, why)] = &told[..] else { panic!("once: {told:?}") };
+        assert_eq!(title, "Restore drill failed");
+        assert!(!why.is_empty() && !why.contains("Whoever"), "{why}");
+    }
+    assert!(told(&tom).await.is_empty(), "who looks after nothing is not told");
+    // It goes well, and fails again: that is news.
+    run(Deed::Backup).await.expect("it is written anew");
+    run(Deed::Drill).await.expect("it can be restored");
+    hq.advance(Duration::from_secs(3_600)).await;
+    damage(&hq);
+    run(Deed::Drill).await.expect_err("it is damaged");
+    assert_eq!(told(&mira).await.len(), 2);
+
+    // What ended with the program is told at the next start.
+    let (by, now) = ((Actor::System(Part::Timer), Cause::Timer), hq.now());
+    let begin = move |tx: &mut WriteTx<'_>| {
+        rules::begin(tx, Deed::Backup, Trigger::Schedule, String::new(), now)
+    };
+    app.system.write(by.0, by.1, begin).await.expect("a row");
+    drop(app);
+    hq.restart().await;
+    let (ws, mira) = (hq.ws(), hq.owner());
+    let mut feed = ws.store.watch();
+    let waited = tokio::time::timeout(Duration::from_secs(20), async {
+        loop {
+            feed.borrow_and_update();
+            if told(&mira).await.iter().any(|(title, _)| title == "Backup failed") {
+                return;
+            }
+            feed.changed().await.expect("the store is open");
+        }
+    });
+    waited.await.expect("told in time");
+    assert_eq!(told(&mira).await.len(), 3);
+    drop(ws);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_backup_shows_on_the_page_and_in_the_api_until_it_is_mended() {
+    let hq = TestHq::start().await;
+    let (owner, api) = (hq.owner(), hq.api().await);
+    api.post("/api/v1/backups", &json!({ "deed": "backup" })).await;
+    done(&hq, Deed::Backup, 1).await;
+    damage(&hq);
     let asked = api.post("/api/v1/backups", &json!({ "deed": "drill" })).await;
     assert_eq!(asked.status, 202, "{}", asked.text);
     let drill = done(&hq, Deed::Drill, 1).await;

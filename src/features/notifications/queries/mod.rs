@@ -23,6 +23,8 @@ use super::model::{
 
 /// How many watchers of one thing are looked at.
 const MAX_WATCHERS: usize = 2_000;
+/// So many of the last notifications of a kind are looked through for one.
+const MOST_ASKED: usize = 100;
 /// The number from which unread ones are not counted further.
 pub const MANY: usize = 100;
 /// The hour at which the e-mail of the day is sent, unless somebody chose another.
@@ -398,6 +400,23 @@ pub fn last_told(
     let range = Range::prefix(prefix).reverse().limit(1);
     let last: Vec<Notification> = read.scan(NOTIFICATION_BY_ABOUT, &range)?;
     Ok(last.first().map(|told| told.at))
+}
+
+/// Whether people were told exactly this of a thing since a moment.
+///
+/// # Errors
+/// When the disk fails.
+pub fn was_told(
+    read: &dyn Read,
+    (about, kind): (About, NoticeKind),
+    title: &str,
+    since: Timestamp,
+) -> Result<bool, StoreError> {
+    let mut prefix = KeyBuf::of(&about);
+    prefix.u8(kind as u8);
+    let range = Range::prefix(prefix).reverse().limit(MOST_ASKED);
+    let told: Vec<Notification> = read.scan(NOTIFICATION_BY_ABOUT, &range)?;
+    Ok(told.iter().any(|one| since <= one.at && one.title == title))
 }
 
 /// A person's row, by what happened first.
