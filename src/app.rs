@@ -82,6 +82,8 @@ pub struct AppParts {
     pub sandbox: Spawner,
     /// How long practice pauses between two words; zero in tests.
     pub practice_pause: Duration,
+    /// How long an answer looks for what is rare before it says where to go on; zero in tests.
+    pub look: Duration,
     /// Hashes passwords.
     pub hasher: Arc<passwords::Hasher>,
     /// How often somebody may do something.

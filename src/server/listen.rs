@@ -47,11 +47,17 @@ pub struct Patience {
     pub head: Duration,
     /// For its body.
     pub body: Duration,
+    /// How long an answer looks for what is rare before it says where to go on.
+    pub look: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { head: Duration::from_secs(30), body: Duration::from_secs(60) }
+        Self {
+            head: Duration::from_secs(30),
+            body: Duration::from_secs(60),
+            look: Duration::from_secs(1),
+        }
     }
 }
 

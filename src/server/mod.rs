@@ -333,6 +333,7 @@ fn open(
         http: HttpClient::new(parts.http.without(config.listen, config.public_url.as_deref())),
         sandbox: Spawner::new(parts.jail_program)?,
         practice_pause: config.practice_pause,
+        look: parts.patience.look,
         backups: Desk::default(),
         rehearse,
         limiter: Limiter::default(),

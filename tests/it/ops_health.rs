@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use hq::app::consumers::Consumers;
+use hq::server::listen::Patience;
 use hq::store::consumer::{Consume, ConsumeError};
 use hq::store::disk::Faults;
-use hq::store::{Entry, WriteTx};
+use hq::store::{Cursor, Entry, WriteTx};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -272,6 +273,40 @@ async fn the_change_stream_is_narrowed_by_table_actor_and_kind() {
         let refused = program.get(&format!("/api/v1/changes?{query}")).await;
         assert_eq!(refused.json()["errors"][0]["field"], field, "{}", refused.text);
     }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_for_what_is_rare_is_told_how_far_it_was_looked_for() {
+    let patience = Patience { look: Duration::ZERO, ..Patience::default() };
+    let hq = Setup::default().patience(patience).start().await;
+    let program = hq.token(&["read"]).await;
+    for n in 0..30 {
+        rename(&hq, &format!("Name {n}")).await;
+    }
+    let head = hq.ws().store.head().seq;
+    let place = |text: &str| text.parse::<Cursor>().expect("a cursor").seq;
+    let (mut after, mut pages) = ("start".to_owned(), 0);
+    loop {
+        // However long it might wait: there is more to look at.
+        let wait = if pages == 0 { 30 } else { 0 };
+        let query = format!("after={after}&limit=5&kinds=comment.added&wait={wait}");
+        let page = program.get(&format!("/api/v1/changes?{query}")).await.json();
+        assert_eq!(page["items"], json!([]));
+        after = page["next"].as_str().expect("a cursor").to_owned();
+        pages += 1;
+        if head <= place(&after) {
+            break;
+        }
+        assert_eq!(place(&after), 5 * pages, "one piece, and where to go on");
+    }
+    assert!(6 <= pages, "{pages}");
+    let path = "/api/v1/changes?after=start&limit=5&kinds=comment.added";
+    let mut stream = program.stream(path).await;
+    for seen in [0, 5, 10, 15] {
+        assert_eq!(place(&stream.place().await), seen, "a stream says so after each piece");
+    }
+    drop(stream);
     hq.finish().await;
 }
 

@@ -48,8 +48,10 @@ pub fn routes() -> Routes {
         "/changes",
         changes.needs(Can::Read).doc(|| {
             Doc::new(
-                "Everything that changed, in order; a page ends early when it is large. With \
-                 `Accept: text/event-stream` a stream that can be resumed by `Last-Event-ID`",
+                "Everything that changed, in order; a page ends early when it is large, and is \
+                 empty when nothing of what you asked for was found for a second: go on after its \
+                 `next`. With `Accept: text/event-stream` a stream that can be resumed by \
+                 `Last-Event-ID`",
             )
             .query::<Asked>()
             .returns::<PageDoc>()
@@ -63,7 +65,7 @@ pub fn routes() -> Routes {
 struct Asked {
     /// The cursor of the last entry seen, or `start`. Absent: begin now.
     after: Option<String>,
-    /// 1 to 500.
+    /// 1 to 500; of a stream, how many are looked at in one go.
     limit: Option<usize>,
     /// Wait up to so many seconds (at most 30) when there is nothing yet.
     wait: Option<u64>,
@@ -158,31 +160,34 @@ async fn changes(
     let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accepts.contains("text/event-stream") {
         let places = places(&app, &ws, &who)?;
-        let wish = Wish { who: Looker::of(&who), limit: LIMIT, rows, only };
+        let wish = Wish { who: Looker::of(&who), limit, rows, only };
         let reader = Reader::new(ws, alive, (after, wish), places);
         return Ok(sse::respond(reader.frames()));
     }
     let wish = Arc::new(Wish { who: Looker::of(&who), limit, rows, only });
     let wait = Duration::from_secs(asked.wait.unwrap_or(0).min(MAX_WAIT));
     let (mut head, mut accounts) = (ws.store.watch(), app.system.watch());
-    let end = Instant::now() + wait;
+    let begun = Instant::now();
+    let (end, mut enough) = (begun + wait, begun + app.look);
     let mut after = after;
     loop {
         head.borrow_and_update();
         let (items, next) = read(&ws, after, Arc::clone(&wish)).await?;
-        let ended = next.seq == after.seq && end <= Instant::now();
         after = next;
+        // Who asks for what is rare is told how far that was looked for, and goes on from there.
+        let is_behind = next.seq < ws.store.head().seq;
+        let ended = if is_behind { enough } else { end } <= Instant::now();
         if !items.is_empty() || ended || app.stopping.is_cancelled() {
             return Ok(Json(Page { items, next: next.to_string() }).into_response());
         }
-        if next.seq < ws.store.head().seq {
-            continue;
-        }
-        tokio::select! {
-            _ = head.changed() => {}
-            _ = accounts.changed() => {}
-            () = tokio::time::sleep_until(end) => {}
-            () = app.stopping.cancelled() => {}
+        if !is_behind {
+            tokio::select! {
+                _ = head.changed() => {}
+                _ = accounts.changed() => {}
+                () = tokio::time::sleep_until(end) => {}
+                () = app.stopping.cancelled() => {}
+            }
+            enough = Instant::now() + app.look;
         }
         if !(alive.0)() {
             return Err(ApiError::unauthorized());
@@ -293,6 +298,13 @@ impl Reader {
                     return None;
                 }
                 self.fill().await?;
+                if self.queue.is_empty() {
+                    if self.end <= Instant::now() {
+                        return None;
+                    }
+                    // Nothing to hear in all that, and the client sees how far it was looked for.
+                    self.queue.push_back(sse::place(&self.after.to_string()));
+                }
                 continue;
             }
             tokio::select! {
