@@ -140,6 +140,9 @@ enum Command {
     #[command(subcommand)]
     Audit(operate::Audit),
     /// Remove all former versions of one record
+    ///
+    /// Free pages of the store may keep the words until `hq store compact`; backups, exports and the
+    /// copies of before an upgrade or a restore keep them, too.
     Redact(operate::Redact),
     /// The store: what it takes, compact it, check it
     #[command(subcommand)]

@@ -67,6 +67,14 @@ pub struct Export {
     out: Option<PathBuf>,
 }
 
+/// Where the words of former versions may lie all the same, and what to do.
+const REMAINS: [&str; 3] = [
+    "The words of those versions may still lie",
+    "- in free pages of the store's file, until they are written over; `hq store compact` makes the file anew",
+    "- in copies: backups, exported files, the store of before an upgrade (hq.redb.before-…, for 14 days), \
+     and what a restore has set aside (before-restore-…)",
+];
+
 /// Flags of `hq redact`.
 #[derive(Args)]
 pub struct Redact {
@@ -232,7 +240,8 @@ pub fn audit_export(common: &Common, config: Config, flags: Export) -> Result<u8
 pub fn redact(common: &Common, config: Config, flags: Redact) -> Result<u8, CommandError> {
     if !flags.yes {
         let text = format!(
-            "all former versions of {} {} would go for good; say so with --yes",
+            "all former versions of {} {} would go, and nobody could bring them back; backups and other \
+             copies keep them; say so with --yes",
             flags.table, flags.id
         );
         return Err(CommandError::Refused(text));
@@ -248,5 +257,6 @@ pub fn redact(common: &Common, config: Config, flags: Redact) -> Result<u8, Comm
         }
     })?;
     let line = format!("{} former versions are gone; what the record is now stays.", done.removed);
-    print(common, &done, &[line])
+    let lines: Vec<String> = std::iter::once(line).chain(REMAINS.map(str::to_owned)).collect();
+    print(common, &done, &lines)
 }

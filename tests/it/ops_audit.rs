@@ -235,6 +235,15 @@ async fn the_past_of_an_account_goes_by_the_word_of_who_administers_every_worksp
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_hq_itself_did_with_workspaces_and_backups_is_told_to_who_may_know_of_it() {
     let mut hq = TestHq::start().await;
+    // What remains is said, with what to do.
+    for asked in [&["redact", "accounts", &id, "--yes"][..], &["redact", "--help"][..]] {
+        let said = run(Path::new(BINARY), &hq.data(), asked);
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        for words in ["hq store compact", "backups", "upgrade", "restore"] {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+    }
     let (mira, tom) = (hq.owner(), hq.another("Tom", Some(hq::kernel::Role::Admin)).await);
     for name in ["Northwind", "Hidden Harbour"] {
         let made = mira.post("/api/v1/workspaces", &json!({ "name": name })).await;
