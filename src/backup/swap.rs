@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::Timestamp;
+use crate::store::{Faults, Step};
 
 use super::BackupError;
-use super::restore::safe;
+use super::restore::{safe, settle};
 
 const INTENT: &str = "restore.json";
 const STAGED: &str = "restoring-";
@@ -52,22 +53,31 @@ impl Swap {
         Ok(folder)
     }
 
-    /// Moves everything. Whoever calls holds the lock of the data folder.
+    /// Moves everything. All that is to be put in place is durable before anything says so. Whoever calls
+    /// holds the lock of the data folder.
     ///
     /// # Errors
     /// When the disk fails; the next start goes on.
-    pub fn carry_out(&self, data: &Path) -> Result<(), BackupError> {
+    pub fn carry_out(&self, data: &Path, faults: &dyn Faults) -> Result<(), BackupError> {
+        let staged = data.join(&self.staged);
+        faults.step(Step::Settle(&staged)).map_err(BackupError::disk(&staged))?;
+        settle(&staged)?;
         let text = super::repo::json(self)?;
         let (path, tmp) = (data.join(INTENT), data.join("restore.json.new"));
         File::create(&tmp)
-            .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+            .and_then(|mut file| {
+                file.write_all(text.as_bytes())?;
+                faults.step(Step::Sync(&tmp))?;
+                file.sync_all()
+            })
+            .and_then(|()| faults.step(Step::Rename(&tmp, &path)))
             .and_then(|()| fs::rename(&tmp, &path))
-            .and_then(|()| sync(data))
+            .and_then(|()| sync(data, faults))
             .map_err(BackupError::disk(&path))?;
-        self.move_all(data)
+        self.move_all(data, faults)
     }
 
-    fn move_all(&self, data: &Path) -> Result<(), BackupError> {
+    fn move_all(&self, data: &Path, faults: &dyn Faults) -> Result<(), BackupError> {
         for name in &self.names {
             let below = safe(name).filter(|_| safe(&self.staged).is_some());
             let (Some(below), Some(_)) = (below, safe(&self.kept)) else {
@@ -80,7 +90,7 @@ impl Swap {
                 continue;
             }
             if live.exists() && !kept.exists() {
-                rename(&live, &kept)?;
+                rename(data, (&live, &kept), faults)?;
             }
             if live.exists() {
                 return Err(BackupError::Restore(format!(
@@ -89,7 +99,7 @@ impl Swap {
                     kept.display()
                 )));
             }
-            rename(&staged, &live)?;
+            rename(data, (&staged, &live), faults)?;
         }
         let staged = data.join(&self.staged);
         match fs::remove_dir_all(&staged) {
@@ -99,20 +109,34 @@ impl Swap {
             _ => {}
         }
         let intent = data.join(INTENT);
-        fs::remove_file(&intent).and_then(|()| sync(data)).map_err(BackupError::disk(&intent))
+        fs::remove_file(&intent)
+            .and_then(|()| sync(data, faults))
+            .map_err(BackupError::disk(&intent))
     }
 }
 
-fn rename(from: &Path, to: &Path) -> Result<(), BackupError> {
-    let parent = to.parent().unwrap_or(to);
-    fs::create_dir_all(parent).map_err(BackupError::disk(parent))?;
-    fs::rename(from, to)
-        .and_then(|()| sync(parent))
-        .and_then(|()| sync(from.parent().unwrap_or(from)))
+fn rename(data: &Path, (from, to): (&Path, &Path), faults: &dyn Faults) -> Result<(), BackupError> {
+    let parent = to.parent().unwrap_or(data);
+    make(parent, faults).map_err(BackupError::disk(parent))?;
+    faults
+        .step(Step::Rename(from, to))
+        .and_then(|()| fs::rename(from, to))
+        .and_then(|()| sync(parent, faults))
+        .and_then(|()| sync(from.parent().unwrap_or(data), faults))
         .map_err(BackupError::disk(to))
 }
 
-fn sync(folder: &Path) -> io::Result<()> {
+/// Makes a folder that is missing, and those above it, so that their names outlast the power before
+/// anything is moved into them.
+fn make(folder: &Path, faults: &dyn Faults) -> io::Result<()> {
+    let Some(above) = folder.parent().filter(|_| !folder.exists()) else { return Ok(()) };
+    make(above, faults)?;
+    fs::create_dir(folder)?;
+    sync(above, faults)
+}
+
+fn sync(folder: &Path, faults: &dyn Faults) -> io::Result<()> {
+    faults.step(Step::Names(folder))?;
     File::open(folder)?.sync_all()
 }
 
@@ -152,7 +176,7 @@ pub fn is_staged(name: &str) -> bool {
 ///
 /// # Errors
 /// When the disk fails, or somebody moved things by hand.
-pub fn finish(data: &Path) -> Result<(), BackupError> {
+pub fn finish(data: &Path, faults: &dyn Faults) -> Result<(), BackupError> {
     let intent = data.join(INTENT);
     let text = match fs::read_to_string(&intent) {
         Ok(text) => text,
@@ -162,12 +186,13 @@ pub fn finish(data: &Path) -> Result<(), BackupError> {
     let swap: Swap = serde_json::from_str(&text)
         .map_err(|error| BackupError::Restore(format!("{}: {error}", intent.display())))?;
     tracing::warn!("a restore was cut off; carrying out the rest of it");
-    swap.move_all(data)
+    swap.move_all(data, faults)
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Swap, finish};
+    use crate::store::NoFaults;
     use std::fs;
 
     #[test]
@@ -193,8 +218,8 @@ mod tests {
             if cut > 1 {
                 fs::rename(staged.join("system.redb"), data.join("system.redb")).unwrap();
             }
-            finish(data).unwrap();
-            finish(data).unwrap();
+            finish(data, &NoFaults).unwrap();
+            finish(data, &NoFaults).unwrap();
             let read = |path: &std::path::Path| fs::read_to_string(path).unwrap();
             for name in ["system.redb", "workspaces/a/hq.redb"] {
                 assert_eq!(read(&data.join(name)), "new", "{cut} {name}");

@@ -195,7 +195,7 @@ pub struct Running {
 /// When the folder is taken, the address is in use, or a store cannot be opened.
 pub async fn start(config: Config, parts: Parts) -> Result<Running, StartError> {
     let lock = lock::take(&config.data, parts.clock.now())?;
-    finish_swap(&config.data)?;
+    finish_swap(&config.data, &*parts.faults)?;
     raise_open_files();
     let stopping = CancellationToken::new();
     // A start that fails leaves nothing behind.
@@ -408,7 +408,7 @@ pub struct Offline {
 pub async fn offline(config: Config) -> Result<Offline, StartError> {
     let parts = Parts::default();
     let lock = lock::take(&config.data, parts.clock.now())?;
-    finish_swap(&config.data)?;
+    finish_swap(&config.data, &*parts.faults)?;
     let url = config.public_url.clone().unwrap_or_else(|| local_url(config.listen));
     let stopping = CancellationToken::new();
     let spawn = Tasks::new(stopping.clone()).spawn();

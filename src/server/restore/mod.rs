@@ -16,6 +16,7 @@ use crate::backup::{
 use crate::config::Config;
 use crate::kernel::time::SystemClock;
 use crate::kernel::{Clock, Timestamp};
+use crate::store::{Faults, NoFaults};
 
 use super::{leftovers, lock};
 
@@ -94,6 +95,19 @@ pub fn restore(
     wish: &RestoreWish,
     meter: &Meter,
 ) -> Result<Restored, BackupError> {
+    restore_on(repo, wish, meter, &NoFaults)
+}
+
+/// The same on a disk to which something may happen while what was restored takes its place.
+///
+/// # Errors
+/// As `restore`; when that was begun, the next start goes on with it.
+pub fn restore_on(
+    repo: &Repository,
+    wish: &RestoreWish,
+    meter: &Meter,
+    faults: &dyn Faults,
+) -> Result<Restored, BackupError> {
     let chosen = chosen(repo, &wish.backup)?;
     let (manifest, only) = narrowed(&chosen.manifest, wish)?;
     if wish.mode == Mode::IntoEmpty && !is_empty(&wish.data)? {
@@ -133,7 +147,7 @@ pub fn restore(
     if wish.mode == Mode::DryRun {
         return Ok(restored);
     }
-    finish_swap(&wish.data)?;
+    finish_swap(&wish.data, faults)?;
     leftovers::clear(&wish.data)?;
     let names = match only {
         Some(slug) => vec![format!("workspaces/{slug}")],
@@ -158,7 +172,7 @@ pub fn restore(
         let _ = fs::remove_dir_all(&staged);
         return Err(chosen.explain(error));
     }
-    swap.carry_out(&wish.data)?;
+    swap.carry_out(&wish.data, faults)?;
     restored.kept = had.then(|| wish.data.join(&swap.kept));
     Ok(restored)
 }

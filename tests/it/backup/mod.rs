@@ -26,6 +26,7 @@ mod formats; // a backup of an older or newer format
 mod doors; // what a restore closes: sign-ins, tokens, cursors
 mod people; // who belongs to a workspace after a restore
 mod wild; // what agents do to their folders
+mod power; // the power goes while a restore takes its place
 mod shared; // a place that several HQs use
 mod leaf; // the repository: pieces, hashes, faults of the target
 
