@@ -69,6 +69,12 @@ async fn the_audit_is_searched_by_record_person_reason_event_and_time() {
     assert!(people.len() >= 2);
     let setup = items(&owner, "cause=setup").await;
     assert!(setup.iter().all(|entry| entry["cause"]["kind"] == "setup") && !setup.is_empty());
+    // One request among all of them.
+    let one = of_task[0]["cause"]["request"].as_str().expect("an id");
+    assert_eq!(items(&owner, &format!("cause=request%20{one}")).await, of_task);
+    assert!(1 < items(&owner, "cause=request").await.len());
+    let page = owner.get(&format!("{PAGE}?cause=request%20{one}")).await;
+    assert_eq!(page.attr("select[name=cause] option[selected]", "value"), format!("request {one}"));
     let young = items(&owner, "from=2026-11-21&by=people").await;
     assert_eq!(young.len(), 1, "{young:?}");
     assert_eq!(young[0]["changes"][0]["table"], "settings");
@@ -77,6 +83,8 @@ async fn the_audit_is_searched_by_record_person_reason_event_and_time() {
     for (query, field) in [
         ("event=nothing", "event"),
         ("cause=boredom", "cause"),
+        ("cause=request%20nothing", "cause"),
+        ("cause=timer%2017", "cause"),
         ("by=nobody-here", "by"),
         ("record=whatever", "record"),
         ("record=tables%201", "record"),
@@ -227,14 +235,6 @@ async fn the_past_of_an_account_goes_by_the_word_of_who_administers_every_worksp
     moved("Europe/Oslo").await;
     let by_command = run_json(Path::new(BINARY), &hq.data(), &["redact", "accounts", &id, "--yes"]);
     assert_eq!(by_command["removed"], 1);
-    let found = verified(&mira).await;
-    assert_eq!(found["accounts"]["faults_count"], 0, "{found}");
-    hq.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_hq_itself_did_with_workspaces_and_backups_is_told_to_who_may_know_of_it() {
-    let mut hq = TestHq::start().await;
     // What remains is said, with what to do.
     for asked in [&["redact", "accounts", &id, "--yes"][..], &["redact", "--help"][..]] {
         let said = run(Path::new(BINARY), &hq.data(), asked);
@@ -244,6 +244,14 @@ async fn what_hq_itself_did_with_workspaces_and_backups_is_told_to_who_may_know_
             assert!(said.contains(words), "{words}: {said}");
         }
     }
+    let found = verified(&mira).await;
+    assert_eq!(found["accounts"]["faults_count"], 0, "{found}");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_hq_itself_did_with_workspaces_and_backups_is_told_to_who_may_know_of_it() {
+    let mut hq = TestHq::start().await;
     let (mira, tom) = (hq.owner(), hq.another("Tom", Some(hq::kernel::Role::Admin)).await);
     for name in ["Northwind", "Hidden Harbour"] {
         let made = mira.post("/api/v1/workspaces", &json!({ "name": name })).await;

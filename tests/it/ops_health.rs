@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use hq::app::consumers::Consumers;
+use hq::features::backups::job::{self, Wish};
+use hq::features::backups::model::Deed;
 use hq::server::listen::Patience;
 use hq::store::consumer::{Consume, ConsumeError};
 use hq::store::disk::Faults;
@@ -385,9 +387,8 @@ async fn a_master_key_that_does_not_fit_is_told_with_what_to_do_and_nothing_is_l
     hq.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_fault_in_the_store_of_the_accounts_makes_health_worse_too() {
-    let mut hq = TestHq::start().await;
+/// Changes a letter of an account behind HQ's back, while it is stopped.
+async fn misspell(hq: &mut TestHq) {
     hq.stop().await;
     let path = hq.data().join("system.redb");
     let db = redb::Database::open(path).expect("nobody has it");
@@ -406,6 +407,57 @@ async fn a_fault_in_the_store_of_the_accounts_makes_health_worse_too() {
     txn.commit().expect("a commit");
     drop(db);
     hq.start_again().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_drill_proves_the_record_and_what_it_found_outlives_a_restart() {
+    let mut hq = TestHq::start().await;
+    let run = async |hq: &TestHq, deed: Deed| {
+        let app = hq.running().app.clone();
+        job::run(&app, Wish::commanded(deed)).await
+    };
+    let record = async |hq: &TestHq| {
+        let part = said_of(hq, "record").await.expect("a part");
+        (part["how"].as_str().expect("a word").to_owned(), part["said"].to_string())
+    };
+    run(&hq, Deed::Backup).await.expect("a backup");
+    let drill = run(&hq, Deed::Drill).await.expect("all fits");
+    assert!(drill.note.is_some_and(|note| note.ends_with("fit their hashes")));
+    hq.restart().await;
+    let (how, said) = record(&hq).await;
+    assert!(how == "ok" && said.contains("with the last restore drill"), "{how} {said}");
+    misspell(&mut hq).await;
+    let failed = run(&hq, Deed::Drill).await.expect_err("a letter was changed");
+    assert!(failed.to_string().contains("do not fit their hashes"), "{failed}");
+    for restarts in [false, true] {
+        if restarts {
+            hq.restart().await;
+        }
+        let (how, said) = record(&hq).await;
+        assert!(how == "down" && said.contains("restore drill"), "{how} {said}");
+    }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_not_verified_for_long_is_not_fine() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let mut settings = api.get("/api/v1/backups/settings").await.json();
+    settings["schedule"] = json!("off");
+    let saved = api.json("PUT", "/api/v1/backups/settings", &settings).await;
+    assert_eq!(saved.status, StatusCode::OK, "{}", saved.text);
+    assert_eq!(said_of(&hq, "record").await.expect("a part")["how"], "ok", "it is new");
+    hq.advance(Duration::from_secs(16 * 86_400)).await;
+    let part = said_of(&hq, "record").await.expect("a part");
+    assert_eq!(part["how"], "degraded", "{part}");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fault_in_the_store_of_the_accounts_makes_health_worse_too() {
+    let mut hq = TestHq::start().await;
+    misspell(&mut hq).await;
     let before = said_of(&hq, "record").await.expect("a part");
     assert_eq!(before["how"], "ok", "{before}");
     let begun = hq.owner().post("/api/v1/audit/verify", &json!({})).await;

@@ -62,6 +62,8 @@ struct Row {
     line: Line,
     at: RelTime,
     via_href: String,
+    /// What leads to all entries of the same request, job or undo; or empty.
+    same_href: String,
     said: Vec<Said>,
 }
 
@@ -148,10 +150,20 @@ fn days(app: &App, ws: &Ws, who: &Person, asked: &Asked) -> Result<Days, AuditEr
     let next = found.next.map(|next| Asked { before: Some(next), ..asked.clone() });
     let next = next.map(|asked| address(ws, &asked)).unwrap_or_default();
     let narrow = asked.is_narrow();
-    Ok(Days { days: by_day(ws, found.lines, app.clock.now(), &zone), next, searched, narrow })
+    Ok(Days {
+        days: by_day(ws, asked, found.lines, (app.clock.now(), &zone)),
+        next,
+        searched,
+        narrow,
+    })
 }
 
-fn by_day(ws: &Ws, lines: Vec<Line>, now: Timestamp, zone: &TimeZone) -> Vec<Day> {
+fn by_day(
+    ws: &Ws,
+    asked: &Asked,
+    lines: Vec<Line>,
+    (now, zone): (Timestamp, &TimeZone),
+) -> Vec<Day> {
     let mut days: Vec<Day> = Vec::new();
     for line in lines {
         let date = line.at.to_zoned(zone.clone()).date();
@@ -167,6 +179,14 @@ fn by_day(ws: &Ws, lines: Vec<Line>, now: Timestamp, zone: &TimeZone) -> Vec<Day
         let row = Row {
             at: RelTime::new(line.at, now, zone),
             via_href: link(&line.via_path),
+            same_href: match line.same.as_str() {
+                "" => String::new(),
+                same => {
+                    let source = asked.source.clone();
+                    let cause = Some(same.to_owned());
+                    address(ws, &Asked { source, cause, ..Asked::default() })
+                }
+            },
             said: said.collect(),
             line,
         };
@@ -255,7 +275,11 @@ fn keep_words(store: &crate::store::Store) -> Result<String, StoreError> {
 fn causes(chosen: Option<&str>) -> Vec<Choice> {
     let any = Choice::new("", "Any reason", chosen.is_none());
     let all = CAUSES.iter().map(|(word, label)| Choice::new(*word, *label, chosen == Some(*word)));
-    std::iter::once(any).chain(all).collect()
+    // One of a kind stays chosen.
+    let one =
+        chosen.filter(|text| !text.is_empty() && !CAUSES.iter().any(|(word, _)| word == text));
+    let one = one.map(|text| Choice::new(text, text, true));
+    std::iter::once(any).chain(one).chain(all).collect()
 }
 
 fn tables(ws: &Ws, reach: Reach, chosen: &str) -> Vec<Choice> {

@@ -1,5 +1,6 @@
 //! Backups at work: one thing at a time in a program, each with a row that says how it went.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,11 +15,12 @@ use crate::backup::{
 use crate::crypto::keyring::{Binding, Secret};
 use crate::kernel::{Actor, Cause, JobId, Part, Timestamp};
 use crate::net::message::Policy;
+use crate::store::verify::{self as proof, Depth, Progress};
 use crate::store::{ReadExt, StoreError, WriteTx};
 use crate::web::session::Person;
 
 use super::model::{
-    BackupRun, BackupSecret, Deed, Encryption, PASSPHRASE, Reach, S3_SECRET, Trigger,
+    BackupRun, BackupSecret, Deed, Encryption, FITS, PASSPHRASE, Reach, S3_SECRET, Trigger,
 };
 use super::rules::{self, BackupsError, Ended, Failed};
 use super::{queries, telling};
@@ -418,14 +420,41 @@ fn tidy(app: &App, task: Task, held: &Held) -> Result<Ended, BackupsError> {
     Ok(Ended { backup: None, bytes: 0, new_bytes: pruned.bytes, note: Some(note) })
 }
 
-/// Checks the newest backup, restores it into a temporary folder, opens its stores, removes it.
+/// Checks the newest backup, restores it into a temporary folder, opens its stores, removes it. Then it
+/// compares all that HQ keeps with its hashes.
 fn drill(app: &App, place: Place, held: &Held) -> Result<Ended, BackupsError> {
     let repo = place.open(app)?;
     let manifest = repo.newest()?;
     let checked = sound(app, &repo, &manifest, held)?;
     let folder: PathBuf = app.config.data.join("backups").join("drill");
     let tried = (app.rehearse)(&repo, &manifest, &folder, &held.meter)?;
-    let note = format!("{tried}; {} rows and {} files are right", checked.rows, checked.files);
+    let entries = records_fit(app)?;
+    let note = format!(
+        "{tried}; {} rows and {} files are right; here {entries} entries and what they tell of {FITS}",
+        checked.rows, checked.files
+    );
     let (backup, bytes) = (Some(manifest.id.clone()), manifest.bytes());
     Ok(Ended { backup, bytes, new_bytes: 0, note: Some(note) })
+}
+
+/// Reads every entry, former version and record of what HQ works on and compares them with their hashes;
+/// says how many entries there are.
+fn records_fit(app: &App) -> Result<u64, BackupsError> {
+    let mut watch = |_: Progress| match app.stopping.is_cancelled() {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    };
+    let mut all = vec![proof::verify(&app.system, &mut watch)?];
+    let open: Vec<Ws> = app.workspaces.read().clone();
+    for ws in open {
+        match proof::verify_with(&ws.store, Some((&ws.blobs, Depth::There)), &mut watch) {
+            // It was closed meanwhile, and is none of them any more.
+            Err(StoreError::Closed) if app.workspace_by_id(ws.id).is_none() => {}
+            found => all.push(found?),
+        }
+    }
+    match all.iter().map(|one| one.faults_count).sum::<u64>() {
+        0 => Ok(all.iter().map(|one| one.entries).sum()),
+        faults => Err(BackupsError::Record(faults)),
+    }
 }

@@ -244,6 +244,26 @@ pub struct BackupRun {
     pub code: Option<String>,
 }
 
+/// How the note of a restore drill ends that found all that HQ keeps as it was written.
+pub const FITS: &str = "fit their hashes";
+/// The name of the failure of one that did not.
+pub const RECORD_DAMAGED: &str = "record_damaged";
+
+impl BackupRun {
+    /// Whether what HQ keeps was compared with its hashes: all of it was as it was written, or not. None
+    /// when that was not done.
+    #[must_use]
+    pub fn proof(&self) -> Option<bool> {
+        match self.outcome {
+            Outcome::Failed if self.code.as_deref() == Some(RECORD_DAMAGED) => Some(false),
+            Outcome::Done if self.deed == Deed::Drill => {
+                self.note.as_ref().filter(|note| note.ends_with(FITS)).map(|_| true)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// The first layout.
 #[derive(Deserialize)]
 struct BackupRunV1 {

@@ -246,6 +246,14 @@ pub fn trouble<R: Read + ?Sized>(read: &R) -> Result<Option<BackupRun>, StoreErr
     Ok(worst.cloned())
 }
 
+/// The last restore drill that compared what HQ keeps with its hashes.
+///
+/// # Errors
+/// When the disk fails.
+pub fn proof<R: Read + ?Sized>(read: &R) -> Result<Option<BackupRun>, StoreError> {
+    Ok(runs(read, usize::MAX)?.into_iter().find(|run| run.proof().is_some()))
+}
+
 /// What failed last, and since when it has failed each time: the moment at which the first of these
 /// failures in a row began. None when it went well, or was never done.
 ///

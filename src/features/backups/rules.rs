@@ -13,7 +13,7 @@ use crate::store::{Range, ReadExt, StoreError, WriteTx};
 
 use super::model::{
     BackupRun, BackupSecret, BackupSettings, Deed, Encryption, Kept, KnownPlace, Outcome,
-    PASSPHRASE, Restoration, S3_SECRET, Trigger,
+    PASSPHRASE, RECORD_DAMAGED, Restoration, S3_SECRET, Trigger,
 };
 
 /// How many former runs are kept.
@@ -49,6 +49,12 @@ pub enum BackupsError {
     /// The check found something.
     #[error("{0}")]
     Faults(String),
+    /// What HQ works on is not what it wrote.
+    #[error(
+        "{0} of what HQ keeps here do not fit their hashes: something was changed behind its back; \
+         Settings, Audit names them"
+    )]
+    Record(u64),
     /// A thread ended early.
     #[error("it was cut off: {0}")]
     CutOff(String),
@@ -70,6 +76,7 @@ impl Problem for BackupsError {
             Self::Store(error) => error.code(),
             Self::Unreadable(_) => "backup_secret_unreadable",
             Self::Faults(_) => "backup_damaged",
+            Self::Record(_) => RECORD_DAMAGED,
             Self::CutOff(_) => "backup_cut_off",
         }
     }
@@ -82,7 +89,7 @@ impl Problem for BackupsError {
             Self::Backup(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::Unreadable(_) => ProblemKind::Conflict,
-            Self::Faults(_) | Self::CutOff(_) => ProblemKind::Internal,
+            Self::Faults(_) | Self::Record(_) | Self::CutOff(_) => ProblemKind::Internal,
         }
     }
 
@@ -357,13 +364,6 @@ pub fn end_cut_off(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Notes what a check has found.
-///
-/// # Errors
-/// When the store fails.
-pub fn note_checked(
-    tx: &mut WriteTx<'_>,
-    id: String,
 /// Tells those who look after a workspace that something fails, unless they were told since the first of
 /// these failures in a row. Says whether it did.
 ///
@@ -384,6 +384,13 @@ pub fn tell_failed(
     Ok(true)
 }
 
+/// Notes what a check has found.
+///
+/// # Errors
+/// When the store fails.
+pub fn note_checked(
+    tx: &mut WriteTx<'_>,
+    id: String,
     fault: Option<String>,
 ) -> Result<(), StoreError> {
     if let Some(mut kept) = tx.get::<Kept>(id)? {

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::app::{App, Ws};
 use crate::features::audit::queries::{Reach, VERIFY};
+use crate::features::backups::queries as backups;
 use crate::features::connections::queries as connections;
 use crate::features::connections::queries::eligible::{self, Reason};
 use crate::features::finder::queries::standing as index;
@@ -29,6 +30,9 @@ pub const STATS: &str = "stats";
 const LAG: i64 = 30_000;
 /// How long a snapshot may be held before that is worth a word.
 const OLD_SNAPSHOT: u128 = 10_000;
+
+/// After so many days without a verification somebody should look: two restore drills were missed.
+const UNVERIFIED: i64 = 15;
 
 /// How a part is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -90,7 +94,7 @@ pub fn parts(app: &App, ws: &Ws) -> Result<Vec<Part>, StoreError> {
         following(&consumers, now),
         work(ws, now)?,
         providers(app, ws, now)?,
-        record(app, ws),
+        record(app, ws, now)?,
     ];
     let misfit = app.system.read(|snap| users::key_trouble(snap, &app.keyring))?;
     all.extend(misfit.map(|misfit| {
@@ -211,22 +215,45 @@ fn providers(app: &App, ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
     }
 }
 
-/// What the last verification and the last comparison found, here and in the accounts.
-fn record(app: &App, ws: &Ws) -> Part {
-    let made = |how, said: String| part("record", "Record of changes", how, said);
-    let result = |kind: &str| app.jobs.state(&ws.slug, kind).and_then(|state| state.result);
-    let (verified, compared) = (result(VERIFY), result(DOCTOR));
-    let faults: u64 = each::<verify::Verified>(verified.as_ref()).map(|one| one.faults_count).sum();
+/// What the last verification and the last comparison found, here and in the accounts. People verify when
+/// they like, and each restore drill does it, of which a row stays.
+fn record(app: &App, ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
+    let made = |how, said: String| Ok(part("record", "Record of changes", how, said));
+    let ended = |kind: &str| app.jobs.state(&ws.slug, kind).filter(|state| state.result.is_some());
+    let drill = app.system.read(|snap| backups::proof(snap))?;
+    let drilled = drill.as_ref().and_then(|run| run.ended_at);
+    let asked = ended(VERIFY).filter(|state| drilled <= state.ended);
+    if asked.is_none() && drill.as_ref().is_some_and(|run| run.proof() == Some(false)) {
+        let said = "the restore drill found what does not fit its hash; verify it in Audit";
+        return made(How::Down, said.to_owned());
+    }
+    let found = asked.as_ref().and_then(|state| state.result.as_ref());
+    let faults: u64 = each::<verify::Verified>(found).map(|one| one.faults_count).sum();
     if 0 < faults {
         return made(How::Down, format!("{faults} do not fit their hashes; see Audit"));
     }
+    let compared = ended(DOCTOR).and_then(|state| state.result);
     let left: u64 = each::<doctor::Diagnosis>(compared.as_ref()).map(|one| one.left()).sum();
     if 0 < left {
         return made(How::Degraded, format!("{left} rows beside the records differ; see below"));
     }
-    match each::<verify::Verified>(verified.as_ref()).next() {
-        Some(report) => made(How::Ok, format!("{} entries verified", report.entries)),
-        None => made(How::Ok, "not verified since HQ was started".to_owned()),
+    let at = asked.as_ref().map_or(drilled, |state| state.ended);
+    let days = |since: Timestamp| now.duration_since(since).as_hours() / 24;
+    match (at, each::<verify::Verified>(found).next()) {
+        (Some(at), _) if UNVERIFIED <= days(at) => {
+            made(How::Degraded, format!("last verified {} days ago; verify it in Audit", days(at)))
+        }
+        (Some(_), Some(report)) => made(How::Ok, format!("{} entries verified", report.entries)),
+        (Some(_), None) => made(How::Ok, "verified with the last restore drill".to_owned()),
+        (None, _) => {
+            let all = app.system.read(|snap| users::workspaces(snap))?;
+            let since = all.iter().find(|one| one.id == ws.id).map(|one| one.created_at);
+            if since.is_some_and(|since| UNVERIFIED <= days(since)) {
+                let said = "never verified; do it in Audit, or let restore drills do it each week";
+                return made(How::Degraded, said.to_owned());
+            }
+            made(How::Ok, "new; verified for the first time with a restore drill".to_owned())
+        }
     }
 }
 

@@ -48,7 +48,8 @@ pub struct Asked {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// Only for this reason: `request`, `step`, `routine`, `consumer`, `undo`, `import`, `job`,
-    /// `retention`, `migration`, `setup`, `timer`, `restore`.
+    /// `retention`, `migration`, `setup`, `timer`, `restore`; or for one request, job or undo by its id,
+    /// such as `request 3f2a…` or `undo 17`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
     /// Only entries with this kind of event, such as `task.created`.
@@ -132,13 +133,31 @@ impl Who {
     }
 }
 
+/// For which reason.
+#[derive(Clone, Copy, Debug)]
+enum Because {
+    /// Any of a kind, by its word.
+    Any(&'static str),
+    /// This one.
+    One(Cause),
+}
+
+impl Because {
+    fn is(self, cause: Cause) -> bool {
+        match self {
+            Self::Any(word) => cause_word(cause) == word,
+            Self::One(one) => cause == one,
+        }
+    }
+}
+
 /// What is asked for, understood.
 pub struct Wish {
     /// Whose feed.
     pub source: Source,
     record: Option<(u16, Vec<u8>)>,
     who: Option<Who>,
-    cause: Option<String>,
+    cause: Option<Because>,
     event: Option<u16>,
     since: Option<i64>,
     until: Option<i64>,
@@ -179,19 +198,13 @@ impl Wish {
                 )
             })
         });
-        let cause = asked.cause.clone();
-        if let Some(word) = cause.as_deref().filter(|word| !CAUSES.iter().any(|c| c.0 == *word)) {
-            let all: Vec<_> = CAUSES.iter().map(|cause| cause.0).collect();
-            let text = format!("`{word}` is no reason; there are {}", all.join(", "));
-            return Err(AuditError::field("cause", text));
-        }
         let store = store_of(ws, source);
         let before = asked.before.as_deref().map(|text| cursor(store, text)).transpose()?;
         Ok(Self {
             source,
             record: asked.record.as_deref().map(|text| record(ws, source, text)).transpose()?,
             who: asked.by.as_deref().map(|text| who(&people, text)).transpose()?,
-            cause,
+            cause: asked.cause.as_deref().map(because).transpose()?,
             event: event.transpose()?,
             since: asked.from.as_deref().map(|text| moment("from", text, zone)).transpose()?,
             until: asked.to.as_deref().map(|text| moment("to", text, zone)).transpose()?,
@@ -258,7 +271,7 @@ impl Wish {
     #[must_use]
     pub fn is_wanted(&self, entry: &Entry) -> bool {
         self.who.is_none_or(|who| who.is(entry.actor))
-            && self.cause.as_deref().is_none_or(|word| cause_word(entry.cause) == word)
+            && self.cause.is_none_or(|because| because.is(entry.cause))
             && self.event.is_none_or(|kind| entry.events.iter().any(|e| e.kind() == kind))
             && (self.source == Source::Workspace
                 || self.is_about_the_whole(entry)
@@ -396,6 +409,31 @@ fn who(people: &People, text: &str) -> Result<Who, AuditError> {
             Who::One(found.ok_or_else(|| AuditError::field("by", "write a handle or a slug"))?)
         }
     })
+}
+
+/// A kind of reason, or one of it by its id.
+fn because(text: &str) -> Result<Because, AuditError> {
+    let wrong = |text: String| AuditError::field("cause", text);
+    let (word, id) = text.split_once([' ', ':', '/']).unwrap_or((text, ""));
+    let known = CAUSES.iter().find(|cause| cause.0 == word).ok_or_else(|| {
+        let all: Vec<_> = CAUSES.iter().map(|cause| cause.0).collect();
+        wrong(format!("`{word}` is no reason; there are {}", all.join(", ")))
+    })?;
+    let one = match (word, id.trim()) {
+        (_, "") => return Ok(Because::Any(known.0)),
+        ("request", id) => {
+            let bytes = hex::decode(id.replace('-', "")).ok();
+            bytes.and_then(|bytes| bytes.try_into().ok()).map(Cause::Request)
+        }
+        ("job", id) => id.parse().ok().map(Cause::Job),
+        ("undo", id) => id.parse().ok().map(Cause::Undo),
+        _ => {
+            let text =
+                format!("only a request, a job and an undo have an id; write `{word}` alone");
+            return Err(wrong(text));
+        }
+    };
+    one.map(Because::One).ok_or_else(|| wrong(format!("`{}` is no id of this kind", id.trim())))
 }
 
 /// A moment, or the beginning or end of a day, in milliseconds.

@@ -33,6 +33,8 @@ pub struct Line {
     pub via_path: String,
     /// Why, where that says more.
     pub cause: String,
+    /// What asks for all entries of the same request, job or undo; or empty.
+    pub same: String,
     /// What, in sentences after the name.
     pub said: Vec<Words>,
     /// The rows.
@@ -182,6 +184,7 @@ impl Teller<'_> {
             via,
             via_path,
             cause: cause(entry.cause),
+            same: same(entry.cause),
             said,
             rows,
             hidden,
@@ -328,6 +331,16 @@ fn part_words(part: Part) -> &'static str {
         Part::Retention => "retention",
         Part::Restore => "a restore",
         Part::Engine => "the engine",
+    }
+}
+
+/// The words for one reason, as they are asked for.
+fn same(cause: Cause) -> String {
+    match cause {
+        Cause::Request(id) => format!("request {}", hex::encode(id)),
+        Cause::Job(id) => format!("job {id}"),
+        Cause::Undo(seq) => format!("undo {seq}"),
+        _ => String::new(),
     }
 }
 
