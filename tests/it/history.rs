@@ -1,13 +1,17 @@
 //! History and undo as people and programs meet them: pages, the API, runs with files and work.
 
+use std::path::Path;
+
 use hq::features::agents::model::Agent;
 use hq::features::comments::rules::{self as comments, Reach};
 use hq::features::history::model::{FileRevert, RevertState};
+use hq::features::history::queries::access;
 use hq::features::inbox::model::Item;
 use hq::features::runs::model::Run;
 use hq::features::tasks::model::Task;
 use hq::kernel::{ItemState, Outcome, Role, RunId, TaskStatus};
-use hq::store::{Range, ReadExt as _};
+use hq::server::schema;
+use hq::store::{Class, Range, ReadExt as _};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -377,4 +381,93 @@ async fn a_run_that_goes_on_is_stopped_on_the_way_to_its_undo() {
     assert_eq!((now.description.as_str(), now.status), ("", TaskStatus::Todo));
     gate.open();
     office.hq.finish().await;
+}
+
+/// Where the history of each kind is offered: a page, or nothing where it is met as an entry of what it
+/// belongs to.
+const OFFERED: &[(&str, &str)] = &[
+    ("tasks", "src/features/tasks/pages/show.rs"),
+    ("comments", "src/features/comments/queries.rs"),
+    ("streams", "src/features/streams/pages.rs"),
+    ("labels", "src/features/tasks/pages/labels.rs"),
+    ("task_labels", ""),
+    ("task_relations", ""),
+    ("series", "src/features/tasks/pages/recurring.rs"),
+    ("occurrences", ""),
+    ("task_templates", "src/features/tasks/pages/templates.rs"),
+    ("task_rules", ""),
+    ("views", "src/features/tasks/pages/frame.rs"),
+    ("deliverables", "src/features/deliverables/pages.rs"),
+    ("deliverable_versions", ""),
+    ("reviews", ""),
+    ("task_files", "src/features/files/pages.rs"),
+    ("agents", "src/features/agents/pages/settings.rs"),
+    ("agent_reach", ""),
+    ("routines", "src/features/routines/pages/show.rs"),
+    ("routine_rules", ""),
+    ("members", "src/server/people/pages.rs"),
+    ("people", ""),
+    ("settings", "templates/workspace/general.html"),
+    ("retention", "templates/audit/show.html"),
+    ("mail_settings", "templates/notifications/mail.html"),
+    ("connections", "src/features/connections/pages/edit.rs"),
+    ("connection_windows", ""),
+    ("model_fallbacks", "src/features/connections/pages/list.rs"),
+    ("usual_thinking", ""),
+    ("subagent_limits", ""),
+    ("budgets", "src/features/usage/pages/budgets.rs"),
+    ("prices", "src/features/usage/pages/prices.rs"),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_kind_with_a_history_is_named_by_the_api_and_offered_on_a_page() {
+    let hq = TestHq::start().await;
+    let document = hq.owner().get("/api/v1/openapi.json").await.json();
+    let told = document["paths"]["/api/v1/history/{table}/{id}"]["get"].to_string();
+    let told: Vec<_> = told.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    let (schema, root) = (schema::workspace(), Path::new(env!("CARGO_MANIFEST_DIR")));
+    for info in schema.tables() {
+        if !access::is_listed(info.number) {
+            continue;
+        }
+        assert!(told.contains(&info.name), "{}: name it in features/history/api.rs", info.name);
+        if info.class() != Some(Class::Tracked) {
+            continue;
+        }
+        let line = OFFERED.iter().find(|(name, _)| *name == info.name);
+        let (_, place) = line.unwrap_or_else(|| panic!("{}: say where it is offered", info.name));
+        if place.is_empty() {
+            continue;
+        }
+        let text = std::fs::read_to_string(root.join(place)).expect("a file of the project");
+        let ways = [format!("history/{}/", info.name), "history::href::<".to_owned()];
+        assert!(ways.iter().any(|way| text.contains(way)), "{}: {place}", info.name);
+    }
+    for (name, _) in OFFERED {
+        assert!(schema.named(name).is_some(), "{name} is no kind any more");
+    }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_label_and_a_view_lead_to_their_history() {
+    let hq = TestHq::start().await;
+    let owner = hq.owner();
+    let labels = format!("{HOME}/settings/labels");
+    let made = owner.form(&labels, &[("name", "Launch"), ("colour", ""), ("description", "")]);
+    assert!(made.await.status.is_redirection());
+    let edit = format!("{labels}?edit=Launch");
+    let of_label = owner.get(&edit).await.attr("#form .history-fold a", "href");
+    assert!(of_label.starts_with(&format!("{HOME}/history/labels/")), "{of_label}");
+    let made = owner.form(&format!("{HOME}/views"), &[("noun", "tasks"), ("name", "Mine")]).await;
+    let view = made.location().expect("its page").to_owned();
+    let links = owner.get(&view).await.attrs("#view-menu a", "href");
+    let of_view = links.first().expect("its history").clone();
+    assert!(of_view.starts_with(&format!("{HOME}/history/views/")), "{of_view}");
+    for (path, name) in [(of_label, "Launch"), (of_view, "Mine")] {
+        let page = owner.get(&path).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}");
+        assert!(page.text.contains(name), "{path}: {}", page.text);
+    }
+    hq.finish().await;
 }

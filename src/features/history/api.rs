@@ -43,11 +43,14 @@ pub fn routes() -> Routes {
             "/history/{table}/{id}",
             history.needs(Can::Read).doc(|| {
                 Doc::new(
-                    "What became of a record, newest first. Tables: tasks, comments, deliverables, \
-                     deliverable_versions, reviews, task_files, agents, members, invites, connections, \
-                     connection_keys, connection_spare_keys, connection_windows, model_fallbacks, \
-                     budgets, prices, inbox, runs; settings, retention, people, usual_thinking and \
-                     subagent_limits (id `-`). Also of records that are gone",
+                    "What became of a record, newest first. Tables: tasks, comments, streams, labels, \
+                     task_labels, task_relations, series, occurrences, task_templates, views, \
+                     deliverables, deliverable_versions, reviews, task_files, agents, agent_reach, \
+                     routines, members, invites, connections, connection_keys, \
+                     connection_spare_keys, connection_windows, model_fallbacks, budgets, prices, \
+                     inbox, runs; settings, task_rules, routine_rules, mail_settings, retention, \
+                     people, usual_thinking and subagent_limits (id `-`). Also of records that are \
+                     gone",
                 )
                 .query::<Asked>()
                 .returns::<Versions>()

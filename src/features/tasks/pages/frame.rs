@@ -180,6 +180,8 @@ impl BulkBar {
 pub struct Saved {
     /// Where its forms lead.
     pub url: String,
+    /// Where its history is.
+    pub history: String,
     /// What people call it.
     pub name: String,
     /// Whether everybody has it.
@@ -284,6 +286,7 @@ impl Frame {
             look: look_fields(state),
             saved: state.view.id.filter(|_| scene.may_write).map(|id| Saved {
                 url: ws.url(&format!("views/{id}")),
+                history: ws.url(&format!("history/views/{id}")),
                 name: state.view.name.clone(),
                 shared: state.view.shared,
             }),

@@ -67,6 +67,8 @@ struct LabelsPage {
     wrong: Vec<FieldError>,
     summary: String,
     colours: Vec<Choice>,
+    /// Where the history of the label is that is changed; empty for a new one.
+    history: String,
 }
 
 impl LabelsPage {
@@ -147,6 +149,7 @@ fn view(
         wrong: Vec::new(),
         summary: String::new(),
         colours,
+        history: edited.map(|id| ws.url(&format!("history/labels/{id}"))).unwrap_or_default(),
     })
 }
 

@@ -124,6 +124,8 @@ struct EditPage {
     remove: String,
     list_url: String,
     use_href: String,
+    /// Where its history is; empty for a new one.
+    history: String,
     heading: String,
     may_write: bool,
     name: String,
@@ -198,6 +200,7 @@ fn form(ws: &Ws, who: &Person, shell: Shell, id: Option<TemplateId>, of: &NewTem
         remove: id.map(|id| format!("{}/delete", here(id))).unwrap_or_default(),
         list_url: ws.url("settings/task-templates"),
         use_href: id.map(|id| ws.url(&format!("tasks/from-template/{id}"))).unwrap_or_default(),
+        history: id.map(|id| ws.url(&format!("history/task_templates/{id}"))).unwrap_or_default(),
         heading: if id.is_some() { of.name.clone() } else { "New template".to_owned() },
         may_write: who.access.may(Can::Write),
         name: of.name.clone(),
