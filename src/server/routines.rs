@@ -93,16 +93,19 @@ pub async fn sweep(ws: &Ws) -> Result<(), StoreError> {
     let all: Vec<Routine> = ws.read(|snap| queries::all(snap))?;
     for routine in all {
         let id = routine.id;
+        let mut spared = 0;
         loop {
-            let gone = ws
+            let (stay, gone) = ws
                 .store
                 .write_in(Lane::Second, BY.0, Cause::Retention, move |tx| {
-                    keep::sweep(tx, id, SWEEP)
+                    keep::sweep(tx, id, (spared, SWEEP))
                 })
                 .await?;
-            if gone < SWEEP {
+            // What is older was looked at when it was as old as this.
+            if gone == 0 {
                 break;
             }
+            spared += stay;
         }
     }
     Ok(())

@@ -4,11 +4,11 @@ pub mod origin;
 pub mod view;
 
 use super::model::{
-    BY_AGENT, BY_EVENT, BY_ROUTINE, Clock, Firing, Routine, RoutineRules, of_item_key,
+    BY_AGENT, BY_EVENT, BY_ROUTINE, BY_TASK, Clock, Firing, Routine, RoutineRules, of_item_key,
 };
 use super::rules::RoutineError;
 use crate::features::inbox::model::{BY_KEY, Item};
-use crate::kernel::{AgentId, RoutineId};
+use crate::kernel::{AgentId, RoutineId, TaskId};
 use crate::store::{Hit, KeyBuf, Range, Read, ReadExt, StoreError};
 
 /// How many routines wait for one event.
@@ -49,6 +49,28 @@ pub fn all(read: &dyn Read) -> Result<Vec<Routine>, StoreError> {
     let mut all: Vec<Routine> = read.list(&Range::all().limit(MOST_LISTED))?;
     all.sort_by_cached_key(|routine| (routine.name.to_lowercase(), routine.id));
     Ok(all)
+}
+
+/// The only routine with a name, in any case; none where several have it.
+///
+/// # Errors
+/// When the disk fails.
+pub fn called(read: &dyn Read, name: &str) -> Result<Option<Routine>, StoreError> {
+    let wanted = name.to_lowercase();
+    let mut all = all(read)?;
+    all.retain(|routine| routine.name.to_lowercase() == wanted);
+    let one = all.pop();
+    Ok(one.filter(|_| all.is_empty()))
+}
+
+/// The routine that made a task.
+///
+/// # Errors
+/// When the disk fails.
+pub fn maker_of(read: &dyn Read, task: TaskId) -> Result<Option<RoutineId>, StoreError> {
+    let range = Range::prefix(KeyBuf::of(&task)).limit(1);
+    let firing = read.scan::<Firing>(BY_TASK, &range)?.pop();
+    Ok(firing.map(|firing| firing.routine))
 }
 
 /// The routines of an agent, in the order of making.

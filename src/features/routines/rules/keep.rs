@@ -2,12 +2,14 @@
 
 use crate::features::routines::model::{BY_ROUTINE, BY_SLOT, Clock, Firing, Routine, Slot};
 use crate::features::routines::queries;
-use crate::kernel::{About, AgentId, Event, Notice, NoticeKind, RoutineAct, RoutineId, Timestamp};
+use crate::kernel::{
+    About, AgentId, Event, FiringId, Notice, NoticeKind, RoutineAct, RoutineId, Timestamp,
+};
 use crate::store::{KeyBuf, Range, ReadExt, StoreError, WriteTx};
 
 /// Failures one after the other that make a routine stand still.
 pub const MOST_FAILURES: u8 = 3;
-/// How many firings of a routine are kept.
+/// How many firings of a routine are kept whatever became of them.
 const KEPT: usize = 500;
 
 /// Makes the clock of a routine fit it: another schedule counts from now on.
@@ -124,17 +126,34 @@ fn stop(
     settle(tx, id)
 }
 
-/// Removes the oldest firings of a routine beyond those that are kept, at most so many at once. Says
-/// how many.
+/// Removes old firings of a routine: of those older than the ones that are kept and than `spared` more it
+/// looks at the newest, at most so many. One that made a task which is still there, or whose work is not
+/// over, stays: it says which routine pays for that. Says how many stay and how many have gone.
 ///
 /// # Errors
 /// When the store refuses.
-pub fn sweep(tx: &mut WriteTx<'_>, id: RoutineId, piece: usize) -> Result<usize, StoreError> {
-    let range = Range::prefix(KeyBuf::of(&id)).reverse().limit(KEPT + piece);
+pub fn sweep(
+    tx: &mut WriteTx<'_>,
+    id: RoutineId,
+    (spared, piece): (usize, usize),
+) -> Result<(usize, usize), StoreError> {
+    let newer = KEPT + spared;
+    let range = Range::prefix(KeyBuf::of(&id)).reverse().limit(newer + piece);
     let all = tx.ids::<Firing>(BY_ROUTINE, &range)?;
-    let old: Vec<_> = all.into_iter().skip(KEPT).collect();
-    for firing in &old {
-        tx.delete::<Firing>(*firing)?;
+    let (mut stay, mut gone) = (0, 0);
+    for firing in all.into_iter().skip(newer) {
+        if is_needed(tx, firing)? {
+            stay += 1;
+        } else {
+            tx.delete::<Firing>(firing)?;
+            gone += 1;
+        }
     }
-    Ok(old.len())
+    Ok((stay, gone))
+}
+
+fn is_needed(tx: &WriteTx<'_>, id: FiringId) -> Result<bool, StoreError> {
+    let Some(firing) = tx.get::<Firing>(id)? else { return Ok(false) };
+    let item = queries::item_of(tx, &firing)?;
+    Ok(firing.made.is_some() || item.is_some_and(|item| item.is_open()))
 }

@@ -387,3 +387,30 @@ fn a_firing_waits_for_the_end_of_the_one_before_unless_it_may_begin() {
     let routine = bench.store.read(|snap| queries::get(snap, id)).unwrap();
     assert_eq!(view::sentence(&routine.trigger).split(',').next(), Some("Every 30 minutes"));
 }
+
+#[test]
+fn old_firings_go_but_not_those_that_say_who_pays_for_a_task() {
+    let bench = Bench::new();
+    let task = TaskWish { title: "look".into(), unassigned: true, ..TaskWish::default() };
+    let id = bench.save(0, Wish { task: Some(task), ..every_half_hour(CatchUp::One) }).id;
+    let first = bench.write(move |tx| run_now(tx, id, None));
+    let made = first.made.expect("a task");
+    bench.advance(1);
+    let like = first.clone();
+    bench.write(move |tx| {
+        for n in 0..506 {
+            let (id, slot, fate) = (tx.new_id(), Slot::Manual(n), Fate::SkippedOverlap);
+            tx.put(&Firing { id, slot, fate, made: None, ..like.clone() })?;
+        }
+        Ok::<_, StoreError>(())
+    });
+    assert_eq!(bench.write(move |tx| keep::sweep(tx, id, (0, 200))), (1, 6));
+    assert_eq!(bench.write(move |tx| keep::sweep(tx, id, (1, 200))), (0, 0));
+    assert_eq!(bench.firings(id).len(), 501);
+    let maker = |task| bench.store.read(|snap| queries::maker_of(snap, task)).unwrap();
+    assert_eq!(maker(made), Some(id));
+    // What it made is not there any more.
+    bench.write(move |tx| tx.delete::<Task>(made).map(drop));
+    assert_eq!(maker(made), None);
+    assert_eq!(bench.write(move |tx| keep::sweep(tx, id, (0, 200))), (0, 1));
+}
