@@ -6,12 +6,11 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use super::id::{AgentId, RunId, TaskId};
+use super::id::{AgentId, RoutineId, RunId, StreamId, TaskId};
 use super::time::Timestamp;
 use super::vocab::Period;
 
-/// Who pays for a call: each of them may have budgets. Stored by position: variants are only appended,
-/// and streams and routines come here when there are any.
+/// Who pays for a call: each of them may have budgets. Stored by position: variants are only appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Payer {
     /// The workspace pays for everything.
@@ -22,10 +21,14 @@ pub enum Payer {
     Task(TaskId),
     /// One run.
     Run(RunId),
+    /// A stream pays for runs on its tasks.
+    Stream(StreamId),
+    /// A routine pays for the runs that it begins, and for those on tasks that it makes.
+    Routine(RoutineId),
 }
 
 impl Payer {
-    /// A stable word: `workspace`, `agent`, `task`, `run`.
+    /// A stable word: `workspace`, `agent`, `task`, `run`, `stream`, `routine`.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -33,6 +36,8 @@ impl Payer {
             Self::Agent(_) => "agent",
             Self::Task(_) => "task",
             Self::Run(_) => "run",
+            Self::Stream(_) => "stream",
+            Self::Routine(_) => "routine",
         }
     }
 
@@ -40,7 +45,9 @@ impl Payer {
     #[must_use]
     pub fn periods(self) -> &'static [Period] {
         match self {
-            Self::Workspace | Self::Agent(_) | Self::Task(_) => Period::ALL,
+            Self::Workspace | Self::Agent(_) | Self::Task(_) | Self::Stream(_) => Period::ALL,
+            // What one of its runs may cost is said by the routine itself.
+            Self::Routine(_) => &[Period::Day, Period::Week, Period::Month, Period::Total],
             Self::Run(_) => &[Period::Total],
         }
     }

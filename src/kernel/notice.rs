@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::event::Event;
 use super::id::{
-    AccountId, AgentId, ConnectionId, GatewayId, ImportId, PluginId, RoutineId, RunId, TaskId,
+    AccountId, AgentId, ConnectionId, GatewayId, ImportId, PluginId, RoutineId, RunId, StreamId,
+    TaskId,
 };
 use super::text::ellipsis;
 use super::vocab::NoticeKind;
@@ -39,6 +40,8 @@ pub enum About {
     Plugin(PluginId),
     /// A host of agents.
     Gateway(GatewayId),
+    /// A stream.
+    Stream(StreamId),
 }
 
 /// Something that people are told.

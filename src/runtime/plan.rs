@@ -209,8 +209,8 @@ impl Plan {
         Ok(())
     }
 
-    /// Whether the budgets can pay now what a run waits to do. Unless it is the budget of a task, what
-    /// its agent would begin in place of it could not be paid either.
+    /// Whether the budgets can pay now what a run waits to do. Unless it is the budget of a task, a stream
+    /// or a routine, what its agent would begin in place of it could not be paid either.
     fn is_paid(
         &mut self,
         tx: &impl ReadExt,
@@ -220,7 +220,11 @@ impl Plan {
     ) -> Result<bool, StoreError> {
         self.poor = true;
         let wait = waiting::of_run(tx, run.id)?;
-        if !matches!(wait.as_ref().map(|wait| wait.payer), Some(Payer::Task(_))) {
+        let others_pay = matches!(
+            wait.as_ref().map(|wait| wait.payer),
+            Some(Payer::Task(_) | Payer::Stream(_) | Payer::Routine(_))
+        );
+        if !others_pay {
             self.broke.insert(run.agent);
         }
         let needs = wait.map_or((micros, 0), |wait| (wait.micros, wait.tokens));

@@ -212,6 +212,7 @@ impl Key for About {
             Self::Import(id) => out.u8(6).part(*id),
             Self::Plugin(id) => out.u8(7).part(*id),
             Self::Gateway(id) => out.u8(8).part(*id),
+            Self::Stream(id) => out.u8(9).part(*id),
         };
     }
     fn take(bytes: &mut &[u8]) -> Option<Self> {
@@ -225,6 +226,7 @@ impl Key for About {
             6 => Key::take(bytes).map(Self::Import),
             7 => Key::take(bytes).map(Self::Plugin),
             8 => Key::take(bytes).map(Self::Gateway),
+            9 => Key::take(bytes).map(Self::Stream),
             _ => None,
         }
     }

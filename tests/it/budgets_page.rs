@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use hq::kernel::Role;
+use serde_json::json;
 
 use crate::support::hq::TestHq;
 use crate::support::work;
@@ -92,5 +93,49 @@ async fn what_is_wrong_stands_beside_its_field_and_the_rest_is_kept() {
     assert!(page.attrs("form.form", "action").is_empty(), "who may not set one is not asked to");
     let set = [("payer", "workspace"), ("period", "day"), ("money", "5")];
     assert_eq!(other.form(PAGE, &set).await.status, StatusCode::FORBIDDEN);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_and_a_routine_show_their_budget_and_let_one_set_it() {
+    let hq = TestHq::start().await;
+    work::agent(&hq, "Ada").await;
+    let owner = hq.owner();
+    let looker = hq.another("looker", Some(Role::Viewer)).await;
+    let stream = owner.post("/api/v1/streams", &json!({ "name": "Launch" })).await;
+    let schedule = json!({ "cadence_type": "every_n_minutes", "interval_n": 30 });
+    let body =
+        json!({ "agent": "ada", "name": "Look", "instruction": "Look.", "schedule": schedule });
+    let routine = owner.post("/api/v1/routines", &body).await;
+    for (noun, made, region) in
+        [("streams", stream, "#stream-budget"), ("routines", routine, "#routine")]
+    {
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+        let id = made.json()["id"].as_str().expect("an id").to_owned();
+        let page = format!("/w/marlow-cargo/{noun}/{id}");
+        let before = owner.get(&page).await;
+        assert!(before.text_of(region).contains("No budget"), "{}", before.text);
+        let payer = before.attr("input[name='payer']", "value");
+        assert!(owner.get(PAGE).await.attrs("#f-payer option", "value").contains(&payer));
+        let fields =
+            [("payer", payer.as_str()), ("back", "on"), ("period", "month"), ("money", "40")];
+        let set = owner.form(PAGE, &fields).await;
+        assert_eq!((set.status, set.header("location")), (StatusCode::SEE_OTHER, Some(&*page)));
+        let after = looker.get(&page).await;
+        let shown = after.text_of(region);
+        assert!(shown.contains("of $40") && shown.contains("of this month"), "{shown}");
+        assert!(after.attrs("input[name='payer']", "value").is_empty(), "who may not is not asked");
+        let links = owner.get(PAGE).await.attrs("#all-budgets td a", "href");
+        assert!(links.contains(&page), "{links:?}");
+        let wrong =
+            [("payer", payer.as_str()), ("back", "on"), ("period", "month"), ("money", "x")];
+        let again = owner.form(PAGE, &wrong).await;
+        assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(again.attr("#f-payer option[selected]", "value"), payer, "the choice is kept");
+        assert!(again.text_of("#f-money-says").contains("dollars"), "{}", again.text);
+    }
+    let tight = [("payer", "routine:look"), ("period", "run"), ("money", "5")];
+    let wrong = owner.form(PAGE, &tight).await;
+    assert!(wrong.text_of("#f-period-says").contains("in the routine itself"), "{}", wrong.text);
     hq.finish().await;
 }

@@ -4,8 +4,10 @@ use crate::features::agents::model::Agent;
 use crate::features::comments::model::Comment;
 use crate::features::deliverables::model::{Deliverable, Version};
 use crate::features::inbox::model::Item;
+use crate::features::routines::model::Routine;
 use crate::features::runs::model::Run;
 use crate::features::runs::queries as runs;
+use crate::features::streams::model::Stream;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries as tasks;
 use crate::kernel::{
@@ -272,6 +274,14 @@ fn budget(
         Payer::Run(id) => {
             let Some(run) = tx.get::<Run>(id)? else { return Ok(()) };
             (About::Run(id), run.name())
+        }
+        Payer::Stream(id) => {
+            let Some(stream) = tx.get::<Stream>(id)? else { return Ok(()) };
+            (About::Stream(id), format!("The stream {}", stream.name))
+        }
+        Payer::Routine(id) => {
+            let Some(routine) = tx.get::<Routine>(id)? else { return Ok(()) };
+            (About::Routine(id), format!("The routine {}", routine.name))
         }
     };
     let of = match period {

@@ -7,8 +7,8 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::model::Stream;
-use super::queries::{self, StreamError};
-use super::rules::{self, NewStream, StreamPatch};
+use super::queries;
+use super::rules;
 use crate::app::{App, Ws};
 use crate::features::deliverables::model::Deliverable;
 use crate::features::runs::model::Run;
@@ -18,21 +18,24 @@ use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::scene::Scene;
 use crate::features::tasks::queries::{due, marks};
 use crate::features::usage::model::PAYER_DAY;
-use crate::kernel::{
-    Can, FieldError, Hue, Payer, Problem as _, ProblemKind, StreamId, StreamKind, TaskStatus,
-};
+use crate::features::usage::queries::purse::{self, Purse};
+use crate::kernel::{Can, Payer, Problem as _, ProblemKind, StreamId, TaskStatus};
 use crate::store::{KeyBuf, Range, Read, ReadExt as _, StoreError};
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path, Path2, Query};
 use crate::web::html::{self, SafeHtml};
 use crate::web::hx::Hx;
 use crate::web::live::Live;
-use crate::web::parts::{Choice, Face, Share, Tone, percent, shares};
+use crate::web::parts::{Face, Share, Tone, percent, shares};
 use crate::web::routes::{Needs as _, Routes};
 use crate::web::session::Person;
 use crate::web::shell::{Flash, Shell};
 use crate::web::time::RelTime;
 use crate::web::{flash, format};
+
+mod form;
+
+use form::{Fields, Typed, new};
 
 /// How much delivered work is shown, and how far back it is looked for.
 const DELIVERED: usize = 6;
@@ -47,110 +50,6 @@ pub fn routes() -> Routes {
         .get("/streams/{stream}", show.needs(Can::Read))
         .post("/streams/{stream}", save.needs(Can::Write))
         .post("/streams/{stream}/{verb}", act.needs(Can::Write))
-}
-
-/// What the form sends, as it was typed.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Typed {
-    name: String,
-    description: String,
-    colour: String,
-    icon: String,
-    kind: String,
-    goal: String,
-    lead: String,
-    target_date: String,
-}
-
-impl Typed {
-    fn of(scene: &Scene, stream: &Stream) -> Self {
-        Self {
-            name: stream.name.clone(),
-            description: stream.description.clone(),
-            colour: stream.colour.word().to_owned(),
-            icon: stream.icon.clone(),
-            kind: stream.kind.word().to_owned(),
-            goal: stream.goal.clone(),
-            lead: stream.lead.map(|who| scene.people.handle(who)).unwrap_or_default(),
-            target_date: stream.target_date.map(|day| day.to_string()).unwrap_or_default(),
-        }
-    }
-
-    /// What is to be kept; all that cannot be read at once.
-    fn read(self, scene: &Scene) -> Result<StreamPatch, StreamError> {
-        let mut wrong = Vec::new();
-        let lead = scene.people.find(&self.lead, scene.myself());
-        if let Err(error) = &lead {
-            wrong.push(FieldError::new("lead", error.to_string()));
-        }
-        let day = queries::day(&self.target_date);
-        if let Err(error) = &day {
-            wrong.extend(error.fields());
-        }
-        match (lead, day) {
-            (Ok(lead), Ok(day)) => Ok(StreamPatch {
-                name: Some(self.name),
-                description: Some(self.description),
-                // ok: a colour or kind that is not in the list leaves what there is.
-                colour: self.colour.parse().ok(),
-                icon: Some(self.icon),
-                kind: self.kind.parse().ok(),
-                goal: Some(self.goal),
-                lead: Some(lead),
-                target_date: Some(day),
-            }),
-            _ => Err(StreamError::Invalid(wrong)),
-        }
-    }
-}
-
-/// The form of a stream.
-struct Fields {
-    action: String,
-    typed: Typed,
-    wrong: Vec<FieldError>,
-    summary: String,
-    colours: Vec<Choice>,
-    kinds: Vec<Choice>,
-    leads: Vec<Choice>,
-}
-
-impl Fields {
-    fn new(scene: &Scene, action: String, typed: Typed) -> Self {
-        let colour: Option<Hue> = typed.colour.parse().ok();
-        let kind = typed.kind.parse().unwrap_or(StreamKind::Custom);
-        // ok: a name that is not known chooses nobody; sending the form says what is wrong with it.
-        let lead = scene.people.find(&typed.lead, scene.myself()).ok().flatten();
-        let mut colours = Vec::with_capacity(Hue::ALL.len() + 1);
-        if colour.is_none() {
-            colours.push(Choice::new("", "By its name", true));
-        }
-        let all = Hue::ALL.iter();
-        colours.extend(all.map(|hue| Choice::new(hue.word(), hue.label(), colour == Some(*hue))));
-        let kinds = StreamKind::ALL.iter();
-        Self {
-            action,
-            wrong: Vec::new(),
-            summary: String::new(),
-            colours,
-            kinds: kinds.map(|one| Choice::new(one.word(), one.label(), *one == kind)).collect(),
-            leads: scene.people.choices(lead, scene.me),
-            typed,
-        }
-    }
-
-    fn error(&self, field: &str) -> &str {
-        self.wrong.iter().find(|wrong| wrong.field == field).map_or("", |w| w.message.as_str())
-    }
-
-    fn refused(mut self, error: &StreamError) -> Self {
-        self.wrong = error.fields();
-        if self.wrong.is_empty() {
-            self.summary = error.to_string();
-        }
-        self
-    }
 }
 
 struct Line {
@@ -317,7 +216,7 @@ struct Work {
 }
 
 #[derive(Template)]
-#[template(path = "streams/show.html", blocks = ["head", "numbers", "asks", "work"])]
+#[template(path = "streams/show.html", blocks = ["head", "numbers", "budget", "asks", "work"])]
 struct ShowPage {
     shell: Shell,
     base: String,
@@ -327,6 +226,8 @@ struct ShowPage {
     may_write: bool,
     head: Head,
     numbers: Numbers,
+    purse: Purse,
+    budget_live: Live,
     asks: Asks,
     work: Work,
     fields: Option<Fields>,
@@ -349,6 +250,7 @@ async fn show(
     match (hx.is_partial(), asked.part.as_str()) {
         (true, "head") => html::fragment(&page.as_head()),
         (true, "numbers") => html::fragment(&page.as_numbers()),
+        (true, "budget") => html::fragment(&page.as_budget()),
         (true, "asks") => html::fragment(&page.as_asks()),
         (true, "work") => html::fragment(&page.as_work()),
         _ => html::page(&page),
@@ -374,6 +276,13 @@ fn one(
         may_write: scene.may_write,
         head: head(scene, read, stream, live("head").table("agents")),
         numbers: numbers(scene, read, stream, live("numbers").table("usage"))?,
+        purse: purse::of(
+            &scene.ws,
+            &read,
+            Payer::Stream(stream.id),
+            scene.access.may(Can::Agents),
+        )?,
+        budget_live: live("budget").table("usage").table("budgets"),
         asks: Asks {
             live: live("asks").table("parks").table("runs"),
             questions: asked(scene, read, stream.id)?,
@@ -512,19 +421,6 @@ async fn create(
             html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
         Err(error) => Err(error.into()),
-    }
-}
-
-fn new(patch: StreamPatch) -> NewStream {
-    NewStream {
-        description: patch.description.unwrap_or_default(),
-        colour: patch.colour,
-        icon: patch.icon.unwrap_or_default(),
-        kind: patch.kind.unwrap_or(StreamKind::Custom),
-        goal: patch.goal.unwrap_or_default(),
-        lead: patch.lead.flatten(),
-        target_date: patch.target_date.flatten(),
-        ..NewStream::called(patch.name.unwrap_or_default())
     }
 }
 

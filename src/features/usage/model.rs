@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::features::runs::model::Run;
 use crate::kernel::time::month_of;
 use crate::kernel::{
-    AgentId, CallEnd, CallKind, ConnectionId, Payer, PricedBy, ReservationId, Route, RunId, TaskId,
-    Timestamp, TypedId, UsageId,
+    AgentId, CallEnd, CallKind, ConnectionId, Payer, PricedBy, ReservationId, Route, RoutineId,
+    RunId, StreamId, TaskId, Timestamp, TypedId, UsageId,
 };
 use crate::providers::model::Usage as Tokens;
 use crate::store::{
@@ -37,7 +37,7 @@ pub const RATIOS: Table = Table::new(86, "model_ratios");
 /// Run: billed micro-dollars.
 pub const RUN_COST: Count = Count::new(89, "usage_run");
 /// Payer and day (days since 1970, UTC): billed micro-dollars, for payers without sums of their own:
-/// tasks, and runs for what their sub-agents spent.
+/// tasks, streams, routines, and runs for what their sub-agents spent.
 pub const PAYER_DAY: Count = Count::new(167, "usage_payer_day");
 /// Payer and day (UTC): tokens, sent and received.
 pub const TOKEN_DAY: Count = Count::new(168, "usage_token_day");
@@ -107,6 +107,24 @@ impl Usage {
             reasoning: self.reasoning,
         }
     }
+
+    /// The stream that the task was in.
+    #[must_use]
+    pub fn stream(&self) -> Option<StreamId> {
+        self.payers.iter().find_map(|payer| match payer {
+            Payer::Stream(id) => Some(*id),
+            _ => None,
+        })
+    }
+
+    /// The routine that began the run; else the one that made its task.
+    #[must_use]
+    pub fn routine(&self) -> Option<RoutineId> {
+        self.payers.iter().find_map(|payer| match payer {
+            Payer::Routine(id) => Some(*id),
+            _ => None,
+        })
+    }
 }
 
 impl Record for Usage {
@@ -139,7 +157,7 @@ impl Record for Usage {
         // A run pays for its own calls and for those of its sub-agents.
         let own = self.run.map(Payer::Run);
         let counted = |payer: &&Payer| match payer {
-            Payer::Task(_) => true,
+            Payer::Task(_) | Payer::Stream(_) | Payer::Routine(_) => true,
             Payer::Run(_) => Some(**payer) != own,
             Payer::Workspace | Payer::Agent(_) => false,
         };

@@ -24,7 +24,7 @@ use super::model::budget::BudgetWait;
 use super::model::{Reservation, SeenRatio, Usage};
 use super::queries::budgets::{Lack, Standing};
 use super::queries::prices::Offered;
-use super::queries::{self, budgets as standing, prices as pricing, waiting};
+use super::queries::{self, budgets as standing, payers, prices as pricing, waiting};
 
 pub use error::UsageError;
 
@@ -71,7 +71,7 @@ pub struct Reserve {
 /// `OverBudget` with the tightest budget when booked + reserved + bound > limit.
 pub fn reserve(tx: &mut WriteTx<'_>, call: Reserve) -> Result<ReservationId, UsageError> {
     sweep(tx)?;
-    let payers = standing::payers(tx, call.agent, call.run)?;
+    let payers = payers::payers(tx, call.agent, call.run)?;
     let standings = standing::standings(tx, &payers, tx.now())?;
     hold(tx, payers, &standings, call, PricedBy::Catalogue)
 }
@@ -171,7 +171,7 @@ pub struct Admitted {
 /// `OverBudget` when not even a short answer can be paid.
 pub fn admit(tx: &mut WriteTx<'_>, ask: &Ask<'_>) -> Result<Admitted, UsageError> {
     sweep(tx)?;
-    let payers = standing::payers(tx, ask.agent, ask.run)?;
+    let payers = payers::payers(tx, ask.agent, ask.run)?;
     let standings = standing::standings(tx, &payers, tx.now())?;
     let (model, priced_by) = counted(tx, ask, &standings)?;
     let model = model.at_percent(ask.percent);

@@ -81,7 +81,8 @@ fn by_record(read: &dyn Read, about: About) -> Result<Vec<(AccountId, WatchReaso
         | About::Routine(_)
         | About::Import(_)
         | About::Plugin(_)
-        | About::Gateway(_) => {}
+        | About::Gateway(_)
+        | About::Stream(_) => {}
     }
     Ok(found)
 }
@@ -188,7 +189,8 @@ pub fn may_know(read: &dyn Read, about: About, member: &Member) -> Result<bool, 
         | About::Agent(_)
         | About::Routine(_)
         | About::Import(_)
-        | About::Gateway(_) => Ok(true),
+        | About::Gateway(_)
+        | About::Stream(_) => Ok(true),
     }
 }
 

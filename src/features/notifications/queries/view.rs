@@ -6,6 +6,7 @@ use crate::features::agents::model::Agent;
 use crate::features::connections::model::Connection;
 use crate::features::routines::model::Routine;
 use crate::features::runs::model::Run;
+use crate::features::streams::model::Stream;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries as tasks;
 use crate::features::tasks::queries::people::People;
@@ -149,6 +150,7 @@ pub fn path(read: &dyn Read, about: About, kind: NoticeKind) -> Result<String, S
             read.get::<Connection>(id)?.map(|_| "settings/connections".to_owned())
         }
         About::Routine(id) => read.get::<Routine>(id)?.map(|_| format!("routines/{id}")),
+        About::Stream(id) => read.get::<Stream>(id)?.map(|_| format!("streams/{id}")),
         About::Import(_) | About::Plugin(_) | About::Gateway(_) => None,
     };
     Ok(found.unwrap_or_default())

@@ -11,8 +11,9 @@ use crate::features::routines::model::{Action, Firing, Routine};
 use crate::features::routines::queries;
 use crate::features::routines::queries::view::{self, Trial};
 use crate::features::routines::rules::{self, RoutineError};
+use crate::features::usage::queries::purse::{self, Purse};
 use crate::kernel::cursor::DEFAULT_LIMIT;
-use crate::kernel::{Can, Problem as _, RoutineId, Timestamp};
+use crate::kernel::{Can, Payer, Problem as _, RoutineId, Timestamp};
 use crate::store::{Read, cursor_key, key_cursor};
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path, Query};
@@ -79,6 +80,7 @@ struct View {
 struct ShowPage {
     shell: Shell,
     view: View,
+    purse: Purse,
 }
 
 /// Shows a routine, or the region that renews itself.
@@ -90,8 +92,12 @@ pub(super) async fn show(
     Path(id): Path<RoutineId>,
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
-    let view = ws.read(|snap| view(&ws, &who, snap, id, &asked))?;
-    let page = ShowPage { shell, view };
+    let (view, purse) = ws.read(|snap| {
+        let view = view(&ws, &who, snap, id, &asked)?;
+        let purse = purse::of(&ws, snap, Payer::Routine(id), view.may_change)?;
+        Ok::<_, RoutineError>((view, purse))
+    })?;
+    let page = ShowPage { shell, view, purse };
     match hx.wants("routine") {
         true => html::fragment(&page.as_state()),
         false => html::page(&page),
@@ -134,7 +140,9 @@ fn view(
             .table("routine_rules")
             .table("inbox")
             .table("runs")
-            .table("agents"),
+            .table("agents")
+            .table("usage")
+            .table("budgets"),
         name: routine.name.clone(),
         sentence: view::sentence(&routine.trigger),
         action: view::action_words(&routine.action),

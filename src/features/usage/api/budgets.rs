@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::Ws;
 use crate::features::usage::model::budget::{BudgetWait, SOFT_PCT};
 use crate::features::usage::queries::budgets::{self as standing, Level, Standing};
-use crate::features::usage::queries::waiting;
+use crate::features::usage::queries::{payers, waiting};
 use crate::features::usage::rules::budgets::{self, Wish};
 use crate::kernel::{Can, Payer, Period, Timestamp};
 use crate::store::{Snap, StoreError};
@@ -29,7 +29,7 @@ pub(super) fn routes() -> Routes {
         .get(
             "/budgets/{payer}/{period}",
             show.needs(Can::Read).doc(|| {
-                Doc::new("One budget, by `workspace`, `agent:ada`, `task:MC-12` or `run:R-7` and its period")
+                Doc::new("One budget, by who pays (see `payer` of the list) and its period")
                     .returns::<BudgetView>()
             }),
         )
@@ -57,7 +57,8 @@ pub(super) fn routes() -> Routes {
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(default, deny_unknown_fields)]
 struct Asked {
-    /// `workspace`, `agent:ada`, `task:MC-12` or `run:R-7`.
+    /// `workspace`, `agent:ada`, `task:MC-12`, `run:R-7`, `stream:Launch` or `routine:Morning look`; the
+    /// last two also with an id.
     payer: Option<String>,
 }
 
@@ -68,7 +69,7 @@ struct Budgets {
 
 #[derive(Serialize, JsonSchema)]
 struct BudgetView {
-    /// `workspace`, `agent:ada`, `task:MC-12` or `run:R-7`.
+    /// `workspace`, `agent:ada`, `task:MC-12`, `run:R-7`, `stream:Launch` or `routine:Morning look`.
     payer: String,
     /// What people call the payer.
     name: String,
@@ -123,7 +124,7 @@ struct Removed {
 }
 
 fn payer(snap: &Snap<'_>, handle: &str) -> Result<Payer, ApiError> {
-    standing::by_handle(snap, handle)?.ok_or_else(|| ApiError::not_found("This payer"))
+    payers::by_handle(snap, handle)?.ok_or_else(|| ApiError::not_found("This payer"))
 }
 
 fn period(word: &str) -> Result<Period, ApiError> {
@@ -139,7 +140,7 @@ fn view(
     now: Timestamp,
 ) -> Result<BudgetView, StoreError> {
     let of = one.budget.payer;
-    let (payer, name) = (standing::handle(snap, of)?, standing::whose(snap, of)?);
+    let (payer, name) = (payers::handle(snap, of)?, payers::whose(snap, of)?);
     let waiting = waiting::on(waits, &one.budget).count();
     let booked = |level: Option<Level>| level.map(|level| level.booked);
     let reserved = |level: Option<Level>| level.map(|level| level.reserved);

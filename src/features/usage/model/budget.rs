@@ -8,7 +8,9 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::features::agents::model::Agent;
+use crate::features::routines::model::Routine;
 use crate::features::runs::model::Run;
+use crate::features::streams::model::Stream;
 use crate::features::tasks::model::Task;
 use crate::features::workspace::model::Settings;
 use crate::kernel::{AgentId, Payer, Period, RunId, TaskId, Timestamp, TypedId};
@@ -24,8 +26,7 @@ pub const BUDGET_WAITS: Table = Table::new(166, "budget_waits");
 /// At which share of a budget a person is warned unless somebody says otherwise, in percent.
 pub const SOFT_PCT: u8 = 80;
 
-/// The kind first, so that the budgets of a payer lie together. 4 and 5 are kept for streams and
-/// routines.
+/// The kind first, so that the budgets of a payer lie together.
 impl Key for Payer {
     fn encode(&self, out: &mut KeyBuf) {
         match self {
@@ -33,6 +34,8 @@ impl Key for Payer {
             Self::Agent(id) => out.u8(1).part(*id),
             Self::Task(id) => out.u8(2).part(*id),
             Self::Run(id) => out.u8(3).part(*id),
+            Self::Stream(id) => out.u8(4).part(*id),
+            Self::Routine(id) => out.u8(5).part(*id),
         };
     }
     fn take(bytes: &mut &[u8]) -> Option<Self> {
@@ -41,6 +44,8 @@ impl Key for Payer {
             1 => Key::take(bytes).map(Self::Agent),
             2 => Key::take(bytes).map(Self::Task),
             3 => Key::take(bytes).map(Self::Run),
+            4 => Key::take(bytes).map(Self::Stream),
+            5 => Key::take(bytes).map(Self::Routine),
             _ => None,
         }
     }
@@ -129,6 +134,8 @@ impl Record for Budget {
             Payer::Agent(id) => Root::of::<Agent>(id),
             Payer::Task(id) => Root::of::<Task>(id),
             Payer::Run(id) => Root::of::<Run>(id),
+            Payer::Stream(id) => Root::of::<Stream>(id),
+            Payer::Routine(id) => Root::of::<Routine>(id),
         }
     }
     fn sample() -> Self {
@@ -150,6 +157,8 @@ fn payer_refs(payer: Payer, refs: &mut Refs) {
         Payer::Agent(id) => refs.to::<Agent>(1, Some(id), OnDelete::Cascade),
         Payer::Task(id) => refs.to::<Task>(2, Some(id), OnDelete::Cascade),
         Payer::Run(id) => refs.to::<Run>(3, Some(id), OnDelete::Cascade),
+        Payer::Stream(id) => refs.to::<Stream>(4, Some(id), OnDelete::Cascade),
+        Payer::Routine(id) => refs.to::<Routine>(5, Some(id), OnDelete::Cascade),
     }
 }
 

@@ -9,9 +9,13 @@ use crate::app::{App, Ws};
 use crate::features::agents::model::Agent;
 use crate::features::agents::queries as agents;
 use crate::features::history::queries as history;
+use crate::features::routines::queries as routines;
+use crate::features::streams::queries as streams;
 use crate::features::usage::api::budgets::may_change;
 use crate::features::usage::model::budget::{Budget, BudgetWait, SOFT_PCT};
 use crate::features::usage::queries::budgets::{self as standing, Level, Standing};
+use crate::features::usage::queries::payers::{self, lasting};
+use crate::features::usage::queries::purse::notes;
 use crate::features::usage::queries::waiting;
 use crate::features::usage::rules::budgets::{self, Wish};
 use crate::features::workspace::model::Settings;
@@ -77,6 +81,8 @@ struct Typed {
     tokens: String,
     warn: String,
     soft: Option<String>,
+    /// Set by the form on the page of who pays: that page is shown again.
+    back: Option<String>,
 }
 
 /// Which budget a button is of.
@@ -122,8 +128,10 @@ fn page(
     typed: Typed,
     wrong: Wrong,
 ) -> Result<BudgetsPage, PageError> {
-    let (view, people) =
-        ws.read(|snap| Ok::<_, StoreError>((view(ws, who, snap)?, agents::all(snap)?)))?;
+    let (view, people, streams, routines) = ws.read(|snap| {
+        let groups = (streams::in_use(snap)?, routines::all(snap)?);
+        Ok::<_, StoreError>((view(ws, who, snap)?, agents::all(snap)?, groups.0, groups.1))
+    })?;
     let choice = |value: String, label: &str| {
         let chosen = value == typed.payer;
         Choice::new(value, label, chosen)
@@ -133,6 +141,12 @@ fn page(
         payers.push(choice("workspace".to_owned(), "The whole workspace"));
     }
     payers.extend(people.iter().map(|one| choice(format!("agent:{}", one.slug), &one.name)));
+    for one in &streams {
+        payers.push(choice(lasting(Payer::Stream(one.id)), &format!("Stream: {}", one.name)));
+    }
+    for one in &routines {
+        payers.push(choice(lasting(Payer::Routine(one.id)), &format!("Routine: {}", one.name)));
+    }
     payers.push(choice("task".to_owned(), "A task and all below it"));
     payers.push(choice("run".to_owned(), "One run"));
     let chosen = if typed.period.is_empty() { Period::Month.word() } else { &typed.period };
@@ -162,7 +176,9 @@ fn view(ws: &Ws, who: &Person, snap: &Snap<'_>) -> Result<View, StoreError> {
             .table("budgets")
             .table("usage")
             .table("agents")
-            .table("settings"),
+            .table("settings")
+            .table("streams")
+            .table("routines"),
         rows: rows.collect::<Result<_, StoreError>>()?,
     })
 }
@@ -175,22 +191,7 @@ fn row(
     waits: &[BudgetWait],
 ) -> Result<Row, StoreError> {
     let (payer, period) = (one.budget.payer, one.budget.period);
-    let handle = standing::handle(snap, payer)?;
-    let of_each = (payer, period) == (Payer::Workspace, Period::Run);
-    let mut notes = Vec::new();
-    let waiting = waiting::on(waits, &one.budget).count();
-    if waiting > 0 {
-        notes.push(format::count(waiting as u64, "run waits", "runs wait"));
-    }
-    if of_each && one.micros.is_some() {
-        notes.push("does not hold for models without a price".to_owned());
-    }
-    if !one.budget.hard {
-        notes.push("only warns".to_owned());
-    }
-    if let (Some(again), true) = (period.again(), one.is_used_up()) {
-        notes.push(format!("begins again {again}"));
-    }
+    let handle = payers::handle(snap, payer)?;
     let mine = match payer {
         Payer::Workspace => who.access.may(Can::Admin),
         _ => who.access.may(Can::Agents),
@@ -201,10 +202,12 @@ fn row(
         is_hard && level.is_some_and(|level| level.is_short_of(needed))
     };
     let held_up = (is_short(one.micros, needed.0), is_short(one.tokens, needed.1));
-    let href = match handle.split_once(':') {
-        Some(("agent", slug)) => ws.url(&format!("agents/{slug}")),
-        Some(("task", key)) => ws.url(&format!("tasks/{key}")),
-        Some(("run", name)) => ws.url(&format!("runs/{name}")),
+    let href = match (payer, handle.split_once(':')) {
+        (Payer::Agent(_), Some((_, slug))) => ws.url(&format!("agents/{slug}")),
+        (Payer::Task(_), Some((_, key))) => ws.url(&format!("tasks/{key}")),
+        (Payer::Run(_), Some((_, name))) => ws.url(&format!("runs/{name}")),
+        (Payer::Stream(id), _) => ws.url(&format!("streams/{id}")),
+        (Payer::Routine(id), _) => ws.url(&format!("routines/{id}")),
         _ => ws.url("settings/usage"),
     };
     let history = match payer {
@@ -217,22 +220,14 @@ fn row(
     Ok(Row {
         name: match payer {
             Payer::Workspace => "The workspace".to_owned(),
-            payer => standing::whose(snap, payer)?,
+            payer => payers::whose(snap, payer)?,
         },
         href,
         period: period.words(),
-        // What each run may spend: there is no sum of it.
-        used: match one.words().split_once(" of ") {
-            Some((_, most)) if of_each => format!("at most {most}"),
-            _ => one.words(),
-        },
-        percent: u8::try_from(one.percent().clamp(0, 100)).unwrap_or(100),
-        tone: match one.state() {
-            "reached" => Tone::Danger,
-            "warned" => Tone::Warn,
-            _ => Tone::Ok,
-        },
-        note: notes.join(", "),
+        used: one.told(),
+        percent: one.share(),
+        tone: one.tone(),
+        note: notes(&one, waits),
         word: period.word(),
         mine,
         more: match held_up {
@@ -297,7 +292,7 @@ async fn set(
                 Ok((payer, period)) => {
                     let wish = Wish { payer, period, limit_micros, limit_tokens, soft_pct, hard };
                     let done = ws.write(&who, move |tx| budgets::set(tx, wish)).await;
-                    done.map_err(|error| Wrong::of(&error))
+                    done.map(|()| payer).map_err(|error| Wrong::of(&error))
                 }
                 Err(refused)
                     if ["task", "run"].contains(&typed.payer.as_str())
@@ -308,9 +303,14 @@ async fn set(
                 Err(refused) => return Err(PageError(refused.0)),
             };
             match done {
-                Ok(()) => {
+                Ok(payer) => {
                     let said = Flash::ok("The budget is set and counts from the next call.");
-                    return Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))));
+                    let next = match (typed.back, payer) {
+                        (Some(_), Payer::Stream(id)) => format!("streams/{id}"),
+                        (Some(_), Payer::Routine(id)) => format!("routines/{id}"),
+                        _ => HERE.to_owned(),
+                    };
+                    return Ok(flash::say(&app, said, hx.go_to(&ws.url(&next))));
                 }
                 Err(wrong) => wrong?,
             }

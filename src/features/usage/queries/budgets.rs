@@ -1,27 +1,23 @@
 //! Which budgets apply to a call, and how they stand.
 
-use std::collections::BTreeSet;
-
 use crate::features::agents::model::Agent;
 use crate::features::agents::queries as agents;
 use crate::features::runs::model::{Child, Run};
-use crate::features::runs::queries as runs;
-use crate::features::runs::queries::children;
-use crate::features::tasks::model::Task;
-use crate::features::tasks::queries as tasks;
 use crate::features::usage::model::budget::{Budget, BudgetNotice, SOFT_PCT};
 use crate::features::usage::model::{
     AGENT_DAY, AGENT_MONTH, MONTH, PAYER_DAY, RUN_COST, Reservation, TOKEN_DAY, day_of,
 };
 use crate::features::workspace::model::Settings;
 use crate::kernel::time::month_of;
-use crate::kernel::{AgentId, Payer, Period, RunId, TaskId, Timestamp};
+use crate::kernel::{AgentId, Payer, Period, RunId, Timestamp};
 use crate::providers::bound::Left;
 use crate::store::key::decode;
 use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError};
 use crate::web::format;
+use crate::web::parts::Tone;
 
 use super::held::Held;
+use super::payers::{payers, whose};
 use super::reservations;
 
 /// How a limit stands: micro-dollars or tokens.
@@ -102,6 +98,33 @@ impl Standing {
         most.map_or_else(|| "no limit".to_owned(), |(_, words)| words)
     }
 
+    /// The same for a list; what each run may cost is of no run in particular, so that nothing of it is
+    /// spent.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let words = self.words();
+        match words.split_once(" of ") {
+            Some((_, most)) if self.budget.period == Period::Run => format!("at most {most}"),
+            _ => words,
+        }
+    }
+
+    /// How much of it is spent, in percent that fit a bar.
+    #[must_use]
+    pub fn share(&self) -> u8 {
+        u8::try_from(self.percent().clamp(0, 100)).unwrap_or(100)
+    }
+
+    /// How its state is to be taken.
+    #[must_use]
+    pub fn tone(&self) -> Tone {
+        match self.state() {
+            "reached" => Tone::Danger,
+            "warned" => Tone::Warn,
+            _ => Tone::Ok,
+        }
+    }
+
     /// Whether something was spent and nothing is left.
     #[must_use]
     pub fn is_used_up(&self) -> bool {
@@ -140,23 +163,6 @@ impl Lack {
     }
 }
 
-/// Who pays for the calls of a run: the workspace, its agent, itself and the runs of which it is a
-/// sub-agent, its task and all tasks above it.
-///
-/// # Errors
-/// When the disk fails.
-pub fn payers(tx: &impl ReadExt, agent: AgentId, run: RunId) -> Result<Vec<Payer>, StoreError> {
-    let mut payers = vec![Payer::Workspace, Payer::Agent(agent), Payer::Run(run)];
-    payers.extend(children::above(tx, run)?.into_iter().map(Payer::Run));
-    let mut at = tx.get::<Run>(run)?.and_then(|run| run.task);
-    let mut seen: BTreeSet<TaskId> = BTreeSet::new();
-    while let Some(id) = at.filter(|id| seen.insert(*id)) {
-        payers.push(Payer::Task(id));
-        at = tx.get::<Task>(id)?.and_then(|task| task.parent);
-    }
-    Ok(payers)
-}
-
 /// The budgets of a payer, in the order of their periods.
 ///
 /// # Errors
@@ -185,7 +191,7 @@ pub fn of(tx: &impl ReadExt, payer: Payer) -> Result<Vec<Budget>, StoreError> {
                 ..Budget::new(payer, Period::Total)
             }));
         }
-        Payer::Task(_) | Payer::Run(_) => {}
+        Payer::Task(_) | Payer::Run(_) | Payer::Stream(_) | Payer::Routine(_) => {}
     }
     all.retain(Budget::limits);
     all.sort_by_key(|budget| budget.period);
@@ -327,7 +333,9 @@ pub fn spent(
             let below = add(tx.sums(PAYER_DAY, &days(Some(payer), first, today))?);
             tx.sum(RUN_COST, &KeyBuf::of(&run))?.saturating_add(below)
         }
-        Payer::Task(_) => add(tx.sums(PAYER_DAY, &days(Some(payer), first, today))?),
+        Payer::Task(_) | Payer::Stream(_) | Payer::Routine(_) => {
+            add(tx.sums(PAYER_DAY, &days(Some(payer), first, today))?)
+        }
     })
 }
 
@@ -418,61 +426,19 @@ pub fn name(tx: &dyn Read, budget: &Budget) -> Result<String, StoreError> {
         (Payer::Agent(id), Period::Run) => {
             format!("what one run of {} may cost", whose(tx, Payer::Agent(id))?)
         }
-        (Payer::Task(id), Period::Run) => {
-            format!("what one run for {} may cost", whose(tx, Payer::Task(id))?)
+        (Payer::Task(_) | Payer::Stream(_) | Payer::Routine(_), Period::Run) => {
+            format!("what one run for {} may cost", whose(tx, budget.payer)?)
         }
         (Payer::Run(_), _) => "what this run may cost".to_owned(),
-        (Payer::Task(_), Period::Total) => format!("the budget of {}", whose(tx, budget.payer)?),
+        (Payer::Task(_) | Payer::Stream(_) | Payer::Routine(_), Period::Total) => {
+            format!("the budget of {}", whose(tx, budget.payer)?)
+        }
         (payer, _) => format!("{}'s budget {words}", whose(tx, payer)?),
     })
 }
 
-/// What people call a payer: `the workspace`, `Ada`, `MC-12`, `R-7`.
-///
-/// # Errors
-/// When the disk fails.
-pub fn whose(tx: &dyn Read, payer: Payer) -> Result<String, StoreError> {
-    let name = match payer {
-        Payer::Workspace => Some("the workspace".to_owned()),
-        Payer::Agent(id) => tx.get::<Agent>(id)?.map(|agent| agent.name),
-        Payer::Task(id) => match tx.get::<Task>(id)? {
-            Some(task) => Some(tasks::name(tx, task.number)?),
-            None => None,
-        },
-        Payer::Run(id) => tx.get::<Run>(id)?.map(|run| run.name()),
-    };
-    Ok(name.unwrap_or_else(|| format!("the {} that is gone", payer.word())))
-}
-
-/// What the API and the commands call a payer: `workspace`, `agent:ada`, `task:MC-12`, `run:R-7`.
-///
-/// # Errors
-/// When the disk fails.
-pub fn handle(tx: &dyn Read, payer: Payer) -> Result<String, StoreError> {
-    let name = match payer {
-        Payer::Workspace => return Ok(payer.word().to_owned()),
-        Payer::Agent(id) => tx.get::<Agent>(id)?.map_or_else(|| id.to_string(), |agent| agent.slug),
-        Payer::Task(_) | Payer::Run(_) => whose(tx, payer)?,
-    };
-    Ok(format!("{}:{name}", payer.word()))
-}
-
-/// The payer that is called so; nothing when there is none.
-///
-/// # Errors
-/// When the disk fails.
-pub fn by_handle(tx: &impl ReadExt, handle: &str) -> Result<Option<Payer>, StoreError> {
-    let (kind, name) = handle.split_once(':').unwrap_or((handle, ""));
-    Ok(match kind {
-        "workspace" if name.is_empty() => Some(Payer::Workspace),
-        "agent" => agents::by_name(tx, name)?.map(|agent| Payer::Agent(agent.id)),
-        "task" => tasks::resolve(tx, name).ok().map(|task| Payer::Task(task.id)),
-        "run" => runs::by_name(tx, name)?.map(|run| Payer::Run(run.id)),
-        _ => None,
-    })
-}
-
-/// All budgets that are set: those of the workspace, of agents by name, of tasks and of runs.
+/// All budgets that are set: those of the workspace, of agents by name, of tasks, runs, streams and
+/// routines.
 ///
 /// # Errors
 /// When the disk fails.
@@ -484,7 +450,7 @@ pub fn all(tx: &impl ReadExt) -> Result<Vec<Budget>, StoreError> {
         budgets.extend(of(tx, Payer::Agent(agent.id))?);
     }
     let rows: Vec<Budget> = tx.list(&Range::all())?;
-    let others = |row: &Budget| matches!(row.payer, Payer::Task(_) | Payer::Run(_));
+    let others = |row: &Budget| !matches!(row.payer, Payer::Workspace | Payer::Agent(_));
     budgets.extend(rows.into_iter().filter(others));
     Ok(budgets)
 }

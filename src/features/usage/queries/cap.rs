@@ -4,7 +4,7 @@ use crate::features::runs::model::Run;
 use crate::kernel::{Payer, Period};
 use crate::store::{ReadExt, StoreError};
 
-use super::budgets;
+use super::{budgets, payers};
 
 /// What one run may cost and use; nothing where it has no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct Cap {
 /// When the disk fails.
 pub fn of_run(tx: &impl ReadExt, run: &Run) -> Result<Cap, StoreError> {
     let mut cap = Cap::default();
-    for payer in budgets::payers(tx, run.agent, run.id)? {
+    for payer in payers::payers(tx, run.agent, run.id)? {
         let each = budgets::of(tx, payer)?.into_iter();
         for budget in each.filter(|budget| budget.hard && budget.period == Period::Run) {
             cap.micros = cap.micros.into_iter().chain(budget.limit_micros).min();

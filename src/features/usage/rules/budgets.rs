@@ -1,7 +1,9 @@
 //! Budgets: set, taken away, and told of when they are nearly or wholly used up.
 
 use crate::features::agents::model::Agent;
+use crate::features::routines::model::Routine;
 use crate::features::runs::model::Run;
+use crate::features::streams::model::Stream;
 use crate::features::tasks::model::Task;
 use crate::features::usage::model::budget::{Budget, BudgetKey, BudgetNotice, SOFT_PCT};
 use crate::features::usage::queries::budgets::{self as standing, Level};
@@ -123,13 +125,18 @@ fn check(tx: &WriteTx<'_>, wish: &Wish) -> Result<(), UsageError> {
         return Err(UsageError::BadShare);
     }
     if !wish.payer.periods().contains(&wish.period) {
-        return Err(UsageError::BadPeriod);
+        return Err(UsageError::BadPeriod(match wish.payer {
+            Payer::Routine(_) => "what one run of a routine may cost is said in the routine itself",
+            _ => "a run has one budget in all",
+        }));
     }
     let there = match wish.payer {
         Payer::Workspace => tx.get::<Settings>(())?.is_some(),
         Payer::Agent(id) => tx.get::<Agent>(id)?.is_some(),
         Payer::Task(id) => tx.get::<Task>(id)?.is_some(),
         Payer::Run(id) => tx.get::<Run>(id)?.is_some(),
+        Payer::Stream(id) => tx.get::<Stream>(id)?.is_some(),
+        Payer::Routine(id) => tx.get::<Routine>(id)?.is_some(),
     };
     match (there, wish.payer) {
         (true, _) => Ok(()),

@@ -40,8 +40,8 @@ pub enum UsageError {
     #[error("the warning comes at 1 to 100 percent of the budget")]
     BadShare,
     /// A budget for a period that makes no sense for its payer.
-    #[error("a run has one budget in all")]
-    BadPeriod,
+    #[error("{0}")]
+    BadPeriod(&'static str),
     /// No such budget.
     #[error("there is no such budget; set one first")]
     NoBudget,
@@ -89,7 +89,7 @@ impl Problem for UsageError {
             Self::NoRun(_) => "run_not_found",
             Self::NoPayer(_) => "payer_not_found",
             Self::NoWorkspace => "workspace_not_set_up",
-            Self::BadAmount { .. } | Self::BadTokens | Self::BadPeriod => "budget_invalid",
+            Self::BadAmount { .. } | Self::BadTokens | Self::BadPeriod(_) => "budget_invalid",
             Self::BadShare => "budget_share_invalid",
             Self::NoBudget => "budget_not_found",
             Self::Store(error) => error.code(),
@@ -100,7 +100,7 @@ impl Problem for UsageError {
         match self {
             Self::OverBudget(_) | Self::Settled(_) | Self::NoWorkspace => ProblemKind::Conflict,
             Self::NoRun(_) | Self::NoPayer(_) | Self::NoBudget => ProblemKind::NotFound,
-            Self::BadAmount { .. } | Self::BadTokens | Self::BadShare | Self::BadPeriod => {
+            Self::BadAmount { .. } | Self::BadTokens | Self::BadShare | Self::BadPeriod(_) => {
                 ProblemKind::Invalid
             }
             Self::Store(error) => error.kind(),
@@ -112,7 +112,7 @@ impl Problem for UsageError {
             Self::BadAmount { field } => *field,
             Self::BadTokens => "limit_tokens",
             Self::BadShare => "soft_pct",
-            Self::BadPeriod => "period",
+            Self::BadPeriod(_) => "period",
             _ => return Vec::new(),
         };
         vec![FieldError::new(field, self.to_string())]

@@ -1,5 +1,6 @@
 //! Money on a real store: what is reserved, settled, lost and refused.
 
+mod groups;
 mod honest;
 mod schedules;
 mod shares;
@@ -9,15 +10,18 @@ use std::sync::Arc;
 use super::budgets::{Wish, remove, set};
 use super::*;
 use crate::features::agents::model::Agent;
+use crate::features::inbox::model::Item;
+use crate::features::routines::model::{Firing, Routine, Slot, item_key};
 use crate::features::runs::model::Session;
+use crate::features::streams::model::Stream;
 use crate::features::tasks::model::Task;
 use crate::features::usage::model::budget::{Budget, BudgetNotice};
 use crate::features::workspace::model::Settings;
 use crate::kernel::id::SeededIds;
 use crate::kernel::time::{ManualClock, from_ms};
 use crate::kernel::{
-    Actor, Cause, Event, Part, Period, RunState, SessionId, TaskId, TaskStatus, Thinking,
-    Timestamp, TypedId,
+    Actor, Cause, Event, FiringId, ItemId, Part, Period, RoutineId, RunState, SessionId, StreamId,
+    TaskId, TaskStatus, Thinking, Timestamp, TypedId,
 };
 use crate::store::{NoFaults, Options, Record, Store};
 
@@ -41,6 +45,21 @@ fn run_id(n: u8) -> RunId {
 fn task_id(n: u8) -> TaskId {
     TaskId::from_bytes([0x20 + n; 16])
 }
+
+fn stream_id(n: u8) -> StreamId {
+    StreamId::from_bytes([0x10 + n; 16])
+}
+
+fn routine_id(n: u8) -> RoutineId {
+    RoutineId::from_bytes([0x30 + n; 16])
+}
+
+fn firing_id(n: u8) -> FiringId {
+    FiringId::from_bytes([0x38 + n; 16])
+}
+
+/// The runs that the routines of a bench with groups pay for.
+const BEGUN: [[u8; 2]; 2] = [[1, 2], [0, 2]];
 
 /// The first run works on a task, the third on a part of it, the others on nothing.
 fn task_of(run: u8) -> Option<TaskId> {
@@ -123,6 +142,43 @@ impl Bench {
             })
             .unwrap();
         bench
+    }
+
+    /// Two streams and two routines: the first began the second and the third run, the other made the
+    /// first task.
+    fn groups(&self) {
+        let body = |tx: &mut WriteTx<'_>| -> Result<(), UsageError> {
+            for n in 0..2 {
+                let (name, lead) = (format!("stream-{n}"), None);
+                tx.put(&Stream { id: stream_id(n), name, lead, ..Stream::sample() })?;
+                let (name, agent) = (format!("routine-{n}"), agent_id(0));
+                tx.put(&Routine { id: routine_id(n), name, agent, ..Routine::sample() })?;
+                let id = firing_id(n);
+                let made = (n == 1).then(|| task_id(0));
+                let (routine, slot) = (routine_id(n), Slot::Manual(u64::from(n)));
+                let about = None;
+                tx.put(&Firing { id, routine, slot, made, about, ..Firing::sample() })?;
+            }
+            for n in [1, 2] {
+                // The second of them was begun again.
+                let key = item_key(firing_id(0));
+                let key = if n == 1 { key } else { format!("again:x:{key}") };
+                let (id, agent) = (ItemId::from_bytes([0x60 + n; 16]), agent_id(n / 2));
+                tx.put(&Item { id, agent, key, task: None, run: None, ..Item::sample() })?;
+                let run = tx.get::<Run>(run_id(n))?.unwrap();
+                tx.put(&Run { item: Some(id), ..run })?;
+            }
+            Ok(())
+        };
+        self.write(body).unwrap();
+    }
+
+    fn put_in(&self, task: u8, stream: Option<u8>) {
+        let body = move |tx: &mut WriteTx<'_>| -> Result<(), UsageError> {
+            let task = tx.get::<Task>(task_id(task))?.unwrap();
+            Ok(tx.put(&Task { stream: stream.map(stream_id), ..task })?)
+        };
+        self.write(body).unwrap();
     }
 
     fn write<T: Send + 'static>(

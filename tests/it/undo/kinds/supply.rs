@@ -3,6 +3,8 @@
 use hq::features::agents::model::Agent;
 use hq::features::connections::model::{Connection, Named, Wire};
 use hq::features::connections::rules::{self as connections, turns};
+use hq::features::routines::model::Routine;
+use hq::features::streams::model::Stream;
 use hq::features::tasks::model::Task;
 use hq::features::usage::rules::{budgets, prices};
 use hq::kernel::time::from_ms;
@@ -67,10 +69,12 @@ pub fn window(tx: &mut WriteTx<'_>, [a, _, c]: Pick) -> Acted {
 }
 
 pub fn budget(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
-    let payer = match a % 3 {
+    let payer = match a % 5 {
         0 => Payer::Workspace,
-        1 => Payer::Agent(one::<Agent>(tx, a / 3)?.id),
-        _ => Payer::Task(one::<Task>(tx, a / 3)?.id),
+        1 => Payer::Agent(one::<Agent>(tx, a / 5)?.id),
+        2 => Payer::Stream(one::<Stream>(tx, a / 5)?.id),
+        3 => Payer::Routine(one::<Routine>(tx, a / 5)?.id),
+        _ => Payer::Task(one::<Task>(tx, a / 5)?.id),
     };
     let periods = [Period::Day, Period::Month, Period::Total];
     let wish = budgets::Wish {

@@ -40,6 +40,11 @@ enum Step {
     Wait {
         ms: i64,
     },
+    /// A task comes into a stream, or into none: what runs already is paid by the former.
+    Move {
+        task: u8,
+        stream: Option<u8>,
+    },
     Limit {
         at: usize,
         micros: Option<i64>,
@@ -61,13 +66,16 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..4_u8).prop_map(|run| Step::Kill { run }),
         1 => prop_oneof![Just(60_000), Just(601_000), Just(86_400_000), Just(86_400_000 * 31)]
             .prop_map(|ms| Step::Wait { ms }),
+        2 => (0..2_u8, proptest::option::of(0..2_u8))
+            .prop_map(|(task, stream)| Step::Move { task, stream }),
         3 => (0..LIMITS.len(), proptest::option::of(0..2_500_i64), proptest::option::of(0..2_500_i64), 0..5_u8)
             .prop_map(|(at, micros, tokens, soft)| Step::Limit { at, micros, tokens, hard: soft != 0 }),
     ]
 }
 
-/// Whose budgets come and go: payer, period, and the runs that count for it.
-const LIMITS: [(Whose, Period, &[u8]); 10] = [
+/// Whose budgets come and go: payer, period, and the runs that count for it. For a stream those count
+/// whose task was there when they were asked to pay.
+const LIMITS: [(Whose, Period, &[u8]); 15] = [
     (Whose::Workspace, Period::Month, &[0, 1, 2, 3]),
     (Whose::Workspace, Period::Day, &[0, 1, 2, 3]),
     (Whose::Agent(0), Period::Month, &[0, 1]),
@@ -78,6 +86,11 @@ const LIMITS: [(Whose, Period, &[u8]); 10] = [
     (Whose::Workspace, Period::Run, &[0, 1, 2, 3]),
     (Whose::Agent(1), Period::Run, &[2, 3]),
     (Whose::Run(1), Period::Total, &[1]),
+    (Whose::Stream(0), Period::Month, &[0, 2]),
+    (Whose::Stream(1), Period::Total, &[0, 2]),
+    (Whose::Stream(1), Period::Run, &[0, 2]),
+    (Whose::Routine(0), Period::Day, &BEGUN[0]),
+    (Whose::Routine(1), Period::Total, &BEGUN[1]),
 ];
 
 #[derive(Clone, Copy, Debug)]
@@ -86,15 +99,27 @@ enum Whose {
     Agent(u8),
     Task(u8),
     Run(u8),
+    Stream(u8),
+    Routine(u8),
 }
 
 impl Whose {
+    /// Whether a call of one of these runs counts for it; with the stream that pays.
+    fn pays(self, runs: &[u8], (run, stream): (u8, Option<u8>)) -> bool {
+        match self {
+            Self::Stream(n) => stream == Some(n),
+            _ => runs.contains(&run),
+        }
+    }
+
     fn payer(self) -> Payer {
         match self {
             Self::Workspace => Payer::Workspace,
             Self::Agent(n) => Payer::Agent(agent_id(n)),
             Self::Task(n) => Payer::Task(task_id(n)),
             Self::Run(n) => Payer::Run(run_id(n)),
+            Self::Stream(n) => Payer::Stream(stream_id(n)),
+            Self::Routine(n) => Payer::Routine(routine_id(n)),
         }
     }
 }
@@ -102,7 +127,7 @@ impl Whose {
 /// A call that runs.
 struct Open {
     id: ReservationId,
-    run: u8,
+    by: (u8, Option<u8>),
     micros: i64,
     tokens: i64,
     /// What is booked of both when nobody sees its end.
@@ -111,7 +136,7 @@ struct Open {
 
 /// What was spent.
 struct Row {
-    run: u8,
+    by: (u8, Option<u8>),
     at: Timestamp,
     micros: i64,
     tokens: i64,
@@ -121,42 +146,58 @@ fn add(all: impl Iterator<Item = (i64, i64)>) -> (i64, i64) {
     all.fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1))
 }
 
-/// What was held and spent, and the limits, kept apart from the store.
+/// Who pays, and the runs that may count for it.
+type Counted<'a> = (Whose, &'a [u8]);
+
+/// What was held and spent, and the limits, kept apart from the store. Each call is noted with its run
+/// and the stream that its task was in when it began.
 #[derive(Default)]
 struct Ledger {
     open: Vec<Open>,
-    /// Run, money, tokens, until when.
-    lingering: Vec<(u8, i64, i64, Timestamp)>,
+    /// Whose, money, tokens, until when.
+    lingering: Vec<((u8, Option<u8>), i64, i64, Timestamp)>,
     rows: Vec<Row>,
     limits: BTreeMap<usize, (Option<i64>, Option<i64>, bool)>,
+    /// Where the tasks are: the second is a part of the first.
+    streams: [Option<u8>; 2],
 }
 
 impl Ledger {
-    /// Money and tokens that these runs have spent in the period.
-    fn booked(&self, runs: &[u8], period: Period, now: Timestamp) -> (i64, i64) {
+    /// A run with the stream that pays for its calls now.
+    fn by(&self, run: u8) -> (u8, Option<u8>) {
+        let stream = match run {
+            0 => self.streams[0],
+            2 => self.streams[1].or(self.streams[0]),
+            _ => None,
+        };
+        (run, stream)
+    }
+
+    /// Money and tokens that these have spent in the period.
+    fn booked(&self, (whose, runs): Counted<'_>, period: Period, now: Timestamp) -> (i64, i64) {
         let first = period.first_day(now);
         let rows = self
             .rows
             .iter()
-            .filter(|row| runs.contains(&row.run) && first <= Period::Day.first_day(row.at));
+            .filter(|row| whose.pays(runs, row.by) && first <= Period::Day.first_day(row.at));
         add(rows.map(|row| (row.micros, row.tokens)))
     }
 
     /// The same with what is held back for them.
-    fn used(&self, runs: &[u8], period: Period, now: Timestamp) -> (i64, i64) {
-        let open = self.open.iter().filter(|open| runs.contains(&open.run));
-        let late = self.lingering.iter().filter(|late| runs.contains(&late.0) && now < late.3);
+    fn used(&self, (whose, runs): Counted<'_>, period: Period, now: Timestamp) -> (i64, i64) {
+        let open = self.open.iter().filter(|open| whose.pays(runs, open.by));
+        let late = self.lingering.iter().filter(|late| whose.pays(runs, late.0) && now < late.3);
         let held = open.map(|open| (open.micros, open.tokens));
         let held = held.chain(late.map(|late| (late.1, late.2)));
-        add(held.chain([self.booked(runs, period, now)]))
+        add(held.chain([self.booked((whose, runs), period, now)]))
     }
 
-    /// Whether a hard limit of money applies, besides what one run may cost.
+    /// Whether a hard limit of money applies, besides what the workspace gives each run and a run's own.
     fn limits_money(&self, run: u8) -> bool {
         self.limits.iter().any(|(at, (money, _, hard))| {
             let (whose, period, runs) = LIMITS[*at];
-            let of_run = period == Period::Run || matches!(whose, Whose::Run(_));
-            runs.contains(&run) && money.is_some() && *hard && !of_run
+            let usual = matches!((whose, period), (Whose::Workspace, Period::Run));
+            whose.pays(runs, self.by(run)) && money.is_some() && *hard && !usual
         })
     }
 
@@ -164,18 +205,18 @@ impl Ledger {
         let own = LIMITS.iter().position(|(whose, ..)| matches!(whose, Whose::Run(n) if *n == run));
         let own = own.and_then(|at| self.limits.get(&at)).copied().unwrap_or_default();
         self.limits.iter().filter(|(_, limit)| limit.2).all(|(at, (money, words, _))| {
-            let (_, period, runs) = LIMITS[*at];
+            let (whose, period, runs) = LIMITS[*at];
             let (mut money, mut words) = (*money, *words);
-            let mut counted = runs;
+            let mut counted = (whose, runs);
             let this = [run];
             if period == Period::Run {
                 // What a run has of its own counts in place of what each run may cost.
                 money = money.filter(|_| own.0.is_none());
                 words = words.filter(|_| own.1.is_none());
-                counted = &this;
+                counted = (Whose::Run(run), &this);
             }
             let used = self.used(counted, period, now);
-            !runs.contains(&run)
+            !whose.pays(runs, self.by(run))
                 || (money.is_none_or(|limit| used.0 + micros <= limit)
                     && words.is_none_or(|limit| used.1 + tokens <= limit))
         })
@@ -183,9 +224,9 @@ impl Ledger {
 
     /// What remains of a lost call is held back for a while.
     fn lose(&mut self, open: &Open, (micros, tokens): (i64, i64), now: Timestamp) {
-        self.rows.push(Row { run: open.run, at: now, micros, tokens });
+        self.rows.push(Row { by: open.by, at: now, micros, tokens });
         let rest = ((open.micros - micros).max(0), (open.tokens - tokens).max(0));
-        self.lingering.push((open.run, rest.0, rest.1, now + LINGER));
+        self.lingering.push((open.by, rest.0, rest.1, now + LINGER));
     }
 }
 
@@ -196,6 +237,7 @@ fn used(billed: i64, tokens: i64) -> Spent {
 
 fn walk(steps: Vec<Step>) -> Result<(), TestCaseError> {
     let mut bench = Bench::new(None, None, 0);
+    bench.groups();
     let mut ledger = Ledger::default();
     for step in steps {
         let now = bench.now();
@@ -206,7 +248,8 @@ fn walk(steps: Vec<Step>) -> Result<(), TestCaseError> {
                     Ok(id) => {
                         prop_assert!(fits, "a call of {bound} and {tokens} started beyond a limit");
                         let input = (bound / 4, tokens / 4);
-                        ledger.open.push(Open { id, run, micros: bound, tokens, input });
+                        let by = ledger.by(run);
+                        ledger.open.push(Open { id, by, micros: bound, tokens, input });
                     }
                     Err(UsageError::OverBudget(lack)) => {
                         prop_assert!(!fits, "refused within all limits: {}", lack.name);
@@ -221,7 +264,7 @@ fn walk(steps: Vec<Step>) -> Result<(), TestCaseError> {
                     prop_assert_eq!(0 < held.micros, ledger.limits_money(run));
                     ledger.open.push(Open {
                         id: held.id,
-                        run,
+                        by: ledger.by(run),
                         micros: held.micros,
                         tokens: held.tokens,
                         input: (held.input_micros, held.input_tokens),
@@ -234,7 +277,7 @@ fn walk(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 let part = |bound: i64| bound * permille / 1_000;
                 let (billed, tokens) = (part(open.micros), part(open.tokens));
                 bench.write(move |tx| settle(tx, open.id, used(billed, tokens))).unwrap();
-                ledger.rows.push(Row { run: open.run, at: now, micros: billed, tokens });
+                ledger.rows.push(Row { by: open.by, at: now, micros: billed, tokens });
             }
             Step::Refuse { pick } if pick < ledger.open.len() => {
                 let id = ledger.open.swap_remove(pick).id;
@@ -255,7 +298,7 @@ fn walk(steps: Vec<Step>) -> Result<(), TestCaseError> {
             Step::Kill { run } => {
                 bench = bench.restart();
                 bench.write(move |tx| book_left(tx, run_id(run))).unwrap();
-                let (own, others) = ledger.open.drain(..).partition(|open| open.run == run);
+                let (own, others) = ledger.open.drain(..).partition(|open| open.by.0 == run);
                 ledger.open = others;
                 let own: Vec<Open> = own;
                 for open in &own {
@@ -263,6 +306,10 @@ fn walk(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 }
             }
             Step::Wait { ms } => bench.clock.advance_ms(ms),
+            Step::Move { task, stream } => {
+                bench.put_in(task, stream);
+                ledger.streams[usize::from(task)] = stream;
+            }
             Step::Limit { at, micros, tokens, hard } => {
                 let (whose, period, _) = LIMITS[at];
                 let payer = whose.payer();
@@ -282,12 +329,19 @@ fn walk(steps: Vec<Step>) -> Result<(), TestCaseError> {
             Step::Settle { .. } | Step::Refuse { .. } | Step::Lose { .. } => {}
         }
         let now = bench.now();
-        for period in [Period::Day, Period::Week, Period::Month, Period::Total] {
-            let booked = bench.store.read(|s| {
-                let money = standing::spent(s, Payer::Workspace, period, now)?;
-                Ok::<_, StoreError>((money, standing::tokens(s, Payer::Workspace, period, now)?))
-            });
-            prop_assert_eq!(booked.unwrap(), ledger.booked(&[0, 1, 2, 3], period, now));
+        for (whose, _, runs) in LIMITS {
+            if matches!(whose, Whose::Run(_)) {
+                continue;
+            }
+            for period in [Period::Day, Period::Week, Period::Month, Period::Total] {
+                let payer = whose.payer();
+                let booked = bench.store.read(|s| {
+                    let money = standing::spent(s, payer, period, now)?;
+                    Ok::<_, StoreError>((money, standing::tokens(s, payer, period, now)?))
+                });
+                let wanted = ledger.booked((whose, runs), period, now);
+                prop_assert_eq!(booked.unwrap(), wanted, "{:?} {}", whose, period);
+            }
         }
     }
     Ok(())

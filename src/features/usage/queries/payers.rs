@@ -1,0 +1,155 @@
+//! Who pays for a call, and what payers are called.
+
+use std::collections::BTreeSet;
+
+use crate::features::agents::model::Agent;
+use crate::features::agents::queries as agents;
+use crate::features::inbox::model::Item;
+use crate::features::routines::model::Routine;
+use crate::features::routines::queries as routines;
+use crate::features::runs::model::Run;
+use crate::features::runs::queries as runs;
+use crate::features::runs::queries::children;
+use crate::features::streams::model::Stream;
+use crate::features::streams::queries as streams;
+use crate::features::tasks::model::Task;
+use crate::features::tasks::queries as tasks;
+use crate::kernel::{AgentId, Payer, RoutineId, RunId, StreamId, TaskId};
+use crate::store::{Read, ReadExt, StoreError};
+
+/// Who pays for the calls of a run, as things are at this moment: the workspace, its agent, itself and
+/// the runs of which it is a sub-agent, its task and all tasks above it, the stream that this task is
+/// in, the routine that began the run, and those that made its task or one above it.
+///
+/// A part of a task is in the stream of that task unless it is in one of its own: one stream pays. The
+/// routine that began the run stands before the others.
+///
+/// # Errors
+/// When the disk fails.
+pub fn payers(tx: &impl ReadExt, agent: AgentId, run: RunId) -> Result<Vec<Payer>, StoreError> {
+    let above = children::above(tx, run)?;
+    let mut payers = vec![Payer::Workspace, Payer::Agent(agent), Payer::Run(run)];
+    payers.extend(above.iter().copied().map(Payer::Run));
+    let (mut stream, mut behind) = (None, Vec::new());
+    for id in [run].into_iter().chain(above) {
+        behind.extend(began(tx, id)?);
+    }
+    let mut at = tx.get::<Run>(run)?.and_then(|run| run.task);
+    let mut seen: BTreeSet<TaskId> = BTreeSet::new();
+    while let Some(id) = at.filter(|id| seen.insert(*id)) {
+        payers.push(Payer::Task(id));
+        behind.extend(routines::maker_of(tx, id)?);
+        let task = tx.get::<Task>(id)?;
+        stream = stream.or_else(|| task.as_ref().and_then(|task| task.stream));
+        at = task.and_then(|task| task.parent);
+    }
+    payers.extend(stream.map(Payer::Stream));
+    let mut paying: BTreeSet<RoutineId> = BTreeSet::new();
+    behind.retain(|routine| paying.insert(*routine));
+    payers.extend(behind.into_iter().map(Payer::Routine));
+    Ok(payers)
+}
+
+/// The routine that began a run.
+fn began(tx: &impl ReadExt, run: RunId) -> Result<Option<RoutineId>, StoreError> {
+    let item = match tx.get::<Run>(run)?.and_then(|run| run.item) {
+        Some(item) => tx.get::<Item>(item)?,
+        None => None,
+    };
+    let firing = match &item {
+        Some(item) => routines::firing_of(tx, item)?,
+        None => None,
+    };
+    Ok(firing.map(|firing| firing.routine))
+}
+
+/// What people call a payer: `the workspace`, `Ada`, `MC-12`, `R-7`, `Launch`.
+///
+/// # Errors
+/// When the disk fails.
+pub fn whose(tx: &dyn Read, payer: Payer) -> Result<String, StoreError> {
+    let name = match payer {
+        Payer::Workspace => Some("the workspace".to_owned()),
+        Payer::Agent(id) => tx.get::<Agent>(id)?.map(|agent| agent.name),
+        Payer::Task(id) => match tx.get::<Task>(id)? {
+            Some(task) => Some(tasks::name(tx, task.number)?),
+            None => None,
+        },
+        Payer::Run(id) => tx.get::<Run>(id)?.map(|run| run.name()),
+        Payer::Stream(id) => tx.get::<Stream>(id)?.map(|stream| stream.name),
+        Payer::Routine(id) => tx.get::<Routine>(id)?.map(|routine| routine.name),
+    };
+    Ok(name.unwrap_or_else(|| format!("the {} that is gone", payer.word())))
+}
+
+/// What the API and the commands call a payer: `workspace`, `agent:ada`, `task:MC-12`, `run:R-7`,
+/// `stream:Launch`, `routine:Morning look`. Streams and routines have their id where no name leads to
+/// them alone.
+///
+/// # Errors
+/// When the disk fails.
+pub fn handle(tx: &dyn Read, payer: Payer) -> Result<String, StoreError> {
+    let name = match payer {
+        Payer::Workspace => return Ok(payer.word().to_owned()),
+        Payer::Agent(id) => tx.get::<Agent>(id)?.map_or_else(|| id.to_string(), |agent| agent.slug),
+        Payer::Task(_) | Payer::Run(_) => whose(tx, payer)?,
+        Payer::Stream(id) => match tx.get::<Stream>(id)? {
+            Some(one) if stream(tx, &one.name)? == Some(id) => one.name,
+            _ => id.to_string(),
+        },
+        Payer::Routine(id) => match tx.get::<Routine>(id)? {
+            Some(one) if routine(tx, &one.name)? == Some(id) => one.name,
+            _ => id.to_string(),
+        },
+    };
+    Ok(format!("{}:{name}", payer.word()))
+}
+
+/// The payer that is called so; nothing when there is none.
+///
+/// # Errors
+/// When the disk fails.
+pub fn by_handle(tx: &impl ReadExt, handle: &str) -> Result<Option<Payer>, StoreError> {
+    let (kind, name) = handle.split_once(':').unwrap_or((handle, ""));
+    Ok(match kind {
+        "workspace" if name.is_empty() => Some(Payer::Workspace),
+        "agent" => agents::by_name(tx, name)?.map(|agent| Payer::Agent(agent.id)),
+        "task" => tasks::resolve(tx, name).ok().map(|task| Payer::Task(task.id)),
+        "run" => runs::by_name(tx, name)?.map(|run| Payer::Run(run.id)),
+        "stream" => stream(tx, name)?.map(Payer::Stream),
+        "routine" => routine(tx, name)?.map(Payer::Routine),
+        _ => None,
+    })
+}
+
+/// A stream by its id, or one in use by its name.
+fn stream(tx: &dyn Read, name: &str) -> Result<Option<StreamId>, StoreError> {
+    let found = match name.trim().parse::<StreamId>() {
+        Ok(id) => tx.get::<Stream>(id)?,
+        Err(_) => streams::called(tx, name.trim())?,
+    };
+    Ok(found.map(|stream| stream.id))
+}
+
+/// A routine by its id, or by a name that it alone has.
+fn routine(tx: &dyn Read, name: &str) -> Result<Option<RoutineId>, StoreError> {
+    let found = match name.trim().parse::<RoutineId>() {
+        Ok(id) => tx.get::<Routine>(id)?,
+        Err(_) => routines::called(tx, name.trim())?,
+    };
+    Ok(found.map(|routine| routine.id))
+}
+
+/// The id that a form sends for a payer, which stays when its name changes.
+#[must_use]
+pub fn lasting(payer: Payer) -> String {
+    let id = match payer {
+        Payer::Workspace => return payer.word().to_owned(),
+        Payer::Agent(id) => id.to_string(),
+        Payer::Task(id) => id.to_string(),
+        Payer::Run(id) => id.to_string(),
+        Payer::Stream(id) => id.to_string(),
+        Payer::Routine(id) => id.to_string(),
+    };
+    format!("{}:{id}", payer.word())
+}
