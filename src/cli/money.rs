@@ -28,7 +28,7 @@ pub struct Usage {
     #[arg(long, value_name = "DAY", conflicts_with_all = ["range", "month"])]
     to: Option<String>,
     /// By what it is summed up
-    #[arg(long, value_parser = ["agent", "model", "task", "source", "kind", "day"])]
+    #[arg(long, value_parser = ["agent", "model", "task", "stream", "routine", "source", "kind", "day"])]
     by: Option<String>,
     /// Print a file for a spreadsheet: the days, or every call
     #[arg(long, value_name = "WHAT", value_parser = ["days", "calls"], num_args = 0..=1,
@@ -43,7 +43,7 @@ pub struct Usage {
 pub enum Budget {
     /// All budgets and how they stand, or those of one who pays
     List {
-        /// workspace, agent:ada, task:MC-12 or run:R-7
+        /// workspace, agent:ada, task:MC-12, run:R-7, stream:Launch or "routine:Morning look"
         payer: Option<String>,
         #[command(flatten)]
         place: Place,
@@ -59,7 +59,7 @@ pub enum Budget {
 /// Which budget.
 #[derive(Args)]
 pub struct Which {
-    /// workspace, agent:ada, task:MC-12 or run:R-7
+    /// workspace, agent:ada, task:MC-12, run:R-7, stream:Launch or "routine:Morning look"
     payer: String,
     /// day, week, month, total or run
     #[arg(value_parser = ["day", "week", "month", "total", "run"])]

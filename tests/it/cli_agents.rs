@@ -285,6 +285,10 @@ async fn what_calls_cost_and_may_cost_is_told_at_the_terminal() {
     let lines: Vec<&str> = usage.lines().collect();
     assert!(lines[0].contains("$0.0045 billed") && lines[0].contains("at its pace"), "{usage}");
     assert!(lines[3].starts_with("mock") && lines[3].contains("1 unmetered"), "{usage}");
+    for (by, none) in [("stream", "No stream"), ("routine", "No routine")] {
+        let usage = out(&terminal.hq(&["usage", "--by", by]).await);
+        assert!(usage.lines().any(|line| line.starts_with(none)), "{usage}");
+    }
     let json: Value =
         serde_json::from_str(&out(&terminal.hq(&["usage", "--json"]).await)).expect("JSON");
     assert_eq!((&json["items"][0]["name"], &json["total"]["calls"]), (&"Ada".into(), &2.into()));

@@ -45,7 +45,7 @@ pub fn routes() -> Routes {
         .get(
             "/usage/daily",
             days::list.needs(Can::Read).doc(|| {
-                Doc::new("Calls, tokens and cost by day, agent, model and task")
+                Doc::new("Calls, tokens and cost by day, agent, model, task, stream and routine")
                     .query::<days::Asked>()
                     .returns::<days::Page>()
             }),

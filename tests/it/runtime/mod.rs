@@ -11,6 +11,7 @@ mod failover; // another key, another model, a wait that ends by itself
 mod cut; // answers that break off, limits without a last word, ids given twice
 mod faults; // providers that fail
 mod files; // reading and changing files, and what a crash leaves of a change
+mod groups; // budgets of streams and of routines
 mod halt; // everything stands still and goes on
 mod jobs; // programs that go on beside their agents
 mod memory; // notes, what was said before, old results

@@ -10,7 +10,7 @@ use crate::features::usage::model::nobody;
 use crate::features::usage::period::Month;
 use crate::features::usage::queries::daily;
 use crate::features::usage::span::{self, MAX_DAYS};
-use crate::kernel::{AgentId, TaskId};
+use crate::kernel::{AgentId, RoutineId, StreamId, TaskId};
 use crate::store::{KeyBuf, ReadExt as _, Record as _, Snap, StoreError, cursor_key, key_cursor};
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Query};
@@ -48,6 +48,10 @@ struct Item {
     agent: Option<AgentId>,
     slug: Option<String>,
     task: Option<TaskId>,
+    /// The stream that the task was in.
+    stream: Option<StreamId>,
+    /// The routine that began the run, or made its task.
+    routine: Option<RoutineId>,
     provider: String,
     model: String,
     calls: u64,
@@ -111,6 +115,8 @@ fn item(snap: &Snap<'_>, day: UsageDay) -> Result<Item, StoreError> {
         agent: Some(day.agent).filter(|agent| *agent != nobody()),
         slug: snap.get::<Agent>(day.agent)?.map(|agent| agent.slug),
         task: day.task,
+        stream: day.stream,
+        routine: day.routine,
         provider: day.provider,
         model: day.model,
         calls: sums.calls,

@@ -11,16 +11,18 @@ use jiff::tz::TimeZone;
 use crate::app::Ws;
 use crate::features::agents::model::Agent;
 use crate::features::connections::model::Connection;
+use crate::features::routines::model::Routine;
 use crate::features::runs::model::Run;
+use crate::features::streams::model as streams;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries as tasks;
-use crate::kernel::{AgentId, ConnectionId, RunId, TaskId, TypedId, UsageId};
+use crate::kernel::{AgentId, ConnectionId, RoutineId, RunId, StreamId, TaskId, TypedId, UsageId};
 use crate::store::{KeyBuf, Range, ReadExt as _, Snap, StoreError};
 use crate::web::error::PageError;
 use crate::web::session::Alive;
 
 use crate::features::usage::model::Usage;
-use crate::features::usage::model::day::{Sums, UsageDay, day_in};
+use crate::features::usage::model::day::{Purpose, Sums, UsageDay, day_in};
 use crate::features::usage::model::nobody;
 use crate::features::usage::period::Month;
 use crate::features::usage::queries::daily;
@@ -32,11 +34,11 @@ const PIECE: usize = 500;
 /// for are looked through, because their zone may be far from UTC.
 const AROUND: u32 = 2;
 
-const DAYS_HEAD: &str = "date,agent,task,provider,model,calls,unpriced,estimated,failed,input,\
-                         cache_read,cache_write,output,reasoning,billed_usd,list_usd";
-const CALLS_HEAD: &str = "at,date,agent,task,run,call,kind,provider,connection,model,route,end,\
-                          estimated,input,cache_read,cache_write,cache_write_1h,output,reasoning,\
-                          billed_usd,list_usd,priced_by";
+const DAYS_HEAD: &str = "date,agent,task,stream,routine,provider,model,calls,unpriced,estimated,\
+                         failed,input,cache_read,cache_write,output,reasoning,billed_usd,list_usd";
+const CALLS_HEAD: &str = "at,date,agent,task,stream,routine,run,call,kind,provider,connection,model,\
+                          route,end,estimated,input,cache_read,cache_write,cache_write_1h,output,\
+                          reasoning,billed_usd,list_usd,priced_by";
 
 fn wanted(ws: &Ws, snap: &Snap<'_>, asked: &Asked) -> Result<(Span, TimeZone), PageError> {
     let zone = daily::zone(snap)?;
@@ -55,7 +57,7 @@ fn file(ws: &Ws, what: &str, span: Span, body: Body) -> Response {
     response
 }
 
-/// The days, one line for each agent, model and task.
+/// The days, one line for each agent, model, task, stream and routine.
 pub(in crate::features::usage) async fn days(ws: Ws, asked: Asked) -> Result<Response, PageError> {
     let made = ws.look(move |ws| {
         ws.read(|snap| {
@@ -64,12 +66,12 @@ pub(in crate::features::usage) async fn days(ws: Ws, asked: Asked) -> Result<Res
             let mut names = Names::default();
             let mut text = format!("{DAYS_HEAD}\r\n");
             for day in &rolled.days {
-                let task = day.task.map(|id| names.task(snap, id)).transpose()?;
+                let work = names.work(snap, day.purpose())?;
                 let agent = match day.agent == nobody() {
                     true => "tests of connections".to_owned(),
                     false => names.agent(snap, day.agent)?,
                 };
-                text.push_str(&day_line(day, &agent, &task.unwrap_or_default()));
+                text.push_str(&day_line(day, &agent, &work));
             }
             Ok::<_, PageError>((span, text))
         })
@@ -78,12 +80,12 @@ pub(in crate::features::usage) async fn days(ws: Ws, asked: Asked) -> Result<Res
     Ok(file(&ws, "usage", span, Body::from(text)))
 }
 
-fn day_line(day: &UsageDay, agent: &str, task: &str) -> String {
+fn day_line(day: &UsageDay, agent: &str, [task, stream, routine]: &[String; 3]) -> String {
     let Sums { calls, unpriced, estimated, failed, .. } = day.sums;
     let Sums { input, cache_read, cache_write, output, reasoning, .. } = day.sums;
     let counts =
         [calls, unpriced, estimated, failed, input, cache_read, cache_write, output, reasoning];
-    let words = [agent, task, &day.provider, &day.model].map(cell).join(",");
+    let words = [agent, task, stream, routine, &day.provider, &day.model].map(cell).join(",");
     let counts = counts.map(|n| n.to_string()).join(",");
     let (billed, list) = (dollars(day.sums.billed_micros), dollars(day.sums.list_micros));
     format!("{},{words},{counts},{billed},{list}\r\n", Month::date_of(day.day))
@@ -182,7 +184,8 @@ fn call_line(
 ) -> Result<String, StoreError> {
     let name = |found: Result<Option<String>, StoreError>| found.map(Option::unwrap_or_default);
     let agent = name(usage.agent.map(|id| names.agent(snap, id)).transpose())?;
-    let task = name(usage.task.map(|id| names.task(snap, id)).transpose())?;
+    let purpose = Purpose { task: usage.task, stream: usage.stream(), routine: usage.routine() };
+    let [task, stream, routine] = names.work(snap, purpose)?;
     let run = name(usage.run.map(|id| names.run(snap, id)).transpose())?;
     let connection = name(usage.connection.map(|id| names.connection(snap, id)).transpose())?;
     let money = |micros: Option<i64>| micros.map_or_else(String::new, dollars);
@@ -191,6 +194,8 @@ fn call_line(
         Month::date_of(day).to_string(),
         cell(&agent),
         cell(&task),
+        cell(&stream),
+        cell(&routine),
         run,
         usage.call.to_string(),
         usage.kind.word().to_owned(),
@@ -218,6 +223,8 @@ fn call_line(
 struct Names {
     agents: HashMap<AgentId, String>,
     tasks: HashMap<TaskId, String>,
+    streams: HashMap<StreamId, String>,
+    routines: HashMap<RoutineId, String>,
     runs: HashMap<RunId, String>,
     connections: HashMap<ConnectionId, String>,
 }
@@ -232,6 +239,20 @@ impl Names {
             let Some(task) = snap.get::<Task>(id)? else { return Ok(None) };
             Ok(Some(format!("{} {}", tasks::name(snap, task.number)?, task.title)))
         })
+    }
+
+    /// Task, stream and routine; empty where there is none.
+    fn work(&mut self, snap: &Snap<'_>, of: Purpose) -> Result<[String; 3], StoreError> {
+        let task = of.task.map(|id| self.task(snap, id)).transpose()?;
+        let stream = of.stream.map(|id| {
+            known(&mut self.streams, id, || {
+                Ok(snap.get::<streams::Stream>(id)?.map(|one| one.name))
+            })
+        });
+        let routine = of.routine.map(|id| {
+            known(&mut self.routines, id, || Ok(snap.get::<Routine>(id)?.map(|one| one.name)))
+        });
+        Ok([task, stream.transpose()?, routine.transpose()?].map(Option::unwrap_or_default))
     }
 
     fn run(&mut self, snap: &Snap<'_>, id: RunId) -> Result<String, StoreError> {
@@ -284,10 +305,12 @@ mod tests {
 
     #[test]
     fn a_line_of_the_days_has_all_cells_and_no_formula() {
-        let text = day_line(&UsageDay::sample(), "ada", "Say \"hello\", twice");
-        assert!(text.contains(",ada,\"Say \"\"hello\"\", twice\",anthropic,claude,3,1,1,1,1200,"));
+        let work = |task: &str| [task, "Launch", "=1"].map(str::to_owned);
+        let text = day_line(&UsageDay::sample(), "ada", &work("Say \"hello\", twice"));
+        let named = ",ada,\"Say \"\"hello\"\", twice\",Launch,'=1,anthropic,claude,3,1,1,1,1200,";
+        assert!(text.contains(named), "{text}");
         assert!(text.ends_with(",0.008400,0.009100\r\n"), "{text}");
-        let plain = day_line(&UsageDay::sample(), "ada", "x");
+        let plain = day_line(&UsageDay::sample(), "ada", &work("x"));
         assert_eq!(plain.split(',').count(), DAYS_HEAD.split(',').count());
         assert_eq!(dollars(-1_500_000), "-1.500000");
     }

@@ -23,17 +23,21 @@ pub(super) fn routes() -> Routes {
         .get(
             "/usage/report",
             sum_up.needs(Can::Read).doc(|| {
-                Doc::new("What the calls of some days came to, by agent, model, task and so on")
-                    .query::<ReportAsked>()
-                    .returns::<ReportView>()
+                Doc::new(
+                    "What the calls of some days came to, by agent, model, task, stream and so on",
+                )
+                .query::<ReportAsked>()
+                .returns::<ReportView>()
             }),
         )
         .get(
             "/usage/days.csv",
             days.needs(Can::Read).doc(|| {
-                Doc::new("The days as a file: a line for each agent, model and task")
-                    .query::<DaysAsked>()
-                    .media("text/csv")
+                Doc::new(
+                    "The days as a file: a line for each agent, model, task, stream and routine",
+                )
+                .query::<DaysAsked>()
+                .media("text/csv")
             }),
         )
         .get(
@@ -70,7 +74,8 @@ struct ReportAsked {
     from: String,
     /// The last day.
     to: String,
-    /// `agent`, which it is when nothing is said, `model`, `task`, `source`, `kind` or `day`.
+    /// `agent`, which it is when nothing is said, `model`, `task`, `stream`, `routine`, `source`, `kind` or
+    /// `day`.
     by: String,
 }
 
@@ -153,7 +158,8 @@ async fn sum_up(ws: Ws, Query(asked): Query<ReportAsked>) -> Result<Json<ReportV
             let by = match asked.by.as_str() {
                 "" => By::default(),
                 word => By::parse(word).ok_or_else(|| {
-                    ApiError::invalid("by", "choose agent, model, task, source, kind or day")
+                    let words = By::ALL.map(By::word).join(", ");
+                    ApiError::invalid("by", format!("choose one of {words}"))
                 })?,
             };
             let today = day_in(ws.app.clock.now(), &daily::zone(snap)?);

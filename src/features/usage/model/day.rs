@@ -4,9 +4,9 @@
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{AgentId, CallEnd, TaskId, Timestamp, TypedId};
+use crate::kernel::{AgentId, CallEnd, RoutineId, StreamId, TaskId, Timestamp, TypedId};
 use crate::store::codec;
-use crate::store::{Class, DecodeError, Record, Table};
+use crate::store::{Class, DecodeError, Key, KeyBuf, Record, Table};
 
 use super::{Usage, nobody};
 
@@ -23,10 +23,48 @@ pub const DAYS: Table = Table::new(140, "usage_days");
 /// The time zone that those days are of.
 pub const DAY_ZONE: Table = Table::new(141, "usage_day_zone");
 
-/// Day, agent, provider, model, task.
-pub type DayKey = ((u32, AgentId), ((String, String), TaskId));
+/// Day, agent, provider, model, what the calls were made for.
+pub type DayKey = ((u32, AgentId), ((String, String), Purpose));
 
-/// What an agent's calls of one model for one task came to on one day.
+/// What calls were made for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Purpose {
+    /// The task.
+    pub task: Option<TaskId>,
+    /// The stream that it was in.
+    pub stream: Option<StreamId>,
+    /// The routine behind it.
+    pub routine: Option<RoutineId>,
+}
+
+/// The last part of a key: without stream and routine it is that of a program that knew of neither.
+impl Key for Purpose {
+    fn encode(&self, out: &mut KeyBuf) {
+        out.part(self.task.unwrap_or_else(none));
+        if self.stream.is_some() || self.routine.is_some() {
+            out.part(self.stream.unwrap_or_else(none)).part(self.routine.unwrap_or_else(none));
+        }
+    }
+    fn take(bytes: &mut &[u8]) -> Option<Self> {
+        let task = some(TaskId::take(bytes)?);
+        if bytes.is_empty() {
+            return Some(Self { task, ..Self::default() });
+        }
+        let (stream, routine) = (some(StreamId::take(bytes)?), some(RoutineId::take(bytes)?));
+        Some(Self { task, stream, routine })
+    }
+}
+
+/// Stands in keys for what there is none of.
+fn none<I: TypedId>() -> I {
+    I::from_bytes([0; 16])
+}
+
+fn some<I: TypedId>(id: I) -> Option<I> {
+    Some(id).filter(|id| *id != none())
+}
+
+/// What an agent's calls of one model for one purpose came to on one day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageDay {
     /// The date in the workspace's zone, as days since 1970.
@@ -41,6 +79,10 @@ pub struct UsageDay {
     pub task: Option<TaskId>,
     /// How much it was.
     pub sums: Sums,
+    /// The stream that the task was in.
+    pub stream: Option<StreamId>,
+    /// The routine behind the calls.
+    pub routine: Option<RoutineId>,
 }
 
 /// Sums over calls.
@@ -140,7 +182,15 @@ impl UsageDay {
             model: usage.model.clone(),
             task: usage.task,
             sums: Sums::of(usage),
+            stream: usage.stream(),
+            routine: usage.routine(),
         }
+    }
+
+    /// What the calls were made for.
+    #[must_use]
+    pub fn purpose(&self) -> Purpose {
+        Purpose { task: self.task, stream: self.stream, routine: self.routine }
     }
 }
 
@@ -155,14 +205,14 @@ impl Record for UsageDay {
     type Id = DayKey;
     const TABLE: Table = DAYS;
     const CLASS: Class = Class::Derived;
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     fn id(&self) -> DayKey {
-        let task = self.task.unwrap_or_else(|| TaskId::from_bytes([0; 16]));
-        ((self.day, self.agent), ((self.provider.clone(), self.model.clone()), task))
+        ((self.day, self.agent), ((self.provider.clone(), self.model.clone()), self.purpose()))
     }
     fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
         match version {
             1 => codec::decode::<UsageDayV1>(body).map(Self::from),
+            2 => codec::decode::<UsageDayV2>(body).map(Self::from),
             _ => Err(DecodeError::UnknownVersion { table: DAYS.name, version }),
         }
     }
@@ -174,6 +224,8 @@ impl Record for UsageDay {
             model: "claude".into(),
             task: Some(TaskId::from_bytes([2; 16])),
             sums: Sums::sample(),
+            stream: Some(StreamId::from_bytes([20; 16])),
+            routine: Some(RoutineId::from_bytes([21; 16])),
         }
     }
 }
@@ -198,6 +250,32 @@ struct UsageDayV1 {
     sums: SumsV1,
 }
 
+/// As it was before streams and routines had budgets.
+#[derive(Deserialize)]
+struct UsageDayV2 {
+    day: u32,
+    agent: AgentId,
+    provider: String,
+    model: String,
+    task: Option<TaskId>,
+    sums: Sums,
+}
+
+impl From<UsageDayV2> for UsageDay {
+    fn from(old: UsageDayV2) -> Self {
+        Self {
+            day: old.day,
+            agent: old.agent,
+            provider: old.provider,
+            model: old.model,
+            task: old.task,
+            sums: old.sums,
+            stream: None,
+            routine: None,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct SumsV1 {
     calls: u64,
@@ -215,7 +293,7 @@ struct SumsV1 {
 impl From<UsageDayV1> for UsageDay {
     fn from(old: UsageDayV1) -> Self {
         let sums = old.sums;
-        Self {
+        Self::from(UsageDayV2 {
             day: old.day,
             agent: old.agent,
             provider: old.provider,
@@ -234,7 +312,7 @@ impl From<UsageDayV1> for UsageDay {
                 list_micros: sums.list_micros,
                 failed: 0,
             },
-        }
+        })
     }
 }
 
@@ -269,8 +347,13 @@ impl Record for DayZone {
 
 #[cfg(test)]
 mod tests {
-    use super::{CallEnd, Sums, Usage, day_in};
+    use super::{
+        CallEnd, KeyBuf, Purpose, RoutineId, StreamId, Sums, TaskId, TypedId as _, Usage, UsageDay,
+        day_in,
+    };
+    use crate::kernel::Payer;
     use crate::store::Record as _;
+    use crate::store::key::decode;
     use jiff::tz::TimeZone;
 
     #[test]
@@ -298,5 +381,45 @@ mod tests {
         assert_eq!((sums.calls, sums.unpriced, sums.input), (2, 1, u64::MAX));
         let refused = Usage { end: CallEnd::Refused, ..known };
         assert_eq!(Sums::of(&refused).failed, 1);
+    }
+
+    #[test]
+    fn purposes_read_what_they_write_in_their_order_and_the_old_ones_stay() {
+        let id = |n: u8| [n; 16];
+        let task = Some(TaskId::from_bytes(id(2)));
+        let (stream, routine) =
+            (Some(StreamId::from_bytes(id(3))), Some(RoutineId::from_bytes(id(4))));
+        let mut all = vec![Purpose::default()];
+        for task in [None, task] {
+            for (stream, routine) in
+                [(None, None), (None, routine), (stream, None), (stream, routine)]
+            {
+                all.push(Purpose { task, stream, routine });
+            }
+        }
+        all.dedup();
+        assert_eq!(all.len(), 8);
+        let keys: Vec<KeyBuf> = all.iter().map(KeyBuf::of).collect();
+        assert!(keys.is_sorted() && all.is_sorted(), "{all:?}");
+        let read: Vec<_> = keys.iter().map(|key| decode::<Purpose>(key.bytes())).collect();
+        assert_eq!(read, all.iter().copied().map(Some).collect::<Vec<_>>());
+        // Days of an older program lie where they lay.
+        assert_eq!(keys[0].bytes(), id(0));
+        assert_eq!(KeyBuf::of(&Purpose { task, ..Purpose::default() }).bytes(), id(2));
+    }
+
+    #[test]
+    fn a_day_has_the_stream_and_the_first_routine_that_paid() {
+        let (stream, other) = (StreamId::from_bytes([3; 16]), RoutineId::from_bytes([5; 16]));
+        let routine = RoutineId::from_bytes([4; 16]);
+        let mut usage = Usage::sample();
+        assert_eq!((usage.stream(), usage.routine()), (None, None));
+        usage.payers.extend([
+            Payer::Stream(stream),
+            Payer::Routine(routine),
+            Payer::Routine(other),
+        ]);
+        let day = UsageDay::of(&usage, &TimeZone::UTC);
+        assert_eq!((day.stream, day.routine), (Some(stream), Some(routine)));
     }
 }

@@ -261,7 +261,7 @@ fn line(ws: &Ws, name: &str, note: &str, path: &str, sums: &Sums) -> LineRow {
 fn drawn(span: Span, past: u32, report: &Report, by: By) -> Chart {
     let series: Vec<Series> = match by {
         By::Day => vec![Series { key: ALL.to_owned(), name: "All calls".to_owned() }],
-        By::Agent | By::Model | By::Task | By::Source | By::Kind => {
+        By::Agent | By::Model | By::Task | By::Stream | By::Routine | By::Source | By::Kind => {
             let paid = report.lines.iter().filter(|line| line.sums.billed_micros != 0);
             let series = paid.map(|line| Series { key: line.key.clone(), name: line.name.clone() });
             series.collect()

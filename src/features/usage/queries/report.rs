@@ -1,9 +1,11 @@
-//! What calls came to, summed up by agent, model, task, source, kind or day.
+//! What calls came to, summed up by agent, model, task, stream, routine, source, kind or day.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::features::agents::model::Agent;
+use crate::features::routines::model::Routine;
+use crate::features::streams::model::Stream;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries as tasks;
 use crate::features::usage::model::day::{Sums, UsageDay};
@@ -11,7 +13,7 @@ use crate::features::usage::model::nobody;
 use crate::features::usage::model::source::{OTHER, TESTS, UsageSource};
 use crate::features::usage::period::Month;
 use crate::kernel::text::ellipsis;
-use crate::kernel::{AgentId, CallKind, Route, RunTrigger, TaskId};
+use crate::kernel::{AgentId, CallKind, Route, RoutineId, RunTrigger, StreamId, TaskId};
 use crate::providers::oauth::Vendor;
 use crate::store::{ReadExt, StoreError};
 
@@ -32,6 +34,10 @@ pub enum By {
     Model,
     /// The task that they were made for.
     Task,
+    /// The stream that this task was in.
+    Stream,
+    /// The routine that began the run, or made its task.
+    Routine,
     /// What began the run.
     Source,
     /// What the call was for within the run.
@@ -42,8 +48,16 @@ pub enum By {
 
 impl By {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Agent, Self::Model, Self::Task, Self::Source, Self::Kind, Self::Day];
+    pub const ALL: [Self; 8] = [
+        Self::Agent,
+        Self::Model,
+        Self::Task,
+        Self::Stream,
+        Self::Routine,
+        Self::Source,
+        Self::Kind,
+        Self::Day,
+    ];
 
     /// The word in addresses.
     #[must_use]
@@ -52,6 +66,8 @@ impl By {
             Self::Agent => "agent",
             Self::Model => "model",
             Self::Task => "task",
+            Self::Stream => "stream",
+            Self::Routine => "routine",
             Self::Source => "source",
             Self::Kind => "kind",
             Self::Day => "day",
@@ -65,6 +81,8 @@ impl By {
             Self::Agent => "Agent",
             Self::Model => "Model",
             Self::Task => "Task",
+            Self::Stream => "Stream",
+            Self::Routine => "Routine",
             Self::Source => "Source",
             Self::Kind => "Kind",
             Self::Day => "Day",
@@ -126,7 +144,7 @@ pub fn report(read: &impl ReadExt, rolled: &Rolled, by: By) -> Result<Report, St
                 add(one.day, Which::of_source(one, by), one.sums);
             }
         }
-        By::Agent | By::Model | By::Task | By::Day => {
+        By::Agent | By::Model | By::Task | By::Stream | By::Routine | By::Day => {
             for one in &rolled.days {
                 add(one.day, Which::of_day(one, by), one.sums);
             }
@@ -148,6 +166,8 @@ enum Which {
     Agent(AgentId),
     Model(String, String),
     Task(Option<TaskId>),
+    Stream(Option<StreamId>),
+    Routine(Option<RoutineId>),
     Source(String),
     Kind(CallKind),
     Day(u32),
@@ -158,6 +178,8 @@ impl Which {
         match by {
             By::Model => Self::Model(one.model.clone(), one.provider.clone()),
             By::Task => Self::Task(one.task),
+            By::Stream => Self::Stream(one.stream),
+            By::Routine => Self::Routine(one.routine),
             By::Day => Self::Day(one.day),
             By::Agent | By::Source | By::Kind => Self::Agent(one.agent),
         }
@@ -175,8 +197,10 @@ impl Which {
             Self::Agent(id) if *id == nobody() => TESTS.to_owned(),
             Self::Agent(id) => id.to_string(),
             Self::Model(model, provider) => format!("{provider}/{model}"),
-            Self::Task(None) => "none".to_owned(),
+            Self::Task(None) | Self::Stream(None) | Self::Routine(None) => "none".to_owned(),
             Self::Task(Some(id)) => id.to_string(),
+            Self::Stream(Some(id)) => id.to_string(),
+            Self::Routine(Some(id)) => id.to_string(),
             Self::Source(word) => word.clone(),
             Self::Kind(kind) => kind.word().to_owned(),
             Self::Day(day) => Month::date_of(*day).to_string(),
@@ -217,6 +241,16 @@ impl Which {
                     (words, String::new(), format!("tasks/{name}"))
                 }
                 None => plain("a task that is gone"),
+            },
+            Self::Stream(None) => plain("No stream"),
+            Self::Stream(Some(id)) => match read.get::<Stream>(*id)? {
+                Some(stream) => (stream.name, String::new(), format!("streams/{id}")),
+                None => plain("a stream that is gone"),
+            },
+            Self::Routine(None) => plain("No routine"),
+            Self::Routine(Some(id)) => match read.get::<Routine>(*id)? {
+                Some(routine) => (routine.name, String::new(), format!("routines/{id}")),
+                None => plain("a routine that is gone"),
             },
             Self::Source(word) => plain(source(word)),
             Self::Kind(kind) => plain(kind.label()),
