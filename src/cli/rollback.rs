@@ -40,7 +40,12 @@ pub fn run(common: &Common, config: &Config, flags: &Rollback) -> Result<u8, Com
         formats.push((file, found));
     }
     let newest = formats.iter().map(|(_, found)| *found).max().unwrap_or(FORMAT);
-    let to = flags.to.unwrap_or(if newest > FORMAT { FORMAT } else { FORMAT - 1 });
+    let kept = formats.iter().map(|(file, _)| migrate::kept(file));
+    let kept = kept.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    // An upgrade may have passed more than one format.
+    let older = kept.iter().flatten().map(|kept| kept.format).filter(|format| *format < FORMAT);
+    let before = older.max().unwrap_or(FORMAT - 1);
+    let to = flags.to.unwrap_or(if newest > FORMAT { FORMAT } else { before });
     formats.retain(|(_, found)| *found > to);
     if formats.is_empty() {
         let lines = [format!("Nothing to do: no store is newer than format {to}.")];

@@ -2,12 +2,14 @@
 //! system store and the workspaces' stores. A released step is never changed.
 
 mod m0002_blob_references;
+mod m0003_all_indexes;
 
 use crate::store::FORMAT;
 use crate::store::migrate::Migration;
 
 /// All steps; the first leads to format 2.
-pub const LIST: [Migration; (FORMAT - 1) as usize] = [m0002_blob_references::STEP];
+pub const LIST: [Migration; (FORMAT - 1) as usize] =
+    [m0002_blob_references::STEP, m0003_all_indexes::STEP];
 
 #[cfg(test)]
 mod tests {

@@ -254,7 +254,12 @@ impl WriteTx<'_> {
     }
 
     /// Rows from a key on, one more than the limit.
-    fn stretch(&self, table: u16, from: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
+    pub(in crate::store) fn stretch(
+        &self,
+        table: u16,
+        from: &[u8],
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
         let mut rows = Vec::new();
         self.raw_scan(table, &Range::between(raw(from), end()), &mut |key, row| {
             rows.push((key.to_vec(), row.to_vec()));

@@ -23,6 +23,7 @@ mod sweep; // which of them go, and that none goes that is held
 mod failure; // what happens when the disk fails
 mod bytes; // golden bytes: what must never change by accident
 mod golden; // the layouts of the program's own records
+mod formats; // what each format of the file has: a difference is a new number
 mod kills; // a process with a store, killed again and again
 mod power; // what a power cut can leave
 mod simulate; // a whole life on a disk that does everything wrong, over many seeds

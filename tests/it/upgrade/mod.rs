@@ -1,6 +1,7 @@
 //! Folders of older formats, kept for ever: each is opened, upgraded, looked through and served. And
 //! what happens when an upgrade fails, a program is too old, or somebody wants to go back.
 
+mod indexes;
 mod maker;
 mod power;
 
@@ -245,23 +246,25 @@ async fn a_folder_of_a_newer_version_is_refused_and_the_way_back_works() {
     // As if a version after this one had upgraded.
     let [system, file] = stores(&data);
     let home = file.parent().expect("a folder");
-    std::fs::copy(&file, home.join("hq.redb.before-2")).expect("a copy");
-    set_format(&file, 9);
+    let (newer, before_it) = (FORMAT + 1, format!("hq.redb.before-{FORMAT}"));
+    std::fs::copy(&file, home.join(&before_it)).expect("a copy");
+    set_format(&file, newer);
     let refused = run(binary, &data, &["serve"]);
     assert!(!refused.status.success());
     let words = said(&refused);
-    for part in ["has format 9", "hq rollback --data", "--yes", "hq.redb.before-2"] {
+    let format = format!("has format {newer} and this program reads {FORMAT}");
+    for part in [format.as_str(), "hq rollback --data", "--yes", before_it.as_str()] {
         assert!(words.contains(part), "`{part}` is not in: {words}");
     }
     let asked = run(binary, &data, &["rollback"]);
     assert_eq!(asked.status.code(), Some(1), "{}", said(&asked));
     assert!(said(&asked).contains("--yes"), "{}", said(&asked));
-    assert_eq!(migrate::format_of(&file).expect("a store"), 9);
+    assert_eq!(migrate::format_of(&file).expect("a store"), newer);
     let incarnation = |path: &Path| Store::open(options(path)).expect("it opens").incarnation();
     let done = run(binary, &data, &["rollback", "--yes"]);
     assert_eq!(done.status.code(), Some(0), "{}", said(&done));
-    assert!(home.join("hq.redb.after-9").exists(), "what was newer is set aside");
-    let lives = (incarnation(&file), incarnation(&home.join("hq.redb.before-2")));
+    assert!(home.join(format!("hq.redb.after-{newer}")).exists(), "what was newer is set aside");
+    let lives = (incarnation(&file), incarnation(&home.join(&before_it)));
     assert_ne!(lives.0, lives.1, "cursors of the newer life are worth nothing");
     let program = Program::start(binary, &data);
     assert_eq!(titles(&program, &data).await, before);
@@ -270,7 +273,7 @@ async fn a_folder_of_a_newer_version_is_refused_and_the_way_back_works() {
     assert!(program.stop().success());
 
     // All the way back to the first format, and up again.
-    let done = run(binary, &data, &["rollback", "--to", "1", "--yes"]);
+    let done = run(binary, &data, &["rollback", "--yes"]);
     assert_eq!(done.status.code(), Some(0), "{}", said(&done));
     for file in [&system, &file] {
         assert_eq!(migrate::format_of(file).expect("a store"), 1);

@@ -1,0 +1,100 @@
+//! A folder of format 2, whose old rows lack what stands beside them by now.
+
+use hq::features::runs::model::{INPUT_KEPT, Input, InputState, Session};
+use hq::store::{Range, ReadExt as _, Record as _, Schema};
+
+use super::*;
+
+/// Indexes and sums that came to tables which format 2 had: `queued_inputs_kept`, `usage_payer_day` and
+/// `usage_token_day`; the program that wrote the folder knew nothing of them.
+const CAME_LATER: [&str; 3] = ["t0171", "t0167", "t0168"];
+
+/// Takes a folder of the first format to format 2, as a program wrote it that had fewer indexes. It has a
+/// message that was dropped, which is found by one of those.
+fn make_second(data: &Path) {
+    maker::unpack(&archive(1), data);
+    let schemas: [fn() -> Schema; 2] = [schema::system, schema::workspace];
+    for (file, schema) in stores(data).into_iter().zip(schemas) {
+        let with = || Options { schema: schema(), ..options(&file) };
+        migrate::upgrade(with(), 1, &migrations::LIST, &|_| {}).expect("it is upgraded");
+        let store = Store::open(with()).expect("it opens");
+        if store.schema().named("queued_inputs").is_some() {
+            dropped(&store);
+        }
+        store.close();
+        for kept in migrate::kept(&file).expect("a folder") {
+            std::fs::remove_file(kept.path).expect("it goes");
+        }
+        let db = redb::Database::open(&file).expect("nobody else has it");
+        let txn = db.begin_write().expect("a transaction");
+        for name in CAME_LATER {
+            let table = redb::TableDefinition::<&[u8], &[u8]>::new(name);
+            txn.delete_table(table).expect("it goes, if it was there");
+        }
+        txn.commit().expect("a commit");
+        drop(db);
+        set_format(&file, 2);
+    }
+}
+
+fn dropped(store: &Store) {
+    let (by, cause) = (Actor::System(Part::Cli), Cause::Setup);
+    let put = store.write_blocking(by, cause, |tx| {
+        let sessions: Vec<Session> = tx.list(&Range::all().limit(1))?;
+        let state = InputState::Dropped("the agent was paused".to_owned());
+        let session = sessions.first().ok_or(StoreError::UnknownRecord)?.id;
+        let input = Input { session, state, kept: true, attached: Vec::new(), ..Input::sample() };
+        tx.put(&input)
+    });
+    put.expect("a message");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_new_beside_old_rows_is_filled_by_an_upgrade() {
+    // A store's own writes block, which no thread of a runtime may.
+    let aside = |data: &Path| {
+        std::thread::scope(|scope| scope.spawn(|| make_second(data)).join()).expect("format 2");
+    };
+    let hq = Setup::default().data(aside).unowned().await;
+    let ws = hq.ws();
+    for store in [&ws.store, &hq.running().app.system] {
+        check::all_fits(store);
+    }
+    let kept: Vec<Input> =
+        ws.read(|snap| snap.scan(INPUT_KEPT, &Range::all())).expect("the index can be read");
+    assert!(kept.iter().any(|input| input.id == Input::sample().id), "{} are kept", kept.len());
+    for file in stores(&hq.data()) {
+        let kept = migrate::kept(&file).expect("a folder");
+        let [kept] = &kept[..] else { panic!("{kept:?}") };
+        assert_eq!(kept.format, 2, "what was there before lies beside it");
+        assert_eq!(migrate::format_of(&kept.path).expect("a store"), 2);
+    }
+    drop(ws);
+    hq.finish().await;
+}
+
+#[test]
+fn a_sum_and_an_index_that_were_wrong_are_right_after_the_step() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().join("data");
+    make_second(&data);
+    let [_, file] = stores(&data);
+    // Tasks by status and by number: one row too much, and all sums gone.
+    let db = redb::Database::open(&file).expect("nobody else has it");
+    let txn = db.begin_write().expect("a transaction");
+    {
+        let index = redb::TableDefinition::<&[u8], &[u8]>::new("t0023");
+        let mut index = txn.open_table(index).expect("a table");
+        index.insert(&[9u8, 9][..], &[7u8; 16][..]).expect("a row");
+        let sums = redb::TableDefinition::<&[u8], &[u8]>::new("t0024");
+        txn.open_table(sums).expect("a table").retain(|_, _| false).expect("rows go");
+    }
+    txn.commit().expect("a commit");
+    drop(db);
+    let refused = Store::open(options(&file)).map(drop).expect_err("it has another format");
+    assert!(matches!(refused, StoreError::Format { found: 2, known: FORMAT }), "{refused}");
+    migrate::upgrade(options(&file), 2, &migrations::LIST, &|_| {}).expect("it is upgraded");
+    let store = Store::open(options(&file)).expect("it opens");
+    check::all_fits(&store);
+    assert!(store.read(|snap| snap.get::<Input>(Input::sample().id)).expect("a read").is_some());
+}
