@@ -13,7 +13,7 @@ ASSET_SOURCES := package.json package-lock.json $(wildcard scripts/assets.mjs) \
 	$(shell find static -path static/dist -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run assets test bench crash mutate fixture timings deny lint-image shots fmt clean
+.PHONY: help setup run assets test bench crash simulate mutate fixture timings deny lint-image shots fmt clean
 
 help: ## list the goals
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ bench: ## measure what is promised: the store alone, then all from outside in on
 crash: ## kill the program N times at random moments (N=1000, SEED=… repeats one, JOBS=2 at once)
 	@HQ_CRASH_N=$(or $(N),1000) HQ_CRASH_SEED=$(SEED) HQ_CRASH_JOBS=$(JOBS) HQ_CRASH_PROFILE=$(PROFILE) \
 		scripts/crash.sh
+
+simulate: ## let N stores live on a disk and a clock that do everything wrong (N=10000, SEED=… begins there)
+	@HQ_SIM_N=$(or $(N),10000) HQ_SIM_SEED=$(SEED) HQ_SIM_PROFILE=$(PROFILE) scripts/simulate.sh
 
 mutate: ## switch off each check of undo, one build each: its test must fail
 	@scripts/setup.sh run test

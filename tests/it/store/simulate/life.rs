@@ -1,0 +1,375 @@
+//! One life: what a store is asked to do between the faults, and the ledger of its answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock};
+
+use hq::kernel::Clock as _;
+use hq::kernel::time::{ManualClock, from_ms};
+use hq::store::consumer::{self, Consume, ConsumeError, Step};
+use hq::store::undo::{self, Ask, Unguarded};
+use hq::store::verify::verify;
+use hq::store::{
+    Blobs, Entry, Faults, Op, Range, ReadExt as _, Record as _, Root, Store, StoreError, WriteTx,
+    keep,
+};
+
+use super::super::check;
+use super::super::toys::{
+    ACTOR, CAUSE, Folder, Job, Line, Note, Paper, Total, Toys, With, folder, folder_in_memory, id,
+    note, runtime,
+};
+use super::disk::{Beside, Sim};
+
+/// Faults in the life of one store.
+const FAULTS: u64 = 3;
+/// The most acts between two faults.
+const ACTS: u64 = 12;
+/// When a life begins, in milliseconds, and how far the clock goes at once, both ways: further than the
+/// hour within which a start does not let time go back.
+const BEGINS: i64 = 1_700_000_000_000;
+const HOURS: u64 = 3 * 60 * 60 * 1_000;
+/// The consumer's number.
+const COUNTER: u16 = 7;
+
+/// What was answered about each transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    Done,
+    /// Refused: it must not be there.
+    Failed,
+    /// May be there or not; what a look finds holds from then on.
+    Unknown,
+}
+
+impl Said {
+    fn of<T>(n: u64, done: &Result<T, StoreError>) -> Self {
+        match done {
+            Ok(_) => Self::Done,
+            Err(StoreError::Failed(_)) => Self::Failed,
+            Err(StoreError::Unknown(_)) => Self::Unknown,
+            Err(error) => panic!("transaction {n}: {error}"),
+        }
+    }
+}
+
+/// Counts lines: one that is counted twice or never shows.
+struct Counter;
+
+impl Consume for Counter {
+    fn number(&self) -> u16 {
+        COUNTER
+    }
+    fn name(&self) -> &'static str {
+        "counter"
+    }
+    fn handle(&self, tx: &mut WriteTx<'_>, entry: &Entry) -> Result<(), ConsumeError> {
+        let n = lines_of(entry);
+        if 0 < n {
+            let sum = tx.get::<Total>(id(1))?.map_or(0, |total| total.n);
+            tx.put(&Total { id: id(1), n: sum + n })?;
+        }
+        Ok(())
+    }
+}
+
+fn lines_of(entry: &Entry) -> u64 {
+    let is_line = |table, op| table == Line::TABLE.number && op == Op::Insert;
+    entry.changes.iter().filter(|change| is_line(change.table, change.op)).count() as u64
+}
+
+/// A store in which nothing has happened yet: each life begins with it.
+static EMPTY: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let toys = Toys::open();
+    toys.store.close();
+    std::fs::read(toys.path()).expect("its file")
+});
+
+struct Life {
+    disk: Arc<Sim>,
+    clock: Arc<ManualClock>,
+    home: tempfile::TempDir,
+    store: Store,
+    blobs: Blobs,
+    counter: Arc<dyn Consume>,
+    runtime: tokio::runtime::Runtime,
+    /// The number of the present act.
+    n: u64,
+    ledger: BTreeMap<u64, Said>,
+    /// By key of `once`, the transactions that came with it.
+    keys: BTreeMap<u64, Vec<u64>>,
+    /// Notes that were redacted, each with an entry up to which it has no images.
+    redacted: BTreeMap<u64, u64>,
+}
+
+/// One life; how many faults have struck.
+pub fn live(seed: u64) -> u64 {
+    let mut life = Life::begin(seed);
+    for _ in 0..FAULTS {
+        life.disk.arm(30);
+        for _ in 0..ACTS {
+            life.act();
+            if life.disk.is_dark() {
+                break;
+            }
+        }
+        life.disk.disarm();
+        if life.disk.is_dark() {
+            life.restart();
+        }
+        life.settle();
+    }
+    let report = verify(&life.store, &mut |_| ControlFlow::Continue(())).expect("it can be read");
+    assert!(report.is_sound(), "{:#?}", report.faults);
+    life.disk.struck()
+}
+
+impl Life {
+    fn begin(seed: u64) -> Self {
+        let home = folder_in_memory();
+        let file = home.path().join("toys.redb");
+        std::fs::write(&file, &*EMPTY).expect("an empty store");
+        let disk = Arc::new(Sim::new(file, seed));
+        let clock = Arc::new(ManualClock::at(from_ms(BEGINS)));
+        let place = (home.path().to_owned(), &disk, &clock);
+        let (store, blobs) = (open(&place).expect("it opens"), blobs(&place));
+        Self {
+            disk,
+            clock,
+            home,
+            store,
+            blobs,
+            counter: Arc::new(Counter),
+            runtime: runtime(),
+            n: 0,
+            ledger: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            redacted: BTreeMap::new(),
+        }
+    }
+
+    fn below(&self, end: u64) -> u64 {
+        self.disk.below(end)
+    }
+
+    /// Another process, on what is left of the disk. One time in four its recovery is hit as well, and a
+    /// third has to do with what that leaves.
+    fn restart(&mut self) {
+        // Nothing of the old process touches the disk any more.
+        self.store.close();
+        self.disk.comes_back();
+        let place = (self.home.path().to_owned(), &self.disk, &self.clock);
+        if self.below(4) == 0 {
+            self.disk.arm(12);
+            // ok: it may open or not.
+            let _ = open(&place).map(|store| store.close());
+            self.disk.disarm();
+            self.disk.comes_back();
+        }
+        (self.store, self.blobs) = (open(&place).expect("it opens"), blobs(&place));
+    }
+
+    fn act(&mut self) {
+        self.n += 1;
+        if self.below(3) == 0 {
+            let (span, back) = (self.below(HOURS), self.below(2) == 0);
+            let span = i64::try_from(span).expect("hours");
+            self.clock.advance_ms(if back { -span } else { span });
+        }
+        match self.below(20) {
+            0..9 => self.records(),
+            9..11 => self.once(),
+            11..14 => self.consume(),
+            14..16 => self.undo(),
+            16 => self.forget(),
+            17 => self.redact(),
+            _ => self.paper(),
+        }
+    }
+
+    /// A transaction with a line by which it is found again.
+    fn transact(
+        &mut self,
+        body: impl FnOnce(&mut WriteTx<'_>) -> Result<(), StoreError> + Send + 'static,
+    ) {
+        let n = self.n;
+        let done = self.store.write_blocking(ACTOR, CAUSE, move |tx| {
+            tx.put(&Line { id: id(n), note: note(n % 7), amount: 1 })?;
+            body(tx)
+        });
+        self.ledger.insert(n, Said::of(n, &done));
+    }
+
+    fn records(&mut self) {
+        let n = self.n;
+        self.transact(move |tx| {
+            let owner = "x".repeat((n * 997 % 9_000) as usize);
+            tx.put(&Folder { id: folder(n % 3), inside: None })?;
+            tx.put(&Note {
+                folder: Some(folder(n % 3)),
+                slug: Some(n.to_string()),
+                labels: vec![(n % 5) as u8],
+                ..Note::new(note(n % 7), &owner)
+            })?;
+            tx.put(&Job { id: id(n % 4), note: Some(note(n % 7)), open: n.is_multiple_of(2) })?;
+            if n.is_multiple_of(6) {
+                tx.delete::<Folder>(folder((n + 1) % 3))?;
+            }
+            Ok(())
+        });
+    }
+
+    /// Asks for something under a key that others may have come with.
+    fn once(&mut self) {
+        let (n, key) = (self.n, self.below(4));
+        let done = self.store.write_blocking(ACTOR, CAUSE, move |tx| {
+            tx.once("simulated", &key.to_string(), [7; 32], |tx| {
+                tx.put(&Line { id: id(n), note: note(n % 7), amount: 1 })?;
+                Ok::<_, StoreError>(n)
+            })
+        });
+        self.keys.entry(key).or_default().push(n);
+        match done {
+            Ok(first) if first != n => {
+                let before = self.ledger.insert(first, Said::Done);
+                assert_ne!(before, Some(Said::Failed), "{first} was refused and is answered now");
+                self.ledger.insert(n, Said::Failed);
+            }
+            done => {
+                self.ledger.insert(n, Said::of(n, &done));
+            }
+        }
+    }
+
+    fn consume(&mut self) {
+        let step = consumer::step(&self.store, Arc::clone(&self.counter));
+        match self.runtime.block_on(step) {
+            Ok(Step::Took(_) | Step::Idle)
+            | Err(StoreError::Failed(_) | StoreError::Unknown(_)) => {}
+            other => panic!("a step of the consumer: {other:?}"),
+        }
+    }
+
+    /// Takes back up to three entries from anywhere.
+    fn undo(&mut self) {
+        let head = self.store.head().seq;
+        if head == 0 {
+            return;
+        }
+        let own: BTreeSet<u64> = (0..=self.below(3)).map(|_| 1 + self.below(head)).collect();
+        self.transact(move |tx| {
+            let ask = Ask { entries: &own, only: None, guard: &Unguarded };
+            let plan = undo::plan(tx, tx.schema(), &ask)?;
+            tx.undo(&plan)
+        });
+    }
+
+    /// A piece of retention: up to any entry, by age or by size.
+    fn forget(&mut self) {
+        let until = match self.below(3) {
+            0 => Ok(self.below(self.store.head().seq + 1)),
+            1 => keep::last_before(&self.store, self.clock.now().as_millisecond()),
+            _ => keep::oldest_within(&self.store, self.below(40_000)),
+        };
+        match until {
+            Ok(until) => self.transact(move |tx| keep::drop_piece(tx, until).map(drop)),
+            Err(StoreError::Failed(_)) => {}
+            Err(error) => panic!("looking how far retention goes: {error}"),
+        }
+    }
+
+    fn redact(&mut self) {
+        let (of, before) = (self.n % 7, self.store.head().seq);
+        let Root { table, key } = Root::of::<Note>(note(of));
+        let done = keep::redact(&self.store, (ACTOR, CAUSE), table, key);
+        match self.runtime.block_on(done) {
+            Ok(_) => {
+                self.redacted.insert(of, before);
+            }
+            Err(StoreError::UnknownRecord | StoreError::Failed(_) | StoreError::Unknown(_)) => {}
+            Err(error) => panic!("a redaction: {error}"),
+        }
+    }
+
+    /// A file beside the store, then the record that holds it.
+    fn paper(&mut self) {
+        let n = self.n;
+        let Ok(blob) = self.blobs.put(format!("file {}", n % 9).as_bytes()) else { return };
+        self.transact(move |tx| tx.put(&Paper { id: id(n % 5), blobs: vec![blob], folder: None }));
+    }
+
+    /// What is there is what was said; what was not known is known now.
+    fn settle(&mut self) {
+        for (n, said) in &mut self.ledger {
+            let there = look(&self.store, *n);
+            match (*said, there) {
+                (Said::Done, false) => panic!("transaction {n} was acknowledged and is gone"),
+                (Said::Failed, true) => panic!("transaction {n} was refused and is there"),
+                (Said::Unknown, there) => *said = if there { Said::Done } else { Said::Failed },
+                _ => {}
+            }
+        }
+        look(&self.store, 0);
+        for (key, tries) in &self.keys {
+            let done: Vec<_> = tries.iter().filter(|n| self.ledger[*n] == Said::Done).collect();
+            assert!(done.len() <= 1, "{done:?} were done for one key, {key}");
+        }
+        self.is_counted();
+        self.holds();
+        check::all_fits(&self.store);
+    }
+
+    /// The consumer has taken each entry up to its cursor once.
+    fn is_counted(&self) {
+        let (cursor, sum) = self
+            .store
+            .read(|snap| {
+                let total = snap.get::<Total>(id(1))?.map_or(0, |total| total.n);
+                Ok::<_, StoreError>((consumer::state(snap, COUNTER)?.cursor, total))
+            })
+            .expect("it can be read");
+        let entries = self.store.entries_after(0, usize::MAX).expect("the feed");
+        let taken = entries.iter().filter(|entry| entry.seq <= cursor);
+        assert_eq!(sum, taken.map(|entry| lines_of(entry)).sum::<u64>(), "up to {cursor}");
+    }
+
+    /// No record names a file that is not there, and what was redacted stays so.
+    fn holds(&self) {
+        let papers = self.store.read(|snap| snap.list::<Paper>(&Range::all())).expect("papers");
+        for blob in papers.iter().flat_map(|paper| &paper.blobs) {
+            assert!(self.blobs.open_blob(*blob).is_ok(), "the file {blob} is gone");
+        }
+        for (of, until) in &self.redacted {
+            let Root { table, key } = Root::of::<Note>(note(*of));
+            let found = self.store.read(|snap| keep::redacted(snap, table, &key));
+            assert!(*until <= found.expect("it can be read"), "note {of} was redacted");
+        }
+    }
+}
+
+/// Where a store lies.
+type Place<'p> = (PathBuf, &'p Arc<Sim>, &'p Arc<ManualClock>);
+
+fn open((home, disk, clock): &Place<'_>) -> Result<Store, StoreError> {
+    let with = With { faults: Arc::clone(disk) as Arc<dyn Faults>, ..With::default() };
+    with.open_at(&home.join("toys.redb"), clock)
+}
+
+fn blobs((home, disk, _): &Place<'_>) -> Blobs {
+    let faults = Arc::new(Beside(Arc::clone(disk)));
+    Blobs::open_with(home.join("blobs"), faults).expect("they open")
+}
+
+/// Whether a transaction is there. A store whose file does not open is asked to try again.
+fn look(store: &Store, n: u64) -> bool {
+    let patience = std::time::Instant::now();
+    loop {
+        match store.read(|snap| snap.get::<Line>(id(n))) {
+            Ok(found) => return found.is_some(),
+            Err(error) => assert!(patience.elapsed().as_secs() < 20, "{error}"),
+        }
+        // ok: what a write of nothing is answered does not matter.
+        let _ = store.write_blocking(ACTOR, CAUSE, |_| Ok::<_, StoreError>(()));
+    }
+}
