@@ -365,7 +365,10 @@ fn take(
     state.cursor = state.cursor.max(from);
     let (mut taken, started) = (0, Instant::now());
     for entry in entries {
-        match tx.attempt_caught(|tx| consumer.handle(tx, entry)) {
+        let began = Instant::now();
+        let handled = tx.attempt_caught(|tx| consumer.handle(tx, entry));
+        warn_if_slow(consumer, entry.seq, began.elapsed());
+        match handled {
             Ok(()) => {
                 (state.cursor, state.tries, state.dead_in_a_row) = (entry.seq, 0, 0);
                 taken += 1;
@@ -399,6 +402,14 @@ fn take(
     }
     save(tx, number, &state)?;
     Ok(if state.paused { Step::Paused } else { Step::Took(taken) })
+}
+
+/// Says when one entry alone took longer than all of a step may: whoever writes has waited for it.
+fn warn_if_slow(consumer: &dyn Consume, seq: u64, took: Duration) {
+    if MAX_TIME < took {
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        tracing::warn!(consumer = consumer.name(), entry.seq = seq, ms, "an entry took long");
+    }
 }
 
 /// Whether a step has done enough: it leaves room for the next entry, and does not keep people waiting.

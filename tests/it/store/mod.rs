@@ -18,6 +18,7 @@ mod holders; // who holds which blob, against the table of it and the files
 mod operate; // consumers under a hand, rebuilds, doctor, sizes, compaction
 mod whole; // what needs the whole file, beside a backup and under load
 mod consumers; // durable readers of the feed
+mod turns; // a slow consumer, and everybody else
 mod cursors; // places in the feed, and that retention breaks none
 mod blobs; // files beside the database
 mod sweep; // which of them go, and that none goes that is held
