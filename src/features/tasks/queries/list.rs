@@ -11,6 +11,7 @@ use super::due;
 use super::grouping::{self, Bucket, Cell, GroupBy, Grouper};
 use super::marks;
 use super::terms::{Sign, Terms};
+use super::texts::{self, Words};
 use crate::features::tasks::model::{self, Task};
 use crate::kernel::cursor::Page;
 use crate::kernel::{Assignee, LabelId, Priority, StreamId, TaskId, TaskStatus};
@@ -244,20 +245,11 @@ fn fitting<T>(
             body(&found)
         });
     }
-    // Descriptions come from the disk: nobody else should wait for the columns meanwhile.
-    let rows =
-        |rows: &[Row]| -> Vec<Row> { rows.iter().filter(|row| fits.row(row)).cloned().collect() };
-    let mut found = columns::with(read, rows)?;
-    let mut failed = None;
-    found.retain(|row| match fits.text(read, row) {
-        Ok(holds) => holds,
-        Err(error) => {
-            failed = Some(error);
-            false
-        }
-    });
-    let found: Vec<&Row> = found.iter().collect();
-    failed.map_or_else(|| Ok(body(&found)), Err)
+    let ids = texts::holding(read, &fits.words, |row| fits.row(row))?;
+    columns::with(read, |rows: &[Row]| {
+        let found: Vec<&Row> = texts::named(rows, &ids).filter(|row| fits.row(row)).collect();
+        body(&found)
+    })
 }
 
 /// Looks through the columns: filters, counts, and puts what will be shown in order.
@@ -311,15 +303,6 @@ struct Fits<'f> {
     blocked: HashSet<TaskId>,
 }
 
-/// Words to look for in a text.
-struct Words {
-    sign: Sign,
-    /// In lower case.
-    text: String,
-    /// The task whose number the words are.
-    number: Option<u32>,
-}
-
 impl<'f> Fits<'f> {
     fn new(read: &dyn Read, filter: &'f Filter, today: &Today) -> Result<Self, StoreError> {
         let q = Some((Sign::Is, filter.q.trim().to_lowercase())).filter(|(_, q)| !q.is_empty());
@@ -363,27 +346,6 @@ impl<'f> Fits<'f> {
                 Some(DueIn::Today | DueIn::Week) => is_before(row.due, self.last),
             }
             && filter.terms.hold(row)
-    }
-
-    /// Whether all words stand in the number, the title or the description. Only the last is read
-    /// from the store, once for all of them.
-    fn text(&self, read: &dyn Read, row: &Row) -> Result<bool, StoreError> {
-        let mut description: Option<String> = None;
-        for words in &self.words {
-            let mut found = words.number == Some(row.number) || row.title.contains(&words.text);
-            if !found {
-                if description.is_none() {
-                    let task = read.get::<Task>(row.id)?;
-                    description =
-                        Some(task.map_or_else(String::new, |t| t.description.to_lowercase()));
-                }
-                found = description.as_ref().is_some_and(|text| text.contains(&words.text));
-            }
-            if found != (words.sign == Sign::Is) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 }
 

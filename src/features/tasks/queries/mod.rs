@@ -25,6 +25,7 @@ pub mod standing;
 pub mod summary;
 pub mod templates;
 pub mod terms;
+mod texts;
 
 use super::model::{self, Task};
 use crate::features::streams::queries::{self as streams, StreamError};
