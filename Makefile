@@ -40,10 +40,11 @@ node_modules/.package-lock.json: package.json package-lock.json
 test: ## format, lints, documents, all tests
 	@scripts/test.sh
 
-bench: ## measure what is promised: the store alone, then all from outside in one table
+bench: ## measure what is promised: the store alone, a backup under load, then all from outside
 	@scripts/setup.sh run
 	cargo build --release --locked --manifest-path benches/peer/Cargo.toml --target-dir target/peer
 	cargo bench --locked --bench store -- $(ARGS)
+	$(if $(ARGS),,cargo bench --locked --bench backup)
 	cargo bench --locked --bench hq -- $(ARGS)
 
 crash: ## kill the program N times at random moments (N=1000, SEED=… repeats one, JOBS=2 at once)

@@ -15,6 +15,7 @@ mod load;
 mod model;
 mod rows;
 mod runtime;
+mod undo;
 #[path = "../../tests/it/support/mod.rs"]
 mod support;
 
@@ -121,6 +122,9 @@ const ROWS: &[Row] = &[
         promise: "p99 ≤ 50 ms",
         peer: "–",
         measure: find::palette,
+    },
+    Row {
+        name: "undo of 10,000 task changes", promise: "≤ 5 s", peer: "–", measure: undo::tasks
     },
     Row {
         name: "script, style, sprite",

@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "a table on standard output is what this program is for")]
 
 mod fixture;
+mod lists;
 mod read;
 mod records;
 mod start;
@@ -41,8 +42,9 @@ const ROWS: &[(&str, Measure)] = &[
     ("open, killed in quiet", start::quiet),
     ("open, killed under load", start::load),
     ("50 of 100,000 by index", read::by_index),
-    ("task list of 100,000", read::lists),
+    ("task list of 100,000", lists::lists),
     ("consumer catches up", read::catch_up),
+    ("usage-days catches up", read::usage_days),
     ("undo of 10,000 changes", undo::many),
 ];
 

@@ -1,23 +1,19 @@
-//! Reads: by id, by index, lists from columns, and a consumer that catches up.
+//! Reads: by id, by index, and consumers that catch up.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hq::features::tasks::queries::error::TaskError;
-use hq::features::tasks::queries::filter::Asker;
-use hq::features::tasks::queries::list::{self, DueIn, Filter, Sort, Today, Whose};
-use hq::features::tasks::queries::people::People;
-use hq::features::tasks::rules::{self, NewTask};
-use hq::kernel::filter::Query;
+use hq::features::usage::model::Usage;
+use hq::features::usage::rules::daily::Daily;
+use hq::kernel::Cause;
 use hq::kernel::id::SystemIds;
-use hq::kernel::time::SystemClock;
-use hq::kernel::{Assignee, Cause, Clock, Priority, TaskStatus};
+use hq::kernel::time::{SystemClock, from_ms};
 use hq::server::workspaces::cache_for;
 use hq::store::consumer::{self, Consume, ConsumeError, Step};
-use hq::store::{Entry, KeyBuf, Options, Range, ReadExt, Store, StoreError, WriteTx};
+use hq::store::{Entry, KeyBuf, Options, Range, ReadExt, Record as _, Store, StoreError, WriteTx};
 
-use crate::fixture::{self, ACTOR, Fixture, half, ms, real};
+use crate::fixture::{self, ACTOR, Fixture, half, real};
 use crate::records::{Task, assign};
 use crate::{Failure, Figure};
 
@@ -75,91 +71,6 @@ pub fn by_index(folder: &Path) -> Result<Figure, Failure> {
     })
 }
 
-/// The program's own list of tasks with 100,000 of them: each filter in each order, the slowest.
-pub fn lists(folder: &Path) -> Result<Figure, Failure> {
-    let store = Store::open(Options {
-        path: folder.join("lists.redb"),
-        schema: hq::server::schema::workspace(),
-        cache: 64 << 20,
-        clock: Arc::new(SystemClock),
-        ids: Arc::new(SystemIds::default()),
-        reactor: None,
-        faults: real(),
-    })?;
-    for piece in 0..MANY / 500 {
-        store.write_blocking(ACTOR, Cause::Setup, move |tx| make(tx, piece * 500))?;
-    }
-    let zone = hq::features::tasks::queries::due::zone("Europe/Berlin");
-    let today = Today { now: SystemClock.now(), zone };
-    let ask = |filter: &Filter, sort| {
-        let began = Instant::now();
-        let found = store.read(|snap| list::groups(snap, filter, sort, &today, 50));
-        found.map(|_| began.elapsed())
-    };
-    let first = ask(&Filter::default(), Sort::Priority)?;
-    let mut slowest = Duration::ZERO;
-    for filter in filters().into_iter().chain(typed(&store, &today)?) {
-        for (sort, ..) in Sort::ALL {
-            let times: Result<Vec<_>, _> = (0..9).map(|_| ask(&filter, *sort)).collect();
-            slowest = slowest.max(half(times?));
-        }
-    }
-    let took = ms(slowest);
-    Ok(Figure {
-        promise: "≤ 5 ms, first ≤ 300 ms".to_owned(),
-        ours: format!("{took:.1} ms the slowest, the first {:.0} ms", ms(first)),
-        kept: took <= 5.0 && ms(first) <= 300.0,
-    })
-}
-
-fn make(tx: &mut WriteTx<'_>, begin: usize) -> Result<(), StoreError> {
-    for n in begin..begin + 500 {
-        let new = NewTask {
-            priority: Priority::ALL[n % Priority::ALL.len()],
-            due_at: (n % 3 == 0).then(|| tx.now()),
-            ..NewTask::titled(format!("{} offer number {n}", ["Write", "Check", "Send"][n % 3]))
-        };
-        let task = rules::create(tx, new).map_err(|error| StoreError::Failed(error.to_string()))?;
-        let status = TaskStatus::ALL[n % TaskStatus::ALL.len()];
-        if status != task.status {
-            // ok: a status that does not follow from the first one leaves the task as it is.
-            let _ = rules::set_status(tx, task.id, status);
-        }
-    }
-    Ok(())
-}
-
-/// What people type into the box of the list, read once as the page does.
-fn typed(store: &Store, today: &Today) -> Result<Vec<Filter>, Failure> {
-    let texts = [
-        "is:open assignee:none due:<7d priority:high,urgent -status:blocked",
-        "is:overdue,blocked created:>-7d updated:today..today",
-        "is:closed done:>-30d id:>50000",
-        "has:subtasks,run -has:comment stream:none label:none parent:none",
-        "waiting:any",
-    ];
-    let filters: Result<Vec<Filter>, TaskError> = store.read(|snap| {
-        let people = People::read(snap)?;
-        let asker = Asker { read: snap, people: &people, me: Assignee::System, today };
-        let filter = |text: &&str| Ok(Filter::of(asker.understand(&Query::parse(text))?.strict()?));
-        texts.iter().map(filter).collect()
-    });
-    Ok(filters?)
-}
-
-fn filters() -> Vec<Filter> {
-    let mut filters = vec![
-        Filter::default(),
-        Filter { status: list::OPEN.to_vec(), ..Filter::default() },
-        Filter { priority: vec![Priority::High, Priority::Urgent], ..Filter::default() },
-        Filter { assignee: Whose::Nobody, ..Filter::default() },
-        Filter { archived: true, ..Filter::default() },
-    ];
-    filters
-        .extend(DueIn::ALL.iter().map(|(due, ..)| Filter { due: Some(*due), ..Filter::default() }));
-    filters
-}
-
 /// A consumer that does nothing but keep its cursor.
 struct Follow;
 
@@ -175,17 +86,20 @@ impl Consume for Follow {
     }
 }
 
-/// A consumer that was away for 50,000 entries.
+/// How many entries a consumer was away for.
+const AWAY: usize = 50_000;
+/// How many write at once what it was away for.
+const CLIENTS: usize = 64;
+
+/// A consumer that does nothing, and was away for 50,000 entries.
 pub fn catch_up(folder: &Path) -> Result<Figure, Failure> {
     let bench = Arc::new(Fixture::new(&folder.join("follow.redb"), 2_000, real())?);
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build()?;
-    let entries = 50_000;
-    let took = runtime.block_on(async {
-        let work = (0..64).map(|client| {
+    let runtime = runtime()?;
+    runtime.block_on(async {
+        let work = (0..CLIENTS).map(|client| {
             let bench = Arc::clone(&bench);
             async move {
-                for n in 0..entries / 64 {
+                for n in 0..AWAY / CLIENTS {
                     let (task, agent) = bench.pick(client * 100_003 + n);
                     let body = move |tx: &mut WriteTx<'_>| assign(tx, task, agent);
                     bench.store.write(ACTOR, Cause::Setup, body).await?;
@@ -193,19 +107,65 @@ pub fn catch_up(folder: &Path) -> Result<Figure, Failure> {
                 Ok::<_, StoreError>(())
             }
         });
-        futures_util::future::try_join_all(work).await?;
-        let began = Instant::now();
-        let consumer: Arc<dyn Consume> = Arc::new(Follow);
-        loop {
-            match consumer::step(&bench.store, Arc::clone(&consumer)).await? {
-                Step::Took(_) => {}
-                // What is left has nothing for it.
-                Step::Idle | Step::Passed(_) => return Ok::<_, StoreError>(began.elapsed()),
-                Step::Failed | Step::Paused => return Err(StoreError::Stale),
-            }
-        }
+        futures_util::future::try_join_all(work).await
     })?;
-    let rate = bench.store.head().seq as f64 / took.as_secs_f64();
+    rate(&bench.store, runtime.block_on(caught_up(&bench.store, Arc::new(Follow)))?)
+}
+
+/// The program's own roll-up of model calls, which was away for 50,000 of them: four weeks, ten models.
+pub fn usage_days(folder: &Path) -> Result<Figure, Failure> {
+    let store = Store::open(Options {
+        path: folder.join("usage.redb"),
+        schema: hq::server::schema::workspace(),
+        cache: 64 << 20,
+        clock: Arc::new(SystemClock),
+        ids: Arc::new(SystemIds::default()),
+        reactor: None,
+        faults: real(),
+    })?;
+    let runtime = runtime()?;
+    runtime.block_on(async {
+        let work = (0..CLIENTS).map(|client| {
+            let store = store.clone();
+            async move {
+                for n in 0..AWAY / CLIENTS {
+                    let body = move |tx: &mut WriteTx<'_>| tx.put(&call(tx, client, n));
+                    store.write(ACTOR, Cause::Setup, body).await?;
+                }
+                Ok::<_, StoreError>(())
+            }
+        });
+        futures_util::future::try_join_all(work).await
+    })?;
+    rate(&store, runtime.block_on(caught_up(&store, Arc::new(Daily)))?)
+}
+
+/// One call of a model, somewhere in four weeks.
+fn call(tx: &WriteTx<'_>, client: usize, n: usize) -> Usage {
+    let at = from_ms(1_700_000_000_000 + (n % 28) as i64 * 86_400_000);
+    let model = format!("model-{}", client % 10);
+    Usage { id: tx.new_id(), model, run: None, task: None, connection: None, at, ..Usage::sample() }
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build()
+}
+
+/// Takes all there is; how long that took.
+async fn caught_up(store: &Store, consumer: Arc<dyn Consume>) -> Result<Duration, StoreError> {
+    let began = Instant::now();
+    loop {
+        match consumer::step(store, Arc::clone(&consumer)).await? {
+            Step::Took(_) => {}
+            // What is left has nothing for it.
+            Step::Idle | Step::Passed(_) => return Ok(began.elapsed()),
+            Step::Failed | Step::Paused => return Err(StoreError::Stale),
+        }
+    }
+}
+
+fn rate(store: &Store, took: Duration) -> Result<Figure, Failure> {
+    let rate = store.head().seq as f64 / took.as_secs_f64();
     Ok(Figure {
         promise: "≥ 20,000 entries/s".to_owned(),
         ours: format!("{rate:.0}/s"),
