@@ -1,6 +1,8 @@
 //! What the machine's owner may do with the stores, over the socket: long pieces of work with their
 //! progress, the audit as JSON Lines, the removal of former versions.
 
+use std::sync::Arc;
+
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +15,7 @@ use crate::features::health::queries as health;
 use crate::features::health::rules::{self, Act, HealthError};
 use crate::features::users::rules::UsersError;
 use crate::kernel::{Actor, Can, Cause};
+use crate::store::consumer::Consume;
 use crate::store::verify::Depth;
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path, Query};
@@ -211,14 +214,18 @@ pub fn consumers(app: &App, workspace: Option<&str>) -> Result<ConsumerList, Api
 /// When it cannot be done.
 pub async fn steer(app: &App, by: Actor, wish: ConsumerWish) -> Result<ConsumerList, ApiError> {
     let ws = chosen(app, wish.workspace.as_deref())?;
-    if wish.name == index::NAME {
+    let (is_index, of_letters) = (wish.name == index::NAME, ["retry", "drop"]);
+    if is_index && !of_letters.contains(&wish.act.as_str()) {
         let act = Act::from_word(&wish.act, wish.entry)?;
         let who = (by, Cause::Setup);
         ws.write(&who, move |tx| rules::rebuild_index(tx, act)).await?;
         ws.finding.begin_anew();
         return consumers(app, Some(&ws.slug));
     }
-    let one = app.consumers.named(&wish.name).cloned();
+    let one: Option<Arc<dyn Consume>> = match is_index {
+        true => Some(Arc::new(index::Letters)),
+        false => app.consumers.named(&wish.name).cloned(),
+    };
     let one = one.ok_or_else(|| HealthError::NoConsumer(wish.name.clone()))?;
     let who = (by, Cause::Setup);
     let entry = || {
@@ -231,6 +238,9 @@ pub async fn steer(app: &App, by: Actor, wish: ConsumerWish) -> Result<ConsumerL
             ws.write(&who, move |tx| rules::retry(tx, &*one, seq))
                 .await?
                 .map_err(HealthError::Refused)?;
+            if is_index {
+                ws.finding.begin_anew();
+            }
         }
         "drop" => {
             let seq = entry()?;

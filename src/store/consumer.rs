@@ -24,7 +24,7 @@ use super::tx::MAX_CHANGES;
 use super::writer::MAX_TIME;
 use super::{Entry, Lane, Store, WriteTx};
 
-pub use control::{Standing, Tried, drop_letter, pause, retry, rewind, skip, standing};
+pub use control::{Standing, Tried, drop_letter, give_up, pause, retry, rewind, skip, standing};
 pub(super) use rebuild::rebuild_once;
 pub use rebuild::{Rebuilding, rebuild, rebuilding};
 

@@ -184,6 +184,70 @@ async fn everything_is_found_after_a_restart_and_after_the_index_was_damaged() {
     hq.finish().await;
 }
 
+/// Gives every comment a layout that no program knows.
+fn spoil_comments(data: &std::path::Path) {
+    use redb::ReadableTable as _;
+    let file = data.join("workspaces/marlow-cargo/hq.redb");
+    let db = redb::Database::open(file).expect("nobody else has it");
+    let txn = db.begin_write().expect("a transaction");
+    {
+        let table = redb::TableDefinition::<&[u8], &[u8]>::new("t0030");
+        let mut table = txn.open_table(table).expect("the comments");
+        let rows: Vec<_> = table.iter().expect("rows").map(|row| row.expect("a row")).collect();
+        let rows = rows.into_iter().map(|(key, row)| (key.value().to_vec(), row.value().to_vec()));
+        for (key, mut row) in rows.collect::<Vec<_>>() {
+            row[0] = 99;
+            table.insert(&*key, &*row).expect("another row");
+        }
+    }
+    txn.commit().expect("a commit");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_cannot_be_indexed_is_given_up_and_the_rest_is_found() {
+    let mut hq = unhurried().await;
+    let name = task(&hq.owner(), "Order brake pads", "").await;
+    let path = format!("/api/v1/tasks/{name}/comments");
+    let said = hq.owner().post(&path, &json!({ "body": "Ask **zebrawood**" })).await;
+    assert_eq!(said.status, StatusCode::CREATED, "{}", said.text);
+    until(&hq.owner(), "brakse", |found| titles(found).len() == 1).await;
+    hq.stop().await;
+    spoil_comments(&hq.data());
+    hq.start_again().await;
+    let owner = hq.owner();
+    let rebuild = "/api/v1/consumers/search/rebuild";
+    assert_eq!(owner.post(rebuild, &json!({})).await.status, StatusCode::OK);
+
+    // It does not stand still before what it cannot read.
+    task(&owner, "Order tyres", "").await;
+    until(&owner, "tyers", |found| titles(found) == ["Order tyres"]).await;
+    let letters = "/api/v1/consumers/search/dead-letters";
+    let end = tokio::time::Instant::now() + Duration::from_secs(30);
+    let given_up = loop {
+        let found = owner.get(letters).await.json();
+        let found = found["items"].as_array().expect("a list").clone();
+        if !found.is_empty() {
+            break found;
+        }
+        assert!(tokio::time::Instant::now() < end, "nothing was given up");
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(given_up.len(), 1, "{given_up:?}");
+    let why = given_up[0]["error"].as_str().expect("why");
+    assert!(why.contains("a comment cannot be read") && why.contains("99"), "{why}");
+    let health = owner.get("/w/marlow-cargo/settings/health").await;
+    assert!(health.text.contains("comment cannot be read"), "{}", health.text);
+
+    // It is tried in vain, and dropped.
+    let one = format!("/api/v1/dead-letters/search/{}", given_up[0]["seq"]);
+    let again = owner.post(&format!("{one}/retry"), &json!({})).await;
+    assert_eq!(again.status, StatusCode::CONFLICT, "{}", again.text);
+    let dropped = owner.call("DELETE", &one).await;
+    assert!(dropped.status.is_success(), "{}", dropped.text);
+    assert_eq!(owner.get(letters).await.json()["items"], json!([]));
+    hq.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_page_has_kinds_marks_and_further_hits() {
     let hq = unhurried().await;

@@ -2,23 +2,28 @@
 //! commit, so that both are one: what a crash cut off is taken again, and an index without a cursor, of
 //! another life of the store or of another layout is made anew from the records.
 //!
+//! A record that cannot be read is no reason to stand still: its entry becomes a dead letter, as that of any
+//! consumer, and the rest goes on.
+//!
 //! One workspace is worked on at a time, so that there is one writer with its 15 MB in the program.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Ws;
 use crate::features::runs::model::{SESSIONS, Session};
-use crate::kernel::{Event, SessionId};
-use crate::search::{Change, Search, SearchError};
+use crate::kernel::{Actor, Cause, Event, Part, SessionId};
+use crate::search::{Change, Document, Search, SearchError};
 use crate::store::key::decode;
-use crate::store::{Cursor, Entry, KeyBuf, Op, Range, Read, ReadExt, StoreError};
+use crate::store::{Cursor, Entry, KeyBuf, Op, Range, Read, ReadExt, StoreError, codec, consumer};
 
 use super::model::{Found, Kind};
 use super::queries::document::{self, Reader};
+use super::queries::standing::NUMBER;
 
 /// How many entries of the feed are taken at once.
 const STEP: usize = 500;
@@ -118,14 +123,17 @@ fn step(ws: &Ws, halt: &CancellationToken) -> Result<bool, FollowError> {
     let Some(last) = entries.last() else { return Ok(false) };
     let to = Cursor { seq: last.seq, ..from };
     let index = &ws.finding.index;
-    let mut stale = BTreeSet::new();
+    let mut lost = Lost::new();
     let changes = ws.read(|snap| {
+        let mut stale = BTreeMap::new();
         for entry in &entries {
-            stale.extend(concerned(snap, entry)?);
+            let found = or_lost(concerned(snap, entry), entry.seq, &mut lost)?.unwrap_or_default();
+            stale.extend(found.into_iter().map(|found| (found, entry.seq)));
         }
-        stale.extend(of_other_audiences(snap, index, &entries)?);
-        changes(snap, &stale).map_err(FollowError::from)
+        stale.extend(of_other_audiences(snap, index, &entries, &mut lost)?);
+        changes(snap, &stale, &mut lost).map_err(FollowError::from)
     })?;
+    give_up(ws, lost)?;
     let purges = entries.iter().any(|entry| takes_text_away(entry));
     if !changes.is_empty() {
         index.take(changes)?;
@@ -167,42 +175,112 @@ pub(super) fn concerned(read: &dyn Read, entry: &Entry) -> Result<Vec<Found>, St
     Ok(found)
 }
 
-/// Everything said in conversations that were shared, or are so no more.
+/// What cannot be indexed: why, by the entry that wrote it.
+type Lost = BTreeMap<u64, String>;
+
+/// What was read for an entry; nothing where it cannot be read, now and whenever it is tried.
+fn or_lost<T>(
+    read: Result<T, StoreError>,
+    seq: u64,
+    lost: &mut Lost,
+) -> Result<Option<T>, StoreError> {
+    match read {
+        Err(StoreError::Decode(error)) => {
+            lost.insert(seq, error.to_string());
+            Ok(None)
+        }
+        other => other.map(Some),
+    }
+}
+
+/// Puts entries to the dead letters, where a person finds them.
+fn give_up(ws: &Ws, lost: Lost) -> Result<(), StoreError> {
+    if lost.is_empty() {
+        return Ok(());
+    }
+    for (seq, error) in &lost {
+        tracing::warn!(seq, error, "something of {} cannot be found by search", ws.slug);
+    }
+    let (by, cause) = (Actor::System(Part::Consumer), Cause::Consumer(NUMBER));
+    ws.store.write_blocking(by, cause, move |tx| {
+        lost.into_iter().try_for_each(|(seq, error)| consumer::give_up(tx, NUMBER, seq, error))
+    })
+}
+
+/// Forgets what was given up: all is looked at again.
+fn forget_letters(ws: &Ws) -> Result<(), StoreError> {
+    if ws.read(|snap| consumer::dead_letters(snap, NUMBER))?.is_empty() {
+        return Ok(());
+    }
+    let (by, cause) = (Actor::System(Part::Consumer), Cause::Consumer(NUMBER));
+    ws.store.write_blocking(by, cause, |tx| {
+        for (seq, _) in consumer::dead_letters(tx, NUMBER)? {
+            consumer::drop_letter(tx, NUMBER, seq)?;
+        }
+        Ok(())
+    })
+}
+
+/// Everything said in conversations that were shared, or are so no more, each with the entry that did it.
 fn of_other_audiences(
     read: &dyn Read,
     index: &Search,
     entries: &[std::sync::Arc<Entry>],
-) -> Result<Vec<Found>, FollowError> {
-    let changed = entries.iter().flat_map(|entry| &entry.changes);
-    let sessions: BTreeSet<SessionId> = changed
-        .filter(|change| change.table == SESSIONS.number && change.op == Op::Update)
-        .filter_map(|change| decode::<SessionId>(&change.key))
+    lost: &mut Lost,
+) -> Result<Vec<(Found, u64)>, FollowError> {
+    let changed = entries.iter().flat_map(|one| one.changes.iter().map(|change| (change, one.seq)));
+    let sessions: BTreeMap<SessionId, u64> = changed
+        .filter(|(change, _)| change.table == SESSIONS.number && change.op == Op::Update)
+        .filter_map(|(change, seq)| Some((decode::<SessionId>(&change.key)?, seq)))
         .collect();
     let mut found = Vec::new();
-    for id in sessions {
-        let Some(session) = read.get::<Session>(id)? else { continue };
+    for (id, seq) in sessions {
+        let session = or_lost(read.get::<Session>(id), seq, lost)?.flatten();
+        let Some(session) = session else { continue };
         let Some(audience) = document::audience(&session) else { continue };
         if index.has_strays(&id.to_string(), &audience)? {
             let key = |n: u32| KeyBuf::of(&(id, n)).into_bytes();
             let all = 0..session.events;
-            found.extend(all.map(|n| Found { kind: Kind::Message, key: key(n) }));
+            found.extend(all.map(|n| (Found { kind: Kind::Message, key: key(n) }, seq)));
         }
     }
     Ok(found)
 }
 
-fn changes(read: &dyn Read, stale: &BTreeSet<Found>) -> Result<Vec<Change>, StoreError> {
+fn changes(
+    read: &dyn Read,
+    stale: &BTreeMap<Found, u64>,
+    lost: &mut Lost,
+) -> Result<Vec<Change>, StoreError> {
     let mut reader = Reader::new(read);
     let mut changes = Vec::with_capacity(stale.len());
-    for found in stale {
-        match reader.document(found)? {
-            Some(document) => changes.push(Change::Put(document)),
+    for (found, seq) in stale {
+        match readable(&mut reader, found)? {
+            Ok(Some(document)) => changes.push(Change::Put(document)),
             // Most of what happens in conversations says nothing; only what was something can go.
-            None if found.kind == Kind::Message && is_there(read, found)? => {}
-            None => changes.push(Change::Gone(found.name())),
+            Ok(None) if found.kind == Kind::Message && is_there(read, found)? => {}
+            Ok(None) => changes.push(Change::Gone(found.name())),
+            Err(why) => {
+                lost.insert(*seq, why);
+                changes.push(Change::Gone(found.name()));
+            }
         }
     }
     Ok(changes)
+}
+
+/// What is known of a record, or why it cannot be read, now and whenever it is tried.
+fn readable(
+    reader: &mut Reader<'_>,
+    found: &Found,
+) -> Result<Result<Option<Document>, String>, StoreError> {
+    let kind = found.kind.word();
+    match catch_unwind(AssertUnwindSafe(|| reader.document(found))) {
+        Ok(Ok(document)) => Ok(Ok(document)),
+        Ok(Err(StoreError::Decode(error))) => Ok(Err(format!("a {kind} cannot be read: {error}"))),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Ok(Err(format!("reading a {kind} went wrong"))),
+    }
 }
 
 fn is_there(read: &dyn Read, found: &Found) -> Result<bool, StoreError> {
@@ -229,6 +307,7 @@ fn rebuild(ws: &Ws, halt: &CancellationToken) -> Result<(), FollowError> {
     finding.forget();
     finding.build(Some(0));
     finding.index.begin_anew()?;
+    forget_letters(ws)?;
     let head = ws.store.head();
     let mut records = 0;
     for kind in Kind::ALL {
@@ -238,7 +317,9 @@ fn rebuild(ws: &Ws, halt: &CancellationToken) -> Result<(), FollowError> {
             if halt.is_cancelled() {
                 return Err(FollowError::Stopped);
             }
-            let (documents, last) = ws.read(|snap| piece(snap, (kind, table), &from))?;
+            let mut lost = Lost::new();
+            let (documents, last) = ws.read(|snap| piece(snap, (kind, table), &from, &mut lost))?;
+            give_up(ws, lost)?;
             records += documents.len() as u64;
             finding.index.add(&documents)?;
             finding.build(Some(records));
@@ -251,27 +332,38 @@ fn rebuild(ws: &Ws, halt: &CancellationToken) -> Result<(), FollowError> {
     Ok(())
 }
 
-type Piece = (Vec<crate::search::Document>, Option<Vec<u8>>);
+type Piece = (Vec<Document>, Option<Vec<u8>>);
 
 /// The documents of some rows of a table, and the last key, if there are more.
-fn piece(read: &dyn Read, (kind, table): (Kind, u16), after: &[u8]) -> Result<Piece, StoreError> {
+fn piece(
+    read: &dyn Read,
+    (kind, table): (Kind, u16),
+    after: &[u8],
+    lost: &mut Lost,
+) -> Result<Piece, StoreError> {
     let range = match after.is_empty() {
         true => Range::all(),
         false => Range::all().after(after),
     };
-    let mut keys: Vec<Vec<u8>> = Vec::new();
-    read.raw_scan(table, &range, &mut |key, _| {
-        keys.push(key.to_vec());
+    let mut keys: Vec<(Vec<u8>, u64)> = Vec::new();
+    read.raw_scan(table, &range, &mut |key, row| {
+        let rev = codec::unwrap(row).map_or(0, |(_, rev, _)| rev);
+        keys.push((key.to_vec(), rev));
         match keys.len() < PIECE {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
         }
     })?;
-    let last = keys.last().filter(|_| keys.len() == PIECE).cloned();
+    let last = keys.last().filter(|_| keys.len() == PIECE).map(|(key, _)| key.clone());
     let mut reader = Reader::new(read);
     let mut documents = Vec::new();
-    for key in keys {
-        documents.extend(reader.document(&Found { kind, key })?);
+    for (key, rev) in keys {
+        match readable(&mut reader, &Found { kind, key })? {
+            Ok(document) => documents.extend(document),
+            Err(why) => {
+                lost.insert(rev.max(1), why);
+            }
+        }
     }
     Ok((documents, last))
 }

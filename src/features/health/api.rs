@@ -206,8 +206,18 @@ async fn act_on(
 }
 
 async fn view(app: &App, ws: &Ws, one: Arc<dyn Consume>) -> Result<Json<ConsumerView>, ApiError> {
-    let standing = ws.look(move |ws| consumer::standing(&ws.store, &*one)).await?;
+    let name = one.name();
+    let standing = ws.look(move |ws| match one.number() {
+        index::NUMBER => index::standing(ws),
+        _ => consumer::standing(&ws.store, &*one).map(Some),
+    });
+    let standing = standing.await?.ok_or_else(|| HealthError::NoConsumer(name.to_owned()))?;
     Ok(Json(ConsumerView::of(standing, app.clock.now())))
+}
+
+/// Whoever may have given entries up: a consumer, or the search index.
+pub(super) fn giving_up(app: &App, name: &str) -> Result<Arc<dyn Consume>, HealthError> {
+    if name == index::NAME { Ok(Arc::new(index::Letters)) } else { named(app, name) }
 }
 
 /// An entry that was given up.
@@ -235,7 +245,7 @@ async fn dead_letters(
     ws: Ws,
     Path(name): Path<String>,
 ) -> Result<Json<Letters>, ApiError> {
-    let one = named(&app, &name)?;
+    let one = giving_up(&app, &name)?;
     let items = ws.look(move |ws| letters_of(ws, &*one)).await?;
     Ok(Json(Letters { items, next: None }))
 }
@@ -257,10 +267,13 @@ async fn retry(
     who: Person,
     Path2(name, seq): Path2<String, u64>,
 ) -> Result<Json<ConsumerView>, ApiError> {
-    let one = named(&app, &name)?;
+    let one = giving_up(&app, &name)?;
     let own = Arc::clone(&one);
     let tried = ws.write(&who, move |tx| rules::retry(tx, &*own, seq)).await?;
     tried.map_err(HealthError::Refused)?;
+    if name == index::NAME {
+        ws.finding.begin_anew();
+    }
     view(&app, &ws, one).await
 }
 
@@ -271,7 +284,7 @@ async fn drop_one(
     once: Once,
     Path2(name, seq): Path2<String, u64>,
 ) -> Result<Json<ConsumerView>, ApiError> {
-    let one = named(&app, &name)?;
+    let one = giving_up(&app, &name)?;
     let own = Arc::clone(&one);
     ws.write(&who, once.run(move |tx| rules::drop_letter(tx, &*own, seq))).await?;
     view(&app, &ws, one).await

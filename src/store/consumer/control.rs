@@ -150,6 +150,19 @@ pub fn rewind(tx: &mut WriteTx<'_>, consumer: &dyn Consume, seq: u64) -> Result<
     Ok(save(tx, number, &now)?)
 }
 
+/// Notes an entry that somebody who follows the feed in a way of its own has given up, with the reason.
+///
+/// # Errors
+/// When the disk fails.
+pub fn give_up(
+    tx: &mut WriteTx<'_>,
+    number: u16,
+    seq: u64,
+    error: String,
+) -> Result<(), StoreError> {
+    bury(tx, number, seq, error)
+}
+
 /// Forgets an entry that was given up; says whether it was there.
 ///
 /// # Errors

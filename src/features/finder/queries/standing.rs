@@ -1,13 +1,37 @@
 //! Where the search index stands, as health pages and commands show it beside the other consumers.
 
+use super::document::Reader;
 use crate::app::Ws;
-use crate::store::consumer::{Rebuilding, Standing, State};
-use crate::store::{Cursor, StoreError, feed};
+use crate::features::finder::follow::concerned;
+use crate::store::consumer::{Consume, ConsumeError, Rebuilding, Standing, State, dead_letters};
+use crate::store::{Cursor, Entry, StoreError, WriteTx, feed};
 
 /// Its number among the consumers; its name is [`NAME`].
 pub const NUMBER: u16 = 250;
 /// What people and commands call it.
 pub const NAME: &str = "search";
+
+/// The search index as the consumer that gave entries up, for people who try them again or drop them. It
+/// takes nothing itself: an entry that can be read again is a reason to make the index anew.
+pub struct Letters;
+
+impl Consume for Letters {
+    fn number(&self) -> u16 {
+        NUMBER
+    }
+
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn handle(&self, tx: &mut WriteTx<'_>, entry: &Entry) -> Result<(), ConsumeError> {
+        let mut reader = Reader::new(&*tx);
+        for found in concerned(&*tx, entry)? {
+            reader.document(&found)?;
+        }
+        Ok(())
+    }
+}
 
 /// Where the search index stands; nothing where nobody has searched yet, so that there is none.
 ///
@@ -43,6 +67,6 @@ pub fn standing(ws: &Ws) -> Result<Option<Standing>, StoreError> {
         head: head.seq,
         behind,
         behind_since: first.filter(|_| 0 < behind).map(|entry| entry.at),
-        dead: Vec::new(),
+        dead: ws.read(|snap| dead_letters(snap, NUMBER))?,
     }))
 }

@@ -21,7 +21,7 @@ use crate::web::session::Person;
 use crate::web::shell::Flash;
 use crate::web::time::RelTime;
 
-use super::super::api::named;
+use super::super::api::{giving_up, named};
 use super::super::queries;
 use super::super::rules::{self, Act, HealthError};
 
@@ -182,9 +182,12 @@ pub(super) async fn retry(
     Path2(name, seq): Path2<String, u64>,
 ) -> Result<Response, PageError> {
     let done = async {
-        let consumer = named(&app, &name)?;
+        let consumer = giving_up(&app, &name)?;
         let tried = ws.write(&who, move |tx| rules::retry(tx, &*consumer, seq)).await?;
         tried.map_err(HealthError::Refused)?;
+        if name == index::NAME {
+            ws.finding.begin_anew();
+        }
         Ok::<_, HealthError>(format!("The {name} has taken entry {seq}."))
     };
     back(&app, &ws, &hx, done.await)
@@ -198,7 +201,7 @@ pub(super) async fn forget(
     Path2(name, seq): Path2<String, u64>,
 ) -> Result<Response, PageError> {
     let done = async {
-        let consumer = named(&app, &name)?;
+        let consumer = giving_up(&app, &name)?;
         ws.write(&who, move |tx| rules::drop_letter(tx, &*consumer, seq)).await?;
         Ok::<_, HealthError>(format!("Entry {seq} is dropped."))
     };
